@@ -1,0 +1,222 @@
+package payment
+
+import (
+	"fmt"
+
+	"nightdrop/shared/envelope"
+)
+
+// State is what the fold reads and writes. The ledger keeps it in sealed records inside one transaction, a replay in
+// maps. Get methods report false where there is nothing; every error is the store's own and aborts the transaction.
+// Implementations need not be safe for concurrent use.
+type State interface {
+	Vault() (Vault, error) // the zero Vault before VaultCreated
+	PutVault(Vault) error
+	Merchant(id string) (Merchant, bool, error)
+	PutMerchant(Merchant) error
+	Payment(merchant, id string) (Payment, bool, error)
+	PutPayment(Payment) error
+	Batch(number uint32) (Batch, bool, error)
+	PutBatch(Batch) error
+	Run(relay, run string) (Run, bool, error)
+	PutRun(Run) error
+	Bag(relay, run string, number uint64) (Bag, bool, error)
+	PutBag(Bag) error
+}
+
+// Vault is the state of the vault itself.
+type Vault struct {
+	Name       string              `json:"name"`
+	Generation uint64              `json:"generation"`
+	Signer     string              `json:"signer"` // vkey
+	Relays     []string            `json:"relays,omitempty"`
+	Directory  uint64              `json:"directory"` // serial of the newest directory
+	Members    uint64              `json:"members"`   // serial of the newest members note
+	NextBatch  uint32              `json:"nextBatch"` // 1 to 999999
+	Terminals  map[string]Terminal `json:"terminals,omitempty"`
+	LatestRun  map[string]string   `json:"latestRun,omitempty"` // by relay: its newest run
+	Findings   map[Finding]uint64  `json:"findings,omitempty"`  // how many of each
+}
+
+// Terminal is the trace counter of one terminal: STANs count from 1 in each business day (UTC date of Sent).
+type Terminal struct {
+	Day  string `json:"day"` // YYYY-MM-DD
+	STAN uint32 `json:"stan"`
+}
+
+// NextTrace gives the trace numbers of the next message of the first terminal that has one left on that day; committing an
+// event that carries them uses them up. It fails when every terminal has sent 999,999 messages on that day.
+func (v Vault) NextTrace(terminals []string, acceptor string, now envelope.Time) (Trace, error) {
+	day := now.Format("2006-01-02")
+	for i, name := range terminals {
+		used := v.Terminals[name]
+		if used.Day != day {
+			used = Terminal{Day: day}
+		}
+		if used.STAN < maxSTAN {
+			stan := used.STAN + 1
+			// Year digit, day of the year, terminal, STAN: unique for ten years.
+			rrn := fmt.Sprintf("%d%03d%02d%06d", now.Year()%10, now.YearDay(), i%100, stan)
+			return Trace{STAN: stan, RRN: rrn, Terminal: name, Acceptor: acceptor, Sent: now}, nil
+		}
+	}
+	return Trace{}, fmt.Errorf("all %d terminals have used their trace numbers of %s: configure more terminals", len(terminals), day)
+}
+
+const maxSTAN = 999_999
+
+// MerchantStatus is active or suspended.
+type MerchantStatus string
+
+// The statuses of a merchant, as in a members note.
+const (
+	MerchantActive  MerchantStatus = "active"
+	MerchantStopped MerchantStatus = "suspended"
+)
+
+// Merchant is a business whose storefronts send envelopes.
+type Merchant struct {
+	ID         string         `json:"id"`
+	Name       string         `json:"name"`
+	Status     MerchantStatus `json:"status"`
+	Verifiers  []string       `json:"verifiers"`
+	ReplyKeys  []string       `json:"replyKeys"`
+	Acceptor   string         `json:"acceptor"`
+	Currencies []string       `json:"currencies"`
+	Added      envelope.Time  `json:"added"`
+	Results    uint64         `json:"results"`             // serial of the newest result
+	OpenBatch  uint32         `json:"openBatch,omitempty"` // card batch that new authorisations join
+	Version    uint64         `json:"version"`             // grows when verifiers or status change
+	Refusals   Refusals       `json:"refusals"`
+}
+
+// Refusals bounds what a stranger can make the vault say: results of code unknown-signer per UTC day.
+type Refusals struct {
+	Day   string `json:"day,omitempty"`
+	Count int    `json:"count,omitempty"`
+}
+
+// MaxRefusals is how many unknown-signer results a merchant gets a day: enough for a storefront whose key was removed to
+// learn of it, too few for a stolen relay to flood a merchant's chain. Above it only the integrity finding remains.
+const MaxRefusals = 100
+
+// Stage is where a payment stands.
+type Stage string
+
+// The stages of a payment.
+const (
+	StageReceived    Stage = "received"    // taken, nothing sent
+	StageRejected    Stage = "rejected"    // final
+	StageAuthorising Stage = "authorising" // trace committed; the request may have left
+	StageDeclined    Stage = "declined"    // final
+	StageApproved    Stage = "approved"    // waits for its batch
+	StageUnknown     Stage = "unknown"     // no answer; a reversal is under way
+	StageManual      Stage = "manual"      // no answer to the reversal either: a person decides
+	StageReversed    Stage = "reversed"    // final
+	StageSettled     Stage = "settled"     // final
+)
+
+// Working lists the stages that a restart must look at.
+var Working = [...]Stage{StageReceived, StageAuthorising, StageUnknown, StageManual}
+
+// Payment is one instruction and what became of it. (Merchant, ID) is Digest for ever.
+type Payment struct {
+	Merchant    string             `json:"merchant"`
+	ID          string             `json:"id"`
+	Digest      string             `json:"digest"`
+	Stage       Stage              `json:"stage"`
+	Received    envelope.Time      `json:"received"`
+	Changed     envelope.Time      `json:"changed"`
+	Until       envelope.Time      `json:"until,omitzero"`
+	Operation   envelope.Operation `json:"operation,omitempty"`
+	Amount      int64              `json:"amount,omitempty"`
+	Currency    string             `json:"currency,omitempty"`
+	Reference   string             `json:"reference,omitempty"`
+	Descriptor  string             `json:"descriptor,omitempty"`
+	Masked      string             `json:"masked,omitempty"`
+	Brand       string             `json:"brand,omitempty"`
+	Fingerprint string             `json:"fingerprint,omitempty"`
+	WithCode    bool               `json:"withCode,omitempty"`
+	Code        envelope.Code      `json:"code,omitempty"`
+	Approval    string             `json:"approval,omitempty"`
+	Batch       uint32             `json:"batch,omitempty"`
+	Trace       *Trace             `json:"trace,omitempty"`
+	Reversal    *Trace             `json:"reversal,omitempty"`
+	Tries       int                `json:"tries,omitempty"`   // reversals sent
+	Results     []uint64           `json:"results,omitempty"` // serials, oldest first
+}
+
+// Method is how a batch's money moves.
+type Method string
+
+// MethodCard is settled by reconciliation with an acquirer host.
+const MethodCard Method = "card"
+
+// BatchStage is where a batch stands.
+type BatchStage string
+
+// The stages of a batch.
+const (
+	BatchOpen    BatchStage = "open"    // new authorisations join
+	BatchCutover BatchStage = "closing" // none join; some are still in flight
+	BatchFixed   BatchStage = "closed"  // immutable
+	BatchDiffers BatchStage = "differs" // the acquirer's totals are not ours
+	BatchDone    BatchStage = "settled" // final
+)
+
+// Batch collects a merchant's payments of one method.
+type Batch struct {
+	Number      uint32        `json:"number"` // 1 to 999999, unique in the vault
+	Merchant    string        `json:"merchant"`
+	Method      Method        `json:"method"`
+	Stage       BatchStage    `json:"stage"`
+	Opened      envelope.Time `json:"opened"`
+	Closed      envelope.Time `json:"closed,omitzero"`
+	Settled     envelope.Time `json:"settled,omitzero"`
+	Totals      []Total       `json:"totals,omitempty"`      // approved, by currency, sorted
+	Outstanding int64         `json:"outstanding,omitempty"` // authorising: answers to come
+	Unresolved  int64         `json:"unresolved,omitempty"`  // unknown or manual: reversals to come
+	Done        int64         `json:"done,omitempty"`        // payments settled
+	Agreed      []Total       `json:"agreed,omitempty"`      // currencies whose totals the host confirmed
+	Host        []Total       `json:"host,omitempty"`        // the host's totals where they differ
+}
+
+// ID is the batch's name to the outside: "card-000017".
+func (b Batch) ID() string { return BatchID(b.Method, b.Number) }
+
+// BatchID is a batch's name to the outside: 1 to 32 of a-z0-9-.
+func BatchID(m Method, number uint32) string { return fmt.Sprintf("%s-%06d", m, number) }
+
+// Count is the number of approved payments in all currencies.
+func (b Batch) Count() int64 {
+	var n int64
+	for _, t := range b.Totals {
+		n += t.Count
+	}
+	return n
+}
+
+// Run is what the vault knows of one relay process's chain of bags.
+type Run struct {
+	Relay  string            `json:"relay"`
+	ID     string            `json:"id"`              // 32 hex
+	Number uint64            `json:"number"`          // the signed position: every bag at or below it came or is a finding
+	Digest string            `json:"digest"`          // of that bag
+	Ahead  map[uint64]string `json:"ahead,omitempty"` // digests of bags that came above Number+1, at most MaxAhead
+	Window int               `json:"window"`
+	Latest envelope.Time     `json:"latest"` // when a bag of it last came
+}
+
+// MaxAhead bounds Run.Ahead: a relay has at most 8 bags in flight (INTERFACES 8).
+const MaxAhead = 8
+
+// Bag is one committed bag number and the digests seen under it: more than one is a fork.
+type Bag struct {
+	Relay   string   `json:"relay"`
+	Run     string   `json:"run"`
+	Number  uint64   `json:"number"`
+	Digests []string `json:"digests"` // at most MaxForks
+}
+
+// MaxForks bounds Bag.Digests. Envelopes of further forks are still processed; their digests are not remembered.
+const MaxForks = 8
