@@ -1,0 +1,100 @@
+// Package account holds account data in the clear for as long as one payment needs it: a card or a bank account and a
+// card security code, in byte arrays that are cleared after use.
+//
+// The package makes no Go string of a number, an expiry, a name or a code, because strings cannot be cleared: a test reads the
+// sources and keeps it so. Everything here prints as "[redacted]". Nothing is safe for concurrent use: one payment, one owner.
+package account
+
+import (
+	"errors"
+	"time"
+
+	"nightdrop/shared/envelope"
+)
+
+// ErrForm is returned when an opened account or code part is not of the form of INTERFACES 3 (result code bad-account). It
+// never says what stood there.
+var ErrForm = errors.New("account: the opened part is not of the form that the interface describes; seal a card, a bank account or a code as documented")
+
+// Account is what an opened account part holds: exactly one of Card and Bank is set.
+type Account struct {
+	redacted
+	Card *Card
+	Bank *Bank
+}
+
+// Check applies the vault's rules in the order of INTERFACES 7 at the time now and returns the first failure:
+// bad-account (unknown brand, a length the brand does not have), luhn, expired-card, routing; or ok.
+func (a *Account) Check(now time.Time) envelope.Code {
+	switch {
+	case a.Card != nil:
+		return a.Card.check(now)
+	case a.Bank != nil:
+		return a.Bank.check()
+	}
+	return envelope.CodeBadAccount
+}
+
+// Masked returns what may be shown and kept of the number: of a card the first six and last four digits with a star for each
+// one hidden, of a bank account six stars and the last four. (PCI DSS 3.4.1)
+func (a *Account) Masked() string {
+	var shown [maxCardDigits]byte
+	n := 0
+	switch {
+	case a.Card != nil:
+		n = copy(shown[:], a.Card.Digits())
+		for i := 6; i < n-4; i++ {
+			shown[i] = '*'
+		}
+	case a.Bank != nil:
+		n = copy(shown[:], "******")
+		number := a.Bank.Account()
+		n += copy(shown[n:], number[len(number)-4:])
+	}
+	return string(shown[:n])
+}
+
+// Whole returns the digits that a fingerprint is taken over: the card's number, or the routing number and then the account
+// number. It is a fresh slice; the caller clears it.
+func (a *Account) Whole() []byte {
+	switch {
+	case a.Card != nil:
+		return append(make([]byte, 0, maxCardDigits), a.Card.Digits()...)
+	case a.Bank != nil:
+		whole := make([]byte, 0, routingDigits+maxAccountDigits)
+		return append(append(whole, a.Bank.Routing()...), a.Bank.Account()...)
+	}
+	return nil
+}
+
+// Clear overwrites everything with zeros. The account is of no use afterwards. Clearing nil or twice does nothing.
+func (a *Account) Clear() {
+	if a == nil {
+		return
+	}
+	if a.Card != nil {
+		*a.Card = Card{}
+	}
+	if a.Bank != nil {
+		*a.Bank = Bank{}
+	}
+	a.Card, a.Bank = nil, nil
+}
+
+// Code is a card security code of three or four digits. It may not be kept once the authorisation has been answered, not
+// even encrypted (PCI DSS 3.3.1).
+type Code struct {
+	redacted
+	code   [maxCodeDigits]byte
+	digits int
+}
+
+// Digits returns the code as ASCII digits: a slice of the code's own array, not to be kept.
+func (c *Code) Digits() []byte { return c.code[:c.digits] }
+
+// Clear overwrites the code with zeros. Clearing nil or twice does nothing.
+func (c *Code) Clear() {
+	if c != nil {
+		*c = Code{}
+	}
+}

@@ -1,0 +1,132 @@
+// Package acquirer is the vault's edge to whoever moves the money: the requests that the vault makes of an acquirer host, and
+// what the host's answers and silences mean. Implementations are in packages below; one contract suite runs against each.
+package acquirer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"nightdrop/vault/internal/account"
+)
+
+// Errors of a request. Everything that is not ErrNotSent leaves the outcome open.
+var (
+	// ErrNotSent is returned when the request certainly did not leave this host: it may be sent again under the same trace.
+	ErrNotSent = errors.New("acquirer: the request was not sent; it may be sent again under the same trace")
+	// ErrNoAnswer is returned when the request may have been taken and no answer tells: the outcome is unknown until a reversal
+	// has been answered. It is never to be sent again as new.
+	ErrNoAnswer = errors.New("acquirer: no answer; the outcome is unknown until a reversal is answered")
+	// ErrMalformedAnswer is returned when an answer came that is not one to this request: errors.Is(err, ErrNoAnswer) is true of
+	// it, for what the host did remains as unknown as without an answer.
+	ErrMalformedAnswer = fmt.Errorf("acquirer: the answer does not fit the request: %w", ErrNoAnswer)
+	// ErrRequest is returned when the request breaks a limit of its own fields, so that it cannot be put on the wire;
+	// errors.Is(err, ErrNotSent) is true of it, but sending it again does not help.
+	ErrRequest = fmt.Errorf("acquirer: the request breaks a limit of its fields: %w", ErrNotSent)
+)
+
+// Approved is the answer code of an approval. (ISO 8583:1987 field 39)
+const Approved = "00"
+
+// Limits of numbers that identify a request; both wrap to 1. (ISO 8583 field 11: six digits; field 60 as the dialect uses it)
+const (
+	MaxSTAN  = 999_999
+	MaxBatch = 999_999
+)
+
+// Acquirer is one line to an acquirer host. All methods may be called concurrently, and many requests may wait for their answers
+// at once; answers come in any order.
+//
+// A request's trace is committed to the ledger before the call. An implementation sends a request at most once a call and never
+// repeats one by itself. An error is ErrNotSent or ErrNoAnswer; a decline is no error. When ctx ends before the answer came, the
+// error is ErrNoAnswer, or ErrNotSent where that is certain; an answer that comes later is dropped and counted, and never given
+// to another request. No account data appears in an error or a log line, and the caller still owns, and clears, the card and the code.
+type Acquirer interface {
+	// Authorise asks for approval of a card sale and waits for the answer. The host books an approved sale into its batch.
+	Authorise(ctx context.Context, sale Sale) (Answer, error)
+	// Reverse tells the host to undo a request whose outcome is unknown, or to take back an approved one that is not settled. It
+	// may be sent any number of times, each with a trace of its own and with Repeat above 0 after the first, until it is answered.
+	// Answer code 00 says that the original does not stand, whether the host knew it or not.
+	Reverse(ctx context.Context, reversal Reversal) (Answer, error)
+	// Reconcile compares a batch's totals in one currency with the host's. It changes nothing at the host and may be repeated.
+	Reconcile(ctx context.Context, totals Totals) (Reconciliation, error)
+	// Ready returns nil when the line is up and signed on, and otherwise says why not. It does not wait.
+	Ready() error
+	// Close takes the line down. Requests that wait get their error. Closing twice is allowed.
+	Close() error
+}
+
+// Trace identifies a request for ever: what the ledger commits before sending.
+type Trace struct {
+	STAN     uint32    // 1..999999, unique per terminal and business day; field 11
+	RRN      string    // 12 of 0-9A-Z; field 37
+	Terminal string    // 1 to 8 printable ASCII; field 41
+	Acceptor string    // 1 to 15 printable ASCII; field 42
+	Sent     time.Time // UTC whole seconds; field 7, and 12 and 13
+}
+
+// Sale is a card sale (0200). Its card and code are borrowed for the call.
+type Sale struct {
+	Trace
+	Batch      uint32 // 1..999999: the host books the sale into this batch; private field 60
+	Amount     int64  // minor units, 1..99999999; field 4
+	Currency   string // ISO 4217 letters; field 49
+	Card       *account.Card
+	Code       *account.Code // nil: none was given
+	Descriptor string        // what the cardholder's statement shows, at most 22 printable ASCII; field 43
+}
+
+// Reversal undoes a sale (0420, repeated as 0421). It names the original by its trace and carries no account number.
+type Reversal struct {
+	Trace           // the reversal's own STAN and time; terminal and acceptor are the original's
+	Original Trace  // the sale's trace, as it was committed; fields 90 and 37
+	Batch    uint32 // the sale's
+	Amount   int64  // the sale's
+	Currency string // the sale's
+	Repeat   int    // how many times this reversal has been sent before; 0: 0420, above: 0421
+}
+
+// Count is a number of transactions and the sum of their amounts in minor units.
+type Count struct {
+	Number int   `json:"number"`
+	Amount int64 `json:"amount"`
+}
+
+// Totals are one batch of one acceptor in one currency (0500). Debits are approved sales and Credits approved refunds. A sale that
+// was reversed may be left out of both Debits and DebitReversals or stand in both: the host compares what stands,
+// Debits less DebitReversals and Credits less CreditReversals, in number and amount.
+type Totals struct {
+	Trace
+	Batch           uint32
+	Currency        string
+	Debits          Count
+	Credits         Count
+	DebitReversals  Count
+	CreditReversals Count
+}
+
+// Answer is what the host said to a request.
+type Answer struct {
+	Code     string // two of 0-9A-Z, "00" is approval; field 39
+	Approval string // up to six of 0-9A-Z, only with an approval; field 38
+}
+
+// Approved tells whether the host approved.
+func (a Answer) Approved() bool { return a.Code == Approved }
+
+// Reconciliation is the host's view of a batch: what stands there is equal to what was sent, or not. (field 66)
+type Reconciliation struct {
+	Agreed bool
+	Host   Totals // the host's own figures, with the request's trace
+}
+
+// Standing returns what remains of debits when those reversed are taken off.
+func (t Totals) Standing() Count { return less(t.Debits, t.DebitReversals) }
+
+// StandingCredits returns what remains of credits when those reversed are taken off.
+func (t Totals) StandingCredits() Count { return less(t.Credits, t.CreditReversals) }
+
+func less(all, reversed Count) Count {
+	return Count{Number: all.Number - reversed.Number, Amount: all.Amount - reversed.Amount}
+}

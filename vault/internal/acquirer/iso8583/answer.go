@@ -1,0 +1,127 @@
+package iso8583
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/moov-io/iso8583"
+
+	"nightdrop/vault/internal/acquirer"
+)
+
+// key says whose answer a message is: the message class (02, 04, 05, 08), the terminal and the trace number, which is unique only
+// per terminal. Network messages have no terminal.
+type key struct{ class, terminal, stan string }
+
+// keyOf returns the key of a request or of an answer; ok is false when the message has no type or trace number.
+func keyOf(m *iso8583.Message) (k key, mti string, ok bool) {
+	mti, _ = m.GetMTI()
+	stan := value(m, fieldSTAN)
+	if len(mti) != 4 || len(stan) != 6 {
+		return key{}, mti, false
+	}
+	return key{class: mti[:2], terminal: value(m, fieldTerminal), stan: stan}, mti, true
+}
+
+// value returns the field as it stands in the message, "" when it is not there. It is not to be used on secret fields.
+func value(m *iso8583.Message, id int) string {
+	s, err := m.GetString(id)
+	if err != nil {
+		return ""
+	}
+	return s
+}
+
+// answerType returns the message type that answers mti.
+func answerType(mti string) string {
+	switch mti {
+	case mtiSale:
+		return mtiSaleAnswer
+	case mtiReversal, mtiReversalRepeat:
+		return mtiReversalAnswer
+	case mtiReconcile:
+		return mtiReconcileAnswer
+	}
+	return mtiNetworkAnswer
+}
+
+// fits compares an answer with its request: the type, and every one of the fields given, must be the request's.
+func fits(asked, got *iso8583.Message, fields ...int) error {
+	wanted, _ := asked.GetMTI()
+	if mti, _ := got.GetMTI(); mti != answerType(wanted) {
+		return malformed("message type")
+	}
+	for _, id := range fields {
+		if value(asked, id) != value(got, id) {
+			return malformed("field " + strconv.Itoa(id))
+		}
+	}
+	return nil
+}
+
+func malformed(what string) error {
+	return fmt.Errorf("%w: %s", acquirer.ErrMalformedAnswer, what)
+}
+
+// readAnswer returns fields 39 and 38.
+func readAnswer(m *iso8583.Message) (acquirer.Answer, error) {
+	a := acquirer.Answer{Code: value(m, fieldAnswer)}
+	if len(a.Code) != 2 || !alphanumeric(a.Code) {
+		return acquirer.Answer{}, malformed("response code")
+	}
+	a.Approval = strings.TrimRight(value(m, fieldApproval), " ")
+	if !alphanumeric(a.Approval) {
+		return acquirer.Answer{}, malformed("approval")
+	}
+	if !a.Approved() {
+		a.Approval = ""
+	}
+	return a, nil
+}
+
+// readTotals returns the host's view of the batch that asked named.
+func readTotals(m *iso8583.Message, asked acquirer.Totals) (acquirer.Reconciliation, error) {
+	if code := value(m, fieldAnswer); code != acquirer.Approved && code != codeOutOfBalance {
+		return acquirer.Reconciliation{}, malformed("the host did not compare the totals")
+	}
+	host := acquirer.Totals{Trace: asked.Trace, Batch: asked.Batch, Currency: asked.Currency}
+	for _, f := range totalFields(&host) {
+		number, err := decimal(value(m, f.number), maxTotal)
+		if err != nil {
+			return acquirer.Reconciliation{}, err
+		}
+		sum, err := decimal(value(m, f.sum), maxSum)
+		if err != nil {
+			return acquirer.Reconciliation{}, err
+		}
+		*f.count = acquirer.Count{Number: int(number), Amount: sum}
+	}
+	if value(m, fieldNet) != netAmount(host) {
+		return acquirer.Reconciliation{}, malformed("net amount")
+	}
+	agreed := value(m, fieldSettlement) == settlementAgreed
+	if !agreed && value(m, fieldSettlement) != settlementDiffers {
+		return acquirer.Reconciliation{}, malformed("settlement code")
+	}
+	// The host's own figures must bear out what it says: an agreement over other sums is none.
+	if same := standsAs(host, asked); same != agreed {
+		return acquirer.Reconciliation{}, malformed("settlement code against the host's own totals")
+	}
+	return acquirer.Reconciliation{Agreed: agreed, Host: host}, nil
+}
+
+func standsAs(a, b acquirer.Totals) bool {
+	return a.Standing() == b.Standing() && a.StandingCredits() == b.StandingCredits()
+}
+
+func decimal(s string, limit int64) (int64, error) {
+	if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r < '0' || r > '9' }) {
+		return 0, malformed("totals")
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n > limit {
+		return 0, malformed("totals")
+	}
+	return n, nil
+}

@@ -1,0 +1,270 @@
+package iso8583
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/moov-io/iso8583"
+
+	"nightdrop/vault/internal/acquirer"
+)
+
+// Defaults of Config.
+const (
+	DefaultAnswerTimeout  = 20 * time.Second
+	DefaultConnectTimeout = 10 * time.Second
+	DefaultEchoInterval   = 30 * time.Second
+)
+
+// Limits of the pause before the line is dialled again; it doubles from one to the other.
+const (
+	minPause = 50 * time.Millisecond
+	maxPause = 5 * time.Second
+)
+
+// Config says where the host is and how long to wait for it. Zero durations are the defaults.
+type Config struct {
+	Address        string        // host:port
+	TLS            *tls.Config   // nil: plain TCP, for a leased line or a tunnel
+	AnswerTimeout  time.Duration // from the end of the write to the answer; also what a write may stall
+	ConnectTimeout time.Duration // of a dial, a sign-on, and how long a request waits for the line to be up
+	EchoInterval   time.Duration // of silence before an echo test
+	Logger         *slog.Logger  // nil: nothing is logged
+}
+
+// Client is an acquirer.Acquirer over one long-lived connection that is dialled, signed on, tested when idle and dialled again
+// when it fails. Many requests wait for their answers at once, matched by message class, terminal and trace number. When the line goes
+// down, every request that had been written gets ErrNoAnswer; those that come meanwhile wait ConnectTimeout for the new one.
+type Client struct {
+	cfg    Config
+	spec   *iso8583.MessageSpec
+	counts counters
+	cancel context.CancelFunc
+	done   chan struct{} // closed when the manager has stopped
+
+	mu      sync.Mutex
+	line    *line         // nil while there is none
+	changed chan struct{} // closed and replaced when line changes
+	reason  error         // why there is none
+}
+
+var _ acquirer.Acquirer = (*Client)(nil)
+
+// errClosed is why a closed client has no line.
+var errClosed = errors.New("the client is closed")
+
+type counters struct{ late, malformed, connects atomic.Uint64 }
+
+// Counts are what a client has seen since it was made.
+type Counts struct {
+	Late      uint64 // answers that nobody waited for any more, or that came twice
+	Malformed uint64 // messages of which not even the trace number could be read
+	Connects  uint64 // lines that were signed on
+}
+
+// New returns a client and begins to dial. Close ends it.
+func New(cfg Config) *Client {
+	cfg.AnswerTimeout = orDefault(cfg.AnswerTimeout, DefaultAnswerTimeout)
+	cfg.ConnectTimeout = orDefault(cfg.ConnectTimeout, DefaultConnectTimeout)
+	cfg.EchoInterval = orDefault(cfg.EchoInterval, DefaultEchoInterval)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &Client{
+		cfg: cfg, spec: newDialect(), cancel: cancel,
+		done: make(chan struct{}), changed: make(chan struct{}),
+		reason: errors.New("not connected yet"),
+	}
+	go c.manage(ctx)
+	return c
+}
+
+func orDefault(d, standard time.Duration) time.Duration {
+	if d <= 0 {
+		return standard
+	}
+	return d
+}
+
+// Authorise sends a 0200. See acquirer.Acquirer.
+func (c *Client) Authorise(ctx context.Context, sale acquirer.Sale) (acquirer.Answer, error) {
+	r, clearCopy := newSale(c.spec, sale)
+	defer clearCopy()
+	return c.ask(ctx, r)
+}
+
+// Reverse sends a 0420, or a 0421 when the reversal has been sent before. See acquirer.Acquirer.
+func (c *Client) Reverse(ctx context.Context, reversal acquirer.Reversal) (acquirer.Answer, error) {
+	return c.ask(ctx, newReversal(c.spec, reversal))
+}
+
+// ask exchanges a request about one payment.
+func (c *Client) ask(ctx context.Context, r *request) (acquirer.Answer, error) {
+	got, err := c.exchange(ctx, r)
+	if err != nil {
+		return acquirer.Answer{}, err
+	}
+	if err := fits(r.message, got, fieldAmount, fieldSTAN, fieldRRN, fieldTerminal, fieldAcceptor, fieldCurrency); err != nil {
+		return acquirer.Answer{}, err
+	}
+	return readAnswer(got)
+}
+
+// Reconcile sends a 0500. See acquirer.Acquirer.
+func (c *Client) Reconcile(ctx context.Context, totals acquirer.Totals) (acquirer.Reconciliation, error) {
+	r := newTotals(c.spec, totals)
+	got, err := c.exchange(ctx, r)
+	if err != nil {
+		return acquirer.Reconciliation{}, err
+	}
+	if err := fits(r.message, got, fieldSTAN, fieldRRN, fieldTerminal, fieldAcceptor, fieldCurrency, fieldBatch); err != nil {
+		return acquirer.Reconciliation{}, err
+	}
+	return readTotals(got, totals)
+}
+
+// Ready returns nil when the line is up and signed on.
+func (c *Client) Ready() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.line != nil {
+		return nil
+	}
+	return fmt.Errorf("acquirer host %s is not reached: %w", c.cfg.Address, c.reason)
+}
+
+// Counts returns what the client has seen.
+func (c *Client) Counts() Counts {
+	return Counts{Late: c.counts.late.Load(), Malformed: c.counts.malformed.Load(), Connects: c.counts.connects.Load()}
+}
+
+// Close takes the line down and waits until the client's goroutines have ended.
+func (c *Client) Close() error {
+	c.cancel()
+	<-c.done
+	return nil
+}
+
+// exchange sends r on the line, or on the next one when this one goes down before it was written.
+func (c *Client) exchange(ctx context.Context, r *request) (*iso8583.Message, error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	wait, cancel := context.WithTimeout(ctx, c.cfg.ConnectTimeout)
+	defer cancel()
+	var down *line
+	for {
+		l, err := c.current(ctx, wait, down)
+		if err != nil {
+			return nil, err
+		}
+		got, err := l.exchange(ctx, r, c.cfg.AnswerTimeout)
+		if !errors.Is(err, errDown) {
+			return got, err
+		}
+		down = l
+	}
+}
+
+// current returns the line unless it is the one known to be down, waiting for another until wait ends.
+func (c *Client) current(ctx, wait context.Context, down *line) (*line, error) {
+	for {
+		c.mu.Lock()
+		l, changed, reason := c.line, c.changed, c.reason
+		c.mu.Unlock()
+		switch {
+		case ctx.Err() != nil:
+			return nil, fmt.Errorf("%w: %w", acquirer.ErrNotSent, context.Cause(ctx))
+		case l != nil && l != down:
+			return l, nil
+		case wait.Err() != nil, reason == errClosed:
+			return nil, fmt.Errorf("%w: host %s is not reached", acquirer.ErrNotSent, c.cfg.Address)
+		}
+		select {
+		case <-changed:
+		case <-wait.Done():
+		}
+	}
+}
+
+// become publishes the line, or why there is none.
+func (c *Client) become(l *line, reason error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.line, c.reason = l, reason // reason is nil with a line
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// manage keeps one line up until ctx ends.
+func (c *Client) manage(ctx context.Context) {
+	defer close(c.done)
+	defer c.become(nil, errClosed)
+	pause := minPause
+	for ctx.Err() == nil {
+		l, err := c.connect(ctx)
+		if err != nil {
+			c.cfg.Logger.Warn("acquirer host not reached", "address", c.cfg.Address, "error", err)
+			c.become(nil, err)
+			if !sleep(ctx, pause) {
+				return
+			}
+			pause = min(2*pause, maxPause)
+			continue
+		}
+		pause = minPause
+		c.counts.connects.Add(1)
+		c.cfg.Logger.Info("acquirer line signed on", "address", c.cfg.Address)
+		c.become(l, nil)
+		stop := context.AfterFunc(ctx, func() { l.conn.TriggerFailure(errClosed) })
+		l.keepAlive(ctx, c.cfg.EchoInterval, c.cfg.AnswerTimeout)
+		stop()
+		c.become(nil, errors.New("the line went down"))
+	}
+}
+
+// connect dials and signs on.
+func (c *Client) connect(ctx context.Context) (*line, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.ConnectTimeout)
+	defer cancel()
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("dial: %w", err)
+	}
+	l, err := newLine(conn, c.cfg, c.spec, &c.counts)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	if err := l.network(ctx, networkSignOn, c.cfg.ConnectTimeout); err != nil {
+		l.conn.TriggerFailure(err)
+		return nil, fmt.Errorf("sign on: %w", err)
+	}
+	return l, nil
+}
+
+func (c *Client) dial(ctx context.Context) (net.Conn, error) {
+	if c.cfg.TLS == nil {
+		return new(net.Dialer).DialContext(ctx, "tcp", c.cfg.Address)
+	}
+	return (&tls.Dialer{Config: c.cfg.TLS}).DialContext(ctx, "tcp", c.cfg.Address)
+}
+
+// sleep returns false when ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

@@ -1,0 +1,269 @@
+package iso8583
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/moov-io/iso8583"
+	connection "github.com/moov-io/iso8583-connection"
+
+	"nightdrop/vault/internal/acquirer"
+)
+
+// line is one connection to the host from its dial to its end.
+//
+// iso8583-connection dials nothing here and matches nothing: it is given the socket, writes whole frames in order, reads in a
+// loop and closes all the same however the line ends. Its Send is not used: it holds a lock over unbuffered channels when a
+// connection fails, so a failure while other answers are being collected can hang every caller for ever (v0.9.0); and it cannot say
+// whether a request that failed had been written, on which ErrNotSent rests. Its Write can.
+type line struct {
+	conn    *connection.Connection
+	spec    *iso8583.MessageSpec
+	counts  *counters
+	logger  *slog.Logger
+	writing time.Duration // how long a write may stall before the line is given up
+
+	lastRead atomic.Int64  // Unix nanoseconds
+	stan     atomic.Uint32 // of network messages
+	replying atomic.Bool   // an answer to the host's own echo is being written
+
+	mu      sync.Mutex
+	waiting map[key]chan answer // nil once the line is down
+}
+
+// answer is a message read; whole is false when its bytes were not all understood.
+type answer struct {
+	message *iso8583.Message
+	whole   bool
+}
+
+// errDown is returned when the line was down before any of the request was written.
+var errDown = fmt.Errorf("%w: the line went down", acquirer.ErrNotSent)
+
+// errTwin is returned for a request whose trace another request is waiting under: its outcome is the other's to tell.
+var errTwin = fmt.Errorf("%w: another request with the same trace is waiting for it", acquirer.ErrNoAnswer)
+
+// newLine takes over conn and starts its loops.
+func newLine(conn net.Conn, cfg Config, spec *iso8583.MessageSpec, counts *counters) (*line, error) {
+	l := &line{
+		spec: spec, counts: counts, logger: cfg.Logger,
+		writing: cfg.AnswerTimeout,
+		waiting: map[key]chan answer{},
+	}
+	l.lastRead.Store(time.Now().UnixNano())
+	const never = 24 * 365 * time.Hour // the library's timers only call handlers that are not set
+	c, err := connection.NewFrom(conn, spec, nil, nil,
+		connection.SetMessageReader(l),
+		connection.IdleTime(never), connection.ReadTimeout(never))
+	if err != nil {
+		return nil, fmt.Errorf("iso8583: take over connection: %w", err)
+	}
+	l.conn = c
+	go func() {
+		<-c.Done()
+		l.end()
+	}()
+	return l, nil
+}
+
+// ReadMessage is called by the connection's read loop. It hands each answer to who waits for it before it reads on, so that all
+// that came before the line's end has been delivered when the end is seen. It returns no message: the library has nothing to match.
+func (l *line) ReadMessage(r io.Reader) (*iso8583.Message, error) {
+	raw, err := readFrame(r)
+	if err != nil {
+		return nil, err
+	}
+	l.lastRead.Store(time.Now().UnixNano())
+	m, whole := unpack(l.spec, raw)
+	l.deliver(answer{message: m, whole: whole})
+	clear(raw)
+	return nil, nil
+}
+
+// deliver finds who waits for the answer. Nobody: it came late, or twice, or is not an answer, and is counted and dropped.
+func (l *line) deliver(a answer) {
+	k, mti, ok := keyOf(a.message)
+	switch {
+	case !ok:
+		l.counts.malformed.Add(1)
+	case mti == mtiNetwork && a.whole:
+		l.replyToHost(a.message)
+	default:
+		l.mu.Lock()
+		ch, waiting := l.waiting[k]
+		delete(l.waiting, k)
+		l.mu.Unlock()
+		if !waiting {
+			l.counts.late.Add(1)
+			return
+		}
+		ch <- a // has room for the one answer that can come
+	}
+}
+
+// replyToHost answers the host's own echo test or sign-on, one at a time, away from the read loop: a host that asks and does not
+// read must not stop the reading.
+func (l *line) replyToHost(asked *iso8583.Message) {
+	if !l.replying.CompareAndSwap(false, true) {
+		return
+	}
+	r := newRequest(l.spec, mtiNetworkAnswer)
+	for _, id := range []int{fieldTransmitted, fieldSTAN, fieldNetwork} {
+		r.set(id, value(asked, id))
+	}
+	r.set(fieldAnswer, acquirer.Approved)
+	go func() {
+		defer l.replying.Store(false)
+		if out, err := frame(r.message); err == nil && r.err == nil {
+			_ = l.write(out) // the line's end tells
+		}
+	}()
+}
+
+// exchange sends the request and waits for its answer for at most timeout after the write. The answer's fields are still
+// to be compared with the request's.
+func (l *line) exchange(ctx context.Context, r *request, timeout time.Duration) (*iso8583.Message, error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	k, _, _ := keyOf(r.message)
+	out, err := frame(r.message)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", acquirer.ErrRequest, err)
+	}
+	defer clear(out)
+	ch := make(chan answer, 1)
+	if err := l.expect(k, ch); err != nil {
+		return nil, err
+	}
+	defer l.forget(k, ch)
+	if err := l.write(out); err != nil {
+		return nil, err
+	}
+	clear(out)
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case a, up := <-ch:
+		return taken(a, up)
+	case <-timer.C:
+		err = fmt.Errorf("%w within %v", acquirer.ErrNoAnswer, timeout)
+	case <-ctx.Done():
+		err = fmt.Errorf("%w: %w", acquirer.ErrNoAnswer, context.Cause(ctx))
+	}
+	select { // an answer that came in the same moment counts
+	case a, up := <-ch:
+		return taken(a, up)
+	default:
+		return nil, err
+	}
+}
+
+func taken(a answer, up bool) (*iso8583.Message, error) {
+	switch {
+	case !up:
+		return nil, fmt.Errorf("%w: the line went down", acquirer.ErrNoAnswer)
+	case !a.whole:
+		return nil, malformed("its bytes are not those of the dialect")
+	}
+	return a.message, nil
+}
+
+// expect registers who waits for k.
+func (l *line) expect(k key, ch chan answer) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.waiting == nil {
+		return errDown
+	}
+	if _, twin := l.waiting[k]; twin {
+		return errTwin
+	}
+	l.waiting[k] = ch
+	return nil
+}
+
+func (l *line) forget(k key, ch chan answer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.waiting[k] == ch {
+		delete(l.waiting, k)
+	}
+}
+
+// write writes one frame in one piece. errDown: the line was down before any of it was handed over. Any other error leaves open
+// how much of it the host has.
+func (l *line) write(out []byte) error {
+	stalled := time.AfterFunc(l.writing, func() { l.fail(errors.New("iso8583: the host does not read")) })
+	defer stalled.Stop()
+	_, err := l.conn.Write(out)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, connection.ErrConnectionClosed):
+		return errDown
+	}
+	return fmt.Errorf("%w: the line went down while the request was written", acquirer.ErrNoAnswer)
+}
+
+// network sends a sign-on or an echo test and waits for its approval.
+func (l *line) network(ctx context.Context, function string, timeout time.Duration) error {
+	r := newNetwork(l.spec, function, l.stan.Add(1)%acquirer.MaxSTAN+1, time.Now())
+	got, err := l.exchange(ctx, r, timeout)
+	if err != nil {
+		return err
+	}
+	if err := fits(r.message, got, fieldSTAN, fieldNetwork); err != nil {
+		return err
+	}
+	if code := value(got, fieldAnswer); code != acquirer.Approved {
+		return malformed("network management was refused")
+	}
+	return nil
+}
+
+// keepAlive asks for an echo whenever nothing has been read for interval, and fails the line when none comes. It returns when
+// the line is down.
+func (l *line) keepAlive(ctx context.Context, interval, timeout time.Duration) {
+	timer := time.NewTimer(interval)
+	defer timer.Stop()
+	for {
+		select {
+		case <-l.conn.Done():
+			return
+		case <-timer.C:
+		}
+		quiet := time.Since(time.Unix(0, l.lastRead.Load()))
+		if quiet >= interval {
+			if err := l.network(ctx, networkEcho, timeout); err != nil {
+				l.fail(fmt.Errorf("iso8583: echo test: %w", err))
+				return
+			}
+			quiet = 0
+		}
+		timer.Reset(interval - quiet)
+	}
+}
+
+// fail takes the line down; whoever waits gets ErrNoAnswer.
+func (l *line) fail(why error) {
+	l.logger.Warn("acquirer line failed", "reason", why)
+	l.conn.TriggerFailure(why)
+}
+
+// end wakes everyone who waits, once the connection is closed and its read loop has delivered what came.
+func (l *line) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, ch := range l.waiting {
+		close(ch)
+	}
+	l.waiting = nil
+}
