@@ -1,0 +1,156 @@
+package envelope
+
+import (
+	"strings"
+
+	"nightdrop/shared/strictjson"
+)
+
+// Status is what has become of an operation.
+type Status string
+
+// The statuses (INTERFACES 7).
+const (
+	StatusRejected  Status = "rejected"
+	StatusDeclined  Status = "declined"
+	StatusApproved  Status = "approved"
+	StatusAccepted  Status = "accepted" // waits for a file
+	StatusUnknown   Status = "unknown"
+	StatusReversed  Status = "reversed"
+	StatusCaptured  Status = "captured"
+	StatusSettled   Status = "settled"
+	StatusRefunded  Status = "refunded"
+	StatusPaidOut   Status = "paid-out"
+	StatusVoided    Status = "voided"
+	StatusExpired   Status = "expired"
+	StatusReturned  Status = "returned"
+	StatusStored    Status = "stored"
+	StatusUpdated   Status = "updated"
+	StatusForgotten Status = "forgotten"
+)
+
+// Valid tells whether s is one of the statuses.
+func (s Status) Valid() bool {
+	switch s {
+	case StatusRejected, StatusDeclined, StatusApproved, StatusAccepted, StatusUnknown, StatusReversed, StatusCaptured, StatusSettled,
+		StatusRefunded, StatusPaidOut, StatusVoided, StatusExpired, StatusReturned, StatusStored, StatusUpdated, StatusForgotten:
+		return true
+	}
+	return false
+}
+
+// Code says why: "ok", "iso-XX" of ISO 8583 field 39, "ach-RNN" of NACHA, or one of the vault's own.
+type Code string
+
+// The vault's own codes (INTERFACES 7), in the order in which they are checked where there is one.
+const (
+	CodeOK                   Code = "ok"
+	CodeIDConflict           Code = "id-conflict"
+	CodeUnknownSigner        Code = "unknown-signer"
+	CodeMerchantSuspended    Code = "merchant-suspended"
+	CodeLate                 Code = "late"
+	CodeKeyDead              Code = "key-dead"
+	CodeCannotOpen           Code = "cannot-open" // a part's seal does not open
+	CodeBadOrder             Code = "bad-order"   // it opened, but is not as INTERFACES 3 says
+	CodeReference            Code = "reference"
+	CodeAmount               Code = "amount"
+	CodeCurrency             Code = "currency"
+	CodeNotPermitted         Code = "not-permitted"
+	CodeBadAccount           Code = "bad-account"
+	CodeLuhn                 Code = "luhn"
+	CodeExpiredCard          Code = "expired-card"
+	CodeRouting              Code = "routing"
+	CodeUnknownToken         Code = "unknown-token"
+	CodeUnknownPayment       Code = "unknown-payment"
+	CodeWrongState           Code = "wrong-state"
+	CodeOverCaptured         Code = "over-captured"
+	CodeOverAuthorised       Code = "over-authorised"
+	CodeLimit                Code = "limit"
+	CodeAccountGone          Code = "account-gone"
+	CodeBlockedAccount       Code = "blocked-account"
+	CodeNoAnswer             Code = "no-answer"
+	CodeOperationUnavailable Code = "operation-unavailable"
+)
+
+// ISOCode returns the code of an answer of ISO 8583 field 39: two of 0-9A-Z. "00" is approval.
+func ISOCode(two string) Code { return Code("iso-" + two) }
+
+// ACHCode returns the code of a NACHA return reason, such as "R01".
+func ACHCode(reason string) Code { return Code("ach-" + reason) }
+
+// Valid tells whether c is a code that a result may have.
+func (c Code) Valid() bool {
+	if two, ok := strings.CutPrefix(string(c), "iso-"); ok {
+		return len(two) == 2 && only(two, upperOrDigit)
+	}
+	if reason, ok := strings.CutPrefix(string(c), "ach-R"); ok {
+		return len(reason) == 2 && only(reason, digit)
+	}
+	switch c {
+	case CodeOK, CodeIDConflict, CodeUnknownSigner, CodeMerchantSuspended, CodeLate, CodeKeyDead, CodeCannotOpen, CodeBadOrder, CodeReference,
+		CodeAmount, CodeCurrency, CodeNotPermitted, CodeBadAccount, CodeLuhn, CodeExpiredCard, CodeRouting, CodeUnknownToken, CodeUnknownPayment,
+		CodeWrongState, CodeOverCaptured, CodeOverAuthorised, CodeLimit, CodeAccountGone, CodeBlockedAccount, CodeNoAnswer, CodeOperationUnavailable:
+		return true
+	}
+	return false
+}
+
+// Facts are what a result tells: line 1 of its plaintext. Empty strings and an amount of 0 are absent, but for
+// Reference, which is always there and empty where it was refused.
+type Facts struct {
+	Payment   string `json:"payment"` // id of the envelope that created the payment
+	Status    Status `json:"status"`
+	Code      Code   `json:"code"`
+	Amount    int64  `json:"amount,omitempty"`   // minor units, the operation's own
+	Currency  string `json:"currency,omitempty"` // ISO 4217
+	Reference string `json:"reference"`
+	Masked    string `json:"masked,omitempty"`   // 424242******4242 or ******1234
+	Token     string `json:"token,omitempty"`    // of a stored account
+	Approval  string `json:"approval,omitempty"` // 1 to 6 of 0-9A-Z
+	Batch     string `json:"batch,omitempty"`    // 1 to 32 of a-z0-9-
+}
+
+// EncodeFacts checks f and returns line 1 of a result without its newline: also what the log's leaf hashes.
+func EncodeFacts(f Facts) ([]byte, error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	return strictjson.Marshal(f)
+}
+
+// decodeFacts reads exactly what EncodeFacts writes, but for the order of members and white space.
+func decodeFacts(line []byte) (Facts, error) {
+	var f Facts
+	if err := strictjson.Unmarshal(line, &f); err != nil {
+		return Facts{}, class(err)
+	}
+	if err := f.check(); err != nil {
+		return Facts{}, err
+	}
+	return f, nil
+}
+
+func (f Facts) check() error {
+	if f.Reference != "" {
+		if err := CheckReference(f.Reference); err != nil {
+			return err
+		}
+	}
+	return first(
+		require(ValidID(f.Payment), "payment is not an envelope's id"),
+		require(f.Status.Valid(), "status is none that is known"),
+		require(f.Code.Valid(), "code is none that is known"),
+		require(0 <= f.Amount && f.Amount <= strictjson.MaxInteger, "amount is out of range"),
+		require(f.Currency == "" || currencyForm(f.Currency), "currency is not three capital letters"),
+		require(f.Masked == "" || validMasked(f.Masked), "masked shows more or less than it may"),
+		require(f.Token == "" || ValidToken(f.Token), "token is not tok_ and 26 base32 characters"),
+		require(len(f.Approval) <= 6 && only(f.Approval, upperOrDigit), "approval is not 1 to 6 of 0-9A-Z"),
+		require(len(f.Batch) <= 32 && only(f.Batch, func(c byte) bool { return lowerOrDigit(c) || c == '-' }), "batch is not 1 to 32 of a-z0-9-"),
+	)
+}
+
+func upperOrDigit(c byte) bool { return digit(c) || 'A' <= c && c <= 'Z' }
+
+func currencyForm(code string) bool {
+	return len(code) == 3 && only(code, func(c byte) bool { return 'A' <= c && c <= 'Z' })
+}

@@ -1,0 +1,51 @@
+package envelope
+
+import "time"
+
+// timeLayout is RFC 3339, UTC, whole seconds.
+const timeLayout = "2006-01-02T15:04:05Z"
+
+// Time is a time of a statement: RFC 3339, UTC, whole seconds, 'Z', years 0000 to 9999. Two of the same second are equal by ==.
+type Time struct{ time.Time }
+
+// At returns t in UTC without what is under a second.
+func At(t time.Time) Time { return Time{t.UTC().Truncate(time.Second)} }
+
+// String returns the time as it stands in statements.
+func (t Time) String() string { return t.UTC().Format(timeLayout) }
+
+// MarshalText writes the time as it stands in statements; parts of a second are cut off.
+func (t Time) MarshalText() ([]byte, error) {
+	if y := t.UTC().Year(); y < 0 || y > 9999 {
+		return nil, malformed("a time outside the years 0000 to 9999")
+	}
+	return []byte(t.String()), nil
+}
+
+// MarshalJSON hides the method of the embedded time.Time, which writes fractions and offsets.
+func (t Time) MarshalJSON() ([]byte, error) {
+	text, err := t.MarshalText()
+	if err != nil {
+		return nil, err
+	}
+	return append(append([]byte{'"'}, text...), '"'), nil
+}
+
+// UnmarshalText reads exactly the form that MarshalText writes.
+func (t *Time) UnmarshalText(text []byte) error {
+	// time.Parse takes fractions of a second that the layout does not have, so the length is checked too.
+	parsed, err := time.Parse(timeLayout, string(text))
+	if err != nil || len(text) != len(timeLayout) {
+		return malformed("a time is RFC 3339, UTC, whole seconds, Z")
+	}
+	t.Time = parsed
+	return nil
+}
+
+// UnmarshalJSON reads the quoted form for encoding/json; statements are read by strictjson, through UnmarshalText.
+func (t *Time) UnmarshalJSON(data []byte) error {
+	if len(data) < 2 || data[0] != '"' || data[len(data)-1] != '"' {
+		return malformed("a time is a string")
+	}
+	return t.UnmarshalText(data[1 : len(data)-1])
+}

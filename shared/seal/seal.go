@@ -1,0 +1,136 @@
+// Package seal seals parts to public keys, with tink-go v2: HPKE in Tink's wire format (TINK prefix), suites
+// X-Wing and X25519 (INTERFACES 3). It never opens: no private key passes through it.
+package seal
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/tink-crypto/tink-go/v2/hybrid"
+	"github.com/tink-crypto/tink-go/v2/hybrid/hpke"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/tink"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/shared/strictjson"
+)
+
+// Errors of sealing.
+var (
+	ErrKey  = errors.New("not a usable public key")          // is returned when name and raw key do not make a key
+	ErrPart = errors.New("the key does not serve that part") // is returned when the key's kind is not the part's
+)
+
+// Sealer seals parts to one public key. It is safe for concurrent use.
+type Sealer struct {
+	key     envelope.KeyName
+	encrypt tink.HybridEncrypt
+}
+
+// NewSealer makes a Sealer from a key's name and raw HPKE public key (1,216 bytes for xwing, 32 for x25519).
+func NewSealer(key envelope.KeyName, public []byte) (*Sealer, error) {
+	if _, err := envelope.ParseKeyName(string(key)); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	params, err := parameters(key.Suite())
+	if err != nil {
+		return nil, err
+	}
+	pub, err := hpke.NewPublicKey(public, key.ID(), params)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	manager := keyset.NewManager()
+	id, err := manager.AddKey(pub)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	if err := manager.SetPrimary(id); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	handle, err := manager.Handle()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	encrypt, err := hybrid.NewHybridEncrypt(handle)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	return &Sealer{key, encrypt}, nil
+}
+
+// parameters builds a suite's parameters by hand: X-Wing has no template in Tink.
+func parameters(suite envelope.Suite) (*hpke.Parameters, error) {
+	kem := hpke.X_WING
+	if suite == envelope.SuiteX25519 {
+		kem = hpke.DHKEM_X25519_HKDF_SHA256
+	}
+	return hpke.NewParameters(hpke.ParametersOpts{
+		KEMID: kem, KDFID: hpke.HKDFSHA256, AEADID: hpke.AES256GCM, Variant: hpke.VariantTink,
+	})
+}
+
+// Key returns the key's name.
+func (s *Sealer) Key() envelope.KeyName { return s.key }
+
+// Seal seals a plaintext for one place: this part of this envelope of this merchant. Order, account and code are padded;
+// a result comes from envelope.EncodeResult with its 4,096 bytes. The caller clears plaintext.
+func (s *Sealer) Seal(part envelope.PartName, merchant, id string, plaintext []byte) (envelope.Part, error) {
+	if !s.key.Serves(part) {
+		return envelope.Part{}, fmt.Errorf("%w: %s with %s", ErrPart, part, s.key)
+	}
+	padded := plaintext
+	if part != envelope.PartResult {
+		var err error
+		if padded, err = envelope.Pad(plaintext); err != nil {
+			return envelope.Part{}, err
+		}
+		defer clear(padded)
+	} else if len(plaintext) != envelope.ResultBytes {
+		return envelope.Part{}, fmt.Errorf("%w: a result's plaintext has %d bytes", envelope.ErrMalformed, envelope.ResultBytes)
+	}
+	sealed, err := s.encrypt.Encrypt(padded, envelope.PartInfo(part, merchant, id, s.key))
+	if err != nil {
+		return envelope.Part{}, fmt.Errorf("seal %s: %w", part, err)
+	}
+	return envelope.Part{Key: s.key, Sealed: sealed}, nil
+}
+
+// Seal seals one plaintext; to seal many with one key, keep a Sealer.
+func Seal(key envelope.KeyName, public []byte, part envelope.PartName, merchant, id string, plaintext []byte) (envelope.Part, error) {
+	s, err := NewSealer(key, public)
+	if err != nil {
+		return envelope.Part{}, err
+	}
+	return s.Seal(part, merchant, id, plaintext)
+}
+
+// ReplyKey reads the line KEYNAME+BASE64 of a storefront's reply key and checks that the name's id is the first
+// 4 bytes of the SHA-256 of the raw public key.
+func ReplyKey(line string) (envelope.KeyName, []byte, error) {
+	name, encoded, _ := strings.Cut(line, "+")
+	key, err := envelope.ParseKeyName(name)
+	if err != nil || key.Kind() != envelope.KindReply {
+		return "", nil, fmt.Errorf("%w: a reply key is one line, reply-ID-SUITE+BASE64", ErrKey)
+	}
+	public, err := strictjson.Base64([]byte(encoded))
+	if err != nil || len(public) != key.Suite().PublicBytes() {
+		return "", nil, fmt.Errorf("%w: a reply key's base64 is canonical and of its suite's length", ErrKey)
+	}
+	if ReplyKeyName(key.Suite(), public) != key {
+		return "", nil, fmt.Errorf("%w: the reply key's id is not that of its public key", ErrKey)
+	}
+	if _, err := NewSealer(key, public); err != nil {
+		return "", nil, err
+	}
+	return key, public, nil
+}
+
+// ReplyKeyName returns the name of a storefront's reply key: its id is the first 4 bytes of the SHA-256 of its raw public key.
+func ReplyKeyName(suite envelope.Suite, public []byte) envelope.KeyName {
+	sum := sha256.Sum256(public)
+	return envelope.MakeKeyName(envelope.KindReply, binary.BigEndian.Uint32(sum[:]), suite)
+}
