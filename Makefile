@@ -1,0 +1,59 @@
+# Nightdrop. `make demo` shows the main job, `make test` passes the tests: both need Go and make only, as any user.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+GO       ?= go
+# The same sources give the same bytes, wherever they are built.
+RELEASE  := -trimpath -buildvcs=false -ldflags="-s -w -buildid="
+BINARIES := relay vault storefront simulator
+export CGO_ENABLED ?= 0
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build the four binaries into bin/
+	$(GO) build $(RELEASE) -o bin/relay ./relay
+	$(GO) build $(RELEASE) -o bin/vault ./vault
+	$(GO) build $(RELEASE) -o bin/storefront ./ops/storefront
+	$(GO) build $(RELEASE) -o bin/simulator ./ops/simulator
+
+.PHONY: demo
+demo: build ## Run 1,000 sales through relay, vault and acquirer simulator, and look for leaks
+	@$(GO) run ./ops/demo --bin bin
+
+.PHONY: test
+test: ## Run every test; fails on a skipped or empty suite
+	@$(GO) test -json -count=1 -timeout 10m ./... | $(GO) run ./ops/tidy/gate
+
+.PHONY: test-root
+test-root: ## Run the tests that need root: full disks, network namespaces
+	@$(GO) test -json -count=1 -timeout 10m -tags root -run '^TestRoot' ./ops/e2e | $(GO) run ./ops/tidy/gate
+
+.PHONY: check
+check: ## gofmt, vet, golangci-lint
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt these: $$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) vet -tags root ./ops/e2e
+	cd ops/tools && $(GO) build -o ../../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	bin/golangci-lint run ./...
+
+.PHONY: bench
+bench: build ## Measure the figures; each is a ratio within one run
+	@$(GO) run ./ops/bench --bin bin
+
+.PHONY: fuzz
+fuzz: ## Fuzz every target for FUZZTIME (default 10s) each
+	@for target in $$(git grep -hoE '^func Fuzz[A-Za-z0-9]+' -- '*_test.go' | sed 's/func //' | sort -u); do \
+	  dir=$$(dirname $$(git grep -lE "^func $$target\(" -- '*_test.go')); \
+	  echo "fuzz $$target in $$dir"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime "$${FUZZTIME:-10s}" "./$$dir"; done
+
+.PHONY: tink-vectors
+tink-vectors: ## Remake the parts that the archived google/tink/go seals
+	cd testdata/tinkv1 && $(GO) run . -out ../vectors/tinkv1.json
+
+.PHONY: clean
+clean: ## Remove what was built and left behind
+	rm -rf bin demo-*
