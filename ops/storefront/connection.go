@@ -1,0 +1,98 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/shared/note"
+	"nightdrop/shared/storefront"
+)
+
+// connectionOptions are the flags of every command that talks to a relay.
+type connectionOptions struct {
+	identity  string // file
+	vault     string // vkey, or @FILE that holds it
+	relay     string // origin
+	ca        string // PEM file; empty: the system's roots
+	suite     string
+	minSerial uint64
+}
+
+func (o *connectionOptions) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&o.identity, "identity", "storefront.key", "file that `keygen` made")
+	flags.StringVar(&o.vault, "vault", "", "the vault's verifier key, one line, or @FILE that holds it (required)")
+	flags.StringVar(&o.relay, "relay", "", "the relay's origin, such as https://relay.example:8443 (required)")
+	flags.StringVar(&o.ca, "ca", "", "PEM file of the certificate authority to trust instead of the system's")
+	flags.StringVar(&o.suite, "suite", string(envelope.SuiteXWing), "sealing suite: xwing or x25519")
+	flags.Uint64Var(&o.minSerial, "min-serial", 0, "refuse a directory with a lower serial")
+	for _, name := range []string{"vault", "relay"} {
+		if err := cmd.MarkFlagRequired(name); err != nil {
+			panic(err) // a flag that was just registered
+		}
+	}
+}
+
+// maxConnections bounds the keep-alive connections of a CSV post.
+const maxConnections = 64
+
+func (o *connectionOptions) connect() (*storefront.Client, error) {
+	vault, err := parseVault(o.vault)
+	if err != nil {
+		return nil, err
+	}
+	identity, err := storefront.LoadIdentity(o.identity)
+	if err != nil {
+		return nil, err
+	}
+	suite := envelope.Suite(o.suite)
+	if !suite.Valid() {
+		return nil, fmt.Errorf("%w: --suite %q: give xwing or x25519", errUsage, o.suite)
+	}
+	client, err := o.httpClient()
+	if err != nil {
+		return nil, err
+	}
+	return storefront.New(storefront.Config{Relay: o.relay, Vault: vault, Identity: identity, Suite: suite,
+		MinSerial: o.minSerial, HTTP: client})
+}
+
+func parseVault(line string) (note.Verifier, error) {
+	if path, isFile := strings.CutPrefix(line, "@"); isFile {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return note.Verifier{}, fmt.Errorf("--vault: %w", err)
+		}
+		line = string(data)
+	}
+	vault, err := note.ParseVerifier(strings.TrimSpace(line))
+	if err != nil {
+		return note.Verifier{}, fmt.Errorf("%w: --vault: %w (give the line that `vault init` printed)", errUsage, err)
+	}
+	return vault, nil
+}
+
+func (o *connectionOptions) httpClient() (*http.Client, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS13}
+	if o.ca != "" {
+		pem, err := os.ReadFile(o.ca)
+		if err != nil {
+			return nil, fmt.Errorf("--ca: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("%w: --ca %s holds no PEM certificate", errUsage, o.ca)
+		}
+	}
+	transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true, Proxy: http.ProxyFromEnvironment,
+		MaxIdleConnsPerHost: maxConnections, MaxConnsPerHost: maxConnections, TLSHandshakeTimeout: 10 * time.Second}
+	return &http.Client{Transport: transport, Timeout: 90 * time.Second}, nil
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"nightdrop/shared/envelope"
+)
+
+type postOptions struct {
+	connectionOptions
+	csv         string
+	outbox      string
+	timeout     time.Duration
+	concurrency int
+	asJSON      bool
+}
+
+func newPostCommand() *cobra.Command {
+	var o postOptions
+	cmd := &cobra.Command{
+		Use:   "post (FILE... | --csv FILE) --vault VKEY --relay URL",
+		Short: "Post sealed envelopes, or seal and post every sale of a CSV file",
+		Long: "Post sealed envelopes until each is answered, and check the receipts; or seal and post every row of a CSV file.\n\n" +
+			"A CSV file has a header with the columns reference, amount (minor units), currency, number, expiry (YYYY-MM) and, as wanted,\n" +
+			"id, merchant (other merchants' rows are passed over), name, code, descriptor. Its envelopes are kept in the outbox until their\n" +
+			"results are read, so an interrupted run is simply run again: the same bytes are posted, and nothing is sold twice.",
+		Example: "  storefront post --vault @vault.vkey --relay https://relay.example order-17.note\n" +
+			"  storefront post --vault @vault.vkey --relay https://relay.example --csv payments.csv --outbox outbox",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if (o.csv == "") == (len(args) == 0) {
+				return fmt.Errorf("%w: give envelope files, or --csv FILE", errUsage)
+			}
+			if o.csv != "" {
+				return runPostCSV(cmd.Context(), o, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			}
+			return runPost(cmd.Context(), o, args, cmd.OutOrStdout())
+		},
+	}
+	o.register(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&o.csv, "csv", "", "CSV file of sales")
+	flags.StringVar(&o.outbox, "outbox", "outbox", "directory that keeps a CSV file's envelopes until their results are read")
+	flags.DurationVar(&o.timeout, "timeout", 5*time.Minute, "how long to go on posting one envelope while the relay is away")
+	flags.IntVar(&o.concurrency, "concurrency", 16, "envelopes posted at once from a CSV file, 1 to 64")
+	flags.BoolVar(&o.asJSON, "json", false, "print receipts as JSON")
+	return cmd
+}
+
+func runPost(ctx context.Context, o postOptions, files []string, out io.Writer) error {
+	client, err := o.connect()
+	if err != nil {
+		return err
+	}
+	receipts := []envelope.Receipt{}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		postCtx, cancel := context.WithTimeout(ctx, o.timeout)
+		receipt, err := client.Post(postCtx, data)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		receipts = append(receipts, receipt)
+	}
+	if o.asJSON {
+		return json.NewEncoder(out).Encode(receipts)
+	}
+	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(table, "ID\tRELAY\tBAG\tINDEX\tRECEIVED")
+	for _, r := range receipts {
+		fmt.Fprintf(table, "%s\t%s\t%.8s/%d\t%d\t%s\n", r.ID, r.Relay, r.Run, r.Number, r.Index, r.Received.Format(time.RFC3339))
+	}
+	return table.Flush()
+}

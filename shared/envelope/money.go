@@ -1,0 +1,24 @@
+package envelope
+
+import "fmt"
+
+// FormatAmount writes minor units for people: 1999 EUR is "19.99 EUR", 500 JPY is "500 JPY". It is empty where there is no currency,
+// and tells the minor units as they are where the currency is not known.
+func FormatAmount(amount int64, currency string) string {
+	if currency == "" {
+		return ""
+	}
+	known, ok := LookupCurrency(currency)
+	if !ok || known.Exponent == 0 {
+		return fmt.Sprintf("%d %s", amount, currency)
+	}
+	unit := int64(1)
+	for range known.Exponent {
+		unit *= 10
+	}
+	sign := ""
+	if amount < 0 {
+		sign, amount = "-", -amount
+	}
+	return fmt.Sprintf("%s%d.%0*d %s", sign, amount/unit, known.Exponent, amount%unit, currency)
+}

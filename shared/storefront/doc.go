@@ -1,0 +1,14 @@
+// Package storefront is the Go SDK of a shop's server: it pins a vault by one line, seals and signs payments, posts them to a
+// relay until they are answered, and reads, checks and opens the results.
+//
+//	identity, err := storefront.LoadIdentity("shop-1.key")
+//	client, err := storefront.New(storefront.Config{Relay: "https://relay.example", Vault: vkey, Identity: identity})
+//	outbox, err := storefront.OpenOutbox("outbox")
+//	sealed, err := client.Seal(ctx, storefront.Payment{Order: order, Account: account, Code: code})
+//	err = outbox.Keep(sealed)                         // before the first post, until its result arrives
+//	receipt, err := client.Post(ctx, sealed.Note)     // the same bytes, again and again, until it is answered
+//	results, err := client.Results(ctx, &chain, wait) // in order, complete, opened
+//
+// A relay's silence proves nothing: pay again under a new id only on a result that carries the digest of what was posted, or when
+// the unbroken chain of results has reached one created over an hour after the envelope's until (INTERFACES 4).
+package storefront

@@ -1,0 +1,160 @@
+package storefront
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/shared/note"
+)
+
+// Outbox keeps envelopes in a directory until their results arrive, and remembers how far the results have been read. Everything
+// in it is sealed or public. One process at a time uses an outbox; its methods are safe for concurrent use on different ids.
+//
+//	pending/ID.note    posted or about to be; no result yet
+//	answered/ID.note   a result with its digest has come
+//	results/SERIAL.note  the vault's signed results, as received
+//	chain.json         how far the results have been read
+type Outbox struct{ dir string }
+
+// OpenOutbox opens an outbox, making it where there is none.
+func OpenOutbox(dir string) (*Outbox, error) {
+	for _, name := range []string{"pending", "answered", "results"} {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
+			return nil, fmt.Errorf("outbox: %w", err)
+		}
+	}
+	return &Outbox{dir}, nil
+}
+
+func (o *Outbox) path(folder, name string) string { return filepath.Join(o.dir, folder, name+".note") }
+
+// Keep stores an envelope durably, before its first post. Keeping an id again gives back the bytes that were kept first, which are
+// the ones to post: so a run that was interrupted is run again safely.
+func (o *Outbox) Keep(s Sealed) (Sealed, error) {
+	kept, err := o.Find(s.ID)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return kept, err
+	}
+	return s, writeDurably(o.path("pending", s.ID), s.Note)
+}
+
+// Find returns the envelope kept under id, pending or answered; fs.ErrNotExist when there is none.
+func (o *Outbox) Find(id string) (Sealed, error) {
+	data, err := os.ReadFile(o.path("pending", id))
+	if errors.Is(err, fs.ErrNotExist) {
+		data, err = os.ReadFile(o.path("answered", id))
+	}
+	if err != nil {
+		return Sealed{}, err
+	}
+	return sealedFrom(data)
+}
+
+func sealedFrom(data []byte) (Sealed, error) {
+	e, err := envelope.Peek[envelope.Envelope](data)
+	if err != nil {
+		return Sealed{}, fmt.Errorf("outbox: a kept envelope is damaged: %w", err)
+	}
+	text, err := note.Text(data)
+	if err != nil {
+		return Sealed{}, err
+	}
+	return Sealed{ID: e.ID, Digest: note.Digest(text), Until: e.Until.Time, Note: data}, nil
+}
+
+// Pending returns the envelopes without a result, by id: what to post again after a crash or a doubt.
+func (o *Outbox) Pending() ([]Sealed, error) {
+	entries, err := os.ReadDir(filepath.Join(o.dir, "pending"))
+	if err != nil {
+		return nil, err
+	}
+	var pending []Sealed
+	for _, entry := range entries {
+		id, isNote := strings.CutSuffix(entry.Name(), ".note")
+		if !isNote || !envelope.ValidID(id) {
+			continue
+		}
+		s, err := o.Find(id)
+		if err != nil {
+			return nil, err
+		}
+		pending = append(pending, s)
+	}
+	return pending, nil
+}
+
+// Record stores results and the chain's new end, and marks as answered the envelopes that they are about: those whose digest is
+// the one that was posted (INTERFACES 7). It reports how many of the results were about envelopes of this outbox.
+func (o *Outbox) Record(results []Opened, chain Chain) (ours int, err error) {
+	for _, r := range results {
+		if err := writeDurably(o.path("results", fmt.Sprintf("%012d", r.Result.Serial)), r.Note); err != nil {
+			return ours, err
+		}
+		kept, err := o.Find(r.Result.ID)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && kept.Digest != r.Result.Digest {
+			continue
+		}
+		if err != nil {
+			return ours, err
+		}
+		ours++
+		err = os.Rename(o.path("pending", kept.ID), o.path("answered", kept.ID))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return ours, err
+		}
+	}
+	data, err := json.Marshal(chain)
+	if err != nil {
+		return ours, err
+	}
+	// A crash before this reads the same results again, which changes nothing.
+	return ours, writeDurably(filepath.Join(o.dir, "chain.json"), data)
+}
+
+// Chain is how far the results have been read.
+func (o *Outbox) Chain() (Chain, error) {
+	var chain Chain
+	data, err := os.ReadFile(filepath.Join(o.dir, "chain.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return chain, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &chain)
+	}
+	if err != nil {
+		return Chain{}, fmt.Errorf("outbox: chain.json: %w (remove it to read the results from the oldest that the relay has)", err)
+	}
+	return chain, nil
+}
+
+// writeDurably replaces path with data: after it returns the file is there, whole, whatever happens.
+func writeDurably(path string, data []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name())
+		}
+	}()
+	_, err = f.Write(data)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

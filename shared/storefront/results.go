@@ -1,0 +1,171 @@
+package storefront
+
+import (
+	"context"
+	"crypto/hpke"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"nightdrop/shared/envelope"
+)
+
+// Chain is how far a reader has come in its merchant's results. Store it with what was read, and give it back next time; the zero
+// value begins at the first result that the relay still has.
+type Chain struct {
+	Serial  uint64    `json:"serial"`  // of the last result read
+	Digest  string    `json:"digest"`  // of that result
+	Created time.Time `json:"created"` // of that result: silence up to here is proved
+}
+
+// Opened is a result that verified, followed its predecessor and opened. It is about our envelope only if Result.Digest is the
+// digest of what we posted under Result.ID.
+type Opened struct {
+	Result    envelope.Result
+	Facts     envelope.Facts
+	FactsLine []byte         // line 1 of the plaintext: what the log's leaf hashes
+	Place     envelope.Place // where the log has it
+	Proof     []byte         // C2SP tlog-proof, where the log gave one
+	Note      []byte         // the vault's signed note, as received
+}
+
+// maxResultsBytes bounds a page: 100 notes of about 8 KiB, with JSON escapes.
+const maxResultsBytes = 4 << 20
+
+// maxWait is the longest long poll (INTERFACES 6).
+const maxWait = 60 * time.Second
+
+// Results reads the next page of the merchant's results after chain, waiting up to wait (at most 60 s) for the first, checks that
+// they follow one another without a gap, opens them, and moves chain on. An empty page means that there is nothing new. With
+// ErrChain or ErrUnverified chain is where it was: keep it and the notes as evidence, and tell the vault's operators.
+func (c *Client) Results(ctx context.Context, chain *Chain, wait time.Duration) ([]Opened, error) {
+	wait = min(max(wait, 0), maxWait)
+	path := fmt.Sprintf("/v1/results?after=%d&wait=%d", chain.Serial, int(wait/time.Second))
+	notes, err := c.fetchResults(ctx, path)
+	if err != nil {
+		return nil, fmt.Errorf("read results: %w", err)
+	}
+	next := *chain
+	opened := make([]Opened, 0, len(notes))
+	for _, text := range notes {
+		o, digest, err := c.open(ctx, []byte(text))
+		if err != nil {
+			return nil, fmt.Errorf("result after serial %d: %w", next.Serial, err)
+		}
+		if err := next.follow(o.Result, digest); err != nil {
+			return nil, err
+		}
+		opened = append(opened, o)
+	}
+	*chain = next
+	return opened, nil
+}
+
+// ResultsOf reads the results of one envelope, oldest first. It gives no proof that none is missing: only the chain does.
+func (c *Client) ResultsOf(ctx context.Context, id string) ([]Opened, error) {
+	if !envelope.ValidID(id) {
+		return nil, fmt.Errorf("%q is not an envelope id: give the UUID under which it was posted", id)
+	}
+	notes, err := c.fetchResults(ctx, "/v1/envelopes/"+id)
+	if err != nil {
+		return nil, fmt.Errorf("read results of %s: %w", id, err)
+	}
+	opened := make([]Opened, 0, len(notes))
+	for _, text := range notes {
+		o, _, err := c.open(ctx, []byte(text))
+		if err != nil {
+			return nil, err
+		}
+		if o.Result.ID != id {
+			return nil, fmt.Errorf("result of another envelope: %w", ErrUnverified)
+		}
+		opened = append(opened, o)
+	}
+	return opened, nil
+}
+
+func (c *Client) fetchResults(ctx context.Context, path string) ([]string, error) {
+	body, err := c.get(ctx, path, maxResultsBytes, true)
+	if err != nil {
+		return nil, err
+	}
+	var page struct {
+		Results []string `json:"results"`
+	}
+	if err := json.Unmarshal(body, &page); err != nil {
+		return nil, fmt.Errorf("not a page of results: %w", errors.Join(ErrUnverified, err))
+	}
+	return page.Results, nil
+}
+
+// follow moves the chain to r, which must be the next. A new chain begins anywhere.
+func (chain *Chain) follow(r envelope.Result, digest string) error {
+	fresh := chain.Serial == 0
+	if !fresh && r.Serial != chain.Serial+1 {
+		return fmt.Errorf("result %d came after %d: %w", r.Serial, chain.Serial, ErrChain)
+	}
+	if !fresh && r.Previous != chain.Digest || r.Serial == 1 && r.Previous != envelope.ZeroDigest {
+		return fmt.Errorf("result %d does not name result %d: %w", r.Serial, r.Serial-1, ErrChain)
+	}
+	*chain = Chain{Serial: r.Serial, Digest: digest, Created: r.Created.Time}
+	return nil
+}
+
+func (c *Client) open(ctx context.Context, msg []byte) (Opened, string, error) {
+	directory, err := c.Directory(ctx)
+	if err != nil {
+		return Opened{}, "", err
+	}
+	signed, err := envelope.Open[envelope.Result](msg, directory.Value.Signers...)
+	if err != nil {
+		return Opened{}, "", fmt.Errorf("%w: %w", ErrUnverified, err)
+	}
+	r := signed.Value
+	if r.Merchant != c.Merchant() {
+		return Opened{}, "", fmt.Errorf("result %d of another merchant: %w", r.Serial, ErrUnverified)
+	}
+	private, err := c.identity.replyKey(r.Sealed.Key)
+	if err != nil {
+		return Opened{}, "", err
+	}
+	info := envelope.PartInfo(envelope.PartResult, r.Merchant, r.ID, r.Sealed.Key)
+	plain, err := hpke.Open(private, hpke.HKDFSHA256(), hpke.AES256GCM(), info, r.Sealed.Sealed[tinkPrefix:])
+	if err != nil {
+		return Opened{}, "", fmt.Errorf("result %d does not open: %w", r.Serial, ErrUnverified)
+	}
+	facts, place, line, proof, err := envelope.DecodeResult(plain)
+	if err != nil {
+		return Opened{}, "", fmt.Errorf("result %d: %w: %w", r.Serial, ErrUnverified, err)
+	}
+	return Opened{Result: r, Facts: facts, FactsLine: line, Place: place, Proof: proof, Note: msg}, signed.Digest, nil
+}
+
+// tinkPrefix is the length of 0x01 and the key id before the HPKE ciphertext (INTERFACES 3); a verified result has it.
+const tinkPrefix = 5
+
+// tokenLife is within the 5 minutes that a relay allows.
+const tokenLife = 4 * time.Minute
+
+// token proves who reads results (RFC 7519 JWT, EdDSA).
+func (c *Client) token() (string, error) {
+	now := c.now()
+	nonce := make([]byte, 8)
+	if _, err := rand.Read(nonce); err != nil {
+		return "", err
+	}
+	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.RegisteredClaims{
+		ID: hex.EncodeToString(nonce), Subject: c.Merchant(), Audience: jwt.ClaimStrings{c.relay},
+		IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(tokenLife)),
+	})
+	token.Header["kid"] = c.identity.Verifier().HashHex()
+	signed, err := token.SignedString(c.identity.signer.PrivateKey())
+	if err != nil {
+		return "", fmt.Errorf("sign token: %w", err)
+	}
+	return signed, nil
+}

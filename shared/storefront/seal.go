@@ -1,0 +1,108 @@
+package storefront
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/shared/seal"
+)
+
+// Payment is what a storefront asks for. Account and Code are the plaintext JSON of INTERFACES 3, each nil where the order needs
+// none; the caller should clear them after Seal.
+type Payment struct {
+	ID      string // a UUID of version 4 or 7, the idempotency key; "": a fresh one
+	Order   envelope.Order
+	Account []byte
+	Code    []byte
+	Expires time.Duration // how long the vault may begin to act on it; default and at most 6 days
+}
+
+// Sealed is a signed envelope, ready to post, and the names by which its results will be known.
+type Sealed struct {
+	ID     string
+	Digest string // hex SHA-256 of the note's text
+	Until  time.Time
+	Note   []byte // post exactly these bytes, every time
+}
+
+// maxExpires is INTERFACES 4's bound on until.
+const maxExpires = 6 * 24 * time.Hour
+
+// Seal encrypts a payment's parts to the vault's newest keys and signs the envelope. Sealing the same payment twice gives different
+// bytes: keep what it returns, and post that.
+func (c *Client) Seal(ctx context.Context, p Payment) (Sealed, error) {
+	if p.ID == "" {
+		id, err := uuid.NewRandom()
+		if err != nil {
+			return Sealed{}, err
+		}
+		p.ID = id.String()
+	}
+	if p.Expires <= 0 || p.Expires > maxExpires {
+		p.Expires = maxExpires
+	}
+	if err := p.Order.CheckMembers(p.Account != nil, p.Code != nil); err != nil {
+		return Sealed{}, fmt.Errorf("order: %w", err)
+	}
+	directory, err := c.Directory(ctx)
+	if err != nil {
+		return Sealed{}, err
+	}
+	now := c.now()
+	s := sealing{client: c, directory: directory.Value, now: now, id: p.ID}
+	e := envelope.Envelope{Merchant: c.Merchant(), ID: p.ID, Created: envelope.At(now), Until: envelope.At(now.Add(p.Expires))}
+	plainOrder, err := envelope.EncodeOrder(p.Order)
+	if err != nil {
+		return Sealed{}, fmt.Errorf("order: %w", err)
+	}
+	order, err := s.part(envelope.PartOrder, plainOrder)
+	if err != nil {
+		return Sealed{}, err
+	}
+	e.Order = *order
+	if e.Account, err = s.part(envelope.PartAccount, p.Account); err != nil {
+		return Sealed{}, err
+	}
+	if e.Code, err = s.part(envelope.PartCode, p.Code); err != nil {
+		return Sealed{}, err
+	}
+	signed, err := envelope.Sign(e, c.identity.signer)
+	if err != nil {
+		return Sealed{}, fmt.Errorf("sign: %w", err)
+	}
+	return Sealed{ID: p.ID, Digest: signed.Digest, Until: e.Until.Time, Note: signed.Note}, nil
+}
+
+type sealing struct {
+	client    *Client
+	directory envelope.Directory
+	now       time.Time
+	id        string
+}
+
+// ErrNoKey is returned when the directory has no current key of the wanted kind and suite.
+var ErrNoKey = errors.New("the vault's directory has no current key: try the other suite, or ask the vault's operators")
+
+func (s sealing) part(part envelope.PartName, plaintext []byte) (*envelope.Part, error) {
+	if plaintext == nil {
+		return nil, nil
+	}
+	kind := envelope.KindDay
+	if part == envelope.PartCode {
+		kind = envelope.KindCode
+	}
+	key, ok := s.directory.Newest(kind, s.client.suite, s.now)
+	if !ok {
+		return nil, fmt.Errorf("%s key, suite %s: %w", kind, s.client.suite, ErrNoKey)
+	}
+	sealed, err := seal.Seal(key.Name, key.Public, part, s.client.Merchant(), s.id, plaintext)
+	if err != nil {
+		return nil, fmt.Errorf("seal %s: %w", part, err)
+	}
+	return &sealed, nil
+}
