@@ -1,0 +1,75 @@
+// Program simulator is an acquirer host with a book of its own, for tests, demonstrations and training.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"nightdrop/ops/simulator/host"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run runs the command line and returns its exit code.
+func run(ctx context.Context, args []string, out, errOut io.Writer) int {
+	root := &cobra.Command{
+		Use:   "simulator",
+		Short: "Acquirer host with a book of its own, for tests, demonstrations and training",
+		Long: `Simulator speaks ISO 8583 over TCP as an acquirer's host does. It approves everything, except by amount in minor units:
+900000+NN answers code NN, 900100 never answers, 900101 answers after the asker has given up, 900102 closes the
+connection after taking the request. Security code 999 is declined with N7.
+
+Exit codes: 0 done; 1 failed; 2 usage; 3 the book is in use by another simulator; 5 the book is not there.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetArgs(args)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	root.AddCommand(newServeCommand(), newBookCommand())
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	err := root.ExecuteContext(ctx)
+	if err != nil {
+		_, _ = fmt.Fprintf(errOut, "simulator: %v\n", err)
+	}
+	return exitCode(err)
+}
+
+// usageError is returned when the command line itself is wrong.
+type usageError struct{ error }
+
+func exitCode(err error) int {
+	var usage usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &usage):
+		return 2
+	case errors.Is(err, host.ErrLocked):
+		return 3
+	case errors.Is(err, fs.ErrNotExist):
+		return 5
+	}
+	return 1
+}
+
+// noArguments refuses positional arguments as a mistake of usage.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("%s takes no arguments; see --help", cmd.CommandPath())}
+	}
+	return nil
+}
