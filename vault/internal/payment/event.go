@@ -1,6 +1,7 @@
 package payment
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -53,10 +54,11 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	return json.Marshal(wireEvent{e.Body.Kind(), e.Time, e.Actor, e.Origin, e.Purpose, e.Evidence, e.Merchant, body})
 }
 
-// UnmarshalJSON reads the permanent form. It fails with ErrUnknownKind on a kind of a newer build.
+// UnmarshalJSON reads the permanent form. It fails with ErrUnknownKind on a kind of a newer build, and on members that this
+// build does not know: ignoring them would fold to something else than the newer build did.
 func (e *Event) UnmarshalJSON(data []byte) error {
 	var w wireEvent
-	if err := json.Unmarshal(data, &w); err != nil {
+	if err := decodeStrictly(data, &w); err != nil {
 		return err
 	}
 	body, err := decodeBody(w.Kind, w.Body)
@@ -77,10 +79,16 @@ func decodeBody(kind string, raw json.RawMessage) (Body, error) {
 
 func decodeAs[T Body](raw json.RawMessage) (Body, error) {
 	var body T
-	if err := json.Unmarshal(raw, &body); err != nil {
+	if err := decodeStrictly(raw, &body); err != nil {
 		return nil, fmt.Errorf("decode %s: %w", body.Kind(), err)
 	}
 	return body, nil
+}
+
+func decodeStrictly(data []byte, v any) error {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	return decoder.Decode(v)
 }
 
 // decoders has every kind of body; a test proves that it is complete.

@@ -40,6 +40,9 @@ type fold struct {
 }
 
 func (f *fold) apply() error {
+	if err := f.began(); err != nil {
+		return err
+	}
 	switch b := f.event.Body.(type) {
 	case VaultCreated, VaultUnlocked, VaultLocked, KeysChanged, RelaysSet, DirectoryIssued, MembersIssued:
 		return f.vault(b)
@@ -71,6 +74,19 @@ func (f *fold) apply() error {
 	return ErrUnknownKind
 }
 
+// began checks that the log begins with vault-created and that nothing creates the vault again.
+func (f *fold) began() error {
+	v, err := f.Vault()
+	if err != nil {
+		return err
+	}
+	_, creating := f.event.Body.(VaultCreated)
+	if creating == (v.Name == "") {
+		return nil
+	}
+	return misfit("vault-created is the log's first event and only there")
+}
+
 func misfit(format string, args ...any) error {
 	return fmt.Errorf(format+": %w", append(args, ErrTransition)...)
 }
@@ -82,9 +98,6 @@ func (f *fold) vault(body Body) error {
 	}
 	switch b := body.(type) {
 	case VaultCreated:
-		if v.Name != "" {
-			return misfit("vault %s exists", v.Name)
-		}
 		v = Vault{Name: b.Vault, Generation: b.Generation, Signer: b.Signer, NextBatch: 1}
 	case RelaysSet:
 		v.Relays = b.Relays
@@ -127,8 +140,8 @@ func (f *fold) merchant(body Body) error {
 		return err
 	}
 	if added, adding := body.(MerchantAdded); adding {
-		if ok {
-			return misfit("merchant %s exists", id)
+		if ok || !envelope.ValidMerchant(id) {
+			return misfit("merchant %s exists or has no merchant's name", id)
 		}
 		return f.PutMerchant(Merchant{ID: id, Name: added.Name, Status: MerchantActive, Verifiers: added.Verifiers,
 			ReplyKeys: added.ReplyKeys, Acceptor: added.Acceptor, Currencies: added.Currencies, Added: f.event.Time, Version: 1})
@@ -149,43 +162,81 @@ func (f *fold) merchant(body Body) error {
 }
 
 func (f *fold) received(b EnvelopeReceived) error {
-	if _, known, err := f.Payment(f.event.Merchant, b.ID); err != nil || known {
-		return errors.Join(err, f.known(known, b.ID))
+	m, ok, err := f.Merchant(f.event.Merchant)
+	if err != nil {
+		return err
 	}
-	return f.PutPayment(Payment{Merchant: f.event.Merchant, ID: b.ID, Digest: b.Digest, Stage: StageReceived,
-		Received: f.event.Time, Changed: f.event.Time, Until: b.Until, Operation: b.Operation, Amount: b.Amount,
-		Currency: b.Currency, Reference: b.Reference, Descriptor: b.Descriptor, Masked: b.Masked, Brand: b.Brand,
-		Fingerprint: b.Fingerprint, WithCode: b.WithCode})
+	if !ok || m.Status != MerchantActive {
+		return misfit("merchant %s is not there or not active", f.event.Merchant)
+	}
+	p := Payment{Merchant: m.ID, ID: b.ID, Digest: b.Digest, Stage: StageReceived, Until: b.Until, Operation: b.Operation,
+		Amount: b.Amount, Currency: b.Currency, Reference: b.Reference, Descriptor: b.Descriptor, Masked: b.Masked,
+		Brand: b.Brand, Fingerprint: b.Fingerprint, WithCode: b.WithCode}
+	if err := f.number(&p); err != nil {
+		return err
+	}
+	return f.put(p)
 }
 
-func (f *fold) known(known bool, id string) error {
-	if known {
-		return misfit("payment %s exists", id)
+// number makes p the vault's next payment.
+func (f *fold) number(p *Payment) error {
+	if _, known, err := f.Payment(p.Merchant, p.ID); err != nil {
+		return err
+	} else if known {
+		return misfit("payment %s exists", p.ID)
 	}
-	return nil
+	v, err := f.Vault()
+	if err != nil {
+		return err
+	}
+	v.Payments++
+	p.Number, p.Received = v.Payments, f.event.Time
+	return f.PutVault(v)
 }
 
 func (f *fold) rejected(b EnvelopeRejected) error {
-	p := Payment{Merchant: f.event.Merchant, ID: b.ID, Digest: b.Digest, Stage: StageRejected, Received: f.event.Time,
-		Changed: f.event.Time, Operation: b.Operation, Amount: b.Amount, Currency: b.Currency, Reference: b.Reference,
-		Masked: b.Masked, Code: b.Code}
-	if b.Remembered {
-		if _, known, err := f.Payment(p.Merchant, p.ID); err != nil || known {
-			return errors.Join(err, f.known(known, b.ID))
-		}
-		return f.issue(p, envelope.StatusRejected, b.Code)
+	p := Payment{Merchant: f.event.Merchant, ID: b.ID, Digest: b.Digest, Stage: StageRejected, Operation: b.Operation,
+		Amount: b.Amount, Currency: b.Currency, Reference: b.Reference, Masked: b.Masked, Code: b.Code}
+	transient := b.Code == envelope.CodeUnknownSigner || b.Code == envelope.CodeIDConflict
+	if b.Remembered == transient {
+		return misfit("%s is remembered or not against its code %s", b.ID, b.Code)
 	}
-	if b.Code == envelope.CodeUnknownSigner {
+	switch b.Code {
+	case envelope.CodeUnknownSigner:
 		if err := f.countRefusal(p.Merchant); err != nil {
 			return err
 		}
+		_, err := f.tell(p, envelope.StatusRejected, b.Code)
+		return err
+	case envelope.CodeIDConflict:
+		return f.conflict(p)
 	}
-	return f.issueUnremembered(p, envelope.StatusRejected, b.Code)
+	if err := f.number(&p); err != nil {
+		return err
+	}
+	return f.issue(p, envelope.StatusRejected, b.Code)
+}
+
+// conflict answers another digest of a known id, once each.
+func (f *fold) conflict(refused Payment) error {
+	p, known, err := f.Payment(refused.Merchant, refused.ID)
+	if err != nil {
+		return err
+	}
+	if !known || !p.MayRefuse(refused.Digest) {
+		return misfit("payment %s has no conflict to be told of", refused.ID)
+	}
+	serial, err := f.tell(refused, envelope.StatusRejected, envelope.CodeIDConflict)
+	if err != nil {
+		return err
+	}
+	p.Conflicts = append(slices.Clone(p.Conflicts), Conflict{Digest: refused.Digest, Serial: serial})
+	return f.put(p)
 }
 
 // MayRefuse tells whether a merchant may be sent another unknown-signer result today.
 func (m Merchant) MayRefuse(now envelope.Time) bool {
-	return m.Refusals.Day != now.Format("2006-01-02") || m.Refusals.Count < MaxRefusals
+	return m.Refusals.Day != now.Format(dayLayout) || m.Refusals.Count < MaxRefusals
 }
 
 func (f *fold) countRefusal(merchant string) error {
@@ -196,7 +247,7 @@ func (f *fold) countRefusal(merchant string) error {
 	if !ok || !m.MayRefuse(f.event.Time) {
 		return misfit("merchant %s may not be sent another refusal today", merchant)
 	}
-	day := f.event.Time.Format("2006-01-02")
+	day := f.event.Time.Format(dayLayout)
 	if m.Refusals.Day != day {
 		m.Refusals = Refusals{Day: day}
 	}
@@ -249,14 +300,17 @@ func (f *fold) useTrace(t Trace) error {
 	if err != nil {
 		return err
 	}
-	day := t.Sent.Format("2006-01-02")
-	used := v.Terminals[t.Terminal]
-	if used.Day > day || used.Day == day && t.STAN <= used.STAN || t.STAN < 1 || t.STAN > maxSTAN {
+	day := t.Sent.Format(dayLayout)
+	used, known := v.Terminals[t.Terminal]
+	if !known {
+		used.Number = len(v.Terminals)
+	}
+	if used.Number >= MaxTerminals || used.Day > day || used.Day == day && t.STAN <= used.STAN || t.STAN < 1 || t.STAN > maxSTAN {
 		return misfit("trace number %d of terminal %s on %s is used", t.STAN, t.Terminal, day)
 	}
 	terminals := map[string]Terminal{}
 	maps.Copy(terminals, v.Terminals)
-	terminals[t.Terminal] = Terminal{Day: day, STAN: t.STAN}
+	terminals[t.Terminal] = Terminal{Day: day, STAN: t.STAN, Number: used.Number}
 	v.Terminals = terminals
 	return f.PutVault(v)
 }
@@ -265,6 +319,9 @@ func (f *fold) answered(b AuthorisationAnswered) error {
 	p, err := f.inStage(b.ID, StageAuthorising)
 	if err != nil {
 		return err
+	}
+	if !b.Code.Valid() {
+		return misfit("the host's answer has no code of field 39")
 	}
 	approved := b.Code == envelope.ISOCode("00")
 	p.Code, p.Approval = b.Code, b.Approval
@@ -306,6 +363,9 @@ func (f *fold) reversal(body Body) error {
 		p, err := f.inStage(b.ID, StageUnknown, StageManual)
 		if err != nil {
 			return err
+		}
+		if p.Reversal == nil {
+			return misfit("reversal of %s was never sent", b.ID)
 		}
 		p.Stage, p.Code = StageReversed, b.Code
 		if err := f.inBatch(p.Batch, "", func(batch *Batch) { batch.Unresolved-- }); err != nil {
@@ -350,23 +410,12 @@ func (f *fold) put(p Payment) error {
 
 // issue stores p and gives its merchant a result about it.
 func (f *fold) issue(p Payment, status envelope.Status, code envelope.Code) error {
-	serial, err := f.nextSerial(p.Merchant)
+	serial, err := f.tell(p, status, code)
 	if err != nil {
 		return err
 	}
-	p.Results = append(p.Results, serial)
-	f.set(p, serial, status, code)
+	p.Results = append(slices.Clone(p.Results), serial)
 	return f.put(p)
-}
-
-// issueUnremembered gives a result about an envelope that is not remembered.
-func (f *fold) issueUnremembered(p Payment, status envelope.Status, code envelope.Code) error {
-	serial, err := f.nextSerial(p.Merchant)
-	if err != nil {
-		return err
-	}
-	f.set(p, serial, status, code)
-	return nil
 }
 
 func (f *fold) nextSerial(merchant string) (uint64, error) {
@@ -381,13 +430,29 @@ func (f *fold) nextSerial(merchant string) (uint64, error) {
 	return m.Results, f.PutMerchant(m)
 }
 
-func (f *fold) set(p Payment, serial uint64, status envelope.Status, code envelope.Code) {
+// tell gives p's merchant a result about p, which need not be remembered, and returns its serial.
+func (f *fold) tell(p Payment, status envelope.Status, code envelope.Code) (uint64, error) {
+	serial, err := f.nextSerial(p.Merchant)
+	if err != nil {
+		return 0, err
+	}
 	facts := envelope.Facts{Payment: p.ID, Status: status, Code: code, Amount: p.Amount, Currency: p.Currency,
-		Reference: p.Reference, Masked: p.Masked, Approval: strings.TrimSpace(p.Approval)}
+		Reference: p.Reference, Masked: p.Masked, Approval: approval(p.Approval)}
 	if status == envelope.StatusSettled {
 		facts.Batch = BatchID(MethodCard, p.Batch)
 	}
 	f.issued = &Issued{Merchant: p.Merchant, Serial: serial, ID: p.ID, Digest: p.Digest, Created: f.event.Time, Facts: facts}
+	return serial, nil
+}
+
+// approval returns what a result may say of field 38: hosts pad it with spaces, and some fill it with what is none.
+func approval(field string) string {
+	field = strings.TrimSpace(field)
+	other := func(c rune) bool { return (c < '0' || c > '9') && (c < 'A' || c > 'Z') }
+	if len(field) > 6 || strings.ContainsFunc(field, other) {
+		return ""
+	}
+	return field
 }
 
 func addTotal(totals []Total, currency string, count, amount int64) []Total {

@@ -8,6 +8,9 @@ import (
 // bag remembers a bag's digest and moves its run's position on, as far as no number is missing.
 func (f *fold) bag(b BagCommitted) error {
 	digest := f.event.Evidence
+	if digest == "" || b.Number == 0 {
+		return misfit("a bag has a digest and a number from 1")
+	}
 	bag, _, err := f.Bag(b.Relay, b.Run, b.Number)
 	if err != nil {
 		return err
@@ -73,7 +76,7 @@ func (r *Run) absorb() {
 	}
 }
 
-// missing moves the position over numbers that never came. The bag after them must be there, or come in this transaction.
+// missing moves the position over numbers none of which came. The bag after them must be there, or come in this transaction.
 func (f *fold) missing(b IntegrityFound) error {
 	run, known, err := f.Run(b.Relay, b.Run)
 	if err != nil {
@@ -85,7 +88,11 @@ func (f *fold) missing(b IntegrityFound) error {
 			return err
 		}
 	}
-	if b.Number != run.Number+1 || b.Through < b.Number {
+	came := false
+	for number := range run.Ahead {
+		came = came || number <= b.Through
+	}
+	if b.Number != run.Number+1 || b.Through < b.Number || came {
 		return misfit("bags %d to %d of run %s are not the next missing ones", b.Number, b.Through, b.Run)
 	}
 	run.Number, run.Digest, run.Ahead = b.Through, "", maps.Clone(run.Ahead)

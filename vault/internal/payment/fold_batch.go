@@ -6,7 +6,7 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// inBatch changes a batch, which must stand in stage unless that is empty.
+// inBatch changes a batch of the event's merchant, which must stand in stage unless that is empty.
 func (f *fold) inBatch(number uint32, stage BatchStage, change func(*Batch)) error {
 	b, ok, err := f.Batch(number)
 	if err != nil {
@@ -33,11 +33,11 @@ func (f *fold) batch(body Body) error {
 		if err := f.inBatch(b.Batch, BatchOpen, func(batch *Batch) { batch.Stage = BatchCutover }); err != nil {
 			return err
 		}
-		return f.leaveBatch()
+		return f.leaveBatch(b.Batch)
 	case BatchClosed:
 		return f.batchClosed(b)
 	case ReconciliationIntended:
-		if err := f.inBatch(b.Batch, "", func(*Batch) {}); err != nil {
+		if _, err := f.fixedBatch(b.Batch, b.Currency); err != nil {
 			return err
 		}
 		return f.useTrace(b.Trace)
@@ -58,7 +58,7 @@ func (f *fold) batchOpened(b BatchOpened) error {
 	if err != nil {
 		return err
 	}
-	if !ok || m.OpenBatch != 0 || b.Batch != v.NextBatch || b.Batch > maxSTAN {
+	if !ok || m.OpenBatch != 0 || b.Method != MethodCard || b.Batch != v.NextBatch || b.Batch > maxSTAN {
 		return misfit("batch %d cannot be opened for %s", b.Batch, f.event.Merchant)
 	}
 	v.NextBatch++
@@ -72,10 +72,13 @@ func (f *fold) batchOpened(b BatchOpened) error {
 	return f.PutBatch(Batch{Number: b.Batch, Merchant: m.ID, Method: b.Method, Stage: BatchOpen, Opened: f.event.Time})
 }
 
-func (f *fold) leaveBatch() error {
+func (f *fold) leaveBatch(number uint32) error {
 	m, _, err := f.Merchant(f.event.Merchant)
 	if err != nil {
 		return err
+	}
+	if m.OpenBatch != number {
+		return misfit("batch %d is not the open one of %s", number, m.ID)
 	}
 	m.OpenBatch = 0
 	return f.PutMerchant(m)
@@ -95,19 +98,58 @@ func (f *fold) batchClosed(b BatchClosed) error {
 	return f.inBatch(b.Batch, BatchCutover, func(batch *Batch) { batch.Stage, batch.Closed = BatchFixed, f.event.Time })
 }
 
+// fixedBatch reads a batch that may be reconciled in currency: its content is fixed, no outcome is open, none is settled yet.
+func (f *fold) fixedBatch(number uint32, currency string) (Batch, error) {
+	b, ok, err := f.Batch(number)
+	if err != nil {
+		return b, err
+	}
+	fixed := b.Stage == BatchFixed || b.Stage == BatchDiffers
+	if !ok || !fixed || b.Unresolved != 0 || b.Done != 0 {
+		return b, misfit("batch %d cannot be reconciled", number)
+	}
+	if b.Merchant != f.event.Merchant {
+		return b, misfit("batch %d is another merchant's", number)
+	}
+	if _, ok := totalOf(b.Totals, currency); !ok {
+		return b, misfit("batch %d has no total in %s", number, currency)
+	}
+	return b, nil
+}
+
+// reconciled puts the host's word in place of its earlier one about the same currency.
 func (f *fold) reconciled(b ReconciliationAnswered) error {
-	return f.inBatch(b.Batch, "", func(batch *Batch) {
-		batch.Host = slices.DeleteFunc(slices.Clone(batch.Host), func(t Total) bool { return t.Currency == b.Host.Currency })
-		batch.Stage = BatchFixed
-		if b.Agreed {
-			batch.Agreed = addTotal(batch.Agreed, b.Host.Currency, b.Host.Count, b.Host.Amount)
-		} else {
-			batch.Host = addTotal(batch.Host, b.Host.Currency, b.Host.Count, b.Host.Amount)
-		}
-		if len(batch.Host) > 0 {
-			batch.Stage = BatchDiffers
-		}
-	})
+	batch, err := f.fixedBatch(b.Batch, b.Host.Currency)
+	if err != nil {
+		return err
+	}
+	if ours, _ := totalOf(batch.Totals, b.Host.Currency); b.Agreed && ours != b.Host {
+		return misfit("totals of batch %d that are not the ledger's cannot be agreed", b.Batch)
+	}
+	batch.Agreed = withoutTotal(batch.Agreed, b.Host.Currency)
+	batch.Host = withoutTotal(batch.Host, b.Host.Currency)
+	if b.Agreed {
+		batch.Agreed = addTotal(batch.Agreed, b.Host.Currency, b.Host.Count, b.Host.Amount)
+	} else {
+		batch.Host = addTotal(batch.Host, b.Host.Currency, b.Host.Count, b.Host.Amount)
+	}
+	batch.Stage = BatchFixed
+	if len(batch.Host) > 0 {
+		batch.Stage = BatchDiffers
+	}
+	return f.PutBatch(batch)
+}
+
+func totalOf(totals []Total, currency string) (Total, bool) {
+	i := slices.IndexFunc(totals, func(t Total) bool { return t.Currency == currency })
+	if i < 0 {
+		return Total{}, false
+	}
+	return totals[i], true
+}
+
+func withoutTotal(totals []Total, currency string) []Total {
+	return slices.DeleteFunc(slices.Clone(totals), func(t Total) bool { return t.Currency == currency })
 }
 
 func (f *fold) settled(b PaymentSettled) error {
@@ -135,7 +177,7 @@ func (f *fold) batchSettled(b BatchSettled) error {
 	if err != nil {
 		return err
 	}
-	if !ok || batch.Done != batch.Count() || !slices.Equal(batch.Totals, batch.Agreed) {
+	if !ok || batch.Unresolved != 0 || batch.Done != batch.Count() || !slices.Equal(batch.Totals, batch.Agreed) {
 		return misfit("batch %d has payments that are not settled", b.Batch)
 	}
 	return f.inBatch(b.Batch, BatchFixed, func(batch *Batch) { batch.Stage, batch.Settled = BatchDone, f.event.Time })

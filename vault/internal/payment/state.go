@@ -32,6 +32,7 @@ type Vault struct {
 	Relays     []string            `json:"relays,omitempty"`
 	Directory  uint64              `json:"directory"` // serial of the newest directory
 	Members    uint64              `json:"members"`   // serial of the newest members note
+	Payments   uint64              `json:"payments"`  // how many there are: the number of the newest
 	NextBatch  uint32              `json:"nextBatch"` // 1 to 999999
 	Terminals  map[string]Terminal `json:"terminals,omitempty"`
 	LatestRun  map[string]string   `json:"latestRun,omitempty"` // by relay: its newest run
@@ -40,23 +41,31 @@ type Vault struct {
 
 // Terminal is the trace counter of one terminal: STANs count from 1 in each business day (UTC date of Sent).
 type Terminal struct {
-	Day  string `json:"day"` // YYYY-MM-DD
-	STAN uint32 `json:"stan"`
+	Day    string `json:"day"` // YYYY-MM-DD
+	STAN   uint32 `json:"stan"`
+	Number int    `json:"number"` // of the terminal in the vault for ever, 0 to 99, in the order of first use
 }
 
+// MaxTerminals bounds how many terminal names a vault can use in its life: two digits of the RRN.
+const MaxTerminals = 100
+
 // NextTrace gives the trace numbers of the next message of the first terminal that has one left on that day; committing an
-// event that carries them uses them up. It fails when every terminal has sent 999,999 messages on that day.
+// event that carries them uses them up, so it is called in the transaction that appends that event. It fails when every
+// terminal has sent 999,999 messages on that day.
 func (v Vault) NextTrace(terminals []string, acceptor string, now envelope.Time) (Trace, error) {
-	day := now.Format("2006-01-02")
-	for i, name := range terminals {
-		used := v.Terminals[name]
-		if used.Day != day {
-			used = Terminal{Day: day}
+	day := now.Format(dayLayout)
+	for _, name := range terminals {
+		used, known := v.Terminals[name]
+		if !known {
+			used.Number = len(v.Terminals)
 		}
-		if used.STAN < maxSTAN {
+		if used.Day < day {
+			used.Day, used.STAN = day, 0
+		}
+		if used.Day == day && used.STAN < maxSTAN && used.Number < MaxTerminals {
 			stan := used.STAN + 1
-			// Year digit, day of the year, terminal, STAN: unique for ten years.
-			rrn := fmt.Sprintf("%d%03d%02d%06d", now.Year()%10, now.YearDay(), i%100, stan)
+			// Year digit, day of the year, terminal, STAN: unique for ten years, whatever the order of the configuration.
+			rrn := fmt.Sprintf("%d%03d%02d%06d", now.Year()%10, now.YearDay(), used.Number, stan)
 			return Trace{STAN: stan, RRN: rrn, Terminal: name, Acceptor: acceptor, Sent: now}, nil
 		}
 	}
@@ -64,6 +73,8 @@ func (v Vault) NextTrace(terminals []string, acceptor string, now envelope.Time)
 }
 
 const maxSTAN = 999_999
+
+const dayLayout = "2006-01-02"
 
 // MerchantStatus is active or suspended.
 type MerchantStatus string
@@ -123,6 +134,7 @@ var Working = [...]Stage{StageReceived, StageAuthorising, StageUnknown, StageMan
 type Payment struct {
 	Merchant    string             `json:"merchant"`
 	ID          string             `json:"id"`
+	Number      uint64             `json:"number"` // in the vault, from 1, in the order of arrival
 	Digest      string             `json:"digest"`
 	Stage       Stage              `json:"stage"`
 	Received    envelope.Time      `json:"received"`
@@ -144,6 +156,34 @@ type Payment struct {
 	Reversal    *Trace             `json:"reversal,omitempty"`
 	Tries       int                `json:"tries,omitempty"`   // reversals sent
 	Results     []uint64           `json:"results,omitempty"` // serials, oldest first
+	Conflicts   []Conflict         `json:"conflicts,omitempty"`
+}
+
+// Conflict is another digest of a payment's id, and the result that refused it.
+type Conflict struct {
+	Digest string `json:"digest"`
+	Serial uint64 `json:"serial"`
+}
+
+// MaxConflicts bounds how many id-conflict results one id can cause: enough for a sender with a bug to learn of it, too few
+// for a relay that repeats old envelopes to flood a merchant's chain. Later ones are counted in their bag, and no more.
+const MaxConflicts = 8
+
+// Refused returns the serial of the result that refused digest under p's id before.
+func (p Payment) Refused(digest string) (serial uint64, ok bool) {
+	for _, c := range p.Conflicts {
+		if c.Digest == digest {
+			return c.Serial, true
+		}
+	}
+	return 0, false
+}
+
+// MayRefuse tells whether digest may get an id-conflict result: it is another one than p's, was not refused before, and
+// there is room to remember it.
+func (p Payment) MayRefuse(digest string) bool {
+	_, refused := p.Refused(digest)
+	return digest != p.Digest && !refused && len(p.Conflicts) < MaxConflicts
 }
 
 // Method is how a batch's money moves.
