@@ -1,0 +1,127 @@
+package channel
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	// bagsBatch is the most bags of one group; fetchBytes bounds it too.
+	bagsBatch = 512
+	// bagsEvery is how often an idle reader looks unasked, for hints may be lost, and checks that the stream is the
+	// one that it reads.
+	bagsEvery = 3 * time.Second
+	// bagsRetry is the pause after a read that failed.
+	bagsRetry = 250 * time.Millisecond
+)
+
+// Bags calls fn with the bags from sequence from (0 or 1: the oldest there is), in stream order, in groups as they come,
+// of at most 512 bags and about 16 MiB. It goes on until ctx ends (and returns ctx's error), fn fails (its error), or the
+// stream proves not to be the one that was read so far (ErrRewound). It outlasts lost connections and restarts of the
+// broker. Nothing is acknowledged to the broker: the reader's own database knows what was taken.
+//
+// fn is called by one goroutine and owns the messages. Gaps in the sequences are regular (purged or lost).
+func (v *Vault) Bags(ctx context.Context, from uint64, fn func([]Message) error) error {
+	wake := make(chan struct{}, 1)
+	hints, err := v.reads.nc.Subscribe(storedPrefix+"bag.*", func(*nats.Msg) { ring(wake) })
+	if err != nil {
+		return fmt.Errorf("%w: watch bags: %w", ErrUnavailable, err)
+	}
+	defer func() { _ = hints.Unsubscribe() }()
+	defer v.reads.watch(&watcher{connected: func() { ring(wake) }})()
+	c := &cursor{vault: v, next: max(from, 1)}
+	for {
+		group, err := c.fetch(ctx)
+		switch {
+		case errors.Is(err, ErrRewound):
+			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case len(group) > 0:
+			if err := fn(group); err != nil {
+				return err
+			}
+			continue
+		}
+		pause := bagsEvery
+		if err != nil {
+			v.reads.logger.Debug("bags cannot be read now", "error", err)
+			pause = bagsRetry
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-wake:
+		case <-time.After(pause):
+			c.idle = true
+		}
+	}
+}
+
+// cursor is a place in the ENVELOPES stream, and what proves that the stream is still the same.
+type cursor struct {
+	vault   *Vault
+	next    uint64 // the sequence to read from
+	created time.Time
+	last    uint64 // the last bag read, 0 = none yet
+	digest  [sha256.Size]byte
+	checked uint64 // 1 + the connection's epoch in which the stream was found to be the same; 0 = not yet
+	idle    bool   // nothing came for a while
+}
+
+// fetch reads the next group and moves on. A group that came short is good as far as it goes.
+func (c *cursor) fetch(ctx context.Context) ([]Message, error) {
+	epoch := c.vault.reads.epoch.Load() + 1
+	if c.checked != epoch || c.idle {
+		if err := c.check(ctx, c.checked != epoch); err != nil {
+			return nil, err
+		}
+		c.checked, c.idle = epoch, false
+	}
+	group, err := c.vault.reads.get(ctx, streamEnvelopes, getRequest{Sequence: c.next, Batch: bagsBatch, MaxBytes: fetchBytes})
+	if c.vault.reads.epoch.Load()+1 != epoch {
+		return nil, fmt.Errorf("%w: the connection changed during a read", ErrUnavailable)
+	}
+	if len(group) == 0 {
+		return nil, err
+	}
+	end := group[len(group)-1]
+	c.next, c.last, c.digest = end.Sequence+1, end.Sequence, sha256.Sum256(end.Data)
+	return group, nil
+}
+
+// check compares the stream with what was read of it: the time it was made, its end, and on a new connection the last
+// bag itself.
+func (c *cursor) check(ctx context.Context, bagToo bool) error {
+	info, err := c.vault.reads.info(ctx, streamEnvelopes)
+	if err != nil {
+		return err
+	}
+	if c.created.IsZero() {
+		c.created = info.Created
+	}
+	if !info.Created.Equal(c.created) {
+		return fmt.Errorf("%w: the stream was made anew", ErrRewound)
+	}
+	if info.State.Last+1 < c.next {
+		return fmt.Errorf("%w: it ends at %d, read from %d", ErrRewound, info.State.Last, c.next)
+	}
+	if !bagToo || c.last < info.State.First || c.last == 0 {
+		return nil
+	}
+	bag, err := c.vault.BagAt(ctx, c.last)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return fmt.Errorf("%w: bag %d is gone", ErrRewound, c.last)
+	case err != nil:
+		return err
+	case sha256.Sum256(bag.Data) != c.digest:
+		return fmt.Errorf("%w: bag %d is another", ErrRewound, c.last)
+	}
+	return nil
+}

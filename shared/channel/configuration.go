@@ -1,0 +1,234 @@
+package channel
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"text/template"
+)
+
+const (
+	// maxPayload is the broker's limit for data and headers together, its default: a bag with headers fits.
+	maxPayload = 1 << 20
+	// maxConnections is ample for relays, vault, standby, couriers and monitors, and bounds what strangers can hold.
+	maxConnections = 256
+)
+
+// RelayKey is the public nkey of one relay and, where it is known, the relay's name: then the key may write the bags
+// of that name only.
+type RelayKey struct {
+	Name string // "" = any
+	Nkey string // U...
+}
+
+// Configuration describes a broker. The embedded one is started from exactly the Text that it prints, so the file for
+// an external broker is the same but for its own cluster settings.
+type Configuration struct {
+	Name           string // the server's name
+	Listen         string // host:port; "" = no listener
+	Cert, Key      string // PEM files; needed with Listen
+	ClientCA       string // PEM file; set, clients must show a certificate of these authorities
+	Dir            string // store directory
+	MaxBytes       int64  // all streams together
+	Relays         []RelayKey
+	RelayInProcess bool   // relays' keys are accepted from this process only
+	Vault          string // public nkeys, "" = off
+	Courier        string
+	Monitor        string
+	VaultKeeper    string // keys that make the streams of account VAULT and RELAY, from this process only
+	RelayKeeper    string
+}
+
+// user is one key with its allow-list. Every role has an inbox prefix of its own.
+type user struct {
+	Nkey      string
+	InProcess bool
+	Publish   []string
+	Subscribe []string
+}
+
+// account is one NATS account with what it gives to and takes from others.
+type account struct {
+	Name      string
+	JetStream bool
+	Exports   []crossing
+	Imports   []crossing
+	Users     []user
+}
+
+// crossing is a subject that crosses between accounts as a service: requests go one way, and only answers come back.
+type crossing struct {
+	Subject string
+	Account string // the one that may import it, or that exports it
+}
+
+func inboxPrefix(role string) string { return "_INBOX_" + role }
+
+func (c Configuration) accounts() []account {
+	vault := account{
+		Name: accountVault, JetStream: true,
+		Exports: []crossing{{"bag.*", accountRelay}, {infoSubject(streamEnvelopes), accountMonitor}, {infoSubject(streamJournal), accountMonitor}},
+		Imports: []crossing{{"res.*.*.*", accountRelay}, {"notice.*", accountRelay}},
+		Users:   c.vaultUsers(),
+	}
+	relay := account{
+		Name: accountRelay, JetStream: true,
+		Exports: []crossing{{"res.*.*.*", accountVault}, {"notice.*", accountVault}, {infoSubject(streamResults), accountMonitor}, {infoSubject(streamNotices), accountMonitor}},
+		Imports: []crossing{{"bag.*", accountVault}},
+		Users:   c.relayUsers(),
+	}
+	// The monitor stands in neither account: stream states are all that it can ask for, and answers reach it alone.
+	monitor := account{Name: accountMonitor, Imports: []crossing{
+		{infoSubject(streamEnvelopes), accountVault}, {infoSubject(streamJournal), accountVault},
+		{infoSubject(streamResults), accountRelay}, {infoSubject(streamNotices), accountRelay}}}
+	if c.Monitor != "" {
+		var asks []string
+		for _, i := range monitor.Imports {
+			asks = append(asks, i.Subject)
+		}
+		monitor.Users = []user{{Nkey: c.Monitor, Publish: asks, Subscribe: inbox("monitor")}}
+	}
+	return []account{vault, relay, monitor}
+}
+
+func (c Configuration) vaultUsers() []user {
+	var users []user
+	if c.Vault != "" {
+		users = append(users, user{Nkey: c.Vault,
+			Publish: []string{"res.*.*.*", "notice.*", "journal.*",
+				directSubject(streamEnvelopes), getSubject(streamEnvelopes), infoSubject(streamEnvelopes), infoSubject(streamJournal), purgeSubject(streamEnvelopes)},
+			Subscribe: append(inbox("vault"), storedPrefix+"bag.*")})
+	}
+	if c.Courier != "" {
+		// A courier reads bags as the vault does, and brings the vault's results and notices to the relay's side.
+		users = append(users, user{Nkey: c.Courier,
+			Publish:   []string{"res.*.*.*", "notice.*", directSubject(streamEnvelopes), getSubject(streamEnvelopes), infoSubject(streamEnvelopes)},
+			Subscribe: append(inbox("courier"), storedPrefix+"bag.*")})
+	}
+	return append(users, keeper(c.VaultKeeper)...)
+}
+
+func (c Configuration) relayUsers() []user {
+	var users []user
+	for _, r := range c.Relays {
+		bag := "bag.*"
+		if r.Name != "" {
+			bag = "bag." + r.Name
+		}
+		users = append(users, user{Nkey: r.Nkey, InProcess: c.RelayInProcess,
+			Publish:   []string{bag, directSubject(streamResults), directSubject(streamNotices), infoSubject(streamResults), infoSubject(streamNotices)},
+			Subscribe: append(inbox("relay"), storedPrefix+"res.*.*.*", storedPrefix+"notice.*")})
+	}
+	return append(users, keeper(c.RelayKeeper)...)
+}
+
+func keeper(nkey string) []user {
+	if nkey == "" {
+		return nil
+	}
+	return []user{{Nkey: nkey, InProcess: true, Publish: []string{"$JS.API.>"}, Subscribe: inbox("keeper")}}
+}
+
+func inbox(role string) []string { return []string{inboxPrefix(role) + ".>"} }
+
+func directSubject(stream string) string { return "$JS.API.DIRECT.GET." + stream }
+func getSubject(stream string) string    { return "$JS.API.STREAM.MSG.GET." + stream }
+func infoSubject(stream string) string   { return "$JS.API.STREAM.INFO." + stream }
+func purgeSubject(stream string) string  { return "$JS.API.STREAM.PURGE." + stream }
+
+// Text is the broker's configuration file. It holds public keys and paths, nothing secret.
+func (c Configuration) Text() (string, error) {
+	if c.Listen != "" && (c.Cert == "" || c.Key == "") {
+		return "", fmt.Errorf("channel listener %s: certificate and key are needed, the channel speaks TLS only", c.Listen)
+	}
+	if c.Dir == "" || c.MaxBytes <= 0 {
+		return "", fmt.Errorf("channel store: a directory and a size are needed")
+	}
+	parsed, err := template.New("nats").Funcs(template.FuncMap{"quote": quote, "list": list}).Parse(configurationText)
+	if err != nil {
+		return "", fmt.Errorf("channel configuration: %w", err)
+	}
+	var b strings.Builder
+	err = parsed.Execute(&b, struct {
+		Configuration
+		Accounts                   []account
+		MaxPayload, MaxConnections int
+	}{c, c.accounts(), maxPayload, maxConnections})
+	if err != nil {
+		return "", fmt.Errorf("channel configuration: %w", err)
+	}
+	return b.String(), nil
+}
+
+// quote writes s as a string of the nats-server configuration language.
+func quote(s string) (string, error) {
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] == 0x7f {
+			return "", fmt.Errorf("%q holds a control character", s)
+		}
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`, nil
+}
+
+func list(subjects []string) (string, error) {
+	quoted := make([]string, len(subjects))
+	for i, s := range subjects {
+		quoted[i] = strconv.Quote(s)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]", nil
+}
+
+const configurationText = `server_name: {{quote .Name}}
+{{- if .Listen}}
+listen: {{quote .Listen}}
+tls {
+  cert_file: {{quote .Cert}}
+  key_file: {{quote .Key}}
+{{- if .ClientCA}}
+  ca_file: {{quote .ClientCA}}
+  verify: true
+{{- end}}
+  min_version: "1.3"
+  handshake_first: true
+  timeout: 5
+}
+{{- end}}
+max_payload: {{.MaxPayload}}
+max_connections: {{.MaxConnections}}
+jetstream {
+  store_dir: {{quote .Dir}}
+  max_memory_store: 0
+  max_file_store: {{.MaxBytes}}
+  sync_interval: always
+  strict: true
+}
+accounts {
+{{- range .Accounts}}
+  {{.Name}} {
+{{- if .JetStream}}
+    jetstream: enabled
+{{- end}}
+    exports: [
+{{- range .Exports}}
+      { service: {{quote .Subject}}, accounts: [{{.Account}}], response_threshold: "1m" }
+{{- end}}
+    ]
+    imports: [
+{{- range .Imports}}
+      { service: { account: {{.Account}}, subject: {{quote .Subject}} } }
+{{- end}}
+    ]
+    users: [
+{{- range .Users}}
+      { nkey: {{.Nkey}}
+{{- if .InProcess}}, allowed_connection_types: ["IN_PROCESS"]{{end}}
+        permissions: {
+          publish: { allow: {{list .Publish}} }
+          subscribe: { allow: {{list .Subscribe}} }
+        } }
+{{- end}}
+    ]
+  }
+{{- end}}
+}
+`

@@ -1,0 +1,183 @@
+package channel
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	// answerTimeout is how long the broker may be silent during a read.
+	answerTimeout = 5 * time.Second
+	// fetchBytes bounds the data of one read; the message that crosses it still comes.
+	fetchBytes = 16 << 20
+)
+
+// getRequest is a JetStream direct get. Exactly one of Sequence (with Batch), Last, Next and MultiLast leads.
+type getRequest struct {
+	Sequence  uint64   `json:"seq,omitempty"`
+	Last      string   `json:"last_by_subj,omitempty"`
+	Next      string   `json:"next_by_subj,omitempty"`
+	MultiLast []string `json:"multi_last,omitempty"`
+	Batch     int      `json:"batch,omitempty"`
+	MaxBytes  int      `json:"max_bytes,omitempty"`
+}
+
+// get reads from a stream without a consumer, so the broker keeps no state for us. The messages come in stream order;
+// none is no error. A broken read returns what came whole, and the error.
+func (l *link) get(ctx context.Context, stream string, request getRequest) ([]Message, error) {
+	if err := l.up(); err != nil {
+		return nil, err
+	}
+	body, err := json.Marshal(request)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", stream, err)
+	}
+	reply := l.nc.NewInbox()
+	answers, err := l.nc.SubscribeSync(reply)
+	if err != nil {
+		return nil, fmt.Errorf("%w: read %s: %w", ErrUnavailable, stream, err)
+	}
+	defer func() { _ = answers.Unsubscribe() }() // an error here only means that the connection is gone
+	if err := l.nc.PublishRequest(directSubject(stream), reply, body); err != nil {
+		return nil, fmt.Errorf("%w: read %s: %w", ErrUnavailable, stream, err)
+	}
+	var messages []Message
+	var previous uint64
+	for {
+		answer, err := nextAnswer(ctx, answers)
+		if err != nil {
+			return messages, fmt.Errorf("read %s: %w", stream, err)
+		}
+		if status := answer.Header.Get("Status"); status != "" && answer.Header.Get(nats.JSSequence) == "" {
+			return messages, endOfGet(stream, status, answer, previous)
+		}
+		message, last, err := storedMessage(answer)
+		if err != nil {
+			return messages, fmt.Errorf("read %s: %w", stream, err)
+		}
+		if request.Batch > 0 && last != previous {
+			return messages, fmt.Errorf("read %s: %w: answers were lost on the way", stream, ErrUnavailable)
+		}
+		messages, previous = append(messages, message), message.Sequence
+		if request.Batch == 0 && len(request.MultiLast) == 0 {
+			return messages, nil
+		}
+	}
+}
+
+func nextAnswer(ctx context.Context, answers *nats.Subscription) (*nats.Msg, error) {
+	limited, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	answer, err := answers.NextMsgWithContext(limited)
+	if err == nil {
+		return answer, nil
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// endOfGet tells what the status message means that ends a read: the end of a batch (204), nothing there (404), no
+// such stream (503), or a refusal.
+func endOfGet(stream, status string, answer *nats.Msg, previous uint64) error {
+	switch status {
+	case "204":
+		if last := answer.Header.Get(nats.JSLastSequence); last != "" && last != strconv.FormatUint(previous, 10) {
+			return fmt.Errorf("read %s: %w: answers were lost on the way", stream, ErrUnavailable)
+		}
+		return nil
+	case "404":
+		return nil
+	case "503":
+		return fmt.Errorf("%w: the broker has no stream %s", ErrUnavailable, stream)
+	default:
+		return fmt.Errorf("%w: read %s: broker status %s, %s", ErrUnavailable, stream, status, answer.Header.Get("Description"))
+	}
+}
+
+// storedMessage reads a direct get's answer; last is the sequence of the answer before it in the same batch.
+func storedMessage(answer *nats.Msg) (m Message, last uint64, err error) {
+	m = Message{Subject: answer.Header.Get(nats.JSSubject), Data: answer.Data}
+	if m.Sequence, err = strconv.ParseUint(answer.Header.Get(nats.JSSequence), 10, 64); err != nil {
+		return m, 0, errors.New("an answer of the broker has no sequence")
+	}
+	if m.Stored, err = time.Parse(time.RFC3339Nano, answer.Header.Get(nats.JSTimeStamp)); err != nil {
+		return m, 0, errors.New("an answer of the broker has no time")
+	}
+	if before := answer.Header.Get(nats.JSLastSequence); before != "" {
+		if last, err = strconv.ParseUint(before, 10, 64); err != nil {
+			return m, 0, errors.New("an answer of the broker has no order")
+		}
+	}
+	return m, last, nil
+}
+
+// apiError is the error member of a JetStream API answer.
+type apiError struct {
+	Code        int    `json:"err_code"`
+	Description string `json:"description"`
+}
+
+const codeNoMessage = 10037
+
+// call makes a request of the JetStream API and reads its answer into answer.
+func (l *link) call(ctx context.Context, subject string, request, answer any) error {
+	if err := l.up(); err != nil {
+		return err
+	}
+	body, err := json.Marshal(request)
+	if err != nil {
+		return fmt.Errorf("%s: %w", subject, err)
+	}
+	limited, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	reply, err := l.nc.RequestWithContext(limited, subject, body)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return fmt.Errorf("%w: %s: %w", ErrUnavailable, subject, err)
+	}
+	var failure struct {
+		Error *apiError `json:"error"`
+	}
+	if err := json.Unmarshal(reply.Data, &failure); err != nil {
+		return fmt.Errorf("%w: %s: the broker's answer cannot be read", ErrUnavailable, subject)
+	}
+	if failure.Error != nil {
+		if failure.Error.Code == codeNoMessage {
+			return fmt.Errorf("%s: %w", subject, ErrNotFound)
+		}
+		return fmt.Errorf("%w: %s: broker error %d, %s", ErrUnavailable, subject, failure.Error.Code, failure.Error.Description)
+	}
+	if err := json.Unmarshal(reply.Data, answer); err != nil {
+		return fmt.Errorf("%w: %s: the broker's answer cannot be read", ErrUnavailable, subject)
+	}
+	return nil
+}
+
+// streamInfo is what Nightdrop reads of a stream's state.
+type streamInfo struct {
+	Created time.Time `json:"created"`
+	Config  struct {
+		MaxBytes int64 `json:"max_bytes"`
+	} `json:"config"`
+	State struct {
+		Bytes uint64 `json:"bytes"`
+		First uint64 `json:"first_seq"`
+		Last  uint64 `json:"last_seq"`
+	} `json:"state"`
+}
+
+func (l *link) info(ctx context.Context, stream string) (streamInfo, error) {
+	var info streamInfo
+	err := l.call(ctx, infoSubject(stream), struct{}{}, &info)
+	return info, err
+}

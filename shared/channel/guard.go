@@ -1,0 +1,87 @@
+package channel
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// guardEvery is how often the embedded broker's health and room are looked at.
+const guardEvery = time.Second
+
+// guard keeps an eye on what the embedded broker stands on. A full disk would wedge the broker until a restart, so
+// bags are refused while there is still a reserve.
+type guard struct {
+	minFree int64
+	free    func() (int64, error)               // bytes free on the store's volume
+	healthy func() error                        // nil, or what the broker says is wrong
+	room    func(ctx context.Context) error     // nil, or ErrFull when ENVELOPES cannot take another bag
+	state   atomic.Pointer[guardState]          // nil before the first look
+	low     bool                                // the reserve was touched and is not yet whole again
+	change  func(message string, fields ...any) // tells of each change
+}
+
+// guardState is the outcome of one look.
+type guardState struct {
+	reserve error // the volume's: bags are not even sent
+	verdict error // the first of all that is wrong
+}
+
+// look renews the state. It is called by one goroutine at a time.
+func (g *guard) look(ctx context.Context) {
+	s := &guardState{reserve: g.checkFree()}
+	s.verdict = s.reserve
+	for _, check := range []func() error{g.healthy, func() error { return g.room(ctx) }} {
+		if s.verdict == nil {
+			s.verdict = check()
+		}
+	}
+	if old := g.state.Swap(s); old == nil || (old.verdict == nil) != (s.verdict == nil) {
+		g.change("channel state changed", "reason", s.verdict)
+	}
+}
+
+// checkFree has hysteresis: once below the reserve, a quarter more than it must be free again.
+func (g *guard) checkFree() error {
+	free, err := g.free()
+	if err != nil {
+		return fmt.Errorf("%w: free space: %w", ErrUnavailable, err)
+	}
+	need := g.minFree
+	if g.low {
+		need += g.minFree / 4
+	}
+	if g.low = free < need; g.low {
+		return fmt.Errorf("%w: %d bytes free on the channel's volume, %d needed: free space or enlarge it", ErrFull, free, need)
+	}
+	return nil
+}
+
+func (g *guard) verdict() error { return g.state.Load().verdict }
+func (g *guard) reserve() error { return g.state.Load().reserve }
+
+// run looks until ctx ends.
+func (g *guard) run(ctx context.Context) {
+	ticker := time.NewTicker(guardEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			g.look(ctx)
+		}
+	}
+}
+
+// freeBytes is what an ordinary user may still write on the volume of dir.
+func freeBytes(dir string) (int64, error) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return 0, fmt.Errorf("statfs %s: %w", dir, err)
+	}
+	return int64(s.Bavail) * s.Bsize, nil
+}

@@ -1,0 +1,163 @@
+package channel
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+)
+
+const (
+	connectTimeout = 5 * time.Second
+	reconnectWait  = 250 * time.Millisecond // between tries, with as much jitter
+	pingInterval   = 10 * time.Second       // a peer that misses two is gone
+	writeTimeout   = 10 * time.Second       // a broker that reads nothing for so long is gone
+)
+
+// link is one connection to the broker, kept up for ever. Nothing is buffered while it is down.
+type link struct {
+	nc     *nats.Conn
+	pair   nkeys.KeyPair
+	logger *slog.Logger
+	// epoch grows with each lost connection and each new one: what held before may not hold now.
+	epoch atomic.Uint64
+
+	mu       sync.Mutex
+	watchers map[*watcher]struct{}
+}
+
+// dial connects as role. provider is the broker of this process, or nil to reach options.URL by TLS. It returns at
+// once where the broker is not there, and goes on trying. pair is the link's from here on.
+func dial(role string, options Options, pair nkeys.KeyPair, provider nats.InProcessConnProvider) (*link, error) {
+	public, err := pair.PublicKey()
+	if err != nil {
+		return nil, fmt.Errorf("channel key: %w", err)
+	}
+	name := options.Name
+	if name == "" {
+		name = role
+	}
+	l := &link{pair: pair, logger: options.logger().With("channel", name), watchers: make(map[*watcher]struct{})}
+	settings := []nats.Option{
+		nats.Name(name), nats.CustomInboxPrefix(inboxPrefix(role)), nats.Nkey(public, pair.Sign),
+		nats.Timeout(connectTimeout), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.IgnoreAuthErrorAbort(),
+		nats.ReconnectWait(reconnectWait), nats.ReconnectJitter(reconnectWait, reconnectWait),
+		nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(2), nats.FlusherTimeout(writeTimeout),
+		nats.ReconnectBufSize(-1),
+		nats.DisconnectErrHandler(l.broke), nats.ConnectHandler(l.connected), nats.ReconnectHandler(l.connected),
+		nats.ErrorHandler(l.failed), nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { l.failed(nil, nil, err) }),
+	}
+	if provider != nil {
+		settings = append(settings, nats.InProcessServer(provider))
+	} else {
+		config, err := clientTLS(options)
+		if err != nil {
+			return nil, err
+		}
+		settings = append(settings, nats.Secure(config), nats.TLSHandshakeFirst())
+	}
+	if l.nc, err = nats.Connect(options.URL, settings...); err != nil {
+		return nil, fmt.Errorf("channel %s: %w", options.URL, err)
+	}
+	return l, nil
+}
+
+// clientTLS is TLS 1.3 with the certificate read afresh at each handshake, so that a renewed one is taken up.
+func clientTLS(options Options) (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS13}
+	if options.CA != "" {
+		pem, err := os.ReadFile(options.CA)
+		if err != nil {
+			return nil, fmt.Errorf("channel authorities: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("channel authorities: %s holds no PEM certificate", options.CA)
+		}
+	}
+	if (options.Cert == "") != (options.Key == "") {
+		return nil, errors.New("channel client certificate: give both the certificate and its key, or neither")
+	}
+	if options.Cert != "" {
+		load := func() (*tls.Certificate, error) {
+			certificate, err := tls.LoadX509KeyPair(options.Cert, options.Key)
+			if err != nil {
+				return nil, fmt.Errorf("channel client certificate: %w", err)
+			}
+			return &certificate, nil
+		}
+		if _, err := load(); err != nil {
+			return nil, err
+		}
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return load() }
+	}
+	return config, nil
+}
+
+// watcher is told of the connection's changes. Its functions must return at once; nil ones are not called.
+type watcher struct{ broke, connected func() }
+
+// watch has w told until the returned function is called.
+func (l *link) watch(w *watcher) (cancel func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.watchers[w] = struct{}{}
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.watchers, w)
+	}
+}
+
+// tell calls one function of every watcher.
+func (l *link) tell(which func(*watcher) func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for w := range l.watchers {
+		if call := which(w); call != nil {
+			call()
+		}
+	}
+}
+
+func (l *link) broke(_ *nats.Conn, err error) {
+	l.epoch.Add(1)
+	if err != nil {
+		l.logger.Warn("channel connection broke, reconnecting", "error", err)
+	}
+	l.tell(func(w *watcher) func() { return w.broke })
+}
+
+func (l *link) connected(*nats.Conn) {
+	l.epoch.Add(1)
+	l.logger.Info("channel connected")
+	l.tell(func(w *watcher) func() { return w.connected })
+}
+
+func (l *link) failed(_ *nats.Conn, _ *nats.Subscription, err error) {
+	l.logger.Warn("channel error", "error", err)
+}
+
+// up is nil while the connection stands.
+func (l *link) up() error {
+	if l.nc.IsConnected() {
+		return nil
+	}
+	if err := l.nc.LastError(); err != nil {
+		return fmt.Errorf("%w: not connected: %w", ErrUnavailable, err)
+	}
+	return fmt.Errorf("%w: not connected", ErrUnavailable)
+}
+
+func (l *link) close() {
+	l.nc.Close()
+	l.pair.Wipe()
+}

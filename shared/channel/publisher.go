@@ -1,0 +1,201 @@
+package channel
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// defaultAckTimeout is long enough for a busy disk to fsync what is in flight, and short enough for a caller of the
+// relay to be told to post again.
+const defaultAckTimeout = 10 * time.Second
+
+// publisher sends messages and matches their durable acks, many in flight over one connection. The order of calls is
+// the order of the stream. It is safe for concurrent use.
+type publisher struct {
+	link    *link
+	timeout time.Duration
+	prefix  string        // of reply subjects
+	slots   chan struct{} // one per message in flight
+	closed  chan struct{}
+	turn    sync.Mutex // held from taking a slot to the write: keeps order
+
+	mu      sync.Mutex
+	next    uint64
+	flights map[uint64]*flight
+}
+
+// flight is a message that waits for its ack.
+type flight struct {
+	stream string
+	done   chan error
+	timer  *time.Timer
+}
+
+func newPublisher(l *link, timeout time.Duration, inFlight int) (*publisher, error) {
+	if timeout <= 0 {
+		timeout = defaultAckTimeout
+	}
+	p := &publisher{link: l, timeout: timeout, prefix: l.nc.NewInbox() + ".", slots: make(chan struct{}, inFlight),
+		closed: make(chan struct{}), flights: make(map[uint64]*flight)}
+	if _, err := l.nc.Subscribe(p.prefix+"*", p.answered); err != nil {
+		return nil, fmt.Errorf("subscribe to acks: %w", err)
+	}
+	l.watch(&watcher{broke: func() { p.settleAll(fmt.Errorf("%w: the connection broke", ErrUnknown)) }})
+	return p, nil
+}
+
+// publish sends data to a subject of stream. msgID, if any, keeps the broker from storing the message twice within
+// two minutes. It blocks while the most messages are in flight, which the ack timeout bounds.
+func (p *publisher) publish(stream, subject, msgID string, data []byte) Ack {
+	if len(data) > MaxMessage {
+		return settled(fmt.Errorf("%s: %w", subject, ErrTooLarge))
+	}
+	p.turn.Lock()
+	defer p.turn.Unlock()
+	select {
+	case p.slots <- struct{}{}:
+	case <-p.closed:
+		return settled(fmt.Errorf("%w: closed", ErrUnavailable))
+	}
+	if err := p.link.up(); err != nil {
+		<-p.slots
+		return settled(err)
+	}
+	number, done := p.register(stream)
+	message := nats.NewMsg(subject)
+	message.Reply, message.Data = p.prefix+strconv.FormatUint(number, 10), data
+	message.Header.Set(nats.ExpectedStreamHdr, stream)
+	if msgID != "" {
+		message.Header.Set(nats.MsgIdHdr, msgID)
+	}
+	if err := p.link.nc.PublishMsg(message); err != nil {
+		p.settle(number, classifyWrite(err))
+	}
+	return done
+}
+
+// settled is an ack that is known already.
+func settled(err error) Ack {
+	done := make(chan error, 1)
+	done <- err
+	return done
+}
+
+func (p *publisher) register(stream string) (uint64, chan error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.next++
+	number := p.next
+	f := &flight{stream: stream, done: make(chan error, 1)}
+	f.timer = time.AfterFunc(p.timeout, func() {
+		p.settle(number, fmt.Errorf("%w within %s", ErrUnknown, p.timeout))
+	})
+	p.flights[number] = f
+	return number, f.done
+}
+
+// settle ends a flight once; a late or repeated answer finds nothing.
+func (p *publisher) settle(number uint64, err error) {
+	p.mu.Lock()
+	f := p.flights[number]
+	delete(p.flights, number)
+	p.mu.Unlock()
+	if f == nil {
+		return
+	}
+	f.timer.Stop()
+	f.done <- err
+	<-p.slots
+}
+
+func (p *publisher) settleAll(err error) {
+	p.mu.Lock()
+	numbers := make([]uint64, 0, len(p.flights))
+	for number := range p.flights {
+		numbers = append(numbers, number)
+	}
+	p.mu.Unlock()
+	for _, number := range numbers {
+		p.settle(number, err)
+	}
+}
+
+// close ends all flights as unknown and refuses further calls.
+func (p *publisher) close() {
+	close(p.closed)
+	p.settleAll(fmt.Errorf("%w: closed", ErrUnknown))
+}
+
+// answered takes the broker's answer to one message.
+func (p *publisher) answered(m *nats.Msg) {
+	number, err := strconv.ParseUint(strings.TrimPrefix(m.Subject, p.prefix), 10, 64)
+	if err != nil {
+		return
+	}
+	p.mu.Lock()
+	f := p.flights[number]
+	p.mu.Unlock()
+	if f == nil {
+		p.link.logger.Debug("late ack dropped")
+		return
+	}
+	p.settle(number, classifyAnswer(m, f.stream))
+}
+
+// classifyWrite tells what a failed write means. These errors come before the first byte is written; any other may
+// have left half or all of the message on the wire.
+func classifyWrite(err error) error {
+	for _, certain := range []error{nats.ErrReconnectBufExceeded, nats.ErrConnectionClosed, nats.ErrConnectionDraining,
+		nats.ErrMaxPayload, nats.ErrHeadersNotSupported, nats.ErrBadSubject} {
+		if errors.Is(err, certain) {
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+	}
+	return fmt.Errorf("%w: %w", ErrUnknown, err)
+}
+
+// Error codes of JetStream that say for certain that a message was not stored because something is full.
+const (
+	codeAccountResources = 10002
+	codeServerResources  = 10023
+	codeStoreFailed      = 10077 // also for other causes: the description tells
+	codeStorageResources = 10047
+	codeTooManyRequests  = 10167 // the stream's queue of unwritten messages is full
+)
+
+// classifyAnswer tells what the broker's answer means for a message to stream.
+func classifyAnswer(m *nats.Msg, stream string) error {
+	if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
+		return fmt.Errorf("%w: the broker has no stream %s", ErrUnavailable, stream)
+	}
+	var ack struct {
+		Stream   string    `json:"stream"`
+		Sequence uint64    `json:"seq"`
+		Error    *apiError `json:"error"`
+	}
+	if err := json.Unmarshal(m.Data, &ack); err != nil {
+		return fmt.Errorf("%w: the broker's answer cannot be read", ErrUnknown)
+	}
+	if ack.Error == nil {
+		if ack.Stream != stream || ack.Sequence == 0 {
+			return fmt.Errorf("%w: an ack of another stream came", ErrUnknown)
+		}
+		return nil
+	}
+	switch ack.Error.Code {
+	case codeAccountResources, codeServerResources, codeStorageResources, codeTooManyRequests:
+		return fmt.Errorf("%w: %s: %s", ErrFull, stream, ack.Error.Description)
+	case codeStoreFailed:
+		if strings.HasPrefix(ack.Error.Description, "maximum ") {
+			return fmt.Errorf("%w: %s: %s", ErrFull, stream, ack.Error.Description)
+		}
+	}
+	return fmt.Errorf("%w: %s: broker error %d, %s", ErrUnknown, stream, ack.Error.Code, ack.Error.Description)
+}

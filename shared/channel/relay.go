@@ -1,0 +1,158 @@
+package channel
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+)
+
+const (
+	// relayInFlight bounds a relay's bags on the way: a window is at most 8 (INTERFACES 8), a bag at most 1 MB.
+	relayInFlight = 32
+	// watchEvery is how old the state that Ready tells may be.
+	watchEvery = 2 * time.Second
+)
+
+// Relay is the relay's side of the channel. It writes bags, and reads results and notices. It is safe for concurrent
+// use, and goes on reconnecting until Close.
+type Relay struct {
+	writes    *link
+	reads     *link // of its own: the broker answers a read before it looks at what the connection sends next
+	publisher *publisher
+	arrivals  *arrivals
+	verdict   func() error // the channel's state beyond the connection, for Ready
+	reserve   func() error // nil, or why a bag must not even be sent
+	stop      context.CancelFunc
+	done      sync.WaitGroup
+}
+
+// DialRelay reaches an external broker with the relay's key. It fails on wrong files only; a broker that is not there
+// yet is tried until it is.
+func DialRelay(ctx context.Context, options Options) (*Relay, error) {
+	r := &Relay{reserve: func() error { return nil }}
+	err := r.connect(options, nil, func() (nkeys.KeyPair, error) { return readSeed(options.Seed) })
+	if err != nil {
+		r.Close()
+		return nil, err
+	}
+	// The relay may ask for the state of its own streams only: that ENVELOPES is full shows when a bag is refused.
+	var state atomic.Pointer[error]
+	check := func(ctx context.Context) {
+		err := r.checkStreams(ctx)
+		state.Store(&err)
+	}
+	check(ctx)
+	r.verdict = func() error { return *state.Load() }
+	r.repeat(watchEvery, check)
+	return r, nil
+}
+
+// newEmbeddedRelay connects to the broker of this process.
+func newEmbeddedRelay(options Options, provider nats.InProcessConnProvider, seed []byte, verdict, reserve func() error) (*Relay, error) {
+	r := &Relay{verdict: verdict, reserve: reserve}
+	if err := r.connect(options, provider, func() (nkeys.KeyPair, error) { return nkeys.FromSeed(seed) }); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *Relay) connect(options Options, provider nats.InProcessConnProvider, key func() (nkeys.KeyPair, error)) (err error) {
+	if r.writes, err = dialWith(key, "relay", options, provider); err != nil {
+		return err
+	}
+	if r.reads, err = dialWith(key, "relay", options, provider); err != nil {
+		return err
+	}
+	if r.publisher, err = newPublisher(r.writes, options.AckTimeout, relayInFlight); err != nil {
+		return err
+	}
+	r.arrivals, err = newArrivals(r.reads)
+	return err
+}
+
+func dialWith(key func() (nkeys.KeyPair, error), role string, options Options, provider nats.InProcessConnProvider) (*link, error) {
+	pair, err := key()
+	if err != nil {
+		return nil, err
+	}
+	l, err := dial(role, options, pair, provider)
+	if err != nil {
+		pair.Wipe()
+	}
+	return l, err
+}
+
+// repeat calls do every so often until Close.
+func (r *Relay) repeat(every time.Duration, do func(context.Context)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	r.stop = cancel
+	r.done.Go(func() {
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				do(ctx)
+			}
+		}
+	})
+}
+
+func (r *Relay) checkStreams(ctx context.Context) error {
+	for _, stream := range []string{streamResults, streamNotices} {
+		if _, err := r.reads.info(ctx, stream); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// PublishBag sends a bag (at most MaxMessage bytes) of relay. Many may be in flight; the order of calls is the order of
+// the stream, as far as they succeed. It blocks while 32 are in flight, never longer than the ack timeout. msgID keeps
+// a repetition within two minutes from being stored twice: give the bag's digest, which nobody can know, and so occupy,
+// before the bag is sent. msg must not be changed until the ack is there.
+func (r *Relay) PublishBag(relay, msgID string, msg []byte) Ack {
+	subject, err := bagSubject(relay)
+	if err != nil {
+		return settled(err)
+	}
+	if err := r.reserve(); err != nil {
+		return settled(err)
+	}
+	return r.publisher.publish(streamEnvelopes, subject, msgID, msg)
+}
+
+// Ready is nil when bags can be taken: connected, the streams there and the broker healthy, and, with the embedded
+// broker, sync always on and room left in ENVELOPES and on the volume. Otherwise it is ErrFull or ErrUnavailable with
+// the reason. It answers at once; what it tells is at most a few seconds old.
+func (r *Relay) Ready() error {
+	for _, l := range []*link{r.writes, r.reads} {
+		if err := l.up(); err != nil {
+			return err
+		}
+	}
+	return r.verdict()
+}
+
+// Close ends all that is in flight as ErrUnknown and leaves the broker.
+func (r *Relay) Close() {
+	if r.stop != nil {
+		r.stop()
+	}
+	r.done.Wait()
+	if r.publisher != nil {
+		r.publisher.close()
+	}
+	for _, l := range []*link{r.writes, r.reads} {
+		if l != nil {
+			l.close()
+		}
+	}
+}

@@ -1,0 +1,183 @@
+package channel
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	// maxResults is the most results of one answer (INTERFACES 6).
+	maxResults = 100
+	// getBatch is the most messages of one read; a multi-subject read is refused above 1,024.
+	getBatch = 1000
+)
+
+// Results returns a merchant's results with serial above after, in order of serial, at most limit (1 to 100). Where
+// the first have aged out it begins at the oldest that is left. None is no error.
+//
+// A result is found by its subject, not by its place in the stream: one that was published again has moved to the end.
+func (r *Relay) Results(ctx context.Context, merchant string, after uint64, limit int) ([][]byte, error) {
+	if !token(merchant) {
+		return nil, fmt.Errorf("merchant: %w", ErrSubject)
+	}
+	limit = min(max(limit, 1), maxResults)
+	found, err := r.window(ctx, merchant, after, limit)
+	if err != nil || len(found) > 0 {
+		return found, err
+	}
+	newest, err := r.newestSerial(ctx, merchant)
+	if err != nil || newest <= after {
+		return nil, err
+	}
+	if newest-after <= uint64(limit) { // it came between the two reads
+		return r.window(ctx, merchant, after, limit)
+	}
+	oldest, err := r.oldestAbove(ctx, merchant, after)
+	if err != nil || oldest == 0 {
+		return nil, err
+	}
+	return r.window(ctx, merchant, oldest-1, limit)
+}
+
+// window reads the serials after+1 to after+limit.
+func (r *Relay) window(ctx context.Context, merchant string, after uint64, limit int) ([][]byte, error) {
+	subjects := make([]string, limit)
+	for i := range subjects {
+		subjects[i] = "res." + merchant + "." + strconv.FormatUint(after+1+uint64(i), 10) + ".*"
+	}
+	return r.results(ctx, subjects)
+}
+
+// results reads the messages of some subjects and puts them in order of serial.
+func (r *Relay) results(ctx context.Context, subjects []string) ([][]byte, error) {
+	found, err := r.reads.get(ctx, streamResults, getRequest{MultiLast: subjects, Batch: getBatch, MaxBytes: fetchBytes})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(found, func(a, b Message) int {
+		x, _ := serialOf(a.Subject)
+		y, _ := serialOf(b.Subject)
+		return cmp.Compare(x, y)
+	})
+	notes := make([][]byte, len(found))
+	for i, m := range found {
+		notes[i] = m.Data
+	}
+	return notes, nil
+}
+
+// newestSerial is the serial of the merchant's result that was stored last; 0 when there is none. It is the highest,
+// unless an older one was published again just now; then that one lies within six days of the highest, so no reader
+// for whom it matters has an empty window before it.
+func (r *Relay) newestSerial(ctx context.Context, merchant string) (uint64, error) {
+	found, err := r.reads.get(ctx, streamResults, getRequest{Last: "res." + merchant + ".*.*"})
+	if err != nil || len(found) == 0 {
+		return 0, err
+	}
+	serial, _ := serialOf(found[0].Subject)
+	return serial, nil
+}
+
+// oldestAbove looks from the head of the stream for the merchant's first result with a serial above after. What aged
+// out is the head, so it is nearly always the first message looked at.
+func (r *Relay) oldestAbove(ctx context.Context, merchant string, after uint64) (uint64, error) {
+	from, batch := uint64(1), 1
+	for {
+		found, err := r.reads.get(ctx, streamResults, getRequest{Next: "res." + merchant + ".*.*", Sequence: from, Batch: batch, MaxBytes: fetchBytes})
+		if err != nil || len(found) == 0 {
+			return 0, err
+		}
+		for _, m := range found {
+			if serial, ok := serialOf(m.Subject); ok && serial > after {
+				return serial, nil
+			}
+		}
+		from, batch = found[len(found)-1].Sequence+1, getBatch
+	}
+}
+
+// ResultsOf returns the results of one envelope id, oldest first. None is no error.
+func (r *Relay) ResultsOf(ctx context.Context, merchant, id string) ([][]byte, error) {
+	if !token(merchant) || !token(id) {
+		return nil, fmt.Errorf("merchant or id: %w", ErrSubject)
+	}
+	return r.results(ctx, []string{"res." + merchant + ".*." + id})
+}
+
+// ResultArrived returns a channel that gets a value, without piling up, when a result of the merchant was stored or may
+// have been unnoticed, as after a new connection. Ask for it before reading: then nothing is missed. Call cancel when
+// done; it may be called twice.
+func (r *Relay) ResultArrived(merchant string) (<-chan struct{}, func()) {
+	return r.arrivals.wait(merchant)
+}
+
+// arrivals wakes those who wait for results: one subscription for all, one buffered signal for each.
+type arrivals struct {
+	mu      sync.Mutex
+	waiting map[string]map[chan struct{}]struct{}
+}
+
+func newArrivals(l *link) (*arrivals, error) {
+	a := &arrivals{waiting: make(map[string]map[chan struct{}]struct{})}
+	_, err := l.nc.Subscribe(storedPrefix+"res.*.*.*", func(m *nats.Msg) {
+		if tokens := strings.Split(m.Subject, "."); len(tokens) == 5 {
+			a.wake(tokens[2])
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("watch results: %w", err)
+	}
+	l.watch(&watcher{connected: a.wakeAll})
+	return a, nil
+}
+
+func (a *arrivals) wait(merchant string) (<-chan struct{}, func()) {
+	signal := make(chan struct{}, 1)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.waiting[merchant] == nil {
+		a.waiting[merchant] = make(map[chan struct{}]struct{})
+	}
+	a.waiting[merchant][signal] = struct{}{}
+	return signal, func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		delete(a.waiting[merchant], signal)
+		if len(a.waiting[merchant]) == 0 {
+			delete(a.waiting, merchant)
+		}
+	}
+}
+
+func (a *arrivals) wake(merchant string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for signal := range a.waiting[merchant] {
+		ring(signal)
+	}
+}
+
+func (a *arrivals) wakeAll() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, signals := range a.waiting {
+		for signal := range signals {
+			ring(signal)
+		}
+	}
+}
+
+// ring leaves one signal in a buffer of one.
+func ring(signal chan<- struct{}) {
+	select {
+	case signal <- struct{}{}:
+	default:
+	}
+}
