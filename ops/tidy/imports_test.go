@@ -1,0 +1,152 @@
+package tidy
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+)
+
+// rule denies packages to the whole dependency closure of others.
+type rule struct {
+	from    string   // import path prefix of ours; the rule holds for every package below it, tests left out
+	except  []string // packages below it that may
+	deny    []string // import path prefixes
+	because string
+}
+
+var rules = []rule{
+	{from: "nightdrop/relay", deny: []string{"nightdrop/vault"},
+		because: "the relay would carry the vault's code to the internet"},
+	{from: "nightdrop/relay", deny: []string{"github.com/tink-crypto/tink-go", "crypto/hpke", "nightdrop/shared/seal"},
+		because: "the relay must hold nothing that opens or seals a part: whoever owns it should find no tool there"},
+	{from: "nightdrop/relay", deny: []string{"go.etcd.io/bbolt"},
+		because: "the relay remembers nothing but its head file"},
+	{from: "nightdrop/relay", deny: []string{"nightdrop/shared/storefront"},
+		because: "the SDK opens results"},
+	{from: "nightdrop/vault", deny: []string{"nightdrop/relay"},
+		because: "the vault trusts no code of the online side"},
+	{from: "nightdrop/vault", deny: []string{"github.com/nats-io/nats-server"},
+		because: "the vault host listens on nothing, so it carries no broker"},
+	{from: "nightdrop/shared", deny: []string{"nightdrop/relay", "nightdrop/vault", "nightdrop/ops"},
+		because: "shared packages are leaves that storefronts and auditors link"},
+	{from: "nightdrop/shared/note", deny: []string{"net", "github.com/"},
+		because: "a format knows no technology"},
+	{from: "nightdrop/shared/envelope", deny: []string{"net", "github.com/tink-crypto", "go.etcd.io/bbolt", "github.com/nats-io"},
+		because: "a format knows no technology, and the relay links it"},
+	{from: "nightdrop/vault/internal/payment", deny: []string{"net", "os/exec", "go.etcd.io/bbolt", "github.com/nats-io", "math/rand", "crypto/rand"},
+		because: "the fold is pure: an auditor's replay must reach the same state from the same events"},
+	{from: "nightdrop/vault/internal/account", deny: []string{"net", "log/syslog", "go.etcd.io/bbolt", "github.com/nats-io"},
+		because: "account data has no way out of the package that holds it"},
+}
+
+// direct rules look at imports of one package only, not at what comes along.
+var directRules = []rule{
+	{from: "nightdrop", except: []string{"nightdrop/vault/internal/keyring"},
+		deny:    []string{"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset", "github.com/tink-crypto/tink-go/v2/insecuresecretdataaccess"},
+		because: "the cleartext door of Tink stands open in one place only"},
+	{from: "nightdrop/vault", except: []string{"nightdrop/vault/internal/keyring"}, deny: []string{"crypto/hpke"},
+		because: "only the key ring holds keys that open"},
+	{from: "nightdrop", deny: []string{"github.com/google/tink"},
+		because: "the archived module panics beside tink-go v2; it lives in testdata/tinkv1"},
+	{from: "nightdrop", except: []string{"nightdrop/shared/channel", "nightdrop/ops"}, deny: []string{"github.com/nats-io/"},
+		because: "the channel's technology sits in the package named for it"},
+	{from: "nightdrop", except: []string{"nightdrop/vault/internal/ledger", "nightdrop/vault/internal/audit"}, deny: []string{"go.etcd.io/bbolt"},
+		because: "the database's technology sits in the ledger"},
+	{from: "nightdrop", except: []string{"nightdrop/vault/internal/acquirer", "nightdrop/ops/simulator"}, deny: []string{"github.com/moov-io/"},
+		because: "the card networks' technology sits in the acquirer"},
+}
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+	Standard   bool
+}
+
+func packages(t *testing.T) []goPackage {
+	t.Helper()
+	decoder := json.NewDecoder(strings.NewReader(run(t, "go", "list", "-json=ImportPath,Imports,Deps,Standard", "./...")))
+	var list []goPackage
+	for {
+		var p goPackage
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			return list
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, p)
+	}
+}
+
+func below(path string, prefixes ...string) bool {
+	for _, prefix := range prefixes {
+		if path == prefix || strings.HasPrefix(path, strings.TrimSuffix(prefix, "/")+"/") || strings.HasSuffix(prefix, "/") && strings.HasPrefix(path, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestImportPolicy(t *testing.T) {
+	list := packages(t)
+	for _, r := range rules {
+		enforce(t, list, r, func(p goPackage) []string { return p.Deps })
+	}
+	for _, r := range directRules {
+		enforce(t, list, r, func(p goPackage) []string { return p.Imports })
+	}
+}
+
+// enforce also fails when a rule speaks of nothing: a renamed package must not silence it.
+func enforce(t *testing.T, list []goPackage, r rule, imports func(goPackage) []string) {
+	t.Helper()
+	held := 0
+	for _, p := range list {
+		if !below(p.ImportPath, r.from) || below(p.ImportPath, r.except...) {
+			continue
+		}
+		held++
+		for _, dep := range imports(p) {
+			if below(dep, r.deny...) {
+				t.Errorf("%s links %s: %s", p.ImportPath, dep, r.because)
+			}
+		}
+	}
+	if held == 0 {
+		t.Errorf("the rule on %s holds for no package: was it renamed?", r.from)
+	}
+	for _, exception := range r.except {
+		used := false
+		for _, p := range list {
+			used = used || below(p.ImportPath, exception)
+		}
+		if !used {
+			t.Errorf("the exception %s of the rule on %s is not there any more", exception, r.from)
+		}
+	}
+}
+
+// TestDeniedPackagesExist keeps the deny lists honest: what they name is linked somewhere, or is a package of ours.
+func TestDeniedPackagesExist(t *testing.T) {
+	known := map[string]bool{}
+	for _, p := range packages(t) {
+		known[p.ImportPath] = true
+		for _, dep := range p.Deps {
+			known[dep] = true
+		}
+	}
+	allowedAbsent := []string{"github.com/google/tink", "log/syslog", "math/rand"}
+	for _, r := range append(rules, directRules...) {
+		for _, denied := range r.deny {
+			found := below(denied, allowedAbsent...)
+			for path := range known {
+				found = found || below(path, denied)
+			}
+			if !found {
+				t.Errorf("%s is denied to %s but nothing of that name exists: was it renamed?", denied, r.from)
+			}
+		}
+	}
+}

@@ -1,0 +1,42 @@
+package tidy
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// binaries says what the linked programs must and must not hold. "must" is the positive control: it proves that the search can find.
+var binaries = []struct {
+	pkg     string
+	must    []string
+	mustNot []string
+	because string
+}{
+	{"./relay",
+		[]string{"nightdrop/relay/internal/ingest.", "github.com/nats-io/nats-server/v2/server."},
+		[]string{"crypto/hpke.", "crypto/internal/hpke.", "github.com/tink-crypto/", "go.etcd.io/bbolt.", "nightdrop/vault/", "nightdrop/shared/seal."},
+		"a stolen relay must be worthless"},
+	{"./vault",
+		[]string{"crypto/hpke.", "github.com/tink-crypto/", "go.etcd.io/bbolt.", "nightdrop/vault/internal/keyring."},
+		[]string{"github.com/nats-io/nats-server/", "nightdrop/relay/", "net/http.ListenAndServe", "net/http.(*Server).ListenAndServe"},
+		"the vault host listens on nothing but its unix socket"},
+}
+
+func TestBinariesHoldWhatTheyShould(t *testing.T) {
+	for _, b := range binaries {
+		path := filepath.Join(t.TempDir(), "binary")
+		run(t, "go", "build", "-o", path, b.pkg)
+		symbols := run(t, "go", "tool", "nm", path)
+		for _, symbol := range b.must {
+			if !strings.Contains(symbols, " "+symbol) {
+				t.Errorf("%s has no symbol %s: the search is blind", b.pkg, symbol)
+			}
+		}
+		for _, symbol := range b.mustNot {
+			if strings.Contains(symbols, " "+symbol) {
+				t.Errorf("%s holds %s: %s", b.pkg, symbol, b.because)
+			}
+		}
+	}
+}
