@@ -1,0 +1,48 @@
+package keyring
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors of creating and opening a vault's directory.
+var (
+	ErrExists  = errors.New("there is a vault in this directory already; choose another directory")             // is returned when Create would overwrite
+	ErrInUse   = errors.New("another process has this vault open; stop it first")                               // is returned when the directory is locked
+	ErrDamaged = errors.New("damaged")                                                                          // is returned, with file and remedy, when a file is not what this vault wrote
+	ErrMode    = errors.New("a key file can be read by others; set its mode to 0600 and consider it disclosed") // is returned when a file's mode is too wide
+)
+
+// Errors of custody.
+var (
+	ErrLocked     = errors.New("the vault is locked; unlock it with custodians' shares") // is returned when a key is needed before Unlock
+	ErrWrongShare = errors.New("wrong share")                                            // is returned, with the reason, for a share that is damaged or not of this vault
+	ErrSameShare  = errors.New("the same share was given twice")                         // is returned when two shares have one number
+)
+
+// Errors of opening a part.
+var (
+	ErrKeyDead    = errors.New("the part's key is dead or was never this vault's")         // is returned when no private half exists any more, or by the clock should not
+	ErrCannotOpen = errors.New("the part does not open: altered, moved or sealed wrongly") // is returned when the key lives and the seal does not open
+)
+
+// ErrFewShares is returned when the shares are good and fewer than the threshold.
+type ErrFewShares struct {
+	Have, Need int // distinct shares given, threshold
+}
+
+// Error says how many are missing.
+func (e ErrFewShares) Error() string {
+	return fmt.Sprintf("%d of %d shares given; %d more custodians must give theirs", e.Have, e.Need, e.Need-e.Have)
+}
+
+const (
+	restoreCustody = "restore it from a backup: the custodians' shares fit every copy of the same sharing"
+	restoreSealing = "restore it from the standby's mirror; where there is none, move it aside: " +
+		"the vault makes new keys, and parts sealed to the old ones can never be opened"
+)
+
+// damaged names file, what is wrong and what to do about it.
+func damaged(file, what, remedy string) error {
+	return fmt.Errorf("%s is %w (%s): %s", file, ErrDamaged, what, remedy)
+}

@@ -1,0 +1,215 @@
+package keyring
+
+import (
+	stdhpke "crypto/hpke"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/shared/note"
+)
+
+// Options are how a ring runs; the zero value is an on-line vault.
+type Options struct {
+	Now      func() time.Time     // the wall clock; nil: time.Now
+	Elapsed  func() time.Duration // a monotonic clock from any start; nil: by Now's own monotonic reading
+	Logger   *slog.Logger         // nil: none
+	Ahead    time.Duration        // how long before its period a key is published; 0: 48 h; courier sites 14 days
+	CodeLife time.Duration        // from a code key's until to its death; 0: 6 h; longer by policy for courier sites
+}
+
+// Ring holds a vault's private keys. It is safe for concurrent use, starts locked, and prints as [redacted].
+type Ring struct {
+	secret
+	dir     string
+	custody custodyBody
+	now     func() time.Time
+	log     *slog.Logger
+	plan    schedule
+	clock   trustedClock
+
+	keys   atomic.Pointer[wrapping]    // nil while locked
+	signer atomic.Pointer[note.Signer] // nil while locked
+
+	mu        sync.Mutex // of what changes keys: Unlock, Tick, ConfirmClock, Close
+	lock      *os.File
+	disk      *os.File // sealing.keys, nil where it is missing
+	store     *store
+	recovered []envelope.KeyName // destroyed by load, not yet told by Tick
+	untold    time.Duration      // a jump that no Tick has told yet
+
+	openMu sync.RWMutex
+	opened map[envelope.KeyName]*sealingKey // live keys
+}
+
+// sealingKey is a live key, parsed.
+type sealingKey struct {
+	secret
+	life    life
+	slot    int
+	public  []byte
+	private stdhpke.PrivateKey
+}
+
+// Open takes the vault in dir for this process and checks its files as far as is possible without shares. It fails with
+// ErrInUse where another process has it, ErrDamaged or ErrMode. The ring is locked. A missing sealing.keys, as
+// after a restore from a backup, is no error: Unlock makes a new one.
+func Open(dir string, o Options) (*Ring, error) {
+	r := &Ring{dir: dir, now: o.Now, log: o.Logger, plan: schedule{ahead: o.Ahead, codeLife: o.CodeLife}}
+	if r.now == nil {
+		r.now = time.Now
+	}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	if r.plan.ahead == 0 {
+		r.plan.ahead = defaultAhead
+	}
+	if r.plan.codeLife == 0 {
+		r.plan.codeLife = defaultCodeLife
+	}
+	if err := r.plan.check(); err != nil {
+		return nil, err
+	}
+	r.clock.elapsed = o.Elapsed
+	if o.Elapsed == nil {
+		begun := r.now()
+		r.clock.elapsed = func() time.Duration { return r.now().Sub(begun) }
+	}
+	lock, err := lockDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.openFiles(); err != nil {
+		lock.Close()
+		return nil, err
+	}
+	r.lock = lock
+	return r, nil
+}
+
+func (r *Ring) openFiles() (err error) {
+	if r.custody, err = readCustody(filepath.Join(r.dir, custodyFile)); err != nil {
+		return err
+	}
+	r.disk, err = openDisk(filepath.Join(r.dir, sealingFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		r.disk = nil
+		return nil
+	}
+	return err
+}
+
+// Close lets go of the directory and drops the keys. Calls after it fail with ErrLocked. What the process's memory
+// still holds is gone only with the process.
+func (r *Ring) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.keys.Store(nil)
+	r.signer.Store(nil)
+	r.openMu.Lock()
+	r.opened = nil
+	r.openMu.Unlock()
+	var err error
+	if r.disk != nil {
+		err = r.disk.Close()
+	}
+	r.disk, r.store = nil, nil
+	return errors.Join(err, r.lock.Close())
+}
+
+// Name returns the vault's name.
+func (r *Ring) Name() string { return r.custody.Header.Vault }
+
+// Verifier returns the vkey that everyone pins.
+func (r *Ring) Verifier() note.Verifier { return r.custody.Header.VKey }
+
+// Threshold returns how many shares unlock (k) and how many there are (n).
+func (r *Ring) Threshold() (k, n int) { return r.custody.Header.Threshold, r.custody.Header.Shares }
+
+// Locked tells whether Unlock is still to come.
+func (r *Ring) Locked() bool { return r.keys.Load() == nil }
+
+// Signer returns the key of the vault's statements, nil while locked.
+func (r *Ring) Signer() *note.Signer { return r.signer.Load() }
+
+// CheckShare tells whether s is this vault's: nil or ErrWrongShare with the reason. It needs no other share.
+func (r *Ring) CheckShare(s Share) error { return r.custody.Header.checkShare(s) }
+
+// Unlock opens the ring with k or more distinct shares: ErrWrongShare, ErrSameShare, ErrFewShares, ErrDamaged. On an
+// unlocked ring it only checks them, which is how custodians vouch for something (ConfirmClock). It makes no keys: call Tick next.
+func (r *Ring) Unlock(shares []Share) error {
+	if err := r.custody.Header.checkShares(shares); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.Locked() {
+		return nil
+	}
+	keys, signer, err := r.custody.open(filepath.Join(r.dir, custodyFile), shares)
+	if err != nil {
+		return err
+	}
+	if err := r.openStore(keys); err != nil {
+		return err
+	}
+	r.signer.Store(signer)
+	r.keys.Store(keys)
+	return nil
+}
+
+// openStore loads sealing.keys, made anew where it is missing, and every live key of it.
+func (r *Ring) openStore(keys *wrapping) error {
+	path := filepath.Join(r.dir, sealingFile)
+	if r.disk == nil {
+		r.log.Warn("sealing keys are missing, new ones are made; parts sealed to the old ones can never be opened", "file", path)
+		if err := createStore(path, keys, r.now()); err != nil {
+			return err
+		}
+		disk, err := openDisk(path)
+		if err != nil {
+			return err
+		}
+		r.disk = disk
+	}
+	return r.load(r.disk, path, keys)
+}
+
+func (r *Ring) load(f disk, path string, keys *wrapping) error {
+	s := &store{f: f, path: path, vault: r.Name(), keys: keys}
+	recovered, err := s.load()
+	if err != nil {
+		return err
+	}
+	opened := make(map[envelope.KeyName]*sealingKey)
+	for slot, e := range s.table {
+		if e.state != slotLive {
+			continue
+		}
+		handle, err := s.keyset(slot)
+		if err != nil {
+			return err
+		}
+		k := &sealingKey{life: e.life, slot: slot}
+		if k.private, k.public, err = openedKey(handle, e.life.Name.Suite()); err != nil {
+			return fmt.Errorf("open key %s: %w", e.life.Name, err)
+		}
+		opened[e.life.Name] = k
+	}
+	wall := r.now()
+	r.clock.start(s.mark, wall, len(opened) > 0)
+	r.observe(wall)
+	r.store, r.recovered = s, recovered
+	r.openMu.Lock()
+	r.opened = opened
+	r.openMu.Unlock()
+	return nil
+}
