@@ -1,0 +1,107 @@
+package audit
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"math/bits"
+
+	"go.etcd.io/bbolt"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// maxLevel bounds the height of the tree: more leaves than 2^53 have no place in JSON.
+const maxLevel = 54
+
+// Tail is the end of the log: its size and the roots of the complete subtrees that make it up (RFC 6962, 2.1), which is all that
+// appending needs. The zero Tail is the empty log. It is a value: a copy is a savepoint.
+type Tail struct {
+	size int64
+	edge [maxLevel]tlog.Hash // at level l where bit l of size is set
+}
+
+// Size is the number of leaves, which is also the index of the next one.
+func (t *Tail) Size() int64 { return t.size }
+
+// Root returns the tree's root; that of the empty tree is the hash of nothing.
+func (t *Tail) Root() tlog.Hash {
+	if t.size == 0 {
+		return sha256.Sum256(nil)
+	}
+	level := bits.TrailingZeros64(uint64(t.size))
+	root := t.edge[level]
+	for level++; level < maxLevel; level++ {
+		if t.size>>level&1 == 1 {
+			root = tlog.NodeHash(t.edge[level], root)
+		}
+	}
+	return root
+}
+
+// add appends a leaf's hash and returns it with those of the subtrees that it completes, lowest level first: the stored
+// hashes of tlog.StoredHashes.
+func (t *Tail) add(h tlog.Hash) []tlog.Hash {
+	added := []tlog.Hash{h}
+	level := 0
+	for ; t.size>>level&1 == 1; level++ {
+		h = tlog.NodeHash(t.edge[level], h)
+		added = append(added, h)
+	}
+	t.edge[level] = h
+	t.size++
+	return added
+}
+
+// ReadTail reads the tail of the first size leaves and checks it against their root.
+func ReadTail(tx *bbolt.Tx, size int64, root tlog.Hash) (Tail, error) {
+	t := Tail{size: size}
+	for level := range maxLevel {
+		if size>>level&1 == 0 {
+			continue
+		}
+		h, err := Hashes(tx).ReadHashes([]int64{tlog.StoredHashIndex(level, size>>level-1)})
+		if err != nil {
+			return Tail{}, err
+		}
+		t.edge[level] = h[0]
+	}
+	if t.Root() != root {
+		return Tail{}, fmt.Errorf("the tree of %d leaves has not the root that was committed: %w", size, ErrIntegrity)
+	}
+	return t, nil
+}
+
+// Hashes reads the tree's stored hashes in a transaction.
+func Hashes(tx *bbolt.Tx) tlog.HashReader {
+	return tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
+		tree := tx.Bucket(treeBucket)
+		if tree == nil {
+			return nil, fmt.Errorf("bucket %s is missing: %w", treeBucket, ErrIntegrity)
+		}
+		hashes := make([]tlog.Hash, len(indexes))
+		for i, index := range indexes {
+			level, n := tlog.SplitStoredHashIndex(index)
+			leaf := (n+1)<<level - 1
+			row := tree.Get(rowKey(leaf))
+			from := sha256.Size * (1 + level)
+			if len(row) < from+tlog.HashSize {
+				return nil, fmt.Errorf("the tree's row %d is missing or cut: %w", leaf, ErrIntegrity)
+			}
+			hashes[i] = tlog.Hash(row[from:])
+		}
+		return hashes, nil
+	})
+}
+
+// CheckRow adds the next leaf's record to t and compares the hashes that it completes with the stored row.
+func (t *Tail) CheckRow(tx *bbolt.Tx, record []byte) error {
+	index := t.size
+	want := append([]byte(nil), record[:sha256.Size]...)
+	for _, h := range t.add(tlog.RecordHash(record)) {
+		want = append(want, h[:]...)
+	}
+	tree := tx.Bucket(treeBucket)
+	if tree == nil || string(tree.Get(rowKey(index))) != string(want) {
+		return fmt.Errorf("the tree's row %d is not what its leaf makes it: %w", index, ErrIntegrity)
+	}
+	return nil
+}
