@@ -35,6 +35,13 @@ connection after taking the request. Security code 999 is declined with N7.
 Exit codes: 0 done; 1 failed; 2 usage; 3 the book is in use by another simulator; 5 the book is not there.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("there is no command %q; see --help", args[0])}
+			}
+			return cmd.Help()
+		},
 	}
 	root.SetArgs(args)
 	root.SetOut(out)
