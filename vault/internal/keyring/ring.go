@@ -39,8 +39,8 @@ type Ring struct {
 	signer atomic.Pointer[note.Signer] // nil while locked
 
 	mu        sync.Mutex // of what changes keys: Unlock, Tick, ConfirmClock, Close
-	lock      *os.File
-	disk      *os.File // sealing.keys, nil where it is missing
+	lock      *os.File   // nil when closed
+	disk      disk       // sealing.keys, nil where it is missing
 	store     *store
 	recovered []envelope.KeyName // destroyed by load, not yet told by Tick
 	untold    time.Duration      // a jump that no Tick has told yet
@@ -99,10 +99,12 @@ func (r *Ring) openFiles() (err error) {
 	if r.custody, err = readCustody(filepath.Join(r.dir, custodyFile)); err != nil {
 		return err
 	}
-	r.disk, err = openDisk(filepath.Join(r.dir, sealingFile))
+	f, err := openDisk(filepath.Join(r.dir, sealingFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		r.disk = nil
 		return nil
+	}
+	if err == nil {
+		r.disk = f
 	}
 	return err
 }
@@ -112,6 +114,9 @@ func (r *Ring) openFiles() (err error) {
 func (r *Ring) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.lock == nil {
+		return nil
+	}
 	r.keys.Store(nil)
 	r.signer.Store(nil)
 	r.openMu.Lock()
@@ -121,8 +126,9 @@ func (r *Ring) Close() error {
 	if r.disk != nil {
 		err = r.disk.Close()
 	}
-	r.disk, r.store = nil, nil
-	return errors.Join(err, r.lock.Close())
+	err = errors.Join(err, r.lock.Close())
+	r.disk, r.store, r.lock = nil, nil, nil
+	return err
 }
 
 // Name returns the vault's name.
@@ -151,6 +157,9 @@ func (r *Ring) Unlock(shares []Share) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.lock == nil {
+		return errors.New("unlock the vault: it is closed; open it again")
+	}
 	if !r.Locked() {
 		return nil
 	}
@@ -174,17 +183,18 @@ func (r *Ring) openStore(keys *wrapping) error {
 		if err := createStore(path, keys, r.now()); err != nil {
 			return err
 		}
-		disk, err := openDisk(path)
+		f, err := openDisk(path)
 		if err != nil {
 			return err
 		}
-		r.disk = disk
+		r.disk = f
 	}
-	return r.load(r.disk, path, keys)
+	return r.load(path, keys)
 }
 
-func (r *Ring) load(f disk, path string, keys *wrapping) error {
-	s := &store{f: f, path: path, vault: r.Name(), keys: keys}
+// load reads the store and parses its live keys.
+func (r *Ring) load(path string, keys *wrapping) error {
+	s := &store{f: r.disk, path: path, vault: r.Name(), keys: keys}
 	recovered, err := s.load()
 	if err != nil {
 		return err

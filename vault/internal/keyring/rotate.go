@@ -19,7 +19,8 @@ type Change struct {
 
 // Tick makes the keys that are due and destroys those that are dead, by the trusted clock, as of now. Both are durable when it
 // returns; call it at least every few minutes. On an error Change tells what was done before it. After a failed
-// write every later Tick fails too: restart the process. It fails with ErrLocked.
+// write every later Tick fails too: restart the process. A crash may come between a change and its telling: at a start compare
+// Directory with what was recorded. It fails with ErrLocked.
 func (r *Ring) Tick(now time.Time) (Change, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -34,7 +34,8 @@ type Share struct {
 	vault   string
 	sharing string // 16 hex digits, random: which sharing of the vault's key it is of
 	number  int    // 1 to n
-	value   []byte // a scalar, 32 bytes little endian
+	// value is a scalar, little endian. It is behind a pointer because fmt prints what a struct holds for %p, whatever its methods.
+	value *[scalarBytes]byte
 }
 
 // Number returns the share's number, 1 to n.
@@ -49,7 +50,7 @@ func (s Share) Vault() string { return s.vault }
 func (s Share) Encode() []byte {
 	line := make([]byte, 0, maxShareBytes)
 	line = fmt.Appendf(line, "%s:%s:%s:%d:", sharePrefix, s.vault, s.sharing, s.number)
-	line = hex.AppendEncode(line, s.value)
+	line = hex.AppendEncode(line, s.value[:])
 	sum := sha256.Sum256(line)
 	return hex.AppendEncode(append(line, ':'), sum[:lineCheck])
 }
@@ -74,18 +75,18 @@ func ParseShare(line []byte) (Share, error) {
 	if err != nil || number < 1 || number > maxShares || strconv.Itoa(number) != string(fields[3]) {
 		return Share{}, fmt.Errorf("%w: its number is not from 1 to %d", ErrWrongShare, maxShares)
 	}
-	s := Share{vault: string(fields[1]), sharing: string(fields[2]), number: number, value: make([]byte, scalarBytes)}
+	s := Share{vault: string(fields[1]), sharing: string(fields[2]), number: number, value: new([scalarBytes]byte)}
 	if len(fields[4]) != hex.EncodedLen(scalarBytes) || len(s.sharing) != hex.EncodedLen(sharingBytes) || !envelope.ValidVault(s.vault) {
 		return Share{}, fmt.Errorf("%w: a field has not its form", ErrWrongShare)
 	}
-	if _, err := hex.Decode(s.value, fields[4]); err != nil {
+	if _, err := hex.Decode(s.value[:], fields[4]); err != nil {
 		return Share{}, fmt.Errorf("%w: its value is not hex", ErrWrongShare)
 	}
 	return s, nil
 }
 
 // Clear overwrites the share, and every copy of it, in memory.
-func (s Share) Clear() { clear(s.value) }
+func (s Share) Clear() { clear(s.value[:]) }
 
 // check is what vault.key knows of the share: enough to tell it from any other, nothing that helps to find it.
 func (s Share) check(salt []byte) string {
@@ -93,7 +94,7 @@ func (s Share) check(salt []byte) string {
 	h.Write([]byte("nightdrop/share-check/v1"))
 	h.Write(salt)
 	h.Write([]byte{byte(s.number)})
-	h.Write(s.value)
+	h.Write(s.value[:])
 	return hex.EncodeToString(h.Sum(nil)[:checkBytes])
 }
 
@@ -115,7 +116,7 @@ func split(vault string, k, n int) (secretValue []byte, shares []Share, err erro
 			return nil, nil, fmt.Errorf("encode a share: %w", err)
 		}
 		point.Value.SetUint64(0)
-		shares = append(shares, Share{vault: vault, sharing: hex.EncodeToString(id), number: len(shares) + 1, value: value})
+		shares = append(shares, Share{vault: vault, sharing: hex.EncodeToString(id), number: len(shares) + 1, value: (*[scalarBytes]byte)(value)})
 	}
 	return secretValue, shares, nil
 }
@@ -126,7 +127,7 @@ func recombine(k int, shares []Share) ([]byte, error) {
 	points := make([]secretsharing.Share, 0, len(shares))
 	for _, s := range shares {
 		p := secretsharing.Share{ID: group.Ristretto255.NewScalar().SetUint64(uint64(s.number)), Value: group.Ristretto255.NewScalar()}
-		if err := p.Value.UnmarshalBinary(s.value); err != nil {
+		if err := p.Value.UnmarshalBinary(s.value[:]); err != nil {
 			return nil, fmt.Errorf("%w: share %d is not a scalar", ErrWrongShare, s.number)
 		}
 		defer p.Value.SetUint64(0)
