@@ -48,10 +48,11 @@ var (
 	ErrLocked = errors.New("channel store in use by another process")
 )
 
-// The streams and the accounts that own them.
+// The streams, the two accounts that own them, and those of the roles that own nothing.
 const (
 	accountVault   = "VAULT"
 	accountRelay   = "RELAY"
+	accountCourier = "COURIER"
 	accountMonitor = "MONITOR"
 
 	streamEnvelopes = "ENVELOPES"
@@ -59,6 +60,11 @@ const (
 	streamResults   = "RESULTS"
 	streamNotices   = "NOTICES"
 )
+
+// streamOwners tells each stream's account.
+func streamOwners() map[string]string {
+	return map[string]string{streamEnvelopes: accountVault, streamJournal: accountVault, streamResults: accountRelay, streamNotices: accountRelay}
+}
 
 // Notice is a kind of note that the vault publishes for all: the last token of its subject.
 type Notice string

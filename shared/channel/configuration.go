@@ -2,6 +2,7 @@ package channel
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
@@ -47,48 +48,92 @@ type user struct {
 	Subscribe []string
 }
 
-// account is one NATS account with what it gives to and takes from others.
+// account is one NATS account.
 type account struct {
 	Name      string
 	JetStream bool
-	Exports   []crossing
-	Imports   []crossing
+	Exports   []service
+	Imports   []service
 	Users     []user
 }
 
-// crossing is a subject that crosses between accounts as a service: requests go one way, and only answers come back.
-type crossing struct {
-	Subject string
-	Account string // the one that may import it, or that exports it
+// service is a subject that crosses between accounts: requests go from the users' accounts to the owner's, and only
+// answers come back, to whom asked. A reply subject of an asker means something in the asker's own account only.
+type service struct {
+	Subject  string
+	Owner    string
+	Users    []string
+	Streamed bool   // one request may have many answers
+	As       string // the subject in the users' accounts; "" = the same
+}
+
+// local is the subject by which the users ask.
+func (s service) local() string {
+	if s.As != "" {
+		return s.As
+	}
+	return s.Subject
+}
+
+// statePrefix stands for $JS.API where courier and monitor ask for the state of streams: it is the JetStream API prefix
+// for their tools. Under the usual one, the broker would answer for their own accounts, which have no streams.
+const statePrefix = "state"
+
+// services are all that crosses. Between VAULT and RELAY only what one writes for the other to read. Courier and
+// monitor own nothing, so they have accounts of their own: a key of theirs that was stolen can read and write what is
+// named here, and touch no stream by a reply subject.
+func services() []service {
+	all := []service{
+		{Subject: "bag.*", Owner: accountVault, Users: []string{accountRelay}},
+		{Subject: "res.*.*.*", Owner: accountRelay, Users: []string{accountVault, accountCourier}},
+		{Subject: "notice.*", Owner: accountRelay, Users: []string{accountVault, accountCourier}},
+		{Subject: directSubject(streamEnvelopes), Owner: accountVault, Users: []string{accountCourier}, Streamed: true},
+		{Subject: directSubject(streamResults), Owner: accountRelay, Users: []string{accountCourier}, Streamed: true},
+		{Subject: directSubject(streamNotices), Owner: accountRelay, Users: []string{accountCourier}, Streamed: true},
+	}
+	for stream, owner := range streamOwners() {
+		all = append(all, service{Subject: infoSubject(stream), Owner: owner, Users: []string{accountCourier, accountMonitor},
+			As: statePrefix + ".STREAM.INFO." + stream})
+	}
+	slices.SortFunc(all, func(a, b service) int { return strings.Compare(a.Subject, b.Subject) })
+	return all
 }
 
 func inboxPrefix(role string) string { return "_INBOX_" + role }
 
 func (c Configuration) accounts() []account {
-	vault := account{
-		Name: accountVault, JetStream: true,
-		Exports: []crossing{{"bag.*", accountRelay}, {infoSubject(streamEnvelopes), accountMonitor}, {infoSubject(streamJournal), accountMonitor}},
-		Imports: []crossing{{"res.*.*.*", accountRelay}, {"notice.*", accountRelay}},
-		Users:   c.vaultUsers(),
+	accounts := []account{
+		{Name: accountVault, JetStream: true, Users: c.vaultUsers()},
+		{Name: accountRelay, JetStream: true, Users: c.relayUsers()},
+		{Name: accountCourier},
+		{Name: accountMonitor},
 	}
-	relay := account{
-		Name: accountRelay, JetStream: true,
-		Exports: []crossing{{"res.*.*.*", accountVault}, {"notice.*", accountVault}, {infoSubject(streamResults), accountMonitor}, {infoSubject(streamNotices), accountMonitor}},
-		Imports: []crossing{{"bag.*", accountVault}},
-		Users:   c.relayUsers(),
-	}
-	// The monitor stands in neither account: stream states are all that it can ask for, and answers reach it alone.
-	monitor := account{Name: accountMonitor, Imports: []crossing{
-		{infoSubject(streamEnvelopes), accountVault}, {infoSubject(streamJournal), accountVault},
-		{infoSubject(streamResults), accountRelay}, {infoSubject(streamNotices), accountRelay}}}
-	if c.Monitor != "" {
-		var asks []string
-		for _, i := range monitor.Imports {
-			asks = append(asks, i.Subject)
+	for i := range accounts {
+		a := &accounts[i]
+		for _, s := range services() {
+			if s.Owner == a.Name {
+				a.Exports = append(a.Exports, s)
+			}
+			if slices.Contains(s.Users, a.Name) {
+				a.Imports = append(a.Imports, s)
+			}
 		}
-		monitor.Users = []user{{Nkey: c.Monitor, Publish: asks, Subscribe: inbox("monitor")}}
 	}
-	return []account{vault, relay, monitor}
+	accounts[2].Users = visitor(c.Courier, "courier", accounts[2].Imports)
+	accounts[3].Users = visitor(c.Monitor, "monitor", accounts[3].Imports)
+	return accounts
+}
+
+// visitor is a key that may use what its account imports, and nothing else.
+func visitor(nkey, role string, imports []service) []user {
+	if nkey == "" {
+		return nil
+	}
+	u := user{Nkey: nkey, Subscribe: inbox(role)}
+	for _, i := range imports {
+		u.Publish = append(u.Publish, i.local())
+	}
+	return []user{u}
 }
 
 func (c Configuration) vaultUsers() []user {
@@ -98,12 +143,6 @@ func (c Configuration) vaultUsers() []user {
 			Publish: []string{"res.*.*.*", "notice.*", "journal.*",
 				directSubject(streamEnvelopes), getSubject(streamEnvelopes), infoSubject(streamEnvelopes), infoSubject(streamJournal), purgeSubject(streamEnvelopes)},
 			Subscribe: append(inbox("vault"), storedPrefix+"bag.*")})
-	}
-	if c.Courier != "" {
-		// A courier reads bags as the vault does, and brings the vault's results and notices to the relay's side.
-		users = append(users, user{Nkey: c.Courier,
-			Publish:   []string{"res.*.*.*", "notice.*", directSubject(streamEnvelopes), getSubject(streamEnvelopes), infoSubject(streamEnvelopes)},
-			Subscribe: append(inbox("courier"), storedPrefix+"bag.*")})
 	}
 	return append(users, keeper(c.VaultKeeper)...)
 }
@@ -210,12 +249,12 @@ accounts {
 {{- end}}
     exports: [
 {{- range .Exports}}
-      { service: {{quote .Subject}}, accounts: [{{.Account}}], response_threshold: "1m" }
+      { service: {{quote .Subject}}, accounts: {{list .Users}}, response_threshold: "1m"{{if .Streamed}}, response_type: "stream"{{end}} }
 {{- end}}
     ]
     imports: [
 {{- range .Imports}}
-      { service: { account: {{.Account}}, subject: {{quote .Subject}} } }
+      { service: { account: {{.Owner}}, subject: {{quote .Subject}} }{{if .As}}, to: {{quote .As}}{{end}} }
 {{- end}}
     ]
     users: [

@@ -35,11 +35,12 @@ type EmbeddedConfig struct {
 	// Public nkeys (U...); "" = that role is off. The relay's own key is made at each start and never leaves the process.
 	VaultNkey, CourierNkey, MonitorNkey string
 
-	MaxBytes       int64 // all streams together; 0 = 8 GiB
-	EnvelopesBytes int64 // 0 = half of MaxBytes
-	ResultsBytes   int64 // 0 = a quarter of MaxBytes; JOURNAL and NOTICES share what is left
-	MinFree        int64 // bytes that must stay free on the volume, else bags are refused; 0 = 256 MiB
-	Logger         *slog.Logger
+	MaxBytes       int64         // all streams together; 0 = 8 GiB
+	EnvelopesBytes int64         // 0 = half of MaxBytes
+	ResultsBytes   int64         // 0 = a quarter of MaxBytes; JOURNAL and NOTICES share what is left
+	MinFree        int64         // bytes that must stay free on the volume, else bags are refused; 0 = 256 MiB
+	AckTimeout     time.Duration // of the relay's own publishing; 0 = 10 s
+	Logger         *slog.Logger  // nil = none
 }
 
 // sizes shares MaxBytes out among the streams.
@@ -271,7 +272,7 @@ func (e *Embedded) room(ctx context.Context) error {
 
 // Relay connects to the broker inside the process.
 func (e *Embedded) Relay() (*Relay, error) {
-	options := Options{Name: "relay", Logger: e.config.Logger}
+	options := Options{Name: "relay", AckTimeout: e.config.AckTimeout, Logger: e.config.Logger}
 	return newEmbeddedRelay(options, e.server, e.relaySeed, e.guard.verdict, e.guard.reserve)
 }
 
@@ -292,9 +293,9 @@ func (e *Embedded) Close(ctx context.Context) error {
 		l.close()
 	}
 	if e.server != nil {
-		e.server.Shutdown()
 		gone := make(chan struct{})
 		go func() {
+			e.server.Shutdown()
 			e.server.WaitForShutdown()
 			e.done.Wait()
 			close(gone)

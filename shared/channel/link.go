@@ -32,6 +32,7 @@ type link struct {
 
 	mu       sync.Mutex
 	watchers map[*watcher]struct{}
+	lastDown string // why the last try to reconnect failed: logged once, not at each try
 }
 
 // dial connects as role. provider is the broker of this process, or nil to reach options.URL by TLS. It returns at
@@ -53,7 +54,7 @@ func dial(role string, options Options, pair nkeys.KeyPair, provider nats.InProc
 		nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(2), nats.FlusherTimeout(writeTimeout),
 		nats.ReconnectBufSize(-1),
 		nats.DisconnectErrHandler(l.broke), nats.ConnectHandler(l.connected), nats.ReconnectHandler(l.connected),
-		nats.ErrorHandler(l.failed), nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { l.failed(nil, nil, err) }),
+		nats.ErrorHandler(l.failed), nats.ReconnectErrHandler(l.stillDown),
 	}
 	if provider != nil {
 		settings = append(settings, nats.InProcessServer(provider))
@@ -139,11 +140,24 @@ func (l *link) broke(_ *nats.Conn, err error) {
 func (l *link) connected(*nats.Conn) {
 	l.epoch.Add(1)
 	l.logger.Info("channel connected")
+	l.mu.Lock()
+	l.lastDown = ""
+	l.mu.Unlock()
 	l.tell(func(w *watcher) func() { return w.connected })
 }
 
 func (l *link) failed(_ *nats.Conn, _ *nats.Subscription, err error) {
 	l.logger.Warn("channel error", "error", err)
+}
+
+func (l *link) stillDown(_ *nats.Conn, err error) {
+	l.mu.Lock()
+	again := l.lastDown == err.Error()
+	l.lastDown = err.Error()
+	l.mu.Unlock()
+	if !again {
+		l.logger.Warn("channel cannot be reached, trying on", "error", err)
+	}
 }
 
 // up is nil while the connection stands.

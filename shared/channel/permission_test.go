@@ -1,0 +1,316 @@
+package channel
+
+import (
+	"crypto/tls"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nkeys"
+)
+
+// raw connects with a role's key and nothing of this package in between, as a thief of the key would.
+func (s *site) raw(t *testing.T, role string) (*nats.Conn, error) {
+	t.Helper()
+	var seed []byte
+	settings := []nats.Option{nats.CustomInboxPrefix(inboxPrefix(role)), nats.Timeout(3 * time.Second), nats.NoReconnect(),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})} // refused reads LastError
+	url := "tls://" + s.config.Listen
+	if role == "relay" {
+		url, seed, settings = "", s.broker.relaySeed, append(settings, nats.InProcessServer(s.broker.server))
+	} else {
+		var err error
+		if seed, err = os.ReadFile(s.seeds[role]); err != nil {
+			t.Fatal(err)
+		}
+		config, err := clientTLS(s.options(role))
+		if err != nil {
+			t.Fatal(err)
+		}
+		settings = append(settings, nats.Secure(config), nats.TLSHandshakeFirst())
+	}
+	pair, err := nkeys.FromSeed([]byte(strings.TrimSpace(string(seed))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := pair.PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc, err := nats.Connect(url, append(settings, nats.Nkey(public, pair.Sign))...)
+	if err == nil {
+		t.Cleanup(nc.Close)
+	}
+	return nc, err
+}
+
+// refused tells whether the broker answered what was just sent with a permissions violation.
+func refused(t *testing.T, nc *nats.Conn) bool {
+	t.Helper()
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	err := nc.LastError()
+	return err != nil && strings.Contains(strings.ToLower(err.Error()), "permissions violation")
+}
+
+func TestAllowLists(t *testing.T) {
+	s := startSite(t)
+	mustAck(t, s.relay(t).PublishBag("relay-a", "m1", []byte("a bag")))
+	mustAck(t, s.vault(t).PublishResult("shop", 1, "id", []byte("a result")))
+	publish := map[string]string{ // subject -> the roles that may publish to it
+		"bag.relay-a":                         "relay",
+		"bag.relay-a.more":                    "",
+		"res.shop.1.id":                       "vault courier",
+		"notice.directory":                    "vault courier",
+		"journal.1":                           "vault",
+		"stored.bag.relay-a":                  "",
+		"stored.res.shop.1.id":                "",
+		"_INBOX_relay.x":                      "",
+		"_INBOX_vault.x":                      "",
+		"$JS.ACK.ENVELOPES.c.1.1.1.1.1":       "",
+		"$SYS.REQ.SERVER.PING":                "",
+		"$JS.API.DIRECT.GET.ENVELOPES":        "vault courier",
+		"$JS.API.DIRECT.GET.ENVELOPES.bag.x":  "",
+		"$JS.API.DIRECT.GET.JOURNAL":          "",
+		"$JS.API.DIRECT.GET.RESULTS":          "relay courier",
+		"$JS.API.DIRECT.GET.NOTICES":          "relay courier",
+		"$JS.API.STREAM.MSG.GET.ENVELOPES":    "vault",
+		"$JS.API.STREAM.MSG.GET.RESULTS":      "",
+		"$JS.API.STREAM.INFO.ENVELOPES":       "vault",
+		"state.STREAM.INFO.ENVELOPES":         "courier monitor",
+		"$JS.API.STREAM.INFO.JOURNAL":         "vault",
+		"state.STREAM.INFO.JOURNAL":           "courier monitor",
+		"$JS.API.STREAM.INFO.RESULTS":         "relay",
+		"state.STREAM.INFO.RESULTS":           "courier monitor",
+		"$JS.API.STREAM.INFO.NOTICES":         "relay",
+		"state.STREAM.INFO.NOTICES":           "courier monitor",
+		"$JS.API.STREAM.PURGE.RESULTS":        "",
+		"$JS.API.STREAM.PURGE.JOURNAL":        "",
+		"$JS.API.STREAM.MSG.DELETE.RESULTS":   "",
+		"$JS.API.STREAM.DELETE.ENVELOPES":     "",
+		"$JS.API.STREAM.DELETE.RESULTS":       "",
+		"$JS.API.STREAM.UPDATE.ENVELOPES":     "",
+		"$JS.API.STREAM.CREATE.MORE":          "",
+		"$JS.API.STREAM.NAMES":                "",
+		"$JS.API.CONSUMER.CREATE.ENVELOPES":   "",
+		"$JS.API.CONSUMER.CREATE.RESULTS":     "",
+		"$JS.API.CONSUMER.MSG.NEXT.RESULTS.c": "",
+		"$JS.API.INFO":                        "",
+	}
+	subscribe := map[string]string{
+		">":                    "",
+		"bag.>":                "",
+		"res.>":                "",
+		"notice.>":             "",
+		"journal.>":            "",
+		"$JS.>":                "",
+		"stored.>":             "",
+		"stored.bag.*":         "vault",
+		"stored.journal.*":     "",
+		"stored.res.*.*.*":     "relay",
+		"stored.notice.*":      "relay",
+		"_INBOX_relay.mine":    "relay",
+		"_INBOX_vault.mine":    "vault",
+		"_INBOX_courier.mine":  "courier",
+		"_INBOX_monitor.mine":  "monitor",
+		"_INBOX.mine":          "",
+		"_INBOX_keeper.mine":   "",
+		"$SYS.ACCOUNT.*.>":     "",
+		"$JS.EVENT.ADVISORY.>": "",
+	}
+	for _, role := range []string{"relay", "vault", "courier", "monitor"} {
+		for subject, may := range publish {
+			nc, err := s.raw(t, role)
+			if err != nil {
+				t.Fatalf("%s: %v", role, err)
+			}
+			if err := nc.Publish(subject, []byte(`{"bad`)); err != nil {
+				t.Fatal(err)
+			}
+			if got, want := !refused(t, nc), strings.Contains(may, role); got != want {
+				t.Errorf("%s publishes to %s: allowed %t, want %t", role, subject, got, want)
+			}
+			nc.Close()
+		}
+		for subject, may := range subscribe {
+			nc, err := s.raw(t, role)
+			if err != nil {
+				t.Fatalf("%s: %v", role, err)
+			}
+			if _, err := nc.SubscribeSync(subject); err != nil {
+				t.Fatal(err)
+			}
+			if got, want := !refused(t, nc), strings.Contains(may, role); got != want {
+				t.Errorf("%s subscribes to %s: allowed %t, want %t", role, subject, got, want)
+			}
+			nc.Close()
+		}
+	}
+}
+
+// TestReplySubjectsReachNoOtherSide plays the attack of FACTS: the broker does not check permissions on reply subjects,
+// so whoever may ask for anything can have the answer sent to the JetStream API of its own account.
+func TestReplySubjectsReachNoOtherSide(t *testing.T) {
+	s := startSite(t)
+	r, v := s.relay(t), s.vault(t)
+	mustAck(t, r.PublishBag("relay-a", "m1", []byte("a bag")))
+	mustAck(t, v.PublishResult("shop", 1, "id", []byte("a result")))
+	if err := v.PublishNotice(t.Context(), NoticeDirectory, []byte("a directory")); err != nil {
+		t.Fatal(err)
+	}
+	mustAck(t, v.PublishJournal(1, "j1", []byte("entries")))
+
+	// A read of nothing is answered with an empty message, which is what DELETE and PURGE take.
+	const nothing = `{"seq":999}`
+	attacks := []struct{ role, subject, body, reply string }{
+		{"relay", "bag.relay-a", "x", "$JS.API.STREAM.DELETE.ENVELOPES"},
+		{"relay", "bag.relay-a", "x", "$JS.API.STREAM.PURGE.ENVELOPES"},
+		{"relay", "bag.relay-a", "x", "$JS.API.STREAM.DELETE.JOURNAL"},
+		{"relay", "bag.relay-a", "x", "journal.1"},
+		{"relay", "$JS.API.DIRECT.GET.RESULTS", `{"seq":1}`, "$JS.API.STREAM.DELETE.ENVELOPES"},
+		{"relay", "$JS.API.DIRECT.GET.RESULTS", nothing, "$JS.API.STREAM.DELETE.ENVELOPES"},
+		{"relay", "$JS.API.DIRECT.GET.RESULTS", nothing, "$JS.API.STREAM.PURGE.ENVELOPES"},
+		{"relay", "$JS.API.STREAM.INFO.RESULTS", "", "$JS.API.STREAM.DELETE.ENVELOPES"},
+		{"relay", "$JS.API.STREAM.INFO.RESULTS", "", "$JS.API.DIRECT.GET.ENVELOPES"},
+		{"vault", "res.shop.2.id", "x", "$JS.API.STREAM.DELETE.RESULTS"},
+		{"vault", "$JS.API.DIRECT.GET.ENVELOPES", `{"seq":1}`, "$JS.API.STREAM.DELETE.RESULTS"},
+		{"vault", "$JS.API.DIRECT.GET.ENVELOPES", nothing, "$JS.API.STREAM.DELETE.RESULTS"},
+		{"vault", "$JS.API.DIRECT.GET.ENVELOPES", nothing, "$JS.API.STREAM.PURGE.NOTICES"},
+		{"courier", "$JS.API.DIRECT.GET.ENVELOPES", `{"seq":1,"batch":9}`, "$JS.API.STREAM.DELETE.ENVELOPES"},
+		{"courier", "$JS.API.DIRECT.GET.RESULTS", `{"seq":1}`, "$JS.API.STREAM.DELETE.RESULTS"},
+		{"courier", "$JS.API.DIRECT.GET.ENVELOPES", nothing, "$JS.API.STREAM.DELETE.ENVELOPES"},
+		{"courier", "$JS.API.DIRECT.GET.ENVELOPES", nothing, "$JS.API.STREAM.PURGE.JOURNAL"},
+		{"courier", "$JS.API.DIRECT.GET.RESULTS", nothing, "$JS.API.STREAM.DELETE.RESULTS"},
+		{"courier", "state.STREAM.INFO.ENVELOPES", "", "$JS.API.STREAM.DELETE.ENVELOPES"},
+		{"courier", "notice.position", "x", "$JS.API.STREAM.DELETE.NOTICES"},
+		{"monitor", "state.STREAM.INFO.ENVELOPES", "", "$JS.API.STREAM.DELETE.ENVELOPES"},
+		{"monitor", "state.STREAM.INFO.RESULTS", "", "$JS.API.STREAM.PURGE.RESULTS"},
+	}
+	for _, a := range attacks {
+		nc, err := s.raw(t, a.role)
+		if err != nil {
+			t.Fatalf("%s: %v", a.role, err)
+		}
+		if err := nc.PublishRequest(a.subject, a.reply, []byte(a.body)); err != nil {
+			t.Fatal(err)
+		}
+		if refused(t, nc) {
+			t.Errorf("%s to %s was refused: the attack was not played", a.role, a.subject)
+		}
+		// The answer, if it went anywhere, was handled by the time that a later request is answered.
+		time.Sleep(20 * time.Millisecond)
+		if m, err := v.BagAt(t.Context(), 1); err != nil || string(m.Data) != "a bag" {
+			t.Fatalf("after %s %s -> %s: bag %q, %v", a.role, a.subject, a.reply, m.Data, err)
+		}
+		info, err := v.reads.info(t.Context(), streamJournal)
+		if err != nil || info.State.Last != 1 {
+			t.Fatalf("after %s %s -> %s: journal ends at %d, %v", a.role, a.subject, a.reply, info.State.Last, err)
+		}
+		if found, err := r.Results(t.Context(), "shop", 0, 1); err != nil || len(found) != 1 || string(found[0]) != "a result" {
+			t.Fatalf("after %s %s -> %s: results %q, %v", a.role, a.subject, a.reply, found, err)
+		}
+		if found, err := r.reads.get(t.Context(), streamNotices, getRequest{Last: "notice.directory"}); err != nil || len(found) != 1 {
+			t.Fatalf("after %s %s -> %s: directory %v, %v", a.role, a.subject, a.reply, found, err)
+		}
+		nc.Close()
+	}
+
+	// The control: inside one account the same attack works, so it is the accounts that held above.
+	nc, err := s.raw(t, "relay")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.PublishRequest("$JS.API.DIRECT.GET.RESULTS", "$JS.API.STREAM.DELETE.RESULTS", []byte(nothing)); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the relay's own stream to be gone", func() bool {
+		_, err := r.reads.info(t.Context(), streamResults)
+		return err != nil
+	})
+}
+
+// TestVisitorsReadThroughTheirOwnAccount shows that courier and monitor can do their work.
+func TestVisitorsReadThroughTheirOwnAccount(t *testing.T) {
+	s := startSite(t)
+	r, v := s.relay(t), s.vault(t)
+	for i := range 20 {
+		mustAck(t, r.PublishBag("relay-a", string(textf("m%d", i)), textf("bag %d", i)))
+	}
+	mustAck(t, v.PublishResult("shop", 1, "id", []byte("a result")))
+	visit := func(role string) *link {
+		key := func() (nkeys.KeyPair, error) { return readSeed(s.seeds[role]) }
+		l, err := dialWith(key, role, s.options(role), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(l.close)
+		return l
+	}
+	courier := visit("courier")
+	bags, err := courier.get(t.Context(), streamEnvelopes, getRequest{Sequence: 3, Batch: 100, MaxBytes: fetchBytes})
+	if err != nil || len(bags) != 18 || string(bags[17].Data) != "bag 19" {
+		t.Fatalf("courier reads %d bags: %v", len(bags), err)
+	}
+	results, err := courier.get(t.Context(), streamResults, getRequest{MultiLast: []string{"res.shop.1.*"}, Batch: 10})
+	if err != nil || len(results) != 1 {
+		t.Fatalf("courier reads %d results: %v", len(results), err)
+	}
+	for _, role := range []string{"courier", "monitor"} {
+		js, err := jetstream.NewWithAPIPrefix(visit(role).nc, statePrefix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for stream := range streamOwners() {
+			if info, err := js.Stream(t.Context(), stream); err != nil || info.CachedInfo().Config.MaxBytes == 0 {
+				t.Errorf("%s asks for %s: %v", role, stream, err)
+			}
+		}
+	}
+}
+
+func TestStrangersAreRefused(t *testing.T) {
+	s := startSite(t)
+	if err := os.WriteFile(s.file("stolen.seed"), s.broker.relaySeed, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.key(t, "stranger")
+	s.seeds["stolen"] = s.file("stolen.seed")
+	for _, role := range []string{"stranger", "stolen"} { // stolen: the relay's own key, over TCP
+		if _, err := s.raw(t, role); err == nil || !strings.Contains(strings.ToLower(err.Error()), "authorization") {
+			t.Errorf("%s: %v, want an authorization error", role, err)
+		}
+	}
+	dial := func(name string, config *tls.Config) {
+		conn, err := tls.Dial("tcp", s.config.Listen, config)
+		if err != nil {
+			return
+		}
+		defer func() { _ = conn.Close() }()
+		_ = conn.SetDeadline(time.Now().Add(3 * time.Second))
+		if n, err := conn.Read(make([]byte, 1)); err == nil {
+			t.Errorf("%s: the broker spoke (%d bytes)", name, n)
+		}
+	}
+	config, err := clientTLS(s.options("vault"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bare := config.Clone()
+	bare.GetClientCertificate = nil
+	dial("no client certificate", bare)
+	old := config.Clone()
+	old.MinVersion, old.MaxVersion = tls.VersionTLS12, tls.VersionTLS12
+	dial("TLS 1.2", old)
+}
+
+func TestNothingIsSaidWithoutTLS(t *testing.T) {
+	s := startSite(t)
+	_, err := nats.Connect("nats://"+s.config.Listen, nats.Timeout(500*time.Millisecond), nats.NoReconnect())
+	if err == nil {
+		t.Fatal("the broker greeted a plain connection")
+	}
+}
