@@ -24,6 +24,7 @@ type publisher struct {
 	prefix  string        // of reply subjects
 	slots   chan struct{} // one per message in flight
 	closed  chan struct{}
+	once    sync.Once  // closes closed
 	turn    sync.Mutex // held from taking a slot to the write: keeps order
 
 	mu      sync.Mutex
@@ -127,9 +128,9 @@ func (p *publisher) settleAll(err error) {
 	}
 }
 
-// close ends all flights as unknown and refuses further calls.
+// close ends all flights as unknown and refuses further calls. It may be called again.
 func (p *publisher) close() {
-	close(p.closed)
+	p.once.Do(func() { close(p.closed) })
 	p.settleAll(fmt.Errorf("%w: closed", ErrUnknown))
 }
 
