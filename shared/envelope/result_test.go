@@ -1,0 +1,193 @@
+package envelope
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"nightdrop/shared/envelope/vector"
+)
+
+// sampleProof is of the longest form a log gives here: 40 hashes. Its hashes and checkpoint are read by shared/proof.
+var sampleProof = []byte("c2sp.org/tlog-proof@v1\nindex 7\n" + strings.Repeat(strings.Repeat("A", 43)+"=\n", 40) + "\nvault.example\n8\n" + strings.Repeat("A", 43) + "=\n\n— vault.example " + strings.Repeat("A", 90) + "==\n")
+
+func samplePlace() Place { return Place{7, bytes.Repeat([]byte{0x5a}, 16), digestA} }
+
+func sampleFacts() Facts {
+	return Facts{Payment: envelopeID, Status: StatusApproved, Code: ISOCode("00"), Amount: 1999, Currency: "USD", Reference: "order 1001",
+		Masked: "424242******4242", Token: sampleToken, Approval: "A1B2C3", Batch: "2026-11-20-usd-1"}
+}
+
+// spaced pads lines with spaces to a result's length.
+func spaced(lines string) []byte {
+	return append([]byte(lines), bytes.Repeat([]byte{' '}, ResultBytes-len(lines))...)
+}
+
+func resultCorpus(t testing.TB) vector.File {
+	facts, err := EncodeFacts(sampleFacts())
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := string(facts)
+	good, err := EncodeResult(facts, samplePlace(), sampleProof)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, place, _ := strings.Cut(string(good), "\n")
+	place, _, _ = strings.Cut(place, "\n")
+	f := vector.File{Format: "result-plaintext", About: "Plaintexts of results: facts, place, perhaps a tlog-proof, spaces; 4,096 bytes. fill stands for the spaces."}
+	add := func(want, defect, lines string) {
+		v := vector.New(defect, want, defect, []byte(lines))
+		v.Fill = &vector.Fill{At: len(lines), Count: ResultBytes - len(lines)}
+		f.Vectors = append(f.Vectors, v)
+	}
+	least := `{"payment":"` + envelopeID + `","status":"rejected","code":"cannot-open","reference":""}`
+	add(vector.Accepted, "every member and a proof", strings.TrimRight(string(good), " "))
+	add(vector.Accepted, "the least", least+"\n"+place+"\n")
+	for i := range f.Vectors {
+		f.Vectors[i].Exact = true
+	}
+	add(vector.Accepted, "members in another order", reversed(line)+"\n"+reversed(place)+"\n")
+	bank := strings.Replace(line, "424242******4242", "******4242", 1)
+	add(vector.Accepted, "a bank account", bank+"\n"+place+"\n")
+	bad := func(defect, lines string) { add(vector.Malformed, defect, lines) }
+	bad("nothing", "")
+	bad("facts alone", line+"\n")
+	bad("no newline after the place", line+"\n"+place)
+	bad("an empty line between", line+"\n\n"+place+"\n")
+	bad("place before facts", place+"\n"+line+"\n")
+	bad("what follows the place is no proof", line+"\n"+place+"\nmore\n")
+	bad("a proof of another version", line+"\n"+place+"\n"+strings.Replace(string(sampleProof), "@v1", "@v2", 1))
+	bad("a proof without a final newline", line+"\n"+place+"\n"+strings.TrimSuffix(string(sampleProof), "\n"))
+	bad("a space before the facts", " "+line+"\n"+place+"\n")
+	for _, e := range []edit{
+		{"a payment that is none", `"` + envelopeID + `"`, `"4242424242424242"`},
+		{"an unknown status", `"approved"`, `"done"`},
+		{"an unknown code", `"iso-00"`, `"fine"`},
+		{"a code of lower case", `"iso-00"`, `"iso-0a"`},
+		{"a NACHA code of three digits", `"iso-00"`, `"ach-R010"`},
+		{"an amount with a fraction", `1999`, `19.99`},
+		{"a negative amount", `1999`, `-1999`},
+		{"a currency in lower case", `"USD"`, `"usd"`},
+		{"no reference", `"reference":"order 1001",`, ``},
+		{"a reference with an account number", `order 1001`, `4242424242424242`},
+		{"a whole account number for masked", `424242******4242`, `4242424242424242`},
+		{"masked with seven digits first", `424242******4242`, `4242424*****4242`},
+		{"masked with five digits last", `424242******4242`, `424242*****44242`},
+		{"masked of a bank account with digits first", `424242******4242`, `0*****4242`},
+		{"a token of no form", sampleToken, "tok_1"},
+		{"an approval of 7", "A1B2C3", "A1B2C3D"},
+		{"an approval in lower case", "A1B2C3", "a1b2c3"},
+		{"a batch in upper case", "2026-11-20-usd-1", "2026-11-20-USD-1"},
+		{"a batch of 33", "2026-11-20-usd-1", strings.Repeat("b", 33)},
+		{"a null token", `"` + sampleToken + `"`, `null`},
+		{"an unknown member of the facts", `"status"`, `"number":"4242424242424242","status"`},
+		{"the status twice", `"status":"approved"`, `"status":"approved","status":"declined"`},
+	} {
+		if strings.Count(line, e.old) != 1 {
+			t.Fatalf("%s: %q is there %d times", e.defect, e.old, strings.Count(line, e.old))
+		}
+		bad(e.defect, strings.Replace(line, e.old, e.new, 1)+"\n"+place+"\n")
+	}
+	for _, e := range []edit{
+		{"no salt", `"salt":"WlpaWlpaWlpaWlpaWlpaWg==",`, ``},
+		{"a salt of 15 bytes", `WlpaWlpaWlpaWlpaWlpaWg==`, `WlpaWlpaWlpaWlpaWlpa`},
+		{"a salt with spare bits", `WlpaWg==`, `WlpaWh==`},
+		{"an entry of 63 digits", digestA, digestA[1:]},
+		{"an entry in upper case", digestA, strings.ToUpper(digestA)},
+		{"a negative index", `"index":7`, `"index":-7`},
+		{"an unknown member of the place", `"index":7`, `"index":7,"leaf":7`},
+	} {
+		if strings.Count(place, e.old) != 1 {
+			t.Fatalf("%s: %q is there %d times", e.defect, e.old, strings.Count(place, e.old))
+		}
+		bad(e.defect, line+"\n"+strings.Replace(place, e.old, e.new, 1)+"\n")
+	}
+	short := vector.New("4,095 bytes", vector.Malformed, "one byte short", []byte(least+"\n"+place+"\n"))
+	short.Fill = &vector.Fill{At: len(short.Text), Count: ResultBytes - 1 - len(short.Text)}
+	f.Vectors = append(f.Vectors, short)
+	return f
+}
+
+func TestResultPlaintextVectors(t *testing.T) {
+	for _, v := range vector.Corpus(t, vectorsDir, resultCorpus(t), *update).Vectors {
+		t.Run(v.Name, func(t *testing.T) {
+			facts, place, line, proof, err := DecodeResult(v.Bytes())
+			if v.Want != vector.Accepted {
+				if !errors.Is(err, ErrMalformed) || line != nil || proof != nil || facts != (Facts{}) {
+					t.Fatalf("got %v, want %s", err, v.Want)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			again, err := EncodeResult(line, place, proof)
+			if v.Exact && (err != nil || !bytes.Equal(again, v.Bytes())) {
+				t.Errorf("encodes as %q, %v", bytes.TrimRight(again, " "), err)
+			}
+			encoded, err := EncodeFacts(facts)
+			if v.Exact && (err != nil || !bytes.Equal(encoded, line)) {
+				t.Errorf("the facts encode as %s, %v", encoded, err)
+			}
+		})
+	}
+}
+
+// TestLongestResultFits: the longest facts and a proof of 40 hashes under the longest names stay within 4,096 bytes.
+func TestLongestResultFits(t *testing.T) {
+	f := sampleFacts()
+	f.Amount, f.Masked, f.Batch = 1<<53-1, "424242*********4242", strings.Repeat("b", 32)
+	f.Reference = strings.Repeat(`"`, 64) // each is two bytes in JSON
+	facts, err := EncodeFacts(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	vault := strings.Repeat("v", 253)
+	proof := strings.ReplaceAll(string(sampleProof), "vault.example", vault)
+	if _, err := EncodeResult(facts, Place{1<<53 - 1, make([]byte, 16), digestA}, []byte(proof)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCodesAndStatuses(t *testing.T) {
+	for code, ok := range map[Code]bool{
+		ISOCode("51"): true, ISOCode("N7"): true, ISOCode("5"): false, ISOCode("n7"): false, ISOCode("5 "): false, ACHCode("R01"): true, ACHCode("X01"): false,
+		CodeOK: true, CodeIDConflict: true, CodeOperationUnavailable: true, "": false, "OK": false, "iso-": false,
+	} {
+		if code.Valid() != ok {
+			t.Errorf("code %q: want %t", code, ok)
+		}
+	}
+	for status, ok := range map[Status]bool{StatusRejected: true, StatusPaidOut: true, StatusForgotten: true, "": false, "Approved": false} {
+		if status.Valid() != ok {
+			t.Errorf("status %q: want %t", status, ok)
+		}
+	}
+}
+
+func FuzzDecodeResult(f *testing.F) {
+	for _, v := range resultCorpus(f).Vectors {
+		f.Add(string(bytes.TrimRight(v.Bytes(), " ")))
+	}
+	f.Fuzz(func(t *testing.T, lines string) {
+		if len(lines) > ResultBytes {
+			return
+		}
+		plain := spaced(lines)
+		_, place, line, proof, err := DecodeResult(plain)
+		if err != nil {
+			return
+		}
+		again, err := EncodeResult(line, place, proof)
+		if err != nil && len(lines) < ResultBytes/2 {
+			t.Fatalf("what was read does not encode: %v", err)
+		}
+		if err == nil {
+			if _, _, l, p, err := DecodeResult(again); err != nil || !bytes.Equal(l, line) || !bytes.Equal(p, proof) {
+				t.Fatalf("decode, encode, decode differs: %v", err)
+			}
+		}
+	})
+}
