@@ -46,7 +46,7 @@ type Acquirer interface {
 	// Authorise asks for approval of a card sale and waits for the answer. The host books an approved sale into its batch.
 	Authorise(ctx context.Context, sale Sale) (Answer, error)
 	// Reverse tells the host to undo a request whose outcome is unknown, or to take back an approved one that is not settled. It
-	// may be sent any number of times, each with a trace of its own and with Repeat above 0 after the first, until it is answered.
+	// may be sent any number of times, under its first trace and with Repeat above 0 after the first, until it is answered.
 	// Answer code 00 says that the original does not stand, whether the host knew it or not.
 	Reverse(ctx context.Context, reversal Reversal) (Answer, error)
 	// Reconcile compares a batch's totals in one currency with the host's. It changes nothing at the host and may be repeated.

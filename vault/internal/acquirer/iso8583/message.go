@@ -16,6 +16,9 @@ import (
 // maxTotal is the largest number of transactions that a count field of ten digits holds.
 const maxTotal = 9_999_999_999
 
+// maxDescriptor is how much of field 43 a statement's line shows. (INTERFACES 3)
+const maxDescriptor = 22
+
 // request is a message under construction: the first broken limit stays in err.
 type request struct {
 	message *iso8583.Message
@@ -113,8 +116,8 @@ func (r *request) batch(batch uint32) {
 // newSale builds a 0200. The returned clear overwrites the one copy made here, the expiry's.
 func newSale(spec *iso8583.MessageSpec, s acquirer.Sale) (r *request, clearCopy func()) {
 	r = newRequest(spec, mtiSale)
-	if s.Card == nil {
-		r.fail("a sale needs a card")
+	if s.Card == nil || len(s.Card.Digits()) == 0 {
+		r.fail("a sale needs a card that has not been cleared")
 		s.Card = new(account.Card)
 	}
 	expiry := s.Card.ExpiryYYMM()
@@ -129,6 +132,9 @@ func newSale(spec *iso8583.MessageSpec, s acquirer.Sale) (r *request, clearCopy 
 	r.set(fieldProcessing, processingPurchase)
 	r.set(fieldEntryMode, entryKeyed)
 	r.set(fieldCondition, conditionECommerce)
+	if len(s.Descriptor) > maxDescriptor {
+		r.fail("descriptor")
+	}
 	if s.Descriptor != "" {
 		r.text(fieldDescriptor, 40, s.Descriptor, "descriptor")
 	}

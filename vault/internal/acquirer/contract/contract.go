@@ -1,0 +1,264 @@
+// Package contract is the suite of tests that every implementation of acquirer.Acquirer passes, against a host that behaves as
+// INTERFACES 10 says and shows its book.
+package contract
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"nightdrop/vault/internal/acquirer"
+)
+
+// Amounts of INTERFACES 10.
+const (
+	amountSilent = 900_100
+	amountLate   = 900_101
+	amountDrop   = 900_102
+)
+
+// Booked is what the host's book says of a sale.
+type Booked struct {
+	Answer   string
+	Approval string
+	Amount   int64
+	Batch    string
+	Acceptor string
+	Masked   string
+	Reversed bool
+	Repeats  int // the same request again
+}
+
+// Line is an implementation under test with a line of its own to the host.
+type Line struct {
+	Acquirer acquirer.Acquirer
+	// Book returns what the host has booked under a retrieval reference number.
+	Book func(t *testing.T, rrn string) (Booked, bool)
+	// AnswerTimeout is how long the implementation waits, and LateAfter when the host answers a late one: later.
+	AnswerTimeout, LateAfter time.Duration
+}
+
+// Run runs the suite. open is called once a test and closes its line in the test's cleanup; the host may be shared.
+func Run(t *testing.T, open func(t *testing.T) Line) {
+	for name, test := range map[string]func(*testing.T, Line){
+		"an approved sale is booked":                     approved,
+		"declines are answers":                           declined,
+		"silence is no answer, and a reversal undoes it": silent,
+		"a late answer is dropped":                       late,
+		"a dropped line is no answer and comes back":     dropped,
+		"a reversal may come before the sale":            reversalFirst,
+		"a reversal may be repeated":                     reversalRepeated,
+		"the same request twice is one charge":           repeated,
+		"a thousand wait at once":                        outstanding,
+		"trace numbers are a terminal's own":             terminals,
+		"a context that ends":                            contexts,
+		"totals agree or differ":                         reconciled,
+		"a request beyond its limits is not sent":        limits,
+		"a closed line sends nothing":                    closed,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			line := open(t)
+			for deadline := time.Now().Add(10 * time.Second); line.Acquirer.Ready() != nil; {
+				if time.Now().After(deadline) {
+					t.Fatal(line.Acquirer.Ready())
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+			test(t, line)
+		})
+	}
+}
+
+func approved(t *testing.T, l Line) {
+	shop := newShop()
+	sale := shop.sale(t, 1099)
+	answer, err := l.Acquirer.Authorise(t.Context(), sale)
+	if err != nil || !answer.Approved() || answer.Approval == "" {
+		t.Fatalf("answer %+v, error %v", answer, err)
+	}
+	booked, ok := l.Book(t, sale.RRN)
+	want := Booked{Answer: "00", Approval: answer.Approval, Amount: 1099, Batch: "000007", Acceptor: shop.acceptor, Masked: "424242******4242"}
+	if !ok || booked != want {
+		t.Errorf("booked %+v, want %+v", booked, want)
+	}
+	withoutCode := shop.sale(t, 1)
+	withoutCode.Code = nil
+	if answer, err := l.Acquirer.Authorise(t.Context(), withoutCode); err != nil || !answer.Approved() {
+		t.Errorf("a sale without a code: answer %+v, error %v", answer, err)
+	}
+}
+
+func declined(t *testing.T, l Line) {
+	shop := newShop()
+	for amount, want := range map[int64]string{900_051: "51", 900_005: "05", 900_001: "01", 900_091: "91", 900_099: "99"} {
+		answer, err := l.Acquirer.Authorise(t.Context(), shop.sale(t, amount))
+		if err != nil || answer.Code != want || answer.Approval != "" {
+			t.Errorf("amount %d: answer %+v, error %v, want code %s", amount, answer, err, want)
+		}
+	}
+	sale := shop.sale(t, 1099)
+	sale.Code = code(t, "999")
+	if answer, err := l.Acquirer.Authorise(t.Context(), sale); err != nil || answer.Code != "N7" {
+		t.Errorf("wrong security code: answer %+v, error %v, want N7", answer, err)
+	}
+}
+
+func silent(t *testing.T, l Line) {
+	shop := newShop()
+	sale := shop.sale(t, amountSilent)
+	start := time.Now()
+	if _, err := l.Acquirer.Authorise(t.Context(), sale); !errors.Is(err, acquirer.ErrNoAnswer) || errors.Is(err, acquirer.ErrNotSent) {
+		t.Fatalf("error %v, want ErrNoAnswer alone", err)
+	}
+	if waited := time.Since(start); waited < l.AnswerTimeout {
+		t.Errorf("gave up after %v, want %v", waited, l.AnswerTimeout)
+	}
+	l.mustUndo(t, shop, sale)
+}
+
+// mustUndo reverses a sale that the host has taken and looks into the book.
+func (l Line) mustUndo(t *testing.T, shop *shop, sale acquirer.Sale) {
+	t.Helper()
+	if booked, ok := l.Book(t, sale.RRN); !ok || booked.Answer != "00" || booked.Reversed {
+		t.Fatalf("booked %+v, %v: want it taken and standing", booked, ok)
+	}
+	if answer, err := l.Acquirer.Reverse(t.Context(), shop.reversal(sale, 0)); err != nil || !answer.Approved() {
+		t.Fatalf("reversal: answer %+v, error %v", answer, err)
+	}
+	if booked, _ := l.Book(t, sale.RRN); !booked.Reversed {
+		t.Error("the reversal was answered and the sale still stands")
+	}
+}
+
+func late(t *testing.T, l Line) {
+	shop := newShop()
+	sale := shop.sale(t, amountLate)
+	if _, err := l.Acquirer.Authorise(t.Context(), sale); !errors.Is(err, acquirer.ErrNoAnswer) {
+		t.Fatalf("error %v, want ErrNoAnswer", err)
+	}
+	l.mustUndo(t, shop, sale)
+	time.Sleep(l.LateAfter - l.AnswerTimeout + 100*time.Millisecond)
+	if answer, err := l.Acquirer.Authorise(t.Context(), shop.sale(t, 900_051)); err != nil || answer.Code != "51" {
+		t.Errorf("after a late answer: answer %+v, error %v, want this request's own", answer, err)
+	}
+}
+
+func dropped(t *testing.T, l Line) {
+	shop := newShop()
+	sale := shop.sale(t, amountDrop)
+	start := time.Now()
+	if _, err := l.Acquirer.Authorise(t.Context(), sale); !errors.Is(err, acquirer.ErrNoAnswer) {
+		t.Fatalf("error %v, want ErrNoAnswer", err)
+	}
+	if waited := time.Since(start); waited >= l.AnswerTimeout {
+		t.Errorf("waited %v for a line that was down", waited)
+	}
+	l.mustUndo(t, shop, sale) // on a new line
+}
+
+func reversalFirst(t *testing.T, l Line) {
+	shop := newShop()
+	sale := shop.sale(t, 1099)
+	if answer, err := l.Acquirer.Reverse(t.Context(), shop.reversal(sale, 0)); err != nil || !answer.Approved() {
+		t.Fatalf("answer %+v, error %v", answer, err)
+	}
+	answer, err := l.Acquirer.Authorise(t.Context(), sale)
+	if err != nil || answer.Approved() {
+		t.Errorf("a sale that had been reversed: answer %+v, error %v, want a decline", answer, err)
+	}
+}
+
+func reversalRepeated(t *testing.T, l Line) {
+	shop := newShop()
+	sale := shop.sale(t, 1099)
+	if _, err := l.Acquirer.Authorise(t.Context(), sale); err != nil {
+		t.Fatal(err)
+	}
+	for repeat := range 3 {
+		if answer, err := l.Acquirer.Reverse(t.Context(), shop.reversal(sale, repeat)); err != nil || !answer.Approved() {
+			t.Errorf("repeat %d: answer %+v, error %v", repeat, answer, err)
+		}
+	}
+	if booked, _ := l.Book(t, sale.RRN); !booked.Reversed {
+		t.Error("the sale still stands")
+	}
+}
+
+func repeated(t *testing.T, l Line) {
+	sale := newShop().sale(t, 1099)
+	first, err := l.Acquirer.Authorise(t.Context(), sale)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := l.Acquirer.Authorise(t.Context(), sale)
+	if err != nil || second != first {
+		t.Errorf("second answer %+v, error %v, want the first: %+v", second, err, first)
+	}
+	if booked, _ := l.Book(t, sale.RRN); booked.Repeats != 1 {
+		t.Errorf("booked %+v, want one repeat", booked)
+	}
+}
+
+func outstanding(t *testing.T, l Line) {
+	const many = 1000
+	shop := newShop()
+	var wg sync.WaitGroup
+	for i := range many {
+		amount, want := int64(1+i), "00"
+		if i%4 == 0 {
+			nn := i/4%99 + 1
+			amount, want = 900_000+int64(nn), fmt.Sprintf("%02d", nn)
+		}
+		sale := shop.sale(t, amount)
+		wg.Go(func() {
+			answer, err := l.Acquirer.Authorise(t.Context(), sale)
+			if err != nil || answer.Code != want {
+				t.Errorf("amount %d: answer %+v, error %v, want %s", amount, answer, err, want)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func terminals(t *testing.T, l Line) {
+	one, two := newShop(), newShop()
+	var wg sync.WaitGroup
+	for i := range 50 {
+		for shop, amount := range map[*shop]int64{one: 900_051, two: int64(100 + i)} {
+			sale := shop.sale(t, amount) // both shops count their trace numbers from 1
+			wg.Go(func() {
+				answer, err := l.Acquirer.Authorise(t.Context(), sale)
+				if err != nil || answer.Approved() != (amount != 900_051) {
+					t.Errorf("amount %d got another terminal's answer: %+v, error %v", amount, answer, err)
+				}
+			})
+		}
+	}
+	wg.Wait()
+}
+
+func contexts(t *testing.T, l Line) {
+	shop := newShop()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	sale := shop.sale(t, 1099)
+	if _, err := l.Acquirer.Authorise(ctx, sale); !errors.Is(err, acquirer.ErrNotSent) {
+		t.Errorf("a context that had ended: error %v, want ErrNotSent", err)
+	}
+	if _, ok := l.Book(t, sale.RRN); ok {
+		t.Error("ErrNotSent, and the host has booked it")
+	}
+	ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	if _, err := l.Acquirer.Authorise(ctx, shop.sale(t, amountSilent)); !errors.Is(err, acquirer.ErrNoAnswer) {
+		t.Errorf("a context that ends: error %v, want ErrNoAnswer", err)
+	}
+	if waited := time.Since(start); waited >= l.AnswerTimeout {
+		t.Errorf("waited %v although the context had ended", waited)
+	}
+}

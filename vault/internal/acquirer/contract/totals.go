@@ -1,0 +1,108 @@
+package contract
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"nightdrop/vault/internal/acquirer"
+)
+
+func reconciled(t *testing.T, l Line) {
+	shop := newShop()
+	for _, amount := range []int64{1000, 250, 900_051} {
+		if _, err := l.Acquirer.Authorise(t.Context(), shop.sale(t, amount)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	undone := shop.sale(t, 77)
+	if _, err := l.Acquirer.Authorise(t.Context(), undone); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Acquirer.Reverse(t.Context(), shop.reversal(undone, 0)); err != nil {
+		t.Fatal(err)
+	}
+	host := acquirer.Totals{Debits: acquirer.Count{Number: 3, Amount: 1327}, DebitReversals: acquirer.Count{Number: 1, Amount: 77}}
+	for _, c := range []struct {
+		name   string
+		ours   acquirer.Totals
+		agreed bool
+	}{
+		{"what stands", acquirer.Totals{Debits: acquirer.Count{Number: 2, Amount: 1250}}, true},
+		{"all and what was reversed", host, true},
+		{"one too few", acquirer.Totals{Debits: acquirer.Count{Number: 1, Amount: 1000}}, false},
+		{"the same number, another sum", acquirer.Totals{Debits: acquirer.Count{Number: 2, Amount: 1251}}, false},
+		{"the same sum, another number", acquirer.Totals{Debits: acquirer.Count{Number: 3, Amount: 1250}}, false},
+		{"nothing", acquirer.Totals{}, false},
+	} {
+		ours := c.ours
+		ours.Trace, ours.Batch, ours.Currency = shop.trace(), 7, "USD"
+		got, err := l.Acquirer.Reconcile(t.Context(), ours)
+		if err != nil || got.Agreed != c.agreed || got.Host.Debits != host.Debits || got.Host.DebitReversals != host.DebitReversals {
+			t.Errorf("%s: %+v, error %v, want agreed %v", c.name, got, err, c.agreed)
+		}
+	}
+	none := acquirer.Totals{Trace: shop.trace(), Batch: 8, Currency: "USD"}
+	if got, err := l.Acquirer.Reconcile(t.Context(), none); err != nil || !got.Agreed {
+		t.Errorf("a batch that neither side knows: %+v, error %v", got, err)
+	}
+}
+
+func limits(t *testing.T, l Line) {
+	shop := newShop()
+	for name, change := range map[string]func(*acquirer.Sale){
+		"amount 0":             func(s *acquirer.Sale) { s.Amount = 0 },
+		"amount negative":      func(s *acquirer.Sale) { s.Amount = -1 },
+		"amount too large":     func(s *acquirer.Sale) { s.Amount = 100_000_000 },
+		"currency unknown":     func(s *acquirer.Sale) { s.Currency = "XXQ" },
+		"trace number 0":       func(s *acquirer.Sale) { s.STAN = 0 },
+		"trace number large":   func(s *acquirer.Sale) { s.STAN = 1_000_000 },
+		"batch 0":              func(s *acquirer.Sale) { s.Batch = 0 },
+		"batch large":          func(s *acquirer.Sale) { s.Batch = 1_000_000 },
+		"reference short":      func(s *acquirer.Sale) { s.RRN = "12345678901" },
+		"reference lower case": func(s *acquirer.Sale) { s.RRN = "abcdefghijkl" },
+		"terminal long":        func(s *acquirer.Sale) { s.Terminal = "TERMINAL1" },
+		"terminal empty":       func(s *acquirer.Sale) { s.Terminal = "" },
+		"acceptor long":        func(s *acquirer.Sale) { s.Acceptor = strings.Repeat("A", 16) },
+		"descriptor long":      func(s *acquirer.Sale) { s.Descriptor = strings.Repeat("A", 23) },
+		"descriptor not ASCII": func(s *acquirer.Sale) { s.Descriptor = "CAFÉ" },
+		"time absent":          func(s *acquirer.Sale) { s.Sent = time.Time{} },
+		"card absent":          func(s *acquirer.Sale) { s.Card = nil },
+		"card cleared":         func(s *acquirer.Sale) { clearCard(t, s) },
+	} {
+		sale := shop.sale(t, 1099)
+		change(&sale)
+		_, err := l.Acquirer.Authorise(t.Context(), sale)
+		if !errors.Is(err, acquirer.ErrRequest) || !errors.Is(err, acquirer.ErrNotSent) {
+			t.Errorf("%s: error %v, want ErrRequest", name, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "4242") {
+			t.Errorf("%s: the error shows the card", name)
+		}
+	}
+	sale := shop.sale(t, 1099)
+	other := shop.reversal(sale, 0)
+	other.Terminal = "OTHER"
+	if _, err := l.Acquirer.Reverse(t.Context(), other); !errors.Is(err, acquirer.ErrRequest) {
+		t.Errorf("a reversal from another terminal: error %v, want ErrRequest", err)
+	}
+}
+
+func closed(t *testing.T, l Line) {
+	for range 2 {
+		if err := l.Acquirer.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if l.Acquirer.Ready() == nil {
+		t.Error("a closed line says that it is ready")
+	}
+	start := time.Now()
+	if _, err := l.Acquirer.Authorise(t.Context(), newShop().sale(t, 1099)); !errors.Is(err, acquirer.ErrNotSent) {
+		t.Errorf("error %v, want ErrNotSent", err)
+	}
+	if time.Since(start) > time.Second {
+		t.Error("waited for a line that will not come")
+	}
+}

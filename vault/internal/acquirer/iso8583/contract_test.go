@@ -1,0 +1,138 @@
+package iso8583_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"nightdrop/ops/simulator/host"
+	"nightdrop/vault/internal/acquirer/contract"
+	"nightdrop/vault/internal/acquirer/iso8583"
+)
+
+// Long enough for a thousand answers on a busy machine, and short enough to wait for in vain.
+const (
+	answerTimeout = 1500 * time.Millisecond
+	lateAfter     = 2 * time.Second
+)
+
+func TestContractAgainstHostInProcess(t *testing.T) {
+	h := startHost(t, host.Config{})
+	contract.Run(t, func(t *testing.T) contract.Line {
+		return line(t, h.Addr(), h.Statement)
+	})
+}
+
+func TestContractAgainstHostAsProcess(t *testing.T) {
+	p := newSimulator(t)
+	p.start(t)
+	contract.Run(t, func(t *testing.T) contract.Line {
+		return line(t, p.address, func() host.Statement { return p.read(t) })
+	})
+}
+
+func startHost(t *testing.T, cfg host.Config) *host.Host {
+	t.Helper()
+	cfg.Listen, cfg.Book, cfg.LateAfter = "127.0.0.1:0", filepath.Join(t.TempDir(), "book"), lateAfter
+	h, err := host.Start(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
+func client(t *testing.T, address string) *iso8583.Client {
+	t.Helper()
+	c := iso8583.New(iso8583.Config{Address: address, AnswerTimeout: answerTimeout, ConnectTimeout: 5 * time.Second})
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+func line(t *testing.T, address string, book func() host.Statement) contract.Line {
+	return contract.Line{
+		Acquirer: client(t, address), AnswerTimeout: answerTimeout, LateAfter: lateAfter,
+		Book: func(_ *testing.T, rrn string) (contract.Booked, bool) {
+			for _, s := range book().Transactions {
+				if s.RRN == rrn {
+					return contract.Booked{Answer: s.Answer, Approval: s.Approval, Amount: s.Amount, Batch: s.Batch,
+						Acceptor: s.Acceptor, Masked: s.Masked, Reversed: s.Reversed, Repeats: s.Repeats}, true
+				}
+			}
+			return contract.Booked{}, false
+		},
+	}
+}
+
+// simulator is the host as a process of its own.
+type simulator struct {
+	program, book, addressFile string
+	address                    string
+	process                    *exec.Cmd
+}
+
+// newSimulator builds the program; it is not started yet.
+func newSimulator(t *testing.T) *simulator {
+	t.Helper()
+	dir := t.TempDir()
+	s := &simulator{
+		program: filepath.Join(dir, "simulator"), book: filepath.Join(dir, "book"),
+		addressFile: filepath.Join(dir, "address"), address: "127.0.0.1:0",
+	}
+	build := exec.Command("go", "build", "-o", s.program, "nightdrop/ops/simulator")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	return s
+}
+
+// start starts the program, after a kill on the same port as before.
+func (s *simulator) start(t *testing.T) {
+	t.Helper()
+	_ = os.Remove(s.addressFile)
+	s.process = exec.Command(s.program, "serve", "--listen", s.address, "--book", s.book,
+		"--late-after", lateAfter.String(), "--address-file", s.addressFile)
+	if err := s.process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	started := s.process
+	t.Cleanup(func() { _ = started.Process.Kill(); _ = started.Wait() })
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if text, err := os.ReadFile(s.addressFile); err == nil {
+			s.address = strings.TrimSpace(string(text))
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the simulator does not come up")
+		}
+	}
+}
+
+// kill ends the program as a power cut would.
+func (s *simulator) kill(t *testing.T) {
+	t.Helper()
+	if err := s.process.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = s.process.Wait()
+}
+
+func (s *simulator) read(t *testing.T) host.Statement {
+	t.Helper()
+	st, err := host.ReadBook(s.book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st
+}
