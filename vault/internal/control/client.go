@@ -1,0 +1,239 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"nightdrop/vault/internal/settle"
+)
+
+// Client calls a running vault. It is safe for concurrent use. Every error that the vault gives is an *Error.
+type Client struct {
+	socket string
+	reason string
+	http   *http.Client
+}
+
+// NewClient makes a client for the socket at path; reason, which may be empty, stands in the log as what the calls are for.
+func NewClient(path, reason string) *Client {
+	dialer := net.Dialer{}
+	return &Client{socket: path, reason: reason, http: &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dialer.DialContext(ctx, "unix", path) },
+	}}}
+}
+
+// Status asks what the vault is doing.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	return get[Status](ctx, c, "/status", nil)
+}
+
+// Unlock gives k custodians' shares, one a line. The caller clears them.
+func (c *Client) Unlock(ctx context.Context, shares [][]byte, confirmClock bool) (Unlocked, error) {
+	body := bytes.Join(shares, []byte("\n"))
+	defer clear(body)
+	return send[Unlocked](ctx, c, "/unlock", url.Values{"confirm-clock": {strconv.FormatBool(confirmClock)}}, body)
+}
+
+// Lock has the vault forget its keys: its process starts anew, locked.
+func (c *Client) Lock(ctx context.Context) error {
+	_, err := send[struct{}](ctx, c, "/lock", nil, nil)
+	return err
+}
+
+// Merchants lists them.
+func (c *Client) Merchants(ctx context.Context) ([]Merchant, error) {
+	return get[[]Merchant](ctx, c, "/merchants", nil)
+}
+
+// Merchant shows one.
+func (c *Client) Merchant(ctx context.Context, id string) (Merchant, error) {
+	return get[Merchant](ctx, c, "/merchants/"+url.PathEscape(id), nil)
+}
+
+// AddMerchant enrols one.
+func (c *Client) AddMerchant(ctx context.Context, m NewMerchant) (Merchant, error) {
+	body, err := json.Marshal(m)
+	if err != nil {
+		return Merchant{}, err
+	}
+	return send[Merchant](ctx, c, "/merchants", nil, body)
+}
+
+// SuspendMerchant stops a merchant's new envelopes.
+func (c *Client) SuspendMerchant(ctx context.Context, id string) (Merchant, error) {
+	return send[Merchant](ctx, c, "/merchants/"+url.PathEscape(id)+"/suspend", nil, nil)
+}
+
+// ResumeMerchant lets them in again.
+func (c *Client) ResumeMerchant(ctx context.Context, id string) (Merchant, error) {
+	return send[Merchant](ctx, c, "/merchants/"+url.PathEscape(id)+"/resume", nil, nil)
+}
+
+// Directory shows the newest directory.
+func (c *Client) Directory(ctx context.Context) (Directory, error) {
+	return get[Directory](ctx, c, "/directory", nil)
+}
+
+// PublishDirectory issues a directory now.
+func (c *Client) PublishDirectory(ctx context.Context) (Directory, error) {
+	return send[Directory](ctx, c, "/directory", nil, nil)
+}
+
+// Keys lists the sealing keys.
+func (c *Client) Keys(ctx context.Context) ([]Key, error) { return get[[]Key](ctx, c, "/keys", nil) }
+
+// Batches lists them, of one merchant unless that is empty.
+func (c *Client) Batches(ctx context.Context, merchant string) ([]Batch, error) {
+	return get[[]Batch](ctx, c, "/batches", url.Values{"merchant": {merchant}})
+}
+
+// Batch shows one.
+func (c *Client) Batch(ctx context.Context, number uint32) (Batch, error) {
+	return get[Batch](ctx, c, "/batches/"+strconv.FormatUint(uint64(number), 10), nil)
+}
+
+// CloseBatches closes the open batch of a merchant, or of all when it is empty.
+func (c *Client) CloseBatches(ctx context.Context, merchant string, progress settle.Progress) ([]Batch, error) {
+	return follow[[]Batch](ctx, c, "/batches/close", url.Values{"merchant": {merchant}}, progress)
+}
+
+// Settle settles a batch, or all closed ones when number is settle.All. With an error comes what was done.
+func (c *Client) Settle(ctx context.Context, number uint32, progress settle.Progress) (Settlement, error) {
+	query := url.Values{}
+	if number != settle.All {
+		query.Set("batch", strconv.FormatUint(uint64(number), 10))
+	}
+	return follow[Settlement](ctx, c, "/batches/settle", query, progress)
+}
+
+// Payments lists a page.
+func (c *Client) Payments(ctx context.Context, q PaymentQuery) ([]Payment, error) {
+	query := url.Values{"merchant": {q.Merchant}, "stage": {string(q.Stage)}}
+	if q.After != 0 {
+		query.Set("after", strconv.FormatUint(q.After, 10))
+	}
+	if q.Batch != 0 {
+		query.Set("batch", strconv.FormatUint(uint64(q.Batch), 10))
+	}
+	if q.Limit != 0 {
+		query.Set("limit", strconv.Itoa(q.Limit))
+	}
+	return get[[]Payment](ctx, c, "/payments", query)
+}
+
+// Payment shows one.
+func (c *Client) Payment(ctx context.Context, merchant, id string) (Payment, error) {
+	return get[Payment](ctx, c, "/payments/"+url.PathEscape(merchant)+"/"+url.PathEscape(id), nil)
+}
+
+// ExportLog writes the sealed log into dir, an absolute path, on the vault's host.
+func (c *Client) ExportLog(ctx context.Context, dir string, progress settle.Progress) (Export, error) {
+	return follow[Export](ctx, c, "/log/export", url.Values{"dir": {dir}}, progress)
+}
+
+func get[T any](ctx context.Context, c *Client, path string, query url.Values) (T, error) {
+	return one[T](c.do(ctx, http.MethodGet, path, query, nil))
+}
+
+func send[T any](ctx context.Context, c *Client, path string, query url.Values, body []byte) (T, error) {
+	return one[T](c.do(ctx, http.MethodPost, path, query, body))
+}
+
+func (c *Client) do(ctx context.Context, method, path string, query url.Values, body []byte) (*http.Response, error) {
+	if query == nil {
+		query = url.Values{}
+	}
+	if c.reason != "" {
+		query.Set("reason", c.reason)
+	}
+	target := url.URL{Scheme: "http", Host: "vault", RawPath: path, RawQuery: query.Encode()}
+	var err error
+	if target.Path, err = url.PathUnescape(path); err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequestWithContext(ctx, method, target.String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		cause := err
+		if wrapped, ok := errors.AsType[*url.Error](err); ok {
+			cause = wrapped.Err
+		}
+		return nil, &Error{CodeUnavailable, fmt.Sprintf("no vault answers on %s (%v): start it with `vault serve`", c.socket, cause)}
+	}
+	return response, nil
+}
+
+func one[T any](response *http.Response, err error) (T, error) {
+	var out T
+	if err != nil {
+		return out, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return out, readError(response)
+	}
+	if err := json.NewDecoder(response.Body).Decode(&out); err != nil {
+		return out, &Error{CodeUnavailable, "the vault's answer broke off: ask for its status, then call again"}
+	}
+	return out, nil
+}
+
+// readError reads the vault's own error, or says what came instead.
+func readError(response *http.Response) error {
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxBody))
+	failure := &Error{}
+	if err != nil || json.Unmarshal(text, failure) != nil || failure.Code == "" {
+		return &Error{CodeFailed, "the vault answered " + response.Status + ": is the command line of the daemon's version?"}
+	}
+	return failure
+}
+
+// follow reads a stream to its end.
+func follow[T any](ctx context.Context, c *Client, path string, query url.Values, progress settle.Progress) (out T, err error) {
+	response, err := c.do(ctx, http.MethodPost, path, query, nil)
+	if err != nil {
+		return out, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return out, readError(response)
+	}
+	for decoder := json.NewDecoder(response.Body); ; {
+		var l line
+		if err := decoder.Decode(&l); err != nil {
+			if ctx.Err() != nil {
+				return out, ctx.Err()
+			}
+			return out, &Error{CodeUnavailable, "the vault's answer broke off: call again, it goes on where it stopped"}
+		}
+		if l.Progress != nil {
+			if progress != nil {
+				progress(l.Progress.Done, l.Progress.Total)
+			}
+			continue
+		}
+		if l.Result != nil {
+			if err := json.Unmarshal(l.Result, &out); err != nil {
+				return out, err
+			}
+		}
+		if l.Error != nil {
+			return out, l.Error
+		}
+		return out, nil
+	}
+}

@@ -1,0 +1,183 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/settle"
+)
+
+// Limits of the socket.
+const (
+	maxBody       = 256 << 10 // a merchant with many keys is some ten KiB
+	maxPurpose    = 200       // bytes of --reason, kept for ever in the log
+	headerTimeout = 5 * time.Second
+)
+
+// ServerConfig is what a Server works with.
+type ServerConfig struct {
+	Vault    Vault
+	Classify func(error) Code // the kind of an error that is no *Error
+	Logger   *slog.Logger
+}
+
+// Server answers on the socket.
+type Server struct {
+	cfg  ServerConfig
+	http *http.Server
+}
+
+// NewServer makes a server; Serve starts it.
+func NewServer(cfg ServerConfig) *Server {
+	s := &Server{cfg: cfg}
+	s.http = &http.Server{
+		Handler:           s.routes(),
+		ConnContext:       withPeer,
+		ReadHeaderTimeout: headerTimeout,
+		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn),
+	}
+	return s
+}
+
+// Serve answers until Shutdown; it then returns nil.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// Shutdown takes no new calls, waits for those under way until ctx ends, then cuts them off.
+func (s *Server) Shutdown(ctx context.Context) {
+	if s.http.Shutdown(ctx) != nil {
+		_ = s.http.Close() // calls that are still under way lose their connection; their work stops at its next safe place
+	}
+}
+
+// call is one request as the handlers see it.
+type call struct {
+	*http.Request
+	actor settle.Actor
+}
+
+func (s *Server) routes() http.Handler {
+	v := s.cfg.Vault
+	mux := http.NewServeMux()
+	mux.Handle("GET /status", s.answer(func(c call) (any, error) { return v.Status(c.Context()) }))
+	mux.Handle("POST /unlock", s.answer(s.unlock))
+	mux.Handle("POST /lock", s.answer(func(c call) (any, error) { return struct{}{}, v.Lock(c.Context(), c.actor) }))
+	mux.Handle("GET /merchants", s.answer(func(c call) (any, error) { return v.Merchants(c.Context()) }))
+	mux.Handle("POST /merchants", s.answer(s.addMerchant))
+	mux.Handle("GET /merchants/{id}", s.answer(func(c call) (any, error) { return v.Merchant(c.Context(), c.PathValue("id")) }))
+	mux.Handle("POST /merchants/{id}/suspend", s.answer(func(c call) (any, error) {
+		return v.SuspendMerchant(c.Context(), c.actor, c.PathValue("id"))
+	}))
+	mux.Handle("POST /merchants/{id}/resume", s.answer(func(c call) (any, error) {
+		return v.ResumeMerchant(c.Context(), c.actor, c.PathValue("id"))
+	}))
+	mux.Handle("GET /directory", s.answer(func(c call) (any, error) { return v.Directory(c.Context()) }))
+	mux.Handle("POST /directory", s.answer(func(c call) (any, error) { return v.PublishDirectory(c.Context(), c.actor) }))
+	mux.Handle("GET /keys", s.answer(func(c call) (any, error) { return v.Keys(c.Context()) }))
+	mux.Handle("GET /batches", s.answer(func(c call) (any, error) { return v.Batches(c.Context(), c.FormValue("merchant")) }))
+	mux.Handle("GET /batches/{number}", s.answer(s.batch))
+	mux.Handle("POST /batches/close", s.stream(func(c call, p settle.Progress) (any, error) {
+		return v.CloseBatches(c.Context(), c.actor, c.URL.Query().Get("merchant"), p)
+	}))
+	mux.Handle("POST /batches/settle", s.stream(s.settle))
+	mux.Handle("GET /payments", s.answer(s.payments))
+	mux.Handle("GET /payments/{merchant}/{id}", s.answer(func(c call) (any, error) {
+		return v.Payment(c.Context(), c.PathValue("merchant"), c.PathValue("id"))
+	}))
+	mux.Handle("POST /log/export", s.stream(func(c call, p settle.Progress) (any, error) {
+		return v.ExportLog(c.Context(), c.actor, c.URL.Query().Get("dir"), p)
+	}))
+	return mux
+}
+
+func (s *Server) unlock(c call) (any, error) {
+	body, err := io.ReadAll(c.Body)
+	defer clear(body)
+	if err != nil {
+		return nil, &Error{CodeUsage, "the shares could not be read: send them again"}
+	}
+	var shares Shares
+	for line := range bytes.Lines(body) {
+		if line = bytes.TrimSpace(line); len(line) > 0 {
+			shares.lines = append(shares.lines, line)
+		}
+	}
+	return s.cfg.Vault.Unlock(c.Context(), c.actor, shares, c.URL.Query().Get("confirm-clock") == "true")
+}
+
+func (s *Server) addMerchant(c call) (any, error) {
+	var m NewMerchant
+	decoder := json.NewDecoder(c.Body)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&m); err != nil {
+		return nil, &Error{CodeUsage, "the merchant could not be read: " + err.Error()}
+	}
+	return s.cfg.Vault.AddMerchant(c.Context(), c.actor, m)
+}
+
+func (s *Server) batch(c call) (any, error) {
+	number, err := batchNumber(c.PathValue("number"))
+	if err != nil {
+		return nil, err
+	}
+	return s.cfg.Vault.Batch(c.Context(), number)
+}
+
+func (s *Server) settle(c call, p settle.Progress) (any, error) {
+	number := settle.All
+	if text := c.URL.Query().Get("batch"); text != "" {
+		var err error
+		if number, err = batchNumber(text); err != nil {
+			return nil, err
+		}
+	}
+	return s.cfg.Vault.Settle(c.Context(), c.actor, number, p)
+}
+
+func batchNumber(text string) (uint32, error) {
+	number, err := strconv.ParseUint(text, 10, 32)
+	if err != nil || number == 0 {
+		return 0, &Error{CodeUsage, fmt.Sprintf("%q is not a batch's number", text)}
+	}
+	return uint32(number), nil
+}
+
+func (s *Server) payments(c call) (any, error) {
+	query := c.URL.Query()
+	q := PaymentQuery{Merchant: query.Get("merchant"), Stage: payment.Stage(query.Get("stage")), Limit: 100}
+	if text := query.Get("after"); text != "" {
+		var err error
+		if q.After, err = strconv.ParseUint(text, 10, 64); err != nil {
+			return nil, &Error{CodeUsage, "after is a payment's number"}
+		}
+	}
+	if text := query.Get("batch"); text != "" {
+		number, err := batchNumber(text)
+		if err != nil {
+			return nil, err
+		}
+		q.Batch = number
+	}
+	if text := query.Get("limit"); text != "" {
+		limit, err := strconv.Atoi(text)
+		if err != nil || limit < 1 || limit > MaxPage {
+			return nil, &Error{CodeUsage, fmt.Sprintf("limit is 1 to %d", MaxPage)}
+		}
+		q.Limit = limit
+	}
+	return s.cfg.Vault.Payments(c.Context(), q)
+}
