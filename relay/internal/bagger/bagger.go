@@ -1,0 +1,210 @@
+// Package bagger puts envelopes into signed, chained bags and publishes them: the relay's group commit.
+//
+// An envelope that arrives while nothing is in flight leaves at once in a bag of its own. Those that arrive while bags
+// are being made durable wait together and ride in the next. There is no timer on this path: the acks are the clock.
+package bagger
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"nightdrop/shared/channel"
+	"nightdrop/shared/envelope"
+	"nightdrop/shared/note"
+)
+
+// Errors of Submit. After any of them the envelope may or may not be stored, now or later: post it again.
+var (
+	// ErrFull is returned when the channel has no room.
+	ErrFull = errors.New("the channel is full")
+	// ErrUnavailable is returned when the channel cannot be reached, or more is waiting than the relay will hold.
+	ErrUnavailable = errors.New("the channel is unavailable")
+	// ErrUnknown is returned when the caller's patience ended, or the relay stopped, before the durable ack came.
+	ErrUnknown = errors.New("no durable ack came in time")
+	// ErrClosed is returned to what is submitted after Close: it was not taken.
+	ErrClosed = errors.New("the relay is stopping")
+)
+
+const (
+	// crowd is how many envelopes must wait, for each bag already in flight, before another bag is sent beside it. Every
+	// bag costs one fsync of the channel and one signature, so nearly empty bags in parallel make all of them slower.
+	crowd = 16
+
+	// retryFirst and retryMost bound the wait before a bag whose outcome is unknown is published again.
+	retryFirst = 50 * time.Millisecond
+	retryMost  = 2 * time.Second
+)
+
+// Publisher is what the bagger needs of the channel: channel.Relay. Calls are made one after the other; the order of
+// calls is to be the order of the stream. The ack is nil only when the bag is durable.
+type Publisher interface {
+	PublishBag(relay, msgID string, msg []byte) channel.Ack
+}
+
+// Observer is told what happens, for metrics. Calls come from several goroutines and must return at once.
+type Observer interface {
+	BagAcked(envelopes, bytes int, took time.Duration)
+	BagFailed(err error)
+}
+
+// Config is what a Bagger is made of. Every field is required.
+type Config struct {
+	Relay     string       // the relay's name, which is the signer's
+	Signer    *note.Signer // signs bags
+	Publisher Publisher
+	Head      *Head // the relay's memory of its last acked bag
+	Window    int   // bags in flight, 1 to 8
+
+	// QueueEnvelopes and QueueBytes bound what waits for a bag; more is refused with ErrUnavailable.
+	QueueEnvelopes int
+	QueueBytes     int
+
+	Now      func() time.Time
+	Logger   *slog.Logger
+	Observer Observer
+}
+
+// Place is where an envelope lies: what its receipt says.
+type Place struct {
+	Run      string    // of this process, 32 hex digits
+	Number   uint64    // of the bag, from 1
+	Index    int       // of the envelope in the bag, from 0
+	Received time.Time // when the bag was made
+}
+
+// Bagger makes bags of one run. It is safe for concurrent use.
+type Bagger struct {
+	config Config
+	run    string
+	room   int // bytes of a bag that envelopes and their frames may take
+	frame  int // bytes that an envelope takes beside its own
+
+	mu       sync.Mutex
+	changed  *sync.Cond // the queue, the flights or closing changed
+	queue    []*submission
+	queued   int // bytes in queue
+	flights  []*flight
+	next     uint64 // number of the next bag
+	previous string // digest of the bag before it
+	failing  int    // flights whose last attempt failed
+	trouble  error  // why the last of them failed
+	closing  bool
+	stop     context.Context // ends when what is in flight is given up
+	giveUp   context.CancelFunc
+	finished chan struct{} // closed when the packer has ended
+}
+
+// submission is one envelope on its way. done is buffered: nobody needs to wait for it.
+type submission struct {
+	envelope []byte
+	done     chan outcome
+	left     bool // the submitter no longer waits: not worth a place in a bag
+}
+
+type outcome struct {
+	place Place
+	err   error
+}
+
+// Open starts a run: a fresh random name, numbers from 1, after the last bag that the head file knows.
+func Open(config Config) (*Bagger, error) {
+	if config.Window < 1 || config.Window > envelope.MaxBagWindow {
+		return nil, fmt.Errorf("bags in flight must be 1 to %d, not %d", envelope.MaxBagWindow, config.Window)
+	}
+	run := make([]byte, 16)
+	_, _ = rand.Read(run) // crypto/rand.Read does not fail
+	b := &Bagger{
+		config:   config,
+		run:      hex.EncodeToString(run),
+		room:     envelope.MaxBagBytes - envelope.BagOverhead(envelope.MaxBagNoteBytes(config.Relay), 0),
+		frame:    envelope.BagOverhead(0, 1) - envelope.BagOverhead(0, 0),
+		next:     1,
+		previous: envelope.ZeroDigest,
+		finished: make(chan struct{}),
+	}
+	b.changed = sync.NewCond(&b.mu)
+	b.stop, b.giveUp = context.WithCancel(context.Background())
+	go b.pack()
+	return b, nil
+}
+
+// Run returns the name of this run.
+func (b *Bagger) Run() string { return b.run }
+
+// Submit puts an envelope note, exactly as posted, into a bag and waits until that bag is durable or ctx ends. The
+// bytes must not be changed afterwards, whatever Submit returns: their bag may still be on its way.
+func (b *Bagger) Submit(ctx context.Context, note []byte) (Place, error) {
+	s := &submission{envelope: note, done: make(chan outcome, 1)}
+	if err := b.enqueue(s); err != nil {
+		return Place{}, err
+	}
+	select {
+	case o := <-s.done:
+		return o.place, o.err
+	case <-ctx.Done():
+		b.mu.Lock()
+		s.left = true
+		b.mu.Unlock()
+		return Place{}, fmt.Errorf("%w: %w", ErrUnknown, context.Cause(ctx))
+	}
+}
+
+func (b *Bagger) enqueue(s *submission) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.closing:
+		return ErrClosed
+	case b.failing > 0:
+		return b.trouble
+	case len(b.queue) >= b.config.QueueEnvelopes || b.queued+len(s.envelope) > b.config.QueueBytes:
+		return fmt.Errorf("%w: more envelopes wait than the relay will hold", ErrUnavailable)
+	}
+	b.queue = append(b.queue, s)
+	b.queued += len(s.envelope)
+	b.changed.Broadcast()
+	return nil
+}
+
+// Trouble returns why the bagger refuses envelopes now, or nil. It wraps ErrFull or ErrUnavailable.
+func (b *Bagger) Trouble() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.failing > 0 {
+		return b.trouble
+	}
+	return nil
+}
+
+// Waiting returns how many envelopes wait for a bag and how many bags for their ack.
+func (b *Bagger) Waiting() (envelopes, bags int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.queue), len(b.flights)
+}
+
+// Close refuses new envelopes, sends what waits, and waits for the acks. When ctx ends first, those still waiting get
+// ErrUnknown and Close returns ctx's error. The head file is left as of the last bag acked in order.
+func (b *Bagger) Close(ctx context.Context) error {
+	b.mu.Lock()
+	b.closing = true
+	b.changed.Broadcast()
+	b.mu.Unlock()
+	ended := context.AfterFunc(ctx, b.giveUp)
+	defer ended()
+	release := context.AfterFunc(b.stop, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.changed.Broadcast()
+	})
+	defer release()
+	<-b.finished
+	b.giveUp()
+	return ctx.Err()
+}

@@ -1,0 +1,240 @@
+package bagger
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"nightdrop/shared/channel"
+	"nightdrop/shared/envelope"
+)
+
+// flight is a bag that was published and not acked yet. Its bytes and message id never change: whatever happened to
+// the first attempt, the second can only make the same bag durable.
+type flight struct {
+	number uint64
+	digest string
+	msg    []byte
+	id     string
+	riders []*submission
+	made   time.Time
+	failed bool // the last attempt failed
+	acked  bool // durable, but an earlier bag is not yet
+	told   bool // its riders have their outcome
+}
+
+// pack sends bags until the bagger is closed and all is acked or given up.
+func (b *Bagger) pack() {
+	defer close(b.finished)
+	for {
+		f, ack := b.depart()
+		if f == nil {
+			return
+		}
+		if ack != nil {
+			go b.follow(f, ack)
+		}
+	}
+}
+
+// depart waits until a bag may leave, makes and publishes it. It returns no flight when all is done.
+func (b *Bagger) depart() (*flight, channel.Ack) {
+	b.mu.Lock()
+	for !b.due() {
+		if b.closing && (len(b.queue) == 0 && len(b.flights) == 0 || b.stop.Err() != nil) {
+			b.abandon()
+			b.mu.Unlock()
+			return nil, nil
+		}
+		b.changed.Wait()
+	}
+	riders := b.board()
+	f := &flight{number: b.next, riders: riders, made: b.config.Now()}
+	if len(riders) == 0 {
+		b.mu.Unlock()
+		return f, nil
+	}
+	previous := b.previous
+	b.flights = append(b.flights, f)
+	b.mu.Unlock()
+
+	// Only the packer makes bags, so the chain may grow outside the lock while envelopes go on arriving.
+	err := b.make(f, previous)
+	b.mu.Lock()
+	if err != nil {
+		b.flights = slices.DeleteFunc(b.flights, func(other *flight) bool { return other == f })
+		b.tell(f, fmt.Errorf("%w: %w", ErrUnavailable, err))
+		b.mu.Unlock()
+		b.config.Logger.Error("a bag could not be made", "run", b.run, "number", f.number, "error", err)
+		return f, nil
+	}
+	b.next, b.previous = f.number+1, f.digest
+	b.mu.Unlock()
+	b.config.Head.Allow(f.number, b.config.Window)
+	return f, b.config.Publisher.PublishBag(b.config.Relay, f.id, f.msg)
+}
+
+// due reports whether a bag may leave now: there are envelopes, nothing is wrong, and either nothing is in flight or
+// enough envelopes wait to be worth a bag of their own.
+func (b *Bagger) due() bool {
+	if len(b.queue) == 0 || b.failing > 0 || len(b.flights) >= b.config.Window || b.stop.Err() != nil {
+		return false
+	}
+	return len(b.queue) >= crowd*len(b.flights) || b.queued >= b.room/2
+}
+
+// board takes from the queue as many envelopes as fit into one bag, passing over those whose submitters have left.
+func (b *Bagger) board() []*submission {
+	riders := make([]*submission, 0, min(len(b.queue), envelope.MaxBagEnvelopes))
+	room, taken := b.room, 0
+	for _, s := range b.queue {
+		need := b.frame + len(s.envelope)
+		if !s.left && (len(riders) == envelope.MaxBagEnvelopes || need > room) {
+			break
+		}
+		taken++
+		b.queued -= len(s.envelope)
+		if !s.left {
+			riders, room = append(riders, s), room-need
+		}
+	}
+	b.queue = slices.Delete(b.queue, 0, taken)
+	return riders
+}
+
+// make fills in the flight's bag.
+func (b *Bagger) make(f *flight, previous string) (err error) {
+	bag := envelope.Bag{Relay: b.config.Relay, Run: b.run, Number: f.number, Previous: previous, Window: b.config.Window}
+	if f.number == 1 {
+		bag.After = b.config.Head.Last()
+	}
+	notes := make([][]byte, len(f.riders))
+	for i, s := range f.riders {
+		notes[i] = s.envelope
+	}
+	f.id = b.run + "-" + strconv.FormatUint(f.number, 10)
+	f.msg, f.digest, err = envelope.PackBag(bag, notes, b.config.Signer)
+	return err
+}
+
+// follow waits for a flight's ack, publishing the same bytes again while the outcome is not certain.
+func (b *Bagger) follow(f *flight, ack channel.Ack) {
+	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
+		err := b.await(ack)
+		if err == nil {
+			b.arrive(f)
+			return
+		}
+		if b.stop.Err() == nil {
+			b.config.Observer.BagFailed(err)
+			b.stumble(f, err)
+		}
+		if !b.pause(f, wait) {
+			return // given up: the packer has told the riders
+		}
+		ack = b.config.Publisher.PublishBag(b.config.Relay, f.id, f.msg)
+	}
+}
+
+func (b *Bagger) await(ack channel.Ack) error {
+	select {
+	case err := <-ack:
+		return err
+	case <-b.stop.Done():
+		return ErrUnknown
+	}
+}
+
+// stumble notes a failed attempt. While any flight fails no new bag leaves and no envelope is taken. A full channel
+// is told to the riders at once, since it does not pass in seconds; the bag itself is still tried, because a hole in
+// the chain would be worse than an envelope that is stored twice.
+func (b *Bagger) stumble(f *flight, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !f.failed {
+		f.failed = true
+		b.failing++
+		b.config.Logger.Warn("a bag was not acked; it will be published again", "run", b.run, "number", f.number, "error", err)
+	}
+	b.trouble = fmt.Errorf("%w: %w", ErrUnavailable, err)
+	if errors.Is(err, channel.ErrFull) {
+		b.trouble = fmt.Errorf("%w: %w", ErrFull, err)
+		b.tell(f, b.trouble)
+		b.turnAway(b.trouble)
+	}
+	b.changed.Broadcast()
+}
+
+// pause waits before another attempt until the flight is the oldest one, so that bags reach the stream in order. It
+// reports false when the flight was given up.
+func (b *Bagger) pause(f *flight, wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-b.stop.Done():
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.stop.Err() == nil && len(b.flights) > 0 && b.flights[0] != f {
+		b.changed.Wait()
+	}
+	return b.stop.Err() == nil
+}
+
+// arrive takes a durable ack: the riders get their places, and the head moves to the last bag before which none is
+// missing.
+func (b *Bagger) arrive(f *flight) {
+	took := b.config.Now().Sub(f.made)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if f.failed {
+		f.failed = false
+		b.failing--
+		b.config.Logger.Info("the bag was acked", "run", b.run, "number", f.number)
+	}
+	f.acked = true
+	b.tell(f, nil)
+	var last *flight
+	for len(b.flights) > 0 && b.flights[0].acked {
+		last = b.flights[0]
+		b.flights = slices.Delete(b.flights, 0, 1)
+	}
+	if last != nil {
+		// A crash before this leaves the head at an earlier bag. The next run then names that one in `after`, and the
+		// vault takes up to window bags beyond it as regular.
+		b.config.Head.Advance(envelope.BagRef{Run: b.run, Number: last.number, Digest: last.digest})
+	}
+	b.changed.Broadcast()
+	b.config.Observer.BagAcked(len(f.riders), len(f.msg), took)
+}
+
+// tell gives the riders their outcome, once. b.mu is held.
+func (b *Bagger) tell(f *flight, err error) {
+	if f.told {
+		return
+	}
+	f.told = true
+	for i, s := range f.riders {
+		s.done <- outcome{Place{Run: b.run, Number: f.number, Index: i, Received: f.made}, err}
+	}
+}
+
+// turnAway refuses all that waits for a bag. b.mu is held.
+func (b *Bagger) turnAway(err error) {
+	for _, s := range b.queue {
+		s.done <- outcome{err: err}
+	}
+	b.queue, b.queued = nil, 0
+}
+
+// abandon tells everyone still waiting that the outcome is unknown. b.mu is held.
+func (b *Bagger) abandon() {
+	b.giveUp()
+	for _, f := range b.flights {
+		b.tell(f, ErrUnknown)
+	}
+	b.turnAway(ErrUnknown)
+}
