@@ -127,6 +127,10 @@ const (
 	StageSettled     Stage = "settled"     // final
 )
 
+// Stages lists them all, in the order of a payment's life.
+var Stages = [...]Stage{StageReceived, StageRejected, StageAuthorising, StageDeclined, StageApproved, StageUnknown, StageManual,
+	StageReversed, StageSettled}
+
 // Working lists the stages that a restart must look at.
 var Working = [...]Stage{StageReceived, StageAuthorising, StageUnknown, StageManual}
 

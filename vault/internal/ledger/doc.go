@@ -1,0 +1,24 @@
+// Package ledger keeps the vault's state and its log in one bbolt file. Every change is a payment.Event: the event is folded
+// into the state (payment.Apply), sealed into the log (audit.Append) and, where it issues a result, put into the outbox, all
+// in one transaction that many callers share (Commit).
+//
+// Records are sealed with their bucket and key as associated data: a merchant's payments, parts and results under the
+// merchant's own key, the rest under the vault's. A keyed multiset hash over all of them stands in the sealed head, next to the
+// log's size and root, so that a record that is missing, or an older version of itself, shows in Check. Indexes have empty
+// values; they are computed from the records and Check compares them.
+//
+//	meta       format, head (size, root, time, state hash, log key)
+//	keys       purpose -> wrapped key                      "vault", "merchant/ID", "log/N"
+//	vault      payment.Vault; the hint where to go on reading bags
+//	merchants  id -> payment.Merchant
+//	batches    number -> payment.Batch
+//	runs       relay/run -> payment.Run
+//	bags       relay/run/number -> payment.Bag
+//	ids        merchant/id -> number of the payment
+//	payments   number, merchant -> payment.Payment
+//	parts      number, merchant/part -> the part as it came, still sealed to the vault
+//	results    merchant/serial -> facts and place, and the note once it is sealed
+//	chains     merchant -> the end of its chain of results
+//	log, tree  package audit
+//	by-…       indexes: payments by merchant, working stage and batch; results pending and unsent
+package ledger

@@ -1,0 +1,91 @@
+package ledger
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+)
+
+// guard runs fn and turns what a damaged file does (bbolt's panics, and faults in the mapped file) into ErrDamaged. Panics
+// of other code go on.
+func guard(fn func() error) (err error) {
+	before := debug.SetPanicOnFault(true)
+	defer debug.SetPanicOnFault(before)
+	defer func() {
+		cause := recover()
+		if cause == nil {
+			return
+		}
+		// A fault that names its address is one in the mapped file, whoever reads there.
+		if _, fault := cause.(interface{ Addr() uintptr }); !fault && !panickedInStore() {
+			panic(cause)
+		}
+		err = fmt.Errorf("the store stopped with %q: %w", fmt.Sprint(cause), ErrDamaged)
+	}()
+	return fn()
+}
+
+// panickedInStore tells, in a deferred call, whether it was bbolt that panicked.
+func panickedInStore() bool {
+	var pcs [64]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
+	panicking := false
+	for {
+		frame, more := frames.Next()
+		switch {
+		case strings.HasPrefix(frame.Function, "runtime."):
+			panicking = panicking || frame.Function == "runtime.gopanic"
+		case panicking:
+			return strings.HasPrefix(frame.Function, "go.etcd.io/bbolt")
+		}
+		if !more {
+			return false
+		}
+	}
+}
+
+// cleanMark names the file that tells that the ledger was closed properly and not touched since.
+func cleanMark(path string) string { return path + ".clean" }
+
+// fileMark is what the mark holds: size and time of the last change of the ledger's file.
+func fileMark(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	return strconv.FormatInt(info.Size(), 10) + " " + strconv.FormatInt(info.ModTime().UnixNano(), 10) + "\n", nil
+}
+
+func markClean(path string) error {
+	mark, err := fileMark(path)
+	if err != nil {
+		return err
+	}
+	// Not synced: a mark that is lost costs a longer look at the next start.
+	if err := os.WriteFile(cleanMark(path), []byte(mark), 0o600); err != nil {
+		return fmt.Errorf("mark the ledger as closed: %w", err)
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func wasClean(path string) bool {
+	want, err := fileMark(path)
+	if err != nil {
+		return false
+	}
+	got, err := os.ReadFile(cleanMark(path))
+	return err == nil && string(got) == want
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

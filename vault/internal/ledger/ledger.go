@@ -1,0 +1,363 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/shared/note"
+	"nightdrop/vault/internal/audit"
+	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/payment"
+)
+
+// Errors of opening.
+var (
+	ErrExists = errors.New("a ledger is there already: nothing was changed")             // is returned when Create would overwrite
+	ErrInUse  = errors.New("another process has the ledger open: stop that vault first") // is returned when two daemons meet
+)
+
+// Errors of a ledger that is open.
+var (
+	// ErrDamaged is returned when the file is not what was written: cut, altered, or parts of it older than others.
+	ErrDamaged = errors.New("the ledger is damaged: stop the vault, keep the file as it is, and put a sound copy in its place")
+	// ErrUnknownOutcome is returned when a commit failed: it may have happened. The ledger takes no more; the process must exit,
+	// open the ledger again and read what is true.
+	ErrUnknownOutcome = errors.New("a commit failed and may have happened: the vault must stop and be started again")
+	// ErrClosed is returned after Close.
+	ErrClosed = errors.New("the ledger is closed")
+)
+
+// Keys wraps the ledger's keys and signs; *keyring.Ring is one.
+type Keys interface {
+	NewBox(purpose string) (wrapped []byte, b keyring.Box, err error)
+	OpenBox(purpose string, wrapped []byte) (keyring.Box, error)
+	Signer() *note.Signer
+}
+
+// Options of Create and Open.
+type Options struct {
+	Now    func() time.Time // the clock of events; time.Now when nil
+	Logger *slog.Logger     // discards when nil
+	// Actor is who creates the ledger, as in payment.Event; "vault" when empty.
+	Actor string
+	// MaxGroup is how many callers of Commit ride in one transaction; 256 when 0. It bounds memory and the wait of the last.
+	MaxGroup int
+	// LockWait is how long Open waits for another process to let go of the file; 500 ms when 0.
+	LockWait time.Duration
+	// Check looks at a file that was not closed properly before this process maps it; Inspect within this process when
+	// nil. A damaged file can exhaust memory, so that a daemon passes InspectByCommand.
+	Check func(path string) error
+	// openFile is bbolt's door to the file; tests make it fail.
+	openFile func(string, int, os.FileMode) (*os.File, error)
+}
+
+func (o Options) withDefaults() Options {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Actor == "" {
+		o.Actor = "vault"
+	}
+	if o.MaxGroup == 0 {
+		o.MaxGroup = 256
+	}
+	if o.LockWait == 0 {
+		o.LockWait = 500 * time.Millisecond
+	}
+	if o.Check == nil {
+		o.Check = Inspect
+	}
+	return o
+}
+
+// Ledger is an open ledger. It is safe for concurrent use.
+type Ledger struct {
+	db      *bbolt.DB
+	path    string
+	keys    Keys
+	options Options
+	origin  string // the log's: the vault's name
+	box     keyring.Box
+	boxes   sync.Map // purpose -> keyring.Box, opened before
+
+	queue   chan *request
+	stop    chan struct{} // closed by Close
+	stopped chan struct{} // closed by the writer
+	closing sync.Once
+	closed  error
+	latched atomic.Pointer[error]
+
+	mu        sync.Mutex
+	committed chan struct{} // closed by the next commit
+
+	// The writer's, as of the last commit.
+	head   head
+	tail   audit.Tail
+	logKey audit.Key
+}
+
+const filePageSize = 4096
+
+func (l *Ledger) openStore(path string) error {
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
+		Timeout:      l.options.LockWait,
+		FreelistType: bbolt.FreelistMapType,
+		PageSize:     filePageSize,
+		// Address space, not memory: a growing file need not be mapped anew, which would wait for every reader.
+		InitialMmapSize: 1 << 30,
+		OpenFile:        l.options.openFile,
+		NoStatistics:    true,
+	})
+	if err != nil {
+		return openError(err)
+	}
+	l.db = db
+	return nil
+}
+
+func openError(err error) error {
+	switch {
+	case errors.Is(err, bbolt.ErrTimeout):
+		return ErrInUse
+	case errors.Is(err, bbolt.ErrInvalid), errors.Is(err, bbolt.ErrChecksum), errors.Is(err, bbolt.ErrVersionMismatch):
+		return fmt.Errorf("open the ledger: %w: %w", err, ErrDamaged)
+	}
+	return fmt.Errorf("open the ledger: %w", err)
+}
+
+func newLedger(path string, keys Keys, o Options) (*Ledger, error) {
+	signer := keys.Signer()
+	if signer == nil {
+		return nil, keyring.ErrLocked
+	}
+	return &Ledger{path: path, keys: keys, options: o.withDefaults(), origin: signer.Name(),
+		stop: make(chan struct{}), stopped: make(chan struct{}), committed: make(chan struct{})}, nil
+}
+
+// Create makes the ledger of a new vault at path, with its first event, and closes it again. It never overwrites.
+func Create(path string, keys Keys, o Options) error {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(ErrExists, err)
+	}
+	l, err := newLedger(path, keys, o)
+	if err != nil {
+		return err
+	}
+	// A crash before the link leaves only this name, which the next Create begins anew.
+	unfinished := path + ".new"
+	if err := os.Remove(unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("create the ledger: %w", err)
+	}
+	if err := l.openStore(unfinished); err != nil {
+		return err
+	}
+	err = l.begin()
+	if err := errors.Join(err, l.db.Close()); err != nil {
+		return fmt.Errorf("create the ledger: %w", err)
+	}
+	if err := os.Link(unfinished, path); errors.Is(err, fs.ErrExist) {
+		return ErrExists
+	} else if err != nil {
+		return fmt.Errorf("create the ledger: %w", err)
+	}
+	if err := os.Remove(unfinished); err != nil {
+		return fmt.Errorf("create the ledger: %w", err)
+	}
+	return markClean(path)
+}
+
+// begin fills an empty file.
+func (l *Ledger) begin() error {
+	wrapped, box, err := l.keys.NewBox(purposeVault)
+	if err != nil {
+		return err
+	}
+	l.box = box
+	return l.db.Update(func(b *bbolt.Tx) error {
+		for _, name := range buckets() {
+			if _, err := b.CreateBucket(name); err != nil {
+				return err
+			}
+		}
+		if err := b.Bucket([]byte(bucketMeta)).Put(keyFormat, []byte(format)); err != nil {
+			return err
+		}
+		tx := l.newTx(b)
+		if err := tx.store(bucketKeys, []byte(purposeVault), wrapped); err != nil {
+			return err
+		}
+		if err := tx.newLogKey(); err != nil {
+			return err
+		}
+		_, err := tx.Append(payment.Event{Actor: l.options.Actor, Origin: "init", Body: payment.VaultCreated{
+			Vault: l.origin, Generation: 1, Signer: l.keys.Signer().Verifier().String()}})
+		if err != nil {
+			return err
+		}
+		return tx.finish()
+	})
+}
+
+// Open opens the ledger at path. A file that was not closed properly is looked at first (Options.Check). It fails with ErrInUse
+// while another process has it open, with ErrDamaged, or with what the keys say, such as keyring.ErrLocked.
+func Open(path string, keys Keys, o Options) (*Ledger, error) {
+	l, err := newLedger(path, keys, o)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("open the ledger: %w", err)
+	}
+	if !wasClean(path) {
+		l.options.Logger.Info("the ledger was not closed properly: looking at all of it first", "path", path)
+		if err := l.options.Check(path); err != nil {
+			return nil, err
+		}
+	}
+	if err := guard(func() error { return l.openStore(path) }); err != nil {
+		return nil, err
+	}
+	if err := guard(l.resume); err != nil {
+		return nil, errors.Join(err, l.db.Close())
+	}
+	l.queue = make(chan *request, l.options.MaxGroup)
+	go l.write()
+	return l, nil
+}
+
+// resume reads the head, checks the end of the log against it, and begins a new log key.
+func (l *Ledger) resume() error {
+	if err := os.Remove(cleanMark(l.path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("open the ledger: %w", err)
+	}
+	if err := syncDir(filepath.Dir(l.path)); err != nil {
+		return err
+	}
+	err := l.db.View(func(b *bbolt.Tx) error {
+		if err := wholeFile(b); err != nil {
+			return err
+		}
+		if err := l.openVault(b); err != nil {
+			return err
+		}
+		var err error
+		if l.head, err = l.readHead(b); err != nil {
+			return err
+		}
+		if l.tail, err = audit.ReadTail(b, l.head.Size, l.head.root()); err != nil {
+			return fmt.Errorf("%w: %w", err, ErrDamaged)
+		}
+		_, err = l.newTx(b).Entry(uint64(l.head.Size - 1))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	// A crash after this commit leaves a log key that seals nothing.
+	return l.db.Update(func(b *bbolt.Tx) error {
+		tx := l.newTx(b)
+		if err := tx.newLogKey(); err != nil {
+			return err
+		}
+		if err := tx.finish(); err != nil {
+			return err
+		}
+		l.publish(tx)
+		return nil
+	})
+}
+
+// openVault checks the buckets and the format, and opens the vault's box.
+func (l *Ledger) openVault(b *bbolt.Tx) error {
+	for _, name := range buckets() {
+		if b.Bucket(name) == nil {
+			return damaged("bucket %s is missing", name)
+		}
+	}
+	if got := b.Bucket([]byte(bucketMeta)).Get(keyFormat); string(got) != format {
+		return damaged("it has not the format %s", format)
+	}
+	wrapped := b.Bucket([]byte(bucketKeys)).Get([]byte(purposeVault))
+	box, err := l.keys.OpenBox(purposeVault, append([]byte(nil), wrapped...))
+	if errors.Is(err, keyring.ErrLocked) {
+		return err
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", err, ErrDamaged)
+	}
+	l.box = box
+	return nil
+}
+
+// View runs fn on a snapshot of the ledger. fn must not keep tx, use it from several goroutines, nor wait for a Commit.
+func (l *Ledger) View(fn func(*Tx) error) error {
+	return guard(func() error {
+		err := l.db.View(func(b *bbolt.Tx) error { return fn(l.newTx(b)) })
+		if errors.Is(err, bbolt.ErrDatabaseNotOpen) {
+			return ErrClosed
+		}
+		return err
+	})
+}
+
+// Committed returns a channel that the next commit closes. Whoever waits for news takes the channel first, then looks, then
+// waits on it, and takes a new one for the next round: so nothing between looking and waiting is missed.
+func (l *Ledger) Committed() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.committed
+}
+
+func (l *Ledger) wake() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(l.committed)
+	l.committed = make(chan struct{})
+}
+
+// Close waits for the group under way, refuses the rest with ErrClosed and closes the file.
+func (l *Ledger) Close() error {
+	l.closing.Do(func() {
+		close(l.stop)
+		<-l.stopped
+		l.closed = l.db.Close()
+		// After a failed commit the file is doubtful, so it is not marked.
+		if l.closed == nil && l.latched.Load() == nil {
+			l.closed = markClean(l.path)
+		}
+	})
+	return l.closed
+}
+
+// Fingerprint returns the keyed fingerprint of a whole account number, as Tx.Fingerprint does, on a snapshot of its own.
+func (l *Ledger) Fingerprint(merchant string, whole []byte) (fingerprint string, err error) {
+	err = l.View(func(tx *Tx) error {
+		fingerprint, err = tx.Fingerprint(merchant, whole)
+		return err
+	})
+	return fingerprint, err
+}
+
+func damaged(format string, args ...any) error {
+	return fmt.Errorf(format+": %w", append(args, ErrDamaged)...)
+}
+
+func later(a, b envelope.Time) envelope.Time {
+	if a.Before(b.Time) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,415 @@
+package ledger
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/payment"
+)
+
+type paymentKey struct{ merchant, id string }
+
+func (k paymentKey) bytes() []byte { return []byte(k.merchant + "/" + k.id) }
+
+// paymentRow is a payment in a writing transaction. was is what its record and the indexes say.
+type paymentRow struct {
+	value  payment.Payment
+	found  bool
+	dirty  bool
+	stored bool
+	was    payment.Payment
+}
+
+// recordKey is where a payment stands: in the order of arrival, so that new ones fill whole pages.
+func recordKey(number uint64, merchant string) []byte { return append(orderedKey(number), merchant...) }
+
+// Payment implements payment.State.
+func (tx *Tx) Payment(merchant, id string) (payment.Payment, bool, error) {
+	k := paymentKey{merchant, id}
+	if r, ok := tx.payments[k]; ok {
+		return r.value, r.found, nil
+	}
+	p, found, err := tx.readPayment(k)
+	if err != nil {
+		return payment.Payment{}, false, err
+	}
+	if tx.payments != nil {
+		tx.payments[k] = &paymentRow{value: p, found: found, stored: found, was: p}
+	}
+	return p, found, nil
+}
+
+func (tx *Tx) readPayment(k paymentKey) (p payment.Payment, found bool, err error) {
+	if tx.bucket(bucketIDs).Get(k.bytes()) == nil {
+		return p, false, nil
+	}
+	box, err := tx.box(purposeMerchant(k.merchant))
+	if err != nil {
+		return p, false, err
+	}
+	number, _, err := tx.get(bucketIDs, k.bytes(), box)
+	if err != nil {
+		return p, false, err
+	}
+	if len(number) != 8 {
+		return p, false, damaged("an id has no number of a payment")
+	}
+	p, err = tx.paymentAt(binary.BigEndian.Uint64(number), k.merchant, box)
+	if err == nil && p.ID != k.id {
+		err = damaged("an id has the number of another payment")
+	}
+	return p, err == nil, err
+}
+
+func (tx *Tx) paymentAt(number uint64, merchant string, box keyring.Box) (p payment.Payment, err error) {
+	text, found, err := tx.get(bucketPayments, recordKey(number, merchant), box)
+	if err != nil {
+		return p, err
+	}
+	if !found {
+		return p, damaged("payment %d is missing", number)
+	}
+	if json.Unmarshal(text, &p) != nil || p.Number != number || p.Merchant != merchant {
+		return p, damaged("payment %d has not the form of a payment", number)
+	}
+	return p, nil
+}
+
+// PutPayment implements payment.State.
+func (tx *Tx) PutPayment(p payment.Payment) error {
+	k := paymentKey{p.Merchant, p.ID}
+	r, ok := tx.payments[k]
+	if !ok {
+		// The fold reads before it writes; this is for a caller that does not.
+		if _, _, err := tx.Payment(p.Merchant, p.ID); err != nil {
+			return err
+		}
+		if r, ok = tx.payments[k]; !ok {
+			return errReadOnly
+		}
+	}
+	r.value, r.found, r.dirty = p, true, true
+	tx.changed = true
+	return nil
+}
+
+func (tx *Tx) writePayment(r *paymentRow) error {
+	p := r.value
+	box, err := tx.box(purposeMerchant(p.Merchant))
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	if !r.stored {
+		if err := tx.put(bucketIDs, paymentKey{p.Merchant, p.ID}.bytes(), box, orderedKey(p.Number)); err != nil {
+			return err
+		}
+	}
+	if err := tx.put(bucketPayments, recordKey(p.Number, p.Merchant), box, text); err != nil {
+		return err
+	}
+	var before []indexEntry
+	if r.stored {
+		before = indexed(r.was)
+	}
+	after := indexed(p)
+	for _, e := range before {
+		if !slices.ContainsFunc(after, e.equal) {
+			if err := tx.point(e.index, e.key, false); err != nil {
+				return err
+			}
+		}
+	}
+	for _, e := range after {
+		if !slices.ContainsFunc(before, e.equal) {
+			if err := tx.point(e.index, e.key, true); err != nil {
+				return err
+			}
+		}
+	}
+	r.stored, r.dirty, r.was = true, false, p
+	return nil
+}
+
+type indexEntry struct {
+	index string
+	key   []byte
+}
+
+func (e indexEntry) equal(o indexEntry) bool {
+	return e.index == o.index && bytes.Equal(e.key, o.key)
+}
+
+// indexed lists the index entries that a payment has.
+func indexed(p payment.Payment) []indexEntry {
+	record := recordKey(p.Number, p.Merchant)
+	entries := []indexEntry{{indexMerchant, append(merchantPrefix(p.Merchant), orderedKey(p.Number)...)}}
+	if slices.Contains(payment.Working[:], p.Stage) {
+		entries = append(entries, indexEntry{indexStage, append(stagePrefix(p.Stage), record...)})
+	}
+	if p.Batch != 0 {
+		entries = append(entries, indexEntry{indexBatch, append(batchPrefix(p.Batch, p.Stage), record...)})
+	}
+	return entries
+}
+
+func merchantPrefix(merchant string) []byte  { return []byte(merchant + "/") }
+func stagePrefix(stage payment.Stage) []byte { return []byte(stage + "/") }
+func batchPrefix(batch uint32, stage payment.Stage) []byte {
+	return append(batchKey(batch), stagePrefix(stage)...)
+}
+
+// Query selects payments; zero members select all.
+type Query struct {
+	Merchant string
+	Stage    payment.Stage
+	Batch    uint32
+	After    uint64 // payments with a higher Number only
+	Limit    int    // at most so many; 0 for all
+}
+
+func (q Query) matches(p payment.Payment) bool {
+	return (q.Merchant == "" || p.Merchant == q.Merchant) && (q.Stage == "" || p.Stage == q.Stage) &&
+		(q.Batch == 0 || p.Batch == q.Batch) && p.Number > q.After
+}
+
+// scan is the part of an index, or of the payments themselves, that holds what a query asks for, in the order of numbers.
+type scan struct {
+	bucket string
+	prefix []byte
+	record func(rest []byte) []byte // key of the payment from what follows the prefix
+}
+
+func (q Query) scans() []scan {
+	whole := func(rest []byte) []byte { return rest }
+	switch {
+	case q.Batch != 0 && q.Stage != "":
+		return []scan{{indexBatch, batchPrefix(q.Batch, q.Stage), whole}}
+	case q.Batch != 0:
+		var all []scan
+		for _, stage := range payment.Stages {
+			all = append(all, scan{indexBatch, batchPrefix(q.Batch, stage), whole})
+		}
+		return all
+	case slices.Contains(payment.Working[:], q.Stage):
+		return []scan{{indexStage, stagePrefix(q.Stage), whole}}
+	case q.Merchant != "":
+		return []scan{{indexMerchant, merchantPrefix(q.Merchant), func(rest []byte) []byte {
+			return append(append([]byte(nil), rest...), q.Merchant...)
+		}}}
+	}
+	return []scan{{bucketPayments, nil, whole}}
+}
+
+// errLimit ends a query that has found enough.
+var errLimit = errors.New("enough")
+
+// Payments calls fn for what q selects, in the order of arrival (of a batch without a stage: stage by stage). Memory does not grow with
+// what is there. fn may change the state; a payment that no longer matches by its turn is left out.
+func (tx *Tx) Payments(q Query, fn func(payment.Payment) error) error {
+	if tx.bolt.Writable() {
+		if err := tx.writeBack(); err != nil {
+			return err
+		}
+	}
+	left := q.Limit
+	for _, s := range q.scans() {
+		err := tx.scan(s, q, func(p payment.Payment) error {
+			if err := fn(p); err != nil {
+				return err
+			}
+			if left--; left == 0 {
+				return errLimit
+			}
+			return nil
+		})
+		if errors.Is(err, errLimit) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scanChunk is how many keys are read ahead: fn may write, which a cursor does not survive.
+const scanChunk = 256
+
+func (tx *Tx) scan(s scan, q Query, fn func(payment.Payment) error) error {
+	after := q.After
+	for {
+		records := tx.scanKeys(s, after)
+		for _, record := range records {
+			if len(record) < 8 {
+				return damaged("index %s has a key that is none", s.bucket)
+			}
+			after = binary.BigEndian.Uint64(record)
+			p, err := tx.paymentOf(record)
+			if err != nil {
+				return err
+			}
+			if !q.matches(p) {
+				continue
+			}
+			if err := fn(p); err != nil {
+				return err
+			}
+		}
+		if len(records) < scanChunk {
+			return nil
+		}
+	}
+}
+
+// scanKeys returns the next keys of payments with numbers above after, copies.
+func (tx *Tx) scanKeys(s scan, after uint64) (records [][]byte) {
+	if after == 1<<64-1 {
+		return nil
+	}
+	cursor := tx.bucket(s.bucket).Cursor()
+	from := append(append([]byte(nil), s.prefix...), orderedKey(after+1)...)
+	for k, _ := cursor.Seek(from); k != nil && bytes.HasPrefix(k, s.prefix) && len(records) < scanChunk; k, _ = cursor.Next() {
+		records = append(records, s.record(append([]byte(nil), k[len(s.prefix):]...)))
+	}
+	return records
+}
+
+// paymentOf reads the payment of a record key, as the transaction has it now.
+func (tx *Tx) paymentOf(record []byte) (payment.Payment, error) {
+	number, merchant := binary.BigEndian.Uint64(record), string(record[8:])
+	box, err := tx.box(purposeMerchant(merchant))
+	if err != nil {
+		return payment.Payment{}, err
+	}
+	p, err := tx.paymentAt(number, merchant, box)
+	if err != nil {
+		return p, err
+	}
+	if r, ok := tx.payments[paymentKey{merchant, p.ID}]; ok {
+		return r.value, nil
+	}
+	return p, nil
+}
+
+// each calls fn for every record of a bucket of the vault's own, in the order of keys.
+func each[V any](tx *Tx, bucket string, fn func(V) error) error {
+	if tx.bolt.Writable() {
+		if err := tx.writeBack(); err != nil {
+			return err
+		}
+	}
+	cursor := tx.bucket(bucket).Cursor()
+	for k, value := cursor.First(); k != nil; {
+		text, err := unseal(bucket, k, tx.ledger.box, value)
+		if err != nil {
+			return err
+		}
+		var v V
+		if err := json.Unmarshal(text, &v); err != nil {
+			return damaged("a record of %s is no JSON", bucket)
+		}
+		last := append([]byte(nil), k...)
+		if err := fn(v); err != nil {
+			return err
+		}
+		// fn may have written: find the place again.
+		if k, value = next(cursor, last, tx.bolt); k == nil {
+			break
+		}
+	}
+	return nil
+}
+
+func next(cursor *bbolt.Cursor, last []byte, b *bbolt.Tx) (k, value []byte) {
+	if !b.Writable() {
+		return cursor.Next()
+	}
+	if k, value = cursor.Seek(last); bytes.Equal(k, last) {
+		return cursor.Next()
+	}
+	return k, value
+}
+
+// Merchants calls fn for every merchant, in the order of names.
+func (tx *Tx) Merchants(fn func(payment.Merchant) error) error { return each(tx, bucketMerchants, fn) }
+
+// Batches calls fn for every batch, oldest first.
+func (tx *Tx) Batches(fn func(payment.Batch) error) error { return each(tx, bucketBatches, fn) }
+
+// Runs calls fn for every run of a relay of which a bag came at since or later, by relay and run.
+func (tx *Tx) Runs(since time.Time, fn func(payment.Run) error) error {
+	return each(tx, bucketRuns, func(r payment.Run) error {
+		if r.Latest.Before(since) {
+			return nil
+		}
+		return fn(r)
+	})
+}
+
+func (tx *Tx) partKey(merchant, id string, part envelope.PartName) ([]byte, keyring.Box, bool, error) {
+	p, found, err := tx.Payment(merchant, id)
+	if err != nil || !found {
+		return nil, nil, false, err
+	}
+	box, err := tx.box(purposeMerchant(merchant))
+	return append(recordKey(p.Number, merchant+"/"), part...), box, err == nil, err
+}
+
+// ErrNoPayment is returned when a part is to be put for a payment that is not there.
+var ErrNoPayment = errors.New("no such payment: append envelope-received before its parts")
+
+// PutPart keeps an account or code part as it came: still sealed to the vault, and once more under the merchant's key.
+func (tx *Tx) PutPart(merchant, id string, part envelope.PartName, p envelope.Part) error {
+	key, box, found, err := tx.partKey(merchant, id, part)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return ErrNoPayment
+	}
+	value := append([]byte{byte(len(p.Key))}, p.Key...)
+	return tx.put(bucketParts, key, box, append(value, p.Sealed...))
+}
+
+// Part returns a part that was put and not deleted.
+func (tx *Tx) Part(merchant, id string, part envelope.PartName) (p envelope.Part, found bool, err error) {
+	key, box, found, err := tx.partKey(merchant, id, part)
+	if err != nil || !found {
+		return p, false, err
+	}
+	value, found, err := tx.get(bucketParts, key, box)
+	if err != nil || !found {
+		return p, false, err
+	}
+	return decodePart(value)
+}
+
+func decodePart(value []byte) (p envelope.Part, ok bool, err error) {
+	if len(value) == 0 || len(value) < 1+int(value[0]) {
+		return p, false, damaged("a part is cut")
+	}
+	end := 1 + int(value[0])
+	return envelope.Part{Key: envelope.KeyName(value[1:end]), Sealed: value[end:]}, true, nil
+}
+
+// DeletePart forgets a part; one that is not there is no error. The file's free pages may hold the ciphertext until they are
+// used again; its key dies on time.
+func (tx *Tx) DeletePart(merchant, id string, part envelope.PartName) error {
+	key, _, found, err := tx.partKey(merchant, id, part)
+	if err != nil || !found {
+		return err
+	}
+	return tx.store(bucketParts, key, nil)
+}

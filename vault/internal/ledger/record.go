@@ -1,0 +1,294 @@
+package ledger
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"math/bits"
+
+	"go.etcd.io/bbolt"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/audit"
+	"nightdrop/vault/internal/keyring"
+)
+
+// format is the file's, kept in clear.
+const format = "nightdrop/ledger/v1"
+
+// recordVersion is the first byte of every sealed record, and part of its associated data.
+const recordVersion = 1
+
+// Buckets of records, and of indexes, whose values are empty.
+const (
+	bucketMeta      = "meta"
+	bucketKeys      = "keys"
+	bucketVault     = "vault"
+	bucketMerchants = "merchants"
+	bucketBatches   = "batches"
+	bucketRuns      = "runs"
+	bucketBags      = "bags"
+	bucketIDs       = "ids"
+	bucketPayments  = "payments"
+	bucketParts     = "parts"
+	bucketResults   = "results"
+	bucketChains    = "chains"
+
+	indexMerchant = "by-merchant" // merchant/number
+	indexStage    = "by-stage"    // stage/number, merchant: working stages only
+	indexBatch    = "by-batch"    // batch, stage/number, merchant
+	indexPending  = "by-pending"  // index of the event, merchant/serial: results to be sealed
+	indexUnsent   = "by-unsent"   // index of the event, merchant/serial: results to be published
+)
+
+var (
+	recordBuckets = []string{bucketKeys, bucketVault, bucketMerchants, bucketBatches, bucketRuns, bucketBags, bucketIDs, bucketPayments,
+		bucketParts, bucketResults, bucketChains}
+	indexBuckets = []string{indexMerchant, indexStage, indexBatch, indexPending, indexUnsent}
+)
+
+func buckets() [][]byte {
+	all := append([][]byte{[]byte(bucketMeta)}, audit.Buckets()...)
+	for _, names := range [][]string{recordBuckets, indexBuckets} {
+		for _, name := range names {
+			all = append(all, []byte(name))
+		}
+	}
+	return all
+}
+
+// Keys of single records.
+var (
+	keyFormat = []byte("format")
+	keyHead   = []byte("head")
+	keyState  = []byte("state")
+	keyHint   = []byte("hint")
+)
+
+const purposeVault = "vault"
+
+func purposeMerchant(id string) string { return "merchant/" + id }
+func purposeLog(number uint32) string  { return fmt.Sprintf("log/%d", number) }
+func orderedKey(number uint64) []byte  { return binary.BigEndian.AppendUint64(nil, number) }
+func place(bucket string, k []byte) []byte {
+	ad := append([]byte("nightdrop/record/"), '0'+recordVersion, 0)
+	ad = append(append(ad, bucket...), 0)
+	return append(ad, k...)
+}
+
+func (tx *Tx) bucket(name string) *bbolt.Bucket {
+	b := tx.bolt.Bucket([]byte(name))
+	switch name {
+	case bucketPayments, bucketParts, bucketResults:
+		// Keys grow, values are seldom longer later.
+		b.FillPercent = 0.9
+	}
+	return b
+}
+
+// put seals plaintext into its place.
+func (tx *Tx) put(bucket string, key []byte, box keyring.Box, plaintext []byte) error {
+	if !tx.bolt.Writable() {
+		return errReadOnly
+	}
+	return tx.store(bucket, key, append([]byte{recordVersion}, box.Seal(plaintext, place(bucket, key))...))
+}
+
+// get opens the record in its place.
+func (tx *Tx) get(bucket string, key []byte, box keyring.Box) ([]byte, bool, error) {
+	value := tx.bucket(bucket).Get(key)
+	if value == nil {
+		return nil, false, nil
+	}
+	plaintext, err := unseal(bucket, key, box, value)
+	return plaintext, err == nil, err
+}
+
+func unseal(bucket string, key []byte, box keyring.Box, value []byte) ([]byte, error) {
+	if len(value) == 0 || value[0] != recordVersion {
+		return nil, damaged("a record of %s has no version that this build reads", bucket)
+	}
+	plaintext, err := box.Open(value[1:], place(bucket, key))
+	if err != nil {
+		return nil, damaged("a record of %s does not open in its place", bucket)
+	}
+	return plaintext, nil
+}
+
+// store puts a stored value, nil to remove it, and keeps the state hash.
+func (tx *Tx) store(bucket string, key, value []byte) error {
+	if !tx.bolt.Writable() {
+		return errReadOnly
+	}
+	b := tx.bucket(bucket)
+	if old := b.Get(key); old != nil {
+		tx.head.State.sub(tx.ledger.recordMAC(bucket, key, old))
+	} else if value == nil {
+		return nil
+	}
+	tx.changed = true
+	if value == nil {
+		return tx.spoilIf(b.Delete(key))
+	}
+	tx.head.State.add(tx.ledger.recordMAC(bucket, key, value))
+	return tx.spoilIf(b.Put(key, value))
+}
+
+func (tx *Tx) spoilIf(err error) error {
+	if err != nil {
+		return tx.spoil(err)
+	}
+	return nil
+}
+
+// point adds an entry to an index or takes it out.
+func (tx *Tx) point(index string, key []byte, there bool) error {
+	if there {
+		return tx.spoilIf(tx.bucket(index).Put(key, []byte{}))
+	}
+	return tx.spoilIf(tx.bucket(index).Delete(key))
+}
+
+// recordMAC is a record's share of the state hash.
+func (l *Ledger) recordMAC(bucket string, key, value []byte) [32]byte {
+	data := make([]byte, 0, len(bucket)+len(key)+len(value)+16)
+	data = append(binary.BigEndian.AppendUint32(data, uint32(len(bucket))), bucket...)
+	data = append(binary.BigEndian.AppendUint32(data, uint32(len(key))), key...)
+	return l.box.MAC(append(data, value...))
+}
+
+// multiset is the sum of its members' MACs modulo 2^256 (the MSet-Add-Hash of Clarke and others, 2003): it does not depend on their order,
+// and a record's share is taken out as it was put in. Little-endian words.
+type multiset [4]uint64
+
+func (m *multiset) add(mac [32]byte) {
+	var carry uint64
+	for i := range m {
+		m[i], carry = bits.Add64(m[i], binary.LittleEndian.Uint64(mac[8*i:]), carry)
+	}
+}
+
+func (m *multiset) sub(mac [32]byte) {
+	var borrow uint64
+	for i := range m {
+		m[i], borrow = bits.Sub64(m[i], binary.LittleEndian.Uint64(mac[8*i:]), borrow)
+	}
+}
+
+// head is what one commit fixes of the whole: sealed in meta, outside the state hash that it holds.
+type head struct {
+	Size   int64         `json:"size"` // of the log
+	Root   []byte        `json:"root"`
+	Time   envelope.Time `json:"time"`   // of the last event
+	State  multiset      `json:"state"`  // of all records
+	LogKey uint32        `json:"logKey"` // number of the newest
+	LogDay string        `json:"logDay"` // when it was made, YYYY-MM-DD
+}
+
+func (h head) root() (root tlog.Hash) {
+	copy(root[:], h.Root)
+	return root
+}
+
+func (tx *Tx) writeHead() error {
+	root := tx.tail.Root()
+	tx.head.Size, tx.head.Root = tx.tail.Size(), root[:]
+	text, err := json.Marshal(tx.head)
+	if err != nil {
+		return err
+	}
+	value := append([]byte{recordVersion}, tx.ledger.box.Seal(text, place(bucketMeta, keyHead))...)
+	return tx.bucket(bucketMeta).Put(keyHead, value)
+}
+
+func (l *Ledger) readHead(b *bbolt.Tx) (h head, err error) {
+	value := b.Bucket([]byte(bucketMeta)).Get(keyHead)
+	text, err := unseal(bucketMeta, keyHead, l.box, value)
+	if err != nil {
+		return h, err
+	}
+	if err := json.Unmarshal(text, &h); err != nil || h.Size < 1 || len(h.Root) != tlog.HashSize {
+		return h, damaged("the head has not the form of a head")
+	}
+	return h, nil
+}
+
+func (tx *Tx) readHead() (head, error) { return tx.ledger.readHead(tx.bolt) }
+
+// newLogKey begins a log key, for the entries from here on.
+func (tx *Tx) newLogKey() error {
+	number := tx.head.LogKey + 1
+	box, err := tx.newBox(purposeLog(number))
+	if err != nil {
+		return err
+	}
+	tx.logKey = audit.Key{Number: number, Box: box}
+	tx.head.LogKey, tx.head.LogDay = number, tx.now.Format(dayLayout)
+	return nil
+}
+
+const dayLayout = "2006-01-02"
+
+// rotateLogKey begins a log key on a new day (UTC).
+func (tx *Tx) rotateLogKey() error {
+	if tx.now.Format(dayLayout) == tx.head.LogDay {
+		return nil
+	}
+	return tx.newLogKey()
+}
+
+// newBox makes a key, which must not be there, and keeps it wrapped.
+func (tx *Tx) newBox(purpose string) (keyring.Box, error) {
+	wrapped, box, err := tx.ledger.keys.NewBox(purpose)
+	if err != nil {
+		return nil, tx.spoil(fmt.Errorf("make the key of %s: %w", purpose, err))
+	}
+	tx.boxes[purpose] = box
+	return box, tx.store(bucketKeys, []byte(purpose), wrapped)
+}
+
+// box opens a key; opened ones are kept.
+func (tx *Tx) box(purpose string) (keyring.Box, error) {
+	if box, ok := tx.boxes[purpose]; ok {
+		return box, nil
+	}
+	if box, ok := tx.ledger.boxes.Load(purpose); ok {
+		return box.(keyring.Box), nil
+	}
+	wrapped := tx.bucket(bucketKeys).Get([]byte(purpose))
+	if wrapped == nil {
+		return nil, damaged("the key of %s is missing", purpose)
+	}
+	box, err := tx.ledger.keys.OpenBox(purpose, append([]byte(nil), wrapped...))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", err, ErrDamaged)
+	}
+	if !tx.bolt.Writable() {
+		tx.ledger.boxes.Store(purpose, box)
+	}
+	tx.boxes[purpose] = box
+	return box, nil
+}
+
+// NewMerchantKey makes the key of a merchant's records; one that is there stays.
+func (tx *Tx) NewMerchantKey(merchant string) error {
+	if !tx.bolt.Writable() {
+		return errReadOnly
+	}
+	if tx.bucket(bucketKeys).Get([]byte(purposeMerchant(merchant))) != nil {
+		return nil
+	}
+	_, err := tx.newBox(purposeMerchant(merchant))
+	return err
+}
+
+// Fingerprint returns the hex HMAC-SHA-256 of a whole account number under the merchant's key: it tells the same account again,
+// for this merchant only. The caller clears whole.
+func (tx *Tx) Fingerprint(merchant string, whole []byte) (string, error) {
+	box, err := tx.box(purposeMerchant(merchant))
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%x", box.MAC(whole)), nil
+}

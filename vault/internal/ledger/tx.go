@@ -1,0 +1,223 @@
+package ledger
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"go.etcd.io/bbolt"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/shared/note"
+	"nightdrop/shared/proof"
+	"nightdrop/vault/internal/audit"
+	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/payment"
+)
+
+// Tx is one transaction: a snapshot to read, or what the callers of one group of commits share. It implements payment.State.
+// It must not be used after its function returned, nor from several goroutines. What its methods return is a copy,
+// but for the maps and slices inside, which callers must not change.
+type Tx struct {
+	ledger  *Ledger
+	bolt    *bbolt.Tx
+	now     envelope.Time
+	head    head
+	tail    audit.Tail
+	logKey  audit.Key
+	boxes   map[string]keyring.Box // opened or made in this transaction
+	changed bool
+	spoiled error // the first failed write
+
+	// What the fold read and wrote; written back once, by finish. Unused in a snapshot.
+	vault     map[struct{}]*row[payment.Vault]
+	merchants map[string]*row[payment.Merchant]
+	batches   map[uint32]*row[payment.Batch]
+	runs      map[runKey]*row[payment.Run]
+	bags      map[bagKey]*row[payment.Bag]
+	payments  map[paymentKey]*paymentRow
+}
+
+var _ payment.State = (*Tx)(nil)
+
+func (l *Ledger) newTx(b *bbolt.Tx) *Tx {
+	tx := &Tx{ledger: l, bolt: b, boxes: map[string]keyring.Box{}}
+	if !b.Writable() {
+		return tx
+	}
+	tx.head, tx.tail, tx.logKey = l.head, l.tail, l.logKey
+	tx.now = later(envelope.At(l.options.Now()), tx.head.Time)
+	tx.vault = map[struct{}]*row[payment.Vault]{}
+	tx.merchants = map[string]*row[payment.Merchant]{}
+	tx.batches = map[uint32]*row[payment.Batch]{}
+	tx.runs = map[runKey]*row[payment.Run]{}
+	tx.bags = map[bagKey]*row[payment.Bag]{}
+	tx.payments = map[paymentKey]*paymentRow{}
+	return tx
+}
+
+// errReadOnly is returned when a snapshot is written to: a bug in the caller.
+var errReadOnly = errors.New("write in a read-only transaction")
+
+// spoil remembers the first failed write, so that the transaction cannot be committed.
+func (tx *Tx) spoil(err error) error {
+	if tx.spoiled == nil {
+		tx.spoiled = err
+	}
+	return err
+}
+
+// Now is the time of every event of the transaction: the clock's, but never before the last event's.
+func (tx *Tx) Now() envelope.Time {
+	if tx.bolt.Writable() {
+		return tx.now
+	}
+	now := envelope.At(tx.ledger.options.Now())
+	head, err := tx.readHead()
+	if err != nil {
+		return now
+	}
+	return later(now, head.Time)
+}
+
+// Append commits one event: its Time is set to Now, it is folded into the state, sealed into the log, and the result that it
+// issues becomes pending. MerchantAdded also makes the merchant's key. It returns the event's index in the log. An event
+// that does not fit the state fails with payment.ErrTransition, and with it the caller's part of the transaction.
+func (tx *Tx) Append(e payment.Event) (index uint64, err error) {
+	if !tx.bolt.Writable() {
+		return 0, errReadOnly
+	}
+	if index, err = tx.append(e); err != nil {
+		return 0, tx.spoil(err)
+	}
+	return index, nil
+}
+
+func (tx *Tx) append(e payment.Event) (uint64, error) {
+	e.Time = tx.now
+	if _, adding := e.Body.(payment.MerchantAdded); adding {
+		if err := tx.NewMerchantKey(e.Merchant); err != nil {
+			return 0, err
+		}
+	}
+	issued, err := payment.Apply(tx, e)
+	if err != nil {
+		return 0, err
+	}
+	event, err := json.Marshal(e)
+	if err != nil {
+		return 0, err
+	}
+	var facts []byte
+	if issued != nil {
+		if facts, err = envelope.EncodeFacts(issued.Facts); err != nil {
+			return 0, fmt.Errorf("%s: encode its result: %w", e.Body.Kind(), err)
+		}
+	}
+	place, err := audit.Append(tx.bolt, &tx.tail, tx.ledger.origin, tx.logKey, event, facts)
+	if err != nil {
+		return 0, err
+	}
+	tx.changed = true
+	tx.head.Time = tx.now
+	if issued != nil {
+		return place.Index, tx.putIssued(issued, facts, place)
+	}
+	return place.Index, nil
+}
+
+// finish writes back what the transaction changed; the commit follows.
+func (tx *Tx) finish() error {
+	if err := tx.writeBack(); err != nil {
+		return err
+	}
+	return tx.writeHead()
+}
+
+// TreeSize is the number of events in the log.
+func (tx *Tx) TreeSize() (int64, error) {
+	if tx.bolt.Writable() {
+		return tx.tail.Size(), nil
+	}
+	head, err := tx.readHead()
+	return head.Size, err
+}
+
+// Checkpoint signs the log's size and root.
+func (tx *Tx) Checkpoint(signer *note.Signer) ([]byte, error) {
+	c := proof.Checkpoint{Origin: tx.ledger.origin}
+	if tx.bolt.Writable() {
+		c.Size, c.Root = tx.tail.Size(), tx.tail.Root()
+	} else {
+		head, err := tx.readHead()
+		if err != nil {
+			return nil, err
+		}
+		c.Size, c.Root = head.Size, head.root()
+	}
+	return proof.SignCheckpoint(c, signer)
+}
+
+// Proof returns the inclusion proof of the leaf at index in the log's first size leaves.
+func (tx *Tx) Proof(index uint64, size int64) (tlog.RecordProof, error) {
+	have, err := tx.TreeSize()
+	if err != nil {
+		return nil, err
+	}
+	if size > have || index >= uint64(max(size, 0)) {
+		return nil, fmt.Errorf("the log has %d entries: no proof of %d in %d", have, index, size)
+	}
+	return tlog.ProveRecord(size, int64(index), audit.Hashes(tx.bolt))
+}
+
+// Entry is one event with its place in the log.
+type Entry struct {
+	Place  envelope.Place
+	LogKey uint32
+	Event  payment.Event
+	Record [proof.LeafBytes]byte
+}
+
+// Entry reads the event at index of the log.
+func (tx *Tx) Entry(index uint64) (Entry, error) {
+	read, err := audit.Read(tx.bolt, int64(index), tx.ledger.origin, func(number uint32) (audit.Box, error) {
+		return tx.box(purposeLog(number))
+	})
+	if err != nil {
+		return Entry{}, fmt.Errorf("%w: %w", err, ErrDamaged)
+	}
+	e := Entry{LogKey: read.Key, Record: read.Record}
+	e.Place = envelope.Place{Index: index, Salt: read.Salt, Entry: fmt.Sprintf("%x", read.Record[len(read.Record)/2:])}
+	if err := json.Unmarshal(read.Event, &e.Event); err != nil {
+		return Entry{}, fmt.Errorf("read event %d: %w", index, err)
+	}
+	return e, nil
+}
+
+// Hint says where intake was in the channel's stream. It is a hint: sequences are no identity (INTERFACES 8).
+type Hint struct {
+	Sequence uint64 `json:"sequence"` // of the last bag taken, 0 for none
+	Digest   string `json:"digest"`   // of that bag's message or note, as intake has it
+}
+
+// BagHint returns what SetBagHint kept last.
+func (tx *Tx) BagHint() (h Hint, err error) {
+	value, found, err := tx.get(bucketVault, keyHint, tx.ledger.box)
+	if err != nil || !found {
+		return h, err
+	}
+	if err := json.Unmarshal(value, &h); err != nil {
+		return h, damaged("the bag hint is no JSON")
+	}
+	return h, nil
+}
+
+// SetBagHint keeps where intake is, in the same transaction as the bag's effects.
+func (tx *Tx) SetBagHint(h Hint) error {
+	value, err := json.Marshal(h)
+	if err != nil {
+		return err
+	}
+	return tx.put(bucketVault, keyHint, tx.ledger.box, value)
+}

@@ -1,0 +1,100 @@
+package payment
+
+// Memory is a State in maps: for checks and replays of a log, and for tests. NewMemory makes one; about 1 KB a payment.
+type Memory struct {
+	TheVault  Vault
+	Merchants map[string]Merchant
+	Payments  map[PaymentKey]Payment
+	Batches   map[uint32]Batch
+	Runs      map[RunKey]Run
+	Bags      map[BagKey]Bag
+}
+
+// PaymentKey names a payment in Memory.
+type PaymentKey struct{ Merchant, ID string }
+
+// RunKey names a run in Memory.
+type RunKey struct{ Relay, Run string }
+
+// BagKey names a bag in Memory.
+type BagKey struct {
+	Relay, Run string
+	Number     uint64
+}
+
+var _ State = (*Memory)(nil)
+
+// NewMemory returns the state before the first event.
+func NewMemory() *Memory {
+	return &Memory{Merchants: map[string]Merchant{}, Payments: map[PaymentKey]Payment{}, Batches: map[uint32]Batch{},
+		Runs: map[RunKey]Run{}, Bags: map[BagKey]Bag{}}
+}
+
+// Vault implements State.
+func (m *Memory) Vault() (Vault, error) { return m.TheVault, nil }
+
+// PutVault implements State.
+func (m *Memory) PutVault(v Vault) error {
+	m.TheVault = v
+	return nil
+}
+
+// Merchant implements State.
+func (m *Memory) Merchant(id string) (Merchant, bool, error) {
+	v, ok := m.Merchants[id]
+	return v, ok, nil
+}
+
+// PutMerchant implements State.
+func (m *Memory) PutMerchant(v Merchant) error {
+	m.Merchants[v.ID] = v
+	return nil
+}
+
+// Payment implements State.
+func (m *Memory) Payment(merchant, id string) (Payment, bool, error) {
+	v, ok := m.Payments[PaymentKey{merchant, id}]
+	return v, ok, nil
+}
+
+// PutPayment implements State.
+func (m *Memory) PutPayment(v Payment) error {
+	m.Payments[PaymentKey{v.Merchant, v.ID}] = v
+	return nil
+}
+
+// Batch implements State.
+func (m *Memory) Batch(number uint32) (Batch, bool, error) {
+	v, ok := m.Batches[number]
+	return v, ok, nil
+}
+
+// PutBatch implements State.
+func (m *Memory) PutBatch(v Batch) error {
+	m.Batches[v.Number] = v
+	return nil
+}
+
+// Run implements State.
+func (m *Memory) Run(relay, run string) (Run, bool, error) {
+	v, ok := m.Runs[RunKey{relay, run}]
+	return v, ok, nil
+}
+
+// PutRun implements State.
+func (m *Memory) PutRun(v Run) error {
+	m.Runs[RunKey{v.Relay, v.ID}] = v
+	return nil
+}
+
+// Bag implements State.
+func (m *Memory) Bag(relay, run string, number uint64) (Bag, bool, error) {
+	v, ok := m.Bags[BagKey{relay, run, number}]
+	return v, ok, nil
+}
+
+// PutBag implements State.
+func (m *Memory) PutBag(v Bag) error {
+	m.Bags[BagKey{v.Relay, v.Run, v.Number}] = v
+	return nil
+}
