@@ -24,6 +24,42 @@ func spaced(lines string) []byte {
 	return append([]byte(lines), bytes.Repeat([]byte{' '}, ResultBytes-len(lines))...)
 }
 
+// factsEdits and placeEdits are the defects of the two lines.
+var factsEdits = []edit{
+	{"a payment that is none", `"` + envelopeID + `"`, `"4242424242424242"`},
+	{"an unknown status", `"approved"`, `"done"`},
+	{"an unknown code", `"iso-00"`, `"fine"`},
+	{"a code of lower case", `"iso-00"`, `"iso-0a"`},
+	{"a NACHA code of three digits", `"iso-00"`, `"ach-R010"`},
+	{"an amount with a fraction", `1999`, `19.99`},
+	{"a negative amount", `1999`, `-1999`},
+	{"a currency in lower case", `"USD"`, `"usd"`},
+	{"no reference", `"reference":"order 1001",`, ``},
+	{"a reference with an account number", `order 1001`, `4242424242424242`},
+	{"a whole account number for masked", `424242******4242`, `4242424242424242`},
+	{"masked with seven digits first", `424242******4242`, `4242424*****4242`},
+	{"masked with five digits last", `424242******4242`, `424242*****44242`},
+	{"masked of a bank account with digits first", `424242******4242`, `0*****4242`},
+	{"a token of no form", sampleToken, "tok_1"},
+	{"an approval of 7", "A1B2C3", "A1B2C3D"},
+	{"an approval in lower case", "A1B2C3", "a1b2c3"},
+	{"a batch in upper case", "2026-11-20-usd-1", "2026-11-20-USD-1"},
+	{"a batch of 33", "2026-11-20-usd-1", strings.Repeat("b", 33)},
+	{"a null token", `"` + sampleToken + `"`, `null`},
+	{"an unknown member of the facts", `"status"`, `"number":"4242424242424242","status"`},
+	{"the status twice", `"status":"approved"`, `"status":"approved","status":"declined"`},
+}
+
+var placeEdits = []edit{
+	{"no salt", `"salt":"WlpaWlpaWlpaWlpaWlpaWg==",`, ``},
+	{"a salt of 15 bytes", `WlpaWlpaWlpaWlpaWlpaWg==`, `WlpaWlpaWlpaWlpaWlpa`},
+	{"a salt with spare bits", `WlpaWg==`, `WlpaWh==`},
+	{"an entry of 63 digits", digestA, digestA[1:]},
+	{"an entry in upper case", digestA, strings.ToUpper(digestA)},
+	{"a negative index", `"index":7`, `"index":-7`},
+	{"an unknown member of the place", `"index":7`, `"index":7,"leaf":7`},
+}
+
 func resultCorpus(t testing.TB) vector.File {
 	facts, err := EncodeFacts(sampleFacts())
 	if err != nil {
@@ -61,44 +97,13 @@ func resultCorpus(t testing.TB) vector.File {
 	bad("a proof of another version", line+"\n"+place+"\n"+strings.Replace(string(sampleProof), "@v1", "@v2", 1))
 	bad("a proof without a final newline", line+"\n"+place+"\n"+strings.TrimSuffix(string(sampleProof), "\n"))
 	bad("a space before the facts", " "+line+"\n"+place+"\n")
-	for _, e := range []edit{
-		{"a payment that is none", `"` + envelopeID + `"`, `"4242424242424242"`},
-		{"an unknown status", `"approved"`, `"done"`},
-		{"an unknown code", `"iso-00"`, `"fine"`},
-		{"a code of lower case", `"iso-00"`, `"iso-0a"`},
-		{"a NACHA code of three digits", `"iso-00"`, `"ach-R010"`},
-		{"an amount with a fraction", `1999`, `19.99`},
-		{"a negative amount", `1999`, `-1999`},
-		{"a currency in lower case", `"USD"`, `"usd"`},
-		{"no reference", `"reference":"order 1001",`, ``},
-		{"a reference with an account number", `order 1001`, `4242424242424242`},
-		{"a whole account number for masked", `424242******4242`, `4242424242424242`},
-		{"masked with seven digits first", `424242******4242`, `4242424*****4242`},
-		{"masked with five digits last", `424242******4242`, `424242*****44242`},
-		{"masked of a bank account with digits first", `424242******4242`, `0*****4242`},
-		{"a token of no form", sampleToken, "tok_1"},
-		{"an approval of 7", "A1B2C3", "A1B2C3D"},
-		{"an approval in lower case", "A1B2C3", "a1b2c3"},
-		{"a batch in upper case", "2026-11-20-usd-1", "2026-11-20-USD-1"},
-		{"a batch of 33", "2026-11-20-usd-1", strings.Repeat("b", 33)},
-		{"a null token", `"` + sampleToken + `"`, `null`},
-		{"an unknown member of the facts", `"status"`, `"number":"4242424242424242","status"`},
-		{"the status twice", `"status":"approved"`, `"status":"approved","status":"declined"`},
-	} {
+	for _, e := range factsEdits {
 		if strings.Count(line, e.old) != 1 {
 			t.Fatalf("%s: %q is there %d times", e.defect, e.old, strings.Count(line, e.old))
 		}
 		bad(e.defect, strings.Replace(line, e.old, e.new, 1)+"\n"+place+"\n")
 	}
-	for _, e := range []edit{
-		{"no salt", `"salt":"WlpaWlpaWlpaWlpaWlpaWg==",`, ``},
-		{"a salt of 15 bytes", `WlpaWlpaWlpaWlpaWlpaWg==`, `WlpaWlpaWlpaWlpaWlpa`},
-		{"a salt with spare bits", `WlpaWg==`, `WlpaWh==`},
-		{"an entry of 63 digits", digestA, digestA[1:]},
-		{"an entry in upper case", digestA, strings.ToUpper(digestA)},
-		{"a negative index", `"index":7`, `"index":-7`},
-		{"an unknown member of the place", `"index":7`, `"index":7,"leaf":7`},
-	} {
+	for _, e := range placeEdits {
 		if strings.Count(place, e.old) != 1 {
 			t.Fatalf("%s: %q is there %d times", e.defect, e.old, strings.Count(place, e.old))
 		}

@@ -62,15 +62,7 @@ func corpus(t testing.TB) vector.File {
 	for i := range f.Vectors {
 		f.Vectors[i].Exact = true
 	}
-	large := vector.New("65,536 bytes", vector.Accepted, "the longest note", []byte(text+"\n"+sig))
-	padded := text[:len(text)-1] + strings.Repeat(" ", note.MaxBytes-len(text)-1-len(sig)) + "\n"
-	large = vector.New(large.Name, large.Want, large.Defect, []byte(text+"\n"+line(padded, s)))
-	large.Fill = &vector.Fill{At: len(text) - 1, Count: len(padded) - len(text)}
-	f.Vectors = append(f.Vectors, large)
-	over := vector.New("65,537 bytes", vector.TooLarge, "one byte over the limit", []byte(text+"\n"+sig))
-	over.Fill = &vector.Fill{At: len(text) - 1, Count: note.MaxBytes + 1 - len(text) - 1 - len(sig)}
-	f.Vectors = append(f.Vectors, over)
-
+	f.Vectors = append(f.Vectors, longest(s, sig)...)
 	add(vector.Malformed, "nothing", "")
 	add(vector.Malformed, "a text alone", text)
 	add(vector.Malformed, "no blank line", text+sig)
@@ -104,6 +96,21 @@ func corpus(t testing.TB) vector.File {
 	add(vector.Unverified, "a stranger's name before the right signature", text+"\n"+strings.Replace(sig, "example.com", "stranger.example", 1))
 	add(vector.Unverified, "a signature of 32 bytes", text+"\n"+wrongAlgorithm)
 	return f
+}
+
+// longest are a note of the largest size and one a byte longer. Spaces fill the text before its last newline.
+func longest(s *note.Signer, sig string) []vector.Vector {
+	fill := func(size int) (*vector.Fill, string) {
+		count := size - len(text) - len("\n") - len(sig)
+		return &vector.Fill{At: len(text) - 1, Count: count}, text[:len(text)-1] + strings.Repeat(" ", count) + "\n"
+	}
+	space, padded := fill(note.MaxBytes)
+	large := vector.New("65,536 bytes", vector.Accepted, "the longest note", []byte(text+"\n"+line(padded, s)))
+	large.Fill = space
+	space, padded = fill(note.MaxBytes + 1)
+	over := vector.New("65,537 bytes", vector.TooLarge, "one byte over the limit", []byte(text+"\n"+line(padded, s)))
+	over.Fill = space
+	return []vector.Vector{large, over}
 }
 
 // forged is a line of another's signature under s's name and hash.
