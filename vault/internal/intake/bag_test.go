@@ -1,0 +1,502 @@
+package intake
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"nightdrop/shared/channel"
+	"nightdrop/shared/envelope"
+	"nightdrop/shared/seal"
+	"nightdrop/vault/internal/intake/intaketest"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+)
+
+// sales returns one sealed sale for each of n, cheaply.
+func (d *desk) sales(n int) [][]byte {
+	d.TB.Helper()
+	list := make([][]byte, n)
+	for k := range list {
+		list[k] = d.sale()
+	}
+	return list
+}
+
+func (d *desk) sale() []byte {
+	d.TB.Helper()
+	sale := d.shop.Sale()
+	sale.Suite, sale.Code = envelope.SuiteX25519, ""
+	return d.shop.Seal(sale)
+}
+
+// bags packs n bags of one sale.
+func (d *desk) bags(run *intaketest.Run, n int) []channel.Message {
+	d.TB.Helper()
+	list := make([]channel.Message, n)
+	for k := range list {
+		list[k] = run.Bag(d.sale())
+	}
+	return list
+}
+
+// payments counts the payments that were received.
+func (d *desk) payments() uint64 { return d.State().Payments }
+
+// fault is a way in which bags come, and what is found. want counts payments.
+type fault struct {
+	name     string
+	send     func(d *desk) []channel.Message
+	found    map[payment.Finding]uint64
+	want     uint64
+	position uint64 // of the run under test, where it matters
+}
+
+func TestBagFaults(t *testing.T) {
+	for _, f := range append(chainFaults(), restartFaults()...) {
+		t.Run(f.name, func(t *testing.T) {
+			d := newDesk(t)
+			d.take(f.send(d)...)
+			d.expectFound(f.found)
+			if got := d.payments(); got != f.want {
+				t.Errorf("%d payments, want %d", got, f.want)
+			}
+			if got := d.runState(d.run).Number; f.position != 0 && got != f.position {
+				t.Errorf("position %d, want %d", got, f.position)
+			}
+		})
+	}
+}
+
+type findings = map[payment.Finding]uint64
+
+func chainFaults() []fault {
+	return []fault{
+		{"in order", func(d *desk) []channel.Message { return d.bags(d.run, 10) }, nil, 10, 10},
+		{"overtaken within the window", func(d *desk) []channel.Message {
+			b := d.bags(d.run, 6)
+			return []channel.Message{b[0], b[2], b[3], b[1], b[5], b[4]}
+		}, nil, 6, 6},
+		{"the first ones overtaken", func(d *desk) []channel.Message {
+			b := d.bags(d.run, 4)
+			return []channel.Message{b[3], b[2], b[1], b[0]}
+		}, nil, 4, 4},
+		{"one missing, not yet beyond the window", func(d *desk) []channel.Message {
+			b := d.bags(d.run, 5)
+			return []channel.Message{b[0], b[2], b[3], b[4]}
+		}, nil, 4, 1},
+		{"one missing", func(d *desk) []channel.Message {
+			b := d.bags(d.run, 6)
+			return []channel.Message{b[0], b[2], b[3], b[4], b[5]}
+		}, findings{payment.FindingBagMissing: 1}, 5, 6},
+		{"two gaps", func(d *desk) []channel.Message {
+			b := d.bags(d.run, 9)
+			return []channel.Message{b[0], b[2], b[4], b[8]}
+		}, findings{payment.FindingBagMissing: 2}, 4, 5},
+		{"a missing one that comes after all", func(d *desk) []channel.Message {
+			b := d.bags(d.run, 6)
+			return []channel.Message{b[0], b[2], b[3], b[4], b[5], b[1]}
+		}, findings{payment.FindingBagMissing: 1}, 6, 6},
+		{"a huge number", func(d *desk) []channel.Message {
+			b := d.bags(d.run, 1)
+			d.run.Number = 1<<53 - 2
+			return append(b, d.run.Bag(d.sale()))
+		}, findings{payment.FindingBagMissing: 1}, 2, 1<<53 - 5},
+		{"a smaller window than there were bags ahead", func(d *desk) []channel.Message {
+			d.run.Window = 8
+			b := d.bags(d.run, 8)
+			d.run.Window = 1
+			return append([]channel.Message{b[1], b[3], b[5], b[7]}, d.bags(d.run, 1)...)
+		}, findings{payment.FindingBagMissing: 4}, 5, 9},
+		{"repeated", func(d *desk) []channel.Message {
+			b := d.bags(d.run, 2)
+			return []channel.Message{b[0], b[0], b[1], b[0], b[1]}
+		}, nil, 2, 2},
+		{"two bags of one number", func(d *desk) []channel.Message {
+			b := d.bags(d.run, 1)
+			fork := d.run.Fork()
+			return append(append(b, d.run.Bag(d.sale())), fork.Bag(d.sale()))
+		}, findings{payment.FindingBagForked: 1}, 3, 2},
+		{"more forks than are remembered", func(d *desk) []channel.Message {
+			var b []channel.Message
+			for range payment.MaxForks + 2 {
+				b = append(b, d.run.Fork().Bag(d.sale()))
+			}
+			return b
+		}, findings{payment.FindingBagForked: payment.MaxForks + 1}, payment.MaxForks + 2, 0},
+		{"another bag before", func(d *desk) []channel.Message {
+			b := d.bags(d.run, 1)
+			d.run.Previous = envelope.ZeroDigest[:63] + "1"
+			return append(b, d.run.Bag(d.sale()))
+		}, findings{payment.FindingBagForked: 1}, 2, 2},
+		{"a fork that was overtaken by its number's successor", func(d *desk) []channel.Message {
+			fork := d.run.Fork()
+			b := d.bags(d.run, 2)
+			return []channel.Message{b[1], fork.Bag(d.sale())}
+		}, findings{payment.FindingBagForked: 1}, 2, 2},
+		{"body altered", func(d *desk) []channel.Message {
+			b := d.bags(d.run, 3)
+			b[1].Data[len(b[1].Data)-1] ^= 1
+			return b
+		}, findings{payment.FindingBagAltered: 1}, 2, 1},
+		{"an envelope cut off", func(d *desk) []channel.Message {
+			b := d.run.Bag(d.sales(2)...)
+			_, _, envelopes, err := envelope.SplitBag(b.Data)
+			if err != nil {
+				d.TB.Fatal(err)
+			}
+			b.Data = b.Data[:len(b.Data)-len(envelopes[1])-4]
+			return []channel.Message{b}
+		}, findings{payment.FindingBagAltered: 1}, 0, 0},
+		{"note altered", func(d *desk) []channel.Message {
+			b := d.bags(d.run, 1)
+			b[0].Data = bytes.Replace(b[0].Data, []byte(`"window":4`), []byte(`"window":5`), 1)
+			return b
+		}, findings{payment.FindingBagAltered: 1}, 0, 0},
+		{"no bag at all", func(*desk) []channel.Message {
+			return []channel.Message{{Subject: "bag.relay-1", Data: []byte("hello")}, {Subject: "bag.relay-1"},
+				{Subject: "bag.relay-1", Data: []byte{0, 0, 0, 1, 'x'}}}
+		}, findings{payment.FindingBagAltered: 3}, 0, 0},
+		{"a relay of another directory", func(d *desk) []channel.Message {
+			stranger := *d.relay
+			stranger.Signer = intaketest.Signer(d.TB, "relay-9")
+			return []channel.Message{stranger.Start().Bag(d.sale())}
+		}, findings{payment.FindingUnknownRelay: 1}, 0, 0},
+		{"a stranger's key of the relay's name", func(d *desk) []channel.Message {
+			stranger := *d.relay
+			stranger.Signer = intaketest.Signer(d.TB, "relay-1")
+			return []channel.Message{stranger.Start().Bag(d.sale())}
+		}, findings{payment.FindingUnknownRelay: 1}, 0, 0},
+	}
+}
+
+func restartFaults() []fault {
+	return []fault{
+		{"restart that names the end", func(d *desk) []channel.Message {
+			b := d.bags(d.run, 2)
+			return append(b, d.bags(d.run.Restart(), 2)...)
+		}, nil, 4, 2},
+		{"restart before the last acks were seen", func(d *desk) []channel.Message {
+			b := d.bags(d.run, 2)
+			next := d.run.Restart()
+			return append(append(b, d.bags(d.run, 4)...), d.bags(next, 1)...)
+		}, nil, 7, 6},
+		{"restart that names a bag long ago", func(d *desk) []channel.Message {
+			b := d.bags(d.run, 2)
+			next := d.run.Restart()
+			return append(append(b, d.bags(d.run, 5)...), d.bags(next, 1)...)
+		}, findings{payment.FindingRestart: 1}, 8, 7},
+		{"restart that names nothing", func(d *desk) []channel.Message {
+			return append(d.bags(d.run, 2), d.bags(d.relay.Start(), 2)...)
+		}, findings{payment.FindingRestart: 1}, 4, 2},
+		{"restart that names nothing, overtaken by its second bag", func(d *desk) []channel.Message {
+			b, next := d.bags(d.run, 2), d.bags(d.relay.Start(), 2)
+			return append(b, next[1], next[0])
+		}, findings{payment.FindingRestart: 1}, 4, 2},
+		{"restart after bags that never came", func(d *desk) []channel.Message {
+			b := d.bags(d.run, 4)
+			return append(b[:2], d.bags(d.run.Restart(), 1)...)
+		}, findings{payment.FindingBagMissing: 1}, 3, 4},
+		{"restart with a gap before the end", func(d *desk) []channel.Message {
+			b := d.bags(d.run, 3)
+			return append([]channel.Message{b[0], b[2]}, d.bags(d.run.Restart(), 1)...)
+		}, findings{payment.FindingBagMissing: 1}, 3, 3},
+		{"restart after a run of which nothing came", func(d *desk) []channel.Message {
+			b := d.bags(d.run, 2)
+			lost := d.run.Restart()
+			d.bags(lost, 3)
+			return append(b, d.bags(lost.Restart(), 1)...)
+		}, findings{payment.FindingBagMissing: 1}, 3, 2},
+		{"restart after another bag of that number", func(d *desk) []channel.Message {
+			b := d.bags(d.run, 2)
+			fork := d.relay.Start()
+			fork.ID, fork.Number, fork.Previous = d.run.ID, 1, envelope.ZeroDigest[:63]+"1"
+			fork.Bag(d.sale())
+			return append(b, d.bags(fork.Restart(), 1)...)
+		}, findings{payment.FindingBagForked: 1}, 3, 2},
+		{"restart after a huge number", func(d *desk) []channel.Message {
+			b := d.bags(d.run, 1)
+			next := d.relay.Start()
+			next.After = &envelope.BagRef{Run: d.run.ID, Number: 1<<53 - 1, Digest: envelope.ZeroDigest}
+			return append(b, d.bags(next, 1)...)
+		}, findings{payment.FindingBagMissing: 1}, 2, 1<<53 - 1},
+	}
+}
+
+func TestRelaysThatChangedAreSeenByTheCommit(t *testing.T) {
+	d := newDesk(t)
+	b := d.bags(d.run, 1)
+	g, err := d.intake.judgeAll(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := d.SetRelays("relay-2")[0]
+	if err := d.intake.commit(t.Context(), g); err != nil {
+		t.Fatal(err)
+	}
+	d.expectFound(findings{payment.FindingUnknownRelay: 1})
+	d.take(next.Start().Bag(d.sale()))
+	if d.payments() != 1 {
+		t.Errorf("%d payments", d.payments())
+	}
+}
+
+func TestOneEnvelopeTenThousandTimes(t *testing.T) {
+	d := newDesk(t)
+	msg := d.sale()
+	sale, err := envelope.Peek[envelope.Envelope](msg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conflict := d.shop.Sale()
+	conflict.ID, conflict.Suite = sale.ID, envelope.SuiteX25519
+	other := d.shop.Seal(conflict)
+	d.take(d.run.Bag(msg))
+	for range 40 {
+		batch := make([][]byte, envelope.MaxBagEnvelopes)
+		for n := range batch {
+			batch[n] = msg
+		}
+		batch[len(batch)-1] = other
+		d.take(d.run.Bag(batch...))
+	}
+	if p := d.Payment("shop-1", sale.ID); p.Digest != intaketest.Digest(t, msg) || p.Stage != payment.StageReceived {
+		t.Errorf("payment %+v", p)
+	}
+	told := d.told()
+	if d.payments() != 1 || len(told) != 1 || told[0].Code != envelope.CodeIDConflict || told[0].Amount != 0 || told[0].Reference != "" {
+		t.Errorf("%d payments, told %+v", d.payments(), told)
+	}
+}
+
+func TestOtherBytesUnderAnID(t *testing.T) {
+	d := newDesk(t)
+	first := d.shop.Sale()
+	msgs := [][]byte{d.shop.Seal(first)}
+	for n := range payment.MaxConflicts + 3 {
+		again := d.shop.Sale()
+		again.ID, again.Order = first.ID, intaketest.Order(int64(100+n), "USD", "order 18")
+		msgs = append(msgs, d.shop.Seal(again))
+	}
+	d.take(d.run.Bag(msgs...), d.run.Bag(msgs...))
+	told := d.told()
+	if len(told) != payment.MaxConflicts {
+		t.Errorf("%d conflicts were answered", len(told))
+	}
+	for _, f := range told {
+		if f != (envelope.Facts{Payment: first.ID, Status: envelope.StatusRejected, Code: envelope.CodeIDConflict}) {
+			t.Errorf("conflict answered %+v", f)
+		}
+	}
+	if p := d.Payment("shop-1", first.ID); p.Amount != 1999 {
+		t.Errorf("the first instruction became %+v", p)
+	}
+}
+
+// A second bag of results that were sent is sent again, not more often than every ten seconds.
+func TestRepetitionSendsResultsAgain(t *testing.T) {
+	d := newDesk(t)
+	sale := d.shop.Sale()
+	sale.Order = intaketest.Order(0, "USD", "order 17")
+	msg := d.shop.Seal(sale)
+	d.take(d.run.Bag(msg))
+	send := func() int {
+		var ready []ledger.Ready
+		err := d.Ledger.Commit(t.Context(), func(tx *ledger.Tx) (err error) {
+			if ready, err = tx.UnsentResults(10); err != nil {
+				return err
+			}
+			return tx.MarkSent(ready)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(ready)
+	}
+	d.sealFirstResult()
+	if send() != 1 {
+		t.Fatal("the result was not sent a first time")
+	}
+	d.take(d.run.Bag(msg, msg), d.run.Bag(msg))
+	if n := send(); n != 1 {
+		t.Errorf("%d results sent again", n)
+	}
+	d.take(d.run.Bag(msg))
+	if n := send(); n != 0 {
+		t.Errorf("%d results sent again within ten seconds", n)
+	}
+	d.Clock.Pass(resendEvery)
+	d.take(d.run.Bag(msg))
+	if n := send(); n != 1 {
+		t.Errorf("%d results sent again after ten seconds", n)
+	}
+}
+
+// sealFirstResult makes a note of the only pending result, as the outbox does.
+func (d *desk) sealFirstResult() {
+	d.TB.Helper()
+	err := d.Ledger.Commit(d.TB.Context(), func(tx *ledger.Tx) error {
+		pending, err := tx.PendingResults(1)
+		if err != nil {
+			return err
+		}
+		p := pending[0]
+		plain, err := envelope.EncodeResult(p.Facts, p.Place, nil)
+		if err != nil {
+			return err
+		}
+		name, public, err := seal.ReplyKey(p.ReplyKey)
+		if err != nil {
+			return err
+		}
+		part, err := seal.Seal(name, public, envelope.PartResult, p.Merchant, p.ID, plain)
+		if err != nil {
+			return err
+		}
+		signed, err := envelope.Sign(envelope.Result{Merchant: p.Merchant, Serial: p.Serial, Previous: envelope.ZeroDigest, ID: p.ID,
+			Digest: p.Digest, Created: p.Created, Sealed: part}, d.Ring.Signer())
+		if err != nil {
+			return err
+		}
+		return tx.PutResult(p.Merchant, p.Serial, p.ID, signed.Digest, signed.Note)
+	})
+	if err != nil {
+		d.TB.Fatal(err)
+	}
+}
+
+func TestTakingFromManySidesAtOnce(t *testing.T) {
+	d := newDesk(t)
+	messages := d.bags(d.run, 24)
+	errs := make(chan error)
+	for range 6 {
+		go func() { errs <- d.intake.Take(t.Context(), messages) }()
+	}
+	for range 6 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	if d.payments() != 24 || d.runState(d.run).Number != 24 {
+		t.Errorf("%d payments, position %d", d.payments(), d.runState(d.run).Number)
+	}
+	d.expectFound(nil)
+}
+
+func TestPosition(t *testing.T) {
+	d := newDesk(t)
+	gone := d.relay.Start()
+	d.take(d.bags(gone, 1)...)
+	d.Clock.Pass(positionSpan + time.Hour)
+	d.Tick()
+	d.run.After = gone.End()
+	d.take(d.bags(d.run, 3)...)
+	missing := d.run.Restart()
+	missing.After.Number = 5
+	d.take(d.bags(missing, 2)...)
+	p := d.position()
+	if p.Vault != intaketest.Name || p.Generation != 1 || !p.Issued.Equal(d.Clock.Now()) || len(p.Relays) != 2 {
+		t.Fatalf("position %+v", p)
+	}
+	for _, e := range p.Relays {
+		switch e.Run {
+		case d.run.ID:
+			if e.Number != 5 || e.Digest != envelope.ZeroDigest {
+				t.Errorf("run that ends in a gap: %+v", e)
+			}
+		case missing.ID:
+			if e.Number != 2 || e.Digest != missing.Previous {
+				t.Errorf("run in order: %+v", e)
+			}
+		default:
+			t.Errorf("entry %+v", e)
+		}
+	}
+}
+
+func (d *desk) position() (p envelope.Position) {
+	d.TB.Helper()
+	d.View(func(tx *ledger.Tx) (err error) {
+		p, err = d.intake.Position(tx)
+		return err
+	})
+	return p
+}
+
+// A relay that starts runs without end cannot make the position too long to sign.
+func TestPositionIsBounded(t *testing.T) {
+	d := newDesk(t)
+	var runs []channel.Message
+	last := d.run
+	for range maxRelayPosition + 10 {
+		next := last.Restart()
+		if last.Number == 0 {
+			next.After = nil
+		}
+		runs = append(runs, next.Bag(d.sale()))
+		last = next
+	}
+	for _, b := range runs {
+		d.Clock.Pass(time.Second)
+		d.take(b)
+	}
+	p := d.position()
+	if len(p.Relays) != maxRelayPosition {
+		t.Errorf("%d entries", len(p.Relays))
+	}
+	found := false
+	for _, e := range p.Relays {
+		found = found || e.Run == last.ID
+	}
+	if !found {
+		t.Error("the newest run is not in the position")
+	}
+	if _, err := envelope.Sign(p, d.Ring.Signer()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOldGapsAreClosed(t *testing.T) {
+	d := newDesk(t)
+	b := d.bags(d.run, 4)
+	d.take(b[0], b[3])
+	if err := d.intake.closeOldGaps(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.expectFound(nil)
+	d.Clock.Pass(gapPatience + time.Second)
+	if err := d.intake.closeOldGaps(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.expectFound(findings{payment.FindingBagMissing: 1})
+	if n := d.runState(d.run).Number; n != 4 {
+		t.Errorf("position %d", n)
+	}
+}
+
+func TestSplitKeepsOrderAndBounds(t *testing.T) {
+	i := &Intake{Config: Config{GroupBytes: 100}}
+	var messages []channel.Message
+	for n, size := range []int{60, 40, 1, 200, 99, 1, 1} {
+		messages = append(messages, channel.Message{Sequence: uint64(n + 1), Data: make([]byte, size)})
+	}
+	var sizes []int
+	next := uint64(1)
+	for _, g := range i.split(messages) {
+		size := 0
+		for _, m := range g {
+			if m.Sequence != next {
+				t.Fatalf("sequence %d, want %d", m.Sequence, next)
+			}
+			next++
+			size += len(m.Data)
+		}
+		sizes = append(sizes, size)
+	}
+	if len(sizes) != 5 || sizes[0] != 100 || sizes[1] != 1 || sizes[2] != 200 || sizes[3] != 100 || sizes[4] != 1 {
+		t.Errorf("groups of %v bytes", sizes)
+	}
+	if next != 8 || len(i.split(nil)) != 0 {
+		t.Errorf("%d messages came out", next-1)
+	}
+}

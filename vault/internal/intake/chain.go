@@ -1,0 +1,188 @@
+package intake
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+)
+
+// chain checks a bag's place among the bags that came (INTERFACES 8). It never refuses a bag: what does not fit is a
+// finding, with run and number, and the bag is processed like any other.
+func (c *committer) chain(b *bag, seen payment.Bag) error {
+	if err := c.begins(b); err != nil {
+		return err
+	}
+	if err := c.linked(b, seen); err != nil {
+		return err
+	}
+	// At most `window` bags are in flight, so what is further back than that was acked before this one was sent, and
+	// will not come any more.
+	n := b.claim
+	if n.Number <= uint64(n.Window) {
+		return nil
+	}
+	return c.missing(b, n.Run, n.Number-uint64(n.Window))
+}
+
+// missing records the numbers of a run, up to through, that never came: one finding a range, so a huge number costs nothing.
+func (c *committer) missing(b *bag, run string, through uint64) error {
+	relay := b.claim.Relay
+	return closeGaps(c.tx, relay, run, through, func(f payment.IntegrityFound) error { return c.find(b, f) })
+}
+
+func closeGaps(tx *ledger.Tx, relay, run string, through uint64, find func(payment.IntegrityFound) error) error {
+	for {
+		r, _, err := tx.Run(relay, run)
+		if err != nil || through <= r.Number {
+			return err
+		}
+		to := through
+		for number := range r.Ahead {
+			to = min(to, number-1)
+		}
+		err = find(payment.IntegrityFound{Finding: payment.FindingBagMissing, Relay: relay, Run: run, Number: r.Number + 1, Through: to})
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// linked checks that this bag is the only one of its number and that each names the one before.
+func (c *committer) linked(b *bag, seen payment.Bag) error {
+	n := b.claim
+	c.links[linkKey(n.Relay, n.Run, n.Number)] = n.Previous
+	before, _, err := c.tx.Bag(n.Relay, n.Run, n.Number-1)
+	if err != nil {
+		return err
+	}
+	next, named := c.previousOf(n.Relay, n.Run, n.Number+1)
+	f := payment.IntegrityFound{Finding: payment.FindingBagForked, Relay: n.Relay, Run: n.Run, Number: n.Number}
+	switch {
+	case len(seen.Digests) > 0:
+		f.Detail = "another bag has this run and number"
+	case len(before.Digests) > 0 && !slices.Contains(before.Digests, n.Previous):
+		f.Detail = "its previous is not the bag before"
+	case named && next != b.digest:
+		f.Detail = "the bag after it names another one before"
+	default:
+		return nil
+	}
+	return c.find(b, f)
+}
+
+// previousOf returns what a bag that came names as the one before, as far as memory reaches: a bag that overtook is
+// followed by the overtaken one at once or not at all.
+func (c *committer) previousOf(relay, run string, number uint64) (string, bool) {
+	key := linkKey(relay, run, number)
+	if previous, ok := c.links[key]; ok {
+		return previous, true
+	}
+	return c.Intake.links.Get(key)
+}
+
+func linkKey(relay, run string, number uint64) string {
+	return fmt.Sprintf("%s/%s/%d", relay, run, number)
+}
+
+// begins checks what number 1 of a run says of the run before it, and closes that run: its process is gone, so what
+// has not come of it never will.
+func (c *committer) begins(b *bag) error {
+	n := b.claim
+	if n.Number != 1 {
+		return nil
+	}
+	last, err := c.lastRun(n.Relay, n.Run)
+	if err != nil {
+		return err
+	}
+	if detail := c.restarted(n.After, last); detail != "" {
+		err := c.find(b, payment.IntegrityFound{Finding: payment.FindingRestart, Relay: n.Relay, Run: n.Run, Number: 1, Detail: detail})
+		if err != nil {
+			return err
+		}
+	}
+	if n.After != nil {
+		if err := c.after(b, *n.After); err != nil {
+			return err
+		}
+	}
+	if last.ID == "" {
+		return nil
+	}
+	return c.missing(b, last.ID, highest(last))
+}
+
+// restarted says what is irregular about the beginning of a run after last; "" is nothing.
+func (c *committer) restarted(after *envelope.BagRef, last payment.Run) string {
+	switch {
+	case last.ID == "":
+		return "" // the relay's first run, or the first that the vault hears of
+	case after == nil:
+		return "it names no bag before, though run " + last.ID + " was there"
+	case after.Run == last.ID && highest(last) > after.Number+uint64(max(last.Window, 1)):
+		return fmt.Sprintf("it names bag %d of run %s, of which %d came", after.Number, last.ID, highest(last))
+	}
+	return ""
+}
+
+// after checks the bag that a run says it follows: it is one that came, or its run has gaps up to it.
+func (c *committer) after(b *bag, after envelope.BagRef) error {
+	relay := b.claim.Relay
+	named, known, err := c.tx.Run(relay, after.Run)
+	if err != nil {
+		return err
+	}
+	bag, _, err := c.tx.Bag(relay, after.Run, after.Number)
+	if err != nil {
+		return err
+	}
+	if len(bag.Digests) > 0 && !slices.Contains(bag.Digests, after.Digest) {
+		err := c.find(b, payment.IntegrityFound{Finding: payment.FindingBagForked, Relay: relay, Run: after.Run, Number: after.Number,
+			Detail: "run " + b.claim.Run + " follows another bag of this run and number"})
+		if err != nil {
+			return err
+		}
+	}
+	through := after.Number
+	if known {
+		through = max(through, highest(named))
+	}
+	return c.missing(b, after.Run, through)
+}
+
+// highest is the highest number of a run that came.
+func highest(r payment.Run) uint64 {
+	n := r.Number
+	for number := range r.Ahead {
+		n = max(n, number)
+	}
+	return n
+}
+
+// lastRun returns the newest run of a relay other than run; the zero Run where there is none in the last 7 days.
+func (c *committer) lastRun(relay, run string) (payment.Run, error) {
+	v, err := c.tx.Vault()
+	if err != nil {
+		return payment.Run{}, err
+	}
+	if id := v.LatestRun[relay]; id != run {
+		last, _, err := c.tx.Run(relay, id)
+		return last, err
+	}
+	// Number 1 was overtaken by a later bag, which made run the latest.
+	var last payment.Run
+	err = c.tx.Runs(c.tx.Now().Add(-positionSpan), func(r payment.Run) error {
+		if r.Relay == relay && r.ID != run && (last.ID == "" || r.Latest.After(last.Latest.Time)) {
+			last = r
+		}
+		return nil
+	})
+	return last, err
+}
+
+// positionSpan is how long a run stands in the position after its last bag (INTERFACES 5).
+const positionSpan = 7 * 24 * time.Hour

@@ -1,0 +1,308 @@
+package intake
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+)
+
+// maxFindings is how many envelopes of one bag get a finding each. A relay that was stolen could otherwise write 256 log
+// entries with a kilobyte; the last finding tells how many more there were.
+const maxFindings = 16
+
+// commit makes all effects of a group durable together. A crash before it means that the group is read again; a crash after it
+// that its bags are recognised.
+func (i *Intake) commit(ctx context.Context, g *group) error {
+	var done *committer
+	err := i.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
+		done = &committer{Intake: i, tx: tx, state: inside{tx}, answered: map[string]bool{}, links: map[string]string{}}
+		return done.group(g)
+	})
+	if err != nil {
+		return fmt.Errorf("commit %d bags: %w", len(g.bags), err)
+	}
+	for key := range done.answered {
+		i.answers.Add(key, i.Now())
+	}
+	for key, previous := range done.links {
+		i.links.Add(key, previous)
+	}
+	for _, f := range done.found {
+		i.Logger.Warn("integrity finding", "finding", f.Finding, "relay", f.Relay, "run", f.Run, "number", f.Number, "index", f.Index, "detail", f.Detail)
+	}
+	return nil
+}
+
+// committer is one try at committing a group. The ledger may try twice, so it has no effect but on tx and itself.
+type committer struct {
+	*Intake
+	tx       *ledger.Tx
+	state    inside
+	answered map[string]bool   // of this try: resends, refusals and conflicts
+	links    map[string]string // of this try
+	found    []payment.IntegrityFound
+}
+
+func (c *committer) group(g *group) error {
+	v, err := c.tx.Vault()
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(v.Relays, g.relays) {
+		if err := c.reopen(g, v.Relays); err != nil {
+			return err
+		}
+	}
+	for _, b := range g.bags {
+		if err := c.bag(b); err != nil {
+			return err
+		}
+	}
+	last := g.bags[len(g.bags)-1].message
+	if last.Sequence == 0 {
+		return nil
+	}
+	return c.tx.SetBagHint(ledger.Hint{Sequence: last.Sequence, Digest: digestOf(last)})
+}
+
+// reopen opens the bags again, because the relays changed since.
+func (c *committer) reopen(g *group, relays []string) error {
+	keys, err := verifiers(relays)
+	if err != nil {
+		return err
+	}
+	bags := make([]*bag, len(g.bags))
+	for n, b := range g.bags {
+		bags[n] = openBag(b.message, keys)
+		bags[n].verdicts = make([]verdict, len(bags[n].envelopes))
+		for k, e := range bags[n].envelopes {
+			if bags[n].verdicts[k], err = c.judge(c.state, e); err != nil {
+				return err
+			}
+		}
+	}
+	g.relays, g.bags = relays, bags
+	return nil
+}
+
+// bag commits one bag: its place in the relay's chain, its envelopes, then the bag itself.
+func (c *committer) bag(b *bag) error {
+	if b.finding != "" {
+		return c.find(b, payment.IntegrityFound{Finding: b.finding, Relay: b.claim.Relay, Run: b.claim.Run, Number: b.claim.Number, Detail: b.detail})
+	}
+	seen, _, err := c.tx.Bag(b.claim.Relay, b.claim.Run, b.claim.Number)
+	if err != nil || slices.Contains(seen.Digests, b.digest) {
+		return err
+	}
+	if err := c.chain(b, seen); err != nil {
+		return err
+	}
+	counts, err := c.envelopes(b)
+	if err != nil {
+		return err
+	}
+	n := b.claim
+	counts.Relay, counts.Run, counts.Number, counts.Previous, counts.After, counts.Window = n.Relay, n.Run, n.Number, n.Previous, n.After, n.Window
+	return c.append(b, payment.Event{Evidence: b.digest, Body: counts})
+}
+
+// append commits an event that a bag gave rise to. The actor is the relay, for without it nothing would have come.
+func (c *committer) append(b *bag, e payment.Event) error {
+	e.Actor = "vault"
+	if b.finding == "" {
+		e.Actor = "relay:" + b.claim.Relay
+	}
+	if e.Origin == "" {
+		e.Origin = b.origin()
+	}
+	_, err := c.tx.Append(e)
+	return err
+}
+
+func (c *committer) find(b *bag, f payment.IntegrityFound) error {
+	c.found = append(c.found, f)
+	return c.append(b, payment.Event{Evidence: b.digest, Body: f})
+}
+
+// origin is "bag:RELAY/RUN/NUMBER".
+func (b *bag) origin() string {
+	return fmt.Sprintf("bag:%s/%s/%d", b.claim.Relay, b.claim.Run, b.claim.Number)
+}
+
+// envelopes commits a bag's envelopes and counts what they came to.
+func (c *committer) envelopes(b *bag) (payment.BagCommitted, error) {
+	var counts payment.BagCommitted
+	findings := 0
+	for index := range b.verdicts {
+		v, err := c.renew(b, index)
+		if err != nil {
+			return counts, err
+		}
+		known, err := c.taken(v)
+		if err != nil {
+			return counts, err
+		}
+		if v.finding != "" && !known {
+			if findings++; findings <= maxFindings {
+				if err := c.findEnvelope(b, index, v); err != nil {
+					return counts, err
+				}
+			}
+		}
+		if err := c.envelope(b, index, v, known, &counts); err != nil {
+			return counts, err
+		}
+	}
+	if more := findings - maxFindings; more > 0 {
+		return counts, c.find(b, payment.IntegrityFound{Finding: payment.FindingBadEnvelope, Relay: b.claim.Relay, Run: b.claim.Run,
+			Number: b.claim.Number, Detail: fmt.Sprintf("and %d more envelopes of this bag are bad or forged", more)})
+	}
+	return counts, nil
+}
+
+// renew returns the verdict on an envelope, made again if its merchant changed since.
+func (c *committer) renew(b *bag, index int) (verdict, error) {
+	v := b.verdicts[index]
+	if v.digest == "" {
+		return v, nil
+	}
+	m, _, err := c.tx.Merchant(v.envelope.Merchant)
+	if err != nil || m.Version == v.version {
+		return v, err
+	}
+	return c.judge(c.state, b.envelopes[index])
+}
+
+// taken tells whether the very instruction was committed before.
+func (c *committer) taken(v verdict) (bool, error) {
+	if v.version == 0 {
+		return false, nil
+	}
+	p, known, err := c.tx.Payment(v.envelope.Merchant, v.envelope.ID)
+	return known && p.Digest == v.digest, err
+}
+
+func (c *committer) findEnvelope(b *bag, index int, v verdict) error {
+	f := payment.IntegrityFound{Finding: v.finding, Relay: b.claim.Relay, Run: b.claim.Run, Number: b.claim.Number, Index: index, Detail: v.detail}
+	c.found = append(c.found, f)
+	e := payment.Event{Evidence: v.digest, Body: f, Origin: fmt.Sprintf("%s/%d", b.origin(), index)}
+	if v.finding == payment.FindingForgedEnvelope {
+		e.Merchant = v.envelope.Merchant
+	}
+	return c.append(b, e)
+}
+
+// envelope commits what one envelope comes to, by the state at this moment: earlier envelopes of the same bag included.
+func (c *committer) envelope(b *bag, index int, v verdict, taken bool, counts *payment.BagCommitted) error {
+	switch {
+	case taken:
+		counts.Repeated++
+		if !c.mayResend(v) {
+			return nil
+		}
+		return c.tx.ResendResults(v.envelope.Merchant, v.envelope.ID)
+	case v.finding == payment.FindingForgedEnvelope:
+		told, err := c.refuse(b, index, v)
+		if told {
+			counts.Rejected++
+		} else {
+			counts.Ignored++
+		}
+		return err
+	case v.finding != "":
+		counts.Ignored++
+		return nil
+	}
+	first, known, err := c.tx.Payment(v.envelope.Merchant, v.envelope.ID)
+	if err != nil {
+		return err
+	}
+	switch {
+	case known && !first.MayRefuse(v.digest):
+		return c.conflictAgain(v, first, counts)
+	case known:
+		v.code, v.order, v.masked = envelope.CodeIDConflict, envelope.Order{}, ""
+	case c.tx.Now().After(v.envelope.Until.Time) && v.code != envelope.CodeMerchantSuspended:
+		v.code, v.order, v.masked = envelope.CodeLate, envelope.Order{}, ""
+	}
+	if v.code != envelope.CodeOK {
+		counts.Rejected++
+		return c.reject(b, index, v, !known)
+	}
+	counts.Received++
+	return c.receive(b, index, v)
+}
+
+// conflictAgain takes another digest of a known id that was refused before, or one too many to be told of.
+func (c *committer) conflictAgain(v verdict, first payment.Payment, counts *payment.BagCommitted) error {
+	serial, refused := first.Refused(v.digest)
+	if !refused {
+		counts.Ignored++
+		return nil
+	}
+	counts.Repeated++
+	if !c.mayResend(v) {
+		return nil
+	}
+	return c.tx.ResendResult(v.envelope.Merchant, serial)
+}
+
+// mayResend tells whether an envelope that was answered may have its results published again: once in resendEvery.
+func (c *committer) mayResend(v verdict) bool {
+	key := "resend/" + v.envelope.Merchant + "/" + v.digest
+	if at, ok := c.answers.Get(key); c.answered[key] || ok && within(at, c.Now(), resendEvery) {
+		return false
+	}
+	c.answered[key] = true
+	return true
+}
+
+func within(at, now time.Time, d time.Duration) bool {
+	passed := now.Sub(at)
+	return 0 <= passed && passed < d
+}
+
+// refuse tells a merchant of an envelope under its name that none of its keys signed, within the day's allowance and
+// once by this process. It is not remembered: else a stranger could burn the merchant's ids.
+func (c *committer) refuse(b *bag, index int, v verdict) (told bool, err error) {
+	key := "forged/" + v.envelope.Merchant + "/" + v.digest
+	m, _, err := c.tx.Merchant(v.envelope.Merchant)
+	if err != nil || !m.MayRefuse(c.tx.Now()) || c.answered[key] || c.answers.Contains(key) {
+		return false, err
+	}
+	c.answered[key] = true
+	return true, c.reject(b, index, v, false)
+}
+
+func (c *committer) reject(b *bag, index int, v verdict, remembered bool) error {
+	o := v.order
+	return c.append(b, payment.Event{Evidence: v.digest, Merchant: v.envelope.Merchant, Origin: fmt.Sprintf("%s/%d", b.origin(), index),
+		Body: payment.EnvelopeRejected{ID: v.envelope.ID, Digest: v.digest, Code: v.code, Remembered: remembered,
+			Operation: o.Operation, Amount: o.Amount, Currency: o.Currency, Reference: o.Reference, Masked: v.masked}})
+}
+
+// receive takes an instruction, with its account and code parts as they were sealed.
+func (c *committer) receive(b *bag, index int, v verdict) error {
+	e, o := v.envelope, v.order
+	err := c.append(b, payment.Event{Evidence: v.digest, Merchant: e.Merchant, Origin: fmt.Sprintf("%s/%d", b.origin(), index),
+		Body: payment.EnvelopeReceived{ID: e.ID, Digest: v.digest, Until: e.Until, Operation: o.Operation, Amount: o.Amount,
+			Currency: o.Currency, Reference: o.Reference, Descriptor: o.Descriptor, Masked: v.masked, Brand: string(v.brand),
+			Fingerprint: v.print, WithCode: e.Code != nil}})
+	if err != nil {
+		return err
+	}
+	for name, part := range e.Parts {
+		if name == envelope.PartOrder {
+			continue // the event holds what it says
+		}
+		if err := c.tx.PutPart(e.Merchant, e.ID, name, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,199 @@
+package intake
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+
+	"nightdrop/shared/channel"
+	"nightdrop/shared/envelope"
+	"nightdrop/shared/note"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+)
+
+// group is some messages and what was found out about them before the transaction. The commit looks again at everything that
+// may have changed in between.
+type group struct {
+	relays []string // vkeys that the bags were opened with
+	bags   []*bag
+}
+
+// bag is one message.
+type bag struct {
+	message   channel.Message
+	finding   payment.Finding // not a bag of a relay that counts: its envelopes are not looked at
+	detail    string          // of the finding
+	claim     envelope.Bag    // what the note says; of a bag with a finding, unproven
+	digest    string          // of the note
+	envelopes [][]byte
+	verdicts  []verdict // one an envelope; none of a bag that was committed before
+}
+
+// judgeAll opens bags and judges their envelopes, on all workers, by a snapshot of the ledger.
+func (i *Intake) judgeAll(messages []channel.Message) (*group, error) {
+	snap := &snapshot{ledger: i.Ledger, merchants: map[string]merchant{}}
+	relays, err := snap.relays()
+	if err != nil {
+		return nil, err
+	}
+	g := &group{relays: relays, bags: make([]*bag, len(messages))}
+	keys, err := verifiers(relays)
+	if err != nil {
+		return nil, err
+	}
+	err = i.parallel(len(messages), func(n int) error {
+		b := openBag(messages[n], keys)
+		g.bags[n] = b
+		committed, err := snap.committed(b)
+		if err == nil && b.finding == "" && !committed {
+			b.verdicts = make([]verdict, len(b.envelopes))
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	type place struct {
+		bag   *bag
+		index int
+	}
+	var places []place
+	for _, b := range g.bags {
+		for index := range b.verdicts {
+			places = append(places, place{b, index})
+		}
+	}
+	err = i.parallel(len(places), func(n int) (err error) {
+		p := places[n]
+		p.bag.verdicts[p.index], err = i.judge(snap, p.bag.envelopes[p.index])
+		return err
+	})
+	return g, err
+}
+
+// openBag checks a bag's frames, note, signature, count and body. Only a bag that is whole and signed by one of relays has its
+// envelopes processed: the signature is what bounds the work that a stranger on the channel can cause, and a genuine note on
+// another body proves nothing about who wrote that body. An altered bag does not take its number: if the relay's own
+// never comes, the number is missing too.
+func openBag(m channel.Message, relays []note.Verifier) *bag {
+	b := &bag{message: m}
+	signed, envelopes, err := envelope.OpenBag(m.Data, relays...)
+	if err == nil {
+		b.claim, b.digest, b.envelopes = signed.Value, signed.Digest, envelopes
+		return b
+	}
+	b.finding, b.detail = payment.FindingBagAltered, "count or body is not what the note says"
+	noteBytes, _, _, err := envelope.SplitBag(m.Data)
+	if err != nil {
+		return b.nameless("its frames are broken")
+	}
+	u, err := envelope.Read[envelope.Bag](noteBytes)
+	if err != nil {
+		return b.nameless("its note is not a bag's")
+	}
+	b.claim, b.digest = u.Value, u.Digest()
+	listed := slices.ContainsFunc(u.KeyIDs(), func(id note.KeyID) bool {
+		return slices.ContainsFunc(relays, func(v note.Verifier) bool { return v.Name() == id.Name && v.Hash() == id.Hash })
+	})
+	if _, err := u.Verify(relays...); !listed {
+		b.finding, b.detail = payment.FindingUnknownRelay, "signed by no relay of the directory"
+	} else if errors.Is(err, note.ErrUnverified) {
+		b.detail = "the relay's signature does not hold"
+	}
+	return b
+}
+
+// nameless is an altered bag of which only the subject tells the relay.
+func (b *bag) nameless(detail string) *bag {
+	b.detail = detail
+	if relay, ok := strings.CutPrefix(b.message.Subject, "bag."); ok && envelope.ValidMerchant(relay) {
+		b.claim.Relay = relay
+	}
+	return b
+}
+
+// snapshot reads the ledger as it was committed. It is safe for concurrent use; merchants are read once.
+type snapshot struct {
+	ledger    *ledger.Ledger
+	mu        sync.Mutex
+	merchants map[string]merchant
+}
+
+func (s *snapshot) relays() (vkeys []string, err error) {
+	err = s.ledger.View(func(tx *ledger.Tx) error {
+		v, err := tx.Vault()
+		vkeys = v.Relays
+		return err
+	})
+	return vkeys, err
+}
+
+// committed tells whether a bag was: then nothing of it needs looking at.
+func (s *snapshot) committed(b *bag) (known bool, err error) {
+	if b.finding != "" {
+		return false, nil
+	}
+	err = s.ledger.View(func(tx *ledger.Tx) error {
+		seen, _, err := tx.Bag(b.claim.Relay, b.claim.Run, b.claim.Number)
+		known = slices.Contains(seen.Digests, b.digest)
+		return err
+	})
+	return known, err
+}
+
+func (s *snapshot) merchant(id string) (merchant, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m, ok := s.merchants[id]; ok {
+		return m, nil
+	}
+	var m merchant
+	err := s.ledger.View(func(tx *ledger.Tx) error {
+		stored, ok, err := tx.Merchant(id)
+		if err == nil {
+			m, err = parseMerchant(stored, ok)
+		}
+		return err
+	})
+	if err == nil {
+		s.merchants[id] = m
+	}
+	return m, err
+}
+
+func (s *snapshot) payment(merchant, id string) (p payment.Payment, known bool, err error) {
+	err = s.ledger.View(func(tx *ledger.Tx) error {
+		p, known, err = tx.Payment(merchant, id)
+		return err
+	})
+	return p, known, err
+}
+
+func (s *snapshot) fingerprint(merchant string, whole []byte) (print string, err error) {
+	err = s.ledger.View(func(tx *ledger.Tx) error {
+		print, err = tx.Fingerprint(merchant, whole)
+		return err
+	})
+	return print, err
+}
+
+// inside reads the transaction itself: for what changed after the snapshot.
+type inside struct{ tx *ledger.Tx }
+
+func (s inside) merchant(id string) (merchant, error) {
+	m, ok, err := s.tx.Merchant(id)
+	if err != nil {
+		return merchant{}, err
+	}
+	return parseMerchant(m, ok)
+}
+
+func (s inside) payment(merchant, id string) (payment.Payment, bool, error) {
+	return s.tx.Payment(merchant, id)
+}
+
+func (s inside) fingerprint(merchant string, whole []byte) (string, error) {
+	return s.tx.Fingerprint(merchant, whole)
+}

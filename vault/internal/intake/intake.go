@@ -1,0 +1,277 @@
+// Package intake takes what storefronts sent into the ledger: bags from the channel (or from a courier's bundles) are
+// verified and opened in parallel, and all effects of a group of bags are committed in one transaction.
+//
+// Nothing that a relay or a storefront can send stops the rest: a bad envelope gets its rejection or is an integrity
+// finding, a bad bag is a finding, and the stream goes on. Taking the same message again changes nothing, so a crash
+// anywhere, or a channel that lost its place, is answered by reading again.
+//
+// Account data lives in byte slices, for as long as one envelope is judged, and is cleared. What stays is the masked number, a
+// keyed fingerprint, and the account and code parts as they were received.
+package intake
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/errgroup"
+
+	"nightdrop/shared/channel"
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+)
+
+// Opener opens sealed parts; keyring.Ring is the one there is. It is called from many goroutines at once. The plaintext
+// belongs to the caller, who clears it. An error other than keyring.ErrKeyDead and keyring.ErrCannotOpen says
+// nothing about the part: the envelope is not judged and the group is not committed.
+type Opener interface {
+	OpenPart(part envelope.PartName, merchant, id string, p envelope.Part) ([]byte, error)
+}
+
+// Source is the channel's side of intake; channel.Vault is the one there is.
+type Source interface {
+	// Bags calls fn with messages in stream order from a sequence on, until ctx ends or fn fails.
+	// It returns channel.ErrRewound when the stream lost what was read from it.
+	Bags(ctx context.Context, from uint64, fn func([]channel.Message) error) error
+	// BagAt returns one message, or channel.ErrNotFound.
+	BagAt(ctx context.Context, sequence uint64) (channel.Message, error)
+	// PurgeBags deletes the messages below a sequence.
+	PurgeBags(ctx context.Context, below uint64) error
+}
+
+// Limits and times that are the same everywhere, with their reasons.
+const (
+	defaultGroupBytes = 4 << 20            // of bags in one commit: some 700 envelopes of three parts, tens of milliseconds of the ledger's writer
+	defaultKeep       = 7 * 24 * time.Hour // INTERFACES 8: bags stay so long, for a standby to read again
+	upkeepEvery       = time.Hour          // between purges
+	gapPatience       = time.Hour          // after which a number that never came is a finding even if no later bag says so
+	retryEvery        = time.Second        // while the channel is away
+	resendEvery       = 10 * time.Second   // least time between two resends of one payment's results, however often its envelope is posted
+	rememberedAnswers = 1 << 14            // resends, refusals and links kept in memory; forgetting one costs one more resend or result
+)
+
+// Config is what an Intake works with.
+type Config struct {
+	Ledger     *ledger.Ledger
+	Opener     Opener
+	Source     Source           // may be nil where only Take is called
+	Workers    int              // envelopes judged at once; 0 is GOMAXPROCS
+	GroupBytes int              // bytes of bags in one commit; 0 is 4 MiB; a larger bag rides alone
+	Keep       time.Duration    // how long committed bags stay in the channel; 0 is 7 days
+	Now        func() time.Time // the vault's clock
+	Logger     *slog.Logger     // nil is none
+}
+
+// Intake takes bags. Take may be called while Run runs, from any goroutine.
+type Intake struct {
+	Config
+	answers *lru.Cache[string, time.Time] // when a payment's results were last sent again, or a forged envelope was refused
+	links   *lru.Cache[string, string]    // of bags that came: the previous that they name
+}
+
+// New returns an Intake. It fails on a configuration that lacks something.
+func New(c Config) (*Intake, error) {
+	if c.Ledger == nil || c.Opener == nil || c.Now == nil {
+		return nil, errors.New("intake needs a ledger, an opener and a clock")
+	}
+	if c.Workers <= 0 {
+		c.Workers = runtime.GOMAXPROCS(0)
+	}
+	if c.GroupBytes <= 0 {
+		c.GroupBytes = defaultGroupBytes
+	}
+	if c.Keep <= 0 {
+		c.Keep = defaultKeep
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	answers, err := lru.New[string, time.Time](rememberedAnswers)
+	if err != nil {
+		return nil, fmt.Errorf("make intake's memory: %w", err)
+	}
+	links, err := lru.New[string, string](rememberedAnswers)
+	if err != nil {
+		return nil, fmt.Errorf("make intake's memory: %w", err)
+	}
+	return &Intake{Config: c, answers: answers, links: links}, nil
+}
+
+// Run reads the channel from where the ledger stands until ctx ends, whose error it then returns. It waits while the channel is
+// away. Any other error is the ledger's or the key ring's, and the daemon must stop: what was read and not committed is
+// read again at the next start.
+func (i *Intake) Run(ctx context.Context) error {
+	for {
+		from, err := i.resume(ctx)
+		if err != nil {
+			return err
+		}
+		err = i.follow(ctx, from)
+		if !errors.Is(err, channel.ErrRewound) && !errors.Is(err, channel.ErrUnavailable) {
+			return err
+		}
+		i.Logger.Warn("finding our place in the channel again", "error", err)
+		if err := pause(ctx, retryEvery); err != nil {
+			return err
+		}
+	}
+}
+
+// resume returns the sequence to read from: the one after the ledger's hint when the channel still holds the same
+// message there. Otherwise the channel lost its tail and may reuse sequences, so everything is read again from the
+// start; what was committed is recognised by its bag.
+func (i *Intake) resume(ctx context.Context) (uint64, error) {
+	var hint ledger.Hint
+	err := i.Ledger.View(func(tx *ledger.Tx) (err error) {
+		hint, err = tx.BagHint()
+		return err
+	})
+	if err != nil || hint.Sequence == 0 {
+		return 1, err
+	}
+	for {
+		message, err := i.Source.BagAt(ctx, hint.Sequence)
+		switch {
+		case err == nil && digestOf(message) == hint.Digest:
+			return hint.Sequence + 1, nil
+		case err == nil, errors.Is(err, channel.ErrNotFound):
+			return 1, i.startOver(ctx, hint)
+		case ctx.Err() != nil:
+			return 0, ctx.Err()
+		}
+		i.Logger.Info("waiting for the channel", "error", err)
+		if err := pause(ctx, retryEvery); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// startOver records that the channel does not hold what was read from it. A crash after it means one finding and a
+// plain start; a crash before it means that it is found again.
+func (i *Intake) startOver(ctx context.Context, hint ledger.Hint) error {
+	i.Logger.Error("the channel no longer holds the bag that was read last: reading from the start", "sequence", hint.Sequence)
+	return i.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
+		_, err := tx.Append(payment.Event{Actor: "vault", Origin: "start", Evidence: hint.Digest, Body: payment.IntegrityFound{
+			Finding: payment.FindingSequence, Detail: fmt.Sprintf("sequence %d is not the bag that was read there", hint.Sequence)}})
+		if err != nil {
+			return err
+		}
+		return tx.SetBagHint(ledger.Hint{})
+	})
+}
+
+// follow reads, judges and commits in a pipeline: while one group is being made durable the next is judged.
+func (i *Intake) follow(ctx context.Context, from uint64) error {
+	tasks, ctx := errgroup.WithContext(ctx)
+	judged := make(chan *group) // unbuffered: at most one group waits, so memory is bounded by three
+	tasks.Go(func() error {
+		defer close(judged)
+		return i.Source.Bags(ctx, from, func(messages []channel.Message) error {
+			for _, part := range i.split(messages) {
+				g, err := i.judgeAll(part)
+				if err != nil {
+					return err
+				}
+				select {
+				case judged <- g:
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
+			return nil
+		})
+	})
+	tasks.Go(func() error {
+		for g := range judged {
+			if err := i.commit(ctx, g); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	tasks.Go(func() error { return i.upkeep(ctx) })
+	return tasks.Wait()
+}
+
+// Take verifies and commits messages, in their order: when it returns nil all their effects are durable. Messages with
+// a sequence move the ledger's place in the channel; those of a bundle have none.
+func (i *Intake) Take(ctx context.Context, messages []channel.Message) error {
+	for _, part := range i.split(messages) {
+		g, err := i.judgeAll(part)
+		if err != nil {
+			return err
+		}
+		if err := i.commit(ctx, g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// split cuts messages into groups of at most GroupBytes, or of one.
+func (i *Intake) split(messages []channel.Message) [][]channel.Message {
+	var groups [][]channel.Message
+	start, size := 0, 0
+	for n, m := range messages {
+		if n > start && size+len(m.Data) > i.GroupBytes {
+			groups = append(groups, messages[start:n])
+			start, size = n, 0
+		}
+		size += len(m.Data)
+	}
+	if start < len(messages) {
+		groups = append(groups, messages[start:])
+	}
+	return groups
+}
+
+// parallel calls do for 0 to n-1 on the intake's workers and returns the first error, after which no new call begins.
+func (i *Intake) parallel(n int, do func(int) error) error {
+	var (
+		next  atomic.Int64
+		fail  atomic.Bool
+		once  sync.Once
+		wait  sync.WaitGroup
+		first error
+	)
+	for range min(i.Workers, n) {
+		wait.Go(func() {
+			for !fail.Load() {
+				k := int(next.Add(1)) - 1
+				if k >= n {
+					return
+				}
+				if err := do(k); err != nil {
+					once.Do(func() { first = err })
+					fail.Store(true)
+				}
+			}
+		})
+	}
+	wait.Wait()
+	return first
+}
+
+// digestOf is what the ledger's hint remembers of a message.
+func digestOf(m channel.Message) string {
+	sum := sha256.Sum256(m.Data)
+	return hex.EncodeToString(sum[:])
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}

@@ -1,0 +1,171 @@
+package intake
+
+import (
+	"encoding/json"
+	"testing"
+
+	"nightdrop/shared/channel"
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/intake/intaketest"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+)
+
+// desk is a vault with an intake, one relay and one merchant.
+type desk struct {
+	*intaketest.Vault
+	intake *Intake
+	relay  *intaketest.Relay
+	run    *intaketest.Run
+	shop   *intaketest.Storefront
+}
+
+func newDesk(t testing.TB) *desk {
+	t.Helper()
+	d := &desk{Vault: intaketest.New(t)}
+	d.relay = d.SetRelays("relay-1", "relay-2")[0]
+	d.run = d.relay.Start()
+	d.shop = d.Enrol("shop-1")
+	d.intake = d.newIntake(nil)
+	return d
+}
+
+func (d *desk) newIntake(source Source) *Intake {
+	d.TB.Helper()
+	i, err := New(Config{Ledger: d.Ledger, Opener: d.Ring, Source: source, Now: d.Clock.Now})
+	if err != nil {
+		d.TB.Fatal(err)
+	}
+	return i
+}
+
+func (d *desk) take(messages ...channel.Message) {
+	d.TB.Helper()
+	if err := d.intake.Take(d.TB.Context(), messages); err != nil {
+		d.TB.Fatal(err)
+	}
+}
+
+// told returns the facts of all results that were issued, in order.
+func (d *desk) told() []envelope.Facts {
+	d.TB.Helper()
+	var facts []envelope.Facts
+	d.View(func(tx *ledger.Tx) error {
+		pending, err := tx.PendingResults(100_000)
+		for _, p := range pending {
+			var f envelope.Facts
+			if err := json.Unmarshal(p.Facts, &f); err != nil {
+				return err
+			}
+			facts = append(facts, f)
+		}
+		return err
+	})
+	return facts
+}
+
+// found returns how many findings of each kind there are.
+func (d *desk) found() map[payment.Finding]uint64 { return d.State().Findings }
+
+func (d *desk) expectFound(want map[payment.Finding]uint64) {
+	d.TB.Helper()
+	got := d.found()
+	for finding, n := range want {
+		if got[finding] != n {
+			d.TB.Errorf("%d findings %s, want %d", got[finding], finding, n)
+		}
+	}
+	for finding, n := range got {
+		if want[finding] == 0 {
+			d.TB.Errorf("%d findings %s, want none", n, finding)
+		}
+	}
+}
+
+// runState returns what the vault knows of a run.
+func (d *desk) runState(run *intaketest.Run) (r payment.Run) {
+	d.TB.Helper()
+	d.View(func(tx *ledger.Tx) (err error) {
+		r, _, err = tx.Run("relay-1", run.ID)
+		return err
+	})
+	return r
+}
+
+func TestSaleIsReceivedWithItsParts(t *testing.T) {
+	d := newDesk(t)
+	sale := d.shop.Sale()
+	sale.Order = `{"operation":"sale","reference":"order 17","amount":1999,"currency":"USD","descriptor":"SHOP ONE"}`
+	msg := d.shop.Seal(sale)
+	d.take(d.run.Bag(msg))
+
+	p := d.Payment("shop-1", sale.ID)
+	if p.Stage != payment.StageReceived || p.Digest != intaketest.Digest(t, msg) || p.Amount != 1999 || p.Currency != "USD" ||
+		p.Reference != "order 17" || p.Descriptor != "SHOP ONE" || p.Masked != "424242******4242" || p.Brand != "visa" ||
+		!p.WithCode || len(p.Fingerprint) != 64 || p.Operation != envelope.OpSale {
+		t.Errorf("payment %+v", p)
+	}
+	sent, err := envelope.Peek[envelope.Envelope](msg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.View(func(tx *ledger.Tx) error {
+		for name, want := range sent.Parts {
+			got, ok, err := tx.Part("shop-1", sale.ID, name)
+			if err != nil {
+				return err
+			}
+			if ok != (name != envelope.PartOrder) {
+				t.Errorf("part %s is kept: %v", name, ok)
+			}
+			if ok && (got.Key != want.Key || string(got.Sealed) != string(want.Sealed)) {
+				t.Errorf("part %s is not as it was received", name)
+			}
+		}
+		return nil
+	})
+	if told := d.told(); len(told) != 0 {
+		t.Errorf("results %+v before anything was decided", told)
+	}
+	d.expectFound(nil)
+}
+
+func TestFingerprintIsOfTheNumberAndOfTheMerchant(t *testing.T) {
+	d := newDesk(t)
+	other := d.Enrol("shop-2")
+	first, again, elsewhere := d.shop.Sale(), d.shop.Sale(), other.Sale()
+	again.Account = intaketest.Card("4242424242424242", "2030-01")
+	d.take(d.run.Bag(d.shop.Seal(first), d.shop.Seal(again), other.Seal(elsewhere)))
+	print := d.Payment("shop-1", first.ID).Fingerprint
+	if d.Payment("shop-1", again.ID).Fingerprint != print {
+		t.Error("one number has two fingerprints at one merchant")
+	}
+	if d.Payment("shop-2", elsewhere.ID).Fingerprint == print {
+		t.Error("two merchants have the same fingerprint of a number")
+	}
+}
+
+func TestBagIsCounted(t *testing.T) {
+	d := newDesk(t)
+	good, refused := d.shop.Sale(), d.shop.Sale()
+	refused.Order = intaketest.Order(0, "USD", "order 18")
+	forged := d.shop.Sale()
+	forged.Signer = intaketest.Signer(t, "shop-1")
+	msg := d.shop.Seal(good)
+	g, err := d.intake.judgeAll([]channel.Message{d.run.Bag(msg, msg, d.shop.Seal(refused), d.shop.Seal(forged), []byte("not an envelope"))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var counts payment.BagCommitted
+	err = d.Ledger.Commit(t.Context(), func(tx *ledger.Tx) (err error) {
+		c := &committer{Intake: d.intake, tx: tx, state: inside{tx}, answered: map[string]bool{}, links: map[string]string{}}
+		counts, err = c.envelopes(g.bags[0])
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if counts.Received != 1 || counts.Repeated != 1 || counts.Rejected != 2 || counts.Ignored != 1 {
+		t.Errorf("counts %+v", counts)
+	}
+}

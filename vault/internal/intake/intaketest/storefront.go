@@ -1,0 +1,133 @@
+package intaketest
+
+import (
+	"crypto/ecdh"
+	"crypto/hpke"
+	"encoding/base64"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/shared/note"
+	"nightdrop/shared/seal"
+	"nightdrop/vault/internal/payment"
+)
+
+// Storefront is an enrolled merchant with its keys.
+type Storefront struct {
+	ID     string
+	Signer *note.Signer
+
+	vault     *Vault
+	reply     hpke.PrivateKey
+	replyName envelope.KeyName
+}
+
+// Enrol adds a merchant that sells in dollars and euros.
+func (v *Vault) Enrol(id string) *Storefront {
+	v.TB.Helper()
+	s := v.Stranger(id)
+	line := string(s.replyName) + "+" + base64.StdEncoding.EncodeToString(s.reply.PublicKey().Bytes())
+	v.Append(id, payment.MerchantAdded{Name: "The shop " + id, Verifiers: []string{s.Signer.Verifier().String()}, ReplyKeys: []string{line},
+		Acceptor: "ACCEPTOR1", Currencies: []string{"USD", "EUR"}})
+	return s
+}
+
+// Stranger is a storefront that the vault does not know.
+func (v *Vault) Stranger(id string) *Storefront {
+	v.TB.Helper()
+	key, err := hpke.DHKEM(ecdh.X25519()).GenerateKey()
+	v.must(err)
+	return &Storefront{ID: id, Signer: Signer(v.TB, id), vault: v, reply: key,
+		replyName: seal.ReplyKeyName(envelope.SuiteX25519, key.PublicKey().Bytes())}
+}
+
+// Draft is an envelope before it is sealed and signed: its plaintexts, of which "" is no part.
+type Draft struct {
+	ID                   string
+	Created, Until       time.Time
+	Order, Account, Code string
+	Suite                envelope.Suite
+	Signer               *note.Signer
+	Sealed               func(*envelope.Envelope) // changes the envelope before it is signed
+}
+
+// Order is the plaintext of an order part for a sale.
+func Order(amount int64, currency, reference string) string {
+	return fmt.Sprintf(`{"operation":"sale","reference":%q,"amount":%d,"currency":%q}`, reference, amount, currency)
+}
+
+// Card is the plaintext of an account part.
+func Card(number, expiry string) string {
+	return fmt.Sprintf(`{"card":{"number":%q,"expiry":%q,"name":"A. Shopper"}}`, number, expiry)
+}
+
+// Sale is the draft of a sale by card that has nothing wrong with it.
+func (s *Storefront) Sale() Draft {
+	now := s.vault.Clock.Now()
+	return Draft{ID: uuid.NewString(), Created: now, Until: now.Add(time.Hour), Order: Order(1999, "USD", "order 17"),
+		Account: Card("4242424242424242", "2031-12"), Code: `{"code":"123"}`, Suite: envelope.SuiteXWing, Signer: s.Signer}
+}
+
+// Seal seals and signs a draft.
+func (s *Storefront) Seal(d Draft) []byte {
+	s.vault.TB.Helper()
+	e := envelope.Envelope{Merchant: s.ID, ID: d.ID, Created: envelope.At(d.Created), Until: envelope.At(d.Until)}
+	e.Order = *s.part(d, envelope.PartOrder, envelope.KindDay, d.Order)
+	if d.Account != "" {
+		e.Account = s.part(d, envelope.PartAccount, envelope.KindDay, d.Account)
+	}
+	if d.Code != "" {
+		e.Code = s.part(d, envelope.PartCode, envelope.KindCode, d.Code)
+	}
+	if d.Sealed != nil {
+		d.Sealed(&e)
+	}
+	signed, err := envelope.Sign(e, d.Signer)
+	s.vault.must(err)
+	return signed.Note
+}
+
+func (s *Storefront) part(d Draft, part envelope.PartName, kind envelope.Kind, plaintext string) *envelope.Part {
+	s.vault.TB.Helper()
+	key := s.vault.Key(kind, d.Suite)
+	sealed, err := seal.Seal(key.Name, key.Public, part, s.ID, d.ID, []byte(plaintext))
+	s.vault.must(err)
+	return &sealed
+}
+
+// Digest returns the digest of an envelope or of any other note.
+func Digest(tb testing.TB, msg []byte) string {
+	tb.Helper()
+	text, err := note.Text(msg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return note.Digest(text)
+}
+
+// Opened is a result that a storefront has opened.
+type Opened struct {
+	envelope.Result
+	Note  string // digest
+	Facts envelope.Facts
+	Place envelope.Place
+	Line  []byte // the facts as the log's leaf has them
+}
+
+// Open checks a result's signature and opens it with the storefront's reply key.
+func (s *Storefront) Open(msg []byte) Opened {
+	s.vault.TB.Helper()
+	signed, err := envelope.Open[envelope.Result](msg, s.vault.Ring.Verifier())
+	s.vault.must(err)
+	r := signed.Value
+	info := envelope.PartInfo(envelope.PartResult, s.ID, r.ID, s.replyName)
+	plain, err := hpke.Open(s.reply, hpke.HKDFSHA256(), hpke.AES256GCM(), info, r.Sealed.Sealed[5:])
+	s.vault.must(err)
+	facts, place, line, _, err := envelope.DecodeResult(plain)
+	s.vault.must(err)
+	return Opened{Result: r, Note: signed.Digest, Facts: facts, Place: place, Line: line}
+}

@@ -1,0 +1,169 @@
+// Package intaketest is a vault with storefronts, a relay's bags and a broker, all on one machine, for the tests of what
+// stands between channel and ledger. Keys, ledger, notes, seals, broker and TLS are the real ones; only the clock is set
+// by hand. When a test ends the ledger's every invariant is checked.
+package intaketest
+
+import (
+	"context"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/shared/note"
+	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+)
+
+// Name is the vault's.
+const Name = "vault.example.com"
+
+// Clock is set by hand. It is safe for concurrent use.
+type Clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+// Now returns the clock's time.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+// Pass moves the clock on.
+func (c *Clock) Pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// Vault is an unlocked vault with its ledger.
+type Vault struct {
+	TB     testing.TB
+	Clock  *Clock
+	Ring   *keyring.Ring
+	Ledger *ledger.Ledger
+
+	path string
+}
+
+// New makes a vault whose clock stands at noon of a working day. It ends with the test, by Ledger.Check.
+func New(tb testing.TB) *Vault {
+	tb.Helper()
+	dir := tb.TempDir()
+	v := &Vault{TB: tb, Clock: &Clock{now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}, path: filepath.Join(dir, "ledger")}
+	shares, _, err := keyring.Create(dir, keyring.CreateOptions{Name: Name, Shares: 3, Threshold: 2, Now: v.Clock.Now})
+	v.must(err)
+	v.Ring, err = keyring.Open(dir, keyring.Options{Now: v.Clock.Now})
+	v.must(err)
+	tb.Cleanup(func() { _ = v.Ring.Close() })
+	v.must(v.Ring.Unlock(shares[:2]))
+	v.Tick()
+	v.must(ledger.Create(v.path, v.Ring, ledger.Options{Now: v.Clock.Now}))
+	v.open()
+	tb.Cleanup(func() {
+		checker, ok := any(v.Ledger).(interface{ Check(context.Context) error })
+		if ok {
+			if err := checker.Check(context.Background()); err != nil {
+				tb.Errorf("the ledger after the test: %v", err)
+			}
+		}
+		v.must(v.Ledger.Close())
+	})
+	return v
+}
+
+func (v *Vault) open() {
+	v.TB.Helper()
+	var err error
+	v.Ledger, err = ledger.Open(v.path, v.Ring, ledger.Options{Now: v.Clock.Now})
+	v.must(err)
+}
+
+// Reopen closes the ledger and opens it again, as a restart does.
+func (v *Vault) Reopen() {
+	v.TB.Helper()
+	v.must(v.Ledger.Close())
+	v.open()
+}
+
+// Tick makes and destroys sealing keys by the clock.
+func (v *Vault) Tick() {
+	v.TB.Helper()
+	_, err := v.Ring.Tick(v.Clock.Now())
+	v.must(err)
+}
+
+// Append commits events of an operator.
+func (v *Vault) Append(merchant string, bodies ...payment.Body) {
+	v.TB.Helper()
+	v.must(v.Ledger.Commit(v.TB.Context(), func(tx *ledger.Tx) error {
+		for _, body := range bodies {
+			if _, err := tx.Append(payment.Event{Actor: "user:root", Origin: "socket", Merchant: merchant, Body: body}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+// View reads the ledger.
+func (v *Vault) View(read func(*ledger.Tx) error) {
+	v.TB.Helper()
+	v.must(v.Ledger.View(read))
+}
+
+// State returns the vault's own state.
+func (v *Vault) State() (state payment.Vault) {
+	v.TB.Helper()
+	v.View(func(tx *ledger.Tx) (err error) {
+		state, err = tx.Vault()
+		return err
+	})
+	return state
+}
+
+// Payment returns a payment, which must be there.
+func (v *Vault) Payment(merchant, id string) (p payment.Payment) {
+	v.TB.Helper()
+	v.View(func(tx *ledger.Tx) error {
+		var ok bool
+		var err error
+		if p, ok, err = tx.Payment(merchant, id); err == nil && !ok {
+			v.TB.Errorf("there is no payment %s of %s", id, merchant)
+		}
+		return err
+	})
+	return p
+}
+
+// Key returns the sealing key that a storefront uses now.
+func (v *Vault) Key(kind envelope.Kind, suite envelope.Suite) envelope.DirectoryKey {
+	v.TB.Helper()
+	d := envelope.Directory{Keys: v.Ring.Directory(v.Clock.Now())}
+	key, ok := d.Newest(kind, suite, v.Clock.Now())
+	if !ok {
+		v.TB.Fatalf("there is no %s key of suite %s", kind, suite)
+	}
+	return key
+}
+
+// Signer makes a signing key.
+func Signer(tb testing.TB, name string) *note.Signer {
+	tb.Helper()
+	s, err := note.GenerateSigner(name)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s
+}
+
+func (v *Vault) must(err error) {
+	v.TB.Helper()
+	if err != nil {
+		v.TB.Fatal(err)
+	}
+}

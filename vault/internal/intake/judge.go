@@ -1,0 +1,225 @@
+package intake
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/shared/note"
+	"nightdrop/vault/internal/account"
+	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/payment"
+)
+
+// verdict is what the vault thinks of one envelope, by the merchant's state of some version.
+type verdict struct {
+	finding  payment.Finding // the envelope is nobody's, or forged
+	detail   string          // of the finding
+	envelope envelope.Envelope
+	digest   string
+	version  uint64        // of the merchant's state; 0 where there is no such merchant
+	code     envelope.Code // ok, or the first check that failed
+	order    envelope.Order
+	masked   string
+	brand    account.Brand
+	print    string // keyed fingerprint of the number, hex
+}
+
+// merchant is a merchant with its keys parsed; enrolled is false where there is none.
+type merchant struct {
+	payment.Merchant
+	enrolled bool
+	keys     []note.Verifier
+}
+
+func parseMerchant(m payment.Merchant, enrolled bool) (merchant, error) {
+	keys, err := verifiers(m.Verifiers)
+	return merchant{m, enrolled, keys}, err
+}
+
+// verifiers parses vkeys that the ledger holds, so a failure is damage.
+func verifiers(vkeys []string) ([]note.Verifier, error) {
+	keys := make([]note.Verifier, len(vkeys))
+	for n, vkey := range vkeys {
+		var err error
+		if keys[n], err = note.ParseVerifier(vkey); err != nil {
+			return nil, fmt.Errorf("a verifier key in the ledger cannot be read: %w", err)
+		}
+	}
+	return keys, nil
+}
+
+// state is what judging reads: a snapshot before the commit, or the transaction itself.
+type state interface {
+	merchant(id string) (merchant, error)
+	payment(merchant, id string) (payment.Payment, bool, error)
+	fingerprint(merchant string, whole []byte) (string, error)
+}
+
+// judge checks an envelope in the order of INTERFACES 7, up to where this build's operations end. Its errors say nothing about the
+// envelope: the ledger could not be read, or the key ring is locked.
+func (i *Intake) judge(st state, msg []byte) (verdict, error) {
+	u, err := envelope.Read[envelope.Envelope](msg)
+	if err != nil {
+		return verdict{finding: payment.FindingBadEnvelope, detail: "its form is not an envelope's"}, nil
+	}
+	v := verdict{envelope: u.Value, digest: u.Digest()}
+	e := u.Value
+	if life := e.Until.Sub(e.Created.Time); life <= 0 || life > envelope.MaxLife {
+		// A relay answers this with `clock`; there is no code for it because an honest one never lets it pass.
+		v.finding, v.detail = payment.FindingBadEnvelope, "its until is not at most 6 days after created"
+		return v, nil
+	}
+	m, err := st.merchant(e.Merchant)
+	if err != nil {
+		return v, err
+	}
+	v.version = m.Version
+	if !m.enrolled {
+		v.finding, v.detail = payment.FindingUnknownMerchant, quotable(e.Merchant)
+		return v, nil
+	}
+	taken, known, err := st.payment(e.Merchant, e.ID)
+	if err != nil {
+		return v, err
+	}
+	_, signature := u.Verify(m.keys...)
+	switch {
+	case known && taken.Digest == v.digest:
+		v.code = envelope.CodeOK // its results are published again; nothing is opened
+	case signature != nil:
+		v.finding, v.code = payment.FindingForgedEnvelope, envelope.CodeUnknownSigner
+	case known:
+		v.code = envelope.CodeIDConflict
+	case m.Status != payment.MerchantActive:
+		v.code = envelope.CodeMerchantSuspended
+	case i.Now().After(e.Until.Time):
+		v.code = envelope.CodeLate
+	default:
+		err = i.open(st, m, &v)
+	}
+	return v, err
+}
+
+// quotable returns a name from outside for an operator to read, unless an account number could stand in it.
+func quotable(name string) string {
+	if envelope.CheckReference(name) != nil {
+		return ""
+	}
+	return name
+}
+
+// opened are the plaintexts of an envelope's parts.
+type opened struct{ order, account, code []byte }
+
+func (o *opened) clear() {
+	clear(o.order)
+	clear(o.account)
+	clear(o.code)
+}
+
+// unseal opens all parts. A dead key anywhere comes before a seal that does not open.
+func (i *Intake) unseal(e envelope.Envelope) (o opened, code envelope.Code, err error) {
+	code = envelope.CodeOK
+	for name, part := range e.Parts {
+		plain, err := i.Opener.OpenPart(name, e.Merchant, e.ID, part)
+		switch {
+		case errors.Is(err, keyring.ErrKeyDead):
+			code = envelope.CodeKeyDead
+		case errors.Is(err, keyring.ErrCannotOpen):
+			if code == envelope.CodeOK {
+				code = envelope.CodeCannotOpen
+			}
+		case err != nil:
+			o.clear()
+			return o, code, fmt.Errorf("open the %s part of an envelope: %w", name, err)
+		}
+		switch name {
+		case envelope.PartOrder:
+			o.order = plain
+		case envelope.PartAccount:
+			o.account = plain
+		case envelope.PartCode:
+			o.code = plain
+		}
+	}
+	return o, code, nil
+}
+
+// open opens the envelope's parts and checks what they say.
+func (i *Intake) open(st state, m merchant, v *verdict) error {
+	parts, code, err := i.unseal(v.envelope)
+	if err != nil {
+		return err
+	}
+	defer parts.clear()
+	order, unread := envelope.Order{}, error(nil)
+	if parts.order != nil {
+		if order, unread = envelope.DecodeOrder(parts.order); unread == nil {
+			v.order = repeatable(order)
+		}
+	}
+	if v.code = code; code != envelope.CodeOK {
+		return nil
+	}
+	if v.code = checkOrder(m, order, unread, v.envelope); v.code != envelope.CodeOK {
+		return nil
+	}
+	check, available := i.operation(order.Operation)
+	if !available {
+		// After `currency` and before `not-permitted`: everything that every operation has in common was checked, so the
+		// facts may repeat the order, and nothing that only this operation knows was.
+		v.code = envelope.CodeOperationUnavailable
+		return nil
+	}
+	v.code, err = check(st, v, order, parts)
+	return err
+}
+
+// repeatable returns what of an order may stand in results and in the log: not a reference, descriptor or amount that could be an
+// account number.
+func repeatable(o envelope.Order) envelope.Order {
+	if envelope.CheckReference(o.Reference) != nil {
+		o.Reference = ""
+	}
+	if envelope.CheckDescriptor(o.Descriptor) != nil {
+		o.Descriptor = ""
+	}
+	if digits := strconv.FormatInt(o.Amount, 10); len(digits) >= 12 && envelope.Luhn([]byte(digits)) {
+		o.Amount = 0
+	}
+	return o
+}
+
+// checkOrder makes the checks that all operations have in common: bad-order, reference (descriptor too), amount, currency.
+func checkOrder(m merchant, o envelope.Order, unread error, e envelope.Envelope) envelope.Code {
+	switch {
+	case unread != nil, o.CheckMembers(e.Account != nil, e.Code != nil) != nil:
+		return envelope.CodeBadOrder
+	case envelope.CheckReference(o.Reference) != nil:
+		return envelope.CodeReference
+	case o.Descriptor != "" && envelope.CheckDescriptor(o.Descriptor) != nil:
+		return envelope.CodeReference
+	case takesAmount(o.Operation) && (o.Amount < 1 || o.Amount > envelope.MaxAmount):
+		return envelope.CodeAmount
+	case takesCurrency(o.Operation) && !maySell(m, o.Currency):
+		return envelope.CodeCurrency
+	}
+	return envelope.CodeOK
+}
+
+func takesAmount(op envelope.Operation) bool {
+	return takesCurrency(op) || op == envelope.OpCapture || op == envelope.OpRefund
+}
+
+func takesCurrency(op envelope.Operation) bool {
+	return op == envelope.OpSale || op == envelope.OpAuthorize || op == envelope.OpPayout
+}
+
+// maySell tells whether a currency is of ISO 4217 and one that the merchant was enrolled with.
+func maySell(m merchant, currency string) bool {
+	_, listed := envelope.LookupCurrency(currency)
+	return listed && slices.Contains(m.Currencies, currency)
+}

@@ -1,0 +1,349 @@
+package intake
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"nightdrop/shared/channel"
+	"nightdrop/shared/envelope"
+	"nightdrop/shared/note"
+	"nightdrop/vault/internal/intake/intaketest"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+)
+
+// refusal is an envelope with one defect, and the facts of the result that answers it.
+type refusal struct {
+	defect string
+	change func(*intaketest.Draft)
+	want   envelope.Facts // but payment and status
+}
+
+func order(text string) func(*intaketest.Draft) {
+	return func(d *intaketest.Draft) { d.Order = text }
+}
+
+// operation is an order without account and code parts.
+func operation(text string) func(*intaketest.Draft) {
+	return func(d *intaketest.Draft) { d.Order, d.Account, d.Code = text, "", "" }
+}
+
+func acct(text string) func(*intaketest.Draft) {
+	return func(d *intaketest.Draft) { d.Account = text }
+}
+
+func sealed(change func(*envelope.Envelope)) func(*intaketest.Draft) {
+	return func(d *intaketest.Draft) { d.Sealed = change }
+}
+
+const (
+	token   = "tok_abcdefghijklmnopqrstuvwxyz"
+	earlier = "0192f0c1-2b3c-7d4e-8f50-a1b2c3d4e5f6"
+	routing = `{"bank":{"routing":"011000015","account":"12345678","type":"checking","name":"A. Payee"}}`
+)
+
+// fresh are the facts of a rejection whose order opened: amount, currency and reference are the sale's own.
+func fresh(code envelope.Code) envelope.Facts {
+	return envelope.Facts{Code: code, Amount: 1999, Currency: "USD", Reference: "order 17"}
+}
+
+func withMask(f envelope.Facts, masked string) envelope.Facts {
+	f.Masked = masked
+	return f
+}
+
+func withReference(f envelope.Facts, reference string) envelope.Facts {
+	f.Reference = reference
+	return f
+}
+
+func withAmount(f envelope.Facts, amount int64) envelope.Facts {
+	f.Amount = amount
+	return f
+}
+
+func withCurrency(f envelope.Facts, currency string) envelope.Facts {
+	f.Currency = currency
+	return f
+}
+
+func blank(code envelope.Code) envelope.Facts { return envelope.Facts{Code: code} }
+
+// refusals has every way in which an envelope of an active merchant can be wrong, in the order of INTERFACES 7.
+func refusals() []refusal {
+	list := []refusal{
+		{"another key of the merchant's name", nil, blank(envelope.CodeUnknownSigner)}, // its signer is set by the test
+		{"until has passed", func(d *intaketest.Draft) {
+			d.Created, d.Until = d.Created.Add(-2*time.Hour), d.Created.Add(-time.Second)
+		}, blank(envelope.CodeLate)},
+		{"order sealed to a key that is not there", sealed(func(e *envelope.Envelope) { rename(&e.Order) }), blank(envelope.CodeKeyDead)},
+		{"account sealed to a key that is not there", sealed(func(e *envelope.Envelope) { rename(e.Account) }), fresh(envelope.CodeKeyDead)},
+		{"code sealed to a key that is not there, and the order altered", sealed(func(e *envelope.Envelope) { rename(e.Code); flip(e.Order) }), blank(envelope.CodeKeyDead)},
+		{"order altered", sealed(func(e *envelope.Envelope) { flip(e.Order) }), blank(envelope.CodeCannotOpen)},
+		{"account altered", sealed(func(e *envelope.Envelope) { flip(*e.Account) }), fresh(envelope.CodeCannotOpen)},
+		{"code altered", sealed(func(e *envelope.Envelope) { flip(*e.Code) }), fresh(envelope.CodeCannotOpen)},
+		{"account in the order's place", sealed(func(e *envelope.Envelope) { e.Order = *e.Account }), blank(envelope.CodeCannotOpen)},
+		{"a part too short to be sealed", sealed(func(e *envelope.Envelope) { e.Code.Sealed = e.Code.Sealed[:40] }), fresh(envelope.CodeCannotOpen)},
+	}
+	return append(append(append(list, orderRefusals()...), laterOperations()...), accountRefusals()...)
+}
+
+func orderRefusals() []refusal {
+	const sale = `{"operation":"sale","reference":"order 17","amount":1999,"currency":"USD"`
+	return []refusal{
+		{"order that is no JSON", order("sale please"), blank(envelope.CodeBadOrder)},
+		{"order with an unknown member", order(sale + `,"tip":1}`), blank(envelope.CodeBadOrder)},
+		{"order with a member twice", order(sale + `,"amount":1999}`), blank(envelope.CodeBadOrder)},
+		{"order with null", order(sale + `,"descriptor":null}`), blank(envelope.CodeBadOrder)},
+		{"unknown operation", order(strings.Replace(sale, "sale", "gift", 1) + "}"), blank(envelope.CodeBadOrder)},
+		{"sale without an amount", order(`{"operation":"sale","reference":"order 17","currency":"USD"}`), envelope.Facts{Code: envelope.CodeBadOrder, Currency: "USD", Reference: "order 17"}},
+		{"sale without a currency", order(`{"operation":"sale","reference":"order 17","amount":1999}`), envelope.Facts{Code: envelope.CodeBadOrder, Amount: 1999, Reference: "order 17"}},
+		{"sale of a payment", order(sale + `,"of":"` + earlier + `"}`), fresh(envelope.CodeBadOrder)},
+		{"sale with account and token", order(sale + `,"token":"` + token + `"}`), fresh(envelope.CodeBadOrder)},
+		{"sale with neither account nor token", operation(sale + `}`), fresh(envelope.CodeBadOrder)},
+		{"card number in a member that has no amount", order(`{"operation":"sale","reference":"4242424242424242","amount":1999}`), envelope.Facts{Code: envelope.CodeBadOrder, Amount: 1999}},
+		{"reference that is empty", order(intaketest.Order(1999, "USD", "")), withReference(fresh(envelope.CodeReference), "")},
+		{"reference too long", order(intaketest.Order(1999, "USD", strings.Repeat("x", 65))), withReference(fresh(envelope.CodeReference), "")},
+		{"reference that is a card number", order(intaketest.Order(1999, "USD", "4242424242424242")), withReference(fresh(envelope.CodeReference), "")},
+		{"descriptor too long", order(sale + `,"descriptor":"12345678901234567890123"}`), fresh(envelope.CodeReference)},
+		{"descriptor with a card number", order(sale + `,"descriptor":"x4242424242424242"}`), fresh(envelope.CodeReference)},
+		{"amount of 0", order(intaketest.Order(0, "USD", "order 17")), withAmount(fresh(envelope.CodeAmount), 0)},
+		{"amount over the largest", order(intaketest.Order(100_000_000, "USD", "order 17")), withAmount(fresh(envelope.CodeAmount), 100_000_000)},
+		{"amount that is a card number", order(intaketest.Order(4242424242424242, "USD", "order 17")), withAmount(fresh(envelope.CodeAmount), 0)},
+		{"currency that is none", order(intaketest.Order(1999, "QQQ", "order 17")), withCurrency(fresh(envelope.CodeCurrency), "QQQ")},
+		{"currency in small letters", order(intaketest.Order(1999, "usd", "order 17")), withCurrency(fresh(envelope.CodeCurrency), "")},
+		{"currency that the merchant does not sell in", order(intaketest.Order(1999, "JPY", "order 17")), withCurrency(fresh(envelope.CodeCurrency), "JPY")},
+	}
+}
+
+// laterOperations are well-formed orders that this build does not carry out.
+func laterOperations() []refusal {
+	unavailable := fresh(envelope.CodeOperationUnavailable)
+	amount := withCurrency(unavailable, "")
+	alone := withAmount(amount, 0)
+	named := func(op, members string) string {
+		return `{"operation":"` + op + `","reference":"order 17"` + members + `}`
+	}
+	of := `,"of":"` + earlier + `"`
+	return []refusal{
+		{"sale by token", operation(named("sale", `,"amount":1999,"currency":"USD","token":"`+token+`"`)), unavailable},
+		{"sale by bank account", func(d *intaketest.Draft) { d.Account, d.Code = routing, "" }, unavailable},
+		{"authorize", order(named("authorize", `,"amount":1999,"currency":"USD"`)), unavailable},
+		{"capture", operation(named("capture", of+`,"amount":1999`)), amount},
+		{"void", operation(named("void", of)), alone},
+		{"refund", operation(named("refund", of+`,"amount":1999`)), amount},
+		{"payout", func(d *intaketest.Draft) {
+			d.Order, d.Account, d.Code = named("payout", `,"amount":1999,"currency":"USD"`), routing, ""
+		}, unavailable},
+		{"store", func(d *intaketest.Draft) { d.Order, d.Code = named("store", ""), "" }, alone},
+		{"update", func(d *intaketest.Draft) {
+			d.Order, d.Account, d.Code = named("update", `,"token":"`+token+`"`), `{"card":{"expiry":"2031-01"}}`, ""
+		}, alone},
+		{"forget", operation(named("forget", `,"token":"`+token+`"`)), alone},
+		{"capture of nothing", operation(named("capture", of+`,"amount":0`)), withAmount(withCurrency(fresh(envelope.CodeAmount), ""), 0)},
+	}
+}
+
+func accountRefusals() []refusal {
+	return []refusal{
+		{"account that is no JSON", acct("4242424242424242"), fresh(envelope.CodeBadAccount)},
+		{"card without an expiry", acct(`{"card":{"number":"4242424242424242"}}`), fresh(envelope.CodeBadAccount)},
+		{"card and bank account", acct(`{"card":{"number":"4242424242424242","expiry":"2031-12"},` + routing[1:]), fresh(envelope.CodeBadAccount)},
+		{"card number with spaces", acct(intaketest.Card("4242 4242 4242 4242", "2031-12")), fresh(envelope.CodeBadAccount)},
+		{"card of no brand", acct(intaketest.Card("9999999999999995", "2031-12")), fresh(envelope.CodeBadAccount)},
+		{"card of a length that its brand has not", acct(intaketest.Card("42424242424242", "2031-12")), fresh(envelope.CodeBadAccount)},
+		{"code of two digits", func(d *intaketest.Draft) { d.Code = `{"code":"12"}` }, fresh(envelope.CodeBadAccount)},
+		{"code and something else", func(d *intaketest.Draft) { d.Code = `{"code":"123","pin":"1234"}` }, fresh(envelope.CodeBadAccount)},
+		{"wrong check digit", acct(intaketest.Card("4242424242424241", "2031-12")), withMask(fresh(envelope.CodeLuhn), "424242******4241")},
+		{"expired card", acct(intaketest.Card("4242424242424242", "2026-10")), withMask(fresh(envelope.CodeExpiredCard), "424242******4242")},
+		{"expired card with a wrong check digit", acct(intaketest.Card("4242424242424241", "2026-10")), withMask(fresh(envelope.CodeLuhn), "424242******4241")},
+	}
+}
+
+// rename seals a part, by its name, to a key that the vault never had.
+func rename(p *envelope.Part) {
+	p.Key = envelope.MakeKeyName(p.Key.Kind(), 1, p.Key.Suite())
+	p.Sealed = append([]byte{1, 0, 0, 0, 1}, p.Sealed[5:]...)
+}
+
+func flip(p envelope.Part) { p.Sealed[len(p.Sealed)-1] ^= 1 }
+
+func TestEveryDefectHasItsAnswer(t *testing.T) {
+	d := newDesk(t)
+	list := refusals()
+	stranger := intaketest.Signer(t, "shop-1")
+	var msgs [][]byte
+	ids := map[string]refusal{}
+	for _, r := range list {
+		sale := d.shop.Sale()
+		if r.change == nil {
+			sale.Signer = stranger
+		} else {
+			r.change(&sale)
+		}
+		ids[sale.ID] = r
+		msgs = append(msgs, d.shop.Seal(sale))
+	}
+	good := d.shop.Sale()
+	d.take(d.run.Bag(append(msgs, d.shop.Seal(good))...))
+
+	told := d.told()
+	if len(told) != len(list) {
+		t.Fatalf("%d results for %d bad envelopes", len(told), len(list))
+	}
+	for _, got := range told {
+		r := ids[got.Payment]
+		want := r.want
+		want.Payment, want.Status = got.Payment, envelope.StatusRejected
+		if got != want {
+			t.Errorf("%s:\n got %+v\nwant %+v", r.defect, got, want)
+		}
+	}
+	if p := d.Payment("shop-1", good.ID); p.Stage != payment.StageReceived {
+		t.Errorf("the good envelope of the bag is %s", p.Stage)
+	}
+	d.expectFound(map[payment.Finding]uint64{payment.FindingForgedEnvelope: 1})
+}
+
+func TestRefusedEnvelopeKeepsNoParts(t *testing.T) {
+	d := newDesk(t)
+	sale := d.shop.Sale()
+	sale.Account = intaketest.Card("4242424242424241", "2031-12")
+	d.take(d.run.Bag(d.shop.Seal(sale)))
+	d.View(func(tx *ledger.Tx) error {
+		for _, name := range []envelope.PartName{envelope.PartAccount, envelope.PartCode} {
+			if _, ok, err := tx.Part("shop-1", sale.ID, name); ok || err != nil {
+				t.Errorf("part %s of a refused envelope is kept, or %v", name, err)
+			}
+		}
+		return nil
+	})
+}
+
+func TestSuspendedMerchant(t *testing.T) {
+	d := newDesk(t)
+	before := d.shop.Sale()
+	before.Account = intaketest.Card("4242424242424242", "2026-10")
+	msg := d.shop.Seal(before)
+	d.take(d.run.Bag(msg))
+	d.Append("shop-1", payment.MerchantSuspended{})
+	late := d.shop.Sale()
+	late.Created, late.Until = late.Created.Add(-2*time.Hour), late.Created.Add(-time.Hour)
+	d.take(d.run.Bag(d.shop.Seal(late), msg))
+	told := d.told()
+	if len(told) != 2 || told[1].Code != envelope.CodeMerchantSuspended || told[1].Reference != "" {
+		t.Errorf("told %+v", told)
+	}
+	d.Append("shop-1", payment.MerchantResumed{})
+	after := d.shop.Sale()
+	d.take(d.run.Bag(d.shop.Seal(after)))
+	if p := d.Payment("shop-1", after.ID); p.Stage != payment.StageReceived {
+		t.Errorf("after resuming: %s", p.Stage)
+	}
+	if p := d.Payment("shop-1", late.ID); p.Code != envelope.CodeMerchantSuspended {
+		t.Errorf("an envelope of the suspension is %s", p.Code)
+	}
+}
+
+// What changed between judging and committing is seen by the commit.
+func TestVerdictIsRenewedWhenTheMerchantChanged(t *testing.T) {
+	d := newDesk(t)
+	sale, forged := d.shop.Sale(), d.shop.Sale()
+	forged.Signer = intaketest.Signer(t, "shop-1")
+	stranger := d.Stranger("shop-9")
+	unknown := stranger.Sale()
+	g, err := d.intake.judgeAll([]channel.Message{d.run.Bag(d.shop.Seal(sale), d.shop.Seal(forged), stranger.Seal(unknown))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Append("shop-1", payment.MerchantSuspended{})
+	if err := d.intake.commit(t.Context(), g); err != nil {
+		t.Fatal(err)
+	}
+	if p := d.Payment("shop-1", sale.ID); p.Code != envelope.CodeMerchantSuspended {
+		t.Errorf("a sale judged before the suspension is %s %s", p.Stage, p.Code)
+	}
+	d.expectFound(map[payment.Finding]uint64{payment.FindingForgedEnvelope: 1, payment.FindingUnknownMerchant: 1})
+}
+
+func TestVerdictIsLateWhenTimePassedBeforeTheCommit(t *testing.T) {
+	d := newDesk(t)
+	sale := d.shop.Sale()
+	g, err := d.intake.judgeAll([]channel.Message{d.run.Bag(d.shop.Seal(sale))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Clock.Pass(time.Hour + time.Second)
+	if err := d.intake.commit(t.Context(), g); err != nil {
+		t.Fatal(err)
+	}
+	if told := d.told(); len(told) != 1 || told[0].Code != envelope.CodeLate || told[0].Reference != "" || told[0].Masked != "" {
+		t.Errorf("told %+v", told)
+	}
+}
+
+func TestDeadKeyOfAnOldEnvelope(t *testing.T) {
+	d := newDesk(t)
+	sale := d.shop.Sale()
+	sale.Until = sale.Created.Add(envelope.MaxLife)
+	msg := d.shop.Seal(sale)
+	for range 13 { // code keys die at most 12 hours after they were new
+		d.Clock.Pass(time.Hour)
+		d.Tick()
+	}
+	d.take(d.run.Bag(msg))
+	if told := d.told(); len(told) != 1 || told[0].Code != envelope.CodeKeyDead || told[0].Reference != "order 17" {
+		t.Errorf("told %+v", told)
+	}
+}
+
+// Envelopes that are nobody's are findings, and nothing else.
+func TestEnvelopesOfNobody(t *testing.T) {
+	d := newDesk(t)
+	other := d.Enrol("shop-2")
+	stranger := d.Stranger("shop-9")
+	long := d.shop.Sale()
+	long.Until = long.Created.Add(envelope.MaxLife + time.Second)
+	backwards := d.shop.Sale()
+	backwards.Until = backwards.Created
+	text, err := note.Text(d.shop.Seal(d.shop.Sale()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign, err := note.Sign(text, other.Signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.take(d.run.Bag([]byte("{}"), nil, bytes.Repeat([]byte("x"), 40<<10), d.shop.Seal(long), d.shop.Seal(backwards),
+		stranger.Seal(stranger.Sale()), foreign))
+	told := d.told()
+	if len(told) != 1 || told[0].Code != envelope.CodeUnknownSigner {
+		t.Errorf("told %+v", told)
+	}
+	d.expectFound(map[payment.Finding]uint64{payment.FindingBadEnvelope: 5, payment.FindingUnknownMerchant: 1, payment.FindingForgedEnvelope: 1})
+}
+
+func TestForgeriesAreBounded(t *testing.T) {
+	d := newDesk(t)
+	key := intaketest.Signer(t, "shop-1")
+	var forged [][]byte
+	for range payment.MaxRefusals + 20 {
+		sale := d.shop.Sale()
+		sale.Signer, sale.Suite = key, envelope.SuiteX25519
+		forged = append(forged, d.shop.Seal(sale))
+	}
+	d.take(d.run.Bag(forged...), d.run.Bag(forged[0], forged[0]))
+	if n := len(d.told()); n != payment.MaxRefusals {
+		t.Errorf("%d forgeries were answered in a day", n)
+	}
+	// The first sixteen, one for the rest of the bag, and the two of the second bag.
+	d.expectFound(map[payment.Finding]uint64{payment.FindingForgedEnvelope: maxFindings + 2, payment.FindingBadEnvelope: 1})
+	d.Clock.Pass(24 * time.Hour)
+	d.Tick()
+	d.take(d.run.Bag(forged[payment.MaxRefusals]))
+	if n := len(d.told()); n != payment.MaxRefusals+1 {
+		t.Errorf("%d forgeries were answered in two days", n)
+	}
+}

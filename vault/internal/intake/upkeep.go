@@ -1,0 +1,132 @@
+package intake
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"nightdrop/shared/channel"
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+)
+
+// Limits of a position, so that a relay that starts runs without end cannot make the note too long to sign: an entry takes
+// up to 200 of its 65,536 bytes.
+const (
+	maxPositions     = 256 // entries
+	maxRelayPosition = 64  // of one relay, its newest
+)
+
+// Position returns how far each run of the last 7 days is committed: what the outbox signs. Where the last number at or below
+// which all is accounted for never came, its digest is 64 zeros.
+func (i *Intake) Position(tx *ledger.Tx) (envelope.Position, error) {
+	v, err := tx.Vault()
+	if err != nil {
+		return envelope.Position{}, err
+	}
+	byRelay := map[string][]payment.Run{}
+	err = tx.Runs(tx.Now().Add(-positionSpan), func(r payment.Run) error {
+		if r.Number > 0 {
+			byRelay[r.Relay] = append(byRelay[r.Relay], r)
+		}
+		return nil
+	})
+	if err != nil {
+		return envelope.Position{}, err
+	}
+	p := envelope.Position{Vault: v.Name, Generation: v.Generation, Issued: tx.Now()}
+	share := min(maxRelayPosition, maxPositions/max(len(byRelay), 1))
+	for _, runs := range byRelay {
+		slices.SortFunc(runs, func(a, b payment.Run) int {
+			return cmp.Or(b.Latest.Compare(a.Latest.Time), cmp.Compare(a.ID, b.ID))
+		})
+		for _, r := range runs[:min(len(runs), share)] {
+			digest := r.Digest
+			if digest == "" {
+				digest = envelope.ZeroDigest
+			}
+			p.Relays = append(p.Relays, envelope.PositionEntry{Relay: r.Relay, Run: r.ID, Number: r.Number, Digest: digest})
+		}
+	}
+	slices.SortFunc(p.Relays, func(a, b envelope.PositionEntry) int {
+		return cmp.Or(cmp.Compare(a.Relay, b.Relay), cmp.Compare(a.Run, b.Run))
+	})
+	return p, nil
+}
+
+// upkeep closes gaps and purges the channel every hour until ctx ends. The first time is an hour after the start, when a backlog in
+// which a gap's bags may be waiting has been read.
+func (i *Intake) upkeep(ctx context.Context) error {
+	for {
+		if err := pause(ctx, upkeepEvery); err != nil {
+			return err
+		}
+		if err := i.closeOldGaps(ctx); err != nil {
+			return err
+		}
+		if err := i.purge(ctx); err != nil && ctx.Err() == nil {
+			i.Logger.Warn("purging committed bags from the channel; trying again in an hour", "error", err)
+		}
+	}
+}
+
+// closeOldGaps records numbers as missing when later bags of their run came and nothing has for an hour. So the signed position
+// passes every bag before it may be purged.
+func (i *Intake) closeOldGaps(ctx context.Context) error {
+	return i.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
+		var gaps []payment.Run
+		err := tx.Runs(time.Time{}, func(r payment.Run) error {
+			if len(r.Ahead) > 0 && tx.Now().Sub(r.Latest.Time) > gapPatience {
+				gaps = append(gaps, r)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, r := range gaps {
+			err := closeGaps(tx, r.Relay, r.ID, highest(r), func(f payment.IntegrityFound) error {
+				_, err := tx.Append(payment.Event{Actor: "vault", Origin: "timer", Body: f})
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// purge deletes from the channel what is committed and was stored over Keep ago by the broker's clock. The bag that the
+// hint names always stays: it tells whether the channel still is the one that was read.
+func (i *Intake) purge(ctx context.Context) error {
+	var hint ledger.Hint
+	err := i.Ledger.View(func(tx *ledger.Tx) (err error) {
+		hint, err = tx.BagHint()
+		return err
+	})
+	if err != nil || hint.Sequence == 0 {
+		return err
+	}
+	old := i.Now().Add(-i.Keep)
+	low, high := uint64(1), hint.Sequence // all below low may go, high stays
+	for low < high {
+		middle := low + (high-low)/2
+		message, err := i.Source.BagAt(ctx, middle)
+		switch {
+		case errors.Is(err, channel.ErrNotFound), err == nil && message.Stored.Before(old):
+			low = middle + 1
+		case err != nil:
+			return err
+		default:
+			high = middle
+		}
+	}
+	if low == 1 {
+		return nil
+	}
+	return i.Source.PurgeBags(ctx, low)
+}

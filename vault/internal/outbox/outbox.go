@@ -1,0 +1,131 @@
+// Package outbox is what the vault says: results to merchants, and the rolling notes (directory, members, position,
+// checkpoint) to everyone.
+//
+// Results are issued by the ledger's fold, one row each, in the transaction of the event that they tell. The outbox seals them to
+// the merchant's newest reply key, links them into the merchant's chain, signs, commits the bytes, and only then publishes; what has its
+// durable ack is marked sent. A crash between any two steps repeats the step: before the commit nothing was told, after
+// it the same bytes are published again under the same serial.
+//
+// Rolling notes are made anew at each start, so they need no store: only the serials of directory and members are events.
+package outbox
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
+
+	"nightdrop/shared/channel"
+	"nightdrop/shared/envelope"
+	"nightdrop/shared/note"
+	"nightdrop/shared/seal"
+	"nightdrop/vault/internal/ledger"
+)
+
+// Channel is the way out; channel.Vault is the one there is. Publishing the same bytes again is always safe.
+type Channel interface {
+	// PublishResult sends one result, with many in flight; the order of calls is the order of the stream.
+	PublishResult(merchant string, serial uint64, id string, note []byte) channel.Ack
+	// PublishNotice returns when the note is durable.
+	PublishNotice(ctx context.Context, kind channel.Notice, note []byte) error
+	// Connected tells whether the broker is reached now.
+	Connected() bool
+}
+
+// Keys sign and list; keyring.Ring is the one there is, unlocked.
+type Keys interface {
+	Signer() *note.Signer
+	Directory(now time.Time) []envelope.DirectoryKey
+}
+
+// Limits and times, with their reasons.
+const (
+	defaultLifetime = 48 * time.Hour // of directory and members, on line (INTERFACES 5)
+	defaultReissue  = time.Hour      // a relay that starts anew has a fresh one soon, and a lost publish does no harm
+	defaultRate     = 2000           // results a second: above what one disk makes durable, below what would hide a flood
+	roundResults    = 512            // results sealed in one commit, and in flight at once: three megabytes
+	retryEvery      = time.Second    // while the channel is away or full
+	noticeEvery     = time.Second    // between two positions or checkpoints
+	noticeTimeout   = 10 * time.Second
+	sealersKept     = 4096 // reply keys parsed and kept, 10 KB each at most
+)
+
+// Config is what an Outbox works with.
+type Config struct {
+	Ledger   *ledger.Ledger
+	Keys     Keys
+	Channel  Channel
+	Position func(*ledger.Tx) (envelope.Position, error) // intake's
+	Lifetime time.Duration                               // of directory and members; 0 is 48 h; courier sites 14 days
+	Reissue  time.Duration                               // the longest time between two directories; 0 is 1 h, at most half of Lifetime
+	Rate     int                                         // results published a second, the bound on the back channel; 0 is 2,000
+	Workers  int                                         // results sealed at once; 0 is GOMAXPROCS
+	Now      func() time.Time                            // the vault's clock
+	Logger   *slog.Logger                                // nil is none
+}
+
+// Outbox publishes. Its methods are safe for concurrent use; one Run at a time.
+type Outbox struct {
+	Config
+	limit   *rate.Limiter
+	sealers *lru.Cache[string, *seal.Sealer] // by reply key line
+	wake    chan struct{}                    // a notice was issued outside the loop
+
+	issuing sync.Mutex // of directories: the newest in notices is the newest in the ledger
+	mu      sync.Mutex // of notices, held for reading and writing them, never while publishing
+	notices map[channel.Notice]*notice
+}
+
+// New returns an Outbox. It fails on a configuration that lacks something.
+func New(c Config) (*Outbox, error) {
+	if c.Ledger == nil || c.Keys == nil || c.Channel == nil || c.Position == nil || c.Now == nil {
+		return nil, errors.New("the outbox needs a ledger, keys, a channel, intake's position and a clock")
+	}
+	if c.Lifetime <= 0 {
+		c.Lifetime = defaultLifetime
+	}
+	if c.Reissue <= 0 {
+		c.Reissue = defaultReissue
+	}
+	c.Reissue = min(c.Reissue, c.Lifetime/2)
+	if c.Rate <= 0 {
+		c.Rate = defaultRate
+	}
+	if c.Workers <= 0 {
+		c.Workers = runtime.GOMAXPROCS(0)
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	sealers, err := lru.New[string, *seal.Sealer](sealersKept)
+	if err != nil {
+		return nil, err
+	}
+	o := &Outbox{Config: c, limit: rate.NewLimiter(rate.Limit(c.Rate), min(c.Rate, roundResults)), sealers: sealers,
+		wake: make(chan struct{}, 1), notices: map[channel.Notice]*notice{}}
+	return o, nil
+}
+
+// Run publishes until ctx ends, whose error it then returns. It waits while the channel is away. Any other error is the ledger's
+// or the signing key's, and the daemon must stop.
+func (o *Outbox) Run(ctx context.Context) error {
+	tasks, ctx := errgroup.WithContext(ctx)
+	tasks.Go(func() error { return o.sealResults(ctx) })
+	tasks.Go(func() error { return o.sendResults(ctx) })
+	tasks.Go(func() error { return o.sendNotices(ctx) })
+	return tasks.Wait()
+}
+
+// signer returns the vault's key, or an error when the ring was locked under our feet.
+func (o *Outbox) signer() (*note.Signer, error) {
+	if s := o.Keys.Signer(); s != nil {
+		return s, nil
+	}
+	return nil, errors.New("the vault is locked: nothing can be signed until custodians unlock it")
+}

@@ -1,0 +1,272 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"nightdrop/shared/channel"
+	"nightdrop/shared/envelope"
+	"nightdrop/shared/note"
+	"nightdrop/shared/seal"
+	"nightdrop/vault/internal/ledger"
+)
+
+// sealResults makes notes of the results that were issued, as they are issued.
+func (o *Outbox) sealResults(ctx context.Context) error {
+	for {
+		committed := o.Ledger.Committed()
+		n, err := o.sealRound(ctx)
+		if err != nil {
+			return err
+		}
+		if n == roundResults {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-committed:
+		}
+	}
+}
+
+// sealRound seals, chains, signs and commits one round of pending results and returns how many there were.
+func (o *Outbox) sealRound(ctx context.Context) (int, error) {
+	signer, err := o.signer()
+	if err != nil {
+		return 0, err
+	}
+	chains, n, err := o.pending()
+	if err != nil || n == 0 {
+		return n, err
+	}
+	if err := o.sealParts(chains); err != nil {
+		return n, err
+	}
+	if err := o.sign(chains, signer); err != nil {
+		return n, err
+	}
+	err = o.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
+		for _, c := range chains {
+			if err := c.commit(tx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return n, fmt.Errorf("commit %d sealed results: %w", n, err)
+	}
+	return n, nil
+}
+
+// chain is the results of one merchant that wait to be sealed, in order of serial, and where its chain ends.
+type chain struct {
+	merchant string
+	serial   uint64 // of the last sealed result, 0 for none
+	previous string // its digest
+	results  []*result
+}
+
+type result struct {
+	pending ledger.Pending
+	sealed  envelope.Part
+	note    []byte
+	digest  string
+}
+
+// pending reads one round of issued results, by merchant.
+func (o *Outbox) pending() (chains []*chain, n int, err error) {
+	err = o.Ledger.View(func(tx *ledger.Tx) error {
+		list, err := tx.PendingResults(roundResults)
+		if err != nil {
+			return err
+		}
+		n = len(list)
+		byMerchant := map[string]*chain{}
+		for _, p := range list {
+			c := byMerchant[p.Merchant]
+			if c == nil {
+				c = &chain{merchant: p.Merchant}
+				if c.serial, c.previous, err = tx.PreviousDigest(p.Merchant); err != nil {
+					return err
+				}
+				byMerchant[p.Merchant] = c
+				chains = append(chains, c)
+			}
+			c.results = append(c.results, &result{pending: p})
+		}
+		return nil
+	})
+	return chains, n, err
+}
+
+// sealParts seals all results, on all workers.
+func (o *Outbox) sealParts(chains []*chain) error {
+	tasks := new(errgroup.Group)
+	tasks.SetLimit(o.Workers)
+	for _, c := range chains {
+		for _, r := range c.results {
+			tasks.Go(func() error { return o.sealPart(r) })
+		}
+	}
+	return tasks.Wait()
+}
+
+func (o *Outbox) sealPart(r *result) error {
+	sealer, err := o.sealer(r.pending.ReplyKey)
+	if err != nil {
+		return fmt.Errorf("reply key of merchant %s: %w", r.pending.Merchant, err)
+	}
+	plain, err := envelope.EncodeResult(r.pending.Facts, r.pending.Place, nil)
+	if err != nil {
+		return fmt.Errorf("result %d of merchant %s: %w", r.pending.Serial, r.pending.Merchant, err)
+	}
+	r.sealed, err = sealer.Seal(envelope.PartResult, r.pending.Merchant, r.pending.ID, plain)
+	return err
+}
+
+// sealer returns the sealer of a reply key, KEYNAME+BASE64: the merchant's newest, which may have changed since the result
+// before.
+func (o *Outbox) sealer(line string) (*seal.Sealer, error) {
+	if s, ok := o.sealers.Get(line); ok {
+		return s, nil
+	}
+	name, public, err := seal.ReplyKey(line)
+	if err != nil {
+		return nil, err
+	}
+	s, err := seal.NewSealer(name, public)
+	if err != nil {
+		return nil, err
+	}
+	o.sealers.Add(line, s)
+	return s, nil
+}
+
+// sign links and signs each merchant's results: one after the other within a chain, chains side by side.
+func (o *Outbox) sign(chains []*chain, signer *note.Signer) error {
+	tasks := new(errgroup.Group)
+	tasks.SetLimit(o.Workers)
+	for _, c := range chains {
+		tasks.Go(func() error {
+			serial, previous := c.serial, c.previous
+			for _, r := range c.results {
+				p := r.pending
+				if p.Serial != serial+1 {
+					return fmt.Errorf("results of merchant %s: serial %d follows %d: check the ledger", c.merchant, p.Serial, serial)
+				}
+				signed, err := envelope.Sign(envelope.Result{Merchant: p.Merchant, Serial: p.Serial, Previous: previous,
+					ID: p.ID, Digest: p.Digest, Created: p.Created, Sealed: r.sealed}, signer)
+				if err != nil {
+					return fmt.Errorf("sign result %d of merchant %s: %w", p.Serial, p.Merchant, err)
+				}
+				r.note, r.digest = signed.Note, signed.Digest
+				serial, previous = p.Serial, signed.Digest
+			}
+			return nil
+		})
+	}
+	return tasks.Wait()
+}
+
+// errChain is returned when two outboxes work on one ledger.
+var errChain = errors.New("a merchant's chain of results moved while results were sealed: is another outbox running?")
+
+// commit stores a chain's notes if it still ends where it did. After this the bytes are fixed for ever.
+func (c *chain) commit(tx *ledger.Tx) error {
+	serial, previous, err := tx.PreviousDigest(c.merchant)
+	if err != nil {
+		return err
+	}
+	if serial != c.serial || previous != c.previous {
+		return errChain
+	}
+	for _, r := range c.results {
+		p := r.pending
+		if err := tx.PutResult(p.Merchant, p.Serial, p.ID, r.digest, r.note); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sendResults publishes what is sealed and not known to be durable in the channel.
+func (o *Outbox) sendResults(ctx context.Context) error {
+	quiet := false // the trouble was told
+	for {
+		committed := o.Ledger.Committed()
+		n, trouble, err := o.sendRound(ctx)
+		if err != nil {
+			return err
+		}
+		if trouble != nil {
+			if !quiet {
+				o.Logger.Warn("results wait for the channel", "error", trouble)
+			}
+			quiet = true
+			if err := pause(ctx, retryEvery); err != nil {
+				return err
+			}
+			continue
+		}
+		quiet = false
+		if n == roundResults {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-committed:
+		}
+	}
+}
+
+// sendRound publishes one round, waits for its acks and marks what is durable. A crash before the mark means that the same
+// bytes are published once more. trouble is the channel's, err the ledger's.
+func (o *Outbox) sendRound(ctx context.Context) (n int, trouble, err error) {
+	var ready []ledger.Ready
+	err = o.Ledger.View(func(tx *ledger.Tx) (err error) {
+		ready, err = tx.UnsentResults(roundResults)
+		return err
+	})
+	if err != nil || len(ready) == 0 {
+		return 0, nil, err
+	}
+	if !o.Channel.Connected() {
+		return 0, channel.ErrUnavailable, nil
+	}
+	acks := make([]channel.Ack, 0, len(ready))
+	for _, r := range ready {
+		if err := o.limit.Wait(ctx); err != nil {
+			break // what is in flight is still waited for
+		}
+		acks = append(acks, o.Channel.PublishResult(r.Merchant, r.Serial, r.ID, r.Note))
+	}
+	var sent []ledger.Ready
+	for k, ack := range acks {
+		if err := <-ack; err != nil {
+			trouble = err
+			continue
+		}
+		sent = append(sent, ready[k])
+	}
+	if ctx.Err() != nil && len(sent) == 0 {
+		return 0, nil, ctx.Err()
+	}
+	err = o.Ledger.Commit(ctx, func(tx *ledger.Tx) error { return tx.MarkSent(sent) })
+	return len(ready), trouble, err
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
