@@ -174,7 +174,7 @@ func TestConfirmedJumpDestroysTheDead(t *testing.T) {
 	if change.Clock != ClockSteady || len(change.Destroyed) != 2*4 || len(change.Created) == 0 || r.Suspended() {
 		t.Fatalf("after the confirmation: %+v", change)
 	}
-	if _, err := r.OpenPart(envelope.PartCode, testMerchant, testID, pc); err != ErrKeyDead {
+	if _, err := r.OpenPart(envelope.PartCode, testMerchant, testID, pc); !errors.Is(err, ErrKeyDead) {
 		t.Errorf("dead code: %v", err)
 	}
 	if _, err := r.OpenPart(envelope.PartOrder, testMerchant, testID, pd); err != nil {
@@ -201,7 +201,7 @@ func TestJumpBackNeitherResurrectsNorRemakesNorExtends(t *testing.T) {
 	if change.Clock != ClockBehind || change.Jump != -13*time.Hour || len(change.Created)+len(change.Destroyed) != 0 || r.Suspended() {
 		t.Fatalf("after the jump back: %+v", change)
 	}
-	if _, err := r.OpenPart(envelope.PartCode, testMerchant, testID, p); err != ErrKeyDead {
+	if _, err := r.OpenPart(envelope.PartCode, testMerchant, testID, p); !errors.Is(err, ErrKeyDead) {
 		t.Errorf("a dead key came back: %v", err)
 	}
 	for _, k := range r.Directory(h.wall) {
@@ -231,7 +231,7 @@ func TestJumpBackNeitherResurrectsNorRemakesNorExtends(t *testing.T) {
 	if k := current(t, r, envelope.KindCode, envelope.SuiteXWing, h.wall); k.Name == old.Name || k.Name == next.Name {
 		t.Error("a dead key's name lives again")
 	}
-	if _, err := r.OpenPart(envelope.PartCode, testMerchant, testID, p); err != ErrKeyDead {
+	if _, err := r.OpenPart(envelope.PartCode, testMerchant, testID, p); !errors.Is(err, ErrKeyDead) {
 		t.Errorf("a dead key came back: %v", err)
 	}
 }

@@ -58,7 +58,7 @@ func writeNew(path string, content []byte) error {
 	if err != nil {
 		return fmt.Errorf("create %s: %w", path, err)
 	}
-	defer os.Remove(half)
+	defer func() { _ = os.Remove(half) }() // where it fails, the next writeNew writes over it
 	_, err = f.Write(content)
 	if err == nil {
 		err = f.Sync()

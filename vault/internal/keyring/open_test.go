@@ -75,7 +75,7 @@ func TestOpenPart(t *testing.T) {
 			{"no key name", envelope.PartAccount, testMerchant, testID, alter(func(p *envelope.Part) { p.Key = "" }), ErrKeyDead},
 		} {
 			got, err := r.OpenPart(c.part, c.merchant, c.id, c.p)
-			if err != c.want {
+			if !errors.Is(err, c.want) {
 				t.Errorf("%s %s: %v, want %v", suite, c.name, err, c.want)
 			}
 			if c.want == nil && string(got) != `{"account"}` || c.want != nil && got != nil {

@@ -50,7 +50,7 @@ func (s schedule) check() error {
 	}
 	days := int((dayLife+s.ahead)/dayPeriod) + 2
 	codes := int((codePeriod+s.codeLife+s.ahead)/codePeriod) + 2
-	if need := len(suites()) * (days + codes); need > slotCount {
+	if need := suiteCount * (days + codes); need > slotCount {
 		return fmt.Errorf("keys' schedule: %d keys would live at once, %s holds %d; publish less far ahead", need, sealingFile, slotCount)
 	}
 	return nil
