@@ -17,8 +17,10 @@ const (
 	defaultCodeLife = 6 * time.Hour  // from a code key's until to its death, on line
 )
 
+const suiteCount = 2
+
 // suites are the suites of every period.
-func suites() [2]envelope.Suite {
+func suites() [suiteCount]envelope.Suite {
 	return [...]envelope.Suite{envelope.SuiteXWing, envelope.SuiteX25519}
 }
 
