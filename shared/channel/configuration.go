@@ -30,7 +30,7 @@ type Configuration struct {
 	Cert, Key      string // PEM files; needed with Listen
 	ClientCA       string // PEM file; set, clients must show a certificate of these authorities
 	Dir            string // store directory
-	MaxBytes       int64  // all streams together
+	MaxStore       int64  // bytes: what the limits of all streams may add up to
 	Relays         []RelayKey
 	RelayInProcess bool   // relays' keys are accepted from this process only
 	Vault          string // public nkeys, "" = off
@@ -180,7 +180,7 @@ func (c Configuration) Text() (string, error) {
 	if c.Listen != "" && (c.Cert == "" || c.Key == "") {
 		return "", fmt.Errorf("channel listener %s: certificate and key are needed, the channel speaks TLS only", c.Listen)
 	}
-	if c.Dir == "" || c.MaxBytes <= 0 {
+	if c.Dir == "" || c.MaxStore <= 0 {
 		return "", fmt.Errorf("channel store: a directory and a size are needed")
 	}
 	parsed, err := template.New("nats").Funcs(template.FuncMap{"quote": quote, "list": list}).Parse(configurationText)
@@ -237,7 +237,7 @@ max_connections: {{.MaxConnections}}
 jetstream {
   store_dir: {{quote .Dir}}
   max_memory_store: 0
-  max_file_store: {{.MaxBytes}}
+  max_file_store: {{.MaxStore}}
   sync_interval: always
   strict: true
 }

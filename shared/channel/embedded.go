@@ -145,8 +145,17 @@ func lockDir(dir string) (*os.File, error) {
 
 func (e *Embedded) configuration(keys []nkeys.KeyPair) (Configuration, error) {
 	c := Configuration{Name: "nightdrop-embedded", Cert: e.config.Cert, Key: e.config.Key, ClientCA: e.config.ClientCA,
-		Dir: e.config.Dir, MaxBytes: e.config.MaxBytes, RelayInProcess: true,
+		Dir: e.config.Dir, RelayInProcess: true,
 		Vault: e.config.VaultNkey, Courier: e.config.CourierNkey, Monitor: e.config.MonitorNkey}
+	// The streams' own limits add up to MaxBytes. The broker's must hold what they had before, to let them shrink.
+	_, size, err := volume(e.config.Dir)
+	if err != nil {
+		return c, fmt.Errorf("channel store: %w", err)
+	}
+	if size < e.config.MaxBytes+e.config.MinFree {
+		e.config.Logger.Warn("the channel's volume is smaller than its streams may grow", "volume", size, "streams", e.config.MaxBytes, "reserve", e.config.MinFree)
+	}
+	c.MaxStore = max(size, e.config.MaxBytes)
 	if e.config.Listen != "" {
 		host, port, err := net.SplitHostPort(e.config.Listen)
 		if err != nil {
@@ -157,9 +166,9 @@ func (e *Embedded) configuration(keys []nkeys.KeyPair) (Configuration, error) {
 		}
 		c.Listen = net.JoinHostPort(host, port)
 	}
-	for _, nkey := range []string{c.Vault, c.Courier, c.Monitor} {
-		if nkey != "" && !nkeys.IsValidPublicUserKey(nkey) {
-			return c, fmt.Errorf("channel key %q is not a public user nkey (U...)", nkey)
+	for role, nkey := range map[string]string{"vault": c.Vault, "courier": c.Courier, "monitor": c.Monitor} {
+		if nkey != "" && !nkeys.IsValidPublicUserKey(nkey) { // it may be a seed: never repeat it
+			return c, fmt.Errorf("channel key of the %s is not a public user nkey (U...)", role)
 		}
 	}
 	public := make([]string, len(keys))
@@ -215,7 +224,9 @@ func (e *Embedded) assertDurable() error {
 	return nil
 }
 
+// makeStreams makes the streams of both accounts, each by its keeper.
 func (e *Embedded) makeStreams(ctx context.Context, sizes Sizes, keepers []nkeys.KeyPair) error {
+	var plans []plan
 	for i, account := range []string{accountVault, accountRelay} {
 		l, err := dial("keeper", Options{Name: "keeper of " + account, Logger: e.config.Logger}, keepers[i], e.server)
 		if err != nil {
@@ -226,17 +237,20 @@ func (e *Embedded) makeStreams(ctx context.Context, sizes Sizes, keepers []nkeys
 		if err != nil {
 			return fmt.Errorf("channel broker: %w", err)
 		}
-		if err := makeStreams(ctx, js, Streams(account, sizes, 1)); err != nil {
-			return err
+		for _, config := range Streams(account, sizes, 1) {
+			plans = append(plans, plan{js: js, config: config})
 		}
 	}
-	return nil
+	return makeStreams(ctx, plans)
 }
 
 func (e *Embedded) startGuard(ctx context.Context) {
 	e.guard = &guard{
 		minFree: e.config.MinFree,
-		free:    func() (int64, error) { return freeBytes(e.config.Dir) },
+		free: func() (int64, error) {
+			free, _, err := volume(e.config.Dir)
+			return free, err
+		},
 		healthy: e.healthy,
 		room:    e.room,
 		change:  e.config.Logger.Info,

@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,6 +39,8 @@ func (l *link) get(ctx context.Context, stream string, request getRequest) ([]Me
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", stream, err)
 	}
+	asked, cancel := l.whileUp(ctx)
+	defer cancel()
 	reply := l.nc.NewInbox()
 	answers, err := l.nc.SubscribeSync(reply)
 	if err != nil {
@@ -50,9 +53,9 @@ func (l *link) get(ctx context.Context, stream string, request getRequest) ([]Me
 	var messages []Message
 	var previous uint64
 	for {
-		answer, err := nextAnswer(ctx, answers)
+		answer, err := nextAnswer(asked, answers)
 		if err != nil {
-			return messages, fmt.Errorf("read %s: %w", stream, err)
+			return messages, fmt.Errorf("read %s: %w", stream, cmp.Or(ctx.Err(), err))
 		}
 		if status := answer.Header.Get("Status"); status != "" && answer.Header.Get(nats.JSSequence) == "" {
 			return messages, endOfGet(stream, status, answer, previous)
@@ -75,13 +78,10 @@ func nextAnswer(ctx context.Context, answers *nats.Subscription) (*nats.Msg, err
 	limited, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	answer, err := answers.NextMsgWithContext(limited)
-	if err == nil {
-		return answer, nil
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
-	return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	return answer, nil
 }
 
 // endOfGet tells what the status message means that ends a read: the end of a batch (204), nothing there (404), no
@@ -136,7 +136,9 @@ func (l *link) call(ctx context.Context, subject string, request, answer any) er
 	if err != nil {
 		return fmt.Errorf("%s: %w", subject, err)
 	}
-	limited, cancel := context.WithTimeout(ctx, answerTimeout)
+	asked, forget := l.whileUp(ctx)
+	defer forget()
+	limited, cancel := context.WithTimeout(asked, answerTimeout)
 	defer cancel()
 	reply, err := l.nc.RequestWithContext(limited, subject, body)
 	switch {

@@ -77,11 +77,11 @@ func (g *guard) run(ctx context.Context) {
 	}
 }
 
-// freeBytes is what an ordinary user may still write on the volume of dir.
-func freeBytes(dir string) (int64, error) {
+// volume returns what an ordinary user may still write on the volume of dir, and how large the volume is, in bytes.
+func volume(dir string) (free, size int64, err error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {
-		return 0, fmt.Errorf("statfs %s: %w", dir, err)
+		return 0, 0, fmt.Errorf("statfs %s: %w", dir, err)
 	}
-	return int64(s.Bavail) * s.Bsize, nil
+	return int64(s.Bavail) * s.Bsize, int64(s.Blocks) * s.Bsize, nil
 }

@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -169,6 +170,16 @@ func (l *link) up() error {
 		return fmt.Errorf("%w: not connected: %w", ErrUnavailable, err)
 	}
 	return fmt.Errorf("%w: not connected", ErrUnavailable)
+}
+
+// whileUp is a context that also ends when the connection breaks: what was asked over it will not be answered.
+func (l *link) whileUp(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	forget := l.watch(&watcher{broke: cancel})
+	return ctx, func() {
+		forget()
+		cancel()
+	}
 }
 
 func (l *link) close() {

@@ -57,11 +57,9 @@ func refused(t *testing.T, nc *nats.Conn) bool {
 	return err != nil && strings.Contains(strings.ToLower(err.Error()), "permissions violation")
 }
 
-func TestAllowLists(t *testing.T) {
-	s := startSite(t)
-	mustAck(t, s.relay(t).PublishBag("relay-a", "m1", []byte("a bag")))
-	mustAck(t, s.vault(t).PublishResult("shop", 1, "id", []byte("a result")))
-	publish := map[string]string{ // subject -> the roles that may publish to it
+// mayPublish tells for each subject the roles that may publish to it.
+func mayPublish() map[string]string {
+	return map[string]string{
 		"bag.relay-a":                         "relay",
 		"bag.relay-a.more":                    "",
 		"res.shop.1.id":                       "vault courier",
@@ -101,7 +99,11 @@ func TestAllowLists(t *testing.T) {
 		"$JS.API.CONSUMER.MSG.NEXT.RESULTS.c": "",
 		"$JS.API.INFO":                        "",
 	}
-	subscribe := map[string]string{
+}
+
+// maySubscribe tells for each subject the roles that may subscribe to it.
+func maySubscribe() map[string]string {
+	return map[string]string{
 		">":                    "",
 		"bag.>":                "",
 		"res.>":                "",
@@ -122,51 +124,49 @@ func TestAllowLists(t *testing.T) {
 		"$SYS.ACCOUNT.*.>":     "",
 		"$JS.EVENT.ADVISORY.>": "",
 	}
+}
+
+func TestAllowLists(t *testing.T) {
+	s := startSite(t)
+	mustAck(t, s.relay(t).PublishBag("relay-a", "m1", []byte("a bag")))
+	mustAck(t, s.vault(t).PublishResult("shop", 1, "id", []byte("a result")))
 	for _, role := range []string{"relay", "vault", "courier", "monitor"} {
-		for subject, may := range publish {
-			nc, err := s.raw(t, role)
-			if err != nil {
-				t.Fatalf("%s: %v", role, err)
-			}
-			if err := nc.Publish(subject, []byte(`{"bad`)); err != nil {
-				t.Fatal(err)
-			}
-			if got, want := !refused(t, nc), strings.Contains(may, role); got != want {
-				t.Errorf("%s publishes to %s: allowed %t, want %t", role, subject, got, want)
-			}
-			nc.Close()
+		for subject, may := range mayPublish() {
+			s.try(t, role, subject, may, func(nc *nats.Conn) error { return nc.Publish(subject, []byte(`{"bad`)) })
 		}
-		for subject, may := range subscribe {
-			nc, err := s.raw(t, role)
-			if err != nil {
-				t.Fatalf("%s: %v", role, err)
-			}
-			if _, err := nc.SubscribeSync(subject); err != nil {
-				t.Fatal(err)
-			}
-			if got, want := !refused(t, nc), strings.Contains(may, role); got != want {
-				t.Errorf("%s subscribes to %s: allowed %t, want %t", role, subject, got, want)
-			}
-			nc.Close()
+		for subject, may := range maySubscribe() {
+			s.try(t, role, subject, may, func(nc *nats.Conn) error {
+				_, err := nc.SubscribeSync(subject)
+				return err
+			})
 		}
 	}
 }
 
-// TestReplySubjectsReachNoOtherSide plays the attack of FACTS: the broker does not check permissions on reply subjects,
-// so whoever may ask for anything can have the answer sent to the JetStream API of its own account.
-func TestReplySubjectsReachNoOtherSide(t *testing.T) {
-	s := startSite(t)
-	r, v := s.relay(t), s.vault(t)
-	mustAck(t, r.PublishBag("relay-a", "m1", []byte("a bag")))
-	mustAck(t, v.PublishResult("shop", 1, "id", []byte("a result")))
-	if err := v.PublishNotice(t.Context(), NoticeDirectory, []byte("a directory")); err != nil {
+// try does something with a role's key, and checks that the broker refuses it unless the role is among those that may.
+func (s *site) try(t *testing.T, role, subject, may string, do func(*nats.Conn) error) {
+	t.Helper()
+	nc, err := s.raw(t, role)
+	if err != nil {
+		t.Fatalf("%s: %v", role, err)
+	}
+	defer nc.Close()
+	if err := do(nc); err != nil {
 		t.Fatal(err)
 	}
-	mustAck(t, v.PublishJournal(1, "j1", []byte("entries")))
+	if got, want := !refused(t, nc), strings.Contains(may, role); got != want {
+		t.Errorf("%s at %s: allowed %t, want %t", role, subject, got, want)
+	}
+}
 
-	// A read of nothing is answered with an empty message, which is what DELETE and PURGE take.
-	const nothing = `{"seq":999}`
-	attacks := []struct{ role, subject, body, reply string }{
+// nothing is a read that is answered with an empty message, which is what DELETE and PURGE take.
+const nothing = `{"seq":999}`
+
+// attack is a request that its role may make, with a reply subject of which the broker asks no permission.
+type attack struct{ role, subject, body, reply string }
+
+func attacks() []attack {
+	return []attack{
 		{"relay", "bag.relay-a", "x", "$JS.API.STREAM.DELETE.ENVELOPES"},
 		{"relay", "bag.relay-a", "x", "$JS.API.STREAM.PURGE.ENVELOPES"},
 		{"relay", "bag.relay-a", "x", "$JS.API.STREAM.DELETE.JOURNAL"},
@@ -190,47 +190,59 @@ func TestReplySubjectsReachNoOtherSide(t *testing.T) {
 		{"monitor", "state.STREAM.INFO.ENVELOPES", "", "$JS.API.STREAM.DELETE.ENVELOPES"},
 		{"monitor", "state.STREAM.INFO.RESULTS", "", "$JS.API.STREAM.PURGE.RESULTS"},
 	}
-	for _, a := range attacks {
-		nc, err := s.raw(t, a.role)
-		if err != nil {
-			t.Fatalf("%s: %v", a.role, err)
-		}
-		if err := nc.PublishRequest(a.subject, a.reply, []byte(a.body)); err != nil {
-			t.Fatal(err)
-		}
-		if refused(t, nc) {
-			t.Errorf("%s to %s was refused: the attack was not played", a.role, a.subject)
-		}
-		// The answer, if it went anywhere, was handled by the time that a later request is answered.
-		time.Sleep(20 * time.Millisecond)
+}
+
+// TestReplySubjectsReachNoOtherSide plays the attack of FACTS: the broker does not check permissions on reply subjects,
+// so whoever may ask for anything can have the answer sent to the JetStream API of its own account.
+func TestReplySubjectsReachNoOtherSide(t *testing.T) {
+	s := startSite(t)
+	r, v := s.relay(t), s.vault(t)
+	mustAck(t, r.PublishBag("relay-a", "m1", []byte("a bag")))
+	mustAck(t, v.PublishResult("shop", 1, "id", []byte("a result")))
+	if err := v.PublishNotice(t.Context(), NoticeDirectory, []byte("a directory")); err != nil {
+		t.Fatal(err)
+	}
+	mustAck(t, v.PublishJournal(1, "j1", []byte("entries")))
+
+	for _, a := range attacks() {
+		s.play(t, a)
 		if m, err := v.BagAt(t.Context(), 1); err != nil || string(m.Data) != "a bag" {
-			t.Fatalf("after %s %s -> %s: bag %q, %v", a.role, a.subject, a.reply, m.Data, err)
+			t.Fatalf("after %+v: bag %q, %v", a, m.Data, err)
 		}
-		info, err := v.reads.info(t.Context(), streamJournal)
-		if err != nil || info.State.Last != 1 {
-			t.Fatalf("after %s %s -> %s: journal ends at %d, %v", a.role, a.subject, a.reply, info.State.Last, err)
+		if info, err := v.reads.info(t.Context(), streamJournal); err != nil || info.State.Last != 1 {
+			t.Fatalf("after %+v: journal ends at %d, %v", a, info.State.Last, err)
 		}
 		if found, err := r.Results(t.Context(), "shop", 0, 1); err != nil || len(found) != 1 || string(found[0]) != "a result" {
-			t.Fatalf("after %s %s -> %s: results %q, %v", a.role, a.subject, a.reply, found, err)
+			t.Fatalf("after %+v: results %q, %v", a, found, err)
 		}
 		if found, err := r.reads.get(t.Context(), streamNotices, getRequest{Last: "notice.directory"}); err != nil || len(found) != 1 {
-			t.Fatalf("after %s %s -> %s: directory %v, %v", a.role, a.subject, a.reply, found, err)
+			t.Fatalf("after %+v: directory %v, %v", a, found, err)
 		}
-		nc.Close()
 	}
 
 	// The control: inside one account the same attack works, so it is the accounts that held above.
-	nc, err := s.raw(t, "relay")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := nc.PublishRequest("$JS.API.DIRECT.GET.RESULTS", "$JS.API.STREAM.DELETE.RESULTS", []byte(nothing)); err != nil {
-		t.Fatal(err)
-	}
+	s.play(t, attack{"relay", "$JS.API.DIRECT.GET.RESULTS", nothing, "$JS.API.STREAM.DELETE.RESULTS"})
 	waitFor(t, "the relay's own stream to be gone", func() bool {
 		_, err := r.reads.info(t.Context(), streamResults)
 		return err != nil
 	})
+}
+
+// play makes an attack and gives the broker time to act on its own answer.
+func (s *site) play(t *testing.T, a attack) {
+	t.Helper()
+	nc, err := s.raw(t, a.role)
+	if err != nil {
+		t.Fatalf("%s: %v", a.role, err)
+	}
+	defer nc.Close()
+	if err := nc.PublishRequest(a.subject, a.reply, []byte(a.body)); err != nil {
+		t.Fatal(err)
+	}
+	if refused(t, nc) {
+		t.Errorf("%+v was refused: the attack was not played", a)
+	}
+	time.Sleep(20 * time.Millisecond)
 }
 
 // TestVisitorsReadThroughTheirOwnAccount shows that courier and monitor can do their work.
