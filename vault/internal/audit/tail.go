@@ -45,6 +45,7 @@ func (t *Tail) add(h tlog.Hash) []tlog.Hash {
 	for ; t.size>>level&1 == 1; level++ {
 		h = tlog.NodeHash(t.edge[level], h)
 		added = append(added, h)
+		t.edge[level] = tlog.Hash{}
 	}
 	t.edge[level] = h
 	t.size++

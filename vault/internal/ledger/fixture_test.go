@@ -235,4 +235,3 @@ func resultPart() envelope.Part {
 	sealed[0] = 1
 	return envelope.Part{Key: "reply-00000000-x25519", Sealed: sealed}
 }
-

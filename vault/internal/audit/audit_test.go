@@ -1,0 +1,350 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"go.etcd.io/bbolt"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"nightdrop/shared/note"
+	"nightdrop/shared/proof"
+	"nightdrop/vault/internal/keyring"
+)
+
+const origin = "vault.example"
+
+// store is a log in a database of its own, under a real log key.
+type store struct {
+	t      testing.TB
+	db     *bbolt.DB
+	signer *note.Signer
+	key    Key
+	tail   Tail
+}
+
+func newStore(t testing.TB) *store {
+	t.Helper()
+	dir := t.TempDir()
+	shares, _, err := keyring.Create(filepath.Join(dir, "ring"), keyring.CreateOptions{Name: origin, Shares: 1, Threshold: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring, err := keyring.Open(filepath.Join(dir, "ring"), keyring.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ring.Close() })
+	if err := ring.Unlock(shares); err != nil {
+		t.Fatal(err)
+	}
+	_, box, err := ring.NewBox("log/1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := bbolt.Open(filepath.Join(dir, "log.db"), 0o600, &bbolt.Options{NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	err = db.Update(func(tx *bbolt.Tx) error {
+		for _, name := range Buckets() {
+			if _, err := tx.CreateBucket(name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &store{t: t, db: db, signer: ring.Signer(), key: Key{Number: 1, Box: box}}
+}
+
+// grow appends until the log has size leaves; every third issues a result.
+func (s *store) grow(size int64) {
+	s.t.Helper()
+	err := s.db.Update(func(tx *bbolt.Tx) error {
+		for s.tail.Size() < size {
+			var facts []byte
+			if s.tail.Size()%3 == 0 {
+				facts = fmt.Appendf(nil, `{"payment":%d}`, s.tail.Size())
+			}
+			event := fmt.Appendf(nil, `{"number":%d}`, s.tail.Size())
+			if _, err := Append(tx, &s.tail, origin, s.key, event, facts); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *store) exporter() Exporter {
+	s.t.Helper()
+	signed, err := proof.SignCheckpoint(proof.Checkpoint{Origin: origin, Size: s.tail.Size(), Root: s.tail.Root()}, s.signer)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return Exporter{View: s.db.View, Vault: s.signer.Verifier(), Checkpoint: signed}
+}
+
+func (s *store) export(dir string) error {
+	_, err := s.exporter().Export(context.Background(), dir)
+	return err
+}
+
+func TestTailIsTlogsTree(t *testing.T) {
+	s := newStore(t)
+	for size := int64(1); size <= 70; size++ {
+		s.grow(size)
+		err := s.db.View(func(tx *bbolt.Tx) error {
+			root, err := tlog.TreeHash(size, Hashes(tx))
+			if err != nil {
+				return err
+			}
+			if root != s.tail.Root() {
+				t.Errorf("root of %d leaves differs from tlog's", size)
+			}
+			again, err := ReadTail(tx, size, root)
+			if err == nil && again != s.tail {
+				t.Errorf("tail of %d leaves reads back differently", size)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestEntryReadsBackInItsPlaceOnly(t *testing.T) {
+	s := newStore(t)
+	s.grow(3)
+	keys := func(uint32) (Box, error) { return s.key.Box, nil }
+	err := s.db.Update(func(tx *bbolt.Tx) error {
+		e, err := Read(tx, 1, origin, keys)
+		if err != nil || string(e.Event) != `{"number":1}` || len(e.Salt) != proof.SaltBytes || e.Key != 1 {
+			t.Errorf("entry %+v, %v", e, err)
+		}
+		if _, err := Read(tx, 1, "other.example", keys); !errors.Is(err, ErrIntegrity) {
+			t.Errorf("opened under another origin: %v", err)
+		}
+		if _, err := Read(tx, 3, origin, keys); !errors.Is(err, ErrIntegrity) {
+			t.Errorf("an entry beyond the end: %v", err)
+		}
+		// Moved to another index.
+		log := tx.Bucket(logBucket)
+		if err := log.Put(rowKey(2), append([]byte(nil), log.Get(rowKey(1))...)); err != nil {
+			return err
+		}
+		if _, err := Read(tx, 2, origin, keys); !errors.Is(err, ErrIntegrity) {
+			t.Errorf("opened in another place: %v", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestExportGrowsAndVerifies(t *testing.T) {
+	s := newStore(t)
+	dir := filepath.Join(t.TempDir(), "log")
+	for _, size := range []int64{1, 5, 255, 256, 257, 600, 600, 1000} {
+		s.grow(size)
+		if err := s.export(dir); err != nil {
+			t.Fatal(err)
+		}
+		report, err := Verify(dir, s.signer.Verifier())
+		if err != nil || report.Size != size || report.Verified != size || report.FirstBad != -1 {
+			t.Fatalf("size %d: %+v, %v", size, report, err)
+		}
+	}
+	// Nothing is left of the smaller sizes.
+	want := map[string]bool{"checkpoint": true, "log.json": true}
+	for n := range bundlesOf(1000) {
+		want[entriesPath(n, widthOf(n, 1000))] = true
+		want[bodiesPath(n, widthOf(n, 1000))] = true
+	}
+	for _, tile := range tlog.NewTiles(tileHeight, 0, 1000) {
+		want[tilePath(tile)] = true
+	}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		if !want[name] {
+			t.Errorf("%s is left over", name)
+		}
+		delete(want, name)
+		return err
+	})
+	if err != nil || len(want) > 0 {
+		t.Errorf("missing %v, %v", want, err)
+	}
+}
+
+func TestExportGoesOnAfterBeingBrokenOff(t *testing.T) {
+	s := newStore(t)
+	dir := filepath.Join(t.TempDir(), "log")
+	s.grow(300)
+	if err := s.export(dir); err != nil {
+		t.Fatal(err)
+	}
+	s.grow(2000)
+	ctx, cancel := context.WithCancel(context.Background())
+	x := s.exporter()
+	x.Progress = func(done, _ int64) {
+		if done > 1000 {
+			cancel()
+		}
+	}
+	if _, err := x.Export(ctx, dir); !errors.Is(err, context.Canceled) {
+		t.Fatalf("broken off export: %v", err)
+	}
+	if report, err := Verify(dir, s.signer.Verifier()); err != nil || report.Size != 300 {
+		t.Errorf("the earlier checkpoint does not hold meanwhile: %+v, %v", report, err)
+	}
+	if err := s.export(dir); err != nil {
+		t.Fatal(err)
+	}
+	if report, err := Verify(dir, s.signer.Verifier()); err != nil || report.Verified != 2000 {
+		t.Errorf("%+v, %v", report, err)
+	}
+}
+
+func TestExportRefusesAnotherHistory(t *testing.T) {
+	s, stranger := newStore(t), newStore(t)
+	s.grow(10)
+	stranger.grow(10)
+	dir := t.TempDir()
+	if err := s.export(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := stranger.export(dir); !errors.Is(err, ErrIntegrity) {
+		t.Errorf("over another vault's log: %v", err)
+	}
+	stranger.signer = s.signer
+	stranger.grow(11)
+	if err := stranger.export(dir); !errors.Is(err, ErrIntegrity) {
+		t.Errorf("over another history of the same vault: %v", err)
+	}
+	older := newStore(t)
+	older.signer = s.signer
+	older.grow(9)
+	if err := older.export(dir); !errors.Is(err, ErrIntegrity) {
+		t.Errorf("over a longer log: %v", err)
+	}
+}
+
+// edit rewrites one exported file.
+func edit(t *testing.T, path string, change func([]byte) []byte) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, change(data), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func flip(at int) func([]byte) []byte {
+	return func(data []byte) []byte {
+		data[at] ^= 1
+		return data
+	}
+}
+
+func cut(data []byte) []byte { return data[:len(data)-1] }
+
+func TestVerifyFindsWhatIsWrong(t *testing.T) {
+	s := newStore(t)
+	s.grow(700)
+	record := func(i int) int { return i * (2 + proof.LeafBytes) }
+	for name, sabotage := range map[string]struct {
+		file   string
+		change func([]byte) []byte
+		first  int64
+	}{
+		"facts half of a record":  {"tile/entries/001", flip(record(44) + 2), 300},
+		"entry half of a record":  {"tile/entries/001", flip(record(44) + 2 + 63), 300},
+		"length of a record":      {"tile/entries/001", flip(record(44) + 1), 256},
+		"bundle cut":              {"tile/entries/002.p/188", cut, 512},
+		"bundle with more":        {"tile/entries/000", func(d []byte) []byte { return append(d, 0) }, 0},
+		"sealed entry":            {"bodies/000", func(d []byte) []byte { d[4+10] ^= 1; return d }, 0},
+		"bodies cut":              {"bodies/001", cut, 256},
+		"hash of a leaf":          {"tile/0/001", flip(32*5 + 3), 261},
+		"hash of the upper level": {"tile/1/000.p/2", flip(40), -1},
+		"tile cut":                {"tile/0/002.p/188", cut, 512},
+		"checkpoint's root":       {"checkpoint", func(d []byte) []byte { return bytes.Replace(d, []byte("700\n"), []byte("700\nA"), 1) }, -1},
+		"checkpoint's size":       {"checkpoint", func(d []byte) []byte { return bytes.Replace(d, []byte("700\n"), []byte("699\n"), 1) }, -1},
+		"log.json":                {"log.json", func(d []byte) []byte { return bytes.Replace(d, []byte("vault"), []byte("fault"), 1) }, -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := s.export(dir); err != nil {
+				t.Fatal(err)
+			}
+			edit(t, filepath.Join(dir, sabotage.file), sabotage.change)
+			report, err := Verify(dir, s.signer.Verifier())
+			if !errors.Is(err, ErrIntegrity) || report.FirstBad != sabotage.first || report.Count == 0 {
+				t.Errorf("report %+v, %v", report, err)
+			}
+			if _, err := json.Marshal(report); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for _, file := range []string{"log.json", "tile/entries/001", "bodies/002.p/188", "tile/0/000", "tile/1/000.p/2"} {
+		t.Run("missing "+file, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := s.export(dir); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Remove(filepath.Join(dir, file)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Verify(dir, s.signer.Verifier()); !errors.Is(err, ErrIntegrity) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestVerifyNeedsTheVaultsKey(t *testing.T) {
+	s, stranger := newStore(t), newStore(t)
+	s.grow(3)
+	dir := t.TempDir()
+	if _, err := Verify(dir, s.signer.Verifier()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an empty directory: %v", err)
+	}
+	if err := s.export(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Verify(dir, stranger.signer.Verifier()); !errors.Is(err, ErrIntegrity) {
+		t.Errorf("by another vault's key: %v", err)
+	}
+}
+
+func TestNumberPathIsC2SPs(t *testing.T) {
+	for n, want := range map[int64]string{0: "000", 7: "007", 999: "999", 1000: "x001/000", 1234067: "x001/x234/067"} {
+		if got := numberPath(n, tileWidth); got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
+		}
+	}
+	if got := numberPath(1234, 17); got != "x001/234.p/17" {
+		t.Error(got)
+	}
+}

@@ -1,0 +1,205 @@
+package audit
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"go.etcd.io/bbolt"
+	"golang.org/x/mod/sumdb/tlog"
+	"golang.org/x/sys/unix"
+
+	"nightdrop/shared/note"
+	"nightdrop/shared/proof"
+)
+
+// Exporter writes a log's files.
+type Exporter struct {
+	View       func(fn func(*bbolt.Tx) error) error // a snapshot, later than the checkpoint; taken once for each bundle
+	Vault      note.Verifier                        // whose log it is
+	Checkpoint []byte                               // signed by Vault
+	Progress   func(done, total int64)              // leaves; may be nil
+}
+
+// Export writes the log of the checkpoint into dir, which is made when it is not there. What an earlier export wrote is kept, after a
+// proof that this log begins with it; one that was broken off is begun again from the last checkpoint. The checkpoint is written last, after all
+// files are durable. It fails with ErrIntegrity where dir holds another log or a longer one.
+func (x Exporter) Export(ctx context.Context, dir string) (proof.Checkpoint, error) {
+	c, err := proof.OpenCheckpoint(x.Checkpoint, x.Vault)
+	if err != nil {
+		return c, fmt.Errorf("export the log: %w", err)
+	}
+	if err := x.export(ctx, dir, c); err != nil {
+		return c, fmt.Errorf("export the log into %s: %w", dir, err)
+	}
+	return c, nil
+}
+
+func (x Exporter) export(ctx context.Context, dir string, c proof.Checkpoint) error {
+	have, err := x.have(dir, c)
+	if err != nil {
+		return err
+	}
+	for n := have / tileWidth; n < bundlesOf(c.Size); n++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := x.exportBundle(dir, n, widthOf(n, c.Size)); err != nil {
+			return err
+		}
+		if x.Progress != nil {
+			x.Progress(min((n+1)*tileWidth, c.Size), c.Size)
+		}
+	}
+	for _, tile := range tlog.NewTiles(tileHeight, have/tileWidth*tileWidth, c.Size) {
+		if err := x.exportTile(dir, tile); err != nil {
+			return err
+		}
+	}
+	if err := x.seal(dir); err != nil {
+		return err
+	}
+	return prune(dir, have, c.Size)
+}
+
+// have returns the size of the log that dir holds, 0 for none.
+func (x Exporter) have(dir string, c proof.Checkpoint) (int64, error) {
+	msg, err := os.ReadFile(filepath.Join(dir, checkpointFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	old, err := proof.OpenCheckpoint(msg, x.Vault)
+	if err != nil {
+		return 0, fmt.Errorf("it holds a checkpoint that is not this vault's, choose another directory: %w: %w", err, ErrIntegrity)
+	}
+	if old.Size > c.Size {
+		return 0, fmt.Errorf("it holds %d entries, the ledger has %d: the ledger is an older one: %w", old.Size, c.Size, ErrIntegrity)
+	}
+	if old.Size == 0 {
+		return 0, nil
+	}
+	var root tlog.Hash
+	err = x.View(func(tx *bbolt.Tx) error {
+		root, err = tlog.TreeHash(old.Size, Hashes(tx))
+		return err
+	})
+	if err == nil && root != old.Root {
+		err = fmt.Errorf("its first %d entries are not the ledger's: %w", old.Size, ErrIntegrity)
+	}
+	return old.Size, err
+}
+
+// exportBundle writes the records and bodies of one bundle.
+func (x Exporter) exportBundle(dir string, n int64, width int) error {
+	var records, bodies []byte
+	err := x.View(func(tx *bbolt.Tx) error {
+		records, bodies = nil, nil
+		for i := range int64(width) {
+			record, body, err := Stored(tx, n*tileWidth+i)
+			if err != nil {
+				return err
+			}
+			records = append(binary.BigEndian.AppendUint16(records, uint16(len(record))), record[:]...)
+			bodies = append(binary.BigEndian.AppendUint32(bodies, uint32(len(body))), body...)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := writeFile(filepath.Join(dir, entriesPath(n, width)), records); err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(dir, bodiesPath(n, width)), bodies)
+}
+
+func (x Exporter) exportTile(dir string, tile tlog.Tile) error {
+	var data []byte
+	err := x.View(func(tx *bbolt.Tx) (err error) {
+		data, err = tlog.ReadTileData(tile, Hashes(tx))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(dir, tilePath(tile)), data)
+}
+
+// seal makes all files durable and then the checkpoint. A crash before it leaves the earlier checkpoint, whose files are all there.
+func (x Exporter) seal(dir string) error {
+	info, err := json.Marshal(logInfo{Format: logFormat, Origin: x.Vault.Name(), Vkey: x.Vault.String()})
+	if err != nil {
+		return err
+	}
+	if err := writeFile(filepath.Join(dir, logFile), append(info, '\n')); err != nil {
+		return err
+	}
+	if err := syncFilesystem(dir); err != nil {
+		return err
+	}
+	if err := writeFile(filepath.Join(dir, checkpointFile), x.Checkpoint); err != nil {
+		return err
+	}
+	return syncFilesystem(dir)
+}
+
+// syncFilesystem makes everything written to dir's file system durable: one call for thousands of small files.
+func syncFilesystem(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := unix.Syncfs(int(d.Fd())); err != nil {
+		return fmt.Errorf("sync: %w", err)
+	}
+	return nil
+}
+
+// prune removes the partial tiles of an earlier size that the new size does not have.
+func prune(dir string, old, size int64) error {
+	if old == 0 || old == size {
+		return nil
+	}
+	var stale []string
+	if n := old / tileWidth; old%tileWidth != 0 && widthOf(n, size) != widthOf(n, old) {
+		stale = append(stale, entriesPath(n, widthOf(n, old)), bodiesPath(n, widthOf(n, old)))
+	}
+	current := map[string]bool{}
+	for _, tile := range partialTiles(size) {
+		current[tilePath(tile)] = true
+	}
+	for _, tile := range partialTiles(old) {
+		if path := tilePath(tile); !current[path] {
+			stale = append(stale, path)
+		}
+	}
+	for _, path := range stale {
+		path = filepath.Join(dir, path)
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		// The directory goes with its last file; one that is not empty stays.
+		_ = os.Remove(filepath.Dir(path))
+	}
+	return nil
+}
+
+// partialTiles lists the tiles at the end of a tree, one a level, that are not full.
+func partialTiles(size int64) (tiles []tlog.Tile) {
+	for level := 0; size>>(level*tileHeight) > 0; level++ {
+		hashes := size >> (level * tileHeight)
+		if w := int(hashes % tileWidth); w != 0 {
+			tiles = append(tiles, tlog.Tile{H: tileHeight, L: level, N: hashes / tileWidth, W: w})
+		}
+	}
+	return tiles
+}

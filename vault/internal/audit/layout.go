@@ -1,0 +1,109 @@
+package audit
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// An exported log is a directory:
+//
+//	checkpoint                   the signed note, written last
+//	log.json                     {"format", "origin", "vkey"}
+//	tile/<L>/<N>[.p/<W>]         W (256 when full) hashes of level 8L, C2SP tlog-tiles
+//	tile/entries/<N>[.p/<W>]     W records of 64 bytes, each after its length (2 bytes, big endian)
+//	bodies/<N>[.p/<W>]           W sealed entries, each after its length (4 bytes, big endian)
+const (
+	checkpointFile = "checkpoint"
+	logFile        = "log.json"
+	logFormat      = "nightdrop/log/v1"
+
+	tileHeight = 8
+	tileWidth  = 1 << tileHeight
+)
+
+// maxBody bounds a sealed entry in an exported log: events are a few hundred bytes, those that name relays or keys a few thousand.
+const maxBody = 16 << 20
+
+// logInfo is log.json.
+type logInfo struct {
+	Format string `json:"format"`
+	Origin string `json:"origin"`
+	Vkey   string `json:"vkey"`
+}
+
+// numberPath is N of C2SP tlog-tiles, such as x001/x234/067, with .p/W where the tile is partial.
+func numberPath(n int64, width int) string {
+	path := fmt.Sprintf("%03d", n%1000)
+	for n >= 1000 {
+		n /= 1000
+		path = fmt.Sprintf("x%03d/%s", n%1000, path)
+	}
+	if width < tileWidth {
+		path += ".p/" + strconv.Itoa(width)
+	}
+	return filepath.FromSlash(path)
+}
+
+func tilePath(t tlog.Tile) string {
+	return filepath.Join("tile", strconv.Itoa(t.L), numberPath(t.N, t.W))
+}
+
+func entriesPath(n int64, width int) string {
+	return filepath.Join("tile", "entries", numberPath(n, width))
+}
+
+func bodiesPath(n int64, width int) string { return filepath.Join("bodies", numberPath(n, width)) }
+
+// widthOf is how many of size leaves bundle n holds.
+func widthOf(n, size int64) int { return int(min(tileWidth, size-n*tileWidth)) }
+
+// bundlesOf is how many bundles hold size leaves.
+func bundlesOf(size int64) int64 { return (size + tileWidth - 1) / tileWidth }
+
+// splitFrames cuts a bundle into width frames, each after its length of prefix bytes, and nothing else.
+func splitFrames(data []byte, prefix, width int) ([][]byte, error) {
+	frames := make([][]byte, 0, width)
+	for range width {
+		if len(data) < prefix {
+			return nil, errors.New("it is cut")
+		}
+		length := uint32(binary.BigEndian.Uint16(data))
+		if prefix == 4 {
+			length = binary.BigEndian.Uint32(data)
+		}
+		data = data[prefix:]
+		if length > maxBody || uint64(length) > uint64(len(data)) {
+			return nil, errors.New("it is cut")
+		}
+		frames = append(frames, data[:length])
+		data = data[length:]
+	}
+	if len(data) > 0 {
+		return nil, errors.New("it has bytes too many")
+	}
+	return frames, nil
+}
+
+// writeFile makes path hold data, whole or not at all; a file that does so already is left alone.
+func writeFile(path string, data []byte) error {
+	if old, err := os.ReadFile(path); err == nil && string(old) == string(data) {
+		return nil
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	unfinished := path + ".new"
+	if err := os.WriteFile(unfinished, data, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(unfinished, path)
+}

@@ -1,0 +1,237 @@
+package audit
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"nightdrop/shared/note"
+	"nightdrop/shared/proof"
+)
+
+// Report is what Verify found.
+type Report struct {
+	Origin   string    `json:"origin"`
+	Size     int64     `json:"size"` // entries, as the checkpoint says
+	Root     string    `json:"root"` // base64, as the checkpoint says
+	Verified int64     `json:"verified"`
+	FirstBad int64     `json:"firstBad"` // index of the first entry that does not verify itself; -1 for none
+	Problems []Problem `json:"problems"` // at most maxProblems
+	Count    int       `json:"count"`    // of all problems
+}
+
+// Problem is one thing that is not as the checkpoint says.
+type Problem struct {
+	Index int64  `json:"index"` // of the entry, or of the first that the file is about; -1 for the log as a whole
+	File  string `json:"file"`  // in the log's directory
+	What  string `json:"what"`
+}
+
+// maxProblems bounds a report.
+const maxProblems = 100
+
+// add notes a problem of entries from index on, or of the log as a whole (-1).
+func (r *Report) add(index int64, file, what string) {
+	if index >= 0 && (r.FirstBad < 0 || index < r.FirstBad) {
+		r.FirstBad = index
+	}
+	r.note(index, file, what)
+}
+
+// note notes a problem of no single entry.
+func (r *Report) note(index int64, file, what string) {
+	r.Count++
+	if len(r.Problems) < maxProblems {
+		r.Problems = append(r.Problems, Problem{index, file, what})
+	}
+}
+
+// Err returns nil, or ErrIntegrity with the first problem.
+func (r *Report) Err() error {
+	if r.Count == 0 {
+		return nil
+	}
+	p := r.Problems[0]
+	return fmt.Errorf("%d problems, the first in %s: %s: %w", r.Count, p.File, p.What, ErrIntegrity)
+}
+
+// Verify recomputes an exported log from its files alone: the checkpoint's signature by vault, every record, every hash of every tile, the
+// root, and every sealed entry against its record. It needs no secret and opens no entry. On ErrIntegrity the report
+// says what is wrong; other errors are of reading.
+func Verify(dir string, vault note.Verifier) (Report, error) {
+	report := Report{Origin: vault.Name(), FirstBad: -1, Problems: []Problem{}}
+	msg, err := os.ReadFile(filepath.Join(dir, checkpointFile))
+	if err != nil {
+		return report, fmt.Errorf("verify the log: %w", err)
+	}
+	c, err := proof.OpenCheckpoint(msg, vault)
+	if err != nil {
+		report.add(-1, checkpointFile, err.Error())
+		return report, report.Err()
+	}
+	report.Size, report.Root = c.Size, c.Root.String()
+	v := verifier{dir: dir, checkpoint: c, report: &report}
+	if err := v.run(vault); err != nil {
+		return report, fmt.Errorf("verify the log: %w", err)
+	}
+	return report, report.Err()
+}
+
+type verifier struct {
+	dir        string
+	checkpoint proof.Checkpoint
+	report     *Report
+	tail       Tail
+	tiles      [maxLevel/tileHeight + 1][]byte // by level: the hashes of the tile under way
+	numbers    [maxLevel/tileHeight + 1]int64  // by level: that tile's number
+}
+
+func (v *verifier) run(vault note.Verifier) error {
+	if err := v.info(vault); err != nil {
+		return err
+	}
+	for n := range bundlesOf(v.checkpoint.Size) {
+		if err := v.bundle(n, widthOf(n, v.checkpoint.Size)); err != nil {
+			return err
+		}
+	}
+	for level, hashes := range v.tiles {
+		if len(hashes) > 0 {
+			if err := v.tile(level); err != nil {
+				return err
+			}
+		}
+	}
+	if v.tail.Root() != v.checkpoint.Root {
+		v.report.add(-1, checkpointFile, "the entries have not the root that the checkpoint signs")
+	}
+	return nil
+}
+
+func (v *verifier) info(vault note.Verifier) error {
+	data, err := v.read(-1, logFile)
+	if err != nil || data == nil {
+		return err
+	}
+	var info logInfo
+	if json.Unmarshal(data, &info) != nil || info != (logInfo{logFormat, vault.Name(), vault.String()}) {
+		v.report.add(-1, logFile, "it does not name this vault's log")
+	}
+	return nil
+}
+
+// read returns a file, or nil and a problem where it is not there.
+func (v *verifier) read(index int64, name string) ([]byte, error) {
+	data, err := os.ReadFile(filepath.Join(v.dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		v.report.add(index, name, "it is missing")
+		return nil, nil
+	}
+	return data, err
+}
+
+func (v *verifier) frames(index int64, name string, prefix, width int) ([][]byte, error) {
+	data, err := v.read(index, name)
+	if err != nil || data == nil {
+		return nil, err
+	}
+	frames, err := splitFrames(data, prefix, width)
+	if err != nil {
+		v.report.add(index, name, err.Error())
+	}
+	return frames, nil
+}
+
+// bundle verifies 256 entries, or those at the end.
+func (v *verifier) bundle(n int64, width int) error {
+	first := n * tileWidth
+	recordsName, bodiesName := entriesPath(n, width), bodiesPath(n, width)
+	records, err := v.frames(first, recordsName, 2, width)
+	if err != nil {
+		return err
+	}
+	bodies, err := v.frames(first, bodiesName, 4, width)
+	if err != nil {
+		return err
+	}
+	for i := range width {
+		index := first + int64(i)
+		var record []byte // an empty one keeps the count; the root will not agree
+		if records != nil {
+			record = records[i]
+			if len(record) != proof.LeafBytes {
+				v.report.add(index, recordsName, "the record is not 64 bytes")
+				record = nil
+			}
+		}
+		switch {
+		case bodies == nil || record == nil:
+		case sha256.Sum256(bodies[i]) != [sha256.Size]byte(record[sha256.Size:]):
+			v.report.add(index, bodiesName, "the sealed entry is not that of its record")
+		default:
+			v.report.Verified++
+		}
+		if err := v.leaf(record); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leaf adds a record to the tree, and checks the tiles that it fills.
+func (v *verifier) leaf(record []byte) error {
+	for level, h := range v.tail.add(tlog.RecordHash(record)) {
+		if level%tileHeight != 0 {
+			continue
+		}
+		level /= tileHeight
+		v.tiles[level] = append(v.tiles[level], h[:]...)
+		if len(v.tiles[level]) == tileWidth*tlog.HashSize {
+			if err := v.tile(level); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// tile compares the tile under way at a level with its file.
+func (v *verifier) tile(level int) error {
+	want := v.tiles[level]
+	width := len(want) / tlog.HashSize
+	t := tlog.Tile{H: tileHeight, L: level, N: v.numbers[level], W: width}
+	span := int64(1) << (level * tileHeight) // leaves under one hash
+	first := t.N * tileWidth * span
+	v.tiles[level] = want[:0]
+	v.numbers[level]++
+	problem := v.report.add
+	if level > 0 {
+		problem = v.report.note // of what lies above entries
+	}
+	got, err := os.ReadFile(filepath.Join(v.dir, tilePath(t)))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		problem(first, tilePath(t), "it is missing")
+		return nil
+	case err != nil:
+		return err
+	case len(got) != len(want):
+		problem(first, tilePath(t), fmt.Sprintf("it has %d bytes of %d", len(got), len(want)))
+		return nil
+	}
+	for i := range width {
+		a, b := got[i*tlog.HashSize:][:tlog.HashSize], want[i*tlog.HashSize:][:tlog.HashSize]
+		if !bytes.Equal(a, b) {
+			problem(first+int64(i)*span, tilePath(t), "hash "+hex.EncodeToString(a[:4])+"… is not that of the entries below it")
+		}
+	}
+	return nil
+}
