@@ -1,6 +1,7 @@
 package iso8583_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +21,7 @@ const (
 )
 
 func TestContractAgainstHostInProcess(t *testing.T) {
+	t.Parallel()
 	h := startHost(t, host.Config{})
 	contract.Run(t, func(t *testing.T) contract.Line {
 		return line(t, h.Addr(), h.Statement)
@@ -27,6 +29,7 @@ func TestContractAgainstHostInProcess(t *testing.T) {
 }
 
 func TestContractAgainstHostAsProcess(t *testing.T) {
+	t.Parallel()
 	p := newSimulator(t)
 	p.start(t)
 	contract.Run(t, func(t *testing.T) contract.Line {
@@ -75,33 +78,45 @@ func line(t *testing.T, address string, book func() host.Statement) contract.Lin
 	}
 }
 
-// simulator is the host as a process of its own.
-type simulator struct {
-	program, book, addressFile string
-	address                    string
-	process                    *exec.Cmd
+// program is the simulator's binary, built once for all tests.
+var program string
+
+func TestMain(m *testing.M) {
+	os.Exit(testMain(m))
 }
 
-// newSimulator builds the program; it is not started yet.
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "simulator-*")
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	program = filepath.Join(dir, "simulator")
+	if out, err := exec.Command("go", "build", "-o", program, "nightdrop/ops/simulator").CombinedOutput(); err != nil {
+		panic(fmt.Sprintf("build simulator: %v\n%s", err, out))
+	}
+	return m.Run()
+}
+
+// simulator is the host as a process of its own.
+type simulator struct {
+	book, addressFile string
+	address           string
+	process           *exec.Cmd
+}
+
+// newSimulator returns a simulator with a fresh book; it is not started yet.
 func newSimulator(t *testing.T) *simulator {
 	t.Helper()
 	dir := t.TempDir()
-	s := &simulator{
-		program: filepath.Join(dir, "simulator"), book: filepath.Join(dir, "book"),
-		addressFile: filepath.Join(dir, "address"), address: "127.0.0.1:0",
-	}
-	build := exec.Command("go", "build", "-o", s.program, "nightdrop/ops/simulator")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
-	return s
+	return &simulator{book: filepath.Join(dir, "book"), addressFile: filepath.Join(dir, "address"), address: "127.0.0.1:0"}
 }
 
 // start starts the program, after a kill on the same port as before.
 func (s *simulator) start(t *testing.T) {
 	t.Helper()
 	_ = os.Remove(s.addressFile)
-	s.process = exec.Command(s.program, "serve", "--listen", s.address, "--book", s.book,
+	s.process = exec.Command(program, "serve", "--listen", s.address, "--book", s.book,
 		"--late-after", lateAfter.String(), "--address-file", s.addressFile)
 	if err := s.process.Start(); err != nil {
 		t.Fatal(err)

@@ -52,7 +52,8 @@ func borrow(data []byte, spec *field.Spec) ([]byte, int, error) {
 
 // frame packs m with its length header into one slice that is never reallocated. It holds the only copy that this package
 // makes of the number, the expiry and the code: the sender clears it when the write has returned. Beyond it there are
-// the kernel's buffers and, with TLS, those of crypto/tls, which encrypts in place.
+// the kernel's buffers and, with TLS, those of crypto/tls, which encrypts in place. Answers of this dialect carry no account data;
+// were a host to send some, the read buffer of iso8583-connection would hold it until later answers overwrite it.
 func frame(m *iso8583.Message) ([]byte, error) {
 	out, err := appendFrame(make([]byte, headerBytes, headerBytes+maxMessage), m)
 	if err != nil {
