@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -473,20 +472,22 @@ func TestManySubmittersOverABadChannel(t *testing.T) {
 		})
 	}
 	group.Wait()
-	bags := slices.Collect(func(yield func(uint64) bool) {
-		for number := uint64(1); ; number++ {
-			if _, ok := stream[fmt.Sprintf("%s-%d", f.Run(), number)]; !ok || !yield(number) {
-				return
-			}
+	numbered := map[uint64]attempt{}
+	for _, msg := range stream {
+		bag, _, err := envelope.OpenBag(msg, f.relay)
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
-	if len(bags) != len(stream) {
-		t.Fatalf("the chain ends at %d of %d bags", len(bags), len(stream))
+		numbered[bag.Value.Number] = attempt{msg: msg}
 	}
 	var previous *envelope.Signed[envelope.Bag]
 	places := map[string]bool{}
-	for _, number := range bags {
-		bag, envelopes := f.read(t, attempt{msg: stream[fmt.Sprintf("%s-%d", f.Run(), number)]}, previous)
+	for number := uint64(1); number <= uint64(len(stream)); number++ {
+		a, ok := numbered[number]
+		if !ok {
+			t.Fatalf("of %d bags number %d is missing", len(stream), number)
+		}
+		bag, envelopes := f.read(t, a, previous)
 		previous = &bag
 		for i, e := range envelopes {
 			places[fmt.Sprintf("%s %d %d", e, number, i)] = true

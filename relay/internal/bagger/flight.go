@@ -4,15 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
 )
 
-// flight is a bag that was published and not acked yet. Its bytes and message id never change: whatever happened to
-// the first attempt, the second can only make the same bag durable.
+// flight is a bag that was published and not acked yet. Its bytes and its message id, the digest, never change: whatever
+// happened to the first attempt, the second can only make the same bag durable.
 type flight struct {
 	number uint64
 	digest string
@@ -73,7 +72,7 @@ func (b *Bagger) depart() (*flight, channel.Ack) {
 	b.next, b.previous = f.number+1, f.digest
 	b.mu.Unlock()
 	b.config.Head.Allow(f.number, b.config.Window)
-	return f, b.config.Publisher.PublishBag(b.config.Relay, f.id, f.msg)
+	return f, b.config.Publisher.PublishBag(b.config.Relay, f.digest, f.msg)
 }
 
 // due reports whether a bag may leave now: there are envelopes, nothing is wrong, and either nothing is in flight or
@@ -114,7 +113,6 @@ func (b *Bagger) make(f *flight, previous string) (err error) {
 	for i, s := range f.riders {
 		notes[i] = s.envelope
 	}
-	f.id = b.run + "-" + strconv.FormatUint(f.number, 10)
 	f.msg, f.digest, err = envelope.PackBag(bag, notes, b.config.Signer)
 	return err
 }
@@ -134,7 +132,7 @@ func (b *Bagger) follow(f *flight, ack channel.Ack) {
 		if !b.pause(f, wait) {
 			return // given up: the packer has told the riders
 		}
-		ack = b.config.Publisher.PublishBag(b.config.Relay, f.id, f.msg)
+		ack = b.config.Publisher.PublishBag(b.config.Relay, f.digest, f.msg)
 	}
 }
 
