@@ -1,0 +1,209 @@
+package main
+
+import (
+	"crypto/tls"
+	_ "embed" // the reference configuration
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"nightdrop/shared/channel"
+	"nightdrop/shared/config"
+	"nightdrop/shared/envelope"
+	"nightdrop/shared/note"
+)
+
+// reference is the commented example that check-config --example prints, and the reference of every key.
+//
+//go:embed relay.example.toml
+var reference []byte
+
+// settings is a relay's configuration file. Paths in it are relative to the file's directory.
+type settings struct {
+	path string
+
+	KeyFile   string          `toml:"key_file"`
+	Vault     note.Verifier   `toml:"vault"`
+	Origin    string          `toml:"origin"`
+	Listen    string          `toml:"listen"`
+	Cert      string          `toml:"cert"`
+	Key       string          `toml:"key"`
+	PlainHTTP bool            `toml:"plain_http"`
+	Admin     string          `toml:"admin"`
+	HeadFile  string          `toml:"head_file"`
+	StopGrace config.Duration `toml:"stop_grace"`
+	Limits    limitSettings   `toml:"limits"`
+	Channel   channelSettings `toml:"channel"`
+}
+
+type limitSettings struct {
+	AddressRate   float64         `toml:"address_rate"`
+	AddressBurst  int             `toml:"address_burst"`
+	MerchantRate  float64         `toml:"merchant_rate"`
+	MerchantBurst int             `toml:"merchant_burst"`
+	Tracked       int             `toml:"tracked"`
+	Connections   int             `toml:"connections"`
+	InFlight      int             `toml:"in_flight"`
+	LongPolls     int             `toml:"long_polls"`
+	AckWait       config.Duration `toml:"ack_wait"`
+	Window        int             `toml:"window"`
+}
+
+type channelSettings struct {
+	Embedded *embeddedSettings `toml:"embedded"`
+	External *externalSettings `toml:"external"`
+}
+
+type embeddedSettings struct {
+	Dir           string `toml:"dir"`
+	Listen        string `toml:"listen"`
+	Cert          string `toml:"cert"`
+	Key           string `toml:"key"`
+	ClientCA      string `toml:"client_ca"`
+	VaultNkey     string `toml:"vault_nkey"`
+	CourierNkey   string `toml:"courier_nkey"`
+	MonitorNkey   string `toml:"monitor_nkey"`
+	MaxBytes      int64  `toml:"max_bytes"`
+	EnvelopeBytes int64  `toml:"envelope_bytes"`
+	ResultBytes   int64  `toml:"result_bytes"`
+	MinFree       int64  `toml:"min_free"`
+}
+
+type externalSettings struct {
+	URL  string `toml:"url"`
+	Seed string `toml:"seed"`
+	CA   string `toml:"ca"`
+	Cert string `toml:"cert"`
+	Key  string `toml:"key"`
+}
+
+// loadSettings reads the configuration at path over the defaults.
+func loadSettings(path string) (settings, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return settings{}, err
+	}
+	s := settings{
+		path: path, Listen: ":443", Admin: "127.0.0.1:9443", HeadFile: "relay.head", KeyFile: "relay.key",
+		StopGrace: config.Duration(20 * time.Second),
+		Limits: limitSettings{AddressRate: 50, AddressBurst: 200, MerchantRate: 200, MerchantBurst: 1000, Tracked: 65536,
+			Connections: 4096, InFlight: 1024, LongPolls: 1024, AckWait: config.Duration(10 * time.Second), Window: 4},
+	}
+	if err := config.Load(path, &s); err != nil {
+		return s, err
+	}
+	s.resolve()
+	return s, s.check()
+}
+
+// resolve makes paths absolute.
+func (s *settings) resolve() {
+	paths := []*string{&s.KeyFile, &s.Cert, &s.Key, &s.HeadFile}
+	if e := s.Channel.Embedded; e != nil {
+		paths = append(paths, &e.Dir, &e.Cert, &e.Key, &e.ClientCA)
+	}
+	if e := s.Channel.External; e != nil {
+		paths = append(paths, &e.Seed, &e.CA, &e.Cert, &e.Key)
+	}
+	for _, path := range paths {
+		if *path != "" && !filepath.IsAbs(*path) {
+			*path = filepath.Join(filepath.Dir(s.path), *path)
+		}
+	}
+}
+
+// check tells everything that a relay cannot run with.
+func (s settings) check() error {
+	var all []error
+	wrong := func(key, what string) {
+		all = append(all, fmt.Errorf("%s: %s: %s: %w", s.path, key, what, config.ErrInvalid))
+	}
+	if s.Vault == (note.Verifier{}) {
+		wrong("vault", "is not set: give the line that `vault init` printed")
+	}
+	if origin, err := url.Parse(s.Origin); err != nil || origin.Host == "" || origin.Path != "" || s.Origin != origin.Scheme+"://"+origin.Host {
+		wrong("origin", "give the public origin under which storefronts reach the relay: https://host, with :port where it is not 443")
+	}
+	if s.PlainHTTP && !loopback(s.Listen) {
+		wrong("plain_http", "is allowed on loopback only: listen on 127.0.0.1, behind a proxy that does TLS, or give cert and key")
+	}
+	if !s.PlainHTTP && (s.Cert == "" || s.Key == "") {
+		wrong("cert, key", "give the PEM files of the relay's certificate and key")
+	}
+	if s.Limits.Window < 1 || s.Limits.Window > envelope.MaxBagWindow {
+		wrong("limits.window", fmt.Sprintf("bags in flight, 1 to %d", envelope.MaxBagWindow))
+	}
+	for key, n := range map[string]int{"address_burst": s.Limits.AddressBurst, "merchant_burst": s.Limits.MerchantBurst, "tracked": s.Limits.Tracked,
+		"connections": s.Limits.Connections, "in_flight": s.Limits.InFlight, "long_polls": s.Limits.LongPolls} {
+		if n < 1 {
+			wrong("limits."+key, "at least 1")
+		}
+	}
+	if s.Limits.AddressRate <= 0 || s.Limits.MerchantRate <= 0 || s.Limits.AckWait.Std() < time.Second || s.Limits.AckWait.Std() > time.Minute {
+		wrong("limits", "rates are above 0, ack_wait is 1s to 60s")
+	}
+	if (s.Channel.Embedded == nil) == (s.Channel.External == nil) {
+		wrong("channel", "give either [channel.embedded] or [channel.external]")
+	}
+	if e := s.Channel.Embedded; e != nil && (e.Dir == "" || e.Listen != "" && (e.Cert == "" || e.Key == "" || e.VaultNkey == "")) {
+		wrong("channel.embedded", "dir is needed, and with listen also cert, key and vault_nkey")
+	}
+	if e := s.Channel.External; e != nil && (e.URL == "" || e.Seed == "") {
+		wrong("channel.external", "url and seed are needed")
+	}
+	return errors.Join(all...)
+}
+
+// loopback tells whether an address to listen on is reached from this machine only.
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// signer reads the relay's signing key, which nobody else may read.
+func (s settings) signer() (*note.Signer, error) {
+	info, err := os.Stat(s.KeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("signing key: %w (make one with `relay keygen`)", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("signing key %s may be read by others: chmod 600 it: %w", s.KeyFile, os.ErrPermission)
+	}
+	data, err := os.ReadFile(s.KeyFile)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(data)
+	for len(data) > 0 && (data[len(data)-1] == '\n' || data[len(data)-1] == '\r') {
+		data = data[:len(data)-1]
+	}
+	signer, err := note.ParseSigner(string(data))
+	if err != nil {
+		return nil, fmt.Errorf("signing key %s is damaged: restore it, or make a new one with `relay keygen` and enrol it at the vault: %w", s.KeyFile, config.ErrInvalid)
+	}
+	return signer, nil
+}
+
+// certificate loads the TLS certificate; it is called again on SIGHUP.
+func (s settings) certificate() (*tls.Certificate, error) {
+	pair, err := tls.LoadX509KeyPair(s.Cert, s.Key)
+	if err != nil {
+		return nil, fmt.Errorf("TLS certificate %s: %w", s.Cert, err)
+	}
+	return &pair, nil
+}
+
+// embedded is the embedded channel's configuration.
+func (e embeddedSettings) config() channel.EmbeddedConfig {
+	return channel.EmbeddedConfig{Dir: e.Dir, Listen: e.Listen, Cert: e.Cert, Key: e.Key, ClientCA: e.ClientCA,
+		VaultNkey: e.VaultNkey, CourierNkey: e.CourierNkey, MonitorNkey: e.MonitorNkey,
+		MaxBytes: e.MaxBytes, EnvelopesBytes: e.EnvelopeBytes, ResultsBytes: e.ResultBytes, MinFree: e.MinFree}
+}
