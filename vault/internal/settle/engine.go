@@ -85,7 +85,7 @@ func New(cfg Config) *Engine {
 // what was outstanding is then recovered by the next start.
 func (e *Engine) Run(ctx context.Context) error {
 	if err := e.Recover(ctx); err != nil {
-		return err
+		return ended(ctx, err)
 	}
 	work, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()

@@ -15,6 +15,9 @@ import (
 
 // sale takes one received payment to its outcome. An error is the ledger's.
 func (e *Engine) sale(ctx context.Context, p payment.Payment) error {
+	if e.cfg.Now().After(p.Until.Time) {
+		return ended(ctx, e.refuse(ctx, p, envelope.CodeLate))
+	}
 	card, code, refusal, err := e.open(p)
 	if err != nil {
 		return err

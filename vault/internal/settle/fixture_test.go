@@ -1,0 +1,200 @@
+package settle
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"nightdrop/ops/simulator/host"
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/acquirer"
+	"nightdrop/vault/internal/acquirer/iso8583"
+	"nightdrop/vault/internal/intake"
+	"nightdrop/vault/internal/intake/intaketest"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+)
+
+// Amounts in minor units that make the simulator misbehave (INTERFACES 10).
+const (
+	amountDeclined = 900_051
+	amountSilent   = 900_100
+	amountLate     = 900_101
+	amountDropped  = 900_102
+)
+
+// counter is a vault with two merchants, an intake, and an acquirer's host on the other end of a TCP line.
+type counter struct {
+	*intaketest.Vault
+	t      testing.TB
+	shop   *intaketest.Storefront
+	other  *intaketest.Storefront
+	run    *intaketest.Run
+	host   *host.Host
+	book   string
+	client *iso8583.Client
+}
+
+func newCounter(t testing.TB, answerTimeout time.Duration) *counter {
+	t.Helper()
+	c := &counter{Vault: intaketest.New(t), t: t, book: filepath.Join(t.TempDir(), "book")}
+	c.run = c.SetRelays("relay-1")[0].Start()
+	c.shop, c.other = c.Enrol("shop-1"), c.Stranger("shop-2")
+	c.startHost("127.0.0.1:0")
+	c.client = iso8583.New(iso8583.Config{Address: c.host.Addr(), AnswerTimeout: answerTimeout})
+	t.Cleanup(func() { _ = c.client.Close(); _ = c.host.Close() })
+	return c
+}
+
+func (c *counter) startHost(listen string) {
+	c.t.Helper()
+	var err error
+	c.host, err = host.Start(host.Config{Listen: listen, Book: c.book, LateAfter: 800 * time.Millisecond})
+	c.must(err)
+}
+
+// post takes sales of these amounts, in one bag, and returns their ids.
+func (c *counter) post(amounts ...int64) []string {
+	c.t.Helper()
+	var ids []string
+	var envelopes [][]byte
+	for i, amount := range amounts {
+		draft := c.shop.Sale()
+		draft.Order = intaketest.Order(amount, "USD", fmt.Sprintf("order %d", i))
+		ids = append(ids, draft.ID)
+		envelopes = append(envelopes, c.shop.Seal(draft))
+	}
+	c.take(envelopes...)
+	return ids
+}
+
+func (c *counter) take(envelopes ...[]byte) {
+	c.t.Helper()
+	in, err := intake.New(intake.Config{Ledger: c.Ledger, Opener: c.Ring, Now: c.Clock.Now})
+	c.must(err)
+	c.must(in.Take(c.t.Context(), oneBag(c.run.Bag(envelopes...))))
+}
+
+// engine is an engine over the counter's parts, or over what faults put in their place.
+func (c *counter) engine(change func(*Config)) *Engine {
+	config := Config{Ledger: c.Ledger, Opener: c.Ring, Acquirer: c.client, Terminals: []string{"ND000001"}, ReversalRetry: 5 * time.Millisecond,
+		Drain: time.Second, Patience: 5 * time.Second, Now: c.Clock.Now, Logger: slog.New(slog.DiscardHandler)}
+	if change != nil {
+		change(&config)
+	}
+	return New(config)
+}
+
+// while runs an engine until during returns.
+func (c *counter) while(e *Engine, during func()) {
+	c.t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(ctx) }()
+	during()
+	stop()
+	c.must(<-ended)
+}
+
+// finish runs an engine until no payment is under way.
+func (c *counter) finish(e *Engine) {
+	c.t.Helper()
+	c.while(e, func() {
+		intaketest.WaitFor(c.t, "every payment to have an outcome", func() bool {
+			return c.count(payment.StageReceived)+c.count(payment.StageAuthorising)+c.count(payment.StageUnknown) == 0
+		})
+	})
+}
+
+func (c *counter) count(stage payment.Stage) (n int) {
+	c.t.Helper()
+	c.View(func(tx *ledger.Tx) error {
+		n = 0
+		return tx.Payments(ledger.Query{Stage: stage}, func(payment.Payment) error { n++; return nil })
+	})
+	return n
+}
+
+func (c *counter) stage(id string) payment.Stage {
+	c.t.Helper()
+	return c.Payment(c.shop.ID, id).Stage
+}
+
+func (c *counter) statement() host.Statement {
+	c.t.Helper()
+	s, err := host.ReadBook(c.book)
+	c.must(err)
+	return s
+}
+
+// agree checks that nobody is charged but for an approved sale, and for that once.
+func (c *counter) agree() {
+	c.t.Helper()
+	s := c.statement()
+	approved := c.count(payment.StageApproved) + c.count(payment.StageSettled)
+	if s.Charged != approved || len(s.Doubled) != 0 {
+		c.t.Errorf("the host charged %d sales (%v twice), the vault has %d approved", s.Charged, s.Doubled, approved)
+	}
+}
+
+// noParts checks that nothing of the payments' accounts and codes is kept.
+func (c *counter) noParts(ids ...string) {
+	c.t.Helper()
+	c.View(func(tx *ledger.Tx) error {
+		for _, id := range ids {
+			for _, part := range []envelope.PartName{envelope.PartAccount, envelope.PartCode} {
+				if _, found, err := tx.Part(c.shop.ID, id, part); found || err != nil {
+					c.t.Errorf("the %s of %s is still there (%v)", part, id, err)
+				}
+			}
+		}
+		return nil
+	})
+}
+
+func (c *counter) must(err error) {
+	c.t.Helper()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func operator() Actor { return Actor{Name: "user:root", Origin: "socket", Purpose: "end of day"} }
+
+// spy passes requests on to the host and notes them.
+type spy struct {
+	acquirer.Acquirer
+	sales func(acquirer.Sale) error     // nil: pass on; an error answers instead
+	undo  func(acquirer.Reversal) error // likewise
+	down  func() error
+}
+
+func (s *spy) Authorise(ctx context.Context, sale acquirer.Sale) (acquirer.Answer, error) {
+	if s.sales != nil {
+		if err := s.sales(sale); err != nil {
+			return acquirer.Answer{}, err
+		}
+	}
+	return s.Acquirer.Authorise(ctx, sale)
+}
+
+func (s *spy) Reverse(ctx context.Context, r acquirer.Reversal) (acquirer.Answer, error) {
+	if s.undo != nil {
+		if err := s.undo(r); err != nil {
+			return acquirer.Answer{}, err
+		}
+	}
+	return s.Acquirer.Reverse(ctx, r)
+}
+
+func (s *spy) Ready() error {
+	if s.down != nil {
+		if err := s.down(); err != nil {
+			return err
+		}
+	}
+	return s.Acquirer.Ready()
+}

@@ -1,0 +1,240 @@
+package settle
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/acquirer"
+	"nightdrop/vault/internal/intake/intaketest"
+	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/payment"
+)
+
+func TestSaleOutcomes(t *testing.T) {
+	c := newCounter(t, 400*time.Millisecond)
+	ids := c.post(1999, amountDeclined, amountSilent, amountLate, amountDropped, 2500)
+	c.finish(c.engine(func(cfg *Config) { cfg.Outstanding = 1 })) // a dropped line takes along what else is outstanding on it
+	want := []struct {
+		stage payment.Stage
+		code  envelope.Code
+	}{
+		{payment.StageApproved, "iso-00"}, {payment.StageDeclined, "iso-51"}, {payment.StageReversed, "iso-00"}, {payment.StageReversed, "iso-00"},
+		{payment.StageReversed, "iso-00"}, {payment.StageApproved, "iso-00"},
+	}
+	for i, id := range ids {
+		p := c.Payment("shop-1", id)
+		if p.Stage != want[i].stage || p.Code != want[i].code {
+			t.Errorf("sale %d is %s %s, want %s %s", i, p.Stage, p.Code, want[i].stage, want[i].code)
+		}
+		if p.Stage == payment.StageApproved && p.Approval == "" {
+			t.Errorf("sale %d has no approval code", i)
+		}
+	}
+	c.noParts(ids...)
+	c.agree()
+}
+
+func TestWrongSecurityCodeIsDeclined(t *testing.T) {
+	c := newCounter(t, 5*time.Second)
+	draft := c.shop.Sale()
+	draft.Code = `{"code":"999"}`
+	c.take(c.shop.Seal(draft))
+	c.finish(c.engine(nil))
+	if p := c.Payment("shop-1", draft.ID); p.Stage != payment.StageDeclined || p.Code != "iso-N7" {
+		t.Errorf("sale is %s %s", p.Stage, p.Code)
+	}
+}
+
+// TestRefusedWhileWaiting: a payment whose time or key ran out before anything was sent is refused, and nothing is sent.
+func TestRefusedWhileWaiting(t *testing.T) {
+	tests := []struct {
+		name        string
+		until, wait time.Duration
+		want        envelope.Code
+	}{
+		{"its time passed", time.Hour, 2 * time.Hour, envelope.CodeLate},
+		{"its code's key died", sixDays, 13 * time.Hour, envelope.CodeKeyDead},
+		{"its time passed, and its key died", time.Hour, 13 * time.Hour, envelope.CodeLate},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c := newCounter(t, 5*time.Second)
+			draft := c.shop.Sale()
+			draft.Until = draft.Created.Add(test.until)
+			c.take(c.shop.Seal(draft))
+			c.Clock.Pass(test.wait)
+			c.must(c.Ring.ConfirmClock())
+			c.Tick()
+			c.finish(c.engine(nil))
+			if p := c.Payment("shop-1", draft.ID); p.Stage != payment.StageRejected || p.Code != test.want {
+				t.Errorf("sale is %s %s, want rejected %s", p.Stage, p.Code, test.want)
+			}
+			c.noParts(draft.ID)
+			if s := c.statement(); s.Sales != 0 {
+				t.Errorf("%d sales were sent", s.Sales)
+			}
+		})
+	}
+}
+
+const sixDays = 6 * 24 * time.Hour
+
+// TestCardExpiresWhileWaiting: the card was good when it was taken and is not when it would be sent.
+func TestCardExpiresWhileWaiting(t *testing.T) {
+	c := newCounter(t, 5*time.Second)
+	draft := c.shop.Sale()
+	draft.Account, draft.Code = intaketest.Card("4242424242424242", "2026-11"), ""
+	c.Clock.Pass(4 * 24 * time.Hour) // 28 November; the card's last day is the 30th
+	c.must(c.Ring.ConfirmClock())
+	c.Tick()
+	draft.Created = c.Clock.Now()
+	draft.Until = draft.Created.Add(sixDays)
+	c.take(c.shop.Seal(draft))
+	c.Clock.Pass(4 * 24 * time.Hour)
+	c.finish(c.engine(nil))
+	if p := c.Payment("shop-1", draft.ID); p.Stage != payment.StageRejected || p.Code != envelope.CodeExpiredCard {
+		t.Errorf("sale is %s %s", p.Stage, p.Code)
+	}
+}
+
+func TestLateIsSweptWhileTheLineIsDown(t *testing.T) {
+	c := newCounter(t, 5*time.Second)
+	ids := c.post(1999)
+	down := &spy{Acquirer: c.client, down: func() error { return errors.New("no line") }}
+	c.while(c.engine(func(cfg *Config) { cfg.Acquirer = down }), func() {
+		c.Clock.Pass(2 * time.Hour)
+		intaketest.WaitFor(t, "the late payment to be refused", func() bool { return c.stage(ids[0]) == payment.StageRejected })
+	})
+	if p := c.Payment("shop-1", ids[0]); p.Code != envelope.CodeLate {
+		t.Errorf("refused as %s", p.Code)
+	}
+}
+
+// TestUnsentIsSentAgainUnderItsTrace: what certainly did not leave may be sent again, and is.
+func TestUnsentIsSentAgainUnderItsTrace(t *testing.T) {
+	c := newCounter(t, 5*time.Second)
+	ids := c.post(1999)
+	var mu sync.Mutex
+	var traces []acquirer.Trace
+	flaky := &spy{Acquirer: c.client, sales: func(s acquirer.Sale) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if traces = append(traces, s.Trace); len(traces) < 3 {
+			return acquirer.ErrNotSent
+		}
+		return nil
+	}}
+	c.finish(c.engine(func(cfg *Config) { cfg.Acquirer = flaky }))
+	if c.stage(ids[0]) != payment.StageApproved || len(slices.Compact(traces)) != 1 {
+		t.Errorf("sale is %s after traces %v", c.stage(ids[0]), traces)
+	}
+	c.agree()
+}
+
+// TestUnsentIsUnknownInTime: an intent that finds no line until its time is over becomes unknown, and is reversed.
+func TestUnsentIsUnknownInTime(t *testing.T) {
+	c := newCounter(t, 5*time.Second)
+	ids := c.post(1999)
+	flaky := &spy{Acquirer: c.client, sales: func(acquirer.Sale) error {
+		c.Clock.Pass(unsentLimit + time.Second)
+		return acquirer.ErrNotSent
+	}}
+	c.finish(c.engine(func(cfg *Config) { cfg.Acquirer = flaky }))
+	if got := c.stage(ids[0]); got != payment.StageReversed {
+		t.Errorf("sale is %s", got)
+	}
+	c.agree()
+}
+
+// TestReversalsAreAdvicesThenAPersons: 0420 once, 0421 under the same trace, six in all, then manual.
+func TestReversalsAreAdvicesThenAPersons(t *testing.T) {
+	c := newCounter(t, 5*time.Second)
+	ids := c.post(amountDropped)
+	var mu sync.Mutex
+	var sent []acquirer.Reversal
+	deaf := &spy{Acquirer: c.client, undo: func(r acquirer.Reversal) error {
+		mu.Lock()
+		defer mu.Unlock()
+		sent = append(sent, r)
+		return acquirer.ErrNoAnswer
+	}}
+	c.while(c.engine(func(cfg *Config) { cfg.Acquirer = deaf }), func() {
+		intaketest.WaitFor(t, "a person to be needed", func() bool { return c.stage(ids[0]) == payment.StageManual })
+	})
+	if len(sent) != MaxTries {
+		t.Fatalf("%d reversals were sent, want %d", len(sent), MaxTries)
+	}
+	for i, r := range sent {
+		if r.Repeat != i || r.Trace != sent[0].Trace || r.Original == r.Trace || r.Original.RRN == "" {
+			t.Errorf("reversal %d: repeat %d, trace %v of %v", i, r.Repeat, r.Trace, r.Original)
+		}
+	}
+}
+
+// TestStopLeavesNothingOpen: a stop waits for answers, and what has none by then is unknown at once.
+func TestStopLeavesNothingOpen(t *testing.T) {
+	c := newCounter(t, time.Minute)
+	ids := c.post(amountSilent, 1999)
+	c.while(c.engine(func(cfg *Config) { cfg.Drain = 300 * time.Millisecond }), func() {
+		intaketest.WaitFor(t, "the good sale to be approved", func() bool { return c.stage(ids[1]) == payment.StageApproved })
+	})
+	if got := c.stage(ids[0]); got != payment.StageUnknown {
+		t.Errorf("the outstanding sale is %s", got)
+	}
+	c.finish(c.engine(nil))
+	if got := c.stage(ids[0]); got != payment.StageReversed {
+		t.Errorf("after the next start it is %s", got)
+	}
+	c.agree()
+}
+
+// TestManyOutstanding: a slow host does not make sales wait for one another.
+func TestManyOutstanding(t *testing.T) {
+	c := newCounter(t, 20*time.Second)
+	amounts := make([]int64, 96)
+	for i := range amounts {
+		amounts[i] = int64(1000 + i)
+	}
+	ids := c.post(amounts...)
+	var now, most atomic.Int64
+	slow := &spy{Acquirer: c.client, sales: func(acquirer.Sale) error {
+		n := now.Add(1)
+		defer now.Add(-1)
+		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+		}
+		time.Sleep(50 * time.Millisecond)
+		return nil
+	}}
+	c.finish(c.engine(func(cfg *Config) { cfg.Acquirer = slow }))
+	if got := c.count(payment.StageApproved); got != len(ids) {
+		t.Errorf("%d of %d approved", got, len(ids))
+	}
+	if most.Load() < 32 || most.Load() > 64 {
+		t.Errorf("%d were outstanding at once, want up to 64", most.Load())
+	}
+	c.agree()
+}
+
+// TestLockedRingStopsTheEngine: a ring that cannot say anything about a part is no reason to refuse it.
+func TestLockedRingStopsTheEngine(t *testing.T) {
+	c := newCounter(t, 5*time.Second)
+	ids := c.post(1999)
+	locked := c.engine(func(cfg *Config) { cfg.Opener = lockedRing{} })
+	if err := locked.Run(t.Context()); !errors.Is(err, keyring.ErrLocked) {
+		t.Errorf("the engine ended with %v", err)
+	}
+	if got := c.stage(ids[0]); got != payment.StageReceived {
+		t.Errorf("sale is %s", got)
+	}
+}
+
+type lockedRing struct{}
+
+func (lockedRing) OpenPart(envelope.PartName, string, string, envelope.Part) ([]byte, error) {
+	return nil, keyring.ErrLocked
+}
