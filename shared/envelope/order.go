@@ -60,9 +60,9 @@ type orderText struct {
 }
 
 // DecodeOrder reads an order after Unpad. An error is what INTERFACES 7 calls bad-order, as is one of CheckMembers: JSON, members,
-// types, an operation that is none, a token or `of` of another form (a number in their place must not be repeated in a result).
-// Reference, descriptor, amount and currency have checks of their own, which the caller makes. A currency that is not
-// three capital letters is kept as "", which no list holds, for the same reason.
+// types, an operation that is none, a token or `of` of another form (a number in their place must not be repeated in a result), a
+// descriptor that CheckDescriptor refuses. Reference, amount and currency have codes of their own, so the caller checks them, in that order. A
+// currency that is not three capital letters is kept as "", which no list holds, so that it is not repeated either.
 func DecodeOrder(plaintext []byte) (Order, error) {
 	var t orderText
 	if err := strictjson.Unmarshal(plaintext, &t); err != nil {
@@ -94,7 +94,9 @@ func DecodeOrder(plaintext []byte) (Order, error) {
 	}
 	if t.Descriptor != nil {
 		o.Descriptor = *t.Descriptor
-		o.note(hasDescriptor, o.Descriptor == "")
+		if err := CheckDescriptor(o.Descriptor); err != nil {
+			return Order{}, err
+		}
 	}
 	return o, nil
 }

@@ -14,8 +14,8 @@ const sampleToken = "tok_abcdefghijklmnopqrstuvwxyz"
 func orderCorpus() vector.File {
 	f := vector.File{
 		Format: "order",
-		About: "Plaintexts of order parts without their padding. Refused ones are bad-order. Reference, descriptor, amount and currency have " +
-			"checks of their own, and which members an operation needs depends on the other parts too.",
+		About: "Plaintexts of order parts without their padding. Refused ones are bad-order. Reference, amount and currency have " +
+			"codes of their own, and which members an operation needs depends on the other parts too.",
 	}
 	add := func(want, defect, text string) {
 		v := vector.New(defect, want, defect, []byte(text))
@@ -46,6 +46,9 @@ func orderCorpus() vector.File {
 	add(vector.Malformed, "an empty token", `{"operation":"forget","reference":"r","token":""}`)
 	add(vector.Malformed, "a token in upper case", `{"operation":"forget","reference":"r","token":"`+strings.ToUpper(sampleToken)+`"}`)
 	add(vector.Malformed, "of that is an account number", `{"operation":"void","reference":"r","of":"4242424242424242"}`)
+	add(vector.Malformed, "a descriptor with an account number", `{"operation":"sale","reference":"r","amount":1,"currency":"USD","descriptor":"4242424242424242"}`)
+	add(vector.Malformed, "an empty descriptor", `{"operation":"sale","reference":"r","amount":1,"currency":"USD","descriptor":""}`)
+	add(vector.Malformed, "a descriptor of 23 characters", `{"operation":"sale","reference":"r","amount":1,"currency":"USD","descriptor":"`+strings.Repeat("x", 23)+`"}`)
 	add(vector.Malformed, "an empty of", `{"operation":"void","reference":"r","of":""}`)
 	add(vector.Malformed, "padding inside", ` {"operation":"store","reference":"r"}`)
 	return f
