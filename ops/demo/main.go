@@ -1,0 +1,112 @@
+// Command demo shows Nightdrop's main job on one machine: five shops post a day's card sales through the relay, the vault authorises
+// them with an acquirer host, settles, and answers; then it looks for every card number where none may be. See `make demo`.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"nightdrop/ops/site"
+)
+
+func main() {
+	bin := flag.String("bin", "bin", "directory of the binaries relay, vault, storefront and simulator")
+	file := flag.String("payments", "testdata/payments.csv", "the day's sales")
+	dir := flag.String("dir", "", "directory to put up the site in, which must not be there (default demo-TIME)")
+	flag.Parse()
+	if *dir == "" {
+		*dir = "demo-" + time.Now().Format("20060102-150405")
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	d := demo{out: os.Stdout, dir: *dir, began: time.Now()}
+	if err := d.run(ctx, *bin, *file); err != nil {
+		fmt.Fprintf(os.Stderr, "demo: failed: %v\nthe site is left in %s; its logs are in %s/logs\n", err, *dir, *dir)
+		stop()
+		os.Exit(1)
+	}
+}
+
+// demo is one run.
+type demo struct {
+	out   io.Writer
+	dir   string
+	began time.Time
+
+	site  *site.Site
+	sales []sale
+	shops []string
+	bad   []badEnvelope
+	tally tally
+	scans scans
+}
+
+// tally is the last line.
+type tally struct {
+	posted, accepted, rejected, settled, lost, duplicated, clear int
+}
+
+func (d *demo) say(format string, args ...any) {
+	fmt.Fprintf(d.out, format+"\n", args...)
+}
+
+func (d *demo) run(ctx context.Context, bin, file string) (err error) {
+	if _, err := os.Stat(d.dir); err == nil {
+		return fmt.Errorf("%s is there already: choose another --dir", d.dir)
+	}
+	if d.sales, err = readSales(file); err != nil {
+		return err
+	}
+	d.shops = merchantsOf(d.sales)
+	d.say("Nightdrop: %d card sales of %d shops, from sealed envelope to settled batch. Everything stays in %s.", len(d.sales), len(d.shops), d.dir)
+	if d.site, err = site.New(ctx, site.Options{Dir: d.dir, Bin: bin}); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.site.Stop()) }()
+	for _, step := range []func(context.Context) error{d.open, d.postBad, d.postGood, d.authorise, d.settle, d.readResults, d.verifyLog, d.compareBooks, d.lookForNumbers} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return d.finish()
+}
+
+// open starts the three processes and enrols the shops.
+func (d *demo) open(ctx context.Context) error {
+	if err := d.site.Start(ctx); err != nil {
+		return err
+	}
+	d.say("  relay (online)      pid %-7d takes envelopes at %s and can read none of them", d.site.Relay.Pid(), d.site.Origin())
+	d.say("  vault (offline)     pid %-7d dials out only; unlocked with 2 of 3 custodians' shares", d.site.Vault.Pid())
+	d.say("  acquirer simulator  pid %-7d speaks ISO 8583 and keeps a book of its own", d.site.Simulator.Pid())
+	d.say("  storefronts pin     %s", d.site.Verifier)
+	for _, shop := range d.shops {
+		if err := d.site.Enrol(ctx, shop, currenciesOf(d.sales, shop)...); err != nil {
+			return err
+		}
+	}
+	return d.site.AwaitRelay(ctx)
+}
+
+func (d *demo) finish() error {
+	t := d.tally
+	line := fmt.Sprintf("posted=%d accepted=%d rejected=%d settled=%d lost=%d duplicated=%d clear=%d",
+		t.posted, t.accepted, t.rejected, t.settled, t.lost, t.duplicated, t.clear)
+	if t.lost != 0 || t.duplicated != 0 || t.clear != 0 || t.posted != len(d.sales) || t.accepted+t.rejected != t.posted {
+		return errors.New("the numbers do not add up: " + line)
+	}
+	d.say("Look around in %s: logs/ (what each process said), relay/ (what a thief of the relay gets), vault/,", d.dir)
+	d.say("simulator/book (the acquirer's view), audit/ (the exported log). For example:")
+	d.say("  bin/vault audit verify --dir %s/audit --vault %s", d.dir, d.site.Verifier)
+	d.say("  bin/simulator book --book %s/simulator/book", d.dir)
+	d.say("It took %.1f seconds.", time.Since(d.began).Seconds())
+	d.say("demo: ok %s", line)
+	return nil
+}

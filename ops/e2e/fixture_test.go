@@ -1,0 +1,201 @@
+package e2e
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"nightdrop/ops/site"
+	"nightdrop/shared/envelope"
+	"nightdrop/shared/note"
+	"nightdrop/shared/storefront"
+)
+
+// binaries is where TestMain built the four programs.
+var binaries string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "nightdrop-e2e-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		build := exec.Command("go", "build", "-o", dir, "nightdrop/relay", "nightdrop/vault", "nightdrop/ops/storefront", "nightdrop/ops/simulator")
+		if out, err := build.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
+			return 1
+		}
+		binaries = dir
+		return m.Run()
+	}())
+}
+
+// newSite puts up a site that stops with the test. When the test fails it shows the ends of the logs.
+func newSite(t *testing.T, o site.Options) *site.Site {
+	t.Helper()
+	o.Bin = binaries
+	if o.Dir == "" {
+		o.Dir = t.TempDir()
+	}
+	s, err := site.New(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+		if t.Failed() {
+			showLogs(t, s)
+		}
+	})
+	return s
+}
+
+const shownBytes = 3000
+
+func showLogs(t *testing.T, s *site.Site) {
+	for _, name := range []string{"relay", "vault", "simulator"} {
+		data, err := os.ReadFile(s.Path("logs", name+".log"))
+		if err == nil {
+			t.Logf("--- the end of %s.log\n%s", name, data[max(0, len(data)-shownBytes):])
+		}
+	}
+}
+
+// running starts everything and enrols one merchant.
+func running(t *testing.T, o site.Options, merchant string) *site.Site {
+	t.Helper()
+	s := newSite(t, o)
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Enrol(t.Context(), merchant, "EUR", "USD"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.AwaitRelay(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// shop is a storefront's server in this process.
+type shop struct {
+	*storefront.Client
+	identity *storefront.Identity
+	outbox   *storefront.Outbox
+}
+
+func newShop(t *testing.T, s *site.Site, merchant string) shop {
+	t.Helper()
+	identity, err := storefront.LoadIdentity(s.Identity(merchant))
+	if err != nil {
+		t.Fatal(err)
+	}
+	vault, err := note.ParseVerifier(s.Verifier)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := storefront.New(storefront.Config{Relay: s.Origin(), Vault: vault, Identity: identity, HTTP: httpClient(t, s)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	outbox, err := storefront.OpenOutbox(filepath.Join(t.TempDir(), "outbox"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return shop{client, identity, outbox}
+}
+
+func httpClient(t *testing.T, s *site.Site) *http.Client {
+	t.Helper()
+	pem, err := os.ReadFile(s.CA())
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 64,
+		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}, ForceAttemptHTTP2: true}}
+	t.Cleanup(client.CloseIdleConnections)
+	return client
+}
+
+// sell seals a sale of an amount and keeps it in the outbox.
+func (s shop) sell(ctx context.Context, reference string, amount int64) (storefront.Sealed, error) {
+	sealed, err := s.Seal(ctx, storefront.Payment{
+		Order:   envelope.Order{Operation: envelope.OpSale, Reference: reference, Amount: amount, Currency: "EUR"},
+		Account: []byte(`{"card":{"number":"4242424242424242","expiry":"2033-11"}}`),
+		Code:    []byte(`{"code":"123"}`),
+	})
+	if err != nil {
+		return sealed, err
+	}
+	return s.outbox.Keep(sealed)
+}
+
+// readAll reads results until every digest has one with a final status, and returns those statuses.
+func (s shop) readAll(ctx context.Context, chain *storefront.Chain, final map[string]envelope.Status, waitFor []storefront.Sealed) error {
+	missing := func() int {
+		n := 0
+		for _, w := range waitFor {
+			if _, ok := final[w.Digest]; !ok {
+				n++
+			}
+		}
+		return n
+	}
+	for missing() > 0 {
+		page, err := s.Results(ctx, chain, 5*time.Second)
+		if ctx.Err() != nil {
+			return fmt.Errorf("%d of %d envelopes have no final result: %w", missing(), len(waitFor), ctx.Err())
+		}
+		if err != nil {
+			time.Sleep(100 * time.Millisecond) // the relay may be down: read on after the same place
+			continue
+		}
+		if _, err := s.outbox.Record(page, *chain); err != nil {
+			return err
+		}
+		for _, r := range page {
+			if r.Facts.Status != envelope.StatusUnknown {
+				final[r.Result.Digest] = r.Facts.Status
+			}
+		}
+	}
+	return nil
+}
+
+// book is `simulator book --json`.
+type book struct {
+	Sales, Charged, Reversed, Declined int
+	Doubled                            []string
+	Transactions                       []struct {
+		RRN, Answer string
+		Amount      int64
+		Reversed    bool
+	}
+}
+
+func readBook(t *testing.T, s *site.Site) book {
+	t.Helper()
+	out, err := s.Run(t.Context(), "simulator", "book", "--book", s.Book(), "--json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b book
+	if err := json.Unmarshal([]byte(out), &b); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}

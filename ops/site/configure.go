@@ -1,0 +1,57 @@
+package site
+
+import (
+	"fmt"
+	"os"
+	"strings"
+)
+
+// configure writes the two configuration files.
+func (s *Site) configure() error {
+	if err := os.WriteFile(s.Path("relay", "relay.toml"), []byte(s.relayConfig()), 0o600); err != nil {
+		return err
+	}
+	return os.WriteFile(s.Path("vault", "vault.toml"), []byte(s.vaultConfig()), 0o600)
+}
+
+func (s *Site) vaultConfig() string {
+	return lines(
+		fmt.Sprintf("relays = [%q]", s.relayKey),
+		"[channel]",
+		fmt.Sprintf("url = %q", fmt.Sprintf("tls://127.0.0.1:%d", s.ports.channel)),
+		fmt.Sprintf("ca = %q", s.CA()),
+		fmt.Sprintf("cert = %q", s.Path("tls", "vault.pem")),
+		fmt.Sprintf("key = %q", s.Path("tls", "vault.key")),
+		"[acquirer]",
+		fmt.Sprintf("address = %q", fmt.Sprintf("127.0.0.1:%d", s.ports.host)),
+		fmt.Sprintf("answer_timeout = %q", s.AnswerTimeout),
+		fmt.Sprintf("reversal_retry = %q", s.ReversalRetry),
+	)
+}
+
+func lines(all ...string) string { return strings.Join(all, "\n") + "\n" }
+
+func (s *Site) relayConfig() string {
+	return lines(
+		fmt.Sprintf("key_file = %q", s.Path("relay", "relay.key")),
+		fmt.Sprintf("vault = %q", s.Verifier),
+		fmt.Sprintf("origin = %q", s.Origin()),
+		fmt.Sprintf("listen = %q", fmt.Sprintf("127.0.0.1:%d", s.ports.relay)),
+		fmt.Sprintf("cert = %q", s.Path("tls", "relay.pem")),
+		fmt.Sprintf("key = %q", s.Path("tls", "relay.key")),
+		fmt.Sprintf("admin = %q", fmt.Sprintf("127.0.0.1:%d", s.ports.admin)),
+		"[limits]",
+		fmt.Sprintf("address_rate = %d.0", s.Rate),
+		fmt.Sprintf("address_burst = %d", s.Rate),
+		fmt.Sprintf("merchant_rate = %d.0", s.Rate),
+		fmt.Sprintf("merchant_burst = %d", s.Rate),
+		"[channel.embedded]",
+		fmt.Sprintf("dir = %q", s.Path("relay", "channel")),
+		fmt.Sprintf("listen = %q", fmt.Sprintf("127.0.0.1:%d", s.ports.channel)),
+		fmt.Sprintf("cert = %q", s.Path("tls", "channel.pem")),
+		fmt.Sprintf("key = %q", s.Path("tls", "channel.key")),
+		fmt.Sprintf("client_ca = %q", s.CA()),
+		fmt.Sprintf("vault_nkey = %q", s.vaultNkey),
+		fmt.Sprintf("envelope_bytes = %d", s.EnvelopeBytes),
+	)
+}

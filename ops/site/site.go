@@ -1,0 +1,192 @@
+package site
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Options say what kind of site to put up.
+type Options struct {
+	Dir           string        // a fresh directory; made if it is not there
+	Bin           string        // directory of the four binaries
+	AnswerTimeout time.Duration // of the vault for the acquirer's host; default 3 s
+	LateAfter     time.Duration // when the simulator answers late; default twice AnswerTimeout
+	ReversalRetry time.Duration // default 500 ms
+	Rate          int           // envelopes a second that the relay takes from one merchant and one address; default 100,000
+	EnvelopeBytes int64         // size of the ENVELOPES stream; default 2 GiB
+}
+
+// Site is a whole Nightdrop in one directory:
+//
+//	tls/          a certificate authority made on the spot
+//	relay/        the relay's key, configuration, head file and embedded channel
+//	vault/        the vault's directory; its shares are in custodian-1 to custodian-3
+//	simulator/    the acquirer host's book
+//	shops/NAME/   each merchant's identity, outbox and sales
+//	logs/         what the processes wrote
+//
+// Its methods are not safe for concurrent use, but Run is.
+type Site struct {
+	Options
+	Relay     *Process
+	Vault     *Process
+	Simulator *Process
+	Verifier  string // the vault's vkey
+
+	relayKey  string // vkey
+	vaultNkey string // public
+	ports     ports
+}
+
+// ports stay the same when a process is started again.
+type ports struct{ relay, admin, channel, host int }
+
+const (
+	vaultName = "vault.nightdrop.example"
+	relayName = "relay-one"
+	shares    = 3
+	threshold = 2
+)
+
+// New makes keys, certificates and configuration. Nothing runs yet.
+func New(ctx context.Context, o Options) (*Site, error) {
+	if o.AnswerTimeout == 0 {
+		o.AnswerTimeout = 3 * time.Second
+	}
+	if o.LateAfter == 0 {
+		o.LateAfter = 2 * o.AnswerTimeout
+	}
+	if o.ReversalRetry == 0 {
+		o.ReversalRetry = 500 * time.Millisecond
+	}
+	if o.Rate == 0 {
+		o.Rate = 100_000
+	}
+	if o.EnvelopeBytes == 0 {
+		o.EnvelopeBytes = 2 << 30
+	}
+	for _, path := range []*string{&o.Dir, &o.Bin} {
+		absolute, err := filepath.Abs(*path)
+		if err != nil {
+			return nil, err
+		}
+		*path = absolute
+	}
+	s := &Site{Options: o}
+	for _, dir := range []string{"relay", "simulator", "shops", "logs"} {
+		if err := os.MkdirAll(s.Path(dir), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.certify(); err != nil {
+		return nil, err
+	}
+	if err := s.makeKeys(ctx); err != nil {
+		return nil, err
+	}
+	return s, s.configure()
+}
+
+// Path is a path below the site's directory.
+func (s *Site) Path(parts ...string) string {
+	return filepath.Join(append([]string{s.Dir}, parts...)...)
+}
+
+// Origin is the relay's public origin.
+func (s *Site) Origin() string { return fmt.Sprintf("https://127.0.0.1:%d", s.ports.relay) }
+
+// Admin is the origin of the relay's admin listener.
+func (s *Site) Admin() string { return fmt.Sprintf("http://127.0.0.1:%d", s.ports.admin) }
+
+// CA is the PEM file of the site's certificate authority.
+func (s *Site) CA() string { return s.Path("tls", "ca.pem") }
+
+// Book is the simulator's book.
+func (s *Site) Book() string { return s.Path("simulator", "book") }
+
+// Identity is a merchant's key file.
+func (s *Site) Identity(merchant string) string { return s.Path("shops", merchant, "storefront.key") }
+
+// Outbox is a merchant's outbox.
+func (s *Site) Outbox(merchant string) string { return s.Path("shops", merchant, "outbox") }
+
+func (s *Site) certify() error {
+	authority, err := newAuthority(s.Path("tls"))
+	if err != nil {
+		return err
+	}
+	return errors.Join(authority.issue("relay"), authority.issue("channel"), authority.issue("vault"))
+}
+
+func (s *Site) makeKeys(ctx context.Context) error {
+	custodians := make([]string, shares)
+	for i := range custodians {
+		custodians[i] = s.Path(fmt.Sprintf("custodian-%d", i+1))
+	}
+	vkey, err := s.Run(ctx, "vault", "init", "--dir", s.Path("vault"), "--name", vaultName, "--shares", fmt.Sprint(shares),
+		"--threshold", fmt.Sprint(threshold), "--shares-to", strings.Join(custodians, ","))
+	if err != nil {
+		return err
+	}
+	s.Verifier = strings.TrimSpace(vkey)
+	public, err := os.ReadFile(s.Path("vault", "channel.nkey.pub"))
+	if err != nil {
+		return err
+	}
+	s.vaultNkey = strings.TrimSpace(string(public))
+	vkey, err = s.Run(ctx, "relay", "keygen", "--name", relayName, "--out", s.Path("relay", "relay.key"))
+	s.relayKey = strings.TrimSpace(vkey)
+	if err != nil {
+		return err
+	}
+	for _, port := range []*int{&s.ports.relay, &s.ports.admin, &s.ports.channel, &s.ports.host} {
+		if *port, err = freePort(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// Run runs one of the binaries to its end and returns its standard output. The error holds what it said, and wraps *exec.ExitError.
+func (s *Site) Run(ctx context.Context, program string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(s.Bin, program), args...) //nolint:gosec // the site's own binaries
+	cmd.Dir = s.Dir
+	var out, complaint bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &complaint
+	if err := cmd.Run(); err != nil {
+		verb := program
+		if len(args) > 0 {
+			verb += " " + args[0]
+		}
+		return out.String(), fmt.Errorf("%s: %w: %s", verb, err, strings.TrimSpace(complaint.String()))
+	}
+	return out.String(), nil
+}
+
+// VaultRun runs a `vault` command against the site's daemon.
+func (s *Site) VaultRun(ctx context.Context, args ...string) (string, error) {
+	return s.Run(ctx, "vault", append(args, "--dir", s.Path("vault"))...)
+}
+
+// ShopRun runs a `storefront` command as one of the site's merchants.
+func (s *Site) ShopRun(ctx context.Context, merchant string, args ...string) (string, error) {
+	return s.Run(ctx, "storefront", append(args, "--identity", s.Identity(merchant), "--vault", s.Verifier, "--relay", s.Origin(),
+		"--ca", s.CA(), "--outbox", s.Outbox(merchant))...)
+}
