@@ -33,7 +33,7 @@ type Vault interface {
 	Payments(ctx context.Context, q PaymentQuery) ([]Payment, error)
 	Payment(ctx context.Context, merchant, id string) (Payment, error)
 
-	ExportLog(ctx context.Context, actor settle.Actor, dir string, progress settle.Progress) (Export, error)
+	ExportLog(ctx context.Context, dir string, progress settle.Progress) (Export, error)
 }
 
 // Status is what the vault is doing. Of a locked vault only the first group is known.
@@ -172,5 +172,5 @@ type Payment struct {
 type Export struct {
 	Dir  string `json:"dir"`
 	Size int64  `json:"size"` // entries
-	Root string `json:"root"` // hex
+	Root string `json:"root"` // base64, as in the checkpoint
 }

@@ -99,7 +99,7 @@ func (s *Server) routes() http.Handler {
 		return v.Payment(c.Context(), c.PathValue("merchant"), c.PathValue("id"))
 	}))
 	mux.Handle("POST /log/export", s.stream(func(c call, p settle.Progress) (any, error) {
-		return v.ExportLog(c.Context(), c.actor, c.URL.Query().Get("dir"), p)
+		return v.ExportLog(c.Context(), c.URL.Query().Get("dir"), p)
 	}))
 	return mux
 }

@@ -1,0 +1,239 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"nightdrop/shared/channel"
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/settle"
+)
+
+// Status tells what the vault is doing, as far as a locked one can.
+func (d *daemon) Status(context.Context) (control.Status, error) {
+	s := control.Status{Vault: d.ring.Name(), Verifier: d.ring.Verifier().String(), Version: version, Started: d.started, Locked: true}
+	s.Threshold, s.Shares = d.ring.Threshold()
+	h, err := d.open()
+	if errors.Is(err, keyring.ErrLocked) {
+		return s, nil
+	}
+	s.Locked = false
+	s.Clock, s.Channel, s.Acquirer = clockText(d.ring), "connected", "ready"
+	if !h.channel.Connected() {
+		s.Channel = "not connected; it is tried again and again"
+	}
+	if err := h.acquirer.Ready(); err != nil {
+		s.Acquirer = err.Error()
+	}
+	return s, h.ledger.View(func(tx *ledger.Tx) error { return fillStatus(tx, &s) })
+}
+
+func fillStatus(tx *ledger.Tx, s *control.Status) error {
+	v, err := tx.Vault()
+	if err != nil {
+		return err
+	}
+	s.Generation, s.Findings, s.Working = v.Generation, v.Findings, map[payment.Stage]int{}
+	if s.LogSize, err = tx.TreeSize(); err != nil {
+		return err
+	}
+	if err := tx.Merchants(func(payment.Merchant) error { s.Merchants++; return nil }); err != nil {
+		return err
+	}
+	for _, stage := range payment.Working {
+		err := tx.Payments(ledger.Query{Stage: stage, Limit: control.MaxCounted}, func(payment.Payment) error {
+			s.Working[stage]++
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// view reads the ledger of an unlocked vault.
+func view[T any](d *daemon, read func(tx *ledger.Tx) (T, error)) (out T, err error) {
+	h, err := d.open()
+	if err != nil {
+		return out, err
+	}
+	err = h.ledger.View(func(tx *ledger.Tx) error {
+		out, err = read(tx)
+		return err
+	})
+	return out, err
+}
+
+func notFound(what, name string) error {
+	return &control.Error{Code: control.CodeNotFound, Detail: fmt.Sprintf("there is no %s %s", what, name)}
+}
+
+// Directory shows the newest directory.
+func (d *daemon) Directory(context.Context) (control.Directory, error) {
+	h, err := d.open()
+	if err != nil {
+		return control.Directory{}, err
+	}
+	note := h.outbox.Newest(channel.NoticeDirectory)
+	if note == nil {
+		return control.Directory{}, &control.Error{Code: control.CodeNotFound, Detail: "no directory has been issued since the unlock: ask again in a moment"}
+	}
+	signed, err := envelope.Open[envelope.Directory](note, d.ring.Verifier())
+	if err != nil {
+		return control.Directory{}, err
+	}
+	return control.Directory{Note: string(note), Digest: signed.Digest, Directory: signed.Value}, nil
+}
+
+// PublishDirectory issues a directory now.
+func (d *daemon) PublishDirectory(ctx context.Context, actor settle.Actor) (control.Directory, error) {
+	h, err := d.open()
+	if err != nil {
+		return control.Directory{}, err
+	}
+	if _, err := h.outbox.IssueDirectory(ctx, actor.Name, actor.Origin); err != nil {
+		return control.Directory{}, err
+	}
+	return d.Directory(ctx)
+}
+
+// Keys lists the sealing keys that live.
+func (d *daemon) Keys(context.Context) ([]control.Key, error) {
+	if _, err := d.open(); err != nil {
+		return nil, err
+	}
+	now := d.now()
+	keys := []control.Key{}
+	for _, k := range d.ring.Directory(now) {
+		state := "current"
+		switch {
+		case now.Before(k.From.Time):
+			state = "ahead"
+		case !now.Before(k.Until.Time):
+			state = "accepting"
+		}
+		keys = append(keys, control.Key{Name: k.Name, Suite: k.Suite, From: k.From, Until: k.Until, Dies: k.Dies, State: state})
+	}
+	return keys, nil
+}
+
+// Batches lists them.
+func (d *daemon) Batches(_ context.Context, merchant string) ([]control.Batch, error) {
+	return view(d, func(tx *ledger.Tx) ([]control.Batch, error) {
+		batches := []control.Batch{}
+		err := tx.Batches(func(b payment.Batch) error {
+			if merchant == "" || b.Merchant == merchant {
+				batches = append(batches, batchView(b))
+			}
+			return nil
+		})
+		return batches, err
+	})
+}
+
+// Batch shows one.
+func (d *daemon) Batch(_ context.Context, number uint32) (control.Batch, error) {
+	return view(d, func(tx *ledger.Tx) (control.Batch, error) {
+		b, found, err := tx.Batch(number)
+		if err == nil && !found {
+			err = notFound("batch", fmt.Sprint(number))
+		}
+		return batchView(b), err
+	})
+}
+
+func batchView(b payment.Batch) control.Batch {
+	v := control.Batch{ID: b.ID(), Number: b.Number, Merchant: b.Merchant, Method: b.Method, Stage: b.Stage, Opened: b.Opened, Totals: b.Totals,
+		Host: b.Host, Outstanding: b.Outstanding, Unresolved: b.Unresolved, Done: b.Done}
+	if v.Totals == nil {
+		v.Totals = []payment.Total{}
+	}
+	if !b.Closed.IsZero() {
+		v.Closed = &b.Closed
+	}
+	if !b.Settled.IsZero() {
+		v.SettledAt = &b.Settled
+	}
+	return v
+}
+
+func batchViews(batches []payment.Batch) []control.Batch {
+	views := []control.Batch{}
+	for _, b := range batches {
+		views = append(views, batchView(b))
+	}
+	return views
+}
+
+// CloseBatches closes open batches.
+func (d *daemon) CloseBatches(ctx context.Context, actor settle.Actor, merchant string, progress settle.Progress) ([]control.Batch, error) {
+	h, err := d.open()
+	if err != nil {
+		return nil, err
+	}
+	closed, err := h.engine.CloseBatch(ctx, merchant, actor, progress)
+	return batchViews(closed), err
+}
+
+// Settle settles closed batches.
+func (d *daemon) Settle(ctx context.Context, actor settle.Actor, batch uint32, progress settle.Progress) (control.Settlement, error) {
+	h, err := d.open()
+	if err != nil {
+		return control.Settlement{Batches: []control.Batch{}}, err
+	}
+	done, err := h.engine.Settle(ctx, batch, actor, progress)
+	return control.Settlement{Batches: batchViews(done.Batches), Payments: done.Payments}, err
+}
+
+// Payments lists a page.
+func (d *daemon) Payments(_ context.Context, q control.PaymentQuery) ([]control.Payment, error) {
+	return view(d, func(tx *ledger.Tx) ([]control.Payment, error) {
+		payments := []control.Payment{}
+		query := ledger.Query{Merchant: q.Merchant, Stage: q.Stage, Batch: q.Batch, After: q.After, Limit: q.Limit}
+		err := tx.Payments(query, func(p payment.Payment) error {
+			payments = append(payments, paymentView(p))
+			return nil
+		})
+		return payments, err
+	})
+}
+
+// Payment shows one.
+func (d *daemon) Payment(_ context.Context, merchant, id string) (control.Payment, error) {
+	return view(d, func(tx *ledger.Tx) (control.Payment, error) {
+		p, found, err := tx.Payment(merchant, id)
+		if err == nil && !found {
+			err = notFound("payment", merchant+"/"+id)
+		}
+		return paymentView(p), err
+	})
+}
+
+func paymentView(p payment.Payment) control.Payment {
+	return control.Payment{Merchant: p.Merchant, ID: p.ID, Number: p.Number, Digest: p.Digest, Stage: p.Stage, Code: p.Code, Operation: p.Operation,
+		Amount: p.Amount, Currency: p.Currency, Reference: p.Reference, Masked: p.Masked, Brand: p.Brand, Approval: p.Approval,
+		Batch: p.Batch, Received: p.Received, Changed: p.Changed, Trace: p.Trace, Reversal: p.Reversal, Tries: p.Tries, Results: p.Results}
+}
+
+// ExportLog writes the sealed log into dir.
+func (d *daemon) ExportLog(ctx context.Context, dir string, progress settle.Progress) (control.Export, error) {
+	h, err := d.open()
+	if err != nil {
+		return control.Export{}, err
+	}
+	if !filepath.IsAbs(dir) || inside(resolved(dir), resolved(d.settings.dir)) {
+		return control.Export{}, &control.Error{Code: control.CodeUsage, Detail: "export to an absolute path outside the vault's own directory"}
+	}
+	checkpoint, err := h.ledger.Export(ctx, dir, func(done, total int64) { progress(int(done), int(total)) })
+	if err != nil {
+		return control.Export{}, err
+	}
+	return control.Export{Dir: dir, Size: checkpoint.Size, Root: checkpoint.Root.String()}, nil
+}

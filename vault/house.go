@@ -1,0 +1,276 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"nightdrop/shared/channel"
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/acquirer/iso8583"
+	"nightdrop/vault/internal/intake"
+	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/outbox"
+	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/settle"
+)
+
+// tickEvery is how often keys are looked after: well under the hour that a clock may jump unnoticed.
+const tickEvery = time.Minute
+
+// house is the vault with its keys at hand: ledger, channel, acquirer, and those who work between them.
+type house struct {
+	ring     *keyring.Ring
+	ledger   *ledger.Ledger
+	channel  *channel.Vault
+	acquirer *iso8583.Client
+	engine   *settle.Engine
+	intake   *intake.Intake
+	outbox   *outbox.Outbox
+	now      func() time.Time
+	log      *slog.Logger
+
+	tasks *errgroup.Group
+	stop  context.CancelFunc
+
+	mu     sync.Mutex
+	locker settle.Actor // who locks; the vault itself where nobody did
+}
+
+// openHouse opens the ledger with the unlocked ring and sets everything to work. On an error nothing is left running.
+func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int) (h *house, err error) {
+	h = &house{ring: d.ring, now: d.now, log: d.log, locker: settle.Actor{Name: "vault", Origin: "stop"}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, h.release())
+			h = nil
+		}
+	}()
+	h.ledger, err = ledger.Open(filepath.Join(d.settings.dir, ledgerFile), d.ring, ledger.Options{Now: d.now, Logger: d.log, Check: inspect})
+	if err != nil {
+		return h, err
+	}
+	if err := h.begin(ctx, d.settings, actor, shares); err != nil {
+		return h, err
+	}
+	if err := h.connect(d.settings); err != nil {
+		return h, err
+	}
+	if err := h.furnish(d.settings); err != nil {
+		return h, err
+	}
+	// Before anything else issues a result: what a stop left open is unknown.
+	if err := h.engine.Recover(ctx); err != nil {
+		return h, err
+	}
+	if err := h.tick(ctx); err != nil {
+		return h, err
+	}
+	work, stop := context.WithCancel(context.Background())
+	h.stop = stop
+	var group context.Context
+	h.tasks, group = errgroup.WithContext(work)
+	for _, run := range []func(context.Context) error{h.engine.Run, h.intake.Run, h.outbox.Run, h.keep} {
+		h.tasks.Go(func() error {
+			if err := run(group); err != nil && work.Err() == nil {
+				return err
+			}
+			return nil
+		})
+	}
+	return h, nil
+}
+
+// begin commits that the vault was unlocked, and whose bags count.
+func (h *house) begin(ctx context.Context, s settings, actor settle.Actor, shares []int) error {
+	relays := []string{}
+	for _, r := range s.Relays {
+		relays = append(relays, r.String())
+	}
+	if len(relays) == 0 {
+		h.log.Warn("no relay is configured: the vault takes nothing", "file", filepath.Join(s.dir, settingsFile))
+	}
+	return h.ledger.Commit(ctx, func(tx *ledger.Tx) error {
+		if _, err := tx.Append(actor.Event("", payment.VaultUnlocked{Version: version, Shares: shares})); err != nil {
+			return err
+		}
+		v, err := tx.Vault()
+		if err != nil || slices.Equal(v.Relays, relays) {
+			return err
+		}
+		_, err = tx.Append(payment.Event{Actor: "vault", Origin: "start", Body: payment.RelaysSet{Relays: relays}})
+		return err
+	})
+}
+
+// connect dials the channel and the acquirer; both keep trying for as long as the house stands.
+func (h *house) connect(s settings) (err error) {
+	c := s.Channel
+	h.channel, err = channel.DialVault(context.Background(), channel.Options{URL: c.URL, Seed: c.Seed, CA: c.CA, Cert: c.Cert, Key: c.Key,
+		Name: h.ring.Name(), Logger: h.log})
+	if err != nil {
+		return err
+	}
+	config, err := s.Acquirer.TLS.config()
+	if err != nil {
+		return err
+	}
+	h.acquirer = iso8583.New(iso8583.Config{Address: s.Acquirer.Address, TLS: config, AnswerTimeout: s.Acquirer.AnswerTimeout.Std(),
+		ConnectTimeout: s.Acquirer.ConnectTimeout.Std(), EchoInterval: s.Acquirer.EchoInterval.Std(), Logger: h.log})
+	return nil
+}
+
+// config is the TLS configuration; nil where TLS is off.
+func (t tlsSettings) config() (*tls.Config, error) {
+	if !t.Enabled {
+		return nil, nil
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName} // acquirers' hosts are not all at 1.3
+	if t.CA != "" {
+		pem, err := os.ReadFile(t.CA)
+		if err != nil {
+			return nil, fmt.Errorf("acquirer.tls.ca: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("acquirer.tls.ca: %s holds no certificate", t.CA)
+		}
+	}
+	if t.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+		if err != nil {
+			return nil, fmt.Errorf("acquirer.tls.cert: %w", err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return config, nil
+}
+
+// furnish makes those who work.
+func (h *house) furnish(s settings) (err error) {
+	h.engine = settle.New(settle.Config{Ledger: h.ledger, Opener: h.ring, Acquirer: h.acquirer, Terminals: s.Acquirer.Terminals,
+		Outstanding: s.Acquirer.Outstanding, ReversalRetry: s.Acquirer.ReversalRetry.Std(), Drain: s.StopGrace.Std(), Now: h.now, Logger: h.log})
+	h.intake, err = intake.New(intake.Config{Ledger: h.ledger, Opener: h.ring, Source: h.channel, Workers: s.Limits.Workers, Now: h.now, Logger: h.log})
+	if err != nil {
+		return err
+	}
+	h.outbox, err = outbox.New(outbox.Config{Ledger: h.ledger, Keys: h.ring, Channel: h.channel, Position: h.intake.Position,
+		Lifetime: s.DirectoryLifetime.Std(), Rate: s.Limits.ResultsPerSecond, Workers: s.Limits.Workers, Now: h.now, Logger: h.log})
+	return err
+}
+
+// keep looks after the keys.
+func (h *house) keep(ctx context.Context) error {
+	ticker := time.NewTicker(tickEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+		if err := h.tick(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// tick makes and destroys the keys that are due and commits what it did. What it did is done: a crash before the commit leaves
+// it out of the log, and the schedule in the directories tells it all the same.
+func (h *house) tick(ctx context.Context) error {
+	change, err := h.ring.Tick(h.now())
+	if err != nil {
+		return fmt.Errorf("look after the sealing keys: %w", err)
+	}
+	var bodies []payment.Body
+	if len(change.Created) > 0 || len(change.Destroyed) > 0 {
+		body := payment.KeysChanged{Destroyed: change.Destroyed}
+		for _, k := range change.Created {
+			body.Created = append(body.Created, payment.KeySchedule{Name: k.Name, From: k.From, Until: k.Until, Dies: k.Dies})
+		}
+		bodies = append(bodies, body)
+	}
+	if change.Jump != 0 && change.Clock == keyring.ClockJumped {
+		bodies = append(bodies, payment.IntegrityFound{Finding: payment.FindingClockForward, Detail: change.Jump.Round(time.Second).String()})
+	}
+	if len(bodies) == 0 {
+		return nil
+	}
+	return h.ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
+		for _, body := range bodies {
+			if _, err := tx.Append(payment.Event{Actor: "vault", Origin: "timer", Body: body}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// confirmClock makes the wall clock the trusted one, on the word of custodians whose shares were checked.
+func (h *house) confirmClock(ctx context.Context, actor settle.Actor) error {
+	if err := h.ring.ConfirmClock(); err != nil {
+		return err
+	}
+	err := h.ledger.Commit(ctx, func(tx *ledger.Tx) error {
+		body := payment.IntegrityFound{Finding: payment.FindingClockConfirmed, Detail: envelope.At(h.now()).Format(time.RFC3339)}
+		_, err := tx.Append(actor.Event("", body))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return h.tick(ctx)
+}
+
+// lockedBy notes who locks, for the event.
+func (h *house) lockedBy(actor settle.Actor) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.locker = actor
+}
+
+// wait returns when those who work have ended, with the reason.
+func (h *house) wait() error { return h.tasks.Wait() }
+
+// close ends the work, commits that the vault forgets its keys, and closes everything.
+func (h *house) close() error {
+	h.stop()
+	err := h.tasks.Wait() // the failure that ended the daemon has been told already
+	if err == nil {
+		err = h.ledger.Commit(context.Background(), func(tx *ledger.Tx) error {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			_, err := tx.Append(h.locker.Event("", payment.VaultLocked{}))
+			return err
+		})
+	} else {
+		err = nil
+	}
+	return errors.Join(err, h.release())
+}
+
+// release closes what is open.
+func (h *house) release() error {
+	var all []error
+	if h.acquirer != nil {
+		all = append(all, h.acquirer.Close())
+	}
+	if h.channel != nil {
+		h.channel.Close()
+	}
+	if h.ledger != nil {
+		all = append(all, h.ledger.Close())
+	}
+	return errors.Join(all...)
+}

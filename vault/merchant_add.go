@@ -1,0 +1,42 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"nightdrop/vault/internal/control"
+)
+
+func newMerchantAddCommand(g *global, c console) *cobra.Command {
+	var merchant control.NewMerchant
+	cmd := &cobra.Command{
+		Use:   "add ID --name NAME --verifier VKEY --reply-key LINE --currency CODE,...",
+		Short: "Enrol a merchant",
+		Long: `Enrol a merchant. Its storefront's keys are the two public lines that its keygen printed: the verifier key that signs its
+envelopes, and the reply key that its results are sealed to. Both may be repeated; the last reply key is the newest.`,
+		Example: `  vault merchant add shop-1 --name "Corner shop" --verifier shop-1+8f2c61aa+AbC... --reply-key reply-0a1b2c3d-xwing+AbC... --currency USD,EUR`,
+		Args:    arguments(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			merchant.ID = args[0]
+			client, err := g.client()
+			if err != nil {
+				return err
+			}
+			added, err := client.AddMerchant(cmd.Context(), merchant)
+			if err != nil {
+				return err
+			}
+			return g.print(c.out, added, func(w io.Writer) { fmt.Fprintf(w, "%s added\n", added.ID) })
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&merchant.Name, "name", "", "the business's name, 1 to 64 characters")
+	flags.StringArrayVar(&merchant.Verifiers, "verifier", nil, "verifier key of the storefront, whose name is the merchant's id")
+	flags.StringArrayVar(&merchant.ReplyKeys, "reply-key", nil, "reply key of the storefront: KEYNAME+BASE64")
+	flags.StringSliceVar(&merchant.Currencies, "currency", nil, "currencies that it sells in, ISO 4217")
+	flags.StringVar(&merchant.Acceptor, "acceptor", "", "card acceptor id that the acquirer gave, 1 to 15 of A-Z0-9 (default: the id in capitals)")
+	g.actingFlags(cmd)
+	return cmd
+}

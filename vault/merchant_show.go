@@ -1,0 +1,51 @@
+package main
+
+import (
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"nightdrop/vault/internal/control"
+)
+
+func newMerchantShowCommand(g *global, c console) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "show ID",
+		Short:   "Show a merchant",
+		Example: "  vault merchant show shop-1",
+		Args:    arguments(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := g.client()
+			if err != nil {
+				return err
+			}
+			m, err := client.Merchant(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return g.print(c.out, m, func(w io.Writer) { printMerchant(w, m) })
+		},
+	}
+	g.readingFlags(cmd)
+	return cmd
+}
+
+func printMerchant(w io.Writer, m control.Merchant) {
+	row(w, "merchant", m.ID)
+	row(w, "name", m.Name)
+	row(w, "status", m.Status)
+	row(w, "acceptor", m.Acceptor)
+	row(w, "currencies", strings.Join(m.Currencies, ","))
+	row(w, "added", moment(m.Added))
+	row(w, "results", m.Results)
+	if m.OpenBatch != 0 {
+		row(w, "open batch", m.OpenBatch)
+	}
+	for _, v := range m.Verifiers {
+		row(w, "verifier", v)
+	}
+	for _, k := range m.ReplyKeys {
+		row(w, "reply key", k)
+	}
+}

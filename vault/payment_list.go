@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/payment"
+)
+
+type paymentListOptions struct {
+	query control.PaymentQuery
+	stage string
+	batch string
+	all   bool
+}
+
+func newPaymentListCommand(g *global, c console) *cobra.Command {
+	var opts paymentListOptions
+	cmd := &cobra.Command{
+		Use:     "list [--merchant ID] [--stage STAGE] [--batch BATCH]",
+		Short:   "List payments; of their accounts never more than the masked number",
+		Example: "  vault payment list --merchant shop-1 --stage approved\n  vault payment list --batch card-000017 --all --json",
+		Args:    arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := g.client()
+			if err != nil {
+				return err
+			}
+			payments, err := runPaymentList(cmd.Context(), opts, client)
+			if err != nil {
+				return err
+			}
+			return g.print(c.out, payments, func(w io.Writer) { printPayments(w, payments) })
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&opts.query.Merchant, "merchant", "", "only this merchant's")
+	flags.StringVar(&opts.stage, "stage", "", "only those in this stage: received, rejected, authorising, declined, approved, unknown, manual, reversed, settled")
+	flags.StringVar(&opts.batch, "batch", "", "only those of this batch")
+	flags.Uint64Var(&opts.query.After, "after", 0, "only those after the payment of this number")
+	flags.IntVar(&opts.query.Limit, "limit", 100, fmt.Sprintf("at most so many, 1 to %d", control.MaxPage))
+	flags.BoolVar(&opts.all, "all", false, "every one, however many")
+	g.readingFlags(cmd)
+	return cmd
+}
+
+func runPaymentList(ctx context.Context, opts paymentListOptions, client *control.Client) ([]control.Payment, error) {
+	query := opts.query
+	query.Stage = payment.Stage(opts.stage)
+	if opts.stage != "" && !slices.Contains(payment.Stages[:], query.Stage) {
+		return nil, fmt.Errorf("%w: there is no stage %q; there are %v", errUsage, opts.stage, payment.Stages)
+	}
+	if opts.batch != "" {
+		number, err := parseBatch(opts.batch)
+		if err != nil {
+			return nil, err
+		}
+		query.Batch = number
+	}
+	if !opts.all {
+		return client.Payments(ctx, query)
+	}
+	payments := []control.Payment{}
+	stages := payment.Stages[:]
+	if query.Stage != "" || query.Batch == 0 {
+		stages = []payment.Stage{query.Stage} // of a batch the vault lists stage by stage; everything else in the order of arrival
+	}
+	for _, stage := range stages {
+		query.Stage = stage
+		var err error
+		if payments, err = appendPages(ctx, client, query, payments); err != nil {
+			return nil, err
+		}
+	}
+	return payments, nil
+}
+
+// appendPages reads every page of a query.
+func appendPages(ctx context.Context, client *control.Client, query control.PaymentQuery, payments []control.Payment) ([]control.Payment, error) {
+	query.Limit = control.MaxPage
+	for {
+		page, err := client.Payments(ctx, query)
+		if err != nil {
+			return nil, err
+		}
+		payments = append(payments, page...)
+		if len(page) < query.Limit {
+			return payments, nil
+		}
+		query.After = page[len(page)-1].Number
+	}
+}
+
+func printPayments(w io.Writer, payments []control.Payment) {
+	row(w, "PAYMENT", "MERCHANT", "STAGE", "CODE", "AMOUNT", "ACCOUNT", "REFERENCE", "BATCH", "RECEIVED")
+	for _, p := range payments {
+		row(w, p.ID, p.Merchant, p.Stage, orDash(string(p.Code)), amount(p), orDash(p.Masked), orDash(p.Reference), batchName(p.Batch), moment(p.Received))
+	}
+}
+
+func amount(p control.Payment) string {
+	if p.Currency == "" {
+		return "-"
+	}
+	return envelope.FormatAmount(p.Amount, p.Currency)
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func batchName(number uint32) string {
+	if number == 0 {
+		return "-"
+	}
+	return payment.BatchID(payment.MethodCard, number)
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+)
+
+func newServeCommand(g *global, c console) *cobra.Command {
+	var verbose bool
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the vault's daemon, locked until custodians unlock it",
+		Long: `Run the vault's daemon. It starts locked, listens on nothing but its unix socket, and dials out to the channel and the acquirer
+once it is unlocked. SIGTERM stops it after what is outstanding has its answer (at most stop_grace). When it cannot know
+what its disk holds it exits with code 1, for a supervisor to start it again.`,
+		Example: "  vault serve --dir /var/lib/nightdrop",
+		Args:    arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := g.settings()
+			if err != nil {
+				return err
+			}
+			level := slog.LevelInfo
+			if verbose {
+				level = slog.LevelDebug
+			}
+			logger := slog.New(slog.NewTextHandler(c.errOut, &slog.HandlerOptions{Level: level}))
+			return runServe(cmd.Context(), s, c, logger)
+		},
+	}
+	cmd.Flags().BoolVar(&verbose, "verbose", false, "log more")
+	return cmd
+}
+
+func runServe(ctx context.Context, s settings, c console, logger *slog.Logger) error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	if err := harden(); err != nil {
+		return err
+	}
+	d, err := newDaemon(s, c.now, logger)
+	if err != nil {
+		return err
+	}
+	err = d.run(ctx)
+	if errors.Is(err, errRelock) {
+		logger.Info("starting anew, locked")
+		return relock()
+	}
+	return err
+}
+
+// harden keeps the process's memory from debuggers of the same user and from core files.
+func harden() error {
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("forbid dumps of the process's memory: %w", err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
+		return fmt.Errorf("forbid core files: %w", err)
+	}
+	return nil
+}
+
+// relock executes the program again with the same arguments: a fresh process is the only memory that holds no keys. It
+// returns only where that fails; the process then ends, which forgets as well.
+func relock() error {
+	path, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("start anew: %w", err)
+	}
+	// #nosec G702 -- our own path and arguments.
+	return fmt.Errorf("start anew: %w", syscall.Exec(path, os.Args, os.Environ()))
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	_ "embed" // the reference configuration
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"nightdrop/shared/config"
+	"nightdrop/shared/note"
+)
+
+// Files of a vault's directory beside the key ring's.
+const (
+	settingsFile = "vault.toml"
+	ledgerFile   = "ledger.db"
+	channelSeed  = "channel.nkey"
+)
+
+// reference is the commented configuration that init writes, and the reference of every key.
+//
+//go:embed vault.toml
+var reference []byte
+
+// settings is vault.toml. Paths in it are relative to the vault's directory.
+type settings struct {
+	dir string
+
+	Socket            string           `toml:"socket"`
+	Relays            []note.Verifier  `toml:"relays"`
+	DirectoryLifetime config.Duration  `toml:"directory_lifetime"`
+	StopGrace         config.Duration  `toml:"stop_grace"`
+	Channel           channelSettings  `toml:"channel"`
+	Acquirer          acquirerSettings `toml:"acquirer"`
+	Keys              keySettings      `toml:"keys"`
+	Limits            limitSettings    `toml:"limits"`
+}
+
+type channelSettings struct {
+	URL  string `toml:"url"`
+	Seed string `toml:"seed"`
+	CA   string `toml:"ca"`
+	Cert string `toml:"cert"`
+	Key  string `toml:"key"`
+}
+
+type acquirerSettings struct {
+	Address        string          `toml:"address"`
+	Terminals      []string        `toml:"terminals"`
+	Outstanding    int             `toml:"outstanding"`
+	AnswerTimeout  config.Duration `toml:"answer_timeout"`
+	ConnectTimeout config.Duration `toml:"connect_timeout"`
+	EchoInterval   config.Duration `toml:"echo_interval"`
+	ReversalRetry  config.Duration `toml:"reversal_retry"`
+	TLS            tlsSettings     `toml:"tls"`
+}
+
+type tlsSettings struct {
+	Enabled    bool   `toml:"enabled"`
+	ServerName string `toml:"server_name"`
+	CA         string `toml:"ca"`
+	Cert       string `toml:"cert"`
+	Key        string `toml:"key"`
+}
+
+type keySettings struct {
+	Ahead    config.Duration `toml:"ahead"`
+	CodeLife config.Duration `toml:"code_life"`
+}
+
+type limitSettings struct {
+	Workers          int `toml:"workers"`
+	ResultsPerSecond int `toml:"results_per_second"`
+}
+
+// loadSettings reads the configuration of the vault in dir.
+func loadSettings(dir string) (settings, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return settings{}, err
+	}
+	s := settings{
+		dir: dir, Socket: "vault.sock", DirectoryLifetime: config.Duration(48 * time.Hour), StopGrace: config.Duration(10 * time.Second),
+		Channel:  channelSettings{Seed: channelSeed},
+		Acquirer: acquirerSettings{Terminals: []string{"ND000001"}, Outstanding: 64},
+	}
+	if err := config.Load(filepath.Join(dir, settingsFile), &s); err != nil {
+		return s, err
+	}
+	for _, path := range []*string{&s.Socket, &s.Channel.Seed, &s.Channel.CA, &s.Channel.Cert, &s.Channel.Key,
+		&s.Acquirer.TLS.CA, &s.Acquirer.TLS.Cert, &s.Acquirer.TLS.Key} {
+		if *path != "" && !filepath.IsAbs(*path) {
+			*path = filepath.Join(dir, *path)
+		}
+	}
+	return s, nil
+}
+
+// check tells what a daemon cannot run with.
+func (s settings) check() error {
+	missing := func(key, what string) error {
+		return fmt.Errorf("%s: %s is not set: %s: %w", filepath.Join(s.dir, settingsFile), key, what, config.ErrInvalid)
+	}
+	var all []error
+	if s.Channel.URL == "" {
+		all = append(all, missing("channel.url", "where the relay's channel listens, tls://host:port"))
+	}
+	if s.Acquirer.Address == "" {
+		all = append(all, missing("acquirer.address", "where the acquirer's host listens, host:port"))
+	}
+	if len(s.Acquirer.Terminals) == 0 {
+		all = append(all, missing("acquirer.terminals", "at least one terminal name that the acquirer gave"))
+	}
+	for _, name := range s.Acquirer.Terminals {
+		if !validTerminal(name) {
+			all = append(all, missing("acquirer.terminals", "each is 1 to 8 of A-Z0-9"))
+		}
+	}
+	if s.Acquirer.Outstanding < 1 || s.Acquirer.Outstanding > 1024 {
+		all = append(all, missing("acquirer.outstanding", "1 to 1024"))
+	}
+	if s.DirectoryLifetime.Std() < 2*time.Hour || s.DirectoryLifetime.Std() > 14*24*time.Hour {
+		all = append(all, missing("directory_lifetime", "2h to 336h"))
+	}
+	return errors.Join(all...)
+}
+
+// validTerminal checks ISO 8583 field 41 as this vault uses it.
+func validTerminal(name string) bool {
+	return len(name) >= 1 && len(name) <= 8 && upperAlphanumeric(name)
+}
+
+func upperAlphanumeric(s string) bool {
+	for _, c := range []byte(s) {
+		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/payment"
+)
+
+func newStatusCommand(g *global, c console) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "status",
+		Short:   "Show what the vault is doing",
+		Long:    "Show what the vault is doing. A locked vault answers too (exit code 0): its status is what is asked for.",
+		Example: "  vault status --dir /var/lib/nightdrop --json",
+		Args:    arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := g.client()
+			if err != nil {
+				return err
+			}
+			status, err := client.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return g.print(c.out, status, func(w io.Writer) { printStatus(w, status) })
+		},
+	}
+	g.readingFlags(cmd)
+	return cmd
+}
+
+func printStatus(w io.Writer, s control.Status) {
+	row(w, "vault", s.Vault)
+	row(w, "verifier", s.Verifier)
+	row(w, "version", s.Version)
+	row(w, "started", moment(s.Started))
+	if s.Locked {
+		row(w, "state", "locked")
+		row(w, "unlock with", fmt.Sprintf("%d of %d shares", s.Threshold, s.Shares))
+		return
+	}
+	row(w, "state", "unlocked")
+	row(w, "clock", s.Clock)
+	row(w, "channel", s.Channel)
+	row(w, "acquirer", s.Acquirer)
+	row(w, "merchants", s.Merchants)
+	row(w, "log entries", s.LogSize)
+	for _, stage := range payment.Working {
+		row(w, "payments "+string(stage), s.Working[stage])
+	}
+	for _, finding := range slices.Sorted(maps.Keys(s.Findings)) {
+		row(w, "finding "+string(finding), s.Findings[finding])
+	}
+}
