@@ -52,7 +52,7 @@ fuzz: ## Fuzz every target for FUZZTIME (default 10s) each
 
 .PHONY: tink-vectors
 tink-vectors: ## Remake the parts that the archived google/tink/go seals
-	cd testdata/tinkv1 && $(GO) run . -out ../vectors/tinkv1.json
+	cd testdata/tinkv1 && $(GO) run . > ../vectors/tinkv1.json.new && mv ../vectors/tinkv1.json.new ../vectors/tinkv1.json
 
 .PHONY: clean
 clean: ## Remove what was built and left behind

@@ -77,6 +77,7 @@ func TestTheSameBagTwiceIsStoredOnce(t *testing.T) {
 }
 
 func TestAFullStreamRefusesUntilItIsPurged(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.config.EnvelopesBytes = minStream
 	s.start(t)
@@ -141,6 +142,7 @@ func TestResultsMayBePublishedAgainWhenFull(t *testing.T) {
 }
 
 func TestAShrunkStreamIsRefused(t *testing.T) {
+	t.Parallel()
 	s := startSite(t)
 	r := s.relay(t)
 	for i := range 6 {

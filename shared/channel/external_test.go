@@ -97,6 +97,7 @@ func (x *external) dialRelay(t *testing.T, role string) *Relay {
 }
 
 func TestExternalBroker(t *testing.T) {
+	t.Parallel()
 	x := startExternal(t)
 	r := x.dialRelay(t, "relay")
 	if err := r.Ready(); !errors.Is(err, ErrUnavailable) {

@@ -127,6 +127,7 @@ func maySubscribe() map[string]string {
 }
 
 func TestAllowLists(t *testing.T) {
+	t.Parallel()
 	s := startSite(t)
 	mustAck(t, s.relay(t).PublishBag("relay-a", "m1", []byte("a bag")))
 	mustAck(t, s.vault(t).PublishResult("shop", 1, "id", []byte("a result")))
@@ -195,6 +196,7 @@ func attacks() []attack {
 // TestReplySubjectsReachNoOtherSide plays the attack of FACTS: the broker does not check permissions on reply subjects,
 // so whoever may ask for anything can have the answer sent to the JetStream API of its own account.
 func TestReplySubjectsReachNoOtherSide(t *testing.T) {
+	t.Parallel()
 	s := startSite(t)
 	r, v := s.relay(t), s.vault(t)
 	mustAck(t, r.PublishBag("relay-a", "m1", []byte("a bag")))
@@ -320,6 +322,7 @@ func TestStrangersAreRefused(t *testing.T) {
 }
 
 func TestNothingIsSaidWithoutTLS(t *testing.T) {
+	t.Parallel()
 	s := startSite(t)
 	_, err := nats.Connect("nats://"+s.config.Listen, nats.Timeout(500*time.Millisecond), nats.NoReconnect())
 	if err == nil {

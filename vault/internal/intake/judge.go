@@ -85,11 +85,12 @@ func (i *Intake) judge(st state, msg []byte) (verdict, error) {
 	if err != nil {
 		return v, err
 	}
-	_, signature := u.Verify(m.keys...)
+	if known && taken.Digest == v.digest {
+		return v, nil // the very instruction: nothing is verified or opened again
+	}
+	_, forged := u.Verify(m.keys...)
 	switch {
-	case known && taken.Digest == v.digest:
-		v.code = envelope.CodeOK // its results are published again; nothing is opened
-	case signature != nil:
+	case forged != nil:
 		v.finding, v.code = payment.FindingForgedEnvelope, envelope.CodeUnknownSigner
 	case known:
 		v.code = envelope.CodeIDConflict

@@ -150,12 +150,21 @@ func (tx *Tx) point(index string, key []byte, there bool) error {
 	return tx.spoilIf(tx.bucket(index).Delete(key))
 }
 
-// recordMAC is a record's share of the state hash.
+// sealEnds is how much of a sealed value, at both ends, its MAC is over: version and nonce (25 bytes) before, tag (16) after.
+const sealEnds = 25
+
+// recordMAC is a record's share of the state hash: over bucket, key, length, and both ends of the value. For a sealed value these stand
+// for the whole: the tag holds what is between them, under the nonce and the place, and Check opens every record.
 func (l *Ledger) recordMAC(bucket string, key, value []byte) [32]byte {
-	data := make([]byte, 0, len(bucket)+len(key)+len(value)+16)
+	data := make([]byte, 0, 192)
 	data = append(binary.BigEndian.AppendUint32(data, uint32(len(bucket))), bucket...)
 	data = append(binary.BigEndian.AppendUint32(data, uint32(len(key))), key...)
-	return l.box.MAC(append(data, value...))
+	data = binary.BigEndian.AppendUint32(data, uint32(len(value)))
+	if bucket == bucketKeys || len(value) < 2*sealEnds {
+		return l.box.MAC(append(data, value...))
+	}
+	data = append(data, value[:sealEnds]...)
+	return l.box.MAC(append(data, value[len(value)-sealEnds:]...))
 }
 
 // multiset is the sum of its members' MACs modulo 2^256 (the MSet-Add-Hash of Clarke and others, 2003): it does not depend on their order,

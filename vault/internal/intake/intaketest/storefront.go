@@ -30,8 +30,7 @@ type Storefront struct {
 func (v *Vault) Enrol(id string) *Storefront {
 	v.TB.Helper()
 	s := v.Stranger(id)
-	line := string(s.replyName) + "+" + base64.StdEncoding.EncodeToString(s.reply.PublicKey().Bytes())
-	v.Append(id, payment.MerchantAdded{Name: "The shop " + id, Verifiers: []string{s.Signer.Verifier().String()}, ReplyKeys: []string{line},
+	v.Append(id, payment.MerchantAdded{Name: "The shop " + id, Verifiers: []string{s.Signer.Verifier().String()}, ReplyKeys: []string{s.ReplyLine()},
 		Acceptor: "ACCEPTOR1", Currencies: []string{"USD", "EUR"}})
 	return s
 }
@@ -43,6 +42,11 @@ func (v *Vault) Stranger(id string) *Storefront {
 	v.must(err)
 	return &Storefront{ID: id, Signer: Signer(v.TB, id), vault: v, reply: key,
 		replyName: seal.ReplyKeyName(envelope.SuiteX25519, key.PublicKey().Bytes())}
+}
+
+// ReplyLine is the reply key as the storefront hands it to the vault.
+func (s *Storefront) ReplyLine() string {
+	return string(s.replyName) + "+" + base64.StdEncoding.EncodeToString(s.reply.PublicKey().Bytes())
 }
 
 // Draft is an envelope before it is sealed and signed: its plaintexts, of which "" is no part.

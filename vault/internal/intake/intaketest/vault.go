@@ -65,11 +65,8 @@ func New(tb testing.TB) *Vault {
 	v.must(ledger.Create(v.path, v.Ring, ledger.Options{Now: v.Clock.Now}))
 	v.open()
 	tb.Cleanup(func() {
-		checker, ok := any(v.Ledger).(interface{ Check(context.Context) error })
-		if ok {
-			if err := checker.Check(context.Background()); err != nil {
-				tb.Errorf("the ledger after the test: %v", err)
-			}
+		if err := v.Ledger.Check(context.Background()); err != nil {
+			tb.Errorf("the ledger after the test: %v", err)
 		}
 		v.must(v.Ledger.Close())
 	})
