@@ -1,0 +1,191 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"nightdrop/shared/channel"
+	"nightdrop/shared/envelope"
+	"nightdrop/shared/note"
+	"nightdrop/shared/proof"
+)
+
+// Board holds the newest notes that the vault has published, each checked against the pinned key before it counts. It
+// is safe for concurrent use; readers never wait.
+type Board struct {
+	pin    *envelope.Pin
+	relay  note.Verifier
+	now    func() time.Time
+	logger *slog.Logger
+
+	mu      sync.Mutex // of Offer
+	refused map[channel.Notice][]byte
+
+	directory  atomic.Pointer[envelope.Signed[envelope.Directory]]
+	members    atomic.Pointer[roster]
+	position   atomic.Pointer[[]byte]
+	checkpoint atomic.Pointer[checkpoint]
+}
+
+// roster is the members note, by merchant.
+type roster struct {
+	note    envelope.Members
+	members map[string]envelope.Member
+}
+
+type checkpoint struct {
+	note []byte
+	size int64
+}
+
+// NewBoard returns an empty board that believes only the pinned vault. relay is the relay's own key, which the
+// directory ought to list.
+func NewBoard(pin *envelope.Pin, relay note.Verifier, now func() time.Time, logger *slog.Logger) *Board {
+	return &Board{pin: pin, relay: relay, now: now, logger: logger, refused: make(map[channel.Notice][]byte)}
+}
+
+// noticesAgain is the wait before notices are read again after that failed.
+const noticesAgain = time.Second
+
+// Watch offers the board what the vault publishes until ctx ends.
+func (b *Board) Watch(ctx context.Context, notices func(context.Context, func(channel.Notice, []byte)) error) {
+	for ctx.Err() == nil {
+		err := notices(ctx, b.Offer)
+		if ctx.Err() != nil {
+			return
+		}
+		b.logger.Warn("the vault's notices cannot be read; trying again", "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(noticesAgain):
+		}
+	}
+}
+
+// Offer takes a note if it is newer and verifies. A directory may bring a new signer, so notes that were refused before
+// it are offered again.
+func (b *Board) Offer(kind channel.Notice, msg []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.take(kind, msg); err != nil {
+		b.refused[kind] = msg
+		b.logger.Warn("a notice was refused", "notice", kind, "error", err)
+		return
+	}
+	delete(b.refused, kind)
+	if kind != channel.NoticeDirectory {
+		return
+	}
+	for again, msg := range b.refused {
+		if b.take(again, msg) == nil {
+			delete(b.refused, again)
+		}
+	}
+}
+
+func (b *Board) take(kind channel.Notice, msg []byte) error {
+	switch kind {
+	case channel.NoticeDirectory:
+		return b.takeDirectory(msg)
+	case channel.NoticeMembers:
+		signed, err := b.pin.Members(msg, b.now())
+		if err != nil {
+			return err
+		}
+		r := &roster{note: signed.Value, members: make(map[string]envelope.Member, len(signed.Value.Merchants))}
+		for _, m := range signed.Value.Merchants {
+			r.members[m.ID] = m
+		}
+		b.members.Store(r)
+		b.logger.Info("members taken", "serial", r.note.Serial, "merchants", len(r.members), "expires", r.note.Expires)
+		return nil
+	case channel.NoticePosition:
+		signed, err := b.pin.Position(msg, b.now())
+		if err != nil {
+			return err
+		}
+		b.position.Store(&signed.Note)
+		return nil
+	case channel.NoticeCheckpoint:
+		return b.takeCheckpoint(msg)
+	default:
+		return errors.New("a notice of an unknown kind")
+	}
+}
+
+func (b *Board) takeDirectory(msg []byte) error {
+	signed, err := b.pin.Directory(msg, b.now())
+	if err != nil {
+		return err
+	}
+	b.directory.Store(&signed)
+	d := signed.Value
+	b.logger.Info("directory taken", "serial", d.Serial, "generation", d.Generation, "keys", len(d.Keys), "expires", d.Expires)
+	if !slices.Contains(d.Relays, b.relay) {
+		b.logger.Warn("the directory does not list this relay's key: storefronts will not believe its receipts until the vault's operators add it",
+			"vkey", b.relay.String())
+	}
+	return nil
+}
+
+func (b *Board) takeCheckpoint(msg []byte) error {
+	for _, signer := range b.pin.Signers() {
+		c, err := proof.OpenCheckpoint(msg, signer)
+		if err != nil {
+			continue
+		}
+		if old := b.checkpoint.Load(); old != nil && c.Size < old.size {
+			b.logger.Warn("the vault's log has become shorter: its auditors should know", "was", old.size, "is", c.Size)
+		}
+		b.checkpoint.Store(&checkpoint{msg, c.Size})
+		return nil
+	}
+	return note.ErrUnverified
+}
+
+// Directory returns the newest directory with its note; nil when there is none that has not expired.
+func (b *Board) Directory() *envelope.Signed[envelope.Directory] {
+	d := b.directory.Load()
+	if d == nil || !b.now().Before(d.Value.Expires.Time) {
+		return nil
+	}
+	return d
+}
+
+// Member returns a merchant. known is false while there is no members note that has not expired; found is false when
+// the merchant is not on it.
+func (b *Board) Member(merchant string) (m envelope.Member, found, known bool) {
+	r := b.members.Load()
+	if r == nil || !b.now().Before(r.note.Expires.Time) {
+		return envelope.Member{}, false, false
+	}
+	m, found = r.members[merchant]
+	return m, found, true
+}
+
+// HasMembers reports whether there is a members note that has not expired.
+func (b *Board) HasMembers() bool {
+	_, _, known := b.Member("")
+	return known
+}
+
+// Position returns the newest position note, nil before the first.
+func (b *Board) Position() []byte {
+	if p := b.position.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// Checkpoint returns the newest checkpoint note, nil before the first.
+func (b *Board) Checkpoint() []byte {
+	if c := b.checkpoint.Load(); c != nil {
+		return c.note
+	}
+	return nil
+}

@@ -1,0 +1,232 @@
+// Package ingest is the relay's HTTP edge (INTERFACES 6): it takes sealed envelopes, answers with receipts when they are
+// durable, and gives merchants their sealed results.
+//
+// It knows nobody's secrets and keeps nothing. No byte of a body is ever logged or echoed, also where a plaintext was
+// posted by mistake. HTTP/1.1 only: a refused post closes its connection, which over HTTP/2 would end the posts of
+// others that share it.
+package ingest
+
+import (
+	"context"
+	_ "embed" // openapi.yaml
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"nightdrop/relay/internal/bagger"
+	"nightdrop/shared/note"
+)
+
+//go:embed openapi.yaml
+var openAPI []byte
+
+// Bags makes envelopes durable: bagger.Bagger.
+type Bags interface {
+	// Submit returns when the envelope is durable. After an error the outcome is unknown.
+	Submit(ctx context.Context, note []byte) (bagger.Place, error)
+	// Trouble is nil, or why Submit would refuse now.
+	Trouble() error
+}
+
+// Channel is what the edge reads of the channel: channel.Relay.
+type Channel interface {
+	Results(ctx context.Context, merchant string, after uint64, limit int) ([][]byte, error)
+	ResultsOf(ctx context.Context, merchant, id string) ([][]byte, error)
+	ResultArrived(merchant string) (<-chan struct{}, func())
+	Ready() error
+}
+
+// Config is what an Edge is made of. Every field is required.
+type Config struct {
+	Signer  *note.Signer // signs receipts
+	Origin  string       // https://host[:port], the audience of tokens
+	Board   *Board
+	Bags    Bags
+	Channel Channel
+	Limits  Limits
+	Metrics *Metrics
+	Now     func() time.Time
+	Logger  *slog.Logger
+}
+
+// Edge is the public handler. It is safe for concurrent use.
+type Edge struct {
+	config    Config
+	tokens    *jwt.Parser
+	addresses *budgets[netip.Prefix]
+	posts     *budgets[string]
+	reads     *budgets[string]
+	posting   *slots
+	polls     *slots
+	stopping  chan struct{} // closed when long polls are to end
+	stopped   atomic.Bool
+}
+
+// New returns an edge.
+func New(config Config) (*Edge, error) {
+	limits := config.Limits
+	if limits.InFlight < 1 || limits.Polls < 1 || limits.MerchantPolls < 1 {
+		return nil, errors.New("the limits of requests at a time must be at least 1")
+	}
+	e := &Edge{
+		config: config, tokens: newTokenParser(config.Origin, config.Now), stopping: make(chan struct{}),
+		posting: newSlots(limits.InFlight, limits.InFlight),
+		polls:   newSlots(limits.Polls, limits.MerchantPolls),
+	}
+	var err, err2, err3 error
+	e.addresses, err = newBudgets[netip.Prefix](limits.AddressRate, limits.AddressBurst, limits.Addresses, config.Now)
+	e.posts, err2 = newBudgets[string](limits.MerchantRate, limits.MerchantBurst, limits.Addresses, config.Now)
+	e.reads, err3 = newBudgets[string](limits.MerchantRate, limits.MerchantBurst, limits.Addresses, config.Now)
+	if err := errors.Join(err, err2, err3); err != nil {
+		return nil, fmt.Errorf("limits: %w", err)
+	}
+	return e, nil
+}
+
+// Stop ends long polls with what there is, and makes Ready fail, so that a load balancer looks elsewhere. Requests are
+// still answered.
+func (e *Edge) Stop() {
+	if !e.stopped.Swap(true) {
+		close(e.stopping)
+	}
+}
+
+// Ready returns nil when posts can be accepted, else every reason why not.
+func (e *Edge) Ready() error {
+	var reasons []error
+	if e.stopped.Load() {
+		reasons = append(reasons, bagger.ErrClosed)
+	}
+	if e.config.Board.Directory() == nil {
+		reasons = append(reasons, errors.New("no directory from the vault that has not expired"))
+	}
+	if !e.config.Board.HasMembers() {
+		reasons = append(reasons, errors.New("no members list from the vault that has not expired"))
+	}
+	return errors.Join(append(reasons, e.config.Channel.Ready(), e.config.Bags.Trouble())...)
+}
+
+// The calls, as metrics name them.
+const (
+	callPost       = "post"
+	callResults    = "results"
+	callEnvelope   = "envelope"
+	callDirectory  = "directory"
+	callPosition   = "position"
+	callCheckpoint = "checkpoint"
+	callOpenAPI    = "openapi"
+	callOther      = "other"
+)
+
+const envelopesPath = "/v1/envelopes"
+
+// call returns what the request's path names, by exact comparison: no cleaning, no escapes, no redirects.
+func call(r *http.Request) string {
+	if r.URL.RawPath != "" {
+		return callOther
+	}
+	switch path := r.URL.Path; path {
+	case envelopesPath:
+		return callPost
+	case "/v1/results":
+		return callResults
+	case "/v1/directory":
+		return callDirectory
+	case "/v1/position":
+		return callPosition
+	case "/v1/log/checkpoint":
+		return callCheckpoint
+	case "/openapi.yaml":
+		return callOpenAPI
+	default:
+		id, ok := strings.CutPrefix(path, envelopesPath+"/")
+		if ok && id != "" && !strings.Contains(id, "/") {
+			return callEnvelope
+		}
+		return callOther
+	}
+}
+
+// ServeHTTP answers a request and counts it.
+func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	started := e.config.Now()
+	name := call(r)
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	err := e.answer(w, r, name)
+	code := "ok"
+	var no refusal
+	switch {
+	case errors.As(err, &no):
+		code = no.code
+		no.write(w, r)
+	case err != nil:
+		// The body did not come, or the caller has gone: there is nobody to answer.
+		e.config.Metrics.answered(name, "broken", e.config.Now().Sub(started))
+		panic(http.ErrAbortHandler)
+	}
+	e.config.Metrics.answered(name, code, e.config.Now().Sub(started))
+	e.config.Logger.Debug("answered", "call", name, "answer", code, "address", r.RemoteAddr)
+}
+
+// offered reports whether a call takes a method.
+func offered(name, method string) bool {
+	if name == callPost {
+		return method == http.MethodPost
+	}
+	return method == http.MethodGet || method == http.MethodHead
+}
+
+// answer answers, or returns the refusal to answer with, or any other error to close the connection without a word.
+func (e *Edge) answer(w http.ResponseWriter, r *http.Request, name string) error {
+	if wait, ok := e.addresses.spend(addressOf(r)); !ok {
+		return rateLimited.after(wait)
+	}
+	if name == callOther {
+		return notFound
+	}
+	if !offered(name, r.Method) {
+		w.Header().Set("Allow", "GET, HEAD")
+		if name == callPost {
+			w.Header().Set("Allow", "POST")
+		}
+		return wrongMethod
+	}
+	switch name {
+	case callPost:
+		return e.post(w, r)
+	case callResults:
+		return e.results(w, r)
+	case callEnvelope:
+		return e.resultsOf(w, r)
+	case callDirectory:
+		d := e.config.Board.Directory()
+		if d == nil {
+			return noDirectory
+		}
+		return serve(w, "text/plain; charset=utf-8", d.Note)
+	case callPosition:
+		return serve(w, "text/plain; charset=utf-8", e.config.Board.Position())
+	case callCheckpoint:
+		return serve(w, "text/plain; charset=utf-8", e.config.Board.Checkpoint())
+	default:
+		return serve(w, "application/yaml", openAPI)
+	}
+}
+
+// serve answers 200 with body, or refuses where there is none.
+func serve(w http.ResponseWriter, contentType string, body []byte) error {
+	if body == nil {
+		return notFound
+	}
+	w.Header().Set("Content-Type", contentType)
+	_, err := w.Write(body)
+	return err
+}

@@ -1,0 +1,155 @@
+package ingest
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"golang.org/x/time/rate"
+)
+
+// Limits bound what the edge takes. A rate of 0 means no limit; everything else must be above 0.
+type Limits struct {
+	AddressRate   float64 // requests a second of one address (IPv6: of one /64)
+	AddressBurst  int     // requests that an address may send at once
+	Addresses     int     // addresses remembered; the least recently seen is forgotten first, and starts afresh
+	MerchantRate  float64 // posts a second, and reads a second, of one merchant, counted once it has proved who it is
+	MerchantBurst int
+	InFlight      int // posts at a time
+	Polls         int // reads of results at a time
+	MerchantPolls int // of one merchant
+}
+
+// budgets gives each key its own token bucket, in bounded memory. It is safe for concurrent use.
+type budgets[K comparable] struct {
+	rate  rate.Limit
+	burst int
+	now   func() time.Time
+
+	mu   sync.Mutex
+	keys *simplelru.LRU[K, *rate.Limiter]
+}
+
+func newBudgets[K comparable](perSecond float64, burst, keys int, now func() time.Time) (*budgets[K], error) {
+	lru, err := simplelru.NewLRU[K, *rate.Limiter](keys, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &budgets[K]{rate: rate.Limit(perSecond), burst: burst, now: now, keys: lru}, nil
+}
+
+// spend takes one token of key. Without one it reports how long to wait for the next.
+func (b *budgets[K]) spend(key K) (wait time.Duration, ok bool) {
+	if b.rate == 0 {
+		return 0, true
+	}
+	b.mu.Lock()
+	limiter, found := b.keys.Get(key)
+	if !found {
+		limiter = rate.NewLimiter(b.rate, b.burst)
+		b.keys.Add(key, limiter)
+	}
+	b.mu.Unlock()
+	now := b.now()
+	if limiter.AllowN(now, 1) {
+		return 0, true
+	}
+	missing := 1 - limiter.TokensAt(now)
+	return time.Duration(missing / float64(b.rate) * float64(time.Second)), false
+}
+
+// address is whom a connection counts against: an IPv4 address, or the /64 of an IPv6 one, which is what a site or a
+// household is given.
+func address(remote string) netip.Prefix {
+	endpoint, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	ip, bits := endpoint.Addr().Unmap().WithZone(""), 32
+	if ip.Is6() {
+		bits = 64
+	}
+	prefix, err := ip.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return prefix
+}
+
+func addressOf(r *http.Request) netip.Prefix { return address(r.RemoteAddr) }
+
+// slots counts what goes on at a time, in all and for each key. It is safe for concurrent use.
+type slots struct {
+	mu        sync.Mutex
+	all       int
+	mostOfAll int
+	each      map[string]int
+	mostEach  int
+}
+
+func newSlots(all, each int) *slots {
+	return &slots{mostOfAll: all, mostEach: each, each: make(map[string]int)}
+}
+
+// take takes a slot and returns how to give it back.
+func (s *slots) take(key string) (release func(), ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all >= s.mostOfAll || s.each[key] >= s.mostEach {
+		return nil, false
+	}
+	s.all++
+	s.each[key]++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.all--
+		if s.each[key]--; s.each[key] == 0 {
+			delete(s.each, key)
+		}
+	}, true
+}
+
+// Listener bounds the connections that are open, in all and of one address. What is above is closed unanswered: a
+// TLS handshake would cost the relay more than the caller.
+type Listener struct {
+	net.Listener
+	slots    *slots
+	observed func(change int, refused bool)
+}
+
+// LimitListener wraps inner. observed is told of each connection that opens (1), closes (-1) or is refused.
+func LimitListener(inner net.Listener, all, perAddress int, observed func(change int, refused bool)) *Listener {
+	return &Listener{inner, newSlots(all, perAddress), observed}
+}
+
+// Accept waits for a connection that fits into the limits.
+func (l *Listener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		release, ok := l.slots.take(address(c.RemoteAddr().String()).String())
+		if !ok {
+			_ = c.Close()
+			l.observed(0, true)
+			continue
+		}
+		l.observed(1, false)
+		return &limitedConn{Conn: c, release: sync.OnceFunc(func() { release(); l.observed(-1, false) })}, nil
+	}
+}
+
+type limitedConn struct {
+	net.Conn
+	release func()
+}
+
+func (c *limitedConn) Close() error {
+	defer c.release()
+	return c.Conn.Close()
+}

@@ -1,0 +1,158 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"nightdrop/shared/envelope"
+)
+
+const (
+	// bodyTimeout is how long a body may take to come in; then the connection is closed.
+	bodyTimeout = 10 * time.Second
+	// ackTimeout is how long a post waits for the durable ack before it is told to try again.
+	ackTimeout = 10 * time.Second
+)
+
+// post takes an envelope. The checks are in the order of INTERFACES 6.
+//
+// The order puts rate limits first, and so does the one per address. The one per merchant can only count once the
+// signature has proved who posts, or anybody could spend a merchant's budget by naming it: it stands right after that
+// proof, between 401 and 403.
+func (e *Edge) post(w http.ResponseWriter, r *http.Request) error {
+	release, ok := e.posting.take("")
+	if !ok {
+		return rateLimited
+	}
+	defer release()
+	directory := e.config.Board.Directory()
+	if directory == nil || !e.config.Board.HasMembers() {
+		return noDirectory
+	}
+	if err := errors.Join(e.config.Channel.Ready(), e.config.Bags.Trouble()); err != nil {
+		return refusalOf(err)
+	}
+	if err := checkHeaders(r); err != nil {
+		return err
+	}
+	body, err := readBody(w, r)
+	if err != nil {
+		return err
+	}
+	signed, err := e.verify(body)
+	if err != nil {
+		return err
+	}
+	if err := checkParts(signed.Value, directory.Value, e.config.Now()); err != nil {
+		return err
+	}
+	return e.accept(w, r, signed)
+}
+
+// checkHeaders refuses a body before it is read.
+func checkHeaders(r *http.Request) error {
+	// ContentLength is 0 also where the header is missing, and a Transfer-Encoding takes a Content-Length away.
+	if len(r.TransferEncoding) > 0 || r.ContentLength < 0 || r.Header.Get("Content-Length") == "" {
+		return lengthRequired
+	}
+	types := r.Header["Content-Type"]
+	if len(types) != 1 || !strings.EqualFold(types[0], envelope.MediaType) || len(r.Header["Content-Encoding"]) > 0 {
+		return mediaType
+	}
+	if r.ContentLength > envelope.MaxEnvelopeBytes {
+		return tooLarge
+	}
+	return nil
+}
+
+// readBody reads the whole body, which must come within bodyTimeout. The bytes are the envelope's own: its bag keeps
+// them until it is durable.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	connection := http.NewResponseController(w)
+	if err := connection.SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
+		return nil, fmt.Errorf("set the deadline of a body: %w", err)
+	}
+	body := make([]byte, r.ContentLength)
+	if _, err := io.ReadFull(r.Body, body); err != nil {
+		return nil, fmt.Errorf("read a body: %w", err)
+	}
+	// With the deadline left in place the server would take a slow ack for a caller that has gone.
+	if err := connection.SetReadDeadline(time.Time{}); err != nil {
+		return nil, fmt.Errorf("clear the deadline of a body: %w", err)
+	}
+	return body, nil
+}
+
+// verify checks form, signature and merchant.
+func (e *Edge) verify(body []byte) (envelope.Signed[envelope.Envelope], error) {
+	var none envelope.Signed[envelope.Envelope]
+	unverified, err := envelope.Read[envelope.Envelope](body)
+	if err != nil {
+		return none, malformedNote
+	}
+	merchant := unverified.Value.Merchant
+	member, found, known := e.config.Board.Member(merchant)
+	if !known {
+		return none, noDirectory
+	}
+	signed, err := unverified.Verify(member.Verifiers...)
+	if !found || err != nil {
+		return none, unknownSigner
+	}
+	if wait, ok := e.posts.spend(merchant); !ok {
+		return none, rateLimited.after(wait)
+	}
+	if member.Status != envelope.MemberActive {
+		return none, merchantSuspended
+	}
+	return signed, nil
+}
+
+// checkParts checks times and, as far as a relay can see, that every part is sealed to a key in force.
+func checkParts(posted envelope.Envelope, directory envelope.Directory, now time.Time) error {
+	switch err := posted.CheckTimes(now); {
+	case errors.Is(err, envelope.ErrLate):
+		return late
+	case err != nil:
+		return clockOff
+	}
+	for name, part := range posted.Parts {
+		if _, err := directory.Accepts(part.Key, name, now); err != nil {
+			return unknownKey
+		}
+	}
+	for name, part := range posted.Parts {
+		if part.CheckForm(name) != nil {
+			return notSealed
+		}
+	}
+	return nil
+}
+
+// accept waits until the envelope is durable and answers with the receipt. Whatever fails here leaves the outcome
+// unknown, so it is a 503: the same bytes may be posted again.
+func (e *Edge) accept(w http.ResponseWriter, r *http.Request, signed envelope.Signed[envelope.Envelope]) error {
+	ctx, cancel := context.WithTimeout(r.Context(), ackTimeout)
+	defer cancel()
+	place, err := e.config.Bags.Submit(ctx, signed.Note)
+	if err != nil {
+		return refusalOf(err)
+	}
+	receipt, err := envelope.Sign(envelope.Receipt{
+		Merchant: signed.Value.Merchant, ID: signed.Value.ID, Digest: signed.Digest, Relay: e.config.Signer.Name(),
+		Run: place.Run, Number: place.Number, Index: place.Index, Received: envelope.At(place.Received),
+	}, e.config.Signer)
+	if err != nil {
+		e.config.Logger.Error("a receipt could not be signed", "error", err)
+		return channelUnavailable
+	}
+	w.Header().Set("Content-Type", envelope.ReceiptMediaType)
+	w.WriteHeader(http.StatusAccepted)
+	_, err = w.Write(receipt.Note)
+	return err
+}

@@ -1,0 +1,76 @@
+package ingest
+
+import (
+	"encoding/json"
+	"log"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+const (
+	headerTimeout  = 5 * time.Second  // for a TLS handshake, and for the headers of a request
+	idleTimeout    = 75 * time.Second // between requests; over the minute that most clients keep a connection
+	writeTimeout   = bodyTimeout + ackTimeout + 10*time.Second
+	maxHeaderBytes = 16 << 10 // a bearer token takes 400 bytes
+)
+
+// NewServer returns the public server for an edge. Listeners bring TLS with them. Timeouts bound every phase: slow
+// headers and handshakes here, slow bodies in post, slow readers by the write timeout.
+func NewServer(edge *Edge, logger *slog.Logger) *http.Server {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	return &http.Server{
+		Handler:           edge,
+		Protocols:         &protocols,
+		ReadHeaderTimeout: headerTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          quietLog(logger),
+	}
+}
+
+// NewAdminServer returns the server of the admin listener: /healthz (the process runs), /readyz (posts can be accepted;
+// else 503 with the reasons), /metrics (Prometheus).
+func NewAdminServer(edge *Edge, logger *slog.Logger) *http.Server {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeState(w, nil) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { writeState(w, edge.Ready()) })
+	mux.Handle("GET /metrics", promhttp.HandlerFor(edge.config.Metrics.Registry, promhttp.HandlerOpts{}))
+	return &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: headerTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          quietLog(logger),
+	}
+}
+
+// quietLog passes on at debug level what net/http says of connections: on the public side anybody can cause it.
+func quietLog(logger *slog.Logger) *log.Logger {
+	return slog.NewLogLogger(logger.Handler(), slog.LevelDebug)
+}
+
+func writeState(w http.ResponseWriter, err error) {
+	state := struct {
+		OK      bool     `json:"ok"`
+		Reasons []string `json:"reasons"`
+	}{err == nil, []string{}}
+	if err != nil {
+		state.Reasons = strings.Split(err.Error(), "\n") // errors.Join puts each on a line
+	}
+	body, err := json.Marshal(state)
+	if err != nil {
+		panic(http.ErrAbortHandler) // a bool and strings always marshal
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if !state.OK {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_, _ = w.Write(append(body, '\n'))
+}

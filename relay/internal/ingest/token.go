@@ -1,0 +1,72 @@
+package ingest
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"nightdrop/shared/envelope"
+)
+
+const (
+	tokenLife   = 5 * time.Minute  // the longest from iat to exp
+	tokenLeeway = 60 * time.Second // between the storefront's clock and ours
+)
+
+// errToken is the one answer to every token that does not count: which part of it was wrong is the caller's to find.
+var errToken = errors.New("no valid bearer token")
+
+// authenticate returns the merchant that signed the request's bearer token (RFC 6750, RFC 7519; EdDSA of RFC 8037). A
+// suspended merchant still reads.
+func (e *Edge) authenticate(r *http.Request) (merchant string, err error) {
+	headers := r.Header["Authorization"]
+	if len(headers) != 1 {
+		return "", errToken
+	}
+	scheme, token, _ := strings.Cut(headers[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return "", errToken
+	}
+	var claims jwt.RegisteredClaims
+	if _, err := e.tokens.ParseWithClaims(token, &claims, e.tokenKey); err != nil {
+		return "", errToken
+	}
+	if claims.IssuedAt == nil || claims.ExpiresAt.Before(claims.IssuedAt.Time) || claims.ExpiresAt.Sub(claims.IssuedAt.Time) > tokenLife {
+		return "", errToken
+	}
+	return claims.Subject, nil
+}
+
+func newTokenParser(origin string, now func() time.Time) *jwt.Parser {
+	return jwt.NewParser(
+		jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}),
+		jwt.WithAudience(origin),
+		jwt.WithExpirationRequired(),
+		jwt.WithIssuedAt(),
+		jwt.WithLeeway(tokenLeeway),
+		jwt.WithTimeFunc(now),
+		jwt.WithStrictDecoding(),
+	)
+}
+
+// tokenKey returns the key that kid and sub name: one of the merchant's own.
+func (e *Edge) tokenKey(t *jwt.Token) (any, error) {
+	kid, _ := t.Header["kid"].(string)
+	if _, critical := t.Header["crit"]; critical { // RFC 7515, 4.1.11: not understood, so not accepted
+		return nil, errToken
+	}
+	merchant, err := t.Claims.GetSubject()
+	if err != nil || !envelope.ValidMerchant(merchant) {
+		return nil, errToken
+	}
+	member, _, _ := e.config.Board.Member(merchant)
+	for _, v := range member.Verifiers {
+		if v.HashHex() == kid {
+			return v.Public(), nil
+		}
+	}
+	return nil, errToken
+}
