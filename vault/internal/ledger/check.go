@@ -89,7 +89,7 @@ func (c *checker) checkBuckets() error {
 
 func (c *checker) checkStateHash() error {
 	var state multiset
-	for _, bucket := range recordBuckets {
+	for _, bucket := range append([]string{indexUnsent}, recordBuckets...) {
 		err := c.bucket(bucket).ForEach(func(k, v []byte) error {
 			state.add(c.ledger.recordMAC(bucket, k, v))
 			return c.ctx.Err()

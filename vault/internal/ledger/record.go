@@ -142,9 +142,14 @@ func (tx *Tx) spoilIf(err error) error {
 	return nil
 }
 
-// point adds an entry to an index or takes it out.
+// point adds an entry to an index or takes it out. What is unsent stands in no record, so the state hash holds that index too.
 func (tx *Tx) point(index string, key []byte, there bool) error {
-	if there {
+	switch {
+	case index == indexUnsent && there:
+		return tx.store(index, key, []byte{})
+	case index == indexUnsent:
+		return tx.store(index, key, nil)
+	case there:
 		return tx.spoilIf(tx.bucket(index).Put(key, []byte{}))
 	}
 	return tx.spoilIf(tx.bucket(index).Delete(key))

@@ -252,7 +252,6 @@ func (tx *Tx) MarkSent(sent []Ready) error {
 		return errReadOnly
 	}
 	for _, r := range sent {
-		tx.changed = true
 		if err := tx.point(indexUnsent, outboxKey(r.index, r.Merchant, r.Serial), false); err != nil {
 			return err
 		}
@@ -291,6 +290,5 @@ func (tx *Tx) ResendResult(merchant string, serial uint64) error {
 	if tx.bucket(indexUnsent).Get(key) != nil {
 		return nil
 	}
-	tx.changed = true
 	return tx.point(indexUnsent, key, true)
 }

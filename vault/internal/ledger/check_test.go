@@ -1,0 +1,364 @@
+package ledger
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/payment"
+)
+
+// populated returns a closed ledger with something in every bucket and index.
+func populated(t *testing.T) *vault {
+	t.Helper()
+	v := newVault(t)
+	v.commit(func(tx *Tx) error {
+		for _, merchant := range []string{shop, other} {
+			for i := range 4 {
+				id := v.newID()
+				if err := receive(tx, merchant, id); err != nil {
+					return err
+				}
+				if i < 3 {
+					if err := authorise(tx, merchant, id, "00"); err != nil {
+						return err
+					}
+				}
+			}
+		}
+		if _, err := tx.Append(bag(1, "a")); err != nil {
+			return err
+		}
+		return tx.SetBagHint(Hint{Sequence: 7, Digest: "d"})
+	})
+	v.sealPending()
+	v.commit(func(tx *Tx) error { return tx.MarkSent(v.unsent(tx)[:2]) })
+	v.commit(func(tx *Tx) error {
+		id := v.newID()
+		if err := receive(tx, shop, id); err != nil {
+			return err
+		}
+		return authorise(tx, shop, id, "51")
+	})
+	v.view(func(tx *Tx) error {
+		for _, name := range buckets() {
+			if k, _ := tx.bolt.Bucket(name).Cursor().First(); k == nil {
+				t.Errorf("bucket %s is empty: the sabotage proves nothing", name)
+			}
+		}
+		return nil
+	})
+	v.close()
+	v.trim()
+	return v
+}
+
+// trim cuts the room that bbolt keeps at the end of the file, so that copies are cheap.
+func (v *vault) trim() {
+	v.t.Helper()
+	db, err := bbolt.Open(v.path(), 0o600, &bbolt.Options{ReadOnly: true, PageSize: filePageSize})
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	var size int64
+	err = db.View(func(b *bbolt.Tx) error { size = b.Size(); return nil })
+	if err := errors.Join(err, db.Close(), os.Truncate(v.path(), size), markClean(v.path())); err != nil {
+		v.t.Fatal(err)
+	}
+}
+
+func bag(number uint64, digest string) payment.Event {
+	return payment.Event{Actor: "relay:relay-1", Origin: "channel", Evidence: digestOf(digest), Body: payment.BagCommitted{
+		Relay: "relay-1", Run: "00112233445566778899aabbccddeeff", Number: number, Window: 4, Received: 1}}
+}
+
+func (v *vault) unsent(tx *Tx) []Ready {
+	v.t.Helper()
+	ready, err := tx.UnsentResults(1000)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return ready
+}
+
+// afterEdit copies the ledger, changes the copy's file behind its back, opens it and checks it.
+func (v *vault) afterEdit(t *testing.T, edit func(b *bbolt.Tx) error) error {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "copy.db")
+	v.copyTo(t, path)
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{PageSize: filePageSize, NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(db.Update(edit), db.Close(), markClean(path)); err != nil {
+		t.Fatal(err)
+	}
+	return v.openAndCheck(path)
+}
+
+func (v *vault) copyTo(t *testing.T, path string) {
+	t.Helper()
+	data, err := os.ReadFile(v.path())
+	if err == nil {
+		err = os.WriteFile(path, data, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (v *vault) openAndCheck(path string) error {
+	l, err := Open(path, v.ring, v.opts)
+	if err != nil {
+		return err
+	}
+	return errors.Join(l.Check(context.Background()), l.Close())
+}
+
+// nth returns copies of a bucket's n-th key and value, from 0.
+func nth(b *bbolt.Tx, bucket string, n int) (k, value []byte) {
+	c := b.Bucket([]byte(bucket)).Cursor()
+	for k, value = c.First(); n > 0; n-- {
+		k, value = c.Next()
+	}
+	return bytes.Clone(k), bytes.Clone(value)
+}
+
+func TestCheckFindsAFlippedBitInAnyBucket(t *testing.T) {
+	v := populated(t)
+	if err := v.afterEdit(t, func(*bbolt.Tx) error { return nil }); err != nil {
+		t.Fatalf("control: an untouched copy: %v", err)
+	}
+	for _, name := range buckets() {
+		for _, where := range []string{"first byte", "middle", "last byte", "key"} {
+			t.Run(string(name)+"/"+where, func(t *testing.T) {
+				err := v.afterEdit(t, func(b *bbolt.Tx) error {
+					bucket := b.Bucket(name)
+					k, value := nth(b, string(name), 0)
+					if err := bucket.Delete(k); err != nil {
+						return err
+					}
+					switch {
+					case where == "key" || len(value) == 0:
+						k[len(k)-1] ^= 1
+					case where == "first byte":
+						value[0] ^= 1
+					case where == "middle":
+						value[len(value)/2] ^= 1
+					default:
+						value[len(value)-1] ^= 1
+					}
+					return bucket.Put(k, value)
+				})
+				if !errors.Is(err, ErrDamaged) {
+					t.Errorf("got %v", err)
+				}
+			})
+		}
+	}
+}
+
+func TestCheckFindsWhatIsMissing(t *testing.T) {
+	v := populated(t)
+	for _, name := range buckets() {
+		for _, which := range []string{"first", "last", "all", "bucket"} {
+			t.Run(string(name)+"/"+which, func(t *testing.T) {
+				err := v.afterEdit(t, func(b *bbolt.Tx) error {
+					if which == "bucket" || which == "all" {
+						if err := b.DeleteBucket(name); err != nil || which == "bucket" {
+							return err
+						}
+						_, err := b.CreateBucket(name)
+						return err
+					}
+					c := b.Bucket(name).Cursor()
+					k, _ := c.First()
+					if which == "last" {
+						k, _ = c.Last()
+					}
+					return b.Bucket(name).Delete(bytes.Clone(k))
+				})
+				if !errors.Is(err, ErrDamaged) {
+					t.Errorf("got %v", err)
+				}
+			})
+		}
+	}
+}
+
+func TestCheckFindsWhatIsTooMuch(t *testing.T) {
+	v := populated(t)
+	for _, name := range buckets() {
+		t.Run(string(name), func(t *testing.T) {
+			err := v.afterEdit(t, func(b *bbolt.Tx) error {
+				k, value := nth(b, string(name), 0)
+				return b.Bucket(name).Put(append(k, 'x'), value)
+			})
+			if !errors.Is(err, ErrDamaged) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	t.Run("bucket", func(t *testing.T) {
+		err := v.afterEdit(t, func(b *bbolt.Tx) error {
+			_, err := b.CreateBucket([]byte("more"))
+			return err
+		})
+		if !errors.Is(err, ErrDamaged) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestCheckFindsMovedRecords(t *testing.T) {
+	v := populated(t)
+	for _, name := range []string{bucketIDs, bucketPayments, bucketParts, bucketResults, bucketChains, bucketMerchants, bucketBatches,
+		bucketVault, bucketKeys, "log", "tree"} {
+		t.Run(name, func(t *testing.T) {
+			err := v.afterEdit(t, func(b *bbolt.Tx) error {
+				k1, v1 := nth(b, name, 0)
+				k2, v2 := nth(b, name, 1)
+				return errors.Join(b.Bucket([]byte(name)).Put(k1, v2), b.Bucket([]byte(name)).Put(k2, v1))
+			})
+			if !errors.Is(err, ErrDamaged) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func TestCheckFindsOlderVersions(t *testing.T) {
+	v := populated(t)
+	// What stood there before the next events.
+	before := map[string]map[string][]byte{}
+	db, err := bbolt.Open(v.path(), 0o600, &bbolt.Options{ReadOnly: true, PageSize: filePageSize})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.View(func(b *bbolt.Tx) error {
+		return b.ForEach(func(name []byte, bucket *bbolt.Bucket) error {
+			before[string(name)] = map[string][]byte{}
+			return bucket.ForEach(func(k, value []byte) error {
+				before[string(name)][string(k)] = bytes.Clone(value)
+				return nil
+			})
+		})
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	v.open()
+	v.commit(func(tx *Tx) error {
+		var waiting payment.Payment
+		if err := tx.Payments(Query{Stage: payment.StageReceived, Limit: 1}, func(p payment.Payment) error {
+			waiting = p
+			return nil
+		}); err != nil {
+			return err
+		}
+		if err := authorise(tx, waiting.Merchant, waiting.ID, "00"); err != nil {
+			return err
+		}
+		if _, err := tx.Append(bag(1, "fork")); err != nil {
+			return err
+		}
+		return tx.SetBagHint(Hint{Sequence: 8})
+	})
+	v.sealPending()
+	v.close()
+	v.trim()
+	for _, name := range []string{bucketVault, bucketMerchants, bucketBatches, bucketRuns, bucketBags, bucketPayments, bucketResults,
+		bucketChains, bucketMeta} {
+		t.Run(name, func(t *testing.T) {
+			changed := 0
+			err := v.afterEdit(t, func(b *bbolt.Tx) error {
+				for k, old := range before[name] {
+					if !bytes.Equal(b.Bucket([]byte(name)).Get([]byte(k)), old) {
+						changed++
+						if err := b.Bucket([]byte(name)).Put([]byte(k), old); err != nil {
+							return err
+						}
+					}
+				}
+				return nil
+			})
+			if changed == 0 {
+				t.Fatal("no record of it has changed")
+			}
+			if !errors.Is(err, ErrDamaged) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func TestCheckFindsAStateThatTheLogDoesNotMake(t *testing.T) {
+	for name, change := range map[string]func(tx *Tx, p payment.Payment) error{
+		"payment":         func(tx *Tx, p payment.Payment) error { p.Amount++; return tx.PutPayment(p) },
+		"payment's stage": func(tx *Tx, p payment.Payment) error { p.Stage = payment.StageSettled; return tx.PutPayment(p) },
+		"payment more": func(tx *Tx, p payment.Payment) error {
+			p.ID, p.Number = "00000000-0000-4000-8000-ffffffffffff", 99
+			return tx.PutPayment(p)
+		},
+		"merchant": func(tx *Tx, p payment.Payment) error {
+			m, _, err := tx.Merchant(p.Merchant)
+			m.Verifiers = []string{"thief"}
+			return errors.Join(err, tx.PutMerchant(m))
+		},
+		"batch": func(tx *Tx, p payment.Payment) error {
+			b, _, err := tx.Batch(1)
+			b.Totals = append([]payment.Total(nil), payment.Total{Currency: "USD", Count: 1, Amount: 1})
+			return errors.Join(err, tx.PutBatch(b))
+		},
+		"vault": func(tx *Tx, _ payment.Payment) error {
+			w, err := tx.Vault()
+			w.Generation++
+			return errors.Join(err, tx.PutVault(w))
+		},
+		"run": func(tx *Tx, _ payment.Payment) error { return tx.PutRun(payment.Run{Relay: "relay-1", ID: "x"}) },
+		"bag": func(tx *Tx, _ payment.Payment) error {
+			return tx.PutBag(payment.Bag{Relay: "relay-1", Run: "x", Number: 1})
+		},
+		"result": func(tx *Tx, p payment.Payment) error {
+			r, box, err := tx.result(p.Merchant, p.Results[0])
+			r.Facts = `{"payment":"another"}`
+			return errors.Join(err, tx.storeResult(p.Merchant, p.Results[0], box, r))
+		},
+		"part without a payment": func(tx *Tx, p payment.Payment) error {
+			box, err := tx.box(purposeMerchant(p.Merchant))
+			return errors.Join(err, tx.put(bucketParts, append(recordKey(98, p.Merchant+"/"), envelope.PartAccount...), box, []byte{0}))
+		},
+		"key too many": func(tx *Tx, _ payment.Payment) error { return tx.NewMerchantKey("stranger") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := populated(t)
+			v.open()
+			v.commit(func(tx *Tx) error {
+				return tx.Payments(Query{Stage: payment.StageApproved, Merchant: shop, Limit: 1}, func(p payment.Payment) error { return change(tx, p) })
+			})
+			if err := v.Check(context.Background()); !errors.Is(err, ErrDamaged) {
+				t.Errorf("got %v", err)
+			}
+			if err := v.Close(); err != nil {
+				t.Error(err)
+			}
+			v.Ledger = nil
+		})
+	}
+}
+
+func TestCheckEndsWithItsContext(t *testing.T) {
+	v := newVault(t)
+	ctx, cancel := context.WithTimeout(context.Background(), -time.Second)
+	defer cancel()
+	if err := v.Check(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+}
