@@ -60,11 +60,29 @@ func (o *Outbox) sendNotices(ctx context.Context) error {
 			return err
 		}
 		w.publish(ctx)
+		if err := w.rest(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// rest waits until the notices are to be looked at again. It looks at the connection more often: a broker that was stopped, lost
+// its store and was started again is back within a second, and holds none of them.
+func (w *watch) rest(ctx context.Context) error {
+	enough := time.NewTimer(noticeEvery)
+	look := time.NewTicker(connectionEvery)
+	defer enough.Stop()
+	defer look.Stop()
+	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-o.wake:
-		case <-time.After(noticeEvery):
+		case <-w.wake:
+			return nil
+		case <-enough.C:
+			return nil
+		case <-look.C:
+			w.connected = w.connected && w.Channel.Connected()
 		}
 	}
 }

@@ -46,12 +46,13 @@ type Keys interface {
 
 // Limits and times, with their reasons.
 const (
-	defaultLifetime = 48 * time.Hour // of directory and members, on line (INTERFACES 5)
-	defaultReissue  = time.Hour      // a relay that starts anew has a fresh one soon, and a lost publish does no harm
-	defaultRate     = 2000           // results a second: above what one disk makes durable, below what would hide a flood
-	roundResults    = 512            // results sealed in one commit, and in flight at once: three megabytes
-	retryEvery      = time.Second    // while the channel is away or full
-	noticeEvery     = time.Second    // between two positions or checkpoints
+	defaultLifetime = 48 * time.Hour         // of directory and members, on line (INTERFACES 5)
+	defaultReissue  = time.Hour              // a relay that starts anew has a fresh one soon, and a lost publish does no harm
+	defaultRate     = 2000                   // results a second: above what one disk makes durable, below what would hide a flood
+	roundResults    = 512                    // results sealed in one commit, and in flight at once: three megabytes
+	retryEvery      = time.Second            // while the channel is away or full
+	noticeEvery     = time.Second            // between two positions or checkpoints
+	connectionEvery = 100 * time.Millisecond // between two looks at the connection: the client takes longer to come back
 	noticeTimeout   = 10 * time.Second
 	sealersKept     = 4096 // reply keys parsed and kept, 10 KB each at most
 )
