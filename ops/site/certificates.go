@@ -17,16 +17,17 @@ import (
 
 // authority is a certificate authority that lives as long as its directory.
 type authority struct {
-	dir  string
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
+	dir     string
+	address net.IP // that servers have beside loopback
+	cert    *x509.Certificate
+	key     *ecdsa.PrivateKey
 }
 
 // certificateLife is more than any test, less than anything worth stealing.
 const certificateLife = 7 * 24 * time.Hour
 
 // newAuthority writes ca.pem into dir.
-func newAuthority(dir string) (*authority, error) {
+func newAuthority(dir, address string) (*authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
@@ -46,10 +47,10 @@ func newAuthority(dir string) (*authority, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	return &authority{dir, cert, key}, writePEM(filepath.Join(dir, "ca.pem"), "CERTIFICATE", der)
+	return &authority{dir, net.ParseIP(address), cert, key}, writePEM(filepath.Join(dir, "ca.pem"), "CERTIFICATE", der)
 }
 
-// issue writes NAME.pem and NAME.key, good for a server on loopback and for a client.
+// issue writes NAME.pem and NAME.key, good for a server of the site and for a client.
 func (a *authority) issue(name string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -61,7 +62,7 @@ func (a *authority) issue(name string) error {
 	}
 	template := &x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{CommonName: name}, DNSNames: []string{"localhost", name},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}, KeyUsage: x509.KeyUsageDigitalSignature,
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback, a.address}, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		NotBefore:   time.Now().Add(-time.Hour), NotAfter: time.Now().Add(certificateLife),
 	}

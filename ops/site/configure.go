@@ -18,12 +18,12 @@ func (s *Site) vaultConfig() string {
 	return lines(
 		fmt.Sprintf("relays = [%q]", s.relayKey),
 		"[channel]",
-		fmt.Sprintf("url = %q", fmt.Sprintf("tls://127.0.0.1:%d", s.ports.channel)),
+		fmt.Sprintf("url = %q", fmt.Sprintf("tls://%s:%d", s.VaultSees, s.ports.channel)),
 		fmt.Sprintf("ca = %q", s.CA()),
 		fmt.Sprintf("cert = %q", s.Path("tls", "vault.pem")),
 		fmt.Sprintf("key = %q", s.Path("tls", "vault.key")),
 		"[acquirer]",
-		fmt.Sprintf("address = %q", fmt.Sprintf("127.0.0.1:%d", s.ports.host)),
+		fmt.Sprintf("address = %q", fmt.Sprintf("%s:%d", s.VaultSees, s.ports.host)),
 		fmt.Sprintf("answer_timeout = %q", s.AnswerTimeout),
 		fmt.Sprintf("reversal_retry = %q", s.ReversalRetry),
 	)
@@ -47,11 +47,13 @@ func (s *Site) relayConfig() string {
 		fmt.Sprintf("merchant_burst = %d", s.Rate),
 		"[channel.embedded]",
 		fmt.Sprintf("dir = %q", s.Path("relay", "channel")),
-		fmt.Sprintf("listen = %q", fmt.Sprintf("127.0.0.1:%d", s.ports.channel)),
+		fmt.Sprintf("listen = %q", fmt.Sprintf("%s:%d", s.VaultSees, s.ports.channel)),
 		fmt.Sprintf("cert = %q", s.Path("tls", "channel.pem")),
 		fmt.Sprintf("key = %q", s.Path("tls", "channel.key")),
 		fmt.Sprintf("client_ca = %q", s.CA()),
 		fmt.Sprintf("vault_nkey = %q", s.vaultNkey),
 		fmt.Sprintf("envelope_bytes = %d", s.EnvelopeBytes),
+		fmt.Sprintf("max_bytes = %d", s.ChannelBytes),
+		fmt.Sprintf("min_free = %d", s.MinFree),
 	)
 }

@@ -21,13 +21,13 @@ type Process struct {
 }
 
 // start runs a program in dir.
-func start(name, dir, log, program string, args ...string) (*Process, error) {
+func start(name, dir, log string, command []string) (*Process, error) {
 	file, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()                    // the child has its own
-	cmd := exec.Command(program, args...) //nolint:gosec // the site's own binaries
+	defer file.Close()                              // the child has its own
+	cmd := exec.Command(command[0], command[1:]...) //nolint:gosec // the site's own binaries
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, file, file
 	// The child does not outlive whoever put up the site, and a terminal's ^C reaches only us, who stop it in order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}

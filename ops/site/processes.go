@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -16,7 +17,11 @@ import (
 const readyLimit = 60 * time.Second
 
 func (s *Site) start(name string, args ...string) (*Process, error) {
-	return start(name, s.Dir, s.Path("logs", name+".log"), filepath.Join(s.Bin, name), args...)
+	command := append([]string{filepath.Join(s.Bin, name)}, args...)
+	if name == "vault" {
+		command = append(slices.Clone(s.VaultPrefix), command...)
+	}
+	return start(name, s.Dir, s.Path("logs", name+".log"), command)
 }
 
 // StartSimulator starts the acquirer host, and returns when it listens.
@@ -25,7 +30,7 @@ func (s *Site) StartSimulator(ctx context.Context) (err error) {
 	if err := os.Remove(address); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	s.Simulator, err = s.start("simulator", "serve", "--listen", fmt.Sprintf("127.0.0.1:%d", s.ports.host), "--book", s.Book(),
+	s.Simulator, err = s.start("simulator", "serve", "--listen", fmt.Sprintf("%s:%d", s.VaultSees, s.ports.host), "--book", s.Book(),
 		"--late-after", s.LateAfter.String(), "--address-file", address)
 	if err != nil {
 		return err

@@ -22,6 +22,10 @@ type Options struct {
 	ReversalRetry time.Duration // default 500 ms
 	Rate          int           // envelopes a second that the relay takes from one merchant and one address; default 100,000
 	EnvelopeBytes int64         // size of the ENVELOPES stream; default 2 GiB
+	ChannelBytes  int64         // size of all streams; default four times that
+	MinFree       int64         // room that must stay free on the channel's volume; default the relay's
+	VaultSees     string        // address under which the vault reaches relay and simulator; default 127.0.0.1
+	VaultPrefix   []string      // command that runs the vault's daemon, such as ip netns exec NAME; default none
 }
 
 // Site is a whole Nightdrop in one directory:
@@ -73,6 +77,12 @@ func New(ctx context.Context, o Options) (*Site, error) {
 	if o.EnvelopeBytes == 0 {
 		o.EnvelopeBytes = 2 << 30
 	}
+	if o.ChannelBytes == 0 {
+		o.ChannelBytes = 4 * o.EnvelopeBytes
+	}
+	if o.VaultSees == "" {
+		o.VaultSees = "127.0.0.1"
+	}
 	for _, path := range []*string{&o.Dir, &o.Bin} {
 		absolute, err := filepath.Abs(*path)
 		if err != nil {
@@ -119,7 +129,7 @@ func (s *Site) Identity(merchant string) string { return s.Path("shops", merchan
 func (s *Site) Outbox(merchant string) string { return s.Path("shops", merchant, "outbox") }
 
 func (s *Site) certify() error {
-	authority, err := newAuthority(s.Path("tls"))
+	authority, err := newAuthority(s.Path("tls"), s.VaultSees)
 	if err != nil {
 		return err
 	}
