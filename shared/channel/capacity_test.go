@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -170,12 +171,18 @@ func TestAShrunkStreamIsRefused(t *testing.T) {
 
 func TestWrongConfigurationsAreRefused(t *testing.T) {
 	s := newSite(t)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
 	for name, change := range map[string]func(*EmbeddedConfig){
 		"no directory":       func(c *EmbeddedConfig) { c.Dir = "" },
 		"a file in its way":  func(c *EmbeddedConfig) { c.Dir = s.file("ca.pem") },
 		"no certificate":     func(c *EmbeddedConfig) { c.Cert = "" },
 		"absent certificate": func(c *EmbeddedConfig) { c.Cert = s.file("absent.pem") },
 		"key of another":     func(c *EmbeddedConfig) { c.Key = s.file("client.key") },
+		"address taken":      func(c *EmbeddedConfig) { c.Listen = taken.Addr().String() },
 		"bad address":        func(c *EmbeddedConfig) { c.Listen = "localhost" },
 		"seed in place of a key": func(c *EmbeddedConfig) {
 			seed, _, err := GenerateNkey()

@@ -161,15 +161,21 @@ func (l *link) stillDown(_ *nats.Conn, err error) {
 	}
 }
 
-// up is nil while the connection stands.
+// up is nil while the connection stands, and else says why it does not, as far as it is known.
 func (l *link) up() error {
 	if l.nc.IsConnected() {
 		return nil
 	}
+	l.mu.Lock()
+	reason := l.lastDown
+	l.mu.Unlock()
 	if err := l.nc.LastError(); err != nil {
-		return fmt.Errorf("%w: not connected: %w", ErrUnavailable, err)
+		reason = err.Error()
 	}
-	return fmt.Errorf("%w: not connected", ErrUnavailable)
+	if reason == "" {
+		return fmt.Errorf("%w: not connected", ErrUnavailable)
+	}
+	return fmt.Errorf("%w: not connected: %s", ErrUnavailable, reason)
 }
 
 // whileUp is a context that also ends when the connection breaks: what was asked over it will not be answered.

@@ -2,6 +2,7 @@ package channel
 
 import (
 	"crypto/tls"
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -327,5 +328,23 @@ func TestNothingIsSaidWithoutTLS(t *testing.T) {
 	_, err := nats.Connect("nats://"+s.config.Listen, nats.Timeout(500*time.Millisecond), nats.NoReconnect())
 	if err == nil {
 		t.Fatal("the broker greeted a plain connection")
+	}
+}
+
+func TestAnImpostorBrokerIsNotTalkedTo(t *testing.T) {
+	s, other := startSite(t), newSite(t)
+	options := s.options("vault")
+	options.CA = other.file("ca.pem")
+	v, err := DialVault(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	waitFor(t, "the reason", func() bool {
+		err := <-v.PublishResult("shop", 1, "id", []byte("result"))
+		return errors.Is(err, ErrUnavailable) && strings.Contains(err.Error(), "certificate")
+	})
+	if v.Connected() {
+		t.Fatal("connected")
 	}
 }

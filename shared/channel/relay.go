@@ -24,6 +24,7 @@ type Relay struct {
 	reads     *link // of its own: the broker answers a read before it looks at what the connection sends next
 	publisher *publisher
 	arrivals  *arrivals
+	heights   heights
 	verdict   func() error // the channel's state beyond the connection, for Ready
 	reserve   func() error // nil, or why a bag must not even be sent
 	stop      context.CancelFunc
@@ -69,6 +70,9 @@ func (r *Relay) connect(options Options, provider nats.InProcessConnProvider, ke
 		return err
 	}
 	if r.publisher, err = newPublisher(r.writes, options.AckTimeout, relayInFlight); err != nil {
+		return err
+	}
+	if r.heights, err = newHeights(); err != nil {
 		return err
 	}
 	r.arrivals, err = newArrivals(r.reads)

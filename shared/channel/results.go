@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/nats-io/nats.go"
 )
 
@@ -32,8 +33,14 @@ func (r *Relay) Results(ctx context.Context, merchant string, after uint64, limi
 	if err != nil || len(found) > 0 {
 		return found, err
 	}
+	if r.heights.reached(merchant, after) {
+		return nil, nil
+	}
 	newest, err := r.newestSerial(ctx, merchant)
 	if err != nil || newest <= after {
+		if err == nil {
+			r.heights.set(merchant, newest)
+		}
 		return nil, err
 	}
 	if newest-after <= uint64(limit) { // it came between the two reads
@@ -83,6 +90,40 @@ func (r *Relay) newestSerial(ctx context.Context, merchant string) (uint64, erro
 	}
 	serial, _ := serialOf(found[0].Subject)
 	return serial, nil
+}
+
+// heights remembers how far some merchants' results went when a reader had seen them all. To ask the broker costs it a
+// look at every subject of the merchant, and what comes later falls into the reader's window.
+type heights struct{ known *lru.Cache[string, height] }
+
+type height struct {
+	serial uint64
+	uses   int
+}
+
+const (
+	heightsKept = 4096
+	// heightUses is how often a height is believed: a reader may stay away until his window has aged out.
+	heightUses = 20
+)
+
+func newHeights() (heights, error) {
+	known, err := lru.New[string, height](heightsKept)
+	return heights{known: known}, err
+}
+
+func (h heights) set(merchant string, serial uint64) {
+	h.known.Add(merchant, height{serial: serial})
+}
+
+// reached tells whether a reader at after is known to have seen all.
+func (h heights) reached(merchant string, after uint64) bool {
+	k, ok := h.known.Get(merchant)
+	if !ok || after < k.serial || k.uses >= heightUses {
+		return false
+	}
+	h.known.Add(merchant, height{serial: k.serial, uses: k.uses + 1})
+	return true
 }
 
 // oldestAbove looks from the head of the stream for the merchant's first result with a serial above after. What aged

@@ -116,6 +116,25 @@ func TestResultsBeginAtTheOldestThatIsLeft(t *testing.T) {
 	wantResults(t, r, "shop", 470, 100, 1, 0)
 }
 
+func TestHeightsAreBelievedForAWhile(t *testing.T) {
+	h, err := newHeights()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h.reached("shop", 7) {
+		t.Fatal("an unknown merchant's height is known")
+	}
+	h.set("shop", 7)
+	for i := range heightUses {
+		if h.reached("shop", 6) || !h.reached("shop", 7) {
+			t.Fatalf("use %d: wrong", i)
+		}
+	}
+	if h.reached("shop", 7) {
+		t.Fatal("believed for ever")
+	}
+}
+
 func TestArrivalsWakeThoseWhoWait(t *testing.T) {
 	s := startSite(t)
 	r, v := s.relay(t), s.vault(t)
