@@ -108,7 +108,14 @@ func TestRootVaultBehindAFirewall(t *testing.T) {
 	command(t, "ip", "-n", ns, "address", "add", offline+"/30", "dev", "vault0")
 	command(t, "ip", "-n", ns, "link", "set", "vault0", "up")
 	command(t, "ip", "-n", ns, "link", "set", "lo", "up")
-	rules := "table inet vault { chain in { type filter hook input priority 0; policy drop; iif lo accept; ct state established,related accept; } }"
+	const rules = `table inet vault {
+	chain in {
+		type filter hook input priority 0; policy drop;
+		iif lo accept
+		ct state established,related accept
+	}
+}
+`
 	nft := exec.Command("ip", "netns", "exec", ns, "nft", "-f", "-")
 	nft.Stdin = strings.NewReader(rules)
 	if out, err := nft.CombinedOutput(); err != nil {
