@@ -179,14 +179,11 @@ func (i *Intake) open(st state, m merchant, v *verdict) error {
 	return err
 }
 
-// repeatable returns what of an order may stand in results and in the log: not a reference, descriptor or amount that could be an
-// account number.
+// repeatable returns what of an order may stand in results and in the log: not a reference that is refused, nor an amount that
+// could be an account number (the rule is the reference's: 12 digits or more that pass Luhn; no such amount is valid).
 func repeatable(o envelope.Order) envelope.Order {
 	if envelope.CheckReference(o.Reference) != nil {
 		o.Reference = ""
-	}
-	if envelope.CheckDescriptor(o.Descriptor) != nil {
-		o.Descriptor = ""
 	}
 	if digits := strconv.FormatInt(o.Amount, 10); len(digits) >= 12 && envelope.Luhn([]byte(digits)) {
 		o.Amount = 0
@@ -194,14 +191,12 @@ func repeatable(o envelope.Order) envelope.Order {
 	return o
 }
 
-// checkOrder makes the checks that all operations have in common: bad-order, reference (descriptor too), amount, currency.
+// checkOrder makes the checks that all operations have in common: bad-order, reference, amount, currency.
 func checkOrder(m merchant, o envelope.Order, unread error, e envelope.Envelope) envelope.Code {
 	switch {
 	case unread != nil, o.CheckMembers(e.Account != nil, e.Code != nil) != nil:
 		return envelope.CodeBadOrder
 	case envelope.CheckReference(o.Reference) != nil:
-		return envelope.CodeReference
-	case o.Descriptor != "" && envelope.CheckDescriptor(o.Descriptor) != nil:
 		return envelope.CodeReference
 	case takesAmount(o.Operation) && (o.Amount < 1 || o.Amount > envelope.MaxAmount):
 		return envelope.CodeAmount
