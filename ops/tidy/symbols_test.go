@@ -15,7 +15,7 @@ var binaries = []struct {
 }{
 	{"./relay",
 		[]string{"nightdrop/relay/internal/ingest.", "github.com/nats-io/nats-server/v2/server."},
-		[]string{"crypto/hpke.", "crypto/internal/hpke.", "github.com/tink-crypto/", "go.etcd.io/bbolt.", "nightdrop/vault/", "nightdrop/shared/seal."},
+		[]string{"nightdrop/shared/storefront.", "github.com/tink-crypto/", "go.etcd.io/bbolt.", "nightdrop/vault/", "nightdrop/shared/seal."},
 		"a stolen relay must be worthless"},
 	{"./vault",
 		[]string{"crypto/hpke.", "github.com/tink-crypto/", "go.etcd.io/bbolt.", "nightdrop/vault/internal/keyring."},
