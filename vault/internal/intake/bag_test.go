@@ -186,6 +186,16 @@ func restartFaults() []fault {
 			next := d.run.Restart()
 			return append(append(b, d.bags(d.run, 5)...), d.bags(next, 1)...)
 		}, findings{payment.FindingRestart: 1}, 8, 7},
+		{"restart after a run without an ack", func(d *desk) []channel.Message {
+			b := d.bags(d.run, 2)
+			died, next := d.run.Restart(), d.run.Restart()
+			return append(append(b, d.bags(died, 4)...), d.bags(next, 1)...)
+		}, nil, 7, 2},
+		{"restart that names the run before the last", func(d *desk) []channel.Message {
+			b := d.bags(d.run, 2)
+			died, next := d.run.Restart(), d.run.Restart()
+			return append(append(b, d.bags(died, 5)...), d.bags(next, 1)...)
+		}, findings{payment.FindingRestart: 1}, 8, 2},
 		{"restart that names nothing", func(d *desk) []channel.Message {
 			return append(d.bags(d.run, 2), d.bags(d.relay.Start(), 2)...)
 		}, findings{payment.FindingRestart: 1}, 4, 2},

@@ -95,18 +95,24 @@ func (c *committer) begins(b *bag) error {
 	if n.Number != 1 {
 		return nil
 	}
-	last, err := c.lastRun(n.Relay, n.Run)
+	last, err := c.lastRun(n)
 	if err != nil {
 		return err
 	}
-	if detail := c.restarted(n.After, last); detail != "" {
+	named := payment.Run{}
+	if n.After != nil {
+		if named, _, err = c.tx.Run(n.Relay, n.After.Run); err != nil {
+			return err
+		}
+	}
+	if detail := restarted(n.After, named, last); detail != "" {
 		err := c.find(b, payment.IntegrityFound{Finding: payment.FindingRestart, Relay: n.Relay, Run: n.Run, Number: 1, Detail: detail})
 		if err != nil {
 			return err
 		}
 	}
 	if n.After != nil {
-		if err := c.after(b, *n.After); err != nil {
+		if err := c.after(b, *n.After, named); err != nil {
 			return err
 		}
 	}
@@ -116,42 +122,40 @@ func (c *committer) begins(b *bag) error {
 	return c.missing(b, last.ID, highest(last))
 }
 
-// restarted says what is irregular about the beginning of a run after last; "" is nothing.
-func (c *committer) restarted(after *envelope.BagRef, last payment.Run) string {
+// restarted says what is irregular about the beginning of a run; "" is nothing. Bags that the relay did not know to be
+// acked when its process ended are regular: as many as its window of the run that it names, and of a run of which it knew no ack at all.
+func restarted(after *envelope.BagRef, named, last payment.Run) string {
 	switch {
 	case last.ID == "":
 		return "" // the relay's first run, or the first that the vault hears of
 	case after == nil:
 		return "it names no bag before, though run " + last.ID + " was there"
-	case after.Run == last.ID && highest(last) > after.Number+uint64(max(last.Window, 1)):
-		return fmt.Sprintf("it names bag %d of run %s, of which %d came", after.Number, last.ID, highest(last))
+	case named.ID != "" && highest(named) > after.Number+window(named):
+		return fmt.Sprintf("it names bag %d of run %s, of which %d came", after.Number, named.ID, highest(named))
+	case named.ID != "" && named.ID != last.ID && highest(last) > window(last):
+		return fmt.Sprintf("it names run %s, though %d bags of run %s came later", named.ID, highest(last), last.ID)
 	}
 	return ""
 }
 
+// window is how many bags of a run may have been in flight at its end; of a run of which nothing came, one.
+func window(r payment.Run) uint64 { return uint64(max(r.Window, 1)) }
+
 // after checks the bag that a run says it follows: it is one that came, or its run has gaps up to it.
-func (c *committer) after(b *bag, after envelope.BagRef) error {
+func (c *committer) after(b *bag, after envelope.BagRef, named payment.Run) error {
 	relay := b.claim.Relay
-	named, known, err := c.tx.Run(relay, after.Run)
+	came, _, err := c.tx.Bag(relay, after.Run, after.Number)
 	if err != nil {
 		return err
 	}
-	bag, _, err := c.tx.Bag(relay, after.Run, after.Number)
-	if err != nil {
-		return err
-	}
-	if len(bag.Digests) > 0 && !slices.Contains(bag.Digests, after.Digest) {
+	if len(came.Digests) > 0 && !slices.Contains(came.Digests, after.Digest) {
 		err := c.find(b, payment.IntegrityFound{Finding: payment.FindingBagForked, Relay: relay, Run: after.Run, Number: after.Number,
 			Detail: "run " + b.claim.Run + " follows another bag of this run and number"})
 		if err != nil {
 			return err
 		}
 	}
-	through := after.Number
-	if known {
-		through = max(through, highest(named))
-	}
-	return c.missing(b, after.Run, through)
+	return c.missing(b, after.Run, max(after.Number, highest(named)))
 }
 
 // highest is the highest number of a run that came.
@@ -163,20 +167,22 @@ func highest(r payment.Run) uint64 {
 	return n
 }
 
-// lastRun returns the newest run of a relay other than run; the zero Run where there is none in the last 7 days.
-func (c *committer) lastRun(relay, run string) (payment.Run, error) {
+// lastRun returns the newest other run of the bag's relay; the zero Run where there is none in the last 7 days.
+func (c *committer) lastRun(n envelope.Bag) (payment.Run, error) {
 	v, err := c.tx.Vault()
 	if err != nil {
 		return payment.Run{}, err
 	}
-	if id := v.LatestRun[relay]; id != run {
-		last, _, err := c.tx.Run(relay, id)
+	if id := v.LatestRun[n.Relay]; id != n.Run {
+		last, _, err := c.tx.Run(n.Relay, id)
 		return last, err
 	}
-	// Number 1 was overtaken by a later bag, which made run the latest.
+	// Number 1 was overtaken by a later bag, which made its run the latest. Of two runs of one second, the named one was last.
 	var last payment.Run
 	err = c.tx.Runs(c.tx.Now().Add(-positionSpan), func(r payment.Run) error {
-		if r.Relay == relay && r.ID != run && (last.ID == "" || r.Latest.After(last.Latest.Time)) {
+		named := n.After != nil && n.After.Run == r.ID
+		later := r.Latest.After(last.Latest.Time) || r.Latest.Equal(last.Latest.Time) && named
+		if r.Relay == n.Relay && r.ID != n.Run && (last.ID == "" || later) {
 			last = r
 		}
 		return nil
