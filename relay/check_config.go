@@ -49,7 +49,7 @@ func runCheckConfig(opts checkConfigOptions, out io.Writer) error {
 		return err
 	}
 	if !s.PlainHTTP {
-		if _, err := s.certificate(); err != nil {
+		if _, err := loadCertificate(s.Cert, s.Key); err != nil {
 			return err
 		}
 	}

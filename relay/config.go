@@ -1,16 +1,18 @@
 package main
 
 import (
-	"crypto/tls"
 	_ "embed" // the reference configuration
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
+	"nightdrop/relay/internal/ingest"
 	"nightdrop/shared/channel"
 	"nightdrop/shared/config"
 	"nightdrop/shared/envelope"
@@ -28,6 +30,7 @@ type settings struct {
 
 	KeyFile   string          `toml:"key_file"`
 	Vault     note.Verifier   `toml:"vault"`
+	MinSerial uint64          `toml:"min_serial"`
 	Origin    string          `toml:"origin"`
 	Listen    string          `toml:"listen"`
 	Cert      string          `toml:"cert"`
@@ -36,6 +39,7 @@ type settings struct {
 	Admin     string          `toml:"admin"`
 	HeadFile  string          `toml:"head_file"`
 	StopGrace config.Duration `toml:"stop_grace"`
+	LogLevel  slog.Level      `toml:"log_level"`
 	Limits    limitSettings   `toml:"limits"`
 	Channel   channelSettings `toml:"channel"`
 }
@@ -47,8 +51,10 @@ type limitSettings struct {
 	MerchantBurst int             `toml:"merchant_burst"`
 	Tracked       int             `toml:"tracked"`
 	Connections   int             `toml:"connections"`
+	AddressConns  int             `toml:"address_connections"`
 	InFlight      int             `toml:"in_flight"`
 	LongPolls     int             `toml:"long_polls"`
+	MerchantPolls int             `toml:"merchant_long_polls"`
 	AckWait       config.Duration `toml:"ack_wait"`
 	Window        int             `toml:"window"`
 }
@@ -91,7 +97,7 @@ func loadSettings(path string) (settings, error) {
 		path: path, Listen: ":443", Admin: "127.0.0.1:9443", HeadFile: "relay.head", KeyFile: "relay.key",
 		StopGrace: config.Duration(20 * time.Second),
 		Limits: limitSettings{AddressRate: 50, AddressBurst: 200, MerchantRate: 200, MerchantBurst: 1000, Tracked: 65536,
-			Connections: 4096, InFlight: 1024, LongPolls: 1024, AckWait: config.Duration(10 * time.Second), Window: 4},
+			Connections: 4096, AddressConns: 1024, InFlight: 1024, LongPolls: 1024, MerchantPolls: 16, AckWait: config.Duration(10 * time.Second), Window: 4},
 	}
 	if err := config.Load(path, &s); err != nil {
 		return s, err
@@ -125,7 +131,7 @@ func (s settings) check() error {
 	if s.Vault == (note.Verifier{}) {
 		wrong("vault", "is not set: give the line that `vault init` printed")
 	}
-	if origin, err := url.Parse(s.Origin); err != nil || origin.Host == "" || origin.Path != "" || s.Origin != origin.Scheme+"://"+origin.Host {
+	if !validOrigin(s.Origin, s.PlainHTTP) {
 		wrong("origin", "give the public origin under which storefronts reach the relay: https://host, with :port where it is not 443")
 	}
 	if s.PlainHTTP && !loopback(s.Listen) {
@@ -138,7 +144,8 @@ func (s settings) check() error {
 		wrong("limits.window", fmt.Sprintf("bags in flight, 1 to %d", envelope.MaxBagWindow))
 	}
 	for key, n := range map[string]int{"address_burst": s.Limits.AddressBurst, "merchant_burst": s.Limits.MerchantBurst, "tracked": s.Limits.Tracked,
-		"connections": s.Limits.Connections, "in_flight": s.Limits.InFlight, "long_polls": s.Limits.LongPolls} {
+		"connections": s.Limits.Connections, "address_connections": s.Limits.AddressConns, "in_flight": s.Limits.InFlight, "long_polls": s.Limits.LongPolls,
+		"merchant_long_polls": s.Limits.MerchantPolls} {
 		if n < 1 {
 			wrong("limits."+key, "at least 1")
 		}
@@ -156,6 +163,18 @@ func (s settings) check() error {
 		wrong("channel.external", "url and seed are needed")
 	}
 	return errors.Join(all...)
+}
+
+// validOrigin checks a web origin (RFC 6454) as tokens name it: scheme, host, and a port that is not the scheme's own.
+func validOrigin(origin string, plain bool) bool {
+	u, err := url.Parse(origin)
+	if err != nil || u.Hostname() == "" || u.Scheme+"://"+u.Host != origin || strings.ToLower(origin) != origin {
+		return false
+	}
+	if u.Scheme == "http" {
+		return plain && loopback(u.Host)
+	}
+	return u.Scheme == "https" && u.Port() != "443" && !strings.HasSuffix(u.Host, ":")
 }
 
 // loopback tells whether an address to listen on is reached from this machine only.
@@ -192,16 +211,15 @@ func (s settings) signer() (*note.Signer, error) {
 	return signer, nil
 }
 
-// certificate loads the TLS certificate; it is called again on SIGHUP.
-func (s settings) certificate() (*tls.Certificate, error) {
-	pair, err := tls.LoadX509KeyPair(s.Cert, s.Key)
-	if err != nil {
-		return nil, fmt.Errorf("TLS certificate %s: %w", s.Cert, err)
+// ingest is the edge's share of the limits.
+func (l limitSettings) ingest() ingest.Limits {
+	return ingest.Limits{
+		AddressRate: l.AddressRate, AddressBurst: l.AddressBurst, MerchantRate: l.MerchantRate, MerchantBurst: l.MerchantBurst,
+		Tracked: l.Tracked, InFlight: l.InFlight, Polls: l.LongPolls, MerchantPolls: l.MerchantPolls, AckWait: l.AckWait.Std(),
 	}
-	return &pair, nil
 }
 
-// embedded is the embedded channel's configuration.
+// config is the embedded channel's configuration.
 func (e embeddedSettings) config() channel.EmbeddedConfig {
 	return channel.EmbeddedConfig{Dir: e.Dir, Listen: e.Listen, Cert: e.Cert, Key: e.Key, ClientCA: e.ClientCA,
 		VaultNkey: e.VaultNkey, CourierNkey: e.CourierNkey, MonitorNkey: e.MonitorNkey,

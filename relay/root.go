@@ -11,8 +11,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"nightdrop/relay/internal/bagger"
+	"nightdrop/relay/internal/scan"
 	"nightdrop/shared/channel"
 	"nightdrop/shared/config"
+	"nightdrop/shared/note"
 )
 
 const exitHelp = `Exit codes: 0 done; 1 failed; 2 usage, configuration included; 4 not allowed; 5 not found; 6 conflict (it exists or is in use);
@@ -38,11 +40,11 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return 0
-	case is(errUsage, config.ErrInvalid):
+	case is(errUsage, config.ErrInvalid, note.ErrKey, scan.ErrNumber):
 		return 2
 	case is(errInClear):
 		return 7
-	case is(fs.ErrPermission):
+	case is(fs.ErrPermission, scan.ErrNoMemory):
 		return 4
 	case is(fs.ErrNotExist):
 		return 5

@@ -81,9 +81,9 @@ func New(config Config) (*Edge, error) {
 		polls:   newSlots(limits.Polls, limits.MerchantPolls),
 	}
 	var err, err2, err3 error
-	e.addresses, err = newBudgets[netip.Prefix](limits.AddressRate, limits.AddressBurst, limits.Addresses, config.Now)
-	e.posts, err2 = newBudgets[string](limits.MerchantRate, limits.MerchantBurst, limits.Addresses, config.Now)
-	e.reads, err3 = newBudgets[string](limits.MerchantRate, limits.MerchantBurst, limits.Addresses, config.Now)
+	e.addresses, err = newBudgets[netip.Prefix](limits.AddressRate, limits.AddressBurst, limits.Tracked, config.Now)
+	e.posts, err2 = newBudgets[string](limits.MerchantRate, limits.MerchantBurst, limits.Tracked, config.Now)
+	e.reads, err3 = newBudgets[string](limits.MerchantRate, limits.MerchantBurst, limits.Tracked, config.Now)
 	if err := errors.Join(err, err2, err3); err != nil {
 		return nil, fmt.Errorf("limits: %w", err)
 	}

@@ -15,12 +15,14 @@ import (
 type Limits struct {
 	AddressRate   float64 // requests a second of one address (IPv6: of one /64)
 	AddressBurst  int     // requests that an address may send at once
-	Addresses     int     // addresses remembered; the least recently seen is forgotten first, and starts afresh
+	Tracked       int     // addresses, and merchants, remembered; the least recently seen is forgotten first, and starts afresh
 	MerchantRate  float64 // posts a second, and reads a second, of one merchant, counted once it has proved who it is
 	MerchantBurst int
 	InFlight      int // posts at a time
 	Polls         int // reads of results at a time
 	MerchantPolls int // of one merchant
+
+	AckWait time.Duration // how long a post waits for the durable ack before it is told to try again
 }
 
 // budgets gives each key its own token bucket, in bounded memory. It is safe for concurrent use.

@@ -12,12 +12,8 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-const (
-	// bodyTimeout is how long a body may take to come in; then the connection is closed.
-	bodyTimeout = 10 * time.Second
-	// ackTimeout is how long a post waits for the durable ack before it is told to try again.
-	ackTimeout = 10 * time.Second
-)
+// bodyTimeout is how long a body may take to come in; then the connection is closed.
+const bodyTimeout = 10 * time.Second
 
 // post takes an envelope. The checks are in the order of INTERFACES 6.
 //
@@ -137,7 +133,7 @@ func checkParts(posted envelope.Envelope, directory envelope.Directory, now time
 // accept waits until the envelope is durable and answers with the receipt. Whatever fails here leaves the outcome
 // unknown, so it is a 503: the same bytes may be posted again.
 func (e *Edge) accept(w http.ResponseWriter, r *http.Request, signed envelope.Signed[envelope.Envelope]) error {
-	ctx, cancel := context.WithTimeout(r.Context(), ackTimeout)
+	ctx, cancel := context.WithTimeout(r.Context(), e.config.Limits.AckWait)
 	defer cancel()
 	place, err := e.config.Bags.Submit(ctx, signed.Note)
 	if err != nil {

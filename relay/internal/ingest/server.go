@@ -14,8 +14,8 @@ import (
 const (
 	headerTimeout  = 5 * time.Second  // for a TLS handshake, and for the headers of a request
 	idleTimeout    = 75 * time.Second // between requests; over the minute that most clients keep a connection
-	writeTimeout   = bodyTimeout + ackTimeout + 10*time.Second
-	maxHeaderBytes = 16 << 10 // a bearer token takes 400 bytes
+	answerTimeout  = 10 * time.Second // to write an answer; long polls and durable acks have their waits besides
+	maxHeaderBytes = 16 << 10         // a bearer token takes 400 bytes
 )
 
 // NewServer returns the public server for an edge. Listeners bring TLS with them. Timeouts bound every phase: slow
@@ -27,7 +27,7 @@ func NewServer(edge *Edge, logger *slog.Logger) *http.Server {
 		Handler:           edge,
 		Protocols:         &protocols,
 		ReadHeaderTimeout: headerTimeout,
-		WriteTimeout:      writeTimeout,
+		WriteTimeout:      bodyTimeout + edge.config.Limits.AckWait + answerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          quietLog(logger),
@@ -44,7 +44,7 @@ func NewAdminServer(edge *Edge, logger *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: headerTimeout,
-		WriteTimeout:      writeTimeout,
+		WriteTimeout:      answerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          quietLog(logger),

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"nightdrop/relay/internal/bagger"
+	"nightdrop/relay/internal/ingest"
+	"nightdrop/shared/channel"
+	"nightdrop/shared/envelope"
+	"nightdrop/shared/note"
+)
+
+// house is everything of a running relay. start builds it from the ground up, stop takes it down from the top; stop
+// also takes down what a failed start left.
+type house struct {
+	settings settings
+	logger   *slog.Logger
+	now      func() time.Time
+
+	signer      *note.Signer
+	certificate *certificate // nil with plain HTTP
+	head        *bagger.Head
+	broker      *channel.Embedded // nil with an external channel
+	relay       *channel.Relay
+	bags        *bagger.Bagger
+	board       *ingest.Board
+	metrics     *ingest.Metrics
+	edge        *ingest.Edge
+
+	public, admin     *http.Server
+	publicAt, adminAt net.Addr
+	failed            chan error // why a listener ended by itself
+
+	watching sync.WaitGroup
+	unwatch  context.CancelFunc
+}
+
+// What may wait for a bag: 16 bags of the most envelopes, and 32 of the most bytes.
+const (
+	queueEnvelopes = 16 * envelope.MaxBagEnvelopes
+	queueBytes     = 32 * envelope.MaxBagBytes
+)
+
+// brokerStart bounds the start of the embedded broker: recovery of two million messages takes seconds.
+const brokerStart = 2 * time.Minute
+
+func (h *house) start(ctx context.Context) (err error) {
+	h.failed = make(chan error, 2)
+	h.metrics = ingest.NewMetrics()
+	if h.signer, err = h.settings.signer(); err != nil {
+		return err
+	}
+	if !h.settings.PlainHTTP {
+		if h.certificate, err = loadCertificate(h.settings.Cert, h.settings.Key); err != nil {
+			return err
+		}
+	}
+	for _, step := range []func(context.Context) error{h.openHead, h.openChannel, h.openEdge, h.listen} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openHead comes before the channel: its lock keeps a second process of this relay's name away.
+func (h *house) openHead(context.Context) (err error) {
+	h.head, err = bagger.OpenHead(h.settings.HeadFile, h.now, h.logger)
+	return err
+}
+
+func (h *house) openChannel(ctx context.Context) (err error) {
+	if e := h.settings.Channel.External; e != nil {
+		h.relay, err = channel.DialRelay(ctx, channel.Options{URL: e.URL, Seed: e.Seed, CA: e.CA, Cert: e.Cert, Key: e.Key,
+			Name: h.signer.Name(), Logger: h.logger})
+		return err
+	}
+	config := h.settings.Channel.Embedded.config()
+	config.Logger = h.logger
+	starting, cancel := context.WithTimeout(ctx, brokerStart)
+	defer cancel()
+	h.broker, err = channel.StartEmbedded(starting, config)
+	if err != nil {
+		return err
+	}
+	h.relay, err = h.broker.Relay()
+	return err
+}
+
+func (h *house) openEdge(context.Context) (err error) {
+	h.bags, err = bagger.Open(bagger.Config{
+		Relay: h.signer.Name(), Signer: h.signer, Publisher: h.relay, Head: h.head, Window: h.settings.Limits.Window,
+		QueueEnvelopes: queueEnvelopes, QueueBytes: queueBytes,
+		Now: h.now, Logger: h.logger, Observer: h.metrics,
+	})
+	if err != nil {
+		return err
+	}
+	h.board = ingest.NewBoard(envelope.NewPin(h.settings.Vault, h.settings.MinSerial), h.signer.Verifier(), h.now, h.logger)
+	h.edge, err = ingest.New(ingest.Config{
+		Signer: h.signer, Origin: h.settings.Origin, Board: h.board, Bags: h.bags, Channel: h.relay,
+		Limits: h.settings.Limits.ingest(), Metrics: h.metrics, Now: h.now, Logger: h.logger,
+	})
+	if err != nil {
+		return err
+	}
+	h.metrics.Watch(h.bags.Waiting, h.directoryExpires, h.certificateExpires)
+	watching, cancel := context.WithCancel(context.Background())
+	h.unwatch = cancel
+	h.watching.Go(func() { h.board.Watch(watching, h.relay.Notices) })
+	return nil
+}
+
+func (h *house) directoryExpires() (time.Time, bool) {
+	d := h.board.Directory()
+	if d == nil {
+		return time.Time{}, false
+	}
+	return d.Value.Expires.Time, true
+}
+
+func (h *house) certificateExpires() time.Time {
+	if h.certificate == nil {
+		return time.Time{}
+	}
+	return h.certificate.expires()
+}
+
+func (h *house) listen(context.Context) error {
+	limits := h.settings.Limits
+	public, err := net.Listen("tcp", h.settings.Listen)
+	if err != nil {
+		return fmt.Errorf("listen for storefronts: %w", err)
+	}
+	admin, err := net.Listen("tcp", h.settings.Admin)
+	if err != nil {
+		return errors.Join(fmt.Errorf("listen for the admin calls: %w", err), public.Close())
+	}
+	if !loopback(h.settings.Admin) {
+		h.logger.Warn("the admin listener is not on loopback: whoever reaches it can read health and metrics", "admin", h.settings.Admin)
+	}
+	h.publicAt, h.adminAt = public.Addr(), admin.Addr()
+	var guarded net.Listener = ingest.LimitListener(public, limits.Connections, limits.AddressConns, h.metrics.Connection)
+	if h.certificate != nil {
+		guarded = tls.NewListener(guarded, h.certificate.config())
+	}
+	h.public, h.admin = ingest.NewServer(h.edge, h.logger), ingest.NewAdminServer(h.edge, h.logger)
+	serve := func(server *http.Server, listener net.Listener) {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			h.failed <- fmt.Errorf("serve on %s: %w", listener.Addr(), err)
+		}
+	}
+	go serve(h.public, guarded)
+	go serve(h.admin, admin)
+	h.logger.Info("serving", "relay", h.signer.Verifier().String(), "run", h.bags.Run(), "origin", h.settings.Origin,
+		"listen", h.publicAt, "admin", h.adminAt, "version", version)
+	return nil
+}
+
+// addresses are those listened on, by the names of their settings.
+func (h *house) addresses() map[string]string {
+	all := map[string]string{"listen": h.publicAt.String(), "admin": h.adminAt.String()}
+	if h.broker != nil {
+		all["channel"] = h.broker.Addr()
+	}
+	return all
+}
+
+// reload reads the TLS certificate again.
+func (h *house) reload() {
+	if h.certificate == nil {
+		return
+	}
+	if err := h.certificate.reload(); err != nil {
+		h.logger.Error("the certificate was not reloaded; the old one stays", "error", err)
+		return
+	}
+	h.logger.Info("certificate reloaded", "expires", h.certificate.expires())
+}
+
+// stop answers what was accepted and closes everything, from the outside in, as long as ctx lives. What is then still
+// under way is cut off: its outcome is unknown to the caller, who posts again.
+func (h *house) stop(ctx context.Context) error {
+	var all []error
+	if h.edge != nil {
+		h.edge.Stop()
+	}
+	if h.public != nil {
+		if err := h.public.Shutdown(ctx); err != nil {
+			all = append(all, fmt.Errorf("stop serving: %w", errors.Join(err, h.public.Close())))
+		}
+	}
+	if h.bags != nil {
+		if err := h.bags.Close(ctx); err != nil {
+			all = append(all, fmt.Errorf("stop with bags in flight, whose outcome is unknown: %w", err))
+		}
+	}
+	if h.unwatch != nil {
+		h.unwatch()
+	}
+	if h.relay != nil {
+		h.relay.Close()
+	}
+	h.watching.Wait()
+	if h.broker != nil {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), brokerStop)
+		defer cancel()
+		all = append(all, h.broker.Close(closing))
+	}
+	if h.head != nil {
+		all = append(all, h.head.Close())
+	}
+	if h.admin != nil {
+		all = append(all, h.admin.Close())
+	}
+	return errors.Join(all...)
+}
+
+// brokerStop bounds the stop of the embedded broker, whose messages are all on disk already.
+const brokerStop = 10 * time.Second

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// serveOptions are the flags of serve.
+type serveOptions struct {
+	config      string
+	addressFile string
+}
+
+func newServeCommand() *cobra.Command {
+	var o serveOptions
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve storefronts until SIGTERM",
+		Long: `Serve storefronts until SIGTERM or SIGINT. A stop answers everything that was accepted. SIGHUP reads the TLS certificate again; if
+the new files are not a certificate and its key, the old one stays. It starts also when the channel or the vault's directory is not
+there yet, and answers 503 meanwhile: see /readyz on the admin listener.`,
+		Example: "  relay serve --config /etc/nightdrop/relay.toml",
+		Args:    arguments(cobra.NoArgs),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runServe(cmd.Context(), o, cmd.ErrOrStderr()) },
+	}
+	cmd.Flags().StringVar(&o.config, "config", "", "the configuration file")
+	cmd.Flags().StringVar(&o.addressFile, "address-file", "", "write the addresses listened on to this file, as JSON, once all listen")
+	return cmd
+}
+
+func runServe(ctx context.Context, o serveOptions, errOut io.Writer) (err error) {
+	if o.config == "" {
+		return fmt.Errorf("%w: give the configuration file with --config", errUsage)
+	}
+	s, err := loadSettings(o.config)
+	if err != nil {
+		return err
+	}
+	logger := slog.New(slog.NewJSONHandler(errOut, &slog.HandlerOptions{Level: s.LogLevel}))
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	h := &house{settings: s, logger: logger, now: time.Now}
+	defer func() {
+		// From here on ctx has ended; what was accepted is still answered.
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.StopGrace.Std())
+		defer cancel()
+		err = errors.Join(err, h.stop(grace))
+	}()
+	if err := h.start(ctx); err != nil {
+		return err
+	}
+	if o.addressFile != "" {
+		if err := writeAddresses(o.addressFile, h.addresses()); err != nil {
+			return err
+		}
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			logger.Info("stopping")
+			return nil
+		case err := <-h.failed:
+			return err
+		case <-hangup:
+			h.reload()
+		}
+	}
+}
+
+// writeAddresses replaces the file whole, so that a reader sees all of it or nothing.
+func writeAddresses(path string, addresses map[string]string) error {
+	data, err := json.Marshal(addresses)
+	if err != nil {
+		return err
+	}
+	next, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("write the address file: %w", err)
+	}
+	_, err = next.Write(append(data, '\n'))
+	if err = errors.Join(err, next.Close()); err == nil {
+		err = os.Rename(next.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(next.Name()) // best effort: the first error tells
+		return fmt.Errorf("write the address file: %w", err)
+	}
+	return nil
+}
