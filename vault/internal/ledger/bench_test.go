@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"runtime"
 	"testing"
 	"time"
 
@@ -33,5 +34,8 @@ func BenchmarkReceive(b *testing.B) {
 		done += n
 	}
 	b.StopTimer()
+	var heap runtime.MemStats
+	runtime.ReadMemStats(&heap)
+	b.ReportMetric(float64(heap.HeapAlloc)/1e6, "heap-MB")
 	b.ReportMetric(float64((cpu()-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
 }

@@ -48,6 +48,8 @@ type vault struct {
 	clock *clock
 	opts  Options
 	ids   int
+
+	shares [][]byte // encoded, enough to unlock
 }
 
 // newVault creates and opens a ledger with two merchants and checks every invariant when the test is over.
@@ -65,6 +67,9 @@ func newVault(t testing.TB) *vault {
 	t.Cleanup(func() { _ = v.ring.Close() })
 	if err := v.ring.Unlock(shares[:2]); err != nil {
 		t.Fatal(err)
+	}
+	for _, share := range shares[:2] {
+		v.shares = append(v.shares, share.Encode())
 	}
 	v.opts = Options{Now: v.clock.Now}
 	if err := Create(v.path(), v.ring, v.opts); err != nil {

@@ -18,6 +18,9 @@ import (
 // no page is used twice or lost. It changes nothing. It fails with ErrDamaged or ErrInUse. A damaged file can
 // exhaust the memory of the process: see InspectByCommand.
 func Inspect(path string) error {
+	if err := notEmpty(path); err != nil {
+		return err
+	}
 	return guard(func() (err error) {
 		db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: time.Second, PreLoadFreelist: true,
 			FreelistType: bbolt.FreelistMapType, PageSize: filePageSize})
@@ -92,7 +95,10 @@ func structure(b *bbolt.Tx) error {
 
 // Limits of the process that inspects.
 const (
-	inspectMemory = 2 << 30          // bytes of private memory (RLIMIT_DATA): the map of a file of 100 GB takes a third of it
+	// inspectMemory and the inspectShare-th of the file are the private memory it may use (RLIMIT_DATA): bbolt's check keeps about
+	// 100 bytes for each page of 4,096.
+	inspectMemory = 256 << 20
+	inspectShare  = 16
 	inspectTime   = 30 * time.Minute // a file of 100 GB at 60 MB a second
 )
 
@@ -107,7 +113,11 @@ const (
 // InspectMain is the whole of the child process that InspectByCommand starts: it limits its own memory, inspects the file and
 // returns the exit code. What it found goes to out.
 func InspectMain(path string, out io.Writer) int {
-	limit := unix.Rlimit{Cur: inspectMemory, Max: inspectMemory}
+	memory := uint64(inspectMemory)
+	if info, err := os.Stat(path); err == nil {
+		memory += uint64(info.Size()) / inspectShare
+	}
+	limit := unix.Rlimit{Cur: memory, Max: memory}
 	if err := unix.Setrlimit(unix.RLIMIT_DATA, &limit); err != nil {
 		fmt.Fprintln(out, "limit the memory:", err)
 		return exitFailed
@@ -143,7 +153,7 @@ func InspectByCommand(argv ...string) func(path string) error {
 		if !errors.As(err, &exit) {
 			return fmt.Errorf("start the inspection of the ledger: %w", err)
 		}
-		said := strings.TrimSpace(string(out[:min(len(out), 1000)]))
+		said, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 		switch exit.ExitCode() {
 		case exitInUse:
 			return ErrInUse

@@ -218,8 +218,8 @@ func Open(path string, keys Keys, o Options) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(path); err != nil {
-		return nil, fmt.Errorf("open the ledger: %w", err)
+	if err := notEmpty(path); err != nil {
+		return nil, err
 	}
 	if !wasClean(path) {
 		l.options.Logger.Info("the ledger was not closed properly: looking at all of it first", "path", path)
@@ -349,6 +349,18 @@ func (l *Ledger) Fingerprint(merchant string, whole []byte) (fingerprint string,
 		return err
 	})
 	return fingerprint, err
+}
+
+// notEmpty refuses a file that is too short for bbolt's two first pages: bbolt would begin a new store in an empty one.
+func notEmpty(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("open the ledger: %w", err)
+	}
+	if info.Size() < 2*filePageSize {
+		return damaged("the file has %d bytes", info.Size())
+	}
+	return nil
 }
 
 func damaged(format string, args ...any) error {
