@@ -1,12 +1,13 @@
 package storefront
 
 import (
-	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -20,12 +21,12 @@ import (
 
 // Config says which relay, which vault, and who we are.
 type Config struct {
-	Relay     string           // the relay's public origin: https://host or https://host:port, no path
+	Relay     string           // the relay's public origin: https://host or https://host:port, no path; http:// on loopback only
 	Vault     note.Verifier    // the pinned line: what `vault init` printed
 	Identity  *Identity        // our keys
 	MinSerial uint64           // lowest directory serial to accept; 0: any. Keep the highest one seen.
 	Suite     envelope.Suite   // default SuiteXWing
-	HTTP      *http.Client     // default: TLS 1.3 by the system's roots, 90 s a call
+	HTTP      *http.Client     // default: TLS 1.3 by the system's roots, 90 s a call; redirects are never followed
 	Now       func() time.Time // default time.Now
 }
 
@@ -45,7 +46,8 @@ type Client struct {
 
 // Errors of a call to the relay.
 var (
-	// ErrUnverified is returned when a relay's answer is not what it should be: not signed, not about what was sent.
+	// ErrUnverified is returned when a relay's answer is not what it should be: its certificate does not verify, its directory is
+	// old or of another vault, or what it says is not signed or not about what was sent.
 	ErrUnverified = errors.New("the relay's answer does not verify")
 	// ErrChain is returned when a merchant's results do not follow one another: one was withheld, or two histories exist.
 	ErrChain = errors.New("the chain of results is broken")
@@ -73,9 +75,9 @@ const directoryAge = 10 * time.Minute
 
 // New checks the configuration. It makes no call.
 func New(c Config) (*Client, error) {
-	origin, err := url.Parse(c.Relay)
-	if err != nil || origin.Host == "" || origin.Path != "" || (origin.Scheme != "https" && origin.Scheme != "http") {
-		return nil, fmt.Errorf("relay %q: give its public origin, such as https://relay.example or https://relay.example:8443", c.Relay)
+	relay, err := publicOrigin(c.Relay)
+	if err != nil {
+		return nil, err
 	}
 	if c.Identity == nil {
 		return nil, errors.New("no identity: load one with LoadIdentity")
@@ -83,7 +85,7 @@ func New(c Config) (*Client, error) {
 	if c.Vault == (note.Verifier{}) {
 		return nil, errors.New("no vault: pin the line that `vault init` printed")
 	}
-	client := &Client{relay: strings.TrimSuffix(c.Relay, "/"), identity: c.Identity, suite: c.Suite, http: c.HTTP, now: c.Now,
+	client := &Client{relay: relay, identity: c.Identity, suite: c.Suite, http: httpClient(c.HTTP), now: c.Now,
 		pin: envelope.NewPin(c.Vault, c.MinSerial)}
 	if client.suite == "" {
 		client.suite = envelope.SuiteXWing
@@ -91,34 +93,68 @@ func New(c Config) (*Client, error) {
 	if client.now == nil {
 		client.now = time.Now
 	}
-	if client.http == nil {
-		client.http = &http.Client{Timeout: callTimeout}
-	}
 	return client, nil
+}
+
+// publicOrigin returns a relay's origin in the one form that tokens name as their audience: lower case, port 443 left out.
+func publicOrigin(relay string) (string, error) {
+	u, err := url.Parse(relay)
+	if err != nil || u.Hostname() == "" || relay != u.Scheme+"://"+u.Host {
+		return "", errors.New("relay: give its public origin and nothing after it, such as https://relay.example or https://relay.example:8443")
+	}
+	host := strings.ToLower(u.Host)
+	switch ip := net.ParseIP(u.Hostname()); {
+	case u.Scheme == "https":
+		return "https://" + strings.TrimSuffix(host, ":443"), nil
+	case u.Scheme == "http" && (ip.IsLoopback() || u.Hostname() == "localhost"):
+		return "http://" + host, nil
+	}
+	return "", errors.New("relay: only https, for everyone on the way could read the token that asks for results; plain http on loopback only")
 }
 
 // callTimeout leaves room for a long poll of 60 seconds.
 const callTimeout = 90 * time.Second
 
+// httpClient returns a copy of given, or the default, that follows no redirect: a relay has no reason to send one, and whoever owns
+// it could point the shop's server at hosts that only the shop's server reaches.
+func httpClient(given *http.Client) *http.Client {
+	h := http.Client{Timeout: callTimeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
+		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS13}, TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: callTimeout}}
+	if given != nil {
+		h = *given
+	}
+	h.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &h
+}
+
 // Merchant is the id that the client acts for.
 func (c *Client) Merchant() string { return c.identity.Merchant() }
 
 // Directory returns the vault's current directory, verified against the pin, fetched again after ten minutes or when it has expired.
+// While the relay has none to give, the one it gave before counts until it expires. ErrUnverified wraps what the pin says.
 func (c *Client) Directory(ctx context.Context) (envelope.Signed[envelope.Directory], error) {
+	return c.directoryAfter(ctx, c.now().Add(-directoryAge))
+}
+
+// directoryAfter returns a directory that was fetched after a time.
+func (c *Client) directoryAfter(ctx context.Context, after time.Time) (envelope.Signed[envelope.Directory], error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now()
-	fresh := now.Sub(c.fetched) < directoryAge && now.Before(c.directory.Value.Expires.Time)
-	if c.directory.Note != nil && fresh {
+	usable := c.directory.Note != nil && now.Before(c.directory.Value.Expires.Time)
+	if usable && c.fetched.After(after) {
 		return c.directory, nil
 	}
 	body, err := c.get(ctx, "/v1/directory", note.MaxDirectoryBytes, false)
-	if err != nil {
+	switch {
+	case err != nil && usable && !errors.Is(err, ErrUnverified):
+		return c.directory, nil
+	case err != nil:
 		return envelope.Signed[envelope.Directory]{}, fmt.Errorf("fetch directory: %w", err)
 	}
 	directory, err := c.pin.Directory(body, now)
 	if err != nil {
-		return envelope.Signed[envelope.Directory]{}, fmt.Errorf("directory: %w", err)
+		return envelope.Signed[envelope.Directory]{}, fmt.Errorf("directory: %w: %w", ErrUnverified, err)
 	}
 	c.directory, c.fetched = directory, now
 	return directory, nil
@@ -143,6 +179,9 @@ func (c *Client) get(ctx context.Context, path string, limit int64, authorised b
 // do returns the body of an answer of the wanted status, or *Refused.
 func (c *Client) do(request *http.Request, want int, limit int64) ([]byte, error) {
 	response, err := c.http.Do(request)
+	if _, forged := errors.AsType[*tls.CertificateVerificationError](err); forged {
+		return nil, fmt.Errorf("%w: %w", ErrUnverified, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -160,19 +199,40 @@ func (c *Client) do(request *http.Request, want int, limit int64) ([]byte, error
 	return body, nil
 }
 
+// Limits of what a relay may make a client wait, print and log.
+const (
+	maxRetryAfter  = 5 * time.Minute
+	maxDetailBytes = 300
+)
+
 // refusal reads an RFC 9457 problem; anything else (a proxy's page) keeps only its status.
 func refusal(response *http.Response, body []byte) *Refused {
 	refused := &Refused{Status: response.StatusCode, Code: "http", Detail: "no explanation was given"}
 	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds >= 0 {
-		refused.RetryAfter = time.Duration(seconds) * time.Second
+		refused.RetryAfter = time.Duration(min(seconds, int(maxRetryAfter/time.Second))) * time.Second
+	}
+	if response.StatusCode/100 == 3 {
+		refused.Detail = "it redirects, which no relay does and is not followed: check the origin"
 	}
 	var problem struct{ Type, Detail string }
-	code, isProblem := "", strings.HasPrefix(response.Header.Get("Content-Type"), "application/problem+json")
-	if isProblem && json.NewDecoder(bytes.NewReader(body)).Decode(&problem) == nil {
-		code, _ = strings.CutPrefix(problem.Type, "urn:nightdrop:")
+	isProblem := strings.HasPrefix(response.Header.Get("Content-Type"), "application/problem+json")
+	if !isProblem || json.Unmarshal(body, &problem) != nil {
+		return refused
 	}
-	if code != "" {
-		refused.Code, refused.Detail = code, problem.Detail
+	// Both are shown on terminals, where control characters are commands.
+	if code, ok := strings.CutPrefix(problem.Type, "urn:nightdrop:"); ok && envelope.ValidMerchant(code) {
+		refused.Code, refused.Detail = code, printable(problem.Detail)
 	}
 	return refused
+}
+
+// printable returns the printable ASCII of text, cut to maxDetailBytes.
+func printable(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if r < 0x20 || r > 0x7E {
+			return -1
+		}
+		return r
+	}, text)
+	return text[:min(len(text), maxDetailBytes)]
 }

@@ -3,18 +3,18 @@ package storefront
 import (
 	"crypto/ecdh"
 	"crypto/hpke"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
+	"nightdrop/shared/seal"
 )
 
 // Identity is a storefront's own keys: one that signs envelopes, and reply keys that results are sealed to, newest last. It
@@ -46,8 +46,7 @@ func NewIdentity(merchant string) (*Identity, error) {
 }
 
 func replyName(private hpke.PrivateKey, suite envelope.Suite) envelope.KeyName {
-	sum := sha256.Sum256(private.PublicKey().Bytes())
-	return envelope.MakeKeyName(envelope.KindReply, binary.BigEndian.Uint32(sum[:4]), suite)
+	return seal.ReplyKeyName(suite, private.PublicKey().Bytes())
 }
 
 // Merchant is the id that the identity signs as.
@@ -83,7 +82,7 @@ type replyFile struct {
 }
 
 // Save writes the identity to a new file of mode 0600, fsynced. It never overwrites.
-func (i *Identity) Save(path string) (err error) {
+func (i *Identity) Save(path string) error {
 	file := identityFile{Merchant: i.Merchant(), Signer: string(i.signer.Encode())}
 	for _, k := range i.reply {
 		private, err := k.private.Bytes()
@@ -103,11 +102,12 @@ func (i *Identity) Save(path string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	if _, err := f.Write(append(data, '\n')); err != nil {
+	_, err = f.Write(append(data, '\n'))
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		_ = os.Remove(path) // half an identity would stand in the way of a whole one
 		return fmt.Errorf("write identity: %w", err)
 	}
-	return f.Sync()
+	return syncDir(filepath.Dir(path))
 }
 
 // maxIdentityBytes bounds an identity file: some hundred reply keys.

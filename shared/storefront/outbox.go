@@ -46,6 +46,9 @@ func (o *Outbox) Keep(s Sealed) (Sealed, error) {
 
 // Find returns the envelope kept under id, pending or answered; fs.ErrNotExist when there is none.
 func (o *Outbox) Find(id string) (Sealed, error) {
+	if !envelope.ValidID(id) { // it becomes a file's name
+		return Sealed{}, errors.New("not an envelope id: a UUID of version 4 or 7 in lower case")
+	}
 	data, err := os.ReadFile(o.path("pending", id))
 	if errors.Is(err, fs.ErrNotExist) {
 		data, err = os.ReadFile(o.path("answered", id))
@@ -113,6 +116,12 @@ func (o *Outbox) Record(results []Opened, chain Chain) (ours int, err error) {
 	if err != nil {
 		return ours, err
 	}
+	// Results before chain's end are not read again, so what they answered must be durable first.
+	for _, folder := range []string{"pending", "answered"} {
+		if err := syncDir(filepath.Join(o.dir, folder)); err != nil {
+			return ours, err
+		}
+	}
 	// A crash before this reads the same results again, which changes nothing.
 	return ours, writeDurably(filepath.Join(o.dir, "chain.json"), data)
 }
@@ -152,7 +161,12 @@ func writeDurably(path string, data []byte) (err error) {
 	if err := os.Rename(f.Name(), path); err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(path))
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes the names in a directory durable.
+func syncDir(path string) error {
+	dir, err := os.Open(path)
 	if err != nil {
 		return err
 	}

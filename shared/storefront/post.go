@@ -51,20 +51,28 @@ func (c *Client) Post(ctx context.Context, envelopeNote []byte) (envelope.Receip
 }
 
 func (c *Client) postOnce(ctx context.Context, sent envelope.Signed[envelope.Envelope]) (envelope.Receipt, error) {
+	// Whose receipts count is asked first, so that no answer about the directory is taken for one about the envelope.
+	directory, err := c.Directory(ctx)
+	if err != nil {
+		return envelope.Receipt{}, err
+	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.relay+"/v1/envelopes", bytes.NewReader(sent.Note))
 	if err != nil {
 		return envelope.Receipt{}, err
 	}
 	request.Header.Set("Content-Type", envelope.MediaType)
+	posted := c.now()
 	body, err := c.do(request, http.StatusAccepted, note.MaxBytes)
 	if err != nil {
 		return envelope.Receipt{}, err
 	}
-	directory, err := c.Directory(ctx)
-	if err != nil {
-		return envelope.Receipt{}, err
-	}
 	receipt, err := envelope.Open[envelope.Receipt](body, directory.Value.Relays...)
+	if errors.Is(err, note.ErrUnverified) {
+		// It may be a relay's that is newer than the directory.
+		if directory, fetchErr := c.directoryAfter(ctx, posted); fetchErr == nil {
+			receipt, err = envelope.Open[envelope.Receipt](body, directory.Value.Relays...)
+		}
+	}
 	if err != nil {
 		return envelope.Receipt{}, fmt.Errorf("receipt: %w: %w", ErrUnverified, err)
 	}

@@ -30,9 +30,6 @@ type Sealed struct {
 	Note   []byte // post exactly these bytes, every time
 }
 
-// maxExpires is INTERFACES 4's bound on until.
-const maxExpires = 6 * 24 * time.Hour
-
 // Seal encrypts a payment's parts to the vault's newest keys and signs the envelope. Sealing the same payment twice gives different
 // bytes: keep what it returns, and post that.
 func (c *Client) Seal(ctx context.Context, p Payment) (Sealed, error) {
@@ -43,8 +40,8 @@ func (c *Client) Seal(ctx context.Context, p Payment) (Sealed, error) {
 		}
 		p.ID = id.String()
 	}
-	if p.Expires <= 0 || p.Expires > maxExpires {
-		p.Expires = maxExpires
+	if p.Expires <= 0 || p.Expires > envelope.MaxLife {
+		p.Expires = envelope.MaxLife
 	}
 	if err := p.Order.CheckMembers(p.Account != nil, p.Code != nil); err != nil {
 		return Sealed{}, fmt.Errorf("order: %w", err)

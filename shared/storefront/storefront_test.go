@@ -3,124 +3,20 @@ package storefront
 import (
 	"context"
 	"crypto/hpke"
-	"crypto/rand"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
-	"nightdrop/shared/seal"
+	"nightdrop/shared/storefront/relaytest"
 )
-
-// faultyRelay is a relay over real TLS whose every answer a test can bend: what an attacker who owns the relay could do.
-type faultyRelay struct {
-	*httptest.Server
-	vault, relay *note.Signer
-	dayKey       envelope.KeyName
-	day          hpke.PrivateKey
-
-	mu        sync.Mutex
-	serial    uint64
-	expires   time.Duration
-	post      func(w http.ResponseWriter, body []byte)
-	posts     [][]byte
-	results   []string
-	authority string // the last Authorization header
-}
-
-func newFaultyRelay(t *testing.T) *faultyRelay {
-	t.Helper()
-	r := &faultyRelay{vault: signer(t, "vault.example"), relay: signer(t, "relay-1"), serial: 7, expires: time.Hour}
-	day, err := hpke.MLKEM768X25519().GenerateKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.day, r.dayKey = day, envelope.MakeKeyName(envelope.KindDay, 0x0a0b0c0d, envelope.SuiteXWing)
-	r.post = func(w http.ResponseWriter, body []byte) { r.accept(t, w, body, r.relay) }
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/directory", func(w http.ResponseWriter, _ *http.Request) { w.Write(r.directory(t)) })
-	mux.HandleFunc("POST /v1/envelopes", r.take)
-	mux.HandleFunc("GET /v1/results", r.page)
-	mux.HandleFunc("GET /v1/envelopes/{id}", r.page)
-	r.Server = httptest.NewTLSServer(mux)
-	t.Cleanup(r.Close)
-	return r
-}
-
-func signer(t *testing.T, name string) *note.Signer {
-	t.Helper()
-	s, err := note.GenerateSigner(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-func (r *faultyRelay) directory(t *testing.T) []byte {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	now := time.Now()
-	d := envelope.Directory{Vault: r.vault.Name(), Serial: r.serial, Generation: 1, Issued: envelope.At(now), Expires: envelope.At(now.Add(r.expires)),
-		Signers: []note.Verifier{r.vault.Verifier()}, Relays: []note.Verifier{r.relay.Verifier()},
-		Keys: []envelope.DirectoryKey{{Name: r.dayKey, Suite: envelope.SuiteXWing, Public: r.day.PublicKey().Bytes(),
-			From: envelope.At(now.Add(-time.Hour)), Until: envelope.At(now.Add(23 * time.Hour)), Dies: envelope.At(now.Add(167 * time.Hour))}}}
-	if r.expires < 0 {
-		d.Issued = envelope.At(now.Add(2 * r.expires))
-	}
-	signed, err := envelope.Sign(d, r.vault)
-	if err != nil {
-		t.Error(err)
-	}
-	return signed.Note
-}
-
-func (r *faultyRelay) take(w http.ResponseWriter, request *http.Request) {
-	body, _ := io.ReadAll(request.Body)
-	r.mu.Lock()
-	r.posts = append(r.posts, body)
-	post := r.post
-	r.mu.Unlock()
-	post(w, body)
-}
-
-func (r *faultyRelay) accept(t *testing.T, w http.ResponseWriter, body []byte, by *note.Signer) {
-	e, err := envelope.Peek[envelope.Envelope](body)
-	if err != nil {
-		t.Error(err)
-	}
-	text, _ := note.Text(body)
-	receipt, err := envelope.Sign(envelope.Receipt{Merchant: e.Merchant, ID: e.ID, Digest: note.Digest(text), Relay: by.Name(),
-		Run: strings.Repeat("0a", 16), Number: 1, Received: envelope.At(time.Now())}, by)
-	if err != nil {
-		t.Error(err)
-	}
-	w.WriteHeader(http.StatusAccepted)
-	w.Write(receipt.Note)
-}
-
-func (r *faultyRelay) page(w http.ResponseWriter, request *http.Request) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.authority = request.Header.Get("Authorization")
-	json.NewEncoder(w).Encode(map[string]any{"results": r.results, "next": 0})
-}
-
-func problem(w http.ResponseWriter, status int, code string) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	fmt.Fprintf(w, `{"type":"urn:nightdrop:%s","status":%d,"detail":"do this next"}`, code, status)
-}
 
 func identity(t *testing.T, merchant string) *Identity {
 	t.Helper()
@@ -131,9 +27,9 @@ func identity(t *testing.T, merchant string) *Identity {
 	return i
 }
 
-func (r *faultyRelay) client(t *testing.T, i *Identity) *Client {
+func client(t *testing.T, r *relaytest.Relay, i *Identity) *Client {
 	t.Helper()
-	c, err := New(Config{Relay: r.URL, Vault: r.vault.Verifier(), Identity: i, HTTP: r.Server.Client()})
+	c, err := New(Config{Relay: r.URL, Vault: r.Vault.Verifier(), Identity: i, HTTP: r.Client()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,15 +47,15 @@ func sealOne(t *testing.T, c *Client) Sealed {
 }
 
 func TestSealedPartsOpenOnlyAtTheirPlace(t *testing.T) {
-	r := newFaultyRelay(t)
-	c := r.client(t, identity(t, "bookshop"))
+	r := relaytest.New(t)
+	c := client(t, r, identity(t, "bookshop"))
 	s := sealOne(t, c)
 	e, err := envelope.Peek[envelope.Envelope](s.Note)
 	if err != nil {
 		t.Fatal(err)
 	}
 	open := func(part envelope.PartName, id string) error {
-		_, err := hpke.Open(r.day, hpke.HKDFSHA256(), hpke.AES256GCM(), envelope.PartInfo(part, "bookshop", id, r.dayKey), e.Account.Sealed[tinkPrefix:])
+		_, err := hpke.Open(r.Private[part], hpke.HKDFSHA256(), hpke.AES256GCM(), envelope.PartInfo(part, "bookshop", id, r.Keys[part]), e.Account.Sealed[tinkPrefix:])
 		return err
 	}
 	if err := open(envelope.PartAccount, s.ID); err != nil {
@@ -171,28 +67,28 @@ func TestSealedPartsOpenOnlyAtTheirPlace(t *testing.T) {
 }
 
 func TestPostRepeatsTheSameBytesUntilAnswered(t *testing.T) {
-	r := newFaultyRelay(t)
-	c := r.client(t, identity(t, "bookshop"))
+	r := relaytest.New(t)
+	c := client(t, r, identity(t, "bookshop"))
 	s := sealOne(t, c)
 	tries := 0
-	r.post = func(w http.ResponseWriter, body []byte) {
+	r.Post = func(w http.ResponseWriter, body []byte) {
 		switch tries++; tries {
 		case 1:
-			problem(w, http.StatusServiceUnavailable, "channel-unavailable")
+			relaytest.Problem(w, http.StatusServiceUnavailable, "channel-unavailable")
 		case 2:
 			panic(http.ErrAbortHandler) // the connection breaks after the relay took it
 		default:
-			r.accept(t, w, body, r.relay)
+			r.Accept(w, body, r.Signer)
 		}
 	}
 	receipt, err := c.Post(context.Background(), s.Note)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if receipt.Digest != s.Digest || len(r.posts) != 3 {
-		t.Errorf("receipt of %s after %d posts", receipt.Digest, len(r.posts))
+	if receipt.Digest != s.Digest || len(r.Posts()) != 3 {
+		t.Errorf("receipt of %s after %d posts", receipt.Digest, len(r.Posts()))
 	}
-	for _, body := range r.posts {
+	for _, body := range r.Posts() {
 		if string(body) != string(s.Note) {
 			t.Error("a repeat had other bytes")
 		}
@@ -200,35 +96,39 @@ func TestPostRepeatsTheSameBytesUntilAnswered(t *testing.T) {
 }
 
 func TestPostStopsOnRefusalsAndFalseReceipts(t *testing.T) {
-	other := signer(t, "relay-1") // same name, another key
+	other := relaytest.Signer(t, "relay-1") // same name, another key
 	for name, c := range map[string]struct {
-		post func(r *faultyRelay, w http.ResponseWriter, body []byte)
+		post func(r *relaytest.Relay, w http.ResponseWriter, body []byte)
 		want func(error) bool
 	}{
-		"refused for good": {func(_ *faultyRelay, w http.ResponseWriter, _ []byte) { problem(w, 403, "merchant-suspended") },
+		"refused for good": {func(_ *relaytest.Relay, w http.ResponseWriter, _ []byte) {
+			relaytest.Problem(w, 403, "merchant-suspended")
+		},
 			func(err error) bool {
 				var refused *Refused
 				return errors.As(err, &refused) && refused.Code == "merchant-suspended" && !refused.Temporary()
 			}},
-		"receipt of a stranger": {func(r *faultyRelay, w http.ResponseWriter, body []byte) { r.accept(t, w, body, other) },
+		"receipt of a stranger": {func(r *relaytest.Relay, w http.ResponseWriter, body []byte) { r.Accept(w, body, other) },
 			func(err error) bool { return errors.Is(err, ErrUnverified) }},
-		"receipt of another envelope": {func(r *faultyRelay, w http.ResponseWriter, _ []byte) {
+		"receipt of another envelope": {func(r *relaytest.Relay, w http.ResponseWriter, _ []byte) {
 			receipt, err := envelope.Sign(envelope.Receipt{Merchant: "bookshop", ID: "6f0c2d7e-9c0b-4a5e-8f1d-3b1f0a7c5d21", Digest: envelope.ZeroDigest,
-				Relay: "relay-1", Run: strings.Repeat("0a", 16), Number: 1, Received: envelope.At(time.Now())}, r.relay)
+				Relay: "relay-1", Run: strings.Repeat("0a", 16), Number: 1, Received: envelope.At(time.Now())}, r.Signer)
 			if err != nil {
 				t.Error(err)
 			}
 			w.WriteHeader(http.StatusAccepted)
 			w.Write(receipt.Note)
 		}, func(err error) bool { return errors.Is(err, ErrUnverified) }},
-		"a proxy's page": {func(_ *faultyRelay, w http.ResponseWriter, _ []byte) { http.Error(w, "<html>", http.StatusNotFound) },
+		"a proxy's page": {func(_ *relaytest.Relay, w http.ResponseWriter, _ []byte) {
+			http.Error(w, "<html>", http.StatusNotFound)
+		},
 			func(err error) bool { var refused *Refused; return errors.As(err, &refused) && refused.Status == 404 }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newFaultyRelay(t)
-			client := r.client(t, identity(t, "bookshop"))
+			r := relaytest.New(t)
+			client := client(t, r, identity(t, "bookshop"))
 			s := sealOne(t, client)
-			r.post = func(w http.ResponseWriter, body []byte) { c.post(r, w, body) }
+			r.Post = func(w http.ResponseWriter, body []byte) { c.post(r, w, body) }
 			if _, err := client.Post(context.Background(), s.Note); !c.want(err) {
 				t.Errorf("got %v", err)
 			}
@@ -237,10 +137,10 @@ func TestPostStopsOnRefusalsAndFalseReceipts(t *testing.T) {
 }
 
 func TestPostGivesUpWithItsContextAndSaysSo(t *testing.T) {
-	r := newFaultyRelay(t)
-	c := r.client(t, identity(t, "bookshop"))
+	r := relaytest.New(t)
+	c := client(t, r, identity(t, "bookshop"))
 	s := sealOne(t, c)
-	r.post = func(w http.ResponseWriter, _ []byte) { problem(w, 503, "channel-full") }
+	r.Post = func(w http.ResponseWriter, _ []byte) { relaytest.Problem(w, 503, "channel-full") }
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
 	_, err := c.Post(ctx, s.Note)
@@ -250,9 +150,9 @@ func TestPostGivesUpWithItsContextAndSaysSo(t *testing.T) {
 }
 
 func TestDirectoryMustBeFreshAndPinned(t *testing.T) {
-	r := newFaultyRelay(t)
+	r := relaytest.New(t)
 	i := identity(t, "bookshop")
-	c := r.client(t, i)
+	c := client(t, r, i)
 	if _, err := c.Directory(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -261,19 +161,19 @@ func TestDirectoryMustBeFreshAndPinned(t *testing.T) {
 		_, err := c.Directory(context.Background())
 		return err
 	}
-	r.serial = 6
+	r.Serial = 6
 	if err := refetch(); !errors.Is(err, envelope.ErrRolledBack) {
 		t.Errorf("a rolled back directory: %v", err)
 	}
-	r.serial, r.expires = 8, -time.Minute
+	r.Serial, r.Expires = 8, -time.Minute
 	if err := refetch(); !errors.Is(err, envelope.ErrExpired) {
 		t.Errorf("an expired directory: %v", err)
 	}
-	r.expires, r.vault = time.Hour, signer(t, "vault.example")
+	r.Expires, r.Vault = time.Hour, relaytest.Signer(t, "vault.example")
 	if err := refetch(); !errors.Is(err, note.ErrUnverified) {
 		t.Errorf("another vault's directory under the same name: %v", err)
 	}
-	demanding, err := New(Config{Relay: r.URL, Vault: r.vault.Verifier(), Identity: i, HTTP: r.Server.Client(), MinSerial: 9})
+	demanding, err := New(Config{Relay: r.URL, Vault: r.Vault.Verifier(), Identity: i, HTTP: r.Client(), MinSerial: 9})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,55 +182,28 @@ func TestDirectoryMustBeFreshAndPinned(t *testing.T) {
 	}
 }
 
-// chainOf makes n results of a merchant as the vault would.
-func (r *faultyRelay) chainOf(t *testing.T, i *Identity, n int) []string {
-	t.Helper()
-	name, public, err := seal.ReplyKey(i.ReplyLine())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var notes []string
-	previous := envelope.ZeroDigest
+// approvals is a chain of n approvals of a merchant.
+func approvals(r *relaytest.Relay, i *Identity, n int) []string {
+	var answers []relaytest.Answer
 	for serial := 1; serial <= n; serial++ {
-		id := fmt.Sprintf("6f0c2d7e-9c0b-4a5e-8f1d-%012d", serial)
-		facts, err := envelope.EncodeFacts(envelope.Facts{Payment: id, Status: envelope.StatusApproved, Code: envelope.ISOCode("00"), Amount: 5, Currency: "EUR",
-			Reference: "r", Masked: "424242******4242", Approval: "A1"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		salt := make([]byte, 16)
-		rand.Read(salt)
-		plain, err := envelope.EncodeResult(facts, envelope.Place{Index: uint64(serial), Salt: salt, Entry: envelope.ZeroDigest}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		part, err := seal.Seal(name, public, envelope.PartResult, i.Merchant(), id, plain)
-		if err != nil {
-			t.Fatal(err)
-		}
-		signed, err := envelope.Sign(envelope.Result{Merchant: i.Merchant(), Serial: uint64(serial), Previous: previous, ID: id,
-			Digest: envelope.ZeroDigest, Created: envelope.At(time.Now()), Sealed: part}, r.vault)
-		if err != nil {
-			t.Fatal(err)
-		}
-		previous = signed.Digest
-		notes = append(notes, string(signed.Note))
+		answers = append(answers, relaytest.Answer{ID: fmt.Sprintf("6f0c2d7e-9c0b-4a5e-8f1d-%012d", serial), Digest: envelope.ZeroDigest,
+			Status: envelope.StatusApproved, Code: envelope.ISOCode("00")})
 	}
-	return notes
+	return r.Results(i.Merchant(), i.ReplyLine(), answers...)
 }
 
 func TestResultsOpenInAnUnbrokenChain(t *testing.T) {
-	r := newFaultyRelay(t)
+	r := relaytest.New(t)
 	i := identity(t, "bookshop")
-	c := r.client(t, i)
-	all := r.chainOf(t, i, 5)
+	c := client(t, r, i)
+	all := approvals(r, i, 5)
 	var chain Chain
-	r.results = all[:3]
+	r.Page = all[:3]
 	opened, err := c.Results(context.Background(), &chain, 0)
 	if err != nil || len(opened) != 3 || chain.Serial != 3 || opened[2].Facts.Approval != "A1" {
 		t.Fatalf("%d results, chain at %d, %v", len(opened), chain.Serial, err)
 	}
-	if !strings.HasPrefix(r.authority, "Bearer ") {
+	if !strings.HasPrefix(r.Authority("/v1/results"), "Bearer ") {
 		t.Error("the results were asked for without a token")
 	}
 	before := chain
@@ -338,11 +211,11 @@ func TestResultsOpenInAnUnbrokenChain(t *testing.T) {
 		"withheld":   {all[4]},
 		"repeated":   {all[2]},
 		"reordered":  {all[4], all[3]},
-		"another's":  {r.chainOf(t, identity(t, "velo-works"), 1)[0]},
-		"other past": r.chainOf(t, i, 4)[3:],
+		"another's":  {approvals(r, identity(t, "velo-works"), 1)[0]},
+		"other past": approvals(r, i, 4)[3:],
 		"altered":    {strings.Replace(all[3], `"serial":4`, `"serial":5`, 1)},
 	} {
-		r.results = page
+		r.Page = page
 		_, err := c.Results(context.Background(), &chain, 0)
 		if !errors.Is(err, ErrChain) && !errors.Is(err, ErrUnverified) {
 			t.Errorf("%s: %v", name, err)
@@ -351,7 +224,7 @@ func TestResultsOpenInAnUnbrokenChain(t *testing.T) {
 			t.Errorf("%s: the chain moved", name)
 		}
 	}
-	r.results = all[3:]
+	r.Page = all[3:]
 	if opened, err := c.Results(context.Background(), &chain, 0); err != nil || len(opened) != 2 || chain.Serial != 5 {
 		t.Errorf("the true page after the false ones: %d, %v", len(opened), err)
 	}
@@ -395,8 +268,8 @@ func TestIdentityIsKeptSafely(t *testing.T) {
 }
 
 func TestOutboxKeepsUntilAResultWithTheDigest(t *testing.T) {
-	r := newFaultyRelay(t)
-	c := r.client(t, identity(t, "bookshop"))
+	r := relaytest.New(t)
+	c := client(t, r, identity(t, "bookshop"))
 	dir := t.TempDir()
 	box, err := OpenOutbox(dir)
 	if err != nil {
