@@ -109,7 +109,8 @@ func Seal(key envelope.KeyName, public []byte, part envelope.PartName, merchant,
 }
 
 // ReplyKey reads the line KEYNAME+BASE64 of a storefront's reply key and checks that the name's id is the first
-// 4 bytes of the SHA-256 of the raw public key.
+// 4 bytes of the SHA-256 of the raw public key, and that something can be sealed to it: a key of the right length may still be none
+// (a point of low order, polynomials out of range), and a result that cannot be sealed would block those behind it.
 func ReplyKey(line string) (envelope.KeyName, []byte, error) {
 	name, encoded, _ := strings.Cut(line, "+")
 	key, err := envelope.ParseKeyName(name)
@@ -123,8 +124,12 @@ func ReplyKey(line string) (envelope.KeyName, []byte, error) {
 	if ReplyKeyName(key.Suite(), public) != key {
 		return "", nil, fmt.Errorf("%w: the reply key's id is not that of its public key", ErrKey)
 	}
-	if _, err := NewSealer(key, public); err != nil {
+	sealer, err := NewSealer(key, public)
+	if err != nil {
 		return "", nil, err
+	}
+	if _, err := sealer.encrypt.Encrypt(nil, nil); err != nil {
+		return "", nil, fmt.Errorf("%w: nothing can be sealed to the reply key", ErrKey)
 	}
 	return key, public, nil
 }

@@ -230,3 +230,20 @@ func TestReplyKey(t *testing.T) {
 		}
 	}
 }
+
+// A merchant could enrol a key of the right form that nothing can be sealed to, and so block every result behind its own.
+func TestReplyKeyThatTakesNothingIsRefused(t *testing.T) {
+	for defect, key := range map[string]struct {
+		suite  envelope.Suite
+		public []byte
+	}{
+		"a point of low order":               {envelope.SuiteX25519, make([]byte, 32)},
+		"polynomials out of range":           {envelope.SuiteXWing, bytes.Repeat([]byte{0xff}, 1216)},
+		"a point of low order in the hybrid": {envelope.SuiteXWing, make([]byte, 1216)},
+	} {
+		line := string(seal.ReplyKeyName(key.suite, key.public)) + "+" + base64.StdEncoding.EncodeToString(key.public)
+		if _, _, err := seal.ReplyKey(line); !errors.Is(err, seal.ErrKey) {
+			t.Errorf("%s: got %v, want ErrKey", defect, err)
+		}
+	}
+}
