@@ -127,7 +127,14 @@ func decodeFacts(line []byte) (Facts, error) {
 	if err := f.check(); err != nil {
 		return Facts{}, err
 	}
-	return f, nil
+	return f, noneEmpty(line)
+}
+
+// noneEmpty refuses a member that is there and empty: it is to be absent, but for a reference that was refused.
+func noneEmpty(line []byte) error {
+	return strictjson.Walk(line, func(path []string, _ strictjson.Kind, value []byte) error {
+		return require(len(value) > 0 || path[0] == "reference", "a fact is empty rather than absent")
+	})
 }
 
 func (f Facts) check() error {
