@@ -111,13 +111,13 @@ func CheckConsistency(older, newer Checkpoint, proof []tlog.Hash) error {
 	if older.Origin != newer.Origin || older.Size > newer.Size {
 		return fmt.Errorf("%w: the checkpoints are of different logs or in the wrong order", ErrDiverged)
 	}
-	switch {
-	case older.Size == newer.Size:
+	switch older.Size {
+	case newer.Size:
 		if older.Root != newer.Root || len(proof) != 0 {
 			return fmt.Errorf("%w: two roots at one size", ErrDiverged)
 		}
 		return nil
-	case older.Size == 0:
+	case 0:
 		if older.Root != emptyRoot() || len(proof) != 0 {
 			return fmt.Errorf("%w: an empty log has the root of nothing", ErrDiverged)
 		}

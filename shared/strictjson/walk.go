@@ -5,6 +5,7 @@ import "strconv"
 // Kind says what a value given to Walk's function is.
 type Kind int
 
+// The kinds of values.
 const (
 	String  Kind = iota + 1 // value: what the string stands for
 	Integer                 // value: its decimal digits
@@ -48,18 +49,18 @@ func (w *walker) value() error {
 	if len(w.path) > maxDepth {
 		return w.fail("nested too deeply")
 	}
-	switch c := w.peek(); {
-	case c == '{':
+	switch w.peek() {
+	case '{':
 		return w.object()
-	case c == '[':
+	case '[':
 		return w.array()
-	case c == '"':
+	case '"':
 		text, err := w.text(w.buf)
 		if err != nil {
 			return err
 		}
 		return w.call(String, text)
-	case c == 't' || c == 'f':
+	case 't', 'f':
 		b, err := w.boolean()
 		if err != nil {
 			return err

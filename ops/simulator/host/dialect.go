@@ -84,5 +84,5 @@ func answer(m *iso8583.Message, mti string, fields map[int]string) ([]byte, erro
 	if err != nil {
 		return nil, fmt.Errorf("pack %s: %w", mti, err)
 	}
-	return append(binary.BigEndian.AppendUint16(nil, uint16(len(packed))), packed...), nil //nolint:gosec // an answer is under maxMessage
+	return append(binary.BigEndian.AppendUint16(nil, uint16(len(packed))), packed...), nil // an answer is under maxMessage
 }
