@@ -1,0 +1,132 @@
+package ingest_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"nightdrop/shared/channel"
+	"nightdrop/shared/note"
+)
+
+const (
+	benchClients    = 64   // keep-alive connections, and publishers
+	benchRoundPosts = 2048 // posts of each variant in one round: a second or less
+	benchEnvelopes  = 256  // different envelopes that the clients post in turn, as a storefront that saw no receipt does
+)
+
+// BenchmarkIngest measures three ways to make 6 KB envelopes durable, in turns, one turn of each a round: posts to the relay over
+// TLS with the embedded channel, posts to the same relay with a channel that acks at once, and one synchronous publish
+// for each envelope to the same embedded channel. Metrics: the medians of posts/s, instant-posts/s and publishes/s over the rounds,
+// and of the rounds' ratios, of-instant and of-publish. ops/bench runs it with -benchtime=Nx, N rounds.
+func BenchmarkIngest(b *testing.B) {
+	vault := newBenchVault(b)
+	broker := startBenchBroker(b)
+	durable := vault.startRelay(b, "durable", connect(b, broker), nil)
+	instant := vault.startRelay(b, "instant", connect(b, broker), ackAtOnce{})
+	publishers := []*channel.Relay{connect(b, broker), connect(b, broker)} // a connection carries 32 in flight
+	requests, notes := vault.seal(b, benchEnvelopes)
+	relays := [][]*poster{dialPosters(b, durable, benchClients), dialPosters(b, instant, benchClients)}
+
+	var rates [3][]float64
+	var ofInstant, ofPublish []float64
+	for b.Loop() {
+		var round [3]float64
+		for variant, posters := range relays {
+			round[variant] = rate(b, benchRoundPosts, func(client, n int) error {
+				return posters[client].post(requests[n%len(requests)])
+			})
+		}
+		round[2] = rate(b, benchRoundPosts/4, func(client, n int) error {
+			return <-publishers[client%len(publishers)].PublishBag(benchRelay, "", notes[n%len(notes)])
+		})
+		for variant := range round {
+			rates[variant] = append(rates[variant], round[variant])
+		}
+		ofInstant = append(ofInstant, round[0]/round[1])
+		ofPublish = append(ofPublish, round[0]/round[2])
+	}
+	b.ReportMetric(median(rates[0]), "posts/s")
+	b.ReportMetric(median(rates[1]), "instant-posts/s")
+	b.ReportMetric(median(rates[2]), "publishes/s")
+	b.ReportMetric(median(ofInstant), "of-instant")
+	b.ReportMetric(median(ofPublish), "of-publish")
+}
+
+// rate calls act for 0 to n-1 by benchClients callers and returns the calls per second.
+func rate(b *testing.B, n int, act func(client, n int) error) float64 {
+	b.Helper()
+	var next atomic.Int64
+	var callers sync.WaitGroup
+	failures := make(chan error, benchClients)
+	begun := time.Now()
+	for client := range benchClients {
+		callers.Go(func() {
+			for {
+				k := int(next.Add(1)) - 1
+				if k >= n {
+					return
+				}
+				if err := act(client, k); err != nil {
+					failures <- fmt.Errorf("client %d: %w", client, err)
+					return
+				}
+			}
+		})
+	}
+	callers.Wait()
+	took := time.Since(begun)
+	select {
+	case err := <-failures:
+		b.Fatal(err)
+	default:
+	}
+	return float64(n) / took.Seconds()
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+}
+
+// ackAtOnce is a channel that loses everything.
+type ackAtOnce struct{}
+
+func (ackAtOnce) PublishBag(string, string, []byte) channel.Ack {
+	done := make(chan error, 1)
+	done <- nil
+	return done
+}
+
+func startBenchBroker(b *testing.B) *channel.Embedded {
+	b.Helper()
+	broker, err := channel.StartEmbedded(b.Context(), channel.EmbeddedConfig{Dir: b.TempDir(), MinFree: 1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = broker.Close(context.Background()) })
+	return broker
+}
+
+func connect(b *testing.B, broker *channel.Embedded) *channel.Relay {
+	b.Helper()
+	relay, err := broker.Relay()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(relay.Close)
+	return relay
+}
+
+func mustSigner(b *testing.B, name string) *note.Signer {
+	b.Helper()
+	signer, err := note.GenerateSigner(name)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return signer
+}
