@@ -105,7 +105,7 @@ func (tx *Tx) append(e payment.Event) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	event, err := json.Marshal(e)
+	event, err := e.MarshalJSON() // not json.Marshal, which would read it all once more
 	if err != nil {
 		return 0, err
 	}

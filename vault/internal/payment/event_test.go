@@ -1,0 +1,170 @@
+package payment
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"nightdrop/shared/envelope"
+)
+
+var update = flag.Bool("update", false, "write the golden file of events anew; members may be added to it, never renamed")
+
+const goldenFile = "testdata/events.jsonl"
+
+// examples is one event of every kind, every member set.
+func examples() []Event {
+	at := envelope.At(time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC))
+	trace := Trace{STAN: 7, RRN: "632400000007", Terminal: "TERM0001", Acceptor: "ACCEPTOR1", Sent: at}
+	total := Total{Currency: "USD", Count: 3, Amount: 5997}
+	bodies := []Body{
+		VaultCreated{Vault: "vault.example", Generation: 1, Signer: "vault.example+0a1b2c3d+AQ=="},
+		VaultUnlocked{Version: "1.0.0", Shares: []int{1, 3}},
+		VaultLocked{},
+		KeysChanged{Created: []KeySchedule{{Name: "day-0a1b2c3d-xwing", From: at, Until: at, Dies: at}}, Destroyed: []envelope.KeyName{"code-0a1b2c3e-x25519"}},
+		RelaysSet{Relays: []string{"relay-1+0a1b2c3d+AQ=="}},
+		DirectoryIssued{Serial: 4},
+		MembersIssued{Serial: 5},
+		IntegrityFound{Finding: FindingBagMissing, Relay: "relay-1", Run: "00ff", Number: 2, Through: 3, Index: 4, Detail: "<words>"},
+		MerchantAdded{Name: "Shop", Verifiers: []string{"shop-1+0a1b2c3d+AQ=="}, ReplyKeys: []string{"reply-0a1b2c3d-xwing+AQ=="}, Acceptor: "ACCEPTOR1", Currencies: []string{"USD"}},
+		MerchantSuspended{},
+		MerchantResumed{},
+		BagCommitted{Relay: "relay-1", Run: "00ff", Number: 2, Previous: "aa", After: &envelope.BagRef{Run: "00fe", Number: 9, Digest: "bb"}, Window: 4, Received: 1, Repeated: 2, Rejected: 3, Ignored: 4},
+		EnvelopeReceived{ID: "id", Digest: "dd", Until: at, Operation: envelope.OpSale, Amount: 1999, Currency: "USD", Reference: "order 7", Descriptor: "SHOP", Masked: "424242******4242", Brand: "visa", Fingerprint: "ff", WithCode: true},
+		EnvelopeRejected{ID: "id", Digest: "dd", Code: envelope.CodeLuhn, Remembered: true, Operation: envelope.OpSale, Amount: 1999, Currency: "USD", Reference: "order 7", Masked: "424242******4242"},
+		PaymentRefused{ID: "id", Code: envelope.CodeLate},
+		AuthorisationIntended{ID: "id", Trace: trace, Batch: 1},
+		AuthorisationAnswered{ID: "id", Code: "iso-00", Approval: "A1B2C3"},
+		AuthorisationUnanswered{ID: "id"},
+		ReversalIntended{ID: "id", Trace: trace, Try: 1},
+		ReversalAnswered{ID: "id", Code: "iso-00"},
+		ReversalAbandoned{ID: "id", Tries: 6},
+		BatchOpened{Batch: 1, Method: MethodCard},
+		BatchClosing{Batch: 1},
+		BatchClosed{Batch: 1, Totals: []Total{total}},
+		ReconciliationIntended{Batch: 1, Currency: "USD", Trace: trace},
+		ReconciliationAnswered{Batch: 1, Agreed: true, Host: total},
+		PaymentSettled{ID: "id", Batch: 1},
+		BatchSettled{Batch: 1},
+	}
+	events := make([]Event, len(bodies))
+	for i, body := range bodies {
+		events[i] = Event{Time: at, Actor: "user:root", Origin: "socket", Purpose: "a test", Evidence: "ee", Merchant: "shop-1", Body: body}
+	}
+	return events
+}
+
+func TestEventsKeepTheirPermanentForm(t *testing.T) {
+	if *update {
+		var out []byte
+		for _, e := range examples() {
+			line, err := e.MarshalJSON()
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(append(out, line...), '\n')
+		}
+		if err := os.WriteFile(goldenFile, out, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data, err := os.ReadFile(goldenFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(bytes.NewReader(data))
+	seen := 0
+	for _, want := range examples() {
+		if !lines.Scan() {
+			t.Fatalf("%s has no line in %s", want.Body.Kind(), goldenFile)
+		}
+		seen++
+		var got Event
+		if err := json.Unmarshal(lines.Bytes(), &got); err != nil {
+			t.Errorf("%s: %v", want.Body.Kind(), err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s reads as %+v, want %+v", want.Body.Kind(), got, want)
+		}
+		text, err := json.Marshal(got)
+		if err != nil || string(text) != lines.Text() {
+			t.Errorf("%s is written as\n%s, not\n%s (%v)", want.Body.Kind(), text, lines.Text(), err)
+		}
+	}
+	if lines.Scan() || seen != len(decoders) {
+		t.Errorf("%d events of %d kinds in %s", seen, len(decoders), goldenFile)
+	}
+}
+
+// TestEveryBodyIsDecodable finds the types with a Kind in the sources: one that no decoder knows could be written and never read.
+func TestEveryBodyIsDecodable(t *testing.T) {
+	known := map[string]bool{}
+	for _, e := range examples() {
+		known[reflect.TypeOf(e.Body).Name()] = true
+		if _, ok := decoders[e.Body.Kind()]; !ok {
+			t.Errorf("%s has no decoder", e.Body.Kind())
+		}
+	}
+	sources, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, name := range sources {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range file.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok || f.Name.Name != "Kind" || f.Recv == nil {
+				continue
+			}
+			found++
+			if body := f.Recv.List[0].Type.(*ast.Ident).Name; !known[body] {
+				t.Errorf("%s has a kind and no example", body)
+			}
+		}
+	}
+	if found != len(decoders) {
+		t.Errorf("%d types with a kind, %d decoders", found, len(decoders))
+	}
+}
+
+func TestEventsOfANewerBuildAreRefused(t *testing.T) {
+	for name, test := range map[string]struct {
+		text string
+		kind bool
+	}{
+		"kind":           {`{"kind":"moon-landed","time":"2026-11-20T10:00:00Z","actor":"a","origin":"o","body":{}}`, true},
+		"member":         {`{"kind":"vault-locked","time":"2026-11-20T10:00:00Z","actor":"a","origin":"o","mood":"good","body":{}}`, false},
+		"body's member":  {`{"kind":"vault-locked","time":"2026-11-20T10:00:00Z","actor":"a","origin":"o","body":{"mood":"good"}}`, false},
+		"fraction":       {`{"kind":"members-issued","time":"2026-11-20T10:00:00Z","actor":"a","origin":"o","body":{"serial":1.5}}`, false},
+		"time of no UTC": {`{"kind":"vault-locked","time":"2026-11-20T10:00:00+01:00","actor":"a","origin":"o","body":{}}`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var e Event
+			err := json.Unmarshal([]byte(test.text), &e)
+			if err == nil || errors.Is(err, ErrUnknownKind) != test.kind {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	if _, err := (Event{}).MarshalJSON(); err == nil {
+		t.Error("an event without a body was written")
+	}
+}
