@@ -109,7 +109,8 @@ func (d *daemon) Unlock(ctx context.Context, actor settle.Actor, given control.S
 	h, err := d.open()
 	if answer.Already = err == nil; !answer.Already {
 		// The ring is open: from here on a failure ends the process, for only that locks it again.
-		if h, err = openHouse(ctx, d, actor, numbers); err != nil {
+		// It is not broken off by a client that goes away.
+		if h, err = openHouse(context.WithoutCancel(ctx), d, actor, numbers); err != nil {
 			d.end(errRelock)
 			return control.Unlocked{}, fmt.Errorf("unlocked, but it cannot start and locks again: %w", err)
 		}

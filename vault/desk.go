@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
@@ -75,15 +76,24 @@ func notFound(what, name string) error {
 	return &control.Error{Code: control.CodeNotFound, Detail: fmt.Sprintf("there is no %s %s", what, name)}
 }
 
+// firstDirectory is how long after an unlock a call waits for the directory that is issued then.
+const firstDirectory = 10 * time.Second
+
 // Directory shows the newest directory.
-func (d *daemon) Directory(context.Context) (control.Directory, error) {
+func (d *daemon) Directory(ctx context.Context) (control.Directory, error) {
 	h, err := d.open()
 	if err != nil {
 		return control.Directory{}, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, firstDirectory)
+	defer cancel()
 	note := h.outbox.Newest(channel.NoticeDirectory)
-	if note == nil {
-		return control.Directory{}, &control.Error{Code: control.CodeNotFound, Detail: "no directory has been issued since the unlock: ask again in a moment"}
+	for ; note == nil; note = h.outbox.Newest(channel.NoticeDirectory) {
+		select {
+		case <-ctx.Done():
+			return control.Directory{}, &control.Error{Code: control.CodeUnavailable, Detail: "no directory has been issued since the unlock: look at the vault's log"}
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
 	signed, err := envelope.Open[envelope.Directory](note, d.ring.Verifier())
 	if err != nil {

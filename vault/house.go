@@ -243,20 +243,18 @@ func (h *house) lockedBy(actor settle.Actor) {
 // wait returns when those who work have ended, with the reason.
 func (h *house) wait() error { return h.tasks.Wait() }
 
-// close ends the work, commits that the vault forgets its keys, and closes everything.
+// close ends the work, commits that the vault forgets its keys, and closes everything. What made the work fail was told by wait.
 func (h *house) close() error {
 	h.stop()
-	err := h.tasks.Wait() // the failure that ended the daemon has been told already
-	if err == nil {
-		err = h.ledger.Commit(context.Background(), func(tx *ledger.Tx) error {
-			h.mu.Lock()
-			defer h.mu.Unlock()
-			_, err := tx.Append(h.locker.Event("", payment.VaultLocked{}))
-			return err
-		})
-	} else {
-		err = nil
+	if h.tasks.Wait() != nil {
+		return h.release()
 	}
+	err := h.ledger.Commit(context.Background(), func(tx *ledger.Tx) error {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		_, err := tx.Append(h.locker.Event("", payment.VaultLocked{}))
+		return err
+	})
 	return errors.Join(err, h.release())
 }
 

@@ -84,6 +84,7 @@ func loadSettings(dir string) (settings, error) {
 		dir: dir, Socket: "vault.sock", DirectoryLifetime: config.Duration(48 * time.Hour), StopGrace: config.Duration(10 * time.Second),
 		Channel:  channelSettings{Seed: channelSeed},
 		Acquirer: acquirerSettings{Terminals: []string{"ND000001"}, Outstanding: 64},
+		Keys:     keySettings{Ahead: config.Duration(48 * time.Hour), CodeLife: config.Duration(6 * time.Hour)},
 	}
 	if err := config.Load(filepath.Join(dir, settingsFile), &s); err != nil {
 		return s, err
@@ -99,29 +100,32 @@ func loadSettings(dir string) (settings, error) {
 
 // check tells what a daemon cannot run with.
 func (s settings) check() error {
-	missing := func(key, what string) error {
-		return fmt.Errorf("%s: %s is not set: %s: %w", filepath.Join(s.dir, settingsFile), key, what, config.ErrInvalid)
-	}
 	var all []error
+	wrong := func(key, what string) {
+		all = append(all, fmt.Errorf("%s: %s is not set as it must be: %s: %w", filepath.Join(s.dir, settingsFile), key, what, config.ErrInvalid))
+	}
 	if s.Channel.URL == "" {
-		all = append(all, missing("channel.url", "where the relay's channel listens, tls://host:port"))
+		wrong("channel.url", "where the relay's channel listens, tls://host:port")
 	}
 	if s.Acquirer.Address == "" {
-		all = append(all, missing("acquirer.address", "where the acquirer's host listens, host:port"))
+		wrong("acquirer.address", "where the acquirer's host listens, host:port")
 	}
 	if len(s.Acquirer.Terminals) == 0 {
-		all = append(all, missing("acquirer.terminals", "at least one terminal name that the acquirer gave"))
+		wrong("acquirer.terminals", "at least one terminal name that the acquirer gave")
 	}
 	for _, name := range s.Acquirer.Terminals {
 		if !validTerminal(name) {
-			all = append(all, missing("acquirer.terminals", "each is 1 to 8 of A-Z0-9"))
+			wrong("acquirer.terminals", "each is 1 to 8 of A-Z0-9")
 		}
 	}
 	if s.Acquirer.Outstanding < 1 || s.Acquirer.Outstanding > 1024 {
-		all = append(all, missing("acquirer.outstanding", "1 to 1024"))
+		wrong("acquirer.outstanding", "1 to 1024")
 	}
 	if s.DirectoryLifetime.Std() < 2*time.Hour || s.DirectoryLifetime.Std() > 14*24*time.Hour {
-		all = append(all, missing("directory_lifetime", "2h to 336h"))
+		wrong("directory_lifetime", "2h to 336h")
+	}
+	if s.Keys.Ahead < s.DirectoryLifetime {
+		wrong("keys.ahead", "at least directory_lifetime: a sender may have nothing newer")
 	}
 	return errors.Join(all...)
 }
