@@ -7,7 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 
-	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // request is one caller of Commit.
@@ -125,7 +125,7 @@ func (l *Ledger) try(group []*request) (failed *request, err error) {
 		return nil, fmt.Errorf("begin a transaction: %w", err)
 	}
 	defer func() {
-		if rollback := b.Rollback(); rollback != nil && !errors.Is(rollback, bbolt.ErrTxClosed) {
+		if rollback := b.Rollback(); rollback != nil && !errors.Is(rollback, bolterrors.ErrTxClosed) {
 			err = errors.Join(err, rollback)
 		}
 	}()

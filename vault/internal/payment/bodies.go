@@ -137,7 +137,7 @@ type EnvelopeRejected struct {
 }
 
 // PaymentRefused ends a received payment before anything was sent: its time or its key ran out while it waited.
-type PaymentRefused struct {
+type PaymentRefused struct { //nolint:revive // named as its permanent kind
 	ID   string        `json:"id"`
 	Code envelope.Code `json:"code"`
 }
@@ -228,7 +228,7 @@ type ReconciliationAnswered struct {
 }
 
 // PaymentSettled ends an approved sale.
-type PaymentSettled struct {
+type PaymentSettled struct { //nolint:revive // named as its permanent kind
 	ID    string `json:"id"`
 	Batch uint32 `json:"batch"`
 }
@@ -238,32 +238,88 @@ type BatchSettled struct {
 	Batch uint32 `json:"batch"`
 }
 
-// Kind names, permanent.
-func (VaultCreated) Kind() string            { return "vault-created" }
-func (VaultUnlocked) Kind() string           { return "vault-unlocked" }
-func (VaultLocked) Kind() string             { return "vault-locked" }
-func (KeysChanged) Kind() string             { return "keys-changed" }
-func (RelaysSet) Kind() string               { return "relays-set" }
-func (DirectoryIssued) Kind() string         { return "directory-issued" }
-func (MembersIssued) Kind() string           { return "members-issued" }
-func (IntegrityFound) Kind() string          { return "integrity-found" }
-func (MerchantAdded) Kind() string           { return "merchant-added" }
-func (MerchantSuspended) Kind() string       { return "merchant-suspended" }
-func (MerchantResumed) Kind() string         { return "merchant-resumed" }
-func (BagCommitted) Kind() string            { return "bag-committed" }
-func (EnvelopeReceived) Kind() string        { return "envelope-received" }
-func (EnvelopeRejected) Kind() string        { return "envelope-rejected" }
-func (PaymentRefused) Kind() string          { return "payment-refused" }
-func (AuthorisationIntended) Kind() string   { return "authorisation-intended" }
-func (AuthorisationAnswered) Kind() string   { return "authorisation-answered" }
+// The names of kinds are permanent.
+
+// Kind implements Body.
+func (VaultCreated) Kind() string { return "vault-created" }
+
+// Kind implements Body.
+func (VaultUnlocked) Kind() string { return "vault-unlocked" }
+
+// Kind implements Body.
+func (VaultLocked) Kind() string { return "vault-locked" }
+
+// Kind implements Body.
+func (KeysChanged) Kind() string { return "keys-changed" }
+
+// Kind implements Body.
+func (RelaysSet) Kind() string { return "relays-set" }
+
+// Kind implements Body.
+func (DirectoryIssued) Kind() string { return "directory-issued" }
+
+// Kind implements Body.
+func (MembersIssued) Kind() string { return "members-issued" }
+
+// Kind implements Body.
+func (IntegrityFound) Kind() string { return "integrity-found" }
+
+// Kind implements Body.
+func (MerchantAdded) Kind() string { return "merchant-added" }
+
+// Kind implements Body.
+func (MerchantSuspended) Kind() string { return "merchant-suspended" }
+
+// Kind implements Body.
+func (MerchantResumed) Kind() string { return "merchant-resumed" }
+
+// Kind implements Body.
+func (BagCommitted) Kind() string { return "bag-committed" }
+
+// Kind implements Body.
+func (EnvelopeReceived) Kind() string { return "envelope-received" }
+
+// Kind implements Body.
+func (EnvelopeRejected) Kind() string { return "envelope-rejected" }
+
+// Kind implements Body.
+func (PaymentRefused) Kind() string { return "payment-refused" }
+
+// Kind implements Body.
+func (AuthorisationIntended) Kind() string { return "authorisation-intended" }
+
+// Kind implements Body.
+func (AuthorisationAnswered) Kind() string { return "authorisation-answered" }
+
+// Kind implements Body.
 func (AuthorisationUnanswered) Kind() string { return "authorisation-unanswered" }
-func (ReversalIntended) Kind() string        { return "reversal-intended" }
-func (ReversalAnswered) Kind() string        { return "reversal-answered" }
-func (ReversalAbandoned) Kind() string       { return "reversal-abandoned" }
-func (BatchOpened) Kind() string             { return "batch-opened" }
-func (BatchClosing) Kind() string            { return "batch-closing" }
-func (BatchClosed) Kind() string             { return "batch-closed" }
-func (ReconciliationIntended) Kind() string  { return "reconciliation-intended" }
-func (ReconciliationAnswered) Kind() string  { return "reconciliation-answered" }
-func (PaymentSettled) Kind() string          { return "payment-settled" }
-func (BatchSettled) Kind() string            { return "batch-settled" }
+
+// Kind implements Body.
+func (ReversalIntended) Kind() string { return "reversal-intended" }
+
+// Kind implements Body.
+func (ReversalAnswered) Kind() string { return "reversal-answered" }
+
+// Kind implements Body.
+func (ReversalAbandoned) Kind() string { return "reversal-abandoned" }
+
+// Kind implements Body.
+func (BatchOpened) Kind() string { return "batch-opened" }
+
+// Kind implements Body.
+func (BatchClosing) Kind() string { return "batch-closing" }
+
+// Kind implements Body.
+func (BatchClosed) Kind() string { return "batch-closed" }
+
+// Kind implements Body.
+func (ReconciliationIntended) Kind() string { return "reconciliation-intended" }
+
+// Kind implements Body.
+func (ReconciliationAnswered) Kind() string { return "reconciliation-answered" }
+
+// Kind implements Body.
+func (PaymentSettled) Kind() string { return "payment-settled" }
+
+// Kind implements Body.
+func (BatchSettled) Kind() string { return "batch-settled" }

@@ -163,7 +163,7 @@ func TestPaymentStages(t *testing.T) {
 					return
 				}
 				issued := b.must(shop, event(b))
-				p := b.Payments[PaymentKey{shop, id(1)}]
+				p := b.Payments[Key{shop, id(1)}]
 				if p.Stage != to {
 					t.Errorf("now %s, want %s", p.Stage, to)
 				}
@@ -179,13 +179,13 @@ func TestPaymentStages(t *testing.T) {
 }
 
 func repeat(b *book) Trace {
-	if p := b.Payments[PaymentKey{shop, id(1)}]; p.Reversal != nil {
+	if p := b.Payments[Key{shop, id(1)}]; p.Reversal != nil {
 		return *p.Reversal
 	}
 	return b.trace()
 }
 
-func (b *book) tries() int { return b.Payments[PaymentKey{shop, id(1)}].Tries }
+func (b *book) tries() int { return b.Payments[Key{shop, id(1)}].Tries }
 
 // TestBatchStages walks every pair of a batch's stage and an event about it.
 func TestBatchStages(t *testing.T) {
@@ -337,7 +337,7 @@ func TestVaultsEvents(t *testing.T) {
 func TestTraceNumbersAreUsedOnce(t *testing.T) {
 	b := newBook(t)
 	b.inStage(1, StageAuthorising)
-	first := *b.Payments[PaymentKey{shop, id(1)}].Trace
+	first := *b.Payments[Key{shop, id(1)}].Trace
 	b.must(shop, sale(2))
 	b.misfits(shop, AuthorisationIntended{ID: id(2), Trace: first, Batch: 1})
 	b.now = b.now.Add(24 * time.Hour)
@@ -432,7 +432,7 @@ func TestOtherBytesUnderAKnownIDAreToldOnceEach(t *testing.T) {
 		b.misfits(shop, conflict(n))
 	}
 	b.misfits(shop, conflict(MaxConflicts))
-	p := b.Payments[PaymentKey{shop, id(1)}]
+	p := b.Payments[Key{shop, id(1)}]
 	if p.Stage != StageReceived || p.Digest != sale(1).Digest || len(p.Results) != 0 {
 		t.Errorf("payment %+v", p)
 	}
@@ -483,7 +483,7 @@ func TestNumbersFollowArrival(t *testing.T) {
 	b.must(shop, sale(1))
 	b.must(other, sale(1))
 	b.must(shop, EnvelopeRejected{ID: id(2), Digest: "d", Code: envelope.CodeLate, Remembered: true})
-	for key, want := range map[PaymentKey]uint64{{shop, id(1)}: 1, {other, id(1)}: 2, {shop, id(2)}: 3} {
+	for key, want := range map[Key]uint64{{shop, id(1)}: 1, {other, id(1)}: 2, {shop, id(2)}: 3} {
 		if got := b.Payments[key].Number; got != want {
 			t.Errorf("%v has number %d, want %d", key, got, want)
 		}

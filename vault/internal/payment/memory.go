@@ -4,14 +4,14 @@ package payment
 type Memory struct {
 	TheVault  Vault
 	Merchants map[string]Merchant
-	Payments  map[PaymentKey]Payment
+	Payments  map[Key]Payment
 	Batches   map[uint32]Batch
 	Runs      map[RunKey]Run
 	Bags      map[BagKey]Bag
 }
 
-// PaymentKey names a payment in Memory.
-type PaymentKey struct{ Merchant, ID string }
+// Key names a payment in Memory.
+type Key struct{ Merchant, ID string }
 
 // RunKey names a run in Memory.
 type RunKey struct{ Relay, Run string }
@@ -26,7 +26,7 @@ var _ State = (*Memory)(nil)
 
 // NewMemory returns the state before the first event.
 func NewMemory() *Memory {
-	return &Memory{Merchants: map[string]Merchant{}, Payments: map[PaymentKey]Payment{}, Batches: map[uint32]Batch{},
+	return &Memory{Merchants: map[string]Merchant{}, Payments: map[Key]Payment{}, Batches: map[uint32]Batch{},
 		Runs: map[RunKey]Run{}, Bags: map[BagKey]Bag{}}
 }
 
@@ -53,13 +53,13 @@ func (m *Memory) PutMerchant(v Merchant) error {
 
 // Payment implements State.
 func (m *Memory) Payment(merchant, id string) (Payment, bool, error) {
-	v, ok := m.Payments[PaymentKey{merchant, id}]
+	v, ok := m.Payments[Key{merchant, id}]
 	return v, ok, nil
 }
 
 // PutPayment implements State.
 func (m *Memory) PutPayment(v Payment) error {
-	m.Payments[PaymentKey{v.Merchant, v.ID}] = v
+	m.Payments[Key{v.Merchant, v.ID}] = v
 	return nil
 }
 
