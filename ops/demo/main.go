@@ -92,7 +92,15 @@ func (d *demo) open(ctx context.Context) error {
 			return err
 		}
 	}
-	return d.site.AwaitRelay(ctx)
+	if err := d.site.AwaitRelay(ctx); err != nil {
+		return err
+	}
+	for _, shop := range d.shops {
+		if err := d.site.AwaitMerchant(ctx, shop); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (d *demo) finish() error {
@@ -104,7 +112,7 @@ func (d *demo) finish() error {
 	}
 	d.say("Look around in %s: logs/ (what each process said), relay/ (what a thief of the relay gets), vault/,", d.dir)
 	d.say("simulator/book (the acquirer's view), audit/ (the exported log). For example:")
-	d.say("  bin/vault audit verify --dir %s/audit --vault %s", d.dir, d.site.Verifier)
+	d.say("  bin/vault audit verify %s/audit --verifier %s", d.dir, d.site.Verifier)
 	d.say("  bin/simulator book --book %s/simulator/book", d.dir)
 	d.say("It took %.1f seconds.", time.Since(d.began).Seconds())
 	d.say("demo: ok %s", line)

@@ -153,10 +153,10 @@ func (d *demo) settleAll(ctx context.Context) (settlement, error) {
 
 // verifyLog exports the sealed log and checks it from the files alone.
 func (d *demo) verifyLog(ctx context.Context) error {
-	if _, err := d.site.VaultRun(ctx, "audit", "export", "--to", d.site.Path("audit")); err != nil {
+	if _, err := d.site.VaultRun(ctx, "audit", "export", d.site.Path("audit")); err != nil {
 		return err
 	}
-	out, err := d.site.Run(ctx, "vault", "audit", "verify", "--dir", d.site.Path("audit"), "--vault", d.site.Verifier, "--json")
+	out, err := d.site.Run(ctx, "vault", "audit", "verify", d.site.Path("audit"), "--verifier", d.site.Verifier, "--json")
 	if err != nil {
 		return err
 	}

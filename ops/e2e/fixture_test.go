@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -83,7 +84,7 @@ func running(t *testing.T, o site.Options, merchant string) *site.Site {
 	if err := s.Enrol(t.Context(), merchant, "EUR", "USD"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.AwaitRelay(t.Context()); err != nil {
+	if err := errors.Join(s.AwaitRelay(t.Context()), s.AwaitMerchant(t.Context(), merchant)); err != nil {
 		t.Fatal(err)
 	}
 	return s

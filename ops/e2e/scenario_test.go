@@ -165,7 +165,8 @@ func TestVaultWaitsForItsChannel(t *testing.T) {
 	s := newSite(t, site.Options{})
 	for _, step := range []func(context.Context) error{s.StartSimulator, s.StartVault,
 		func(ctx context.Context) error { return s.Unlock(ctx, 1, 2) },
-		func(ctx context.Context) error { return s.Enrol(ctx, "bookshop", "EUR") }, s.StartRelay, s.AwaitRelay} {
+		func(ctx context.Context) error { return s.Enrol(ctx, "bookshop", "EUR") }, s.StartRelay, s.AwaitRelay,
+		func(ctx context.Context) error { return s.AwaitMerchant(ctx, "bookshop") }} {
 		if err := step(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -257,11 +258,11 @@ func TestSettlementAndLog(t *testing.T) {
 		t.Errorf("settled %d, then %d", first, second)
 	}
 	dir := s.Path("audit")
-	if _, err := s.VaultRun(t.Context(), "audit", "export", "--to", dir); err != nil {
+	if _, err := s.VaultRun(t.Context(), "audit", "export", dir); err != nil {
 		t.Fatal(err)
 	}
 	verify := func() error {
-		_, err := s.Run(t.Context(), "vault", "audit", "verify", "--dir", dir, "--vault", s.Verifier)
+		_, err := s.Run(t.Context(), "vault", "audit", "verify", dir, "--verifier", s.Verifier)
 		return err
 	}
 	if err := verify(); err != nil {

@@ -134,3 +134,11 @@ func (s *Site) Stop() error {
 	}
 	return errors.Join(all...)
 }
+
+// AwaitMerchant waits until the relay has heard from the vault that the merchant is enrolled.
+func (s *Site) AwaitMerchant(ctx context.Context, merchant string) error {
+	return s.Relay.await(ctx, readyLimit, func() error {
+		_, err := s.ShopRun(ctx, merchant, "results")
+		return err
+	})
+}
