@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"path/filepath"
 	"runtime"
 	"runtime/metrics"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,6 +17,8 @@ import (
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/intake"
 	"nightdrop/vault/internal/intake/intaketest"
+	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/outbox"
 	"nightdrop/vault/internal/settle"
 )
@@ -31,9 +35,14 @@ const (
 func BenchmarkMemory(b *testing.B) {
 	m := newMemoryVault(b)
 	peak := watchHeap(b)
+	selling, stop := context.WithCancel(b.Context())
+	var storefronts sync.WaitGroup
+	storefronts.Go(func() { m.sell(selling) })
 	for b.Loop() {
 		m.take(b)
 	}
+	stop()
+	storefronts.Wait()
 	m.answer(b, min(memoryAnswered, int64(m.taken)))
 	b.ReportMetric(peak(), "peak-MB")
 	runtime.GC()
@@ -76,49 +85,82 @@ type memoryVault struct {
 	shops  []*intaketest.Storefront
 	run    *intaketest.Run
 	intake *intake.Intake
+	bags   chan []channel.Message // rounds, sealed ahead
 	taken  int
 }
 
 func newMemoryVault(b *testing.B) *memoryVault {
 	b.Helper()
-	m := &memoryVault{Vault: intaketest.New(b)}
+	m := &memoryVault{Vault: &intaketest.Vault{TB: b, Clock: intaketest.ClockAt(time.Now())}, bags: make(chan []channel.Message)}
+	m.open(b.TempDir())
 	m.run = m.SetRelays("relay-one")[0].Start()
 	for _, id := range []string{"bookshop", "florist", "grocer", "tailor"} {
 		m.shops = append(m.shops, m.Enrol(id))
 	}
 	var err error
 	m.intake, err = intake.New(intake.Config{Ledger: m.Ledger, Opener: m.Ring, Now: m.Clock.Now})
-	if err != nil {
-		b.Fatal(err)
-	}
+	m.must(err)
 	return m
 }
 
-// take seals a round of sales for an older Tink, which is the quickest, and has them taken.
+// open makes and unlocks a vault. Unlike intaketest.New it does not check the whole ledger at the end, which would take longer
+// than all the rest.
+func (m *memoryVault) open(dir string) {
+	shares, _, err := keyring.Create(dir, keyring.CreateOptions{Name: intaketest.Name, Shares: 3, Threshold: 2, Now: m.Clock.Now})
+	m.must(err)
+	m.Ring, err = keyring.Open(dir, keyring.Options{Now: m.Clock.Now})
+	m.must(err)
+	m.TB.Cleanup(func() { m.must(m.Ring.Close()) })
+	m.must(m.Ring.Unlock(shares[:2]))
+	m.Tick()
+	path, options := filepath.Join(dir, "ledger"), ledger.Options{Now: m.Clock.Now}
+	m.must(ledger.Create(path, m.Ring, options))
+	m.Ledger, err = ledger.Open(path, m.Ring, options)
+	m.must(err)
+	m.TB.Cleanup(func() { m.must(m.Ledger.Close()) })
+}
+
+func (m *memoryVault) must(err error) {
+	m.TB.Helper()
+	if err != nil {
+		m.TB.Fatal(err)
+	}
+}
+
+// sell seals rounds of sales until ctx ends, one ahead: for an older Tink and without codes, which is quickest.
+func (m *memoryVault) sell(ctx context.Context) {
+	for {
+		sealed := make([][]byte, memoryRound)
+		tasks := new(errgroup.Group)
+		tasks.SetLimit(runtime.GOMAXPROCS(0))
+		for i := range sealed {
+			tasks.Go(func() error {
+				shop := m.shops[i%len(m.shops)]
+				sale := shop.Sale()
+				sale.Suite, sale.Code = envelope.SuiteX25519, ""
+				sealed[i] = shop.Seal(sale)
+				return nil
+			})
+		}
+		if tasks.Wait() != nil {
+			return
+		}
+		var messages []channel.Message
+		for start := 0; start < memoryRound; start += memoryPerBag {
+			messages = append(messages, m.run.Bag(sealed[start:start+memoryPerBag]...))
+		}
+		select {
+		case m.bags <- messages:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// take has a round of sales taken.
 func (m *memoryVault) take(b *testing.B) {
 	b.Helper()
-	sealed := make([][]byte, memoryRound)
-	tasks := new(errgroup.Group)
-	tasks.SetLimit(runtime.GOMAXPROCS(0))
-	for i := range sealed {
-		tasks.Go(func() error {
-			shop := m.shops[i%len(m.shops)]
-			sale := shop.Sale()
-			sale.Suite, sale.Code = envelope.SuiteX25519, ""
-			sealed[i] = shop.Seal(sale)
-			return nil
-		})
-	}
-	if err := tasks.Wait(); err != nil {
-		b.Fatal(err)
-	}
-	var messages []channel.Message
-	for start := 0; start < memoryRound; start += memoryPerBag {
-		messages = append(messages, m.run.Bag(sealed[start:start+memoryPerBag]...))
-	}
-	if err := m.intake.Take(b.Context(), messages); err != nil {
-		b.Fatal(err)
-	}
+	m.must(m.intake.Take(b.Context(), <-m.bags))
 	m.taken += memoryRound
 }
 
