@@ -2,8 +2,8 @@ package intake
 
 import (
 	"bytes"
+	"slices"
 	"testing"
-	"time"
 
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
@@ -53,7 +53,7 @@ type fault struct {
 }
 
 func TestBagFaults(t *testing.T) {
-	for _, f := range append(chainFaults(), restartFaults()...) {
+	for _, f := range slices.Concat(gapFaults(), forkFaults(), alterations(), restarts(), brokenRestarts()) {
 		t.Run(f.name, func(t *testing.T) {
 			d := newDesk(t)
 			d.take(f.send(d)...)
@@ -70,7 +70,8 @@ func TestBagFaults(t *testing.T) {
 
 type findings = map[payment.Finding]uint64
 
-func chainFaults() []fault {
+// gapFaults are bags that come late, twice or never.
+func gapFaults() []fault {
 	return []fault{
 		{"in order", func(d *desk) []channel.Message { return d.bags(d.run, 10) }, nil, 10, 10},
 		{"overtaken within the window", func(d *desk) []channel.Message {
@@ -112,6 +113,12 @@ func chainFaults() []fault {
 			b := d.bags(d.run, 2)
 			return []channel.Message{b[0], b[0], b[1], b[0], b[1]}
 		}, nil, 2, 2},
+	}
+}
+
+// forkFaults are bags that contradict one another.
+func forkFaults() []fault {
+	return []fault{
 		{"two bags of one number", func(d *desk) []channel.Message {
 			b := d.bags(d.run, 1)
 			fork := d.run.Fork()
@@ -134,6 +141,12 @@ func chainFaults() []fault {
 			b := d.bags(d.run, 2)
 			return []channel.Message{b[1], fork.Bag(d.sale())}
 		}, findings{payment.FindingBagForked: 1}, 2, 2},
+	}
+}
+
+// alterations are messages that are not what a relay of the directory signed.
+func alterations() []fault {
+	return []fault{
 		{"body altered", func(d *desk) []channel.Message {
 			b := d.bags(d.run, 3)
 			b[1].Data[len(b[1].Data)-1] ^= 1
@@ -170,7 +183,8 @@ func chainFaults() []fault {
 	}
 }
 
-func restartFaults() []fault {
+// restarts are runs that follow another run as they should.
+func restarts() []fault {
 	return []fault{
 		{"restart that names the end", func(d *desk) []channel.Message {
 			b := d.bags(d.run, 2)
@@ -181,16 +195,22 @@ func restartFaults() []fault {
 			next := d.run.Restart()
 			return append(append(b, d.bags(d.run, 4)...), d.bags(next, 1)...)
 		}, nil, 7, 6},
-		{"restart that names a bag long ago", func(d *desk) []channel.Message {
-			b := d.bags(d.run, 2)
-			next := d.run.Restart()
-			return append(append(b, d.bags(d.run, 5)...), d.bags(next, 1)...)
-		}, findings{payment.FindingRestart: 1}, 8, 7},
 		{"restart after a run without an ack", func(d *desk) []channel.Message {
 			b := d.bags(d.run, 2)
 			died, next := d.run.Restart(), d.run.Restart()
 			return append(append(b, d.bags(died, 4)...), d.bags(next, 1)...)
 		}, nil, 7, 2},
+	}
+}
+
+// brokenRestarts are runs that follow none, or another bag than the last.
+func brokenRestarts() []fault {
+	return []fault{
+		{"restart that names a bag long ago", func(d *desk) []channel.Message {
+			b := d.bags(d.run, 2)
+			next := d.run.Restart()
+			return append(append(b, d.bags(d.run, 5)...), d.bags(next, 1)...)
+		}, findings{payment.FindingRestart: 1}, 8, 7},
 		{"restart that names the run before the last", func(d *desk) []channel.Message {
 			b := d.bags(d.run, 2)
 			died, next := d.run.Restart(), d.run.Restart()
@@ -391,97 +411,6 @@ func TestTakingFromManySidesAtOnce(t *testing.T) {
 		t.Errorf("%d payments, position %d", d.payments(), d.runState(d.run).Number)
 	}
 	d.expectFound(nil)
-}
-
-func TestPosition(t *testing.T) {
-	d := newDesk(t)
-	gone := d.relay.Start()
-	d.take(d.bags(gone, 1)...)
-	d.Clock.Pass(positionSpan + time.Hour)
-	d.Tick()
-	d.run.After = gone.End()
-	d.take(d.bags(d.run, 3)...)
-	missing := d.run.Restart()
-	missing.After.Number = 5
-	d.take(d.bags(missing, 2)...)
-	p := d.position()
-	if p.Vault != intaketest.Name || p.Generation != 1 || !p.Issued.Equal(d.Clock.Now()) || len(p.Relays) != 2 {
-		t.Fatalf("position %+v", p)
-	}
-	for _, e := range p.Relays {
-		switch e.Run {
-		case d.run.ID:
-			if e.Number != 5 || e.Digest != envelope.ZeroDigest {
-				t.Errorf("run that ends in a gap: %+v", e)
-			}
-		case missing.ID:
-			if e.Number != 2 || e.Digest != missing.Previous {
-				t.Errorf("run in order: %+v", e)
-			}
-		default:
-			t.Errorf("entry %+v", e)
-		}
-	}
-}
-
-func (d *desk) position() (p envelope.Position) {
-	d.TB.Helper()
-	d.View(func(tx *ledger.Tx) (err error) {
-		p, err = d.intake.Position(tx)
-		return err
-	})
-	return p
-}
-
-// A relay that starts runs without end cannot make the position too long to sign.
-func TestPositionIsBounded(t *testing.T) {
-	d := newDesk(t)
-	var runs []channel.Message
-	last := d.run
-	for range maxRelayPosition + 10 {
-		next := last.Restart()
-		if last.Number == 0 {
-			next.After = nil
-		}
-		runs = append(runs, next.Bag(d.sale()))
-		last = next
-	}
-	for _, b := range runs {
-		d.Clock.Pass(time.Second)
-		d.take(b)
-	}
-	p := d.position()
-	if len(p.Relays) != maxRelayPosition {
-		t.Errorf("%d entries", len(p.Relays))
-	}
-	found := false
-	for _, e := range p.Relays {
-		found = found || e.Run == last.ID
-	}
-	if !found {
-		t.Error("the newest run is not in the position")
-	}
-	if _, err := envelope.Sign(p, d.Ring.Signer()); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestOldGapsAreClosed(t *testing.T) {
-	d := newDesk(t)
-	b := d.bags(d.run, 4)
-	d.take(b[0], b[3])
-	if err := d.intake.closeOldGaps(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	d.expectFound(nil)
-	d.Clock.Pass(gapPatience + time.Second)
-	if err := d.intake.closeOldGaps(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	d.expectFound(findings{payment.FindingBagMissing: 1})
-	if n := d.runState(d.run).Number; n != 4 {
-		t.Errorf("position %d", n)
-	}
 }
 
 func TestSplitKeepsOrderAndBounds(t *testing.T) {

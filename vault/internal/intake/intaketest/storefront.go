@@ -97,8 +97,7 @@ func (s *Storefront) Seal(d Draft) []byte {
 
 func (s *Storefront) part(d Draft, part envelope.PartName, kind envelope.Kind, plaintext string) *envelope.Part {
 	s.vault.TB.Helper()
-	key := s.vault.Key(kind, d.Suite)
-	sealed, err := seal.Seal(key.Name, key.Public, part, s.ID, d.ID, []byte(plaintext))
+	sealed, err := s.vault.sealer(s.vault.Key(kind, d.Suite)).Seal(part, s.ID, d.ID, []byte(plaintext))
 	s.vault.must(err)
 	return &sealed
 }

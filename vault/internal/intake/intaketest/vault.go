@@ -12,6 +12,7 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
+	"nightdrop/shared/seal"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/payment"
@@ -20,26 +21,6 @@ import (
 // Name is the vault's.
 const Name = "vault.example.com"
 
-// Clock is set by hand. It is safe for concurrent use.
-type Clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-// Now returns the clock's time.
-func (c *Clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-// Pass moves the clock on.
-func (c *Clock) Pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
 // Vault is an unlocked vault with its ledger.
 type Vault struct {
 	TB     testing.TB
@@ -47,14 +28,15 @@ type Vault struct {
 	Ring   *keyring.Ring
 	Ledger *ledger.Ledger
 
-	path string
+	path    string
+	sealers sync.Map // envelope.KeyName -> *seal.Sealer
 }
 
 // New makes a vault whose clock stands at noon of a working day. It ends with the test, by Ledger.Check.
 func New(tb testing.TB) *Vault {
 	tb.Helper()
 	dir := tb.TempDir()
-	v := &Vault{TB: tb, Clock: &Clock{now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}, path: filepath.Join(dir, "ledger")}
+	v := &Vault{TB: tb, Clock: ClockAt(time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)), path: filepath.Join(dir, "ledger")}
 	shares, _, err := keyring.Create(dir, keyring.CreateOptions{Name: Name, Shares: 3, Threshold: 2, Now: v.Clock.Now})
 	v.must(err)
 	v.Ring, err = keyring.Open(dir, keyring.Options{Now: v.Clock.Now})
@@ -146,6 +128,18 @@ func (v *Vault) Key(kind envelope.Kind, suite envelope.Suite) envelope.Directory
 		v.TB.Fatalf("there is no %s key of suite %s", kind, suite)
 	}
 	return key
+}
+
+// sealer returns the sealer of a key, made once.
+func (v *Vault) sealer(key envelope.DirectoryKey) *seal.Sealer {
+	v.TB.Helper()
+	if s, ok := v.sealers.Load(key.Name); ok {
+		return s.(*seal.Sealer)
+	}
+	s, err := seal.NewSealer(key.Name, key.Public)
+	v.must(err)
+	v.sealers.Store(key.Name, s)
+	return s
 }
 
 // Signer makes a signing key.
