@@ -34,17 +34,15 @@ func (o *connectionOptions) register(cmd *cobra.Command) {
 	flags.StringVar(&o.ca, "ca", "", "PEM file of the certificate authority to trust instead of the system's")
 	flags.StringVar(&o.suite, "suite", string(envelope.SuiteXWing), "sealing suite: xwing or x25519")
 	flags.Uint64Var(&o.minSerial, "min-serial", 0, "refuse a directory with a lower serial")
-	for _, name := range []string{"vault", "relay"} {
-		if err := cmd.MarkFlagRequired(name); err != nil {
-			panic(err) // a flag that was just registered
-		}
-	}
 }
 
 // maxConnections bounds the keep-alive connections of a CSV post.
 const maxConnections = 64
 
 func (o *connectionOptions) connect() (*storefront.Client, error) {
+	if o.vault == "" || o.relay == "" {
+		return nil, fmt.Errorf("%w: --vault and --relay are needed (see --help)", errUsage)
+	}
 	vault, err := parseVault(o.vault)
 	if err != nil {
 		return nil, err
@@ -61,8 +59,12 @@ func (o *connectionOptions) connect() (*storefront.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return storefront.New(storefront.Config{Relay: o.relay, Vault: vault, Identity: identity, Suite: suite,
+	connected, err := storefront.New(storefront.Config{Relay: o.relay, Vault: vault, Identity: identity, Suite: suite,
 		MinSerial: o.minSerial, HTTP: client})
+	if err != nil {
+		return nil, fmt.Errorf("%w: --%w", errUsage, err) // what is left to be wrong is the relay's origin
+	}
+	return connected, nil
 }
 
 func parseVault(line string) (note.Verifier, error) {

@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -58,8 +61,8 @@ func runPostCSV(ctx context.Context, o postOptions, out, progress io.Writer) err
 		return json.NewEncoder(out).Encode(summary)
 	}
 	fmt.Fprintf(out, "%s: posted %d, accepted %d\n", client.Merchant(), summary.Posted, summary.Accepted)
-	for code, count := range summary.Refused {
-		fmt.Fprintf(out, "%s: refused by the relay as %s: %d\n", client.Merchant(), code, count)
+	for _, code := range slices.Sorted(maps.Keys(summary.Refused)) {
+		fmt.Fprintf(out, "%s: refused by the relay as %s: %d\n", client.Merchant(), code, summary.Refused[code])
 	}
 	return nil
 }
@@ -90,14 +93,15 @@ func (p *csvPoster) postAll(ctx context.Context, rows []row) error {
 
 func (p *csvPoster) post(ctx context.Context, payment storefront.Payment) error {
 	kept, err := p.outbox.Find(payment.ID)
+	if errors.Is(err, fs.ErrNotExist) {
+		sealed, sealErr := p.client.Seal(ctx, payment)
+		if sealErr != nil {
+			return sealErr
+		}
+		kept, err = p.outbox.Keep(sealed)
+	}
 	if err != nil {
-		sealed, err := p.client.Seal(ctx, payment)
-		if err != nil {
-			return err
-		}
-		if kept, err = p.outbox.Keep(sealed); err != nil {
-			return err
-		}
+		return err
 	}
 	clear(payment.Account)
 	clear(payment.Code)
@@ -117,7 +121,8 @@ func (p *csvPoster) post(ctx context.Context, payment storefront.Payment) error 
 	return err
 }
 
-// readCSV reads the rows of one merchant. Errors name the line and the column, never a value.
+// readCSV reads the rows of one merchant. Errors name the line and the column, never a value: what stands in a header's place may be
+// a number.
 func readCSV(path, merchant string) (rows []row, passed int, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -125,37 +130,29 @@ func readCSV(path, merchant string) (rows []row, passed int, err error) {
 	}
 	defer f.Close()
 	reader := csv.NewReader(f)
-	header, err := reader.Read()
+	columns, err := readHeader(reader)
 	if err != nil {
-		return nil, 0, fmt.Errorf("%s: no header: %w", path, err)
+		return nil, 0, fmt.Errorf("%w: %s: %w", errUsage, path, err)
 	}
-	columns := map[string]int{}
-	for i, name := range header {
-		if !slices.Contains(knownColumns, name) {
-			return nil, 0, fmt.Errorf("%w: %s: unknown column %q: the columns are %v", errUsage, path, name, knownColumns)
-		}
-		columns[name] = i
-	}
-	for _, name := range []string{"reference", "amount", "currency", "number", "expiry"} {
-		if _, ok := columns[name]; !ok {
-			return nil, 0, fmt.Errorf("%w: %s: column %q is missing", errUsage, path, name)
-		}
-	}
+	seen := map[string]int{}
 	for {
 		record, err := reader.Read()
 		if errors.Is(err, io.EOF) {
 			return rows, passed, nil
 		}
-		line, _ := reader.FieldPos(0)
+		if wrong, ok := errors.AsType[*csv.ParseError](err); ok {
+			return nil, 0, fmt.Errorf("%s: line %d: %w", path, wrong.Line, wrong.Err)
+		}
 		if err != nil {
-			return nil, 0, fmt.Errorf("%s: line %d has not as many columns as the header", path, line)
+			return nil, 0, fmt.Errorf("%s: %w", path, err)
 		}
 		cells := cells{columns, record}
 		if m := cells.get("merchant"); m != "" && m != merchant {
 			passed++
 			continue
 		}
-		payment, err := cells.payment(merchant, line)
+		line, _ := reader.FieldPos(0)
+		payment, err := cells.payment(merchant, seen)
 		if err != nil {
 			return nil, 0, fmt.Errorf("%s: line %d: %w", path, line, err)
 		}
@@ -163,7 +160,38 @@ func readCSV(path, merchant string) (rows []row, passed int, err error) {
 	}
 }
 
-var knownColumns = []string{"id", "merchant", "reference", "amount", "currency", "number", "expiry", "name", "code", "descriptor"}
+// knownColumns returns the columns that a file may have; the first five it must have.
+func knownColumns() []string {
+	return []string{"reference", "amount", "currency", "number", "expiry", "id", "merchant", "name", "code", "descriptor"}
+}
+
+const neededColumns = 5
+
+// readHeader returns the columns by name.
+func readHeader(reader *csv.Reader) (map[string]int, error) {
+	header, err := reader.Read()
+	if err != nil {
+		return nil, errors.New("no header that can be read")
+	}
+	header[0] = strings.TrimPrefix(header[0], "\ufeff") // as spreadsheets write
+	known := knownColumns()
+	columns := map[string]int{}
+	for i, name := range header {
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("the header's column %d is none of %s", i+1, strings.Join(known, ", "))
+		}
+		if _, twice := columns[name]; twice {
+			return nil, fmt.Errorf("column %s is there twice", name)
+		}
+		columns[name] = i
+	}
+	for _, name := range known[:neededColumns] {
+		if _, ok := columns[name]; !ok {
+			return nil, fmt.Errorf("column %s is missing", name)
+		}
+	}
+	return columns, nil
+}
 
 type cells struct {
 	columns map[string]int
@@ -177,17 +205,23 @@ func (c cells) get(column string) string {
 	return ""
 }
 
-// rowSpace names the ids of rows that bring none: the same row of the same line gives the same id, so a file is posted again safely.
-var rowSpace = uuid.MustParse("6f0c2d7e-9c0b-4a5e-8f1d-3b1f0a7c5d21")
+// rowSpace is the name space of the ids of rows that bring none.
+const rowSpace = "6f0c2d7e-9c0b-4a5e-8f1d-3b1f0a7c5d21"
 
-func (c cells) payment(merchant string, line int) (storefront.Payment, error) {
+// payment makes the sale of a row. seen counts equal rows so far.
+func (c cells) payment(merchant string, seen map[string]int) (storefront.Payment, error) {
 	amount, err := strconv.ParseInt(c.get("amount"), 10, 64)
 	if err != nil {
 		return storefront.Payment{}, errors.New("amount is not a whole number of minor units")
 	}
 	id := c.get("id")
-	if id == "" {
-		id = rowID(merchant, line, c.get("reference"), c.get("amount"), c.get("currency"))
+	switch {
+	case id == "":
+		name := fmt.Sprintf("%s %q %q %q", merchant, c.get("reference"), c.get("amount"), c.get("currency"))
+		id = rowID(name, seen[name])
+		seen[name]++
+	case !envelope.ValidID(id):
+		return storefront.Payment{}, errors.New("id is not a UUID of version 4 or 7 in lower case")
 	}
 	card := map[string]string{"number": c.get("number"), "expiry": c.get("expiry")}
 	if name := c.get("name"); name != "" {
@@ -207,10 +241,10 @@ func (c cells) payment(merchant string, line int) (storefront.Payment, error) {
 	return payment, nil
 }
 
-// rowID hashes what names a row into a UUID and marks it as version 4, the form that a vault takes.
-func rowID(merchant string, line int, parts ...string) string {
-	name := fmt.Sprintf("%s\n%d\n%q", merchant, line, parts)
-	id := uuid.NewSHA1(rowSpace, []byte(name))
+// rowID makes the id of a row out of merchant, reference, amount, currency and how many equal rows stand before it, marked as version
+// 4, the form that a vault takes. So a file is posted again safely, also when rows have been put in, taken out or sorted since.
+func rowID(name string, before int) string {
+	id := uuid.NewSHA1(uuid.MustParse(rowSpace), fmt.Appendf(nil, "%s %d", name, before))
 	id[6] = id[6]&0x0f | 0x40
 	return id.String()
 }

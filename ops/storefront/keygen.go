@@ -22,21 +22,18 @@ func newKeygenCommand() *cobra.Command {
 		Long: "Make a merchant's signing and reply keys, in one file of mode 0600 that never leaves the shop's server, and print the two\n" +
 			"lines that the vault's operator enrols.",
 		Example: "  storefront keygen --merchant bookshop --out bookshop.key",
-		Args:    exactArgs(cobra.NoArgs),
+		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runKeygen(o, cmd.OutOrStdout()) },
 	}
 	cmd.Flags().StringVar(&o.merchant, "merchant", "", "merchant id: 3 to 32 of a-z, 0-9 and - (required)")
 	cmd.Flags().StringVar(&o.out, "out", "storefront.key", "new file for the keys; never overwritten")
-	if err := cmd.MarkFlagRequired("merchant"); err != nil {
-		panic(err) // a flag that was just registered
-	}
 	return cmd
 }
 
 func runKeygen(o keygenOptions, out io.Writer) error {
 	identity, err := storefront.NewIdentity(o.merchant)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return fmt.Errorf("%w: --merchant: %w", errUsage, err)
 	}
 	if err := identity.Save(o.out); err != nil {
 		return err

@@ -8,50 +8,64 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
-	"nightdrop/shared/envelope"
 	"nightdrop/shared/storefront"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	err := newRootCommand(os.Stdout, os.Stderr, os.Stdin).ExecuteContext(ctx)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "storefront:", err)
-	}
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
-	os.Exit(exitCode(err))
+	os.Exit(code)
+}
+
+// run runs one command line and returns its exit code.
+func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
+	root := newRootCommand(out, errOut, in)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err != nil {
+		fmt.Fprintln(errOut, "storefront:", err)
+	}
+	return exitCode(err)
 }
 
 const exitHelp = `Exit codes: 0 done; 1 failed; 2 usage; 4 not allowed; 5 not found; 6 conflict; 7 integrity (a signature, receipt or chain
 that does not verify); 8 unavailable (the outcome of a post is unknown: run the same command again).`
 
-// errUsage marks what cobra and the flags complain of.
+// errUsage marks what is wrong with the command line itself.
 var errUsage = errors.New("usage")
 
+// exitCode is the command line's exit code for err (INTERFACES 9).
 func exitCode(err error) int {
-	var refused *storefront.Refused
+	is := func(targets ...error) bool {
+		return slices.ContainsFunc(targets, func(target error) bool { return errors.Is(err, target) })
+	}
+	refused, wasRefused := errors.AsType[*storefront.Refused](err)
+	_, unreached := errors.AsType[*url.Error](err)
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, errUsage):
+	case is(errUsage):
 		return 2
-	case errors.Is(err, storefront.ErrUnverified), errors.Is(err, storefront.ErrChain), errors.Is(err, envelope.ErrRolledBack),
-		errors.Is(err, envelope.ErrExpired):
+	case is(storefront.ErrUnverified, storefront.ErrChain):
 		return 7
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, syscall.ECONNREFUSED):
+	case is(context.DeadlineExceeded, context.Canceled), unreached:
 		return 8
-	case errors.As(err, &refused):
+	case wasRefused:
 		return refusedCode(refused)
-	case errors.Is(err, fs.ErrNotExist):
+	case is(fs.ErrPermission, storefront.ErrDisclosed):
+		return 4
+	case is(fs.ErrNotExist):
 		return 5
-	case errors.Is(err, fs.ErrExist):
+	case is(fs.ErrExist):
 		return 6
 	}
 	return 1
@@ -74,23 +88,32 @@ func newRootCommand(out, progress io.Writer, in io.Reader) *cobra.Command {
 		Use:           "storefront",
 		Short:         "Seal and post payments to a Nightdrop relay, and read their results",
 		Long:          "Seal and post payments to a Nightdrop relay, and read their results.\n\n" + exitHelp,
+		Example:       "  storefront post --vault @vault.vkey --relay https://relay.example --csv payments.csv",
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("%w: there is no such command (see %s --help)", errUsage, cmd.CommandPath())
+			}
+			return cmd.Help()
+		},
 	}
+	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetOut(out)
 	root.SetErr(progress)
 	root.SetIn(in)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w: %w (see %s --help)", errUsage, err, cmd.CommandPath())
+	})
 	root.AddCommand(newKeygenCommand(), newSealCommand(), newPostCommand(), newResultsCommand())
 	return root
 }
 
-// exactArgs is cobra's check with our exit code.
-func exactArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return fmt.Errorf("%w: %w (see %s --help)", errUsage, err, cmd.CommandPath())
-		}
-		return nil
+// noArguments refuses positional arguments without quoting them: one may be a number that belongs into a file.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%w: %s takes no arguments, only flags (see %s --help)", errUsage, cmd.CommandPath(), cmd.CommandPath())
 	}
+	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/shared/storefront"
 )
 
 type postOptions struct {
@@ -59,27 +61,40 @@ func runPost(ctx context.Context, o postOptions, files []string, out io.Writer) 
 	if err != nil {
 		return err
 	}
+	receipts, err := postFiles(ctx, client, o.timeout, files)
+	// What was posted before a failure is told all the same.
+	return errors.Join(printReceipts(o, out, receipts), err)
+}
+
+func postFiles(ctx context.Context, client *storefront.Client, timeout time.Duration, files []string) ([]envelope.Receipt, error) {
 	receipts := []envelope.Receipt{}
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {
-			return err
+			return receipts, err
 		}
-		postCtx, cancel := context.WithTimeout(ctx, o.timeout)
+		postCtx, cancel := context.WithTimeout(ctx, timeout)
 		receipt, err := client.Post(postCtx, data)
 		cancel()
 		if err != nil {
-			return fmt.Errorf("%s: %w", file, err)
+			return receipts, fmt.Errorf("%s: %w", file, err)
 		}
 		receipts = append(receipts, receipt)
 	}
+	return receipts, nil
+}
+
+func printReceipts(o postOptions, out io.Writer, receipts []envelope.Receipt) error {
 	if o.asJSON {
 		return json.NewEncoder(out).Encode(receipts)
+	}
+	if len(receipts) == 0 {
+		return nil
 	}
 	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(table, "ID\tRELAY\tBAG\tINDEX\tRECEIVED")
 	for _, r := range receipts {
-		fmt.Fprintf(table, "%s\t%s\t%.8s/%d\t%d\t%s\n", r.ID, r.Relay, r.Run, r.Number, r.Index, r.Received.Format(time.RFC3339))
+		fmt.Fprintf(table, "%s\t%s\t%.8s/%d\t%d\t%s\n", r.ID, r.Relay, r.Run, r.Number, r.Index, r.Received)
 	}
 	return table.Flush()
 }

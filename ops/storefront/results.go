@@ -31,7 +31,7 @@ func newResultsCommand() *cobra.Command {
 			"they answer.",
 		Example: "  storefront results --vault @vault.vkey --relay https://relay.example --wait 30s\n" +
 			"  storefront results --vault @vault.vkey --relay https://relay.example --id 0190a1b2-...",
-		Args: exactArgs(cobra.NoArgs),
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runResults(cmd.Context(), o, cmd.OutOrStdout()) },
 	}
 	o.register(cmd)
@@ -44,6 +44,9 @@ func newResultsCommand() *cobra.Command {
 }
 
 func runResults(ctx context.Context, o resultsOptions, out io.Writer) error {
+	if o.id != "" && !envelope.ValidID(o.id) {
+		return fmt.Errorf("%w: --id is the UUID under which an envelope was posted", errUsage)
+	}
 	client, err := o.connect()
 	if err != nil {
 		return err

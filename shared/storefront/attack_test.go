@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/shared/storefront/relaytest"
 )

@@ -5,7 +5,7 @@
 //	client, err := storefront.New(storefront.Config{Relay: "https://relay.example", Vault: vkey, Identity: identity})
 //	outbox, err := storefront.OpenOutbox("outbox")
 //	sealed, err := client.Seal(ctx, storefront.Payment{Order: order, Account: account, Code: code})
-//	err = outbox.Keep(sealed)                         // before the first post, until its result arrives
+//	sealed, err = outbox.Keep(sealed)                 // before the first post, until its result arrives
 //	receipt, err := client.Post(ctx, sealed.Note)     // the same bytes, again and again, until it is answered
 //	results, err := client.Results(ctx, &chain, wait) // in order, complete, opened
 //

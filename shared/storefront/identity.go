@@ -97,7 +97,7 @@ func (i *Identity) Save(path string) error {
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("%s exists and is not overwritten: choose another name, or move it away if you are sure", path)
+		return fmt.Errorf("%w and is not overwritten: choose another name, or move it away if you are sure", err)
 	}
 	if err != nil {
 		return err
@@ -109,6 +109,9 @@ func (i *Identity) Save(path string) error {
 	}
 	return syncDir(filepath.Dir(path))
 }
+
+// ErrDisclosed is returned when an identity's file has a mode under which others than its owner may read or write it.
+var ErrDisclosed = errors.New("the identity may be read by others")
 
 // maxIdentityBytes bounds an identity file: some hundred reply keys.
 const maxIdentityBytes = 64 << 10
@@ -125,7 +128,7 @@ func LoadIdentity(path string) (*Identity, error) {
 		return nil, err
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("identity %s may be read by others (mode %04o): chmod 600 it, and think who has read it", path, info.Mode().Perm())
+		return nil, fmt.Errorf("%s: %w (mode %04o): chmod 600 it, and think who has read it", path, ErrDisclosed, info.Mode().Perm())
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxIdentityBytes))
 	if err != nil {

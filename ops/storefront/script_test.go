@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"encoding/pem"
+	"errors"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"nightdrop/shared/note"
+	"nightdrop/shared/storefront/relaytest"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"storefront": func() {
+		os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}})
+}
+
+type relayKey struct{}
+
+// TestScripts runs testdata/script, each script with a relay of its own: RELAY is its origin, ca.pem its certificate, vault.vkey the
+// pin, and other.vkey that of another vault of the same name.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			r := relaytest.New(t)
+			env.Values[relayKey{}] = r
+			env.Setenv("RELAY", r.URL)
+			ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: r.Certificate().Raw})
+			pin := func(vault *note.Signer) []byte { return []byte(vault.Verifier().String() + "\n") }
+			return errors.Join(os.WriteFile(filepath.Join(env.WorkDir, "ca.pem"), ca, 0o600),
+				os.WriteFile(filepath.Join(env.WorkDir, "vault.vkey"), pin(r.Vault), 0o600),
+				os.WriteFile(filepath.Join(env.WorkDir, "other.vkey"), pin(relaytest.Signer(t, r.Vault.Name())), 0o600))
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "relay": bend, "vault": answer, "posted": posted, "enrolled": enrolled,
+		},
+	})
+}
+
+func relayOf(ts *testscript.TestScript) *relaytest.Relay {
+	return ts.Value(relayKey{}).(*relaytest.Relay)
+}
+
+// exits CODE COMMAND...: the command ends with this exit code, and writes no number used in the scripts.
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+	said := ts.ReadFile("stdout") + ts.ReadFile("stderr")
+	for _, number := range []string{"4242424242424242", "5555555555554444", "378282246310005", "987"} {
+		if strings.Contains(said, number) {
+			ts.Fatalf("a number or code was written")
+		}
+	}
+}
+
+// relay FAULT: from now on the relay answers so.
+func bend(ts *testscript.TestScript, _ bool, args []string) {
+	r := relayOf(ts)
+	r.Get, r.Post, r.Expires = nil, nil, time.Hour
+	switch args[0] {
+	case "honest":
+	case "busy":
+		r.Post = func(w http.ResponseWriter, _ []byte) {
+			relaytest.Problem(w, http.StatusServiceUnavailable, "channel-full")
+		}
+	case "suspends":
+		r.Post = func(w http.ResponseWriter, _ []byte) {
+			relaytest.Problem(w, http.StatusForbidden, "merchant-suspended")
+		}
+	case "forges":
+		stranger, err := note.GenerateSigner(r.Signer.Name())
+		ts.Check(err)
+		r.Post = func(w http.ResponseWriter, body []byte) { r.Accept(w, body, stranger) }
+	case "redirects":
+		r.Get = func(w http.ResponseWriter, q *http.Request) {
+			http.Redirect(w, q, "https://elsewhere.example/", http.StatusFound)
+		}
+	case "expired":
+		r.Expires = -time.Minute
+	case "breaks":
+		r.CloseClientConnections()
+		r.Close()
+	default:
+		ts.Fatalf("no such fault")
+	}
+}
+
+// vault: answers every envelope posted so far with an approval, in the chain of the merchant that `enrolled` named.
+func answer(ts *testscript.TestScript, _ bool, _ []string) {
+	r := relayOf(ts)
+	r.Chain = r.Results(ts.Getenv("MERCHANT"), ts.Getenv("REPLY"), r.Approve()...)
+}
+
+// enrolled MERCHANT: takes the reply key from what keygen just wrote.
+func enrolled(ts *testscript.TestScript, _ bool, args []string) {
+	_, line, ok := strings.Cut(ts.ReadFile("stdout"), "\nreply-key ")
+	if !ok {
+		ts.Fatalf("keygen gave no reply key")
+	}
+	ts.Setenv("MERCHANT", args[0])
+	ts.Setenv("REPLY", strings.TrimSpace(line))
+}
+
+// posted N DIFFERENT: the relay was sent so many envelopes, of which so many differ.
+func posted(ts *testscript.TestScript, _ bool, args []string) {
+	different := map[string]bool{}
+	posts := relayOf(ts).Posts()
+	for _, body := range posts {
+		different[string(body)] = true
+	}
+	if got := strconv.Itoa(len(posts)) + " " + strconv.Itoa(len(different)); got != strings.Join(args, " ") {
+		ts.Fatalf("posted %s", got)
+	}
+}
