@@ -185,7 +185,7 @@ func (c *Client) current(ctx, wait context.Context, down *line) (*line, error) {
 			return nil, fmt.Errorf("%w: %w", acquirer.ErrNotSent, context.Cause(ctx))
 		case l != nil && l != down:
 			return l, nil
-		case wait.Err() != nil, reason == errClosed:
+		case wait.Err() != nil, errors.Is(reason, errClosed):
 			return nil, fmt.Errorf("%w: host %s is not reached", acquirer.ErrNotSent, c.cfg.Address)
 		}
 		select {

@@ -60,7 +60,7 @@ func frame(m *iso8583.Message) ([]byte, error) {
 		clear(out[:cap(out)])
 		return nil, err
 	}
-	binary.BigEndian.PutUint16(out, uint16(len(out)-headerBytes)) //nolint:gosec // appendFrame keeps it under maxMessage
+	binary.BigEndian.PutUint16(out, uint16(len(out)-headerBytes)) // appendFrame keeps it under maxMessage
 	return out, nil
 }
 
