@@ -216,6 +216,7 @@ func TestWithoutDirectoryOrMembersNothingIsTaken(t *testing.T) {
 }
 
 func TestChannelTroubleIs503(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		err  error
 		code string
@@ -264,6 +265,7 @@ func (b brokenBags) Submit(_ context.Context, _ []byte) (bagger.Place, error) {
 
 // TestAFullChannel fills a real one.
 func TestAFullChannel(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, func(p *plan) {
 		p.channel = func(c *channel.EmbeddedConfig) { c.EnvelopesBytes = 4 << 20 }
 		p.limits.AckWait = 5 * time.Second
@@ -298,6 +300,7 @@ func TestAFullChannel(t *testing.T) {
 }
 
 func TestManyAtOnce(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, nil)
 	const clients, each = 256, 4
 	var group sync.WaitGroup
@@ -378,4 +381,15 @@ func TestRates(t *testing.T) {
 		_, _ = writer.Write([]byte("12345"))
 		<-done
 	})
+}
+
+// slowBags takes its time before each envelope.
+type slowBags struct {
+	Bags
+	wait time.Duration
+}
+
+func (b slowBags) Submit(ctx context.Context, note []byte) (bagger.Place, error) {
+	time.Sleep(b.wait)
+	return b.Bags.Submit(ctx, note)
 }
