@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -157,21 +159,33 @@ func (s *Site) makeKeys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, port := range []*int{&s.ports.relay, &s.ports.admin, &s.ports.channel, &s.ports.host} {
-		if *port, err = freePort(); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.ports.choose()
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+// Ports are chosen below those that the kernel gives to outgoing connections (ip_local_port_range begins at 32768), so that nobody
+// takes one while its process is being restarted.
+const (
+	lowestPort  = 20_000
+	highestPort = 32_000
+	portTries   = 1_000
+)
+
+// choose finds four different ports that are free on every address of the machine.
+func (p *ports) choose() error {
+	wanted := []*int{&p.relay, &p.admin, &p.channel, &p.host}
+	for range portTries {
+		if len(wanted) == 0 {
+			return nil
+		}
+		port := lowestPort + rand.IntN(highestPort-lowestPort) //nolint:gosec // any free port will do
+		l, err := net.Listen("tcp", ":"+strconv.Itoa(port))
+		if err != nil {
+			continue
+		}
+		defer l.Close() // held until all are chosen
+		*wanted[0], wanted = port, wanted[1:]
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return fmt.Errorf("no four free ports between %d and %d", lowestPort, highestPort)
 }
 
 // Run runs one of the binaries to its end and returns its standard output. The error holds what it said, and wraps *exec.ExitError.
