@@ -76,6 +76,6 @@ func relock() error {
 	if err != nil {
 		return fmt.Errorf("start anew: %w", err)
 	}
-	// #nosec G702 -- our own path and arguments.
+	// #nosec G204 G702 -- our own path and arguments
 	return fmt.Errorf("start anew: %w", syscall.Exec(path, os.Args, os.Environ()))
 }

@@ -139,12 +139,24 @@ func (c *Client) ExportLog(ctx context.Context, dir string, progress settle.Prog
 	return follow[Export](ctx, c, "/log/export", url.Values{"dir": {dir}}, progress)
 }
 
-func get[T any](ctx context.Context, c *Client, path string, query url.Values) (T, error) {
-	return one[T](c.do(ctx, http.MethodGet, path, query, nil))
+func get[T any](ctx context.Context, c *Client, path string, query url.Values) (out T, err error) {
+	response, err := c.do(ctx, http.MethodGet, path, query, nil)
+	if err != nil {
+		return out, err
+	}
+	defer response.Body.Close()
+	err = decode(response, &out)
+	return out, err
 }
 
-func send[T any](ctx context.Context, c *Client, path string, query url.Values, body []byte) (T, error) {
-	return one[T](c.do(ctx, http.MethodPost, path, query, body))
+func send[T any](ctx context.Context, c *Client, path string, query url.Values, body []byte) (out T, err error) {
+	response, err := c.do(ctx, http.MethodPost, path, query, body)
+	if err != nil {
+		return out, err
+	}
+	defer response.Body.Close()
+	err = decode(response, &out)
+	return out, err
 }
 
 func (c *Client) do(ctx context.Context, method, path string, query url.Values, body []byte) (*http.Response, error) {
@@ -177,19 +189,14 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	return response, nil
 }
 
-func one[T any](response *http.Response, err error) (T, error) {
-	var out T
-	if err != nil {
-		return out, err
-	}
-	defer response.Body.Close()
+func decode(response *http.Response, out any) error {
 	if response.StatusCode != http.StatusOK {
-		return out, readError(response)
+		return readError(response)
 	}
-	if err := json.NewDecoder(response.Body).Decode(&out); err != nil {
-		return out, &Error{CodeUnavailable, "the vault's answer broke off: ask for its status, then call again"}
+	if err := json.NewDecoder(response.Body).Decode(out); err != nil {
+		return &Error{CodeUnavailable, "the vault's answer broke off: ask for its status, then call again"}
 	}
-	return out, nil
+	return nil
 }
 
 // readError reads the vault's own error, or says what came instead.

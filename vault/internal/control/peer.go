@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os/user"
@@ -50,16 +51,7 @@ func peerUID(conn *net.UnixConn) (uint32, error) {
 		credentials, failure = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
 	})
 	if err != nil || failure != nil {
-		return 0, fmt.Errorf("read the peer's credentials: %w", firstError(err, failure))
+		return 0, fmt.Errorf("read the peer's credentials: %w", errors.Join(err, failure))
 	}
 	return credentials.Uid, nil
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -51,6 +51,8 @@ const (
 	unsentLimit = 30 * time.Minute
 	// maxBackoff bounds the wait between two tries of a reversal.
 	maxBackoff = 5 * time.Minute
+	// traceWait is how long a payment waits before it is tried again when the day's trace numbers are used up.
+	traceWait = time.Minute
 	// linePoll is how often a line that is down is looked at.
 	linePoll = 100 * time.Millisecond
 	// sweepEvery is how often payments that wait for a line are looked through for those whose time has passed.

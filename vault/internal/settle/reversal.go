@@ -17,7 +17,7 @@ func (e *Engine) reverse(ctx context.Context, p payment.Payment) error {
 	for try := 1; try <= MaxTries; try++ {
 		request, err := e.intendReversal(ctx, p)
 		if err != nil || request == nil {
-			return ended(ctx, err)
+			return e.unsent(ctx, err)
 		}
 		// A crash from here on leaves the payment unknown: the next start repeats the reversal under its trace.
 		answer, err := e.advise(ctx, *request)

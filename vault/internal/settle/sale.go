@@ -3,6 +3,7 @@ package settle
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"nightdrop/shared/envelope"
@@ -29,7 +30,7 @@ func (e *Engine) sale(ctx context.Context, p payment.Payment) error {
 	}
 	request, err := e.intend(ctx, p)
 	if err != nil || request == nil {
-		return ended(ctx, err)
+		return e.unsent(ctx, err)
 	}
 	// A crash from here on leaves an intent: the next start calls it unknown and reverses it, sent or not.
 	request.Card, request.Code = card.Card, code
@@ -173,13 +174,28 @@ func openBatch(tx *ledger.Tx, m payment.Merchant) (uint32, error) {
 	return body.Batch, appendEvent(tx, "vault", "timer", m.ID, body)
 }
 
-// nextTrace gives the next trace numbers; the event that carries them uses them up.
+// nextTrace gives the next trace numbers; the event that carries them uses them up. It fails with ErrUnavailable when the day's
+// numbers are used up.
 func (e *Engine) nextTrace(tx *ledger.Tx, acceptor string) (payment.Trace, error) {
 	v, err := tx.Vault()
 	if err != nil {
 		return payment.Trace{}, err
 	}
-	return v.NextTrace(e.cfg.Terminals, acceptor, tx.Now())
+	trace, err := v.NextTrace(e.cfg.Terminals, acceptor, tx.Now())
+	if err != nil {
+		return trace, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return trace, nil
+}
+
+// unsent is what becomes of an error before anything was sent: without a trace number the payment waits, for the next day or more
+// terminals; a stop is none; everything else is the ledger's.
+func (e *Engine) unsent(ctx context.Context, err error) error {
+	if !errors.Is(err, ErrUnavailable) {
+		return ended(ctx, err)
+	}
+	e.cfg.Logger.Error("a payment waits", "cause", err)
+	return ended(ctx, pause(ctx, traceWait))
 }
 
 func onWire(t payment.Trace) acquirer.Trace {

@@ -228,6 +228,27 @@ func TestManyOutstanding(t *testing.T) {
 	c.agree()
 }
 
+// TestNoTraceNumberLeft: payments wait for the next day, and nothing else stops.
+func TestNoTraceNumberLeft(t *testing.T) {
+	c := newCounter(t, 5*time.Second)
+	waiting := c.post(1999)
+	used := payment.Trace{STAN: 999_999, RRN: "632800999999", Terminal: "ND000001", Acceptor: "ACCEPTOR1", Sent: envelope.At(c.Clock.Now())}
+	c.Append("shop-1", payment.BatchOpened{Batch: 1, Method: payment.MethodCard}, payment.AuthorisationIntended{ID: c.post(1)[0], Trace: used, Batch: 1})
+	e := c.engine(nil)
+	c.while(e, func() {
+		intaketest.WaitFor(t, "recovery", func() bool { return c.count(payment.StageUnknown) == 1 })
+		time.Sleep(50 * time.Millisecond)
+	})
+	if got := c.stage(waiting[0]); got != payment.StageReceived {
+		t.Errorf("the payment is %s", got)
+	}
+	c.Clock.Pass(12 * time.Hour) // past midnight
+	c.finish(c.engine(nil))
+	if p := c.Payment("shop-1", waiting[0]); p.Code != envelope.CodeLate {
+		t.Errorf("the next day it is %s %s", p.Stage, p.Code)
+	}
+}
+
 // TestLockedRingStopsTheEngine: a ring that cannot say anything about a part is no reason to refuse it.
 func TestLockedRingStopsTheEngine(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
