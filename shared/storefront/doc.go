@@ -10,5 +10,5 @@
 //	results, err := client.Results(ctx, &chain, wait) // in order, complete, opened
 //
 // A relay's silence proves nothing: pay again under a new id only on a result that carries the digest of what was posted, or when
-// the unbroken chain of results has reached one created over an hour after the envelope's until (INTERFACES 4).
+// the unbroken chain of results has reached one created over an hour after the envelope's until (INTERFACES 4): Outbox.Lapsed tells.
 package storefront

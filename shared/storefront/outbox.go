@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"nightdrop/shared/envelope"
@@ -68,7 +69,7 @@ func sealedFrom(data []byte) (Sealed, error) {
 	if err != nil {
 		return Sealed{}, err
 	}
-	return Sealed{ID: e.ID, Digest: note.Digest(text), Until: e.Until.Time, Note: data}, nil
+	return Sealed{ID: e.ID, Digest: note.Digest(text), Created: e.Created.Time, Until: e.Until.Time, Note: data}, nil
 }
 
 // Pending returns the envelopes without a result, by id: what to post again after a crash or a doubt.
@@ -90,6 +91,20 @@ func (o *Outbox) Pending() ([]Sealed, error) {
 		pending = append(pending, s)
 	}
 	return pending, nil
+}
+
+// Lapsed returns the pending envelopes that the chain of Chain proves will never be answered: they may be paid again under new ids.
+// Every other pending one may still be acted on, however long the relay has been silent.
+func (o *Outbox) Lapsed() ([]Sealed, error) {
+	chain, err := o.Chain()
+	if err != nil {
+		return nil, err
+	}
+	pending, err := o.Pending()
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(pending, func(s Sealed) bool { return !chain.ProvesSilence(s.Created, s.Until) }), nil
 }
 
 // Record stores results and the chain's new end, and marks as answered the envelopes that they are about: those whose digest is

@@ -20,7 +20,19 @@ import (
 type Chain struct {
 	Serial  uint64    `json:"serial"`  // of the last result read
 	Digest  string    `json:"digest"`  // of that result
-	Created time.Time `json:"created"` // of that result: silence up to here is proved
+	Created time.Time `json:"created"` // of that result
+	First   uint64    `json:"first"`   // serial of the first result read
+	Began   time.Time `json:"began"`   // created of that result
+}
+
+// answerTime is how long after an envelope's until the vault may still give its first result (INTERFACES 4).
+const answerTime = time.Hour
+
+// ProvesSilence tells whether a result of an envelope of these times would have to be among those read: the chain began before it and
+// has reached a result created over an hour after until. If none answers it, none ever will, and it may be paid again under a new id.
+func (chain Chain) ProvesSilence(created, until time.Time) bool {
+	covered := chain.First == 1 || chain.Began.Before(created.Add(-envelope.MaxClockSkew)) // the vault's clock need not be ours
+	return chain.Serial > 0 && covered && chain.Created.After(until.Add(answerTime))
 }
 
 // Opened is a result that verified, followed its predecessor and opened. It is about our envelope only if Result.Digest is the
@@ -112,7 +124,10 @@ func (chain *Chain) follow(r envelope.Result, digest string) error {
 	if !fresh && r.Previous != chain.Digest || r.Serial == 1 && r.Previous != envelope.ZeroDigest {
 		return fmt.Errorf("result %d does not name result %d: %w", r.Serial, r.Serial-1, ErrChain)
 	}
-	*chain = Chain{Serial: r.Serial, Digest: digest, Created: r.Created.Time}
+	if fresh {
+		chain.First, chain.Began = r.Serial, r.Created.Time
+	}
+	chain.Serial, chain.Digest, chain.Created = r.Serial, digest, r.Created.Time
 	return nil
 }
 

@@ -24,10 +24,11 @@ type Payment struct {
 
 // Sealed is a signed envelope, ready to post, and the names by which its results will be known.
 type Sealed struct {
-	ID     string
-	Digest string // hex SHA-256 of the note's text
-	Until  time.Time
-	Note   []byte // post exactly these bytes, every time
+	ID      string
+	Digest  string // hex SHA-256 of the note's text
+	Created time.Time
+	Until   time.Time
+	Note    []byte // post exactly these bytes, every time
 }
 
 // Seal encrypts a payment's parts to the vault's newest keys and signs the envelope. Sealing the same payment twice gives different
@@ -72,7 +73,7 @@ func (c *Client) Seal(ctx context.Context, p Payment) (Sealed, error) {
 	if err != nil {
 		return Sealed{}, fmt.Errorf("sign: %w", err)
 	}
-	return Sealed{ID: p.ID, Digest: signed.Digest, Until: e.Until.Time, Note: signed.Note}, nil
+	return Sealed{ID: p.ID, Digest: signed.Digest, Created: e.Created.Time, Until: e.Until.Time, Note: signed.Note}, nil
 }
 
 type sealing struct {

@@ -200,7 +200,7 @@ func TestResultsOpenInAnUnbrokenChain(t *testing.T) {
 	var chain Chain
 	r.Page = all[:3]
 	opened, err := c.Results(context.Background(), &chain, 0)
-	if err != nil || len(opened) != 3 || chain.Serial != 3 || opened[2].Facts.Approval != "A1" {
+	if err != nil || len(opened) != 3 || chain.Serial != 3 || chain.First != 1 || chain.Began.IsZero() || opened[2].Facts.Approval != "A1" {
 		t.Fatalf("%d results, chain at %d, %v", len(opened), chain.Serial, err)
 	}
 	if !strings.HasPrefix(r.Authority("/v1/results"), "Bearer ") {
@@ -311,5 +311,37 @@ func TestOutboxKeepsUntilAResultWithTheDigest(t *testing.T) {
 	}
 	if _, err := reopened.Chain(); err == nil {
 		t.Error("a damaged chain file was read")
+	}
+}
+
+// Only a chain that began before an envelope, and goes on over an hour after its until, proves that nothing answers it.
+func TestSilenceIsProvedByTheChainAlone(t *testing.T) {
+	r := relaytest.New(t)
+	s := sealOne(t, client(t, r, identity(t, "bookshop")))
+	box, err := OpenOutbox(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := box.Keep(s); err != nil {
+		t.Fatal(err)
+	}
+	late := s.Until.Add(answerTime + time.Second)
+	for name, c := range map[string]struct {
+		chain Chain
+		want  int
+	}{
+		"nothing read":                           {Chain{}, 0},
+		"from the first result, long enough":     {Chain{Serial: 9, Created: late, First: 1, Began: s.Created.Add(time.Hour)}, 1},
+		"from before the envelope, long enough":  {Chain{Serial: 9, Created: late, First: 5, Began: s.Created.Add(-time.Hour)}, 1},
+		"from after the envelope":                {Chain{Serial: 9, Created: late, First: 5, Began: s.Created.Add(time.Second)}, 0},
+		"from so near that clocks may differ":    {Chain{Serial: 9, Created: late, First: 5, Began: s.Created.Add(-time.Minute)}, 0},
+		"until an hour after until and no later": {Chain{Serial: 9, Created: s.Until.Add(answerTime), First: 1}, 0},
+	} {
+		if _, err := box.Record(nil, c.chain); err != nil {
+			t.Fatal(err)
+		}
+		if lapsed, err := box.Lapsed(); err != nil || len(lapsed) != c.want {
+			t.Errorf("%s: %d lapsed, %v", name, len(lapsed), err)
+		}
 	}
 }
