@@ -196,15 +196,6 @@ func Text(msg []byte) ([]byte, error) {
 	return u.Text, err
 }
 
-// Names returns the keys that the signature lines of msg name, unverified.
-func Names(msg []byte) ([]KeyID, error) {
-	u, err := Split(msg, Policy{MaxBytes: MaxDirectoryBytes})
-	if err != nil {
-		return nil, err
-	}
-	return u.KeyIDs(), nil
-}
-
 // plainText tells whether b is UTF-8 without control characters other than newlines.
 func plainText(b []byte) bool {
 	for _, c := range b {

@@ -188,7 +188,8 @@ func TestSeveralSignatures(t *testing.T) {
 			t.Errorf("%s: %d signers, %v", c.name, len(opened.Signers), err)
 		}
 	}
-	ids, err := note.Names([]byte(text + "\n" + la + ls))
+	u, err := note.Split([]byte(text+"\n"+la+ls), note.Policy{})
+	ids := u.KeyIDs()
 	if err != nil || len(ids) != 2 || ids[0] != a.Verifier().ID() || ids[1].Name != "stranger.example" {
 		t.Errorf("the names are %v, %v", ids, err)
 	}
