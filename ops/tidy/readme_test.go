@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -33,18 +34,32 @@ func TestReadmesCommandsExist(t *testing.T) {
 			t.Errorf("README: make %s: no such target", m[1])
 		}
 	}
-	bin := t.TempDir()
-	run(t, "go", "build", "-o", bin, "./relay", "./vault", "./ops/storefront", "./ops/simulator")
 	commands := command.FindAllStringSubmatch(string(readme), -1)
 	if len(commands) < 5 {
 		t.Error("the README names fewer than five commands: the search is blind")
 	}
 	for _, m := range commands {
-		args := append(strings.Fields(m[2]), "--help")
-		out, err := exec.Command(filepath.Join(bin, m[1]), args...).CombinedOutput()
-		usage := m[1] + m[2]
-		if err != nil || !strings.Contains(string(out), usage) {
-			t.Errorf("README: %s: no such command (%v)", usage, err)
+		words := append([]string{m[1]}, strings.Fields(m[2])...)
+		out, err := exec.Command(filepath.Join(build(t), m[1]), append(words[1:len(words):len(words)], "--help")...).CombinedOutput()
+		if err != nil || !isHelpOf(string(out), words) {
+			t.Errorf("README: %s: no such command (%v)", strings.Join(words, " "), err)
 		}
 	}
+}
+
+// usage finds the command's path in its help.
+var usage = regexp.MustCompile(`(?m)^Usage:\n  ((?:[a-z-]+ ?)+)`)
+
+// isHelpOf tells whether help is of the command that words begin with. What follows a command is its arguments; what follows a group of
+// commands is a command that is not there.
+func isHelpOf(help string, words []string) bool {
+	m := usage.FindStringSubmatch(help)
+	if m == nil {
+		return false
+	}
+	path := strings.Fields(m[1])
+	if len(path) < 2 || len(path) > len(words) || !slices.Equal(path, words[:len(path)]) {
+		return false
+	}
+	return len(path) == len(words) || !strings.Contains(help, "Available Commands:")
 }

@@ -8,16 +8,16 @@ import (
 
 // binaries says what the linked programs must and must not hold. "must" is the positive control: it proves that the search can find.
 var binaries = []struct {
-	pkg     string
+	name    string
 	must    []string
 	mustNot []string
 	because string
 }{
-	{"./relay",
+	{"relay",
 		[]string{"nightdrop/relay/internal/ingest.", "github.com/nats-io/nats-server/v2/server."},
 		[]string{"nightdrop/shared/storefront.", "github.com/tink-crypto/", "go.etcd.io/bbolt.", "nightdrop/vault/", "nightdrop/shared/seal."},
 		"a stolen relay must be worthless"},
-	{"./vault",
+	{"vault",
 		[]string{"crypto/hpke.", "github.com/tink-crypto/", "go.etcd.io/bbolt.", "nightdrop/vault/internal/keyring."},
 		[]string{"github.com/nats-io/nats-server/", "nightdrop/relay/", "net/http.ListenAndServe", "net/http.(*Server).ListenAndServe"},
 		"the vault host listens on nothing but its unix socket"},
@@ -25,17 +25,15 @@ var binaries = []struct {
 
 func TestBinariesHoldWhatTheyShould(t *testing.T) {
 	for _, b := range binaries {
-		path := filepath.Join(t.TempDir(), "binary")
-		run(t, "go", "build", "-o", path, b.pkg)
-		symbols := run(t, "go", "tool", "nm", path)
+		symbols := run(t, "go", "tool", "nm", filepath.Join(build(t), b.name))
 		for _, symbol := range b.must {
 			if !strings.Contains(symbols, " "+symbol) {
-				t.Errorf("%s has no symbol %s: the search is blind", b.pkg, symbol)
+				t.Errorf("%s has no symbol %s: the search is blind", b.name, symbol)
 			}
 		}
 		for _, symbol := range b.mustNot {
 			if strings.Contains(symbols, " "+symbol) {
-				t.Errorf("%s holds %s: %s", b.pkg, symbol, b.because)
+				t.Errorf("%s holds %s: %s", b.name, symbol, b.because)
 			}
 		}
 	}

@@ -33,6 +33,31 @@ func root(t *testing.T) string {
 	return dir
 }
 
+// built is where the binaries are, once a test asked for them.
+var built string
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if built != "" {
+		_ = os.RemoveAll(built)
+	}
+	os.Exit(code)
+}
+
+// build builds the four binaries, once, and returns their directory.
+func build(t *testing.T) string {
+	t.Helper()
+	if built == "" {
+		dir, err := os.MkdirTemp("", "nightdrop-tidy-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		built = dir
+		run(t, "go", "build", "-o", dir, "./relay", "./vault", "./ops/storefront", "./ops/simulator")
+	}
+	return built
+}
+
 // sources lists the Go files that git tracks or would track, relative to the root.
 func sources(t *testing.T) []string {
 	t.Helper()
