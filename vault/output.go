@@ -80,7 +80,7 @@ func bar(errOut io.Writer, what string) (progress settle.Progress, done func()) 
 	began := time.Now()
 	var shown *progressbar.ProgressBar
 	progress = func(done, total int) {
-		if shown == nil && time.Since(began) < time.Second {
+		if total <= 0 || shown == nil && time.Since(began) < time.Second {
 			return
 		}
 		if shown == nil {
