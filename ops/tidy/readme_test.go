@@ -48,7 +48,7 @@ func TestReadmesCommandsExist(t *testing.T) {
 }
 
 // usage finds the command's path in its help.
-var usage = regexp.MustCompile(`(?m)^Usage:\n  ((?:[a-z-]+ ?)+)`)
+var usage = regexp.MustCompile(`(?m)^Usage:\n  ((?:[a-z][a-z-]* ?)+)`)
 
 // isHelpOf tells whether help is of the command that words begin with. What follows a command is its arguments; what follows a group of
 // commands is a command that is not there.
