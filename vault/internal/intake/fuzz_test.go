@@ -1,0 +1,102 @@
+package intake
+
+import (
+	"bytes"
+	"testing"
+
+	"nightdrop/shared/channel"
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/intake/intaketest"
+	"nightdrop/vault/internal/payment"
+)
+
+// fuzzing is a fuzz test whose desk is also used inside its target, where the testing package forbids F.Helper.
+type fuzzing struct{ testing.TB }
+
+// Helper does nothing.
+func (fuzzing) Helper() {}
+
+// FuzzMessage opens anything as a bag: it is a relay's whole bag or a finding.
+func FuzzMessage(f *testing.F) {
+	d := newDesk(fuzzing{f})
+	good := d.run.Bag(d.sales(3)...)
+	f.Add(good.Data)
+	f.Add(good.Data[:len(good.Data)-1])
+	f.Add([]byte{0, 0, 0, 0})
+	keys, err := verifiers(d.State().Relays)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		b := openBag(channel.Message{Subject: "bag.relay-1", Data: data}, keys)
+		if whole := bytes.Equal(data, good.Data); whole != (b.finding == "") || whole != (len(b.envelopes) == 3) {
+			t.Errorf("finding %q, %d envelopes", b.finding, len(b.envelopes))
+		}
+	})
+}
+
+// opening is an opener whose parts open to given plaintexts.
+type opening map[envelope.PartName][]byte
+
+func (o opening) OpenPart(part envelope.PartName, _, _ string, _ envelope.Part) ([]byte, error) {
+	return bytes.Clone(o[part]), nil
+}
+
+// FuzzPlaintexts judges anything that the parts of a well-signed envelope may hold. The verdict is one of the codes, and what it
+// lets into results and the log holds no account number and can be encoded.
+func FuzzPlaintexts(f *testing.F) {
+	d := newDesk(fuzzing{f})
+	add := func(draft intaketest.Draft) { f.Add([]byte(draft.Order), []byte(draft.Account), []byte(draft.Code)) }
+	add(d.shop.Sale())
+	for _, list := range [][]refusal{orderRefusals(), laterOperations(), accountRefusals()} {
+		for _, r := range list {
+			sale := d.shop.Sale()
+			r.change(&sale)
+			add(sale)
+		}
+	}
+	snap := &snapshot{ledger: d.Ledger, merchants: map[string]merchant{}}
+	shop, err := snap.merchant("shop-1")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, order, account, code []byte) {
+		v := verdict{envelope: envelope.Envelope{Merchant: "shop-1", ID: earlier}}
+		for part, plain := range map[**envelope.Part][]byte{&v.envelope.Account: account, &v.envelope.Code: code} {
+			if len(plain) > 0 {
+				*part = &envelope.Part{}
+			}
+		}
+		i := d.newIntake(nil)
+		i.Opener = opening{envelope.PartOrder: order, envelope.PartAccount: account, envelope.PartCode: code}
+		if err := i.open(snap, shop, &v); err != nil {
+			t.Fatal(err)
+		}
+		checkVerdict(t, v)
+	})
+}
+
+func checkVerdict(t *testing.T, v verdict) {
+	t.Helper()
+	o := v.order
+	if !v.code.Valid() || v.code == envelope.CodeOK && (v.masked == "" || v.print == "" || o.Operation != envelope.OpSale) {
+		t.Errorf("verdict %q of a %s, masked %q", v.code, o.Operation, v.masked)
+	}
+	line, err := envelope.EncodeFacts(envelope.Facts{Payment: earlier, Status: envelope.StatusRejected, Code: v.code, Amount: o.Amount,
+		Currency: o.Currency, Reference: o.Reference, Masked: v.masked})
+	if err != nil {
+		t.Errorf("the facts cannot be told: %v", err)
+	}
+	received, err := payment.Event{Body: payment.EnvelopeReceived{Operation: o.Operation, Amount: o.Amount, Currency: o.Currency,
+		Reference: o.Reference, Descriptor: o.Descriptor, Masked: v.masked, Brand: string(v.brand)}}.MarshalJSON()
+	if err != nil {
+		t.Errorf("the event cannot be written: %v", err)
+	}
+	for _, text := range [][]byte{line, received} {
+		for _, run := range bytes.FieldsFunc(text, func(c rune) bool { return c < '0' || c > '9' }) {
+			if 12 <= len(run) && len(run) <= 19 && envelope.Luhn(run) {
+				t.Error("what may be an account number is told")
+			}
+		}
+	}
+}
