@@ -184,20 +184,20 @@ func (s *Signer) PrivateKey() ed25519.PrivateKey { return s.key }
 
 const redacted = "[redacted]"
 
-// String, GoString, Format, LogValue and MarshalText keep the key out of every kind of output.
-func (s *Signer) String() string { return redacted }
+// String, GoString, Format, LogValue and MarshalText keep the key out of every kind of output, of a Signer by value too.
+func (s Signer) String() string { return redacted }
 
 // GoString implements fmt.GoStringer.
-func (s *Signer) GoString() string { return redacted }
+func (s Signer) GoString() string { return redacted }
 
 // Format implements fmt.Formatter for every verb.
-func (s *Signer) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
+func (s Signer) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // LogValue implements slog.LogValuer.
-func (s *Signer) LogValue() slog.Value { return slog.StringValue(redacted) }
+func (s Signer) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // MarshalText implements encoding.TextMarshaler, and so covers JSON.
-func (s *Signer) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+func (s Signer) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 func keyHash(name string, pub []byte) uint32 {
 	h := sha256.New()

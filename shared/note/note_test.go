@@ -258,6 +258,7 @@ func TestSignerPrintsRedacted(t *testing.T) {
 	secret = secret[strings.LastIndexByte(secret, '+')+1:]
 	for _, out := range []string{
 		fmt.Sprint(s), fmt.Sprintf("%v %+v %#v %s %q %x %d", s, s, s, s, s, s, s), log.String(), string(object), s.String(), s.GoString(),
+		fmt.Sprint(*s), fmt.Sprintf("%+v", *s), fmt.Sprintf("%#v", *s), fmt.Sprintf("%d", *s), fmt.Sprintf("%x", struct{ S note.Signer }{*s}),
 	} {
 		if !strings.Contains(out, "[redacted]") || strings.Contains(out, secret[4:20]) {
 			t.Errorf("prints as %s", out)

@@ -181,10 +181,10 @@ func kemOf(suite envelope.Suite) (hpke.KEM, bool) {
 const redacted = "[redacted]"
 
 // Format keeps every verb of package fmt from printing a key.
-func (i *Identity) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
+func (i Identity) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // LogValue keeps slog from printing a key.
-func (i *Identity) LogValue() slog.Value { return slog.StringValue(redacted) }
+func (i Identity) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // MarshalJSON keeps encoding/json from printing a key.
-func (i *Identity) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
+func (i Identity) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
