@@ -32,7 +32,8 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 900000+NN answers code NN, 900100 never answers, 900101 answers after the asker has given up, 900102 closes the
 connection after taking the request. Security code 999 is declined with N7.
 
-Exit codes: 0 done; 1 failed; 2 usage; 3 the book is in use by another simulator; 5 the book is not there.`,
+Exit codes: 0 done; 1 failed; 2 usage; 5 the book is not there; 6 another simulator uses it.`,
+		Example:       "  simulator serve --listen 127.0.0.1:8583 --book simulator.book",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
@@ -65,10 +66,10 @@ func exitCode(err error) int {
 		return 0
 	case errors.As(err, &usage):
 		return 2
-	case errors.Is(err, host.ErrLocked):
-		return 3
 	case errors.Is(err, fs.ErrNotExist):
 		return 5
+	case errors.Is(err, host.ErrLocked):
+		return 6
 	}
 	return 1
 }

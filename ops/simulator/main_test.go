@@ -74,7 +74,7 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"nonsense"}, 2},
 		{[]string{"serve", "--nonsense"}, 2},
 		{[]string{"book", "--book", book, "more"}, 2},
-		{[]string{"serve", "--book", book, "--listen", "127.0.0.1:0"}, 3},
+		{[]string{"serve", "--book", book, "--listen", "127.0.0.1:0"}, 6},
 		{[]string{"book", "--book", book + ".none"}, 5},
 		{[]string{"serve", "--book", book + ".2", "--listen", held.Addr()}, 1},
 	} {
