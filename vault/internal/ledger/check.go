@@ -23,7 +23,7 @@ import (
 // records; the indexes; each merchant's chain of results. It fails with ErrDamaged at the first that does not hold.
 // It takes about 1 KB of memory a payment, and commits may wait for it while the file grows.
 func (l *Ledger) Check(ctx context.Context) error {
-	structural := func() error { return l.db.View(structure) }
+	structural := func() error { return checkPages(l.path) }
 	if err := l.submit(&request{ctx: ctx, rest: structural, done: make(chan error, 1)}); err != nil {
 		return fmt.Errorf("check the ledger: %w", err)
 	}

@@ -55,8 +55,8 @@ type Options struct {
 	MaxGroup int
 	// LockWait is how long Open waits for another process to let go of the file; 500 ms when 0.
 	LockWait time.Duration
-	// Check looks at a file that was not closed properly before this process maps it; Inspect within this process when
-	// nil. A damaged file can exhaust memory, so that a daemon passes InspectByCommand.
+	// Check looks at a file that was not closed properly before this process maps it; Inspect when nil. A daemon passes
+	// InspectByCommand, so that what Inspect may not see in a damaged file harms another process.
 	Check func(path string) error
 	// openFile is bbolt's door to the file; tests make it fail.
 	openFile func(string, int, os.FileMode) (*os.File, error)
@@ -241,6 +241,9 @@ func Open(path string, keys Keys, o Options) (*Ledger, error) {
 
 // resume reads the head, checks the end of the log against it, and begins a new log key.
 func (l *Ledger) resume() error {
+	if err := l.checkMetas(); err != nil {
+		return err
+	}
 	if err := os.Remove(cleanMark(l.path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("open the ledger: %w", err)
 	}
@@ -352,6 +355,17 @@ func (l *Ledger) Fingerprint(merchant string, whole []byte) (fingerprint string,
 	return fingerprint, err
 }
 
+// checkMetas looks at the two pages that bbolt trusts first, under the lock of the open store.
+func (l *Ledger) checkMetas() (err error) {
+	file, err := os.Open(l.path)
+	if err != nil {
+		return fmt.Errorf("open the ledger: %w", err)
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	_, err = readMetas(file)
+	return err
+}
+
 // notEmpty refuses a file that is too short for bbolt's two first pages: bbolt would begin a new store in an empty one.
 func notEmpty(path string) error {
 	info, err := os.Stat(path)
@@ -360,6 +374,18 @@ func notEmpty(path string) error {
 	}
 	if info.Size() < 2*filePageSize {
 		return damaged("the file has %d bytes", info.Size())
+	}
+	return nil
+}
+
+// wholeFile checks that the file is as long as its pages say: beyond its end the map faults.
+func wholeFile(b *bbolt.Tx) error {
+	info, err := os.Stat(b.DB().Path())
+	if err != nil {
+		return err
+	}
+	if info.Size() < b.Size() {
+		return damaged("the file has %d bytes of %d", info.Size(), b.Size())
 	}
 	return nil
 }
