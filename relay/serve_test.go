@@ -314,7 +314,7 @@ func TestAStopAnswersAllThatWasAccepted(t *testing.T) {
 			<-started
 		}
 		go func() {
-			for range started { //nolint:revive // drains what the posters still tell
+			for range started {
 			}
 		}()
 		if err := s.finish(); err != nil {

@@ -16,7 +16,6 @@ type flight struct {
 	number uint64
 	digest string
 	msg    []byte
-	id     string
 	riders []*submission
 	made   time.Time
 	failed bool // the last attempt failed
