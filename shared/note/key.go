@@ -10,12 +10,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"nightdrop/shared/redacted"
 	"nightdrop/shared/strictjson"
 )
 
@@ -118,6 +117,7 @@ func (v Verifier) verify(text, sig []byte) bool {
 // Signer is a private key with its name. It prints as [redacted] and is safe for concurrent use. Whoever
 // holds it can speak under its name: keep it in one process and its file at mode 0600.
 type Signer struct {
+	redacted.Secret
 	verifier Verifier
 	key      ed25519.PrivateKey
 }
@@ -181,23 +181,6 @@ func (s *Signer) Name() string { return s.verifier.name }
 
 // PrivateKey returns the key itself, for signing JWTs only. The caller must not keep, print or write it.
 func (s *Signer) PrivateKey() ed25519.PrivateKey { return s.key }
-
-const redacted = "[redacted]"
-
-// String, GoString, Format, LogValue and MarshalText keep the key out of every kind of output, of a Signer by value too.
-func (s Signer) String() string { return redacted }
-
-// GoString implements fmt.GoStringer.
-func (s Signer) GoString() string { return redacted }
-
-// Format implements fmt.Formatter for every verb.
-func (s Signer) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
-
-// LogValue implements slog.LogValuer.
-func (s Signer) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// MarshalText implements encoding.TextMarshaler, and so covers JSON.
-func (s Signer) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 func keyHash(name string, pub []byte) uint32 {
 	h := sha256.New()

@@ -8,18 +8,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
+	"nightdrop/shared/redacted"
 	"nightdrop/shared/seal"
 )
 
 // Identity is a storefront's own keys: one that signs envelopes, and reply keys that results are sealed to, newest last. It
 // prints as [redacted]. It is safe for concurrent use.
 type Identity struct {
+	redacted.Secret
 	signer *note.Signer
 	reply  []replyKey
 }
@@ -177,14 +178,3 @@ func kemOf(suite envelope.Suite) (hpke.KEM, bool) {
 	}
 	return nil, false
 }
-
-const redacted = "[redacted]"
-
-// Format keeps every verb of package fmt from printing a key.
-func (i Identity) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
-
-// LogValue keeps slog from printing a key.
-func (i Identity) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// MarshalJSON keeps encoding/json from printing a key.
-func (i Identity) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }

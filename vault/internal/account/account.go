@@ -18,7 +18,7 @@ var ErrForm = errors.New("account: the opened part is not of the form that the i
 
 // Account is what an opened account part holds: exactly one of Card and Bank is set.
 type Account struct {
-	redacted
+	hidden
 	Card *Card
 	Bank *Bank
 }
@@ -84,7 +84,7 @@ func (a *Account) Clear() {
 // Code is a card security code of three or four digits. It may not be kept once the authorisation has been answered, not
 // even encrypted (PCI DSS 3.3.1).
 type Code struct {
-	redacted
+	hidden
 	code   [maxCodeDigits]byte
 	digits int
 }

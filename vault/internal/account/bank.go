@@ -20,7 +20,7 @@ const (
 
 // Bank is an account with a bank of the United States.
 type Bank struct {
-	redacted
+	hidden
 	routing   [routingDigits]byte
 	account   [maxAccountDigits]byte
 	digits    int

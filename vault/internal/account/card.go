@@ -68,7 +68,7 @@ const (
 
 // Card is a payment card.
 type Card struct {
-	redacted
+	hidden
 	number      [maxCardDigits]byte
 	digits      int
 	year, month int

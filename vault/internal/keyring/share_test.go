@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+
+	"nightdrop/shared/redacted"
 )
 
 func TestAnyThresholdOfSharesRecoversTheSecretAndOneLessDoesNot(t *testing.T) {
@@ -152,7 +154,7 @@ func TestSecretsPrintRedacted(t *testing.T) {
 		out.Write(text)
 		slog.New(slog.NewJSONHandler(&out, nil)).Info("", "v", v)
 		slog.New(slog.NewTextHandler(&out, nil)).Info("", "v", v)
-		if _, list := v.([]Share); !list && strings.Count(out.String(), redacted) < 11 {
+		if _, list := v.([]Share); !list && strings.Count(out.String(), redacted.Text) < 11 {
 			t.Errorf("%T prints something else than [redacted]: %s", v, out.String())
 		}
 		for _, form := range []string{"%x", "%X", "%d", "%q"} {
