@@ -331,6 +331,12 @@ func TestAStopAnswersAllThatWasAccepted(t *testing.T) {
 			t.Errorf("an envelope is at %q, its receipt says %s", places[digest], place)
 		}
 	}
+	checkChain(t, bags)
+}
+
+// checkChain checks that bags follow one another, each run after the last bag of the run before.
+func checkChain(t *testing.T, bags []envelope.Signed[envelope.Bag]) {
+	t.Helper()
 	var last *envelope.Signed[envelope.Bag]
 	for i, bag := range bags {
 		b := bag.Value

@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -434,70 +432,4 @@ func TestCloseDoesNotWaitForEver(t *testing.T) {
 			t.Errorf("answer %+v, want ErrUnknown", got)
 		}
 	}
-}
-
-// TestManySubmittersOverABadChannel posts from many sides while a third of the attempts fail, and then reads the stream
-// as the vault would: every bag in the chain, every accepted envelope at the place of its receipt.
-func TestManySubmittersOverABadChannel(t *testing.T) {
-	f := start(t)
-	var mu sync.Mutex
-	stream := map[string][]byte{}
-	go func() {
-		for a := range f.channel.attempts {
-			fate := rand.IntN(6)
-			mu.Lock()
-			if fate != 1 {
-				if stored, ok := stream[a.id]; ok && !bytes.Equal(stored, a.msg) {
-					t.Errorf("bag %s came with other bytes", a.id)
-				}
-				stream[a.id] = a.msg
-			}
-			mu.Unlock()
-			a.ack <- [...]error{channel.ErrUnknown, channel.ErrUnavailable, nil, nil, nil, nil}[fate]
-		}
-	}()
-	var accepted sync.Map
-	var group sync.WaitGroup
-	for i := range 200 {
-		group.Go(func() {
-			text := fmt.Sprintf("envelope %d", i)
-			for {
-				place, err := f.Submit(t.Context(), []byte(text))
-				if err == nil {
-					accepted.Store(text, place)
-					return
-				}
-				time.Sleep(time.Duration(rand.IntN(5)) * time.Millisecond)
-			}
-		})
-	}
-	group.Wait()
-	numbered := map[uint64]attempt{}
-	for _, msg := range stream {
-		bag, _, err := envelope.OpenBag(msg, f.relay)
-		if err != nil {
-			t.Fatal(err)
-		}
-		numbered[bag.Value.Number] = attempt{msg: msg}
-	}
-	var previous *envelope.Signed[envelope.Bag]
-	places := map[string]bool{}
-	for number := uint64(1); number <= uint64(len(stream)); number++ {
-		a, ok := numbered[number]
-		if !ok {
-			t.Fatalf("of %d bags number %d is missing", len(stream), number)
-		}
-		bag, envelopes := f.read(t, a, previous)
-		previous = &bag
-		for i, e := range envelopes {
-			places[fmt.Sprintf("%s %d %d", e, number, i)] = true
-		}
-	}
-	accepted.Range(func(text, place any) bool {
-		p := place.(Place)
-		if !places[fmt.Sprintf("%s %d %d", text, p.Number, p.Index)] {
-			t.Errorf("%s is not at %+v", text, p)
-		}
-		return true
-	})
 }

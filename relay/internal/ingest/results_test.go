@@ -249,6 +249,11 @@ func TestTokens(t *testing.T) {
 			s.expectAuthorised(t, test.ok, "Bearer "+s.token(signer, test.change))
 		})
 	}
+}
+
+func TestAuthorizationHeaders(t *testing.T) {
+	s := newSite(t, nil)
+	now := time.Now().Unix()
 	good := s.token(s.shops[shop], nil)
 	parts := strings.Split(good, ".")
 	unsigned, err := jwt.NewWithClaims(jwt.SigningMethodNone, jwt.MapClaims{"sub": shop, "aud": origin, "iat": now, "exp": now + 60}).
