@@ -208,7 +208,7 @@ func (c cells) get(column string) string {
 // rowSpace is the name space of the ids of rows that bring none.
 const rowSpace = "6f0c2d7e-9c0b-4a5e-8f1d-3b1f0a7c5d21"
 
-// payment makes the sale of a row. seen counts equal rows so far.
+// payment makes the sale of a row. seen counts equal rows, and ids, so far.
 func (c cells) payment(merchant string, seen map[string]int) (storefront.Payment, error) {
 	amount, err := strconv.ParseInt(c.get("amount"), 10, 64)
 	if err != nil {
@@ -222,7 +222,10 @@ func (c cells) payment(merchant string, seen map[string]int) (storefront.Payment
 		seen[name]++
 	case !envelope.ValidID(id):
 		return storefront.Payment{}, errors.New("id is not a UUID of version 4 or 7 in lower case")
+	case seen[id] > 0: // two instructions under one id: the vault would take whichever came first
+		return storefront.Payment{}, errors.New("id is that of a row before")
 	}
+	seen[id]++
 	card := map[string]string{"number": c.get("number"), "expiry": c.get("expiry")}
 	if name := c.get("name"); name != "" {
 		card["name"] = name
