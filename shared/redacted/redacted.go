@@ -10,7 +10,7 @@ import (
 // Text is what a secret prints as.
 const Text = "[redacted]"
 
-// Secret, embedded, makes whatever prints, logs or encodes its holder write Text: fmt with every verb but %T and %p, slog, JSON and other
+// Secret is embedded, and then whatever prints, logs or encodes its holder writes Text: fmt with every verb but %T and %p, slog, JSON and other
 // text encodings. It holds for pointers and for values.
 type Secret struct{}
 

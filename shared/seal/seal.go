@@ -35,7 +35,7 @@ func NewSealer(key envelope.KeyName, public []byte) (*Sealer, error) {
 	if _, err := envelope.ParseKeyName(string(key)); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}
-	params, err := parameters(key.Suite())
+	params, err := Parameters(key.Suite())
 	if err != nil {
 		return nil, err
 	}
@@ -62,8 +62,8 @@ func NewSealer(key envelope.KeyName, public []byte) (*Sealer, error) {
 	return &Sealer{key, encrypt}, nil
 }
 
-// parameters builds a suite's parameters by hand: X-Wing has no template in Tink.
-func parameters(suite envelope.Suite) (*hpke.Parameters, error) {
+// Parameters returns the parameters of a suite's keys in Tink, TINK prefix, made by hand: X-Wing has no template there.
+func Parameters(suite envelope.Suite) (*hpke.Parameters, error) {
 	kem := hpke.X_WING
 	if suite == envelope.SuiteX25519 {
 		kem = hpke.DHKEM_X25519_HKDF_SHA256

@@ -16,6 +16,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/shared/seal"
 )
 
 // This is the one file that touches key material in the clear: Tink's door to it, insecuresecretdataaccess, is imported
@@ -51,11 +52,7 @@ func newXAES(key []byte) (tink.AEAD, error) {
 
 // newKeyset makes a sealing key of the suite as a Tink keyset with TINK prefix; its id is random.
 func newKeyset(suite envelope.Suite) (*keyset.Handle, uint32, error) {
-	kem := hpke.X_WING
-	if suite == envelope.SuiteX25519 {
-		kem = hpke.DHKEM_X25519_HKDF_SHA256
-	}
-	params, err := hpke.NewParameters(hpke.ParametersOpts{KEMID: kem, KDFID: hpke.HKDFSHA256, AEADID: hpke.AES256GCM, Variant: hpke.VariantTink})
+	params, err := seal.Parameters(suite)
 	if err != nil {
 		return nil, 0, fmt.Errorf("HPKE parameters: %w", err)
 	}
