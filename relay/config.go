@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"nightdrop/relay/internal/ingest"
-	"nightdrop/shared/channel"
+	"nightdrop/shared/channel/broker"
 	"nightdrop/shared/config"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
@@ -220,8 +220,8 @@ func (l limitSettings) ingest() ingest.Limits {
 }
 
 // config is the embedded channel's configuration.
-func (e embeddedSettings) config() channel.EmbeddedConfig {
-	return channel.EmbeddedConfig{Dir: e.Dir, Listen: e.Listen, Cert: e.Cert, Key: e.Key, ClientCA: e.ClientCA,
+func (e embeddedSettings) config() broker.Config {
+	return broker.Config{Dir: e.Dir, Listen: e.Listen, Cert: e.Cert, Key: e.Key, ClientCA: e.ClientCA,
 		VaultNkey: e.VaultNkey, CourierNkey: e.CourierNkey, MonitorNkey: e.MonitorNkey,
 		MaxBytes: e.MaxBytes, EnvelopesBytes: e.EnvelopeBytes, ResultsBytes: e.ResultBytes, MinFree: e.MinFree}
 }

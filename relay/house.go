@@ -14,6 +14,7 @@ import (
 	"nightdrop/relay/internal/bagger"
 	"nightdrop/relay/internal/ingest"
 	"nightdrop/shared/channel"
+	"nightdrop/shared/channel/broker"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 )
@@ -28,7 +29,7 @@ type house struct {
 	signer      *note.Signer
 	certificate *certificate // nil with plain HTTP
 	head        *bagger.Head
-	broker      *channel.Embedded // nil with an external channel
+	broker      *broker.Broker // nil with an external channel
 	relay       *channel.Relay
 	bags        *bagger.Bagger
 	board       *ingest.Board
@@ -87,7 +88,7 @@ func (h *house) openChannel(ctx context.Context) (err error) {
 	config.Logger = h.logger
 	starting, cancel := context.WithTimeout(ctx, brokerStart)
 	defer cancel()
-	h.broker, err = channel.StartEmbedded(starting, config)
+	h.broker, err = broker.Start(starting, config)
 	if err != nil {
 		return err
 	}
@@ -174,8 +175,13 @@ func (h *house) addresses() map[string]string {
 	return all
 }
 
-// reload reads the TLS certificate again.
+// reload reads the TLS certificates again: that of the public listener, and that of the embedded channel's.
 func (h *house) reload() {
+	if h.broker != nil {
+		if err := h.broker.Reload(); err != nil {
+			h.logger.Error("the channel's certificate was not reloaded; the old one stays", "error", err)
+		}
+	}
 	if h.certificate == nil {
 		return
 	}

@@ -13,6 +13,7 @@ import (
 	"nightdrop/relay/internal/bagger"
 	"nightdrop/relay/internal/scan"
 	"nightdrop/shared/channel"
+	"nightdrop/shared/channel/broker"
 	"nightdrop/shared/config"
 	"nightdrop/shared/note"
 )
@@ -48,7 +49,7 @@ func exitCode(err error) int {
 		return 4
 	case is(fs.ErrNotExist):
 		return 5
-	case is(fs.ErrExist, bagger.ErrHeadLocked, channel.ErrLocked, syscall.EADDRINUSE):
+	case is(fs.ErrExist, bagger.ErrHeadLocked, broker.ErrLocked, syscall.EADDRINUSE):
 		return 6
 	case is(channel.ErrUnavailable, channel.ErrFull):
 		return 8

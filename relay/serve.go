@@ -27,8 +27,8 @@ func newServeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve storefronts until SIGTERM",
-		Long: `Serve storefronts until SIGTERM or SIGINT. A stop answers everything that was accepted. SIGHUP reads the TLS certificate again; if
-the new files are not a certificate and its key, the old one stays. It starts also when the channel or the vault's directory is not
+		Long: `Serve storefronts until SIGTERM or SIGINT. A stop answers everything that was accepted. SIGHUP reads the TLS certificates again,
+of the listener and of the embedded channel; where the new files are not a certificate and its key, the old one stays. It starts also when the channel or the vault's directory is not
 there yet, and answers 503 meanwhile: see /readyz on the admin listener.`,
 		Example: "  relay serve --config /etc/nightdrop/relay.toml",
 		Args:    arguments(cobra.NoArgs),

@@ -380,6 +380,10 @@ func TestTheCertificateIsReloaded(t *testing.T) {
 	}
 	s.trust()
 	s.check(get())
+	// The embedded channel has the same files.
+	conn, err := tls.Dial("tcp", s.addresses["channel"], s.client.Transport.(*http.Transport).TLSClientConfig)
+	s.check(err)
+	s.check(conn.Close())
 	s.check(s.finish())
 }
 

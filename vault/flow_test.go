@@ -20,6 +20,7 @@ import (
 
 	"nightdrop/ops/simulator/host"
 	"nightdrop/shared/channel"
+	"nightdrop/shared/channel/broker"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/shared/seal"
@@ -37,7 +38,7 @@ type site struct {
 	dir    string
 	shares []string
 	book   string
-	broker *channel.Embedded
+	broker *broker.Broker
 	relay  *channel.Relay
 	signer *note.Signer // the relay's
 	shop   *note.Signer
@@ -71,7 +72,7 @@ func (s *site) startBroker(vaultKey string) {
 	cert, key := filepath.Join(s.dir, "broker.pem"), filepath.Join(s.t.TempDir(), "broker.key")
 	s.must(os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw}), 0o600))
 	s.must(os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
-	s.broker, err = channel.StartEmbedded(s.t.Context(), channel.EmbeddedConfig{Dir: filepath.Join(s.t.TempDir(), "store"), Listen: "127.0.0.1:0",
+	s.broker, err = broker.Start(s.t.Context(), broker.Config{Dir: filepath.Join(s.t.TempDir(), "store"), Listen: "127.0.0.1:0",
 		Cert: cert, Key: key, VaultNkey: vaultKey, MaxBytes: 64 << 20, MinFree: 1 << 20})
 	s.must(err)
 	s.t.Cleanup(func() { _ = s.broker.Close(context.Background()) })

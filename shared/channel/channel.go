@@ -1,6 +1,6 @@
 // Package channel is the one-way slot between the relay and the vault: four NATS JetStream streams, the
-// subjects and allow-lists of the two sides, the embedded broker of the relay's process, and a client for
-// each side (INTERFACES 8).
+// subjects and allow-lists of the two sides, and a client for each side (INTERFACES 8). The broker that the
+// relay embeds is package broker below it, so that whoever needs a client only, as the vault, links no server.
 //
 // Two NATS accounts each own the streams that they read. Account VAULT owns ENVELOPES and JOURNAL, account
 // RELAY owns RESULTS and NOTICES, and only the write subjects cross, as service export and import. An
@@ -44,8 +44,6 @@ var (
 	// before the position asked for: the broker lost its tail or its store was replaced. Find a position that
 	// BagAt confirms and start again from there, or from 1.
 	ErrRewound = errors.New("the ENVELOPES stream was rewound or replaced")
-	// ErrLocked is returned when another process uses the store directory.
-	ErrLocked = errors.New("channel store in use by another process")
 )
 
 // The streams, the two accounts that own them, and those of the roles that own nothing.

@@ -25,7 +25,7 @@ func collectBags(t *testing.T, v *Vault, from uint64) (<-chan Message, <-chan er
 	return bags, ended
 }
 
-func TestEmbeddedBroker(t *testing.T) {
+func TestBrokerInProcess(t *testing.T) {
 	s := startSite(t)
 	r := s.relay(t)
 	t.Run("bags", func(t *testing.T) { checkBags(t, r, s.vault(t)) })

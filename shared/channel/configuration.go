@@ -22,7 +22,7 @@ type RelayKey struct {
 	Nkey string // U...
 }
 
-// Configuration describes a broker. The embedded one is started from exactly the Text that it prints, so the file for
+// Configuration describes a broker. Package broker starts the embedded one from exactly the Text that it prints, so the file for
 // an external broker is the same but for its own cluster settings.
 type Configuration struct {
 	Name           string // the server's name

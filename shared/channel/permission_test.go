@@ -3,7 +3,6 @@ package channel
 import (
 	"crypto/tls"
 	"errors"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -16,24 +15,19 @@ import (
 // raw connects with a role's key and nothing of this package in between, as a thief of the key would.
 func (s *site) raw(t *testing.T, role string) (*nats.Conn, error) {
 	t.Helper()
-	var seed []byte
 	settings := []nats.Option{nats.CustomInboxPrefix(inboxPrefix(role)), nats.Timeout(3 * time.Second), nats.NoReconnect(),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})} // refused reads LastError
 	url := "tls://" + s.config.Listen
 	if role == "relay" {
-		url, seed, settings = "", s.broker.relaySeed, append(settings, nats.InProcessServer(s.broker.server))
+		url, settings = "", append(settings, nats.InProcessServer(s.server))
 	} else {
-		var err error
-		if seed, err = os.ReadFile(s.seeds[role]); err != nil {
-			t.Fatal(err)
-		}
 		config, err := clientTLS(s.options(role))
 		if err != nil {
 			t.Fatal(err)
 		}
 		settings = append(settings, nats.Secure(config), nats.TLSHandshakeFirst())
 	}
-	pair, err := nkeys.FromSeed([]byte(strings.TrimSpace(string(seed))))
+	pair, err := nkeys.FromSeed(s.seed(t, role))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,11 +283,8 @@ func TestVisitorsReadThroughTheirOwnAccount(t *testing.T) {
 
 func TestStrangersAreRefused(t *testing.T) {
 	s := startSite(t)
-	if err := os.WriteFile(s.file("stolen.seed"), s.broker.relaySeed, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	s.key(t, "stranger")
-	s.seeds["stolen"] = s.file("stolen.seed")
+	s.seeds["stolen"] = s.seeds["relay"]
 	for _, role := range []string{"stranger", "stolen"} { // stolen: the relay's own key, over TCP
 		if _, err := s.raw(t, role); err == nil || !strings.Contains(strings.ToLower(err.Error()), "authorization") {
 			t.Errorf("%s: %v, want an authorization error", role, err)

@@ -52,10 +52,18 @@ func DialRelay(ctx context.Context, options Options) (*Relay, error) {
 	return r, nil
 }
 
-// newEmbeddedRelay connects to the broker of this process.
-func newEmbeddedRelay(options Options, provider nats.InProcessConnProvider, seed []byte, verdict, reserve func() error) (*Relay, error) {
-	r := &Relay{verdict: verdict, reserve: reserve}
-	if err := r.connect(options, provider, func() (nkeys.KeyPair, error) { return nkeys.FromSeed(seed) }); err != nil {
+// InProcess is a broker in the relay's own process.
+type InProcess struct {
+	Server  nats.InProcessConnProvider
+	Seed    []byte       // the relay's nkey seed, which stays the caller's: it is read while connecting only
+	Verdict func() error // the broker's state, which Ready tells: nil, ErrFull or ErrUnavailable; answers at once
+	Reserve func() error // nil, or why a bag must not even be sent: ErrFull or ErrUnavailable; answers at once
+}
+
+// InProcessRelay connects to a broker in the same process. Of options it reads Name, AckTimeout and Logger.
+func InProcessRelay(options Options, broker InProcess) (*Relay, error) {
+	r := &Relay{verdict: broker.Verdict, reserve: broker.Reserve}
+	if err := r.connect(options, broker.Server, func() (nkeys.KeyPair, error) { return nkeys.FromSeed(broker.Seed) }); err != nil {
 		r.Close()
 		return nil, err
 	}

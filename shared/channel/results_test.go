@@ -47,7 +47,7 @@ func (s *site) forgetResults(t *testing.T, sequence uint64) {
 	var done struct {
 		Success bool `json:"success"`
 	}
-	err := s.broker.keepers[1].call(t.Context(), purgeSubject(streamResults), map[string]uint64{"seq": sequence + 1}, &done)
+	err := s.keepers.relay.call(t.Context(), purgeSubject(streamResults), map[string]uint64{"seq": sequence + 1}, &done)
 	if err != nil || !done.Success {
 		t.Fatalf("purge results: %v", err)
 	}

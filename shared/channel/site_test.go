@@ -1,7 +1,7 @@
 package channel
 
 import (
-	"context"
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -15,26 +15,33 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nkeys"
 )
 
-// site is one broker with its files: authority, server and client certificate, and a key for each role.
+// anyPort lets the broker choose, in its own words.
+const anyPort = "127.0.0.1:-1"
+
+// site is a broker started from what Configuration prints, as a relay or an operator runs it, with its files: authority,
+// server and client certificate, and a key for each role. The relay is in its process unless the test says otherwise.
 type site struct {
-	dir    string
-	config EmbeddedConfig
-	seeds  map[string]string // role -> seed file
-	broker *Embedded
+	dir     string
+	config  Configuration
+	sizes   Sizes
+	seeds   map[string]string // role -> seed file
+	server  *server.Server
+	keepers *Keepers
 }
 
 // newSite makes the files; start starts the broker on them.
 func newSite(t *testing.T) *site {
 	t.Helper()
-	s := &site{dir: t.TempDir(), seeds: make(map[string]string)}
+	s := &site{dir: t.TempDir(), seeds: make(map[string]string), sizes: Sizes{32 << 20, 8 << 20, 16 << 20, 8 << 20}}
 	s.certificates(t)
-	s.config = EmbeddedConfig{Dir: filepath.Join(s.dir, "store"), Listen: "127.0.0.1:0", Cert: s.file("server.pem"), Key: s.file("server.key"),
-		ClientCA: s.file("ca.pem"), MaxBytes: 64 << 20, MinFree: 1 << 20}
-	s.config.VaultNkey = s.key(t, "vault")
-	s.config.CourierNkey = s.key(t, "courier")
-	s.config.MonitorNkey = s.key(t, "monitor")
+	s.config = Configuration{Name: "test", Listen: anyPort, Cert: s.file("server.pem"), Key: s.file("server.key"), ClientCA: s.file("ca.pem"),
+		Dir: filepath.Join(s.dir, "store"), MaxStore: 1 << 30, RelayInProcess: true, Relays: []RelayKey{{Nkey: s.key(t, "relay")}},
+		Vault: s.key(t, "vault"), Courier: s.key(t, "courier"), Monitor: s.key(t, "monitor")}
 	return s
 }
 
@@ -48,35 +55,81 @@ func startSite(t *testing.T) *site {
 
 func (s *site) file(name string) string { return filepath.Join(s.dir, name) }
 
-// start starts the broker; after the first time on the same port, as an operator's broker would be.
+// start starts the broker with its streams.
 func (s *site) start(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	broker, err := StartEmbedded(ctx, s.config)
-	if err != nil {
-		t.Fatalf("start broker: %v", err)
+	s.startBare(t)
+	if err := s.keepers.MakeStreams(t.Context(), s.sizes); err != nil {
+		t.Fatal(err)
 	}
-	s.broker, s.config.Listen = broker, broker.Addr()
+}
+
+// startBare starts the broker without streams; after the first time on the same port, as an operator's broker would be.
+func (s *site) startBare(t *testing.T) {
+	t.Helper()
+	var pairs [2]nkeys.KeyPair
+	for i, public := range []*string{&s.config.VaultKeeper, &s.config.RelayKeeper} {
+		var err error
+		if pairs[i], err = nkeys.CreateUser(); err != nil {
+			t.Fatal(err)
+		}
+		if *public, err = pairs[i].PublicKey(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := s.config.Text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(s.file("nats.conf"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	options, err := server.ProcessConfigFile(s.file("nats.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.NoSigs, options.NoLog = true, true
+	if s.server, err = server.NewServer(options); err != nil {
+		t.Fatal(err)
+	}
+	s.server.Start()
 	t.Cleanup(func() { s.close(t) })
+	if !s.server.ReadyForConnections(10 * time.Second) {
+		t.Fatal("the broker did not start")
+	}
+	s.config.Listen = s.server.Addr().String()
+	if s.keepers, err = DialKeepers(s.server, pairs[0], pairs[1], nil); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (s *site) close(t *testing.T) {
 	t.Helper()
-	if s.broker == nil {
-		return
+	if s.keepers != nil {
+		s.keepers.Close()
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	if err := s.broker.Close(ctx); err != nil {
-		t.Errorf("close broker: %v", err)
+	if s.server != nil {
+		s.server.Shutdown()
+		s.server.WaitForShutdown()
 	}
-	s.broker = nil
+	s.keepers, s.server = nil, nil
 }
 
+// seed reads a role's key.
+func (s *site) seed(t *testing.T, role string) []byte {
+	t.Helper()
+	seed, err := os.ReadFile(s.seeds[role])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes.TrimSpace(seed)
+}
+
+// relay connects in the broker's process, with room for all.
 func (s *site) relay(t *testing.T) *Relay {
 	t.Helper()
-	r, err := s.broker.Relay()
+	fine := func() error { return nil }
+	r, err := InProcessRelay(Options{}, InProcess{Server: s.server, Seed: s.seed(t, "relay"), Verdict: fine, Reserve: fine})
 	if err != nil {
 		t.Fatalf("relay: %v", err)
 	}

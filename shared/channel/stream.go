@@ -1,11 +1,6 @@
 package channel
 
 import (
-	"cmp"
-	"context"
-	"errors"
-	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -30,8 +25,6 @@ const (
 type Sizes struct {
 	Envelopes, Journal, Results, Notices int64
 }
-
-func (s Sizes) total() int64 { return s.Envelopes + s.Journal + s.Results + s.Notices }
 
 // Streams returns the configuration of the streams that an account owns, "VAULT" or "RELAY", with a number of
 // replicas (1 for the embedded broker). MaxAge is nowhere but on RESULTS: it deletes without a word.
@@ -69,60 +62,4 @@ func Streams(account string, sizes Sizes, replicas int) []jetstream.StreamConfig
 	default:
 		return nil
 	}
-}
-
-// plan is a stream to be made, or brought to its configuration, by the keeper of its account.
-type plan struct {
-	js     jetstream.JetStream
-	config jetstream.StreamConfig
-	grows  int64 // bytes by which its limit grows
-}
-
-// makeStreams creates the streams or brings them to their configuration: those that shrink first, for together they may
-// fill all that the broker has. It refuses to shrink one below what it holds, for the broker would delete from its head.
-func makeStreams(ctx context.Context, plans []plan) error {
-	for i := range plans {
-		if err := plans[i].compare(ctx); err != nil {
-			return err
-		}
-	}
-	slices.SortStableFunc(plans, func(a, b plan) int { return cmp.Compare(a.grows, b.grows) })
-	for _, p := range plans {
-		made, err := p.js.CreateOrUpdateStream(ctx, p.config)
-		if err != nil {
-			return fmt.Errorf("make stream %s: %w", p.config.Name, err)
-		}
-		if err := checkStream(made.CachedInfo().Config, p.config); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// compare looks at the stream that is there, if any.
-func (p *plan) compare(ctx context.Context) error {
-	p.grows = p.config.MaxBytes
-	old, err := p.js.Stream(ctx, p.config.Name)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("look at stream %s: %w", p.config.Name, err)
-	}
-	info := old.CachedInfo()
-	p.grows -= info.Config.MaxBytes
-	if held := info.State.Bytes; held > uint64(p.config.MaxBytes) && p.config.Discard == jetstream.DiscardNew {
-		return fmt.Errorf("stream %s holds %d bytes and is configured for %d: give it at least what it holds",
-			p.config.Name, held, p.config.MaxBytes)
-	}
-	return nil
-}
-
-// checkStream asserts what durability rests on, whoever made the stream.
-func checkStream(got, want jetstream.StreamConfig) error {
-	if got.Storage != jetstream.FileStorage || got.PersistMode != jetstream.DefaultPersistMode ||
-		got.MaxAge != want.MaxAge || got.Discard != want.Discard || got.MaxBytes != want.MaxBytes {
-		return fmt.Errorf("stream %s is not as Nightdrop makes it (storage, persist mode, age, discard or size): delete or repair it", want.Name)
-	}
-	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"nightdrop/shared/channel"
+	"nightdrop/shared/channel/broker"
 	"nightdrop/shared/note"
 )
 
@@ -102,19 +103,19 @@ func (ackAtOnce) PublishBag(string, string, []byte) channel.Ack {
 	return done
 }
 
-func startBenchBroker(b *testing.B) *channel.Embedded {
+func startBenchBroker(b *testing.B) *broker.Broker {
 	b.Helper()
-	broker, err := channel.StartEmbedded(b.Context(), channel.EmbeddedConfig{Dir: b.TempDir(), MinFree: 1})
+	started, err := broker.Start(b.Context(), broker.Config{Dir: b.TempDir(), MinFree: 1})
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { _ = broker.Close(context.Background()) })
-	return broker
+	b.Cleanup(func() { _ = started.Close(context.Background()) })
+	return started
 }
 
-func connect(b *testing.B, broker *channel.Embedded) *channel.Relay {
+func connect(b *testing.B, started *broker.Broker) *channel.Relay {
 	b.Helper()
-	relay, err := broker.Relay()
+	relay, err := started.Relay()
 	if err != nil {
 		b.Fatal(err)
 	}

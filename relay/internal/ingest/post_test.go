@@ -15,6 +15,7 @@ import (
 
 	"nightdrop/relay/internal/bagger"
 	"nightdrop/shared/channel"
+	"nightdrop/shared/channel/broker"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 )
@@ -154,7 +155,7 @@ func (b brokenBags) Submit(_ context.Context, _ []byte) (bagger.Place, error) {
 func TestAFullChannel(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, func(p *plan) {
-		p.channel = func(c *channel.EmbeddedConfig) { c.EnvelopesBytes = 4 << 20 }
+		p.channel = func(c *broker.Config) { c.EnvelopesBytes = 4 << 20 }
 		p.limits.AckWait = 5 * time.Second
 	})
 	body := sign(s, s.envelope(), s.shops[shop])

@@ -27,6 +27,7 @@ import (
 
 	"nightdrop/relay/internal/bagger"
 	"nightdrop/shared/channel"
+	"nightdrop/shared/channel/broker"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/shared/seal"
@@ -44,7 +45,7 @@ const (
 type site struct {
 	t       *testing.T
 	dir     string
-	broker  *channel.Embedded
+	broker  *broker.Broker
 	relay   *channel.Relay
 	vault   *channel.Vault
 	signer  *note.Signer // the relay's
@@ -67,7 +68,7 @@ type site struct {
 // plan is what a test changes of a site before it starts.
 type plan struct {
 	limits   Limits
-	channel  func(*channel.EmbeddedConfig)
+	channel  func(*broker.Config)
 	bags     func(Bags) Bags
 	silent   bool // the vault publishes nothing
 	noServer bool
@@ -79,7 +80,7 @@ func openLimits() Limits {
 
 func newSite(t *testing.T, change func(*plan)) *site {
 	t.Helper()
-	p := plan{limits: openLimits(), channel: func(*channel.EmbeddedConfig) {}, bags: func(b Bags) Bags { return b }}
+	p := plan{limits: openLimits(), channel: func(*broker.Config) {}, bags: func(b Bags) Bags { return b }}
 	if change != nil {
 		change(&p)
 	}
@@ -150,10 +151,10 @@ func (s *site) openChannel(p plan) {
 	seed, public, err := channel.GenerateNkey()
 	s.check(err)
 	s.check(os.WriteFile(s.file("vault.nkey"), seed, 0o600))
-	config := channel.EmbeddedConfig{Dir: s.file("channel"), Listen: "127.0.0.1:0", Cert: s.file("tls.pem"), Key: s.file("tls.key"),
+	config := broker.Config{Dir: s.file("channel"), Listen: "127.0.0.1:0", Cert: s.file("tls.pem"), Key: s.file("tls.key"),
 		VaultNkey: public, MaxBytes: 64 << 20, MinFree: 1 << 20, AckTimeout: time.Second}
 	p.channel(&config)
-	s.broker, err = channel.StartEmbedded(s.t.Context(), config)
+	s.broker, err = broker.Start(s.t.Context(), config)
 	s.check(err)
 	s.relay, err = s.broker.Relay()
 	s.check(err)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"nightdrop/shared/channel"
+	"nightdrop/shared/channel/broker/brokertest"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/keyring"
@@ -63,7 +64,7 @@ func (d *desk) hint() (h ledger.Hint) {
 
 func TestRunReadsOnFromWhereTheLedgerStands(t *testing.T) {
 	d := newDesk(t)
-	broker := intaketest.StartBroker(t)
+	broker := brokertest.Start(t)
 	relay, vault := broker.Relay(), broker.Vault()
 	publish(t, relay, d.bags(d.run, 3)...)
 	stop := d.start(vault)
@@ -90,7 +91,7 @@ func TestRunReadsOnFromWhereTheLedgerStands(t *testing.T) {
 
 func TestRunOutlastsTheBroker(t *testing.T) {
 	d := newDesk(t)
-	broker := intaketest.StartBroker(t)
+	broker := brokertest.Start(t)
 	vault := broker.Vault()
 	relay := broker.Relay()
 	publish(t, relay, d.bags(d.run, 1)...)
@@ -108,7 +109,7 @@ func TestRunOutlastsTheBroker(t *testing.T) {
 // A channel that lost its store reuses sequences: that is found, and what it holds now is read from its start.
 func TestChannelThatLostItsStore(t *testing.T) {
 	d := newDesk(t)
-	broker := intaketest.StartBroker(t)
+	broker := brokertest.Start(t)
 	relay := broker.Relay()
 	first := d.bags(d.run, 3)
 	publish(t, relay, first...)
@@ -134,7 +135,7 @@ func TestChannelThatLostItsStore(t *testing.T) {
 
 func TestPurgeKeepsAWeekAndTheLastBag(t *testing.T) {
 	d := newDesk(t)
-	broker := intaketest.StartBroker(t)
+	broker := brokertest.Start(t)
 	vault := broker.Vault()
 	publish(t, broker.Relay(), d.bags(d.run, 6)...)
 	stop := d.start(vault)

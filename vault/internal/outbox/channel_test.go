@@ -12,6 +12,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"nightdrop/shared/channel"
+	"nightdrop/shared/channel/broker/brokertest"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/proof"
 	"nightdrop/vault/internal/intake/intaketest"
@@ -37,7 +38,7 @@ func read(t *testing.T, relay *channel.Relay, merchant string) (notes [][]byte) 
 // Bad envelopes go in at one end, and their storefront opens what comes out at the other and finds it in the log.
 func TestResultsReachTheirStorefrontAndAreInTheLog(t *testing.T) {
 	d := newDesk(t)
-	broker := intaketest.StartBroker(t)
+	broker := brokertest.Start(t)
 	relay := broker.Relay()
 	run := d.SetRelays("relay-1")[0].Start()
 	sent := map[string]string{} // id -> digest
@@ -103,7 +104,7 @@ func (d *desk) checkLeaf(r intaketest.Opened) {
 func TestManyMerchantsAtOnce(t *testing.T) {
 	d := newDesk(t)
 	shops := []*intaketest.Storefront{d.shop, d.Enrol("shop-2"), d.Enrol("shop-3")}
-	broker := intaketest.StartBroker(t)
+	broker := brokertest.Start(t)
 	relay := broker.Relay()
 	stop := start(d.outbox(broker.Vault()))
 	var wait sync.WaitGroup
@@ -125,7 +126,7 @@ func TestManyMerchantsAtOnce(t *testing.T) {
 // The broker is away when results are issued, comes, and loses its store: what is due is published, and notices always.
 func TestChannelThatComesAndGoes(t *testing.T) {
 	d := newDesk(t)
-	broker := intaketest.StartBroker(t)
+	broker := brokertest.Start(t)
 	vault := broker.Vault()
 	broker.Stop()
 	intaketest.WaitFor(t, "the connection's end", func() bool { return !vault.Connected() })

@@ -1,6 +1,6 @@
-// Package intaketest is a vault with storefronts, a relay's bags and a broker, all on one machine, for the tests of what
-// stands between channel and ledger. Keys, ledger, notes, seals, broker and TLS are the real ones; only the clock is set
-// by hand. When a test ends the ledger's every invariant is checked.
+// Package intaketest is a vault with storefronts and a relay's bags, all on one machine, for the tests of what stands
+// between channel and ledger; the broker, which no package of the vault may link, is brokertest's. Keys, ledger, notes
+// and seals are the real ones; only the clock is set by hand. When a test ends the ledger's every invariant is checked.
 package intaketest
 
 import (

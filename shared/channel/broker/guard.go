@@ -1,4 +1,4 @@
-package channel
+package broker
 
 import (
 	"context"
@@ -7,18 +7,20 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nightdrop/shared/channel"
 )
 
-// guardEvery is how often the embedded broker's health and room are looked at.
+// guardEvery is how often the broker's health and room are looked at.
 const guardEvery = time.Second
 
-// guard keeps an eye on what the embedded broker stands on. A full disk would wedge the broker until a restart, so
+// guard keeps an eye on what the broker stands on. A full disk would wedge the broker until a restart, so
 // bags are refused while there is still a reserve.
 type guard struct {
 	minFree int64
 	free    func() (int64, error)               // bytes free on the store's volume
 	healthy func() error                        // nil, or what the broker says is wrong
-	room    func(ctx context.Context) error     // nil, or ErrFull when ENVELOPES cannot take another bag
+	room    func(ctx context.Context) error     // nil, or channel.ErrFull when ENVELOPES cannot take another bag
 	state   atomic.Pointer[guardState]          // nil before the first look
 	low     bool                                // the reserve was touched and is not yet whole again
 	change  func(message string, fields ...any) // tells of each change
@@ -48,14 +50,14 @@ func (g *guard) look(ctx context.Context) {
 func (g *guard) checkFree() error {
 	free, err := g.free()
 	if err != nil {
-		return fmt.Errorf("%w: free space: %w", ErrUnavailable, err)
+		return fmt.Errorf("%w: free space: %w", channel.ErrUnavailable, err)
 	}
 	need := g.minFree
 	if g.low {
 		need += g.minFree / 4
 	}
 	if g.low = free < need; g.low {
-		return fmt.Errorf("%w: %d bytes free on the channel's volume, %d needed: free space or enlarge it", ErrFull, free, need)
+		return fmt.Errorf("%w: %d bytes free on the channel's volume, %d needed: free space or enlarge it", channel.ErrFull, free, need)
 	}
 	return nil
 }

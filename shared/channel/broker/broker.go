@@ -1,0 +1,329 @@
+// Package broker is the NATS server inside the relay's process: it serves the channel's streams with the accounts and
+// allow-lists of package channel, and refuses bags before its volume is full. It is a package of its own so that the
+// vault, which needs the channel's clients, links no server.
+package broker
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nkeys"
+	"golang.org/x/sys/unix"
+
+	"nightdrop/shared/channel"
+)
+
+// ErrLocked is returned by Start when another process uses the store directory.
+var ErrLocked = errors.New("channel store in use by another process")
+
+const (
+	defaultMaxBytes = 8 << 30
+	defaultMinFree  = 256 << 20
+	// minStream is the least a stream may be given: a few of the largest messages.
+	minStream = 4 << 20
+)
+
+// Config describes a broker.
+type Config struct {
+	Dir      string // store directory, made with mode 0700; one process at a time
+	Listen   string // host:port for vault, courier and monitor, by TLS; port 0 = any; "" = no listener
+	Cert     string // PEM file; needed with Listen; Reload reads it again
+	Key      string // PEM file; needed with Listen; Reload reads it again
+	ClientCA string // PEM file; set, clients must show a certificate of these authorities besides their nkey; read at the start only
+
+	// Public nkeys (U...); "" = that role is off. The relay's own key is made at each start and never leaves the process.
+	VaultNkey, CourierNkey, MonitorNkey string
+
+	MaxBytes       int64         // all streams together; 0 = 8 GiB
+	EnvelopesBytes int64         // 0 = half of MaxBytes
+	ResultsBytes   int64         // 0 = a quarter of MaxBytes; JOURNAL and NOTICES share what is left
+	MinFree        int64         // bytes that must stay free on the volume, else bags are refused; 0 = 256 MiB
+	AckTimeout     time.Duration // of the relay's own publishing; 0 = 10 s
+	Logger         *slog.Logger  // nil = none
+}
+
+// sizes shares MaxBytes out among the streams.
+func (c Config) sizes() (channel.Sizes, error) {
+	s := channel.Sizes{Envelopes: c.EnvelopesBytes, Results: c.ResultsBytes}
+	if s.Envelopes == 0 {
+		s.Envelopes = c.MaxBytes / 2
+	}
+	if s.Results == 0 {
+		s.Results = c.MaxBytes / 4
+	}
+	rest := c.MaxBytes - s.Envelopes - s.Results
+	s.Notices = rest / 2
+	s.Journal = rest - s.Notices
+	if min(s.Envelopes, s.Results, s.Notices, s.Journal) < minStream {
+		return channel.Sizes{}, fmt.Errorf("channel sizes: of %d bytes in all, every stream needs at least %d (envelopes %d, results %d, the rest %d)",
+			c.MaxBytes, minStream, s.Envelopes, s.Results, rest)
+	}
+	return s, nil
+}
+
+// Broker is a running broker. It is safe for concurrent use.
+type Broker struct {
+	config      Config
+	server      *server.Server
+	certificate atomic.Pointer[tls.Certificate] // the listener's; nil without one
+	lock        *os.File
+	relaySeed   []byte
+	keepers     *channel.Keepers
+	guard       *guard
+	stop        context.CancelFunc
+	done        sync.WaitGroup
+}
+
+// Start starts a broker and returns when its streams are ready and found to be durable; after a crash with
+// much in store this takes seconds. ctx bounds the start only. It is ErrLocked when another process uses the directory.
+func Start(ctx context.Context, config Config) (*Broker, error) {
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	if config.MaxBytes == 0 {
+		config.MaxBytes = defaultMaxBytes
+	}
+	if config.MinFree == 0 {
+		config.MinFree = defaultMinFree
+	}
+	sizes, err := config.sizes()
+	if err != nil {
+		return nil, err
+	}
+	b := &Broker{config: config}
+	if err := b.start(ctx, sizes); err != nil {
+		_ = b.Close(context.WithoutCancel(ctx)) // the first error tells
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *Broker) start(ctx context.Context, sizes channel.Sizes) (err error) {
+	if b.lock, err = lockDir(b.config.Dir); err != nil {
+		return err
+	}
+	keys := make([]nkeys.KeyPair, 3) // relay, keeper of VAULT, keeper of RELAY
+	for i := range keys {
+		if keys[i], err = nkeys.CreateUser(); err != nil {
+			return fmt.Errorf("channel keys: %w", err)
+		}
+	}
+	if b.relaySeed, err = keys[0].Seed(); err != nil {
+		return fmt.Errorf("channel keys: %w", err)
+	}
+	if err := b.startServer(ctx, keys); err != nil {
+		return err
+	}
+	if b.keepers, err = channel.DialKeepers(b.server, keys[1], keys[2], b.config.Logger); err != nil {
+		return err
+	}
+	if err := b.keepers.MakeStreams(ctx, sizes); err != nil {
+		return err
+	}
+	b.startGuard(ctx)
+	return nil
+}
+
+// lockDir makes the directory and takes its lock, which ends with the process: JetStream itself has none.
+func lockDir(dir string) (*os.File, error) {
+	if dir == "" {
+		return nil, errors.New("channel store: no directory given")
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("channel store: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("channel store: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close() // nothing was written
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%w: %s: stop the other relay, or give this one a directory of its own", ErrLocked, dir)
+		}
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
+	}
+	return f, nil
+}
+
+func (b *Broker) configuration(keys []nkeys.KeyPair) (channel.Configuration, error) {
+	c := channel.Configuration{Name: "nightdrop-embedded", Cert: b.config.Cert, Key: b.config.Key, ClientCA: b.config.ClientCA,
+		Dir: b.config.Dir, RelayInProcess: true,
+		Vault: b.config.VaultNkey, Courier: b.config.CourierNkey, Monitor: b.config.MonitorNkey}
+	// The streams' own limits add up to MaxBytes. The broker's must hold what they had before, to let them shrink.
+	_, size, err := volume(b.config.Dir)
+	if err != nil {
+		return c, fmt.Errorf("channel store: %w", err)
+	}
+	if size < b.config.MaxBytes+b.config.MinFree {
+		b.config.Logger.Warn("the channel's volume is smaller than its streams may grow", "volume", size, "streams", b.config.MaxBytes, "reserve", b.config.MinFree)
+	}
+	c.MaxStore = max(size, b.config.MaxBytes)
+	if b.config.Listen != "" {
+		host, port, err := net.SplitHostPort(b.config.Listen)
+		if err != nil {
+			return c, fmt.Errorf("channel listener: %w", err)
+		}
+		if port == "0" {
+			port = "-1" // the broker's way to say any
+		}
+		c.Listen = net.JoinHostPort(host, port)
+	}
+	for role, nkey := range map[string]string{"vault": c.Vault, "courier": c.Courier, "monitor": c.Monitor} {
+		if nkey != "" && !nkeys.IsValidPublicUserKey(nkey) { // it may be a seed: never repeat it
+			return c, fmt.Errorf("channel key of the %s is not a public user nkey (U...)", role)
+		}
+	}
+	public := make([]string, len(keys))
+	for i, key := range keys {
+		var err error
+		if public[i], err = key.PublicKey(); err != nil {
+			return c, fmt.Errorf("channel keys: %w", err)
+		}
+	}
+	c.Relays, c.VaultKeeper, c.RelayKeeper = []channel.RelayKey{{Nkey: public[0]}}, public[1], public[2]
+	return c, nil
+}
+
+// startServer starts the broker and waits until it serves.
+func (b *Broker) startServer(ctx context.Context, keys []nkeys.KeyPair) error {
+	c, err := b.configuration(keys)
+	if err != nil {
+		return err
+	}
+	text, err := c.Text()
+	if err != nil {
+		return err
+	}
+	options := &server.Options{}
+	if err := options.ProcessConfigString(text); err != nil {
+		return fmt.Errorf("channel configuration: %w", err)
+	}
+	options.NoSigs, options.DontListen = true, c.Listen == ""
+	if options.TLSConfig != nil {
+		if err := b.Reload(); err != nil {
+			return err
+		}
+		options.TLSConfig.Certificates = nil // else they are taken for clients that name no server, as by an IP address
+		options.TLSConfig.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return b.certificate.Load(), nil }
+	}
+	if b.server, err = server.NewServer(options); err != nil {
+		return fmt.Errorf("channel broker: %w", err)
+	}
+	logger := newServerLogger(b.config.Logger)
+	b.server.SetLoggerV2(logger, false, false, false)
+	b.done.Go(b.server.Start)
+	for !b.server.ReadyForConnections(100 * time.Millisecond) {
+		select {
+		case err := <-logger.fatal:
+			return fmt.Errorf("channel broker: %w", err)
+		case <-ctx.Done():
+			return fmt.Errorf("channel broker did not start: %w", ctx.Err())
+		default:
+		}
+	}
+	return b.assertDurable()
+}
+
+// assertDurable refuses a broker that acks before fsync (FACTS: it loses everything acked in a power cut).
+func (b *Broker) assertDurable() error {
+	js := b.server.JetStreamConfig()
+	if js == nil || !js.SyncAlways || !js.Strict {
+		return errors.New("channel broker: JetStream does not run with sync always and strict")
+	}
+	return nil
+}
+
+func (b *Broker) startGuard(ctx context.Context) {
+	b.guard = &guard{
+		minFree: b.config.MinFree,
+		free: func() (int64, error) {
+			free, _, err := volume(b.config.Dir)
+			return free, err
+		},
+		healthy: b.healthy,
+		room:    b.keepers.Room,
+		change:  b.config.Logger.Info,
+	}
+	b.guard.look(ctx)
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	b.stop = stop
+	b.done.Go(func() { b.guard.run(running) })
+}
+
+func (b *Broker) healthy() error {
+	if err := b.assertDurable(); err != nil {
+		return fmt.Errorf("%w: %w", channel.ErrUnavailable, err)
+	}
+	if h := b.server.Healthz(&server.HealthzOptions{}); h.StatusCode != 0 && h.StatusCode != 200 {
+		return fmt.Errorf("%w: broker health %d: %s: restart the relay", channel.ErrUnavailable, h.StatusCode, h.Error)
+	}
+	return nil
+}
+
+// Relay connects the relay's side to the broker.
+func (b *Broker) Relay() (*channel.Relay, error) {
+	options := channel.Options{Name: "relay", AckTimeout: b.config.AckTimeout, Logger: b.config.Logger}
+	return channel.InProcessRelay(options, channel.InProcess{Server: b.server, Seed: b.relaySeed, Verdict: b.guard.verdict, Reserve: b.guard.reserve})
+}
+
+// Reload reads the listener's certificate and key again, for connections to come. Where they are not a certificate and
+// its key, the old ones stay. It does nothing without a listener.
+func (b *Broker) Reload() error {
+	if b.config.Listen == "" {
+		return nil
+	}
+	loaded, err := tls.LoadX509KeyPair(b.config.Cert, b.config.Key)
+	if err != nil {
+		return fmt.Errorf("channel certificate %s and its key %s: %w", b.config.Cert, b.config.Key, err)
+	}
+	b.certificate.Store(&loaded)
+	return nil
+}
+
+// Addr is the listener's address, "" without one.
+func (b *Broker) Addr() string {
+	if b.config.Listen == "" {
+		return ""
+	}
+	return b.server.Addr().String()
+}
+
+// Close stops the broker, waits for it as long as ctx lives, and gives the directory back.
+func (b *Broker) Close(ctx context.Context) error {
+	if b.stop != nil {
+		b.stop()
+	}
+	if b.keepers != nil {
+		b.keepers.Close()
+	}
+	if b.server != nil {
+		gone := make(chan struct{})
+		go func() {
+			b.server.Shutdown()
+			b.server.WaitForShutdown()
+			b.done.Wait()
+			close(gone)
+		}()
+		select {
+		case <-gone:
+		case <-ctx.Done():
+			return fmt.Errorf("stop the channel broker: %w", ctx.Err())
+		}
+	}
+	clear(b.relaySeed)
+	if b.lock == nil {
+		return nil
+	}
+	return b.lock.Close()
+}

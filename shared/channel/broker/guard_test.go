@@ -1,0 +1,39 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"nightdrop/shared/channel"
+)
+
+func TestGuardHasHysteresis(t *testing.T) {
+	var free int64
+	var health error
+	g := &guard{minFree: 1000, free: func() (int64, error) { return free, nil }, healthy: func() error { return health },
+		room: func(context.Context) error { return nil }, change: func(string, ...any) {}}
+	for i, step := range []struct {
+		free int64
+		full bool
+	}{{1000, false}, {999, true}, {1000, true}, {1249, true}, {1250, false}, {1000, false}, {0, true}, {5000, false}} {
+		free = step.free
+		g.look(t.Context())
+		if got := errors.Is(g.verdict(), channel.ErrFull); got != step.full {
+			t.Errorf("step %d: %d free: full %t, want %t", i, step.free, got, step.full)
+		}
+		if errors.Is(g.reserve(), channel.ErrFull) != step.full {
+			t.Errorf("step %d: the reserve tells otherwise", i)
+		}
+	}
+	health = channel.ErrUnavailable
+	g.look(t.Context())
+	if !errors.Is(g.verdict(), channel.ErrUnavailable) || g.reserve() != nil {
+		t.Errorf("sick broker: %v, %v", g.verdict(), g.reserve())
+	}
+	g.free = func() (int64, error) { return 0, errors.New("statfs failed") }
+	g.look(t.Context())
+	if !errors.Is(g.reserve(), channel.ErrUnavailable) {
+		t.Errorf("no figure for the volume: %v", g.reserve())
+	}
+}
