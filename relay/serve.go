@@ -28,8 +28,8 @@ func newServeCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "Serve storefronts until SIGTERM",
 		Long: `Serve storefronts until SIGTERM or SIGINT. A stop answers everything that was accepted. SIGHUP reads the TLS certificates again,
-of the listener and of the embedded channel; where the new files are not a certificate and its key, the old one stays. It starts also when the channel or the vault's directory is not
-there yet, and answers 503 meanwhile: see /readyz on the admin listener.`,
+of the listener and of the embedded channel; where the new files are not a certificate and its key, the old one stays. It starts
+also when the channel or the vault's directory is not there yet, and answers 503 meanwhile: see /readyz on the admin listener.`,
 		Example: "  relay serve --config /etc/nightdrop/relay.toml",
 		Args:    arguments(cobra.NoArgs),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runServe(cmd.Context(), o, cmd.ErrOrStderr()) },
