@@ -120,7 +120,7 @@ func (d *daemon) Unlock(ctx context.Context, actor settle.Actor, given control.S
 		go func() { d.end(h.wait()) }()
 	}
 	if confirmClock {
-		if err := h.confirmClock(ctx, actor); err != nil {
+		if err := h.confirmClock(context.WithoutCancel(ctx), actor, numbers); err != nil {
 			return control.Unlocked{}, err
 		}
 		answer.Confirmed = true

@@ -279,12 +279,11 @@ func (s *site) verifyLog() {
 	}
 }
 
-// checkLedger opens the stopped vault's ledger and checks every invariant.
-func (s *site) checkLedger() {
+// unlockedRing opens the stopped vault's key ring.
+func (s *site) unlockedRing(o keyring.Options) *keyring.Ring {
 	s.t.Helper()
-	ring, err := keyring.Open(s.dir, keyring.Options{})
+	ring, err := keyring.Open(s.dir, o)
 	s.must(err)
-	defer ring.Close()
 	var shares []keyring.Share
 	for _, path := range s.shares[:2] {
 		line, err := readShare(path)
@@ -294,6 +293,14 @@ func (s *site) checkLedger() {
 		shares = append(shares, share)
 	}
 	s.must(ring.Unlock(shares))
+	return ring
+}
+
+// checkLedger opens the stopped vault's ledger and checks every invariant.
+func (s *site) checkLedger() {
+	s.t.Helper()
+	ring := s.unlockedRing(keyring.Options{})
+	defer ring.Close()
 	l, err := ledger.Open(filepath.Join(s.dir, ledgerFile), ring, ledger.Options{})
 	s.must(err)
 	s.must(l.Check(s.t.Context()))

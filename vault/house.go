@@ -74,7 +74,7 @@ func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int)
 	if err := h.engine.Recover(ctx); err != nil {
 		return h, err
 	}
-	if err := h.tick(ctx); err != nil {
+	if err := h.tick(ctx, "start"); err != nil {
 		return h, err
 	}
 	work, stop := context.WithCancel(context.Background())
@@ -180,25 +180,29 @@ func (h *house) keep(ctx context.Context) error {
 			return ctx.Err()
 		case <-ticker.C:
 		}
-		if err := h.tick(ctx); err != nil {
+		if err := h.tick(ctx, "timer"); err != nil {
 			return err
 		}
 	}
 }
 
-// tick makes and destroys the keys that are due and commits what it did. What it did is done: a crash before the commit leaves
-// it out of the log, and the schedule in the directories tells it all the same.
-func (h *house) tick(ctx context.Context) error {
+// tick makes and destroys the keys that are due and commits what the log does not know yet. What the ring did is durable before it
+// is told: a crash before the commit leaves it to the next tick, at the latest after the next unlock.
+func (h *house) tick(ctx context.Context, origin string) error {
 	change, err := h.ring.Tick(h.now())
 	if err != nil {
 		return fmt.Errorf("look after the sealing keys: %w", err)
 	}
+	var told payment.Vault
+	err = h.ledger.View(func(tx *ledger.Tx) (err error) {
+		told, err = tx.Vault()
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	var bodies []payment.Body
-	if len(change.Created) > 0 || len(change.Destroyed) > 0 {
-		body := payment.KeysChanged{Destroyed: change.Destroyed}
-		for _, k := range change.Created {
-			body.Created = append(body.Created, payment.KeySchedule{Name: k.Name, From: k.From, Until: k.Until, Dies: k.Dies})
-		}
+	if body := untold(told.Keys, h.ring.Live()); len(body.Created) > 0 || len(body.Destroyed) > 0 {
 		bodies = append(bodies, body)
 	}
 	if change.Jump != 0 && change.Clock == keyring.ClockJumped {
@@ -209,7 +213,7 @@ func (h *house) tick(ctx context.Context) error {
 	}
 	return h.ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
 		for _, body := range bodies {
-			if _, err := tx.Append(payment.Event{Actor: "vault", Origin: "timer", Body: body}); err != nil {
+			if _, err := tx.Append(payment.Event{Actor: "vault", Origin: origin, Body: body}); err != nil {
 				return err
 			}
 		}
@@ -217,20 +221,38 @@ func (h *house) tick(ctx context.Context) error {
 	})
 }
 
-// confirmClock makes the wall clock the trusted one, on the word of custodians whose shares were checked.
-func (h *house) confirmClock(ctx context.Context, actor settle.Actor) error {
-	if err := h.ring.ConfirmClock(); err != nil {
-		return err
+// untold is the difference between the keys of which the log tells and those that live.
+func untold(told []envelope.KeyName, live []envelope.DirectoryKey) (change payment.KeysChanged) {
+	there := map[envelope.KeyName]bool{}
+	for _, k := range live {
+		there[k.Name] = true
+		if !slices.Contains(told, k.Name) {
+			change.Created = append(change.Created, payment.KeySchedule{Name: k.Name, From: k.From, Until: k.Until, Dies: k.Dies})
+		}
 	}
+	for _, name := range told {
+		if !there[name] {
+			change.Destroyed = append(change.Destroyed, name)
+		}
+	}
+	return change
+}
+
+// confirmClock makes the wall clock the trusted one, on the word of the custodians of these shares, which were checked. A crash after
+// the commit leaves a word that nobody heeded: destruction stays suspended until they give it again.
+func (h *house) confirmClock(ctx context.Context, actor settle.Actor, shares []int) error {
 	err := h.ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		body := payment.IntegrityFound{Finding: payment.FindingClockConfirmed, Detail: envelope.At(h.now()).Format(time.RFC3339)}
-		_, err := tx.Append(actor.Event("", body))
+		detail := fmt.Sprintf("%s by shares %v", envelope.At(h.now()).Format(time.RFC3339), shares)
+		_, err := tx.Append(actor.Event("", payment.IntegrityFound{Finding: payment.FindingClockConfirmed, Detail: detail}))
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return h.tick(ctx)
+	if err := h.ring.ConfirmClock(); err != nil {
+		return err
+	}
+	return h.tick(ctx, "timer")
 }
 
 // lockedBy notes who locks, for the event.

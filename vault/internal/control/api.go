@@ -46,15 +46,14 @@ type Status struct {
 	Threshold int           `json:"threshold"` // shares that unlock
 	Shares    int           `json:"shares"`    // shares that there are
 
-	Generation  uint64                     `json:"generation,omitempty"`
-	LogSize     int64                      `json:"logSize,omitempty"` // entries
-	Merchants   int                        `json:"merchants,omitempty"`
-	Working     map[payment.Stage]int      `json:"working,omitempty"`  // payments that are not final, by stage, counted to MaxCounted
-	Findings    map[payment.Finding]uint64 `json:"findings,omitempty"` // integrity findings, ever
-	Channel     string                     `json:"channel,omitempty"`  // "connected" or why not
-	Acquirer    string                     `json:"acquirer,omitempty"` // "ready" or why not
-	Clock       string                     `json:"clock,omitempty"`    // "trusted", or what to do about it
-	LatestError string                     `json:"latestError,omitempty"`
+	Generation uint64                     `json:"generation,omitempty"`
+	LogSize    int64                      `json:"logSize,omitempty"` // entries
+	Merchants  int                        `json:"merchants,omitempty"`
+	Working    map[payment.Stage]int      `json:"working,omitempty"`  // payments that are not final, by stage, counted to MaxCounted
+	Findings   map[payment.Finding]uint64 `json:"findings,omitempty"` // integrity findings, ever
+	Channel    string                     `json:"channel,omitempty"`  // "connected" or why not
+	Acquirer   string                     `json:"acquirer,omitempty"` // "ready" or why not
+	Clock      string                     `json:"clock,omitempty"`    // "trusted", or what to do about it
 }
 
 // MaxCounted bounds the counts of a Status, so that asking costs the same however much waits.

@@ -19,8 +19,8 @@ type Change struct {
 
 // Tick makes the keys that are due and destroys those that are dead, by the trusted clock, as of now. Both are durable when it
 // returns; call it at least every few minutes. On an error Change tells what was done before it. After a failed
-// write every later Tick fails too: restart the process. A crash may come between a change and its telling: at a start compare
-// Directory with what was recorded. It fails with ErrLocked.
+// write every later Tick fails too: restart the process. A crash may come between a change and its telling: after a Tick compare
+// Live with what was recorded. It fails with ErrLocked.
 func (r *Ring) Tick(now time.Time) (Change, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -160,12 +160,16 @@ func (r *Ring) Directory(now time.Time) []envelope.DirectoryKey {
 	if now.Before(trusted) || r.Suspended() {
 		now = trusted
 	}
+	return slices.DeleteFunc(r.Live(), func(k envelope.DirectoryKey) bool { return !k.Dies.After(now) })
+}
+
+// Live returns the public halves of all keys whose private halves are there, in Directory's order: those too whose time has come
+// while destruction is suspended. It is empty while locked.
+func (r *Ring) Live() []envelope.DirectoryKey {
 	var list []envelope.DirectoryKey
 	r.openMu.RLock()
 	for _, k := range r.opened {
-		if k.life.Dies.After(now) {
-			list = append(list, k.directory())
-		}
+		list = append(list, k.directory())
 	}
 	r.openMu.RUnlock()
 	slices.SortFunc(list, func(a, b envelope.DirectoryKey) int {

@@ -99,6 +99,10 @@ func (f *fold) vault(body Body) error {
 	switch b := body.(type) {
 	case VaultCreated:
 		v = Vault{Name: b.Vault, Generation: b.Generation, Signer: b.Signer, NextBatch: 1}
+	case KeysChanged:
+		if v.Keys, err = changedKeys(v.Keys, b); err != nil {
+			return err
+		}
 	case RelaysSet:
 		v.Relays = b.Relays
 	case DirectoryIssued:
@@ -113,6 +117,26 @@ func (f *fold) vault(body Body) error {
 		v.Members = b.Serial
 	}
 	return f.PutVault(v)
+}
+
+// changedKeys returns the keys that live after a change: a key is told once when it is made and once when it is destroyed.
+func changedKeys(keys []envelope.KeyName, b KeysChanged) ([]envelope.KeyName, error) {
+	keys = slices.Clone(keys)
+	for _, k := range b.Created {
+		at, told := slices.BinarySearch(keys, k.Name)
+		if told {
+			return nil, misfit("key %s is made", k.Name)
+		}
+		keys = slices.Insert(keys, at, k.Name)
+	}
+	for _, name := range b.Destroyed {
+		at, told := slices.BinarySearch(keys, name)
+		if !told {
+			return nil, misfit("key %s is destroyed or was never made", name)
+		}
+		keys = slices.Delete(keys, at, at+1)
+	}
+	return keys, nil
 }
 
 func (f *fold) finding(b IntegrityFound) error {

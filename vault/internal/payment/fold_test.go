@@ -334,6 +334,26 @@ func TestVaultsEvents(t *testing.T) {
 	}
 }
 
+func TestKeysAreToldOnce(t *testing.T) {
+	b := newBook(t)
+	made := func(names ...envelope.KeyName) (c KeysChanged) {
+		for _, name := range names {
+			c.Created = append(c.Created, KeySchedule{Name: name})
+		}
+		return c
+	}
+	b.must("", made("day-00000002-xwing", "code-00000001-xwing"))
+	b.misfits("", made("day-00000002-xwing"))
+	b.misfits("", KeysChanged{Destroyed: []envelope.KeyName{"day-00000009-xwing"}})
+	change := made("day-00000003-xwing")
+	change.Destroyed = []envelope.KeyName{"day-00000002-xwing"}
+	b.must("", change)
+	b.misfits("", KeysChanged{Destroyed: []envelope.KeyName{"day-00000002-xwing"}})
+	if want := []envelope.KeyName{"code-00000001-xwing", "day-00000003-xwing"}; !slices.Equal(b.TheVault.Keys, want) {
+		t.Errorf("keys %v, want %v", b.TheVault.Keys, want)
+	}
+}
+
 func TestTraceNumbersAreUsedOnce(t *testing.T) {
 	b := newBook(t)
 	b.inStage(1, StageAuthorising)

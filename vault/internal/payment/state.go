@@ -30,10 +30,11 @@ type Vault struct {
 	Generation uint64              `json:"generation"`
 	Signer     string              `json:"signer"` // vkey
 	Relays     []string            `json:"relays,omitempty"`
-	Directory  uint64              `json:"directory"` // serial of the newest directory
-	Members    uint64              `json:"members"`   // serial of the newest members note
-	Payments   uint64              `json:"payments"`  // how many there are: the number of the newest
-	NextBatch  uint32              `json:"nextBatch"` // 1 to 999999
+	Keys       []envelope.KeyName  `json:"keys,omitempty"` // sealing keys that live, as far as the log tells; sorted
+	Directory  uint64              `json:"directory"`      // serial of the newest directory
+	Members    uint64              `json:"members"`        // serial of the newest members note
+	Payments   uint64              `json:"payments"`       // how many there are: the number of the newest
+	NextBatch  uint32              `json:"nextBatch"`      // 1 to 999999
 	Terminals  map[string]Terminal `json:"terminals,omitempty"`
 	LatestRun  map[string]string   `json:"latestRun,omitempty"` // by relay: its newest run
 	Findings   map[Finding]uint64  `json:"findings,omitempty"`  // how many of each

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+)
+
+// hands are a wall clock and the monotonic clock beside it, set by hand. They are safe for concurrent use.
+type hands struct {
+	mu      sync.Mutex
+	wall    time.Time
+	elapsed time.Duration
+}
+
+func (h *hands) now() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.wall
+}
+
+func (h *hands) monotonic() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.elapsed
+}
+
+// jump moves the wall clock alone.
+func (h *hands) jump(d time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.wall = h.wall.Add(d)
+}
+
+// pass lets time pass.
+func (h *hands) pass(d time.Duration) {
+	h.jump(d)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.elapsed += d
+}
+
+// serveBy runs and unlocks a daemon whose clocks these are, until the returned function stops it.
+func (s *site) serveBy(clock *hands) (d *daemon, stop func()) {
+	s.t.Helper()
+	settings, err := loadSettings(s.dir)
+	s.must(err)
+	d, err = newDaemon(settings, clock.now, slog.New(slog.NewTextHandler(s.t.Output(), nil)))
+	s.must(err)
+	s.must(d.ring.Close())
+	d.ring, err = keyring.Open(s.dir, keyring.Options{Now: clock.now, Elapsed: clock.monotonic})
+	s.must(err)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- d.run(ctx) }()
+	s.wait("the socket", func() bool { code, _ := s.command("status"); return code == 0 })
+	var unlocked control.Unlocked
+	s.json(&unlocked, "unlock", "--share", s.shares[0], "--share", s.shares[1])
+	return d, func() {
+		s.t.Helper()
+		cancel()
+		s.must(<-ended)
+	}
+}
+
+func names(keys []envelope.DirectoryKey) []envelope.KeyName {
+	list := make([]envelope.KeyName, 0, len(keys))
+	for _, k := range keys {
+		list = append(list, k.Name)
+	}
+	return list
+}
+
+// TestClockJumpsWhileItRuns: a clock that jumps past the death of every key destroys none, until enough custodians vouch for it.
+func TestClockJumpsWhileItRuns(t *testing.T) {
+	s := newSite(t)
+	clock := &hands{wall: time.Now()}
+	d, stop := s.serveBy(clock)
+	h, err := d.open()
+	s.must(err)
+	before := names(d.ring.Live())
+	if len(before) == 0 {
+		t.Fatal("there are no keys")
+	}
+
+	clock.jump(12 * 24 * time.Hour)
+	s.must(h.tick(t.Context(), "timer"))
+	clock.pass(time.Minute)
+	s.must(h.tick(t.Context(), "timer"))
+	var st control.Status
+	s.json(&st, "status")
+	if !strings.Contains(st.Clock, "jumped ahead by 288h") || !strings.Contains(st.Clock, "--confirm-clock") || st.Findings[payment.FindingClockForward] != 1 {
+		t.Errorf("status says %q, findings %v", st.Clock, st.Findings)
+	}
+	if code, _ := s.command("unlock", "--confirm-clock", "--share", s.shares[0]); code != 4 {
+		t.Errorf("one custodian alone: exit code %d", code)
+	}
+	if code, _ := s.command("unlock", "--confirm-clock", "--share", s.shares[0], "--share", s.shares[0]); code != 4 {
+		t.Errorf("one custodian twice: exit code %d", code)
+	}
+	if live := names(d.ring.Live()); !slices.Equal(live, before) {
+		t.Errorf("before anybody vouched: %v, were %v", live, before)
+	}
+
+	var unlocked control.Unlocked
+	s.json(&unlocked, "unlock", "--confirm-clock", "--share", s.shares[1], "--share", s.shares[2], "--reason", "the time server was wrong")
+	if !unlocked.Confirmed || unlocked.Clock != string(keyring.ClockSteady) {
+		t.Errorf("confirmed: %+v", unlocked)
+	}
+	for _, name := range names(d.ring.Live()) {
+		if slices.Contains(before, name) {
+			t.Errorf("%s lives, though its time has passed", name)
+		}
+	}
+	live := names(d.ring.Live())
+	stop()
+	told := s.readLog()
+	confirmed := told.find(payment.FindingClockConfirmed)
+	if !slices.Equal(told.destroyed, sorted(before)) || len(confirmed) != 1 || !strings.HasSuffix(confirmed[0].Body.(payment.IntegrityFound).Detail, "by shares [2 3]") ||
+		confirmed[0].Actor == "vault" || confirmed[0].Purpose != "the time server was wrong" {
+		t.Errorf("the log tells of %v destroyed, and %+v", told.destroyed, confirmed)
+	}
+	if !slices.Equal(told.vault.Keys, sorted(live)) {
+		t.Errorf("by the log live %v, not %v", told.vault.Keys, live)
+	}
+	s.checkLedger()
+}
+
+// TestKeysThatACrashLeftUntold: what the key ring did before a crash stands in the log after the next unlock.
+func TestKeysThatACrashLeftUntold(t *testing.T) {
+	s := newSite(t)
+	clock := &hands{wall: time.Now()}
+	d, stop := s.serveBy(clock)
+	before := names(d.ring.Live())
+	stop()
+
+	// A ring that makes and destroys keys, in a process that ends before it commits anything. By half hours: more would be a jump.
+	ring := s.unlockedRing(keyring.Options{Now: clock.now, Elapsed: clock.monotonic})
+	for range 2 * 24 * 4 {
+		clock.pass(30 * time.Minute)
+		_, err := ring.Tick(clock.now())
+		s.must(err)
+	}
+	live := names(ring.Live())
+	s.must(ring.Close())
+	if told := s.readLog(); !slices.Equal(told.vault.Keys, sorted(before)) || slices.Equal(live, before) {
+		t.Fatalf("the log tells of %v, before the crash lived %v, after it %v", told.vault.Keys, before, live)
+	}
+
+	_, stop = s.serveBy(clock)
+	stop()
+	told := s.readLog()
+	if !slices.Equal(told.vault.Keys, sorted(live)) {
+		t.Errorf("the log tells of %v, there are %v", told.vault.Keys, live)
+	}
+	for _, name := range before {
+		if !slices.Contains(live, name) && !slices.Contains(told.destroyed, name) {
+			t.Errorf("nothing tells that %s was destroyed", name)
+		}
+	}
+	s.checkLedger()
+}
+
+// told is what a stopped vault's log tells.
+type told struct {
+	vault     payment.Vault
+	destroyed []envelope.KeyName // sorted
+	findings  []payment.Event
+}
+
+func (l told) find(f payment.Finding) []payment.Event {
+	return slices.DeleteFunc(slices.Clone(l.findings), func(e payment.Event) bool { return e.Body.(payment.IntegrityFound).Finding != f })
+}
+
+func (s *site) readLog() (all told) {
+	s.t.Helper()
+	ring := s.unlockedRing(keyring.Options{})
+	defer ring.Close()
+	l, err := ledger.Open(filepath.Join(s.dir, ledgerFile), ring, ledger.Options{})
+	s.must(err)
+	defer l.Close()
+	s.must(l.View(func(tx *ledger.Tx) (err error) {
+		if all.vault, err = tx.Vault(); err != nil {
+			return err
+		}
+		size, err := tx.TreeSize()
+		if err != nil {
+			return err
+		}
+		for index := range uint64(size) {
+			e, err := tx.Entry(index)
+			if err != nil {
+				return err
+			}
+			switch body := e.Event.Body.(type) {
+			case payment.KeysChanged:
+				all.destroyed = append(all.destroyed, body.Destroyed...)
+			case payment.IntegrityFound:
+				all.findings = append(all.findings, e.Event)
+			}
+		}
+		return nil
+	}))
+	all.destroyed = sorted(all.destroyed)
+	return all
+}
+
+func sorted(names []envelope.KeyName) []envelope.KeyName { return slices.Sorted(slices.Values(names)) }
