@@ -230,5 +230,13 @@ func (h *house) stop(ctx context.Context) error {
 	return errors.Join(all...)
 }
 
+// wedged is closed when the embedded channel will not store any more; nil, which is never ready, with an external one.
+func (h *house) wedged() <-chan struct{} {
+	if h.broker == nil {
+		return nil
+	}
+	return h.broker.Wedged()
+}
+
 // brokerStop bounds the stop of the embedded broker, whose messages are all on disk already.
 const brokerStop = 10 * time.Second

@@ -28,6 +28,9 @@ var (
 	errInClear = errors.New("account numbers in clear: find out how they got there, remove them, and treat the cards as exposed")
 )
 
+// startAnew is what run returns when the process is to be replaced by a fresh one; nobody outside sees it.
+const startAnew = -1
+
 // exitCode is the command line's exit code for err (INTERFACES 9).
 func exitCode(err error) int {
 	is := func(targets ...error) bool {
@@ -41,6 +44,8 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return 0
+	case is(errWedged):
+		return startAnew
 	case is(errUsage, config.ErrInvalid, note.ErrKey, scan.ErrNumber):
 		return 2
 	case is(errInClear):

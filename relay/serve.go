@@ -22,6 +22,12 @@ type serveOptions struct {
 	addressFile string
 }
 
+// errWedged is returned when the embedded channel stores nothing any more: the process must start anew. Nothing acked is lost.
+var errWedged = errors.New("the channel's store failed")
+
+// wedgedGrace is how long a stop waits for answers when the channel gives none.
+const wedgedGrace = 2 * time.Second
+
 func newServeCommand() *cobra.Command {
 	var o serveOptions
 	cmd := &cobra.Command{
@@ -29,7 +35,8 @@ func newServeCommand() *cobra.Command {
 		Short: "Serve storefronts until SIGTERM",
 		Long: `Serve storefronts until SIGTERM or SIGINT. A stop answers everything that was accepted. SIGHUP reads the TLS certificates again,
 of the listener and of the embedded channel; where the new files are not a certificate and its key, the old one stays. It starts
-also when the channel or the vault's directory is not there yet, and answers 503 meanwhile: see /readyz on the admin listener.`,
+also when the channel or the vault's directory is not there yet, and answers 503 meanwhile: see /readyz on the admin listener.
+When the embedded channel's store fails (a disk that was full), the process starts itself anew as soon as there is room.`,
 		Example: "  relay serve --config /etc/nightdrop/relay.toml",
 		Args:    arguments(cobra.NoArgs),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runServe(cmd.Context(), o, cmd.ErrOrStderr()) },
@@ -53,14 +60,23 @@ func runServe(ctx context.Context, o serveOptions, errOut io.Writer) (err error)
 	defer signal.Stop(hangup)
 	h := &house{settings: s, logger: logger, now: time.Now}
 	defer func() {
-		// From here on ctx has ended; what was accepted is still answered.
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.StopGrace.Std())
+		// From here on ctx has ended; what was accepted is still answered, except by a channel that will not answer any more.
+		patience := s.StopGrace.Std()
+		if errors.Is(err, errWedged) {
+			patience = wedgedGrace
+		}
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		defer cancel()
 		err = errors.Join(err, h.stop(grace))
 	}()
 	if err := h.start(ctx); err != nil {
 		return err
 	}
+	return h.serve(ctx, o, hangup)
+}
+
+// serve runs a started house until it is to stop, or cannot go on.
+func (h *house) serve(ctx context.Context, o serveOptions, hangup <-chan os.Signal) error {
 	if o.addressFile != "" {
 		if err := writeAddresses(o.addressFile, h.addresses()); err != nil {
 			return err
@@ -69,8 +85,11 @@ func runServe(ctx context.Context, o serveOptions, errOut io.Writer) (err error)
 	for {
 		select {
 		case <-ctx.Done():
-			logger.Info("stopping")
+			h.logger.Info("stopping")
 			return nil
+		case <-h.wedged():
+			h.logger.Error("the channel's store failed and stays so; starting anew", "hint", "look for a full or failing disk")
+			return errWedged
 		case err := <-h.failed:
 			return err
 		case <-hangup:

@@ -254,6 +254,7 @@ func (b *Broker) startGuard(ctx context.Context) {
 		healthy: b.healthy,
 		room:    b.keepers.Room,
 		change:  b.config.Logger.Info,
+		wedged:  make(chan struct{}),
 	}
 	b.guard.look(ctx)
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -276,6 +277,10 @@ func (b *Broker) Relay() (*channel.Relay, error) {
 	options := channel.Options{Name: "relay", AckTimeout: b.config.AckTimeout, Logger: b.config.Logger}
 	return channel.InProcessRelay(options, channel.InProcess{Server: b.server, Seed: b.relaySeed, Verdict: b.guard.verdict, Reserve: b.guard.reserve})
 }
+
+// Wedged is closed when the broker has stopped storing for good, though its volume has room: only a start in a new process helps.
+// Nothing that was acked is lost by it.
+func (b *Broker) Wedged() <-chan struct{} { return b.guard.wedged }
 
 // Reload reads the listener's certificate and key again, for connections to come. Where they are not a certificate and
 // its key, the old ones stay. It does nothing without a listener.

@@ -11,8 +11,12 @@ import (
 	"nightdrop/shared/channel"
 )
 
-// guardEvery is how often the broker's health and room are looked at.
-const guardEvery = time.Second
+const (
+	// guardEvery is how often the broker's health and room are looked at.
+	guardEvery = time.Second
+	// sickLooks is after how many looks in a row at a broker that is sick, on a volume that has room, it will not get well by itself.
+	sickLooks = 5
+)
 
 // guard keeps an eye on what the broker stands on. A full disk would wedge the broker until a restart, so
 // bags are refused while there is still a reserve.
@@ -23,6 +27,8 @@ type guard struct {
 	room    func(ctx context.Context) error     // nil, or channel.ErrFull when ENVELOPES cannot take another bag
 	state   atomic.Pointer[guardState]          // nil before the first look
 	low     bool                                // the reserve was touched and is not yet whole again
+	sick    int                                 // looks in a row at a sick broker on a volume that has room
+	wedged  chan struct{}                       // closed when sick reaches sickLooks
 	change  func(message string, fields ...any) // tells of each change
 }
 
@@ -36,13 +42,27 @@ type guardState struct {
 func (g *guard) look(ctx context.Context) {
 	s := &guardState{reserve: g.checkFree()}
 	s.verdict = s.reserve
-	for _, check := range []func() error{g.healthy, func() error { return g.room(ctx) }} {
-		if s.verdict == nil {
-			s.verdict = check()
-		}
+	if s.verdict == nil {
+		s.verdict = g.healthy()
+		g.count(s.verdict != nil)
+	}
+	if s.verdict == nil {
+		s.verdict = g.room(ctx)
 	}
 	if old := g.state.Swap(s); old == nil || (old.verdict == nil) != (s.verdict == nil) {
 		g.change("channel state changed", "reason", s.verdict)
+	}
+}
+
+// count closes wedged when the broker has been sick for too long: a write that failed (a disk that filled faster than we look, an I/O
+// error) latches in JetStream until a restart.
+func (g *guard) count(sick bool) {
+	if !sick {
+		g.sick = 0
+		return
+	}
+	if g.sick++; g.sick == sickLooks {
+		close(g.wedged)
 	}
 }
 

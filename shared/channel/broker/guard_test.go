@@ -12,7 +12,7 @@ func TestGuardHasHysteresis(t *testing.T) {
 	var free int64
 	var health error
 	g := &guard{minFree: 1000, free: func() (int64, error) { return free, nil }, healthy: func() error { return health },
-		room: func(context.Context) error { return nil }, change: func(string, ...any) {}}
+		room: func(context.Context) error { return nil }, change: func(string, ...any) {}, wedged: make(chan struct{})}
 	for i, step := range []struct {
 		free int64
 		full bool
@@ -36,4 +36,39 @@ func TestGuardHasHysteresis(t *testing.T) {
 	if !errors.Is(g.reserve(), channel.ErrUnavailable) {
 		t.Errorf("no figure for the volume: %v", g.reserve())
 	}
+}
+
+func TestGuardTellsOfABrokerThatWillNotGetWell(t *testing.T) {
+	var free int64 = 2000
+	var health error
+	g := &guard{minFree: 1000, free: func() (int64, error) { return free, nil }, healthy: func() error { return health },
+		room: func(context.Context) error { return nil }, change: func(string, ...any) {}, wedged: make(chan struct{})}
+	wedged := func(looks int) bool {
+		for range looks {
+			g.look(t.Context())
+		}
+		select {
+		case <-g.wedged:
+			return true
+		default:
+			return false
+		}
+	}
+	health = channel.ErrUnavailable
+	if wedged(sickLooks - 1) {
+		t.Error("given up too early")
+	}
+	health = nil
+	if wedged(1); g.sick != 0 {
+		t.Error("a healthy look does not count")
+	}
+	health, free = channel.ErrUnavailable, 0
+	if wedged(3 * sickLooks) {
+		t.Error("given up while the disk is full: a restart would not help")
+	}
+	free = 2000
+	if !wedged(sickLooks) {
+		t.Error("not given up")
+	}
+	wedged(sickLooks) // goes on looking until it is stopped
 }
