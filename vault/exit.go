@@ -59,6 +59,7 @@ var kinds = [...]struct {
 	{config.ErrInvalid, control.CodeUsage},
 	{keyring.ErrDamaged, control.CodeIntegrity},
 	{ledger.ErrDamaged, control.CodeIntegrity},
+	{ledger.ErrRolledBack, control.CodeIntegrity},
 	{audit.ErrIntegrity, control.CodeIntegrity},
 	{settle.ErrTotalsDiffer, control.CodeIntegrity},
 	{keyring.ErrWrongShare, control.CodeNotAllowed},

@@ -26,7 +26,7 @@ import (
 	"nightdrop/vault/internal/settle"
 )
 
-// tickEvery is how often keys are looked after: well under the hour that a clock may jump unnoticed.
+// tickEvery is how often keep comes round: well under the hour that a clock may jump unnoticed.
 const tickEvery = time.Minute
 
 // house is the vault with its keys at hand: ledger, channel, acquirer, and those who work between them.
@@ -170,7 +170,7 @@ func (h *house) furnish(s settings) (err error) {
 	return err
 }
 
-// keep looks after the keys.
+// keep looks after the keys, and keeps how far the ledger has come.
 func (h *house) keep(ctx context.Context) error {
 	ticker := time.NewTicker(tickEvery)
 	defer ticker.Stop()
@@ -181,6 +181,9 @@ func (h *house) keep(ctx context.Context) error {
 		case <-ticker.C:
 		}
 		if err := h.tick(ctx, "timer"); err != nil {
+			return err
+		}
+		if err := h.ledger.Remember(); err != nil {
 			return err
 		}
 	}

@@ -5,7 +5,8 @@
 // Records are sealed with their bucket and key as associated data: a merchant's payments, parts and results under the
 // merchant's own key, the rest under the vault's. A keyed multiset hash over all of them stands in the sealed head, next to the
 // log's size and root, so that a record that is missing, or an older version of itself, shows in Check. Indexes have empty
-// values; they are computed from the records and Check compares them.
+// values; they are computed from the records and Check compares them. Beside the file stand the marks that it was closed properly
+// and how far its log had come; the latter shows an older copy that was put in its place.
 //
 //	meta       format, head (size, root, time, state hash, log key)
 //	keys       purpose -> wrapped key                      "vault", "merchant/ID", "log/N"

@@ -213,7 +213,8 @@ func (l *Ledger) begin() error {
 }
 
 // Open opens the ledger at path. A file that was not closed properly is looked at first (Options.Check). It fails with ErrInUse
-// while another process has it open, with ErrDamaged, or with what the keys say, such as keyring.ErrLocked.
+// while another process has it open, with ErrDamaged, with ErrRolledBack where Remember knows of more than the file holds, or with what the
+// keys say, such as keyring.ErrLocked.
 func Open(path string, keys Keys, o Options) (*Ledger, error) {
 	l, err := newLedger(path, keys, o)
 	if err != nil {
@@ -263,6 +264,9 @@ func (l *Ledger) resume() error {
 		}
 		if l.tail, err = audit.ReadTail(b, l.head.Size, l.head.root()); err != nil {
 			return fmt.Errorf("%w: %w", err, ErrDamaged)
+		}
+		if err := l.checkHighWater(b, l.head); err != nil {
+			return err
 		}
 		_, err = l.newTx(b).Entry(uint64(l.head.Size - 1))
 		return err
@@ -337,9 +341,12 @@ func (l *Ledger) Close() error {
 	l.closing.Do(func() {
 		close(l.stop)
 		<-l.stopped
-		l.closed = l.db.Close()
-		// After a failed commit the file is doubtful, so it is not marked.
-		if l.closed == nil && l.latched.Load() == nil {
+		sound := l.latched.Load() == nil // after a failed commit the file is doubtful, so it is not marked
+		if sound {
+			l.closed = l.remember(l.head)
+		}
+		l.closed = errors.Join(l.closed, l.db.Close())
+		if l.closed == nil && sound {
 			l.closed = markClean(l.path)
 		}
 	})

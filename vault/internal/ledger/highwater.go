@@ -1,0 +1,99 @@
+package ledger
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"go.etcd.io/bbolt"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"nightdrop/vault/internal/audit"
+)
+
+// ErrRolledBack is returned when the file is an older copy of the ledger, or has lost its end: payments that came since would be taken
+// and charged a second time.
+var ErrRolledBack = errors.New("this is an older copy of the ledger, or it lost its end: what it forgot would be charged a second time")
+
+// highWater is how far the log is known to have come. It is kept sealed in a file of its own beside the ledger, which a copy that is put
+// in the ledger's place does not bring along.
+type highWater struct {
+	Size int64  `json:"size"`
+	Root []byte `json:"root"`
+}
+
+const highWaterName = "high-water"
+
+func highWaterPath(path string) string { return path + "." + highWaterName }
+
+// Remember keeps how far the log has come, so that Open refuses a copy that is older. Close does it too; a daemon calls it every
+// minute or so, because a killed process does not close. It may be called while commits go on, from one goroutine at a time.
+func (l *Ledger) Remember() error {
+	var h head
+	err := l.View(func(tx *Tx) (err error) {
+		h, err = tx.readHead()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return l.remember(h)
+}
+
+// remember writes the mark of what is durable. A crash leaves the mark before it, which is only less strict.
+func (l *Ledger) remember(h head) error {
+	text, err := json.Marshal(highWater{Size: h.Size, Root: h.Root})
+	if err != nil {
+		return err
+	}
+	sealed := append([]byte{recordVersion}, l.box.Seal(text, place(highWaterName, nil))...)
+	path := highWaterPath(l.path)
+	if err := writeSynced(path+".new", sealed); err != nil {
+		return fmt.Errorf("remember how far the ledger has come: %w", err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return fmt.Errorf("remember how far the ledger has come: %w", err)
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func writeSynced(path string, content []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// checkHighWater compares the log, which ends as h says, with the mark. Without a mark, as on another host, it knows nothing.
+func (l *Ledger) checkHighWater(b *bbolt.Tx, h head) error {
+	path := highWaterPath(l.path)
+	sealed, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("open the ledger: %w", err)
+	}
+	text, err := unseal(highWaterName, nil, l.box, sealed)
+	var mark highWater
+	if err != nil || json.Unmarshal(text, &mark) != nil || len(mark.Root) != tlog.HashSize {
+		return damaged("%s is not what this ledger's vault wrote", path)
+	}
+	if h.Size < mark.Size {
+		return fmt.Errorf("%w (%d events; there were %d). Put the newest copy back. Where there is none, learn from the acquirer what was charged since, and only then remove %s",
+			ErrRolledBack, h.Size, mark.Size, path)
+	}
+	root, err := tlog.TreeHash(mark.Size, audit.Hashes(b))
+	if err != nil {
+		return fmt.Errorf("%w: %w", err, ErrDamaged)
+	}
+	if root != tlog.Hash(mark.Root) {
+		return fmt.Errorf("%w: its first %d events are not those that were here. Put the newest copy back", ErrRolledBack, mark.Size)
+	}
+	return nil
+}
