@@ -23,16 +23,16 @@ type scans struct {
 
 // lookForNumbers looks for every number used in all that the online side keeps: the relay's folder with the channel's store, all
 // logs, and the memory of the running relay. A control proves that the search finds what there is.
-func (d *demo) lookForNumbers(ctx context.Context) error {
+func (d *demo) lookForNumbers(ctx context.Context) (err error) {
 	if err := d.writeNumbers(); err != nil {
 		return err
 	}
-	defer os.Remove(d.scans.numbers)
+	defer func() { err = errors.Join(err, os.Remove(d.scans.numbers)) }()
 	if err := d.control(ctx); err != nil {
 		return err
 	}
 	memory := d.site.Path("relay.memory")
-	defer os.Remove(memory)
+	defer func() { err = errors.Join(err, os.RemoveAll(memory)) }()
 	if err := dumpMemory(d.site.Relay.Pid(), memory); err != nil {
 		return fmt.Errorf("read the relay's memory: %w", err)
 	}
@@ -81,12 +81,12 @@ func (d *demo) scan(ctx context.Context, places ...string) (found int, report st
 }
 
 // control plants a number in every encoding in a folder, and reads our own memory, which holds all numbers: both must be found.
-func (d *demo) control(ctx context.Context) error {
+func (d *demo) control(ctx context.Context) (err error) {
 	dir := d.site.Path("control")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	number := d.sales[0].number
 	spaced := number[:4] + " " + number[4:8] + " " + number[8:12] + " " + number[12:]
 	packed := number
