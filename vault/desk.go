@@ -138,6 +138,9 @@ func (d *daemon) Keys(context.Context) ([]control.Key, error) {
 func (d *daemon) Batches(_ context.Context, merchant string) ([]control.Batch, error) {
 	return view(d, func(tx *ledger.Tx) ([]control.Batch, error) {
 		batches := []control.Batch{}
+		if err := exist(tx, control.PaymentQuery{Merchant: merchant}); err != nil {
+			return batches, err
+		}
 		err := tx.Batches(func(b payment.Batch) error {
 			if merchant == "" || b.Merchant == merchant {
 				batches = append(batches, batchView(b))
@@ -206,6 +209,9 @@ func (d *daemon) Settle(ctx context.Context, actor settle.Actor, batch uint32, p
 func (d *daemon) Payments(_ context.Context, q control.PaymentQuery) ([]control.Payment, error) {
 	return view(d, func(tx *ledger.Tx) ([]control.Payment, error) {
 		payments := []control.Payment{}
+		if err := exist(tx, q); err != nil {
+			return payments, err
+		}
 		query := ledger.Query{Merchant: q.Merchant, Stage: q.Stage, Batch: q.Batch, After: q.After, Limit: q.Limit}
 		err := tx.Payments(query, func(p payment.Payment) error {
 			payments = append(payments, paymentView(p))
@@ -213,6 +219,23 @@ func (d *daemon) Payments(_ context.Context, q control.PaymentQuery) ([]control.
 		})
 		return payments, err
 	})
+}
+
+// exist refuses a query for a merchant or batch that is not there: an empty list would look like an answer.
+func exist(tx *ledger.Tx, q control.PaymentQuery) error {
+	if q.Merchant != "" {
+		if _, err := readMerchant(tx, q.Merchant); err != nil {
+			return err
+		}
+	}
+	if q.Batch == 0 {
+		return nil
+	}
+	_, found, err := tx.Batch(q.Batch)
+	if err == nil && !found {
+		err = notFound("batch", fmt.Sprint(q.Batch))
+	}
+	return err
 }
 
 // Payment shows one.

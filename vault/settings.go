@@ -98,6 +98,9 @@ func loadSettings(dir string) (settings, error) {
 	return s, nil
 }
 
+// maxAnswerTimeout keeps the first result within the hour of INTERFACES 4: a request may wait half an hour for a line before it leaves.
+const maxAnswerTimeout = 5 * time.Minute
+
 // check tells what a daemon cannot run with.
 func (s settings) check() error {
 	var all []error
@@ -120,6 +123,12 @@ func (s settings) check() error {
 	}
 	if s.Acquirer.Outstanding < 1 || s.Acquirer.Outstanding > 1024 {
 		wrong("acquirer.outstanding", "1 to 1024")
+	}
+	if s.Acquirer.AnswerTimeout.Std() > maxAnswerTimeout {
+		wrong("acquirer.answer_timeout", "at most 5m: a storefront is owed a first result within an hour")
+	}
+	if s.Limits.Workers < 0 || s.Limits.ResultsPerSecond < 0 {
+		wrong("limits", "0 or more")
 	}
 	if s.DirectoryLifetime.Std() < 2*time.Hour || s.DirectoryLifetime.Std() > 14*24*time.Hour {
 		wrong("directory_lifetime", "2h to 336h")

@@ -26,10 +26,7 @@ func (s *Server) prepare(w http.ResponseWriter, r *http.Request) (call, error) {
 	if c.actor.Name == "" {
 		return c, &Error{CodeNotAllowed, "the kernel did not tell who calls: use the vault's own socket"}
 	}
-	if len(c.actor.Purpose) > maxPurpose {
-		return c, &Error{CodeUsage, "the reason is longer than 200 bytes: say it in fewer words"}
-	}
-	return c, nil
+	return c, checkPurpose(c.actor.Purpose)
 }
 
 // answer serves a call that has one answer.

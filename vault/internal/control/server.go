@@ -20,7 +20,6 @@ import (
 // Limits of the socket.
 const (
 	maxBody       = 256 << 10 // a merchant with many keys is some ten KiB
-	maxPurpose    = 200       // bytes of --reason, kept for ever in the log
 	headerTimeout = 5 * time.Second
 )
 
