@@ -195,6 +195,13 @@ func restarts() []fault {
 			next := d.run.Restart()
 			return append(append(b, d.bags(d.run, 4)...), d.bags(next, 1)...)
 		}, nil, 7, 6},
+		{"restarts whose first bags were overtaken by the next run", func(d *desk) []channel.Message {
+			a := d.bags(d.run, 2)
+			second := d.run.Restart()
+			b := d.bags(second, 2)
+			c := d.bags(second.Restart(), 2)
+			return append(a, b[1], c[1], b[0], c[0])
+		}, nil, 6, 2},
 		{"restart after a run without an ack", func(d *desk) []channel.Message {
 			b := d.bags(d.run, 2)
 			died, next := d.run.Restart(), d.run.Restart()

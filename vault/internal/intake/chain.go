@@ -167,26 +167,21 @@ func highest(r payment.Run) uint64 {
 	return n
 }
 
-// lastRun returns the newest other run of the bag's relay; the zero Run where there is none in the last 7 days.
+// lastRun returns the run of the bag's relay that was the newest before the bag's own; the zero Run where there is none.
 func (c *committer) lastRun(n envelope.Bag) (payment.Run, error) {
-	v, err := c.tx.Vault()
+	this, known, err := c.tx.Run(n.Relay, n.Run)
 	if err != nil {
 		return payment.Run{}, err
 	}
-	if id := v.LatestRun[n.Relay]; id != n.Run {
-		last, _, err := c.tx.Run(n.Relay, id)
-		return last, err
-	}
-	// Number 1 was overtaken by a later bag, which made its run the latest. Of two runs of one second, the named one was last.
-	var last payment.Run
-	err = c.tx.Runs(c.tx.Now().Add(-positionSpan), func(r payment.Run) error {
-		named := n.After != nil && n.After.Run == r.ID
-		later := r.Latest.After(last.Latest.Time) || r.Latest.Equal(last.Latest.Time) && named
-		if r.Relay == n.Relay && r.ID != n.Run && (last.ID == "" || later) {
-			last = r
+	before := this.Before // number 1 was overtaken by a later bag
+	if !known {
+		v, err := c.tx.Vault()
+		if err != nil {
+			return payment.Run{}, err
 		}
-		return nil
-	})
+		before = v.LatestRun[n.Relay]
+	}
+	last, _, err := c.tx.Run(n.Relay, before)
 	return last, err
 }
 

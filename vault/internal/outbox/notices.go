@@ -94,9 +94,10 @@ type watch struct {
 	connected bool
 	quiet     bool      // the channel's trouble was told
 	members   time.Time // when the merchants may be read again
+	heads     time.Time // when the runs may be: a relay that starts runs without end makes that slow
 }
 
-// refresh issues what has changed or grown old.
+// refresh issues what has changed or grown old. It spends at most a twentieth of its time on reading merchants, and as much on runs.
 func (w *watch) refresh(ctx context.Context) error {
 	var (
 		size  int64
@@ -124,11 +125,17 @@ func (w *watch) refresh(ctx context.Context) error {
 	if !moved && !w.old(channel.NoticePosition) {
 		return nil
 	}
+	begun := w.Now()
+	if !w.old(channel.NoticePosition) && begun.Before(w.heads) {
+		return nil // the size stays the old one, so that it is looked at again
+	}
 	w.size = size
-	return w.refreshHeads()
+	err = w.refreshHeads()
+	w.heads = begun.Add(20 * w.Now().Sub(begun))
+	return err
 }
 
-// refreshMembers reads the merchants when the log moved, but spends at most a twentieth of its time on it.
+// refreshMembers reads the merchants when the log moved.
 func (w *watch) refreshMembers(ctx context.Context, moved bool) error {
 	begun := w.Now()
 	if !w.old(channel.NoticeMembers) && (!moved || begun.Before(w.members)) {

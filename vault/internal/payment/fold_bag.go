@@ -30,8 +30,7 @@ func (f *fold) bag(b BagCommitted) error {
 		return err
 	}
 	if !known {
-		run = Run{Relay: b.Relay, ID: b.Run}
-		if err := f.latestRun(b.Relay, b.Run); err != nil {
+		if run, err = f.beginRun(b.Relay, b.Run); err != nil {
 			return err
 		}
 	}
@@ -48,16 +47,18 @@ func (f *fold) bag(b BagCommitted) error {
 	return f.PutRun(run)
 }
 
-func (f *fold) latestRun(relay, run string) error {
+// beginRun makes a run the newest of its relay.
+func (f *fold) beginRun(relay, run string) (Run, error) {
 	v, err := f.Vault()
 	if err != nil {
-		return err
+		return Run{}, err
 	}
+	before := v.LatestRun[relay]
 	latest := map[string]string{}
 	maps.Copy(latest, v.LatestRun)
 	latest[relay] = run
 	v.LatestRun = latest
-	return f.PutVault(v)
+	return Run{Relay: relay, ID: run, Before: before, Latest: f.event.Time}, f.PutVault(v)
 }
 
 // absorb moves the position over the bags that came ahead of it and are next to it now.
@@ -83,8 +84,7 @@ func (f *fold) missing(b IntegrityFound) error {
 		return err
 	}
 	if !known {
-		run = Run{Relay: b.Relay, ID: b.Run, Latest: f.event.Time}
-		if err := f.latestRun(b.Relay, b.Run); err != nil {
+		if run, err = f.beginRun(b.Relay, b.Run); err != nil {
 			return err
 		}
 	}

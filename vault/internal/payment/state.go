@@ -249,7 +249,8 @@ type Run struct {
 	Digest string            `json:"digest"`          // of that bag
 	Ahead  map[uint64]string `json:"ahead,omitempty"` // digests of bags that came above Number+1, at most MaxAhead
 	Window int               `json:"window"`
-	Latest envelope.Time     `json:"latest"` // when a bag of it last came
+	Before string            `json:"before,omitempty"` // the relay's newest run when the vault first heard of this one
+	Latest envelope.Time     `json:"latest"`           // when a bag of it last came
 }
 
 // MaxAhead bounds Run.Ahead: a relay has at most 8 bags in flight (INTERFACES 8).

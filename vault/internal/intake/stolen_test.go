@@ -1,0 +1,87 @@
+package intake
+
+import (
+	"testing"
+
+	"nightdrop/shared/channel"
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/payment"
+)
+
+// Who steals a relay's signing key can say again what storefronts said, in as many bags, runs and forks as they like: no sale comes
+// twice, no merchant is told anything new, and what the thief did shows.
+func TestStolenRelayKeyRepeatsEverything(t *testing.T) {
+	d := newDesk(t)
+	sales := d.sales(3)
+	genuine := d.run.Bag(sales...)
+	d.take(genuine)
+	told := len(d.told())
+
+	thief := d.relay.Start() // names no bag before
+	leap := d.relay.Start()
+	leap.Number, leap.Previous = 1<<52, envelope.ZeroDigest[:63]+"1"
+	fork := d.relay.Start()
+	fork.ID = d.run.ID
+	d.take(genuine, thief.Bag(sales...), thief.Bag(sales[2], sales[1], sales[0]), leap.Bag(sales...), fork.Bag(sales[0]), fork.Bag(sales...))
+	if got := d.payments(); got != 3 {
+		t.Errorf("%d payments of 3 sales", got)
+	}
+	if got := len(d.told()); got != told {
+		t.Errorf("%d results, there were %d", got, told)
+	}
+	d.expectFound(findings{payment.FindingRestart: 1, payment.FindingBagMissing: 1, payment.FindingBagForked: 1})
+}
+
+// A stolen key cannot make an envelope: every change to one is a forgery or no envelope at all, and the genuine one still counts.
+func TestStolenRelayKeyAltersEnvelopes(t *testing.T) {
+	d := newDesk(t)
+	genuine := d.sale()
+	var altered [][]byte
+	for at := 0; at < len(genuine); at += 7 {
+		b := append([]byte(nil), genuine...)
+		b[at] ^= 0x01
+		altered = append(altered, b)
+	}
+	for from := 0; from < len(altered); from += envelope.MaxBagEnvelopes {
+		d.take(d.run.Bag(altered[from:min(from+envelope.MaxBagEnvelopes, len(altered))]...))
+	}
+	if got := d.payments(); got != 0 {
+		t.Fatalf("%d altered envelopes were taken", got)
+	}
+	d.take(d.run.Bag(genuine))
+	if got := d.payments(); got != 1 {
+		t.Errorf("the genuine envelope was not taken: %d payments", got)
+	}
+	for _, facts := range d.told() {
+		if facts.Code != envelope.CodeUnknownSigner {
+			t.Errorf("a forgery was answered %s", facts.Code)
+		}
+	}
+}
+
+// Runs without end from one relay cost each bag the same, and push no other relay out of the position.
+func TestStolenRelayKeyStartsRunsWithoutEnd(t *testing.T) {
+	d := newDesk(t)
+	relays := d.SetRelays("relay-1", "relay-2")
+	honest := relays[1].Start()
+	d.take(honest.Bag(d.sale()))
+	sale := d.sale()
+	last := relays[0].Start()
+	last.Bag(sale)
+	var flood []channel.Message
+	for range 2 * maxPositions {
+		next := last.Restart()
+		first, second := next.Bag(sale), next.Bag(sale)
+		flood = append(flood, second, first)
+		last = next
+	}
+	d.take(flood...)
+	d.take(honest.Bag(d.sale()))
+	found := false
+	for _, e := range d.position().Relays {
+		found = found || e.Relay == "relay-2" && e.Run == honest.ID && e.Number == 2
+	}
+	if !found || d.payments() != 3 {
+		t.Errorf("%d payments; the honest relay's run is in the position: %v", d.payments(), found)
+	}
+}
