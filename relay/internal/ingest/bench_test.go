@@ -23,7 +23,7 @@ const (
 // BenchmarkIngest measures three ways to make 6 KB envelopes durable, in turns, one turn of each a round: posts to the relay over
 // TLS with the embedded channel, posts to the same relay with a channel that acks at once, and one synchronous publish
 // for each envelope to the same embedded channel. Metrics: the medians of posts/s, instant-posts/s and publishes/s over the rounds,
-// and of the rounds' ratios, of-instant and of-publish. ops/bench runs it with -benchtime=Nx, N rounds.
+// and of the rounds' ratios, of-instant and of-publish. ops/bench runs it with -benchtime=Nx, N rounds, which -short makes shorter.
 func BenchmarkIngest(b *testing.B) {
 	vault := newBenchVault(b)
 	broker := startBenchBroker(b)
@@ -33,16 +33,20 @@ func BenchmarkIngest(b *testing.B) {
 	requests, notes := vault.seal(b, benchEnvelopes)
 	relays := [][]*poster{dialPosters(b, durable, benchClients), dialPosters(b, instant, benchClients)}
 
+	posts := benchRoundPosts
+	if testing.Short() {
+		posts /= 8
+	}
 	var rates [3][]float64
 	var ofInstant, ofPublish []float64
 	for b.Loop() {
 		var round [3]float64
 		for variant, posters := range relays {
-			round[variant] = rate(b, benchRoundPosts, func(client, n int) error {
+			round[variant] = rate(b, posts, func(client, n int) error {
 				return posters[client].post(requests[n%len(requests)])
 			})
 		}
-		round[2] = rate(b, benchRoundPosts/4, func(client, n int) error {
+		round[2] = rate(b, posts/4, func(client, n int) error {
 			return <-publishers[client%len(publishers)].PublishBag(benchRelay, "", notes[n%len(notes)])
 		})
 		for variant := range round {

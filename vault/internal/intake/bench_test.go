@@ -16,7 +16,7 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// Sizes of the benchmark. ops/bench runs it with -benchtime=1x and reads its metrics.
+// Sizes of the benchmark. ops/bench runs it with -benchtime=1x and reads its metrics; with -short it takes a tenth.
 const (
 	benchEnvelopes = 4800
 	benchTurns     = 3   // of some groups each
@@ -30,7 +30,11 @@ func BenchmarkIntake(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()
 		d := newDesk(b)
-		messages := d.benchBags(b, benchEnvelopes)
+		n := benchEnvelopes
+		if testing.Short() {
+			n /= 10
+		}
+		messages := d.benchBags(b, n)
 		bare := newBare(b)
 		b.StartTimer()
 		var taking, opening time.Duration
@@ -39,11 +43,11 @@ func BenchmarkIntake(b *testing.B) {
 			d.drain(b, turn)
 			taking += time.Since(begun)
 			begun = time.Now()
-			bare.open(b, benchEnvelopes/benchTurns)
+			bare.open(b, n/benchTurns)
 			opening += time.Since(begun)
 		}
-		b.ReportMetric(benchEnvelopes/taking.Seconds(), "envelopes/s")
-		b.ReportMetric(benchEnvelopes/opening.Seconds(), "bare/s")
+		b.ReportMetric(float64(n)/taking.Seconds(), "envelopes/s")
+		b.ReportMetric(float64(n)/opening.Seconds(), "bare/s")
 		b.ReportMetric(opening.Seconds()/taking.Seconds(), "ratio")
 	}
 }

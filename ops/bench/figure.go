@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+)
+
+// figure is one line of output.
+type figure struct {
+	name   string
+	unit   string // of the value
+	from   source
+	value  string  // the metric of from that is shown
+	ratio  string  // the metric that is judged: at least target; "" where the value is judged: at most target
+	target float64 // of the ratio, or of the value
+}
+
+// figures are those of issue 2, with the reasons of their targets.
+var figures = []figure{
+	// Durability by group commit may not cost much against a relay that keeps nothing.
+	{name: "relay-ingest", unit: "posts/s", from: ingest, value: "posts/s", ratio: "of-instant", target: 0.7},
+	// Bags must be worth it: TLS, checks, signature and receipt included they beat a bare publish of each envelope.
+	{name: "relay-vs-publish", unit: "posts/s", from: ingest, value: "posts/s", ratio: "of-publish", target: 1.5},
+	// Opening is the vault's work; everything else, the commit included, may take as long as two thirds of it.
+	{name: "vault-intake", unit: "envelopes/s", from: intake, value: "envelopes/s", ratio: "ratio", target: 0.6},
+	// The relay runs on the smallest machine there is, whatever the internet does.
+	{name: "relay-memory", unit: "MB", from: relayMemory, value: "peak-MB", target: 150},
+	// The vault's memory does not grow with its history.
+	{name: "vault-memory", unit: "MB", from: vaultMemory, value: "heap-MB", target: 200},
+	{name: "vault-memory-peak", unit: "MB", from: vaultMemory, value: "peak-MB", target: 200},
+}
+
+func names() []string {
+	var all []string
+	for _, f := range figures {
+		all = append(all, f.name)
+	}
+	return all
+}
+
+// metrics are what a source measured, by name.
+type metrics map[string]float64
+
+// source measures something that one or more figures tell.
+type source struct {
+	name    string
+	measure func(ctx context.Context, b *bench) (metrics, error)
+}
+
+// read picks the figure's metrics.
+func (f figure) read(m metrics) (line, error) {
+	value, ok := m[f.value]
+	if !ok {
+		return line{}, fmt.Errorf("%s: the measurement has no metric %s", f.name, f.value)
+	}
+	l := line{Name: f.name, Value: value, Unit: f.unit, Ratio: value / f.target, Target: f.target}
+	if f.ratio != "" {
+		if l.Ratio, ok = m[f.ratio]; !ok {
+			return line{}, fmt.Errorf("%s: the measurement has no metric %s", f.name, f.ratio)
+		}
+	}
+	if bad(l.Value) || bad(l.Ratio) {
+		return line{}, fmt.Errorf("%s: nothing was measured", f.name)
+	}
+	return l, nil
+}
+
+func bad(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) || v <= 0 }
+
+// met tells whether the target is.
+func (f figure) met(l line) bool {
+	if f.ratio == "" {
+		return l.Value <= l.Target
+	}
+	return l.Ratio >= l.Target
+}
+
+// bench is one run.
+type bench struct {
+	bin      string // directory of the binaries
+	brief    bool   // measure as little as possible
+	out      io.Writer
+	progress io.Writer
+
+	measured map[string]metrics // by source
+}
+
+var (
+	errNoFigure = errors.New("no such figure")                 // is returned when --only names none
+	errMissed   = errors.New("a figure has missed its target") // is returned when everything was measured
+)
+
+// run measures and prints the figures, or only the one of that name. It goes on after a figure that fails.
+func (b *bench) run(ctx context.Context, only string) error {
+	b.measured = map[string]metrics{}
+	var all []error
+	found := false
+	for _, f := range figures {
+		if only != "" && f.name != only {
+			continue
+		}
+		found = true
+		l, err := b.measure(ctx, f)
+		if err != nil {
+			all = append(all, err)
+			continue
+		}
+		fmt.Fprintln(b.out, l)
+		if !f.met(l) {
+			all = append(all, fmt.Errorf("%s: %w", f.name, errMissed))
+		}
+	}
+	if !found {
+		return fmt.Errorf("%s: %w", only, errNoFigure)
+	}
+	return errors.Join(all...)
+}
+
+func (b *bench) measure(ctx context.Context, f figure) (line, error) {
+	m, ok := b.measured[f.from.name]
+	if !ok {
+		fmt.Fprintf(b.progress, "measuring %s ...\n", f.from.name)
+		var err error
+		if m, err = f.from.measure(ctx, b); err != nil {
+			return line{}, fmt.Errorf("%s: %w", f.name, err)
+		}
+		b.measured[f.from.name] = m
+	}
+	return f.read(m)
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
+)
+
+// The figures on internals are Go benchmarks beside their packages.
+var (
+	ingest      = goBenchmark("nightdrop/relay/internal/ingest", "BenchmarkIngest", 8, 1)
+	intake      = goBenchmark("nightdrop/vault/internal/intake", "BenchmarkIntake", 1, 1)
+	vaultMemory = goBenchmark("nightdrop/vault", "BenchmarkMemory", 200, 2)
+)
+
+// goBenchmark is a source that runs one Go benchmark of a package for so many rounds, or for those of a brief run.
+func goBenchmark(pkg, name string, rounds, brief int) source {
+	return source{name: name + " of " + pkg, measure: func(ctx context.Context, b *bench) (metrics, error) {
+		n := rounds
+		if b.brief {
+			n = brief
+		}
+		cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^"+name+"$", "-benchtime", fmt.Sprintf("%dx", n),
+			"-short="+strconv.FormatBool(b.brief), "-timeout", "20m", pkg)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			return nil, fmt.Errorf("go test %s: %w\n%s", pkg, err, out)
+		}
+		return parseBenchmark(name, string(out))
+	}}
+}
+
+// parseBenchmark reads the metrics from the one result line of a benchmark: its name, the number of rounds, then values, each
+// followed by its unit. (golang.org/design/14313-benchmark-format)
+func parseBenchmark(name, output string) (metrics, error) {
+	for text := range strings.Lines(output) {
+		fields := strings.Fields(text)
+		if len(fields) < 4 || len(fields)%2 != 0 || !isResultOf(name, fields[0]) {
+			continue
+		}
+		m := metrics{}
+		for i := 2; i < len(fields); i += 2 {
+			value, err := strconv.ParseFloat(fields[i], 64)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %q is not a number", name, fields[i])
+			}
+			m[fields[i+1]] = value
+		}
+		return m, nil
+	}
+	return nil, fmt.Errorf("%s gave no result: was it renamed?\n%s", name, output)
+}
+
+// isResultOf tells whether a line's first field is the benchmark's name, with the number of processors where that is not 1.
+func isResultOf(name, field string) bool {
+	rest, ok := strings.CutPrefix(field, name)
+	if !ok || rest == "" {
+		return ok
+	}
+	processors, ok := strings.CutPrefix(rest, "-")
+	_, err := strconv.Atoi(processors)
+	return ok && err == nil
+}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"nightdrop/ops/site"
+	"nightdrop/shared/envelope"
+	"nightdrop/shared/note"
+	"nightdrop/shared/storefront"
+)
+
+const (
+	relayClients   = 256
+	relayPosts     = 40_000 // some 240 MB
+	relayBrief     = 1024
+	relayMerchant  = "bookshop"
+	relayEnvelopes = 256 // different ones, posted in turn: a relay remembers nothing, so that a repetition costs it the same
+)
+
+// relayMemory puts up a whole site and posts with 256 clients at a time. Metric: peak-MB, the most that was ever resident of the relay
+// process (10^6 bytes).
+var relayMemory = source{name: "the relay process at 256 clients", measure: func(ctx context.Context, b *bench) (m metrics, err error) {
+	dir, err := os.MkdirTemp("", "nightdrop-bench-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	s, err := site.New(ctx, site.Options{Dir: dir, Bin: b.bin})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.Stop()) }()
+	if err := s.Start(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.Enrol(ctx, relayMerchant, "EUR"); err != nil {
+		return nil, err
+	}
+	if err := s.AwaitRelay(ctx); err != nil {
+		return nil, err
+	}
+	posts := relayPosts
+	if b.brief {
+		posts = relayBrief
+	}
+	if err := load(ctx, s, posts); err != nil {
+		return nil, err
+	}
+	peak, err := peakResident(s.Relay.Pid())
+	return metrics{"peak-MB": float64(peak) / 1e6}, err
+}}
+
+// load posts envelopes, that many, by all clients.
+func load(ctx context.Context, s *site.Site, posts int) error {
+	client, err := httpClient(s)
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdleConnections()
+	notes, err := sealedSales(ctx, s, client)
+	if err != nil {
+		return err
+	}
+	if err := enrolled(ctx, client, s.Origin(), notes[0]); err != nil {
+		return err
+	}
+	var next atomic.Int64
+	clients, ctx := errgroup.WithContext(ctx)
+	for range relayClients {
+		clients.Go(func() error {
+			for {
+				n := int(next.Add(1)) - 1
+				if n >= posts {
+					return nil
+				}
+				if err := post(ctx, client, s.Origin(), notes[n%len(notes)]); err != nil {
+					return err
+				}
+			}
+		})
+	}
+	return clients.Wait()
+}
+
+// enrolled posts until the relay has heard of the merchant from the vault, which takes about a second.
+func enrolled(ctx context.Context, client *http.Client, origin string, body []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		err := post(ctx, client, origin, body)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func httpClient(s *site.Site) (*http.Client, error) {
+	pem, err := os.ReadFile(s.CA())
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate", s.CA())
+	}
+	return &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: relayClients,
+		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}}}, nil
+}
+
+// sealedSales seals sales of three X-Wing parts.
+func sealedSales(ctx context.Context, s *site.Site, client *http.Client) ([][]byte, error) {
+	identity, err := storefront.LoadIdentity(s.Identity(relayMerchant))
+	if err != nil {
+		return nil, err
+	}
+	vault, err := note.ParseVerifier(s.Verifier)
+	if err != nil {
+		return nil, err
+	}
+	shop, err := storefront.New(storefront.Config{Relay: s.Origin(), Vault: vault, Identity: identity, HTTP: client})
+	if err != nil {
+		return nil, err
+	}
+	notes := make([][]byte, relayEnvelopes)
+	for n := range notes {
+		sealed, err := shop.Seal(ctx, storefront.Payment{
+			Order:   envelope.Order{Operation: envelope.OpSale, Reference: fmt.Sprintf("order %d", n), Amount: 1999, Currency: "EUR"},
+			Account: []byte(`{"card":{"number":"4242424242424242","expiry":"2033-11","name":"A. Shopper"}}`),
+			Code:    []byte(`{"code":"123"}`),
+		})
+		if err != nil {
+			return nil, err
+		}
+		notes[n] = sealed.Note
+	}
+	return notes, nil
+}
+
+func post(ctx context.Context, client *http.Client, origin string, body []byte) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, origin+"/v1/envelopes", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", envelope.MediaType)
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusAccepted {
+		return fmt.Errorf("the relay answered %s: %s", response.Status, answer)
+	}
+	return nil
+}
+
+// peakResident is the most bytes of memory that a process ever had. (proc_pid_status(5), VmHWM)
+func peakResident(pid int) (int64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	for text := range strings.Lines(string(status)) {
+		value, ok := strings.CutPrefix(text, "VmHWM:")
+		if !ok {
+			continue
+		}
+		kilobytes, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 10, 64)
+		return kilobytes << 10, err
+	}
+	return 0, fmt.Errorf("process %d tells no VmHWM", pid)
+}
