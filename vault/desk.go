@@ -72,7 +72,11 @@ func view[T any](d *daemon, read func(tx *ledger.Tx) (T, error)) (out T, err err
 	return out, err
 }
 
-func notFound(what, name string) error {
+// notFound repeats a name only where it has the form of one: what people type by mistake may be a card number, and errors are logged.
+func notFound(what, name string, valid bool) error {
+	if !valid {
+		name = "of that name"
+	}
 	return &control.Error{Code: control.CodeNotFound, Detail: fmt.Sprintf("there is no %s %s", what, name)}
 }
 
@@ -156,7 +160,7 @@ func (d *daemon) Batch(_ context.Context, number uint32) (control.Batch, error) 
 	return view(d, func(tx *ledger.Tx) (control.Batch, error) {
 		b, found, err := tx.Batch(number)
 		if err == nil && !found {
-			err = notFound("batch", fmt.Sprint(number))
+			err = notFound("batch", payment.BatchID(payment.MethodCard, number), true)
 		}
 		return batchView(b), err
 	})
@@ -190,6 +194,9 @@ func (d *daemon) CloseBatches(ctx context.Context, actor settle.Actor, merchant 
 	h, err := d.open()
 	if err != nil {
 		return nil, err
+	}
+	if merchant != "" && !envelope.ValidMerchant(merchant) {
+		return nil, notFound("merchant", merchant, false)
 	}
 	closed, err := h.engine.CloseBatch(ctx, merchant, actor, progress)
 	return batchViews(closed), err
@@ -233,7 +240,7 @@ func exist(tx *ledger.Tx, q control.PaymentQuery) error {
 	}
 	_, found, err := tx.Batch(q.Batch)
 	if err == nil && !found {
-		err = notFound("batch", fmt.Sprint(q.Batch))
+		err = notFound("batch", payment.BatchID(payment.MethodCard, q.Batch), true)
 	}
 	return err
 }
@@ -243,7 +250,7 @@ func (d *daemon) Payment(_ context.Context, merchant, id string) (control.Paymen
 	return view(d, func(tx *ledger.Tx) (control.Payment, error) {
 		p, found, err := tx.Payment(merchant, id)
 		if err == nil && !found {
-			err = notFound("payment", merchant+"/"+id)
+			err = notFound("payment", merchant+"/"+id, envelope.ValidMerchant(merchant) && envelope.ValidID(id))
 		}
 		return paymentView(p), err
 	})

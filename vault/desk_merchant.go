@@ -43,7 +43,7 @@ func (d *daemon) Merchant(_ context.Context, id string) (control.Merchant, error
 func readMerchant(tx *ledger.Tx, id string) (control.Merchant, error) {
 	m, found, err := tx.Merchant(id)
 	if err == nil && !found {
-		err = notFound("merchant", id)
+		err = notFound("merchant", id, envelope.ValidMerchant(id))
 	}
 	return merchantView(m), err
 }
@@ -154,7 +154,7 @@ func (d *daemon) setMerchant(ctx context.Context, actor settle.Actor, id string,
 			return err
 		}
 		if !found {
-			return notFound("merchant", id)
+			return notFound("merchant", id, envelope.ValidMerchant(id))
 		}
 		if m.Status != from {
 			return nil

@@ -150,7 +150,7 @@ func (s *Server) settle(c call, p settle.Progress) (any, error) {
 func batchNumber(text string) (uint32, error) {
 	number, err := strconv.ParseUint(text, 10, 32)
 	if err != nil || number == 0 {
-		return 0, &Error{CodeUsage, fmt.Sprintf("%q is not a batch's number", text)}
+		return 0, &Error{CodeUsage, "a batch's number is 1 to 4294967295"}
 	}
 	return uint32(number), nil
 }
