@@ -36,6 +36,9 @@ func newPaymentListCommand(g *global, c console) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if !opts.all && len(payments) == opts.query.Limit {
+				fmt.Fprintln(c.errOut, "there may be more: take --all, or a higher --limit")
+			}
 			return g.print(c.out, payments, func(w io.Writer) { printPayments(w, payments) })
 		},
 	}
@@ -55,6 +58,9 @@ func runPaymentList(ctx context.Context, opts paymentListOptions, client *contro
 	query.Stage = payment.Stage(opts.stage)
 	if opts.stage != "" && !slices.Contains(payment.Stages[:], query.Stage) {
 		return nil, fmt.Errorf("%w: there is no stage %q; there are %v", errUsage, opts.stage, payment.Stages)
+	}
+	if query.Limit < 1 || query.Limit > control.MaxPage {
+		return nil, fmt.Errorf("%w: --limit is 1 to %d", errUsage, control.MaxPage)
 	}
 	if opts.batch != "" {
 		number, err := parseBatch(opts.batch)
