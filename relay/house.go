@@ -117,6 +117,7 @@ func (h *house) openEdge(context.Context) (err error) {
 	watching, cancel := context.WithCancel(context.Background())
 	h.unwatch = cancel
 	h.watching.Go(func() { h.board.Watch(watching, h.relay.Notices) })
+	h.watching.Go(func() { limitMemory(watching) })
 	return nil
 }
 

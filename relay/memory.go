@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"math"
+	"os"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+)
+
+const (
+	// memoryLimit is where a relay's memory stands with some hundred clients. The embedded broker keeps blocks of 8 MB that
+	// it could read again at any time; the collector frees them when it runs, so it must run before they pile up.
+	memoryLimit = 96 << 20
+	memoryEvery = 5 * time.Second
+)
+
+// limitMemory makes the collector run early while little is in use, and as usual (when memory has doubled) once more is
+// in use than fits: a limit held then would cost half the processor. It leaves GOMEMLIMIT to whoever set it. It returns
+// when ctx ends, without a limit.
+func limitMemory(ctx context.Context) {
+	if os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	defer debug.SetMemoryLimit(math.MaxInt64)
+	ticker := time.NewTicker(memoryEvery)
+	defer ticker.Stop()
+	for limit := int64(memoryLimit); ; {
+		debug.SetMemoryLimit(limit)
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			limit = nextLimit(limit, liveBytes())
+		}
+	}
+}
+
+// nextLimit returns the limit that goes with what is live. Between the bounds it stays as it is.
+func nextLimit(limit, live int64) int64 {
+	switch {
+	case live > limit/10*9:
+		return 2 * live
+	case live < limit/4:
+		return max(memoryLimit, limit/2)
+	default:
+		return limit
+	}
+}
+
+// liveBytes is what the last collection found in use.
+func liveBytes() int64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(sample)
+	if sample[0].Value.Kind() != metrics.KindUint64 {
+		return 0
+	}
+	return int64(min(sample[0].Value.Uint64(), math.MaxInt64/4))
+}
