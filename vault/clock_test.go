@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -13,7 +12,6 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/keyring"
-	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/payment"
 )
 
@@ -127,9 +125,9 @@ func TestClockJumpsWhileItRuns(t *testing.T) {
 	stop()
 	told := s.readLog()
 	confirmed := told.find(payment.FindingClockConfirmed)
-	if !slices.Equal(told.destroyed, sorted(before)) || len(confirmed) != 1 || !strings.HasSuffix(confirmed[0].Body.(payment.IntegrityFound).Detail, "by shares [2 3]") ||
+	if !slices.Equal(told.destroyed(), sorted(before)) || len(confirmed) != 1 || !strings.HasSuffix(confirmed[0].Body.(payment.IntegrityFound).Detail, "by shares [2 3]") ||
 		confirmed[0].Actor == "vault" || confirmed[0].Purpose != "the time server was wrong" {
-		t.Errorf("the log tells of %v destroyed, and %+v", told.destroyed, confirmed)
+		t.Errorf("the log tells of %v destroyed, and %+v", told.destroyed(), confirmed)
 	}
 	if !slices.Equal(told.vault.Keys, sorted(live)) {
 		t.Errorf("by the log live %v, not %v", told.vault.Keys, live)
@@ -165,55 +163,9 @@ func TestKeysThatACrashLeftUntold(t *testing.T) {
 		t.Errorf("the log tells of %v, there are %v", told.vault.Keys, live)
 	}
 	for _, name := range before {
-		if !slices.Contains(live, name) && !slices.Contains(told.destroyed, name) {
+		if !slices.Contains(live, name) && !slices.Contains(told.destroyed(), name) {
 			t.Errorf("nothing tells that %s was destroyed", name)
 		}
 	}
 	s.checkLedger()
 }
-
-// told is what a stopped vault's log tells.
-type told struct {
-	vault     payment.Vault
-	destroyed []envelope.KeyName // sorted
-	findings  []payment.Event
-}
-
-func (l told) find(f payment.Finding) []payment.Event {
-	return slices.DeleteFunc(slices.Clone(l.findings), func(e payment.Event) bool { return e.Body.(payment.IntegrityFound).Finding != f })
-}
-
-func (s *site) readLog() (all told) {
-	s.t.Helper()
-	ring := s.unlockedRing(keyring.Options{})
-	defer ring.Close()
-	l, err := ledger.Open(filepath.Join(s.dir, ledgerFile), ring, ledger.Options{})
-	s.must(err)
-	defer l.Close()
-	s.must(l.View(func(tx *ledger.Tx) (err error) {
-		if all.vault, err = tx.Vault(); err != nil {
-			return err
-		}
-		size, err := tx.TreeSize()
-		if err != nil {
-			return err
-		}
-		for index := range uint64(size) {
-			e, err := tx.Entry(index)
-			if err != nil {
-				return err
-			}
-			switch body := e.Event.Body.(type) {
-			case payment.KeysChanged:
-				all.destroyed = append(all.destroyed, body.Destroyed...)
-			case payment.IntegrityFound:
-				all.findings = append(all.findings, e.Event)
-			}
-		}
-		return nil
-	}))
-	all.destroyed = sorted(all.destroyed)
-	return all
-}
-
-func sorted(names []envelope.KeyName) []envelope.KeyName { return slices.Sorted(slices.Values(names)) }

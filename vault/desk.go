@@ -112,7 +112,7 @@ func (d *daemon) PublishDirectory(ctx context.Context, actor settle.Actor) (cont
 	if err != nil {
 		return control.Directory{}, err
 	}
-	if _, err := h.outbox.IssueDirectory(ctx, actor.Name, actor.Origin); err != nil {
+	if _, err := h.outbox.IssueDirectory(ctx, actor.Name, actor.Origin, actor.Purpose); err != nil {
 		return control.Directory{}, err
 	}
 	return d.Directory(ctx)

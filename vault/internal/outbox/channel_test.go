@@ -338,7 +338,7 @@ func TestDirectoryIssuedByHand(t *testing.T) {
 	var wait sync.WaitGroup
 	for range 8 {
 		wait.Go(func() {
-			if _, err := o.IssueDirectory(t.Context(), "user:root", "socket"); err != nil {
+			if _, err := o.IssueDirectory(t.Context(), "user:root", "socket", "a new relay"); err != nil {
 				t.Error(err)
 			}
 		})

@@ -40,8 +40,8 @@ func (o *Outbox) Newest(kind channel.Notice) []byte {
 
 // IssueDirectory issues a directory at once, as `directory publish` does, and returns its serial. It is published as soon as the
 // channel is there.
-func (o *Outbox) IssueDirectory(ctx context.Context, actor, origin string) (uint64, error) {
-	serial, err := o.directory(ctx, actor, origin)
+func (o *Outbox) IssueDirectory(ctx context.Context, actor, origin, purpose string) (uint64, error) {
+	serial, err := o.directory(ctx, payment.Event{Actor: actor, Origin: origin, Purpose: purpose})
 	if err == nil {
 		select {
 		case o.wake <- struct{}{}:
@@ -114,7 +114,7 @@ func (w *watch) refresh(ctx context.Context) error {
 		return err
 	}
 	if w.due(channel.NoticeDirectory, directorySays(w.Keys.Directory(w.Now()), vault.Relays)) {
-		if _, err := w.directory(ctx, "vault", "timer"); err != nil {
+		if _, err := w.directory(ctx, payment.Event{Actor: "vault", Origin: "timer"}); err != nil {
 			return err
 		}
 	}
@@ -271,9 +271,9 @@ func (o *Outbox) unsent(kind channel.Notice) *notice {
 	return nil
 }
 
-// directory signs and commits the next directory. A crash after the commit costs a serial: the next start issues
+// directory signs and commits the next directory; by says who wants it. A crash after the commit costs a serial: the next start issues
 // another one.
-func (o *Outbox) directory(ctx context.Context, actor, origin string) (serial uint64, err error) {
+func (o *Outbox) directory(ctx context.Context, by payment.Event) (serial uint64, err error) {
 	o.issuing.Lock()
 	defer o.issuing.Unlock()
 	signer, err := o.signer()
@@ -301,7 +301,9 @@ func (o *Outbox) directory(ctx context.Context, actor, origin string) (serial ui
 		if err != nil {
 			return err
 		}
-		_, err = tx.Append(payment.Event{Actor: actor, Origin: origin, Evidence: signed.Digest, Body: payment.DirectoryIssued{Serial: serial}})
+		event := by
+		event.Evidence, event.Body = signed.Digest, payment.DirectoryIssued{Serial: serial}
+		_, err = tx.Append(event)
 		return err
 	})
 	if err != nil {
