@@ -25,7 +25,13 @@ against its record. It needs no vault and no secret. Exit code 7 when anything d
 			if err != nil {
 				return fmt.Errorf("%w: --verifier is the vault's one-line key, pinned by you and not taken from the log: %w", errUsage, err)
 			}
-			report, err := audit.Verify(args[0], key)
+			progress, done := bar(c.errOut, "verifying")
+			report, err := audit.Verify(args[0], key, func(done, total int64) {
+				if progress != nil {
+					progress(int(done), int(total))
+				}
+			})
+			done()
 			if err != nil && !errors.Is(err, audit.ErrIntegrity) {
 				return err
 			}

@@ -165,7 +165,7 @@ func TestExportGrowsAndVerifies(t *testing.T) {
 		if err := s.export(dir); err != nil {
 			t.Fatal(err)
 		}
-		report, err := Verify(dir, s.signer.Verifier())
+		report, err := Verify(dir, s.signer.Verifier(), nil)
 		if err != nil || report.Size != size || report.Verified != size || report.FirstBad != -1 {
 			t.Fatalf("size %d: %+v, %v", size, report, err)
 		}
@@ -213,14 +213,18 @@ func TestExportGoesOnAfterBeingBrokenOff(t *testing.T) {
 	if _, err := x.Export(ctx, dir); !errors.Is(err, context.Canceled) {
 		t.Fatalf("broken off export: %v", err)
 	}
-	if report, err := Verify(dir, s.signer.Verifier()); err != nil || report.Size != 300 {
+	if report, err := Verify(dir, s.signer.Verifier(), nil); err != nil || report.Size != 300 {
 		t.Errorf("the earlier checkpoint does not hold meanwhile: %+v, %v", report, err)
 	}
 	if err := s.export(dir); err != nil {
 		t.Fatal(err)
 	}
-	if report, err := Verify(dir, s.signer.Verifier()); err != nil || report.Verified != 2000 {
+	var counted, of int64
+	if report, err := Verify(dir, s.signer.Verifier(), func(done, total int64) { counted, of = done, total }); err != nil || report.Verified != 2000 {
 		t.Errorf("%+v, %v", report, err)
+	}
+	if counted != 2000 || of != 2000 {
+		t.Errorf("progress ended with %d of %d", counted, of)
 	}
 }
 
@@ -298,7 +302,7 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 				t.Fatal(err)
 			}
 			edit(t, filepath.Join(dir, sabotage.file), sabotage.change)
-			report, err := Verify(dir, s.signer.Verifier())
+			report, err := Verify(dir, s.signer.Verifier(), nil)
 			if !errors.Is(err, ErrIntegrity) || report.FirstBad != sabotage.first || report.Count == 0 {
 				t.Errorf("report %+v, %v", report, err)
 			}
@@ -316,7 +320,7 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 			if err := os.Remove(filepath.Join(dir, file)); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := Verify(dir, s.signer.Verifier()); !errors.Is(err, ErrIntegrity) {
+			if _, err := Verify(dir, s.signer.Verifier(), nil); !errors.Is(err, ErrIntegrity) {
 				t.Error(err)
 			}
 		})
@@ -327,13 +331,13 @@ func TestVerifyNeedsTheVaultsKey(t *testing.T) {
 	s, stranger := newStore(t), newStore(t)
 	s.grow(3)
 	dir := t.TempDir()
-	if _, err := Verify(dir, s.signer.Verifier()); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Verify(dir, s.signer.Verifier(), nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("an empty directory: %v", err)
 	}
 	if err := s.export(dir); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Verify(dir, stranger.signer.Verifier()); !errors.Is(err, ErrIntegrity) {
+	if _, err := Verify(dir, stranger.signer.Verifier(), nil); !errors.Is(err, ErrIntegrity) {
 		t.Errorf("by another vault's key: %v", err)
 	}
 }

@@ -65,8 +65,8 @@ func (r *Report) Err() error {
 
 // Verify recomputes an exported log from its files alone: the checkpoint's signature by vault, every record, every hash of every tile, the
 // root, and every sealed entry against its record. It needs no secret and opens no entry. On ErrIntegrity the report
-// says what is wrong; other errors are of reading.
-func Verify(dir string, vault note.Verifier) (Report, error) {
+// says what is wrong; other errors are of reading. progress counts entries; it may be nil.
+func Verify(dir string, vault note.Verifier, progress func(done, total int64)) (Report, error) {
 	report := Report{Origin: vault.Name(), FirstBad: -1, Problems: []Problem{}}
 	msg, err := os.ReadFile(filepath.Join(dir, checkpointFile))
 	if err != nil {
@@ -78,7 +78,7 @@ func Verify(dir string, vault note.Verifier) (Report, error) {
 		return report, report.Err()
 	}
 	report.Size, report.Root = c.Size, c.Root.String()
-	v := verifier{dir: dir, checkpoint: c, report: &report}
+	v := verifier{dir: dir, checkpoint: c, report: &report, progress: progress}
 	if err := v.run(vault); err != nil {
 		return report, fmt.Errorf("verify the log: %w", err)
 	}
@@ -89,6 +89,7 @@ type verifier struct {
 	dir        string
 	checkpoint proof.Checkpoint
 	report     *Report
+	progress   func(done, total int64) // may be nil
 	tail       Tail
 	tiles      [maxLevel/tileHeight + 1][]byte // by level: the hashes of the tile under way
 	numbers    [maxLevel/tileHeight + 1]int64  // by level: that tile's number
@@ -101,6 +102,9 @@ func (v *verifier) run(vault note.Verifier) error {
 	for n := range bundlesOf(v.checkpoint.Size) {
 		if err := v.bundle(n, widthOf(n, v.checkpoint.Size)); err != nil {
 			return err
+		}
+		if v.progress != nil {
+			v.progress(min((n+1)*tileWidth, v.checkpoint.Size), v.checkpoint.Size)
 		}
 	}
 	for level, hashes := range v.tiles {
