@@ -15,11 +15,11 @@ import (
 	"os"
 	"strings"
 
-	"google.golang.org/protobuf/proto"
 	"github.com/google/tink/go/hybrid"
 	"github.com/google/tink/go/keyset"
 	hpkepb "github.com/google/tink/go/proto/hpke_go_proto"
 	tinkpb "github.com/google/tink/go/proto/tink_go_proto"
+	"google.golang.org/protobuf/proto"
 )
 
 const typeURL = "type.googleapis.com/google.crypto.tink.HpkePublicKey"
