@@ -11,17 +11,25 @@ import (
 )
 
 const (
-	// bagsBatch is the most bags of one group; fetchBytes bounds it too.
+	// bagsBatch and bagsBytes bound one group; the bag that crosses the latter still comes. The broker holds a group
+	// several times while it is on its way.
 	bagsBatch = 512
+	bagsBytes = 4 << 20
 	// bagsEvery is how often an idle reader looks unasked, for hints may be lost, and checks that the stream is the
 	// one that it reads.
 	bagsEvery = 3 * time.Second
 	// bagsRetry is the pause after a read that failed.
 	bagsRetry = 250 * time.Millisecond
+	// bagsPace and bagsPause say how long after it set out a reader that has reached the end of the stream sets out again:
+	// so long for each byte that it read on the way, and how long at most. The broker keeps a block of 8 MB in memory for
+	// ten seconds if it is read while it is written, and drops it at once if it is not; so above 2 MB a second, three
+	// hundred envelopes, the vault gets them every few seconds instead of at once.
+	bagsPace  = 500 * time.Nanosecond
+	bagsPause = 4 * time.Second
 )
 
 // Bags calls fn with the bags from sequence from (0 or 1: the oldest there is), in stream order, in groups as they come,
-// of at most 512 bags and about 16 MiB. It goes on until ctx ends (and returns ctx's error), fn fails (its error), or the
+// of at most 512 bags and about 4 MiB. It goes on until ctx ends (and returns ctx's error), fn fails (its error), or the
 // stream proves not to be the one that was read so far (ErrRewound). It outlasts lost connections and restarts of the
 // broker. Nothing is acknowledged to the broker: the reader's own database knows what was taken.
 //
@@ -35,6 +43,7 @@ func (v *Vault) Bags(ctx context.Context, from uint64, fn func([]Message) error)
 	defer func() { _ = hints.Unsubscribe() }()
 	defer v.reads.watch(&watcher{connected: func() { ring(wake) }})()
 	c := &cursor{vault: v, next: max(from, 1)}
+	began, read := time.Now(), 0 // bytes read since then, when the reader last set out for the end of the stream
 	for {
 		group, err := c.fetch(ctx)
 		switch {
@@ -43,9 +52,17 @@ func (v *Vault) Bags(ctx context.Context, from uint64, fn func([]Message) error)
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case len(group) > 0:
+			size := bytesOf(group)
 			if err := fn(group); err != nil {
 				return err
 			}
+			if read += size; size >= bagsBytes || len(group) == bagsBatch {
+				continue // the end is further on
+			}
+			if err := rest(ctx, time.Until(began.Add(min(time.Duration(read)*bagsPace, bagsPause)))); err != nil {
+				return err
+			}
+			began, read = time.Now(), 0
 			continue
 		}
 		pause := bagsEvery
@@ -60,6 +77,23 @@ func (v *Vault) Bags(ctx context.Context, from uint64, fn func([]Message) error)
 		case <-time.After(pause):
 			c.idle = true
 		}
+		began = time.Now()
+	}
+}
+
+func bytesOf(group []Message) (size int) {
+	for _, m := range group {
+		size += len(m.Data)
+	}
+	return size
+}
+
+func rest(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
 	}
 }
 
@@ -83,7 +117,7 @@ func (c *cursor) fetch(ctx context.Context) ([]Message, error) {
 		}
 		c.checked, c.idle = epoch, false
 	}
-	group, err := c.vault.reads.get(ctx, streamEnvelopes, getRequest{Sequence: c.next, Batch: bagsBatch, MaxBytes: fetchBytes})
+	group, err := c.vault.reads.get(ctx, streamEnvelopes, getRequest{Sequence: c.next, Batch: bagsBatch, MaxBytes: bagsBytes})
 	if c.vault.reads.epoch.Load()+1 != epoch {
 		return nil, fmt.Errorf("%w: the connection changed during a read", ErrUnavailable)
 	}

@@ -49,7 +49,7 @@ func TestBagsOfAMillionBytes(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
-	if groups < 2 || largest > fetchBytes+MaxMessage {
+	if groups < 2 || largest > bagsBytes+MaxMessage {
 		t.Fatalf("%d groups, the largest of %d bytes", groups, largest)
 	}
 	m, err := v.BagAt(t.Context(), 2) // through the JSON of the API

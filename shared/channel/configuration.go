@@ -79,12 +79,14 @@ func (s service) local() string {
 // for their tools. Under the usual one, the broker would answer for their own accounts, which have no streams.
 const statePrefix = "state"
 
-// services are all that crosses. Between VAULT and RELAY only what one writes for the other to read. Courier and
+// services are all that crosses. Between VAULT and RELAY only what one writes for the other to read, and the relay's hint
+// that a bag is stored, which wakes the vault and is not kept. Courier and
 // monitor own nothing, so they have accounts of their own: a key of theirs that was stolen can read and write what is
 // named here, and touch no stream by a reply subject.
 func services() []service {
 	all := []service{
 		{Subject: "bag.*", Owner: accountVault, Users: []string{accountRelay}},
+		{Subject: storedPrefix + "bag.*", Owner: accountVault, Users: []string{accountRelay}},
 		{Subject: "res.*.*.*", Owner: accountRelay, Users: []string{accountVault, accountCourier}},
 		{Subject: "notice.*", Owner: accountRelay, Users: []string{accountVault, accountCourier}},
 		{Subject: directSubject(streamEnvelopes), Owner: accountVault, Users: []string{accountCourier}, Streamed: true},
@@ -155,7 +157,7 @@ func (c Configuration) relayUsers() []user {
 			bag = "bag." + r.Name
 		}
 		users = append(users, user{Nkey: r.Nkey, InProcess: c.RelayInProcess,
-			Publish:   []string{bag, directSubject(streamResults), directSubject(streamNotices), infoSubject(streamResults), infoSubject(streamNotices)},
+			Publish:   []string{bag, storedPrefix + bag, directSubject(streamResults), directSubject(streamNotices), infoSubject(streamResults), infoSubject(streamNotices)},
 			Subscribe: append(inbox("relay"), storedPrefix+"res.*.*.*", storedPrefix+"notice.*")})
 	}
 	return append(users, keeper(c.RelayKeeper)...)

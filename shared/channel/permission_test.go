@@ -60,7 +60,7 @@ func mayPublish() map[string]string {
 		"res.shop.1.id":                       "vault courier",
 		"notice.directory":                    "vault courier",
 		"journal.1":                           "vault",
-		"stored.bag.relay-a":                  "",
+		"stored.bag.relay-a":                  "relay",
 		"stored.res.shop.1.id":                "",
 		"_INBOX_relay.x":                      "",
 		"_INBOX_vault.x":                      "",

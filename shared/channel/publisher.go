@@ -23,6 +23,7 @@ type publisher struct {
 	timeout time.Duration
 	prefix  string        // of reply subjects
 	slots   chan struct{} // one per message in flight
+	stored  func(subject string)
 	closed  chan struct{}
 	once    sync.Once  // closes closed
 	turn    sync.Mutex // held from taking a slot to the write: keeps order
@@ -34,17 +35,19 @@ type publisher struct {
 
 // flight is a message that waits for its ack.
 type flight struct {
-	stream string
-	done   chan error
-	timer  *time.Timer
+	stream  string
+	subject string
+	done    chan error
+	timer   *time.Timer
 }
 
-func newPublisher(l *link, timeout time.Duration, inFlight int) (*publisher, error) {
+// newPublisher returns a publisher that tells stored, unless it is nil, of each message that is durable, before its ack.
+func newPublisher(l *link, timeout time.Duration, inFlight int, stored func(subject string)) (*publisher, error) {
 	if timeout <= 0 {
 		timeout = defaultAckTimeout
 	}
 	p := &publisher{link: l, timeout: timeout, prefix: l.nc.NewInbox() + ".", slots: make(chan struct{}, inFlight),
-		closed: make(chan struct{}), flights: make(map[uint64]*flight)}
+		closed: make(chan struct{}), flights: make(map[uint64]*flight), stored: stored}
 	if _, err := l.nc.Subscribe(p.prefix+"*", p.answered); err != nil {
 		return nil, fmt.Errorf("subscribe to acks: %w", err)
 	}
@@ -69,7 +72,7 @@ func (p *publisher) publish(stream, subject, msgID string, data []byte) Ack {
 		<-p.slots
 		return settled(err)
 	}
-	number, done := p.register(stream)
+	number, done := p.register(stream, subject)
 	message := nats.NewMsg(subject)
 	message.Reply, message.Data = p.prefix+strconv.FormatUint(number, 10), data
 	message.Header.Set(nats.ExpectedStreamHdr, stream)
@@ -89,12 +92,12 @@ func settled(err error) Ack {
 	return done
 }
 
-func (p *publisher) register(stream string) (uint64, chan error) {
+func (p *publisher) register(stream, subject string) (uint64, chan error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.next++
 	number := p.next
-	f := &flight{stream: stream, done: make(chan error, 1)}
+	f := &flight{stream: stream, subject: subject, done: make(chan error, 1)}
 	f.timer = time.AfterFunc(p.timeout, func() {
 		p.settle(number, fmt.Errorf("%w within %s", ErrUnknown, p.timeout))
 	})
@@ -147,7 +150,11 @@ func (p *publisher) answered(m *nats.Msg) {
 		p.link.logger.Debug("late ack dropped")
 		return
 	}
-	p.settle(number, classifyAnswer(m, f.stream))
+	err = classifyAnswer(m, f.stream)
+	if err == nil && p.stored != nil {
+		p.stored(f.subject)
+	}
+	p.settle(number, err)
 }
 
 // classifyWrite tells what a failed write means. These errors come before the first byte is written; any other may

@@ -77,7 +77,7 @@ func (r *Relay) connect(options Options, provider nats.InProcessConnProvider, ke
 	if r.reads, err = dialWith(key, "relay", options, provider); err != nil {
 		return err
 	}
-	if r.publisher, err = newPublisher(r.writes, options.AckTimeout, relayInFlight); err != nil {
+	if r.publisher, err = newPublisher(r.writes, options.AckTimeout, relayInFlight, r.hint); err != nil {
 		return err
 	}
 	if r.heights, err = newHeights(); err != nil {
@@ -85,6 +85,11 @@ func (r *Relay) connect(options Options, provider nats.InProcessConnProvider, ke
 	}
 	r.arrivals, err = newArrivals(r.reads)
 	return err
+}
+
+// hint wakes the vault. Where it is lost the vault looks by itself, within seconds.
+func (r *Relay) hint(subject string) {
+	_ = r.writes.nc.Publish(storedPrefix+subject, nil)
 }
 
 func dialWith(key func() (nkeys.KeyPair, error), role string, options Options, provider nats.InProcessConnProvider) (*link, error) {

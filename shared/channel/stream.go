@@ -16,8 +16,8 @@ const (
 	maxStored = MaxMessage + 4096
 	// duplicateWindow is how long the broker remembers a Nats-Msg-Id.
 	duplicateWindow = 2 * time.Minute
-	// storedPrefix stands before the subject of a message in the hint that the broker sends once it is stored.
-	// A hint is sent at most once: it wakes readers, it proves nothing.
+	// storedPrefix stands before the subject of a message in the hint that it is stored: for results and notices the
+	// broker sends it, for bags the relay. A hint is sent at most once: it wakes readers, it proves nothing.
 	storedPrefix = "stored."
 )
 
@@ -41,7 +41,12 @@ func Streams(account string, sizes Sizes, replicas int) []jetstream.StreamConfig
 	named := func(name, subject string, size int64) jetstream.StreamConfig {
 		c := base
 		c.Name, c.Subjects, c.MaxBytes = name, []string{subject}, size
-		all := subject[:strings.Index(subject, "*")] + ">"
+		return c
+	}
+	// A broker that sends a hint first looks up the message before it on the same subject. For bags that would be a copy of
+	// a megabyte each time, and a block that is looked up while it is written stays in memory for ten seconds.
+	hinted := func(c jetstream.StreamConfig) jetstream.StreamConfig {
+		all := c.Subjects[0][:strings.Index(c.Subjects[0], "*")] + ">"
 		c.RePublish = &jetstream.RePublish{Source: all, Destination: storedPrefix + all, HeadersOnly: true}
 		return c
 	}
@@ -53,9 +58,9 @@ func Streams(account string, sizes Sizes, replicas int) []jetstream.StreamConfig
 		journal.DenyDelete = true
 		return []jetstream.StreamConfig{envelopes, journal}
 	case accountRelay:
-		results := named(streamResults, "res.*.*.*", sizes.Results)
+		results := hinted(named(streamResults, "res.*.*.*", sizes.Results))
 		results.MaxMsgsPerSubject, results.MaxAge = 1, resultsAge
-		notices := named(streamNotices, "notice.*", sizes.Notices)
+		notices := hinted(named(streamNotices, "notice.*", sizes.Notices))
 		notices.MaxMsgsPerSubject = noticesKept
 		notices.Discard = jetstream.DiscardOld // a new directory is worth more than an old one
 		return []jetstream.StreamConfig{results, notices}

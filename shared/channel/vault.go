@@ -40,7 +40,7 @@ func (v *Vault) connect(options Options) (err error) {
 	if v.reads, err = dialWith(key, "vault", options, nil); err != nil {
 		return err
 	}
-	v.publisher, err = newPublisher(v.writes, options.AckTimeout, vaultInFlight)
+	v.publisher, err = newPublisher(v.writes, options.AckTimeout, vaultInFlight, nil)
 	return err
 }
 
