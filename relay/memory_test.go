@@ -13,8 +13,8 @@ func TestTheMemoryLimitFollowsWhatIsLive(t *testing.T) {
 	}{
 		{"little is live", memoryLimit, 10 * mb, memoryLimit},
 		{"what a few hundred clients take", memoryLimit, 75 * mb, memoryLimit},
-		{"more than fits", memoryLimit, 90 * mb, 180 * mb},
-		{"far more", memoryLimit, 1000 * mb, 2000 * mb},
+		{"more than fits", memoryLimit, 88 * mb, 126 * mb},
+		{"far more", memoryLimit, 1000 * mb, 1266 * mb},
 		{"it stays while it is needed", 2000 * mb, 1000 * mb, 2000 * mb},
 		{"it comes down by halves", 2000 * mb, 100 * mb, 1000 * mb},
 		{"never below the least", 150 * mb, 20 * mb, memoryLimit},
