@@ -36,13 +36,17 @@ test-root: ## Run the tests that need root: full disks, network namespaces
 check: ## gofmt, vet, golangci-lint
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt these: $$unformatted"; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags root ./ops/e2e
+	$(GO) vet -tags root,figures ./ops/e2e ./ops/bench
 	cd ops/tools && $(GO) build -o ../../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	bin/golangci-lint run ./...
 
 .PHONY: bench
 bench: build ## Measure the figures; each is a ratio within one run
 	@$(GO) run ./ops/bench --bin bin
+
+.PHONY: test-figures
+test-figures: ## Measure every figure as briefly as can be, to see that each is printed
+	@$(GO) test -json -count=1 -timeout 15m -tags figures ./ops/bench | $(GO) run ./ops/tidy/gate
 
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZTIME (default 10s) each

@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"os/exec"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -41,27 +39,6 @@ func TestLineParses(t *testing.T) {
 		if got := parseLine(t, want.String()); got != want {
 			t.Errorf("%q parses as %+v", want, got)
 		}
-	}
-}
-
-// TestEveryFigure measures everything, as little as it can: the real benchmarks and the real processes, and a line for each figure.
-func TestEveryFigure(t *testing.T) {
-	bin := t.TempDir()
-	build := exec.Command("go", "build", "-o", bin, "nightdrop/relay", "nightdrop/vault", "nightdrop/ops/storefront", "nightdrop/ops/simulator")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
-	var out, progress bytes.Buffer
-	err := (&bench{bin: bin, brief: true, out: &out, progress: &progress}).run(t.Context(), "")
-	if err != nil && !errors.Is(err, errMissed) { // so brief a run proves nothing about targets
-		t.Fatal(err)
-	}
-	var printed []string
-	for text := range strings.Lines(out.String()) {
-		printed = append(printed, parseLine(t, strings.TrimSuffix(text, "\n")).Name)
-	}
-	if !slices.Equal(printed, names()) {
-		t.Errorf("printed %v, the table has %v: %v", printed, names(), err)
 	}
 }
 
