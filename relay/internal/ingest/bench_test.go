@@ -2,7 +2,11 @@ package ingest_test
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -22,14 +26,14 @@ const (
 
 // BenchmarkIngest measures three ways to make 6 KB envelopes durable, in turns, one turn of each a round: posts to the relay over
 // TLS with the embedded channel, posts to the same relay with a channel that acks at once, and one synchronous publish
-// for each envelope to the same embedded channel. Metrics: the medians of posts/s, instant-posts/s and publishes/s over the rounds,
+// for each envelope over TLS to a stream of the same embedded channel, by as many clients. Metrics: the medians of posts/s, instant-posts/s and publishes/s over the rounds,
 // and of the rounds' ratios, of-instant and of-publish. ops/bench runs it with -benchtime=Nx, N rounds, which -short makes shorter.
 func BenchmarkIngest(b *testing.B) {
 	vault := newBenchVault(b)
-	broker := startBenchBroker(b)
-	durable := vault.startRelay(b, "durable", connect(b, broker), nil)
-	instant := vault.startRelay(b, "instant", connect(b, broker), ackAtOnce{})
-	publishers := []*channel.Relay{connect(b, broker), connect(b, broker)} // a connection carries 32 in flight
+	s := startBenchSite(b)
+	durable := vault.startRelay(b, "durable", s.relay(b), nil)
+	instant := vault.startRelay(b, "instant", s.relay(b), ackAtOnce{})
+	publishers := s.dialPublishers(b, benchClients)
 	requests, notes := vault.seal(b, benchEnvelopes)
 	relays := [][]*poster{dialPosters(b, durable, benchClients), dialPosters(b, instant, benchClients)}
 
@@ -47,7 +51,7 @@ func BenchmarkIngest(b *testing.B) {
 			})
 		}
 		round[2] = rate(b, posts/4, func(client, n int) error {
-			return <-publishers[client%len(publishers)].PublishBag(benchRelay, "", notes[n%len(notes)])
+			return <-publishers[client].PublishJournal(1, "", notes[n%len(notes)])
 		})
 		for variant := range round {
 			rates[variant] = append(rates[variant], round[variant])
@@ -107,24 +111,63 @@ func (ackAtOnce) PublishBag(string, string, []byte) channel.Ack {
 	return done
 }
 
-func startBenchBroker(b *testing.B) *broker.Broker {
+// benchSite is an embedded channel that listens.
+type benchSite struct {
+	broker  *broker.Broker
+	options channel.Options // of a vault's connection
+}
+
+func startBenchSite(b *testing.B) benchSite {
 	b.Helper()
-	started, err := broker.Start(b.Context(), broker.Config{Dir: b.TempDir(), MinFree: 1})
+	dir := b.TempDir()
+	file := func(name string, data []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			b.Fatal(err)
+		}
+		return path
+	}
+	seed, public, err := channel.GenerateNkey()
+	if err != nil {
+		b.Fatal(err)
+	}
+	pair := certify(b)
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		b.Fatal(err)
+	}
+	cert := file("channel.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}))
+	started, err := broker.Start(b.Context(), broker.Config{Dir: filepath.Join(dir, "store"), MinFree: 1, Listen: "127.0.0.1:0", Cert: cert,
+		Key: file("channel.key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})), VaultNkey: public})
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = started.Close(context.Background()) })
-	return started
+	return benchSite{started, channel.Options{URL: "tls://" + started.Addr(), Seed: file("vault.seed", seed), CA: cert}}
 }
 
-func connect(b *testing.B, started *broker.Broker) *channel.Relay {
+func (s benchSite) relay(b *testing.B) *channel.Relay {
 	b.Helper()
-	relay, err := started.Relay()
+	relay, err := s.broker.Relay()
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(relay.Close)
 	return relay
+}
+
+// dialPublishers makes n connections. The stream that they may write is the vault's journal, which is stored as bags are.
+func (s benchSite) dialPublishers(b *testing.B, n int) []*channel.Vault {
+	b.Helper()
+	publishers := make([]*channel.Vault, n)
+	for i := range publishers {
+		var err error
+		if publishers[i], err = channel.DialVault(b.Context(), s.options); err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(publishers[i].Close)
+	}
+	return publishers
 }
 
 func mustSigner(b *testing.B, name string) *note.Signer {
