@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -16,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"nightdrop/shared/channel"
+	"nightdrop/shared/config"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer/iso8583"
 	"nightdrop/vault/internal/intake"
@@ -136,25 +135,22 @@ func (t tlsSettings) config() (*tls.Config, error) {
 	if !t.Enabled {
 		return nil, nil
 	}
-	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName} // acquirers' hosts are not all at 1.3
+	client := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName} // acquirers' hosts are not all at 1.3
 	if t.CA != "" {
-		pem, err := os.ReadFile(t.CA)
+		authorities, err := config.Authorities(t.CA)
 		if err != nil {
 			return nil, fmt.Errorf("acquirer.tls.ca: %w", err)
 		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("acquirer.tls.ca: %s holds no certificate", t.CA)
-		}
+		client.RootCAs = authorities
 	}
 	if t.Cert != "" {
 		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
 		if err != nil {
 			return nil, fmt.Errorf("acquirer.tls.cert: %w", err)
 		}
-		config.Certificates = []tls.Certificate{pair}
+		client.Certificates = []tls.Certificate{pair}
 	}
-	return config, nil
+	return client, nil
 }
 
 // furnish makes those who work.

@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -66,7 +64,7 @@ var relayMemory = source{name: "the relay process at 256 clients", measure: func
 
 // load posts envelopes, that many, by all clients.
 func load(ctx context.Context, s *site.Site, posts int) error {
-	client, err := httpClient(s)
+	client, err := s.HTTPClient()
 	if err != nil {
 		return err
 	}
@@ -107,19 +105,6 @@ func enrolled(ctx context.Context, client *http.Client, origin string, body []by
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-}
-
-func httpClient(s *site.Site) (*http.Client, error) {
-	pem, err := os.ReadFile(s.CA())
-	if err != nil {
-		return nil, err
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no certificate", s.CA())
-	}
-	return &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: relayClients,
-		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}}}, nil
 }
 
 // sealedSales seals sales of three X-Wing parts.

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -82,7 +80,7 @@ func (d *demo) postShop(ctx context.Context, shop string) (accepted int, err err
 }
 
 func (d *demo) postDefects(ctx context.Context, which func(sale) bool) error {
-	client, err := d.httpClient()
+	client, err := d.site.HTTPClient()
 	if err != nil {
 		return err
 	}
@@ -141,17 +139,6 @@ func (d *demo) signer(shop string) (*note.Signer, error) {
 		return nil, errors.New("the shop's identity is damaged")
 	}
 	return note.ParseSigner(file.Signer)
-}
-
-func (d *demo) httpClient() (*http.Client, error) {
-	pem, err := os.ReadFile(d.site.CA())
-	if err != nil {
-		return nil, err
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pem)
-	return &http.Client{Timeout: time.Minute, Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}, ForceAttemptHTTP2: true}}, nil
 }
 
 func (d *demo) directory(ctx context.Context, client *http.Client) (envelope.Directory, error) {

@@ -3,16 +3,20 @@ package site
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
+
+	"nightdrop/shared/config"
 )
 
 // Options say what kind of site to put up.
@@ -129,6 +133,19 @@ func (s *Site) Identity(merchant string) string { return s.Path("shops", merchan
 
 // Outbox is a merchant's outbox.
 func (s *Site) Outbox(merchant string) string { return s.Path("shops", merchant, "outbox") }
+
+// maxConnections is how many connections a client of the site keeps alive.
+const maxConnections = 256
+
+// HTTPClient is a client that trusts the site's authority, by TLS 1.3.
+func (s *Site) HTTPClient() (*http.Client, error) {
+	authorities, err := config.Authorities(s.CA())
+	if err != nil {
+		return nil, err
+	}
+	return &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: maxConnections,
+		TLSClientConfig: &tls.Config{RootCAs: authorities, MinVersion: tls.VersionTLS13}}}, nil
+}
 
 func (s *Site) certify() error {
 	authority, err := newAuthority(s.Path("tls"), s.VaultSees)

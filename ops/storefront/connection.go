@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net/http"
 	"os"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/config"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/shared/storefront"
@@ -83,18 +83,15 @@ func parseVault(line string) (note.Verifier, error) {
 }
 
 func (o *connectionOptions) httpClient() (*http.Client, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS13}
+	client := &tls.Config{MinVersion: tls.VersionTLS13}
 	if o.ca != "" {
-		pem, err := os.ReadFile(o.ca)
+		authorities, err := config.Authorities(o.ca)
 		if err != nil {
 			return nil, fmt.Errorf("--ca: %w", err)
 		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%w: --ca %s holds no PEM certificate", errUsage, o.ca)
-		}
+		client.RootCAs = authorities
 	}
-	transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true, Proxy: http.ProxyFromEnvironment,
+	transport := &http.Transport{TLSClientConfig: client, ForceAttemptHTTP2: true, Proxy: http.ProxyFromEnvironment,
 		MaxIdleConnsPerHost: maxConnections, MaxConnsPerHost: maxConnections, TLSHandshakeTimeout: 10 * time.Second}
 	return &http.Client{Transport: transport, Timeout: 90 * time.Second}, nil
 }

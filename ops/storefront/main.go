@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/config"
 	"nightdrop/shared/storefront"
 )
 
@@ -53,7 +54,7 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return 0
-	case is(errUsage):
+	case is(errUsage, config.ErrInvalid):
 		return 2
 	case is(storefront.ErrUnverified, storefront.ErrChain):
 		return 7

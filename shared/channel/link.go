@@ -3,17 +3,17 @@ package channel
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
+
+	"nightdrop/shared/config"
 )
 
 const (
@@ -74,16 +74,13 @@ func dial(role string, options Options, pair nkeys.KeyPair, provider nats.InProc
 
 // clientTLS is TLS 1.3 with the certificate read afresh at each handshake, so that a renewed one is taken up.
 func clientTLS(options Options) (*tls.Config, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS13}
+	client := &tls.Config{MinVersion: tls.VersionTLS13}
 	if options.CA != "" {
-		pem, err := os.ReadFile(options.CA)
+		authorities, err := config.Authorities(options.CA)
 		if err != nil {
-			return nil, fmt.Errorf("channel authorities: %w", err)
+			return nil, fmt.Errorf("channel: %w", err)
 		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("channel authorities: %s holds no PEM certificate", options.CA)
-		}
+		client.RootCAs = authorities
 	}
 	if (options.Cert == "") != (options.Key == "") {
 		return nil, errors.New("channel client certificate: give both the certificate and its key, or neither")
@@ -99,9 +96,9 @@ func clientTLS(options Options) (*tls.Config, error) {
 		if _, err := load(); err != nil {
 			return nil, err
 		}
-		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return load() }
+		client.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return load() }
 	}
-	return config, nil
+	return client, nil
 }
 
 // watcher is told of the connection's changes. Its functions must return at once; nil ones are not called.
