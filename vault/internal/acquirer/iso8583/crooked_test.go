@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,9 @@ import (
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/acquirer/iso8583"
 )
+
+// accountData finds the test sale's number, in part too, and its security code where it stands by itself: a port holds such digits by chance.
+var accountData = regexp.MustCompile(`42424242|\b123\b`)
 
 // crookedHost is a host that signs on as it should and answers a 0200 with the frames that its script makes of a good answer.
 type crookedHost struct {
@@ -198,7 +202,7 @@ func TestAnswersThatDoNotFit(t *testing.T) {
 			if !errors.Is(err, c.want) || !errors.Is(err, acquirer.ErrNoAnswer) || errors.Is(err, acquirer.ErrNotSent) {
 				t.Errorf("answer %+v, error %v, want %v", answer, err, c.want)
 			}
-			if err != nil && (strings.Contains(err.Error(), "4242") || strings.Contains(err.Error(), "123")) {
+			if err != nil && accountData.MatchString(err.Error()) {
 				t.Error("the error shows account data")
 			}
 		})
