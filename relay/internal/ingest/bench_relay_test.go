@@ -101,24 +101,31 @@ func (v *benchVault) seal(b *testing.B, n int) (requests, notes [][]byte) {
 	return requests, notes
 }
 
-// startRelay serves an edge over TLS, as `relay serve` does, and returns its address. Bags go to publisher, or to the channel
-// itself when that is nil.
-func (v *benchVault) startRelay(b *testing.B, name string, relay *channel.Relay, publisher bagger.Publisher) string {
+// openBags makes a bagger as `relay serve` has it.
+func (v *benchVault) openBags(b *testing.B, name string, publisher bagger.Publisher) *bagger.Bagger {
 	b.Helper()
-	if publisher == nil {
-		publisher = relay
-	}
 	logger := slog.New(slog.DiscardHandler)
 	head, err := bagger.OpenHead(filepath.Join(b.TempDir(), name), time.Now, logger)
 	if err != nil {
 		b.Fatal(err)
 	}
-	metrics := ingest.NewMetrics()
 	bags, err := bagger.Open(bagger.Config{Relay: benchRelay, Signer: v.relay, Publisher: publisher, Head: head, Window: 4,
-		QueueEnvelopes: 16 * envelope.MaxBagEnvelopes, QueueBytes: 32 * envelope.MaxBagBytes, Now: time.Now, Logger: logger, Observer: metrics})
+		QueueEnvelopes: 16 * envelope.MaxBagEnvelopes, QueueBytes: 32 * envelope.MaxBagBytes, Now: time.Now, Logger: logger, Observer: ingest.NewMetrics()})
 	if err != nil {
 		b.Fatal(err)
 	}
+	b.Cleanup(func() {
+		_ = bags.Close(context.Background())
+		_ = head.Close()
+	})
+	return bags
+}
+
+// startRelay serves an edge over TLS, as `relay serve` does, and returns its address.
+func (v *benchVault) startRelay(b *testing.B, relay *channel.Relay, bags ingest.Bags) string {
+	b.Helper()
+	logger := slog.New(slog.DiscardHandler)
+	metrics := ingest.NewMetrics()
 	board := ingest.NewBoard(envelope.NewPin(v.signer.Verifier(), 0), v.relay.Verifier(), time.Now, logger)
 	board.Offer(channel.NoticeDirectory, v.directory.Note)
 	board.Offer(channel.NoticeMembers, v.members.Note)
@@ -137,11 +144,7 @@ func (v *benchVault) startRelay(b *testing.B, name string, relay *channel.Relay,
 		&tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{certify(b)}})
 	server := ingest.NewServer(edge, logger)
 	go func() { _ = server.Serve(guarded) }()
-	b.Cleanup(func() {
-		_ = server.Close()
-		_ = bags.Close(context.Background())
-		_ = head.Close()
-	})
+	b.Cleanup(func() { _ = server.Close() })
 	return listener.Addr().String()
 }
 

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"nightdrop/relay/internal/bagger"
 	"nightdrop/shared/channel"
 	"nightdrop/shared/channel/broker"
 	"nightdrop/shared/note"
@@ -24,45 +25,51 @@ const (
 	benchEnvelopes  = 256  // different envelopes that the clients post in turn, as a storefront that saw no receipt does
 )
 
-// BenchmarkIngest measures three ways to make 6 KB envelopes durable, in turns, one turn of each a round: posts to the relay over
-// TLS with the embedded channel, posts to the same relay with a channel that acks at once, and one synchronous publish
-// for each envelope over TLS to a stream of the same embedded channel, by as many clients. Metrics: the medians of posts/s, instant-posts/s and publishes/s over the rounds,
-// and of the rounds' ratios, of-instant and of-publish. ops/bench runs it with -benchtime=Nx, N rounds, which -short makes shorter.
+// BenchmarkIngest measures four ways to make 6 KB envelopes durable, in turns, one turn of each a round: posts to the relay over
+// TLS with the embedded channel; posts to the same relay with a channel that acks at once; posts to the same relay that makes no bags but one
+// synchronous publish for each envelope to the same embedded channel; and such publishes over TLS without any relay, by as many
+// clients. Metrics: the medians over the rounds of posts/s, instant-posts/s, single-posts/s and publishes/s, and of the rounds' ratios, of-instant, of-single
+// and of-publish. ops/bench runs it with -benchtime=Nx, N rounds, which -short makes shorter.
 func BenchmarkIngest(b *testing.B) {
 	vault := newBenchVault(b)
 	s := startBenchSite(b)
-	durable := vault.startRelay(b, "durable", s.relay(b), nil)
-	instant := vault.startRelay(b, "instant", s.relay(b), ackAtOnce{})
+	channels := [3]*channel.Relay{s.relay(b), s.relay(b), s.relay(b)}
+	durable := vault.startRelay(b, channels[0], vault.openBags(b, "durable", channels[0]))
+	instant := vault.startRelay(b, channels[1], vault.openBags(b, "instant", ackAtOnce{}))
+	single := vault.startRelay(b, channels[2], &singly{channel: channels[2]})
 	publishers := s.dialPublishers(b, benchClients)
 	requests, notes := vault.seal(b, benchEnvelopes)
-	relays := [][]*poster{dialPosters(b, durable, benchClients), dialPosters(b, instant, benchClients)}
+	relays := [][]*poster{dialPosters(b, durable, benchClients), dialPosters(b, instant, benchClients), dialPosters(b, single, benchClients)}
 
 	posts := benchRoundPosts
 	if testing.Short() {
 		posts /= 8
 	}
-	var rates [3][]float64
-	var ofInstant, ofPublish []float64
+	var rates [4][]float64
+	var ofInstant, ofSingle, ofPublish []float64
 	for b.Loop() {
-		var round [3]float64
+		var round [4]float64
 		for variant, posters := range relays {
 			round[variant] = rate(b, posts, func(client, n int) error {
 				return posters[client].post(requests[n%len(requests)])
 			})
 		}
-		round[2] = rate(b, posts/4, func(client, n int) error {
+		round[3] = rate(b, posts/4, func(client, n int) error {
 			return <-publishers[client].PublishJournal(1, "", notes[n%len(notes)])
 		})
 		for variant := range round {
 			rates[variant] = append(rates[variant], round[variant])
 		}
 		ofInstant = append(ofInstant, round[0]/round[1])
-		ofPublish = append(ofPublish, round[0]/round[2])
+		ofSingle = append(ofSingle, round[0]/round[2])
+		ofPublish = append(ofPublish, round[0]/round[3])
 	}
 	b.ReportMetric(median(rates[0]), "posts/s")
 	b.ReportMetric(median(rates[1]), "instant-posts/s")
-	b.ReportMetric(median(rates[2]), "publishes/s")
+	b.ReportMetric(median(rates[2]), "single-posts/s")
+	b.ReportMetric(median(rates[3]), "publishes/s")
 	b.ReportMetric(median(ofInstant), "of-instant")
+	b.ReportMetric(median(ofSingle), "of-single")
 	b.ReportMetric(median(ofPublish), "of-publish")
 }
 
@@ -110,6 +117,24 @@ func (ackAtOnce) PublishBag(string, string, []byte) channel.Ack {
 	done <- nil
 	return done
 }
+
+// singly makes an envelope durable by a synchronous publish of its own.
+type singly struct {
+	channel *channel.Relay
+	number  atomic.Uint64
+}
+
+func (s *singly) Submit(ctx context.Context, note []byte) (bagger.Place, error) {
+	place := bagger.Place{Run: "00000000000000000000000000000000", Number: s.number.Add(1), Received: time.Now()}
+	select {
+	case err := <-s.channel.PublishBag(benchRelay, "", note):
+		return place, err
+	case <-ctx.Done():
+		return place, ctx.Err()
+	}
+}
+
+func (*singly) Trouble() error { return nil }
 
 // benchSite is an embedded channel that listens.
 type benchSite struct {
