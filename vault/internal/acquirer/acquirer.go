@@ -43,14 +43,20 @@ const (
 // error is ErrNoAnswer, or ErrNotSent where that is certain; an answer that comes later is dropped and counted, and never given
 // to another request. No account data appears in an error or a log line, and the caller still owns, and clears, the card and the code.
 type Acquirer interface {
-	// Authorise asks for approval of a card sale and waits for the answer. The host books an approved sale into its batch.
-	Authorise(ctx context.Context, sale Sale) (Answer, error)
+	// Authorise asks for approval of a sale, an authorisation or a refund and waits for the answer. The host books an approved sale or
+	// refund into its batch; an approved authorisation only holds the money, until it is captured.
+	Authorise(ctx context.Context, request Request) (Answer, error)
+	// Capture advises the host that all or part of an approved authorisation is to be paid. The host books it into its batch. It may be
+	// sent any number of times, under its first trace and with Repeat above 0 after the first, until it is answered.
+	Capture(ctx context.Context, capture Capture) (Answer, error)
 	// Reverse tells the host to undo a request whose outcome is unknown, or to take back an approved one that is not settled. It
 	// may be sent any number of times, under its first trace and with Repeat above 0 after the first, until it is answered.
 	// Answer code 00 says that the original does not stand, whether the host knew it or not.
 	Reverse(ctx context.Context, reversal Reversal) (Answer, error)
 	// Reconcile compares a batch's totals in one currency with the host's. It changes nothing at the host and may be repeated.
 	Reconcile(ctx context.Context, totals Totals) (Reconciliation, error)
+	// RefundsByReference tells whether the host refunds by the original's trace alone. Where it does not, a refund carries the card.
+	RefundsByReference() bool
 	// Ready returns nil when the line is up and signed on, and otherwise says why not. It does not wait.
 	Ready() error
 	// Close takes the line down. Requests that wait get their error. Closing twice is allowed.
@@ -66,25 +72,55 @@ type Trace struct {
 	Sent     time.Time // UTC whole seconds; field 7, and 12 and 13
 }
 
-// Sale is a card sale (0200). Its card and code are borrowed for the call.
-type Sale struct {
+// Kind is what an Authorise asks for.
+type Kind string
+
+// The kinds of request. The messages are the standard's; a dialect may say otherwise.
+const (
+	KindSale          Kind = "sale"          // 0200, processing 00: a purchase, booked when approved
+	KindAuthorisation Kind = "authorisation" // 0100, processing 00: the money is held
+	KindRefund        Kind = "refund"        // 0200, processing 20: a credit, booked when approved
+)
+
+// Request asks for approval. Its card and code are borrowed for the call.
+type Request struct {
 	Trace
-	Batch      uint32 // 1..999999: the host books the sale into this batch; private field 60
+	Kind       Kind
+	Batch      uint32 // 1..999999: the host books it into this batch; private field 60. Not used by an authorisation.
 	Amount     int64  // minor units, 1..99999999; field 4
 	Currency   string // ISO 4217 letters; field 49
 	Card       *account.Card
 	Code       *account.Code // nil: none was given
 	Descriptor string        // what the cardholder's statement shows, at most 22 printable ASCII; field 43
+	Original   *Original     // of a refund: what is refunded; nil otherwise. With it a refund may have no Card, if RefundsByReference
 }
 
-// Reversal undoes a sale (0420, repeated as 0421). It names the original by its trace and carries no account number.
+// Original names an earlier request for ever.
+type Original struct {
+	Trace
+	Kind     Kind
+	Approval string // field 38 of its answer; may be empty
+}
+
+// Capture completes an authorisation, in full or in part (0220, repeated as 0221). It names the authorisation by its trace and carries no
+// account number.
+type Capture struct {
+	Trace             // its own STAN, RRN and time; terminal and acceptor are the original's
+	Original Original // the authorisation; fields 90 and 38
+	Batch    uint32
+	Amount   int64 // minor units, at most what is left of the authorisation
+	Currency string
+	Repeat   int // how many times it has been sent before; 0: 0220, above: 0221
+}
+
+// Reversal undoes a request (0420, repeated as 0421). It names the original by its trace and carries no account number.
 type Reversal struct {
-	Trace           // the reversal's own STAN and time; terminal and acceptor are the original's
-	Original Trace  // the sale's trace, as it was committed; fields 90 and 37
-	Batch    uint32 // the sale's
-	Amount   int64  // the sale's
-	Currency string // the sale's
-	Repeat   int    // how many times this reversal has been sent before; 0: 0420, above: 0421
+	Trace             // the reversal's own STAN and time; terminal and acceptor are the original's
+	Original Original // as it was committed; fields 90 and 37
+	Batch    uint32   // the original's; 0 of an authorisation
+	Amount   int64    // the original's
+	Currency string   // the original's
+	Repeat   int      // how many times this reversal has been sent before; 0: 0420, above: 0421
 }
 
 // Count is a number of transactions and the sum of their amounts in minor units.
@@ -93,7 +129,7 @@ type Count struct {
 	Amount int64 `json:"amount"`
 }
 
-// Totals are one batch of one acceptor in one currency (0500). Debits are approved sales and Credits approved refunds. A sale that
+// Totals are one batch of one acceptor in one currency (0500). Debits are approved sales and captures, Credits approved refunds. One that
 // was reversed may be left out of both Debits and DebitReversals or stand in both: the host compares what stands,
 // Debits less DebitReversals and Credits less CreditReversals, in number and amount.
 type Totals struct {
