@@ -1,6 +1,7 @@
 package account_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"os"
@@ -213,6 +214,9 @@ func FuzzParse(f *testing.F) {
 			t.Fatal("a mask of a length that none has")
 		}
 		_ = a.Check(c.Now)
+		if again, err := account.Parse(a.Encode()); err != nil || !bytes.Equal(again.Whole(), a.Whole()) {
+			t.Fatal("an encoded account is not read again")
+		}
 		a.Clear()
 	})
 }

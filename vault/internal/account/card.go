@@ -69,11 +69,11 @@ const (
 // Card is a payment card.
 type Card struct {
 	hidden
-	number      [maxCardDigits]byte
-	digits      int
-	year, month int
-	name        [maxNameBytes]byte
-	nameBytes   int
+	number    [maxCardDigits]byte
+	digits    int
+	expiry    Expiry
+	name      [maxNameBytes]byte
+	nameBytes int
 }
 
 // Digits returns the number as ASCII digits: a slice of the card's own array, not to be kept.
@@ -84,10 +84,8 @@ func (c *Card) Name() []byte { return c.name[:c.nameBytes] }
 
 // ExpiryYYMM returns the last month of validity in the form of ISO 8583 field 14. The caller clears it.
 func (c *Card) ExpiryYYMM() [4]byte {
-	return [4]byte{
-		'0' + byte(c.year/10%10), '0' + byte(c.year%10),
-		'0' + byte(c.month/10%10), '0' + byte(c.month%10),
-	}
+	yyyymm := c.expiry.digits()
+	return [4]byte(yyyymm[2:])
 }
 
 // Brand returns the scheme that issued the number, "" when its first digits are of none that the vault knows.
@@ -114,14 +112,6 @@ func (c *Card) check(now time.Time) envelope.Code {
 		return envelope.CodeBadAccount
 	case !envelope.Luhn(c.Digits()):
 		return envelope.CodeLuhn
-	case c.expired(now):
-		return envelope.CodeExpiredCard
 	}
-	return envelope.CodeOK
-}
-
-// expired tells whether the last second, UTC, of the month on the card has passed: a card is good through the last day of it.
-func (c *Card) expired(now time.Time) bool {
-	firstDayAfter := time.Date(c.year, time.Month(c.month)+1, 1, 0, 0, 0, 0, time.UTC)
-	return !now.Before(firstDayAfter)
+	return c.expiry.Check(now)
 }

@@ -92,8 +92,7 @@ func (p *parser) cardMember(name string, value []byte) (bit int, ok bool) {
 	case "number":
 		return seenCardNumber, copyDigits(p.card.number[:], &p.card.digits, value, minCardDigits)
 	case "expiry":
-		p.card.year, p.card.month, ok = yearMonth(value)
-		return seenCardExpiry, ok
+		return seenCardExpiry, p.card.expiry.set(value)
 	case "name":
 		return seenCardName, copyName(&p.card.name, &p.card.nameBytes, value)
 	}
@@ -133,18 +132,6 @@ func copyName(dst *[maxNameBytes]byte, n *int, value []byte) bool {
 	}
 	*n = copy(dst[:], value)
 	return true
-}
-
-// yearMonth reads "YYYY-MM".
-func yearMonth(value []byte) (year, month int, ok bool) {
-	if len(value) != len("YYYY-MM") || value[4] != '-' || !allDigits(value[:4]) || !allDigits(value[5:]) {
-		return 0, 0, false
-	}
-	for _, d := range value[:4] {
-		year = year*10 + int(d-'0')
-	}
-	month = 10*int(value[5]-'0') + int(value[6]-'0')
-	return year, month, 1 <= month && month <= 12
 }
 
 func bankKind(value []byte) BankKind {

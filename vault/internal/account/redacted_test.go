@@ -19,7 +19,7 @@ import (
 
 // secrets are what the values under test hold, in the forms in which reflection would print them.
 func secrets() []string {
-	return []string{"4242424242424242", "[52 50 52 50", "0x34, 0x32", "34323432", "Lovelace", "110000000", "000123456789", "[49 49 48", "987", "[57 56 55"}
+	return []string{"4242424242424242", "[52 50 52 50", "0x34, 0x32", "34323432", "Lovelace", "110000000", "000123456789", "[49 49 48", "987", "[57 56 55", "2030 12", "2030, month:12"}
 }
 
 func values(t *testing.T) map[string]any {
@@ -33,9 +33,13 @@ func values(t *testing.T) map[string]any {
 	if err != nil {
 		t.Fatal(err)
 	}
+	expiry, err := account.ParseExpiry([]byte(`{"card":{"expiry":"2030-12"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
 	return map[string]any{
 		"account": card, "account by value": *card, "card": card.Card, "card by value": *card.Card,
-		"bank": bank.Bank, "bank by value": *bank.Bank, "code": code, "code by value": *code,
+		"bank": bank.Bank, "bank by value": *bank.Bank, "code": code, "code by value": *code, "expiry": expiry, "expiry by value": *expiry,
 		"inside a struct": struct {
 			A *account.Account
 			C account.Code
