@@ -64,6 +64,8 @@ const (
 	FindingClockForward    Finding = "clock-forward"    // the clock jumped ahead; destruction of keys is suspended
 	FindingClockConfirmed  Finding = "clock-confirmed"  // custodians confirmed the clock
 	FindingTotalsDiffer    Finding = "totals-differ"    // the acquirer's totals are not ours
+	FindingMessage         Finding = "acquirer-message" // the acquirer's host sent what it should not
+	FindingAnswerFile      Finding = "answer-file"      // a file of the bank was refused
 )
 
 // IntegrityFound is evidence against a relay, the channel, the clock or the acquirer. It never stops the rest.
@@ -113,13 +115,16 @@ type EnvelopeReceived struct {
 	Until       envelope.Time      `json:"until"`
 	Operation   envelope.Operation `json:"operation"`
 	Amount      int64              `json:"amount"`
-	Currency    string             `json:"currency"`
+	Currency    string             `json:"currency"` // of a capture or refund: the payment's
 	Reference   string             `json:"reference"`
 	Descriptor  string             `json:"descriptor,omitempty"`
 	Masked      string             `json:"masked"`
 	Brand       string             `json:"brand,omitempty"`
 	Fingerprint string             `json:"fingerprint,omitempty"` // keyed, hex: useless without the merchant's key
 	WithCode    bool               `json:"withCode,omitempty"`
+	Method      Method             `json:"method,omitempty"`
+	Of          string             `json:"of,omitempty"`
+	Token       string             `json:"token,omitempty"`
 }
 
 // EnvelopeRejected answers an envelope that was not taken. Remembered tells whether (merchant, id) is this digest for
@@ -134,192 +139,12 @@ type EnvelopeRejected struct {
 	Currency   string             `json:"currency,omitempty"`
 	Reference  string             `json:"reference,omitempty"`
 	Masked     string             `json:"masked,omitempty"`
+	Of         string             `json:"of,omitempty"`
+	Token      string             `json:"token,omitempty"`
 }
 
-// PaymentRefused ends a received payment before anything was sent: its time or its key ran out while it waited.
+// PaymentRefused ends a payment before anything was sent: its time or its key ran out while it waited.
 type PaymentRefused struct { //nolint:revive // named as its permanent kind
 	ID   string        `json:"id"`
 	Code envelope.Code `json:"code"`
 }
-
-// Trace names one message to an acquirer host for ever.
-type Trace struct {
-	STAN     uint32        `json:"stan"`     // ISO 8583 field 11, 1 to 999999, unique per terminal and business day
-	RRN      string        `json:"rrn"`      // field 37, 12 characters
-	Terminal string        `json:"terminal"` // field 41, 8 characters
-	Acceptor string        `json:"acceptor"` // field 42, 1 to 15 characters
-	Sent     envelope.Time `json:"sent"`     // fields 7, 12 and 13
-}
-
-// AuthorisationIntended is committed, with its trace numbers, before the request leaves.
-type AuthorisationIntended struct {
-	ID    string `json:"id"`
-	Trace Trace  `json:"trace"`
-	Batch uint32 `json:"batch"`
-}
-
-// AuthorisationAnswered is the host's word on a sale: field 39 and, when approved, field 38.
-type AuthorisationAnswered struct {
-	ID       string        `json:"id"`
-	Code     envelope.Code `json:"code"` // iso-XX
-	Approval string        `json:"approval,omitempty"`
-}
-
-// AuthorisationUnanswered tells that the outcome is unknown: no answer, a broken connection, or a crash in between.
-type AuthorisationUnanswered struct {
-	ID string `json:"id"`
-}
-
-// ReversalIntended is committed before each 0420 or 0421 leaves.
-type ReversalIntended struct {
-	ID    string `json:"id"`
-	Trace Trace  `json:"trace"`
-	Try   int    `json:"try"` // from 1: 0420; above: 0421 with the same trace
-}
-
-// ReversalAnswered is the host's 0430.
-type ReversalAnswered struct {
-	ID   string        `json:"id"`
-	Code envelope.Code `json:"code"`
-}
-
-// ReversalAbandoned tells that no try was answered: a person decides.
-type ReversalAbandoned struct {
-	ID    string `json:"id"`
-	Tries int    `json:"tries"`
-}
-
-// BatchOpened starts a merchant's batch.
-type BatchOpened struct {
-	Batch  uint32 `json:"batch"`
-	Method Method `json:"method"`
-}
-
-// BatchClosing cuts over: no new authorisation joins the batch.
-type BatchClosing struct {
-	Batch uint32 `json:"batch"`
-}
-
-// BatchClosed fixes the batch's content for ever.
-type BatchClosed struct {
-	Batch  uint32  `json:"batch"`
-	Totals []Total `json:"totals"` // by currency, sorted
-}
-
-// Total is one currency's control total.
-type Total struct {
-	Currency string `json:"currency"`
-	Count    int64  `json:"count"`
-	Amount   int64  `json:"amount"` // minor units
-}
-
-// ReconciliationIntended is committed before each 0500 leaves.
-type ReconciliationIntended struct {
-	Batch    uint32 `json:"batch"`
-	Currency string `json:"currency"`
-	Trace    Trace  `json:"trace"`
-}
-
-// ReconciliationAnswered is the host's 0510 with its own totals.
-type ReconciliationAnswered struct {
-	Batch  uint32 `json:"batch"`
-	Agreed bool   `json:"agreed"`
-	Host   Total  `json:"host"`
-}
-
-// PaymentSettled ends an approved sale.
-type PaymentSettled struct { //nolint:revive // named as its permanent kind
-	ID    string `json:"id"`
-	Batch uint32 `json:"batch"`
-}
-
-// BatchSettled tells that every payment of the batch is settled.
-type BatchSettled struct {
-	Batch uint32 `json:"batch"`
-}
-
-// The names of kinds are permanent.
-
-// Kind implements Body.
-func (VaultCreated) Kind() string { return "vault-created" }
-
-// Kind implements Body.
-func (VaultUnlocked) Kind() string { return "vault-unlocked" }
-
-// Kind implements Body.
-func (VaultLocked) Kind() string { return "vault-locked" }
-
-// Kind implements Body.
-func (KeysChanged) Kind() string { return "keys-changed" }
-
-// Kind implements Body.
-func (RelaysSet) Kind() string { return "relays-set" }
-
-// Kind implements Body.
-func (DirectoryIssued) Kind() string { return "directory-issued" }
-
-// Kind implements Body.
-func (MembersIssued) Kind() string { return "members-issued" }
-
-// Kind implements Body.
-func (IntegrityFound) Kind() string { return "integrity-found" }
-
-// Kind implements Body.
-func (MerchantAdded) Kind() string { return "merchant-added" }
-
-// Kind implements Body.
-func (MerchantSuspended) Kind() string { return "merchant-suspended" }
-
-// Kind implements Body.
-func (MerchantResumed) Kind() string { return "merchant-resumed" }
-
-// Kind implements Body.
-func (BagCommitted) Kind() string { return "bag-committed" }
-
-// Kind implements Body.
-func (EnvelopeReceived) Kind() string { return "envelope-received" }
-
-// Kind implements Body.
-func (EnvelopeRejected) Kind() string { return "envelope-rejected" }
-
-// Kind implements Body.
-func (PaymentRefused) Kind() string { return "payment-refused" }
-
-// Kind implements Body.
-func (AuthorisationIntended) Kind() string { return "authorisation-intended" }
-
-// Kind implements Body.
-func (AuthorisationAnswered) Kind() string { return "authorisation-answered" }
-
-// Kind implements Body.
-func (AuthorisationUnanswered) Kind() string { return "authorisation-unanswered" }
-
-// Kind implements Body.
-func (ReversalIntended) Kind() string { return "reversal-intended" }
-
-// Kind implements Body.
-func (ReversalAnswered) Kind() string { return "reversal-answered" }
-
-// Kind implements Body.
-func (ReversalAbandoned) Kind() string { return "reversal-abandoned" }
-
-// Kind implements Body.
-func (BatchOpened) Kind() string { return "batch-opened" }
-
-// Kind implements Body.
-func (BatchClosing) Kind() string { return "batch-closing" }
-
-// Kind implements Body.
-func (BatchClosed) Kind() string { return "batch-closed" }
-
-// Kind implements Body.
-func (ReconciliationIntended) Kind() string { return "reconciliation-intended" }
-
-// Kind implements Body.
-func (ReconciliationAnswered) Kind() string { return "reconciliation-answered" }
-
-// Kind implements Body.
-func (PaymentSettled) Kind() string { return "payment-settled" }
-
-// Kind implements Body.
-func (BatchSettled) Kind() string { return "batch-settled" }

@@ -8,9 +8,13 @@ type Memory struct {
 	Batches   map[uint32]Batch
 	Runs      map[RunKey]Run
 	Bags      map[BagKey]Bag
+	Tokens    map[Key]Token // by merchant and token
+	Blocks    map[Key]Block // by merchant and fingerprint
+	Files     map[string]File
+	Entries   map[string]Entry
 }
 
-// Key names a payment in Memory.
+// Key names a payment, a token or a block in Memory.
 type Key struct{ Merchant, ID string }
 
 // RunKey names a run in Memory.
@@ -27,7 +31,7 @@ var _ State = (*Memory)(nil)
 // NewMemory returns the state before the first event.
 func NewMemory() *Memory {
 	return &Memory{Merchants: map[string]Merchant{}, Payments: map[Key]Payment{}, Batches: map[uint32]Batch{},
-		Runs: map[RunKey]Run{}, Bags: map[BagKey]Bag{}}
+		Runs: map[RunKey]Run{}, Bags: map[BagKey]Bag{}, Tokens: map[Key]Token{}, Blocks: map[Key]Block{}, Files: map[string]File{}, Entries: map[string]Entry{}}
 }
 
 // Vault implements State.
@@ -96,5 +100,53 @@ func (m *Memory) Bag(relay, run string, number uint64) (Bag, bool, error) {
 // PutBag implements State.
 func (m *Memory) PutBag(v Bag) error {
 	m.Bags[BagKey{v.Relay, v.Run, v.Number}] = v
+	return nil
+}
+
+// Token implements State.
+func (m *Memory) Token(merchant, token string) (Token, bool, error) {
+	v, ok := m.Tokens[Key{merchant, token}]
+	return v, ok, nil
+}
+
+// PutToken implements State.
+func (m *Memory) PutToken(v Token) error {
+	m.Tokens[Key{v.Merchant, v.Token}] = v
+	return nil
+}
+
+// Block implements State.
+func (m *Memory) Block(merchant, fingerprint string) (Block, bool, error) {
+	v, ok := m.Blocks[Key{merchant, fingerprint}]
+	return v, ok, nil
+}
+
+// PutBlock implements State.
+func (m *Memory) PutBlock(v Block) error {
+	m.Blocks[Key{v.Merchant, v.Fingerprint}] = v
+	return nil
+}
+
+// File implements State.
+func (m *Memory) File(name string) (File, bool, error) {
+	v, ok := m.Files[name]
+	return v, ok, nil
+}
+
+// PutFile implements State.
+func (m *Memory) PutFile(v File) error {
+	m.Files[v.Name] = v
+	return nil
+}
+
+// Entry implements State.
+func (m *Memory) Entry(trace string) (Entry, bool, error) {
+	v, ok := m.Entries[trace]
+	return v, ok, nil
+}
+
+// PutEntry implements State.
+func (m *Memory) PutEntry(v Entry) error {
+	m.Entries[v.Trace] = v
 	return nil
 }

@@ -22,6 +22,14 @@ type State interface {
 	PutRun(Run) error
 	Bag(relay, run string, number uint64) (Bag, bool, error)
 	PutBag(Bag) error
+	Token(merchant, token string) (Token, bool, error)
+	PutToken(Token) error
+	Block(merchant, fingerprint string) (Block, bool, error)
+	PutBlock(Block) error
+	File(name string) (File, bool, error)
+	PutFile(File) error
+	Entry(trace string) (Entry, bool, error)
+	PutEntry(Entry) error
 }
 
 // Vault is the state of the vault itself.
@@ -38,6 +46,7 @@ type Vault struct {
 	Terminals  map[string]Terminal `json:"terminals,omitempty"`
 	LatestRun  map[string]string   `json:"latestRun,omitempty"` // by relay: its newest run
 	Findings   map[Finding]uint64  `json:"findings,omitempty"`  // how many of each
+	Files      FileCounter         `json:"files,omitzero"`
 }
 
 // Terminal is the trace counter of one terminal: STANs count from 1 in each business day (UTC date of Sent).
@@ -97,8 +106,11 @@ type Merchant struct {
 	Currencies []string       `json:"currencies"`
 	Added      envelope.Time  `json:"added"`
 	Results    uint64         `json:"results"`             // serial of the newest result
-	OpenBatch  uint32         `json:"openBatch,omitempty"` // card batch that new authorisations join
-	Version    uint64         `json:"version"`             // grows when verifiers or status change
+	OpenBatch  uint32         `json:"openBatch,omitempty"` // card batch that new authorisations and captures join
+	OpenBank   uint32         `json:"openBank,omitempty"`  // bank batch that new entries join
+	Policy     Policy         `json:"policy,omitzero"`
+	Usage      Usage          `json:"usage,omitzero"`
+	Version    uint64         `json:"version"` // grows when verifiers or status change
 	Refusals   Refusals       `json:"refusals"`
 }
 
@@ -111,29 +123,6 @@ type Refusals struct {
 // MaxRefusals is how many unknown-signer results a merchant gets a day: enough for a storefront whose key was removed to
 // learn of it, too few for a stolen relay to flood a merchant's chain. Above it only the integrity finding remains.
 const MaxRefusals = 100
-
-// Stage is where a payment stands.
-type Stage string
-
-// The stages of a payment.
-const (
-	StageReceived    Stage = "received"    // taken, nothing sent
-	StageRejected    Stage = "rejected"    // final
-	StageAuthorising Stage = "authorising" // trace committed; the request may have left
-	StageDeclined    Stage = "declined"    // final
-	StageApproved    Stage = "approved"    // waits for its batch
-	StageUnknown     Stage = "unknown"     // no answer; a reversal is under way
-	StageManual      Stage = "manual"      // no answer to the reversal either: a person decides
-	StageReversed    Stage = "reversed"    // final
-	StageSettled     Stage = "settled"     // final
-)
-
-// Stages lists them all, in the order of a payment's life.
-var Stages = [...]Stage{StageReceived, StageRejected, StageAuthorising, StageDeclined, StageApproved, StageUnknown, StageManual,
-	StageReversed, StageSettled}
-
-// Working lists the stages that a restart must look at.
-var Working = [...]Stage{StageReceived, StageAuthorising, StageUnknown, StageManual}
 
 // Payment is one instruction and what became of it. (Merchant, ID) is Digest for ever.
 type Payment struct {
@@ -154,6 +143,19 @@ type Payment struct {
 	Brand       string             `json:"brand,omitempty"`
 	Fingerprint string             `json:"fingerprint,omitempty"`
 	WithCode    bool               `json:"withCode,omitempty"`
+	Method      Method             `json:"method,omitempty"`
+	Of          string             `json:"of,omitempty"`    // id of the payment that a capture, refund or void is about
+	Token       string             `json:"token,omitempty"` // of the stored account that it uses, made or changed
+	Authorised  envelope.Time      `json:"authorised,omitzero"`
+	Capturing   int64              `json:"capturing,omitempty"` // of an authorisation: captured, or about to be
+	Captured    int64              `json:"captured,omitempty"`  // of an authorisation: captures that the host took
+	Refunded    int64              `json:"refunded,omitempty"`  // of a sale or authorisation: refunded, or about to be
+	Void        string             `json:"void,omitempty"`      // id of the void that takes it back
+	Standard    string             `json:"standard,omitempty"`  // of a bank entry: WEB, PPD or CCD
+	Entry       string             `json:"entry,omitempty"`     // of a bank entry: its trace number, 15 digits
+	File        string             `json:"file,omitempty"`      // of a bank entry: the settlement file
+	Notice      string             `json:"notice,omitempty"`    // of a bank entry: code of the newest notice of change, C01 to C99
+	Acked       bool               `json:"acked,omitempty"`     // of a bank entry: the receiving bank acknowledged it
 	Code        envelope.Code      `json:"code,omitempty"`
 	Approval    string             `json:"approval,omitempty"`
 	Batch       uint32             `json:"batch,omitempty"`
@@ -191,11 +193,14 @@ func (p Payment) MayRefuse(digest string) bool {
 	return digest != p.Digest && !refused && len(p.Conflicts) < MaxConflicts
 }
 
-// Method is how a batch's money moves.
+// Method is how money moves.
 type Method string
 
-// MethodCard is settled by reconciliation with an acquirer host.
-const MethodCard Method = "card"
+// The methods.
+const (
+	MethodCard Method = "card" // authorised by an acquirer host, settled by reconciliation with it
+	MethodBank Method = "bank" // an entry of a NACHA file
+)
 
 // BatchStage is where a batch stands.
 type BatchStage string
@@ -218,10 +223,13 @@ type Batch struct {
 	Opened      envelope.Time `json:"opened"`
 	Closed      envelope.Time `json:"closed,omitzero"`
 	Settled     envelope.Time `json:"settled,omitzero"`
-	Totals      []Total       `json:"totals,omitempty"`      // approved, by currency, sorted
-	Outstanding int64         `json:"outstanding,omitempty"` // authorising: answers to come
-	Unresolved  int64         `json:"unresolved,omitempty"`  // unknown or manual: reversals to come
+	Totals      []Total       `json:"totals,omitempty"`      // of what stands, by currency, sorted
+	HashTotal   uint64        `json:"hashTotal,omitempty"`   // sum of the numbers of what stands, modulo 10^10: tells whether it is the same payments
+	Outstanding int64         `json:"outstanding,omitempty"` // authorising, capturing, voiding: answers to come
+	Unresolved  int64         `json:"unresolved,omitempty"`  // unknown or manual: reversals, or a person's word, to come
 	Done        int64         `json:"done,omitempty"`        // payments settled
+	Failed      []Total       `json:"failed,omitempty"`      // bank: entries whose account could not be opened for the file
+	File        string        `json:"file,omitempty"`        // bank: the settlement file
 	Agreed      []Total       `json:"agreed,omitempty"`      // currencies whose totals the host confirmed
 	Host        []Total       `json:"host,omitempty"`        // the host's totals where they differ
 }
@@ -232,11 +240,15 @@ func (b Batch) ID() string { return BatchID(b.Method, b.Number) }
 // BatchID is a batch's name to the outside: 1 to 32 of a-z0-9-.
 func BatchID(m Method, number uint32) string { return fmt.Sprintf("%s-%06d", m, number) }
 
-// Count is the number of approved payments in all currencies.
-func (b Batch) Count() int64 {
-	var n int64
-	for _, t := range b.Totals {
-		n += t.Count
+// Count is the number of payments that stand, in all currencies.
+func (b Batch) Count() int64 { return countOf(b.Totals) }
+
+// Due is how many of them are still to be settled.
+func (b Batch) Due() int64 { return b.Count() - countOf(b.Failed) - b.Done }
+
+func countOf(totals []Total) (n int64) {
+	for _, t := range totals {
+		n += t.Count + t.Credits
 	}
 	return n
 }

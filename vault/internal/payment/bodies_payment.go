@@ -1,0 +1,231 @@
+package payment
+
+import "nightdrop/shared/envelope"
+
+// Trace names one message to an acquirer host for ever.
+type Trace struct {
+	STAN     uint32        `json:"stan"`     // ISO 8583 field 11, 1 to 999999, unique per terminal and business day
+	RRN      string        `json:"rrn"`      // field 37, 12 characters
+	Terminal string        `json:"terminal"` // field 41, 8 characters
+	Acceptor string        `json:"acceptor"` // field 42, 1 to 15 characters
+	Sent     envelope.Time `json:"sent"`     // fields 7, 12 and 13
+}
+
+// AuthorisationIntended is committed, with its trace numbers, before the request leaves.
+type AuthorisationIntended struct {
+	ID    string `json:"id"`
+	Trace Trace  `json:"trace"`
+	Batch uint32 `json:"batch,omitempty"` // none of an authorisation
+}
+
+// AuthorisationAnswered is the host's word on a sale, authorisation or refund: field 39 and, when approved, field 38.
+type AuthorisationAnswered struct {
+	ID       string        `json:"id"`
+	Code     envelope.Code `json:"code"` // iso-XX
+	Approval string        `json:"approval,omitempty"`
+}
+
+// AuthorisationUnanswered tells that the outcome is unknown: no answer, a broken connection, or a crash in between.
+type AuthorisationUnanswered struct {
+	ID string `json:"id"`
+}
+
+// ReversalIntended is committed before each 0420 or 0421 leaves.
+type ReversalIntended struct {
+	ID    string `json:"id"`
+	Trace Trace  `json:"trace"`
+	Try   int    `json:"try"` // from 1: 0420; above: 0421 with the same trace
+}
+
+// ReversalAnswered is the host's 0430.
+type ReversalAnswered struct {
+	ID   string        `json:"id"`
+	Code envelope.Code `json:"code"`
+}
+
+// ReversalAbandoned tells that no try was answered: a person decides.
+type ReversalAbandoned struct {
+	ID    string `json:"id"`
+	Tries int    `json:"tries"`
+}
+
+// BatchOpened starts a merchant's batch.
+type BatchOpened struct {
+	Batch  uint32 `json:"batch"`
+	Method Method `json:"method"`
+}
+
+// BatchClosing cuts over: no new authorisation joins the batch.
+type BatchClosing struct {
+	Batch uint32 `json:"batch"`
+}
+
+// BatchClosed fixes the batch's content for ever.
+type BatchClosed struct {
+	Batch     uint32  `json:"batch"`
+	Totals    []Total `json:"totals"` // by currency, sorted
+	HashTotal uint64  `json:"hashTotal,omitempty"`
+}
+
+// Total is one currency's control total, by sign.
+type Total struct {
+	Currency     string `json:"currency"`
+	Count        int64  `json:"count"`                  // of debits: sales and captures
+	Amount       int64  `json:"amount"`                 // of debits, minor units
+	Credits      int64  `json:"credits,omitempty"`      // number of credits: refunds and payouts
+	CreditAmount int64  `json:"creditAmount,omitempty"` // minor units
+}
+
+// ReconciliationIntended is committed before each 0500 leaves.
+type ReconciliationIntended struct {
+	Batch    uint32 `json:"batch"`
+	Currency string `json:"currency"`
+	Trace    Trace  `json:"trace"`
+}
+
+// ReconciliationAnswered is the host's 0510 with its own totals.
+type ReconciliationAnswered struct {
+	Batch  uint32 `json:"batch"`
+	Agreed bool   `json:"agreed"`
+	Host   Total  `json:"host"`
+}
+
+// PaymentSettled ends an approved sale.
+type PaymentSettled struct { //nolint:revive // named as its permanent kind
+	ID    string `json:"id"`
+	Batch uint32 `json:"batch"`
+}
+
+// BatchSettled tells that every payment of the batch is settled.
+type BatchSettled struct {
+	Batch uint32 `json:"batch"`
+}
+
+// CaptureIntended is committed before each 0220 or 0221 leaves.
+type CaptureIntended struct {
+	ID    string `json:"id"`
+	Trace Trace  `json:"trace"`
+	Batch uint32 `json:"batch"`
+	Try   int    `json:"try"` // from 1: 0220; above: 0221 with the same trace
+}
+
+// CaptureAnswered is the host's 0230.
+type CaptureAnswered struct {
+	ID       string        `json:"id"`
+	Code     envelope.Code `json:"code"` // iso-XX
+	Approval string        `json:"approval,omitempty"`
+}
+
+// CaptureAbandoned tells that no try was answered: a person decides.
+type CaptureAbandoned struct {
+	ID    string `json:"id"`
+	Tries int    `json:"tries"`
+}
+
+// OutcomeUnknown gives a capture or void whose message is on its way its first result, unknown: it is due within an hour, and after a stop
+// before any other result (INTERFACES 4).
+type OutcomeUnknown struct {
+	ID string `json:"id"`
+}
+
+// AuthorisationExpired ends an authorisation after Authorised + AuthorisationLife.
+type AuthorisationExpired struct {
+	ID string `json:"id"`
+}
+
+// PaymentResolved is a person's word on a payment that no reversal or advice settled.
+type PaymentResolved struct { //nolint:revive // named as its permanent kind
+	ID     string          `json:"id"`
+	As     envelope.Status `json:"as"`     // see Resolutions
+	Reason string          `json:"reason"` // 1 to 200 printable ASCII
+}
+
+// PaymentVoided takes a bank entry back that waits for its file. ID is the void's.
+type PaymentVoided struct { //nolint:revive // named as its permanent kind
+	ID string `json:"id"`
+}
+
+// EntryAccepted puts a bank entry into its batch.
+type EntryAccepted struct {
+	ID       string `json:"id"`
+	Batch    uint32 `json:"batch"`
+	Standard string `json:"standard"` // WEB, PPD, CCD
+}
+
+// FileBegun fixes a settlement file's name and which batches it settles.
+type FileBegun struct {
+	Name      string   `json:"name"`
+	Day       string   `json:"day"` // file header field 5, YYYY-MM-DD
+	Modifier  int      `json:"modifier"`
+	Effective string   `json:"effective"`
+	Batches   []uint32 `json:"batches"`
+}
+
+// EntryIntended gives a bank entry its trace number, before the file that holds it appears.
+type EntryIntended struct {
+	ID       string `json:"id"`
+	File     string `json:"file"`
+	Trace    string `json:"trace"` // 15 digits
+	Sequence uint32 `json:"sequence"`
+}
+
+// FileIntended puts a settlement file's digest into the log before the file appears.
+type FileIntended struct {
+	Name      string `json:"name"`
+	Digest    string `json:"digest"` // hex SHA-256
+	Entries   int    `json:"entries"`
+	Debits    int64  `json:"debits"`  // minor units
+	Credits   int64  `json:"credits"` // minor units
+	EntryHash uint64 `json:"entryHash"`
+}
+
+// FileWritten tells that the file is in the outbox under its name.
+type FileWritten struct {
+	Name string `json:"name"`
+}
+
+// AnswerTaken tells that an answer file of the bank was applied whole: its returns, changes and acknowledgements are the events beside it.
+type AnswerTaken struct {
+	Name    string        `json:"name"` // as the operator gave it, without directories
+	Digest  string        `json:"digest"`
+	Created envelope.Time `json:"created"`
+	Items   int           `json:"items"`
+}
+
+// PaymentReturned is the bank's return of an entry.
+type PaymentReturned struct { //nolint:revive // named as its permanent kind
+	ID   string        `json:"id"`
+	Code envelope.Code `json:"code"` // ach-RNN
+}
+
+// ChangeNotified is the bank's word that an account's particulars have changed; what they are now is not kept.
+type ChangeNotified struct {
+	ID   string `json:"id"`
+	Code string `json:"code"` // C01 to C99
+}
+
+// EntryAcknowledged is the receiving bank's acknowledgement.
+type EntryAcknowledged struct {
+	ID string `json:"id"`
+}
+
+// AccountStored answers a store.
+type AccountStored struct {
+	ID    string `json:"id"`
+	Token string `json:"token"`
+}
+
+// AccountUpdated answers an update.
+type AccountUpdated struct {
+	ID string `json:"id"`
+}
+
+// AccountForgotten answers a forget: the account's key is destroyed next.
+type AccountForgotten struct {
+	ID string `json:"id"`
+}
+
+// MerchantPolicySet replaces a merchant's policy.
+type MerchantPolicySet struct {
+	Policy Policy `json:"policy"`
+}
