@@ -196,7 +196,7 @@ type hostAtOnce struct{ acquirer.Acquirer }
 
 func (hostAtOnce) Ready() error { return nil }
 
-func (hostAtOnce) Authorise(context.Context, acquirer.Sale) (acquirer.Answer, error) {
+func (hostAtOnce) Authorise(context.Context, acquirer.Request) (acquirer.Answer, error) {
 	return acquirer.Answer{Code: acquirer.Approved, Approval: "A00001"}, nil
 }
 

@@ -51,7 +51,7 @@ type Acquirer interface {
 	Capture(ctx context.Context, capture Capture) (Answer, error)
 	// Reverse tells the host to undo a request whose outcome is unknown, or to take back an approved one that is not settled. It
 	// may be sent any number of times, under its first trace and with Repeat above 0 after the first, until it is answered.
-	// Answer code 00 says that the original does not stand, whether the host knew it or not.
+	// Undone in the answer says that the original does not stand, whether the host knew it or not.
 	Reverse(ctx context.Context, reversal Reversal) (Answer, error)
 	// Reconcile compares a batch's totals in one currency with the host's. It changes nothing at the host and may be repeated.
 	Reconcile(ctx context.Context, totals Totals) (Reconciliation, error)
@@ -80,6 +80,7 @@ const (
 	KindSale          Kind = "sale"          // 0200, processing 00: a purchase, booked when approved
 	KindAuthorisation Kind = "authorisation" // 0100, processing 00: the money is held
 	KindRefund        Kind = "refund"        // 0200, processing 20: a credit, booked when approved
+	KindCapture       Kind = "capture"       // 0220: only of an Original, which Capture has sent
 )
 
 // Request asks for approval. Its card and code are borrowed for the call.
@@ -146,6 +147,7 @@ type Totals struct {
 type Answer struct {
 	Code     string // two of 0-9A-Z, "00" is approval; field 39
 	Approval string // up to six of 0-9A-Z, only with an approval; field 38
+	Undone   bool   // of a reversal: the code says that no money is held, whether or not it ever was
 }
 
 // Approved tells whether the host approved.

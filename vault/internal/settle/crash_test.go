@@ -62,7 +62,7 @@ type mortalLine struct {
 	fate *fate
 }
 
-func (l mortalLine) Authorise(ctx context.Context, s acquirer.Sale) (a acquirer.Answer, err error) {
+func (l mortalLine) Authorise(ctx context.Context, s acquirer.Request) (a acquirer.Answer, err error) {
 	err = l.fate.step(func() error { a, err = l.Acquirer.Authorise(ctx, s); return err })
 	return a, err
 }

@@ -167,12 +167,12 @@ func operator() Actor { return Actor{Name: "user:root", Origin: "socket", Purpos
 // spy passes requests on to the host and notes them.
 type spy struct {
 	acquirer.Acquirer
-	sales func(acquirer.Sale) error     // nil: pass on; an error answers instead
+	sales func(acquirer.Request) error  // nil: pass on; an error answers instead
 	undo  func(acquirer.Reversal) error // likewise
 	down  func() error
 }
 
-func (s *spy) Authorise(ctx context.Context, sale acquirer.Sale) (acquirer.Answer, error) {
+func (s *spy) Authorise(ctx context.Context, sale acquirer.Request) (acquirer.Answer, error) {
 	if s.sales != nil {
 		if err := s.sales(sale); err != nil {
 			return acquirer.Answer{}, err

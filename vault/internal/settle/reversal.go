@@ -22,7 +22,7 @@ func (e *Engine) reverse(ctx context.Context, p payment.Payment) error {
 		// A crash from here on leaves the payment unknown: the next start repeats the reversal under its trace.
 		answer, err := e.advise(ctx, *request)
 		code := envelope.ISOCode(answer.Code)
-		if err == nil && undone(answer.Code) {
+		if err == nil && answer.Undone {
 			return e.cfg.Ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
 				return appendEvent(tx, "acquirer", "host", p.Merchant, payment.ReversalAnswered{ID: p.ID, Code: code})
 			})
@@ -35,10 +35,6 @@ func (e *Engine) reverse(ctx context.Context, p payment.Payment) error {
 	e.cfg.Logger.Error("no reversal was answered: ask the acquirer what became of the payment", "merchant", p.Merchant, "payment", p.ID)
 	return e.abandon(ctx, p)
 }
-
-// undone tells whether the answer to a reversal means that no money is held: reversed (00), nothing was done in the first
-// place (21), or no such original (25). (ISO 8583 field 39)
-func undone(code string) bool { return code == "00" || code == "21" || code == "25" }
 
 // intendReversal commits the next try. The request is nil when the payment is not unknown any more.
 func (e *Engine) intendReversal(ctx context.Context, p payment.Payment) (request *acquirer.Reversal, err error) {
@@ -56,7 +52,7 @@ func (e *Engine) intendReversal(ctx context.Context, p payment.Payment) (request
 			}
 			trace = &fresh
 		}
-		request = &acquirer.Reversal{Trace: onWire(*trace), Original: onWire(*now.Trace), Batch: now.Batch,
+		request = &acquirer.Reversal{Trace: onWire(*trace), Original: acquirer.Original{Trace: onWire(*now.Trace), Kind: acquirer.KindSale}, Batch: now.Batch,
 			Amount: now.Amount, Currency: now.Currency, Repeat: now.Tries}
 		return appendEvent(tx, "vault", "timer", p.Merchant, payment.ReversalIntended{ID: p.ID, Trace: *trace, Try: now.Tries + 1})
 	})

@@ -130,7 +130,7 @@ func refuse(tx *ledger.Tx, p payment.Payment, code envelope.Code) error {
 
 // intend commits the authorisation's trace and batch. The request is nil when there is nothing to send: the payment's time
 // has passed (and it is refused as late), or it is not waiting any more.
-func (e *Engine) intend(ctx context.Context, p payment.Payment) (request *acquirer.Sale, err error) {
+func (e *Engine) intend(ctx context.Context, p payment.Payment) (request *acquirer.Request, err error) {
 	err = e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		request = nil
 		now, found, err := tx.Payment(p.Merchant, p.ID)
@@ -152,7 +152,7 @@ func (e *Engine) intend(ctx context.Context, p payment.Payment) (request *acquir
 		if err != nil {
 			return err
 		}
-		request = &acquirer.Sale{Trace: onWire(trace), Batch: batch, Amount: p.Amount, Currency: p.Currency, Descriptor: p.Descriptor}
+		request = &acquirer.Request{Kind: acquirer.KindSale, Trace: onWire(trace), Batch: batch, Amount: p.Amount, Currency: p.Currency, Descriptor: p.Descriptor}
 		return appendEvent(tx, "vault", "timer", p.Merchant, payment.AuthorisationIntended{ID: p.ID, Trace: trace, Batch: batch})
 	})
 	if err != nil {
@@ -204,7 +204,7 @@ func onWire(t payment.Trace) acquirer.Trace {
 
 // authorise sends the request and waits for its answer. What certainly did not leave is sent again under the same trace, until
 // the envelope's time has passed or its first result is due.
-func (e *Engine) authorise(ctx context.Context, request acquirer.Sale, until time.Time) (acquirer.Answer, error) {
+func (e *Engine) authorise(ctx context.Context, request acquirer.Request, until time.Time) (acquirer.Answer, error) {
 	deadline := e.cfg.Now().Add(unsentLimit)
 	if until.Before(deadline) {
 		deadline = until

@@ -121,7 +121,7 @@ func TestUnsentIsSentAgainUnderItsTrace(t *testing.T) {
 	ids := c.post(1999)
 	var mu sync.Mutex
 	var traces []acquirer.Trace
-	flaky := &spy{Acquirer: c.client, sales: func(s acquirer.Sale) error {
+	flaky := &spy{Acquirer: c.client, sales: func(s acquirer.Request) error {
 		mu.Lock()
 		defer mu.Unlock()
 		if traces = append(traces, s.Trace); len(traces) < 3 {
@@ -140,7 +140,7 @@ func TestUnsentIsSentAgainUnderItsTrace(t *testing.T) {
 func TestUnsentIsUnknownInTime(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	ids := c.post(1999)
-	flaky := &spy{Acquirer: c.client, sales: func(acquirer.Sale) error {
+	flaky := &spy{Acquirer: c.client, sales: func(acquirer.Request) error {
 		c.Clock.Pass(unsentLimit + time.Second)
 		return acquirer.ErrNotSent
 	}}
@@ -204,7 +204,7 @@ func TestManyOutstanding(t *testing.T) {
 	var now, most atomic.Int64
 	full := make(chan struct{})
 	fill := sync.OnceFunc(func() { close(full) })
-	slow := &spy{Acquirer: c.client, sales: func(acquirer.Sale) error {
+	slow := &spy{Acquirer: c.client, sales: func(acquirer.Request) error {
 		n := now.Add(1)
 		defer now.Add(-1)
 		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {

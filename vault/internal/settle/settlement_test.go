@@ -103,7 +103,7 @@ func TestCloseWaitsForAnswers(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	ids := c.post(1000)
 	release := make(chan struct{})
-	slow := &spy{Acquirer: c.client, sales: func(acquirer.Sale) error { <-release; return nil }}
+	slow := &spy{Acquirer: c.client, sales: func(acquirer.Request) error { <-release; return nil }}
 	e := c.engine(func(cfg *Config) { cfg.Acquirer, cfg.Patience = slow, 200*time.Millisecond })
 	c.while(e, func() {
 		intaketest.WaitFor(t, "the sale to be in flight", func() bool { return c.stage(ids[0]) == payment.StageAuthorising })
@@ -185,11 +185,11 @@ func (c *counter) strayCharge(like string) acquirer.Reversal {
 	card, err := account.Parse([]byte(intaketest.Card("4242424242424242", "2031-12")))
 	c.must(err)
 	defer card.Clear()
-	_, err = c.client.Authorise(c.t.Context(), acquirer.Sale{Trace: trace, Batch: p.Batch, Amount: 77, Currency: "USD", Card: card.Card})
+	_, err = c.client.Authorise(c.t.Context(), acquirer.Request{Kind: acquirer.KindSale, Trace: trace, Batch: p.Batch, Amount: 77, Currency: "USD", Card: card.Card})
 	c.must(err)
 	undo := trace
 	undo.STAN = 900_002
-	return acquirer.Reversal{Trace: undo, Original: trace, Batch: p.Batch, Amount: 77, Currency: "USD"}
+	return acquirer.Reversal{Trace: undo, Original: acquirer.Original{Trace: trace, Kind: acquirer.KindSale}, Batch: p.Batch, Amount: 77, Currency: "USD"}
 }
 
 // TestHostDownAtSettlement: nothing is settled and the next run goes on.

@@ -121,7 +121,7 @@ func silent(t *testing.T, l Line) {
 }
 
 // mustUndo reverses a sale that the host has taken and looks into the book.
-func (l Line) mustUndo(t *testing.T, shop *shop, sale acquirer.Sale) {
+func (l Line) mustUndo(t *testing.T, shop *shop, sale acquirer.Request) {
 	t.Helper()
 	if booked, ok := l.Book(t, sale.RRN); !ok || booked.Answer != "00" || booked.Reversed {
 		t.Fatalf("booked %+v, %v: want it taken and standing", booked, ok)

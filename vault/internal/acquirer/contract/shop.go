@@ -28,17 +28,18 @@ func (s *shop) trace() acquirer.Trace {
 	}
 }
 
-func (s *shop) sale(t *testing.T, amount int64) acquirer.Sale {
+func (s *shop) sale(t *testing.T, amount int64) acquirer.Request {
 	t.Helper()
-	return acquirer.Sale{
+	return acquirer.Request{
+		Kind:  acquirer.KindSale,
 		Trace: s.trace(), Batch: 7, Amount: amount, Currency: "USD",
 		Card: card(t, "4242424242424242").Card, Code: code(t, "123"), Descriptor: "BOOKSHOP ONLINE",
 	}
 }
 
-func (s *shop) reversal(sale acquirer.Sale, repeat int) acquirer.Reversal {
+func (s *shop) reversal(sale acquirer.Request, repeat int) acquirer.Reversal {
 	return acquirer.Reversal{
-		Trace: s.trace(), Original: sale.Trace, Batch: sale.Batch, Amount: sale.Amount, Currency: sale.Currency, Repeat: repeat,
+		Trace: s.trace(), Original: acquirer.Original{Trace: sale.Trace, Kind: sale.Kind}, Batch: sale.Batch, Amount: sale.Amount, Currency: sale.Currency, Repeat: repeat,
 	}
 }
 
@@ -52,7 +53,7 @@ func card(t *testing.T, number string) *account.Account {
 }
 
 // clearCard leaves the sale with a card that has been cleared, as after its use.
-func clearCard(t *testing.T, s *acquirer.Sale) {
+func clearCard(t *testing.T, s *acquirer.Request) {
 	t.Helper()
 	a := card(t, "4242424242424242")
 	s.Card = a.Card

@@ -51,25 +51,25 @@ func reconciled(t *testing.T, l Line) {
 
 func limits(t *testing.T, l Line) {
 	shop := newShop()
-	for name, change := range map[string]func(*acquirer.Sale){
-		"amount 0":             func(s *acquirer.Sale) { s.Amount = 0 },
-		"amount negative":      func(s *acquirer.Sale) { s.Amount = -1 },
-		"amount too large":     func(s *acquirer.Sale) { s.Amount = 100_000_000 },
-		"currency unknown":     func(s *acquirer.Sale) { s.Currency = "XXQ" },
-		"trace number 0":       func(s *acquirer.Sale) { s.STAN = 0 },
-		"trace number large":   func(s *acquirer.Sale) { s.STAN = 1_000_000 },
-		"batch 0":              func(s *acquirer.Sale) { s.Batch = 0 },
-		"batch large":          func(s *acquirer.Sale) { s.Batch = 1_000_000 },
-		"reference short":      func(s *acquirer.Sale) { s.RRN = "12345678901" },
-		"reference lower case": func(s *acquirer.Sale) { s.RRN = "abcdefghijkl" },
-		"terminal long":        func(s *acquirer.Sale) { s.Terminal = "TERMINAL1" },
-		"terminal empty":       func(s *acquirer.Sale) { s.Terminal = "" },
-		"acceptor long":        func(s *acquirer.Sale) { s.Acceptor = strings.Repeat("A", 16) },
-		"descriptor long":      func(s *acquirer.Sale) { s.Descriptor = strings.Repeat("A", 23) },
-		"descriptor not ASCII": func(s *acquirer.Sale) { s.Descriptor = "CAFÉ" },
-		"time absent":          func(s *acquirer.Sale) { s.Sent = time.Time{} },
-		"card absent":          func(s *acquirer.Sale) { s.Card = nil },
-		"card cleared":         func(s *acquirer.Sale) { clearCard(t, s) },
+	for name, change := range map[string]func(*acquirer.Request){
+		"amount 0":             func(s *acquirer.Request) { s.Amount = 0 },
+		"amount negative":      func(s *acquirer.Request) { s.Amount = -1 },
+		"amount too large":     func(s *acquirer.Request) { s.Amount = 100_000_000 },
+		"currency unknown":     func(s *acquirer.Request) { s.Currency = "XXQ" },
+		"trace number 0":       func(s *acquirer.Request) { s.STAN = 0 },
+		"trace number large":   func(s *acquirer.Request) { s.STAN = 1_000_000 },
+		"batch 0":              func(s *acquirer.Request) { s.Batch = 0 },
+		"batch large":          func(s *acquirer.Request) { s.Batch = 1_000_000 },
+		"reference short":      func(s *acquirer.Request) { s.RRN = "12345678901" },
+		"reference lower case": func(s *acquirer.Request) { s.RRN = "abcdefghijkl" },
+		"terminal long":        func(s *acquirer.Request) { s.Terminal = "TERMINAL1" },
+		"terminal empty":       func(s *acquirer.Request) { s.Terminal = "" },
+		"acceptor long":        func(s *acquirer.Request) { s.Acceptor = strings.Repeat("A", 16) },
+		"descriptor long":      func(s *acquirer.Request) { s.Descriptor = strings.Repeat("A", 23) },
+		"descriptor not ASCII": func(s *acquirer.Request) { s.Descriptor = "CAFÉ" },
+		"time absent":          func(s *acquirer.Request) { s.Sent = time.Time{} },
+		"card absent":          func(s *acquirer.Request) { s.Card = nil },
+		"card cleared":         func(s *acquirer.Request) { clearCard(t, s) },
 	} {
 		sale := shop.sale(t, 1099)
 		change(&sale)

@@ -36,8 +36,12 @@ func value(m *iso8583.Message, id int) string {
 // answerType returns the message type that answers mti.
 func answerType(mti string) string {
 	switch mti {
+	case mtiAuthorise:
+		return mtiAuthoriseAnswer
 	case mtiSale:
 		return mtiSaleAnswer
+	case mtiCapture, mtiCaptureRepeat:
+		return mtiCaptureAnswer
 	case mtiReversal, mtiReversalRepeat:
 		return mtiReversalAnswer
 	case mtiReconcile:

@@ -95,16 +95,30 @@ func orDefault(d, standard time.Duration) time.Duration {
 }
 
 // Authorise sends a 0200. See acquirer.Acquirer.
-func (c *Client) Authorise(ctx context.Context, sale acquirer.Sale) (acquirer.Answer, error) {
-	r, clearCopy := newSale(c.spec, sale)
+func (c *Client) Authorise(ctx context.Context, request acquirer.Request) (acquirer.Answer, error) {
+	r, clearCopy := newAuthorise(c.spec, request)
 	defer clearCopy()
 	return c.ask(ctx, r)
 }
 
+// Capture sends a 0220, or a 0221 when the capture has been sent before. See acquirer.Acquirer.
+func (c *Client) Capture(ctx context.Context, capture acquirer.Capture) (acquirer.Answer, error) {
+	return c.ask(ctx, newCapture(c.spec, capture))
+}
+
 // Reverse sends a 0420, or a 0421 when the reversal has been sent before. See acquirer.Acquirer.
 func (c *Client) Reverse(ctx context.Context, reversal acquirer.Reversal) (acquirer.Answer, error) {
-	return c.ask(ctx, newReversal(c.spec, reversal))
+	answer, err := c.ask(ctx, newReversal(c.spec, reversal))
+	answer.Undone = err == nil && undone(answer.Code)
+	return answer, err
 }
+
+// undone tells whether the answer to a reversal means that no money is held: reversed (00), nothing was done in the first
+// place (21), or no such original (25). (ISO 8583 field 39)
+func undone(code string) bool { return code == "00" || code == "21" || code == "25" }
+
+// RefundsByReference tells whether the dialect refunds by the original's trace alone.
+func (c *Client) RefundsByReference() bool { return true }
 
 // ask exchanges a request about one payment.
 func (c *Client) ask(ctx context.Context, r *request) (acquirer.Answer, error) {

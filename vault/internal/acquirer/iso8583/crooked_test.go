@@ -141,7 +141,7 @@ func writeText(w io.Writer, text string) {
 
 func replace(s string, at int, with string) string { return s[:at] + with + s[at+len(with):] }
 
-func testSale(t *testing.T, stan uint32) acquirer.Sale {
+func testSale(t *testing.T, stan uint32) acquirer.Request {
 	t.Helper()
 	card, err := account.Parse([]byte(`{"card":{"number":"4242424242424242","expiry":"2031-09"}}`))
 	if err != nil {
@@ -151,7 +151,8 @@ func testSale(t *testing.T, stan uint32) acquirer.Sale {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return acquirer.Sale{
+	return acquirer.Request{
+		Kind: acquirer.KindSale,
 		Trace: acquirer.Trace{STAN: stan, RRN: fmt.Sprintf("R%011d", stan), Terminal: "TERM0001", Acceptor: "BOOKSHOP",
 			Sent: time.Date(2026, 11, 22, 17, 4, 5, 0, time.UTC)},
 		Batch: 7, Amount: 1099, Currency: "USD", Card: card.Card, Code: code, Descriptor: "BOOKSHOP ONLINE",

@@ -17,14 +17,19 @@ import (
 
 // Message types.
 const (
+	mtiAuthorise       = "0100"
 	mtiSale            = "0200"
+	mtiCapture         = "0220"
+	mtiCaptureRepeat   = "0221"
 	mtiReversal        = "0420"
 	mtiReversalRepeat  = "0421"
 	mtiReconcile       = "0500"
 	mtiNetwork         = "0800"
 	mtiNetworkAnswer   = "0810"
 	mtiReversalAnswer  = "0430"
+	mtiAuthoriseAnswer = "0110"
 	mtiSaleAnswer      = "0210"
+	mtiCaptureAnswer   = "0230"
 	mtiReconcileAnswer = "0510"
 )
 
@@ -68,6 +73,7 @@ const (
 // Values that never change.
 const (
 	processingPurchase = "000000"
+	processingRefund   = "200000"
 	entryKeyed         = "012"
 	conditionECommerce = "59"
 	networkSignOn      = "001"

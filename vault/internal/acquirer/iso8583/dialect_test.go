@@ -10,7 +10,7 @@ import (
 	"nightdrop/vault/internal/acquirer"
 )
 
-func goldenSale(t *testing.T) acquirer.Sale {
+func goldenSale(t *testing.T) acquirer.Request {
 	t.Helper()
 	card, err := account.Parse([]byte(`{"card":{"number":"371449635398431","expiry":"2031-09"}}`))
 	if err != nil {
@@ -20,7 +20,8 @@ func goldenSale(t *testing.T) acquirer.Sale {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return acquirer.Sale{
+	return acquirer.Request{
+		Kind: acquirer.KindSale,
 		Trace: acquirer.Trace{STAN: 42, RRN: "632617000042", Terminal: "TERM01", Acceptor: "BOOKSHOP",
 			Sent: time.Date(2026, 11, 22, 18, 4, 5, 0, time.FixedZone("CET", 3600))},
 		Batch: 7, Amount: 1099, Currency: "JPY", Card: card.Card, Code: code, Descriptor: "BOOKSHOP ONLINE",
@@ -31,13 +32,13 @@ func goldenSale(t *testing.T) acquirer.Sale {
 func TestRequestsOnTheWire(t *testing.T) {
 	spec := newDialect()
 	sale := goldenSale(t)
-	withCode, clearCopy := newSale(spec, sale)
+	withCode, clearCopy := newAuthorise(spec, sale)
 	defer clearCopy()
 	bare := sale
 	bare.Code, bare.Descriptor = nil, ""
-	withoutCode, clearCopy := newSale(spec, bare)
+	withoutCode, clearCopy := newAuthorise(spec, bare)
 	defer clearCopy()
-	reversal := acquirer.Reversal{Trace: sale.Trace, Original: sale.Trace, Batch: 7, Amount: 1099, Currency: "JPY"}
+	reversal := acquirer.Reversal{Trace: sale.Trace, Original: acquirer.Original{Trace: sale.Trace, Kind: sale.Kind}, Batch: 7, Amount: 1099, Currency: "JPY"}
 	reversal.STAN, reversal.RRN, reversal.Sent = 43, "632617000043", sale.Sent.Add(time.Minute)
 	repeat := reversal
 	repeat.Repeat = 1
@@ -82,7 +83,7 @@ func TestRequestsOnTheWire(t *testing.T) {
 // A request lends the card's own bytes to the message and leaves nothing behind but the frame, which is cleared.
 func TestSecretFieldsAreNotCopied(t *testing.T) {
 	sale := goldenSale(t)
-	r, clearCopy := newSale(newDialect(), sale)
+	r, clearCopy := newAuthorise(newDialect(), sale)
 	lent, err := r.message.GetBytes(fieldNumber)
 	if err != nil || &lent[0] != &sale.Card.Digits()[0] {
 		t.Error("the message holds a copy of the number")

@@ -157,7 +157,7 @@ func TestHostIsKilledUnderLoad(t *testing.T) {
 
 // attempt is a sale and what its caller was told.
 type attempt struct {
-	sale     acquirer.Sale
+	sale     acquirer.Request
 	approved bool
 	err      error
 }
@@ -202,7 +202,7 @@ func check(t *testing.T, a acquirer.Acquirer, attempts []attempt, book func() ho
 			continue
 		}
 		unknown++
-		reversal := acquirer.Reversal{Trace: at.sale.Trace, Original: at.sale.Trace, Batch: 7, Amount: 1099, Currency: "USD"}
+		reversal := acquirer.Reversal{Trace: at.sale.Trace, Original: acquirer.Original{Trace: at.sale.Trace, Kind: at.sale.Kind}, Batch: 7, Amount: 1099, Currency: "USD"}
 		reversal.STAN += 500_000
 		for {
 			answer, err := a.Reverse(t.Context(), reversal)

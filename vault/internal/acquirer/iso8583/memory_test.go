@@ -42,7 +42,7 @@ func TestNumberLeavesNoCopies(t *testing.T) {
 	}
 	// A reversal and a refused request take no number with them either.
 	sale := testSale(t, 1)
-	_, err := a.Reverse(t.Context(), acquirer.Reversal{Trace: sale.Trace, Original: sale.Trace, Batch: 7, Amount: 1099, Currency: "USD"})
+	_, err := a.Reverse(t.Context(), acquirer.Reversal{Trace: sale.Trace, Original: acquirer.Original{Trace: sale.Trace, Kind: sale.Kind}, Batch: 7, Amount: 1099, Currency: "USD"})
 	if err != nil {
 		t.Fatal(err)
 	}

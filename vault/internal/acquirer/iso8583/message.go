@@ -113,23 +113,31 @@ func (r *request) batch(batch uint32) {
 	r.number(fieldBatch, 6, int64(batch), acquirer.MaxBatch, "batch")
 }
 
-// newSale builds a 0200. The returned clear overwrites the one copy made here, the expiry's.
-func newSale(spec *iso8583.MessageSpec, s acquirer.Sale) (r *request, clearCopy func()) {
-	r = newRequest(spec, mtiSale)
-	if s.Card == nil || len(s.Card.Digits()) == 0 {
-		r.fail("a sale needs a card that has not been cleared")
+// newAuthorise builds a 0100 or 0200. The returned clear overwrites the one copy made here, the expiry's.
+func newAuthorise(spec *iso8583.MessageSpec, s acquirer.Request) (r *request, clearCopy func()) {
+	r = newRequest(spec, requestType(s.Kind))
+	if s.Card == nil && s.Original == nil || s.Card != nil && len(s.Card.Digits()) == 0 {
+		r.fail("a request needs a card that has not been cleared")
 		s.Card = new(account.Card)
 	}
-	expiry := s.Card.ExpiryYYMM()
-	r.setSecret(fieldNumber, s.Card.Digits())
-	r.setSecret(fieldExpiry, expiry[:])
+	var expiry [4]byte
+	if s.Card != nil {
+		expiry = s.Card.ExpiryYYMM()
+		r.setSecret(fieldNumber, s.Card.Digits())
+		r.setSecret(fieldExpiry, expiry[:])
+	}
 	if s.Code != nil {
 		r.setSecret(fieldCode, s.Code.Digits())
 	}
 	r.trace(s.Trace, s.RRN)
 	r.money(s.Amount, s.Currency)
-	r.batch(s.Batch)
-	r.set(fieldProcessing, processingPurchase)
+	if s.Kind != acquirer.KindAuthorisation {
+		r.batch(s.Batch)
+	}
+	if s.Original != nil {
+		r.original(s.Trace, *s.Original)
+	}
+	r.set(fieldProcessing, processingCode(s.Kind))
 	r.set(fieldEntryMode, entryKeyed)
 	r.set(fieldCondition, conditionECommerce)
 	if len(s.Descriptor) > maxDescriptor {
@@ -148,18 +156,61 @@ func newReversal(spec *iso8583.MessageSpec, rev acquirer.Reversal) *request {
 		mti = mtiReversalRepeat
 	}
 	r := newRequest(spec, mti)
-	if rev.Terminal != rev.Original.Terminal || rev.Acceptor != rev.Original.Acceptor {
-		r.fail("terminal and acceptor must be the original's")
-	}
-	if rev.Original.STAN < 1 || rev.Original.STAN > acquirer.MaxSTAN || rev.Original.Sent.IsZero() {
-		r.fail("the original's trace number and time")
-	}
 	r.trace(rev.Trace, rev.Original.RRN)
 	r.money(rev.Amount, rev.Currency)
-	r.batch(rev.Batch)
-	r.set(fieldProcessing, processingPurchase)
-	r.set(fieldOriginal, fmt.Sprintf("%s%06d%s%022d", mtiSale, rev.Original.STAN, transmitted(rev.Original.Sent), 0))
+	if rev.Original.Kind != acquirer.KindAuthorisation {
+		r.batch(rev.Batch)
+	}
+	r.set(fieldProcessing, processingCode(rev.Original.Kind))
+	r.original(rev.Trace, rev.Original)
 	return r
+}
+
+// newCapture builds a 0220, or a 0221 when it has been sent before.
+func newCapture(spec *iso8583.MessageSpec, c acquirer.Capture) *request {
+	mti := mtiCapture
+	if c.Repeat > 0 {
+		mti = mtiCaptureRepeat
+	}
+	r := newRequest(spec, mti)
+	r.trace(c.Trace, c.RRN)
+	r.money(c.Amount, c.Currency)
+	r.batch(c.Batch)
+	r.set(fieldProcessing, processingPurchase)
+	if c.Original.Approval != "" {
+		r.text(fieldApproval, 6, c.Original.Approval, "approval")
+	}
+	r.original(c.Trace, c.Original)
+	return r
+}
+
+// original sets field 90.
+func (r *request) original(own acquirer.Trace, o acquirer.Original) {
+	if own.Terminal != o.Terminal || own.Acceptor != o.Acceptor {
+		r.fail("terminal and acceptor must be the original's")
+	}
+	if o.STAN < 1 || o.STAN > acquirer.MaxSTAN || o.Sent.IsZero() {
+		r.fail("the original's trace number and time")
+	}
+	r.set(fieldOriginal, fmt.Sprintf("%s%06d%s%022d", requestType(o.Kind), o.STAN, transmitted(o.Sent), 0))
+}
+
+// requestType returns the message type that asks for kind.
+func requestType(kind acquirer.Kind) string {
+	switch kind {
+	case acquirer.KindAuthorisation:
+		return mtiAuthorise
+	case acquirer.KindCapture:
+		return mtiCapture
+	}
+	return mtiSale
+}
+
+func processingCode(kind acquirer.Kind) string {
+	if kind == acquirer.KindRefund {
+		return processingRefund
+	}
+	return processingPurchase
 }
 
 // newTotals builds a 0500.

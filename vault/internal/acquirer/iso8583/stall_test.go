@@ -28,7 +28,7 @@ func TestHostThatDoesNotRead(t *testing.T) {
 		sale := goldenSale(t)
 		sale.STAN += uint32(i)
 		wg.Go(func() {
-			r, clearCopy := newSale(l.spec, sale)
+			r, clearCopy := newAuthorise(l.spec, sale)
 			defer clearCopy()
 			_, err := l.exchange(t.Context(), r, time.Minute)
 			switch {
