@@ -122,11 +122,12 @@ func boxAD(purpose string) []byte { return []byte("nightdrop/box/v1\x00" + purpo
 // wrapping are the keys expanded from the key-encryption key, one per use.
 type wrapping struct {
 	secret
-	wrap  tink.AEAD // keys of boxes
-	own   tink.AEAD // the vault's secrets in vault.key
-	slots tink.AEAD // sealing keys
-	table []byte    // HMAC key of the header of sealing.keys
-	check []byte    // not a key: tells whether the key-encryption key is the right one
+	wrap   tink.AEAD // keys of boxes
+	own    tink.AEAD // the vault's secrets in vault.key
+	slots  tink.AEAD // sealing keys
+	stored tink.AEAD // keys of stored accounts
+	table  []byte    // HMAC key of the headers of sealing.keys and stored.keys, which their magics tell apart
+	check  []byte    // not a key: tells whether the key-encryption key is the right one
 }
 
 // deriveWrapping expands the key-encryption key, HKDF-SHA256 (RFC 5869) of the shared secret, into one key per use.
@@ -140,7 +141,7 @@ func deriveWrapping(secretValue, salt []byte) (*wrapping, error) {
 	for _, use := range []struct {
 		label string
 		to    *tink.AEAD
-	}{{"wrap", &w.wrap}, {"own", &w.own}, {"slots", &w.slots}} {
+	}{{"wrap", &w.wrap}, {"own", &w.own}, {"slots", &w.slots}, {"stored", &w.stored}} {
 		key, err := expand(kek, use.label)
 		if err != nil {
 			return nil, err

@@ -20,8 +20,9 @@ import (
 )
 
 const (
-	custodyFile = "vault.key"
-	sealingFile = "sealing.keys"
+	custodyFile    = "vault.key"
+	sealingFile    = "sealing.keys"
+	storedFileName = "stored.keys"
 
 	// custodyType is the first line of vault.key; the second is one JSON object (strictjson), the third
 	// "sha256 " and the hex SHA-256 of the first two, so that damage shows before custodians are called.
@@ -79,7 +80,7 @@ func Create(dir string, o CreateOptions) ([]Share, note.Verifier, error) {
 		return nil, note.Verifier{}, err
 	}
 	defer lock.Close()
-	for _, name := range []string{custodyFile, sealingFile} {
+	for _, name := range []string{custodyFile, sealingFile, storedFileName} {
 		if _, err := os.Lstat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
 			return nil, note.Verifier{}, fmt.Errorf("%s: %w", name, ErrExists)
 		}
@@ -119,6 +120,9 @@ func create(dir string, o CreateOptions) ([]Share, note.Verifier, error) {
 		return nil, note.Verifier{}, err
 	}
 	if err := createStore(filepath.Join(dir, sealingFile), keys, o.Now()); err != nil {
+		return nil, note.Verifier{}, err
+	}
+	if err := createStored(filepath.Join(dir, storedFileName), keys, o.Name); err != nil {
 		return nil, note.Verifier{}, err
 	}
 	// vault.key comes last: a crash before it leaves no vault.

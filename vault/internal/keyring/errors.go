@@ -26,6 +26,9 @@ var (
 	ErrCannotOpen = errors.New("the part does not open: altered, moved or sealed wrongly") // is returned when the key lives and the seal does not open
 )
 
+// ErrForgotten is returned when a stored account is opened whose key is destroyed: it is gone from every copy of the ledger.
+var ErrForgotten = errors.New("the stored account is forgotten: its key is destroyed")
+
 // ErrFewShares is returned when the shares are good and fewer than the threshold.
 type ErrFewShares struct {
 	Have, Need int // distinct shares given, threshold
@@ -40,6 +43,8 @@ const (
 	restoreCustody = "restore it from a backup: the custodians' shares fit every copy of the same sharing"
 	restoreSealing = "restore it from the standby's mirror; where there is none, move it aside: " +
 		"the vault makes new keys, and parts sealed to the old ones can never be opened"
+	restoreStored = "restore it from the standby's mirror; where there is none, move it aside: " +
+		"the vault makes a new file, and shops must store their accounts again"
 )
 
 // damaged names file, what is wrong and what to do about it.

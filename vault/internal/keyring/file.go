@@ -38,6 +38,22 @@ func checkMode(f *os.File) error {
 	return nil
 }
 
+// openPrivate opens a key file to be written in place, checks its mode and returns its size in bytes.
+func openPrivate(path string) (f *os.File, size int64, err error) {
+	if f, err = os.OpenFile(path, os.O_RDWR, 0); err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err == nil {
+		err = checkMode(f)
+	}
+	if err != nil {
+		f.Close()
+		return nil, 0, err
+	}
+	return f, info.Size(), nil
+}
+
 // readPrivate reads a small file that only its owner may read.
 func readPrivate(path string) ([]byte, error) {
 	f, err := os.Open(path)

@@ -37,13 +37,15 @@ type Ring struct {
 
 	keys   atomic.Pointer[wrapping]    // nil while locked
 	signer atomic.Pointer[note.Signer] // nil while locked
+	stored atomic.Pointer[storedFile]  // nil while locked
 
-	mu        sync.Mutex // of what changes keys: Unlock, Tick, ConfirmClock, Close
-	lock      *os.File   // nil when closed
-	disk      disk       // sealing.keys, nil where it is missing
-	store     *store
-	recovered []envelope.KeyName // destroyed by load, not yet told by Tick
-	untold    time.Duration      // a jump that no Tick has told yet
+	mu         sync.Mutex // of what changes keys: Unlock, Tick, ConfirmClock, Close
+	lock       *os.File   // nil when closed
+	disk       disk       // sealing.keys, nil where it is missing
+	storedDisk disk       // stored.keys, nil where it is missing
+	store      *store
+	recovered  []envelope.KeyName // destroyed by load, not yet told by Tick
+	untold     time.Duration      // a jump that no Tick has told yet
 
 	openMu sync.RWMutex
 	opened map[envelope.KeyName]*sealingKey // live keys
@@ -59,7 +61,7 @@ type sealingKey struct {
 }
 
 // Open takes the vault in dir for this process and checks its files as far as is possible without shares. It fails with
-// ErrInUse where another process has it, ErrDamaged or ErrMode. The ring is locked. A missing sealing.keys, as
+// ErrInUse where another process has it, ErrDamaged or ErrMode. The ring is locked. A missing sealing.keys or stored.keys, as
 // after a restore from a backup, is no error: Unlock makes a new one.
 func Open(dir string, o Options) (*Ring, error) {
 	r := &Ring{dir: dir, now: o.Now, log: o.Logger, plan: schedule{ahead: o.Ahead, codeLife: o.CodeLife}}
@@ -88,8 +90,7 @@ func Open(dir string, o Options) (*Ring, error) {
 		return nil, err
 	}
 	if err := r.openFiles(); err != nil {
-		lock.Close()
-		return nil, err
+		return nil, errors.Join(err, r.closeFiles(), lock.Close())
 	}
 	r.lock = lock
 	return r, nil
@@ -100,12 +101,22 @@ func (r *Ring) openFiles() (err error) {
 		return err
 	}
 	f, err := openDisk(filepath.Join(r.dir, sealingFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
 	if err == nil {
 		r.disk = f
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
+	return r.openStoredDisk()
+}
+
+// closeFiles closes what openFiles or Unlock opened.
+func (r *Ring) closeFiles() (err error) {
+	for _, d := range []disk{r.disk, r.storedDisk} {
+		if d != nil {
+			err = errors.Join(err, d.Close())
+		}
+	}
+	r.disk, r.storedDisk = nil, nil
 	return err
 }
 
@@ -122,12 +133,9 @@ func (r *Ring) Close() error {
 	r.openMu.Lock()
 	r.opened = nil
 	r.openMu.Unlock()
-	var err error
-	if r.disk != nil {
-		err = r.disk.Close()
-	}
-	err = errors.Join(err, r.lock.Close())
-	r.disk, r.store, r.lock = nil, nil, nil
+	r.stored.Store(nil)
+	err := errors.Join(r.closeFiles(), r.lock.Close())
+	r.store, r.lock = nil, nil
 	return err
 }
 
@@ -167,9 +175,14 @@ func (r *Ring) Unlock(shares []Share) error {
 	if err != nil {
 		return err
 	}
+	stored, err := r.openStored(keys)
+	if err != nil {
+		return err
+	}
 	if err := r.openStore(keys); err != nil {
 		return err
 	}
+	r.stored.Store(stored)
 	r.signer.Store(signer)
 	r.keys.Store(keys)
 	return nil

@@ -3,11 +3,9 @@ package keyring
 import (
 	"bytes"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
@@ -59,14 +57,6 @@ type entry struct {
 	life  life
 }
 
-// disk is what the store needs of a file; tests cut the power under it.
-type disk interface {
-	io.ReaderAt
-	io.WriterAt
-	Sync() error
-	Close() error
-}
-
 // store is sealing.keys, open. It is not safe for concurrent use.
 type store struct {
 	f        disk
@@ -97,20 +87,13 @@ func createStore(path string, keys *wrapping, now time.Time) error {
 
 // openDisk opens the file and checks its size and mode.
 func openDisk(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, size, err := openPrivate(path)
 	if err != nil {
 		return nil, fmt.Errorf("open the sealing keys: %w", err)
 	}
-	info, err := f.Stat()
-	if err == nil {
-		err = checkMode(f)
-	}
-	if err == nil && info.Size() != storeBytes {
-		err = damaged(path, "it has not its size", restoreSealing)
-	}
-	if err != nil {
+	if size != storeBytes {
 		f.Close()
-		return nil, err
+		return nil, damaged(path, "it has not its size", restoreSealing)
 	}
 	return f, nil
 }
@@ -122,14 +105,11 @@ func (s *store) load() ([]envelope.KeyName, error) {
 		return nil, fmt.Errorf("read %s: %w", s.path, err)
 	}
 	first, second := copies[:headerBytes], copies[headerBytes:]
-	switch okFirst, okSecond := s.valid(first), s.valid(second); {
-	case !okFirst && !okSecond:
+	header := newer(first, second, s.valid)
+	if header == nil {
 		return nil, damaged(s.path, "neither copy of its header is whole", restoreSealing)
-	case okFirst && (!okSecond || sequenceOf(first) >= sequenceOf(second)):
-		s.decodeHeader(first)
-	default:
-		s.decodeHeader(second)
 	}
+	s.decodeHeader(header)
 	var wipe []int
 	var destroyed []envelope.KeyName
 	for i, e := range s.table {
@@ -216,19 +196,14 @@ func (s *store) destroy(slots []int) error {
 	return s.wipe(slots)
 }
 
-// wipe overwrites slots in place, first with random bytes, then with zeros, and frees them.
+// wipe overwrites slots in place and frees them. A crash on the way means: wiped again at the next start.
 func (s *store) wipe(slots []int) error {
-	page := make([]byte, pageBytes)
-	for _, fill := range [...]func(){func() { _, _ = rand.Read(page) }, func() { clear(page) }} {
-		for _, slot := range slots {
-			fill()
-			if _, err := s.f.WriteAt(page, slotOffset(slot)); err != nil {
-				return s.fail(err)
-			}
-		}
-		if err := s.sync(); err != nil { // a crash here means: wiped again at the next start
-			return err
-		}
+	places := make([]int64, len(slots))
+	for i, slot := range slots {
+		places[i] = slotOffset(slot)
+	}
+	if err := overwrite(s.f, places, pageBytes); err != nil {
+		return s.fail(err)
 	}
 	s.set(slots, slotFree)
 	return s.writeHeader()
@@ -249,14 +224,8 @@ func (s *store) writeHeader() error {
 		return s.failed
 	}
 	s.sequence++
-	header := s.encodeHeader()
-	for _, at := range [...]int64{0, headerBytes} {
-		if _, err := s.f.WriteAt(header, at); err != nil {
-			return s.fail(err)
-		}
-		if err := s.sync(); err != nil {
-			return err
-		}
+	if err := writeTwice(s.f, s.encodeHeader()); err != nil {
+		return s.fail(err)
 	}
 	return nil
 }
@@ -270,7 +239,7 @@ func (s *store) sync() error {
 
 // fail latches: after a failed write or fsync only a fresh start can know what is on disk.
 func (s *store) fail(err error) error {
-	s.failed = fmt.Errorf("write %s: %w; what is on disk is unknown: check the disk, then stop the vault and start it again", s.path, err)
+	s.failed = unknownOnDisk(s.path, err)
 	return s.failed
 }
 
@@ -306,8 +275,6 @@ func (s *store) valid(header []byte) bool {
 	const end = magicBytes + 16 + slotCount*entryBytes
 	return hmac.Equal(header[end:end+sha256.Size], s.headerMAC(header[:end]))
 }
-
-func sequenceOf(header []byte) uint64 { return binary.BigEndian.Uint64(header[magicBytes:]) }
 
 // decodeHeader reads a valid copy.
 func (s *store) decodeHeader(header []byte) {

@@ -1,0 +1,67 @@
+package keyring
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"io"
+)
+
+// disk is what a file of slots needs of the system; tests cut the power under it.
+type disk interface {
+	io.ReaderAt
+	io.WriterAt
+	Sync() error
+	Close() error
+}
+
+// A file of slots begins with two equal copies of a header: magic (32), sequence (8), what the file adds, HMAC. They are written one
+// after the other with an fsync between, so that one is always whole; of two, the one with the higher sequence counts.
+
+// newer returns the copy that counts, nil where neither is whole.
+func newer(first, second []byte, whole func([]byte) bool) []byte {
+	switch okFirst, okSecond := whole(first), whole(second); {
+	case okFirst && (!okSecond || sequenceOf(first) >= sequenceOf(second)):
+		return first
+	case okSecond:
+		return second
+	}
+	return nil
+}
+
+func sequenceOf(header []byte) uint64 { return binary.BigEndian.Uint64(header[magicBytes:]) }
+
+// writeTwice makes both copies of a header durable.
+func writeTwice(d disk, header []byte) error {
+	for _, at := range [...]int64{0, int64(len(header))} {
+		if _, err := d.WriteAt(header, at); err != nil {
+			return err
+		}
+		if err := d.Sync(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// overwrite fills the places, of size bytes each, first with random bytes, then with zeros, each time durably.
+func overwrite(d disk, places []int64, size int) error {
+	fill := make([]byte, size)
+	for _, next := range [...]func(){func() { _, _ = rand.Read(fill) }, func() { clear(fill) }} {
+		for _, at := range places {
+			next()
+			if _, err := d.WriteAt(fill, at); err != nil {
+				return err
+			}
+		}
+		if err := d.Sync(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unknownOnDisk is what a file of slots answers from its first failed write on: only a fresh start can know what is on disk.
+func unknownOnDisk(path string, err error) error {
+	return fmt.Errorf("write %s: %w; what is on disk is unknown: check the disk, then stop the vault and start it again", path, err)
+}
