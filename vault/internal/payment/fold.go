@@ -48,14 +48,25 @@ func (f *fold) apply() error {
 		return f.vault(b)
 	case IntegrityFound:
 		return f.finding(b)
-	case MerchantAdded, MerchantSuspended, MerchantResumed:
+	case MerchantAdded, MerchantSuspended, MerchantResumed, MerchantPolicySet:
 		return f.merchant(b)
 	case BagCommitted:
 		return f.bag(b)
-	case EnvelopeReceived:
-		return f.received(b)
 	case EnvelopeRejected:
 		return f.rejected(b)
+	case BatchOpened, BatchClosing, BatchClosed, ReconciliationIntended, ReconciliationAnswered, BatchSettled:
+		return f.batch(b)
+	case FileBegun, FileIntended, FileWritten, AnswerTaken:
+		return f.file(b)
+	}
+	return f.payment()
+}
+
+// payment applies an event about one payment.
+func (f *fold) payment() error {
+	switch b := f.event.Body.(type) {
+	case EnvelopeReceived:
+		return f.received(b)
 	case PaymentRefused:
 		return f.refused(b)
 	case AuthorisationIntended:
@@ -64,12 +75,32 @@ func (f *fold) apply() error {
 		return f.answered(b)
 	case AuthorisationUnanswered:
 		return f.unanswered(b)
-	case ReversalIntended, ReversalAnswered, ReversalAbandoned:
-		return f.reversal(b)
-	case BatchOpened, BatchClosing, BatchClosed, ReconciliationIntended, ReconciliationAnswered, BatchSettled:
-		return f.batch(b)
+	case AuthorisationExpired:
+		return f.expired(b)
+	case CaptureIntended:
+		return f.captureIntended(b)
+	case CaptureAnswered:
+		return f.captureAnswered(b)
+	case ReversalIntended:
+		return f.reversalIntended(b)
+	case ReversalAnswered:
+		return f.reversalAnswered(b)
+	case ReversalAbandoned:
+		return f.abandoned(b.ID)
+	case CaptureAbandoned:
+		return f.abandoned(b.ID)
+	case OutcomeUnknown:
+		return f.outcomeUnknown(b)
+	case PaymentResolved:
+		return f.resolved(b)
+	case PaymentVoided:
+		return f.voided(b)
 	case PaymentSettled:
 		return f.settled(b)
+	case EntryAccepted, EntryIntended, PaymentReturned, ChangeNotified, EntryAcknowledged:
+		return f.entry(b)
+	case AccountStored, AccountUpdated, AccountForgotten:
+		return f.keep(b)
 	}
 	return ErrUnknownKind
 }
@@ -173,6 +204,13 @@ func (f *fold) merchant(body Body) error {
 	if !ok {
 		return misfit("no merchant %s", id)
 	}
+	if set, setting := body.(MerchantPolicySet); setting {
+		if err := set.Policy.Check(); err != nil {
+			return misfit("policy of %s: %v", id, err)
+		}
+		m.Policy = set.Policy
+		return f.PutMerchant(m)
+	}
 	from, to := MerchantActive, MerchantStopped
 	if _, resuming := body.(MerchantResumed); resuming {
 		from, to = to, from
@@ -183,23 +221,6 @@ func (f *fold) merchant(body Body) error {
 	m.Status = to
 	m.Version++
 	return f.PutMerchant(m)
-}
-
-func (f *fold) received(b EnvelopeReceived) error {
-	m, ok, err := f.Merchant(f.event.Merchant)
-	if err != nil {
-		return err
-	}
-	if !ok || m.Status != MerchantActive {
-		return misfit("merchant %s is not there or not active", f.event.Merchant)
-	}
-	p := Payment{Merchant: m.ID, ID: b.ID, Digest: b.Digest, Stage: StageReceived, Until: b.Until, Operation: b.Operation,
-		Amount: b.Amount, Currency: b.Currency, Reference: b.Reference, Descriptor: b.Descriptor, Masked: b.Masked,
-		Brand: b.Brand, Fingerprint: b.Fingerprint, WithCode: b.WithCode}
-	if err := f.number(&p); err != nil {
-		return err
-	}
-	return f.put(p)
 }
 
 // number makes p the vault's next payment.
@@ -220,7 +241,7 @@ func (f *fold) number(p *Payment) error {
 
 func (f *fold) rejected(b EnvelopeRejected) error {
 	p := Payment{Merchant: f.event.Merchant, ID: b.ID, Digest: b.Digest, Stage: StageRejected, Operation: b.Operation,
-		Amount: b.Amount, Currency: b.Currency, Reference: b.Reference, Masked: b.Masked, Code: b.Code}
+		Amount: b.Amount, Currency: b.Currency, Reference: b.Reference, Masked: b.Masked, Code: b.Code, Of: b.Of, Token: b.Token}
 	transient := b.Code == envelope.CodeUnknownSigner || b.Code == envelope.CodeIDConflict
 	if b.Remembered == transient {
 		return misfit("%s is remembered or not against its code %s", b.ID, b.Code)
@@ -279,154 +300,6 @@ func (f *fold) countRefusal(merchant string) error {
 	return f.PutMerchant(m)
 }
 
-// inStage reads the event's payment, which must stand in one of stages.
-func (f *fold) inStage(id string, stages ...Stage) (Payment, error) {
-	p, ok, err := f.Payment(f.event.Merchant, id)
-	if err != nil {
-		return p, err
-	}
-	if !ok {
-		return p, misfit("no payment %s", id)
-	}
-	if !slices.Contains(stages, p.Stage) {
-		return p, misfit("payment %s is %s", id, p.Stage)
-	}
-	return p, nil
-}
-
-func (f *fold) refused(b PaymentRefused) error {
-	p, err := f.inStage(b.ID, StageReceived)
-	if err != nil {
-		return err
-	}
-	p.Stage, p.Code = StageRejected, b.Code
-	return f.issue(p, envelope.StatusRejected, b.Code)
-}
-
-func (f *fold) intended(b AuthorisationIntended) error {
-	p, err := f.inStage(b.ID, StageReceived)
-	if err != nil {
-		return err
-	}
-	if err := f.useTrace(b.Trace); err != nil {
-		return err
-	}
-	p.Stage, p.Trace, p.Batch = StageAuthorising, &b.Trace, b.Batch
-	if err := f.inBatch(b.Batch, BatchOpen, func(batch *Batch) { batch.Outstanding++ }); err != nil {
-		return err
-	}
-	return f.put(p)
-}
-
-// useTrace moves the terminal's counter on, and refuses a trace number that was used before.
-func (f *fold) useTrace(t Trace) error {
-	v, err := f.Vault()
-	if err != nil {
-		return err
-	}
-	day := t.Sent.Format(dayLayout)
-	used, known := v.Terminals[t.Terminal]
-	if !known {
-		used.Number = len(v.Terminals)
-	}
-	if used.Number >= MaxTerminals || used.Day > day || used.Day == day && t.STAN <= used.STAN || t.STAN < 1 || t.STAN > maxSTAN {
-		return misfit("trace number %d of terminal %s on %s is used", t.STAN, t.Terminal, day)
-	}
-	terminals := map[string]Terminal{}
-	maps.Copy(terminals, v.Terminals)
-	terminals[t.Terminal] = Terminal{Day: day, STAN: t.STAN, Number: used.Number}
-	v.Terminals = terminals
-	return f.PutVault(v)
-}
-
-func (f *fold) answered(b AuthorisationAnswered) error {
-	p, err := f.inStage(b.ID, StageAuthorising)
-	if err != nil {
-		return err
-	}
-	if !b.Code.Valid() {
-		return misfit("the host's answer has no code of field 39")
-	}
-	approved := b.Code == envelope.ISOCode("00")
-	p.Code, p.Approval = b.Code, b.Approval
-	status := envelope.StatusDeclined
-	p.Stage = StageDeclined
-	if approved {
-		p.Stage, status = StageApproved, envelope.StatusApproved
-	}
-	err = f.inBatch(p.Batch, "", func(batch *Batch) {
-		batch.Outstanding--
-		if approved {
-			batch.Totals = addTotal(batch.Totals, p.Currency, 1, p.Amount)
-		}
-	})
-	if err != nil {
-		return err
-	}
-	return f.issue(p, status, b.Code)
-}
-
-func (f *fold) unanswered(b AuthorisationUnanswered) error {
-	p, err := f.inStage(b.ID, StageAuthorising)
-	if err != nil {
-		return err
-	}
-	p.Stage, p.Code = StageUnknown, envelope.CodeNoAnswer
-	err = f.inBatch(p.Batch, "", func(batch *Batch) { batch.Outstanding--; batch.Unresolved++ })
-	if err != nil {
-		return err
-	}
-	return f.issue(p, envelope.StatusUnknown, envelope.CodeNoAnswer)
-}
-
-func (f *fold) reversal(body Body) error {
-	switch b := body.(type) {
-	case ReversalIntended:
-		return f.reversalIntended(b)
-	case ReversalAnswered:
-		p, err := f.inStage(b.ID, StageUnknown, StageManual)
-		if err != nil {
-			return err
-		}
-		if p.Reversal == nil {
-			return misfit("reversal of %s was never sent", b.ID)
-		}
-		p.Stage, p.Code = StageReversed, b.Code
-		if err := f.inBatch(p.Batch, "", func(batch *Batch) { batch.Unresolved-- }); err != nil {
-			return err
-		}
-		return f.issue(p, envelope.StatusReversed, b.Code)
-	case ReversalAbandoned:
-		p, err := f.inStage(b.ID, StageUnknown)
-		if err != nil {
-			return err
-		}
-		p.Stage = StageManual
-		return f.put(p)
-	}
-	return ErrUnknownKind
-}
-
-func (f *fold) reversalIntended(b ReversalIntended) error {
-	p, err := f.inStage(b.ID, StageUnknown)
-	if err != nil {
-		return err
-	}
-	if b.Try != p.Tries+1 {
-		return misfit("reversal try %d after %d", b.Try, p.Tries)
-	}
-	if p.Reversal == nil {
-		if err := f.useTrace(b.Trace); err != nil {
-			return err
-		}
-		p.Reversal = &b.Trace
-	} else if *p.Reversal != b.Trace {
-		return misfit("reversal of %s repeated under another trace number", b.ID)
-	}
-	p.Tries = b.Try
-	return f.put(p)
-}
-
 func (f *fold) put(p Payment) error {
 	p.Changed = f.event.Time
 	return f.PutPayment(p)
@@ -461,9 +334,12 @@ func (f *fold) tell(p Payment, status envelope.Status, code envelope.Code) (uint
 		return 0, err
 	}
 	facts := envelope.Facts{Payment: p.ID, Status: status, Code: code, Amount: p.Amount, Currency: p.Currency,
-		Reference: p.Reference, Masked: p.Masked, Approval: approval(p.Approval)}
-	if status == envelope.StatusSettled {
-		facts.Batch = BatchID(MethodCard, p.Batch)
+		Reference: p.Reference, Masked: p.Masked, Token: p.Token, Approval: approval(p.Approval)}
+	if p.Of != "" {
+		facts.Payment = p.Of
+	}
+	if p.Stage == StageSettled {
+		facts.Batch = BatchID(p.Way(), p.Batch)
 	}
 	f.issued = &Issued{Merchant: p.Merchant, Serial: serial, ID: p.ID, Digest: p.Digest, Created: f.event.Time, Facts: facts}
 	return serial, nil
@@ -477,15 +353,4 @@ func approval(field string) string {
 		return ""
 	}
 	return field
-}
-
-func addTotal(totals []Total, currency string, count, amount int64) []Total {
-	totals = slices.Clone(totals)
-	i, found := slices.BinarySearchFunc(totals, currency, func(t Total, c string) int { return strings.Compare(t.Currency, c) })
-	if !found {
-		totals = slices.Insert(totals, i, Total{Currency: currency})
-	}
-	totals[i].Count += count
-	totals[i].Amount += amount
-	return totals
 }

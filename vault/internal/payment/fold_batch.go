@@ -2,8 +2,7 @@ package payment
 
 import (
 	"slices"
-
-	"nightdrop/shared/envelope"
+	"strings"
 )
 
 // inBatch changes a batch of the event's merchant, which must stand in stage unless that is empty.
@@ -58,11 +57,12 @@ func (f *fold) batchOpened(b BatchOpened) error {
 	if err != nil {
 		return err
 	}
-	if !ok || m.OpenBatch != 0 || b.Method != MethodCard || b.Batch != v.NextBatch || b.Batch > maxSTAN {
+	open := m.open(b.Method)
+	if !ok || open == nil || *open != 0 || b.Batch != v.NextBatch || b.Batch > maxSTAN {
 		return misfit("batch %d cannot be opened for %s", b.Batch, f.event.Merchant)
 	}
 	v.NextBatch++
-	m.OpenBatch = b.Batch
+	*open = b.Batch
 	if err := f.PutVault(v); err != nil {
 		return err
 	}
@@ -72,16 +72,37 @@ func (f *fold) batchOpened(b BatchOpened) error {
 	return f.PutBatch(Batch{Number: b.Batch, Merchant: m.ID, Method: b.Method, Stage: BatchOpen, Opened: f.event.Time})
 }
 
+// open is where the merchant has the number of its open batch of a method, nil for a method that is none.
+func (m *Merchant) open(method Method) *uint32 {
+	switch method {
+	case MethodCard:
+		return &m.OpenBatch
+	case MethodBank:
+		return &m.OpenBank
+	}
+	return nil
+}
+
+// Open returns the number of the merchant's open batch of a method; 0 where there is none.
+func (m Merchant) Open(method Method) uint32 {
+	if open := m.open(method); open != nil {
+		return *open
+	}
+	return 0
+}
+
 func (f *fold) leaveBatch(number uint32) error {
 	m, _, err := f.Merchant(f.event.Merchant)
 	if err != nil {
 		return err
 	}
-	if m.OpenBatch != number {
-		return misfit("batch %d is not the open one of %s", number, m.ID)
+	for _, method := range []Method{MethodCard, MethodBank} {
+		if open := m.open(method); *open == number {
+			*open = 0
+			return f.PutMerchant(m)
+		}
 	}
-	m.OpenBatch = 0
-	return f.PutMerchant(m)
+	return misfit("batch %d is no open one of %s", number, m.ID)
 }
 
 func (f *fold) batchClosed(b BatchClosed) error {
@@ -89,10 +110,10 @@ func (f *fold) batchClosed(b BatchClosed) error {
 	if err != nil {
 		return err
 	}
-	if !ok || batch.Stage != BatchCutover || batch.Outstanding != 0 {
+	if !ok || batch.Stage != BatchCutover || batch.Outstanding != 0 || batch.Unresolved != 0 {
 		return misfit("batch %d cannot be closed yet", b.Batch)
 	}
-	if !slices.Equal(batch.Totals, b.Totals) {
+	if !slices.Equal(batch.Totals, b.Totals) || batch.HashTotal != b.HashTotal {
 		return misfit("control totals of batch %d are not the ledger's", b.Batch)
 	}
 	return f.inBatch(b.Batch, BatchCutover, func(batch *Batch) { batch.Stage, batch.Closed = BatchFixed, f.event.Time })
@@ -105,7 +126,7 @@ func (f *fold) fixedBatch(number uint32, currency string) (Batch, error) {
 		return b, err
 	}
 	fixed := b.Stage == BatchFixed || b.Stage == BatchDiffers
-	if !ok || !fixed || b.Unresolved != 0 || b.Done != 0 {
+	if !ok || b.Method != MethodCard || !fixed || b.Done != 0 {
 		return b, misfit("batch %d cannot be reconciled", number)
 	}
 	if b.Merchant != f.event.Merchant {
@@ -129,9 +150,9 @@ func (f *fold) reconciled(b ReconciliationAnswered) error {
 	batch.Agreed = withoutTotal(batch.Agreed, b.Host.Currency)
 	batch.Host = withoutTotal(batch.Host, b.Host.Currency)
 	if b.Agreed {
-		batch.Agreed = addTotal(batch.Agreed, b.Host.Currency, b.Host.Count, b.Host.Amount)
+		batch.Agreed = addTotal(batch.Agreed, b.Host)
 	} else {
-		batch.Host = addTotal(batch.Host, b.Host.Currency, b.Host.Count, b.Host.Amount)
+		batch.Host = addTotal(batch.Host, b.Host)
 	}
 	batch.Stage = BatchFixed
 	if len(batch.Host) > 0 {
@@ -152,24 +173,43 @@ func withoutTotal(totals []Total, currency string) []Total {
 	return slices.DeleteFunc(slices.Clone(totals), func(t Total) bool { return t.Currency == currency })
 }
 
-func (f *fold) settled(b PaymentSettled) error {
-	p, err := f.inStage(b.ID, StageApproved)
-	if err != nil {
-		return err
+// addTotal adds to the total of t's currency; one that comes to nothing is left out.
+func addTotal(totals []Total, t Total) []Total {
+	totals = slices.Clone(totals)
+	i, found := slices.BinarySearchFunc(totals, t.Currency, func(t Total, c string) int { return strings.Compare(t.Currency, c) })
+	if !found {
+		return slices.Insert(totals, i, t)
 	}
-	if p.Batch != b.Batch {
-		return misfit("payment %s is of batch %d", b.ID, p.Batch)
+	row := &totals[i]
+	row.Count, row.Amount = row.Count+t.Count, row.Amount+t.Amount
+	row.Credits, row.CreditAmount = row.Credits+t.Credits, row.CreditAmount+t.CreditAmount
+	if row.Count == 0 && row.Credits == 0 {
+		return slices.Delete(totals, i, i+1)
 	}
-	var ready bool
-	err = f.inBatch(b.Batch, BatchFixed, func(batch *Batch) { batch.Done++; ready = slices.Equal(batch.Totals, batch.Agreed) })
-	if err != nil {
-		return err
+	return totals
+}
+
+// total is what p adds to a control total.
+func (p Payment) total(sign int64) Total {
+	if p.Credit() {
+		return Total{Currency: p.Currency, Credits: sign, CreditAmount: sign * p.Amount}
 	}
-	if !ready {
-		return misfit("batch %d is not agreed with the acquirer", b.Batch)
-	}
-	p.Stage = StageSettled
-	return f.issue(p, envelope.StatusSettled, p.Code)
+	return Total{Currency: p.Currency, Count: sign, Amount: sign * p.Amount}
+}
+
+// hashModulus keeps a hash total at ten digits, as NACHA's entry hash.
+const hashModulus = 10_000_000_000
+
+// stand counts p among what stands in the batch.
+func (b *Batch) stand(p Payment) {
+	b.Totals = addTotal(b.Totals, p.total(1))
+	b.HashTotal = (b.HashTotal + p.Number) % hashModulus
+}
+
+// fall takes p out again.
+func (b *Batch) fall(p Payment) {
+	b.Totals = addTotal(b.Totals, p.total(-1))
+	b.HashTotal = (b.HashTotal + hashModulus - p.Number%hashModulus) % hashModulus
 }
 
 func (f *fold) batchSettled(b BatchSettled) error {
@@ -177,8 +217,27 @@ func (f *fold) batchSettled(b BatchSettled) error {
 	if err != nil {
 		return err
 	}
-	if !ok || batch.Unresolved != 0 || batch.Done != batch.Count() || !slices.Equal(batch.Totals, batch.Agreed) {
+	if !ok || batch.Due() != 0 {
 		return misfit("batch %d has payments that are not settled", b.Batch)
 	}
+	ready, err := f.ready(batch)
+	if err != nil {
+		return err
+	}
+	if !ready {
+		return misfit("batch %d has not been answered for", b.Batch)
+	}
 	return f.inBatch(b.Batch, BatchFixed, func(batch *Batch) { batch.Stage, batch.Settled = BatchDone, f.event.Time })
+}
+
+// ready tells whether the batch's payments may be called settled: the acquirer's host agreed to its totals, or its file is out.
+func (f *fold) ready(b Batch) (bool, error) {
+	if b.Method != MethodBank {
+		return slices.Equal(b.Totals, b.Agreed), nil
+	}
+	if b.Due() == 0 && b.Done == 0 && b.File == "" {
+		return true, nil // nothing of it was fit for a file
+	}
+	file, ok, err := f.File(b.File)
+	return ok && file.Stage == FileOut, err
 }

@@ -21,6 +21,7 @@ const (
 	StageExpired     Stage = "expired"     // an authorisation of which no more is captured; final
 	StageCapturing   Stage = "capturing"   // trace committed; the advice may have left
 	StageCaptured    Stage = "captured"    // a capture that waits for its batch
+	StageWaiting     Stage = "waiting"     // a void whose payment is being taken back
 	StageVoiding     Stage = "voiding"     // a void takes it back; a reversal is under way
 	StageVoided      Stage = "voided"      // final
 	StageUnknown     Stage = "unknown"     // no answer; a reversal is under way
@@ -35,7 +36,7 @@ const (
 
 // Stages lists them all, in the order of a payment's life.
 var Stages = [...]Stage{StageReceived, StageRejected, StageAuthorising, StageDeclined, StageApproved, StageAuthorised, StageCompleted, StageExpired,
-	StageCapturing, StageCaptured, StageVoiding, StageVoided, StageUnknown, StageManual, StageReversed, StageAccepted, StageFiling, StageSettled,
+	StageCapturing, StageCaptured, StageWaiting, StageVoiding, StageVoided, StageUnknown, StageManual, StageReversed, StageAccepted, StageFiling, StageSettled,
 	StageReturned, StageDone}
 
 // Working lists the stages that the engine looks at by themselves; bank entries that wait are found by their batch.
@@ -167,10 +168,10 @@ var moves = [...]Move{
 	{FlowEntry, StageReturned, "entry-acknowledged", to(StageReturned)},
 	{FlowEntry, StageSettled, "refund/envelope-received", to(StageSettled)},
 
-	{FlowVoid, StageReceived, "payment-voided", to(StageDone)},                           // of a bank entry: at once
-	{FlowVoid, StageReceived, "outcome-unknown", to(StageReceived)},                      // of a card payment: its reversal is under way
-	{FlowVoid, StageReceived, "reversal/reversal-answered", to(StageDone)},               // the payment's reversal took it back
-	{FlowVoid, StageReceived, "reversal/payment-resolved", to(StageDone, StageDeclined)}, // a person said what became of it
+	{FlowVoid, StageReceived, "payment-voided", to(StageDone)},                          // of a bank entry: at once
+	{FlowVoid, StageWaiting, "outcome-unknown", to(StageWaiting)},                       // of a card payment: the message is on its way
+	{FlowVoid, StageWaiting, "reversal/reversal-answered", to(StageDone)},               // the payment's reversal took it back
+	{FlowVoid, StageWaiting, "reversal/payment-resolved", to(StageDone, StageDeclined)}, // a person said what became of it
 
 	{FlowKeep, StageReceived, "account-stored", to(StageDone)},
 	{FlowKeep, StageReceived, "account-updated", to(StageDone)},

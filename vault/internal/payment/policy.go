@@ -1,6 +1,7 @@
 package payment
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -16,6 +17,49 @@ type Policy struct {
 	Storage       bool    `json:"storage,omitempty"`       // accounts may be stored: the merchant's storage exception
 	StoresPerDay  int     `json:"storesPerDay,omitempty"`  // 0: DefaultStoresPerDay
 	Company       Company `json:"company,omitzero"`        // as NACHA files name it; without it no bank accounts
+}
+
+// Check tells what is wrong with a policy: currencies that are none or out of order, amounts below 0, a company that no NACHA file can name.
+func (p Policy) Check() error {
+	for i, l := range p.Limits {
+		if _, listed := envelope.LookupCurrency(l.Currency); !listed {
+			return errors.New("a limit is in no currency of ISO 4217")
+		}
+		if i > 0 && p.Limits[i-1].Currency >= l.Currency {
+			return errors.New("limits are not sorted by currency, or one is there twice")
+		}
+		if l.Payment < 0 || l.Day < 0 || l.PayoutDay < 0 {
+			return errors.New("a limit is below 0")
+		}
+	}
+	switch {
+	case p.RefundPercent < 0 || p.RefundPercent > 1000:
+		return errors.New("the refund percentage is not 0 to 1000")
+	case p.StoresPerDay < 0:
+		return errors.New("the number of accounts stored a day is below 0")
+	case p.Payees != "" && p.Payees != PayeesBusiness && p.Payees != PayeesConsumer:
+		return errors.New("payees are business or consumer")
+	case p.Company != Company{} && !p.Company.valid():
+		return errors.New("a company has a name of 1 to 16 printable characters and an id of 10 of 0-9A-Z")
+	}
+	return nil
+}
+
+func (c Company) valid() bool {
+	if len(c.Name) < 1 || len(c.Name) > 16 || len(c.ID) != 10 {
+		return false
+	}
+	for _, b := range []byte(c.Name) {
+		if b < 0x20 || b > 0x7e {
+			return false
+		}
+	}
+	for _, b := range []byte(c.ID) {
+		if (b < '0' || b > '9') && (b < 'A' || b > 'Z') {
+			return false
+		}
+	}
+	return true
 }
 
 // DefaultStoresPerDay bounds what a stolen storefront key could fill the vault with.

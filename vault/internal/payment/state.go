@@ -2,6 +2,7 @@ package payment
 
 import (
 	"fmt"
+	"maps"
 
 	"nightdrop/shared/envelope"
 )
@@ -80,6 +81,22 @@ func (v Vault) NextTrace(terminals []string, acceptor string, now envelope.Time)
 		}
 	}
 	return Trace{}, fmt.Errorf("all %d terminals have used their trace numbers of %s: configure more terminals", len(terminals), day)
+}
+
+// traced returns the terminals' counters after a message of trace t; it refuses a trace number that was used before.
+func (v Vault) traced(t Trace) (map[string]Terminal, error) {
+	day := t.Sent.Format(dayLayout)
+	used, known := v.Terminals[t.Terminal]
+	if !known {
+		used.Number = len(v.Terminals)
+	}
+	if used.Number >= MaxTerminals || used.Day > day || used.Day == day && t.STAN <= used.STAN || t.STAN < 1 || t.STAN > maxSTAN {
+		return nil, misfit("trace number %d of terminal %s on %s is used", t.STAN, t.Terminal, day)
+	}
+	terminals := map[string]Terminal{}
+	maps.Copy(terminals, v.Terminals)
+	terminals[t.Terminal] = Terminal{Day: day, STAN: t.STAN, Number: used.Number}
+	return terminals, nil
 }
 
 const maxSTAN = 999_999

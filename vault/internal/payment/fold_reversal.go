@@ -1,0 +1,276 @@
+package payment
+
+import (
+	"slices"
+
+	"nightdrop/shared/envelope"
+)
+
+func (f *fold) reversalIntended(b ReversalIntended) error {
+	p, err := f.step(b.ID)
+	if err != nil {
+		return err
+	}
+	if err := f.again(b.Try, &p.Tries, b.Trace, &p.Reversal); err != nil {
+		return err
+	}
+	return f.put(p)
+}
+
+// again counts a try; the first uses its trace numbers up and the others repeat them.
+func (f *fold) again(try int, tries *int, t Trace, trace **Trace) error {
+	if try != *tries+1 {
+		return misfit("try %d after %d", try, *tries)
+	}
+	*tries = try
+	if *trace == nil {
+		*trace = &t
+		return f.useTrace(t)
+	}
+	if **trace != t {
+		return misfit("a message is repeated under another trace number")
+	}
+	return nil
+}
+
+// reversalAnswered takes an unknown payment back, or one that is being voided.
+func (f *fold) reversalAnswered(b ReversalAnswered) error {
+	p, err := f.step(b.ID)
+	if err != nil {
+		return err
+	}
+	if p.Reversal == nil {
+		return misfit("reversal of %s was never sent", b.ID)
+	}
+	if p.Stage == StageVoiding {
+		if err := f.inCardBatch(p, "", func(batch *Batch) { batch.Outstanding-- }); err != nil {
+			return err
+		}
+		return f.takenBack(p, b.Code)
+	}
+	if err := f.inCardBatch(p, "", func(batch *Batch) { batch.Unresolved-- }); err != nil {
+		return err
+	}
+	return f.undone(p, b.Code)
+}
+
+// undone ends a payment of which nothing came.
+func (f *fold) undone(p Payment, code envelope.Code) error {
+	if err := f.moveTo(&p, StageReversed); err != nil {
+		return err
+	}
+	p.Code = code
+	if err := f.release(p); err != nil {
+		return err
+	}
+	return f.issue(p, envelope.StatusReversed, code)
+}
+
+// takenBack ends a payment that was voided, and the void, whose merchant is told.
+func (f *fold) takenBack(p Payment, code envelope.Code) error {
+	if err := f.moveTo(&p, StageVoided); err != nil {
+		return err
+	}
+	if err := f.sold(p, -1); err != nil {
+		return err
+	}
+	if err := f.put(p); err != nil {
+		return err
+	}
+	return f.endVoid(p.Void, StageDone, envelope.StatusVoided, code)
+}
+
+// endVoid ends a void by what became of its payment.
+func (f *fold) endVoid(id string, to Stage, status envelope.Status, code envelope.Code) error {
+	void, err := f.known(id)
+	if err != nil {
+		return err
+	}
+	if err := f.move(&void, "reversal/"+f.event.Body.Kind(), to); err != nil {
+		return err
+	}
+	void.Code = code
+	return f.issue(void, status, code)
+}
+
+// abandoned leaves an unknown payment, a void or a capture to a person.
+func (f *fold) abandoned(id string) error {
+	p, err := f.step(id)
+	if err != nil {
+		return err
+	}
+	if p.Stage != StageUnknown {
+		if err := f.inCardBatch(p, "", func(batch *Batch) { batch.Outstanding--; batch.Unresolved++ }); err != nil {
+			return err
+		}
+	}
+	if err := f.moveTo(&p, StageManual); err != nil {
+		return err
+	}
+	return f.put(p)
+}
+
+// outcomeUnknown gives a capture or a void its first result.
+func (f *fold) outcomeUnknown(b OutcomeUnknown) error {
+	p, err := f.step(b.ID)
+	if err != nil {
+		return err
+	}
+	if len(p.Results) > 0 {
+		return misfit("payment %s has a result", p.ID)
+	}
+	if p.Flow() == FlowVoid {
+		original, err := f.known(p.Of)
+		if err != nil {
+			return err
+		}
+		if original.Void != p.ID {
+			return misfit("void %s is not under way", p.ID)
+		}
+	}
+	p.Code = envelope.CodeNoAnswer
+	return f.issue(p, envelope.StatusUnknown, envelope.CodeNoAnswer)
+}
+
+// Resolutions lists what a person may say became of a payment that stands at manual.
+func (p Payment) Resolutions() []envelope.Status {
+	switch {
+	case p.Stage != StageManual:
+		return nil
+	case p.Flow() == FlowCapture:
+		return []envelope.Status{envelope.StatusCaptured, envelope.StatusDeclined}
+	case p.Void != "":
+		return []envelope.Status{envelope.StatusVoided, envelope.StatusApproved}
+	}
+	return []envelope.Status{envelope.StatusReversed, envelope.StatusApproved}
+}
+
+// resolved does what a person says.
+func (f *fold) resolved(b PaymentResolved) error {
+	p, err := f.step(b.ID)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(p.Resolutions(), b.As) {
+		return misfit("payment %s cannot be %s", p.ID, b.As)
+	}
+	if err := f.inCardBatch(p, "", func(batch *Batch) { batch.Unresolved-- }); err != nil {
+		return err
+	}
+	switch b.As {
+	case envelope.StatusReversed:
+		return f.undone(p, envelope.CodeNoAnswer)
+	case envelope.StatusVoided:
+		return f.takenBack(p, envelope.CodeNoAnswer)
+	case envelope.StatusCaptured:
+		return f.captured(p, envelope.CodeOK)
+	case envelope.StatusDeclined:
+		return f.notCaptured(p, envelope.CodeNoAnswer)
+	}
+	p.Reversal, p.Tries = nil, 0
+	if p.Void == "" {
+		p.Code = envelope.CodeOK
+		return f.stands(p, envelope.StatusApproved)
+	}
+	return f.notVoided(p)
+}
+
+// notVoided puts a payment back that could not be taken back.
+func (f *fold) notVoided(p Payment) error {
+	void, to := p.Void, StageApproved
+	if p.Flow() == FlowAuthorise {
+		to = StageAuthorised
+	}
+	if err := f.moveTo(&p, to); err != nil {
+		return err
+	}
+	p.Void = ""
+	if err := f.inCardBatch(p, "", func(batch *Batch) { batch.stand(p) }); err != nil {
+		return err
+	}
+	if err := f.put(p); err != nil {
+		return err
+	}
+	return f.endVoid(void, StageDeclined, envelope.StatusDeclined, envelope.CodeNoAnswer)
+}
+
+func (f *fold) captureIntended(b CaptureIntended) error {
+	p, err := f.step(b.ID)
+	if err != nil {
+		return err
+	}
+	if p.Stage == StageReceived {
+		p.Batch = b.Batch
+		if err := f.inCardBatch(p, BatchOpen, func(batch *Batch) { batch.Outstanding++ }); err != nil {
+			return err
+		}
+	}
+	if p.Batch == 0 || p.Batch != b.Batch {
+		return misfit("capture %s is of batch %d", p.ID, p.Batch)
+	}
+	if err := f.moveTo(&p, StageCapturing); err != nil {
+		return err
+	}
+	if err := f.again(b.Try, &p.Tries, b.Trace, &p.Trace); err != nil {
+		return err
+	}
+	return f.put(p)
+}
+
+func (f *fold) captureAnswered(b CaptureAnswered) error {
+	p, err := f.step(b.ID)
+	if err != nil {
+		return err
+	}
+	if !b.Code.Valid() {
+		return misfit("the host's answer has no code of field 39")
+	}
+	if err := f.inCardBatch(p, "", func(batch *Batch) { batch.Outstanding-- }); err != nil {
+		return err
+	}
+	if b.Code != envelope.ISOCode("00") {
+		return f.notCaptured(p, b.Code)
+	}
+	p.Approval = b.Approval
+	return f.captured(p, b.Code)
+}
+
+func (f *fold) captured(p Payment, code envelope.Code) error {
+	if err := f.moveTo(&p, StageCaptured); err != nil {
+		return err
+	}
+	p.Code = code
+	if err := f.inCardBatch(p, "", func(batch *Batch) { batch.stand(p) }); err != nil {
+		return err
+	}
+	original, err := f.known(p.Of)
+	if err != nil {
+		return err
+	}
+	original.Captured += p.Amount
+	to := original.Stage
+	if original.Captured == original.Amount {
+		to = StageCompleted
+	}
+	if err := f.move(&original, "capture/"+CaptureAnswered{}.Kind(), to); err != nil {
+		return err
+	}
+	if err := f.put(original); err != nil {
+		return err
+	}
+	if err := f.sold(p, 1); err != nil {
+		return err
+	}
+	return f.issue(p, envelope.StatusCaptured, code)
+}
+
+func (f *fold) notCaptured(p Payment, code envelope.Code) error {
+	if err := f.moveTo(&p, StageDeclined); err != nil {
+		return err
+	}
+	p.Code = code
+	if err := f.release(p); err != nil {
+		return err
+	}
+	return f.issue(p, envelope.StatusDeclined, code)
+}
