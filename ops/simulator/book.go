@@ -51,12 +51,12 @@ func runBook(opts bookOptions, out io.Writer) error {
 
 func printBook(st host.Statement, out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "ACCEPTOR\tBATCH\tCURRENCY\tAPPROVED\tAMOUNT\tREVERSED\tAMOUNT\tSTANDING\tAMOUNT")
+	_, _ = fmt.Fprintln(w, "ACCEPTOR\tBATCH\tCURRENCY\tDEBITS\tAMOUNT\tREVERSED\tAMOUNT\tSTANDING\tAMOUNT\tREFUNDS\tAMOUNT")
 	for _, t := range st.Totals {
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\n", t.Acceptor, t.Batch, t.Currency,
-			t.Debits.Number, t.Debits.Amount, t.Reversed.Number, t.Reversed.Amount, t.Standing.Number, t.Standing.Amount)
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", t.Acceptor, t.Batch, t.Currency, t.Debits.Number, t.Debits.Amount,
+			t.Reversed.Number, t.Reversed.Amount, t.Standing.Number, t.Standing.Amount, t.CreditsStanding.Number, t.CreditsStanding.Amount)
 	}
-	_, _ = fmt.Fprintf(w, "\n%d sales: %d charged, %d reversed, %d declined; %d came again, %d charged twice\n",
-		st.Sales, st.Charged, st.Reversed, st.Declined, st.Repeats, len(st.Doubled))
+	_, _ = fmt.Fprintf(w, "\n%d sales, %d holds, %d captures, %d refunds: %d charged, %d credited, %d reversed, %d declined; %d came again, %d twice over\n",
+		st.Sales, st.Holds, st.Captures, st.Refunds, st.Charged, st.Credited, st.Reversed, st.Declined, st.Repeats, len(st.Doubled))
 	return w.Flush()
 }

@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"nightdrop/ops/simulator/host"
+	"nightdrop/ops/simulator/book"
 )
 
 func main() {
@@ -68,7 +68,7 @@ func exitCode(err error) int {
 		return 2
 	case errors.Is(err, fs.ErrNotExist):
 		return 5
-	case errors.Is(err, host.ErrLocked):
+	case errors.Is(err, book.ErrLocked):
 		return 6
 	}
 	return 1

@@ -13,9 +13,9 @@ import (
 	"nightdrop/ops/simulator/host"
 )
 
-const sampleBook = `{"kind":"sale","at":"2026-11-22T17:00:00Z","sale":{"terminal":"T1","stan":"000001","sent":"1122170000","rrn":"R00000000001","acceptor":"BOOKSHOP","batch":"000007","amount":1099,"currency":"840","masked":"424242******4242","answer":"00","approval":"000001","reversed":false,"repeats":0}}
-{"kind":"sale","at":"2026-11-22T17:00:00Z","sale":{"terminal":"T1","stan":"000002","sent":"1122170000","rrn":"R00000000002","acceptor":"BOOKSHOP","batch":"000007","amount":500,"currency":"840","masked":"424242******4242","answer":"00","approval":"000002","reversed":false,"repeats":0}}
-{"kind":"reversal","at":"2026-11-22T17:00:01Z","original":{"terminal":"T1","stan":"000002","sent":"1122170000","rrn":"R00000000002"},"undone":true}
+const sampleBook = `{"kind":"transaction","at":"2026-11-22T17:00:00Z","transaction":{"type":"0200","kind":"sale","terminal":"T1","stan":"000001","sent":"1122170000","rrn":"R00000000001","acceptor":"BOOKSHOP","batch":"000007","amount":1099,"currency":"840","masked":"424242******4242","answer":"00","approval":"000001","reversed":false,"repeats":0}}
+{"kind":"transaction","at":"2026-11-22T17:00:00Z","transaction":{"type":"0200","kind":"sale","terminal":"T1","stan":"000002","sent":"1122170000","rrn":"R00000000002","acceptor":"BOOKSHOP","batch":"000007","amount":500,"currency":"840","masked":"424242******4242","answer":"00","approval":"000002","reversed":false,"repeats":0}}
+{"kind":"reversal","at":"2026-11-22T17:00:01Z","original":{"type":"0200","terminal":"T1","stan":"000002","sent":"1122170000","rrn":"R00000000002"},"undone":true}
 `
 
 func writeSample(t *testing.T) string {
@@ -32,10 +32,10 @@ func TestBookIsPrinted(t *testing.T) {
 	if code := run(t.Context(), []string{"book", "--book", writeSample(t)}, &out, &errOut); code != 0 {
 		t.Fatalf("exit code %d: %s", code, errOut.String())
 	}
-	want := `ACCEPTOR  BATCH   CURRENCY  APPROVED  AMOUNT  REVERSED  AMOUNT  STANDING  AMOUNT
-BOOKSHOP  000007  840       2         1599    1         500     1         1099
+	want := `ACCEPTOR  BATCH   CURRENCY  DEBITS  AMOUNT  REVERSED  AMOUNT  STANDING  AMOUNT  REFUNDS  AMOUNT
+BOOKSHOP  000007  840       2       1599    1         500     1         1099    0        0
 
-2 sales: 1 charged, 1 reversed, 0 declined; 0 came again, 0 charged twice
+2 sales, 0 holds, 0 captures, 0 refunds: 1 charged, 0 credited, 1 reversed, 0 declined; 0 came again, 0 twice over
 `
 	if out.String() != want {
 		t.Errorf("printed\n%s\nwant\n%s", out.String(), want)

@@ -1,182 +1,163 @@
 package host
 
 import (
-	"cmp"
-	"maps"
-	"slices"
+	"encoding/json"
+	"errors"
 )
 
 // Kinds of a book's lines.
 const (
-	kindSale     = "sale"     // a 0200 taken
-	kindRepeat   = "repeat"   // the same 0200 again: answered as before, booked nothing
-	kindReversal = "reversal" // a 0420 or 0421 taken
-	kindTotals   = "totals"   // a 0500 compared
+	lineTransaction = "transaction" // a 0100, 0200 or 0220 taken
+	lineRepeat      = "repeat"      // the same request again: answered as before, booked nothing
+	lineConflict    = "conflict"    // another request under a trace that was taken: declined, booked nothing
+	lineReversal    = "reversal"    // a 0420 or 0421 taken
+	lineTotals      = "totals"      // a 0500 compared
 )
 
 // line is one line of the book. It never holds a whole account number, an expiry or a security code.
 type line struct {
-	Kind     string `json:"kind"`
-	At       string `json:"at"` // RFC 3339, UTC
-	Sale     *Sale  `json:"sale,omitempty"`
-	Original *Key   `json:"original,omitempty"` // of a repeat or reversal
-	Undone   bool   `json:"undone,omitempty"`   // the reversal undid an approved sale
-	Totals   *Total `json:"totals,omitempty"`
-	Agreed   bool   `json:"agreed,omitempty"`
+	Kind        string       `json:"kind"`
+	At          string       `json:"at"` // RFC 3339, UTC
+	Transaction *Transaction `json:"transaction,omitempty"`
+	Asked       *Key         `json:"asked,omitempty"`    // the message itself, where it is not a new transaction
+	Original    *Key         `json:"original,omitempty"` // of a reversal
+	Undone      bool         `json:"undone,omitempty"`   // the reversal undid an approved transaction
+	Totals      *Total       `json:"totals,omitempty"`
+	Agreed      bool         `json:"agreed,omitempty"`
 }
 
-// Key names a sale as its terminal does, for ever.
-type Key struct {
-	Terminal string `json:"terminal"`
-	STAN     string `json:"stan"`
-	Sent     string `json:"sent"` // field 7, MMDDhhmmss
-	RRN      string `json:"rrn"`
+// asked returns the key of the message that the line tells of.
+func (l line) asked() Key {
+	switch {
+	case l.Transaction != nil:
+		return l.Transaction.Key
+	case l.Asked != nil:
+		return *l.Asked
+	}
+	return Key{}
 }
 
-// Sale is one authorisation in the book.
-type Sale struct {
-	Key
-	Acceptor string `json:"acceptor"`
-	Batch    string `json:"batch"`
-	Amount   int64  `json:"amount"`   // minor units
-	Currency string `json:"currency"` // ISO 4217 number
-	Masked   string `json:"masked"`
-	Answer   string `json:"answer"`
-	Approval string `json:"approval,omitempty"`
-	Reversed bool   `json:"reversed"`
-	Repeats  int    `json:"repeats"` // how often the same request came again
-}
-
-// charged tells whether the cardholder pays for the sale.
-func (s *Sale) charged() bool { return s.Answer == codeApproved && !s.Reversed }
-
-// Count is a number of sales and the sum of their amounts.
-type Count struct {
-	Number int   `json:"number"`
-	Amount int64 `json:"amount"`
-}
-
-func (c *Count) add(amount int64) {
-	c.Number++
-	c.Amount += amount
-}
-
-// Total is one acceptor's batch in one currency. Debits are all approved sales, Reversed those of them that were undone, Standing
-// the difference: what will be paid out.
-type Total struct {
-	Acceptor string `json:"acceptor"`
-	Batch    string `json:"batch"`
-	Currency string `json:"currency"`
-	Debits   Count  `json:"debits"`
-	Reversed Count  `json:"reversed"`
-	Standing Count  `json:"standing"`
-}
-
-// Statement is what a book tells.
-type Statement struct {
-	Sales        int      `json:"sales"`    // different sales taken
-	Approved     int      `json:"approved"` // of these
-	Declined     int      `json:"declined"`
-	Charged      int      `json:"charged"`   // approved and not reversed
-	Reversed     int      `json:"reversed"`  // approved and then reversed
-	Reversals    int      `json:"reversals"` // messages, repeats among them
-	Repeats      int      `json:"repeats"`   // sales that came again under the same key
-	Doubled      []string `json:"doubled"`   // retrieval reference numbers that are charged more than once: there must be none
-	Totals       []Total  `json:"totals"`
-	Transactions []Sale   `json:"transactions"` // in the order taken
-}
+// errLine is returned when a line lacks what its kind needs, or its kind is none.
+var errLine = errors.New("its kind or its members are unknown")
 
 // account is the fold of a book's lines.
 type account struct {
-	sales     map[Key]*Sale
-	order     []*Sale
-	cancelled map[Key]bool // reversed before, or without, the sale
+	taken     map[Key]*Transaction
+	byTrace   map[reference]*Transaction
+	order     []*Transaction
+	cancelled map[Key]bool // reversed before, or without, the request
 	reversals int
 	repeats   int
+	conflicts int
+}
+
+// reference is how a later message names an earlier one: its terminal, and of field 90 the type, the trace number and the time.
+type reference struct{ Terminal, Type, STAN, Sent string }
+
+func (k Key) reference() reference {
+	return reference{Terminal: k.Terminal, Type: k.Type, STAN: k.STAN, Sent: k.Sent}
 }
 
 func newAccount() *account {
-	return &account{sales: map[Key]*Sale{}, cancelled: map[Key]bool{}}
+	return &account{taken: map[Key]*Transaction{}, byTrace: map[reference]*Transaction{}, cancelled: map[Key]bool{}}
+}
+
+// read applies a line as it stands in a book, and tells saw of it.
+func (a *account) read(text []byte, saw func(line)) error {
+	var l line
+	if err := json.Unmarshal(text, &l); err != nil {
+		return err
+	}
+	saw(l)
+	return a.apply(l)
 }
 
 // apply adds one line to the fold.
-func (a *account) apply(l line) {
+func (a *account) apply(l line) error {
 	switch {
-	case l.Kind == kindSale && l.Sale != nil:
-		sale := *l.Sale
-		a.sales[sale.Key] = &sale
-		a.order = append(a.order, &sale)
-	case l.Kind == kindRepeat && l.Original != nil:
+	case l.Kind == lineTransaction && l.Transaction != nil:
+		a.take(*l.Transaction)
+	case l.Kind == lineRepeat && l.Asked != nil:
 		a.repeats++
-		if sale := a.sales[*l.Original]; sale != nil {
-			sale.Repeats++
+		if t := a.taken[*l.Asked]; t != nil {
+			t.Repeats++
 		}
-	case l.Kind == kindReversal && l.Original != nil:
+	case l.Kind == lineConflict && l.Asked != nil:
+		a.conflicts++
+	case l.Kind == lineReversal && l.Original != nil:
 		a.reversals++
-		if sale := a.sales[*l.Original]; sale == nil {
+		if t := a.taken[*l.Original]; t == nil {
 			a.cancelled[*l.Original] = true
 		} else if l.Undone {
-			sale.Reversed = true
+			t.Reversed = true
+			a.move(t, -t.Amount)
 		}
+	case l.Kind == lineTotals:
+	default:
+		return errLine
+	}
+	return nil
+}
+
+func (a *account) take(t Transaction) {
+	booked := &t
+	a.taken[t.Key] = booked
+	if a.byTrace[t.reference()] == nil {
+		a.byTrace[t.reference()] = booked
+	}
+	a.order = append(a.order, booked)
+	if t.standing() {
+		a.move(booked, t.Amount)
 	}
 }
 
-// total sums up one acceptor's batch in one currency.
-func (a *account) total(acceptor, batch, currency string) Total {
-	t := Total{Acceptor: acceptor, Batch: batch, Currency: currency}
-	for _, s := range a.order {
-		if s.Acceptor == acceptor && s.Batch == batch && s.Currency == currency {
-			t.take(s)
-		}
-	}
-	return t
-}
-
-func (t *Total) take(s *Sale) {
-	if s.Answer != codeApproved {
+// move adds amount to what is captured or refunded of the original of t.
+func (a *account) move(t *Transaction, amount int64) {
+	if t.Original == nil {
 		return
 	}
-	t.Debits.add(s.Amount)
-	if s.Reversed {
-		t.Reversed.add(s.Amount)
-	} else {
-		t.Standing.add(s.Amount)
+	switch original := a.taken[*t.Original]; {
+	case original == nil:
+	case t.Kind == KindCapture:
+		original.Captured += amount
+	case t.Kind == KindRefund:
+		original.Refunded += amount
 	}
 }
 
-// statement returns copies of everything, totals sorted.
-func (a *account) statement() Statement {
-	st := Statement{Sales: len(a.order), Reversals: a.reversals, Repeats: a.repeats, Doubled: []string{}, Totals: []Total{}, Transactions: []Sale{}}
-	totals := map[[3]string]*Total{}
-	charges := map[string]int{}
-	for _, s := range a.order {
-		st.Transactions = append(st.Transactions, *s)
-		key := [3]string{s.Acceptor, s.Batch, s.Currency}
-		if totals[key] == nil {
-			totals[key] = &Total{Acceptor: s.Acceptor, Batch: s.Batch, Currency: s.Currency}
-		}
-		totals[key].take(s)
-		switch {
-		case s.Answer != codeApproved:
-			st.Declined++
-		case s.Reversed:
-			st.Reversed++
-		default:
-			st.Charged++
-			charges[s.RRN]++
-		}
+// judge returns the answer to a new request: asked names its original by reference, ruled is what the amount's rule says of it. The
+// original, where there is one, is written into asked.
+func (a *account) judge(asked *Transaction, of *reference, ruled string) string {
+	if a.cancelled[asked.Key] {
+		return codeInvalid
 	}
-	st.Approved = st.Sales - st.Declined
-	for _, rrn := range slices.Sorted(maps.Keys(charges)) {
-		if charges[rrn] > 1 {
-			st.Doubled = append(st.Doubled, rrn)
-		}
+	if of == nil {
+		return ruled
 	}
-	for _, t := range totals {
-		st.Totals = append(st.Totals, *t)
+	original := a.byTrace[*of]
+	if original == nil || original.Acceptor != asked.Acceptor || !original.standing() || original.Kind == KindRefund {
+		return codeUnknown
 	}
-	slices.SortFunc(st.Totals, func(x, y Total) int {
-		return cmp.Or(cmp.Compare(x.Acceptor, y.Acceptor), cmp.Compare(x.Batch, y.Batch), cmp.Compare(x.Currency, y.Currency))
-	})
-	return st
+	asked.Original, asked.Masked = &original.Key, original.Masked
+	switch {
+	case original.Currency != asked.Currency:
+		return codeInvalid
+	case asked.Amount > original.left():
+		return codeAmount
+	}
+	return ruled
+}
+
+// reverse returns the answer to a reversal of original and whether it undoes it.
+func (a *account) reverse(original Key, amount int64) (code string, undone bool) {
+	switch t := a.taken[original]; {
+	case t == nil:
+		return codeApproved, false
+	case t.Amount != amount:
+		return codeAmount, false
+	case t.Refunded > 0:
+		return codeInvalid, false
+	default:
+		return codeApproved, t.standing()
+	}
 }

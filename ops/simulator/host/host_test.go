@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/moov-io/iso8583"
+
+	"nightdrop/ops/simulator/book"
 )
 
 func start(t *testing.T, path string) *Host {
@@ -112,15 +114,15 @@ func TestRule(t *testing.T) {
 		amount int64
 		secret string
 		code   string
-		how    manner
+		how    Mishap
 	}{
-		{1, "123", "00", atOnce}, {899_999, "", "00", atOnce}, {900_000, "", "00", atOnce}, {900_005, "", "05", atOnce},
-		{900_051, "123", "51", atOnce}, {900_099, "", "99", atOnce}, {900_100, "", "00", never}, {900_101, "", "00", late},
-		{900_102, "", "00", hangUp}, {900_103, "", "00", atOnce}, {100, "999", "N7", atOnce}, {900_051, "999", "N7", atOnce},
-		{900_100, "999", "N7", never},
+		{1, "123", "00", ""}, {899_999, "", "00", ""}, {900_000, "", "00", ""}, {900_005, "", "05", ""},
+		{900_051, "123", "51", ""}, {900_099, "", "99", ""}, {900_100, "", "00", DropAnswer}, {900_101, "", "00", Late},
+		{900_102, "", "00", HangUp}, {900_103, "", "00", ""}, {100, "999", "N7", ""}, {900_051, "999", "N7", ""},
+		{900_100, "999", "N7", DropAnswer},
 	} {
 		if code, how := rule(c.amount, c.secret); code != c.code || how != c.how {
-			t.Errorf("amount %d with code %q: %s in manner %d, want %s in %d", c.amount, c.secret, code, how, c.code, c.how)
+			t.Errorf("amount %d with code %q: %s in manner %q, want %s in %q", c.amount, c.secret, code, how, c.code, c.how)
 		}
 	}
 }
@@ -142,7 +144,7 @@ func TestBookSurvivesRestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := torn.WriteString(`{"kind":"sale","sale":{"termi`); err != nil {
+	if _, err := torn.WriteString(`{"kind":"transaction","transaction":{"termi`); err != nil {
 		t.Fatal(err)
 	}
 	_ = torn.Close()
@@ -193,7 +195,7 @@ func TestBookHoldsNoAccountData(t *testing.T) {
 func TestBookThatCannotBeOpened(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "book")
 	h := start(t, path)
-	if _, err := Start(Config{Listen: "127.0.0.1:0", Book: path}); !errors.Is(err, ErrLocked) {
+	if _, err := Start(Config{Listen: "127.0.0.1:0", Book: path}); !errors.Is(err, book.ErrLocked) {
 		t.Errorf("a second host on one book: %v, want ErrLocked", err)
 	}
 	_ = h.Close()
@@ -228,7 +230,7 @@ func TestReadingChangesNothing(t *testing.T) {
 func TestBookThatCannotBeWritten(t *testing.T) {
 	h := start(t, filepath.Join(t.TempDir(), "book"))
 	a := dial(t, h)
-	_ = h.book.file.Close()
+	_ = h.writer.book.Close()
 	a.send("0200", sale(1, 1099))
 	if err := h.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "write book") {
 		t.Errorf("run ended with %v, want why", err)
@@ -243,7 +245,7 @@ func TestRequestsThatAreNotOfTheDialect(t *testing.T) {
 	for name, fields := range map[string]map[int]string{
 		"no number": without(sale(1, 1), 2), "no amount": without(sale(1, 1), 4), "amount 0": sale(1, 0), "no batch": without(sale(1, 1), 60),
 		"no expiry": without(sale(1, 1), 14), "no reference": without(sale(1, 1), 37), "no acceptor": without(sale(1, 1), 42),
-		"no currency": without(sale(1, 1), 49), "a number of letters": with(sale(1, 1), 2, "ABCDEFGHIJKLMNOP"),
+		"no currency": without(sale(1, 1), 49), "another processing": with(sale(1, 1), 3, "300000"), "a number of letters": with(sale(1, 1), 2, "ABCDEFGHIJKLMNOP"),
 		"an amount of letters": with(sale(1, 1), 4, "00000000001O"),
 	} {
 		if answered, code, _ := a.ask("0200", fields); answered != "0210" || code != "30" {

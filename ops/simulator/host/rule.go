@@ -1,8 +1,13 @@
 package host
 
-import "fmt"
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"strings"
+)
 
-// Amounts, in minor units, that make the host misbehave. (INTERFACES 10)
+// Amounts, in minor units, that make the host misbehave, whatever is asked for. (INTERFACES 10)
 const (
 	amountOfCode = 900_000 // to 900,099: answered with the code that the last two digits are
 	amountSilent = 900_100 // taken and never answered
@@ -13,9 +18,11 @@ const (
 // Answer codes of ISO 8583:1987 field 39 that the host itself gives.
 const (
 	codeApproved     = "00"
-	codeInvalid      = "12" // a sale that was reversed before it came
-	codeAmount       = "13" // a reversal of another amount than the sale's
+	codeInvalid      = "12" // a request that was reversed before it came; another currency than the original's; a reversal of what was refunded
+	codeAmount       = "13" // a reversal of another amount than the original's; more than is left of a hold, or than still stands of a sale
+	codeUnknown      = "25" // the original of a capture or refund is not in the book, or does not stand
 	codeFormat       = "30"
+	codeDuplicate    = "94" // another request under a trace that was taken
 	codeOutOfBalance = "95"
 	codeSecurityCode = "N7"
 )
@@ -23,31 +30,27 @@ const (
 // wrongCode is the card security code that is always declined.
 const wrongCode = "999"
 
-// manner is how the host answers.
-type manner int
-
-const (
-	atOnce manner = iota
-	never
-	late
-	hangUp
-)
-
-// rule returns what the host says to a sale and how. Whatever the manner, what is approved is taken: only a reversal undoes it.
-func rule(amount int64, securityCode string) (code string, how manner) {
+// rule returns what the host says to a request and how. Whatever the manner, what is approved is taken: only a reversal undoes it.
+func rule(amount int64, securityCode string) (code string, how Mishap) {
 	code = codeApproved
 	switch {
 	case amount >= amountOfCode && amount < amountOfCode+100:
 		code = fmt.Sprintf("%02d", amount-amountOfCode)
 	case amount == amountSilent:
-		how = never
+		how = DropAnswer
 	case amount == amountLate:
-		how = late
+		how = Late
 	case amount == amountDrop:
-		how = hangUp
+		how = HangUp
 	}
 	if securityCode == wrongCode {
 		code = codeSecurityCode
 	}
 	return code, how
+}
+
+// approval returns the approval code of a request: the same whenever, and after whatever else, it comes. (field 38)
+func approval(k Key) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{k.Type, k.Terminal, k.STAN, k.Sent, k.RRN}, "\n")))
+	return fmt.Sprintf("%06d", binary.BigEndian.Uint64(sum[:8])%1_000_000)
 }

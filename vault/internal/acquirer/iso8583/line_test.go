@@ -215,7 +215,7 @@ func check(t *testing.T, a acquirer.Acquirer, attempts []attempt, book func() ho
 		}
 	}
 	st := book()
-	booked := map[string]host.Sale{}
+	booked := map[string]host.Transaction{}
 	for _, s := range st.Transactions {
 		booked[s.RRN] = s
 	}

@@ -1,0 +1,101 @@
+package host
+
+// Kind says what a transaction is.
+type Kind string
+
+// The kinds of transaction.
+const (
+	KindSale    Kind = "sale"    // 0200, processing 00: charged when approved
+	KindHold    Kind = "hold"    // 0100: money held, charged only as it is captured
+	KindCapture Kind = "capture" // 0220 or 0221: all or part of a hold is charged
+	KindRefund  Kind = "refund"  // 0200, processing 20: credited when approved
+)
+
+// Key names a request as its terminal does, for ever.
+type Key struct {
+	Type     string `json:"type"` // message type, of a repeat its first one's: 0100, 0200, 0220, 0420
+	Terminal string `json:"terminal"`
+	STAN     string `json:"stan"`
+	Sent     string `json:"sent"` // field 7, MMDDhhmmss
+	RRN      string `json:"rrn"`
+}
+
+// Transaction is one request in the book.
+type Transaction struct {
+	Key
+	Kind     Kind   `json:"kind"`
+	Acceptor string `json:"acceptor"`
+	Batch    string `json:"batch"`    // six digits; empty of a hold
+	Amount   int64  `json:"amount"`   // minor units
+	Currency string `json:"currency"` // ISO 4217 number
+	Masked   string `json:"masked"`   // a capture's and a refund's is the original's; empty where the original is unknown
+	Answer   string `json:"answer"`
+	Approval string `json:"approval,omitempty"`
+	Original *Key   `json:"original,omitempty"` // of a capture its hold, of a refund its sale or capture
+	Captured int64  `json:"captured"`           // of a hold: what captures that stand have taken of it
+	Refunded int64  `json:"refunded"`           // of a sale or capture: what refunds that stand have given back of it
+	Reversed bool   `json:"reversed"`
+	Repeats  int    `json:"repeats"` // how often the same request came again
+}
+
+// standing tells whether the transaction was approved and not reversed.
+func (t *Transaction) standing() bool { return t.Answer == codeApproved && !t.Reversed }
+
+// charged tells whether the cardholder pays for the transaction.
+func (t *Transaction) charged() bool {
+	return t.standing() && (t.Kind == KindSale || t.Kind == KindCapture)
+}
+
+// credited tells whether the cardholder is paid by the transaction.
+func (t *Transaction) credited() bool { return t.standing() && t.Kind == KindRefund }
+
+// left returns what may still be captured of a hold, or refunded of a sale or capture.
+func (t *Transaction) left() int64 { return t.Amount - t.Captured - t.Refunded }
+
+// sameAs tells whether two requests under one key are one.
+func (t *Transaction) sameAs(other *Transaction) bool {
+	return t.Kind == other.Kind && t.Acceptor == other.Acceptor && t.Batch == other.Batch && t.Amount == other.Amount && t.Currency == other.Currency
+}
+
+// Count is a number of transactions and the sum of their amounts.
+type Count struct {
+	Number int   `json:"number"`
+	Amount int64 `json:"amount"`
+}
+
+func (c *Count) add(amount int64) {
+	c.Number++
+	c.Amount += amount
+}
+
+// Total is one acceptor's batch in one currency. Debits are all approved sales and captures, Reversed those of them that were undone,
+// Standing the difference; Credits, CreditsReversed and CreditsStanding are the same of refunds. What will be paid out is Standing
+// less CreditsStanding.
+type Total struct {
+	Acceptor        string `json:"acceptor"`
+	Batch           string `json:"batch"`
+	Currency        string `json:"currency"`
+	Debits          Count  `json:"debits"`
+	Reversed        Count  `json:"reversed"`
+	Standing        Count  `json:"standing"`
+	Credits         Count  `json:"credits"`
+	CreditsReversed Count  `json:"credits_reversed"`
+	CreditsStanding Count  `json:"credits_standing"`
+}
+
+// take adds a transaction that is not a hold.
+func (total *Total) take(t *Transaction) {
+	all, reversed, standing := &total.Debits, &total.Reversed, &total.Standing
+	if t.Kind == KindRefund {
+		all, reversed, standing = &total.Credits, &total.CreditsReversed, &total.CreditsStanding
+	}
+	if t.Answer != codeApproved {
+		return
+	}
+	all.add(t.Amount)
+	if t.Reversed {
+		reversed.add(t.Amount)
+	} else {
+		standing.add(t.Amount)
+	}
+}
