@@ -1,0 +1,162 @@
+package nacha
+
+import (
+	"fmt"
+
+	"github.com/moov-io/ach"
+
+	"nightdrop/vault/internal/account"
+)
+
+// placeholder stands in the strings of moov-io/ach for an account number and for a name.
+const placeholder = "X"
+
+// openBatch is a batch that is being written. moov-io/ach holds its entries too, with placeholders, and judges the whole at the end.
+type openBatch struct {
+	planned Batch
+	place   int // from 1
+	odfi    string
+	out     *recordWriter
+	batch   ach.Batcher // nil until the first entry tells the sign
+	credit  bool
+	last    string // trace number
+	entries int
+	total   int64  // cents
+	hash    uint64 // not yet cut to ten digits
+}
+
+// add writes one entry, after the batch's header where it is the first.
+func (b *openBatch) add(e Entry) error {
+	if err := e.check(b.odfi, b.last); err != nil {
+		return b.refuse(err.Error())
+	}
+	if b.batch == nil {
+		if err := b.open(e.Credit); err != nil {
+			return err
+		}
+	}
+	switch {
+	case e.Credit != b.credit:
+		return b.refuse("a batch holds debits or credits, never both")
+	case b.entries == maxBatchEntries:
+		return b.refuse(fmt.Sprintf("a batch holds at most %d entries", maxBatchEntries))
+	case b.total+e.Amount > maxTotal:
+		return b.refuse(fmt.Sprintf("the batch's total would be over %d cents", int64(maxTotal)))
+	}
+	detail := b.detail(e)
+	b.batch.AddEntry(detail)
+	if err := detail.Validate(); err != nil {
+		return b.refuse(fault(err))
+	}
+	record, err := b.out.record(detail.String())
+	if err != nil {
+		return err
+	}
+	printAccount(record, e.Bank)
+	b.last, b.entries, b.total, b.hash = e.Trace, b.entries+1, b.total+e.Amount, b.hash+firstEight(e.Bank.Routing())
+	return nil
+}
+
+// open writes the batch's header, which says whether its entries are debits or credits.
+func (b *openBatch) open(credit bool) error {
+	if credit == (b.planned.Standard == WEB) {
+		return b.refuse("WEB batches hold debits, PPD and CCD batches credits")
+	}
+	header := ach.NewBatchHeader()
+	header.ServiceClassCode = ach.DebitsOnly
+	if credit {
+		header.ServiceClassCode = ach.CreditsOnly
+	}
+	header.CompanyName, header.CompanyIdentification = b.planned.Company.Name, b.planned.Company.ID
+	header.StandardEntryClassCode, header.CompanyEntryDescription = string(b.planned.Standard), b.planned.Description
+	header.EffectiveEntryDate = b.planned.Effective.Format("060102")
+	header.ODFIIdentification, header.BatchNumber = b.odfi, b.planned.Number
+	if err := header.Validate(); err != nil {
+		return fmt.Errorf("%w: batch %d: header: %s", ErrPlan, b.place, fault(err))
+	}
+	batch, err := ach.NewBatch(header)
+	if err != nil {
+		return fmt.Errorf("%w: batch %d: header: %s", ErrPlan, b.place, fault(err))
+	}
+	b.batch, b.credit = batch, credit
+	_, err = b.out.record(header.String())
+	return err
+}
+
+// detail is the entry's record with placeholders.
+func (b *openBatch) detail(e Entry) *ach.EntryDetail {
+	detail := ach.NewEntryDetail()
+	detail.TransactionCode = transactionCode(e.Bank.Kind(), e.Credit)
+	routing := string(e.Bank.Routing()) // a bank's public number; the account's never becomes a string
+	detail.RDFIIdentification, detail.CheckDigit = routing[:8], routing[8:]
+	detail.DFIAccountNumber, detail.IndividualName = placeholder, placeholder
+	detail.Amount, detail.IdentificationNumber, detail.TraceNumber = int(e.Amount), e.Identification, e.Trace
+	if b.planned.Standard == WEB {
+		detail.DiscretionaryData = "S" // payment type code: a single entry
+	}
+	return detail
+}
+
+// transactionCode is that of a live entry to a checking or savings account. (appendix three, 3.4)
+func transactionCode(kind account.BankKind, credit bool) int {
+	switch {
+	case kind == account.Savings && credit:
+		return ach.SavingsCredit
+	case kind == account.Savings:
+		return ach.SavingsDebit
+	case credit:
+		return ach.CheckingCredit
+	}
+	return ach.CheckingDebit
+}
+
+// printAccount puts the true account number and name over the placeholders of an entry's record.
+func printAccount(record []byte, bank *account.Bank) {
+	number := record[accountFrom:accountTo]
+	for i := copy(number, bank.Account()); i < len(number); i++ {
+		number[i] = ' '
+	}
+	printName(record[nameFrom:nameTo], bank.Name())
+}
+
+// firstEight is what a routing number adds to the entry hash.
+func firstEight(routing []byte) uint64 {
+	n := uint64(0)
+	for _, digit := range routing[:8] {
+		n = n*10 + uint64(digit-'0')
+	}
+	return n
+}
+
+// close writes the batch's control record and adds the batch to the file's sums. moov-io/ach counts and adds up for itself; that it
+// comes to the same is part of the check.
+func (b *openBatch) close(sums *Sums) error {
+	if b.batch == nil {
+		return fmt.Errorf("%w: batch %d has no entries", ErrPlan, b.place)
+	}
+	if err := b.batch.Create(); err != nil {
+		return fmt.Errorf("%w: batch %d: %s", ErrPlan, b.place, fault(err))
+	}
+	debits, credits := b.total, int64(0)
+	if b.credit {
+		debits, credits = 0, b.total
+	}
+	control := b.batch.GetControl()
+	if control.EntryAddendaCount != b.entries || uint64(control.EntryHash) != b.hash%hashModulus ||
+		int64(control.TotalDebitEntryDollarAmount) != debits || int64(control.TotalCreditEntryDollarAmount) != credits {
+		return fmt.Errorf("%w: batch %d: its count, hash or totals differ between two ways to add them up", ErrPlan, b.place)
+	}
+	if _, err := b.out.record(control.String()); err != nil {
+		return err
+	}
+	sums.Entries += b.entries
+	sums.Debits += debits
+	sums.Credits += credits
+	sums.EntryHash = (sums.EntryHash + b.hash) % hashModulus
+	return nil
+}
+
+// refuse is the error of the entry that comes next.
+func (b *openBatch) refuse(problem string) error {
+	return fmt.Errorf("%w: batch %d, entry %d: %s", ErrPlan, b.place, b.entries+1, problem)
+}
