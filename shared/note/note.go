@@ -198,10 +198,14 @@ func Text(msg []byte) ([]byte, error) {
 
 // plainText tells whether b is UTF-8 without control characters other than newlines.
 func plainText(b []byte) bool {
-	for _, c := range b {
-		if c < 0x20 && c != '\n' {
+	for rest := b; ; {
+		i := strictjson.IndexControl(rest)
+		if i < 0 {
+			return utf8.Valid(b)
+		}
+		if rest[i] != '\n' {
 			return false
 		}
+		rest = rest[i+1:]
 	}
-	return utf8.Valid(b)
 }

@@ -1,6 +1,7 @@
 package strictjson_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -97,5 +98,34 @@ func TestUnmarshalTargets(t *testing.T) {
 	}
 	if err := strictjson.Unmarshal([]byte(`{"n":255}`), &small); err != nil || small.N != 255 {
 		t.Errorf("got %d, %v", small.N, err)
+	}
+}
+
+// TestIndexControl: every byte value at every place of texts around the eight bytes that are looked at together, among
+// the bytes next to its bounds.
+func TestIndexControl(t *testing.T) {
+	for _, around := range []byte{0x20, 0x7f, 0x80, 0xa0, 0xff} {
+		for length := range 26 {
+			text := bytes.Repeat([]byte{around}, length)
+			if got := strictjson.IndexControl(text); got != -1 {
+				t.Fatalf("%d bytes %#x: got %d, want -1", length, around, got)
+			}
+			for at := range length {
+				for c := range 256 {
+					text[at] = byte(c)
+					want := -1
+					if c < 0x20 {
+						want = at
+					}
+					if got := strictjson.IndexControl(text); got != want {
+						t.Fatalf("%d bytes %#x with %#x at %d: got %d, want %d", length, around, c, at, got, want)
+					}
+				}
+				text[at] = around
+			}
+		}
+	}
+	if got := strictjson.IndexControl([]byte("\x20\x1f\x00")); got != 1 {
+		t.Errorf("of two control characters got the one at %d, want the first, at 1", got)
 	}
 }
