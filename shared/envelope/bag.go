@@ -65,20 +65,18 @@ func (b Bag) check() error {
 // PackBag fills in Count and Body, signs b and returns the message with the digest of its note. The envelopes are
 // copied as they are.
 func PackBag(b Bag, envelopes [][]byte, s *note.Signer) (msg []byte, digest string, err error) {
-	body := make([]byte, 0, bodyBytes(envelopes))
-	for _, e := range envelopes {
-		body = appendFrame(body, e)
-	}
-	sum := sha256.Sum256(body)
-	b.Count, b.Body = len(envelopes), hex.EncodeToString(sum[:])
+	b.Count, b.Body = len(envelopes), bodyHash(envelopes)
 	signed, err := Sign(b, s)
 	if err != nil {
 		return nil, "", err
 	}
-	msg = make([]byte, 0, frameHeader+len(signed.Note)+len(body))
-	msg = append(appendFrame(msg, signed.Note), body...)
-	if len(msg) > MaxBagBytes {
+	size := frameHeader + len(signed.Note) + bodyBytes(envelopes)
+	if size > MaxBagBytes {
 		return nil, "", fmt.Errorf("%w: a bag is at most %d bytes", note.ErrTooLarge, MaxBagBytes)
+	}
+	msg = appendFrame(make([]byte, 0, size), signed.Note)
+	for _, e := range envelopes {
+		msg = appendFrame(msg, e)
 	}
 	return msg, signed.Digest, nil
 }
@@ -137,6 +135,19 @@ func MaxBagNoteBytes(relay string) int {
 	text := len("nightdrop/bag/v1\n") + fixed + len(relay) + 2*32 + 2*digits + 3*len(ZeroDigest) + 1
 	line := len("\n— ") + len(relay) + len(" ") + signatureBase64 + len("\n")
 	return text + line
+}
+
+// bodyHash returns the hex SHA-256 of the envelopes in their frames, without laying them out first: the note with this
+// hash stands before them.
+func bodyHash(envelopes [][]byte) string {
+	h := sha256.New()
+	var header [frameHeader]byte
+	for _, e := range envelopes {
+		binary.BigEndian.PutUint32(header[:], uint32(len(e)))
+		h.Write(header[:])
+		h.Write(e)
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 func bodyBytes(envelopes [][]byte) int {
