@@ -105,7 +105,7 @@ func (s *site) readLog() (all told) {
 			return err
 		}
 		for index := range uint64(size) {
-			e, err := tx.Entry(index)
+			e, err := tx.LogEntry(index)
 			if err != nil {
 				return err
 			}

@@ -113,7 +113,7 @@ func (c *checker) checkLog() error {
 			return err
 		}
 		index := uint64(tail.Size())
-		e, err := c.Entry(index)
+		e, err := c.LogEntry(index)
 		if err != nil {
 			return err
 		}
@@ -144,7 +144,7 @@ func (c *checker) checkLog() error {
 }
 
 // fold applies an event and compares the result that it issues with the outbox's.
-func (c *checker) fold(e Entry) (facts []byte, err error) {
+func (c *checker) fold(e LogEntry) (facts []byte, err error) {
 	issued, err := payment.Apply(c.folded, e.Event)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", err, ErrDamaged)
@@ -167,8 +167,9 @@ func (c *checker) fold(e Entry) (facts []byte, err error) {
 	return facts, nil
 }
 
-// equalRecords compares a bucket of the vault's own with what the fold made. key gives a folded value's place.
-func equalRecords[K comparable, V any](c *checker, bucket string, folded map[K]V, key func(K) []byte) error {
+// equalRecords compares a bucket of one kind of record with what the fold made.
+func equalRecords[K comparable, V any](c *checker, folded map[K]V, where func(K) home) error {
+	bucket := where(*new(K)).bucket
 	n := 0
 	err := c.bucket(bucket).ForEach(func(k, _ []byte) error {
 		if bucket != bucketVault || !bytes.Equal(k, keyHint) {
@@ -180,7 +181,12 @@ func equalRecords[K comparable, V any](c *checker, bucket string, folded map[K]V
 		return err
 	}
 	for k, v := range folded {
-		if err := equalRecord(c, bucket, key(k), c.ledger.box, v); err != nil {
+		at := where(k)
+		box, err := c.boxOf(at.merchant)
+		if err != nil {
+			return err
+		}
+		if err := equalRecord(c, bucket, at.key, box, v); err != nil {
 			return err
 		}
 	}
@@ -209,11 +215,15 @@ func equalRecord(c *checker, bucket string, key []byte, box keyring.Box, folded 
 func (c *checker) checkRecords() error {
 	m := c.folded
 	if err := errors.Join(
-		equalRecords(c, bucketVault, map[struct{}]payment.Vault{{}: m.TheVault}, func(struct{}) []byte { return keyState }),
-		equalRecords(c, bucketMerchants, m.Merchants, func(id string) []byte { return []byte(id) }),
-		equalRecords(c, bucketBatches, m.Batches, batchKey),
-		equalRecords(c, bucketRuns, m.Runs, func(k payment.RunKey) []byte { return runKey{k.Relay, k.Run}.bytes() }),
-		equalRecords(c, bucketBags, m.Bags, func(k payment.BagKey) []byte { return bagKey{k.Relay, k.Run, k.Number}.bytes() }),
+		equalRecords(c, map[struct{}]payment.Vault{{}: m.TheVault}, homeOfVault),
+		equalRecords(c, m.Merchants, homeOfMerchant),
+		equalRecords(c, m.Batches, homeOfBatch),
+		equalRecords(c, m.Runs, func(k payment.RunKey) home { return homeOfRun(runKey{k.Relay, k.Run}) }),
+		equalRecords(c, m.Bags, func(k payment.BagKey) home { return homeOfBag(bagKey{k.Relay, k.Run, k.Number}) }),
+		equalRecords(c, m.Tokens, func(k payment.Key) home { return homeOfToken(ownedKey{k.Merchant, k.ID}) }),
+		equalRecords(c, m.Blocks, func(k payment.Key) home { return homeOfBlock(ownedKey{k.Merchant, k.ID}) }),
+		equalRecords(c, m.Files, homeOfFile),
+		equalRecords(c, m.Entries, homeOfEntry),
 	); err != nil {
 		return err
 	}
@@ -230,7 +240,7 @@ func (c *checker) checkRecords() error {
 			return damaged("%s has %d records, the log makes %d", bucket, n, len(m.Payments))
 		}
 	}
-	return errors.Join(c.checkKeys(), c.checkParts())
+	return errors.Join(c.checkKeys(), c.checkParts(), c.checkStored())
 }
 
 func (c *checker) checkPayment(p payment.Payment) error {
@@ -238,7 +248,7 @@ func (c *checker) checkPayment(p payment.Payment) error {
 	if err != nil {
 		return err
 	}
-	number, _, err := c.get(bucketIDs, paymentKey{p.Merchant, p.ID}.bytes(), box)
+	number, _, err := c.get(bucketIDs, ownedKey{p.Merchant, p.ID}.bytes(), box)
 	if err != nil {
 		return err
 	}

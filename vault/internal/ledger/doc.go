@@ -17,9 +17,14 @@
 //	bags       relay/run/number -> payment.Bag
 //	ids        merchant/id -> number of the payment
 //	payments   number, merchant -> payment.Payment
+//	tokens     merchant/token -> payment.Token
+//	stored     merchant/token -> the slot of the account's key (package keyring) and the account, sealed under that key
+//	blocks     merchant/fingerprint -> payment.Block
+//	files      name -> payment.File
+//	entries    trace number -> payment.Entry
 //	parts      number, merchant/part -> the part as it came, still sealed to the vault
 //	results    merchant/serial -> facts and place, and the note once it is sealed
 //	chains     merchant -> the end of its chain of results
 //	log, tree  package audit
-//	by-…       indexes: payments by merchant, working stage and batch; results pending and unsent
+//	by-…       indexes: payments by merchant, working stage, batch and the payment that they are about; results pending and unsent
 package ledger

@@ -268,7 +268,7 @@ func (l *Ledger) resume() error {
 		if err := l.checkHighWater(b, l.head); err != nil {
 			return err
 		}
-		_, err = l.newTx(b).Entry(uint64(l.head.Size - 1))
+		_, err = l.newTx(b).LogEntry(uint64(l.head.Size - 1))
 		return err
 	})
 	if err != nil {

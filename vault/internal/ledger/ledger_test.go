@@ -114,7 +114,7 @@ func TestLogKeysChangeDailyAndWithEachOpening(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			e, err := tx.Entry(uint64(size - 1))
+			e, err := tx.LogEntry(uint64(size - 1))
 			keys[e.LogKey] = true
 			return err
 		})
@@ -343,7 +343,7 @@ func TestExportVerifies(t *testing.T) {
 	}
 	v.view(func(tx *Tx) error {
 		for index := range c.Size {
-			e, err := tx.Entry(uint64(index))
+			e, err := tx.LogEntry(uint64(index))
 			if err != nil {
 				return err
 			}

@@ -15,9 +15,10 @@ import (
 	"nightdrop/vault/internal/payment"
 )
 
-type paymentKey struct{ merchant, id string }
+// ownedKey names something of a merchant's: a payment by its id, a token, a block by its fingerprint.
+type ownedKey struct{ merchant, id string }
 
-func (k paymentKey) bytes() []byte { return []byte(k.merchant + "/" + k.id) }
+func (k ownedKey) bytes() []byte { return []byte(k.merchant + "/" + k.id) }
 
 // paymentRow is a payment in a writing transaction. was is what its record and the indexes say.
 type paymentRow struct {
@@ -33,7 +34,7 @@ func recordKey(number uint64, merchant string) []byte { return append(orderedKey
 
 // Payment implements payment.State.
 func (tx *Tx) Payment(merchant, id string) (payment.Payment, bool, error) {
-	k := paymentKey{merchant, id}
+	k := ownedKey{merchant, id}
 	if r, ok := tx.payments[k]; ok {
 		return r.value, r.found, nil
 	}
@@ -47,7 +48,7 @@ func (tx *Tx) Payment(merchant, id string) (payment.Payment, bool, error) {
 	return p, found, nil
 }
 
-func (tx *Tx) readPayment(k paymentKey) (p payment.Payment, found bool, err error) {
+func (tx *Tx) readPayment(k ownedKey) (p payment.Payment, found bool, err error) {
 	if tx.bucket(bucketIDs).Get(k.bytes()) == nil {
 		return p, false, nil
 	}
@@ -85,7 +86,7 @@ func (tx *Tx) paymentAt(number uint64, merchant string, box keyring.Box) (p paym
 
 // PutPayment implements payment.State.
 func (tx *Tx) PutPayment(p payment.Payment) error {
-	k := paymentKey{p.Merchant, p.ID}
+	k := ownedKey{p.Merchant, p.ID}
 	r, ok := tx.payments[k]
 	if !ok {
 		// The fold reads before it writes; this is for a caller that does not.
@@ -112,7 +113,7 @@ func (tx *Tx) writePayment(r *paymentRow) error {
 		return err
 	}
 	if !r.stored {
-		if err := tx.put(bucketIDs, paymentKey{p.Merchant, p.ID}.bytes(), box, orderedKey(p.Number)); err != nil {
+		if err := tx.put(bucketIDs, ownedKey{p.Merchant, p.ID}.bytes(), box, orderedKey(p.Number)); err != nil {
 			return err
 		}
 	}
@@ -161,6 +162,9 @@ func indexed(p payment.Payment) []indexEntry {
 	if p.Batch != 0 {
 		entries = append(entries, indexEntry{indexBatch, append(batchPrefix(p.Batch, p.Stage), record...)})
 	}
+	if p.Of != "" {
+		entries = append(entries, indexEntry{indexOf, append(ofPrefix(p.Merchant, p.Of), orderedKey(p.Number)...)})
+	}
 	return entries
 }
 
@@ -169,6 +173,8 @@ func stagePrefix(stage payment.Stage) []byte { return []byte(stage + "/") }
 func batchPrefix(batch uint32, stage payment.Stage) []byte {
 	return append(batchKey(batch), stagePrefix(stage)...)
 }
+
+func ofPrefix(merchant, id string) []byte { return []byte(merchant + "/" + id + "/") }
 
 // Query selects payments; zero members select all.
 type Query struct {
@@ -205,11 +211,14 @@ func (q Query) scans() []scan {
 	case slices.Contains(payment.Working[:], q.Stage):
 		return []scan{{indexStage, stagePrefix(q.Stage), whole}}
 	case q.Merchant != "":
-		return []scan{{indexMerchant, merchantPrefix(q.Merchant), func(rest []byte) []byte {
-			return append(append([]byte(nil), rest...), q.Merchant...)
-		}}}
+		return []scan{{indexMerchant, merchantPrefix(q.Merchant), numbersOf(q.Merchant)}}
 	}
 	return []scan{{bucketPayments, nil, whole}}
+}
+
+// numbersOf makes record keys of an index that holds the numbers of one merchant's payments.
+func numbersOf(merchant string) func(rest []byte) []byte {
+	return func(rest []byte) []byte { return append(append([]byte(nil), rest...), merchant...) }
 }
 
 // errLimit ends a query that has found enough.
@@ -242,6 +251,17 @@ func (tx *Tx) Payments(q Query, fn func(payment.Payment) error) error {
 		}
 	}
 	return nil
+}
+
+// Operations calls fn for the captures, refunds and voids of a payment, those that were rejected too, in the order of arrival. fn may
+// change the state.
+func (tx *Tx) Operations(merchant, id string, fn func(payment.Payment) error) error {
+	if tx.bolt.Writable() {
+		if err := tx.writeBack(); err != nil {
+			return err
+		}
+	}
+	return tx.scan(scan{indexOf, ofPrefix(merchant, id), numbersOf(merchant)}, Query{}, fn)
 }
 
 // scanChunk is how many keys are read ahead: fn may write, which a cursor does not survive.
@@ -297,7 +317,7 @@ func (tx *Tx) paymentOf(record []byte) (payment.Payment, error) {
 	if err != nil {
 		return p, err
 	}
-	if r, ok := tx.payments[paymentKey{merchant, p.ID}]; ok {
+	if r, ok := tx.payments[ownedKey{merchant, p.ID}]; ok {
 		return r.value, nil
 	}
 	return p, nil

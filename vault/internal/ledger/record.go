@@ -34,18 +34,24 @@ const (
 	bucketParts     = "parts"
 	bucketResults   = "results"
 	bucketChains    = "chains"
+	bucketTokens    = "tokens"
+	bucketStored    = "stored"
+	bucketBlocks    = "blocks"
+	bucketFiles     = "files"
+	bucketEntries   = "entries"
 
 	indexMerchant = "by-merchant" // merchant/number
 	indexStage    = "by-stage"    // stage/number, merchant: working stages only
 	indexBatch    = "by-batch"    // batch, stage/number, merchant
+	indexOf       = "by-of"       // merchant/id of the payment that it is about/number
 	indexPending  = "by-pending"  // index of the event, merchant/serial: results to be sealed
 	indexUnsent   = "by-unsent"   // index of the event, merchant/serial: results to be published
 )
 
 var (
 	recordBuckets = []string{bucketKeys, bucketVault, bucketMerchants, bucketBatches, bucketRuns, bucketBags, bucketIDs, bucketPayments,
-		bucketParts, bucketResults, bucketChains}
-	indexBuckets = []string{indexMerchant, indexStage, indexBatch, indexPending, indexUnsent}
+		bucketParts, bucketResults, bucketChains, bucketTokens, bucketStored, bucketBlocks, bucketFiles, bucketEntries}
+	indexBuckets = []string{indexMerchant, indexStage, indexBatch, indexOf, indexPending, indexUnsent}
 )
 
 func buckets() [][]byte {
@@ -80,7 +86,7 @@ func place(bucket string, k []byte) []byte {
 func (tx *Tx) bucket(name string) *bbolt.Bucket {
 	b := tx.bolt.Bucket([]byte(name))
 	switch name {
-	case bucketPayments, bucketParts, bucketResults:
+	case bucketPayments, bucketParts, bucketResults, bucketEntries:
 		// Keys grow, values are seldom longer later.
 		b.FillPercent = 0.9
 	}

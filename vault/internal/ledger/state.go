@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/payment"
 )
 
@@ -30,19 +31,48 @@ func (k bagKey) bytes() []byte {
 }
 func batchKey(number uint32) []byte { return binary.BigEndian.AppendUint32(nil, number) }
 
-// load reads a record of the vault's own; a writing transaction reads each once.
-func load[K comparable, V any](tx *Tx, rows map[K]*row[V], k K, bucket string, key []byte) (*row[V], error) {
+func homeOfVault(struct{}) home      { return home{bucket: bucketVault, key: keyState} }
+func homeOfMerchant(id string) home  { return home{bucket: bucketMerchants, key: []byte(id)} }
+func homeOfBatch(number uint32) home { return home{bucket: bucketBatches, key: batchKey(number)} }
+func homeOfRun(k runKey) home        { return home{bucket: bucketRuns, key: k.bytes()} }
+func homeOfBag(k bagKey) home        { return home{bucket: bucketBags, key: k.bytes()} }
+func homeOfToken(k ownedKey) home    { return home{bucketTokens, k.bytes(), k.merchant} }
+func homeOfBlock(k ownedKey) home    { return home{bucketBlocks, k.bytes(), k.merchant} }
+func homeOfFile(name string) home    { return home{bucket: bucketFiles, key: []byte(name)} }
+func homeOfEntry(trace string) home  { return home{bucket: bucketEntries, key: []byte(trace)} }
+
+// boxOf opens the box of a merchant's records, or of the vault's own where there is no merchant.
+func (tx *Tx) boxOf(merchant string) (keyring.Box, error) {
+	if merchant == "" {
+		return tx.ledger.box, nil
+	}
+	return tx.box(purposeMerchant(merchant))
+}
+
+// home says where the record of a row stands, and whose it is.
+type home struct {
+	bucket   string
+	key      []byte
+	merchant string // whose key seals it; "" for the vault's
+}
+
+// load reads a record; a writing transaction reads each once.
+func load[K comparable, V any](tx *Tx, rows map[K]*row[V], k K, at home) (*row[V], error) {
 	if r, ok := rows[k]; ok {
 		return r, nil
 	}
 	r := &row[V]{}
-	text, found, err := tx.get(bucket, key, tx.ledger.box)
-	if err != nil {
-		return nil, err
-	}
-	if found {
+	if tx.bucket(at.bucket).Get(at.key) != nil { // a merchant who is not there has no box
+		box, err := tx.boxOf(at.merchant)
+		if err != nil {
+			return nil, err
+		}
+		text, _, err := tx.get(at.bucket, at.key, box)
+		if err != nil {
+			return nil, err
+		}
 		if err := json.Unmarshal(text, &r.value); err != nil {
-			return nil, damaged("a record of %s is no JSON", bucket)
+			return nil, damaged("a record of %s is no JSON", at.bucket)
 		}
 		r.found = true
 	}
@@ -63,20 +93,25 @@ func keep[K comparable, V any](tx *Tx, rows map[K]*row[V], k K, value V) error {
 }
 
 // writeRows writes what is dirty, in the order of keys.
-func writeRows[K comparable, V any](tx *Tx, rows map[K]*row[V], bucket string, key func(K) []byte) error {
+func writeRows[K comparable, V any](tx *Tx, rows map[K]*row[V], where func(K) home) error {
 	dirty := make([]K, 0, len(rows))
 	for k, r := range rows {
 		if r.dirty {
 			dirty = append(dirty, k)
 		}
 	}
-	slices.SortFunc(dirty, func(a, b K) int { return slices.Compare(key(a), key(b)) })
+	slices.SortFunc(dirty, func(a, b K) int { return slices.Compare(where(a).key, where(b).key) })
 	for _, k := range dirty {
+		at := where(k)
+		box, err := tx.boxOf(at.merchant)
+		if err != nil {
+			return tx.spoil(err)
+		}
 		text, err := json.Marshal(rows[k].value)
 		if err != nil {
 			return tx.spoil(err)
 		}
-		if err := tx.put(bucket, key(k), tx.ledger.box, text); err != nil {
+		if err := tx.put(at.bucket, at.key, box, text); err != nil {
 			return err
 		}
 		rows[k].dirty = false
@@ -86,22 +121,28 @@ func writeRows[K comparable, V any](tx *Tx, rows map[K]*row[V], bucket string, k
 
 // writeBack writes what the fold changed and has not written yet.
 func (tx *Tx) writeBack() error {
-	if err := writeRows(tx, tx.vault, bucketVault, func(struct{}) []byte { return keyState }); err != nil {
-		return err
+	for _, write := range [...]func() error{
+		func() error { return writeRows(tx, tx.vault, homeOfVault) },
+		func() error { return writeRows(tx, tx.merchants, homeOfMerchant) },
+		func() error { return writeRows(tx, tx.batches, homeOfBatch) },
+		func() error { return writeRows(tx, tx.runs, homeOfRun) },
+		func() error { return writeRows(tx, tx.bags, homeOfBag) },
+		func() error { return writeRows(tx, tx.tokens, homeOfToken) },
+		func() error { return writeRows(tx, tx.blocks, homeOfBlock) },
+		func() error { return writeRows(tx, tx.files, homeOfFile) },
+		func() error { return writeRows(tx, tx.entries, homeOfEntry) },
+		tx.writePayments,
+	} {
+		if err := write(); err != nil {
+			return err
+		}
 	}
-	if err := writeRows(tx, tx.merchants, bucketMerchants, func(id string) []byte { return []byte(id) }); err != nil {
-		return err
-	}
-	if err := writeRows(tx, tx.batches, bucketBatches, batchKey); err != nil {
-		return err
-	}
-	if err := writeRows(tx, tx.runs, bucketRuns, runKey.bytes); err != nil {
-		return err
-	}
-	if err := writeRows(tx, tx.bags, bucketBags, bagKey.bytes); err != nil {
-		return err
-	}
-	keys := slices.SortedFunc(maps.Keys(tx.payments), func(a, b paymentKey) int {
+	return nil
+}
+
+// writePayments writes what is dirty, in the order of arrival.
+func (tx *Tx) writePayments() error {
+	keys := slices.SortedFunc(maps.Keys(tx.payments), func(a, b ownedKey) int {
 		return cmp.Compare(tx.payments[a].value.Number, tx.payments[b].value.Number)
 	})
 	for _, k := range keys {
@@ -116,7 +157,7 @@ func (tx *Tx) writeBack() error {
 
 // Vault implements payment.State.
 func (tx *Tx) Vault() (payment.Vault, error) {
-	r, err := load(tx, tx.vault, struct{}{}, bucketVault, keyState)
+	r, err := load(tx, tx.vault, struct{}{}, homeOfVault(struct{}{}))
 	if err != nil {
 		return payment.Vault{}, err
 	}
@@ -128,7 +169,7 @@ func (tx *Tx) PutVault(v payment.Vault) error { return keep(tx, tx.vault, struct
 
 // Merchant implements payment.State.
 func (tx *Tx) Merchant(id string) (payment.Merchant, bool, error) {
-	r, err := load(tx, tx.merchants, id, bucketMerchants, []byte(id))
+	r, err := load(tx, tx.merchants, id, homeOfMerchant(id))
 	if err != nil {
 		return payment.Merchant{}, false, err
 	}
@@ -140,7 +181,7 @@ func (tx *Tx) PutMerchant(m payment.Merchant) error { return keep(tx, tx.merchan
 
 // Batch implements payment.State.
 func (tx *Tx) Batch(number uint32) (payment.Batch, bool, error) {
-	r, err := load(tx, tx.batches, number, bucketBatches, batchKey(number))
+	r, err := load(tx, tx.batches, number, homeOfBatch(number))
 	if err != nil {
 		return payment.Batch{}, false, err
 	}
@@ -153,7 +194,7 @@ func (tx *Tx) PutBatch(b payment.Batch) error { return keep(tx, tx.batches, b.Nu
 // Run implements payment.State.
 func (tx *Tx) Run(relay, run string) (payment.Run, bool, error) {
 	k := runKey{relay, run}
-	r, err := load(tx, tx.runs, k, bucketRuns, k.bytes())
+	r, err := load(tx, tx.runs, k, homeOfRun(k))
 	if err != nil {
 		return payment.Run{}, false, err
 	}
@@ -166,7 +207,7 @@ func (tx *Tx) PutRun(r payment.Run) error { return keep(tx, tx.runs, runKey{r.Re
 // Bag implements payment.State.
 func (tx *Tx) Bag(relay, run string, number uint64) (payment.Bag, bool, error) {
 	k := bagKey{relay, run, number}
-	r, err := load(tx, tx.bags, k, bucketBags, k.bytes())
+	r, err := load(tx, tx.bags, k, homeOfBag(k))
 	if err != nil {
 		return payment.Bag{}, false, err
 	}
@@ -177,3 +218,57 @@ func (tx *Tx) Bag(relay, run string, number uint64) (payment.Bag, bool, error) {
 func (tx *Tx) PutBag(b payment.Bag) error {
 	return keep(tx, tx.bags, bagKey{b.Relay, b.Run, b.Number}, b)
 }
+
+// Token implements payment.State.
+func (tx *Tx) Token(merchant, token string) (payment.Token, bool, error) {
+	k := ownedKey{merchant, token}
+	r, err := load(tx, tx.tokens, k, homeOfToken(k))
+	if err != nil {
+		return payment.Token{}, false, err
+	}
+	return r.value, r.found, nil
+}
+
+// PutToken implements payment.State.
+func (tx *Tx) PutToken(t payment.Token) error {
+	return keep(tx, tx.tokens, ownedKey{t.Merchant, t.Token}, t)
+}
+
+// Block implements payment.State.
+func (tx *Tx) Block(merchant, fingerprint string) (payment.Block, bool, error) {
+	k := ownedKey{merchant, fingerprint}
+	r, err := load(tx, tx.blocks, k, homeOfBlock(k))
+	if err != nil {
+		return payment.Block{}, false, err
+	}
+	return r.value, r.found, nil
+}
+
+// PutBlock implements payment.State.
+func (tx *Tx) PutBlock(b payment.Block) error {
+	return keep(tx, tx.blocks, ownedKey{b.Merchant, b.Fingerprint}, b)
+}
+
+// File implements payment.State.
+func (tx *Tx) File(name string) (payment.File, bool, error) {
+	r, err := load(tx, tx.files, name, homeOfFile(name))
+	if err != nil {
+		return payment.File{}, false, err
+	}
+	return r.value, r.found, nil
+}
+
+// PutFile implements payment.State.
+func (tx *Tx) PutFile(f payment.File) error { return keep(tx, tx.files, f.Name, f) }
+
+// Entry implements payment.State.
+func (tx *Tx) Entry(trace string) (payment.Entry, bool, error) {
+	r, err := load(tx, tx.entries, trace, homeOfEntry(trace))
+	if err != nil {
+		return payment.Entry{}, false, err
+	}
+	return r.value, r.found, nil
+}
+
+// PutEntry implements payment.State.
+func (tx *Tx) PutEntry(e payment.Entry) error { return keep(tx, tx.entries, e.Trace, e) }

@@ -36,7 +36,11 @@ type Tx struct {
 	batches   map[uint32]*row[payment.Batch]
 	runs      map[runKey]*row[payment.Run]
 	bags      map[bagKey]*row[payment.Bag]
-	payments  map[paymentKey]*paymentRow
+	tokens    map[ownedKey]*row[payment.Token]
+	blocks    map[ownedKey]*row[payment.Block]
+	files     map[string]*row[payment.File]
+	entries   map[string]*row[payment.Entry]
+	payments  map[ownedKey]*paymentRow
 }
 
 var _ payment.State = (*Tx)(nil)
@@ -53,7 +57,11 @@ func (l *Ledger) newTx(b *bbolt.Tx) *Tx {
 	tx.batches = map[uint32]*row[payment.Batch]{}
 	tx.runs = map[runKey]*row[payment.Run]{}
 	tx.bags = map[bagKey]*row[payment.Bag]{}
-	tx.payments = map[paymentKey]*paymentRow{}
+	tx.tokens = map[ownedKey]*row[payment.Token]{}
+	tx.blocks = map[ownedKey]*row[payment.Block]{}
+	tx.files = map[string]*row[payment.File]{}
+	tx.entries = map[string]*row[payment.Entry]{}
+	tx.payments = map[ownedKey]*paymentRow{}
 	return tx
 }
 
@@ -171,26 +179,26 @@ func (tx *Tx) Proof(index uint64, size int64) (tlog.RecordProof, error) {
 	return tlog.ProveRecord(size, int64(index), audit.Hashes(tx.bolt))
 }
 
-// Entry is one event with its place in the log.
-type Entry struct {
+// LogEntry is one event with its place in the log.
+type LogEntry struct {
 	Place  envelope.Place
 	LogKey uint32
 	Event  payment.Event
 	Record [proof.LeafBytes]byte
 }
 
-// Entry reads the event at index of the log.
-func (tx *Tx) Entry(index uint64) (Entry, error) {
+// LogEntry reads the event at index of the log.
+func (tx *Tx) LogEntry(index uint64) (LogEntry, error) {
 	read, err := audit.Read(tx.bolt, int64(index), tx.ledger.origin, func(number uint32) (audit.Box, error) {
 		return tx.box(purposeLog(number))
 	})
 	if err != nil {
-		return Entry{}, fmt.Errorf("%w: %w", err, ErrDamaged)
+		return LogEntry{}, fmt.Errorf("%w: %w", err, ErrDamaged)
 	}
-	e := Entry{LogKey: read.Key, Record: read.Record}
+	e := LogEntry{LogKey: read.Key, Record: read.Record}
 	e.Place = envelope.Place{Index: index, Salt: read.Salt, Entry: fmt.Sprintf("%x", read.Record[len(read.Record)/2:])}
 	if err := json.Unmarshal(read.Event, &e.Event); err != nil {
-		return Entry{}, fmt.Errorf("read event %d: %w", index, err)
+		return LogEntry{}, fmt.Errorf("read event %d: %w", index, err)
 	}
 	return e, nil
 }
