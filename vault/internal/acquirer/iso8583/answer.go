@@ -2,6 +2,7 @@ package iso8583
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -10,18 +11,24 @@ import (
 	"nightdrop/vault/internal/acquirer"
 )
 
+// What the settlement code says of the totals. (ISO 8583:1987 field 66)
+const (
+	settlementAgreed  = "1"
+	settlementDiffers = "2"
+)
+
 // key says whose answer a message is: the message class (02, 04, 05, 08), the terminal and the trace number, which is unique only
 // per terminal. Network messages have no terminal.
 type key struct{ class, terminal, stan string }
 
 // keyOf returns the key of a request or of an answer; ok is false when the message has no type or trace number.
-func keyOf(m *iso8583.Message) (k key, mti string, ok bool) {
+func (d *Dialect) keyOf(m *iso8583.Message) (k key, mti string, ok bool) {
 	mti, _ = m.GetMTI()
-	stan := value(m, fieldSTAN)
+	stan := value(m, d.Place.STAN)
 	if len(mti) != 4 || len(stan) != 6 {
 		return key{}, mti, false
 	}
-	return key{class: mti[:2], terminal: value(m, fieldTerminal), stan: stan}, mti, true
+	return key{class: mti[:2], terminal: value(m, d.Place.Terminal), stan: stan}, mti, true
 }
 
 // value returns the field as it stands in the message, "" when it is not there. It is not to be used on secret fields.
@@ -33,27 +40,10 @@ func value(m *iso8583.Message, id int) string {
 	return s
 }
 
-// answerType returns the message type that answers mti.
-func answerType(mti string) string {
-	switch mti {
-	case mtiAuthorise:
-		return mtiAuthoriseAnswer
-	case mtiSale:
-		return mtiSaleAnswer
-	case mtiCapture, mtiCaptureRepeat:
-		return mtiCaptureAnswer
-	case mtiReversal, mtiReversalRepeat:
-		return mtiReversalAnswer
-	case mtiReconcile:
-		return mtiReconcileAnswer
-	}
-	return mtiNetworkAnswer
-}
-
 // fits compares an answer with its request: the type, and every one of the fields given, must be the request's.
-func fits(asked, got *iso8583.Message, fields ...int) error {
+func (d *Dialect) fits(asked, got *iso8583.Message, fields ...int) error {
 	wanted, _ := asked.GetMTI()
-	if mti, _ := got.GetMTI(); mti != answerType(wanted) {
+	if mti, _ := got.GetMTI(); mti != d.answerType(wanted) {
 		return malformed("message type")
 	}
 	for _, id := range fields {
@@ -68,13 +58,13 @@ func malformed(what string) error {
 	return fmt.Errorf("%w: %s", acquirer.ErrMalformedAnswer, what)
 }
 
-// readAnswer returns fields 39 and 38.
-func readAnswer(m *iso8583.Message) (acquirer.Answer, error) {
-	a := acquirer.Answer{Code: value(m, fieldAnswer)}
+// readAnswer returns the response code and the approval. (ISO 8583:1987 fields 39 and 38)
+func (d *Dialect) readAnswer(m *iso8583.Message) (acquirer.Answer, error) {
+	a := acquirer.Answer{Code: value(m, d.Place.Answer)}
 	if len(a.Code) != 2 || !alphanumeric(a.Code) {
 		return acquirer.Answer{}, malformed("response code")
 	}
-	a.Approval = strings.TrimRight(value(m, fieldApproval), " ")
+	a.Approval = strings.TrimRight(value(m, d.Place.Approval), " ")
 	if !alphanumeric(a.Approval) {
 		return acquirer.Answer{}, malformed("approval")
 	}
@@ -85,27 +75,27 @@ func readAnswer(m *iso8583.Message) (acquirer.Answer, error) {
 }
 
 // readTotals returns the host's view of the batch that asked named.
-func readTotals(m *iso8583.Message, asked acquirer.Totals) (acquirer.Reconciliation, error) {
-	if code := value(m, fieldAnswer); code != acquirer.Approved && code != codeOutOfBalance {
+func (d *Dialect) readTotals(m *iso8583.Message, asked acquirer.Totals) (acquirer.Reconciliation, error) {
+	if !slices.Contains(d.Compared, value(m, d.Place.Answer)) {
 		return acquirer.Reconciliation{}, malformed("the host did not compare the totals")
 	}
 	host := acquirer.Totals{Trace: asked.Trace, Batch: asked.Batch, Currency: asked.Currency}
-	for _, f := range totalFields(&host) {
-		number, err := decimal(value(m, f.number), maxTotal)
+	for _, f := range d.Place.totals(&host) {
+		number, err := decimal(value(m, f.at.Number), maxTotal)
 		if err != nil {
 			return acquirer.Reconciliation{}, err
 		}
-		sum, err := decimal(value(m, f.sum), maxSum)
+		sum, err := decimal(value(m, f.at.Sum), maxSum)
 		if err != nil {
 			return acquirer.Reconciliation{}, err
 		}
 		*f.count = acquirer.Count{Number: int(number), Amount: sum}
 	}
-	if value(m, fieldNet) != netAmount(host) {
+	if value(m, d.Place.Net) != netAmount(host) {
 		return acquirer.Reconciliation{}, malformed("net amount")
 	}
-	agreed := value(m, fieldSettlement) == settlementAgreed
-	if !agreed && value(m, fieldSettlement) != settlementDiffers {
+	agreed := value(m, d.Place.Settlement) == settlementAgreed
+	if !agreed && value(m, d.Place.Settlement) != settlementDiffers {
 		return acquirer.Reconciliation{}, malformed("settlement code")
 	}
 	// The host's own figures must bear out what it says: an agreement over other sums is none.

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/moov-io/iso8583"
@@ -37,17 +37,24 @@ type Config struct {
 	ConnectTimeout time.Duration // of a dial, a sign-on, and how long a request waits for the line to be up
 	EchoInterval   time.Duration // of silence before an echo test
 	Logger         *slog.Logger  // nil: nothing is logged
+
+	Dialect *Dialect // nil: DefaultDialect
+	// Dial opens the connection; nil: TCP to Address, with TLS where it is given.
+	Dial func(ctx context.Context) (net.Conn, error)
+	// Report is told, one at a time and in order, what odd things the host sends; nil: nobody is. It may take its time: answers do not
+	// wait for it, and beyond some thousand that wait, oddities are only counted. Close returns when it has returned.
+	Report func(Oddity)
 }
 
 // Client is an acquirer.Acquirer over one long-lived connection that is dialled, signed on, tested when idle and dialled again
 // when it fails. Many requests wait for their answers at once, matched by message class, terminal and trace number. When the line goes
 // down, every request that had been written gets ErrNoAnswer; those that come meanwhile wait ConnectTimeout for the new one.
 type Client struct {
-	cfg    Config
-	spec   *iso8583.MessageSpec
-	counts counters
-	cancel context.CancelFunc
-	done   chan struct{} // closed when the manager has stopped
+	cfg      Config
+	watch    *watch
+	cancel   context.CancelFunc
+	done     chan struct{} // closed when the manager has stopped
+	reported chan struct{} // closed when Report will not be called any more
 
 	mu      sync.Mutex
 	line    *line         // nil while there is none
@@ -60,13 +67,10 @@ var _ acquirer.Acquirer = (*Client)(nil)
 // errClosed is why a closed client has no line.
 var errClosed = errors.New("the client is closed")
 
-type counters struct{ late, malformed, connects atomic.Uint64 }
-
-// Counts are what a client has seen since it was made.
+// Counts are what a client has seen since it was made; of oddities, as their kinds say.
 type Counts struct {
-	Late      uint64 // answers that nobody waited for any more, or that came twice
-	Malformed uint64 // messages of which not even the trace number could be read
-	Connects  uint64 // lines that were signed on
+	Late, Duplicate, Unknown, Unfit, Malformed uint64
+	Connects                                   uint64 // lines that were signed on
 }
 
 // New returns a client and begins to dial. Close ends it.
@@ -77,14 +81,37 @@ func New(cfg Config) *Client {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Dialect == nil {
+		cfg.Dialect = DefaultDialect()
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Client{
-		cfg: cfg, spec: newDialect(), cancel: cancel,
-		done: make(chan struct{}), changed: make(chan struct{}),
+		cfg: cfg, watch: newWatch(cfg.Logger, cfg.Report != nil), cancel: cancel,
+		done: make(chan struct{}), reported: make(chan struct{}), changed: make(chan struct{}),
 		reason: errors.New("not connected yet"),
 	}
 	go c.manage(ctx)
+	go c.report()
 	return c
+}
+
+// report hands oddities on until the manager has stopped and none is left.
+func (c *Client) report() {
+	defer close(c.reported)
+	for {
+		select {
+		case o := <-c.watch.oddities:
+			c.cfg.Report(o)
+			continue
+		case <-c.done:
+		}
+		select {
+		case o := <-c.watch.oddities:
+			c.cfg.Report(o)
+		default:
+			return
+		}
+	}
 }
 
 func orDefault(d, standard time.Duration) time.Duration {
@@ -94,31 +121,27 @@ func orDefault(d, standard time.Duration) time.Duration {
 	return d
 }
 
-// Authorise sends a 0200. See acquirer.Acquirer.
+// Authorise sends a 0100 or a 0200. See acquirer.Acquirer.
 func (c *Client) Authorise(ctx context.Context, request acquirer.Request) (acquirer.Answer, error) {
-	r, clearCopy := newAuthorise(c.spec, request)
+	r, clearCopy := newAuthorise(c.cfg.Dialect, request)
 	defer clearCopy()
 	return c.ask(ctx, r)
 }
 
 // Capture sends a 0220, or a 0221 when the capture has been sent before. See acquirer.Acquirer.
 func (c *Client) Capture(ctx context.Context, capture acquirer.Capture) (acquirer.Answer, error) {
-	return c.ask(ctx, newCapture(c.spec, capture))
+	return c.ask(ctx, newCapture(c.cfg.Dialect, capture))
 }
 
 // Reverse sends a 0420, or a 0421 when the reversal has been sent before. See acquirer.Acquirer.
 func (c *Client) Reverse(ctx context.Context, reversal acquirer.Reversal) (acquirer.Answer, error) {
-	answer, err := c.ask(ctx, newReversal(c.spec, reversal))
-	answer.Undone = err == nil && undone(answer.Code)
+	answer, err := c.ask(ctx, newReversal(c.cfg.Dialect, reversal))
+	answer.Undone = err == nil && slices.Contains(c.cfg.Dialect.Undone, answer.Code)
 	return answer, err
 }
 
-// undone tells whether the answer to a reversal means that no money is held: reversed (00), nothing was done in the first
-// place (21), or no such original (25). (ISO 8583 field 39)
-func undone(code string) bool { return code == "00" || code == "21" || code == "25" }
-
 // RefundsByReference tells whether the dialect refunds by the original's trace alone.
-func (c *Client) RefundsByReference() bool { return true }
+func (c *Client) RefundsByReference() bool { return c.cfg.Dialect.RefundsByReference }
 
 // ask exchanges a request about one payment.
 func (c *Client) ask(ctx context.Context, r *request) (acquirer.Answer, error) {
@@ -126,23 +149,36 @@ func (c *Client) ask(ctx context.Context, r *request) (acquirer.Answer, error) {
 	if err != nil {
 		return acquirer.Answer{}, err
 	}
-	if err := fits(r.message, got, fieldAmount, fieldSTAN, fieldRRN, fieldTerminal, fieldAcceptor, fieldCurrency); err != nil {
-		return acquirer.Answer{}, err
+	d, at := c.cfg.Dialect, c.cfg.Dialect.Place
+	if err := d.fits(r.message, got, at.Amount, at.STAN, at.RRN, at.Terminal, at.Acceptor, at.Currency); err != nil {
+		return acquirer.Answer{}, c.unfit(r, err)
 	}
-	return readAnswer(got)
+	answer, err := d.readAnswer(got)
+	return answer, c.unfit(r, err)
+}
+
+// unfit notes an answer that does not fit its request, and returns err.
+func (c *Client) unfit(r *request, err error) error {
+	if errors.Is(err, acquirer.ErrMalformedAnswer) {
+		mti, _ := r.message.GetMTI()
+		c.watch.note(OddityUnfit, "message type %s, trace number %s: %v", mti, value(r.message, c.cfg.Dialect.Place.STAN), err)
+	}
+	return err
 }
 
 // Reconcile sends a 0500. See acquirer.Acquirer.
 func (c *Client) Reconcile(ctx context.Context, totals acquirer.Totals) (acquirer.Reconciliation, error) {
-	r := newTotals(c.spec, totals)
+	r := newTotals(c.cfg.Dialect, totals)
 	got, err := c.exchange(ctx, r)
 	if err != nil {
 		return acquirer.Reconciliation{}, err
 	}
-	if err := fits(r.message, got, fieldSTAN, fieldRRN, fieldTerminal, fieldAcceptor, fieldCurrency, fieldBatch); err != nil {
-		return acquirer.Reconciliation{}, err
+	d, at := c.cfg.Dialect, c.cfg.Dialect.Place
+	if err := d.fits(r.message, got, at.STAN, at.RRN, at.Terminal, at.Acceptor, at.Currency, at.Batch); err != nil {
+		return acquirer.Reconciliation{}, c.unfit(r, err)
 	}
-	return readTotals(got, totals)
+	compared, err := d.readTotals(got, totals)
+	return compared, c.unfit(r, err)
 }
 
 // Ready returns nil when the line is up and signed on.
@@ -157,13 +193,16 @@ func (c *Client) Ready() error {
 
 // Counts returns what the client has seen.
 func (c *Client) Counts() Counts {
-	return Counts{Late: c.counts.late.Load(), Malformed: c.counts.malformed.Load(), Connects: c.counts.connects.Load()}
+	w := c.watch
+	return Counts{Late: w.late.Load(), Duplicate: w.duplicate.Load(), Unknown: w.unknown.Load(), Unfit: w.unfit.Load(),
+		Malformed: w.malformed.Load(), Connects: w.connects.Load()}
 }
 
 // Close takes the line down and waits until the client's goroutines have ended.
 func (c *Client) Close() error {
 	c.cancel()
 	<-c.done
+	<-c.reported
 	return nil
 }
 
@@ -182,7 +221,7 @@ func (c *Client) exchange(ctx context.Context, r *request) (*iso8583.Message, er
 		}
 		got, err := l.exchange(ctx, r, c.cfg.AnswerTimeout)
 		if !errors.Is(err, errDown) {
-			return got, err
+			return got, c.unfit(r, err)
 		}
 		down = l
 	}
@@ -235,7 +274,7 @@ func (c *Client) manage(ctx context.Context) {
 			continue
 		}
 		pause = minPause
-		c.counts.connects.Add(1)
+		c.watch.connects.Add(1)
 		c.cfg.Logger.Info("acquirer line signed on", "address", c.cfg.Address)
 		c.become(l, nil)
 		stop := context.AfterFunc(ctx, func() { l.conn.TriggerFailure(errClosed) })
@@ -253,11 +292,11 @@ func (c *Client) connect(ctx context.Context) (*line, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dial: %w", err)
 	}
-	l, err := newLine(conn, c.cfg, c.spec, &c.counts)
+	l, err := newLine(conn, c.cfg, c.watch)
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	if err := l.network(ctx, networkSignOn, c.cfg.ConnectTimeout); err != nil {
+	if err := l.network(ctx, l.dialect.Messages.Network.SignOn, c.cfg.ConnectTimeout); err != nil {
 		l.conn.TriggerFailure(err)
 		return nil, fmt.Errorf("sign on: %w", err)
 	}
@@ -265,6 +304,9 @@ func (c *Client) connect(ctx context.Context) (*line, error) {
 }
 
 func (c *Client) dial(ctx context.Context) (net.Conn, error) {
+	if c.cfg.Dial != nil {
+		return c.cfg.Dial(ctx)
+	}
 	if c.cfg.TLS == nil {
 		return new(net.Dialer).DialContext(ctx, "tcp", c.cfg.Address)
 	}

@@ -178,7 +178,8 @@ func TestAnswersThatDoNotFit(t *testing.T) {
 		{"bytes after its end", one(func(s string) string { return s + "00" }), acquirer.ErrMalformedAnswer},
 		{"cut in its last field", one(func(s string) string { return s[:len(s)-1] }), acquirer.ErrMalformedAnswer},
 		{"another trace number", one(func(s string) string { return replace(s, atSTAN, "999999") }), acquirer.ErrNoAnswer},
-		{"another terminal", one(func(s string) string { return replace(s, atTerminal, "TERM0002") }), acquirer.ErrNoAnswer},
+		{"another terminal", one(func(s string) string { return replace(s, atTerminal, "TERM0002") }), acquirer.ErrMalformedAnswer},
+		{"another terminal and reference", one(func(s string) string { return replace(replace(s, atTerminal, "TERM0002"), atRRN, "X") }), acquirer.ErrNoAnswer},
 		{"a type of another class", one(func(s string) string { return replace(s, 0, "0430") }), acquirer.ErrNoAnswer},
 		{"cut in its bitmap", one(func(s string) string { return s[:10] }), acquirer.ErrNoAnswer},
 		{"a field that the dialect has not", one(func(s string) string { return replace(s, 4, "F") }), acquirer.ErrNoAnswer},
@@ -241,10 +242,10 @@ func TestLateAndDoubledAnswersAreCounted(t *testing.T) {
 		}
 	}
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		if c := a.Counts(); c.Late == 3 && c.Malformed == 3 && c.Connects == 1 {
+		if c := a.Counts(); c.Duplicate == 3 && c.Malformed == 3 && c.Connects == 1 {
 			return
 		} else if time.Now().After(deadline) {
-			t.Fatalf("counts %+v, want 3 late, 3 malformed on 1 line", c)
+			t.Fatalf("counts %+v, want 3 duplicates, 3 malformed on 1 line", c)
 		}
 	}
 }

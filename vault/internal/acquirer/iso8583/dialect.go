@@ -1,138 +1,205 @@
-// Package iso8583 speaks ISO 8583:1987 over TCP to an acquirer host: moov-io/iso8583 packs and reads the fields,
+// Package iso8583 speaks ISO 8583 over TCP to an acquirer host: moov-io/iso8583 packs and reads the fields,
 // moov-io/iso8583-connection owns the socket's loops, and this package says what the messages are and what silence means.
 //
 // # The dialect
 //
-// A message is a two-byte big-endian length and so many bytes of ASCII: the message type, the bitmaps in upper-case hex, the
-// fields. 0800 signs on (field 70 001) and asks for an echo (301); 0200 is a sale, 0420 and 0421 its reversal, 0500 a batch's
-// totals. An answer has the request's type plus ten (0421's is 0430) and its terminal and trace number.
+// A dialect is a file (LoadDialect): a specification of fields as moov-io/iso8583 reads it, and a section "nightdrop" that says which
+// field holds what, the message types and processing codes, the length header, fields that never change, and what codes mean.
+// The one that is built in, ascii1987.json, is ISO 8583:1987: two big-endian bytes of length and so many bytes of ASCII: the message
+// type, the bitmaps in upper-case hex, the fields. There 0800 signs on (field 70 001) and asks for an echo (301); 0100 is an
+// authorisation, 0200 a sale or a refund, 0220 and 0221 a capture, 0420 and 0421 a reversal, 0500 a batch's totals. An answer has the
+// class of the request's type, and its terminal and trace number.
+//
+// Values that this package writes have the whole length of their field, so padding that a file asks for is never needed; and an answer
+// packs to the very bytes that it was read from, or is not taken.
 package iso8583
 
 import (
+	_ "embed" // the dialect that is built in
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
 	"github.com/moov-io/iso8583"
-	"github.com/moov-io/iso8583/encoding"
-	"github.com/moov-io/iso8583/field"
-	"github.com/moov-io/iso8583/prefix"
+
+	"nightdrop/vault/internal/acquirer"
 )
 
-// Message types.
-const (
-	mtiAuthorise       = "0100"
-	mtiSale            = "0200"
-	mtiCapture         = "0220"
-	mtiCaptureRepeat   = "0221"
-	mtiReversal        = "0420"
-	mtiReversalRepeat  = "0421"
-	mtiReconcile       = "0500"
-	mtiNetwork         = "0800"
-	mtiNetworkAnswer   = "0810"
-	mtiReversalAnswer  = "0430"
-	mtiAuthoriseAnswer = "0110"
-	mtiSaleAnswer      = "0210"
-	mtiCaptureAnswer   = "0230"
-	mtiReconcileAnswer = "0510"
-)
+// ErrDialect is returned when a dialect file cannot be used. The error names the file, the line or the member, and what to change.
+var ErrDialect = errors.New("iso8583: the dialect file cannot be used")
 
-// Field numbers of ISO 8583:1987, and what the dialect puts there where the standard leaves a choice.
-const (
-	fieldMTI             = 0
-	fieldBitmap          = 1
-	fieldNumber          = 2  // account number; only in 0200
-	fieldProcessing      = 3  // 000000: purchase
-	fieldAmount          = 4  // minor units
-	fieldTransmitted     = 7  // MMDDhhmmss, UTC
-	fieldSTAN            = 11 // unique per terminal and business day
-	fieldTime            = 12 // hhmmss, UTC
-	fieldDate            = 13 // MMDD, UTC
-	fieldExpiry          = 14 // YYMM
-	fieldEntryMode       = 22 // 012: keyed, no PIN
-	fieldCondition       = 25 // 59: electronic commerce
-	fieldRRN             = 37
-	fieldApproval        = 38
-	fieldAnswer          = 39
-	fieldTerminal        = 41
-	fieldAcceptor        = 42
-	fieldDescriptor      = 43
-	fieldCode            = 48 // the card security code, nothing else; only in 0200
-	fieldCurrency        = 49 // ISO 4217 number
-	fieldBatch           = 60 // private: the batch, six digits
-	fieldSettlement      = 66 // 1: the totals agree, 2: they do not
-	fieldNetwork         = 70 // 001: sign on, 301: echo
-	fieldCredits         = 74 // a number of transactions, as 75 to 77
-	fieldCreditReversals = 75
-	fieldDebits          = 76
-	fieldDebitReversals  = 77
-	fieldCreditSum       = 86 // an amount, as 87 to 89
-	fieldCreditRevSum    = 87
-	fieldDebitSum        = 88
-	fieldDebitRevSum     = 89
-	fieldOriginal        = 90 // type, STAN and field 7 of the original, and two institution codes of zeros
-	fieldNet             = 97 // C or D and the net amount
-)
+// maxDialect bounds a dialect file in bytes; a whole ISO 8583 specification has some 30 KB.
+const maxDialect = 1 << 20
 
-// Values that never change.
-const (
-	processingPurchase = "000000"
-	processingRefund   = "200000"
-	entryKeyed         = "012"
-	conditionECommerce = "59"
-	networkSignOn      = "001"
-	networkEcho        = "301"
-	settlementAgreed   = "1"
-	settlementDiffers  = "2"
-	codeOutOfBalance   = "95" // field 39 of a 0510 whose totals differ: reconcile error
-)
+//go:embed ascii1987.json
+var ascii1987 []byte
 
-// newDialect returns the message specification. No field is padded by the library: what is on the wire is what is written and
-// checked here, so an answer packs to the very bytes that it was read from.
-func newDialect() *iso8583.MessageSpec {
-	fields := map[int]field.Field{
-		fieldBitmap: field.NewBitmap(field.NewSpec(8, "Bitmap", encoding.BytesToASCIIHex, prefix.Hex.Fixed)),
-		fieldNumber: secretField(19, "Primary account number", prefix.ASCII.LL),
-		fieldExpiry: secretField(4, "Expiration date", prefix.ASCII.Fixed),
-		fieldCode:   secretField(4, "Card security code", prefix.ASCII.LLL),
-		fieldBatch:  field.NewString(field.NewSpec(6, "Batch", encoding.ASCII, prefix.ASCII.LLL)),
-	}
-	for _, f := range fixedFields() {
-		fields[f.id] = field.NewString(field.NewSpec(f.length, f.name, encoding.ASCII, prefix.ASCII.Fixed))
-	}
-	return &iso8583.MessageSpec{Name: "ISO 8583:1987 ASCII, card sales", Fields: fields}
+// Dialect is how an acquirer's host writes ISO 8583. It is immutable and may be shared.
+type Dialect struct {
+	name        string
+	asks, reads *iso8583.MessageSpec // of the messages that are written, and of those read
+	widths      map[int]width
+	section
 }
 
-type fixedField struct {
-	id, length int
-	name       string
+// width is how long a field is that this package writes.
+type width struct {
+	length int // characters; at most so many where it is not fixed
+	fixed  bool
 }
 
-func fixedFields() []fixedField {
-	return []fixedField{
-		{fieldMTI, 4, "Message type"},
-		{fieldProcessing, 6, "Processing code"},
-		{fieldAmount, 12, "Amount"},
-		{fieldTransmitted, 10, "Transmission date and time"},
-		{fieldSTAN, 6, "Systems trace audit number"},
-		{fieldTime, 6, "Local time"},
-		{fieldDate, 4, "Local date"},
-		{fieldEntryMode, 3, "Point of service entry mode"},
-		{fieldCondition, 2, "Point of service condition"},
-		{fieldRRN, 12, "Retrieval reference number"},
-		{fieldApproval, 6, "Authorization identification response"},
-		{fieldAnswer, 2, "Response code"},
-		{fieldTerminal, 8, "Card acceptor terminal"},
-		{fieldAcceptor, 15, "Card acceptor"},
-		{fieldDescriptor, 40, "Card acceptor name and location"},
-		{fieldCurrency, 3, "Currency"},
-		{fieldSettlement, 1, "Settlement code"},
-		{fieldNetwork, 3, "Network management information"},
-		{fieldCredits, 10, "Credits, number"},
-		{fieldCreditReversals, 10, "Credits, reversals, number"},
-		{fieldDebits, 10, "Debits, number"},
-		{fieldDebitReversals, 10, "Debits, reversals, number"},
-		{fieldCreditSum, 16, "Credits, amount"},
-		{fieldCreditRevSum, 16, "Credits, reversals, amount"},
-		{fieldDebitSum, 16, "Debits, amount"},
-		{fieldDebitRevSum, 16, "Debits, reversals, amount"},
-		{fieldOriginal, 42, "Original data elements"},
-		{fieldNet, 17, "Net settlement amount"},
+// section is the member "nightdrop" of a dialect file.
+type section struct {
+	Header             header   `json:"header"`
+	Place              places   `json:"place"`
+	Messages           messages `json:"messages"`
+	RefundsByReference bool     `json:"refunds-by-reference"` // false: a refund carries the number and names no original
+	Undone             []string `json:"undone"`               // codes of an answered reversal that say that no money is held
+	Compared           []string `json:"compared"`             // codes of an answered 0500 that say that totals were compared
+}
+
+// header is the length before a message.
+type header struct {
+	Form    string `json:"form"`    // "binary" (big-endian), "bcd" or "ascii"
+	Bytes   int    `json:"bytes"`   // 2 or 4
+	Counted bool   `json:"counted"` // the length counts the header too
+}
+
+// places are field numbers. Time, Date and Descriptor may be 0: the dialect has none.
+type places struct {
+	Number      int `json:"number"`     // account number
+	Processing  int `json:"processing"` // processing code
+	Amount      int `json:"amount"`     // minor units
+	Transmitted int `json:"transmitted"`
+	STAN        int `json:"stan"`
+	Time        int `json:"time,omitempty"` // hhmmss, UTC
+	Date        int `json:"date,omitempty"` // MMDD, UTC
+	Expiry      int `json:"expiry"`         // YYMM
+	RRN         int `json:"rrn"`
+	Approval    int `json:"approval"`
+	Answer      int `json:"answer"` // response code
+	Terminal    int `json:"terminal"`
+	Acceptor    int `json:"acceptor"`
+	Descriptor  int `json:"descriptor,omitempty"`
+	Code        int `json:"code"`       // the card security code, nothing else
+	Currency    int `json:"currency"`   // ISO 4217 number
+	Batch       int `json:"batch"`      // private: six digits
+	Settlement  int `json:"settlement"` // 1: the totals agree, 2: they do not
+	Network     int `json:"network"`    // what a network message asks for
+	Original    int `json:"original"`   // type, trace number and field 7 of the original, and two institution codes of zeros
+	Net         int `json:"net"`        // C or D and the net amount
+
+	Credits         total `json:"credits"`
+	CreditReversals total `json:"credit-reversals"`
+	Debits          total `json:"debits"`
+	DebitReversals  total `json:"debit-reversals"`
+}
+
+// total is the fields of one of the totals of a 0500.
+type total struct {
+	Number int `json:"number"`
+	Sum    int `json:"sum"`
+}
+
+// messages are the types of message, and what is in them that never changes.
+type messages struct {
+	Authorisation  message `json:"authorisation"`
+	Sale           message `json:"sale"`
+	Refund         message `json:"refund"`
+	Capture        message `json:"capture"`
+	Reversal       message `json:"reversal"`
+	Reconciliation message `json:"reconciliation"`
+	Network        network `json:"network"`
+}
+
+type message struct {
+	Request    string            `json:"request"`              // message type
+	Repeat     string            `json:"repeat,omitempty"`     // when it is sent again; of a capture and a reversal
+	Answer     string            `json:"answer"`               // message type
+	Processing string            `json:"processing,omitempty"` // processing code; a reversal has its original's, a reconciliation none
+	Constants  map[string]string `json:"constants,omitempty"`  // field number to value
+}
+
+type network struct {
+	Request string `json:"request"`
+	Answer  string `json:"answer"`
+	SignOn  string `json:"sign-on"`
+	Echo    string `json:"echo"`
+}
+
+// LoadDialect reads a dialect file. Errors wrap ErrDialect, or are the file system's.
+func LoadDialect(path string) (*Dialect, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read dialect: %w", err)
 	}
+	defer func() { _ = f.Close() }()
+	raw, err := io.ReadAll(io.LimitReader(f, maxDialect+1))
+	if err != nil {
+		return nil, fmt.Errorf("read dialect: %w", err)
+	}
+	d, err := parseDialect(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrDialect, path, err)
+	}
+	return d, nil
+}
+
+// DefaultDialect returns the dialect that is built in: ISO 8583:1987, ASCII.
+func DefaultDialect() *Dialect {
+	d, err := parseDialect(ascii1987)
+	if err != nil {
+		panic("iso8583: the dialect that is built in: " + err.Error()) // a test reads it
+	}
+	return d
+}
+
+// Name returns what the file calls itself.
+func (d *Dialect) Name() string { return d.name }
+
+// message returns the messages that ask for kind. ok is false of a kind that is not known.
+func (d *Dialect) message(kind acquirer.Kind) (m message, ok bool) {
+	switch kind {
+	case acquirer.KindAuthorisation:
+		return d.Messages.Authorisation, true
+	case acquirer.KindSale:
+		return d.Messages.Sale, true
+	case acquirer.KindRefund:
+		return d.Messages.Refund, true
+	case acquirer.KindCapture:
+		return d.Messages.Capture, true
+	}
+	return message{}, false
+}
+
+// answerType returns the message type that answers mti, "" when none does.
+func (d *Dialect) answerType(mti string) string {
+	if mti == d.Messages.Network.Request {
+		return d.Messages.Network.Answer
+	}
+	for _, m := range d.Messages.all() {
+		if mti == m.Request || mti == m.Repeat {
+			return m.Answer
+		}
+	}
+	return ""
+}
+
+// all returns the messages about payments and batches.
+func (m messages) all() []message {
+	return []message{m.Authorisation, m.Sale, m.Refund, m.Capture, m.Reversal, m.Reconciliation}
+}
+
+// totals pairs the fields of a 0500 with the totals that they hold.
+func (p places) totals(t *acquirer.Totals) [4]totalField {
+	return [4]totalField{
+		{p.Credits, &t.Credits}, {p.CreditReversals, &t.CreditReversals},
+		{p.Debits, &t.Debits}, {p.DebitReversals, &t.DebitReversals},
+	}
+}
+
+type totalField struct {
+	at    total
+	count *acquirer.Count
 }

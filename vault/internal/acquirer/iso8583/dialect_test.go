@@ -30,7 +30,7 @@ func goldenSale(t *testing.T) acquirer.Request {
 
 // The bytes of every request, field by field: what a host's engineer would be shown.
 func TestRequestsOnTheWire(t *testing.T) {
-	spec := newDialect()
+	spec := DefaultDialect()
 	sale := goldenSale(t)
 	withCode, clearCopy := newAuthorise(spec, sale)
 	defer clearCopy()
@@ -61,9 +61,9 @@ func TestRequestsOnTheWire(t *testing.T) {
 			"|392|006000007|020000004211221704050000000000000000000000"},
 		"totals": {newTotals(spec, totals), "0500|8238000008C080100078078080000000|1122170405|000042|170405|1122|" + identity + "|840|006000007|" +
 			"0000000001|0000000000|0000000012|0000000002|0000000000200000|0000000000000000|0000000000120000|0000000000020000|C0000000000100000"},
-		"sign-on": {newNetwork(spec, networkSignOn, 1, sale.Sent), "0800|82200000000000000400000000000000|1122170405|000001|001"},
+		"sign-on": {newNetwork(spec, spec.Messages.Network.SignOn, 1, sale.Sent), "0800|82200000000000000400000000000000|1122170405|000001|001"},
 	} {
-		out, err := frame(c.request.message)
+		out, err := frame(spec, c.request.message)
 		if err != nil || c.request.err != nil {
 			t.Errorf("%s: %v %v", name, err, c.request.err)
 			continue
@@ -73,7 +73,7 @@ func TestRequestsOnTheWire(t *testing.T) {
 			t.Errorf("%s:\n got %s\nwant %s", name, got, want)
 		}
 		m, whole := unpack(spec, out[2:])
-		again, err := frame(m)
+		again, err := frame(spec, m)
 		if !whole || err != nil || !bytes.Equal(again, out) {
 			t.Errorf("%s: what was read packs to other bytes", name)
 		}
@@ -83,16 +83,16 @@ func TestRequestsOnTheWire(t *testing.T) {
 // A request lends the card's own bytes to the message and leaves nothing behind but the frame, which is cleared.
 func TestSecretFieldsAreNotCopied(t *testing.T) {
 	sale := goldenSale(t)
-	r, clearCopy := newAuthorise(newDialect(), sale)
-	lent, err := r.message.GetBytes(fieldNumber)
+	r, clearCopy := newAuthorise(DefaultDialect(), sale)
+	lent, err := r.message.GetBytes(2)
 	if err != nil || &lent[0] != &sale.Card.Digits()[0] {
 		t.Error("the message holds a copy of the number")
 	}
-	lent, err = r.message.GetBytes(fieldCode)
+	lent, err = r.message.GetBytes(48)
 	if err != nil || &lent[0] != &sale.Code.Digits()[0] {
 		t.Error("the message holds a copy of the code")
 	}
-	expiry, err := r.message.GetBytes(fieldExpiry)
+	expiry, err := r.message.GetBytes(14)
 	if err != nil || string(expiry) != "3109" {
 		t.Error("the expiry is not there")
 	}
@@ -108,11 +108,11 @@ func TestSecretFieldsAreNotCopied(t *testing.T) {
 // An answer that is longer than its frame could ever be is refused before it is read.
 func TestFrameLimits(t *testing.T) {
 	for _, header := range []string{"\x00\x00", "\x08\x01", "\xff\xff"} {
-		if _, err := readFrame(strings.NewReader(header + strings.Repeat("0", 70_000))); err == nil {
+		if _, err := readFrame(strings.NewReader(header+strings.Repeat("0", 70_000)), DefaultDialect().Header); err == nil {
 			t.Errorf("length %x is read", header)
 		}
 	}
-	if raw, err := readFrame(strings.NewReader("\x00\x040210")); err != nil || string(raw) != "0210" {
+	if raw, err := readFrame(strings.NewReader("\x00\x040210"), DefaultDialect().Header); err != nil || string(raw) != "0210" {
 		t.Errorf("read %q, error %v", raw, err)
 	}
 }
@@ -126,21 +126,21 @@ func FuzzUnpack(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
-	spec := newDialect()
+	spec := DefaultDialect()
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if len(raw) > maxMessage {
 			return
 		}
 		m, whole := unpack(spec, raw)
-		_, _, _ = keyOf(m)
+		_, _, _ = spec.keyOf(m)
 		if !whole {
 			return
 		}
-		out, err := frame(m)
+		out, err := frame(spec, m)
 		if err != nil || !bytes.Equal(out[2:], raw) {
 			t.Fatal("a whole message packs to other bytes")
 		}
-		_, _ = readAnswer(m)
-		_, _ = readTotals(m, acquirer.Totals{})
+		_, _ = spec.readAnswer(m)
+		_, _ = spec.readTotals(m, acquirer.Totals{})
 	})
 }

@@ -7,61 +7,120 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
+	"strconv"
 
 	"github.com/moov-io/iso8583"
+	"github.com/moov-io/iso8583/encoding"
 	"github.com/moov-io/iso8583/field"
-	"github.com/moov-io/iso8583/prefix"
 )
 
-// maxMessage bounds a message in bytes. The longest of the dialect has under 500; the length header alone would allow 65,535.
+// maxMessage bounds a message in bytes, its header too. The longest that is sent has under 600; a length header alone would allow
+// far more.
 const maxMessage = 2048
-
-const headerBytes = 2
 
 // errLength closes the line: after a length that cannot be, nothing that follows can be told apart.
 var errLength = errors.New("iso8583: the host sent a message of an impossible length")
 
-// secretField returns a field whose value the library holds as the bytes that it was given, without a copy, and reads as a
-// part of the message that it is in.
-func secretField(length int, name string, pref prefix.Prefixer) field.Field {
-	return field.NewBinary(&field.Spec{
-		Length:      length,
-		Description: name,
-		Pref:        pref,
-		Packer:      field.PackerFunc(refuseToPack),
-		Unpacker:    field.UnpackerFunc(borrow),
-	})
+// lent packs a field of account data whose digits are lent to the message: the library holds the bytes that it was given.
+type lent struct{ encoding encoding.Encoder }
+
+// Pack keeps account data out of Message.Pack, which leaves copies behind; appendFrame writes it.
+func (lent) Pack([]byte, *field.Spec) ([]byte, error) {
+	return nil, errors.New("iso8583: account data is packed by appendFrame only")
 }
 
-// refuseToPack keeps secret fields out of Message.Pack, which leaves copies behind; appendFrame writes them.
-func refuseToPack([]byte, *field.Spec) ([]byte, error) {
-	return nil, errors.New("iso8583: secret fields are packed by appendFrame only")
-}
+// carried is a field that is of no concern, or account data in what was read: its value is the very bytes on the wire, length prefix
+// too, left where they lie in the message.
+type carried struct{ encoding encoding.Encoder }
 
-func borrow(data []byte, spec *field.Spec) ([]byte, int, error) {
+// Pack returns the bytes as they were.
+func (carried) Pack(value []byte, _ *field.Spec) ([]byte, error) { return value, nil }
+
+// Unpack finds the field's end.
+func (c carried) Unpack(data []byte, spec *field.Spec) ([]byte, int, error) {
 	length, prefixed, err := spec.Pref.DecodeLength(spec.Length, data)
 	if err != nil {
 		return nil, 0, fmt.Errorf("read length: %w", err)
 	}
-	if len(data) < prefixed+length {
+	end := prefixed + onWire(c.encoding, length)
+	if length < 0 || end > len(data) {
 		return nil, 0, errors.New("the message ends inside the field")
 	}
-	return data[prefixed : prefixed+length], prefixed + length, nil
+	return data[:end], end, nil
+}
+
+// onWire returns how many bytes length characters take.
+func onWire(e encoding.Encoder, length int) int {
+	if _, packed := packedDigits(e); packed {
+		return (length + 1) / 2
+	}
+	if e == encoding.BytesToASCIIHex {
+		return 2 * length
+	}
+	return length
 }
 
 // frame packs m with its length header into one slice that is never reallocated. It holds the only copy that this package
 // makes of the number, the expiry and the code: the sender clears it when the write has returned. Beyond it there are
 // the kernel's buffers and, with TLS, those of crypto/tls, which encrypts in place. Answers of this dialect carry no account data;
 // were a host to send some, the read buffer of iso8583-connection would hold it until later answers overwrite it.
-func frame(m *iso8583.Message) ([]byte, error) {
-	out, err := appendFrame(make([]byte, headerBytes, headerBytes+maxMessage), m)
+func frame(d *Dialect, m *iso8583.Message) ([]byte, error) {
+	out, err := appendFrame(make([]byte, d.Header.Bytes, maxMessage), m)
 	if err != nil {
 		clear(out[:cap(out)])
 		return nil, err
 	}
-	binary.BigEndian.PutUint16(out, uint16(len(out)-headerBytes)) // appendFrame keeps it under maxMessage
+	d.Header.put(out)
 	return out, nil
+}
+
+// put writes the length of a message and its header, at most maxMessage, into the header.
+func (h header) put(out []byte) {
+	length := len(out) - h.Bytes
+	if h.Counted {
+		length = len(out)
+	}
+	switch {
+	case h.Form == "ascii":
+		copy(out, fmt.Sprintf("%04d", length))
+		return
+	case h.Form == "bcd": // the decimal digits, read as hex
+		packed, _ := strconv.ParseUint(strconv.Itoa(length), 16, 32) // at most four decimal digits: no error
+		length = int(packed)
+	}
+	if h.Bytes == 2 {
+		binary.BigEndian.PutUint16(out, uint16(length))
+	} else {
+		binary.BigEndian.PutUint32(out, uint32(length))
+	}
+}
+
+// length reads a header; ok is false when it is not one, or not of a message that can be.
+func (h header) length(header []byte) (length int, ok bool) {
+	text := header
+	if h.Form == "bcd" {
+		text = fmt.Appendf(nil, "%x", header)
+	}
+	var n uint64
+	if h.Form == "binary" {
+		for _, b := range header {
+			n = n<<8 | uint64(b)
+		}
+	} else {
+		if !digits(string(text)) {
+			return 0, false
+		}
+		n, _ = strconv.ParseUint(string(text), 10, 64) // at most eight digits: no error
+	}
+	if h.Counted {
+		n -= uint64(h.Bytes) // below zero it is larger than any message
+	}
+	if n == 0 || n > maxMessage || n > math.MaxInt {
+		return 0, false
+	}
+	return int(n), true
 }
 
 // appendFrame appends m's packed fields to dst, which must have room for them. It does what Message.Pack does, which
@@ -72,49 +131,87 @@ func appendFrame(dst []byte, m *iso8583.Message) ([]byte, error) {
 	fields := m.GetFields()
 	ids := slices.Sorted(maps.Keys(fields))
 	for _, id := range ids {
-		if id > fieldBitmap {
+		if id > bitmapField {
 			bitmap.Set(id)
 		}
 	}
 	for _, id := range ids {
-		packed, err := packField(fields[id])
-		if err != nil {
+		var err error
+		if dst, err = appendField(dst, fields[id]); err != nil {
 			return dst, fmt.Errorf("iso8583: pack field %d: its value has not the dialect's length or characters", id)
 		}
-		if len(dst)+len(packed.prefix)+len(packed.value) > cap(dst) {
-			return dst, errors.New("iso8583: pack: the message is longer than any of the dialect")
-		}
-		dst = append(append(dst, packed.prefix...), packed.value...)
 	}
 	return dst, nil
 }
 
-type packedField struct{ prefix, value []byte }
+var errRoom = errors.New("iso8583: pack: the message is longer than any of the dialect")
 
-// packField packs f. Of a secret field the value is the very slice that the field holds. The library's errors may quote values
-// and go no further than here.
-func packField(f field.Field) (packedField, error) {
+// appendField appends f as it stands on the wire. The library's errors may quote values and go no further than here.
+func appendField(dst []byte, f field.Field) ([]byte, error) {
 	spec := f.Spec()
-	if spec.Packer == nil {
-		value, err := f.Pack()
-		return packedField{value: value}, err
+	secret, isLent := spec.Packer.(lent)
+	if !isLent {
+		packed, err := f.Pack()
+		if err != nil {
+			return dst, err
+		}
+		if len(dst)+len(packed) > cap(dst) {
+			return dst, errRoom
+		}
+		return append(dst, packed...), nil
 	}
 	value, err := f.Bytes()
 	if err != nil {
-		return packedField{}, err
+		return dst, err
 	}
 	length, err := spec.Pref.EncodeLength(spec.Length, len(value))
-	return packedField{prefix: length, value: value}, err
+	if err != nil {
+		return dst, err
+	}
+	if len(dst)+len(length)+onWire(secret.encoding, len(value)) > cap(dst) {
+		return dst, errRoom
+	}
+	return appendDigits(append(dst, length...), secret.encoding, value)
+}
+
+// appendDigits appends digits of account data in the field's encoding, without a copy elsewhere.
+func appendDigits(dst []byte, e encoding.Encoder, value []byte) ([]byte, error) {
+	for _, c := range value {
+		if c < '0' || c > '9' {
+			return dst, errors.New("iso8583: pack: account data is digits")
+		}
+	}
+	left, packed := packedDigits(e)
+	switch {
+	case e == encoding.ASCII:
+		return append(dst, value...), nil
+	case !packed: // EBCDIC
+		for _, c := range value {
+			dst = append(dst, 0xf0|c-'0')
+		}
+		return dst, nil
+	}
+	if len(value)%2 != 0 && !left {
+		dst, value = append(dst, value[0]-'0'), value[1:]
+	}
+	for ; len(value) > 1; value = value[2:] {
+		dst = append(dst, (value[0]-'0')<<4|value[1]-'0')
+	}
+	if len(value) == 1 {
+		dst = append(dst, (value[0]-'0')<<4)
+	}
+	return dst, nil
 }
 
 // readFrame reads one message with its header. The caller clears what it gets.
-func readFrame(r io.Reader) ([]byte, error) {
-	var header [headerBytes]byte
-	if _, err := io.ReadFull(r, header[:]); err != nil {
+func readFrame(r io.Reader, h header) ([]byte, error) {
+	var room [4]byte
+	start := room[:h.Bytes]
+	if _, err := io.ReadFull(r, start); err != nil {
 		return nil, fmt.Errorf("iso8583: read length: %w", err)
 	}
-	length := int(binary.BigEndian.Uint16(header[:]))
-	if length == 0 || length > maxMessage {
+	length, ok := h.length(start)
+	if !ok {
 		return nil, errLength
 	}
 	raw := make([]byte, length)
@@ -126,8 +223,8 @@ func readFrame(r io.Reader) ([]byte, error) {
 
 // unpack reads raw. whole tells whether raw is exactly what the message packs to; if not, the fields up to the fault are
 // there, enough perhaps to tell whose answer it was meant to be. Nothing of raw is kept once the caller clears it.
-func unpack(spec *iso8583.MessageSpec, raw []byte) (m *iso8583.Message, whole bool) {
-	m = iso8583.NewMessage(spec)
+func unpack(d *Dialect, raw []byte) (m *iso8583.Message, whole bool) {
+	m = iso8583.NewMessage(d.reads)
 	if err := m.Unpack(raw); err != nil { // an UnpackError carries the raw message: it goes no further
 		return m, false
 	}

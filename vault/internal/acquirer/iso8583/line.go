@@ -25,8 +25,8 @@ import (
 // whether a request that failed had been written, on which ErrNotSent rests. Its Write can.
 type line struct {
 	conn    *connection.Connection
-	spec    *iso8583.MessageSpec
-	counts  *counters
+	dialect *Dialect
+	watch   *watch
 	logger  *slog.Logger
 	writing time.Duration // how long a write may stall before the line is given up
 
@@ -35,7 +35,13 @@ type line struct {
 	replying atomic.Bool   // an answer to the host's own echo is being written
 
 	mu      sync.Mutex
-	waiting map[key]chan answer // nil once the line is down
+	waiting map[key]waiter // nil once the line is down
+}
+
+// waiter is a request that waits for its answer.
+type waiter struct {
+	rrn string
+	ch  chan answer // has room for the one answer that can come
 }
 
 // answer is a message read; whole is false when its bytes were not all understood.
@@ -51,15 +57,11 @@ var errDown = fmt.Errorf("%w: the line went down", acquirer.ErrNotSent)
 var errTwin = fmt.Errorf("%w: another request with the same trace is waiting for it", acquirer.ErrNoAnswer)
 
 // newLine takes over conn and starts its loops.
-func newLine(conn net.Conn, cfg Config, spec *iso8583.MessageSpec, counts *counters) (*line, error) {
-	l := &line{
-		spec: spec, counts: counts, logger: cfg.Logger,
-		writing: cfg.AnswerTimeout,
-		waiting: map[key]chan answer{},
-	}
+func newLine(conn net.Conn, cfg Config, w *watch) (*line, error) {
+	l := &line{dialect: cfg.Dialect, watch: w, logger: cfg.Logger, writing: cfg.AnswerTimeout, waiting: map[key]waiter{}}
 	l.lastRead.Store(time.Now().UnixNano())
 	const never = 24 * 365 * time.Hour // the library's timers only call handlers that are not set
-	c, err := connection.NewFrom(conn, spec, nil, nil,
+	c, err := connection.NewFrom(conn, l.dialect.reads, nil, nil,
 		connection.SetMessageReader(l),
 		connection.IdleTime(never), connection.ReadTimeout(never))
 	if err != nil {
@@ -76,36 +78,57 @@ func newLine(conn net.Conn, cfg Config, spec *iso8583.MessageSpec, counts *count
 // ReadMessage is called by the connection's read loop. It hands each answer to who waits for it before it reads on, so that all
 // that came before the line's end has been delivered when the end is seen. It returns no message: the library has nothing to match.
 func (l *line) ReadMessage(r io.Reader) (*iso8583.Message, error) {
-	raw, err := readFrame(r)
+	raw, err := readFrame(r, l.dialect.Header)
 	if err != nil {
+		if errors.Is(err, errLength) {
+			l.watch.note(OddityMalformed, "a message of an impossible length: the line is given up")
+		}
 		return nil, err
 	}
 	l.lastRead.Store(time.Now().UnixNano())
-	m, whole := unpack(l.spec, raw)
+	m, whole := unpack(l.dialect, raw)
 	l.deliver(answer{message: m, whole: whole})
 	clear(raw)
 	return nil, nil
 }
 
-// deliver finds who waits for the answer. Nobody: it came late, or twice, or is not an answer, and is counted and dropped.
+// deliver finds who waits for the answer. Nobody: it came late, or twice, or is not an answer, and is noted and dropped.
 func (l *line) deliver(a answer) {
-	k, mti, ok := keyOf(a.message)
+	k, mti, ok := l.dialect.keyOf(a.message)
 	switch {
 	case !ok:
-		l.counts.malformed.Add(1)
-	case mti == mtiNetwork && a.whole:
+		l.watch.note(OddityMalformed, "a message without a readable type and trace number")
+	case mti == l.dialect.Messages.Network.Request && a.whole:
 		l.replyToHost(a.message)
 	default:
-		l.mu.Lock()
-		ch, waiting := l.waiting[k]
-		delete(l.waiting, k)
-		l.mu.Unlock()
+		w, waiting := l.claim(k, value(a.message, l.dialect.Place.RRN))
 		if !waiting {
-			l.counts.late.Add(1)
+			l.watch.stray(k, mti)
 			return
 		}
-		ch <- a // has room for the one answer that can come
+		w.ch <- a
 	}
+}
+
+// claim takes out who waits for an answer of key k: the trace number is a terminal's own. An answer that names a reference of ours with
+// another terminal is that request's all the same, and will be found not to fit it.
+func (l *line) claim(k key, rrn string) (w waiter, waiting bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w, waiting = l.waiting[k]
+	if !waiting && rrn != "" {
+		for other, candidate := range l.waiting {
+			if candidate.rrn == rrn && other.class == k.class && other.stan == k.stan {
+				k, w, waiting = other, candidate, true
+				break
+			}
+		}
+	}
+	if waiting {
+		delete(l.waiting, k)
+		l.watch.heard(k)
+	}
+	return w, waiting
 }
 
 // replyToHost answers the host's own echo test or sign-on, one at a time, away from the read loop: a host that asks and does not
@@ -114,14 +137,15 @@ func (l *line) replyToHost(asked *iso8583.Message) {
 	if !l.replying.CompareAndSwap(false, true) {
 		return
 	}
-	r := newRequest(l.spec, mtiNetworkAnswer)
-	for _, id := range []int{fieldTransmitted, fieldSTAN, fieldNetwork} {
+	at := l.dialect.Place
+	r := newMessage(l.dialect, l.dialect.Messages.Network.Answer)
+	for _, id := range []int{at.Transmitted, at.STAN, at.Network} {
 		r.set(id, value(asked, id))
 	}
-	r.set(fieldAnswer, acquirer.Approved)
+	r.set(at.Answer, acquirer.Approved)
 	go func() {
 		defer l.replying.Store(false)
-		if out, err := frame(r.message); err == nil && r.err == nil {
+		if out, err := frame(l.dialect, r.message); err == nil && r.err == nil {
 			_ = l.write(out) // the line's end tells
 		}
 	}()
@@ -133,14 +157,14 @@ func (l *line) exchange(ctx context.Context, r *request, timeout time.Duration) 
 	if r.err != nil {
 		return nil, r.err
 	}
-	k, _, _ := keyOf(r.message)
-	out, err := frame(r.message)
+	k, _, _ := l.dialect.keyOf(r.message)
+	out, err := frame(l.dialect, r.message)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", acquirer.ErrRequest, err)
 	}
 	defer clear(out)
 	ch := make(chan answer, 1)
-	if err := l.expect(k, ch); err != nil {
+	if err := l.expect(k, waiter{rrn: value(r.message, l.dialect.Place.RRN), ch: ch}); err != nil {
 		return nil, err
 	}
 	defer l.forget(k, ch)
@@ -177,7 +201,7 @@ func taken(a answer, up bool) (*iso8583.Message, error) {
 }
 
 // expect registers who waits for k.
-func (l *line) expect(k key, ch chan answer) error {
+func (l *line) expect(k key, w waiter) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.waiting == nil {
@@ -186,14 +210,15 @@ func (l *line) expect(k key, ch chan answer) error {
 	if _, twin := l.waiting[k]; twin {
 		return errTwin
 	}
-	l.waiting[k] = ch
+	l.waiting[k] = w
+	l.watch.asked(k)
 	return nil
 }
 
 func (l *line) forget(k key, ch chan answer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.waiting[k] == ch {
+	if l.waiting[k].ch == ch {
 		delete(l.waiting, k)
 	}
 }
@@ -215,15 +240,15 @@ func (l *line) write(out []byte) error {
 
 // network sends a sign-on or an echo test and waits for its approval.
 func (l *line) network(ctx context.Context, function string, timeout time.Duration) error {
-	r := newNetwork(l.spec, function, l.stan.Add(1)%acquirer.MaxSTAN+1, time.Now())
+	r := newNetwork(l.dialect, function, l.stan.Add(1)%acquirer.MaxSTAN+1, time.Now())
 	got, err := l.exchange(ctx, r, timeout)
 	if err != nil {
 		return err
 	}
-	if err := fits(r.message, got, fieldSTAN, fieldNetwork); err != nil {
+	if err := l.dialect.fits(r.message, got, l.dialect.Place.STAN, l.dialect.Place.Network); err != nil {
 		return err
 	}
-	if code := value(got, fieldAnswer); code != acquirer.Approved {
+	if code := value(got, l.dialect.Place.Answer); code != acquirer.Approved {
 		return malformed("network management was refused")
 	}
 	return nil
@@ -242,7 +267,7 @@ func (l *line) keepAlive(ctx context.Context, interval, timeout time.Duration) {
 		}
 		quiet := time.Since(time.Unix(0, l.lastRead.Load()))
 		if quiet >= interval {
-			if err := l.network(ctx, networkEcho, timeout); err != nil {
+			if err := l.network(ctx, l.dialect.Messages.Network.Echo, timeout); err != nil {
 				l.fail(fmt.Errorf("iso8583: echo test: %w", err))
 				return
 			}
@@ -262,8 +287,8 @@ func (l *line) fail(why error) {
 func (l *line) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, ch := range l.waiting {
-		close(ch)
+	for _, w := range l.waiting {
+		close(w.ch)
 	}
 	l.waiting = nil
 }

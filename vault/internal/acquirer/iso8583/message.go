@@ -16,18 +16,40 @@ import (
 // maxTotal is the largest number of transactions that a count field of ten digits holds.
 const maxTotal = 9_999_999_999
 
-// maxDescriptor is how much of field 43 a statement's line shows. (INTERFACES 3)
+// maxSum is the largest sum of amounts that this package sends or accepts: what JSON integers hold elsewhere, 2^53-1.
+const maxSum = 1<<53 - 1
+
+// maxDescriptor is how much of the descriptor a statement's line shows. (INTERFACES 3)
 const maxDescriptor = 22
 
 // request is a message under construction: the first broken limit stays in err.
 type request struct {
 	message *iso8583.Message
+	dialect *Dialect
 	err     error
 }
 
-func newRequest(spec *iso8583.MessageSpec, mti string) *request {
-	r := &request{message: iso8583.NewMessage(spec)}
+// newMessage begins a message of the given type.
+func newMessage(d *Dialect, mti string) *request {
+	r := &request{message: iso8583.NewMessage(d.asks), dialect: d}
 	r.message.MTI(mti)
+	return r
+}
+
+// newRequest begins m, or its repeat, with what never changes in it.
+func newRequest(d *Dialect, m message, repeat int) *request {
+	mti := m.Request
+	if repeat > 0 {
+		mti = m.Repeat
+	}
+	r := newMessage(d, mti)
+	if m.Processing != "" {
+		r.set(d.Place.Processing, m.Processing)
+	}
+	for id, value := range m.Constants {
+		n, _ := strconv.Atoi(id) // checked when the file was read
+		r.set(n, value)
+	}
 	return r
 }
 
@@ -60,16 +82,20 @@ func (r *request) number(id, places int, value, limit int64, what string) {
 	r.set(id, fmt.Sprintf("%0*d", places, value))
 }
 
-// text sets a field of printable ASCII with spaces behind.
-func (r *request) text(id, places int, value, what string) {
-	if len(value) > places || !printable(value) {
+// text sets a field of printable ASCII, with spaces behind where its length is fixed.
+func (r *request) text(id int, value, what string) {
+	w := r.dialect.widths[id]
+	if len(value) > w.length || !printable(value) {
 		r.fail(what)
 		return
 	}
-	r.set(id, fmt.Sprintf("%-*s", places, value))
+	if w.fixed {
+		value = fmt.Sprintf("%-*s", w.length, value)
+	}
+	r.set(id, value)
 }
 
-// trace sets what identifies the request; rrn is the field 37 to be named, which in a reversal is the original's.
+// trace sets what identifies the request; rrn is the one to be named, which in a reversal is the original's.
 func (r *request) trace(t acquirer.Trace, rrn string) {
 	if t.STAN < 1 || t.STAN > acquirer.MaxSTAN {
 		r.fail("trace number")
@@ -80,20 +106,25 @@ func (r *request) trace(t acquirer.Trace, rrn string) {
 	if t.Terminal == "" || t.Acceptor == "" || t.Sent.IsZero() {
 		r.fail("terminal, acceptor and time sent must be there")
 	}
-	r.number(fieldSTAN, 6, int64(t.STAN), acquirer.MaxSTAN, "trace number")
-	r.set(fieldTransmitted, transmitted(t.Sent))
-	r.set(fieldTime, t.Sent.UTC().Format("150405"))
-	r.set(fieldDate, t.Sent.UTC().Format("0102"))
-	r.set(fieldRRN, rrn)
-	r.text(fieldTerminal, 8, t.Terminal, "terminal")
-	r.text(fieldAcceptor, 15, t.Acceptor, "acceptor")
+	at := r.dialect.Place
+	r.number(at.STAN, 6, int64(t.STAN), acquirer.MaxSTAN, "trace number")
+	r.set(at.Transmitted, transmitted(t.Sent))
+	if at.Time != 0 {
+		r.set(at.Time, t.Sent.UTC().Format("150405"))
+	}
+	if at.Date != 0 {
+		r.set(at.Date, t.Sent.UTC().Format("0102"))
+	}
+	r.set(at.RRN, rrn)
+	r.text(at.Terminal, t.Terminal, "terminal")
+	r.text(at.Acceptor, t.Acceptor, "acceptor")
 }
 
 func (r *request) money(amount int64, currency string) {
 	if amount < 1 {
 		r.fail("amount")
 	}
-	r.number(fieldAmount, 12, amount, envelope.MaxAmount, "amount")
+	r.number(r.dialect.Place.Amount, 12, amount, envelope.MaxAmount, "amount")
 	r.currency(currency)
 }
 
@@ -103,88 +134,18 @@ func (r *request) currency(code string) {
 		r.fail("currency")
 		return
 	}
-	r.set(fieldCurrency, currency.Numeric)
+	r.set(r.dialect.Place.Currency, currency.Numeric)
 }
 
 func (r *request) batch(batch uint32) {
 	if batch < 1 {
 		r.fail("batch")
 	}
-	r.number(fieldBatch, 6, int64(batch), acquirer.MaxBatch, "batch")
+	r.number(r.dialect.Place.Batch, 6, int64(batch), acquirer.MaxBatch, "batch")
 }
 
-// newAuthorise builds a 0100 or 0200. The returned clear overwrites the one copy made here, the expiry's.
-func newAuthorise(spec *iso8583.MessageSpec, s acquirer.Request) (r *request, clearCopy func()) {
-	r = newRequest(spec, requestType(s.Kind))
-	if s.Card == nil && s.Original == nil || s.Card != nil && len(s.Card.Digits()) == 0 {
-		r.fail("a request needs a card that has not been cleared")
-		s.Card = new(account.Card)
-	}
-	var expiry [4]byte
-	if s.Card != nil {
-		expiry = s.Card.ExpiryYYMM()
-		r.setSecret(fieldNumber, s.Card.Digits())
-		r.setSecret(fieldExpiry, expiry[:])
-	}
-	if s.Code != nil {
-		r.setSecret(fieldCode, s.Code.Digits())
-	}
-	r.trace(s.Trace, s.RRN)
-	r.money(s.Amount, s.Currency)
-	if s.Kind != acquirer.KindAuthorisation {
-		r.batch(s.Batch)
-	}
-	if s.Original != nil {
-		r.original(s.Trace, *s.Original)
-	}
-	r.set(fieldProcessing, processingCode(s.Kind))
-	r.set(fieldEntryMode, entryKeyed)
-	r.set(fieldCondition, conditionECommerce)
-	if len(s.Descriptor) > maxDescriptor {
-		r.fail("descriptor")
-	}
-	if s.Descriptor != "" {
-		r.text(fieldDescriptor, 40, s.Descriptor, "descriptor")
-	}
-	return r, func() { clear(expiry[:]) }
-}
-
-// newReversal builds a 0420, or a 0421 when it has been sent before.
-func newReversal(spec *iso8583.MessageSpec, rev acquirer.Reversal) *request {
-	mti := mtiReversal
-	if rev.Repeat > 0 {
-		mti = mtiReversalRepeat
-	}
-	r := newRequest(spec, mti)
-	r.trace(rev.Trace, rev.Original.RRN)
-	r.money(rev.Amount, rev.Currency)
-	if rev.Original.Kind != acquirer.KindAuthorisation {
-		r.batch(rev.Batch)
-	}
-	r.set(fieldProcessing, processingCode(rev.Original.Kind))
-	r.original(rev.Trace, rev.Original)
-	return r
-}
-
-// newCapture builds a 0220, or a 0221 when it has been sent before.
-func newCapture(spec *iso8583.MessageSpec, c acquirer.Capture) *request {
-	mti := mtiCapture
-	if c.Repeat > 0 {
-		mti = mtiCaptureRepeat
-	}
-	r := newRequest(spec, mti)
-	r.trace(c.Trace, c.RRN)
-	r.money(c.Amount, c.Currency)
-	r.batch(c.Batch)
-	r.set(fieldProcessing, processingPurchase)
-	if c.Original.Approval != "" {
-		r.text(fieldApproval, 6, c.Original.Approval, "approval")
-	}
-	r.original(c.Trace, c.Original)
-	return r
-}
-
-// original sets field 90.
+// original names the request that this one is about: its message type, trace number and time of sending, and two institution codes
+// that nobody needs. (ISO 8583:1987 field 90)
 func (r *request) original(own acquirer.Trace, o acquirer.Original) {
 	if own.Terminal != o.Terminal || own.Acceptor != o.Acceptor {
 		r.fail("terminal and acceptor must be the original's")
@@ -192,59 +153,110 @@ func (r *request) original(own acquirer.Trace, o acquirer.Original) {
 	if o.STAN < 1 || o.STAN > acquirer.MaxSTAN || o.Sent.IsZero() {
 		r.fail("the original's trace number and time")
 	}
-	r.set(fieldOriginal, fmt.Sprintf("%s%06d%s%022d", requestType(o.Kind), o.STAN, transmitted(o.Sent), 0))
+	m, ok := r.dialect.message(o.Kind)
+	if !ok {
+		r.fail("the original's kind")
+	}
+	r.set(r.dialect.Place.Original, fmt.Sprintf("%s%06d%s%022d", m.Request, o.STAN, transmitted(o.Sent), 0))
 }
 
-// requestType returns the message type that asks for kind.
-func requestType(kind acquirer.Kind) string {
-	switch kind {
-	case acquirer.KindAuthorisation:
-		return mtiAuthorise
-	case acquirer.KindCapture:
-		return mtiCapture
+// newAuthorise builds the request for a sale, an authorisation or a refund. The returned clear overwrites the one copy made here, the
+// expiry's.
+func newAuthorise(d *Dialect, a acquirer.Request) (r *request, clearCopy func()) {
+	m, ok := d.message(a.Kind)
+	r = newRequest(d, m, 0)
+	if !ok || a.Kind == acquirer.KindCapture {
+		r.fail("kind")
 	}
-	return mtiSale
+	if a.Kind != acquirer.KindRefund && a.Original != nil {
+		r.fail("only a refund has an original")
+	}
+	clearCopy = func() {}
+	byReference := a.Original != nil && d.RefundsByReference // then no account data leaves this host
+	if !byReference {
+		clearCopy = r.card(a.Card, a.Code)
+	}
+	r.trace(a.Trace, a.RRN)
+	r.money(a.Amount, a.Currency)
+	if a.Kind != acquirer.KindAuthorisation {
+		r.batch(a.Batch)
+	}
+	if byReference {
+		r.original(a.Trace, *a.Original)
+	}
+	if len(a.Descriptor) > maxDescriptor || !printable(a.Descriptor) {
+		r.fail("descriptor")
+	}
+	if a.Descriptor != "" && d.Place.Descriptor != 0 {
+		r.text(d.Place.Descriptor, a.Descriptor, "descriptor")
+	}
+	return r, clearCopy
 }
 
-func processingCode(kind acquirer.Kind) string {
-	if kind == acquirer.KindRefund {
-		return processingRefund
+// card lends the message what is secret.
+func (r *request) card(card *account.Card, code *account.Code) (clearCopy func()) {
+	if card == nil || len(card.Digits()) == 0 {
+		r.fail("a card that has not been cleared must be there")
+		return func() {}
 	}
-	return processingPurchase
+	expiry := card.ExpiryYYMM()
+	r.setSecret(r.dialect.Place.Number, card.Digits())
+	r.setSecret(r.dialect.Place.Expiry, expiry[:])
+	if code != nil {
+		r.setSecret(r.dialect.Place.Code, code.Digits())
+	}
+	return func() { clear(expiry[:]) }
 }
 
-// newTotals builds a 0500.
-func newTotals(spec *iso8583.MessageSpec, t acquirer.Totals) *request {
-	r := newRequest(spec, mtiReconcile)
-	r.trace(t.Trace, t.RRN)
-	r.currency(t.Currency)
-	r.batch(t.Batch)
-	for _, f := range totalFields(&t) {
-		r.number(f.number, 10, int64(f.count.Number), maxTotal, "a number of transactions")
-		r.number(f.sum, 16, f.count.Amount, maxSum, "a sum of amounts")
+// newCapture builds the advice that completes an authorisation.
+func newCapture(d *Dialect, c acquirer.Capture) *request {
+	r := newRequest(d, d.Messages.Capture, c.Repeat)
+	r.trace(c.Trace, c.RRN)
+	r.money(c.Amount, c.Currency)
+	r.batch(c.Batch)
+	if c.Original.Kind != acquirer.KindAuthorisation {
+		r.fail("only an authorisation is captured")
 	}
-	r.set(fieldNet, netAmount(t))
+	if !alphanumeric(c.Original.Approval) {
+		r.fail("approval")
+	}
+	if c.Original.Approval != "" {
+		r.text(d.Place.Approval, c.Original.Approval, "approval")
+	}
+	r.original(c.Trace, c.Original)
 	return r
 }
 
-// maxSum is the largest sum of amounts that this package sends or accepts: what JSON integers hold elsewhere, 2^53-1.
-const maxSum = 1<<53 - 1
-
-type totalField struct {
-	number, sum int
-	count       *acquirer.Count
-}
-
-func totalFields(t *acquirer.Totals) [4]totalField {
-	return [4]totalField{
-		{fieldCredits, fieldCreditSum, &t.Credits},
-		{fieldCreditReversals, fieldCreditRevSum, &t.CreditReversals},
-		{fieldDebits, fieldDebitSum, &t.Debits},
-		{fieldDebitReversals, fieldDebitRevSum, &t.DebitReversals},
+// newReversal builds the advice that undoes a request.
+func newReversal(d *Dialect, rev acquirer.Reversal) *request {
+	r := newRequest(d, d.Messages.Reversal, rev.Repeat)
+	r.trace(rev.Trace, rev.Original.RRN)
+	r.money(rev.Amount, rev.Currency)
+	if rev.Original.Kind != acquirer.KindAuthorisation {
+		r.batch(rev.Batch)
 	}
+	if m, ok := d.message(rev.Original.Kind); ok {
+		r.set(d.Place.Processing, m.Processing)
+	}
+	r.original(rev.Trace, rev.Original)
+	return r
 }
 
-// netAmount returns field 97: D when debits outweigh credits or are as many, else C, and the difference.
+// newTotals builds the comparison of a batch.
+func newTotals(d *Dialect, t acquirer.Totals) *request {
+	r := newRequest(d, d.Messages.Reconciliation, 0)
+	r.trace(t.Trace, t.RRN)
+	r.currency(t.Currency)
+	r.batch(t.Batch)
+	for _, f := range d.Place.totals(&t) {
+		r.number(f.at.Number, 10, int64(f.count.Number), maxTotal, "a number of transactions")
+		r.number(f.at.Sum, 16, f.count.Amount, maxSum, "a sum of amounts")
+	}
+	r.set(d.Place.Net, netAmount(t))
+	return r
+}
+
+// netAmount returns D when debits outweigh credits or are as many, else C, and the difference. (ISO 8583:1987 field 97)
 func netAmount(t acquirer.Totals) string {
 	amount := t.Standing().Amount - t.StandingCredits().Amount
 	if amount < 0 {
@@ -253,12 +265,12 @@ func netAmount(t acquirer.Totals) string {
 	return fmt.Sprintf("D%016d", amount)
 }
 
-// newNetwork builds a 0800; a line counts the trace numbers of its own network messages.
-func newNetwork(spec *iso8583.MessageSpec, function string, stan uint32, now time.Time) *request {
-	r := newRequest(spec, mtiNetwork)
-	r.set(fieldTransmitted, transmitted(now))
-	r.number(fieldSTAN, 6, int64(stan), acquirer.MaxSTAN, "trace number")
-	r.set(fieldNetwork, function)
+// newNetwork builds a network message; a line counts the trace numbers of its own.
+func newNetwork(d *Dialect, function string, stan uint32, now time.Time) *request {
+	r := newMessage(d, d.Messages.Network.Request)
+	r.set(d.Place.Transmitted, transmitted(now))
+	r.number(d.Place.STAN, 6, int64(stan), acquirer.MaxSTAN, "trace number")
+	r.set(d.Place.Network, function)
 	return r
 }
 
@@ -271,4 +283,9 @@ func printable(s string) bool {
 
 func alphanumeric(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return (r < '0' || r > '9') && (r < 'A' || r > 'Z') })
+}
+
+// digits tells whether s is one decimal digit or more, and nothing else.
+func digits(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r < '0' || r > '9' })
 }

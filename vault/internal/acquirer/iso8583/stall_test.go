@@ -18,7 +18,8 @@ func TestHostThatDoesNotRead(t *testing.T) {
 	here, there := net.Pipe()
 	defer func() { _ = there.Close() }()
 	const stall = 100 * time.Millisecond
-	l, err := newLine(here, Config{AnswerTimeout: stall, Logger: slog.New(slog.DiscardHandler)}, newDialect(), new(counters))
+	l, err := newLine(here, Config{AnswerTimeout: stall, Logger: slog.New(slog.DiscardHandler), Dialect: DefaultDialect()},
+		newWatch(slog.New(slog.DiscardHandler), false))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +29,7 @@ func TestHostThatDoesNotRead(t *testing.T) {
 		sale := goldenSale(t)
 		sale.STAN += uint32(i)
 		wg.Go(func() {
-			r, clearCopy := newAuthorise(l.spec, sale)
+			r, clearCopy := newAuthorise(l.dialect, sale)
 			defer clearCopy()
 			_, err := l.exchange(t.Context(), r, time.Minute)
 			switch {
