@@ -1,0 +1,39 @@
+package nacha
+
+import "testing"
+
+func TestNamesInAField(t *testing.T) {
+	for name, want := range map[string]string{
+		"Ada Lovelace":                    "ADA LOVELACE          ",
+		"  Ada \u00a0  Lovelace ":         "ADA LOVELACE          ",
+		"José Ñáñez de la Torre y Müller": "JOSE NANEZ DE LA TORRE",
+		"Jose\u0301 Mu\u0308ller":         "JOSE MULLER           ",
+		"Weiß":                            "WEISS                 ",
+		"Æsa Þórdís Œuvre":                "AESA THORDIS OEUVRE   ",
+		"O’Brien–Smith":                   "O'BRIEN-SMITH         ",
+		"王 Wang":                          "? WANG                ",
+		"\u0301":                          "?                     ",
+		" ":                               "?                     ",
+		"~tilde {x} `y`":                  "~TILDE {X} 'Y'        ",
+		"A name of just 22 chars":         "A NAME OF JUST 22 CHAR",
+		"twenty-one letters ok ß":         "TWENTY-ONE LETTERS OK ",
+		"A\xffB":                          "A?B                   ",
+	} {
+		var field [nameTo - nameFrom]byte
+		printName(field[:], []byte(name))
+		if string(field[:]) != want {
+			t.Errorf("%q is written %q, want %q", name, field, want)
+		}
+	}
+}
+
+func TestPlaceOfPrintableCharacters(t *testing.T) {
+	for i := range len(printableASCII) {
+		if printableASCII[i] != byte(' '+i) {
+			t.Fatalf("character %#x is not in its place", ' '+i)
+		}
+	}
+	if len(printableASCII) != '~'-' '+1 || len(nines) != recordBytes {
+		t.Error("a constant has another length")
+	}
+}
