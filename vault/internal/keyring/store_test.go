@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -37,15 +38,33 @@ func newPowerDisk(content []byte) *powerDisk {
 	return &powerDisk{seen: bytes.Clone(content), durable: bytes.Clone(content)}
 }
 
-func (d *powerDisk) ReadAt(p []byte, at int64) (int, error) { return copy(p, d.seen[at:]), nil }
-func (d *powerDisk) Close() error                           { return nil }
+func (d *powerDisk) ReadAt(p []byte, at int64) (int, error) {
+	if at >= int64(len(d.seen)) {
+		return 0, io.EOF
+	}
+	n := copy(p, d.seen[at:])
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+func (d *powerDisk) Close() error { return nil }
+
+// place writes to one of the disk's two images, which grows where it must.
+func place(image *[]byte, at int64, p []byte) int {
+	if end := at + int64(len(p)); end > int64(len(*image)) {
+		*image = append(*image, make([]byte, end-int64(len(*image)))...)
+	}
+	return copy((*image)[at:], p)
+}
 
 func (d *powerDisk) WriteAt(p []byte, at int64) (int, error) {
 	d.pending = append(d.pending, write{at, bytes.Clone(p)})
 	if d.cut() {
 		return 0, errPower
 	}
-	return copy(d.seen[at:], p), nil
+	return place(&d.seen, at, p), nil
 }
 
 func (d *powerDisk) Sync() error {
@@ -54,7 +73,7 @@ func (d *powerDisk) Sync() error {
 	}
 	if !d.lying {
 		for _, w := range d.pending {
-			copy(d.durable[w.at:], w.data)
+			place(&d.durable, w.at, w.data)
 		}
 		d.pending = nil
 	}
@@ -68,7 +87,7 @@ func (d *powerDisk) cut() bool {
 	for _, w := range d.pending {
 		for i := 0; i < len(w.data); i += sectorBytes {
 			if d.rng.IntN(2) == 0 {
-				copy(d.durable[w.at+int64(i):], w.data[i:min(i+sectorBytes, len(w.data))])
+				place(&d.durable, w.at+int64(i), w.data[i:min(i+sectorBytes, len(w.data))])
 			}
 		}
 	}
