@@ -20,8 +20,9 @@ const (
 	amountDrop   = 900_102
 )
 
-// Booked is what the host's book says of a sale.
+// Booked is what the host's book says of a request.
 type Booked struct {
+	Kind     acquirer.Kind
 	Answer   string
 	Approval string
 	Amount   int64
@@ -29,7 +30,9 @@ type Booked struct {
 	Acceptor string
 	Masked   string
 	Reversed bool
-	Repeats  int // the same request again
+	Repeats  int   // the same request again
+	Captured int64 // of an authorisation
+	Refunded int64 // of a sale or a capture
 }
 
 // Line is an implementation under test with a line of its own to the host.
@@ -56,6 +59,13 @@ func Run(t *testing.T, open func(t *testing.T) Line) {
 		"trace numbers are a terminal's own":             terminals,
 		"a context that ends":                            contexts,
 		"totals agree or differ":                         reconciled,
+		"totals have credits":                            credited,
+		"an authorisation is captured in parts":          captured,
+		"a capture without its authorisation":            capturedNothing,
+		"a refund by reference":                          refunded,
+		"a refund with the number":                       refundedByNumber,
+		"every kind is reversed":                         reversedEach,
+		"an unknown capture is undone":                   captureUnknown,
 		"a request beyond its limits is not sent":        limits,
 		"a closed line sends nothing":                    closed,
 	} {
@@ -81,7 +91,7 @@ func approved(t *testing.T, l Line) {
 		t.Fatalf("answer %+v, error %v", answer, err)
 	}
 	booked, ok := l.Book(t, sale.RRN)
-	want := Booked{Answer: "00", Approval: answer.Approval, Amount: 1099, Batch: "000007", Acceptor: shop.acceptor, Masked: "424242******4242"}
+	want := Booked{Kind: acquirer.KindSale, Answer: "00", Approval: answer.Approval, Amount: 1099, Batch: "000007", Acceptor: shop.acceptor, Masked: "424242******4242"}
 	if !ok || booked != want {
 		t.Errorf("booked %+v, want %+v", booked, want)
 	}
@@ -126,7 +136,7 @@ func (l Line) mustUndo(t *testing.T, shop *shop, sale acquirer.Request) {
 	if booked, ok := l.Book(t, sale.RRN); !ok || booked.Answer != "00" || booked.Reversed {
 		t.Fatalf("booked %+v, %v: want it taken and standing", booked, ok)
 	}
-	if answer, err := l.Acquirer.Reverse(t.Context(), shop.reversal(sale, 0)); err != nil || !answer.Approved() {
+	if answer, err := l.Acquirer.Reverse(t.Context(), shop.reversal(sale, 0)); err != nil || !answer.Undone {
 		t.Fatalf("reversal: answer %+v, error %v", answer, err)
 	}
 	if booked, _ := l.Book(t, sale.RRN); !booked.Reversed {
@@ -163,7 +173,7 @@ func dropped(t *testing.T, l Line) {
 func reversalFirst(t *testing.T, l Line) {
 	shop := newShop()
 	sale := shop.sale(t, 1099)
-	if answer, err := l.Acquirer.Reverse(t.Context(), shop.reversal(sale, 0)); err != nil || !answer.Approved() {
+	if answer, err := l.Acquirer.Reverse(t.Context(), shop.reversal(sale, 0)); err != nil || !answer.Undone {
 		t.Fatalf("answer %+v, error %v", answer, err)
 	}
 	answer, err := l.Acquirer.Authorise(t.Context(), sale)
@@ -179,7 +189,7 @@ func reversalRepeated(t *testing.T, l Line) {
 		t.Fatal(err)
 	}
 	for repeat := range 3 {
-		if answer, err := l.Acquirer.Reverse(t.Context(), shop.reversal(sale, repeat)); err != nil || !answer.Approved() {
+		if answer, err := l.Acquirer.Reverse(t.Context(), shop.reversal(sale, repeat)); err != nil || !answer.Undone {
 			t.Errorf("repeat %d: answer %+v, error %v", repeat, answer, err)
 		}
 	}

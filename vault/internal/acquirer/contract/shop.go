@@ -37,9 +37,38 @@ func (s *shop) sale(t *testing.T, amount int64) acquirer.Request {
 	}
 }
 
+func (s *shop) authorisation(t *testing.T, amount int64) acquirer.Request {
+	t.Helper()
+	a := s.sale(t, amount)
+	a.Kind, a.Batch = acquirer.KindAuthorisation, 0
+	return a
+}
+
+// refund gives back a part of what original names; by the card, as a new one would be, when original is nil.
+func (s *shop) refund(t *testing.T, original *acquirer.Original, amount int64) acquirer.Request {
+	t.Helper()
+	r := s.sale(t, amount)
+	r.Kind, r.Original, r.Code, r.Descriptor = acquirer.KindRefund, original, nil, ""
+	if original != nil {
+		r.Card = nil
+	}
+	return r
+}
+
+func (s *shop) capture(of acquirer.Original, amount int64) acquirer.Capture {
+	return acquirer.Capture{Trace: s.trace(), Original: of, Batch: 7, Amount: amount, Currency: "USD"}
+}
+
 func (s *shop) reversal(sale acquirer.Request, repeat int) acquirer.Reversal {
 	return acquirer.Reversal{
 		Trace: s.trace(), Original: acquirer.Original{Trace: sale.Trace, Kind: sale.Kind}, Batch: sale.Batch, Amount: sale.Amount, Currency: sale.Currency, Repeat: repeat,
+	}
+}
+
+func (s *shop) reversalOf(c acquirer.Capture) acquirer.Reversal {
+	return acquirer.Reversal{
+		Trace: s.trace(), Original: acquirer.Original{Trace: c.Trace, Kind: acquirer.KindCapture}, Batch: c.Batch,
+		Amount: c.Amount, Currency: c.Currency,
 	}
 }
 

@@ -49,6 +49,40 @@ func reconciled(t *testing.T, l Line) {
 	}
 }
 
+// credited compares a batch that has a sale, a capture and refunds, one of them reversed.
+func credited(t *testing.T, l Line) {
+	shop := newShop()
+	sale := shop.sale(t, 1000)
+	l.approve(t, sale)
+	original := acquirer.Original{Trace: sale.Trace, Kind: acquirer.KindSale}
+	hold := l.hold(t, shop, 500)
+	if answer, err := l.Acquirer.Capture(t.Context(), shop.capture(hold, 300)); err != nil || !answer.Approved() {
+		t.Fatalf("capture: %+v, %v", answer, err)
+	}
+	l.approve(t, l.refundOf(t, shop, original, 200))
+	undone := l.refundOf(t, shop, original, 50)
+	l.approve(t, undone)
+	if answer, err := l.Acquirer.Reverse(t.Context(), shop.reversal(undone, 0)); err != nil || !answer.Undone {
+		t.Fatalf("reversal of a refund: %+v, %v", answer, err)
+	}
+	for _, c := range []struct {
+		name            string
+		debits, credits acquirer.Count
+		agreed          bool
+	}{
+		{"what stands", acquirer.Count{Number: 2, Amount: 1300}, acquirer.Count{Number: 1, Amount: 200}, true},
+		{"the same net amount", acquirer.Count{Number: 2, Amount: 1150}, acquirer.Count{Number: 1, Amount: 50}, false},
+		{"the refund left out", acquirer.Count{Number: 2, Amount: 1300}, acquirer.Count{}, false},
+		{"more credits than debits", acquirer.Count{}, acquirer.Count{Number: 1, Amount: 200}, false},
+	} {
+		ours := acquirer.Totals{Trace: shop.trace(), Batch: 7, Currency: "USD", Debits: c.debits, Credits: c.credits}
+		got, err := l.Acquirer.Reconcile(t.Context(), ours)
+		if err != nil || got.Agreed != c.agreed || got.Host.StandingCredits() != (acquirer.Count{Number: 1, Amount: 200}) {
+			t.Errorf("%s: %+v, error %v, want agreed %v", c.name, got, err, c.agreed)
+		}
+	}
+}
+
 func limits(t *testing.T, l Line) {
 	shop := newShop()
 	for name, change := range map[string]func(*acquirer.Request){
@@ -70,6 +104,12 @@ func limits(t *testing.T, l Line) {
 		"time absent":          func(s *acquirer.Request) { s.Sent = time.Time{} },
 		"card absent":          func(s *acquirer.Request) { s.Card = nil },
 		"card cleared":         func(s *acquirer.Request) { clearCard(t, s) },
+		"kind absent":          func(s *acquirer.Request) { s.Kind = "" },
+		"kind of an advice":    func(s *acquirer.Request) { s.Kind = acquirer.KindCapture },
+		"a sale of an original": func(s *acquirer.Request) {
+			s.Original = &acquirer.Original{Trace: shop.trace(), Kind: acquirer.KindSale}
+		},
+		"a refund of nothing": func(s *acquirer.Request) { s.Kind, s.Card = acquirer.KindRefund, nil },
 	} {
 		sale := shop.sale(t, 1099)
 		change(&sale)
@@ -82,10 +122,32 @@ func limits(t *testing.T, l Line) {
 		}
 	}
 	sale := shop.sale(t, 1099)
-	other := shop.reversal(sale, 0)
-	other.Terminal = "OTHER"
-	if _, err := l.Acquirer.Reverse(t.Context(), other); !errors.Is(err, acquirer.ErrRequest) {
-		t.Errorf("a reversal from another terminal: error %v, want ErrRequest", err)
+	for name, change := range map[string]func(*acquirer.Reversal){
+		"terminal another":     func(r *acquirer.Reversal) { r.Terminal = "OTHER" },
+		"acceptor another":     func(r *acquirer.Reversal) { r.Acceptor = "OTHER" },
+		"original's kind none": func(r *acquirer.Reversal) { r.Original.Kind = "" },
+		"original's trace 0":   func(r *acquirer.Reversal) { r.Original.STAN = 0 },
+		"batch 0 of a sale":    func(r *acquirer.Reversal) { r.Batch = 0 },
+	} {
+		reversal := shop.reversal(sale, 0)
+		change(&reversal)
+		if _, err := l.Acquirer.Reverse(t.Context(), reversal); !errors.Is(err, acquirer.ErrRequest) {
+			t.Errorf("a reversal, %s: error %v, want ErrRequest", name, err)
+		}
+	}
+	for name, change := range map[string]func(*acquirer.Capture){
+		"terminal another":      func(c *acquirer.Capture) { c.Terminal = "OTHER" },
+		"of a sale":             func(c *acquirer.Capture) { c.Original.Kind = acquirer.KindSale },
+		"approval with a space": func(c *acquirer.Capture) { c.Original.Approval = "A 1" },
+		"approval long":         func(c *acquirer.Capture) { c.Original.Approval = "A123456" },
+		"amount 0":              func(c *acquirer.Capture) { c.Amount = 0 },
+		"batch 0":               func(c *acquirer.Capture) { c.Batch = 0 },
+	} {
+		capture := shop.capture(acquirer.Original{Trace: sale.Trace, Kind: acquirer.KindAuthorisation}, 1099)
+		change(&capture)
+		if _, err := l.Acquirer.Capture(t.Context(), capture); !errors.Is(err, acquirer.ErrRequest) {
+			t.Errorf("a capture, %s: error %v, want ErrRequest", name, err)
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"nightdrop/ops/simulator/host"
+	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/acquirer/contract"
 	"nightdrop/vault/internal/acquirer/iso8583"
 )
@@ -63,13 +64,19 @@ func client(t *testing.T, address string) *iso8583.Client {
 	return c
 }
 
+// kinds are ours of the host's.
+var kinds = map[host.Kind]acquirer.Kind{
+	host.KindSale: acquirer.KindSale, host.KindHold: acquirer.KindAuthorisation,
+	host.KindCapture: acquirer.KindCapture, host.KindRefund: acquirer.KindRefund,
+}
+
 func line(t *testing.T, address string, book func() host.Statement) contract.Line {
 	return contract.Line{
 		Acquirer: client(t, address), AnswerTimeout: answerTimeout, LateAfter: lateAfter,
 		Book: func(_ *testing.T, rrn string) (contract.Booked, bool) {
 			for _, s := range book().Transactions {
 				if s.RRN == rrn {
-					return contract.Booked{Answer: s.Answer, Approval: s.Approval, Amount: s.Amount, Batch: s.Batch,
+					return contract.Booked{Kind: kinds[s.Kind], Captured: s.Captured, Refunded: s.Refunded, Answer: s.Answer, Approval: s.Approval, Amount: s.Amount, Batch: s.Batch,
 						Acceptor: s.Acceptor, Masked: s.Masked, Reversed: s.Reversed, Repeats: s.Repeats}, true
 				}
 			}

@@ -1,0 +1,194 @@
+package contract
+
+import (
+	"errors"
+	"testing"
+
+	"nightdrop/vault/internal/acquirer"
+)
+
+// approve sends a request that must be approved, and returns how later requests name it.
+func (l Line) approve(t *testing.T, r acquirer.Request) acquirer.Original {
+	t.Helper()
+	answer, err := l.Acquirer.Authorise(t.Context(), r)
+	if err != nil || !answer.Approved() || answer.Undone {
+		t.Fatalf("%s: answer %+v, error %v, want approval", r.Kind, answer, err)
+	}
+	return acquirer.Original{Trace: r.Trace, Kind: r.Kind, Approval: answer.Approval}
+}
+
+// hold authorises an amount.
+func (l Line) hold(t *testing.T, shop *shop, amount int64) acquirer.Original {
+	t.Helper()
+	return l.approve(t, shop.authorisation(t, amount))
+}
+
+// refundOf makes a refund as the host takes it.
+func (l Line) refundOf(t *testing.T, shop *shop, original acquirer.Original, amount int64) acquirer.Request {
+	t.Helper()
+	if l.Acquirer.RefundsByReference() {
+		return shop.refund(t, &original, amount)
+	}
+	return shop.refund(t, nil, amount)
+}
+
+func captured(t *testing.T, l Line) {
+	shop := newShop()
+	hold := l.hold(t, shop, 1000)
+	if booked, ok := l.Book(t, hold.RRN); !ok || booked.Kind != acquirer.KindAuthorisation || booked.Batch != "" || booked.Captured != 0 {
+		t.Fatalf("booked %+v, %v: want a hold outside of any batch", booked, ok)
+	}
+	first := shop.capture(hold, 400)
+	for _, step := range []struct {
+		name    string
+		capture acquirer.Capture
+		repeat  int
+		code    string
+		total   int64
+	}{
+		{"a part", first, 0, "00", 400},
+		{"the same again", first, 1, "00", 400},
+		{"and again", first, 2, "00", 400},
+		{"more than is left", shop.capture(hold, 601), 0, "13", 400},
+		{"the rest", shop.capture(hold, 600), 0, "00", 1000},
+		{"one too many", shop.capture(hold, 1), 0, "13", 1000},
+	} {
+		step.capture.Repeat = step.repeat
+		answer, err := l.Acquirer.Capture(t.Context(), step.capture)
+		if err != nil || answer.Code != step.code {
+			t.Errorf("%s: answer %+v, error %v, want %s", step.name, answer, err, step.code)
+		}
+		if booked, _ := l.Book(t, hold.RRN); booked.Captured != step.total {
+			t.Errorf("%s: %d captured at the host, want %d", step.name, booked.Captured, step.total)
+		}
+	}
+	booked, ok := l.Book(t, first.RRN)
+	if !ok || booked.Kind != acquirer.KindCapture || booked.Amount != 400 || booked.Batch != "000007" || booked.Repeats != 2 {
+		t.Errorf("booked %+v, %v, want one capture of 400 in batch 7, repeated twice", booked, ok)
+	}
+}
+
+func capturedNothing(t *testing.T, l Line) {
+	shop := newShop()
+	sale := shop.sale(t, 1000)
+	l.approve(t, sale)
+	declined := shop.authorisation(t, 900_051)
+	if answer, err := l.Acquirer.Authorise(t.Context(), declined); err != nil || answer.Code != "51" {
+		t.Fatalf("answer %+v, error %v, want 51", answer, err)
+	}
+	for name, of := range map[string]acquirer.Trace{
+		"never authorised": shop.trace(), "a sale": sale.Trace, "declined": declined.Trace,
+	} {
+		capture := shop.capture(acquirer.Original{Trace: of, Kind: acquirer.KindAuthorisation}, 100)
+		if answer, err := l.Acquirer.Capture(t.Context(), capture); err != nil || answer.Code != "25" {
+			t.Errorf("%s: answer %+v, error %v, want 25", name, answer, err)
+		}
+	}
+}
+
+func refunded(t *testing.T, l Line) {
+	if !l.Acquirer.RefundsByReference() {
+		shop := newShop()
+		original := l.approve(t, shop.sale(t, 1000))
+		if _, err := l.Acquirer.Authorise(t.Context(), shop.refund(t, &original, 100)); !errors.Is(err, acquirer.ErrRequest) {
+			t.Errorf("a refund without the card: error %v, want ErrRequest", err)
+		}
+		return
+	}
+	shop := newShop()
+	sale := l.approve(t, shop.sale(t, 1000))
+	capture := shop.capture(l.hold(t, shop, 1000), 700)
+	if answer, err := l.Acquirer.Capture(t.Context(), capture); err != nil || !answer.Approved() {
+		t.Fatalf("capture: %+v, %v", answer, err)
+	}
+	paid := acquirer.Original{Trace: capture.Trace, Kind: acquirer.KindCapture}
+	never := acquirer.Original{Trace: shop.trace(), Kind: acquirer.KindSale}
+	for _, step := range []struct {
+		name     string
+		original acquirer.Original
+		amount   int64
+		code     string
+		total    int64 // refunded of the original when it has been answered
+	}{
+		{"a part of a sale", sale, 300, "00", 300},
+		{"more than is left of it", sale, 701, "13", 300},
+		{"its rest", sale, 700, "00", 1000},
+		{"a part of a capture", paid, 200, "00", 200},
+		{"more than was captured", paid, 501, "13", 200},
+		{"what was never paid", never, 100, "25", 0},
+	} {
+		refund := shop.refund(t, &step.original, step.amount)
+		answer, err := l.Acquirer.Authorise(t.Context(), refund)
+		if err != nil || answer.Code != step.code {
+			t.Errorf("%s: answer %+v, error %v, want %s", step.name, answer, err, step.code)
+		}
+		if booked, _ := l.Book(t, step.original.RRN); booked.Refunded != step.total {
+			t.Errorf("%s: %d refunded at the host, want %d", step.name, booked.Refunded, step.total)
+		}
+		if booked, ok := l.Book(t, refund.RRN); !ok || booked.Kind != acquirer.KindRefund || booked.Batch != "000007" {
+			t.Errorf("%s: booked %+v, %v, want a refund in batch 7", step.name, booked, ok)
+		}
+	}
+}
+
+func refundedByNumber(t *testing.T, l Line) {
+	shop := newShop()
+	refund := shop.refund(t, nil, 250)
+	l.approve(t, refund)
+	if booked, ok := l.Book(t, refund.RRN); !ok || booked.Kind != acquirer.KindRefund || booked.Masked != "424242******4242" {
+		t.Errorf("booked %+v, %v, want a refund to the card", booked, ok)
+	}
+}
+
+// reversedEach takes back an approved request of each kind, and then once more.
+func reversedEach(t *testing.T, l Line) {
+	shop := newShop()
+	sale, hold := shop.sale(t, 100), shop.authorisation(t, 200)
+	paid := l.approve(t, shop.sale(t, 1000))
+	refund := l.refundOf(t, shop, paid, 300)
+	capture := shop.capture(l.hold(t, shop, 500), 400)
+	for _, r := range []acquirer.Request{sale, hold, refund} {
+		l.approve(t, r)
+	}
+	if answer, err := l.Acquirer.Capture(t.Context(), capture); err != nil || !answer.Approved() {
+		t.Fatalf("capture: %+v, %v", answer, err)
+	}
+	for name, reversal := range map[string]acquirer.Reversal{
+		"sale": shop.reversal(sale, 0), "authorisation": shop.reversal(hold, 0), "refund": shop.reversal(refund, 0),
+		"capture": shop.reversalOf(capture),
+	} {
+		for range 2 {
+			if answer, err := l.Acquirer.Reverse(t.Context(), reversal); err != nil || !answer.Undone {
+				t.Errorf("%s: answer %+v, error %v, want undone", name, answer, err)
+			}
+			if booked, ok := l.Book(t, reversal.Original.RRN); !ok || !booked.Reversed {
+				t.Errorf("%s: booked %+v, %v, want it reversed", name, booked, ok)
+			}
+			reversal.Repeat++
+		}
+	}
+	if booked, _ := l.Book(t, paid.RRN); booked.Refunded != 0 {
+		t.Errorf("%d refunded of a sale whose refund was taken back", booked.Refunded)
+	}
+	wrong := shop.reversal(sale, 0)
+	wrong.Amount++
+	if answer, err := l.Acquirer.Reverse(t.Context(), wrong); err != nil || answer.Undone {
+		t.Errorf("a reversal of another amount: answer %+v, error %v, want it refused", answer, err)
+	}
+}
+
+// captureUnknown: a capture that is not answered is as unknown as a sale; its reversal frees the authorisation again.
+func captureUnknown(t *testing.T, l Line) {
+	shop := newShop()
+	hold := l.hold(t, shop, 1_000_000)
+	capture := shop.capture(hold, amountSilent)
+	if _, err := l.Acquirer.Capture(t.Context(), capture); !errors.Is(err, acquirer.ErrNoAnswer) || errors.Is(err, acquirer.ErrNotSent) {
+		t.Fatalf("error %v, want ErrNoAnswer alone", err)
+	}
+	if answer, err := l.Acquirer.Reverse(t.Context(), shop.reversalOf(capture)); err != nil || !answer.Undone {
+		t.Fatalf("reversal: answer %+v, error %v", answer, err)
+	}
+	if answer, err := l.Acquirer.Capture(t.Context(), shop.capture(hold, 1_000_000)); err != nil || !answer.Approved() {
+		t.Errorf("after the reversal: answer %+v, error %v, want the whole captured", answer, err)
+	}
+}
