@@ -1,4 +1,4 @@
-// Program simulator is an acquirer host with a book of its own, for tests, demonstrations and training.
+// Program simulator is an acquirer host and a bank with books of their own, for tests, demonstrations and training.
 package main
 
 import (
@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nightdrop/ops/simulator/book"
+	"nightdrop/ops/simulator/host"
 )
 
 func main() {
@@ -27,12 +28,13 @@ func main() {
 func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	root := &cobra.Command{
 		Use:   "simulator",
-		Short: "Acquirer host with a book of its own, for tests, demonstrations and training",
+		Short: "Acquirer host and bank with books of their own, for tests, demonstrations and training",
 		Long: `Simulator speaks ISO 8583 over TCP as an acquirer's host does. It approves everything, except by amount in minor units:
 900000+NN answers code NN, 900100 never answers, 900101 answers after the asker has given up, 900102 closes the
-connection after taking the request. Security code 999 is declined with N7.
+connection after taking the request. Security code 999 is declined with N7. As a bank it takes a vault's NACHA files from a directory and
+returns entries of 900200+NN with code RNN on the next banking day.
 
-Exit codes: 0 done; 1 failed; 2 usage; 5 the book is not there; 6 another simulator uses it.`,
+Exit codes: 0 done; 1 failed; 2 usage; 5 a file is not there; 6 another simulator uses the book; 9 crashed, as --adversary decided.`,
 		Example:       "  simulator serve --listen 127.0.0.1:8583 --book simulator.book",
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -47,7 +49,7 @@ Exit codes: 0 done; 1 failed; 2 usage; 5 the book is not there; 6 another simula
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errOut)
-	root.AddCommand(newServeCommand(), newBookCommand())
+	root.AddCommand(newServeCommand(), newBookCommand(), newListingCommand(), newReturnsCommand(), newBankBookCommand())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	err := root.ExecuteContext(ctx)
 	if err != nil {
@@ -70,6 +72,8 @@ func exitCode(err error) int {
 		return 5
 	case errors.Is(err, book.ErrLocked):
 		return 6
+	case errors.Is(err, host.ErrCrash):
+		return 9
 	}
 	return 1
 }

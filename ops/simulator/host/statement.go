@@ -27,7 +27,7 @@ type Statement struct {
 
 // Listing returns what stands of an acceptor's batch, in the order taken.
 func (st Statement) Listing(acceptor, batch string) []Transaction {
-	var list []Transaction
+	list := []Transaction{}
 	for _, t := range st.Transactions {
 		if t.Acceptor == acceptor && t.Batch == batch && (t.charged() || t.credited()) {
 			list = append(list, t)

@@ -1,0 +1,104 @@
+package bank
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/moov-io/ach"
+	"github.com/moov-io/base"
+)
+
+// Amounts, in minor units, of entries that are returned: the last two digits are the code's. (INTERFACES 10)
+const (
+	firstReturned = 900_201
+	lastReturned  = 900_299
+)
+
+// blocking is how many records a file's blocks have.
+const blocking = 10
+
+// purchase is the description that batches of WEB debits must carry since 20 March 2026.
+const purchase = "PURCHASE"
+
+// parse reads a file whole and holds it against the rules. Its errors name lines and fields, never what stands there.
+func parse(content []byte) (*ach.File, error) {
+	file, err := ach.NewReader(bytes.NewReader(content)).Read()
+	if err != nil {
+		return nil, errors.New(reason(err))
+	}
+	if err := file.Validate(); err != nil {
+		return nil, errors.New(reason(err))
+	}
+	records := bytes.Count(bytes.TrimRight(content, "\r\n"), []byte("\n")) + 1
+	if records != file.Control.BlockCount*blocking {
+		return nil, fmt.Errorf("%d records are not the %d blocks of ten that the file control tells", records, file.Control.BlockCount)
+	}
+	for _, batch := range file.Batches {
+		header := batch.GetHeader()
+		if header.StandardEntryClassCode != ach.WEB || header.CompanyEntryDescription == purchase {
+			continue
+		}
+		for _, e := range batch.GetEntries() {
+			if e.CreditOrDebit() == "D" {
+				return nil, fmt.Errorf("batch %d: WEB debits need the entry description %s", header.BatchNumber, purchase)
+			}
+		}
+	}
+	return &file, nil
+}
+
+// reason tells where a file breaks the format, without the value that does.
+func reason(err error) string {
+	var list base.ErrorList
+	if errors.As(err, &list) && len(list) > 0 {
+		err = list[0]
+	}
+	text := "the file is not as NACHA says"
+	var parse *base.ParseError
+	if errors.As(err, &parse) {
+		text += fmt.Sprintf(": line %d, %s", parse.Line, parse.Record)
+	}
+	var batch *ach.BatchError
+	if errors.As(err, &batch) {
+		text += fmt.Sprintf(", batch %d, %s", batch.BatchNumber, batch.FieldName)
+	}
+	var field *ach.FieldError
+	if errors.As(err, &field) {
+		text += ", " + field.FieldName
+	}
+	return text
+}
+
+// entriesOf returns what the book keeps of a file's entries.
+func entriesOf(file *ach.File) []Entry {
+	var list []Entry
+	for _, batch := range file.Batches {
+		header := batch.GetHeader()
+		for _, e := range batch.GetEntries() {
+			list = append(list, Entry{
+				Trace: e.TraceNumberField(), Standard: header.StandardEntryClassCode, Company: header.CompanyName, Code: e.TransactionCode,
+				Credit: e.CreditOrDebit() == "C", Amount: int64(e.Amount), Masked: mask(e.DFIAccountNumber), Return: returnCode(int64(e.Amount)),
+			})
+		}
+	}
+	return list
+}
+
+// mask shows the last four characters of an account number. (INTERFACES 2)
+func mask(number string) string {
+	return "******" + number[max(0, len(number)-4):]
+}
+
+// returnCode returns the code that an entry of amount is returned with, "" where it is not: codes that NACHA does not have, or has for
+// answers to returns only, return nothing.
+func returnCode(amount int64) string {
+	if amount < firstReturned || amount > lastReturned {
+		return ""
+	}
+	code := fmt.Sprintf("R%02d", amount-firstReturned+1)
+	if ach.LookupReturnCode(code) == nil || ach.IsDishonoredReturnCode(code) || ach.IsContestedReturnCode(code) {
+		return ""
+	}
+	return code
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"nightdrop/ops/simulator/host"
+)
+
+// listingOptions are the flags of listing.
+type listingOptions struct {
+	book     string // file
+	acceptor string // field 42
+	batch    uint32 // field 60
+	json     bool
+}
+
+func newListingCommand() *cobra.Command {
+	var opts listingOptions
+	cmd := &cobra.Command{
+		Use:   "listing --book FILE --acceptor NAME --batch N",
+		Short: "List what stands of a batch, as an acquirer does for a merchant to compare",
+		Long: `Listing prints every sale, capture and refund of an acceptor's batch that was approved and not reversed, in the order taken, as CSV:
+rrn,stan,terminal,kind,amount,currency. Amounts are minor units, currencies ISO 4217 numbers.`,
+		Example: "  simulator listing --book simulator.book --acceptor BOOKSHOP --batch 7 > listing.csv",
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if opts.book == "" || opts.acceptor == "" || opts.batch < 1 || opts.batch > 999_999 {
+				return usageError{fmt.Errorf("--book FILE, --acceptor NAME and --batch N (1 to 999999) are needed")}
+			}
+			return runListing(opts, cmd.OutOrStdout())
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&opts.book, "book", "", "file of the host's book")
+	flags.StringVar(&opts.acceptor, "acceptor", "", "card acceptor that the batch is of (field 42)")
+	flags.Uint32Var(&opts.batch, "batch", 0, "number of the batch (field 60)")
+	flags.BoolVar(&opts.json, "json", false, "print a JSON list of the transactions instead")
+	return cmd
+}
+
+func runListing(opts listingOptions, out io.Writer) error {
+	st, err := host.ReadBook(opts.book)
+	if err != nil {
+		return err
+	}
+	list := st.Listing(opts.acceptor, fmt.Sprintf("%06d", opts.batch))
+	if opts.json {
+		encoder := json.NewEncoder(out)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(list)
+	}
+	w := csv.NewWriter(out)
+	_ = w.Write([]string{"rrn", "stan", "terminal", "kind", "amount", "currency"})
+	for _, t := range list {
+		_ = w.Write([]string{t.RRN, t.STAN, t.Terminal, string(t.Kind), strconv.FormatInt(t.Amount, 10), t.Currency})
+	}
+	w.Flush()
+	return w.Error()
+}
