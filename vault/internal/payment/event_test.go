@@ -27,7 +27,7 @@ const goldenFile = "testdata/events.jsonl"
 func examples() []Event {
 	at := envelope.At(time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC))
 	trace := Trace{STAN: 7, RRN: "632400000007", Terminal: "TERM0001", Acceptor: "ACCEPTOR1", Sent: at}
-	total := Total{Currency: "USD", Count: 3, Amount: 5997}
+	total := Total{Currency: "USD", Count: 3, Amount: 5997, Credits: 1, CreditAmount: 99}
 	bodies := []Body{
 		VaultCreated{Vault: "vault.example", Generation: 1, Signer: "vault.example+0a1b2c3d+AQ=="},
 		VaultUnlocked{Version: "1.0.0", Shares: []int{1, 3}},
@@ -41,8 +41,9 @@ func examples() []Event {
 		MerchantSuspended{},
 		MerchantResumed{},
 		BagCommitted{Relay: "relay-1", Run: "00ff", Number: 2, Previous: "aa", After: &envelope.BagRef{Run: "00fe", Number: 9, Digest: "bb"}, Window: 4, Received: 1, Repeated: 2, Rejected: 3, Ignored: 4},
-		EnvelopeReceived{ID: "id", Digest: "dd", Until: at, Operation: envelope.OpSale, Amount: 1999, Currency: "USD", Reference: "order 7", Descriptor: "SHOP", Masked: "424242******4242", Brand: "visa", Fingerprint: "ff", WithCode: true},
-		EnvelopeRejected{ID: "id", Digest: "dd", Code: envelope.CodeLuhn, Remembered: true, Operation: envelope.OpSale, Amount: 1999, Currency: "USD", Reference: "order 7", Masked: "424242******4242"},
+		EnvelopeReceived{ID: "id", Digest: "dd", Until: at, Operation: envelope.OpSale, Amount: 1999, Currency: "USD", Reference: "order 7", Descriptor: "SHOP", Masked: "424242******4242", Brand: "visa", Fingerprint: "ff", WithCode: true,
+			Method: MethodCard, Of: "of", Token: "tok_x"},
+		EnvelopeRejected{ID: "id", Digest: "dd", Code: envelope.CodeLuhn, Remembered: true, Operation: envelope.OpSale, Amount: 1999, Currency: "USD", Reference: "order 7", Masked: "424242******4242", Of: "of", Token: "tok_x"},
 		PaymentRefused{ID: "id", Code: envelope.CodeLate},
 		AuthorisationIntended{ID: "id", Trace: trace, Batch: 1},
 		AuthorisationAnswered{ID: "id", Code: "iso-00", Approval: "A1B2C3"},
@@ -52,11 +53,32 @@ func examples() []Event {
 		ReversalAbandoned{ID: "id", Tries: 6},
 		BatchOpened{Batch: 1, Method: MethodCard},
 		BatchClosing{Batch: 1},
-		BatchClosed{Batch: 1, Totals: []Total{total}},
+		BatchClosed{Batch: 1, Totals: []Total{total}, HashTotal: 6},
 		ReconciliationIntended{Batch: 1, Currency: "USD", Trace: trace},
 		ReconciliationAnswered{Batch: 1, Agreed: true, Host: total},
 		PaymentSettled{ID: "id", Batch: 1},
 		BatchSettled{Batch: 1},
+		CaptureIntended{ID: "id", Trace: trace, Batch: 1, Try: 2},
+		CaptureAnswered{ID: "id", Code: "iso-00", Approval: "A1B2C3"},
+		CaptureAbandoned{ID: "id", Tries: 6},
+		OutcomeUnknown{ID: "id"},
+		AuthorisationExpired{ID: "id"},
+		PaymentResolved{ID: "id", As: envelope.StatusReversed, Reason: "the acquirer's clerk said so"},
+		PaymentVoided{ID: "id"},
+		EntryAccepted{ID: "id", Batch: 2, Standard: "WEB"},
+		FileBegun{Name: "nightdrop-20261120-A.ach", Day: "2026-11-20", Modifier: 1, Effective: "2026-11-23", Batches: []uint32{2}},
+		EntryIntended{ID: "id", File: "nightdrop-20261120-A.ach", Trace: "123456780000001", Sequence: 1},
+		FileIntended{Name: "nightdrop-20261120-A.ach", Digest: "ff", Entries: 1, Debits: 5997, Credits: 99, EntryHash: 12345678},
+		FileWritten{Name: "nightdrop-20261120-A.ach"},
+		AnswerTaken{Name: "returns.ach", Digest: "ff", Created: at, Items: 3},
+		PaymentReturned{ID: "id", Code: "ach-R01"},
+		ChangeNotified{ID: "id", Code: "C01"},
+		EntryAcknowledged{ID: "id"},
+		AccountStored{ID: "id", Token: "tok_x"},
+		AccountUpdated{ID: "id"},
+		AccountForgotten{ID: "id"},
+		MerchantPolicySet{Policy: Policy{Limits: []Limit{{Currency: "USD", Payment: 1, Day: 2, PayoutDay: 3}}, RefundPercent: 20, Payees: PayeesConsumer,
+			Storage: true, StoresPerDay: 9, Company: Company{Name: "Shop", ID: "1234567890"}}},
 	}
 	events := make([]Event, len(bodies))
 	for i, body := range bodies {

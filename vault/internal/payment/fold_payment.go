@@ -153,14 +153,10 @@ func (f *fold) hold(p *Payment) error {
 		original.Refunded += p.Amount
 	case envelope.OpVoid:
 		code = original.MayVoid(batch)
-		if original.Flow() == FlowEntry {
-			if code != envelope.CodeOK {
-				return misfit("payment %s cannot be voided", original.ID)
-			}
-			return nil // payment-voided follows
+		if original.Flow() != FlowEntry { // of which payment-voided follows
+			original.Void, to = p.ID, StageVoiding
+			p.Stage = StageWaiting
 		}
-		original.Void, to = p.ID, StageVoiding
-		p.Stage = StageWaiting
 	}
 	if code != envelope.CodeOK || p.Amount != 0 && p.Currency != original.Currency {
 		return misfit("payment %s does not allow this: %s", original.ID, code)

@@ -156,6 +156,7 @@ var moves = [...]Move{
 	{FlowRefund, StageApproved, "payment-settled", to(StageSettled)},
 
 	{FlowEntry, StageReceived, "entry-accepted", to(StageAccepted)},
+	{FlowEntry, StageAccepted, "void/envelope-received", to(StageAccepted)}, // payment-voided follows at once
 	{FlowEntry, StageAccepted, "void/payment-voided", to(StageVoided)},
 	{FlowEntry, StageAccepted, "entry-intended", to(StageFiling)},
 	{FlowEntry, StageAccepted, "payment-refused", to(StageRejected)}, // its account cannot be opened for the file
