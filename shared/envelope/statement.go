@@ -44,31 +44,48 @@ type Signed[T Statement] struct {
 
 // Sign checks v and signs it. The signers' names must be the name under which v speaks (merchant, relay or vault).
 func Sign[T Statement](v T, signers ...*note.Signer) (Signed[T], error) {
-	var none Signed[T]
-	if err := v.check(); err != nil {
-		return none, err
+	msg, text, err := sign(v, signers)
+	if err != nil {
+		return Signed[T]{}, err
 	}
 	keys := make([]note.Verifier, len(signers))
 	for i, s := range signers {
-		if keys[i] = s.Verifier(); !speaksFor(v, keys[i]) {
-			return none, malformed("the signing key's name is not the statement's")
+		keys[i] = s.Verifier()
+	}
+	return Signed[T]{v, msg, text, note.Digest(text), keys}, nil
+}
+
+// SignNote is Sign for those who need no more than the note, as a relay of its receipts: it spares the digest.
+func SignNote[T Statement](v T, signers ...*note.Signer) ([]byte, error) {
+	msg, _, err := sign(v, signers)
+	return msg, err
+}
+
+// sign returns the note that says v, and its text, a slice of it.
+func sign[T Statement](v T, signers []*note.Signer) (msg, text []byte, err error) {
+	if err := v.check(); err != nil {
+		return nil, nil, err
+	}
+	for _, s := range signers {
+		if !speaksFor(v, s.Verifier()) {
+			return nil, nil, malformed("the signing key's name is not the statement's")
 		}
 	}
 	object, err := strictjson.Marshal(v)
 	if err != nil {
-		return none, err
+		return nil, nil, err
 	}
-	text := append([]byte(v.typeLine()+"\n"), object...)
-	text = append(text, '\n')
-	msg, err := note.Sign(text, signers...)
-	if err != nil {
-		return none, err
+	text = make([]byte, 0, len(v.typeLine())+len("\n")+len(object)+len("\n"))
+	text = append(append(text, v.typeLine()...), '\n')
+	text = append(append(text, object...), '\n')
+	if msg, err = note.Sign(text, signers...); err != nil {
+		return nil, nil, err
 	}
 	// What is signed must be what readers accept, size included.
 	if _, err := note.Split(msg, v.policy()); err != nil {
-		return none, class(err)
+		return nil, nil, class(err)
 	}
-	return Signed[T]{v, msg, msg[:len(text):len(text)], note.Digest(text), keys}, nil
+	return msg, msg[:len(text):len(text)], nil
 }
 
 // Unverified is a statement whose form was checked and whose signature was not: enough to learn whose key to use.

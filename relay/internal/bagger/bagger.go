@@ -168,7 +168,9 @@ func (b *Bagger) enqueue(s *submission) error {
 	}
 	b.queue = append(b.queue, s)
 	b.queued += len(s.envelope)
-	b.changed.Broadcast()
+	if b.due() {
+		b.changed.Broadcast() // else the packer would wake for every envelope, to find that none may leave yet
+	}
 	return nil
 }
 

@@ -160,20 +160,20 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name := call(r)
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	err := e.answer(w, r, name)
 	code := "ok"
-	var no refusal
-	switch {
-	case errors.As(err, &no):
+	if err := e.answer(w, r, name); err != nil {
+		var no refusal
+		if !errors.As(err, &no) {
+			// The body did not come, or the caller has gone: there is nobody to answer.
+			e.config.Metrics.answered(name, "broken", e.config.Now().Sub(started))
+			panic(http.ErrAbortHandler)
+		}
 		code = no.code
 		no.write(w, r)
-	case err != nil:
-		// The body did not come, or the caller has gone: there is nobody to answer.
-		e.config.Metrics.answered(name, "broken", e.config.Now().Sub(started))
-		panic(http.ErrAbortHandler)
 	}
 	e.config.Metrics.answered(name, code, e.config.Now().Sub(started))
-	e.config.Logger.Debug("answered", "call", name, "answer", code, "address", r.RemoteAddr)
+	e.config.Logger.LogAttrs(r.Context(), slog.LevelDebug, "answered",
+		slog.String("call", name), slog.String("answer", code), slog.String("address", r.RemoteAddr))
 }
 
 // offered reports whether a call takes a method.

@@ -139,7 +139,7 @@ func (e *Edge) accept(w http.ResponseWriter, r *http.Request, signed envelope.Si
 	if err != nil {
 		return refusalOf(err)
 	}
-	receipt, err := envelope.Sign(envelope.Receipt{
+	receipt, err := envelope.SignNote(envelope.Receipt{
 		Merchant: signed.Value.Merchant, ID: signed.Value.ID, Digest: signed.Digest, Relay: e.config.Signer.Name(),
 		Run: place.Run, Number: place.Number, Index: place.Index, Received: envelope.At(place.Received),
 	}, e.config.Signer)
@@ -149,6 +149,6 @@ func (e *Edge) accept(w http.ResponseWriter, r *http.Request, signed envelope.Si
 	}
 	w.Header().Set("Content-Type", envelope.ReceiptMediaType)
 	w.WriteHeader(http.StatusAccepted)
-	_, err = w.Write(receipt.Note)
+	_, err = w.Write(receipt)
 	return err
 }
