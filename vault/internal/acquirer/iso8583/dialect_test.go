@@ -21,11 +21,15 @@ func goldenSale(t *testing.T) acquirer.Request {
 		t.Fatal(err)
 	}
 	return acquirer.Request{
-		Kind: acquirer.KindSale,
-		Trace: acquirer.Trace{STAN: 42, RRN: "632617000042", Terminal: "TERM01", Acceptor: "BOOKSHOP",
-			Sent: time.Date(2026, 11, 22, 18, 4, 5, 0, time.FixedZone("CET", 3600))},
+		Kind:  acquirer.KindSale,
+		Trace: goldenTrace(),
 		Batch: 7, Amount: 1099, Currency: "JPY", Card: card.Card, Code: code, Descriptor: "BOOKSHOP ONLINE",
 	}
+}
+
+func goldenTrace() acquirer.Trace {
+	return acquirer.Trace{STAN: 42, RRN: "632617000042", Terminal: "TERM01", Acceptor: "BOOKSHOP",
+		Sent: time.Date(2026, 11, 22, 18, 4, 5, 0, time.FixedZone("CET", 3600))}
 }
 
 // The bytes of every request, field by field: what a host's engineer would be shown.

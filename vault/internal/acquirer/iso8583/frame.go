@@ -187,7 +187,7 @@ func appendDigits(dst []byte, e encoding.Encoder, value []byte) ([]byte, error) 
 		return append(dst, value...), nil
 	case !packed: // EBCDIC
 		for _, c := range value {
-			dst = append(dst, 0xf0|c-'0')
+			dst = append(dst, 0xf0|(c-'0'))
 		}
 		return dst, nil
 	}
@@ -195,7 +195,7 @@ func appendDigits(dst []byte, e encoding.Encoder, value []byte) ([]byte, error) 
 		dst, value = append(dst, value[0]-'0'), value[1:]
 	}
 	for ; len(value) > 1; value = value[2:] {
-		dst = append(dst, (value[0]-'0')<<4|value[1]-'0')
+		dst = append(dst, (value[0]-'0')<<4|(value[1]-'0'))
 	}
 	if len(value) == 1 {
 		dst = append(dst, (value[0]-'0')<<4)

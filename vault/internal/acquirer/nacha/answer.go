@@ -152,7 +152,7 @@ func (f *fileReader) control(record []byte) error {
 	case said.BatchCount != f.sums.batches:
 		return f.refuse(name, "its count of batches is not that of the file")
 	case said.BlockCount*blocking != f.records.count:
-		return f.refuse(name, "its count of blocks is not that of the file")
+		return f.refuse(name, "its count of blocks is not that of the file, which may be cut off, or two files in one")
 	case said.EntryAddendaCount != f.sums.entries:
 		return f.refuse(name, "its count of entries and addenda is not that of the batches")
 	case said.EntryHash != f.sums.hash%hashModulus:

@@ -147,8 +147,8 @@ func TestAnswersOfABank(t *testing.T) {
 }
 
 func TestFileWithoutAnswers(t *testing.T) {
-	empty := "101 1987654321 0910000192611250615B094101NIGHTDROP VAULT        NORTHERN CLEARING BANK         \n" +
-		"9000000000001000000000000000000000000000000000000000000                                       \n" +
+	empty := "101" + "1987654321" + " 091000019" + "2611250615B094101" + "NIGHTDROP VAULT        " + "NORTHERN CLEARING BANK " + "        \n" +
+		"9000000000001" + strings.Repeat("0", 42) + strings.Repeat(" ", 39) + "\n" +
 		strings.Repeat(strings.Repeat("9", 94)+"\n", 8)
 	got, err := nacha.Read(strings.NewReader(empty))
 	if err != nil || len(got.Items) != 0 || got.Created.IsZero() {
@@ -198,7 +198,7 @@ func TestFilesThatAreRefused(t *testing.T) {
 		"cut off behind a record":    {func(f []byte) []byte { return f[:95*12] }, "whole blocks"},
 		"cut off behind a block":     {func(f []byte) []byte { return f[:95*10] }, "record 11, entry or batch control"},
 		"cut off behind a batch":     {all(without(21), func(f []byte) []byte { return append(f[:95*20], f[:0]...) }), "record 21, batch header or file control"},
-		"a short record":             {func(f []byte) []byte { return append(f[:200:200], f[201:]...) }, "records of 94"},
+		"a short record":             {func(f []byte) []byte { return append(f[:200:200], f[201:]...) }, "record 3 has not 94 printable"},
 		"a long record":              {func(f []byte) []byte { return append(append(f[:200:200], ' '), f[200:]...) }, "records of 94"},
 		"mixed line ends":            {func(f []byte) []byte { f[95*3-1] = ' '; return f }, "record 3 does not end like"},
 		"an empty line":              {func(f []byte) []byte { return append(append(f[:95:95], '\n'), f[95:]...) }, "records of 94"},
@@ -322,39 +322,76 @@ func (endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// FuzzRead: whatever comes, the answer is a file that moov-io/ach takes too and in which every item is whole, or ErrFile.
+// agrees reads a file, and checks that the answer is ErrFile, or one that moov-io/ach takes too and in which every item is whole. It tells
+// whether the file was taken.
+func agrees(t *testing.T, file []byte) bool {
+	t.Helper()
+	got, err := nacha.Read(bytes.NewReader(file))
+	if err != nil {
+		if !errors.Is(err, nacha.ErrFile) || !reflect.DeepEqual(got, nacha.Answer{}) {
+			t.Fatalf("error %v beside %+v", err, got)
+		}
+		return false
+	}
+	reader := ach.NewReader(bytes.NewReader(file))
+	reader.SetValidation(&ach.ValidateOpts{BypassDestinationValidation: true, AllowZeroBatches: true})
+	read, err := reader.Read()
+	if err == nil {
+		err = read.Validate()
+	}
+	if err != nil {
+		t.Fatalf("taken, but moov-io/ach says %v", err)
+	}
+	entries := 0
+	for _, b := range read.Batches {
+		entries += len(b.GetEntries())
+	}
+	if entries != len(got.Items) {
+		t.Fatalf("%d items of %d entries", len(got.Items), entries)
+	}
+	for _, item := range got.Items {
+		if len(item.Trace) != 15 || len(item.Own) != 15 || (item.Kind == nacha.Acknowledgement) != (item.Code == "") || item.Amount < 0 {
+			t.Fatalf("item %+v", item)
+		}
+	}
+	return true
+}
+
+// Each character of the file in turn is damaged in four ways. No damage to what says which money moved goes unnoticed, unless it makes
+// another return of the same size: another trace number, reason or sign of account.
+func TestDamageOfOneCharacter(t *testing.T) {
+	good := answers(t)
+	columns := map[byte][][2]int{ // of a record type, from 1: columns of which any damage is refused
+		'6': {{1, 1}, {4, 12}, {30, 39}, {79, 94}}, '8': {{1, 54}, {80, 94}}, '9': {{1, 55}}, '5': {{1, 1}, {41, 50}, {80, 87}}, '7': {{1, 3}, {80, 94}},
+	}
+	taken := 0
+	for i, was := range good {
+		for _, c := range []byte("07 Z") {
+			if c == was {
+				continue
+			}
+			file := bytes.Clone(good)
+			file[i] = c
+			if !agrees(t, file) {
+				continue
+			}
+			taken++
+			for _, column := range columns[good[i/95*95]] {
+				if at := i%95 + 1; at >= column[0] && at <= column[1] {
+					t.Errorf("record %d, column %d: %q instead of %q was taken", i/95+1, at, c, was)
+				}
+			}
+		}
+	}
+	if taken == 0 {
+		t.Error("nothing was taken, not even other names")
+	}
+}
+
+// FuzzRead: whatever comes, it is refused or taken as moov-io/ach takes it.
 func FuzzRead(f *testing.F) {
 	f.Add(answers(f))
 	f.Add(bytes.ReplaceAll(answers(f), []byte("\n"), nil))
 	f.Add([]byte(strings.Repeat("9", 940)))
-	f.Fuzz(func(t *testing.T, file []byte) {
-		got, err := nacha.Read(bytes.NewReader(file))
-		if err != nil {
-			if !errors.Is(err, nacha.ErrFile) || !reflect.DeepEqual(got, nacha.Answer{}) {
-				t.Fatalf("error %v beside %+v", err, got)
-			}
-			return
-		}
-		reader := ach.NewReader(bytes.NewReader(file))
-		reader.SetValidation(&ach.ValidateOpts{BypassDestinationValidation: true, AllowZeroBatches: true})
-		read, err := reader.Read()
-		if err == nil {
-			err = read.Validate()
-		}
-		if err != nil {
-			t.Fatalf("taken, but moov-io/ach says %v", err)
-		}
-		entries := 0
-		for _, b := range read.Batches {
-			entries += len(b.GetEntries())
-		}
-		if entries != len(got.Items) {
-			t.Fatalf("%d items of %d entries", len(got.Items), entries)
-		}
-		for _, item := range got.Items {
-			if len(item.Trace) != 15 || len(item.Own) != 15 || (item.Kind == nacha.Acknowledgement) != (item.Code == "") || item.Amount < 0 {
-				t.Fatalf("item %+v", item)
-			}
-		}
-	})
+	f.Fuzz(func(t *testing.T, file []byte) { agrees(t, file) })
 }

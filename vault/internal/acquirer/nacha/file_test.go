@@ -1,0 +1,103 @@
+package nacha_test
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"nightdrop/vault/internal/acquirer/nacha"
+)
+
+func content(text string) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := io.WriteString(w, text)
+		return err
+	}
+}
+
+// only checks that a directory holds one file, with this content and for its owner only.
+func only(t *testing.T, dir, name, want string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != 1 || entries[0].Name() != name {
+		t.Fatalf("the directory holds %v, want %s only", entries, name)
+	}
+	info, err := entries[0].Info()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil || string(got) != want || info.Mode().Perm() != 0o600 {
+		t.Errorf("%q, mode %v, %v; want %q, 0600", got, info.Mode(), err, want)
+	}
+}
+
+func TestFileAppearsWhole(t *testing.T) {
+	dir := t.TempDir()
+	if err := nacha.WriteFile(dir, "a.ach", content("one")); err != nil {
+		t.Fatal(err)
+	}
+	only(t, dir, "a.ach", "one")
+	if err := nacha.WriteFile(dir, "a.ach", content("one")); err != nil {
+		t.Errorf("the same file again: %v", err)
+	}
+	if err := nacha.WriteFile(dir, "a.ach", content("two")); !errors.Is(err, nacha.ErrExists) {
+		t.Errorf("another file of that name: %v, want ErrExists", err)
+	}
+	only(t, dir, "a.ach", "one")
+}
+
+func TestNothingAppearsWhenWritingFails(t *testing.T) {
+	dir := t.TempDir()
+	stop := errors.New("stop")
+	err := nacha.WriteFile(dir, "a.ach", func(w io.Writer) error {
+		if err := content("half")(w); err != nil {
+			return err
+		}
+		if seen, err := os.ReadDir(dir); err != nil || len(seen) != 1 || seen[0].Name() == "a.ach" {
+			t.Errorf("the file is seen while it is written: %v, %v", seen, err)
+		}
+		return stop
+	})
+	if !errors.Is(err, stop) {
+		t.Errorf("error %v, want that of the writing", err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("%v is left, %v", left, err)
+	}
+}
+
+// A crash while a file was written, or before its other name was removed, is mended by the next call.
+func TestWhatACrashLeftIsRemoved(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, ".partial-a.ach"), []byte("ha"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := nacha.WriteFile(dir, "a.ach", content("whole")); err != nil {
+		t.Fatal(err)
+	}
+	only(t, dir, "a.ach", "whole")
+	if err := os.Link(filepath.Join(dir, "a.ach"), filepath.Join(dir, ".partial-a.ach")); err != nil {
+		t.Fatal(err)
+	}
+	if err := nacha.WriteFile(dir, "a.ach", content("whole")); err != nil {
+		t.Fatal(err)
+	}
+	only(t, dir, "a.ach", "whole")
+}
+
+func TestNamesThatAreNoFile(t *testing.T) {
+	for _, name := range []string{"", ".", "..", ".hidden", "a/b", "../a", "/a"} {
+		if err := nacha.WriteFile(t.TempDir(), name, content("")); err == nil {
+			t.Errorf("%q: taken", name)
+		}
+	}
+	if err := nacha.WriteFile(filepath.Join(t.TempDir(), "missing"), "a.ach", content("")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a directory that is not there: %v", err)
+	}
+}
