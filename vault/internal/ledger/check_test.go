@@ -19,8 +19,16 @@ import (
 func populated(t *testing.T) *vault {
 	t.Helper()
 	v := newVault(t)
+	stored := map[string]Stored{}
+	for _, merchant := range []string{shop, other} {
+		stored[merchant] = v.keyed(merchant, tokenOf("a"))
+	}
 	v.commit(func(tx *Tx) error {
 		for _, merchant := range []string{shop, other} {
+			if err := errors.Join(permit(tx, merchant), store(tx, merchant, v.newID(), tokenOf("a"), stored[merchant]), debit(tx, merchant, v.newID()),
+				hold(tx, merchant, v.newID(), v.newID())); err != nil {
+				return err
+			}
 			for i := range 4 {
 				id := v.newID()
 				if err := receive(tx, merchant, id); err != nil {
@@ -220,7 +228,7 @@ func TestCheckFindsWhatIsTooMuch(t *testing.T) {
 func TestCheckFindsMovedRecords(t *testing.T) {
 	v := populated(t)
 	for _, name := range []string{bucketIDs, bucketPayments, bucketParts, bucketResults, bucketChains, bucketMerchants, bucketBatches,
-		bucketVault, bucketKeys, "log", "tree"} {
+		bucketVault, bucketKeys, bucketTokens, bucketStored, bucketBlocks, bucketFiles, bucketEntries, "log", "tree"} {
 		t.Run(name, func(t *testing.T) {
 			err := v.afterEdit(t, func(b *bbolt.Tx) error {
 				k1, v1 := nth(b, name, 0)
@@ -255,10 +263,19 @@ func TestCheckFindsOlderVersions(t *testing.T) {
 		t.Fatal(err)
 	}
 	v.open()
+	changed := v.keyed(shop, tokenOf("a"))
+	v.commit(func(tx *Tx) error {
+		update := instruction(v.newID(), envelope.OpUpdate)
+		update.Token = tokenOf("a")
+		return errors.Join(appendAll(tx, shop, update, payment.AccountUpdated{ID: update.ID}), tx.PutStored(shop, tokenOf("a"), changed),
+			debit(tx, shop, v.newID()))
+	})
 	v.commit(func(tx *Tx) error {
 		var waiting payment.Payment
-		if err := tx.Payments(Query{Stage: payment.StageReceived, Limit: 1}, func(p payment.Payment) error {
-			waiting = p
+		if err := tx.Payments(Query{Stage: payment.StageReceived}, func(p payment.Payment) error {
+			if p.Operation == envelope.OpSale {
+				waiting = p
+			}
 			return nil
 		}); err != nil {
 			return err
@@ -275,7 +292,7 @@ func TestCheckFindsOlderVersions(t *testing.T) {
 	v.close()
 	v.trim()
 	for _, name := range []string{bucketVault, bucketMerchants, bucketBatches, bucketRuns, bucketBags, bucketPayments, bucketResults,
-		bucketChains, bucketMeta} {
+		bucketChains, bucketTokens, bucketStored, bucketBlocks, bucketMeta} {
 		t.Run(name, func(t *testing.T) {
 			changed := 0
 			err := v.afterEdit(t, func(b *bbolt.Tx) error {
@@ -325,6 +342,28 @@ func TestCheckFindsAStateThatTheLogDoesNotMake(t *testing.T) {
 		"run": func(tx *Tx, _ payment.Payment) error { return tx.PutRun(payment.Run{Relay: "relay-1", ID: "x"}) },
 		"bag": func(tx *Tx, _ payment.Payment) error {
 			return tx.PutBag(payment.Bag{Relay: "relay-1", Run: "x", Number: 1})
+		},
+		"token": func(tx *Tx, _ payment.Payment) error {
+			token, _, err := tx.Token(shop, tokenOf("a"))
+			token.Masked = "424242******0000"
+			return errors.Join(err, tx.PutToken(token))
+		},
+		"block": func(tx *Tx, _ payment.Payment) error {
+			return tx.PutBlock(payment.Block{Merchant: shop, Fingerprint: "f"})
+		},
+		"file":  func(tx *Tx, _ payment.Payment) error { return tx.PutFile(payment.File{Name: "f"}) },
+		"entry": func(tx *Tx, _ payment.Payment) error { return tx.PutEntry(payment.Entry{Trace: "1", Merchant: shop}) },
+		"payment that another is about": func(tx *Tx, p payment.Payment) error {
+			p.Of = p.ID
+			return tx.PutPayment(p)
+		},
+		"stored account without a token": func(tx *Tx, _ payment.Payment) error {
+			return tx.PutStored(shop, tokenOf("z"), Stored{Slot: 99, Sealed: []byte("sealed")})
+		},
+		"token without a stored account": func(tx *Tx, _ payment.Payment) error { return tx.DeleteStored(shop, tokenOf("a")) },
+		"two stored accounts in one slot": func(tx *Tx, _ payment.Payment) error {
+			s, _, err := tx.Stored(shop, tokenOf("a"))
+			return errors.Join(err, tx.PutStored(other, tokenOf("a"), s))
 		},
 		"result": func(tx *Tx, p payment.Payment) error {
 			r, box, err := tx.result(p.Merchant, p.Results[0])

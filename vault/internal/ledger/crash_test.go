@@ -91,21 +91,7 @@ func TestKilledProcessLosesNothingThatWasAcked(t *testing.T) {
 	for round := range 4 {
 		acked = append(acked, commitAndKill(t, v.dir, round)...)
 	}
-	var err error
-	if v.ring, err = keyring.Open(filepath.Join(v.dir, "ring"), keyring.Options{}); err != nil {
-		t.Fatal(err)
-	}
-	var shares []keyring.Share
-	for _, text := range v.shares {
-		share, err := keyring.ParseShare(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		shares = append(shares, share)
-	}
-	if err := v.ring.Unlock(shares); err != nil {
-		t.Fatal(err)
-	}
+	v.ring = v.unlockRing()
 	v.open()
 	defer v.close()
 	v.view(func(tx *Tx) error {

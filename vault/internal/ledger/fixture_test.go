@@ -68,6 +68,9 @@ func newVault(t testing.TB) *vault {
 	if err := v.ring.Unlock(shares[:2]); err != nil {
 		t.Fatal(err)
 	}
+	if err := v.ring.KeepStored(nil); err != nil {
+		t.Fatal(err)
+	}
 	for _, share := range shares[:2] {
 		v.shares = append(v.shares, share.Encode())
 	}
@@ -86,6 +89,27 @@ func newVault(t testing.TB) *vault {
 	})
 	t.Cleanup(v.close)
 	return v
+}
+
+// unlockRing opens the key ring again, once it is closed; the fixture closes it in the end.
+func (v *vault) unlockRing() *keyring.Ring {
+	v.t.Helper()
+	ring, err := keyring.Open(filepath.Join(v.dir, "ring"), keyring.Options{Now: v.clock.Now})
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	var shares []keyring.Share
+	for _, text := range v.shares {
+		share, err := keyring.ParseShare(text)
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		shares = append(shares, share)
+	}
+	if err := ring.Unlock(shares); err != nil {
+		v.t.Fatal(err)
+	}
+	return ring
 }
 
 func (v *vault) path() string { return filepath.Join(v.dir, "ledger.db") }
