@@ -130,13 +130,7 @@ func (b *answerBatch) addenda(detail *ach.EntryDetail, item *Item) error {
 		err = detail.Addenda98.Validate()
 	case b.kind == Acknowledgement && kind == "05":
 		mask(record[paymentFrom:paymentTo])
-		five := ach.NewAddenda05()
-		five.Parse(string(record))
-		detail.AddAddenda05(five)
-		if err = five.Validate(); err != nil {
-			return f.refuse(name, fault(err))
-		}
-		return nil
+		return b.remark(record, detail, item)
 	default:
 		return f.refuse(name, "its type is none that its class's answers have")
 	}
@@ -147,6 +141,24 @@ func (b *answerBatch) addenda(detail *ach.EntryDetail, item *Item) error {
 		return f.refuse(name, "its trace number is not that of its entry")
 	}
 	item.Code, item.Trace = code, string(record[originalFrom:originalTo])
+	return nil
+}
+
+// remark reads the addenda of an acknowledgement, which says nothing that is used.
+func (b *answerBatch) remark(record []byte, detail *ach.EntryDetail, item *Item) error {
+	const name = "addenda"
+	five := ach.NewAddenda05()
+	five.Parse(string(record))
+	if err := five.Validate(); err != nil {
+		return b.file.refuse(name, fault(err))
+	}
+	switch {
+	case string(record[83:87]) != "0001":
+		return b.file.refuse(name, "its sequence number is not 1")
+	case string(record[87:94]) != item.Own[8:]:
+		return b.file.refuse(name, "its trace number is not that of its entry")
+	}
+	detail.AddAddenda05(five)
 	return nil
 }
 

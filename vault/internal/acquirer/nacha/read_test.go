@@ -255,7 +255,8 @@ func TestFilesThatAreRefused(t *testing.T) {
 		"acknowledged amount":        {put(17, 39, "1"), "record 20, batch control"},
 		"acknowledged trace":         {put(17, 40, "TABLE-7        "), "record 17, entry"},
 		"acknowledged debit":         {put(17, 2, "29"), "record 17, entry: its transaction code"},
-		"acknowledgement's addenda":  {put(19, 94, "1"), "record 20, batch control"},
+		"acknowledgement's addenda":  {put(19, 94, "1"), "record 19, addenda: its trace number"},
+		"addenda's own number":       {put(19, 87, "2"), "record 19, addenda: its sequence number"},
 		"count of a batch":           {put(7, 10, "5"), "EntryAddendaCount"},
 		"hash of a batch":            {put(7, 20, "9"), "EntryHash"},
 		"debits of a batch":          {put(7, 32, "9"), "TotalDebitEntryDollarAmount"},
@@ -357,12 +358,13 @@ func agrees(t *testing.T, file []byte) bool {
 	return true
 }
 
-// Each character of the file in turn is damaged in four ways. No damage to what says which money moved goes unnoticed, unless it makes
-// another return of the same size: another trace number, reason or sign of account.
+// Each character of the file in turn is damaged in four ways. No damage to counts, hashes, totals, routing numbers, amounts and the
+// answers' own trace numbers goes unnoticed. What the format holds once only, as the trace number of the original entry, it cannot protect: the
+// caller knows which entries it sent, and of what amount.
 func TestDamageOfOneCharacter(t *testing.T) {
 	good := answers(t)
 	columns := map[byte][][2]int{ // of a record type, from 1: columns of which any damage is refused
-		'6': {{1, 1}, {4, 12}, {30, 39}, {79, 94}}, '8': {{1, 54}, {80, 94}}, '9': {{1, 55}}, '5': {{1, 1}, {41, 50}, {80, 87}}, '7': {{1, 3}, {80, 94}},
+		'6': {{1, 1}, {4, 12}, {30, 39}, {79, 94}}, '8': {{1, 54}, {80, 94}}, '9': {{1, 55}}, '5': {{1, 1}, {41, 50}, {80, 87}}, '7': {{1, 3}, {84, 94}},
 	}
 	taken := 0
 	for i, was := range good {
@@ -377,7 +379,9 @@ func TestDamageOfOneCharacter(t *testing.T) {
 			}
 			taken++
 			for _, column := range columns[good[i/95*95]] {
-				if at := i%95 + 1; at >= column[0] && at <= column[1] {
+				at := i%95 + 1
+				lone := i/95+1 == 17 && at >= 80 // the trace number of an answer without addenda stands nowhere else
+				if at >= column[0] && at <= column[1] && !lone {
 					t.Errorf("record %d, column %d: %q instead of %q was taken", i/95+1, at, c, was)
 				}
 			}
