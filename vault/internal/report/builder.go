@@ -1,0 +1,234 @@
+package report
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/payment"
+)
+
+// hashModulus keeps a hash total at ten digits, as a batch's.
+const hashModulus = 10_000_000_000
+
+// Builder makes a Report. Its memory does not grow with the payments, but with batches, days and codes, and with the returns that a
+// report lists. It is not for concurrent use.
+type Builder struct {
+	report   Report
+	counted  map[uint32]*count
+	batches  map[uint32]payment.Batch
+	totals   sums
+	returned sums
+	days     map[string]sums
+	outcomes map[payment.Stage]map[envelope.Code]int64
+}
+
+// count is what the payments of a batch come to.
+type count struct {
+	totals sums
+	hash   uint64
+}
+
+// sums are control totals by currency.
+type sums map[string]payment.Total
+
+func (s sums) add(t payment.Total) {
+	sum := s[t.Currency]
+	sum.Currency = t.Currency
+	sum.Count, sum.Amount = sum.Count+t.Count, sum.Amount+t.Amount
+	sum.Credits, sum.CreditAmount = sum.Credits+t.Credits, sum.CreditAmount+t.CreditAmount
+	s[t.Currency] = sum
+}
+
+func (s sums) sorted() []payment.Total {
+	list := make([]payment.Total, 0, len(s))
+	for _, currency := range slices.Sorted(maps.Keys(s)) {
+		list = append(list, s[currency])
+	}
+	return list
+}
+
+// NewBuilder begins a report whose heading is given: vault, time, subject, and the merchant and period where there is one.
+func NewBuilder(heading Report) *Builder {
+	return &Builder{report: heading, counted: map[uint32]*count{}, batches: map[uint32]payment.Batch{}, totals: sums{}, returned: sums{},
+		days: map[string]sums{}, outcomes: map[payment.Stage]map[envelope.Code]int64{}}
+}
+
+// Batch adds a batch, before its payments. file is the settlement file that holds it, the zero File where there is none.
+func (b *Builder) Batch(batch payment.Batch, file payment.File) {
+	view := Batch{ID: batch.ID(), Number: batch.Number, Merchant: batch.Merchant, Method: batch.Method, Stage: batch.Stage, Opened: batch.Opened,
+		Closed: orNil(batch.Closed), Settled: orNil(batch.Settled), Totals: batch.Totals, HashTotal: batch.HashTotal}
+	if view.Totals == nil {
+		view.Totals = []payment.Total{}
+	}
+	if file.Name != "" {
+		view.File = &File{Name: file.Name, Digest: file.Digest, Effective: file.Effective}
+	}
+	b.report.Batches = append(b.report.Batches, view)
+	b.report.HashTotal = (b.report.HashTotal + batch.HashTotal) % hashModulus
+	b.batches[batch.Number] = batch
+	b.counted[batch.Number] = &count{totals: sums{}}
+	for _, t := range batch.Totals {
+		b.totals.add(t)
+	}
+}
+
+func orNil(t envelope.Time) *envelope.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// Payment adds a payment of one of the batches and returns its row.
+func (b *Builder) Payment(p payment.Payment) Row {
+	r := RowOf(p)
+	b.report.Payments++
+	codes := b.outcomes[p.Stage]
+	if codes == nil {
+		codes = map[envelope.Code]int64{}
+		b.outcomes[p.Stage] = codes
+	}
+	codes[p.Code]++
+	if !r.Stands {
+		return r
+	}
+	t := totalOf(r)
+	if c := b.counted[p.Batch]; c != nil {
+		c.totals.add(t)
+		c.hash = (c.hash + p.Number) % hashModulus
+	}
+	date := p.Received.Format(dayLayout)
+	if b.days[date] == nil {
+		b.days[date] = sums{}
+	}
+	b.days[date].add(t)
+	if p.Stage == payment.StageReturned {
+		b.returned.add(t)
+		if len(b.report.Returns) < MaxReturns {
+			b.report.Returns = append(b.report.Returns, r)
+		}
+	}
+	return r
+}
+
+const dayLayout = "2006-01-02"
+
+// RowOf is a payment as a report shows it.
+func RowOf(p payment.Payment) Row {
+	r := Row{Number: p.Number, Payment: p.ID, Merchant: p.Merchant, Operation: p.Operation, Of: p.Of, Method: p.Way(), Stage: p.Stage, Code: p.Code,
+		Stands: stands(p), Credit: p.Credit(), Amount: p.Amount, Currency: p.Currency, Account: p.Masked, Brand: p.Brand, Reference: p.Reference,
+		Approval: strings.TrimSpace(p.Approval), Entry: p.Entry, File: p.File, Notice: p.Notice, Received: p.Received, Changed: p.Changed}
+	if p.Batch != 0 {
+		r.Batch = payment.BatchID(p.Way(), p.Batch)
+	}
+	if p.Trace != nil {
+		r.Terminal, r.STAN, r.RRN = p.Trace.Terminal, p.Trace.STAN, p.Trace.RRN
+	}
+	return r
+}
+
+// stands tells whether a payment counts in its batch's control totals. An entry that its file had to leave out was counted when the batch
+// was closed, and a closed batch does not change.
+func stands(p payment.Payment) bool {
+	switch p.Stage {
+	case payment.StageApproved, payment.StageCaptured, payment.StageAccepted, payment.StageFiling, payment.StageSettled, payment.StageReturned,
+		payment.StageRejected:
+		return p.Batch != 0
+	}
+	return false
+}
+
+func totalOf(r Row) payment.Total {
+	if r.Credit {
+		return payment.Total{Currency: r.Currency, Credits: 1, CreditAmount: r.Amount}
+	}
+	return payment.Total{Currency: r.Currency, Count: 1, Amount: r.Amount}
+}
+
+// Report is what was added so far.
+func (b *Builder) Report() Report {
+	r := b.report
+	r.Batches = slices.Clone(r.Batches)
+	if r.Batches == nil {
+		r.Batches = []Batch{}
+	}
+	if r.Returns == nil {
+		r.Returns = []Row{}
+	}
+	r.Totals, r.Returned = b.totals.sorted(), b.returned.sorted()
+	r.Differences, r.Days, r.Outcomes = b.differences(), b.volume(), b.results()
+	return r
+}
+
+func (b *Builder) volume() []Day {
+	days := []Day{}
+	for _, date := range slices.Sorted(maps.Keys(b.days)) {
+		days = append(days, Day{Date: date, Totals: b.days[date].sorted()})
+	}
+	return days
+}
+
+func (b *Builder) results() []Outcome {
+	outcomes := []Outcome{}
+	for stage, codes := range b.outcomes {
+		o := Outcome{Stage: stage}
+		for code, n := range codes {
+			o.Count += n
+			if code != "" {
+				o.Codes = append(o.Codes, CodeCount{Code: code, Count: n})
+			}
+		}
+		slices.SortFunc(o.Codes, func(x, y CodeCount) int { return cmp.Or(cmp.Compare(y.Count, x.Count), cmp.Compare(x.Code, y.Code)) })
+		outcomes = append(outcomes, o)
+	}
+	slices.SortFunc(outcomes, func(x, y Outcome) int { return cmp.Or(cmp.Compare(y.Count, x.Count), cmp.Compare(x.Stage, y.Stage)) })
+	return outcomes
+}
+
+// differences holds every batch's control totals against its payments, the acquirer's word and its file.
+func (b *Builder) differences() []Difference {
+	all := []Difference{}
+	for _, view := range b.report.Batches {
+		batch, counted := b.batches[view.Number], b.counted[view.Number]
+		ours := sums{}
+		for _, t := range batch.Totals {
+			ours.add(t)
+		}
+		note := func(gap Gap, theirs payment.Total) {
+			t := ours[theirs.Currency]
+			t.Currency = theirs.Currency
+			all = append(all, Difference{Batch: view.ID, Currency: theirs.Currency, Gap: gap, Ours: t, Theirs: theirs})
+		}
+		for _, t := range batch.Host {
+			note(GapAcquirer, t)
+		}
+		for _, t := range batch.Failed {
+			left := ours[t.Currency]
+			left.Currency = t.Currency
+			left.Count, left.Amount = left.Count-t.Count, left.Amount-t.Amount
+			left.Credits, left.CreditAmount = left.Credits-t.Credits, left.CreditAmount-t.CreditAmount
+			note(GapFile, left)
+		}
+		for _, currency := range currencies(ours, counted.totals) {
+			theirs := counted.totals[currency]
+			theirs.Currency = currency
+			if ours[currency] != theirs {
+				note(GapPayments, theirs)
+			}
+		}
+		if counted.hash != batch.HashTotal {
+			all = append(all, Difference{Batch: view.ID, Gap: GapHash})
+		}
+	}
+	return all
+}
+
+// currencies lists those of both, sorted.
+func currencies(a, b sums) []string {
+	both := maps.Clone(a)
+	maps.Copy(both, b)
+	return slices.Sorted(maps.Keys(both))
+}

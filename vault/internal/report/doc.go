@@ -1,0 +1,122 @@
+// Package report says what batches came to: control totals, hash totals, differences, volume by day, outcomes and returns, and one row a
+// payment. It is pure: a Builder is fed what the ledger holds, and a Report is written as text, CSV or one HTML page that needs nothing
+// but itself. A row shows no more of an account than its masked number.
+package report
+
+import (
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/payment"
+)
+
+// Report is what one batch came to, or all batches closed in a period.
+type Report struct {
+	Vault    string        `json:"vault"`
+	Made     envelope.Time `json:"made"`
+	Subject  string        `json:"subject"`            // a batch's name, or what the batches have in common
+	Merchant string        `json:"merchant,omitempty"` // the only one whose batches were asked for
+	From     string        `json:"from,omitempty"`     // of a period: the first UTC day on which its batches were closed, YYYY-MM-DD
+	To       string        `json:"to,omitempty"`       // the last
+
+	Batches     []Batch         `json:"batches"`     // in order of their numbers
+	Totals      []payment.Total `json:"totals"`      // of what stands in all of them, by currency
+	HashTotal   uint64          `json:"hashTotal"`   // of the batches' hash totals, modulo 10^10
+	Payments    int64           `json:"payments"`    // how many have a row: those that stand, and those that came to nothing
+	Differences []Difference    `json:"differences"` // none when everything adds up
+	Days        []Day           `json:"days"`        // what stands by the UTC day on which it was taken
+	Outcomes    []Outcome       `json:"outcomes"`    // the most frequent first
+	Returned    []payment.Total `json:"returned"`    // of the bank entries that came back, by currency
+	Returns     []Row           `json:"returns"`     // those entries, the first MaxReturns
+}
+
+// MaxReturns bounds Report.Returns; the rows of the rest are among the payments.
+const MaxReturns = 1000
+
+// Batch is one batch of a report.
+type Batch struct {
+	ID        string             `json:"id"`
+	Number    uint32             `json:"number"`
+	Merchant  string             `json:"merchant"`
+	Method    payment.Method     `json:"method"`
+	Stage     payment.BatchStage `json:"stage"`
+	Opened    envelope.Time      `json:"opened"`
+	Closed    *envelope.Time     `json:"closed,omitempty"`
+	Settled   *envelope.Time     `json:"settled,omitempty"`
+	Totals    []payment.Total    `json:"totals"`
+	HashTotal uint64             `json:"hashTotal"`
+	File      *File              `json:"file,omitempty"` // bank: the settlement file that holds it
+}
+
+// File is a settlement file as a report names it.
+type File struct {
+	Name      string `json:"name"`
+	Digest    string `json:"digest,omitempty"` // hex SHA-256, once its content is fixed
+	Effective string `json:"effective"`        // YYYY-MM-DD
+}
+
+// Gap is what a difference is between.
+type Gap string
+
+// The gaps.
+const (
+	GapAcquirer Gap = "acquirer" // the acquirer's host has other totals
+	GapPayments Gap = "payments" // the payments themselves come to something else: the ledger is to be checked
+	GapHash     Gap = "hash"     // the hash total is not that of the payments: they are others; the ledger is to be checked
+	GapFile     Gap = "file"     // entries whose account could not be opened any more are not in the file
+)
+
+// Difference is one place where two sums that should be the same are not.
+type Difference struct {
+	Batch    string        `json:"batch"`
+	Currency string        `json:"currency,omitempty"` // of sums of money
+	Gap      Gap           `json:"gap"`
+	Ours     payment.Total `json:"ours"`   // the batch's control total
+	Theirs   payment.Total `json:"theirs"` // what it was compared with
+}
+
+// Day is the volume of one UTC day.
+type Day struct {
+	Date   string          `json:"date"` // YYYY-MM-DD
+	Totals []payment.Total `json:"totals"`
+}
+
+// Outcome tells how many payments stand at a stage, and the codes of their last results.
+type Outcome struct {
+	Stage payment.Stage `json:"stage"`
+	Count int64         `json:"count"`
+	Codes []CodeCount   `json:"codes"` // the most frequent first
+}
+
+// CodeCount counts one result code.
+type CodeCount struct {
+	Code  envelope.Code `json:"code"`
+	Count int64         `json:"count"`
+}
+
+// Row is one payment of a report.
+type Row struct {
+	Number    uint64             `json:"number"` // in the vault, in the order of arrival
+	Payment   string             `json:"payment"`
+	Merchant  string             `json:"merchant"`
+	Batch     string             `json:"batch"`
+	Operation envelope.Operation `json:"operation"`
+	Of        string             `json:"of,omitempty"` // the payment that a capture or refund is of
+	Method    payment.Method     `json:"method"`
+	Stage     payment.Stage      `json:"stage"`
+	Code      envelope.Code      `json:"code,omitempty"`
+	Stands    bool               `json:"stands"` // it counts in the batch's control totals
+	Credit    bool               `json:"credit"` // the money goes to the account
+	Amount    int64              `json:"amount"` // minor units
+	Currency  string             `json:"currency"`
+	Account   string             `json:"account"` // masked
+	Brand     string             `json:"brand,omitempty"`
+	Reference string             `json:"reference"`
+	Approval  string             `json:"approval,omitempty"`
+	Terminal  string             `json:"terminal,omitempty"`
+	STAN      uint32             `json:"stan,omitempty"`
+	RRN       string             `json:"rrn,omitempty"`
+	Entry     string             `json:"entry,omitempty"`  // of a bank entry: its trace number
+	File      string             `json:"file,omitempty"`   // of a bank entry: the settlement file
+	Notice    string             `json:"notice,omitempty"` // of a bank entry: code of the newest notice of change
+	Received  envelope.Time      `json:"received"`
+	Changed   envelope.Time      `json:"changed"`
+}

@@ -1,0 +1,59 @@
+package report
+
+import (
+	_ "embed" // the page
+	"fmt"
+	"html/template"
+	"io"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/payment"
+)
+
+// MaxPageRows bounds the payments that a page lists: some 250 sheets. The page says how many it leaves out; a CSV has them all.
+const MaxPageRows = 10_000
+
+// page is the HTML of a report. It runs no script and loads nothing.
+//
+//go:embed page.html
+var page string
+
+// HTML writes the report as one page that needs nothing but itself, with the rows of at most MaxPageRows payments; of the others it says
+// how many there are.
+func (r Report) HTML(w io.Writer, rows []Row) error {
+	functions := template.FuncMap{
+		"moment": moment, "at": func(t envelope.Time) string { return t.String() }, "debits": debits, "credits": credits,
+		"amount": envelope.FormatAmount, "hash": func(n uint64) string { return fmt.Sprintf("%010d", n) },
+		"net":  func(t payment.Total) string { return envelope.FormatAmount(t.Amount-t.CreditAmount, t.Currency) },
+		"list": func(t payment.Total) []payment.Total { return []payment.Total{t} },
+		"tone": tone, "codes": Outcome.codes, "height": func(bars int) string { return coordinate(barStep * float64(bars)) },
+	}
+	t, err := template.New("page").Funcs(functions).Parse(page)
+	if err != nil {
+		return err
+	}
+	shown := rows[:min(len(rows), MaxPageRows)]
+	return t.Execute(w, struct {
+		Report
+		Rows    []Row
+		Left    int64
+		Volumes []volumeChart
+		Stages  []bar
+	}{r, shown, r.Payments - int64(len(shown)), volumeCharts(r.Days), outcomeBars(r.Outcomes)})
+}
+
+// tone is the colour class of a stage: of money that moved, of money that did not, of what is open, and of what came back.
+func tone(stage payment.Stage) string {
+	switch stage {
+	case payment.StageApproved, payment.StageAuthorised, payment.StageCaptured, payment.StageAccepted, payment.StageFiling, payment.StageSettled,
+		payment.StageCompleted, payment.StageDone:
+		return "good"
+	case payment.StageUnknown, payment.StageManual, payment.StageAuthorising, payment.StageCapturing, payment.StageVoiding, payment.StageWaiting,
+		payment.StageReceived:
+		return "open"
+	case payment.StageDeclined, payment.StageRejected, payment.StageReturned:
+		return "bad"
+	case payment.StageVoided, payment.StageReversed, payment.StageExpired:
+	}
+	return "none"
+}

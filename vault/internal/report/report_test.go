@@ -1,0 +1,284 @@
+package report
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/payment"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func at(day, hour int) envelope.Time {
+	return envelope.At(time.Date(2026, 11, day, hour, 30, 0, 0, time.UTC))
+}
+
+// month is three batches: cards of two shops, one with totals that differ, and a bank batch with a return and an entry that its file lacks.
+func month() *Builder {
+	b := NewBuilder(Report{Vault: "vault.example.com", Made: at(30, 12), Subject: "Batches closed from 2026-11-20 to 2026-11-23", From: "2026-11-20", To: "2026-11-23"})
+	b.Batch(payment.Batch{Number: 17, Merchant: "shop-1", Method: payment.MethodCard, Stage: payment.BatchDone, Opened: at(20, 8), Closed: at(22, 22), Settled: at(22, 23),
+		Totals: []payment.Total{{Currency: "JPY", Count: 1, Amount: 500}, {Currency: "USD", Count: 2, Amount: 4499, Credits: 1, CreditAmount: 999}}, HashTotal: 13}, payment.File{})
+	b.Batch(payment.Batch{Number: 18, Merchant: "shop-1", Method: payment.MethodBank, Stage: payment.BatchDone, Opened: at(20, 8), Closed: at(22, 22), Settled: at(22, 23),
+		Totals: []payment.Total{{Currency: "USD", Count: 2, Amount: 7000, Credits: 1, CreditAmount: 300}}, HashTotal: 21,
+		Failed: []payment.Total{{Currency: "USD", Count: 1, Amount: 2000}}, File: "nightdrop-20261122-A.ach"},
+		payment.File{Name: "nightdrop-20261122-A.ach", Digest: strings.Repeat("ab", 32), Effective: "2026-11-24"})
+	b.Batch(payment.Batch{Number: 19, Merchant: "shop-2", Method: payment.MethodCard, Stage: payment.BatchDiffers, Opened: at(21, 8), Closed: at(22, 22),
+		Totals: []payment.Total{{Currency: "KWD", Count: 1, Amount: 1250}}, HashTotal: 9,
+		Host: []payment.Total{{Currency: "KWD"}}}, payment.File{})
+	return b
+}
+
+// payments are those of month; their references are what a storefront might try.
+func payments() []payment.Payment {
+	card := func(n uint64, stage payment.Stage, code envelope.Code, amount int64, currency string, received envelope.Time) payment.Payment {
+		return payment.Payment{Merchant: "shop-1", ID: fmt.Sprintf("0190c8f2-7d1e-7b5a-9c3f-%012d", n), Number: n, Stage: stage, Code: code, Operation: envelope.OpSale,
+			Amount: amount, Currency: currency, Reference: fmt.Sprintf("order %d", n), Masked: "424242******4242", Brand: "visa", Method: payment.MethodCard, Batch: 17,
+			Approval: "00012" + fmt.Sprint(n%10), Received: received, Changed: received,
+			Trace: &payment.Trace{STAN: uint32(n), RRN: fmt.Sprintf("63240000%04d", n), Terminal: "ND000001"}}
+	}
+	bank := func(n uint64, op envelope.Operation, stage payment.Stage, code envelope.Code, amount int64) payment.Payment {
+		p := card(n, stage, code, amount, "USD", at(22, 9))
+		p.Operation, p.Method, p.Batch, p.Trace, p.Approval, p.Brand = op, payment.MethodBank, 18, nil, "", ""
+		p.Masked, p.Entry, p.File = "*****6789", fmt.Sprintf("07640125%07d", n), "nightdrop-20261122-A.ach"
+		return p
+	}
+	all := []payment.Payment{
+		card(1, payment.StageSettled, "iso-00", 1999, "USD", at(20, 9)), card(2, payment.StageSettled, "iso-00", 2500, "USD", at(21, 9)),
+		card(3, payment.StageDeclined, "iso-51", 900_051, "USD", at(21, 10)), card(4, payment.StageSettled, "iso-00", 500, "JPY", at(22, 9)),
+		card(5, payment.StageReversed, "no-answer", 900_100, "USD", at(22, 9)), card(6, payment.StageSettled, "iso-00", 999, "USD", at(22, 10)),
+		bank(7, envelope.OpSale, payment.StageReturned, "ach-R03", 5000), bank(6+0, envelope.OpPayout, payment.StageSettled, "ok", 300),
+		bank(8, envelope.OpSale, payment.StageRejected, "account-gone", 2000), card(9, payment.StageApproved, "iso-00", 1250, "KWD", at(22, 11)),
+	}
+	all[1].Reference = `<script>alert("x")</script>`
+	all[3].Reference = `=HYPERLINK("http://example.com","x")`
+	all[5].Operation, all[5].Of = envelope.OpRefund, all[0].ID
+	all[9].Merchant, all[9].Batch = "shop-2", 19
+	return all
+}
+
+func built(t *testing.T) (Report, []Row) {
+	t.Helper()
+	b := month()
+	var rows []Row
+	for _, p := range payments() {
+		rows = append(rows, b.Payment(p))
+	}
+	return b.Report(), rows
+}
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s is not what it was; look at it, then run with -update:\n%s", name, got)
+	}
+}
+
+func TestFormsOfAReport(t *testing.T) {
+	r, rows := built(t)
+	var text, table, page bytes.Buffer
+	w := tabwriter.NewWriter(&text, 0, 4, 2, ' ', 0)
+	r.Text(w)
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "month.txt", text.Bytes())
+
+	c, err := NewCSV(&table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range rows {
+		if err := c.Write(row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "month.csv", table.Bytes())
+
+	if err := r.HTML(&page, rows); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "month.html", page.Bytes())
+
+	encoded, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "month.json", append(encoded, '\n'))
+}
+
+// TestNothingRunsOnThePage: what a storefront writes stays text, and the page asks nobody for anything.
+func TestNothingRunsOnThePage(t *testing.T) {
+	r, rows := built(t)
+	var page bytes.Buffer
+	if err := r.HTML(&page, rows); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(page.String(), "&lt;script&gt;") {
+		t.Error("the reference is not on the page: the search is blind")
+	}
+	if found := regexp.MustCompile(`(?i)<script|<link|<img|<iframe|\bsrc=|\bhref=|url\(|@import|\son[a-z]+=`).FindString(page.String()); found != "" {
+		t.Errorf("the page holds %q", found)
+	}
+}
+
+func TestSpreadsheetsRunNothing(t *testing.T) {
+	for _, text := range []string{"=1+1", "+1", "-1", "@sum", "\tx", "\rx"} {
+		var out bytes.Buffer
+		c, err := NewCSV(&out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errorsOf(c.Write(Row{Reference: text}), c.Close()); err != nil {
+			t.Fatal(err)
+		}
+		records, err := csv.NewReader(&out).ReadAll()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := records[1][slices.Index(columns[:], "reference")]; !strings.HasPrefix(got, "'") {
+			t.Errorf("%q is written as %q", text, got)
+		}
+	}
+}
+
+func errorsOf(all ...error) error {
+	for _, err := range all {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TestDifferences: each way in which a report does not add up, one at a time, and one that does.
+func TestDifferences(t *testing.T) {
+	usd := func(count, amount int64) []payment.Total { return []payment.Total{{Currency: "USD", Count: count, Amount: amount}} }
+	sound := payment.Batch{Number: 1, Merchant: "shop-1", Method: payment.MethodCard, Stage: payment.BatchDone, Totals: usd(1, 100), HashTotal: 7}
+	tests := []struct {
+		name   string
+		change func(b *payment.Batch, p *payment.Payment)
+		gaps   []Gap
+		says   string
+	}{
+		{"sound", func(*payment.Batch, *payment.Payment) {}, nil, "everything adds up"},
+		{"not settled yet", func(b *payment.Batch, _ *payment.Payment) { b.Stage = payment.BatchFixed }, nil, "1 of 1 batches are not settled"},
+		{"the host has another amount", func(b *payment.Batch, _ *payment.Payment) { b.Host = usd(1, 99) }, []Gap{GapAcquirer}, "1 differences"},
+		{"another amount", func(_ *payment.Batch, p *payment.Payment) { p.Amount = 99 }, []Gap{GapPayments}, "1 differences"},
+		{"another currency", func(_ *payment.Batch, p *payment.Payment) { p.Currency = "EUR" }, []Gap{GapPayments, GapPayments}, "2 differences"},
+		{"a debit that is a credit", func(_ *payment.Batch, p *payment.Payment) { p.Operation = envelope.OpRefund }, []Gap{GapPayments}, "1 differences"},
+		{"another payment", func(_ *payment.Batch, p *payment.Payment) { p.Number = 8 }, []Gap{GapHash}, "1 differences"},
+		{"one that does not stand", func(_ *payment.Batch, p *payment.Payment) { p.Stage = payment.StageReversed }, []Gap{GapPayments, GapHash}, "2 differences"},
+		{"an entry that the file lacks", func(b *payment.Batch, p *payment.Payment) {
+			b.Method, p.Method, p.Stage, b.Failed = payment.MethodBank, payment.MethodBank, payment.StageRejected, usd(1, 100)
+		}, []Gap{GapFile}, "1 differences"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			batch := sound
+			p := payment.Payment{Merchant: "shop-1", ID: "one", Number: 7, Operation: envelope.OpSale, Stage: payment.StageSettled, Amount: 100, Currency: "USD", Batch: 1}
+			test.change(&batch, &p)
+			b := NewBuilder(Report{})
+			b.Batch(batch, payment.File{})
+			b.Payment(p)
+			r := b.Report()
+			var gaps []Gap
+			for _, d := range r.Differences {
+				gaps = append(gaps, d.Gap)
+				if d.Gap.Sentence() == string(d.Gap) {
+					t.Errorf("%s has no sentence", d.Gap)
+				}
+			}
+			if !slices.Equal(gaps, test.gaps) || !strings.Contains(r.Verdict(), test.says) {
+				t.Errorf("differences %v, verdict %q", gaps, r.Verdict())
+			}
+		})
+	}
+}
+
+// TestWhatStands: a report counts as the fold does, stage by stage.
+func TestWhatStands(t *testing.T) {
+	standing := []payment.Stage{payment.StageApproved, payment.StageCaptured, payment.StageAccepted, payment.StageFiling, payment.StageSettled,
+		payment.StageReturned, payment.StageRejected}
+	for _, stage := range payment.Stages {
+		in := RowOf(payment.Payment{Operation: envelope.OpSale, Stage: stage, Batch: 1})
+		if in.Stands != slices.Contains(standing, stage) {
+			t.Errorf("one that is %s in a batch: stands %v", stage, in.Stands)
+		}
+		if RowOf(payment.Payment{Operation: envelope.OpSale, Stage: stage}).Stands {
+			t.Errorf("one that is %s in no batch stands", stage)
+		}
+	}
+}
+
+func TestEmptyReport(t *testing.T) {
+	r := NewBuilder(Report{Vault: "v", Made: at(1, 1), Subject: "nothing"}).Report()
+	var page, text bytes.Buffer
+	if err := r.HTML(&page, nil); err != nil {
+		t.Fatal(err)
+	}
+	r.Text(&text)
+	encoded, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Verdict() != "no batches" || bytes.Contains(encoded, []byte("null")) || !bytes.Contains(page.Bytes(), []byte("No payments.")) {
+		t.Errorf("verdict %q, JSON %s", r.Verdict(), encoded)
+	}
+}
+
+// TestPageIsBounded: a page of a great batch says what it leaves out.
+func TestPageIsBounded(t *testing.T) {
+	b := NewBuilder(Report{Vault: "v", Made: at(1, 1), Subject: "much"})
+	rows := make([]Row, MaxPageRows+17)
+	for i := range rows {
+		rows[i] = b.Payment(payment.Payment{Number: uint64(i + 1), Operation: envelope.OpSale, Stage: payment.StageApproved, Amount: 1, Currency: "USD", Received: at(1, 1)})
+	}
+	var page bytes.Buffer
+	if err := b.Report().HTML(&page, rows); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(page.Bytes(), []byte("The other 17 are not on this page: take them as CSV.")) {
+		t.Error("the page does not say what it leaves out")
+	}
+}
+
+func TestScale(t *testing.T) {
+	tests := []struct {
+		most      int64
+		currency  string
+		step, top int64
+	}{
+		{1, "USD", 1, 1}, {4499, "USD", 2000, 6000}, {100_000, "USD", 50_000, 100_000}, {500, "JPY", 200, 600}, {250, "USD", 100, 300},
+		{99_999_999_999, "USD", 50_000_000_000, 100_000_000_000},
+	}
+	for _, test := range tests {
+		if step, top := scale(test.most, test.currency); step != test.step || top != test.top {
+			t.Errorf("scale of %d %s: %d to %d, want %d to %d", test.most, test.currency, step, top, test.step, test.top)
+		}
+	}
+}
