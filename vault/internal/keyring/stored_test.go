@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"nightdrop/shared/envelope"
@@ -271,6 +272,33 @@ type countingDisk struct {
 func (d *countingDisk) Sync() error {
 	d.syncs++
 	return d.disk.Sync()
+}
+
+func TestStoresAndForgetsGoOnTogether(t *testing.T) {
+	_, _, r := unlocked(t)
+	var group sync.WaitGroup
+	for worker := range 4 {
+		group.Go(func() {
+			for i := range 60 {
+				token := fmt.Sprint("tok_", worker, "_", i)
+				slot, sealed, err := r.SealStored(testMerchant, token, []byte(testCard))
+				a := account{token, slot, sealed}
+				if err := errors.Join(err, a.open(r)); err != nil {
+					t.Error(err)
+				}
+				if i%4 != 0 {
+					continue
+				}
+				if err := r.ForgetStored(slot); err != nil {
+					t.Error(err)
+				}
+				if err := a.open(r); !errors.Is(err, ErrForgotten) {
+					t.Errorf("forgotten: %v", err)
+				}
+			}
+		})
+	}
+	group.Wait()
 }
 
 func TestLockedRingsStoreNothing(t *testing.T) {
