@@ -3,6 +3,7 @@ package intake
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -16,12 +17,12 @@ import (
 const maxFindings = 16
 
 // commit makes all effects of a group durable together. A crash before it means that the group is read again; a crash after it
-// that its bags are recognised.
+// that its bags are recognised. Keys of stored accounts that it gave up are destroyed when it returns.
 func (i *Intake) commit(ctx context.Context, g *group) error {
 	var done *committer
 	err := i.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		done = &committer{Intake: i, tx: tx, state: inside{tx}, answered: map[string]bool{}, links: map[string]string{}}
-		return done.group(g)
+		done = i.committer(tx, g)
+		return done.take()
 	})
 	if err != nil {
 		return fmt.Errorf("commit %d bags: %w", len(g.bags), err)
@@ -35,26 +36,35 @@ func (i *Intake) commit(ctx context.Context, g *group) error {
 	for _, f := range done.found {
 		i.Logger.Warn("integrity finding", "finding", f.Finding, "relay", f.Relay, "run", f.Run, "number", f.Number, "index", f.Index, "detail", f.Detail)
 	}
-	return nil
+	return done.destroy()
 }
 
 // committer is one try at committing a group. The ledger may try twice, so it has no effect but on tx and itself.
 type committer struct {
 	*Intake
 	tx       *ledger.Tx
+	group    *group
 	state    inside
 	answered map[string]bool   // of this try: resends, refusals and conflicts
 	links    map[string]string // of this try
 	found    []payment.IntegrityFound
+	used     map[uint32]bool // slots of stored accounts that records of this try hold
+	dead     []uint32        // slots whose records it gave up
 }
 
-func (c *committer) group(g *group) error {
+func (i *Intake) committer(tx *ledger.Tx, g *group) *committer {
+	return &committer{Intake: i, tx: tx, group: g, state: inside{tx}, answered: map[string]bool{}, links: map[string]string{}, used: map[uint32]bool{}}
+}
+
+// take commits all of the group.
+func (c *committer) take() error {
+	g := c.group
 	v, err := c.tx.Vault()
 	if err != nil {
 		return err
 	}
 	if !slices.Equal(v.Relays, g.relays) {
-		if err := c.reopen(g, v.Relays); err != nil {
+		if err := c.reopen(v.Relays); err != nil {
 			return err
 		}
 	}
@@ -71,7 +81,8 @@ func (c *committer) group(g *group) error {
 }
 
 // reopen opens the bags again, because the relays changed since.
-func (c *committer) reopen(g *group, relays []string) error {
+func (c *committer) reopen(relays []string) error {
+	g := c.group
 	keys, err := verifiers(relays)
 	if err != nil {
 		return err
@@ -81,7 +92,7 @@ func (c *committer) reopen(g *group, relays []string) error {
 		bags[n] = openBag(b.message, keys)
 		bags[n].verdicts = make([]verdict, len(bags[n].envelopes))
 		for k, e := range bags[n].envelopes {
-			if bags[n].verdicts[k], err = c.judge(c.state, e); err != nil {
+			if bags[n].verdicts[k], err = c.judgeAgain(e); err != nil {
 				return err
 			}
 		}
@@ -165,17 +176,24 @@ func (c *committer) envelopes(b *bag) (payment.BagCommitted, error) {
 	return counts, nil
 }
 
-// renew returns the verdict on an envelope, made again if its merchant changed since.
+// judgeAgain judges by the transaction.
+func (c *committer) judgeAgain(msg []byte) (verdict, error) {
+	v, err := c.judge(c.state, msg)
+	c.group.sealed(v)
+	return v, err
+}
+
+// renew returns the verdict on an envelope, made again if its merchant or the merchant's policy changed since.
 func (c *committer) renew(b *bag, index int) (verdict, error) {
 	v := b.verdicts[index]
 	if v.digest == "" {
 		return v, nil
 	}
 	m, _, err := c.tx.Merchant(v.envelope.Merchant)
-	if err != nil || m.Version == v.version {
+	if err != nil || m.Version == v.version && reflect.DeepEqual(m.Policy, v.policy) {
 		return v, err
 	}
-	return c.judge(c.state, b.envelopes[index])
+	return c.judgeAgain(b.envelopes[index])
 }
 
 // taken tells whether the very instruction was committed before.
@@ -226,9 +244,13 @@ func (c *committer) envelope(b *bag, index int, v verdict, taken bool, counts *p
 	case known && !first.MayRefuse(v.digest):
 		return c.conflictAgain(v, first, counts)
 	case known:
-		v.code, v.order, v.masked = envelope.CodeIDConflict, envelope.Order{}, ""
+		v.code, v.order, v.account = envelope.CodeIDConflict, envelope.Order{}, particulars{}
 	case c.tx.Now().After(v.envelope.Until.Time) && v.code != envelope.CodeMerchantSuspended:
-		v.code, v.order, v.masked = envelope.CodeLate, envelope.Order{}, ""
+		v.code, v.order, v.account = envelope.CodeLate, envelope.Order{}, particulars{}
+	case v.code == envelope.CodeOK:
+		if v.code, err = c.standing(&v); err != nil {
+			return err
+		}
 	}
 	if v.code != envelope.CodeOK {
 		counts.Rejected++
@@ -281,28 +303,6 @@ func (c *committer) refuse(b *bag, index int, v verdict) (told bool, err error) 
 
 func (c *committer) reject(b *bag, index int, v verdict, remembered bool) error {
 	o := v.order
-	return c.append(b, payment.Event{Evidence: v.digest, Merchant: v.envelope.Merchant, Origin: fmt.Sprintf("%s/%d", b.origin(), index),
-		Body: payment.EnvelopeRejected{ID: v.envelope.ID, Digest: v.digest, Code: v.code, Remembered: remembered,
-			Operation: o.Operation, Amount: o.Amount, Currency: o.Currency, Reference: o.Reference, Masked: v.masked}})
-}
-
-// receive takes an instruction, with its account and code parts as they were sealed.
-func (c *committer) receive(b *bag, index int, v verdict) error {
-	e, o := v.envelope, v.order
-	err := c.append(b, payment.Event{Evidence: v.digest, Merchant: e.Merchant, Origin: fmt.Sprintf("%s/%d", b.origin(), index),
-		Body: payment.EnvelopeReceived{ID: e.ID, Digest: v.digest, Until: e.Until, Operation: o.Operation, Amount: o.Amount,
-			Currency: o.Currency, Reference: o.Reference, Descriptor: o.Descriptor, Masked: v.masked, Brand: string(v.brand),
-			Fingerprint: v.print, WithCode: e.Code != nil}})
-	if err != nil {
-		return err
-	}
-	for name, part := range e.Parts {
-		if name == envelope.PartOrder {
-			continue // the event holds what it says
-		}
-		if err := c.tx.PutPart(e.Merchant, e.ID, name, part); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.happen(b, index, v, payment.EnvelopeRejected{ID: v.envelope.ID, Digest: v.digest, Code: v.code, Remembered: remembered,
+		Operation: o.Operation, Amount: o.Amount, Currency: o.Currency, Reference: o.Reference, Masked: v.account.masked, Of: o.Of, Token: o.Token})
 }

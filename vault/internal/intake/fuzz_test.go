@@ -79,16 +79,16 @@ func FuzzPlaintexts(f *testing.F) {
 func checkVerdict(t *testing.T, v verdict) {
 	t.Helper()
 	o := v.order
-	if !v.code.Valid() || v.code == envelope.CodeOK && (v.masked == "" || v.print == "" || o.Operation != envelope.OpSale) {
-		t.Errorf("verdict %q of a %s, masked %q", v.code, o.Operation, v.masked)
+	if !v.code.Valid() || v.code == envelope.CodeOK && (v.account.masked == "" || v.account.print == "" || o.Operation != envelope.OpSale) {
+		t.Errorf("verdict %q of a %s, masked %q", v.code, o.Operation, v.account.masked)
 	}
 	line, err := envelope.EncodeFacts(envelope.Facts{Payment: earlier, Status: envelope.StatusRejected, Code: v.code, Amount: o.Amount,
-		Currency: o.Currency, Reference: o.Reference, Masked: v.masked})
+		Currency: o.Currency, Reference: o.Reference, Masked: v.account.masked})
 	if err != nil {
 		t.Errorf("the facts cannot be told: %v", err)
 	}
 	received, err := payment.Event{Body: payment.EnvelopeReceived{Operation: o.Operation, Amount: o.Amount, Currency: o.Currency,
-		Reference: o.Reference, Descriptor: o.Descriptor, Masked: v.masked, Brand: string(v.brand)}}.MarshalJSON()
+		Reference: o.Reference, Descriptor: o.Descriptor, Masked: v.account.masked, Brand: v.account.brand}}.MarshalJSON()
 	if err != nil {
 		t.Errorf("the event cannot be written: %v", err)
 	}

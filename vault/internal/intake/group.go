@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"strings"
@@ -18,6 +19,14 @@ import (
 type group struct {
 	relays []string // vkeys that the bags were opened with
 	bags   []*bag
+	slots  []uint32 // that accounts of these bags were sealed into, whatever became of them
+}
+
+// sealed notes the slot of an account that judging sealed.
+func (g *group) sealed(v verdict) {
+	if v.stored != nil {
+		g.slots = append(g.slots, v.stored.Slot)
+	}
 }
 
 // bag is one message.
@@ -70,6 +79,9 @@ func (i *Intake) judgeAll(messages []channel.Message) (*group, error) {
 		p.bag.verdicts[p.index], err = i.judge(snap, p.bag.envelopes[p.index])
 		return err
 	})
+	for _, p := range places {
+		g.sealed(p.bag.verdicts[p.index])
+	}
 	return g, err
 }
 
@@ -171,6 +183,23 @@ func (s *snapshot) payment(merchant, id string) (p payment.Payment, known bool, 
 	return p, known, err
 }
 
+func (s *snapshot) token(merchant, token string) (t payment.Token, known bool, err error) {
+	err = s.ledger.View(func(tx *ledger.Tx) error {
+		t, known, err = tx.Token(merchant, token)
+		return err
+	})
+	return t, known, err
+}
+
+func (s *snapshot) stored(merchant, token string) (account ledger.Stored, known bool, err error) {
+	err = s.ledger.View(func(tx *ledger.Tx) error {
+		account, known, err = tx.Stored(merchant, token)
+		account.Sealed = bytes.Clone(account.Sealed)
+		return err
+	})
+	return account, known, err
+}
+
 func (s *snapshot) fingerprint(merchant string, whole []byte) (print string, err error) {
 	err = s.ledger.View(func(tx *ledger.Tx) error {
 		print, err = tx.Fingerprint(merchant, whole)
@@ -192,6 +221,14 @@ func (s inside) merchant(id string) (merchant, error) {
 
 func (s inside) payment(merchant, id string) (payment.Payment, bool, error) {
 	return s.tx.Payment(merchant, id)
+}
+
+func (s inside) token(merchant, token string) (payment.Token, bool, error) {
+	return s.tx.Token(merchant, token)
+}
+
+func (s inside) stored(merchant, token string) (ledger.Stored, bool, error) {
+	return s.tx.Stored(merchant, token)
 }
 
 func (s inside) fingerprint(merchant string, whole []byte) (string, error) {

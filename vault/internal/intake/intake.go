@@ -6,7 +6,8 @@
 // anywhere, or a channel that lost its place, is answered by reading again.
 //
 // Account data lives in byte slices, for as long as one envelope is judged, and is cleared. What stays is the masked number, a
-// keyed fingerprint, and the account and code parts as they were received.
+// keyed fingerprint, the account and code parts as they were received where something later needs them, and stored accounts, sealed
+// under a key each.
 package intake
 
 import (
@@ -35,6 +36,14 @@ import (
 // nothing about the part: the envelope is not judged and the group is not committed.
 type Opener interface {
 	OpenPart(part envelope.PartName, merchant, id string, p envelope.Part) ([]byte, error)
+}
+
+// Accounts seals, opens and forgets stored accounts; keyring.Ring is the one there is, and its comments are the contract. It is called from
+// many goroutines at once.
+type Accounts interface {
+	SealStored(merchant, token string, plain []byte) (slot uint32, sealed []byte, err error)
+	OpenStored(merchant, token string, slot uint32, sealed []byte) ([]byte, error)
+	ForgetStored(slots ...uint32) error
 }
 
 // Source is the channel's side of intake; channel.Vault is the one there is.
@@ -69,6 +78,10 @@ type Config struct {
 	Keep       time.Duration    // how long committed bags stay in the channel; 0 is 7 days
 	Now        func() time.Time // the vault's clock
 	Logger     *slog.Logger     // nil is none
+
+	Accounts           Accounts // of stored accounts, after keyring.Ring.KeepStored; nil: store, update and forget are not permitted
+	RefundsByReference bool     // the acquirer pays back to a card by reference: a refund needs no number (acquirer.Acquirer)
+	Bank               bool     // settlement files are written for a bank; without, bank accounts are not permitted
 }
 
 // Intake takes bags. Take may be called while Run runs, from any goroutine.

@@ -32,7 +32,7 @@ func newDesk(t testing.TB) *desk {
 
 func (d *desk) newIntake(source Source) *Intake {
 	d.TB.Helper()
-	i, err := New(Config{Ledger: d.Ledger, Opener: d.Ring, Source: source, Now: d.Clock.Now})
+	i, err := New(Config{Ledger: d.Ledger, Opener: d.Ring, Accounts: d.Ring, Bank: true, Source: source, Now: d.Clock.Now})
 	if err != nil {
 		d.TB.Fatal(err)
 	}
@@ -158,8 +158,7 @@ func TestBagIsCounted(t *testing.T) {
 	}
 	var counts payment.BagCommitted
 	err = d.Ledger.Commit(t.Context(), func(tx *ledger.Tx) (err error) {
-		c := &committer{Intake: d.intake, tx: tx, state: inside{tx}, answered: map[string]bool{}, links: map[string]string{}}
-		counts, err = c.envelopes(g.bags[0])
+		counts, err = d.intake.committer(tx, g).envelopes(g.bags[0])
 		return err
 	})
 	if err != nil {

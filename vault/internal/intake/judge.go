@@ -8,8 +8,8 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
-	"nightdrop/vault/internal/account"
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/payment"
 )
 
@@ -19,12 +19,20 @@ type verdict struct {
 	detail   string          // of the finding
 	envelope envelope.Envelope
 	digest   string
-	version  uint64        // of the merchant's state; 0 where there is no such merchant
-	code     envelope.Code // ok, or the first check that failed
+	version  uint64         // of the merchant's state; 0 where there is no such merchant
+	policy   payment.Policy // of the merchant when it was judged
+	code     envelope.Code  // ok, or the first check that failed
 	order    envelope.Order
-	masked   string
-	brand    account.Brand
-	print    string // keyed fingerprint of the number, hex
+	account  particulars // of the account part; the transaction fills in those of a token or payment
+	stored   *stored     // of a store or update: the account, sealed anew
+}
+
+// particulars are what may be kept of an account.
+type particulars struct {
+	method payment.Method
+	masked string
+	brand  string
+	print  string // keyed fingerprint of the number, hex
 }
 
 // merchant is a merchant with its keys parsed; enrolled is false where there is none.
@@ -55,11 +63,13 @@ func verifiers(vkeys []string) ([]note.Verifier, error) {
 type state interface {
 	merchant(id string) (merchant, error)
 	payment(merchant, id string) (payment.Payment, bool, error)
+	token(merchant, token string) (payment.Token, bool, error)
+	stored(merchant, token string) (ledger.Stored, bool, error)
 	fingerprint(merchant string, whole []byte) (string, error)
 }
 
-// judge checks an envelope in the order of INTERFACES 7, up to where this build's operations end. Its errors say nothing about the
-// envelope: the ledger could not be read, or the key ring is locked.
+// judge checks an envelope in the order of INTERFACES 7, up to what only the commit's transaction can tell: token, payment, state, limit.
+// Its errors say nothing about the envelope: the ledger could not be read, or the key ring is locked.
 func (i *Intake) judge(st state, msg []byte) (verdict, error) {
 	u, err := envelope.Read[envelope.Envelope](msg)
 	if err != nil {
@@ -76,7 +86,7 @@ func (i *Intake) judge(st state, msg []byte) (verdict, error) {
 	if err != nil {
 		return v, err
 	}
-	v.version = m.Version
+	v.version, v.policy = m.Version, m.Policy
 	if !m.enrolled {
 		v.finding, v.detail = payment.FindingUnknownMerchant, quotable(e.Merchant)
 		return v, nil
@@ -168,25 +178,21 @@ func (i *Intake) open(st state, m merchant, v *verdict) error {
 	if v.code = checkOrder(m, order, unread, v.envelope); v.code != envelope.CodeOK {
 		return nil
 	}
-	check, available := i.operation(order.Operation)
-	if !available {
-		// After `currency` and before `not-permitted`: everything that every operation has in common was checked, so the
-		// facts may repeat the order, and nothing that only this operation knows was.
-		v.code = envelope.CodeOperationUnavailable
-		return nil
-	}
-	v.code, err = check(st, v, order, parts)
+	v.code, err = i.operation(st, m, v, order, parts)
 	return err
 }
 
-// repeatable returns what of an order may stand in results and in the log: not a reference that is refused, nor an amount that
-// could be an account number (the rule is the reference's: 12 digits or more that pass Luhn; no such amount is valid).
+// repeatable returns what of an order may stand in results and in the log: not a reference that is refused, nor an amount or token that
+// could be an account number (the rule is the reference's: 12 digits or more that pass Luhn; no such amount is valid, no such token is made).
 func repeatable(o envelope.Order) envelope.Order {
 	if envelope.CheckReference(o.Reference) != nil {
 		o.Reference = ""
 	}
 	if digits := strconv.FormatInt(o.Amount, 10); len(digits) >= 12 && envelope.Luhn([]byte(digits)) {
 		o.Amount = 0
+	}
+	if envelope.CheckReference(o.Token) != nil {
+		o.Token = ""
 	}
 	return o
 }
@@ -200,7 +206,7 @@ func checkOrder(m merchant, o envelope.Order, unread error, e envelope.Envelope)
 		return envelope.CodeReference
 	case takesAmount(o.Operation) && (o.Amount < 1 || o.Amount > envelope.MaxAmount):
 		return envelope.CodeAmount
-	case takesCurrency(o.Operation) && !maySell(m, o.Currency):
+	case takesCurrency(o.Operation) && !maySell(m, o.Currency), o.Operation == envelope.OpPayout && o.Currency != bankCurrency:
 		return envelope.CodeCurrency
 	}
 	return envelope.CodeOK

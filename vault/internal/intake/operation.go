@@ -3,61 +3,98 @@ package intake
 import (
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/account"
+	"nightdrop/vault/internal/payment"
 )
 
-// check makes the checks that only one operation knows, from `not-permitted` on (INTERFACES 7), and fills in the verdict
-// what the ledger keeps of the account. The parts belong to the caller, who clears them.
-type check func(st state, v *verdict, o envelope.Order, parts opened) (envelope.Code, error)
+// bankCurrency is what bank accounts of the United States are debited and credited in.
+const bankCurrency = "USD"
 
-// operation returns an operation's checks. It is the table of what this build can do: an operation that is not in it is
-// answered operation-unavailable.
-func (i *Intake) operation(op envelope.Operation) (check, bool) {
-	switch op {
-	case envelope.OpSale:
-		return i.sale, true
-	default:
-		return nil, false
+// operation makes the checks of an order from `currency` of a bank account to `routing` (INTERFACES 7), fills in the verdict what the ledger
+// keeps of the account, and seals what is to be stored. The parts belong to the caller, who clears them.
+func (i *Intake) operation(st state, m merchant, v *verdict, o envelope.Order, parts opened) (envelope.Code, error) {
+	if o.Operation == envelope.OpUpdate {
+		return i.update(st, m, v, o, parts)
 	}
-}
-
-// sale takes a card, and no token and no bank account yet.
-func (i *Intake) sale(st state, v *verdict, o envelope.Order, parts opened) (envelope.Code, error) {
-	if o.Token != "" {
-		return envelope.CodeOperationUnavailable, nil
+	var acct *account.Account
+	readable := true
+	if parts.account != nil {
+		var err error
+		acct, err = account.Parse(parts.account)
+		defer acct.Clear()
+		readable = err == nil && suits(o.Operation, acct, parts.code != nil)
 	}
-	acct, err := account.Parse(parts.account)
-	if err != nil {
+	bank := acct != nil && acct.Bank != nil
+	switch {
+	case bank && takesCurrency(o.Operation) && o.Currency != bankCurrency:
+		return envelope.CodeCurrency, nil
+	case !i.permits(m.Merchant, o), bank && !i.banks(m.Merchant):
+		return envelope.CodeNotPermitted, nil
+	case !readable, !codeReadable(parts.code):
 		return envelope.CodeBadAccount, nil
 	}
-	defer acct.Clear()
-	if parts.code != nil {
-		code, err := account.ParseCode(parts.code)
-		if err != nil {
-			return envelope.CodeBadAccount, nil
+	if acct != nil {
+		if code, err := i.particulars(st, v, acct); err != nil || code != envelope.CodeOK {
+			return code, err
 		}
-		code.Clear()
 	}
-	if acct.Card == nil {
-		return envelope.CodeOperationUnavailable, nil
+	if o.Token != v.order.Token {
+		return envelope.CodeUnknownToken, nil // it could be an account number, and so is none that was made
 	}
-	return i.card(st, v, acct)
+	if o.Operation == envelope.OpStore {
+		return envelope.CodeOK, i.store(m, v, acct)
+	}
+	return envelope.CodeOK, nil
 }
 
-// card checks a card and keeps its mask, also of one that failed by its check digit or date, for the storefront to tell the shopper; and,
-// of a good one, its brand and fingerprint.
-func (i *Intake) card(st state, v *verdict, acct *account.Account) (envelope.Code, error) {
+// permits tells whether a merchant may use an operation here at all.
+func (i *Intake) permits(m payment.Merchant, o envelope.Order) bool {
+	switch o.Operation {
+	case envelope.OpPayout:
+		return i.Bank && m.Policy.Permits(o.Operation, o.Currency)
+	case envelope.OpStore, envelope.OpUpdate, envelope.OpForget:
+		return i.Accounts != nil && m.Policy.Permits(o.Operation, o.Currency)
+	}
+	return m.Policy.Permits(o.Operation, o.Currency)
+}
+
+// banks tells whether a merchant may use bank accounts: settlement files are written, and can name it.
+func (i *Intake) banks(m payment.Merchant) bool { return i.Bank && m.Policy.Company.ID != "" }
+
+// suits tells whether an operation takes an account of this kind: authorize takes a card, payout a bank account, a code is of a card.
+func suits(op envelope.Operation, acct *account.Account, code bool) bool {
+	if acct.Bank != nil {
+		return op != envelope.OpAuthorize && !code
+	}
+	return op != envelope.OpPayout
+}
+
+func codeReadable(plain []byte) bool {
+	if plain == nil {
+		return true
+	}
+	code, err := account.ParseCode(plain)
+	code.Clear()
+	return err == nil
+}
+
+// particulars checks an account and keeps its mask, also of a card that failed by its check digit or date, for the storefront to tell the
+// shopper; and, of a good account, its brand and fingerprint.
+func (i *Intake) particulars(st state, v *verdict, acct *account.Account) (envelope.Code, error) {
 	code := acct.Check(i.Now())
 	switch code {
 	case envelope.CodeOK, envelope.CodeLuhn, envelope.CodeExpiredCard:
-		v.masked = acct.Masked()
+		v.account.masked = acct.Masked()
 	}
 	if code != envelope.CodeOK {
 		return code, nil
 	}
+	v.account.method = payment.MethodBank
+	if acct.Card != nil {
+		v.account.method, v.account.brand = payment.MethodCard, string(acct.Card.Brand())
+	}
 	whole := acct.Whole()
 	defer clear(whole)
-	v.brand = acct.Card.Brand()
 	var err error
-	v.print, err = st.fingerprint(v.envelope.Merchant, whole)
+	v.account.print, err = st.fingerprint(v.envelope.Merchant, whole)
 	return code, err
 }

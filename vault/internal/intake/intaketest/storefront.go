@@ -4,11 +4,7 @@ import (
 	"crypto/ecdh"
 	"crypto/hpke"
 	"encoding/base64"
-	"fmt"
 	"testing"
-	"time"
-
-	"github.com/google/uuid"
 
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
@@ -47,33 +43,6 @@ func (v *Vault) Stranger(id string) *Storefront {
 // ReplyLine is the reply key as the storefront hands it to the vault.
 func (s *Storefront) ReplyLine() string {
 	return string(s.replyName) + "+" + base64.StdEncoding.EncodeToString(s.reply.PublicKey().Bytes())
-}
-
-// Draft is an envelope before it is sealed and signed: its plaintexts, of which "" is no part.
-type Draft struct {
-	ID                   string
-	Created, Until       time.Time
-	Order, Account, Code string
-	Suite                envelope.Suite
-	Signer               *note.Signer
-	Sealed               func(*envelope.Envelope) // changes the envelope before it is signed
-}
-
-// Order is the plaintext of an order part for a sale.
-func Order(amount int64, currency, reference string) string {
-	return fmt.Sprintf(`{"operation":"sale","reference":%q,"amount":%d,"currency":%q}`, reference, amount, currency)
-}
-
-// Card is the plaintext of an account part.
-func Card(number, expiry string) string {
-	return fmt.Sprintf(`{"card":{"number":%q,"expiry":%q,"name":"A. Shopper"}}`, number, expiry)
-}
-
-// Sale is the draft of a sale by card that has nothing wrong with it.
-func (s *Storefront) Sale() Draft {
-	now := s.vault.Clock.Now()
-	return Draft{ID: uuid.NewString(), Created: now, Until: now.Add(time.Hour), Order: Order(1999, "USD", "order 17"),
-		Account: Card("4242424242424242", "2031-12"), Code: `{"code":"123"}`, Suite: envelope.SuiteXWing, Signer: s.Signer}
 }
 
 // Seal seals and signs a draft.

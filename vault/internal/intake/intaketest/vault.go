@@ -43,6 +43,7 @@ func New(tb testing.TB) *Vault {
 	v.must(err)
 	tb.Cleanup(func() { _ = v.Ring.Close() })
 	v.must(v.Ring.Unlock(shares[:2]))
+	v.must(v.Ring.KeepStored(nil))
 	v.Tick()
 	v.must(ledger.Create(v.path, v.Ring, ledger.Options{Now: v.Clock.Now}))
 	v.open()

@@ -1,0 +1,105 @@
+package intake
+
+import (
+	"fmt"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/payment"
+)
+
+// receive takes an instruction. A card's waits for the engine; a bank account's joins its batch; a stored account's is done.
+func (c *committer) receive(b *bag, index int, v verdict) error {
+	e, o, a := v.envelope, v.order, v.account
+	if err := c.happen(b, index, v, payment.EnvelopeReceived{ID: e.ID, Digest: v.digest, Until: e.Until, Operation: o.Operation,
+		Amount: o.Amount, Currency: o.Currency, Reference: o.Reference, Descriptor: o.Descriptor, Masked: a.masked, Brand: a.brand,
+		Fingerprint: a.print, WithCode: e.Code != nil, Method: a.method, Of: o.Of, Token: o.Token}); err != nil {
+		return err
+	}
+	switch o.Operation {
+	case envelope.OpStore:
+		if err := c.happen(b, index, v, payment.AccountStored{ID: e.ID, Token: v.stored.token}); err != nil {
+			return err
+		}
+		return c.putStored(e.Merchant, v.stored)
+	case envelope.OpUpdate:
+		if err := c.happen(b, index, v, payment.AccountUpdated{ID: e.ID}); err != nil {
+			return err
+		}
+		return c.putStored(e.Merchant, v.stored)
+	case envelope.OpForget:
+		if err := c.happen(b, index, v, payment.AccountForgotten{ID: e.ID}); err != nil {
+			return err
+		}
+		return c.deleteStored(e.Merchant, o.Token)
+	case envelope.OpVoid:
+		return c.void(b, index, v)
+	}
+	if err := c.keepParts(e); err != nil {
+		return err
+	}
+	if a.method == payment.MethodBank {
+		return c.accept(b, index, v)
+	}
+	return nil
+}
+
+// happen commits an event that an envelope gave rise to.
+func (c *committer) happen(b *bag, index int, v verdict, body payment.Body) error {
+	return c.append(b, payment.Event{Evidence: v.digest, Merchant: v.envelope.Merchant, Origin: fmt.Sprintf("%s/%d", b.origin(), index), Body: body})
+}
+
+// keepParts keeps the account and code parts as they were sealed: what moves the money opens them. The event holds what the order says.
+func (c *committer) keepParts(e envelope.Envelope) error {
+	for name, part := range e.Parts {
+		if name == envelope.PartOrder {
+			continue
+		}
+		if err := c.tx.PutPart(e.Merchant, e.ID, name, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// accept puts a bank entry into its merchant's open batch, opened where there is none.
+func (c *committer) accept(b *bag, index int, v verdict) error {
+	m, _, err := c.tx.Merchant(v.envelope.Merchant)
+	if err != nil {
+		return err
+	}
+	batch := m.Open(payment.MethodBank)
+	if batch == 0 {
+		vault, err := c.tx.Vault()
+		if err != nil {
+			return err
+		}
+		batch = vault.NextBatch
+		if err := c.happen(b, index, v, payment.BatchOpened{Batch: batch, Method: payment.MethodBank}); err != nil {
+			return err
+		}
+	}
+	return c.happen(b, index, v, payment.EntryAccepted{ID: v.envelope.ID, Batch: batch, Standard: standard(v.order.Operation, m.Policy.Payees)})
+}
+
+// standard is the NACHA class of an entry: a debit that a consumer made online, a credit to a consumer, a credit to a business.
+func standard(op envelope.Operation, payees payment.Payees) string {
+	switch {
+	case op == envelope.OpSale:
+		return "WEB"
+	case op == envelope.OpPayout && payees != payment.PayeesConsumer:
+		return "CCD"
+	}
+	return "PPD"
+}
+
+// void takes a bank entry back at once, for it still waits for its file, and forgets its account part: nothing needs it any more. A card payment
+// is taken back by the engine.
+func (c *committer) void(b *bag, index int, v verdict) error {
+	if v.account.method != payment.MethodBank {
+		return nil
+	}
+	if err := c.happen(b, index, v, payment.PaymentVoided{ID: v.envelope.ID}); err != nil {
+		return err
+	}
+	return c.tx.DeletePart(v.envelope.Merchant, v.order.Of, envelope.PartAccount)
+}

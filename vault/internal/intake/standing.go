@@ -1,0 +1,141 @@
+package intake
+
+import (
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/payment"
+)
+
+// standing makes the checks that only the transaction can make, for earlier envelopes of the same group count: blocked-account, token,
+// payment, state, account-gone, limit. It fills in what the event says of the account. The fold asks the same of the same functions: what is
+// ok here, it takes.
+func (c *committer) standing(v *verdict) (envelope.Code, error) {
+	m, _, err := c.tx.Merchant(v.envelope.Merchant)
+	if err != nil {
+		return "", err
+	}
+	code, err := c.blocked(m.ID, v.account)
+	if err == nil && code == envelope.CodeOK && v.order.Token != "" {
+		code, err = c.byToken(m, v)
+	}
+	if err == nil && code == envelope.CodeOK && v.order.Of != "" {
+		code, err = c.ofPayment(m, v)
+	}
+	if err != nil || code != envelope.CodeOK {
+		return code, err
+	}
+	if v.order.Operation == envelope.OpStore && v.stored == nil {
+		return envelope.CodeLimit, nil // by what the merchant had stored when it was judged
+	}
+	return m.Allows(v.order.Operation, v.order.Amount, v.order.Currency, c.tx.Now()), nil
+}
+
+// blocked tells whether returns have blocked a bank account for its merchant.
+func (c *committer) blocked(merchant string, a particulars) (envelope.Code, error) {
+	if a.method != payment.MethodBank || a.print == "" {
+		return envelope.CodeOK, nil
+	}
+	_, blocked, err := c.tx.Block(merchant, a.print)
+	if err == nil && blocked {
+		return envelope.CodeBlockedAccount, nil
+	}
+	return envelope.CodeOK, err
+}
+
+// byToken takes the particulars of the stored account that the order names, and makes the checks that an account part has passed by now.
+func (c *committer) byToken(m payment.Merchant, v *verdict) (envelope.Code, error) {
+	t, there, err := c.tx.Token(m.ID, v.order.Token)
+	if err != nil {
+		return "", err
+	}
+	if !there || t.Forgotten {
+		return envelope.CodeUnknownToken, nil
+	}
+	v.account = particulars{t.Method, t.Masked, t.Brand, t.Fingerprint}
+	op, bank := v.order.Operation, t.Method == payment.MethodBank
+	if !takesCurrency(op) {
+		return envelope.CodeOK, nil // update and forget
+	}
+	switch {
+	case bank && v.order.Currency != bankCurrency:
+		return envelope.CodeCurrency, nil
+	case bank && !c.banks(m):
+		return envelope.CodeNotPermitted, nil
+	case bank && (op == envelope.OpAuthorize || v.envelope.Code != nil), !bank && op == envelope.OpPayout:
+		return envelope.CodeBadAccount, nil
+	}
+	return c.blocked(m.ID, v.account)
+}
+
+// ofPayment holds a capture, void or refund against the payment that it is of.
+func (c *committer) ofPayment(m payment.Merchant, v *verdict) (envelope.Code, error) {
+	original, there, err := c.tx.Payment(m.ID, v.order.Of)
+	if err != nil {
+		return "", err
+	}
+	if !there || !ownPayment(original) {
+		return envelope.CodeUnknownPayment, nil
+	}
+	batch, _, err := c.tx.Batch(original.Batch)
+	if err != nil {
+		return "", err
+	}
+	own := v.account
+	v.account = particulars{original.Way(), original.Masked, original.Brand, original.Fingerprint}
+	switch v.order.Operation {
+	case envelope.OpCapture:
+		v.order.Currency = original.Currency
+		return original.MayCapture(v.order.Amount, c.tx.Now()), nil
+	case envelope.OpVoid:
+		return original.MayVoid(batch), nil
+	}
+	v.order.Currency = original.Currency
+	return c.refund(m, v, original, batch, own)
+}
+
+// ownPayment tells whether other envelopes may be about p: it began with a sale, an authorisation or a payout.
+func ownPayment(p payment.Payment) bool {
+	return p.Operation == envelope.OpSale || p.Operation == envelope.OpAuthorize || p.Operation == envelope.OpPayout
+}
+
+// refund goes to the account that paid, and to no other: who stole a storefront's key could pay out to a card of its own. own are the
+// particulars of the refund's account part, if it has one.
+func (c *committer) refund(m payment.Merchant, v *verdict, original payment.Payment, batch payment.Batch, own particulars) (envelope.Code, error) {
+	given := v.envelope.Account != nil
+	switch {
+	case given && (own.method != original.Way() || own.print != original.Fingerprint):
+		return envelope.CodeBadAccount, nil
+	case original.Way() == payment.MethodBank && !c.banks(m):
+		return envelope.CodeNotPermitted, nil
+	}
+	if code := original.MayRefund(v.order.Amount, batch); code != envelope.CodeOK {
+		return code, nil
+	}
+	if code, err := c.blocked(m.ID, v.account); err != nil || code != envelope.CodeOK {
+		return code, err
+	}
+	if given || original.Way() == payment.MethodCard && c.RefundsByReference {
+		return envelope.CodeOK, nil
+	}
+	return c.accountOf(v, original)
+}
+
+// accountOf looks for the account that paid: the token's, while it is stored, or that of a bank entry, while its part is kept.
+func (c *committer) accountOf(v *verdict, original payment.Payment) (envelope.Code, error) {
+	if original.Token != "" {
+		t, there, err := c.tx.Token(original.Merchant, original.Token)
+		if err != nil {
+			return "", err
+		}
+		if there && !t.Forgotten {
+			v.order.Token = t.Token
+			return envelope.CodeOK, nil
+		}
+	}
+	if original.Way() == payment.MethodBank {
+		_, kept, err := c.tx.Part(original.Merchant, original.ID, envelope.PartAccount)
+		if err != nil || kept {
+			return envelope.CodeOK, err
+		}
+	}
+	return envelope.CodeAccountGone, nil
+}

@@ -1,0 +1,152 @@
+package intake
+
+import (
+	"crypto/rand"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"strings"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/account"
+	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/ledger"
+)
+
+// stored is an account, sealed while it was judged: its key is durable, its record goes into the ledger with the commit.
+type stored struct {
+	ledger.Stored
+	token string
+}
+
+// store seals an account under a fresh token. A merchant over its daily number is not given a key: the commit answers limit.
+func (i *Intake) store(m merchant, v *verdict, acct *account.Account) error {
+	if m.Allows(envelope.OpStore, 0, "", envelope.At(i.Now())) != envelope.CodeOK {
+		return nil
+	}
+	return i.seal(v, newToken(), acct)
+}
+
+// seal gives an account a key of its own. The group notes the slot and gives it back where nothing comes of it; where the vault stops before,
+// the next start does.
+func (i *Intake) seal(v *verdict, token string, acct *account.Account) error {
+	plain := acct.Encode()
+	defer clear(plain)
+	slot, sealed, err := i.Accounts.SealStored(v.envelope.Merchant, token, plain)
+	if err != nil {
+		return fmt.Errorf("seal an account to be stored: %w", err)
+	}
+	v.stored = &stored{ledger.Stored{Slot: slot, Sealed: sealed}, token}
+	return nil
+}
+
+const tokenBytes = 17 // 26 base32 characters hold 130 bits
+
+// newToken makes a token (INTERFACES 2): fresh, random, and without digits that a scan could take for an account number.
+func newToken() string {
+	for {
+		var random [tokenBytes]byte
+		_, _ = rand.Read(random[:]) // never fails (crypto/rand)
+		token := "tok_" + strings.ToLower(base32.StdEncoding.EncodeToString(random[:])[:26])
+		if envelope.CheckReference(token) == nil {
+			return token
+		}
+	}
+}
+
+// update makes the checks of an update and seals the stored card anew, with its new expiry.
+func (i *Intake) update(st state, m merchant, v *verdict, o envelope.Order, parts opened) (envelope.Code, error) {
+	if !i.permits(m.Merchant, o) {
+		return envelope.CodeNotPermitted, nil
+	}
+	expiry, err := account.ParseExpiry(parts.account)
+	if err != nil {
+		return envelope.CodeBadAccount, nil
+	}
+	defer expiry.Clear()
+	if code := expiry.Check(i.Now()); code != envelope.CodeOK {
+		return code, nil
+	}
+	t, there, err := st.token(m.ID, v.order.Token)
+	switch {
+	case err != nil:
+		return "", err
+	case !there, t.Forgotten:
+		return envelope.CodeUnknownToken, nil // the commit need not look again: nobody knows a token before it is made
+	}
+	acct, err := i.openStored(st, m.ID, t.Token)
+	switch {
+	case err != nil:
+		return "", err
+	case acct == nil:
+		return envelope.CodeAccountGone, nil
+	}
+	defer acct.Clear()
+	if !acct.SetExpiry(expiry) {
+		return envelope.CodeBadAccount, nil
+	}
+	return envelope.CodeOK, i.seal(v, t.Token, acct)
+}
+
+// openStored opens a stored account; nil where its key is destroyed. A key that another update destroyed meanwhile is no loss: the account has
+// a newer one.
+func (i *Intake) openStored(st state, merchant, token string) (*account.Account, error) {
+	record, there, err := st.stored(merchant, token)
+	for there && err == nil {
+		plain, failure := i.Accounts.OpenStored(merchant, token, record.Slot, record.Sealed)
+		if failure == nil {
+			defer clear(plain)
+			return account.Parse(plain)
+		}
+		if !errors.Is(failure, keyring.ErrForgotten) && !errors.Is(failure, keyring.ErrCannotOpen) {
+			return nil, fmt.Errorf("open a stored account: %w", failure)
+		}
+		before := record.Slot
+		if record, there, err = st.stored(merchant, token); there && err == nil && record.Slot == before {
+			i.Logger.Error("a stored account does not open; its shop must store it again", "merchant", merchant, "cause", failure)
+			return nil, nil
+		}
+	}
+	return nil, err
+}
+
+// putStored keeps an account in the transaction of its event. What stood there is destroyed after the commit.
+func (c *committer) putStored(merchant string, s *stored) error {
+	old, there, err := c.tx.Stored(merchant, s.token)
+	if err != nil {
+		return err
+	}
+	if there {
+		c.dead = append(c.dead, old.Slot)
+	}
+	c.used[s.Slot] = true
+	return c.tx.PutStored(merchant, s.token, s.Stored)
+}
+
+// deleteStored gives an account up. Its key is destroyed after the commit.
+func (c *committer) deleteStored(merchant, token string) error {
+	old, there, err := c.tx.Stored(merchant, token)
+	if err != nil || !there {
+		return err
+	}
+	c.dead = append(c.dead, old.Slot)
+	return c.tx.DeleteStored(merchant, token)
+}
+
+// destroy ends the keys of accounts that the committed group gave up or never kept. A crash before it leaves keys that no record uses, which
+// the next start destroys (keyring.Ring.KeepStored).
+func (c *committer) destroy() error {
+	slots := c.dead
+	for _, slot := range c.group.slots {
+		if !c.used[slot] {
+			slots = append(slots, slot)
+		}
+	}
+	if len(slots) == 0 {
+		return nil
+	}
+	if err := c.Accounts.ForgetStored(slots...); err != nil {
+		return fmt.Errorf("destroy the keys of forgotten accounts: %w", err)
+	}
+	return nil
+}
