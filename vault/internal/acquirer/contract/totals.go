@@ -122,6 +122,11 @@ func limits(t *testing.T, l Line) {
 		}
 	}
 	sale := shop.sale(t, 1099)
+	adviceLimits(t, l, shop, sale)
+}
+
+func adviceLimits(t *testing.T, l Line, shop *shop, sale acquirer.Request) {
+	t.Helper()
 	for name, change := range map[string]func(*acquirer.Reversal){
 		"terminal another":     func(r *acquirer.Reversal) { r.Terminal = "OTHER" },
 		"acceptor another":     func(r *acquirer.Reversal) { r.Acceptor = "OTHER" },

@@ -207,6 +207,9 @@ func TestAnswersThatDoNotFit(t *testing.T) {
 			if err != nil && accountData.MatchString(err.Error()) {
 				t.Error("the error shows account data")
 			}
+			if unfit := a.Counts().Unfit; (unfit == 1) != errors.Is(c.want, acquirer.ErrMalformedAnswer) {
+				t.Errorf("%d answers counted that do not fit", unfit)
+			}
 		})
 	}
 }
@@ -247,6 +250,22 @@ func TestLateAndDoubledAnswersAreCounted(t *testing.T) {
 		} else if time.Now().After(deadline) {
 			t.Fatalf("counts %+v, want 3 duplicates, 3 malformed on 1 line", c)
 		}
+	}
+}
+
+func TestAnswerAfterTheWaitIsLate(t *testing.T) {
+	h := newCrookedHost(t, func(s string) []string {
+		time.Sleep(200 * time.Millisecond)
+		return []string{s}
+	})
+	a := iso8583.New(iso8583.Config{Address: h.listener.Addr().String(), AnswerTimeout: 50 * time.Millisecond})
+	defer func() { _ = a.Close() }()
+	if _, err := a.Authorise(t.Context(), testSale(t, 1)); !errors.Is(err, acquirer.ErrNoAnswer) {
+		t.Fatalf("error %v, want ErrNoAnswer", err)
+	}
+	await(t, "the late answer", func() bool { return a.Counts().Late == 1 })
+	if c := a.Counts(); c.Duplicate != 0 || c.Unknown != 0 || c.Connects != 1 {
+		t.Errorf("counted %+v", c)
 	}
 }
 

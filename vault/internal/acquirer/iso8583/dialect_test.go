@@ -2,6 +2,7 @@ package iso8583
 
 import (
 	"bytes"
+	"encoding/hex"
 	"strings"
 	"testing"
 	"time"
@@ -130,21 +131,31 @@ func FuzzUnpack(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
-	spec := DefaultDialect()
+	packed := packedDialect(f)
+	sale, err := hex.DecodeString("02007224048108c0800c150371449635398431000000000000001099112217040500004231090812080612345636333236313730303030343" +
+		"25445524d30312020424f4f4b53484f50202020202020200392041234000007")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(sale)
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		if len(raw) > maxMessage {
-			return
+		if len(raw) <= maxMessage-4 { // room for a header
+			readWhatever(t, DefaultDialect(), raw)
+			readWhatever(t, packed, raw)
 		}
-		m, whole := unpack(spec, raw)
-		_, _, _ = spec.keyOf(m)
-		if !whole {
-			return
-		}
-		out, err := frame(spec, m)
-		if err != nil || !bytes.Equal(out[2:], raw) {
-			t.Fatal("a whole message packs to other bytes")
-		}
-		_, _ = spec.readAnswer(m)
-		_, _ = spec.readTotals(m, acquirer.Totals{})
 	})
+}
+
+func readWhatever(t *testing.T, spec *Dialect, raw []byte) {
+	m, whole := unpack(spec, raw)
+	_, _, _ = spec.keyOf(m)
+	if !whole {
+		return
+	}
+	out, err := frame(spec, m)
+	if err != nil || !bytes.Equal(out[spec.Header.Bytes:], raw) {
+		t.Fatal("a whole message packs to other bytes")
+	}
+	_, _ = spec.readAnswer(m)
+	_, _ = spec.readTotals(m, acquirer.Totals{})
 }

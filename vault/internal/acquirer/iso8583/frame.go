@@ -82,11 +82,11 @@ func (h header) put(out []byte) {
 	if h.Counted {
 		length = len(out)
 	}
-	switch {
-	case h.Form == "ascii":
+	switch h.Form {
+	case "ascii":
 		copy(out, fmt.Sprintf("%04d", length))
 		return
-	case h.Form == "bcd": // the decimal digits, read as hex
+	case "bcd": // the decimal digits, read as hex
 		packed, _ := strconv.ParseUint(strconv.Itoa(length), 16, 32) // at most four decimal digits: no error
 		length = int(packed)
 	}

@@ -37,8 +37,9 @@ func TestLineOverTLS(t *testing.T) {
 	if answer, err := a.Authorise(t.Context(), testSale(t, 1)); err != nil || !answer.Approved() {
 		t.Errorf("answer %+v, error %v", answer, err)
 	}
+	_, others := selfSigned(t)
 	stranger := iso8583.New(iso8583.Config{Address: address, ConnectTimeout: 300 * time.Millisecond,
-		TLS: &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS13}})
+		TLS: &tls.Config{RootCAs: others, MinVersion: tls.VersionTLS13}})
 	defer func() { _ = stranger.Close() }()
 	if _, err := stranger.Authorise(t.Context(), testSale(t, 1)); !errors.Is(err, acquirer.ErrNotSent) {
 		t.Errorf("a host whose certificate is not known: error %v, want ErrNotSent", err)
