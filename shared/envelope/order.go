@@ -1,6 +1,8 @@
 package envelope
 
 import (
+	"time"
+
 	"nightdrop/shared/strictjson"
 )
 
@@ -19,6 +21,9 @@ const (
 	OpUpdate    Operation = "update"
 	OpForget    Operation = "forget"
 )
+
+// AuthorisationLife is how long an approved authorisation may be captured; then it expires.
+const AuthorisationLife = 6 * 24 * time.Hour
 
 // MaxAmount is the largest amount of one operation, in minor units.
 const MaxAmount = 99_999_999

@@ -2,13 +2,12 @@ package payment
 
 import (
 	"slices"
-	"time"
 
 	"nightdrop/shared/envelope"
 )
 
 // AuthorisationLife is how long an authorisation may be captured (INTERFACES 3).
-const AuthorisationLife = 6 * 24 * time.Hour
+const AuthorisationLife = envelope.AuthorisationLife
 
 // Way is how the payment's money moves; what an older log does not say is a card's.
 func (p Payment) Way() Method {
