@@ -329,3 +329,19 @@ func FuzzResult(f *testing.F)    { resultFamily(f).fuzz(f) }
 func FuzzDirectory(f *testing.F) { directoryFamily(f).fuzz(f) }
 func FuzzMembers(f *testing.F)   { membersFamily(f).fuzz(f) }
 func FuzzPosition(f *testing.F)  { positionFamily(f).fuzz(f) }
+
+// TestSignNote: the note alone is the note of Sign, and what Sign refuses is refused.
+func TestSignNote(t *testing.T) {
+	f := receiptFamily(t)
+	signed, err := Sign(f.value, f.signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if alone, err := SignNote(f.value, f.signer); err != nil || !bytes.Equal(alone, signed.Note) {
+		t.Errorf("the note alone is another, %v", err)
+	}
+	f.value.Number = 0
+	if alone, err := SignNote(f.value, f.signer); err == nil || alone != nil {
+		t.Errorf("a receipt for bag 0 was signed")
+	}
+}
