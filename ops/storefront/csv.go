@@ -160,12 +160,17 @@ func readCSV(path, merchant string) (rows []row, passed int, err error) {
 	}
 }
 
-// knownColumns returns the columns that a file may have; the first five it must have.
-func knownColumns() []string {
-	return []string{"reference", "amount", "currency", "number", "expiry", "id", "merchant", "name", "code", "descriptor"}
-}
+// cardColumns and bankColumns are an account's; the header has all of a kind that must be there, or none of that kind.
+var (
+	cardColumns = []string{"number", "expiry"}
+	bankColumns = []string{"routing", "account", "type"}
+)
 
-const neededColumns = 5
+// knownColumns returns the columns that a file may have; the first it must have.
+func knownColumns() []string {
+	return slices.Concat([]string{"reference", "operation", "id", "merchant", "amount", "currency", "of", "token", "name", "code", "descriptor"},
+		cardColumns, bankColumns)
+}
 
 // readHeader returns the columns by name.
 func readHeader(reader *csv.Reader) (map[string]int, error) {
@@ -185,12 +190,26 @@ func readHeader(reader *csv.Reader) (map[string]int, error) {
 		}
 		columns[name] = i
 	}
-	for _, name := range known[:neededColumns] {
-		if _, ok := columns[name]; !ok {
-			return nil, fmt.Errorf("column %s is missing", name)
+	for _, together := range [][]string{known[:1], cardColumns, bankColumns} {
+		if err := checkTogether(columns, together); err != nil {
+			return nil, err
 		}
 	}
 	return columns, nil
+}
+
+// checkTogether wants all of these columns, or, where they are several, none.
+func checkTogether(columns map[string]int, names []string) error {
+	var missing []string
+	for _, name := range names {
+		if _, ok := columns[name]; !ok {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) == 0 || len(names) > 1 && len(missing) == len(names) {
+		return nil
+	}
+	return fmt.Errorf("column %s is missing", strings.Join(missing, ", "))
 }
 
 type cells struct {
@@ -208,43 +227,88 @@ func (c cells) get(column string) string {
 // rowSpace is the name space of the ids of rows that bring none.
 const rowSpace = "6f0c2d7e-9c0b-4a5e-8f1d-3b1f0a7c5d21"
 
-// payment makes the sale of a row. seen counts equal rows, and ids, so far.
-func (c cells) payment(merchant string, seen map[string]int) (storefront.Payment, error) {
-	amount, err := strconv.ParseInt(c.get("amount"), 10, 64)
-	if err != nil {
-		return storefront.Payment{}, errors.New("amount is not a whole number of minor units")
+// payment makes the instruction of a row. seen counts equal rows, and ids, so far.
+func (c cells) payment(merchant string, seen map[string]int) (p storefront.Payment, err error) {
+	p.Order = envelope.Order{Operation: envelope.Operation(c.get("operation")), Reference: c.get("reference"), Currency: c.get("currency"),
+		Of: c.get("of"), Token: c.get("token"), Descriptor: c.get("descriptor")}
+	if p.Order.Operation == "" {
+		p.Order.Operation = envelope.OpSale
 	}
+	if text := c.get("amount"); text != "" {
+		if p.Order.Amount, err = strconv.ParseInt(text, 10, 64); err != nil || p.Order.Amount == 0 {
+			return p, errors.New("amount is not a whole number of minor units from 1")
+		}
+	}
+	if p.ID, err = c.id(merchant, seen); err != nil {
+		return p, err
+	}
+	if p.Account, err = c.account(); err != nil {
+		return p, err
+	}
+	if code := c.get("code"); code != "" {
+		if p.Code, err = json.Marshal(map[string]string{"code": code}); err != nil {
+			return p, errors.New("code cannot be encoded")
+		}
+	}
+	return p, instruction{p.Order, p.Account != nil, p.Code != nil}.check("")
+}
+
+// id is the row's own, or made of what it says.
+func (c cells) id(merchant string, seen map[string]int) (string, error) {
 	id := c.get("id")
 	switch {
 	case id == "":
 		name := fmt.Sprintf("%s %q %q %q", merchant, c.get("reference"), c.get("amount"), c.get("currency"))
+		if op := c.get("operation"); op != "" && op != string(envelope.OpSale) {
+			name += fmt.Sprintf(" %q %q %q", op, c.get("of"), c.get("token"))
+		}
 		id = rowID(name, seen[name])
 		seen[name]++
 	case !envelope.ValidID(id):
-		return storefront.Payment{}, errors.New("id is not a UUID of version 4 or 7 in lower case")
+		return "", errors.New("id is not a UUID of version 4 or 7 in lower case")
 	case seen[id] > 0: // two instructions under one id: the vault would take whichever came first
-		return storefront.Payment{}, errors.New("id is that of a row before")
+		return "", errors.New("id is that of a row before")
 	}
 	seen[id]++
-	card := map[string]string{"number": c.get("number"), "expiry": c.get("expiry")}
-	if name := c.get("name"); name != "" {
-		card["name"] = name
-	}
-	account, err := json.Marshal(map[string]any{"card": card})
-	if err != nil {
-		return storefront.Payment{}, errors.New("account cannot be encoded")
-	}
-	payment := storefront.Payment{ID: id, Account: account, Order: envelope.Order{Operation: envelope.OpSale,
-		Reference: c.get("reference"), Amount: amount, Currency: c.get("currency"), Descriptor: c.get("descriptor")}}
-	if code := c.get("code"); code != "" {
-		if payment.Code, err = json.Marshal(map[string]string{"code": code}); err != nil {
-			return storefront.Payment{}, errors.New("code cannot be encoded")
-		}
-	}
-	return payment, nil
+	return id, nil
 }
 
-// rowID makes the id of a row out of merchant, reference, amount, currency and how many equal rows stand before it, marked as version
+// account is the JSON of the row's card or bank account, nil where it has none.
+func (c cells) account() ([]byte, error) {
+	card, bank := c.filled(cardColumns), c.filled(bankColumns)
+	kind, members := "card", card
+	switch {
+	case len(card) > 0 && len(bank) > 0:
+		return nil, errors.New("a row has a card or a bank account, not both")
+	case len(bank) > 0:
+		kind, members = "bank", bank
+	case len(card) == 0 && c.get("name") != "":
+		return nil, errors.New("name is there without an account")
+	case len(card) == 0:
+		return nil, nil
+	}
+	if name := c.get("name"); name != "" {
+		members["name"] = name
+	}
+	account, err := json.Marshal(map[string]any{kind: members})
+	if err != nil {
+		return nil, errors.New("account cannot be encoded")
+	}
+	return account, nil
+}
+
+// filled are those of the columns that are not empty.
+func (c cells) filled(columns []string) map[string]string {
+	filled := map[string]string{}
+	for _, column := range columns {
+		if value := c.get(column); value != "" {
+			filled[column] = value
+		}
+	}
+	return filled
+}
+
+// rowID makes the id of a row out of merchant, reference, amount, currency, operation and how many equal rows stand before it, marked as version
 // 4, the form that a vault takes. So a file is posted again safely, also when rows have been put in, taken out or sorted since.
 func rowID(name string, before int) string {
 	id := uuid.NewSHA1(uuid.MustParse(rowSpace), fmt.Appendf(nil, "%s %d", name, before))

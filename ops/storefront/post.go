@@ -29,11 +29,14 @@ func newPostCommand() *cobra.Command {
 	var o postOptions
 	cmd := &cobra.Command{
 		Use:   "post (FILE... | --csv FILE) --vault VKEY --relay URL",
-		Short: "Post sealed envelopes, or seal and post every sale of a CSV file",
+		Short: "Post sealed envelopes, or seal and post every row of a CSV file",
 		Long: "Post sealed envelopes until each is answered, and check the receipts; or seal and post every row of a CSV file.\n\n" +
-			"A CSV file has a header with the columns reference, amount (minor units), currency, number, expiry (YYYY-MM) and, as wanted,\n" +
-			"id, merchant (other merchants' rows are passed over), name, code, descriptor. Its envelopes are kept in the outbox until their\n" +
-			"results are read, so an interrupted run is simply run again: the same bytes are posted, and nothing is sold twice.",
+			"A CSV file has a header with the column reference and, as its rows need them,\n" +
+			"  operation (" + joined(operations()) + "; empty: sale), amount (minor units), currency,\n" +
+			"  number and expiry (YYYY-MM) of a card, or routing, account and type (checking, savings) of a bank account, name, code,\n" +
+			"  token (a stored account), of (the payment's id), descriptor, id, merchant (other merchants' rows are passed over).\n" +
+			"Rows are posted side by side: what names another payment belongs into a later file. Envelopes are kept in the outbox until their\n" +
+			"results are read, so an interrupted run is simply run again: the same bytes are posted, and nothing is done twice.",
 		Example: "  storefront post --vault @vault.vkey --relay https://relay.example order-17.note\n" +
 			"  storefront post --vault @vault.vkey --relay https://relay.example --csv payments.csv --outbox outbox",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -48,7 +51,7 @@ func newPostCommand() *cobra.Command {
 	}
 	o.register(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&o.csv, "csv", "", "CSV file of sales")
+	flags.StringVar(&o.csv, "csv", "", "CSV file of instructions")
 	flags.StringVar(&o.outbox, "outbox", "outbox", "directory that keeps a CSV file's envelopes until their results are read")
 	flags.DurationVar(&o.timeout, "timeout", 5*time.Minute, "how long to go on posting one envelope while the relay is away")
 	flags.IntVar(&o.concurrency, "concurrency", 16, "envelopes posted at once from a CSV file, 1 to 64")

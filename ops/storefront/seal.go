@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -26,12 +28,18 @@ type sealOptions struct {
 func newSealCommand() *cobra.Command {
 	var o sealOptions
 	cmd := &cobra.Command{
-		Use:   "seal --vault VKEY --relay URL --amount N --currency CODE --reference TEXT --account FILE",
-		Short: "Seal and sign one card sale, without posting it",
-		Long: "Seal and sign one card sale, without posting it. The account and the security code are read from files or standard input\n" +
-			"(-), never from arguments: {\"card\":{\"number\":\"...\",\"expiry\":\"2029-12\"}} and {\"code\":\"123\"}.",
+		Use:   "seal --vault VKEY --relay URL --operation NAME --reference TEXT ...",
+		Short: "Seal and sign one instruction, without posting it",
+		Long: "Seal and sign one instruction, without posting it. What each operation takes beside --reference:\n\n" + demandsHelp() +
+			"\nThe account and the security code are read from files or standard input (-), never from arguments:\n" +
+			"  {\"card\":{\"number\":\"...\",\"expiry\":\"2029-12\",\"name\":\"...\"}}  the name is optional\n" +
+			"  {\"bank\":{\"routing\":\"...\",\"account\":\"...\",\"type\":\"checking\",\"name\":\"...\"}}  or savings\n" +
+			"  {\"card\":{\"expiry\":\"2031-01\"}}  of an update\n" +
+			"  {\"code\":\"123\"}",
 		Example: "  storefront seal --vault @vault.vkey --relay https://relay.example --amount 1999 --currency EUR \\\n" +
-			"      --reference order-17 --account card.json --out order-17.note",
+			"      --reference order-17 --account card.json --out order-17.note\n" +
+			"  storefront seal --vault @vault.vkey --relay https://relay.example --operation capture --of 0190a1b2-... \\\n" +
+			"      --amount 1500 --reference order-17-part --out order-17-capture.note",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runSeal(cmd.Context(), o, cmd.InOrStdin(), cmd.OutOrStdout())
@@ -40,37 +48,54 @@ func newSealCommand() *cobra.Command {
 	o.register(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&o.id, "id", "", "envelope id, a UUID of version 4 or 7 (default: a fresh one)")
+	flags.StringVar((*string)(&o.order.Operation), "operation", string(envelope.OpSale), "what to do: "+joined(operations()))
 	flags.Int64Var(&o.order.Amount, "amount", 0, "amount in minor units (cents), 1 to 99999999")
 	flags.StringVar(&o.order.Currency, "currency", "", "ISO 4217 code")
 	flags.StringVar(&o.order.Reference, "reference", "", "the shop's own reference, 1 to 64 printable ASCII")
+	flags.StringVar(&o.order.Of, "of", "", "id of the payment that is captured, voided or refunded")
+	flags.StringVar(&o.order.Token, "token", "", "token of a stored account")
 	flags.StringVar(&o.order.Descriptor, "descriptor", "", "text on the cardholder's statement, up to 22 printable ASCII")
-	flags.StringVar(&o.account, "account", "-", "file with the account's JSON, - for standard input")
+	flags.StringVar(&o.account, "account", "", "file with the account's JSON, - for standard input, which is the default where nothing but an account will do")
 	flags.StringVar(&o.code, "code", "", "file with the security code's JSON")
 	flags.StringVar(&o.out, "out", "-", "new file for the envelope, - for standard output")
 	return cmd
 }
 
-// checkOrder makes the order a sale and refuses what the vault would, before anything is read or sealed.
+// demandsHelp is the table of operations as flags.
+func demandsHelp() string {
+	var help strings.Builder
+	flags := func(names []string) []string {
+		all := make([]string, len(names))
+		for i, name := range names {
+			all[i] = "--" + name
+		}
+		return all
+	}
+	for _, op := range operations() {
+		d, _ := demandsOf(op)
+		words := flags(d.needs)
+		if len(d.either) > 0 {
+			words = append(words, strings.Join(flags(d.either), "|"))
+		}
+		for _, name := range flags(d.may) {
+			words = append(words, "["+name+"]")
+		}
+		fmt.Fprintf(&help, "  %-9s  %s\n", op, strings.Join(words, " "))
+	}
+	return help.String()
+}
+
+// checkOrder refuses what the vault would, before anything is read or sealed, and settles where the account comes from.
 func (o *sealOptions) checkOrder() error {
-	o.order.Operation = envelope.OpSale
 	if o.id != "" && !envelope.ValidID(o.id) {
 		return errors.New("--id is not a UUID of version 4 or 7 in lower case")
 	}
-	if o.order.Amount < 1 || o.order.Amount > envelope.MaxAmount {
-		return fmt.Errorf("--amount is from 1 to %d, in minor units", envelope.MaxAmount)
-	}
-	if _, ok := envelope.LookupCurrency(o.order.Currency); !ok {
-		return errors.New("--currency is an active ISO 4217 code, such as EUR")
-	}
-	if o.order.Descriptor != "" {
-		if err := envelope.CheckDescriptor(o.order.Descriptor); err != nil {
-			return fmt.Errorf("--descriptor: %w", err)
+	if d, ok := demandsOf(o.order.Operation); ok && o.account == "" {
+		if slices.Contains(d.needs, "account") || len(d.either) > 0 && o.order.Token == "" {
+			o.account = "-"
 		}
 	}
-	if err := envelope.CheckReference(o.order.Reference); err != nil {
-		return fmt.Errorf("--reference: %w", err)
-	}
-	return nil
+	return instruction{o.order, o.account != "", o.code != ""}.check("--")
 }
 
 func runSeal(ctx context.Context, o sealOptions, in io.Reader, out io.Writer) error {
@@ -81,19 +106,16 @@ func runSeal(ctx context.Context, o sealOptions, in io.Reader, out io.Writer) er
 	if err != nil {
 		return err
 	}
-	account, err := readSecret(o.account, in)
-	if err != nil {
+	payment := storefront.Payment{ID: o.id, Order: o.order}
+	if payment.Account, err = readSecret(o.account, in); err != nil {
 		return fmt.Errorf("--account: %w", err)
 	}
-	defer clear(account)
-	var code []byte
-	if o.code != "" {
-		if code, err = readSecret(o.code, in); err != nil {
-			return fmt.Errorf("--code: %w", err)
-		}
-		defer clear(code)
+	defer clear(payment.Account)
+	if payment.Code, err = readSecret(o.code, in); err != nil {
+		return fmt.Errorf("--code: %w", err)
 	}
-	sealed, err := client.Seal(ctx, storefront.Payment{ID: o.id, Order: o.order, Account: account, Code: code})
+	defer clear(payment.Code)
+	sealed, err := client.Seal(ctx, payment)
 	if err != nil {
 		return err
 	}
@@ -118,8 +140,11 @@ func writeNew(path string, data []byte) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// readSecret reads the JSON of an account or a code, from a file or standard input. Its errors quote nothing of it.
+// readSecret reads the JSON of an account or a code, from a file or standard input; no path is none. Its errors quote nothing of it.
 func readSecret(path string, in io.Reader) ([]byte, error) {
+	if path == "" {
+		return nil, nil
+	}
 	if path != "-" {
 		f, err := os.Open(path)
 		if err != nil {
