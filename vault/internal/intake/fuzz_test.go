@@ -2,6 +2,7 @@ package intake
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"nightdrop/shared/channel"
@@ -46,14 +47,17 @@ func (o opening) OpenPart(part envelope.PartName, _, _ string, _ envelope.Part) 
 // lets into results and the log holds no account number and can be encoded.
 func FuzzPlaintexts(f *testing.F) {
 	d := newDesk(fuzzing{f})
+	d.permit("shop-1")
 	add := func(draft intaketest.Draft) { f.Add([]byte(draft.Order), []byte(draft.Account), []byte(draft.Code)) }
 	add(d.shop.Sale())
-	for _, list := range [][]refusal{orderRefusals(), laterOperations(), accountRefusals()} {
-		for _, r := range list {
-			sale := d.shop.Sale()
-			r.change(&sale)
-			add(sale)
-		}
+	for _, r := range slices.Concat(orderRefusals(), accountRefusals(), bankRefusals(), cardOperationRefusals(), payoutRefusals(), storageRefusals()) {
+		sale := d.shop.Sale()
+		r.change(&sale)
+		add(sale)
+	}
+	for _, draft := range []intaketest.Draft{d.shop.Authorize(1), d.shop.BankSale(1), d.shop.Payout(1), d.shop.Store(payee), d.shop.Forget(token),
+		d.shop.ByToken(envelope.OpSale, token, 1)} {
+		add(draft)
 	}
 	snap := &snapshot{ledger: d.Ledger, merchants: map[string]merchant{}}
 	shop, err := snap.merchant("shop-1")
@@ -79,16 +83,18 @@ func FuzzPlaintexts(f *testing.F) {
 func checkVerdict(t *testing.T, v verdict) {
 	t.Helper()
 	o := v.order
-	if !v.code.Valid() || v.code == envelope.CodeOK && (v.account.masked == "" || v.account.print == "" || o.Operation != envelope.OpSale) {
+	given := v.envelope.Account != nil && o.Operation != envelope.OpUpdate
+	if !v.code.Valid() || v.code == envelope.CodeOK && given && (v.account.masked == "" || v.account.print == "" || v.account.method == "") ||
+		(v.stored != nil) != (v.code == envelope.CodeOK && o.Operation == envelope.OpStore) {
 		t.Errorf("verdict %q of a %s, masked %q", v.code, o.Operation, v.account.masked)
 	}
 	line, err := envelope.EncodeFacts(envelope.Facts{Payment: earlier, Status: envelope.StatusRejected, Code: v.code, Amount: o.Amount,
-		Currency: o.Currency, Reference: o.Reference, Masked: v.account.masked})
+		Currency: o.Currency, Reference: o.Reference, Masked: v.account.masked, Token: o.Token})
 	if err != nil {
 		t.Errorf("the facts cannot be told: %v", err)
 	}
 	received, err := payment.Event{Body: payment.EnvelopeReceived{Operation: o.Operation, Amount: o.Amount, Currency: o.Currency,
-		Reference: o.Reference, Descriptor: o.Descriptor, Masked: v.account.masked, Brand: v.account.brand}}.MarshalJSON()
+		Reference: o.Reference, Descriptor: o.Descriptor, Masked: v.account.masked, Brand: v.account.brand, Token: o.Token}}.MarshalJSON()
 	if err != nil {
 		t.Errorf("the event cannot be written: %v", err)
 	}

@@ -64,6 +64,30 @@ func (d *desk) told() []envelope.Facts {
 	return facts
 }
 
+// answers returns the facts of the newest result of each envelope.
+func (d *desk) answers() map[string]envelope.Facts {
+	d.TB.Helper()
+	all := map[string]envelope.Facts{}
+	d.View(func(tx *ledger.Tx) error {
+		pending, err := tx.PendingResults(100_000)
+		for _, p := range pending {
+			var f envelope.Facts
+			if err := json.Unmarshal(p.Facts, &f); err != nil {
+				return err
+			}
+			all[p.ID] = f
+		}
+		return err
+	})
+	return all
+}
+
+// permit gives a merchant a policy that permits everything.
+func (d *desk) permit(merchant string) {
+	d.TB.Helper()
+	d.Append(merchant, payment.MerchantPolicySet{Policy: intaketest.Policy()})
+}
+
 // found returns how many findings of each kind there are.
 func (d *desk) found() map[payment.Finding]uint64 { return d.State().Findings }
 

@@ -1,0 +1,185 @@
+package intake
+
+import (
+	"fmt"
+	"strings"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/intake/intaketest"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+)
+
+// post takes drafts of shop-1 in one bag.
+func (d *desk) post(drafts ...intaketest.Draft) {
+	d.TB.Helper()
+	msgs := make([][]byte, len(drafts))
+	for n, draft := range drafts {
+		msgs[n] = d.shop.Seal(draft)
+	}
+	d.take(d.run.Bag(msgs...))
+}
+
+// expect takes one draft by itself, which is answered so; "" is no answer yet.
+func (d *desk) expect(draft intaketest.Draft, status envelope.Status, code envelope.Code) envelope.Facts {
+	d.TB.Helper()
+	d.post(draft)
+	f := d.answers()[draft.ID]
+	if f.Status != status || f.Code != code {
+		d.TB.Errorf("%s\nanswered %s %s, want %s %s", draft.Order, f.Status, f.Code, status, code)
+	}
+	return f
+}
+
+func (d *desk) refused(draft intaketest.Draft, code envelope.Code) envelope.Facts {
+	d.TB.Helper()
+	return d.expect(draft, envelope.StatusRejected, code)
+}
+
+// waits takes one draft that the engine goes on with.
+func (d *desk) waits(draft intaketest.Draft) payment.Payment {
+	d.TB.Helper()
+	d.expect(draft, "", "")
+	return d.Payment("shop-1", draft.ID)
+}
+
+func (d *desk) merchant() (m payment.Merchant) {
+	d.TB.Helper()
+	d.View(func(tx *ledger.Tx) (err error) {
+		m, _, err = tx.Merchant("shop-1")
+		return err
+	})
+	return m
+}
+
+func (d *desk) batch(number uint32) (b payment.Batch) {
+	d.TB.Helper()
+	d.View(func(tx *ledger.Tx) (err error) {
+		b, _, err = tx.Batch(number)
+		return err
+	})
+	return b
+}
+
+func (d *desk) trace() payment.Trace {
+	d.TB.Helper()
+	trace, err := d.State().NextTrace([]string{"TERM0001"}, "ACCEPTOR1", envelope.At(d.Clock.Now()))
+	if err != nil {
+		d.TB.Fatal(err)
+	}
+	return trace
+}
+
+// cardBatch returns the merchant's open card batch, opened where there is none.
+func (d *desk) cardBatch() uint32 {
+	d.TB.Helper()
+	if open := d.merchant().Open(payment.MethodCard); open != 0 {
+		return open
+	}
+	number := d.State().NextBatch
+	d.Append("shop-1", payment.BatchOpened{Batch: number, Method: payment.MethodCard})
+	return number
+}
+
+// approve is the host's yes to a sale, an authorisation or a refund.
+func (d *desk) approve(id string) {
+	d.TB.Helper()
+	batch := uint32(0)
+	if d.Payment("shop-1", id).Operation != envelope.OpAuthorize {
+		batch = d.cardBatch()
+	}
+	d.Append("shop-1", payment.AuthorisationIntended{ID: id, Trace: d.trace(), Batch: batch},
+		payment.AuthorisationAnswered{ID: id, Code: envelope.ISOCode("00"), Approval: "123456"})
+}
+
+// captured is the host's yes to a capture.
+func (d *desk) captured(id string) {
+	d.TB.Helper()
+	d.Append("shop-1", payment.CaptureIntended{ID: id, Trace: d.trace(), Batch: d.cardBatch(), Try: 1},
+		payment.CaptureAnswered{ID: id, Code: envelope.ISOCode("00")})
+}
+
+// approved takes a draft and has the host approve it.
+func (d *desk) approved(draft intaketest.Draft) string {
+	d.TB.Helper()
+	d.waits(draft)
+	d.approve(draft.ID)
+	return draft.ID
+}
+
+func (d *desk) closeBatch(number uint32) payment.Batch {
+	d.TB.Helper()
+	d.Append("shop-1", payment.BatchClosing{Batch: number})
+	b := d.batch(number)
+	d.Append("shop-1", payment.BatchClosed{Batch: number, Totals: b.Totals, HashTotal: b.HashTotal})
+	return b
+}
+
+// settleCards closes and settles the open card batch.
+func (d *desk) settleCards() {
+	d.TB.Helper()
+	b := d.closeBatch(d.merchant().OpenBatch)
+	for _, total := range b.Totals {
+		d.Append("shop-1", payment.ReconciliationIntended{Batch: b.Number, Currency: total.Currency, Trace: d.trace()},
+			payment.ReconciliationAnswered{Batch: b.Number, Agreed: true, Host: total})
+	}
+	d.settled(b.Number)
+}
+
+func (d *desk) settled(batch uint32) {
+	d.TB.Helper()
+	for _, p := range d.inBatch(batch) {
+		d.Append("shop-1", payment.PaymentSettled{ID: p.ID, Batch: batch})
+	}
+	d.Append("shop-1", payment.BatchSettled{Batch: batch})
+}
+
+func (d *desk) inBatch(batch uint32) (all []payment.Payment) {
+	d.TB.Helper()
+	d.View(func(tx *ledger.Tx) error {
+		return tx.Payments(ledger.Query{Batch: batch}, func(p payment.Payment) error {
+			switch p.Stage {
+			case payment.StageApproved, payment.StageCaptured, payment.StageAccepted, payment.StageFiling:
+				all = append(all, p)
+			}
+			return nil
+		})
+	})
+	return all
+}
+
+// settleBank writes the open bank batch into a file.
+func (d *desk) settleBank() {
+	d.TB.Helper()
+	b := d.closeBatch(d.merchant().OpenBank)
+	day := d.Clock.Now().Format("2006-01-02")
+	name := b.ID() + ".ach"
+	d.Append("", payment.FileBegun{Name: name, Day: day, Modifier: d.State().NextFile(day), Effective: day, Batches: []uint32{b.Number}})
+	entries := d.inBatch(b.Number)
+	intended := payment.FileIntended{Name: name, Digest: strings.Repeat("ab", 32), Entries: len(entries)}
+	for _, p := range entries {
+		sequence := d.State().NextSequence()
+		d.Append("shop-1", payment.EntryIntended{ID: p.ID, File: name, Trace: fmt.Sprintf("01100001%07d", sequence), Sequence: sequence})
+	}
+	for _, t := range b.Totals {
+		intended.Debits, intended.Credits = intended.Debits+t.Amount, intended.Credits+t.CreditAmount
+	}
+	d.Append("", intended, payment.FileWritten{Name: name})
+	d.settled(b.Number)
+}
+
+// parts lists which parts of a payment are kept.
+func (d *desk) parts(id string) (kept []envelope.PartName) {
+	d.TB.Helper()
+	d.View(func(tx *ledger.Tx) error {
+		for _, name := range []envelope.PartName{envelope.PartAccount, envelope.PartCode} {
+			if _, there, err := tx.Part("shop-1", id, name); err != nil {
+				return err
+			} else if there {
+				kept = append(kept, name)
+			}
+		}
+		return nil
+	})
+	return kept
+}
