@@ -12,6 +12,7 @@ const (
 	lineConflict    = "conflict"    // another request under a trace that was taken: declined, booked nothing
 	lineReversal    = "reversal"    // a 0420 or 0421 taken
 	lineTotals      = "totals"      // a 0500 compared
+	lineLost        = "lost"        // a message that the adversary lost: it counts as come, and as nothing else
 )
 
 // line is one line of the book. It never holds a whole account number, an expiry or a security code.
@@ -92,7 +93,7 @@ func (a *account) apply(l line) error {
 			t.Reversed = true
 			a.move(t, -t.Amount)
 		}
-	case l.Kind == lineTotals:
+	case l.Kind == lineTotals, l.Kind == lineLost:
 	default:
 		return errLine
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,8 +39,8 @@ func DefaultRates() map[Mishap]float64 {
 }
 
 // Adversary makes a host misbehave, as its seed decides. A decision hangs on the seed, on what the message is (its type with repeats
-// counted to their first, terminal, trace number, time and reference) and on how many times it has come, those before a restart that
-// are in the book included; not on when it comes nor on what comes between. So the same messages meet the same mishaps in every
+// counted to their first, terminal, trace number, time and reference) and on how many times it has come, before a restart too, for the
+// book tells; not on when it comes nor on what comes between. So the same messages meet the same mishaps in every
 // run, in whatever order concurrent ones arrive, and a repeated message gets through in the end.
 type Adversary struct {
 	Seed  uint64
@@ -53,7 +54,7 @@ func (a Adversary) Check() error {
 		if !slices.Contains(mishaps[:], m) {
 			return fmt.Errorf("there is no mishap %q; they are %s", m, mishapNames())
 		}
-		if a.Rates[m] < 0 || a.Rates[m] > 1 {
+		if r := a.Rates[m]; math.IsNaN(r) || r < 0 || r > 1 {
 			return fmt.Errorf("the rate of %s is not between 0 and 1", m)
 		}
 		sum += a.Rates[m]

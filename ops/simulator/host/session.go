@@ -220,7 +220,7 @@ func (s *session) take(m *iso8583.Message) bool {
 	}
 	switch {
 	case how == DropRequest:
-		return true
+		return s.host.submit(task{decide: func(*account) line { return line{Kind: lineLost, At: s.now(), Asked: &key} }, done: func() {}})
 	case mti == "0800":
 		s.reply(m, how, map[int]string{39: codeApproved})
 		return true
