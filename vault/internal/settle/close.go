@@ -2,8 +2,10 @@ package settle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/payment"
@@ -12,63 +14,94 @@ import (
 // maxNamed is how many payments an error names.
 const maxNamed = 10
 
-// CloseBatch closes the open batch of a merchant, or of every merchant when merchant is empty: first no authorisation joins any
-// of them any more, then each waits for its answers in flight and is fixed with its control totals. It returns the batches that it
-// fixed, in order of their numbers; none is no error. A close that was interrupted is finished by the next. Errors: ErrNotFound,
-// ErrConflict (naming what is in flight), or the ledger's.
-func (e *Engine) CloseBatch(ctx context.Context, merchant string, actor Actor, progress Progress) ([]payment.Batch, error) {
+// CloseBatch closes the open batches of a merchant, or of every merchant when merchant is empty, of one method, or of both when method is
+// empty: first no payment joins any of them any more, then each waits until nothing of it is outstanding or unresolved, and is fixed with
+// its control totals. It returns the batches that it fixed, in order of their numbers; none is no error. One that cannot be fixed does not
+// stop the others, and a close that was interrupted is finished by the next. Errors (joined): ErrNotFound, ErrConflict (naming the
+// payments), or the ledger's.
+func (e *Engine) CloseBatch(ctx context.Context, merchant string, method payment.Method, actor Actor, progress Progress) ([]payment.Batch, error) {
 	if !e.operation.TryLock() {
-		return nil, fmt.Errorf("another close or settlement is under way: %w", ErrConflict)
+		return nil, busy()
 	}
 	defer e.operation.Unlock()
-	if err := e.cutOver(ctx, merchant, actor); err != nil {
-		return nil, err
-	}
-	closing, err := e.batches(func(b payment.Batch) bool {
-		return b.Stage == payment.BatchCutover && (merchant == "" || b.Merchant == merchant)
+	err := e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
+		merchants, err := merchantsOf(tx, merchant)
+		if err != nil {
+			return err
+		}
+		return cutOver(tx, merchants, method, actor, func(uint32) (bool, error) { return true, nil })
 	})
 	if err != nil {
 		return nil, err
 	}
-	var closed []payment.Batch
-	for i, b := range closing {
-		progress.report(i, len(closing))
-		b, err := e.fix(ctx, b.Number, actor)
-		if err != nil {
-			return closed, err
-		}
-		closed = append(closed, b)
-	}
-	progress.report(len(closing), len(closing))
-	return closed, nil
+	return e.fixAll(ctx, func(b payment.Batch) bool {
+		return (merchant == "" || b.Merchant == merchant) && (method == "" || b.Method == method)
+	}, e.cfg.Patience, actor, progress)
 }
 
-// cutOver begins to close the open batches of one or of all merchants, in one commit.
-func (e *Engine) cutOver(ctx context.Context, merchant string, actor Actor) error {
-	return e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		var open []payment.Merchant
-		if merchant != "" {
-			m, found, err := tx.Merchant(merchant)
-			if err != nil || !found {
-				return orMissing(err, "merchant "+merchant)
-			}
-			open = append(open, m)
-		} else if err := tx.Merchants(func(m payment.Merchant) error {
-			open = append(open, m)
-			return nil
-		}); err != nil {
-			return err
+func busy() error {
+	return fmt.Errorf("another close or settlement is under way: %w", ErrConflict)
+}
+
+// merchantsOf reads one merchant, or all.
+func merchantsOf(tx *ledger.Tx, merchant string) (all []payment.Merchant, err error) {
+	if merchant != "" {
+		m, found, err := tx.Merchant(merchant)
+		if err != nil || !found {
+			return nil, orMissing(err, "merchant "+merchant)
 		}
-		for _, m := range open {
-			if m.OpenBatch == 0 {
+		return []payment.Merchant{m}, nil
+	}
+	err = tx.Merchants(func(m payment.Merchant) error {
+		all = append(all, m)
+		return nil
+	})
+	return all, err
+}
+
+// cutOver begins to close those of the merchants' open batches that are due.
+func cutOver(tx *ledger.Tx, merchants []payment.Merchant, method payment.Method, actor Actor, due func(number uint32) (bool, error)) error {
+	for _, m := range merchants {
+		for _, kind := range []payment.Method{payment.MethodCard, payment.MethodBank} {
+			number := m.Open(kind)
+			if number == 0 || method != "" && method != kind {
 				continue
 			}
-			if _, err := tx.Append(actor.Event(m.ID, payment.BatchClosing{Batch: m.OpenBatch})); err != nil {
+			if yes, err := due(number); err != nil {
+				return err
+			} else if !yes {
+				continue
+			}
+			if _, err := tx.Append(actor.Event(m.ID, payment.BatchClosing{Batch: number})); err != nil {
 				return err
 			}
 		}
-		return nil
-	})
+	}
+	return nil
+}
+
+// fixAll fixes the batches that are closing and pass keep, waiting up to patience for each.
+func (e *Engine) fixAll(ctx context.Context, keep func(payment.Batch) bool, patience time.Duration, actor Actor, progress Progress) ([]payment.Batch, error) {
+	closing, err := e.batches(func(b payment.Batch) bool { return b.Stage == payment.BatchCutover && keep(b) })
+	if err != nil {
+		return nil, err
+	}
+	var closed []payment.Batch
+	var failures []error
+	for i, b := range closing {
+		progress.report(i, len(closing))
+		b, err := e.fix(ctx, b.Number, patience, actor)
+		switch {
+		case errors.Is(err, ErrConflict):
+			failures = append(failures, err)
+		case err != nil:
+			return closed, errors.Join(append(failures, err)...)
+		default:
+			closed = append(closed, b)
+		}
+	}
+	progress.report(len(closing), len(closing))
+	return closed, errors.Join(failures...)
 }
 
 func orMissing(err error, what string) error {
@@ -94,53 +127,73 @@ func (e *Engine) batches(keep func(payment.Batch) bool) ([]payment.Batch, error)
 
 func (e *Engine) batch(number uint32) (b payment.Batch, err error) {
 	err = e.cfg.Ledger.View(func(tx *ledger.Tx) error {
-		found := false
-		b, found, err = tx.Batch(number)
-		if err != nil || !found {
-			return orMissing(err, fmt.Sprintf("batch %d", number))
-		}
-		return nil
+		b, err = batchOf(tx, number)
+		return err
 	})
 	return b, err
 }
 
-// fix waits for a closing batch's answers in flight and closes it with its control totals.
-func (e *Engine) fix(ctx context.Context, number uint32, actor Actor) (payment.Batch, error) {
-	drained, err := e.until(ctx, func() (bool, error) {
-		b, err := e.batch(number)
-		return b.Outstanding == 0, err
+func batchOf(tx *ledger.Tx, number uint32) (payment.Batch, error) {
+	b, found, err := tx.Batch(number)
+	if err != nil || !found {
+		return b, orMissing(err, fmt.Sprintf("batch %d", number))
+	}
+	return b, nil
+}
+
+// fix waits until nothing of a closing batch is outstanding or unresolved and closes it with its control totals. For a person's word it
+// does not wait.
+func (e *Engine) fix(ctx context.Context, number uint32, patience time.Duration, actor Actor) (payment.Batch, error) {
+	var b payment.Batch
+	_, err := until(ctx, patience, func() (done bool, err error) {
+		if b, err = e.batch(number); err != nil || b.Outstanding > 0 || b.Unresolved == 0 {
+			return b.Outstanding == 0, err
+		}
+		manual, err := e.count(b, payment.StageManual)
+		return manual == b.Unresolved, err
 	})
 	if err != nil {
-		return payment.Batch{}, err
+		return b, err
 	}
-	if !drained {
-		return payment.Batch{}, e.inFlight(number, "its answer is outstanding", payment.StageAuthorising)
+	if b.Outstanding > 0 || b.Unresolved > 0 {
+		return b, e.inFlight(b)
 	}
 	err = e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		b, found, err := tx.Batch(number)
-		if err != nil || !found {
-			return orMissing(err, fmt.Sprintf("batch %d", number))
+		now, err := batchOf(tx, number)
+		if err != nil {
+			return err
 		}
-		_, err = tx.Append(actor.Event(b.Merchant, payment.BatchClosed{Batch: number, Totals: b.Totals}))
+		body := payment.BatchClosed{Batch: number, Totals: now.Totals, HashTotal: now.HashTotal}
+		_, err = tx.Append(actor.Event(now.Merchant, body))
 		return err
 	})
 	if err != nil {
-		return payment.Batch{}, err
+		return b, err
 	}
 	return e.batch(number)
 }
 
-// inFlight is the conflict that names the payments of a batch that are in one of stages.
-func (e *Engine) inFlight(number uint32, why string, stages ...payment.Stage) error {
-	var names []string
-	b, err := e.batch(number)
-	if err != nil {
-		return err
-	}
+// count counts a batch's payments in a stage.
+func (e *Engine) count(b payment.Batch, stage payment.Stage) (n int64, err error) {
 	err = e.cfg.Ledger.View(func(tx *ledger.Tx) error {
-		for _, stage := range stages {
-			err := tx.Payments(ledger.Query{Merchant: b.Merchant, Stage: stage, Batch: number, Limit: maxNamed}, func(p payment.Payment) error {
-				names = append(names, fmt.Sprintf("%s/%s (%s)", p.Merchant, p.ID, p.Stage))
+		n = 0
+		return tx.Payments(ledger.Query{Merchant: b.Merchant, Stage: stage, Batch: b.Number}, func(payment.Payment) error {
+			n++
+			return nil
+		})
+	})
+	return n, err
+}
+
+// inFlight is the conflict that names what a batch waits for.
+func (e *Engine) inFlight(b payment.Batch) error {
+	var names []string
+	err := e.cfg.Ledger.View(func(tx *ledger.Tx) error {
+		for _, stage := range []payment.Stage{payment.StageManual, payment.StageUnknown, payment.StageAuthorising, payment.StageCapturing, payment.StageVoiding} {
+			err := tx.Payments(ledger.Query{Merchant: b.Merchant, Stage: stage, Batch: b.Number, Limit: maxNamed}, func(p payment.Payment) error {
+				if names = append(names, fmt.Sprintf("%s/%s (%s)", p.Merchant, p.ID, p.Stage)); len(names) == maxNamed {
+					return errEnough
+				}
 				return nil
 			})
 			if err != nil {
@@ -149,8 +202,25 @@ func (e *Engine) inFlight(number uint32, why string, stages ...payment.Stage) er
 		}
 		return nil
 	})
-	if err != nil {
+	if err = unlessEnough(err); err != nil {
 		return err
 	}
-	return fmt.Errorf("%s waits for payments of which %s: %s; run it again when they are resolved: %w", b.ID(), why, strings.Join(names, ", "), ErrConflict)
+	return fmt.Errorf("%s of %s waits for %d answers and %d outcomes, among them %s; resolve what is manual, and close it again when the rest is answered: %w",
+		b.ID(), b.Merchant, b.Outstanding, b.Unresolved, strings.Join(names, ", "), ErrConflict)
+}
+
+// until asks done every few milliseconds until it says so, fails, ctx ends, or patience is over (then it returns false).
+func until(ctx context.Context, patience time.Duration, done func() (bool, error)) (bool, error) {
+	for deadline := time.Now().Add(patience); ; {
+		ok, err := done()
+		if ok || err != nil {
+			return ok, err
+		}
+		if time.Now().After(deadline) {
+			return false, nil
+		}
+		if err := pause(ctx, 50*time.Millisecond); err != nil {
+			return false, err
+		}
+	}
 }

@@ -152,7 +152,7 @@ func TestCrashAtEveryStepOfSettling(t *testing.T) {
 }
 
 func closeAndSettle(ctx context.Context, e *Engine) error {
-	if _, err := e.CloseBatch(ctx, "", operator(), nil); err != nil {
+	if _, err := e.CloseBatch(ctx, "", "", operator(), nil); err != nil {
 		return fmt.Errorf("close: %w", err)
 	}
 	_, err := e.Settle(ctx, All, operator(), nil)

@@ -6,17 +6,26 @@ import (
 	"nightdrop/vault/internal/payment"
 )
 
-// Errors of closing and settling.
+// Errors of closing, settling and what an operator does beside them.
 var (
-	// ErrNotFound is returned when there is no such merchant or batch.
+	// ErrNotFound is returned when there is no such merchant, batch or payment.
 	ErrNotFound = errors.New("not found")
 	// ErrConflict is returned when the state does not allow it yet: payments are in flight, the batch is open, or another close
 	// or settlement is under way.
 	ErrConflict = errors.New("not now")
 	// ErrTotalsDiffer is returned when the acquirer's totals of a batch are not ours. Nothing of that batch is settled.
 	ErrTotalsDiffer = errors.New("the acquirer's totals are not ours")
-	// ErrUnavailable is returned when the acquirer could not be asked. Run it again later.
-	ErrUnavailable = errors.New("the acquirer cannot be reached")
+	// ErrUnavailable is returned when the acquirer could not be asked, or the day has no more settlement files or trace numbers. Run it
+	// again later.
+	ErrUnavailable = errors.New("not to be had now")
+	// ErrFileThere is returned when another file than the one in the log stands in the outbox under its name. Nothing was overwritten.
+	ErrFileThere = errors.New("another file of that name is in the bank's outbox; find out who put it there, move it away, and settle again")
+	// ErrAnswerFile is returned when a file of the bank is refused: nothing of it was applied, and the log has a finding.
+	ErrAnswerFile = errors.New("the bank's file is refused whole; keep it, and ask the bank for a correct one")
+	// ErrListing is returned when an acquirer's listing is not as it should be. Nothing was compared.
+	ErrListing = errors.New("the listing is refused whole; ask the acquirer for a correct one")
+	// ErrReason is returned when a person's reason cannot be kept.
+	ErrReason = errors.New("a reason is 1 to 200 printable ASCII characters, without anything that could be a card number")
 )
 
 // Actor is on whose behalf an operation is done; it stands in every event of it.

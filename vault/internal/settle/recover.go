@@ -13,40 +13,96 @@ import (
 // progress bar moves and other commits do not wait.
 const chunk = 200
 
-// Recover commits, for every payment that a stop left authorising, that its outcome is unknown. It is to run before anything
-// else issues a result: an envelope that was acted on gets its first result after a stop before any other (INTERFACES 4).
-// Running it while Run does would call live authorisations unknown.
+// Recover commits, for every message that a stop left outstanding, that its outcome is unknown: of requests, so that they are reversed; of
+// captures and voids without a result, which are repeated until they are answered. It is to run before anything else issues a result: an
+// envelope that was acted on gets its first result after a stop before any other (INTERFACES 4). Running it while Run does would call
+// live requests unknown; once it was done, it does nothing in this process.
 func (e *Engine) Recover(ctx context.Context) error {
-	for {
-		var recovered int
-		err := e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
-			recovered = 0
-			var open []payment.Payment
-			err := tx.Payments(ledger.Query{Stage: payment.StageAuthorising, Limit: chunk}, func(p payment.Payment) error {
-				open = append(open, p)
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-			for _, p := range open {
-				if err := unanswered(tx, p, "start"); err != nil {
+	if e.recovered.Load() {
+		return nil
+	}
+	for what, w := range map[string]waiting{
+		"requests": {stage: payment.StageAuthorising, do: func(tx *ledger.Tx, p payment.Payment) (bool, error) { return true, unanswered(tx, p, "start") }},
+		"captures": {stage: payment.StageCapturing, do: func(tx *ledger.Tx, p payment.Payment) (bool, error) { return firstResult(tx, p, "start") }},
+		"voids":    {stage: payment.StageVoiding, do: func(tx *ledger.Tx, p payment.Payment) (bool, error) { return voidResult(tx, p, "start") }},
+	} {
+		n, err := e.each(ctx, w)
+		if err != nil {
+			return fmt.Errorf("recover outstanding %s: %w", what, err)
+		}
+		if n > 0 {
+			e.cfg.Logger.Warn("messages were outstanding at the stop: their outcome is unknown", "kind", what, "payments", n)
+		}
+	}
+	e.recovered.Store(true)
+	return nil
+}
+
+// waiting is what is done to those payments of a stage that are meant.
+type waiting struct {
+	stage payment.Stage
+	more  func(payment.Payment) bool // whether this one or any younger one may be meant; nil: yes
+	meant func(payment.Payment) bool // nil: all
+	do    func(tx *ledger.Tx, p payment.Payment) (bool, error)
+}
+
+// each does it, oldest first and some hundred a commit, and counts the payments of which do says that it changed something. do runs again
+// when its commit does.
+func (e *Engine) each(ctx context.Context, w waiting) (changed int, err error) {
+	for after := uint64(0); ; {
+		next, err := e.some(w, after)
+		if err != nil || len(next) == 0 {
+			return changed, err
+		}
+		did := 0
+		err = e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
+			did = 0
+			for _, p := range next {
+				now, found, err := tx.Payment(p.Merchant, p.ID)
+				if err != nil {
 					return err
 				}
-				recovered++
+				if !found || now.Stage != w.stage {
+					continue
+				}
+				done, err := w.do(tx, now)
+				if err != nil {
+					return err
+				}
+				if done {
+					did++
+				}
 			}
 			return nil
 		})
 		if err != nil {
-			return fmt.Errorf("recover outstanding authorisations: %w", err)
+			return changed, err
 		}
-		if recovered > 0 {
-			e.cfg.Logger.Warn("authorisations were outstanding at the stop; they are unknown and will be reversed", "payments", recovered)
+		changed += did
+		if len(next) < chunk {
+			return changed, nil
 		}
-		if recovered < chunk {
-			return nil
-		}
+		after = next[len(next)-1].Number
 	}
+}
+
+// some reads up to a chunk of those that are meant and have higher numbers than after.
+func (e *Engine) some(w waiting, after uint64) (found []payment.Payment, err error) {
+	err = e.cfg.Ledger.View(func(tx *ledger.Tx) error {
+		return tx.Payments(ledger.Query{Stage: w.stage, After: after}, func(p payment.Payment) error {
+			if w.more != nil && !w.more(p) {
+				return errEnough
+			}
+			if w.meant != nil && !w.meant(p) {
+				return nil
+			}
+			if found = append(found, p); len(found) == chunk {
+				return errEnough
+			}
+			return nil
+		})
+	})
+	return found, unlessEnough(err)
 }
 
 // unanswered commits that p's outcome is unknown and drops what was kept to send it: it is never sent again.
@@ -57,7 +113,24 @@ func unanswered(tx *ledger.Tx, p payment.Payment, origin string) error {
 	return deleteParts(tx, p.Merchant, p.ID)
 }
 
-// deleteParts drops the sealed account and code of a payment: its authorisation has an outcome, and a reversal needs neither.
+// firstResult gives a capture or void that has no result its first one, unknown, and tells whether it did.
+func firstResult(tx *ledger.Tx, p payment.Payment, origin string) (bool, error) {
+	if len(p.Results) > 0 {
+		return false, nil
+	}
+	return true, appendEvent(tx, "vault", origin, p.Merchant, payment.OutcomeUnknown{ID: p.ID})
+}
+
+// voidResult is firstResult of the void that takes p back.
+func voidResult(tx *ledger.Tx, p payment.Payment, origin string) (bool, error) {
+	void, found, err := tx.Payment(p.Merchant, p.Void)
+	if err != nil || !found {
+		return false, orMissing(err, "void "+p.Void+" of "+p.Merchant)
+	}
+	return firstResult(tx, void, origin)
+}
+
+// deleteParts drops the sealed account and code of a payment: its request has an outcome, and a reversal needs neither.
 func deleteParts(tx *ledger.Tx, merchant, id string) error {
 	if err := tx.DeletePart(merchant, id, envelope.PartAccount); err != nil {
 		return err

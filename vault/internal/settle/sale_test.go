@@ -170,7 +170,7 @@ func TestReversalsAreAdvicesThenAPersons(t *testing.T) {
 		t.Fatalf("%d reversals were sent, want %d", len(sent), MaxTries)
 	}
 	for i, r := range sent {
-		if r.Repeat != i || r.Trace != sent[0].Trace || r.Original == r.Trace || r.Original.RRN == "" {
+		if r.Repeat != i || r.Trace != sent[0].Trace || r.Original.Trace == r.Trace || r.Original.RRN == "" {
 			t.Errorf("reversal %d: repeat %d, trace %v of %v", i, r.Repeat, r.Trace, r.Original)
 		}
 	}

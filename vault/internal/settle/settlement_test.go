@@ -35,7 +35,7 @@ func TestCloseAndSettle(t *testing.T) {
 		intaketest.WaitFor(t, "four outcomes", func() bool {
 			return c.stage(ids[0]) == payment.StageApproved && c.stage(ids[3]) == payment.StageReversed
 		})
-		closed, err := e.CloseBatch(t.Context(), "shop-1", operator(), nil)
+		closed, err := e.CloseBatch(t.Context(), "shop-1", "", operator(), nil)
 		c.must(err)
 		want := []payment.Total{{Currency: "USD", Count: 2, Amount: 4499}}
 		if len(closed) != 1 || closed[0].Stage != payment.BatchFixed || !slices.Equal(closed[0].Totals, want) {
@@ -62,7 +62,7 @@ func TestCloseAndSettle(t *testing.T) {
 func (c *counter) changesNothing(e *Engine) {
 	c.t.Helper()
 	before := c.logSize()
-	closed, err := e.CloseBatch(c.t.Context(), "", operator(), nil)
+	closed, err := e.CloseBatch(c.t.Context(), "", "", operator(), nil)
 	c.must(err)
 	done, err := e.Settle(c.t.Context(), All, operator(), nil)
 	c.must(err)
@@ -86,7 +86,7 @@ func TestNewSalesJoinTheNextBatch(t *testing.T) {
 	e := c.engine(nil)
 	first := c.post(1000)
 	c.finish(e)
-	_, err := e.CloseBatch(t.Context(), "", operator(), nil)
+	_, err := e.CloseBatch(t.Context(), "", "", operator(), nil)
 	c.must(err)
 	second := c.post(2000)
 	c.finish(e)
@@ -107,12 +107,12 @@ func TestCloseWaitsForAnswers(t *testing.T) {
 	e := c.engine(func(cfg *Config) { cfg.Acquirer, cfg.Patience = slow, 200*time.Millisecond })
 	c.while(e, func() {
 		intaketest.WaitFor(t, "the sale to be in flight", func() bool { return c.stage(ids[0]) == payment.StageAuthorising })
-		_, err := e.CloseBatch(t.Context(), "shop-1", operator(), nil)
+		_, err := e.CloseBatch(t.Context(), "shop-1", "", operator(), nil)
 		if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), ids[0]) {
 			t.Errorf("closing over an outstanding answer: %v", err)
 		}
 		close(release)
-		closed, err := e.CloseBatch(t.Context(), "shop-1", operator(), nil)
+		closed, err := e.CloseBatch(t.Context(), "shop-1", "", operator(), nil)
 		c.must(err)
 		if len(closed) != 1 || len(closed[0].Totals) != 1 || closed[0].Totals[0].Count != 1 {
 			t.Errorf("closed %+v", closed)
@@ -120,8 +120,8 @@ func TestCloseWaitsForAnswers(t *testing.T) {
 	})
 }
 
-// TestSettleWaitsForUnknown: totals cannot be compared while an outcome is unknown.
-func TestSettleWaitsForUnknown(t *testing.T) {
+// TestCloseWaitsForUnknown: totals cannot be fixed while an outcome is unknown.
+func TestCloseWaitsForUnknown(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	ids := c.post(amountDropped)
 	deaf := &spy{Acquirer: c.client, undo: func(acquirer.Reversal) error { return acquirer.ErrNoAnswer }}
@@ -130,16 +130,19 @@ func TestSettleWaitsForUnknown(t *testing.T) {
 	})
 	c.while(e, func() {
 		intaketest.WaitFor(t, "the sale to be unknown", func() bool { return c.stage(ids[0]) == payment.StageUnknown })
-		_, err := e.CloseBatch(t.Context(), "", operator(), nil)
-		c.must(err)
-		_, err = e.Settle(t.Context(), 1, operator(), nil)
+		_, err := e.CloseBatch(t.Context(), "", "", operator(), nil)
 		if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), ids[0]) {
-			t.Errorf("settling over an unknown outcome: %v", err)
+			t.Errorf("closing over an unknown outcome: %v", err)
+		}
+		if _, err := e.Settle(t.Context(), 1, operator(), nil); !errors.Is(err, ErrConflict) {
+			t.Errorf("settling a batch that is still closing: %v", err)
 		}
 	})
 	e = c.engine(nil) // the next start reaches the host
 	c.finish(e)
-	_, err := e.Settle(t.Context(), 1, operator(), nil)
+	_, err := e.CloseBatch(t.Context(), "", "", operator(), nil)
+	c.must(err)
+	_, err = e.Settle(t.Context(), 1, operator(), nil)
 	c.must(err)
 	if c.batch(1).Stage != payment.BatchDone {
 		t.Errorf("batch is %s", c.batch(1).Stage)
@@ -153,7 +156,7 @@ func TestTotalsDiffer(t *testing.T) {
 	e := c.engine(nil)
 	c.finish(e)
 	stray := c.strayCharge(ids[0])
-	_, err := e.CloseBatch(t.Context(), "", operator(), nil)
+	_, err := e.CloseBatch(t.Context(), "", "", operator(), nil)
 	c.must(err)
 	for range 2 {
 		if _, err = e.Settle(t.Context(), All, operator(), nil); !errors.Is(err, ErrTotalsDiffer) {
@@ -198,7 +201,7 @@ func TestHostDownAtSettlement(t *testing.T) {
 	c.post(1000)
 	e := c.engine(func(cfg *Config) { cfg.Patience = 300 * time.Millisecond })
 	c.finish(e)
-	_, err := e.CloseBatch(t.Context(), "", operator(), nil)
+	_, err := e.CloseBatch(t.Context(), "", "", operator(), nil)
 	c.must(err)
 	address := c.host.Addr()
 	c.must(c.host.Close())
@@ -224,7 +227,7 @@ func TestSettleGoesOnWhereItStopped(t *testing.T) {
 	}
 	e := c.engine(nil)
 	c.finish(e)
-	_, err := e.CloseBatch(t.Context(), "", operator(), nil)
+	_, err := e.CloseBatch(t.Context(), "", "", operator(), nil)
 	c.must(err)
 	ctx, leave := context.WithCancel(t.Context())
 	_, err = e.Settle(ctx, All, operator(), func(done, _ int) {
@@ -252,10 +255,10 @@ func TestSettleRefusals(t *testing.T) {
 	if _, err := e.Settle(t.Context(), 17, operator(), nil); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a batch that is not there: %v", err)
 	}
-	if _, err := e.CloseBatch(t.Context(), "shop-9", operator(), nil); !errors.Is(err, ErrNotFound) {
+	if _, err := e.CloseBatch(t.Context(), "shop-9", "", operator(), nil); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a merchant that is not there: %v", err)
 	}
-	closed, err := e.CloseBatch(t.Context(), "shop-1", operator(), nil)
+	closed, err := e.CloseBatch(t.Context(), "shop-1", "", operator(), nil)
 	if err != nil || len(closed) != 0 {
 		t.Errorf("a merchant without a batch: %v %v", closed, err)
 	}
@@ -263,7 +266,7 @@ func TestSettleRefusals(t *testing.T) {
 	if _, err := e.Settle(t.Context(), All, operator(), nil); !errors.Is(err, ErrConflict) {
 		t.Errorf("two settlements at once: %v", err)
 	}
-	if _, err := e.CloseBatch(t.Context(), "", operator(), nil); !errors.Is(err, ErrConflict) {
+	if _, err := e.CloseBatch(t.Context(), "", "", operator(), nil); !errors.Is(err, ErrConflict) {
 		t.Errorf("a close during a settlement: %v", err)
 	}
 	e.operation.Unlock()

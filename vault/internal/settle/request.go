@@ -7,19 +7,20 @@ import (
 	"time"
 
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/account"
 	"nightdrop/vault/internal/acquirer"
-	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/payment"
 )
 
-// sale takes one received payment to its outcome. An error is the ledger's.
-func (e *Engine) sale(ctx context.Context, p payment.Payment) error {
+// request takes one received sale, authorisation or card refund to its outcome. An error is the ledger's.
+func (e *Engine) request(ctx context.Context, p payment.Payment) error {
+	if _, known := requestKind(p.Flow()); !known {
+		return fmt.Errorf("payment %s waits as received, and %s is no request: %w", p.ID, p.Flow(), payment.ErrTransition)
+	}
 	if e.cfg.Now().After(p.Until.Time) {
 		return ended(ctx, e.refuse(ctx, p, envelope.CodeLate))
 	}
-	card, code, refusal, err := e.open(p)
+	card, code, refusal, err := e.openCard(p)
 	if err != nil {
 		return err
 	}
@@ -33,81 +34,24 @@ func (e *Engine) sale(ctx context.Context, p payment.Payment) error {
 		return e.unsent(ctx, err)
 	}
 	// A crash from here on leaves an intent: the next start calls it unknown and reverses it, sent or not.
-	request.Card, request.Code = card.Card, code
+	if card != nil {
+		request.Card, request.Code = card.Card, code
+	}
 	answer, err := e.authorise(ctx, *request, p.Until.Time)
 	return e.conclude(ctx, p, answer, err)
 }
 
-// open opens and checks what the payment needs. A refusal other than ok ends the payment; an error is the ledger's or the key ring's.
-func (e *Engine) open(p payment.Payment) (card *account.Account, code *account.Code, refusal envelope.Code, err error) {
-	parts, refusal, err := e.parts(p)
-	if err != nil || refusal != envelope.CodeOK {
-		return nil, nil, refusal, err
+// requestKind is what a payment of a flow asks the host for.
+func requestKind(flow payment.Flow) (kind acquirer.Kind, known bool) {
+	switch flow {
+	case payment.FlowSale:
+		return acquirer.KindSale, true
+	case payment.FlowAuthorise:
+		return acquirer.KindAuthorisation, true
+	case payment.FlowRefund:
+		return acquirer.KindRefund, true
 	}
-	plain, refusal, err := e.openPart(p, envelope.PartAccount, parts[0])
-	if err != nil || refusal != envelope.CodeOK {
-		return nil, nil, refusal, err
-	}
-	defer clear(plain)
-	if card, err = account.Parse(plain); err != nil || card.Card == nil {
-		card.Clear()
-		return nil, nil, envelope.CodeBadAccount, nil
-	}
-	if refusal = card.Check(e.cfg.Now()); refusal == envelope.CodeOK && p.WithCode {
-		code, refusal, err = e.openCode(p, parts[1])
-	}
-	if err != nil || refusal != envelope.CodeOK {
-		card.Clear()
-		return nil, nil, refusal, err
-	}
-	return card, code, envelope.CodeOK, nil
-}
-
-// parts reads the sealed account and, where the payment has one, code.
-func (e *Engine) parts(p payment.Payment) (parts [2]envelope.Part, refusal envelope.Code, err error) {
-	names := []envelope.PartName{envelope.PartAccount, envelope.PartCode}
-	if !p.WithCode {
-		names = names[:1]
-	}
-	refusal = envelope.CodeOK
-	err = e.cfg.Ledger.View(func(tx *ledger.Tx) error {
-		for i, name := range names {
-			part, found, err := tx.Part(p.Merchant, p.ID, name)
-			if err != nil {
-				return err
-			}
-			if !found {
-				refusal = envelope.CodeAccountGone
-			}
-			parts[i] = part
-		}
-		return nil
-	})
-	return parts, refusal, err
-}
-
-func (e *Engine) openPart(p payment.Payment, name envelope.PartName, part envelope.Part) ([]byte, envelope.Code, error) {
-	plain, err := e.cfg.Opener.OpenPart(name, p.Merchant, p.ID, part)
-	switch {
-	case errors.Is(err, keyring.ErrKeyDead):
-		return nil, envelope.CodeKeyDead, nil
-	case errors.Is(err, keyring.ErrCannotOpen):
-		return nil, envelope.CodeCannotOpen, nil
-	}
-	return plain, envelope.CodeOK, err // any other error says nothing about the part
-}
-
-func (e *Engine) openCode(p payment.Payment, part envelope.Part) (*account.Code, envelope.Code, error) {
-	plain, refusal, err := e.openPart(p, envelope.PartCode, part)
-	if err != nil || refusal != envelope.CodeOK {
-		return nil, refusal, err
-	}
-	defer clear(plain)
-	code, err := account.ParseCode(plain)
-	if err != nil {
-		return nil, envelope.CodeBadAccount, nil
-	}
-	return code, envelope.CodeOK, nil
+	return "", false
 }
 
 // refuse ends a payment that is still only received.
@@ -128,7 +72,7 @@ func refuse(tx *ledger.Tx, p payment.Payment, code envelope.Code) error {
 	return deleteParts(tx, p.Merchant, p.ID)
 }
 
-// intend commits the authorisation's trace and batch. The request is nil when there is nothing to send: the payment's time
+// intend commits the request's trace and batch. The request is nil when there is nothing to send: the payment's time
 // has passed (and it is refused as late), or it is not waiting any more.
 func (e *Engine) intend(ctx context.Context, p payment.Payment) (request *acquirer.Request, err error) {
 	err = e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
@@ -140,20 +84,26 @@ func (e *Engine) intend(ctx context.Context, p payment.Payment) (request *acquir
 		if tx.Now().After(p.Until.Time) {
 			return refuse(tx, p, envelope.CodeLate)
 		}
+		asked, err := e.requestOf(tx, now)
+		if err != nil {
+			return err
+		}
 		m, found, err := tx.Merchant(p.Merchant)
 		if err != nil || !found {
 			return orMissing(err, "merchant "+p.Merchant)
 		}
-		batch, err := openBatch(tx, m)
+		if now.Flow() != payment.FlowAuthorise { // which only holds money
+			if asked.Batch, err = openBatch(tx, m); err != nil {
+				return err
+			}
+		}
+		trace, err := nextTrace(tx, e.cfg.Terminals, m.Acceptor)
 		if err != nil {
 			return err
 		}
-		trace, err := e.nextTrace(tx, m.Acceptor)
-		if err != nil {
-			return err
-		}
-		request = &acquirer.Request{Kind: acquirer.KindSale, Trace: onWire(trace), Batch: batch, Amount: p.Amount, Currency: p.Currency, Descriptor: p.Descriptor}
-		return appendEvent(tx, "vault", "timer", p.Merchant, payment.AuthorisationIntended{ID: p.ID, Trace: trace, Batch: batch})
+		asked.Trace = onWire(trace)
+		request = &asked
+		return appendEvent(tx, "vault", "timer", p.Merchant, payment.AuthorisationIntended{ID: p.ID, Trace: trace, Batch: asked.Batch})
 	})
 	if err != nil {
 		return nil, err
@@ -161,7 +111,37 @@ func (e *Engine) intend(ctx context.Context, p payment.Payment) (request *acquir
 	return request, nil
 }
 
-// openBatch gives the batch that the merchant's new authorisations join, and opens one where there is none.
+// requestOf is what the payment asks for, still without trace, batch and card.
+func (e *Engine) requestOf(tx *ledger.Tx, p payment.Payment) (acquirer.Request, error) {
+	kind, _ := requestKind(p.Flow())
+	r := acquirer.Request{Kind: kind, Amount: p.Amount, Currency: p.Currency, Descriptor: p.Descriptor}
+	if kind != acquirer.KindRefund {
+		return r, nil
+	}
+	original, err := originalOf(tx, p)
+	r.Original = &original
+	return r, err
+}
+
+// originalOf names the request that a refund or capture is about.
+func originalOf(tx *ledger.Tx, p payment.Payment) (acquirer.Original, error) {
+	of, found, err := tx.Payment(p.Merchant, p.Of)
+	if err != nil || !found {
+		return acquirer.Original{}, orMissing(err, "payment "+p.Of+" of "+p.Merchant)
+	}
+	return asOriginal(of)
+}
+
+// asOriginal names a request that was sent.
+func asOriginal(p payment.Payment) (acquirer.Original, error) {
+	kind, known := requestKind(p.Flow())
+	if !known || p.Trace == nil {
+		return acquirer.Original{}, fmt.Errorf("payment %s was never asked for at the host: %w", p.ID, payment.ErrTransition)
+	}
+	return acquirer.Original{Trace: onWire(*p.Trace), Kind: kind, Approval: p.Approval}, nil
+}
+
+// openBatch gives the batch that the merchant's new requests and captures join, and opens one where there is none.
 func openBatch(tx *ledger.Tx, m payment.Merchant) (uint32, error) {
 	if m.OpenBatch != 0 {
 		return m.OpenBatch, nil
@@ -175,13 +155,13 @@ func openBatch(tx *ledger.Tx, m payment.Merchant) (uint32, error) {
 }
 
 // nextTrace gives the next trace numbers; the event that carries them uses them up. It fails with ErrUnavailable when the day's
-// numbers are used up.
-func (e *Engine) nextTrace(tx *ledger.Tx, acceptor string) (payment.Trace, error) {
+// numbers of these terminals are used up.
+func nextTrace(tx *ledger.Tx, terminals []string, acceptor string) (payment.Trace, error) {
 	v, err := tx.Vault()
 	if err != nil {
 		return payment.Trace{}, err
 	}
-	trace, err := v.NextTrace(e.cfg.Terminals, acceptor, tx.Now())
+	trace, err := v.NextTrace(terminals, acceptor, tx.Now())
 	if err != nil {
 		return trace, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
@@ -227,7 +207,7 @@ func (e *Engine) conclude(ctx context.Context, p payment.Payment, answer acquire
 		failure = acquirer.ErrMalformedAnswer
 	}
 	if failure != nil {
-		e.cfg.Logger.Warn("authorisation is unknown; it will be reversed", "merchant", p.Merchant, "payment", p.ID, "cause", failure)
+		e.cfg.Logger.Warn("the outcome of a request is unknown; it will be reversed", "merchant", p.Merchant, "payment", p.ID, "cause", failure)
 	}
 	return e.cfg.Ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
 		if failure != nil {
@@ -239,41 +219,4 @@ func (e *Engine) conclude(ctx context.Context, p payment.Payment, answer acquire
 		}
 		return deleteParts(tx, p.Merchant, p.ID)
 	})
-}
-
-// lineForSales waits until the acquirer can be reached; meanwhile it refuses payments whose time passes.
-func (e *Engine) lineForSales(ctx context.Context) error {
-	var swept time.Time
-	for e.cfg.Acquirer.Ready() != nil {
-		if now := e.cfg.Now(); now.Sub(swept).Abs() >= sweepEvery {
-			swept = now
-			if err := e.sweep(ctx); err != nil {
-				return err
-			}
-		}
-		if err := pause(ctx, linePoll); err != nil {
-			return err
-		}
-	}
-	return ctx.Err()
-}
-
-// sweep refuses the waiting payments whose time has passed.
-func (e *Engine) sweep(ctx context.Context) error {
-	var late []payment.Payment
-	now := e.cfg.Now()
-	err := e.cfg.Ledger.View(func(tx *ledger.Tx) error {
-		return tx.Payments(ledger.Query{Stage: payment.StageReceived}, func(p payment.Payment) error {
-			if now.After(p.Until.Time) {
-				late = append(late, payment.Payment{Merchant: p.Merchant, ID: p.ID})
-			}
-			return nil
-		})
-	})
-	for _, p := range late {
-		if err == nil {
-			err = e.refuse(ctx, p, envelope.CodeLate)
-		}
-	}
-	return err
 }

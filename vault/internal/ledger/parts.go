@@ -1,0 +1,37 @@
+package ledger
+
+import (
+	"encoding/binary"
+	"strings"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/payment"
+)
+
+// EachPart calls fn for every part that is kept, in the order of its payment's arrival, with the sealing key that it needs. fn must not
+// write. It reads all of them: it is for what a clock does once a day.
+func (tx *Tx) EachPart(fn func(p payment.Payment, part envelope.PartName, key envelope.KeyName) error) error {
+	return tx.bucket(bucketParts).ForEach(func(k, value []byte) error {
+		merchant, name, ok := strings.Cut(string(k[min(len(k), 8):]), "/")
+		if !ok {
+			return damaged("%s has a key that is none", bucketParts)
+		}
+		box, err := tx.box(purposeMerchant(merchant))
+		if err != nil {
+			return err
+		}
+		plaintext, err := unseal(bucketParts, k, box, value)
+		if err != nil {
+			return err
+		}
+		part, _, err := decodePart(plaintext)
+		if err != nil {
+			return err
+		}
+		p, err := tx.paymentAt(binary.BigEndian.Uint64(k), merchant, box)
+		if err != nil {
+			return err
+		}
+		return fn(p, envelope.PartName(name), part.Key)
+	})
+}

@@ -1,0 +1,179 @@
+package settle
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+)
+
+// keepTime does what the clock asks for, whether the acquirer can be reached or not: results that are due, payments whose time has passed,
+// authorisations that expire, batches that close. It returns when ctx ends, or with the ledger's error.
+func (e *Engine) keepTime(ctx context.Context) error {
+	var swept time.Time
+	closing := closer{engine: e}
+	for {
+		now := e.cfg.Now()
+		if now.Sub(swept).Abs() >= sweepEvery {
+			swept = now
+			if err := e.sweep(ctx, now); err != nil {
+				return ended(ctx, err)
+			}
+		}
+		if err := closing.close(ctx, now); err != nil {
+			return ended(ctx, err)
+		}
+		if pause(ctx, linePoll) != nil {
+			return nil
+		}
+	}
+}
+
+// sweep looks through the payments that wait.
+func (e *Engine) sweep(ctx context.Context, now time.Time) error {
+	for _, w := range []waiting{
+		{stage: payment.StageAuthorised, more: func(p payment.Payment) bool {
+			return !now.Before(p.Received.Add(payment.AuthorisationLife)) // and none that came later was authorised earlier
+		}, do: expire},
+		{stage: payment.StageCapturing, do: overdue},
+		{stage: payment.StageVoiding, do: overdueVoid},
+		{stage: payment.StageReceived, meant: func(p payment.Payment) bool { return now.After(p.Until.Time) }, do: late},
+	} {
+		if _, err := e.each(ctx, w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// expire ends an authorisation of which no more may be captured; one with a capture under way waits for its outcome.
+func expire(tx *ledger.Tx, p payment.Payment) (bool, error) {
+	if tx.Now().Before(p.Authorised.Add(payment.AuthorisationLife)) || p.Capturing != p.Captured {
+		return false, nil
+	}
+	return true, appendEvent(tx, "vault", "timer", p.Merchant, payment.AuthorisationExpired{ID: p.ID})
+}
+
+// overdue gives a capture its first result when it has waited too long for a line, or for its answer.
+func overdue(tx *ledger.Tx, p payment.Payment) (bool, error) {
+	if tx.Now().Before(p.Trace.Sent.Add(unsentLimit)) {
+		return false, nil
+	}
+	return firstResult(tx, p, "timer")
+}
+
+// overdueVoid is overdue of the void that takes p back: the vault acts on it from when it was taken.
+func overdueVoid(tx *ledger.Tx, p payment.Payment) (bool, error) {
+	void, found, err := tx.Payment(p.Merchant, p.Void)
+	if err != nil || !found {
+		return false, orMissing(err, "void "+p.Void+" of "+p.Merchant)
+	}
+	if tx.Now().Before(void.Received.Add(unsentLimit)) {
+		return false, nil
+	}
+	return firstResult(tx, void, "timer")
+}
+
+// late refuses a payment that waits and whose time has passed.
+func late(tx *ledger.Tx, p payment.Payment) (bool, error) {
+	if !tx.Now().After(p.Until.Time) {
+		return false, nil
+	}
+	return true, refuse(tx, p, envelope.CodeLate)
+}
+
+// closer closes batches at Config.CloseAt, once for each time, also for the last one over which the vault was down.
+type closer struct {
+	engine *Engine
+	done   time.Time // the last time of closing that is done with
+	tried  time.Time
+}
+
+// closeLast is how long after midnight a time of closing can be.
+const closeLast = 24 * time.Hour
+
+// close closes what was open at the last time of closing. What cannot be closed yet, because answers are outstanding, is tried again every
+// minute; no new payment joins it meanwhile.
+func (c *closer) close(ctx context.Context, now time.Time) error {
+	due, ok := lastClosing(c.engine.cfg.CloseAt, now)
+	if !ok || !due.After(c.done) || now.Sub(c.tried).Abs() < sweepEvery {
+		return nil
+	}
+	c.tried = now
+	switch err := c.engine.closeAt(ctx, due); {
+	case errors.Is(err, ErrConflict):
+		c.engine.cfg.Logger.Warn("batches cannot be closed yet; it is tried again every minute", "due", due, "cause", err)
+		return nil
+	case err != nil:
+		return err
+	}
+	c.done = due
+	return nil
+}
+
+// lastClosing is the last time of closing at or before now.
+func lastClosing(times []time.Duration, now time.Time) (last time.Time, ok bool) {
+	midnight := now.UTC().Truncate(closeLast)
+	for _, at := range times {
+		t := midnight.Add(at)
+		if t.After(now) {
+			t = t.Add(-closeLast)
+		}
+		if !ok || t.After(last) {
+			last, ok = t, true
+		}
+	}
+	return last, ok
+}
+
+// closeAt closes every batch that was open at a time and holds a payment that joined it before.
+func (e *Engine) closeAt(ctx context.Context, due time.Time) error {
+	if !e.operation.TryLock() {
+		return busy()
+	}
+	defer e.operation.Unlock()
+	actor := Actor{Name: "vault", Origin: "timer", Purpose: "closing at " + due.Format("15:04")}
+	err := e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
+		merchants, err := merchantsOf(tx, "")
+		if err != nil {
+			return err
+		}
+		return cutOver(tx, merchants, "", actor, func(number uint32) (bool, error) { return joined(tx, number, due) })
+	})
+	if err != nil {
+		return err
+	}
+	_, err = e.fixAll(ctx, func(payment.Batch) bool { return true }, 0, actor, nil)
+	return err
+}
+
+// joined tells whether a payment that counts in a batch joined it before a time.
+func joined(tx *ledger.Tx, number uint32, before time.Time) (found bool, err error) {
+	b, known, err := tx.Batch(number)
+	if err != nil || !known || !b.Opened.Before(before) {
+		return false, err
+	}
+	for _, stage := range standing() {
+		err := tx.Payments(ledger.Query{Merchant: b.Merchant, Batch: number, Stage: stage, Limit: 1}, func(p payment.Payment) error {
+			at := p.Received
+			if p.Trace != nil {
+				at = p.Trace.Sent
+			}
+			found = found || at.Before(before)
+			return nil
+		})
+		if err != nil || found {
+			return found, err
+		}
+	}
+	return false, nil
+}
+
+// standing lists the stages of a batch's payments that count in it, or may come to.
+func standing() []payment.Stage {
+	return []payment.Stage{payment.StageApproved, payment.StageCaptured, payment.StageAccepted, payment.StageAuthorising, payment.StageCapturing,
+		payment.StageVoiding, payment.StageUnknown, payment.StageManual}
+}

@@ -1,0 +1,209 @@
+package settle
+
+import (
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+)
+
+// Limits of an acquirer's listing.
+const (
+	maxListingBytes = 64 << 20 // over 700,000 lines
+	listingHeader   = "rrn,stan,terminal,kind,amount,currency"
+)
+
+// Problem is what is wrong with one payment of a listing, or of ours.
+type Problem string
+
+// The problems.
+const (
+	MissingHere  Problem = "missing-here"  // the acquirer lists it, and it does not stand in our batch
+	MissingThere Problem = "missing-there" // it stands in our batch, and the acquirer does not list it
+	Differs      Problem = "differs"       // amount, currency, kind, terminal or trace number are not the same
+	Twice        Problem = "twice"         // the acquirer lists it more than once
+)
+
+// Listed is one line of a listing, or one payment of ours in the same form.
+type Listed struct {
+	RRN      string // field 37
+	STAN     uint32 // field 11
+	Terminal string // field 41
+	Kind     string // sale, capture or refund
+	Amount   int64  // minor units
+	Currency string
+}
+
+// Difference is one payment that is not the same on both sides.
+type Difference struct {
+	Problem Problem
+	ID      string // of our payment; empty where there is none
+	Line    int    // of the listing, from 1; 0 where there is none
+	Ours    Listed // zero where there is none
+	Theirs  Listed // zero where there is none
+}
+
+// Comparison holds a batch against the acquirer's listing of it.
+type Comparison struct {
+	Batch       payment.Batch
+	Ours        int // payments that stand in our batch
+	Theirs      int // lines of the listing
+	Differences []Difference
+}
+
+// Compare holds a card batch against the acquirer's listing of it: CSV with the header rrn,stan,terminal,kind,amount,currency and a line
+// for each payment that stands there. It changes nothing. Differences are in the order of the listing, then of our payments. Errors:
+// ErrNotFound, ErrConflict (a bank batch), ErrListing (naming the line), r's or the ledger's.
+func (e *Engine) Compare(ctx context.Context, batch uint32, listing io.Reader) (Comparison, error) {
+	b, err := e.batch(batch)
+	if err != nil {
+		return Comparison{}, err
+	}
+	if b.Method == payment.MethodBank {
+		return Comparison{}, fmt.Errorf("%s is settled by a file, and the bank answers with returns: import those: %w", b.ID(), ErrConflict)
+	}
+	theirs, err := readListing(ctx, listing)
+	if err != nil {
+		return Comparison{}, err
+	}
+	c := Comparison{Batch: b, Theirs: len(theirs)}
+	seen := make(map[string]int, len(theirs)) // line by RRN
+	for i, l := range theirs {
+		if _, twice := seen[l.RRN]; twice {
+			c.Differences = append(c.Differences, Difference{Problem: Twice, Line: i + 2, Theirs: l})
+			continue
+		}
+		seen[l.RRN] = i + 2
+	}
+	ours, err := e.listed(b, func(p payment.Payment, l Listed) {
+		c.Ours++
+		line, there := seen[l.RRN]
+		switch {
+		case !there:
+			c.Differences = append(c.Differences, Difference{Problem: MissingThere, ID: p.ID, Ours: l})
+		case theirs[line-2] != l:
+			c.Differences = append(c.Differences, Difference{Problem: Differs, ID: p.ID, Line: line, Ours: l, Theirs: theirs[line-2]})
+		}
+	})
+	if err != nil {
+		return Comparison{}, err
+	}
+	for i, l := range theirs {
+		if !ours[l.RRN] && seen[l.RRN] == i+2 {
+			c.Differences = append(c.Differences, Difference{Problem: MissingHere, Line: i + 2, Theirs: l})
+		}
+	}
+	slices.SortStableFunc(c.Differences, func(a, b Difference) int { return order(a) - order(b) })
+	return c, nil
+}
+
+// order puts differences without a line last.
+func order(d Difference) int {
+	if d.Line == 0 {
+		return maxListingBytes
+	}
+	return d.Line
+}
+
+// listed calls fn for the payments that stand in a batch and returns their RRNs.
+func (e *Engine) listed(b payment.Batch, fn func(payment.Payment, Listed)) (rrns map[string]bool, err error) {
+	rrns = map[string]bool{}
+	err = e.cfg.Ledger.View(func(tx *ledger.Tx) error {
+		for _, stage := range []payment.Stage{payment.StageApproved, payment.StageCaptured, payment.StageSettled} {
+			err := tx.Payments(ledger.Query{Merchant: b.Merchant, Stage: stage, Batch: b.Number}, func(p payment.Payment) error {
+				if p.Trace == nil {
+					return nil
+				}
+				rrns[p.Trace.RRN] = true
+				fn(p, Listed{RRN: p.Trace.RRN, STAN: p.Trace.STAN, Terminal: p.Trace.Terminal, Kind: string(p.Operation), Amount: p.Amount, Currency: p.Currency})
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return rrns, err
+}
+
+// readListing reads the whole listing; element i is of line i + 2.
+func readListing(ctx context.Context, r io.Reader) ([]Listed, error) {
+	limited := &io.LimitedReader{R: r, N: maxListingBytes + 1}
+	lines := csv.NewReader(limited)
+	lines.ReuseRecord, lines.FieldsPerRecord = true, len(listingColumns())
+	header, err := lines.Read()
+	if err != nil {
+		return nil, listingError(err, "header")
+	}
+	if !slices.Equal(header, listingColumns()) {
+		return nil, fmt.Errorf("line 1: the header is not %s: %w", listingHeader, ErrListing)
+	}
+	var listing []Listed
+	for {
+		record, err := lines.Read()
+		if errors.Is(err, io.EOF) && limited.N > 0 {
+			return listing, ctx.Err()
+		}
+		line, _ := lines.FieldPos(0)
+		switch {
+		case limited.N <= 0:
+			return nil, fmt.Errorf("it is over %d bytes: %w", maxListingBytes, ErrListing)
+		case err != nil:
+			return nil, listingError(err, "line")
+		case line != len(listing)+2:
+			return nil, fmt.Errorf("line %d: a line before it is empty or goes over several lines: %w", line, ErrListing)
+		}
+		l, problem := readListed(record)
+		if problem != "" {
+			return nil, fmt.Errorf("line %d: %s: %w", line, problem, ErrListing)
+		}
+		listing = append(listing, l)
+	}
+}
+
+func listingColumns() []string {
+	return []string{"rrn", "stan", "terminal", "kind", "amount", "currency"}
+}
+
+// listingError names the line of what encoding/csv found; its own text does not quote the line.
+func listingError(err error, what string) error {
+	var parse *csv.ParseError
+	switch {
+	case errors.As(err, &parse):
+		return fmt.Errorf("line %d: %w: %w", parse.Line, parse.Err, ErrListing)
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("line 1: there is no %s: %w", what, ErrListing)
+	}
+	return fmt.Errorf("read the listing: %w", err)
+}
+
+// readListed reads a line, or says what is wrong with it.
+func readListed(record []string) (l Listed, problem string) {
+	stan, err := strconv.ParseUint(record[1], 10, 32)
+	if err != nil || stan < 1 || stan > 999_999 {
+		return l, "stan is not 1 to 999999"
+	}
+	amount, err := strconv.ParseInt(record[4], 10, 64)
+	_, listed := envelope.LookupCurrency(record[5])
+	switch kind := record[3]; {
+	case err != nil || amount < 1:
+		return l, "amount is not a number of minor units"
+	case len(record[0]) != 12:
+		return l, "rrn is not 12 characters"
+	case len(record[2]) < 1 || len(record[2]) > 8:
+		return l, "terminal is not 1 to 8 characters"
+	case kind != string(envelope.OpSale) && kind != string(envelope.OpCapture) && kind != string(envelope.OpRefund):
+		return l, "kind is none of sale, capture and refund"
+	case !listed:
+		return l, "currency is none of ISO 4217"
+	}
+	return Listed{RRN: record[0], STAN: uint32(stan), Terminal: record[2], Kind: record[3], Amount: amount, Currency: record[5]}, ""
+}

@@ -1,0 +1,107 @@
+package settle
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/account"
+	"nightdrop/vault/internal/acquirer/nacha"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+)
+
+// entry is one payment on its way into a file.
+type entry struct {
+	payment.Payment
+	from    source
+	account *account.Account
+	code    envelope.Code // other than ok: why there is no account
+}
+
+// entries yields the entries of one batch of the file. Only some hundred accounts are open at a time.
+func (w *fileWriter) entries(batch int, yield func(nacha.Entry) error) error {
+	section := w.sections[batch]
+	for ids := range slices.Chunk(section.ids, chunk) {
+		if err := w.ctx.Err(); err != nil {
+			return err
+		}
+		if err := w.some(section, ids, yield); err != nil {
+			return err
+		}
+		w.s.step(len(ids))
+	}
+	return nil
+}
+
+// some yields a few entries, and notes those whose account does not open.
+func (w *fileWriter) some(section section, ids []string, yield func(nacha.Entry) error) error {
+	entries, err := w.read(section, ids)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		for i := range entries {
+			entries[i].account.Clear()
+		}
+	}()
+	if err := w.open(entries); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.code != envelope.CodeOK {
+			w.left = append(w.left, leftOut{merchant: e.Merchant, id: e.ID, code: e.code})
+			continue
+		}
+		err := yield(nacha.Entry{Trace: e.Entry, Credit: e.Credit(), Amount: e.Amount, Identification: identification(e.Payment), Bank: e.account.Bank})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *fileWriter) read(section section, ids []string) (entries []entry, err error) {
+	err = w.s.engine.cfg.Ledger.View(func(tx *ledger.Tx) error {
+		entries = make([]entry, len(ids))
+		for i, id := range ids {
+			p, found, err := tx.Payment(section.merchant, id)
+			if err != nil || !found {
+				return orMissing(err, "payment "+id+" of "+section.merchant)
+			}
+			from, err := sourceOf(tx, p)
+			if err != nil {
+				return err
+			}
+			entries[i] = entry{Payment: p, from: from}
+		}
+		return nil
+	})
+	return entries, err
+}
+
+// open opens the entries' accounts on every processor. An error says nothing about an account: the key ring is locked.
+func (w *fileWriter) open(entries []entry) error {
+	var workers errgroup.Group
+	workers.SetLimit(runtime.GOMAXPROCS(0))
+	for share := range slices.Chunk(entries, (chunk+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0)) {
+		workers.Go(func() error {
+			for i := range share {
+				opened, code, err := w.s.engine.openSource(share[i].from)
+				if err != nil {
+					return fmt.Errorf("open an account for %s: %w", w.file.Name, err)
+				}
+				if code == envelope.CodeOK && opened.Bank == nil {
+					opened.Clear()
+					code = envelope.CodeBadAccount
+				}
+				share[i].account, share[i].code = opened, code
+			}
+			return nil
+		})
+	}
+	return workers.Wait()
+}

@@ -1,0 +1,284 @@
+package settle
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/acquirer/nacha"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+)
+
+// errLeftOut tells that entries cannot be in a file because their accounts do not open.
+var errLeftOut = errors.New("entries whose accounts cannot be opened")
+
+// vacant tells whether a name is free in the outbox.
+func (b *Bank) vacant(name string) error {
+	switch _, err := os.Lstat(filepath.Join(b.Outbox, name)); {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("look into the bank's outbox: %w", err)
+	}
+	return fmt.Errorf("%s: %w", name, ErrFileThere)
+}
+
+// write puts a file whose entries have their trace numbers into the outbox: written, durable, its digest committed, and only then under its
+// name.
+func (s *settlement) write(ctx context.Context, name string) error {
+	if err := s.engine.bankReady(); err != nil {
+		return err
+	}
+	bank := s.engine.cfg.Bank
+	for {
+		f, err := s.engine.fileOf(name)
+		if err != nil {
+			return err
+		}
+		w, err := s.newFileWriter(ctx, f)
+		if err != nil {
+			return err
+		}
+		switch {
+		case f.Stage == payment.FileOut:
+			return nil
+		case f.Stage == payment.FileHashed && f.Entries == 0, f.Stage == payment.FileNamed && len(w.sections) == 0:
+			return s.nothing(ctx, f)
+		case f.Stage == payment.FileNamed:
+			err = bank.vacant(name)
+		default:
+			there, finishing := nacha.Finish(bank.Outbox, name, f.Digest)
+			if there && finishing == nil {
+				return s.written(ctx, f)
+			}
+			err = outboxError(finishing)
+		}
+		if err != nil {
+			return err
+		}
+		err = nacha.WriteFile(bank.Outbox, name, w.write)
+		if errors.Is(err, errLeftOut) {
+			if err := w.refuse(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return outboxError(err)
+		}
+		// A crash here leaves the file in the outbox: the next run finds it there with the digest of the log.
+		return s.written(ctx, f)
+	}
+}
+
+// outboxError says what it means that another file stands there.
+func outboxError(err error) error {
+	if errors.Is(err, nacha.ErrExists) {
+		return fmt.Errorf("%w: %w", ErrFileThere, err)
+	}
+	return err
+}
+
+// nothing ends a file of which no entry is left: nothing is written.
+func (s *settlement) nothing(ctx context.Context, f payment.File) error {
+	return s.engine.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
+		if f.Stage == payment.FileNamed {
+			empty := sha256.Sum256(nil)
+			if _, err := tx.Append(s.actor.Event("", payment.FileIntended{Name: f.Name, Digest: hex.EncodeToString(empty[:])})); err != nil {
+				return err
+			}
+		}
+		_, err := tx.Append(s.actor.Event("", payment.FileWritten{Name: f.Name}))
+		return err
+	})
+}
+
+func (s *settlement) written(ctx context.Context, f payment.File) error {
+	return s.engine.cfg.Ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
+		_, err := tx.Append(s.actor.Event("", payment.FileWritten{Name: f.Name}))
+		return err
+	})
+}
+
+// class is what the entries of one batch of a file have in common.
+type class struct {
+	batch       uint32 // ours
+	again       bool   // trace numbers that began from 1 again after the file's first: they ascend by themselves
+	standard    string
+	description string
+}
+
+// compare puts the classes of a file into the order of its batches.
+func (c class) compare(o class) int {
+	order := func(again bool) int {
+		if again {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(cmp.Compare(c.batch, o.batch), cmp.Compare(order(c.again), order(o.again)), cmp.Compare(c.standard, o.standard),
+		cmp.Compare(c.description, o.description))
+}
+
+// section is one batch of a file.
+type section struct {
+	class
+	merchant string
+	company  nacha.Company
+	ids      []string // of its payments, in the order of their trace numbers
+}
+
+// fileWriter writes a file as the ledger has it. The same entries give the same bytes.
+type fileWriter struct {
+	s        *settlement
+	ctx      context.Context //nolint:containedctx // of one write: nacha's callbacks have none
+	file     payment.File
+	sections []section
+	left     []leftOut
+}
+
+// leftOut is an entry whose account does not open.
+type leftOut struct {
+	merchant, id string
+	code         envelope.Code
+}
+
+// newFileWriter reads which entries the file holds; of each its id is kept, and nothing else.
+func (s *settlement) newFileWriter(ctx context.Context, f payment.File) (*fileWriter, error) {
+	w := &fileWriter{s: s, ctx: ctx, file: f}
+	err := s.engine.cfg.Ledger.View(func(tx *ledger.Tx) error {
+		first := ""
+		for _, number := range f.Batches {
+			b, err := batchOf(tx, number)
+			if err != nil {
+				return err
+			}
+			m, found, err := tx.Merchant(b.Merchant)
+			if err != nil || !found {
+				return orMissing(err, "merchant "+b.Merchant)
+			}
+			ids := map[class][]string{}
+			err = tx.Payments(ledger.Query{Merchant: b.Merchant, Stage: payment.StageFiling, Batch: number}, func(p payment.Payment) error {
+				first = cmp.Or(first, p.Entry)
+				c := class{batch: number, again: p.Entry < first, standard: p.Standard, description: description(p.Operation)}
+				ids[c] = append(ids[c], p.ID)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			for c, list := range ids {
+				w.sections = append(w.sections, section{class: c, merchant: b.Merchant, company: nacha.Company(m.Policy.Company), ids: list})
+			}
+		}
+		return nil
+	})
+	slices.SortFunc(w.sections, func(a, b section) int { return a.compare(b.class) })
+	return w, err
+}
+
+// description is the company entry description of an operation. (batch header field 7)
+func description(op envelope.Operation) string {
+	switch op {
+	case envelope.OpRefund:
+		return "REFUND"
+	case envelope.OpPayout:
+		return "PAYOUT"
+	}
+	return nacha.Purchase
+}
+
+// plan is the file without its entries.
+func (w *fileWriter) plan() (nacha.Plan, error) {
+	bank := w.s.engine.cfg.Bank
+	effective, err := time.ParseInLocation(time.DateOnly, w.file.Effective, bank.Calendar.Location)
+	if err != nil {
+		return nacha.Plan{}, fmt.Errorf("effective date of %s: %w", w.file.Name, err)
+	}
+	p := nacha.Plan{Bank: bank.Sender, Created: w.file.Created.In(bank.Calendar.Location), Modifier: payment.Modifier(w.file.Modifier)}
+	for i, section := range w.sections {
+		p.Batches = append(p.Batches, nacha.Batch{Company: section.company, Standard: nacha.Standard(section.standard),
+			Description: section.description, Effective: effective, Number: i + 1})
+	}
+	return p, nil
+}
+
+// write writes the file, makes it durable, and sees to it that its digest is in the log before it gets its name.
+func (w *fileWriter) write(out io.Writer) error {
+	plan, err := w.plan()
+	if err != nil {
+		return err
+	}
+	sums, err := nacha.Write(out, plan, w.entries)
+	switch {
+	case len(w.left) > 0 && (err == nil || errors.Is(err, nacha.ErrPlan)):
+		return errLeftOut
+	case err != nil:
+		return err
+	}
+	if file, ok := out.(interface{ Sync() error }); ok {
+		if err := file.Sync(); err != nil {
+			return fmt.Errorf("make the file durable: %w", err)
+		}
+	}
+	if w.file.Stage == payment.FileHashed {
+		if sums.SHA256 != w.file.Digest {
+			return fmt.Errorf("the file would not be the one whose digest is in the log: put the bank's settings and the merchants' companies back to what they were on %s, "+
+				"then settle again: %w", w.file.Created, ErrConflict)
+		}
+		return nil
+	}
+	// A crash before the commit leaves a hidden file that the next run writes anew; after it, one that the next run gives its name.
+	return w.s.engine.cfg.Ledger.Commit(w.ctx, func(tx *ledger.Tx) error {
+		_, err := tx.Append(w.s.actor.Event("", payment.FileIntended{Name: w.file.Name, Digest: sums.SHA256, Entries: sums.Entries,
+			Debits: sums.Debits, Credits: sums.Credits, EntryHash: sums.EntryHash}))
+		return err
+	})
+}
+
+// refuse ends the entries that were left out.
+func (w *fileWriter) refuse(ctx context.Context) error {
+	if w.file.Stage != payment.FileNamed {
+		return fmt.Errorf("%d accounts, the first of payment %s, cannot be opened any more, so the file cannot be made again. Its digest %s is in the log: "+
+			"ask the bank whether it has this file; put a copy of it into the outbox under its name, then settle again: %w", len(w.left), w.left[0].id, w.file.Digest, ErrConflict)
+	}
+	for some := range slices.Chunk(w.left, chunk) {
+		err := w.s.engine.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
+			for _, l := range some {
+				if _, err := tx.Append(w.s.actor.Event(l.merchant, payment.PaymentRefused{ID: l.id, Code: l.code})); err != nil {
+					return err
+				}
+				if err := deleteParts(tx, l.merchant, l.id); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	w.s.engine.cfg.Logger.Warn("entries are left out of a settlement file: their accounts cannot be opened any more", "file", w.file.Name, "entries", len(w.left))
+	return nil
+}
+
+// identification is what a company calls a payment in its entry: the merchant's reference where it fits, else the payment's number.
+// (entry detail field 7)
+func identification(p payment.Payment) string {
+	if reference := strings.TrimSpace(p.Reference); len(reference) > 0 && len(reference) <= 15 && mayStand(reference) {
+		return reference
+	}
+	return strconv.FormatUint(p.Number, 10)
+}

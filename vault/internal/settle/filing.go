@@ -1,0 +1,247 @@
+package settle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"nightdrop/vault/internal/acquirer/nacha"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+)
+
+// Limits of a settlement file. (NACHA Operating Rules, appendix three: twelve digits of a total, six of a batch's entries)
+const (
+	maxFileAmount  = 999_999_999_999 // cents of debits, and of credits
+	maxFileEntries = 999_999
+)
+
+// settleEntries settles bank batches: it takes files that were begun up again, and makes new ones of the other batches.
+func (s *settlement) settleEntries(ctx context.Context, batches []payment.Batch) error {
+	var failures []error
+	var begun []string
+	var fresh []payment.Batch
+	for _, b := range batches {
+		switch {
+		case b.Stage == payment.BatchDone || ctx.Err() != nil:
+		case b.File != "":
+			if !slices.Contains(begun, b.File) {
+				begun = append(begun, b.File)
+			}
+		case b.Due() == 0:
+			failures = append(failures, s.finish(ctx, b))
+		default:
+			fresh = append(fresh, b)
+		}
+	}
+	files, err := s.begin(ctx, fresh)
+	failures = append(failures, err)
+	for _, name := range append(begun, files...) {
+		if err := s.file(ctx, name); err != nil {
+			failures = append(failures, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	return errors.Join(failures...)
+}
+
+// begin fixes the names of new files and which batches they settle.
+func (s *settlement) begin(ctx context.Context, batches []payment.Batch) (names []string, err error) {
+	if len(batches) == 0 {
+		return nil, nil
+	}
+	if err := s.engine.bankReady(); err != nil {
+		return nil, err
+	}
+	var failures []error
+	var fit []payment.Batch
+	for _, b := range batches {
+		if err := s.engine.fits(b); err != nil {
+			failures = append(failures, fmt.Errorf("%s of %s: %w", b.ID(), b.Merchant, err))
+			continue
+		}
+		fit = append(fit, b)
+	}
+	for _, numbers := range inFiles(fit) {
+		name, err := s.beginFile(ctx, numbers)
+		if err != nil {
+			failures = append(failures, err)
+			break
+		}
+		names = append(names, name)
+	}
+	return names, errors.Join(failures...)
+}
+
+// bankReady tells whether files can be made.
+func (e *Engine) bankReady() error {
+	if e.cfg.Bank == nil {
+		return fmt.Errorf("there are bank entries to settle, and no bank is configured: say in the vault's settings who sends files to whom: %w", ErrConflict)
+	}
+	return nil
+}
+
+// fits tells whether a file can hold a batch at all.
+func (e *Engine) fits(b payment.Batch) error {
+	debits, credits := amounts(b)
+	if debits > maxFileAmount || credits > maxFileAmount || b.Count() > maxFileEntries {
+		return fmt.Errorf("a file holds %d entries and %d cents of debits and of credits, and not this batch: settle it with the bank by hand: %w",
+			maxFileEntries, int64(maxFileAmount), ErrConflict)
+	}
+	return e.cfg.Ledger.View(func(tx *ledger.Tx) error {
+		m, found, err := tx.Merchant(b.Merchant)
+		if err != nil || !found {
+			return orMissing(err, "merchant "+b.Merchant)
+		}
+		if err := nacha.Company(m.Policy.Company).Check(); err != nil {
+			return fmt.Errorf("%w in the merchant's policy; set it, then settle again: %w", err, ErrConflict)
+		}
+		return nil
+	})
+}
+
+func amounts(b payment.Batch) (debits, credits int64) {
+	for _, t := range b.Totals {
+		debits, credits = debits+t.Amount, credits+t.CreditAmount
+	}
+	return debits, credits
+}
+
+// inFiles puts batches into as few files as hold them in their order.
+func inFiles(batches []payment.Batch) (files [][]uint32) {
+	var debits, credits, entries int64
+	for i, b := range batches {
+		d, c := amounts(b)
+		if i == 0 || debits+d > maxFileAmount || credits+c > maxFileAmount || entries+b.Count() > maxFileEntries {
+			files = append(files, nil)
+			debits, credits, entries = 0, 0, 0
+		}
+		files[len(files)-1] = append(files[len(files)-1], b.Number)
+		debits, credits, entries = debits+d, credits+c, entries+b.Count()
+	}
+	return files
+}
+
+// beginFile commits a file's name, days and batches. What it is called and dated stays as it is, however often it has to be written.
+func (s *settlement) beginFile(ctx context.Context, numbers []uint32) (name string, err error) {
+	bank := s.engine.cfg.Bank
+	err = s.engine.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
+		v, err := tx.Vault()
+		if err != nil {
+			return err
+		}
+		made := tx.Now().In(bank.Calendar.Location)
+		day := made.Format(time.DateOnly)
+		n := v.NextFile(day)
+		if day < v.Files.Day {
+			return fmt.Errorf("the newest settlement file is of %s, and the bank's clock says %s: settle again then, or correct the time zone: %w", v.Files.Day, day, ErrUnavailable)
+		}
+		if n > payment.MaxFilesPerDay {
+			return fmt.Errorf("all %d settlement files of %s are made: settle again tomorrow: %w", payment.MaxFilesPerDay, day, ErrUnavailable)
+		}
+		name = fmt.Sprintf("nightdrop-%s-%c.ach", made.Format("20060102"), payment.Modifier(n))
+		if err := bank.vacant(name); err != nil {
+			return err
+		}
+		_, err = tx.Append(s.actor.Event("", payment.FileBegun{Name: name, Day: day, Modifier: n,
+			Effective: bank.Calendar.Effective(made).Format(time.DateOnly), Batches: numbers}))
+		return err
+	})
+	return name, err
+}
+
+// file takes a file from where it stands to settled batches. Each step is committed; a crash between two leaves the file at the earlier.
+func (s *settlement) file(ctx context.Context, name string) error {
+	f, err := s.engine.fileOf(name)
+	if err != nil {
+		return err
+	}
+	if f.Stage == payment.FileNamed {
+		if err := s.number(ctx, f); err != nil {
+			return err
+		}
+		// A crash here leaves entries with trace numbers in a file that is not fixed: the next run writes it with the same ones.
+	}
+	if f.Stage != payment.FileOut {
+		if err := s.write(ctx, name); err != nil {
+			return err
+		}
+		// A crash here leaves the file out and its payments filing: the next run marks them settled.
+	}
+	for _, number := range f.Batches {
+		b, err := s.engine.batch(number)
+		if err != nil {
+			return err
+		}
+		if b.Stage == payment.BatchDone {
+			continue
+		}
+		if err := s.finish(ctx, b, payment.StageFiling); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Engine) fileOf(name string) (f payment.File, err error) {
+	err = e.cfg.Ledger.View(func(tx *ledger.Tx) error {
+		found := false
+		if f, found, err = tx.File(name); err != nil || !found {
+			return orMissing(err, "file "+name)
+		}
+		return nil
+	})
+	return f, err
+}
+
+// number gives the entries of a file's batches their trace numbers, chunk by chunk.
+func (s *settlement) number(ctx context.Context, f payment.File) error {
+	if err := s.engine.bankReady(); err != nil {
+		return err
+	}
+	for _, batch := range f.Batches {
+		for {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			n, err := s.numberChunk(ctx, f.Name, batch)
+			if err != nil {
+				return err
+			}
+			s.step(n)
+			if n < chunk {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+func (s *settlement) numberChunk(ctx context.Context, file string, batch uint32) (numbered int, err error) {
+	odfi := s.engine.cfg.Bank.Sender.ODFI
+	err = s.engine.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
+		b, err := batchOf(tx, batch)
+		if err != nil {
+			return err
+		}
+		next, err := idsOf(tx, ledger.Query{Merchant: b.Merchant, Stage: payment.StageAccepted, Batch: batch, Limit: chunk})
+		if err != nil {
+			return err
+		}
+		for _, id := range next {
+			v, err := tx.Vault()
+			if err != nil {
+				return err
+			}
+			n := v.NextSequence()
+			body := payment.EntryIntended{ID: id, File: file, Trace: nacha.TraceNumber(odfi, n), Sequence: n}
+			if _, err := tx.Append(s.actor.Event(b.Merchant, body)); err != nil {
+				return err
+			}
+		}
+		numbered = len(next)
+		return nil
+	})
+	return numbered, err
+}

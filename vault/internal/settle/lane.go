@@ -1,0 +1,160 @@
+package settle
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+)
+
+// lane takes payments that wait for the acquirer, of each of its stages oldest first, and handles up to Config.Outstanding of them at once.
+type lane struct {
+	engine *Engine
+	stages []payment.Stage
+	takes  func(p payment.Payment) bool // which payments of the stages; nil: all
+	handle func(ctx context.Context, p payment.Payment) error
+	gate   func(ctx context.Context) error // waits until the acquirer can be reached
+	mu     sync.Mutex
+	busy   map[payment.Key]bool // payments being handled
+}
+
+// run takes payments until dispatch ends, and returns when all that it began are handled; handlers run under work.
+func (l *lane) run(dispatch, work context.Context) error {
+	l.busy = map[payment.Key]bool{}
+	handlers, failing := errgroup.WithContext(work)
+	handlers.SetLimit(l.engine.cfg.Outstanding)
+	dispatch, stop := context.WithCancel(dispatch)
+	defer stop()
+	defer context.AfterFunc(failing, stop)()
+	var failure error
+	for dispatch.Err() == nil {
+		committed := l.engine.cfg.Ledger.Committed()
+		began, err := l.round(dispatch, failing, handlers)
+		if err != nil {
+			failure = ended(dispatch, err)
+			break
+		}
+		if !began {
+			wait(dispatch, committed)
+		}
+	}
+	return errors.Join(handlers.Wait(), failure)
+}
+
+// wait returns when there may be something to do: after a commit, at the latest after a second.
+func wait(ctx context.Context, committed <-chan struct{}) {
+	timer := time.NewTimer(time.Second)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-committed:
+	case <-timer.C:
+	}
+}
+
+// round begins what waits in the lane's stages and tells whether there was anything.
+func (l *lane) round(dispatch, work context.Context, handlers *errgroup.Group) (began bool, err error) {
+	waiting, err := l.waiting()
+	if err != nil {
+		return false, err
+	}
+	for _, p := range waiting {
+		if err := l.gate(dispatch); err != nil {
+			return began, err
+		}
+		key := payment.Key{Merchant: p.Merchant, ID: p.ID}
+		l.mark(key, true)
+		began = true
+		handlers.Go(func() error { // blocks while Outstanding are being handled
+			defer l.mark(key, false)
+			if dispatch.Err() != nil {
+				return nil
+			}
+			return l.handle(work, p)
+		})
+	}
+	return began, nil
+}
+
+func (l *lane) mark(key payment.Key, busy bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if busy {
+		l.busy[key] = true
+	} else {
+		delete(l.busy, key)
+	}
+}
+
+// errEnough ends a query that has found enough.
+var errEnough = errors.New("enough")
+
+// waiting reads the next payments of the lane's stages that nobody handles yet.
+func (l *lane) waiting() ([]payment.Payment, error) {
+	l.mu.Lock()
+	busy := make(map[payment.Key]bool, len(l.busy))
+	for key := range l.busy {
+		busy[key] = true
+	}
+	l.mu.Unlock()
+	var found []payment.Payment
+	err := l.engine.cfg.Ledger.View(func(tx *ledger.Tx) error {
+		for _, stage := range l.stages {
+			err := tx.Payments(ledger.Query{Stage: stage}, func(p payment.Payment) error {
+				if busy[payment.Key{Merchant: p.Merchant, ID: p.ID}] || l.takes != nil && !l.takes(p) {
+					return nil
+				}
+				if found = append(found, p); len(found) >= 4*l.engine.cfg.Outstanding {
+					return errEnough
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return found, unlessEnough(err)
+}
+
+func unlessEnough(err error) error {
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
+}
+
+// line waits until the acquirer can be reached or ctx ends.
+func (e *Engine) line(ctx context.Context) error {
+	for e.cfg.Acquirer.Ready() != nil {
+		if err := pause(ctx, linePoll); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// ended turns an error that only says that ctx ended into nil.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,60 @@
+package settle
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+)
+
+// maxOddities is how many findings an hour a host that misbehaves can put into the log; further ones are counted, and told with the next.
+const maxOddities = 60
+
+// oddities counts what was told in the hour that began at since.
+type oddities struct {
+	mu     sync.Mutex
+	since  time.Time
+	told   int
+	silent int // not told since the last one that was
+}
+
+// Odd puts into the log that the acquirer's host sent what it should not have: a finding, at most 60 an hour. kind and detail are for a
+// person; a detail in which an account number could stand is left out. What cannot be committed is logged.
+func (e *Engine) Odd(kind, detail string) {
+	silent, tell := e.odd.take(e.cfg.Now())
+	if !tell {
+		return
+	}
+	text := kind
+	if quotable(detail) != "" {
+		text += ": " + quotable(detail)
+	}
+	if silent > 0 {
+		text += fmt.Sprintf(" (and %d others before it that were not told)", silent)
+	}
+	err := e.cfg.Ledger.Commit(context.Background(), func(tx *ledger.Tx) error {
+		return appendEvent(tx, "acquirer", "host", "", payment.IntegrityFound{Finding: payment.FindingMessage, Detail: text})
+	})
+	if err != nil {
+		e.cfg.Logger.Error("a finding about the acquirer's host could not be committed", "kind", kind, "cause", err)
+	}
+}
+
+// take tells whether there is room for another finding, and how many had none.
+func (o *oddities) take(now time.Time) (silent int, tell bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if age := now.Sub(o.since); age < 0 || age >= time.Hour {
+		o.since, o.told = now, 0
+	}
+	if o.told >= maxOddities {
+		o.silent++
+		return 0, false
+	}
+	o.told++
+	silent, o.silent = o.silent, 0
+	return silent, true
+}

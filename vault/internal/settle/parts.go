@@ -1,0 +1,56 @@
+package settle
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+)
+
+// partLife is how long after its arrival a part can be opened at the most: as long as a day key lives (INTERFACES 5).
+const partLife = 168 * time.Hour
+
+// DropParts deletes what is kept of accounts although it cannot be opened any more: parts sealed to keys that were destroyed, and those that
+// are older than any key. A payment that still waits for its account keeps it, so that it is refused for the right reason. It may be
+// repeated at any time.
+func (e *Engine) DropParts(ctx context.Context, keys []envelope.KeyName) error {
+	oldest := e.cfg.Now().Add(-partLife)
+	var dead []payment.Key
+	err := e.cfg.Ledger.View(func(tx *ledger.Tx) error {
+		return tx.EachPart(func(p payment.Payment, name envelope.PartName, key envelope.KeyName) error {
+			gone := slices.Contains(keys, key) || p.Received.Before(oldest)
+			if gone && name == envelope.PartAccount && !waitsForAccount(p) {
+				dead = append(dead, payment.Key{Merchant: p.Merchant, ID: p.ID})
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return err
+	}
+	for some := range slices.Chunk(dead, chunk) {
+		err := e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
+			for _, at := range some {
+				if err := deleteParts(tx, at.Merchant, at.ID); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if len(dead) > 0 {
+		e.cfg.Logger.Info("accounts that cannot be opened any more were dropped", "payments", len(dead))
+	}
+	return nil
+}
+
+// waitsForAccount tells whether p's account is still to be used.
+func waitsForAccount(p payment.Payment) bool {
+	return p.Stage == payment.StageReceived || p.Stage == payment.StageAccepted || p.Stage == payment.StageFiling
+}

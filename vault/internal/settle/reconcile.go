@@ -1,0 +1,113 @@
+package settle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"nightdrop/vault/internal/acquirer"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+)
+
+// reconcileTries is how often a reconciliation that gets no answer is asked again; it moves no money.
+const reconcileTries = 3
+
+// reconcile has the acquirer confirm the totals of each currency that it has not confirmed yet.
+func (s *settlement) reconcile(ctx context.Context, b payment.Batch) error {
+	var differing []error
+	for _, ours := range b.Totals {
+		if slices.Contains(b.Agreed, ours) {
+			continue
+		}
+		host, err := s.ask(ctx, b, ours)
+		if err != nil {
+			return errors.Join(append(differing, err)...)
+		}
+		if err := s.record(ctx, b, ours, host); err != nil {
+			return err
+		}
+		if host != ours {
+			differing = append(differing, fmt.Errorf("the acquirer has %s, we have %s; compare its listing of the batch with ours, then settle again: %w",
+				inWords(host), inWords(ours), ErrTotalsDiffer))
+		}
+	}
+	return errors.Join(differing...)
+}
+
+// inWords says what a total is.
+func inWords(t payment.Total) string {
+	text := fmt.Sprintf("%s: %d payments of %d minor units", t.Currency, t.Count, t.Amount)
+	if t.Credits != 0 || t.CreditAmount != 0 {
+		text += fmt.Sprintf(" and %d refunds of %d", t.Credits, t.CreditAmount)
+	}
+	return text
+}
+
+// ask commits the reconciliation's trace, sends it, and returns the host's totals in the same form as ours.
+func (s *settlement) ask(ctx context.Context, b payment.Batch, ours payment.Total) (payment.Total, error) {
+	e := s.engine
+	var failure error
+	for range reconcileTries {
+		reachable, err := until(ctx, e.cfg.Patience, func() (bool, error) { return e.cfg.Acquirer.Ready() == nil, nil })
+		if err != nil {
+			return payment.Total{}, err
+		}
+		if !reachable {
+			return payment.Total{}, fmt.Errorf("the acquirer cannot be reached: %w: %w; settle again when the line is up", e.cfg.Acquirer.Ready(), ErrUnavailable)
+		}
+		trace, err := s.intend(ctx, b, ours.Currency)
+		if err != nil {
+			return payment.Total{}, err
+		}
+		// A crash here leaves a question without its answer: the next run asks again under a new trace.
+		answer, err := e.cfg.Acquirer.Reconcile(ctx, acquirer.Totals{Trace: onWire(trace), Batch: b.Number, Currency: ours.Currency,
+			Debits:  acquirer.Count{Number: int(ours.Count), Amount: ours.Amount},
+			Credits: acquirer.Count{Number: int(ours.Credits), Amount: ours.CreditAmount}})
+		if err == nil {
+			return hostTotal(answer, ours), nil
+		}
+		failure = err
+	}
+	return payment.Total{}, fmt.Errorf("the acquirer did not answer: %w: %w; settle again later", failure, ErrUnavailable)
+}
+
+// hostTotal is what stands at the host. A host that disagrees while its figures are equal to ours is taken at its word: its total is then
+// given as nothing, so that it differs.
+func hostTotal(answer acquirer.Reconciliation, ours payment.Total) payment.Total {
+	debits, credits := answer.Host.Standing(), answer.Host.StandingCredits()
+	host := payment.Total{Currency: ours.Currency, Count: int64(debits.Number), Amount: debits.Amount,
+		Credits: int64(credits.Number), CreditAmount: credits.Amount}
+	if !answer.Agreed && host == ours {
+		return payment.Total{Currency: ours.Currency}
+	}
+	return host
+}
+
+func (s *settlement) intend(ctx context.Context, b payment.Batch, currency string) (trace payment.Trace, err error) {
+	err = s.engine.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
+		m, found, err := tx.Merchant(b.Merchant)
+		if err != nil || !found {
+			return orMissing(err, "merchant "+b.Merchant)
+		}
+		if trace, err = nextTrace(tx, s.engine.cfg.Terminals, m.Acceptor); err != nil {
+			return err
+		}
+		_, err = tx.Append(s.actor.Event(b.Merchant, payment.ReconciliationIntended{Batch: b.Number, Currency: currency, Trace: trace}))
+		return err
+	})
+	return trace, err
+}
+
+// record commits the host's answer, and a finding where it differs.
+func (s *settlement) record(ctx context.Context, b payment.Batch, ours, host payment.Total) error {
+	return s.engine.cfg.Ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
+		body := payment.ReconciliationAnswered{Batch: b.Number, Agreed: host == ours, Host: host}
+		if err := appendEvent(tx, "acquirer", "host", b.Merchant, body); err != nil || body.Agreed {
+			return err
+		}
+		detail := fmt.Sprintf("%s: host %s; ours %s", b.ID(), inWords(host), inWords(ours))
+		return appendEvent(tx, "vault", "host", b.Merchant, payment.IntegrityFound{Finding: payment.FindingTotalsDiffer, Detail: detail})
+	})
+}
