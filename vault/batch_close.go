@@ -5,28 +5,33 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+
+	"nightdrop/vault/internal/control"
 )
 
 func newBatchCloseCommand(g *global, c console) *cobra.Command {
-	var merchant string
+	var q control.BatchQuery
 	var all bool
 	cmd := &cobra.Command{
-		Use:   "close (--merchant ID | --all)",
+		Use:   "close (--merchant ID | --all) [--method card|bank]",
 		Short: "Close open batches: fix their content and control totals",
-		Long: `Close the open batch of one merchant or of all. New payments join the next batch at once; the command waits for the answers in
-flight and then fixes content and totals. A merchant without an open batch has nothing to close, which is no error.`,
-		Example: "  vault batch close --all --reason \"end of day\"",
+		Long: `Close the open batches of one merchant or of all. New payments join the next batch at once; the command waits for the answers in
+flight and for unknown outcomes, and then fixes content and totals. A merchant without an open batch has nothing to close, which is no error.`,
+		Example: "  vault batch close --all --reason \"end of day\"\n  vault batch close --merchant shop-1 --method bank",
 		Args:    arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if all == (merchant != "") {
+			if all == (q.Merchant != "") {
 				return fmt.Errorf("%w: give --merchant ID or --all", errUsage)
+			}
+			if err := checkMethod(q.Method); err != nil {
+				return err
 			}
 			client, err := g.client()
 			if err != nil {
 				return err
 			}
 			progress, done := bar(c.errOut, "closing")
-			closed, err := client.CloseBatches(cmd.Context(), merchant, progress)
+			closed, err := client.CloseBatches(cmd.Context(), q, progress)
 			done()
 			if err != nil {
 				return err
@@ -40,8 +45,8 @@ flight and then fixes content and totals. A merchant without an open batch has n
 			})
 		},
 	}
-	cmd.Flags().StringVar(&merchant, "merchant", "", "this merchant's batch")
-	cmd.Flags().BoolVar(&all, "all", false, "every merchant's batch")
+	batchFlags(cmd, &q)
+	cmd.Flags().BoolVar(&all, "all", false, "every merchant's batches")
 	g.actingFlags(cmd)
 	return cmd
 }

@@ -1,40 +1,80 @@
 package main
 
 import (
+	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/payment"
 )
 
 func newBatchListCommand(g *global, c console) *cobra.Command {
-	var merchant string
+	var q control.BatchQuery
 	cmd := &cobra.Command{
-		Use:     "list [--merchant ID]",
+		Use:     "list [--merchant ID] [--method card|bank]",
 		Short:   "List the batches with their control totals",
-		Example: "  vault batch list --merchant shop-1",
+		Example: "  vault batch list --merchant shop-1 --method bank",
 		Args:    arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkMethod(q.Method); err != nil {
+				return err
+			}
 			client, err := g.client()
 			if err != nil {
 				return err
 			}
-			batches, err := client.Batches(cmd.Context(), merchant)
+			batches, err := client.Batches(cmd.Context(), q)
 			if err != nil {
 				return err
 			}
 			return g.print(c.out, batches, func(w io.Writer) { printBatches(w, batches) })
 		},
 	}
-	cmd.Flags().StringVar(&merchant, "merchant", "", "only this merchant's")
+	batchFlags(cmd, &q)
 	g.readingFlags(cmd)
 	return cmd
 }
 
-func printBatches(w io.Writer, batches []control.Batch) {
-	row(w, "BATCH", "MERCHANT", "STAGE", "OPENED", "TOTALS", "IN FLIGHT", "UNKNOWN")
-	for _, b := range batches {
-		row(w, b.ID, b.Merchant, b.Stage, moment(b.Opened), money(b.Totals), b.Outstanding, b.Unresolved)
+// batchFlags give a command what selects batches.
+func batchFlags(cmd *cobra.Command, q *control.BatchQuery) {
+	cmd.Flags().StringVar(&q.Merchant, "merchant", "", "only this merchant's")
+	cmd.Flags().StringVar((*string)(&q.Method), "method", "", "only batches of this method: card or bank")
+}
+
+func checkMethod(m payment.Method) error {
+	if m != "" && m != payment.MethodCard && m != payment.MethodBank {
+		return fmt.Errorf("%w: --method is card or bank", errUsage)
 	}
+	return nil
+}
+
+func printBatches(w io.Writer, batches []control.Batch) {
+	row(w, "BATCH", "MERCHANT", "STAGE", "OPENED", "TOTALS", "IN FLIGHT", "UNKNOWN", "FILE")
+	for _, b := range batches {
+		file := ""
+		if b.File != nil {
+			file = b.File.Name
+		}
+		row(w, b.ID, b.Merchant, b.Stage, moment(b.Opened), money(b.Totals), b.Outstanding, b.Unresolved, file)
+	}
+}
+
+// money writes control totals: what is taken, then what is given.
+func money(totals []payment.Total) string {
+	var parts []string
+	for _, t := range totals {
+		if t.Count != 0 || t.Credits == 0 {
+			parts = append(parts, sum(t.Count, t.Amount, t.Currency))
+		}
+		if t.Credits != 0 {
+			parts = append(parts, "-"+sum(t.Credits, t.CreditAmount, t.Currency))
+		}
+	}
+	if len(parts) == 0 {
+		return "-"
+	}
+	return strings.Join(parts, ", ")
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strconv"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/payment"
 )
@@ -19,15 +21,11 @@ func newBatchShowCommand(g *global, c console) *cobra.Command {
 		Example: "  vault batch show card-000017",
 		Args:    arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			number, err := parseBatch(args[0])
-			if err != nil {
-				return err
-			}
 			client, err := g.client()
 			if err != nil {
 				return err
 			}
-			b, err := client.Batch(cmd.Context(), number)
+			b, err := findBatch(cmd.Context(), client, args[0])
 			if err != nil {
 				return err
 			}
@@ -38,14 +36,30 @@ func newBatchShowCommand(g *global, c console) *cobra.Command {
 	return cmd
 }
 
-// parseBatch takes a batch's name (card-000017) or number (17).
+// parseBatch takes a batch's name (card-000017, bank-000018) or number (17).
 func parseBatch(text string) (uint32, error) {
-	digits := strings.TrimPrefix(text, string(payment.MethodCard)+"-")
+	digits := text
+	for _, method := range methods {
+		digits = strings.TrimPrefix(digits, string(method)+"-")
+	}
 	number, err := strconv.ParseUint(digits, 10, 32)
 	if err != nil || number == 0 {
 		return 0, fmt.Errorf("%w: %q is not a batch; give its name (%s) or number", errUsage, text, payment.BatchID(payment.MethodCard, 17))
 	}
 	return uint32(number), nil
+}
+
+// findBatch shows the batch of a name or number; a name is of the method that it says.
+func findBatch(ctx context.Context, client *control.Client, text string) (control.Batch, error) {
+	number, err := parseBatch(text)
+	if err != nil {
+		return control.Batch{}, err
+	}
+	b, err := client.Batch(ctx, number)
+	if err == nil && strings.Contains(text, "-") && !strings.HasPrefix(text, string(b.Method)+"-") {
+		return b, &control.Error{Code: control.CodeNotFound, Detail: fmt.Sprintf("there is no batch %s; the one of that number is %s", text, b.ID)}
+	}
+	return b, err
 }
 
 func printBatch(w io.Writer, b control.Batch) {
@@ -60,10 +74,34 @@ func printBatch(w io.Writer, b control.Batch) {
 		row(w, "settled", moment(*b.SettledAt))
 	}
 	row(w, "totals", money(b.Totals))
+	row(w, "hash total", fmt.Sprintf("%010d", b.HashTotal))
 	if len(b.Host) > 0 {
 		row(w, "acquirer has", money(b.Host))
 	}
+	if len(b.Failed) > 0 {
+		row(w, "not in the file", money(b.Failed))
+	}
+	printFile(w, b.File)
 	row(w, "payments settled", b.Done)
 	row(w, "in flight", b.Outstanding)
 	row(w, "unknown", b.Unresolved)
 }
+
+// printFile shows a settlement file, if there is one.
+func printFile(w io.Writer, f *control.File) {
+	if f == nil {
+		return
+	}
+	row(w, "file", f.Name)
+	row(w, "file's stage", f.Stage)
+	if f.Digest != "" {
+		row(w, "file's digest", f.Digest)
+		row(w, "file's debits", envelope.FormatAmount(f.Debits, bankCurrency))
+		row(w, "file's credits", envelope.FormatAmount(f.Credits, bankCurrency))
+		row(w, "file's entries", fmt.Sprintf("%d, hash %010d", f.Entries, f.EntryHash))
+	}
+	row(w, "effective", f.Effective)
+}
+
+// bankCurrency is that of every NACHA entry.
+const bankCurrency = "USD"

@@ -32,6 +32,9 @@ func (d *daemon) Status(context.Context) (control.Status, error) {
 	if err := h.acquirer.Ready(); err != nil {
 		s.Acquirer = err.Error()
 	}
+	if s.Outbox, err = d.settings.Bank.waiting(); err != nil {
+		return s, err
+	}
 	return s, h.ledger.View(func(tx *ledger.Tx) error { return fillStatus(tx, &s) })
 }
 
@@ -44,7 +47,17 @@ func fillStatus(tx *ledger.Tx, s *control.Status) error {
 	if s.LogSize, err = tx.TreeSize(); err != nil {
 		return err
 	}
-	if err := tx.Merchants(func(payment.Merchant) error { s.Merchants++; return nil }); err != nil {
+	s.Open = map[payment.Method]int{}
+	err = tx.Merchants(func(m payment.Merchant) error {
+		s.Merchants++
+		for _, method := range methods {
+			if m.Open(method) != 0 {
+				s.Open[method]++
+			}
+		}
+		return nil
+	})
+	if err != nil {
 		return err
 	}
 	for _, stage := range payment.Working {
@@ -58,6 +71,9 @@ func fillStatus(tx *ledger.Tx, s *control.Status) error {
 	}
 	return nil
 }
+
+// methods are how money moves.
+var methods = [...]payment.Method{payment.MethodCard, payment.MethodBank}
 
 // view reads the ledger of an unlocked vault.
 func view[T any](d *daemon, read func(tx *ledger.Tx) (T, error)) (out T, err error) {
@@ -136,130 +152,6 @@ func (d *daemon) Keys(context.Context) ([]control.Key, error) {
 		keys = append(keys, control.Key{Name: k.Name, Suite: k.Suite, From: k.From, Until: k.Until, Dies: k.Dies, State: state})
 	}
 	return keys, nil
-}
-
-// Batches lists them.
-func (d *daemon) Batches(_ context.Context, merchant string) ([]control.Batch, error) {
-	return view(d, func(tx *ledger.Tx) ([]control.Batch, error) {
-		batches := []control.Batch{}
-		if err := exist(tx, control.PaymentQuery{Merchant: merchant}); err != nil {
-			return batches, err
-		}
-		err := tx.Batches(func(b payment.Batch) error {
-			if merchant == "" || b.Merchant == merchant {
-				batches = append(batches, batchView(b))
-			}
-			return nil
-		})
-		return batches, err
-	})
-}
-
-// Batch shows one.
-func (d *daemon) Batch(_ context.Context, number uint32) (control.Batch, error) {
-	return view(d, func(tx *ledger.Tx) (control.Batch, error) {
-		b, found, err := tx.Batch(number)
-		if err == nil && !found {
-			err = notFound("batch", payment.BatchID(payment.MethodCard, number), true)
-		}
-		return batchView(b), err
-	})
-}
-
-func batchView(b payment.Batch) control.Batch {
-	v := control.Batch{ID: b.ID(), Number: b.Number, Merchant: b.Merchant, Method: b.Method, Stage: b.Stage, Opened: b.Opened, Totals: b.Totals,
-		Host: b.Host, Outstanding: b.Outstanding, Unresolved: b.Unresolved, Done: b.Done}
-	if v.Totals == nil {
-		v.Totals = []payment.Total{}
-	}
-	if !b.Closed.IsZero() {
-		v.Closed = &b.Closed
-	}
-	if !b.Settled.IsZero() {
-		v.SettledAt = &b.Settled
-	}
-	return v
-}
-
-func batchViews(batches []payment.Batch) []control.Batch {
-	views := []control.Batch{}
-	for _, b := range batches {
-		views = append(views, batchView(b))
-	}
-	return views
-}
-
-// CloseBatches closes open batches.
-func (d *daemon) CloseBatches(ctx context.Context, actor settle.Actor, merchant string, progress settle.Progress) ([]control.Batch, error) {
-	h, err := d.open()
-	if err != nil {
-		return nil, err
-	}
-	if merchant != "" && !envelope.ValidMerchant(merchant) {
-		return nil, notFound("merchant", merchant, false)
-	}
-	closed, err := h.engine.CloseBatch(ctx, merchant, actor, progress)
-	return batchViews(closed), err
-}
-
-// Settle settles closed batches.
-func (d *daemon) Settle(ctx context.Context, actor settle.Actor, batch uint32, progress settle.Progress) (control.Settlement, error) {
-	h, err := d.open()
-	if err != nil {
-		return control.Settlement{Batches: []control.Batch{}}, err
-	}
-	done, err := h.engine.Settle(ctx, batch, actor, progress)
-	return control.Settlement{Batches: batchViews(done.Batches), Payments: done.Payments}, err
-}
-
-// Payments lists a page.
-func (d *daemon) Payments(_ context.Context, q control.PaymentQuery) ([]control.Payment, error) {
-	return view(d, func(tx *ledger.Tx) ([]control.Payment, error) {
-		payments := []control.Payment{}
-		if err := exist(tx, q); err != nil {
-			return payments, err
-		}
-		query := ledger.Query{Merchant: q.Merchant, Stage: q.Stage, Batch: q.Batch, After: q.After, Limit: q.Limit}
-		err := tx.Payments(query, func(p payment.Payment) error {
-			payments = append(payments, paymentView(p))
-			return nil
-		})
-		return payments, err
-	})
-}
-
-// exist refuses a query for a merchant or batch that is not there: an empty list would look like an answer.
-func exist(tx *ledger.Tx, q control.PaymentQuery) error {
-	if q.Merchant != "" {
-		if _, err := readMerchant(tx, q.Merchant); err != nil {
-			return err
-		}
-	}
-	if q.Batch == 0 {
-		return nil
-	}
-	_, found, err := tx.Batch(q.Batch)
-	if err == nil && !found {
-		err = notFound("batch", payment.BatchID(payment.MethodCard, q.Batch), true)
-	}
-	return err
-}
-
-// Payment shows one.
-func (d *daemon) Payment(_ context.Context, merchant, id string) (control.Payment, error) {
-	return view(d, func(tx *ledger.Tx) (control.Payment, error) {
-		p, found, err := tx.Payment(merchant, id)
-		if err == nil && !found {
-			err = notFound("payment", merchant+"/"+id, envelope.ValidMerchant(merchant) && envelope.ValidID(id))
-		}
-		return paymentView(p), err
-	})
-}
-
-func paymentView(p payment.Payment) control.Payment {
-	return control.Payment{Merchant: p.Merchant, ID: p.ID, Number: p.Number, Digest: p.Digest, Stage: p.Stage, Code: p.Code, Operation: p.Operation,
-		Amount: p.Amount, Currency: p.Currency, Reference: p.Reference, Masked: p.Masked, Brand: p.Brand, Approval: p.Approval,
-		Batch: p.Batch, Received: p.Received, Changed: p.Changed, Trace: p.Trace, Reversal: p.Reversal, Tries: p.Tries, Results: p.Results}
 }
 
 // ExportLog writes the sealed log into dir.

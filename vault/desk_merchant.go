@@ -50,7 +50,7 @@ func readMerchant(tx *ledger.Tx, id string) (control.Merchant, error) {
 
 func merchantView(m payment.Merchant) control.Merchant {
 	return control.Merchant{ID: m.ID, Name: m.Name, Status: string(m.Status), Verifiers: m.Verifiers, ReplyKeys: m.ReplyKeys, Acceptor: m.Acceptor,
-		Currencies: m.Currencies, Added: m.Added, Results: m.Results, OpenBatch: m.OpenBatch}
+		Currencies: m.Currencies, Added: m.Added, Results: m.Results, OpenBatch: m.OpenBatch, OpenBank: m.OpenBank, Policy: m.Policy}
 }
 
 // AddMerchant checks and enrols one.
@@ -76,7 +76,10 @@ func (d *daemon) AddMerchant(ctx context.Context, actor settle.Actor, m control.
 		if err := tx.NewMerchantKey(m.ID); err != nil {
 			return err
 		}
-		_, err = tx.Append(actor.Event(m.ID, body))
+		if _, err = tx.Append(actor.Event(m.ID, body)); err != nil || m.Company == nil {
+			return err
+		}
+		_, err = tx.Append(actor.Event(m.ID, payment.MerchantPolicySet{Policy: payment.Policy{Company: *m.Company}}))
 		return err
 	})
 }
@@ -132,6 +135,9 @@ func checkMerchant(m control.NewMerchant) error {
 	}
 	if len(m.Acceptor) < 1 || len(m.Acceptor) > maxAcceptor || !upperAlphanumeric(m.Acceptor) {
 		return errors.New("--acceptor is 1 to 15 of A-Z0-9")
+	}
+	if m.Company != nil {
+		return checkCompany(payment.Company{}, *m.Company)
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 
 const exitHelp = `Exit codes: 0 done; 1 failed; 2 usage, configuration included; 3 the vault is locked; 4 not allowed (wrong, repeated or too
 few shares); 5 not found; 6 conflict (it exists, is in use, or waits for something); 7 integrity (damage, tampering, totals
-that differ); 8 unavailable (no daemon, channel or acquirer). Reading commands take --json.`
+or books that differ, a file of the bank that is refused); 8 unavailable (no daemon, channel or acquirer). Reading commands take --json.`
 
 // errUsage marks what is wrong with the command line itself.
 var errUsage = errors.New("usage")
@@ -57,11 +57,14 @@ var kinds = [...]struct {
 }{
 	{errUsage, control.CodeUsage},
 	{config.ErrInvalid, control.CodeUsage},
+	{settle.ErrReason, control.CodeUsage},
 	{keyring.ErrDamaged, control.CodeIntegrity},
 	{ledger.ErrDamaged, control.CodeIntegrity},
 	{ledger.ErrRolledBack, control.CodeIntegrity},
 	{audit.ErrIntegrity, control.CodeIntegrity},
 	{settle.ErrTotalsDiffer, control.CodeIntegrity},
+	{settle.ErrAnswerFile, control.CodeIntegrity},
+	{settle.ErrFileThere, control.CodeIntegrity},
 	{keyring.ErrWrongShare, control.CodeNotAllowed},
 	{keyring.ErrSameShare, control.CodeNotAllowed},
 	{keyring.ErrMode, control.CodeNotAllowed},

@@ -40,6 +40,8 @@ type house struct {
 	now      func() time.Time
 	log      *slog.Logger
 
+	furnished chan struct{} // closed when engine is there, or will never be
+
 	tasks *errgroup.Group
 	stop  context.CancelFunc
 
@@ -49,7 +51,7 @@ type house struct {
 
 // openHouse opens the ledger with the unlocked ring and sets everything to work. On an error nothing is left running.
 func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int) (h *house, err error) {
-	h = &house{ring: d.ring, now: d.now, log: d.log, locker: settle.Actor{Name: "vault", Origin: "stop"}}
+	h = &house{ring: d.ring, now: d.now, log: d.log, furnished: make(chan struct{}), locker: settle.Actor{Name: "vault", Origin: "stop"}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, h.release())
@@ -63,10 +65,15 @@ func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int)
 	if err := h.begin(ctx, d.settings, actor, shares); err != nil {
 		return h, err
 	}
+	if err := h.keepStored(); err != nil {
+		return h, err
+	}
 	if err := h.connect(d.settings); err != nil {
 		return h, err
 	}
-	if err := h.furnish(d.settings); err != nil {
+	err = h.furnish(d.settings)
+	close(h.furnished)
+	if err != nil {
 		return h, err
 	}
 	// Before anything else issues a result: what a stop left open is unknown.
@@ -113,6 +120,19 @@ func (h *house) begin(ctx context.Context, s settings, actor settle.Actor, share
 	})
 }
 
+// keepStored destroys the keys of stored accounts that no record uses any more. The ledger was opened, so it is the newest.
+func (h *house) keepStored() error {
+	var slots []uint32
+	err := h.ledger.View(func(tx *ledger.Tx) (err error) {
+		slots, err = tx.StoredSlots()
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("read which accounts are stored: %w", err)
+	}
+	return h.ring.KeepStored(slots)
+}
+
 // connect dials the channel and the acquirer; both keep trying for as long as the house stands.
 func (h *house) connect(s settings) (err error) {
 	c := s.Channel
@@ -125,9 +145,20 @@ func (h *house) connect(s settings) (err error) {
 	if err != nil {
 		return err
 	}
-	h.acquirer = iso8583.New(iso8583.Config{Address: s.Acquirer.Address, TLS: config, AnswerTimeout: s.Acquirer.AnswerTimeout.Std(),
+	dialect, err := s.Acquirer.dialect()
+	if err != nil {
+		return fmt.Errorf("acquirer.dialect: %w", err)
+	}
+	h.acquirer = iso8583.New(iso8583.Config{Address: s.Acquirer.Address, TLS: config, Dialect: dialect, Report: h.odd, AnswerTimeout: s.Acquirer.AnswerTimeout.Std(),
 		ConnectTimeout: s.Acquirer.ConnectTimeout.Std(), EchoInterval: s.Acquirer.EchoInterval.Std(), Logger: h.log})
 	return nil
+}
+
+// odd puts into the log what the acquirer's host sent and should not have.
+func (h *house) odd(o iso8583.Oddity) {
+	if <-h.furnished; h.engine != nil {
+		h.engine.Odd(string(o.Kind), o.Detail)
+	}
 }
 
 // config is the TLS configuration; nil where TLS is off.
@@ -154,16 +185,29 @@ func (t tlsSettings) config() (*tls.Config, error) {
 }
 
 // furnish makes those who work.
-func (h *house) furnish(s settings) (err error) {
-	h.engine = settle.New(settle.Config{Ledger: h.ledger, Opener: h.ring, Acquirer: h.acquirer, Terminals: s.Acquirer.Terminals,
-		Outstanding: s.Acquirer.Outstanding, ReversalRetry: s.Acquirer.ReversalRetry.Std(), Drain: s.StopGrace.Std(), Now: h.now, Logger: h.log})
-	h.intake, err = intake.New(intake.Config{Ledger: h.ledger, Opener: h.ring, Source: h.channel, Workers: s.Limits.Workers, Now: h.now, Logger: h.log})
+func (h *house) furnish(s settings) error {
+	bank, err := s.Bank.bank()
+	if err != nil {
+		return fmt.Errorf("bank: %w", err)
+	}
+	closeAt, err := s.Batches.times()
+	if err != nil {
+		return fmt.Errorf("batches.close_at: %w", err)
+	}
+	h.intake, err = intake.New(intake.Config{Ledger: h.ledger, Opener: h.ring, Source: h.channel, Workers: s.Limits.Workers, Now: h.now, Logger: h.log,
+		Accounts: h.ring, RefundsByReference: h.acquirer.RefundsByReference(), Bank: bank != nil})
 	if err != nil {
 		return err
 	}
 	h.outbox, err = outbox.New(outbox.Config{Ledger: h.ledger, Keys: h.ring, Channel: h.channel, Position: h.intake.Position,
 		Lifetime: s.DirectoryLifetime.Std(), Rate: s.Limits.ResultsPerSecond, Workers: s.Limits.Workers, Now: h.now, Logger: h.log})
-	return err
+	if err != nil {
+		return err
+	}
+	h.engine = settle.New(settle.Config{Ledger: h.ledger, Opener: h.ring, Accounts: h.ring, Acquirer: h.acquirer, Bank: bank,
+		Terminals: s.Acquirer.Terminals, CloseAt: closeAt, Outstanding: s.Acquirer.Outstanding, ReversalRetry: s.Acquirer.ReversalRetry.Std(),
+		Drain: s.StopGrace.Std(), Now: h.now, Logger: h.log})
+	return nil
 }
 
 // keep looks after the keys, and keeps how far the ledger has come.
@@ -201,14 +245,21 @@ func (h *house) tick(ctx context.Context, origin string) error {
 		return err
 	}
 	var bodies []payment.Body
-	if body := untold(told.Keys, h.ring.Live()); len(body.Created) > 0 || len(body.Destroyed) > 0 {
-		bodies = append(bodies, body)
+	keys := untold(told.Keys, h.ring.Live())
+	if len(keys.Created) > 0 || len(keys.Destroyed) > 0 {
+		bodies = append(bodies, keys)
 	}
 	if change.Jump != 0 && change.Clock == keyring.ClockJumped {
 		bodies = append(bodies, payment.IntegrityFound{Finding: payment.FindingClockForward, Detail: change.Jump.Round(time.Second).String()})
 	}
 	if len(bodies) == 0 {
 		return nil
+	}
+	// Parts whose keys are gone open never again. A crash before the commit below has the next tick drop them: it finds the keys untold.
+	if len(keys.Destroyed) > 0 {
+		if err := h.engine.DropParts(context.WithoutCancel(ctx), keys.Destroyed); err != nil {
+			return fmt.Errorf("drop parts whose keys are destroyed: %w", err)
+		}
 	}
 	return h.ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
 		for _, body := range bodies {
@@ -282,6 +333,11 @@ func (h *house) close() error {
 // release closes what is open.
 func (h *house) release() error {
 	var all []error
+	select {
+	case <-h.furnished:
+	default:
+		close(h.furnished) // the acquirer's client may wait to tell of something odd
+	}
 	if h.acquirer != nil {
 		all = append(all, h.acquirer.Close())
 	}

@@ -7,10 +7,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/payment"
 )
 
 func newMerchantAddCommand(g *global, c console) *cobra.Command {
 	var merchant control.NewMerchant
+	var company payment.Company
 	cmd := &cobra.Command{
 		Use:   "add ID --name NAME --verifier VKEY --reply-key LINE --currency CODE,...",
 		Short: "Enrol a merchant",
@@ -20,6 +22,9 @@ envelopes, and the reply key that its results are sealed to. Both may be repeate
 		Args:    arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			merchant.ID = args[0]
+			if company != (payment.Company{}) {
+				merchant.Company = &company
+			}
 			client, err := g.client()
 			if err != nil {
 				return err
@@ -37,6 +42,8 @@ envelopes, and the reply key that its results are sealed to. Both may be repeate
 	flags.StringArrayVar(&merchant.ReplyKeys, "reply-key", nil, "reply key of the storefront: KEYNAME+BASE64")
 	flags.StringSliceVar(&merchant.Currencies, "currency", nil, "currencies that it sells in, ISO 4217")
 	flags.StringVar(&merchant.Acceptor, "acceptor", "", "card acceptor id that the acquirer gave, 1 to 15 of A-Z0-9 (default: the id in capitals)")
+	flags.StringVar(&company.ID, "company-id", "", "10 of 0-9A-Z that the bank assigned: names the merchant in bank files (default: no bank accounts)")
+	flags.StringVar(&company.Name, "company-name", "", "with --company-id: 1 to 16 characters that payers see on their statements")
 	g.actingFlags(cmd)
 	return cmd
 }

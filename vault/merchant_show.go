@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/payment"
 )
 
 func newMerchantShowCommand(g *global, c console) *cobra.Command {
@@ -32,7 +33,7 @@ func newMerchantShowCommand(g *global, c console) *cobra.Command {
 }
 
 func printMerchant(w io.Writer, m control.Merchant) {
-	row(w, "merchant", m.ID)
+	printPolicy(w, m)
 	row(w, "name", m.Name)
 	row(w, "status", m.Status)
 	row(w, "acceptor", m.Acceptor)
@@ -40,7 +41,10 @@ func printMerchant(w io.Writer, m control.Merchant) {
 	row(w, "added", moment(m.Added))
 	row(w, "results", m.Results)
 	if m.OpenBatch != 0 {
-		row(w, "open batch", m.OpenBatch)
+		row(w, "open card batch", payment.BatchID(payment.MethodCard, m.OpenBatch))
+	}
+	if m.OpenBank != 0 {
+		row(w, "open bank batch", payment.BatchID(payment.MethodBank, m.OpenBank))
 	}
 	for _, v := range m.Verifiers {
 		row(w, "verifier", v)

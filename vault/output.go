@@ -13,7 +13,6 @@ import (
 	"golang.org/x/term"
 
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/payment"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -52,15 +51,9 @@ func printable(r rune) rune {
 	return r
 }
 
-func money(totals []payment.Total) string {
-	if len(totals) == 0 {
-		return "-"
-	}
-	var parts []string
-	for _, t := range totals {
-		parts = append(parts, fmt.Sprintf("%d x %s", t.Count, envelope.FormatAmount(t.Amount, t.Currency)))
-	}
-	return strings.Join(parts, ", ")
+// sum writes so many payments of an amount in all: "3 x 44.99 USD".
+func sum(count, amount int64, currency string) string {
+	return fmt.Sprintf("%d x %s", count, envelope.FormatAmount(amount, currency))
 }
 
 func moment(t envelope.Time) string {

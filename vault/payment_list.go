@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -23,9 +24,9 @@ type paymentListOptions struct {
 func newPaymentListCommand(g *global, c console) *cobra.Command {
 	var opts paymentListOptions
 	cmd := &cobra.Command{
-		Use:     "list [--merchant ID] [--stage STAGE] [--batch BATCH]",
+		Use:     "list [--merchant ID] [--status STATUS] [--batch BATCH]",
 		Short:   "List payments; of their accounts never more than the masked number",
-		Example: "  vault payment list --merchant shop-1 --stage approved\n  vault payment list --batch card-000017 --all --json",
+		Example: "  vault payment list --status manual\n  vault payment list --batch card-000017 --all --json",
 		Args:    arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := g.client()
@@ -44,7 +45,9 @@ func newPaymentListCommand(g *global, c console) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&opts.query.Merchant, "merchant", "", "only this merchant's")
-	flags.StringVar(&opts.stage, "stage", "", "only those in this stage: received, rejected, authorising, declined, approved, unknown, manual, reversed, settled")
+	flags.StringVar(&opts.stage, "status", "", "only those of this status: "+stageNames())
+	flags.StringVar(&opts.stage, "stage", "", "the same")
+	_ = flags.MarkHidden("stage") // what --status was called; it is defined two lines up
 	flags.StringVar(&opts.batch, "batch", "", "only those of this batch")
 	flags.Uint64Var(&opts.query.After, "after", 0, "only those after the payment of this number")
 	flags.IntVar(&opts.query.Limit, "limit", 100, fmt.Sprintf("at most so many, 1 to %d", control.MaxPage))
@@ -57,7 +60,7 @@ func runPaymentList(ctx context.Context, opts paymentListOptions, client *contro
 	query := opts.query
 	query.Stage = payment.Stage(opts.stage)
 	if opts.stage != "" && !slices.Contains(payment.Stages[:], query.Stage) {
-		return nil, fmt.Errorf("%w: there is no stage %q; there are %v", errUsage, opts.stage, payment.Stages)
+		return nil, fmt.Errorf("%w: there is no status %q; there are %s", errUsage, opts.stage, stageNames())
 	}
 	if query.Limit < 1 || query.Limit > control.MaxPage {
 		return nil, fmt.Errorf("%w: --limit is 1 to %d", errUsage, control.MaxPage)
@@ -104,9 +107,9 @@ func appendPages(ctx context.Context, client *control.Client, query control.Paym
 }
 
 func printPayments(w io.Writer, payments []control.Payment) {
-	row(w, "PAYMENT", "MERCHANT", "STAGE", "CODE", "AMOUNT", "ACCOUNT", "REFERENCE", "BATCH", "RECEIVED")
+	row(w, "PAYMENT", "MERCHANT", "OPERATION", "STATUS", "CODE", "AMOUNT", "ACCOUNT", "REFERENCE", "BATCH", "RECEIVED")
 	for _, p := range payments {
-		row(w, p.ID, p.Merchant, p.Stage, orDash(string(p.Code)), amount(p), orDash(p.Masked), orDash(p.Reference), batchName(p.Batch), moment(p.Received))
+		row(w, p.ID, p.Merchant, orDash(string(p.Operation)), p.Stage, orDash(string(p.Code)), amount(p), orDash(p.Masked), orDash(p.Reference), batchName(p), moment(p.Received))
 	}
 }
 
@@ -124,9 +127,18 @@ func orDash(s string) string {
 	return s
 }
 
-func batchName(number uint32) string {
-	if number == 0 {
+func batchName(p control.Payment) string {
+	if p.Batch == 0 {
 		return "-"
 	}
-	return payment.BatchID(payment.MethodCard, number)
+	return payment.BatchID(p.Method, p.Batch)
+}
+
+// stageNames lists the stages, which the command line calls statuses.
+func stageNames() string {
+	names := make([]string, len(payment.Stages))
+	for i, stage := range payment.Stages {
+		names[i] = string(stage)
+	}
+	return strings.Join(names, ", ")
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/payment"
 )
@@ -37,21 +38,67 @@ func printPayment(w io.Writer, p control.Payment) {
 	row(w, "payment", p.ID)
 	row(w, "merchant", p.Merchant)
 	row(w, "digest", p.Digest)
-	row(w, "stage", p.Stage)
+	row(w, "operation", orDash(string(p.Operation)))
+	if p.Of != "" {
+		row(w, "of payment", p.Of)
+	}
+	row(w, "status", p.Stage)
+	if len(p.Resolutions) > 0 {
+		row(w, "to be resolved as", fmt.Sprint(p.Resolutions))
+	}
 	row(w, "code", orDash(string(p.Code)))
 	row(w, "amount", amount(p))
+	if p.Captured > 0 {
+		row(w, "captured", envelope.FormatAmount(p.Captured, p.Currency))
+	}
+	if p.Refunded > 0 {
+		row(w, "refunded", envelope.FormatAmount(p.Refunded, p.Currency))
+	}
 	row(w, "reference", orDash(p.Reference))
 	row(w, "account", strings.TrimSpace(orDash(p.Masked)+" "+p.Brand))
+	if p.Token != "" {
+		row(w, "token", p.Token)
+	}
 	row(w, "approval", orDash(p.Approval))
-	row(w, "batch", batchName(p.Batch))
+	row(w, "batch", batchName(p))
+	printEntry(w, p)
 	row(w, "received", moment(p.Received))
 	row(w, "changed", moment(p.Changed))
 	printTrace(w, "sent as", p.Trace)
 	printTrace(w, "reversed as", p.Reversal)
 	if p.Tries > 0 {
-		row(w, "reversals sent", p.Tries)
+		row(w, "tries", p.Tries)
 	}
 	row(w, "results", fmt.Sprint(p.Results))
+	printOperations(w, p.Operations)
+}
+
+// printEntry shows what is told of a bank entry alone.
+func printEntry(w io.Writer, p control.Payment) {
+	if p.Standard != "" {
+		row(w, "entry", strings.TrimSpace(p.Standard+" "+p.Entry))
+	}
+	if p.File != "" {
+		row(w, "file", p.File)
+	}
+	if p.Notice != "" {
+		row(w, "notice of change", p.Notice)
+	}
+	if p.Acked {
+		row(w, "acknowledged", "yes")
+	}
+}
+
+// printOperations lists what was done about a payment: captures, refunds, voids.
+func printOperations(w io.Writer, operations []control.Payment) {
+	if len(operations) == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	row(w, "OPERATION", "PAYMENT", "STATUS", "CODE", "AMOUNT", "BATCH", "RECEIVED")
+	for _, o := range operations {
+		row(w, o.Operation, o.ID, o.Stage, orDash(string(o.Code)), amount(o), batchName(o), moment(o.Received))
+	}
 }
 
 func printTrace(w io.Writer, name string, t *payment.Trace) {

@@ -59,13 +59,16 @@ func newRootCommand(c console) *cobra.Command {
 	root.AddCommand(
 		newInitCommand(g, c), newServeCommand(g, c), newUnlockCommand(g, c), newLockCommand(g, c), newStatusCommand(g, c), newVersionCommand(g, c),
 		newInspectCommand(c),
-		group("merchant", "Merchants: add, list, show, suspend, resume",
-			newMerchantAddCommand(g, c), newMerchantListCommand(g, c), newMerchantShowCommand(g, c), newMerchantSuspendCommand(g, c), newMerchantResumeCommand(g, c)),
+		group("merchant", "Merchants: add, list, show, suspend, resume, policy",
+			newMerchantAddCommand(g, c), newMerchantListCommand(g, c), newMerchantShowCommand(g, c), newMerchantSuspendCommand(g, c), newMerchantResumeCommand(g, c),
+			newMerchantPolicyCommand(g, c)),
 		group("directory", "The signed list of sealing keys: show, publish", newDirectoryShowCommand(g, c), newDirectoryPublishCommand(g, c)),
 		group("key", "Sealing keys: list", newKeyListCommand(g, c)),
-		group("batch", "Batches: list, show, close, settle",
-			newBatchListCommand(g, c), newBatchShowCommand(g, c), newBatchCloseCommand(g, c), newBatchSettleCommand(g, c)),
-		group("payment", "Payments: list, show", newPaymentListCommand(g, c), newPaymentShowCommand(g, c)),
+		group("batch", "Batches: list, show, close, settle, compare, report",
+			newBatchListCommand(g, c), newBatchShowCommand(g, c), newBatchCloseCommand(g, c), newBatchSettleCommand(g, c), newBatchCompareCommand(g, c),
+			newBatchReportCommand(g, c)),
+		group("payment", "Payments: list, show, resolve", newPaymentListCommand(g, c), newPaymentShowCommand(g, c), newPaymentResolveCommand(g, c)),
+		group("returns", "Files of the bank: import", newReturnsImportCommand(g, c)),
 		group("audit", "The sealed log: export, verify", newAuditExportCommand(g, c), newAuditVerifyCommand(g, c)),
 	)
 	return root

@@ -9,6 +9,7 @@ import (
 
 	"nightdrop/shared/config"
 	"nightdrop/shared/note"
+	"nightdrop/vault/internal/acquirer/iso8583"
 )
 
 // Files of a vault's directory beside the key ring's.
@@ -33,6 +34,8 @@ type settings struct {
 	StopGrace         config.Duration  `toml:"stop_grace"`
 	Channel           channelSettings  `toml:"channel"`
 	Acquirer          acquirerSettings `toml:"acquirer"`
+	Bank              bankSettings     `toml:"bank"`
+	Batches           batchSettings    `toml:"batches"`
 	Keys              keySettings      `toml:"keys"`
 	Limits            limitSettings    `toml:"limits"`
 }
@@ -47,6 +50,7 @@ type channelSettings struct {
 
 type acquirerSettings struct {
 	Address        string          `toml:"address"`
+	Dialect        string          `toml:"dialect"`
 	Terminals      []string        `toml:"terminals"`
 	Outstanding    int             `toml:"outstanding"`
 	AnswerTimeout  config.Duration `toml:"answer_timeout"`
@@ -84,13 +88,14 @@ func loadSettings(dir string) (settings, error) {
 		dir: dir, Socket: "vault.sock", DirectoryLifetime: config.Duration(48 * time.Hour), StopGrace: config.Duration(10 * time.Second),
 		Channel:  channelSettings{Seed: channelSeed},
 		Acquirer: acquirerSettings{Terminals: []string{"ND000001"}, Outstanding: 64},
+		Bank:     bankSettings{Cutoff: "16:45", Zone: "America/New_York", LeadDays: 1},
 		Keys:     keySettings{Ahead: config.Duration(48 * time.Hour), CodeLife: config.Duration(6 * time.Hour)},
 	}
 	if err := config.Load(filepath.Join(dir, settingsFile), &s); err != nil {
 		return s, err
 	}
 	for _, path := range []*string{&s.Socket, &s.Channel.Seed, &s.Channel.CA, &s.Channel.Cert, &s.Channel.Key,
-		&s.Acquirer.TLS.CA, &s.Acquirer.TLS.Cert, &s.Acquirer.TLS.Key} {
+		&s.Acquirer.Dialect, &s.Bank.Outbox, &s.Acquirer.TLS.CA, &s.Acquirer.TLS.Cert, &s.Acquirer.TLS.Key} {
 		if *path != "" && !filepath.IsAbs(*path) {
 			*path = filepath.Join(dir, *path)
 		}
@@ -110,23 +115,9 @@ func (s settings) check() error {
 	if s.Channel.URL == "" {
 		wrong("channel.url", "where the relay's channel listens, tls://host:port")
 	}
-	if s.Acquirer.Address == "" {
-		wrong("acquirer.address", "where the acquirer's host listens, host:port")
-	}
-	if len(s.Acquirer.Terminals) == 0 {
-		wrong("acquirer.terminals", "at least one terminal name that the acquirer gave")
-	}
-	for _, name := range s.Acquirer.Terminals {
-		if !validTerminal(name) {
-			wrong("acquirer.terminals", "each is 1 to 8 of A-Z0-9")
-		}
-	}
-	if s.Acquirer.Outstanding < 1 || s.Acquirer.Outstanding > 1024 {
-		wrong("acquirer.outstanding", "1 to 1024")
-	}
-	if s.Acquirer.AnswerTimeout.Std() > maxAnswerTimeout {
-		wrong("acquirer.answer_timeout", "at most 5m: a storefront is owed a first result within an hour")
-	}
+	s.Acquirer.check(wrong)
+	s.Bank.check(wrong)
+	s.Batches.check(wrong)
 	if s.Limits.Workers < 0 || s.Limits.ResultsPerSecond < 0 {
 		wrong("limits", "0 or more")
 	}
@@ -137,6 +128,38 @@ func (s settings) check() error {
 		wrong("keys.ahead", "at least directory_lifetime: a sender may have nothing newer")
 	}
 	return errors.Join(all...)
+}
+
+// check calls wrong for each key that a daemon cannot run with, with what it should be.
+func (a acquirerSettings) check(wrong func(key, what string)) {
+	if a.Address == "" {
+		wrong("acquirer.address", "where the acquirer's host listens, host:port")
+	}
+	if _, err := a.dialect(); err != nil {
+		wrong("acquirer.dialect", err.Error())
+	}
+	if len(a.Terminals) == 0 {
+		wrong("acquirer.terminals", "at least one terminal name that the acquirer gave")
+	}
+	for _, name := range a.Terminals {
+		if !validTerminal(name) {
+			wrong("acquirer.terminals", "each is 1 to 8 of A-Z0-9")
+		}
+	}
+	if a.Outstanding < 1 || a.Outstanding > 1024 {
+		wrong("acquirer.outstanding", "1 to 1024")
+	}
+	if a.AnswerTimeout.Std() > maxAnswerTimeout {
+		wrong("acquirer.answer_timeout", "at most 5m: a storefront is owed a first result within an hour")
+	}
+}
+
+// dialect reads the dialect that the acquirer's host speaks; nil is the one that the client ships.
+func (a acquirerSettings) dialect() (*iso8583.Dialect, error) {
+	if a.Dialect == "" {
+		return nil, nil
+	}
+	return iso8583.LoadDialect(a.Dialect)
 }
 
 // validTerminal checks ISO 8583 field 41 as this vault uses it.

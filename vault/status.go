@@ -54,6 +54,15 @@ func printStatus(w io.Writer, s control.Status) {
 	for _, stage := range payment.Working {
 		row(w, "payments "+string(stage), s.Working[stage])
 	}
+	for _, method := range methods {
+		row(w, "open "+string(method)+" batches", s.Open[method])
+	}
+	if s.Outbox != nil {
+		row(w, "files for the bank", *s.Outbox)
+	}
+	if n := s.Working[payment.StageManual]; n > 0 {
+		row(w, "a person must decide", fmt.Sprintf("%d payments: vault payment list --status manual", n))
+	}
 	for _, finding := range slices.Sorted(maps.Keys(s.Findings)) {
 		row(w, "finding "+string(finding), s.Findings[finding])
 	}

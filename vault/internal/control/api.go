@@ -2,9 +2,11 @@ package control
 
 import (
 	"context"
+	"io"
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/report"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -20,18 +22,26 @@ type Vault interface {
 	AddMerchant(ctx context.Context, actor settle.Actor, m NewMerchant) (Merchant, error)
 	SuspendMerchant(ctx context.Context, actor settle.Actor, id string) (Merchant, error)
 	ResumeMerchant(ctx context.Context, actor settle.Actor, id string) (Merchant, error)
+	SetPolicy(ctx context.Context, actor settle.Actor, id string, change PolicyChange) (Merchant, error)
 
 	Directory(ctx context.Context) (Directory, error)
 	PublishDirectory(ctx context.Context, actor settle.Actor) (Directory, error)
 	Keys(ctx context.Context) ([]Key, error)
 
-	Batches(ctx context.Context, merchant string) ([]Batch, error)
+	Batches(ctx context.Context, q BatchQuery) ([]Batch, error)
 	Batch(ctx context.Context, number uint32) (Batch, error)
-	CloseBatches(ctx context.Context, actor settle.Actor, merchant string, progress settle.Progress) ([]Batch, error)
-	Settle(ctx context.Context, actor settle.Actor, batch uint32, progress settle.Progress) (Settlement, error)
+	CloseBatches(ctx context.Context, actor settle.Actor, q BatchQuery, progress settle.Progress) ([]Batch, error)
+	Settle(ctx context.Context, actor settle.Actor, batch uint32, method payment.Method, progress settle.Progress) (Settlement, error)
+	// Compare holds an acquirer's listing against a batch; it reads no further than it needs.
+	Compare(ctx context.Context, batch uint32, listing io.Reader) (Comparison, error)
+	// Report gives the rows of a report to each, some hundred at a time, and then the report. A nil each gets none; its error ends it.
+	Report(ctx context.Context, q ReportQuery, each func([]report.Row) error) (report.Report, error)
 
 	Payments(ctx context.Context, q PaymentQuery) ([]Payment, error)
 	Payment(ctx context.Context, merchant, id string) (Payment, error)
+	Resolve(ctx context.Context, actor settle.Actor, r Resolution) (Payment, error)
+	// ImportReturns takes a file of the bank, whole or not at all; name is what the log calls it.
+	ImportReturns(ctx context.Context, actor settle.Actor, name string, file io.Reader) (Import, error)
 
 	ExportLog(ctx context.Context, dir string, progress settle.Progress) (Export, error)
 }
@@ -50,6 +60,8 @@ type Status struct {
 	LogSize    int64                      `json:"logSize,omitempty"` // entries
 	Merchants  int                        `json:"merchants,omitempty"`
 	Working    map[payment.Stage]int      `json:"working,omitempty"`  // payments that are not final, by stage, counted to MaxCounted
+	Open       map[payment.Method]int     `json:"open,omitempty"`     // open batches, by method
+	Outbox     *int                       `json:"outbox,omitempty"`   // settlement files that the bank has not fetched; absent where there is no bank
 	Findings   map[payment.Finding]uint64 `json:"findings,omitempty"` // integrity findings, ever
 	Channel    string                     `json:"channel,omitempty"`  // "connected" or why not
 	Acquirer   string                     `json:"acquirer,omitempty"` // "ready" or why not
@@ -67,30 +79,6 @@ type Unlocked struct {
 	Confirmed bool   `json:"clockConfirmed"` // by this call
 }
 
-// Merchant is a merchant as operators see it.
-type Merchant struct {
-	ID         string        `json:"id"`
-	Name       string        `json:"name"`
-	Status     string        `json:"status"`
-	Verifiers  []string      `json:"verifiers"`
-	ReplyKeys  []string      `json:"replyKeys"`
-	Acceptor   string        `json:"acceptor"`
-	Currencies []string      `json:"currencies"`
-	Added      envelope.Time `json:"added"`
-	Results    uint64        `json:"results"`             // serial of the newest
-	OpenBatch  uint32        `json:"openBatch,omitempty"` // number
-}
-
-// NewMerchant is what `merchant add` sends.
-type NewMerchant struct {
-	ID         string   `json:"id"`
-	Name       string   `json:"name"`
-	Verifiers  []string `json:"verifiers"` // vkeys whose name is the id
-	ReplyKeys  []string `json:"replyKeys"` // KEYNAME+BASE64
-	Acceptor   string   `json:"acceptor"`  // 1 to 15 of A-Z0-9; empty: made from the id
-	Currencies []string `json:"currencies"`
-}
-
 // Directory is the newest directory note and what it says.
 type Directory struct {
 	Note      string             `json:"note"`
@@ -106,65 +94,6 @@ type Key struct {
 	Until envelope.Time    `json:"until"`
 	Dies  envelope.Time    `json:"dies"`
 	State string           `json:"state"` // "ahead", "current" or "accepting"
-}
-
-// Batch is a batch as operators see it.
-type Batch struct {
-	ID          string             `json:"id"`
-	Number      uint32             `json:"number"`
-	Merchant    string             `json:"merchant"`
-	Method      payment.Method     `json:"method"`
-	Stage       payment.BatchStage `json:"stage"`
-	Opened      envelope.Time      `json:"opened"`
-	Closed      *envelope.Time     `json:"closed,omitempty"`
-	SettledAt   *envelope.Time     `json:"settled,omitempty"`
-	Totals      []payment.Total    `json:"totals"`
-	Host        []payment.Total    `json:"host,omitempty"` // the acquirer's, where they differ
-	Outstanding int64              `json:"outstanding"`
-	Unresolved  int64              `json:"unresolved"`
-	Done        int64              `json:"done"` // payments settled
-}
-
-// Settlement is what a settle did.
-type Settlement struct {
-	Batches  []Batch `json:"batches"`
-	Payments int     `json:"payments"` // settled by this run
-}
-
-// PaymentQuery selects payments; zero members do not restrict.
-type PaymentQuery struct {
-	Merchant string
-	Stage    payment.Stage
-	Batch    uint32
-	After    uint64 // number of the last payment of the page before
-	Limit    int    // at most MaxPage
-}
-
-// MaxPage bounds one answer of payments.
-const MaxPage = 1000
-
-// Payment is a payment as operators see it: never more of its account than the masked number.
-type Payment struct {
-	Merchant  string             `json:"merchant"`
-	ID        string             `json:"id"`
-	Number    uint64             `json:"number"` // in the vault, in the order of arrival
-	Digest    string             `json:"digest"`
-	Stage     payment.Stage      `json:"stage"`
-	Code      envelope.Code      `json:"code,omitempty"`
-	Operation envelope.Operation `json:"operation,omitempty"`
-	Amount    int64              `json:"amount"`
-	Currency  string             `json:"currency,omitempty"`
-	Reference string             `json:"reference,omitempty"`
-	Masked    string             `json:"masked,omitempty"`
-	Brand     string             `json:"brand,omitempty"`
-	Approval  string             `json:"approval,omitempty"`
-	Batch     uint32             `json:"batch,omitempty"`
-	Received  envelope.Time      `json:"received"`
-	Changed   envelope.Time      `json:"changed"`
-	Trace     *payment.Trace     `json:"trace,omitempty"`
-	Reversal  *payment.Trace     `json:"reversal,omitempty"`
-	Tries     int                `json:"tries,omitempty"`
-	Results   []uint64           `json:"results,omitempty"`
 }
 
 // Export tells what `audit export` wrote.

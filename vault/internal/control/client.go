@@ -77,6 +77,15 @@ func (c *Client) ResumeMerchant(ctx context.Context, id string) (Merchant, error
 	return send[Merchant](ctx, c, "/merchants/"+url.PathEscape(id)+"/resume", nil, nil)
 }
 
+// SetPolicy changes parts of a merchant's policy.
+func (c *Client) SetPolicy(ctx context.Context, id string, change PolicyChange) (Merchant, error) {
+	body, err := json.Marshal(change)
+	if err != nil {
+		return Merchant{}, err
+	}
+	return send[Merchant](ctx, c, "/merchants/"+url.PathEscape(id)+"/policy", nil, body)
+}
+
 // Directory shows the newest directory.
 func (c *Client) Directory(ctx context.Context) (Directory, error) {
 	return get[Directory](ctx, c, "/directory", nil)
@@ -89,50 +98,6 @@ func (c *Client) PublishDirectory(ctx context.Context) (Directory, error) {
 
 // Keys lists the sealing keys.
 func (c *Client) Keys(ctx context.Context) ([]Key, error) { return get[[]Key](ctx, c, "/keys", nil) }
-
-// Batches lists them, of one merchant unless that is empty.
-func (c *Client) Batches(ctx context.Context, merchant string) ([]Batch, error) {
-	return get[[]Batch](ctx, c, "/batches", url.Values{"merchant": {merchant}})
-}
-
-// Batch shows one.
-func (c *Client) Batch(ctx context.Context, number uint32) (Batch, error) {
-	return get[Batch](ctx, c, "/batches/"+strconv.FormatUint(uint64(number), 10), nil)
-}
-
-// CloseBatches closes the open batch of a merchant, or of all when it is empty.
-func (c *Client) CloseBatches(ctx context.Context, merchant string, progress settle.Progress) ([]Batch, error) {
-	return follow[[]Batch](ctx, c, "/batches/close", url.Values{"merchant": {merchant}}, progress)
-}
-
-// Settle settles a batch, or all closed ones when number is settle.All. With an error comes what was done.
-func (c *Client) Settle(ctx context.Context, number uint32, progress settle.Progress) (Settlement, error) {
-	query := url.Values{}
-	if number != settle.All {
-		query.Set("batch", strconv.FormatUint(uint64(number), 10))
-	}
-	return follow[Settlement](ctx, c, "/batches/settle", query, progress)
-}
-
-// Payments lists a page.
-func (c *Client) Payments(ctx context.Context, q PaymentQuery) ([]Payment, error) {
-	query := url.Values{"merchant": {q.Merchant}, "stage": {string(q.Stage)}}
-	if q.After != 0 {
-		query.Set("after", strconv.FormatUint(q.After, 10))
-	}
-	if q.Batch != 0 {
-		query.Set("batch", strconv.FormatUint(uint64(q.Batch), 10))
-	}
-	if q.Limit != 0 {
-		query.Set("limit", strconv.Itoa(q.Limit))
-	}
-	return get[[]Payment](ctx, c, "/payments", query)
-}
-
-// Payment shows one.
-func (c *Client) Payment(ctx context.Context, merchant, id string) (Payment, error) {
-	return get[Payment](ctx, c, "/payments/"+url.PathEscape(merchant)+"/"+url.PathEscape(id), nil)
-}
 
 // ExportLog writes the sealed log into dir, an absolute path, on the vault's host.
 func (c *Client) ExportLog(ctx context.Context, dir string, progress settle.Progress) (Export, error) {
@@ -150,6 +115,10 @@ func get[T any](ctx context.Context, c *Client, path string, query url.Values) (
 }
 
 func send[T any](ctx context.Context, c *Client, path string, query url.Values, body []byte) (out T, err error) {
+	return post[T](ctx, c, path, query, bytes.NewReader(body))
+}
+
+func post[T any](ctx context.Context, c *Client, path string, query url.Values, body io.Reader) (out T, err error) {
 	response, err := c.do(ctx, http.MethodPost, path, query, body)
 	if err != nil {
 		return out, err
@@ -159,7 +128,7 @@ func send[T any](ctx context.Context, c *Client, path string, query url.Values, 
 	return out, err
 }
 
-func (c *Client) do(ctx context.Context, method, path string, query url.Values, body []byte) (*http.Response, error) {
+func (c *Client) do(ctx context.Context, method, path string, query url.Values, body io.Reader) (*http.Response, error) {
 	if query == nil {
 		query = url.Values{}
 	}
@@ -171,7 +140,7 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	if target.Path, err = url.PathUnescape(path); err != nil {
 		return nil, err
 	}
-	request, err := http.NewRequestWithContext(ctx, method, target.String(), bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, method, target.String(), body)
 	if err != nil {
 		return nil, err
 	}
@@ -209,9 +178,19 @@ func readError(response *http.Response) error {
 	return failure
 }
 
-// follow reads a stream to its end.
+// follow has long work done and reads of its progress to its end.
 func follow[T any](ctx context.Context, c *Client, path string, query url.Values, progress settle.Progress) (out T, err error) {
-	response, err := c.do(ctx, http.MethodPost, path, query, nil)
+	return read[T](ctx, c, http.MethodPost, path, query, func(l line) error {
+		if l.Progress != nil && progress != nil {
+			progress(l.Progress.Done, l.Progress.Total)
+		}
+		return nil
+	})
+}
+
+// read reads a stream to its end: each line that is not the last goes to more, whose error ends it.
+func read[T any](ctx context.Context, c *Client, method, path string, query url.Values, more func(line) error) (out T, err error) {
+	response, err := c.do(ctx, method, path, query, nil)
 	if err != nil {
 		return out, err
 	}
@@ -227,9 +206,9 @@ func follow[T any](ctx context.Context, c *Client, path string, query url.Values
 			}
 			return out, &Error{CodeUnavailable, "the vault's answer broke off: call again, it goes on where it stopped"}
 		}
-		if l.Progress != nil {
-			if progress != nil {
-				progress(l.Progress.Done, l.Progress.Total)
+		if l.Progress != nil || l.Rows != nil {
+			if err := more(l); err != nil {
+				return out, err
 			}
 			continue
 		}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"nightdrop/vault/internal/payment"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -24,7 +25,7 @@ type desk struct {
 	status  func(context.Context) (Status, error)
 	unlock  func(settle.Actor, Shares, bool) (Unlocked, error)
 	suspend func(settle.Actor, string) (Merchant, error)
-	settle  func(context.Context, settle.Actor, uint32, settle.Progress) (Settlement, error)
+	settle  func(context.Context, settle.Actor, uint32, payment.Method, settle.Progress) (Settlement, error)
 	show    func(string, string) (Payment, error)
 	list    func(PaymentQuery) ([]Payment, error)
 }
@@ -36,8 +37,8 @@ func (d desk) Unlock(_ context.Context, a settle.Actor, s Shares, c bool) (Unloc
 func (d desk) SuspendMerchant(_ context.Context, a settle.Actor, id string) (Merchant, error) {
 	return d.suspend(a, id)
 }
-func (d desk) Settle(ctx context.Context, a settle.Actor, n uint32, p settle.Progress) (Settlement, error) {
-	return d.settle(ctx, a, n, p)
+func (d desk) Settle(ctx context.Context, a settle.Actor, n uint32, m payment.Method, p settle.Progress) (Settlement, error) {
+	return d.settle(ctx, a, n, m, p)
 }
 func (d desk) Payment(_ context.Context, merchant, id string) (Payment, error) {
 	return d.show(merchant, id)
@@ -130,14 +131,14 @@ func TestNobodyAnswers(t *testing.T) {
 
 // TestProgressThenResult: long work tells how far it is, and its result comes even with a failure.
 func TestProgressThenResult(t *testing.T) {
-	path := serve(t, desk{settle: func(_ context.Context, _ settle.Actor, n uint32, p settle.Progress) (Settlement, error) {
+	path := serve(t, desk{settle: func(_ context.Context, _ settle.Actor, n uint32, _ payment.Method, p settle.Progress) (Settlement, error) {
 		for i := range 3 {
 			p(i+1, 3)
 		}
 		return Settlement{Payments: int(n)}, &Error{CodeIntegrity, "totals differ"}
 	}})
 	var seen []int
-	s, err := NewClient(path, "").Settle(t.Context(), 17, func(done, total int) { seen = append(seen, done*10+total) })
+	s, err := NewClient(path, "").Settle(t.Context(), 17, "", func(done, total int) { seen = append(seen, done*10+total) })
 	if s.Payments != 17 || codeOf(err) != CodeIntegrity || fmt.Sprint(seen) != "[13 23 33]" {
 		t.Errorf("settlement %+v, %v, progress %v", s, err, seen)
 	}
@@ -146,7 +147,7 @@ func TestProgressThenResult(t *testing.T) {
 // TestClientGoesAway: work for a client that left is told to stop.
 func TestClientGoesAway(t *testing.T) {
 	begun, stopped := make(chan struct{}), make(chan struct{})
-	path := serve(t, desk{settle: func(ctx context.Context, _ settle.Actor, _ uint32, _ settle.Progress) (Settlement, error) {
+	path := serve(t, desk{settle: func(ctx context.Context, _ settle.Actor, _ uint32, _ payment.Method, _ settle.Progress) (Settlement, error) {
 		close(begun)
 		<-ctx.Done()
 		close(stopped)
@@ -154,7 +155,7 @@ func TestClientGoesAway(t *testing.T) {
 	}})
 	ctx, leave := context.WithCancel(t.Context())
 	go func() { <-begun; leave() }()
-	if _, err := NewClient(path, "").Settle(ctx, settle.All, nil); !errors.Is(err, context.Canceled) {
+	if _, err := NewClient(path, "").Settle(ctx, settle.All, "", nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("the client that left got %v", err)
 	}
 	select {
@@ -234,6 +235,15 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "/unlock", strings.Repeat("x", maxBody+1), 400},
 		{"GET", "/batches/seventeen", "", 400},
 		{"GET", "/batches/0", "", 400},
+		{"GET", "/batches?method=cash", "", 400},
+		{"POST", "/batches/0/compare", "", 400},
+		{"POST", "/merchants/shop-1/policy", `{"storage":"yes"}`, 400},
+		{"POST", "/merchants/shop-1/policy", `{"colour":"red"}`, 400},
+		{"POST", "/payments/resolve", `{`, 400},
+		{"POST", "/returns", "x", 400},
+		{"POST", "/returns?name=" + strings.Repeat("x", maxFileName+1), "x", 400},
+		{"POST", "/returns?name=4242424242424242.ach", "x", 400},
+		{"POST", "/returns?name=a%0Ab", "x", 400},
 		{"GET", "/payments?batch=-1", "", 400},
 		{"GET", "/payments?after=x", "", 400},
 		{"GET", "/payments?limit=0", "", 400},

@@ -2,8 +2,11 @@ package control
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
+	"time"
 
+	"nightdrop/vault/internal/report"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -19,9 +22,9 @@ func (Shares) String() string { return "[redacted]" }
 // GoString hides them.
 func (Shares) GoString() string { return "[redacted]" }
 
-// prepare bounds the request and finds out who calls.
-func (s *Server) prepare(w http.ResponseWriter, r *http.Request) (call, error) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+// prepare bounds the request's body and finds out who calls.
+func (s *Server) prepare(w http.ResponseWriter, r *http.Request, limit int64) (call, error) {
+	r.Body = http.MaxBytesReader(w, r.Body, limit)
 	c := call{Request: r, actor: settle.Actor{Name: peerOf(r.Context()), Origin: "socket", Purpose: r.URL.Query().Get("reason")}}
 	if c.actor.Name == "" {
 		return c, &Error{CodeNotAllowed, "the kernel did not tell who calls: use the vault's own socket"}
@@ -31,8 +34,21 @@ func (s *Server) prepare(w http.ResponseWriter, r *http.Request) (call, error) {
 
 // answer serves a call that has one answer.
 func (s *Server) answer(handle func(call) (any, error)) http.Handler {
+	return s.answerTo(maxBody, handle)
+}
+
+// upload serves a call that brings a file. What the handler does not read of it is read and dropped, so that the client hears the answer.
+func (s *Server) upload(handle func(call) (any, error)) http.Handler {
+	return s.answerTo(maxFile, func(c call) (any, error) {
+		out, err := handle(c)
+		_, _ = io.Copy(io.Discard, c.Body) // what is wrong with it was found already
+		return out, err
+	})
+}
+
+func (s *Server) answerTo(limit int64, handle func(call) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := s.prepare(w, r)
+		c, err := s.prepare(w, r, limit)
 		var out any
 		if err == nil {
 			out, err = handle(c)
@@ -50,6 +66,7 @@ func (s *Server) answer(handle func(call) (any, error)) http.Handler {
 // line is one line of a stream; exactly one member is set.
 type line struct {
 	Progress *progressLine   `json:"progress,omitempty"`
+	Rows     []report.Row    `json:"rows,omitempty"`
 	Result   json.RawMessage `json:"result,omitempty"`
 	Error    *Error          `json:"error,omitempty"`
 }
@@ -61,18 +78,28 @@ type progressLine struct {
 
 // stream serves a call that tells of its progress. A failure after work was begun comes with the result so far.
 func (s *Server) stream(handle func(call, settle.Progress) (any, error)) http.Handler {
+	return s.lines(func(c call, send func(line) error) (any, error) {
+		return handle(c, func(done, total int) { _ = send(line{Progress: &progressLine{done, total}}) }) // a client that went away ends the request's context
+	})
+}
+
+// lines serves a call whose answer is many lines. A client that takes no line for lineTimeout is cut off: reading must not hold the
+// ledger's pages for ever.
+func (s *Server) lines(handle func(c call, send func(line) error) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := s.prepare(w, r)
+		c, err := s.prepare(w, r, maxBody)
 		w.Header().Set("Content-Type", "application/x-ndjson")
 		control := http.NewResponseController(w)
-		send := func(l line) {
-			if json.NewEncoder(w).Encode(l) == nil { // a client that went away ends the request's context
-				_ = control.Flush()
+		send := func(l line) error {
+			_ = control.SetWriteDeadline(time.Now().Add(lineTimeout)) // a connection without deadlines is none of net/http's
+			if err := json.NewEncoder(w).Encode(l); err != nil {
+				return err
 			}
+			return control.Flush()
 		}
 		var out any
 		if err == nil {
-			out, err = handle(c, func(done, total int) { send(line{Progress: &progressLine{done, total}}) })
+			out, err = handle(c, send)
 		}
 		var last line
 		if out != nil {
@@ -85,7 +112,7 @@ func (s *Server) stream(handle func(call, settle.Progress) (any, error)) http.Ha
 		if err != nil {
 			last.Error = s.failure(c, err)
 		}
-		send(last)
+		_ = send(last) // a client that went away needs no answer
 	})
 }
 

@@ -19,8 +19,11 @@ import (
 
 // Limits of the socket.
 const (
-	maxBody       = 256 << 10 // a merchant with many keys is some ten KiB
+	maxBody       = 256 << 10  // a merchant with many keys is some ten KiB
+	maxFile       = 64<<20 + 1 // a file of the bank or the acquirer; their readers refuse what is over 64 MiB
+	maxFileName   = 100        // bytes of the name by which the log calls it
 	headerTimeout = 5 * time.Second
+	lineTimeout   = 30 * time.Second
 )
 
 // ServerConfig is what a Server works with.
@@ -84,19 +87,17 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("POST /merchants/{id}/resume", s.answer(func(c call) (any, error) {
 		return v.ResumeMerchant(c.Context(), c.actor, c.PathValue("id"))
 	}))
+	mux.Handle("POST /merchants/{id}/policy", s.answer(s.setPolicy))
 	mux.Handle("GET /directory", s.answer(func(c call) (any, error) { return v.Directory(c.Context()) }))
 	mux.Handle("POST /directory", s.answer(func(c call) (any, error) { return v.PublishDirectory(c.Context(), c.actor) }))
 	mux.Handle("GET /keys", s.answer(func(c call) (any, error) { return v.Keys(c.Context()) }))
-	mux.Handle("GET /batches", s.answer(func(c call) (any, error) { return v.Batches(c.Context(), c.FormValue("merchant")) }))
-	mux.Handle("GET /batches/{number}", s.answer(s.batch))
-	mux.Handle("POST /batches/close", s.stream(func(c call, p settle.Progress) (any, error) {
-		return v.CloseBatches(c.Context(), c.actor, c.URL.Query().Get("merchant"), p)
-	}))
-	mux.Handle("POST /batches/settle", s.stream(s.settle))
+	s.batchRoutes(mux)
 	mux.Handle("GET /payments", s.answer(s.payments))
 	mux.Handle("GET /payments/{merchant}/{id}", s.answer(func(c call) (any, error) {
 		return v.Payment(c.Context(), c.PathValue("merchant"), c.PathValue("id"))
 	}))
+	mux.Handle("POST /payments/resolve", s.answer(s.resolve))
+	mux.Handle("POST /returns", s.upload(s.importReturns))
 	mux.Handle("POST /log/export", s.stream(func(c call, p settle.Progress) (any, error) {
 		return v.ExportLog(c.Context(), c.URL.Query().Get("dir"), p)
 	}))
@@ -119,32 +120,46 @@ func (s *Server) unlock(c call) (any, error) {
 }
 
 func (s *Server) addMerchant(c call) (any, error) {
-	var m NewMerchant
-	decoder := json.NewDecoder(c.Body)
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&m); err != nil {
-		return nil, &Error{CodeUsage, "the merchant could not be read: " + err.Error()}
+	m, err := body[NewMerchant](c, "merchant")
+	if err != nil {
+		return nil, err
 	}
 	return s.cfg.Vault.AddMerchant(c.Context(), c.actor, m)
 }
 
-func (s *Server) batch(c call) (any, error) {
-	number, err := batchNumber(c.PathValue("number"))
+func (s *Server) setPolicy(c call) (any, error) {
+	change, err := body[PolicyChange](c, "policy")
 	if err != nil {
 		return nil, err
 	}
-	return s.cfg.Vault.Batch(c.Context(), number)
+	return s.cfg.Vault.SetPolicy(c.Context(), c.actor, c.PathValue("id"), change)
 }
 
-func (s *Server) settle(c call, p settle.Progress) (any, error) {
-	number := settle.All
-	if text := c.URL.Query().Get("batch"); text != "" {
-		var err error
-		if number, err = batchNumber(text); err != nil {
-			return nil, err
-		}
+func (s *Server) resolve(c call) (any, error) {
+	r, err := body[Resolution](c, "resolution")
+	if err != nil {
+		return nil, err
 	}
-	return s.cfg.Vault.Settle(c.Context(), c.actor, number, p)
+	return s.cfg.Vault.Resolve(c.Context(), c.actor, r)
+}
+
+// body reads a call's JSON.
+func body[T any](c call, what string) (v T, err error) {
+	decoder := json.NewDecoder(c.Body)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&v); err != nil {
+		return v, &Error{CodeUsage, "the " + what + " could not be read: " + err.Error()}
+	}
+	return v, nil
+}
+
+// importReturns takes a file of the bank. Its name stands in the log, so it is held to the rules of a reason.
+func (s *Server) importReturns(c call) (any, error) {
+	name := c.URL.Query().Get("name")
+	if name == "" || len(name) > maxFileName || checkPurpose(name) != nil {
+		return nil, &Error{CodeUsage, "the file's name would stand in the log for ever: give it one of 1 to 100 plain characters without what may be a card number"}
+	}
+	return s.cfg.Vault.ImportReturns(c.Context(), c.actor, name, c.Body)
 }
 
 func batchNumber(text string) (uint32, error) {

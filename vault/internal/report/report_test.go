@@ -177,7 +177,9 @@ func errorsOf(all ...error) error {
 
 // TestDifferences: each way in which a report does not add up, one at a time, and one that does.
 func TestDifferences(t *testing.T) {
-	usd := func(count, amount int64) []payment.Total { return []payment.Total{{Currency: "USD", Count: count, Amount: amount}} }
+	usd := func(count, amount int64) []payment.Total {
+		return []payment.Total{{Currency: "USD", Count: count, Amount: amount}}
+	}
 	sound := payment.Batch{Number: 1, Merchant: "shop-1", Method: payment.MethodCard, Stage: payment.BatchDone, Totals: usd(1, 100), HashTotal: 7}
 	tests := []struct {
 		name   string

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/settle"
+)
+
+// Batches lists them.
+func (d *daemon) Batches(_ context.Context, q control.BatchQuery) ([]control.Batch, error) {
+	return view(d, func(tx *ledger.Tx) ([]control.Batch, error) {
+		batches := []control.Batch{}
+		if err := exist(tx, control.PaymentQuery{Merchant: q.Merchant}); err != nil {
+			return batches, err
+		}
+		err := tx.Batches(func(b payment.Batch) error {
+			if q.Merchant != "" && b.Merchant != q.Merchant || q.Method != "" && b.Method != q.Method {
+				return nil
+			}
+			v, err := batchView(tx, b)
+			batches = append(batches, v)
+			return err
+		})
+		return batches, err
+	})
+}
+
+// Batch shows one.
+func (d *daemon) Batch(_ context.Context, number uint32) (control.Batch, error) {
+	return view(d, func(tx *ledger.Tx) (control.Batch, error) {
+		b, err := readBatch(tx, number)
+		if err != nil {
+			return control.Batch{}, err
+		}
+		return batchView(tx, b)
+	})
+}
+
+func readBatch(tx *ledger.Tx, number uint32) (payment.Batch, error) {
+	b, found, err := tx.Batch(number)
+	if err == nil && !found {
+		err = notFound("batch", fmt.Sprint(number), true)
+	}
+	return b, err
+}
+
+func batchView(tx *ledger.Tx, b payment.Batch) (control.Batch, error) {
+	v := control.Batch{ID: b.ID(), Number: b.Number, Merchant: b.Merchant, Method: b.Method, Stage: b.Stage, Opened: b.Opened, Totals: b.Totals,
+		HashTotal: b.HashTotal, Host: b.Host, Failed: b.Failed, Outstanding: b.Outstanding, Unresolved: b.Unresolved, Done: b.Done}
+	if v.Totals == nil {
+		v.Totals = []payment.Total{}
+	}
+	if !b.Closed.IsZero() {
+		v.Closed = &b.Closed
+	}
+	if !b.Settled.IsZero() {
+		v.SettledAt = &b.Settled
+	}
+	f, err := fileOf(tx, b)
+	if err == nil && f.Name != "" {
+		file := fileView(f)
+		v.File = &file
+	}
+	return v, err
+}
+
+func fileView(f payment.File) control.File {
+	return control.File{Name: f.Name, Stage: f.Stage, Digest: f.Digest, Effective: f.Effective, Entries: f.Entries, Debits: f.Debits,
+		Credits: f.Credits, EntryHash: f.EntryHash, Batches: f.Batches}
+}
+
+// fileOf reads the settlement file of a batch; the zero File where it has none.
+func fileOf(tx *ledger.Tx, b payment.Batch) (payment.File, error) {
+	if b.File == "" {
+		return payment.File{}, nil
+	}
+	f, _, err := tx.File(b.File)
+	return f, err
+}
+
+// batchViews shows batches with their files as they stand now.
+func (d *daemon) batchViews(batches []payment.Batch) ([]control.Batch, error) {
+	return view(d, func(tx *ledger.Tx) ([]control.Batch, error) {
+		views := []control.Batch{}
+		for _, b := range batches {
+			v, err := batchView(tx, b)
+			if err != nil {
+				return views, err
+			}
+			views = append(views, v)
+		}
+		return views, nil
+	})
+}
+
+// CloseBatches closes open batches.
+func (d *daemon) CloseBatches(ctx context.Context, actor settle.Actor, q control.BatchQuery, progress settle.Progress) ([]control.Batch, error) {
+	h, err := d.open()
+	if err != nil {
+		return nil, err
+	}
+	if q.Merchant != "" && !envelope.ValidMerchant(q.Merchant) {
+		return nil, notFound("merchant", q.Merchant, false)
+	}
+	closed, failure := h.engine.CloseBatch(ctx, q.Merchant, q.Method, actor, progress)
+	views, err := d.batchViews(closed)
+	if failure != nil {
+		err = failure
+	}
+	return views, err
+}
+
+// Settle settles closed batches.
+func (d *daemon) Settle(ctx context.Context, actor settle.Actor, batch uint32, method payment.Method, progress settle.Progress) (control.Settlement, error) {
+	out := control.Settlement{Batches: []control.Batch{}}
+	h, err := d.open()
+	if err != nil {
+		return out, err
+	}
+	done, failure := h.engine.Settle(ctx, batch, actor, progress)
+	out.Payments = done.Payments
+	out.Batches, err = d.batchViews(done.Batches)
+	for _, f := range done.Files {
+		out.Files = append(out.Files, fileView(f))
+	}
+	if failure != nil {
+		err = failure
+	}
+	return out, err
+}
+
+// Compare holds an acquirer's listing against a batch.
+func (d *daemon) Compare(ctx context.Context, batch uint32, listing io.Reader) (control.Comparison, error) {
+	h, err := d.open()
+	if err != nil {
+		return control.Comparison{}, err
+	}
+	compared, err := h.engine.Compare(ctx, batch, listing)
+	if err != nil {
+		return control.Comparison{}, err
+	}
+	out := control.Comparison{Ours: compared.Ours, Theirs: compared.Theirs, Differences: []control.Compared{}}
+	for _, d := range compared.Differences {
+		out.Differences = append(out.Differences, control.Compared{Problem: d.Problem, Payment: d.ID, Line: d.Line, Ours: listed(d.Ours), Theirs: listed(d.Theirs)})
+	}
+	views, err := d.batchViews([]payment.Batch{compared.Batch})
+	if err == nil {
+		out.Batch = views[0]
+	}
+	return out, err
+}
+
+// listed shows one side of a difference; nil where there is none.
+func listed(l settle.Listed) *control.Listed {
+	if l == (settle.Listed{}) {
+		return nil
+	}
+	v := control.Listed(l)
+	return &v
+}

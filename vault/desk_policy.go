@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/acquirer/nacha"
+	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/settle"
+)
+
+// SetPolicy changes parts of a merchant's policy. A change to what is so already is none.
+func (d *daemon) SetPolicy(ctx context.Context, actor settle.Actor, id string, change control.PolicyChange) (control.Merchant, error) {
+	return d.changeMerchant(ctx, id, func(tx *ledger.Tx) error {
+		m, found, err := tx.Merchant(id)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return notFound("merchant", id, envelope.ValidMerchant(id))
+		}
+		policy, err := changedPolicy(m, change)
+		if err != nil {
+			return &control.Error{Code: control.CodeUsage, Detail: err.Error()}
+		}
+		if reflect.DeepEqual(policy, m.Policy) {
+			return nil
+		}
+		_, err = tx.Append(actor.Event(id, payment.MerchantPolicySet{Policy: policy}))
+		return err
+	})
+}
+
+// changedPolicy is a merchant's policy after a change, or what is wrong with it.
+func changedPolicy(m payment.Merchant, change control.PolicyChange) (payment.Policy, error) {
+	p := m.Policy
+	p.Limits = slices.Clone(p.Limits)
+	for _, c := range change.Limits {
+		if !slices.Contains(m.Currencies, c.Currency) {
+			return p, fmt.Errorf("%s does not sell in %q; it sells in %s", m.ID, c.Currency, strings.Join(m.Currencies, ","))
+		}
+		p.Limits = withLimit(p.Limits, c)
+	}
+	set(&p.RefundPercent, change.RefundPercent)
+	set(&p.Payees, change.Payees)
+	set(&p.Storage, change.Storage)
+	set(&p.StoresPerDay, change.StoresPerDay)
+	set(&p.Company.Name, change.CompanyName)
+	set(&p.Company.ID, change.CompanyID)
+	if err := checkCompany(m.Policy.Company, p.Company); err != nil {
+		return p, err
+	}
+	for _, l := range p.Limits {
+		if l.PayoutDay > 0 && p.Company.ID == "" {
+			return p, errors.New("payouts are bank entries: give --company-id and --company-name too")
+		}
+	}
+	return p, p.Check()
+}
+
+func set[T any](place *T, value *T) {
+	if value != nil {
+		*place = *value
+	}
+}
+
+// withLimit changes the limits of one currency; a row that limits nothing is left out.
+func withLimit(limits []payment.Limit, c control.LimitChange) []payment.Limit {
+	i, found := slices.BinarySearchFunc(limits, c.Currency, func(l payment.Limit, code string) int { return strings.Compare(l.Currency, code) })
+	if !found {
+		limits = slices.Insert(limits, i, payment.Limit{Currency: c.Currency})
+	}
+	set(&limits[i].Payment, c.Payment)
+	set(&limits[i].Day, c.Day)
+	set(&limits[i].PayoutDay, c.PayoutDay)
+	if limits[i] == (payment.Limit{Currency: c.Currency}) {
+		limits = slices.Delete(limits, i, i+1)
+	}
+	if len(limits) == 0 {
+		return nil
+	}
+	return limits
+}
+
+// checkCompany refuses a company that no NACHA file can name, and to take one away: entries that were accepted in its name are to be filed.
+func checkCompany(before, after payment.Company) error {
+	switch {
+	case after == before:
+		return nil
+	case after.ID == "" || after.Name == "":
+		return errors.New("--company-id and --company-name belong together, and cannot be taken away")
+	}
+	if err := (nacha.Company{Name: after.Name, ID: after.ID}).Check(); err != nil {
+		return err
+	}
+	return payment.Policy{Company: after}.Check()
+}

@@ -1,0 +1,86 @@
+package control
+
+import (
+	"net/http"
+
+	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/report"
+	"nightdrop/vault/internal/settle"
+)
+
+func (s *Server) batchRoutes(mux *http.ServeMux) {
+	v := s.cfg.Vault
+	mux.Handle("GET /batches", s.answer(func(c call) (any, error) {
+		q, err := batchQuery(c)
+		if err != nil {
+			return nil, err
+		}
+		return v.Batches(c.Context(), q)
+	}))
+	mux.Handle("GET /batches/{number}", s.answer(s.batch))
+	mux.Handle("POST /batches/{number}/compare", s.upload(s.compare))
+	mux.Handle("POST /batches/close", s.stream(func(c call, p settle.Progress) (any, error) {
+		q, err := batchQuery(c)
+		if err != nil {
+			return nil, err
+		}
+		return v.CloseBatches(c.Context(), c.actor, q, p)
+	}))
+	mux.Handle("POST /batches/settle", s.stream(s.settle))
+	mux.Handle("GET /report", s.lines(s.report))
+}
+
+func batchQuery(c call) (BatchQuery, error) {
+	query := c.URL.Query()
+	q := BatchQuery{Merchant: query.Get("merchant"), Method: payment.Method(query.Get("method"))}
+	if q.Method != "" && q.Method != payment.MethodCard && q.Method != payment.MethodBank {
+		return q, &Error{CodeUsage, "a method is card or bank"}
+	}
+	return q, nil
+}
+
+func (s *Server) batch(c call) (any, error) {
+	number, err := batchNumber(c.PathValue("number"))
+	if err != nil {
+		return nil, err
+	}
+	return s.cfg.Vault.Batch(c.Context(), number)
+}
+
+func (s *Server) compare(c call) (any, error) {
+	number, err := batchNumber(c.PathValue("number"))
+	if err != nil {
+		return nil, err
+	}
+	return s.cfg.Vault.Compare(c.Context(), number, c.Body)
+}
+
+func (s *Server) settle(c call, p settle.Progress) (any, error) {
+	number := settle.All
+	q, err := batchQuery(c)
+	if err != nil {
+		return nil, err
+	}
+	if text := c.URL.Query().Get("batch"); text != "" {
+		if number, err = batchNumber(text); err != nil {
+			return nil, err
+		}
+	}
+	return s.cfg.Vault.Settle(c.Context(), c.actor, number, q.Method, p)
+}
+
+func (s *Server) report(c call, send func(line) error) (any, error) {
+	query := c.URL.Query()
+	q := ReportQuery{From: query.Get("from"), To: query.Get("to"), Merchant: query.Get("merchant"), Rows: query.Get("rows") == "true"}
+	if text := query.Get("batch"); text != "" {
+		var err error
+		if q.Batch, err = batchNumber(text); err != nil {
+			return nil, err
+		}
+	}
+	var each func([]report.Row) error
+	if q.Rows {
+		each = func(rows []report.Row) error { return send(line{Rows: rows}) }
+	}
+	return s.cfg.Vault.Report(c.Context(), q, each)
+}

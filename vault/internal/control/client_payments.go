@@ -1,0 +1,92 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/report"
+	"nightdrop/vault/internal/settle"
+)
+
+func (q BatchQuery) values() url.Values {
+	return url.Values{"merchant": {q.Merchant}, "method": {string(q.Method)}}
+}
+
+func batchPath(number uint32) string { return "/batches/" + strconv.FormatUint(uint64(number), 10) }
+
+// Batches lists them.
+func (c *Client) Batches(ctx context.Context, q BatchQuery) ([]Batch, error) {
+	return get[[]Batch](ctx, c, "/batches", q.values())
+}
+
+// Batch shows one.
+func (c *Client) Batch(ctx context.Context, number uint32) (Batch, error) {
+	return get[Batch](ctx, c, batchPath(number), nil)
+}
+
+// CloseBatches closes the open batches that q selects.
+func (c *Client) CloseBatches(ctx context.Context, q BatchQuery, progress settle.Progress) ([]Batch, error) {
+	return follow[[]Batch](ctx, c, "/batches/close", q.values(), progress)
+}
+
+// Settle settles a batch, or all closed ones (of a method, unless that is empty) when number is settle.All. With an error comes what was done.
+func (c *Client) Settle(ctx context.Context, number uint32, method payment.Method, progress settle.Progress) (Settlement, error) {
+	query := url.Values{"method": {string(method)}}
+	if number != settle.All {
+		query.Set("batch", strconv.FormatUint(uint64(number), 10))
+	}
+	return follow[Settlement](ctx, c, "/batches/settle", query, progress)
+}
+
+// Compare holds an acquirer's listing against a batch.
+func (c *Client) Compare(ctx context.Context, number uint32, listing io.Reader) (Comparison, error) {
+	return post[Comparison](ctx, c, batchPath(number)+"/compare", nil, listing)
+}
+
+// Report gets a report, its rows given to each as they come.
+func (c *Client) Report(ctx context.Context, q ReportQuery, each func([]report.Row) error) (report.Report, error) {
+	query := url.Values{"from": {q.From}, "to": {q.To}, "merchant": {q.Merchant}, "rows": {strconv.FormatBool(q.Rows)}}
+	if q.Batch != 0 {
+		query.Set("batch", strconv.FormatUint(uint64(q.Batch), 10))
+	}
+	return read[report.Report](ctx, c, http.MethodGet, "/report", query, func(l line) error { return each(l.Rows) })
+}
+
+// Resolve says what became of a manual payment.
+func (c *Client) Resolve(ctx context.Context, r Resolution) (Payment, error) {
+	body, err := json.Marshal(r)
+	if err != nil {
+		return Payment{}, err
+	}
+	return send[Payment](ctx, c, "/payments/resolve", nil, body)
+}
+
+// ImportReturns gives the vault a file of the bank; name is what the log calls it.
+func (c *Client) ImportReturns(ctx context.Context, name string, file io.Reader) (Import, error) {
+	return post[Import](ctx, c, "/returns", url.Values{"name": {name}}, file)
+}
+
+// Payments lists a page.
+func (c *Client) Payments(ctx context.Context, q PaymentQuery) ([]Payment, error) {
+	query := url.Values{"merchant": {q.Merchant}, "stage": {string(q.Stage)}}
+	if q.After != 0 {
+		query.Set("after", strconv.FormatUint(q.After, 10))
+	}
+	if q.Batch != 0 {
+		query.Set("batch", strconv.FormatUint(uint64(q.Batch), 10))
+	}
+	if q.Limit != 0 {
+		query.Set("limit", strconv.Itoa(q.Limit))
+	}
+	return get[[]Payment](ctx, c, "/payments", query)
+}
+
+// Payment shows one.
+func (c *Client) Payment(ctx context.Context, merchant, id string) (Payment, error) {
+	return get[Payment](ctx, c, "/payments/"+url.PathEscape(merchant)+"/"+url.PathEscape(id), nil)
+}

@@ -1,0 +1,54 @@
+package control
+
+import (
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/payment"
+)
+
+// Merchant is a merchant as operators see it.
+type Merchant struct {
+	ID         string        `json:"id"`
+	Name       string        `json:"name"`
+	Status     string        `json:"status"`
+	Verifiers  []string      `json:"verifiers"`
+	ReplyKeys  []string      `json:"replyKeys"`
+	Acceptor   string        `json:"acceptor"`
+	Currencies []string      `json:"currencies"`
+	Added      envelope.Time `json:"added"`
+	Results    uint64        `json:"results"`             // serial of the newest
+	OpenBatch  uint32        `json:"openBatch,omitempty"` // number of the open card batch
+	OpenBank   uint32        `json:"openBank,omitempty"`  // number of the open bank batch
+
+	Policy payment.Policy `json:"policy"`
+}
+
+// NewMerchant is what `merchant add` sends.
+type NewMerchant struct {
+	ID         string   `json:"id"`
+	Name       string   `json:"name"`
+	Verifiers  []string `json:"verifiers"` // vkeys whose name is the id
+	ReplyKeys  []string `json:"replyKeys"` // KEYNAME+BASE64
+	Acceptor   string   `json:"acceptor"`  // 1 to 15 of A-Z0-9; empty: made from the id
+	Currencies []string `json:"currencies"`
+
+	Company *payment.Company `json:"company,omitempty"` // as bank files name it; absent: no bank accounts
+}
+
+// PolicyChange changes parts of a merchant's policy; what is absent stays as it is.
+type PolicyChange struct {
+	Limits        []LimitChange   `json:"limits,omitempty"`
+	RefundPercent *int            `json:"refundPercent,omitempty"` // 0: no limit
+	Payees        *payment.Payees `json:"payees,omitempty"`
+	Storage       *bool           `json:"storage,omitempty"`
+	StoresPerDay  *int            `json:"storesPerDay,omitempty"` // 0: payment.DefaultStoresPerDay
+	CompanyName   *string         `json:"companyName,omitempty"`
+	CompanyID     *string         `json:"companyID,omitempty"`
+}
+
+// LimitChange changes limits in one currency, in minor units; 0 takes a limit away, and forbids payouts.
+type LimitChange struct {
+	Currency  string `json:"currency"`
+	Payment   *int64 `json:"payment,omitempty"`
+	Day       *int64 `json:"day,omitempty"`
+	PayoutDay *int64 `json:"payoutDay,omitempty"`
+}

@@ -1,0 +1,74 @@
+package control
+
+import (
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/payment"
+)
+
+// PaymentQuery selects payments; zero members do not restrict.
+type PaymentQuery struct {
+	Merchant string
+	Stage    payment.Stage
+	Batch    uint32
+	After    uint64 // number of the last payment of the page before
+	Limit    int    // at most MaxPage
+}
+
+// MaxPage bounds one answer of payments.
+const MaxPage = 1000
+
+// Payment is a payment as operators see it: never more of its account than the masked number.
+type Payment struct {
+	Merchant  string             `json:"merchant"`
+	ID        string             `json:"id"`
+	Number    uint64             `json:"number"` // in the vault, in the order of arrival
+	Digest    string             `json:"digest"`
+	Stage     payment.Stage      `json:"stage"`
+	Code      envelope.Code      `json:"code,omitempty"`
+	Operation envelope.Operation `json:"operation,omitempty"`
+	Amount    int64              `json:"amount"`
+	Currency  string             `json:"currency,omitempty"`
+	Reference string             `json:"reference,omitempty"`
+	Masked    string             `json:"masked,omitempty"`
+	Brand     string             `json:"brand,omitempty"`
+	Method    payment.Method     `json:"method,omitempty"`
+	Of        string             `json:"of,omitempty"`    // the payment that a capture, refund or void is of
+	Token     string             `json:"token,omitempty"` // the stored account that it uses, made or changed
+	Captured  int64              `json:"captured,omitempty"`
+	Refunded  int64              `json:"refunded,omitempty"`
+	Void      string             `json:"void,omitempty"`     // id of the void that takes it back
+	Standard  string             `json:"standard,omitempty"` // of a bank entry: WEB, PPD or CCD
+	Entry     string             `json:"entry,omitempty"`    // of a bank entry: its trace number, 15 digits
+	File      string             `json:"file,omitempty"`     // of a bank entry: the settlement file
+	Notice    string             `json:"notice,omitempty"`   // of a bank entry: code of the newest notice of change
+	Acked     bool               `json:"acknowledged,omitempty"`
+	Approval  string             `json:"approval,omitempty"`
+	Batch     uint32             `json:"batch,omitempty"`
+	Received  envelope.Time      `json:"received"`
+	Changed   envelope.Time      `json:"changed"`
+	Trace     *payment.Trace     `json:"trace,omitempty"`
+	Reversal  *payment.Trace     `json:"reversal,omitempty"`
+	Tries     int                `json:"tries,omitempty"`
+	Results   []uint64           `json:"results,omitempty"`
+
+	Resolutions []envelope.Status `json:"resolutions,omitempty"` // of a manual payment: what a person may say became of it
+	Operations  []Payment         `json:"operations,omitempty"`  // of one payment shown: its captures, refunds and voids, oldest first
+}
+
+// Resolution is a person's word on a manual payment.
+type Resolution struct {
+	Merchant string          `json:"merchant,omitempty"` // may be left out where only one merchant has a manual payment of that id
+	ID       string          `json:"id"`
+	As       envelope.Status `json:"as"`
+}
+
+// Import tells what a file of the bank did.
+type Import struct {
+	Name             string `json:"name"`
+	Digest           string `json:"digest"`  // hex SHA-256
+	Already          bool   `json:"already"` // it was taken before: nothing was done
+	Returns          int    `json:"returns"`
+	Changes          int    `json:"changes"`
+	Acknowledgements int    `json:"acknowledgements"`
+	Repeats          int    `json:"repeats"` // answers that another file had brought before; they changed nothing
+}
