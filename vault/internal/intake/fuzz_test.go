@@ -2,7 +2,6 @@ package intake
 
 import (
 	"bytes"
-	"slices"
 	"testing"
 
 	"nightdrop/shared/channel"
@@ -50,15 +49,16 @@ func FuzzPlaintexts(f *testing.F) {
 	d.permit("shop-1")
 	add := func(draft intaketest.Draft) { f.Add([]byte(draft.Order), []byte(draft.Account), []byte(draft.Code)) }
 	add(d.shop.Sale())
-	for _, r := range slices.Concat(orderRefusals(), accountRefusals(), bankRefusals(), cardOperationRefusals(), payoutRefusals(), storageRefusals()) {
+	for _, r := range readable() {
 		sale := d.shop.Sale()
 		r.change(&sale)
 		add(sale)
 	}
-	for _, draft := range []intaketest.Draft{d.shop.Authorize(1), d.shop.BankSale(1), d.shop.Payout(1), d.shop.Store(payee), d.shop.Forget(token),
-		d.shop.ByToken(envelope.OpSale, token, 1)} {
-		add(draft)
+	for _, g := range good(d.shop) {
+		add(g.draft)
 	}
+	add(d.shop.Forget(token))
+	add(d.shop.ByToken(envelope.OpSale, token, 1))
 	snap := &snapshot{ledger: d.Ledger, merchants: map[string]merchant{}}
 	shop, err := snap.merchant("shop-1")
 	if err != nil {

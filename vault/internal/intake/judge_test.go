@@ -3,7 +3,6 @@ package intake
 import (
 	"bytes"
 	"cmp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -99,7 +98,7 @@ func refusals() []refusal {
 		{"account in the order's place", sealed(func(e *envelope.Envelope) { e.Order = *e.Account }), blank(envelope.CodeCannotOpen)},
 		{"a part too short to be sealed", sealed(func(e *envelope.Envelope) { e.Code.Sealed = e.Code.Sealed[:40] }), fresh(envelope.CodeCannotOpen)},
 	}
-	return slices.Concat(list, orderRefusals(), accountRefusals(), bankRefusals(), cardOperationRefusals(), payoutRefusals(), storageRefusals())
+	return append(list, readable()...)
 }
 
 func orderRefusals() []refusal {
