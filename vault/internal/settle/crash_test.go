@@ -155,6 +155,6 @@ func closeAndSettle(ctx context.Context, e *Engine) error {
 	if _, err := e.CloseBatch(ctx, "", "", operator(), nil); err != nil {
 		return fmt.Errorf("close: %w", err)
 	}
-	_, err := e.Settle(ctx, All, operator(), nil)
+	_, err := e.Settle(ctx, All, "", operator(), nil)
 	return err
 }

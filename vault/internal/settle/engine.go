@@ -2,6 +2,7 @@ package settle
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -37,7 +38,16 @@ type Accounts interface {
 type Bank struct {
 	Sender   nacha.Bank     // who sends files to whom
 	Calendar nacha.Calendar // which day a file is of, and when its money moves
-	Outbox   string         // directory where files appear, whole, under their names; nothing there is ever overwritten or deleted
+	Outbox   string         // directory where files appear, whole, under their names; no file there is ever overwritten or deleted
+	Disk     Disk           // nil: nacha.Disk
+}
+
+// Disk does what is done to files of the outbox, with the contract of nacha.Disk.
+type Disk interface {
+	Stage(dir, name string, write func(io.Writer) error) error
+	Appear(dir, name string) error
+	Digest(dir, name string) (string, error)
+	Staged(dir, name string) (string, error)
 }
 
 // Config is what an Engine works with.
@@ -96,6 +106,11 @@ func New(cfg Config) *Engine {
 	}
 	if cfg.Patience <= 0 {
 		cfg.Patience = 90 * time.Second
+	}
+	if cfg.Bank != nil && cfg.Bank.Disk == nil {
+		bank := *cfg.Bank
+		bank.Disk = nacha.Disk{}
+		cfg.Bank = &bank
 	}
 	return &Engine{cfg: cfg}
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,7 +25,7 @@ var errLeftOut = errors.New("entries whose accounts cannot be opened")
 
 // vacant tells whether a name is free in the outbox.
 func (b *Bank) vacant(name string) error {
-	switch _, err := os.Lstat(filepath.Join(b.Outbox, name)); {
+	switch _, err := b.Disk.Digest(b.Outbox, name); {
 	case errors.Is(err, os.ErrNotExist):
 		return nil
 	case err != nil:
@@ -35,13 +34,29 @@ func (b *Bank) vacant(name string) error {
 	return fmt.Errorf("%s: %w", name, ErrFileThere)
 }
 
-// write puts a file whose entries have their trace numbers into the outbox: written, durable, its digest committed, and only then under its
-// name.
+// there tells whether a file whose digest is in the log is in the outbox, or staged there.
+func (b *Bank) there(f payment.File) (bool, error) {
+	switch digest, err := b.Disk.Digest(b.Outbox, f.Name); {
+	case err == nil && digest != f.Digest:
+		return false, fmt.Errorf("%s: %w", f.Name, ErrFileThere)
+	case err == nil:
+		return true, nil
+	case !errors.Is(err, os.ErrNotExist):
+		return false, fmt.Errorf("look into the bank's outbox: %w", err)
+	}
+	digest, err := b.Disk.Staged(b.Outbox, f.Name)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return false, fmt.Errorf("look into the bank's outbox: %w", err)
+	}
+	return err == nil && digest == f.Digest, nil
+}
+
+// write puts a file whose entries have their trace numbers into the outbox: staged there whole, its digest committed, and only then under
+// its name.
 func (s *settlement) write(ctx context.Context, name string) error {
 	if err := s.engine.bankReady(); err != nil {
 		return err
 	}
-	bank := s.engine.cfg.Bank
 	for {
 		f, err := s.engine.fileOf(name)
 		if err != nil {
@@ -51,24 +66,10 @@ func (s *settlement) write(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
-		switch {
-		case f.Stage == payment.FileOut:
-			return nil
-		case f.Stage == payment.FileHashed && f.Entries == 0, f.Stage == payment.FileNamed && len(w.sections) == 0:
+		if len(w.sections) == 0 {
 			return s.nothing(ctx, f)
-		case f.Stage == payment.FileNamed:
-			err = bank.vacant(name)
-		default:
-			there, finishing := nacha.Finish(bank.Outbox, name, f.Digest)
-			if there && finishing == nil {
-				return s.written(ctx, f)
-			}
-			err = outboxError(finishing)
 		}
-		if err != nil {
-			return err
-		}
-		err = nacha.WriteFile(bank.Outbox, name, w.write)
+		err = w.stage()
 		if errors.Is(err, errLeftOut) {
 			if err := w.refuse(ctx); err != nil {
 				return err
@@ -76,19 +77,21 @@ func (s *settlement) write(ctx context.Context, name string) error {
 			continue
 		}
 		if err != nil {
-			return outboxError(err)
+			return err
+		}
+		// A crash here leaves a staged file whose digest is in the log: the next run gives it its name, or makes it again.
+		bank := s.engine.cfg.Bank
+		if err := bank.Disk.Appear(bank.Outbox, name); errors.Is(err, nacha.ErrExists) {
+			return fmt.Errorf("%w: %w", ErrFileThere, err)
+		} else if err != nil {
+			return err
 		}
 		// A crash here leaves the file in the outbox: the next run finds it there with the digest of the log.
-		return s.written(ctx, f)
+		return s.engine.cfg.Ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
+			_, err := tx.Append(s.actor.Event("", payment.FileWritten{Name: name}))
+			return err
+		})
 	}
-}
-
-// outboxError says what it means that another file stands there.
-func outboxError(err error) error {
-	if errors.Is(err, nacha.ErrExists) {
-		return fmt.Errorf("%w: %w", ErrFileThere, err)
-	}
-	return err
 }
 
 // nothing ends a file of which no entry is left: nothing is written.
@@ -100,13 +103,6 @@ func (s *settlement) nothing(ctx context.Context, f payment.File) error {
 				return err
 			}
 		}
-		_, err := tx.Append(s.actor.Event("", payment.FileWritten{Name: f.Name}))
-		return err
-	})
-}
-
-func (s *settlement) written(ctx context.Context, f payment.File) error {
-	return s.engine.cfg.Ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
 		_, err := tx.Append(s.actor.Event("", payment.FileWritten{Name: f.Name}))
 		return err
 	})
@@ -215,37 +211,52 @@ func (w *fileWriter) plan() (nacha.Plan, error) {
 	return p, nil
 }
 
-// write writes the file, makes it durable, and sees to it that its digest is in the log before it gets its name.
-func (w *fileWriter) write(out io.Writer) error {
-	plan, err := w.plan()
+// stage sees to it that the file is staged or there, and its digest in the log.
+func (w *fileWriter) stage() error {
+	bank := w.s.engine.cfg.Bank
+	if w.file.Stage == payment.FileHashed {
+		if there, err := bank.there(w.file); there || err != nil {
+			return err
+		}
+	} else if err := bank.vacant(w.file.Name); err != nil {
+		return err
+	}
+	var sums nacha.Sums
+	err := bank.Disk.Stage(bank.Outbox, w.file.Name, func(out io.Writer) (err error) {
+		sums, err = w.write(out)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	sums, err := nacha.Write(out, plan, w.entries)
-	switch {
-	case len(w.left) > 0 && (err == nil || errors.Is(err, nacha.ErrPlan)):
-		return errLeftOut
-	case err != nil:
-		return err
-	}
-	if file, ok := out.(interface{ Sync() error }); ok {
-		if err := file.Sync(); err != nil {
-			return fmt.Errorf("make the file durable: %w", err)
-		}
-	}
 	if w.file.Stage == payment.FileHashed {
-		if sums.SHA256 != w.file.Digest {
-			return fmt.Errorf("the file would not be the one whose digest is in the log: put the bank's settings and the merchants' companies back to what they were on %s, "+
-				"then settle again: %w", w.file.Created, ErrConflict)
-		}
 		return nil
 	}
-	// A crash before the commit leaves a hidden file that the next run writes anew; after it, one that the next run gives its name.
+	// A crash here leaves a staged file that the log does not know: the next run makes it anew.
 	return w.s.engine.cfg.Ledger.Commit(w.ctx, func(tx *ledger.Tx) error {
 		_, err := tx.Append(w.s.actor.Event("", payment.FileIntended{Name: w.file.Name, Digest: sums.SHA256, Entries: sums.Entries,
 			Debits: sums.Debits, Credits: sums.Credits, EntryHash: sums.EntryHash}))
 		return err
 	})
+}
+
+// write writes the whole file; where its digest is in the log, it must come to that.
+func (w *fileWriter) write(out io.Writer) (nacha.Sums, error) {
+	plan, err := w.plan()
+	if err != nil {
+		return nacha.Sums{}, err
+	}
+	sums, err := nacha.Write(out, plan, w.entries)
+	switch {
+	case len(w.left) > 0 && (err == nil || errors.Is(err, nacha.ErrPlan)):
+		return sums, errLeftOut
+	case err != nil:
+		return sums, err
+	case w.file.Stage == payment.FileHashed && sums.SHA256 != w.file.Digest:
+		return sums, fmt.Errorf("the file would not be the one whose digest is in the log: put the bank's settings and the merchants' companies back to what they were on %s, "+
+			"then settle again: %w", w.file.Created, ErrConflict)
+	}
+	return sums, nil
 }
 
 // refuse ends the entries that were left out.

@@ -21,18 +21,18 @@ type Settlement struct {
 	Files    []payment.File  // that hold entries of these batches, as they stand now, in order of their names
 }
 
-// Settle settles one closed batch, or all of them. Of a card batch it compares control totals with the acquirer per currency, and when
+// Settle settles one closed batch, or with All those of one method, or of both where method is empty. Of a card batch it compares control totals with the acquirer per currency, and when
 // all agree marks the payments settled, some hundred a commit. Bank batches go together into one file for the bank, as far as a file
 // holds them, whose digest is in the log before it appears; an entry whose account cannot be opened any more is refused and left out. A
 // batch of a file that was begun before takes that file's other batches along. Whatever interrupts it, the next run goes on; a run that
 // finds nothing to do changes nothing. What fails of one batch does not stop the others. Errors (joined): ErrNotFound,
 // ErrConflict, ErrTotalsDiffer, ErrUnavailable, ErrFileThere, or the ledger's.
-func (e *Engine) Settle(ctx context.Context, batch uint32, actor Actor, progress Progress) (Settlement, error) {
+func (e *Engine) Settle(ctx context.Context, batch uint32, method payment.Method, actor Actor, progress Progress) (Settlement, error) {
 	if !e.operation.TryLock() {
 		return Settlement{}, busy()
 	}
 	defer e.operation.Unlock()
-	due, err := e.due(batch)
+	due, err := e.due(batch, method)
 	if err != nil {
 		return Settlement{}, err
 	}
@@ -64,10 +64,10 @@ func (e *Engine) Settle(ctx context.Context, batch uint32, actor Actor, progress
 }
 
 // due lists what is to be settled: closed batches that are not settled, with those that share a file with them.
-func (e *Engine) due(batch uint32) ([]payment.Batch, error) {
+func (e *Engine) due(batch uint32, method payment.Method) ([]payment.Batch, error) {
 	open := func(b payment.Batch) bool { return b.Stage == payment.BatchFixed || b.Stage == payment.BatchDiffers }
 	if batch == All {
-		return e.batches(open)
+		return e.batches(func(b payment.Batch) bool { return open(b) && (method == "" || method == b.Method) })
 	}
 	b, err := e.batch(batch)
 	if err != nil {

@@ -42,7 +42,7 @@ func TestCloseAndSettle(t *testing.T) {
 			t.Fatalf("closed %+v", closed)
 		}
 		var seen []int
-		done, err := e.Settle(t.Context(), All, operator(), func(done, total int) { seen = append(seen, done, total) })
+		done, err := e.Settle(t.Context(), All, "", operator(), func(done, total int) { seen = append(seen, done, total) })
 		c.must(err)
 		if done.Payments != 2 || len(done.Batches) != 1 || done.Batches[0].Stage != payment.BatchDone {
 			t.Errorf("settled %+v", done)
@@ -64,7 +64,7 @@ func (c *counter) changesNothing(e *Engine) {
 	before := c.logSize()
 	closed, err := e.CloseBatch(c.t.Context(), "", "", operator(), nil)
 	c.must(err)
-	done, err := e.Settle(c.t.Context(), All, operator(), nil)
+	done, err := e.Settle(c.t.Context(), All, "", operator(), nil)
 	c.must(err)
 	if len(closed) != 0 || done.Payments != 0 || c.logSize() != before {
 		c.t.Errorf("a second run closed %d, settled %d and logged %d events", len(closed), done.Payments, c.logSize()-before)
@@ -93,7 +93,7 @@ func TestNewSalesJoinTheNextBatch(t *testing.T) {
 	if a, b := c.Payment("shop-1", first[0]).Batch, c.Payment("shop-1", second[0]).Batch; a != 1 || b != 2 {
 		t.Errorf("batches %d and %d", a, b)
 	}
-	if _, err := e.Settle(t.Context(), 2, operator(), nil); !errors.Is(err, ErrConflict) {
+	if _, err := e.Settle(t.Context(), 2, "", operator(), nil); !errors.Is(err, ErrConflict) {
 		t.Errorf("settling an open batch: %v", err)
 	}
 }
@@ -134,7 +134,7 @@ func TestCloseWaitsForUnknown(t *testing.T) {
 		if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), ids[0]) {
 			t.Errorf("closing over an unknown outcome: %v", err)
 		}
-		if _, err := e.Settle(t.Context(), 1, operator(), nil); !errors.Is(err, ErrConflict) {
+		if _, err := e.Settle(t.Context(), 1, "", operator(), nil); !errors.Is(err, ErrConflict) {
 			t.Errorf("settling a batch that is still closing: %v", err)
 		}
 	})
@@ -142,7 +142,7 @@ func TestCloseWaitsForUnknown(t *testing.T) {
 	c.finish(e)
 	_, err := e.CloseBatch(t.Context(), "", "", operator(), nil)
 	c.must(err)
-	_, err = e.Settle(t.Context(), 1, operator(), nil)
+	_, err = e.Settle(t.Context(), 1, "", operator(), nil)
 	c.must(err)
 	if c.batch(1).Stage != payment.BatchDone {
 		t.Errorf("batch is %s", c.batch(1).Stage)
@@ -159,7 +159,7 @@ func TestTotalsDiffer(t *testing.T) {
 	_, err := e.CloseBatch(t.Context(), "", "", operator(), nil)
 	c.must(err)
 	for range 2 {
-		if _, err = e.Settle(t.Context(), All, operator(), nil); !errors.Is(err, ErrTotalsDiffer) {
+		if _, err = e.Settle(t.Context(), All, "", operator(), nil); !errors.Is(err, ErrTotalsDiffer) {
 			t.Fatalf("settling with other totals: %v", err)
 		}
 	}
@@ -171,7 +171,7 @@ func TestTotalsDiffer(t *testing.T) {
 	}
 	_, err = c.client.Reverse(t.Context(), stray)
 	c.must(err)
-	done, err := e.Settle(t.Context(), All, operator(), nil)
+	done, err := e.Settle(t.Context(), All, "", operator(), nil)
 	c.must(err)
 	if done.Payments != 2 || c.batch(1).Stage != payment.BatchDone {
 		t.Errorf("after the books are equal: %d settled, batch %s", done.Payments, c.batch(1).Stage)
@@ -206,12 +206,12 @@ func TestHostDownAtSettlement(t *testing.T) {
 	address := c.host.Addr()
 	c.must(c.host.Close())
 	intaketest.WaitFor(t, "the line to be down", func() bool { return c.client.Ready() != nil })
-	if _, err := e.Settle(t.Context(), All, operator(), nil); !errors.Is(err, ErrUnavailable) {
+	if _, err := e.Settle(t.Context(), All, "", operator(), nil); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("settling without a host: %v", err)
 	}
 	c.startHost(address)
 	intaketest.WaitFor(t, "the line to be up", func() bool { return c.client.Ready() == nil })
-	_, err = e.Settle(t.Context(), All, operator(), nil)
+	_, err = e.Settle(t.Context(), All, "", operator(), nil)
 	c.must(err)
 	if c.batch(1).Stage != payment.BatchDone {
 		t.Errorf("batch is %s", c.batch(1).Stage)
@@ -230,7 +230,7 @@ func TestSettleGoesOnWhereItStopped(t *testing.T) {
 	_, err := e.CloseBatch(t.Context(), "", "", operator(), nil)
 	c.must(err)
 	ctx, leave := context.WithCancel(t.Context())
-	_, err = e.Settle(ctx, All, operator(), func(done, _ int) {
+	_, err = e.Settle(ctx, All, "", operator(), func(done, _ int) {
 		if done > 0 {
 			leave()
 		}
@@ -241,7 +241,7 @@ func TestSettleGoesOnWhereItStopped(t *testing.T) {
 	if got := c.count(payment.StageSettled); got != chunk {
 		t.Errorf("%d settled before the stop", got)
 	}
-	done, err := e.Settle(t.Context(), All, operator(), nil)
+	done, err := e.Settle(t.Context(), All, "", operator(), nil)
 	c.must(err)
 	if done.Payments != 480-chunk || c.count(payment.StageSettled) != 480 {
 		t.Errorf("the second run settled %d, in all %d", done.Payments, c.count(payment.StageSettled))
@@ -252,7 +252,7 @@ func TestSettleGoesOnWhereItStopped(t *testing.T) {
 func TestSettleRefusals(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	e := c.engine(nil)
-	if _, err := e.Settle(t.Context(), 17, operator(), nil); !errors.Is(err, ErrNotFound) {
+	if _, err := e.Settle(t.Context(), 17, "", operator(), nil); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a batch that is not there: %v", err)
 	}
 	if _, err := e.CloseBatch(t.Context(), "shop-9", "", operator(), nil); !errors.Is(err, ErrNotFound) {
@@ -263,7 +263,7 @@ func TestSettleRefusals(t *testing.T) {
 		t.Errorf("a merchant without a batch: %v %v", closed, err)
 	}
 	e.operation.Lock()
-	if _, err := e.Settle(t.Context(), All, operator(), nil); !errors.Is(err, ErrConflict) {
+	if _, err := e.Settle(t.Context(), All, "", operator(), nil); !errors.Is(err, ErrConflict) {
 		t.Errorf("two settlements at once: %v", err)
 	}
 	if _, err := e.CloseBatch(t.Context(), "", "", operator(), nil); !errors.Is(err, ErrConflict) {

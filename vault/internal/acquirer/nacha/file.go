@@ -1,8 +1,8 @@
 package nacha
 
 import (
-	"bytes"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -14,53 +14,71 @@ import (
 // ErrExists is returned when another file of that name is there: it is left as it is.
 var ErrExists = errors.New("nacha: another file of that name is there; nothing was overwritten")
 
-// partial begins the names of files that are being written; the bank's pick-up takes no hidden files.
-const partial = ".partial-"
+// hidden begins the names of files that have not appeared yet; the bank's pick-up takes no hidden files.
+const hidden = ".partial-"
 
-// digestBuffer is how many bytes of a file are in memory while files are compared; they are cleared afterwards.
+// digestBuffer is how many bytes of a file are in memory while it is read; they are cleared afterwards.
 const digestBuffer = 64 << 10
 
-// WriteFile makes dir/name from what write writes, so that whoever looks into dir sees the whole file or none: it is written beside its
-// name, readable for its owner only, made durable, linked under its name, and the directory made durable too. A file that is there with the
-// same content is success, and one with another content is ErrExists. After an error of fsync or link the file may be there: call again with
-// the same content.
-//
-// What a crash left behind under another name, account data with it, is removed by the next call for the same name. Calls for one name are
-// not to overlap.
-func WriteFile(dir, name string, write func(io.Writer) error) (err error) {
+// Disk puts files into a directory that somebody else looks into: a file is staged under a hidden name, whole and durable, and appears
+// under its own in one step. Between the two its digest goes into the log, so that a crash anywhere leaves a file that is known, or
+// none. The zero Disk is ready. Calls for one name are not to overlap.
+type Disk struct{}
+
+// Stage makes the hidden file of a name from what write writes, readable for its owner only, and makes it durable. One that an earlier
+// call or a crash left, account data in it, is removed first, and after an error nothing stays.
+func (Disk) Stage(dir, name string, write func(io.Writer) error) (err error) {
 	if name == "" || strings.HasPrefix(name, ".") || filepath.Base(name) != name {
 		return fmt.Errorf("nacha: %q is no name for a file in a directory", name)
 	}
-	temporary := filepath.Join(dir, partial+name)
-	if err := os.Remove(temporary); err != nil && !errors.Is(err, os.ErrNotExist) {
+	staged := filepath.Join(dir, hidden+name)
+	if err := os.Remove(staged); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("nacha: removing what a crash left behind: %w", err)
 	}
-	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	file, err := os.OpenFile(staged, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("nacha: making a file: %w", err)
 	}
-	defer func() {
-		if removed := os.Remove(temporary); err == nil && removed != nil {
-			err = fmt.Errorf("nacha: removing the file's other name: %w", removed)
-		}
-	}()
 	if err := errors.Join(write(file), file.Sync(), file.Close()); err != nil {
-		return fmt.Errorf("nacha: writing %s: %w", name, err)
-	}
-	// A crash up to here leaves a partial file, which the next call removes.
-	if err := os.Link(temporary, filepath.Join(dir, name)); errors.Is(err, os.ErrExist) {
-		if err := same(temporary, filepath.Join(dir, name)); err != nil {
-			return err
-		}
-	} else if err != nil {
-		return fmt.Errorf("nacha: giving the file its name: %w", err)
+		return errors.Join(fmt.Errorf("nacha: writing %s: %w", name, err), os.Remove(staged))
 	}
 	return syncDirectory(dir)
 }
 
+// Appear gives a staged file its name, and makes that durable. It may be repeated: a file that is there already with the staged content,
+// or with nothing staged any more, is success. One with another content is ErrExists. After another error the file may be there.
+func (Disk) Appear(dir, name string) error {
+	path, staged := filepath.Join(dir, name), filepath.Join(dir, hidden+name)
+	err := os.Link(staged, path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		if _, err := os.Lstat(path); err != nil {
+			return fmt.Errorf("nacha: giving a file its name: nothing is staged: %w", err)
+		}
+		return syncDirectory(dir)
+	case errors.Is(err, os.ErrExist):
+		if err := same(staged, path); err != nil {
+			return err
+		}
+	case err != nil:
+		return fmt.Errorf("nacha: giving a file its name: %w", err)
+	}
+	// A crash here leaves the file under both names; the next call removes the hidden one.
+	if err := os.Remove(staged); err != nil {
+		return fmt.Errorf("nacha: removing a file's hidden name: %w", err)
+	}
+	return syncDirectory(dir)
+}
+
+// Digest returns the hex SHA-256 of dir/name; os.ErrNotExist where there is none.
+func (Disk) Digest(dir, name string) (string, error) { return digest(filepath.Join(dir, name)) }
+
+// Staged returns the hex SHA-256 of what is staged for dir/name; os.ErrNotExist where there is nothing.
+func (Disk) Staged(dir, name string) (string, error) { return digest(filepath.Join(dir, hidden+name)) }
+
 // same returns nil where two files hold the same bytes, and ErrExists where they do not.
-func same(written, there string) error {
-	first, err := digest(written)
+func same(staged, there string) error {
+	first, err := digest(staged)
 	if err != nil {
 		return err
 	}
@@ -68,24 +86,24 @@ func same(written, there string) error {
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(first, second) {
+	if first != second {
 		return fmt.Errorf("%w: %s", ErrExists, there)
 	}
 	return nil
 }
 
-func digest(path string) ([]byte, error) {
+func digest(path string) (string, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("nacha: comparing files: %w", err)
+		return "", fmt.Errorf("nacha: reading a file: %w", err)
 	}
 	defer file.Close()
 	sum, buffer := sha256.New(), make([]byte, digestBuffer)
 	defer clear(buffer)
 	if _, err := io.CopyBuffer(sum, struct{ io.Reader }{file}, buffer); err != nil { // the struct hides ways around the buffer
-		return nil, fmt.Errorf("nacha: comparing files: %w", err)
+		return "", fmt.Errorf("nacha: reading a file: %w", err)
 	}
-	return sum.Sum(nil), nil
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 func syncDirectory(path string) error {

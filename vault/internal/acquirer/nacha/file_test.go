@@ -10,6 +10,15 @@ import (
 	"nightdrop/vault/internal/acquirer/nacha"
 )
 
+// appear stages a file and has it appear.
+func appear(dir, name string, write func(io.Writer) error) error {
+	var disk nacha.Disk
+	if err := disk.Stage(dir, name, write); err != nil {
+		return err
+	}
+	return disk.Appear(dir, name)
+}
+
 func content(text string) func(io.Writer) error {
 	return func(w io.Writer) error {
 		_, err := io.WriteString(w, text)
@@ -39,23 +48,54 @@ func only(t *testing.T, dir, name, want string) {
 
 func TestFileAppearsWhole(t *testing.T) {
 	dir := t.TempDir()
-	if err := nacha.WriteFile(dir, "a.ach", content("one")); err != nil {
+	if err := appear(dir, "a.ach", content("one")); err != nil {
 		t.Fatal(err)
 	}
 	only(t, dir, "a.ach", "one")
-	if err := nacha.WriteFile(dir, "a.ach", content("one")); err != nil {
+	if err := appear(dir, "a.ach", content("one")); err != nil {
 		t.Errorf("the same file again: %v", err)
 	}
-	if err := nacha.WriteFile(dir, "a.ach", content("two")); !errors.Is(err, nacha.ErrExists) {
+	if err := appear(dir, "a.ach", content("two")); !errors.Is(err, nacha.ErrExists) {
 		t.Errorf("another file of that name: %v, want ErrExists", err)
 	}
+	if err := os.Remove(filepath.Join(dir, ".partial-a.ach")); err != nil {
+		t.Errorf("the other content is not kept for whoever looks into it: %v", err)
+	}
 	only(t, dir, "a.ach", "one")
+}
+
+func TestStagedFileIsHiddenUntilItAppears(t *testing.T) {
+	dir := t.TempDir()
+	var disk nacha.Disk
+	if err := disk.Appear(dir, "a.ach"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("nothing appears: %v", err)
+	}
+	if err := disk.Stage(dir, "a.ach", content("one")); err != nil {
+		t.Fatal(err)
+	}
+	only(t, dir, ".partial-a.ach", "one")
+	staged, err := disk.Staged(dir, "a.ach")
+	if err != nil {
+		t.Error(err)
+	}
+	if _, err := disk.Digest(dir, "a.ach"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a file that has not appeared: %v", err)
+	}
+	for range 2 {
+		if err := disk.Appear(dir, "a.ach"); err != nil {
+			t.Fatal(err)
+		}
+		only(t, dir, "a.ach", "one")
+	}
+	if digest, err := disk.Digest(dir, "a.ach"); err != nil || digest != staged || digest != "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed" {
+		t.Errorf("digest %s after %s, %v", digest, staged, err)
+	}
 }
 
 func TestNothingAppearsWhenWritingFails(t *testing.T) {
 	dir := t.TempDir()
 	stop := errors.New("stop")
-	err := nacha.WriteFile(dir, "a.ach", func(w io.Writer) error {
+	err := appear(dir, "a.ach", func(w io.Writer) error {
 		if err := content("half")(w); err != nil {
 			return err
 		}
@@ -78,14 +118,14 @@ func TestWhatACrashLeftIsRemoved(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, ".partial-a.ach"), []byte("ha"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := nacha.WriteFile(dir, "a.ach", content("whole")); err != nil {
+	if err := appear(dir, "a.ach", content("whole")); err != nil {
 		t.Fatal(err)
 	}
 	only(t, dir, "a.ach", "whole")
 	if err := os.Link(filepath.Join(dir, "a.ach"), filepath.Join(dir, ".partial-a.ach")); err != nil {
 		t.Fatal(err)
 	}
-	if err := nacha.WriteFile(dir, "a.ach", content("whole")); err != nil {
+	if err := appear(dir, "a.ach", content("whole")); err != nil {
 		t.Fatal(err)
 	}
 	only(t, dir, "a.ach", "whole")
@@ -93,11 +133,11 @@ func TestWhatACrashLeftIsRemoved(t *testing.T) {
 
 func TestNamesThatAreNoFile(t *testing.T) {
 	for _, name := range []string{"", ".", "..", ".hidden", "a/b", "../a", "/a"} {
-		if err := nacha.WriteFile(t.TempDir(), name, content("")); err == nil {
+		if err := appear(t.TempDir(), name, content("")); err == nil {
 			t.Errorf("%q: taken", name)
 		}
 	}
-	if err := nacha.WriteFile(filepath.Join(t.TempDir(), "missing"), "a.ach", content("")); !errors.Is(err, os.ErrNotExist) {
+	if err := appear(filepath.Join(t.TempDir(), "missing"), "a.ach", content("")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a directory that is not there: %v", err)
 	}
 }
