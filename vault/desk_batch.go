@@ -123,7 +123,7 @@ func (d *daemon) Settle(ctx context.Context, actor settle.Actor, batch uint32, m
 	if err != nil {
 		return out, err
 	}
-	done, failure := h.engine.Settle(ctx, batch, actor, progress)
+	done, failure := h.engine.Settle(ctx, batch, method, actor, progress)
 	out.Payments = done.Payments
 	out.Batches, err = d.batchViews(done.Batches)
 	for _, f := range done.Files {
