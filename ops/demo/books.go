@@ -8,56 +8,135 @@ import (
 
 // hostBook is what `simulator book --json` tells.
 type hostBook struct {
-	Sales, Charged, Reversed, Declined int
-	Doubled                            []string
-	Transactions                       []struct {
-		RRN, Answer string
-		Amount      int64
-		Reversed    bool
+	Sales, Holds, Captures, Refunds       int
+	Charged, Credited, Reversed, Declined int
+	Doubled                               []string
+	Transactions                          []struct {
+		RRN, Answer, Kind string
+		Amount            int64
+		Reversed          bool
+	}
+}
+
+// bankBook is what `simulator bank-book --json` tells.
+type bankBook struct {
+	Entries, Returned int
+	Doubled           []string
+	List              []struct {
+		Name    string
+		Entries []struct {
+			Trace, Return string
+			Credit        bool
+			Amount        int64
+		}
 	}
 }
 
 // compareBooks holds the vault's ledger against the acquirer's own book, payment by payment.
 func (d *demo) compareBooks(ctx context.Context) error {
-	out, err := d.site.Run(ctx, "simulator", "book", "--book", d.site.Book(), "--json")
+	var book hostBook
+	if err := d.simulatorBook(ctx, &book, "book", "--book", d.site.Book()); err != nil {
+		return err
+	}
+	moved := map[string]int64{} // amount by retrieval reference number, of credits below 0
+	for _, t := range book.Transactions {
+		if t.Answer != "00" || t.Reversed || t.Kind == "hold" {
+			continue
+		}
+		if t.Kind == "refund" {
+			t.Amount = -t.Amount
+		}
+		moved[t.RRN] += t.Amount
+	}
+	payments, err := d.allPayments(ctx)
 	if err != nil {
 		return err
 	}
-	var book hostBook
-	if err := json.Unmarshal([]byte(out), &book); err != nil {
+	same, lost, more := compare(payments, moved, func(p vaultPayment) string {
+		if p.Trace == nil || p.Operation == "authorize" {
+			return ""
+		}
+		return p.Trace.RRN
+	})
+	d.say("The acquirer's own book has %d sales, %d holds, %d captures and %d refunds; %d were declined, %d reversed. Held against the ledger,", book.Sales,
+		book.Holds, book.Captures, book.Refunds, book.Declined, book.Reversed)
+	d.say("  payment by payment: %d the same, %d settled ones missing there, %d too many or twice.", same, lost, more+len(book.Doubled))
+	d.tally.lost += lost
+	d.tally.duplicated += more + len(book.Doubled)
+	if same != book.Charged+book.Credited {
+		return fmt.Errorf("%d card payments are settled but the acquirer's book has %d charges and %d credits", same, book.Charged, book.Credited)
+	}
+	return nil
+}
+
+// compareBank does the same with the bank's book of the settlement files.
+func (d *demo) compareBank(ctx context.Context) error {
+	var book bankBook
+	if err := d.simulatorBook(ctx, &book, "bank-book", "--book", d.site.BankBook()); err != nil {
 		return err
 	}
-	charged := map[string]int64{} // amount by retrieval reference number
-	for _, t := range book.Transactions {
-		if t.Answer == "00" && !t.Reversed {
-			charged[t.RRN] += t.Amount
+	moved := map[string]int64{} // amount by trace number
+	for _, f := range book.List {
+		for _, e := range f.Entries {
+			if e.Credit {
+				e.Amount = -e.Amount
+			}
+			moved[e.Trace] += e.Amount
 		}
 	}
-	d.tally.duplicated = len(book.Doubled)
+	payments, err := d.allPayments(ctx)
+	if err != nil {
+		return err
+	}
+	same, lost, more := compare(payments, moved, func(p vaultPayment) string { return p.Entry })
+	d.say("  The bank's book of %d files has %d entries, %d returned: %d the same, %d missing there, %d too many or twice.",
+		len(book.List), book.Entries, book.Returned, same, lost, more+len(book.Doubled))
+	d.tally.lost += lost
+	d.tally.duplicated += more + len(book.Doubled)
+	return nil
+}
+
+func (d *demo) simulatorBook(ctx context.Context, book any, args ...string) error {
+	out, err := d.site.Run(ctx, "simulator", append(args, "--json")...)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal([]byte(out), book)
+}
+
+func (d *demo) allPayments(ctx context.Context) (all []vaultPayment, err error) {
 	for _, shop := range d.shops {
 		payments, err := d.payments(ctx, shop)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		for _, p := range payments {
-			if p.Trace == nil {
-				continue
-			}
-			amount, ok := charged[p.Trace.RRN]
-			delete(charged, p.Trace.RRN)
-			switch {
-			case p.Stage == "settled" && (!ok || amount != p.Amount):
-				d.tally.lost++
-			case p.Stage != "settled" && ok:
-				d.tally.duplicated++
-			}
+		all = append(all, payments...)
+	}
+	return all, nil
+}
+
+// compare counts the settled payments that a book has with the same amount, those that it has not, and what else is in it. key names a
+// payment as the book does, "" where it has no business there.
+func compare(payments []vaultPayment, moved map[string]int64, key func(vaultPayment) string) (same, lost, more int) {
+	for _, p := range payments {
+		name := key(p)
+		if name == "" {
+			continue
+		}
+		amount, ok := moved[name]
+		delete(moved, name)
+		want := p.Amount
+		if p.credit() {
+			want = -want
+		}
+		switch {
+		case p.moved() && ok && amount == want:
+			same++
+		case p.moved():
+			lost++
+		case ok:
+			more++
 		}
 	}
-	d.tally.duplicated += len(charged) // charged, but no payment of ours
-	d.say("The acquirer's own book: %d sales taken, %d declined, %d reversed, %d charged. Held against the ledger one by one:", book.Sales, book.Declined, book.Reversed, book.Charged)
-	d.say("  %d settled payments that were not charged, %d charges too many.", d.tally.lost, d.tally.duplicated)
-	if book.Charged != d.tally.settled {
-		return fmt.Errorf("%d payments are settled but %d were charged", d.tally.settled, book.Charged)
-	}
-	return nil
+	return same, lost, more + len(moved)
 }

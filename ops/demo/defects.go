@@ -19,26 +19,33 @@ import (
 	"nightdrop/shared/seal"
 )
 
-// answer is where a bad envelope is refused and with which code (INTERFACES 6 and 7).
+// answer is who makes a bad envelope, where it is refused and with which code (INTERFACES 6 and 7).
 type answer struct {
+	byHand  bool // no honest storefront makes it
 	byRelay bool
 	code    string
 }
 
 // answers is what each kind of bad envelope must get.
 var answers = map[string]answer{
-	"plaintext":         {true, "not-sealed"},
-	"foreign-signature": {true, "unknown-signer"},
-	"late":              {true, "late"},
-	"unknown-key":       {true, "unknown-key"},
-	"oversize":          {true, "too-large"},
-	"luhn":              {false, "luhn"},
-	"expired-card":      {false, "expired-card"},
-	"bad-account":       {false, "bad-account"},
-	"amount":            {false, "amount"},
-	"reference":         {false, "reference"},
-	"moved-part":        {false, "cannot-open"},
-	"id-conflict":       {false, "id-conflict"},
+	"plaintext":         {true, true, "not-sealed"},
+	"foreign-signature": {true, true, "unknown-signer"},
+	"late":              {true, true, "late"},
+	"unknown-key":       {true, true, "unknown-key"},
+	"oversize":          {true, true, "too-large"},
+	"luhn":              {true, false, "luhn"},
+	"expired-card":      {true, false, "expired-card"},
+	"bad-account":       {true, false, "bad-account"},
+	"amount":            {true, false, "amount"},
+	"reference":         {true, false, "reference"},
+	"moved-part":        {true, false, "cannot-open"},
+	"id-conflict":       {true, false, "id-conflict"},
+	"not-permitted":     {false, false, "not-permitted"},
+	"blocked-account":   {false, false, "blocked-account"},
+	"unknown-token":     {false, false, "unknown-token"},
+	"wrong-state":       {false, false, "wrong-state"},
+	"over-authorised":   {false, false, "over-authorised"},
+	"over-captured":     {false, false, "over-captured"},
 }
 
 // culprit seals and posts what no honest storefront would.
@@ -57,12 +64,12 @@ type badEnvelope struct {
 }
 
 // post makes and posts one.
-func (c *culprit) post(ctx context.Context, s sale) (badEnvelope, error) {
-	msg, id, err := c.make(s)
+func (c *culprit) post(ctx context.Context, o order) (badEnvelope, error) {
+	msg, id, err := c.make(o)
 	if err != nil {
-		return badEnvelope{}, fmt.Errorf("make a bad envelope (%s): %w", s.defect, err)
+		return badEnvelope{}, fmt.Errorf("make a bad envelope (%s): %w", o.defect, err)
 	}
-	bad := badEnvelope{defect: s.defect, merchant: s.merchant, id: id}
+	bad := badEnvelope{defect: o.defect, merchant: o.merchant, id: id}
 	if text, err := note.Text(msg); err == nil {
 		bad.digest = note.Digest(text)
 	}
@@ -73,7 +80,7 @@ func (c *culprit) post(ctx context.Context, s sale) (badEnvelope, error) {
 	request.Header.Set("Content-Type", envelope.MediaType)
 	response, err := c.http.Do(request)
 	if err != nil {
-		return bad, fmt.Errorf("post a bad envelope (%s): %w", s.defect, err)
+		return bad, fmt.Errorf("post a bad envelope (%s): %w", o.defect, err)
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, note.MaxBytes))
@@ -85,7 +92,7 @@ func (c *culprit) post(ctx context.Context, s sale) (badEnvelope, error) {
 	}
 	var problem struct{ Type string }
 	if json.Unmarshal(body, &problem) != nil || !strings.HasPrefix(problem.Type, "urn:nightdrop:") {
-		return bad, fmt.Errorf("a bad envelope (%s) was answered %s without a problem document", s.defect, response.Status)
+		return bad, fmt.Errorf("a bad envelope (%s) was answered %s without a problem document", o.defect, response.Status)
 	}
 	bad.refused = strings.TrimPrefix(problem.Type, "urn:nightdrop:")
 	return bad, nil
@@ -94,26 +101,26 @@ func (c *culprit) post(ctx context.Context, s sale) (badEnvelope, error) {
 // oversize is more than the 32 KiB that a relay takes.
 const oversize = 40 << 10
 
-func (c *culprit) make(s sale) (msg []byte, id string, err error) {
+func (c *culprit) make(o order) (msg []byte, id string, err error) {
 	id = uuid.NewString()
-	if s.defect == "id-conflict" {
+	if o.defect == "id-conflict" {
 		id = c.takenID
 	}
 	now := time.Now()
-	e := envelope.Envelope{Merchant: s.merchant, ID: id, Created: envelope.At(now), Until: envelope.At(now.Add(time.Hour))}
-	if s.defect == "late" {
+	e := envelope.Envelope{Merchant: o.merchant, ID: id, Created: envelope.At(now), Until: envelope.At(now.Add(time.Hour))}
+	if o.defect == "late" {
 		e.Created, e.Until = envelope.At(now.Add(-time.Hour)), envelope.At(now.Add(-time.Minute))
 	}
 	sealedFor := id
-	if s.defect == "moved-part" {
+	if o.defect == "moved-part" {
 		sealedFor = uuid.NewString()
 	}
-	if err := c.sealParts(&e, s, sealedFor); err != nil {
+	if err := c.sealParts(&e, o, sealedFor); err != nil {
 		return nil, "", err
 	}
 	signer := c.signer
-	if s.defect == "foreign-signature" {
-		if signer, err = note.GenerateSigner(s.merchant); err != nil {
+	if o.defect == "foreign-signature" {
+		if signer, err = note.GenerateSigner(o.merchant); err != nil {
 			return nil, "", err
 		}
 	}
@@ -121,26 +128,26 @@ func (c *culprit) make(s sale) (msg []byte, id string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	if s.defect == "oversize" {
+	if o.defect == "oversize" {
 		return append(signed.Note, bytes.Repeat([]byte("x"), oversize)...), id, nil
 	}
 	return signed.Note, id, nil
 }
 
-func (c *culprit) sealParts(e *envelope.Envelope, s sale, accountID string) error {
+func (c *culprit) sealParts(e *envelope.Envelope, o order, accountID string) error {
 	key, ok := c.directory.Newest(envelope.KindDay, envelope.SuiteXWing, time.Now())
 	if !ok {
 		return errors.New("the directory has no day key")
 	}
-	amount, err := strconv.ParseInt(s.amount, 10, 64)
+	amount, err := strconv.ParseInt(o.amount, 10, 64)
 	if err != nil {
 		return err
 	}
-	order, err := json.Marshal(map[string]any{"operation": "sale", "reference": s.reference, "amount": amount, "currency": s.currency})
+	order, err := json.Marshal(map[string]any{"operation": "sale", "reference": o.reference, "amount": amount, "currency": o.currency})
 	if err != nil {
 		return err
 	}
-	account, err := json.Marshal(map[string]any{"card": map[string]string{"number": s.number, "expiry": s.expiry}})
+	account, err := json.Marshal(map[string]any{"card": map[string]string{"number": o.number, "expiry": o.expiry}})
 	if err != nil {
 		return err
 	}
@@ -151,7 +158,7 @@ func (c *culprit) sealParts(e *envelope.Envelope, s sale, accountID string) erro
 	if err != nil {
 		return err
 	}
-	switch s.defect {
+	switch o.defect {
 	case "plaintext": // a shop that forgot to seal
 		part.Sealed = account
 	case "unknown-key": // sealed to a key that no vault published

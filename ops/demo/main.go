@@ -1,5 +1,6 @@
-// Command demo shows Nightdrop's main job on one machine: five shops post a day's card sales through the relay, the vault authorises
-// them with an acquirer host, settles, and answers; then it looks for every card number where none may be. See `make demo`.
+// Command demo shows Nightdrop's main job on one machine: five shops post a day's orders through the relay, the vault authorises, captures
+// and refunds them with an acquirer host, charges bank accounts by a settlement file, settles, and answers; then it looks for every account
+// number where none may be. See `make demo`.
 package main
 
 import (
@@ -18,7 +19,7 @@ import (
 
 func main() {
 	bin := flag.String("bin", "bin", "directory of the binaries relay, vault, storefront and simulator")
-	file := flag.String("payments", "testdata/payments.csv", "the day's sales")
+	file := flag.String("payments", "testdata/payments.csv", "the day's orders")
 	dir := flag.String("dir", "", "directory to put up the site in, which must not be there (default demo-TIME)")
 	flag.Parse()
 	if *dir == "" {
@@ -26,7 +27,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	d := demo{out: os.Stdout, dir: *dir, began: time.Now()}
+	d := demo{out: os.Stdout, dir: *dir, began: time.Now(), tokens: map[string]string{}, results: map[string]shopResult{}, statuses: map[string]int{}}
 	if err := d.run(ctx, *bin, *file); err != nil {
 		fmt.Fprintf(os.Stderr, "demo: failed: %v\nthe site is left in %s; its logs are in %s/logs\n", err, *dir, *dir)
 		stop()
@@ -40,12 +41,17 @@ type demo struct {
 	dir   string
 	began time.Time
 
-	site  *site.Site
-	sales []sale
-	shops []string
-	bad   []badEnvelope
-	tally tally
-	scans scans
+	site   *site.Site
+	orders []order
+	header []string // of the shops' own files
+	shops  []string
+	bad    []badEnvelope
+	tokens map[string]string // of stored accounts, by the id of the order that stored each
+
+	results  map[string]shopResult // the newest of each envelope, by digest
+	statuses map[string]int        // of all results
+	tally    tally
+	scans    scans
 }
 
 // tally is the last line.
@@ -61,16 +67,17 @@ func (d *demo) run(ctx context.Context, bin, file string) (err error) {
 	if _, err := os.Stat(d.dir); err == nil {
 		return fmt.Errorf("%s is there already: choose another --dir", d.dir)
 	}
-	if d.sales, err = readSales(file); err != nil {
+	if d.orders, d.header, err = readOrders(file); err != nil {
 		return err
 	}
-	d.shops = merchantsOf(d.sales)
-	d.say("Nightdrop: %d card sales of %d shops, from sealed envelope to settled batch. Everything stays in %s.", len(d.sales), len(d.shops), d.dir)
+	d.shops = merchantsOf(d.orders)
+	d.say("Nightdrop: %d orders of %d shops, by card and bank account, from sealed envelope to settled batch.", len(d.orders), len(d.shops))
 	if d.site, err = site.New(ctx, site.Options{Dir: d.dir, Bin: bin}); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.site.Stop()) }()
-	for _, step := range []func(context.Context) error{d.open, d.postBad, d.postGood, d.authorise, d.settle, d.readResults, d.verifyLog, d.compareBooks, d.lookForNumbers} {
+	for _, step := range []func(context.Context) error{d.open, d.postBad, d.postMorning, d.authorise, d.followUp, d.settleDay, d.importReturns,
+		d.settleNextDay, d.readResults, d.verifyLog, d.report, d.compareBooks, d.compareBank, d.lookForNumbers} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -78,19 +85,32 @@ func (d *demo) run(ctx context.Context, bin, file string) (err error) {
 	return d.finish()
 }
 
+// payouts is the shop that may pay out, and storing are those that may store accounts.
+const payouts = "velo-works"
+
+var storing = []string{"bookshop", "tickets-live"}
+
 // open starts the three processes and enrols the shops.
 func (d *demo) open(ctx context.Context) error {
 	if err := d.site.Start(ctx); err != nil {
 		return err
 	}
-	d.say("  relay (online)      pid %-7d takes envelopes at %s and can read none of them", d.site.Relay.Pid(), d.site.Origin())
-	d.say("  vault (offline)     pid %-7d dials out only; unlocked with 2 of 3 custodians' shares", d.site.Vault.Pid())
-	d.say("  acquirer simulator  pid %-7d speaks ISO 8583 and keeps a book of its own", d.site.Simulator.Pid())
-	d.say("  storefronts pin     %s", d.site.Verifier)
+	d.say("  relay (online)    pid %-7d takes envelopes at %s and can read none of them", d.site.Relay.Pid(), d.site.Origin())
+	d.say("  vault (offline)   pid %-7d dials out only; unlocked with 2 of 3 custodians' shares", d.site.Vault.Pid())
+	d.say("  simulator         pid %-7d is acquirer (ISO 8583 over TLS) and bank (NACHA files), with books of its own", d.site.Simulator.Pid())
+	d.say("  storefronts pin   %s", d.site.Verifier)
 	for _, shop := range d.shops {
-		if err := d.site.Enrol(ctx, shop, currenciesOf(d.sales, shop)...); err != nil {
+		if err := d.site.Enrol(ctx, shop, currenciesOf(d.orders, shop)...); err != nil {
 			return err
 		}
+	}
+	for _, shop := range storing {
+		if err := d.site.Permit(ctx, shop, "--storage", "on"); err != nil {
+			return err
+		}
+	}
+	if err := d.site.Permit(ctx, payouts, "--payouts", "USD=10000000"); err != nil {
+		return err
 	}
 	if err := d.site.AwaitRelay(ctx); err != nil {
 		return err
@@ -107,13 +127,12 @@ func (d *demo) finish() error {
 	t := d.tally
 	line := fmt.Sprintf("posted=%d accepted=%d rejected=%d settled=%d lost=%d duplicated=%d clear=%d",
 		t.posted, t.accepted, t.rejected, t.settled, t.lost, t.duplicated, t.clear)
-	if t.lost != 0 || t.duplicated != 0 || t.clear != 0 || t.posted != len(d.sales) || t.accepted+t.rejected != t.posted {
+	if t.lost != 0 || t.duplicated != 0 || t.clear != 0 || t.posted != len(d.orders) || t.accepted+t.rejected != t.posted {
 		return errors.New("the numbers do not add up: " + line)
 	}
-	d.say("Look around in %s: logs/ (what each process said), relay/ (what a thief of the relay gets), vault/,", d.dir)
-	d.say("simulator/book (the acquirer's view), audit/ (the exported log). For example:")
+	d.say("Look around in %s: logs/, relay/ (what a thief of the relay gets), vault/, simulator/ (the other side's books),", d.dir)
+	d.say("returns/ (what the bank sent), audit/ (the exported log), report.html (the day's batches). For example:")
 	d.say("  bin/vault audit verify %s/audit --verifier %s", d.dir, d.site.Verifier)
-	d.say("  bin/simulator book --book %s/simulator/book", d.dir)
 	d.say("It took %.1f seconds.", time.Since(d.began).Seconds())
 	d.say("demo: ok %s", line)
 	return nil

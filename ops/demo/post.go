@@ -17,50 +17,64 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
+	"nightdrop/shared/storefront"
 )
 
-// postBad posts the bad envelopes, but for those that need a good one before them, and tells who refused which.
+// postBad posts the bad envelopes that are made by hand, but for those that need a good one before them.
 func (d *demo) postBad(ctx context.Context) error {
-	return d.postDefects(ctx, func(s sale) bool { return s.defect != "" && s.defect != "id-conflict" })
+	return d.postDefects(ctx, func(o order) bool { return o.byHand() && o.defect != "id-conflict" })
 }
 
-// postGood lets every shop post its sales from a CSV file, all shops at once.
-func (d *demo) postGood(ctx context.Context) error {
+// postMorning lets every shop post the orders of the first round.
+func (d *demo) postMorning(ctx context.Context) error {
 	began := time.Now()
+	total, err := d.postRound(ctx, 1)
+	if err != nil {
+		return err
+	}
+	d.say("The shops' servers sealed and posted %d orders in %.1f s; each has a receipt, signed after the bag was on disk.", total, time.Since(began).Seconds())
+	if err := d.postDefects(ctx, func(o order) bool { return o.defect == "id-conflict" }); err != nil {
+		return err
+	}
+	kinds, byHand, byRelay := map[string]bool{}, 0, 0
+	for _, o := range d.orders {
+		if o.defect != "" {
+			kinds[o.defect] = true
+		}
+		if o.byHand() {
+			byHand++
+		}
+		if answers[o.defect].byRelay {
+			byRelay++
+		}
+	}
+	d.say("Of the bad ones of %d kinds, %d are made by hand. The relay refused %d (unsealed, forged, late, oversize ...);", len(kinds), byHand, byRelay)
+	d.say("  the others look right from outside (a moved part, a number that fails Luhn ...): only the vault can tell.")
+	return nil
+}
+
+// postRound lets every shop post its orders of a round from a CSV file, all shops at once.
+func (d *demo) postRound(ctx context.Context, round int) (total int, err error) {
 	group, groupCtx := errgroup.WithContext(ctx)
 	accepted := make([]int, len(d.shops))
 	for i, shop := range d.shops {
 		group.Go(func() (err error) {
-			accepted[i], err = d.postShop(groupCtx, shop)
+			accepted[i], err = d.postShop(groupCtx, shop, round)
 			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return err
+		return 0, err
 	}
-	total := 0
 	for _, n := range accepted {
 		total += n
 	}
 	d.tally.posted += total
-	d.say("The shops' servers sealed and posted %d sales in %.1f s; each has a receipt, signed after the bag was on disk.", total, time.Since(began).Seconds())
-	if err := d.postDefects(ctx, func(s sale) bool { return s.defect == "id-conflict" }); err != nil {
-		return err
-	}
-	kinds, byRelay := map[string]int{}, 0
-	for _, bad := range d.bad {
-		kinds[bad.defect]++
-		if bad.refused != "" {
-			byRelay++
-		}
-	}
-	d.say("Among them %d bad ones of %d kinds were posted: the relay refused %d (unsealed, forged, late, oversize ...);", len(d.bad), len(kinds), byRelay)
-	d.say("  the other %d look right from outside (a moved part, a number that fails Luhn ...): only the vault can tell.", len(d.bad)-byRelay)
-	return nil
+	return total, d.noteBad(round)
 }
 
-func (d *demo) postShop(ctx context.Context, shop string) (accepted int, err error) {
-	file, count, err := writeShopFile(d.site.Path("shops", shop), shop, d.sales)
+func (d *demo) postShop(ctx context.Context, shop string, round int) (accepted int, err error) {
+	file, count, err := d.writeShopFile(shop, round)
 	if err != nil {
 		return 0, err
 	}
@@ -73,13 +87,32 @@ func (d *demo) postShop(ctx context.Context, shop string) (accepted int, err err
 		return 0, err
 	}
 	if summary.Posted != count || summary.Accepted != count {
-		return 0, fmt.Errorf("%s: %d of %d good sales have a receipt", shop, summary.Accepted, count)
+		return 0, fmt.Errorf("%s: %d of %d orders have a receipt", shop, summary.Accepted, count)
 	}
 	// The shop's list holds numbers in clear; it is the only file here that does, and it has done its work.
 	return count, os.Remove(file)
 }
 
-func (d *demo) postDefects(ctx context.Context, which func(sale) bool) error {
+// noteBad notes the bad ones that the shops posted themselves.
+func (d *demo) noteBad(round int) error {
+	for _, o := range d.orders {
+		if o.round != round || o.defect == "" || o.byHand() {
+			continue
+		}
+		outbox, err := storefront.OpenOutbox(d.site.Outbox(o.merchant))
+		if err != nil {
+			return err
+		}
+		kept, err := outbox.Find(o.id)
+		if err != nil {
+			return err
+		}
+		d.bad = append(d.bad, badEnvelope{defect: o.defect, merchant: o.merchant, id: o.id, digest: kept.Digest})
+	}
+	return nil
+}
+
+func (d *demo) postDefects(ctx context.Context, which func(order) bool) error {
 	client, err := d.site.HTTPClient()
 	if err != nil {
 		return err
@@ -89,22 +122,22 @@ func (d *demo) postDefects(ctx context.Context, which func(sale) bool) error {
 	if err != nil {
 		return err
 	}
-	for _, s := range d.sales {
-		if !which(s) {
+	for _, o := range d.orders {
+		if !which(o) {
 			continue
 		}
-		signer, err := d.signer(s.merchant)
+		signer, err := d.signer(o.merchant)
 		if err != nil {
 			return err
 		}
-		c := culprit{relay: d.site.Origin(), http: client, signer: signer, directory: directory, takenID: d.takenID(s.merchant)}
-		bad, err := c.post(ctx, s)
+		c := culprit{relay: d.site.Origin(), http: client, signer: signer, directory: directory, takenID: d.takenID(o.merchant)}
+		bad, err := c.post(ctx, o)
 		if err != nil {
 			return err
 		}
-		want := answers[s.defect]
+		want := answers[o.defect]
 		if want.byRelay && bad.refused != want.code || !want.byRelay && bad.refused != "" {
-			return fmt.Errorf("the relay answered %q to a bad envelope (%s)", bad.refused, s.defect)
+			return fmt.Errorf("the relay answered %q to a bad envelope (%s)", bad.refused, o.defect)
 		}
 		d.bad = append(d.bad, bad)
 		d.tally.posted++

@@ -13,17 +13,52 @@ import (
 type shopResult struct {
 	Serial     uint64
 	ID, Digest string
-	Facts      struct{ Status, Code string }
+	Facts      struct{ Status, Code, Token string }
+}
+
+// readTokens reads results until every stored account has its token.
+func (d *demo) readTokens(ctx context.Context) error {
+	for _, shop := range storing {
+		payments, err := d.payments(ctx, shop)
+		if err != nil {
+			return err
+		}
+		stored := map[string]string{}
+		for _, p := range payments {
+			if p.Operation == "store" {
+				stored[p.Digest] = p.told()
+			}
+		}
+		if _, err := d.readShop(ctx, shop, stored); err != nil {
+			return err
+		}
+	}
+	for _, r := range d.results {
+		if r.Facts.Status == "stored" {
+			d.tokens[r.ID] = r.Facts.Token
+		}
+	}
+	return nil
 }
 
 // readResults lets every shop read its results until each receipt has a final one, and checks the bad ones' codes.
 func (d *demo) readResults(ctx context.Context) error {
-	statuses, serials, final := map[string]int{}, uint64(0), map[string]shopResult{} // final: by digest
+	serials := uint64(0)
 	for _, shop := range d.shops {
-		last, err := d.readShop(ctx, shop, func(r shopResult) {
-			statuses[r.Facts.Status]++
-			final[r.Digest] = r
-		})
+		payments, err := d.payments(ctx, shop)
+		if err != nil {
+			return err
+		}
+		want := map[string]string{} // digest: the status that its last result must tell
+		for _, p := range payments {
+			want[p.Digest] = p.told()
+		}
+		for _, bad := range d.bad {
+			if bad.merchant == shop && bad.defect == "id-conflict" {
+				want[bad.digest] = "rejected"
+			}
+		}
+		last, err := d.readShop(ctx, shop, want)
 		if err != nil {
 			return err
 		}
@@ -32,7 +67,7 @@ func (d *demo) readResults(ctx context.Context) error {
 	for _, bad := range d.bad {
 		got, want := bad.refused, answers[bad.defect]
 		if !want.byRelay {
-			got = final[bad.digest].Facts.Code
+			got = d.results[bad.digest].Facts.Code
 		}
 		if got != want.code {
 			return fmt.Errorf("a bad envelope (%s) was answered %q, not %q", bad.defect, got, want.code)
@@ -40,24 +75,17 @@ func (d *demo) readResults(ctx context.Context) error {
 		d.tally.rejected++
 	}
 	d.tally.accepted = d.tally.posted - len(d.bad)
-	d.say("The shops read %d results, sealed to them alone, in unbroken chains: %s.", serials, counted(statuses))
-	d.say("  Every one of the %d bad envelopes got exactly the answer that its kind must get.", len(d.bad))
+	d.say("The shops read %d results, sealed to them alone, in unbroken chains:", serials)
+	d.say("  %s.", counted(d.statuses))
+	d.say("  Every one of the %d bad orders got exactly the answer that its kind must get.", len(d.bad))
 	return nil
 }
 
-// readShop reads until nothing of the shop waits for a final result, and returns the last serial.
-func (d *demo) readShop(ctx context.Context, shop string, take func(shopResult)) (last uint64, err error) {
-	payments, err := d.payments(ctx, shop)
-	if err != nil {
-		return 0, err
-	}
-	want := map[string]string{} // digest: the status that its last result must tell
-	for _, p := range payments {
-		want[p.Digest] = p.Stage
-	}
-	for _, bad := range d.bad {
-		if bad.merchant == shop && bad.defect == "id-conflict" {
-			want[bad.digest] = "rejected"
+// readShop reads until each wanted digest has been told its status, and returns the last serial.
+func (d *demo) readShop(ctx context.Context, shop string, want map[string]string) (last uint64, err error) {
+	for digest, status := range want {
+		if d.results[digest].Facts.Status == status {
+			delete(want, digest)
 		}
 	}
 	for deadline := time.Now().Add(patience); len(want) > 0; {
@@ -75,7 +103,8 @@ func (d *demo) readShop(ctx context.Context, shop string, take func(shopResult))
 			if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
 				return last, err
 			}
-			take(r)
+			d.results[r.Digest] = r
+			d.statuses[r.Facts.Status]++
 			last = r.Serial
 			if want[r.Digest] == r.Facts.Status {
 				delete(want, r.Digest)

@@ -8,30 +8,81 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"nightdrop/shared/envelope"
 )
 
 // vaultPayment is what `vault payment list --json` tells of a payment, as far as the demonstration looks.
 type vaultPayment struct {
-	ID, Digest, Stage, Code, Currency string
-	Amount                            int64
-	Trace                             *struct{ RRN string }
+	ID, Digest, Stage, Code, Operation, Method, Currency string
+	Of, Void, Entry, File                                string
+	Amount, Batch                                        int64
+	Trace                                                *struct{ RRN string }
 }
 
-// working are the stages that are not final.
-var working = []string{"received", "authorising", "unknown"}
+// credit tells whether the money goes to the account.
+func (p vaultPayment) credit() bool { return p.Operation == "refund" || p.Operation == "payout" }
+
+// moved tells whether the payment was settled, even if the bank sent it back afterwards.
+func (p vaultPayment) moved() bool { return p.Stage == "settled" || p.Stage == "returned" }
+
+// told is the status that the newest result of the payment's own envelope must tell. A void's result is told under the void's envelope.
+func (p vaultPayment) told() string {
+	switch p.Stage {
+	case "authorised", "completed":
+		return "approved"
+	case "voided":
+		if p.Method == "bank" {
+			return "accepted"
+		}
+		return "approved"
+	case "settled":
+		switch {
+		case p.Method == "bank" && p.Operation == "payout":
+			return "paid-out"
+		case p.Method == "bank" && p.Operation == "refund":
+			return "refunded"
+		}
+	case "done":
+		return map[string]string{"store": "stored", "update": "updated", "forget": "forgotten", "void": "voided"}[p.Operation]
+	}
+	return p.Stage
+}
+
+// working are the stages of payments without an outcome.
+var working = []string{"received", "authorising", "unknown", "capturing", "voiding", "waiting"}
 
 // patience bounds waiting for the vault: the timeouts of the unanswered and their reversals, with a wide margin.
 const patience = 2 * time.Minute
 
-// authorise waits until the vault has taken every receipt's envelope and every payment has an outcome.
+// authorise waits until every order of the morning has an outcome, and reads the tokens of the stored accounts.
 func (d *demo) authorise(ctx context.Context) error {
-	began, deadline := time.Now(), time.Now().Add(patience)
-	for {
-		stages, err := d.stages(ctx)
-		if err != nil {
-			return err
+	began := time.Now()
+	stages, err := d.await(ctx)
+	if err != nil {
+		return err
+	}
+	d.say("The vault pulled the bags, opened each part only to transact, and asked the acquirer: after %.1f s", time.Since(began).Seconds())
+	d.say("  %s.", counted(stages))
+	return d.readTokens(ctx)
+}
+
+// followUp posts what needs the morning's answers.
+func (d *demo) followUp(ctx context.Context) error {
+	if _, err := d.postRound(ctx, 2); err != nil {
+		return err
+	}
+	if _, err := d.await(ctx); err != nil {
+		return err
+	}
+	d.say("Then what builds on those answers: %s. Sales of unknown outcome (no answer, a late one,", operationsOf(d.orders, 2))
+	d.say("  a broken line) are never charged again: each was reversed. Captures and voids are repeated until they are answered.")
+	return nil
+}
+
+// await waits until the vault has taken every receipt's envelope and every payment has an outcome, and returns how many are in each stage.
+func (d *demo) await(ctx context.Context) (stages map[string]int, err error) {
+	for deadline := time.Now().Add(patience); ; {
+		if stages, err = d.stages(ctx); err != nil {
+			return nil, err
 		}
 		waiting, all := 0, 0
 		for stage, n := range stages {
@@ -41,17 +92,14 @@ func (d *demo) authorise(ctx context.Context) error {
 			}
 		}
 		if all == d.expectedPayments() && waiting == 0 {
-			d.say("The vault pulled the bags, opened each part only to transact, and asked the acquirer: after %.1f s", time.Since(began).Seconds())
-			d.say("  %s.", counted(stages))
-			d.say("  Unknown outcomes (no answer, a late one, a broken line) are never charged again: each was reversed.")
-			return nil
+			return stages, nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("after %s the vault has %d of %d payments, %d without an outcome: %s", patience, all, d.expectedPayments(), waiting, counted(stages))
+			return nil, fmt.Errorf("after %s the vault has %d of %d payments, %d without an outcome: %s", patience, all, d.expectedPayments(), waiting, counted(stages))
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return nil, ctx.Err()
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
@@ -69,15 +117,13 @@ func (d *demo) expectedPayments() int {
 }
 
 func (d *demo) stages(ctx context.Context) (map[string]int, error) {
+	payments, err := d.allPayments(ctx)
+	if err != nil {
+		return nil, err
+	}
 	stages := map[string]int{}
-	for _, shop := range d.shops {
-		payments, err := d.payments(ctx, shop)
-		if err != nil {
-			return nil, err
-		}
-		for _, p := range payments {
-			stages[p.Stage]++
-		}
+	for _, p := range payments {
+		stages[p.Stage]++
 	}
 	return stages, nil
 }
@@ -99,58 +145,6 @@ func counted(of map[string]int) string {
 	return strings.Join(parts, ", ")
 }
 
-// settle closes every shop's batch and settles it against the acquirer's totals, then does both again.
-func (d *demo) settle(ctx context.Context) error {
-	if _, err := d.site.VaultRun(ctx, "batch", "close", "--all"); err != nil {
-		return err
-	}
-	settled, err := d.settleAll(ctx)
-	if err != nil {
-		return err
-	}
-	d.tally.settled = settled.Payments
-	d.say("The operator closed and settled %d batches; the acquirer's totals are the same as ours, per shop and currency:", len(settled.Batches))
-	for _, b := range settled.Batches {
-		var totals []string
-		for _, t := range b.Totals {
-			totals = append(totals, fmt.Sprintf("%d sales %s", t.Count, envelope.FormatAmount(t.Amount, t.Currency)))
-		}
-		d.say("  %s  %-13s %s", b.ID, b.Merchant, strings.Join(totals, ", "))
-	}
-	if _, err := d.site.VaultRun(ctx, "batch", "close", "--all"); err != nil {
-		return err
-	}
-	again, err := d.settleAll(ctx)
-	if err != nil {
-		return err
-	}
-	if again.Payments != 0 {
-		return fmt.Errorf("a second settlement settled %d payments", again.Payments)
-	}
-	d.say("  Closing and settling a second time changed nothing.")
-	return nil
-}
-
-type settlement struct {
-	Payments int
-	Batches  []struct {
-		ID, Merchant string
-		Totals       []struct {
-			Currency      string
-			Count, Amount int64
-		}
-	}
-}
-
-func (d *demo) settleAll(ctx context.Context) (settlement, error) {
-	var s settlement
-	out, err := d.site.VaultRun(ctx, "batch", "settle", "--all", "--json")
-	if err != nil {
-		return s, err
-	}
-	return s, json.Unmarshal([]byte(out), &s)
-}
-
 // verifyLog exports the sealed log and checks it from the files alone.
 func (d *demo) verifyLog(ctx context.Context) error {
 	if _, err := d.site.VaultRun(ctx, "audit", "export", d.site.Path("audit")); err != nil {
@@ -166,4 +160,12 @@ func (d *demo) verifyLog(ctx context.Context) error {
 	}
 	d.say("The sealed log was exported and verified from its files alone: %d entries, one Merkle tree, signed.", report.Size)
 	return nil
+}
+
+// report leaves the day's report as a page.
+func (d *demo) report(ctx context.Context) error {
+	now := time.Now().UTC()
+	_, err := d.site.VaultRun(ctx, "batch", "report", "--from", now.AddDate(0, 0, -1).Format(time.DateOnly), "--to", now.Format(time.DateOnly),
+		"--html", d.site.Path("report.html"))
+	return err
 }

@@ -1,6 +1,7 @@
 package site
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strings"
@@ -26,8 +27,24 @@ func (s *Site) vaultConfig() string {
 		fmt.Sprintf("address = %q", fmt.Sprintf("%s:%d", s.VaultSees, s.ports.host)),
 		fmt.Sprintf("answer_timeout = %q", s.AnswerTimeout),
 		fmt.Sprintf("reversal_retry = %q", s.ReversalRetry),
+		"[acquirer.tls]",
+		"enabled = true",
+		fmt.Sprintf("server_name = %q", "simulator"),
+		fmt.Sprintf("ca = %q", cmp.Or(s.AcquirerCA, s.CA())),
+		fmt.Sprintf("cert = %q", s.Path("tls", "vault.pem")),
+		fmt.Sprintf("key = %q", s.Path("tls", "vault.key")),
+		"[bank]", // names and numbers that no bank has
+		fmt.Sprintf("outbox = %q", s.BankOutbox()),
+		fmt.Sprintf("immediate_destination = %q", bankRouting),
+		fmt.Sprintf("destination_name = %q", "FIRST BANK OF NOWHERE"),
+		fmt.Sprintf("immediate_origin = %q", "1987654321"),
+		fmt.Sprintf("origin_name = %q", "NIGHTDROP SITE"),
+		fmt.Sprintf("odfi = %q", bankRouting[:8]),
 	)
 }
+
+// bankRouting is the routing number of the bank that takes the files: eight digits and the check digit.
+const bankRouting = "123456780"
 
 func lines(all ...string) string { return strings.Join(all, "\n") + "\n" }
 

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -24,15 +26,23 @@ func (s *Site) start(name string, args ...string) (*Process, error) {
 	return start(name, s.Dir, s.Path("logs", name+".log"), command)
 }
 
-// StartSimulator starts the acquirer host, and returns when it listens.
+// StartSimulator starts the acquirer host and the bank, and returns when it listens.
 func (s *Site) StartSimulator(ctx context.Context) (err error) {
 	address := s.Path("simulator", "address")
 	if err := os.Remove(address); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	s.Simulator, err = s.start("simulator", "serve", "--listen", fmt.Sprintf("%s:%d", s.VaultSees, s.ports.host), "--book", s.Book(),
-		"--late-after", s.LateAfter.String(), "--address-file", address)
-	if err != nil {
+	args := []string{"serve", "--listen", fmt.Sprintf("%s:%d", s.VaultSees, s.ports.host), "--book", s.Book(),
+		"--late-after", s.LateAfter.String(), "--address-file", address,
+		"--tls-cert", s.Path("tls", "simulator.pem"), "--tls-key", s.Path("tls", "simulator.key"), "--tls-client-ca", s.CA(),
+		"--bank-outbox", s.BankOutbox(), "--bank-returns", s.Returns(), "--bank-book", s.BankBook(), "--bank-returns-after", s.BankAfter.String()}
+	if s.Adversary != 0 {
+		args = append(args, "--adversary", strconv.FormatUint(s.Adversary, 10))
+		if s.Mishaps != "" {
+			args = append(args, "--adversary-rates", s.Mishaps)
+		}
+	}
+	if s.Simulator, err = s.start("simulator", args...); err != nil {
 		return err
 	}
 	return s.Simulator.await(ctx, readyLimit, func() error { _, err := os.Stat(address); return err })
@@ -95,7 +105,7 @@ func (s *Site) Status(ctx context.Context) (map[string]any, error) {
 	return status, json.Unmarshal([]byte(out), &status)
 }
 
-// Enrol makes a merchant's identity and enrols it at the vault.
+// Enrol makes a merchant's identity and enrols it at the vault, with a company that settlement files name.
 func (s *Site) Enrol(ctx context.Context, merchant string, currencies ...string) error {
 	if err := os.MkdirAll(filepath.Dir(s.Identity(merchant)), 0o700); err != nil {
 		return err
@@ -110,8 +120,25 @@ func (s *Site) Enrol(ctx context.Context, merchant string, currencies ...string)
 		keys[what] = value
 	}
 	_, err = s.VaultRun(ctx, "merchant", "add", merchant, "--name", merchant, "--verifier", keys["verifier"], "--reply-key", keys["reply-key"],
-		"--currency", strings.Join(currencies, ","))
+		"--currency", strings.Join(currencies, ","), "--company-name", company(merchant), "--company-id", companyID(merchant))
 	return err
+}
+
+// Permit changes a merchant's policy by the flags of `vault merchant policy`.
+func (s *Site) Permit(ctx context.Context, merchant string, flags ...string) error {
+	_, err := s.VaultRun(ctx, append([]string{"merchant", "policy", merchant}, flags...)...)
+	return err
+}
+
+// company is a merchant's name in a settlement file, at most 16 characters.
+func company(merchant string) string {
+	name := strings.ToUpper(merchant)
+	return name[:min(len(name), 16)]
+}
+
+// companyID is 10 digits that a bank might have given a merchant.
+func companyID(merchant string) string {
+	return fmt.Sprintf("1%09d", crc32.ChecksumIEEE([]byte(merchant))%1_000_000_000)
 }
 
 // Start starts simulator, relay and vault, and unlocks the vault with the first two shares.

@@ -30,6 +30,10 @@ type Options struct {
 	EnvelopeBytes int64         // size of the ENVELOPES stream; default 2 GiB
 	ChannelBytes  int64         // size of all streams; default four times that
 	MinFree       int64         // room that must stay free on the channel's volume; default the relay's
+	BankAfter     time.Duration // how long after it took a settlement file the bank answers it; default at once
+	AcquirerCA    string        // PEM file of the authorities that the vault trusts for the acquirer's host; default the site's
+	Adversary     uint64        // seed by which the acquirer's host misbehaves; default 0, it does not
+	Mishaps       string        // how often it misbehaves, NAME=RATE,...; default the simulator's
 	VaultSees     string        // address under which the vault reaches relay and simulator; default 127.0.0.1
 	VaultPrefix   []string      // command that runs the vault's daemon, such as ip netns exec NAME; default none
 }
@@ -38,8 +42,9 @@ type Options struct {
 //
 //	tls/          a certificate authority made on the spot
 //	relay/        the relay's key, configuration, head file and embedded channel
-//	vault/        the vault's directory; its shares are in custodian-1 to custodian-3
-//	simulator/    the acquirer host's book
+//	vault/        the vault's directory, outbox/ of settlement files included; its shares are in custodian-1 to custodian-3
+//	simulator/    the acquirer host's book, and the bank's
+//	returns/      the bank's answers
 //	shops/NAME/   each merchant's identity, outbox and sales
 //	logs/         what the processes wrote
 //
@@ -97,7 +102,7 @@ func New(ctx context.Context, o Options) (*Site, error) {
 		*path = absolute
 	}
 	s := &Site{Options: o}
-	for _, dir := range []string{"relay", "simulator", "shops", "logs"} {
+	for _, dir := range []string{"relay", "simulator", "returns", "shops", "logs"} {
 		if err := os.MkdirAll(s.Path(dir), 0o700); err != nil {
 			return nil, err
 		}
@@ -106,6 +111,9 @@ func New(ctx context.Context, o Options) (*Site, error) {
 		return nil, err
 	}
 	if err := s.makeKeys(ctx); err != nil {
+		return nil, err
+	}
+	if err := os.Mkdir(s.BankOutbox(), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, err
 	}
 	return s, s.configure()
@@ -127,6 +135,15 @@ func (s *Site) CA() string { return s.Path("tls", "ca.pem") }
 
 // Book is the simulator's book.
 func (s *Site) Book() string { return s.Path("simulator", "book") }
+
+// BankOutbox is where the vault writes settlement files. They hold account numbers, and nobody else's account may read them.
+func (s *Site) BankOutbox() string { return s.Path("vault", "outbox") }
+
+// Returns is where the bank writes its answers.
+func (s *Site) Returns() string { return s.Path("returns") }
+
+// BankBook is the bank's book.
+func (s *Site) BankBook() string { return s.Path("simulator", "bank") }
 
 // Identity is a merchant's key file.
 func (s *Site) Identity(merchant string) string { return s.Path("shops", merchant, "storefront.key") }
@@ -152,7 +169,7 @@ func (s *Site) certify() error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(authority.issue("relay"), authority.issue("channel"), authority.issue("vault"))
+	return errors.Join(authority.issue("relay"), authority.issue("channel"), authority.issue("vault"), authority.issue("simulator"))
 }
 
 func (s *Site) makeKeys(ctx context.Context) error {
