@@ -143,7 +143,7 @@ func (a *account) judge(asked *Transaction, of *reference, ruled string) string 
 	switch {
 	case original.Currency != asked.Currency:
 		return codeInvalid
-	case asked.Amount > original.left():
+	case asked.Amount > original.left(asked.Kind):
 		return codeAmount
 	}
 	return ruled

@@ -89,6 +89,10 @@ func TestOperations(t *testing.T) {
 		}, Statement{Sales: 1, Refunds: 4, Approved: 3, Declined: 2, Charged: 1, Credited: 2}},
 		{"a refund of a capture", []step{{"0100", hold(1, 1000), "00"}, {"0220", capture(2, 1, 600), "00"}, {"0200", refund(3, "0220", 2, 601), "13"}, {"0200", refund(4, "0220", 2, 600), "00"}},
 			Statement{Holds: 1, Captures: 1, Refunds: 2, Approved: 3, Declined: 1, Charged: 1, Credited: 1}},
+		{"refunds of what was captured of a hold", []step{
+			{"0100", hold(1, 1000), "00"}, {"0200", refund(2, "0100", 1, 1), "13"}, {"0220", capture(3, 1, 600), "00"}, {"0200", refund(4, "0100", 1, 601), "13"},
+			{"0200", refund(5, "0100", 1, 250), "00"}, {"0220", capture(6, 1, 400), "00"}, {"0200", refund(7, "0100", 1, 751), "13"}, {"0200", refund(8, "0100", 1, 750), "00"},
+		}, Statement{Holds: 1, Captures: 2, Refunds: 5, Approved: 5, Declined: 3, Charged: 2, Credited: 2}},
 		{"a refund of nothing, and of a refund", []step{{"0200", refund(1, "0200", 7, 1), "25"}, {"0200", refundByNumber(2, 50), "00"}, {"0200", refund(3, "0200", 2, 50), "25"}},
 			Statement{Refunds: 3, Approved: 1, Declined: 2, Credited: 1}},
 		{"a refund reversed may be made again", []step{
@@ -151,7 +155,7 @@ func TestRequestsWithoutWhatTheirKindNeeds(t *testing.T) {
 		"a capture of a sale":               {"0220", with(capture(1, 2, 1), 90, of("0200", 2)), "30"},
 		"a capture without batch":           {"0220", without(capture(1, 2, 1), 60), "30"},
 		"a refund without anything":         {"0200", without(refundByNumber(1, 1), 2), "30"},
-		"a refund of a hold":                {"0200", refund(1, "0100", 2, 1), "30"},
+		"a refund of a reversal":            {"0200", refund(1, "0420", 2, 1), "30"},
 		"a refund with a torn original":     {"0200", with(refundByNumber(1, 1), 90, strings.Repeat("X", 42)), "30"},
 		"a reversal of a reversal":          {"0420", with(reversal(1, 1), 90, of("0420", 1)), "30"},
 		"a reversal without an amount":      {"0420", without(reversal(1, 1), 4), "30"},

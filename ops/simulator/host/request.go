@@ -36,7 +36,7 @@ func readRequest(m *iso8583.Message, key Key) (t Transaction, of *reference, ok 
 		return t, of, ok && of != nil && of.Type == "0100"
 	case KindRefund:
 		of = readReference(m)
-		named := of != nil && (of.Type == "0200" || of.Type == "0220")
+		named := of != nil && (of.Type == "0100" || of.Type == "0200" || of.Type == "0220")
 		return t, of, ok && (named || of == nil && carded && text(m, 90) == "")
 	}
 	return t, nil, false

@@ -31,9 +31,9 @@ type Transaction struct {
 	Masked   string `json:"masked"`   // a capture's and a refund's is the original's; empty where the original is unknown
 	Answer   string `json:"answer"`
 	Approval string `json:"approval,omitempty"`
-	Original *Key   `json:"original,omitempty"` // of a capture its hold, of a refund its sale or capture
+	Original *Key   `json:"original,omitempty"` // of a capture its hold, of a refund its sale, capture or hold
 	Captured int64  `json:"captured"`           // of a hold: what captures that stand have taken of it
-	Refunded int64  `json:"refunded"`           // of a sale or capture: what refunds that stand have given back of it
+	Refunded int64  `json:"refunded"`           // what refunds that stand and name it have given back of it
 	Reversed bool   `json:"reversed"`
 	Repeats  int    `json:"repeats"` // how often the same request came again
 }
@@ -49,8 +49,17 @@ func (t *Transaction) charged() bool {
 // credited tells whether the cardholder is paid by the transaction.
 func (t *Transaction) credited() bool { return t.standing() && t.Kind == KindRefund }
 
-// left returns what may still be captured of a hold, or refunded of a sale or capture.
-func (t *Transaction) left() int64 { return t.Amount - t.Captured - t.Refunded }
+// left returns how much more a later request of that kind may take of the transaction: a capture of what is held, a refund of what was
+// charged, which of a hold is what was captured.
+func (t *Transaction) left(kind Kind) int64 {
+	switch {
+	case kind == KindCapture:
+		return t.Amount - t.Captured
+	case t.Kind == KindHold:
+		return t.Captured - t.Refunded
+	}
+	return t.Amount - t.Refunded
+}
 
 // sameAs tells whether two requests under one key are one.
 func (t *Transaction) sameAs(other *Transaction) bool {
