@@ -1,0 +1,229 @@
+package simulation
+
+import (
+	"fmt"
+	"slices"
+
+	"nightdrop/ops/simulator/bank"
+	"nightdrop/ops/simulator/host"
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+)
+
+// compare holds the ledger against the books of the acquirer's host and of the bank, one by one, and the log against its rules.
+func (w *world) compare() {
+	w.compareHost()
+	w.compareBank()
+	w.compareResults()
+	for _, p := range w.payments(nil) {
+		if under(p) || p.Stage == payment.StageManual || p.Stage == payment.StageAccepted || p.Stage == payment.StageFiling {
+			w.fail("%s is left at %s", p.ID, p.Stage)
+		}
+	}
+	w.view(func(tx *ledger.Tx) error {
+		return tx.Batches(func(b payment.Batch) error {
+			if b.Stage != payment.BatchDone {
+				w.fail("%s is left at %s", b.ID(), b.Stage)
+			}
+			return nil
+		})
+	})
+}
+
+// types are the message types under which the host books what a flow asks for.
+var types = map[payment.Flow]string{payment.FlowSale: "0200", payment.FlowRefund: "0200", payment.FlowAuthorise: "0100", payment.FlowCapture: "0220"}
+
+// keyOf is what the host calls a payment's request; the zero key of one that has none.
+func keyOf(p payment.Payment) host.Key {
+	if p.Trace == nil || types[p.Flow()] == "" {
+		return host.Key{}
+	}
+	return host.Key{Type: types[p.Flow()], Terminal: p.Trace.Terminal, STAN: fmt.Sprintf("%06d", p.Trace.STAN),
+		Sent: p.Trace.Sent.UTC().Format("0102150405"), RRN: p.Trace.RRN}
+}
+
+func standing(t host.Transaction) bool { return t.Answer == "00" && !t.Reversed }
+
+// transactions are the host's, by what it calls them.
+func (w *world) transactions() map[host.Key]host.Transaction {
+	all := map[host.Key]host.Transaction{}
+	for _, t := range w.statement().Transactions {
+		all[t.Key] = t
+	}
+	return all
+}
+
+func (w *world) statement() host.Statement {
+	s, err := host.ReadBook(w.hostBook())
+	w.must(err)
+	return s
+}
+
+// stands tells whether the vault counts on a card payment's standing at the host.
+func stands(p payment.Payment) bool {
+	switch p.Stage {
+	case payment.StageApproved, payment.StageSettled, payment.StageAuthorised, payment.StageCompleted, payment.StageExpired, payment.StageCaptured:
+		return types[p.Flow()] != ""
+	}
+	return false
+}
+
+// compareHost: what stands here stands there once, with the same amount, and what stands there stands here.
+func (w *world) compareHost() {
+	statement, there := w.statement(), w.transactions()
+	if len(statement.Doubled) != 0 || statement.Conflicts != 0 {
+		w.fail("the host has %v twice, and %d conflicts", statement.Doubled, statement.Conflicts)
+	}
+	for _, p := range w.payments(nil) {
+		key := keyOf(p)
+		t, booked := there[key]
+		delete(there, key)
+		if stands(p) != (booked && standing(t)) {
+			w.fail("%s %s is %s; at the host it is booked %v, answered %q, reversed %v", p.Operation, p.ID, p.Stage, booked, t.Answer, t.Reversed)
+		}
+		if !stands(p) {
+			continue
+		}
+		currency, _ := envelope.LookupCurrency(p.Currency)
+		batch := ""
+		if p.Batch != 0 {
+			batch = fmt.Sprintf("%06d", p.Batch)
+		}
+		if t.Amount != p.Amount || t.Currency != currency.Numeric || t.Batch != batch {
+			w.fail("%s is %d %s in batch %d; at the host %d %s in %s", p.ID, p.Amount, p.Currency, p.Batch, t.Amount, t.Currency, t.Batch)
+		}
+		if t.Captured != p.Captured {
+			w.fail("of %s %d is captured; at the host %d", p.ID, p.Captured, t.Captured)
+		}
+		if t.Refunded != p.Refunded {
+			w.fail("of %s %d is refunded; at the host %d", p.ID, p.Refunded, t.Refunded)
+		}
+	}
+	for key, t := range there {
+		w.fail("the host has a %s of %d under %s that is nobody's (standing: %v)", t.Kind, t.Amount, key.STAN, standing(t))
+	}
+}
+
+// compareBank: every entry that the vault filed is in the bank's book once, and nothing else; what came back there came back here.
+func (w *world) compareBank() {
+	statement := w.bank.Statement()
+	if len(statement.Doubled) != 0 || statement.Refused != 0 {
+		w.fail("the bank has %v twice, and refused %d files", statement.Doubled, statement.Refused)
+	}
+	there := map[string]bank.Entry{}
+	for _, f := range statement.List {
+		w.compareFile(f)
+		for _, e := range f.Entries {
+			there[e.Trace] = e
+		}
+	}
+	for _, p := range w.payments(nil) {
+		if p.Stage != payment.StageSettled && p.Stage != payment.StageReturned || p.Flow() != payment.FlowEntry {
+			continue
+		}
+		e, booked := there[p.Entry]
+		delete(there, p.Entry)
+		if !booked || e.Amount != p.Amount || e.Credit != p.Credit() || e.Standard != p.Standard {
+			w.fail("%s %s of %d is %s; the bank has %+v", p.Operation, p.ID, p.Amount, p.Stage, e)
+		}
+		if (p.Stage == payment.StageReturned) != (e.Return != "") || e.Return != "" && p.Code != envelope.Code("ach-"+e.Return) {
+			w.fail("%s is %s %s; the bank returned it with %q", p.ID, p.Stage, p.Code, e.Return)
+		}
+	}
+	for trace, e := range there {
+		w.fail("the bank has an entry %s of %d that is nobody's", trace, e.Amount)
+	}
+}
+
+// compareFile: the bank has the file whose digest is in the log.
+func (w *world) compareFile(f bank.File) {
+	w.view(func(tx *ledger.Tx) error {
+		ours, found, err := tx.File(f.Name)
+		if err == nil && (!found || ours.Stage != payment.FileOut || ours.Digest != f.Hash || ours.Entries != len(f.Entries)) {
+			w.fail("the bank has %s of %d entries with digest %s; the log has %+v", f.Name, len(f.Entries), f.Hash, ours)
+		}
+		return err
+	})
+}
+
+// after says which statuses may follow in the results of one envelope; "" begins.
+var after = map[envelope.Status][]envelope.Status{
+	"": {envelope.StatusRejected, envelope.StatusDeclined, envelope.StatusApproved, envelope.StatusAccepted, envelope.StatusUnknown, envelope.StatusCaptured,
+		envelope.StatusRefunded, envelope.StatusVoided, envelope.StatusStored, envelope.StatusUpdated, envelope.StatusForgotten},
+	envelope.StatusApproved: {envelope.StatusSettled, envelope.StatusExpired},
+	envelope.StatusAccepted: {envelope.StatusSettled, envelope.StatusRefunded, envelope.StatusPaidOut, envelope.StatusRejected},
+	envelope.StatusUnknown: {envelope.StatusReversed, envelope.StatusApproved, envelope.StatusRefunded, envelope.StatusCaptured, envelope.StatusDeclined,
+		envelope.StatusVoided},
+	envelope.StatusCaptured: {envelope.StatusSettled},
+	envelope.StatusRefunded: {envelope.StatusSettled, envelope.StatusReturned},
+	envelope.StatusSettled:  {envelope.StatusReturned},
+	envelope.StatusPaidOut:  {envelope.StatusReturned},
+}
+
+// compareResults folds the log again: no result contradicts one before it, no trace number is used twice, and what the fold counts is what
+// the payments come to.
+func (w *world) compareResults() {
+	folded := payment.NewMemory()
+	told := map[payment.Key]envelope.Status{}
+	traces := map[string]string{}
+	w.view(func(tx *ledger.Tx) error {
+		size, err := tx.TreeSize()
+		for i := int64(0); i < size && err == nil; i++ {
+			var e ledger.LogEntry
+			if e, err = tx.LogEntry(uint64(i)); err != nil {
+				return err
+			}
+			var issued *payment.Issued
+			if issued, err = payment.Apply(folded, e.Event); issued != nil {
+				w.follows(told, issued)
+			}
+			w.usedOnce(traces, i, e.Event)
+		}
+		return err
+	})
+	if err := folded.Verify(); err != nil {
+		w.fail("the log's sums: %v", err)
+	}
+}
+
+func (w *world) follows(told map[payment.Key]envelope.Status, issued *payment.Issued) {
+	key, status := payment.Key{Merchant: issued.Merchant, ID: issued.ID}, issued.Facts.Status
+	if !slices.Contains(after[told[key]], status) {
+		w.fail("%s was told %q after %q", issued.ID, status, told[key])
+	}
+	told[key] = status
+}
+
+// usedOnce notes the trace numbers of an event, which only repeats of the message that they were made for may use again.
+func (w *world) usedOnce(traces map[string]string, index int64, e payment.Event) {
+	numbers, message := traced(index, e)
+	for _, number := range numbers {
+		if other, used := traces[number]; used && other != message {
+			w.fail("trace number %s is of %s and of %s", number, other, message)
+		}
+		traces[number] = message
+	}
+}
+
+// traced returns the trace numbers that an event uses, and the message that they are of: an advice is repeated under its own, all else is
+// sent once.
+func traced(index int64, e payment.Event) (numbers []string, message string) {
+	var t payment.Trace
+	message = fmt.Sprintf("event %d", index)
+	switch b := e.Body.(type) {
+	case payment.AuthorisationIntended:
+		t = b.Trace
+	case payment.ReconciliationIntended:
+		t = b.Trace
+	case payment.CaptureIntended:
+		t, message = b.Trace, "capture "+b.ID
+	case payment.ReversalIntended:
+		t, message = b.Trace, "reversal of "+b.ID
+	case payment.EntryIntended:
+		return []string{b.Trace}, message
+	default:
+		return nil, ""
+	}
+	return []string{t.RRN, fmt.Sprintf("%s/%s/%06d", t.Terminal, t.Sent.UTC().Format("2006-01-02"), t.STAN)}, message
+}

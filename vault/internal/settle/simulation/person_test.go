@@ -1,0 +1,117 @@
+package simulation
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"nightdrop/ops/simulator/host"
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/settle"
+)
+
+// resolve does what a person does with payments that nothing was answered about: asks the acquirer what became of them, and tells the vault.
+func (w *world) resolve() {
+	var stuck []payment.Payment
+	w.view(func(tx *ledger.Tx) error {
+		stuck = nil
+		return tx.Payments(ledger.Query{Stage: payment.StageManual}, func(p payment.Payment) error {
+			stuck = append(stuck, p)
+			return nil
+		})
+	})
+	for _, p := range stuck {
+		w.revive()
+		as := became(p, w.transactions())
+		err := w.process.engine.Resolve(w.t.Context(), p.Merchant, p.ID, as, "the acquirer's book says so", operator())
+		w.did(fmt.Sprintf("resolve %s as %s", p.ID, as), err)
+	}
+}
+
+// became is what the acquirer's book says of a payment at manual.
+func became(p payment.Payment, book map[host.Key]host.Transaction) envelope.Status {
+	t, there := book[keyOf(p)]
+	stands := there && standing(t)
+	switch {
+	case p.Flow() == payment.FlowCapture && stands:
+		return envelope.StatusCaptured
+	case p.Flow() == payment.FlowCapture:
+		return envelope.StatusDeclined
+	case stands:
+		return envelope.StatusApproved
+	case p.Void != "":
+		return envelope.StatusVoided
+	}
+	return envelope.StatusReversed
+}
+
+// answers has the bank answer, and takes what it has answered.
+func (w *world) answers() {
+	w.must(w.bank.Step())
+	for _, name := range w.fresh() {
+		content, err := os.ReadFile(filepath.Join(w.returns, name))
+		w.must(err)
+		w.take(name, string(content))
+		w.taken[name] = true
+	}
+}
+
+// fresh lists the bank's files that were not taken yet.
+func (w *world) fresh() (names []string) {
+	list, err := os.ReadDir(w.returns)
+	w.must(err)
+	for _, f := range list {
+		if !w.taken[f.Name()] {
+			names = append(names, f.Name())
+		}
+	}
+	return names
+}
+
+// take has the vault take a file of the bank, which it has to.
+func (w *world) take(name, content string) {
+	w.do("take the bank's file "+name, func(e *settle.Engine) error {
+		done, err := e.ImportAnswers(w.t.Context(), name, strings.NewReader(content), operator())
+		if err == nil {
+			w.story.tell("  %d returns, %d acknowledgements, %d repeats, already %v", done.Returns, done.Acknowledgements, done.Repeats, done.Already)
+		}
+		return err
+	})
+}
+
+// takeDamaged offers the vault a file of the bank with a defect, which it has to refuse whole.
+func (w *world) takeDamaged(name, content, defect string) {
+	w.revive()
+	_, err := w.process.engine.ImportAnswers(w.t.Context(), name, strings.NewReader(content), operator())
+	w.story.tell("offered the bank's file %s with a defect (%s): %v", name, defect, err)
+	if w.process.fate.alive() && !errors.Is(err, settle.ErrAnswerFile) {
+		w.fail("a file of the bank with a defect (%s) was not refused: %v", defect, err)
+	}
+}
+
+// defects of the bank's files, and what makes each of a good one.
+var defects = []struct {
+	what string
+	make func(lines []string) []string
+}{
+	{"another number of entries", func(lines []string) []string { return alter(lines, "9", 13, "00009") }},
+	{"another hash", func(lines []string) []string { return alter(lines, "9", 21, "0000000009") }},
+	{"a trace number of nobody's", func(lines []string) []string { return alter(lines, "799", 14, "9999998") }},
+	{"cut in the middle", func(lines []string) []string { return lines[:len(lines)/2] }},
+	{"a line too many", func(lines []string) []string { return append([]string{lines[0]}, lines...) }},
+}
+
+// alter writes over part of the first line that begins so; of files of acknowledgements alone, which have no such line, the last is cut.
+func alter(lines []string, begins string, at int, text string) []string {
+	for i, line := range lines {
+		if strings.HasPrefix(line, begins) && !strings.HasPrefix(line, "99999") {
+			lines[i] = line[:at] + text + line[at+len(text):]
+			return lines
+		}
+	}
+	return lines[:len(lines)-1]
+}
