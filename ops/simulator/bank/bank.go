@@ -208,7 +208,8 @@ func (b *Bank) answer(f *File) error {
 		return fmt.Errorf("answer %s: %w", f.Name, err)
 	}
 	if l.Returned, l.Acknowledged = reply.returned, reply.acknowledged; l.Returned+l.Acknowledged > 0 {
-		l.Answer = fmt.Sprintf("return-%s-%s.ach", f.Due.In(b.zone).Format("20060102"), f.Hash[:12])
+		// No run of digits in it is as long as a card number: names of files are written into logs.
+		l.Answer = fmt.Sprintf("return-%s-h%s.ach", f.Due.In(b.zone).Format("20060102"), f.Hash[:8])
 		if err := writeAnswer(filepath.Join(b.cfg.Returns, l.Answer), reply.write); err != nil {
 			return fmt.Errorf("answer %s: %w", f.Name, err)
 		}
