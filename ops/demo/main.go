@@ -72,7 +72,7 @@ func (d *demo) run(ctx context.Context, bin, file string) (err error) {
 	}
 	d.shops = merchantsOf(d.orders)
 	d.say("Nightdrop: %d orders of %d shops, by card and bank account, from sealed envelope to settled batch.", len(d.orders), len(d.shops))
-	if d.site, err = site.New(ctx, site.Options{Dir: d.dir, Bin: bin}); err != nil {
+	if d.site, err = site.New(ctx, site.Options{Dir: d.dir, Bin: bin, AnswerTimeout: answerTimeout}); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.site.Stop()) }()
@@ -84,6 +84,9 @@ func (d *demo) run(ctx context.Context, bin, file string) (err error) {
 	}
 	return d.finish()
 }
+
+// answerTimeout is more than a busy machine needs, so that only what is meant to has an unknown outcome.
+const answerTimeout = 5 * time.Second
 
 // payouts is the shop that may pay out, and storing are those that may store accounts.
 const payouts = "velo-works"

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -51,6 +52,9 @@ func (d *demo) readResults(ctx context.Context) error {
 		}
 		want := map[string]string{} // digest: the status that its last result must tell
 		for _, p := range payments {
+			if err := d.inOrder(p); err != nil {
+				return err
+			}
 			want[p.Digest] = p.told()
 		}
 		for _, bad := range d.bad {
@@ -78,6 +82,15 @@ func (d *demo) readResults(ctx context.Context) error {
 	d.say("The shops read %d results, sealed to them alone, in unbroken chains:", serials)
 	d.say("  %s.", counted(d.statuses))
 	d.say("  Every one of the %d bad orders got exactly the answer that its kind must get.", len(d.bad))
+	return nil
+}
+
+// inOrder tells of a good order that was refused: the vault rejects bad ones only, and what builds on an approved payment is taken.
+func (d *demo) inOrder(p vaultPayment) error {
+	bad := slices.ContainsFunc(d.bad, func(b badEnvelope) bool { return b.id == p.ID && b.defect != "id-conflict" })
+	if !bad && (p.Stage == "rejected" || p.Stage == "declined" && p.Of != "") {
+		return fmt.Errorf("a %s that is in order was %s with %s", p.Operation, p.Stage, p.Code)
+	}
 	return nil
 }
 
