@@ -62,11 +62,15 @@ func (d *daemon) Payment(_ context.Context, merchant, id string) (control.Paymen
 }
 
 func paymentView(p payment.Payment) control.Payment {
-	return control.Payment{Merchant: p.Merchant, ID: p.ID, Number: p.Number, Digest: p.Digest, Stage: p.Stage, Code: p.Code, Operation: p.Operation,
-		Amount: p.Amount, Currency: p.Currency, Reference: p.Reference, Masked: p.Masked, Brand: p.Brand, Approval: p.Approval, Method: p.Way(),
+	v := control.Payment{Merchant: p.Merchant, ID: p.ID, Number: p.Number, Digest: p.Digest, Stage: p.Stage, Code: p.Code, Operation: p.Operation,
+		Amount: p.Amount, Currency: p.Currency, Reference: p.Reference, Masked: p.Masked, Brand: p.Brand, Approval: p.Approval, Method: p.Method,
 		Of: p.Of, Token: p.Token, Captured: p.Captured, Refunded: p.Refunded, Void: p.Void, Standard: p.Standard, Entry: p.Entry, File: p.File,
 		Notice: p.Notice, Acked: p.Acked, Batch: p.Batch, Received: p.Received, Changed: p.Changed, Trace: p.Trace, Reversal: p.Reversal,
 		Tries: p.Tries, Results: p.Results, Resolutions: p.Resolutions()}
+	if p.Batch != 0 {
+		v.Method = p.Way() // which an older log does not say
+	}
+	return v
 }
 
 // Resolve takes a person's word on a manual payment.

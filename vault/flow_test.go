@@ -34,14 +34,15 @@ import (
 
 // site is a vault's daemon between a real broker and a real acquirer's host, worked by its command line.
 type site struct {
-	t      *testing.T
-	dir    string
-	shares []string
-	book   string
-	broker *broker.Broker
-	relay  *channel.Relay
-	signer *note.Signer // the relay's
-	shop   *note.Signer
+	t        *testing.T
+	dir      string
+	shares   []string
+	book     string
+	acquirer *host.Host
+	broker   *broker.Broker
+	relay    *channel.Relay
+	signer   *note.Signer // the relay's
+	shop     *note.Signer
 }
 
 func newSite(t *testing.T) *site {
@@ -52,13 +53,14 @@ func newSite(t *testing.T) *site {
 		"--shares-to", strings.Join([]string{t.TempDir(), t.TempDir(), t.TempDir()}, ","))
 	s.shares = made.Shares
 	s.startBroker(made.ChannelKey)
-	acquirer, err := host.Start(host.Config{Listen: "127.0.0.1:0", Book: s.book})
+	var err error
+	s.acquirer, err = host.Start(host.Config{Listen: "127.0.0.1:0", Book: s.book})
 	s.must(err)
-	t.Cleanup(func() { _ = acquirer.Close() })
+	t.Cleanup(func() { _ = s.acquirer.Close() })
 	s.signer, err = note.GenerateSigner("relay-1")
 	s.must(err)
 	s.configure(map[string]string{`url = ""`: fmt.Sprintf("url = %q", "tls://"+s.broker.Addr()), `ca = ""`: `ca = "broker.pem"`,
-		`address = ""`: fmt.Sprintf("address = %q", acquirer.Addr()), "relays = []": fmt.Sprintf("relays = [%q]", s.signer.Verifier())})
+		`address = ""`: fmt.Sprintf("address = %q", s.acquirer.Addr()), "relays = []": fmt.Sprintf("relays = [%q]", s.signer.Verifier())})
 	return s
 }
 
@@ -162,35 +164,51 @@ func (s *site) enrol() {
 		"--reply-key", identity.ReplyLine(), "--currency", "USD", "--reason", "contract 17")
 }
 
-// post sends sales of these amounts in one bag, sealed by the directory that the vault published.
+// draft is an envelope before it is sealed; account and code may be empty.
+type draft struct{ order, account, code string }
+
+// post sends sales of these amounts in one bag.
 func (s *site) post(amounts ...int64) {
+	s.t.Helper()
+	var drafts []draft
+	for i, amount := range amounts {
+		drafts = append(drafts, draft{order: fmt.Sprintf(`{"operation":"sale","reference":"order %d","amount":%d,"currency":"USD"}`, i, amount),
+			account: `{"card":{"number":"4242424242424242","expiry":"2031-12"}}`, code: `{"code":"123"}`})
+	}
+	s.send(drafts...)
+}
+
+// send sends the drafts in one bag, sealed by the directory that the vault published, and returns their ids.
+func (s *site) send(drafts ...draft) (ids []string) {
 	s.t.Helper()
 	var d control.Directory
 	s.json(&d, "directory", "show")
 	var envelopes [][]byte
-	for i, amount := range amounts {
+	for _, draft := range drafts {
 		id := uuid.NewString()
-		part := func(kind envelope.Kind, name envelope.PartName, plaintext string) envelope.Part {
+		part := func(kind envelope.Kind, name envelope.PartName, plaintext string) *envelope.Part {
+			if plaintext == "" {
+				return nil
+			}
 			key, ok := d.Directory.Newest(kind, envelope.SuiteXWing, time.Now())
 			if !ok {
 				s.t.Fatalf("the directory has no %s key", kind)
 			}
 			sealed, err := seal.Seal(key.Name, key.Public, name, "shop-1", id, []byte(plaintext))
 			s.must(err)
-			return sealed
+			return &sealed
 		}
-		account := part(envelope.KindDay, envelope.PartAccount, `{"card":{"number":"4242424242424242","expiry":"2031-12"}}`)
-		code := part(envelope.KindCode, envelope.PartCode, `{"code":"123"}`)
 		signed, err := envelope.Sign(envelope.Envelope{Merchant: "shop-1", ID: id, Created: envelope.At(time.Now()), Until: envelope.At(time.Now().Add(time.Hour)),
-			Order:   part(envelope.KindDay, envelope.PartOrder, fmt.Sprintf(`{"operation":"sale","reference":"order %d","amount":%d,"currency":"USD"}`, i, amount)),
-			Account: &account, Code: &code}, s.shop)
+			Order: *part(envelope.KindDay, envelope.PartOrder, draft.order), Account: part(envelope.KindDay, envelope.PartAccount, draft.account),
+			Code: part(envelope.KindCode, envelope.PartCode, draft.code)}, s.shop)
 		s.must(err)
-		envelopes = append(envelopes, signed.Note)
+		envelopes, ids = append(envelopes, signed.Note), append(ids, id)
 	}
 	run := uuid.New()
 	msg, digest, err := envelope.PackBag(envelope.Bag{Relay: "relay-1", Run: hex.EncodeToString(run[:]), Number: 1, Previous: envelope.ZeroDigest, Window: 1}, envelopes, s.signer)
 	s.must(err)
 	s.must(<-s.relay.PublishBag("relay-1", digest, msg))
+	return ids
 }
 
 // TestFromBagToSettlement runs the main job by the command line alone: a bag comes in by the channel, its sales are authorised, the
