@@ -155,34 +155,42 @@ type leftOut struct {
 func (s *settlement) newFileWriter(ctx context.Context, f payment.File) (*fileWriter, error) {
 	w := &fileWriter{s: s, ctx: ctx, file: f}
 	err := s.engine.cfg.Ledger.View(func(tx *ledger.Tx) error {
-		first := ""
+		found := sorting{ids: map[class][]string{}}
 		for _, number := range f.Batches {
 			b, err := batchOf(tx, number)
 			if err != nil {
 				return err
 			}
-			m, found, err := tx.Merchant(b.Merchant)
-			if err != nil || !found {
+			m, known, err := tx.Merchant(b.Merchant)
+			if err != nil || !known {
 				return orMissing(err, "merchant "+b.Merchant)
 			}
-			ids := map[class][]string{}
-			err = tx.Payments(ledger.Query{Merchant: b.Merchant, Stage: payment.StageFiling, Batch: number}, func(p payment.Payment) error {
-				first = cmp.Or(first, p.Entry)
-				c := class{batch: number, again: p.Entry < first, standard: p.Standard, description: description(p.Operation)}
-				ids[c] = append(ids[c], p.ID)
-				return nil
-			})
-			if err != nil {
+			clear(found.ids)
+			q := ledger.Query{Merchant: b.Merchant, Stage: payment.StageFiling, Batch: number}
+			if err := tx.Payments(q, found.add); err != nil {
 				return err
 			}
-			for c, list := range ids {
-				w.sections = append(w.sections, section{class: c, merchant: b.Merchant, company: nacha.Company(m.Policy.Company), ids: list})
+			for c, ids := range found.ids {
+				w.sections = append(w.sections, section{class: c, merchant: b.Merchant, company: nacha.Company(m.Policy.Company), ids: ids})
 			}
 		}
 		return nil
 	})
 	slices.SortFunc(w.sections, func(a, b section) int { return a.compare(b.class) })
 	return w, err
+}
+
+// sorting sorts a file's entries, as they come in the order of their numbers, into batches.
+type sorting struct {
+	first string // trace number of the file's first entry
+	ids   map[class][]string
+}
+
+func (s *sorting) add(p payment.Payment) error {
+	s.first = cmp.Or(s.first, p.Entry)
+	c := class{batch: p.Batch, again: p.Entry < s.first, standard: p.Standard, description: description(p.Operation)}
+	s.ids[c] = append(s.ids[c], p.ID)
+	return nil
 }
 
 // description is the company entry description of an operation. (batch header field 7)

@@ -2,6 +2,7 @@ package settle
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/acquirer/iso8583"
+	"nightdrop/vault/internal/acquirer/nacha"
 	"nightdrop/vault/internal/intake"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
@@ -26,23 +28,25 @@ const (
 	amountDropped  = 900_102
 )
 
-// counter is a vault with two merchants, an intake, and an acquirer's host on the other end of a TCP line.
+// counter is a vault with a merchant, an intake, an acquirer's host on the other end of a TCP line, and an outbox for a bank.
 type counter struct {
 	*intaketest.Vault
-	t      testing.TB
-	shop   *intaketest.Storefront
-	other  *intaketest.Storefront
-	run    *intaketest.Run
-	host   *host.Host
-	book   string
-	client *iso8583.Client
+	t           testing.TB
+	shop        *intaketest.Storefront
+	run         *intaketest.Run
+	host        *host.Host
+	book        string
+	client      *iso8583.Client
+	outbox      string
+	byReference bool // the host refunds by reference alone
 }
 
 func newCounter(t testing.TB, answerTimeout time.Duration) *counter {
 	t.Helper()
-	c := &counter{Vault: intaketest.New(t), t: t, book: filepath.Join(t.TempDir(), "book")}
+	c := &counter{Vault: intaketest.New(t), t: t, book: filepath.Join(t.TempDir(), "book"), outbox: t.TempDir(), byReference: true}
 	c.run = c.SetRelays("relay-1")[0].Start()
-	c.shop, c.other = c.Enrol("shop-1"), c.Stranger("shop-2")
+	c.shop = c.Enrol("shop-1")
+	c.Append("shop-1", payment.MerchantPolicySet{Policy: intaketest.Policy()})
 	c.startHost("127.0.0.1:0")
 	c.client = iso8583.New(iso8583.Config{Address: c.host.Addr(), AnswerTimeout: answerTimeout})
 	t.Cleanup(func() { _ = c.client.Close(); _ = c.host.Close() })
@@ -71,21 +75,37 @@ func (c *counter) post(amounts ...int64) []string {
 	return ids
 }
 
+// send takes one envelope and returns its id.
+func (c *counter) send(d intaketest.Draft) string {
+	c.t.Helper()
+	c.take(c.shop.Seal(d))
+	return d.ID
+}
+
 func (c *counter) take(envelopes ...[]byte) {
 	c.t.Helper()
-	in, err := intake.New(intake.Config{Ledger: c.Ledger, Opener: c.Ring, Now: c.Clock.Now})
+	in, err := intake.New(intake.Config{Ledger: c.Ledger, Opener: c.Ring, Now: c.Clock.Now, Accounts: c.Ring, RefundsByReference: c.byReference, Bank: true})
 	c.must(err)
 	c.must(in.Take(c.t.Context(), oneBag(c.run.Bag(envelopes...))))
 }
 
 // engine is an engine over the counter's parts, or over what faults put in their place.
 func (c *counter) engine(change func(*Config)) *Engine {
-	config := Config{Ledger: c.Ledger, Opener: c.Ring, Acquirer: c.client, Terminals: []string{"ND000001"}, ReversalRetry: 5 * time.Millisecond,
+	config := Config{Ledger: c.Ledger, Opener: c.Ring, Accounts: c.Ring, Acquirer: c.client, Bank: c.bank(), Terminals: []string{"ND000001"}, ReversalRetry: 5 * time.Millisecond,
 		Drain: time.Second, Patience: 5 * time.Second, Now: c.Clock.Now, Logger: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&config)
 	}
 	return New(config)
+}
+
+// bank is the one that files go to.
+func (c *counter) bank() *Bank {
+	zone, err := time.LoadLocation("America/New_York")
+	c.must(err)
+	return &Bank{Outbox: c.outbox, Calendar: nacha.Calendar{Location: zone, Cutoff: 16*time.Hour + 45*time.Minute, Lead: 1},
+		Sender: nacha.Bank{ImmediateDestination: "091000019", DestinationName: "NORTHERN CLEARING BANK", ImmediateOrigin: "1987654321",
+			OriginName: "NIGHTDROP VAULT", ODFI: "09100001"}}
 }
 
 // while runs an engine until during returns.
@@ -104,9 +124,38 @@ func (c *counter) finish(e *Engine) {
 	c.t.Helper()
 	c.while(e, func() {
 		intaketest.WaitFor(c.t, "every payment to have an outcome", func() bool {
-			return c.count(payment.StageReceived)+c.count(payment.StageAuthorising)+c.count(payment.StageUnknown) == 0
+			return c.underWay() == 0
 		})
 	})
+}
+
+// underWay counts the payments that wait for the engine or the host.
+func (c *counter) underWay() (n int) {
+	c.t.Helper()
+	for _, stage := range []payment.Stage{payment.StageReceived, payment.StageAuthorising, payment.StageUnknown, payment.StageCapturing, payment.StageVoiding} {
+		n += c.count(stage)
+	}
+	return n
+}
+
+// told lists the statuses of the results about an envelope, oldest first.
+func (c *counter) told(id string) (statuses []envelope.Status) {
+	c.t.Helper()
+	c.View(func(tx *ledger.Tx) error {
+		pending, err := tx.PendingResults(100_000)
+		for _, r := range pending {
+			if r.ID != id {
+				continue
+			}
+			var facts struct {
+				Status envelope.Status `json:"status"`
+			}
+			c.must(json.Unmarshal(r.Facts, &facts))
+			statuses = append(statuses, facts.Status)
+		}
+		return err
+	})
+	return statuses
 }
 
 func (c *counter) count(stage payment.Stage) (n int) {
@@ -130,13 +179,27 @@ func (c *counter) statement() host.Statement {
 	return s
 }
 
-// agree checks that nobody is charged but for an approved sale, and for that once.
+// agree checks that the host charged and credited what stands in the ledger, each once, and nothing else.
 func (c *counter) agree() {
 	c.t.Helper()
 	s := c.statement()
-	approved := c.count(payment.StageApproved) + c.count(payment.StageSettled)
-	if s.Charged != approved || len(s.Doubled) != 0 {
-		c.t.Errorf("the host charged %d sales (%v twice), the vault has %d approved", s.Charged, s.Doubled, approved)
+	charged, credited := 0, 0
+	c.View(func(tx *ledger.Tx) error {
+		return tx.Payments(ledger.Query{}, func(p payment.Payment) error {
+			stands := p.Stage == payment.StageApproved || p.Stage == payment.StageCaptured || p.Stage == payment.StageSettled
+			switch {
+			case !stands || p.Way() != payment.MethodCard:
+			case p.Credit():
+				credited++
+			default:
+				charged++
+			}
+			return nil
+		})
+	})
+	if s.Charged != charged || s.Credited != credited || len(s.Doubled) != 0 || s.Conflicts != 0 {
+		c.t.Errorf("the host charged %d and credited %d (%v twice, %d conflicts); in the ledger %d and %d stand",
+			s.Charged, s.Credited, s.Doubled, s.Conflicts, charged, credited)
 	}
 }
 
@@ -167,9 +230,22 @@ func operator() Actor { return Actor{Name: "user:root", Origin: "socket", Purpos
 // spy passes requests on to the host and notes them.
 type spy struct {
 	acquirer.Acquirer
-	sales func(acquirer.Request) error  // nil: pass on; an error answers instead
-	undo  func(acquirer.Reversal) error // likewise
-	down  func() error
+	sales   func(acquirer.Request) error  // nil: pass on; an error answers instead
+	capture func(acquirer.Capture) error  // likewise
+	undo    func(acquirer.Reversal) error // likewise
+	down    func() error
+	number  bool // refunds need the card
+}
+
+func (s *spy) RefundsByReference() bool { return !s.number && s.Acquirer.RefundsByReference() }
+
+func (s *spy) Capture(ctx context.Context, r acquirer.Capture) (acquirer.Answer, error) {
+	if s.capture != nil {
+		if err := s.capture(r); err != nil {
+			return acquirer.Answer{}, err
+		}
+	}
+	return s.Acquirer.Capture(ctx, r)
 }
 
 func (s *spy) Authorise(ctx context.Context, sale acquirer.Request) (acquirer.Answer, error) {
