@@ -61,13 +61,18 @@ func (p Part) checkKey() error {
 // PartInfo returns the HPKE info of a part: PAE of PASETO over "nightdrop/part/v1", part, merchant, envelope id and key
 // name. It ties a part to its place, so that it opens nowhere else.
 func PartInfo(part PartName, merchant, id string, key KeyName) []byte {
-	fields := [...]string{"nightdrop/part/v1", string(part), merchant, id, string(key)}
-	info := binary.LittleEndian.AppendUint64(make([]byte, 0, 192), uint64(len(fields)))
+	return PAE("nightdrop/part/v1", string(part), merchant, id, string(key))
+}
+
+// PAE is PASETO's pre-authentication encoding: LE64(number of fields), then for each LE64(its length) and its bytes. No two lists of
+// fields have the same encoding.
+func PAE(fields ...string) []byte {
+	encoded := binary.LittleEndian.AppendUint64(make([]byte, 0, 192), uint64(len(fields)))
 	for _, f := range fields {
-		info = binary.LittleEndian.AppendUint64(info, uint64(len(f)))
-		info = append(info, f...)
+		encoded = binary.LittleEndian.AppendUint64(encoded, uint64(len(f)))
+		encoded = append(encoded, f...)
 	}
-	return info
+	return encoded
 }
 
 // Pad returns a copy of plaintext padded at its end with spaces to a multiple of 256 bytes, 256 to 2,048. The caller

@@ -35,17 +35,25 @@ func NewSealer(key envelope.KeyName, public []byte) (*Sealer, error) {
 	if _, err := envelope.ParseKeyName(string(key)); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}
-	params, err := Parameters(key.Suite())
+	encrypt, err := encrypter(key.ID(), key.Suite(), public)
 	if err != nil {
 		return nil, err
 	}
-	pub, err := hpke.NewPublicKey(public, key.ID(), params)
+	return &Sealer{key, encrypt}, nil
+}
+
+// encrypter makes Tink's side of a public key.
+func encrypter(id uint32, suite envelope.Suite, public []byte) (tink.HybridEncrypt, error) {
+	params, err := Parameters(suite)
+	if err != nil {
+		return nil, err
+	}
+	pub, err := hpke.NewPublicKey(public, id, params)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}
 	manager := keyset.NewManager()
-	id, err := manager.AddKey(pub)
-	if err != nil {
+	if _, err := manager.AddKey(pub); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}
 	if err := manager.SetPrimary(id); err != nil {
@@ -59,7 +67,7 @@ func NewSealer(key envelope.KeyName, public []byte) (*Sealer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}
-	return &Sealer{key, encrypt}, nil
+	return encrypt, nil
 }
 
 // Parameters returns the parameters of a suite's keys in Tink, TINK prefix, made by hand: X-Wing has no template there.

@@ -47,6 +47,7 @@ type checker struct {
 	folded *payment.Memory // by the log
 	issued int             // results, by the log
 	counts map[string]int  // of index entries, by the records
+	keys   logKeys
 }
 
 func (c *checker) run() error {
@@ -121,7 +122,11 @@ func (c *checker) checkLog() error {
 			return damaged("event %d is earlier than the one before", index)
 		}
 		last = e.Event.Time
+		before := reading(c.folded)
 		facts, err := c.fold(e)
+		if err == nil {
+			err = c.keys.next(e, before, reading(c.folded))
+		}
 		if err != nil {
 			return fmt.Errorf("event %d: %w", index, err)
 		}
@@ -224,6 +229,7 @@ func (c *checker) checkRecords() error {
 		equalRecords(c, m.Blocks, func(k payment.Key) home { return homeOfBlock(ownedKey{k.Merchant, k.ID}) }),
 		equalRecords(c, m.Files, homeOfFile),
 		equalRecords(c, m.Entries, homeOfEntry),
+		equalRecords(c, m.Auditors, homeOfAuditor),
 	); err != nil {
 		return err
 	}
@@ -240,7 +246,7 @@ func (c *checker) checkRecords() error {
 			return damaged("%s has %d records, the log makes %d", bucket, n, len(m.Payments))
 		}
 	}
-	return errors.Join(c.checkKeys(), c.checkParts(), c.checkStored())
+	return errors.Join(c.checkKeys(), c.checkWraps(), c.checkParts(), c.checkStored())
 }
 
 func (c *checker) checkPayment(p payment.Payment) error {

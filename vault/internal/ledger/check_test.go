@@ -48,6 +48,9 @@ func populated(t *testing.T) *vault {
 	})
 	v.sealPending()
 	v.commit(func(tx *Tx) error { return tx.MarkSent(v.unsent(tx)[:2]) })
+	v.auditor("anna")
+	v.auditor("bert")
+	v.removeAuditor("anna")
 	v.commit(func(tx *Tx) error {
 		id := v.newID()
 		if err := receive(tx, shop, id); err != nil {

@@ -22,6 +22,8 @@
 //	blocks     merchant/fingerprint -> payment.Block
 //	files      name -> payment.File
 //	entries    trace number -> payment.Entry
+//	auditors   name -> payment.Auditor
+//	wraps      log key's number, auditor -> the log key, wrapped for that auditor
 //	parts      number, merchant/part -> the part as it came, still sealed to the vault
 //	results    merchant/serial -> facts and place, and the note once it is sealed
 //	chains     merchant -> the end of its chain of results

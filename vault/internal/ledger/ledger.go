@@ -16,6 +16,7 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
+	"nightdrop/shared/seal"
 	"nightdrop/vault/internal/audit"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/payment"
@@ -42,6 +43,7 @@ var (
 type Keys interface {
 	NewBox(purpose string) (wrapped []byte, b keyring.Box, err error)
 	OpenBox(purpose string, wrapped []byte) (keyring.Box, error)
+	WrapLogKey(number uint32, wrapped []byte, to *seal.Auditor) ([]byte, error)
 	Signer() *note.Signer
 }
 

@@ -39,6 +39,8 @@ const (
 	bucketBlocks    = "blocks"
 	bucketFiles     = "files"
 	bucketEntries   = "entries"
+	bucketAuditors  = "auditors"
+	bucketWraps     = "wraps"
 
 	indexMerchant = "by-merchant" // merchant/number
 	indexStage    = "by-stage"    // stage/number, merchant: working stages only
@@ -50,7 +52,7 @@ const (
 
 var (
 	recordBuckets = []string{bucketKeys, bucketVault, bucketMerchants, bucketBatches, bucketRuns, bucketBags, bucketIDs, bucketPayments,
-		bucketParts, bucketResults, bucketChains, bucketTokens, bucketStored, bucketBlocks, bucketFiles, bucketEntries}
+		bucketParts, bucketResults, bucketChains, bucketTokens, bucketStored, bucketBlocks, bucketFiles, bucketEntries, bucketAuditors, bucketWraps}
 	indexBuckets = []string{indexMerchant, indexStage, indexBatch, indexOf, indexPending, indexUnsent}
 )
 
@@ -75,7 +77,6 @@ var (
 const purposeVault = "vault"
 
 func purposeMerchant(id string) string { return "merchant/" + id }
-func purposeLog(number uint32) string  { return fmt.Sprintf("log/%d", number) }
 func orderedKey(number uint64) []byte  { return binary.BigEndian.AppendUint64(nil, number) }
 func place(bucket string, k []byte) []byte {
 	ad := append([]byte("nightdrop/record/"), '0'+recordVersion, 0)
@@ -235,28 +236,6 @@ func (l *Ledger) readHead(b *bbolt.Tx) (h head, err error) {
 }
 
 func (tx *Tx) readHead() (head, error) { return tx.ledger.readHead(tx.bolt) }
-
-// newLogKey begins a log key, for the entries from here on.
-func (tx *Tx) newLogKey() error {
-	number := tx.head.LogKey + 1
-	box, err := tx.newBox(purposeLog(number))
-	if err != nil {
-		return err
-	}
-	tx.logKey = audit.Key{Number: number, Box: box}
-	tx.head.LogKey, tx.head.LogDay = number, tx.now.Format(dayLayout)
-	return nil
-}
-
-const dayLayout = "2006-01-02"
-
-// rotateLogKey begins a log key on a new day (UTC).
-func (tx *Tx) rotateLogKey() error {
-	if tx.now.Format(dayLayout) == tx.head.LogDay {
-		return nil
-	}
-	return tx.newLogKey()
-}
 
 // newBox makes a key, which must not be there, and keeps it wrapped.
 func (tx *Tx) newBox(purpose string) (keyring.Box, error) {

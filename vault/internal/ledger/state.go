@@ -131,6 +131,7 @@ func (tx *Tx) writeBack() error {
 		func() error { return writeRows(tx, tx.blocks, homeOfBlock) },
 		func() error { return writeRows(tx, tx.files, homeOfFile) },
 		func() error { return writeRows(tx, tx.entries, homeOfEntry) },
+		func() error { return writeRows(tx, tx.auditors, homeOfAuditor) },
 		tx.writePayments,
 	} {
 		if err := write(); err != nil {

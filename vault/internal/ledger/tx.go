@@ -40,6 +40,7 @@ type Tx struct {
 	blocks    map[ownedKey]*row[payment.Block]
 	files     map[string]*row[payment.File]
 	entries   map[string]*row[payment.Entry]
+	auditors  map[string]*row[payment.Auditor]
 	payments  map[ownedKey]*paymentRow
 }
 
@@ -61,6 +62,7 @@ func (l *Ledger) newTx(b *bbolt.Tx) *Tx {
 	tx.blocks = map[ownedKey]*row[payment.Block]{}
 	tx.files = map[string]*row[payment.File]{}
 	tx.entries = map[string]*row[payment.Entry]{}
+	tx.auditors = map[string]*row[payment.Auditor]{}
 	tx.payments = map[ownedKey]*paymentRow{}
 	return tx
 }
@@ -90,7 +92,7 @@ func (tx *Tx) Now() envelope.Time {
 }
 
 // Append commits one event: its Time is set to Now, it is folded into the state, sealed into the log, and the result that it
-// issues becomes pending. MerchantAdded also makes the merchant's key. It returns the event's index in the log. An event
+// issues becomes pending. MerchantAdded also makes the merchant's key; a change of auditors begins a log key. It returns the event's index in the log. An event
 // that does not fit the state fails with payment.ErrTransition, and with it the caller's part of the transaction.
 func (tx *Tx) Append(e payment.Event) (index uint64, err error) {
 	if !tx.bolt.Writable() {
@@ -123,9 +125,19 @@ func (tx *Tx) append(e payment.Event) (uint64, error) {
 			return 0, fmt.Errorf("%s: encode its result: %w", e.Body.Kind(), err)
 		}
 	}
+	if _, adding := e.Body.(payment.AuditorAdded); adding {
+		if err := tx.newLogKey(); err != nil {
+			return 0, err
+		}
+	}
 	place, err := audit.Append(tx.bolt, &tx.tail, tx.ledger.origin, tx.logKey, event, facts)
 	if err != nil {
 		return 0, err
+	}
+	if _, removing := e.Body.(payment.AuditorRemoved); removing {
+		if err := tx.newLogKey(); err != nil {
+			return 0, err
+		}
 	}
 	tx.changed = true
 	tx.head.Time = tx.now
@@ -190,7 +202,7 @@ type LogEntry struct {
 // LogEntry reads the event at index of the log.
 func (tx *Tx) LogEntry(index uint64) (LogEntry, error) {
 	read, err := audit.Read(tx.bolt, int64(index), tx.ledger.origin, func(number uint32) (audit.Box, error) {
-		return tx.box(purposeLog(number))
+		return tx.box(keyring.LogKeyPurpose(number))
 	})
 	if err != nil {
 		return LogEntry{}, fmt.Errorf("%w: %w", err, ErrDamaged)

@@ -141,4 +141,10 @@ var decoders = map[string]func(json.RawMessage) (Body, error){
 	AccountUpdated{}.Kind():          decodeAs[AccountUpdated],
 	AccountForgotten{}.Kind():        decodeAs[AccountForgotten],
 	MerchantPolicySet{}.Kind():       decodeAs[MerchantPolicySet],
+	VaultStarted{}.Kind():            decodeAs[VaultStarted],
+	VaultStopped{}.Kind():            decodeAs[VaultStopped],
+	AccessRefused{}.Kind():           decodeAs[AccessRefused],
+	AuditorAdded{}.Kind():            decodeAs[AuditorAdded],
+	AuditorRemoved{}.Kind():          decodeAs[AuditorRemoved],
+	LogExported{}.Kind():             decodeAs[LogExported],
 }

@@ -79,6 +79,12 @@ func examples() []Event {
 		AccountForgotten{ID: "id"},
 		MerchantPolicySet{Policy: Policy{Limits: []Limit{{Currency: "USD", Payment: 1, Day: 2, PayoutDay: 3}}, RefundPercent: 20, Payees: PayeesConsumer,
 			Storage: true, StoresPerDay: 9, Company: Company{Name: "Shop", ID: "1234567890"}}},
+		VaultStarted{Version: "1.0.0", At: at},
+		VaultStopped{},
+		AccessRefused{Call: "POST /unlock", Code: "not-allowed", Times: 2, First: at, Last: at},
+		AuditorAdded{Name: "anna", Key: "anna+auditor-0a1b2c3d-xwing+AQ=="},
+		AuditorRemoved{Name: "anna"},
+		LogExported{Dir: "/media/log", Bodies: 256, Failed: true},
 	}
 	events := make([]Event, len(bodies))
 	for i, body := range bodies {

@@ -58,6 +58,12 @@ func (f *fold) apply() error {
 		return f.batch(b)
 	case FileBegun, FileIntended, FileWritten, AnswerTaken:
 		return f.file(b)
+	case AuditorAdded:
+		return f.auditorAdded(b)
+	case AuditorRemoved:
+		return f.auditorRemoved(b)
+	case VaultStarted, VaultStopped, AccessRefused, LogExported:
+		return nil // they change nothing
 	}
 	return f.payment()
 }

@@ -145,3 +145,21 @@ func (AccountForgotten) Kind() string { return "account-forgotten" }
 
 // Kind implements Body.
 func (MerchantPolicySet) Kind() string { return "merchant-policy-set" }
+
+// Kind implements Body.
+func (VaultStarted) Kind() string { return "vault-started" }
+
+// Kind implements Body.
+func (VaultStopped) Kind() string { return "vault-stopped" }
+
+// Kind implements Body.
+func (AccessRefused) Kind() string { return "access-refused" }
+
+// Kind implements Body.
+func (AuditorAdded) Kind() string { return "auditor-added" }
+
+// Kind implements Body.
+func (AuditorRemoved) Kind() string { return "auditor-removed" }
+
+// Kind implements Body.
+func (LogExported) Kind() string { return "log-exported" }

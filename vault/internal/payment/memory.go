@@ -12,6 +12,7 @@ type Memory struct {
 	Blocks    map[Key]Block // by merchant and fingerprint
 	Files     map[string]File
 	Entries   map[string]Entry
+	Auditors  map[string]Auditor
 }
 
 // Key names a payment, a token or a block in Memory.
@@ -31,7 +32,8 @@ var _ State = (*Memory)(nil)
 // NewMemory returns the state before the first event.
 func NewMemory() *Memory {
 	return &Memory{Merchants: map[string]Merchant{}, Payments: map[Key]Payment{}, Batches: map[uint32]Batch{},
-		Runs: map[RunKey]Run{}, Bags: map[BagKey]Bag{}, Tokens: map[Key]Token{}, Blocks: map[Key]Block{}, Files: map[string]File{}, Entries: map[string]Entry{}}
+		Runs: map[RunKey]Run{}, Bags: map[BagKey]Bag{}, Tokens: map[Key]Token{}, Blocks: map[Key]Block{}, Files: map[string]File{}, Entries: map[string]Entry{},
+		Auditors: map[string]Auditor{}}
 }
 
 // Vault implements State.
@@ -148,5 +150,17 @@ func (m *Memory) Entry(trace string) (Entry, bool, error) {
 // PutEntry implements State.
 func (m *Memory) PutEntry(v Entry) error {
 	m.Entries[v.Trace] = v
+	return nil
+}
+
+// Auditor implements State.
+func (m *Memory) Auditor(name string) (Auditor, bool, error) {
+	v, ok := m.Auditors[name]
+	return v, ok, nil
+}
+
+// PutAuditor implements State.
+func (m *Memory) PutAuditor(v Auditor) error {
+	m.Auditors[v.Name] = v
 	return nil
 }

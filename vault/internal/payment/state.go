@@ -31,6 +31,8 @@ type State interface {
 	PutFile(File) error
 	Entry(trace string) (Entry, bool, error)
 	PutEntry(Entry) error
+	Auditor(name string) (Auditor, bool, error)
+	PutAuditor(Auditor) error
 }
 
 // Vault is the state of the vault itself.
