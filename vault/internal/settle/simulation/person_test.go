@@ -53,11 +53,16 @@ func became(p payment.Payment, book map[host.Key]host.Transaction) envelope.Stat
 func (w *world) answers() {
 	w.must(w.bank.Step())
 	for _, name := range w.fresh() {
-		content, err := os.ReadFile(filepath.Join(w.returns, name))
-		w.must(err)
-		w.take(name, string(content))
+		w.take(name, w.answer(name))
 		w.taken[name] = true
 	}
+}
+
+// answer reads a file of the bank's.
+func (w *world) answer(name string) string {
+	content, err := os.ReadFile(filepath.Join(w.returns, name))
+	w.must(err)
+	return string(content)
 }
 
 // fresh lists the bank's files that were not taken yet.

@@ -22,7 +22,7 @@ type story struct {
 func (s *story) tell(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lines = append(s.lines, fmt.Sprintf("%14s  ", time.Since(s.began))+fmt.Sprintf(format, args...))
+	s.lines = append(s.lines, fmt.Sprintf("%16.9f  ", time.Since(s.began).Seconds())+fmt.Sprintf(format, args...))
 }
 
 // event tells of a committed event.

@@ -1,0 +1,297 @@
+package simulation
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"nightdrop/ops/simulator/host"
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/intake/intaketest"
+	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/settle"
+)
+
+var (
+	seeds = flag.Uint64("seeds", 1000, "how many seeds TestSimulation runs")
+	from  = flag.Uint64("from", 1, "the first seed of TestSimulation")
+	tell  = flag.Bool("story", false, "print the story of every seed, not only of those that fail")
+)
+
+// TestMain puts the tests' files into memory where the system has room for them there: a kill of a process loses nothing that was written, so
+// a disk adds nothing but time.
+func TestMain(m *testing.M) {
+	const memory = "/dev/shm"
+	if os.Getenv("TMPDIR") == "" {
+		if dir, err := os.MkdirTemp(memory, "nightdrop-"); err == nil {
+			_ = os.Setenv("TMPDIR", dir)
+			code := m.Run()
+			_ = os.RemoveAll(dir)
+			os.Exit(code)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// TestSimulation runs a vault through what each seed draws: who posts what, what the acquirer's host does wrong, when the vault is killed, the
+// host crashes, the line breaks and the clock jumps, and when an operator closes, settles and takes the bank's files.
+func TestSimulation(t *testing.T) {
+	for seed := *from; seed < *from+*seeds; seed++ {
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := simulate(t, drawn(seed))
+				if len(w.faults) > 0 {
+					t.Errorf("%s\n%s\nagain: make simulate SEEDS=1 FROM=%d", strings.Join(w.faults, "\n"), w.story, seed)
+				} else if *tell {
+					t.Logf("\n%s", w.story)
+				}
+			})
+		})
+	}
+}
+
+// drawn is the plan of a seed.
+func drawn(seed uint64) plan {
+	draw := rand.New(rand.NewPCG(seed, 1))
+	p := plan{seed: seed, shops: 1 + draw.IntN(2), outstanding: 1 + draw.IntN(5)}
+	if mood := draw.IntN(4); mood > 0 { // a quarter of hosts are honest, a quarter twice as bad as usual
+		p.adversary = host.DefaultRates()
+		for m := range p.adversary {
+			p.adversary[m] *= []float64{1, 1, 2}[mood-1]
+		}
+	}
+	return p
+}
+
+// simulate lives through a plan to its end, and compares the books.
+func simulate(t *testing.T, p plan) *world {
+	w := newWorld(t, p)
+	w.start(0)
+	w.post(w.sale(), w.anything())
+	for range 6 + w.draw.IntN(8) {
+		w.act()
+		w.pass()
+	}
+	w.finish()
+	w.compare()
+	return w
+}
+
+// finish brings everything to its end: the vault lives, payments get their outcomes, batches are settled, and the bank has answered.
+func (w *world) finish() {
+	for range 3 { // a refusal or a return may be of another round
+		w.rest()
+		w.resolve()
+		w.rest()
+		w.closeAll()
+		w.settleAll()
+		w.must(w.bank.Step())
+		w.vault.Clock.Pass(2 * time.Hour)
+		w.answers()
+	}
+}
+
+// pass lets some time go by.
+func (w *world) pass() {
+	time.Sleep(time.Duration(w.draw.IntN(3000)) * time.Millisecond)
+	synctest.Wait()
+}
+
+// acts are what can happen next, with their weights.
+var acts = []struct {
+	weight int
+	do     func(*world)
+}{
+	{8, func(w *world) { w.post(w.anything()) }},
+	{4, func(w *world) { w.post(w.anything(), w.anything(), w.anything()) }},
+	{5, (*world).doomed},
+	{1, (*world).rested},
+	{1, func(w *world) { w.story.tell("the line breaks"); w.host.hangUp() }},
+	{1, func(w *world) { w.story.tell("the host goes down"); w.must(w.host.restart()) }},
+	{2, (*world).jump},
+	{3, (*world).closeSome},
+	{3, (*world).settleSome},
+	{2, (*world).bankDay},
+	{1, (*world).resolve},
+}
+
+func (w *world) act() {
+	total := 0
+	for _, a := range acts {
+		total += a.weight
+	}
+	n := w.draw.IntN(total)
+	for _, a := range acts {
+		if n -= a.weight; n < 0 {
+			a.do(w)
+			return
+		}
+	}
+}
+
+// doomed has the vault be killed at one of its next points; one that is dead is started again.
+func (w *world) doomed() {
+	w.revive()
+	n := 1 + w.draw.IntN(12)
+	w.story.tell("the vault will be killed, %d points from now", n)
+	w.process.fate.doom(n)
+}
+
+// rested stops the vault, in good order, for some hours or days.
+func (w *world) rested() {
+	w.revive()
+	w.end()
+	time.Sleep(time.Duration(w.draw.IntN(9*24)) * time.Hour)
+	w.revive()
+}
+
+// jump moves the vault's clock on, or back.
+func (w *world) jump() {
+	steps := []time.Duration{-3 * time.Hour, -time.Minute, 10 * time.Minute, 2 * time.Hour, 26 * time.Hour, 145 * time.Hour}
+	step := steps[w.draw.IntN(len(steps))]
+	w.story.tell("the clock jumps by %s", step)
+	w.vault.Clock.Pass(step)
+}
+
+// closeSome closes one storefront's batches, or all, of one method or both. It may have to be done again.
+func (w *world) closeSome() {
+	merchant := append([]string{""}, w.merchants()...)[w.draw.IntN(1+len(w.shops))]
+	method := []payment.Method{"", payment.MethodCard, payment.MethodBank}[w.draw.IntN(3)]
+	w.revive()
+	w.did(fmt.Sprintf("close %q %q", merchant, method), w.close(merchant, method))
+}
+
+func (w *world) merchants() (ids []string) {
+	for _, shop := range w.shops {
+		ids = append(ids, shop.ID)
+	}
+	return ids
+}
+
+// settleSome settles what is closed, of one method or both. It may have to be done again.
+func (w *world) settleSome() {
+	method := []payment.Method{"", payment.MethodCard, payment.MethodBank}[w.draw.IntN(3)]
+	w.revive()
+	_, err := w.process.engine.Settle(w.t.Context(), settle.All, method, operator(), nil)
+	w.did(fmt.Sprintf("settle %q", method), err)
+}
+
+// bankDay has the bank read the outbox and answer what is due; the vault is offered what it answers, some of it damaged or twice.
+func (w *world) bankDay() {
+	w.must(w.bank.Step())
+	for _, name := range w.fresh() {
+		content := w.answer(name)
+		if w.draw.IntN(2) == 0 {
+			defect := defects[w.draw.IntN(len(defects))]
+			w.takeDamaged(name, strings.Join(defect.make(strings.Split(content, "\n")), "\n"), defect.what)
+		}
+		w.take(name, content)
+		w.taken[name] = true
+		if w.draw.IntN(3) == 0 {
+			w.take("again-"+name, content)
+		}
+	}
+}
+
+// sale is a sale by card that is approved.
+func (w *world) sale() intaketest.Draft { return w.asks(w.shop().Sale(), w.amount(false)) }
+
+func (w *world) shop() *intaketest.Storefront { return w.shops[w.draw.IntN(len(w.shops))] }
+
+// amount draws an amount, in a few cases one that makes the simulator misbehave or the bank return.
+func (w *world) amount(special bool) int64 {
+	if special && w.draw.IntN(3) == 0 {
+		amounts := []int64{900_051, 900_100, 900_101, 900_102, 900_201, 900_203, 900_229}
+		return amounts[w.draw.IntN(len(amounts))]
+	}
+	return 100 + w.draw.Int64N(50_000)
+}
+
+// asks puts an amount, and one of the merchant's currencies, into a draft in dollars.
+func (w *world) asks(d intaketest.Draft, amount int64) intaketest.Draft {
+	currency := []string{"USD", "USD", "EUR", "JPY"}[w.draw.IntN(4)]
+	if strings.Contains(d.Account, `"bank"`) {
+		currency = "USD"
+	}
+	d.Order = intaketest.Order(amount, currency, fmt.Sprintf("order %d", w.posted))
+	return d
+}
+
+// anything draws an envelope. What it is about may not allow it: then it is rejected, and nothing moves.
+func (w *world) anything() intaketest.Draft {
+	shop := w.shop()
+	lives := []time.Duration{time.Hour, 24 * time.Hour, 6 * 24 * time.Hour}[w.draw.IntN(3)]
+	d := w.order(shop)
+	d.Until = d.Created.Add(lives)
+	return d
+}
+
+func (w *world) order(shop *intaketest.Storefront) intaketest.Draft {
+	switch w.draw.IntN(16) {
+	case 0, 1, 2:
+		return w.asks(shop.Sale(), w.amount(true))
+	case 3, 4:
+		return shop.Authorize(w.amount(true) + 2_000_000*w.draw.Int64N(2))
+	case 5, 6:
+		return w.asks(shop.BankSale(100), w.amount(true))
+	case 7:
+		return shop.Payout(w.amount(true))
+	case 8, 9, 10:
+		if p, found := w.some(shop, payment.FlowAuthorise); found {
+			return shop.Capture(p.ID, w.part(p.Amount))
+		}
+	case 11, 12:
+		if p, found := w.some(shop, payment.FlowSale, payment.FlowAuthorise, payment.FlowEntry); found {
+			return shop.Refund(p.ID, w.part(p.Amount))
+		}
+	case 13:
+		if p, found := w.some(shop, payment.FlowSale, payment.FlowAuthorise, payment.FlowEntry); found {
+			return shop.Void(p.ID)
+		}
+	case 14:
+		return shop.Store(intaketest.Card(intaketest.CardNumber, intaketest.CardExpiry))
+	case 15:
+		if p, found := w.some(shop, payment.FlowKeep); found && p.Operation == envelope.OpStore {
+			if w.draw.IntN(3) == 0 {
+				return shop.Forget(p.Token)
+			}
+			return shop.ByToken(envelope.OpSale, p.Token, w.amount(true))
+		}
+	}
+	return w.asks(shop.Sale(), w.amount(true))
+}
+
+// some draws one of a storefront's payments of these flows.
+func (w *world) some(shop *intaketest.Storefront, flows ...payment.Flow) (payment.Payment, bool) {
+	var fit []payment.Payment
+	for _, p := range w.payments(shop) {
+		for _, flow := range flows {
+			if p.Flow() == flow && p.Of == "" && p.Stage != payment.StageRejected {
+				fit = append(fit, p)
+			}
+		}
+	}
+	if len(fit) == 0 {
+		return payment.Payment{}, false
+	}
+	return fit[w.draw.IntN(len(fit))], true
+}
+
+// part draws part of an amount, or all of it, or one that is never answered.
+func (w *world) part(amount int64) int64 {
+	switch w.draw.IntN(5) {
+	case 0:
+		return amount
+	case 1:
+		if amount > 1_000_000 {
+			return []int64{900_100, 900_101, 900_102, 900_013}[w.draw.IntN(4)]
+		}
+	}
+	return 1 + w.draw.Int64N(amount)
+}
