@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -50,10 +51,10 @@ func SignCheckpoint(c Checkpoint, s *note.Signer) ([]byte, error) {
 	return note.Sign(c.text(), s)
 }
 
-// OpenCheckpoint checks a checkpoint's form and the vault's signature, whose key's name must be its origin.
+// OpenCheckpoint checks a checkpoint's form and the vault's signature, by any of its keys, whose name must be the origin.
 // Lines of other keys (witnesses) are ignored.
-func OpenCheckpoint(msg []byte, vault note.Verifier) (Checkpoint, error) {
-	opened, err := note.Open(msg, note.Policy{}, vault)
+func OpenCheckpoint(msg []byte, vault ...note.Verifier) (Checkpoint, error) {
+	opened, err := note.Open(msg, note.Policy{}, vault...)
 	if err != nil {
 		return Checkpoint{}, err
 	}
@@ -61,7 +62,7 @@ func OpenCheckpoint(msg []byte, vault note.Verifier) (Checkpoint, error) {
 	if err != nil {
 		return Checkpoint{}, err
 	}
-	if c.Origin != vault.Name() {
+	if !slices.ContainsFunc(opened.Signers, func(v note.Verifier) bool { return v.Name() == c.Origin }) {
 		return Checkpoint{}, fmt.Errorf("%w: the origin is not the key's name", note.ErrUnverified)
 	}
 	return c, nil
@@ -198,9 +199,9 @@ func DecodeProof(text []byte) (Proof, error) {
 	return p, nil
 }
 
-// Verify checks that the log holds record where the proof says, by a checkpoint that the vault signed.
-func (p Proof) Verify(record [LeafBytes]byte, vault note.Verifier) (Checkpoint, error) {
-	c, err := OpenCheckpoint(p.Checkpoint, vault)
+// Verify checks that the log holds record where the proof says, by a checkpoint that the vault signed with any of its keys.
+func (p Proof) Verify(record [LeafBytes]byte, vault ...note.Verifier) (Checkpoint, error) {
+	c, err := OpenCheckpoint(p.Checkpoint, vault...)
 	if err != nil {
 		return Checkpoint{}, err
 	}

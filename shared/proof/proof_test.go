@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"flag"
@@ -16,6 +15,7 @@ import (
 	"nightdrop/shared/envelope/vector"
 	"nightdrop/shared/note"
 	"nightdrop/shared/proof"
+	"nightdrop/shared/proof/prooftest"
 )
 
 var update = flag.Bool("update", false, "write testdata/vectors")
@@ -31,73 +31,25 @@ func signer(t testing.TB, name, label string) *note.Signer {
 	return s
 }
 
-// tree is a log in memory: all hashes as tlog stores them.
-type tree struct {
-	hashes []tlog.Hash
-	size   int64
-}
-
-func (tr *tree) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
-	var out []tlog.Hash
-	for _, i := range indexes {
-		out = append(out, tr.hashes[i])
-	}
-	return out, nil
-}
-
-func (tr *tree) add(t testing.TB, record []byte) {
-	t.Helper()
-	hashes, err := tlog.StoredHashes(tr.size, record, tr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tr.hashes = append(tr.hashes, hashes...)
-	tr.size++
-}
-
-// record is the i-th leaf of the tests' log.
-func record(i int64) [proof.LeafBytes]byte {
-	salt := sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(i)))
-	return proof.LeafRecord(salt[:proof.SaltBytes], []byte(`{"code":"ok"}`), salt)
-}
-
-func logOf(t testing.TB, size int64) *tree {
-	tr := &tree{}
-	for i := range size {
-		r := record(i)
-		tr.add(t, r[:])
-	}
-	return tr
-}
-
-func (tr *tree) checkpoint(t testing.TB, size int64) proof.Checkpoint {
-	t.Helper()
-	root, err := tlog.TreeHash(size, tr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return proof.Checkpoint{Origin: "vault.example", Size: size, Root: root}
-}
-
 func TestInclusionAndConsistency(t *testing.T) {
 	const size = 21
-	tr := logOf(t, size)
-	newest := tr.checkpoint(t, size)
+	tr := prooftest.Of(t, size)
+	newest := tr.Checkpoint("vault.example", size)
 	for i := range int64(size) {
 		hashes, err := tlog.ProveRecord(size, i, tr)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := proof.CheckInclusion(newest, i, record(i), hashes); err != nil {
+		if err := proof.CheckInclusion(newest, i, prooftest.Record(i), hashes); err != nil {
 			t.Errorf("leaf %d: %v", i, err)
 		}
 		for defect, err := range map[string]error{
-			"another record": proof.CheckInclusion(newest, i, record(i+1), hashes),
-			"another index":  proof.CheckInclusion(newest, (i+1)%size, record(i), hashes),
-			"beyond the end": proof.CheckInclusion(newest, size, record(i), hashes),
-			"below zero":     proof.CheckInclusion(newest, -1, record(i), hashes),
-			"a hash less":    proof.CheckInclusion(newest, i, record(i), hashes[1:]),
-			"another root":   proof.CheckInclusion(proof.Checkpoint{Origin: newest.Origin, Size: size}, i, record(i), hashes),
+			"another record": proof.CheckInclusion(newest, i, prooftest.Record(i+1), hashes),
+			"another index":  proof.CheckInclusion(newest, (i+1)%size, prooftest.Record(i), hashes),
+			"beyond the end": proof.CheckInclusion(newest, size, prooftest.Record(i), hashes),
+			"below zero":     proof.CheckInclusion(newest, -1, prooftest.Record(i), hashes),
+			"a hash less":    proof.CheckInclusion(newest, i, prooftest.Record(i), hashes[1:]),
+			"another root":   proof.CheckInclusion(proof.Checkpoint{Origin: newest.Origin, Size: size}, i, prooftest.Record(i), hashes),
 		} {
 			if !errors.Is(err, proof.ErrDiverged) {
 				t.Errorf("leaf %d with %s: %v", i, defect, err)
@@ -105,7 +57,7 @@ func TestInclusionAndConsistency(t *testing.T) {
 		}
 	}
 	for old := int64(0); old <= size; old++ {
-		older := tr.checkpoint(t, old)
+		older := tr.Checkpoint("vault.example", old)
 		var hashes []tlog.Hash
 		if old > 0 && old < size {
 			var err error
@@ -121,7 +73,7 @@ func TestInclusionAndConsistency(t *testing.T) {
 			t.Errorf("another root of size %d: %v", old, err)
 		}
 	}
-	if err := proof.CheckConsistency(newest, tr.checkpoint(t, 3), nil); !errors.Is(err, proof.ErrDiverged) {
+	if err := proof.CheckConsistency(newest, tr.Checkpoint("vault.example", 3), nil); !errors.Is(err, proof.ErrDiverged) {
 		t.Errorf("a log that shrank: %v", err)
 	}
 }
@@ -147,8 +99,8 @@ func TestLeafRecordBytes(t *testing.T) {
 
 func checkpointCorpus(t testing.TB) vector.File {
 	vault := signer(t, "vault.example", "vault.example")
-	tr := logOf(t, 21)
-	c := tr.checkpoint(t, 21)
+	tr := prooftest.Of(t, 21)
+	c := tr.Checkpoint("vault.example", 21)
 	good, err := proof.SignCheckpoint(c, vault)
 	if err != nil {
 		t.Fatal(err)
@@ -170,7 +122,7 @@ func checkpointCorpus(t testing.TB) vector.File {
 		return string(msg)
 	}
 	bad := func(defect, text string) { add(vector.Malformed, defect, sign(text, vault)) }
-	empty, err := proof.SignCheckpoint(tr.checkpoint(t, 0), vault)
+	empty, err := proof.SignCheckpoint(tr.Checkpoint("vault.example", 0), vault)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,8 +191,8 @@ func TestCheckpointVectors(t *testing.T) {
 
 func proofCorpus(t testing.TB) vector.File {
 	vault := signer(t, "vault.example", "vault.example")
-	tr := logOf(t, 21)
-	checkpoint, err := proof.SignCheckpoint(tr.checkpoint(t, 21), vault)
+	tr := prooftest.Of(t, 21)
+	checkpoint, err := proof.SignCheckpoint(tr.Checkpoint("vault.example", 21), vault)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,7 +258,7 @@ func TestProofVectors(t *testing.T) {
 			if again, err := proof.EncodeProof(p); err != nil || !bytes.Equal(again, v.Bytes()) {
 				t.Errorf("encodes as %s, %v", again, err)
 			}
-			_, err = p.Verify(record(p.Index), vault.Verifier())
+			_, err = p.Verify(prooftest.Record(p.Index), vault.Verifier())
 			if holds := p.Index == 7; (err == nil) != holds {
 				t.Errorf("verifies: %v", err)
 			}

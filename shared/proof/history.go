@@ -1,0 +1,375 @@
+package proof
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"nightdrop/shared/note"
+)
+
+// ErrRewound is returned when the log, as it is shown now, is shorter than it was shown before.
+var ErrRewound = errors.New("the log is shorter than it was")
+
+// MaxHeads bounds what a History keeps: the largest so many checkpoints, some hundred kilobytes.
+const MaxHeads = 500
+
+// Head is a checkpoint that a reader was shown.
+type Head struct {
+	Size int64
+	Root tlog.Hash
+	Note []byte // as the vault signed it
+}
+
+// History is what one reader was shown of one log: checkpoints by size, and the proof by the largest of them. Whatever is added is held against
+// it, so that a vault which shows two logs, or rewrites one, must keep both stories straight for every reader, and between any two who Compare.
+//
+// Every proof of a leaf shows the log's root at some smaller sizes and the hashes of many complete subtrees (Proof.Subtrees). Where these
+// meet what was shown before they must be the same. So a later log is known to begin with an earlier one where the earlier one's size is among
+// these, and otherwise up to the end of the last subtree that both have; entries between that and the earlier one's end are not compared, and
+// only an auditor, who has all entries, can.
+//
+// A History is not safe for concurrent use. Its JSON holds notes, proofs and hashes, nothing that need be hidden.
+type History struct {
+	heads   []Head // by size, one a size
+	offered int64  // size of the largest that came as the log's newest
+	last    *proved
+	changed bool
+}
+
+// proved is a leaf and its proof.
+type proved struct {
+	record   [LeafBytes]byte
+	proof    Proof
+	size     int64
+	subtrees Subtrees
+}
+
+func newProved(p Proof, size int64, record [LeafBytes]byte) (*proved, error) {
+	subtrees, err := p.Subtrees(size, record)
+	return &proved{record, p, size, subtrees}, err
+}
+
+// text returns the tlog-proof; it was read from one.
+func (p *proved) text() []byte {
+	text, err := EncodeProof(p.proof)
+	if err != nil {
+		return nil
+	}
+	return text
+}
+
+// Contradiction is two things that a vault signed and that cannot both be true. Keep both: they are evidence.
+type Contradiction struct {
+	Kind error  // ErrDiverged or ErrRewound
+	Why  string // which entries or sizes
+	Kept []byte // what was shown before: a signed checkpoint or a tlog-proof
+	Got  []byte // what was shown now
+}
+
+// Error says what does not fit.
+func (c *Contradiction) Error() string { return c.Kind.Error() + ": " + c.Why }
+
+// Unwrap returns the kind.
+func (c *Contradiction) Unwrap() error { return c.Kind }
+
+// Newest returns the largest checkpoint that was shown.
+func (h *History) Newest() (Head, bool) {
+	if len(h.heads) == 0 {
+		return Head{}, false
+	}
+	return h.heads[len(h.heads)-1], true
+}
+
+// Heads returns the checkpoints that are kept, by size. The caller must not change them.
+func (h *History) Heads() []Head { return h.heads }
+
+// Changed tells whether something was added since the History was made, read or cloned.
+func (h *History) Changed() bool { return h.changed }
+
+// Clone returns a copy to add to.
+func (h *History) Clone() *History {
+	return &History{heads: slices.Clone(h.heads), offered: h.offered, last: h.last}
+}
+
+// AddCheckpoint takes a checkpoint that was given as the log's newest, after checking the vault's signature. *Contradiction is returned when
+// it does not fit what was shown before; nothing is added then.
+func (h *History) AddCheckpoint(msg []byte, vault ...note.Verifier) (Checkpoint, error) {
+	c, err := OpenCheckpoint(msg, vault...)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	if c.Size < h.offered {
+		return Checkpoint{}, &Contradiction{ErrRewound, fmt.Sprintf("%d entries, after %d", c.Size, h.offered), h.noteOf(h.offered), msg}
+	}
+	if err := h.fits(c, msg); err != nil {
+		return Checkpoint{}, err
+	}
+	h.insert(Head{c.Size, c.Root, msg})
+	if c.Size > h.offered {
+		h.offered, h.changed = c.Size, true
+	}
+	return c, nil
+}
+
+// AddProof takes the proof of a leaf, after checking that it holds by a checkpoint that the vault signed. Errors as AddCheckpoint.
+func (h *History) AddProof(p Proof, record [LeafBytes]byte, vault ...note.Verifier) (Checkpoint, error) {
+	c, err := p.Verify(record, vault...)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	next, err := newProved(p, c.Size, record)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	if err := h.fits(c, p.Checkpoint); err != nil {
+		return Checkpoint{}, err
+	}
+	if _, err := next.against(h.heads); err != nil {
+		return Checkpoint{}, err
+	}
+	if h.last != nil {
+		if _, clash := next.subtrees.agree(h.last.subtrees); clash != "" {
+			return Checkpoint{}, &Contradiction{ErrDiverged, clash, h.last.text(), next.text()}
+		}
+	}
+	h.insert(Head{c.Size, c.Root, p.Checkpoint})
+	if h.last == nil || c.Size >= h.last.size {
+		h.last, h.changed = next, true
+	}
+	return c, nil
+}
+
+// fits holds a checkpoint against those of its size and against the last proof.
+func (h *History) fits(c Checkpoint, msg []byte) error {
+	if n, ok := h.find(c.Size); ok && h.heads[n].Root != c.Root {
+		return &Contradiction{ErrDiverged, fmt.Sprintf("two roots of %d entries", c.Size), h.heads[n].Note, msg}
+	}
+	if len(h.heads) > 0 {
+		if err := sameLog(h.heads[0].Note, msg); err != nil {
+			return err
+		}
+	}
+	if h.last == nil {
+		return nil
+	}
+	_, err := h.last.against([]Head{{c.Size, c.Root, msg}})
+	return err
+}
+
+// sameLog checks that two checkpoints have one origin.
+func sameLog(a, b []byte) error {
+	first, _, _ := bytes.Cut(a, []byte{'\n'})
+	second, _, _ := bytes.Cut(b, []byte{'\n'})
+	if !bytes.Equal(first, second) {
+		return fmt.Errorf("%w: the checkpoint is of another log", note.ErrUnverified)
+	}
+	return nil
+}
+
+// against holds the roots that a proof shows against checkpoints, and returns the size of the largest that the proof's log begins with.
+func (p *proved) against(heads []Head) (common int64, err error) {
+	bySize := make(map[int64]Head, len(heads))
+	for _, head := range heads {
+		bySize[head.Size] = head
+	}
+	for name := range p.subtrees {
+		head, shown := bySize[name.end()]
+		if !shown {
+			continue
+		}
+		root, known := p.subtrees.Root(head.Size)
+		if known && root != head.Root {
+			return 0, &Contradiction{ErrDiverged, fmt.Sprintf("the first %d entries are not those of the log that has %d", head.Size, p.size), head.Note, p.text()}
+		}
+		if known {
+			common = max(common, head.Size)
+		}
+	}
+	return common, nil
+}
+
+func (h *History) find(size int64) (int, bool) {
+	return slices.BinarySearchFunc(h.heads, size, func(head Head, size int64) int { return int(max(min(head.Size-size, 1), -1)) })
+}
+
+func (h *History) noteOf(size int64) []byte {
+	if n, ok := h.find(size); ok {
+		return h.heads[n].Note
+	}
+	return nil
+}
+
+func (h *History) insert(head Head) {
+	n, ok := h.find(head.Size)
+	if ok || n == 0 && len(h.heads) == MaxHeads {
+		return
+	}
+	h.heads = slices.Insert(h.heads, n, head)
+	if len(h.heads) > MaxHeads {
+		h.heads = slices.Delete(h.heads, 0, 1)
+	}
+	h.changed = true
+}
+
+// Comparison is what two readers' histories show about each other.
+type Comparison struct {
+	Ours, Theirs int64 // sizes of the largest checkpoints
+	Common       int64 // entries from the first on that are proved to be the same in both; later ones are not compared
+	Equal        int   // checkpoints of one size and root that both have
+}
+
+// Compare holds what two readers were shown of one log against each other. *Contradiction is returned when the vault showed them different
+// logs, which is a split view: Kept is a's, Got is b's. The signatures of a history from elsewhere are to be checked first (Verify).
+func Compare(a, b *History) (Comparison, error) {
+	var c Comparison
+	ours, haveOurs := a.Newest()
+	theirs, haveTheirs := b.Newest()
+	c.Ours, c.Theirs = ours.Size, theirs.Size
+	if !haveOurs || !haveTheirs {
+		return c, nil
+	}
+	if err := sameLog(ours.Note, theirs.Note); err != nil {
+		return c, err
+	}
+	for _, head := range b.heads {
+		n, both := a.find(head.Size)
+		if !both {
+			continue
+		}
+		if a.heads[n].Root != head.Root {
+			return c, &Contradiction{ErrDiverged, fmt.Sprintf("two roots of %d entries", head.Size), a.heads[n].Note, head.Note}
+		}
+		c.Equal, c.Common = c.Equal+1, max(c.Common, head.Size)
+	}
+	return c, c.proofs(a, b)
+}
+
+// proofs compares what the two last proofs show.
+func (c *Comparison) proofs(a, b *History) error {
+	if a.last != nil {
+		common, err := a.last.against(b.heads)
+		if wrong, ok := errors.AsType[*Contradiction](err); ok {
+			wrong.Kept, wrong.Got = wrong.Got, wrong.Kept
+			return wrong
+		}
+		c.Common = max(c.Common, common)
+	}
+	if b.last != nil {
+		common, err := b.last.against(a.heads)
+		if err != nil {
+			return err
+		}
+		c.Common = max(c.Common, common)
+	}
+	if a.last != nil && b.last != nil {
+		common, clash := a.last.subtrees.agree(b.last.subtrees)
+		if clash != "" {
+			return &Contradiction{ErrDiverged, clash, a.last.text(), b.last.text()}
+		}
+		c.Common = max(c.Common, common)
+	}
+	return nil
+}
+
+// Verify checks the vault's signature on everything that a history from elsewhere holds, and that its last proof holds.
+func (h *History) Verify(vault ...note.Verifier) error {
+	for _, head := range h.heads {
+		if _, err := OpenCheckpoint(head.Note, vault...); err != nil {
+			return fmt.Errorf("checkpoint of %d entries: %w", head.Size, err)
+		}
+	}
+	if h.last == nil {
+		return nil
+	}
+	if _, err := h.last.proof.Verify(h.last.record, vault...); err != nil {
+		return fmt.Errorf("the last proof: %w", err)
+	}
+	return nil
+}
+
+type historyJSON struct {
+	Checkpoints []string `json:"checkpoints"` // signed notes, by size
+	Offered     int64    `json:"offered"`     // size of the largest that came as the log's newest
+	Record      []byte   `json:"record,omitempty"`
+	Proof       string   `json:"proof,omitempty"` // tlog-proof of record
+}
+
+// MarshalJSON writes {"checkpoints": [note], "offered": size, "record"?: BASE64 of a leaf, "proof"?: its tlog-proof}.
+func (h *History) MarshalJSON() ([]byte, error) {
+	out := historyJSON{Checkpoints: []string{}, Offered: h.offered}
+	for _, head := range h.heads {
+		out.Checkpoints = append(out.Checkpoints, string(head.Note))
+	}
+	if h.last != nil {
+		out.Record, out.Proof = h.last.record[:], string(h.last.text())
+	}
+	return json.Marshal(out)
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote. It checks forms, not signatures (Verify).
+func (h *History) UnmarshalJSON(data []byte) error {
+	var in historyJSON
+	if err := json.Unmarshal(data, &in); err != nil {
+		return fmt.Errorf("%w: a history is one JSON object", ErrMalformed)
+	}
+	read := History{offered: in.Offered}
+	for _, msg := range in.Checkpoints {
+		c, err := peek([]byte(msg))
+		if err != nil {
+			return err
+		}
+		if newest, ok := read.Newest(); ok && newest.Size >= c.Size {
+			return fmt.Errorf("%w: checkpoints are in the order of their sizes, one a size", ErrMalformed)
+		}
+		read.heads = append(read.heads, Head{c.Size, c.Root, []byte(msg)})
+	}
+	if in.Proof != "" {
+		if len(in.Record) != LeafBytes {
+			return fmt.Errorf("%w: a leaf's record is %d bytes", ErrMalformed, LeafBytes)
+		}
+		p, err := DecodeProof([]byte(in.Proof))
+		if err != nil {
+			return err
+		}
+		c, err := peek(p.Checkpoint)
+		if err != nil {
+			return err
+		}
+		if read.last, err = newProved(p, c.Size, [LeafBytes]byte(in.Record)); err != nil {
+			return err
+		}
+	}
+	*h = read
+	return nil
+}
+
+// peek reads a checkpoint without checking who signed it.
+func peek(msg []byte) (Checkpoint, error) {
+	text, err := note.Text(msg)
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	return parseCheckpoint(text)
+}
+
+// String tells what was proved and what was not, for people.
+func (c Comparison) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "no contradiction: %d and %d entries were shown, %d checkpoints of equal size agree; ", c.Ours, c.Theirs, c.Equal)
+	smaller := min(c.Ours, c.Theirs)
+	switch {
+	case c.Common >= smaller:
+		fmt.Fprintf(&b, "all %d entries of the shorter are proved to be in the longer", smaller)
+	case c.Common > 0:
+		fmt.Fprintf(&b, "the first %d entries are proved to be the same, entries %d to %d are not compared", c.Common, c.Common, smaller-1)
+	default:
+		fmt.Fprintf(&b, "nothing is proved to be the same: compare again after both have read newer results")
+	}
+	return b.String()
+}
