@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/moov-io/base"
@@ -123,7 +124,7 @@ func (b *Bank) Run(ctx context.Context) error {
 	}
 }
 
-// Step takes the files that are new in the outbox and answers those that are due. A file that cannot be read now is left for the next
+// Step takes the files that are new in the outbox and answers those that are due. Hidden files are still being written. A file that cannot be read now is left for the next
 // step and logged; an error means that the book, or an answer, could not be written.
 func (b *Bank) Step() error {
 	entries, err := os.ReadDir(b.cfg.Outbox)
@@ -132,7 +133,7 @@ func (b *Bank) Step() error {
 		return nil
 	}
 	for _, e := range entries { // sorted by name
-		if e.Type().IsRegular() && filepath.Ext(e.Name()) == ".ach" {
+		if e.Type().IsRegular() && filepath.Ext(e.Name()) == ".ach" && !strings.HasPrefix(e.Name(), ".") {
 			if err := b.look(e); err != nil {
 				return err
 			}

@@ -384,6 +384,16 @@ func TestFileThatIsGoneIsAnsweredWhenItIsBack(t *testing.T) {
 	}
 }
 
+// TestHiddenFilesAreStillBeingWritten: a vault gives a file its name when it is whole.
+func TestHiddenFilesAreStillBeingWritten(t *testing.T) {
+	b := newBranch(t, Timing{After: time.Hour})
+	b.put(".partial-one.ach", vaultFile(t, 1, mixed...))
+	b.step()
+	if st := b.Statement(); st.Files != 0 || st.Refused != 0 {
+		t.Errorf("a hidden file was taken: %+v", st)
+	}
+}
+
 func TestBanksThatCannotBeOpened(t *testing.T) {
 	b := newBranch(t, Timing{})
 	if _, err := Open(b.cfg); !errors.Is(err, book.ErrLocked) {
