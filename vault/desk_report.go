@@ -2,7 +2,8 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
+	"math"
 	"time"
 
 	"nightdrop/shared/envelope"
@@ -12,33 +13,45 @@ import (
 	"nightdrop/vault/internal/report"
 )
 
-// rowsAtOnce is how many rows of a report leave together.
+// rowsAtOnce is how many rows of a report are read and leave together.
 const rowsAtOnce = 500
 
 // maxPeriod bounds a report's period: its charts have a bar a day.
 const maxPeriod = 366 * 24 * time.Hour
 
-// Report reads one batch, or those closed in a period, as they stand at one moment.
+// Report reads one batch, or those closed in a period. Each batch is summed up as it stands at one moment; rows are read after that, some
+// hundred at a time, because a reader who lingers would keep the ledger from giving pages free.
 func (d *daemon) Report(ctx context.Context, q control.ReportQuery, each func([]report.Row) error) (report.Report, error) {
 	if err := checkPeriod(q); err != nil {
 		return report.Report{}, err
 	}
-	return view(d, func(tx *ledger.Tx) (report.Report, error) {
-		heading := report.Report{Vault: d.ring.Name(), Made: envelope.At(d.now()), Merchant: q.Merchant, From: q.From, To: q.To}
-		batches, err := reported(tx, q)
+	batches, err := view(d, func(tx *ledger.Tx) ([]uint32, error) { return reported(tx, q) })
+	if err != nil {
+		return report.Report{}, err
+	}
+	heading := report.Report{Vault: d.ring.Name(), Made: envelope.At(d.now()), Merchant: q.Merchant, From: q.From, To: q.To,
+		Subject: "Batches closed from " + q.From + " to " + q.To}
+	builder := report.NewBuilder(heading)
+	for _, number := range batches {
+		found, err := view(d, func(tx *ledger.Tx) (extent, error) { return sumUp(ctx, tx, builder, number) })
 		if err != nil {
 			return heading, err
 		}
-		heading.Subject = "Batches closed from " + q.From + " to " + q.To
-		if q.Batch != 0 {
-			heading.Subject = batches[0].ID()
+		for each != nil && found.next() {
+			rows, err := view(d, found.page)
+			if err != nil {
+				return heading, err
+			}
+			if err := errors.Join(each(rows), ctx.Err()); err != nil {
+				return heading, err
+			}
 		}
-		builder := report.NewBuilder(heading)
-		if err := readReport(ctx, tx, builder, batches, each); err != nil {
-			return heading, err
-		}
-		return builder.Report(), nil
-	})
+	}
+	made := builder.Report()
+	if q.Batch != 0 {
+		made.Subject = made.Batches[0].ID
+	}
+	return made, nil
 }
 
 func checkPeriod(q control.ReportQuery) error {
@@ -53,54 +66,67 @@ func checkPeriod(q control.ReportQuery) error {
 	return nil
 }
 
-// reported lists the batches of a report, in order of their numbers.
-func reported(tx *ledger.Tx, q control.ReportQuery) (batches []payment.Batch, err error) {
+// reported lists the numbers of a report's batches, in order.
+func reported(tx *ledger.Tx, q control.ReportQuery) (numbers []uint32, err error) {
 	if err := exist(tx, control.PaymentQuery{Merchant: q.Merchant, Batch: q.Batch}); err != nil {
 		return nil, err
 	}
 	if q.Batch != 0 {
-		b, err := readBatch(tx, q.Batch)
-		return []payment.Batch{b}, err
+		return []uint32{q.Batch}, nil
 	}
 	err = tx.Batches(func(b payment.Batch) error {
 		day := b.Closed.Format(time.DateOnly)
 		if !b.Closed.IsZero() && q.From <= day && day <= q.To && (q.Merchant == "" || b.Merchant == q.Merchant) {
-			batches = append(batches, b)
+			numbers = append(numbers, b.Number)
 		}
 		return nil
 	})
-	return batches, err
+	return numbers, err
 }
 
-// readReport feeds batches and their payments to the builder, and the rows to each.
-func readReport(ctx context.Context, tx *ledger.Tx, builder *report.Builder, batches []payment.Batch, each func([]report.Row) error) error {
-	var rows []report.Row
-	flush := func() error {
-		if each == nil || len(rows) == 0 {
-			return nil
-		}
-		defer func() { rows = rows[:0] }()
-		return each(rows)
+// extent is where the payments of a batch lie among those of their merchant.
+type extent struct {
+	batch       payment.Batch
+	first, last uint64 // numbers of payments; last 0: there are none
+	after       uint64 // read so far
+}
+
+// sumUp feeds a batch and its payments to the builder.
+func sumUp(ctx context.Context, tx *ledger.Tx, builder *report.Builder, number uint32) (found extent, err error) {
+	if found.batch, err = readBatch(tx, number); err != nil {
+		return found, err
 	}
-	for _, b := range batches {
-		file, err := fileOf(tx, b)
-		if err != nil {
-			return err
-		}
-		builder.Batch(b, file)
-		err = tx.Payments(ledger.Query{Batch: b.Number}, func(p payment.Payment) error {
-			row := builder.Payment(p)
-			if each == nil {
-				return ctx.Err()
-			}
-			if rows = append(rows, row); len(rows) < rowsAtOnce {
-				return ctx.Err()
-			}
-			return flush()
-		})
-		if err != nil {
-			return fmt.Errorf("read the payments of %s: %w", b.ID(), err)
-		}
+	file, err := fileOf(tx, found.batch)
+	if err != nil {
+		return found, err
 	}
-	return flush()
+	builder.Batch(found.batch, file)
+	found.first = math.MaxUint64
+	err = tx.Payments(ledger.Query{Batch: number}, func(p payment.Payment) error {
+		builder.Payment(p)
+		found.first, found.last = min(found.first, p.Number), max(found.last, p.Number)
+		return ctx.Err()
+	})
+	found.after = found.first - 1
+	return found, err
+}
+
+// next tells whether there are payments that page has not come to.
+func (e *extent) next() bool { return e.last != 0 && e.after < e.last }
+
+// page reads the next rows, in the order of arrival.
+func (e *extent) page(tx *ledger.Tx) (rows []report.Row, err error) {
+	query := ledger.Query{Merchant: e.batch.Merchant, After: e.after, Limit: rowsAtOnce}
+	e.after = e.last // unless the page is full
+	read := 0
+	err = tx.Payments(query, func(p payment.Payment) error {
+		if read++; read == rowsAtOnce {
+			e.after = p.Number
+		}
+		if p.Batch == e.batch.Number && p.Number <= e.last {
+			rows = append(rows, report.RowOf(p))
+		}
+		return nil
+	})
+	return rows, err
 }

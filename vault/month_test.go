@@ -135,8 +135,41 @@ func TestMonthsEnd(t *testing.T) {
 	m.checkReturns(ids)
 	m.checkReports(settled)
 	m.verifyLog()
+	token := m.payment(ids["store"]).Token
 	stop()
 	m.checkLedger()
+
+	// The stored account outlives a restart, until it is forgotten.
+	stop = m.serve()
+	m.reaches(m.send(draft{order: order("sale", `,"amount":500,"currency":"USD","token":"`+token+`"`)})[0], payment.StageApproved)
+	m.reaches(m.send(draft{order: order("forget", `,"token":"`+token+`"`)})[0], payment.StageDone)
+	m.reaches(m.send(draft{order: order("sale", `,"amount":501,"currency":"USD","token":"`+token+`"`)})[0], payment.StageRejected)
+	stop()
+	m.checkLedger()
+}
+
+// TestOddAnswersAreFindings: what the acquirer's host sends and should not have stands in the log.
+func TestOddAnswersAreFindings(t *testing.T) {
+	s := newSite(t)
+	stammering, err := host.Start(host.Config{Listen: "127.0.0.1:0", Book: filepath.Join(t.TempDir(), "book"),
+		Adversary: &host.Adversary{Rates: map[host.Mishap]float64{host.Duplicate: 1}}})
+	s.must(err)
+	t.Cleanup(func() { _ = stammering.Close() })
+	s.configure(map[string]string{s.acquirer.Addr(): stammering.Addr()})
+	stop := s.serve()
+	s.enrol()
+	s.post(1999)
+	var st control.Status
+	s.wait("a finding", func() bool {
+		s.json(&st, "status")
+		return st.Findings[payment.FindingMessage] > 0
+	})
+	stop()
+	found := s.readLog().find(payment.FindingMessage)
+	if len(found) == 0 || found[0].Actor != "acquirer" || !strings.Contains(found[0].Body.(payment.IntegrityFound).Detail, "duplicate") {
+		t.Errorf("found %+v", found)
+	}
+	s.checkLedger()
 }
 
 // closeAndSettle ends the day, method by method, and checks what is printed of it.
@@ -393,4 +426,37 @@ func TestAPersonDecides(t *testing.T) {
 	}
 	stop()
 	s.checkLedger()
+}
+
+// TestReportOfMoreThanAPage: rows come page by page, each payment once, those of other batches left out.
+func TestReportOfMoreThanAPage(t *testing.T) {
+	s := newSite(t)
+	stop := s.serve()
+	s.enrol()
+	const bags, each = 4, 150
+	sale := draft{order: order("sale", `,"amount":1999,"currency":"USD"`), account: aCard}
+	declined := draft{order: order("sale", `,"amount":19,"currency":"XXX"`), account: aCard} // of no batch
+	for range bags {
+		s.send(slices.Concat(slices.Repeat([]draft{sale}, each), []draft{declined})...)
+	}
+	var batches []control.Batch
+	s.wait("all approvals", func() bool {
+		s.json(&batches, "batch", "list")
+		return len(batches) == 1 && len(batches[0].Totals) == 1 && batches[0].Totals[0].Count == bags*each
+	})
+	var made struct {
+		Payments    int
+		Differences []struct{}
+		Rows        []struct{ Number uint64 }
+	}
+	s.json(&made, "batch", "report", batches[0].ID)
+	if made.Payments != bags*each || len(made.Rows) != bags*each || len(made.Differences) != 0 {
+		t.Errorf("%d rows of %d payments, %d differences", len(made.Rows), made.Payments, len(made.Differences))
+	}
+	for i := 1; i < len(made.Rows); i++ {
+		if made.Rows[i].Number <= made.Rows[i-1].Number {
+			t.Fatalf("row %d is of payment %d, after %d", i, made.Rows[i].Number, made.Rows[i-1].Number)
+		}
+	}
+	stop()
 }

@@ -72,6 +72,10 @@ func TestExitCodes(t *testing.T) {
 		{ledger.ErrDamaged, 7},
 		{settle.ErrTotalsDiffer, 7},
 		{errors.Join(settle.ErrConflict, settle.ErrTotalsDiffer), 7}, // the worse of two batches
+		{settle.ErrAnswerFile, 7},
+		{settle.ErrFileThere, 7},
+		{settle.ErrListing, 1},
+		{settle.ErrReason, 2},
 		{settle.ErrUnavailable, 8},
 		{context.Canceled, 8},
 		{&control.Error{Code: control.CodeConflict}, 6},
@@ -107,6 +111,7 @@ func TestReferenceConfigurationSaysTheDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	if written.Keys != defaults.Keys || written.DirectoryLifetime != defaults.DirectoryLifetime || written.StopGrace != defaults.StopGrace ||
+		written.Bank != defaults.Bank || len(written.Batches.CloseAt) != len(defaults.Batches.CloseAt) || written.Acquirer.Dialect != defaults.Acquirer.Dialect ||
 		written.Acquirer.Outstanding != defaults.Acquirer.Outstanding || written.Acquirer.Terminals[0] != defaults.Acquirer.Terminals[0] {
 		t.Errorf("the reference says %+v, the defaults are %+v", written, defaults)
 	}
@@ -117,5 +122,22 @@ func TestTableTextCannotSteerTheTerminal(t *testing.T) {
 	row(&out, "a\x1b[31mb", "c\td\u009be\n")
 	if got := out.String(); got != "a?[31mb\tc?d?e?\n" {
 		t.Errorf("printed %q", got)
+	}
+}
+
+func TestTimesOfDay(t *testing.T) {
+	for text, want := range map[string]time.Duration{"00:00": 0, "16:45": 16*time.Hour + 45*time.Minute, "23:59": 24*time.Hour - time.Minute} {
+		if got, err := clockTime(text); err != nil || got != want {
+			t.Errorf("%s: %v %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "24:00", "9:00", "16:60", "4 pm", "16:45:00", " 16:45"} {
+		if got, err := clockTime(text); err == nil {
+			t.Errorf("%q was read as %v", text, got)
+		}
+	}
+	b := batchSettings{CloseAt: []string{"12:00", "22:00"}}
+	if times, err := b.times(); err != nil || len(times) != 2 || times[1] != 22*time.Hour {
+		t.Errorf("closing times %v %v", times, err)
 	}
 }

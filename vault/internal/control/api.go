@@ -34,7 +34,8 @@ type Vault interface {
 	Settle(ctx context.Context, actor settle.Actor, batch uint32, method payment.Method, progress settle.Progress) (Settlement, error)
 	// Compare holds an acquirer's listing against a batch; it reads no further than it needs.
 	Compare(ctx context.Context, batch uint32, listing io.Reader) (Comparison, error)
-	// Report gives the rows of a report to each, some hundred at a time, and then the report. A nil each gets none; its error ends it.
+	// Report gives the rows of a report to each, at most some hundred at a time, and then the report. Where each is nil none are read; its
+	// error ends the report.
 	Report(ctx context.Context, q ReportQuery, each func([]report.Row) error) (report.Report, error)
 
 	Payments(ctx context.Context, q PaymentQuery) ([]Payment, error)

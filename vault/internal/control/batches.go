@@ -80,7 +80,12 @@ func (s *Server) report(c call, send func(line) error) (any, error) {
 	}
 	var each func([]report.Row) error
 	if q.Rows {
-		each = func(rows []report.Row) error { return send(line{Rows: rows}) }
+		each = func(rows []report.Row) error {
+			if len(rows) == 0 {
+				return nil
+			}
+			return send(line{Rows: rows})
+		}
 	}
 	return s.cfg.Vault.Report(c.Context(), q, each)
 }

@@ -83,13 +83,13 @@ func (s *Server) stream(handle func(call, settle.Progress) (any, error)) http.Ha
 	})
 }
 
-// lines serves a call whose answer is many lines. A client that takes no line for lineTimeout is cut off: reading must not hold the
-// ledger's pages for ever.
+// lines serves a call whose answer is many lines. A client that takes no line for lineTimeout is cut off.
 func (s *Server) lines(handle func(c call, send func(line) error) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := s.prepare(w, r, maxBody)
 		w.Header().Set("Content-Type", "application/x-ndjson")
 		control := http.NewResponseController(w)
+		defer func() { _ = control.SetWriteDeadline(time.Time{}) }() // the connection may serve another call
 		send := func(l line) error {
 			_ = control.SetWriteDeadline(time.Now().Add(lineTimeout)) // a connection without deadlines is none of net/http's
 			if err := json.NewEncoder(w).Encode(l); err != nil {

@@ -39,7 +39,7 @@ func (r Report) HTML(w io.Writer, rows []Row) error {
 		Left    int64
 		Volumes []volumeChart
 		Stages  []bar
-	}{r, shown, r.Payments - int64(len(shown)), volumeCharts(r.Days), outcomeBars(r.Outcomes)})
+	}{r, shown, max(r.Payments-int64(len(shown)), 0), volumeCharts(r.Days), outcomeBars(r.Outcomes)})
 }
 
 // tone is the colour class of a stage: of money that moved, of money that did not, of what is open, and of what came back.
