@@ -17,6 +17,7 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
+	"nightdrop/shared/proof"
 )
 
 // Config says which relay, which vault, and who we are.
@@ -27,6 +28,7 @@ type Config struct {
 	MinSerial uint64           // lowest directory serial to accept; 0: any. Keep the highest one seen.
 	Suite     envelope.Suite   // default SuiteXWing
 	HTTP      *http.Client     // default: TLS 1.3 by the system's roots, 90 s a call; redirects are never followed
+	Log       LogStore         // what was seen of the vault's log; default: remembered while the client lives
 	Now       func() time.Time // default time.Now
 }
 
@@ -42,6 +44,11 @@ type Client struct {
 	mu        sync.Mutex
 	directory envelope.Signed[envelope.Directory]
 	fetched   time.Time
+
+	log     LogStore
+	pause   time.Duration // before a checkpoint that is too small is fetched again
+	looking sync.Mutex
+	seen    *proof.History // nil until it is loaded
 }
 
 // Errors of a call to the relay.
@@ -86,7 +93,10 @@ func New(c Config) (*Client, error) {
 		return nil, errors.New("no vault: pin the line that `vault init` printed")
 	}
 	client := &Client{relay: relay, identity: c.Identity, suite: c.Suite, http: httpClient(c.HTTP), now: c.Now,
-		pin: envelope.NewPin(c.Vault, c.MinSerial)}
+		pin: envelope.NewPin(c.Vault, c.MinSerial), log: c.Log, pause: checkpointPause}
+	if client.log == nil {
+		client.log = memoryLog{}
+	}
 	if client.suite == "" {
 		client.suite = envelope.SuiteXWing
 	}

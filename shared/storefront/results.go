@@ -13,6 +13,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/shared/proof"
 )
 
 // Chain is how far a reader has come in its merchant's results. Store it with what was read, and give it back next time; the zero
@@ -23,6 +24,8 @@ type Chain struct {
 	Created time.Time `json:"created"` // of that result
 	First   uint64    `json:"first"`   // serial of the first result read
 	Began   time.Time `json:"began"`   // created of that result
+	Index   uint64    `json:"index"`   // of the last result's leaf in the vault's log
+	Size    int64     `json:"size"`    // of the last result's checkpoint, 0 while results carry no proof
 }
 
 // answerTime is how long after an envelope's until the vault may still give its first result (INTERFACES 4).
@@ -42,8 +45,10 @@ type Opened struct {
 	Facts     envelope.Facts
 	FactsLine []byte         // line 1 of the plaintext: what the log's leaf hashes
 	Place     envelope.Place // where the log has it
-	Proof     []byte         // C2SP tlog-proof, where the log gave one
+	Proof     []byte         // C2SP tlog-proof, where the log gave one: checked
 	Note      []byte         // the vault's signed note, as received
+
+	Checkpoint proof.Checkpoint // the proof's; zero without a proof
 }
 
 // maxResultsBytes bounds a page: 100 notes of about 8 KiB, with JSON escapes.
@@ -53,8 +58,9 @@ const maxResultsBytes = 4 << 20
 const maxWait = 60 * time.Second
 
 // Results reads the next page of the merchant's results after chain, waiting up to wait (at most 60 s) for the first, checks that
-// they follow one another without a gap, opens them, and moves chain on. An empty page means that there is nothing new. With
-// ErrChain or ErrUnverified chain is where it was: keep it and the notes as evidence, and tell the vault's operators.
+// they follow one another without a gap, opens them, checks that the vault's log holds what they tell, and moves chain on. An empty page
+// means that there is nothing new. With ErrChain, ErrLog or ErrUnverified chain is where it was: keep it and the notes as evidence, and tell
+// the vault's operators and auditors.
 func (c *Client) Results(ctx context.Context, chain *Chain, wait time.Duration) ([]Opened, error) {
 	wait = min(max(wait, 0), maxWait)
 	path := fmt.Sprintf("/v1/results?after=%d&wait=%d", chain.Serial, int(wait/time.Second))
@@ -63,22 +69,16 @@ func (c *Client) Results(ctx context.Context, chain *Chain, wait time.Duration) 
 		return nil, fmt.Errorf("read results: %w", err)
 	}
 	next := *chain
-	opened := make([]Opened, 0, len(notes))
-	for _, text := range notes {
-		o, digest, err := c.open(ctx, []byte(text))
-		if err != nil {
-			return nil, fmt.Errorf("result after serial %d: %w", next.Serial, err)
-		}
-		if err := next.follow(o.Result, digest); err != nil {
-			return nil, err
-		}
-		opened = append(opened, o)
+	opened, err := c.openAll(ctx, notes, func(o Opened, digest string) error { return next.follow(o, digest) })
+	if err != nil {
+		return nil, err
 	}
 	*chain = next
 	return opened, nil
 }
 
-// ResultsOf reads the results of one envelope, oldest first. It gives no proof that none is missing: only the chain does.
+// ResultsOf reads the results of one envelope, oldest first, and checks them as Results does. It gives no proof that none is missing: only
+// the chain does.
 func (c *Client) ResultsOf(ctx context.Context, id string) ([]Opened, error) {
 	if !envelope.ValidID(id) {
 		return nil, fmt.Errorf("%q is not an envelope id: give the UUID under which it was posted", id)
@@ -87,18 +87,38 @@ func (c *Client) ResultsOf(ctx context.Context, id string) ([]Opened, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read results of %s: %w", id, err)
 	}
-	opened := make([]Opened, 0, len(notes))
-	for _, text := range notes {
-		o, _, err := c.open(ctx, []byte(text))
-		if err != nil {
-			return nil, err
-		}
+	return c.openAll(ctx, notes, func(o Opened, _ string) error {
 		if o.Result.ID != id {
-			return nil, fmt.Errorf("result of another envelope: %w", ErrUnverified)
+			return fmt.Errorf("result of another envelope: %w", ErrUnverified)
 		}
-		opened = append(opened, o)
+		return nil
+	})
+}
+
+// openAll opens results, checks each by accept, and then their proofs, which become part of what was seen only if all hold.
+func (c *Client) openAll(ctx context.Context, notes []string, accept func(Opened, string) error) ([]Opened, error) {
+	directory, err := c.Directory(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return opened, nil
+	opened := make([]Opened, 0, len(notes))
+	err = c.look(func(seen *proof.History) error {
+		for _, text := range notes {
+			o, digest, err := c.open(directory.Value, []byte(text))
+			if err != nil {
+				return err
+			}
+			if err := o.checkProof(seen, directory.Value.Signers); err != nil {
+				return fmt.Errorf("result %d: %w", o.Result.Serial, err)
+			}
+			if err := accept(o, digest); err != nil {
+				return err
+			}
+			opened = append(opened, o)
+		}
+		return nil
+	})
+	return opened, err
 }
 
 func (c *Client) fetchResults(ctx context.Context, path string) ([]string, error) {
@@ -115,14 +135,18 @@ func (c *Client) fetchResults(ctx context.Context, path string) ([]string, error
 	return page.Results, nil
 }
 
-// follow moves the chain to r, which must be the next. A new chain begins anywhere.
-func (chain *Chain) follow(r envelope.Result, digest string) error {
+// follow moves the chain to o, which must be the next. A new chain begins anywhere.
+func (chain *Chain) follow(o Opened, digest string) error {
+	r := o.Result
 	fresh := chain.Serial == 0
 	if !fresh && r.Serial != chain.Serial+1 {
 		return fmt.Errorf("result %d came after %d: %w", r.Serial, chain.Serial, ErrChain)
 	}
 	if !fresh && r.Previous != chain.Digest || r.Serial == 1 && r.Previous != envelope.ZeroDigest {
 		return fmt.Errorf("result %d does not name result %d: %w", r.Serial, r.Serial-1, ErrChain)
+	}
+	if err := chain.grow(o); err != nil {
+		return fmt.Errorf("result %d: %w", r.Serial, err)
 	}
 	if fresh {
 		chain.First, chain.Began = r.Serial, r.Created.Time
@@ -131,12 +155,23 @@ func (chain *Chain) follow(r envelope.Result, digest string) error {
 	return nil
 }
 
-func (c *Client) open(ctx context.Context, msg []byte) (Opened, string, error) {
-	directory, err := c.Directory(ctx)
-	if err != nil {
-		return Opened{}, "", err
+// grow checks that the log goes on from result to result: each is a later leaf, by a checkpoint that is not smaller, and once results
+// carry proofs all do: leaving one out would be the way to tell what is not in the log.
+func (chain *Chain) grow(o Opened) error {
+	switch {
+	case chain.Index > 0 && o.Place.Index <= chain.Index:
+		return fmt.Errorf("%w: it is leaf %d, after leaf %d", ErrLog, o.Place.Index, chain.Index)
+	case chain.Size > 0 && o.Proof == nil:
+		return fmt.Errorf("%w: it has no proof, and those before it have", ErrLog)
+	case o.Proof != nil && o.Checkpoint.Size < chain.Size:
+		return fmt.Errorf("%w: %w: %d entries, after %d", ErrLog, proof.ErrRewound, o.Checkpoint.Size, chain.Size)
 	}
-	signed, err := envelope.Open[envelope.Result](msg, directory.Value.Signers...)
+	chain.Index, chain.Size = o.Place.Index, o.Checkpoint.Size
+	return nil
+}
+
+func (c *Client) open(directory envelope.Directory, msg []byte) (Opened, string, error) {
+	signed, err := envelope.Open[envelope.Result](msg, directory.Signers...)
 	if err != nil {
 		return Opened{}, "", fmt.Errorf("%w: %w", ErrUnverified, err)
 	}
@@ -153,11 +188,11 @@ func (c *Client) open(ctx context.Context, msg []byte) (Opened, string, error) {
 	if err != nil {
 		return Opened{}, "", fmt.Errorf("result %d does not open: %w", r.Serial, ErrUnverified)
 	}
-	facts, place, line, proof, err := envelope.DecodeResult(plain)
+	facts, place, line, proved, err := envelope.DecodeResult(plain)
 	if err != nil {
 		return Opened{}, "", fmt.Errorf("result %d: %w: %w", r.Serial, ErrUnverified, err)
 	}
-	return Opened{Result: r, Facts: facts, FactsLine: line, Place: place, Proof: proof, Note: msg}, signed.Digest, nil
+	return Opened{Result: r, Facts: facts, FactsLine: line, Place: place, Proof: proved, Note: msg}, signed.Digest, nil
 }
 
 // tinkPrefix is the length of 0x01 and the key id before the HPKE ciphertext (INTERFACES 3); a verified result has it.

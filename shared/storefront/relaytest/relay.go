@@ -3,7 +3,10 @@
 package relaytest
 
 import (
+	"bytes"
 	"crypto/hpke"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -17,6 +20,8 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
+	"nightdrop/shared/proof"
+	"nightdrop/shared/proof/prooftest"
 	"nightdrop/shared/seal"
 )
 
@@ -32,6 +37,9 @@ type Relay struct {
 	Post    func(w http.ResponseWriter, body []byte)     // instead of a receipt
 	Page    []string                                     // instead of the results that follow
 	Chain   []string                                     // results, by serial from 1
+	Log     *prooftest.Log                               // the vault's: results are its leaves
+	Head    []byte                                       // instead of the log's newest checkpoint
+	Where   envelope.Position                            // how far the vault came; without a vault there is none yet
 	Keys    map[envelope.PartName]envelope.KeyName       // of the directory, X-Wing
 	Private map[envelope.PartName]hpke.PrivateKey        // their other halves
 
@@ -45,7 +53,7 @@ type Relay struct {
 func New(tb testing.TB) *Relay {
 	tb.Helper()
 	r := &Relay{tb: tb, Vault: Signer(tb, "vault.example"), Signer: Signer(tb, "relay-1"), Serial: 7, Expires: time.Hour, authority: map[string]string{},
-		Keys: map[envelope.PartName]envelope.KeyName{}, Private: map[envelope.PartName]hpke.PrivateKey{}}
+		Log: prooftest.Of(tb, 5), Keys: map[envelope.PartName]envelope.KeyName{}, Private: map[envelope.PartName]hpke.PrivateKey{}}
 	for i, part := range []envelope.PartName{envelope.PartOrder, envelope.PartAccount, envelope.PartCode} {
 		private, err := hpke.MLKEM768X25519().GenerateKey()
 		if err != nil {
@@ -66,10 +74,15 @@ func New(tb testing.TB) *Relay {
 	mux.HandleFunc("POST /v1/envelopes", r.take)
 	mux.HandleFunc("GET /v1/results", r.bent(r.results))
 	mux.HandleFunc("GET /v1/envelopes/{id}", r.bent(r.results))
+	mux.HandleFunc("GET /v1/log/checkpoint", r.bent(r.checkpoint))
+	mux.HandleFunc("GET /v1/position", r.bent(r.position))
 	r.Server = httptest.NewTLSServer(mux)
 	tb.Cleanup(r.Close)
 	return r
 }
+
+// run is that of the relay's one bag.
+const run = "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a"
 
 // Signer makes a signing key.
 func Signer(tb testing.TB, name string) *note.Signer {
@@ -149,7 +162,7 @@ func (r *Relay) take(w http.ResponseWriter, request *http.Request) {
 func (r *Relay) Accept(w http.ResponseWriter, body []byte, by *note.Signer) {
 	posted := r.read(body)
 	receipt, err := envelope.Sign(envelope.Receipt{Merchant: posted.Value.Merchant, ID: posted.Value.ID, Digest: posted.Digest(), Relay: by.Name(),
-		Run: strings.Repeat("0a", 16), Number: 1, Received: envelope.At(time.Now())}, by)
+		Run: run, Number: 1, Received: envelope.At(time.Now())}, by)
 	if err != nil {
 		r.tb.Error(err)
 	}
@@ -180,6 +193,32 @@ func (r *Relay) results(w http.ResponseWriter, request *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"results": page, "next": 0})
 }
 
+func (r *Relay) checkpoint(w http.ResponseWriter, _ *http.Request) {
+	head := r.Head
+	if head == nil {
+		head = r.Log.Sign(r.Log.Size(), r.Vault)
+	}
+	_, _ = w.Write(head)
+}
+
+func (r *Relay) position(w http.ResponseWriter, _ *http.Request) {
+	if r.Where.Vault == "" {
+		Problem(w, http.StatusNotFound, "not-found")
+		return
+	}
+	signed, err := envelope.Sign(r.Where, r.Vault)
+	if err != nil {
+		r.tb.Error(err)
+	}
+	_, _ = w.Write(signed.Note)
+}
+
+// Reach makes the vault's position that it came to a bag of the run in which Accept's receipts are.
+func (r *Relay) Reach(number uint64, issued time.Time) {
+	r.Where = envelope.Position{Vault: r.Vault.Name(), Generation: 1, Issued: envelope.At(issued), Relays: []envelope.PositionEntry{
+		{Relay: r.Signer.Name(), Run: run, Number: number, Digest: strings.Repeat("a1", 32)}}}
+}
+
 // follow returns the results of one id, or those after a serial.
 func (r *Relay) follow(id, after string) []string {
 	from, _ := strconv.Atoi(after)
@@ -198,10 +237,13 @@ func (r *Relay) follow(id, after string) []string {
 
 // Answer is what the vault says to one envelope.
 type Answer struct {
-	ID     string
-	Digest string
-	Status envelope.Status
-	Code   envelope.Code
+	ID      string
+	Digest  string
+	Status  envelope.Status
+	Code    envelope.Code
+	Bend    func(leaf *[proof.LeafBytes]byte) // the log holds something else than what is told
+	Prove   func(index, size int64) []byte    // instead of the log's proof; nil bytes: none
+	Created time.Time                         // default now
 }
 
 // Approve returns an approval of each envelope posted, each id once.
@@ -211,14 +253,15 @@ func (r *Relay) Approve() []Answer {
 	for _, body := range r.Posts() {
 		posted := r.read(body)
 		if !seen[posted.Value.ID] {
-			answers = append(answers, Answer{posted.Value.ID, posted.Digest(), envelope.StatusApproved, envelope.ISOCode("00")})
+			answers = append(answers, Answer{ID: posted.Value.ID, Digest: posted.Digest(), Status: envelope.StatusApproved, Code: envelope.ISOCode("00")})
 		}
 		seen[posted.Value.ID] = true
 	}
 	return answers
 }
 
-// Results makes a merchant's chain of results from serial 1 as the vault would, sealed to a reply key's line.
+// Results makes a merchant's chain of results from serial 1 as the vault would, sealed to a reply key's line: each is a new leaf of the log,
+// proved by a checkpoint that has one entry more.
 func (r *Relay) Results(merchant, replyLine string, answers ...Answer) []string {
 	r.tb.Helper()
 	name, public, err := seal.ReplyKey(replyLine)
@@ -228,12 +271,19 @@ func (r *Relay) Results(merchant, replyLine string, answers ...Answer) []string 
 	var chain []string
 	previous := envelope.ZeroDigest
 	for i, a := range answers {
-		part, err := sealedFacts(a, uint64(i), name, public, merchant)
+		plain, err := r.log(a)
 		if err != nil {
 			r.tb.Fatal(err)
 		}
+		part, err := seal.Seal(name, public, envelope.PartResult, merchant, a.ID, plain)
+		if err != nil {
+			r.tb.Fatal(err)
+		}
+		if a.Created.IsZero() {
+			a.Created = time.Now()
+		}
 		signed, err := envelope.Sign(envelope.Result{Merchant: merchant, Serial: uint64(i + 1), Previous: previous, ID: a.ID,
-			Digest: a.Digest, Created: envelope.At(time.Now()), Sealed: part}, r.Vault)
+			Digest: a.Digest, Created: envelope.At(a.Created), Sealed: part}, r.Vault)
 		if err != nil {
 			r.tb.Fatal(err)
 		}
@@ -243,15 +293,24 @@ func (r *Relay) Results(merchant, replyLine string, answers ...Answer) []string 
 	return chain
 }
 
-func sealedFacts(a Answer, index uint64, name envelope.KeyName, public []byte, merchant string) (envelope.Part, error) {
+// log makes a result's plaintext and the leaf that it tells of.
+func (r *Relay) log(a Answer) ([]byte, error) {
 	facts, err := envelope.EncodeFacts(envelope.Facts{Payment: a.ID, Status: a.Status, Code: a.Code, Amount: 1999, Currency: "EUR",
 		Reference: "order-1", Masked: "424242******4242", Approval: "A1"})
 	if err != nil {
-		return envelope.Part{}, err
+		return nil, err
 	}
-	plain, err := envelope.EncodeResult(facts, envelope.Place{Index: index, Salt: make([]byte, 16), Entry: envelope.ZeroDigest}, nil)
-	if err != nil {
-		return envelope.Part{}, err
+	entry := sha256.Sum256(facts)
+	place := envelope.Place{Salt: bytes.Repeat([]byte{0x5a}, proof.SaltBytes), Entry: hex.EncodeToString(entry[:])}
+	leaf := proof.LeafRecord(place.Salt, facts, entry)
+	if a.Bend != nil {
+		a.Bend(&leaf)
 	}
-	return seal.Seal(name, public, envelope.PartResult, merchant, a.ID, plain)
+	index := r.Log.Add(leaf)
+	r.Log.Grow(index + 2) // something else happened before the result was sealed
+	place.Index = uint64(index)
+	if a.Prove == nil {
+		a.Prove = func(index, size int64) []byte { return r.Log.Text(index, size, r.Vault) }
+	}
+	return envelope.EncodeResult(facts, place, a.Prove(index, r.Log.Size()))
 }

@@ -1,0 +1,209 @@
+package storefront
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/shared/note"
+	"nightdrop/shared/proof"
+)
+
+// ErrLog is returned when what the vault says of its log does not hold together: a result that its proof does not prove, a log that was
+// rewound or rewritten, or one that is shown differently to different readers. It wraps proof.ErrDiverged or proof.ErrRewound where two
+// signed statements contradict each other; *proof.Contradiction then holds both.
+var ErrLog = errors.New("the vault's log is not what it was said to be: keep the results and checkpoints as evidence, and tell the auditors")
+
+// LogStore keeps what was seen of the vault's log over restarts. A store belongs to one client at a time.
+type LogStore interface {
+	// Load returns what Save kept last, or an empty History.
+	Load() (*proof.History, error)
+	// Save returns when the history is durable. It must not change it.
+	Save(*proof.History) error
+}
+
+// FileLog is a LogStore in one file, replaced whole at each Save.
+type FileLog string
+
+// Load reads the file; one that is not there is an empty History.
+func (f FileLog) Load() (*proof.History, error) {
+	history := &proof.History{}
+	data, err := os.ReadFile(string(f))
+	if errors.Is(err, fs.ErrNotExist) {
+		return history, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, history)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w (restore it from a backup; without it what was seen of the log before is forgotten)", string(f), err)
+	}
+	return history, nil
+}
+
+// Save replaces the file durably.
+func (f FileLog) Save(history *proof.History) error {
+	data, err := json.Marshal(history)
+	if err != nil {
+		return err
+	}
+	return writeDurably(string(f), append(data, '\n'))
+}
+
+// memoryLog remembers while the client lives.
+type memoryLog struct{}
+
+func (memoryLog) Load() (*proof.History, error) { return &proof.History{}, nil }
+func (memoryLog) Save(*proof.History) error     { return nil }
+
+// look lets fn add to a copy of what was seen, and keeps the copy if fn finds nothing wrong.
+func (c *Client) look(fn func(*proof.History) error) error {
+	c.looking.Lock()
+	defer c.looking.Unlock()
+	if c.seen == nil {
+		seen, err := c.log.Load()
+		if err != nil {
+			return err
+		}
+		c.seen = seen
+	}
+	next := c.seen.Clone()
+	if err := fn(next); err != nil {
+		return err
+	}
+	if !next.Changed() {
+		return nil
+	}
+	if err := c.log.Save(next); err != nil {
+		return fmt.Errorf("keep what was seen of the log: %w", err)
+	}
+	c.seen = next
+	return nil
+}
+
+// Seen returns what the client was shown of the vault's log, a copy: what to compare with another reader (proof.Compare).
+func (c *Client) Seen() (seen *proof.History, err error) {
+	err = c.look(func(h *proof.History) error { seen = h; return nil })
+	return seen, err
+}
+
+// checkProof checks that the log holds what a result tells, and that this log is the one that was seen before.
+func (o *Opened) checkProof(seen *proof.History, vault []note.Verifier) error {
+	if o.Proof == nil {
+		return nil
+	}
+	p, err := proof.DecodeProof(o.Proof)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrLog, err)
+	}
+	entry, err := hex.DecodeString(o.Place.Entry)
+	if err != nil || len(entry) != sha256.Size { // DecodeResult has checked it
+		return fmt.Errorf("%w: the entry's hash is none", ErrLog)
+	}
+	record := proof.LeafRecord(o.Place.Salt, o.FactsLine, [sha256.Size]byte(entry))
+	if uint64(p.Index) != o.Place.Index { //nolint:gosec // an index is from 0
+		return fmt.Errorf("%w: the proof is of another leaf", ErrLog)
+	}
+	if o.Checkpoint, err = seen.AddProof(p, record, vault...); err != nil {
+		return fmt.Errorf("%w: %w", ErrLog, err)
+	}
+	return nil
+}
+
+// A relay behind a balancer may be a moment behind the one that answered before.
+const (
+	checkpointTries = 3
+	checkpointPause = time.Second
+)
+
+// maxCheckpointBytes is far above a checkpoint with witnesses' lines.
+const maxCheckpointBytes = 64 << 10
+
+// Checkpoint fetches the log's newest checkpoint from the relay, checks it, and holds it against what was seen before. ErrLog is returned
+// when it contradicts that: with proof.ErrRewound the log is shorter than a relay showed it before, which the vault's word is, or a relay
+// that is cut off from the vault or withholds what is newer; with proof.ErrDiverged it is another log. *Refused of 404: none is there yet.
+func (c *Client) Checkpoint(ctx context.Context) (proof.Checkpoint, error) {
+	for try := 1; ; try++ {
+		checkpoint, err := c.checkpointOnce(ctx)
+		if !errors.Is(err, proof.ErrRewound) || try == checkpointTries {
+			return checkpoint, err
+		}
+		select {
+		case <-ctx.Done():
+			return proof.Checkpoint{}, err
+		case <-time.After(c.pause):
+		}
+	}
+}
+
+func (c *Client) checkpointOnce(ctx context.Context) (checkpoint proof.Checkpoint, err error) {
+	directory, err := c.Directory(ctx)
+	if err != nil {
+		return checkpoint, err
+	}
+	msg, err := c.get(ctx, "/v1/log/checkpoint", maxCheckpointBytes, false)
+	if err != nil {
+		return checkpoint, fmt.Errorf("fetch checkpoint: %w", err)
+	}
+	err = c.look(func(seen *proof.History) (err error) {
+		checkpoint, err = seen.AddCheckpoint(msg, directory.Value.Signers...)
+		_, contradicts := errors.AsType[*proof.Contradiction](err)
+		switch {
+		case contradicts:
+			return fmt.Errorf("%w: %w", ErrLog, err)
+		case err != nil:
+			return fmt.Errorf("checkpoint: %w: %w", ErrUnverified, err)
+		}
+		return nil
+	})
+	return checkpoint, err
+}
+
+// Compare holds what this client was shown of the log against what another reader was, whose history it verifies first: theirs is the
+// file of a FileLog, or what another program kept in its form. ErrLog with proof.ErrDiverged: the vault shows two logs.
+func (c *Client) Compare(ctx context.Context, theirs *proof.History) (proof.Comparison, error) {
+	directory, err := c.Directory(ctx)
+	if err != nil {
+		return proof.Comparison{}, err
+	}
+	if err := theirs.Verify(directory.Value.Signers...); err != nil {
+		return proof.Comparison{}, fmt.Errorf("the other reader's history: %w: %w", ErrUnverified, err)
+	}
+	ours, err := c.Seen()
+	if err != nil {
+		return proof.Comparison{}, err
+	}
+	comparison, err := proof.Compare(ours, theirs)
+	_, contradicts := errors.AsType[*proof.Contradiction](err)
+	switch {
+	case contradicts:
+		return comparison, fmt.Errorf("%w: %w", ErrLog, err)
+	case err != nil:
+		return comparison, fmt.Errorf("%w: %w", ErrUnverified, err)
+	}
+	return comparison, nil
+}
+
+// Position fetches the vault's newest word on which bags it has committed, and checks it as rolling notes are checked. *Refused of 404:
+// none is there yet.
+func (c *Client) Position(ctx context.Context) (envelope.Position, error) {
+	if _, err := c.Directory(ctx); err != nil { // whose word counts
+		return envelope.Position{}, err
+	}
+	body, err := c.get(ctx, "/v1/position", note.MaxBytes, false)
+	if err != nil {
+		return envelope.Position{}, fmt.Errorf("fetch position: %w", err)
+	}
+	signed, err := c.pin.Position(body, c.now())
+	if err != nil {
+		return envelope.Position{}, fmt.Errorf("position: %w: %w", ErrUnverified, err)
+	}
+	return signed.Value, nil
+}
