@@ -180,7 +180,7 @@ func TestCrashBetweenEachStep(t *testing.T) {
 
 	// Sealed and signed, not committed: nothing was told, and nothing is left of it.
 	o := d.outbox(&recorder{})
-	chains, n, err := o.pending()
+	chains, n, err := o.pending(d.Ring.Signer())
 	if err != nil || n != 3 {
 		t.Fatalf("%d pending, %v", n, err)
 	}
@@ -248,7 +248,7 @@ func TestChainThatMovedMeanwhile(t *testing.T) {
 	d := newDesk(t)
 	d.reject("shop-1", 2)
 	o, other := d.outbox(&recorder{}), d.outbox(&recorder{})
-	chains, _, err := o.pending()
+	chains, _, err := o.pending(d.Ring.Signer())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
+	"nightdrop/shared/proof"
 	"nightdrop/shared/seal"
 	"nightdrop/vault/internal/ledger"
 )
@@ -40,7 +41,7 @@ func (o *Outbox) sealRound(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	chains, n, err := o.pending()
+	chains, n, err := o.pending(signer)
 	if err != nil || n == 0 {
 		return n, err
 	}
@@ -74,19 +75,26 @@ type chain struct {
 
 type result struct {
 	pending ledger.Pending
+	proof   []byte // C2SP tlog-proof that the log holds what pending tells
 	sealed  envelope.Part
 	note    []byte
 	digest  string
 }
 
-// pending reads one round of issued results, by merchant.
-func (o *Outbox) pending() (chains []*chain, n int, err error) {
+// pending reads one round of issued results, by merchant, each with the proof that it is in the log. The round's proofs have one
+// checkpoint: of the log as it is in the snapshot that the results are read from, so that whoever gets two results of a round, or of two
+// rounds, can hold one against the other.
+func (o *Outbox) pending(signer *note.Signer) (chains []*chain, n int, err error) {
 	err = o.Ledger.View(func(tx *ledger.Tx) error {
 		list, err := tx.PendingResults(roundResults)
-		if err != nil {
+		if err != nil || len(list) == 0 {
 			return err
 		}
 		n = len(list)
+		prover, err := newProver(tx, signer)
+		if err != nil {
+			return err
+		}
 		byMerchant := map[string]*chain{}
 		for _, p := range list {
 			c := byMerchant[p.Merchant]
@@ -98,11 +106,43 @@ func (o *Outbox) pending() (chains []*chain, n int, err error) {
 				byMerchant[p.Merchant] = c
 				chains = append(chains, c)
 			}
-			c.results = append(c.results, &result{pending: p})
+			text, err := prover.prove(p.Place.Index)
+			if err != nil {
+				return fmt.Errorf("result %d of merchant %s: %w", p.Serial, p.Merchant, err)
+			}
+			c.results = append(c.results, &result{pending: p, proof: text})
 		}
 		return nil
 	})
 	return chains, n, err
+}
+
+// prover makes the proofs of one round within one transaction.
+type prover struct {
+	tx         *ledger.Tx
+	size       int64
+	checkpoint []byte
+}
+
+func newProver(tx *ledger.Tx, signer *note.Signer) (prover, error) {
+	size, err := tx.TreeSize()
+	if err != nil {
+		return prover{}, err
+	}
+	checkpoint, err := tx.Checkpoint(signer)
+	if err != nil {
+		return prover{}, fmt.Errorf("sign a checkpoint: %w", err)
+	}
+	return prover{tx, size, checkpoint}, nil
+}
+
+// prove returns the tlog-proof of the leaf at index.
+func (p prover) prove(index uint64) ([]byte, error) {
+	hashes, err := p.tx.Proof(index, p.size)
+	if err != nil {
+		return nil, fmt.Errorf("prove leaf %d of %d: %w", index, p.size, err)
+	}
+	return proof.EncodeProof(proof.Proof{Index: int64(index), Hashes: hashes, Checkpoint: p.checkpoint}) //nolint:gosec // below size
 }
 
 // sealParts seals all results, on all workers.
@@ -122,7 +162,7 @@ func (o *Outbox) sealPart(r *result) error {
 	if err != nil {
 		return fmt.Errorf("reply key of merchant %s: %w", r.pending.Merchant, err)
 	}
-	plain, err := envelope.EncodeResult(r.pending.Facts, r.pending.Place, nil)
+	plain, err := envelope.EncodeResult(r.pending.Facts, r.pending.Place, r.proof)
 	if err != nil {
 		return fmt.Errorf("result %d of merchant %s: %w", r.pending.Serial, r.pending.Merchant, err)
 	}

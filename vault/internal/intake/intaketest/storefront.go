@@ -88,6 +88,7 @@ type Opened struct {
 	Facts envelope.Facts
 	Place envelope.Place
 	Line  []byte // the facts as the log's leaf has them
+	Proof []byte // C2SP tlog-proof
 }
 
 // Open checks a result's signature and opens it with the storefront's reply key.
@@ -99,7 +100,7 @@ func (s *Storefront) Open(msg []byte) Opened {
 	info := envelope.PartInfo(envelope.PartResult, s.ID, r.ID, s.replyName)
 	plain, err := hpke.Open(s.reply, hpke.HKDFSHA256(), hpke.AES256GCM(), info, r.Sealed.Sealed[5:])
 	s.vault.must(err)
-	facts, place, line, _, err := envelope.DecodeResult(plain)
+	facts, place, line, proof, err := envelope.DecodeResult(plain)
 	s.vault.must(err)
-	return Opened{Result: r, Note: signed.Digest, Facts: facts, Place: place, Line: line}
+	return Opened{Result: r, Note: signed.Digest, Facts: facts, Place: place, Line: line, Proof: proof}
 }
