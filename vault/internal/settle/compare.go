@@ -152,13 +152,14 @@ func readListing(ctx context.Context, r io.Reader) ([]Listed, error) {
 		if errors.Is(err, io.EOF) && limited.N > 0 {
 			return listing, ctx.Err()
 		}
-		line, _ := lines.FieldPos(0)
-		switch {
-		case limited.N <= 0:
+		if limited.N <= 0 {
 			return nil, fmt.Errorf("it is over %d bytes: %w", maxListingBytes, ErrListing)
-		case err != nil:
+		}
+		if err != nil {
 			return nil, listingError(err, "line")
-		case line != len(listing)+2:
+		}
+		line, _ := lines.FieldPos(0)
+		if line != len(listing)+2 {
 			return nil, fmt.Errorf("line %d: a line before it is empty or goes over several lines: %w", line, ErrListing)
 		}
 		l, problem := readListed(record)
