@@ -38,7 +38,7 @@ type Listed struct {
 	Terminal string // field 41
 	Kind     string // sale, capture or refund
 	Amount   int64  // minor units
-	Currency string
+	Currency string // ISO 4217 letters; of a listing its number where our batch has nothing in that currency
 }
 
 // Difference is one payment that is not the same on both sides.
@@ -59,7 +59,7 @@ type Comparison struct {
 }
 
 // Compare holds a card batch against the acquirer's listing of it: CSV with the header rrn,stan,terminal,kind,amount,currency and a line
-// for each payment that stands there. It changes nothing. Differences are in the order of the listing, then of our payments. Errors:
+// for each payment that stands there; currencies are letters or numbers. It changes nothing. Differences are in the order of the listing, then of our payments. Errors:
 // ErrNotFound, ErrConflict (a bank batch), ErrListing (naming the line), r's or the ledger's.
 func (e *Engine) Compare(ctx context.Context, batch uint32, listing io.Reader) (Comparison, error) {
 	b, err := e.batch(batch)
@@ -73,6 +73,7 @@ func (e *Engine) Compare(ctx context.Context, batch uint32, listing io.Reader) (
 	if err != nil {
 		return Comparison{}, err
 	}
+	inLetters(theirs, b)
 	c := Comparison{Batch: b, Theirs: len(theirs)}
 	seen := make(map[string]int, len(theirs)) // line by RRN
 	for i, l := range theirs {
@@ -102,6 +103,21 @@ func (e *Engine) Compare(ctx context.Context, batch uint32, listing io.Reader) (
 	}
 	slices.SortStableFunc(c.Differences, func(a, b Difference) int { return order(a) - order(b) })
 	return c, nil
+}
+
+// inLetters gives currencies that are listed by their numbers, as field 49 has them, the letters that they have in our batch.
+func inLetters(listing []Listed, b payment.Batch) {
+	letters := map[string]string{}
+	for _, t := range b.Totals {
+		if c, known := envelope.LookupCurrency(t.Currency); known {
+			letters[c.Numeric] = c.Code
+		}
+	}
+	for i, l := range listing {
+		if code, ours := letters[l.Currency]; ours {
+			listing[i].Currency = code
+		}
+	}
 }
 
 // order puts differences without a line last.
@@ -193,7 +209,8 @@ func readListed(record []string) (l Listed, problem string) {
 		return l, "stan is not 1 to 999999"
 	}
 	amount, err := strconv.ParseInt(record[4], 10, 64)
-	_, listed := envelope.LookupCurrency(record[5])
+	_, lettered := envelope.LookupCurrency(record[5])
+	_, number := strconv.ParseUint(record[5], 10, 16)
 	switch kind := record[3]; {
 	case err != nil || amount < 1:
 		return l, "amount is not a number of minor units"
@@ -203,8 +220,8 @@ func readListed(record []string) (l Listed, problem string) {
 		return l, "terminal is not 1 to 8 characters"
 	case kind != string(envelope.OpSale) && kind != string(envelope.OpCapture) && kind != string(envelope.OpRefund):
 		return l, "kind is none of sale, capture and refund"
-	case !listed:
-		return l, "currency is none of ISO 4217"
+	case !lettered && (len(record[5]) != 3 || number != nil):
+		return l, "currency is none of ISO 4217, in letters or as its number"
 	}
 	return Listed{RRN: record[0], STAN: uint32(stan), Terminal: record[2], Kind: record[3], Amount: amount, Currency: record[5]}, ""
 }
