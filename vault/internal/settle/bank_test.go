@@ -34,11 +34,19 @@ func (c *counter) theFile() (name string, text []byte, file *ach.File) {
 	name = all[0].Name()
 	text, err = os.ReadFile(filepath.Join(c.outbox, name))
 	c.must(err)
+	return name, text, c.readFile(name)
+}
+
+// readFile reads a file of the outbox.
+func (c *counter) readFile(name string) *ach.File {
+	c.t.Helper()
+	text, err := os.ReadFile(filepath.Join(c.outbox, name))
+	c.must(err)
 	reader := ach.NewReader(bytes.NewReader(text))
 	reader.SetValidation(&ach.ValidateOpts{BypassOriginValidation: true})
 	read, err := reader.Read()
 	c.must(err)
-	return name, text, &read
+	return &read
 }
 
 func (c *counter) file(name string) (f payment.File) {

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"sync"
 	"testing"
 	"time"
 
 	"nightdrop/vault/internal/acquirer"
+	"nightdrop/vault/internal/acquirer/nacha"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/payment"
@@ -67,6 +70,11 @@ func (l mortalLine) Authorise(ctx context.Context, s acquirer.Request) (a acquir
 	return a, err
 }
 
+func (l mortalLine) Capture(ctx context.Context, r acquirer.Capture) (a acquirer.Answer, err error) {
+	err = l.fate.step(func() error { a, err = l.Acquirer.Capture(ctx, r); return err })
+	return a, err
+}
+
 func (l mortalLine) Reverse(ctx context.Context, r acquirer.Reversal) (a acquirer.Answer, err error) {
 	err = l.fate.step(func() error { a, err = l.Acquirer.Reverse(ctx, r); return err })
 	return a, err
@@ -77,41 +85,56 @@ func (l mortalLine) Reconcile(ctx context.Context, t acquirer.Totals) (r acquire
 	return r, err
 }
 
+// mortalDisk dies before or after a file is staged, and before or after it appears; what was staged stays.
+type mortalDisk struct {
+	Disk
+	fate *fate
+}
+
+func (d mortalDisk) Stage(dir, name string, write func(io.Writer) error) error {
+	return d.fate.step(func() error { return d.Disk.Stage(dir, name, write) })
+}
+
+func (d mortalDisk) Appear(dir, name string) error {
+	return d.fate.step(func() error { return d.Disk.Appear(dir, name) })
+}
+
 // dying is an engine that dies at a step of fate.
 func (c *counter) dying(f *fate) *Engine {
 	return c.engine(func(cfg *Config) {
 		cfg.Ledger, cfg.Acquirer, cfg.Outstanding = mortalLedger{c.Ledger, f}, mortalLine{c.client, f}, 1
+		cfg.Bank.Disk = mortalDisk{nacha.Disk{}, f}
 	})
 }
 
-// TestCrashAtEveryStepOfSales kills the engine before and after each commit and each message, starts another one, and compares books:
-// nobody is charged twice, nothing is left open, and every charge is an approved sale.
-func TestCrashAtEveryStepOfSales(t *testing.T) {
-	c := newCounter(t, 5*time.Second)
+// dies runs an engine that dies at step n, or until it has nothing more to do, and tells whether it died.
+func (c *counter) dies(n int, after bool) bool {
+	c.t.Helper()
+	f := &fate{left: n, after: after}
+	ctx, stop := context.WithCancel(c.t.Context())
+	ended := make(chan error, 1)
+	e := c.dying(f)
+	go func() { ended <- e.Run(ctx) }()
+	intaketest.WaitFor(c.t, "the crash, or all done", func() bool { return f.struck() || c.underWay() == 0 })
+	stop()
+	if err := <-ended; f.struck() && err != nil && !errors.Is(err, errCrash) {
+		c.t.Fatalf("step %d: %v", n, err)
+	}
+	c.Reopen()
+	return f.struck()
+}
+
+// atEveryStep calls crash for each step, dying before and after it took effect, until it says that nobody died.
+func atEveryStep(t *testing.T, atLeast int, crash func(n int, after bool) bool) {
+	t.Helper()
 	for _, after := range []bool{false, true} {
 		for n := 1; ; n++ {
-			f := &fate{left: n, after: after}
-			ids := c.post(1999, amountDeclined, amountDropped)
-			ctx, stop := context.WithCancel(t.Context())
-			ended := make(chan error, 1)
-			e := c.dying(f)
-			go func() { ended <- e.Run(ctx) }()
-			intaketest.WaitFor(t, "the crash, or all done", func() bool {
-				return f.struck() || c.count(payment.StageReceived)+c.count(payment.StageAuthorising)+c.count(payment.StageUnknown) == 0
-			})
-			stop()
-			if err := <-ended; f.struck() && err != nil && !errors.Is(err, errCrash) {
-				t.Fatalf("step %d: %v", n, err)
-			}
-			c.Reopen()
-			c.finish(c.engine(nil))
-			c.noParts(ids...)
-			c.agree()
+			died := crash(n, after)
 			if t.Failed() {
 				t.Fatalf("after a crash at step %d (after it took effect: %v)", n, after)
 			}
-			if !f.struck() {
-				if n < 8 {
+			if !died {
+				if n < atLeast {
 					t.Fatalf("only %d steps were seen", n)
 				}
 				break
@@ -120,34 +143,87 @@ func TestCrashAtEveryStepOfSales(t *testing.T) {
 	}
 }
 
-// TestCrashAtEveryStepOfSettling does the same while a batch is closed and settled: each crash is answered by the same command.
+// TestCrashAtEveryStepOfSales kills the engine before and after each commit and each message, starts another one, and compares books:
+// nobody is charged twice, nothing is left open, and every charge is an approved sale.
+func TestCrashAtEveryStepOfSales(t *testing.T) {
+	c := newCounter(t, 5*time.Second)
+	atEveryStep(t, 8, func(n int, after bool) bool {
+		ids := c.post(1999, amountDeclined, amountDropped)
+		died := c.dies(n, after)
+		c.finish(c.engine(nil))
+		c.noParts(ids...)
+		c.agree()
+		return died
+	})
+}
+
+// TestCrashAtEveryStepOfCapturesAndVoids does the same while money that is held is captured, and given back.
+func TestCrashAtEveryStepOfCapturesAndVoids(t *testing.T) {
+	c := newCounter(t, 5*time.Second)
+	atEveryStep(t, 6, func(n int, after bool) bool {
+		hold, sale := c.send(c.shop.Authorize(3000)), c.send(c.shop.Sale())
+		c.finish(c.engine(nil))
+		capture, void := c.send(c.shop.Capture(hold, 2000)), c.send(c.shop.Void(sale))
+		died := c.dies(n, after)
+		c.finish(c.engine(nil))
+		if c.stage(capture) != payment.StageCaptured || c.stage(void) != payment.StageDone || c.stage(sale) != payment.StageVoided {
+			t.Errorf("the capture is %s, the void %s, the sale %s", c.stage(capture), c.stage(void), c.stage(sale))
+		}
+		c.agree()
+		return died
+	})
+}
+
+// TestCrashAtEveryStepOfSettling does the same while batches are closed and settled: each crash is answered by the same command.
 func TestCrashAtEveryStepOfSettling(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
-	for _, after := range []bool{false, true} {
-		for n := 1; ; n++ {
-			c.post(1999, 2500)
-			c.finish(c.engine(nil))
-			f := &fate{left: n, after: after}
-			err := closeAndSettle(t.Context(), c.dying(f))
-			if f.struck() && err == nil {
-				t.Fatalf("step %d: a crash was not noticed", n)
-			}
-			c.Reopen()
-			c.must(closeAndSettle(t.Context(), c.engine(nil)))
-			if open := c.count(payment.StageApproved); open != 0 {
-				t.Fatalf("step %d: %d payments are not settled", n, open)
-			}
-			c.agree()
-			if t.Failed() {
-				t.Fatalf("after a crash at step %d (after it took effect: %v)", n, after)
-			}
-			if !f.struck() {
-				if n < 7 {
-					t.Fatalf("only %d steps were seen", n)
+	entries := 0
+	atEveryStep(t, 16, func(n int, after bool) bool {
+		if n == 1 {
+			c.pass(24 * time.Hour) // a day has only so many files
+		}
+		c.post(1999, 2500)
+		c.send(c.shop.BankSale(int64(1000 + n)))
+		entries++
+		c.finish(c.engine(nil))
+		f := &fate{left: n, after: after}
+		if err := closeAndSettle(t.Context(), c.dying(f)); f.struck() && err == nil {
+			t.Errorf("a crash was not noticed")
+		}
+		c.Reopen()
+		c.must(closeAndSettle(t.Context(), c.engine(nil)))
+		if open := c.count(payment.StageApproved) + c.count(payment.StageAccepted) + c.count(payment.StageFiling); open != 0 {
+			t.Errorf("%d payments are not settled", open)
+		}
+		c.agree()
+		c.entriesOnce(entries)
+		return f.struck()
+	})
+}
+
+// entriesOnce checks that the outbox holds whole files with this many entries, none twice, and nothing else.
+func (c *counter) entriesOnce(want int) {
+	c.t.Helper()
+	all, err := os.ReadDir(c.outbox)
+	c.must(err)
+	traces := map[string]bool{}
+	for _, one := range all {
+		file := c.readFile(one.Name())
+		f := c.file(one.Name())
+		if f.Stage != payment.FileOut || f.Entries != file.Control.EntryAddendaCount {
+			c.t.Errorf("%s is %+v", one.Name(), f)
+		}
+		for _, b := range file.Batches {
+			for _, e := range b.GetEntries() {
+				if traces[e.TraceNumber] {
+					c.t.Errorf("trace number %s is there twice", e.TraceNumber)
 				}
-				break
+				traces[e.TraceNumber] = true
 			}
 		}
+	}
+	if len(traces) != want {
+		c.t.Errorf("%d entries are in the outbox, want %d", len(traces), want)
 	}
 }
 
