@@ -4,20 +4,37 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
+
+	"nightdrop/vault/internal/control"
 )
 
+type auditExportOptions struct {
+	since string
+	older time.Duration
+}
+
 func newAuditExportCommand(g *global, c console) *cobra.Command {
+	var opts auditExportOptions
 	cmd := &cobra.Command{
 		Use:   "export DIR",
 		Short: "Write the sealed log into a directory, for auditors",
-		Long: `Write the sealed log into a directory on the vault's host, as C2SP tlog-tiles with a signed checkpoint. A directory that holds an earlier
-export gets what is new. Entries stay sealed; what may be checked without their keys is checked by "vault audit verify".`,
-		Example: "  vault audit export /media/auditor/log",
-		Args:    arguments(cobra.ExactArgs(1)),
+		Long: `Write the sealed log into a directory on the vault's host, as C2SP tlog-tiles with a signed checkpoint, with the log keys wrapped for each
+auditor and a page of charts, summary.html. A directory that holds an earlier export gets what is new. Entries stay sealed; what may be
+checked without their keys is checked by "vault audit verify". That the log was exported, by whom and where to, stands in the log.
+
+Sealed entries of long ago may be left out, in whole bundles of 256: the tree still verifies, and log.json says where they begin.`,
+		Example: `  vault audit export /media/auditor/log
+  vault audit export /media/auditor/log --without-bodies-older-than 8784h`,
+		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir, err := filepath.Abs(args[0])
+			if err != nil {
+				return err
+			}
+			since, err := opts.bodiesSince(c.now())
 			if err != nil {
 				return err
 			}
@@ -26,16 +43,40 @@ export gets what is new. Entries stay sealed; what may be checked without their 
 				return err
 			}
 			progress, done := bar(c.errOut, "exporting")
-			export, err := client.ExportLog(cmd.Context(), dir, progress)
+			export, err := client.ExportLog(cmd.Context(), control.ExportQuery{Dir: dir, BodiesSince: since}, progress)
 			done()
 			if err != nil {
 				return err
 			}
 			return g.print(c.out, export, func(w io.Writer) {
 				fmt.Fprintf(w, "%d entries in %s, root %s\n", export.Size, export.Dir, export.Root)
+				if export.Bodies > 0 {
+					fmt.Fprintf(w, "sealed entries before %d are left out\n", export.Bodies)
+				}
 			})
 		},
 	}
-	g.readingFlags(cmd)
+	cmd.Flags().StringVar(&opts.since, "bodies-since", "", "leave sealed entries from before this UTC day out (YYYY-MM-DD)")
+	cmd.Flags().DurationVar(&opts.older, "without-bodies-older-than", 0, "leave sealed entries out that are older than this, as 8784h")
+	cmd.MarkFlagsMutuallyExclusive("bodies-since", "without-bodies-older-than")
+	g.actingFlags(cmd)
 	return cmd
+}
+
+// bodiesSince is the time from which on bodies are wanted; zero for all.
+func (o auditExportOptions) bodiesSince(now time.Time) (time.Time, error) {
+	if o.older < 0 {
+		return time.Time{}, fmt.Errorf("%w: --without-bodies-older-than is an age, as 8784h", errUsage)
+	}
+	if o.older > 0 {
+		return now.Add(-o.older), nil
+	}
+	if o.since == "" {
+		return time.Time{}, nil
+	}
+	since, err := time.Parse(time.DateOnly, o.since)
+	if err != nil {
+		return since, fmt.Errorf("%w: --bodies-since is a day, YYYY-MM-DD", errUsage)
+	}
+	return since, nil
 }

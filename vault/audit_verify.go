@@ -17,7 +17,10 @@ func newAuditVerifyCommand(g *global, c console) *cobra.Command {
 		Use:   "verify DIR --verifier VKEY",
 		Short: "Verify an exported log, anywhere, from its files alone",
 		Long: `Verify an exported log from its files alone: the checkpoint's signature, every record, every hash of the tree, and every sealed entry
-against its record. It needs no vault and no secret. Exit code 7 when anything does not verify.`,
+against its record. It needs no vault and no secret. Exit code 7 when anything does not verify.
+
+Sealed entries may be left out by whoever exported, in whole bundles before an index that log.json names: they are counted, and nobody signs
+that they were left out and not lost. Whether a wrapped log key is the right one, only its auditor finds out.`,
 		Example: "  vault audit verify /media/auditor/log --verifier vault.example.com+1a2b3c4d+AbC...",
 		Args:    arguments(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -47,6 +50,10 @@ func printReport(w io.Writer, r audit.Report) {
 	row(w, "log", r.Origin)
 	row(w, "entries", r.Size)
 	row(w, "verified", r.Verified)
+	if r.Absent > 0 {
+		row(w, "left out", r.Absent, "sealed entries, as log.json says; their records and hashes are here")
+	}
+	row(w, "wrapped keys", r.Wraps)
 	row(w, "root", r.Root)
 	row(w, "problems", r.Count)
 	for _, p := range r.Problems {

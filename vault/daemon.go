@@ -25,6 +25,7 @@ type daemon struct {
 	started  envelope.Time
 	ring     *keyring.Ring
 	ended    chan error // why the daemon must end; the first counts
+	refusals refusals
 
 	unlocking sync.Mutex // one unlock at a time
 	mu        sync.Mutex // of what follows
@@ -47,7 +48,7 @@ func (d *daemon) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	server := control.NewServer(control.ServerConfig{Vault: d, Classify: kindOf, Logger: d.log})
+	server := control.NewServer(control.ServerConfig{Vault: d, Classify: kindOf, Refused: d.refused, Logger: d.log})
 	serving := make(chan error, 1)
 	go func() { serving <- server.Serve(socket) }()
 	d.log.Info("locked; unlock it with custodians' shares", "vault", d.ring.Name(), "socket", d.settings.Socket)
@@ -63,7 +64,7 @@ func (d *daemon) run(ctx context.Context) (err error) {
 	limit, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	server.Shutdown(limit)
-	return errors.Join(err, d.leave())
+	return errors.Join(err, d.leave(!errors.Is(err, errRelock)))
 }
 
 // end has the daemon end for this reason.
@@ -74,8 +75,8 @@ func (d *daemon) end(reason error) {
 	}
 }
 
-// leave closes the house, if there is one.
-func (d *daemon) leave() error {
+// leave closes the house, if there is one; stops tells whether the daemon ends for good.
+func (d *daemon) leave(stops bool) error {
 	d.unlocking.Lock() // an unlock that is under way opens the house first
 	defer d.unlocking.Unlock()
 	d.mu.Lock()
@@ -84,7 +85,7 @@ func (d *daemon) leave() error {
 	if h == nil {
 		return nil
 	}
-	return h.close()
+	return h.close(stops)
 }
 
 // open gives the house, or the error that the vault is locked.

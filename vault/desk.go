@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"nightdrop/shared/channel"
@@ -152,20 +151,4 @@ func (d *daemon) Keys(context.Context) ([]control.Key, error) {
 		keys = append(keys, control.Key{Name: k.Name, Suite: k.Suite, From: k.From, Until: k.Until, Dies: k.Dies, State: state})
 	}
 	return keys, nil
-}
-
-// ExportLog writes the sealed log into dir.
-func (d *daemon) ExportLog(ctx context.Context, dir string, progress settle.Progress) (control.Export, error) {
-	h, err := d.open()
-	if err != nil {
-		return control.Export{}, err
-	}
-	if !filepath.IsAbs(dir) || inside(resolved(dir), resolved(d.settings.dir)) {
-		return control.Export{}, &control.Error{Code: control.CodeUsage, Detail: "export to an absolute path outside the vault's own directory"}
-	}
-	checkpoint, err := h.ledger.Export(ctx, dir, func(done, total int64) { progress(int(done), int(total)) })
-	if err != nil {
-		return control.Export{}, err
-	}
-	return control.Export{Dir: dir, Size: checkpoint.Size, Root: checkpoint.Root.String()}, nil
 }

@@ -62,6 +62,9 @@ func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int)
 	if err != nil {
 		return h, err
 	}
+	if err := h.tellStart(ctx, d); err != nil {
+		return h, err
+	}
 	if err := h.begin(ctx, d.settings, actor, shares); err != nil {
 		return h, err
 	}
@@ -315,8 +318,9 @@ func (h *house) lockedBy(actor settle.Actor) {
 // wait returns when those who work have ended, with the reason.
 func (h *house) wait() error { return h.tasks.Wait() }
 
-// close ends the work, commits that the vault forgets its keys, and closes everything. What made the work fail was told by wait.
-func (h *house) close() error {
+// close ends the work, commits that the vault forgets its keys, and that it stops where it does, and closes everything. What made the work
+// fail was told by wait.
+func (h *house) close(stops bool) error {
 	h.stop()
 	if h.tasks.Wait() != nil {
 		return h.release()
@@ -324,7 +328,10 @@ func (h *house) close() error {
 	err := h.ledger.Commit(context.Background(), func(tx *ledger.Tx) error {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		_, err := tx.Append(h.locker.Event("", payment.VaultLocked{}))
+		if _, err := tx.Append(h.locker.Event("", payment.VaultLocked{})); err != nil || !stops {
+			return err
+		}
+		_, err := tx.Append(payment.Event{Actor: "vault", Origin: "stop", Body: payment.VaultStopped{}})
 		return err
 	})
 	return errors.Join(err, h.release())

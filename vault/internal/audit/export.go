@@ -3,7 +3,6 @@ package audit
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,7 +23,16 @@ type Exporter struct {
 	Vault      note.Verifier                        // whose log it is
 	Checkpoint []byte                               // signed by Vault
 	Progress   func(done, total int64)              // leaves; may be nil
+	// Wraps gives every log key that is wrapped for an auditor; nil where there is none.
+	Wraps func(fn func(number uint32, auditor string, wrap []byte) error) error
+	// Bodies is the index of the first entry that is wanted with its body. Whole bundles before it go without; where an earlier export
+	// into the directory wrote their bodies, they are removed. 0 for all.
+	Bodies  int64
+	Summary []byte // a page for people, nil to leave out
 }
+
+// Bundle is how many entries are left out or kept together.
+const Bundle = tileWidth
 
 // Export writes the log of the checkpoint into dir, which is made when it is not there. What an earlier export wrote is kept, after a
 // proof that this log begins with it; one that was broken off is begun again from the last checkpoint. The checkpoint is written last, after all
@@ -45,11 +53,17 @@ func (x Exporter) export(ctx context.Context, dir string, c proof.Checkpoint) er
 	if err != nil {
 		return err
 	}
+	first := min(x.Bodies, c.Size) / tileWidth // bundle with bodies
+	if have > 0 {
+		if err := x.exportLeftOut(dir, first, have); err != nil {
+			return err
+		}
+	}
 	for n := have / tileWidth; n < bundlesOf(c.Size); n++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := x.exportBundle(dir, n, widthOf(n, c.Size)); err != nil {
+		if err := x.exportBundle(dir, n, widthOf(n, c.Size), n >= first); err != nil {
 			return err
 		}
 		if x.Progress != nil {
@@ -61,10 +75,46 @@ func (x Exporter) export(ctx context.Context, dir string, c proof.Checkpoint) er
 			return err
 		}
 	}
-	if err := x.seal(dir); err != nil {
+	if err := x.exportRest(dir); err != nil {
 		return err
 	}
-	return prune(dir, have, c.Size)
+	if err := x.seal(dir, first*tileWidth); err != nil {
+		return err
+	}
+	return errors.Join(prune(dir, have, c.Size), pruneBodies(dir, first))
+}
+
+// exportLeftOut writes the bodies that an earlier export of have leaves left out and that are wanted now, in whole bundles.
+func (x Exporter) exportLeftOut(dir string, first, have int64) error {
+	data, err := os.ReadFile(filepath.Join(dir, logFile))
+	if err != nil {
+		return err
+	}
+	info, err := parseInfo(data, x.Vault)
+	if err != nil {
+		return fmt.Errorf("%s: %w", logFile, err)
+	}
+	for n := first; n < min(info.Bodies, have)/tileWidth; n++ {
+		if err := x.exportBundle(dir, n, tileWidth, true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// exportRest writes the wrapped log keys and the page for people.
+func (x Exporter) exportRest(dir string) error {
+	if x.Summary != nil {
+		if err := writeFile(filepath.Join(dir, summaryFile), x.Summary); err != nil {
+			return err
+		}
+	}
+	if x.Wraps == nil {
+		return nil
+	}
+	return x.Wraps(func(number uint32, auditor string, wrap []byte) error {
+		return writeFile(filepath.Join(dir, wrapPath(number, auditor)), wrap)
+	})
 }
 
 // have returns the size of the log that dir holds, 0 for none.
@@ -97,8 +147,8 @@ func (x Exporter) have(dir string, c proof.Checkpoint) (int64, error) {
 	return old.Size, err
 }
 
-// exportBundle writes the records and bodies of one bundle.
-func (x Exporter) exportBundle(dir string, n int64, width int) error {
+// exportBundle writes the records of one bundle, and the bodies where they are wanted.
+func (x Exporter) exportBundle(dir string, n int64, width int, withBodies bool) error {
 	var records, bodies []byte
 	err := x.View(func(tx *bbolt.Tx) error {
 		records, bodies = nil, nil
@@ -115,7 +165,7 @@ func (x Exporter) exportBundle(dir string, n int64, width int) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(dir, entriesPath(n, width)), records); err != nil {
+	if err := writeFile(filepath.Join(dir, entriesPath(n, width)), records); err != nil || !withBodies {
 		return err
 	}
 	return writeFile(filepath.Join(dir, bodiesPath(n, width)), bodies)
@@ -133,13 +183,14 @@ func (x Exporter) exportTile(dir string, tile tlog.Tile) error {
 	return writeFile(filepath.Join(dir, tilePath(tile)), data)
 }
 
-// seal makes all files durable and then the checkpoint. A crash before it leaves the earlier checkpoint, whose files are all there.
-func (x Exporter) seal(dir string) error {
-	info, err := json.Marshal(logInfo{Format: logFormat, Origin: x.Vault.Name(), Vkey: x.Vault.String()})
+// seal makes all files durable and then the checkpoint. A crash before it leaves the earlier checkpoint, whose files are all there: bodies
+// that are to be left out from now on are removed last.
+func (x Exporter) seal(dir string, bodies int64) error {
+	info, err := logInfo{Format: logFormat, Origin: x.Vault.Name(), Vkey: x.Vault.String(), Bodies: bodies}.encode()
 	if err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(dir, logFile), append(info, '\n')); err != nil {
+	if err := writeFile(filepath.Join(dir, logFile), info); err != nil {
 		return err
 	}
 	if err := syncFilesystem(dir); err != nil {
@@ -189,6 +240,17 @@ func prune(dir string, old, size int64) error {
 		}
 		// The directory goes with its last file; one that is not empty stays.
 		_ = os.Remove(filepath.Dir(path))
+	}
+	return nil
+}
+
+// pruneBodies removes the bodies of bundles before first.
+func pruneBodies(dir string, first int64) error {
+	for n := range first {
+		path := filepath.Join(dir, bodiesPath(n, tileWidth))
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	return nil
 }

@@ -1,7 +1,9 @@
 package audit
 
 import (
+	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,18 +12,24 @@ import (
 	"strconv"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"nightdrop/shared/note"
 )
 
 // An exported log is a directory:
 //
 //	checkpoint                   the signed note, written last
-//	log.json                     {"format", "origin", "vkey"}
+//	log.json                     {"format", "origin", "vkey", "bodies"?}
 //	tile/<L>/<N>[.p/<W>]         W (256 when full) hashes of level 8L, C2SP tlog-tiles
 //	tile/entries/<N>[.p/<W>]     W records of 64 bytes, each after its length (2 bytes, big endian)
 //	bodies/<N>[.p/<W>]           W sealed entries, each after its length (4 bytes, big endian)
+//	keys/<number>/<auditor>      a log key, wrapped for that auditor
+//	summary.html                 for people; nothing vouches for it
 const (
 	checkpointFile = "checkpoint"
 	logFile        = "log.json"
+	summaryFile    = "summary.html"
+	keysDir        = "keys"
 	logFormat      = "nightdrop/log/v1"
 
 	tileHeight = 8
@@ -36,6 +44,34 @@ type logInfo struct {
 	Format string `json:"format"`
 	Origin string `json:"origin"`
 	Vkey   string `json:"vkey"`
+	// Bodies is the index of the first entry whose body is there, a multiple of 256: those before it were left out by choice.
+	Bodies int64 `json:"bodies,omitempty"`
+}
+
+func (i logInfo) encode() ([]byte, error) {
+	text, err := json.Marshal(i)
+	return append(text, '\n'), err
+}
+
+// parseInfo reads log.json: exactly the bytes that this build writes for a log of vault.
+func parseInfo(data []byte, vault note.Verifier) (logInfo, error) {
+	var info logInfo
+	if err := json.Unmarshal(data, &info); err != nil {
+		return info, fmt.Errorf("it is no JSON: %w", ErrIntegrity)
+	}
+	want := logInfo{Format: logFormat, Origin: vault.Name(), Vkey: vault.String(), Bodies: info.Bodies}
+	text, err := want.encode()
+	if err != nil {
+		return info, err
+	}
+	if !bytes.Equal(text, data) || info.Bodies < 0 || info.Bodies%tileWidth != 0 {
+		return info, fmt.Errorf("it does not name this vault's log: %w", ErrIntegrity)
+	}
+	return info, nil
+}
+
+func wrapPath(number uint32, auditor string) string {
+	return filepath.Join(keysDir, strconv.FormatUint(uint64(number), 10), auditor)
 }
 
 // numberPath is N of C2SP tlog-tiles, such as x001/x234/067, with .p/W where the tile is partial.

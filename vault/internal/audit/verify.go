@@ -4,25 +4,29 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/shared/proof"
+	"nightdrop/shared/seal"
 )
 
 // Report is what Verify found.
 type Report struct {
 	Origin   string    `json:"origin"`
-	Size     int64     `json:"size"` // entries, as the checkpoint says
-	Root     string    `json:"root"` // base64, as the checkpoint says
-	Verified int64     `json:"verified"`
+	Size     int64     `json:"size"`     // entries, as the checkpoint says
+	Root     string    `json:"root"`     // base64, as the checkpoint says
+	Verified int64     `json:"verified"` // entries whose record, hashes and body are right
+	Absent   int64     `json:"absent"`   // entries whose body was left out, as log.json says: their records and hashes are right
+	Wraps    int       `json:"wraps"`    // log keys that are wrapped for auditors; only these can tell whether they open
 	FirstBad int64     `json:"firstBad"` // index of the first entry that does not verify itself; -1 for none
 	Problems []Problem `json:"problems"` // at most maxProblems
 	Count    int       `json:"count"`    // of all problems
@@ -88,6 +92,7 @@ func Verify(dir string, vault note.Verifier, progress func(done, total int64)) (
 type verifier struct {
 	dir        string
 	checkpoint proof.Checkpoint
+	bodies     int64 // index of the first body that must be there
 	report     *Report
 	progress   func(done, total int64) // may be nil
 	tail       Tail
@@ -114,6 +119,9 @@ func (v *verifier) run(vault note.Verifier) error {
 			}
 		}
 	}
+	if err := v.wraps(); err != nil {
+		return err
+	}
 	if v.tail.Root() != v.checkpoint.Root {
 		v.report.add(-1, checkpointFile, "the entries have not the root that the checkpoint signs")
 	}
@@ -125,10 +133,12 @@ func (v *verifier) info(vault note.Verifier) error {
 	if err != nil || data == nil {
 		return err
 	}
-	var info logInfo
-	if json.Unmarshal(data, &info) != nil || info != (logInfo{logFormat, vault.Name(), vault.String()}) {
-		v.report.add(-1, logFile, "it does not name this vault's log")
+	info, err := parseInfo(data, vault)
+	if err != nil {
+		v.report.add(-1, logFile, err.Error())
+		return nil
 	}
+	v.bodies = info.Bodies
 	return nil
 }
 
@@ -140,6 +150,58 @@ func (v *verifier) read(index int64, name string) ([]byte, error) {
 		return nil, nil
 	}
 	return data, err
+}
+
+// absent tells whether the bodies of the bundle that begins with first were left out by choice.
+func (v *verifier) absent(first int64, name string) (bool, error) {
+	if first >= v.bodies {
+		return false, nil
+	}
+	_, err := os.Stat(filepath.Join(v.dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	return false, err
+}
+
+// wraps looks at the form of the wrapped log keys: whether they open, their auditors find out.
+func (v *verifier) wraps() error {
+	keys := map[string][]byte{} // by auditor: Tink's prefix of its key
+	root := filepath.Join(v.dir, keysDir)
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(v.dir, path)
+		if err != nil {
+			return err
+		}
+		wrap, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		number, auditor := filepath.Base(filepath.Dir(path)), d.Name()
+		n, err := strconv.ParseUint(number, 10, 32)
+		if err != nil || n == 0 || filepath.FromSlash(name) != wrapPath(uint32(n), auditor) || !envelope.ValidMerchant(auditor) {
+			v.report.note(-1, name, "it is no wrapped log key: they are named keys/NUMBER/AUDITOR")
+			return nil
+		}
+		v.report.Wraps++
+		if len(wrap) != seal.WrapBytes || wrap[0] != 1 {
+			v.report.note(-1, name, "it has not the form of a wrapped log key")
+			return nil
+		}
+		prefix := wrap[:seal.WrapPrefixBytes]
+		if known := keys[auditor]; known != nil && !bytes.Equal(known, prefix) {
+			v.report.note(-1, name, "it is wrapped for another key than the auditor's others")
+		}
+		keys[auditor] = prefix
+		return nil
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // a log without auditors
+	}
+	return err
 }
 
 func (v *verifier) frames(index int64, name string, prefix, width int) ([][]byte, error) {
@@ -162,9 +224,15 @@ func (v *verifier) bundle(n int64, width int) error {
 	if err != nil {
 		return err
 	}
-	bodies, err := v.frames(first, bodiesName, 4, width)
+	absent, err := v.absent(first, bodiesName)
 	if err != nil {
 		return err
+	}
+	var bodies [][]byte
+	if !absent {
+		if bodies, err = v.frames(first, bodiesName, 4, width); err != nil {
+			return err
+		}
 	}
 	for i := range width {
 		index := first + int64(i)
@@ -177,6 +245,8 @@ func (v *verifier) bundle(n int64, width int) error {
 			}
 		}
 		switch {
+		case absent && record != nil:
+			v.report.Absent++
 		case bodies == nil || record == nil:
 		case sha256.Sum256(bodies[i]) != [sha256.Size]byte(record[sha256.Size:]):
 			v.report.add(index, bodiesName, "the sealed entry is not that of its record")

@@ -44,7 +44,10 @@ type Vault interface {
 	// ImportReturns takes a file of the bank, whole or not at all; name is what the log calls it.
 	ImportReturns(ctx context.Context, actor settle.Actor, name string, file io.Reader) (Import, error)
 
-	ExportLog(ctx context.Context, dir string, progress settle.Progress) (Export, error)
+	Auditors(ctx context.Context) ([]Auditor, error)
+	AddAuditor(ctx context.Context, actor settle.Actor, a NewAuditor) (Auditor, error)
+	RemoveAuditor(ctx context.Context, actor settle.Actor, name string) (Auditor, error)
+	ExportLog(ctx context.Context, actor settle.Actor, q ExportQuery, progress settle.Progress) (Export, error)
 }
 
 // Status is what the vault is doing. Of a locked vault only the first group is known.
@@ -95,11 +98,4 @@ type Key struct {
 	Until envelope.Time    `json:"until"`
 	Dies  envelope.Time    `json:"dies"`
 	State string           `json:"state"` // "ahead", "current" or "accepting"
-}
-
-// Export tells what `audit export` wrote.
-type Export struct {
-	Dir  string `json:"dir"`
-	Size int64  `json:"size"` // entries
-	Root string `json:"root"` // base64, as in the checkpoint
 }

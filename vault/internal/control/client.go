@@ -99,11 +99,6 @@ func (c *Client) PublishDirectory(ctx context.Context) (Directory, error) {
 // Keys lists the sealing keys.
 func (c *Client) Keys(ctx context.Context) ([]Key, error) { return get[[]Key](ctx, c, "/keys", nil) }
 
-// ExportLog writes the sealed log into dir, an absolute path, on the vault's host.
-func (c *Client) ExportLog(ctx context.Context, dir string, progress settle.Progress) (Export, error) {
-	return follow[Export](ctx, c, "/log/export", url.Values{"dir": {dir}}, progress)
-}
-
 func get[T any](ctx context.Context, c *Client, path string, query url.Values) (out T, err error) {
 	response, err := c.do(ctx, http.MethodGet, path, query, nil)
 	if err != nil {

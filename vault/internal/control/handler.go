@@ -119,5 +119,6 @@ func (s *Server) lines(handle func(c call, send func(line) error) (any, error)) 
 func (s *Server) failure(c call, err error) *Error {
 	failure := asError(err, s.cfg.Classify)
 	s.cfg.Logger.Info("call failed", "call", c.Pattern, "actor", c.actor.Name, "code", string(failure.Code), "detail", failure.Detail)
+	s.refused(c, failure.Code)
 	return failure
 }

@@ -30,7 +30,10 @@ const (
 type ServerConfig struct {
 	Vault    Vault
 	Classify func(error) Code // the kind of an error that is no *Error
-	Logger   *slog.Logger
+	// Refused is told of every call that was refused for want of keys or permission, and of every unlock that failed, before the
+	// caller hears of it; nil to tell nobody. A caller whom the kernel did not name is UnknownPeer.
+	Refused func(actor settle.Actor, call string, code Code)
+	Logger  *slog.Logger
 }
 
 // Server answers on the socket.
@@ -98,9 +101,7 @@ func (s *Server) routes() http.Handler {
 	}))
 	mux.Handle("POST /payments/resolve", s.answer(s.resolve))
 	mux.Handle("POST /returns", s.upload(s.importReturns))
-	mux.Handle("POST /log/export", s.stream(func(c call, p settle.Progress) (any, error) {
-		return v.ExportLog(c.Context(), c.URL.Query().Get("dir"), p)
-	}))
+	s.auditRoutes(mux)
 	return mux
 }
 

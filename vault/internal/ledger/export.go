@@ -2,6 +2,8 @@ package ledger
 
 import (
 	"context"
+	"sort"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -9,9 +11,16 @@ import (
 	"nightdrop/vault/internal/audit"
 )
 
-// Export writes the log, up to a checkpoint that it signs now, into dir as files (audit.Exporter), and returns that checkpoint. Commits go
-// on meanwhile. progress counts entries; it may be nil. It fails with audit.ErrIntegrity where dir holds another log.
-func (l *Ledger) Export(ctx context.Context, dir string, progress func(done, total int64)) (proof.Checkpoint, error) {
+// ExportOptions say what an export holds. The zero value is all of the log.
+type ExportOptions struct {
+	Bodies   int64                   // as audit.Exporter.Bodies
+	Summary  []byte                  // as audit.Exporter.Summary
+	Progress func(done, total int64) // entries; may be nil
+}
+
+// Export writes the log, up to a checkpoint that it signs now, into dir as files (audit.Exporter), with all log keys that are wrapped for
+// auditors, and returns that checkpoint. Commits go on meanwhile. It fails with audit.ErrIntegrity where dir holds another log.
+func (l *Ledger) Export(ctx context.Context, dir string, o ExportOptions) (proof.Checkpoint, error) {
 	signer := l.keys.Signer()
 	var signed []byte
 	err := l.View(func(tx *Tx) (err error) {
@@ -21,8 +30,30 @@ func (l *Ledger) Export(ctx context.Context, dir string, progress func(done, tot
 	if err != nil {
 		return proof.Checkpoint{}, err
 	}
-	x := audit.Exporter{Vault: signer.Verifier(), Checkpoint: signed, Progress: progress, View: func(fn func(*bbolt.Tx) error) error {
-		return l.View(func(tx *Tx) error { return fn(tx.bolt) })
-	}}
+	x := audit.Exporter{
+		Vault: signer.Verifier(), Checkpoint: signed, Progress: o.Progress, Bodies: o.Bodies, Summary: o.Summary,
+		View: func(fn func(*bbolt.Tx) error) error {
+			return l.View(func(tx *Tx) error { return fn(tx.bolt) })
+		},
+		Wraps: func(fn func(uint32, string, []byte) error) error {
+			return l.View(func(tx *Tx) error { return tx.Wraps(fn) })
+		},
+	}
 	return x.Export(ctx, dir)
+}
+
+// FirstSince returns the index of the first entry that is not before t; the log's size where there is none.
+func (tx *Tx) FirstSince(t time.Time) (index int64, err error) {
+	size, err := tx.TreeSize()
+	if err != nil {
+		return 0, err
+	}
+	found := sort.Search(int(size), func(i int) bool { // times never fall
+		e, failed := tx.LogEntry(uint64(i))
+		if failed != nil {
+			err = failed
+		}
+		return !e.Event.Time.Before(t)
+	})
+	return int64(found), err
 }

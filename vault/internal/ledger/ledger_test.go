@@ -333,7 +333,7 @@ func TestExportVerifies(t *testing.T) {
 	v := populated(t)
 	v.open()
 	dir := filepath.Join(v.dir, "export")
-	c, err := v.Export(t.Context(), dir, nil)
+	c, err := v.Export(t.Context(), dir, ExportOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

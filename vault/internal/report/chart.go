@@ -42,11 +42,16 @@ type gridLine struct{ Y, Text string }
 
 type label struct{ X, Text string }
 
-// bar is one lying bar of the outcomes.
+// bar is one lying bar.
 type bar struct {
 	Y, Middle, W, End string
-	Stage             payment.Stage
 	Text              string
+}
+
+// outcomeBar is the bar of one stage.
+type outcomeBar struct {
+	bar
+	Stage payment.Stage
 }
 
 // volumeCharts draws one chart for each currency, days without volume included.
@@ -155,17 +160,30 @@ func scale(most int64, currency string) (step, top int64) {
 }
 
 // outcomeBars draws the outcomes, the most frequent first.
-func outcomeBars(outcomes []Outcome) []bar {
-	var most, all int64
-	for _, o := range outcomes {
-		most, all = max(most, o.Count), all+o.Count
-	}
-	var bars []bar
+func outcomeBars(outcomes []Outcome) []outcomeBar {
+	counts := make([]int64, len(outcomes))
 	for i, o := range outcomes {
+		counts[i] = o.Count
+	}
+	bars := make([]outcomeBar, len(outcomes))
+	for i, lying := range lyingBars(counts) {
+		bars[i] = outcomeBar{lying, outcomes[i].Stage}
+	}
+	return bars
+}
+
+// lyingBars draws counts below one another, with their share of the whole.
+func lyingBars(counts []int64) []bar {
+	var most, all int64
+	for _, n := range counts {
+		most, all = max(most, n), all+n
+	}
+	bars := make([]bar, len(counts))
+	for i, n := range counts {
 		y := barStep * float64(i)
-		width := max((barRight-barLeft)*float64(o.Count)/float64(most), 1)
-		bars = append(bars, bar{Y: coordinate(y + 4), Middle: coordinate(y + barStep/2), W: coordinate(width), End: coordinate(barLeft + width + 8),
-			Stage: o.Stage, Text: fmt.Sprintf("%d (%.1f %%)", o.Count, 100*float64(o.Count)/float64(all))})
+		width := max((barRight-barLeft)*float64(n)/float64(most), 1)
+		bars[i] = bar{Y: coordinate(y + 4), Middle: coordinate(y + barStep/2), W: coordinate(width), End: coordinate(barLeft + width + 8),
+			Text: fmt.Sprintf("%d (%.1f %%)", n, 100*float64(n)/float64(all))}
 	}
 	return bars
 }

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/keyring"
+)
+
+func newAuditAuditorCommand(g *global, c console) *cobra.Command {
+	return group("auditor", "Who may open the log: keygen, add, list, remove",
+		newAuditorKeygenCommand(g, c), newAuditorAddCommand(g, c), newAuditorListCommand(g, c), newAuditorRemoveCommand(g, c))
+}
+
+func newAuditorKeygenCommand(g *global, c console) *cobra.Command {
+	var name, out string
+	cmd := &cobra.Command{
+		Use:   "keygen --name NAME --out FILE",
+		Short: "Make an auditor's own key, on the auditor's machine",
+		Long: `Make an auditor's own key, on the auditor's machine, in a file of mode 0600 that never leaves it, and print the one line that the vault's
+operator adds. It needs no vault.`,
+		Example: "  vault audit auditor keygen --name anna --out anna.key",
+		Args:    arguments(cobra.NoArgs),
+		RunE: func(*cobra.Command, []string) error {
+			if name == "" || out == "" {
+				return fmt.Errorf("%w: give --name and --out", errUsage)
+			}
+			key, err := keyring.NewAuditor(name)
+			if err != nil {
+				return fmt.Errorf("%w: --name: %w", errUsage, err)
+			}
+			if err := key.Save(out); err != nil {
+				return err
+			}
+			made := control.NewAuditor{Name: name, Key: key.Line()}
+			return g.print(c.out, made, func(w io.Writer) { fmt.Fprintln(w, made.Key) })
+		},
+	}
+	cmd.Flags().StringVar(&name, "name", "", "the auditor's name: 3 to 32 of a-z, 0-9 and -")
+	cmd.Flags().StringVar(&out, "out", "", "new file for the key; never overwritten")
+	g.readingFlags(cmd)
+	return cmd
+}
+
+func newAuditorAddCommand(g *global, c console) *cobra.Command {
+	var key string
+	cmd := &cobra.Command{
+		Use:   "add NAME --key LINE",
+		Short: "Let an auditor open the log from now on",
+		Long: `Let an auditor open the log from now on. A new log key begins at once, and every one from then on is wrapped for the auditor too, until the
+auditor is removed. What stood in the log before stays closed. A name is never used again.`,
+		Example: "  vault audit auditor add anna --key anna+auditor-0a1b2c3d-xwing+q83v... --reason \"audit of 2026\"",
+		Args:    arguments(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if key == "" {
+				return fmt.Errorf("%w: --key is the line that `vault audit auditor keygen` printed", errUsage)
+			}
+			client, err := g.client()
+			if err != nil {
+				return err
+			}
+			added, err := client.AddAuditor(cmd.Context(), control.NewAuditor{Name: args[0], Key: key})
+			if err != nil {
+				return err
+			}
+			return g.print(c.out, added, func(w io.Writer) { fmt.Fprintf(w, "%s reads the log from now on\n", added.Name) })
+		},
+	}
+	cmd.Flags().StringVar(&key, "key", "", "the auditor's line, NAME+KEYNAME+BASE64")
+	g.actingFlags(cmd)
+	return cmd
+}
+
+func newAuditorListCommand(g *global, c console) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "list",
+		Short:   "List the auditors there are and were",
+		Example: "  vault audit auditor list --json",
+		Args:    arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := g.client()
+			if err != nil {
+				return err
+			}
+			auditors, err := client.Auditors(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return g.print(c.out, auditors, func(w io.Writer) {
+				row(w, "AUDITOR", "KEY", "ADDED", "REMOVED")
+				for _, a := range auditors {
+					removed := "-"
+					if a.Removed != nil {
+						removed = moment(*a.Removed)
+					}
+					row(w, a.Name, a.KeyName, moment(a.Added), removed)
+				}
+			})
+		},
+	}
+	g.readingFlags(cmd)
+	return cmd
+}
+
+func newAuditorRemoveCommand(g *global, c console) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "remove NAME",
+		Short:   "End an auditor's time: later entries stay closed to it",
+		Example: "  vault audit auditor remove anna --reason \"audit of 2026 is over\"",
+		Args:    arguments(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := g.client()
+			if err != nil {
+				return err
+			}
+			removed, err := client.RemoveAuditor(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return g.print(c.out, removed, func(w io.Writer) { fmt.Fprintf(w, "%s reads nothing that is logged from now on\n", removed.Name) })
+		},
+	}
+	g.actingFlags(cmd)
+	return cmd
+}

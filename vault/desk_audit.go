@@ -1,0 +1,212 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"path/filepath"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/shared/seal"
+	"nightdrop/vault/internal/audit"
+	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/report"
+	"nightdrop/vault/internal/settle"
+)
+
+// Auditors lists all there ever were.
+func (d *daemon) Auditors(context.Context) ([]control.Auditor, error) {
+	return view(d, func(tx *ledger.Tx) ([]control.Auditor, error) {
+		all, err := tx.Auditors()
+		if err != nil {
+			return nil, err
+		}
+		shown := []control.Auditor{}
+		for _, a := range all {
+			one, err := showAuditor(a)
+			if err != nil {
+				return nil, err
+			}
+			shown = append(shown, one)
+		}
+		return shown, nil
+	})
+}
+
+func showAuditor(a payment.Auditor) (control.Auditor, error) {
+	key, err := seal.ParseAuditor(a.Key)
+	if err != nil {
+		return control.Auditor{}, err
+	}
+	shown := control.Auditor{Name: a.Name, KeyName: key.KeyName(), Added: a.Added}
+	if !a.Reads() {
+		shown.Removed = &a.Removed
+	}
+	return shown, nil
+}
+
+// AddAuditor begins an auditor's time, and with it a log key.
+func (d *daemon) AddAuditor(ctx context.Context, actor settle.Actor, a control.NewAuditor) (control.Auditor, error) {
+	key, err := seal.ParseAuditor(a.Key)
+	if err != nil {
+		return control.Auditor{}, &control.Error{Code: control.CodeUsage, Detail: err.Error()}
+	}
+	if key.Name() != a.Name {
+		return control.Auditor{}, &control.Error{Code: control.CodeUsage, Detail: "the line is the key of an auditor of another name: give that name, or ask for the right line"}
+	}
+	return d.changeAuditor(ctx, actor, a.Name, payment.AuditorAdded{Name: a.Name, Key: a.Key}, func(_ payment.Auditor, known bool) error {
+		if known {
+			return &control.Error{Code: control.CodeConflict, Detail: "there is or was an auditor " + a.Name + ", and names are never used again: choose another"}
+		}
+		return nil
+	})
+}
+
+// RemoveAuditor ends an auditor's time.
+func (d *daemon) RemoveAuditor(ctx context.Context, actor settle.Actor, name string) (control.Auditor, error) {
+	return d.changeAuditor(ctx, actor, name, payment.AuditorRemoved{Name: name}, func(a payment.Auditor, known bool) error {
+		if !known || !a.Reads() {
+			return notFound("auditor", name, envelope.ValidMerchant(name))
+		}
+		return nil
+	})
+}
+
+// changeAuditor commits an event about an auditor, where allow does not refuse it.
+func (d *daemon) changeAuditor(ctx context.Context, actor settle.Actor, name string, body payment.Body, allow func(payment.Auditor, bool) error) (shown control.Auditor, err error) {
+	h, err := d.open()
+	if err != nil {
+		return shown, err
+	}
+	err = h.ledger.Commit(ctx, func(tx *ledger.Tx) error {
+		before, known, err := tx.Auditor(name)
+		if err != nil {
+			return err
+		}
+		if err := allow(before, known); err != nil {
+			return err
+		}
+		if _, err := tx.Append(actor.Event("", body)); err != nil {
+			return err
+		}
+		after, _, err := tx.Auditor(name)
+		if err != nil {
+			return err
+		}
+		shown, err = showAuditor(after)
+		return err
+	})
+	return shown, err
+}
+
+// ExportLog writes the sealed log into a directory. That it goes out stands in the log before anything is written, so the export tells of itself.
+func (d *daemon) ExportLog(ctx context.Context, actor settle.Actor, q control.ExportQuery, progress settle.Progress) (control.Export, error) {
+	h, err := d.open()
+	if err != nil {
+		return control.Export{}, err
+	}
+	if !filepath.IsAbs(q.Dir) || inside(resolved(q.Dir), resolved(d.settings.dir)) {
+		return control.Export{}, &control.Error{Code: control.CodeUsage, Detail: "export to an absolute path outside the vault's own directory"}
+	}
+	bodies, err := firstBody(h.ledger, q)
+	if err != nil {
+		return control.Export{}, err
+	}
+	told := payment.LogExported{Dir: q.Dir, Bodies: bodies}
+	if err := h.tell(ctx, actor, told); err != nil {
+		return control.Export{}, err
+	}
+	exported, err := d.export(ctx, h, q.Dir, bodies, progress)
+	if err != nil {
+		told.Failed = true
+		return control.Export{}, errors.Join(err, h.tell(context.WithoutCancel(ctx), actor, told))
+	}
+	return exported, nil
+}
+
+// firstBody is the index of the first entry that goes out with its body.
+func firstBody(l *ledger.Ledger, q control.ExportQuery) (index int64, err error) {
+	if q.BodiesSince.IsZero() {
+		return 0, nil
+	}
+	err = l.View(func(tx *ledger.Tx) error {
+		index, err = tx.FirstSince(q.BodiesSince)
+		return err
+	})
+	return index / audit.Bundle * audit.Bundle, err
+}
+
+// tell commits one event of no merchant.
+func (h *house) tell(ctx context.Context, actor settle.Actor, body payment.Body) error {
+	return h.ledger.Commit(ctx, func(tx *ledger.Tx) error {
+		_, err := tx.Append(actor.Event("", body))
+		return err
+	})
+}
+
+func (d *daemon) export(ctx context.Context, h *house, dir string, bodies int64, progress settle.Progress) (control.Export, error) {
+	page, err := d.summary(ctx, bodies)
+	if err != nil {
+		return control.Export{}, err
+	}
+	checkpoint, err := h.ledger.Export(ctx, dir, ledger.ExportOptions{Bodies: bodies, Summary: page,
+		Progress: func(done, total int64) { progress(int(done), int(total)) }})
+	if err != nil {
+		return control.Export{}, err
+	}
+	return control.Export{Dir: dir, Size: checkpoint.Size, Root: checkpoint.Root.String(), Bodies: bodies}, nil
+}
+
+// summary makes the page beside an export. Payments are read some hundred at a time: a long reader would keep the ledger's pages.
+func (d *daemon) summary(ctx context.Context, bodies int64) ([]byte, error) {
+	s := report.Summary{Vault: d.ring.Name(), Made: envelope.At(d.now()), Bodies: bodies}
+	builder := report.NewBuilder(report.Report{})
+	for after, more := uint64(0), true; more; {
+		n := 0
+		_, err := view(d, func(tx *ledger.Tx) (struct{}, error) {
+			return struct{}{}, tx.Payments(ledger.Query{After: after, Limit: rowsAtOnce}, func(p payment.Payment) error {
+				builder.Payment(p)
+				after = p.Number
+				n++
+				return nil
+			})
+		})
+		if err := errors.Join(err, ctx.Err()); err != nil {
+			return nil, err
+		}
+		more = n == rowsAtOnce
+	}
+	s.Take(builder)
+	if _, err := view(d, func(tx *ledger.Tx) (struct{}, error) { return struct{}{}, fillSummary(tx, &s) }); err != nil {
+		return nil, err
+	}
+	var page bytes.Buffer
+	err := s.HTML(&page)
+	return page.Bytes(), err
+}
+
+func fillSummary(tx *ledger.Tx, s *report.Summary) error {
+	v, err := tx.Vault()
+	if err != nil {
+		return err
+	}
+	s.Found(v.Findings)
+	if s.Entries, err = tx.TreeSize(); err != nil {
+		return err
+	}
+	auditors, err := tx.Auditors()
+	if err != nil {
+		return err
+	}
+	for _, a := range auditors {
+		if a.Reads() {
+			s.Auditors++
+		}
+	}
+	return tx.Merchants(func(payment.Merchant) error {
+		s.Merchants++
+		return nil
+	})
+}
