@@ -222,11 +222,11 @@ func (c *mortalConn) Write(message []byte) (int, error) {
 		return c.Conn.Write(message)
 	}
 	if !c.fate.point(nil, "before the %s leaves", kind) {
-		return 0, errors.Join(errKilled, c.Conn.Close())
+		return 0, errors.Join(errKilled, c.Close())
 	}
 	n, err := c.Conn.Write(message)
 	if !c.fate.point(nil, "after the %s has left", kind) {
-		return n, errors.Join(errKilled, c.Conn.Close())
+		return n, errors.Join(errKilled, c.Close())
 	}
 	return n, err
 }

@@ -38,6 +38,13 @@ func (s *story) label(id, name string) {
 	s.labels = append(s.labels, id, name)
 }
 
+// called is the short name of a payment.
+func (s *story) called(id string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.NewReplacer(s.labels...).Replace(id)
+}
+
 // String is the story in the order in which it was told.
 func (s *story) String() string {
 	s.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,10 +32,10 @@ type plan struct {
 	mutation    mutation
 }
 
-// mutation makes a part of the world wrong, to show that the simulation notices.
+// mutation makes a part of the world wrong, to show that the simulation notices. Nil members change nothing.
 type mutation struct {
-	lose func(payment.Body) bool // commits that do not happen
-	line func(acquirer.Acquirer) acquirer.Acquirer
+	lose func(payment.Body) bool                   // commits that do not happen
+	line func(acquirer.Acquirer) acquirer.Acquirer // in place of the line to the host
 }
 
 // world is a vault, the storefronts that post to it, its acquirer's host and its bank.
@@ -77,6 +78,7 @@ func newWorld(t testing.TB, p plan) *world {
 		config.Adversary = &host.Adversary{Seed: p.seed, Rates: p.adversary}
 	}
 	w.host = startHost(config, w.story)
+	synctest.Wait() // it is up
 	var err error
 	w.bank, err = bank.Open(bank.Config{Outbox: w.outbox, Returns: w.returns, Book: filepath.Join(w.dir, "bank"), Timing: bank.Timing{After: time.Hour},
 		Acknowledge: true, Now: w.vault.Clock.Now})
@@ -125,11 +127,15 @@ func (w *world) post(drafts ...intaketest.Draft) (ids []string) {
 	w.must(err)
 	w.must(in.Take(w.t.Context(), []channel.Message{w.relay.Bag(envelopes...)}))
 	synctest.Wait()
-	for _, id := range ids {
-		for _, shop := range w.shops {
-			if p, found := w.payment(shop.ID, id); found && p.Stage == payment.StageRejected {
-				w.story.tell("  %s is rejected: %s", id, p.Code)
-			}
+	for _, p := range w.payments(nil) {
+		if !slices.Contains(ids, p.ID) {
+			continue
+		}
+		if p.Operation == envelope.OpStore && p.Token != "" {
+			w.story.label(p.Token, "token-"+w.story.called(p.ID)) // drawn by the vault, and not by the seed
+		}
+		if p.Stage == payment.StageRejected {
+			w.story.tell("  %s is rejected: %s", p.ID, p.Code)
 		}
 	}
 	return ids
@@ -163,14 +169,6 @@ func (w *world) did(what string, err error) {
 		return
 	}
 	w.story.tell("%s: done", what)
-}
-
-func (w *world) payment(merchant, id string) (p payment.Payment, found bool) {
-	w.view(func(tx *ledger.Tx) (err error) {
-		p, found, err = tx.Payment(merchant, id)
-		return err
-	})
-	return p, found
 }
 
 func (w *world) view(read func(*ledger.Tx) error) {
@@ -212,6 +210,7 @@ func (w *world) rest() {
 		}
 		select {
 		case <-w.process.fate.died:
+		case <-w.process.gone:
 		case <-time.After(500 * time.Millisecond):
 		}
 	}
