@@ -19,13 +19,15 @@ import (
 //
 //	pending/ID.note    posted or about to be; no result yet
 //	answered/ID.note   a result with its digest has come
+//	receipts/ID.*      the relay's signed receipts, and its refusals
 //	results/SERIAL.note  the vault's signed results, as received
 //	chain.json         how far the results have been read
+//	log.json           what was seen of the vault's log (FileLog)
 type Outbox struct{ dir string }
 
 // OpenOutbox opens an outbox, making it where there is none.
 func OpenOutbox(dir string) (*Outbox, error) {
-	for _, name := range []string{"pending", "answered", "results"} {
+	for _, name := range []string{"pending", "answered", "receipts", "results"} {
 		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
 			return nil, fmt.Errorf("outbox: %w", err)
 		}
@@ -140,6 +142,9 @@ func (o *Outbox) Record(results []Opened, chain Chain) (ours int, err error) {
 	// A crash before this reads the same results again, which changes nothing.
 	return ours, writeDurably(filepath.Join(o.dir, "chain.json"), data)
 }
+
+// Log is the store of what was seen of the vault's log: for Config.Log.
+func (o *Outbox) Log() LogStore { return FileLog(filepath.Join(o.dir, "log.json")) }
 
 // Chain is how far the results have been read.
 func (o *Outbox) Chain() (Chain, error) {

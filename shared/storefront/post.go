@@ -23,9 +23,15 @@ const (
 // ctx ends. It is always safe to call again with the same bytes, also after a crash: the relay remembers nothing and the vault takes
 // an envelope once. When it returns an error that is not *Refused, the envelope may have been taken.
 func (c *Client) Post(ctx context.Context, envelopeNote []byte) (envelope.Receipt, error) {
+	receipt, err := c.PostSigned(ctx, envelopeNote)
+	return receipt.Value, err
+}
+
+// PostSigned is Post, with the receipt as the relay signed it: keep it (Outbox.KeepReceipt), for it is the evidence where an envelope is lost.
+func (c *Client) PostSigned(ctx context.Context, envelopeNote []byte) (envelope.Signed[envelope.Receipt], error) {
 	sent, err := envelope.Open[envelope.Envelope](envelopeNote, c.identity.Verifier())
 	if err != nil {
-		return envelope.Receipt{}, fmt.Errorf("post: not an envelope of this identity: %w", err)
+		return envelope.Signed[envelope.Receipt]{}, fmt.Errorf("post: not an envelope of this identity: %w", err)
 	}
 	pause := firstPause
 	for {
@@ -35,7 +41,7 @@ func (c *Client) Post(ctx context.Context, envelopeNote []byte) (envelope.Receip
 		case err == nil:
 			return receipt, nil
 		case errors.As(err, &refused) && !refused.Temporary(), errors.Is(err, ErrUnverified):
-			return envelope.Receipt{}, err
+			return envelope.Signed[envelope.Receipt]{}, err
 		}
 		wait := pause/2 + rand.N(pause) //nolint:gosec // jitter needs no secrecy
 		if refused != nil && refused.RetryAfter > wait {
@@ -43,28 +49,28 @@ func (c *Client) Post(ctx context.Context, envelopeNote []byte) (envelope.Receip
 		}
 		select {
 		case <-ctx.Done():
-			return envelope.Receipt{}, fmt.Errorf("post %s: outcome unknown, post the same bytes again: %w", sent.Value.ID, errors.Join(ctx.Err(), err))
+			return envelope.Signed[envelope.Receipt]{}, fmt.Errorf("post %s: outcome unknown, post the same bytes again: %w", sent.Value.ID, errors.Join(ctx.Err(), err))
 		case <-time.After(wait):
 		}
 		pause = min(2*pause, lastPause)
 	}
 }
 
-func (c *Client) postOnce(ctx context.Context, sent envelope.Signed[envelope.Envelope]) (envelope.Receipt, error) {
+func (c *Client) postOnce(ctx context.Context, sent envelope.Signed[envelope.Envelope]) (envelope.Signed[envelope.Receipt], error) {
 	// Whose receipts count is asked first, so that no answer about the directory is taken for one about the envelope.
 	directory, err := c.Directory(ctx)
 	if err != nil {
-		return envelope.Receipt{}, err
+		return envelope.Signed[envelope.Receipt]{}, err
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.relay+"/v1/envelopes", bytes.NewReader(sent.Note))
 	if err != nil {
-		return envelope.Receipt{}, err
+		return envelope.Signed[envelope.Receipt]{}, err
 	}
 	request.Header.Set("Content-Type", envelope.MediaType)
 	posted := c.now()
 	body, err := c.do(request, http.StatusAccepted, note.MaxBytes)
 	if err != nil {
-		return envelope.Receipt{}, err
+		return envelope.Signed[envelope.Receipt]{}, err
 	}
 	receipt, err := envelope.Open[envelope.Receipt](body, directory.Value.Relays...)
 	if errors.Is(err, note.ErrUnverified) {
@@ -74,11 +80,11 @@ func (c *Client) postOnce(ctx context.Context, sent envelope.Signed[envelope.Env
 		}
 	}
 	if err != nil {
-		return envelope.Receipt{}, fmt.Errorf("receipt: %w: %w", ErrUnverified, err)
+		return envelope.Signed[envelope.Receipt]{}, fmt.Errorf("receipt: %w: %w", ErrUnverified, err)
 	}
 	r := receipt.Value
 	if r.Merchant != sent.Value.Merchant || r.ID != sent.Value.ID || r.Digest != sent.Digest {
-		return envelope.Receipt{}, fmt.Errorf("receipt of another envelope: %w", ErrUnverified)
+		return envelope.Signed[envelope.Receipt]{}, fmt.Errorf("receipt of another envelope: %w", ErrUnverified)
 	}
-	return r, nil
+	return receipt, nil
 }

@@ -118,7 +118,10 @@ func (c *Client) openAll(ctx context.Context, notes []string, accept func(Opened
 		}
 		return nil
 	})
-	return opened, err
+	if err != nil {
+		return nil, err
+	}
+	return opened, nil
 }
 
 func (c *Client) fetchResults(ctx context.Context, path string) ([]string, error) {

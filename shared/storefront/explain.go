@@ -1,0 +1,297 @@
+package storefront
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"time"
+
+	"nightdrop/shared/envelope"
+)
+
+// Outcome is what became of an envelope, as far as the evidence shows.
+type Outcome string
+
+// Outcomes.
+const (
+	OutcomeNeverPosted   Outcome = "never-posted"    // nothing is kept of it, and the vault never answered it
+	OutcomeNoReceipt     Outcome = "no-receipt"      // kept, without a word of a relay: any post of it is in doubt
+	OutcomeRefused       Outcome = "refused"         // a relay refused it, and none gave a receipt
+	OutcomeNoPosition    Outcome = "no-position"     // receipted; the relay shows no position of the vault
+	OutcomeTooEarly      Outcome = "too-early"       // receipted after the vault's last position
+	OutcomeNotAtVault    Outcome = "not-at-vault"    // receipted, and a later position of the vault does not reach its bag
+	OutcomeAtVault       Outcome = "at-vault"        // the vault has passed its bag; no result yet
+	OutcomeOverdue       Outcome = "overdue"         // the vault has passed its bag, and had to answer by now
+	OutcomeAnswered      Outcome = "answered"        // a result with its digest came
+	OutcomeConflict      Outcome = "conflict"        // the vault answered another envelope under its id
+	OutcomeWithheld      Outcome = "withheld"        // the chain of results has a gap
+	OutcomeLapsed        Outcome = "lapsed"          // the chain proves that it will never be answered
+	OutcomeContradiction Outcome = "log-contradicts" // the vault's log is not one story
+)
+
+// Explanation tells what became of an envelope, who is answerable, and what to do. Its evidence is signed by whom it speaks of, and is in the
+// outbox.
+type Explanation struct {
+	ID       string             `json:"id"`
+	Outcome  Outcome            `json:"outcome"`
+	By       string             `json:"by,omitempty"` // who dropped or delayed it, empty where nobody did
+	Means    string             `json:"means"`
+	Next     string             `json:"next"`
+	Warnings []string           `json:"warnings,omitempty"`
+	Digest   string             `json:"digest,omitempty"` // of the envelope kept
+	Created  *envelope.Time     `json:"created,omitempty"`
+	Until    *envelope.Time     `json:"until,omitempty"`
+	Receipts []envelope.Receipt `json:"receipts,omitempty"`
+	Refused  *Refusal           `json:"refused,omitempty"`
+	Position *envelope.Position `json:"position,omitempty"` // the vault's newest that the relay shows
+	Chain    Chain              `json:"chain,omitzero"`     // how far the results were followed, just now
+	Results  []Told             `json:"results,omitempty"`
+	broken   error              // why the chain could not be followed further
+}
+
+// Told is one result about the envelope.
+type Told struct {
+	Serial     uint64          `json:"serial"`
+	Created    envelope.Time   `json:"created"`
+	Digest     string          `json:"digest"` // of the envelope that it answers
+	Status     envelope.Status `json:"status"`
+	Code       envelope.Code   `json:"code"`
+	Index      uint64          `json:"index"`
+	Checkpoint int64           `json:"checkpoint,omitempty"` // size of the log by which it was proved; absent without a proof
+}
+
+// Explain follows an envelope by what the outbox kept of it, the results (to their end, without moving the outbox's chain on) and the vault's
+// position. It changes nothing but what was seen of the log. An error is one of reaching the relay or reading the outbox: what is wrong with
+// results is the explanation.
+func (c *Client) Explain(ctx context.Context, box *Outbox, id string) (Explanation, error) {
+	x := Explanation{ID: id}
+	if err := x.readOutbox(box); err != nil {
+		return x, err
+	}
+	for _, read := range []func(context.Context, *Client, *Outbox) error{x.readKept, x.readOfID, x.readChain} {
+		err := read(ctx, c, box)
+		switch {
+		case errors.Is(err, ErrChain), errors.Is(err, ErrLog):
+			x.broken = err
+		case err != nil:
+			return x, err
+		}
+	}
+	if len(x.Receipts) > 0 {
+		position, err := c.Position(ctx)
+		refused, wasRefused := errors.AsType[*Refused](err)
+		switch {
+		case wasRefused && refused.Status == http.StatusNotFound:
+		case err != nil:
+			return x, err
+		default:
+			x.Position = &position
+		}
+	}
+	x.judge(c.now())
+	return x, nil
+}
+
+func (x *Explanation) readOutbox(box *Outbox) (err error) {
+	kept, err := box.Find(x.ID)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	default:
+		created, until := envelope.At(kept.Created), envelope.At(kept.Until)
+		x.Digest, x.Created, x.Until = kept.Digest, &created, &until
+	}
+	if x.Receipts, x.Refused, err = box.Receipts(x.ID); err != nil {
+		return err
+	}
+	if x.Digest == "" && len(x.Receipts) > 0 {
+		x.Digest = x.Receipts[0].Digest
+	}
+	x.Chain, err = box.Chain()
+	return err
+}
+
+// readKept reads the results that the outbox has of an envelope marked as answered.
+func (x *Explanation) readKept(ctx context.Context, c *Client, box *Outbox) error {
+	notes, err := box.answers(x.ID)
+	if err != nil || len(notes) == 0 {
+		return err
+	}
+	opened, err := c.openAll(ctx, notes, func(Opened, string) error { return nil })
+	x.tell(opened)
+	return err
+}
+
+// readOfID asks the relay for the results of the id.
+func (x *Explanation) readOfID(ctx context.Context, c *Client, _ *Outbox) error {
+	opened, err := c.ResultsOf(ctx, x.ID)
+	if refused, ok := errors.AsType[*Refused](err); ok && refused.Status == http.StatusNotFound {
+		return nil
+	}
+	x.tell(opened)
+	return err
+}
+
+// readChain follows the chain to its end.
+func (x *Explanation) readChain(ctx context.Context, c *Client, _ *Outbox) error {
+	for {
+		page, err := c.Results(ctx, &x.Chain, 0)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		x.tell(page)
+	}
+}
+
+// tell adds the results that are about the id, each once.
+func (x *Explanation) tell(results []Opened) {
+	known := map[uint64]bool{}
+	for _, told := range x.Results {
+		known[told.Serial] = true
+	}
+	for _, o := range results {
+		if r := o.Result; r.ID == x.ID && !known[r.Serial] {
+			x.Results = append(x.Results, Told{r.Serial, r.Created, r.Digest, o.Facts.Status, o.Facts.Code, o.Place.Index, o.Checkpoint.Size})
+		}
+	}
+}
+
+// answer returns the last result that answers what was posted, nil for none.
+func (x *Explanation) answer() (last *Told) {
+	for i := range x.Results {
+		if told := &x.Results[i]; (x.Digest == "" || told.Digest == x.Digest) && (last == nil || told.Serial > last.Serial) {
+			last = told
+		}
+	}
+	return last
+}
+
+// judge weighs the evidence: an answer first, then what proves that there is none, then how far the envelope came.
+func (x *Explanation) judge(now time.Time) {
+	answer := x.answer()
+	switch {
+	case answer != nil:
+		x.judgeAnswer(answer)
+	case x.broken != nil:
+		x.judgeBroken()
+	case x.Created != nil && x.Chain.ProvesSilence(x.Created.Time, x.Until.Time):
+		x.judgeLapsed()
+	case len(x.Results) > 0:
+		x.say(OutcomeConflict, "storefront", "the vault took another envelope under this id first, and takes one only",
+			"seal the payment again under a new id, if the one that was taken is not it")
+	case len(x.Receipts) > 0:
+		x.judgeReceipts(now)
+	case x.Refused != nil:
+		x.say(OutcomeRefused, "storefront", fmt.Sprintf("a relay refused it with %d %s at %s, and none gave a receipt", x.Refused.Status, x.Refused.Code, x.Refused.At),
+			"put right what the code says; an earlier copy may have been taken, so post the same bytes, or wait until the chain proves silence")
+	case x.Created != nil:
+		x.say(OutcomeNoReceipt, "storefront", "it is kept, and no receipt is: it was never posted, or the answer was lost", "post the same bytes again")
+	default:
+		x.say(OutcomeNeverPosted, "storefront", "this outbox has no envelope of this id, and the vault has answered none", "check the id, and which outbox it was posted from")
+	}
+	if x.Until != nil && answer == nil && now.After(x.Until.Time) && x.Outcome != OutcomeLapsed {
+		x.Warnings = append(x.Warnings, fmt.Sprintf("its until, %s, has passed: the vault begins nothing more for it, but what it began before may still be told; "+
+			"pay under a new id only when the chain of results has reached one created after %s", x.Until, envelope.At(x.Until.Add(answerTime))))
+	}
+	if x.broken != nil && x.Outcome != OutcomeWithheld && x.Outcome != OutcomeContradiction {
+		x.Warnings = append(x.Warnings, "later results may be missing: "+x.broken.Error())
+	}
+}
+
+func (x *Explanation) say(outcome Outcome, by, means, next string) {
+	x.Outcome, x.By, x.Means, x.Next = outcome, by, means, next
+}
+
+func (x *Explanation) judgeAnswer(answer *Told) {
+	proved := "without a proof that it is in the log"
+	if answer.Checkpoint > 0 {
+		proved = fmt.Sprintf("proved to be leaf %d of the vault's log of %d", answer.Index, answer.Checkpoint)
+	}
+	means := fmt.Sprintf("result %d of %s says %s, %s; it is %s", answer.Serial, answer.Created, answer.Status, answer.Code, proved)
+	x.say(OutcomeAnswered, "", means, "nothing: this is the vault's word")
+	if answer.Code != envelope.CodeLate || x.Until == nil {
+		return
+	}
+	x.By, x.Next = "storefront", "pay under a new id"
+	for _, r := range x.Receipts {
+		if r.Received.Before(x.Until.Time) {
+			x.By = fmt.Sprintf("relay %s, its channel, or the vault's own pause", r.Relay)
+			x.Means += fmt.Sprintf("; the relay had it at %s, and the vault opened it only after %s", r.Received, x.Until)
+			return
+		}
+	}
+}
+
+func (x *Explanation) judgeBroken() {
+	if errors.Is(x.broken, ErrLog) {
+		x.say(OutcomeContradiction, "vault", x.broken.Error(), "keep the outbox as it is, and show it to the vault's auditors")
+		return
+	}
+	x.say(OutcomeWithheld, "relay or its channel", fmt.Sprintf("the results end at %d and go on elsewhere, so at least one was withheld, which may be this envelope's: %v",
+		x.Chain.Serial, x.broken), "keep the outbox as it is; ask the relay's operators for the missing results, and the vault's for their copy")
+}
+
+func (x *Explanation) judgeLapsed() {
+	by := "storefront, or whoever was to carry it"
+	if len(x.Receipts) > 0 {
+		by = fmt.Sprintf("relay %s or its channel", x.Receipts[0].Relay)
+	}
+	x.say(OutcomeLapsed, by, fmt.Sprintf("the unbroken chain of results has reached %s, over an hour after its until, and none answers it: it was never taken, and never will be",
+		envelope.At(x.Chain.Created)), "pay under a new id, if it is still wanted; where there is a receipt, show it to the relay's operators")
+}
+
+// judgeReceipts holds the receipts against the vault's position (INTERFACES 5): it is enough that one bag arrived.
+func (x *Explanation) judgeReceipts(now time.Time) {
+	r := x.Receipts[len(x.Receipts)-1]
+	if x.Position == nil {
+		x.say(OutcomeNoPosition, fmt.Sprintf("relay %s or its channel, or the vault", r.Relay), "the relay has it, and shows no position of the vault: the vault has not spoken, or its word is withheld",
+			"wait, then ask the vault's operators")
+		return
+	}
+	issued := x.Position.Issued.Time
+	if age := now.Sub(issued); age > 2*time.Hour {
+		x.Warnings = append(x.Warnings, fmt.Sprintf("the vault's position is %s old, and it says one at least every hour: it is locked or stopped, or the relay is cut off from it or withholds it",
+			age.Round(time.Minute)))
+	}
+	told := false
+	for _, receipt := range x.Receipts {
+		number := reached(*x.Position, receipt)
+		if number >= receipt.Number {
+			x.judgeReached(receipt, issued)
+			return
+		}
+		if !issued.Before(receipt.Received.Time) {
+			told = true
+			x.say(OutcomeNotAtVault, fmt.Sprintf("relay %s or its channel", receipt.Relay), fmt.Sprintf("the relay signed that bag %.8s/%d holds it, at %s, and the vault's position of %s ends at bag %d of that run",
+				receipt.Run, receipt.Number, receipt.Received, x.Position.Issued, number),
+				"wait while the channel catches up; if it stays so, show the receipt to the relay's operators and post the same bytes again")
+		}
+	}
+	if !told {
+		x.say(OutcomeTooEarly, "", fmt.Sprintf("the relay took it at %s, and the vault's newest position is of %s: it has not spoken since", r.Received, x.Position.Issued), "wait")
+	}
+}
+
+// judgeReached is of a bag that the vault has passed: if it came, it is committed, and what it holds is answered.
+func (x *Explanation) judgeReached(r envelope.Receipt, issued time.Time) {
+	if x.Until == nil || !issued.After(x.Until.Add(answerTime)) {
+		x.say(OutcomeAtVault, "", fmt.Sprintf("the vault has passed bag %.8s/%d, which holds it; no result has come yet", r.Run, r.Number), "wait: the first result comes within an hour of the vault's acting on it")
+		return
+	}
+	x.say(OutcomeOverdue, fmt.Sprintf("relay %s or its channel", r.Relay), fmt.Sprintf("the vault's position of %s has passed bag %.8s/%d, and every envelope in a bag that came is answered within an hour of its until: "+
+		"the bag was left out, or the result is withheld", x.Position.Issued, r.Run, r.Number),
+		"show the receipt to the vault's operators: a bag that was left out is an integrity finding there; pay under a new id only when the chain of results proves silence")
+}
+
+// reached returns the number of the last bag of a receipt's run that a position names, 0 for none.
+func reached(p envelope.Position, r envelope.Receipt) uint64 {
+	for _, entry := range p.Relays {
+		if entry.Relay == r.Relay && entry.Run == r.Run {
+			return entry.Number
+		}
+	}
+	return 0
+}

@@ -1,0 +1,102 @@
+package storefront
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"nightdrop/shared/envelope"
+)
+
+// Refusal is a relay's last refusal of an envelope, as the outbox keeps it. It says only that this copy was refused.
+type Refusal struct {
+	Status int           `json:"status"` // HTTP
+	Code   string        `json:"code"`   // INTERFACES 6
+	At     envelope.Time `json:"at"`     // by the storefront's clock
+}
+
+// refusalName ends the name of a kept refusal.
+const refusalName = ".refused.json"
+
+// KeepReceipt stores a receipt durably: one envelope may have several, of bags that each hold it. Envelope and receipt are best kept of
+// every post, since Explain has nothing else to tell a lost envelope by.
+func (o *Outbox) KeepReceipt(receipt envelope.Signed[envelope.Receipt]) error {
+	r := receipt.Value
+	if !envelope.ValidID(r.ID) { // it becomes a file's name
+		return errors.New("not an envelope id: a UUID of version 4 or 7 in lower case")
+	}
+	return writeDurably(o.path("receipts", fmt.Sprintf("%s.%s-%.8s-%d", r.ID, r.Relay, r.Run, r.Number)), receipt.Note)
+}
+
+// KeepRefusal stores that a relay refused an envelope.
+func (o *Outbox) KeepRefusal(id string, r Refusal) error {
+	if !envelope.ValidID(id) {
+		return errors.New("not an envelope id: a UUID of version 4 or 7 in lower case")
+	}
+	data, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return writeDurably(filepath.Join(o.dir, "receipts", id+refusalName), append(data, '\n'))
+}
+
+// Receipts returns what relays said to the posts of an envelope: the receipts, whose signatures were checked when they came, and the
+// last refusal, nil for none.
+func (o *Outbox) Receipts(id string) (receipts []envelope.Receipt, refused *Refusal, err error) {
+	if !envelope.ValidID(id) {
+		return nil, nil, errors.New("not an envelope id: a UUID of version 4 or 7 in lower case")
+	}
+	entries, err := os.ReadDir(filepath.Join(o.dir, "receipts"))
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, entry := range entries {
+		if !strings.HasPrefix(entry.Name(), id+".") {
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join(o.dir, "receipts", entry.Name()))
+		if err != nil {
+			return nil, nil, err
+		}
+		if strings.HasSuffix(entry.Name(), refusalName) {
+			refused = &Refusal{}
+			err = json.Unmarshal(data, refused)
+		} else {
+			var receipt envelope.Receipt
+			receipt, err = envelope.Peek[envelope.Receipt](data)
+			receipts = append(receipts, receipt)
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("outbox: what is kept of a post of %s is damaged: %w", id, err)
+		}
+	}
+	return receipts, refused, nil
+}
+
+// answers returns the vault's notes about an envelope that is marked as answered, as received and by serial.
+func (o *Outbox) answers(id string) (notes []string, err error) {
+	if _, err := os.Stat(o.path("answered", id)); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+		return nil, err
+	}
+	entries, err := os.ReadDir(filepath.Join(o.dir, "results"))
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range entries {
+		data, err := os.ReadFile(filepath.Join(o.dir, "results", entry.Name()))
+		if err != nil {
+			return nil, err
+		}
+		if r, err := envelope.Peek[envelope.Result](data); err == nil && r.ID == id {
+			notes = append(notes, string(data))
+		}
+	}
+	return notes, nil
+}
