@@ -213,10 +213,12 @@ func (r *Relay) position(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(signed.Note)
 }
 
-// Reach makes the vault's position that it came to a bag of the run in which Accept's receipts are.
+// Reach makes the vault's position that it came to a bag of the run in which Accept's receipts are; 0: to none.
 func (r *Relay) Reach(number uint64, issued time.Time) {
-	r.Where = envelope.Position{Vault: r.Vault.Name(), Generation: 1, Issued: envelope.At(issued), Relays: []envelope.PositionEntry{
-		{Relay: r.Signer.Name(), Run: run, Number: number, Digest: strings.Repeat("a1", 32)}}}
+	r.Where = envelope.Position{Vault: r.Vault.Name(), Generation: 1, Issued: envelope.At(issued)}
+	if number > 0 {
+		r.Where.Relays = []envelope.PositionEntry{{Relay: r.Signer.Name(), Run: run, Number: number, Digest: strings.Repeat("a1", 32)}}
+	}
 }
 
 // follow returns the results of one id, or those after a serial.
