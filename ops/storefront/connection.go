@@ -24,6 +24,7 @@ type connectionOptions struct {
 	ca        string // PEM file; empty: the system's roots
 	suite     string
 	minSerial uint64
+	log       storefront.LogStore // what was seen of the vault's log; nil: not kept
 }
 
 func (o *connectionOptions) register(cmd *cobra.Command) {
@@ -39,9 +40,16 @@ func (o *connectionOptions) register(cmd *cobra.Command) {
 // maxConnections bounds the keep-alive connections of a CSV post.
 const maxConnections = 64
 
-func (o *connectionOptions) connect() (*storefront.Client, error) {
+func (o *connectionOptions) check() error {
 	if o.vault == "" || o.relay == "" {
-		return nil, fmt.Errorf("%w: --vault and --relay are needed (see --help)", errUsage)
+		return fmt.Errorf("%w: --vault and --relay are needed (see --help)", errUsage)
+	}
+	return nil
+}
+
+func (o *connectionOptions) connect() (*storefront.Client, error) {
+	if err := o.check(); err != nil {
+		return nil, err
 	}
 	vault, err := parseVault(o.vault)
 	if err != nil {
@@ -60,7 +68,7 @@ func (o *connectionOptions) connect() (*storefront.Client, error) {
 		return nil, err
 	}
 	connected, err := storefront.New(storefront.Config{Relay: o.relay, Vault: vault, Identity: identity, Suite: suite,
-		MinSerial: o.minSerial, HTTP: client})
+		MinSerial: o.minSerial, HTTP: client, Log: o.log})
 	if err != nil {
 		return nil, fmt.Errorf("%w: --%w", errUsage, err) // what is left to be wrong is the relay's origin
 	}

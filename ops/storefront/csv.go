@@ -105,9 +105,7 @@ func (p *csvPoster) post(ctx context.Context, payment storefront.Payment) error 
 	}
 	clear(payment.Account)
 	clear(payment.Code)
-	ctx, cancel := context.WithTimeout(ctx, p.options.timeout)
-	defer cancel()
-	_, err = p.client.Post(ctx, kept.Note)
+	_, err = poster{p.client, p.outbox, p.options.timeout}.post(ctx, kept)
 	var refused *storefront.Refused
 	if errors.As(err, &refused) && !refused.Temporary() {
 		p.mu.Lock()

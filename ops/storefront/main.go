@@ -38,8 +38,8 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	return exitCode(err)
 }
 
-const exitHelp = `Exit codes: 0 done; 1 failed; 2 usage; 4 not allowed; 5 not found; 6 conflict; 7 integrity (a signature, receipt or chain
-that does not verify); 8 unavailable (the outcome of a post is unknown: run the same command again).`
+const exitHelp = `Exit codes: 0 done; 1 failed; 2 usage; 4 not allowed; 5 not found; 6 conflict; 7 integrity (a signature, receipt, chain
+or log that does not verify); 8 unavailable (the outcome of a post is unknown: run the same command again).`
 
 // errUsage marks what is wrong with the command line itself.
 var errUsage = errors.New("usage")
@@ -56,7 +56,7 @@ func exitCode(err error) int {
 		return 0
 	case is(errUsage, config.ErrInvalid):
 		return 2
-	case is(storefront.ErrUnverified, storefront.ErrChain):
+	case is(storefront.ErrUnverified, storefront.ErrChain, storefront.ErrLog):
 		return 7
 	case is(context.DeadlineExceeded, context.Canceled), unreached:
 		return 8

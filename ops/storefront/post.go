@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"text/tabwriter"
 	"time"
@@ -52,7 +54,7 @@ func newPostCommand() *cobra.Command {
 	o.register(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&o.csv, "csv", "", "CSV file of instructions")
-	flags.StringVar(&o.outbox, "outbox", "outbox", "directory that keeps a CSV file's envelopes until their results are read")
+	flags.StringVar(&o.outbox, "outbox", "outbox", "directory that keeps envelopes until their results are read, and receipts")
 	flags.DurationVar(&o.timeout, "timeout", 5*time.Minute, "how long to go on posting one envelope while the relay is away")
 	flags.IntVar(&o.concurrency, "concurrency", 16, "envelopes posted at once from a CSV file, 1 to 64")
 	flags.BoolVar(&o.asJSON, "json", false, "print receipts as JSON")
@@ -64,27 +66,59 @@ func runPost(ctx context.Context, o postOptions, files []string, out io.Writer) 
 	if err != nil {
 		return err
 	}
-	receipts, err := postFiles(ctx, client, o.timeout, files)
+	outbox, err := storefront.OpenOutbox(o.outbox)
+	if err != nil {
+		return err
+	}
+	receipts, err := postFiles(ctx, poster{client, outbox, o.timeout}, files)
 	// What was posted before a failure is told all the same.
 	return errors.Join(printReceipts(o, out, receipts), err)
 }
 
-func postFiles(ctx context.Context, client *storefront.Client, timeout time.Duration, files []string) ([]envelope.Receipt, error) {
+func postFiles(ctx context.Context, p poster, files []string) ([]envelope.Receipt, error) {
 	receipts := []envelope.Receipt{}
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			return receipts, err
 		}
-		postCtx, cancel := context.WithTimeout(ctx, timeout)
-		receipt, err := client.Post(postCtx, data)
-		cancel()
+		sealed, err := p.client.Read(data)
+		if err == nil {
+			sealed, err = p.outbox.Keep(sealed)
+		}
+		if err != nil {
+			return receipts, fmt.Errorf("%s: %w", file, err)
+		}
+		if !bytes.Equal(sealed.Note, data) {
+			return receipts, fmt.Errorf("%s: %w: another envelope of its id was posted from this outbox, and the vault takes one", file, fs.ErrExist)
+		}
+		receipt, err := p.post(ctx, sealed)
 		if err != nil {
 			return receipts, fmt.Errorf("%s: %w", file, err)
 		}
 		receipts = append(receipts, receipt)
 	}
 	return receipts, nil
+}
+
+// poster posts envelopes that the outbox keeps, and keeps what the relay says to each: `results --explain` goes by that.
+type poster struct {
+	client  *storefront.Client
+	outbox  *storefront.Outbox
+	timeout time.Duration // of one envelope
+}
+
+func (p poster) post(ctx context.Context, sealed storefront.Sealed) (envelope.Receipt, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	receipt, err := p.client.PostSigned(ctx, sealed.Note)
+	if refused, ok := errors.AsType[*storefront.Refused](err); ok && !refused.Temporary() {
+		return receipt.Value, errors.Join(err, p.outbox.KeepRefusal(sealed.ID, storefront.Refusal{Status: refused.Status, Code: refused.Code, At: envelope.At(time.Now())}))
+	}
+	if err != nil {
+		return receipt.Value, err
+	}
+	return receipt.Value, p.outbox.KeepReceipt(receipt)
 }
 
 func printReceipts(o postOptions, out io.Writer, receipts []envelope.Receipt) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -11,15 +12,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/shared/proof"
 	"nightdrop/shared/storefront"
 )
 
 type resultsOptions struct {
 	connectionOptions
-	outbox string
-	id     string
-	wait   time.Duration
-	asJSON bool
+	outbox  string
+	id      string
+	explain string
+	compare string
+	wait    time.Duration
+	asJSON  bool
 }
 
 func newResultsCommand() *cobra.Command {
@@ -27,10 +31,15 @@ func newResultsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "results --vault VKEY --relay URL",
 		Short: "Read, check and open the merchant's new results",
-		Long: "Read the results that came since the last time, check that none is missing, open them, and note in the outbox which envelopes\n" +
-			"they answer.",
+		Long: "Read the results that came since the last time, check that none is missing, open them, check that the vault's log holds what they\n" +
+			"tell, and note in the outbox which envelopes they answer. What was seen of the log is kept in the outbox too, so that a log which is\n" +
+			"rewound, rewritten or shown differently to another reader is noticed (exit code 7).\n\n" +
+			"--explain ID says what became of an envelope, and who dropped it, from its receipts, the vault's position and the results.\n" +
+			"--compare FILE holds the log that was seen here against another reader's outbox/log.json.",
 		Example: "  storefront results --vault @vault.vkey --relay https://relay.example --wait 30s\n" +
-			"  storefront results --vault @vault.vkey --relay https://relay.example --id 0190a1b2-...",
+			"  storefront results --vault @vault.vkey --relay https://relay.example --id 0190a1b2-...\n" +
+			"  storefront results --vault @vault.vkey --relay https://relay.example --explain 0190a1b2-...\n" +
+			"  storefront results --vault @vault.vkey --relay https://relay.example --compare other-shop/log.json",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runResults(cmd.Context(), o, cmd.OutOrStdout()) },
 	}
@@ -38,49 +47,106 @@ func newResultsCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&o.outbox, "outbox", "outbox", "directory that knows how far the results have been read")
 	flags.StringVar(&o.id, "id", "", "only the results of this envelope, all of them, without moving on")
+	flags.StringVar(&o.explain, "explain", "", "say what became of the envelope of this id, without moving on")
+	flags.StringVar(&o.compare, "compare", "", "file of what another reader saw of the vault's log, to hold against ours")
 	flags.DurationVar(&o.wait, "wait", 0, "how long to wait for the first new result, up to 60s")
 	flags.BoolVar(&o.asJSON, "json", false, "print one JSON object a line")
 	return cmd
 }
 
 func runResults(ctx context.Context, o resultsOptions, out io.Writer) error {
-	if o.id != "" && !envelope.ValidID(o.id) {
-		return fmt.Errorf("%w: --id is the UUID under which an envelope was posted", errUsage)
+	if err := o.check(); err != nil {
+		return err
 	}
+	outbox, err := storefront.OpenOutbox(o.outbox)
+	if err != nil {
+		return err
+	}
+	o.log = outbox.Log()
 	client, err := o.connect()
 	if err != nil {
 		return err
 	}
-	if o.id != "" {
+	switch {
+	case o.explain != "":
+		return explain(ctx, o, client, outbox, out)
+	case o.compare != "":
+		return keepEvidence(outbox, compare(ctx, o, client, out))
+	case o.id != "":
 		results, err := client.ResultsOf(ctx, o.id)
 		if err != nil {
 			return err
 		}
 		return printResults(o, out, results)
 	}
-	outbox, err := storefront.OpenOutbox(o.outbox)
-	if err != nil {
+	results, err := readResults(ctx, o, client, outbox)
+	if err == nil {
+		err = checkLog(ctx, client)
+	}
+	err = keepEvidence(outbox, err)
+	if err != nil && len(results) == 0 {
 		return err
 	}
+	return errors.Join(printResults(o, out, results), err) // what was read before a failure is recorded, so it is told
+}
+
+func (o resultsOptions) check() error {
+	given := 0
+	for _, id := range []string{o.id, o.explain} {
+		if id != "" && !envelope.ValidID(id) {
+			return fmt.Errorf("%w: --id and --explain take the UUID under which an envelope was posted", errUsage)
+		}
+	}
+	for _, flag := range []string{o.id, o.explain, o.compare} {
+		if flag != "" {
+			given++
+		}
+	}
+	if given > 1 {
+		return fmt.Errorf("%w: give one of --id, --explain and --compare", errUsage)
+	}
+	return o.connectionOptions.check()
+}
+
+// readResults reads all new results and records them page by page.
+func readResults(ctx context.Context, o resultsOptions, client *storefront.Client, outbox *storefront.Outbox) (all []storefront.Opened, err error) {
 	chain, err := outbox.Chain()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var all []storefront.Opened
 	for wait := o.wait; ; wait = 0 {
 		page, err := client.Results(ctx, &chain, wait)
-		if err != nil {
-			return err
-		}
-		if len(page) == 0 {
-			return printResults(o, out, all)
+		if err != nil || len(page) == 0 {
+			return all, err
 		}
 		// A crash before this reads the page again; nothing is lost.
 		if _, err := outbox.Record(page, chain); err != nil {
-			return err
+			return all, err
 		}
 		all = append(all, page...)
 	}
+}
+
+// checkLog holds the relay's newest checkpoint against what was seen. One that the relay does not have, or does not give now, proves nothing.
+func checkLog(ctx context.Context, client *storefront.Client) error {
+	_, err := client.Checkpoint(ctx)
+	if _, refused := errors.AsType[*storefront.Refused](err); refused {
+		return nil
+	}
+	return err
+}
+
+// keepEvidence stores both sides of a contradiction and says where.
+func keepEvidence(outbox *storefront.Outbox, err error) error {
+	wrong, ok := errors.AsType[*proof.Contradiction](err)
+	if !ok {
+		return err
+	}
+	path, keepErr := outbox.KeepEvidence(wrong)
+	if keepErr != nil {
+		return errors.Join(err, keepErr)
+	}
+	return fmt.Errorf("%w (both statements are kept: %s)", err, path)
 }
 
 // line is one result in --json.
@@ -91,13 +157,14 @@ type line struct {
 	Digest  string         `json:"digest"`
 	Facts   envelope.Facts `json:"facts"`
 	Index   uint64         `json:"index"`
+	Proved  int64          `json:"proved,omitempty"` // size of the checkpoint by which the log holds it; absent without a proof
 }
 
 func printResults(o resultsOptions, out io.Writer, results []storefront.Opened) error {
 	if o.asJSON {
 		encoder := json.NewEncoder(out)
 		for _, r := range results {
-			if err := encoder.Encode(line{r.Result.Serial, r.Result.Created, r.Result.ID, r.Result.Digest, r.Facts, r.Place.Index}); err != nil {
+			if err := encoder.Encode(line{r.Result.Serial, r.Result.Created, r.Result.ID, r.Result.Digest, r.Facts, r.Place.Index, r.Checkpoint.Size}); err != nil {
 				return err
 			}
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"nightdrop/shared/note"
+	"nightdrop/shared/proof/prooftest"
 	"nightdrop/shared/storefront/relaytest"
 )
 
@@ -46,7 +47,7 @@ func TestScripts(t *testing.T) {
 				os.WriteFile(filepath.Join(env.WorkDir, "other.vkey"), pin(relaytest.Signer(t, r.Vault.Name())), 0o600))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "relay": bend, "vault": answer, "posted": posted, "enrolled": enrolled,
+			"exits": exits, "relay": bend, "vault": answer, "posted": posted, "enrolled": enrolled, "reached": reachedBag,
 		},
 	})
 }
@@ -87,7 +88,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 // relay FAULT: from now on the relay answers so.
 func bend(ts *testscript.TestScript, _ bool, args []string) {
 	r := relayOf(ts)
-	r.Get, r.Post, r.Expires = nil, nil, time.Hour
+	r.Get, r.Post, r.Head, r.Expires = nil, nil, nil, time.Hour
 	switch args[0] {
 	case "honest":
 	case "busy":
@@ -108,12 +109,25 @@ func bend(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	case "expired":
 		r.Expires = -time.Minute
+	case "rewinds":
+		r.Head = r.Log.Sign(r.Log.Size()-1, r.Vault)
+	case "splits":
+		r.Log = prooftest.Of(r.TB(), r.Log.Size())
+	case "withholds":
+		r.Chain = append(r.Chain[:1:1], r.Chain[2:]...)
 	case "breaks":
 		r.CloseClientConnections()
 		r.Close()
 	default:
 		ts.Fatalf("no such fault")
 	}
+}
+
+// reached N: the vault's position names this bag, 0 for none.
+func reachedBag(ts *testscript.TestScript, _ bool, args []string) {
+	number, err := strconv.ParseUint(args[0], 10, 64)
+	ts.Check(err)
+	relayOf(ts).Reach(number, time.Now().Add(time.Minute))
 }
 
 // vault: answers every envelope posted so far with an approval, in the chain of the merchant that `enrolled` named.

@@ -34,15 +34,21 @@ type FileLog string
 
 // Load reads the file; one that is not there is an empty History.
 func (f FileLog) Load() (*proof.History, error) {
-	history := &proof.History{}
-	data, err := os.ReadFile(string(f))
+	history, err := f.LoadExisting()
 	if errors.Is(err, fs.ErrNotExist) {
-		return history, nil
+		return &proof.History{}, nil
 	}
-	if err == nil {
-		err = json.Unmarshal(data, history)
-	}
+	return history, err
+}
+
+// LoadExisting reads the file, which must be there (fs.ErrNotExist).
+func (f FileLog) LoadExisting() (*proof.History, error) {
+	data, err := os.ReadFile(string(f))
 	if err != nil {
+		return nil, err
+	}
+	history := &proof.History{}
+	if err := json.Unmarshal(data, history); err != nil {
 		return nil, fmt.Errorf("%s: %w (restore it from a backup; without it what was seen of the log before is forgotten)", string(f), err)
 	}
 	return history, nil

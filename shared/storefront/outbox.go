@@ -23,6 +23,7 @@ import (
 //	results/SERIAL.note  the vault's signed results, as received
 //	chain.json         how far the results have been read
 //	log.json           what was seen of the vault's log (FileLog)
+//	evidence/          statements of the vault that contradict each other
 type Outbox struct{ dir string }
 
 // OpenOutbox opens an outbox, making it where there is none.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/shared/proof"
 )
 
 // Refusal is a relay's last refusal of an envelope, as the outbox keeps it. It says only that this copy was refused.
@@ -75,6 +76,25 @@ func (o *Outbox) Receipts(id string) (receipts []envelope.Receipt, refused *Refu
 		}
 	}
 	return receipts, refused, nil
+}
+
+// KeepEvidence stores what a vault said that cannot both be true as evidence/NNNN-kept.note and NNNN-got.note, counted from 1, and returns
+// the first one's path. Neither holds anything to hide.
+func (o *Outbox) KeepEvidence(c *proof.Contradiction) (string, error) {
+	dir := filepath.Join(o.dir, "evidence")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", err
+	}
+	name := fmt.Sprintf("%04d", len(entries)/2+1)
+	kept := o.path("evidence", name+"-kept")
+	if err := writeDurably(kept, c.Kept); err != nil {
+		return "", err
+	}
+	return kept, writeDurably(o.path("evidence", name+"-got"), c.Got)
 }
 
 // answers returns the vault's notes about an envelope that is marked as answered, as received and by serial.

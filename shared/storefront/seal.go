@@ -76,6 +76,14 @@ func (c *Client) Seal(ctx context.Context, p Payment) (Sealed, error) {
 	return Sealed{ID: p.ID, Digest: signed.Digest, Created: e.Created.Time, Until: e.Until.Time, Note: signed.Note}, nil
 }
 
+// Read reads an envelope that Seal made, as from a file, and checks that it is one of this identity.
+func (c *Client) Read(envelopeNote []byte) (Sealed, error) {
+	if _, err := envelope.Open[envelope.Envelope](envelopeNote, c.identity.Verifier()); err != nil {
+		return Sealed{}, fmt.Errorf("not an envelope of this identity: %w", err)
+	}
+	return sealedFrom(envelopeNote)
+}
+
 type sealing struct {
 	client    *Client
 	directory envelope.Directory

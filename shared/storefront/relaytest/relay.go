@@ -94,6 +94,9 @@ func Signer(tb testing.TB, name string) *note.Signer {
 	return s
 }
 
+// TB is the test that the relay is of.
+func (r *Relay) TB() testing.TB { return r.tb }
+
 // Posts returns what was posted, in its order.
 func (r *Relay) Posts() [][]byte {
 	r.mu.Lock()
