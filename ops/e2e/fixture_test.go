@@ -126,13 +126,22 @@ func httpClient(t *testing.T, s *site.Site) *http.Client {
 	return client
 }
 
-// sell seals a sale of an amount and keeps it in the outbox.
+// testCard is a Visa test number, testBank a made-up account in the form of the ABA's routing numbers.
+const (
+	testCard = `{"card":{"number":"4242424242424242","expiry":"2033-11"}}`
+	testBank = `{"bank":{"routing":"140000009","account":"71002345678913","type":"checking","name":"Elif Castro"}}`
+	testCode = `{"code":"123"}`
+)
+
+// sell seals a card sale of an amount and keeps it in the outbox.
 func (s shop) sell(ctx context.Context, reference string, amount int64) (storefront.Sealed, error) {
-	sealed, err := s.Seal(ctx, storefront.Payment{
-		Order:   envelope.Order{Operation: envelope.OpSale, Reference: reference, Amount: amount, Currency: "EUR"},
-		Account: []byte(`{"card":{"number":"4242424242424242","expiry":"2033-11"}}`),
-		Code:    []byte(`{"code":"123"}`),
-	})
+	return s.keep(ctx, storefront.Payment{Order: envelope.Order{Operation: envelope.OpSale, Reference: reference, Amount: amount, Currency: "EUR"},
+		Account: []byte(testCard), Code: []byte(testCode)})
+}
+
+// keep seals an instruction and keeps it in the outbox.
+func (s shop) keep(ctx context.Context, p storefront.Payment) (storefront.Sealed, error) {
+	sealed, err := s.Seal(ctx, p)
 	if err != nil {
 		return sealed, err
 	}
@@ -173,12 +182,13 @@ func (s shop) readAll(ctx context.Context, chain *storefront.Chain, final map[st
 
 // book is `simulator book --json`.
 type book struct {
-	Sales, Charged, Reversed, Declined int
-	Doubled                            []string
-	Transactions                       []struct {
-		RRN, Answer string
-		Amount      int64
-		Reversed    bool
+	Sales, Holds, Captures, Refunds       int
+	Charged, Credited, Reversed, Declined int
+	Doubled                               []string
+	Transactions                          []struct {
+		RRN, STAN, Answer, Kind string
+		Amount                  int64
+		Reversed                bool
 	}
 }
 
@@ -193,4 +203,49 @@ func readBook(t *testing.T, s *site.Site) book {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// bankBook is `simulator bank-book --json`.
+type bankBook struct {
+	Files, Entries, Returned int
+	Doubled                  []string
+}
+
+// awaitBank waits until the bank, which looks for files every second, has taken so many entries, and returns its book.
+func awaitBank(t *testing.T, s *site.Site, entries int) (b bankBook) {
+	t.Helper()
+	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		out, err := s.Run(t.Context(), "simulator", "bank-book", "--book", s.BankBook(), "--json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		b = bankBook{}
+		if err := json.Unmarshal([]byte(out), &b); err != nil {
+			t.Fatal(err)
+		}
+		if b.Entries >= entries {
+			return b
+		}
+	}
+	return b
+}
+
+// listed is what `vault payment list --json` tells of a payment.
+type listed struct {
+	ID, Stage, Operation, Code string
+	Amount                     int64
+	Resolutions                []string
+}
+
+// list returns the payments of a status.
+func list(t *testing.T, s *site.Site, status string) (payments []listed) {
+	t.Helper()
+	out, err := s.VaultRun(t.Context(), "payment", "list", "--status", status, "--all", "--json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(out), &payments); err != nil {
+		t.Fatal(err)
+	}
+	return payments
 }
