@@ -143,7 +143,8 @@ func (c Configuration) vaultUsers() []user {
 	if c.Vault != "" {
 		users = append(users, user{Nkey: c.Vault,
 			Publish: []string{"res.*.*.*", "notice.*", "journal.*",
-				directSubject(streamEnvelopes), getSubject(streamEnvelopes), infoSubject(streamEnvelopes), infoSubject(streamJournal), purgeSubject(streamEnvelopes)},
+				directSubject(streamEnvelopes), getSubject(streamEnvelopes), infoSubject(streamEnvelopes), purgeSubject(streamEnvelopes),
+				getSubject(streamJournal), infoSubject(streamJournal)},
 			Subscribe: append(inbox("vault"), storedPrefix+"bag.*")})
 	}
 	return append(users, keeper(c.VaultKeeper)...)

@@ -72,6 +72,7 @@ func mayPublish() map[string]string {
 		"$JS.API.DIRECT.GET.RESULTS":          "relay courier",
 		"$JS.API.DIRECT.GET.NOTICES":          "relay courier",
 		"$JS.API.STREAM.MSG.GET.ENVELOPES":    "vault",
+		"$JS.API.STREAM.MSG.GET.JOURNAL":      "vault",
 		"$JS.API.STREAM.MSG.GET.RESULTS":      "",
 		"$JS.API.STREAM.INFO.ENVELOPES":       "vault",
 		"state.STREAM.INFO.ENVELOPES":         "courier monitor",

@@ -56,6 +56,7 @@ func Streams(account string, sizes Sizes, replicas int) []jetstream.StreamConfig
 		envelopes.DenyDelete = true // only a purge below a sequence, never a single bag
 		journal := named(streamJournal, "journal.*", sizes.Journal)
 		journal.DenyDelete = true
+		journal.Discard = jetstream.DiscardOld // a full journal may not stop payments: what is newer than the last backup is what counts
 		return []jetstream.StreamConfig{envelopes, journal}
 	case accountRelay:
 		results := hinted(named(streamResults, "res.*.*.*", sizes.Results))

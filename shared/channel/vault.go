@@ -87,8 +87,10 @@ func (v *Vault) PublishNotice(ctx context.Context, kind Notice, note []byte) err
 // PublishJournal sends sealed log entries of a generation. Many may be in flight, as with PublishResult; the order of
 // calls is the order of the stream. msgID keeps a repetition within two minutes from being stored twice.
 func (v *Vault) PublishJournal(generation uint64, msgID string, entries []byte) Ack {
-	return v.publisher.publish(streamJournal, "journal."+strconv.FormatUint(generation, 10), msgID, entries)
+	return v.publisher.publish(streamJournal, journalSubject(generation), msgID, entries)
 }
+
+func journalSubject(generation uint64) string { return "journal." + strconv.FormatUint(generation, 10) }
 
 // PurgeBags destroys all bags with a sequence less than below; 0 and 1 destroy nothing. The caller answers for the
 // rule of INTERFACES 8: all of them at or below the signed position, and stored over 7 days ago.
@@ -117,6 +119,27 @@ func (v *Vault) BagAt(ctx context.Context, sequence uint64) (Message, error) {
 	if sequence == 0 {
 		return Message{}, fmt.Errorf("bag 0: %w", ErrNotFound)
 	}
+	m, err := v.stored(ctx, streamEnvelopes, getRequest{Sequence: sequence})
+	if errors.Is(err, ErrNotFound) {
+		return Message{}, fmt.Errorf("bag %d: %w", sequence, ErrNotFound)
+	}
+	return m, err
+}
+
+// NewestJournal returns the message that was published last to a generation's journal, as the stream's leader has it. It is ErrNotFound
+// where there is none.
+func (v *Vault) NewestJournal(ctx context.Context, generation uint64) (Message, error) {
+	return v.stored(ctx, streamJournal, getRequest{Last: journalSubject(generation)})
+}
+
+// JournalRoom tells how many bytes JOURNAL holds, of all generations, and how many it may. When it is full its oldest messages go.
+func (v *Vault) JournalRoom(ctx context.Context) (used, limit int64, err error) {
+	info, err := v.reads.info(ctx, streamJournal)
+	return int64(info.State.Bytes), info.Config.MaxBytes, err
+}
+
+// stored asks a stream's leader for one message.
+func (v *Vault) stored(ctx context.Context, stream string, which getRequest) (Message, error) {
 	var answer struct {
 		Message struct {
 			Subject  string    `json:"subject"`
@@ -125,11 +148,7 @@ func (v *Vault) BagAt(ctx context.Context, sequence uint64) (Message, error) {
 			Time     time.Time `json:"time"`
 		} `json:"message"`
 	}
-	err := v.reads.call(ctx, getSubject(streamEnvelopes), getRequest{Sequence: sequence}, &answer)
-	if err != nil {
-		if errors.Is(err, ErrNotFound) {
-			return Message{}, fmt.Errorf("bag %d: %w", sequence, ErrNotFound)
-		}
+	if err := v.reads.call(ctx, getSubject(stream), which, &answer); err != nil {
 		return Message{}, err
 	}
 	m := answer.Message

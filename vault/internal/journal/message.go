@@ -1,0 +1,295 @@
+package journal
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"nightdrop/shared/note"
+	"nightdrop/shared/proof"
+	"nightdrop/shared/strictjson"
+	"nightdrop/vault/internal/audit"
+)
+
+// Sizes of messages and what is in them.
+const (
+	MaxBytes    = 1_000_000 // of a message: what the channel carries
+	frameHeader = 4         // bytes of a frame's length
+	keyNumber   = 4         // bytes of a log key's number, before a sealed entry
+	minFrame    = sha256.Size + keyNumber
+	maxKey      = 1024 // bytes of a wrapped log key; they have about a hundred
+	typeLine    = "nightdrop/journal/v1"
+)
+
+// ErrMalformed is returned for what is not a message of a journal. note.ErrTooLarge and note.ErrUnverified are the other two classes.
+var ErrMalformed = errors.New("malformed journal message")
+
+func malformed(reason string) error { return fmt.Errorf("%w: %s", ErrMalformed, reason) }
+
+// Message is a part of a log: the entries from First on, and what opens them.
+type Message struct {
+	Vault      string // whose log it is
+	Generation uint64 // of the vault, from 1
+	First      int64  // index of the first entry
+	Root       tlog.Hash
+	Keys       []LogKey // those under which the entries are sealed, by number
+	Entries    []Entry  // at least one
+}
+
+// LogKey is a log key, wrapped under the key-encryption key.
+type LogKey struct {
+	Number  uint32
+	Wrapped []byte
+}
+
+// Entry is an entry of the log, sealed.
+type Entry struct {
+	Half   [sha256.Size]byte // first half of its leaf's record
+	Sealed []byte            // the number of its log key (4 bytes, big endian), then nonce, ciphertext and tag
+}
+
+// Size is the log's with the message's entries.
+func (m Message) Size() int64 { return m.First + int64(len(m.Entries)) }
+
+// LogKey is the number of the key under which the entry is sealed.
+func (e Entry) LogKey() uint32 { return binary.BigEndian.Uint32(e.Sealed) }
+
+// Record is the entry's leaf.
+func (e Entry) Record() (record [proof.LeafBytes]byte) {
+	digest := sha256.Sum256(e.Sealed)
+	copy(record[:], e.Half[:])
+	copy(record[sha256.Size:], digest[:])
+	return record
+}
+
+// Follow adds the message's entries to the end of a log that was read so far; those that it has already are left out. It fails where the
+// message begins beyond that end, or its entries do not lead to the root that the vault signed: then they are of another history.
+func (m Message) Follow(tail audit.Tail) (audit.Tail, error) {
+	if m.First > tail.Size() {
+		return tail, malformed(fmt.Sprintf("it begins with entry %d, and the log is known up to %d: a message is missing", m.First, tail.Size()))
+	}
+	if m.Size() <= tail.Size() {
+		return tail, nil
+	}
+	next := tail
+	for _, e := range m.Entries[tail.Size()-m.First:] {
+		next.Follow(e.Record())
+	}
+	if next.Root() != m.Root {
+		return tail, malformed("its entries do not lead to its root: it is of another history of the log")
+	}
+	return next, nil
+}
+
+// statement is what the message's note says.
+type statement struct {
+	Vault      string   `json:"vault"`
+	Generation uint64   `json:"generation"`
+	First      int64    `json:"first"`
+	Size       int64    `json:"size"`
+	Root       string   `json:"root"` // hex
+	Keys       []uint32 `json:"keys"`
+	Body       string   `json:"body"` // hex SHA-256 of all bytes after frame 0
+}
+
+func (s statement) check() error {
+	switch {
+	case s.Generation == 0:
+		return malformed("generations count from 1")
+	case s.Size <= s.First:
+		return malformed("it holds no entry")
+	case !isDigest(s.Root), !isDigest(s.Body):
+		return malformed("root and body are 64 hex digits")
+	case len(s.Keys) == 0 || s.Keys[0] == 0:
+		return malformed("log keys count from 1, and there is one")
+	}
+	return nil
+}
+
+func isDigest(s string) bool {
+	raw, err := hex.DecodeString(s)
+	return err == nil && len(raw) == sha256.Size && hex.EncodeToString(raw) == s
+}
+
+// Encode writes the message and signs it. It fails with note.ErrTooLarge where it would not go through the channel.
+func (m Message) Encode(s *note.Signer) ([]byte, error) {
+	var body []byte
+	numbers := make([]uint32, 0, len(m.Keys))
+	for _, k := range m.Keys {
+		numbers = append(numbers, k.Number)
+		body = appendFrame(body, k.Wrapped)
+	}
+	for _, e := range m.Entries {
+		body = appendFrame(body, e.Half[:], e.Sealed)
+	}
+	sum := sha256.Sum256(body)
+	said := statement{Vault: m.Vault, Generation: m.Generation, First: m.First, Size: m.Size(), Root: hex.EncodeToString(m.Root[:]),
+		Keys: numbers, Body: hex.EncodeToString(sum[:])}
+	if err := said.check(); err != nil {
+		return nil, err
+	}
+	object, err := strictjson.Marshal(said)
+	if err != nil {
+		return nil, err
+	}
+	signed, err := note.Sign([]byte(typeLine+"\n"+string(object)+"\n"), s)
+	if err != nil {
+		return nil, err
+	}
+	data := append(appendFrame(make([]byte, 0, frameHeader+len(signed)+len(body)), signed), body...)
+	if len(data) > MaxBytes {
+		return nil, tooLarge()
+	}
+	return data, nil
+}
+
+func tooLarge() error {
+	return fmt.Errorf("%w: a journal's message is at most %d bytes", note.ErrTooLarge, MaxBytes)
+}
+
+// Decode reads a message that one of these keys of its vault signed. Its parts are slices of data. Whether its entries lead to its root,
+// Follow tells.
+func Decode(data []byte, vault ...note.Verifier) (Message, error) {
+	if len(data) > MaxBytes {
+		return Message{}, tooLarge()
+	}
+	signed, body, err := cutFrame(data)
+	if err != nil {
+		return Message{}, err
+	}
+	said, err := open(signed, vault)
+	if err != nil {
+		return Message{}, err
+	}
+	if sum := sha256.Sum256(body); said.Body != hex.EncodeToString(sum[:]) {
+		return Message{}, malformed("its body is not what its note says")
+	}
+	m := Message{Vault: said.Vault, Generation: said.Generation, First: said.First}
+	_, _ = hex.Decode(m.Root[:], []byte(said.Root)) // checked
+	return m, m.take(said, body)
+}
+
+// read reads the note, still without its signature.
+func read(signed []byte) (said statement, split note.Unverified, err error) {
+	if split, err = note.Split(signed, note.Policy{Single: true}); err != nil {
+		return said, split, class(err)
+	}
+	object, ok := bytes.CutPrefix(split.Text, []byte(typeLine+"\n"))
+	object, end, two := bytes.Cut(object, []byte{'\n'})
+	if !ok || !two || len(end) > 0 {
+		return said, split, malformed("its note is not two lines of the type " + typeLine)
+	}
+	if err := strictjson.Unmarshal(object, &said); err != nil {
+		return said, split, class(err)
+	}
+	return said, split, said.check()
+}
+
+// holds tells whether a body is the one of which a note speaks, whoever signed that.
+func holds(signed, body []byte) bool {
+	said, _, err := read(signed)
+	sum := sha256.Sum256(body)
+	return err == nil && said.Body == hex.EncodeToString(sum[:])
+}
+
+// open reads the note and verifies it.
+func open(signed []byte, vault []note.Verifier) (statement, error) {
+	said, split, err := read(signed)
+	if err != nil {
+		return said, err
+	}
+	opened, err := split.Verify(vault...)
+	if err != nil {
+		return said, class(err)
+	}
+	for _, signer := range opened.Signers {
+		if signer.Name() != said.Vault {
+			return said, fmt.Errorf("%w: the signing key's name is not the vault's", note.ErrUnverified)
+		}
+	}
+	return said, nil
+}
+
+// class makes every error about form wrap ErrMalformed and leaves the two other classes alone.
+func class(err error) error {
+	if errors.Is(err, note.ErrTooLarge) || errors.Is(err, note.ErrUnverified) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrMalformed, err)
+}
+
+// take reads the frames after the note: the log keys that it names, then the entries, sealed under just these keys.
+func (m *Message) take(said statement, body []byte) error {
+	for _, number := range said.Keys {
+		wrapped, rest, err := cutFrame(body)
+		if err != nil {
+			return err
+		}
+		if len(wrapped) == 0 || len(wrapped) > maxKey {
+			return malformed("a log key of a length that none has")
+		}
+		m.Keys, body = append(m.Keys, LogKey{Number: number, Wrapped: wrapped}), rest
+	}
+	var used []uint32
+	for len(body) > 0 {
+		frame, rest, err := cutFrame(body)
+		if err != nil {
+			return err
+		}
+		if len(frame) < minFrame {
+			return malformed("an entry that is cut")
+		}
+		e := Entry{Half: [sha256.Size]byte(frame), Sealed: frame[sha256.Size:]}
+		if n := len(used); n == 0 || used[n-1] != e.LogKey() {
+			used = append(used, e.LogKey())
+		}
+		m.Entries, body = append(m.Entries, e), rest
+	}
+	switch {
+	case m.Size() != said.Size:
+		return malformed("its size is not that of its entries")
+	case !slices.Equal(used, said.Keys) || !slices.IsSorted(used):
+		return malformed("its log keys are not those of its entries")
+	}
+	return nil
+}
+
+// noteBytes bounds a message's first frame, for a vault of this name and so many log keys.
+func noteBytes(vault string, keys int) int {
+	const digits = 16 // of 2^53-1
+	text := len(typeLine) + len(`{"vault":"","generation":,"first":,"size":,"root":"","keys":[],"body":""}`) + 2 + len(vault) + 3*digits +
+		2*hex.EncodedLen(sha256.Size) + keys*len("4294967295,")
+	return frameHeader + text + len("\n— ") + len(vault) + len(" \n") + base64.StdEncoding.EncodedLen(4+64)
+}
+
+// appendFrame appends parts as one frame: their length, 4 bytes big endian, and they.
+func appendFrame(dst []byte, parts ...[]byte) []byte {
+	length := 0
+	for _, p := range parts {
+		length += len(p)
+	}
+	dst = binary.BigEndian.AppendUint32(dst, uint32(length)) //nolint:gosec // far below 4 GiB
+	for _, p := range parts {
+		dst = append(dst, p...)
+	}
+	return dst
+}
+
+// cutFrame takes the first frame off b.
+func cutFrame(b []byte) (frame, rest []byte, err error) {
+	if len(b) < frameHeader {
+		return nil, nil, malformed("a frame without a whole length")
+	}
+	n := uint64(binary.BigEndian.Uint32(b))
+	if b = b[frameHeader:]; n > uint64(len(b)) {
+		return nil, nil, malformed("a frame longer than what is there")
+	}
+	return b[:n:n], b[n:], nil
+}

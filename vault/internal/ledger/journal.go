@@ -1,0 +1,40 @@
+package ledger
+
+import (
+	"crypto/sha256"
+	"fmt"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"nightdrop/vault/internal/audit"
+	"nightdrop/vault/internal/keyring"
+)
+
+// SealedEntry returns an entry of the log as it stands, for a copy of it elsewhere: the first half of its leaf's record, and the sealed
+// entry, whose first four bytes are the number of its log key.
+func (tx *Tx) SealedEntry(index int64) (half [sha256.Size]byte, sealed []byte, err error) {
+	record, sealed, err := audit.Stored(tx.bolt, index)
+	if err != nil {
+		return half, nil, fmt.Errorf("%w: %w", err, ErrDamaged)
+	}
+	return [sha256.Size]byte(record[:]), sealed, nil
+}
+
+// WrappedLogKey returns a log key as it stands: wrapped under the key-encryption key, which alone opens it.
+func (tx *Tx) WrappedLogKey(number uint32) ([]byte, error) {
+	purpose := keyring.LogKeyPurpose(number)
+	wrapped := tx.bucket(bucketKeys).Get([]byte(purpose))
+	if wrapped == nil {
+		return nil, damaged("the key of %s is missing", purpose)
+	}
+	return append([]byte(nil), wrapped...), nil
+}
+
+// RootAt returns the root of the log's first size entries, at least one, which must be there.
+func (tx *Tx) RootAt(size int64) (tlog.Hash, error) {
+	root, err := tlog.TreeHash(size, audit.Hashes(tx.bolt))
+	if err != nil {
+		return root, fmt.Errorf("%w: %w", err, ErrDamaged)
+	}
+	return root, nil
+}
