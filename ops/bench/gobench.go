@@ -13,6 +13,9 @@ var (
 	ingest      = goBenchmark("nightdrop/relay/internal/ingest", "BenchmarkIngest", 8, 1)
 	intake      = goBenchmark("nightdrop/vault/internal/intake", "BenchmarkIntake", 1, 1)
 	vaultMemory = goBenchmark("nightdrop/vault", "BenchmarkMemory", 200, 2)
+	authorise   = goBenchmark("nightdrop/vault/internal/settle", "BenchmarkAuthorise", 1, 1)
+	settle      = goBenchmark("nightdrop/vault/internal/settle", "BenchmarkSettle", 1, 1)
+	nachaFile   = goBenchmark("nightdrop/vault/internal/acquirer/nacha", "BenchmarkWrite", 3, 1)
 )
 
 // goBenchmark is a source that runs one Go benchmark of a package for so many rounds, or for those of a brief run.
