@@ -58,9 +58,9 @@ func (d *demo) compareBooks(ctx context.Context) error {
 		}
 		return p.Trace.RRN
 	})
-	d.say("The acquirer's own book has %d sales, %d holds, %d captures and %d refunds; %d were declined, %d reversed. Held against the ledger,", book.Sales,
+	d.say("The acquirer's own book has %d sales, %d holds, %d captures and %d refunds; %d were declined, %d reversed.", book.Sales,
 		book.Holds, book.Captures, book.Refunds, book.Declined, book.Reversed)
-	d.say("  payment by payment: %d the same, %d settled ones missing there, %d too many or twice.", same, lost, more+len(book.Doubled))
+	d.say("Held against the ledger, payment by payment: %d the same, %d settled ones missing there, %d too many or twice.", same, lost, more+len(book.Doubled))
 	d.tally.lost += lost
 	d.tally.duplicated += more + len(book.Doubled)
 	if same != book.Charged+book.Credited {
