@@ -25,9 +25,11 @@ const origin = "vault.example"
 type store struct {
 	t      testing.TB
 	db     *bbolt.DB
+	ring   *keyring.Ring
 	signer *note.Signer
 	key    Key
 	tail   Tail
+	wraps  map[string][]byte // log keys wrapped for auditors, by file
 }
 
 func newStore(t testing.TB) *store {
@@ -43,10 +45,6 @@ func newStore(t testing.TB) *store {
 	}
 	t.Cleanup(func() { _ = ring.Close() })
 	if err := ring.Unlock(shares); err != nil {
-		t.Fatal(err)
-	}
-	_, box, err := ring.NewBox("log/1")
-	if err != nil {
 		t.Fatal(err)
 	}
 	db, err := bbolt.Open(filepath.Join(dir, "log.db"), 0o600, &bbolt.Options{NoSync: true})
@@ -65,7 +63,9 @@ func newStore(t testing.TB) *store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &store{t: t, db: db, signer: ring.Signer(), key: Key{Number: 1, Box: box}}
+	s := &store{t: t, db: db, ring: ring, signer: ring.Signer(), wraps: map[string][]byte{}}
+	s.begin()
+	return s
 }
 
 // grow appends until the log has size leaves; every third issues a result.
@@ -95,7 +95,7 @@ func (s *store) exporter() Exporter {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return Exporter{View: s.db.View, Vault: s.signer.Verifier(), Checkpoint: signed}
+	return Exporter{View: s.db.View, Vault: s.signer.Verifier(), Checkpoint: signed, Wraps: s.eachWrap}
 }
 
 func (s *store) export(dir string) error {
