@@ -31,6 +31,7 @@ func (d *daemon) Status(context.Context) (control.Status, error) {
 	if err := h.acquirer.Ready(); err != nil {
 		s.Acquirer = err.Error()
 	}
+	s.Journal = h.journalText(d.settings)
 	if s.Outbox, err = d.settings.Bank.waiting(); err != nil {
 		return s, err
 	}

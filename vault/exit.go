@@ -9,6 +9,7 @@ import (
 	"nightdrop/shared/config"
 	"nightdrop/vault/internal/audit"
 	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/journal"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/payment"
@@ -61,6 +62,9 @@ var kinds = [...]struct {
 	{keyring.ErrDamaged, control.CodeIntegrity},
 	{ledger.ErrDamaged, control.CodeIntegrity},
 	{ledger.ErrRolledBack, control.CodeIntegrity},
+	{journal.ErrForeign, control.CodeIntegrity},
+	{journal.ErrFenced, control.CodeIntegrity},
+	{journal.ErrDamaged, control.CodeIntegrity},
 	{audit.ErrIntegrity, control.CodeIntegrity},
 	{settle.ErrTotalsDiffer, control.CodeIntegrity},
 	{settle.ErrAnswerFile, control.CodeIntegrity},
@@ -73,12 +77,14 @@ var kinds = [...]struct {
 	{keyring.ErrExists, control.CodeConflict},
 	{keyring.ErrInUse, control.CodeConflict},
 	{ledger.ErrInUse, control.CodeConflict},
+	{journal.ErrInUse, control.CodeConflict},
 	{settle.ErrConflict, control.CodeConflict},
 	{payment.ErrTransition, control.CodeConflict},
 	{fs.ErrExist, control.CodeConflict},
 	{settle.ErrNotFound, control.CodeNotFound},
 	{fs.ErrNotExist, control.CodeNotFound},
 	{settle.ErrUnavailable, control.CodeUnavailable},
+	{journal.ErrUnavailable, control.CodeUnavailable},
 	{context.Canceled, control.CodeUnavailable},
 	{context.DeadlineExceeded, control.CodeUnavailable},
 }

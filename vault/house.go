@@ -37,6 +37,7 @@ type house struct {
 	engine   *settle.Engine
 	intake   *intake.Intake
 	outbox   *outbox.Outbox
+	journal  *secondPlace // nil where it is off
 	now      func() time.Time
 	log      *slog.Logger
 
@@ -62,17 +63,23 @@ func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int)
 	if err != nil {
 		return h, err
 	}
+	if err := h.connect(d.settings); err != nil {
+		return h, err
+	}
+	newest, err := h.openJournal(ctx, d.settings)
+	if err != nil {
+		return h, err
+	}
 	if err := h.tellStart(ctx, d); err != nil {
 		return h, err
 	}
 	if err := h.begin(ctx, d.settings, actor, shares); err != nil {
 		return h, err
 	}
-	if err := h.keepStored(); err != nil {
-		return h, err
-	}
-	if err := h.connect(d.settings); err != nil {
-		return h, err
+	if newest { // an older one would have keys destroyed that the newest needs; then it is left to the next unlock
+		if err := h.keepStored(); err != nil {
+			return h, err
+		}
 	}
 	err = h.furnish(d.settings)
 	close(h.furnished)
@@ -90,7 +97,7 @@ func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int)
 	h.stop = stop
 	var group context.Context
 	h.tasks, group = errgroup.WithContext(work)
-	for _, run := range []func(context.Context) error{h.engine.Run, h.intake.Run, h.outbox.Run, h.keep} {
+	for _, run := range []func(context.Context) error{h.engine.Run, h.intake.Run, h.outbox.Run, h.keep, h.watchJournal} {
 		h.tasks.Go(func() error {
 			if err := run(group); err != nil && work.Err() == nil {
 				return err
@@ -123,7 +130,7 @@ func (h *house) begin(ctx context.Context, s settings, actor settle.Actor, share
 	})
 }
 
-// keepStored destroys the keys of stored accounts that no record uses any more. The ledger was opened, so it is the newest.
+// keepStored destroys the keys of stored accounts that no record uses any more. The ledger must be the newest.
 func (h *house) keepStored() error {
 	var slots []uint32
 	err := h.ledger.View(func(tx *ledger.Tx) (err error) {
@@ -207,7 +214,11 @@ func (h *house) furnish(s settings) error {
 	if err != nil {
 		return err
 	}
-	h.engine = settle.New(settle.Config{Ledger: h.ledger, Opener: h.ring, Accounts: h.ring, Acquirer: h.acquirer, Bank: bank,
+	var waits settle.Journal // nil where there is none
+	if h.journal != nil {
+		waits = h.journal
+	}
+	h.engine = settle.New(settle.Config{Journal: waits, Ledger: h.ledger, Opener: h.ring, Accounts: h.ring, Acquirer: h.acquirer, Bank: bank,
 		Terminals: s.Acquirer.Terminals, CloseAt: closeAt, Outstanding: s.Acquirer.Outstanding, ReversalRetry: s.Acquirer.ReversalRetry.Std(),
 		Drain: s.StopGrace.Std(), Now: h.now, Logger: h.log})
 	return nil
@@ -334,6 +345,7 @@ func (h *house) close(stops bool) error {
 		_, err := tx.Append(payment.Event{Actor: "vault", Origin: "stop", Body: payment.VaultStopped{}})
 		return err
 	})
+	h.flushJournal()
 	return errors.Join(err, h.release())
 }
 
@@ -348,6 +360,7 @@ func (h *house) release() error {
 	if h.acquirer != nil {
 		all = append(all, h.acquirer.Close())
 	}
+	all = append(all, h.closeJournal())
 	if h.channel != nil {
 		h.channel.Close()
 	}

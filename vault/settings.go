@@ -10,6 +10,7 @@ import (
 	"nightdrop/shared/config"
 	"nightdrop/shared/note"
 	"nightdrop/vault/internal/acquirer/iso8583"
+	"nightdrop/vault/internal/journal"
 )
 
 // Files of a vault's directory beside the key ring's.
@@ -34,6 +35,7 @@ type settings struct {
 	StopGrace         config.Duration  `toml:"stop_grace"`
 	Channel           channelSettings  `toml:"channel"`
 	Acquirer          acquirerSettings `toml:"acquirer"`
+	Journal           journalSettings  `toml:"journal"`
 	Bank              bankSettings     `toml:"bank"`
 	Batches           batchSettings    `toml:"batches"`
 	Keys              keySettings      `toml:"keys"`
@@ -88,6 +90,7 @@ func loadSettings(dir string) (settings, error) {
 		dir: dir, Socket: "vault.sock", DirectoryLifetime: config.Duration(48 * time.Hour), StopGrace: config.Duration(10 * time.Second),
 		Channel:  channelSettings{Seed: channelSeed},
 		Acquirer: acquirerSettings{Terminals: []string{"ND000001"}, Outstanding: 64},
+		Journal:  journalSettings{Place: journalOnChannel, MaxBytes: journal.DefaultLimit},
 		Bank:     bankSettings{Cutoff: "16:45", Zone: "America/New_York", LeadDays: 1},
 		Keys:     keySettings{Ahead: config.Duration(48 * time.Hour), CodeLife: config.Duration(6 * time.Hour)},
 	}
@@ -95,7 +98,7 @@ func loadSettings(dir string) (settings, error) {
 		return s, err
 	}
 	for _, path := range []*string{&s.Socket, &s.Channel.Seed, &s.Channel.CA, &s.Channel.Cert, &s.Channel.Key,
-		&s.Acquirer.Dialect, &s.Bank.Outbox, &s.Acquirer.TLS.CA, &s.Acquirer.TLS.Cert, &s.Acquirer.TLS.Key} {
+		&s.Acquirer.Dialect, &s.Journal.Directory, &s.Bank.Outbox, &s.Acquirer.TLS.CA, &s.Acquirer.TLS.Cert, &s.Acquirer.TLS.Key} {
 		if *path != "" && !filepath.IsAbs(*path) {
 			*path = filepath.Join(dir, *path)
 		}
@@ -116,6 +119,7 @@ func (s settings) check() error {
 		wrong("channel.url", "where the relay's channel listens, tls://host:port")
 	}
 	s.Acquirer.check(wrong)
+	s.Journal.check(wrong)
 	s.Bank.check(wrong)
 	s.Batches.check(wrong)
 	if s.Limits.Workers < 0 || s.Limits.ResultsPerSecond < 0 {

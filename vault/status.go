@@ -49,6 +49,7 @@ func printStatus(w io.Writer, s control.Status) {
 	row(w, "clock", s.Clock)
 	row(w, "channel", s.Channel)
 	row(w, "acquirer", s.Acquirer)
+	row(w, "journal", s.Journal)
 	row(w, "merchants", s.Merchants)
 	row(w, "log entries", s.LogSize)
 	for _, stage := range payment.Working {

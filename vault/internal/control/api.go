@@ -69,6 +69,7 @@ type Status struct {
 	Findings   map[payment.Finding]uint64 `json:"findings,omitempty"` // integrity findings, ever
 	Channel    string                     `json:"channel,omitempty"`  // "connected" or why not
 	Acquirer   string                     `json:"acquirer,omitempty"` // "ready" or why not
+	Journal    string                     `json:"journal,omitempty"`  // "ready" and how far it has come, or why not and what to do about it
 	Clock      string                     `json:"clock,omitempty"`    // "trusted", or what to do about it
 }
 

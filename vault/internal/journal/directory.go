@@ -22,7 +22,7 @@ const (
 	segmentBytes = 16 << 20 // a segment is ended by the message that brings it to this size
 	// DefaultLimit is how much a directory holds before its oldest segments go.
 	DefaultLimit = 8 << 30
-	minLimit     = 4 * segmentBytes
+	MinLimit     = 4 * segmentBytes // of what a directory may hold
 )
 
 // Errors of a directory.
@@ -42,10 +42,10 @@ type Directory struct {
 	lock  *os.File
 
 	mu      sync.Mutex
-	open    *segment // the last of its generation, if it was written by this process
-	newest  []byte   // of generation
-	of      uint64   // generation of open and newest; 0: none was asked for yet
-	trouble error    // what the last Append failed with
+	open    *segment          // the last of a generation, begun by this process; nil: the next message begins one
+	of      uint64            // the generation of open
+	newest  map[uint64][]byte // by generation: what was found and what was appended since
+	trouble error             // what the last Append failed with
 }
 
 var _ Place = (*Directory)(nil)
@@ -53,7 +53,7 @@ var _ Place = (*Directory)(nil)
 // segment is a file that grows.
 type segment struct {
 	file  *os.File
-	bytes int64
+	bytes int64 // that are durable
 }
 
 // OpenDirectory takes path, which must be there, for this process. limit bounds it in bytes, at least 64 MiB; 0 is DefaultLimit.
@@ -61,8 +61,8 @@ func OpenDirectory(path string, limit int64) (*Directory, error) {
 	if limit == 0 {
 		limit = DefaultLimit
 	}
-	if limit < minLimit {
-		return nil, fmt.Errorf("journal of %d bytes: it needs at least %d", limit, minLimit)
+	if limit < MinLimit {
+		return nil, fmt.Errorf("journal of %d bytes: it needs at least %d", limit, MinLimit)
 	}
 	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -75,7 +75,7 @@ func OpenDirectory(path string, limit int64) (*Directory, error) {
 		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	return &Directory{path: path, limit: limit, lock: lock}, nil
+	return &Directory{path: path, limit: limit, lock: lock, newest: map[uint64][]byte{}}, nil
 }
 
 // Close implements Place.
@@ -104,12 +104,19 @@ func (d *Directory) Ready() error {
 	return nil
 }
 
-// Newest implements Place. It cuts what a crash tore off the generation's last segment.
+// Newest implements Place. When a generation is first asked for, what a crash tore off its last segment is cut.
 func (d *Directory) Newest(_ context.Context, generation uint64) ([]byte, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.of == generation && d.trouble == nil {
-		return bytes.Clone(d.newest), nil
+	newest, err := d.find(generation)
+	return bytes.Clone(newest), err
+}
+
+// find gives the newest message of a generation. Once this process appends to it, memory knows better than the disk, which may show a
+// message that it could not sync.
+func (d *Directory) find(generation uint64) ([]byte, error) {
+	if newest, known := d.newest[generation]; known {
+		return newest, nil
 	}
 	numbers, err := d.segments(generation)
 	if err != nil {
@@ -117,8 +124,12 @@ func (d *Directory) Newest(_ context.Context, generation uint64) ([]byte, error)
 	}
 	for _, number := range slices.Backward(numbers) {
 		newest, err := repair(d.segmentPath(generation, number))
-		if err != nil || newest != nil {
-			return newest, err
+		if err != nil {
+			return nil, err
+		}
+		if newest != nil {
+			d.newest[generation] = newest
+			return newest, nil
 		}
 	}
 	return nil, nil
@@ -128,11 +139,15 @@ func (d *Directory) Newest(_ context.Context, generation uint64) ([]byte, error)
 func (d *Directory) Append(_ context.Context, generation uint64, message []byte) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err := d.append(generation, message); err != nil {
-		d.trouble = errors.Join(err, d.end())
+	before, err := d.find(generation)
+	if err != nil {
 		return err
 	}
-	d.trouble, d.newest = nil, bytes.Clone(message)
+	d.newest[generation] = before
+	if d.trouble = d.append(generation, message); d.trouble != nil {
+		return errors.Join(d.trouble, d.abandon())
+	}
+	d.newest[generation] = bytes.Clone(message)
 	return nil
 }
 
@@ -143,18 +158,29 @@ func (d *Directory) append(generation uint64, message []byte) error {
 		}
 	}
 	if d.open == nil {
-		d.of = 0
 		if err := d.begin(generation); err != nil {
 			return err
 		}
-		d.of = generation
 	}
-	n, err := d.open.file.Write(appendFrame(nil, message))
-	d.open.bytes += int64(n)
-	if err != nil {
+	frame := appendFrame(nil, message)
+	if _, err := d.open.file.Write(frame); err != nil {
 		return err
 	}
-	return d.open.file.Sync()
+	if err := d.open.file.Sync(); err != nil {
+		return err
+	}
+	d.open.bytes += int64(len(frame))
+	return nil
+}
+
+// abandon ends a segment that could not be written, as far as it can behind its last durable message: what is after that may be in memory
+// only, and the next process must not take it for durable.
+func (d *Directory) abandon() error {
+	if d.open == nil {
+		return nil
+	}
+	err := d.open.file.Truncate(d.open.bytes)
+	return errors.Join(err, d.end())
 }
 
 // begin makes the next segment, and room for it.
@@ -181,7 +207,7 @@ func (d *Directory) begin(generation uint64) error {
 	if err := errors.Join(syncDirectory(dir), syncDirectory(d.path)); err != nil {
 		return errors.Join(err, file.Close())
 	}
-	d.open = &segment{file: file}
+	d.open, d.of = &segment{file: file}, generation
 	return nil
 }
 
@@ -312,11 +338,7 @@ func repair(path string) (newest []byte, err error) {
 		newest, rest = message, next
 		whole = len(data) - len(rest)
 	}
-	torn := data[whole:]
-	if len(torn) == 0 {
-		return newest, nil
-	}
-	if !isTorn(torn) {
+	if torn := data[whole:]; len(torn) > 0 && !isTorn(torn) {
 		return nil, fmt.Errorf("%s at %d: %w", path, whole, ErrDamaged)
 	}
 	return newest, cut(path, int64(whole))
@@ -337,7 +359,7 @@ func isTorn(torn []byte) bool {
 	return uint64(len(torn)-frameHeader) <= uint64(binary.BigEndian.Uint32(torn))
 }
 
-// cut ends a file at size.
+// cut ends a file at size and makes what is before durable: a process that was killed may not have come to that.
 func cut(path string, size int64) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {

@@ -56,6 +56,7 @@ type Config struct {
 	Opener        Opener
 	Accounts      Accounts
 	Acquirer      acquirer.Acquirer
+	Journal       Journal         // where the log must be durable before anything is sent; nil: nothing is waited for
 	Bank          *Bank           // nil: bank batches cannot be settled
 	Terminals     []string        // card acceptor terminals, ISO 8583 field 41, at least one
 	CloseAt       []time.Duration // times of day, since midnight UTC, at which open batches are closed by themselves; none: never
@@ -112,7 +113,11 @@ func New(cfg Config) *Engine {
 		bank.Disk = nacha.Disk{}
 		cfg.Bank = &bank
 	}
-	return &Engine{cfg: cfg}
+	e := &Engine{cfg: cfg}
+	if cfg.Journal != nil {
+		e.cfg.Acquirer = journaled{Acquirer: cfg.Acquirer, engine: e}
+	}
+	return e
 }
 
 // Run recovers, unless Recover did, then sends, captures, reverses, expires and closes until ctx ends; it then starts nothing more, waits up

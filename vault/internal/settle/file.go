@@ -79,6 +79,9 @@ func (s *settlement) write(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
+		if err := s.engine.patiently(ctx); err != nil {
+			return err
+		}
 		// A crash here leaves a staged file whose digest is in the log: the next run gives it its name, or makes it again.
 		bank := s.engine.cfg.Bank
 		if err := bank.Disk.Appear(bank.Outbox, name); errors.Is(err, nacha.ErrExists) {

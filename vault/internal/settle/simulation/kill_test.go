@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/payment"
@@ -23,7 +24,9 @@ func aDay(w *world) {
 	w.rest()
 	w.closeAll()
 	w.settleAll()
-	w.bankDay()
+	w.must(w.bank.Step())
+	w.vault.Clock.Pass(2 * time.Hour)
+	w.answers()
 }
 
 // TestKillAtEveryIndex kills the vault before and after every commit and every message of a day of twenty payments, and in every state that

@@ -1,0 +1,104 @@
+package settle
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"nightdrop/vault/internal/acquirer"
+	"nightdrop/vault/internal/ledger"
+)
+
+// Journal holds what the ledger committed in a second place; *journal.Journal is one.
+type Journal interface {
+	// Ready is nil while entries reach the second place, as far as that is known, and says else why not. It does not wait.
+	Ready() error
+	// Durable returns nil when the log's first size entries are durable there, or an error when ctx ends before.
+	Durable(ctx context.Context, size int64) error
+}
+
+// journalTurn bounds one wait for the journal: after it a message counts as not sent, and whether it is still to be sent is asked anew.
+const journalTurn = time.Second
+
+// logged waits until all that is committed now is durable in the journal, and returns nil, or what the journal says when ctx ends before.
+func (e *Engine) logged(ctx context.Context) error {
+	if e.cfg.Journal == nil {
+		return nil
+	}
+	var size int64
+	err := e.cfg.Ledger.View(func(tx *ledger.Tx) (err error) {
+		size, err = tx.TreeSize()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return e.cfg.Journal.Durable(ctx, size)
+}
+
+// patiently is logged for an operator's command, within Config.Patience.
+func (e *Engine) patiently(ctx context.Context) error {
+	limited, cancel := context.WithTimeout(ctx, e.cfg.Patience)
+	defer cancel()
+	if err := e.logged(limited); err != nil {
+		return fmt.Errorf("the log's second place does not have it yet: %w: %w; settle again when the journal is ready", err, ErrUnavailable)
+	}
+	return nil
+}
+
+// journaled is an acquirer to whom nothing is sent before its intent is durable in the journal: whoever restores the vault from there
+// knows of everything that may have left. While the journal stands still the line counts as down.
+type journaled struct {
+	acquirer.Acquirer
+	engine *Engine
+}
+
+// before waits for the journal. What it keeps waiting was certainly not sent.
+func (j journaled) before(ctx context.Context) error {
+	limited, cancel := context.WithTimeout(ctx, journalTurn)
+	defer cancel()
+	if err := j.engine.logged(limited); err != nil {
+		return fmt.Errorf("%w: %w", acquirer.ErrNotSent, err)
+	}
+	return nil
+}
+
+// Ready implements acquirer.Acquirer.
+func (j journaled) Ready() error {
+	if err := j.engine.cfg.Journal.Ready(); err != nil {
+		return err
+	}
+	return j.Acquirer.Ready()
+}
+
+// Authorise implements acquirer.Acquirer.
+func (j journaled) Authorise(ctx context.Context, r acquirer.Request) (acquirer.Answer, error) {
+	if err := j.before(ctx); err != nil {
+		return acquirer.Answer{}, err
+	}
+	return j.Acquirer.Authorise(ctx, r)
+}
+
+// Capture implements acquirer.Acquirer.
+func (j journaled) Capture(ctx context.Context, c acquirer.Capture) (acquirer.Answer, error) {
+	if err := j.before(ctx); err != nil {
+		return acquirer.Answer{}, err
+	}
+	return j.Acquirer.Capture(ctx, c)
+}
+
+// Reverse implements acquirer.Acquirer.
+func (j journaled) Reverse(ctx context.Context, r acquirer.Reversal) (acquirer.Answer, error) {
+	if err := j.before(ctx); err != nil {
+		return acquirer.Answer{}, err
+	}
+	return j.Acquirer.Reverse(ctx, r)
+}
+
+// Reconcile implements acquirer.Acquirer.
+func (j journaled) Reconcile(ctx context.Context, t acquirer.Totals) (acquirer.Reconciliation, error) {
+	if err := j.before(ctx); err != nil {
+		return acquirer.Reconciliation{}, err
+	}
+	return j.Acquirer.Reconcile(ctx, t)
+}

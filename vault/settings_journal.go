@@ -1,0 +1,78 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"nightdrop/vault/internal/journal"
+)
+
+// journalSettings say where the log must be durable before anything is sent to an acquirer.
+type journalSettings struct {
+	Place     string `toml:"place"`
+	Directory string `toml:"directory"`
+	MaxBytes  int64  `toml:"max_bytes"`
+}
+
+// The places of a journal.
+const (
+	journalOnChannel   = "channel"
+	journalInDirectory = "directory"
+	journalOff         = "off"
+)
+
+// check calls wrong for each key that a daemon cannot run with.
+func (j journalSettings) check(wrong func(key, what string)) {
+	switch j.Place {
+	case journalOnChannel, journalOff:
+		if j.Directory != "" {
+			wrong("journal.directory", "it counts with place = \"directory\" only: leave it empty, or change the place")
+		}
+	case journalInDirectory:
+		if err := j.checkDirectory(); err != nil {
+			wrong("journal.directory", err.Error())
+		}
+	default:
+		wrong("journal.place", "\"channel\", \"directory\" or \"off\"")
+	}
+	if j.MaxBytes < journal.MinLimit {
+		wrong("journal.max_bytes", fmt.Sprintf("at least %d", journal.MinLimit))
+	}
+}
+
+func (j journalSettings) checkDirectory() error {
+	info, err := os.Stat(j.Directory)
+	switch {
+	case j.Directory == "":
+		return errors.New("a directory on another disk than the vault's")
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("there is no directory %s: mount its disk, make it with mode 0700", j.Directory)
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s is no directory", j.Directory)
+	}
+	return nil
+}
+
+// warning is what is to be said of the journal as it is configured, "" where there is nothing.
+func (j journalSettings) warning(dir string) string {
+	switch {
+	case j.Place == journalOff:
+		return "OFF: a vault that is restored from a backup cannot know what was sent since, and may charge it twice; set journal.place"
+	case j.Place == journalInDirectory && sameDisk(j.Directory, dir):
+		return "on the same disk as the ledger: losing it loses both; move journal.directory to another disk"
+	}
+	return ""
+}
+
+// sameDisk tells whether two directories are on one file system.
+func sameDisk(a, b string) bool {
+	var first, second unix.Stat_t
+	return unix.Stat(filepath.Clean(a), &first) == nil && unix.Stat(filepath.Clean(b), &second) == nil && first.Dev == second.Dev
+}
