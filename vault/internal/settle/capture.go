@@ -22,7 +22,7 @@ func (e *Engine) capture(ctx context.Context, p payment.Payment) error {
 			return e.unsent(ctx, err)
 		}
 		// A crash from here on leaves a capture that may be booked: the next start calls it unknown and repeats it under its trace.
-		answer, err := untilSent(ctx, func() (acquirer.Answer, error) { return e.cfg.Acquirer.Capture(ctx, *request) })
+		answer, err := untilSent(ctx, e.captures, func() (acquirer.Answer, error) { return e.cfg.Acquirer.Capture(ctx, *request) })
 		code := envelope.ISOCode(answer.Code)
 		if err == nil && code.Valid() {
 			return e.cfg.Ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
@@ -96,9 +96,9 @@ func (e *Engine) place(tx *ledger.Tx, capture payment.Payment, original acquirer
 }
 
 // untilSent sends an advice and waits for its answer; what certainly did not leave is sent again, as the same try.
-func untilSent(ctx context.Context, send func() (acquirer.Answer, error)) (acquirer.Answer, error) {
+func untilSent(ctx context.Context, at places, send func() (acquirer.Answer, error)) (acquirer.Answer, error) {
 	for {
-		answer, err := send()
+		answer, err := at.ask(ctx, send)
 		if !errors.Is(err, acquirer.ErrNotSent) || errors.Is(err, acquirer.ErrRequest) {
 			return answer, err
 		}

@@ -92,6 +92,8 @@ type Engine struct {
 	operation sync.Mutex  // held by the close or settlement that is under way
 	recovered atomic.Bool // by this process
 	odd       oddities
+
+	requests, captures, reversals places // at the host
 }
 
 // New makes an engine. It does nothing until Run.
@@ -113,7 +115,8 @@ func New(cfg Config) *Engine {
 		bank.Disk = nacha.Disk{}
 		cfg.Bank = &bank
 	}
-	e := &Engine{cfg: cfg}
+	atHost := func() places { return make(places, cfg.Outstanding) }
+	e := &Engine{cfg: cfg, requests: atHost(), captures: atHost(), reversals: atHost()}
 	if cfg.Journal != nil {
 		e.cfg.Acquirer = journaled{Acquirer: cfg.Acquirer, engine: e}
 	}
@@ -137,8 +140,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	defer stop()
 	defer context.AfterFunc(ctx, stop)()
 	for _, l := range []*lane{
-		{stages: []payment.Stage{payment.StageReceived}, takes: isRequest, handle: e.request, gate: e.line},
-		{stages: []payment.Stage{payment.StageCapturing, payment.StageReceived}, takes: isCapture, handle: e.capture, gate: e.line},
+		{stages: []payment.Stage{payment.StageCapturing, payment.StageReceived}, aside: isCapture, handle: e.handle, gate: e.line},
 		{stages: []payment.Stage{payment.StageUnknown, payment.StageVoiding}, handle: e.reverse, gate: e.line},
 	} {
 		l.engine = e
@@ -148,8 +150,12 @@ func (e *Engine) Run(ctx context.Context) error {
 	return workers.Wait()
 }
 
-// isCapture tells whether the capture lane takes p.
-func isCapture(p payment.Payment) bool { return p.Flow() == payment.FlowCapture }
+// handle takes one payment to its outcome.
+func (e *Engine) handle(ctx context.Context, p payment.Payment) error {
+	if isCapture(p) {
+		return e.capture(ctx, p)
+	}
+	return e.request(ctx, p)
+}
 
-// isRequest tells whether p is sent as a request for approval; nothing else but captures waits as received.
-func isRequest(p payment.Payment) bool { return !isCapture(p) }
+func isCapture(p payment.Payment) bool { return p.Flow() == payment.FlowCapture }

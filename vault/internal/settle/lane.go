@@ -8,26 +8,47 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/payment"
 )
 
-// lane takes payments that wait for the acquirer, of each of its stages oldest first, and handles up to Config.Outstanding of them at once.
+// ahead is how many payments are handled for each that may wait for the host: while those wait, others have their intents and their answers
+// made durable, in commits that they share.
+const ahead = 4
+
+// places are as many as there may be at once.
+type places chan struct{}
+
+// ask sends a message when there is a place at the host, and waits for its answer. When ctx ends before, it was not sent.
+func (p places) ask(ctx context.Context, send func() (acquirer.Answer, error)) (acquirer.Answer, error) {
+	select {
+	case p <- struct{}{}:
+	case <-ctx.Done():
+		return acquirer.Answer{}, acquirer.ErrNotSent
+	}
+	defer func() { <-p }()
+	return send()
+}
+
+// lane takes payments that wait for the acquirer, of each of its stages oldest first, and handles many of them at once.
 type lane struct {
 	engine *Engine
 	stages []payment.Stage
-	takes  func(p payment.Payment) bool // which payments of the stages; nil: all
+	aside  func(p payment.Payment) bool // which are handled beside the others, as many at once, and never make them wait; nil: none
 	handle func(ctx context.Context, p payment.Payment) error
 	gate   func(ctx context.Context) error // waits until the acquirer can be reached
-	mu     sync.Mutex
-	busy   map[payment.Key]bool // payments being handled
+
+	places, beside places // taken by the payments being handled, and by those aside
+	mu             sync.Mutex
+	busy           map[payment.Key]bool // payments being handled
 }
 
 // run takes payments until dispatch ends, and returns when all that it began are handled; handlers run under work.
 func (l *lane) run(dispatch, work context.Context) error {
 	l.busy = map[payment.Key]bool{}
+	l.places, l.beside = make(places, ahead*l.engine.cfg.Outstanding), make(places, ahead*l.engine.cfg.Outstanding)
 	handlers, failing := errgroup.WithContext(work)
-	handlers.SetLimit(l.engine.cfg.Outstanding)
 	dispatch, stop := context.WithCancel(dispatch)
 	defer stop()
 	defer context.AfterFunc(failing, stop)()
@@ -67,11 +88,15 @@ func (l *lane) round(dispatch, work context.Context, handlers *errgroup.Group) (
 		if err := l.gate(dispatch); err != nil {
 			return began, err
 		}
+		place, ok := l.place(dispatch, p)
+		if !ok {
+			continue
+		}
 		key := payment.Key{Merchant: p.Merchant, ID: p.ID}
 		l.mark(key, true)
 		began = true
-		handlers.Go(func() error { // blocks while Outstanding are being handled
-			defer l.mark(key, false)
+		handlers.Go(func() error {
+			defer func() { l.mark(key, false); <-place }()
 			if dispatch.Err() != nil {
 				return nil
 			}
@@ -80,6 +105,26 @@ func (l *lane) round(dispatch, work context.Context, handlers *errgroup.Group) (
 	}
 	return began, nil
 }
+
+// place waits for a place to handle p in; those aside get one only if it is free.
+func (l *lane) place(ctx context.Context, p payment.Payment) (place places, ok bool) {
+	if l.isAside(p) {
+		select {
+		case l.beside <- struct{}{}:
+			return l.beside, true
+		default:
+			return nil, false
+		}
+	}
+	select {
+	case l.places <- struct{}{}:
+		return l.places, true
+	case <-ctx.Done():
+		return nil, false
+	}
+}
+
+func (l *lane) isAside(p payment.Payment) bool { return l.aside != nil && l.aside(p) }
 
 func (l *lane) mark(key payment.Key, busy bool) {
 	l.mu.Lock()
@@ -103,13 +148,20 @@ func (l *lane) waiting() ([]payment.Payment, error) {
 	}
 	l.mu.Unlock()
 	var found []payment.Payment
+	room := cap(l.beside) - len(l.beside)
 	err := l.engine.cfg.Ledger.View(func(tx *ledger.Tx) error {
 		for _, stage := range l.stages {
 			err := tx.Payments(ledger.Query{Stage: stage}, func(p payment.Payment) error {
-				if busy[payment.Key{Merchant: p.Merchant, ID: p.ID}] || l.takes != nil && !l.takes(p) {
+				if busy[payment.Key{Merchant: p.Merchant, ID: p.ID}] {
 					return nil
 				}
-				if found = append(found, p); len(found) >= 4*l.engine.cfg.Outstanding {
+				if l.isAside(p) {
+					if room == 0 {
+						return nil
+					}
+					room--
+				}
+				if found = append(found, p); len(found) >= 2*cap(l.places) {
 					return errEnough
 				}
 				return nil

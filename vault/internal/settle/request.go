@@ -190,7 +190,7 @@ func (e *Engine) authorise(ctx context.Context, request acquirer.Request, until 
 		deadline = until
 	}
 	for {
-		answer, err := e.cfg.Acquirer.Authorise(ctx, request)
+		answer, err := e.requests.ask(ctx, func() (acquirer.Answer, error) { return e.cfg.Acquirer.Authorise(ctx, request) })
 		if !errors.Is(err, acquirer.ErrNotSent) || errors.Is(err, acquirer.ErrRequest) {
 			return answer, err
 		}

@@ -19,7 +19,7 @@ func (e *Engine) reverse(ctx context.Context, p payment.Payment) error {
 			return e.unsent(ctx, err)
 		}
 		// A crash from here on leaves the payment as it is: the next start repeats the reversal under its trace.
-		answer, err := untilSent(ctx, func() (acquirer.Answer, error) { return e.cfg.Acquirer.Reverse(ctx, *request) })
+		answer, err := untilSent(ctx, e.reversals, func() (acquirer.Answer, error) { return e.cfg.Acquirer.Reverse(ctx, *request) })
 		code := envelope.ISOCode(answer.Code)
 		if err == nil && answer.Undone {
 			return e.cfg.Ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
