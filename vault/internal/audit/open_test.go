@@ -83,21 +83,27 @@ func newAuditor(t testing.TB, name string) *keyring.Auditor {
 // audited is a log of 700 entries: anna's from 100 to 449, over three log keys; bert's from 300 to the end.
 func audited(t testing.TB) (s *store, anna, bert *keyring.Auditor) {
 	t.Helper()
+	return auditedBy(t, 100)
+}
+
+// auditedBy is the same in steps of other lengths.
+func auditedBy(t testing.TB, step int64) (s *store, anna, bert *keyring.Auditor) {
+	t.Helper()
 	s, anna, bert = newStore(t), newAuditor(t, "anna"), newAuditor(t, "bert")
-	s.grow(100)
+	s.grow(step)
 	s.begin(anna)
 	s.event(payment.AuditorAdded{Name: "anna", Key: anna.Line()})
-	s.grow(200)
+	s.grow(2 * step)
 	s.begin(anna) // a new day
-	s.grow(300)
+	s.grow(3 * step)
 	s.begin(anna, bert)
 	s.event(payment.AuditorAdded{Name: "bert", Key: bert.Line()})
-	s.grow(449)
+	s.grow(4*step + step/2 - 1)
 	s.event(payment.AuditorRemoved{Name: "anna"})
 	s.begin(bert)
-	s.grow(600)
+	s.grow(6 * step)
 	s.begin(bert)
-	s.grow(700)
+	s.grow(7 * step)
 	return s, anna, bert
 }
 
@@ -346,7 +352,7 @@ func TestReadingFindsWhatVerifyFinds(t *testing.T) {
 // TestNoFlippedBitIsAcceptedInSilence turns one bit over at 10,000 random places of an export: each time the verification finds it, or an
 // auditor does, or both auditors read exactly what they read before.
 func TestNoFlippedBitIsAcceptedInSilence(t *testing.T) {
-	s, anna, bert := audited(t)
+	s, anna, bert := auditedBy(t, 39) // a full bundle and a short one
 	dir := t.TempDir()
 	x := s.exporter()
 	x.Summary = []byte("<!doctype html>")

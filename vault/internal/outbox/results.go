@@ -11,7 +11,6 @@ import (
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
-	"nightdrop/shared/proof"
 	"nightdrop/shared/seal"
 	"nightdrop/vault/internal/ledger"
 )
@@ -115,34 +114,6 @@ func (o *Outbox) pending(signer *note.Signer) (chains []*chain, n int, err error
 		return nil
 	})
 	return chains, n, err
-}
-
-// prover makes the proofs of one round within one transaction.
-type prover struct {
-	tx         *ledger.Tx
-	size       int64
-	checkpoint []byte
-}
-
-func newProver(tx *ledger.Tx, signer *note.Signer) (prover, error) {
-	size, err := tx.TreeSize()
-	if err != nil {
-		return prover{}, err
-	}
-	checkpoint, err := tx.Checkpoint(signer)
-	if err != nil {
-		return prover{}, fmt.Errorf("sign a checkpoint: %w", err)
-	}
-	return prover{tx, size, checkpoint}, nil
-}
-
-// prove returns the tlog-proof of the leaf at index.
-func (p prover) prove(index uint64) ([]byte, error) {
-	hashes, err := p.tx.Proof(index, p.size)
-	if err != nil {
-		return nil, fmt.Errorf("prove leaf %d of %d: %w", index, p.size, err)
-	}
-	return proof.EncodeProof(proof.Proof{Index: int64(index), Hashes: hashes, Checkpoint: p.checkpoint}) //nolint:gosec // below size
 }
 
 // sealParts seals all results, on all workers.

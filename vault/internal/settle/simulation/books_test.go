@@ -17,7 +17,7 @@ func (w *world) compare() {
 	w.compareBank()
 	w.compareResults()
 	for _, p := range w.payments(nil) {
-		if under(p) || p.Stage == payment.StageManual || p.Stage == payment.StageAccepted || p.Stage == payment.StageFiling {
+		if slices.Contains(underway, p.Stage) || p.Stage == payment.StageManual || p.Stage == payment.StageAccepted || p.Stage == payment.StageFiling {
 			w.fail("%s is left at %s", p.ID, p.Stage)
 		}
 	}

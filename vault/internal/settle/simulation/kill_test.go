@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/payment"
@@ -24,9 +23,7 @@ func aDay(w *world) {
 	w.rest()
 	w.closeAll()
 	w.settleAll()
-	w.must(w.bank.Step())
-	w.vault.Clock.Pass(2 * time.Hour)
-	w.answers()
+	w.bankDay()
 }
 
 // TestKillAtEveryIndex kills the vault before and after every commit and every message of a day of twenty payments, and in every state that

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"nightdrop/ops/simulator/host"
 	"nightdrop/shared/envelope"
@@ -49,12 +50,23 @@ func became(p payment.Payment, book map[host.Key]host.Transaction) envelope.Stat
 	return envelope.StatusReversed
 }
 
-// answers has the bank answer, and takes what it has answered.
-func (w *world) answers() {
+// bankDay has the bank read the outbox, and answer what it read once that is due. The vault takes the answers; of some it is offered damaged
+// ones before, and others twice.
+func (w *world) bankDay() {
+	w.must(w.bank.Step())
+	w.vault.Clock.Pass(2 * time.Hour)
 	w.must(w.bank.Step())
 	for _, name := range w.fresh() {
-		w.take(name, w.answer(name))
+		content := w.answer(name)
+		if w.draw.IntN(2) == 0 {
+			defect := defects[w.draw.IntN(len(defects))]
+			w.takeDamaged(name, strings.Join(defect.make(strings.Split(content, "\n")), "\n"), defect.what)
+		}
+		w.take(name, content)
 		w.taken[name] = true
+		if w.draw.IntN(3) == 0 {
+			w.take("again-"+name, content)
+		}
 	}
 }
 
@@ -110,7 +122,7 @@ var defects = []struct {
 	{"a line too many", func(lines []string) []string { return append([]string{lines[0]}, lines...) }},
 }
 
-// alter writes over part of the first line that begins so; of files of acknowledgements alone, which have no such line, the last is cut.
+// alter writes over part of the first line that begins so; a file without one, of acknowledgements alone, is cut.
 func alter(lines []string, begins string, at int, text string) []string {
 	for i, line := range lines {
 		if strings.HasPrefix(line, begins) && !strings.HasPrefix(line, "99999") {
@@ -118,5 +130,5 @@ func alter(lines []string, begins string, at int, text string) []string {
 			return lines
 		}
 	}
-	return lines[:len(lines)-1]
+	return lines[:2]
 }

@@ -192,15 +192,6 @@ func (w *world) payments(shop *intaketest.Storefront) (all []payment.Payment) {
 	return all
 }
 
-// under tells whether a payment is on its way to an outcome.
-func under(p payment.Payment) bool {
-	switch p.Stage {
-	case payment.StageReceived, payment.StageAuthorising, payment.StageCapturing, payment.StageVoiding, payment.StageUnknown:
-		return true
-	}
-	return false
-}
-
 // rest waits until every payment has an outcome, or a person's to get; a vault that was killed is started again.
 func (w *world) rest() {
 	for range 600 {
@@ -217,14 +208,25 @@ func (w *world) rest() {
 	w.fail("payments are without an outcome after all this time")
 }
 
-func (w *world) busy() bool {
-	for _, p := range w.payments(nil) {
-		if under(p) {
-			return true
+// busy tells whether a payment is on its way to an outcome.
+func (w *world) busy() (busy bool) {
+	w.view(func(tx *ledger.Tx) error {
+		for _, stage := range underway {
+			err := tx.Payments(ledger.Query{Stage: stage, Limit: 1}, func(payment.Payment) error {
+				busy = true
+				return nil
+			})
+			if err != nil || busy {
+				return err
+			}
 		}
-	}
-	return false
+		return nil
+	})
+	return busy
 }
+
+// underway are the stages of a payment on its way to an outcome.
+var underway = []payment.Stage{payment.StageReceived, payment.StageAuthorising, payment.StageCapturing, payment.StageVoiding, payment.StageUnknown}
 
 // do has the vault do what an operator asks for; when it is killed meanwhile, the operator asks again.
 func (w *world) do(what string, ask func(*settle.Engine) error) {
