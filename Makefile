@@ -54,6 +54,10 @@ fuzz: ## Fuzz every target for FUZZTIME (default 10s) each
 	  dir=$$(dirname $$(git grep -lE "^func $$target\(" -- '*_test.go')); \
 	  echo "fuzz $$target in $$dir"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime "$${FUZZTIME:-10s}" "./$$dir"; done
 
+.PHONY: simulate
+simulate: ## Run SEEDS lives of a vault (default 1000) from seed FROM (default 1), and tell those that fail
+	$(GO) test -count=1 -timeout 0 -run '^TestSimulation$$' ./vault/internal/settle/simulation -seeds "$(or $(SEEDS),1000)" -from "$(or $(FROM),1)" $(if $(STORY),-v -story)
+
 .PHONY: tink-vectors
 tink-vectors: ## Remake the parts that the archived google/tink/go seals
 	cd testdata/tinkv1 && $(GO) run . > ../vectors/tinkv1.json.new && mv ../vectors/tinkv1.json.new ../vectors/tinkv1.json
