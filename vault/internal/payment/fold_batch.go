@@ -58,7 +58,7 @@ func (f *fold) batchOpened(b BatchOpened) error {
 		return err
 	}
 	open := m.open(b.Method)
-	if !ok || open == nil || *open != 0 || b.Batch != v.NextBatch || b.Batch > maxSTAN {
+	if !ok || open == nil || *open != 0 || b.Batch != v.NextBatch || !v.MayOpenBatch() {
 		return misfit("batch %d cannot be opened for %s", b.Batch, f.event.Merchant)
 	}
 	v.NextBatch++

@@ -189,7 +189,7 @@ func (f *fold) release(p Payment) error {
 	if err := f.put(original); err != nil {
 		return err
 	}
-	return f.count(func(u Usage) Usage { return u.unrefunded(p.Amount, p.Currency, f.event.Time) })
+	return f.count(func(u Usage) Usage { return u.unrefunded(p.Amount, p.Currency, p.Received, f.event.Time) })
 }
 
 // count changes the usage of the event's merchant.
@@ -205,9 +205,10 @@ func (f *fold) count(change func(Usage) Usage) error {
 	return f.PutMerchant(m)
 }
 
-// sold counts a sale or capture that stands, or with sign -1 one that came back.
+// sold counts a sale or capture that is settled, or with sign -1 one that came back. What only stands may still be voided: whoever sells,
+// refunds and then voids would refund without sales.
 func (f *fold) sold(p Payment, sign int64) error {
-	if p.Credit() || p.Flow() == FlowAuthorise {
+	if p.Credit() {
 		return nil
 	}
 	return f.count(func(u Usage) Usage { return u.sold(sign*p.Amount, p.Currency, f.event.Time) })
@@ -312,15 +313,12 @@ func (f *fold) answered(b AuthorisationAnswered) error {
 func (f *fold) stands(p Payment, status envelope.Status) error {
 	to := StageApproved
 	if p.Flow() == FlowAuthorise {
-		to, p.Authorised = StageAuthorised, f.event.Time
+		to, p.Authorised = StageAuthorised, p.Trace.Sent // also where a person says so days later: the issuer holds the money since then
 	}
 	if err := f.moveTo(&p, to); err != nil {
 		return err
 	}
 	if err := f.inCardBatch(p, "", func(batch *Batch) { batch.stand(p) }); err != nil {
-		return err
-	}
-	if err := f.sold(p, 1); err != nil {
 		return err
 	}
 	if p.Flow() == FlowRefund {
@@ -382,12 +380,12 @@ func (f *fold) settled(b PaymentSettled) error {
 	if err := f.moveTo(&p, StageSettled); err != nil {
 		return err
 	}
+	if err := f.sold(p, 1); err != nil {
+		return err
+	}
 	status := envelope.StatusSettled
 	if p.Flow() == FlowEntry {
 		p.Code = envelope.CodeOK
-		if err := f.sold(p, 1); err != nil {
-			return err
-		}
 		switch p.Operation {
 		case envelope.OpRefund:
 			status = envelope.StatusRefunded

@@ -71,9 +71,6 @@ func (f *fold) takenBack(p Payment, code envelope.Code) error {
 	if err := f.moveTo(&p, StageVoided); err != nil {
 		return err
 	}
-	if err := f.sold(p, -1); err != nil {
-		return err
-	}
 	if err := f.put(p); err != nil {
 		return err
 	}
@@ -256,9 +253,6 @@ func (f *fold) captured(p Payment, code envelope.Code) error {
 		return err
 	}
 	if err := f.put(original); err != nil {
-		return err
-	}
-	if err := f.sold(p, 1); err != nil {
 		return err
 	}
 	return f.issue(p, envelope.StatusCaptured, code)

@@ -15,7 +15,7 @@ type Policy struct {
 	RefundPercent int     `json:"refundPercent,omitempty"` // refunds of this and the last month may be so much of their sales; 0: no limit
 	Payees        Payees  `json:"payees,omitempty"`        // whom payouts go to
 	Storage       bool    `json:"storage,omitempty"`       // accounts may be stored: the merchant's storage exception
-	StoresPerDay  int     `json:"storesPerDay,omitempty"`  // 0: DefaultStoresPerDay
+	StoresPerDay  int     `json:"storesPerDay,omitempty"`  // stores and updates; 0: DefaultStoresPerDay
 	Company       Company `json:"company,omitzero"`        // as NACHA files name it; without it no bank accounts
 }
 
@@ -40,13 +40,13 @@ func (p Policy) Check() error {
 	case p.Payees != "" && p.Payees != PayeesBusiness && p.Payees != PayeesConsumer:
 		return errors.New("payees are business or consumer")
 	case p.Company != Company{} && !p.Company.valid():
-		return errors.New("a company has a name of 1 to 16 printable characters and an id of 10 of 0-9A-Z")
+		return errors.New("a company has a name of 1 to 16 printable characters and an id of 10 of 0-9A-Z, neither of zeros and spaces only")
 	}
 	return nil
 }
 
 func (c Company) valid() bool {
-	if len(c.Name) < 1 || len(c.Name) > 16 || len(c.ID) != 10 {
+	if len(c.Name) > 16 || len(c.ID) != 10 || strings.Trim(c.Name, " 0") == "" || strings.Trim(c.ID, "0") == "" { // NACHA counts zeros and spaces as nothing
 		return false
 	}
 	for _, b := range []byte(c.Name) {
@@ -62,7 +62,7 @@ func (c Company) valid() bool {
 	return true
 }
 
-// DefaultStoresPerDay bounds what a stolen storefront key could fill the vault with.
+// DefaultStoresPerDay bounds what a stolen storefront key could fill the vault with. Updates count too: each takes a key of its own.
 const DefaultStoresPerDay = 10_000
 
 // Limit is what a merchant may move in one currency, in minor units; 0 is no limit, but for payouts, where it is none.
@@ -104,7 +104,7 @@ type DayUse struct {
 	Payouts  int64  `json:"payouts,omitempty"`
 }
 
-// RateUse is what refunds are held against, in minor units: sales and captures that stood, refunds that were asked for and not refused.
+// RateUse is what refunds are held against, in minor units: sales and captures that were settled, refunds that were asked for and not refused.
 type RateUse struct {
 	Currency   string `json:"currency"`
 	Sold       int64  `json:"sold,omitempty"`
@@ -148,7 +148,7 @@ func (m Merchant) Allows(op envelope.Operation, amount int64, currency string, n
 	case envelope.OpRefund:
 		r := rateUse(u.Months, currency)
 		over = m.Policy.RefundPercent > 0 && (r.Refunded+r.RefBefore+amount)*100 > (r.Sold+r.SoldBefore)*int64(m.Policy.RefundPercent)
-	case envelope.OpStore:
+	case envelope.OpStore, envelope.OpUpdate:
 		most := m.Policy.StoresPerDay
 		if most == 0 {
 			most = DefaultStoresPerDay
@@ -169,7 +169,7 @@ func (u Usage) at(now envelope.Time) Usage {
 		u.Day, u.Stores, u.Days = day, 0, nil
 	}
 	if u.Month != month {
-		next := u.Month == now.AddDate(0, 0, -now.Day()).Format(monthLayout)
+		next := u.Month == monthBefore(now)
 		for i, r := range u.Months {
 			u.Months[i] = RateUse{Currency: r.Currency}
 			if next {
@@ -182,6 +182,9 @@ func (u Usage) at(now envelope.Time) Usage {
 }
 
 const monthLayout = "2006-01"
+
+// monthBefore is the month that ended last.
+func monthBefore(now envelope.Time) string { return now.AddDate(0, 0, -now.Day()).Format(monthLayout) }
 
 func dayUse(days []DayUse, currency string) DayUse {
 	for _, d := range days {
@@ -217,23 +220,28 @@ func (u Usage) used(op envelope.Operation, amount int64, currency string, now en
 		}
 	case envelope.OpRefund:
 		u.rate(currency).Refunded += amount
-	case envelope.OpStore:
+	case envelope.OpStore, envelope.OpUpdate:
 		u.Stores++
 	}
 	return u
 }
 
-// sold counts a sale or capture that stands, or takes one off again (amount below 0).
+// sold counts a sale or capture that was settled, or takes one off again (amount below 0).
 func (u Usage) sold(amount int64, currency string, now envelope.Time) Usage {
 	u = u.at(now)
 	u.rate(currency).Sold += amount
 	return u
 }
 
-// unrefunded takes off a refund that came to nothing.
-func (u Usage) unrefunded(amount int64, currency string, now envelope.Time) Usage {
+// unrefunded takes a refund that came to nothing off the month that it was asked for in; what is older is not counted any more.
+func (u Usage) unrefunded(amount int64, currency string, asked, now envelope.Time) Usage {
 	u = u.at(now)
-	u.rate(currency).Refunded -= amount
+	switch asked.Format(monthLayout) {
+	case u.Month:
+		u.rate(currency).Refunded -= amount
+	case monthBefore(now):
+		u.rate(currency).RefBefore -= amount
+	}
 	return u
 }
 

@@ -15,6 +15,7 @@ func usd(l Limit) Policy {
 func TestLimits(t *testing.T) {
 	now := envelope.At(began)
 	tomorrow := envelope.At(began.Add(24 * time.Hour))
+	nextMonth, afterNext := envelope.At(began.AddDate(0, 1, 0)), envelope.At(began.AddDate(0, 2, 0))
 	for name, c := range map[string]struct {
 		policy Policy
 		used   func(Usage) Usage
@@ -37,12 +38,20 @@ func TestLimits(t *testing.T) {
 		"refunds, in ratio":  {Policy{RefundPercent: 10}, func(u Usage) Usage { return u.sold(1000, "USD", now) }, envelope.OpRefund, 100, now, envelope.CodeOK},
 		"refunds, above it":  {Policy{RefundPercent: 10}, func(u Usage) Usage { return u.sold(1000, "USD", now).used(envelope.OpRefund, 1, "USD", now) }, envelope.OpRefund, 100, now, envelope.CodeLimit},
 		"refunds, given back": {Policy{RefundPercent: 10}, func(u Usage) Usage {
-			return u.sold(1000, "USD", now).used(envelope.OpRefund, 1, "USD", now).unrefunded(1, "USD", now)
+			return u.sold(1000, "USD", now).used(envelope.OpRefund, 1, "USD", now).unrefunded(1, "USD", now, now)
 		}, envelope.OpRefund, 100, now, envelope.CodeOK},
-		"refunds, next month":    {Policy{RefundPercent: 10}, func(u Usage) Usage { return u.sold(1000, "USD", now) }, envelope.OpRefund, 100, envelope.At(began.AddDate(0, 1, 10)), envelope.CodeOK},
-		"refunds, the one after": {Policy{RefundPercent: 10}, func(u Usage) Usage { return u.sold(1000, "USD", now) }, envelope.OpRefund, 100, envelope.At(began.AddDate(0, 2, 0)), envelope.CodeLimit},
-		"stores, reached":        {Policy{Storage: true, StoresPerDay: 1}, func(u Usage) Usage { return u.used(envelope.OpStore, 0, "", now) }, envelope.OpStore, 0, now, envelope.CodeLimit},
-		"stores, tomorrow":       {Policy{Storage: true, StoresPerDay: 1}, func(u Usage) Usage { return u.used(envelope.OpStore, 0, "", now) }, envelope.OpStore, 0, tomorrow, envelope.CodeOK},
+		"refunds, given back next month": {Policy{RefundPercent: 10}, func(u Usage) Usage {
+			return u.sold(1000, "USD", now).used(envelope.OpRefund, 100, "USD", now).unrefunded(100, "USD", now, nextMonth)
+		}, envelope.OpRefund, 101, nextMonth, envelope.CodeLimit},
+		"refunds, given back when they count no more": {Policy{RefundPercent: 10}, func(u Usage) Usage {
+			return u.used(envelope.OpRefund, 100, "USD", now).sold(1000, "USD", afterNext).unrefunded(100, "USD", now, afterNext)
+		}, envelope.OpRefund, 101, afterNext, envelope.CodeLimit},
+		"updates, as stores":      {Policy{Storage: true, StoresPerDay: 1}, func(u Usage) Usage { return u.used(envelope.OpStore, 0, "", now) }, envelope.OpUpdate, 0, now, envelope.CodeLimit},
+		"stores, after an update": {Policy{Storage: true, StoresPerDay: 1}, func(u Usage) Usage { return u.used(envelope.OpUpdate, 0, "", now) }, envelope.OpStore, 0, now, envelope.CodeLimit},
+		"refunds, next month":     {Policy{RefundPercent: 10}, func(u Usage) Usage { return u.sold(1000, "USD", now) }, envelope.OpRefund, 100, envelope.At(began.AddDate(0, 1, 10)), envelope.CodeOK},
+		"refunds, the one after":  {Policy{RefundPercent: 10}, func(u Usage) Usage { return u.sold(1000, "USD", now) }, envelope.OpRefund, 100, envelope.At(began.AddDate(0, 2, 0)), envelope.CodeLimit},
+		"stores, reached":         {Policy{Storage: true, StoresPerDay: 1}, func(u Usage) Usage { return u.used(envelope.OpStore, 0, "", now) }, envelope.OpStore, 0, now, envelope.CodeLimit},
+		"stores, tomorrow":        {Policy{Storage: true, StoresPerDay: 1}, func(u Usage) Usage { return u.used(envelope.OpStore, 0, "", now) }, envelope.OpStore, 0, tomorrow, envelope.CodeOK},
 	} {
 		m := Merchant{Policy: c.policy}
 		if c.used != nil {
@@ -86,6 +95,8 @@ func TestPoliciesThatAreNone(t *testing.T) {
 		"payees":             {Payees: "friends"},
 		"company's id":       {Company: Company{Name: "Shop", ID: "123"}},
 		"company's name":     {Company: Company{Name: "A name that is too long", ID: "1234567890"}},
+		"company of spaces":  {Company: Company{Name: "   ", ID: "1234567890"}},
+		"company of zeros":   {Company: Company{Name: "Shop", ID: "0000000000"}},
 		"company without id": {Company: Company{Name: "Shop"}},
 	} {
 		if p.Check() == nil {

@@ -103,6 +103,12 @@ func (v Vault) traced(t Trace) (map[string]Terminal, error) {
 
 const maxSTAN = 999_999
 
+// MaxBatch is the last number of a batch, of either method: six digits on the wire to the acquirer. No number is used twice.
+const MaxBatch = 999_999
+
+// MayOpenBatch tells whether there is a number left for another batch. Without, what would join one is refused (result code limit).
+func (v Vault) MayOpenBatch() bool { return v.NextBatch <= MaxBatch }
+
 const dayLayout = "2006-01-02"
 
 // MerchantStatus is active or suspended.

@@ -32,11 +32,28 @@ type FileCounter struct {
 	Sequence uint32 `json:"sequence,omitempty"` // of the newest entry, 1 to 9999999, then from 1 again
 }
 
-// Limits of NACHA files.
+// Limits of NACHA files. (NACHA Operating Rules, appendix three)
 const (
-	MaxFilesPerDay = 36        // file id modifier: A to Z, then 0 to 9 (file header field 7)
-	MaxSequence    = 9_999_999 // the last seven digits of a trace number (entry detail field 11)
+	MaxFilesPerDay = 36              // file id modifier: A to Z, then 0 to 9 (file header field 7)
+	MaxSequence    = 9_999_999       // the last seven digits of a trace number (entry detail field 11)
+	MaxFileAmount  = 999_999_999_999 // cents of debits, and of credits: twelve digits of a total (file control fields 7 and 8)
+	MaxFileEntries = 999_999         // of one batch: six digits of its entry count (batch control field 3)
 )
+
+// Fits tells whether a settlement file could hold the batch with p in it too.
+func (b Batch) Fits(p Payment) bool {
+	b.stand(p)
+	debits, credits := b.Sums()
+	return debits <= MaxFileAmount && credits <= MaxFileAmount && b.Count() <= MaxFileEntries
+}
+
+// Sums are the debits and credits of a bank batch, in cents.
+func (b Batch) Sums() (debits, credits int64) {
+	for _, t := range b.Totals {
+		debits, credits = debits+t.Amount, credits+t.CreditAmount
+	}
+	return debits, credits
+}
 
 // Modifier is the file id modifier of a day's n-th file, from 1: A to Z, then 0 to 9.
 func Modifier(n int) byte {
