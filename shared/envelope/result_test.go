@@ -2,11 +2,15 @@ package envelope
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"strings"
 	"testing"
 
 	"nightdrop/shared/envelope/vector"
+	"nightdrop/shared/proof"
+	"nightdrop/shared/proof/prooftest"
 )
 
 // sampleProof is of the longest form a log gives here: 40 hashes. Its hashes and checkpoint are read by shared/proof.
@@ -63,6 +67,48 @@ var placeEdits = []edit{
 	{"an unknown member of the place", `"index":7`, `"index":7,"leaf":7`},
 }
 
+// provenResult is leaf 7 of a log of 21 entries, with its proof.
+func provenResult(t testing.TB) []byte {
+	t.Helper()
+	f := sampleFacts()
+	f.Token, f.Batch = "", ""
+	facts, err := EncodeFacts(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry, err := hex.DecodeString(digestA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := prooftest.Of(t, 7)
+	log.Add(proof.LeafRecord(samplePlace().Salt, facts, [sha256.Size]byte(entry)))
+	log.Grow(21)
+	plain, err := EncodeResult(facts, samplePlace(), log.Text(7, 21, signer(t, "vault.example", "vault.example")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plain
+}
+
+// TestResultProvesItself: what the example's lines hash to is in the log of the checkpoint beside them.
+func TestResultProvesItself(t *testing.T) {
+	_, place, line, text, err := DecodeResult(provenResult(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := proof.DecodeProof(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry, err := hex.DecodeString(place.Entry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := p.Verify(proof.LeafRecord(place.Salt, line, [sha256.Size]byte(entry)), signer(t, "vault.example", "vault.example").Verifier()); err != nil || c.Size != 21 {
+		t.Errorf("checkpoint of %d, %v", c.Size, err)
+	}
+}
+
 func resultCorpus(t testing.TB) vector.File {
 	facts, err := EncodeFacts(sampleFacts())
 	if err != nil {
@@ -82,6 +128,7 @@ func resultCorpus(t testing.TB) vector.File {
 		f.Vectors = append(f.Vectors, v)
 	}
 	least := `{"payment":"` + envelopeID + `","status":"rejected","code":"cannot-open","reference":""}`
+	add(vector.Accepted, "a sale in the log", strings.TrimRight(string(provenResult(t)), " "))
 	add(vector.Accepted, "every member and a proof", strings.TrimRight(string(good), " "))
 	add(vector.Accepted, "the least", least+"\n"+place+"\n")
 	for i := range f.Vectors {

@@ -114,7 +114,7 @@ func (o *Opened) checkProof(seen *proof.History, vault []note.Verifier) error {
 		return fmt.Errorf("%w: the entry's hash is none", ErrLog)
 	}
 	record := proof.LeafRecord(o.Place.Salt, o.FactsLine, [sha256.Size]byte(entry))
-	if uint64(p.Index) != o.Place.Index { //nolint:gosec // an index is from 0
+	if uint64(p.Index) != o.Place.Index {
 		return fmt.Errorf("%w: the proof is of another leaf", ErrLog)
 	}
 	if o.Checkpoint, err = seen.AddProof(p, record, vault...); err != nil {

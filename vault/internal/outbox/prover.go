@@ -57,9 +57,9 @@ func (p *prover) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 
 // prove returns the tlog-proof of the leaf at index.
 func (p *prover) prove(index uint64) ([]byte, error) {
-	hashes, err := tlog.ProveRecord(p.size, int64(index), p) //nolint:gosec // the ledger's, below 2^53
+	hashes, err := tlog.ProveRecord(p.size, int64(index), p)
 	if err != nil {
 		return nil, fmt.Errorf("prove leaf %d of %d: %w", index, p.size, err)
 	}
-	return proof.EncodeProof(proof.Proof{Index: int64(index), Hashes: hashes, Checkpoint: p.checkpoint}) //nolint:gosec // as above
+	return proof.EncodeProof(proof.Proof{Index: int64(index), Hashes: hashes, Checkpoint: p.checkpoint})
 }
