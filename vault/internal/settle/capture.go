@@ -96,7 +96,7 @@ func (e *Engine) place(tx *ledger.Tx, capture payment.Payment, original acquirer
 }
 
 // untilSent sends an advice and waits for its answer; what certainly did not leave is sent again, as the same try.
-func untilSent(ctx context.Context, at places, send func() (acquirer.Answer, error)) (acquirer.Answer, error) {
+func untilSent(ctx context.Context, at door, send func() (acquirer.Answer, error)) (acquirer.Answer, error) {
 	for {
 		answer, err := at.ask(ctx, send)
 		if !errors.Is(err, acquirer.ErrNotSent) || errors.Is(err, acquirer.ErrRequest) {

@@ -93,7 +93,7 @@ type Engine struct {
 	recovered atomic.Bool // by this process
 	odd       oddities
 
-	requests, captures, reversals places // at the host
+	requests, captures, reversals door // to the host
 }
 
 // New makes an engine. It does nothing until Run.
@@ -115,8 +115,10 @@ func New(cfg Config) *Engine {
 		bank.Disk = nacha.Disk{}
 		cfg.Bank = &bank
 	}
-	atHost := func() places { return make(places, cfg.Outstanding) }
-	e := &Engine{cfg: cfg, requests: atHost(), captures: atHost(), reversals: atHost()}
+	e := &Engine{cfg: cfg}
+	for _, d := range []*door{&e.requests, &e.captures, &e.reversals} {
+		*d = door{places: make(places, cfg.Outstanding), logged: e.turn}
+	}
 	if cfg.Journal != nil {
 		e.cfg.Acquirer = journaled{Acquirer: cfg.Acquirer, engine: e}
 	}

@@ -46,21 +46,35 @@ func (e *Engine) patiently(ctx context.Context) error {
 	return nil
 }
 
-// journaled is an acquirer to whom nothing is sent before its intent is durable in the journal: whoever restores the vault from there
-// knows of everything that may have left. While the journal stands still the line counts as down.
-type journaled struct {
-	acquirer.Acquirer
-	engine *Engine
-}
-
-// before waits for the journal. What it keeps waiting was certainly not sent.
-func (j journaled) before(ctx context.Context) error {
+// turn is logged for one turn. What it keeps waiting was certainly not sent.
+func (e *Engine) turn(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, journalTurn)
 	defer cancel()
-	if err := j.engine.logged(limited); err != nil {
+	if err := e.logged(limited); err != nil {
 		return fmt.Errorf("%w: %w", acquirer.ErrNotSent, err)
 	}
 	return nil
+}
+
+// door is the way to the host. A message leaves when its intent is durable in the journal, so that whoever restores the vault from there
+// knows of everything that may have left, and when a place at the host is free, which it does not take before.
+type door struct {
+	places
+	logged func(ctx context.Context) error
+}
+
+// ask sends a message and waits for its answer.
+func (d door) ask(ctx context.Context, send func() (acquirer.Answer, error)) (acquirer.Answer, error) {
+	if err := d.logged(ctx); err != nil {
+		return acquirer.Answer{}, err
+	}
+	return d.places.ask(ctx, send)
+}
+
+// journaled is an acquirer whose line counts as down while the journal stands still.
+type journaled struct {
+	acquirer.Acquirer
+	engine *Engine
 }
 
 // Ready implements acquirer.Acquirer.
@@ -71,33 +85,9 @@ func (j journaled) Ready() error {
 	return j.Acquirer.Ready()
 }
 
-// Authorise implements acquirer.Acquirer.
-func (j journaled) Authorise(ctx context.Context, r acquirer.Request) (acquirer.Answer, error) {
-	if err := j.before(ctx); err != nil {
-		return acquirer.Answer{}, err
-	}
-	return j.Acquirer.Authorise(ctx, r)
-}
-
-// Capture implements acquirer.Acquirer.
-func (j journaled) Capture(ctx context.Context, c acquirer.Capture) (acquirer.Answer, error) {
-	if err := j.before(ctx); err != nil {
-		return acquirer.Answer{}, err
-	}
-	return j.Acquirer.Capture(ctx, c)
-}
-
-// Reverse implements acquirer.Acquirer.
-func (j journaled) Reverse(ctx context.Context, r acquirer.Reversal) (acquirer.Answer, error) {
-	if err := j.before(ctx); err != nil {
-		return acquirer.Answer{}, err
-	}
-	return j.Acquirer.Reverse(ctx, r)
-}
-
-// Reconcile implements acquirer.Acquirer.
+// Reconcile implements acquirer.Acquirer; settling needs no door.
 func (j journaled) Reconcile(ctx context.Context, t acquirer.Totals) (acquirer.Reconciliation, error) {
-	if err := j.before(ctx); err != nil {
+	if err := j.engine.turn(ctx); err != nil {
 		return acquirer.Reconciliation{}, err
 	}
 	return j.Acquirer.Reconcile(ctx, t)
