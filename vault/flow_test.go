@@ -115,8 +115,17 @@ func (s *site) json(v any, args ...string) {
 	s.must(json.Unmarshal([]byte(out), v))
 }
 
-// serve runs the daemon until the returned function stops it.
+// serve runs the daemon, unlocked, until the returned function stops it.
 func (s *site) serve() (stop func()) {
+	s.t.Helper()
+	stop = s.serveLocked()
+	var unlocked control.Unlocked
+	s.json(&unlocked, "unlock", "--share", s.shares[0], "--share", s.shares[2])
+	return stop
+}
+
+// serveLocked runs the daemon until the returned function stops it.
+func (s *site) serveLocked() (stop func()) {
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan int, 1)
@@ -124,8 +133,6 @@ func (s *site) serve() (stop func()) {
 		ended <- run(ctx, []string{"serve", "--dir", s.dir}, console{in: strings.NewReader(""), out: io.Discard, errOut: s.t.Output(), now: time.Now})
 	}()
 	s.wait("the socket", func() bool { code, _ := s.command("status"); return code == 0 })
-	var unlocked control.Unlocked
-	s.json(&unlocked, "unlock", "--share", s.shares[0], "--share", s.shares[2])
 	return func() {
 		s.t.Helper()
 		cancel()
