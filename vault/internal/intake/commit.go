@@ -36,6 +36,9 @@ func (i *Intake) commit(ctx context.Context, g *group) error {
 	for _, f := range done.found {
 		i.Logger.Warn("integrity finding", "finding", f.Finding, "relay", f.Relay, "run", f.Run, "number", f.Number, "index", f.Index, "detail", f.Detail)
 	}
+	if done.exhausted {
+		i.Logger.Error("payments are refused, for the last batch number is used: take another vault into service")
+	}
 	return done.destroy()
 }
 
@@ -50,6 +53,8 @@ type committer struct {
 	found    []payment.IntegrityFound
 	used     map[uint32]bool // slots of stored accounts that records of this try hold
 	dead     []uint32        // slots whose records it gave up
+
+	exhausted bool // a batch was needed and there is no number left
 }
 
 func (i *Intake) committer(tx *ledger.Tx, g *group) *committer {

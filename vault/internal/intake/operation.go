@@ -41,7 +41,7 @@ func (i *Intake) operation(st state, m merchant, v *verdict, o envelope.Order, p
 		return envelope.CodeUnknownToken, nil // it could be an account number, and so is none that was made
 	}
 	if o.Operation == envelope.OpStore {
-		return envelope.CodeOK, i.store(m, v, acct)
+		return envelope.CodeOK, i.seal(m, v, newToken(), acct)
 	}
 	return envelope.CodeOK, nil
 }

@@ -61,13 +61,22 @@ func (c *committer) keepParts(e envelope.Envelope) error {
 	return nil
 }
 
-// accept puts a bank entry into its merchant's open batch, opened where there is none.
+// accept puts a bank entry into its merchant's open batch, opened where there is none. One that would become too large for a settlement file is
+// closed before: it could not be settled at all.
 func (c *committer) accept(b *bag, index int, v verdict) error {
 	m, _, err := c.tx.Merchant(v.envelope.Merchant)
 	if err != nil {
 		return err
 	}
-	batch := m.Open(payment.MethodBank)
+	batch, full, err := c.openBatch(m, payment.MethodBank, v.order)
+	if err != nil {
+		return err
+	}
+	if full != 0 {
+		if err := c.happen(b, index, v, payment.BatchClosing{Batch: full}); err != nil {
+			return err
+		}
+	}
 	if batch == 0 {
 		vault, err := c.tx.Vault()
 		if err != nil {

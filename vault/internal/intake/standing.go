@@ -23,10 +23,47 @@ func (c *committer) standing(v *verdict) (envelope.Code, error) {
 	if err != nil || code != envelope.CodeOK {
 		return code, err
 	}
-	if v.order.Operation == envelope.OpStore && v.stored == nil {
-		return envelope.CodeLimit, nil // by what the merchant had stored when it was judged
+	if op := v.order.Operation; (op == envelope.OpStore || op == envelope.OpUpdate) && v.stored == nil {
+		return envelope.CodeLimit, nil // by what the merchant, or everybody, had stored when it was judged
+	}
+	if code, err := c.batchFor(m, v); err != nil || code != envelope.CodeOK {
+		return code, err
 	}
 	return m.Allows(v.order.Operation, v.order.Amount, v.order.Currency, c.tx.Now()), nil
+}
+
+// batchFor tells whether there is a batch for what needs one, or a number left for a new one: else limit. A card's batch may have closed when
+// its message is sent, so the engine asks again.
+func (c *committer) batchFor(m payment.Merchant, v *verdict) (envelope.Code, error) {
+	switch v.order.Operation {
+	case envelope.OpSale, envelope.OpCapture, envelope.OpRefund, envelope.OpPayout:
+	default:
+		return envelope.CodeOK, nil
+	}
+	vault, err := c.tx.Vault()
+	if err != nil || vault.MayOpenBatch() {
+		return envelope.CodeOK, err
+	}
+	number, _, err := c.openBatch(m, v.account.method, v.order)
+	if err != nil || number != 0 {
+		return envelope.CodeOK, err
+	}
+	c.exhausted = true
+	return envelope.CodeLimit, nil
+}
+
+// openBatch returns the open batch that an order joins; 0 where a new one is needed. full is the open bank batch that a settlement file could
+// not hold with the order in it too; 0 where there is none.
+func (c *committer) openBatch(m payment.Merchant, method payment.Method, o envelope.Order) (number, full uint32, err error) {
+	number = m.Open(method)
+	if number == 0 || method != payment.MethodBank {
+		return number, 0, nil
+	}
+	batch, _, err := c.tx.Batch(number)
+	if err != nil || batch.Fits(payment.Payment{Operation: o.Operation, Currency: o.Currency, Amount: o.Amount}) {
+		return number, 0, err
+	}
+	return 0, number, nil
 }
 
 // blocked tells whether returns have blocked a bank account for its merchant.

@@ -19,20 +19,20 @@ type stored struct {
 	token string
 }
 
-// store seals an account under a fresh token. A merchant over its daily number is not given a key: the commit answers limit.
-func (i *Intake) store(m merchant, v *verdict, acct *account.Account) error {
-	if m.Allows(envelope.OpStore, 0, "", envelope.At(i.Now())) != envelope.CodeOK {
+// seal gives an account that is to be stored, or a card with its new expiry, a key of its own. The group notes the slot and gives it back
+// where nothing comes of it; where the vault stops before, the next start does. A merchant over its daily number is not given a key, nor is
+// anybody when there are no more: the commit answers limit.
+func (i *Intake) seal(m merchant, v *verdict, token string, acct *account.Account) error {
+	if m.Allows(v.order.Operation, 0, "", envelope.At(i.Now())) != envelope.CodeOK {
 		return nil
 	}
-	return i.seal(v, newToken(), acct)
-}
-
-// seal gives an account a key of its own. The group notes the slot and gives it back where nothing comes of it; where the vault stops before,
-// the next start does.
-func (i *Intake) seal(v *verdict, token string, acct *account.Account) error {
 	plain := acct.Encode()
 	defer clear(plain)
 	slot, sealed, err := i.Accounts.SealStored(v.envelope.Merchant, token, plain)
+	if errors.Is(err, keyring.ErrFull) {
+		i.Logger.Error("an account cannot be stored", "merchant", v.envelope.Merchant, "cause", err)
+		return nil // the commit answers limit
+	}
 	if err != nil {
 		return fmt.Errorf("seal an account to be stored: %w", err)
 	}
@@ -85,7 +85,7 @@ func (i *Intake) update(st state, m merchant, v *verdict, o envelope.Order, part
 	if !acct.SetExpiry(expiry) {
 		return envelope.CodeBadAccount, nil
 	}
-	return envelope.CodeOK, i.seal(v, t.Token, acct)
+	return envelope.CodeOK, i.seal(m, v, t.Token, acct)
 }
 
 // openStored opens a stored account; nil where its key is destroyed. A key that another update destroyed meanwhile is no loss: the account has

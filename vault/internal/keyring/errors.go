@@ -29,6 +29,9 @@ var (
 // ErrForgotten is returned when a stored account is opened whose key is destroyed: it is gone from every copy of the ledger.
 var ErrForgotten = errors.New("the stored account is forgotten: its key is destroyed")
 
+// ErrFull is returned when an account is to be stored and stored.keys can hold no more. Everything else goes on.
+var ErrFull = errors.New("no more accounts can be stored: forget some and restart the vault, or take another vault into service")
+
 // ErrFewShares is returned when the shares are good and fewer than the threshold.
 type ErrFewShares struct {
 	Have, Need int // distinct shares given, threshold

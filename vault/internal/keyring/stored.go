@@ -46,7 +46,7 @@ func storedAD(vault, merchant, token string) []byte {
 // the slot of stored.keys that holds the key. The key is durable when it returns; keys are made ahead, so that one fsync serves many. Both
 // go into the ledger next: a crash before that leaves a key without a record, which KeepStored destroys at the next start; a caller
 // who gives the account up gives the slot to ForgetStored. Each call takes a slot: it is made outside functions that may run again. It
-// fails with ErrLocked, before KeepStored, and after a failed write. The caller clears plain. Safe for concurrent use.
+// fails with ErrLocked, with ErrFull, before KeepStored, and after a failed write. The caller clears plain. Safe for concurrent use.
 func (r *Ring) SealStored(merchant, token string, plain []byte) (slot uint32, sealed []byte, err error) {
 	s, err := r.storedKeys()
 	if err != nil {

@@ -213,7 +213,7 @@ func (s *storedFile) refill() error {
 // grow adds free slots, all zeros before the header counts them.
 func (s *storedFile) grow() error {
 	if s.slots+storedGrowth > maxStored {
-		return fmt.Errorf("%s is full: forget stored accounts, or take another vault into service", s.path)
+		return fmt.Errorf("%s: %w", s.path, ErrFull)
 	}
 	if _, err := s.f.WriteAt(make([]byte, storedGrowth*slotBytes), storedOffset(s.slots)); err != nil {
 		return s.fail(err)

@@ -268,3 +268,11 @@ func TestMissingStoredFileIsMadeNew(t *testing.T) {
 	}
 	closeRing(t, reopened(t, dir, shares, nil))
 }
+
+// A file that can grow no more refuses the account, and nothing else fails after it.
+func TestStoredKeysFull(t *testing.T) {
+	s := &storedFile{path: "stored.keys", slots: maxStored, kept: true}
+	if _, _, err := s.take(); !errors.Is(err, ErrFull) || s.failed != nil {
+		t.Errorf("got %v, failed %v", err, s.failed)
+	}
+}

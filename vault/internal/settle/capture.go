@@ -70,6 +70,9 @@ func (e *Engine) intendCapture(ctx context.Context, p payment.Payment) (request 
 		if err != nil {
 			return err
 		}
+		if batch == 0 {
+			return refuse(tx, now, envelope.CodeLimit)
+		}
 		request = &acquirer.Capture{Trace: onWire(trace), Original: original, Batch: batch, Amount: now.Amount, Currency: now.Currency, Repeat: now.Tries}
 		return appendEvent(tx, "vault", "timer", p.Merchant, payment.CaptureIntended{ID: p.ID, Trace: trace, Batch: batch, Try: now.Tries + 1})
 	})
@@ -79,7 +82,8 @@ func (e *Engine) intendCapture(ctx context.Context, p payment.Payment) (request 
 	return request, nil
 }
 
-// place gives a capture its trace numbers, at the authorisation's terminal, and its batch; those that it has where it was sent before.
+// place gives a capture its trace numbers, at the authorisation's terminal, and its batch; those that it has where it was sent before. The
+// batch is 0 when the last number of one is used.
 func (e *Engine) place(tx *ledger.Tx, capture payment.Payment, original acquirer.Original) (trace payment.Trace, batch uint32, err error) {
 	if capture.Trace != nil {
 		return *capture.Trace, capture.Batch, nil

@@ -12,12 +12,6 @@ import (
 	"nightdrop/vault/internal/payment"
 )
 
-// Limits of a settlement file. (NACHA Operating Rules, appendix three: twelve digits of a total, six of a batch's entries)
-const (
-	maxFileAmount  = 999_999_999_999 // cents of debits, and of credits
-	maxFileEntries = 999_999
-)
-
 // settleEntries settles bank batches: it takes files that were begun up again, and makes new ones of the other batches.
 func (s *settlement) settleEntries(ctx context.Context, batches []payment.Batch) error {
 	var failures []error
@@ -84,10 +78,10 @@ func (e *Engine) bankReady() error {
 
 // fits tells whether a file can hold a batch at all.
 func (e *Engine) fits(b payment.Batch) error {
-	debits, credits := amounts(b)
-	if debits > maxFileAmount || credits > maxFileAmount || b.Count() > maxFileEntries {
+	debits, credits := b.Sums()
+	if debits > payment.MaxFileAmount || credits > payment.MaxFileAmount || b.Count() > payment.MaxFileEntries {
 		return fmt.Errorf("a file holds %d entries and %d cents of debits and of credits, and not this batch: settle it with the bank by hand: %w",
-			maxFileEntries, int64(maxFileAmount), ErrConflict)
+			payment.MaxFileEntries, int64(payment.MaxFileAmount), ErrConflict)
 	}
 	return e.cfg.Ledger.View(func(tx *ledger.Tx) error {
 		m, found, err := tx.Merchant(b.Merchant)
@@ -101,19 +95,12 @@ func (e *Engine) fits(b payment.Batch) error {
 	})
 }
 
-func amounts(b payment.Batch) (debits, credits int64) {
-	for _, t := range b.Totals {
-		debits, credits = debits+t.Amount, credits+t.CreditAmount
-	}
-	return debits, credits
-}
-
 // inFiles puts batches into as few files as hold them in their order.
 func inFiles(batches []payment.Batch) (files [][]uint32) {
 	var debits, credits, entries int64
 	for i, b := range batches {
-		d, c := amounts(b)
-		if i == 0 || debits+d > maxFileAmount || credits+c > maxFileAmount || entries+b.Count() > maxFileEntries {
+		d, c := b.Sums()
+		if i == 0 || debits+d > payment.MaxFileAmount || credits+c > payment.MaxFileAmount || entries+b.Count() > payment.MaxFileEntries {
 			files = append(files, nil)
 			debits, credits, entries = 0, 0, 0
 		}

@@ -96,6 +96,9 @@ func (e *Engine) intend(ctx context.Context, p payment.Payment) (request *acquir
 			if asked.Batch, err = openBatch(tx, m); err != nil {
 				return err
 			}
+			if asked.Batch == 0 {
+				return refuse(tx, p, envelope.CodeLimit)
+			}
 		}
 		trace, err := nextTrace(tx, e.cfg.Terminals, m.Acceptor)
 		if err != nil {
@@ -141,13 +144,14 @@ func asOriginal(p payment.Payment) (acquirer.Original, error) {
 	return acquirer.Original{Trace: onWire(*p.Trace), Kind: kind, Approval: p.Approval}, nil
 }
 
-// openBatch gives the batch that the merchant's new requests and captures join, and opens one where there is none.
+// openBatch gives the batch that the merchant's new requests and captures join, and opens one where there is none; 0 when the last number of
+// a batch is used.
 func openBatch(tx *ledger.Tx, m payment.Merchant) (uint32, error) {
 	if m.OpenBatch != 0 {
 		return m.OpenBatch, nil
 	}
 	v, err := tx.Vault()
-	if err != nil {
+	if err != nil || !v.MayOpenBatch() {
 		return 0, err
 	}
 	body := payment.BatchOpened{Batch: v.NextBatch, Method: payment.MethodCard}

@@ -1,0 +1,125 @@
+package intake
+
+import (
+	"fmt"
+	"testing"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+)
+
+// edit changes a record behind the log's back, and must be undone before the test ends: a vault that is used up takes too long to make.
+func (d *desk) edit(change func(tx *ledger.Tx) error) {
+	d.TB.Helper()
+	if err := d.Ledger.Commit(d.TB.Context(), change); err != nil {
+		d.TB.Fatal(err)
+	}
+}
+
+func (d *desk) nextBatch(number uint32) {
+	d.TB.Helper()
+	d.edit(func(tx *ledger.Tx) error {
+		v, err := tx.Vault()
+		if err != nil {
+			return err
+		}
+		v.NextBatch = number
+		return tx.PutVault(v)
+	})
+}
+
+// When the last number of a batch is used, what needs a new batch is refused; everything else goes on, and intake does not stop.
+func TestBatchNumbersRunOut(t *testing.T) {
+	d := bankDesk(t)
+	d.intake.RefundsByReference = true
+	sale, held := d.approved(d.shop.Sale()), d.approved(d.shop.Authorize(100))
+	d.settleCards()
+	next := d.State().NextBatch
+	d.nextBatch(payment.MaxBatch + 1)
+	f := d.refused(d.shop.BankSale(5), envelope.CodeLimit)
+	if f.Amount != 5 || f.Masked != "******5678" {
+		t.Errorf("refused by %+v", f)
+	}
+	d.refused(d.shop.Payout(5), envelope.CodeLimit)
+	d.refused(d.shop.Sale(), envelope.CodeLimit)
+	d.refused(d.shop.Capture(held, 5), envelope.CodeLimit)
+	d.refused(d.shop.Refund(sale, 5), envelope.CodeLimit)
+	d.waits(d.shop.Authorize(5)) // holds money and is of no batch
+	d.waits(d.shop.Void(held))
+	d.stored(d.shop.Store(goodCard))
+
+	d.nextBatch(next)
+	d.accepted(d.shop.BankSale(6))
+	next = d.State().NextBatch
+	d.nextBatch(payment.MaxBatch + 1)
+	d.accepted(d.shop.Payout(7)) // into the open batch
+	d.refused(d.shop.Sale(), envelope.CodeLimit)
+	d.nextBatch(next)
+}
+
+// A batch that no settlement file could hold would never be settled: it is closed before, and the entry begins the next.
+func TestABankBatchIsNotMadeTooLargeForAFile(t *testing.T) {
+	d := bankDesk(t)
+	first := d.accepted(d.shop.BankSale(300))
+	full := d.Payment("shop-1", first).Batch
+	amount := func(cents int64) {
+		d.edit(func(tx *ledger.Tx) error {
+			b, _, err := tx.Batch(full)
+			if err != nil {
+				return err
+			}
+			b.Totals = []payment.Total{{Currency: "USD", Count: b.Totals[0].Count, Amount: cents}}
+			return tx.PutBatch(b)
+		})
+	}
+	amount(payment.MaxFileAmount - 400)
+	same, next := d.accepted(d.shop.BankSale(400)), d.accepted(d.shop.BankSale(1))
+	amount(700)
+	if d.Payment("shop-1", same).Batch != full {
+		t.Error("what fits joined another batch")
+	}
+	if b := d.batch(full); b.Stage != payment.BatchCutover {
+		t.Errorf("the full batch is %s", b.Stage)
+	}
+	if b := d.batch(d.Payment("shop-1", next).Batch); b.Number == full || b.Stage != payment.BatchOpen || b.Count() != 1 || d.merchant().OpenBank != b.Number {
+		t.Errorf("the next batch is %+v", b)
+	}
+	d.refused(d.shop.Void(same), envelope.CodeWrongState)
+}
+
+// Each update takes a key: who stole a storefront's key could fill the vault with them.
+func TestUpdatesAreLimitedAsStores(t *testing.T) {
+	d := newDesk(t)
+	d.permit("shop-1")
+	token := d.stored(d.shop.Store(goodCard))
+	policy := d.merchant().Policy
+	policy.StoresPerDay = 2
+	d.Append("shop-1", payment.MerchantPolicySet{Policy: policy})
+	d.expect(d.shop.Update(token, "2032-01"), envelope.StatusUpdated, envelope.CodeOK)
+	before, _ := d.record(token)
+	d.refused(d.shop.Update(token, "2033-01"), envelope.CodeLimit)
+	d.refused(d.shop.Store(goodCard), envelope.CodeLimit)
+	if after, _ := d.record(token); after.Slot != before.Slot {
+		t.Error("an update over the limit changed the account")
+	}
+}
+
+// full has no more keys for stored accounts.
+type full struct{ Accounts }
+
+func (full) SealStored(string, string, []byte) (uint32, []byte, error) {
+	return 0, nil, fmt.Errorf("stored.keys: %w", keyring.ErrFull)
+}
+
+// A vault that can store no more accounts refuses to, and takes everything else.
+func TestNoMoreAccountsCanBeStored(t *testing.T) {
+	d := bankDesk(t)
+	token := d.stored(d.shop.Store(goodCard))
+	d.intake.Accounts = full{d.Ring}
+	d.refused(d.shop.Store(goodCard), envelope.CodeLimit)
+	d.refused(d.shop.Update(token, "2032-01"), envelope.CodeLimit)
+	d.accepted(d.shop.BankSale(5))
+	d.expect(d.shop.Forget(token), envelope.StatusForgotten, envelope.CodeOK)
+}
