@@ -126,7 +126,8 @@ func FuzzReadListing(f *testing.F) {
 func TestWhatMayStand(t *testing.T) {
 	for text, may := range map[string]bool{
 		"": true, "order 17": true, "4242424242424243": true, "4242424242424242": false, "x4242424242424242y": false, "4242 4242 4242 4242": false,
-		"4242-4242-4242-4242": false, "4242  4242  4242  4242": true, "4242 4242 4242 4243": true, "12 4242424242424242": false, "4242424242424242 12": false,
+		"4242-4242-4242-4242": false, "4242  4242  4242  4242": false, "4242.4242.4242.4242": false, "4242 4242 4242 4242 12 31": false,
+		"ref 17 4242-4242-4242-4242": false, "4242   4242   4242   4242": true, "4242_4242_4242_4242": true, "1111 1111 1111 1112": true, "12 4242424242424242": false, "4242424242424242 12": false,
 		"tab\there": false, "Grüße": false, "00000000000000000000": true,
 	} {
 		if mayStand(text) != may {

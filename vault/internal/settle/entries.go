@@ -19,7 +19,7 @@ type entry struct {
 	payment.Payment
 	from    source
 	account *account.Account
-	code    envelope.Code // other than ok: why there is no account
+	code    envelope.Code // other than ok: why it is left out
 }
 
 // entries yields the entries of one batch of the file. Only some hundred accounts are open at a time.
@@ -37,7 +37,7 @@ func (w *fileWriter) entries(batch int, yield func(nacha.Entry) error) error {
 	return nil
 }
 
-// some yields a few entries, and notes those whose account does not open.
+// some yields a few entries, and notes those whose account does not open or that were overtaken.
 func (w *fileWriter) some(section section, ids []string, yield func(nacha.Entry) error) error {
 	entries, err := w.read(section, ids)
 	if err != nil {
@@ -76,11 +76,39 @@ func (w *fileWriter) read(section section, ids []string) (entries []entry, err e
 			if err != nil {
 				return err
 			}
-			entries[i] = entry{Payment: p, from: from}
+			entries[i] = entry{Payment: p, from: from, code: envelope.CodeOK}
+			if w.file.Stage == payment.FileNamed { // later the file is what its digest says
+				entries[i].code, err = overtaken(tx, p)
+			}
+			if err != nil {
+				return err
+			}
 		}
 		return nil
 	})
 	return entries, err
+}
+
+// overtaken tells whether what came since p was accepted forbids to send it to the bank: its account was blocked, the sale that it refunds came
+// back, so that the account would be paid twice, or its merchant was suspended and would pay out.
+func overtaken(tx *ledger.Tx, p payment.Payment) (envelope.Code, error) {
+	_, blocked, err := tx.Block(p.Merchant, p.Fingerprint)
+	if err != nil || blocked {
+		return envelope.CodeBlockedAccount, err
+	}
+	switch p.Operation {
+	case envelope.OpRefund:
+		original, _, err := tx.Payment(p.Merchant, p.Of)
+		if err != nil || original.Stage == payment.StageReturned {
+			return envelope.CodeWrongState, err
+		}
+	case envelope.OpPayout:
+		m, _, err := tx.Merchant(p.Merchant)
+		if err != nil || m.Status != payment.MerchantActive {
+			return envelope.CodeMerchantSuspended, err
+		}
+	}
+	return envelope.CodeOK, nil
 }
 
 // open opens the entries' accounts on every processor. An error says nothing about an account: the key ring is locked.
@@ -90,6 +118,9 @@ func (w *fileWriter) open(entries []entry) error {
 	for share := range slices.Chunk(entries, (chunk+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0)) {
 		workers.Go(func() error {
 			for i := range share {
+				if share[i].code != envelope.CodeOK {
+					continue
+				}
 				opened, code, err := w.s.engine.openSource(share[i].from)
 				if err != nil {
 					return fmt.Errorf("open an account for %s: %w", w.file.Name, err)

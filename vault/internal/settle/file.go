@@ -20,8 +20,8 @@ import (
 	"nightdrop/vault/internal/payment"
 )
 
-// errLeftOut tells that entries cannot be in a file because their accounts do not open.
-var errLeftOut = errors.New("entries whose accounts cannot be opened")
+// errLeftOut tells that entries cannot be in a file, or must not.
+var errLeftOut = errors.New("entries that are left out")
 
 // vacant tells whether a name is free in the outbox.
 func (b *Bank) vacant(name string) error {
@@ -148,7 +148,7 @@ type fileWriter struct {
 	left     []leftOut
 }
 
-// leftOut is an entry whose account does not open.
+// leftOut is an entry whose account does not open, or that was overtaken.
 type leftOut struct {
 	merchant, id string
 	code         envelope.Code
@@ -292,7 +292,7 @@ func (w *fileWriter) refuse(ctx context.Context) error {
 			return err
 		}
 	}
-	w.s.engine.cfg.Logger.Warn("entries are left out of a settlement file: their accounts cannot be opened any more", "file", w.file.Name, "entries", len(w.left))
+	w.s.engine.cfg.Logger.Warn("entries are left out of a settlement file: their accounts cannot be opened, or something came between; their merchants are told what", "file", w.file.Name, "entries", len(w.left))
 	return nil
 }
 

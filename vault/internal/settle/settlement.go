@@ -23,7 +23,7 @@ type Settlement struct {
 
 // Settle settles one closed batch, or with All those of one method, or of both where method is empty. Of a card batch it compares control totals with the acquirer per currency, and when
 // all agree marks the payments settled, some hundred a commit. Bank batches go together into one file for the bank, as far as a file
-// holds them, whose digest is in the log before it appears; an entry whose account cannot be opened any more is refused and left out. A
+// holds them, whose digest is in the log before it appears; an entry whose account cannot be opened any more, or that must not leave any more, is refused and left out. A
 // batch of a file that was begun before takes that file's other batches along. Whatever interrupts it, the next run goes on; a run that
 // finds nothing to do changes nothing. What fails of one batch does not stop the others. Errors (joined): ErrNotFound,
 // ErrConflict, ErrTotalsDiffer, ErrUnavailable, ErrFileThere, or the ledger's.

@@ -15,32 +15,38 @@ func quotable(text string) string {
 }
 
 // mayStand tells whether a text may stand in the log: printable ASCII in which no account number could stand, in one piece or in
-// groups of digits with one space or hyphen between them. (the rule of envelope.CheckReference, for longer texts)
+// groups of digits with a few spaces, hyphens or dots between them, whatever other groups stand beside it. (the rule of envelope.CheckReference,
+// for longer texts)
 func mayStand(text string) bool {
-	var whole, piece []byte // the digits since anything else; since anything but a digit
-	couldBe := func(digits []byte) bool { return 12 <= len(digits) && len(digits) <= 19 && envelope.Luhn(digits) }
+	for i := range len(text) {
+		if text[i] < ' ' || text[i] > '~' || isDigit(text[i]) && (i == 0 || !isDigit(text[i-1])) && mayBeNumber(text[i:]) {
+			return false
+		}
+	}
+	return true
+}
+
+// mayBeNumber tells whether some of the groups of digits that a text begins with could be an account number.
+func mayBeNumber(text string) bool {
+	const longest, between = 19, 2
+	var digits []byte
+	gap := 0
 	for i := range len(text) {
 		c := text[i]
 		switch {
-		case c < ' ' || c > '~':
+		case isDigit(c):
+			digits, gap = append(digits, c), 0
+			whole := i+1 == len(text) || !isDigit(text[i+1])
+			if whole && 12 <= len(digits) && len(digits) <= longest && envelope.Luhn(digits) {
+				return true
+			}
+		case gap == between, c != ' ' && c != '-' && c != '.', len(digits) > longest:
 			return false
-		case '0' <= c && c <= '9':
-			whole, piece = append(whole, c), append(piece, c)
-			continue
-		case couldBe(piece):
-			return false
+		default:
+			gap++
 		}
-		piece = nil
-		grouped := (c == ' ' || c == '-') && i > 0 && isDigit(text[i-1]) && i+1 < len(text) && isDigit(text[i+1])
-		if grouped {
-			continue
-		}
-		if couldBe(whole) {
-			return false
-		}
-		whole = nil
 	}
-	return !couldBe(piece) && !couldBe(whole)
+	return false
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
