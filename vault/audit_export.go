@@ -58,15 +58,14 @@ Sealed entries of long ago may be left out, in whole bundles of 256: the tree st
 	}
 	cmd.Flags().StringVar(&opts.since, "bodies-since", "", "leave sealed entries from before this UTC day out (YYYY-MM-DD)")
 	cmd.Flags().DurationVar(&opts.older, "without-bodies-older-than", 0, "leave sealed entries out that are older than this, as 8784h")
-	cmd.MarkFlagsMutuallyExclusive("bodies-since", "without-bodies-older-than")
 	g.actingFlags(cmd)
 	return cmd
 }
 
 // bodiesSince is the time from which on bodies are wanted; zero for all.
 func (o auditExportOptions) bodiesSince(now time.Time) (time.Time, error) {
-	if o.older < 0 {
-		return time.Time{}, fmt.Errorf("%w: --without-bodies-older-than is an age, as 8784h", errUsage)
+	if o.older < 0 || o.older > 0 && o.since != "" {
+		return time.Time{}, fmt.Errorf("%w: give --bodies-since DAY or --without-bodies-older-than AGE (as 8784h), not both", errUsage)
 	}
 	if o.older > 0 {
 		return now.Add(-o.older), nil

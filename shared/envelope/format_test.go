@@ -42,7 +42,7 @@ func TestFormatPageShowsRealBytes(t *testing.T) {
 	} else if string(page) != string(want) {
 		t.Error("an example is not its vector: run the test with -update and look at the difference")
 	}
-	for _, format := range []string{"note", "vkey", "json", "envelope", "receipt", "bag-note", "result", "directory", "members", "position", "order", "result-plaintext", "checkpoint", "tlog-proof"} {
+	for _, format := range []string{"note", "vkey", "json", "envelope", "receipt", "bag-note", "result", "directory", "members", "position", "order", "result-plaintext", "checkpoint", "tlog-proof", "auditor"} {
 		if !shown[format] {
 			t.Errorf("the page shows no example of %s", format)
 		}

@@ -1,5 +1,6 @@
 // Package audit keeps the vault's log: a Merkle tree (RFC 6962, golang.org/x/mod/sumdb/tlog) over sealed entries, written
-// inside the ledger's transaction, exported as C2SP tlog-tiles, and verified from the exported files alone.
+// inside the ledger's transaction, exported as C2SP tlog-tiles, verified from the exported files alone (Verify), and read and opened from
+// them with an auditor's key (OpenExport).
 //
 // A leaf's record is 64 bytes: the SHA-256 of its salt and of the facts line of the result that the event issued (of the salt
 // alone where it issued none), then the SHA-256 of the sealed entry. The sealed entry is the number of its log key

@@ -15,7 +15,7 @@ import (
 type Event struct {
 	Time     envelope.Time // when it was committed, by the vault's clock
 	Actor    string        // who: "user:NAME" (socket peer), "vault", "relay:NAME", "acquirer"
-	Origin   string        // from where: "socket", "timer", "start", "bag:RELAY/RUN/NUMBER/INDEX", "host"
+	Origin   string        // from where: "socket", "timer", "start", "stop", "bag:RELAY/RUN/NUMBER/INDEX", "host"
 	Purpose  string        // what for, in a few words; may be empty
 	Evidence string        // hex digest of the note or message that proves it; may be empty
 	Merchant string        // merchant id; empty for events of the vault itself
