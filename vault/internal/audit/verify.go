@@ -166,42 +166,52 @@ func (v *verifier) absent(first int64, name string) (bool, error) {
 
 // wraps looks at the form of the wrapped log keys: whether they open, their auditors find out.
 func (v *verifier) wraps() error {
-	keys := map[string][]byte{} // by auditor: Tink's prefix of its key
-	root := filepath.Join(v.dir, keysDir)
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	var names []string
+	err := filepath.WalkDir(filepath.Join(v.dir, keysDir), func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
 		name, err := filepath.Rel(v.dir, path)
-		if err != nil {
-			return err
-		}
-		wrap, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		number, auditor := filepath.Base(filepath.Dir(path)), d.Name()
-		n, err := strconv.ParseUint(number, 10, 32)
-		if err != nil || n == 0 || filepath.FromSlash(name) != wrapPath(uint32(n), auditor) || !envelope.ValidMerchant(auditor) {
-			v.report.note(-1, name, "it is no wrapped log key: they are named keys/NUMBER/AUDITOR")
-			return nil
-		}
-		v.report.Wraps++
-		if len(wrap) != seal.WrapBytes || wrap[0] != 1 {
-			v.report.note(-1, name, "it has not the form of a wrapped log key")
-			return nil
-		}
-		prefix := wrap[:seal.WrapPrefixBytes]
-		if known := keys[auditor]; known != nil && !bytes.Equal(known, prefix) {
-			v.report.note(-1, name, "it is wrapped for another key than the auditor's others")
-		}
-		keys[auditor] = prefix
-		return nil
+		names = append(names, name)
+		return err
 	})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // a log without auditors
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	keys := map[string][]byte{} // by auditor: Tink's prefix of its key
+	for _, name := range names {
+		if err := v.wrap(name, keys); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *verifier) wrap(name string, keys map[string][]byte) error {
+	wrap, err := v.read(-1, name)
+	if err != nil || wrap == nil {
+		return err
+	}
+	auditor := filepath.Base(name)
+	number, err := strconv.ParseUint(filepath.Base(filepath.Dir(name)), 10, 32)
+	if err != nil || number == 0 || name != wrapPath(uint32(number), auditor) || !envelope.ValidMerchant(auditor) {
+		v.report.note(-1, name, "it is no wrapped log key: they are named keys/NUMBER/AUDITOR")
+		return nil
+	}
+	v.report.Wraps++
+	if len(wrap) != seal.WrapBytes || wrap[0] != 1 {
+		v.report.note(-1, name, "it has not the form of a wrapped log key")
+		return nil
+	}
+	prefix := wrap[:seal.WrapPrefixBytes]
+	if known := keys[auditor]; known != nil && !bytes.Equal(known, prefix) {
+		v.report.note(-1, name, "it is wrapped for another key than the auditor's others")
+	}
+	keys[auditor] = prefix
+	return nil
 }
 
 func (v *verifier) frames(index int64, name string, prefix, width int) ([][]byte, error) {

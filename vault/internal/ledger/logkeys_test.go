@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -170,5 +171,52 @@ func TestCheckFindsSwappedWraps(t *testing.T) {
 		if !errors.Is(err, ErrDamaged) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestExportLeavesBodiesOfADayOut: what is older than a moment goes without its body, and the log still verifies.
+func TestExportLeavesBodiesOfADayOut(t *testing.T) {
+	v := newVault(t)
+	fill := func() {
+		v.commit(func(tx *Tx) error {
+			for range 300 {
+				if err := receive(tx, shop, v.newID()); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	fill()
+	v.clock.Add(24 * time.Hour)
+	midnight := v.clock.Now().Truncate(24 * time.Hour)
+	var first, size int64
+	v.view(func(tx *Tx) (err error) {
+		size, err = tx.TreeSize()
+		return err
+	})
+	fill()
+	v.view(func(tx *Tx) (err error) {
+		if first, err = tx.FirstSince(midnight); err != nil || first != size {
+			t.Errorf("the day begins with entry %d, %v; want %d", first, err, size)
+		}
+		end, err := tx.FirstSince(midnight.AddDate(1, 0, 0))
+		if have, _ := tx.TreeSize(); err != nil || end != have {
+			t.Errorf("a year on begins with entry %d, %v; want %d", end, err, have)
+		}
+		begin, err := tx.FirstSince(time.Time{})
+		if begin != 0 {
+			t.Errorf("all begins with entry %d", begin)
+		}
+		return err
+	})
+	dir := filepath.Join(v.dir, "export")
+	c, err := v.Export(t.Context(), dir, ExportOptions{Bodies: first})
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := audit.Verify(dir, v.ring.Verifier(), nil)
+	if err != nil || report.Absent != 256 || report.Verified != c.Size-256 {
+		t.Errorf("%+v, %v", report, err)
 	}
 }
