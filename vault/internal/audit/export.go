@@ -86,12 +86,12 @@ func (x Exporter) export(ctx context.Context, dir string, c proof.Checkpoint) er
 
 // exportLeftOut writes the bodies that an earlier export of have leaves left out and that are wanted now, in whole bundles.
 func (x Exporter) exportLeftOut(dir string, first, have int64) error {
+	info := logInfo{Bodies: have} // where log.json is lost, any body may be
 	data, err := os.ReadFile(filepath.Join(dir, logFile))
-	if err != nil {
-		return err
+	if err == nil {
+		info, err = parseInfo(data, x.Vault)
 	}
-	info, err := parseInfo(data, x.Vault)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s: %w", logFile, err)
 	}
 	for n := first; n < min(info.Bodies, have)/tileWidth; n++ {

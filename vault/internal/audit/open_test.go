@@ -285,6 +285,12 @@ func TestBodiesMayBeLeftOut(t *testing.T) {
 		}
 		s.grow(s.tail.Size() + 10)
 	}
+	if err := errors.Join(os.Remove(filepath.Join(dir, "bodies/000")), os.Remove(filepath.Join(dir, logFile)), s.export(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if report, err := Verify(dir, s.signer.Verifier(), nil); err != nil || report.Absent != 0 {
+		t.Errorf("log.json was lost, and the export made again: %+v, %v", report, err)
+	}
 	if err := os.Remove(filepath.Join(dir, "bodies/000")); err != nil {
 		t.Fatal(err)
 	}
