@@ -9,49 +9,98 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// Verify counts everything that the fold keeps a running total of anew, from the payments alone: control totals and hash totals of
-// batches, what is outstanding, unresolved, failed and done in them, and what captures and refunds hold of their payments. It returns the
-// first difference, in the order of names.
+// Verify counts everything that the fold keeps a running total of anew, from the payments alone (Recount). It returns the first
+// difference, in the order of names.
 func (m *Memory) Verify() error {
-	counted := map[uint32]*Batch{}
-	for number := range m.Batches {
-		counted[number] = &Batch{}
+	recount := NewRecount()
+	for _, p := range m.Payments {
+		recount.Add(p)
 	}
-	held := map[Key]*Payment{}
-	for key := range m.Payments {
-		held[key] = &Payment{}
+	if err := recount.Batches(m.Batches); err != nil {
+		return err
 	}
-	for key, p := range m.Payments {
-		if p.Batch != 0 {
-			b, ok := counted[p.Batch]
-			if !ok {
-				return misfit("payment %s is of batch %d, which is not there", p.ID, p.Batch)
-			}
-			b.count(p)
-		}
-		if p.Of == "" || p.Stage == StageRejected && p.Batch == 0 {
-			continue
-		}
-		original, ok := held[Key{key.Merchant, p.Of}]
-		if !ok {
-			return misfit("%s is of payment %s, which is not there", p.ID, p.Of)
-		}
-		original.holds(p)
-	}
-	for _, number := range slices.Sorted(maps.Keys(counted)) {
-		if err := m.Batches[number].differs(*counted[number]); err != nil {
-			return err
-		}
-	}
-	keys := slices.SortedFunc(maps.Keys(held), func(a, b Key) int {
+	keys := slices.SortedFunc(maps.Keys(m.Payments), func(a, b Key) int {
 		return cmp.Or(cmp.Compare(a.Merchant, b.Merchant), cmp.Compare(a.ID, b.ID))
 	})
 	for _, key := range keys {
-		p, h := m.Payments[key], held[key]
-		if p.Capturing != h.Capturing || p.Captured != h.Captured || p.Refunded != h.Refunded {
-			return misfit("payment %s holds %d, captured %d, refunded %d; its operations come to %d, %d, %d",
-				p.ID, p.Capturing, p.Captured, p.Refunded, h.Capturing, h.Captured, h.Refunded)
+		if err := recount.Payment(m.Payments[key]); err != nil {
+			return err
 		}
+	}
+	return recount.Rest()
+}
+
+// Recount counts what the fold keeps running totals of anew, from the payments alone: control totals and hash totals of batches, what is
+// outstanding, unresolved, failed and done in them, and what captures and refunds hold of their payments. First Add gets every
+// payment, then Batches, Payment for every payment once more, and Rest compare. Memory grows with batches and operations on payments only.
+type Recount struct {
+	counted map[uint32]*Batch
+	held    map[Key]*Payment // payments that there are operations on, until Payment has seen them
+}
+
+// NewRecount returns a count of nothing.
+func NewRecount() *Recount { return &Recount{counted: map[uint32]*Batch{}, held: map[Key]*Payment{}} }
+
+// Add counts a payment.
+func (r *Recount) Add(p Payment) {
+	if p.Batch != 0 {
+		b, ok := r.counted[p.Batch]
+		if !ok {
+			b = &Batch{}
+			r.counted[p.Batch] = b
+		}
+		b.count(p)
+	}
+	if p.Of == "" || p.Stage == StageRejected && p.Batch == 0 {
+		return
+	}
+	key := Key{p.Merchant, p.Of}
+	original, ok := r.held[key]
+	if !ok {
+		original = &Payment{}
+		r.held[key] = original
+	}
+	original.holds(p)
+}
+
+// Batches compares all batches with the count.
+func (r *Recount) Batches(batches map[uint32]Batch) error {
+	for _, number := range slices.Sorted(maps.Keys(r.counted)) {
+		if _, ok := batches[number]; !ok {
+			return misfit("there are payments of batch %d, which is not there", number)
+		}
+	}
+	for _, number := range slices.Sorted(maps.Keys(batches)) {
+		counted := r.counted[number]
+		if counted == nil {
+			counted = &Batch{}
+		}
+		if err := batches[number].differs(*counted); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Payment compares a payment with the count of its operations.
+func (r *Recount) Payment(p Payment) error {
+	key := Key{p.Merchant, p.ID}
+	h := r.held[key]
+	if h == nil {
+		h = &Payment{}
+	}
+	delete(r.held, key)
+	if p.Capturing != h.Capturing || p.Captured != h.Captured || p.Refunded != h.Refunded {
+		return misfit("payment %s holds %d, captured %d, refunded %d; its operations come to %d, %d, %d",
+			p.ID, p.Capturing, p.Captured, p.Refunded, h.Capturing, h.Captured, h.Refunded)
+	}
+	return nil
+}
+
+// Rest tells of operations whose payment never came.
+func (r *Recount) Rest() error {
+	for key := range r.held {
+		return misfit("there are operations on payment %s, which is not there", key.ID)
 	}
 	return nil
 }
