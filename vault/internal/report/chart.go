@@ -48,12 +48,6 @@ type bar struct {
 	Text              string
 }
 
-// outcomeBar is the bar of one stage.
-type outcomeBar struct {
-	bar
-	Stage payment.Stage
-}
-
 // volumeCharts draws one chart for each currency, days without volume included.
 func volumeCharts(days []Day) []volumeChart {
 	if len(days) == 0 {
@@ -157,19 +151,6 @@ func scale(most int64, currency string) (step, top int64) {
 	}
 	top = max((most+step-1)/step, 1) * step
 	return step, top
-}
-
-// outcomeBars draws the outcomes, the most frequent first.
-func outcomeBars(outcomes []Outcome) []outcomeBar {
-	counts := make([]int64, len(outcomes))
-	for i, o := range outcomes {
-		counts[i] = o.Count
-	}
-	bars := make([]outcomeBar, len(outcomes))
-	for i, lying := range lyingBars(counts) {
-		bars[i] = outcomeBar{lying, outcomes[i].Stage}
-	}
-	return bars
 }
 
 // lyingBars draws counts below one another, with their share of the whole.

@@ -1,11 +1,9 @@
 package report
 
 import (
-	_ "embed" // the page
+	"cmp"
 	"fmt"
-	"html/template"
 	"io"
-	"slices"
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/payment"
@@ -14,56 +12,150 @@ import (
 // MaxPageRows bounds the payments that a page lists: some 250 sheets. The page says how many it leaves out; a CSV has them all.
 const MaxPageRows = 10_000
 
-// page is the HTML of a report. It runs no script and loads nothing.
-//
-//go:embed page.html
-var page string
-
-// parts are what the pages share: their style, and the charts of volume and outcomes.
-//
-//go:embed parts.html
-var parts string
-
 // HTML writes the report as one page that needs nothing but itself, with the rows of at most MaxPageRows payments; of the others it says
 // how many there are.
 func (r Report) HTML(w io.Writer, rows []Row) error {
-	t, err := parsePage("page", page)
-	if err != nil {
-		return err
+	s := newSheet(w, formed("%s – %s", r.Subject, r.Vault))
+	r.heading(s)
+	r.controlTotals(s)
+	r.differences(s)
+	r.batches(s)
+	r.files(s)
+	s.volume(r.Days)
+	s.outcomes(r.Outcomes)
+	r.returns(s)
+	r.payments(s, rows)
+	return s.end("Amounts are of payments that stand. A batch's hash total is the sum of its payments' numbers, modulo 10<sup>10</sup>: equal sums of " +
+		"the same payments. Accounts are masked; this page loads nothing and runs nothing.")
+}
+
+func (r Report) heading(s sheet) {
+	s.write(`<header>
+<p>Settlement report of %s</p>
+<h1>%s</h1>
+<p>`, r.Vault, r.Subject)
+	if r.Merchant != "" {
+		s.write("Merchant %s. ", r.Merchant)
 	}
+	if r.From != "" {
+		s.write("Batches closed from %s to %s (UTC). ", r.From, r.To)
+	}
+	s.write(`Made %s.</p>
+</header>
+
+<p class="verdict%s">%s</p>
+`, r.Made, when(len(r.Differences) > 0, " differs"), r.Verdict())
+	s.figures([]figure{{"Payments", r.Payments}, {"Batches", len(r.Batches)}, {"Hash total", tenDigits(r.HashTotal)}, {"Differences", len(r.Differences)},
+		{"Returned", returned(r.Returned)}})
+}
+
+// returned writes what came back: debits, and how many credits of each currency.
+func returned(totals []payment.Total) string {
+	text := debits(totals)
+	for _, t := range totals {
+		if t.Credits > 0 {
+			text += fmt.Sprintf(", %d credits", t.Credits)
+		}
+	}
+	return text
+}
+
+func tenDigits(hash uint64) string { return fmt.Sprintf("%010d", hash) }
+
+func (r Report) controlTotals(s sheet) {
+	s.section("Control totals")
+	headings := []heading{words("Currency"), number("Debits"), number("Taken"), number("Credits"), number("Given"), number("Net")}
+	s.table(headings, len(r.Totals), func(i int) markup {
+		t := r.Totals[i]
+		return formed(`<th scope="row">%s</th><td class="number">%s</td><td class="number">%s</td><td class="number">%s</td><td class="number">%s</td><td class="number">%s</td>`,
+			t.Currency, t.Count, envelope.FormatAmount(t.Amount, t.Currency), t.Credits, envelope.FormatAmount(t.CreditAmount, t.Currency),
+			envelope.FormatAmount(t.Amount-t.CreditAmount, t.Currency))
+	}, "Nothing stands.")
+	s.endSection()
+}
+
+func (r Report) differences(s sheet) {
+	if len(r.Differences) == 0 {
+		return
+	}
+	s.section("Differences")
+	headings := []heading{words("Batch"), words("What"), number("Debits"), number("Credits"), number("Against debits"), number("Against credits")}
+	s.table(headings, len(r.Differences), func(i int) markup {
+		d := r.Differences[i]
+		ours, theirs := []payment.Total{d.Ours}, []payment.Total{d.Theirs}
+		return formed(`<th scope="row">%s</th><td class="bad">%s</td><td class="number">%s</td><td class="number">%s</td><td class="number">%s</td><td class="number">%s</td>`,
+			d.Batch, d.Gap.Sentence(), debits(ours), credits(ours), debits(theirs), credits(theirs))
+	}, "")
+	s.endSection()
+}
+
+func (r Report) batches(s sheet) {
+	s.section("Batches")
+	headings := []heading{words("Batch"), words("Merchant"), words("Stage"), words("Closed"), words("Settled"), number("Debits"), number("Credits"),
+		number("Hash total")}
+	s.table(headings, len(r.Batches), func(i int) markup {
+		b := r.Batches[i]
+		return formed(`<th scope="row">%s</th><td>%s</td><td>%s</td><td>%s</td><td>%s</td><td class="number">%s</td><td class="number">%s</td><td class="number">%s</td>`,
+			b.ID, b.Merchant, b.Stage, moment(b.Closed), moment(b.Settled), debits(b.Totals), credits(b.Totals), tenDigits(b.HashTotal))
+	}, "")
+	s.endSection()
+}
+
+// files writes the settlement files that hold batches, if any does.
+func (r Report) files(s sheet) {
+	var filed []Batch
+	for _, b := range r.Batches {
+		if b.File != nil {
+			filed = append(filed, b)
+		}
+	}
+	if len(filed) == 0 {
+		return
+	}
+	s.section("Settlement files")
+	s.table([]heading{words("Batch"), words("File"), words("Effective"), words("SHA-256")}, len(filed), func(i int) markup {
+		f := filed[i].File
+		return formed(`<th scope="row">%s</th><td class="code">%s</td><td>%s</td><td class="hash">%s</td>`, filed[i].ID, f.Name, f.Effective, f.Digest)
+	}, "")
+	s.endSection()
+}
+
+func (r Report) returns(s sheet) {
+	if len(r.Returns) == 0 {
+		return
+	}
+	s.section("Returns")
+	headings := []heading{words("Payment"), words("Merchant"), words("Code"), words("Operation"), number("Amount"), words("Account"), words("Reference"),
+		words("Entry")}
+	s.table(headings, len(r.Returns), func(i int) markup {
+		p := r.Returns[i]
+		return formed(`<th scope="row" class="code">%s</th><td>%s</td><td class="bad">%s</td><td>%s</td><td class="number">%s</td><td class="code">%s</td><td>%s</td><td class="code">%s</td>`,
+			p.Payment, p.Merchant, p.Code, p.Operation, envelope.FormatAmount(p.Amount, p.Currency), p.Account, p.Reference, p.Entry)
+	}, "")
+	s.endSection()
+}
+
+func (r Report) payments(s sheet, rows []Row) {
 	shown := rows[:min(len(rows), MaxPageRows)]
-	return t.Execute(w, struct {
-		Report
-		Rows    []Row
-		Left    int64
-		Volumes []volumeChart
-		Stages  []outcomeBar
-	}{r, shown, max(r.Payments-int64(len(shown)), 0), volumeCharts(r.Days), outcomeBars(r.Outcomes)})
+	left := max(r.Payments-int64(len(shown)), 0)
+	caption := formed("\n<caption>%s of %s, in the order of arrival in each batch.%s Amounts in grey do not count in the control totals.</caption>",
+		len(shown), r.Payments, when(left > 0, formed(" The other %s are not on this page: take them as CSV.", left)))
+	s.write("\n<section class=\"payments\">\n<h2>Payments</h2>\n")
+	headings := []heading{words("Payment"), words("Batch"), words("Operation"), words("Outcome"), words("Code"), number("Amount"), words("Account"),
+		words("Reference"), words("Approval / entry"), words("Received")}
+	s.captioned(caption, headings, len(shown), func(i int) markup { return shown[i].cells() }, "No payments.")
+	s.endSection()
 }
 
-// Filed tells whether a settlement file holds any of the batches.
-func (r Report) Filed() bool {
-	return slices.ContainsFunc(r.Batches, func(b Batch) bool { return b.File != nil })
-}
-
-// parsePage reads a page and the parts that it shares with the others.
-func parsePage(name, text string) (*template.Template, error) {
-	functions := template.FuncMap{
-		"moment": moment, "at": func(t envelope.Time) string { return t.String() }, "debits": debits, "credits": credits,
-		"amount": envelope.FormatAmount, "hash": func(n uint64) string { return fmt.Sprintf("%010d", n) },
-		"net":  func(t payment.Total) string { return envelope.FormatAmount(t.Amount-t.CreditAmount, t.Currency) },
-		"list": func(t payment.Total) []payment.Total { return []payment.Total{t} },
-		"tone": tone, "codes": Outcome.codes, "height": func(bars int) string { return coordinate(barStep * float64(bars)) },
-	}
-	t, err := template.New("parts").Funcs(functions).Parse(parts)
-	if err != nil {
-		return nil, err
-	}
-	return t.New(name).Parse(text)
+// cells are the row in the list of payments.
+func (r Row) cells() markup {
+	return formed(`<td class="code">%s</td><td>%s</td><td>%s</td><td class="%s">%s</td><td class="code">%s</td><td class="number%s">%s%s</td><td class="code">%s</td><td>%s</td><td class="code">%s</td><td>%s</td>`,
+		r.Payment, r.Batch, r.Operation, tone(r.Stage), r.Stage, r.Code, when(!r.Stands, " quiet"), when(r.Credit, "−"), envelope.FormatAmount(r.Amount, r.Currency),
+		r.Account, r.Reference, cmp.Or(r.Entry, r.Approval), r.Received)
 }
 
 // tone is the colour class of a stage: of money that moved, of money that did not, of what is open, and of what came back.
-func tone(stage payment.Stage) string {
+func tone(stage payment.Stage) markup {
 	switch stage {
 	case payment.StageApproved, payment.StageAuthorised, payment.StageCaptured, payment.StageAccepted, payment.StageFiling, payment.StageSettled,
 		payment.StageCompleted, payment.StageDone:

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"html"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -143,6 +145,114 @@ func TestNothingRunsOnThePage(t *testing.T) {
 	}
 	if found := regexp.MustCompile(`(?i)<script|<link|<img|<iframe|\bsrc=|\bhref=|url\(|@import|\son[a-z]+=`).FindString(page.String()); found != "" {
 		t.Errorf("the page holds %q", found)
+	}
+}
+
+// fill writes text into every string that v holds, but for days: they are dates.
+func fill(v reflect.Value, text string) {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(text)
+	case reflect.Pointer:
+		if !v.IsNil() {
+			fill(v.Elem(), text)
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			fill(v.Index(i), text)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if field := v.Type().Field(i); field.IsExported() && field.Name != "Date" && field.Type != reflect.TypeFor[envelope.Time]() {
+				fill(v.Field(i), text)
+			}
+		}
+	}
+}
+
+// TestEveryTextIsEscaped: whatever stands in a report, in text and in attributes, its pages have the same tags and attributes.
+func TestEveryTextIsEscaped(t *testing.T) {
+	pages := func(text string) (both string) {
+		r, rows := built(t)
+		s := summed(t)
+		fill(reflect.ValueOf(&r).Elem(), text)
+		fill(reflect.ValueOf(rows), text)
+		fill(reflect.ValueOf(&s).Elem(), text)
+		var page bytes.Buffer
+		if err := errorsOf(r.HTML(&page, rows), s.HTML(&page)); err != nil {
+			t.Fatal(err)
+		}
+		return page.String()
+	}
+	const hostile = `"><script>'x'</script>&`
+	plain, attacked := pages("plain"), pages(hostile)
+	if written := strings.Count(attacked, html.EscapeString(hostile)); written < 100 || strings.Contains(attacked, hostile) || strings.Contains(attacked, "<script") {
+		t.Errorf("a text is not escaped, or missing: it stands there %d times:\n%s", written, attacked)
+	}
+	for _, mark := range []string{"<", ">", `"`} {
+		if p, a := strings.Count(plain, mark), strings.Count(attacked, mark); p != a {
+			t.Errorf("%d of %s with plain text, %d with hostile text", p, mark, a)
+		}
+	}
+	if strings.Contains(plain, "%!") {
+		t.Error("a format has other values than it wants")
+	}
+}
+
+func TestFormed(t *testing.T) {
+	const given = `<b title="x">`
+	for _, test := range []struct{ got, want markup }{
+		{formed("<i>100%% of %s</i>", `<&>"'`), "<i>100% of &lt;&amp;&gt;&#34;&#39;</i>"},
+		{formed("%s", payment.Stage(given)), "&lt;b title=&#34;x&#34;&gt;"},
+		{formed("%s", markup(given)), given},
+		{formed("%s and %s", at(20, 9), 7), "2026-11-20T09:30:00Z and 7"},
+		{formed("<p>%s</p>", formed("%s", "100%s <")), "<p>100%s &lt;</p>"},
+		{when(false, given), ""}, {when(true, given), given},
+	} {
+		if test.got != test.want {
+			t.Errorf("%q, want %q", test.got, test.want)
+		}
+	}
+}
+
+// summed is the summary of a log with two kinds of findings.
+func summed(t *testing.T) Summary {
+	t.Helper()
+	b := month()
+	for _, p := range payments() {
+		b.Payment(p)
+	}
+	s := Summary{Vault: "vault.example.com", Made: at(30, 12), Entries: 431, Bodies: 17, Merchants: 2, Auditors: 1}
+	s.Take(b)
+	s.Found(map[payment.Finding]uint64{payment.FindingAnswerFile: 3, payment.FindingClockConfirmed: 1})
+	return s
+}
+
+// TestSummary: what the page of a log says, and that it names no payment.
+func TestSummary(t *testing.T) {
+	var page, sound bytes.Buffer
+	s := summed(t)
+	if s.Alarming() != 3 {
+		t.Errorf("%d findings alarm", s.Alarming())
+	}
+	if err := s.HTML(&page); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "summary.html", page.Bytes())
+	for _, p := range payments() {
+		if strings.Contains(page.String(), p.ID) || strings.Contains(page.String(), p.Masked) || strings.Contains(page.String(), p.Merchant) {
+			t.Errorf("the page names payment %d", p.Number)
+		}
+	}
+	s.Bodies = 0
+	s.Found(nil)
+	if err := s.HTML(&sound); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"No integrity finding stands in this log.", `<td colspan="2" class="quiet">None.</td>`} {
+		if !strings.Contains(sound.String(), text) || strings.Contains(page.String(), text) {
+			t.Errorf("%q does not stand on the page of a sound log only", text)
+		}
 	}
 }
 

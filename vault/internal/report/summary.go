@@ -2,7 +2,6 @@ package report
 
 import (
 	"cmp"
-	_ "embed" // the page
 	"io"
 	"slices"
 
@@ -58,33 +57,41 @@ func (s Summary) Alarming() (n uint64) {
 	return n
 }
 
-//go:embed summary.html
-var summary string
-
-// findingBar is the bar of one finding.
-type findingBar struct {
-	bar
-	Name payment.Finding
-}
-
 // HTML writes the page. It needs nothing but itself.
 func (s Summary) HTML(w io.Writer) error {
-	t, err := parsePage("summary", summary)
-	if err != nil {
-		return err
+	page := newSheet(w, formed("Log of %s", s.Vault))
+	page.write(`<header>
+<p>The log of %s, exported</p>
+<h1>%s entries</h1>
+<p>Made %s%s.</p>
+</header>
+
+`, s.Vault, s.Entries, s.Made, when(s.Bodies > 0, formed("; the bodies of entries before %s were left out by choice", s.Bodies)))
+	verdict := markup("No integrity finding stands in this log.")
+	if s.Alarming() > 0 {
+		verdict = formed("%s integrity findings stand in this log.", s.Alarming())
 	}
+	page.write(`<p class="verdict%s">%s
+This page is for reading: nothing vouches for it. <span class="code">vault audit verify</span> checks the log itself, <span class="code">vault audit replay</span> does its sums again.</p>
+`, when(s.Alarming() > 0, " differs"), verdict)
+	page.figures([]figure{{"Payments", s.Payments}, {"Merchants", s.Merchants}, {"Auditors", s.Auditors}, {"Findings", s.Alarming()}, {"Returned", returned(s.Returned)}})
+	page.volume(s.Days)
+	page.outcomes(s.Outcomes)
+	s.findings(page)
+	return page.end("Amounts are of payments that stand in a batch, by the UTC day on which they were taken. The page names no account and no payment; " +
+		"it loads nothing and runs nothing.")
+}
+
+// findings writes how often there was each.
+func (s Summary) findings(page sheet) {
 	counts := make([]int64, len(s.Findings))
 	for i, f := range s.Findings {
 		counts[i] = int64(f.Count)
 	}
-	findings := make([]findingBar, len(s.Findings))
-	for i, lying := range lyingBars(counts) {
-		findings[i] = findingBar{lying, s.Findings[i].Finding}
-	}
-	return t.Execute(w, struct {
-		Summary
-		Volumes     []volumeChart
-		Stages      []outcomeBar
-		FindingBars []findingBar
-	}{s, volumeCharts(s.Days), outcomeBars(s.Outcomes), findings})
+	page.section("Findings")
+	page.bars("Integrity findings by kind", counts, func(i int) (markup, any) { return "bad", s.Findings[i].Finding })
+	page.table([]heading{words("Finding"), number("How often, ever")}, len(s.Findings), func(i int) markup {
+		return formed(`<th scope="row">%s</th><td class="number">%s</td>`, s.Findings[i].Finding, s.Findings[i].Count)
+	}, "None.")
+	page.endSection()
 }
