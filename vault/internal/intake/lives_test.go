@@ -1,0 +1,384 @@
+package intake
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"nightdrop/shared/channel"
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/intake/intaketest"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+)
+
+// life is a vault whose storefronts post anything, in bags of any order, while engine, bank, operators and clock do what they may.
+type life struct {
+	*desk
+	*rand.Rand
+	shops  []*intaketest.Storefront
+	posted [][]byte
+	held   *group // judged, and not committed yet
+}
+
+// TestNothingThatIsPostedStopsIntake: what a storefront may post and a relay may repeat or reorder is answered, whatever happened meanwhile;
+// nothing of it makes the fold refuse an event, for that would stop intake for everybody. At the end the ledger is checked whole.
+func TestNothingThatIsPostedStopsIntake(t *testing.T) {
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			l := &life{desk: newDesk(t), Rand: rand.New(rand.NewPCG(seed, 3))} //nolint:gosec // a life that can be lived again
+			l.intake.RefundsByReference = seed%2 == 0
+			l.shops = []*intaketest.Storefront{l.shop, l.Enrol("shop-2")}
+			l.permit("shop-1")
+			l.permit("shop-2")
+			for range 120 {
+				l.live()
+			}
+			l.commitHeld()
+			l.neverTooMuch()
+		})
+	}
+}
+
+func (l *life) live() {
+	switch n := l.IntN(20); {
+	case n < 9:
+		l.post()
+	case n < 16:
+		for range 8 {
+			l.work()
+		}
+	case n < 18:
+		l.endOfDay(payment.MethodBank)
+		l.endOfDay(payment.MethodCard)
+	case n < 19:
+		l.attempt(pick(l, l.shops...).ID, payment.MerchantResumed{})
+		if l.IntN(3) == 0 {
+			l.operate()
+		}
+	default:
+		l.Clock.Pass(pick(l, time.Second, time.Minute, 50*time.Minute, 11*time.Hour, 11*time.Hour, 6*24*time.Hour, 40*24*time.Hour))
+		l.Tick()
+	}
+}
+
+func pick[T any](l *life, of ...T) T { return of[l.IntN(len(of))] }
+
+// attempt appends what an engine or an operator would, and tells whether the fold took it.
+func (l *life) attempt(merchant string, bodies ...payment.Body) bool {
+	l.TB.Helper()
+	err := l.Ledger.Commit(l.TB.Context(), func(tx *ledger.Tx) error {
+		for _, body := range bodies {
+			if _, err := tx.Append(payment.Event{Actor: "vault", Origin: "timer", Merchant: merchant, Body: body}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, payment.ErrTransition) {
+		l.TB.Fatal(err)
+	}
+	return err == nil
+}
+
+func (l *life) commitHeld() {
+	l.TB.Helper()
+	if l.held == nil {
+		return
+	}
+	if err := l.intake.commit(l.TB.Context(), l.held); err != nil {
+		l.TB.Fatal(err)
+	}
+	l.held = nil
+}
+
+// post puts new and old envelopes into some bags, which are committed at once, or when something has happened after they were judged.
+func (l *life) post() {
+	l.TB.Helper()
+	l.commitHeld()
+	var bags []channel.Message
+	for range 1 + l.IntN(3) {
+		var envelopes [][]byte
+		for range 1 + l.IntN(5) {
+			shop := pick(l, l.shops...)
+			d := l.draft(shop)
+			envelopes = append(envelopes, shop.Seal(d))
+			if l.IntN(10) == 0 { // other bytes under the id
+				again := l.draft(shop)
+				again.ID = d.ID
+				envelopes = append(envelopes, shop.Seal(again))
+			}
+		}
+		l.posted = append(l.posted, envelopes...)
+		for range l.IntN(3) {
+			envelopes = append(envelopes, pick(l, l.posted...))
+		}
+		l.Shuffle(len(envelopes), func(a, b int) { envelopes[a], envelopes[b] = envelopes[b], envelopes[a] })
+		bags = append(bags, l.run.Bag(envelopes...))
+	}
+	if l.IntN(3) > 0 {
+		l.take(bags...)
+		return
+	}
+	held, err := l.intake.judgeAll(bags)
+	if err != nil {
+		l.TB.Fatal(err)
+	}
+	l.held = held
+}
+
+// recent returns a merchant's payments among the vault's newest 80.
+func (l *life) recent(merchant string) []payment.Payment {
+	newest := l.State().Payments
+	return l.paymentsAfter(merchant, newest-min(newest, 80))
+}
+
+func (l *life) paymentsAfter(merchant string, number uint64) (all []payment.Payment) {
+	l.TB.Helper()
+	l.View(func(tx *ledger.Tx) error {
+		all = nil
+		return tx.Payments(ledger.Query{Merchant: merchant, After: number}, func(p payment.Payment) error {
+			all = append(all, p)
+			return nil
+		})
+	})
+	return all
+}
+
+func (l *life) draft(shop *intaketest.Storefront) intaketest.Draft {
+	of, held, paid, token := earlier, earlier, earlier, token
+	if recent := l.recent(pick(l, shop.ID, shop.ID, shop.ID, shop.ID, shop.ID, "shop-1")); len(recent) > 0 {
+		of = pick(l, recent...).ID
+		for _, p := range recent {
+			if p.Stage == payment.StageAuthorised || l.IntN(60) == 0 {
+				held = pick(l, strings.ReplaceAll(held, earlier, p.ID), p.ID)
+			}
+			if ownPayment(p) && p.Stage == payment.StageSettled || p.Captured > 0 || l.IntN(60) == 0 {
+				paid = pick(l, strings.ReplaceAll(paid, earlier, p.ID), p.ID)
+			}
+			if p.Operation == envelope.OpStore && p.Stage == payment.StageDone && l.IntN(6) > 0 {
+				token = p.Token
+			}
+		}
+	}
+	amount := pick[int64](l, 1, 40, 40, 100, 100, 1999, envelope.MaxAmount)
+	account := pick(l, goodCard, goodCard, goodCard, payee, payee, payee, oldCard, intaketest.Card("5555555555554444", "2040-01"), noSuchABA)
+	d := pick(l, shop.Sale(), shop.Authorize(amount), shop.Authorize(100), shop.Capture(held, amount), shop.Capture(held, amount), shop.Void(of),
+		shop.Void(held), shop.Refund(paid, amount), shop.Refund(paid, amount), shop.BankSale(amount), shop.BankSale(amount), shop.Payout(amount), shop.Store(account),
+		shop.Update(token, pick(l, "2040-01", "2020-01")), shop.Forget(token), shop.ByToken(envelope.OpSale, token, amount),
+		shop.ByToken(envelope.OpAuthorize, token, amount), shop.ByToken(envelope.OpPayout, token, amount))
+	if d.Account != "" && l.IntN(8) == 0 || strings.Contains(d.Order, `"refund"`) && l.IntN(3) == 0 {
+		d.Account = account
+	}
+	d.Suite = envelope.SuiteX25519 // the quicker one
+	if l.IntN(30) == 0 {
+		d.Order = pick(l, `{}`, strings.Replace(d.Order, `"USD"`, `"EUR"`, 1), strings.Replace(d.Order, "order 17", "", 1))
+	}
+	if l.IntN(30) == 0 {
+		d.Until = d.Created.Add(time.Second)
+	}
+	return d
+}
+
+// work does one thing that engine, host or bank may do to some payment.
+func (l *life) work() {
+	shop := pick(l, l.shops...)
+	all := l.recent(shop.ID)
+	if len(all) == 0 {
+		return
+	}
+	if open := slices.DeleteFunc(slices.Clone(all), done); len(open) > 0 && l.IntN(5) > 0 {
+		all = open
+	}
+	p := pick(l, all...)
+	code := pick(l, envelope.ISOCode("00"), envelope.ISOCode("00"), envelope.ISOCode("51"))
+	switch p.Stage {
+	case payment.StageReceived:
+		l.send(p)
+	case payment.StageAuthorising:
+		l.attempt(p.Merchant, pick[payment.Body](l, payment.AuthorisationAnswered{ID: p.ID, Code: code}, payment.AuthorisationAnswered{ID: p.ID, Code: code},
+			payment.AuthorisationUnanswered{ID: p.ID}))
+	case payment.StageUnknown, payment.StageVoiding:
+		trace := l.trace()
+		if p.Reversal != nil {
+			trace = *p.Reversal
+		}
+		l.attempt(p.Merchant, payment.ReversalIntended{ID: p.ID, Trace: trace, Try: p.Tries + 1},
+			pick[payment.Body](l, payment.ReversalAnswered{ID: p.ID, Code: code}, payment.ReversalAbandoned{ID: p.ID, Tries: p.Tries + 1}))
+	case payment.StageCapturing:
+		l.attempt(p.Merchant, pick[payment.Body](l, payment.CaptureAnswered{ID: p.ID, Code: code}, payment.CaptureAbandoned{ID: p.ID, Tries: p.Tries}))
+	case payment.StageManual:
+		l.attempt(p.Merchant, payment.PaymentResolved{ID: p.ID, As: pick(l, p.Resolutions()...), Reason: "the acquirer says so"})
+	case payment.StageAuthorised:
+		l.attempt(p.Merchant, payment.AuthorisationExpired{ID: p.ID})
+	case payment.StageSettled:
+		l.attempt(p.Merchant, pick[payment.Body](l, payment.ChangeNotified{ID: p.ID, Code: "C01"},
+			payment.PaymentReturned{ID: p.ID, Code: envelope.ACHCode(pick(l, "R01", "R01", "R01", "R01", "R01", "R01", "R01", "R02"))}))
+	default:
+		l.attempt(p.Merchant, payment.OutcomeUnknown{ID: p.ID})
+	}
+}
+
+// done tells whether nothing more is due of a payment.
+func done(p payment.Payment) bool {
+	switch p.Stage {
+	case payment.StageReceived, payment.StageAuthorising, payment.StageUnknown, payment.StageVoiding, payment.StageCapturing, payment.StageManual:
+		return false
+	}
+	return true
+}
+
+// send intends the message of a card payment that waits, or refuses the payment.
+func (l *life) send(p payment.Payment) {
+	if l.IntN(8) == 0 {
+		l.attempt(p.Merchant, payment.PaymentRefused{ID: p.ID, Code: envelope.CodeLate})
+		return
+	}
+	batch := l.batchOf(p.Merchant, payment.MethodCard)
+	if batch == 0 {
+		batch = l.State().NextBatch
+		l.attempt(p.Merchant, payment.BatchOpened{Batch: batch, Method: payment.MethodCard})
+	}
+	switch p.Flow() {
+	case payment.FlowCapture:
+		l.attempt(p.Merchant, payment.CaptureIntended{ID: p.ID, Trace: l.trace(), Batch: batch, Try: 1})
+	case payment.FlowAuthorise:
+		l.attempt(p.Merchant, payment.AuthorisationIntended{ID: p.ID, Trace: l.trace()})
+	default:
+		l.attempt(p.Merchant, payment.AuthorisationIntended{ID: p.ID, Trace: l.trace(), Batch: batch})
+	}
+}
+
+func (l *life) merchantOf(id string) (m payment.Merchant) {
+	l.TB.Helper()
+	l.View(func(tx *ledger.Tx) (err error) {
+		m, _, err = tx.Merchant(id)
+		return err
+	})
+	return m
+}
+
+func (l *life) batchOf(merchant string, method payment.Method) uint32 {
+	return l.merchantOf(merchant).Open(method)
+}
+
+// endOfDay begins to close a merchant's batch, closes those that can be, and settles what it can.
+func (l *life) endOfDay(method payment.Method) {
+	shop := pick(l, l.shops...).ID
+	if open := l.batchOf(shop, method); open != 0 {
+		l.attempt(shop, payment.BatchClosing{Batch: open})
+	}
+	var closing []payment.Batch
+	l.View(func(tx *ledger.Tx) error {
+		closing = nil
+		return tx.Batches(func(b payment.Batch) error {
+			if b.Merchant == shop && b.Method == method && b.Stage == payment.BatchCutover {
+				closing = append(closing, b)
+			}
+			return nil
+		})
+	})
+	for _, b := range closing {
+		if !l.attempt(shop, payment.BatchClosed{Batch: b.Number, Totals: b.Totals, HashTotal: b.HashTotal}) || l.IntN(4) == 0 {
+			continue
+		}
+		if method == payment.MethodBank {
+			l.file(b)
+			continue
+		}
+		for _, total := range b.Totals {
+			l.attempt(shop, payment.ReconciliationAnswered{Batch: b.Number, Agreed: true, Host: total})
+		}
+		l.settle(b)
+	}
+}
+
+// file writes a bank batch into a file, but for some entries whose accounts do not open.
+func (l *life) file(b payment.Batch) {
+	day := l.Clock.Now().Format(time.DateOnly)
+	name := b.ID() + ".ach"
+	if !l.attempt("", payment.FileBegun{Name: name, Day: day, Modifier: l.State().NextFile(day), Effective: day, Batches: []uint32{b.Number}}) {
+		return
+	}
+	intended := payment.FileIntended{Name: name, Digest: strings.Repeat("ab", 32)}
+	for _, p := range l.inBatch(b.Number) {
+		if l.IntN(6) == 0 {
+			l.attempt(p.Merchant, payment.PaymentRefused{ID: p.ID, Code: envelope.CodeKeyDead})
+			continue
+		}
+		sequence := l.State().NextSequence()
+		l.attempt(p.Merchant, payment.EntryIntended{ID: p.ID, File: name, Trace: fmt.Sprintf("01100001%07d", sequence), Sequence: sequence})
+		intended.Entries++
+		if p.Credit() {
+			intended.Credits += p.Amount
+		} else {
+			intended.Debits += p.Amount
+		}
+	}
+	l.attempt("", intended, payment.FileWritten{Name: name})
+	l.settle(b)
+}
+
+func (l *life) settle(b payment.Batch) {
+	for _, p := range l.inBatch(b.Number) {
+		l.attempt(b.Merchant, payment.PaymentSettled{ID: p.ID, Batch: b.Number})
+	}
+	l.attempt(b.Merchant, payment.BatchSettled{Batch: b.Number})
+}
+
+// operate changes what merchants and relays may do.
+func (l *life) operate() {
+	shop := pick(l, l.shops...).ID
+	policy := intaketest.Policy()
+	policy.RefundPercent = pick(l, 0, 0, 1, 1000)
+	policy.StoresPerDay = pick(l, 0, 1, 1<<40)
+	policy.Storage = l.IntN(4) > 0
+	policy.Limits = []payment.Limit{{Currency: "USD", Payment: pick[int64](l, 0, 0, 100, 1<<62), Day: pick[int64](l, 0, 5000, 1<<62), PayoutDay: pick[int64](l, 0, 2000, 1<<62)}}
+	if l.IntN(4) == 0 {
+		policy.Company = payment.Company{}
+	}
+	l.attempt(shop, pick[payment.Body](l, payment.MerchantPolicySet{Policy: policy}, payment.MerchantPolicySet{Policy: policy}, payment.MerchantSuspended{},
+		payment.MerchantResumed{}, payment.MerchantResumed{}))
+	if relays := l.State().Relays; l.IntN(3) == 0 {
+		slices.Reverse(relays)
+		l.attempt("", payment.RelaysSet{Relays: relays})
+	}
+}
+
+// neverTooMuch adds up what was taken and given back, payment by payment.
+func (l *life) neverTooMuch() {
+	l.TB.Helper()
+	taken := 0
+	for _, shop := range l.shops {
+		captured, refunded := map[string]int64{}, map[string]int64{}
+		all := l.paymentsAfter(shop.ID, 0)
+		for _, p := range all {
+			switch p.Stage {
+			case payment.StageRejected, payment.StageDeclined, payment.StageReversed, payment.StageVoided, payment.StageReturned:
+				continue
+			}
+			taken++
+			switch p.Operation {
+			case envelope.OpSale:
+				captured[p.ID] += p.Amount
+			case envelope.OpCapture:
+				captured[p.Of] += p.Amount
+			case envelope.OpRefund:
+				refunded[p.Of] += p.Amount
+			}
+		}
+		for _, p := range all {
+			back := refunded[p.ID]
+			if captured[p.ID] > p.Amount || back > captured[p.ID] && p.Stage != payment.StageReturned {
+				l.TB.Errorf("of a %s of %d, which is %s, %d were captured and %d refunded", p.Operation, p.Amount, p.Stage, captured[p.ID], back)
+			}
+		}
+	}
+	if taken == 0 {
+		l.TB.Error("nothing was taken")
+	}
+}
