@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/template"
+	"unicode"
 )
 
 const (
@@ -186,91 +186,99 @@ func (c Configuration) Text() (string, error) {
 	if c.Dir == "" || c.MaxStore <= 0 {
 		return "", fmt.Errorf("channel store: a directory and a size are needed")
 	}
-	parsed, err := template.New("nats").Funcs(template.FuncMap{"quote": quote, "list": list}).Parse(configurationText)
-	if err != nil {
-		return "", fmt.Errorf("channel configuration: %w", err)
+	for _, s := range []string{c.Name, c.Listen, c.Cert, c.Key, c.ClientCA, c.Dir} {
+		if strings.ContainsFunc(s, unicode.IsControl) {
+			return "", fmt.Errorf("channel configuration: %q holds a control character", s)
+		}
 	}
 	var b strings.Builder
-	err = parsed.Execute(&b, struct {
-		Configuration
-		Accounts                   []account
-		MaxPayload, MaxConnections int
-	}{c, c.accounts(), maxPayload, maxConnections})
-	if err != nil {
-		return "", fmt.Errorf("channel configuration: %w", err)
+	c.server(&b)
+	b.WriteString("accounts {\n")
+	for _, a := range c.accounts() {
+		a.text(&b)
 	}
+	b.WriteString("}\n")
 	return b.String(), nil
 }
 
-// quote writes s as a string of the nats-server configuration language.
-func quote(s string) (string, error) {
-	for i := range len(s) {
-		if s[i] < 0x20 || s[i] == 0x7f {
-			return "", fmt.Errorf("%q holds a control character", s)
+// server writes what holds for the whole broker.
+func (c Configuration) server(b *strings.Builder) {
+	fmt.Fprintf(b, "server_name: %s\n", quote(c.Name))
+	if c.Listen != "" {
+		fmt.Fprintf(b, "listen: %s\ntls {\n  cert_file: %s\n  key_file: %s\n", quote(c.Listen), quote(c.Cert), quote(c.Key))
+		if c.ClientCA != "" {
+			fmt.Fprintf(b, "  ca_file: %s\n  verify: true\n", quote(c.ClientCA))
 		}
+		b.WriteString(`  min_version: "1.3"
+  handshake_first: true
+  timeout: 5
+}
+`)
 	}
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`, nil
+	fmt.Fprintf(b, `max_payload: %d
+max_connections: %d
+jetstream {
+  store_dir: %s
+  max_memory_store: 0
+  max_file_store: %d
+  sync_interval: always
+  strict: true
+}
+`, maxPayload, maxConnections, quote(c.Dir), c.MaxStore)
 }
 
-func list(subjects []string) (string, error) {
+// text writes the account.
+func (a account) text(b *strings.Builder) {
+	fmt.Fprintf(b, "  %s {\n", a.Name)
+	if a.JetStream {
+		b.WriteString("    jetstream: enabled\n")
+	}
+	b.WriteString("    exports: [\n")
+	for _, s := range a.Exports {
+		streamed := ""
+		if s.Streamed {
+			streamed = `, response_type: "stream"`
+		}
+		fmt.Fprintf(b, "      { service: %s, accounts: %s, response_threshold: \"1m\"%s }\n", quote(s.Subject), list(s.Users), streamed)
+	}
+	b.WriteString("    ]\n    imports: [\n")
+	for _, s := range a.Imports {
+		as := ""
+		if s.As != "" {
+			as = ", to: " + quote(s.As)
+		}
+		fmt.Fprintf(b, "      { service: { account: %s, subject: %s }%s }\n", s.Owner, quote(s.Subject), as)
+	}
+	b.WriteString("    ]\n    users: [\n")
+	for _, u := range a.Users {
+		u.text(b)
+	}
+	b.WriteString("    ]\n  }\n")
+}
+
+// text writes the user.
+func (u user) text(b *strings.Builder) {
+	where := ""
+	if u.InProcess {
+		where = `, allowed_connection_types: ["IN_PROCESS"]`
+	}
+	fmt.Fprintf(b, `      { nkey: %s%s
+        permissions: {
+          publish: { allow: %s }
+          subscribe: { allow: %s }
+        } }
+`, u.Nkey, where, list(u.Publish), list(u.Subscribe))
+}
+
+// quote writes s as a string of the nats-server configuration language.
+func quote(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}
+
+func list(subjects []string) string {
 	quoted := make([]string, len(subjects))
 	for i, s := range subjects {
 		quoted[i] = strconv.Quote(s)
 	}
-	return "[" + strings.Join(quoted, ", ") + "]", nil
+	return "[" + strings.Join(quoted, ", ") + "]"
 }
-
-const configurationText = `server_name: {{quote .Name}}
-{{- if .Listen}}
-listen: {{quote .Listen}}
-tls {
-  cert_file: {{quote .Cert}}
-  key_file: {{quote .Key}}
-{{- if .ClientCA}}
-  ca_file: {{quote .ClientCA}}
-  verify: true
-{{- end}}
-  min_version: "1.3"
-  handshake_first: true
-  timeout: 5
-}
-{{- end}}
-max_payload: {{.MaxPayload}}
-max_connections: {{.MaxConnections}}
-jetstream {
-  store_dir: {{quote .Dir}}
-  max_memory_store: 0
-  max_file_store: {{.MaxStore}}
-  sync_interval: always
-  strict: true
-}
-accounts {
-{{- range .Accounts}}
-  {{.Name}} {
-{{- if .JetStream}}
-    jetstream: enabled
-{{- end}}
-    exports: [
-{{- range .Exports}}
-      { service: {{quote .Subject}}, accounts: {{list .Users}}, response_threshold: "1m"{{if .Streamed}}, response_type: "stream"{{end}} }
-{{- end}}
-    ]
-    imports: [
-{{- range .Imports}}
-      { service: { account: {{.Owner}}, subject: {{quote .Subject}} }{{if .As}}, to: {{quote .As}}{{end}} }
-{{- end}}
-    ]
-    users: [
-{{- range .Users}}
-      { nkey: {{.Nkey}}
-{{- if .InProcess}}, allowed_connection_types: ["IN_PROCESS"]{{end}}
-        permissions: {
-          publish: { allow: {{list .Publish}} }
-          subscribe: { allow: {{list .Subscribe}} }
-        } }
-{{- end}}
-    ]
-  }
-{{- end}}
-}
-`

@@ -48,11 +48,12 @@ func TestExternalBroker(t *testing.T) {
 	})
 }
 
-func TestConfigurationNeedsTLS(t *testing.T) {
+func TestRefusedConfigurations(t *testing.T) {
 	for name, c := range map[string]Configuration{
 		"no certificate": {Listen: "127.0.0.1:4222", Dir: "store", MaxStore: 1},
 		"no directory":   {MaxStore: 1},
 		"no size":        {Dir: "store"},
+		"a second line":  {Dir: "store", MaxStore: 1, Name: "broker\nmax_payload: 64"},
 	} {
 		if _, err := c.Text(); err == nil {
 			t.Errorf("%s: accepted", name)
