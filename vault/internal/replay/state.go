@@ -1,0 +1,279 @@
+package replay
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"maps"
+	"slices"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/shared/note"
+	"nightdrop/vault/internal/payment"
+)
+
+// Who vouches for a saved state.
+const (
+	ByVault  = "vault"  // its signed word
+	ByReplay = "replay" // whoever replayed and kept it
+)
+
+// ErrState is returned for a saved state that is damaged, unsigned, or of another log.
+var ErrState = errors.New("not a state that this log can be replayed from")
+
+const (
+	stateFormat  = "nightdrop/state/v1"
+	openingType  = "nightdrop/opening/v1"
+	maxStateLine = 16 << 20
+)
+
+// Header says where in which log a state is.
+type Header struct {
+	Format string        `json:"format"`
+	Origin string        `json:"origin"`
+	Size   int64         `json:"size"` // entries that made it
+	Root   tlog.Hash     `json:"root"` // of the log of these entries
+	Time   envelope.Time `json:"time"` // of the last of them
+	By     string        `json:"by"`   // ByVault or ByReplay
+}
+
+// line is one line of a state's file after the header: exactly one member.
+type line struct {
+	Vault    *payment.Vault    `json:"vault,omitempty"`
+	Merchant *payment.Merchant `json:"merchant,omitempty"`
+	Batch    *payment.Batch    `json:"batch,omitempty"`
+	Run      *payment.Run      `json:"run,omitempty"`
+	Token    *payment.Token    `json:"token,omitempty"`
+	Block    *payment.Block    `json:"block,omitempty"`
+	File     *payment.File     `json:"file,omitempty"`
+	Auditor  *payment.Auditor  `json:"auditor,omitempty"`
+	Bag      *payment.Bag      `json:"bag,omitempty"`
+	Payment  *payment.Payment  `json:"payment,omitempty"`
+	End      *trailer          `json:"end,omitempty"`
+}
+
+// trailer is the last line: the digest of all before it, and the vault's note over it.
+type trailer struct {
+	SHA256 string `json:"sha256"`
+	Note   string `json:"note,omitempty"` // ByVault
+}
+
+// State is what the events of a log have come to. Close gives its file back.
+type State struct {
+	Header
+	book *book
+}
+
+// Close gives the state's file back.
+func (s *State) Close() error { return s.book.close() }
+
+// NewState is the state before a log's first entry.
+func NewState(origin string) (*State, error) {
+	b, err := newBook()
+	if err != nil {
+		return nil, err
+	}
+	empty, err := tlog.TreeHash(0, nil)
+	return &State{Header: Header{Format: stateFormat, Origin: origin, Root: empty, By: ByReplay}, book: b}, err
+}
+
+// Apply folds one event into the state; size, root and time are the caller's to set.
+func (s *State) Apply(e payment.Event) (*payment.Issued, error) { return payment.Apply(s.book, e) }
+
+// opening is the text that the vault signs of a state.
+func (h Header) opening(digest string) ([]byte, error) {
+	text, err := json.Marshal(struct {
+		Origin string    `json:"origin"`
+		Size   int64     `json:"size"`
+		Root   tlog.Hash `json:"root"`
+		SHA256 string    `json:"sha256"`
+	}{h.Origin, h.Size, h.Root, digest})
+	return fmt.Appendf(nil, "%s\n%s\n", openingType, text), err
+}
+
+// stateWriter writes lines, and their digest in the end.
+type stateWriter struct {
+	out    *bufio.Writer
+	digest hash.Hash
+}
+
+func (w *stateWriter) line(v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	text = append(text, '\n')
+	w.digest.Write(text)
+	_, err = w.out.Write(text)
+	return err
+}
+
+// Save writes the state: signed where there is a signer, the vault's, and else as the word of who replayed.
+func (s *State) Save(out io.Writer, vault *note.Signer) error {
+	header := s.Header
+	header.By = ByReplay
+	if vault != nil {
+		header.By = ByVault
+	}
+	w := stateWriter{bufio.NewWriter(out), sha256.New()}
+	if err := errors.Join(w.line(header), s.saveSmall(&w)); err != nil {
+		return err
+	}
+	err := s.book.bags.each(func(b payment.Bag) error { return w.line(line{Bag: &b}) })
+	if err != nil {
+		return err
+	}
+	if err := s.book.payments.each(func(p payment.Payment) error { return w.line(line{Payment: &p}) }); err != nil {
+		return err
+	}
+	end := trailer{SHA256: hex.EncodeToString(w.digest.Sum(nil))}
+	if vault != nil {
+		text, err := header.opening(end.SHA256)
+		if err != nil {
+			return err
+		}
+		signed, err := note.Sign(text, vault)
+		if err != nil {
+			return err
+		}
+		end.Note = string(signed)
+	}
+	if err := w.line(line{End: &end}); err != nil {
+		return err
+	}
+	return w.out.Flush()
+}
+
+// saveSmall writes what is kept in memory.
+func (s *State) saveSmall(w *stateWriter) error {
+	m := s.book.Memory
+	errs := []error{w.line(line{Vault: &m.TheVault})}
+	errs = append(errs, saveMap(w, m.Merchants, func(v payment.Merchant) line { return line{Merchant: &v} }))
+	errs = append(errs, saveMap(w, m.Batches, func(v payment.Batch) line { return line{Batch: &v} }))
+	errs = append(errs, saveMap(w, m.Files, func(v payment.File) line { return line{File: &v} }))
+	errs = append(errs, saveMap(w, m.Auditors, func(v payment.Auditor) line { return line{Auditor: &v} }))
+	for _, v := range m.Runs {
+		errs = append(errs, w.line(line{Run: &v}))
+	}
+	for _, v := range m.Tokens {
+		errs = append(errs, w.line(line{Token: &v}))
+	}
+	for _, v := range m.Blocks {
+		errs = append(errs, w.line(line{Block: &v}))
+	}
+	return errors.Join(errs...)
+}
+
+func saveMap[K string | uint32, V any](w *stateWriter, m map[K]V, as func(V) line) error {
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		if err := w.line(as(m[k])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// LoadState reads what Save wrote. A state by the vault must carry its signature. It fails with ErrState.
+func LoadState(in io.Reader, vault note.Verifier) (*State, error) {
+	scanner := bufio.NewScanner(in)
+	scanner.Buffer(nil, maxStateLine)
+	if !scanner.Scan() {
+		return nil, errors.Join(scanner.Err(), fmt.Errorf("it is empty: %w", ErrState))
+	}
+	s, err := NewState(vault.Name())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.load(scanner, vault); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *State) load(scanner *bufio.Scanner, vault note.Verifier) error {
+	digest := sha256.New()
+	var h Header
+	if err := decode(scanner.Bytes(), &h); err != nil || h.Format != stateFormat || h.By != ByVault && h.By != ByReplay || h.Size < 0 {
+		return fmt.Errorf("its first line is none of a state: %w", ErrState)
+	}
+	if h.Origin != s.Origin {
+		return fmt.Errorf("it is of the log of %s: %w", h.Origin, ErrState)
+	}
+	s.Header = h
+	for {
+		fmt.Fprintf(digest, "%s\n", scanner.Bytes())
+		if !scanner.Scan() {
+			return errors.Join(scanner.Err(), fmt.Errorf("it is cut, make or fetch it again: %w", ErrState))
+		}
+		var l line
+		if err := decode(scanner.Bytes(), &l); err != nil {
+			return fmt.Errorf("a line of it does not parse: %w", ErrState)
+		}
+		if l.End != nil {
+			if l.End.SHA256 != hex.EncodeToString(digest.Sum(nil)) || scanner.Scan() {
+				return fmt.Errorf("it is damaged, make or fetch it again: %w", ErrState)
+			}
+			return h.signed(*l.End, vault)
+		}
+		if err := s.take(l); err != nil {
+			return err
+		}
+	}
+}
+
+func (h Header) signed(end trailer, vault note.Verifier) error {
+	if h.By != ByVault {
+		return nil
+	}
+	opened, err := note.Open([]byte(end.Note), note.Policy{Single: true}, vault)
+	if err != nil {
+		return fmt.Errorf("the vault has not signed it: %w: %w", err, ErrState)
+	}
+	want, err := h.opening(end.SHA256)
+	if err == nil && !bytes.Equal(opened.Text, want) {
+		err = fmt.Errorf("the vault has signed another state: %w", ErrState)
+	}
+	return err
+}
+
+func decode(text []byte, v any) error {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	return decoder.Decode(v)
+}
+
+// take puts one line into the state.
+func (s *State) take(l line) error {
+	b := s.book
+	switch {
+	case l.Vault != nil:
+		return b.PutVault(*l.Vault)
+	case l.Merchant != nil:
+		return b.PutMerchant(*l.Merchant)
+	case l.Batch != nil:
+		return b.PutBatch(*l.Batch)
+	case l.Run != nil:
+		return b.PutRun(*l.Run)
+	case l.Token != nil:
+		return b.PutToken(*l.Token)
+	case l.Block != nil:
+		return b.PutBlock(*l.Block)
+	case l.File != nil:
+		return b.PutFile(*l.File)
+	case l.Auditor != nil:
+		return b.PutAuditor(*l.Auditor)
+	case l.Bag != nil:
+		return b.PutBag(*l.Bag)
+	case l.Payment != nil:
+		return b.PutPayment(*l.Payment)
+	}
+	return fmt.Errorf("a line of it says nothing: %w", ErrState)
+}

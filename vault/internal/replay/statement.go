@@ -1,0 +1,236 @@
+package replay
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/shared/note"
+	"nightdrop/shared/proof"
+	"nightdrop/vault/internal/payment"
+)
+
+// Statements are what the vault has signed or given out elsewhere, before the export: the log must come to the same.
+type Statements struct {
+	vault       note.Verifier
+	checkpoints []proof.Checkpoint
+	positions   []envelope.Position
+	numbered    map[numbered]signed
+	files       map[string]string // settlement files: hex SHA-256 by name
+}
+
+// numbered names a statement that an event of the log tells of.
+type numbered struct {
+	what   string // directory, members, or result of MERCHANT
+	serial uint64
+}
+
+type signed struct {
+	digest     string // of a directory or members note; of the envelope that a result is about
+	generation uint64 // of a directory or members note
+	id         string // of a result
+	created    envelope.Time
+	merchant   string // of a result
+}
+
+// NewStatements begins a collection of what vault has signed.
+func NewStatements(vault note.Verifier) *Statements {
+	return &Statements{vault: vault, numbered: map[numbered]signed{}, files: map[string]string{}}
+}
+
+// AddFile takes a settlement file as it stood in the outbox.
+func (s *Statements) AddFile(name string, data []byte) {
+	digest := sha256.Sum256(data)
+	s.files[filepath.Base(name)] = hex.EncodeToString(digest[:])
+}
+
+// Add takes a checkpoint, position, directory, members note or result. It fails on anything that the vault has not signed.
+func (s *Statements) Add(msg []byte) error {
+	first, _, _ := bytes.Cut(msg, []byte("\n"))
+	switch string(first) {
+	case s.vault.Name():
+		c, err := proof.OpenCheckpoint(msg, s.vault)
+		if err != nil {
+			return err
+		}
+		s.checkpoints = append(s.checkpoints, c)
+	case "nightdrop/position/v1":
+		p, err := envelope.Open[envelope.Position](msg, s.vault)
+		if err != nil {
+			return err
+		}
+		s.positions = append(s.positions, p.Value)
+	case "nightdrop/directory/v1":
+		d, err := envelope.Open[envelope.Directory](msg, s.vault)
+		if err != nil {
+			return err
+		}
+		return s.number(numbered{"directory", d.Value.Serial}, signed{digest: d.Digest, generation: d.Value.Generation})
+	case "nightdrop/members/v1":
+		m, err := envelope.Open[envelope.Members](msg, s.vault)
+		if err != nil {
+			return err
+		}
+		return s.number(numbered{"members note", m.Value.Serial}, signed{digest: m.Digest, generation: m.Value.Generation})
+	case "nightdrop/result/v1":
+		r, err := envelope.Open[envelope.Result](msg, s.vault)
+		if err != nil {
+			return err
+		}
+		v := r.Value
+		return s.number(numbered{resultOf(v.Merchant), v.Serial}, signed{digest: v.Digest, id: v.ID, created: v.Created, merchant: v.Merchant})
+	default:
+		return fmt.Errorf("it is no checkpoint, position, directory, members note or result of %s", s.vault.Name())
+	}
+	return nil
+}
+
+func resultOf(merchant string) string { return "result of " + merchant }
+
+// number keeps a statement. Two of one number that differ are a finding without any log.
+func (s *Statements) number(n numbered, v signed) error {
+	if old, ok := s.numbered[n]; ok && old != v {
+		return fmt.Errorf("the vault has signed two %ss %d that differ: %w", n.what, n.serial, ErrDiverged)
+	}
+	s.numbered[n] = v
+	return nil
+}
+
+// event compares a statement with the event that tells of it.
+func (s *Statements) event(r *Report, index int64, e payment.Event, issued *payment.Issued) {
+	var n numbered
+	switch b := e.Body.(type) {
+	case payment.DirectoryIssued:
+		n = numbered{"directory", b.Serial}
+	case payment.MembersIssued:
+		n = numbered{"members note", b.Serial}
+	default:
+		if issued == nil {
+			return
+		}
+		n = numbered{resultOf(issued.Merchant), issued.Serial}
+	}
+	want, ok := s.numbered[n]
+	if !ok {
+		return
+	}
+	delete(s.numbered, n)
+	same := want.digest == e.Evidence
+	if issued != nil {
+		same = want.digest == issued.Digest && want.id == issued.ID && want.created == issued.Created
+	}
+	if !same {
+		r.find(index, "the vault has signed another %s %d than this entry tells of", n.what, n.serial)
+		return
+	}
+	r.Compared++
+}
+
+// tree compares checkpoints with the exported tree, which needs no key.
+func (s *Statements) tree(r *Report, hashes tlog.HashReader) error {
+	for _, c := range s.checkpoints {
+		if c.Size > r.Size {
+			r.find(r.Size, "the vault has signed a log of %d entries and this export ends after %d: its end was cut off, or it is older than the checkpoint: export again", c.Size, r.Size)
+			continue
+		}
+		root, err := rootAt(c.Size, hashes)
+		if err != nil {
+			return err
+		}
+		if root != c.Root {
+			r.find(-1, "the first %d entries are not those that the vault signed in another checkpoint: the log was rewritten", c.Size)
+			continue
+		}
+		r.Compared++
+	}
+	return nil
+}
+
+// rootAt is the root of the first size entries.
+func rootAt(size int64, hashes tlog.HashReader) (tlog.Hash, error) {
+	if size == 0 {
+		return tlog.TreeHash(0, nil)
+	}
+	return tlog.TreeHash(size, hashes)
+}
+
+// end compares what is left with the state after the last entry. whole tells that there are no entries behind it.
+func (s *Statements) end(r *Report, b *book, whole bool) error {
+	for _, p := range s.positions {
+		if err := s.position(r, b, p, whole); err != nil {
+			return err
+		}
+	}
+	rest := make([]numbered, 0, len(s.numbered))
+	for n := range s.numbered {
+		rest = append(rest, n)
+	}
+	slices.SortFunc(rest, func(x, y numbered) int { return bytes.Compare(fmt.Append(nil, x), fmt.Append(nil, y)) })
+	for _, n := range rest {
+		newest := b.TheVault.Directory
+		switch v := s.numbered[n]; {
+		case v.merchant != "":
+			newest = b.Merchants[v.merchant].Results
+		case n.what == "members note":
+			newest = b.TheVault.Members
+		}
+		if n.serial > newest && whole {
+			r.find(-1, "the vault has signed %s %d, and the log knows none after %d", n.what, n.serial, newest)
+			continue
+		}
+		r.Not = append(r.Not, fmt.Sprintf("%s %d was logged outside the entries that were replayed", n.what, n.serial))
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.files)) {
+		file, ok := b.Files[name]
+		switch {
+		case !ok && !whole:
+			r.Not = append(r.Not, fmt.Sprintf("file %s is not of the entries that were replayed", name))
+		case !ok || file.Digest == "":
+			r.find(-1, "the log knows no settlement file %s", name)
+		case file.Digest != s.files[name]:
+			r.find(-1, "settlement file %s has the digest %s, the log says %s", name, s.files[name], file.Digest)
+		default:
+			r.Compared++
+		}
+	}
+	return nil
+}
+
+// position compares which bags the vault says that it has committed.
+func (s *Statements) position(r *Report, b *book, p envelope.Position, whole bool) error {
+	if p.Generation > b.TheVault.Generation && whole {
+		r.find(-1, "a position is of generation %d, the log of %d", p.Generation, b.TheVault.Generation)
+		return nil
+	}
+	for _, e := range p.Relays {
+		run, known, err := b.Run(e.Relay, e.Run)
+		if err != nil {
+			return err
+		}
+		if !known || run.Number < e.Number {
+			if whole {
+				r.find(-1, "a position names bag %d of run %s, and the log's position there is %d", e.Number, e.Run, run.Number)
+			} else {
+				r.Not = append(r.Not, fmt.Sprintf("a position names bag %d of run %s, after the entries that were replayed", e.Number, e.Run))
+			}
+			continue
+		}
+		bag, _, err := b.Bag(e.Relay, e.Run, e.Number)
+		if err != nil {
+			return err
+		}
+		if e.Digest != envelope.ZeroDigest && !slices.Contains(bag.Digests, e.Digest) { // zeros: it ended in a gap, which a late bag may have filled
+			r.find(-1, "a position names another bag %d of run %s than the log", e.Number, e.Run)
+			continue
+		}
+		r.Compared++
+	}
+	return nil
+}
