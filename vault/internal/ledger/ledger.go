@@ -24,8 +24,9 @@ import (
 
 // Errors of opening.
 var (
-	ErrExists = errors.New("a ledger is there already: nothing was changed")             // is returned when Create would overwrite
-	ErrInUse  = errors.New("another process has the ledger open: stop that vault first") // is returned when two daemons meet
+	ErrExists = errors.New("a ledger is there already: nothing was changed")                  // is returned when Create would overwrite
+	ErrInUse  = errors.New("another process has the ledger open: stop that vault first")      // is returned when two daemons meet
+	ErrFormat = errors.New("the ledger was written by an older build: open it with that one") // is returned when records and fold were others
 )
 
 // Errors of a ledger that is open.
@@ -292,13 +293,19 @@ func (l *Ledger) resume() error {
 
 // openVault checks the buckets and the format, and opens the vault's box.
 func (l *Ledger) openVault(b *bbolt.Tx) error {
+	if meta := b.Bucket([]byte(bucketMeta)); meta != nil {
+		switch got := string(meta.Get(keyFormat)); got {
+		case format:
+		case formatBefore:
+			return fmt.Errorf("it has the format %s, and this build reads %s: %w", got, format, ErrFormat)
+		default:
+			return damaged("it has not the format %s", format)
+		}
+	}
 	for _, name := range buckets() {
 		if b.Bucket(name) == nil {
 			return damaged("bucket %s is missing", name)
 		}
-	}
-	if got := b.Bucket([]byte(bucketMeta)).Get(keyFormat); string(got) != format {
-		return damaged("it has not the format %s", format)
 	}
 	wrapped := b.Bucket([]byte(bucketKeys)).Get([]byte(purposeVault))
 	box, err := l.keys.OpenBox(purposeVault, append([]byte(nil), wrapped...))
