@@ -241,7 +241,7 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "/merchants/shop-1/policy", `{"colour":"red"}`, 400},
 		{"POST", "/payments/resolve", `{`, 400},
 		{"POST", "/returns", "x", 400},
-		{"POST", "/returns?name=" + strings.Repeat("x", maxFileName+1), "x", 400},
+		{"POST", "/returns?name=" + strings.Repeat("x", 101), "x", 400},
 		{"POST", "/returns?name=4242424242424242.ach", "x", 400},
 		{"POST", "/returns?name=a%0Ab", "x", 400},
 		{"GET", "/payments?batch=-1", "", 400},

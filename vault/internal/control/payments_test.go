@@ -93,7 +93,7 @@ func TestFilesAreStreamed(t *testing.T) {
 		return err
 	}}), "")
 	file := func() io.Reader { return io.LimitReader(zeros{}, size) }
-	if answer, err := client.ImportReturns(t.Context(), "bank 1&2.ach", file()); err != nil || got != size || name != "bank 1&2.ach" || answer.Name != name {
+	if answer, err := client.ImportReturns(t.Context(), "bank 1&2 20261123-000006.ach", file()); err != nil || got != size || name != "bank 1&2 20261123-000006.ach" || answer.Name != name {
 		t.Errorf("%d bytes of %q arrived: %+v %v", got, name, answer, err)
 	}
 	if c, err := client.Compare(t.Context(), 17, file()); err != nil || got != size || c.Ours != 17 {

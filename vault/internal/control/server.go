@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"time"
 
+	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/payment"
 	"nightdrop/vault/internal/settle"
 )
@@ -21,7 +22,6 @@ import (
 const (
 	maxBody       = 256 << 10  // a merchant with many keys is some ten KiB
 	maxFile       = 64<<20 + 1 // a file of the bank or the acquirer; their readers refuse what is over 64 MiB
-	maxFileName   = 100        // bytes of the name by which the log calls it
 	headerTimeout = 5 * time.Second
 	lineTimeout   = 30 * time.Second
 )
@@ -154,11 +154,11 @@ func body[T any](c call, what string) (v T, err error) {
 	return v, nil
 }
 
-// importReturns takes a file of the bank. Its name stands in the log, so it is held to the rules of a reason.
+// importReturns takes a file of the bank. The log calls it by its name.
 func (s *Server) importReturns(c call) (any, error) {
 	name := c.URL.Query().Get("name")
-	if name == "" || len(name) > maxFileName || checkPurpose(name) != nil {
-		return nil, &Error{CodeUsage, "the file's name would stand in the log for ever: give it one of 1 to 100 plain characters without what may be a card number"}
+	if envelope.CheckFileName(name) != nil {
+		return nil, &Error{CodeUsage, "the file's name would stand in the log for ever: take a copy named with 1 to 100 characters of ASCII, without what may be a card number"}
 	}
 	return s.cfg.Vault.ImportReturns(c.Context(), c.actor, name, c.Body)
 }

@@ -31,9 +31,12 @@ type Import struct {
 
 // ImportAnswers takes a file of the bank, of returns, notices of change and acknowledgements, whole or not at all: a refusal is
 // ErrAnswerFile, which names the record, and a finding in the log. The same file again does nothing, and an answer that another file brought
-// before is counted and does nothing. name is the file's, as the operator gave it, for the log. Other errors are r's or the ledger's.
+// before is counted and does nothing. name is the file's, as the operator gave it, for the log, which keeps none that
+// envelope.CheckFileName refuses. Other errors are r's or the ledger's.
 func (e *Engine) ImportAnswers(ctx context.Context, name string, r io.Reader, actor Actor) (Import, error) {
-	name = quotable(filepath.Base(name))
+	if name = filepath.Base(name); envelope.CheckFileName(name) != nil {
+		name = ""
+	}
 	answer, err := nacha.Read(r)
 	if errors.Is(err, nacha.ErrFile) {
 		return Import{}, e.refuseAnswers(ctx, name, "", err, actor)

@@ -193,11 +193,11 @@ func TestAnswerFilesRefusedWhole(t *testing.T) {
 		findings++
 	}
 	broken := answerFile{today, []*ach.EntryDetail{good()}}.bytes(t)
-	if _, err := c.engine(nil).ImportAnswers(t.Context(), "cut.ach", bytes.NewReader(broken[:len(broken)/2]), operator()); !errors.Is(err, ErrAnswerFile) || !errors.Is(err, nacha.ErrFile) {
+	if _, err := c.engine(nil).ImportAnswers(t.Context(), "returns-20261123-000006.ach", bytes.NewReader(broken[:len(broken)/2]), operator()); !errors.Is(err, ErrAnswerFile) || !errors.Is(err, nacha.ErrFile) {
 		t.Errorf("half a file: %v", err)
 	}
 	details := c.findings(payment.FindingAnswerFile)
-	if len(details) != findings+1 || !strings.HasPrefix(details[len(details)-1], `file "cut.ach": nacha: the file is refused whole`) {
+	if len(details) != findings+1 || !strings.HasPrefix(details[len(details)-1], `file "returns-20261123-000006.ach": nacha: the file is refused: `) {
 		t.Errorf("findings %q", details)
 	}
 	for _, d := range details {

@@ -21,7 +21,7 @@ var (
 	// ErrFileThere is returned when another file than the one in the log stands in the outbox under its name. Nothing was overwritten.
 	ErrFileThere = errors.New("another file of that name is in the bank's outbox; find out who put it there, move it away, and settle again")
 	// ErrAnswerFile is returned when a file of the bank is refused: nothing of it was applied, and the log has a finding.
-	ErrAnswerFile = errors.New("nothing of the file was applied; keep it, and ask the bank about it")
+	ErrAnswerFile = errors.New("nothing of the file was applied; keep it as it is, and ask the bank for a correct one")
 	// ErrListing is returned when an acquirer's listing is not as it should be. Nothing was compared.
 	ErrListing = errors.New("the listing is refused whole; ask the acquirer for a correct one")
 	// ErrReason is returned when a person's reason cannot be kept.

@@ -14,7 +14,7 @@ const maxAnswer = 64 << 20
 
 // ErrFile is returned when an answer file is refused: nothing of it may be applied. The text names the record by its place, counted from 1,
 // its type and what is wrong there, and never repeats what it holds.
-var ErrFile = errors.New("nacha: the file is refused whole; keep it as it is and ask the bank for a correct one")
+var ErrFile = errors.New("nacha: the file is refused")
 
 // ItemKind says what an answer does to the entry it is about.
 type ItemKind string
