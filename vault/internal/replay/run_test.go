@@ -1,0 +1,206 @@
+package replay
+
+import (
+	"bytes"
+	"errors"
+	"maps"
+	"reflect"
+	"strings"
+	"testing"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/payment"
+)
+
+// same compares a replayed state with the vault's own.
+func same(t *testing.T, s *State, m *payment.Memory) {
+	t.Helper()
+	got := map[payment.Key]payment.Payment{}
+	if err := s.book.payments.each(func(p payment.Payment) error {
+		got[payment.Key{Merchant: p.Merchant, ID: p.ID}] = p
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, m.Payments) {
+		t.Errorf("%d payments differ from the vault's %d", len(got), len(m.Payments))
+	}
+	b := s.book.Memory
+	if !reflect.DeepEqual(b.TheVault, m.TheVault) || !reflect.DeepEqual(b.Merchants, m.Merchants) || !reflect.DeepEqual(b.Batches, m.Batches) {
+		t.Error("vault, merchants or batches differ from the vault's own")
+	}
+}
+
+func TestAReplayComesToTheVaultsState(t *testing.T) {
+	v := newVault(t)
+	v.month()
+	r, state, err := v.replay(v.export(), given{})
+	v.must(err)
+	if err := r.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if r.From != 2 || r.Through != v.tail.Size() || r.Opened != r.Through-2 || r.By != ByVault || r.First != -1 {
+		t.Errorf("%+v", r)
+	}
+	same(t, state, v.state)
+	if r.Results != int64(v.state.Merchants[shop].Results) || r.Found[payment.FindingMessage] != 1 || r.Sums.Payments != uint64(v.pays) || r.Sums.Settled != 3 {
+		t.Errorf("results %d, found %v, sums %+v", r.Results, r.Found, r.Sums)
+	}
+	var settled, standing payment.Total
+	for _, p := range v.state.Payments {
+		to := map[payment.Stage]*payment.Total{payment.StageSettled: &settled, payment.StageApproved: &standing}[p.Stage]
+		switch {
+		case to == nil:
+		case p.Credit():
+			to.Currency, to.Credits, to.CreditAmount = p.Currency, to.Credits+1, to.CreditAmount+p.Amount
+		default:
+			to.Currency, to.Count, to.Amount = p.Currency, to.Count+1, to.Amount+p.Amount
+		}
+	}
+	if want := []Money{{standing, "standing"}, {settled, "settled"}}; !reflect.DeepEqual(r.Sums.Money, want) {
+		t.Errorf("money %+v, want %+v", r.Sums.Money, want)
+	}
+}
+
+// TestAReplayGoesOnFromWhereItEnded: a saved state and the new entries come to what all entries come to, and the log must be the same one.
+func TestAReplayGoesOnFromWhereItEnded(t *testing.T) {
+	v := newVault(t)
+	v.month()
+	before := v.export()
+	r, state, err := v.replay(before, given{})
+	v.must(errors.Join(err, r.Err()))
+	var saved bytes.Buffer
+	v.must(state.Save(&saved, nil))
+	v.begin(v.anna)
+	v.month()
+	after := v.export()
+	r, state, err = v.replay(after, given{from: saved.Bytes()})
+	v.must(errors.Join(err, r.Err()))
+	if r.By != ByReplay || r.From != state.Size-r.Opened || r.Through != v.tail.Size() {
+		t.Errorf("%+v", r)
+	}
+	same(t, state, v.state)
+	saved.Reset()
+	v.must(state.Save(&saved, nil))
+	if r, _, err = v.replay(before, given{from: saved.Bytes()}); err != nil || !errors.Is(r.Err(), ErrDiverged) {
+		t.Errorf("an export that ends before the state: %v", errors.Join(err, r.Err()))
+	}
+	other := newVault(t)
+	other.signer, other.anna = v.signer, v.anna
+	other.month()
+	other.month()
+	if r, _, err = other.replay(other.export(), given{from: saved.Bytes()}); err != nil || !errors.Is(r.Err(), ErrDiverged) {
+		t.Errorf("another log of the same length: %v", errors.Join(err, r.Err()))
+	}
+}
+
+func TestWhatCannotBeReplayedIsSaid(t *testing.T) {
+	v := newVault(t)
+	v.month()
+	empty, err := NewState(origin)
+	v.must(err)
+	defer empty.Close()
+	var none bytes.Buffer
+	v.must(empty.Save(&none, nil))
+	dir := v.export()
+	r, _, err := v.replay(dir, given{from: none.Bytes()})
+	v.must(err)
+	if !errors.Is(r.Err(), ErrNoState) || !strings.Contains(r.Gap, "entries 0 to 1 ") || r.Opened != v.tail.Size()-2 || r.Sums != nil {
+		t.Errorf("without a state: %v, %+v", r.Err(), r)
+	}
+	cora, err := keyring.NewAuditor("cora")
+	v.must(err)
+	if r, _, err = v.replay(dir, given{who: cora}); err != nil || !errors.Is(r.Err(), ErrNoState) || r.Closed != v.tail.Size()-2 {
+		t.Errorf("a stranger's key: %v", errors.Join(err, r.Err()))
+	}
+	// Anna's time ends; the rest of the log is verified and stays closed.
+	v.do("", payment.AuditorRemoved{Name: "anna"})
+	end := v.tail.Size()
+	v.begin()
+	v.sale(100)
+	if r, _, err = v.replay(v.export(), given{}); err != nil || r.Err() != nil || r.Through != end || r.Closed != 3 {
+		t.Errorf("after her time: %v, through %d, closed %d", errors.Join(err, r.Err()), r.Through, r.Closed)
+	}
+}
+
+func TestSavedStatesAreWholeAndSigned(t *testing.T) {
+	v := newVault(t)
+	good := v.opening.String()
+	lines := strings.SplitAfter(good, "\n")
+	for name, text := range map[string]string{
+		"empty":             "",
+		"cut":               strings.Join(lines[:len(lines)-2], ""),
+		"a line too few":    strings.Join(append(append([]string{}, lines[:2]...), lines[3:]...), ""),
+		"altered":           strings.Replace(good, `"generation":1`, `"generation":2`, 1),
+		"of another log":    strings.Replace(good, `"origin":"vault.example"`, `"origin":"other.example"`, 1),
+		"of another size":   strings.Replace(good, `"size":2`, `"size":3`, 1),
+		"without signature": good[:strings.LastIndex(good, `,"note":`)] + "}}\n",
+		"more behind it":    good + "{}\n",
+		"a foreign member":  strings.Replace(good, `"by":`, `"from":1,"by":`, 1),
+	} {
+		if s, err := LoadState(strings.NewReader(text), v.signer.Verifier()); !errors.Is(err, ErrState) {
+			t.Errorf("%s: %v, %v", name, s, err)
+		}
+	}
+	s, err := LoadState(strings.NewReader(good), newVault(t).signer.Verifier())
+	if !errors.Is(err, ErrState) {
+		t.Errorf("signed by another vault of that name: %v, %v", s, err)
+	}
+}
+
+// TestAStoreForgetsNothing: more values than stay in memory, written again and again.
+func TestAStoreForgetsNothing(t *testing.T) {
+	s, err := newStore[int]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	want := map[string]int{}
+	for n := range 10 * recent {
+		key := id(n * 7919 % (3 * recent))
+		old, found, err := s.get(key)
+		if was, there := want[key]; err != nil || found != there || old != was {
+			t.Fatalf("%s is %d, %v, %v; it was %d, %v", key, old, found, err, was, there)
+		}
+		want[key] = n
+		if err := s.put(key, n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(s.young) + len(s.old); n > 2*recent {
+		t.Errorf("%d values in memory", n)
+	}
+	got := map[int]bool{}
+	if err := s.each(func(n int) error { got[n] = true; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	all := map[int]bool{}
+	for n := range maps.Values(want) {
+		all[n] = true
+	}
+	if !maps.Equal(got, all) {
+		t.Errorf("%d values of %d", len(got), len(all))
+	}
+}
+
+func TestStatementsAgree(t *testing.T) {
+	v := newVault(t)
+	early := v.checkpoint()
+	v.directory(1)
+	issued := v.do(shop, payment.EnvelopeRejected{ID: id(9999), Digest: strings.Repeat("a", 64), Code: envelope.CodeLuhn, Remembered: true})
+	v.bag(1)
+	v.month()
+	s := NewStatements(v.signer.Verifier())
+	for _, msg := range [][]byte{early, v.checkpoint(), v.signDirectory(1), v.signPosition(1, digestOf(1)), v.signResult(issued)} {
+		v.must(s.Add(msg))
+	}
+	r, _, err := v.replay(v.export(), given{statements: s})
+	v.must(errors.Join(err, r.Err()))
+	if r.Compared != 5 || len(r.Not) != 0 {
+		t.Errorf("%d statements agree, not compared: %v", r.Compared, r.Not)
+	}
+	if s.Add([]byte("something")) == nil || s.Add(bytes.Replace(early, []byte("\n4\n"), []byte("\n5\n"), 1)) == nil {
+		t.Error("a statement that the vault never made is taken")
+	}
+}
