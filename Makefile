@@ -21,7 +21,7 @@ build: ## Build the four binaries into bin/
 	$(GO) build $(RELEASE) -o bin/simulator ./ops/simulator
 
 .PHONY: demo
-demo: build ## Run 1,000 sales through relay, vault and acquirer simulator, and look for leaks
+demo: build ## Run 1,000 orders through relay, vault, acquirer and bank, and look for leaks
 	@$(GO) run ./ops/demo --bin bin
 
 .PHONY: test
@@ -48,11 +48,12 @@ bench: build ## Measure the figures; each is a ratio within one run
 test-figures: ## Measure every figure as briefly as can be, to see that each is printed
 	@$(GO) test -json -count=1 -timeout 15m -tags figures ./ops/bench | $(GO) run ./ops/tidy/gate
 
+# Minimising each new input for a minute, as is Go's default, would take up all of a short run.
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZTIME (default 10s) each
-	@for target in $$(git grep -hoE '^func Fuzz[A-Za-z0-9]+' -- '*_test.go' | sed 's/func //' | sort -u); do \
-	  dir=$$(dirname $$(git grep -lE "^func $$target\(" -- '*_test.go')); \
-	  echo "fuzz $$target in $$dir"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime "$${FUZZTIME:-10s}" "./$$dir"; done
+	@for found in $$(git grep -oE '^func Fuzz[A-Za-z0-9_]+' -- '*_test.go' | sed 's/func //'); do \
+	  dir=$${found%/*}; target=$${found##*:}; echo "fuzz $$target in $$dir"; \
+	  $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime "$${FUZZTIME:-10s}" -fuzzminimizetime 10x "./$$dir"; done
 
 .PHONY: simulate
 simulate: ## Run SEEDS lives of a vault (default 1000) from seed FROM (default 1), and tell those that fail
