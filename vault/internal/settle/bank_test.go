@@ -190,7 +190,7 @@ func (c *counter) interrupted(disk fullDisk) (id string) {
 }
 
 func TestFileIsFinishedAfterAFailure(t *testing.T) {
-	for name, disk := range map[string]fullDisk{"nothing staged": {stage: errCrash}, "staged and lost": {appear: errCrash}, "staged": {appear: errCrash, keep: true}} {
+	for name, disk := range map[string]fullDisk{"nothing staged": {stage: errCrash}, "staged": {appear: errCrash, keep: true}} {
 		t.Run(name, func(t *testing.T) {
 			c := newCounter(t, 5*time.Second)
 			id := c.interrupted(disk)
@@ -219,10 +219,85 @@ func TestStagedFileOutlivesItsAccounts(t *testing.T) {
 			continue
 		}
 		digest := c.file("nightdrop-20261124-A.ach").Digest
+		if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), digest) {
+			t.Errorf("a file that is gone: %v", err)
+		}
+		c.notAtTheBank()
+		_, err = c.engine(nil).Settle(t.Context(), All, "", operator(), nil)
 		if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), digest) || !strings.Contains(err.Error(), id) {
 			t.Errorf("a file that cannot be made again: %v", err)
 		}
 	}
+}
+
+// notAtTheBank leaves a person's word that the bank has not got the file that is being made.
+func (c *counter) notAtTheBank() {
+	c.t.Helper()
+	c.must(os.WriteFile(filepath.Join(c.outbox, ".partial-nightdrop-20261124-A.ach"), nil, 0o600))
+}
+
+// TestFileThatMayBeAtTheBankIsNotMadeAgain: the vault fell after the file had appeared, and before the log said so, and the file was taken away.
+func TestFileThatMayBeAtTheBankIsNotMadeAgain(t *testing.T) {
+	for name, copied := range map[string]bool{"the bank has it": true, "the bank has it not": false} {
+		t.Run(name, func(t *testing.T) {
+			c := newCounter(t, 5*time.Second)
+			id := c.interrupted(fullDisk{appear: errCrash, keep: true})
+			path := filepath.Join(c.outbox, "nightdrop-20261124-A.ach")
+			taken := filepath.Join(t.TempDir(), "taken.ach")
+			c.must(nacha.Disk{}.Appear(c.outbox, filepath.Base(path)))
+			c.must(os.Rename(path, taken))
+			for range 2 {
+				_, err := c.engine(nil).Settle(t.Context(), All, "", operator(), nil)
+				if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), "ask the bank") || c.stage(id) != payment.StageFiling {
+					t.Errorf("settling: %v, the sale is %s", err, c.stage(id))
+				}
+			}
+			if left, err := os.ReadDir(c.outbox); err != nil || len(left) != 0 {
+				t.Errorf("the outbox holds %v, %v", left, err)
+			}
+			if copied {
+				c.must(os.Rename(taken, path))
+			} else {
+				c.notAtTheBank()
+			}
+			c.endOfDay(c.engine(nil))
+			if _, text, _ := c.theFile(); hex.EncodeToString(digestOf(text)) != c.file(filepath.Base(path)).Digest {
+				t.Error("the file is not the one whose digest is in the log")
+			}
+			c.want("the sale", id, payment.StageSettled, envelope.CodeOK, "accepted", "settled")
+		})
+	}
+}
+
+func digestOf(text []byte) []byte {
+	sum := sha256.Sum256(text)
+	return sum[:]
+}
+
+// TestOutboxThatCannotBeUsed: nothing is settled, the person is told what to do, and the next settlement goes on.
+func TestOutboxThatCannotBeUsed(t *testing.T) {
+	c := newCounter(t, 5*time.Second)
+	id := c.send(c.shop.BankSale(100))
+	e := c.engine(nil)
+	_, err := e.CloseBatch(t.Context(), "", "", operator(), nil)
+	c.must(err)
+	away := filepath.Join(t.TempDir(), "away")
+	c.must(os.Rename(c.outbox, away))
+	check := func(what string, stage payment.Stage) {
+		t.Helper()
+		_, err := e.Settle(t.Context(), All, "", operator(), nil)
+		if !errors.Is(err, ErrUnavailable) || errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "settle again") || c.stage(id) != stage {
+			t.Errorf("%s: %v, the sale is %s", what, err, c.stage(id))
+		}
+	}
+	check("without an outbox, which is not looked at before its file has entries", payment.StageFiling)
+	c.must(os.WriteFile(c.outbox, nil, 0o600))
+	check("with a file in the outbox's place", payment.StageFiling)
+	c.must(os.Remove(c.outbox))
+	c.must(os.Rename(away, c.outbox))
+	c.endOfDay(e)
+	c.theFile()
+	c.want("the sale", id, payment.StageSettled, envelope.CodeOK, "accepted", "settled")
 }
 
 func TestAnotherFileOfTheName(t *testing.T) {
@@ -256,6 +331,7 @@ func TestAnotherFileOfTheName(t *testing.T) {
 func TestChangedSettingsDoNotMakeAnotherFile(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	c.interrupted(fullDisk{appear: errCrash})
+	c.notAtTheBank()
 	e := c.engine(func(cfg *Config) { cfg.Bank.Sender.OriginName = "ANOTHER NAME" })
 	if _, err := e.Settle(t.Context(), All, "", operator(), nil); !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), "put the bank's settings") {
 		t.Errorf("with other settings: %v", err)
@@ -263,6 +339,7 @@ func TestChangedSettingsDoNotMakeAnotherFile(t *testing.T) {
 	if left, err := os.ReadDir(c.outbox); err != nil || len(left) != 0 {
 		t.Errorf("the outbox holds %v, %v", left, err)
 	}
+	c.notAtTheBank()
 	if done := c.endOfDay(c.engine(nil)); done.Payments != 1 {
 		t.Errorf("with the settings put back: %+v", done)
 	}

@@ -29,12 +29,31 @@ func (b *Bank) vacant(name string) error {
 	case errors.Is(err, os.ErrNotExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("look into the bank's outbox: %w", err)
+		return outboxFault(err)
 	}
 	return fmt.Errorf("%s: %w", name, ErrFileThere)
 }
 
-// there tells whether a file whose digest is in the log is in the outbox, or staged there.
+// outboxFault adds to an error of the outbox what to do about it. What the system calls it is text only, so that a missing directory is no
+// missing batch.
+func outboxFault(err error) error {
+	return fmt.Errorf("the bank's outbox cannot be used: %v; see that it is there, that the vault may write into it and that it is not full, then settle again: %w",
+		err, ErrUnavailable)
+}
+
+// ofOutbox is outboxFault of what the file system refused, and any other error as it is.
+func ofOutbox(err error) error {
+	_, path := errors.AsType[*os.PathError](err)
+	_, link := errors.AsType[*os.LinkError](err)
+	if path || link {
+		return outboxFault(err)
+	}
+	return err
+}
+
+// there tells whether a file whose digest is in the log is in the outbox, or staged there. It was staged before its digest was logged, and
+// what was staged goes only when the file appears: where there is neither, somebody may have taken the file to the bank, and made once more
+// it could move its money twice. Then it is ErrConflict, until a person leaves something else staged: its word that the bank has not got it.
 func (b *Bank) there(f payment.File) (bool, error) {
 	switch digest, err := b.Disk.Digest(b.Outbox, f.Name); {
 	case err == nil && digest != f.Digest:
@@ -42,13 +61,17 @@ func (b *Bank) there(f payment.File) (bool, error) {
 	case err == nil:
 		return true, nil
 	case !errors.Is(err, os.ErrNotExist):
-		return false, fmt.Errorf("look into the bank's outbox: %w", err)
+		return false, outboxFault(err)
 	}
 	digest, err := b.Disk.Staged(b.Outbox, f.Name)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return false, fmt.Errorf("look into the bank's outbox: %w", err)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return false, fmt.Errorf("%s has left the outbox before the log says so, and may be at the bank: ask the bank whether it has the file of SHA-256 %s. If it has, put a copy "+
+			"into the outbox; if it has not, make an empty file .partial-%s there, and the file is made again. Then settle again: %w", f.Name, f.Digest, f.Name, ErrConflict)
+	case err != nil:
+		return false, outboxFault(err)
 	}
-	return err == nil && digest == f.Digest, nil
+	return digest == f.Digest, nil
 }
 
 // write puts a file whose entries have their trace numbers into the outbox: staged there whole, its digest committed, and only then under
@@ -87,7 +110,7 @@ func (s *settlement) write(ctx context.Context, name string) error {
 		if err := bank.Disk.Appear(bank.Outbox, name); errors.Is(err, nacha.ErrExists) {
 			return fmt.Errorf("%w: %w", ErrFileThere, err)
 		} else if err != nil {
-			return err
+			return ofOutbox(err)
 		}
 		// A crash here leaves the file in the outbox: the next run finds it there with the digest of the log.
 		return s.engine.cfg.Ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
@@ -238,7 +261,7 @@ func (w *fileWriter) stage() error {
 		return err
 	})
 	if err != nil {
-		return err
+		return ofOutbox(err)
 	}
 	if w.file.Stage == payment.FileHashed {
 		return nil
