@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -37,7 +36,7 @@ the amounts differ (exit code 7). The listing is a CSV whose first line is "rrn,
 				return err
 			}
 			if n := len(compared.Differences); n > 0 {
-				return &control.Error{Code: control.CodeIntegrity, Detail: fmt.Sprintf("%s and the acquirer's listing differ in %d places: have them explained before you settle", compared.Batch.ID, n)}
+				return &control.Error{Code: control.CodeIntegrity, Detail: fmt.Sprintf("%s and the acquirer's listing differ in %s: have that explained before you settle", compared.Batch.ID, places(n))}
 			}
 			return nil
 		},
@@ -48,7 +47,7 @@ the amounts differ (exit code 7). The listing is a CSV whose first line is "rrn,
 }
 
 func runBatchCompare(ctx context.Context, client *control.Client, batch, path string) (control.Comparison, error) {
-	file, err := os.Open(path)
+	file, err := openGiven(path)
 	if err != nil {
 		return control.Comparison{}, err
 	}
@@ -61,7 +60,7 @@ func runBatchCompare(ctx context.Context, client *control.Client, batch, path st
 }
 
 func printComparison(w io.Writer, compared control.Comparison) {
-	fmt.Fprintf(w, "%s: %d payments here, %d in the listing, %d differences\n", compared.Batch.ID, compared.Ours, compared.Theirs, len(compared.Differences))
+	fmt.Fprintf(w, "%s: %d payments here, %d in the listing; they differ in %s\n", compared.Batch.ID, compared.Ours, compared.Theirs, places(len(compared.Differences)))
 	if len(compared.Differences) == 0 {
 		return
 	}

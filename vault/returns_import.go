@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -52,7 +51,7 @@ a file that was taken before changes nothing, and no file is altered or deleted.
 }
 
 func runReturnsImport(ctx context.Context, client *control.Client, path string) (control.Import, error) {
-	file, err := os.Open(path)
+	file, err := openGiven(path)
 	if err != nil {
 		return control.Import{}, err
 	}

@@ -142,6 +142,9 @@ func (a acquirerSettings) check(wrong func(key, what string)) {
 	if _, err := a.dialect(); err != nil {
 		wrong("acquirer.dialect", err.Error())
 	}
+	if _, err := a.TLS.config(); err != nil {
+		wrong("acquirer.tls", err.Error())
+	}
 	if len(a.Terminals) == 0 {
 		wrong("acquirer.terminals", "at least one terminal name that the acquirer gave")
 	}

@@ -37,8 +37,8 @@ func (b *Bank) vacant(name string) error {
 // outboxFault adds to an error of the outbox what to do about it. What the system calls it is text only, so that a missing directory is no
 // missing batch.
 func outboxFault(err error) error {
-	return fmt.Errorf("the bank's outbox cannot be used: %v; see that it is there, that the vault may write into it and that it is not full, then settle again: %w",
-		err, ErrUnavailable)
+	return fmt.Errorf("the bank's outbox cannot be used: %s; see that it is there, that the vault may write into it and that it is not full, then settle again: %w",
+		err.Error(), ErrUnavailable)
 }
 
 // ofOutbox is outboxFault of what the file system refused, and any other error as it is.

@@ -53,6 +53,12 @@ type answer struct {
 // errDown is returned when the line was down before any of the request was written.
 var errDown = fmt.Errorf("%w: the line went down", acquirer.ErrNotSent)
 
+// Errors of a network message, about which no payment hangs.
+var (
+	errNoNetworkAnswer = errors.New("iso8583: the host did not answer")
+	errNetworkAnswer   = errors.New("iso8583: the host's answer does not fit what it was asked")
+)
+
 // errTwin is returned for a request whose trace another request is waiting under: its outcome is the other's to tell.
 var errTwin = fmt.Errorf("%w: another request with the same trace is waiting for it", acquirer.ErrNoAnswer)
 
@@ -242,14 +248,19 @@ func (l *line) write(out []byte) error {
 func (l *line) network(ctx context.Context, function string, timeout time.Duration) error {
 	r := newNetwork(l.dialect, function, l.stan.Add(1)%acquirer.MaxSTAN+1, time.Now())
 	got, err := l.exchange(ctx, r, timeout)
-	if err != nil {
+	switch {
+	case errors.Is(err, acquirer.ErrMalformedAnswer):
+		return errNetworkAnswer
+	case errors.Is(err, acquirer.ErrNoAnswer):
+		return errNoNetworkAnswer
+	case err != nil:
 		return err
 	}
 	if err := l.dialect.fits(r.message, got, l.dialect.Place.STAN, l.dialect.Place.Network); err != nil {
-		return err
+		return errNetworkAnswer
 	}
 	if code := value(got, l.dialect.Place.Answer); code != acquirer.Approved {
-		return malformed("network management was refused")
+		return fmt.Errorf("iso8583: the host refused it with code %q; ask the acquirer whether this terminal may sign on", code)
 	}
 	return nil
 }

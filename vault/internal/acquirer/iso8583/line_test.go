@@ -34,7 +34,7 @@ func TestHostThatIsNotThere(t *testing.T) {
 }
 
 func TestSignOnRefusedOrUnanswered(t *testing.T) {
-	for _, code := range []string{"91", ""} {
+	for code, why := range map[string]string{"91": `the host refused it with code "91"`, "": "the host did not answer"} {
 		h := newCrookedHost(t, nil)
 		h.mu.Lock()
 		h.signOn = code
@@ -43,9 +43,10 @@ func TestSignOnRefusedOrUnanswered(t *testing.T) {
 		if _, err := a.Authorise(t.Context(), testSale(t, 1)); !errors.Is(err, acquirer.ErrNotSent) {
 			t.Errorf("sign-on answered %q: error %v, want ErrNotSent", code, err)
 		}
-		if a.Ready() == nil {
-			t.Errorf("sign-on answered %q: ready", code)
-		}
+		await(t, "the reason: "+why, func() bool {
+			err := a.Ready()
+			return err != nil && strings.Contains(err.Error(), why) && !strings.Contains(err.Error(), "reversal")
+		})
 		if lines, _ := h.count(); lines == 0 {
 			t.Error("the host was never dialled")
 		}
