@@ -13,6 +13,7 @@ import (
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/replay"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -66,6 +67,11 @@ var kinds = [...]struct {
 	{journal.ErrFenced, control.CodeIntegrity},
 	{journal.ErrDamaged, control.CodeIntegrity},
 	{audit.ErrIntegrity, control.CodeIntegrity},
+	{replay.ErrDiverged, control.CodeIntegrity},
+	{replay.ErrState, control.CodeIntegrity},
+	{replay.ErrStory, control.CodeIntegrity},
+	{replay.ErrNoState, control.CodeNotFound},
+	{replay.ErrNoPayment, control.CodeNotFound},
 	{settle.ErrTotalsDiffer, control.CodeIntegrity},
 	{settle.ErrAnswerFile, control.CodeIntegrity},
 	{settle.ErrFileThere, control.CodeIntegrity},

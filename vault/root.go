@@ -69,7 +69,8 @@ func newRootCommand(c console) *cobra.Command {
 			newBatchReportCommand(g, c)),
 		group("payment", "Payments: list, show, resolve", newPaymentListCommand(g, c), newPaymentShowCommand(g, c), newPaymentResolveCommand(g, c)),
 		group("returns", "Files of the bank: import", newReturnsImportCommand(g, c)),
-		group("audit", "The sealed log: export, auditor, verify", newAuditExportCommand(g, c), newAuditAuditorCommand(g, c), newAuditVerifyCommand(g, c)),
+		group("audit", "The sealed log: export, auditor, opening, verify, replay, prove", newAuditExportCommand(g, c), newAuditAuditorCommand(g, c),
+			newAuditOpeningCommand(g, c), newAuditVerifyCommand(g, c), newAuditReplayCommand(g, c), newAuditProveCommand(g, c)),
 	)
 	return root
 }

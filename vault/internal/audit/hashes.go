@@ -3,7 +3,7 @@ package audit
 import "golang.org/x/mod/sumdb/tlog"
 
 // Hashes reads hashes of the exported tree, each proved against the checkpoint's root: for proofs of inclusion (tlog.ProveRecord) and for
-// the root at an earlier size (tlog.TreeHash). It fails with ErrIntegrity. Its memory grows with what is asked for; it is not safe for
+// the root at an earlier size (tlog.TreeHash). It fails with ErrIntegrity. Every call reads its tiles anew; it is not safe for
 // concurrent use.
 func (x *Export) Hashes() tlog.HashReader {
 	r := reader{Export: x, tiles: map[tlog.Tile][]byte{}}

@@ -48,6 +48,7 @@ type Vault interface {
 	AddAuditor(ctx context.Context, actor settle.Actor, a NewAuditor) (Auditor, error)
 	RemoveAuditor(ctx context.Context, actor settle.Actor, name string) (Auditor, error)
 	ExportLog(ctx context.Context, actor settle.Actor, q ExportQuery, progress settle.Progress) (Export, error)
+	WriteOpening(ctx context.Context, actor settle.Actor, q OpeningQuery, progress settle.Progress) (Opening, error)
 }
 
 // Status is what the vault is doing. Of a locked vault only the first group is known.

@@ -5,10 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/settle"
@@ -45,9 +42,6 @@ type Export struct {
 // UnknownPeer is the actor of a call whose caller the kernel did not name.
 const UnknownPeer = "user:unknown"
 
-// maxDir bounds the directory of an export in bytes: it is kept for ever in the log.
-const maxDir = 1000
-
 func (s *Server) auditRoutes(mux *http.ServeMux) {
 	v := s.cfg.Vault
 	mux.Handle("GET /auditors", s.answer(func(c call) (any, error) { return v.Auditors(c.Context()) }))
@@ -62,13 +56,14 @@ func (s *Server) auditRoutes(mux *http.ServeMux) {
 		return v.RemoveAuditor(c.Context(), c.actor, c.PathValue("name"))
 	}))
 	mux.Handle("POST /log/export", s.stream(s.exportLog))
+	s.openingRoutes(mux)
 }
 
 func (s *Server) exportLog(c call, p settle.Progress) (any, error) {
 	query := c.URL.Query()
 	q := ExportQuery{Dir: query.Get("dir")}
-	if len(q.Dir) > maxDir || !utf8.ValidString(q.Dir) || strings.ContainsFunc(q.Dir, unicode.IsControl) || holdsCardNumber(q.Dir) {
-		return nil, &Error{CodeUsage, "the directory's path would stand in the log for ever: give one of at most 1000 plain bytes without what may be a card number"}
+	if err := checkPath(q.Dir); err != nil {
+		return nil, err
 	}
 	if text := query.Get("bodies-since"); text != "" {
 		since, err := time.Parse(time.RFC3339, text)

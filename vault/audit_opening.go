@@ -1,0 +1,49 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"nightdrop/vault/internal/control"
+)
+
+func newAuditOpeningCommand(g *global, c console) *cobra.Command {
+	var auditor string
+	cmd := &cobra.Command{
+		Use:   "opening FILE --auditor NAME",
+		Short: "Write the state from which an auditor's replay begins",
+		Long: `Write what the log comes to before an auditor's first entry into a new file on the vault's host, signed by the vault: the opening balances
+from which "vault audit replay" goes on. It holds no account data, but merchants, payments and totals in clear: give it to the auditor alone.
+It is the vault's word, not proved by anything but its signature; every entry after it is. That it was given out stands in the log.`,
+		Example: "  vault audit opening /media/auditor/anna.state --auditor anna",
+		Args:    arguments(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if auditor == "" {
+				return fmt.Errorf("%w: --auditor names whose replay begins (vault audit auditor list)", errUsage)
+			}
+			file, err := filepath.Abs(args[0])
+			if err != nil {
+				return err
+			}
+			client, err := g.client()
+			if err != nil {
+				return err
+			}
+			progress, done := bar(c.errOut, "folding")
+			opening, err := client.WriteOpening(cmd.Context(), control.OpeningQuery{Auditor: auditor, File: file}, progress)
+			done()
+			if err != nil {
+				return err
+			}
+			return g.print(c.out, opening, func(w io.Writer) {
+				fmt.Fprintf(w, "state before entry %d in %s, signed; %s's replay begins there\n", opening.Size, opening.File, opening.Auditor)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&auditor, "auditor", "", "whose time begins there")
+	g.actingFlags(cmd)
+	return cmd
+}

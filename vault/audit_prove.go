@@ -1,0 +1,120 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/shared/note"
+	"nightdrop/vault/internal/replay"
+)
+
+type proveOptions struct {
+	replayOptions
+	payment    string // MERCHANT/ID
+	out, check string
+}
+
+func newAuditProveCommand(g *global, c console) *cobra.Command {
+	var opts proveOptions
+	cmd := &cobra.Command{
+		Use:   "prove DIR --payment MERCHANT/ID --verifier VKEY --identity FILE | --check FILE --verifier VKEY",
+		Short: "Tell one payment's story from an exported log, with proofs",
+		Long: `Tell one payment's story from an exported log: every event about it, its captures, refunds and voids, its batches and their files, with who,
+when and from where. The log is replayed up to its end, so what is told is what the sums were done with. --out writes the same with a
+proof of each entry into a file that a third party checks with --check, which needs no key.
+
+What --check proves: the vault signed a log in which entries of these hashes stand at these places, and they told the merchant exactly
+these facts. The events are the word of the auditor who opened them: whoever has a log key of that time finds the sealed entries by
+their hashes and can open them too.`,
+		Example: `  vault audit prove /media/log --payment corner-cafe/b3e3d844-35e1-4676-a601-ba76ba37894d --verifier vault.example.com+1a2b... \
+    --identity anna.key --from anna.state --out story.json
+  vault audit prove --check story.json --verifier vault.example.com+1a2b...`,
+		Args: arguments(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if opts.check != "" && len(args) == 0 {
+				return opts.runCheck(g, c)
+			}
+			if opts.check != "" || len(args) == 0 {
+				return fmt.Errorf("%w: give the exported log's directory, or --check FILE without one", errUsage)
+			}
+			return opts.run(cmd, args[0], g, c)
+		},
+	}
+	opts.flags(cmd)
+	cmd.Flags().StringVar(&opts.payment, "payment", "", "MERCHANT/ID of the envelope of the sale, authorisation or payout")
+	cmd.Flags().StringVar(&opts.out, "out", "", "new file for the story and its proofs")
+	cmd.Flags().StringVar(&opts.check, "check", "", "check a story's file")
+	g.readingFlags(cmd)
+	return cmd
+}
+
+// run replays and tells.
+func (o *proveOptions) run(cmd *cobra.Command, dir string, g *global, c console) error {
+	merchant, id, ok := strings.Cut(o.payment, "/")
+	if !ok || !envelope.ValidMerchant(merchant) || !envelope.ValidID(id) {
+		return fmt.Errorf("%w: --payment is MERCHANT/ID, as `vault payment list` and results have it", errUsage)
+	}
+	r, err := o.open(dir)
+	if err != nil {
+		return err
+	}
+	defer r.From.Close() //nolint:errcheck // a file without a name
+	progress, done := bar(c.errOut, "replaying")
+	if progress != nil {
+		r.Progress = func(done, total int64) { progress(int(done), int(total)) }
+	}
+	story, _, err := replay.Tell(cmd.Context(), r, merchant, id)
+	done()
+	if err != nil {
+		return err
+	}
+	if o.out != "" {
+		text, err := story.Encode()
+		if err != nil {
+			return err
+		}
+		if err := saveState(o.out, func(f *os.File) error { _, err := f.Write(text); return err }); err != nil {
+			return err
+		}
+	}
+	return o.tell(g, c, story)
+}
+
+// runCheck checks a story's file and tells it.
+func (o *proveOptions) runCheck(g *global, c console) error {
+	vault, err := note.ParseVerifier(o.verifier)
+	if err != nil {
+		return fmt.Errorf("%w: --verifier is the vault's one-line key, pinned by you and not taken from the story: %w", errUsage, err)
+	}
+	data, err := os.ReadFile(o.check)
+	if err != nil {
+		return err
+	}
+	story, checkpoint, err := replay.CheckStory(data, vault)
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.check, err)
+	}
+	if err := o.tell(g, c, story); err != nil || g.json {
+		return err
+	}
+	_, err = fmt.Fprintf(c.out, "\nproved: in the log of %d entries that %s signed, these entries stand at these places and told the merchant these facts\n"+
+		"the auditor's word: what else the events say\n", checkpoint.Size, checkpoint.Origin)
+	return err
+}
+
+func (o *proveOptions) tell(g *global, c console, story *replay.Story) error {
+	var text strings.Builder
+	if err := story.Write(&text); err != nil {
+		return err
+	}
+	return g.print(c.out, story, func(w io.Writer) {
+		for line := range strings.Lines(text.String()) {
+			row(w, strings.TrimSuffix(line, "\n"))
+		}
+	})
+}
