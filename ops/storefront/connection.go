@@ -29,7 +29,7 @@ type connectionOptions struct {
 
 func (o *connectionOptions) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&o.identity, "identity", "storefront.key", "file that `keygen` made")
+	flags.StringVar(&o.identity, "identity", "storefront.key", "file that storefront keygen made")
 	flags.StringVar(&o.vault, "vault", "", "the vault's verifier key, one line, or @FILE that holds it (required)")
 	flags.StringVar(&o.relay, "relay", "", "the relay's origin, such as https://relay.example:8443 (required)")
 	flags.StringVar(&o.ca, "ca", "", "PEM file of the certificate authority to trust instead of the system's")
