@@ -233,7 +233,7 @@ func TestStagedFileOutlivesItsAccounts(t *testing.T) {
 // notAtTheBank leaves a person's word that the bank has not got the file that is being made.
 func (c *counter) notAtTheBank() {
 	c.t.Helper()
-	c.must(os.WriteFile(filepath.Join(c.outbox, ".partial-nightdrop-20261124-A.ach"), nil, 0o600))
+	c.must(os.WriteFile(filepath.Join(c.outbox, nacha.StagedName("nightdrop-20261124-A.ach")), nil, 0o600))
 }
 
 // TestFileThatMayBeAtTheBankIsNotMadeAgain: the vault fell after the file had appeared, and before the log said so, and the file was taken away.

@@ -67,7 +67,7 @@ func (b *Bank) there(f payment.File) (bool, error) {
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return false, fmt.Errorf("%s has left the outbox before the log says so, and may be at the bank: ask the bank whether it has the file of SHA-256 %s. If it has, put a copy "+
-			"into the outbox; if it has not, make an empty file .partial-%s there, and the file is made again. Then settle again: %w", f.Name, f.Digest, f.Name, ErrConflict)
+			"into the outbox; if it has not, make an empty file %s there, and the file is made again. Then settle again: %w", f.Name, f.Digest, nacha.StagedName(f.Name), ErrConflict)
 	case err != nil:
 		return false, outboxFault(err)
 	}

@@ -17,6 +17,9 @@ var ErrExists = errors.New("nacha: another file of that name is there; nothing w
 // hidden begins the names of files that have not appeared yet; the bank's pick-up takes no hidden files.
 const hidden = ".partial-"
 
+// StagedName is the hidden name under which the file of a name is staged.
+func StagedName(name string) string { return hidden + name }
+
 // digestBuffer is how many bytes of a file are in memory while it is read; they are cleared afterwards.
 const digestBuffer = 64 << 10
 
