@@ -19,23 +19,15 @@ func (m *Memory) Verify() error {
 	if err := recount.Batches(m.Batches); err != nil {
 		return err
 	}
-	keys := slices.SortedFunc(maps.Keys(m.Payments), func(a, b Key) int {
-		return cmp.Or(cmp.Compare(a.Merchant, b.Merchant), cmp.Compare(a.ID, b.ID))
-	})
-	for _, key := range keys {
-		if err := recount.Payment(m.Payments[key]); err != nil {
-			return err
-		}
-	}
-	return recount.Rest()
+	return recount.Payments(m.Payment)
 }
 
 // Recount counts what the fold keeps running totals of anew, from the payments alone: control totals and hash totals of batches, what is
 // outstanding, unresolved, failed and done in them, and what captures and refunds hold of their payments. First Add gets every
-// payment, then Batches, Payment for every payment once more, and Rest compare. Memory grows with batches and operations on payments only.
+// payment, then Batches and Payments compare. Memory grows with batches and with payments that there are operations on.
 type Recount struct {
 	counted map[uint32]*Batch
-	held    map[Key]*Payment // payments that there are operations on, until Payment has seen them
+	held    map[Key]*Payment // payments that there are, or seem to be, operations on
 }
 
 // NewRecount returns a count of nothing.
@@ -51,16 +43,22 @@ func (r *Recount) Add(p Payment) {
 		}
 		b.count(p)
 	}
-	if p.Of == "" || p.Stage == StageRejected && p.Batch == 0 {
-		return
+	if p.Capturing != 0 || p.Captured != 0 || p.Refunded != 0 {
+		r.of(Key{p.Merchant, p.ID})
 	}
-	key := Key{p.Merchant, p.Of}
-	original, ok := r.held[key]
+	if p.Of != "" && (p.Stage != StageRejected || p.Batch != 0) {
+		r.of(Key{p.Merchant, p.Of}).holds(p)
+	}
+}
+
+// of is where the operations on a payment are counted.
+func (r *Recount) of(key Key) *Payment {
+	p, ok := r.held[key]
 	if !ok {
-		original = &Payment{}
-		r.held[key] = original
+		p = &Payment{}
+		r.held[key] = p
 	}
-	original.holds(p)
+	return p
 }
 
 // Batches compares all batches with the count.
@@ -82,25 +80,23 @@ func (r *Recount) Batches(batches map[uint32]Batch) error {
 	return nil
 }
 
-// Payment compares a payment with the count of its operations.
-func (r *Recount) Payment(p Payment) error {
-	key := Key{p.Merchant, p.ID}
-	h := r.held[key]
-	if h == nil {
-		h = &Payment{}
-	}
-	delete(r.held, key)
-	if p.Capturing != h.Capturing || p.Captured != h.Captured || p.Refunded != h.Refunded {
-		return misfit("payment %s holds %d, captured %d, refunded %d; its operations come to %d, %d, %d",
-			p.ID, p.Capturing, p.Captured, p.Refunded, h.Capturing, h.Captured, h.Refunded)
-	}
-	return nil
-}
-
-// Rest tells of operations whose payment never came.
-func (r *Recount) Rest() error {
-	for key := range r.held {
-		return misfit("there are operations on payment %s, which is not there", key.ID)
+// Payments compares what payments say that operations hold of them, in the order of names; get is a State's Payment.
+func (r *Recount) Payments(get func(merchant, id string) (Payment, bool, error)) error {
+	keys := slices.SortedFunc(maps.Keys(r.held), func(a, b Key) int {
+		return cmp.Or(cmp.Compare(a.Merchant, b.Merchant), cmp.Compare(a.ID, b.ID))
+	})
+	for _, key := range keys {
+		p, found, err := get(key.Merchant, key.ID)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return misfit("there are operations on payment %s, which is not there", key.ID)
+		}
+		if h := r.held[key]; p.Capturing != h.Capturing || p.Captured != h.Captured || p.Refunded != h.Refunded {
+			return misfit("payment %s holds %d, captured %d, refunded %d; its operations come to %d, %d, %d",
+				p.ID, p.Capturing, p.Captured, p.Refunded, h.Capturing, h.Captured, h.Refunded)
+		}
 	}
 	return nil
 }

@@ -54,17 +54,27 @@ func bagKey(relay, run string, number uint64) string {
 // reads it: a replay has no use for it.
 func (b *book) PutEntry(payment.Entry) error { return nil }
 
-// verify counts every total anew.
-func (b *book) verify() error {
+// count counts every total anew, and what the payments come to. It fails with payment.ErrTransition where a total is not the fold's.
+func (b *book) count() (*Sums, error) {
+	s := &Sums{Merchants: len(b.Merchants), Payments: b.TheVault.Payments, Batches: len(b.Batches), Files: len(b.Files), Money: []Money{}}
+	for _, batch := range b.Batches {
+		if batch.Stage == payment.BatchDone {
+			s.Settled++
+		}
+	}
 	recount := payment.NewRecount()
-	if err := b.payments.each(func(p payment.Payment) error { recount.Add(p); return nil }); err != nil {
-		return err
+	err := b.payments.each(func(p payment.Payment) error {
+		recount.Add(p)
+		if state := standing(p); state != "" {
+			s.add(state, p)
+		}
+		return nil
+	})
+	if err != nil {
+		return s, err
 	}
 	if err := recount.Batches(b.Batches); err != nil {
-		return err
+		return s, err
 	}
-	if err := b.payments.each(recount.Payment); err != nil {
-		return err
-	}
-	return recount.Rest()
+	return s, recount.Payments(b.Payment)
 }

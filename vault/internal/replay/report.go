@@ -85,23 +85,6 @@ func (r *Report) Err() error {
 	return nil
 }
 
-// sums counts what the book holds.
-func (b *book) sums() (*Sums, error) {
-	s := &Sums{Merchants: len(b.Merchants), Payments: b.TheVault.Payments, Batches: len(b.Batches), Files: len(b.Files), Money: []Money{}}
-	for _, batch := range b.Batches {
-		if batch.Stage == payment.BatchDone {
-			s.Settled++
-		}
-	}
-	err := b.payments.each(func(p payment.Payment) error {
-		if state := standing(p); state != "" {
-			s.add(state, p)
-		}
-		return nil
-	})
-	return s, err
-}
-
 // standing is how a payment's money stands; "" where none moves.
 func standing(p payment.Payment) string {
 	switch p.Stage {
