@@ -42,6 +42,12 @@ var figures = []figure{
 	{name: "settle", unit: "us/payment", from: settle, value: "us/payment", ratio: "ratio", target: 1.3, atMost: true},
 	// A month's largest settlement file is streamed, not held.
 	{name: "nacha-memory", unit: "MB", from: nachaFile, value: "peak-MB", target: 300},
+	// Hashing every leaf, tile and body of an exported log, without a key.
+	{name: "audit-verify", unit: "entries/s", from: replayed, value: "verified/s"},
+	// Decoding and folding may cost three times what opening and hashing must.
+	{name: "audit-replay", unit: "entries/s", from: replayed, value: "entries/s", ratio: "ratio", target: 0.25},
+	// An auditor's laptop replays ten times the log in hardly more memory.
+	{name: "audit-replay-memory", unit: "MB", from: replayed, value: "peak-MB", ratio: "growth", target: 1.3, atMost: true},
 }
 
 func names() []string {

@@ -17,6 +17,7 @@ var (
 	journal     = goBenchmark("nightdrop/vault/internal/settle", "BenchmarkJournal", 1, 1)
 	settle      = goBenchmark("nightdrop/vault/internal/settle", "BenchmarkSettle", 1, 1)
 	nachaFile   = goBenchmark("nightdrop/vault/internal/acquirer/nacha", "BenchmarkWrite", 3, 1)
+	replayed    = goBenchmark("nightdrop/vault/internal/replay", "BenchmarkReplay", 1, 1)
 )
 
 // goBenchmark is a source that runs one Go benchmark of a package for so many rounds, or for those of a brief run.
