@@ -142,8 +142,9 @@ func TestNothingLeavesBeforeItsIntentIsInTheJournal(t *testing.T) {
 			capture: func(r acquirer.Capture) error { return check(payment.CaptureIntended{}.Kind(), r.Trace) },
 			undo:    func(r acquirer.Reversal) error { return check(payment.ReversalIntended{}.Kind(), r.Trace) }}
 	})
-	c.post(1999, 2500, amountDropped)
-	hold := c.send(c.shop.Authorize(5000))
+	c.post(1999, 2500, amountDropped) // whatever is outstanding when the line drops is reversed
+	c.finish(e)
+	hold := c.send(c.shop.Authorize(5000)) // so this comes later
 	c.finish(e)
 	c.send(c.shop.Capture(hold, 2000))
 	c.finish(e)
