@@ -275,7 +275,7 @@ func appendFrame(dst []byte, parts ...[]byte) []byte {
 	for _, p := range parts {
 		length += len(p)
 	}
-	dst = binary.BigEndian.AppendUint32(dst, uint32(length)) //nolint:gosec // far below 4 GiB
+	dst = binary.BigEndian.AppendUint32(dst, uint32(length)) // far below 4 GiB
 	for _, p := range parts {
 		dst = append(dst, p...)
 	}

@@ -25,7 +25,7 @@ func TestLedgerOfAnotherBuild(t *testing.T) {
 		if err := errors.Join(err, db.Close()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Open(v.path(), v.ring, v.opts); !errors.Is(err, want) || want == ErrFormat && errors.Is(err, ErrDamaged) {
+		if _, err := Open(v.path(), v.ring, v.opts); !errors.Is(err, want) || errors.Is(want, ErrFormat) && errors.Is(err, ErrDamaged) {
 			t.Errorf("format %q: %v", format, err)
 		}
 	}
