@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 
+	"nightdrop/shared/frame"
 	"nightdrop/shared/note"
 )
 
@@ -14,7 +15,6 @@ const (
 	MaxBagBytes     = 1_000_000 // of a whole bag: the broker's 1 MiB counts headers too
 	MaxBagEnvelopes = 256
 	MaxBagWindow    = 8 // bags in flight
-	frameHeader     = 4 // bytes of a frame's length
 )
 
 // ZeroDigest is the previous of what has nothing before it.
@@ -70,13 +70,13 @@ func PackBag(b Bag, envelopes [][]byte, s *note.Signer) (msg []byte, digest stri
 	if err != nil {
 		return nil, "", err
 	}
-	size := frameHeader + len(signed.Note) + bodyBytes(envelopes)
+	size := frame.HeaderBytes + len(signed.Note) + bodyBytes(envelopes)
 	if size > MaxBagBytes {
 		return nil, "", fmt.Errorf("%w: a bag is at most %d bytes", note.ErrTooLarge, MaxBagBytes)
 	}
-	msg = appendFrame(make([]byte, 0, size), signed.Note)
+	msg = frame.Append(make([]byte, 0, size), signed.Note)
 	for _, e := range envelopes {
-		msg = appendFrame(msg, e)
+		msg = frame.Append(msg, e)
 	}
 	return msg, signed.Digest, nil
 }
@@ -124,7 +124,7 @@ func OpenBag(msg []byte, relay ...note.Verifier) (Signed[Bag], [][]byte, error) 
 
 // BagOverhead returns the bytes of a bag beside its envelopes, for a note of noteBytes.
 func BagOverhead(noteBytes, envelopes int) int {
-	return frameHeader + noteBytes + frameHeader*envelopes
+	return frame.HeaderBytes + noteBytes + frame.HeaderBytes*envelopes
 }
 
 // MaxBagNoteBytes returns the longest note that a bag of relay can have: what a bagger must leave room for.
@@ -141,7 +141,7 @@ func MaxBagNoteBytes(relay string) int {
 // hash stands before them.
 func bodyHash(envelopes [][]byte) string {
 	h := sha256.New()
-	var header [frameHeader]byte
+	var header [frame.HeaderBytes]byte
 	for _, e := range envelopes {
 		binary.BigEndian.PutUint32(header[:], uint32(len(e)))
 		h.Write(header[:])
@@ -153,24 +153,15 @@ func bodyHash(envelopes [][]byte) string {
 func bodyBytes(envelopes [][]byte) int {
 	n := 0
 	for _, e := range envelopes {
-		n += frameHeader + len(e)
+		n += frame.HeaderBytes + len(e)
 	}
 	return n
 }
 
-// appendFrame appends b with its length before it, 4 bytes big endian.
-func appendFrame(dst, b []byte) []byte {
-	return append(binary.BigEndian.AppendUint32(dst, uint32(len(b))), b...)
-}
-
 // cutFrame takes the first frame off b.
-func cutFrame(b []byte) (frame, rest []byte, err error) {
-	if len(b) < frameHeader {
-		return nil, nil, malformed("a frame without a whole length")
+func cutFrame(b []byte) (first, rest []byte, err error) {
+	if first, rest, err = frame.Cut(b); err != nil {
+		return nil, nil, malformed(err.Error())
 	}
-	n := uint64(binary.BigEndian.Uint32(b))
-	if b = b[frameHeader:]; n > uint64(len(b)) {
-		return nil, nil, malformed("a frame longer than what is there")
-	}
-	return b[:n:n], b[n:], nil
+	return first, rest, nil
 }

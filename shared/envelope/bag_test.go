@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"nightdrop/shared/envelope/vector"
+	"nightdrop/shared/frame"
 	"nightdrop/shared/note"
 )
 
@@ -28,19 +29,19 @@ func bagOf(t testing.TB, frames, other [][]byte) []byte {
 	t.Helper()
 	var body, said []byte
 	for _, f := range frames {
-		body = appendFrame(body, f)
+		body = frame.Append(body, f)
 	}
 	for _, f := range other {
-		said = appendFrame(said, f)
+		said = frame.Append(said, f)
 	}
 	sum := sha256.Sum256(said)
 	b := sampleBag()
 	b.Count, b.Body = len(other), hex.EncodeToString(sum[:])
-	return append(appendFrame(nil, []byte(rawSigned(t, b, "relay-1"))), body...)
+	return append(frame.Append(nil, []byte(rawSigned(t, b, "relay-1"))), body...)
 }
 
 func bagCorpus(t testing.TB) vector.File {
-	relay := signer(t, "relay-1", "relay-1")
+	relay := vector.Signer(t, "relay-1", "relay-1")
 	envelopes := sampleEnvelopes(t)
 	good, _, err := PackBag(sampleBag(), envelopes, relay)
 	if err != nil {
@@ -76,10 +77,10 @@ func bagCorpus(t testing.TB) vector.File {
 	add(vector.Malformed, "a bit of the body flipped", changed)
 	joined := [][]byte{bytes.Join(envelopes, nil), {}}
 	add(vector.Malformed, "the same bytes in other frames", bagOf(t, joined, envelopes))
-	add(vector.Malformed, "an envelope in place of the note", appendFrame(appendFrame(nil, envelopes[0]), envelopes[1]))
+	add(vector.Malformed, "an envelope in place of the note", frame.Append(frame.Append(nil, envelopes[0]), envelopes[1]))
 	many := make([][]byte, MaxBagEnvelopes+1)
 	add(vector.Malformed, "257 frames", bagOf(t, many, many[1:]))
-	byOther := signer(t, "relay-1", "impostor of relay-1")
+	byOther := vector.Signer(t, "relay-1", "impostor of relay-1")
 	forged, _, err := PackBag(sampleBag(), envelopes, byOther)
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +93,7 @@ func bagCorpus(t testing.TB) vector.File {
 }
 
 func TestBagVectors(t *testing.T) {
-	relay := signer(t, "relay-1", "relay-1")
+	relay := vector.Signer(t, "relay-1", "relay-1")
 	for _, v := range vector.Corpus(t, vectorsDir, bagCorpus(t), *update).Vectors {
 		t.Run(v.Name, func(t *testing.T) {
 			bag, envelopes, err := OpenBag(v.Bytes(), relay.Verifier())
@@ -119,7 +120,7 @@ func TestBagVectors(t *testing.T) {
 // TestBagNoteStaysUnderItsMaximum: a bagger that leaves MaxBagNoteBytes always gets its note in.
 func TestBagNoteStaysUnderItsMaximum(t *testing.T) {
 	const last = 1<<53 - 1
-	relay := signer(t, "relay-1", "relay-1")
+	relay := vector.Signer(t, "relay-1", "relay-1")
 	ref := &BagRef{oldRun, last, digestA}
 	for _, b := range []Bag{
 		{"relay-1", runID, 1, ZeroDigest, ref, 8, 256, digestA},
@@ -136,7 +137,7 @@ func TestBagNoteStaysUnderItsMaximum(t *testing.T) {
 }
 
 func TestPackBagRefusesTooMuch(t *testing.T) {
-	relay := signer(t, "relay-1", "relay-1")
+	relay := vector.Signer(t, "relay-1", "relay-1")
 	for name, c := range map[string]struct {
 		envelopes [][]byte
 		err       error
@@ -162,12 +163,12 @@ func FuzzSplitBag(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again := appendFrame(nil, bagNote)
+		again := frame.Append(nil, bagNote)
 		if !bytes.Equal(body, msg[len(again):]) {
 			t.Fatal("the body is not what follows frame 0")
 		}
 		for _, e := range envelopes {
-			again = appendFrame(again, e)
+			again = frame.Append(again, e)
 		}
 		if !bytes.Equal(again, msg) {
 			t.Fatal("the frames do not add up to the bag")

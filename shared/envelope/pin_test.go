@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"nightdrop/shared/envelope/vector"
 	"nightdrop/shared/note"
 )
 
@@ -14,7 +15,7 @@ const vaultName = "vault.example"
 
 // vaultKeys are the first, second and third key of one vault.
 func vaultKeys(t testing.TB) (a, b, c *note.Signer) {
-	return signer(t, vaultName, vaultName), signer(t, vaultName, "next "+vaultName), signer(t, vaultName, "third "+vaultName)
+	return vector.Signer(t, vaultName, vaultName), vector.Signer(t, vaultName, "next "+vaultName), vector.Signer(t, vaultName, "third "+vaultName)
 }
 
 // issue makes a directory note of a generation and serial that lists the keys of listed and is signed by signers.
@@ -80,7 +81,7 @@ func TestPinRefusesExpiredAndForeign(t *testing.T) {
 	if _, err := pin.Members(expired.Note, moment.Add(48*time.Hour)); !errors.Is(err, ErrExpired) {
 		t.Errorf("members at expiry: %v", err)
 	}
-	if _, err := NewPin(signer(t, vaultName, "impostor").Verifier(), 0).Directory(msg, moment); !errors.Is(err, note.ErrUnverified) {
+	if _, err := NewPin(vector.Signer(t, vaultName, "impostor").Verifier(), 0).Directory(msg, moment); !errors.Is(err, note.ErrUnverified) {
 		t.Errorf("of another key: %v", err)
 	}
 }
@@ -166,7 +167,7 @@ func TestPinOfMembersAndPositions(t *testing.T) {
 			t.Errorf("%s: %v", step.name, step.err)
 		}
 	}
-	other := signer(t, "other.example", vaultName)
+	other := vector.Signer(t, "other.example", vaultName)
 	v := positionFamily(t).value
 	v.Vault = "other.example"
 	foreign, err := Sign(v, other)
@@ -234,11 +235,11 @@ func TestDirectoryChoosesKeys(t *testing.T) {
 
 func TestSignRefusesOtherNames(t *testing.T) {
 	e := envelopeFamily(t)
-	if _, err := Sign(e.value, signer(t, "other-shop", "other-shop")); !errors.Is(err, ErrMalformed) {
+	if _, err := Sign(e.value, vector.Signer(t, "other-shop", "other-shop")); !errors.Is(err, ErrMalformed) {
 		t.Errorf("an envelope under another merchant's name: %v", err)
 	}
 	r := resultFamily(t)
-	if _, err := Sign(r.value, signer(t, "Vault", "Vault")); !errors.Is(err, ErrMalformed) {
+	if _, err := Sign(r.value, vector.Signer(t, "Vault", "Vault")); !errors.Is(err, ErrMalformed) {
 		t.Errorf("a result under a name that is no vault's: %v", err)
 	}
 	e.value.ID = "1"

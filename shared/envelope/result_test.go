@@ -83,7 +83,7 @@ func provenResult(t testing.TB) []byte {
 	log := prooftest.Of(t, 7)
 	log.Add(proof.LeafRecord(samplePlace().Salt, facts, [sha256.Size]byte(entry)))
 	log.Grow(21)
-	plain, err := EncodeResult(facts, samplePlace(), log.Text(7, 21, signer(t, "vault.example", "vault.example")))
+	plain, err := EncodeResult(facts, samplePlace(), log.Text(7, 21, vector.Signer(t, "vault.example", "vault.example")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestResultProvesItself(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c, err := p.Verify(proof.LeafRecord(place.Salt, line, [sha256.Size]byte(entry)), signer(t, "vault.example", "vault.example").Verifier()); err != nil || c.Size != 21 {
+	if c, err := p.Verify(proof.LeafRecord(place.Salt, line, [sha256.Size]byte(entry)), vector.Signer(t, "vault.example", "vault.example").Verifier()); err != nil || c.Size != 21 {
 		t.Errorf("checkpoint of %d, %v", c.Size, err)
 	}
 }

@@ -40,7 +40,7 @@ func envelopeFamily(t testing.TB) family[Envelope] {
 	return family[Envelope]{
 		format: "envelope",
 		about:  "Envelopes, read before their times, keys and parts' lengths are judged. The sealed bytes have a part's form and open with no key.",
-		signer: signer(t, "acme-shoes", "acme-shoes"),
+		signer: vector.Signer(t, "acme-shoes", "acme-shoes"),
 		limit:  MaxEnvelopeBytes,
 		value: Envelope{Merchant: "acme-shoes", ID: envelopeID, Created: at(0), Until: at(72 * time.Hour),
 			Order: part("day-0a1b2c3e-x25519"), Account: &account, Code: &code},
@@ -88,7 +88,7 @@ func envelopeFamily(t testing.TB) family[Envelope] {
 }
 
 func envelopeExtras(t testing.TB) func(adder, Envelope) {
-	s := signer(t, "acme-shoes", "acme-shoes")
+	s := vector.Signer(t, "acme-shoes", "acme-shoes")
 	sign := func(v Envelope) string {
 		signed, err := Sign(v, s)
 		if err != nil {
@@ -115,7 +115,7 @@ func envelopeExtras(t testing.TB) func(adder, Envelope) {
 
 func receiptFamily(t testing.TB) family[Receipt] {
 	return family[Receipt]{
-		format: "receipt", about: "Receipts of a relay.", signer: signer(t, "relay-1", "relay-1"), limit: note.MaxBytes,
+		format: "receipt", about: "Receipts of a relay.", signer: vector.Signer(t, "relay-1", "relay-1"), limit: note.MaxBytes,
 		value: Receipt{"acme-shoes", envelopeID, digestA, "relay-1", runID, 7, 255, at(time.Second)},
 		edits: []edit{
 			{"no received", `,"received":"2026-11-20T09:30:01Z"`, ``},
@@ -131,19 +131,19 @@ func receiptFamily(t testing.TB) family[Receipt] {
 		},
 		extra: func(add adder, v Receipt) {
 			v.Relay = "relay-2"
-			signed, err := Sign(v, signer(t, "relay-2", "relay-2"))
+			signed, err := Sign(v, vector.Signer(t, "relay-2", "relay-2"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			text := string(signed.Text)
-			add(vector.Unverified, "this relay's key under another relay's name", rawNote(text, signer(t, "relay-1", "relay-1")))
+			add(vector.Unverified, "this relay's key under another relay's name", rawNote(text, vector.Signer(t, "relay-1", "relay-1")))
 		},
 	}
 }
 
 func bagNoteFamily(t testing.TB) family[Bag] {
 	return family[Bag]{
-		format: "bag-note", about: "Notes of bags: frame 0 of a bag.", signer: signer(t, "relay-1", "relay-1"), limit: note.MaxBytes,
+		format: "bag-note", about: "Notes of bags: frame 0 of a bag.", signer: vector.Signer(t, "relay-1", "relay-1"), limit: note.MaxBytes,
 		value: Bag{"relay-1", runID, 1, ZeroDigest, &BagRef{oldRun, 41, digestA}, 4, 256, strings.Repeat("b2", 32)},
 		edits: []edit{
 			{"no previous", `"previous":"` + ZeroDigest + `",`, ``},
@@ -167,14 +167,14 @@ func bagNoteFamily(t testing.TB) family[Bag] {
 			v.Number, v.Previous = 2, digestA
 			add(vector.Accepted, "number 2", rawSigned(t, v, "relay-1"))
 			add(vector.Malformed, "number 2 without a previous",
-				rawNote(strings.Replace(textOf(t, v, "relay-1"), digestA, ZeroDigest, 1), signer(t, "relay-1", "relay-1")))
+				rawNote(strings.Replace(textOf(t, v, "relay-1"), digestA, ZeroDigest, 1), vector.Signer(t, "relay-1", "relay-1")))
 		},
 	}
 }
 
 func textOf[T Statement](t testing.TB, v T, name string) string {
 	t.Helper()
-	signed, err := Sign(v, signer(t, name, name))
+	signed, err := Sign(v, vector.Signer(t, name, name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,14 +182,14 @@ func textOf[T Statement](t testing.TB, v T, name string) string {
 }
 
 func rawSigned[T Statement](t testing.TB, v T, name string) string {
-	return rawNote(textOf(t, v, name), signer(t, name, name))
+	return rawNote(textOf(t, v, name), vector.Signer(t, name, name))
 }
 
 func resultFamily(t testing.TB) family[Result] {
 	const key = KeyName("reply-0a1b2c3d-x25519")
 	sealed := Part{key, sealedBytes(key, ResultBytes)}
 	return family[Result]{
-		format: "result", about: "Results of a vault.", signer: signer(t, "vault.example", "vault.example"), limit: note.MaxBytes,
+		format: "result", about: "Results of a vault.", signer: vector.Signer(t, "vault.example", "vault.example"), limit: note.MaxBytes,
 		value: Result{"acme-shoes", 1, ZeroDigest, envelopeID, digestA, at(time.Minute), sealed},
 		edits: []edit{
 			{"no sealed", `"created":"2026-11-20T09:31:00Z","sealed":{`, `"created":"2026-11-20T09:31:00Z","x":{`},
@@ -208,7 +208,7 @@ func resultFamily(t testing.TB) family[Result] {
 }
 
 func directoryValue(t testing.TB) Directory {
-	v := signer(t, "vault.example", "vault.example").Verifier()
+	v := vector.Signer(t, "vault.example", "vault.example").Verifier()
 	key := func(name KeyName, until, dies time.Duration) DirectoryKey {
 		return DirectoryKey{name, name.Suite(), bytes.Repeat([]byte{byte(name.ID())}, name.Suite().PublicBytes()), at(0), at(until), at(dies)}
 	}
@@ -219,7 +219,7 @@ func directoryValue(t testing.TB) Directory {
 			key("day-0a1b2c3d-x25519", 24*time.Hour, 168*time.Hour),
 			key("code-00000001-x25519", 6*time.Hour, 12*time.Hour),
 		},
-		Relays: []note.Verifier{signer(t, "relay-1", "relay-1").Verifier()},
+		Relays: []note.Verifier{vector.Signer(t, "relay-1", "relay-1").Verifier()},
 	}
 }
 
@@ -229,7 +229,7 @@ func directoryFamily(t testing.TB) family[Directory] {
 	relay := value.Relays[0].String()
 	return family[Directory]{
 		format: "directory", about: "Directories of a vault, read before expiry and roll-back are judged.",
-		signer: signer(t, "vault.example", "vault.example"), limit: note.MaxDirectoryBytes, value: value,
+		signer: vector.Signer(t, "vault.example", "vault.example"), limit: note.MaxDirectoryBytes, value: value,
 		edits: []edit{
 			{"a vault with a final dot", `"vault":"vault.example"`, `"vault":"vault.example."`},
 			{"a vault in upper case", `"vault":"vault.example"`, `"vault":"Vault.example"`},
@@ -258,18 +258,18 @@ func directoryFamily(t testing.TB) family[Directory] {
 			v.Keys, v.Relays = nil, nil
 			add(vector.Accepted, "no keys and no relays", rawSigned(t, v, "vault.example"))
 			text := textOf(t, v, "vault.example")
-			both := text + "\n" + rawLine(text, signer(t, "vault.example", "vault.example"), signer(t, "vault.example", "vault.example")) +
-				rawLine(text, signer(t, "vault.example", "next vault.example"), signer(t, "vault.example", "next vault.example"))
+			both := text + "\n" + rawLine(text, vector.Signer(t, "vault.example", "vault.example"), vector.Signer(t, "vault.example", "vault.example")) +
+				rawLine(text, vector.Signer(t, "vault.example", "next vault.example"), vector.Signer(t, "vault.example", "next vault.example"))
 			add(vector.Accepted, "signed by the next key too", both)
 		},
 	}
 }
 
 func membersFamily(t testing.TB) family[Members] {
-	acme, other := signer(t, "acme-shoes", "acme-shoes").Verifier(), signer(t, "other-shop", "other-shop").Verifier()
+	acme, other := vector.Signer(t, "acme-shoes", "acme-shoes").Verifier(), vector.Signer(t, "other-shop", "other-shop").Verifier()
 	return family[Members]{
 		format: "members", about: "Members notes of a vault, read before expiry and roll-back are judged.",
-		signer: signer(t, "vault.example", "vault.example"), limit: note.MaxDirectoryBytes,
+		signer: vector.Signer(t, "vault.example", "vault.example"), limit: note.MaxDirectoryBytes,
 		value: Members{"vault.example", 1, 5, at(0), at(48 * time.Hour), []Member{
 			{"acme-shoes", []note.Verifier{acme}, MemberActive}, {"other-shop", []note.Verifier{other}, MemberSuspended},
 		}},
@@ -278,7 +278,7 @@ func membersFamily(t testing.TB) family[Members] {
 			{"null merchants", `"merchants":[`, `"merchants":null,"x":[`},
 			{"a merchant twice", `"id":"other-shop","verifiers":["` + other.String() + `"]`, `"id":"acme-shoes","verifiers":[]`},
 			{"a merchant of no form", `"id":"acme-shoes"`, `"id":"-acme"`},
-			{"a verifier of another merchant", acme.String(), signer(t, "third-shop", "third-shop").Verifier().String()},
+			{"a verifier of another merchant", acme.String(), vector.Signer(t, "third-shop", "third-shop").Verifier().String()},
 			{"an unknown status", `"active"`, `"closed"`},
 			{"a status in upper case", `"active"`, `"Active"`},
 			{"no status", `,"status":"active"`, ``},
@@ -295,7 +295,7 @@ func membersFamily(t testing.TB) family[Members] {
 func positionFamily(t testing.TB) family[Position] {
 	return family[Position]{
 		format: "position", about: "Positions of a vault, read before roll-back is judged.",
-		signer: signer(t, "vault.example", "vault.example"), limit: note.MaxBytes,
+		signer: vector.Signer(t, "vault.example", "vault.example"), limit: note.MaxBytes,
 		value: Position{"vault.example", 1, at(0), []PositionEntry{
 			{"relay-1", runID, 12, digestA}, {"relay-1", oldRun, 41, ZeroDigest},
 		}},

@@ -18,15 +18,6 @@ var update = flag.Bool("update", false, "write testdata/vectors")
 
 const vectorsDir = "../../testdata/vectors"
 
-func signer(t testing.TB, name, label string) *note.Signer {
-	t.Helper()
-	s, err := note.NewSigner(name, ed25519.NewKeyFromSeed(vector.Seed(label)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
 // rawNote signs text as it is, whatever it is.
 func rawNote(text string, s *note.Signer) string { return text + "\n" + rawLine(text, s, s) }
 
@@ -125,8 +116,8 @@ func (f family[T]) textDefects(add adder, kind, object string) {
 }
 
 func (f family[T]) signatureDefects(t testing.TB, add adder, text string) {
-	impostor := signer(t, f.signer.Name(), "impostor of "+f.signer.Name())
-	stranger := signer(t, "stranger-1", "stranger-1")
+	impostor := vector.Signer(t, f.signer.Name(), "impostor of "+f.signer.Name())
+	stranger := vector.Signer(t, "stranger-1", "stranger-1")
 	good := rawLine(text, f.signer, f.signer)
 	encoded := strings.Fields(good)[2]
 	loose := strings.TrimRight(encoded, "=") + "==="[:3-len(strings.TrimRight(encoded, "="))%3]
@@ -201,7 +192,7 @@ func (f family[T]) fuzz(fz *testing.F) {
 		if err != nil {
 			return
 		}
-		signed, err := Sign(value, signer(t, f.nameFor(value), "fuzz"))
+		signed, err := Sign(value, vector.Signer(t, f.nameFor(value), "fuzz"))
 		if err != nil {
 			t.Fatalf("what was read does not sign: %v", err)
 		}
@@ -209,7 +200,7 @@ func (f family[T]) fuzz(fz *testing.F) {
 		if err != nil {
 			t.Fatalf("what was signed does not read: %v", err)
 		}
-		twice, err := Sign(again, signer(t, f.nameFor(value), "fuzz"))
+		twice, err := Sign(again, vector.Signer(t, f.nameFor(value), "fuzz"))
 		if err != nil || !bytes.Equal(twice.Note, signed.Note) {
 			t.Fatalf("decode-then-encode is not stable: %v", err)
 		}

@@ -23,15 +23,6 @@ var update = flag.Bool("update", false, "write testdata/vectors")
 
 const vectorsDir = "../../testdata/vectors"
 
-func signer(t testing.TB, name, label string) *note.Signer {
-	t.Helper()
-	s, err := note.NewSigner(name, ed25519.NewKeyFromSeed(vector.Seed(label)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
 // line signs text as it is, whatever it is, and returns a signature line.
 func line(text string, s *note.Signer) string {
 	raw := binary.BigEndian.AppendUint32(nil, s.Verifier().Hash())
@@ -42,9 +33,9 @@ func line(text string, s *note.Signer) string {
 const text = "nightdrop/example/v1\n{\"said\":\"by example.com\"}\n"
 
 func corpus(t testing.TB) vector.File {
-	s := signer(t, "example.com", "example.com")
-	stranger := signer(t, "stranger.example", "stranger.example")
-	impostor := signer(t, "example.com", "impostor of example.com")
+	s := vector.Signer(t, "example.com", "example.com")
+	stranger := vector.Signer(t, "stranger.example", "stranger.example")
+	impostor := vector.Signer(t, "example.com", "impostor of example.com")
 	sig := line(text, s)
 	encoded := strings.Fields(sig)[2]
 	wrongAlgorithm := "— example.com " + base64.StdEncoding.EncodeToString(append(binary.BigEndian.AppendUint32(nil, s.Verifier().Hash()), make([]byte, 32)...)) + "\n"
@@ -133,7 +124,7 @@ var classes = map[string]error{
 }
 
 func TestVectors(t *testing.T) {
-	s := signer(t, "example.com", "example.com")
+	s := vector.Signer(t, "example.com", "example.com")
 	for _, v := range vector.Corpus(t, vectorsDir, corpus(t), *update).Vectors {
 		t.Run(v.Name, func(t *testing.T) {
 			opened, err := note.Open(v.Bytes(), note.Policy{Single: true}, s.Verifier())
@@ -162,7 +153,7 @@ func TestVectors(t *testing.T) {
 
 // TestSeveralSignatures is the rule of directories: lines of keys one does not hold are ignored, those of held keys must verify once each.
 func TestSeveralSignatures(t *testing.T) {
-	a, b, stranger := signer(t, "example.com", "a"), signer(t, "example.com", "b"), signer(t, "stranger.example", "c")
+	a, b, stranger := vector.Signer(t, "example.com", "a"), vector.Signer(t, "example.com", "b"), vector.Signer(t, "stranger.example", "c")
 	la, lb, ls := line(text, a), line(text, b), line(text, stranger)
 	for _, c := range []struct {
 		name, lines string
@@ -197,7 +188,7 @@ func TestSeveralSignatures(t *testing.T) {
 
 // TestModSignsAndParses: keys and notes of golang.org/x/mod/sumdb/note are ours, and ours are its.
 func TestModSignsAndParses(t *testing.T) {
-	s := signer(t, "example.com", "example.com")
+	s := vector.Signer(t, "example.com", "example.com")
 	mod, err := modnote.NewSigner(string(s.Encode()))
 	if err != nil {
 		t.Fatal(err)
@@ -221,13 +212,13 @@ func TestModSignsAndParses(t *testing.T) {
 }
 
 func TestParseSignerRefuses(t *testing.T) {
-	good := string(signer(t, "example.com", "example.com").Encode())
+	good := string(vector.Signer(t, "example.com", "example.com").Encode())
 	if _, err := note.ParseSigner(good); err != nil {
 		t.Fatal(err)
 	}
 	for name, bad := range map[string]string{
 		"nothing":          "",
-		"a vkey":           signer(t, "example.com", "example.com").Verifier().String(),
+		"a vkey":           vector.Signer(t, "example.com", "example.com").Verifier().String(),
 		"another name":     strings.Replace(good, "example", "eggsample", 1),
 		"a newline":        good + "\n",
 		"short":            good[:len(good)-4],
@@ -247,7 +238,7 @@ func TestParseSignerRefuses(t *testing.T) {
 }
 
 func TestSignerPrintsRedacted(t *testing.T) {
-	s := signer(t, "example.com", "example.com")
+	s := vector.Signer(t, "example.com", "example.com")
 	var log bytes.Buffer
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("key", "signer", s)
 	object, err := json.Marshal(map[string]any{"s": s})
@@ -267,7 +258,7 @@ func TestSignerPrintsRedacted(t *testing.T) {
 }
 
 func TestSignRefuses(t *testing.T) {
-	s := signer(t, "example.com", "example.com")
+	s := vector.Signer(t, "example.com", "example.com")
 	for name, text := range map[string]string{"nothing": "", "no newline": "a", "a control character": "a\tb\n", "not UTF-8": "\xff\n"} {
 		if _, err := note.Sign([]byte(text), s); !errors.Is(err, note.ErrMalformed) {
 			t.Errorf("%s: got %v", name, err)
@@ -282,7 +273,7 @@ func FuzzOpen(f *testing.F) {
 	for _, v := range corpus(f).Vectors {
 		f.Add(v.Bytes())
 	}
-	s := signer(f, "example.com", "example.com")
+	s := vector.Signer(f, "example.com", "example.com")
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		opened, err := note.Open(msg, note.Policy{Single: true}, s.Verifier())
 		if err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 func vkeys(t testing.TB) vector.File {
-	good := signer(t, "acme-shoes", "acme-shoes").Verifier().String()
+	good := vector.Signer(t, "acme-shoes", "acme-shoes").Verifier().String()
 	fields := strings.Split(good, "+")
 	name, hash, encoded := fields[0], fields[1], strings.Join(fields[2:], "+")
 	raw, err := base64.StdEncoding.DecodeString(encoded)
@@ -26,7 +26,7 @@ func vkeys(t testing.TB) vector.File {
 		f.Vectors = append(f.Vectors, vector.New(defect, want, defect, []byte(text)))
 	}
 	add(vector.Accepted, "a merchant's", good)
-	add(vector.Accepted, "a vault's", signer(t, "vault.example", "vault.example").Verifier().String())
+	add(vector.Accepted, "a vault's", vector.Signer(t, "vault.example", "vault.example").Verifier().String())
 	for i := range f.Vectors {
 		f.Vectors[i].Exact = true
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"nightdrop/shared/envelope/vector"
 	"nightdrop/shared/note"
 	"nightdrop/shared/proof"
 	"nightdrop/shared/proof/prooftest"
@@ -14,7 +15,7 @@ import (
 
 // Every subtree that a proof shows is one of the log's, and the log up to the leaf, before it and with it, is among them.
 func TestProofShowsTheLogBeforeItsLeaf(t *testing.T) {
-	vault := signer(t, "vault.example", "vault.example")
+	vault := vector.Signer(t, "vault.example", "vault.example")
 	log := prooftest.Of(t, 40)
 	for size := int64(1); size <= 40; size++ {
 		for i := range size {
@@ -65,7 +66,7 @@ func (r *reader) head(log *prooftest.Log, size int64) error {
 }
 
 func readers(t *testing.T) (a, b *reader, log *prooftest.Log) {
-	vault := signer(t, "vault.example", "vault.example")
+	vault := vector.Signer(t, "vault.example", "vault.example")
 	return &reader{t: t, vault: vault}, &reader{t: t, vault: vault}, prooftest.Of(t, 100)
 }
 
@@ -181,7 +182,7 @@ func TestSplitViewBetweenTwoReaders(t *testing.T) {
 
 func TestHistoryOfAnotherLogOrKey(t *testing.T) {
 	a, b, log := readers(t)
-	b.vault = signer(t, "other.example", "other.example")
+	b.vault = vector.Signer(t, "other.example", "other.example")
 	if err := errors.Join(a.head(log, 10), b.head(log, 10)); err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +207,7 @@ func TestHistoryOfAnotherLogOrKey(t *testing.T) {
 
 // Two keys of one vault, as while it changes keys.
 func TestCheckpointByAnyOfTheVaultsKeys(t *testing.T) {
-	old, next := signer(t, "vault.example", "vault.example"), signer(t, "vault.example", "second vault.example")
+	old, next := vector.Signer(t, "vault.example", "vault.example"), vector.Signer(t, "vault.example", "second vault.example")
 	log := prooftest.Of(t, 5)
 	for _, by := range []*note.Signer{old, next} {
 		if _, err := proof.OpenCheckpoint(log.Sign(5, by), old.Verifier(), next.Verifier()); err != nil {

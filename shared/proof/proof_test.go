@@ -2,7 +2,6 @@ package proof_test
 
 import (
 	"bytes"
-	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -21,15 +20,6 @@ import (
 var update = flag.Bool("update", false, "write testdata/vectors")
 
 const vectorsDir = "../../testdata/vectors"
-
-func signer(t testing.TB, name, label string) *note.Signer {
-	t.Helper()
-	s, err := note.NewSigner(name, ed25519.NewKeyFromSeed(vector.Seed(label)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
 
 func TestInclusionAndConsistency(t *testing.T) {
 	const size = 21
@@ -98,7 +88,7 @@ func TestLeafRecordBytes(t *testing.T) {
 }
 
 func checkpointCorpus(t testing.TB) vector.File {
-	vault := signer(t, "vault.example", "vault.example")
+	vault := vector.Signer(t, "vault.example", "vault.example")
 	tr := prooftest.Of(t, 21)
 	c := tr.Checkpoint("vault.example", 21)
 	good, err := proof.SignCheckpoint(c, vault)
@@ -131,7 +121,7 @@ func checkpointCorpus(t testing.TB) vector.File {
 	for i := range f.Vectors {
 		f.Vectors[i].Exact = true
 	}
-	add(vector.Accepted, "with a witness's line", sign(string(text), vault, signer(t, "witness.example", "witness.example")))
+	add(vector.Accepted, "with a witness's line", sign(string(text), vault, vector.Signer(t, "witness.example", "witness.example")))
 	bad("two lines", lines[0]+lines[1])
 	bad("an extension line", string(text)+"more\n")
 	bad("an empty line at the end", string(text)+"\n")
@@ -148,8 +138,8 @@ func checkpointCorpus(t testing.TB) vector.File {
 	bad("a root without padding", lines[0]+lines[1]+strings.Repeat("A", 43)+"\n")
 	bad("a root in hex", lines[0]+lines[1]+strings.Repeat("00", 32)+"\n")
 	add(vector.Unverified, "another log's origin", sign("other.example\n"+lines[1]+lines[2], vault))
-	add(vector.Unverified, "another key of the vault's name", sign(string(text), signer(t, "vault.example", "impostor of vault.example")))
-	add(vector.Unverified, "a witness's line alone", sign(string(text), signer(t, "witness.example", "witness.example")))
+	add(vector.Unverified, "another key of the vault's name", sign(string(text), vector.Signer(t, "vault.example", "impostor of vault.example")))
+	add(vector.Unverified, "a witness's line alone", sign(string(text), vector.Signer(t, "witness.example", "witness.example")))
 	over := vector.New("65,537 bytes", vector.TooLarge, "one byte over a note's limit", good)
 	over.Fill = &vector.Fill{At: 0, Count: note.MaxBytes + 1 - len(good)}
 	f.Vectors = append(f.Vectors, over)
@@ -168,7 +158,7 @@ func isClass(err error, want string) bool {
 }
 
 func TestCheckpointVectors(t *testing.T) {
-	vault := signer(t, "vault.example", "vault.example")
+	vault := vector.Signer(t, "vault.example", "vault.example")
 	for _, v := range vector.Corpus(t, vectorsDir, checkpointCorpus(t), *update).Vectors {
 		t.Run(v.Name, func(t *testing.T) {
 			c, err := proof.OpenCheckpoint(v.Bytes(), vault.Verifier())
@@ -190,7 +180,7 @@ func TestCheckpointVectors(t *testing.T) {
 }
 
 func proofCorpus(t testing.TB) vector.File {
-	vault := signer(t, "vault.example", "vault.example")
+	vault := vector.Signer(t, "vault.example", "vault.example")
 	tr := prooftest.Of(t, 21)
 	checkpoint, err := proof.SignCheckpoint(tr.Checkpoint("vault.example", 21), vault)
 	if err != nil {
@@ -242,7 +232,7 @@ func proofCorpus(t testing.TB) vector.File {
 }
 
 func TestProofVectors(t *testing.T) {
-	vault := signer(t, "vault.example", "vault.example")
+	vault := vector.Signer(t, "vault.example", "vault.example")
 	for _, v := range vector.Corpus(t, vectorsDir, proofCorpus(t), *update).Vectors {
 		t.Run(v.Name, func(t *testing.T) {
 			p, err := proof.DecodeProof(v.Bytes())
@@ -272,7 +262,7 @@ func FuzzOpenCheckpoint(f *testing.F) {
 			f.Add(v.Bytes())
 		}
 	}
-	vault := signer(f, "vault.example", "vault.example")
+	vault := vector.Signer(f, "vault.example", "vault.example")
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		c, err := proof.OpenCheckpoint(msg, vault.Verifier())
 		if err != nil {

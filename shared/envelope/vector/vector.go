@@ -5,6 +5,7 @@ package vector
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -13,6 +14,8 @@ import (
 	"slices"
 	"testing"
 	"unicode/utf8"
+
+	"nightdrop/shared/note"
 )
 
 // What a decoder says of a vector.
@@ -75,6 +78,16 @@ func (v Vector) Bytes() []byte {
 func Seed(label string) []byte {
 	sum := sha256.Sum256([]byte("nightdrop test vector key: " + label))
 	return sum[:]
+}
+
+// Signer makes the fixed signer of a name and a label: the same in every run, and in every package's vectors.
+func Signer(tb testing.TB, name, label string) *note.Signer {
+	tb.Helper()
+	s, err := note.NewSigner(name, ed25519.NewKeyFromSeed(Seed(label)))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s
 }
 
 // Corpus returns the vectors of want's format from dir (testdata/vectors as the test sees it). The file must be what want is, so that what

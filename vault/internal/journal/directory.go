@@ -15,6 +15,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"nightdrop/shared/frame"
 )
 
 // Sizes of a directory's files.
@@ -162,7 +164,7 @@ func (d *Directory) append(generation uint64, message []byte) error {
 			return err
 		}
 	}
-	frame := appendFrame(nil, message)
+	frame := frame.Append(nil, message)
 	if _, err := d.open.file.Write(frame); err != nil {
 		return err
 	}
@@ -270,7 +272,7 @@ func (d *Directory) makeRoom() error {
 	if err != nil {
 		return err
 	}
-	used := int64(segmentBytes + frameHeader + MaxBytes)
+	used := int64(segmentBytes + frame.HeaderBytes + MaxBytes)
 	for _, s := range all {
 		used += s.bytes
 	}
@@ -353,10 +355,10 @@ func sound(message []byte) bool {
 // isTorn tells whether what is left of a segment may be one write that did not come through: it has no end, or is all that there is, or was
 // never written at all.
 func isTorn(torn []byte) bool {
-	if len(torn) < frameHeader || len(bytes.TrimLeft(torn, "\x00")) == 0 {
+	if len(torn) < frame.HeaderBytes || len(bytes.TrimLeft(torn, "\x00")) == 0 {
 		return true
 	}
-	return uint64(len(torn)-frameHeader) <= uint64(binary.BigEndian.Uint32(torn))
+	return uint64(len(torn)-frame.HeaderBytes) <= uint64(binary.BigEndian.Uint32(torn))
 }
 
 // cut ends a file at size and makes what is before durable: a process that was killed may not have come to that.

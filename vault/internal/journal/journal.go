@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"nightdrop/shared/frame"
 	"nightdrop/shared/note"
 	"nightdrop/vault/internal/ledger"
 )
@@ -278,14 +279,14 @@ func (j *Journal) collect(tx *ledger.Tx, first int64) (m Message, err error) {
 		if e.Half, e.Sealed, err = tx.SealedEntry(index); err != nil {
 			return m, err
 		}
-		added := frameHeader + len(e.Half) + len(e.Sealed)
+		added := frame.HeaderBytes + len(e.Half) + len(e.Sealed)
 		var fresh []LogKey
 		if n := len(m.Keys); n == 0 || m.Keys[n-1].Number != e.LogKey() {
 			wrapped, err := tx.WrappedLogKey(e.LogKey())
 			if err != nil {
 				return m, err
 			}
-			fresh, added = []LogKey{{Number: e.LogKey(), Wrapped: wrapped}}, added+frameHeader+len(wrapped)
+			fresh, added = []LogKey{{Number: e.LogKey(), Wrapped: wrapped}}, added+frame.HeaderBytes+len(wrapped)
 		}
 		if len(m.Entries) > 0 && bytes+added+noteBytes(m.Vault, len(m.Keys)+len(fresh)) > MaxBytes {
 			break

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"nightdrop/shared/frame"
 	"nightdrop/shared/note"
 	"nightdrop/shared/proof"
 	"nightdrop/shared/strictjson"
@@ -20,12 +21,11 @@ import (
 
 // Sizes of messages and what is in them.
 const (
-	MaxBytes    = 1_000_000 // of a message: what the channel carries
-	frameHeader = 4         // bytes of a frame's length
-	keyNumber   = 4         // bytes of a log key's number, before a sealed entry
-	minFrame    = sha256.Size + keyNumber
-	maxKey      = 1024 // bytes of a wrapped log key; they have about a hundred
-	typeLine    = "nightdrop/journal/v1"
+	MaxBytes  = 1_000_000 // of a message: what the channel carries
+	keyNumber = 4         // bytes of a log key's number, before a sealed entry
+	minFrame  = sha256.Size + keyNumber
+	maxKey    = 1024 // bytes of a wrapped log key; they have about a hundred
+	typeLine  = "nightdrop/journal/v1"
 )
 
 // ErrMalformed is returned for what is not a message of a journal. note.ErrTooLarge and note.ErrUnverified are the other two classes.
@@ -124,10 +124,10 @@ func (m Message) Encode(s *note.Signer) ([]byte, error) {
 	numbers := make([]uint32, 0, len(m.Keys))
 	for _, k := range m.Keys {
 		numbers = append(numbers, k.Number)
-		body = appendFrame(body, k.Wrapped)
+		body = frame.Append(body, k.Wrapped)
 	}
 	for _, e := range m.Entries {
-		body = appendFrame(body, e.Half[:], e.Sealed)
+		body = frame.Append(body, e.Half[:], e.Sealed)
 	}
 	sum := sha256.Sum256(body)
 	said := statement{Vault: m.Vault, Generation: m.Generation, First: m.First, Size: m.Size(), Root: hex.EncodeToString(m.Root[:]),
@@ -143,7 +143,7 @@ func (m Message) Encode(s *note.Signer) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	data := append(appendFrame(make([]byte, 0, frameHeader+len(signed)+len(body)), signed), body...)
+	data := append(frame.Append(make([]byte, 0, frame.HeaderBytes+len(signed)+len(body)), signed), body...)
 	if len(data) > MaxBytes {
 		return nil, tooLarge()
 	}
@@ -266,30 +266,13 @@ func noteBytes(vault string, keys int) int {
 	const digits = 16 // of 2^53-1
 	text := len(typeLine) + len(`{"vault":"","generation":,"first":,"size":,"root":"","keys":[],"body":""}`) + 2 + len(vault) + 3*digits +
 		2*hex.EncodedLen(sha256.Size) + keys*len("4294967295,")
-	return frameHeader + text + len("\n— ") + len(vault) + len(" \n") + base64.StdEncoding.EncodedLen(4+64)
-}
-
-// appendFrame appends parts as one frame: their length, 4 bytes big endian, and they.
-func appendFrame(dst []byte, parts ...[]byte) []byte {
-	length := 0
-	for _, p := range parts {
-		length += len(p)
-	}
-	dst = binary.BigEndian.AppendUint32(dst, uint32(length)) // far below 4 GiB
-	for _, p := range parts {
-		dst = append(dst, p...)
-	}
-	return dst
+	return frame.HeaderBytes + text + len("\n— ") + len(vault) + len(" \n") + base64.StdEncoding.EncodedLen(4+64)
 }
 
 // cutFrame takes the first frame off b.
-func cutFrame(b []byte) (frame, rest []byte, err error) {
-	if len(b) < frameHeader {
-		return nil, nil, malformed("a frame without a whole length")
+func cutFrame(b []byte) (first, rest []byte, err error) {
+	if first, rest, err = frame.Cut(b); err != nil {
+		return nil, nil, malformed(err.Error())
 	}
-	n := uint64(binary.BigEndian.Uint32(b))
-	if b = b[frameHeader:]; n > uint64(len(b)) {
-		return nil, nil, malformed("a frame longer than what is there")
-	}
-	return b[:n:n], b[n:], nil
+	return first, rest, nil
 }

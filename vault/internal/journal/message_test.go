@@ -2,7 +2,6 @@ package journal
 
 import (
 	"bytes"
-	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -11,6 +10,7 @@ import (
 	"testing"
 
 	"nightdrop/shared/envelope/vector"
+	"nightdrop/shared/frame"
 	"nightdrop/shared/note"
 	"nightdrop/shared/strictjson"
 	"nightdrop/vault/internal/audit"
@@ -19,15 +19,6 @@ import (
 var update = flag.Bool("update", false, "write the vectors anew")
 
 const vectorsDir = "../../../testdata/vectors"
-
-func signer(t testing.TB, name, label string) *note.Signer {
-	t.Helper()
-	s, err := note.NewSigner(name, ed25519.NewKeyFromSeed(vector.Seed(label)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
 
 // sample is a message of two entries after three others, under two log keys.
 func sample() Message {
@@ -69,7 +60,7 @@ func forge(t testing.TB, s *note.Signer, kind string, said statement, all [][]by
 	t.Helper()
 	var body []byte
 	for _, f := range all {
-		body = appendFrame(body, f)
+		body = frame.Append(body, f)
 	}
 	if said.Body == "" {
 		sum := sha256.Sum256(body)
@@ -83,7 +74,7 @@ func forge(t testing.TB, s *note.Signer, kind string, said statement, all [][]by
 	if err != nil {
 		t.Fatal(err)
 	}
-	return append(appendFrame(nil, signed), body...)
+	return append(frame.Append(nil, signed), body...)
 }
 
 func sampleStatement() statement {
@@ -92,7 +83,7 @@ func sampleStatement() statement {
 }
 
 func corpus(t testing.TB) vector.File {
-	vault := signer(t, "vault.example", "vault.example")
+	vault := vector.Signer(t, "vault.example", "vault.example")
 	m := sample()
 	good, err := m.Encode(vault)
 	if err != nil {
@@ -138,7 +129,7 @@ func corpus(t testing.TB) vector.File {
 	framed("an entry of 35 bytes", all[0], all[1], all[2], all[3][:35])
 	framed("an empty log key", all[0], []byte{}, all[2], all[3])
 	framed("log keys that fall", all[0], all[1], all[3], all[2])
-	other, err := m.Encode(signer(t, "vault.example", "impostor of vault.example"))
+	other, err := m.Encode(vector.Signer(t, "vault.example", "impostor of vault.example"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,13 +145,13 @@ func corpus(t testing.TB) vector.File {
 
 func bodyOf(m Message) (n int) {
 	for _, f := range frames(m) {
-		n += frameHeader + len(f)
+		n += frame.HeaderBytes + len(f)
 	}
 	return n
 }
 
 func TestJournalVectors(t *testing.T) {
-	vault := signer(t, "vault.example", "vault.example")
+	vault := vector.Signer(t, "vault.example", "vault.example")
 	classes := map[string]error{vector.Malformed: ErrMalformed, vector.TooLarge: note.ErrTooLarge, vector.Unverified: note.ErrUnverified}
 	for _, v := range vector.Corpus(t, vectorsDir, corpus(t), *update).Vectors {
 		t.Run(v.Name, func(t *testing.T) {
@@ -211,7 +202,7 @@ func TestFollow(t *testing.T) {
 func TestEncodeRefusesWhatTheChannelDoesNotCarry(t *testing.T) {
 	m := sample()
 	m.Entries[1].Sealed = append(m.Entries[1].Sealed, make([]byte, MaxBytes)...)
-	if _, err := m.Encode(signer(t, "vault.example", "vault.example")); !errors.Is(err, note.ErrTooLarge) {
+	if _, err := m.Encode(vector.Signer(t, "vault.example", "vault.example")); !errors.Is(err, note.ErrTooLarge) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -220,7 +211,7 @@ func TestEncodeRefusesWhatTheChannelDoesNotCarry(t *testing.T) {
 func TestNoteStaysUnderItsBound(t *testing.T) {
 	m := sample()
 	m.First, m.Generation, m.Keys = 1<<53-3, 1<<53-1, []LogKey{{Number: 1<<32 - 2}, {Number: 1<<32 - 1}}
-	data, err := m.Encode(signer(t, "vault.example", "vault.example"))
+	data, err := m.Encode(vector.Signer(t, "vault.example", "vault.example"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +221,7 @@ func TestNoteStaysUnderItsBound(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	vault := signer(f, "vault.example", "vault.example")
+	vault := vector.Signer(f, "vault.example", "vault.example")
 	for _, v := range corpus(f).Vectors {
 		if v.Fill == nil {
 			f.Add(v.Bytes())
@@ -247,9 +238,9 @@ func FuzzDecode(f *testing.F) {
 		}
 		var body []byte
 		for _, f := range frames(m) {
-			body = appendFrame(body, f)
+			body = frame.Append(body, f)
 		}
-		if !bytes.Equal(append(appendFrame(nil, said), body...), data) {
+		if !bytes.Equal(append(frame.Append(nil, said), body...), data) {
 			t.Fatal("the parts do not add up to the message")
 		}
 	})

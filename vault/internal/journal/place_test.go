@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"nightdrop/shared/channel/broker/brokertest"
+	"nightdrop/shared/envelope/vector"
+	"nightdrop/shared/frame"
 )
 
 // store is a place whose process can end and begin again.
@@ -116,7 +118,7 @@ func message(t testing.TB, generation uint64, more int) []byte {
 	m := sample()
 	m.Generation = generation
 	m.Entries[1].Sealed = append(m.Entries[1].Sealed, bytes.Repeat([]byte{0xaa}, more)...)
-	data, err := m.Encode(signer(t, "vault.example", "vault.example"))
+	data, err := m.Encode(vector.Signer(t, "vault.example", "vault.example"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +129,7 @@ func message(t testing.TB, generation uint64, more int) []byte {
 // is there, and the journal goes on.
 func TestTornAppend(t *testing.T) {
 	whole, torn := message(t, 1, 0), message(t, 1, 200)
-	frame := appendFrame(nil, torn)
+	frame := frame.Append(nil, torn)
 	for at := 0; at < len(frame); at += 19 {
 		for name, tail := range map[string][]byte{"cut": frame[:at], "not written": append(bytes.Clone(frame[:at]), make([]byte, len(frame)-at)...), "only its length": make([]byte, at)} {
 			d := newDirectory(t)
