@@ -1,6 +1,7 @@
 package envelope
 
 import (
+	"strconv"
 	"strings"
 
 	"nightdrop/shared/strictjson"
@@ -112,10 +113,48 @@ type Facts struct {
 
 // EncodeFacts checks f and returns line 1 of a result without its newline: also what the log's leaf hashes.
 func EncodeFacts(f Facts) ([]byte, error) {
+	return f.Append(make([]byte, 0, 256)) // most are shorter
+}
+
+// Append is EncodeFacts behind dst.
+func (f Facts) Append(dst []byte) ([]byte, error) {
 	if err := f.check(); err != nil {
 		return nil, err
 	}
-	return strictjson.Marshal(f)
+	member := func(name, value string) {
+		dst = append(append(append(dst, ',', '"'), name...), '"', ':')
+		dst = appendASCII(dst, value)
+	}
+	optional := func(name, value string) {
+		if value != "" {
+			member(name, value)
+		}
+	}
+	dst = appendASCII(append(dst, `{"payment":`...), f.Payment)
+	member("status", string(f.Status))
+	member("code", string(f.Code))
+	if f.Amount != 0 {
+		dst = strconv.AppendInt(append(dst, `,"amount":`...), f.Amount, 10)
+	}
+	optional("currency", f.Currency)
+	member("reference", f.Reference)
+	optional("masked", f.Masked)
+	optional("token", f.Token)
+	optional("approval", f.Approval)
+	optional("batch", f.Batch)
+	return append(dst, '}'), nil
+}
+
+// appendASCII appends the JSON of a string of printable ASCII, as facts that were checked are.
+func appendASCII(dst []byte, s string) []byte {
+	dst = append(dst, '"')
+	for i := range len(s) {
+		if s[i] == '"' || s[i] == '\\' {
+			dst = append(dst, '\\')
+		}
+		dst = append(dst, s[i])
+	}
+	return append(dst, '"')
 }
 
 // decodeFacts reads exactly what EncodeFacts writes, but for the order of members and white space.

@@ -11,6 +11,7 @@ import (
 	"nightdrop/shared/envelope/vector"
 	"nightdrop/shared/proof"
 	"nightdrop/shared/proof/prooftest"
+	"nightdrop/shared/strictjson"
 )
 
 // sampleProof is of the longest form a log gives here: 40 hashes. Its hashes and checkpoint are read by shared/proof.
@@ -106,6 +107,30 @@ func TestResultProvesItself(t *testing.T) {
 	}
 	if c, err := p.Verify(proof.LeafRecord(place.Salt, line, [sha256.Size]byte(entry)), vector.Signer(t, "vault.example", "vault.example").Verifier()); err != nil || c.Size != 21 {
 		t.Errorf("checkpoint of %d, %v", c.Size, err)
+	}
+}
+
+// TestFactsAreWrittenAsJSON: by hand as by the encoder.
+func TestFactsAreWrittenAsJSON(t *testing.T) {
+	printable := ""
+	for c := byte(0x20); c < 0x7f; c++ {
+		printable += string(c)
+	}
+	few := Facts{Payment: envelopeID, Status: StatusRejected, Code: CodeCannotOpen}
+	all := []Facts{sampleFacts(), few}
+	for from := 0; from < len(printable); from += 30 {
+		f := few
+		f.Reference, f.Amount = printable[from:min(from+30, len(printable))], int64(from+1)
+		all = append(all, f)
+	}
+	for _, f := range all {
+		want, err := strictjson.Marshal(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := f.Append([]byte("before")); err != nil || string(got) != "before"+string(want) {
+			t.Errorf("%s, %v, want %s", got, err, want)
+		}
 	}
 }
 

@@ -14,28 +14,47 @@ func At(t time.Time) Time { return Time{t.UTC().Truncate(time.Second)} }
 // String returns the time as it stands in statements.
 func (t Time) String() string { return t.UTC().Format(timeLayout) }
 
-// MarshalText writes the time as it stands in statements; parts of a second are cut off.
-func (t Time) MarshalText() ([]byte, error) {
-	if y := t.UTC().Year(); y < 0 || y > 9999 {
-		return nil, malformed("a time outside the years 0000 to 9999")
+// DateText is the UTC date of the time, YYYY-MM-DD. likely may be that very text and is returned then,
+// which spares a copy.
+func (t Time) DateText(likely string) string { return t.cut(len("2006-01-02"), likely) }
+
+// MonthText is YYYY-MM likewise.
+func (t Time) MonthText(likely string) string { return t.cut(len("2006-01"), likely) }
+
+func (t Time) cut(width int, likely string) string {
+	var text [len(time.RFC3339)]byte
+	if date := t.UTC().AppendFormat(text[:0], time.RFC3339)[:width]; string(date) != likely {
+		return string(date)
 	}
-	return []byte(t.String()), nil
+	return likely
 }
 
-// MarshalJSON hides the method of the embedded time.Time, which writes fractions and offsets.
-func (t Time) MarshalJSON() ([]byte, error) {
-	text, err := t.MarshalText()
+// MarshalText writes the time as it stands in statements; parts of a second are cut off.
+func (t Time) MarshalText() ([]byte, error) {
+	quoted, err := t.AppendJSON(nil)
 	if err != nil {
 		return nil, err
 	}
-	return append(append([]byte{'"'}, text...), '"'), nil
+	return quoted[1 : len(quoted)-1], nil
+}
+
+// MarshalJSON hides the method of the embedded time.Time, which writes fractions and offsets.
+func (t Time) MarshalJSON() ([]byte, error) { return t.AppendJSON(nil) }
+
+// AppendJSON appends what MarshalJSON returns.
+func (t Time) AppendJSON(dst []byte) ([]byte, error) {
+	utc := t.UTC()
+	if y := utc.Year(); y < 0 || y > 9999 {
+		return nil, malformed("a time outside the years 0000 to 9999")
+	}
+	return append(utc.AppendFormat(append(dst, '"'), time.RFC3339), '"'), nil // whose zone is Z in UTC
 }
 
 // UnmarshalText reads exactly the form that MarshalText writes.
 func (t *Time) UnmarshalText(text []byte) error {
 	// time.Parse takes fractions of a second that the layout does not have, so the length is checked too.
-	parsed, err := time.Parse(timeLayout, string(text))
-	if err != nil || len(text) != len(timeLayout) {
+	parsed, err := time.Parse(time.RFC3339, string(text)) // the layout that it reads fastest
+	if err != nil || len(text) != len(timeLayout) || text[len(text)-1] != 'Z' {
 		return malformed("a time is RFC 3339, UTC, whole seconds, Z")
 	}
 	t.Time = parsed

@@ -6,6 +6,5 @@ import "golang.org/x/mod/sumdb/tlog"
 // the root at an earlier size (tlog.TreeHash). It fails with ErrIntegrity. Every call reads its tiles anew; it is not safe for
 // concurrent use.
 func (x *Export) Hashes() tlog.HashReader {
-	r := reader{Export: x, tiles: map[tlog.Tile][]byte{}}
-	return tlog.HashReaderFunc(r.hashes)
+	return tlog.HashReaderFunc(x.NewReader(nil).hashes)
 }

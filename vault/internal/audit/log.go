@@ -58,7 +58,7 @@ func Append(tx *bbolt.Tx, tail *Tail, origin string, key Key, event, facts []byt
 	_, _ = rand.Read(salt) // never fails (crypto/rand)
 	index := tail.Size()
 	entry := binary.BigEndian.AppendUint32(nil, key.Number)
-	entry = append(entry, key.Box.Seal(plaintext(salt, event), associated(origin, index, key.Number))...)
+	entry = append(entry, key.Box.Seal(plaintext(salt, event), Associated(origin, index, key.Number))...)
 	digest := sha256.Sum256(entry)
 	record := proof.LeafRecord(salt, facts, digest)
 	row := append([]byte(nil), record[:sha256.Size]...)
@@ -93,8 +93,12 @@ func plaintext(salt, event []byte) []byte {
 	return append(text, '}')
 }
 
-func associated(origin string, index int64, key uint32) []byte {
-	ad := append([]byte("nightdrop/log/v1\x00"), origin...)
+func Associated(origin string, index int64, key uint32) []byte {
+	return appendAssociated(nil, origin, index, key)
+}
+
+func appendAssociated(ad []byte, origin string, index int64, key uint32) []byte {
+	ad = append(append(ad, "nightdrop/log/v1\x00"...), origin...)
 	ad = binary.BigEndian.AppendUint64(append(ad, 0), uint64(index))
 	return binary.BigEndian.AppendUint32(ad, key)
 }
@@ -128,7 +132,7 @@ func Read(tx *bbolt.Tx, index int64, origin string, keys func(uint32) (Box, erro
 	if err != nil {
 		return Entry{}, err
 	}
-	text, err := box.Open(body[4:], associated(origin, index, e.Key))
+	text, err := box.Open(body[4:], Associated(origin, index, e.Key))
 	if err != nil {
 		return Entry{}, fmt.Errorf("entry %d does not open: %w", index, ErrIntegrity)
 	}

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/quickjson"
 )
 
 // Event is one state change: who did it, from where, what for, on which evidence, and the change itself. It is what the
@@ -31,15 +33,16 @@ type Body interface {
 // ErrUnknownKind is returned when a stored event has a kind that this build does not know.
 var ErrUnknownKind = errors.New("unknown event kind: the log was written by a newer vault; use its build")
 
-type wireEvent struct {
-	Kind     string          `json:"kind"`
-	Time     envelope.Time   `json:"time"`
-	Actor    string          `json:"actor"`
-	Origin   string          `json:"origin"`
-	Purpose  string          `json:"purpose,omitempty"`
-	Evidence string          `json:"evidence,omitempty"`
-	Merchant string          `json:"merchant,omitempty"`
-	Body     json.RawMessage `json:"body"`
+// wireEvent is an event's form; B is a type of body, Body for all of them, or json.RawMessage.
+type wireEvent[B any] struct {
+	Kind     string        `json:"kind"`
+	Time     envelope.Time `json:"time"`
+	Actor    string        `json:"actor"`
+	Origin   string        `json:"origin"`
+	Purpose  string        `json:"purpose,omitempty"`
+	Evidence string        `json:"evidence,omitempty"`
+	Merchant string        `json:"merchant,omitempty"`
+	Body     B             `json:"body"`
 }
 
 // MarshalJSON writes the event's permanent form.
@@ -47,104 +50,115 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	if e.Body == nil {
 		return nil, errors.New("event without a body")
 	}
-	body, err := json.Marshal(e.Body)
+	w := wireEvent[Body]{e.Body.Kind(), e.Time, e.Actor, e.Origin, e.Purpose, e.Evidence, e.Merchant, e.Body}
+	text, err := quickjson.Append(make([]byte, 0, usualBytes), &w)
 	if err != nil {
-		return nil, fmt.Errorf("encode %s: %w", e.Body.Kind(), err)
+		return nil, fmt.Errorf("encode %s: %w", w.Kind, err)
 	}
-	return json.Marshal(wireEvent{e.Body.Kind(), e.Time, e.Actor, e.Origin, e.Purpose, e.Evidence, e.Merchant, body})
+	return text, nil
 }
+
+// usualBytes is what most events take.
+const usualBytes = 512
 
 // UnmarshalJSON reads the permanent form. It fails with ErrUnknownKind on a kind of a newer build, and on members that this
 // build does not know: ignoring them would fold to something else than the newer build did.
 func (e *Event) UnmarshalJSON(data []byte) error {
-	var w wireEvent
-	if err := decodeStrictly(data, &w); err != nil {
+	if decode := decoderOf(data); decode != nil {
+		return decode(data, e)
+	}
+	var w wireEvent[json.RawMessage] // whose kind stands somewhere else, is none that is known, or is not there
+	if err := quickjson.Unmarshal(data, &w); err != nil {
 		return err
 	}
-	body, err := decodeBody(w.Kind, w.Body)
-	if err != nil {
-		return err
-	}
-	*e = Event{w.Time, w.Actor, w.Origin, w.Purpose, w.Evidence, w.Merchant, body}
-	return nil
-}
-
-func decodeBody(kind string, raw json.RawMessage) (Body, error) {
-	decode, ok := decoders[kind]
+	decode, ok := decoders[w.Kind]
 	if !ok {
-		return nil, fmt.Errorf("%q: %w", kind, ErrUnknownKind)
+		return fmt.Errorf("%q: %w", w.Kind, ErrUnknownKind)
 	}
-	return decode(raw)
+	return decode(data, e)
 }
 
-func decodeAs[T Body](raw json.RawMessage) (Body, error) {
-	var body T
-	if err := decodeStrictly(raw, &body); err != nil {
-		return nil, fmt.Errorf("decode %s: %w", body.Kind(), err)
+// decoderOf finds the decoder of an event by its kind, where that is the first member.
+func decoderOf(data []byte) func([]byte, *Event) error {
+	rest, ok := bytes.CutPrefix(data, []byte(`{"kind":"`))
+	if !ok {
+		return nil
 	}
-	return body, nil
+	kind, _, _ := bytes.Cut(rest, []byte(`"`))
+	return decoders[string(kind)]
 }
 
-func decodeStrictly(data []byte, v any) error {
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.DisallowUnknownFields()
-	return decoder.Decode(v)
+// decoding is a decoder of one kind of body. What it decodes into is used again: events come by the million.
+func decoding[B Body]() func([]byte, *Event) error {
+	used := sync.Pool{New: func() any { return new(wireEvent[B]) }}
+	return func(data []byte, e *Event) error {
+		w := used.Get().(*wireEvent[B])
+		defer used.Put(w)
+		if err := quickjson.Unmarshal(data, w); err != nil {
+			return fmt.Errorf("decode %s: %w", w.Body.Kind(), err)
+		}
+		if kind := w.Body.Kind(); w.Kind != kind { // the member was there twice
+			return fmt.Errorf("decode %s: its kind is another", kind)
+		}
+		*e = Event{w.Time, w.Actor, w.Origin, w.Purpose, w.Evidence, w.Merchant, w.Body}
+		return nil
+	}
 }
 
 // decoders has every kind of body; a test proves that it is complete.
-var decoders = map[string]func(json.RawMessage) (Body, error){
-	VaultCreated{}.Kind():            decodeAs[VaultCreated],
-	VaultUnlocked{}.Kind():           decodeAs[VaultUnlocked],
-	VaultLocked{}.Kind():             decodeAs[VaultLocked],
-	KeysChanged{}.Kind():             decodeAs[KeysChanged],
-	RelaysSet{}.Kind():               decodeAs[RelaysSet],
-	DirectoryIssued{}.Kind():         decodeAs[DirectoryIssued],
-	MembersIssued{}.Kind():           decodeAs[MembersIssued],
-	IntegrityFound{}.Kind():          decodeAs[IntegrityFound],
-	MerchantAdded{}.Kind():           decodeAs[MerchantAdded],
-	MerchantSuspended{}.Kind():       decodeAs[MerchantSuspended],
-	MerchantResumed{}.Kind():         decodeAs[MerchantResumed],
-	BagCommitted{}.Kind():            decodeAs[BagCommitted],
-	EnvelopeReceived{}.Kind():        decodeAs[EnvelopeReceived],
-	EnvelopeRejected{}.Kind():        decodeAs[EnvelopeRejected],
-	PaymentRefused{}.Kind():          decodeAs[PaymentRefused],
-	AuthorisationIntended{}.Kind():   decodeAs[AuthorisationIntended],
-	AuthorisationAnswered{}.Kind():   decodeAs[AuthorisationAnswered],
-	AuthorisationUnanswered{}.Kind(): decodeAs[AuthorisationUnanswered],
-	ReversalIntended{}.Kind():        decodeAs[ReversalIntended],
-	ReversalAnswered{}.Kind():        decodeAs[ReversalAnswered],
-	ReversalAbandoned{}.Kind():       decodeAs[ReversalAbandoned],
-	BatchOpened{}.Kind():             decodeAs[BatchOpened],
-	BatchClosing{}.Kind():            decodeAs[BatchClosing],
-	BatchClosed{}.Kind():             decodeAs[BatchClosed],
-	ReconciliationIntended{}.Kind():  decodeAs[ReconciliationIntended],
-	ReconciliationAnswered{}.Kind():  decodeAs[ReconciliationAnswered],
-	PaymentSettled{}.Kind():          decodeAs[PaymentSettled],
-	BatchSettled{}.Kind():            decodeAs[BatchSettled],
-	CaptureIntended{}.Kind():         decodeAs[CaptureIntended],
-	CaptureAnswered{}.Kind():         decodeAs[CaptureAnswered],
-	CaptureAbandoned{}.Kind():        decodeAs[CaptureAbandoned],
-	OutcomeUnknown{}.Kind():          decodeAs[OutcomeUnknown],
-	AuthorisationExpired{}.Kind():    decodeAs[AuthorisationExpired],
-	PaymentResolved{}.Kind():         decodeAs[PaymentResolved],
-	PaymentVoided{}.Kind():           decodeAs[PaymentVoided],
-	EntryAccepted{}.Kind():           decodeAs[EntryAccepted],
-	FileBegun{}.Kind():               decodeAs[FileBegun],
-	EntryIntended{}.Kind():           decodeAs[EntryIntended],
-	FileIntended{}.Kind():            decodeAs[FileIntended],
-	FileWritten{}.Kind():             decodeAs[FileWritten],
-	AnswerTaken{}.Kind():             decodeAs[AnswerTaken],
-	PaymentReturned{}.Kind():         decodeAs[PaymentReturned],
-	ChangeNotified{}.Kind():          decodeAs[ChangeNotified],
-	EntryAcknowledged{}.Kind():       decodeAs[EntryAcknowledged],
-	AccountStored{}.Kind():           decodeAs[AccountStored],
-	AccountUpdated{}.Kind():          decodeAs[AccountUpdated],
-	AccountForgotten{}.Kind():        decodeAs[AccountForgotten],
-	MerchantPolicySet{}.Kind():       decodeAs[MerchantPolicySet],
-	VaultStarted{}.Kind():            decodeAs[VaultStarted],
-	VaultStopped{}.Kind():            decodeAs[VaultStopped],
-	AccessRefused{}.Kind():           decodeAs[AccessRefused],
-	AuditorAdded{}.Kind():            decodeAs[AuditorAdded],
-	AuditorRemoved{}.Kind():          decodeAs[AuditorRemoved],
-	LogExported{}.Kind():             decodeAs[LogExported],
+var decoders = map[string]func([]byte, *Event) error{
+	VaultCreated{}.Kind():            decoding[VaultCreated](),
+	VaultUnlocked{}.Kind():           decoding[VaultUnlocked](),
+	VaultLocked{}.Kind():             decoding[VaultLocked](),
+	KeysChanged{}.Kind():             decoding[KeysChanged](),
+	RelaysSet{}.Kind():               decoding[RelaysSet](),
+	DirectoryIssued{}.Kind():         decoding[DirectoryIssued](),
+	MembersIssued{}.Kind():           decoding[MembersIssued](),
+	IntegrityFound{}.Kind():          decoding[IntegrityFound](),
+	MerchantAdded{}.Kind():           decoding[MerchantAdded](),
+	MerchantSuspended{}.Kind():       decoding[MerchantSuspended](),
+	MerchantResumed{}.Kind():         decoding[MerchantResumed](),
+	BagCommitted{}.Kind():            decoding[BagCommitted](),
+	EnvelopeReceived{}.Kind():        decoding[EnvelopeReceived](),
+	EnvelopeRejected{}.Kind():        decoding[EnvelopeRejected](),
+	PaymentRefused{}.Kind():          decoding[PaymentRefused](),
+	AuthorisationIntended{}.Kind():   decoding[AuthorisationIntended](),
+	AuthorisationAnswered{}.Kind():   decoding[AuthorisationAnswered](),
+	AuthorisationUnanswered{}.Kind(): decoding[AuthorisationUnanswered](),
+	ReversalIntended{}.Kind():        decoding[ReversalIntended](),
+	ReversalAnswered{}.Kind():        decoding[ReversalAnswered](),
+	ReversalAbandoned{}.Kind():       decoding[ReversalAbandoned](),
+	BatchOpened{}.Kind():             decoding[BatchOpened](),
+	BatchClosing{}.Kind():            decoding[BatchClosing](),
+	BatchClosed{}.Kind():             decoding[BatchClosed](),
+	ReconciliationIntended{}.Kind():  decoding[ReconciliationIntended](),
+	ReconciliationAnswered{}.Kind():  decoding[ReconciliationAnswered](),
+	PaymentSettled{}.Kind():          decoding[PaymentSettled](),
+	BatchSettled{}.Kind():            decoding[BatchSettled](),
+	CaptureIntended{}.Kind():         decoding[CaptureIntended](),
+	CaptureAnswered{}.Kind():         decoding[CaptureAnswered](),
+	CaptureAbandoned{}.Kind():        decoding[CaptureAbandoned](),
+	OutcomeUnknown{}.Kind():          decoding[OutcomeUnknown](),
+	AuthorisationExpired{}.Kind():    decoding[AuthorisationExpired](),
+	PaymentResolved{}.Kind():         decoding[PaymentResolved](),
+	PaymentVoided{}.Kind():           decoding[PaymentVoided](),
+	EntryAccepted{}.Kind():           decoding[EntryAccepted](),
+	FileBegun{}.Kind():               decoding[FileBegun](),
+	EntryIntended{}.Kind():           decoding[EntryIntended](),
+	FileIntended{}.Kind():            decoding[FileIntended](),
+	FileWritten{}.Kind():             decoding[FileWritten](),
+	AnswerTaken{}.Kind():             decoding[AnswerTaken](),
+	PaymentReturned{}.Kind():         decoding[PaymentReturned](),
+	ChangeNotified{}.Kind():          decoding[ChangeNotified](),
+	EntryAcknowledged{}.Kind():       decoding[EntryAcknowledged](),
+	AccountStored{}.Kind():           decoding[AccountStored](),
+	AccountUpdated{}.Kind():          decoding[AccountUpdated](),
+	AccountForgotten{}.Kind():        decoding[AccountForgotten](),
+	MerchantPolicySet{}.Kind():       decoding[MerchantPolicySet](),
+	VaultStarted{}.Kind():            decoding[VaultStarted](),
+	VaultStopped{}.Kind():            decoding[VaultStopped](),
+	AccessRefused{}.Kind():           decoding[AccessRefused](),
+	AuditorAdded{}.Kind():            decoding[AuditorAdded](),
+	AuditorRemoved{}.Kind():          decoding[AuditorRemoved](),
+	LogExported{}.Kind():             decoding[LogExported](),
 }

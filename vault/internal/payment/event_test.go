@@ -182,6 +182,8 @@ func TestEventsOfANewerBuildAreRefused(t *testing.T) {
 		"member":         {`{"kind":"vault-locked","time":"2026-11-20T10:00:00Z","actor":"a","origin":"o","mood":"good","body":{}}`, false},
 		"body's member":  {`{"kind":"vault-locked","time":"2026-11-20T10:00:00Z","actor":"a","origin":"o","body":{"mood":"good"}}`, false},
 		"fraction":       {`{"kind":"members-issued","time":"2026-11-20T10:00:00Z","actor":"a","origin":"o","body":{"serial":1.5}}`, false},
+		"two kinds":      {`{"kind":"vault-locked","time":"2026-11-20T10:00:00Z","actor":"a","origin":"o","body":{},"kind":"vault-stopped"}`, false},
+		"no kind":        {`{"time":"2026-11-20T10:00:00Z","actor":"a","origin":"o","body":{}}`, true},
 		"time of no UTC": {`{"kind":"vault-locked","time":"2026-11-20T10:00:00+01:00","actor":"a","origin":"o","body":{}}`, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -191,6 +193,11 @@ func TestEventsOfANewerBuildAreRefused(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+	// The order of members is nobody's business.
+	var e Event
+	if err := json.Unmarshal([]byte(`{"body": {}, "origin": "o", "actor": "a", "time": "2026-11-20T10:00:00Z", "kind": "vault-locked"}`), &e); err != nil || e.Body != (VaultLocked{}) {
+		t.Errorf("%+v, %v", e, err)
 	}
 	if _, err := (Event{}).MarshalJSON(); err == nil {
 		t.Error("an event without a body was written")

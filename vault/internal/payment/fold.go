@@ -281,13 +281,13 @@ func (f *fold) conflict(refused Payment) error {
 	if err != nil {
 		return err
 	}
-	p.Conflicts = append(slices.Clone(p.Conflicts), Conflict{Digest: refused.Digest, Serial: serial})
+	p.Conflicts = append(slices.Clip(p.Conflicts), Conflict{Digest: refused.Digest, Serial: serial})
 	return f.put(p)
 }
 
 // MayRefuse tells whether a merchant may be sent another unknown-signer result today.
 func (m Merchant) MayRefuse(now envelope.Time) bool {
-	return m.Refusals.Day != now.Format(dayLayout) || m.Refusals.Count < MaxRefusals
+	return m.Refusals.Day != now.DateText(m.Refusals.Day) || m.Refusals.Count < MaxRefusals
 }
 
 func (f *fold) countRefusal(merchant string) error {
@@ -298,7 +298,7 @@ func (f *fold) countRefusal(merchant string) error {
 	if !ok || !m.MayRefuse(f.event.Time) {
 		return misfit("merchant %s may not be sent another refusal today", merchant)
 	}
-	day := f.event.Time.Format(dayLayout)
+	day := f.event.Time.DateText(m.Refusals.Day)
 	if m.Refusals.Day != day {
 		m.Refusals = Refusals{Day: day}
 	}
@@ -317,7 +317,7 @@ func (f *fold) issue(p Payment, status envelope.Status, code envelope.Code) erro
 	if err != nil {
 		return err
 	}
-	p.Results = append(slices.Clone(p.Results), serial)
+	p.Results = append(slices.Clip(p.Results), serial) // a copy: who has the old one must not see it
 	return f.put(p)
 }
 

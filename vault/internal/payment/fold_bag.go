@@ -20,7 +20,7 @@ func (f *fold) bag(b BagCommitted) error {
 	}
 	first := len(bag.Digests) == 0
 	if len(bag.Digests) < MaxForks {
-		bag = Bag{Relay: b.Relay, Run: b.Run, Number: b.Number, Digests: append(slices.Clone(bag.Digests), digest)}
+		bag = Bag{Relay: b.Relay, Run: b.Run, Number: b.Number, Digests: append(slices.Clip(bag.Digests), digest)}
 		if err := f.PutBag(bag); err != nil {
 			return err
 		}

@@ -183,10 +183,26 @@ func to(stages ...Stage) []Stage { return stages }
 
 // allowed returns the stages that an event may take a payment to; none where it may not happen.
 func allowed(flow Flow, from Stage, event string) []Stage {
-	for _, m := range moves {
-		if m.Flow == flow && m.From == from && m.Event == event {
+	for _, m := range movesFrom[standing{flow, from}] {
+		if m.Event == event {
 			return m.To
 		}
 	}
 	return nil
 }
+
+// standing is where in its flow a payment is.
+type standing struct {
+	flow Flow
+	from Stage
+}
+
+// movesFrom are the moves by where they begin.
+var movesFrom = func() map[standing][]Move {
+	by := map[standing][]Move{}
+	for _, m := range moves {
+		at := standing{m.Flow, m.From}
+		by[at] = append(by[at], m)
+	}
+	return by
+}()

@@ -161,14 +161,14 @@ func (m Merchant) Allows(op envelope.Operation, amount int64, currency string, n
 	return envelope.CodeOK
 }
 
-// at is the usage as it stands at a time: a new day and a new month begin with nothing.
+// at is the usage as it stands at a time: a new day and a new month begin with nothing. It shares rows with u.
 func (u Usage) at(now envelope.Time) Usage {
-	day, month := now.Format(dayLayout), now.Format(monthLayout)
-	u.Days, u.Months = slices.Clone(u.Days), slices.Clone(u.Months)
+	day, month := now.DateText(u.Day), now.MonthText(u.Month)
 	if u.Day != day {
 		u.Day, u.Stores, u.Days = day, 0, nil
 	}
 	if u.Month != month {
+		u.Months = slices.Clone(u.Months)
 		next := u.Month == monthBefore(now)
 		for i, r := range u.Months {
 			u.Months[i] = RateUse{Currency: r.Currency}
@@ -181,10 +181,10 @@ func (u Usage) at(now envelope.Time) Usage {
 	return u
 }
 
-const monthLayout = "2006-01"
-
 // monthBefore is the month that ended last.
-func monthBefore(now envelope.Time) string { return now.AddDate(0, 0, -now.Day()).Format(monthLayout) }
+func monthBefore(now envelope.Time) string {
+	return envelope.Time{Time: now.AddDate(0, 0, -now.Day())}.MonthText("")
+}
 
 func dayUse(days []DayUse, currency string) DayUse {
 	for _, d := range days {
@@ -210,6 +210,7 @@ func (u Usage) used(op envelope.Operation, amount int64, currency string, now en
 	switch op {
 	case envelope.OpSale, envelope.OpAuthorize, envelope.OpPayout:
 		i, found := slices.BinarySearchFunc(u.Days, currency, func(d DayUse, c string) int { return strings.Compare(d.Currency, c) })
+		u.Days = slices.Clone(u.Days)
 		if !found {
 			u.Days = slices.Insert(u.Days, i, DayUse{Currency: currency})
 		}
@@ -236,7 +237,7 @@ func (u Usage) sold(amount int64, currency string, now envelope.Time) Usage {
 // unrefunded takes a refund that came to nothing off the month that it was asked for in; what is older is not counted any more.
 func (u Usage) unrefunded(amount int64, currency string, asked, now envelope.Time) Usage {
 	u = u.at(now)
-	switch asked.Format(monthLayout) {
+	switch asked.MonthText(u.Month) {
 	case u.Month:
 		u.rate(currency).Refunded -= amount
 	case monthBefore(now):
@@ -245,9 +246,10 @@ func (u Usage) unrefunded(amount int64, currency string, asked, now envelope.Tim
 	return u
 }
 
-// rate finds or makes the currency's row. The slice was cloned by at.
+// rate finds or makes the currency's row, in rows of its own.
 func (u *Usage) rate(currency string) *RateUse {
 	i, found := slices.BinarySearchFunc(u.Months, currency, func(r RateUse, c string) int { return strings.Compare(r.Currency, c) })
+	u.Months = slices.Clone(u.Months)
 	if !found {
 		u.Months = slices.Insert(u.Months, i, RateUse{Currency: currency})
 	}

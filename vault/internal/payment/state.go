@@ -66,7 +66,7 @@ const MaxTerminals = 100
 // event that carries them uses them up, so it is called in the transaction that appends that event. It fails when every
 // terminal has sent 999,999 messages on that day.
 func (v Vault) NextTrace(terminals []string, acceptor string, now envelope.Time) (Trace, error) {
-	day := now.Format(dayLayout)
+	day := now.DateText("")
 	for _, name := range terminals {
 		used, known := v.Terminals[name]
 		if !known {
@@ -87,16 +87,18 @@ func (v Vault) NextTrace(terminals []string, acceptor string, now envelope.Time)
 
 // traced returns the terminals' counters after a message of trace t; it refuses a trace number that was used before.
 func (v Vault) traced(t Trace) (map[string]Terminal, error) {
-	day := t.Sent.Format(dayLayout)
 	used, known := v.Terminals[t.Terminal]
+	day := t.Sent.DateText(used.Day)
 	if !known {
 		used.Number = len(v.Terminals)
 	}
 	if used.Number >= MaxTerminals || used.Day > day || used.Day == day && t.STAN <= used.STAN || t.STAN < 1 || t.STAN > maxSTAN {
 		return nil, misfit("trace number %d of terminal %s on %s is used", t.STAN, t.Terminal, day)
 	}
-	terminals := map[string]Terminal{}
-	maps.Copy(terminals, v.Terminals)
+	terminals := maps.Clone(v.Terminals)
+	if terminals == nil {
+		terminals = map[string]Terminal{}
+	}
 	terminals[t.Terminal] = Terminal{Day: day, STAN: t.STAN, Number: used.Number}
 	return terminals, nil
 }
@@ -108,8 +110,6 @@ const MaxBatch = 999_999
 
 // MayOpenBatch tells whether there is a number left for another batch. Without, what would join one is refused (result code limit).
 func (v Vault) MayOpenBatch() bool { return v.NextBatch <= MaxBatch }
-
-const dayLayout = "2006-01-02"
 
 // MerchantStatus is active or suspended.
 type MerchantStatus string

@@ -2,7 +2,6 @@ package replay
 
 import (
 	"errors"
-	"fmt"
 
 	"nightdrop/vault/internal/payment"
 )
@@ -10,18 +9,20 @@ import (
 // book is a payment.State of which most is not in memory.
 type book struct {
 	*payment.Memory // all but payments, bags and entries
-	payments        *store[payment.Payment]
-	bags            *store[payment.Bag]
+	payments        *store[payment.Key, payment.Payment]
+	bags            *store[payment.BagKey, payment.Bag]
 }
 
 var _ payment.State = (*book)(nil)
 
 func newBook() (*book, error) {
-	payments, err := newStore[payment.Payment]()
+	payments, err := newStore(func(p *payment.Payment) payment.Key { return payment.Key{Merchant: p.Merchant, ID: p.ID} })
 	if err != nil {
 		return nil, err
 	}
-	bags, err := newStore[payment.Bag]()
+	bags, err := newStore(func(b *payment.Bag) payment.BagKey {
+		return payment.BagKey{Relay: b.Relay, Run: b.Run, Number: b.Number}
+	})
 	if err != nil {
 		return nil, errors.Join(err, payments.close())
 	}
@@ -32,22 +33,22 @@ func (b *book) close() error { return errors.Join(b.payments.close(), b.bags.clo
 
 // Payment implements payment.State.
 func (b *book) Payment(merchant, id string) (payment.Payment, bool, error) {
-	return b.payments.get(merchant + "/" + id)
+	return b.payments.get(payment.Key{Merchant: merchant, ID: id})
 }
 
 // PutPayment implements payment.State.
-func (b *book) PutPayment(p payment.Payment) error { return b.payments.put(p.Merchant+"/"+p.ID, p) }
+func (b *book) PutPayment(p payment.Payment) error {
+	return b.payments.put(payment.Key{Merchant: p.Merchant, ID: p.ID}, p)
+}
 
 // Bag implements payment.State.
 func (b *book) Bag(relay, run string, number uint64) (payment.Bag, bool, error) {
-	return b.bags.get(bagKey(relay, run, number))
+	return b.bags.get(payment.BagKey{Relay: relay, Run: run, Number: number})
 }
 
 // PutBag implements payment.State.
-func (b *book) PutBag(v payment.Bag) error { return b.bags.put(bagKey(v.Relay, v.Run, v.Number), v) }
-
-func bagKey(relay, run string, number uint64) string {
-	return fmt.Sprintf("%s/%s/%d", relay, run, number)
+func (b *book) PutBag(v payment.Bag) error {
+	return b.bags.put(payment.BagKey{Relay: v.Relay, Run: v.Run, Number: v.Number}, v)
 }
 
 // PutEntry implements payment.State. The fold writes which payment a bank's trace number is of, for those who read answer files, and never

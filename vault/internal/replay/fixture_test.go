@@ -327,6 +327,16 @@ type given struct {
 // replay replays an export; the state is where it ended.
 func (v *vault) replay(dir string, g given) (*Report, *State, error) {
 	v.t.Helper()
+	report, state, err := v.run(dir, g)
+	if state != nil {
+		v.t.Cleanup(func() { _ = state.Close() })
+	}
+	return report, state, err
+}
+
+// run is replay of a state that the caller closes.
+func (v *vault) run(dir string, g given) (*Report, *State, error) {
+	v.t.Helper()
 	x, err := audit.OpenExport(dir, v.signer.Verifier())
 	if err != nil {
 		return nil, nil, err
@@ -341,7 +351,6 @@ func (v *vault) replay(dir string, g given) (*Report, *State, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	v.t.Cleanup(func() { _ = state.Close() })
 	report, err := Run(v.t.Context(), Options{Export: x, Identity: g.who, From: state, Statements: g.statements, Watch: g.watch})
 	return report, state, err
 }

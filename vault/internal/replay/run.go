@@ -2,10 +2,10 @@ package replay
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 
 	"nightdrop/shared/envelope"
@@ -29,7 +29,7 @@ type Step struct {
 	Entry  audit.Entry
 	Event  payment.Event
 	Issued *payment.Issued // nil where it issued no result
-	Facts  []byte          // line 1 of that result, without its newline
+	Facts  []byte          // line 1 of that result, without its newline; until Watch returns
 	State  payment.State   // after the event
 }
 
@@ -59,6 +59,8 @@ type run struct {
 	report  *Report
 	last    envelope.Time // of the newest event
 	stopped bool          // nothing is folded any more
+	broken  bool          // nor read
+	facts   []byte        // of the entry under way
 }
 
 // begins holds the state and the checkpoints against the exported tree.
@@ -83,107 +85,113 @@ func (r *run) begins() (bool, error) {
 	return err == nil, err
 }
 
-// chunk is some entries on their way.
+// chunk is a bundle on its way.
 type chunk struct {
+	bundle  int64
 	entries []audit.Entry
 	events  []payment.Event
-	errs    []error // of decoding
-	decoded chan struct{}
+	errs    []error       // of decoding
+	bad     error         // of the entry after these
+	read    chan struct{} // closed when all of this is there
 }
 
-const chunkEntries = 128
+// read reads, verifies, opens and decodes.
+func (c *chunk) readFrom(reader *audit.Reader) {
+	defer close(c.read)
+	c.entries, c.bad = reader.Bundle(c.bundle, c.entries)
+	c.events, c.errs = slices.Grow(c.events[:0], len(c.entries))[:len(c.entries)], slices.Grow(c.errs[:0], len(c.entries))[:len(c.entries)]
+	for i := range c.entries {
+		c.events[i], c.errs[i] = payment.Event{}, nil
+		if e := &c.entries[i]; e.Err == nil {
+			c.errs[i] = c.events[i].UnmarshalJSON(e.Event)
+		}
+	}
+}
 
-// entries reads, decodes and folds: one goroutine reads, verifies and opens, some decode, and this one folds.
+// entries reads bundles side by side, and folds them here, in order.
 func (r *run) entries(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	workers := max(1, runtime.GOMAXPROCS(0)-1)
-	work, order := make(chan *chunk, 2*workers), make(chan *chunk, 4*workers)
+	defer cancel()
+	workers := runtime.GOMAXPROCS(0)
+	work, inOrder, done := make(chan *chunk), make(chan *chunk, 2*workers), make(chan *chunk, 2*workers)
 	var group sync.WaitGroup
+	defer group.Wait()
+	defer cancel() // before the wait
 	for range workers {
 		group.Go(func() {
+			reader := r.Export.NewReader(r.Identity)
 			for c := range work {
-				c.decode()
+				c.readFrom(reader)
 			}
 		})
 	}
-	var reading error
 	group.Go(func() {
-		defer close(order)
 		defer close(work)
-		reading = r.read(ctx, work, order)
-	})
-	next := r.From.Size
-	var err error
-	for c := range order {
-		<-c.decoded
-		for i := 0; i < len(c.entries) && err == nil; i++ {
-			err = r.entry(c.entries[i], c.events[i], c.errs[i])
-			next = c.entries[i].Index + 1
-		}
-		if err != nil {
-			cancel() // the reader stops, and what it has read is thrown away
-		} else if r.Progress != nil {
-			r.Progress(next, r.report.Size)
-		}
-	}
-	group.Wait()
-	cancel()
-	switch {
-	case err != nil:
-		return err
-	case errors.Is(reading, audit.ErrIntegrity):
-		r.report.find(next, "%v", reading)
-		r.stopped = true
-		return nil
-	}
-	return reading
-}
-
-func (r *run) read(ctx context.Context, work, order chan<- *chunk) error {
-	var c *chunk
-	send := func() error {
-		if c == nil {
-			return nil
-		}
-		c.events, c.errs, c.decoded = make([]payment.Event, len(c.entries)), make([]error, len(c.entries)), make(chan struct{})
-		sent := c
-		c = nil
-		for _, to := range []chan<- *chunk{work, order} {
+		defer close(inOrder)
+		for n := r.From.Size / audit.Bundle; n < r.Export.Bundles(); n++ {
+			c := &chunk{}
 			select {
-			case to <- sent:
-			case <-ctx.Done():
-				return ctx.Err()
+			case c = <-done: // in whose room there is enough
+			default:
+			}
+			c.bundle, c.read = n, make(chan struct{})
+			for _, to := range []chan<- *chunk{inOrder, work} {
+				select {
+				case to <- c:
+				case <-ctx.Done():
+					close(c.read) // if it is in order, nobody will read it
+					return
+				}
 			}
 		}
-		return nil
-	}
-	err := r.Export.Entries(ctx, r.From.Size, r.Identity, func(e audit.Entry) error {
-		if c == nil {
-			c = &chunk{entries: make([]audit.Entry, 0, chunkEntries)}
-		}
-		c.entries = append(c.entries, e)
-		if len(c.entries) == chunkEntries {
-			return send()
-		}
-		return nil
 	})
-	if ctx.Err() != nil {
-		return ctx.Err()
+	order := r.Export.NewOrder(r.Identity)
+	for c := range inOrder {
+		<-c.read
+		if err := r.chunk(ctx, c, order); err != nil || r.broken {
+			return err
+		}
+		select {
+		case done <- c:
+		default:
+		}
 	}
-	return errors.Join(send(), err)
+	return ctx.Err()
 }
 
-func (c *chunk) decode() {
-	for i, e := range c.entries {
-		if e.Err == nil {
-			c.errs[i] = json.Unmarshal(e.Event, &c.events[i])
-		}
+// chunk folds the entries of a bundle.
+func (r *run) chunk(ctx context.Context, c *chunk, order *audit.Order) error {
+	if err := ctx.Err(); err != nil {
+		return err
 	}
-	close(c.decoded)
+	next := max(c.bundle*audit.Bundle, r.From.Size)
+	bad := c.bad
+	for i := range c.entries {
+		e := &c.entries[i]
+		if e.Index < next {
+			continue
+		}
+		if bad = order.Next(e); bad != nil {
+			break
+		}
+		if err := r.entry(e, &c.events[i], c.errs[i]); err != nil {
+			return err
+		}
+		next, bad = e.Index+1, c.bad
+	}
+	if errors.Is(bad, audit.ErrIntegrity) {
+		r.report.find(next, "%v", bad)
+		r.stopped, r.broken = true, true
+		return nil
+	}
+	if bad == nil && r.Progress != nil {
+		r.Progress(next, r.report.Size)
+	}
+	return bad
 }
 
 // entry counts an entry, and folds it where it can be.
-func (r *run) entry(e audit.Entry, event payment.Event, bad error) error {
+func (r *run) entry(e *audit.Entry, event *payment.Event, bad error) error {
 	if e.Err != nil {
 		r.report.Closed++
 		return nil
@@ -213,11 +221,11 @@ func (r *run) entry(e audit.Entry, event payment.Event, bad error) error {
 }
 
 // fold does what the vault did when it committed the event.
-func (r *run) fold(e audit.Entry, event payment.Event) error {
+func (r *run) fold(e *audit.Entry, event *payment.Event) error {
 	if event.Time.Before(r.last.Time) {
 		r.report.find(e.Index, "the event is earlier than the one before")
 	}
-	issued, err := r.From.Apply(event)
+	issued, err := r.From.Apply(*event)
 	if errors.Is(err, payment.ErrTransition) {
 		r.report.find(e.Index, "%v", err)
 		r.stopped = true
@@ -228,11 +236,12 @@ func (r *run) fold(e audit.Entry, event payment.Event) error {
 	}
 	var facts []byte
 	if issued != nil {
-		if facts, err = envelope.EncodeFacts(issued.Facts); err != nil {
+		if facts, err = issued.Facts.Append(r.facts[:0]); err != nil {
 			r.report.find(e.Index, "the result that it issues is none: %v", err)
 			r.stopped = true
 			return nil
 		}
+		r.facts = facts
 	}
 	if proof.LeafRecord(e.Salt, facts, [32]byte(e.Record[32:])) != e.Record {
 		r.report.find(e.Index, "the leaf is not that of the result which %s issues: the merchant was told something else", event.Body.Kind())
@@ -242,7 +251,7 @@ func (r *run) fold(e audit.Entry, event payment.Event) error {
 	r.Statements.event(r.report, e.Index, event, issued)
 	r.last, r.report.Through = event.Time, e.Index+1
 	if r.Watch != nil {
-		return r.Watch(Step{Entry: e, Event: event, Issued: issued, Facts: facts, State: r.From.book})
+		return r.Watch(Step{Entry: *e, Event: *event, Issued: issued, Facts: facts, State: r.From.book})
 	}
 	return nil
 }

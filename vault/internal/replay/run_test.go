@@ -3,6 +3,7 @@ package replay
 import (
 	"bytes"
 	"errors"
+	"hash/maphash"
 	"maps"
 	"reflect"
 	"strings"
@@ -149,38 +150,63 @@ func TestSavedStatesAreWholeAndSigned(t *testing.T) {
 	}
 }
 
-// TestAStoreForgetsNothing: more values than stay in memory, written again and again.
+// value is what a store of tests holds.
+type value struct {
+	Key    string `json:"key"`
+	Number int    `json:"number"`
+}
+
+// TestAStoreForgetsNothing: more values than stay in memory, written again and again, also where many keys have one hash.
 func TestAStoreForgetsNothing(t *testing.T) {
-	s, err := newStore[int]()
-	if err != nil {
-		t.Fatal(err)
+	seed := maphash.MakeSeed()
+	tenToOne := func(key string) uint32 { return uint32(maphash.String(seed, key[:len(key)-1])) }
+	for name, hash := range map[string]func(string) uint32{"": nil, "with collisions": tenToOne} {
+		t.Run(name, func(t *testing.T) {
+			s, err := newStore(func(v *value) string { return v.Key })
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.close()
+			rounds := 10 * recent
+			if hash != nil {
+				s.hash, rounds = hash, 4*recent // chains grow
+			}
+			testStore(t, s, rounds)
+		})
 	}
-	defer s.close()
-	want := map[string]int{}
-	for n := range 10 * recent {
+}
+
+func testStore(t *testing.T, s *store[string, value], rounds int) {
+	t.Helper()
+	want := map[string]value{}
+	for n := range rounds {
 		key := id(n * 7919 % (3 * recent))
 		old, found, err := s.get(key)
 		if was, there := want[key]; err != nil || found != there || old != was {
-			t.Fatalf("%s is %d, %v, %v; it was %d, %v", key, old, found, err, was, there)
+			t.Fatalf("%s is %v, %v, %v; it was %v, %v", key, old, found, err, was, there)
 		}
-		want[key] = n
-		if err := s.put(key, n); err != nil {
+		v := value{key, n}
+		want[key] = v
+		if err := s.put(key, v); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if n := len(s.young) + len(s.old); n > 2*recent {
 		t.Errorf("%d values in memory", n)
 	}
-	got := map[int]bool{}
-	if err := s.each(func(n int) error { got[n] = true; return nil }); err != nil {
+	got := map[string]value{}
+	err := s.each(func(v value) error {
+		if _, twice := got[v.Key]; twice {
+			t.Errorf("%s comes twice", v.Key)
+		}
+		got[v.Key] = v
+		return nil
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
-	all := map[int]bool{}
-	for n := range maps.Values(want) {
-		all[n] = true
-	}
-	if !maps.Equal(got, all) {
-		t.Errorf("%d values of %d", len(got), len(all))
+	if !maps.Equal(got, want) {
+		t.Errorf("%d values of %d, or others", len(got), len(want))
 	}
 }
 

@@ -104,7 +104,7 @@ func (s *Statements) number(n numbered, v signed) error {
 }
 
 // event compares a statement with the event that tells of it.
-func (s *Statements) event(r *Report, index int64, e payment.Event, issued *payment.Issued) {
+func (s *Statements) event(r *Report, index int64, e *payment.Event, issued *payment.Issued) {
 	var n numbered
 	switch b := e.Body.(type) {
 	case payment.DirectoryIssued:

@@ -1,27 +1,27 @@
 package replay
 
 import (
-	"encoding/binary"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/maphash"
-	"maps"
 	"os"
-	"slices"
 )
 
-// recent is how many values of a store stay in memory: twice so many at most.
-const recent = 4096
+// recent is how many values of a store stay in memory: three times so many at most, so that the payments of a large batch are there from their
+// approval to their settlement.
+const recent = 8192
 
-// store keeps values by key. Those that were used lately are in memory, the others in a file that has no name, so that nothing of them stays
-// behind; of each there is only where its newest record is. It is not safe for concurrent use.
-type store[V any] struct {
-	young, old map[string]kept[V]
-	index      map[uint64]int64 // by a hash of the key: place of the newest record with it, plus one
-	seed       maphash.Seed
-	file       *os.File
-	end        int64
-	buffer     []byte // records to be written at end
+// store keeps values by key. Those that were used lately are in memory, the others in a file; of each of these there is only where its newest
+// record is, 8 bytes. Its methods are for one goroutine.
+type store[K comparable, V any] struct {
+	keyOf      func(*V) K
+	hash       func(K) uint32
+	young, old map[K]*kept[V]
+	leaving    map[K]*kept[V]    // on their way into the file: read only
+	left       chan written      // what came of that
+	index      map[uint32]uint32 // by a hash of the key: place of the newest record with it
+	records    *records[V]
+	free       []*kept[V] // that were dropped: what is kept next takes their place
 }
 
 type kept[V any] struct {
@@ -29,25 +29,25 @@ type kept[V any] struct {
 	dirty bool // not in the file
 }
 
-// A record is the place of an earlier record with the same hash plus one (8 bytes), the lengths of key and value (4 bytes each, all little
-// endian), the key, and the value's JSON.
-const recordHead = 16
-
-func newStore[V any]() (*store[V], error) {
-	file, err := os.CreateTemp("", "nightdrop-replay-*") // mode 0600
-	if err != nil {
-		return nil, fmt.Errorf("a file for what does not fit into memory: %w", err)
-	}
-	if err := os.Remove(file.Name()); err != nil {
-		_ = file.Close()
-		return nil, err
-	}
-	return &store[V]{young: map[string]kept[V]{}, old: map[string]kept[V]{}, index: map[uint64]int64{}, seed: maphash.MakeSeed(), file: file}, nil
+// written is what came of writing values.
+type written struct {
+	places map[uint32]uint32 // by hash: to be put into the index
+	err    error
 }
 
-func (s *store[V]) close() error { return s.file.Close() }
+func newStore[K comparable, V any](keyOf func(*V) K) (*store[K, V], error) {
+	r, err := newRecords[V]()
+	if err != nil {
+		return nil, err
+	}
+	seed := maphash.MakeSeed()
+	return &store[K, V]{keyOf: keyOf, hash: func(key K) uint32 { return uint32(maphash.Comparable(seed, key)) }, young: map[K]*kept[V]{}, old: map[K]*kept[V]{},
+		leaving: map[K]*kept[V]{}, index: map[uint32]uint32{}, records: r}, nil
+}
 
-func (s *store[V]) get(key string) (v V, found bool, err error) {
+func (s *store[K, V]) close() error { return errors.Join(s.settle(), s.records.close()) }
+
+func (s *store[K, V]) get(key K) (v V, found bool, err error) {
 	if k, ok := s.young[key]; ok {
 		return k.value, true, nil
 	}
@@ -55,30 +55,50 @@ func (s *store[V]) get(key string) (v V, found bool, err error) {
 		delete(s.old, key)
 		return k.value, true, s.keep(key, k)
 	}
-	for at := s.index[maphash.String(s.seed, key)]; at != 0 && !found; {
-		r, err := s.read(at - 1)
-		if err != nil {
+	if k, ok := s.leaving[key]; ok {
+		again := s.newKept()
+		again.value = k.value
+		return k.value, true, s.keep(key, again)
+	}
+	for at := s.index[s.hash(key)]; at != 0; {
+		k := s.newKept()
+		if at, err = s.records.read(at, &k.value); err != nil {
 			return v, false, err
 		}
-		if found = r.key == key; found {
-			if err := json.Unmarshal(r.value, &v); err != nil {
-				return v, false, err
-			}
+		if s.keyOf(&k.value) == key {
+			return k.value, true, s.keep(key, k)
 		}
-		at = r.earlier
 	}
-	if !found {
-		return v, false, nil
-	}
-	return v, true, s.keep(key, kept[V]{value: v})
+	return v, false, nil
 }
 
-func (s *store[V]) put(key string, v V) error {
-	delete(s.old, key)
-	return s.keep(key, kept[V]{v, true})
+func (s *store[K, V]) put(key K, v V) error {
+	k, ok := s.young[key]
+	if ok {
+		k.value, k.dirty = v, true
+		return nil
+	}
+	if k, ok = s.old[key]; ok {
+		delete(s.old, key)
+	} else {
+		k = s.newKept()
+	}
+	k.value, k.dirty = v, true
+	return s.keep(key, k)
 }
 
-func (s *store[V]) keep(key string, k kept[V]) error {
+func (s *store[K, V]) newKept() *kept[V] {
+	n := len(s.free)
+	if n == 0 {
+		return &kept[V]{}
+	}
+	k := s.free[n-1]
+	s.free = s.free[:n-1]
+	k.dirty = false
+	return k
+}
+
+func (s *store[K, V]) keep(key K, k *kept[V]) error {
 	s.young[key] = k
 	if len(s.young) < recent {
 		return nil
@@ -86,87 +106,87 @@ func (s *store[V]) keep(key string, k kept[V]) error {
 	return s.age()
 }
 
-// age writes what was not used since the last time, and makes room.
-func (s *store[V]) age() error {
-	for _, key := range slices.Sorted(maps.Keys(s.old)) {
-		k := s.old[key]
-		if !k.dirty {
-			continue
-		}
-		value, err := json.Marshal(k.value)
-		if err != nil {
-			return err
-		}
-		h := maphash.String(s.seed, key)
-		place := s.end + int64(len(s.buffer))
-		s.buffer = binary.LittleEndian.AppendUint64(s.buffer, uint64(s.index[h]))
-		s.buffer = binary.LittleEndian.AppendUint32(s.buffer, uint32(len(key)))
-		s.buffer = binary.LittleEndian.AppendUint32(s.buffer, uint32(len(value)))
-		s.buffer = append(append(s.buffer, key...), value...)
-		s.index[h] = place + 1
+// age makes room: what was not used since the last time but one is written, side by side with what goes on here.
+func (s *store[K, V]) age() error {
+	if err := s.settle(); err != nil {
+		return err
 	}
-	n, err := s.file.WriteAt(s.buffer, s.end)
-	if err != nil {
-		return fmt.Errorf("what does not fit into memory (%s): %w", os.TempDir(), err)
-	}
-	s.end += int64(n)
-	s.buffer = s.buffer[:0]
-	s.old, s.young = s.young, make(map[string]kept[V], recent)
+	s.leaving, s.old, s.young = s.old, s.young, s.leaving // which settle has emptied
+	s.left = make(chan written, 1)
+	go func() {
+		places := map[uint32]uint32{}
+		for key, k := range s.leaving {
+			if !k.dirty {
+				continue
+			}
+			h := s.hash(key)
+			earlier, ok := places[h]
+			if !ok {
+				earlier = s.index[h]
+			}
+			at, err := s.records.append(earlier, &k.value)
+			if err != nil {
+				s.left <- written{nil, err}
+				return
+			}
+			places[h] = at
+		}
+		s.left <- written{places, s.records.flush()}
+	}()
 	return nil
 }
 
-type record struct {
-	earlier int64
-	key     string
-	value   []byte
-}
-
-func (s *store[V]) read(at int64) (record, error) {
-	block := make([]byte, min(1024, s.end-at))
-	if _, err := s.file.ReadAt(block, at); err != nil {
-		return record{}, err
+// settle waits until what is leaving is in the file.
+func (s *store[K, V]) settle() error {
+	if s.left == nil {
+		return nil
 	}
-	earlier := int64(binary.LittleEndian.Uint64(block))
-	keyEnd := recordHead + int(binary.LittleEndian.Uint32(block[8:]))
-	end := keyEnd + int(binary.LittleEndian.Uint32(block[12:]))
-	if end > len(block) {
-		block = make([]byte, end)
-		if _, err := s.file.ReadAt(block, at); err != nil {
-			return record{}, err
-		}
+	w := <-s.left
+	s.left = nil
+	if w.err != nil {
+		return fmt.Errorf("what does not fit into memory (%s): %w", os.TempDir(), w.err)
 	}
-	return record{earlier, string(block[recordHead:keyEnd]), block[keyEnd:end]}, nil
+	for h, at := range w.places {
+		s.index[h] = at
+	}
+	for _, k := range s.leaving {
+		s.free = append(s.free, k)
+	}
+	clear(s.leaving)
+	return nil
 }
 
 // each gives fn every value once, in the order in which they were last written.
-func (s *store[V]) each(fn func(V) error) error {
+func (s *store[K, V]) each(fn func(V) error) error {
 	for range 2 { // young becomes old, and old is written
 		if err := s.age(); err != nil {
 			return err
 		}
 	}
-	places := slices.Sorted(maps.Values(s.index))
-	var seen []string
-	for _, at := range places {
-		seen = seen[:0]
-		for at != 0 {
-			r, err := s.read(at - 1)
-			if err != nil {
-				return err
-			}
-			at = r.earlier
-			if slices.Contains(seen, r.key) {
-				continue
-			}
-			seen = append(seen, r.key)
-			var v V
-			if err := json.Unmarshal(r.value, &v); err != nil {
-				return err
-			}
-			if err := fn(v); err != nil {
-				return err
-			}
-		}
+	if err := s.settle(); err != nil {
+		return err
 	}
-	return nil
+	return s.records.each(func(at uint32, v *V) error {
+		newest, err := s.isNewest(s.keyOf(v), at)
+		if err != nil || !newest {
+			return err
+		}
+		return fn(*v)
+	})
+}
+
+// isNewest tells whether no later record than that at a place has the key.
+func (s *store[K, V]) isNewest(key K, place uint32) (bool, error) {
+	for at := s.index[s.hash(key)]; at != place; {
+		var v V
+		earlier, err := s.records.read(at, &v)
+		if err != nil {
+			return false, err
+		}
+		if s.keyOf(&v) == key {
+			return false, nil
+		}
+		at = earlier
+	}
+	return true, nil
 }

@@ -1,0 +1,271 @@
+package audit
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"nightdrop/shared/proof"
+	"nightdrop/vault/internal/keyring"
+)
+
+// Reader reads an export bundle by bundle, in any order. It is for one goroutine: several read the same export, each with a Reader of its own,
+// and an Order then looks at what they read.
+type Reader struct {
+	*Export
+	identity Identity
+
+	tiles map[tlog.Tile][]byte // that were read for the roots under way
+	roots []tlog.Hash          // of the bundles from first on
+	first int64                // bundle of roots[0]
+
+	boxes  map[uint32]keyring.Box // of the log keys met lately; nil where one is not the identity's
+	buffer []byte                 // of the file under way
+	ad     []byte                 // of the entry under way
+	leaf   [1 + proof.LeafBytes]byte
+}
+
+// maxBoxes bounds how many log keys a Reader keeps open: a bundle seldom has more than two.
+const maxBoxes = 16
+
+// NewReader returns a Reader of the export. identity may be nil: no entry is opened then.
+func (x *Export) NewReader(identity Identity) *Reader {
+	return &Reader{Export: x, identity: identity, tiles: map[tlog.Tile][]byte{}, boxes: map[uint32]keyring.Box{}}
+}
+
+// Bundles is how many bundles of 256 entries the export has, the last of which may be smaller.
+func (x *Export) Bundles() int64 { return bundlesOf(x.checkpoint.Size) }
+
+// Bundle reads the entries from 256n on, verifies them against the checkpoint's root, and opens those that are the identity's; the others
+// carry their Err. It puts them into the room of entries, where there is enough; what is in them is the caller's to keep. It fails with
+// ErrIntegrity, and then returns the entries before the one that does not hold.
+func (r *Reader) Bundle(n int64, entries []Entry) ([]Entry, error) {
+	entries, err := r.records(n, entries)
+	if err != nil {
+		return nil, err
+	}
+	name := bodiesPath(n, len(entries))
+	data, err := r.load(name)
+	if errors.Is(err, fs.ErrNotExist) && n*tileWidth < r.info.Bodies {
+		for i := range entries {
+			entries[i].Err = ErrNoBody
+		}
+		return entries, nil
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s is missing: %w", name, ErrIntegrity)
+	}
+	if err != nil {
+		return nil, err
+	}
+	bodies, err := splitFrames(data, 4, len(entries))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", name, err, ErrIntegrity)
+	}
+	for i, body := range bodies {
+		if len(body) < 4 || sha256.Sum256(body) != [sha256.Size]byte(entries[i].Record[sha256.Size:]) {
+			return nil, fmt.Errorf("the sealed entry %d is not that of its record: %w", entries[i].Index, ErrIntegrity)
+		}
+	}
+	for i, body := range bodies {
+		if err := r.open(&entries[i], body); err != nil {
+			return entries[:i], err
+		}
+	}
+	return entries, nil
+}
+
+// load reads a file into the Reader's buffer, where it stays until the next call.
+func (r *Reader) load(name string) ([]byte, error) {
+	file, err := os.Open(filepath.Join(r.dir, name))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	r.buffer = r.buffer[:0]
+	for {
+		if len(r.buffer) == cap(r.buffer) {
+			r.buffer = append(r.buffer, make([]byte, max(64<<10, cap(r.buffer)))...)[:len(r.buffer)]
+		}
+		n, err := file.Read(r.buffer[len(r.buffer):cap(r.buffer)])
+		r.buffer = r.buffer[:len(r.buffer)+n]
+		if errors.Is(err, io.EOF) {
+			return r.buffer, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// records reads and verifies the records of a bundle.
+func (r *Reader) records(n int64, entries []Entry) ([]Entry, error) {
+	width := widthOf(n, r.checkpoint.Size)
+	name := entriesPath(n, width)
+	data, err := r.load(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s is missing: %w", name, ErrIntegrity)
+	}
+	if err != nil {
+		return nil, err
+	}
+	records, err := splitFrames(data, 2, width)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", name, err, ErrIntegrity)
+	}
+	entries = slices.Grow(entries[:0], width)[:width]
+	var hashes [tileWidth]tlog.Hash
+	for i, record := range records {
+		if len(record) != proof.LeafBytes {
+			return nil, fmt.Errorf("%s: record %d is not 64 bytes: %w", name, i, ErrIntegrity)
+		}
+		entries[i] = Entry{Index: n*tileWidth + int64(i), Record: [proof.LeafBytes]byte(record)}
+		copy(r.leaf[1:], record) // after the 0x00 of a leaf (RFC 6962, 2.1)
+		hashes[i] = sha256.Sum256(r.leaf[:])
+	}
+	if width == tileWidth {
+		return entries, r.verify(n, &hashes)
+	}
+	return entries, r.verifyLast(n, hashes[:width])
+}
+
+// verify holds a full bundle's leaves against the root of the checkpoint. It uses hashes up.
+func (r *Reader) verify(n int64, hashes *[tileWidth]tlog.Hash) error {
+	want, err := r.root(n)
+	if err != nil {
+		return err
+	}
+	for width := tileWidth; width > 1; width /= 2 {
+		for i := range width / 2 {
+			hashes[i] = tlog.NodeHash(hashes[2*i], hashes[2*i+1])
+		}
+	}
+	if hashes[0] != want {
+		return fmt.Errorf("the records of entries %d to %d are not those of the checkpoint: %w", n*tileWidth, n*tileWidth+tileWidth-1, ErrIntegrity)
+	}
+	return nil
+}
+
+// verifyLast does so with the bundle at the end, which is no complete subtree.
+func (r *Reader) verifyLast(n int64, hashes []tlog.Hash) error {
+	indexes := make([]int64, len(hashes))
+	for i := range indexes {
+		indexes[i] = tlog.StoredHashIndex(0, n*tileWidth+int64(i))
+	}
+	want, err := r.hashes(indexes)
+	if err != nil {
+		return err
+	}
+	for i, h := range hashes {
+		if h != want[i] {
+			return fmt.Errorf("the record of entry %d is not that of the checkpoint: %w", n*tileWidth+int64(i), ErrIntegrity)
+		}
+	}
+	return nil
+}
+
+// root gives the root of a full bundle. Those that share a tile are read together.
+func (r *Reader) root(n int64) (tlog.Hash, error) {
+	if n < r.first || n >= r.first+int64(len(r.roots)) {
+		end := min(n/tileWidth*tileWidth+tileWidth, r.checkpoint.Size/tileWidth)
+		indexes := make([]int64, 0, end-n)
+		for i := n; i < end; i++ {
+			indexes = append(indexes, tlog.StoredHashIndex(tileHeight, i))
+		}
+		roots, err := r.hashes(indexes)
+		if err != nil {
+			return tlog.Hash{}, err
+		}
+		r.first, r.roots = n, roots
+	}
+	return r.roots[n-r.first], nil
+}
+
+// hashes reads hashes of the tree, proved against the checkpoint's root.
+func (r *Reader) hashes(indexes []int64) ([]tlog.Hash, error) {
+	clear(r.tiles)
+	tree := tlog.Tree{N: r.checkpoint.Size, Hash: r.checkpoint.Root}
+	hashes, err := tlog.TileHashReader(tree, r).ReadHashes(indexes)
+	if err != nil {
+		return nil, fmt.Errorf("the tiles do not lead to the checkpoint's root: %w: %w", err, ErrIntegrity)
+	}
+	return hashes, nil
+}
+
+// Height implements tlog.TileReader.
+func (*Reader) Height() int { return tileHeight }
+
+// ReadTiles implements tlog.TileReader.
+func (r *Reader) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
+	all := make([][]byte, len(tiles))
+	for i, t := range tiles {
+		if r.tiles[t] == nil {
+			data, err := r.read(tilePath(t))
+			if err != nil {
+				return nil, err
+			}
+			if len(data) != t.W*tlog.HashSize {
+				return nil, fmt.Errorf("%s has %d bytes of %d", tilePath(t), len(data), t.W*tlog.HashSize)
+			}
+			r.tiles[t] = data
+		}
+		all[i] = r.tiles[t]
+	}
+	return all, nil
+}
+
+// SaveTiles implements tlog.TileReader.
+func (*Reader) SaveTiles([]tlog.Tile, [][]byte) {}
+
+// open opens an entry, or says in its Err why not.
+func (r *Reader) open(e *Entry, body []byte) error {
+	e.Key = binary.BigEndian.Uint32(body)
+	box, err := r.box(e.Key)
+	if err != nil {
+		return fmt.Errorf("entry %d: %w", e.Index, err)
+	}
+	if box == nil {
+		e.Err = ErrNotYours
+		return nil
+	}
+	r.ad = appendAssociated(r.ad[:0], r.checkpoint.Origin, e.Index, e.Key)
+	text, err := box.Open(body[4:], r.ad)
+	if err != nil {
+		return fmt.Errorf("entry %d does not open under log key %d: it is sealed under another, or %s was exchanged: %w",
+			e.Index, e.Key, wrapPath(e.Key, r.identity.Name()), ErrIntegrity)
+	}
+	return e.parse(text)
+}
+
+// box opens the log key of this number; nil where it was not wrapped for the identity.
+func (r *Reader) box(number uint32) (keyring.Box, error) {
+	if box, ok := r.boxes[number]; ok || r.identity == nil {
+		return box, nil
+	}
+	if len(r.boxes) == maxBoxes {
+		clear(r.boxes)
+	}
+	name := wrapPath(number, r.identity.Name())
+	wrap, err := os.ReadFile(filepath.Join(r.dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		r.boxes[number] = nil
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	box, err := r.identity.OpenLogKey(r.checkpoint.Origin, number, wrap)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: it was altered or exchanged, or this is not the key that was enrolled as %s: %w", name, err, r.identity.Name(), ErrIntegrity)
+	}
+	r.boxes[number] = box
+	return box, nil
+}

@@ -1,0 +1,166 @@
+package quickjson
+
+import (
+	"encoding"
+	"encoding/json"
+	"reflect"
+	"strings"
+	"sync"
+)
+
+// plan says how a struct is read and written. It is made once a type.
+type plan struct {
+	fields []field
+}
+
+type field struct {
+	index int
+	name  string // as it is written: `"id":`
+	omit  func(reflect.Value) bool
+	form  *form
+}
+
+func (f *field) omits(v reflect.Value) bool { return f.omit != nil && f.omit(v) }
+
+type kind uint8
+
+const (
+	kindOther kind = iota // encoding/json's
+	kindString
+	kindBool
+	kindInt
+	kindUint
+	kindStruct
+	kindPointer
+	kindSlice
+	kindInterface // is written only
+	kindOwn       // a Form and json.Unmarshaler
+)
+
+// form says how a value is read and written.
+type form struct {
+	kind kind
+	plan *plan // of a struct
+	elem *form // of a pointer or slice
+}
+
+var plans sync.Map // reflect.Type to *plan, nil for types that are encoding/json's
+
+// planOf gives the plan of a struct type, nil where encoding/json does something with it that is not done here.
+func planOf(t reflect.Type) *plan {
+	if p, ok := plans.Load(t); ok {
+		return p.(*plan)
+	}
+	p, _ := plans.LoadOrStore(t, newPlan(t))
+	return p.(*plan)
+}
+
+func newPlan(t reflect.Type) *plan {
+	if t.Kind() != reflect.Struct || hasMethods(t) {
+		return nil
+	}
+	p := &plan{}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if f.Anonymous {
+			return nil // its members are among the others
+		}
+		tag := f.Tag.Get("json")
+		if !f.IsExported() || tag == "-" {
+			continue
+		}
+		name, options, _ := strings.Cut(tag, ",")
+		if name == "" {
+			name = f.Name
+		}
+		omit, ok := omission(f.Type, options)
+		if quoted, err := appendString(nil, name); ok && err == nil {
+			p.fields = append(p.fields, field{index: i, name: string(quoted) + ":", omit: omit, form: formOf(f.Type)})
+			continue
+		}
+		return nil
+	}
+	return p
+}
+
+var (
+	formType   = reflect.TypeFor[Form]()
+	readerType = reflect.TypeFor[json.Unmarshaler]()
+	custom     = [...]reflect.Type{reflect.TypeFor[json.Marshaler](), readerType, reflect.TypeFor[encoding.TextMarshaler](), reflect.TypeFor[encoding.TextUnmarshaler]()}
+)
+
+// hasMethods tells whether encoding/json asks the type itself.
+func hasMethods(t reflect.Type) bool {
+	for _, c := range custom {
+		if t.Implements(c) || reflect.PointerTo(t).Implements(c) {
+			return true
+		}
+	}
+	return false
+}
+
+func formOf(t reflect.Type) *form {
+	if hasMethods(t) {
+		if t.Implements(formType) && reflect.PointerTo(t).Implements(readerType) {
+			return &form{kind: kindOwn}
+		}
+		return &form{}
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return &form{kind: kindString}
+	case reflect.Bool:
+		return &form{kind: kindBool}
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return &form{kind: kindInt}
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return &form{kind: kindUint}
+	case reflect.Struct:
+		if p := planOf(t); p != nil {
+			return &form{kind: kindStruct, plan: p}
+		}
+	case reflect.Pointer:
+		if elem := formOf(t.Elem()); elem.kind == kindStruct { // types that hold themselves have no place in records
+			return &form{kind: kindPointer, elem: elem}
+		}
+	case reflect.Slice:
+		if elem := formOf(t.Elem()); elem.kind != kindOther && t.Elem().Kind() != reflect.Uint8 { // bytes are base64
+			return &form{kind: kindSlice, elem: elem}
+		}
+	case reflect.Interface:
+		return &form{kind: kindInterface}
+	default:
+	}
+	return &form{}
+}
+
+// omission gives what a field's options leave out; nil is nothing. It reports false for an option that is not known here.
+func omission(t reflect.Type, options string) (func(reflect.Value) bool, bool) {
+	switch options {
+	case "":
+		return nil, true
+	case "omitempty":
+		switch t.Kind() {
+		case reflect.Slice, reflect.Map, reflect.String:
+			return func(v reflect.Value) bool { return v.Len() == 0 }, true
+		case reflect.Struct: // is never empty
+			return nil, true
+		case reflect.Array, reflect.Float32, reflect.Float64, reflect.Complex64, reflect.Complex128:
+			return nil, false
+		default:
+			return reflect.Value.IsZero, true
+		}
+	case "omitzero":
+		type zero interface{ IsZero() bool }
+		if t.Implements(reflect.TypeFor[zero]()) && t.Kind() == reflect.Struct {
+			return func(v reflect.Value) bool {
+				if v.CanAddr() {
+					v = v.Addr()
+				}
+				return v.Interface().(zero).IsZero()
+			}, true
+		}
+		return reflect.Value.IsZero, !reflect.PointerTo(t).Implements(reflect.TypeFor[zero]())
+	}
+	return nil, false
+}

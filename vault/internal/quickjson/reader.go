@@ -1,0 +1,159 @@
+package quickjson
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+)
+
+// reader reads the form that Append writes. Its methods report false where the text is not that: it may be JSON all the same.
+type reader struct {
+	data []byte
+	text string // the same bytes
+	at   int
+}
+
+func (r *reader) take(c byte) bool {
+	if r.at < len(r.data) && r.data[r.at] == c {
+		r.at++
+		return true
+	}
+	return false
+}
+
+func (r *reader) object(p *plan, v reflect.Value) bool {
+	if !r.take('{') {
+		return false
+	}
+	if r.take('}') {
+		return true
+	}
+	for i := range p.fields {
+		f := &p.fields[i]
+		if !strings.HasPrefix(r.text[r.at:], f.name) {
+			continue // it was left out, or what is there is no member that may stand here
+		}
+		r.at += len(f.name)
+		if !r.value(f.form, v.Field(f.index)) {
+			return false
+		}
+		if !r.take(',') {
+			return r.take('}')
+		}
+	}
+	return false
+}
+
+func (r *reader) value(f *form, v reflect.Value) bool {
+	switch f.kind {
+	case kindString:
+		s, ok := r.string()
+		if ok {
+			v.SetString(s)
+		}
+		return ok
+	case kindBool:
+		return r.boolean(v)
+	case kindInt:
+		return r.int(v)
+	case kindUint:
+		n, ok := r.digits()
+		if !ok || v.OverflowUint(n) {
+			return false
+		}
+		v.SetUint(n)
+		return true
+	case kindStruct:
+		return r.object(f.plan, v)
+	case kindPointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		return r.value(f.elem, v.Elem())
+	case kindSlice:
+		return r.slice(f.elem, v)
+	case kindOwn:
+		from := r.at
+		_, ok := r.string()
+		return ok && v.Addr().Interface().(json.Unmarshaler).UnmarshalJSON(r.data[from:r.at]) == nil
+	case kindInterface, kindOther:
+	}
+	return false
+}
+
+// string takes a string that needs no unescaping and is ASCII.
+func (r *reader) string() (string, bool) {
+	if !r.take('"') {
+		return "", false
+	}
+	from := r.at
+	for ; r.at < len(r.data); r.at++ {
+		if plainIn[r.data[r.at]] {
+			continue
+		}
+		s := r.text[from:r.at]
+		return s, r.take('"')
+	}
+	return "", false
+}
+
+func (r *reader) boolean(v reflect.Value) bool {
+	const yes, no = "true", "false"
+	switch rest := r.text[r.at:]; {
+	case strings.HasPrefix(rest, yes):
+		r.at += len(yes)
+		v.SetBool(true)
+	case strings.HasPrefix(rest, no):
+		r.at += len(no)
+	default:
+		return false
+	}
+	return true
+}
+
+// maxDigits is how many digits are sure to fit into 63 bits.
+const maxDigits = 18
+
+func (r *reader) digits() (n uint64, ok bool) {
+	from := r.at
+	for r.at < len(r.data) && r.data[r.at]-'0' <= 9 {
+		n = 10*n + uint64(r.data[r.at]-'0')
+		r.at++
+	}
+	length := r.at - from
+	return n, length > 0 && length <= maxDigits && (r.data[from] != '0' || length == 1)
+}
+
+func (r *reader) int(v reflect.Value) bool {
+	negative := r.take('-')
+	n, ok := r.digits()
+	value := int64(n)
+	if negative {
+		value = -value
+	}
+	if !ok || v.OverflowInt(value) || negative && n == 0 {
+		return false
+	}
+	v.SetInt(value)
+	return true
+}
+
+func (r *reader) slice(elem *form, v reflect.Value) bool {
+	if !r.take('[') {
+		return false
+	}
+	v.Set(reflect.MakeSlice(v.Type(), 0, 1))
+	if r.take(']') {
+		return true
+	}
+	for n := 0; ; n++ {
+		if n == v.Cap() {
+			v.Grow(1)
+		}
+		v.SetLen(n + 1)
+		if !r.value(elem, v.Index(n)) {
+			return false
+		}
+		if !r.take(',') {
+			return r.take(']')
+		}
+	}
+}
