@@ -14,6 +14,7 @@ var (
 	intake      = goBenchmark("nightdrop/vault/internal/intake", "BenchmarkIntake", 1, 1)
 	vaultMemory = goBenchmark("nightdrop/vault", "BenchmarkMemory", 200, 2)
 	authorise   = goBenchmark("nightdrop/vault/internal/settle", "BenchmarkAuthorise", 1, 1)
+	logAppend   = goBenchmark("nightdrop/vault/internal/ledger", "BenchmarkLog", 1, 1)
 	journal     = goBenchmark("nightdrop/vault/internal/settle", "BenchmarkJournal", 1, 1)
 	settle      = goBenchmark("nightdrop/vault/internal/settle", "BenchmarkSettle", 1, 1)
 	nachaFile   = goBenchmark("nightdrop/vault/internal/acquirer/nacha", "BenchmarkWrite", 3, 1)

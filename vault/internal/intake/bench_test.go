@@ -1,19 +1,17 @@
 package intake
 
 import (
-	"context"
 	"crypto/ed25519"
 	"crypto/hpke"
 	"crypto/rand"
 	"errors"
 	"runtime"
-	"slices"
 	"testing"
 	"time"
 
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/intake/intaketest"
 )
 
 // Sizes of the benchmark. ops/bench runs it with -benchtime=1x and reads its metrics; with -short it takes a tenth.
@@ -34,13 +32,13 @@ func BenchmarkIntake(b *testing.B) {
 		if testing.Short() {
 			n /= 10
 		}
-		messages := d.benchBags(b, n)
+		messages := d.run.Bags(benchPerBag, intaketest.SealAll(n, func(int) []byte { return d.shop.Seal(d.shop.Sale()) }))
 		bare := newBare(b)
 		b.StartTimer()
 		var taking, opening time.Duration
-		for turn := range slices.Chunk(messages, (len(messages)+benchTurns-1)/benchTurns) {
+		for turn := range benchTurns {
 			begun := time.Now()
-			d.drain(b, turn)
+			d.drain(b, messages[:(turn+1)*len(messages)/benchTurns])
 			taking += time.Since(begun)
 			begun = time.Now()
 			bare.open(b, n/benchTurns)
@@ -52,71 +50,11 @@ func BenchmarkIntake(b *testing.B) {
 	}
 }
 
-// benchBags seals n sales, on all cores, and packs them.
-func (d *desk) benchBags(b *testing.B, n int) []channel.Message {
-	b.Helper()
-	sealed := make([][]byte, n)
-	err := d.intake.parallel(n, func(k int) error {
-		sealed[k] = d.shop.Seal(d.shop.Sale())
-		return nil
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	var messages []channel.Message
-	for start := 0; start < n; start += benchPerBag {
-		m := d.run.Bag(sealed[start:min(start+benchPerBag, n)]...)
-		m.Sequence = d.run.Number
-		messages = append(messages, m)
-	}
-	return messages
-}
-
-var errDrained = errors.New("all bags are committed")
-
-// backlog is a channel that holds some bags.
-type backlog struct {
-	messages []channel.Message
-	ledger   *ledger.Ledger
-}
-
-func (s backlog) Bags(ctx context.Context, _ uint64, fn func([]channel.Message) error) error {
-	if err := fn(s.messages); err != nil {
-		return err
-	}
-	last := s.messages[len(s.messages)-1].Sequence
-	for {
-		committed := s.ledger.Committed()
-		var hint ledger.Hint
-		err := s.ledger.View(func(tx *ledger.Tx) (err error) {
-			hint, err = tx.BagHint()
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		if hint.Sequence == last {
-			return errDrained
-		}
-		select {
-		case <-committed:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-func (s backlog) BagAt(context.Context, uint64) (channel.Message, error) {
-	return channel.Message{}, channel.ErrNotFound
-}
-
-func (s backlog) PurgeBags(context.Context, uint64) error { return nil }
-
-// drain takes messages as Run does, judging and committing side by side.
+// drain takes those of messages that it has not taken before, as the daemon does, judging and committing side by side.
 func (d *desk) drain(b *testing.B, messages []channel.Message) {
 	b.Helper()
-	i := d.newIntake(backlog{messages, d.Ledger})
-	if err := i.follow(b.Context(), 1); !errors.Is(err, errDrained) {
+	err := d.newIntake(intaketest.Backlog{Messages: messages, Ledger: d.Ledger}).Run(b.Context())
+	if !errors.Is(err, intaketest.ErrDrained) {
 		b.Fatal(err)
 	}
 }

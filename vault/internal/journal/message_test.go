@@ -168,6 +168,13 @@ func TestJournalVectors(t *testing.T) {
 			if again, err := m.Encode(vault); err != nil || !bytes.Equal(again, v.Bytes()) {
 				t.Errorf("encodes to other bytes: %v", err)
 			}
+			signed, _, err := cutFrame(v.Bytes())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if text, err := vector.OpenByMod(signed, vault.Verifier()); err != nil || !strings.HasPrefix(text, typeLine+"\n{") {
+				t.Errorf("x/mod opens its note as %q, %v", text, err)
+			}
 		})
 	}
 }

@@ -115,10 +115,6 @@ func (tx *Tx) append(e payment.Event) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	event, err := e.MarshalJSON() // not json.Marshal, which would read it all once more
-	if err != nil {
-		return 0, err
-	}
 	var facts []byte
 	if issued != nil {
 		if facts, err = envelope.EncodeFacts(issued.Facts); err != nil {
@@ -130,7 +126,7 @@ func (tx *Tx) append(e payment.Event) (uint64, error) {
 			return 0, err
 		}
 	}
-	place, err := audit.Append(tx.bolt, &tx.tail, tx.ledger.origin, tx.logKey, event, facts)
+	place, err := tx.ledger.options.logEvent(tx, e, facts)
 	if err != nil {
 		return 0, err
 	}
@@ -145,6 +141,15 @@ func (tx *Tx) append(e payment.Event) (uint64, error) {
 		return place.Index, tx.putIssued(issued, facts, place)
 	}
 	return place.Index, nil
+}
+
+// logEvent seals an event into the log's next leaf, with the line of the result that it issues or nil.
+func (tx *Tx) logEvent(e payment.Event, facts []byte) (envelope.Place, error) {
+	event, err := e.MarshalJSON() // not json.Marshal, which would read it all once more
+	if err != nil {
+		return envelope.Place{}, err
+	}
+	return audit.Append(tx.bolt, &tx.tail, tx.ledger.origin, tx.logKey, event, facts)
 }
 
 // finish writes back what the transaction changed; the commit follows.

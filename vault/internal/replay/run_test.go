@@ -2,6 +2,7 @@ package replay
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"hash/maphash"
 	"maps"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/shared/envelope/vector"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/payment"
 )
@@ -147,6 +149,13 @@ func TestSavedStatesAreWholeAndSigned(t *testing.T) {
 	s, err := LoadState(strings.NewReader(good), newVault(t).signer.Verifier())
 	if !errors.Is(err, ErrState) {
 		t.Errorf("signed by another vault of that name: %v, %v", s, err)
+	}
+	var last line
+	if err := json.Unmarshal([]byte(lines[len(lines)-2]), &last); err != nil || last.End == nil {
+		t.Fatalf("the last line is %+v, %v", last, err)
+	}
+	if text, err := vector.OpenByMod([]byte(last.End.Note), v.signer.Verifier()); err != nil || !strings.Contains(text, last.End.SHA256) {
+		t.Errorf("x/mod opens its note as %q, %v", text, err)
 	}
 }
 
