@@ -42,8 +42,8 @@ against the signed tree, fold them as the vault did, hold every result against i
 what the vault has signed elsewhere. Exit code 7 when anything does not hold; the first finding is named by the index of its entry.
 
 A replay begins --from a state: the vault's signed opening (vault audit opening), or what an earlier replay saved with --save. Give
---statement files with checkpoints, positions, directories or results that were fetched before the export was made, and --file the settlement
-files of the outbox.`,
+--statement files with checkpoints, positions, directories or results that were fetched before the export was made, or a storefront's log.json,
+and --file the settlement files of the outbox.`,
 		Example: `  vault audit replay /media/log --verifier vault.example.com+1a2b... --identity anna.key --from anna.state --save november.state
   vault audit replay /media/log --verifier vault.example.com+1a2b... --identity anna.key --from november.state --statement checkpoint.note`,
 		Args: arguments(cobra.ExactArgs(1)),

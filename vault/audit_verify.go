@@ -4,36 +4,48 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 
 	"nightdrop/shared/note"
+	"nightdrop/shared/proof"
 	"nightdrop/vault/internal/audit"
 )
 
 func newAuditVerifyCommand(g *global, c console) *cobra.Command {
 	var verifier string
+	var earlier []string
 	cmd := &cobra.Command{
 		Use:   "verify DIR --verifier VKEY",
 		Short: "Verify an exported log, anywhere, from its files alone",
 		Long: `Verify an exported log from its files alone: the checkpoint's signature, every record, every hash of the tree, and every sealed entry
 against its record. It needs no vault and no secret. Exit code 7 when anything does not verify.
 
+Give --earlier what was seen of the log before: a checkpoint of an earlier export, one that a relay gave (GET /v1/log/checkpoint), the proof of
+a result, or the log.json in which a storefront keeps what it saw. The log must begin with each of them.
+
 Sealed entries may be left out by whoever exported, in whole bundles before an index that log.json names: they are counted, and nobody signs
 that they were left out and not lost. Whether a wrapped log key is the right one, only its auditor finds out.`,
-		Example: "  vault audit verify /media/auditor/log --verifier vault.example.com+1a2b3c4d+AbC...",
-		Args:    arguments(cobra.ExactArgs(1)),
+		Example: `  vault audit verify /media/auditor/log --verifier vault.example.com+1a2b3c4d+AbC...
+  vault audit verify /media/auditor/log --verifier vault.example.com+1a2b... --earlier october/checkpoint --earlier relay.note --earlier outbox/log.json`,
+		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {
 			key, err := note.ParseVerifier(verifier)
 			if err != nil {
 				return fmt.Errorf("%w: --verifier is the vault's one-line key, pinned by you and not taken from the log: %w", errUsage, err)
 			}
+			options, err := earlierCheckpoints(earlier, key)
+			if err != nil {
+				return err
+			}
 			progress, done := bar(c.errOut, "verifying")
-			report, err := audit.Verify(args[0], key, func(done, total int64) {
+			options.Progress = func(done, total int64) {
 				if progress != nil {
 					progress(int(done), int(total))
 				}
-			})
+			}
+			report, err := audit.Verify(args[0], key, options)
 			done()
 			if err != nil && !errors.Is(err, audit.ErrIntegrity) {
 				return err
@@ -42,8 +54,30 @@ that they were left out and not lost. Whether a wrapped log key is the right one
 		},
 	}
 	cmd.Flags().StringVar(&verifier, "verifier", "", "the vault's verifier key")
+	cmd.Flags().StringArrayVar(&earlier, "earlier", nil, "file with checkpoints that were seen before (again for more)")
 	g.readingFlags(cmd)
 	return cmd
+}
+
+// earlierCheckpoints reads the files of --earlier.
+func earlierCheckpoints(paths []string, vault note.Verifier) (o audit.VerifyOptions, err error) {
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return o, err
+		}
+		all, err := proof.Checkpoints(data, vault)
+		switch {
+		case errors.Is(err, note.ErrUnverified):
+			return o, fmt.Errorf("%s: %w: %s has not signed it: ask who gave it to you where it is from", path, err, vault.Name())
+		case err != nil:
+			return o, fmt.Errorf("%w: %s is no checkpoint, proof or storefront's file of what it saw: %w", errUsage, path, err)
+		}
+		for _, c := range all {
+			o.Earlier = append(o.Earlier, audit.Earlier{From: path, Checkpoint: c})
+		}
+	}
+	return o, nil
 }
 
 func printReport(w io.Writer, r audit.Report) {
@@ -53,10 +87,17 @@ func printReport(w io.Writer, r audit.Report) {
 	if r.Absent > 0 {
 		row(w, "left out", r.Absent, "sealed entries, as log.json says; their records and hashes are here")
 	}
+	if r.Earlier > 0 {
+		row(w, "begins with", r.Earlier, "earlier checkpoints")
+	}
 	row(w, "wrapped keys", r.Wraps)
 	row(w, "root", r.Root)
 	row(w, "problems", r.Count)
 	for _, p := range r.Problems {
-		row(w, fmt.Sprintf("  entry %d", p.Index), p.File, p.What)
+		at := "  log"
+		if p.Index >= 0 {
+			at = fmt.Sprintf("  entry %d", p.Index)
+		}
+		row(w, at, p.File, p.What)
 	}
 }

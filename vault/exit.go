@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"nightdrop/shared/config"
+	"nightdrop/shared/note"
 	"nightdrop/vault/internal/audit"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/journal"
@@ -72,6 +73,7 @@ var kinds = [...]struct {
 	{replay.ErrStory, control.CodeIntegrity},
 	{replay.ErrNoState, control.CodeNotFound},
 	{replay.ErrNoPayment, control.CodeNotFound},
+	{note.ErrUnverified, control.CodeIntegrity},
 	{settle.ErrTotalsDiffer, control.CodeIntegrity},
 	{settle.ErrAnswerFile, control.CodeIntegrity},
 	{settle.ErrFileThere, control.CodeIntegrity},

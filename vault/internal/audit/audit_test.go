@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"go.etcd.io/bbolt"
@@ -165,7 +166,7 @@ func TestExportGrowsAndVerifies(t *testing.T) {
 		if err := s.export(dir); err != nil {
 			t.Fatal(err)
 		}
-		report, err := Verify(dir, s.signer.Verifier(), nil)
+		report, err := Verify(dir, s.signer.Verifier(), VerifyOptions{})
 		if err != nil || report.Size != size || report.Verified != size || report.FirstBad != -1 {
 			t.Fatalf("size %d: %+v, %v", size, report, err)
 		}
@@ -213,14 +214,14 @@ func TestExportGoesOnAfterBeingBrokenOff(t *testing.T) {
 	if _, err := x.Export(ctx, dir); !errors.Is(err, context.Canceled) {
 		t.Fatalf("broken off export: %v", err)
 	}
-	if report, err := Verify(dir, s.signer.Verifier(), nil); err != nil || report.Size != 300 {
+	if report, err := Verify(dir, s.signer.Verifier(), VerifyOptions{}); err != nil || report.Size != 300 {
 		t.Errorf("the earlier checkpoint does not hold meanwhile: %+v, %v", report, err)
 	}
 	if err := s.export(dir); err != nil {
 		t.Fatal(err)
 	}
 	var counted, of int64
-	if report, err := Verify(dir, s.signer.Verifier(), func(done, total int64) { counted, of = done, total }); err != nil || report.Verified != 2000 {
+	if report, err := Verify(dir, s.signer.Verifier(), VerifyOptions{Progress: func(done, total int64) { counted, of = done, total }}); err != nil || report.Verified != 2000 {
 		t.Errorf("%+v, %v", report, err)
 	}
 	if counted != 2000 || of != 2000 {
@@ -302,7 +303,7 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 				t.Fatal(err)
 			}
 			edit(t, filepath.Join(dir, sabotage.file), sabotage.change)
-			report, err := Verify(dir, s.signer.Verifier(), nil)
+			report, err := Verify(dir, s.signer.Verifier(), VerifyOptions{})
 			if !errors.Is(err, ErrIntegrity) || report.FirstBad != sabotage.first || report.Count == 0 {
 				t.Errorf("report %+v, %v", report, err)
 			}
@@ -320,7 +321,7 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 			if err := os.Remove(filepath.Join(dir, file)); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := Verify(dir, s.signer.Verifier(), nil); !errors.Is(err, ErrIntegrity) {
+			if _, err := Verify(dir, s.signer.Verifier(), VerifyOptions{}); !errors.Is(err, ErrIntegrity) {
 				t.Error(err)
 			}
 		})
@@ -331,14 +332,47 @@ func TestVerifyNeedsTheVaultsKey(t *testing.T) {
 	s, stranger := newStore(t), newStore(t)
 	s.grow(3)
 	dir := t.TempDir()
-	if _, err := Verify(dir, s.signer.Verifier(), nil); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Verify(dir, s.signer.Verifier(), VerifyOptions{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("an empty directory: %v", err)
 	}
 	if err := s.export(dir); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Verify(dir, stranger.signer.Verifier(), nil); !errors.Is(err, ErrIntegrity) {
+	if _, err := Verify(dir, stranger.signer.Verifier(), VerifyOptions{}); !errors.Is(err, ErrIntegrity) {
 		t.Errorf("by another vault's key: %v", err)
+	}
+}
+
+// TestEarlierCheckpoints: whoever kept a checkpoint finds a log that was rewritten before it or cut after it, also one that verifies by itself.
+func TestEarlierCheckpoints(t *testing.T) {
+	s := newStore(t)
+	var earlier []Earlier
+	kept := func(s *store) Earlier {
+		return Earlier{From: fmt.Sprintf("kept at %d", s.tail.Size()), Checkpoint: proof.Checkpoint{Origin: origin, Size: s.tail.Size(), Root: s.tail.Root()}}
+	}
+	for _, size := range []int64{0, 1, 255, 256, 257, 600, 700} {
+		s.grow(size)
+		earlier = append(earlier, kept(s))
+	}
+	dir := t.TempDir()
+	if err := s.export(dir); err != nil {
+		t.Fatal(err)
+	}
+	verifier := s.signer.Verifier()
+	shuffled := []Earlier{earlier[5], earlier[0], earlier[6], earlier[2], earlier[1], earlier[2], earlier[4], earlier[3]}
+	if report, err := Verify(dir, verifier, VerifyOptions{Earlier: shuffled}); err != nil || report.Earlier != len(shuffled) {
+		t.Errorf("of this log: %+v, %v", report, err)
+	}
+	other := newStore(t) // another history, under the same key
+	other.signer = s.signer
+	other.grow(600)
+	longer := s
+	longer.grow(701)
+	for name, bad := range map[string]Earlier{"another history": kept(other), "a longer log": kept(longer)} {
+		report, err := Verify(dir, verifier, VerifyOptions{Earlier: append(slices.Clone(earlier), bad)})
+		if !errors.Is(err, ErrIntegrity) || report.Count != 1 || report.Problems[0].File != bad.From || report.Earlier != len(earlier) {
+			t.Errorf("%s: %+v, %v", name, report, err)
+		}
 	}
 }
 

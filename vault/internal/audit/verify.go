@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -26,6 +28,7 @@ type Report struct {
 	Root     string    `json:"root"`     // base64, as the checkpoint says
 	Verified int64     `json:"verified"` // entries whose record, hashes and body are right
 	Absent   int64     `json:"absent"`   // entries whose body was left out, as log.json says: their records and hashes are right
+	Earlier  int       `json:"earlier"`  // checkpoints that were given and with which the log begins
 	Wraps    int       `json:"wraps"`    // log keys that are wrapped for auditors; only these can tell whether they open
 	FirstBad int64     `json:"firstBad"` // index of the first entry that does not verify itself; -1 for none
 	Problems []Problem `json:"problems"` // at most maxProblems
@@ -67,10 +70,22 @@ func (r *Report) Err() error {
 	return fmt.Errorf("%d problems, the first in %s: %s: %w", r.Count, p.File, p.What, ErrIntegrity)
 }
 
+// VerifyOptions are what else there is to verify.
+type VerifyOptions struct {
+	Earlier  []Earlier               // checkpoints that the log must begin with
+	Progress func(done, total int64) // entries; may be nil
+}
+
+// Earlier is a checkpoint that somebody was shown before, whose signature is checked.
+type Earlier struct {
+	From string // where it comes from, for the report
+	proof.Checkpoint
+}
+
 // Verify recomputes an exported log from its files alone: the checkpoint's signature by vault, every record, every hash of every tile, the
-// root, and every sealed entry against its record. It needs no secret and opens no entry. On ErrIntegrity the report
-// says what is wrong; other errors are of reading. progress counts entries; it may be nil.
-func Verify(dir string, vault note.Verifier, progress func(done, total int64)) (Report, error) {
+// root, every sealed entry against its record, and that the log begins with the log of each earlier checkpoint. It needs no secret and opens
+// no entry. On ErrIntegrity the report says what is wrong; other errors are of reading.
+func Verify(dir string, vault note.Verifier, o VerifyOptions) (Report, error) {
 	report := Report{Origin: vault.Name(), FirstBad: -1, Problems: []Problem{}}
 	msg, err := os.ReadFile(filepath.Join(dir, checkpointFile))
 	if err != nil {
@@ -82,7 +97,8 @@ func Verify(dir string, vault note.Verifier, progress func(done, total int64)) (
 		return report, report.Err()
 	}
 	report.Size, report.Root = c.Size, c.Root.String()
-	v := verifier{dir: dir, checkpoint: c, report: &report, progress: progress}
+	earlier := slices.SortedStableFunc(slices.Values(o.Earlier), func(a, b Earlier) int { return cmp.Compare(a.Size, b.Size) })
+	v := verifier{dir: dir, checkpoint: c, earlier: earlier, report: &report, progress: o.Progress}
 	if err := v.run(vault); err != nil {
 		return report, fmt.Errorf("verify the log: %w", err)
 	}
@@ -92,7 +108,8 @@ func Verify(dir string, vault note.Verifier, progress func(done, total int64)) (
 type verifier struct {
 	dir        string
 	checkpoint proof.Checkpoint
-	bodies     int64 // index of the first body that must be there
+	earlier    []Earlier // by size, those that the tail has not come to
+	bodies     int64     // index of the first body that must be there
 	report     *Report
 	progress   func(done, total int64) // may be nil
 	tail       Tail
@@ -104,6 +121,7 @@ func (v *verifier) run(vault note.Verifier) error {
 	if err := v.info(vault); err != nil {
 		return err
 	}
+	v.pass()
 	for n := range bundlesOf(v.checkpoint.Size) {
 		if err := v.bundle(n, widthOf(n, v.checkpoint.Size)); err != nil {
 			return err
@@ -125,7 +143,22 @@ func (v *verifier) run(vault note.Verifier) error {
 	if v.tail.Root() != v.checkpoint.Root {
 		v.report.add(-1, checkpointFile, "the entries have not the root that the checkpoint signs")
 	}
+	for _, e := range v.earlier {
+		v.report.note(v.checkpoint.Size, e.From, fmt.Sprintf("the vault has signed a log of %d entries and this export ends after %d: its end was cut off, or it is "+
+			"older than that checkpoint: export again", e.Size, v.checkpoint.Size))
+	}
 	return nil
+}
+
+// pass compares the root at a size that earlier checkpoints are of.
+func (v *verifier) pass() {
+	for ; len(v.earlier) > 0 && v.earlier[0].Size == v.tail.Size(); v.earlier = v.earlier[1:] {
+		if e := v.earlier[0]; v.tail.Root() != e.Root {
+			v.report.note(-1, e.From, fmt.Sprintf("the first %d entries are not those that the vault signed in this checkpoint: the log was rewritten", e.Size))
+			continue
+		}
+		v.report.Earlier++
+	}
 }
 
 func (v *verifier) info(vault note.Verifier) error {
@@ -284,6 +317,7 @@ func (v *verifier) leaf(record []byte) error {
 			}
 		}
 	}
+	v.pass()
 	return nil
 }
 

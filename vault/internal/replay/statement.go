@@ -51,16 +51,10 @@ func (s *Statements) AddFile(name string, data []byte) {
 	s.files[filepath.Base(name)] = hex.EncodeToString(digest[:])
 }
 
-// Add takes a checkpoint, position, directory, members note or result. It fails on anything that the vault has not signed.
+// Add takes a position, directory, members note or result, or what proof.Checkpoints reads. It fails on anything that the vault has not signed.
 func (s *Statements) Add(msg []byte) error {
 	first, _, _ := bytes.Cut(msg, []byte("\n"))
 	switch string(first) {
-	case s.vault.Name():
-		c, err := proof.OpenCheckpoint(msg, s.vault)
-		if err != nil {
-			return err
-		}
-		s.checkpoints = append(s.checkpoints, c)
 	case "nightdrop/position/v1":
 		p, err := envelope.Open[envelope.Position](msg, s.vault)
 		if err != nil {
@@ -87,7 +81,11 @@ func (s *Statements) Add(msg []byte) error {
 		v := r.Value
 		return s.number(numbered{resultOf(v.Merchant), v.Serial}, signed{digest: v.Digest, id: v.ID, created: v.Created, merchant: v.Merchant})
 	default:
-		return fmt.Errorf("it is no checkpoint, position, directory, members note or result of %s", s.vault.Name())
+		checkpoints, err := proof.Checkpoints(msg, s.vault)
+		if err != nil {
+			return fmt.Errorf("it is no checkpoint, proof, storefront's log.json, position, directory, members note or result of %s: %w", s.vault.Name(), err)
+		}
+		s.checkpoints = append(s.checkpoints, checkpoints...)
 	}
 	return nil
 }
