@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"net/http"
 	"slices"
@@ -126,7 +127,7 @@ func logError(err error) error {
 }
 
 // AllResultsOf reads the results of one envelope that the outbox recorded, for ever, and those that the relay still has, for 30 days, each once
-// and by serial, and checks them as Results does. *Refused of 404: there is none.
+// and by serial, and checks them as Results does. fs.ErrNotExist: there is none.
 func (c *Client) AllResultsOf(ctx context.Context, box *Outbox, id string) ([]Opened, error) {
 	fresh, err := c.ResultsOf(ctx, id)
 	refused, wasRefused := errors.AsType[*Refused](err)
@@ -137,8 +138,8 @@ func (c *Client) AllResultsOf(ctx context.Context, box *Outbox, id string) ([]Op
 	if keptErr != nil {
 		return nil, keptErr
 	}
-	if len(notes) == 0 {
-		return fresh, err
+	if len(notes)+len(fresh) == 0 {
+		return nil, fmt.Errorf("%w: no result of %s: none came yet, or over 30 days ago and into another outbox", fs.ErrNotExist, id)
 	}
 	all, err := c.openAll(ctx, notes, func(Opened, string) error { return nil })
 	if err != nil {
