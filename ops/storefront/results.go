@@ -61,7 +61,7 @@ func newResultsCommand() *cobra.Command {
 	flags.StringVar(&o.compare, "compare", "", "file of what another reader saw of the vault's log, to hold against ours")
 	flags.StringVar(&o.prove, "prove", "", "prove each result of the envelope of this id by the copy in --tiles")
 	flags.BoolVar(&o.checks, "check-log", false, "hold all that was seen of the vault's log against the copy in --tiles")
-	flags.StringVar(&o.tiles, "tiles", "", "copy of the vault's log: a directory, or an https address")
+	flags.StringVar(&o.tiles, "tiles", "", "copy of the vault's log: a directory, or an https address, for which --ca counts too")
 	flags.StringVar(&o.out, "out", "", "directory for the proofs of --prove, each in a new file, instead of printing them")
 	flags.DurationVar(&o.wait, "wait", 0, "how long to wait for the first new result, up to 60s")
 	flags.BoolVar(&o.asJSON, "json", false, "print one JSON object a line")
@@ -125,7 +125,7 @@ func (o resultsOptions) check() error {
 	case given > 1:
 		return fmt.Errorf("%w: give one of --id, --explain, --compare, --prove and --check-log", errUsage)
 	case byCopy && o.tiles == "":
-		return fmt.Errorf("%w: --prove and --check-log need a copy of the log: --tiles DIRECTORY or --tiles https://...", errUsage)
+		return fmt.Errorf("%w: --prove and --check-log need --tiles, a copy of the log: a directory or an https address", errUsage)
 	case o.tiles != "" && !byCopy && o.compare == "":
 		return fmt.Errorf("%w: --tiles goes with --prove, --check-log or --compare", errUsage)
 	case o.out != "" && o.prove == "":

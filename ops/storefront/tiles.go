@@ -91,7 +91,7 @@ func writeProof(dir string, r storefront.Opened, later storefront.Later) (string
 		return "", err
 	}
 	path := filepath.Join(dir, fmt.Sprintf("%012d-%d.tlog-proof", r.Result.Serial, later.Checkpoint.Size))
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, os.ErrExist) {
 		return "", fmt.Errorf("%w and is not overwritten: it is the proof by the same checkpoint", err)
 	}

@@ -20,7 +20,7 @@ func (d Dir) ReadFile(_ context.Context, path string, limit int) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	// A pipe that somebody put there would block a reader for ever.
 	f, err := root.OpenFile(filepath.FromSlash(path), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
