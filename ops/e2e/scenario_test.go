@@ -268,6 +268,7 @@ func TestSettlementAndLog(t *testing.T) {
 	if err := verify(); err != nil {
 		t.Fatal(err)
 	}
+	proveLater(t, s, "bookshop", dir)
 	tiles, err := filepath.Glob(filepath.Join(dir, "tile", "*", "*"))
 	if err != nil || len(tiles) == 0 {
 		t.Fatalf("no tiles in the export: %v", err)
@@ -275,6 +276,63 @@ func TestSettlementAndLog(t *testing.T) {
 	slices.Sort(tiles)
 	flipBit(t, tiles[0])
 	wantExit(t, 7, verify)
+	wantExit(t, 7, func() error {
+		_, err := s.ShopRun(t.Context(), "bookshop", "results", "--check-log", "--tiles", dir)
+		return err
+	})
+}
+
+// proveLater reads a shop's results by command line and proves each again from an exported log, of which only the public files are given.
+func proveLater(t *testing.T, s *site.Site, merchant, exported string) {
+	t.Helper()
+	run := func(args ...string) (lines []string) {
+		out, err := s.ShopRun(t.Context(), merchant, append([]string{"results", "--json"}, args...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Split(strings.TrimSpace(out), "\n")
+	}
+	public := filepath.Join(t.TempDir(), "public")
+	if err := os.CopyFS(filepath.Join(public, "tile"), os.DirFS(filepath.Join(exported, "tile"))); err != nil {
+		t.Fatal(err)
+	}
+	checkpoint, err := os.ReadFile(filepath.Join(exported, "checkpoint"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(public, "checkpoint"), checkpoint, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	type result struct {
+		ID             string
+		Index, Entries int64
+		Proof          string
+	}
+	proved := map[int64]bool{}
+	read := run()
+	for _, line := range read {
+		var told result
+		if err := json.Unmarshal([]byte(line), &told); err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range run("--prove", told.ID, "--tiles", public) {
+			var later result
+			if err := json.Unmarshal([]byte(line), &later); err != nil || later.Entries <= later.Index || !strings.HasPrefix(later.Proof, "c2sp.org/tlog-proof@v1\n") {
+				t.Errorf("proved as %s, %v", line, err)
+			}
+			proved[later.Index] = true
+		}
+		if !proved[told.Index] {
+			t.Errorf("%s was not proved", line)
+		}
+	}
+	if len(read) < 5 { // each sale was approved; that it was settled may still be on its way
+		t.Errorf("only %d results were read", len(read))
+	}
+	var agreement struct{ Checked, Beyond int }
+	if err := json.Unmarshal([]byte(run("--check-log", "--tiles", public)[0]), &agreement); err != nil || agreement.Checked == 0 {
+		t.Errorf("what was seen against the export: %+v, %v", agreement, err)
+	}
 }
 
 func flipBit(t *testing.T, path string) {

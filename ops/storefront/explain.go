@@ -69,6 +69,9 @@ func compare(ctx context.Context, o resultsOptions, client *storefront.Client, o
 	if err != nil {
 		return err
 	}
+	if o.tiles != "" {
+		return compareByCopy(ctx, o, client, theirs, out)
+	}
 	got, err := client.Compare(ctx, theirs)
 	if err != nil {
 		return err

@@ -22,6 +22,10 @@ type resultsOptions struct {
 	id      string
 	explain string
 	compare string
+	prove   string
+	checks  bool   // the log that was seen
+	tiles   string // directory or address
+	out     string // directory for proofs
 	wait    time.Duration
 	asJSON  bool
 }
@@ -35,11 +39,17 @@ func newResultsCommand() *cobra.Command {
 			"tell, and note in the outbox which envelopes they answer. What was seen of the log is kept in the outbox too, so that a log which is\n" +
 			"rewound, rewritten or shown differently to another reader is noticed (exit code 7).\n\n" +
 			"--explain ID says what became of an envelope, and who dropped it, from its receipts, the vault's position and the results.\n" +
-			"--compare FILE holds the log that was seen here against another reader's outbox/log.json.",
+			"--compare FILE holds the log that was seen here against another reader's outbox/log.json.\n\n" +
+			"--tiles PLACE is a copy of the vault's log: a directory that `vault audit export` wrote (its checkpoint and tile/ are enough), or the https\n" +
+			"address of one. It needs no trust: all that it shows is checked against the root that the vault signed in it.\n" +
+			"--prove ID proves each result of an envelope by the copy's checkpoint (C2SP tlog-proof), also results that came long ago or without a proof.\n" +
+			"--check-log holds every checkpoint seen against the copy, to the last entry; with --compare, the other reader's too.",
 		Example: "  storefront results --vault @vault.vkey --relay https://relay.example --wait 30s\n" +
 			"  storefront results --vault @vault.vkey --relay https://relay.example --id 0190a1b2-...\n" +
 			"  storefront results --vault @vault.vkey --relay https://relay.example --explain 0190a1b2-...\n" +
-			"  storefront results --vault @vault.vkey --relay https://relay.example --compare other-shop/log.json",
+			"  storefront results --vault @vault.vkey --relay https://relay.example --compare other-shop/log.json\n" +
+			"  storefront results --vault @vault.vkey --relay https://relay.example --prove 0190a1b2-... --tiles https://auditor.example/vault\n" +
+			"  storefront results --vault @vault.vkey --relay https://relay.example --check-log --tiles /media/auditor/log",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runResults(cmd.Context(), o, cmd.OutOrStdout()) },
 	}
@@ -49,6 +59,10 @@ func newResultsCommand() *cobra.Command {
 	flags.StringVar(&o.id, "id", "", "only the results of this envelope, all of them, without moving on")
 	flags.StringVar(&o.explain, "explain", "", "say what became of the envelope of this id, without moving on")
 	flags.StringVar(&o.compare, "compare", "", "file of what another reader saw of the vault's log, to hold against ours")
+	flags.StringVar(&o.prove, "prove", "", "prove each result of the envelope of this id by the copy in --tiles")
+	flags.BoolVar(&o.checks, "check-log", false, "hold all that was seen of the vault's log against the copy in --tiles")
+	flags.StringVar(&o.tiles, "tiles", "", "copy of the vault's log: a directory, or an https address, for which --ca counts too")
+	flags.StringVar(&o.out, "out", "", "directory for the proofs of --prove, each in a new file, instead of printing them")
 	flags.DurationVar(&o.wait, "wait", 0, "how long to wait for the first new result, up to 60s")
 	flags.BoolVar(&o.asJSON, "json", false, "print one JSON object a line")
 	return cmd
@@ -72,6 +86,10 @@ func runResults(ctx context.Context, o resultsOptions, out io.Writer) error {
 		return explain(ctx, o, client, outbox, out)
 	case o.compare != "":
 		return keepEvidence(outbox, compare(ctx, o, client, out))
+	case o.prove != "":
+		return keepEvidence(outbox, prove(ctx, o, client, outbox, out))
+	case o.checks:
+		return keepEvidence(outbox, checkCopy(ctx, o, client, out))
 	case o.id != "":
 		results, err := client.ResultsOf(ctx, o.id)
 		if err != nil {
@@ -91,19 +109,27 @@ func runResults(ctx context.Context, o resultsOptions, out io.Writer) error {
 }
 
 func (o resultsOptions) check() error {
-	given := 0
-	for _, id := range []string{o.id, o.explain} {
+	for _, id := range []string{o.id, o.explain, o.prove} {
 		if id != "" && !envelope.ValidID(id) {
-			return fmt.Errorf("%w: --id and --explain take the UUID under which an envelope was posted", errUsage)
+			return fmt.Errorf("%w: --id, --explain and --prove take the UUID under which an envelope was posted", errUsage)
 		}
 	}
-	for _, flag := range []string{o.id, o.explain, o.compare} {
-		if flag != "" {
+	given := 0
+	for _, is := range []bool{o.id != "", o.explain != "", o.compare != "", o.prove != "", o.checks} {
+		if is {
 			given++
 		}
 	}
-	if given > 1 {
-		return fmt.Errorf("%w: give one of --id, --explain and --compare", errUsage)
+	byCopy := o.prove != "" || o.checks
+	switch {
+	case given > 1:
+		return fmt.Errorf("%w: give one of --id, --explain, --compare, --prove and --check-log", errUsage)
+	case byCopy && o.tiles == "":
+		return fmt.Errorf("%w: --prove and --check-log need --tiles, a copy of the log: a directory or an https address", errUsage)
+	case o.tiles != "" && !byCopy && o.compare == "":
+		return fmt.Errorf("%w: --tiles goes with --prove, --check-log or --compare", errUsage)
+	case o.out != "" && o.prove == "":
+		return fmt.Errorf("%w: --out goes with --prove", errUsage)
 	}
 	return o.connectionOptions.check()
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,6 +49,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "relay": bend, "vault": answer, "posted": posted, "enrolled": enrolled, "reached": reachedBag,
+			"grown": grown, "exported": exported, "published": published, "altered": altered,
 		},
 	})
 }
@@ -156,4 +158,39 @@ func posted(ts *testscript.TestScript, _ bool, args []string) {
 	if got := strconv.Itoa(len(posts)) + " " + strconv.Itoa(len(different)); got != strings.Join(args, " ") {
 		ts.Fatalf("posted %s", got)
 	}
+}
+
+// grown SIZE: the vault's log has so many entries now.
+func grown(ts *testscript.TestScript, _ bool, args []string) {
+	size, err := strconv.ParseInt(args[0], 10, 64)
+	ts.Check(err)
+	relayOf(ts).Log.Grow(size)
+}
+
+// exported DIR: the vault's log, as it is now, was exported there.
+func exported(ts *testscript.TestScript, _ bool, args []string) {
+	r := relayOf(ts)
+	r.Log.Export(r.Log.Size(), r.Vault).Write(r.TB(), ts.MkAbs(args[0]))
+}
+
+// published DIR: a web server gives it as $TILES, and sends whoever asks for $ELSEWHERE to another host.
+func published(ts *testscript.TestScript, _ bool, args []string) {
+	mux := http.NewServeMux()
+	mux.Handle("/vault/", http.StripPrefix("/vault/", http.FileServer(http.Dir(ts.MkAbs(args[0])))))
+	mux.HandleFunc("/moved/", func(w http.ResponseWriter, q *http.Request) {
+		http.Redirect(w, q, "https://elsewhere.example"+q.URL.Path, http.StatusFound)
+	})
+	server := httptest.NewTLSServer(mux) // its certificate is the relay's
+	ts.Defer(server.Close)
+	ts.Setenv("TILES", server.URL+"/vault")
+	ts.Setenv("ELSEWHERE", server.URL+"/moved")
+}
+
+// altered FILE: a bit of it is another.
+func altered(ts *testscript.TestScript, _ bool, args []string) {
+	path := ts.MkAbs(args[0])
+	data, err := os.ReadFile(path)
+	ts.Check(err)
+	data[len(data)/2] ^= 1
+	ts.Check(os.WriteFile(path, data, 0o600))
 }

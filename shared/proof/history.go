@@ -31,8 +31,8 @@ type Head struct {
 //
 // Every proof of a leaf shows the log's root at some smaller sizes and the hashes of many complete subtrees (Proof.Subtrees). Where these
 // meet what was shown before they must be the same. So a later log is known to begin with an earlier one where the earlier one's size is among
-// these, and otherwise up to the end of the last subtree that both have; entries between that and the earlier one's end are not compared, and
-// only an auditor, who has all entries, can.
+// these, and otherwise up to the end of the last subtree that both have; entries between that and the earlier one's end are not compared. A
+// copy of the log's tiles closes the gap (CheckTiles).
 //
 // A History is not safe for concurrent use. Its JSON holds notes, proofs and hashes, nothing that need be hidden.
 type History struct {
@@ -367,9 +367,9 @@ func (c Comparison) String() string {
 	case c.Common >= smaller:
 		fmt.Fprintf(&b, "all %d entries of the shorter are proved to be in the longer", smaller)
 	case c.Common > 0:
-		fmt.Fprintf(&b, "the first %d entries are proved to be the same, entries %d to %d are not compared", c.Common, c.Common, smaller-1)
+		fmt.Fprintf(&b, "the first %d entries are proved to be the same, entries %d to %d are not compared, for which it takes a copy of the log", c.Common, c.Common, smaller-1)
 	default:
-		fmt.Fprintf(&b, "nothing is proved to be the same: compare again after both have read newer results")
+		fmt.Fprintf(&b, "nothing is proved to be the same: compare by a copy of the log, or again after both have read newer results")
 	}
 	return b.String()
 }

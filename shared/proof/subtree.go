@@ -86,18 +86,26 @@ func (w *walk) keep(lo, hi int64, h tlog.Hash) {
 	}
 }
 
+// prefix returns the subtrees that make up the log's first size leaves, from the smallest, which is the last, to the largest.
+func prefix(size int64) (names []Subtree) {
+	for rest := size; rest > 0; rest &= rest - 1 {
+		level := bits.TrailingZeros64(uint64(rest))
+		names = append(names, Subtree{level, rest>>level - 1})
+	}
+	return names
+}
+
 // Root returns the root of the log's first size leaves, where the subtrees that make it up are known.
 func (s Subtrees) Root(size int64) (root tlog.Hash, ok bool) {
 	if size == 0 {
 		return emptyRoot(), true
 	}
-	for rest := size; rest > 0; rest &= rest - 1 { // from the smallest subtree, which is the last, to the largest
-		level := bits.TrailingZeros64(uint64(rest))
-		h, known := s[Subtree{level, rest>>level - 1}]
+	for _, name := range prefix(size) {
+		h, known := s[name]
 		if !known {
 			return tlog.Hash{}, false
 		}
-		if rest == size {
+		if name.end() == size {
 			root = h
 		} else {
 			root = tlog.NodeHash(h, root)

@@ -11,4 +11,12 @@
 //
 // A relay's silence proves nothing: pay again under a new id only on a result that carries the digest of what was posted, or when
 // the unbroken chain of results has reached one created over an hour after the envelope's until (INTERFACES 4): Outbox.Lapsed tells.
+//
+// A result is proved again, by today's log, from a copy of its tiles that anybody may keep (package proof/tiles); the same copy shows that all
+// that was seen of the log is one log:
+//
+//	source, err := tiles.Open("https://logs.example/vault", nil)
+//	log, err := client.OpenTiles(ctx, source)
+//	later, err := client.ProveLater(ctx, log, opened)
+//	agreement, err := client.CheckTiles(ctx, log)
 package storefront

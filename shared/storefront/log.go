@@ -2,8 +2,6 @@ package storefront
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -109,11 +107,10 @@ func (o *Opened) checkProof(seen *proof.History, vault []note.Verifier) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrLog, err)
 	}
-	entry, err := hex.DecodeString(o.Place.Entry)
-	if err != nil || len(entry) != sha256.Size { // DecodeResult has checked it
-		return fmt.Errorf("%w: the entry's hash is none", ErrLog)
+	record, err := o.Leaf()
+	if err != nil { // DecodeResult has checked it
+		return fmt.Errorf("%w: %w", ErrLog, err)
 	}
-	record := proof.LeafRecord(o.Place.Salt, o.FactsLine, [sha256.Size]byte(entry))
 	if uint64(p.Index) != o.Place.Index {
 		return fmt.Errorf("%w: the proof is of another leaf", ErrLog)
 	}

@@ -105,6 +105,11 @@ func (o *Outbox) answers(id string) (notes []string, err error) {
 		}
 		return nil, err
 	}
+	return o.resultsOf(id)
+}
+
+// resultsOf returns the vault's notes about an envelope that were recorded, as received and by serial.
+func (o *Outbox) resultsOf(id string) (notes []string, err error) {
 	entries, err := os.ReadDir(filepath.Join(o.dir, "results"))
 	if err != nil {
 		return nil, err

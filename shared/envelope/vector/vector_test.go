@@ -12,7 +12,7 @@ func TestCorpusIsWhole(t *testing.T) {
 	const dir = "../../../testdata/vectors"
 	formats := []string{
 		"json", "note", "vkey", "envelope", "receipt", "bag", "bag-note", "result", "directory", "members", "position",
-		"order", "result-plaintext", "checkpoint", "tlog-proof", "auditor",
+		"order", "result-plaintext", "checkpoint", "tlog-proof", "prefix", "auditor",
 	}
 	refused := 0
 	for _, format := range formats {

@@ -1,9 +1,14 @@
-// Package prooftest is a vault's log in memory, for tests of those who read it: records in, checkpoints and proofs out.
+// Package prooftest is a vault's log in memory, for tests of those who read it: records in, checkpoints, proofs and tiles out.
 package prooftest
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -110,4 +115,46 @@ func (l *Log) Text(index, size int64, vault *note.Signer) []byte {
 		l.tb.Fatal(err)
 	}
 	return text
+}
+
+// Files is a copy of a log in memory: its public files by their paths. It is a proof.TileSource.
+type Files map[string][]byte
+
+// Export returns the public files of the first size leaves, as `vault audit export` writes them, by a checkpoint that vault signs.
+func (l *Log) Export(size int64, vault *note.Signer) Files {
+	l.tb.Helper()
+	files := Files{proof.CheckpointPath: l.Sign(size, vault)}
+	for _, tile := range tlog.NewTiles(proof.TileHeight, 0, size) {
+		data, err := tlog.ReadTileData(tile, l)
+		if err != nil {
+			l.tb.Fatal(err)
+		}
+		files[proof.TilePath(tile)] = data
+	}
+	return files
+}
+
+// ReadFile implements proof.TileSource.
+func (f Files) ReadFile(ctx context.Context, path string, limit int) ([]byte, error) {
+	data, ok := f[path]
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case !ok:
+		return nil, fs.ErrNotExist
+	case len(data) > limit:
+		return nil, proof.ErrDamaged
+	}
+	return data, nil
+}
+
+// Write writes the files below dir.
+func (f Files) Write(tb testing.TB, dir string) {
+	tb.Helper()
+	for path, data := range f {
+		path = filepath.Join(dir, filepath.FromSlash(path))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, data, 0o644)); err != nil {
+			tb.Fatal(err)
+		}
+	}
 }

@@ -1,0 +1,162 @@
+package storefront
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"net/http"
+	"slices"
+
+	"nightdrop/shared/note"
+	"nightdrop/shared/proof"
+)
+
+// OpenTiles opens a copy of the vault's log, from a directory or a web server (package tiles): what an auditor or the vault's operators publish
+// of it. Whoever keeps the copy is not trusted: errors that are not ErrLog say nothing about the vault, and another copy may do. The relay tells
+// only which keys the vault signs with.
+func (c *Client) OpenTiles(ctx context.Context, source proof.TileSource) (*proof.Tiles, error) {
+	directory, err := c.Directory(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return proof.OpenTiles(ctx, source, directory.Value.Signers...)
+}
+
+// Later is a proof of a result by the checkpoint of a copy of the log.
+type Later struct {
+	Checkpoint proof.Checkpoint
+	Proof      []byte // C2SP tlog-proof of the result's leaf (Opened.Leaf)
+}
+
+// Leaf returns the record by which the log holds the result. It needs FactsLine and Place alone, which are what a storefront must keep of a
+// result to have it proved later; the index is Place.Index.
+func (o *Opened) Leaf() ([proof.LeafBytes]byte, error) {
+	entry, err := hex.DecodeString(o.Place.Entry)
+	if err != nil || len(entry) != sha256.Size || len(o.Place.Salt) != proof.SaltBytes || o.Place.Index > math.MaxInt64 {
+		return [proof.LeafBytes]byte{}, errors.New("the result's place is none: a salt of 16 bytes and the hex SHA-256 of its entry")
+	}
+	return proof.LeafRecord(o.Place.Salt, o.FactsLine, [sha256.Size]byte(entry)), nil
+}
+
+// ProveLater proves a result that was kept, with a proof of its own or without, by the checkpoint of a copy of the log, and adds the proof to
+// what was seen. ErrLog is returned when the copy's log does not hold the result, or is not that of the result's own checkpoint or of what was
+// seen. proof.ErrBehind: the copy ends before the result; proof.ErrDamaged and proof.ErrIncomplete: it is of no use.
+func (c *Client) ProveLater(ctx context.Context, t *proof.Tiles, o Opened) (Later, error) {
+	leaf, err := o.Leaf()
+	if err != nil {
+		return Later{}, err
+	}
+	directory, err := c.Directory(ctx)
+	if err != nil {
+		return Later{}, err
+	}
+	if o.Checkpoint.Size > 0 && o.Checkpoint.Size <= t.Checkpoint().Size {
+		if err := t.CheckRoot(ctx, o.Checkpoint, o.Proof); err != nil {
+			return Later{}, logError(err)
+		}
+	}
+	p, err := t.Prove(ctx, int64(o.Place.Index), leaf)
+	if err != nil && !errors.Is(err, proof.ErrDiverged) {
+		return Later{}, err
+	}
+	text, encodeErr := proof.EncodeProof(p)
+	if encodeErr != nil {
+		return Later{}, encodeErr
+	}
+	if err != nil {
+		return Later{}, logError(&proof.Contradiction{Kind: proof.ErrDiverged, Kept: o.Note, Got: text,
+			Why: fmt.Sprintf("entry %d of the log that has %d is not that of result %d", o.Place.Index, t.Checkpoint().Size, o.Result.Serial)})
+	}
+	err = c.look(func(seen *proof.History) error {
+		_, err := seen.AddProof(p, leaf, directory.Value.Signers...)
+		return logError(err)
+	})
+	return Later{t.Checkpoint(), text}, err
+}
+
+// CheckTiles holds everything that was seen of the vault's log against a copy of it, entry by entry, and keeps the copy's checkpoint. ErrLog
+// with proof.ErrDiverged: the vault showed us another log than those who made the copy. A copy that is older than what was seen is no
+// contradiction: the Agreement says how far it reaches.
+func (c *Client) CheckTiles(ctx context.Context, t *proof.Tiles) (proof.Agreement, error) {
+	directory, err := c.Directory(ctx)
+	if err != nil {
+		return proof.Agreement{}, err
+	}
+	seen, err := c.Seen()
+	if err != nil {
+		return proof.Agreement{}, err
+	}
+	agreement, err := seen.CheckTiles(ctx, t)
+	if err != nil {
+		return agreement, logError(err)
+	}
+	return agreement, c.look(func(seen *proof.History) error {
+		_, err := seen.AddCopy(t.Signed(), directory.Value.Signers...)
+		return logError(err)
+	})
+}
+
+// CompareTiles is Compare for all entries: it holds both what this client was shown and what another reader was against one copy of the log.
+// Where the copy is at least as new as both, and nothing contradicts, both were shown one log, to the last entry.
+func (c *Client) CompareTiles(ctx context.Context, theirs *proof.History, t *proof.Tiles) (ours, others proof.Agreement, err error) {
+	if _, err := c.Compare(ctx, theirs); err != nil {
+		return ours, others, err
+	}
+	if ours, err = c.CheckTiles(ctx, t); err != nil {
+		return ours, others, err
+	}
+	others, err = theirs.CheckTiles(ctx, t)
+	return ours, others, logError(err)
+}
+
+// logError makes ErrLog of a contradiction and ErrUnverified of a note by nobody; other errors stay what they are.
+func logError(err error) error {
+	_, contradicts := errors.AsType[*proof.Contradiction](err)
+	switch {
+	case contradicts, errors.Is(err, proof.ErrDiverged):
+		return fmt.Errorf("%w: %w", ErrLog, err)
+	case errors.Is(err, note.ErrUnverified):
+		return fmt.Errorf("%w: %w", ErrUnverified, err)
+	}
+	return err
+}
+
+// AllResultsOf reads the results of one envelope that the outbox recorded, for ever, and those that the relay still has, for 30 days, each once
+// and by serial, and checks them as Results does. fs.ErrNotExist: there is none.
+func (c *Client) AllResultsOf(ctx context.Context, box *Outbox, id string) ([]Opened, error) {
+	fresh, err := c.ResultsOf(ctx, id)
+	refused, wasRefused := errors.AsType[*Refused](err)
+	if err != nil && (!wasRefused || refused.Status != http.StatusNotFound) {
+		return nil, err
+	}
+	notes, keptErr := box.resultsOf(id)
+	if keptErr != nil {
+		return nil, keptErr
+	}
+	if len(notes)+len(fresh) == 0 {
+		return nil, fmt.Errorf("%w: no result of %s: none came yet, or over 30 days ago and into another outbox", fs.ErrNotExist, id)
+	}
+	all, err := c.openAll(ctx, notes, func(Opened, string) error { return nil })
+	if err != nil {
+		return nil, err
+	}
+	kept := map[uint64]string{}
+	for _, o := range all {
+		kept[o.Result.Serial] = string(o.Note)
+	}
+	for _, o := range fresh {
+		switch text, known := kept[o.Result.Serial]; {
+		case !known:
+			all = append(all, o)
+		case text != string(o.Note):
+			return nil, fmt.Errorf("result %d is another than the one recorded: %w", o.Result.Serial, ErrChain)
+		}
+	}
+	slices.SortFunc(all, func(a, b Opened) int { return cmp.Compare(a.Result.Serial, b.Result.Serial) })
+	return all, nil
+}
