@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"runtime/debug"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -83,6 +84,8 @@ func (o *replayOptions) run(ctx context.Context, dir string, g *global, c consol
 
 // open reads everything but the log.
 func (o *replayOptions) open(dir string) (r replay.Options, err error) {
+	debug.SetGCPercent(replay.GCPercent)
+	debug.SetMemoryLimit(replay.MemoryLimit)
 	vault, err := note.ParseVerifier(o.verifier)
 	if err != nil {
 		return r, fmt.Errorf("%w: --verifier is the vault's one-line key, pinned by you and not taken from the log: %w", errUsage, err)

@@ -6,7 +6,7 @@ import (
 )
 
 // inBatch changes a batch of the event's merchant, which must stand in stage unless that is empty.
-func (f *fold) inBatch(number uint32, stage BatchStage, change func(*Batch)) error {
+func (f *fold) inBatch(number uint32, stage BatchStage, change func(Batch) Batch) error {
 	b, ok, err := f.Batch(number)
 	if err != nil {
 		return err
@@ -20,8 +20,7 @@ func (f *fold) inBatch(number uint32, stage BatchStage, change func(*Batch)) err
 	if stage != "" && b.Stage != stage {
 		return misfit("batch %d is %s", number, b.Stage)
 	}
-	change(&b)
-	return f.PutBatch(b)
+	return f.PutBatch(change(b))
 }
 
 func (f *fold) batch(body Body) error {
@@ -29,7 +28,7 @@ func (f *fold) batch(body Body) error {
 	case BatchOpened:
 		return f.batchOpened(b)
 	case BatchClosing:
-		if err := f.inBatch(b.Batch, BatchOpen, func(batch *Batch) { batch.Stage = BatchCutover }); err != nil {
+		if err := f.inBatch(b.Batch, BatchOpen, func(batch Batch) Batch { batch.Stage = BatchCutover; return batch }); err != nil {
 			return err
 		}
 		return f.leaveBatch(b.Batch)
@@ -116,7 +115,7 @@ func (f *fold) batchClosed(b BatchClosed) error {
 	if !slices.Equal(batch.Totals, b.Totals) || batch.HashTotal != b.HashTotal {
 		return misfit("control totals of batch %d are not the ledger's", b.Batch)
 	}
-	return f.inBatch(b.Batch, BatchCutover, func(batch *Batch) { batch.Stage, batch.Closed = BatchFixed, f.event.Time })
+	return f.inBatch(b.Batch, BatchCutover, func(batch Batch) Batch { batch.Stage, batch.Closed = BatchFixed, f.event.Time; return batch })
 }
 
 // fixedBatch reads a batch that may be reconciled in currency: its content is fixed, no outcome is open, none is settled yet.
@@ -227,7 +226,7 @@ func (f *fold) batchSettled(b BatchSettled) error {
 	if !ready {
 		return misfit("batch %d has not been answered for", b.Batch)
 	}
-	return f.inBatch(b.Batch, BatchFixed, func(batch *Batch) { batch.Stage, batch.Settled = BatchDone, f.event.Time })
+	return f.inBatch(b.Batch, BatchFixed, func(batch Batch) Batch { batch.Stage, batch.Settled = BatchDone, f.event.Time; return batch })
 }
 
 // ready tells whether the batch's payments may be called settled: the acquirer's host agreed to its totals, or its file is out.

@@ -52,7 +52,7 @@ func (f *fold) accepted(b EntryAccepted) error {
 		return err
 	}
 	p.Batch, p.Standard, p.Code = b.Batch, b.Standard, envelope.CodeOK
-	if err := f.inBatch(b.Batch, BatchOpen, func(batch *Batch) { batch.stand(p) }); err != nil {
+	if err := f.inBatch(b.Batch, BatchOpen, func(batch Batch) Batch { batch.stand(p); return batch }); err != nil {
 		return err
 	}
 	return f.issue(p, envelope.StatusAccepted, envelope.CodeOK)
@@ -78,7 +78,7 @@ func (f *fold) voided(b PaymentVoided) error {
 	if err := f.move(&p, "void/"+b.Kind(), StageVoided); err != nil {
 		return err
 	}
-	if err := f.inBatch(p.Batch, BatchOpen, func(batch *Batch) { batch.fall(p) }); err != nil {
+	if err := f.inBatch(p.Batch, BatchOpen, func(batch Batch) Batch { batch.fall(p); return batch }); err != nil {
 		return err
 	}
 	p.Void = void.ID
@@ -149,7 +149,7 @@ func (f *fold) leaveFile(p Payment) error {
 			return err
 		}
 	}
-	return f.inBatch(p.Batch, BatchFixed, func(batch *Batch) { batch.Failed = addTotal(batch.Failed, p.total(1)) })
+	return f.inBatch(p.Batch, BatchFixed, func(batch Batch) Batch { batch.Failed = addTotal(batch.Failed, p.total(1)); return batch })
 }
 
 // returned takes the bank's word that an entry came back. An account whose return says that it must not be used is blocked.

@@ -164,7 +164,7 @@ func (f *fold) hold(p *Payment) error {
 		return err
 	}
 	if to == StageVoiding && original.Batch != 0 {
-		err := f.inBatch(original.Batch, BatchOpen, func(b *Batch) { b.fall(original); b.Outstanding++ })
+		err := f.inBatch(original.Batch, BatchOpen, func(b Batch) Batch { b.fall(original); b.Outstanding++; return b })
 		if err != nil {
 			return err
 		}
@@ -249,19 +249,19 @@ func (f *fold) intended(b AuthorisationIntended) error {
 	if (b.Batch == 0) != (p.Flow() == FlowAuthorise) {
 		return misfit("an authorisation is of no batch, everything else of one")
 	}
-	if err := f.inCardBatch(p, BatchOpen, func(batch *Batch) { batch.Outstanding++ }); err != nil {
+	if err := f.inCardBatch(p, BatchOpen, func(batch Batch) Batch { batch.Outstanding++; return batch }); err != nil {
 		return err
 	}
 	return f.put(p)
 }
 
 // inCardBatch changes p's batch, where it has one.
-func (f *fold) inCardBatch(p Payment, stage BatchStage, change func(*Batch)) error {
+func (f *fold) inCardBatch(p Payment, stage BatchStage, change func(Batch) Batch) error {
 	if p.Batch == 0 {
 		return nil
 	}
 	var method Method
-	if err := f.inBatch(p.Batch, stage, func(b *Batch) { method = b.Method; change(b) }); err != nil {
+	if err := f.inBatch(p.Batch, stage, func(b Batch) Batch { method = b.Method; return change(b) }); err != nil {
 		return err
 	}
 	if method != MethodCard {
@@ -295,7 +295,7 @@ func (f *fold) answered(b AuthorisationAnswered) error {
 		if err := f.moveTo(&p, StageDeclined); err != nil {
 			return err
 		}
-		if err := f.inCardBatch(p, "", func(batch *Batch) { batch.Outstanding-- }); err != nil {
+		if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.Outstanding--; return batch }); err != nil {
 			return err
 		}
 		if err := f.release(p); err != nil {
@@ -303,7 +303,7 @@ func (f *fold) answered(b AuthorisationAnswered) error {
 		}
 		return f.issue(p, envelope.StatusDeclined, b.Code)
 	}
-	if err := f.inCardBatch(p, "", func(batch *Batch) { batch.Outstanding-- }); err != nil {
+	if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.Outstanding--; return batch }); err != nil {
 		return err
 	}
 	return f.stands(p, envelope.StatusApproved)
@@ -318,7 +318,7 @@ func (f *fold) stands(p Payment, status envelope.Status) error {
 	if err := f.moveTo(&p, to); err != nil {
 		return err
 	}
-	if err := f.inCardBatch(p, "", func(batch *Batch) { batch.stand(p) }); err != nil {
+	if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.stand(p); return batch }); err != nil {
 		return err
 	}
 	if p.Flow() == FlowRefund {
@@ -336,7 +336,7 @@ func (f *fold) unanswered(b AuthorisationUnanswered) error {
 		return err
 	}
 	p.Code = envelope.CodeNoAnswer
-	err = f.inCardBatch(p, "", func(batch *Batch) { batch.Outstanding--; batch.Unresolved++ })
+	err = f.inCardBatch(p, "", func(batch Batch) Batch { batch.Outstanding--; batch.Unresolved++; return batch })
 	if err != nil {
 		return err
 	}
@@ -367,7 +367,7 @@ func (f *fold) settled(b PaymentSettled) error {
 		return misfit("payment %s is of batch %d", b.ID, p.Batch)
 	}
 	var batch Batch
-	if err := f.inBatch(b.Batch, BatchFixed, func(b *Batch) { b.Done++; batch = *b }); err != nil {
+	if err := f.inBatch(b.Batch, BatchFixed, func(b Batch) Batch { b.Done++; batch = b; return b }); err != nil {
 		return err
 	}
 	ready, err := f.ready(batch)

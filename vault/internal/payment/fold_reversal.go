@@ -43,12 +43,12 @@ func (f *fold) reversalAnswered(b ReversalAnswered) error {
 		return misfit("reversal of %s was never sent", b.ID)
 	}
 	if p.Stage == StageVoiding {
-		if err := f.inCardBatch(p, "", func(batch *Batch) { batch.Outstanding-- }); err != nil {
+		if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.Outstanding--; return batch }); err != nil {
 			return err
 		}
 		return f.takenBack(p, b.Code)
 	}
-	if err := f.inCardBatch(p, "", func(batch *Batch) { batch.Unresolved-- }); err != nil {
+	if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.Unresolved--; return batch }); err != nil {
 		return err
 	}
 	return f.undone(p, b.Code)
@@ -97,7 +97,7 @@ func (f *fold) abandoned(id string) error {
 		return err
 	}
 	if p.Stage != StageUnknown {
-		if err := f.inCardBatch(p, "", func(batch *Batch) { batch.Outstanding--; batch.Unresolved++ }); err != nil {
+		if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.Outstanding--; batch.Unresolved++; return batch }); err != nil {
 			return err
 		}
 	}
@@ -151,7 +151,7 @@ func (f *fold) resolved(b PaymentResolved) error {
 	if !slices.Contains(p.Resolutions(), b.As) {
 		return misfit("payment %s cannot be %s", p.ID, b.As)
 	}
-	if err := f.inCardBatch(p, "", func(batch *Batch) { batch.Unresolved-- }); err != nil {
+	if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.Unresolved--; return batch }); err != nil {
 		return err
 	}
 	switch b.As {
@@ -182,7 +182,7 @@ func (f *fold) notVoided(p Payment) error {
 		return err
 	}
 	p.Void = ""
-	if err := f.inCardBatch(p, "", func(batch *Batch) { batch.stand(p) }); err != nil {
+	if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.stand(p); return batch }); err != nil {
 		return err
 	}
 	if err := f.put(p); err != nil {
@@ -198,7 +198,7 @@ func (f *fold) captureIntended(b CaptureIntended) error {
 	}
 	if p.Stage == StageReceived {
 		p.Batch = b.Batch
-		if err := f.inCardBatch(p, BatchOpen, func(batch *Batch) { batch.Outstanding++ }); err != nil {
+		if err := f.inCardBatch(p, BatchOpen, func(batch Batch) Batch { batch.Outstanding++; return batch }); err != nil {
 			return err
 		}
 	}
@@ -222,7 +222,7 @@ func (f *fold) captureAnswered(b CaptureAnswered) error {
 	if !b.Code.Valid() {
 		return misfit("the host's answer has no code of field 39")
 	}
-	if err := f.inCardBatch(p, "", func(batch *Batch) { batch.Outstanding-- }); err != nil {
+	if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.Outstanding--; return batch }); err != nil {
 		return err
 	}
 	if b.Code != envelope.ISOCode("00") {
@@ -237,7 +237,7 @@ func (f *fold) captured(p Payment, code envelope.Code) error {
 		return err
 	}
 	p.Code = code
-	if err := f.inCardBatch(p, "", func(batch *Batch) { batch.stand(p) }); err != nil {
+	if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.stand(p); return batch }); err != nil {
 		return err
 	}
 	original, err := f.known(p.Of)

@@ -16,13 +16,15 @@ type book struct {
 var _ payment.State = (*book)(nil)
 
 func newBook() (*book, error) {
-	payments, err := newStore(func(p *payment.Payment) payment.Key { return payment.Key{Merchant: p.Merchant, ID: p.ID} })
+	payments, err := newStore(func(p *payment.Payment) payment.Key { return payment.Key{Merchant: p.Merchant, ID: p.ID} },
+		form[payment.Payment]{appendPayment, readPayment})
 	if err != nil {
 		return nil, err
 	}
 	bags, err := newStore(func(b *payment.Bag) payment.BagKey {
 		return payment.BagKey{Relay: b.Relay, Run: b.Run, Number: b.Number}
-	})
+	},
+		asJSON[payment.Bag]())
 	if err != nil {
 		return nil, errors.Join(err, payments.close())
 	}

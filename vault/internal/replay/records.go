@@ -18,14 +18,26 @@ import (
 // records is a file of values that only grows and has no name, so that nothing of it stays behind. One goroutine appends, another reads what
 // was flushed before.
 //
-// A record is the place of an earlier record, or 0 (4 bytes), the length of the value (4 bytes, both little endian), the value's JSON, and
-// zeros up to a multiple of 16 bytes. A place is counted in these, from 1.
+// A record is the place of an earlier record, or 0 (4 bytes), the length of the value (4 bytes, both little endian), the value, and zeros up to
+// a multiple of 16 bytes. A place is counted in these, from 1.
 type records[V any] struct {
+	form    form[V]
 	file    *os.File
 	end     int64  // of the file
 	buffer  []byte // to be written there
 	block   []byte // read last, from blockAt on
 	blockAt int64
+}
+
+// form is how values are written: functions that append one and that replace one by what was appended.
+type form[V any] struct {
+	append func(dst []byte, v *V) ([]byte, error)
+	read   func(text string, v *V) error // v may keep parts of text
+}
+
+// asJSON is for values that are few.
+func asJSON[V any]() form[V] {
+	return form[V]{quickjson.Append[V], func(text string, v *V) error { return quickjson.Unmarshal([]byte(text), v) }}
 }
 
 const (
@@ -38,7 +50,7 @@ const (
 	stretchRoom = 4 << 10                  // of it for the last record
 )
 
-func newRecords[V any]() (*records[V], error) {
+func newRecords[V any](f form[V]) (*records[V], error) {
 	file, err := os.CreateTemp("", "nightdrop-replay-*") // mode 0600
 	if err != nil {
 		return nil, fmt.Errorf("a file for what does not fit into memory: %w", err)
@@ -46,7 +58,7 @@ func newRecords[V any]() (*records[V], error) {
 	if err := os.Remove(file.Name()); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	return &records[V]{file: file, end: recordUnit}, nil // so that no place is 0
+	return &records[V]{form: f, file: file, end: recordUnit}, nil // so that no place is 0
 }
 
 func (r *records[V]) close() error { return r.file.Close() }
@@ -56,7 +68,7 @@ func (r *records[V]) append(earlier uint32, v *V) (place uint32, err error) {
 	at := r.end + int64(len(r.buffer))
 	r.buffer = binary.LittleEndian.AppendUint32(r.buffer, earlier)
 	length := len(r.buffer)
-	if r.buffer, err = quickjson.Append(append(r.buffer, 0, 0, 0, 0), v); err != nil {
+	if r.buffer, err = r.form.append(append(r.buffer, 0, 0, 0, 0), v); err != nil {
 		return 0, err
 	}
 	binary.LittleEndian.PutUint32(r.buffer[length:], uint32(len(r.buffer)-length-4))
@@ -91,7 +103,7 @@ func (r *records[V]) read(place uint32, v *V) (earlier uint32, err error) {
 	if err != nil {
 		return 0, err
 	}
-	return earlier, quickjson.Unmarshal(record[recordHead:], v)
+	return earlier, r.form.read(string(record[recordHead:]), v)
 }
 
 // peek gives n bytes of the file. What is read together was mostly written together, so it reads ahead; but never past what was there then.
@@ -134,7 +146,7 @@ func (r *records[V]) each(fn func(place uint32, v *V) error) error {
 		reading = r.stretches(func(s *stretch[V]) bool {
 			select {
 			case stretches <- s:
-				decoding.Go(s.decode)
+				decoding.Go(func() error { s.decode(r.form.read); return nil })
 				return true
 			case <-stop:
 				return false
@@ -183,15 +195,14 @@ func (r *records[V]) stretches(send func(*stretch[V]) bool) error {
 	return nil
 }
 
-func (s *stretch[V]) decode() error {
+func (s *stretch[V]) decode(read func(string, *V) error) {
 	defer close(s.ready)
 	s.values = make([]V, len(s.ends))
-	from := 0
+	text, from := string(s.raw), 0
 	for i, end := range s.ends {
-		if s.err = quickjson.Unmarshal(s.raw[from:end], &s.values[i]); s.err != nil {
-			return nil
+		if s.err = read(text[from:end], &s.values[i]); s.err != nil {
+			return
 		}
 		from = end
 	}
-	return nil
 }

@@ -171,7 +171,7 @@ func TestAStoreForgetsNothing(t *testing.T) {
 	tenToOne := func(key string) uint32 { return uint32(maphash.String(seed, key[:len(key)-1])) }
 	for name, hash := range map[string]func(string) uint32{"": nil, "with collisions": tenToOne} {
 		t.Run(name, func(t *testing.T) {
-			s, err := newStore(func(v *value) string { return v.Key })
+			s, err := newStore(func(v *value) string { return v.Key }, asJSON[value]())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -9,7 +9,7 @@ import (
 
 // recent is how many values of a store stay in memory: three times so many at most, so that the payments of a large batch are there from their
 // approval to their settlement.
-const recent = 8192
+const recent = 4096
 
 // store keeps values by key. Those that were used lately are in memory, the others in a file; of each of these there is only where its newest
 // record is, 8 bytes. Its methods are for one goroutine.
@@ -21,6 +21,8 @@ type store[K comparable, V any] struct {
 	left       chan written      // what came of that
 	index      map[uint32]uint32 // by a hash of the key: place of the newest record with it
 	records    *records[V]
+	last       K // the key that was used last, and what is young under it: mostly it is used again
+	lastKept   *kept[V]
 	free       []*kept[V] // that were dropped: what is kept next takes their place
 }
 
@@ -35,8 +37,8 @@ type written struct {
 	err    error
 }
 
-func newStore[K comparable, V any](keyOf func(*V) K) (*store[K, V], error) {
-	r, err := newRecords[V]()
+func newStore[K comparable, V any](keyOf func(*V) K, f form[V]) (*store[K, V], error) {
+	r, err := newRecords(f)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +50,7 @@ func newStore[K comparable, V any](keyOf func(*V) K) (*store[K, V], error) {
 func (s *store[K, V]) close() error { return errors.Join(s.settle(), s.records.close()) }
 
 func (s *store[K, V]) get(key K) (v V, found bool, err error) {
-	if k, ok := s.young[key]; ok {
+	if k, ok := s.lookup(key); ok {
 		return k.value, true, nil
 	}
 	if k, ok := s.old[key]; ok {
@@ -73,7 +75,7 @@ func (s *store[K, V]) get(key K) (v V, found bool, err error) {
 }
 
 func (s *store[K, V]) put(key K, v V) error {
-	k, ok := s.young[key]
+	k, ok := s.lookup(key)
 	if ok {
 		k.value, k.dirty = v, true
 		return nil
@@ -87,6 +89,18 @@ func (s *store[K, V]) put(key K, v V) error {
 	return s.keep(key, k)
 }
 
+// lookup finds what is young.
+func (s *store[K, V]) lookup(key K) (*kept[V], bool) {
+	if s.lastKept != nil && key == s.last {
+		return s.lastKept, true
+	}
+	k, ok := s.young[key]
+	if ok {
+		s.last, s.lastKept = key, k
+	}
+	return k, ok
+}
+
 func (s *store[K, V]) newKept() *kept[V] {
 	n := len(s.free)
 	if n == 0 {
@@ -94,12 +108,12 @@ func (s *store[K, V]) newKept() *kept[V] {
 	}
 	k := s.free[n-1]
 	s.free = s.free[:n-1]
-	k.dirty = false
 	return k
 }
 
 func (s *store[K, V]) keep(key K, k *kept[V]) error {
 	s.young[key] = k
+	s.last, s.lastKept = key, k
 	if len(s.young) < recent {
 		return nil
 	}
@@ -111,6 +125,7 @@ func (s *store[K, V]) age() error {
 	if err := s.settle(); err != nil {
 		return err
 	}
+	s.lastKept = nil
 	s.leaving, s.old, s.young = s.old, s.young, s.leaving // which settle has emptied
 	s.left = make(chan written, 1)
 	go func() {
@@ -150,6 +165,7 @@ func (s *store[K, V]) settle() error {
 		s.index[h] = at
 	}
 	for _, k := range s.leaving {
+		*k = kept[V]{} // what it names is given back
 		s.free = append(s.free, k)
 	}
 	clear(s.leaving)

@@ -1,0 +1,163 @@
+package replay
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/payment"
+)
+
+// coder writes values into bytes, or reads them from there: which of them, one list of members says for both, so that they cannot differ. Its
+// form is private to one process.
+type coder struct {
+	reading bool
+	buffer  []byte // what was written
+	rest    string // what is left to read
+	bad     bool   // it ended too early
+}
+
+var errCut = errors.New("a record of the replay's own file is cut")
+
+// appendPayment appends a payment to dst.
+func appendPayment(dst []byte, p *payment.Payment) ([]byte, error) {
+	c := coder{buffer: dst}
+	c.payment(p)
+	return c.buffer, nil
+}
+
+// readPayment reads what appendPayment appended.
+func readPayment(text string, p *payment.Payment) error {
+	c := coder{reading: true, rest: text}
+	if c.payment(p); c.bad || len(c.rest) > 0 {
+		return errCut
+	}
+	return nil
+}
+
+// payment has every member of a payment.
+func (c *coder) payment(p *payment.Payment) {
+	for _, s := range [...]*string{&p.Merchant, &p.ID, &p.Digest, (*string)(&p.Stage), (*string)(&p.Operation), &p.Currency, &p.Reference, &p.Descriptor,
+		&p.Masked, &p.Brand, &p.Fingerprint, (*string)(&p.Method), &p.Of, &p.Token, &p.Void, &p.Standard, &p.Entry, &p.File, &p.Notice, (*string)(&p.Code),
+		&p.Approval} {
+		c.string(s)
+	}
+	for _, t := range [...]*envelope.Time{&p.Received, &p.Changed, &p.Until, &p.Authorised} {
+		c.time(t)
+	}
+	for _, n := range [...]*int64{&p.Amount, &p.Capturing, &p.Captured, &p.Refunded} {
+		c.int(n)
+	}
+	c.uint(&p.Number)
+	c.number(&p.Tries)
+	c.number32(&p.Batch)
+	c.bool(&p.WithCode)
+	c.bool(&p.Acked)
+	c.trace(&p.Trace)
+	c.trace(&p.Reversal)
+	grow(c, &p.Results)
+	for i := range p.Results {
+		c.uint(&p.Results[i])
+	}
+	grow(c, &p.Conflicts)
+	for i := range p.Conflicts {
+		c.string(&p.Conflicts[i].Digest)
+		c.uint(&p.Conflicts[i].Serial)
+	}
+}
+
+func (c *coder) trace(t **payment.Trace) {
+	there := *t != nil
+	if c.bool(&there); !there {
+		*t = nil
+		return
+	}
+	if c.reading {
+		*t = new(payment.Trace)
+	}
+	c.number32(&(*t).STAN)
+	c.string(&(*t).RRN)
+	c.string(&(*t).Terminal)
+	c.string(&(*t).Acceptor)
+	c.time(&(*t).Sent)
+}
+
+// grow gives a slice that is read its length. An empty one is read as none.
+func grow[T any](c *coder, s *[]T) {
+	length := uint64(len(*s))
+	c.uint(&length)
+	if !c.reading {
+		return
+	}
+	*s = nil
+	switch {
+	case length > uint64(len(c.rest)): // each takes a byte at least
+		c.bad = true
+	case length > 0:
+		*s = make([]T, length)
+	}
+}
+
+func (c *coder) string(s *string) {
+	length := uint64(len(*s))
+	c.uint(&length)
+	switch {
+	case !c.reading:
+		c.buffer = append(c.buffer, *s...)
+	case length > uint64(len(c.rest)):
+		c.bad = true
+	default:
+		*s, c.rest = c.rest[:length], c.rest[length:]
+	}
+}
+
+func (c *coder) uint(n *uint64) {
+	if !c.reading {
+		c.buffer = binary.AppendUvarint(c.buffer, *n)
+		return
+	}
+	*n = 0
+	for i := 0; i < len(c.rest) && i < binary.MaxVarintLen64; i++ {
+		*n |= uint64(c.rest[i]&0x7f) << (7 * i)
+		if c.rest[i] < 0x80 {
+			c.rest = c.rest[i+1:]
+			return
+		}
+	}
+	c.bad, c.rest = true, ""
+}
+
+func (c *coder) int(n *int64) {
+	bits := uint64(*n)
+	c.uint(&bits)
+	*n = int64(bits)
+}
+
+func (c *coder) number(n *int) {
+	wide := int64(*n)
+	c.int(&wide)
+	*n = int(wide)
+}
+
+func (c *coder) number32(n *uint32) {
+	wide := uint64(*n)
+	c.uint(&wide)
+	*n = uint32(wide)
+}
+
+func (c *coder) bool(b *bool) {
+	bit := uint64(0)
+	if *b {
+		bit = 1
+	}
+	c.uint(&bit)
+	*b = bit == 1
+}
+
+func (c *coder) time(t *envelope.Time) {
+	seconds := t.Unix()
+	if c.int(&seconds); c.reading {
+		*t = envelope.At(time.Unix(seconds, 0))
+	}
+}
