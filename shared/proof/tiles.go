@@ -78,7 +78,7 @@ func (t *Tiles) Prove(ctx context.Context, index int64, record [LeafBytes]byte) 
 	if index >= t.checkpoint.Size {
 		return Proof{}, fmt.Errorf("%w: it ends after %d entries, and this is entry %d", ErrBehind, t.checkpoint.Size, index)
 	}
-	hashes, err := tlog.ProveRecord(t.checkpoint.Size, index, t.reader(ctx))
+	hashes, err := tlog.ProveRecord(t.checkpoint.Size, index, t.Hashes(ctx))
 	if err != nil {
 		return Proof{}, err
 	}
@@ -103,7 +103,7 @@ func (t *Tiles) Consistency(ctx context.Context, older, newer int64) ([]tlog.Has
 	if older == 0 {
 		return nil, nil
 	}
-	return tlog.ProveTree(newer, older, t.reader(ctx))
+	return tlog.ProveTree(newer, older, t.Hashes(ctx))
 }
 
 // Prefix proves by the copy's checkpoint what the log's first size entries are. Errors as Root.
@@ -150,7 +150,8 @@ func (t *Tiles) roots(ctx context.Context, sizes []int64) (map[int64]tlog.Hash, 
 	return roots, nil
 }
 
-func (t *Tiles) reader(ctx context.Context) tlog.HashReader {
+// Hashes reads hashes of the log's tree by their tlog storage indexes, each proved to lead to the signed root. ErrDamaged, ErrIncomplete.
+func (t *Tiles) Hashes(ctx context.Context) tlog.HashReader {
 	return tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) { return t.hashes(ctx, indexes) })
 }
 

@@ -375,14 +375,3 @@ func TestEarlierCheckpoints(t *testing.T) {
 		}
 	}
 }
-
-func TestNumberPathIsC2SPs(t *testing.T) {
-	for n, want := range map[int64]string{0: "000", 7: "007", 999: "999", 1000: "x001/000", 1234067: "x001/x234/067"} {
-		if got := numberPath(n, tileWidth); got != want {
-			t.Errorf("%d: %s, want %s", n, got, want)
-		}
-	}
-	if got := numberPath(1234, 17); got != "x001/234.p/17" {
-		t.Error(got)
-	}
-}

@@ -1,10 +1,17 @@
 package audit
 
-import "golang.org/x/mod/sumdb/tlog"
+import (
+	"context"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
 
 // Hashes reads hashes of the exported tree, each proved against the checkpoint's root: for proofs of inclusion (tlog.ProveRecord) and for
-// the root at an earlier size (tlog.TreeHash). It fails with ErrIntegrity. Every call reads its tiles anew; it is not safe for
-// concurrent use.
+// the root at an earlier size (tlog.TreeHash). It fails with ErrIntegrity. It is safe for concurrent use.
 func (x *Export) Hashes() tlog.HashReader {
-	return tlog.HashReaderFunc(x.NewReader(nil).hashes)
+	reader := x.tiles.Hashes(context.Background())
+	return tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
+		hashes, err := reader.ReadHashes(indexes)
+		return hashes, ofTiles(err)
+	})
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"nightdrop/shared/note"
+	"nightdrop/shared/proof"
 )
 
 // An exported log is a directory:
@@ -26,14 +27,14 @@ import (
 //	keys/<number>/<auditor>      a log key, wrapped for that auditor
 //	summary.html                 for people; nothing vouches for it
 const (
-	checkpointFile = "checkpoint"
+	checkpointFile = proof.CheckpointPath
 	logFile        = "log.json"
 	summaryFile    = "summary.html"
 	keysDir        = "keys"
 	logFormat      = "nightdrop/log/v1"
 
-	tileHeight = 8
-	tileWidth  = 1 << tileHeight
+	tileHeight = proof.TileHeight
+	tileWidth  = proof.TileWidth
 )
 
 // maxBody bounds a sealed entry in an exported log: events are a few hundred bytes, those that name relays or keys a few thousand.
@@ -74,28 +75,12 @@ func wrapPath(number uint32, auditor string) string {
 	return filepath.Join(keysDir, strconv.FormatUint(uint64(number), 10), auditor)
 }
 
-// numberPath is N of C2SP tlog-tiles, such as x001/x234/067, with .p/W where the tile is partial.
-func numberPath(n int64, width int) string {
-	path := fmt.Sprintf("%03d", n%1000)
-	for n >= 1000 {
-		n /= 1000
-		path = fmt.Sprintf("x%03d/%s", n%1000, path)
-	}
-	if width < tileWidth {
-		path += ".p/" + strconv.Itoa(width)
-	}
-	return filepath.FromSlash(path)
+// Paths below an export's directory.
+func tilePath(t tlog.Tile) string           { return filepath.FromSlash(proof.TilePath(t)) }
+func entriesPath(n int64, width int) string { return filepath.FromSlash(proof.EntriesPath(n, width)) }
+func bodiesPath(n int64, width int) string {
+	return filepath.FromSlash("bodies/" + proof.TileNumber(n, width))
 }
-
-func tilePath(t tlog.Tile) string {
-	return filepath.Join("tile", strconv.Itoa(t.L), numberPath(t.N, t.W))
-}
-
-func entriesPath(n int64, width int) string {
-	return filepath.Join("tile", "entries", numberPath(n, width))
-}
-
-func bodiesPath(n int64, width int) string { return filepath.Join("bodies", numberPath(n, width)) }
 
 // widthOf is how many of size leaves bundle n holds.
 func widthOf(n, size int64) int { return int(min(tileWidth, size-n*tileWidth)) }

@@ -93,6 +93,7 @@ func plaintext(salt, event []byte) []byte {
 	return append(text, '}')
 }
 
+// Associated is what binds a sealed entry to its place: the associated data under which it is sealed and opened.
 func Associated(origin string, index int64, key uint32) []byte {
 	return appendAssociated(nil, origin, index, key)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -28,7 +29,7 @@ type Identity interface {
 // Export is an exported log, read from its files alone. It is safe for concurrent use.
 type Export struct {
 	dir        string
-	signed     []byte
+	tiles      *proof.Tiles
 	checkpoint proof.Checkpoint
 	info       logInfo
 }
@@ -38,12 +39,10 @@ type Export struct {
 func OpenExport(dir string, vault note.Verifier) (*Export, error) {
 	x := &Export{dir: dir}
 	var err error
-	if x.signed, err = os.ReadFile(filepath.Join(dir, checkpointFile)); err != nil {
-		return nil, fmt.Errorf("open the exported log: %w", err)
+	if x.tiles, err = proof.OpenTiles(context.Background(), files(dir), vault); err != nil {
+		return nil, fmt.Errorf("open the exported log: %w", ofTiles(err))
 	}
-	if x.checkpoint, err = proof.OpenCheckpoint(x.signed, vault); err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", checkpointFile, err, ErrIntegrity)
-	}
+	x.checkpoint = x.tiles.Checkpoint()
 	data, err := x.read(logFile)
 	if err != nil {
 		return nil, err
@@ -58,10 +57,35 @@ func OpenExport(dir string, vault note.Verifier) (*Export, error) {
 func (x *Export) Checkpoint() proof.Checkpoint { return x.checkpoint }
 
 // Signed is the checkpoint's note.
-func (x *Export) Signed() []byte { return x.signed }
+func (x *Export) Signed() []byte { return x.tiles.Signed() }
 
 // FirstBody is the index of the first entry whose body must be there; a multiple of Bundle.
 func (x *Export) FirstBody() int64 { return x.info.Bodies }
+
+// files are those below a directory.
+type files string
+
+// ReadFile implements proof.TileSource.
+func (f files) ReadFile(_ context.Context, path string, limit int) ([]byte, error) {
+	file, err := os.Open(filepath.Join(string(f), filepath.FromSlash(path)))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	data, err := io.ReadAll(io.LimitReader(file, int64(limit)+1))
+	if len(data) > limit {
+		return nil, fmt.Errorf("%s has over %d bytes: %w", path, limit, proof.ErrDamaged)
+	}
+	return data, err
+}
+
+// ofTiles makes ErrIntegrity of what a copy of the tiles can be; whoever holds a whole export is not helped by a newer one.
+func ofTiles(err error) error {
+	if errors.Is(err, proof.ErrDamaged) || errors.Is(err, proof.ErrIncomplete) || errors.Is(err, proof.ErrBehind) {
+		return fmt.Errorf("%w: %w", err, ErrIntegrity)
+	}
+	return err
+}
 
 // read reads a file that must be there.
 func (x *Export) read(name string) ([]byte, error) {

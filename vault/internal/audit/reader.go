@@ -23,9 +23,8 @@ type Reader struct {
 	*Export
 	identity Identity
 
-	tiles map[tlog.Tile][]byte // that were read for the roots under way
-	roots []tlog.Hash          // of the bundles from first on
-	first int64                // bundle of roots[0]
+	roots []tlog.Hash // of the bundles from first on
+	first int64       // bundle of roots[0]
 
 	boxes  map[uint32]keyring.Box // of the log keys met lately; nil where one is not the identity's
 	buffer []byte                 // of the file under way
@@ -38,7 +37,7 @@ const maxBoxes = 16
 
 // NewReader returns a Reader of the export. identity may be nil: no entry is opened then.
 func (x *Export) NewReader(identity Identity) *Reader {
-	return &Reader{Export: x, identity: identity, tiles: map[tlog.Tile][]byte{}, boxes: map[uint32]keyring.Box{}}
+	return &Reader{Export: x, identity: identity, boxes: map[uint32]keyring.Box{}}
 }
 
 // Bundles is how many bundles of 256 entries the export has, the last of which may be smaller.
@@ -160,7 +159,7 @@ func (r *Reader) verifyLast(n int64, hashes []tlog.Hash) error {
 	for i := range indexes {
 		indexes[i] = tlog.StoredHashIndex(0, n*tileWidth+int64(i))
 	}
-	want, err := r.hashes(indexes)
+	want, err := r.Hashes().ReadHashes(indexes)
 	if err != nil {
 		return err
 	}
@@ -180,7 +179,7 @@ func (r *Reader) root(n int64) (tlog.Hash, error) {
 		for i := n; i < end; i++ {
 			indexes = append(indexes, tlog.StoredHashIndex(tileHeight, i))
 		}
-		roots, err := r.hashes(indexes)
+		roots, err := r.Hashes().ReadHashes(indexes)
 		if err != nil {
 			return tlog.Hash{}, err
 		}
@@ -188,42 +187,6 @@ func (r *Reader) root(n int64) (tlog.Hash, error) {
 	}
 	return r.roots[n-r.first], nil
 }
-
-// hashes reads hashes of the tree, proved against the checkpoint's root.
-func (r *Reader) hashes(indexes []int64) ([]tlog.Hash, error) {
-	clear(r.tiles)
-	tree := tlog.Tree{N: r.checkpoint.Size, Hash: r.checkpoint.Root}
-	hashes, err := tlog.TileHashReader(tree, r).ReadHashes(indexes)
-	if err != nil {
-		return nil, fmt.Errorf("the tiles do not lead to the checkpoint's root: %w: %w", err, ErrIntegrity)
-	}
-	return hashes, nil
-}
-
-// Height implements tlog.TileReader.
-func (*Reader) Height() int { return tileHeight }
-
-// ReadTiles implements tlog.TileReader.
-func (r *Reader) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
-	all := make([][]byte, len(tiles))
-	for i, t := range tiles {
-		if r.tiles[t] == nil {
-			data, err := r.read(tilePath(t))
-			if err != nil {
-				return nil, err
-			}
-			if len(data) != t.W*tlog.HashSize {
-				return nil, fmt.Errorf("%s has %d bytes of %d", tilePath(t), len(data), t.W*tlog.HashSize)
-			}
-			r.tiles[t] = data
-		}
-		all[i] = r.tiles[t]
-	}
-	return all, nil
-}
-
-// SaveTiles implements tlog.TileReader.
-func (*Reader) SaveTiles([]tlog.Tile, [][]byte) {}
 
 // open opens an entry, or says in its Err why not.
 func (r *Reader) open(e *Entry, body []byte) error {
