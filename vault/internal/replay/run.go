@@ -103,7 +103,7 @@ type chunk struct {
 	read    chan struct{} // closed when all of this is there
 }
 
-// read reads, verifies, opens and decodes.
+// readFrom reads, verifies, opens and decodes.
 func (c *chunk) readFrom(reader *audit.Reader) {
 	defer close(c.read)
 	c.entries, c.bad = reader.Bundle(c.bundle, c.entries)
@@ -133,26 +133,7 @@ func (r *run) entries(ctx context.Context) error {
 			}
 		})
 	}
-	group.Go(func() {
-		defer close(work)
-		defer close(inOrder)
-		for n := r.From.Size / audit.Bundle; n < r.Export.Bundles(); n++ {
-			c := &chunk{}
-			select {
-			case c = <-done: // in whose room there is enough
-			default:
-			}
-			c.bundle, c.read = n, make(chan struct{})
-			for _, to := range []chan<- *chunk{inOrder, work} {
-				select {
-				case to <- c:
-				case <-ctx.Done():
-					close(c.read) // if it is in order, nobody will read it
-					return
-				}
-			}
-		}
-	})
+	group.Go(func() { r.deal(ctx, work, inOrder, done) })
 	order := r.Export.NewOrder(r.Identity)
 	for c := range inOrder {
 		<-c.read
@@ -165,6 +146,29 @@ func (r *run) entries(ctx context.Context) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// deal gives out bundles, each to whoever reads it and to the one that folds them in order. Those that come back are used again: in their
+// room there is enough.
+func (r *run) deal(ctx context.Context, work, inOrder chan<- *chunk, done <-chan *chunk) {
+	defer close(work)
+	defer close(inOrder)
+	for n := r.From.Size / audit.Bundle; n < r.Export.Bundles(); n++ {
+		c := &chunk{}
+		select {
+		case c = <-done:
+		default:
+		}
+		c.bundle, c.read = n, make(chan struct{})
+		for _, to := range []chan<- *chunk{inOrder, work} {
+			select {
+			case to <- c:
+			case <-ctx.Done():
+				close(c.read) // it may be in order, where it is waited for, and nobody will read it
+				return
+			}
+		}
+	}
 }
 
 // chunk folds the entries of a bundle.
