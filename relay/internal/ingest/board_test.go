@@ -235,7 +235,9 @@ func TestTheAdminListener(t *testing.T) {
 	s.post([]byte("x"))
 	s.post(sign(s, s.envelope(), s.shops[shop]))
 	// The bag is counted after its envelopes' posts are answered.
-	s.eventually("the count of bags", func() bool { return strings.Contains(get("/metrics").Body.String(), "nightdrop_relay_bag_envelopes_count 1") })
+	s.eventually("the count of bags", func() bool {
+		return strings.Contains(get("/metrics").Body.String(), "nightdrop_relay_bag_envelopes_count 1")
+	})
 	metrics := get("/metrics").Body.String()
 	for _, want := range []string{
 		`nightdrop_relay_requests_total{answer="malformed",call="post"} 1`, `nightdrop_relay_requests_total{answer="ok",call="post"} 1`,
