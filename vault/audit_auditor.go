@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -32,6 +33,9 @@ operator adds. It needs no vault.`,
 			if err != nil {
 				return fmt.Errorf("%w: --name: %w", errUsage, err)
 			}
+			if err := isNew(out); err != nil {
+				return err
+			}
 			if err := key.Save(out); err != nil {
 				return err
 			}
@@ -52,11 +56,15 @@ func newAuditorAddCommand(g *global, c console) *cobra.Command {
 		Short: "Let an auditor open the log from now on",
 		Long: `Let an auditor open the log from now on. A new log key begins at once, and every one from then on is wrapped for the auditor too, until the
 auditor is removed. What stood in the log before stays closed. A name is never used again.`,
-		Example: "  vault audit auditor add anna --key anna+auditor-0a1b2c3d-xwing+q83v... --reason \"audit of 2026\"",
+		Example: "  vault audit auditor add anna --key @anna.line --reason \"audit of 2026\"",
 		Args:    arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if key == "" {
-				return fmt.Errorf("%w: --key is the line that `vault audit auditor keygen` printed", errUsage)
+				return fmt.Errorf("%w: --key is the line that `vault audit auditor keygen` printed, or @FILE of it", errUsage)
+			}
+			key, err := lineOf(key)
+			if err != nil {
+				return err
 			}
 			client, err := g.client()
 			if err != nil {
@@ -69,9 +77,19 @@ auditor is removed. What stood in the log before stays closed. A name is never u
 			return g.print(c.out, added, func(w io.Writer) { fmt.Fprintf(w, "%s reads the log from now on\n", added.Name) })
 		},
 	}
-	cmd.Flags().StringVar(&key, "key", "", "the auditor's line, NAME+KEYNAME+BASE64")
+	cmd.Flags().StringVar(&key, "key", "", "the auditor's line, NAME+KEYNAME+BASE64, or @FILE with it")
 	g.actingFlags(cmd)
 	return cmd
+}
+
+// lineOf is what a flag gives: a line, or @FILE with it.
+func lineOf(given string) (string, error) {
+	path, named := strings.CutPrefix(given, "@")
+	if !named {
+		return given, nil
+	}
+	data, err := readGiven(path)
+	return strings.TrimSpace(string(data)), err
 }
 
 func newAuditorListCommand(g *global, c console) *cobra.Command {

@@ -28,9 +28,9 @@ func newAuditProveCommand(g *global, c console) *cobra.Command {
 when and from where. The log is replayed up to its end, so what is told is what the sums were done with. --out writes the same with a
 proof of each entry into a file that a third party checks with --check, which needs no key.
 
-What --check proves: the vault signed a log in which entries of these hashes stand at these places, and they told the merchant exactly
-these facts. The events are the word of the auditor who opened them: whoever has a log key of that time finds the sealed entries by
-their hashes and can open them too.`,
+What --check proves: the vault signed a log in which entries of these hashes stand at these places, and those with facts told a merchant
+exactly these facts of this payment. Which merchant, and the events, are the word of the auditor who opened them: whoever has a log key of
+that time finds the sealed entries by their hashes and can open them too.`,
 		Example: `  vault audit prove /media/log --payment corner-cafe/b3e3d844-35e1-4676-a601-ba76ba37894d --verifier vault.example.com+1a2b... \
     --identity anna.key --from anna.state --out story.json
   vault audit prove --check story.json --verifier vault.example.com+1a2b...`,
@@ -58,6 +58,9 @@ func (o *proveOptions) run(cmd *cobra.Command, dir string, g *global, c console)
 	merchant, id, ok := strings.Cut(o.payment, "/")
 	if !ok || !envelope.ValidMerchant(merchant) || !envelope.ValidID(id) {
 		return fmt.Errorf("%w: --payment is MERCHANT/ID, as `vault payment list` and results have it", errUsage)
+	}
+	if err := isNew(o.out); err != nil {
+		return err
 	}
 	r, err := o.open(dir)
 	if err != nil {
@@ -91,7 +94,7 @@ func (o *proveOptions) runCheck(g *global, c console) error {
 	if err != nil {
 		return fmt.Errorf("%w: --verifier is the vault's one-line key, pinned by you and not taken from the story: %w", errUsage, err)
 	}
-	data, err := os.ReadFile(o.check)
+	data, err := readGiven(o.check)
 	if err != nil {
 		return err
 	}
@@ -99,11 +102,15 @@ func (o *proveOptions) runCheck(g *global, c console) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.check, err)
 	}
+	if o.payment != "" && o.payment != story.Merchant+"/"+story.Payment {
+		return fmt.Errorf("%s is the story of %s/%s, not of %s: %w", o.check, story.Merchant, story.Payment, o.payment, replay.ErrStory)
+	}
 	if err := o.tell(g, c, story); err != nil || g.json {
 		return err
 	}
-	_, err = fmt.Fprintf(c.out, "\nproved: in the log of %d entries that %s signed, these entries stand at these places and told the merchant these facts\n"+
-		"the auditor's word: what else the events say\n", checkpoint.Size, checkpoint.Origin)
+	_, err = fmt.Fprintf(c.out, "\nproved: in the log of %d entries that %s signed, entries with these hashes stand at these places, and %d of them told a merchant these\n"+
+		"facts of payment %s\nthe auditor's word: who that merchant is, what the events say, and that entries which told nobody anything are about this payment\n",
+		checkpoint.Size, checkpoint.Origin, story.Told(), story.Payment)
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"runtime/debug"
@@ -62,6 +63,9 @@ and --file the settlement files of the outbox.`,
 
 // run replays, prints the report, and saves the state where nothing was found.
 func (o *replayOptions) run(ctx context.Context, dir string, g *global, c console) error {
+	if err := isNew(o.save); err != nil {
+		return err
+	}
 	r, err := o.open(dir)
 	if err != nil {
 		return err
@@ -121,22 +125,45 @@ func (o *replayOptions) open(dir string) (r replay.Options, err error) {
 func (o *replayOptions) given(vault note.Verifier) (*replay.Statements, error) {
 	s := replay.NewStatements(vault)
 	for _, path := range o.statements {
-		data, err := os.ReadFile(path)
-		if err == nil {
-			err = s.Add(data)
+		data, err := readGiven(path)
+		if err != nil {
+			return nil, err
+		}
+		err = s.Add(data)
+		if err != nil && !errors.Is(err, note.ErrUnverified) && !errors.Is(err, replay.ErrDiverged) {
+			err = fmt.Errorf("%w: %w", errUsage, err)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 	}
 	for _, path := range o.files {
-		data, err := os.ReadFile(path)
+		data, err := readGiven(path)
 		if err != nil {
 			return nil, err
 		}
 		s.AddFile(path, data)
 	}
 	return s, nil
+}
+
+// isNew refuses a file that is there before the work for it is done; "" is none.
+func isNew(path string) error {
+	if path == "" {
+		return nil
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, fmt.Errorf("%s is there, name a new file: %w", path, fs.ErrExist))
+	}
+	return nil
+}
+
+// readGiven reads a file that the command line names.
+func readGiven(path string) ([]byte, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return nil, fmt.Errorf("%w: %s is a directory: name a file in it, such as the checkpoint of an exported log", errUsage, path)
+	}
+	return os.ReadFile(path)
 }
 
 func printReplay(w io.Writer, r *replay.Report) {

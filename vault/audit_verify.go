@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -62,7 +61,7 @@ that they were left out and not lost. Whether a wrapped log key is the right one
 // earlierCheckpoints reads the files of --earlier.
 func earlierCheckpoints(paths []string, vault note.Verifier) (o audit.VerifyOptions, err error) {
 	for _, path := range paths {
-		data, err := os.ReadFile(path)
+		data, err := readGiven(path)
 		if err != nil {
 			return o, err
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 
 	"nightdrop/shared/envelope"
@@ -67,8 +68,11 @@ func (d *daemon) AddAuditor(ctx context.Context, actor settle.Actor, a control.N
 // RemoveAuditor ends an auditor's time.
 func (d *daemon) RemoveAuditor(ctx context.Context, actor settle.Actor, name string) (control.Auditor, error) {
 	return d.changeAuditor(ctx, actor, name, payment.AuditorRemoved{Name: name}, func(a payment.Auditor, known bool) error {
-		if !known || !a.Reads() {
+		if !known {
 			return notFound("auditor", name, envelope.ValidMerchant(name))
+		}
+		if !a.Reads() {
+			return &control.Error{Code: control.CodeConflict, Detail: fmt.Sprintf("auditor %s was removed on %s already", name, a.Removed)}
 		}
 		return nil
 	})
@@ -118,7 +122,7 @@ func (d *daemon) ExportLog(ctx context.Context, actor settle.Actor, q control.Ex
 	if err := h.tell(ctx, actor, told); err != nil {
 		return control.Export{}, err
 	}
-	exported, err := d.export(ctx, h, q.Dir, bodies, progress)
+	exported, err := d.export(ctx, h, q, bodies, progress)
 	if err != nil {
 		told.Failed = true
 		return control.Export{}, errors.Join(err, h.tell(context.WithoutCancel(ctx), actor, told))
@@ -146,17 +150,17 @@ func (h *house) tell(ctx context.Context, actor settle.Actor, body payment.Body)
 	})
 }
 
-func (d *daemon) export(ctx context.Context, h *house, dir string, bodies int64, progress settle.Progress) (control.Export, error) {
+func (d *daemon) export(ctx context.Context, h *house, q control.ExportQuery, bodies int64, progress settle.Progress) (control.Export, error) {
 	page, err := d.summary(ctx, bodies)
 	if err != nil {
 		return control.Export{}, err
 	}
-	checkpoint, err := h.ledger.Export(ctx, dir, ledger.ExportOptions{Bodies: bodies, Summary: page,
+	checkpoint, err := h.ledger.Export(ctx, q.Dir, ledger.ExportOptions{Bodies: bodies, Summary: page, Again: q.Again,
 		Progress: func(done, total int64) { progress(int(done), int(total)) }})
 	if err != nil {
 		return control.Export{}, err
 	}
-	return control.Export{Dir: dir, Size: checkpoint.Size, Root: checkpoint.Root.String(), Bodies: bodies}, nil
+	return control.Export{Dir: q.Dir, Size: checkpoint.Size, Root: checkpoint.Root.String(), Bodies: bodies}, nil
 }
 
 // summary makes the page beside an export. Payments are read some hundred at a time: a long reader would keep the ledger's pages.

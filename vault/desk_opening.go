@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -26,8 +25,8 @@ func (d *daemon) WriteOpening(ctx context.Context, actor settle.Actor, q control
 	if !filepath.IsAbs(q.File) || inside(resolved(q.File), resolved(d.settings.dir)) {
 		return control.Opening{}, &control.Error{Code: control.CodeUsage, Detail: "write to an absolute path outside the vault's own directory"}
 	}
-	if _, err := os.Lstat(q.File); !errors.Is(err, fs.ErrNotExist) {
-		return control.Opening{}, errors.Join(err, fmt.Errorf("%s is there, name a new file: %w", q.File, fs.ErrExist))
+	if err := isNew(q.File); err != nil {
+		return control.Opening{}, err
 	}
 	known, err := view(d, func(tx *ledger.Tx) (bool, error) {
 		_, known, err := tx.Auditor(q.Auditor)

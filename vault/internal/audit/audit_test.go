@@ -237,8 +237,11 @@ func TestExportRefusesAnotherHistory(t *testing.T) {
 	if err := s.export(dir); err != nil {
 		t.Fatal(err)
 	}
-	if err := stranger.export(dir); !errors.Is(err, ErrIntegrity) {
+	if err := stranger.export(dir); !errors.Is(err, ErrOccupied) {
 		t.Errorf("over another vault's log: %v", err)
+	}
+	if err := s.export(filepath.Join(dir, checkpointFile)); !errors.Is(err, ErrOccupied) {
+		t.Errorf("into a file: %v", err)
 	}
 	stranger.signer = s.signer
 	stranger.grow(11)
@@ -250,6 +253,36 @@ func TestExportRefusesAnotherHistory(t *testing.T) {
 	older.grow(9)
 	if err := older.export(dir); !errors.Is(err, ErrIntegrity) {
 		t.Errorf("over a longer log: %v", err)
+	}
+}
+
+// TestExportAgainRepairs: what was damaged, cut or lost below a directory is whole after an export that writes everything again.
+func TestExportAgainRepairs(t *testing.T) {
+	s := newStore(t)
+	s.grow(700)
+	dir := t.TempDir()
+	if err := s.export(dir); err != nil {
+		t.Fatal(err)
+	}
+	edit(t, filepath.Join(dir, "tile/0/001"), flip(70))
+	edit(t, filepath.Join(dir, "tile/entries/000"), cut)
+	if err := os.Remove(filepath.Join(dir, "bodies/001")); err != nil {
+		t.Fatal(err)
+	}
+	s.grow(1000)
+	if err := s.export(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Verify(dir, s.signer.Verifier(), VerifyOptions{}); !errors.Is(err, ErrIntegrity) {
+		t.Fatalf("the damage is not found: %v", err)
+	}
+	x := s.exporter()
+	x.Again = true
+	if _, err := x.Export(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	if report, err := Verify(dir, s.signer.Verifier(), VerifyOptions{}); err != nil || report.Verified != 1000 {
+		t.Errorf("%+v, %v", report, err)
 	}
 }
 

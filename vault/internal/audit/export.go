@@ -17,6 +17,9 @@ import (
 	"nightdrop/shared/proof"
 )
 
+// ErrOccupied is returned for a directory that holds something else than this vault's log.
+var ErrOccupied = errors.New("choose another directory")
+
 // Exporter writes a log's files.
 type Exporter struct {
 	View       func(fn func(*bbolt.Tx) error) error // a snapshot, later than the checkpoint; taken once for each bundle
@@ -29,6 +32,8 @@ type Exporter struct {
 	// into the directory wrote their bodies, they are removed. 0 for all.
 	Bodies  int64
 	Summary []byte // a page for people, nil to leave out
+	// Again is to write also what an earlier export wrote, where it is not there or not as it was: what was damaged meanwhile is whole then.
+	Again bool
 }
 
 // Bundle is how many entries are left out or kept together.
@@ -54,12 +59,16 @@ func (x Exporter) export(ctx context.Context, dir string, c proof.Checkpoint) er
 		return err
 	}
 	first := min(x.Bodies, c.Size) / tileWidth // bundle with bodies
-	if have > 0 {
-		if err := x.exportLeftOut(dir, first, have); err != nil {
+	from := have
+	if x.Again {
+		from = 0
+	}
+	if from > 0 {
+		if err := x.exportLeftOut(dir, first, from); err != nil {
 			return err
 		}
 	}
-	for n := have / tileWidth; n < bundlesOf(c.Size); n++ {
+	for n := from / tileWidth; n < bundlesOf(c.Size); n++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -70,7 +79,7 @@ func (x Exporter) export(ctx context.Context, dir string, c proof.Checkpoint) er
 			x.Progress(min((n+1)*tileWidth, c.Size), c.Size)
 		}
 	}
-	for _, tile := range tlog.NewTiles(tileHeight, have/tileWidth*tileWidth, c.Size) {
+	for _, tile := range tlog.NewTiles(tileHeight, from/tileWidth*tileWidth, c.Size) {
 		if err := x.exportTile(dir, tile); err != nil {
 			return err
 		}
@@ -119,6 +128,9 @@ func (x Exporter) exportRest(dir string) error {
 
 // have returns the size of the log that dir holds, 0 for none.
 func (x Exporter) have(dir string, c proof.Checkpoint) (int64, error) {
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return 0, fmt.Errorf("it is a file: %w", ErrOccupied)
+	}
 	msg, err := os.ReadFile(filepath.Join(dir, checkpointFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
@@ -128,7 +140,7 @@ func (x Exporter) have(dir string, c proof.Checkpoint) (int64, error) {
 	}
 	old, err := proof.OpenCheckpoint(msg, x.Vault)
 	if err != nil {
-		return 0, fmt.Errorf("it holds a checkpoint that is not this vault's, choose another directory: %w: %w", err, ErrIntegrity)
+		return 0, fmt.Errorf("it holds a checkpoint that is not this vault's: %w", ErrOccupied)
 	}
 	if old.Size > c.Size {
 		return 0, fmt.Errorf("it holds %d entries, the ledger has %d: the ledger is an older one: %w", old.Size, c.Size, ErrIntegrity)

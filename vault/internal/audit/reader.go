@@ -71,10 +71,8 @@ func (r *Reader) Bundle(n int64, entries []Entry) ([]Entry, error) {
 	}
 	for i, body := range bodies {
 		if len(body) < 4 || sha256.Sum256(body) != [sha256.Size]byte(entries[i].Record[sha256.Size:]) {
-			return nil, fmt.Errorf("the sealed entry %d is not that of its record: %w", entries[i].Index, ErrIntegrity)
+			return entries[:i], fmt.Errorf("the sealed entry %d is not that of its record: %w", entries[i].Index, ErrIntegrity)
 		}
-	}
-	for i, body := range bodies {
 		if err := r.open(&entries[i], body); err != nil {
 			return entries[:i], err
 		}

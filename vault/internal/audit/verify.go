@@ -88,12 +88,17 @@ type Earlier struct {
 func Verify(dir string, vault note.Verifier, o VerifyOptions) (Report, error) {
 	report := Report{Origin: vault.Name(), FirstBad: -1, Problems: []Problem{}}
 	msg, err := os.ReadFile(filepath.Join(dir, checkpointFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return report, fmt.Errorf("there is no exported log, or its export was not finished (run it again, it goes on): %w", err)
+	}
 	if err != nil {
 		return report, fmt.Errorf("verify the log: %w", err)
 	}
 	c, err := proof.OpenCheckpoint(msg, vault)
 	if err != nil {
-		report.add(-1, checkpointFile, err.Error())
+		name, _, _ := bytes.Cut(msg, []byte("\n"))
+		report.Origin = ""
+		report.add(-1, checkpointFile, fmt.Sprintf("%v: it says that it is of %.64q, the key that you gave is %s", err, name, vault))
 		return report, report.Err()
 	}
 	report.Size, report.Root = c.Size, c.Root.String()

@@ -29,6 +29,7 @@ type NewAuditor struct {
 type ExportQuery struct {
 	Dir         string    // absolute, on the vault's host
 	BodiesSince time.Time // entries before it go without their bodies, in whole bundles; zero for all bodies
+	Again       bool      // what an earlier export wrote is written again where it is not as it was
 }
 
 // Export tells what `audit export` wrote.
@@ -61,7 +62,7 @@ func (s *Server) auditRoutes(mux *http.ServeMux) {
 
 func (s *Server) exportLog(c call, p settle.Progress) (any, error) {
 	query := c.URL.Query()
-	q := ExportQuery{Dir: query.Get("dir")}
+	q := ExportQuery{Dir: query.Get("dir"), Again: query.Get("again") == "true"}
 	if err := checkPath(q.Dir); err != nil {
 		return nil, err
 	}
@@ -111,6 +112,9 @@ func (c *Client) ExportLog(ctx context.Context, q ExportQuery, progress settle.P
 	query := url.Values{"dir": {q.Dir}}
 	if !q.BodiesSince.IsZero() {
 		query.Set("bodies-since", envelope.At(q.BodiesSince).String())
+	}
+	if q.Again {
+		query.Set("again", "true")
 	}
 	return follow[Export](ctx, c, "/log/export", query, progress)
 }

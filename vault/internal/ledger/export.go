@@ -15,11 +15,13 @@ import (
 type ExportOptions struct {
 	Bodies   int64                   // as audit.Exporter.Bodies
 	Summary  []byte                  // as audit.Exporter.Summary
+	Again    bool                    // as audit.Exporter.Again
 	Progress func(done, total int64) // entries; may be nil
 }
 
 // Export writes the log, up to a checkpoint that it signs now, into dir as files (audit.Exporter), with all log keys that are wrapped for
-// auditors, and returns that checkpoint. Commits go on meanwhile. It fails with audit.ErrIntegrity where dir holds another log.
+// auditors, and returns that checkpoint. Commits go on meanwhile. It fails with audit.ErrOccupied where dir holds another vault's log, and with
+// audit.ErrIntegrity where it holds another history of this one.
 func (l *Ledger) Export(ctx context.Context, dir string, o ExportOptions) (proof.Checkpoint, error) {
 	signer := l.keys.Signer()
 	var signed []byte
@@ -31,7 +33,7 @@ func (l *Ledger) Export(ctx context.Context, dir string, o ExportOptions) (proof
 		return proof.Checkpoint{}, err
 	}
 	x := audit.Exporter{
-		Vault: signer.Verifier(), Checkpoint: signed, Progress: o.Progress, Bodies: o.Bodies, Summary: o.Summary,
+		Vault: signer.Verifier(), Checkpoint: signed, Progress: o.Progress, Bodies: o.Bodies, Summary: o.Summary, Again: o.Again,
 		View: func(fn func(*bbolt.Tx) error) error {
 			return l.View(func(tx *Tx) error { return fn(tx.bolt) })
 		},

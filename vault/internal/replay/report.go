@@ -15,6 +15,9 @@ var ErrDiverged = errors.New("the log does not replay")
 // ErrNoState is returned when entries could not be folded, because what was before them is not there.
 var ErrNoState = errors.New("the state before these entries is missing")
 
+// ErrNoKey is returned when the key that was given opens no entry.
+var ErrNoKey = errors.New("give the identity of an auditor of that time, or ask for the export again: verify cannot see that wrapped keys were withheld")
+
 // Report is what a replay found.
 type Report struct {
 	Origin   string                     `json:"origin"`
@@ -79,6 +82,8 @@ func (r *Report) Err() error {
 		return fmt.Errorf("%d findings, the first at entry %d: %s: %w", r.Count, r.Findings[0].Index, r.Findings[0].What, ErrDiverged)
 	case r.Count > 0:
 		return fmt.Errorf("%d findings: %s: %w", r.Count, r.Findings[0].What, ErrDiverged)
+	case r.Gap != "" && r.Opened == 0:
+		return fmt.Errorf("%s: %w", r.Gap, ErrNoKey)
 	case r.Gap != "":
 		return fmt.Errorf("%s: %w", r.Gap, ErrNoState)
 	}

@@ -279,7 +279,7 @@ func (r *run) end() error {
 		return err
 	}
 	if r.report.Opened == 0 && r.report.Size > r.report.From {
-		r.report.Gap = fmt.Sprintf("no entry from %d on opens with this key: it is not of an auditor of that time", r.report.From)
+		r.report.Gap = fmt.Sprintf("no entry from %d on opens with this key: there is no log key of that time wrapped for %s in this export", r.report.From, r.Identity.Name())
 	}
 	r.From.Size, r.From.Root, r.From.Time, r.From.By = r.report.Through, root, r.last, ByReplay
 	if r.report.Through == r.report.From && r.stopped {

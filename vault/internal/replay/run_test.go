@@ -114,7 +114,7 @@ func TestWhatCannotBeReplayedIsSaid(t *testing.T) {
 	}
 	cora, err := keyring.NewAuditor("cora")
 	v.must(err)
-	if r, _, err = v.replay(dir, given{who: cora}); err != nil || !errors.Is(r.Err(), ErrNoState) || r.Closed != v.tail.Size()-2 {
+	if r, _, err = v.replay(dir, given{who: cora}); err != nil || !errors.Is(r.Err(), ErrNoKey) || r.Closed != v.tail.Size()-2 {
 		t.Errorf("a stranger's key: %v", errors.Join(err, r.Err()))
 	}
 	// Anna's time ends; the rest of the log is verified and stays closed.

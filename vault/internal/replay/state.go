@@ -26,6 +26,9 @@ const (
 	ByReplay = "replay" // whoever replayed and kept it
 )
 
+// ErrForm is returned for a file that is none of what was asked for.
+var ErrForm = errors.New("give another file")
+
 // ErrState is returned for a saved state that is damaged, unsigned, or of another log.
 var ErrState = errors.New("not a state that this log can be replayed from")
 
@@ -201,6 +204,9 @@ func LoadState(in io.Reader, vault note.Verifier) (*State, error) {
 func (s *State) load(scanner *bufio.Scanner, vault note.Verifier) error {
 	digest := sha256.New()
 	var h Header
+	if !bytes.HasPrefix(scanner.Bytes(), []byte(`{"format":"nightdrop/state/`)) {
+		return fmt.Errorf("it is no state, which `vault audit opening` and `vault audit replay --save` write: %w", ErrForm)
+	}
 	if err := decode(scanner.Bytes(), &h); err != nil || h.Format != stateFormat || h.By != ByVault && h.By != ByReplay || h.Size < 0 {
 		return fmt.Errorf("its first line is none of a state: %w", ErrState)
 	}

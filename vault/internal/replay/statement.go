@@ -90,6 +90,9 @@ func (s *Statements) Add(msg []byte) error {
 	return nil
 }
 
+// olderOrCut is what a statement means that is newer than the whole log.
+const olderOrCut = "this export is older than the statement, so export again, or its end was cut off"
+
 func resultOf(merchant string) string { return "result of " + merchant }
 
 // number keeps a statement. Two of one number that differ are a finding without any log.
@@ -135,7 +138,7 @@ func (s *Statements) event(r *Report, index int64, e *payment.Event, issued *pay
 func (s *Statements) tree(r *Report, hashes tlog.HashReader) error {
 	for _, c := range s.checkpoints {
 		if c.Size > r.Size {
-			r.find(r.Size, "the vault has signed a log of %d entries and this export ends after %d: its end was cut off, or it is older than the checkpoint: export again", c.Size, r.Size)
+			r.find(r.Size, "the vault has signed a log of %d entries and this export ends after %d: %s", c.Size, r.Size, olderOrCut)
 			continue
 		}
 		root, err := rootAt(c.Size, hashes)
@@ -180,7 +183,7 @@ func (s *Statements) end(r *Report, b *book, whole bool) error {
 			newest = b.TheVault.Members
 		}
 		if n.serial > newest && whole {
-			r.find(-1, "the vault has signed %s %d, and the log knows none after %d", n.what, n.serial, newest)
+			r.find(-1, "the vault has signed %s %d, and the log knows none after %d: %s", n.what, n.serial, newest, olderOrCut)
 			continue
 		}
 		r.Not = append(r.Not, fmt.Sprintf("%s %d was logged outside the entries that were replayed", n.what, n.serial))
@@ -204,7 +207,7 @@ func (s *Statements) end(r *Report, b *book, whole bool) error {
 // position compares which bags the vault says that it has committed.
 func (s *Statements) position(r *Report, b *book, p envelope.Position, whole bool) error {
 	if p.Generation > b.TheVault.Generation && whole {
-		r.find(-1, "a position is of generation %d, the log of %d", p.Generation, b.TheVault.Generation)
+		r.find(-1, "a position is of generation %d, the log of %d: %s", p.Generation, b.TheVault.Generation, olderOrCut)
 		return nil
 	}
 	for _, e := range p.Relays {
@@ -214,7 +217,7 @@ func (s *Statements) position(r *Report, b *book, p envelope.Position, whole boo
 		}
 		if !known || run.Number < e.Number {
 			if whole {
-				r.find(-1, "a position names bag %d of run %s, and the log's position there is %d", e.Number, e.Run, run.Number)
+				r.find(-1, "a position names bag %d of run %s, and the log's position there is %d: %s", e.Number, e.Run, run.Number, olderOrCut)
 			} else {
 				r.Not = append(r.Not, fmt.Sprintf("a position names bag %d of run %s, after the entries that were replayed", e.Number, e.Run))
 			}

@@ -25,6 +25,9 @@ var ErrStory = errors.New("the story is not proved")
 // ErrNoPayment is returned where the replayed entries do not tell of a payment.
 var ErrNoPayment = errors.New("the replayed entries do not tell of this payment: it was asked for wrongly, or is of another time")
 
+// ErrOperation is returned where a capture, refund or void is asked for: what it did is in its payment's story.
+var ErrOperation = errors.New("it is an operation on another payment, whose story has it")
+
 const storyFormat = "nightdrop/story/v1"
 
 // Story is what the log says of one payment, its captures, refunds and voids, its batches and their files, with a proof of each entry.
@@ -52,11 +55,15 @@ type teller struct {
 	ids     []string // the payment's and those of its operations
 	batches []uint32
 	files   []string
+	of      string // the payment that it is an operation on; "" where it is a payment
 }
 
 // Tell replays, and writes down what is about one payment. The report says whether the replay held; its error is that of Run, or ErrNoPayment.
 func Tell(ctx context.Context, o Options, merchant, id string) (*Story, *Report, error) {
 	t := &teller{story: &Story{Format: storyFormat, Merchant: merchant, Payment: id, Checkpoint: string(o.Export.Signed())}, ids: []string{id}}
+	if err := t.before(o.From); err != nil {
+		return nil, nil, err
+	}
 	o.Watch = t.watch
 	report, err := Run(ctx, o)
 	if err == nil {
@@ -64,6 +71,9 @@ func Tell(ctx context.Context, o Options, merchant, id string) (*Story, *Report,
 	}
 	if err != nil {
 		return nil, report, err
+	}
+	if t.of != "" {
+		return nil, report, fmt.Errorf("ask for payment %s: %w", t.of, ErrOperation)
 	}
 	if len(t.story.Chapters) == 0 {
 		return nil, report, ErrNoPayment
@@ -76,6 +86,47 @@ func Tell(ctx context.Context, o Options, merchant, id string) (*Story, *Report,
 		}
 	}
 	return t.story, report, nil
+}
+
+// before remembers what is about the payment since before the entries that are replayed.
+func (t *teller) before(from *State) error {
+	remember := func(p payment.Payment) error { return t.remember(from.book, p) }
+	p, found, err := from.book.Payment(t.story.Merchant, t.ids[0])
+	if err != nil || !found {
+		return err
+	}
+	t.of = p.Of
+	if err := remember(p); err != nil {
+		return err
+	}
+	return from.book.payments.each(func(p payment.Payment) error {
+		if p.Merchant != t.story.Merchant || p.Of != t.ids[0] {
+			return nil
+		}
+		t.ids = append(t.ids, p.ID)
+		return remember(p)
+	})
+}
+
+// remember keeps which batches and files a payment is of.
+func (t *teller) remember(state payment.State, p payment.Payment) error {
+	if p.Batch != 0 && !slices.Contains(t.batches, p.Batch) {
+		t.batches = append(t.batches, p.Batch)
+	}
+	files := []string{p.File}
+	if p.Batch != 0 {
+		batch, _, err := state.Batch(p.Batch)
+		if err != nil {
+			return err
+		}
+		files = append(files, batch.File)
+	}
+	for _, name := range files {
+		if name != "" && !slices.Contains(t.files, name) {
+			t.files = append(t.files, name)
+		}
+	}
+	return nil
 }
 
 // about has the members by which events name what they are about.
@@ -94,6 +145,15 @@ func (t *teller) watch(s Step) error {
 	of, err := t.about(s.Event.Body)
 	if err != nil || !t.concerns(s.Event, of) {
 		return err
+	}
+	if s.Issued != nil && s.Issued.Facts.Payment != t.story.Payment {
+		if of.ID == t.ids[0] && t.of == "" && s.Issued.Facts.Code != envelope.CodeIDConflict {
+			t.of = s.Issued.Facts.Payment
+		}
+		return nil // an envelope of the same id that was about another payment, in whose story it is
+	}
+	if received, ok := s.Event.Body.(payment.EnvelopeReceived); ok && received.ID == t.ids[0] {
+		t.of = received.Of
 	}
 	if of.ID != "" {
 		if err := t.follow(s, of); err != nil {
@@ -143,13 +203,7 @@ func (t *teller) follow(s Step, of about) error {
 	if err != nil || !found {
 		return err
 	}
-	if p.Batch != 0 && !slices.Contains(t.batches, p.Batch) {
-		t.batches = append(t.batches, p.Batch)
-	}
-	if p.File != "" && !slices.Contains(t.files, p.File) {
-		t.files = append(t.files, p.File)
-	}
-	return nil
+	return t.remember(s.State, p)
 }
 
 // Encode writes the story's file.
@@ -166,13 +220,17 @@ func (s *Story) Encode() ([]byte, error) {
 const maxStory = 64 << 20
 
 // CheckStory reads a story's file and checks it without any key: that the vault signed a log in which, at these places, stand entries of these
-// hashes, which told the merchant exactly these facts. The events themselves are the word of the auditor who opened them; whoever has
-// a key of that time finds the sealed entries by their hashes. It fails with ErrStory.
+// hashes, which told some merchant exactly these facts of this payment. Which merchant, the events themselves, and that entries without facts
+// are about the payment, are the word of the auditor who opened them; whoever has a key of that time finds the sealed entries by their
+// hashes. It fails with ErrStory, or with ErrForm where data is no story at all.
 func CheckStory(data []byte, vault note.Verifier) (*Story, proof.Checkpoint, error) {
 	var s Story
 	var c proof.Checkpoint
+	if !bytes.Contains(data[:min(len(data), 256)], []byte(`"nightdrop/story/`)) {
+		return nil, c, fmt.Errorf("it is no story, which `vault audit prove --out` writes: %w", ErrForm)
+	}
 	if len(data) > maxStory || decode(data, &s) != nil || s.Format != storyFormat || len(s.Chapters) == 0 {
-		return nil, c, fmt.Errorf("it is no story of this format: %w", ErrStory)
+		return nil, c, fmt.Errorf("it is no story of this format, or damaged: %w", ErrStory)
 	}
 	c, err := proof.OpenCheckpoint([]byte(s.Checkpoint), vault)
 	if err != nil {
@@ -184,14 +242,14 @@ func CheckStory(data []byte, vault note.Verifier) (*Story, proof.Checkpoint, err
 			return nil, c, fmt.Errorf("entry %d comes after %d: %w", chapter.Index, before, ErrStory)
 		}
 		before = chapter.Index
-		if err := chapter.check(c); err != nil {
+		if err := chapter.check(c, &s); err != nil {
 			return nil, c, fmt.Errorf("entry %d: %w: %w", chapter.Index, err, ErrStory)
 		}
 	}
 	return &s, c, nil
 }
 
-func (c Chapter) check(checkpoint proof.Checkpoint) error {
+func (c Chapter) check(checkpoint proof.Checkpoint, s *Story) error {
 	entry, err := hex.DecodeString(c.Entry)
 	if err != nil || len(entry) != 32 || len(c.Salt) != proof.SaltBytes {
 		return errors.New("its salt or hash has another length")
@@ -203,8 +261,30 @@ func (c Chapter) check(checkpoint proof.Checkpoint) error {
 	if err := proof.CheckInclusion(checkpoint, c.Index, proof.LeafRecord(c.Salt, facts, [32]byte(entry)), c.Proof); err != nil {
 		return err
 	}
+	if facts != nil {
+		var told envelope.Facts
+		if err := decode(facts, &told); err != nil || told.Payment != s.Payment {
+			return errors.New("it told of another payment than the story's")
+		}
+	}
 	var event payment.Event
-	return json.Unmarshal(c.Event, &event)
+	if err := json.Unmarshal(c.Event, &event); err != nil {
+		return err
+	}
+	if event.Merchant != "" && event.Merchant != s.Merchant {
+		return errors.New("its event is another merchant's than the story's")
+	}
+	return nil
+}
+
+// Told is how many of the story's entries told the merchant something: only these name the payment in what is proved.
+func (s *Story) Told() (n int) {
+	for _, c := range s.Chapters {
+		if c.Facts != "" {
+			n++
+		}
+	}
+	return n
 }
 
 // Write tells the story to people. A terminal needs it without control characters: a story's file may be anybody's.
@@ -235,7 +315,7 @@ func (s *Story) Write(w io.Writer) error {
 		}
 		fmt.Fprintf(w, "\n  %s\n", body)
 		if c.Facts != "" {
-			fmt.Fprintf(w, "  the merchant was told %s\n", told(c.Facts))
+			fmt.Fprintf(w, "  the merchant was %s\n", told(c.Facts))
 		}
 		if _, err := fmt.Fprintf(w, "  sealed as %s, %d hashes to the checkpoint\n", c.Entry, len(c.Proof)); err != nil {
 			return err
@@ -250,8 +330,9 @@ func told(facts string) string {
 	if json.Unmarshal([]byte(facts), &f) != nil {
 		return facts
 	}
+	text := fmt.Sprintf("told %s, %s", f.Status, f.Code)
 	if f.Amount > 0 {
-		return fmt.Sprintf("%s, %s, %s", f.Status, f.Code, envelope.FormatAmount(f.Amount, f.Currency))
+		text += ", " + envelope.FormatAmount(f.Amount, f.Currency)
 	}
-	return fmt.Sprintf("%s, %s", f.Status, f.Code)
+	return text + " of payment " + f.Payment
 }

@@ -103,13 +103,66 @@ func TestStoriesThatProveNothing(t *testing.T) {
 		"an older checkpoint":  change(func(s *Story) { s.Checkpoint = strings.Replace(s.Checkpoint, "\n10\n", "\n9\n", 1) }),
 		"an event that is not": change(func(s *Story) { s.Chapters[2].Event = json.RawMessage(`{"kind":"nothing"}`) }),
 		"another format":       bytes.Replace(good, []byte("story/v1"), []byte("story/v2"), 1),
-		"no JSON":              []byte("story"),
+		"another payment":      change(func(s *Story) { s.Payment = id(2) }),
+		"another merchant":     change(func(s *Story) { s.Merchant = "shop-2" }),
+		"another payment's and merchant's, events too": bytes.ReplaceAll(change(func(s *Story) { s.Payment, s.Merchant = id(2), "shop-2" }),
+			[]byte(`"id": "`+id(1)), []byte(`"id": "`+id(2))),
+		"no JSON": []byte(`{"format":"nightdrop/story/v1"`),
 	} {
 		if bytes.Equal(text, good) {
 			t.Fatalf("%s: nothing was changed", name)
 		}
 		if s, _, err := CheckStory(text, v.signer.Verifier()); !errors.Is(err, ErrStory) {
 			t.Errorf("%s: %v, %v", name, s, err)
+		}
+	}
+}
+
+// TestWhatIsNoStory: another file was given by mistake.
+func TestWhatIsNoStory(t *testing.T) {
+	v := newVault(t)
+	for _, text := range []string{"", "story", "{}", v.opening.String()} {
+		if _, _, err := CheckStory([]byte(text), v.signer.Verifier()); !errors.Is(err, ErrForm) {
+			t.Errorf("%.20q: %v", text, err)
+		}
+	}
+	for _, text := range []string{"story", "{}", `{"format":"nightdrop/story/v1"}`} {
+		if _, err := LoadState(strings.NewReader(text), v.signer.Verifier()); !errors.Is(err, ErrForm) {
+			t.Errorf("%.20q: %v", text, err)
+		}
+	}
+}
+
+// TestAnOperationsStory is its payment's.
+func TestAnOperationsStory(t *testing.T) {
+	v := newVault(t)
+	pay := v.sale(1250)
+	v.settle()
+	refund := v.refund(pay, 300)
+	if _, err := v.tell(shop, refund); !errors.Is(err, ErrOperation) || !strings.Contains(err.Error(), pay) {
+		t.Errorf("%v", err)
+	}
+	v.open() // also where it was taken before
+	if _, err := v.tell(shop, refund); !errors.Is(err, ErrOperation) || !strings.Contains(err.Error(), pay) {
+		t.Errorf("of the state: %v", err)
+	}
+}
+
+// TestAStoryFromAnEarlierState has the batches and files of what was taken before it.
+func TestAStoryFromAnEarlierState(t *testing.T) {
+	v := newVault(t)
+	old := v.sale(99)
+	v.settle()
+	refund := v.refund(old, 1) // in a batch of its own
+	pay := v.sale(1250)
+	v.open()
+	v.settle()
+	want := []string{"batch-closing", "batch-closed", "reconciliation-intended", "reconciliation-answered", "payment-settled", "batch-settled"}
+	for _, id := range []string{pay, old} {
+		story, err := v.tell(shop, id)
+		v.must(err)
+		if kinds := story.kinds(t); id == pay && !slices.Equal(kinds, want) || id == old && (len(kinds) < 5 || kinds[0] != want[0]) {
+			t.Errorf("%s (its refund is %s): told %v", id, refund, kinds)
 		}
 	}
 }
