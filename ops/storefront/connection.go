@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -25,6 +26,7 @@ type connectionOptions struct {
 	suite     string
 	minSerial uint64
 	log       storefront.LogStore // what was seen of the vault's log; nil: not kept
+	unreached func(error)         // told why the relay is not reached, where work goes on without it; nil: it does not
 }
 
 func (o *connectionOptions) register(cmd *cobra.Command) {
@@ -68,7 +70,7 @@ func (o *connectionOptions) connect() (*storefront.Client, error) {
 		return nil, err
 	}
 	connected, err := storefront.New(storefront.Config{Relay: o.relay, Vault: vault, Identity: identity, Suite: suite,
-		MinSerial: o.minSerial, HTTP: client, Log: o.log})
+		MinSerial: o.minSerial, HTTP: client, Log: o.log, Unreached: o.unreached})
 	if err != nil {
 		return nil, fmt.Errorf("%w: --%w", errUsage, err) // what is left to be wrong is the relay's origin
 	}
@@ -100,6 +102,7 @@ func (o *connectionOptions) httpClient() (*http.Client, error) {
 		client.RootCAs = authorities
 	}
 	transport := &http.Transport{TLSClientConfig: client, ForceAttemptHTTP2: true, Proxy: http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 		MaxIdleConnsPerHost: maxConnections, MaxConnsPerHost: maxConnections, TLSHandshakeTimeout: 10 * time.Second}
 	return &http.Client{Transport: transport, Timeout: 90 * time.Second}, nil
 }

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"text/tabwriter"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/shared/proof"
 	"nightdrop/shared/storefront"
 )
 
@@ -63,9 +65,25 @@ type compared struct {
 	Equal  int   `json:"equal"`  // checkpoints that both have
 }
 
+// readTheirs reads what another reader saw.
+func readTheirs(path string) (*proof.History, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	theirs, err := proof.HistoryOf(data)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s is no log.json of another reader, and no checkpoint or tlog-proof: %w", errUsage, path, err)
+	}
+	if _, seen := theirs.Newest(); !seen {
+		return nil, fmt.Errorf("%w: %s is no log.json of another reader who saw anything: it holds no checkpoint", errUsage, path)
+	}
+	return theirs, nil
+}
+
 // compare holds what was seen of the log here against what another reader saw: ErrLog where they were shown two logs.
 func compare(ctx context.Context, o resultsOptions, client *storefront.Client, out io.Writer) error {
-	theirs, err := storefront.FileLog(o.compare).LoadExisting()
+	theirs, err := readTheirs(o.compare)
 	if err != nil {
 		return err
 	}

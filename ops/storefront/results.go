@@ -26,6 +26,7 @@ type resultsOptions struct {
 	checks  bool   // the log that was seen
 	tiles   string // directory or address
 	out     string // directory for proofs
+	read    func() // called at each file of the copy
 	wait    time.Duration
 	asJSON  bool
 }
@@ -39,11 +40,14 @@ func newResultsCommand() *cobra.Command {
 			"tell, and note in the outbox which envelopes they answer. What was seen of the log is kept in the outbox too, so that a log which is\n" +
 			"rewound, rewritten or shown differently to another reader is noticed (exit code 7).\n\n" +
 			"--explain ID says what became of an envelope, and who dropped it, from its receipts, the vault's position and the results.\n" +
-			"--compare FILE holds the log that was seen here against another reader's outbox/log.json.\n\n" +
+			"--compare FILE holds the log that was seen here against what another reader saw: an outbox/log.json, a checkpoint or a tlog-proof.\n\n" +
 			"--tiles PLACE is a copy of the vault's log: a directory that `vault audit export` wrote (its checkpoint and tile/ are enough), or the https\n" +
-			"address of one. It needs no trust: all that it shows is checked against the root that the vault signed in it.\n" +
+			"address of one (http:// on loopback). It needs no trust: all that it shows is checked against the root that the vault signed in it.\n" +
 			"--prove ID proves each result of an envelope by the copy's checkpoint (C2SP tlog-proof), also results that came long ago or without a proof.\n" +
-			"--check-log holds every checkpoint seen against the copy, to the last entry; with --compare, the other reader's too.",
+			"--check-log holds what was seen of the log against the copy, entry by entry as far as the copy reaches: checkpoints that are newer are counted\n" +
+			"and not checked, and where all are, take a newer copy (exit code 8). --compare with --tiles does so with what the other reader saw too.\n\n" +
+			"Where the relay is not reached, --prove, --check-log and --compare go on with what is in the outbox, and believe what the key in --vault has\n" +
+			"signed: the vault's other keys, after a change, are known from the relay alone (exit code 8).",
 		Example: "  storefront results --vault @vault.vkey --relay https://relay.example --wait 30s\n" +
 			"  storefront results --vault @vault.vkey --relay https://relay.example --id 0190a1b2-...\n" +
 			"  storefront results --vault @vault.vkey --relay https://relay.example --explain 0190a1b2-...\n" +
@@ -51,24 +55,26 @@ func newResultsCommand() *cobra.Command {
 			"  storefront results --vault @vault.vkey --relay https://relay.example --prove 0190a1b2-... --tiles https://auditor.example/vault\n" +
 			"  storefront results --vault @vault.vkey --relay https://relay.example --check-log --tiles /media/auditor/log",
 		Args: noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runResults(cmd.Context(), o, cmd.OutOrStdout()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runResults(cmd.Context(), o, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
 	}
 	o.register(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&o.outbox, "outbox", "outbox", "directory that knows how far the results have been read")
 	flags.StringVar(&o.id, "id", "", "only the results of this envelope, all of them, without moving on")
 	flags.StringVar(&o.explain, "explain", "", "say what became of the envelope of this id, without moving on")
-	flags.StringVar(&o.compare, "compare", "", "file of what another reader saw of the vault's log, to hold against ours")
+	flags.StringVar(&o.compare, "compare", "", "file of what another reader saw of the vault's log (log.json, checkpoint or tlog-proof), to hold against ours")
 	flags.StringVar(&o.prove, "prove", "", "prove each result of the envelope of this id by the copy in --tiles")
-	flags.BoolVar(&o.checks, "check-log", false, "hold all that was seen of the vault's log against the copy in --tiles")
-	flags.StringVar(&o.tiles, "tiles", "", "copy of the vault's log: a directory, or an https address, for which --ca counts too")
-	flags.StringVar(&o.out, "out", "", "directory for the proofs of --prove, each in a new file, instead of printing them")
+	flags.BoolVar(&o.checks, "check-log", false, "hold what was seen of the vault's log against the copy in --tiles, as far as it reaches")
+	flags.StringVar(&o.tiles, "tiles", "", "copy of the vault's log: a directory, or an https address (http on loopback), for which --ca counts too")
+	flags.StringVar(&o.out, "out", "", "directory for the proofs of --prove, each in a file, instead of printing them; no other file is overwritten")
 	flags.DurationVar(&o.wait, "wait", 0, "how long to wait for the first new result, up to 60s")
 	flags.BoolVar(&o.asJSON, "json", false, "print one JSON object a line")
 	return cmd
 }
 
-func runResults(ctx context.Context, o resultsOptions, out io.Writer) error {
+func runResults(ctx context.Context, o resultsOptions, out, errOut io.Writer) error {
 	if err := o.check(); err != nil {
 		return err
 	}
@@ -77,6 +83,14 @@ func runResults(ctx context.Context, o resultsOptions, out io.Writer) error {
 		return err
 	}
 	o.log = outbox.Log()
+	if o.compare != "" || o.prove != "" || o.checks {
+		o.unreached = func(err error) {
+			fmt.Fprintf(errOut, "storefront: the relay was not reached (%v): going on with what is in the outbox; newer results are missing, and of the vault's keys "+
+				"only the one in --vault counts\n", err)
+		}
+	}
+	done := o.watch(errOut)
+	defer done()
 	client, err := o.connect()
 	if err != nil {
 		return err
@@ -125,7 +139,7 @@ func (o resultsOptions) check() error {
 	case given > 1:
 		return fmt.Errorf("%w: give one of --id, --explain, --compare, --prove and --check-log", errUsage)
 	case byCopy && o.tiles == "":
-		return fmt.Errorf("%w: --prove and --check-log need --tiles, a copy of the log: a directory or an https address", errUsage)
+		return fmt.Errorf("%w: --prove and --check-log need --tiles, a copy of the log: a directory, or an https address (http on loopback)", errUsage)
 	case o.tiles != "" && !byCopy && o.compare == "":
 		return fmt.Errorf("%w: --tiles goes with --prove, --check-log or --compare", errUsage)
 	case o.out != "" && o.prove == "":

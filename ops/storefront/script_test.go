@@ -49,7 +49,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "relay": bend, "vault": answer, "posted": posted, "enrolled": enrolled, "reached": reachedBag,
-			"grown": grown, "exported": exported, "published": published, "altered": altered,
+			"grown": grown, "exported": exported, "published": published, "altered": altered, "damaged": damaged,
 		},
 	})
 }
@@ -132,10 +132,14 @@ func reachedBag(ts *testscript.TestScript, _ bool, args []string) {
 	relayOf(ts).Reach(number, time.Now().Add(time.Minute))
 }
 
-// vault: answers every envelope posted so far with an approval, in the chain of the merchant that `enrolled` named.
-func answer(ts *testscript.TestScript, _ bool, _ []string) {
+// vault [twice]: answers every envelope posted so far with an approval, in the chain of the merchant that `enrolled` named.
+func answer(ts *testscript.TestScript, _ bool, args []string) {
 	r := relayOf(ts)
-	r.Chain = r.Results(ts.Getenv("MERCHANT"), ts.Getenv("REPLY"), r.Approve()...)
+	answers := r.Approve()
+	if len(args) > 0 {
+		answers = append(answers, r.Approve()...)
+	}
+	r.Chain = r.Results(ts.Getenv("MERCHANT"), ts.Getenv("REPLY"), answers...)
 }
 
 // enrolled MERCHANT: takes the reply key from what keygen just wrote.
@@ -184,6 +188,17 @@ func published(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Defer(server.Close)
 	ts.Setenv("TILES", server.URL+"/vault")
 	ts.Setenv("ELSEWHERE", server.URL+"/moved")
+}
+
+// damaged FILE: one character of the first root in a log.json is another.
+func damaged(ts *testscript.TestScript, _ bool, args []string) {
+	lines := strings.Split(ts.ReadFile(args[0]), `\n`)
+	other := "A"
+	if lines[2][0] == 'A' {
+		other = "B"
+	}
+	lines[2] = other + lines[2][1:]
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Join(lines, `\n`)), 0o600))
 }
 
 // altered FILE: a bit of it is another.

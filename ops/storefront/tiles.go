@@ -1,13 +1,20 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
 
 	"nightdrop/shared/proof"
 	"nightdrop/shared/proof/tiles"
@@ -24,7 +31,49 @@ func openCopy(ctx context.Context, o resultsOptions, client *storefront.Client) 
 	if err != nil {
 		return nil, fmt.Errorf("%w: --tiles: %w", errUsage, err)
 	}
-	return client.OpenTiles(ctx, source)
+	return client.OpenTiles(ctx, watched{source, o.read})
+}
+
+// watched is a copy whose reading is shown.
+type watched struct {
+	proof.TileSource
+	read func()
+}
+
+// ReadFile implements proof.TileSource.
+func (w watched) ReadFile(ctx context.Context, path string, limit int) ([]byte, error) {
+	w.read()
+	return w.TileSource.ReadFile(ctx, path, limit)
+}
+
+// watch counts the files of a copy on standard error, where that is a terminal, once reading them takes over a second.
+func (o *resultsOptions) watch(errOut io.Writer) (done func()) {
+	o.read = func() {}
+	file, isFile := errOut.(*os.File)
+	if !isFile || !term.IsTerminal(int(file.Fd())) {
+		return o.read
+	}
+	var mu sync.Mutex
+	var bar *progressbar.ProgressBar
+	began := time.Now()
+	o.read = func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if bar == nil && time.Since(began) > time.Second {
+			bar = progressbar.NewOptions(-1, progressbar.OptionSetWriter(file), progressbar.OptionSetDescription("reading the copy of the log: files"),
+				progressbar.OptionShowCount(), progressbar.OptionClearOnFinish())
+		}
+		if bar != nil {
+			_ = bar.Add(1) // a bar that cannot be drawn is no failure
+		}
+	}
+	return func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if bar != nil {
+			_ = bar.Finish()
+		}
+	}
 }
 
 // provedLater is a result and its proof in --json: all that anybody needs to check it with the vault's key alone.
@@ -85,15 +134,19 @@ func printProof(o resultsOptions, out io.Writer, r storefront.Opened, later stor
 	return nil
 }
 
-// writeProof writes a proof into a new file, durably.
+// writeProof writes a proof into a new file, durably. One that is there already is passed over, so that what was broken off is completed.
 func writeProof(dir string, r storefront.Opened, later storefront.Later) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
 	path := filepath.Join(dir, fmt.Sprintf("%012d-%d.tlog-proof", r.Result.Serial, later.Checkpoint.Size))
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, os.ErrExist) {
-		return "", fmt.Errorf("%w and is not overwritten: it is the proof by the same checkpoint", err)
+	if errors.Is(err, fs.ErrExist) {
+		there, readErr := os.ReadFile(path)
+		if readErr == nil && !bytes.Equal(there, later.Proof) {
+			readErr = fmt.Errorf("%s is there, is not this proof and is not overwritten: move it away, or give another directory (%w)", path, fs.ErrExist)
+		}
+		return path, readErr
 	}
 	if err != nil {
 		return "", err

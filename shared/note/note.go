@@ -28,6 +28,7 @@ var (
 	ErrMalformed  = errors.New("malformed note")                         // is returned when the bytes are not a signed note
 	ErrTooLarge   = errors.New("note too large")                         // is returned when a note exceeds its limit
 	ErrUnverified = errors.New("no valid signature by the expected key") // is returned when a signature is missing or wrong
+	ErrUnknownKey = errors.New("no line of a known key")                 // is wrapped with ErrUnverified when no line names an expected key: none is wrong
 )
 
 const signaturePrefix = "— " // U+2014 and a space
@@ -158,7 +159,7 @@ func (u Unverified) Verify(verifiers ...Verifier) (Opened, error) {
 		}
 	}
 	if len(signers) == 0 {
-		return Opened{}, fmt.Errorf("%w: no line of a known key", ErrUnverified)
+		return Opened{}, fmt.Errorf("%w: %w", ErrUnverified, ErrUnknownKey)
 	}
 	return Opened{Text: u.Text, Signers: signers}, nil
 }

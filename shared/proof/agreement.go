@@ -32,7 +32,8 @@ const rootsAtOnce = 128
 
 // CheckTiles holds all that was shown against a copy of the log, which may be older than that: every checkpoint of at most as many entries as
 // the copy has must be of its log, entry by entry, and so must what the last proof shows of the log's beginning. *Contradiction with ErrDiverged
-// is returned when one is not: Got is then a Prefix. It adds nothing. It reads from the copy's source; where that fails, its error says so and
+// is returned when one is not: Got is then a Prefix. ErrBehind is returned where all that was shown is newer than the copy, which then shows
+// nothing of it; where nothing was shown, nothing is wrong. It adds nothing. It reads from the copy's source; where that fails, its error says so and
 // nothing is known.
 func (h *History) CheckTiles(ctx context.Context, t *Tiles) (Agreement, error) {
 	a := Agreement{Entries: t.checkpoint.Size}
@@ -62,6 +63,9 @@ func (h *History) CheckTiles(ctx context.Context, t *Tiles) (Agreement, error) {
 			return a, err
 		}
 		a.Common = part[len(part)-1].size
+	}
+	if a.Shown > 0 && a.Common == 0 {
+		return a, fmt.Errorf("%w: it ends after %d entries, and all %d checkpoints seen are newer, of up to %d: nothing was checked", ErrBehind, a.Entries, a.Beyond, a.Shown)
 	}
 	return a, nil
 }
@@ -124,8 +128,8 @@ func (a Agreement) String() string {
 	case a.Beyond == 0:
 		fmt.Fprintf(&b, "no contradiction: all %d checkpoints seen, of up to %d entries, are of the log in this copy, which has %d", a.Checked, a.Shown, a.Entries)
 	default:
-		fmt.Fprintf(&b, "no contradiction: the first %d entries are proved to be the same, and %d of %d checkpoints seen are of the log in this copy; "+
-			"this copy ends after %d entries, and the log was shown to have %d: take a newer copy", a.Common, a.Checked, a.Checked+a.Beyond, a.Entries, a.Shown)
+		fmt.Fprintf(&b, "no contradiction: the first %d entries are proved to be the same; of %d checkpoints seen %d are of the log in this copy, and %d are newer than this copy "+
+			"and were not checked: this copy ends after %d entries, and the log was shown to have %d: take a newer copy", a.Common, a.Checked+a.Beyond, a.Checked, a.Beyond, a.Entries, a.Shown)
 	}
 	return b.String()
 }

@@ -3,31 +3,42 @@ package proof
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 
 	"nightdrop/shared/note"
 )
 
-// Checkpoints returns the checkpoints that data holds, each with the vault's signature checked: data is a checkpoint, as a relay gives it, a
-// tlog-proof, or the JSON of a History. It fails with ErrMalformed, note.ErrMalformed or note.ErrUnverified where one is not what it should be.
+// Checkpoints returns the checkpoints that data holds (HistoryOf), each with the vault's signature checked. It fails with ErrMalformed or
+// note.ErrUnverified where one is not what it should be.
 func Checkpoints(data []byte, vault ...note.Verifier) ([]Checkpoint, error) {
+	history, err := HistoryOf(data)
+	if err != nil {
+		return nil, err
+	}
+	if err := history.Verify(vault...); err != nil {
+		return nil, err
+	}
+	all := make([]Checkpoint, 0, len(history.heads))
+	for _, head := range history.heads {
+		c, err := peek(head.Note)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+// HistoryOf reads what anybody was shown of the log: a checkpoint, as a relay gives it, a tlog-proof, of which its checkpoint counts, or the
+// JSON of a History. It checks forms (ErrMalformed), not signatures (Verify).
+func HistoryOf(data []byte) (*History, error) {
 	switch {
 	case bytes.HasPrefix(data, []byte("{")):
 		history := &History{}
 		if err := json.Unmarshal(data, history); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 		}
-		if err := history.Verify(vault...); err != nil {
-			return nil, err
-		}
-		all := make([]Checkpoint, 0, len(history.heads))
-		for _, head := range history.heads {
-			c, err := peek(head.Note)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, c)
-		}
-		return all, nil
+		return history, nil
 	case bytes.HasPrefix(data, []byte(header)):
 		p, err := DecodeProof(data)
 		if err != nil {
@@ -35,9 +46,9 @@ func Checkpoints(data []byte, vault ...note.Verifier) ([]Checkpoint, error) {
 		}
 		data = p.Checkpoint
 	}
-	c, err := OpenCheckpoint(data, vault...)
+	c, err := peek(data)
 	if err != nil {
 		return nil, err
 	}
-	return []Checkpoint{c}, nil
+	return &History{heads: []Head{{c.Size, c.Root, data}}}, nil
 }

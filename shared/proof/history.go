@@ -293,6 +293,55 @@ func (h *History) Verify(vault ...note.Verifier) error {
 	return nil
 }
 
+// VerifyKept is Verify for a history that the reader kept itself, where every signature was checked when it was added: it finds out what was
+// damaged since. It is more lenient in one thing, for keys are forgotten some time after a vault has changed them: what only keys that are not
+// among the given ones have signed is not checked, and counted. It is stricter in the rest: all must be of the log of origin and fit together.
+func (h *History) VerifyKept(origin string, vault ...note.Verifier) (unchecked int, err error) {
+	for _, head := range h.heads {
+		c, err := peek(head.Note)
+		if err == nil {
+			_, err = OpenCheckpoint(head.Note, vault...)
+		}
+		switch {
+		case c.Origin != origin:
+			return 0, fmt.Errorf("checkpoint of %d entries: %w: it is not of the log of %s", head.Size, note.ErrUnverified, origin)
+		case errors.Is(err, note.ErrUnknownKey):
+			unchecked++
+		case err != nil:
+			return 0, fmt.Errorf("checkpoint of %d entries: %w", head.Size, err)
+		}
+	}
+	_, shown := h.find(h.offered)
+	dropped := len(h.heads) == MaxHeads && h.offered < h.heads[0].Size
+	if h.offered != 0 && !shown && !dropped {
+		return 0, fmt.Errorf("%w: the largest checkpoint from a relay, of %d entries, is not there", ErrMalformed, h.offered)
+	}
+	if h.last == nil {
+		return unchecked, nil
+	}
+	_, err = h.last.proof.Verify(h.last.record, vault...)
+	if errors.Is(err, note.ErrUnknownKey) {
+		unchecked++
+		err = h.last.holds(origin)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("the last proof: %w", err)
+	}
+	return unchecked, nil
+}
+
+// holds checks a proof by its own checkpoint, whoever signed that.
+func (p *proved) holds(origin string) error {
+	c, err := peek(p.proof.Checkpoint)
+	if err != nil {
+		return err
+	}
+	if c.Origin != origin {
+		return fmt.Errorf("%w: it is not of the log of %s", note.ErrUnverified, origin)
+	}
+	return CheckInclusion(c, p.proof.Index, p.record, p.proof.Hashes)
+}
+
 type historyJSON struct {
 	Checkpoints []string `json:"checkpoints"` // signed notes, by size
 	Offered     int64    `json:"offered"`     // size of the largest that came as the log's newest
@@ -364,6 +413,8 @@ func (c Comparison) String() string {
 	fmt.Fprintf(&b, "no contradiction: %d and %d entries were shown, %d checkpoints of equal size agree; ", c.Ours, c.Theirs, c.Equal)
 	smaller := min(c.Ours, c.Theirs)
 	switch {
+	case smaller == 0:
+		b.WriteString("one of the two has seen nothing, so nothing is compared")
 	case c.Common >= smaller:
 		fmt.Fprintf(&b, "all %d entries of the shorter are proved to be in the longer", smaller)
 	case c.Common > 0:

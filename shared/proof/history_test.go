@@ -1,6 +1,7 @@
 package proof_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -288,4 +289,60 @@ func TestHistoryIsBounded(t *testing.T) {
 	if len(heads) != proof.MaxHeads || heads[0].Size != 51 {
 		t.Errorf("%d checkpoints from size %d", len(heads), heads[0].Size)
 	}
+}
+
+// What a reader kept is damaged when a signature of a known key is wrong or the rest does not fit; keys that the vault gave up are no damage.
+func TestVerifyKept(t *testing.T) {
+	r, _, log := readers(t)
+	if err := errors.Join(r.head(log, 7), r.prove(log, 3, 20), r.head(log, 30)); err != nil {
+		t.Fatal(err)
+	}
+	kept, err := json.Marshal(&r.History)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := func(size int64) string { return base64.StdEncoding.EncodeToString(rootOf(log, size)) }
+	next := vector.Signer(t, "vault.example", "the next key of vault.example").Verifier()
+	for name, c := range map[string]struct {
+		old, new  string
+		vault     note.Verifier
+		unchecked int
+		whole     bool
+	}{
+		"whole":                                 {"", "", r.vault.Verifier(), 0, true},
+		"signed by a key that was given up":     {"", "", next, 4, true},
+		"another root":                          {root(7), root(8), r.vault.Verifier(), 0, false},
+		"another size":                          {`"vault.example\n7\n`, `"vault.example\n8\n`, r.vault.Verifier(), 0, false},
+		"another size that was offered":         {`"offered":30`, `"offered":31`, r.vault.Verifier(), 0, false},
+		"a size that was offered and is there":  {`"offered":30`, `"offered":20`, r.vault.Verifier(), 0, true},
+		"another leaf":                          {`"record":"`, `"record":"AA`, r.vault.Verifier(), 0, false},
+		"another leaf, by a key that was given": {`"record":"`, `"record":"AA`, next, 0, false},
+		"another log":                           {"vault.example", "other.example", next, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := strings.ReplaceAll(string(kept), c.old, c.new)
+			if c.old == "" {
+				text = string(kept)
+			} else if text == string(kept) {
+				t.Fatal("nothing was changed")
+			}
+			if strings.HasSuffix(c.new, "AA") { // in the place of two others
+				at := strings.Index(text, c.new) + len(c.new)
+				text = text[:at] + text[at+2:]
+			}
+			h, err := proof.HistoryOf([]byte(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			unchecked, err := h.VerifyKept("vault.example", c.vault)
+			if unchecked != c.unchecked || (err == nil) != c.whole {
+				t.Errorf("%d unchecked, %v", unchecked, err)
+			}
+		})
+	}
+}
+
+func rootOf(log *prooftest.Log, size int64) []byte {
+	root := log.Checkpoint("vault.example", size).Root
+	return root[:]
 }

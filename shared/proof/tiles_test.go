@@ -235,6 +235,8 @@ func TestHistoryAgainstTiles(t *testing.T) {
 			proof.Agreement{Entries: 100, Shown: 59, Common: 59, Checked: 1}, "all 1 checkpoints"},
 		"by an older copy": {func(r *reader, log *prooftest.Log) error { return errors.Join(r.head(log, 30), r.head(log, 59)) }, 40,
 			proof.Agreement{Entries: 40, Shown: 59, Common: 30, Checked: 1, Beyond: 1}, "ends after 40 entries, and the log was shown to have 59: take a newer copy"},
+		"by an older copy that only a proof reaches": {func(r *reader, log *prooftest.Log) error { return r.prove(log, 35, 59) }, 40,
+			proof.Agreement{Entries: 40, Shown: 59, Common: 40, Beyond: 1}, "1 are newer than this copy and were not checked"},
 		"by an older copy, with a proof": {func(r *reader, log *prooftest.Log) error { return errors.Join(r.head(log, 30), r.prove(log, 35, 59)) }, 40,
 			proof.Agreement{Entries: 40, Shown: 59, Common: 40, Checked: 1, Beyond: 1}, "the first 40 entries are proved"},
 		"more than are read at once": {func(r *reader, log *prooftest.Log) (err error) {
@@ -244,7 +246,6 @@ func TestHistoryAgainstTiles(t *testing.T) {
 			}
 			return err
 		}, 700, proof.Agreement{Entries: 700, Shown: 599, Common: 599, Checked: 300}, "all 300 checkpoints"},
-		"an empty copy": {func(r *reader, log *prooftest.Log) error { return r.head(log, 30) }, 0, proof.Agreement{Shown: 30, Beyond: 1}, "0 of 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, _, log := readers(t)
@@ -267,6 +268,20 @@ func TestHistoryAgainstTiles(t *testing.T) {
 				t.Errorf("an older copy moved what the relay may show: %v", err)
 			}
 		})
+	}
+}
+
+// Where nothing was compared nothing is said to agree.
+func TestTilesOlderThanEverythingSeen(t *testing.T) {
+	r, _, log := readers(t)
+	if err := errors.Join(r.head(log, 30), r.head(log, 59)); err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int64{0, 29} {
+		got, err := r.CheckTiles(t.Context(), open(t, log.Export(size, r.vault), r.vault))
+		if !errors.Is(err, proof.ErrBehind) || got.Checked != 0 || got.Beyond != 2 {
+			t.Errorf("a copy of %d entries: %+v, %v", size, got, err)
+		}
 	}
 }
 

@@ -30,6 +30,10 @@ type Config struct {
 	HTTP      *http.Client     // default: TLS 1.3 by the system's roots, 90 s a call; redirects are never followed
 	Log       LogStore         // what was seen of the vault's log; default: remembered while the client lives
 	Now       func() time.Time // default time.Now
+
+	// Unreached lets OpenTiles, AllResultsOf, ProveLater, CheckTiles, Compare and CompareTiles go on where the relay is not reached, with what is
+	// kept here and, of the vault's keys, the pinned one. It is called with the reason, once. Default nil: they fail.
+	Unreached func(error)
 }
 
 // Client talks to one relay for one merchant. It is safe for concurrent use.
@@ -39,16 +43,21 @@ type Client struct {
 	suite    envelope.Suite
 	http     *http.Client
 	now      func() time.Time
+	vault    note.Verifier
 	pin      *envelope.Pin
 
+	unreached func(error)
+
 	mu        sync.Mutex
+	away      time.Time // when the relay was last not reached by what goes on without it
 	directory envelope.Signed[envelope.Directory]
 	fetched   time.Time
 
 	log     LogStore
 	pause   time.Duration // before a checkpoint that is too small is fetched again
 	looking sync.Mutex
-	seen    *proof.History // nil until it is loaded
+	seen    *proof.History  // nil until it is loaded
+	seenBy  []note.Verifier // the keys by which it was verified
 }
 
 // Errors of a call to the relay.
@@ -93,7 +102,7 @@ func New(c Config) (*Client, error) {
 		return nil, errors.New("no vault: pin the line that `vault init` printed")
 	}
 	client := &Client{relay: relay, identity: c.Identity, suite: c.Suite, http: httpClient(c.HTTP), now: c.Now,
-		pin: envelope.NewPin(c.Vault, c.MinSerial), log: c.Log, pause: checkpointPause}
+		vault: c.Vault, pin: envelope.NewPin(c.Vault, c.MinSerial), unreached: c.Unreached, log: c.Log, pause: checkpointPause}
 	if client.log == nil {
 		client.log = memoryLog{}
 	}

@@ -120,7 +120,7 @@ func (x *Explanation) readKept(ctx context.Context, c *Client, box *Outbox) erro
 	if err != nil || len(notes) == 0 {
 		return err
 	}
-	opened, err := c.openAll(ctx, notes, func(Opened, string) error { return nil })
+	opened, err := c.openListed(ctx, notes, func(Opened, string) error { return nil })
 	x.tell(opened)
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"nightdrop/shared/envelope"
@@ -18,6 +19,15 @@ import (
 // rewound or rewritten, or one that is shown differently to different readers. It wraps proof.ErrDiverged or proof.ErrRewound where two
 // signed statements contradict each other; *proof.Contradiction then holds both.
 var ErrLog = errors.New("the vault's log is not what it was said to be: keep the results and checkpoints as evidence, and tell the auditors")
+
+// Errors of what was kept of the vault's log here.
+var (
+	// ErrKept is returned when it is not as it was kept. It says nothing of the vault.
+	ErrKept = errors.New("your log.json is damaged: restore it from a backup; without it what was seen of the log before is forgotten")
+	// ErrFormerKey is returned when it contradicts what is shown now, and cannot be checked. *proof.Contradiction holds both.
+	ErrFormerKey = errors.New("what was kept of the vault's log is not what is shown now, and is signed by a key that the vault's directory no longer lists: " +
+		"your log.json is damaged, or the log was rewritten; keep both, and ask the auditors, who know the vault's former keys")
+)
 
 // LogStore keeps what was seen of the vault's log over restarts. A store belongs to one client at a time.
 type LogStore interface {
@@ -76,11 +86,15 @@ func (c *Client) look(fn func(*proof.History) error) error {
 		if err != nil {
 			return err
 		}
-		c.seen = seen
+		c.seen, c.seenBy = seen, nil
+	}
+	if err := c.checkKept(); err != nil {
+		c.seen = nil // so that one that is restored is read
+		return err
 	}
 	next := c.seen.Clone()
 	if err := fn(next); err != nil {
-		return err
+		return c.doubt(err)
 	}
 	if !next.Changed() {
 		return nil
@@ -90,6 +104,35 @@ func (c *Client) look(fn func(*proof.History) error) error {
 	}
 	c.seen = next
 	return nil
+}
+
+// checkKept verifies what was loaded, again when other keys count: nobody is accused by what was damaged here.
+func (c *Client) checkKept() error {
+	keys := c.known()
+	if slices.Equal(keys, c.seenBy) {
+		return nil
+	}
+	if _, err := c.seen.VerifyKept(c.vault.Name(), keys...); err != nil {
+		where := ""
+		if file, ok := c.log.(FileLog); ok {
+			where = string(file) + ": "
+		}
+		return fmt.Errorf("%s%w (%w)", where, ErrKept, err)
+	}
+	c.seenBy = keys
+	return nil
+}
+
+// doubt makes ErrFormerKey of a contradiction of something kept whose signature cannot be checked any more: it may have been damaged since.
+func (c *Client) doubt(err error) error {
+	wrong, contradicts := errors.AsType[*proof.Contradiction](err)
+	if !contradicts {
+		return err
+	}
+	if _, keptErr := proof.Checkpoints(wrong.Kept, c.known()...); !errors.Is(keptErr, note.ErrUnknownKey) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrFormerKey, wrong)
 }
 
 // Seen returns what the client was shown of the vault's log, a copy: what to compare with another reader (proof.Compare).
@@ -172,12 +215,12 @@ func (c *Client) checkpointOnce(ctx context.Context) (checkpoint proof.Checkpoin
 // Compare holds what this client was shown of the log against what another reader was, whose history it verifies first: theirs is the
 // file of a FileLog, or what another program kept in its form. ErrLog with proof.ErrDiverged: the vault shows two logs.
 func (c *Client) Compare(ctx context.Context, theirs *proof.History) (proof.Comparison, error) {
-	directory, err := c.Directory(ctx)
+	signers, alone, err := c.keys(ctx)
 	if err != nil {
 		return proof.Comparison{}, err
 	}
-	if err := theirs.Verify(directory.Value.Signers...); err != nil {
-		return proof.Comparison{}, fmt.Errorf("the other reader's history: %w: %w", ErrUnverified, err)
+	if err := theirs.Verify(signers...); err != nil {
+		return proof.Comparison{}, lacking("the other reader's history", alone, fmt.Errorf("the other reader's history: %w: %w", ErrUnverified, err))
 	}
 	ours, err := c.Seen()
 	if err != nil {
@@ -187,7 +230,7 @@ func (c *Client) Compare(ctx context.Context, theirs *proof.History) (proof.Comp
 	_, contradicts := errors.AsType[*proof.Contradiction](err)
 	switch {
 	case contradicts:
-		return comparison, fmt.Errorf("%w: %w", ErrLog, err)
+		return comparison, c.doubt(fmt.Errorf("%w: %w", ErrLog, err))
 	case err != nil:
 		return comparison, fmt.Errorf("%w: %w", ErrUnverified, err)
 	}

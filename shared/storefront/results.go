@@ -13,6 +13,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/shared/note"
 	"nightdrop/shared/proof"
 )
 
@@ -69,7 +70,7 @@ func (c *Client) Results(ctx context.Context, chain *Chain, wait time.Duration) 
 		return nil, fmt.Errorf("read results: %w", err)
 	}
 	next := *chain
-	opened, err := c.openAll(ctx, notes, func(o Opened, digest string) error { return next.follow(o, digest) })
+	opened, err := c.openListed(ctx, notes, func(o Opened, digest string) error { return next.follow(o, digest) })
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +88,7 @@ func (c *Client) ResultsOf(ctx context.Context, id string) ([]Opened, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read results of %s: %w", id, err)
 	}
-	return c.openAll(ctx, notes, func(o Opened, _ string) error {
+	return c.openListed(ctx, notes, func(o Opened, _ string) error {
 		if o.Result.ID != id {
 			return fmt.Errorf("result of another envelope: %w", ErrUnverified)
 		}
@@ -95,20 +96,25 @@ func (c *Client) ResultsOf(ctx context.Context, id string) ([]Opened, error) {
 	})
 }
 
-// openAll opens results, checks each by accept, and then their proofs, which become part of what was seen only if all hold.
-func (c *Client) openAll(ctx context.Context, notes []string, accept func(Opened, string) error) ([]Opened, error) {
+// openListed is openAll by the keys that the directory lists.
+func (c *Client) openListed(ctx context.Context, notes []string, accept func(Opened, string) error) ([]Opened, error) {
 	directory, err := c.Directory(ctx)
 	if err != nil {
 		return nil, err
 	}
+	return c.openAll(directory.Value.Signers, notes, accept)
+}
+
+// openAll opens results, checks each by accept, and then their proofs, which become part of what was seen only if all hold.
+func (c *Client) openAll(signers []note.Verifier, notes []string, accept func(Opened, string) error) ([]Opened, error) {
 	opened := make([]Opened, 0, len(notes))
-	err = c.look(func(seen *proof.History) error {
+	err := c.look(func(seen *proof.History) error {
 		for _, text := range notes {
-			o, digest, err := c.open(directory.Value, []byte(text))
+			o, digest, err := c.open(signers, []byte(text))
 			if err != nil {
 				return err
 			}
-			if err := o.checkProof(seen, directory.Value.Signers); err != nil {
+			if err := o.checkProof(seen, signers); err != nil {
 				return fmt.Errorf("result %d: %w", o.Result.Serial, err)
 			}
 			if err := accept(o, digest); err != nil {
@@ -173,8 +179,8 @@ func (chain *Chain) grow(o Opened) error {
 	return nil
 }
 
-func (c *Client) open(directory envelope.Directory, msg []byte) (Opened, string, error) {
-	signed, err := envelope.Open[envelope.Result](msg, directory.Signers...)
+func (c *Client) open(signers []note.Verifier, msg []byte) (Opened, string, error) {
+	signed, err := envelope.Open[envelope.Result](msg, signers...)
 	if err != nil {
 		return Opened{}, "", fmt.Errorf("%w: %w", ErrUnverified, err)
 	}

@@ -18,13 +18,14 @@ import (
 
 // OpenTiles opens a copy of the vault's log, from a directory or a web server (package tiles): what an auditor or the vault's operators publish
 // of it. Whoever keeps the copy is not trusted: errors that are not ErrLog say nothing about the vault, and another copy may do. The relay tells
-// only which keys the vault signs with.
+// only which keys the vault signs with; where it is not reached the pinned one may do (Config.Unreached), or not (ErrUnreached).
 func (c *Client) OpenTiles(ctx context.Context, source proof.TileSource) (*proof.Tiles, error) {
-	directory, err := c.Directory(ctx)
+	signers, alone, err := c.keys(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return proof.OpenTiles(ctx, source, directory.Value.Signers...)
+	t, err := proof.OpenTiles(ctx, source, signers...)
+	return t, lacking("this copy of the log", alone, err)
 }
 
 // Later is a proof of a result by the checkpoint of a copy of the log.
@@ -51,7 +52,7 @@ func (c *Client) ProveLater(ctx context.Context, t *proof.Tiles, o Opened) (Late
 	if err != nil {
 		return Later{}, err
 	}
-	directory, err := c.Directory(ctx)
+	signers, alone, err := c.keys(ctx)
 	if err != nil {
 		return Later{}, err
 	}
@@ -73,17 +74,17 @@ func (c *Client) ProveLater(ctx context.Context, t *proof.Tiles, o Opened) (Late
 			Why: fmt.Sprintf("entry %d of the log that has %d is not that of result %d", o.Place.Index, t.Checkpoint().Size, o.Result.Serial)})
 	}
 	err = c.look(func(seen *proof.History) error {
-		_, err := seen.AddProof(p, leaf, directory.Value.Signers...)
-		return logError(err)
+		_, err := seen.AddProof(p, leaf, signers...)
+		return logError(lacking("this copy of the log", alone, err))
 	})
 	return Later{t.Checkpoint(), text}, err
 }
 
 // CheckTiles holds everything that was seen of the vault's log against a copy of it, entry by entry, and keeps the copy's checkpoint. ErrLog
 // with proof.ErrDiverged: the vault showed us another log than those who made the copy. A copy that is older than what was seen is no
-// contradiction: the Agreement says how far it reaches.
+// contradiction: the Agreement says how far it reaches. proof.ErrBehind: all that was seen is newer, so nothing was checked and nothing is kept.
 func (c *Client) CheckTiles(ctx context.Context, t *proof.Tiles) (proof.Agreement, error) {
-	directory, err := c.Directory(ctx)
+	signers, alone, err := c.keys(ctx)
 	if err != nil {
 		return proof.Agreement{}, err
 	}
@@ -93,25 +94,34 @@ func (c *Client) CheckTiles(ctx context.Context, t *proof.Tiles) (proof.Agreemen
 	}
 	agreement, err := seen.CheckTiles(ctx, t)
 	if err != nil {
-		return agreement, logError(err)
+		return agreement, c.doubt(logError(err))
 	}
 	return agreement, c.look(func(seen *proof.History) error {
-		_, err := seen.AddCopy(t.Signed(), directory.Value.Signers...)
-		return logError(err)
+		_, err := seen.AddCopy(t.Signed(), signers...)
+		return logError(lacking("this copy of the log", alone, err))
 	})
 }
 
 // CompareTiles is Compare for all entries: it holds both what this client was shown and what another reader was against one copy of the log.
-// Where the copy is at least as new as both, and nothing contradicts, both were shown one log, to the last entry.
+// Where the copy is at least as new as both, and nothing contradicts, both were shown one log, to the last entry. Where it is older than all of one, nothing was checked there: proof.ErrBehind, unless the other contradicts.
 func (c *Client) CompareTiles(ctx context.Context, theirs *proof.History, t *proof.Tiles) (ours, others proof.Agreement, err error) {
 	if _, err := c.Compare(ctx, theirs); err != nil {
 		return ours, others, err
 	}
-	if ours, err = c.CheckTiles(ctx, t); err != nil {
-		return ours, others, err
+	ours, oursErr := c.CheckTiles(ctx, t)
+	if oursErr != nil && !errors.Is(oursErr, proof.ErrBehind) {
+		return ours, others, oursErr
 	}
 	others, err = theirs.CheckTiles(ctx, t)
-	return ours, others, logError(err)
+	switch {
+	case err != nil && !errors.Is(err, proof.ErrBehind):
+		return ours, others, logError(err)
+	case oursErr != nil:
+		return ours, others, fmt.Errorf("what was seen here: %w", oursErr)
+	case err != nil:
+		return ours, others, fmt.Errorf("what the other reader saw: %w", err)
+	}
+	return ours, others, nil
 }
 
 // logError makes ErrLog of a contradiction and ErrUnverified of a note by nobody; other errors stay what they are.
@@ -126,24 +136,43 @@ func logError(err error) error {
 	return err
 }
 
+// noResult is that an envelope of this id has no result. It is fs.ErrNotExist.
+type noResult string
+
+func (id noResult) Error() string {
+	return fmt.Sprintf("no result of %s: none came yet, or over 30 days ago and into another outbox", string(id))
+}
+
+func (noResult) Is(target error) bool { return target == fs.ErrNotExist }
+
 // AllResultsOf reads the results of one envelope that the outbox recorded, for ever, and those that the relay still has, for 30 days, each once
-// and by serial, and checks them as Results does. fs.ErrNotExist: there is none.
+// and by serial, and checks them as Results does. fs.ErrNotExist: there is none. Where the relay is not reached (Config.Unreached) those of the
+// outbox have to do: ErrUnreached if there is none.
 func (c *Client) AllResultsOf(ctx context.Context, box *Outbox, id string) ([]Opened, error) {
 	fresh, err := c.ResultsOf(ctx, id)
 	refused, wasRefused := errors.AsType[*Refused](err)
-	if err != nil && (!wasRefused || refused.Status != http.StatusNotFound) {
+	none, away := wasRefused && refused.Status == http.StatusNotFound, c.goesOn(err)
+	if err != nil && !none && !away {
 		return nil, err
 	}
 	notes, keptErr := box.resultsOf(id)
 	if keptErr != nil {
 		return nil, keptErr
 	}
-	if len(notes)+len(fresh) == 0 {
-		return nil, fmt.Errorf("%w: no result of %s: none came yet, or over 30 days ago and into another outbox", fs.ErrNotExist, id)
+	switch {
+	case len(notes)+len(fresh) > 0:
+	case away:
+		return nil, fmt.Errorf("%w: this outbox has no result of %s, and the relay may have one: run this again when it is reached", ErrUnreached, id)
+	default:
+		return nil, noResult(id)
 	}
-	all, err := c.openAll(ctx, notes, func(Opened, string) error { return nil })
+	signers, alone, err := c.keys(ctx)
 	if err != nil {
 		return nil, err
+	}
+	all, err := c.openAll(signers, notes, func(Opened, string) error { return nil })
+	if err != nil {
+		return nil, lacking("a result in the outbox", alone, err)
 	}
 	kept := map[uint64]string{}
 	for _, o := range all {
