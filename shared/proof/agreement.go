@@ -38,8 +38,8 @@ const rootsAtOnce = 128
 func (h *History) CheckTiles(ctx context.Context, t *Tiles) (Agreement, error) {
 	a := Agreement{Entries: t.checkpoint.Size}
 	var shown []shownRoot
-	for _, head := range h.heads {
-		a.Shown = head.Size
+	for _, head := range h.shown() {
+		a.Shown = max(a.Shown, head.Size)
 		if err := sameLog(head.Note, t.signed); err != nil {
 			return a, err
 		}

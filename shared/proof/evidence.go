@@ -18,8 +18,8 @@ func Checkpoints(data []byte, vault ...note.Verifier) ([]Checkpoint, error) {
 	if err := history.Verify(vault...); err != nil {
 		return nil, err
 	}
-	all := make([]Checkpoint, 0, len(history.heads))
-	for _, head := range history.heads {
+	var all []Checkpoint
+	for _, head := range history.shown() {
 		c, err := peek(head.Note)
 		if err != nil {
 			return nil, err
@@ -37,6 +37,9 @@ func HistoryOf(data []byte) (*History, error) {
 		history := &History{}
 		if err := json.Unmarshal(data, history); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+		}
+		if len(history.shown()) == 0 {
+			return nil, fmt.Errorf("%w: it shows nothing of the log (of an exported log, give the checkpoint, not log.json)", ErrMalformed)
 		}
 		return history, nil
 	case bytes.HasPrefix(data, []byte(header)):

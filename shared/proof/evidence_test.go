@@ -3,6 +3,7 @@ package proof_test
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"testing"
 
 	"nightdrop/shared/envelope/vector"
@@ -52,9 +53,46 @@ func TestCheckpointsOfWhatReadersKeep(t *testing.T) {
 			}
 		}
 	}
+	for _, text := range []string{"{}", `{"hello":[1]}`, `{"checkpoints":[],"offered":0}`, `{"format":"nightdrop/log/v1","origin":"vault.example","vkey":"x"}`} {
+		if got, err := proof.Checkpoints([]byte(text), vault.Verifier()); !errors.Is(err, proof.ErrMalformed) {
+			t.Errorf("%s shows nothing of the log: %v, %v", text, got, err)
+		}
+	}
 	for _, text := range []string{"", "{", "{}x", `{"checkpoints":["x"]}`, "c2sp.org/tlog-proof@v1\n", "nonsense\n"} {
 		if got, err := proof.Checkpoints([]byte(text), vault.Verifier()); err == nil {
 			t.Errorf("%q holds %v", text, got)
 		}
+	}
+}
+
+// TestTheLastProofCounts: what a reader holds the vault's word of is held against a copy, also when later checkpoints have pushed it out.
+func TestTheLastProofCounts(t *testing.T) {
+	vault := vector.Signer(t, "vault.example", "vault.example")
+	log := prooftest.Of(t, 1900)
+	fork := prooftest.Of(t, 1150)
+	fork.Add(prooftest.Record(1 << 40))
+	fork.Grow(1200)
+	h := &proof.History{}
+	if _, err := h.AddProof(fork.Prove(1160, 1200, vault), prooftest.Record(1160), vault.Verifier()); err != nil {
+		t.Fatal(err)
+	}
+	for size := int64(1201); size <= 1201+proof.MaxHeads; size++ {
+		if _, err := h.AddCheckpoint(log.Sign(size, vault), vault.Verifier()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	copied, err := proof.OpenTiles(t.Context(), log.Export(1900, vault), vault.Verifier())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, err := h.CheckTiles(t.Context(), copied); !errors.Is(err, proof.ErrDiverged) {
+		t.Errorf("the log was rewritten, and a reader has the proof: %v, %v", a, err)
+	}
+	text, err := json.Marshal(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := proof.Checkpoints(text, vault.Verifier()); err != nil || !slices.Contains(got, fork.Checkpoint("vault.example", 1200)) {
+		t.Errorf("%d checkpoints, without that of the proof: %v", len(got), err)
 	}
 }

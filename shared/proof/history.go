@@ -89,6 +89,22 @@ func (h *History) Newest() (Head, bool) {
 // Heads returns the checkpoints that are kept, by size. The caller must not change them.
 func (h *History) Heads() []Head { return h.heads }
 
+// shown returns the checkpoints that are kept, and that of the last proof where it is not among them: it may have been too many ago, or the
+// history is from elsewhere.
+func (h *History) shown() []Head {
+	if h.last == nil {
+		return h.heads
+	}
+	c, err := peek(h.last.proof.Checkpoint)
+	if err != nil { // it was read from one
+		return h.heads
+	}
+	if n, ok := h.find(c.Size); ok && h.heads[n].Root == c.Root {
+		return h.heads
+	}
+	return append(slices.Clip(h.heads), Head{c.Size, c.Root, h.last.proof.Checkpoint})
+}
+
 // Changed tells whether something was added since the History was made, read or cloned.
 func (h *History) Changed() bool { return h.changed }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"go.etcd.io/bbolt"
@@ -396,6 +397,17 @@ func TestEarlierCheckpoints(t *testing.T) {
 	if report, err := Verify(dir, verifier, VerifyOptions{Earlier: shuffled}); err != nil || report.Earlier != len(shuffled) {
 		t.Errorf("of this log: %+v, %v", report, err)
 	}
+	edit(t, filepath.Join(dir, "tile/entries/000"), flip(40)) // by somebody who is not the vault
+	report, err := Verify(dir, verifier, VerifyOptions{Earlier: earlier})
+	for _, p := range report.Problems {
+		if strings.Contains(p.What, "rewritten") {
+			t.Errorf("damaged files are the vault's fault: %+v", p)
+		}
+	}
+	if !errors.Is(err, ErrIntegrity) || report.Earlier != 1 {
+		t.Errorf("damaged: %+v, %v", report, err)
+	}
+	edit(t, filepath.Join(dir, "tile/entries/000"), flip(40))
 	other := newStore(t) // another history, under the same key
 	other.signer = s.signer
 	other.grow(600)

@@ -114,6 +114,7 @@ type verifier struct {
 	dir        string
 	checkpoint proof.Checkpoint
 	earlier    []Earlier // by size, those that the tail has not come to
+	differ     []Earlier // that the log does not begin with
 	bodies     int64     // index of the first body that must be there
 	report     *Report
 	progress   func(done, total int64) // may be nil
@@ -145,8 +146,16 @@ func (v *verifier) run(vault note.Verifier) error {
 	if err := v.wraps(); err != nil {
 		return err
 	}
-	if v.tail.Root() != v.checkpoint.Root {
+	whole := v.tail.Root() == v.checkpoint.Root
+	if !whole {
 		v.report.add(-1, checkpointFile, "the entries have not the root that the checkpoint signs")
+	}
+	for _, e := range v.differ {
+		what := "the first %d entries are not those that the vault signed in this checkpoint: the log was rewritten"
+		if !whole { // the vault has not signed what stands here
+			what = "the first %d entries cannot be compared with this checkpoint: the files here are not those that the vault signed"
+		}
+		v.report.note(-1, e.From, fmt.Sprintf(what, e.Size))
 	}
 	for _, e := range v.earlier {
 		v.report.note(v.checkpoint.Size, e.From, fmt.Sprintf("the vault has signed a log of %d entries and this export ends after %d: its end was cut off, or it is "+
@@ -159,7 +168,7 @@ func (v *verifier) run(vault note.Verifier) error {
 func (v *verifier) pass() {
 	for ; len(v.earlier) > 0 && v.earlier[0].Size == v.tail.Size(); v.earlier = v.earlier[1:] {
 		if e := v.earlier[0]; v.tail.Root() != e.Root {
-			v.report.note(-1, e.From, fmt.Sprintf("the first %d entries are not those that the vault signed in this checkpoint: the log was rewritten", e.Size))
+			v.differ = append(v.differ, e)
 			continue
 		}
 		v.report.Earlier++

@@ -64,49 +64,64 @@ const usualBytes = 512
 // UnmarshalJSON reads the permanent form. It fails with ErrUnknownKind on a kind of a newer build, and on members that this
 // build does not know: ignoring them would fold to something else than the newer build did.
 func (e *Event) UnmarshalJSON(data []byte) error {
-	if decode := decoderOf(data); decode != nil {
-		return decode(data, e)
+	if d := decoderOf(data); d.quick != nil && d.quick(data, e) {
+		return nil
 	}
-	var w wireEvent[json.RawMessage] // whose kind stands somewhere else, is none that is known, or is not there
+	var w wireEvent[json.RawMessage]
 	if err := quickjson.Unmarshal(data, &w); err != nil {
 		return err
 	}
-	decode, ok := decoders[w.Kind]
+	d, ok := decoders[w.Kind]
 	if !ok {
 		return fmt.Errorf("%q: %w", w.Kind, ErrUnknownKind)
 	}
-	return decode(data, e)
+	body, err := d.body(w.Body)
+	if err != nil {
+		return fmt.Errorf("decode %s: %w", w.Kind, err)
+	}
+	*e = Event{w.Time, w.Actor, w.Origin, w.Purpose, w.Evidence, w.Merchant, body}
+	return nil
+}
+
+// decoder reads events of one kind.
+type decoder struct {
+	quick func(data []byte, e *Event) bool    // a whole event, as MarshalJSON writes it; false where it is not that
+	body  func(json.RawMessage) (Body, error) // the body of any other
 }
 
 // decoderOf finds the decoder of an event by its kind, where that is the first member.
-func decoderOf(data []byte) func([]byte, *Event) error {
+func decoderOf(data []byte) decoder {
 	rest, ok := bytes.CutPrefix(data, []byte(`{"kind":"`))
 	if !ok {
-		return nil
+		return decoder{}
 	}
 	kind, _, _ := bytes.Cut(rest, []byte(`"`))
 	return decoders[string(kind)]
 }
 
-// decoding is a decoder of one kind of body. What it decodes into is used again: events come by the million.
-func decoding[B Body]() func([]byte, *Event) error {
+// decoding is the decoder of a kind of body. What it decodes into is used again: events come by the million.
+func decoding[B Body]() decoder {
 	used := sync.Pool{New: func() any { return new(wireEvent[B]) }}
-	return func(data []byte, e *Event) error {
-		w := used.Get().(*wireEvent[B])
-		defer used.Put(w)
-		if err := quickjson.Unmarshal(data, w); err != nil {
-			return fmt.Errorf("decode %s: %w", w.Body.Kind(), err)
-		}
-		if kind := w.Body.Kind(); w.Kind != kind { // the member was there twice
-			return fmt.Errorf("decode %s: its kind is another", kind)
-		}
-		*e = Event{w.Time, w.Actor, w.Origin, w.Purpose, w.Evidence, w.Merchant, w.Body}
-		return nil
+	return decoder{
+		quick: func(data []byte, e *Event) bool {
+			w := used.Get().(*wireEvent[B])
+			defer used.Put(w)
+			if !quickjson.Read(data, w) {
+				return false
+			}
+			*e = Event{w.Time, w.Actor, w.Origin, w.Purpose, w.Evidence, w.Merchant, w.Body}
+			return true
+		},
+		body: func(raw json.RawMessage) (Body, error) {
+			var b B
+			err := quickjson.Unmarshal(raw, &b)
+			return b, err
+		},
 	}
 }
 
 // decoders has every kind of body; a test proves that it is complete.
-var decoders = map[string]func([]byte, *Event) error{
+var decoders = map[string]decoder{
 	VaultCreated{}.Kind():            decoding[VaultCreated](),
 	VaultUnlocked{}.Kind():           decoding[VaultUnlocked](),
 	VaultLocked{}.Kind():             decoding[VaultLocked](),

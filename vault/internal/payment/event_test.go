@@ -182,7 +182,8 @@ func TestEventsOfANewerBuildAreRefused(t *testing.T) {
 		"member":         {`{"kind":"vault-locked","time":"2026-11-20T10:00:00Z","actor":"a","origin":"o","mood":"good","body":{}}`, false},
 		"body's member":  {`{"kind":"vault-locked","time":"2026-11-20T10:00:00Z","actor":"a","origin":"o","body":{"mood":"good"}}`, false},
 		"fraction":       {`{"kind":"members-issued","time":"2026-11-20T10:00:00Z","actor":"a","origin":"o","body":{"serial":1.5}}`, false},
-		"two kinds":      {`{"kind":"vault-locked","time":"2026-11-20T10:00:00Z","actor":"a","origin":"o","body":{},"kind":"vault-stopped"}`, false},
+		"no body":        {`{"kind":"auditor-removed","time":"2026-11-20T10:00:00Z","actor":"a","origin":"o"}`, false},
+		"a body of 7":    {`{"kind":"auditor-removed","time":"2026-11-20T10:00:00Z","actor":"a","origin":"o","body":7}`, false},
 		"no kind":        {`{"time":"2026-11-20T10:00:00Z","actor":"a","origin":"o","body":{}}`, true},
 		"time of no UTC": {`{"kind":"vault-locked","time":"2026-11-20T10:00:00+01:00","actor":"a","origin":"o","body":{}}`, false},
 	} {
@@ -197,6 +198,14 @@ func TestEventsOfANewerBuildAreRefused(t *testing.T) {
 	// The order of members is nobody's business.
 	var e Event
 	if err := json.Unmarshal([]byte(`{"body": {}, "origin": "o", "actor": "a", "time": "2026-11-20T10:00:00Z", "kind": "vault-locked"}`), &e); err != nil || e.Body != (VaultLocked{}) {
+		t.Errorf("%+v, %v", e, err)
+	}
+	if err := json.Unmarshal([]byte(`{"kind":"vault-locked","time":"2026-11-20T10:00:00Z","actor":"a","origin":"o","body":{},"kind":"vault-stopped"}`), &e); err != nil || e.Body != (VaultStopped{}) {
+		t.Errorf("%+v, %v", e, err)
+	}
+	// Of two bodies the last counts, whole, as for any reader of JSON.
+	two := `{"kind":"auditor-added","time":"2026-11-20T10:00:00Z","actor":"a","origin":"o","body":{"name":"x","key":"k"},"body":{"name":"","key":"y"}}`
+	if err := json.Unmarshal([]byte(two), &e); err != nil || e.Body != (AuditorAdded{Key: "y"}) {
 		t.Errorf("%+v, %v", e, err)
 	}
 	if _, err := (Event{}).MarshalJSON(); err == nil {

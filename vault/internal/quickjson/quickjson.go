@@ -36,15 +36,10 @@ func appendValue(dst []byte, v reflect.Value) ([]byte, error) {
 // Unmarshal replaces *v by the value of data, which is one JSON text. Strings of *v share one copy of data. Errors are those of
 // encoding/json; *v is undefined then.
 func Unmarshal[T any](data []byte, v *T) error {
-	target := reflect.ValueOf(v).Elem()
-	target.SetZero()
-	if p := planOf(target.Type()); p != nil {
-		r := reader{data: data, text: string(data)}
-		if r.object(p, target) && r.at == len(data) {
-			return nil
-		}
-		target.SetZero()
+	if Read(data, v) {
+		return nil
 	}
+	reflect.ValueOf(v).Elem().SetZero()
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(v); err != nil {
@@ -54,6 +49,19 @@ func Unmarshal[T any](data []byte, v *T) error {
 		return errors.New("there is something after the JSON value")
 	}
 	return nil
+}
+
+// Read replaces *v by the value of data if that is in the form that Append writes; else it reports false, whatever else data may be, and *v is
+// undefined. Strings of *v share one copy of data.
+func Read[T any](data []byte, v *T) bool {
+	target := reflect.ValueOf(v).Elem()
+	target.SetZero()
+	p := planOf(target.Type())
+	if p == nil {
+		return false
+	}
+	r := reader{data: data, text: string(data)}
+	return r.object(p, target) && r.at == len(data)
 }
 
 func appendSlowly(dst []byte, v reflect.Value) ([]byte, error) {

@@ -171,6 +171,21 @@ func TestQuick(t *testing.T) {
 	}
 }
 
+// TestReadIsStrict: what Append would not have written is left to others.
+func TestReadIsStrict(t *testing.T) {
+	for _, text := range []string{`{"id":"a","counted":1}`, `{"counted":1,"at":"2026-11-29T10:00:00Z"}`, `{"id":"a","counted":1,"at":"2026-11-29T10:00:00Z",}`,
+		`{"id":"a","counted":1,"at":"2026-11-29T10:00:00Z" }`, `{,"id":"a","counted":1,"at":"2026-11-29T10:00:00Z"}`, `{"id":"a",,"counted":1,"at":"2026-11-29T10:00:00Z"}`} {
+		var v flat
+		if quickjson.Read([]byte(text), &v) {
+			t.Errorf("%s is %+v", text, v)
+		}
+	}
+	var v flat
+	if !quickjson.Read([]byte(texts[1]), &v) || v.Amount != -5 || len(v.Rows) != 2 {
+		t.Errorf("%+v", v)
+	}
+}
+
 // TestValuesAreApart: what was read does not change with its text, nor with its neighbours.
 func TestValuesAreApart(t *testing.T) {
 	data := []byte(`{"id":"abc","serials":[1],"rows":[{"text":"t"}]}`)

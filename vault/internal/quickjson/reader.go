@@ -26,23 +26,24 @@ func (r *reader) object(p *plan, v reflect.Value) bool {
 	if !r.take('{') {
 		return false
 	}
-	if r.take('}') {
-		return true
-	}
+	first := true
 	for i := range p.fields {
 		f := &p.fields[i]
-		if !strings.HasPrefix(r.text[r.at:], f.name) {
+		at := r.at
+		if !first && !r.take(',') || !strings.HasPrefix(r.text[r.at:], f.name) {
+			if f.omit == nil {
+				return false // it is always written
+			}
+			r.at = at
 			continue // it was left out, or what is there is no member that may stand here
 		}
+		first = false
 		r.at += len(f.name)
 		if !r.value(f.form, v.Field(f.index)) {
 			return false
 		}
-		if !r.take(',') {
-			return r.take('}')
-		}
 	}
-	return false
+	return r.take('}')
 }
 
 func (r *reader) value(f *form, v reflect.Value) bool {

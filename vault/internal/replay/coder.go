@@ -70,7 +70,9 @@ func (c *coder) payment(p *payment.Payment) {
 func (c *coder) trace(t **payment.Trace) {
 	there := *t != nil
 	if c.bool(&there); !there {
-		*t = nil
+		if c.reading {
+			*t = nil
+		}
 		return
 	}
 	if c.reading {
@@ -131,19 +133,25 @@ func (c *coder) uint(n *uint64) {
 func (c *coder) int(n *int64) {
 	bits := uint64(*n)
 	c.uint(&bits)
-	*n = int64(bits)
+	if c.reading {
+		*n = int64(bits)
+	}
 }
 
 func (c *coder) number(n *int) {
 	wide := int64(*n)
 	c.int(&wide)
-	*n = int(wide)
+	if c.reading {
+		*n = int(wide)
+	}
 }
 
 func (c *coder) number32(n *uint32) {
 	wide := uint64(*n)
 	c.uint(&wide)
-	*n = uint32(wide)
+	if c.reading {
+		*n = uint32(wide)
+	}
 }
 
 func (c *coder) bool(b *bool) {
@@ -152,7 +160,9 @@ func (c *coder) bool(b *bool) {
 		bit = 1
 	}
 	c.uint(&bit)
-	*b = bit == 1
+	if c.reading {
+		*b = bit == 1
+	}
 }
 
 func (c *coder) time(t *envelope.Time) {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -137,11 +138,13 @@ func (r *records[V]) each(fn func(place uint32, v *V) error) error {
 	var decoding errgroup.Group
 	decoding.SetLimit(runtime.GOMAXPROCS(0))
 	defer func() { _ = decoding.Wait() }()
+	var reader sync.WaitGroup
+	defer reader.Wait() // before decoding.Wait: it begins what that waits for
 	stop := make(chan struct{})
 	defer close(stop)
 	stretches := make(chan *stretch[V], runtime.GOMAXPROCS(0))
 	var reading error
-	go func() {
+	reader.Go(func() {
 		defer close(stretches)
 		reading = r.stretches(func(s *stretch[V]) bool {
 			select {
@@ -152,7 +155,7 @@ func (r *records[V]) each(fn func(place uint32, v *V) error) error {
 				return false
 			}
 		})
-	}()
+	})
 	for s := range stretches {
 		<-s.ready
 		if s.err != nil {

@@ -219,6 +219,69 @@ func testStore(t *testing.T, s *store[string, value], rounds int) {
 	}
 }
 
+// TestAStoreGivesWhatIsLeaving: also where the read itself makes room. Under the race detector, reading goes on beside the writing of it.
+func TestAStoreGivesWhatIsLeaving(t *testing.T) {
+	b, err := newBook()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.close()
+	trace := &payment.Trace{STAN: 7}
+	for round := range 3 {
+		for i := range 2*recent + recent/2 {
+			p, found, err := b.Payment(shop, id(i))
+			if err != nil || found != (round > 0) || found && (p.ID != id(i) || p.Amount != int64(round)) {
+				t.Fatalf("round %d: %s is %+v, %v, %v", round, id(i), p, found, err)
+			}
+			if err := b.PutPayment(payment.Payment{Merchant: shop, ID: id(i), Amount: int64(round + 1), Trace: trace}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// TestALargeBatchReplays: the payments of one batch are more than stay in memory.
+func TestALargeBatchReplays(t *testing.T) {
+	v := newVault(t)
+	tx, err := v.db.Begin(true)
+	v.must(err)
+	v.pending = tx
+	for range 3 * recent {
+		v.sale(1999)
+	}
+	v.settle()
+	v.must(tx.Commit())
+	v.pending = nil
+	r, _, err := v.replay(v.export(), given{})
+	v.must(errors.Join(err, r.Err()))
+	if r.Through != v.tail.Size() || r.Sums.Payments != 3*recent {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestAStoreIsUsableAfterABrokenWalk: nothing of it goes on in the background.
+func TestAStoreIsUsableAfterABrokenWalk(t *testing.T) {
+	s, err := newStore(func(v *value) string { return v.Key }, asJSON[value]())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	enough := errors.New("enough")
+	for n := range 4 * recent {
+		if err := s.put(id(n), value{id(n), n}); err != nil {
+			t.Fatal(err)
+		}
+		if n%recent == 0 {
+			if err := s.each(func(value) error { return enough }); !errors.Is(err, enough) {
+				t.Fatal(err)
+			}
+		}
+	}
+	if v, found, err := s.get(id(1)); err != nil || !found || v.Number != 1 {
+		t.Errorf("%v, %v, %v", v, found, err)
+	}
+}
+
 func TestStatementsAgree(t *testing.T) {
 	v := newVault(t)
 	early := v.checkpoint()

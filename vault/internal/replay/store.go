@@ -50,17 +50,20 @@ func newStore[K comparable, V any](keyOf func(*V) K, f form[V]) (*store[K, V], e
 func (s *store[K, V]) close() error { return errors.Join(s.settle(), s.records.close()) }
 
 func (s *store[K, V]) get(key K) (v V, found bool, err error) {
+	// keep may make room, and wipe what k names: the value is taken before.
 	if k, ok := s.lookup(key); ok {
 		return k.value, true, nil
 	}
 	if k, ok := s.old[key]; ok {
+		v = k.value
 		delete(s.old, key)
-		return k.value, true, s.keep(key, k)
+		return v, true, s.keep(key, k)
 	}
 	if k, ok := s.leaving[key]; ok {
+		v = k.value
 		again := s.newKept()
-		again.value = k.value
-		return k.value, true, s.keep(key, again)
+		again.value = v
+		return v, true, s.keep(key, again)
 	}
 	for at := s.index[s.hash(key)]; at != 0; {
 		k := s.newKept()
@@ -68,7 +71,8 @@ func (s *store[K, V]) get(key K) (v V, found bool, err error) {
 			return v, false, err
 		}
 		if s.keyOf(&k.value) == key {
-			return k.value, true, s.keep(key, k)
+			v = k.value
+			return v, true, s.keep(key, k)
 		}
 	}
 	return v, false, nil
