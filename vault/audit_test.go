@@ -159,7 +159,7 @@ func TestAuditorsByTheCommandLine(t *testing.T) {
 		"another name":         {2, []string{"add", "cora", "--key", anna.Line()}},
 		"no key":               {2, []string{"add", "cora"}},
 		"a key that is none":   {2, []string{"add", "cora", "--key", "cora+auditor-00000000-xwing+AA=="}},
-		"removed again":        {5, []string{"remove", "anna"}},
+		"removed again":        {6, []string{"remove", "anna"}},
 		"a stranger":           {5, []string{"remove", "cora"}},
 		"a reason with a card": {2, []string{"remove", "bert", "--reason", "4242 4242 4242 4242"}},
 		"keygen without out":   {2, []string{"keygen", "--name", "cora"}},
