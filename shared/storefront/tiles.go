@@ -103,7 +103,8 @@ func (c *Client) CheckTiles(ctx context.Context, t *proof.Tiles) (proof.Agreemen
 }
 
 // CompareTiles is Compare for all entries: it holds both what this client was shown and what another reader was against one copy of the log.
-// Where the copy is at least as new as both, and nothing contradicts, both were shown one log, to the last entry. Where it is older than all of one, nothing was checked there: proof.ErrBehind, unless the other contradicts.
+// Where the copy is at least as new as both, and nothing contradicts, both were shown one log, to the last entry. Where it is older than all of
+// one, nothing was checked there: proof.ErrBehind, unless the other contradicts.
 func (c *Client) CompareTiles(ctx context.Context, theirs *proof.History, t *proof.Tiles) (ours, others proof.Agreement, err error) {
 	if _, err := c.Compare(ctx, theirs); err != nil {
 		return ours, others, err

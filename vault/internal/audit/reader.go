@@ -32,6 +32,22 @@ type Reader struct {
 	leaf   [1 + proof.LeafBytes]byte
 }
 
+// EntryError says at which entry, or from which on, an export does not hold.
+type EntryError struct {
+	Index int64
+	err   error
+}
+
+// Error says what does not hold.
+func (e *EntryError) Error() string { return e.err.Error() }
+
+// Unwrap returns ErrIntegrity's chain.
+func (e *EntryError) Unwrap() error { return e.err }
+
+func entryError(index int64, format string, args ...any) error {
+	return &EntryError{index, fmt.Errorf(format, args...)}
+}
+
 // maxBoxes bounds how many log keys a Reader keeps open: a bundle seldom has more than two.
 const maxBoxes = 16
 
@@ -45,7 +61,7 @@ func (x *Export) Bundles() int64 { return bundlesOf(x.checkpoint.Size) }
 
 // Bundle reads the entries from 256n on, verifies them against the checkpoint's root, and opens those that are the identity's; the others
 // carry their Err. It puts them into the room of entries, where there is enough; what is in them is the caller's to keep. It fails with
-// ErrIntegrity, and then returns the entries before the one that does not hold.
+// ErrIntegrity, an *EntryError where it is known which, and then returns the entries before that.
 func (r *Reader) Bundle(n int64, entries []Entry) ([]Entry, error) {
 	entries, err := r.records(n, entries)
 	if err != nil {
@@ -60,21 +76,21 @@ func (r *Reader) Bundle(n int64, entries []Entry) ([]Entry, error) {
 		return entries, nil
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s is missing: %w", name, ErrIntegrity)
+		return nil, entryError(n*tileWidth, "%s is missing: %w", name, ErrIntegrity)
 	}
 	if err != nil {
 		return nil, err
 	}
 	bodies, err := splitFrames(data, 4, len(entries))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", name, err, ErrIntegrity)
+		return nil, entryError(n*tileWidth, "%s: %w: %w", name, err, ErrIntegrity)
 	}
 	for i, body := range bodies {
 		if len(body) < 4 || sha256.Sum256(body) != [sha256.Size]byte(entries[i].Record[sha256.Size:]) {
-			return entries[:i], fmt.Errorf("the sealed entry %d is not that of its record: %w", entries[i].Index, ErrIntegrity)
+			return entries[:i], entryError(entries[i].Index, "the sealed entry %d is not that of its record: %w", entries[i].Index, ErrIntegrity)
 		}
 		if err := r.open(&entries[i], body); err != nil {
-			return entries[:i], err
+			return entries[:i], entryError(entries[i].Index, "%w", err)
 		}
 	}
 	return entries, nil
@@ -109,20 +125,20 @@ func (r *Reader) records(n int64, entries []Entry) ([]Entry, error) {
 	name := entriesPath(n, width)
 	data, err := r.load(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s is missing: %w", name, ErrIntegrity)
+		return nil, entryError(n*tileWidth, "%s is missing: %w", name, ErrIntegrity)
 	}
 	if err != nil {
 		return nil, err
 	}
 	records, err := splitFrames(data, 2, width)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", name, err, ErrIntegrity)
+		return nil, entryError(n*tileWidth, "%s: %w: %w", name, err, ErrIntegrity)
 	}
 	entries = slices.Grow(entries[:0], width)[:width]
 	var hashes [tileWidth]tlog.Hash
 	for i, record := range records {
 		if len(record) != proof.LeafBytes {
-			return nil, fmt.Errorf("%s: record %d is not 64 bytes: %w", name, i, ErrIntegrity)
+			return nil, entryError(n*tileWidth+int64(i), "%s: record %d is not 64 bytes: %w", name, i, ErrIntegrity)
 		}
 		entries[i] = Entry{Index: n*tileWidth + int64(i), Record: [proof.LeafBytes]byte(record)}
 		copy(r.leaf[1:], record) // after the 0x00 of a leaf (RFC 6962, 2.1)
@@ -146,7 +162,7 @@ func (r *Reader) verify(n int64, hashes *[tileWidth]tlog.Hash) error {
 		}
 	}
 	if hashes[0] != want {
-		return fmt.Errorf("the records of entries %d to %d are not those of the checkpoint: %w", n*tileWidth, n*tileWidth+tileWidth-1, ErrIntegrity)
+		return entryError(n*tileWidth, "the records of entries %d to %d are not those of the checkpoint: %w", n*tileWidth, n*tileWidth+tileWidth-1, ErrIntegrity)
 	}
 	return nil
 }
@@ -163,7 +179,7 @@ func (r *Reader) verifyLast(n int64, hashes []tlog.Hash) error {
 	}
 	for i, h := range hashes {
 		if h != want[i] {
-			return fmt.Errorf("the record of entry %d is not that of the checkpoint: %w", n*tileWidth+int64(i), ErrIntegrity)
+			return entryError(n*tileWidth+int64(i), "the record of entry %d is not that of the checkpoint: %w", n*tileWidth+int64(i), ErrIntegrity)
 		}
 	}
 	return nil

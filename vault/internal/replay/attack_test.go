@@ -184,6 +184,27 @@ func TestOneWhoOwnsTheFilesIsFound(t *testing.T) {
 	}
 }
 
+// TestDamageBeforeTheState has its own entry's index, though only what comes after is folded, and blames no key.
+func TestDamageBeforeTheState(t *testing.T) {
+	v := newVault(t)
+	v.sale(1)
+	dir := v.export()
+	matches, err := filepath.Glob(filepath.Join(dir, "tile/entries/000.p/*"))
+	v.must(err)
+	if len(matches) != 1 {
+		t.Fatal(matches)
+	}
+	data, err := os.ReadFile(matches[0])
+	v.must(err)
+	data[40] ^= 1 // of entry 0
+	v.must(os.WriteFile(matches[0], data, 0o644))
+	r, _, err := v.replay(dir, given{})
+	v.must(err)
+	if !errors.Is(r.Err(), ErrDiverged) || r.First != 0 || r.Findings[0].Index != 0 || r.Gap != "" {
+		t.Errorf("%+v, %v", r, r.Err())
+	}
+}
+
 func TestWrongKeysAreFound(t *testing.T) {
 	v := newVault(t)
 	v.month()

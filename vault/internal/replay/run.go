@@ -192,6 +192,9 @@ func (r *run) chunk(ctx context.Context, c *chunk, order *audit.Order) error {
 		next, bad = e.Index+1, c.bad
 	}
 	if errors.Is(bad, audit.ErrIntegrity) {
+		if at, known := errors.AsType[*audit.EntryError](bad); known {
+			next = at.Index // it may be before the state, in a bundle with what is after it
+		}
 		r.report.find(next, "%v", bad)
 		r.stopped, r.broken = true, true
 		return nil
@@ -278,7 +281,7 @@ func (r *run) end() error {
 	if err != nil {
 		return err
 	}
-	if r.report.Opened == 0 && r.report.Size > r.report.From {
+	if r.report.Opened == 0 && r.report.Size > r.report.From && !r.broken {
 		r.report.Gap = fmt.Sprintf("no entry from %d on opens with this key: there is no log key of that time wrapped for %s in this export", r.report.From, r.Identity.Name())
 	}
 	r.From.Size, r.From.Root, r.From.Time, r.From.By = r.report.Through, root, r.last, ByReplay
