@@ -30,6 +30,7 @@ import (
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
+	"nightdrop/shared/waittest"
 )
 
 // certify writes tls.pem and tls.key into dir: a certificate for 127.0.0.1 that is its own authority.
@@ -130,13 +131,12 @@ func (s *site) check(err error) {
 
 func (s *site) eventually(what string, done func() bool) {
 	s.t.Helper()
-	for range 2000 {
-		if done() {
-			return
+	defer func() {
+		if s.t.Failed() {
+			s.t.Log("the log:\n" + s.log.String())
 		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	s.t.Fatalf("%s: it did not happen in twenty seconds; log:\n%s", what, s.log)
+	}()
+	waittest.For(s.t, what, done)
 }
 
 // serve runs `relay serve` until finish or the end of the test.
@@ -173,13 +173,7 @@ func (s *site) trust() {
 func (s *site) finish() error {
 	s.t.Helper()
 	s.stop()
-	select {
-	case err := <-s.ended:
-		return err
-	case <-time.After(30 * time.Second):
-		s.t.Fatal("the relay does not stop")
-		return nil
-	}
+	return waittest.Receive(s.t, "the relay to stop", s.ended)
 }
 
 func (s *site) admin(path string) (status int, body string) {

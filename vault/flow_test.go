@@ -25,6 +25,7 @@ import (
 	"nightdrop/shared/note"
 	"nightdrop/shared/seal"
 	"nightdrop/shared/storefront"
+	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/audit"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/keyring"
@@ -144,12 +145,7 @@ func (s *site) serveLocked() (stop func()) {
 
 func (s *site) wait(what string, done func() bool) {
 	s.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if done() {
-			return
-		}
-	}
-	s.t.Fatalf("%s did not come", what)
+	waittest.For(s.t, what, done)
 }
 
 func (s *site) must(err error) {

@@ -16,6 +16,7 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/shared/storefront"
+	"nightdrop/shared/waittest"
 )
 
 // binaries is where TestMain built the four programs.
@@ -214,7 +215,7 @@ type bankBook struct {
 // awaitBank waits until the bank, which looks for files every second, has taken so many entries, and returns its book.
 func awaitBank(t *testing.T, s *site.Site, entries int) (b bankBook) {
 	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	waittest.For(t, fmt.Sprintf("%d entries at the bank", entries), func() bool {
 		out, err := s.Run(t.Context(), "simulator", "bank-book", "--book", s.BankBook(), "--json")
 		if err != nil {
 			t.Fatal(err)
@@ -223,10 +224,8 @@ func awaitBank(t *testing.T, s *site.Site, entries int) (b bankBook) {
 		if err := json.Unmarshal([]byte(out), &b); err != nil {
 			t.Fatal(err)
 		}
-		if b.Entries >= entries {
-			return b
-		}
-	}
+		return b.Entries >= entries
+	})
 	return b
 }
 

@@ -14,6 +14,7 @@ import (
 	"nightdrop/ops/site"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/storefront"
+	"nightdrop/shared/waittest"
 )
 
 var approved = envelope.ISOCode("00")
@@ -115,11 +116,10 @@ func TestBankAccountsFromFileToReturn(t *testing.T) {
 func importAnswer(t *testing.T, s *site.Site) string {
 	t.Helper()
 	var answers []string
-	for deadline := time.Now().Add(15 * time.Second); len(answers) == 0; time.Sleep(100 * time.Millisecond) {
-		if answers, _ = filepath.Glob(filepath.Join(s.Returns(), "*.ach")); time.Now().After(deadline) {
-			t.Fatal("the bank did not answer")
-		}
-	}
+	waittest.For(t, "the bank's answer", func() bool {
+		answers, _ = filepath.Glob(filepath.Join(s.Returns(), "*.ach"))
+		return len(answers) > 0
+	})
 	if _, err := s.VaultRun(t.Context(), "returns", "import", answers[0]); err != nil {
 		t.Fatal(err)
 	}
@@ -157,11 +157,7 @@ func TestAPersonDecides(t *testing.T) {
 		return c.give(of(envelope.OpCapture, hold, silent), "")
 	}
 	asked, guessed := capture(), capture()
-	for deadline := time.Now().Add(time.Minute); len(list(t, s, "manual")) < 2; time.Sleep(100 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the captures do not wait for a person")
-		}
-	}
+	waittest.For(t, "two captures that wait for a person", func() bool { return len(list(t, s, "manual")) == 2 })
 	c.await(asked, envelope.StatusUnknown, envelope.CodeNoAnswer)
 	resolve := func(s2 storefront.Sealed, as string, more ...string) error {
 		_, err := s.VaultRun(t.Context(), append([]string{"payment", "resolve", s2.ID, "--as", as}, more...)...)
@@ -221,11 +217,7 @@ func TestAcquirerWithAnotherCertificate(t *testing.T) {
 	s := running(t, site.Options{AcquirerCA: stranger}, "bookshop")
 	c := newTill(t, s, "bookshop")
 	waiting := c.give(sale(1999, "EUR"), testCard)
-	for deadline := time.Now().Add(time.Minute); len(list(t, s, "received"))+len(list(t, s, "authorising")) == 0; time.Sleep(100 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the sale is not at the vault")
-		}
-	}
+	waittest.For(t, "the sale to be at the vault", func() bool { return len(list(t, s, "received"))+len(list(t, s, "authorising")) > 0 })
 	status, err := s.Status(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -10,10 +10,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"nightdrop/ops/simulator/bank"
 	"nightdrop/ops/simulator/host"
+	"nightdrop/shared/waittest"
 )
 
 const sampleBook = `{"kind":"transaction","at":"2026-11-22T17:00:00Z","transaction":{"type":"0200","kind":"sale","terminal":"T1","stan":"000001","sent":"1122170000","rrn":"R00000000001","acceptor":"BOOKSHOP","batch":"000007","amount":1099,"currency":"840","masked":"424242******4242","answer":"00","approval":"000001","reversed":false,"repeats":0}}
@@ -142,13 +142,9 @@ func TestAdversaryCrashesTheProgram(t *testing.T) {
 	if _, err := conn.Write(append([]byte{0, byte(len(sampleSale))}, sampleSale...)); err != nil {
 		t.Fatal(err)
 	}
-	select {
-	case code := <-ended:
-		if st, err := host.ReadBook(filepath.Join(dir, "book")); code != 9 || err != nil || st.Sales != 1 {
-			t.Errorf("exit code %d, %d sales, error %v", code, st.Sales, err)
-		}
-	case <-time.After(10 * time.Second):
-		t.Fatal("the program goes on")
+	code := waittest.Receive(t, "the end of the program", ended)
+	if st, err := host.ReadBook(filepath.Join(dir, "book")); code != 9 || err != nil || st.Sales != 1 {
+		t.Errorf("exit code %d, %d sales, error %v", code, st.Sales, err)
 	}
 }
 
@@ -218,14 +214,12 @@ func TestServeWritesItsAddressAndStops(t *testing.T) {
 	}
 }
 
-func awaitAddress(t *testing.T, file string) string {
+func awaitAddress(t *testing.T, file string) (address string) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		if address, err := os.ReadFile(file); err == nil {
-			return strings.TrimSpace(string(address))
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("no address was written")
-		}
-	}
+	waittest.For(t, "the address", func() bool {
+		text, err := os.ReadFile(file)
+		address = strings.TrimSpace(string(text))
+		return err == nil
+	})
+	return address
 }

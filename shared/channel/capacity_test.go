@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"testing"
+
+	"nightdrop/shared/waittest"
 )
 
 // largeBag is a bag of exactly MaxMessage bytes.
@@ -67,7 +69,7 @@ func TestTheSameBagTwiceIsStoredOnce(t *testing.T) {
 	mustAck(t, r.PublishBag("relay-a", "digest-2", []byte("bag 2")))
 	bags, _ := collectBags(t, v, 0)
 	for _, want := range []string{"bag 1", "bag 2"} {
-		if m := receive(t, want, bags); string(m.Data) != want {
+		if m := waittest.Receive(t, want, bags); string(m.Data) != want {
 			t.Fatalf("%q, want %q", m.Data, want)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"nightdrop/shared/waittest"
 )
 
 // collectBags reads bags from a position into a channel until the test ends.
@@ -47,7 +49,7 @@ func checkBags(t *testing.T, r *Relay, v *Vault) {
 		mustAck(t, ack)
 	}
 	for i := range 100 {
-		m := receive(t, "a bag", bags)
+		m := waittest.Receive(t, "a bag", bags)
 		if want := textf("bag %d", i); !bytes.Equal(m.Data, want) || m.Sequence != uint64(i+1) || m.Subject != "bag.relay-a" {
 			t.Fatalf("bag %d came as %d on %s: %q", i+1, m.Sequence, m.Subject, m.Data)
 		}
@@ -77,28 +79,28 @@ func checkBackChannel(t *testing.T, r *Relay, v *Vault) {
 	go func() {
 		ended <- r.Notices(ctx, func(n Notice, note []byte) { got <- string(n) + "=" + string(note) })
 	}()
-	if n := receive(t, "the newest directory", got); n != "directory=d1" {
+	if n := waittest.Receive(t, "the newest directory", got); n != "directory=d1" {
 		t.Fatalf("first notice %s", n)
 	}
 	if err := v.PublishNotice(ctx, NoticePosition, []byte("p1")); err != nil {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	if n := receive(t, "the position", got); n != "position=p1" {
+	if n := waittest.Receive(t, "the position", got); n != "position=p1" {
 		t.Fatalf("second notice %s", n)
 	}
 	if waited := time.Since(start); waited > noticesEvery/2 {
 		t.Fatalf("a new notice took %s", waited)
 	}
 	cancel()
-	if err := receive(t, "Notices to end", ended); !errors.Is(err, context.Canceled) {
+	if err := waittest.Receive(t, "Notices to end", ended); !errors.Is(err, context.Canceled) {
 		t.Fatalf("Notices ended with %v", err)
 	}
 
 	arrived, stop := r.ResultArrived("shop-a")
 	defer stop()
 	mustAck(t, v.PublishResult("shop-a", 1, "id-1", []byte("r1")))
-	receive(t, "the wake", arrived)
+	waittest.Receive(t, "the wake", arrived)
 	found, err := r.Results(t.Context(), "shop-a", 0, 100)
 	if err != nil || len(found) != 1 || string(found[0]) != "r1" {
 		t.Fatalf("results: %q, %v", found, err)

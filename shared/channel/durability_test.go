@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"testing"
+
+	"nightdrop/shared/waittest"
 )
 
 func TestEverythingSurvivesARestart(t *testing.T) {
@@ -17,21 +19,21 @@ func TestEverythingSurvivesARestart(t *testing.T) {
 	if err := v.PublishNotice(t.Context(), NoticeMembers, []byte("members")); err != nil {
 		t.Fatal(err)
 	}
-	receive(t, "the bag before", bags)
+	waittest.Receive(t, "the bag before", bags)
 	r.Close()
 	s.close(t)
-	waitFor(t, "the vault to notice", func() bool { return v.writes.up() != nil })
-	if err := receive(t, "an answer", v.PublishResult("shop", 2, "id", nil)); !errors.Is(err, ErrUnavailable) {
+	waittest.For(t, "the vault to notice", func() bool { return v.writes.up() != nil })
+	if err := waittest.Receive(t, "an answer", v.PublishResult("shop", 2, "id", nil)); !errors.Is(err, ErrUnavailable) {
 		t.Fatalf("without a broker: %v, want unavailable", err)
 	}
 	s.start(t)
 	r = s.relay(t)
-	waitFor(t, "the vault to reconnect", v.Connected)
+	waittest.For(t, "the vault to reconnect", v.Connected)
 	if m, err := v.BagAt(t.Context(), 1); err != nil || string(m.Data) != "before" {
 		t.Fatalf("bag 1: %q, %v", m.Data, err)
 	}
 	mustAck(t, r.PublishBag("relay-a", "m2", []byte("after")))
-	if m := receive(t, "the bag after", bags); string(m.Data) != "after" {
+	if m := waittest.Receive(t, "the bag after", bags); string(m.Data) != "after" {
 		t.Fatalf("after the restart came %q", m.Data)
 	}
 	if found, err := r.Results(t.Context(), "shop", 0, 10); err != nil || len(found) != 1 {
@@ -86,7 +88,7 @@ func TestBagsNoticeAStreamThatLostItsTail(t *testing.T) {
 			bags, ended := collectBags(t, v, 5)
 			publish(10, 20)
 			for i := 4; i < 20; i++ {
-				receive(t, "a bag", bags)
+				waittest.Receive(t, "a bag", bags)
 			}
 			s.close(t)
 			if after.old {
@@ -103,7 +105,7 @@ func TestBagsNoticeAStreamThatLostItsTail(t *testing.T) {
 				s.config.Listen = listen
 			}
 			s.start(t)
-			if err := receive(t, "Bags to end", ended); !errors.Is(err, ErrRewound) {
+			if err := waittest.Receive(t, "Bags to end", ended); !errors.Is(err, ErrRewound) {
 				t.Fatalf("Bags ended with %v, want rewound", err)
 			}
 		})

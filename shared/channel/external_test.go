@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nkeys"
+
+	"nightdrop/shared/waittest"
 )
 
 func TestExternalBroker(t *testing.T) {
@@ -29,19 +31,19 @@ func TestExternalBroker(t *testing.T) {
 	if err := r.Ready(); !errors.Is(err, ErrUnavailable) {
 		t.Fatalf("ready before there are streams: %v", err)
 	}
-	if err := receive(t, "an answer", r.PublishBag("relay-a", "m", []byte("bag"))); !errors.Is(err, ErrUnavailable) {
+	if err := waittest.Receive(t, "an answer", r.PublishBag("relay-a", "m", []byte("bag"))); !errors.Is(err, ErrUnavailable) {
 		t.Fatalf("a bag before there are streams: %v, want unavailable", err)
 	}
 	if err := s.keepers.MakeStreams(t.Context(), s.sizes); err != nil { // what the operator does once
 		t.Fatal(err)
 	}
-	waitFor(t, "the relay to be ready", func() bool { return r.Ready() == nil })
+	waittest.For(t, "the relay to be ready", func() bool { return r.Ready() == nil })
 
 	t.Run("bags", func(t *testing.T) { checkBags(t, r, s.vault(t)) })
 	t.Run("results and notices", func(t *testing.T) { checkBackChannel(t, r, s.vault(t)) })
 	t.Run("a relay writes under its own name only", func(t *testing.T) {
 		other := dialRelay("relay-b")
-		if err := receive(t, "an answer", other.PublishBag("relay-a", "m2", []byte("bag"))); !errors.Is(err, ErrUnknown) {
+		if err := waittest.Receive(t, "an answer", other.PublishBag("relay-a", "m2", []byte("bag"))); !errors.Is(err, ErrUnknown) {
 			t.Fatalf("under another's name: %v", err)
 		}
 		mustAck(t, other.PublishBag("relay-b", "m3", []byte("bag")))

@@ -10,6 +10,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nkeys"
+
+	"nightdrop/shared/waittest"
 )
 
 // raw connects with a role's key and nothing of this package in between, as a thief of the key would.
@@ -220,7 +222,7 @@ func TestReplySubjectsReachNoOtherSide(t *testing.T) {
 
 	// The control: inside one account the same attack works, so it is the accounts that held above.
 	s.play(t, attack{"relay", "$JS.API.DIRECT.GET.RESULTS", nothing, "$JS.API.STREAM.DELETE.RESULTS"})
-	waitFor(t, "the relay's own stream to be gone", func() bool {
+	waittest.For(t, "the relay's own stream to be gone", func() bool {
 		_, err := r.reads.info(t.Context(), streamResults)
 		return err != nil
 	})
@@ -332,7 +334,7 @@ func TestAnImpostorBrokerIsNotTalkedTo(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer v.Close()
-	waitFor(t, "the reason", func() bool {
+	waittest.For(t, "the reason", func() bool {
 		err := <-v.PublishResult("shop", 1, "id", []byte("result"))
 		return errors.Is(err, ErrUnavailable) && strings.Contains(err.Error(), "certificate")
 	})

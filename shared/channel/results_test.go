@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"nightdrop/shared/waittest"
 )
 
 // publishResults sends results from..to (inclusive) of a merchant; the note is its serial, and three share an id.
@@ -142,9 +144,9 @@ func TestArrivalsWakeThoseWhoWait(t *testing.T) {
 	also, stopAlso := r.ResultArrived("shop")
 	other, stopOther := r.ResultArrived("shop-b")
 	publishResults(t, v, "shop", 1, 20)
-	receive(t, "my wake", mine)
+	waittest.Receive(t, "my wake", mine)
 	wantResults(t, r, "shop", 0, 1, 1, 1) // it is there when the wake comes
-	receive(t, "the other waiter's wake", also)
+	waittest.Receive(t, "the other waiter's wake", also)
 	select {
 	case <-other:
 		t.Fatal("another merchant's waiter was woken")

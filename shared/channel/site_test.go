@@ -18,6 +18,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nkeys"
+
+	"nightdrop/shared/waittest"
 )
 
 // anyPort lets the broker choose, in its own words.
@@ -150,7 +152,7 @@ func (s *site) vault(t *testing.T) *Vault {
 		t.Fatalf("vault: %v", err)
 	}
 	t.Cleanup(v.Close)
-	waitFor(t, "the vault to connect", v.Connected)
+	waittest.For(t, "the vault to connect", v.Connected)
 	return v
 }
 
@@ -208,33 +210,10 @@ func (s *site) certificate(t *testing.T, name string, template, parent *x509.Cer
 	return key
 }
 
-// waitFor polls a condition for up to ten seconds.
-func waitFor(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if condition() {
-			return
-		}
-	}
-	t.Fatalf("timed out waiting for %s", what)
-}
-
-// receive waits for one value.
-func receive[T any](t *testing.T, what string, c <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-c:
-		return v
-	case <-time.After(10 * time.Second):
-		t.Fatalf("timed out waiting for %s", what)
-		panic("unreachable")
-	}
-}
-
 // mustAck fails the test unless the message became durable.
 func mustAck(t *testing.T, ack Ack) {
 	t.Helper()
-	if err := receive(t, "an ack", ack); err != nil {
+	if err := waittest.Receive(t, "an ack", ack); err != nil {
 		t.Fatalf("publish: %v", err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
+	"nightdrop/shared/waittest"
 )
 
 // attempt is one call of PublishBag, whose ack the test decides.
@@ -37,13 +38,7 @@ func (c *faultyChannel) PublishBag(_, id string, msg []byte) channel.Ack {
 // next returns the next attempt, which must come within seconds.
 func (c *faultyChannel) next(t *testing.T) attempt {
 	t.Helper()
-	select {
-	case a := <-c.attempts:
-		return a
-	case <-time.After(5 * time.Second):
-		t.Fatal("no bag was published")
-		return attempt{}
-	}
+	return waittest.Receive(t, "a bag to be published", c.attempts)
 }
 
 // quiet fails if a bag is published within a moment.
@@ -126,31 +121,14 @@ func (f *fixture) submitAll(t *testing.T, n int) []<-chan answer {
 	for i := range n {
 		before, _ := f.Waiting()
 		all = append(all, f.submit(t.Context(), fmt.Sprintf("envelope %d", i)))
-		eventually(t, func() bool { now, _ := f.Waiting(); return now > before })
+		waittest.For(t, "the bagger", func() bool { now, _ := f.Waiting(); return now > before })
 	}
 	return all
 }
 
-func eventually(t *testing.T, done func() bool) {
-	t.Helper()
-	for range 5000 {
-		if done() {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-	t.Fatal("it did not happen within seconds")
-}
-
 func wait(t *testing.T, done <-chan answer) answer {
 	t.Helper()
-	select {
-	case a := <-done:
-		return a
-	case <-time.After(5 * time.Second):
-		t.Fatal("a submitter got no answer")
-		return answer{}
-	}
+	return waittest.Receive(t, "an answer to the submitter", done)
 }
 
 // read opens a published bag and checks that it follows previous, nil for the first.
@@ -221,7 +199,7 @@ func TestACrowdFillsTheWindowAndNoMore(t *testing.T) {
 			f.submit(t.Context(), "envelope")
 		}
 		f.channel.next(t)
-		eventually(t, func() bool { waiting, _ := f.Waiting(); return waiting == 0 })
+		waittest.For(t, "the bagger", func() bool { waiting, _ := f.Waiting(); return waiting == 0 })
 	}
 	for range 2 * crowd * 4 {
 		f.submit(t.Context(), "envelope")
@@ -250,7 +228,7 @@ func TestBagsKeepTheirLimits(t *testing.T) {
 			for range test.count {
 				f.submit(t.Context(), strings.Repeat("x", test.size))
 			}
-			eventually(t, func() bool { waiting, _ := f.Waiting(); return waiting == test.count })
+			waittest.For(t, "the bagger", func() bool { waiting, _ := f.Waiting(); return waiting == test.count })
 			left := test.count
 			for bags := range test.bags {
 				a.ack <- nil
@@ -316,7 +294,7 @@ func TestAFullChannelIsToldAtOnceAndLeavesNoHole(t *testing.T) {
 	}
 	again := f.channel.next(t)
 	again.ack <- nil
-	eventually(t, func() bool { return f.Trouble() == nil })
+	waittest.For(t, "the bagger", func() bool { return f.Trouble() == nil })
 	one, _ := f.read(t, again, nil)
 	f.submit(t.Context(), "later")
 	f.read(t, f.channel.next(t), &one)
@@ -328,13 +306,13 @@ func TestPatienceEndsWithTheContext(t *testing.T) {
 	a := f.channel.next(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	left := f.submit(ctx, "left")
-	eventually(t, func() bool { waiting, _ := f.Waiting(); return waiting == 1 })
+	waittest.For(t, "the bagger", func() bool { waiting, _ := f.Waiting(); return waiting == 1 })
 	cancel()
 	if got := wait(t, left); !errors.Is(got.err, ErrUnknown) {
 		t.Errorf("answer %+v, want ErrUnknown", got)
 	}
 	stayed := f.submit(t.Context(), "stayed")
-	eventually(t, func() bool { waiting, _ := f.Waiting(); return waiting == 2 })
+	waittest.For(t, "the bagger", func() bool { waiting, _ := f.Waiting(); return waiting == 2 })
 	a.ack <- nil
 	one, _ := f.read(t, a, nil)
 	b := f.channel.next(t)
@@ -373,7 +351,7 @@ func TestTheHeadNamesTheLastBagBeforeWhichNoneIsMissing(t *testing.T) {
 	}
 	b := f.channel.next(t)
 	b.ack <- nil
-	eventually(t, func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.flights[1].acked })
+	waittest.For(t, "the bagger", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.flights[1].acked })
 	if f.config.Head.written != 0 {
 		t.Errorf("the head is at %d while bag 1 is not acked", f.config.Head.written)
 	}
@@ -401,7 +379,7 @@ func TestCloseAnswersAllThatWasAccepted(t *testing.T) {
 	all = append(all, f.submitAll(t, 10)...)
 	closed := make(chan error, 1)
 	go func() { closed <- f.Close(t.Context()) }()
-	eventually(t, func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.closing })
+	waittest.For(t, "the bagger", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.closing })
 	if _, err := f.Submit(t.Context(), []byte("late")); !errors.Is(err, ErrClosed) {
 		t.Errorf("after Close: %v, want ErrClosed", err)
 	}

@@ -16,6 +16,7 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/shared/proof"
+	"nightdrop/shared/waittest"
 )
 
 // boardSite has keys but no network, and a clock that the test turns.
@@ -182,7 +183,7 @@ func TestNoticesAreServedAsTheyCame(t *testing.T) {
 		"/v1/directory": {channel.NoticeDirectory, directory}, "/v1/position": {channel.NoticePosition, position}, "/v1/log/checkpoint": {channel.NoticeCheckpoint, checkpoint},
 	} {
 		s.publish(notice.kind, notice.msg)
-		s.eventually(path, func() bool { return bytes.Equal(s.get(path).body, notice.msg) })
+		waittest.For(s.t, path, func() bool { return bytes.Equal(s.get(path).body, notice.msg) })
 		if answer := s.get(path); answer.status != 200 || answer.header.Get("Content-Type") != "text/plain; charset=utf-8" {
 			t.Errorf("%s: %d %v", path, answer.status, answer.header)
 		}
@@ -231,11 +232,11 @@ func TestTheAdminListener(t *testing.T) {
 	}
 	s.publish(channel.NoticeDirectory, s.directory(1, nil))
 	s.publish(channel.NoticeMembers, s.members(1))
-	s.eventually("readiness", func() bool { return get("/readyz").Code == 200 })
+	waittest.For(s.t, "readiness", func() bool { return get("/readyz").Code == 200 })
 	s.post([]byte("x"))
 	s.post(sign(s, s.envelope(), s.shops[shop]))
 	// The bag is counted after its envelopes' posts are answered.
-	s.eventually("the count of bags", func() bool {
+	waittest.For(s.t, "the count of bags", func() bool {
 		return strings.Contains(get("/metrics").Body.String(), "nightdrop_relay_bag_envelopes_count 1")
 	})
 	metrics := get("/metrics").Body.String()

@@ -18,6 +18,7 @@ import (
 	"nightdrop/shared/channel/broker"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
+	"nightdrop/shared/waittest"
 )
 
 // bagsOf reads the vault's side of the channel: n envelopes, by digest, with their bags.
@@ -94,10 +95,10 @@ func TestWithoutDirectoryOrMembersNothingIsTaken(t *testing.T) {
 		t.Errorf("the directory: %d", got.status)
 	}
 	s.publish(channel.NoticeDirectory, s.directory(5, nil))
-	s.eventually("the directory", func() bool { return s.board.Directory() != nil })
+	waittest.For(s.t, "the directory", func() bool { return s.board.Directory() != nil })
 	refused("without members")
 	s.publish(channel.NoticeMembers, s.members(1))
-	s.eventually("members", s.board.HasMembers)
+	waittest.For(s.t, "members", s.board.HasMembers)
 	if answer := s.post(body); answer.status != 202 {
 		t.Errorf("with both: %d %s", answer.status, answer.body)
 	}
@@ -133,7 +134,7 @@ func TestChannelTroubleIs503(t *testing.T) {
 	t.Run("the broker is gone", func(t *testing.T) {
 		s := newSite(t, nil)
 		s.check(s.broker.Close(t.Context()))
-		s.eventually("notice of it", func() bool { return s.relay.Ready() != nil })
+		waittest.For(s.t, "notice of it", func() bool { return s.relay.Ready() != nil })
 		if code := s.code(s.post(sign(s, s.envelope(), s.shops[shop]))); code != "urn:nightdrop:channel-unavailable" {
 			t.Errorf("code %s", code)
 		}
@@ -258,7 +259,7 @@ func TestRates(t *testing.T) {
 				r.ContentLength = 5
 			})
 		}()
-		s.eventually("the first to be in flight", func() bool {
+		waittest.For(s.t, "the first to be in flight", func() bool {
 			s.edge.posting.mu.Lock()
 			defer s.edge.posting.mu.Unlock()
 			return s.edge.posting.all == 1

@@ -15,6 +15,7 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
+	"nightdrop/shared/waittest"
 )
 
 // token signs claims as a storefront does; change spoils them.
@@ -132,7 +133,7 @@ func TestALongPollEndsWithAResult(t *testing.T) {
 		go func() { answers <- s.read(shop, "/v1/results?wait=30") }()
 	}
 	go func() { answers <- s.read(otherShop, "/v1/results?wait=1") }()
-	s.eventually("all to wait", func() bool { s.edge.polls.mu.Lock(); defer s.edge.polls.mu.Unlock(); return s.edge.polls.all == 3 })
+	waittest.For(s.t, "all to wait", func() bool { s.edge.polls.mu.Lock(); defer s.edge.polls.mu.Unlock(); return s.edge.polls.all == 3 })
 	began := time.Now()
 	want := s.result(shop, 1, uuid.NewString())
 	for range 2 {
@@ -152,16 +153,11 @@ func TestALongPollEndsWhenTheRelayStops(t *testing.T) {
 	s := newSite(t, nil)
 	answers := make(chan response, 1)
 	go func() { answers <- s.read(shop, "/v1/results?wait=60") }()
-	s.eventually("it to wait", func() bool { s.edge.polls.mu.Lock(); defer s.edge.polls.mu.Unlock(); return s.edge.polls.all == 1 })
+	waittest.For(s.t, "it to wait", func() bool { s.edge.polls.mu.Lock(); defer s.edge.polls.mu.Unlock(); return s.edge.polls.all == 1 })
 	s.edge.Stop()
 	s.edge.Stop() // once is enough, twice does no harm
-	select {
-	case answer := <-answers:
-		if p := s.page(answer); len(p.Results) != 0 || *p.Next != 0 {
-			t.Errorf("page %+v", p)
-		}
-	case <-time.After(5 * time.Second):
-		t.Fatal("the poll goes on")
+	if p := s.page(waittest.Receive(t, "the poll to end", answers)); len(p.Results) != 0 || *p.Next != 0 {
+		t.Errorf("page %+v", p)
 	}
 	if err := s.edge.Ready(); err == nil {
 		t.Error("a relay that stops calls itself ready")
@@ -181,7 +177,7 @@ func TestPollsAreBounded(t *testing.T) {
 		}()
 	}
 	held := func() int { s.edge.polls.mu.Lock(); defer s.edge.polls.mu.Unlock(); return s.edge.polls.all }
-	s.eventually("both to wait", func() bool { return held() == 2 })
+	waittest.For(s.t, "both to wait", func() bool { return held() == 2 })
 	if answer := s.read(shop, "/v1/results"); answer.status != 429 {
 		t.Errorf("a third: %d", answer.status)
 	}
@@ -189,7 +185,7 @@ func TestPollsAreBounded(t *testing.T) {
 		t.Errorf("another merchant: %d", answer.status)
 	}
 	cancel()
-	s.eventually("polls to end with their callers", func() bool { return held() == 0 })
+	waittest.For(s.t, "polls to end with their callers", func() bool { return held() == 0 })
 }
 
 func TestTokens(t *testing.T) {

@@ -31,6 +31,7 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/shared/seal"
+	"nightdrop/shared/waittest"
 )
 
 const (
@@ -96,7 +97,7 @@ func newSite(t *testing.T, change func(*plan)) *site {
 	if !p.silent {
 		s.publish(channel.NoticeDirectory, s.directory(1, nil))
 		s.publish(channel.NoticeMembers, s.members(1))
-		s.eventually("directory and members", func() bool { return s.board.Directory() != nil && s.board.HasMembers() })
+		waittest.For(s.t, "directory and members", func() bool { return s.board.Directory() != nil && s.board.HasMembers() })
 	}
 	return s
 }
@@ -113,17 +114,6 @@ func (s *site) check(err error) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-}
-
-func (s *site) eventually(what string, done func() bool) {
-	s.t.Helper()
-	for range 1000 {
-		if done() {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	s.t.Fatalf("%s: it did not happen in ten seconds", what)
 }
 
 // certify makes one certificate for 127.0.0.1 that is its own authority.
@@ -167,7 +157,7 @@ func (s *site) openChannel(p plan) {
 		defer cancel()
 		_ = s.broker.Close(ctx)
 	})
-	s.eventually("the vault's connection", s.vault.Connected)
+	waittest.For(s.t, "the vault's connection", s.vault.Connected)
 }
 
 func (s *site) openEdge(p plan) {

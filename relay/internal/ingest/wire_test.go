@@ -17,6 +17,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/shared/waittest"
 )
 
 // dial opens a bare TLS connection to the edge.
@@ -132,7 +133,7 @@ func TestSlowAndBrokenCallers(t *testing.T) {
 	if answer := s.post(sign(s, s.envelope(), s.shops[shop])); answer.status != 202 {
 		t.Errorf("afterwards: %d", answer.status)
 	}
-	s.eventually("all to be released", func() bool {
+	waittest.For(s.t, "all to be released", func() bool {
 		s.edge.posting.mu.Lock()
 		defer s.edge.posting.mu.Unlock()
 		return s.edge.posting.all == 0

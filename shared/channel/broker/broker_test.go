@@ -15,6 +15,7 @@ import (
 	"nightdrop/shared/channel"
 	"nightdrop/shared/channel/broker"
 	"nightdrop/shared/channel/broker/brokertest"
+	"nightdrop/shared/waittest"
 )
 
 // leastStream is the least that a stream may be given.
@@ -39,7 +40,7 @@ func TestAFullStreamRefusesUntilItIsPurged(t *testing.T) {
 	if stored != leastStream/channel.MaxMessage {
 		t.Fatalf("%d bags fitted", stored)
 	}
-	waitFor(t, "Ready to say full", func() bool { return errors.Is(r.Ready(), channel.ErrFull) })
+	waittest.For(t, "Ready to say full", func() bool { return errors.Is(r.Ready(), channel.ErrFull) })
 	mustAck(t, v.PublishResult("shop", 1, "id", []byte("results still flow")))
 
 	if err := v.PurgeBags(t.Context(), 0); err != nil {
@@ -61,9 +62,9 @@ func TestAFullStreamRefusesUntilItIsPurged(t *testing.T) {
 	if err := v.PurgeBags(t.Context(), 4); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "Ready to be nil again", func() bool { return r.Ready() == nil })
+	waittest.For(t, "Ready to be nil again", func() bool { return r.Ready() == nil })
 	bags := collectBags(t, v) // begins at the oldest that is left
-	if m := receive(t, "bag 4", bags); m.Sequence != 4 {
+	if m := waittest.Receive(t, "bag 4", bags); m.Sequence != 4 {
 		t.Fatalf("the first bag left is %d", m.Sequence)
 	}
 }
@@ -127,7 +128,7 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 			config := s.Config
 			config.Dir = filepath.Join(t.TempDir(), `store "quoted" \ `)
 			change(&config)
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			started, err := broker.Start(ctx, config)
 			if err == nil {

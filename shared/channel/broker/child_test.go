@@ -17,6 +17,7 @@ import (
 	"nightdrop/shared/channel"
 	"nightdrop/shared/channel/broker"
 	"nightdrop/shared/channel/broker/brokertest"
+	"nightdrop/shared/waittest"
 )
 
 // childEnv holds the configuration of a child process that runs a broker of its own.
@@ -108,7 +109,7 @@ func startChild(t *testing.T, s *brokertest.Site) *child {
 		}
 	}()
 	t.Cleanup(func() { c.kill() })
-	address, ok := strings.CutPrefix(receive(t, "the child to start", c.lines), "listen ")
+	address, ok := strings.CutPrefix(waittest.Receive(t, "the child to start", c.lines), "listen ")
 	if !ok {
 		t.Fatal("the child did not start")
 	}
@@ -120,7 +121,7 @@ func startChild(t *testing.T, s *brokertest.Site) *child {
 func (c *child) acked(t *testing.T, count int) (last int) {
 	t.Helper()
 	for range count {
-		if _, err := fmt.Sscanf(receive(t, "the child to go on", c.lines), "acked %d", &last); err != nil {
+		if _, err := fmt.Sscanf(waittest.Receive(t, "the child to go on", c.lines), "acked %d", &last); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -154,7 +155,7 @@ func TestAckedBagsSurviveKill(t *testing.T) {
 		bags := collectBags(t, v)
 		found, end := make(map[int]bool), last
 		for n := 0; n < acked; {
-			m := receive(t, fmt.Sprintf("bag %d of round %d", n+1, round), bags)
+			m := waittest.Receive(t, fmt.Sprintf("bag %d of round %d", n+1, round), bags)
 			if m.Sequence <= last {
 				continue // an earlier round's
 			}
@@ -214,7 +215,7 @@ func TestABrokerThatHangsGivesUnknown(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(v.Close)
-	waitFor(t, "the vault to connect", v.Connected)
+	waittest.For(t, "the vault to connect", v.Connected)
 	mustAck(t, v.PublishResult("shop", 1, "id", []byte("one")))
 	if err := c.process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
@@ -223,11 +224,11 @@ func TestABrokerThatHangsGivesUnknown(t *testing.T) {
 	if _, err := syscall.Wait4(c.process.Pid, &state, syscall.WUNTRACED, nil); err != nil || !state.Stopped() {
 		t.Fatalf("the child does not stop: %v", err)
 	}
-	if err := receive(t, "an answer", v.PublishResult("shop", 2, "id", []byte("two"))); !errors.Is(err, channel.ErrUnknown) {
+	if err := waittest.Receive(t, "an answer", v.PublishResult("shop", 2, "id", []byte("two"))); !errors.Is(err, channel.ErrUnknown) {
 		t.Fatalf("a broker that hangs: %v, want unknown", err)
 	}
 	if err := c.process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "the broker to answer again", func() bool { return <-v.PublishResult("shop", 2, "id", []byte("two")) == nil })
+	waittest.For(t, "the broker to answer again", func() bool { return <-v.PublishResult("shop", 2, "id", []byte("two")) == nil })
 }

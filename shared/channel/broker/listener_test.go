@@ -12,6 +12,7 @@ import (
 
 	"nightdrop/shared/channel"
 	"nightdrop/shared/channel/broker/brokertest"
+	"nightdrop/shared/waittest"
 )
 
 func TestBothSidesMeet(t *testing.T) {
@@ -21,7 +22,7 @@ func TestBothSidesMeet(t *testing.T) {
 		t.Fatalf("ready: %v", err)
 	}
 	mustAck(t, r.PublishBag("relay-a", "m", []byte("a bag")))
-	if m := receive(t, "the bag", collectBags(t, v)); string(m.Data) != "a bag" {
+	if m := waittest.Receive(t, "the bag", collectBags(t, v)); string(m.Data) != "a bag" {
 		t.Fatalf("the bag came as %q", m.Data)
 	}
 	mustAck(t, v.PublishJournal(1, "j", []byte("entries")))
@@ -73,9 +74,9 @@ func TestClientsMustShowACertificateWhereOneIsAsked(t *testing.T) {
 		t.Cleanup(v.Close)
 		return v
 	}
-	waitFor(t, "the vault with a certificate", dial(s.File("vault.pem"), s.File("vault.key")).Connected)
+	waittest.For(t, "the vault with a certificate", dial(s.File("vault.pem"), s.File("vault.key")).Connected)
 	for name, v := range map[string]*channel.Vault{"none": dial("", ""), "another's": dial(s.File("broker.pem"), s.File("broker.key"))} {
-		waitFor(t, "a refusal of the certificate: "+name, func() bool {
+		waittest.For(t, "a refusal of the certificate: "+name, func() bool {
 			err := <-v.PublishResult("shop", 1, "id", nil)
 			return errors.Is(err, channel.ErrUnavailable) && strings.Contains(err.Error(), "tls")
 		})

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"testing"
-	"time"
 
 	"nightdrop/shared/channel"
+	"nightdrop/shared/waittest"
 )
 
 // largeBag is a bag of the most bytes that one may have.
@@ -31,32 +31,10 @@ func collectBags(t *testing.T, v *channel.Vault) <-chan channel.Message {
 	return bags
 }
 
-// waitFor polls a condition for up to ten seconds.
-func waitFor(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if condition() {
-			return
-		}
-	}
-	t.Fatalf("timed out waiting for %s", what)
-}
-
-// receive waits for one value.
-func receive[T any](t *testing.T, what string, c <-chan T) (v T) {
-	t.Helper()
-	select {
-	case v = <-c:
-	case <-time.After(10 * time.Second):
-		t.Fatalf("timed out waiting for %s", what)
-	}
-	return v
-}
-
 // mustAck fails the test unless the message became durable.
 func mustAck(t *testing.T, ack channel.Ack) {
 	t.Helper()
-	if err := receive(t, "an ack", ack); err != nil {
+	if err := waittest.Receive(t, "an ack", ack); err != nil {
 		t.Fatalf("publish: %v", err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/payment"
 	"nightdrop/vault/internal/settle"
 )
@@ -158,11 +159,7 @@ func TestClientGoesAway(t *testing.T) {
 	if _, err := NewClient(path, "").Settle(ctx, settle.All, "", nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("the client that left got %v", err)
 	}
-	select {
-	case <-stopped:
-	case <-time.After(5 * time.Second):
-		t.Error("the work goes on")
-	}
+	waittest.Receive(t, "the work to stop", stopped)
 }
 
 // TestSharesAreLinesOfBytes: they arrive as given, print as nothing, and are cleared when the call is over.

@@ -10,6 +10,7 @@ import (
 	"nightdrop/shared/channel"
 	"nightdrop/shared/channel/broker/brokertest"
 	"nightdrop/shared/envelope"
+	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
@@ -50,7 +51,7 @@ func (d *desk) start(source Source) (stop func() error) {
 
 func (d *desk) waitForPayments(n uint64) {
 	d.TB.Helper()
-	intaketest.WaitFor(d.TB, "the payments", func() bool { return d.payments() == n })
+	waittest.For(d.TB, "the payments", func() bool { return d.payments() == n })
 }
 
 func (d *desk) hint() (h ledger.Hint) {
@@ -125,7 +126,7 @@ func TestChannelThatLostItsStore(t *testing.T) {
 	publish(t, broker.Relay(), append(d.bags(d.run, 3), first[1])...)
 	stop = d.start(broker.Vault())
 	d.waitForPayments(6)
-	intaketest.WaitFor(t, "the repeated bag", func() bool { return d.hint().Sequence == 4 })
+	waittest.For(t, "the repeated bag", func() bool { return d.hint().Sequence == 4 })
 	_ = stop()
 	d.expectFound(findings{payment.FindingSequence: 1})
 	if n := d.runState(d.run).Number; n != 6 {
@@ -140,7 +141,7 @@ func TestPurgeKeepsAWeekAndTheLastBag(t *testing.T) {
 	publish(t, broker.Relay(), d.bags(d.run, 6)...)
 	stop := d.start(vault)
 	d.waitForPayments(6)
-	intaketest.WaitFor(t, "the last bag", func() bool { return d.hint().Sequence == 6 })
+	waittest.For(t, "the last bag", func() bool { return d.hint().Sequence == 6 })
 	_ = stop()
 	i := d.newIntake(vault)
 	i.Now = time.Now // the broker's clock is the machine's

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/audit"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
@@ -85,7 +86,7 @@ func (h *history) send(p Place) {
 // begin is what the next unlock finds.
 func (h *history) begin(p Place) error {
 	h.d.t.Helper()
-	ctx, cancel := context.WithTimeout(h.d.t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(h.d.t.Context(), time.Minute)
 	defer cancel()
 	return h.journal(p).Begin(ctx)
 }
@@ -162,7 +163,7 @@ func TestForeignJournalIsRefused(t *testing.T) {
 		}
 		j := h.journal(p)
 		stop := h.d.run(j)
-		intaketest.WaitFor(t, "the journal to stand still", func() bool { return errors.Is(j.Ready(), ErrForeign) })
+		waittest.For(t, "the journal to stand still", func() bool { return errors.Is(j.Ready(), ErrForeign) })
 		short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		if err := j.Durable(short, 1); !errors.Is(err, ErrForeign) {
 			t.Errorf("%s: durable: %v", name, err)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/audit"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/keyring"
@@ -69,7 +70,7 @@ func (d *desk) run(j *Journal) (stop func() error) {
 
 func (d *desk) durable(j *Journal, size int64) {
 	d.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	must(d.t, j.Durable(ctx, size))
 }
@@ -223,13 +224,13 @@ func TestPlaceThatIsDown(t *testing.T) {
 	stop := d.run(j)
 	for range 2 {
 		size := d.grow(2)
+		waittest.For(t, "the journal to stand still", func() bool {
+			return errors.Is(j.Ready(), ErrUnavailable) && errors.Is(j.State().Err, ErrUnavailable)
+		})
 		short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		if err := j.Durable(short, size); !errors.Is(err, ErrUnavailable) {
 			t.Errorf("durable: %v", err)
-		}
-		if err := j.Ready(); !errors.Is(err, ErrUnavailable) || !errors.Is(j.State().Err, ErrUnavailable) {
-			t.Errorf("ready: %v", err)
 		}
 		p.set(func() { p.down = nil })
 		d.durable(j, size)
@@ -263,7 +264,7 @@ func TestPlaceThatLosesItsEnd(t *testing.T) {
 	size := d.size()
 	for _, left := range []int{1, 0} {
 		p.set(func() { p.messages[1] = p.messages[1][:left] })
-		intaketest.WaitFor(t, "the end to be there again", func() bool {
+		waittest.For(t, "the end to be there again", func() bool {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			return len(p.messages[1]) > left

@@ -15,6 +15,7 @@ import (
 	"nightdrop/shared/channel/broker/brokertest"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/proof"
+	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/payment"
@@ -56,8 +57,8 @@ func TestResultsReachTheirStorefrontAndAreInTheLog(t *testing.T) {
 	}
 	o := d.outbox(broker.Vault())
 	stop := start(o)
-	intaketest.WaitFor(t, "30 results", func() bool { return len(read(t, relay, "shop-1")) == 30 })
-	intaketest.WaitFor(t, "the checkpoint", func() bool { return o.Newest(channel.NoticeCheckpoint) != nil })
+	waittest.For(t, "30 results", func() bool { return len(read(t, relay, "shop-1")) == 30 })
+	waittest.For(t, "the checkpoint", func() bool { return o.Newest(channel.NoticeCheckpoint) != nil })
 	for _, r := range checkChain(t, d.shop, read(t, relay, "shop-1")) {
 		f := r.Facts
 		if sent[r.ID] != r.Digest || f.Payment != r.ID || f.Status != envelope.StatusRejected || f.Code != envelope.CodeLuhn ||
@@ -117,7 +118,7 @@ func TestManyMerchantsAtOnce(t *testing.T) {
 	}
 	wait.Wait()
 	for _, s := range shops {
-		intaketest.WaitFor(t, "250 results", func() bool { return len(read(t, relay, s.ID)) == 250 })
+		waittest.For(t, "250 results", func() bool { return len(read(t, relay, s.ID)) == 250 })
 		checkChain(t, s, read(t, relay, s.ID))
 	}
 	_ = stop()
@@ -129,21 +130,21 @@ func TestChannelThatComesAndGoes(t *testing.T) {
 	broker := brokertest.Start(t)
 	vault := broker.Vault()
 	broker.Stop()
-	intaketest.WaitFor(t, "the connection's end", func() bool { return !vault.Connected() })
+	waittest.For(t, "the connection's end", func() bool { return !vault.Connected() })
 	d.reject("shop-1", 3)
 	stop := start(d.outbox(vault))
-	intaketest.WaitFor(t, "sealing", func() bool { pending, unsent := d.counts(); return pending == 0 && unsent == 3 })
+	waittest.For(t, "sealing", func() bool { pending, unsent := d.counts(); return pending == 0 && unsent == 3 })
 	broker.Start()
 	relay := broker.Relay()
-	intaketest.WaitFor(t, "3 results", func() bool { return len(read(t, relay, "shop-1")) == 3 })
+	waittest.For(t, "3 results", func() bool { return len(read(t, relay, "shop-1")) == 3 })
 	newest := newNotices(t, relay)
-	intaketest.WaitFor(t, "four notices", func() bool { return newest.count() == 4 })
+	waittest.For(t, "four notices", func() bool { return newest.count() == 4 })
 	relay.Close()
 	broker.Stop()
 	broker.Lose()
 	broker.Start()
 	newest = newNotices(t, broker.Relay())
-	intaketest.WaitFor(t, "four notices again", func() bool { return newest.count() == 4 })
+	waittest.For(t, "four notices again", func() bool { return newest.count() == 4 })
 	_ = stop()
 }
 
@@ -186,7 +187,7 @@ func TestRateOfResultsIsBounded(t *testing.T) {
 	}
 	begun := time.Now()
 	stop := start(o)
-	intaketest.WaitFor(t, "90 results", func() bool { return len(r.published()) == 90 })
+	waittest.For(t, "90 results", func() bool { return len(r.published()) == 90 })
 	_ = stop()
 	if took := time.Since(begun); took < 450*time.Millisecond { // 60 at once, then 60 a second
 		t.Errorf("90 results at 60 a second took %s", took)

@@ -15,6 +15,7 @@ import (
 	"nightdrop/ops/simulator/host"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/seal"
+	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/account"
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/acquirer/iso8583"
@@ -174,7 +175,7 @@ func authoriseTime(b *testing.B, sales int, delay time.Duration) (authorising, a
 	c.host, err = host.Start(host.Config{Listen: "127.0.0.1:0", Book: filepath.Join(b.TempDir(), "book"), AnswerDelay: delay})
 	c.must(err)
 	c.client = iso8583.New(iso8583.Config{Address: c.host.Addr(), AnswerTimeout: 30 * time.Second})
-	intaketest.WaitFor(b, "the line", func() bool { return c.client.Ready() == nil })
+	waittest.For(b, "the line", func() bool { return c.client.Ready() == nil })
 	for range sales / benchBag {
 		c.post(slices.Repeat([]int64{1250}, benchBag)...)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
@@ -142,7 +143,7 @@ func TestCapturesAreAdvicesThenAPersons(t *testing.T) {
 		}}
 		e := c.engine(func(cfg *Config) { cfg.Acquirer = deaf })
 		c.while(e, func() {
-			intaketest.WaitFor(t, "a person to be needed", func() bool { return c.stage(capture) == payment.StageManual })
+			waittest.For(t, "a person to be needed", func() bool { return c.stage(capture) == payment.StageManual })
 		})
 		if len(sent) != MaxTries {
 			t.Fatalf("%d captures were sent, want %d", len(sent), MaxTries)
@@ -200,7 +201,7 @@ func TestVoidThatIsNotAnswered(t *testing.T) {
 		}}
 		e := c.engine(func(cfg *Config) { cfg.Acquirer, cfg.Outstanding = deaf, 1 })
 		c.while(e, func() {
-			intaketest.WaitFor(t, "a person to be needed", func() bool { return c.stage(sale) == payment.StageManual })
+			waittest.For(t, "a person to be needed", func() bool { return c.stage(sale) == payment.StageManual })
 		})
 		if len(kinds) != MaxTries || kinds[0] != acquirer.KindSale {
 			t.Errorf("reversals of %v", kinds)
@@ -308,9 +309,9 @@ func TestAuthorisationExpires(t *testing.T) {
 	deaf := &spy{Acquirer: c.client, capture: func(acquirer.Capture) error { return acquirer.ErrNoAnswer }}
 	e := c.engine(func(cfg *Config) { cfg.Acquirer, cfg.ReversalRetry, cfg.Drain = deaf, time.Hour, 100*time.Millisecond })
 	c.while(e, func() {
-		intaketest.WaitFor(t, "the capture to be sent", func() bool { return c.stage(capture) == payment.StageCapturing })
+		waittest.For(t, "the capture to be sent", func() bool { return c.stage(capture) == payment.StageCapturing })
 		c.Clock.Pass(2 * time.Minute)
-		intaketest.WaitFor(t, "the hold to expire", func() bool { return c.stage(idle) == payment.StageExpired })
+		waittest.For(t, "the hold to expire", func() bool { return c.stage(idle) == payment.StageExpired })
 	})
 	c.want("the idle hold", idle, payment.StageExpired, "iso-00", "approved", "expired")
 	if got := c.stage(late); got != payment.StageAuthorised {
@@ -350,7 +351,7 @@ func TestFirstResultIsDueWithoutALine(t *testing.T) {
 		return nil
 	}}
 	c.while(c.engine(func(cfg *Config) { cfg.Acquirer = line }), func() {
-		intaketest.WaitFor(t, "the capture to be sent", func() bool { return c.stage(capture) == payment.StageCapturing })
+		waittest.For(t, "the capture to be sent", func() bool { return c.stage(capture) == payment.StageCapturing })
 		void := c.send(c.shop.Void(sale))
 		c.Clock.Pass(unsentLimit - time.Minute)
 		time.Sleep(3 * linePoll)
@@ -358,7 +359,7 @@ func TestFirstResultIsDueWithoutALine(t *testing.T) {
 			t.Errorf("told before it is due: %v", got)
 		}
 		c.Clock.Pass(2 * time.Minute)
-		intaketest.WaitFor(t, "both results", func() bool { return len(c.told(capture)) == 1 && len(c.told(void)) == 1 })
+		waittest.For(t, "both results", func() bool { return len(c.told(capture)) == 1 && len(c.told(void)) == 1 })
 		c.want("the capture", capture, payment.StageCapturing, envelope.CodeNoAnswer, "unknown")
 		c.want("the void", void, payment.StageWaiting, envelope.CodeNoAnswer, "unknown")
 	})
@@ -376,7 +377,7 @@ func TestRecoveryTellsFirst(t *testing.T) {
 	var capture, void string
 	c.while(c.engine(func(cfg *Config) { cfg.Acquirer, cfg.ReversalRetry, cfg.Drain = deaf, time.Hour, 100*time.Millisecond }), func() {
 		capture, void = c.send(c.shop.Capture(hold, 300)), c.send(c.shop.Void(sale))
-		intaketest.WaitFor(t, "both to be sent", func() bool { return c.Payment("shop-1", capture).Tries+c.Payment("shop-1", sale).Tries == 2 })
+		waittest.For(t, "both to be sent", func() bool { return c.Payment("shop-1", capture).Tries+c.Payment("shop-1", sale).Tries == 2 })
 	})
 	if len(c.told(capture))+len(c.told(void)) != 0 {
 		t.Errorf("told at the stop: %v %v", c.told(capture), c.told(void))

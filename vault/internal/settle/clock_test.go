@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"nightdrop/vault/internal/intake/intaketest"
+	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/payment"
 )
@@ -38,7 +38,7 @@ func TestBatchesCloseByTheClock(t *testing.T) {
 	timed := func() *Engine { return c.engine(func(cfg *Config) { cfg.CloseAt = []time.Duration{22 * time.Hour} }) }
 	until := func(what string, done func() bool) {
 		t.Helper()
-		c.while(timed(), func() { intaketest.WaitFor(t, what, done) })
+		c.while(timed(), func() { waittest.For(t, what, done) })
 	}
 	stage := func(number uint32) payment.BatchStage { return c.batch(number).Stage }
 	c.send(c.shop.Sale())
@@ -49,7 +49,7 @@ func TestBatchesCloseByTheClock(t *testing.T) {
 	}
 	c.while(timed(), func() {
 		c.Clock.Pass(10 * time.Hour)
-		intaketest.WaitFor(t, "both batches to be closed", func() bool { return stage(1) == payment.BatchFixed && stage(2) == payment.BatchFixed })
+		waittest.For(t, "both batches to be closed", func() bool { return stage(1) == payment.BatchFixed && stage(2) == payment.BatchFixed })
 	})
 	size := c.logSize()
 	c.View(func(tx *ledger.Tx) error {
@@ -90,9 +90,9 @@ func TestClosingByTheClockWaits(t *testing.T) {
 		t.Errorf("the batch is %s", got)
 	}
 	c.while(e, func() {
-		intaketest.WaitFor(t, "the void", func() bool { return c.stage(sale) == payment.StageVoided })
+		waittest.For(t, "the void", func() bool { return c.stage(sale) == payment.StageVoided })
 		c.Clock.Pass(2 * time.Minute)
-		intaketest.WaitFor(t, "the batch to be closed", func() bool { return c.batch(number).Stage == payment.BatchFixed })
+		waittest.For(t, "the batch to be closed", func() bool { return c.batch(number).Stage == payment.BatchFixed })
 	})
 	if b := c.batch(number); b.Count() != 0 {
 		t.Errorf("the batch is %+v", b)

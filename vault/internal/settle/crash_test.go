@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/acquirer/nacha"
-	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/payment"
 )
@@ -115,7 +115,7 @@ func (c *counter) dies(n int, after bool) bool {
 	ended := make(chan error, 1)
 	e := c.dying(f)
 	go func() { ended <- e.Run(ctx) }()
-	intaketest.WaitFor(c.t, "the crash, or all done", func() bool { return f.struck() || c.underWay() == 0 })
+	waittest.For(c.t, "the crash, or all done", func() bool { return f.struck() || c.underWay() == 0 })
 	stop()
 	if err := <-ended; f.struck() && err != nil && !errors.Is(err, errCrash) {
 		c.t.Fatalf("step %d: %v", n, err)

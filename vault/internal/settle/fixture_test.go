@@ -11,6 +11,7 @@ import (
 
 	"nightdrop/ops/simulator/host"
 	"nightdrop/shared/envelope"
+	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/acquirer/iso8583"
 	"nightdrop/vault/internal/acquirer/nacha"
@@ -123,7 +124,7 @@ func (c *counter) while(e *Engine, during func()) {
 func (c *counter) finish(e *Engine) {
 	c.t.Helper()
 	c.while(e, func() {
-		intaketest.WaitFor(c.t, "every payment to have an outcome", func() bool {
+		waittest.For(c.t, "every payment to have an outcome", func() bool {
 			return c.underWay() == 0
 		})
 	})

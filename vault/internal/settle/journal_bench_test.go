@@ -10,6 +10,7 @@ import (
 
 	"nightdrop/ops/simulator/host"
 	"nightdrop/shared/channel/broker/brokertest"
+	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/acquirer/iso8583"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/journal"
@@ -67,9 +68,9 @@ func newLine(b *testing.B, sales int, journaled bool) line {
 		config = func(cfg *Config) { cfg.Acquirer, cfg.Journal = l.shared, j }
 		running++
 		go func() { ended <- j.Run(ctx) }()
-		intaketest.WaitFor(b, "the journal", func() bool { return j.Ready() == nil })
+		waittest.For(b, "the journal", func() bool { return j.Ready() == nil })
 	}
-	intaketest.WaitFor(b, "the line", func() bool { return c.client.Ready() == nil })
+	waittest.For(b, "the line", func() bool { return c.client.Ready() == nil })
 	e := c.engine(config)
 	go func() { ended <- e.Run(ctx) }()
 	l.stop = func() {

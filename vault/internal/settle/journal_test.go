@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/journal"
@@ -161,7 +162,7 @@ func TestPaymentsWaitForTheJournal(t *testing.T) {
 	j, v := c.journaled()
 	v.turn(true)
 	c.post(1999) // something for the journal to fail with
-	intaketest.WaitFor(t, "the journal to stand still", func() bool { return j.Ready() != nil })
+	waittest.For(t, "the journal to stand still", func() bool { return j.Ready() != nil })
 	e := c.engine(func(cfg *Config) { cfg.Journal = j })
 	late := c.shop.Sale()
 	late.Until = c.Clock.Now().Add(time.Minute)
@@ -169,7 +170,7 @@ func TestPaymentsWaitForTheJournal(t *testing.T) {
 	ids := c.post(1999, 2500)
 	c.while(e, func() {
 		c.Clock.Pass(2 * time.Minute)
-		intaketest.WaitFor(t, "the late one to be refused", func() bool { return c.stage(late.ID) == payment.StageRejected })
+		waittest.For(t, "the late one to be refused", func() bool { return c.stage(late.ID) == payment.StageRejected })
 		for _, id := range ids {
 			if stage := c.stage(id); stage != payment.StageReceived {
 				t.Errorf("%s is %s", id, stage)
@@ -179,7 +180,7 @@ func TestPaymentsWaitForTheJournal(t *testing.T) {
 			t.Errorf("the host charged %d", s.Charged)
 		}
 		v.turn(false)
-		intaketest.WaitFor(t, "the approvals", func() bool { return c.count(payment.StageApproved) == 3 })
+		waittest.For(t, "the approvals", func() bool { return c.count(payment.StageApproved) == 3 })
 	})
 	c.agree()
 }
@@ -206,9 +207,9 @@ func TestJournalThatStopsUnderARequest(t *testing.T) {
 	j.shut.Store(true)
 	id := c.post(1999)[0]
 	c.while(c.engine(func(cfg *Config) { cfg.Journal = j }), func() {
-		intaketest.WaitFor(t, "the intent", func() bool { return c.stage(id) == payment.StageAuthorising })
+		waittest.For(t, "the intent", func() bool { return c.stage(id) == payment.StageAuthorising })
 		c.Clock.Pass(31 * time.Minute)
-		intaketest.WaitFor(t, "a first result", func() bool { return c.stage(id) == payment.StageUnknown })
+		waittest.For(t, "a first result", func() bool { return c.stage(id) == payment.StageUnknown })
 		if told := c.told(id); len(told) != 1 || told[0] != envelope.StatusUnknown {
 			t.Errorf("told %v", told)
 		}
@@ -216,7 +217,7 @@ func TestJournalThatStopsUnderARequest(t *testing.T) {
 			t.Errorf("something was sent: %+v", s)
 		}
 		j.shut.Store(false)
-		intaketest.WaitFor(t, "the reversal", func() bool { return c.stage(id) == payment.StageReversed })
+		waittest.For(t, "the reversal", func() bool { return c.stage(id) == payment.StageReversed })
 	})
 	c.agree()
 }
@@ -270,7 +271,7 @@ func TestCrashAroundTheJournal(t *testing.T) {
 				cfg.Ledger, cfg.Acquirer, cfg.Journal, cfg.Outstanding = mortalLedger{c.Ledger, f}, mortalLine{c.client, f}, mortalJournal{j, f}, 1
 			})
 			go func() { ended <- e.Run(ctx) }()
-			intaketest.WaitFor(t, "the crash, or all done", func() bool { return f.struck() || c.underWay() == 0 })
+			waittest.For(t, "the crash, or all done", func() bool { return f.struck() || c.underWay() == 0 })
 			stop()
 			if err := <-ended; f.struck() && err != nil && !errors.Is(err, errCrash) {
 				t.Fatalf("step %d: %v", n, err)

@@ -189,7 +189,7 @@ func onWire(t payment.Trace) acquirer.Trace {
 // authorise sends the request and waits for its answer. What certainly did not leave is sent again under the same trace, until
 // the envelope's time has passed or its first result is due, counted from its intent however long this took to begin.
 func (e *Engine) authorise(ctx context.Context, request acquirer.Request, until time.Time) (acquirer.Answer, error) {
-	deadline := request.Trace.Sent.Add(unsentLimit)
+	deadline := request.Sent.Add(unsentLimit)
 	if until.Before(deadline) {
 		deadline = until
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/keyring"
@@ -108,7 +109,7 @@ func TestLateIsSweptWhileTheLineIsDown(t *testing.T) {
 	down := &spy{Acquirer: c.client, down: func() error { return errors.New("no line") }}
 	c.while(c.engine(func(cfg *Config) { cfg.Acquirer = down }), func() {
 		c.Clock.Pass(2 * time.Hour)
-		intaketest.WaitFor(t, "the late payment to be refused", func() bool { return c.stage(ids[0]) == payment.StageRejected })
+		waittest.For(t, "the late payment to be refused", func() bool { return c.stage(ids[0]) == payment.StageRejected })
 	})
 	if p := c.Payment("shop-1", ids[0]); p.Code != envelope.CodeLate {
 		t.Errorf("refused as %s", p.Code)
@@ -164,7 +165,7 @@ func TestReversalsAreAdvicesThenAPersons(t *testing.T) {
 		return acquirer.ErrNoAnswer
 	}}
 	c.while(c.engine(func(cfg *Config) { cfg.Acquirer = deaf }), func() {
-		intaketest.WaitFor(t, "a person to be needed", func() bool { return c.stage(ids[0]) == payment.StageManual })
+		waittest.For(t, "a person to be needed", func() bool { return c.stage(ids[0]) == payment.StageManual })
 	})
 	if len(sent) != MaxTries {
 		t.Fatalf("%d reversals were sent, want %d", len(sent), MaxTries)
@@ -181,7 +182,7 @@ func TestStopLeavesNothingOpen(t *testing.T) {
 	c := newCounter(t, time.Minute)
 	ids := c.post(amountSilent, 1999)
 	c.while(c.engine(func(cfg *Config) { cfg.Drain = 300 * time.Millisecond }), func() {
-		intaketest.WaitFor(t, "the good sale to be approved", func() bool { return c.stage(ids[1]) == payment.StageApproved })
+		waittest.For(t, "the good sale to be approved", func() bool { return c.stage(ids[1]) == payment.StageApproved })
 	})
 	if got := c.stage(ids[0]); got != payment.StageUnknown {
 		t.Errorf("the outstanding sale is %s", got)
@@ -236,7 +237,7 @@ func TestNoTraceNumberLeft(t *testing.T) {
 	c.Append("shop-1", payment.BatchOpened{Batch: 1, Method: payment.MethodCard}, payment.AuthorisationIntended{ID: c.post(1)[0], Trace: used, Batch: 1})
 	e := c.engine(nil)
 	c.while(e, func() {
-		intaketest.WaitFor(t, "recovery", func() bool { return c.count(payment.StageUnknown) == 1 })
+		waittest.For(t, "recovery", func() bool { return c.count(payment.StageUnknown) == 1 })
 		time.Sleep(50 * time.Millisecond)
 	})
 	if got := c.stage(waiting[0]); got != payment.StageReceived {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"nightdrop/shared/channel"
+	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/account"
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/intake/intaketest"
@@ -32,7 +33,7 @@ func TestCloseAndSettle(t *testing.T) {
 	ids := c.post(1999, amountDeclined, 2500, amountDropped)
 	e := c.engine(func(cfg *Config) { cfg.Outstanding = 1 }) // so that the dropped line takes nothing along
 	c.while(e, func() {
-		intaketest.WaitFor(t, "four outcomes", func() bool {
+		waittest.For(t, "four outcomes", func() bool {
 			return c.stage(ids[0]) == payment.StageApproved && c.stage(ids[3]) == payment.StageReversed
 		})
 		closed, err := e.CloseBatch(t.Context(), "shop-1", "", operator(), nil)
@@ -106,7 +107,7 @@ func TestCloseWaitsForAnswers(t *testing.T) {
 	slow := &spy{Acquirer: c.client, sales: func(acquirer.Request) error { <-release; return nil }}
 	e := c.engine(func(cfg *Config) { cfg.Acquirer, cfg.Patience = slow, 200*time.Millisecond })
 	c.while(e, func() {
-		intaketest.WaitFor(t, "the sale to be in flight", func() bool { return c.stage(ids[0]) == payment.StageAuthorising })
+		waittest.For(t, "the sale to be in flight", func() bool { return c.stage(ids[0]) == payment.StageAuthorising })
 		_, err := e.CloseBatch(t.Context(), "shop-1", "", operator(), nil)
 		if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), ids[0]) {
 			t.Errorf("closing over an outstanding answer: %v", err)
@@ -129,7 +130,7 @@ func TestCloseWaitsForUnknown(t *testing.T) {
 		cfg.Acquirer, cfg.Patience, cfg.ReversalRetry = deaf, 200*time.Millisecond, time.Hour
 	})
 	c.while(e, func() {
-		intaketest.WaitFor(t, "the sale to be unknown", func() bool { return c.stage(ids[0]) == payment.StageUnknown })
+		waittest.For(t, "the sale to be unknown", func() bool { return c.stage(ids[0]) == payment.StageUnknown })
 		_, err := e.CloseBatch(t.Context(), "", "", operator(), nil)
 		if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), ids[0]) {
 			t.Errorf("closing over an unknown outcome: %v", err)
@@ -205,12 +206,12 @@ func TestHostDownAtSettlement(t *testing.T) {
 	c.must(err)
 	address := c.host.Addr()
 	c.must(c.host.Close())
-	intaketest.WaitFor(t, "the line to be down", func() bool { return c.client.Ready() != nil })
+	waittest.For(t, "the line to be down", func() bool { return c.client.Ready() != nil })
 	if _, err := e.Settle(t.Context(), All, "", operator(), nil); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("settling without a host: %v", err)
 	}
 	c.startHost(address)
-	intaketest.WaitFor(t, "the line to be up", func() bool { return c.client.Ready() == nil })
+	waittest.For(t, "the line to be up", func() bool { return c.client.Ready() == nil })
 	_, err = e.Settle(t.Context(), All, "", operator(), nil)
 	c.must(err)
 	if c.batch(1).Stage != payment.BatchDone {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"nightdrop/ops/simulator/host"
+	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/acquirer/contract"
 	"nightdrop/vault/internal/acquirer/iso8583"
@@ -130,15 +131,11 @@ func (s *simulator) start(t *testing.T) {
 	}
 	started := s.process
 	t.Cleanup(func() { _ = started.Process.Kill(); _ = started.Wait() })
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		if text, err := os.ReadFile(s.addressFile); err == nil {
-			s.address = strings.TrimSpace(string(text))
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the simulator does not come up")
-		}
-	}
+	waittest.For(t, "the simulator to come up", func() bool {
+		text, err := os.ReadFile(s.addressFile)
+		s.address = strings.TrimSpace(string(text))
+		return err == nil
+	})
 }
 
 // kill ends the program as a power cut would.

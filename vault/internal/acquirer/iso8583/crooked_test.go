@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/account"
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/acquirer/iso8583"
@@ -244,13 +245,10 @@ func TestLateAndDoubledAnswersAreCounted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		if c := a.Counts(); c.Duplicate == 3 && c.Malformed == 3 && c.Connects == 1 {
-			return
-		} else if time.Now().After(deadline) {
-			t.Fatalf("counts %+v, want 3 duplicates, 3 malformed on 1 line", c)
-		}
-	}
+	waittest.For(t, "3 duplicates and 3 malformed on 1 line", func() bool {
+		c := a.Counts()
+		return c.Duplicate == 3 && c.Malformed == 3 && c.Connects == 1
+	})
 }
 
 func TestAnswerAfterTheWaitIsLate(t *testing.T) {
@@ -263,7 +261,7 @@ func TestAnswerAfterTheWaitIsLate(t *testing.T) {
 	if _, err := a.Authorise(t.Context(), testSale(t, 1)); !errors.Is(err, acquirer.ErrNoAnswer) {
 		t.Fatalf("error %v, want ErrNoAnswer", err)
 	}
-	await(t, "the late answer", func() bool { return a.Counts().Late == 1 })
+	waittest.For(t, "the late answer", func() bool { return a.Counts().Late == 1 })
 	if c := a.Counts(); c.Duplicate != 0 || c.Unknown != 0 || c.Connects != 1 {
 		t.Errorf("counted %+v", c)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"nightdrop/ops/simulator/host"
+	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/acquirer/iso8583"
 )
@@ -43,7 +44,7 @@ func TestSignOnRefusedOrUnanswered(t *testing.T) {
 		if _, err := a.Authorise(t.Context(), testSale(t, 1)); !errors.Is(err, acquirer.ErrNotSent) {
 			t.Errorf("sign-on answered %q: error %v, want ErrNotSent", code, err)
 		}
-		await(t, "the reason: "+why, func() bool {
+		waittest.For(t, "the reason: "+why, func() bool {
 			err := a.Ready()
 			return err != nil && strings.Contains(err.Error(), why) && !strings.Contains(err.Error(), "reversal")
 		})
@@ -59,18 +60,18 @@ func TestIdleLineIsTestedAndDeadLineReplaced(t *testing.T) {
 	a := iso8583.New(iso8583.Config{Address: h.listener.Addr().String(), AnswerTimeout: 200 * time.Millisecond,
 		ConnectTimeout: 400 * time.Millisecond, EchoInterval: 30 * time.Millisecond})
 	defer func() { _ = a.Close() }()
-	await(t, "three echo tests", func() bool { _, echoes := h.count(); return echoes >= 3 })
+	waittest.For(t, "three echo tests", func() bool { _, echoes := h.count(); return echoes >= 3 })
 	if c := a.Counts(); c.Connects != 1 {
 		t.Fatalf("%d lines for an idle host that answers, want 1", c.Connects)
 	}
 	h.mu.Lock()
 	h.signOn = "" // it reads and says nothing any more
 	h.mu.Unlock()
-	await(t, "the dead line to be given up", func() bool { return a.Ready() != nil })
+	waittest.For(t, "the dead line to be given up", func() bool { return a.Ready() != nil })
 	h.mu.Lock()
 	h.signOn = "00"
 	h.mu.Unlock()
-	await(t, "a new line", func() bool { return a.Ready() == nil })
+	waittest.For(t, "a new line", func() bool { return a.Ready() == nil })
 	if answer, err := a.Authorise(t.Context(), testSale(t, 1)); err != nil || !answer.Approved() {
 		t.Errorf("on the new line: answer %+v, error %v", answer, err)
 	}
@@ -238,13 +239,4 @@ func check(t *testing.T, a acquirer.Acquirer, attempts []attempt, book func() ho
 		t.Errorf("%d charged of %d in the book, %d unknown of %d, doubled %v", charged, st.Charged, unknown, len(attempts), st.Doubled)
 	}
 	t.Logf("%d sales, %d charged, %d unknown and reversed, %d repeats", len(attempts), charged, unknown, st.Repeats)
-}
-
-func await(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("waited in vain for " + what)
-		}
-	}
 }
