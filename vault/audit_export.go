@@ -30,7 +30,8 @@ checked without their keys is checked by "vault audit verify". That the log was 
 
 Sealed entries of long ago may be left out, in whole bundles of 256: the tree still verifies, and log.json says where they begin. Where an
 earlier export wrote them into the directory, they are removed from it; an export that asks for them brings them back. An export that broke
-off goes on when it is run again, and --again repairs a directory whose files were damaged or lost.`,
+off goes on when it is run again, and --again repairs a directory whose files were damaged or lost. A directory that holds something else
+under one of the log's names is refused, and no link in it is followed.`,
 		Example: `  vault audit export /media/auditor/log
   vault audit export /media/auditor/log --without-bodies-older-than 8784h
   vault audit export /media/auditor/log --again`,

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"nightdrop/shared/proof"
+	"nightdrop/shared/untrusted"
 )
 
 // ErrAddress is returned when an address is not one from which tiles are read.
@@ -84,5 +85,6 @@ func (w *Web) ReadFile(ctx context.Context, path string, limit int) ([]byte, err
 	case response.StatusCode != http.StatusOK:
 		return nil, fmt.Errorf("%w: it answered %d to %s: try again later, or take another copy", ErrServer, response.StatusCode, path)
 	}
-	return readAll(response.Body, path, limit)
+	data, err := untrusted.ReadAll(response.Body, path, limit)
+	return data, damaged(err)
 }

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"path"
 
 	"go.etcd.io/bbolt"
 	"golang.org/x/mod/sumdb/tlog"
@@ -15,6 +15,7 @@ import (
 
 	"nightdrop/shared/note"
 	"nightdrop/shared/proof"
+	"nightdrop/shared/untrusted"
 )
 
 // ErrOccupied is returned for a directory that holds something else than this vault's log.
@@ -47,18 +48,24 @@ func (x Exporter) Export(ctx context.Context, dir string) (proof.Checkpoint, err
 	if err != nil {
 		return c, fmt.Errorf("export the log: %w", err)
 	}
-	if err := x.export(ctx, dir, c); err != nil {
+	if err := x.export(ctx, untrusted.Dir(dir), c); err != nil {
+		if errors.Is(err, untrusted.ErrUnfit) {
+			err = fmt.Errorf("%w: %w", err, ErrOccupied)
+		}
 		return c, fmt.Errorf("export the log into %s: %w", dir, err)
 	}
 	return c, nil
 }
 
-func (x Exporter) export(ctx context.Context, dir string, c proof.Checkpoint) error {
+func (x Exporter) export(ctx context.Context, dir untrusted.Dir, c proof.Checkpoint) error {
+	first := min(x.Bodies, c.Size) / tileWidth // bundle with bodies
+	if err := x.claim(dir, first*tileWidth); err != nil {
+		return err
+	}
 	have, err := x.have(dir, c)
 	if err != nil {
 		return err
 	}
-	first := min(x.Bodies, c.Size) / tileWidth // bundle with bodies
 	from := have
 	if x.Again {
 		from = 0
@@ -94,9 +101,9 @@ func (x Exporter) export(ctx context.Context, dir string, c proof.Checkpoint) er
 }
 
 // exportLeftOut writes the bodies that an earlier export of have leaves left out and that are wanted now, in whole bundles.
-func (x Exporter) exportLeftOut(dir string, first, have int64) error {
+func (x Exporter) exportLeftOut(dir untrusted.Dir, first, have int64) error {
 	info := logInfo{Bodies: have} // where log.json is lost, any body may be
-	data, err := os.ReadFile(filepath.Join(dir, logFile))
+	data, err := dir.ReadFile(logFile, maxInfo)
 	if err == nil {
 		info, err = parseInfo(data, x.Vault)
 	}
@@ -112,9 +119,9 @@ func (x Exporter) exportLeftOut(dir string, first, have int64) error {
 }
 
 // exportRest writes the wrapped log keys and the page for people.
-func (x Exporter) exportRest(dir string) error {
+func (x Exporter) exportRest(dir untrusted.Dir) error {
 	if x.Summary != nil {
-		if err := writeFile(filepath.Join(dir, summaryFile), x.Summary); err != nil {
+		if err := dir.WriteFile(summaryFile, x.Summary); err != nil {
 			return err
 		}
 	}
@@ -122,20 +129,51 @@ func (x Exporter) exportRest(dir string) error {
 		return nil
 	}
 	return x.Wraps(func(number uint32, auditor string, wrap []byte) error {
-		return writeFile(filepath.Join(dir, wrapPath(number, auditor)), wrap)
+		return dir.WriteFile(wrapPath(number, auditor), wrap)
 	})
 }
 
-// have returns the size of the log that dir holds, 0 for none.
-func (x Exporter) have(dir string, c proof.Checkpoint) (int64, error) {
-	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
-		return 0, fmt.Errorf("it is a file: %w", ErrOccupied)
+// claim makes a directory that has no checkpoint the log's: by its log.json, which tells after an export that was broken off that what else is
+// there may be overwritten. ErrOccupied is returned where it is somebody else's.
+func (x Exporter) claim(dir untrusted.Dir, bodies int64) error {
+	if info, err := os.Stat(string(dir)); err == nil && !info.IsDir() {
+		return fmt.Errorf("it is a file: %w", ErrOccupied)
 	}
-	msg, err := os.ReadFile(filepath.Join(dir, checkpointFile))
+	if there, err := dir.Has(checkpointFile); err != nil || there {
+		return err
+	}
+	data, err := dir.ReadFile(logFile, maxInfo)
+	if err == nil {
+		_, err = parseInfo(data, x.Vault)
+	}
+	if err != nil && !x.Again {
+		for _, name := range []string{logFile, summaryFile, keysDir, tileDir, bodiesDir} {
+			if there, err := dir.Has(name); err != nil {
+				return err
+			} else if there {
+				return fmt.Errorf("it holds no log of this vault, but %s: %w, or give --again to replace it", name, ErrOccupied)
+			}
+		}
+	}
+	return x.inform(dir, bodies)
+}
+
+// inform writes log.json.
+func (x Exporter) inform(dir untrusted.Dir, bodies int64) error {
+	info, err := logInfo{Format: logFormat, Origin: x.Vault.Name(), Vkey: x.Vault.String(), Bodies: bodies}.encode()
+	if err != nil {
+		return err
+	}
+	return dir.WriteFile(logFile, info)
+}
+
+// have returns the size of the log that dir holds, 0 for none.
+func (x Exporter) have(dir untrusted.Dir, c proof.Checkpoint) (int64, error) {
+	msg, err := dir.ReadFile(checkpointFile, note.MaxBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, untrusted.ErrUnfit) {
 		return 0, err
 	}
 	old, err := proof.OpenCheckpoint(msg, x.Vault)
@@ -160,7 +198,7 @@ func (x Exporter) have(dir string, c proof.Checkpoint) (int64, error) {
 }
 
 // exportBundle writes the records of one bundle, and the bodies where they are wanted.
-func (x Exporter) exportBundle(dir string, n int64, width int, withBodies bool) error {
+func (x Exporter) exportBundle(dir untrusted.Dir, n int64, width int, withBodies bool) error {
 	var records, bodies []byte
 	err := x.View(func(tx *bbolt.Tx) error {
 		records, bodies = nil, nil
@@ -177,13 +215,13 @@ func (x Exporter) exportBundle(dir string, n int64, width int, withBodies bool) 
 	if err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(dir, entriesPath(n, width)), records); err != nil || !withBodies {
+	if err := dir.WriteFile(entriesPath(n, width), records); err != nil || !withBodies {
 		return err
 	}
-	return writeFile(filepath.Join(dir, bodiesPath(n, width)), bodies)
+	return dir.WriteFile(bodiesPath(n, width), bodies)
 }
 
-func (x Exporter) exportTile(dir string, tile tlog.Tile) error {
+func (x Exporter) exportTile(dir untrusted.Dir, tile tlog.Tile) error {
 	var data []byte
 	err := x.View(func(tx *bbolt.Tx) (err error) {
 		data, err = tlog.ReadTileData(tile, Hashes(tx))
@@ -192,31 +230,27 @@ func (x Exporter) exportTile(dir string, tile tlog.Tile) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(dir, tilePath(tile)), data)
+	return dir.WriteFile(tilePath(tile), data)
 }
 
 // seal makes all files durable and then the checkpoint. A crash before it leaves the earlier checkpoint, whose files are all there: bodies
 // that are to be left out from now on are removed last.
-func (x Exporter) seal(dir string, bodies int64) error {
-	info, err := logInfo{Format: logFormat, Origin: x.Vault.Name(), Vkey: x.Vault.String(), Bodies: bodies}.encode()
-	if err != nil {
-		return err
-	}
-	if err := writeFile(filepath.Join(dir, logFile), info); err != nil {
+func (x Exporter) seal(dir untrusted.Dir, bodies int64) error {
+	if err := x.inform(dir, bodies); err != nil {
 		return err
 	}
 	if err := syncFilesystem(dir); err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(dir, checkpointFile), x.Checkpoint); err != nil {
+	if err := dir.WriteFile(checkpointFile, x.Checkpoint); err != nil {
 		return err
 	}
 	return syncFilesystem(dir)
 }
 
 // syncFilesystem makes everything written to dir's file system durable: one call for thousands of small files.
-func syncFilesystem(dir string) error {
-	d, err := os.Open(dir)
+func syncFilesystem(dir untrusted.Dir) error {
+	d, err := os.Open(string(dir))
 	if err != nil {
 		return err
 	}
@@ -228,7 +262,7 @@ func syncFilesystem(dir string) error {
 }
 
 // prune removes the partial tiles of an earlier size that the new size does not have.
-func prune(dir string, old, size int64) error {
+func prune(dir untrusted.Dir, old, size int64) error {
 	if old == 0 || old == size {
 		return nil
 	}
@@ -241,26 +275,24 @@ func prune(dir string, old, size int64) error {
 		current[tilePath(tile)] = true
 	}
 	for _, tile := range partialTiles(old) {
-		if path := tilePath(tile); !current[path] {
-			stale = append(stale, path)
+		if name := tilePath(tile); !current[name] {
+			stale = append(stale, name)
 		}
 	}
-	for _, path := range stale {
-		path = filepath.Join(dir, path)
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for _, name := range stale {
+		if err := dir.Remove(name); err != nil {
 			return err
 		}
 		// The directory goes with its last file; one that is not empty stays.
-		_ = os.Remove(filepath.Dir(path))
+		_ = dir.Remove(path.Dir(name))
 	}
 	return nil
 }
 
 // pruneBodies removes the bodies of bundles before first.
-func pruneBodies(dir string, first int64) error {
+func pruneBodies(dir untrusted.Dir, first int64) error {
 	for n := range first {
-		path := filepath.Join(dir, bodiesPath(n, tileWidth))
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := dir.Remove(bodiesPath(n, tileWidth)); err != nil {
 			return err
 		}
 	}

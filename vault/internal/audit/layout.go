@@ -1,20 +1,22 @@
 package audit
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"io"
+	"path"
+	"slices"
 	"strconv"
 
 	"golang.org/x/mod/sumdb/tlog"
 
 	"nightdrop/shared/note"
 	"nightdrop/shared/proof"
+	"nightdrop/shared/untrusted"
 )
 
 // An exported log is a directory:
@@ -31,14 +33,36 @@ const (
 	logFile        = "log.json"
 	summaryFile    = "summary.html"
 	keysDir        = "keys"
+	tileDir        = "tile"
+	bodiesDir      = "bodies"
 	logFormat      = "nightdrop/log/v1"
 
 	tileHeight = proof.TileHeight
 	tileWidth  = proof.TileWidth
 )
 
-// maxBody bounds a sealed entry in an exported log: events are a few hundred bytes, those that name relays or keys a few thousand.
-const maxBody = 16 << 20
+// maxBody bounds a sealed entry: events are a few hundred bytes, those that name relays or keys a few thousand.
+const maxBody = 1 << 20
+
+// maxInfo bounds log.json.
+const maxInfo = 64 << 10
+
+// damage is what is wrong with a file. It is ErrIntegrity.
+type damage string
+
+// Error says what is wrong.
+func (d damage) Error() string { return string(d) }
+
+// Unwrap returns ErrIntegrity.
+func (damage) Unwrap() error { return ErrIntegrity }
+
+// asDamage makes damage of a file that cannot be the export's.
+func asDamage(err error) error {
+	if errors.Is(err, untrusted.ErrUnfit) {
+		return damage(err.Error())
+	}
+	return err
+}
 
 // logInfo is log.json.
 type logInfo struct {
@@ -72,15 +96,13 @@ func parseInfo(data []byte, vault note.Verifier) (logInfo, error) {
 }
 
 func wrapPath(number uint32, auditor string) string {
-	return filepath.Join(keysDir, strconv.FormatUint(uint64(number), 10), auditor)
+	return path.Join(keysDir, strconv.FormatUint(uint64(number), 10), auditor)
 }
 
 // Paths below an export's directory.
-func tilePath(t tlog.Tile) string           { return filepath.FromSlash(proof.TilePath(t)) }
-func entriesPath(n int64, width int) string { return filepath.FromSlash(proof.EntriesPath(n, width)) }
-func bodiesPath(n int64, width int) string {
-	return filepath.FromSlash("bodies/" + proof.TileNumber(n, width))
-}
+func tilePath(t tlog.Tile) string           { return proof.TilePath(t) }
+func entriesPath(n int64, width int) string { return proof.EntriesPath(n, width) }
+func bodiesPath(n int64, width int) string  { return bodiesDir + "/" + proof.TileNumber(n, width) }
 
 // widthOf is how many of size leaves bundle n holds.
 func widthOf(n, size int64) int { return int(min(tileWidth, size-n*tileWidth)) }
@@ -88,43 +110,79 @@ func widthOf(n, size int64) int { return int(min(tileWidth, size-n*tileWidth)) }
 // bundlesOf is how many bundles hold size leaves.
 func bundlesOf(size int64) int64 { return (size + tileWidth - 1) / tileWidth }
 
-// splitFrames cuts a bundle into width frames, each after its length of prefix bytes, and nothing else.
-func splitFrames(data []byte, prefix, width int) ([][]byte, error) {
-	frames := make([][]byte, 0, width)
-	for range width {
-		if len(data) < prefix {
-			return nil, errors.New("it is cut")
-		}
-		length := uint32(binary.BigEndian.Uint16(data))
-		if prefix == 4 {
-			length = binary.BigEndian.Uint32(data)
-		}
-		data = data[prefix:]
-		if length > maxBody || uint64(length) > uint64(len(data)) {
-			return nil, errors.New("it is cut")
-		}
-		frames = append(frames, data[:length])
-		data = data[length:]
-	}
-	if len(data) > 0 {
-		return nil, errors.New("it has bytes too many")
-	}
-	return frames, nil
+// frameReader reads the frames of bundles, one after the other, so that a file of any length takes no more memory than its longest honest frame.
+// It is for one goroutine.
+type frameReader struct {
+	dir    untrusted.Dir
+	in     *bufio.Reader
+	buffer []byte // of a frame that is longer than in's
 }
 
-// writeFile makes path hold data, whole or not at all; a file that does so already is left alone.
-func writeFile(path string, data []byte) error {
-	if old, err := os.ReadFile(path); err == nil && string(old) == string(data) {
-		return nil
-	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+// frameBuffer takes most frames.
+const frameBuffer = 64 << 10
+
+// each gives fn the width frames of a bundle, each after its length of prefix bytes (2 or 4), in order; a frame is valid until fn returns. It
+// ends with fn's error, with fs.ErrNotExist where there is no such file, or with damage where it holds anything else.
+func (f *frameReader) each(name string, prefix, width int, fn func(frame []byte) error) error {
+	file, err := f.dir.Open(name)
+	if err != nil {
+		return asDamage(err)
+	}
+	defer func() { _ = file.Close() }()
+	if f.in == nil {
+		f.in = bufio.NewReaderSize(nil, frameBuffer)
+	}
+	f.in.Reset(file)
+	for range width {
+		frame, err := f.next(prefix)
+		if err != nil {
+			return err
+		}
+		if err := fn(frame); err != nil {
+			return err
+		}
+	}
+	if _, err := f.in.ReadByte(); err == nil {
+		return damage("it has bytes too many")
+	} else if !errors.Is(err, io.EOF) {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
+	return nil
+}
+
+// next reads a frame.
+func (f *frameReader) next(prefix int) ([]byte, error) {
+	head, err := f.in.Peek(prefix)
+	if err != nil {
+		return nil, short(err)
 	}
-	unfinished := path + ".new"
-	if err := os.WriteFile(unfinished, data, 0o644); err != nil {
-		return err
+	length := uint32(binary.BigEndian.Uint16(head))
+	if prefix == 4 {
+		length = binary.BigEndian.Uint32(head)
 	}
-	return os.Rename(unfinished, path)
+	if _, err := f.in.Discard(prefix); err != nil {
+		return nil, err
+	}
+	switch {
+	case length > maxBody:
+		return nil, damage("it is cut")
+	case length > frameBuffer:
+		f.buffer = slices.Grow(f.buffer[:0], int(length))[:length]
+		_, err := io.ReadFull(f.in, f.buffer)
+		return f.buffer, short(err)
+	}
+	frame, err := f.in.Peek(int(length))
+	if err != nil {
+		return nil, short(err)
+	}
+	_, err = f.in.Discard(int(length)) // what was peeked at stays until the next read
+	return frame, err
+}
+
+// short makes damage of a file's early end.
+func short(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return damage("it is cut")
+	}
+	return err
 }

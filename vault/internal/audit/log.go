@@ -59,6 +59,9 @@ func Append(tx *bbolt.Tx, tail *Tail, origin string, key Key, event, facts []byt
 	index := tail.Size()
 	entry := binary.BigEndian.AppendUint32(nil, key.Number)
 	entry = append(entry, key.Box.Seal(plaintext(salt, event), Associated(origin, index, key.Number))...)
+	if len(entry) > maxBody {
+		return envelope.Place{}, fmt.Errorf("an event of %d bytes is too long for the log, which takes %d", len(event), maxBody)
+	}
 	digest := sha256.Sum256(entry)
 	record := proof.LeafRecord(salt, facts, digest)
 	row := append([]byte(nil), record[:sha256.Size]...)

@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 
 	"nightdrop/shared/note"
 	"nightdrop/shared/proof"
+	"nightdrop/shared/proof/tiles"
+	"nightdrop/shared/untrusted"
 	"nightdrop/vault/internal/keyring"
 )
 
@@ -28,7 +27,7 @@ type Identity interface {
 
 // Export is an exported log, read from its files alone. It is safe for concurrent use.
 type Export struct {
-	dir        string
+	dir        untrusted.Dir
 	tiles      *proof.Tiles
 	checkpoint proof.Checkpoint
 	info       logInfo
@@ -37,15 +36,18 @@ type Export struct {
 // OpenExport opens the export in dir, which nothing writes to meanwhile, and checks the vault's signature over its checkpoint. It
 // fails with ErrIntegrity. What stands under the checkpoint is verified as it is read.
 func OpenExport(dir string, vault note.Verifier) (*Export, error) {
-	x := &Export{dir: dir}
+	x := &Export{dir: untrusted.Dir(dir)}
 	var err error
-	if x.tiles, err = proof.OpenTiles(context.Background(), files(dir), vault); err != nil {
+	if x.tiles, err = proof.OpenTiles(context.Background(), tiles.Dir(dir), vault); err != nil {
 		return nil, fmt.Errorf("open the exported log: %w", ofTiles(err))
 	}
 	x.checkpoint = x.tiles.Checkpoint()
-	data, err := x.read(logFile)
+	data, err := x.dir.ReadFile(logFile, maxInfo)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s is missing: %w", logFile, ErrIntegrity)
+	}
 	if err != nil {
-		return nil, err
+		return nil, asDamage(err)
 	}
 	if x.info, err = parseInfo(data, vault); err != nil {
 		return nil, fmt.Errorf("%s: %w", logFile, err)
@@ -62,38 +64,12 @@ func (x *Export) Signed() []byte { return x.tiles.Signed() }
 // FirstBody is the index of the first entry whose body must be there; a multiple of Bundle.
 func (x *Export) FirstBody() int64 { return x.info.Bodies }
 
-// files are those below a directory.
-type files string
-
-// ReadFile implements proof.TileSource.
-func (f files) ReadFile(_ context.Context, path string, limit int) ([]byte, error) {
-	file, err := os.Open(filepath.Join(string(f), filepath.FromSlash(path)))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = file.Close() }()
-	data, err := io.ReadAll(io.LimitReader(file, int64(limit)+1))
-	if len(data) > limit {
-		return nil, fmt.Errorf("%s has over %d bytes: %w", path, limit, proof.ErrDamaged)
-	}
-	return data, err
-}
-
 // ofTiles makes ErrIntegrity of what a copy of the tiles can be; whoever holds a whole export is not helped by a newer one.
 func ofTiles(err error) error {
 	if errors.Is(err, proof.ErrDamaged) || errors.Is(err, proof.ErrIncomplete) || errors.Is(err, proof.ErrBehind) {
 		return fmt.Errorf("%w: %w", err, ErrIntegrity)
 	}
 	return err
-}
-
-// read reads a file that must be there.
-func (x *Export) read(name string) ([]byte, error) {
-	data, err := os.ReadFile(filepath.Join(x.dir, name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s is missing: %w", name, ErrIntegrity)
-	}
-	return data, err
 }
 
 // Entries gives fn every entry from an index on, in order: each verified against the checkpoint's root before, and opened where

@@ -17,6 +17,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"nightdrop/shared/frame"
 	"nightdrop/shared/seal"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/payment"
@@ -317,13 +318,17 @@ func TestReadingFindsWhatVerifyFinds(t *testing.T) {
 		"log.json":            func(t *testing.T, dir string) { edit(t, filepath.Join(dir, "log.json"), flip(20)) },
 		"two sealed entries exchanged": func(t *testing.T, dir string) {
 			edit(t, filepath.Join(dir, "bodies/001"), func(data []byte) []byte {
-				frames, err := splitFrames(bytes.Clone(data), 4, tileWidth)
-				if err != nil || len(frames[100]) != len(frames[101]) {
-					t.Fatal("entries 356 and 357 are not of one length", err)
+				frames := make([][]byte, 102)
+				for i, rest := 0, data; i < len(frames); i++ {
+					frames[i], rest, _ = frame.Cut(rest)
 				}
-				at := bytes.Index(data, frames[100])
-				copy(data[at:], frames[101])
-				copy(data[at+4+len(frames[101]):], frames[100])
+				one, other := frames[100], frames[101]
+				if len(one) != len(other) {
+					t.Fatal("entries 356 and 357 are not of one length")
+				}
+				first := bytes.Clone(one)
+				copy(one, other)
+				copy(other, first)
 				return data
 			})
 		},

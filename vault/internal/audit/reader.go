@@ -5,15 +5,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
 
 	"nightdrop/shared/proof"
+	"nightdrop/shared/seal"
 	"nightdrop/vault/internal/keyring"
 )
 
@@ -27,8 +25,8 @@ type Reader struct {
 	first int64       // bundle of roots[0]
 
 	boxes  map[uint32]keyring.Box // of the log keys met lately; nil where one is not the identity's
-	buffer []byte                 // of the file under way
-	ad     []byte                 // of the entry under way
+	frames frameReader
+	ad     []byte // of the entry under way
 	leaf   [1 + proof.LeafBytes]byte
 }
 
@@ -53,7 +51,7 @@ const maxBoxes = 16
 
 // NewReader returns a Reader of the export. identity may be nil: no entry is opened then.
 func (x *Export) NewReader(identity Identity) *Reader {
-	return &Reader{Export: x, identity: identity, boxes: map[uint32]keyring.Box{}}
+	return &Reader{Export: x, identity: identity, boxes: map[uint32]keyring.Box{}, frames: frameReader{dir: x.dir}}
 }
 
 // Bundles is how many bundles of 256 entries the export has, the last of which may be smaller.
@@ -68,81 +66,63 @@ func (r *Reader) Bundle(n int64, entries []Entry) ([]Entry, error) {
 		return nil, err
 	}
 	name := bodiesPath(n, len(entries))
-	data, err := r.load(name)
+	done := 0
+	err = r.frames.each(name, 4, len(entries), func(body []byte) error {
+		e := &entries[done]
+		if len(body) < 4 || sha256.Sum256(body) != [sha256.Size]byte(e.Record[sha256.Size:]) {
+			return entryError(e.Index, "the sealed entry %d is not that of its record: %w", e.Index, ErrIntegrity)
+		}
+		if err := r.open(e, body); err != nil {
+			return entryError(e.Index, "%w", err)
+		}
+		done++
+		return nil
+	})
 	if errors.Is(err, fs.ErrNotExist) && n*tileWidth < r.info.Bodies {
 		for i := range entries {
 			entries[i].Err = ErrNoBody
 		}
 		return entries, nil
 	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, entryError(n*tileWidth, "%s is missing: %w", name, ErrIntegrity)
-	}
-	if err != nil {
-		return nil, err
-	}
-	bodies, err := splitFrames(data, 4, len(entries))
-	if err != nil {
-		return nil, entryError(n*tileWidth, "%s: %w: %w", name, err, ErrIntegrity)
-	}
-	for i, body := range bodies {
-		if len(body) < 4 || sha256.Sum256(body) != [sha256.Size]byte(entries[i].Record[sha256.Size:]) {
-			return entries[:i], entryError(entries[i].Index, "the sealed entry %d is not that of its record: %w", entries[i].Index, ErrIntegrity)
-		}
-		if err := r.open(&entries[i], body); err != nil {
-			return entries[:i], entryError(entries[i].Index, "%w", err)
-		}
+	done = min(done, len(entries)-1) // bytes too many are after the last
+	if err := r.ofFile(n*tileWidth+int64(done), name, err); err != nil {
+		return entries[:done], err
 	}
 	return entries, nil
 }
 
-// load reads a file into the Reader's buffer, where it stays until the next call.
-func (r *Reader) load(name string) ([]byte, error) {
-	file, err := os.Open(filepath.Join(r.dir, name))
-	if err != nil {
-		return nil, err
+// ofFile says at which entry a bundle's file does not hold.
+func (*Reader) ofFile(index int64, name string, err error) error {
+	if _, known := errors.AsType[*EntryError](err); known {
+		return err
 	}
-	defer func() { _ = file.Close() }()
-	r.buffer = r.buffer[:0]
-	for {
-		if len(r.buffer) == cap(r.buffer) {
-			r.buffer = append(r.buffer, make([]byte, max(64<<10, cap(r.buffer)))...)[:len(r.buffer)]
-		}
-		n, err := file.Read(r.buffer[len(r.buffer):cap(r.buffer)])
-		r.buffer = r.buffer[:len(r.buffer)+n]
-		if errors.Is(err, io.EOF) {
-			return r.buffer, nil
-		}
-		if err != nil {
-			return nil, err
-		}
+	if errors.Is(err, fs.ErrNotExist) {
+		return entryError(index, "%s is missing: %w", name, ErrIntegrity)
 	}
+	if bad, ok := errors.AsType[damage](err); ok {
+		return entryError(index, "%s: %s: %w", name, bad, ErrIntegrity)
+	}
+	return err
 }
 
 // records reads and verifies the records of a bundle.
 func (r *Reader) records(n int64, entries []Entry) ([]Entry, error) {
 	width := widthOf(n, r.checkpoint.Size)
 	name := entriesPath(n, width)
-	data, err := r.load(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, entryError(n*tileWidth, "%s is missing: %w", name, ErrIntegrity)
-	}
-	if err != nil {
-		return nil, err
-	}
-	records, err := splitFrames(data, 2, width)
-	if err != nil {
-		return nil, entryError(n*tileWidth, "%s: %w: %w", name, err, ErrIntegrity)
-	}
-	entries = slices.Grow(entries[:0], width)[:width]
+	entries = slices.Grow(entries[:0], width)[:0]
 	var hashes [tileWidth]tlog.Hash
-	for i, record := range records {
+	err := r.frames.each(name, 2, width, func(record []byte) error {
+		i := len(entries)
 		if len(record) != proof.LeafBytes {
-			return nil, entryError(n*tileWidth+int64(i), "%s: record %d is not 64 bytes: %w", name, i, ErrIntegrity)
+			return entryError(n*tileWidth+int64(i), "%s: record %d is not 64 bytes: %w", name, i, ErrIntegrity)
 		}
-		entries[i] = Entry{Index: n*tileWidth + int64(i), Record: [proof.LeafBytes]byte(record)}
+		entries = append(entries, Entry{Index: n*tileWidth + int64(i), Record: [proof.LeafBytes]byte(record)})
 		copy(r.leaf[1:], record) // after the 0x00 of a leaf (RFC 6962, 2.1)
 		hashes[i] = sha256.Sum256(r.leaf[:])
+		return nil
+	})
+	if err := r.ofFile(n*tileWidth, name, err); err != nil {
+		return nil, err
 	}
 	if width == tileWidth {
 		return entries, r.verify(n, &hashes)
@@ -231,13 +211,13 @@ func (r *Reader) box(number uint32) (keyring.Box, error) {
 		clear(r.boxes)
 	}
 	name := wrapPath(number, r.identity.Name())
-	wrap, err := os.ReadFile(filepath.Join(r.dir, name))
+	wrap, err := r.dir.ReadFile(name, seal.WrapBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		r.boxes[number] = nil
 		return nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, asDamage(err)
 	}
 	box, err := r.identity.OpenLogKey(r.checkpoint.Origin, number, wrap)
 	if err != nil {

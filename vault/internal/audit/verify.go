@@ -8,8 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
+	"path"
 	"slices"
 	"strconv"
 
@@ -19,6 +18,7 @@ import (
 	"nightdrop/shared/note"
 	"nightdrop/shared/proof"
 	"nightdrop/shared/seal"
+	"nightdrop/shared/untrusted"
 )
 
 // Report is what Verify found.
@@ -87,9 +87,13 @@ type Earlier struct {
 // no entry. On ErrIntegrity the report says what is wrong; other errors are of reading.
 func Verify(dir string, vault note.Verifier, o VerifyOptions) (Report, error) {
 	report := Report{Origin: vault.Name(), FirstBad: -1, Problems: []Problem{}}
-	msg, err := os.ReadFile(filepath.Join(dir, checkpointFile))
+	msg, err := untrusted.Dir(dir).ReadFile(checkpointFile, note.MaxBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return report, fmt.Errorf("there is no exported log, or its export was not finished (run it again, it goes on): %w", err)
+	}
+	if errors.Is(err, untrusted.ErrUnfit) {
+		report.add(-1, checkpointFile, err.Error())
+		return report, report.Err()
 	}
 	if err != nil {
 		return report, fmt.Errorf("verify the log: %w", err)
@@ -103,7 +107,7 @@ func Verify(dir string, vault note.Verifier, o VerifyOptions) (Report, error) {
 	}
 	report.Size, report.Root = c.Size, c.Root.String()
 	earlier := slices.SortedStableFunc(slices.Values(o.Earlier), func(a, b Earlier) int { return cmp.Compare(a.Size, b.Size) })
-	v := verifier{dir: dir, checkpoint: c, earlier: earlier, report: &report, progress: o.Progress}
+	v := verifier{dir: untrusted.Dir(dir), frames: frameReader{dir: untrusted.Dir(dir)}, checkpoint: c, earlier: earlier, report: &report, progress: o.Progress}
 	if err := v.run(vault); err != nil {
 		return report, fmt.Errorf("verify the log: %w", err)
 	}
@@ -111,7 +115,8 @@ func Verify(dir string, vault note.Verifier, o VerifyOptions) (Report, error) {
 }
 
 type verifier struct {
-	dir        string
+	dir        untrusted.Dir
+	frames     frameReader
 	checkpoint proof.Checkpoint
 	earlier    []Earlier // by size, those that the tail has not come to
 	differ     []Earlier // that the log does not begin with
@@ -176,7 +181,7 @@ func (v *verifier) pass() {
 }
 
 func (v *verifier) info(vault note.Verifier) error {
-	data, err := v.read(-1, logFile)
+	data, err := v.read(logFile, maxInfo)
 	if err != nil || data == nil {
 		return err
 	}
@@ -189,14 +194,23 @@ func (v *verifier) info(vault note.Verifier) error {
 	return nil
 }
 
-// read returns a file, or nil and a problem where it is not there.
-func (v *verifier) read(index int64, name string) ([]byte, error) {
-	data, err := os.ReadFile(filepath.Join(v.dir, name))
+// read returns a file, or nil and a problem of the log as a whole where there is no such file of up to limit bytes.
+func (v *verifier) read(name string, limit int) ([]byte, error) {
+	data, err := v.dir.ReadFile(name, limit)
+	return data, v.problem(-1, name, asDamage(err))
+}
+
+// problem reports what is wrong with a file, and returns other errors.
+func (v *verifier) problem(index int64, name string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		v.report.add(index, name, "it is missing")
-		return nil, nil
+		return nil
 	}
-	return data, err
+	if bad, ok := errors.AsType[damage](err); ok {
+		v.report.add(index, name, bad.Error())
+		return nil
+	}
+	return err
 }
 
 // absent tells whether the bodies of the bundle that begins with first were left out by choice.
@@ -204,46 +218,24 @@ func (v *verifier) absent(first int64, name string) (bool, error) {
 	if first >= v.bodies {
 		return false, nil
 	}
-	_, err := os.Stat(filepath.Join(v.dir, name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return true, nil
-	}
-	return false, err
+	there, err := v.dir.Has(name)
+	return !there, err
 }
 
 // wraps looks at the form of the wrapped log keys: whether they open, their auditors find out.
 func (v *verifier) wraps() error {
-	var names []string
-	err := filepath.WalkDir(filepath.Join(v.dir, keysDir), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		name, err := filepath.Rel(v.dir, path)
-		names = append(names, name)
-		return err
-	})
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // a log without auditors
-	}
-	if err != nil {
-		return err
-	}
 	keys := map[string][]byte{} // by auditor: Tink's prefix of its key
-	for _, name := range names {
-		if err := v.wrap(name, keys); err != nil {
-			return err
-		}
-	}
-	return nil
+	err := v.dir.Walk(keysDir, func(name string) error { return v.wrap(name, keys) })
+	return v.problem(-1, keysDir, asDamage(err))
 }
 
 func (v *verifier) wrap(name string, keys map[string][]byte) error {
-	wrap, err := v.read(-1, name)
+	wrap, err := v.read(name, seal.WrapBytes)
 	if err != nil || wrap == nil {
 		return err
 	}
-	auditor := filepath.Base(name)
-	number, err := strconv.ParseUint(filepath.Base(filepath.Dir(name)), 10, 32)
+	auditor := path.Base(name)
+	number, err := strconv.ParseUint(path.Base(path.Dir(name)), 10, 32)
 	if err != nil || number == 0 || name != wrapPath(uint32(number), auditor) || !envelope.ValidMerchant(auditor) {
 		v.report.note(-1, name, "it is no wrapped log key: they are named keys/NUMBER/AUDITOR")
 		return nil
@@ -261,60 +253,69 @@ func (v *verifier) wrap(name string, keys map[string][]byte) error {
 	return nil
 }
 
-func (v *verifier) frames(index int64, name string, prefix, width int) ([][]byte, error) {
-	data, err := v.read(index, name)
-	if err != nil || data == nil {
-		return nil, err
-	}
-	frames, err := splitFrames(data, prefix, width)
-	if err != nil {
-		v.report.add(index, name, err.Error())
-	}
-	return frames, nil
-}
-
 // bundle verifies 256 entries, or those at the end.
 func (v *verifier) bundle(n int64, width int) error {
 	first := n * tileWidth
-	recordsName, bodiesName := entriesPath(n, width), bodiesPath(n, width)
-	records, err := v.frames(first, recordsName, 2, width)
+	records, err := v.records(first, entriesPath(n, width), width)
 	if err != nil {
 		return err
 	}
-	absent, err := v.absent(first, bodiesName)
-	if err != nil {
+	if err := v.bundleBodies(first, bodiesPath(n, width), records); err != nil {
 		return err
 	}
-	var bodies [][]byte
-	if !absent {
-		if bodies, err = v.frames(first, bodiesName, 4, width); err != nil {
-			return err
-		}
-	}
-	for i := range width {
-		index := first + int64(i)
-		var record []byte // an empty one keeps the count; the root will not agree
-		if records != nil {
-			record = records[i]
-			if len(record) != proof.LeafBytes {
-				v.report.add(index, recordsName, "the record is not 64 bytes")
-				record = nil
-			}
-		}
-		switch {
-		case absent && record != nil:
-			v.report.Absent++
-		case bodies == nil || record == nil:
-		case sha256.Sum256(bodies[i]) != [sha256.Size]byte(record[sha256.Size:]):
-			v.report.add(index, bodiesName, "the sealed entry is not that of its record")
-		default:
-			v.report.Verified++
-		}
+	for _, record := range records {
 		if err := v.leaf(record); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// records reads the records of a bundle; those that are not there are nil, and keep the count: the root will not agree.
+func (v *verifier) records(first int64, name string, width int) ([][]byte, error) {
+	records := make([][]byte, 0, width)
+	err := v.frames.each(name, 2, width, func(record []byte) error {
+		if len(record) != proof.LeafBytes {
+			v.report.add(first+int64(len(records)), name, "the record is not 64 bytes")
+			record = nil
+		}
+		records = append(records, bytes.Clone(record))
+		return nil
+	})
+	if err != nil {
+		records = make([][]byte, width)
+	}
+	return records, v.problem(first, name, err)
+}
+
+// bundleBodies holds the sealed entries of a bundle against their records.
+func (v *verifier) bundleBodies(first int64, name string, records [][]byte) error {
+	absent, err := v.absent(first, name)
+	if err != nil {
+		return err
+	}
+	if absent {
+		for _, record := range records {
+			if record != nil {
+				v.report.Absent++
+			}
+		}
+		return nil
+	}
+	index := first
+	err = v.frames.each(name, 4, len(records), func(body []byte) error {
+		record := records[index-first]
+		switch {
+		case record == nil:
+		case sha256.Sum256(body) != [sha256.Size]byte(record[sha256.Size:]):
+			v.report.add(index, name, "the sealed entry is not that of its record")
+		default:
+			v.report.Verified++
+		}
+		index++
+		return nil
+	})
+	return v.problem(min(index, first+int64(len(records))-1), name, err)
 }
 
 // leaf adds a record to the tree, and checks the tiles that it fills.
@@ -348,10 +349,13 @@ func (v *verifier) tile(level int) error {
 	if level > 0 {
 		problem = v.report.note // of what lies above entries
 	}
-	got, err := os.ReadFile(filepath.Join(v.dir, tilePath(t)))
+	got, err := v.dir.ReadFile(tilePath(t), proof.TileBytes)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		problem(first, tilePath(t), "it is missing")
+		return nil
+	case errors.Is(err, untrusted.ErrUnfit):
+		problem(first, tilePath(t), err.Error())
 		return nil
 	case err != nil:
 		return err
