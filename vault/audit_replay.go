@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/vault/internal/audit"
 	"nightdrop/vault/internal/keyring"
@@ -183,7 +184,7 @@ func printReplay(w io.Writer, r *replay.Report) {
 		row(w, "batches", s.Batches, fmt.Sprintf("%d settled", s.Settled))
 		row(w, "files", s.Files)
 		for _, m := range s.Money {
-			row(w, m.State, sum(m.Count, m.Amount, m.Currency), "back "+sum(m.Credits, m.CreditAmount, m.Currency))
+			row(w, m.State, envelope.FormatSum(m.Count, m.Amount, m.Currency), "back "+envelope.FormatSum(m.Credits, m.CreditAmount, m.Currency))
 		}
 	}
 	for _, kind := range slices.Sorted(maps.Keys(r.Found)) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/payment"
 )
@@ -67,10 +68,10 @@ func money(totals []payment.Total) string {
 	var parts []string
 	for _, t := range totals {
 		if t.Count != 0 || t.Credits == 0 {
-			parts = append(parts, sum(t.Count, t.Amount, t.Currency))
+			parts = append(parts, envelope.FormatSum(t.Count, t.Amount, t.Currency))
 		}
 		if t.Credits != 0 {
-			parts = append(parts, "-"+sum(t.Credits, t.CreditAmount, t.Currency))
+			parts = append(parts, "-"+envelope.FormatSum(t.Credits, t.CreditAmount, t.Currency))
 		}
 	}
 	if len(parts) == 0 {

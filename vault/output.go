@@ -51,11 +51,6 @@ func printable(r rune) rune {
 	return r
 }
 
-// sum writes so many payments of an amount in all: "3 x 44.99 USD".
-func sum(count, amount int64, currency string) string {
-	return fmt.Sprintf("%d x %s", count, envelope.FormatAmount(amount, currency))
-}
-
 func moment(t envelope.Time) string {
 	if t.IsZero() {
 		return "-"

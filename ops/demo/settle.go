@@ -35,9 +35,9 @@ type total struct {
 }
 
 func (t total) String() string {
-	text := fmt.Sprintf("%d x %s", t.Count, envelope.FormatAmount(t.Amount, t.Currency))
+	text := envelope.FormatSum(t.Count, t.Amount, t.Currency)
 	if t.Credits > 0 {
-		text += fmt.Sprintf(" less %d x %s", t.Credits, envelope.FormatAmount(t.CreditAmount, t.Currency))
+		text += " less " + envelope.FormatSum(t.Credits, t.CreditAmount, t.Currency)
 	}
 	return text
 }

@@ -90,8 +90,12 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 // relay FAULT: from now on the relay answers so.
 func bend(ts *testscript.TestScript, _ bool, args []string) {
 	r := relayOf(ts)
+	r.Between(func() { bendRelay(ts, r, args[0]) })
+}
+
+func bendRelay(ts *testscript.TestScript, r *relaytest.Relay, fault string) {
 	r.Get, r.Post, r.Head, r.Expires = nil, nil, nil, time.Hour
-	switch args[0] {
+	switch fault {
 	case "honest":
 	case "busy":
 		r.Post = func(w http.ResponseWriter, _ []byte) {
@@ -129,17 +133,20 @@ func bend(ts *testscript.TestScript, _ bool, args []string) {
 func reachedBag(ts *testscript.TestScript, _ bool, args []string) {
 	number, err := strconv.ParseUint(args[0], 10, 64)
 	ts.Check(err)
-	relayOf(ts).Reach(number, time.Now().Add(time.Minute))
+	r := relayOf(ts)
+	r.Between(func() { r.Reach(number, time.Now().Add(time.Minute)) })
 }
 
 // vault [twice]: answers every envelope posted so far with an approval, in the chain of the merchant that `enrolled` named.
 func answer(ts *testscript.TestScript, _ bool, args []string) {
 	r := relayOf(ts)
-	answers := r.Approve()
-	if len(args) > 0 {
-		answers = append(answers, r.Approve()...)
-	}
-	r.Chain = r.Results(ts.Getenv("MERCHANT"), ts.Getenv("REPLY"), answers...)
+	r.Between(func() {
+		answers := r.Approve()
+		if len(args) > 0 {
+			answers = append(answers, r.Approve()...)
+		}
+		r.Chain = r.Results(ts.Getenv("MERCHANT"), ts.Getenv("REPLY"), answers...)
+	})
 }
 
 // enrolled MERCHANT: takes the reply key from what keygen just wrote.
@@ -168,7 +175,8 @@ func posted(ts *testscript.TestScript, _ bool, args []string) {
 func grown(ts *testscript.TestScript, _ bool, args []string) {
 	size, err := strconv.ParseInt(args[0], 10, 64)
 	ts.Check(err)
-	relayOf(ts).Log.Grow(size)
+	r := relayOf(ts)
+	r.Between(func() { r.Log.Grow(size) })
 }
 
 // exported DIR: the vault's log, as it is now, was exported there.

@@ -22,3 +22,8 @@ func FormatAmount(amount int64, currency string) string {
 	}
 	return fmt.Sprintf("%s%d.%0*d %s", sign, amount/unit, known.Exponent, amount%unit, currency)
 }
+
+// FormatSum writes how many payments come to how much in all, for people: "3 for 44.99 USD".
+func FormatSum(count, amount int64, currency string) string {
+	return fmt.Sprintf("%d for %s", count, FormatAmount(amount, currency))
+}

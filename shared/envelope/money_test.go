@@ -16,3 +16,9 @@ func TestFormatAmountFollowsTheCurrencysMinorUnits(t *testing.T) {
 		}
 	}
 }
+
+func TestFormatSumIsOfAllTogether(t *testing.T) {
+	if got := FormatSum(3, 4499, "USD"); got != "3 for 44.99 USD" {
+		t.Errorf("got %q", got)
+	}
+}

@@ -39,13 +39,17 @@ func TestStickOfAnAttacker(t *testing.T) {
 		t.Fatal(err)
 	}
 	replaced := map[string]func(path, name string) error{
-		"a pipe":                 func(path, _ string) error { return unix.Mkfifo(path, 0o644) },
-		"a directory":            func(path, _ string) error { return os.Mkdir(path, 0o755) },
-		"a link to its equal":    func(path, name string) error { return os.Symlink(filepath.Join(elsewhere, name), path) },
-		"a link to a device":     func(path, _ string) error { return os.Symlink("/dev/zero", path) },
-		"a link to itself":       func(path, _ string) error { return os.Symlink(filepath.Base(path), path) },
-		"a file without an end":  func(path, _ string) error { return errors.Join(os.WriteFile(path, nil, 0o644), os.Truncate(path, 1<<40)) },
-		"a frame without an end": func(path, _ string) error { return errors.Join(os.WriteFile(path, []byte("\xff\xff\xff\xff"), 0o644), os.Truncate(path, 1<<40)) },
+		"a pipe":              func(path, _ string) error { return unix.Mkfifo(path, 0o644) },
+		"a directory":         func(path, _ string) error { return os.Mkdir(path, 0o755) },
+		"a link to its equal": func(path, name string) error { return os.Symlink(filepath.Join(elsewhere, name), path) },
+		"a link to a device":  func(path, _ string) error { return os.Symlink("/dev/zero", path) },
+		"a link to itself":    func(path, _ string) error { return os.Symlink(filepath.Base(path), path) },
+		"a file without an end": func(path, _ string) error {
+			return errors.Join(os.WriteFile(path, nil, 0o644), os.Truncate(path, 1<<40))
+		},
+		"a frame without an end": func(path, _ string) error {
+			return errors.Join(os.WriteFile(path, []byte("\xff\xff\xff\xff"), 0o644), os.Truncate(path, 1<<40))
+		},
 	}
 	for _, name := range []string{"checkpoint", "log.json", "tile/0/001", "tile/1/000.p/2", "tile/entries/001", "bodies/001", "keys/4/bert"} {
 		for what, put := range replaced {

@@ -107,7 +107,7 @@ func moment(t *envelope.Time) string {
 	return t.String()
 }
 
-// debits writes what was taken: "3 x 44.99 USD".
+// debits writes what was taken: "3 for 44.99 USD".
 func debits(totals []payment.Total) string {
 	return money(totals, func(t payment.Total) (int64, int64) { return t.Count, t.Amount })
 }
@@ -121,7 +121,7 @@ func money(totals []payment.Total, of func(payment.Total) (count, amount int64))
 	var parts []string
 	for _, t := range totals {
 		if count, amount := of(t); count != 0 && t.Currency != "" {
-			parts = append(parts, fmt.Sprintf("%d x %s", count, envelope.FormatAmount(amount, t.Currency)))
+			parts = append(parts, envelope.FormatSum(count, amount, t.Currency))
 		}
 	}
 	if len(parts) == 0 {
