@@ -220,10 +220,6 @@ func CheckReference(text string) error { return checkFree("reference", text, 64)
 // CheckDescriptor takes 1 to 22 printable ASCII characters in which no account number could stand.
 func CheckDescriptor(text string) error { return checkFree("descriptor", text, 22) }
 
-// CheckFileName takes the name of a file that came from outside, as a log may hold it: 1 to 100 printable ASCII characters in which no
-// account number could stand.
-func CheckFileName(text string) error { return checkFree("file name", text, 100) }
-
 func checkFree(what, text string, longest int) error {
 	if len(text) < 1 || len(text) > longest {
 		return malformed(what + " is empty or too long")

@@ -5,7 +5,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/loggable"
 )
 
 // maxPurpose bounds a --reason in bytes: it is kept for ever in the log.
@@ -19,26 +19,8 @@ func checkPurpose(reason string) error {
 		return &Error{CodeUsage, "the reason is longer than 200 bytes: say it in fewer words"}
 	case !utf8.ValidString(reason) || strings.ContainsFunc(reason, unicode.IsControl):
 		return &Error{CodeUsage, "the reason holds a control character or is not UTF-8: say it in one line of plain text"}
-	case holdsCardNumber(reason):
+	case loggable.HoldsNumber(reason):
 		return &Error{CodeUsage, "the reason holds what may be a card number, and it would stand in the log for ever: name the payment by its id"}
 	}
 	return nil
-}
-
-// holdsCardNumber tells whether a run of 12 to 19 digits passes Luhn, with spaces and hyphens between them left out: the rule
-// of references (INTERFACES 3), for what people type.
-func holdsCardNumber(text string) bool {
-	var run []byte
-	for _, c := range []byte(text + "\n") {
-		switch {
-		case '0' <= c && c <= '9':
-			run = append(run, c)
-		case c != ' ' && c != '-':
-			if 12 <= len(run) && len(run) <= 19 && envelope.Luhn(run) {
-				return true
-			}
-			run = run[:0]
-		}
-	}
-	return false
 }

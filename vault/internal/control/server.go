@@ -13,7 +13,7 @@ import (
 	"strconv"
 	"time"
 
-	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/loggable"
 	"nightdrop/vault/internal/payment"
 	"nightdrop/vault/internal/settle"
 )
@@ -157,7 +157,7 @@ func body[T any](c call, what string) (v T, err error) {
 // importReturns takes a file of the bank. The log calls it by its name.
 func (s *Server) importReturns(c call) (any, error) {
 	name := c.URL.Query().Get("name")
-	if envelope.CheckFileName(name) != nil {
+	if !loggable.FileName(name) {
 		return nil, &Error{CodeUsage, "the file's name would stand in the log for ever: take a copy named with 1 to 100 characters of ASCII, without what may be a card number"}
 	}
 	return s.cfg.Vault.ImportReturns(c.Context(), c.actor, name, c.Body)

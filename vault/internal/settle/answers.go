@@ -11,6 +11,7 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer/nacha"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/loggable"
 	"nightdrop/vault/internal/payment"
 )
 
@@ -32,9 +33,9 @@ type Import struct {
 // ImportAnswers takes a file of the bank, of returns, notices of change and acknowledgements, whole or not at all: a refusal is
 // ErrAnswerFile, which names the record, and a finding in the log. The same file again does nothing, and an answer that another file brought
 // before is counted and does nothing. name is the file's, as the operator gave it, for the log, which keeps none that
-// envelope.CheckFileName refuses. Other errors are r's or the ledger's.
+// loggable.FileName refuses. Other errors are r's or the ledger's.
 func (e *Engine) ImportAnswers(ctx context.Context, name string, r io.Reader, actor Actor) (Import, error) {
-	if name = filepath.Base(name); envelope.CheckFileName(name) != nil {
+	if name = filepath.Base(name); !loggable.FileName(name) {
 		name = ""
 	}
 	answer, err := nacha.Read(r)

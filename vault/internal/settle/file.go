@@ -17,6 +17,7 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer/nacha"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/loggable"
 	"nightdrop/vault/internal/payment"
 )
 
@@ -322,7 +323,7 @@ func (w *fileWriter) refuse(ctx context.Context) error {
 // identification is what a company calls a payment in its entry: the merchant's reference where it fits, else the payment's number.
 // (entry detail field 7)
 func identification(p payment.Payment) string {
-	if reference := strings.TrimSpace(p.Reference); len(reference) > 0 && len(reference) <= 15 && mayStand(reference) {
+	if reference := strings.TrimSpace(p.Reference); len(reference) > 0 && len(reference) <= 15 && loggable.Text(reference) {
 		return reference
 	}
 	return strconv.FormatUint(p.Number, 10)

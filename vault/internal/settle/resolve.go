@@ -8,6 +8,7 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/loggable"
 	"nightdrop/vault/internal/payment"
 )
 
@@ -15,7 +16,7 @@ import (
 // payment.Payment.Resolutions. reason is 1 to 200 printable ASCII characters in which no account number could stand. Errors: ErrReason,
 // ErrNotFound, ErrConflict (naming what may be said of the payment), or the ledger's.
 func (e *Engine) Resolve(ctx context.Context, merchant, id string, as envelope.Status, reason string, actor Actor) error {
-	if len(reason) < 1 || len(reason) > maxText || !mayStand(reason) {
+	if len(reason) < 1 || len(reason) > maxText || !loggable.Text(reason) {
 		return ErrReason
 	}
 	return e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
