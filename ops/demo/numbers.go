@@ -18,18 +18,20 @@ import (
 
 // scans is what the search for numbers saw.
 type scans struct {
-	of      []string // the numbers to look for, of cards and of bank accounts
-	numbers string   // file of them
-	bytes   int64
+	of       []string // the numbers to look for, of cards and of bank accounts
+	numbers  string   // file of them
+	unposted string   // file of those that no shop posted in clear
+	bytes    int64
 }
 
 // lookForNumbers looks for every number used in all that the online side keeps: the relay's folder with the channel's store, all
-// logs, and the memory of the running relay. A control proves that the search finds what there is.
+// logs, and the memory of the running relay, through which those must have passed that a shop posted unsealed. A control proves that the search
+// finds what there is.
 func (d *demo) lookForNumbers(ctx context.Context) (err error) {
 	if err := d.writeNumbers(); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.Remove(d.scans.numbers)) }()
+	defer func() { err = errors.Join(err, os.Remove(d.scans.numbers), os.Remove(d.scans.unposted)) }()
 	if err := d.control(ctx); err != nil {
 		return err
 	}
@@ -38,39 +40,48 @@ func (d *demo) lookForNumbers(ctx context.Context) (err error) {
 	if err := dumpMemory(d.site.Relay.Pid(), memory); err != nil {
 		return fmt.Errorf("read the relay's memory: %w", err)
 	}
-	places := []string{d.site.Path("relay"), d.site.Path("logs"), memory}
-	for _, place := range places {
+	places := []string{d.site.Path("relay"), d.site.Path("logs")}
+	for _, place := range append(places, memory) {
 		d.scans.bytes += sizeOf(place)
 	}
-	found, report, err := d.scan(ctx, places...)
+	kept, report, err := d.scan(ctx, d.scans.numbers, places...)
 	if err != nil {
 		return err
 	}
-	d.tally.clear = found
+	remembered, more, err := d.scan(ctx, d.scans.unposted, memory)
+	if err != nil {
+		return err
+	}
+	d.tally.clear = kept + remembered
 	d.say("Looked for all %d card and bank account numbers, plain, spaced, BCD, UTF-16 and base64, in the relay's disk, channel store, all logs", len(d.scans.of))
-	d.say("  and the running relay's memory (%d MB): %d found. The bank wants its files in clear: they lie on the vault's host, mode 0600.", d.scans.bytes>>20, found)
-	if found > 0 {
-		return errors.New("account numbers in clear:\n" + report)
+	d.say("  and the running relay's memory (%d MB; there but for %d that shops posted unsealed): %d found. The bank wants its files in clear:",
+		d.scans.bytes>>20, len(numbersOf(d.orders, unsealed)), d.tally.clear)
+	d.say("  they lie on the vault's host, mode 0600.")
+	if d.tally.clear > 0 {
+		return errors.New("account numbers in clear:\n" + report + more)
 	}
 	return nil
 }
 
+// unsealed tells of an order whose account a shop posts in clear.
+func unsealed(o order) bool { return o.defect == "plaintext" }
+
 func (d *demo) writeNumbers() error {
-	d.scans.numbers = d.site.Path("numbers")
-	f, err := os.OpenFile(d.scans.numbers, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
+	d.scans.numbers, d.scans.unposted = d.site.Path("numbers"), d.site.Path("numbers-not-posted-in-clear")
+	d.scans.of = numbersOf(d.orders, func(order) bool { return true })
+	posted := numbersOf(d.orders, unsealed)
+	others := slices.DeleteFunc(slices.Clone(d.scans.of), func(number string) bool { return slices.Contains(posted, number) })
+	for path, numbers := range map[string][]string{d.scans.numbers: d.scans.of, d.scans.unposted: others} {
+		if err := os.WriteFile(path, []byte(strings.Join(numbers, "\n")+"\n"), 0o600); err != nil {
+			return err
+		}
 	}
-	d.scans.of = numbersOf(d.orders)
-	for _, number := range d.scans.of {
-		fmt.Fprintln(f, number)
-	}
-	return f.Close()
+	return nil
 }
 
-// scan counts what `relay scan` finds.
-func (d *demo) scan(ctx context.Context, places ...string) (found int, report string, err error) {
-	out, err := d.site.Run(ctx, "relay", append([]string{"scan", "--numbers", d.scans.numbers}, places...)...)
+// scan counts what `relay scan` finds of the numbers of a file.
+func (d *demo) scan(ctx context.Context, numbers string, places ...string) (found int, report string, err error) {
+	out, err := d.site.Run(ctx, "relay", append([]string{"scan", "--numbers", numbers}, places...)...)
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() == 7 {
 		err = nil
@@ -103,7 +114,7 @@ func (d *demo) control(ctx context.Context) (err error) {
 	if err := dumpMemory(os.Getpid(), own); err != nil {
 		return err
 	}
-	found, _, err := d.scan(ctx, own)
+	found, _, err := d.scan(ctx, d.scans.numbers, own)
 	if err != nil || found < len(d.scans.of) {
 		return errors.Join(fmt.Errorf("the search found %d of %d numbers in a memory that holds them all: it is blind", found, len(d.scans.of)), err)
 	}
@@ -133,7 +144,7 @@ func (d *demo) plant(ctx context.Context, dir, number string) (int, error) {
 		if err := os.WriteFile(path, append([]byte("somewhere in a file: "), content...), 0o600); err != nil {
 			return 0, err
 		}
-		if found, _, err := d.scan(ctx, path); err != nil || found == 0 {
+		if found, _, err := d.scan(ctx, d.scans.numbers, path); err != nil || found == 0 {
 			return 0, errors.Join(fmt.Errorf("the search did not find a number planted as %s: it is blind", name), err)
 		}
 	}

@@ -89,10 +89,13 @@ func currenciesOf(orders []order, merchant string) []string {
 	return codes
 }
 
-// numbersOf lists the account numbers, of cards and of banks, each once.
-func numbersOf(orders []order) []string {
+// numbersOf lists the account numbers of some orders, of cards and of banks, each once.
+func numbersOf(orders []order, some func(order) bool) []string {
 	var numbers []string
 	for _, o := range orders {
+		if !some(o) {
+			continue
+		}
 		for _, number := range []string{o.number, o.account} {
 			if number != "" {
 				numbers = append(numbers, number)

@@ -41,13 +41,23 @@ func (e *Edge) post(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	signed, err := e.verify(body)
-	if err != nil {
-		return err
+	if err == nil {
+		err = checkParts(signed.Value, directory.Value, e.config.Now())
 	}
-	if err := checkParts(signed.Value, directory.Value, e.config.Now()); err != nil {
+	if err != nil {
+		forget(body, signed.Value)
 		return err
 	}
 	return e.accept(w, r, signed)
+}
+
+// forget overwrites what was posted and refused: a shop that forgot to seal posts account data in clear. What the connection's buffers hold is
+// beyond reach, and goes with the connection, which every refusal closes.
+func forget(body []byte, posted envelope.Envelope) {
+	clear(body)
+	for _, part := range posted.Parts {
+		clear(part.Sealed)
+	}
 }
 
 // checkHeaders refuses a body before it is read.
@@ -84,27 +94,27 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
-// verify checks form, signature and merchant.
-func (e *Edge) verify(body []byte) (envelope.Signed[envelope.Envelope], error) {
-	var none envelope.Signed[envelope.Envelope]
+// verify checks form, signature and merchant. What it returns with an error is as it was posted.
+func (e *Edge) verify(body []byte) (posted envelope.Signed[envelope.Envelope], err error) {
 	unverified, err := envelope.Read[envelope.Envelope](body)
 	if err != nil {
-		return none, malformedNote
+		return posted, malformedNote
 	}
+	posted.Value = unverified.Value
 	merchant := unverified.Value.Merchant
 	member, found, known := e.config.Board.Member(merchant)
 	if !known {
-		return none, noDirectory
+		return posted, noDirectory
 	}
 	signed, err := unverified.Verify(member.Verifiers...)
 	if !found || err != nil {
-		return none, unknownSigner
+		return posted, unknownSigner
 	}
 	if wait, ok := e.posts.spend(merchant); !ok {
-		return none, rateLimited.after(wait)
+		return posted, rateLimited.after(wait)
 	}
 	if member.Status != envelope.MemberActive {
-		return none, merchantSuspended
+		return posted, merchantSuspended
 	}
 	return signed, nil
 }

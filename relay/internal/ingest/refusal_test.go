@@ -2,8 +2,11 @@ package ingest
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
+	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -151,6 +154,65 @@ func TestRefusals(t *testing.T) {
 	}
 	if envelopes, bags := s.bags.Waiting(); envelopes+bags != 0 {
 		t.Error("something of the refused was taken")
+	}
+}
+
+// remembered is a body that keeps the buffers into which it was read.
+type remembered struct {
+	*bytes.Reader
+	buffers [][]byte
+}
+
+func (r *remembered) Read(b []byte) (int, error) {
+	n, err := r.Reader.Read(b)
+	r.buffers = append(r.buffers, b[:n])
+	return n, err
+}
+
+func (*remembered) Close() error { return nil }
+
+// patient is an answer on a connection that has deadlines.
+type patient struct{ *httptest.ResponseRecorder }
+
+func (patient) SetReadDeadline(time.Time) error { return nil }
+
+// TestRefusedBodiesAreForgotten: of what was posted in clear, by whomever, nothing stays in the memory that the relay has in its hands.
+func TestRefusedBodiesAreForgotten(t *testing.T) {
+	s := newSite(t, nil)
+	unsealed := func(change func(*envelope.Envelope)) []byte {
+		return s.valid(func(e *envelope.Envelope) {
+			e.Account.Sealed = []byte(`{"card":{"number":"` + plaintextNumber + `"}}`)
+			if change != nil {
+				change(e)
+			}
+		})
+	}
+	for name, posted := range map[string][]byte{
+		"no note":   []byte(`{"number":"` + plaintextNumber + `"}`),
+		"unsealed":  unsealed(nil),
+		"late":      unsealed(func(e *envelope.Envelope) { e.Until = envelope.At(time.Now().Add(-time.Second)) }),
+		"a forgery": sign(s, s.envelope(), s.newSigner(shop)),
+	} {
+		body := &remembered{Reader: bytes.NewReader(posted)}
+		request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/envelopes", body)
+		request.ContentLength = int64(len(posted))
+		request.Header.Set("Content-Length", strconv.Itoa(len(posted)))
+		request.Header.Set("Content-Type", envelope.MediaType)
+		if err := s.edge.post(patient{httptest.NewRecorder()}, request); !errors.As(err, new(refusal)) {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, b := range body.buffers {
+			if len(bytes.Trim(b, "\x00")) > 0 {
+				t.Errorf("%s: the body is still there", name)
+			}
+		}
+	}
+	// Its parts, decoded, too.
+	read, err := envelope.Read[envelope.Envelope](unsealed(nil))
+	s.check(err)
+	forget(nil, read.Value)
+	if bytes.Contains(read.Value.Account.Sealed, []byte(plaintextNumber)) {
+		t.Error("the part is still there")
 	}
 }
 
