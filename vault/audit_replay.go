@@ -111,7 +111,7 @@ func (o *replayOptions) open(dir string) (r replay.Options, err error) {
 		r.From, err = replay.NewState(vault.Name())
 		return r, err
 	}
-	f, err := os.Open(o.from)
+	f, err := openGiven(o.from)
 	if err != nil {
 		return r, err
 	}
@@ -157,14 +157,6 @@ func isNew(path string) error {
 		return errors.Join(err, fmt.Errorf("%s is there, name a new file: %w", path, fs.ErrExist))
 	}
 	return nil
-}
-
-// readGiven reads a file that the command line names.
-func readGiven(path string) ([]byte, error) {
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return nil, fmt.Errorf("%w: %s is a directory: name a file in it, such as the checkpoint of an exported log", errUsage, path)
-	}
-	return os.ReadFile(path)
 }
 
 func printReplay(w io.Writer, r *replay.Report) {

@@ -29,7 +29,7 @@ that they were left out and not lost. Whether a wrapped log key is the right one
 		Example: `  vault audit verify /media/auditor/log --verifier vault.example.com+1a2b3c4d+AbC...
   vault audit verify /media/auditor/log --verifier vault.example.com+1a2b... --earlier october/checkpoint --earlier relay.note --earlier outbox/log.json`,
 		Args: arguments(cobra.ExactArgs(1)),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			key, err := note.ParseVerifier(verifier)
 			if err != nil {
 				return fmt.Errorf("%w: --verifier is the vault's one-line key, pinned by you and not taken from the log: %w", errUsage, err)
@@ -44,7 +44,7 @@ that they were left out and not lost. Whether a wrapped log key is the right one
 					progress(int(done), int(total))
 				}
 			}
-			report, err := audit.Verify(args[0], key, options)
+			report, err := audit.Verify(cmd.Context(), args[0], key, options)
 			done()
 			if err != nil && !errors.Is(err, audit.ErrIntegrity) {
 				return err

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -56,18 +57,18 @@ func TestReading(t *testing.T) {
 		t.Errorf("a byte too many: %v", err)
 	}
 	var names []string
-	if err := d.Walk("sub", func(name string) error { names = append(names, name); return nil }); err != nil || !slices.Equal(names, []string{"sub/deep/other", "sub/file"}) {
+	if err := d.Walk("sub", 2, func(name string) error { names = append(names, name); return nil }); err != nil || !slices.Equal(names, []string{"sub/deep/other", "sub/file"}) {
 		t.Errorf("walked %v, %v", names, err)
 	}
 	stop := errors.New("stop")
-	if err := d.Walk("sub", func(string) error { return stop }); !errors.Is(err, stop) {
+	if err := d.Walk("sub", 2, func(string) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("a walk that is stopped: %v", err)
 	}
 	none := d + "/none"
 	if there, err := none.Has("x"); there || err != nil {
 		t.Errorf("in no directory: %v, %v", there, err)
 	}
-	if err := errors.Join(d.Walk("none", nil), none.Walk(".", nil)); err != nil {
+	if err := errors.Join(d.Walk("none", 1, nil), none.Walk(".", 1, nil)); err != nil {
 		t.Errorf("walk of nothing: %v", err)
 	}
 }
@@ -130,5 +131,75 @@ func TestUnchangedFilesAreLeftAlone(t *testing.T) {
 	}
 	if after, err := os.Stat(filepath.Join(string(d), "file")); err != nil || !os.SameFile(before, after) {
 		t.Errorf("it was replaced (%v)", err)
+	}
+}
+
+// TestWalkIsBounded: directories far below one another cost neither time nor memory, and each thing is given once.
+func TestWalkIsBounded(t *testing.T) {
+	dir := t.TempDir()
+	fd, err := unix.Open(dir, unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("d", 200) // of these, a path cannot name 3000
+	for range 3000 {
+		below := -1
+		if err = unix.Mkdirat(fd, long, 0o755); err == nil {
+			below, err = unix.Openat(fd, long, unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		}
+		if err := errors.Join(err, unix.Close(fd)); err != nil {
+			t.Fatal(err)
+		}
+		fd = below
+	}
+	if err := errors.Join(unix.Close(fd), os.Symlink(".", filepath.Join(dir, long, "link")), os.WriteFile(filepath.Join(dir, "file"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for depth, want := range map[int][]string{1: {long, "file"}, 2: {long + "/" + long, long + "/link", "file"}} {
+		var names []string
+		if err := untrusted.Dir(dir).Walk(".", depth, func(name string) error { names = append(names, name); return nil }); err != nil || !slices.Equal(names, want) {
+			t.Errorf("to depth %d: %d names, %v", depth, len(names), err)
+		}
+	}
+	var names []string
+	if err := untrusted.Dir(dir).Walk("file", 1, func(name string) error { names = append(names, name); return nil }); err != nil || !slices.Equal(names, []string{"file"}) {
+		t.Errorf("below a file: %v, %v", names, err)
+	}
+}
+
+// TestNothingElseIsOpened: what is no regular file is not even opened, as that alone makes some devices do something.
+func TestNothingElseIsOpened(t *testing.T) {
+	d, _ := prepared(t)
+	watch, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Close(watch) }()
+	if _, err := unix.InotifyAddWatch(watch, filepath.Join(string(d), "pipe"), unix.IN_OPEN); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.ReadFile("pipe", 5); !errors.Is(err, untrusted.ErrUnfit) {
+		t.Errorf("read: %v", err)
+	}
+	if n, err := unix.Read(watch, make([]byte, 1024)); n > 0 {
+		t.Error("it was opened")
+	} else if !errors.Is(err, unix.EAGAIN) {
+		t.Fatal(err)
+	}
+}
+
+// TestDirectoriesInPlaceOfFiles: they are told as what does not belong there, and nothing unfinished stays.
+func TestDirectoriesInPlaceOfFiles(t *testing.T) {
+	for _, name := range []string{"file", "file/below", "file.new", "file.new/below"} {
+		dir := t.TempDir()
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := untrusted.Dir(dir).WriteFile("file", []byte("text")); !errors.Is(err, untrusted.ErrUnfit) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+			t.Errorf("%s: then the directory holds %v, %v", name, entries, err)
+		}
 	}
 }

@@ -167,7 +167,7 @@ func TestExportGrowsAndVerifies(t *testing.T) {
 		if err := s.export(dir); err != nil {
 			t.Fatal(err)
 		}
-		report, err := Verify(dir, s.signer.Verifier(), VerifyOptions{})
+		report, err := Verify(t.Context(), dir, s.signer.Verifier(), VerifyOptions{})
 		if err != nil || report.Size != size || report.Verified != size || report.FirstBad != -1 {
 			t.Fatalf("size %d: %+v, %v", size, report, err)
 		}
@@ -215,14 +215,14 @@ func TestExportGoesOnAfterBeingBrokenOff(t *testing.T) {
 	if _, err := x.Export(ctx, dir); !errors.Is(err, context.Canceled) {
 		t.Fatalf("broken off export: %v", err)
 	}
-	if report, err := Verify(dir, s.signer.Verifier(), VerifyOptions{}); err != nil || report.Size != 300 {
+	if report, err := Verify(t.Context(), dir, s.signer.Verifier(), VerifyOptions{}); err != nil || report.Size != 300 {
 		t.Errorf("the earlier checkpoint does not hold meanwhile: %+v, %v", report, err)
 	}
 	if err := s.export(dir); err != nil {
 		t.Fatal(err)
 	}
 	var counted, of int64
-	if report, err := Verify(dir, s.signer.Verifier(), VerifyOptions{Progress: func(done, total int64) { counted, of = done, total }}); err != nil || report.Verified != 2000 {
+	if report, err := Verify(t.Context(), dir, s.signer.Verifier(), VerifyOptions{Progress: func(done, total int64) { counted, of = done, total }}); err != nil || report.Verified != 2000 {
 		t.Errorf("%+v, %v", report, err)
 	}
 	if counted != 2000 || of != 2000 {
@@ -274,7 +274,7 @@ func TestExportAgainRepairs(t *testing.T) {
 	if err := s.export(dir); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Verify(dir, s.signer.Verifier(), VerifyOptions{}); !errors.Is(err, ErrIntegrity) {
+	if _, err := Verify(t.Context(), dir, s.signer.Verifier(), VerifyOptions{}); !errors.Is(err, ErrIntegrity) {
 		t.Fatalf("the damage is not found: %v", err)
 	}
 	x := s.exporter()
@@ -282,7 +282,7 @@ func TestExportAgainRepairs(t *testing.T) {
 	if _, err := x.Export(t.Context(), dir); err != nil {
 		t.Fatal(err)
 	}
-	if report, err := Verify(dir, s.signer.Verifier(), VerifyOptions{}); err != nil || report.Verified != 1000 {
+	if report, err := Verify(t.Context(), dir, s.signer.Verifier(), VerifyOptions{}); err != nil || report.Verified != 1000 {
 		t.Errorf("%+v, %v", report, err)
 	}
 }
@@ -338,7 +338,7 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 				t.Fatal(err)
 			}
 			edit(t, filepath.Join(dir, sabotage.file), sabotage.change)
-			report, err := Verify(dir, s.signer.Verifier(), VerifyOptions{})
+			report, err := Verify(t.Context(), dir, s.signer.Verifier(), VerifyOptions{})
 			if !errors.Is(err, ErrIntegrity) || report.FirstBad != sabotage.first || report.Count == 0 {
 				t.Errorf("report %+v, %v", report, err)
 			}
@@ -356,7 +356,7 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 			if err := os.Remove(filepath.Join(dir, file)); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := Verify(dir, s.signer.Verifier(), VerifyOptions{}); !errors.Is(err, ErrIntegrity) {
+			if _, err := Verify(t.Context(), dir, s.signer.Verifier(), VerifyOptions{}); !errors.Is(err, ErrIntegrity) {
 				t.Error(err)
 			}
 		})
@@ -367,13 +367,13 @@ func TestVerifyNeedsTheVaultsKey(t *testing.T) {
 	s, stranger := newStore(t), newStore(t)
 	s.grow(3)
 	dir := t.TempDir()
-	if _, err := Verify(dir, s.signer.Verifier(), VerifyOptions{}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Verify(t.Context(), dir, s.signer.Verifier(), VerifyOptions{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("an empty directory: %v", err)
 	}
 	if err := s.export(dir); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Verify(dir, stranger.signer.Verifier(), VerifyOptions{}); !errors.Is(err, ErrIntegrity) {
+	if _, err := Verify(t.Context(), dir, stranger.signer.Verifier(), VerifyOptions{}); !errors.Is(err, ErrIntegrity) {
 		t.Errorf("by another vault's key: %v", err)
 	}
 }
@@ -395,11 +395,11 @@ func TestEarlierCheckpoints(t *testing.T) {
 	}
 	verifier := s.signer.Verifier()
 	shuffled := []Earlier{earlier[5], earlier[0], earlier[6], earlier[2], earlier[1], earlier[2], earlier[4], earlier[3]}
-	if report, err := Verify(dir, verifier, VerifyOptions{Earlier: shuffled}); err != nil || report.Earlier != len(shuffled) {
+	if report, err := Verify(t.Context(), dir, verifier, VerifyOptions{Earlier: shuffled}); err != nil || report.Earlier != len(shuffled) {
 		t.Errorf("of this log: %+v, %v", report, err)
 	}
 	edit(t, filepath.Join(dir, "tile/entries/000"), flip(40)) // by somebody who is not the vault
-	report, err := Verify(dir, verifier, VerifyOptions{Earlier: earlier})
+	report, err := Verify(t.Context(), dir, verifier, VerifyOptions{Earlier: earlier})
 	for _, p := range report.Problems {
 		if strings.Contains(p.What, "rewritten") {
 			t.Errorf("damaged files are the vault's fault: %+v", p)
@@ -415,7 +415,7 @@ func TestEarlierCheckpoints(t *testing.T) {
 	longer := s
 	longer.grow(701)
 	for name, bad := range map[string]Earlier{"another history": kept(other), "a longer log": kept(longer)} {
-		report, err := Verify(dir, verifier, VerifyOptions{Earlier: append(slices.Clone(earlier), bad)})
+		report, err := Verify(t.Context(), dir, verifier, VerifyOptions{Earlier: append(slices.Clone(earlier), bad)})
 		if !errors.Is(err, ErrIntegrity) || report.Count != 1 || report.Problems[0].File != bad.From || report.Earlier != len(earlier) {
 			t.Errorf("%s: %+v, %v", name, report, err)
 		}

@@ -34,6 +34,7 @@ type Exporter struct {
 	Bodies  int64
 	Summary []byte // a page for people, nil to leave out
 	// Again is to write also what an earlier export wrote, where it is not there or not as it was: what was damaged meanwhile is whole then.
+	// A damaged checkpoint is written anew where log.json says whose it was.
 	Again bool
 }
 
@@ -50,7 +51,7 @@ func (x Exporter) Export(ctx context.Context, dir string) (proof.Checkpoint, err
 	}
 	if err := x.export(ctx, untrusted.Dir(dir), c); err != nil {
 		if errors.Is(err, untrusted.ErrUnfit) {
-			err = fmt.Errorf("%w: %w", err, ErrOccupied)
+			err = fmt.Errorf("%w: remove it, or %w", err, ErrOccupied)
 		}
 		return c, fmt.Errorf("export the log into %s: %w", dir, err)
 	}
@@ -71,7 +72,7 @@ func (x Exporter) export(ctx context.Context, dir untrusted.Dir, c proof.Checkpo
 		from = 0
 	}
 	if from > 0 {
-		if err := x.exportLeftOut(dir, first, from); err != nil {
+		if err := x.exportLeftOut(ctx, dir, first, from); err != nil {
 			return err
 		}
 	}
@@ -101,16 +102,17 @@ func (x Exporter) export(ctx context.Context, dir untrusted.Dir, c proof.Checkpo
 }
 
 // exportLeftOut writes the bodies that an earlier export of have leaves left out and that are wanted now, in whole bundles.
-func (x Exporter) exportLeftOut(dir untrusted.Dir, first, have int64) error {
-	info := logInfo{Bodies: have} // where log.json is lost, any body may be
-	data, err := dir.ReadFile(logFile, maxInfo)
-	if err == nil {
-		info, err = parseInfo(data, x.Vault)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: %w", logFile, err)
+func (x Exporter) exportLeftOut(ctx context.Context, dir untrusted.Dir, first, have int64) error {
+	info, err := x.info(dir)
+	if unclaimed(err) {
+		info.Bodies = have // where log.json is lost or damaged, any body may be
+	} else if err != nil {
+		return err
 	}
 	for n := first; n < min(info.Bodies, have)/tileWidth; n++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if err := x.exportBundle(dir, n, tileWidth, true); err != nil {
 			return err
 		}
@@ -142,21 +144,37 @@ func (x Exporter) claim(dir untrusted.Dir, bodies int64) error {
 	if there, err := dir.Has(checkpointFile); err != nil || there {
 		return err
 	}
-	data, err := dir.ReadFile(logFile, maxInfo)
-	if err == nil {
-		_, err = parseInfo(data, x.Vault)
+	_, err := x.info(dir)
+	if err == nil { // an export was broken off
+		return x.inform(dir, bodies)
 	}
-	if err != nil && !x.Again {
-		for _, name := range []string{logFile, summaryFile, keysDir, tileDir, bodiesDir} {
-			if there, err := dir.Has(name); err != nil {
-				return err
-			} else if there {
-				return fmt.Errorf("it holds no log of this vault, but %s: %w, or give --again to replace it", name, ErrOccupied)
-			}
+	if !unclaimed(err) {
+		return err
+	}
+	for _, name := range []string{logFile, summaryFile, keysDir, tileDir, bodiesDir} {
+		if there, err := dir.Has(name); err != nil {
+			return err
+		} else if there && !x.Again {
+			return fmt.Errorf("it holds no log of this vault, but %s: %w, or give --again to replace it", name, ErrOccupied)
 		}
 	}
-	return x.inform(dir, bodies)
+	if err := x.inform(dir, bodies); err != nil {
+		return err
+	}
+	return syncFilesystem(dir) // no crash leaves files without it
 }
+
+// info reads log.json.
+func (x Exporter) info(dir untrusted.Dir) (logInfo, error) {
+	data, err := dir.ReadFile(logFile, maxInfo)
+	if err != nil {
+		return logInfo{}, asDamage(err)
+	}
+	return parseInfo(data, x.Vault)
+}
+
+// unclaimed tells whether that is why log.json does not say that the directory is this vault's.
+func unclaimed(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrIntegrity) }
 
 // inform writes log.json.
 func (x Exporter) inform(dir untrusted.Dir, bodies int64) error {
@@ -178,7 +196,7 @@ func (x Exporter) have(dir untrusted.Dir, c proof.Checkpoint) (int64, error) {
 	}
 	old, err := proof.OpenCheckpoint(msg, x.Vault)
 	if err != nil {
-		return 0, fmt.Errorf("it holds a checkpoint that is not this vault's: %w", ErrOccupied)
+		return 0, x.replaces(dir)
 	}
 	if old.Size > c.Size {
 		return 0, fmt.Errorf("it holds %d entries, the ledger has %d: the ledger is an older one: %w", old.Size, c.Size, ErrIntegrity)
@@ -195,6 +213,20 @@ func (x Exporter) have(dir untrusted.Dir, c proof.Checkpoint) (int64, error) {
 		err = fmt.Errorf("its first %d entries are not the ledger's: %w", old.Size, ErrIntegrity)
 	}
 	return old.Size, err
+}
+
+// replaces tells whether a checkpoint that the vault has not signed may be replaced: with Again, in a directory that is the vault's.
+func (x Exporter) replaces(dir untrusted.Dir) error {
+	_, err := x.info(dir)
+	switch {
+	case err != nil && !unclaimed(err):
+		return err
+	case err != nil:
+		return fmt.Errorf("it holds a checkpoint that is not this vault's: %w (if it was this vault's and is damaged, remove it and give --again)", ErrOccupied)
+	case !x.Again:
+		return fmt.Errorf("its checkpoint is damaged: give --again to write it anew, or %w", ErrOccupied)
+	}
+	return nil
 }
 
 // exportBundle writes the records of one bundle, and the bodies where they are wanted.
@@ -233,9 +265,12 @@ func (x Exporter) exportTile(dir untrusted.Dir, tile tlog.Tile) error {
 	return dir.WriteFile(tilePath(tile), data)
 }
 
-// seal makes all files durable and then the checkpoint. A crash before it leaves the earlier checkpoint, whose files are all there: bodies
-// that are to be left out from now on are removed last.
+// seal makes all files durable, then log.json, which may promise bodies that were left out before, and then the checkpoint. A crash before it
+// leaves the earlier checkpoint, whose files are all there: bodies that are to be left out from now on are removed last.
 func (x Exporter) seal(dir untrusted.Dir, bodies int64) error {
+	if err := syncFilesystem(dir); err != nil {
+		return err
+	}
 	if err := x.inform(dir, bodies); err != nil {
 		return err
 	}
@@ -289,10 +324,12 @@ func prune(dir untrusted.Dir, old, size int64) error {
 	return nil
 }
 
-// pruneBodies removes the bodies of bundles before first.
+// pruneBodies removes the bodies of bundles before first, also what exports that were broken off left of them.
 func pruneBodies(dir untrusted.Dir, first int64) error {
 	for n := range first {
-		if err := dir.Remove(bodiesPath(n, tileWidth)); err != nil {
+		whole, parts := bodiesPath(n, tileWidth), path.Dir(bodiesPath(n, 1))
+		err := errors.Join(dir.Remove(whole), dir.Remove(whole+untrusted.Unfinished), dir.Walk(parts, 1, dir.Remove), dir.Remove(parts))
+		if err != nil {
 			return err
 		}
 	}

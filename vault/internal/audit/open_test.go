@@ -254,13 +254,13 @@ func TestVerifyLooksAtTheFormOfWraps(t *testing.T) {
 		if err := s.export(dir); err != nil {
 			t.Fatal(err)
 		}
-		if report, err := Verify(dir, s.signer.Verifier(), VerifyOptions{}); err != nil || report.Wraps != 6 {
+		if report, err := Verify(t.Context(), dir, s.signer.Verifier(), VerifyOptions{}); err != nil || report.Wraps != 6 {
 			t.Fatalf("before: %+v, %v", report, err)
 		}
 		if err := attack(dir); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Verify(dir, s.signer.Verifier(), VerifyOptions{}); !errors.Is(err, ErrIntegrity) {
+		if _, err := Verify(t.Context(), dir, s.signer.Verifier(), VerifyOptions{}); !errors.Is(err, ErrIntegrity) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -276,7 +276,7 @@ func TestBodiesMayBeLeftOut(t *testing.T) {
 		if _, err := x.Export(t.Context(), dir); err != nil {
 			t.Fatal(err)
 		}
-		report, err := Verify(dir, s.signer.Verifier(), VerifyOptions{})
+		report, err := Verify(t.Context(), dir, s.signer.Verifier(), VerifyOptions{})
 		if err != nil || report.Absent != test.absent || report.Verified != s.tail.Size()-test.absent {
 			t.Errorf("bodies from %d: %+v, %v", test.bodies, report, err)
 		}
@@ -289,13 +289,13 @@ func TestBodiesMayBeLeftOut(t *testing.T) {
 	if err := errors.Join(os.Remove(filepath.Join(dir, "bodies/000")), os.Remove(filepath.Join(dir, logFile)), s.export(dir)); err != nil {
 		t.Fatal(err)
 	}
-	if report, err := Verify(dir, s.signer.Verifier(), VerifyOptions{}); err != nil || report.Absent != 0 {
+	if report, err := Verify(t.Context(), dir, s.signer.Verifier(), VerifyOptions{}); err != nil || report.Absent != 0 {
 		t.Errorf("log.json was lost, and the export made again: %+v, %v", report, err)
 	}
 	if err := os.Remove(filepath.Join(dir, "bodies/000")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Verify(dir, s.signer.Verifier(), VerifyOptions{}); !errors.Is(err, ErrIntegrity) {
+	if _, err := Verify(t.Context(), dir, s.signer.Verifier(), VerifyOptions{}); !errors.Is(err, ErrIntegrity) {
 		t.Errorf("bodies were removed: %v", err)
 	}
 	if _, _, err := opens(t, dir, s, 0, bert); !errors.Is(err, ErrIntegrity) {
@@ -353,7 +353,7 @@ func TestReadingFindsWhatVerifyFinds(t *testing.T) {
 			if _, _, err := opens(t, dir, s, 0, bert); !errors.Is(err, ErrIntegrity) {
 				t.Errorf("read to the end: %v", err)
 			}
-			if _, err := Verify(dir, s.signer.Verifier(), VerifyOptions{}); !errors.Is(err, ErrIntegrity) {
+			if _, err := Verify(t.Context(), dir, s.signer.Verifier(), VerifyOptions{}); !errors.Is(err, ErrIntegrity) {
 				t.Errorf("verified: %v", err)
 			}
 		})
@@ -386,7 +386,7 @@ func TestNoFlippedBitIsAcceptedInSilence(t *testing.T) {
 			place -= len(files[name])
 		}
 		overwrite(t, filepath.Join(dir, name), place, files[name][place]^bit)
-		if _, err := Verify(dir, s.signer.Verifier(), VerifyOptions{}); err != nil {
+		if _, err := Verify(t.Context(), dir, s.signer.Verifier(), VerifyOptions{}); err != nil {
 			found++
 		} else if _, _, err := opens(t, dir, s, 0, anna); err != nil {
 			byAuditors++
@@ -401,7 +401,7 @@ func TestNoFlippedBitIsAcceptedInSilence(t *testing.T) {
 	if delete(harmless, summaryFile); len(harmless) > 0 || found == 0 || byAuditors == 0 {
 		t.Errorf("accepted in silence: %v", harmless)
 	}
-	if _, err := Verify(dir, s.signer.Verifier(), VerifyOptions{}); err != nil {
+	if _, err := Verify(t.Context(), dir, s.signer.Verifier(), VerifyOptions{}); err != nil {
 		t.Errorf("control: restored, and %v", err)
 	}
 }

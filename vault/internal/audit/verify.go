@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -84,8 +85,8 @@ type Earlier struct {
 
 // Verify recomputes an exported log from its files alone: the checkpoint's signature by vault, every record, every hash of every tile, the
 // root, every sealed entry against its record, and that the log begins with the log of each earlier checkpoint. It needs no secret and opens
-// no entry. On ErrIntegrity the report says what is wrong; other errors are of reading.
-func Verify(dir string, vault note.Verifier, o VerifyOptions) (Report, error) {
+// no entry. On ErrIntegrity the report says what is wrong; other errors are of reading, or ctx's.
+func Verify(ctx context.Context, dir string, vault note.Verifier, o VerifyOptions) (Report, error) {
 	report := Report{Origin: vault.Name(), FirstBad: -1, Problems: []Problem{}}
 	msg, err := untrusted.Dir(dir).ReadFile(checkpointFile, note.MaxBytes)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -108,7 +109,7 @@ func Verify(dir string, vault note.Verifier, o VerifyOptions) (Report, error) {
 	report.Size, report.Root = c.Size, c.Root.String()
 	earlier := slices.SortedStableFunc(slices.Values(o.Earlier), func(a, b Earlier) int { return cmp.Compare(a.Size, b.Size) })
 	v := verifier{dir: untrusted.Dir(dir), frames: frameReader{dir: untrusted.Dir(dir)}, checkpoint: c, earlier: earlier, report: &report, progress: o.Progress}
-	if err := v.run(vault); err != nil {
+	if err := v.run(ctx, vault); err != nil {
 		return report, fmt.Errorf("verify the log: %w", err)
 	}
 	return report, report.Err()
@@ -128,12 +129,15 @@ type verifier struct {
 	numbers    [maxLevel/tileHeight + 1]int64  // by level: that tile's number
 }
 
-func (v *verifier) run(vault note.Verifier) error {
+func (v *verifier) run(ctx context.Context, vault note.Verifier) error {
 	if err := v.info(vault); err != nil {
 		return err
 	}
 	v.pass()
 	for n := range bundlesOf(v.checkpoint.Size) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if err := v.bundle(n, widthOf(n, v.checkpoint.Size)); err != nil {
 			return err
 		}
@@ -148,7 +152,7 @@ func (v *verifier) run(vault note.Verifier) error {
 			}
 		}
 	}
-	if err := v.wraps(); err != nil {
+	if err := v.wraps(ctx); err != nil {
 		return err
 	}
 	whole := v.tail.Root() == v.checkpoint.Root
@@ -222,10 +226,18 @@ func (v *verifier) absent(first int64, name string) (bool, error) {
 	return !there, err
 }
 
+// maxAuditors bounds of how many auditors a verifier remembers the keys.
+const maxAuditors = 1 << 16
+
 // wraps looks at the form of the wrapped log keys: whether they open, their auditors find out.
-func (v *verifier) wraps() error {
+func (v *verifier) wraps(ctx context.Context) error {
 	keys := map[string][]byte{} // by auditor: Tink's prefix of its key
-	err := v.dir.Walk(keysDir, func(name string) error { return v.wrap(name, keys) })
+	err := v.dir.Walk(keysDir, 2, func(name string) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return v.wrap(name, keys)
+	})
 	return v.problem(-1, keysDir, asDamage(err))
 }
 
@@ -246,10 +258,15 @@ func (v *verifier) wrap(name string, keys map[string][]byte) error {
 		return nil
 	}
 	prefix := wrap[:seal.WrapPrefixBytes]
-	if known := keys[auditor]; known != nil && !bytes.Equal(known, prefix) {
+	known := keys[auditor]
+	switch {
+	case known == nil && len(keys) == maxAuditors:
+		v.report.note(-1, name, fmt.Sprintf("there are over %d auditors", maxAuditors))
+	case known == nil:
+		keys[auditor] = bytes.Clone(prefix) // and not the whole file
+	case !bytes.Equal(known, prefix):
 		v.report.note(-1, name, "it is wrapped for another key than the auditor's others")
 	}
-	keys[auditor] = prefix
 	return nil
 }
 

@@ -337,7 +337,7 @@ func TestExportVerifies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	report, err := audit.Verify(dir, v.ring.Verifier(), audit.VerifyOptions{})
+	report, err := audit.Verify(t.Context(), dir, v.ring.Verifier(), audit.VerifyOptions{})
 	if err != nil || report.Verified != c.Size || c.Size == 0 {
 		t.Errorf("%+v, %v", report, err)
 	}

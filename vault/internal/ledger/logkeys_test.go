@@ -215,7 +215,7 @@ func TestExportLeavesBodiesOfADayOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	report, err := audit.Verify(dir, v.ring.Verifier(), audit.VerifyOptions{})
+	report, err := audit.Verify(t.Context(), dir, v.ring.Verifier(), audit.VerifyOptions{})
 	if err != nil || report.Absent != 256 || report.Verified != c.Size-256 {
 		t.Errorf("%+v, %v", report, err)
 	}
