@@ -46,7 +46,7 @@ func BenchmarkReplay(b *testing.B) {
 		b.ReportMetric(float64(peak)/1e6, "peak-MB")
 		b.ReportMetric(float64(peak)/float64(smallPeak), "growth")
 		began := time.Now()
-		_, err := audit.Verify(largeDir, v.signer.Verifier(), audit.VerifyOptions{})
+		_, err := audit.Verify(b.Context(), largeDir, v.signer.Verifier(), audit.VerifyOptions{})
 		v.must(err)
 		b.ReportMetric(float64(v.tail.Size())/time.Since(began).Seconds(), "verified/s")
 	}
