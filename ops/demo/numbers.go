@@ -54,8 +54,8 @@ func (d *demo) lookForNumbers(ctx context.Context) (err error) {
 	}
 	d.tally.clear = kept + remembered
 	d.say("Looked for all %d card and bank account numbers, plain, spaced, BCD, UTF-16 and base64, in the relay's disk, channel store, all logs", len(d.scans.of))
-	d.say("  and the running relay's memory (%d MB; there but for %d that shops posted unsealed): %d found. The bank wants its files in clear:",
-		d.scans.bytes>>20, len(numbersOf(d.orders, unsealed)), d.tally.clear)
+	d.say("  and, but for %d posted unsealed, the running relay's memory (%d MB): %d found. The bank wants its files in clear:",
+		len(numbersOf(d.orders, unsealed)), d.scans.bytes>>20, d.tally.clear)
 	d.say("  they lie on the vault's host, mode 0600.")
 	if d.tally.clear > 0 {
 		return errors.New("account numbers in clear:\n" + report + more)
