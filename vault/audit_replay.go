@@ -27,12 +27,13 @@ type replayOptions struct {
 	from, save string
 	statements []string // files of notes
 	files      []string // settlement files
+	owner      *keyring.Auditor
 }
 
 func (o *replayOptions) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.verifier, "verifier", "", "the vault's verifier key")
 	cmd.Flags().StringVar(&o.identity, "identity", "", "the auditor's own key file")
-	cmd.Flags().StringVar(&o.from, "from", "", "state to begin from: the vault's opening, or what an earlier replay saved")
+	cmd.Flags().StringVar(&o.from, "from", "", "state to begin from: the vault's opening, or what an earlier replay with this key saved")
 }
 
 func newAuditReplayCommand(g *global, c console) *cobra.Command {
@@ -44,7 +45,8 @@ func newAuditReplayCommand(g *global, c console) *cobra.Command {
 against the signed tree, fold them as the vault did, hold every result against its leaf, count all totals anew, and compare the end with
 what the vault has signed elsewhere. Exit code 7 when anything does not hold; the first finding is named by the index of its entry.
 
-A replay begins --from a state: the vault's signed opening (vault audit opening), or what an earlier replay saved with --save. Give
+A replay begins --from a state: the vault's signed opening (vault audit opening), or what an earlier replay with the same key saved with
+--save, which nobody without that key can alter. Give
 --statement files with checkpoints, positions, directories or results that were fetched before the export was made, or a storefront's log.json,
 and --file the settlement files of the outbox.`,
 		Example: `  vault audit replay /media/log --verifier vault.example.com+1a2b... --identity anna.key --from anna.state --save november.state
@@ -84,7 +86,7 @@ func (o *replayOptions) run(ctx context.Context, dir string, g *global, c consol
 	if err := errors.Join(g.print(c.out, report, func(w io.Writer) { printReplay(w, report) }), report.Err()); err != nil || o.save == "" {
 		return err
 	}
-	return saveState(o.save, func(f *os.File) error { return r.From.Save(f, nil) })
+	return saveState(o.save, func(f *os.File) error { return r.From.Save(f, o.owner) })
 }
 
 // open reads everything but the log.
@@ -98,9 +100,10 @@ func (o *replayOptions) open(dir string) (r replay.Options, err error) {
 	if o.identity == "" {
 		return r, fmt.Errorf("%w: --identity is the file that `vault audit auditor keygen` wrote", errUsage)
 	}
-	if r.Identity, err = keyring.LoadAuditor(o.identity); err != nil {
+	if o.owner, err = keyring.LoadAuditor(o.identity); err != nil {
 		return r, err
 	}
+	r.Identity = o.owner
 	if r.Export, err = audit.OpenExport(dir, vault); err != nil {
 		return r, err
 	}
@@ -116,7 +119,7 @@ func (o *replayOptions) open(dir string) (r replay.Options, err error) {
 		return r, err
 	}
 	defer f.Close()
-	if r.From, err = replay.LoadState(f, vault); err != nil {
+	if r.From, err = replay.LoadState(f, vault, o.owner); err != nil {
 		return r, fmt.Errorf("%s: %w", o.from, err)
 	}
 	return r, nil

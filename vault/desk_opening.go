@@ -56,7 +56,7 @@ func (d *daemon) writeOpening(ctx context.Context, q control.OpeningQuery, progr
 		return control.Opening{}, err
 	}
 	defer state.Close() //nolint:errcheck // a file without a name
-	if err := saveState(q.File, func(f *os.File) error { return state.Save(f, d.ring.Signer()) }); err != nil {
+	if err := saveState(q.File, func(f *os.File) error { return state.SaveOpening(f, d.ring.Signer()) }); err != nil {
 		return control.Opening{}, err
 	}
 	return control.Opening{Auditor: q.Auditor, File: q.File, Size: state.Size, Root: state.Root.String()}, nil

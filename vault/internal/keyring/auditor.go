@@ -1,7 +1,11 @@
 package keyring
 
 import (
+	"bytes"
+	"crypto/hkdf"
+	"crypto/hmac"
 	stdhpke "crypto/hpke"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -78,6 +82,33 @@ func (a *Auditor) OpenLogKey(origin string, number uint32, wrap []byte) (Box, er
 	return newBox(key)
 }
 
+// Vouch returns a code of 32 bytes over a text of a kind, which only the holder of this key can make or check: for what an auditor keeps for
+// itself where others may get at it. It is HMAC-SHA-256; its key, HKDF-SHA-256 (RFC 5869) of the private key.
+func (a *Auditor) Vouch(kind string, text []byte) ([]byte, error) {
+	private, err := a.encode()
+	if err != nil {
+		return nil, err
+	}
+	defer clear(private)
+	key, err := hkdf.Key(sha256.New, private, nil, "nightdrop/auditor/v1/vouch/"+kind, sha256.Size)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(key)
+	code := hmac.New(sha256.New, key)
+	code.Write(text)
+	return code.Sum(nil), nil
+}
+
+// encode returns the private key's bytes for the caller to clear: a copy, as crypto/hpke hands out its own.
+func (a *Auditor) encode() ([]byte, error) {
+	private, err := a.private.Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("encode the auditor's key: %w", err)
+	}
+	return bytes.Clone(private), nil
+}
+
 // auditorFile is the form of an auditor's file.
 type auditorFile struct {
 	Format  string `json:"format"`
@@ -89,9 +120,9 @@ const auditorFormat = "nightdrop/auditor/v1"
 
 // Save writes the key to a new file of mode 0600, whole and durable. It never overwrites.
 func (a *Auditor) Save(path string) error {
-	private, err := a.private.Bytes()
+	private, err := a.encode()
 	if err != nil {
-		return fmt.Errorf("encode the auditor's key: %w", err)
+		return err
 	}
 	defer clear(private)
 	text, err := json.MarshalIndent(auditorFile{auditorFormat, a.Name(), private}, "", "  ")

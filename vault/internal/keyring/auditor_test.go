@@ -160,3 +160,40 @@ func writeWrapVector(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestAnAuditorVouchesForItself: the code is of key, kind and text.
+func TestAnAuditorVouchesForItself(t *testing.T) {
+	check := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, err := NewAuditor("anna")
+	check(err)
+	b, err := NewAuditor("anna")
+	check(err)
+	path := filepath.Join(t.TempDir(), "anna.key")
+	check(a.Save(path))
+	loaded, err := LoadAuditor(path)
+	check(err)
+	vouch := func(who *Auditor, kind, text string) string {
+		code, err := who.Vouch(kind, []byte(text))
+		check(err)
+		return string(code)
+	}
+	code := vouch(a, "state", "text")
+	again := path + ".again"
+	check(a.Save(again))
+	if first, err := os.ReadFile(path); err != nil {
+		t.Fatal(err)
+	} else if second, err := os.ReadFile(again); err != nil || !bytes.Equal(first, second) {
+		t.Errorf("saved twice, it is two keys (%v)", err)
+	}
+	if len(code) != 32 || vouch(loaded, "state", "text") != code {
+		t.Error("the key does not know its own code")
+	}
+	if vouch(b, "state", "text") == code || vouch(a, "kind", "text") == code || vouch(a, "state", "texts") == code {
+		t.Error("one code stands for two")
+	}
+}

@@ -96,7 +96,7 @@ func (v *vault) open() {
 	}
 	s.Size, s.Root, s.Time = v.tail.Size(), v.tail.Root(), envelope.At(v.now)
 	v.opening.Reset()
-	v.must(s.Save(&v.opening, v.signer))
+	v.must(s.SaveOpening(&v.opening, v.signer))
 }
 
 // begin begins the next log key.
@@ -158,7 +158,7 @@ func (v *vault) rewritten(history []logged) *vault {
 	w := *v
 	w.tail, w.history = audit.Tail{}, history
 	w.db = newLog(v.t)
-	s, err := LoadState(bytes.NewReader(v.opening.Bytes()), v.signer.Verifier())
+	s, err := LoadState(bytes.NewReader(v.opening.Bytes()), v.signer.Verifier(), v.anna)
 	v.must(err)
 	defer s.Close()
 	v.must(w.db.Update(func(tx *bbolt.Tx) error {
@@ -177,7 +177,7 @@ func (v *vault) rewritten(history []logged) *vault {
 		return nil
 	}))
 	w.opening = bytes.Buffer{}
-	v.must(s.Save(&w.opening, v.signer))
+	v.must(s.SaveOpening(&w.opening, v.signer))
 	return &w
 }
 
@@ -347,7 +347,7 @@ func (v *vault) run(dir string, g given) (*Report, *State, error) {
 	if g.who == nil {
 		g.who = v.anna
 	}
-	state, err := LoadState(bytes.NewReader(g.from), v.signer.Verifier())
+	state, err := LoadState(bytes.NewReader(g.from), v.signer.Verifier(), v.anna)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -2,8 +2,10 @@ package replay
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"hash/maphash"
 	"maps"
 	"reflect"
@@ -74,7 +76,7 @@ func TestAReplayGoesOnFromWhereItEnded(t *testing.T) {
 	r, state, err := v.replay(before, given{})
 	v.must(errors.Join(err, r.Err()))
 	var saved bytes.Buffer
-	v.must(state.Save(&saved, nil))
+	v.must(state.Save(&saved, v.anna))
 	v.begin(v.anna)
 	v.month()
 	after := v.export()
@@ -85,7 +87,7 @@ func TestAReplayGoesOnFromWhereItEnded(t *testing.T) {
 	}
 	same(t, state, v.state)
 	saved.Reset()
-	v.must(state.Save(&saved, nil))
+	v.must(state.Save(&saved, v.anna))
 	if r, _, err = v.replay(before, given{from: saved.Bytes()}); err != nil || !errors.Is(r.Err(), ErrDiverged) {
 		t.Errorf("an export that ends before the state: %v", errors.Join(err, r.Err()))
 	}
@@ -105,7 +107,7 @@ func TestWhatCannotBeReplayedIsSaid(t *testing.T) {
 	v.must(err)
 	defer empty.Close()
 	var none bytes.Buffer
-	v.must(empty.Save(&none, nil))
+	v.must(empty.Save(&none, v.anna))
 	dir := v.export()
 	r, _, err := v.replay(dir, given{from: none.Bytes()})
 	v.must(err)
@@ -142,11 +144,11 @@ func TestSavedStatesAreWholeAndSigned(t *testing.T) {
 		"more behind it":    good + "{}\n",
 		"a foreign member":  strings.Replace(good, `"by":`, `"from":1,"by":`, 1),
 	} {
-		if s, err := LoadState(strings.NewReader(text), v.signer.Verifier()); !errors.Is(err, ErrState) {
+		if s, err := LoadState(strings.NewReader(text), v.signer.Verifier(), v.anna); !errors.Is(err, ErrState) {
 			t.Errorf("%s: %v, %v", name, s, err)
 		}
 	}
-	s, err := LoadState(strings.NewReader(good), newVault(t).signer.Verifier())
+	s, err := LoadState(strings.NewReader(good), newVault(t).signer.Verifier(), v.anna)
 	if !errors.Is(err, ErrState) {
 		t.Errorf("signed by another vault of that name: %v, %v", s, err)
 	}
@@ -157,6 +159,55 @@ func TestSavedStatesAreWholeAndSigned(t *testing.T) {
 	if text, err := vector.OpenByMod([]byte(last.End.Note), v.signer.Verifier()); err != nil || !strings.Contains(text, last.End.SHA256) {
 		t.Errorf("x/mod opens its note as %q, %v", text, err)
 	}
+}
+
+// TestAStateOfAReplayIsItsOwners: whoever gets at it, as on a stick, can take it away and no more.
+func TestAStateOfAReplayIsItsOwners(t *testing.T) {
+	v := newVault(t)
+	v.month()
+	_, state, err := v.replay(v.export(), given{})
+	v.must(err)
+	var saved, forged bytes.Buffer
+	v.must(state.Save(&saved, v.anna))
+	mallory, err := keyring.NewAuditor("anna") // of her name
+	v.must(err)
+	v.must(state.Save(&forged, mallory))
+	good := saved.String()
+	relabelled := strings.Replace(v.opening.String(), `"by":"vault"`, `"by":"replay"`, 1)
+	for name, text := range map[string]string{
+		"saved under another key":    forged.String(),
+		"of no owner":                good[:strings.LastIndex(good, `,"code":`)] + "}}\n",
+		"the opening, as a replay's": relabelled[:strings.LastIndex(relabelled, `{"end":`)] + resealed(relabelled),
+	} {
+		if s, err := LoadState(strings.NewReader(text), v.signer.Verifier(), v.anna); !errors.Is(err, ErrState) {
+			t.Errorf("%s: %v, %v", name, s, err)
+		}
+	}
+	// And as one by the vault it needs the vault's signature.
+	if s, err := LoadState(strings.NewReader(strings.Replace(good, `"by":"replay"`, `"by":"vault"`, 1)), v.signer.Verifier(), v.anna); !errors.Is(err, ErrState) {
+		t.Errorf("as the vault's: %v, %v", s, err)
+	}
+	s, err := LoadState(&swapped{strings.NewReader(good), strings.NewReader(v.opening.String())}, v.signer.Verifier(), v.anna)
+	if !errors.Is(err, ErrState) {
+		t.Errorf("exchanged between reading and reading: %v, %v", s, err)
+	}
+}
+
+// resealed is the last line of a text's state with the digest that it has now.
+func resealed(text string) string {
+	sum := sha256.Sum256([]byte(text[:strings.LastIndex(text, `{"end":`)]))
+	return fmt.Sprintf("{\"end\":{\"sha256\":\"%x\"}}\n", sum)
+}
+
+// swapped is a file that is another when it is read again.
+type swapped struct {
+	*strings.Reader
+	other *strings.Reader
+}
+
+func (s *swapped) Seek(offset int64, whence int) (int64, error) {
+	s.Reader = s.other
+	return s.Reader.Seek(offset, whence)
 }
 
 // value is what a store of tests holds.

@@ -3,6 +3,7 @@ package replay
 import (
 	"bufio"
 	"bytes"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -23,7 +24,7 @@ import (
 // Who vouches for a saved state.
 const (
 	ByVault  = "vault"  // its signed word
-	ByReplay = "replay" // whoever replayed and kept it
+	ByReplay = "replay" // the auditor who replayed, for itself alone
 )
 
 // ErrForm is returned for a file that is none of what was asked for.
@@ -63,10 +64,16 @@ type line struct {
 	End      *trailer          `json:"end,omitempty"`
 }
 
-// trailer is the last line: the digest of all before it, and the vault's note over it.
+// trailer is the last line: the digest of all before it, and who vouches for it.
 type trailer struct {
 	SHA256 string `json:"sha256"`
-	Note   string `json:"note,omitempty"` // ByVault
+	Note   string `json:"note,omitempty"` // ByVault: signed
+	Code   []byte `json:"code,omitempty"` // ByReplay: the auditor's
+}
+
+// Owner vouches for the states that it saved; *keyring.Auditor does.
+type Owner interface {
+	Vouch(kind string, text []byte) ([]byte, error)
 }
 
 // State is what the events of a log have come to. Close gives its file back.
@@ -91,8 +98,8 @@ func NewState(origin string) (*State, error) {
 // Apply folds one event into the state; size, root and time are the caller's to set.
 func (s *State) Apply(e payment.Event) (*payment.Issued, error) { return payment.Apply(s.book, e) }
 
-// opening is the text that the vault signs of a state.
-func (h Header) opening(digest string) ([]byte, error) {
+// text is what the vault signs of a state, and what an auditor vouches for.
+func (h Header) text(digest string) ([]byte, error) {
 	text, err := json.Marshal(struct {
 		Origin string    `json:"origin"`
 		Size   int64     `json:"size"`
@@ -119,13 +126,26 @@ func (w *stateWriter) line(v any) error {
 	return err
 }
 
-// Save writes the state: signed where there is a signer, the vault's, and else as the word of who replayed.
-func (s *State) Save(out io.Writer, vault *note.Signer) error {
+// SaveOpening writes the state as the vault's signed word.
+func (s *State) SaveOpening(out io.Writer, vault *note.Signer) error {
+	return s.save(out, ByVault, func(text []byte, end *trailer) error {
+		signed, err := note.Sign(text, vault)
+		end.Note = string(signed)
+		return err
+	})
+}
+
+// Save writes the state for the owner's next replay: nobody else can, and for nobody else.
+func (s *State) Save(out io.Writer, owner Owner) error {
+	return s.save(out, ByReplay, func(text []byte, end *trailer) (err error) {
+		end.Code, err = owner.Vouch(stateFormat, text)
+		return err
+	})
+}
+
+func (s *State) save(out io.Writer, by string, vouch func(text []byte, end *trailer) error) error {
 	header := s.Header
-	header.By = ByReplay
-	if vault != nil {
-		header.By = ByVault
-	}
+	header.By = by
 	w := stateWriter{bufio.NewWriter(out), sha256.New()}
 	if err := errors.Join(w.line(header), s.saveSmall(&w)); err != nil {
 		return err
@@ -138,18 +158,11 @@ func (s *State) Save(out io.Writer, vault *note.Signer) error {
 		return err
 	}
 	end := trailer{SHA256: hex.EncodeToString(w.digest.Sum(nil))}
-	if vault != nil {
-		text, err := header.opening(end.SHA256)
-		if err != nil {
-			return err
-		}
-		signed, err := note.Sign(text, vault)
-		if err != nil {
-			return err
-		}
-		end.Note = string(signed)
+	text, err := header.text(end.SHA256)
+	if err != nil {
+		return err
 	}
-	if err := w.line(line{End: &end}); err != nil {
+	if err := errors.Join(vouch(text, &end), w.line(line{End: &end})); err != nil {
 		return err
 	}
 	return w.out.Flush()
@@ -184,68 +197,139 @@ func saveMap[K string | uint32, V any](w *stateWriter, m map[K]V, as func(V) lin
 	return nil
 }
 
-// LoadState reads what Save wrote. A state by the vault must carry its signature. It fails with ErrState.
-func LoadState(in io.Reader, vault note.Verifier) (*State, error) {
-	scanner := bufio.NewScanner(in)
-	scanner.Buffer(nil, maxStateLine)
-	if !scanner.Scan() {
-		return nil, errors.Join(scanner.Err(), fmt.Errorf("it is empty: %w", ErrState))
+// LoadState reads what was saved: the vault's opening must carry its signature, a replay's state the owner's own code. That is checked before
+// anything else is believed, or held in memory; in is read twice. It fails with ErrState, and with ErrForm for what is no state.
+func LoadState(in io.ReadSeeker, vault note.Verifier, owner Owner) (*State, error) {
+	h, digest, err := checkState(in, vault, owner)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := in.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("it is read twice, and cannot be: %w: %w", err, ErrForm)
 	}
 	s, err := NewState(vault.Name())
 	if err != nil {
 		return nil, err
 	}
-	if err := s.load(scanner, vault); err != nil {
+	s.Header = h
+	if err := s.load(in, digest); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-func (s *State) load(scanner *bufio.Scanner, vault note.Verifier) error {
-	digest := sha256.New()
-	var h Header
-	if !bytes.HasPrefix(scanner.Bytes(), []byte(`{"format":"nightdrop/state/`)) {
-		return fmt.Errorf("it is no state, which `vault audit opening` and `vault audit replay --save` write: %w", ErrForm)
+// stateReader reads lines up to the last, and their digest.
+type stateReader struct {
+	*bufio.Scanner
+	digest hash.Hash
+	end    *trailer // once it was read
+}
+
+func newStateReader(in io.Reader) *stateReader {
+	scanner := bufio.NewScanner(in)
+	scanner.Buffer(nil, maxStateLine)
+	return &stateReader{Scanner: scanner, digest: sha256.New()}
+}
+
+// next reads a line, and returns false at the last one, which it checks.
+func (r *stateReader) next() (bool, error) {
+	if !r.Scan() {
+		return false, errors.Join(r.Err(), fmt.Errorf("it is cut, make or fetch it again: %w", ErrState))
 	}
-	if err := decode(scanner.Bytes(), &h); err != nil || h.Format != stateFormat || h.By != ByVault && h.By != ByReplay || h.Size < 0 {
-		return fmt.Errorf("its first line is none of a state: %w", ErrState)
+	if !bytes.HasPrefix(r.Bytes(), []byte(`{"end":`)) {
+		r.digest.Write(r.Bytes())
+		r.digest.Write([]byte{'\n'})
+		return true, nil
 	}
-	if h.Origin != s.Origin {
-		return fmt.Errorf("it is of the log of %s: %w", h.Origin, ErrState)
+	var l line
+	if err := decode(r.Bytes(), &l); err != nil || l.End == nil {
+		return false, fmt.Errorf("its last line does not parse: %w", ErrState)
 	}
-	s.Header = h
-	for {
-		fmt.Fprintf(digest, "%s\n", scanner.Bytes())
-		if !scanner.Scan() {
-			return errors.Join(scanner.Err(), fmt.Errorf("it is cut, make or fetch it again: %w", ErrState))
+	if l.End.SHA256 != hex.EncodeToString(r.digest.Sum(nil)) || r.Scan() {
+		return false, fmt.Errorf("it is damaged, make or fetch it again: %w", ErrState)
+	}
+	r.end = l.End
+	return false, r.Err()
+}
+
+// checkState reads a state without keeping anything of it, and checks who vouches for it.
+func checkState(in io.Reader, vault note.Verifier, owner Owner) (h Header, digest string, err error) {
+	r := newStateReader(in)
+	if !r.Scan() {
+		return h, "", errors.Join(r.Err(), fmt.Errorf("it is empty: %w", ErrState))
+	}
+	if h, err = parseHeader(r.Bytes(), vault); err != nil {
+		return h, "", err
+	}
+	r.digest.Write(append(bytes.Clone(r.Bytes()), '\n'))
+	for more := true; more; {
+		if more, err = r.next(); err != nil {
+			return h, "", err
+		}
+	}
+	if h.By == ByReplay {
+		return h, r.end.SHA256, h.kept(*r.end, owner)
+	}
+	return h, r.end.SHA256, h.signed(*r.end, vault)
+}
+
+func parseHeader(text []byte, vault note.Verifier) (h Header, err error) {
+	if !bytes.HasPrefix(text, []byte(`{"format":"nightdrop/state/`)) {
+		return h, fmt.Errorf("it is no state, which `vault audit opening` and `vault audit replay --save` write: %w", ErrForm)
+	}
+	if err := decode(text, &h); err != nil || h.Format != stateFormat || h.By != ByVault && h.By != ByReplay || h.Size < 0 {
+		return h, fmt.Errorf("its first line is none of a state: %w", ErrState)
+	}
+	if h.Origin != vault.Name() {
+		return h, fmt.Errorf("it is of the log of %s: %w", h.Origin, ErrState)
+	}
+	return h, nil
+}
+
+// load takes the lines after the header into the state; they must be those that were checked.
+func (s *State) load(in io.Reader, digest string) error {
+	r := newStateReader(in)
+	more, err := r.next() // the header
+	for more && err == nil {
+		if more, err = r.next(); err != nil || !more {
+			break
 		}
 		var l line
-		if err := decode(scanner.Bytes(), &l); err != nil {
+		if err := decode(r.Bytes(), &l); err != nil {
 			return fmt.Errorf("a line of it does not parse: %w", ErrState)
-		}
-		if l.End != nil {
-			if l.End.SHA256 != hex.EncodeToString(digest.Sum(nil)) || scanner.Scan() {
-				return fmt.Errorf("it is damaged, make or fetch it again: %w", ErrState)
-			}
-			return h.signed(*l.End, vault)
 		}
 		if err := s.take(l); err != nil {
 			return err
 		}
 	}
+	if err == nil && r.end.SHA256 != digest {
+		err = fmt.Errorf("it changed while it was read: %w", ErrState)
+	}
+	return err
 }
 
+// signed tells whether the vault signed the state.
 func (h Header) signed(end trailer, vault note.Verifier) error {
-	if h.By != ByVault {
-		return nil
-	}
 	opened, err := note.Open([]byte(end.Note), note.Policy{Single: true}, vault)
 	if err != nil {
 		return fmt.Errorf("the vault has not signed it: %w: %w", err, ErrState)
 	}
-	want, err := h.opening(end.SHA256)
+	want, err := h.text(end.SHA256)
 	if err == nil && !bytes.Equal(opened.Text, want) {
 		err = fmt.Errorf("the vault has signed another state: %w", ErrState)
+	}
+	return err
+}
+
+// kept tells whether the owner saved the state.
+func (h Header) kept(end trailer, owner Owner) error {
+	text, err := h.text(end.SHA256)
+	if err != nil {
+		return err
+	}
+	want, err := owner.Vouch(stateFormat, text)
+	if err == nil && !hmac.Equal(want, end.Code) {
+		err = fmt.Errorf("a replay with your key did not save it (another auditor's did, or it was altered): begin from the vault's opening: %w", ErrState)
 	}
 	return err
 }

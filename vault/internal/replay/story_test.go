@@ -18,7 +18,7 @@ func (v *vault) tell(merchant, id string) (*Story, error) {
 	v.t.Helper()
 	x, err := audit.OpenExport(v.export(), v.signer.Verifier())
 	v.must(err)
-	state, err := LoadState(bytes.NewReader(v.opening.Bytes()), v.signer.Verifier())
+	state, err := LoadState(bytes.NewReader(v.opening.Bytes()), v.signer.Verifier(), v.anna)
 	v.must(err)
 	defer state.Close()
 	s, _, err := Tell(v.t.Context(), Options{Export: x, Identity: v.anna, From: state}, merchant, id)
@@ -127,7 +127,7 @@ func TestWhatIsNoStory(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"story", "{}", `{"format":"nightdrop/story/v1"}`} {
-		if _, err := LoadState(strings.NewReader(text), v.signer.Verifier()); !errors.Is(err, ErrForm) {
+		if _, err := LoadState(strings.NewReader(text), v.signer.Verifier(), v.anna); !errors.Is(err, ErrForm) {
 			t.Errorf("%.20q: %v", text, err)
 		}
 	}
