@@ -26,16 +26,16 @@ func Text(text string) bool {
 
 // HoldsNumber tells whether 12 to 19 digits of a text could be an account number (they pass Luhn, ISO/IEC 7812-1), in one piece or in groups with one
 // or two spaces, hyphens or dots between them, whatever other groups stand beside it. A group that begins a date or a time of this century,
-// as 20261129-175406, begins no number: no issuer's numbers begin with 20.
+// as 20261129-175406, begins no number: no issuer's numbers begin with 20. Its other groups may.
 func HoldsNumber(text string) bool {
 	for i := 0; i < len(text); {
 		switch {
 		case !digit(text[i]):
 			i++
-		case mayBeNumber(text[i:]) && moment(text[i:]) == 0:
+		case mayBeNumber(text[i:]) && !isMoment(text[i:]):
 			return true
 		default:
-			for i += max(1, moment(text[i:])); i < len(text) && digit(text[i]); {
+			for i < len(text) && digit(text[i]) {
 				i++
 			}
 		}
@@ -69,13 +69,10 @@ func mayBeNumber(text string) bool {
 // times are a day, or that and hour and minute, or seconds too.
 var times = regexp.MustCompile(`^20\d\d[-.]?(0[1-9]|1[0-2])[-.]?(0[1-9]|[12]\d|3[01])([-. ]?([01]\d|2[0-3])[-.]?[0-5]\d([-.]?[0-5]\d)?)?`)
 
-// moment is the length of the time that a text begins with; 0 for none.
-func moment(text string) int {
+// isMoment tells whether a text begins with a time.
+func isMoment(text string) bool {
 	n := len(times.FindString(text))
-	if n < len(text) && digit(text[n]) {
-		return 0
-	}
-	return n
+	return n > 0 && (n == len(text) || !digit(text[n]))
 }
 
 func digit(c byte) bool { return '0' <= c && c <= '9' }
