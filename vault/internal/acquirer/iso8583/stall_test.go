@@ -44,7 +44,7 @@ func TestHostThatDoesNotRead(t *testing.T) {
 	}
 	start := time.Now()
 	wg.Wait()
-	if waited := time.Since(start); waited > 20*stall {
+	if waited := time.Since(start); waited > time.Minute/2 { // and not the minute of the exchange
 		t.Errorf("waited %v for a write that stalls %v at most", waited, stall)
 	}
 	if unknown.Load() != 1 || unsent.Load() != 19 {
