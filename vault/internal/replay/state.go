@@ -205,7 +205,7 @@ func LoadState(in io.ReadSeeker, vault note.Verifier, owner Owner) (*State, erro
 		return nil, err
 	}
 	if _, err := in.Seek(0, io.SeekStart); err != nil {
-		return nil, fmt.Errorf("it is read twice, and cannot be: %w: %w", err, ErrForm)
+		return nil, fmt.Errorf("a state is read twice, and this cannot be: write it into a file: %w: %w", err, ErrForm)
 	}
 	s, err := NewState(vault.Name())
 	if err != nil {
