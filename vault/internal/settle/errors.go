@@ -24,6 +24,8 @@ var (
 	ErrAnswerFile = errors.New("nothing of the file was applied; keep it as it is, and ask the bank for a correct one")
 	// ErrListing is returned when an acquirer's listing is not as it should be. Nothing was compared.
 	ErrListing = errors.New("the listing is refused whole; ask the acquirer for a correct one")
+	// ErrRefused is returned when the acquirer's host answers that it does not compare totals. Asking again does not help.
+	ErrRefused = errors.New("the acquirer's host refuses to compare totals")
 	// ErrReason is returned when a person's reason cannot be kept.
 	ErrReason = errors.New("a reason is 1 to 200 printable ASCII characters, without anything that could be a card number")
 )
@@ -33,11 +35,13 @@ type Actor struct {
 	Name    string // "user:NAME"
 	Origin  string // "socket"
 	Purpose string // what for, in a few words; may be empty
+
+	Evidence string // hex SHA-256 of what proves a person's word; may be empty
 }
 
 // Event is an event of this actor.
 func (a Actor) Event(merchant string, body payment.Body) payment.Event {
-	return payment.Event{Actor: a.Name, Origin: a.Origin, Purpose: a.Purpose, Merchant: merchant, Body: body}
+	return payment.Event{Actor: a.Name, Origin: a.Origin, Purpose: a.Purpose, Evidence: a.Evidence, Merchant: merchant, Body: body}
 }
 
 // Progress is told how much of an operation is done; total may be zero while it is not known. It is not called concurrently.
