@@ -52,7 +52,12 @@ type Payment struct {
 	Results   []uint64           `json:"results,omitempty"`
 
 	Resolutions []envelope.Status `json:"resolutions,omitempty"` // of a manual payment: what a person may say became of it
-	Operations  []Payment         `json:"operations,omitempty"`  // of one payment shown: its captures, refunds and voids, oldest first
+
+	Decisions   []payment.Decision `json:"decisions,omitempty"`   // what people said became of it, who and why, oldest first
+	AtHost      bool               `json:"atHost,omitempty"`      // by a person's word it stands at the host, though its merchant was told otherwise
+	Corrections []envelope.Status  `json:"corrections,omitempty"` // of one payment shown: what a person may say against an earlier word
+
+	Operations []Payment `json:"operations,omitempty"` // of one payment shown: its captures, refunds and voids, oldest first
 }
 
 // Resolution is a person's word on a manual payment.
@@ -60,6 +65,8 @@ type Resolution struct {
 	Merchant string          `json:"merchant,omitempty"` // may be left out where only one merchant has a manual payment of that id
 	ID       string          `json:"id"`
 	As       envelope.Status `json:"as"`
+	Correct  bool            `json:"correct,omitempty"`  // it corrects an earlier word
+	Evidence string          `json:"evidence,omitempty"` // hex SHA-256 of what proves it
 }
 
 // Import tells what a file of the bank did.
