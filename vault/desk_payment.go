@@ -85,9 +85,9 @@ func (d *daemon) Resolve(ctx context.Context, actor settle.Actor, r control.Reso
 	if !envelope.ValidID(r.ID) || r.Merchant != "" && !envelope.ValidMerchant(r.Merchant) {
 		return control.Payment{}, notFound("payment", r.ID, false)
 	}
-	find, say := d.manual, h.engine.Resolve
+	find := d.manual
 	if r.Correct {
-		find, say = d.owner, h.engine.Correct
+		find = d.owner
 	}
 	if r.Merchant == "" {
 		if r.Merchant, err = find(r.ID); err != nil {
@@ -95,7 +95,12 @@ func (d *daemon) Resolve(ctx context.Context, actor settle.Actor, r control.Reso
 		}
 	}
 	actor.Evidence = r.Evidence
-	if err := say(ctx, r.Merchant, r.ID, r.As, actor.Purpose, actor); err != nil {
+	if r.Correct {
+		err = h.engine.Correct(ctx, r.Merchant, r.ID, r.As, r.Reverse, actor.Purpose, actor)
+	} else {
+		err = h.engine.Resolve(ctx, r.Merchant, r.ID, r.As, actor.Purpose, actor)
+	}
+	if err != nil {
 		return control.Payment{}, err
 	}
 	return d.Payment(ctx, r.Merchant, r.ID)

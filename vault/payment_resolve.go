@@ -18,7 +18,7 @@ func newPaymentResolveCommand(g *global, c console) *cobra.Command {
 	var r control.Resolution
 	var evidence string
 	cmd := &cobra.Command{
-		Use:   "resolve ID --as STATUS --reason TEXT [--correct] [--evidence FILE] [--merchant ID]",
+		Use:   "resolve ID --as STATUS --reason TEXT [--correct [--reverse]] [--evidence FILE] [--merchant ID]",
 		Short: "Say what became of a payment that the acquirer never answered for",
 		Long: `Say what became of a payment whose status is manual: its reversal or capture was sent six times and never answered, so a person asks the
 acquirer and decides. "vault payment show" tells what it may be resolved as: a sale, authorisation or refund reversed or approved, a voided
@@ -27,13 +27,17 @@ payment voided or approved, a capture captured or declined. The merchant is told
 With --correct it is said against what a person said before, and is what is true at the acquirer. Before the payment's batch is closed the
 payment moves: what does not stand falls, and its merchant is told so; what stands though its merchant was told otherwise is taken back by a
 reversal, and nobody is told that it stands. After the close totals stay as they are, and the batch gets an adjustment line that names the
-payment. --evidence names a file that proves it, a letter or a listing: its SHA-256 goes into the log, and the file is yours to keep.`,
+payment. --reverse has the vault take it back at the acquirer all the same, at once or later, where its host still reverses it; the line
+goes when that is done. --evidence names a file that proves it, a letter or a listing: its SHA-256 goes into the log, and the file is yours to keep.`,
 		Example: "  vault payment resolve 0190c8f2-7d1e-7b5a-9c3f-2a6d4e8b1c07 --as reversed --reason \"acquirer, call 4711: never charged\"\n" +
 			"  vault payment resolve 0190c8f2-7d1e-7b5a-9c3f-2a6d4e8b1c07 --correct --as approved --reason \"its listing has it\" --evidence listing.csv",
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if r.ID = args[0]; !slices.Contains(resolutions, r.As) {
 				return fmt.Errorf("%w: --as is one of %v", errUsage, resolutions)
+			}
+			if r.Reverse && !r.Correct {
+				return fmt.Errorf("%w: --reverse goes with --correct", errUsage)
 			}
 			if g.reason == "" {
 				return fmt.Errorf("%w: --reason is needed: who said so, and where it can be looked up", errUsage)
@@ -54,6 +58,7 @@ payment. --evidence names a file that proves it, a letter or a listing: its SHA-
 	}
 	cmd.Flags().StringVar((*string)(&r.As), "as", "", "what became of it: reversed, approved, voided, captured or declined")
 	cmd.Flags().BoolVar(&r.Correct, "correct", false, "say it against what a person said of the payment before")
+	cmd.Flags().BoolVar(&r.Reverse, "reverse", false, "with --correct: take back at the acquirer what stands there, though its batch is closed")
 	evidenceFlag(cmd, &evidence)
 	cmd.Flags().StringVar(&r.Merchant, "merchant", "", "its merchant, where two have a payment of that id")
 	g.actingFlags(cmd)

@@ -74,6 +74,15 @@ func TestAWrongWordIsCorrected(t *testing.T) {
 		t.Errorf("the host charged %d and reversed %d", b.Charged, b.Reversed)
 	}
 	showsCorrection(t, s, late)
+
+	wantExit(t, 6, func() error { return say(late, "declined", "--correct", "--reverse", "--reason", "case 17") })
+	if err := say(late, "captured", "--correct", "--reverse", "--reason", "give it back, case 17"); err != nil {
+		t.Fatal(err)
+	}
+	waittest.For(t, "the settled capture to be taken back", func() bool { return readBook(t, s).Reversed == 2 && len(list(t, s, "correcting")) == 0 })
+	if out, err := s.VaultRun(t.Context(), "batch", "show", "card-000001"); err != nil || strings.Contains(out, late.ID) {
+		t.Errorf("the batch tells (%v)\n%s", err, out)
+	}
 }
 
 // showsCorrection: the payment names who decided and why, and the batch and its report have the line.

@@ -66,6 +66,7 @@ type Resolution struct {
 	ID       string          `json:"id"`
 	As       envelope.Status `json:"as"`
 	Correct  bool            `json:"correct,omitempty"`  // it corrects an earlier word
+	Reverse  bool            `json:"reverse,omitempty"`  // with correct: it is to be reversed at the host though its batch is closed
 	Evidence string          `json:"evidence,omitempty"` // hex SHA-256 of what proves it
 }
 

@@ -9,6 +9,8 @@ type PaymentCorrected struct { //nolint:revive // named as its permanent kind
 	ID     string          `json:"id"`
 	As     envelope.Status `json:"as"`     // see Corrections
 	Reason string          `json:"reason"` // 1 to 200 printable ASCII
+	// Reverse orders that what stands at the host is taken back there though its batch is closed.
+	Reverse bool `json:"reverse,omitempty"`
 }
 
 // BatchAdjusted accepts a named difference between a closed card batch and what stands at the acquirer.

@@ -24,49 +24,50 @@ func (f *fold) corrected(b PaymentCorrected) error {
 			return err
 		}
 	}
-	if !slices.Contains(p.Corrections(void), b.As) || len(p.Decisions) >= MaxDecisions {
+	stands := b.As == p.standsAs()
+	ordered := b.Reverse && stands && p.MayReverse()
+	if !ordered && !slices.Contains(p.Corrections(void), b.As) || b.Reverse && !stands || len(p.Decisions) >= MaxDecisions {
 		return misfit("payment %s cannot be corrected to %s", p.ID, b.As)
 	}
 	batch, _, err := f.Batch(p.Batch) // the zero Batch of an authorisation
 	if err != nil {
 		return err
 	}
+	if batch.Fixed() && !batch.MayAdjust() {
+		return misfit("batch %d has %d adjustment lines", p.Batch, len(batch.Lines))
+	}
 	f.decide(&p, b.As, b.Reason, true)
 	switch _, at := p.fellAs(); {
-	case b.As == p.standsAs():
-		return f.standsAfterAll(p, batch)
+	case stands:
+		return f.standsAfterAll(p, b.Reverse || !batch.Fixed())
 	case p.Stage == at:
 		p.AtHost = false // it was put right by hand, or never stood there
-		return f.settleLine(p)
+		return f.settleLine(p, at)
 	}
 	return f.fallsAfterAll(p, batch)
 }
 
 // standsAfterAll is a payment that stands at the host though its merchant was told otherwise, and is told nothing now: it is taken back there,
 // or, where that is too late or was not answered, it is an adjustment line.
-func (f *fold) standsAfterAll(p Payment, batch Batch) error {
-	switch {
-	case p.Stage == StageManual:
-		if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.Unresolved--; return batch }); err != nil {
-			return err
-		}
-	case !batch.Fixed():
-		p.AtHost, p.Reversal, p.Tries = true, nil, 0
-		if err := f.moveTo(&p, StageCorrecting); err != nil {
-			return err
-		}
-		if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.Unresolved++; return batch }); err != nil {
-			return err
-		}
-		return f.put(p)
-	}
+func (f *fold) standsAfterAll(p Payment, reverse bool) error {
 	p.AtHost = true
-	return f.settleLine(p)
+	if p.Stage == StageManual {
+		if err := f.inCardBatch(p, "", func(b Batch) Batch { b.Unresolved--; return b }); err != nil {
+			return err
+		}
+	} else if reverse {
+		p.Reversal, p.Tries = nil, 0
+		if err := f.inCardBatch(p, "", func(b Batch) Batch { b.Unresolved++; return b }); err != nil {
+			return err
+		}
+		return f.settleLine(p, StageCorrecting)
+	}
+	_, at := p.fellAs()
+	return f.settleLine(p, at)
 }
 
-// settleLine leaves p where its merchant was told that it is, and makes the batch's line about it what is true now.
-func (f *fold) settleLine(p Payment) error {
-	_, at := p.fellAs()
+// settleLine takes p to a stage of which its merchant is told nothing, and makes the batch's line about it what is true then.
+func (f *fold) settleLine(p Payment, at Stage) error {
 	if err := f.moveTo(&p, at); err != nil {
 		return err
 	}
@@ -126,11 +127,8 @@ func settledNow(p Payment) int64 {
 // tookBack ends the correction of a payment that was taken back at the host: it is where its merchant was told long ago.
 func (f *fold) tookBack(p Payment, code envelope.Code) error {
 	_, at := p.fellAs()
-	if err := f.moveTo(&p, at); err != nil {
-		return err
-	}
 	p.AtHost, p.Code = false, code
-	return f.put(p)
+	return f.settleLine(p, at)
 }
 
 // line makes the batch's line about p what is true now: none where totals and host agree about it.
@@ -139,21 +137,15 @@ func (f *fold) line(p Payment) error {
 		return nil
 	}
 	word := p.Decisions[len(p.Decisions)-1]
-	full := false
-	err := f.inCardBatch(p, "", func(b Batch) Batch {
+	return f.inCardBatch(p, "", func(b Batch) Batch {
 		b.Lines = slices.DeleteFunc(slices.Clone(b.Lines), func(l Adjustment) bool { return l.Corrects && l.Payment == p.ID })
 		if sign := p.outOfTotals(); sign != 0 {
-			full = !b.MayAdjust()
 			b.Lines = append(b.Lines, Adjustment{Time: word.Time, Actor: word.Actor, Total: p.total(sign), Payment: p.ID, Reason: word.Reason,
 				Evidence: word.Evidence, Corrects: true})
 		}
 		b.held()
 		return b
 	})
-	if err == nil && full {
-		err = misfit("batch %d has %d adjustment lines", p.Batch, MaxAdjustments)
-	}
-	return err
 }
 
 // outOfTotals is 1 of a payment that stands at the host and not in its batch's totals, -1 the other way round, and 0 where they agree, or
@@ -216,14 +208,11 @@ func (f *fold) adjusted(b BatchAdjusted) error {
 	if _, ours := totalOf(batch.Expected(), b.Total.Currency); !ours && !listed {
 		return misfit("%s is no currency", b.Total.Currency)
 	}
-	if !batch.MayAdjust() || b.Total == (Total{Currency: b.Total.Currency}) {
-		return misfit("batch %d has %d adjustment lines, or this one changes nothing", b.Batch, len(batch.Lines))
+	if !batch.MayAdjust() || !batch.MayTake(b.Total) || b.Total == (Total{Currency: b.Total.Currency}) {
+		return misfit("batch %d has %d adjustment lines, and not this one too", b.Batch, len(batch.Lines))
 	}
 	batch.Lines = append(slices.Clip(batch.Lines), Adjustment{Time: f.event.Time, Actor: f.event.Actor, Total: b.Total, Payment: b.Payment, Reason: b.Reason,
 		Evidence: f.event.Evidence})
-	if t, still := totalOf(batch.Expected(), b.Total.Currency); still && !t.possible() {
-		return misfit("batch %d cannot come to %+v", b.Batch, t)
-	}
 	batch.held()
 	return f.PutBatch(batch)
 }

@@ -74,6 +74,13 @@ func sum(a, b Total) Total {
 		CreditAmount: a.CreditAmount + b.CreditAmount}
 }
 
+// MayTake tells whether the batch can come to what it comes to with another line: no less than nothing, and no sums of no payments.
+func (b Batch) MayTake(difference Total) bool {
+	b.Lines = append(slices.Clip(b.Lines), Adjustment{Total: difference})
+	t, still := totalOf(b.Expected(), difference.Currency)
+	return !still || t.possible()
+}
+
 // possible tells whether so much can stand anywhere.
 func (t Total) possible() bool {
 	return t.Count >= 0 && t.Credits >= 0 && t.Amount >= t.Count && t.CreditAmount >= t.Credits &&
@@ -129,6 +136,13 @@ func (p Payment) Corrections(void Payment) []envelope.Status {
 		return []envelope.Status{p.standsAs()}
 	}
 	return nil
+}
+
+// MayReverse tells whether a person may order that p is taken back at the host: by its word it stands there, though its merchant was told
+// otherwise.
+func (p Payment) MayReverse() bool {
+	_, at := p.fellAs()
+	return p.AtHost && p.Stage == at
 }
 
 // decided tells whether a person said what became of p. Logs of before decisions were remembered tell it by the code alone.

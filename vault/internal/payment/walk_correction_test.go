@@ -6,7 +6,10 @@ import "nightdrop/shared/envelope"
 func corrections(as envelope.Status) []step {
 	one := id(subject)
 	correct := PaymentCorrected{ID: one, As: as, Reason: "r"}
+	ordered := correct
+	ordered.Reverse = true
 	return []step{
+		{"payment-corrected", func(b *book) Body { b.closeAll(); return ordered }},
 		{"payment-resolved", func(*book) Body { return PaymentResolved{ID: one, As: as, Reason: "r", Remembered: true} }},
 		{"payment-corrected", func(*book) Body { return correct }},
 		{"payment-corrected", func(b *book) Body { b.closeAll(); return correct }},

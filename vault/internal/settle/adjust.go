@@ -54,6 +54,8 @@ func mayAdjust(tx *ledger.Tx, b payment.Batch, t payment.Total, id string) error
 		return conflict("a difference of nothing changes nothing: say how many payments, and how much")
 	case !within(t.Count) || !within(t.Amount) || !within(t.Credits) || !within(t.CreditAmount):
 		return conflict("a difference is at most %d, either way", int64(maxAdjustment))
+	case !b.MayTake(t):
+		return conflict("it comes to %s, and cannot come to less than nothing, nor to an amount of no payments", allInWords(b.Expected()))
 	case !b.MayAdjust():
 		return conflict("it has %d adjustment lines, and there is no room for more: have the acquirer put the rest right", payment.MaxAdjustments)
 	}

@@ -12,9 +12,9 @@ import (
 
 // Correct takes a person's word against what a person said of a payment before: as is one of payment.Payment.Corrections. Before the payment's
 // batch is closed the payment moves, and what stands at the host though its merchant was told otherwise is reversed there; afterwards the
-// batch gets an adjustment line. reason is as in Resolve. Errors: ErrReason, ErrNotFound, ErrConflict (naming what may be said of the
+// batch gets an adjustment line, unless reverse orders that it is reversed all the same. reason is as in Resolve. Errors: ErrReason, ErrNotFound, ErrConflict (naming what may be said of the
 // payment), or the ledger's.
-func (e *Engine) Correct(ctx context.Context, merchant, id string, as envelope.Status, reason string, actor Actor) error {
+func (e *Engine) Correct(ctx context.Context, merchant, id string, as envelope.Status, reverse bool, reason string, actor Actor) error {
 	if err := checkWord(reason, actor); err != nil {
 		return err
 	}
@@ -23,19 +23,26 @@ func (e *Engine) Correct(ctx context.Context, merchant, id string, as envelope.S
 		if err != nil || !found {
 			return orMissing(err, "payment "+id+" of "+merchant)
 		}
-		if err := e.mayCorrect(tx, p, as); err != nil {
+		if err := mayCorrect(tx, p, as, reverse); err != nil {
 			return err
 		}
-		_, err = tx.Append(actor.Event(merchant, payment.PaymentCorrected{ID: id, As: as, Reason: reason}))
+		_, err = tx.Append(actor.Event(merchant, payment.PaymentCorrected{ID: id, As: as, Reason: reason, Reverse: reverse}))
 		return err
 	})
 }
 
 // mayCorrect says why a correction cannot be taken, and what can be done instead.
-func (e *Engine) mayCorrect(tx *ledger.Tx, p payment.Payment, as envelope.Status) error {
+func mayCorrect(tx *ledger.Tx, p payment.Payment, as envelope.Status, reverse bool) error {
 	may, err := Corrections(tx, p)
 	if err != nil {
 		return err
+	}
+	stands := as == envelope.StatusApproved || as == envelope.StatusCaptured
+	if reverse && p.MayReverse() {
+		may = []envelope.Status{envelope.StatusApproved}
+		if p.Flow() == payment.FlowCapture {
+			may[0] = envelope.StatusCaptured
+		}
 	}
 	conflict := func(format string, args ...any) error {
 		return fmt.Errorf("payment %s "+format+": %w", append(append([]any{p.ID}, args...), ErrConflict)...)
@@ -53,6 +60,8 @@ func (e *Engine) mayCorrect(tx *ledger.Tx, p payment.Payment, as envelope.Status
 		return conflict("has captures: correct those")
 	case len(may) == 0:
 		return conflict("is %s, and no person said so: what the acquirer has otherwise is taken into its batch by `vault batch adjust`", p.Stage)
+	case reverse && !stands:
+		return conflict("does not stand by that word, and what does not stand is not reversed: leave --reverse out")
 	case !slices.Contains(may, as):
 		return conflict("cannot be corrected to %q; it can be corrected to %s", string(as), listed(may))
 	case len(p.Decisions) >= payment.MaxDecisions:
