@@ -138,6 +138,10 @@ func (e *Engine) way() payment.Way {
 
 // agreed has a card batch agreed in the way that is configured.
 func (s *settlement) agreed(ctx context.Context, b payment.Batch) error {
+	if b.Unresolved > 0 {
+		return fmt.Errorf("%d payments of it are being taken back at the host on a person's order, or wait for a person; settle again when that is done "+
+			"(`vault payment list --status correcting`, and manual): %w", b.Unresolved, ErrConflict)
+	}
 	expected := b.Expected()
 	if slices.Equal(expected, b.Agreed) {
 		return nil
