@@ -84,6 +84,10 @@ func (s *settlement) ask(ctx context.Context, b payment.Batch, ours payment.Tota
 	if _, ok := errors.AsType[*acquirer.RefusedError](failure); ok {
 		return payment.Total{}, fmt.Errorf("%w: %w; settle again later", failure, ErrUnavailable)
 	}
+	if errors.Is(failure, acquirer.ErrMalformedAnswer) {
+		return payment.Total{}, fmt.Errorf("the acquirer's answers cannot be used: %w: %w; settle again later, and where it stays so, ask the acquirer how its "+
+			"host answers a 0500, and set the dialect, or reconciliation under [acquirer] in vault.toml, as it says", failure, ErrUnavailable)
+	}
 	return payment.Total{}, fmt.Errorf("the acquirer did not answer: %w: %w; settle again later", failure, ErrUnavailable)
 }
 
