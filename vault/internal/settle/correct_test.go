@@ -10,6 +10,7 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/acquirer"
+	"nightdrop/vault/internal/acquirer/iso8583"
 	"nightdrop/vault/internal/payment"
 )
 
@@ -270,5 +271,27 @@ func TestOnlyAPersonsWordIsCorrected(t *testing.T) {
 		if err := e.Correct(t.Context(), "shop-1", id, "reversed", false, reason, actor); !errors.Is(err, ErrReason) {
 			t.Errorf("reason %q, evidence %q: %v", reason, actor.Evidence, err)
 		}
+	}
+}
+
+// TestAnAnswerAfterAPersonsWord is a finding, and changes nothing.
+func TestAnAnswerAfterAPersonsWord(t *testing.T) {
+	c := newCounter(t, 5*time.Second)
+	hold := c.send(c.shop.Authorize(2_000_000))
+	c.finish(c.engine(nil))
+	capture := c.send(c.shop.Capture(hold, amountLate)) // the host takes it, and answers after 800 ms
+	var e *Engine
+	line := iso8583.New(iso8583.Config{Address: c.host.Addr(), AnswerTimeout: 50 * time.Millisecond,
+		Report: func(o iso8583.Oddity) { e.Odd(string(o.Kind), o.Detail) }})
+	defer func() { c.must(line.Close()) }()
+	e = c.engine(func(cfg *Config) { cfg.Acquirer = line })
+	c.while(e, func() {
+		waittest.For(t, "a person to be needed", func() bool { return c.stage(capture) == payment.StageManual })
+		c.must(e.Resolve(t.Context(), "shop-1", capture, envelope.StatusDeclined, "nobody picked up", operator()))
+		waittest.For(t, "the host's late answer", func() bool { return c.State().Findings[payment.FindingMessage] > 0 })
+	})
+	c.want("the capture", capture, payment.StageDeclined, envelope.CodeNoAnswer, "unknown", "declined")
+	if details := c.findings(payment.FindingMessage); !strings.Contains(strings.Join(details, "\n"), "late-answer") {
+		t.Errorf("found %v", details)
 	}
 }
