@@ -40,4 +40,6 @@ func unsettled(p *Payment, answer envelope.Code) error {
 }
 
 // isAnswer tells whether a code is one of ISO 8583 field 39.
-func isAnswer(code envelope.Code) bool { return strings.HasPrefix(string(code), "iso-") && code.Valid() }
+func isAnswer(code envelope.Code) bool {
+	return strings.HasPrefix(string(code), "iso-") && code.Valid()
+}
