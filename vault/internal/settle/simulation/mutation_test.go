@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"nightdrop/ops/simulator/host"
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/payment"
 )
@@ -32,7 +33,8 @@ func TestWrongWorldsAreNoticed(t *testing.T) {
 			return mutation{line: func(a acquirer.Acquirer) acquirer.Acquirer { return &decliner{a, struck} }}
 		}, "at the host it is booked true"},
 		{"an engine takes every answer to an advice for its word that it is done", func(struck *atomic.Int64) mutation {
-			return mutation{line: func(a acquirer.Acquirer) acquirer.Acquirer { return &believer{a, struck} }}
+			return mutation{line: func(a acquirer.Acquirer) acquirer.Acquirer { return &believer{a, struck} },
+				adversary: map[host.Mishap]float64{host.Inoperative: 0.4}}
 		}, "at the host it is booked"},
 		{"a commit loses the intent of a request", func(struck *atomic.Int64) mutation {
 			return mutation{lose: func(b payment.Body) bool {
@@ -53,6 +55,9 @@ func TestWrongWorldsAreNoticed(t *testing.T) {
 					var struck atomic.Int64
 					p := drawn(seed)
 					p.mutation = test.mutate(&struck)
+					if p.mutation.adversary != nil {
+						p.adversary = p.mutation.adversary
+					}
 					w := simulate(t, p)
 					if struck.Load() == 0 {
 						return
