@@ -52,8 +52,8 @@ func (c *counter) lost(stands bool) *spy {
 		undo: func(acquirer.Reversal) error { return acquirer.ErrNoAnswer }}
 }
 
-// words are every pair of what a shop was told by a person's word, and what is true.
-func words() []word {
+// wrongWords are every pair of what a shop was told by a person's word, and what is true.
+func wrongWords() []word {
 	usd := func(count, amount int64) payment.Total {
 		return payment.Total{Currency: "USD", Count: count, Amount: amount}
 	}
@@ -100,7 +100,7 @@ func (c *counter) decided(w word) (id string) {
 
 // TestCorrectedBeforeTheClose: the payment moves, what stands is taken back at the host, and the batch settles by the host's own totals.
 func TestCorrectedBeforeTheClose(t *testing.T) {
-	for _, w := range words() {
+	for _, w := range wrongWords() {
 		t.Run(w.name, func(t *testing.T) {
 			c := newCounter(t, 5*time.Second)
 			other := c.send(c.bigSale(700))
@@ -128,7 +128,7 @@ func TestCorrectedBeforeTheClose(t *testing.T) {
 
 // TestCorrectedAfterTheClose: totals stay, the batch gets a line that names the payment, and settles; and nobody is told that something stands.
 func TestCorrectedAfterTheClose(t *testing.T) {
-	for _, w := range words() {
+	for _, w := range wrongWords() {
 		t.Run(w.name, func(t *testing.T) {
 			c := newCounter(t, 5*time.Second)
 			c.send(c.bigSale(700))
@@ -190,7 +190,7 @@ func (c *counter) putRight(e *Engine, w word, id string) {
 // TestACorrectionThatIsNotAnswered comes to a person again, who cannot have the shop told that it stands.
 func TestACorrectionThatIsNotAnswered(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
-	w := words()[0]
+	w := wrongWords()[0]
 	id := c.decided(w)
 	deaf := c.engine(func(cfg *Config) { cfg.Acquirer = c.lost(true) })
 	c.must(deaf.Correct(t.Context(), "shop-1", id, "approved", false, "its listing has it", operator()))
