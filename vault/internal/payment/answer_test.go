@@ -26,7 +26,8 @@ func (b *book) wantTold(body Body, status envelope.Status, code envelope.Code) {
 	}
 }
 
-// TestAnswersToRequests: 00 approves by itself and other codes where the event says so; a code that was not taken stays with what is unknown.
+// TestAnswersToRequests: 00 approves by itself and other codes where the event says so; a code that was not taken
+// stays with what is unknown.
 func TestAnswersToRequests(t *testing.T) {
 	b := newBook(t)
 	for n := 1; n <= 5; n++ {
@@ -50,7 +51,8 @@ func TestAnswersToRequests(t *testing.T) {
 	}
 }
 
-// TestAnswersToCaptures: what stands is booked, whatever the code; what does not is repeated with the code in the log, or left to a person.
+// TestAnswersToCaptures: what stands is booked, whatever the code; what does not is repeated with the code in the
+// log, or left to a person.
 func TestAnswersToCaptures(t *testing.T) {
 	b := newBook(t)
 	b.card(original, envelope.OpAuthorize, 0)

@@ -19,8 +19,8 @@ import (
 	"nightdrop/vault/internal/payment"
 )
 
-// scripted is a counter whose host is written by hand and says of each kind of message what a script has for each try, "" being nothing; the
-// last word is said for ever. What has none is approved.
+// scripted is a counter whose host is written by hand and says of each kind of message what a script has for each
+// try, "" being nothing; the last word is said for ever. What has none is approved.
 type scripted struct {
 	*counter
 	byHand *byhand.Host
@@ -111,7 +111,8 @@ func (s *scripted) said(id string) (codes []string) {
 	return codes
 }
 
-// TestAnswersToACapture: what a 0230 says stands, is repeated under the same trace number, or goes to a person at once, and never declines.
+// TestAnswersToACapture: what a 0230 says stands, is repeated under the same trace number, or goes to a person at
+// once, and never declines.
 func TestAnswersToACapture(t *testing.T) {
 	for _, c := range []struct {
 		script string // what is said to the tries
@@ -155,7 +156,8 @@ func TestAnswersToACapture(t *testing.T) {
 	}
 }
 
-// TestAnswersToAReversal: likewise of a 0430, but that a host that has no such original, or has reversed it before, holds nothing.
+// TestAnswersToAReversal: likewise of a 0430, but that a host that has no such original, or has reversed it before,
+// holds nothing.
 func TestAnswersToAReversal(t *testing.T) {
 	for _, c := range []struct {
 		script string
@@ -188,7 +190,8 @@ func TestAnswersToAReversal(t *testing.T) {
 	}
 }
 
-// TestAVoidThatTheHostHas: 94 to the repeat of a void's reversal voids, and a person's code is told to nobody as an answer that never came.
+// TestAVoidThatTheHostHas: 94 to the repeat of a void's reversal voids, and a person's code is told to nobody as an
+// answer that never came.
 func TestAVoidThatTheHostHas(t *testing.T) {
 	for _, c := range []struct {
 		script string
@@ -212,7 +215,8 @@ func TestAVoidThatTheHostHas(t *testing.T) {
 	}
 }
 
-// TestAnswersToARequest: 00 approves, refusals of the public table decline, and everything else is taken back, with its code in the log.
+// TestAnswersToARequest: 00 approves, refusals of the public table decline, and everything else is taken back, with
+// its code in the log.
 func TestAnswersToARequest(t *testing.T) {
 	const asked = 1999
 	reversed := []envelope.Status{"unknown", "reversed"}

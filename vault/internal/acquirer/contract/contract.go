@@ -126,7 +126,9 @@ func declined(t *testing.T, l Line) {
 // doubtful: what may be an approval, and is not taken as one, can be taken back.
 func doubtful(t *testing.T, l Line) {
 	shop := newShop()
-	for amount, want := range map[int64]string{900_008: "08", 900_010: "10", 900_011: "11", 900_016: "16", 900_085: "85", amountPart: "10", 900_068: "68", 900_099: "99"} {
+	for amount, want := range map[int64]string{
+		900_008: "08", 900_010: "10", 900_011: "11", 900_016: "16", 900_085: "85", amountPart: "10", 900_068: "68", 900_099: "99",
+	} {
 		sale := shop.sale(t, amount)
 		answer, err := l.Acquirer.Authorise(t.Context(), sale)
 		if err != nil || answer != (acquirer.Answer{Code: want, Outcome: acquirer.Doubtful}) {

@@ -54,7 +54,8 @@ func TestBuiltInOutcomes(t *testing.T) {
 	}
 }
 
-// 00 always means that it was done, and a file from before there were tables has the built-in ones beside its own word on reversals.
+// 00 always means that it was done, and a file from before there were tables has the built-in ones beside its own
+// word on reversals.
 func TestTablesThatAreLeftOut(t *testing.T) {
 	d, err := parseDialect([]byte(strings.Replace(string(ascii1987), `"stands": ["00", "21", "25"]`, `"stands": ["21"]`, 1)))
 	if err != nil || d.Answers.Reversals.outcome("00", 0, firstReversalDuplicate) != acquirer.Stands {
