@@ -30,12 +30,14 @@ func unknownCode(answer envelope.Code) (envelope.Code, error) {
 	return answer, nil
 }
 
-// unsettled notes the answer to the newest try of p's advice; none where there was none.
-func unsettled(p *Payment, answer envelope.Code) error {
+// unsettled notes the answer to the newest of so many tries of p's advice; none where there was none.
+func unsettled(p *Payment, tries int, answer envelope.Code) error {
 	if answer != "" && !isAnswer(answer) {
 		return misfit("%s is no code of field 39", answer)
 	}
-	p.Answer = answer
+	if p.Answer = answer; p.Flow() == FlowCapture && tries == 1 && p.First == "" {
+		p.First = answer
+	}
 	return nil
 }
 

@@ -3,6 +3,7 @@ package settle
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer"
@@ -51,6 +52,15 @@ func heard(answer acquirer.Answer, err error) (said envelope.Code, outcome acqui
 	return said, answer.Outcome
 }
 
+// firstAnswer is the code that a capture's first try was answered with, "" where it was not; said is what the newest was.
+func firstAnswer(capture payment.Payment, said envelope.Code) string {
+	first := capture.First
+	if capture.Tries == 1 && first == "" {
+		first = said
+	}
+	return strings.TrimPrefix(string(first), "iso-")
+}
+
 // abandonCapture leaves a capture to a person; its merchant has heard by then that its outcome is unknown.
 func (e *Engine) abandonCapture(ctx context.Context, p payment.Payment, said envelope.Code) error {
 	return e.cfg.Ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
@@ -92,7 +102,8 @@ func (e *Engine) intendCapture(ctx context.Context, p payment.Payment, said enve
 		if batch == 0 {
 			return refuse(tx, now, envelope.CodeLimit)
 		}
-		request = &acquirer.Capture{Trace: onWire(trace), Original: original, Batch: batch, Amount: now.Amount, Currency: now.Currency, Repeat: now.Tries}
+		request = &acquirer.Capture{Trace: onWire(trace), Original: original, Batch: batch, Amount: now.Amount, Currency: now.Currency,
+			Repeat: now.Tries, First: firstAnswer(now, said)}
 		return appendEvent(tx, "vault", "timer", p.Merchant, payment.CaptureIntended{ID: p.ID, Trace: trace, Batch: batch, Try: now.Tries + 1, Code: said})
 	})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"nightdrop/ops/simulator/byhand"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/waittest"
+	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/acquirer/iso8583"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
@@ -187,6 +188,22 @@ func TestAnswersToAReversal(t *testing.T) {
 				t.Errorf("the log keeps %q, want %q", said, c.said)
 			}
 		})
+	}
+}
+
+// TestWhatACapturesFirstTryWasAnsweredWith goes along with its repeats: a host that calls the first a duplicate has not booked it, and says
+// so of every other.
+func TestWhatACapturesFirstTryWasAnsweredWith(t *testing.T) {
+	s := newScripted(t, nil, map[string][]byhand.Answer{"022": codes("91", "96", "", "00")})
+	hold := s.send(s.shop.Authorize(5000))
+	s.finish(s.engine(nil))
+	capture := s.send(s.shop.Capture(hold, 3000))
+	var firsts []string
+	line := &spy{Acquirer: s.client, capture: func(r acquirer.Capture) error { firsts = append(firsts, r.First); return nil }}
+	s.finish(s.engine(func(cfg *Config) { cfg.Acquirer = line }))
+	s.want("the capture", capture, payment.StageCaptured, "iso-00", "captured")
+	if !slices.Equal(firsts, []string{"", "91", "91", "91"}) {
+		t.Errorf("the tries went with %q", firsts)
 	}
 }
 

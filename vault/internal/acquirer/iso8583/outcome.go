@@ -60,15 +60,12 @@ func (r requestAnswers) approves(code string) extent {
 	return r.Approve[code]
 }
 
-// outcome says what the answer to an advice means. first is the outcome of a duplicate of which nothing was sent
-// before: the host cannot have what never left, so it speaks of something else.
-func (a adviceAnswers) outcome(code string, repeat int, first acquirer.Outcome) acquirer.Outcome {
+// outcome says what the answer to an advice means. A duplicate stands: the host has it. That holds of a reversal that was never sent
+// before, too: hosts reverse by themselves what they could not answer, and say so of a reversal that comes then. What counts is
+// its original, and that does not stand.
+func (a adviceAnswers) outcome(code string) acquirer.Outcome {
 	switch {
-	case code == acquirer.Approved, slices.Contains(a.Stands, code):
-		return acquirer.Stands
-	case slices.Contains(a.Duplicate, code) && repeat == 0:
-		return first
-	case slices.Contains(a.Duplicate, code):
+	case code == acquirer.Approved, slices.Contains(a.Stands, code), slices.Contains(a.Duplicate, code):
 		return acquirer.Stands
 	case slices.Contains(a.Person, code):
 		return acquirer.Person
@@ -76,15 +73,15 @@ func (a adviceAnswers) outcome(code string, repeat int, first acquirer.Outcome) 
 	return acquirer.Repeat
 }
 
-// Outcomes of an advice that the host calls a duplicate when it was sent for the first time.
-const (
-	// Hosts that look for duplicates by their content (the same amount of the same authorisation) say so of a second
-	// capture, which they have not booked; a repeat would get the same word and read as booked. So a person asks.
-	firstCaptureDuplicate = acquirer.Person
-	// Hosts reverse by themselves what they could not answer, and say so of a reversal that comes then: what counts
-	// is the original, and that does not stand.
-	firstReversalDuplicate = acquirer.Stands
-)
+// outcomeOfCapture is outcome, but that a duplicate of a capture that was never sent before goes to a person, and so do the repeats
+// of such a one: first is what its first try was answered with. Hosts that look for duplicates by their content (the same amount of
+// the same authorisation) say so of a second capture, which they have not booked; its repeat would read as booked.
+func (a adviceAnswers) outcomeOfCapture(code string, repeat int, first string) acquirer.Outcome {
+	if slices.Contains(a.Duplicate, code) && (repeat == 0 || slices.Contains(a.Duplicate, first)) {
+		return acquirer.Person
+	}
+	return a.outcome(code)
+}
 
 // builtInAnswers returns the tables of the dialect that is built in.
 func builtInAnswers() (answers, error) {

@@ -16,25 +16,27 @@ func TestBuiltInOutcomes(t *testing.T) {
 		62 63 64 65 66 67 75 90 91 92 93 96 N7`)
 	wants := map[string]map[string]acquirer.Outcome{
 		"request": {"00": acquirer.Approves}, "capture": {"00": acquirer.Stands}, "repeated capture": {"00": acquirer.Stands, "94": acquirer.Stands},
-		"reversal":          {"00": acquirer.Stands, "21": acquirer.Stands, "25": acquirer.Stands, "94": acquirer.Stands},
-		"repeated reversal": {"00": acquirer.Stands, "21": acquirer.Stands, "25": acquirer.Stands, "94": acquirer.Stands},
+		"repeated duplicate": {"00": acquirer.Stands},
+		"reversal":           {"00": acquirer.Stands, "21": acquirer.Stands, "25": acquirer.Stands, "94": acquirer.Stands},
 	}
 	for _, code := range refusals {
 		wants["request"][code] = acquirer.Declines
 	}
 	for _, code := range []string{"12", "13", "14", "25", "30"} {
-		wants["capture"][code], wants["repeated capture"][code] = acquirer.Person, acquirer.Person
+		for _, class := range []string{"capture", "repeated capture", "repeated duplicate"} {
+			wants[class][code] = acquirer.Person
+		}
 		if code != "25" {
-			wants["reversal"][code], wants["repeated reversal"][code] = acquirer.Person, acquirer.Person
+			wants["reversal"][code] = acquirer.Person
 		}
 	}
-	wants["capture"]["94"] = acquirer.Person
+	wants["capture"]["94"], wants["repeated duplicate"]["94"] = acquirer.Person, acquirer.Person
 	for class, means := range map[string]func(code string) acquirer.Outcome{
-		"request":           a.Requests.outcome,
-		"capture":           func(code string) acquirer.Outcome { return a.Captures.outcome(code, 0, firstCaptureDuplicate) },
-		"repeated capture":  func(code string) acquirer.Outcome { return a.Captures.outcome(code, 3, firstCaptureDuplicate) },
-		"reversal":          func(code string) acquirer.Outcome { return a.Reversals.outcome(code, 0, firstReversalDuplicate) },
-		"repeated reversal": func(code string) acquirer.Outcome { return a.Reversals.outcome(code, 1, firstReversalDuplicate) },
+		"request":            a.Requests.outcome,
+		"capture":            func(code string) acquirer.Outcome { return a.Captures.outcomeOfCapture(code, 0, "") },
+		"repeated capture":   func(code string) acquirer.Outcome { return a.Captures.outcomeOfCapture(code, 3, "91") },
+		"repeated duplicate": func(code string) acquirer.Outcome { return a.Captures.outcomeOfCapture(code, 1, "94") },
+		"reversal":           a.Reversals.outcome,
 	} {
 		others := acquirer.Repeat
 		if class == "request" {
@@ -58,12 +60,12 @@ func TestBuiltInOutcomes(t *testing.T) {
 // word on reversals.
 func TestTablesThatAreLeftOut(t *testing.T) {
 	d, err := parseDialect([]byte(strings.Replace(string(ascii1987), `"stands": ["00", "21", "25"]`, `"stands": ["21"]`, 1)))
-	if err != nil || d.Answers.Reversals.outcome("00", 0, firstReversalDuplicate) != acquirer.Stands {
+	if err != nil || d.Answers.Reversals.outcome("00") != acquirer.Stands {
 		t.Errorf("00 that is not listed: %v", err)
 	}
 	before := packedDialect(t) // "undone": ["00", "12"]
 	for code, want := range map[string]acquirer.Outcome{"00": acquirer.Stands, "12": acquirer.Stands, "21": acquirer.Repeat, "94": acquirer.Stands, "13": acquirer.Person} {
-		if got := before.Answers.Reversals.outcome(code, 1, firstReversalDuplicate); got != want {
+		if got := before.Answers.Reversals.outcome(code); got != want {
 			t.Errorf("a reversal answered %s: it %s, want that it %s", code, got, want)
 		}
 	}
@@ -88,7 +90,7 @@ func TestExampleOfTheReference(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.Answers.Requests.approves("10") != part || d.Answers.Requests.outcome("08") != acquirer.Approves || d.Answers.Captures.outcome("94", 1, "") != acquirer.Stands {
+	if d.Answers.Requests.approves("10") != part || d.Answers.Requests.outcome("08") != acquirer.Approves || d.Answers.Captures.outcomeOfCapture("94", 1, "") != acquirer.Stands {
 		t.Errorf("the example is read as %+v", d.Answers)
 	}
 }
