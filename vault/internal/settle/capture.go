@@ -3,7 +3,6 @@ package settle
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer"
@@ -50,15 +49,6 @@ func heard(answer acquirer.Answer, err error) (said envelope.Code, outcome acqui
 		return "", acquirer.Repeat
 	}
 	return said, answer.Outcome
-}
-
-// firstAnswer is the code that a capture's first try was answered with, "" where it was not; said is what the newest was.
-func firstAnswer(capture payment.Payment, said envelope.Code) string {
-	first := capture.First
-	if capture.Tries == 1 && first == "" {
-		first = said
-	}
-	return strings.TrimPrefix(string(first), "iso-")
 }
 
 // abandonCapture leaves a capture to a person; its merchant has heard by then that its outcome is unknown.
