@@ -1,6 +1,7 @@
 package envelope
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -171,6 +172,24 @@ func validMasked(text string) bool {
 		return len(text) <= 14
 	}
 	return only(head[:6], digit) && strings.Trim(head[6:], "*") == ""
+}
+
+// MaskCard returns what may be shown and kept of a card number, 12 to 19 ASCII digits (INTERFACES 2; PCI DSS 3.4.1): of one of 15 or more the first
+// six and last four, of a shorter one the last four, and a star for each digit hidden.
+func MaskCard(digits []byte) string {
+	masked := bytes.Repeat([]byte{'*'}, len(digits))
+	if len(digits) >= 15 {
+		copy(masked, digits[:6])
+	}
+	shown := min(4, len(digits))
+	copy(masked[len(digits)-shown:], digits[len(digits)-shown:])
+	return string(masked)
+}
+
+// MaskBank returns what may be shown and kept of a bank account's number: six stars and at most its last four digits, never more than half of it.
+func MaskBank(digits []byte) string {
+	shown := min(4, len(digits)/2)
+	return "******" + string(digits[len(digits)-shown:])
 }
 
 func isHex(text string, length int) bool { return len(text) == length && only(text, hexDigit) }
