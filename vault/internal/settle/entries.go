@@ -89,12 +89,17 @@ func (w *fileWriter) read(section section, ids []string) (entries []entry, err e
 	return entries, err
 }
 
-// overtaken tells whether what came since p was accepted forbids to send it to the bank: its account was blocked, the sale that it refunds came
-// back, so that the account would be paid twice, or its merchant was suspended and would pay out.
+// overtaken tells whether what came since p was accepted forbids to send it to the bank: its account was blocked, or is to be corrected first, the
+// sale that it refunds came back, so that the account would be paid twice, or its merchant was suspended and would pay out.
 func overtaken(tx *ledger.Tx, p payment.Payment) (envelope.Code, error) {
 	_, blocked, err := tx.Block(p.Merchant, p.Fingerprint)
 	if err != nil || blocked {
 		return envelope.CodeBlockedAccount, err
+	}
+	if p.Token != "" {
+		if t, _, err := tx.Token(p.Merchant, p.Token); err != nil || t.Notice != "" {
+			return envelope.CodeBlockedAccount, err
+		}
 	}
 	switch p.Operation {
 	case envelope.OpRefund:
