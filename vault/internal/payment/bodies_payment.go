@@ -168,6 +168,10 @@ type EntryIntended struct {
 	Trace    string `json:"trace"` // 15 digits
 	Sequence uint32 `json:"sequence"`
 	Company  string `json:"company,omitempty"` // identification under which the bank gets it; older logs do not say
+
+	// Masked and Fingerprint are of the account that it goes to, where an update has put another in the place of the stored one since.
+	Masked      string `json:"masked,omitempty"`
+	Fingerprint string `json:"fingerprint,omitempty"`
 }
 
 // FileIntended puts a settlement file's digest into the log before the file appears.

@@ -67,7 +67,7 @@ func examples() []Event {
 		PaymentVoided{ID: "id"},
 		EntryAccepted{ID: "id", Batch: 2, Standard: "WEB"},
 		FileBegun{Name: "nightdrop-20261120-A.ach", Day: "2026-11-20", Modifier: 1, Effective: "2026-11-23", Batches: []uint32{2}},
-		EntryIntended{ID: "id", File: "nightdrop-20261120-A.ach", Trace: "123456780000001", Sequence: 1, Company: "1234567890"},
+		EntryIntended{ID: "id", File: "nightdrop-20261120-A.ach", Trace: "123456780000001", Sequence: 1, Company: "1234567890", Masked: "******34", Fingerprint: "ff"},
 		FileIntended{Name: "nightdrop-20261120-A.ach", Digest: "ff", Entries: 1, Debits: 5997, Credits: 99, EntryHash: 12345678},
 		FileWritten{Name: "nightdrop-20261120-A.ach"},
 		AnswerTaken{Name: "returns.ach", Digest: "ff", Created: at, Items: 3, Left: []AnswerLeft{{Record: 4, Trace: "123456780000002", Code: "R01", Problem: "not ours"}}, LeftCount: 1},

@@ -126,6 +126,9 @@ func (f *fold) entryIntended(b EntryIntended) error {
 		return err
 	}
 	p.Entry, p.File = b.Trace, b.File
+	if b.Fingerprint != "" {
+		p.Masked, p.Fingerprint = b.Masked, b.Fingerprint
+	}
 	return f.put(p)
 }
 

@@ -227,6 +227,9 @@ func (s *settlement) numberChunk(ctx context.Context, file string, batch uint32)
 			}
 			n := v.NextSequence()
 			body := payment.EntryIntended{ID: id, File: file, Trace: nacha.TraceNumber(odfi, n), Sequence: n, Company: m.Policy.Company.ID}
+			if err := asUpdated(tx, m.ID, &body); err != nil {
+				return err
+			}
 			if _, err := tx.Append(s.actor.Event(b.Merchant, body)); err != nil {
 				return err
 			}
