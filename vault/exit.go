@@ -61,6 +61,7 @@ var kinds = [...]struct {
 	{errUsage, control.CodeUsage},
 	{config.ErrInvalid, control.CodeUsage},
 	{settle.ErrReason, control.CodeUsage},
+	{settle.ErrReturn, control.CodeUsage},
 	{keyring.ErrDamaged, control.CodeIntegrity},
 	{ledger.ErrDamaged, control.CodeIntegrity},
 	{ledger.ErrRolledBack, control.CodeIntegrity},
