@@ -32,7 +32,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		Long: `Simulator speaks ISO 8583 over TCP as an acquirer's host does. It approves everything, except by amount in minor units:
 900000+NN answers code NN, 900100 never answers, 900101 answers after the asker has given up, 900102 closes the
 connection after taking the request. Security code 999 is declined with N7. As a bank it takes a vault's NACHA files from a directory and
-returns entries of 900200+NN with code RNN on the next banking day.
+returns entries of 900200+NN with code RNN on the next banking day; entries of 900400+NN bring a notice of change CNN.
 
 Exit codes: 0 done; 1 failed; 2 usage; 5 a file is not there; 6 another simulator uses the book; 9 crashed, as --adversary decided.`,
 		Example:       "  simulator serve --listen 127.0.0.1:8583 --book simulator.book",
