@@ -205,13 +205,13 @@ func answerTo(tx *ledger.Tx, item nacha.Item) (merchant string, body payment.Bod
 	case p.Stage != payment.StageSettled && p.Stage != payment.StageReturned:
 		problem = fmt.Sprintf("the entry is %s, and the bank cannot have had it; if its file is out, settle its batch and import again", p.Stage)
 	default:
-		body, problem = told(p, item)
+		body, problem = consequence(p, item)
 	}
 	return p.Merchant, body, problem, nil
 }
 
-// told is what an item makes of a payment whose entry it is about.
-func told(p payment.Payment, item nacha.Item) (body payment.Body, problem string) {
+// consequence is what an item makes of a payment whose entry it is about.
+func consequence(p payment.Payment, item nacha.Item) (body payment.Body, problem string) {
 	switch item.Kind {
 	case nacha.Return:
 		code := envelope.ACHCode(item.Code)
