@@ -91,11 +91,20 @@ type returns struct {
 
 // newReturns serves, and settles n bank sales of different amounts.
 func newReturns(t *testing.T, n int) (r *returns, stop func()) {
+	amounts := make([]int, n)
+	for i := range amounts {
+		amounts[i] = 1000 + i
+	}
+	return newReturnsOf(t, amounts...)
+}
+
+// newReturnsOf serves, and settles bank sales of these amounts.
+func newReturnsOf(t *testing.T, amounts ...int) (r *returns, stop func()) {
 	r = &returns{month: newMonth(t)}
 	stop = r.begin()
 	var drafts []draft
-	for i := range n {
-		drafts = append(drafts, draft{order: order("sale", fmt.Sprintf(`,"amount":%d,"currency":"USD"`, 1000+i)), account: aBank})
+	for _, amount := range amounts {
+		drafts = append(drafts, draft{order: order("sale", fmt.Sprintf(`,"amount":%d,"currency":"USD"`, amount)), account: aBank})
 	}
 	ids := r.send(drafts...)
 	for _, id := range ids {
