@@ -34,6 +34,13 @@ func TestANoticeOfChangeReachesTheShop(t *testing.T) {
 		t.Errorf("told %+v", f)
 	}
 
+	if out, err := s.ShopRun(t.Context(), "bookshop", "results", "--id", noted.ID); err != nil || !strings.Contains(out, "noted") || !strings.Contains(out, "ach-C01") {
+		t.Errorf("the storefront's command line tells %v\n%s", err, out)
+	}
+	if out, err := s.ShopRun(t.Context(), "bookshop", "results", "--explain", noted.ID); err != nil || !strings.Contains(out, "send an update with all of it") {
+		t.Errorf("the storefront's command line explains %v\n%s", err, out)
+	}
+
 	c.do(byToken(700), "", envelope.StatusRejected, envelope.CodeBlockedAccount)
 	c.do(of(envelope.OpRefund, noted, 100), "", envelope.StatusRejected, envelope.CodeBlockedAccount)
 	update := envelope.Order{Operation: envelope.OpUpdate, Token: kept.Token}
