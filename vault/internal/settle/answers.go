@@ -222,7 +222,7 @@ func consequence(p payment.Payment, item nacha.Item) (body payment.Body, problem
 			return nil, fmt.Sprintf("the entry came back before, with %s, and comes back once; ask the bank which of the two it is", strings.TrimPrefix(string(p.Code), "ach-"))
 		}
 	case nacha.Change:
-		if p.MayNote(item.Code) && p.Notice != item.Code { // one that an older log has was not told, and is not news
+		if p.MayNote(item.Code) { // one that an older log has was told to nobody
 			return payment.ChangeNotified{ID: p.ID, Code: item.Code, Told: true}, ""
 		}
 	case nacha.Acknowledgement:
