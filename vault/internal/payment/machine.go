@@ -142,7 +142,7 @@ var moneyMoves = [...]Move{
 	{FlowCapture, StageReceived, "payment-refused", to(StageRejected)},
 	{FlowCapture, StageReceived, "capture-intended", to(StageCapturing)},
 	{FlowCapture, StageCapturing, "capture-intended", to(StageCapturing)},
-	{FlowCapture, StageCapturing, "capture-answered", to(StageCaptured, StageDeclined)},
+	{FlowCapture, StageCapturing, "capture-answered", to(StageCaptured, StageDeclined)}, // declined only in logs from before: see Retired
 	{FlowCapture, StageCapturing, "outcome-unknown", to(StageCapturing)},
 	{FlowCapture, StageCapturing, "capture-abandoned", to(StageManual)},
 	{FlowCapture, StageManual, "payment-resolved", to(StageCaptured, StageDeclined)},
