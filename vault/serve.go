@@ -69,6 +69,13 @@ func harden() error {
 	return nil
 }
 
+// hardened has a command, and those below it that say nothing else, keep its memory to itself before it reads or makes a secret: a
+// share, or an auditor's key.
+func hardened(cmd *cobra.Command) *cobra.Command {
+	cmd.PersistentPreRunE = func(*cobra.Command, []string) error { return harden() }
+	return cmd
+}
+
 // relock executes the program again with the same arguments: a fresh process is the only memory that holds no keys. It
 // returns only where that fails; the process then ends, which forgets as well.
 func relock() error {
