@@ -310,7 +310,7 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	if c.cfg.TLS == nil {
 		return new(net.Dialer).DialContext(ctx, "tcp", c.cfg.Address)
 	}
-	return (&tls.Dialer{Config: c.cfg.TLS}).DialContext(ctx, "tcp", c.cfg.Address)
+	return dialSealed(ctx, c.cfg.TLS, c.cfg.Address)
 }
 
 // sleep returns false when ctx ended first.
