@@ -52,7 +52,7 @@ type committer struct {
 	links    map[string]string // of this try
 	found    []payment.IntegrityFound
 	counts   *takes
-	strays   map[stray]bool // of this try
+	strays   map[stray]bool  // of this try
 	used     map[uint32]bool // slots of stored accounts that records of this try hold
 	dead     []uint32        // slots whose records it gave up
 

@@ -107,7 +107,9 @@ func TestGarbageIsCounted(t *testing.T) {
 	d.expectFound(findings{payment.FindingBagAltered: published + given})
 
 	// The channel is rewound: what memory holds is not counted again, and nothing makes more entries than the bound.
-	if err := d.Ledger.Commit(t.Context(), func(tx *ledger.Tx) error { return tx.SetBagHint(ledger.Hint{Sequence: published + given, Digest: "lost"}) }); err != nil {
+	if err := d.Ledger.Commit(t.Context(), func(tx *ledger.Tx) error {
+		return tx.SetBagHint(ledger.Hint{Sequence: published + given, Digest: "lost"})
+	}); err != nil {
 		t.Fatal(err)
 	}
 	before = d.entries()

@@ -265,7 +265,7 @@ func (c *Client) manage(ctx context.Context) {
 	for ctx.Err() == nil {
 		l, err := c.connect(ctx)
 		if err != nil {
-			c.cfg.Logger.Warn("acquirer host not reached", "address", c.cfg.Address, "error", err)
+			c.watch.lines.Warn("unreached", "acquirer host not reached", "address", c.cfg.Address, "error", err)
 			c.become(nil, err)
 			if !sleep(ctx, pause) {
 				return
@@ -275,7 +275,7 @@ func (c *Client) manage(ctx context.Context) {
 		}
 		pause = minPause
 		c.watch.connects.Add(1)
-		c.cfg.Logger.Info("acquirer line signed on", "address", c.cfg.Address)
+		c.watch.lines.Info("signed on", "acquirer line signed on", "address", c.cfg.Address)
 		c.become(l, nil)
 		stop := context.AfterFunc(ctx, func() { l.conn.TriggerFailure(errClosed) })
 		l.keepAlive(ctx, c.cfg.EchoInterval, c.cfg.AnswerTimeout)
