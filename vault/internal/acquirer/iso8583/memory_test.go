@@ -80,7 +80,7 @@ func leavesNoCopies(t *testing.T, config iso8583.Config, sales int) {
 		sale.Card = card.Card
 		answer, err := a.Authorise(t.Context(), sale)
 		card.Clear()
-		if err != nil || !answer.Approved() {
+		if err != nil || answer.Outcome != acquirer.Approves {
 			t.Fatalf("answer %+v, error %v", answer, err)
 		}
 	}
