@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
+
+	"nightdrop/shared/folded"
 )
 
 func newServeCommand(g *global, c console) *cobra.Command {
@@ -31,7 +33,7 @@ what its disk holds it exits with code 1, for a supervisor to start it again.`,
 			if verbose {
 				level = slog.LevelDebug
 			}
-			logger := slog.New(slog.NewTextHandler(c.errOut, &slog.HandlerOptions{Level: level}))
+			logger := slog.New(folded.Handler(slog.NewTextHandler(c.errOut, &slog.HandlerOptions{Level: level})))
 			return runServe(cmd.Context(), s, c, logger)
 		},
 	}

@@ -14,6 +14,8 @@ const (
 	span = time.Hour
 	// inFull is how many lines of a kind are written in each span; further ones are counted.
 	inFull = 10
+	// counted is the text of the line that tells how many there were.
+	counted = "log lines of one kind were counted and not written"
 	// maxKinds bounds the kinds of one Lines, for an outsider may have a say in them. Further ones share one.
 	maxKinds = 64
 )
@@ -22,6 +24,7 @@ const (
 // is over. It is safe for concurrent use.
 type Lines struct {
 	logger *slog.Logger
+	most   int // lines of a kind in each span that are written
 
 	mu    sync.Mutex
 	kinds map[string]*kind
@@ -35,7 +38,11 @@ type kind struct {
 }
 
 // New returns Lines that writes to logger.
-func New(logger *slog.Logger) *Lines { return &Lines{logger: logger, kinds: make(map[string]*kind)} }
+func New(logger *slog.Logger) *Lines { return newLines(logger, inFull) }
+
+func newLines(logger *slog.Logger, most int) *Lines {
+	return &Lines{logger: logger, most: most, kinds: make(map[string]*kind)}
+}
 
 // Info writes or counts a line of a kind at level Info; args are as slog's.
 func (l *Lines) Info(kind, text string, args ...any) { l.line(slog.LevelInfo, kind, text, args) }
@@ -73,7 +80,7 @@ func (l *Lines) take(level slog.Level, name string) bool {
 	if k.silent == 0 && time.Since(k.since) >= span {
 		*k = kind{since: time.Now()}
 	}
-	if k.written < inFull {
+	if k.written < l.most {
 		k.written++
 		return true
 	}
@@ -98,6 +105,6 @@ func (l *Lines) tell(level slog.Level, name string, k *kind) {
 	silent, since := k.silent, k.since
 	*k = kind{since: time.Now()}
 	l.mu.Unlock()
-	l.logger.Log(context.Background(), level, "log lines of one kind were counted and not written",
+	l.logger.Log(context.Background(), level, counted,
 		"kind", name, "lines", silent, "since", since.UTC().Format(time.RFC3339))
 }

@@ -59,3 +59,28 @@ func TestKindsAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// TestHandlerFoldsAProgramsLog: of each text at Warn or above a hundred lines an hour are written, whichever logger they come from, and
+// none of those below it is held back.
+func TestHandlerFoldsAProgramsLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		logger := slog.New(Handler(slog.NewTextHandler(&out, nil)))
+		for i := range 10_000 {
+			logger.With("part", i).WithGroup("g").Warn("a payment waits", "payment", i)
+			logger.Info("all is well")
+		}
+		logger.Error("another text")
+		if n := strings.Count(out.String(), "a payment waits"); n != inAll {
+			t.Errorf("%d lines were written", n)
+		}
+		if n := strings.Count(out.String(), "all is well"); n != 10_000 || !strings.Contains(out.String(), "another text") {
+			t.Errorf("%d lines at Info were written", n)
+		}
+		time.Sleep(span)
+		synctest.Wait()
+		if !strings.Contains(out.String(), "lines=9900") {
+			t.Error("what was counted is not told")
+		}
+	})
+}

@@ -8,6 +8,9 @@ import (
 	"nightdrop/shared/folded"
 )
 
+// brokerSays is the text of lines whose words are the broker's own.
+const brokerSays = "the channel's broker warns"
+
 // numbers are what differs between lines of one kind: addresses, ports and connections stand in the broker's formats.
 var numbers = regexp.MustCompile("[0-9]+")
 
@@ -33,10 +36,10 @@ func newServerLogger(logger *slog.Logger) *serverLogger {
 
 func (b *serverLogger) Noticef(format string, v ...any) { b.logger.Debug(fmt.Sprintf(format, v...)) }
 func (b *serverLogger) Warnf(format string, v ...any) {
-	b.lines.Warn(kindOf(format), fmt.Sprintf(format, v...))
+	b.lines.Warn(kindOf(format), brokerSays, "text", fmt.Sprintf(format, v...))
 }
 func (b *serverLogger) Errorf(format string, v ...any) {
-	b.lines.Error(kindOf(format), fmt.Sprintf(format, v...))
+	b.lines.Error(kindOf(format), brokerSays, "text", fmt.Sprintf(format, v...))
 }
 func (b *serverLogger) Debugf(string, ...any) {}
 func (b *serverLogger) Tracef(string, ...any) {}
