@@ -56,7 +56,7 @@ func garbage(n int) []byte { return fmt.Appendf(nil, "junk %07d", n) }
 // TestGarbageIsCounted: 100,000 messages that are no bags make some dozens of log entries and lines, however often they are read, and
 // none is lost from the count. Payments among them are taken.
 func TestGarbageIsCounted(t *testing.T) {
-	const published, given = 10_000, 90_000
+	const published, given = 5_000, 95_000
 	d := newDesk(t)
 	log := &lockedBuffer{}
 	site := brokertest.Start(t)

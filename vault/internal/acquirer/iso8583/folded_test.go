@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"nightdrop/shared/waittest"
+	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/acquirer/iso8583"
 )
 
@@ -37,7 +38,7 @@ func TestOddHostFillsNoLog(t *testing.T) {
 	h := newCrookedHost(t, func(good string) []string { return slices.Repeat([]string{good}, 1+more) })
 	a := iso8583.New(iso8583.Config{Address: h.listener.Addr().String(), Logger: slog.New(slog.NewTextHandler(log, nil))})
 	defer func() { _ = a.Close() }()
-	if answer, err := a.Authorise(t.Context(), testSale(t, 1)); err != nil || !answer.Approved() {
+	if answer, err := a.Authorise(t.Context(), testSale(t, 1)); err != nil || answer.Outcome != acquirer.Approves {
 		t.Fatalf("answer %+v, error %v", answer, err)
 	}
 	waittest.For(t, "every answer to be counted", func() bool { return a.Counts().Duplicate == more })
