@@ -75,6 +75,7 @@ func (d *dialer) Dial(_, address string) (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("broker %s: %w", address, err)
 	}
+	// #nosec G404 -- spreads load, hides nothing
 	rand.Shuffle(len(addresses), func(i, j int) { addresses[i], addresses[j] = addresses[j], addresses[i] })
 	var failures []error
 	for _, each := range addresses {

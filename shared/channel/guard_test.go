@@ -64,12 +64,12 @@ func TestGuardShowsWhatIsRegular(t *testing.T) {
 
 // TestGuardAllowsARate: control lines pass for ever at the rate that is allowed, and not above it.
 func TestGuardAllowsARate(t *testing.T) {
-	for each, want := range map[time.Duration]error{time.Second / controlRate: io.EOF, time.Second / controlRate / 2: errProtocol} {
+	for each, allowed := range map[time.Duration]bool{time.Second / controlRate: true, time.Second / controlRate / 2: false} {
 		conn := say(greetingText+strings.Repeat("PING\r\n", 10*controlBurst), false)
 		g := newGuard(conn, conn, "broker.example:4222", func(error) {})
 		now := time.Now()
 		g.now = func() time.Time { now = now.Add(each); return now }
-		if _, err := io.Copy(io.Discard, struct{ io.Reader }{g}); !errors.Is(errors.Join(err, io.EOF), want) || want == io.EOF && err != nil {
+		if _, err := io.Copy(io.Discard, struct{ io.Reader }{g}); errors.Is(err, errProtocol) == allowed {
 			t.Errorf("one each %s: %v", each, err)
 		}
 	}
@@ -78,7 +78,8 @@ func TestGuardAllowsARate(t *testing.T) {
 // FuzzHostileBroker has a broker say anything, once to the guard alone and once to the library behind it: the library
 // neither panics nor holds more than was said, and what a guard shows another one shows unchanged.
 func FuzzHostileBroker(f *testing.F) {
-	for _, script := range []string{"", "PING\r\n", "+OK\r\n", "-ERR 'x'\r\n", "-ERR 'Permissions Violation for Subscription to \"x\"'\r\n", "INFO {\"connect_urls\":[\"h:1\"]}\r\n",
+	for _, script := range []string{"", "PING\r\n", "+OK\r\n", "-ERR 'x'\r\n",
+		"-ERR 'Permissions Violation for Subscription to \"x\"'\r\n", "INFO {\"connect_urls\":[\"h:1\"]}\r\n",
 		"MSG x 1 9223372036854775807\r\n", "MSG x 1 3\r\nabc\r\n", "MSG x 1 r 3\r\nabc\r\n", "HMSG x 1 12 15\r\nNATS/1.0\r\n\r\nabc\r\n",
 		"HMSG x 1 r 30 30\r\nNATS/1.0 503\r\nStatus: 404\r\n\r\n\r\n", "HMSG x 1 3 3\r\nabc\r\n", "MSG x 1 -0\r\n", "HMSG x 1 12 11\r\nNATS/1.0\r\n\r\n"} {
 		f.Add(script, false)

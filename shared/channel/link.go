@@ -184,6 +184,7 @@ func (l *link) wait(int) time.Duration {
 	l.mu.Lock()
 	doublings := min(max(l.faults-1, 0), maxDoublings)
 	l.mu.Unlock()
+	// #nosec G404 -- spreads load, hides nothing
 	return (reconnectWait + rand.N(reconnectWait)) << doublings
 }
 
