@@ -73,32 +73,42 @@ func TestHostileBroker(t *testing.T) {
 		}
 	}
 	attacks := map[string]func(*brokertest.Peer){
-		"a size that is negative after the sign":    after("MSG x 1 9223372036854775807\r\n"),
-		"a size beyond the integers":                after("MSG x 1 99999999999999999999\r\n"),
-		"a size beyond the memory":                  after("MSG x 1 99999999999\r\n"),
-		"a size over the limit":                     after("MSG x 1 1572865\r\n"),
-		"a size with a sign":                        after("MSG x 1 -1\r\n"),
-		"a header beyond its message":               after("HMSG x 1 12 11\r\nNATS/1.0\r\n\r\n"),
-		"a header of nothing":                       after("HMSG x 1 0 0\r\n\r\n"),
-		"a header beyond the memory":                after("HMSG x 1 99999999999 99999999999\r\n"),
-		"a header of a negative size":               after("HMSG x 1 9223372036854775807 9223372036854775807\r\n"),
-		"a subscription beyond the integers":        after("MSG x 99999999999999999999 0\r\n\r\n"),
-		"too few words":                             after("MSG x 1\r\n"),
-		"too many words":                            after("MSG x 1 a b c d 1\r\n"),
-		"two blanks":                                after("MSG x  1 1\r\n"),
-		"a payload that goes on":                    after("MSG x 1 1\r\nabc\r\n"),
-		"a bare line feed":                          after("PING\n"),
-		"small letters":                             after("ping\r\n"),
-		"no protocol":                               after("HTTP/1.1 200 OK\r\n"),
-		"zeros":                                     after(strings.Repeat("\x00", 1000)),
-		"a long line of a message":                  after("MSG " + strings.Repeat("a", 5000) + " 1 1\r\n"),
-		"an error that the library does not know":   after("-ERR 'go away'\r\n"),
-		"an error that closes the library":          after("-ERR 'maximum control line exceeded'\r\n"),
-		"a long error":                              after("-ERR '" + strings.Repeat("a", 2000) + "'\r\n"),
-		"a line without an end":                     flood("INFO {" + strings.Repeat("a", 500)),
-		"a message's line without an end":           flood("MSG " + strings.Repeat("a", 500)),
-		"INFO again and again":                      flood("INFO {\"a\":\"" + strings.Repeat("a", 500) + "\"}\r\n"),
-		"long INFO again and again":                 flood("INFO {\"a\":\"" + strings.Repeat("a", 30_000) + "\"}\r\n"),
+		"a size that is negative after the sign":  after("MSG x 1 9223372036854775807\r\n"),
+		"a size beyond the integers":              after("MSG x 1 99999999999999999999\r\n"),
+		"a size beyond the memory":                after("MSG x 1 99999999999\r\n"),
+		"a size over the limit":                   after("MSG x 1 1572865\r\n"),
+		"a size with a sign":                      after("MSG x 1 -1\r\n"),
+		"a header beyond its message":             after("HMSG x 1 12 11\r\nNATS/1.0\r\n\r\n"),
+		"a header of nothing":                     after("HMSG x 1 0 0\r\n\r\n"),
+		"a header beyond the memory":              after("HMSG x 1 99999999999 99999999999\r\n"),
+		"a header of a negative size":             after("HMSG x 1 9223372036854775807 9223372036854775807\r\n"),
+		"a subscription beyond the integers":      after("MSG x 99999999999999999999 0\r\n\r\n"),
+		"too few words":                           after("MSG x 1\r\n"),
+		"too many words":                          after("MSG x 1 a b c d 1\r\n"),
+		"two blanks":                              after("MSG x  1 1\r\n"),
+		"a payload that goes on":                  after("MSG x 1 1\r\nabc\r\n"),
+		"a bare line feed":                        after("PING\n"),
+		"small letters":                           after("ping\r\n"),
+		"no protocol":                             after("HTTP/1.1 200 OK\r\n"),
+		"zeros":                                   after(strings.Repeat("\x00", 1000)),
+		"a long line of a message":                after("MSG " + strings.Repeat("a", 5000) + " 1 1\r\n"),
+		"an error that the library does not know": after("-ERR 'go away'\r\n"),
+		"an error that closes the library":        after("-ERR 'maximum control line exceeded'\r\n"),
+		"a long error":                            after("-ERR '" + strings.Repeat("a", 2000) + "'\r\n"),
+		"a line without an end":                   flood("INFO {" + strings.Repeat("a", 500)),
+		"a message's line without an end":         flood("MSG " + strings.Repeat("a", 500)),
+		"INFO again and again":                    flood("INFO {\"a\":\"" + strings.Repeat("a", 500) + "\"}\r\n"),
+		"long INFO again and again":               flood("INFO {\"a\":\"" + strings.Repeat("a", 30_000) + "\"}\r\n"),
+		"messages again and again": func(p *brokertest.Peer) {
+			if p.Greet("") != nil {
+				return
+			}
+			for sid := range 8 {
+				p.Flood(fmt.Sprintf("MSG x %d 100000\r\n%s\r\n", sid, strings.Repeat("x", 100_000)), 32<<20)
+				p.Flood(fmt.Sprintf("MSG x %d 0\r\n\r\n", sid), 1<<20)
+			}
+			_ = p.Say("enough\r\n")
+		},
 		"errors again and again":                    flood("-ERR 'Permissions Violation for Publish to \"" + strings.Repeat("a", 200) + "\"'\r\n"),
 		"pings again and again":                     flood("PING\r\n"),
 		"pongs again and again":                     flood("PONG\r\n"),

@@ -136,6 +136,22 @@ func (l *link) tell(which func(*watcher) func()) {
 	}
 }
 
+// Hints and acks that wait to be looked at, which takes microseconds: more than this at once is no honest broker's. What comes
+// beyond it is dropped.
+const (
+	maxWaiting      = 1 << 16
+	maxWaitingBytes = 8 << 20
+)
+
+// subscribe has fn called with each message of a subject, in order.
+func (l *link) subscribe(subject string, fn nats.MsgHandler) (*nats.Subscription, error) {
+	s, err := l.nc.Subscribe(subject, fn)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.SetPendingLimits(maxWaiting, maxWaitingBytes)
+}
+
 func (l *link) broke(_ *nats.Conn, err error) {
 	l.epoch.Add(1)
 	if err != nil {
