@@ -68,8 +68,8 @@ func paymentView(p payment.Payment) control.Payment {
 	v := control.Payment{Merchant: p.Merchant, ID: p.ID, Number: p.Number, Digest: p.Digest, Stage: p.Stage, Code: p.Code, Operation: p.Operation,
 		Amount: p.Amount, Currency: p.Currency, Reference: p.Reference, Masked: p.Masked, Brand: p.Brand, Approval: p.Approval, Method: p.Method,
 		Of: p.Of, Token: p.Token, Captured: p.Captured, Refunded: p.Refunded, Void: p.Void, Standard: p.Standard, Entry: p.Entry, File: p.File,
-		Notice: p.Notice, Acked: p.Acked, Batch: p.Batch, Received: p.Received, Changed: p.Changed, Trace: p.Trace, Reversal: p.Reversal,
-		Tries: p.Tries, Answer: p.Answer, Results: p.Results, Resolutions: p.Resolutions(), Decisions: p.Decisions, AtHost: p.AtHost}
+		Notice: p.Notice, Notices: p.Notices, Withheld: p.Withheld(), Acked: p.Acked, Batch: p.Batch, Received: p.Received, Changed: p.Changed,
+		Trace: p.Trace, Reversal: p.Reversal, Tries: p.Tries, Answer: p.Answer, Results: p.Results, Resolutions: p.Resolutions(), Decisions: p.Decisions, AtHost: p.AtHost}
 	if p.Batch != 0 {
 		v.Method = p.Way() // which an older log does not say
 	}
@@ -84,6 +84,9 @@ func (d *daemon) Resolve(ctx context.Context, actor settle.Actor, r control.Reso
 	}
 	if !envelope.ValidID(r.ID) || r.Merchant != "" && !envelope.ValidMerchant(r.Merchant) {
 		return control.Payment{}, notFound("payment", r.ID, false)
+	}
+	if r.As == envelope.StatusReturned {
+		return d.recordReturn(ctx, h.engine, actor, r)
 	}
 	find := d.manual
 	if r.Correct {
@@ -101,6 +104,21 @@ func (d *daemon) Resolve(ctx context.Context, actor settle.Actor, r control.Reso
 		err = h.engine.Resolve(ctx, r.Merchant, r.ID, r.As, actor.Purpose, actor)
 	}
 	if err != nil {
+		return control.Payment{}, err
+	}
+	return d.Payment(ctx, r.Merchant, r.ID)
+}
+
+// recordReturn takes a person's word that a bank entry came back.
+func (d *daemon) recordReturn(ctx context.Context, engine *settle.Engine, actor settle.Actor, r control.Resolution) (control.Payment, error) {
+	if r.Merchant == "" {
+		var err error
+		if r.Merchant, err = d.owner(r.ID); err != nil {
+			return control.Payment{}, err
+		}
+	}
+	actor.Evidence = r.Evidence
+	if err := engine.RecordReturn(ctx, r.Merchant, r.ID, r.Code, actor.Purpose, actor); err != nil {
 		return control.Payment{}, err
 	}
 	return d.Payment(ctx, r.Merchant, r.ID)
@@ -164,5 +182,5 @@ func (d *daemon) ImportReturns(ctx context.Context, actor settle.Actor, name str
 		return control.Import{}, err
 	}
 	return control.Import{Name: name, Digest: done.Digest, Already: done.Already, Returns: done.Returns, Changes: done.Changes,
-		Acknowledgements: done.Acknowledgements, Repeats: done.Repeats}, nil
+		Acknowledgements: done.Acknowledgements, Repeats: done.Repeats, Left: done.Left, LeftCount: done.LeftCount}, nil
 }

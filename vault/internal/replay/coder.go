@@ -60,6 +60,10 @@ func (c *coder) payment(p *payment.Payment) {
 	for i := range p.Results {
 		c.uint(&p.Results[i])
 	}
+	grow(c, &p.Notices)
+	for i := range p.Notices {
+		c.string(&p.Notices[i])
+	}
 	c.bool(&p.AtHost)
 	c.bool(&p.InTotals)
 	grow(c, &p.Decisions)
