@@ -127,7 +127,7 @@ func (b *Board) takeDirectory(msg []byte) error {
 	d := signed.Value
 	b.logger.Info("directory taken", "serial", d.Serial, "generation", d.Generation, "keys", len(d.Keys), "expires", d.Expires)
 	if !slices.Contains(d.Relays, b.relay) {
-		b.logger.Warn("the directory does not list this relay's key: storefronts will not believe its receipts until the vault's operators add it",
+		b.logger.Warn("the directory does not list this relay's key: nothing is taken until the vault's operators add it to relays in vault.toml",
 			"vkey", b.relay.String())
 	}
 	return nil
@@ -155,6 +155,13 @@ func (b *Board) Directory() *envelope.Signed[envelope.Directory] {
 		return nil
 	}
 	return d
+}
+
+// Listed reports whether the newest directory lists this relay's key: storefronts believe no receipt of another, and
+// the vault no bag.
+func (b *Board) Listed() bool {
+	d := b.Directory()
+	return d != nil && slices.Contains(d.Value.Relays, b.relay)
 }
 
 // Member returns a merchant. known is false while there is no members note that has not expired; found is false when

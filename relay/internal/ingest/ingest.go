@@ -106,6 +106,9 @@ func (e *Edge) Ready() error {
 	}
 	if e.config.Board.Directory() == nil {
 		reasons = append(reasons, errors.New("no directory from the vault that has not expired"))
+	} else if !e.config.Board.Listed() {
+		reasons = append(reasons, fmt.Errorf("the vault's directory does not list this relay's key: "+
+			"have the vault's operators add %s to relays in vault.toml and restart the vault", e.config.Signer.Verifier()))
 	}
 	if !e.config.Board.HasMembers() {
 		reasons = append(reasons, errors.New("no members list from the vault that has not expired"))

@@ -30,6 +30,9 @@ func (e *Edge) post(w http.ResponseWriter, r *http.Request) error {
 	if directory == nil || !e.config.Board.HasMembers() {
 		return noDirectory
 	}
+	if !e.config.Board.Listed() {
+		return notListed
+	}
 	if err := errors.Join(e.config.Channel.Ready(), e.config.Bags.Trouble()); err != nil {
 		return refusalOf(err)
 	}

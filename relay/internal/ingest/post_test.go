@@ -104,6 +104,30 @@ func TestWithoutDirectoryOrMembersNothingIsTaken(t *testing.T) {
 	}
 }
 
+// TestARelayThatIsNotListedTakesNothing: its receipts would not be believed, nor its bags.
+func TestARelayThatIsNotListedTakesNothing(t *testing.T) {
+	s := newSite(t, nil)
+	body := sign(s, s.envelope(), s.shops[shop])
+	s.publish(channel.NoticeDirectory, s.directory(2, func(d *envelope.Directory) { d.Relays = []note.Verifier{s.newSigner("relay-1").Verifier()} }))
+	waittest.For(s.t, "the directory that lists another key", func() bool { return !s.board.Listed() })
+	answer := s.post(body)
+	if code := s.code(answer); answer.status != 503 || code != "urn:nightdrop:no-directory" || answer.header.Get("Retry-After") == "" ||
+		!strings.Contains(string(answer.body), "add this relay's key") {
+		t.Errorf("a post: %d %s %s", answer.status, code, answer.body)
+	}
+	if err := s.edge.Ready(); err == nil || !strings.Contains(err.Error(), s.signer.Verifier().String()) {
+		t.Errorf("Ready: %v; want what to add where", err)
+	}
+	if answer := s.get("/v1/directory"); answer.status != 200 {
+		t.Errorf("the directory: %d", answer.status)
+	}
+	s.publish(channel.NoticeDirectory, s.directory(3, nil))
+	waittest.For(s.t, "the directory that lists it again", s.board.Listed)
+	if answer := s.post(body); answer.status != 202 || s.edge.Ready() != nil {
+		t.Errorf("listed again: %d, %v", answer.status, s.edge.Ready())
+	}
+}
+
 func TestChannelTroubleIs503(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -36,6 +36,8 @@ var (
 		"Wait as long as Retry-After says, then send the same bytes again.", 1}
 	noDirectory = refusal{503, "no-directory", "No valid directory from the vault yet",
 		"The relay has no current directory and members list. Try again after Retry-After; if it lasts, the vault's operators must publish.", 5}
+	notListed = refusal{503, "no-directory", "The vault's directory does not list this relay",
+		"Post the same bytes to another relay, or here after Retry-After; if it lasts, the vault's operators must add this relay's key.", 30}
 	channelUnavailable = refusal{503, "channel-unavailable", "The channel to the vault is unavailable",
 		"The outcome is unknown: post the same bytes again after Retry-After, any number of times.", 2}
 	channelUnreadable = refusal{503, "channel-unavailable", "The channel to the vault is unavailable",

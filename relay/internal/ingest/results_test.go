@@ -2,6 +2,8 @@ package ingest
 
 import (
 	"context"
+	"crypto/ed25519"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -244,6 +246,45 @@ func TestTokens(t *testing.T) {
 			}
 			s.expectAuthorised(t, test.ok, "Bearer "+s.token(signer, test.change))
 		})
+	}
+}
+
+// TestTokensThatALenientReaderTakes signs tokens as bytes, which no library would write.
+func TestTokensThatALenientReaderTakes(t *testing.T) {
+	s := newSite(t, nil)
+	now, kid := time.Now().Unix(), s.shops[shop].Verifier().HashHex()
+	signed := func(header, claims string) string {
+		text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims))
+		return "Bearer " + text + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(s.shops[shop].PrivateKey(), []byte(text)))
+	}
+	header := fmt.Sprintf(`{"alg":"EdDSA","kid":%q}`, kid)
+	claims := func(rest string, values ...any) string {
+		return fmt.Sprintf(`{"sub":%q,"aud":%q,%s}`, shop, origin, fmt.Sprintf(rest, values...))
+	}
+	good := claims(`"iat":%d,"exp":%d`, now, now+60)
+	tests := []struct {
+		name, header, claims string
+		ok                   bool
+	}{
+		{"as it should be", header, good, true},
+		{"spaces, a fraction, and members of others", header, claims(` "iat" : %d.25 , "exp":%d, "jti":{"a":[1,{"b":2}],"b":null}`, now, now+60), true},
+		{"exp in quotes", header, claims(`"iat":%d,"exp":"%d"`, now, now+60), false},
+		{"iat in quotes", header, claims(`"iat":"%d","exp":%d`, now, now+60), false},
+		{"nbf in quotes", header, claims(`"iat":%d,"exp":%d,"nbf":"%d"`, now, now+60, now), false},
+		{"exp twice", header, claims(`"iat":%d,"exp":1,"exp":%d`, now, now+60), false},
+		{"exp twice, once with an escape", header, claims(`"iat":%d,"\u0065xp":1,"exp":%d`, now, now+60), false},
+		{"exp in capitals only", header, claims(`"iat":%d,"EXP":%d`, now, now+60), false},
+		{"sub twice", header, claims(`"iat":%d,"exp":%d,"sub":%q`, now, now+60, shop), false},
+		{"a member of a member twice", header, claims(`"iat":%d,"exp":%d,"act":{"sub":1,"sub":2}`, now, now+60), false},
+		{"kid twice", fmt.Sprintf(`{"alg":"EdDSA","kid":"00000000","kid":%q}`, kid), good, false},
+		{"alg twice", fmt.Sprintf(`{"alg":"none","alg":"EdDSA","kid":%q}`, kid), good, false},
+		{"two objects", header, good + good, false},
+		{"a list", header, "[" + good + "]", false},
+		{"no times but null", header, claims(`"iat":null,"exp":null`), false},
+		{"an exp beyond all bounds", header, claims(`"iat":%d,"exp":1e400`, now), false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) { s.expectAuthorised(t, test.ok, signed(test.header, test.claims)) })
 	}
 }
 
