@@ -135,7 +135,7 @@ func TestALongPollEndsWithAResult(t *testing.T) {
 		go func() { answers <- s.read(shop, "/v1/results?wait=30") }()
 	}
 	go func() { answers <- s.read(otherShop, "/v1/results?wait=1") }()
-	waittest.For(s.t, "all to wait", func() bool { s.edge.polls.mu.Lock(); defer s.edge.polls.mu.Unlock(); return s.edge.polls.all == 3 })
+	waittest.For(s.t, "all to wait", func() bool { return s.edge.polls.held() == 3 })
 	began := time.Now()
 	want := s.result(shop, 1, uuid.NewString())
 	for range 2 {
@@ -155,7 +155,7 @@ func TestALongPollEndsWhenTheRelayStops(t *testing.T) {
 	s := newSite(t, nil)
 	answers := make(chan response, 1)
 	go func() { answers <- s.read(shop, "/v1/results?wait=60") }()
-	waittest.For(s.t, "it to wait", func() bool { s.edge.polls.mu.Lock(); defer s.edge.polls.mu.Unlock(); return s.edge.polls.all == 1 })
+	waittest.For(s.t, "it to wait", func() bool { return s.edge.polls.held() == 1 })
 	s.edge.Stop()
 	s.edge.Stop() // once is enough, twice does no harm
 	if p := s.page(waittest.Receive(t, "the poll to end", answers)); len(p.Results) != 0 || *p.Next != 0 {
@@ -178,10 +178,15 @@ func TestPollsAreBounded(t *testing.T) {
 			}
 		}()
 	}
-	held := func() int { s.edge.polls.mu.Lock(); defer s.edge.polls.mu.Unlock(); return s.edge.polls.all }
+	held := s.edge.polls.held
 	waittest.For(s.t, "both to wait", func() bool { return held() == 2 })
-	if answer := s.read(shop, "/v1/results"); answer.status != 429 {
+	if answer := s.read(shop, "/v1/results?wait=1"); answer.status != 429 {
 		t.Errorf("a third: %d", answer.status)
+	}
+	for _, path := range []string{"/v1/results", "/v1/results?wait=0"} {
+		if answer := s.read(shop, path); answer.status != 200 {
+			t.Errorf("%s, which does not wait: %d", path, answer.status)
+		}
 	}
 	if answer := s.read(otherShop, "/v1/results"); answer.status != 200 {
 		t.Errorf("another merchant: %d", answer.status)
