@@ -26,8 +26,8 @@ const (
 // inBase64 returns the name of an encoding found after base64 was undone.
 func inBase64(inner Encoding) Encoding { return "base64/" + inner }
 
-// A Finding is one account number in clear. It never holds the number: Masked shows at most the first six and the last
-// four digits, as PCI DSS 3.4.1 allows.
+// A Finding is one account number in clear. It never holds the number: Masked shows the first six and the last four
+// digits, as PCI DSS 3.4.1 allows.
 type Finding struct {
 	Path     string   `json:"path"`
 	Offset   int64    `json:"offset"` // bytes from the start of the file; the address in a process
@@ -144,16 +144,13 @@ func (s *Scanner) report(at int, e Encoding, digits []byte) {
 	s.emit(Finding{Path: s.path, Offset: s.base + int64(at), Encoding: e, Masked: mask(digits)})
 }
 
-// mask returns the digits with a star for each one hidden (INTERFACES 2): of 15 and more the first six and the last four
-// stay, of fewer the last four.
+// mask returns the first six and last four of the digits with a star for each one between.
 func mask(digits []byte) string {
 	masked := make([]byte, len(digits))
 	for i := range masked {
 		masked[i] = '*'
 	}
-	if len(digits) >= 15 {
-		copy(masked[:6], digits[:6])
-	}
+	copy(masked[:6], digits[:6])
 	copy(masked[len(masked)-4:], digits[len(digits)-4:])
 	return string(masked)
 }
