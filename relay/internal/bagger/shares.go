@@ -62,6 +62,14 @@ func (s Sizing) Valid() error {
 	return nil
 }
 
+// Merchants is how many the stream is large enough for.
+func (s Sizing) Merchants() int64 {
+	if s.MerchantBytes == 0 {
+		return s.usable() / 2 / leastOwn
+	}
+	return s.usable() / s.MerchantBytes
+}
+
 // Check is nil, or tells that the stream is too small for so many merchants and what to do.
 func (s Sizing) Check(merchants int) error {
 	if s.Stream == 0 {

@@ -70,6 +70,11 @@ func TestSizing(t *testing.T) {
 			t.Errorf("%+v: %v, want %q", test.sizing, err, test.wrong)
 		}
 	}
+	for _, sizing := range []Sizing{{Stream: 4 << 30}, {Stream: 4 << 30, MerchantBytes: 3 << 20}} {
+		if most := int(sizing.Merchants()); sizing.Check(most) != nil || sizing.Check(most+1) == nil {
+			t.Errorf("%+v is said to do for %d merchants: %v, and one more: %v", sizing, most, sizing.Check(most), sizing.Check(most+1))
+		}
+	}
 	// The size that a check asks for passes it; one that is a little smaller does not.
 	for _, share := range []int64{0, 3_000_000} {
 		for _, merchants := range []int{1, 7, 1000} {
