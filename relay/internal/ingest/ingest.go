@@ -66,6 +66,7 @@ type Edge struct {
 	config    Config
 	tokens    *jwt.Parser
 	addresses *budgets[netip.Prefix]
+	sites     *budgets[netip.Prefix]
 	posts     *budgets[string]
 	reads     *budgets[string]
 	posting   *slots[netip.Prefix]
@@ -89,11 +90,12 @@ func New(config Config) (*Edge, error) {
 		polls:     newSlots[string](limits.Polls, limits.MerchantPolls),
 		pages:     newSlots[string](limits.Polls, limits.MerchantPolls),
 	}
-	var err, err2, err3 error
+	var err, err2, err3, err4 error
 	e.addresses, err = newBudgets[netip.Prefix](limits.AddressRate, limits.AddressBurst, limits.Tracked, config.Now)
 	e.posts, err2 = newBudgets[string](limits.MerchantRate, limits.MerchantBurst, limits.Tracked, config.Now)
 	e.reads, err3 = newBudgets[string](limits.MerchantRate, limits.MerchantBurst, limits.Tracked, config.Now)
-	if err := errors.Join(err, err2, err3); err != nil {
+	e.sites, err4 = newBudgets[netip.Prefix](siteRates*limits.AddressRate, siteRates*limits.AddressBurst, limits.Tracked, config.Now)
+	if err := errors.Join(err, err2, err3, err4); err != nil {
 		return nil, fmt.Errorf("limits: %w", err)
 	}
 	return e, nil
@@ -180,7 +182,7 @@ func offered(name, method string) bool {
 
 // answer answers, or returns the refusal to answer with, or any other error to close the connection without a word.
 func (e *Edge) answer(w http.ResponseWriter, r *http.Request, name string) error {
-	if wait, ok := e.addresses.spend(addressOf(r)); !ok {
+	if wait, ok := e.spendAddress(r); !ok {
 		return rateLimited.after(wait)
 	}
 	if name == callOther {

@@ -84,4 +84,29 @@ func address(remote string) netip.Prefix {
 	return prefix
 }
 
+const (
+	// siteBits is the length of the prefix that whoever runs a site of his own gets (RFC 6177): 65,536 of address's prefixes.
+	siteBits = 48
+	// siteRates is how many times an address's rate a site has.
+	siteRates = 16
+)
+
+// siteOf is whose an address is: of an IPv6 prefix the /48 around it. What is held, connections and places, counts against that,
+// or one site could hold all of it, a little by each of its prefixes.
+func siteOf(of netip.Prefix) netip.Prefix {
+	if !of.Addr().Is6() {
+		return of
+	}
+	return netip.PrefixFrom(of.Addr(), siteBits).Masked()
+}
+
+// spendAddress takes a token of the request's address and, where that is one of a site's many, of the site.
+func (e *Edge) spendAddress(r *http.Request) (wait time.Duration, ok bool) {
+	of := addressOf(r)
+	if wait, ok := e.addresses.spend(of); !ok || !of.Addr().Is6() {
+		return wait, ok
+	}
+	return e.sites.spend(siteOf(of))
+}
+
 func addressOf(r *http.Request) netip.Prefix { return address(r.RemoteAddr) }

@@ -66,7 +66,7 @@ func (l *Listener) admit(c net.Conn) net.Conn {
 	if isProxied {
 		release, ok = l.nameless.take(struct{}{})
 	} else {
-		release, ok = l.slots.take(address(c.RemoteAddr().String()))
+		release, ok = l.slots.take(siteOf(address(c.RemoteAddr().String())))
 	}
 	if !ok {
 		return nil
@@ -138,7 +138,7 @@ type proxiedConn struct {
 // Read reads, the first time after the header has told whose connection it is.
 func (c *proxiedConn) Read(b []byte) (int, error) {
 	c.named.Do(func() {
-		caller := address(c.proxied.RemoteAddr().String()) // waits for the header
+		caller := siteOf(address(c.proxied.RemoteAddr().String())) // waits for the header
 		if !c.held.exchange(func() (func(), bool) { return c.listener.slots.take(caller) }) {
 			c.refusal = errTurnedAway
 			_ = c.Close() // or net/http would answer

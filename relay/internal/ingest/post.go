@@ -40,7 +40,7 @@ func (e *Edge) post(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	release, ok := e.posting.take(addressOf(r))
+	release, ok := e.posting.take(siteOf(addressOf(r)))
 	if !ok {
 		clear(body)
 		return rateLimited
