@@ -30,6 +30,7 @@ type house struct {
 	certificate *certificate // nil with plain HTTP
 	head        *bagger.Head
 	broker      *broker.Broker // nil with an external channel
+	front       *front         // nil where the embedded channel does not listen
 	relay       *channel.Relay
 	bags        *bagger.Bagger
 	board       *ingest.Board
@@ -86,11 +87,20 @@ func (h *house) openChannel(ctx context.Context) (err error) {
 	}
 	config := h.settings.Channel.Embedded.config()
 	config.Logger = h.logger
+	listen := config.Listen
+	if listen != "" {
+		config.Listen = "127.0.0.1:0" // behind the front
+	}
 	starting, cancel := context.WithTimeout(ctx, brokerStart)
 	defer cancel()
 	h.broker, err = broker.Start(starting, config)
 	if err != nil {
 		return err
+	}
+	if listen != "" {
+		if h.front, err = openFront(listen, h.broker.Addr(), h.logger); err != nil {
+			return err
+		}
 	}
 	h.relay, err = h.broker.Relay()
 	return err
@@ -193,8 +203,10 @@ func (h *house) listen(context.Context) error {
 // addresses are those listened on, by the names of their settings.
 func (h *house) addresses() map[string]string {
 	all := map[string]string{"listen": h.publicAt.String(), "admin": h.adminAt.String()}
-	if h.broker != nil {
-		all["channel"] = h.broker.Addr()
+	if h.front != nil {
+		all["channel"] = h.front.listener.Addr().String()
+	} else if h.broker != nil {
+		all["channel"] = "" // it does not listen
 	}
 	return all
 }
@@ -240,10 +252,16 @@ func (h *house) stop(ctx context.Context) error {
 		h.relay.Close()
 	}
 	h.watching.Wait()
+	if h.front != nil {
+		all = append(all, h.front.close())
+	}
 	if h.broker != nil {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), brokerStop)
 		defer cancel()
 		all = append(all, h.broker.Close(closing))
+	}
+	if h.front != nil {
+		h.front.end()
 	}
 	if h.head != nil {
 		all = append(all, h.head.Close())

@@ -123,6 +123,9 @@ func (c *limitedConn) Close() error {
 	return c.Conn.Close()
 }
 
+// NetConn returns the connection as it was accepted. It is to be closed by the other only.
+func (c *limitedConn) NetConn() net.Conn { return c.Conn }
+
 // errTurnedAway ends a balancer's connection whose caller has as many as it may.
 var errTurnedAway = errors.New("too many connections of one address")
 

@@ -39,7 +39,8 @@ func (s *slots[K]) take(key K) (release func(), ok bool) {
 
 const (
 	reservedPart = 4   // of all slots, one in so many is for keys that have next to none
-	nextToNone   = 512 // of all slots, one in so many
+	nextToNone   = 512 // of all slots, one in so many, but
+	leastSlots   = 4   // so many at the least: a vault has two connections
 )
 
 // share is how many slots a key may have now. s.mu is held.
@@ -48,7 +49,7 @@ func (s *slots[K]) share() int {
 		return s.mostEach
 	}
 	left := s.mostOfAll - s.all - s.mostOfAll/reservedPart
-	return min(s.mostEach, max(left/2, s.mostOfAll/nextToNone, 1))
+	return min(s.mostEach, max(left/2, s.mostOfAll/nextToNone, leastSlots))
 }
 
 // held returns how many slots are taken.
