@@ -24,7 +24,7 @@ func TestAStrangerDoesNotKeepTheVaultAway(t *testing.T) {
 				_ = c.Close()
 			}
 		}()
-		for range 1000 {
+		for range 600 {
 			c, err := stranger.Dial("tcp", s.addresses["channel"])
 			if err == nil {
 				held = append(held, c)
