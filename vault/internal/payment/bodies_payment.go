@@ -211,8 +211,9 @@ type EntryAcknowledged struct {
 
 // AccountStored answers a store.
 type AccountStored struct {
-	ID    string `json:"id"`
-	Token string `json:"token"`
+	ID         string `json:"id"`
+	Token      string `json:"token"`
+	Uncompared bool   `json:"uncompared,omitempty"` // a bank account that was not held against the block list
 }
 
 // AccountUpdated answers an update.

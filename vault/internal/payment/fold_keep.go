@@ -29,7 +29,7 @@ func (f *fold) stored(b AccountStored) error {
 	}
 	now := f.event.Time
 	err = f.PutToken(Token{Merchant: p.Merchant, Token: b.Token, Payment: p.ID, Method: p.Way(), Masked: p.Masked, Brand: p.Brand,
-		Fingerprint: p.Fingerprint, Stored: now, Changed: now})
+		Fingerprint: p.Fingerprint, Stored: now, Changed: now, Uncompared: b.Uncompared})
 	if err != nil {
 		return err
 	}

@@ -106,6 +106,11 @@ func (f *fold) received(b EnvelopeReceived) error {
 	} else {
 		return misfit("merchant %s may not do this, or not so much", m.ID)
 	}
+	if b.Compared {
+		if m.Compared, err = m.Compared.withBlock(f.event.Time); err != nil {
+			return err
+		}
+	}
 	if err := f.PutMerchant(m); err != nil {
 		return err
 	}

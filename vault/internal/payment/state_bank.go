@@ -14,6 +14,7 @@ type Token struct {
 	Stored      envelope.Time `json:"stored"`
 	Changed     envelope.Time `json:"changed"`
 	Forgotten   bool          `json:"forgotten,omitempty"`
+	Uncompared  bool          `json:"uncompared,omitempty"` // not held against the block list when it was stored: the file does it
 }
 
 // Block is an account that a merchant's entries may not use any more.
