@@ -29,6 +29,9 @@ func (e *Engine) capture(ctx context.Context, p payment.Payment) error {
 				return appendEvent(tx, "acquirer", "host", p.Merchant, payment.CaptureAnswered{ID: p.ID, Code: code, Approval: answer.Approval})
 			})
 		}
+		if request.Repeat == 0 && errors.Is(err, acquirer.ErrRequest) {
+			return e.giveUp(ctx, p, err)
+		}
 		e.cfg.Logger.Warn("capture was not answered", "merchant", p.Merchant, "payment", p.ID, "try", try, "cause", err)
 		if ctx.Err() != nil || try < MaxTries && pause(ctx, e.backoff(try)) != nil {
 			return nil

@@ -210,6 +210,9 @@ func (e *Engine) conclude(ctx context.Context, p payment.Payment, answer acquire
 	if failure == nil && !code.Valid() {
 		failure = acquirer.ErrMalformedAnswer
 	}
+	if neverSent(ctx, failure) {
+		return e.giveUp(ctx, p, failure)
+	}
 	if failure != nil {
 		e.cfg.Logger.Warn("the outcome of a request is unknown; it will be reversed", "merchant", p.Merchant, "payment", p.ID, "cause", failure)
 	}
