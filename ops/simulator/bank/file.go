@@ -7,6 +7,8 @@ import (
 
 	"github.com/moov-io/ach"
 	"github.com/moov-io/base"
+
+	"nightdrop/shared/envelope"
 )
 
 // Amounts, in minor units, of entries that are returned: the last two digits are the code's. (INTERFACES 10)
@@ -78,16 +80,11 @@ func entriesOf(file *ach.File) []Entry {
 		for _, e := range batch.GetEntries() {
 			list = append(list, Entry{
 				Trace: e.TraceNumberField(), Standard: header.StandardEntryClassCode, Company: header.CompanyName, Code: e.TransactionCode,
-				Credit: e.CreditOrDebit() == "C", Amount: int64(e.Amount), Masked: mask(e.DFIAccountNumber), Return: returnCode(int64(e.Amount)),
+				Credit: e.CreditOrDebit() == "C", Amount: int64(e.Amount), Masked: envelope.MaskBank([]byte(e.DFIAccountNumber)), Return: returnCode(int64(e.Amount)),
 			})
 		}
 	}
 	return list
-}
-
-// mask shows the last four characters of an account number. (INTERFACES 2)
-func mask(number string) string {
-	return "******" + number[max(0, len(number)-4):]
 }
 
 // returnCode returns the code that an entry of amount is returned with, "" where it is not: codes that NACHA does not have, or has for

@@ -18,6 +18,22 @@ func TestNamesInAField(t *testing.T) {
 		"A name of just 22 chars":         "A NAME OF JUST 22 CHAR",
 		"twenty-one letters ok ß":         "TWENTY-ONE LETTERS OK ",
 		"A\xffB":                          "A?B                   ",
+		"Nguyễn Văn Đức":                  "NGUYEN VAN DUC        ",
+		"Nguye\u0302\u0303n Va\u0306n \u0111u\u031b\u0301c": "NGUYEN VAN DUC        ",
+		"Trần Thị Hồng":                                     "TRAN THI HONG         ",
+		"Kāneʻohe":                                          "KANEOHE               ",
+		"Ṭāriq ʿAlī":                                        "TARIQ ALI             ",
+		"Əliyev":                                            "ELIYEV                ",
+		"Lê Hoàng Ơn":                                       "LE HOANG ON           ",
+		"Ǽsa Ĳsbrand ĲJ":                                    "AESA IJSBRAND IJJ     ",
+		"İstanbul Işık ığdır":                               "ISTANBUL ISIK IGDIR   ",
+		"Gal·la Ŀull Łukasz":                                "GALLA LULL LUKASZ     ",
+		"ＡＤＡ ﬁn Ⅳ":                                          "ADA FIN IV            ",
+		"Ǹkanu Ọlá Ẹ̀ṣọ́ Ɓala":                              "NKANU OLA ESO BALA    ",
+		"Ségolène Ŵŷn":                                      "SEGOLENE WYN          ",
+		"Žižka Őry Ţepeş Ģirts Ǧ":                           "ZIZKA ORY TEPES GIRTS ",
+		"한글 Kim":                                            "?? KIM                ",
+		"½ \u00a8x":                                         "1?2 X                 ",
 	} {
 		var field [nameTo - nameFrom]byte
 		printName(field[:], []byte(name))
