@@ -126,5 +126,5 @@ func (d *daemon) ImportReturns(ctx context.Context, actor settle.Actor, name str
 		return control.Import{}, err
 	}
 	return control.Import{Name: name, Digest: done.Digest, Already: done.Already, Returns: done.Returns, Changes: done.Changes,
-		Acknowledgements: done.Acknowledgements, Repeats: done.Repeats}, nil
+		Acknowledgements: done.Acknowledgements, Repeats: done.Repeats, Left: done.Left, LeftCount: done.LeftCount}, nil
 }

@@ -41,7 +41,7 @@ type Vault interface {
 	Payments(ctx context.Context, q PaymentQuery) ([]Payment, error)
 	Payment(ctx context.Context, merchant, id string) (Payment, error)
 	Resolve(ctx context.Context, actor settle.Actor, r Resolution) (Payment, error)
-	// ImportReturns takes a file of the bank, whole or not at all; name is what the log calls it.
+	// ImportReturns takes what is ours of a file of the bank; name is what the log calls it.
 	ImportReturns(ctx context.Context, actor settle.Actor, name string, file io.Reader) (Import, error)
 
 	Auditors(ctx context.Context) ([]Auditor, error)

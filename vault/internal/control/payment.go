@@ -66,9 +66,12 @@ type Resolution struct {
 type Import struct {
 	Name             string `json:"name"`
 	Digest           string `json:"digest"`  // hex SHA-256
-	Already          bool   `json:"already"` // it was taken before: nothing was done
+	Already          bool   `json:"already"` // it was taken before, and nothing more of it could be done
 	Returns          int    `json:"returns"`
 	Changes          int    `json:"changes"`
 	Acknowledgements int    `json:"acknowledgements"`
-	Repeats          int    `json:"repeats"` // answers that another file had brought before; they changed nothing
+	Repeats          int    `json:"repeats"` // answers that were told before; they changed nothing
+
+	Left      []payment.AnswerLeft `json:"left,omitempty"`      // the first 200 entries that were not applied
+	LeftCount int                  `json:"leftCount,omitempty"` // how many there are
 }

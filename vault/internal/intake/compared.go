@@ -15,7 +15,7 @@ func (c *committer) compared(m payment.Merchant, v *verdict) (envelope.Code, err
 	if code, err := c.blocked(m, v); err != nil || code != envelope.CodeOK {
 		return code, err
 	}
-	if v.order.Operation != envelope.OpRefund || v.envelope.Account == nil {
+	if v.order.Operation != envelope.OpRefund || v.given.print == "" {
 		return envelope.CodeOK, nil
 	}
 	original, _, err := c.tx.Payment(m.ID, v.order.Of)
@@ -24,23 +24,27 @@ func (c *committer) compared(m payment.Merchant, v *verdict) (envelope.Code, err
 		return "", err
 	case !m.MayCompare(original, c.tx.Now()):
 		return envelope.CodeLimit, nil // also for the right account: else this would tell it
-	case v.given.method != original.Way() || !hmac.Equal([]byte(v.given.print), []byte(original.Fingerprint)):
-		v.mismatch = true
-		return envelope.CodeBadAccount, nil
+	case v.given.method == original.Way() && hmac.Equal([]byte(v.given.print), []byte(original.Fingerprint)):
+		return envelope.CodeOK, nil
 	}
-	return envelope.CodeOK, nil
+	v.mismatch = true
+	if v.envelope.Account == nil {
+		v.order.Token = "" // what is stored under it is another account now
+		return envelope.CodeAccountGone, nil
+	}
+	return envelope.CodeBadAccount, nil
 }
 
 // blocked tells whether returns have blocked the bank account of what moves money or stores it. An account that the envelope gives is held
 // against the block list so many times a day; beyond that, the file does it.
 func (c *committer) blocked(m payment.Merchant, v *verdict) (envelope.Code, error) {
 	op := v.order.Operation
-	if v.account.method != payment.MethodBank || !takesAmount(op) && op != envelope.OpStore {
+	if v.account.method != payment.MethodBank || !takesAmount(op) && op != envelope.OpStore && op != envelope.OpUpdate {
 		return envelope.CodeOK, nil
 	}
 	switch {
 	case op == envelope.OpRefund: // to the account that paid, which nobody gives
-	case v.order.Token != "":
+	case v.order.Token != "" && op != envelope.OpUpdate: // which gives an account
 		t, _, err := c.tx.Token(m.ID, v.order.Token)
 		if err != nil || t.Uncompared {
 			return envelope.CodeOK, err

@@ -198,3 +198,31 @@ func TestGuessingABlockedAccount(t *testing.T) {
 	d.accepted(d.shop.ByToken(envelope.OpSale, token, 5)) // nor does a token tell later what its store did not
 	d.refused(d.shop.BankSale(5), envelope.CodeBlockedAccount)
 }
+
+// An update puts an account of the asker's choice into a token's place: neither its sales nor refunds of what it paid before tell for free.
+func TestGuessingByUpdates(t *testing.T) {
+	d := blockedDesk(t)
+	token := d.stored(d.shop.Store(intaketest.Bank(intaketest.Routing, "87654321")))
+	sale := d.accepted(d.shop.ByToken(envelope.OpSale, token, 300))
+	d.settleBank()
+	d.accepted(d.shop.Refund(sale, 1))
+	update := func(account string) intaketest.Draft { return d.replace(token, intaketest.Bank(intaketest.Routing, account)) }
+	d.refused(update(intaketest.BankAccount), envelope.CodeBlockedAccount)
+	for n := range payment.MaxMismatches {
+		d.expect(update(fmt.Sprintf("%04d4321", n)), envelope.StatusUpdated, envelope.CodeOK)
+		if f := d.refused(d.shop.Refund(sale, 1), envelope.CodeAccountGone); f.Token != "" {
+			t.Errorf("a refund to another account than the token's is answered %+v", f)
+		}
+	}
+	d.expect(update("87654321"), envelope.StatusUpdated, envelope.CodeOK)
+	d.refused(d.shop.Refund(sale, 1), envelope.CodeLimit) // the right one now, which is not told
+	d.expectFound(map[payment.Finding]uint64{payment.FindingMismatches: 1})
+
+	for n := 0; d.merchant().Compared.Blocks < payment.MaxBlockComparisons; n++ {
+		d.expect(update(fmt.Sprintf("%04d5678", n)), envelope.StatusUpdated, envelope.CodeOK)
+	}
+	d.expect(update(intaketest.BankAccount), envelope.StatusUpdated, envelope.CodeOK)
+	d.accepted(d.shop.ByToken(envelope.OpSale, token, 5))
+	d.Clock.Pass(24 * time.Hour)
+	d.accepted(d.shop.ByToken(envelope.OpSale, token, 5))
+}

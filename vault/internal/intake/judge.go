@@ -24,7 +24,7 @@ type verdict struct {
 	code     envelope.Code  // ok, or the first check that failed
 	order    envelope.Order
 	account  particulars // of the account part; the transaction fills in those of a token or payment
-	given    particulars // of a refund's account part, once account is its payment's
+	given    particulars // of a refund's account part, or of what replaced the stored account, once account is its payment's
 	stored   *stored     // of a store or update: the account, sealed anew
 	mismatch bool        // refused because a refund's account is not its payment's: counted
 	compared bool        // the bank account that it gives was held against the block list: counted

@@ -24,7 +24,8 @@ func (c *committer) receive(b *bag, index int, v verdict) error {
 		}
 		return c.putStored(e.Merchant, v.stored)
 	case envelope.OpUpdate:
-		if err := c.happen(b, index, v, payment.AccountUpdated{ID: e.ID}); err != nil {
+		if err := c.happen(b, index, v, payment.AccountUpdated{ID: e.ID, Whole: a.method == payment.MethodBank,
+			Uncompared: a.method == payment.MethodBank && !v.compared}); err != nil {
 			return err
 		}
 		return c.putStored(e.Merchant, v.stored)

@@ -78,8 +78,13 @@ func (c *committer) byToken(m payment.Merchant, v *verdict) (envelope.Code, erro
 	if !there || t.Forgotten {
 		return envelope.CodeUnknownToken, nil
 	}
-	v.account = particulars{t.Method, t.Masked, t.Brand, t.Fingerprint}
 	op, bank := v.order.Operation, t.Method == payment.MethodBank
+	if whole := op == envelope.OpUpdate && v.account.print != ""; whole && bank {
+		return envelope.CodeOK, nil // it takes the stored one's place
+	} else if whole {
+		return envelope.CodeBadAccount, nil
+	}
+	v.account = particulars{t.Method, t.Masked, t.Brand, t.Fingerprint}
 	if !takesCurrency(op) {
 		return envelope.CodeOK, nil // update and forget
 	}
@@ -90,6 +95,8 @@ func (c *committer) byToken(m payment.Merchant, v *verdict) (envelope.Code, erro
 		return envelope.CodeNotPermitted, nil
 	case bank && (op == envelope.OpAuthorize || v.envelope.Code != nil), !bank && op == envelope.OpPayout:
 		return envelope.CodeBadAccount, nil
+	case t.Notice != "":
+		return envelope.CodeBlockedAccount, nil // a notice of change: its shop is to update it first
 	}
 	return envelope.CodeOK, nil
 }
@@ -151,8 +158,14 @@ func (c *committer) accountOf(v *verdict, original payment.Payment) (envelope.Co
 		if err != nil {
 			return "", err
 		}
+		if there && t.Notice != "" {
+			return envelope.CodeBlockedAccount, nil
+		}
 		if there && !t.Forgotten {
 			v.order.Token = t.Token
+			if t.Replaced { // perhaps by another account than the one that paid: compared last
+				v.given = particulars{t.Method, t.Masked, t.Brand, t.Fingerprint}
+			}
 			return envelope.CodeOK, nil
 		}
 	}

@@ -54,10 +54,14 @@ func newToken() string {
 	}
 }
 
-// update makes the checks of an update and seals the stored card anew, with its new expiry.
+// update makes the checks of an update and seals the stored card anew, with its new expiry, or a whole bank account in the place of the stored one.
 func (i *Intake) update(st state, m merchant, v *verdict, o envelope.Order, parts opened) (envelope.Code, error) {
 	if !i.permits(m.Merchant, o) {
 		return envelope.CodeNotPermitted, nil
+	}
+	if acct, err := account.Parse(parts.account); err == nil {
+		defer acct.Clear()
+		return i.replace(st, m, v, o, acct)
 	}
 	expiry, err := account.ParseExpiry(parts.account)
 	if err != nil {
@@ -86,6 +90,23 @@ func (i *Intake) update(st state, m merchant, v *verdict, o envelope.Order, part
 		return envelope.CodeBadAccount, nil
 	}
 	return envelope.CodeOK, i.seal(m, v, t.Token, acct)
+}
+
+// replace makes the checks of an update that brings a whole account, and seals it. The commit's transaction asks of which kind the stored one is.
+func (i *Intake) replace(st state, m merchant, v *verdict, o envelope.Order, acct *account.Account) (envelope.Code, error) {
+	switch {
+	case acct.Bank == nil:
+		return envelope.CodeBadAccount, nil // of a card only the expiry changes: another number is another card
+	case !i.banks(m.Merchant):
+		return envelope.CodeNotPermitted, nil
+	}
+	if code, err := i.particulars(st, v, acct); err != nil || code != envelope.CodeOK {
+		return code, err
+	}
+	if o.Token != v.order.Token {
+		return envelope.CodeUnknownToken, nil // it could be an account number, and so is none that was made
+	}
+	return envelope.CodeOK, i.seal(m, v, o.Token, acct)
 }
 
 // openStored opens a stored account; nil where its key is destroyed. A key that another update destroyed meanwhile is no loss: the account has

@@ -144,7 +144,7 @@ type EnvelopeRejected struct {
 	Masked     string             `json:"masked,omitempty"`
 	Of         string             `json:"of,omitempty"`
 	Token      string             `json:"token,omitempty"`
-	Mismatch   bool               `json:"mismatch,omitempty"` // bad-account, for a refund's account is not that of its payment
+	Mismatch   bool               `json:"mismatch,omitempty"` // a refund's account, or the one that replaced its payment's, is not the one that paid
 	Compared   bool               `json:"compared,omitempty"` // as in EnvelopeReceived
 }
 

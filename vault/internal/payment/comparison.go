@@ -79,7 +79,7 @@ func (f *fold) compared(b EnvelopeRejected) error {
 		if err != nil {
 			return err
 		}
-		if b.Operation != envelope.OpRefund || b.Code != envelope.CodeBadAccount || !m.MayCompare(p, f.event.Time) {
+		if b.Operation != envelope.OpRefund || b.Code != envelope.CodeBadAccount && b.Code != envelope.CodeAccountGone || !m.MayCompare(p, f.event.Time) {
 			return misfit("%s is no refund whose account could be compared with that of %s", b.ID, b.Of)
 		}
 		p.Mismatches++

@@ -181,6 +181,8 @@ type Payment struct {
 	Entry       string             `json:"entry,omitempty"`     // of a bank entry: its trace number, 15 digits
 	File        string             `json:"file,omitempty"`      // of a bank entry: the settlement file
 	Notice      string             `json:"notice,omitempty"`    // of a bank entry: code of the newest notice of change, C01 to C99
+	Notices     []string           `json:"notices,omitempty"`   // of a bank entry: codes of the notices that its merchant was told, oldest first
+	Recorded    *Recorded          `json:"recorded,omitempty"`  // of a bank entry: who recorded its return, where no file of the bank brought it first
 	Acked       bool               `json:"acked,omitempty"`     // of a bank entry: the receiving bank acknowledged it
 	Code        envelope.Code      `json:"code,omitempty"`
 	Approval    string             `json:"approval,omitempty"`

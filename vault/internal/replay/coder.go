@@ -61,11 +61,33 @@ func (c *coder) payment(p *payment.Payment) {
 	for i := range p.Results {
 		c.uint(&p.Results[i])
 	}
+	grow(c, &p.Notices)
+	for i := range p.Notices {
+		c.string(&p.Notices[i])
+	}
+	c.recorded(&p.Recorded)
 	grow(c, &p.Conflicts)
 	for i := range p.Conflicts {
 		c.string(&p.Conflicts[i].Digest)
 		c.uint(&p.Conflicts[i].Serial)
 	}
+}
+
+func (c *coder) recorded(r **payment.Recorded) {
+	there := *r != nil
+	if c.bool(&there); !there {
+		if c.reading {
+			*r = nil
+		}
+		return
+	}
+	if c.reading {
+		*r = new(payment.Recorded)
+	}
+	for _, s := range [...]*string{&(*r).By, &(*r).Reason, &(*r).Evidence} {
+		c.string(s)
+	}
+	c.time(&(*r).At)
 }
 
 func (c *coder) trace(t **payment.Trace) {

@@ -40,6 +40,10 @@ type Bank struct {
 	Calendar nacha.Calendar // which day a file is of, and when its money moves
 	Outbox   string         // directory where files appear, whole, under their names; no file there is ever overwritten or deleted
 	Disk     Disk           // nil: nacha.Disk
+
+	// AnswersFrom and AnswersTo are further numbers by which the bank calls itself and us in its files: immediate origins and destinations, beside
+	// Sender's immediate destination and origin.
+	AnswersFrom, AnswersTo []string
 }
 
 // Disk does what is done to files of the outbox, with the contract of nacha.Disk.

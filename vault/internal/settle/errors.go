@@ -20,8 +20,10 @@ var (
 	ErrUnavailable = errors.New("not to be had now")
 	// ErrFileThere is returned when another file than the one in the log stands in the outbox under its name. Nothing was overwritten.
 	ErrFileThere = errors.New("another file of that name is in the bank's outbox; find out who put it there, move it away, and settle again")
-	// ErrAnswerFile is returned when a file of the bank is refused: nothing of it was applied, and the log has a finding.
+	// ErrAnswerFile is returned when the control records of a file of the bank do not prove it: nothing of it was applied, and the log has a finding.
 	ErrAnswerFile = errors.New("nothing of the file was applied; keep it as it is, and ask the bank for a correct one")
+	// ErrOthersFile is returned when a file of a bank is sound and not for here, or found again after long: as of ErrAnswerFile.
+	ErrOthersFile = errors.New("nothing of the file was applied; keep it as it is, and find out whose it is")
 	// ErrListing is returned when an acquirer's listing is not as it should be. Nothing was compared.
 	ErrListing = errors.New("the listing is refused whole; ask the acquirer for a correct one")
 	// ErrReason is returned when a person's reason cannot be kept.
