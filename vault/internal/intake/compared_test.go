@@ -206,7 +206,9 @@ func TestGuessingByUpdates(t *testing.T) {
 	sale := d.accepted(d.shop.ByToken(envelope.OpSale, token, 300))
 	d.settleBank()
 	d.accepted(d.shop.Refund(sale, 1))
-	update := func(account string) intaketest.Draft { return d.replace(token, intaketest.Bank(intaketest.Routing, account)) }
+	update := func(account string) intaketest.Draft {
+		return d.replace(token, intaketest.Bank(intaketest.Routing, account))
+	}
 	d.refused(update(intaketest.BankAccount), envelope.CodeBlockedAccount)
 	for n := range payment.MaxMismatches {
 		d.expect(update(fmt.Sprintf("%04d4321", n)), envelope.StatusUpdated, envelope.CodeOK)

@@ -1,6 +1,7 @@
 package payment
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -73,4 +74,14 @@ func TestComparisonsWithTheBlockListAreCounted(t *testing.T) {
 	b.must(shop, sale(1000)) // what was not compared is not counted
 	b.now = b.now.Add(24 * time.Hour)
 	b.must(shop, refused)
+}
+
+// The fold reads one list of return reasons. If it changed, logs of before would fold to other states.
+func TestTheReasonsThatBlockNeverChange(t *testing.T) {
+	blocks := map[string]bool{"R02": true, "R03": true, "R04": true, "R07": true, "R10": true, "R29": true}
+	for n := range 100 {
+		if reason := fmt.Sprintf("R%02d", n); Blocks(reason) != blocks[reason] {
+			t.Errorf("%s blocks: %v", reason, Blocks(reason))
+		}
+	}
 }
