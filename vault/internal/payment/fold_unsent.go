@@ -18,7 +18,7 @@ func (f *fold) unsent(b RequestUnsent) error {
 	if err != nil {
 		return err
 	}
-	if p.Tries > 1 || len(p.Results) > 0 {
+	if p.Tries > 1 {
 		return misfit("capture %s may have been sent", p.ID)
 	}
 	if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.Outstanding--; return batch }); err != nil {

@@ -189,7 +189,8 @@ type Payment struct {
 	Batch       uint32             `json:"batch,omitempty"`
 	Trace       *Trace             `json:"trace,omitempty"`
 	Reversal    *Trace             `json:"reversal,omitempty"`
-	Tries       int                `json:"tries,omitempty"`   // reversals sent
+	Tries       int                `json:"tries,omitempty"`   // reversals sent, or of a capture: captures
+	Answer      envelope.Code      `json:"answer,omitempty"`  // of what is being reversed or captured: the newest answer, where it settled nothing
 	Results     []uint64           `json:"results,omitempty"` // serials, oldest first
 	Conflicts   []Conflict         `json:"conflicts,omitempty"`
 	Mismatches  int                `json:"mismatches,omitempty"` // refunds of it that named another account
