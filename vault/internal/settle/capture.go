@@ -95,7 +95,8 @@ func (e *Engine) intendCapture(ctx context.Context, p payment.Payment, said enve
 		if batch == 0 {
 			return refuse(tx, now, envelope.CodeLimit)
 		}
-		request = &acquirer.Capture{Trace: onWire(trace), Original: original, Batch: batch, Amount: now.Amount, Currency: now.Currency, Repeat: now.Tries}
+		request = &acquirer.Capture{Trace: onWire(trace), Original: original, Batch: batch, Amount: now.Amount, Currency: now.Currency,
+			Repeat: now.Tries, First: firstAnswer(now, said)}
 		return appendEvent(tx, "vault", "timer", p.Merchant, payment.CaptureIntended{ID: p.ID, Trace: trace, Batch: batch, Try: now.Tries + 1, Code: said})
 	})
 	if err != nil {
