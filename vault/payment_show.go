@@ -87,6 +87,16 @@ func printEntry(w io.Writer, p control.Payment) {
 	if p.Notice != "" {
 		row(w, "notice of change", p.Notice)
 	}
+	if len(p.Notices) > 0 {
+		row(w, "notices told", strings.Join(p.Notices, " "))
+	}
+	if p.Withheld != "" {
+		row(w, "not sent", fmt.Sprintf("the sale that it refunds came back (%s): its account would be paid what it never paid", p.Withheld))
+	}
+	if r := p.Recorded; r != nil {
+		row(w, "return recorded", fmt.Sprintf("by %s, %s: %s", r.By, moment(r.At), r.Reason))
+		row(w, "evidence", r.Evidence)
+	}
 	if p.Acked {
 		row(w, "acknowledged", "yes")
 	}

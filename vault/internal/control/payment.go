@@ -42,6 +42,9 @@ type Payment struct {
 	File      string             `json:"file,omitempty"`     // of a bank entry: the settlement file
 	Notice    string             `json:"notice,omitempty"`   // of a bank entry: code of the newest notice of change
 	Acked     bool               `json:"acknowledged,omitempty"`
+	Notices   []string           `json:"notices,omitempty"`  // of a bank entry: codes of the notices that its merchant was told, oldest first
+	Recorded  *payment.Recorded  `json:"recorded,omitempty"` // of a bank entry: who recorded its return, and why
+	Withheld  envelope.Code      `json:"withheld,omitempty"` // of a refund that was not sent: why its sale came back, ach-RNN
 	Approval  string             `json:"approval,omitempty"`
 	Batch     uint32             `json:"batch,omitempty"`
 	Received  envelope.Time      `json:"received"`
@@ -56,11 +59,13 @@ type Payment struct {
 	Operations  []Payment         `json:"operations,omitempty"`  // of one payment shown: its captures, refunds and voids, oldest first
 }
 
-// Resolution is a person's word on a manual payment.
+// Resolution is a person's word on a manual payment, or on a bank entry that came back.
 type Resolution struct {
 	Merchant string          `json:"merchant,omitempty"` // may be left out where only one merchant has a manual payment of that id
 	ID       string          `json:"id"`
 	As       envelope.Status `json:"as"`
+	Evidence string          `json:"evidence,omitempty"` // hex SHA-256 of what proves it
+	Code     envelope.Code   `json:"code,omitempty"`     // ach-RNN of a bank entry that came back (as returned)
 }
 
 // Import tells what a file of the bank did.

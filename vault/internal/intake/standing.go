@@ -79,10 +79,8 @@ func (c *committer) byToken(m payment.Merchant, v *verdict) (envelope.Code, erro
 		return envelope.CodeUnknownToken, nil
 	}
 	op, bank := v.order.Operation, t.Method == payment.MethodBank
-	if whole := op == envelope.OpUpdate && v.account.print != ""; whole && bank {
-		return envelope.CodeOK, nil // it takes the stored one's place
-	} else if whole {
-		return envelope.CodeBadAccount, nil
+	if op == envelope.OpUpdate && v.account.print != "" {
+		return envelope.CodeOK, nil // a whole account, which takes the stored one's place
 	}
 	v.account = particulars{t.Method, t.Masked, t.Brand, t.Fingerprint}
 	if !takesCurrency(op) {

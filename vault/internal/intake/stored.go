@@ -11,6 +11,7 @@ import (
 	"nightdrop/vault/internal/account"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
 )
 
 // stored is an account, sealed while it was judged: its key is durable, its record goes into the ledger with the commit.
@@ -92,7 +93,7 @@ func (i *Intake) update(st state, m merchant, v *verdict, o envelope.Order, part
 	return envelope.CodeOK, i.seal(m, v, t.Token, acct)
 }
 
-// replace makes the checks of an update that brings a whole account, and seals it. The commit's transaction asks of which kind the stored one is.
+// replace makes the checks of an update that brings a whole account, and seals it.
 func (i *Intake) replace(st state, m merchant, v *verdict, o envelope.Order, acct *account.Account) (envelope.Code, error) {
 	switch {
 	case acct.Bank == nil:
@@ -103,10 +104,16 @@ func (i *Intake) replace(st state, m merchant, v *verdict, o envelope.Order, acc
 	if code, err := i.particulars(st, v, acct); err != nil || code != envelope.CodeOK {
 		return code, err
 	}
-	if o.Token != v.order.Token {
-		return envelope.CodeUnknownToken, nil // it could be an account number, and so is none that was made
+	t, there, err := st.token(m.ID, v.order.Token)
+	switch {
+	case err != nil:
+		return "", err
+	case !there, t.Forgotten:
+		return envelope.CodeUnknownToken, nil // the commit need not look again: nobody knows a token before it is made
+	case t.Method != payment.MethodBank:
+		return envelope.CodeBadAccount, nil
 	}
-	return envelope.CodeOK, i.seal(m, v, o.Token, acct)
+	return envelope.CodeOK, i.seal(m, v, t.Token, acct)
 }
 
 // openStored opens a stored account; nil where its key is destroyed. A key that another update destroyed meanwhile is no loss: the account has

@@ -228,9 +228,8 @@ type PaymentReturned struct { //nolint:revive // named as its permanent kind
 	ID   string        `json:"id"`
 	Code envelope.Code `json:"code"` // ach-RNN
 
-	// Reason and Evidence are a person's, who recorded a return that came otherwise than in a file: 1 to 200 printable ASCII each.
-	Reason   string `json:"reason,omitempty"`
-	Evidence string `json:"evidence,omitempty"` // what shows it, and where that is kept
+	// Reason is a person's, who recorded a return that came otherwise than in a file: 1 to 200 printable ASCII. The event's evidence proves it.
+	Reason string `json:"reason,omitempty"`
 }
 
 // ChangeNotified is the bank's word that an account's particulars have changed; what they are now is not kept.

@@ -71,7 +71,7 @@ func examples() []Event {
 		FileIntended{Name: "nightdrop-20261120-A.ach", Digest: "ff", Entries: 1, Debits: 5997, Credits: 99, EntryHash: 12345678},
 		FileWritten{Name: "nightdrop-20261120-A.ach"},
 		AnswerTaken{Name: "returns.ach", Digest: "ff", Created: at, Items: 3, Left: []AnswerLeft{{Record: 4, Trace: "123456780000002", Code: "R01", Problem: "not ours"}}, LeftCount: 1},
-		PaymentReturned{ID: "id", Code: "ach-R01", Reason: "the bank's clerk said so", Evidence: "letter of 2026-11-20"},
+		PaymentReturned{ID: "id", Code: "ach-R01", Reason: "the bank's clerk said so"},
 		ChangeNotified{ID: "id", Code: "C01", Told: true},
 		EntryAcknowledged{ID: "id"},
 		AccountStored{ID: "id", Token: "tok_x"},

@@ -2,6 +2,7 @@ package payment
 
 import (
 	"slices"
+	"strings"
 
 	"nightdrop/shared/envelope"
 )
@@ -46,4 +47,13 @@ func (f *fold) noteAccount(p Payment, code string) error {
 	}
 	t.Notice = code
 	return f.PutToken(t)
+}
+
+// Withheld is the code with which the sale of a refund came back before the refund was sent: the refund is rejected with it, for the account would
+// be paid what it never paid. It is "" of everything else.
+func (p Payment) Withheld() envelope.Code {
+	if p.Stage == StageRejected && p.Operation == envelope.OpRefund && strings.HasPrefix(string(p.Code), "ach-R") {
+		return p.Code
+	}
+	return ""
 }

@@ -107,6 +107,6 @@ type Entry struct {
 type Recorded struct {
 	By       string        `json:"by"` // actor, as in the event
 	Reason   string        `json:"reason"`
-	Evidence string        `json:"evidence"`
+	Evidence string        `json:"evidence"` // hex SHA-256 of what proves it
 	At       envelope.Time `json:"at"`
 }

@@ -205,13 +205,13 @@ func answerTo(tx *ledger.Tx, item nacha.Item) (merchant string, body payment.Bod
 	case p.Stage != payment.StageSettled && p.Stage != payment.StageReturned:
 		problem = fmt.Sprintf("the entry is %s, and the bank cannot have had it; if its file is out, settle its batch and import again", p.Stage)
 	default:
-		body, problem = told(p, item)
+		body, problem = consequence(p, item)
 	}
 	return p.Merchant, body, problem, nil
 }
 
-// told is what an item makes of a payment whose entry it is about.
-func told(p payment.Payment, item nacha.Item) (body payment.Body, problem string) {
+// consequence is what an item makes of a payment whose entry it is about.
+func consequence(p payment.Payment, item nacha.Item) (body payment.Body, problem string) {
 	switch item.Kind {
 	case nacha.Return:
 		code := envelope.ACHCode(item.Code)
@@ -222,7 +222,7 @@ func told(p payment.Payment, item nacha.Item) (body payment.Body, problem string
 			return nil, fmt.Sprintf("the entry came back before, with %s, and comes back once; ask the bank which of the two it is", strings.TrimPrefix(string(p.Code), "ach-"))
 		}
 	case nacha.Change:
-		if p.MayNote(item.Code) && p.Notice != item.Code { // one that an older log has was not told, and is not news
+		if p.MayNote(item.Code) { // one that an older log has was told to nobody
 			return payment.ChangeNotified{ID: p.ID, Code: item.Code, Told: true}, ""
 		}
 	case nacha.Acknowledgement:

@@ -364,3 +364,18 @@ func TestSeveralNoticesOfChange(t *testing.T) {
 	}
 	c.want("the sale", id, payment.StageSettled, envelope.CodeOK, "accepted", "settled", "noted", "noted", "noted")
 }
+
+// TestNoticesOfOldLogs were told to nobody: where the bank says so again, the shop is told.
+func TestNoticesOfOldLogs(t *testing.T) {
+	c := newCounter(t, 5*time.Second)
+	id := c.settled(100)[0]
+	c.Append("shop-1", payment.ChangeNotified{ID: id, Code: "C01"})
+	c.want("the sale", id, payment.StageSettled, envelope.CodeOK, "accepted", "settled")
+	f := answerFile{created: today, entries: []*ach.EntryDetail{answerOf(c.Payment("shop-1", id).Entry, "C01", 0, ach.CheckingReturnNOCDebit)}}
+	done, err := c.importing(f)
+	c.must(err)
+	if done.Changes != 1 {
+		t.Errorf("imported %+v", done)
+	}
+	c.want("the sale", id, payment.StageSettled, envelope.CodeOK, "accepted", "settled", "noted")
+}

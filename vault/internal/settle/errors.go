@@ -26,6 +26,8 @@ var (
 	ErrOthersFile = errors.New("nothing of the file was applied; keep it as it is, and find out whose it is")
 	// ErrListing is returned when an acquirer's listing is not as it should be. Nothing was compared.
 	ErrListing = errors.New("the listing is refused whole; ask the acquirer for a correct one")
+	// ErrReturn is returned when a person records a return that no bank makes, or without what proves it.
+	ErrReturn = errors.New("a return is recorded with its code, ach-R01 to ach-R60 or ach-R78 to ach-R99, and the SHA-256 of what proves it")
 	// ErrReason is returned when a person's reason cannot be kept.
 	ErrReason = errors.New("a reason is 1 to 200 printable ASCII characters, without anything that could be a card number")
 )
@@ -35,11 +37,13 @@ type Actor struct {
 	Name    string // "user:NAME"
 	Origin  string // "socket"
 	Purpose string // what for, in a few words; may be empty
+
+	Evidence string // hex SHA-256 of what proves a person's word; may be empty
 }
 
 // Event is an event of this actor.
 func (a Actor) Event(merchant string, body payment.Body) payment.Event {
-	return payment.Event{Actor: a.Name, Origin: a.Origin, Purpose: a.Purpose, Merchant: merchant, Body: body}
+	return payment.Event{Actor: a.Name, Origin: a.Origin, Purpose: a.Purpose, Evidence: a.Evidence, Merchant: merchant, Body: body}
 }
 
 // Progress is told how much of an operation is done; total may be zero while it is not known. It is not called concurrently.

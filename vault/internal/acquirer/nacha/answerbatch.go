@@ -179,6 +179,11 @@ func (b *answerBatch) judgeAddenda(item Item) string {
 	return ""
 }
 
+// Returns reports whether a code is of the form of a return reason, R01 to R99, and one that returns an entry: banks return returns with R61 to R77.
+func Returns(code string) bool {
+	return len(code) == 3 && code[0] == 'R' && decimal(code[1:], 2) && code != "R00" && !contested(code)
+}
+
 // contested reports whether a code is one that banks return returns with: dishonoured (R61 to R70) and contested (R71 to R77), all of them
 // whether in use or not. They never return an entry.
 func contested(code string) bool { return "R61" <= code && code <= "R77" }

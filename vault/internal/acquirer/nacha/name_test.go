@@ -1,6 +1,10 @@
 package nacha
 
-import "testing"
+import (
+	"os"
+	"strings"
+	"testing"
+)
 
 func TestNamesInAField(t *testing.T) {
 	for name, want := range map[string]string{
@@ -51,5 +55,24 @@ func TestPlaceOfPrintableCharacters(t *testing.T) {
 	}
 	if len(printableASCII) != '~'-' '+1 || len(nines) != recordBytes {
 		t.Error("a constant has another length")
+	}
+}
+
+// TestNamesOfTheCases: names as people write them, and how a bank can read them.
+func TestNamesOfTheCases(t *testing.T) {
+	text, err := os.ReadFile("../../../../testdata/cases/names.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := strings.Split(strings.TrimSpace(string(text)), "\n")
+	wants := []string{"NGUYEN VAN DUC", "TRAN THI HONG", "KANEOHE", "TARIQ", "ELIYEV", "LE HOANG ON"}
+	if len(names) != len(wants) {
+		t.Fatalf("%d names, want %d", len(names), len(wants))
+	}
+	for i, name := range names {
+		var field [nameTo - nameFrom]byte
+		if printName(field[:], []byte(name)); strings.TrimRight(string(field[:]), " ") != wants[i] {
+			t.Errorf("%q is written %q, want %q", name, field, wants[i])
+		}
 	}
 }

@@ -159,9 +159,11 @@ var after = map[envelope.Status][]envelope.Status{
 	envelope.StatusUnknown: {envelope.StatusReversed, envelope.StatusApproved, envelope.StatusRefunded, envelope.StatusCaptured, envelope.StatusDeclined,
 		envelope.StatusVoided},
 	envelope.StatusCaptured: {envelope.StatusSettled},
-	envelope.StatusRefunded: {envelope.StatusSettled, envelope.StatusReturned},
-	envelope.StatusSettled:  {envelope.StatusReturned},
-	envelope.StatusPaidOut:  {envelope.StatusReturned},
+	envelope.StatusRefunded: {envelope.StatusSettled, envelope.StatusReturned, envelope.StatusNoted},
+	envelope.StatusSettled:  {envelope.StatusReturned, envelope.StatusNoted},
+	envelope.StatusPaidOut:  {envelope.StatusReturned, envelope.StatusNoted},
+	envelope.StatusReturned: {envelope.StatusNoted},
+	envelope.StatusNoted:    {envelope.StatusReturned, envelope.StatusNoted},
 }
 
 // compareResults folds the log again: no result contradicts one before it, no trace number is used twice, and what the fold counts is what
