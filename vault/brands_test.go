@@ -12,7 +12,8 @@ import (
 	"nightdrop/vault/internal/payment"
 )
 
-// TestCardsOfOtherBrandsGoToTheAcquirer: a scheme that the vault has no table of is the acquirer's business, as testdata/cases/brands.csv says.
+// TestCardsOfOtherBrandsGoToTheAcquirer: a scheme that the vault has no table of is the acquirer's business, as
+// testdata/cases/brands.csv says.
 func TestCardsOfOtherBrandsGoToTheAcquirer(t *testing.T) {
 	file, err := os.Open(filepath.Join("..", "testdata", "cases", "brands.csv"))
 	if err != nil {
@@ -28,7 +29,8 @@ func TestCardsOfOtherBrandsGoToTheAcquirer(t *testing.T) {
 	s.enrol()
 	var drafts []draft
 	for _, row := range rows[1:] {
-		drafts = append(drafts, draft{order: fmt.Sprintf(`{"operation":"sale","reference":%q,"amount":%s,"currency":%q}`, row[0], row[1], row[2]),
+		order := fmt.Sprintf(`{"operation":"sale","reference":%q,"amount":%s,"currency":%q}`, row[0], row[1], row[2])
+		drafts = append(drafts, draft{order: order,
 			account: fmt.Sprintf(`{"card":{"number":%q,"expiry":%q}}`, row[3], row[4])})
 	}
 	for i, id := range s.send(drafts...) {

@@ -10,12 +10,14 @@ import (
 	"nightdrop/vault/internal/payment"
 )
 
-// TestTheNinthConflictIsTheLastThatIsTold: of twelve other instructions under a sale's id nine are answered, and a finding tells of the ninth.
+// TestTheNinthConflictIsTheLastThatIsTold: of twelve other instructions under a sale's id nine are answered, and a
+// finding tells of the ninth.
 func TestTheNinthConflictIsTheLastThatIsTold(t *testing.T) {
 	s := newSite(t)
 	stop := s.serve()
 	s.enrol()
-	sale := draft{id: uuid.NewString(), order: `{"operation":"sale","reference":"first","amount":1999,"currency":"USD"}`, account: aCard}
+	sale := draft{id: uuid.NewString(), account: aCard,
+		order: `{"operation":"sale","reference":"first","amount":1999,"currency":"USD"}`}
 	s.send(sale)
 	s.wait("the sale", func() bool {
 		var payments []control.Payment
@@ -32,7 +34,8 @@ func TestTheNinthConflictIsTheLastThatIsTold(t *testing.T) {
 		other.order = fmt.Sprintf(`{"operation":"sale","reference":"other %d","amount":%d,"currency":"USD"}`, n, 100+n)
 		s.send(other)
 	}
-	last := s.send(draft{order: `{"operation":"sale","reference":"another","amount":5,"currency":"XXX"}`, account: aCard}) // is answered after them
+	last := s.send(draft{account: aCard, // is answered after them
+		order: `{"operation":"sale","reference":"another","amount":5,"currency":"XXX"}`})
 	s.wait("the last answer", func() bool {
 		code, _ := s.command("payment", "show", "shop-1", last[0])
 		return code == 0

@@ -46,14 +46,16 @@ func (s *site) settledSale() string {
 	return payments[0].ID
 }
 
-// guess sends refunds of a payment to n card numbers behind 424242******4242, the first after so many, and counts how they are rejected.
+// guess sends refunds of a payment to n card numbers behind 424242******4242, the first after so many, and counts
+// how they are rejected.
 func (s *site) guess(of string, after, n int) map[envelope.Code]int {
 	s.t.Helper()
 	var drafts []draft
 	for hidden := 0; len(drafts) < after+n; hidden++ {
 		number := fmt.Sprintf("424242%06d4242", hidden)
 		if envelope.Luhn([]byte(number)) && number != "4242424242424242" {
-			drafts = append(drafts, draft{order: fmt.Sprintf(`{"operation":"refund","reference":"try %d","of":%q,"amount":1}`, hidden, of),
+			order := fmt.Sprintf(`{"operation":"refund","reference":"try %d","of":%q,"amount":1}`, hidden, of)
+			drafts = append(drafts, draft{order: order,
 				account: fmt.Sprintf(`{"card":{"number":%q,"expiry":"2031-12"}}`, number)})
 		}
 	}
@@ -80,15 +82,16 @@ func (s *site) guess(of string, after, n int) map[envelope.Code]int {
 	return counts
 }
 
-// TestRefundIsNoOracle: whoever holds a shop's signing key tries 1,500 numbers behind a masked result. Three are compared; the count outlives a
-// restart of the vault, and what it wrote replays.
+// TestRefundIsNoOracle: whoever holds a shop's signing key tries 1,500 numbers behind a masked result. Three are
+// compared; the count outlives a restart of the vault, and what it wrote replays.
 func TestRefundIsNoOracle(t *testing.T) {
 	s := newSite(t)
 	s.needsNumbers()
 	stop := s.serve()
 	s.enrol()
 	sale := s.settledSale()
-	if got := s.guess(sale, 0, 750); got[envelope.CodeBadAccount] != payment.MaxMismatches || got[envelope.CodeLimit] != 750-payment.MaxMismatches {
+	got := s.guess(sale, 0, 750)
+	if got[envelope.CodeBadAccount] != payment.MaxMismatches || got[envelope.CodeLimit] != 750-payment.MaxMismatches {
 		t.Errorf("refunds to guessed numbers are answered %v", got)
 	}
 	stop()
@@ -116,7 +119,8 @@ func TestRefundIsNoOracle(t *testing.T) {
 	s.checkLedger()
 }
 
-// TestRefundByReferenceTakesNoAccount: where the acquirer needs no number, none is compared: the right one is refused like any other.
+// TestRefundByReferenceTakesNoAccount: where the acquirer needs no number, none is compared: the right one is
+// refused like any other.
 func TestRefundByReferenceTakesNoAccount(t *testing.T) {
 	s := newSite(t)
 	stop := s.serve()

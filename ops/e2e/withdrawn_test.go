@@ -16,7 +16,8 @@ import (
 	"nightdrop/shared/storefront"
 )
 
-// withoutISK builds a vault whose table of ISO 4217's list one lacks ISK, as of an amendment that withdraws it, beside the other programs.
+// withoutISK builds a vault whose table of ISO 4217's list one lacks ISK, as of an amendment that withdraws it,
+// beside the other programs.
 func withoutISK(t *testing.T) (dir string) {
 	t.Helper()
 	source, err := filepath.Abs(filepath.Join("..", "..", "shared", "envelope", "currency.go"))
@@ -69,8 +70,8 @@ func caseRows(t *testing.T, name string) [][]string {
 	return rows[1:]
 }
 
-// TestAWithdrawnCurrencyStrandsNothing takes payments in ISK, puts a vault into their place whose table lacks ISK, and has them captured, voided,
-// refunded, compared, settled and told; only what is new is refused.
+// TestAWithdrawnCurrencyStrandsNothing takes payments in ISK, puts a vault into their place whose table lacks ISK,
+// and has them captured, voided, refunded, compared, settled and told; only what is new is refused.
 func TestAWithdrawnCurrencyStrandsNothing(t *testing.T) {
 	s := running(t, site.Options{}, "bookshop")
 	if err := s.Enrol(t.Context(), "geysir", "ISK", "EUR"); err != nil {
@@ -85,7 +86,8 @@ func TestAWithdrawnCurrencyStrandsNothing(t *testing.T) {
 	c := newTill(t, s, "geysir")
 	sold, _ := c.do(sale(5000, "ISK"), testCard, envelope.StatusApproved, approved)
 	c.settle()
-	hold, _ := c.do(envelope.Order{Operation: envelope.OpAuthorize, Amount: 5000, Currency: "ISK"}, testCard, envelope.StatusApproved, approved)
+	held := envelope.Order{Operation: envelope.OpAuthorize, Amount: 5000, Currency: "ISK"}
+	hold, _ := c.do(held, testCard, envelope.StatusApproved, approved)
 	open, _ := c.do(sale(700, "ISK"), testCard, envelope.StatusApproved, approved)
 
 	if err := s.Vault.Stop(); err != nil {
@@ -109,7 +111,8 @@ func TestAWithdrawnCurrencyStrandsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	listed := filepath.Join(t.TempDir(), "listing.csv")
-	listing, err := s.Run(t.Context(), "simulator", "listing", "--book", s.Book(), "--acceptor", "GEYSIR", "--batch", "2")
+	listing, err := s.Run(t.Context(), "simulator", "listing", "--book", s.Book(),
+		"--acceptor", "GEYSIR", "--batch", "2")
 	if err != nil || strings.Count(listing, ",352") != 2 {
 		t.Fatalf("the acquirer lists\n%s%v", listing, err)
 	}
@@ -131,10 +134,12 @@ func TestAWithdrawnCurrencyStrandsNothing(t *testing.T) {
 	}
 }
 
-// withdrawnOperations does what testdata/cases/withdrawn-currency.csv says, each operation on the payment that is given for it.
+// withdrawnOperations does what testdata/cases/withdrawn-currency.csv says, each operation on the payment that is
+// given for it.
 func withdrawnOperations(t *testing.T, c *till, on map[string]storefront.Sealed) {
 	t.Helper()
-	ends := map[string]envelope.Status{"capture": envelope.StatusCaptured, "void": envelope.StatusVoided, "refund": envelope.StatusRefunded}
+	ends := map[string]envelope.Status{"capture": envelope.StatusCaptured, "void": envelope.StatusVoided,
+		"refund": envelope.StatusRefunded}
 	for _, row := range caseRows(t, "withdrawn-currency.csv") {
 		payment, known := on[row[1]]
 		if !known {

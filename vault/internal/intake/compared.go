@@ -8,9 +8,9 @@ import (
 	"nightdrop/vault/internal/payment"
 )
 
-// compared makes the checks whose answers depend on equality with an account that whoever asks may not know. They come last, so that nothing
-// is told for free, and are counted in the ledger: beyond their bounds (payment.MaxMismatches and those beside it) no account is compared
-// here. ops/docs/threat-model.md lists them.
+// compared makes the checks whose answers depend on equality with an account that whoever asks may not know. They
+// come last, so that nothing is told for free, and are counted in the ledger: beyond their bounds
+// (payment.MaxMismatches and those beside it) no account is compared here. ops/docs/threat-model.md lists them.
 func (c *committer) compared(m payment.Merchant, v *verdict) (envelope.Code, error) {
 	if code, err := c.blocked(m, v); err != nil || code != envelope.CodeOK {
 		return code, err
@@ -35,8 +35,8 @@ func (c *committer) compared(m payment.Merchant, v *verdict) (envelope.Code, err
 	return envelope.CodeBadAccount, nil
 }
 
-// blocked tells whether returns have blocked the bank account of what moves money or stores it. An account that the envelope gives is held
-// against the block list so many times a day; beyond that, the file does it.
+// blocked tells whether returns have blocked the bank account of what moves money or stores it. An account that
+// the envelope gives is held against the block list so many times a day; beyond that, the file does it.
 func (c *committer) blocked(m payment.Merchant, v *verdict) (envelope.Code, error) {
 	op := v.order.Operation
 	if v.account.method != payment.MethodBank || !takesAmount(op) && op != envelope.OpStore && op != envelope.OpUpdate {
@@ -61,7 +61,8 @@ func (c *committer) blocked(m payment.Merchant, v *verdict) (envelope.Code, erro
 	return envelope.CodeOK, err
 }
 
-// findBounds records that an answer was the last of its kind: of an id's conflicts, of a payment's mismatches, of a merchant's of the day.
+// findBounds records that an answer was the last of its kind: of an id's conflicts, of a payment's mismatches, of
+// a merchant's of the day.
 func (c *committer) findBounds(b *bag, index int, v verdict) error {
 	switch {
 	case v.code == envelope.CodeIDConflict:
@@ -70,7 +71,8 @@ func (c *committer) findBounds(b *bag, index int, v verdict) error {
 			return err
 		}
 		return c.findOf(b, index, v, payment.FindingConflicts,
-			fmt.Sprintf("id %s came with %d other instructions; further ones are not answered", v.envelope.ID, payment.MaxConflicts))
+			fmt.Sprintf("id %s came with %d other instructions; further ones are not answered",
+				v.envelope.ID, payment.MaxConflicts))
 	case v.mismatch:
 		return c.findMismatches(b, index, v)
 	}
@@ -84,7 +86,8 @@ func (c *committer) findMismatches(b *bag, index int, v verdict) error {
 	}
 	if p.Mismatches == payment.MaxMismatches {
 		err := c.findOf(b, index, v, payment.FindingMismatches,
-			fmt.Sprintf("%d refunds of payment %s named other accounts; no more are compared with its", p.Mismatches, p.ID))
+			fmt.Sprintf("%d refunds of payment %s named other accounts; no more are compared with its",
+				p.Mismatches, p.ID))
 		if err != nil {
 			return err
 		}
@@ -94,12 +97,14 @@ func (c *committer) findMismatches(b *bag, index int, v verdict) error {
 		return err
 	}
 	return c.findOf(b, index, v, payment.FindingMismatches,
-		fmt.Sprintf("%d refunds of %s named other accounts today; no more are compared before tomorrow", payment.MaxMismatchesPerDay, m.ID))
+		fmt.Sprintf("%d refunds of %s named other accounts today; no more are compared before tomorrow",
+			payment.MaxMismatchesPerDay, m.ID))
 }
 
 // findOf records what an envelope of a known merchant showed.
 func (c *committer) findOf(b *bag, index int, v verdict, finding payment.Finding, detail string) error {
-	f := payment.IntegrityFound{Finding: finding, Relay: b.claim.Relay, Run: b.claim.Run, Number: b.claim.Number, Index: index, Detail: detail}
+	f := payment.IntegrityFound{Finding: finding, Relay: b.claim.Relay, Run: b.claim.Run, Number: b.claim.Number,
+		Index: index, Detail: detail}
 	c.found = append(c.found, f)
 	return c.happen(b, index, v, f)
 }

@@ -11,7 +11,8 @@ import (
 	"nightdrop/vault/internal/payment"
 )
 
-// guesses are card numbers with the first six and last four digits of 424242******4242 that pass the check digit and are not 4242424242424242.
+// guesses are card numbers with the first six and last four digits of 424242******4242 that pass the check digit
+// and are not 4242424242424242.
 func guesses(n int) (numbers []string) {
 	for hidden := 0; len(numbers) < n; hidden++ {
 		number := fmt.Sprintf("424242%06d4242", hidden)
@@ -50,7 +51,8 @@ func (d *desk) expectCodes(drafts []intaketest.Draft, want map[envelope.Code]int
 	}
 }
 
-// Who holds a storefront's key tries 1,500 numbers behind a masked result: three are compared, whatever comes between.
+// Who holds a storefront's key tries 1,500 numbers behind a masked result: three are compared, whatever comes
+// between.
 func TestGuessingTheCardOfAPayment(t *testing.T) {
 	d := newDesk(t)
 	sale := d.approved(d.shop.Sale())
@@ -60,7 +62,8 @@ func TestGuessingTheCardOfAPayment(t *testing.T) {
 		tries = append(tries, d.refundTo(sale, intaketest.Card(number, intaketest.CardExpiry)))
 	}
 	half := len(tries) / 2
-	d.expectCodes(tries[:half], map[envelope.Code]int{envelope.CodeBadAccount: payment.MaxMismatches, envelope.CodeLimit: half - payment.MaxMismatches})
+	d.expectCodes(tries[:half], map[envelope.Code]int{envelope.CodeBadAccount: payment.MaxMismatches,
+		envelope.CodeLimit: half - payment.MaxMismatches})
 	d.Reopen()
 	d.intake = d.newIntake(nil)
 	d.expectCodes(tries[half:], map[envelope.Code]int{envelope.CodeLimit: len(tries) - half})
@@ -85,7 +88,8 @@ func TestGuessingTheCardOfManyPayments(t *testing.T) {
 	for n, number := range guesses(len(sales) * 3) {
 		tries = append(tries, d.refundTo(sales[n%len(sales)], intaketest.Card(number, intaketest.CardExpiry)))
 	}
-	d.expectCodes(tries, map[envelope.Code]int{envelope.CodeBadAccount: payment.MaxMismatchesPerDay, envelope.CodeLimit: len(tries) - payment.MaxMismatchesPerDay})
+	d.expectCodes(tries, map[envelope.Code]int{envelope.CodeBadAccount: payment.MaxMismatchesPerDay,
+		envelope.CodeLimit: len(tries) - payment.MaxMismatchesPerDay})
 	d.refused(d.refundTo(sales[0], goodCard), envelope.CodeLimit)
 	d.expectFound(map[payment.Finding]uint64{payment.FindingMismatches: 1})
 	d.waits(d.shop.Refund(sales[1], 1)) // without a number, by its token
@@ -135,7 +139,8 @@ func TestARefundThatCannotBeMadeComparesNothing(t *testing.T) {
 	d.expectFound(nil)
 }
 
-// A bank payment's account is needed again once its part is gone, whatever the card acquirer does; it is guarded in the same way.
+// A bank payment's account is needed again once its part is gone, whatever the card acquirer does; it is guarded
+// in the same way.
 func TestGuessingTheAccountOfABankPayment(t *testing.T) {
 	d := bankDesk(t)
 	d.intake.RefundsByReference = true
@@ -146,7 +151,8 @@ func TestGuessingTheAccountOfABankPayment(t *testing.T) {
 	for n := range 100 {
 		tries = append(tries, d.refundTo(sale, intaketest.Bank(intaketest.Routing, fmt.Sprintf("%04d5678", n))))
 	}
-	d.expectCodes(tries, map[envelope.Code]int{envelope.CodeBadAccount: payment.MaxMismatches, envelope.CodeLimit: 100 - payment.MaxMismatches})
+	d.expectCodes(tries, map[envelope.Code]int{envelope.CodeBadAccount: payment.MaxMismatches,
+		envelope.CodeLimit: 100 - payment.MaxMismatches})
 	d.refused(d.refundTo(sale, intaketest.Bank(intaketest.Routing, intaketest.BankAccount)), envelope.CodeLimit)
 	d.accepted(d.shop.Refund(sale, 1)) // its part is still here
 	d.expectFound(map[payment.Finding]uint64{payment.FindingMismatches: 1})
@@ -162,7 +168,8 @@ func blockedDesk(t *testing.T) *desk {
 	return d
 }
 
-// The block list answers so many times a day. Beyond that an entry is accepted whether its account is blocked or not, and the file tells.
+// The block list answers so many times a day. Beyond that an entry is accepted whether its account is blocked or
+// not, and the file tells.
 func TestGuessingABlockedAccount(t *testing.T) {
 	d := blockedDesk(t)
 	used := d.merchant().Compared.Blocks
@@ -172,7 +179,7 @@ func TestGuessingABlockedAccount(t *testing.T) {
 	policy := intaketest.Policy()
 	policy.Limits[0].Payment = 10
 	d.Append("shop-1", payment.MerchantPolicySet{Policy: policy})
-	d.refused(d.shop.BankSale(11), envelope.CodeLimit) // limit comes first: else this would tell that the account is blocked, for nothing
+	d.refused(d.shop.BankSale(11), envelope.CodeLimit) // first: else this would tell of the block for nothing
 	d.Append("shop-1", payment.MerchantPolicySet{Policy: intaketest.Policy()})
 
 	blocked := intaketest.Bank(intaketest.Routing, intaketest.BankAccount)
@@ -199,7 +206,8 @@ func TestGuessingABlockedAccount(t *testing.T) {
 	d.refused(d.shop.BankSale(5), envelope.CodeBlockedAccount)
 }
 
-// An update puts an account of the asker's choice into a token's place: neither its sales nor refunds of what it paid before tell for free.
+// An update puts an account of the asker's choice into a token's place: neither its sales nor refunds of what it
+// paid before tell for free.
 func TestGuessingByUpdates(t *testing.T) {
 	d := blockedDesk(t)
 	token := d.stored(d.shop.Store(intaketest.Bank(intaketest.Routing, "87654321")))

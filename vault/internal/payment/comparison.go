@@ -2,18 +2,21 @@ package payment
 
 import "nightdrop/shared/envelope"
 
-// Bounds of answers that depend on equality with an account that whoever asks may not know (ops/docs/threat-model.md): who holds a
-// storefront's key could otherwise find the number behind a masked result by trying.
+// Bounds of answers that depend on equality with an account that whoever asks may not know
+// (ops/docs/threat-model.md): who holds a storefront's key could otherwise find the number behind a masked result
+// by trying.
 const (
-	// MaxMismatches is how many refunds of one payment may name another account than the one that paid: enough for a typing
-	// error and the card that was issued instead. Then refunds of it that name an account get the result code limit.
+	// MaxMismatches is how many refunds of one payment may name another account than the one that paid: enough for
+	// a typing error and the card that was issued instead. Then refunds of it that name an account get the result
+	// code limit.
 	MaxMismatches = 3
-	// MaxMismatchesPerDay is the same over all of a merchant's payments in a UTC day, for one card may have paid many times. Behind
-	// a mask of six and four digits of sixteen there are 100,000 numbers that pass the check digit: at 20 a day, thirteen years.
+	// MaxMismatchesPerDay is the same over all of a merchant's payments in a UTC day, for one card may have paid
+	// many times. Behind a mask of six and four digits of sixteen there are 100,000 numbers that pass the check
+	// digit: at 20 a day, thirteen years.
 	MaxMismatchesPerDay = 20
-	// MaxBlockComparisons is how many bank accounts that a merchant's envelopes give are held against the accounts that returns have
-	// blocked, in a UTC day. Those above it are held against them when their file is made, where every try has become an entry
-	// that the bank answers itself: nobody's payment is refused for the bound.
+	// MaxBlockComparisons is how many bank accounts that a merchant's envelopes give are held against the accounts
+	// that returns have blocked, in a UTC day. Those above it are held against them when their file is made, where
+	// every try has become an entry that the bank answers itself: nobody's payment is refused for the bound.
 	MaxBlockComparisons = 100
 )
 
@@ -32,8 +35,8 @@ func (c Comparisons) at(now envelope.Time) Comparisons {
 	return c
 }
 
-// MayCompare reports whether the account of a refund of p may be compared with p's: neither the payment's mismatches nor the
-// merchant's of the day are used up.
+// MayCompare reports whether the account of a refund of p may be compared with p's: neither the payment's
+// mismatches nor the merchant's of the day are used up.
 func (m Merchant) MayCompare(p Payment, now envelope.Time) bool {
 	return p.Mismatches < MaxMismatches && !m.MismatchesUsedUp(now)
 }
@@ -79,7 +82,8 @@ func (f *fold) compared(b EnvelopeRejected) error {
 		if err != nil {
 			return err
 		}
-		if b.Operation != envelope.OpRefund || b.Code != envelope.CodeBadAccount && b.Code != envelope.CodeAccountGone || !m.MayCompare(p, f.event.Time) {
+		told := b.Code == envelope.CodeBadAccount || b.Code == envelope.CodeAccountGone
+		if b.Operation != envelope.OpRefund || !told || !m.MayCompare(p, f.event.Time) {
 			return misfit("%s is no refund whose account could be compared with that of %s", b.ID, b.Of)
 		}
 		p.Mismatches++

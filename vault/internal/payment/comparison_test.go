@@ -10,7 +10,8 @@ import (
 
 // mismatch is a refund of payment 1 that named another account.
 func mismatch(n int) EnvelopeRejected {
-	return EnvelopeRejected{ID: id(n), Digest: "d", Code: envelope.CodeBadAccount, Remembered: true, Operation: envelope.OpRefund, Amount: 1, Of: id(1), Mismatch: true}
+	return EnvelopeRejected{ID: id(n), Digest: "d", Code: envelope.CodeBadAccount, Remembered: true,
+		Operation: envelope.OpRefund, Amount: 1, Of: id(1), Mismatch: true}
 }
 
 func TestMismatchesAreCounted(t *testing.T) {
@@ -56,7 +57,8 @@ func TestMismatchesOfADayAreCounted(t *testing.T) {
 
 func TestComparisonsWithTheBlockListAreCounted(t *testing.T) {
 	b := newBook(t)
-	refused := EnvelopeRejected{ID: id(1), Digest: "d", Code: envelope.CodeBlockedAccount, Remembered: true, Operation: envelope.OpSale, Compared: true}
+	refused := EnvelopeRejected{ID: id(1), Digest: "d", Code: envelope.CodeBlockedAccount, Remembered: true,
+		Operation: envelope.OpSale, Compared: true}
 	other := refused
 	other.Code = envelope.CodeLimit
 	b.misfits(shop, other)

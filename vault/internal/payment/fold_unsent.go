@@ -2,11 +2,13 @@ package payment
 
 import "nightdrop/shared/envelope"
 
-// RequestUnsent ends a request or a capture whose trace numbers were committed and that certainly never left: the host knows nothing of
-// it, so there is nothing to reverse and nothing unknown.
+// RequestUnsent ends a request or a capture whose trace numbers were committed and that certainly never left: the
+// host knows nothing of it, so there is nothing to reverse and nothing unknown.
 type RequestUnsent struct {
-	ID   string        `json:"id"`
-	Code envelope.Code `json:"code"` // late; no-answer, when there was no line for too long; currency or not-permitted, when it cannot be said to the host
+	ID string `json:"id"`
+	// Code is late; no-answer, when there was no line for too long; or currency or not-permitted, when it cannot be
+	// said to the host.
+	Code envelope.Code `json:"code"`
 }
 
 // Kind implements Body.

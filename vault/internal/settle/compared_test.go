@@ -10,7 +10,8 @@ import (
 	"nightdrop/vault/internal/payment"
 )
 
-// TestBlockedAccountsThatIntakeDidNotCompare: beyond a day's comparisons a blocked account is accepted, and its entry does not reach the bank.
+// TestBlockedAccountsThatIntakeDidNotCompare: beyond a day's comparisons a blocked account is accepted, and its
+// entry does not reach the bank.
 func TestBlockedAccountsThatIntakeDidNotCompare(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	e := c.engine(nil)
@@ -23,8 +24,9 @@ func TestBlockedAccountsThatIntakeDidNotCompare(t *testing.T) {
 		tries = append(tries, c.shop.Seal(try))
 	}
 	c.take(tries...)
-	token := c.Payment("shop-1", c.send(c.shop.Store(intaketest.Bank(intaketest.Routing, intaketest.BankAccount)))).Token
-	blocked := []string{c.send(c.shop.BankSale(5)), c.send(c.shop.Payout(5)), c.send(c.shop.ByToken(envelope.OpSale, token, 5))}
+	store := c.send(c.shop.Store(intaketest.Bank(intaketest.Routing, intaketest.BankAccount)))
+	byToken := c.shop.ByToken(envelope.OpSale, c.Payment("shop-1", store).Token, 5)
+	blocked := []string{c.send(c.shop.BankSale(5)), c.send(c.shop.Payout(5)), c.send(byToken)}
 	done := c.endOfDay(e)
 	for _, id := range blocked {
 		c.want("an entry of a blocked account", id, payment.StageRejected, envelope.CodeBlockedAccount, "accepted", "rejected")

@@ -20,18 +20,19 @@ func (c *counter) storedAs(token, account string) {
 	}))
 }
 
-// TestWhatIsStoredOutlivesTheTables: cards of a length that their scheme no longer has, and bank accounts of routing numbers that are not
-// assigned any more, are charged, filed and refunded as they were stored; only a card's expiry is looked at again.
+// TestWhatIsStoredOutlivesTheTables: cards of a length that their scheme no longer has, and bank accounts of
+// routing numbers that are not assigned any more, are charged, filed and refunded as they were stored; only a
+// card's expiry is looked at again.
 func TestWhatIsStoredOutlivesTheTables(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
-	card := c.Payment("shop-1", c.send(c.shop.Store(intaketest.Card(intaketest.CardNumber, intaketest.CardExpiry)))).Token
-	expired := c.Payment("shop-1", c.send(c.shop.Store(intaketest.Card(intaketest.CardNumber, intaketest.CardExpiry)))).Token
-	bank := c.Payment("shop-1", c.send(c.shop.Store(intaketest.Bank(intaketest.Routing, intaketest.BankAccount)))).Token
+	stored := func(account string) string { return c.Payment("shop-1", c.send(c.shop.Store(account))).Token }
+	good := intaketest.Card(intaketest.CardNumber, intaketest.CardExpiry)
+	card, expired, bank := stored(good), stored(good), stored(intaketest.Bank(intaketest.Routing, intaketest.BankAccount))
 	c.storedAs(card, intaketest.Card("424242424242424", intaketest.CardExpiry)) // a Visa card of 15 digits
 	c.storedAs(expired, intaketest.Card(intaketest.CardNumber, "2020-01"))
 	c.storedAs(bank, intaketest.Bank("500000005", intaketest.BankAccount)) // 50 is of no district
-	charged, late, debit := c.send(c.shop.ByToken(envelope.OpSale, card, 10)), c.send(c.shop.ByToken(envelope.OpSale, expired, 10)),
-		c.send(c.shop.ByToken(envelope.OpSale, bank, 20))
+	sale := func(token string) string { return c.send(c.shop.ByToken(envelope.OpSale, token, 20)) }
+	charged, late, debit := sale(card), sale(expired), sale(bank)
 	e := c.engine(nil)
 	c.finish(e)
 	c.endOfDay(e)
