@@ -148,7 +148,8 @@ type EnvelopeRejected struct {
 	Compared   bool               `json:"compared,omitempty"` // as in EnvelopeReceived
 }
 
-// PaymentRefused ends a payment before anything was sent: its time or its key ran out while it waited.
+// PaymentRefused ends a payment before anything was sent: its time or its key ran out while it waited, or its request, whose trace
+// numbers were committed, certainly never left.
 type PaymentRefused struct { //nolint:revive // named as its permanent kind
 	ID   string        `json:"id"`
 	Code envelope.Code `json:"code"`

@@ -140,7 +140,6 @@ var decoders = map[string]decoder{
 	AuthorisationIntended{}.Kind():   decoding[AuthorisationIntended](),
 	AuthorisationAnswered{}.Kind():   decoding[AuthorisationAnswered](),
 	AuthorisationUnanswered{}.Kind(): decoding[AuthorisationUnanswered](),
-	RequestUnsent{}.Kind():           decoding[RequestUnsent](),
 	ReversalIntended{}.Kind():        decoding[ReversalIntended](),
 	ReversalAnswered{}.Kind():        decoding[ReversalAnswered](),
 	ReversalAbandoned{}.Kind():       decoding[ReversalAbandoned](),

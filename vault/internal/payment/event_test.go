@@ -85,7 +85,6 @@ func examples() []Event {
 		AuditorAdded{Name: "anna", Key: "anna+auditor-0a1b2c3d-xwing+AQ=="},
 		AuditorRemoved{Name: "anna"},
 		LogExported{Dir: "/media/log", Bodies: 256, Failed: true},
-		RequestUnsent{ID: "id", Code: envelope.CodeNoAnswer},
 	}
 	events := make([]Event, len(bodies))
 	for i, body := range bodies {

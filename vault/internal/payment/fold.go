@@ -81,8 +81,6 @@ func (f *fold) payment() error {
 		return f.answered(b)
 	case AuthorisationUnanswered:
 		return f.unanswered(b)
-	case RequestUnsent:
-		return f.unsent(b)
 	case AuthorisationExpired:
 		return f.expired(b)
 	case CaptureIntended:

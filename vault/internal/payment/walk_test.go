@@ -194,7 +194,6 @@ func steps() []step {
 		{"authorisation-answered", always(AuthorisationAnswered{ID: one, Code: "iso-00"})},
 		{"authorisation-answered", always(AuthorisationAnswered{ID: one, Code: "iso-05"})},
 		{"authorisation-unanswered", always(AuthorisationUnanswered{ID: one})},
-		{"request-unsent", always(RequestUnsent{ID: one, Code: envelope.CodeNoAnswer})},
 		{"authorisation-expired", func(b *book) Body { b.now = b.now.Add(AuthorisationLife); return AuthorisationExpired{ID: one} }},
 		{"reversal-intended", func(b *book) Body {
 			t := b.trace()

@@ -35,11 +35,7 @@ func (e *Engine) giveUp(ctx context.Context, p payment.Payment, failure error) e
 		if err != nil || !found {
 			return orMissing(err, "payment "+p.ID+" of "+p.Merchant)
 		}
-		body := payment.RequestUnsent{ID: p.ID, Code: unsentCode(now, failure, tx.Now())}
-		if err := appendEvent(tx, "vault", "timer", p.Merchant, body); err != nil {
-			return err
-		}
-		return deleteParts(tx, p.Merchant, p.ID)
+		return refuse(tx, now, unsentCode(now, failure, tx.Now()))
 	})
 }
 
