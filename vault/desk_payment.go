@@ -53,6 +53,9 @@ func (d *daemon) Payment(_ context.Context, merchant, id string) (control.Paymen
 			return control.Payment{}, err
 		}
 		v := paymentView(p)
+		if v.Corrections, err = settle.Corrections(tx, p); err != nil {
+			return v, err
+		}
 		err = tx.Operations(merchant, id, func(o payment.Payment) error {
 			v.Operations = append(v.Operations, paymentView(o))
 			return nil
@@ -65,9 +68,8 @@ func paymentView(p payment.Payment) control.Payment {
 	v := control.Payment{Merchant: p.Merchant, ID: p.ID, Number: p.Number, Digest: p.Digest, Stage: p.Stage, Code: p.Code, Operation: p.Operation,
 		Amount: p.Amount, Currency: p.Currency, Reference: p.Reference, Masked: p.Masked, Brand: p.Brand, Approval: p.Approval, Method: p.Method,
 		Of: p.Of, Token: p.Token, Captured: p.Captured, Refunded: p.Refunded, Void: p.Void, Standard: p.Standard, Entry: p.Entry, File: p.File,
-		Notice: p.Notice, Notices: p.Notices, Recorded: p.Recorded, Withheld: p.Withheld(), Acked: p.Acked, Batch: p.Batch,
-		Received: p.Received, Changed: p.Changed, Trace: p.Trace, Reversal: p.Reversal, Tries: p.Tries, Answer: p.Answer, Results: p.Results,
-		Resolutions: p.Resolutions()}
+		Notice: p.Notice, Notices: p.Notices, Withheld: p.Withheld(), Acked: p.Acked, Batch: p.Batch, Received: p.Received, Changed: p.Changed,
+		Trace: p.Trace, Reversal: p.Reversal, Tries: p.Tries, Answer: p.Answer, Results: p.Results, Resolutions: p.Resolutions(), Decisions: p.Decisions, AtHost: p.AtHost}
 	if p.Batch != 0 {
 		v.Method = p.Way() // which an older log does not say
 	}
@@ -86,13 +88,22 @@ func (d *daemon) Resolve(ctx context.Context, actor settle.Actor, r control.Reso
 	if r.As == envelope.StatusReturned {
 		return d.recordReturn(ctx, h.engine, actor, r)
 	}
+	find := d.manual
+	if r.Correct {
+		find = d.owner
+	}
 	if r.Merchant == "" {
-		if r.Merchant, err = d.manual(r.ID); err != nil {
+		if r.Merchant, err = find(r.ID); err != nil {
 			return control.Payment{}, err
 		}
 	}
 	actor.Evidence = r.Evidence
-	if err := h.engine.Resolve(ctx, r.Merchant, r.ID, r.As, actor.Purpose, actor); err != nil {
+	if r.Correct {
+		err = h.engine.Correct(ctx, r.Merchant, r.ID, r.As, r.Reverse, actor.Purpose, actor)
+	} else {
+		err = h.engine.Resolve(ctx, r.Merchant, r.ID, r.As, actor.Purpose, actor)
+	}
+	if err != nil {
 		return control.Payment{}, err
 	}
 	return d.Payment(ctx, r.Merchant, r.ID)

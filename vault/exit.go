@@ -92,6 +92,7 @@ var kinds = [...]struct {
 	{ledger.ErrInUse, control.CodeConflict},
 	{journal.ErrInUse, control.CodeConflict},
 	{settle.ErrConflict, control.CodeConflict},
+	{settle.ErrRefused, control.CodeConflict},
 	{payment.ErrTransition, control.CodeConflict},
 	{fs.ErrExist, control.CodeConflict},
 	{settle.ErrNotFound, control.CodeNotFound},

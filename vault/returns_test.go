@@ -336,10 +336,11 @@ func TestReturnsByHand(t *testing.T) {
 	}
 	digest := sha256.Sum256([]byte("Dear customer"))
 	now := r.payment(p.ID)
-	if now.Stage != payment.StageReturned || now.Code != "ach-R03" || now.Recorded == nil || now.Recorded.Reason != "the bank's letter" || now.Recorded.Evidence != hex.EncodeToString(digest[:]) {
+	if now.Stage != payment.StageReturned || now.Code != "ach-R03" || len(now.Decisions) != 1 || now.Decisions[0].As != "returned" ||
+		now.Decisions[0].Reason != "the bank's letter" || now.Decisions[0].Evidence != hex.EncodeToString(digest[:]) {
 		t.Errorf("the sale is %+v", now)
 	}
-	if code, out := r.command("payment", "show", "shop-1", p.ID); code != 0 || !strings.Contains(out, "the bank's letter") || !strings.Contains(out, now.Recorded.Evidence) {
+	if code, out := r.command("payment", "show", "shop-1", p.ID); code != 0 || !strings.Contains(out, "the bank's letter") || !strings.Contains(out, hex.EncodeToString(digest[:])) {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
 	code, told := r.importing(bankFile("", "", bankBatch{number: 1, entries: []answered{returnOf(p, "R03"), returnOf(p, "R04"), returnOf(p, "R62"), returnOf(other, "R01")}}))

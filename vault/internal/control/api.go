@@ -34,6 +34,10 @@ type Vault interface {
 	Settle(ctx context.Context, actor settle.Actor, batch uint32, method payment.Method, progress settle.Progress) (Settlement, error)
 	// Compare holds an acquirer's listing against a batch; it reads no further than it needs.
 	Compare(ctx context.Context, batch uint32, listing io.Reader) (Comparison, error)
+	// Agree takes an acquirer's listing that agrees with a batch in place of its host's 0510.
+	Agree(ctx context.Context, actor settle.Actor, batch uint32, listing io.Reader) (Comparison, error)
+	// Adjust takes a named difference into a batch; the actor's purpose is the reason.
+	Adjust(ctx context.Context, actor settle.Actor, batch uint32, a Adjustment) (Batch, error)
 	// Report gives the rows of a report to each, at most some hundred at a time, and then the report. Where each is nil none are read; its
 	// error ends the report.
 	Report(ctx context.Context, q ReportQuery, each func([]report.Row) error) (report.Report, error)

@@ -150,6 +150,8 @@ type PaymentResolved struct { //nolint:revive // named as its permanent kind
 	ID     string          `json:"id"`
 	As     envelope.Status `json:"as"`     // see Resolutions
 	Reason string          `json:"reason"` // 1 to 200 printable ASCII
+	// Remembered tells that the payment keeps who decided and why; older logs do not say so, and theirs do not.
+	Remembered bool `json:"remembered,omitempty"`
 }
 
 // PaymentVoided takes a bank entry back that waits for its file. ID is the void's.

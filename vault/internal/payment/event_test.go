@@ -85,6 +85,9 @@ func examples() []Event {
 		AuditorAdded{Name: "anna", Key: "anna+auditor-0a1b2c3d-xwing+AQ=="},
 		AuditorRemoved{Name: "anna"},
 		LogExported{Dir: "/media/log", Bodies: 256, Failed: true},
+		PaymentCorrected{ID: "id", As: envelope.StatusReversed, Reason: "the listing has it not"},
+		BatchAdjusted{Batch: 1, Total: Total{Currency: "USD", Count: 1, Amount: -77, Credits: -1, CreditAmount: 5}, Payment: "id", Reason: "booked twice there"},
+		BatchAgreed{Batch: 1, By: ByWord, Totals: []Total{{Currency: "USD", Count: 1, Amount: 77}}, Reason: "the host has no 0500"},
 	}
 	events := make([]Event, len(bodies))
 	for i, body := range bodies {

@@ -165,7 +165,7 @@ func (f *fold) returned(b PaymentReturned) error {
 	}
 	p.Code = b.Code
 	if b.Reason != "" {
-		p.Recorded = &Recorded{By: f.event.Actor, Reason: b.Reason, Evidence: f.event.Evidence, At: f.event.Time}
+		f.decide(&p, envelope.StatusReturned, b.Reason, false)
 	}
 	if err := f.release(p); err != nil {
 		return err

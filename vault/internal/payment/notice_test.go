@@ -54,7 +54,7 @@ func TestNoticesOfOldLogsTellNobody(t *testing.T) {
 		}
 	}
 	text, err := json.Marshal([]any{b.payment(1), b.stored()})
-	if err != nil || strings.Contains(string(text), "notices") || strings.Count(string(text), `"notice":"C01"`) != 1 || strings.Contains(string(text), "recorded") {
+	if err != nil || strings.Contains(string(text), "notices") || strings.Count(string(text), `"notice":"C01"`) != 1 || strings.Contains(string(text), "decisions") {
 		t.Errorf("%s, %v", text, err)
 	}
 }
@@ -114,8 +114,9 @@ func TestAWholeAccountTakesThePlaceOfItsKindOnly(t *testing.T) {
 func TestAReturnByHandNamesWhoSaidSo(t *testing.T) {
 	b := out(t)
 	b.must(shop, PaymentReturned{ID: id(1), Code: "ach-R03", Reason: "the bank called"})
-	if r := b.payment(1).Recorded; r == nil || *r != (Recorded{By: "vault", Reason: "the bank called", At: envelope.At(b.now)}) {
-		t.Errorf("recorded %+v", r)
+	want := Decision{Time: envelope.At(b.now), Actor: "vault", As: envelope.StatusReturned, Reason: "the bank called"}
+	if d := b.payment(1).Decisions; len(d) != 1 || d[0] != want {
+		t.Errorf("decided %+v", d)
 	}
 	b.misfits(shop, PaymentReturned{ID: id(1), Code: "ach-R03"})
 }

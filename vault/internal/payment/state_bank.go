@@ -102,11 +102,3 @@ type Entry struct {
 	ID       string `json:"id"`
 	Company  string `json:"company,omitempty"` // identification under which it went out; older logs do not say
 }
-
-// Recorded is a person's word that an entry came back.
-type Recorded struct {
-	By       string        `json:"by"` // actor, as in the event
-	Reason   string        `json:"reason"`
-	Evidence string        `json:"evidence"` // hex SHA-256 of what proves it
-	At       envelope.Time `json:"at"`
-}

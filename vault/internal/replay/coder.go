@@ -65,7 +65,12 @@ func (c *coder) payment(p *payment.Payment) {
 	for i := range p.Notices {
 		c.string(&p.Notices[i])
 	}
-	c.recorded(&p.Recorded)
+	c.bool(&p.AtHost)
+	c.bool(&p.InTotals)
+	grow(c, &p.Decisions)
+	for i := range p.Decisions {
+		c.decision(&p.Decisions[i])
+	}
 	grow(c, &p.Conflicts)
 	for i := range p.Conflicts {
 		c.string(&p.Conflicts[i].Digest)
@@ -73,21 +78,12 @@ func (c *coder) payment(p *payment.Payment) {
 	}
 }
 
-func (c *coder) recorded(r **payment.Recorded) {
-	there := *r != nil
-	if c.bool(&there); !there {
-		if c.reading {
-			*r = nil
-		}
-		return
-	}
-	if c.reading {
-		*r = new(payment.Recorded)
-	}
-	for _, s := range [...]*string{&(*r).By, &(*r).Reason, &(*r).Evidence} {
+func (c *coder) decision(d *payment.Decision) {
+	c.time(&d.Time)
+	for _, s := range [...]*string{&d.Actor, (*string)(&d.As), &d.Reason, &d.Evidence} {
 		c.string(s)
 	}
-	c.time(&(*r).At)
+	c.bool(&d.Corrects)
 }
 
 func (c *coder) trace(t **payment.Trace) {

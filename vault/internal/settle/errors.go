@@ -28,6 +28,8 @@ var (
 	ErrListing = errors.New("the listing is refused whole; ask the acquirer for a correct one")
 	// ErrReturn is returned when a person records a return that no bank makes, or without what proves it.
 	ErrReturn = errors.New("a return is recorded with its code, ach-R01 to ach-R60 or ach-R78 to ach-R99, and the SHA-256 of what proves it")
+	// ErrRefused is returned when the acquirer's host answers that it does not compare totals. Asking again does not help.
+	ErrRefused = errors.New("the acquirer's host refuses to compare totals")
 	// ErrReason is returned when a person's reason cannot be kept.
 	ErrReason = errors.New("a reason is 1 to 200 printable ASCII characters, without anything that could be a card number")
 )

@@ -2,14 +2,12 @@ package settle
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"strings"
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer/nacha"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/loggable"
 	"nightdrop/vault/internal/payment"
 )
 
@@ -18,12 +16,11 @@ import (
 // bank that brings the same return later is a repeat, and one with another reason is left. Errors: ErrReturn, ErrReason, ErrNotFound,
 // ErrConflict (saying how the entry stands), or the ledger's.
 func (e *Engine) RecordReturn(ctx context.Context, merchant, id string, code envelope.Code, reason string, actor Actor) error {
-	if _, err := hex.DecodeString(actor.Evidence); err != nil || len(actor.Evidence) != 64 || !nacha.Returns(strings.TrimPrefix(string(code), "ach-")) ||
-		!strings.HasPrefix(string(code), "ach-") {
+	if why, ach := strings.CutPrefix(string(code), "ach-"); !ach || !nacha.Returns(why) || actor.Evidence == "" {
 		return ErrReturn
 	}
-	if len(reason) < 1 || len(reason) > maxText || !loggable.Text(reason) {
-		return ErrReason
+	if err := checkWord(reason, actor); err != nil {
+		return err
 	}
 	return e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		p, found, err := tx.Payment(merchant, id)

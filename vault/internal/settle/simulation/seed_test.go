@@ -149,8 +149,18 @@ func simulate(t *testing.T, p plan) *world {
 func (w *world) finish() {
 	w.rest()
 	w.resolve()
+	w.careful = true
+	due := batchless
+	if w.draw.IntN(2) == 0 {
+		due = anyone // before their batches are closed
+	}
+	w.correct(due)
+	w.rest()
+	w.resolve()
 	w.closeAll()
 	w.settleAll()
+	w.rest() // what a person had taken back after the close
+	w.resolve()
 	w.bankDay()
 }
 
@@ -176,6 +186,7 @@ var acts = []struct {
 	{3, (*world).settleSome},
 	{2, (*world).bankDay},
 	{1, (*world).resolve},
+	{1, (*world).correctSome},
 }
 
 func (w *world) act() {
