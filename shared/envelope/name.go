@@ -1,7 +1,6 @@
 package envelope
 
 import (
-	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -177,12 +176,15 @@ func validMasked(text string) bool {
 // MaskCard returns what may be shown and kept of a card number, 12 to 19 ASCII digits (INTERFACES 2; PCI DSS 3.4.1): of one of 15 or more the first
 // six and last four, of a shorter one the last four, and a star for each digit hidden.
 func MaskCard(digits []byte) string {
-	masked := bytes.Repeat([]byte{'*'}, len(digits))
-	if len(digits) >= 15 {
-		copy(masked, digits[:6])
+	var buffer [19]byte
+	masked := buffer[:copy(buffer[:], digits)]
+	first := 0
+	if len(masked) >= 15 {
+		first = 6
 	}
-	shown := min(4, len(digits))
-	copy(masked[len(digits)-shown:], digits[len(digits)-shown:])
+	for i := first; i < len(masked)-4; i++ {
+		masked[i] = '*'
+	}
 	return string(masked)
 }
 

@@ -101,10 +101,10 @@ func (c *committer) findMismatches(b *bag, index int, v verdict) error {
 			payment.MaxMismatchesPerDay, m.ID))
 }
 
-// findOf records what an envelope of a known merchant showed.
+// findOf records what an envelope of a known merchant showed, counted with others of its kind and merchant.
 func (c *committer) findOf(b *bag, index int, v verdict, finding payment.Finding, detail string) error {
 	f := payment.IntegrityFound{Finding: finding, Relay: b.claim.Relay, Run: b.claim.Run, Number: b.claim.Number,
 		Index: index, Detail: detail}
-	c.found = append(c.found, f)
-	return c.happen(b, index, v, f)
+	return c.counted(b, f, payment.Event{Evidence: v.digest, Merchant: v.envelope.Merchant,
+		Origin: fmt.Sprintf("%s/%d", b.origin(), index)})
 }
