@@ -44,6 +44,9 @@ type Vault interface {
 	// ImportReturns takes a file of the bank, whole or not at all; name is what the log calls it.
 	ImportReturns(ctx context.Context, actor settle.Actor, name string, file io.Reader) (Import, error)
 
+	// ResendResults publishes results of a merchant again, as many as fit its share of the channel.
+	ResendResults(ctx context.Context, actor settle.Actor, q ResendQuery, progress settle.Progress) (Resent, error)
+
 	Auditors(ctx context.Context) ([]Auditor, error)
 	AddAuditor(ctx context.Context, actor settle.Actor, a NewAuditor) (Auditor, error)
 	RemoveAuditor(ctx context.Context, actor settle.Actor, name string) (Auditor, error)

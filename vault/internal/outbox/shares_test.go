@@ -1,6 +1,9 @@
 package outbox
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -8,6 +11,7 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
 )
 
 // small is a broker whose RESULTS holds 4 MiB: 512 results by the rule of thumb, some 550 in truth.
@@ -180,5 +184,102 @@ func TestResultsOfTheLastDays(t *testing.T) {
 			}
 			return err
 		})
+	}
+}
+
+// What was purged is published again, page by page, and each page is there whole.
+func TestPurgedResultsArePublishedAgainInPages(t *testing.T) {
+	d := newDesk(t)
+	d.Enrol("shop-2")
+	broker := small(t)
+	relay := broker.Relay()
+	o := d.outbox(broker.Vault())
+	stop := start(o)
+	defer func() { _ = stop() }()
+	for range 9 {
+		d.reject("shop-1", 100)
+	}
+	waittest.For(t, "all results to be published", func() bool { pending, unsent := d.counts(); return pending+unsent == 0 })
+	first := func(after uint64) uint64 {
+		t.Helper()
+		found, err := relay.Results(t.Context(), "shop-1", after, 100)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("after %d: %d results, %v", after, len(found), err)
+		}
+		result, err := envelope.Peek[envelope.Result](found[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return result.Serial
+	}
+	kept := first(0)
+	if kept < 100 {
+		t.Fatalf("the oldest result is %d: nothing to speak of was purged", kept)
+	}
+	by := payment.Event{Actor: "user:anna", Origin: "socket", Merchant: "shop-1"}
+	told := 0
+	for next, pages := uint64(1), 0; next != 0; pages++ {
+		page, err := o.Resend(t.Context(), by, next, int(kept-next), func(done, total int) { told = max(told, done) })
+		if err != nil || page.From != next || page.Last != 900 || pages > 20 {
+			t.Fatalf("page %d: %+v, %v", pages, page, err)
+		}
+		for after := page.From - 1; after < page.Through; {
+			found, err := relay.Results(t.Context(), "shop-1", after, 100)
+			if err != nil || len(found) == 0 || first(after) != after+1 {
+				t.Fatalf("result %d of page %+v is not there: %v", after+1, page, err)
+			}
+			after = min(after+uint64(len(found)), page.Through)
+		}
+		if page.Next == 0 && page.Through != kept-1 {
+			t.Fatalf("the last page is %+v, and %d was asked for", page, kept-1)
+		}
+		next = page.Next
+	}
+	if told == 0 {
+		t.Error("no progress was told")
+	}
+}
+
+func TestWhatIsNotPublishedAgain(t *testing.T) {
+	d := newDesk(t)
+	d.reject("shop-1", 3)
+	d.Clock.Pass(31 * 24 * time.Hour)
+	d.reject("shop-1", 3)
+	r := &recorder{}
+	o := d.outbox(r)
+	sealAll(t, o)
+	if _, trouble, err := o.sendRound(t.Context()); trouble != nil || err != nil {
+		t.Fatal(trouble, err)
+	}
+	by := payment.Event{Actor: "user:anna", Origin: "socket", Merchant: "shop-1"}
+	for _, c := range []struct {
+		from  uint64
+		count int
+	}{{7, 0}, {100, 5}, {1, 3}, {2, 1}} {
+		if page, err := o.Resend(t.Context(), by, c.from, c.count, nil); !errors.Is(err, ErrNoResults) {
+			t.Errorf("from %d, count %d: %+v, %v", c.from, c.count, page, err)
+		}
+	}
+	done := make(chan error, 1)
+	go func() {
+		page, err := o.Resend(context.Background(), by, 2, 3, nil) // 3 is too old too
+		if err == nil && (page.From != 4 || page.Through != 4 || page.Oldest != 4 || page.Next != 0) {
+			err = fmt.Errorf("%+v", page)
+		}
+		done <- err
+	}()
+	waittest.For(t, "the page to be marked", func() bool { _, unsent := d.counts(); return unsent == 1 })
+	if _, trouble, err := o.sendRound(t.Context()); trouble != nil || err != nil {
+		t.Fatal(trouble, err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	r.setAway(true)
+	if _, err := o.Resend(t.Context(), by, 4, 0, nil); !errors.Is(err, ErrResendWaits) {
+		t.Errorf("while the channel is away: %v", err)
+	}
+	if _, unsent := d.counts(); unsent != 3 {
+		t.Errorf("%d results wait for the channel, want 3", unsent)
 	}
 }

@@ -85,6 +85,7 @@ func examples() []Event {
 		AuditorAdded{Name: "anna", Key: "anna+auditor-0a1b2c3d-xwing+AQ=="},
 		AuditorRemoved{Name: "anna"},
 		LogExported{Dir: "/media/log", Bodies: 256, Failed: true},
+		ResultsResent{From: 12, Through: 40},
 	}
 	events := make([]Event, len(bodies))
 	for i, body := range bodies {
