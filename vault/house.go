@@ -185,7 +185,7 @@ func (t tlsSettings) config() (*tls.Config, error) {
 		client.RootCAs = authorities
 	}
 	if t.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+		pair, err := config.KeyPair(t.Cert, t.Key)
 		if err != nil {
 			return nil, fmt.Errorf("acquirer.tls.cert: %w", err)
 		}

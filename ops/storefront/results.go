@@ -221,11 +221,14 @@ func printResults(o resultsOptions, out io.Writer, results []storefront.Opened) 
 		return nil
 	}
 	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(table, "SERIAL\tPAYMENT\tSTATUS\tCODE\tAMOUNT\tACCOUNT\tAPPROVAL\tBATCH\tTOKEN\tREFERENCE")
+	fmt.Fprintln(table, "SERIAL\tPAYMENT\tSTATUS\tCODE\tAMOUNT\tACCOUNT\tAPPROVAL\tBATCH\tTOKEN\tID\tREFERENCE")
 	for _, r := range results {
-		f := r.Facts
-		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Result.Serial, f.Payment, f.Status, f.Code,
-			envelope.FormatAmount(f.Amount, f.Currency), f.Masked, f.Approval, f.Batch, f.Token, f.Reference)
+		f, own := r.Facts, r.Result.ID
+		if own == f.Payment {
+			own = "" // a refund, capture or void has an id of its own
+		}
+		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Result.Serial, f.Payment, f.Status, f.Code,
+			envelope.FormatAmount(f.Amount, f.Currency), f.Masked, f.Approval, f.Batch, f.Token, own, f.Reference)
 	}
 	return table.Flush()
 }
