@@ -10,6 +10,7 @@ type Room struct {
 	Bytes    int64  `json:"bytes"`    // what the stream holds, with the broker's own bytes for each message
 	MaxBytes int64  `json:"maxBytes"` // what it may hold
 	Messages uint64 `json:"messages"`
+	First    uint64 `json:"first"` // sequence of the oldest message; one more than the last where there is none
 }
 
 // Full reports whether the stream holds at least this part of what it may, in percent. A stream without a bound is never full.
@@ -37,7 +38,7 @@ func (v *Vault) room(ctx context.Context, subject string) (Room, error) {
 	if err := v.reads.call(ctx, subject, struct{}{}, &info); err != nil {
 		return Room{}, err
 	}
-	return Room{Bytes: int64(info.State.Bytes), MaxBytes: info.Config.MaxBytes, Messages: info.State.Messages}, nil
+	return Room{Bytes: int64(info.State.Bytes), MaxBytes: info.Config.MaxBytes, Messages: info.State.Messages, First: info.State.First}, nil
 }
 
 // PurgeResults destroys the results of a merchant but for the keep (1 or more) that were published last, and returns how many the broker
