@@ -97,7 +97,7 @@ func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int)
 	h.stop = stop
 	var group context.Context
 	h.tasks, group = errgroup.WithContext(work)
-	for _, run := range []func(context.Context) error{h.engine.Run, h.intake.Run, h.outbox.Run, h.keep, h.watchJournal} {
+	for _, run := range []func(context.Context) error{h.engine.Run, h.intake.Run, h.outbox.Run, h.keep, h.watchJournal, h.tellSizes(d.settings)} {
 		h.tasks.Go(func() error {
 			if err := run(group); err != nil && work.Err() == nil {
 				return err

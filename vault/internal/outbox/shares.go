@@ -28,18 +28,21 @@ const (
 	roomEvery   = 10 * time.Second // between two looks at how full RESULTS is, while nothing makes it look sooner
 	roomPart    = 16               // a look each time that one in so many bytes of it was published
 	recountWait = time.Hour        // between two counts of what merchants have in RESULTS: it costs some twenty records each
+	listWait    = time.Minute      // between two counts of the merchants
 	doubtWait   = time.Minute      // the same, where the counts say that nobody is over its share and the stream is full
 	tellEvery   = time.Hour        // between two log lines about one merchant
 )
 
 // Shares is what is known of how RESULTS is shared.
 type Shares struct {
-	Room   channel.Room // of RESULTS: the broker's hint, when it was last asked
-	Asked  time.Time    // when that was; zero before the first answer
-	Error  error        // why the last look failed; nil where it did not
-	Share  uint64       // results that each merchant may have while RESULTS is over three quarters full; 0 before the first answer
-	Over   []Holding    // merchants that were over their share when RESULTS was last so full, the largest first; at most 100
-	Purged []Holding    // of whom how many were purged since the vault was unlocked, the most first; at most 100
+	Room      channel.Room // of RESULTS: the broker's hint, when it was last asked
+	Asked     time.Time    // when that was; zero before the first answer
+	Error     error        // why the last look failed; nil where it did not
+	Merchants int          // that share it; 0 before they were counted
+	PerDay    float64      // results a day, of the last seven days
+	Share     uint64       // results that each merchant may have while RESULTS is over three quarters full; 0 before the first answer
+	Over      []Holding    // merchants that were over their share when RESULTS was last so full, the largest first; at most 100
+	Purged    []Holding    // of whom how many were purged since the vault was unlocked, the most first; at most 100
 }
 
 // Holding is a merchant and a number of its results.
@@ -62,7 +65,9 @@ type shares struct {
 	asked     time.Time
 	err       error
 	merchants int
+	week      uint64            // results of the last seven days
 	listed    time.Time         // when merchants were counted
+	weighed   time.Time         // when week was
 	held      map[string]uint64 // at most so many of a merchant are there; nil before the first count
 	counted   time.Time
 	doubted   time.Time // when the counts were last thrown away
@@ -89,7 +94,7 @@ func (o *Outbox) Shares() Shares {
 	s := o.shares
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	known := Shares{Room: s.room, Asked: s.asked, Error: s.err, Share: s.share(), Purged: largest(s.purged, 0)}
+	known := Shares{Merchants: s.merchants, PerDay: float64(s.week) / 7, Room: s.room, Asked: s.asked, Error: s.err, Share: s.share(), Purged: largest(s.purged, 0)}
 	if s.room.Full(pressure) {
 		known.Over = largest(s.held, known.Share)
 	}
@@ -173,44 +178,64 @@ func (o *Outbox) lookAtRoom(ctx context.Context) error {
 	return o.makeRoom(ctx, room)
 }
 
-// count counts, at most once an hour, the merchants, and under pressure what each may have in RESULTS: the results of the last 30 days. What
-// was purged of them before the vault was unlocked is not known; the first purges correct it.
+// census is what is counted in one reading of the ledger.
+type census struct {
+	week, held bool // what is counted beside the merchants
+	merchants  int
+	results    uint64            // of the last seven days
+	kept       map[string]uint64 // results of the last 30 days, by merchant
+}
+
+// count counts the merchants every minute, their results of the last seven days every hour, and under pressure, at most once an hour, what each
+// may have in RESULTS: the results of the last 30 days. What was purged of them before the vault was unlocked is not known; the first purges
+// correct it.
 func (o *Outbox) count() error {
 	s := o.shares
 	now := time.Now()
 	s.mu.Lock()
-	lists, counts := now.Sub(s.listed) >= recountWait, s.room.Full(pressure) && (s.held == nil || now.Sub(s.counted) >= recountWait)
+	c := census{week: now.Sub(s.weighed) >= recountWait, held: s.room.Full(pressure) && (s.held == nil || now.Sub(s.counted) >= recountWait), kept: map[string]uint64{}}
+	idle := !c.week && !c.held && s.merchants > 0 && now.Sub(s.listed) < listWait
 	before := maps.Clone(s.held)
 	s.mu.Unlock()
-	if !lists && !counts {
+	if idle {
 		return nil
 	}
-	held, merchants := map[string]uint64{}, 0
-	err := o.Ledger.View(func(tx *ledger.Tx) error {
-		return tx.Merchants(func(m payment.Merchant) error {
-			merchants++
-			if !counts {
-				return nil
-			}
-			first, last, err := tx.ResultsSince(m.ID, o.Now().Add(-ResultsKept))
-			held[m.ID] = last + 1 - first
-			return err
-		})
-	})
-	if err != nil {
+	if err := o.Ledger.View(func(tx *ledger.Tx) error { return c.read(tx, o.Now()) }); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.merchants, s.listed = merchants, now
-	if !counts {
+	s.merchants, s.listed = c.merchants, now
+	if c.week {
+		s.week, s.weighed = c.results, now
+	}
+	if !c.held {
 		return nil
 	}
 	for id, n := range s.held { // what purges have shown is nearer to the truth, and so is what was sent while we counted
-		held[id] = min(held[id]+n-before[id], n)
+		c.kept[id] = min(c.kept[id]+n-before[id], n)
 	}
-	s.held, s.counted = held, now
+	s.held, s.counted = c.kept, now
 	return nil
+}
+
+func (c *census) read(tx *ledger.Tx, now time.Time) error {
+	return tx.Merchants(func(m payment.Merchant) error {
+		c.merchants++
+		if c.week {
+			first, last, err := tx.ResultsSince(m.ID, now.Add(-7*24*time.Hour))
+			if err != nil {
+				return err
+			}
+			c.results += last + 1 - first
+		}
+		if !c.held {
+			return nil
+		}
+		first, last, err := tx.ResultsSince(m.ID, now.Add(-ResultsKept))
+		c.kept[m.ID] = last + 1 - first
+		return err
+	})
 }
 
 // makeRoom purges until RESULTS is under three quarters full, or nobody is over its share.
