@@ -131,7 +131,7 @@ func (i *Intake) noteRoom(bags, next uint64, tight bool) {
 func (i *Intake) waits(m channel.Message) (waits bool, err error) {
 	_, _, notes, err := envelope.SplitBag(m.Data)
 	if err != nil {
-		return false, nil //nolint:nilerr // a bag that cannot be read holds nothing that could be sent
+		return false, nil // a bag that cannot be read holds nothing that could be sent
 	}
 	err = i.Ledger.View(func(tx *ledger.Tx) error {
 		for _, msg := range notes {
