@@ -18,6 +18,8 @@ const (
 	amountSilent = 900_100
 	amountLate   = 900_101
 	amountDrop   = 900_102
+	amountPart   = 900_300
+	amountTwice  = 900_094 // of an advice
 )
 
 // Booked is what the host's book says of a request.
@@ -49,6 +51,8 @@ func Run(t *testing.T, open func(t *testing.T) Line) {
 	for name, test := range map[string]func(*testing.T, Line){
 		"an approved sale is booked":                     approved,
 		"declines are answers":                           declined,
+		"other approvals are doubtful":                   doubtful,
+		"an advice that the host has stands":             advisedBefore,
 		"silence is no answer, and a reversal undoes it": silent,
 		"a late answer is dropped":                       late,
 		"a dropped line is no answer and comes back":     dropped,
@@ -87,7 +91,7 @@ func approved(t *testing.T, l Line) {
 	shop := newShop()
 	sale := shop.sale(t, 1099)
 	answer, err := l.Acquirer.Authorise(t.Context(), sale)
-	if err != nil || !answer.Approved() || answer.Approval == "" {
+	if err != nil || answer.Outcome != acquirer.Approves || answer.Approval == "" {
 		t.Fatalf("answer %+v, error %v", answer, err)
 	}
 	booked, ok := l.Book(t, sale.RRN)
@@ -97,23 +101,45 @@ func approved(t *testing.T, l Line) {
 	}
 	withoutCode := shop.sale(t, 1)
 	withoutCode.Code = nil
-	if answer, err := l.Acquirer.Authorise(t.Context(), withoutCode); err != nil || !answer.Approved() {
+	if answer, err := l.Acquirer.Authorise(t.Context(), withoutCode); err != nil || answer.Outcome != acquirer.Approves {
 		t.Errorf("a sale without a code: answer %+v, error %v", answer, err)
 	}
 }
 
 func declined(t *testing.T, l Line) {
 	shop := newShop()
-	for amount, want := range map[int64]string{900_051: "51", 900_005: "05", 900_001: "01", 900_091: "91", 900_099: "99"} {
-		answer, err := l.Acquirer.Authorise(t.Context(), shop.sale(t, amount))
-		if err != nil || answer.Code != want || answer.Approval != "" {
-			t.Errorf("amount %d: answer %+v, error %v, want code %s", amount, answer, err, want)
+	for amount, want := range map[int64]acquirer.Answer{
+		900_051: {Code: "51", Outcome: acquirer.Declines}, 900_005: {Code: "05", Outcome: acquirer.Declines}, 900_001: {Code: "01", Outcome: acquirer.Declines},
+		900_091: {Code: "91", Outcome: acquirer.Declines},
+	} {
+		if answer, err := l.Acquirer.Authorise(t.Context(), shop.sale(t, amount)); err != nil || answer != want {
+			t.Errorf("amount %d: answer %+v, error %v, want %+v", amount, answer, err, want)
 		}
 	}
 	sale := shop.sale(t, 1099)
 	sale.Code = code(t, "999")
 	if answer, err := l.Acquirer.Authorise(t.Context(), sale); err != nil || answer.Code != "N7" {
 		t.Errorf("wrong security code: answer %+v, error %v, want N7", answer, err)
+	}
+}
+
+// doubtful: what may be an approval, and is not taken as one, can be taken back.
+func doubtful(t *testing.T, l Line) {
+	shop := newShop()
+	for amount, want := range map[int64]string{
+		900_008: "08", 900_010: "10", 900_011: "11", 900_016: "16", 900_085: "85", amountPart: "10", 900_068: "68", 900_099: "99",
+	} {
+		sale := shop.sale(t, amount)
+		answer, err := l.Acquirer.Authorise(t.Context(), sale)
+		if err != nil || answer != (acquirer.Answer{Code: want, Outcome: acquirer.Doubtful}) {
+			t.Errorf("amount %d: answer %+v, error %v, want %s, and that it is doubtful", amount, answer, err, want)
+		}
+		if answer, err := l.Acquirer.Reverse(t.Context(), shop.reversal(sale, 0)); err != nil || answer.Outcome != acquirer.Stands {
+			t.Errorf("amount %d: reversal: answer %+v, error %v", amount, answer, err)
+		}
+		if booked, _ := l.Book(t, sale.RRN); !booked.Reversed && booked.Approval != "" {
+			t.Errorf("amount %d: booked %+v, which was reversed", amount, booked)
+		}
 	}
 }
 
@@ -136,7 +162,7 @@ func (l Line) mustUndo(t *testing.T, shop *shop, sale acquirer.Request) {
 	if booked, ok := l.Book(t, sale.RRN); !ok || booked.Answer != "00" || booked.Reversed {
 		t.Fatalf("booked %+v, %v: want it taken and standing", booked, ok)
 	}
-	if answer, err := l.Acquirer.Reverse(t.Context(), shop.reversal(sale, 0)); err != nil || !answer.Undone {
+	if answer, err := l.Acquirer.Reverse(t.Context(), shop.reversal(sale, 0)); err != nil || answer.Outcome != acquirer.Stands {
 		t.Fatalf("reversal: answer %+v, error %v", answer, err)
 	}
 	if booked, _ := l.Book(t, sale.RRN); !booked.Reversed {
@@ -173,11 +199,11 @@ func dropped(t *testing.T, l Line) {
 func reversalFirst(t *testing.T, l Line) {
 	shop := newShop()
 	sale := shop.sale(t, 1099)
-	if answer, err := l.Acquirer.Reverse(t.Context(), shop.reversal(sale, 0)); err != nil || !answer.Undone {
+	if answer, err := l.Acquirer.Reverse(t.Context(), shop.reversal(sale, 0)); err != nil || answer.Outcome != acquirer.Stands {
 		t.Fatalf("answer %+v, error %v", answer, err)
 	}
 	answer, err := l.Acquirer.Authorise(t.Context(), sale)
-	if err != nil || answer.Approved() {
+	if err != nil || answer.Outcome == acquirer.Approves {
 		t.Errorf("a sale that had been reversed: answer %+v, error %v, want a decline", answer, err)
 	}
 }
@@ -189,7 +215,7 @@ func reversalRepeated(t *testing.T, l Line) {
 		t.Fatal(err)
 	}
 	for repeat := range 3 {
-		if answer, err := l.Acquirer.Reverse(t.Context(), shop.reversal(sale, repeat)); err != nil || !answer.Undone {
+		if answer, err := l.Acquirer.Reverse(t.Context(), shop.reversal(sale, repeat)); err != nil || answer.Outcome != acquirer.Stands {
 			t.Errorf("repeat %d: answer %+v, error %v", repeat, answer, err)
 		}
 	}
@@ -242,7 +268,7 @@ func terminals(t *testing.T, l Line) {
 			sale := shop.sale(t, amount) // both shops count their trace numbers from 1
 			wg.Go(func() {
 				answer, err := l.Acquirer.Authorise(t.Context(), sale)
-				if err != nil || answer.Approved() != (amount != 900_051) {
+				if err != nil || (answer.Outcome == acquirer.Approves) != (amount != 900_051) {
 					t.Errorf("amount %d got another terminal's answer: %+v, error %v", amount, answer, err)
 				}
 			})
