@@ -252,6 +252,7 @@ func (o *Outbox) makeRoom(ctx context.Context, room channel.Room) error {
 			o.Logger.Warn("results cannot be purged now", "merchant", merchant, "error", err)
 			break
 		}
+		purged = min(purged, had)
 		excess -= int64(purged) * ResultBytes
 		if o.shares.note(merchant, had-keep, purged, time.Now()) {
 			o.Logger.Warn("RESULTS is over three quarters full: the oldest results of a merchant over its share were purged; "+

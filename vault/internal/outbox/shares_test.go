@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
+	"nightdrop/shared/channel"
 	"nightdrop/shared/channel/broker/brokertest"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/waittest"
@@ -281,5 +283,52 @@ func TestWhatIsNotPublishedAgain(t *testing.T) {
 	}
 	if _, unsent := d.counts(); unsent != 3 {
 		t.Errorf("%d results wait for the channel, want 3", unsent)
+	}
+}
+
+// liar is a broker that says that RESULTS is full, whatever is purged.
+type liar struct {
+	recorder
+	room   channel.Room
+	gives  uint64 // what it says that it purged, each time
+	purges []uint64
+}
+
+func (l *liar) ResultsRoom(context.Context) (channel.Room, error) { return l.room, nil }
+
+func (l *liar) PurgeResults(_ context.Context, _ string, keep uint64) (uint64, error) {
+	l.purges = append(l.purges, keep)
+	return l.gives, nil
+}
+
+// What a broker says of RESULTS is a hint: a lie neither keeps the vault busy nor stops it, and a merchant within its share is not touched.
+func TestALyingBrokerCostsLittle(t *testing.T) {
+	d := newDesk(t)
+	d.Enrol("shop-2")
+	d.reject("shop-1", 100)
+	for name, l := range map[string]*liar{
+		"always full":           {room: channel.Room{Bytes: 1 << 20, MaxBytes: 1 << 20}},
+		"no room at all":        {room: channel.Room{Bytes: math.MaxInt64, MaxBytes: 1}},
+		"more than it has":      {room: channel.Room{Bytes: math.MaxInt64, MaxBytes: math.MaxInt64}},
+		"a negative room":       {room: channel.Room{Bytes: math.MinInt64, MaxBytes: math.MinInt64}},
+		"purges more than all":  {room: channel.Room{Bytes: 1 << 20, MaxBytes: 1 << 20}, gives: math.MaxUint64},
+		"holds less than empty": {room: channel.Room{Bytes: -1, MaxBytes: 1 << 20}},
+	} {
+		o := d.outbox(l)
+		sealAll(t, o)
+		for range 3 {
+			if err := o.lookAtRoom(t.Context()); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if len(l.purges) > 100 {
+			t.Errorf("%s: %d purges", name, len(l.purges))
+		}
+		if fits := o.shares.fits(); fits < 1 || fits > maxResend {
+			t.Errorf("%s: a page of %d results", name, fits)
+		}
+		if over := o.Shares().Over; len(over) > 0 && over[0].Merchant == "shop-2" {
+			t.Errorf("%s: over its share is %v", name, over)
+		}
 	}
 }
