@@ -212,6 +212,13 @@ func TestAnswersOfAHostByHand(t *testing.T) {
 		c.becomes(fmt.Sprintf("a capture of %d", amount), c.give(of(envelope.OpCapture, hold, amount), ""), want)
 	}
 	waittest.For(t, "two captures that wait for a person", func() bool { return len(list(t, s, "manual")) == 2 })
+	for _, p := range list(t, s, "manual") {
+		said := map[int64]string{2004: "iso-25", 2005: "iso-94"}[p.Amount]
+		out, err := s.VaultRun(t.Context(), "payment", "show", "bookshop", p.ID)
+		if err != nil || !regexp.MustCompile(`last answer +`+said).MatchString(out) {
+			t.Errorf("the capture of %d is shown as\n%s(%v), want %s", p.Amount, out, err, said)
+		}
+	}
 	heard := map[string][]string{} // the types of the messages, by class and amount
 	traces := map[string]map[string]bool{}
 	for _, m := range h.Heard() {

@@ -187,8 +187,8 @@ type Payment struct {
 	Trace       *Trace             `json:"trace,omitempty"`
 	Reversal    *Trace             `json:"reversal,omitempty"`
 	Tries       int                `json:"tries,omitempty"`   // reversals sent, or of a capture: captures
-	First       envelope.Code      `json:"first,omitempty"`   // of a capture: the answer to its first try, where it settled nothing
 	Answer      envelope.Code      `json:"answer,omitempty"`  // of what is being reversed or captured: the newest answer, where it settled nothing
+	First       envelope.Code      `json:"first,omitempty"`   // of a capture: the answer to its first try, where it settled nothing
 	Results     []uint64           `json:"results,omitempty"` // serials, oldest first
 	Conflicts   []Conflict         `json:"conflicts,omitempty"`
 }
