@@ -54,6 +54,7 @@ type Client struct {
 	fetched   time.Time
 
 	askedMissing time.Time // when results that are missing were last asked for in vain
+	turnMissing  int       // which of the gaps is asked for first the next time
 
 	log     LogStore
 	pause   time.Duration // before a checkpoint that is too small is fetched again

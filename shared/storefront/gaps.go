@@ -37,6 +37,7 @@ const (
 	maxGaps  = 256              // in a chain: who withholds more is no channel that ran full
 	gapsTold = 5                // named in an error
 	gapsWait = 30 * time.Second // between two askings for what is missing, while nothing of it came
+	gapsOnce = 8                // asked for at a time, by turns: a relay that withholds every other result must not cost a call for each
 )
 
 // MissingError names the results that are missing, nil where none is. They have left the channel, as when a shop has not read its results
@@ -140,16 +141,17 @@ func (g Gap) hides(created time.Time) bool {
 	return !g.After.Created.Before(created.Add(-envelope.MaxClockSkew))
 }
 
-// missed reads what has come of the results that are missing, a page of the first gap of which anything is there, and moves chain. Results
+// missed reads what has come of the results that are missing, a page of one gap of which anything is there, and moves chain. Results
 // that lie elsewhere are left to their own page.
 func (c *Client) missed(ctx context.Context, chain *Chain) ([]Opened, error) {
 	c.mu.Lock()
-	early := c.now().Sub(c.askedMissing) < gapsWait
+	early, turn := c.now().Sub(c.askedMissing) < gapsWait, c.turnMissing
 	c.mu.Unlock()
 	if len(chain.Missing) == 0 || early {
 		return nil, nil
 	}
-	for _, g := range slices.Clone(chain.Missing) {
+	for k := range min(len(chain.Missing), gapsOnce) {
+		g := chain.Missing[(turn+k)%len(chain.Missing)]
 		notes, err := c.fetchResults(ctx, fmt.Sprintf("/v1/results?after=%d&wait=0", g.From-1))
 		if err != nil {
 			return nil, fmt.Errorf("read results that are missing: %w", err)
@@ -164,7 +166,7 @@ func (c *Client) missed(ctx context.Context, chain *Chain) ([]Opened, error) {
 		return c.openListed(ctx, notes, chain.fill)
 	}
 	c.mu.Lock()
-	c.askedMissing = c.now()
+	c.askedMissing, c.turnMissing = c.now(), (turn+gapsOnce)%len(chain.Missing)
 	c.mu.Unlock()
 	return nil, nil
 }

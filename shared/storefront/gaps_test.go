@@ -173,3 +173,29 @@ func TestGapsAreBounded(t *testing.T) {
 		t.Errorf("told as %s", text)
 	}
 }
+
+// Of many gaps a few are asked for at a time, and all come to their turn.
+func TestManyGapsAreAskedForByTurns(t *testing.T) {
+	r := relaytest.New(t)
+	i := identity(t, "bookshop")
+	c := client(t, r, i)
+	s := shelf{r, approvals(r, i, 41)}
+	var chain Chain
+	var odd []int
+	for n := 1; n <= 41; n += 2 {
+		odd = append(odd, n)
+	}
+	s.has(c, odd...)
+	drain(t, c, &chain)
+	if len(chain.Missing) != 20 {
+		t.Fatalf("%d gaps", len(chain.Missing))
+	}
+	s.has(c, append(odd, 40)...) // the last gap
+	for range 3 {
+		c.askedMissing = time.Time{}
+		drain(t, c, &chain)
+	}
+	if len(chain.Missing) != 19 || chain.missing(40) >= 0 {
+		t.Errorf("the last gap is not filled: %s", chain.missingText())
+	}
+}
