@@ -57,21 +57,21 @@ func newRootCommand(c console) *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.StringVar(&g.dir, "dir", os.Getenv(dirVariable), "the vault's directory (or "+dirVariable+")")
 	root.AddCommand(
-		newInitCommand(g, c), newServeCommand(g, c), newUnlockCommand(g, c), newLockCommand(g, c), newStatusCommand(g, c), newVersionCommand(g, c),
+		hardened(newInitCommand(g, c)), newServeCommand(g, c), hardened(newUnlockCommand(g, c)), newLockCommand(g, c), newStatusCommand(g, c), newVersionCommand(g, c),
 		newInspectCommand(c),
 		group("merchant", "Merchants: add, list, show, suspend, resume, policy",
 			newMerchantAddCommand(g, c), newMerchantListCommand(g, c), newMerchantShowCommand(g, c), newMerchantSuspendCommand(g, c), newMerchantResumeCommand(g, c),
 			newMerchantPolicyCommand(g, c)),
 		group("directory", "The signed list of sealing keys: show, publish", newDirectoryShowCommand(g, c), newDirectoryPublishCommand(g, c)),
 		group("key", "Sealing keys: list", newKeyListCommand(g, c)),
-		group("batch", "Batches: list, show, close, settle, compare, report",
-			newBatchListCommand(g, c), newBatchShowCommand(g, c), newBatchCloseCommand(g, c), newBatchSettleCommand(g, c), newBatchCompareCommand(g, c),
+		group("batch", "Batches: list, show, close, settle, adjust, compare, report",
+			newBatchListCommand(g, c), newBatchShowCommand(g, c), newBatchCloseCommand(g, c), newBatchSettleCommand(g, c), newBatchAdjustCommand(g, c), newBatchCompareCommand(g, c),
 			newBatchReportCommand(g, c)),
 		group("payment", "Payments: list, show, resolve", newPaymentListCommand(g, c), newPaymentShowCommand(g, c), newPaymentResolveCommand(g, c)),
 		group("results", "Results for merchants: resend", newResultsResendCommand(g, c)),
 		group("returns", "Files of the bank: import", newReturnsImportCommand(g, c)),
-		group("audit", "The sealed log: export, auditor, opening, verify, replay, prove", newAuditExportCommand(g, c), newAuditAuditorCommand(g, c),
-			newAuditOpeningCommand(g, c), newAuditVerifyCommand(g, c), newAuditReplayCommand(g, c), newAuditProveCommand(g, c)),
+		group("audit", "The sealed log: export, auditor, opening, verify, replay, prove", newAuditExportCommand(g, c), hardened(newAuditAuditorCommand(g, c)),
+			newAuditOpeningCommand(g, c), newAuditVerifyCommand(g, c), hardened(newAuditReplayCommand(g, c)), newAuditProveCommand(g, c)),
 	)
 	return root
 }

@@ -11,6 +11,7 @@ import (
 	"nightdrop/shared/note"
 	"nightdrop/vault/internal/acquirer/iso8583"
 	"nightdrop/vault/internal/journal"
+	"nightdrop/vault/internal/payment"
 )
 
 // Files of a vault's directory beside the key ring's.
@@ -59,6 +60,7 @@ type acquirerSettings struct {
 	ConnectTimeout config.Duration `toml:"connect_timeout"`
 	EchoInterval   config.Duration `toml:"echo_interval"`
 	ReversalRetry  config.Duration `toml:"reversal_retry"`
+	Reconciliation payment.Way     `toml:"reconciliation"`
 	TLS            tlsSettings     `toml:"tls"`
 }
 
@@ -90,7 +92,7 @@ func loadSettings(dir string) (settings, error) {
 	s := settings{
 		dir: dir, Socket: "vault.sock", DirectoryLifetime: config.Duration(48 * time.Hour), StopGrace: config.Duration(10 * time.Second),
 		Channel:  channelSettings{Seed: channelSeed},
-		Acquirer: acquirerSettings{Terminals: []string{"ND000001"}, Outstanding: 64},
+		Acquirer: acquirerSettings{Terminals: []string{"ND000001"}, Outstanding: 64, Reconciliation: payment.ByTotals},
 		Journal:  journalSettings{Place: journalOnChannel, MaxBytes: journal.DefaultLimit},
 		Bank:     bankSettings{Cutoff: "16:45", Zone: "America/New_York", LeadDays: 1},
 		Keys:     keySettings{Ahead: config.Duration(48 * time.Hour), CodeLife: config.Duration(6 * time.Hour)},
@@ -145,6 +147,9 @@ func (a acquirerSettings) check(wrong func(key, what string)) {
 	}
 	if _, err := a.TLS.config(); err != nil {
 		wrong("acquirer.tls", err.Error())
+	}
+	if a.Reconciliation != payment.ByTotals && a.Reconciliation != payment.ByListing && a.Reconciliation != payment.ByWord {
+		wrong("acquirer.reconciliation", `"0500", "listing" or "none"`)
 	}
 	if len(a.Terminals) == 0 {
 		wrong("acquirer.terminals", "at least one terminal name that the acquirer gave")

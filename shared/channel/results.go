@@ -179,7 +179,7 @@ type arrivals struct {
 
 func newArrivals(l *link, known heights) (*arrivals, error) {
 	a := &arrivals{heights: known, waiting: make(map[string]map[chan struct{}]struct{})}
-	_, err := l.nc.Subscribe(storedPrefix+"res.*.*.*", func(m *nats.Msg) {
+	_, err := l.subscribe(storedPrefix+"res.*.*.*", func(m *nats.Msg) {
 		if tokens := strings.Split(m.Subject, "."); len(tokens) == 5 {
 			a.heights.forget(tokens[2])
 			a.wake(tokens[2])

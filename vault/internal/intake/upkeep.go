@@ -57,8 +57,8 @@ func (i *Intake) Position(tx *ledger.Tx) (envelope.Position, error) {
 	return p, nil
 }
 
-// upkeep closes gaps and purges the channel every hour until ctx ends, and looks more often whether ENVELOPES is filling up. The first hour
-// leaves time for a backlog, in which a gap's bags may be waiting, to be read.
+// upkeep closes gaps, tells what was counted and purges the channel every hour until ctx ends, and looks more often whether ENVELOPES is filling
+// up. The first hour leaves time for a backlog, in which a gap's bags may be waiting, to be read.
 func (i *Intake) upkeep(ctx context.Context) error {
 	next := time.Now().Add(upkeepEvery)
 	for {
@@ -73,6 +73,9 @@ func (i *Intake) upkeep(ctx context.Context) error {
 		}
 		next = time.Now().Add(upkeepEvery)
 		if err := i.closeOldGaps(ctx); err != nil {
+			return err
+		}
+		if err := i.tellCounted(ctx, false); err != nil {
 			return err
 		}
 		if err := i.purge(ctx); err != nil && ctx.Err() == nil {

@@ -56,7 +56,7 @@ func (f *fold) apply() error {
 		return f.bag(b)
 	case EnvelopeRejected:
 		return f.rejected(b)
-	case BatchOpened, BatchClosing, BatchClosed, ReconciliationIntended, ReconciliationAnswered, BatchSettled:
+	case BatchOpened, BatchClosing, BatchClosed, ReconciliationIntended, ReconciliationAnswered, BatchSettled, BatchAdjusted, BatchAgreed:
 		return f.batch(b)
 	case FileBegun, FileIntended, FileWritten, AnswerTaken:
 		return f.file(b)
@@ -101,6 +101,8 @@ func (f *fold) payment() error {
 		return f.outcomeUnknown(b)
 	case PaymentResolved:
 		return f.resolved(b)
+	case PaymentCorrected:
+		return f.corrected(b)
 	case PaymentVoided:
 		return f.voided(b)
 	case PaymentSettled:
@@ -185,7 +187,7 @@ func (f *fold) finding(b IntegrityFound) error {
 	}
 	findings := map[Finding]uint64{b.Finding: 0}
 	maps.Copy(findings, v.Findings)
-	findings[b.Finding]++
+	findings[b.Finding] += b.Times()
 	v.Findings = findings
 	if err := f.PutVault(v); err != nil {
 		return err

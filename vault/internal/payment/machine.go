@@ -26,6 +26,7 @@ const (
 	StageVoided      Stage = "voided"      // final
 	StageUnknown     Stage = "unknown"     // no answer; a reversal is under way
 	StageManual      Stage = "manual"      // no answer to reversal or advice either: a person decides
+	StageCorrecting  Stage = "correcting"  // it stands though its merchant was told otherwise; a reversal is under way
 	StageReversed    Stage = "reversed"    // final
 	StageAccepted    Stage = "accepted"    // a bank entry that waits for a file
 	StageFiling      Stage = "filing"      // its trace number is committed; the file may have been written
@@ -36,11 +37,11 @@ const (
 
 // Stages lists them all, in the order of a payment's life.
 var Stages = [...]Stage{StageReceived, StageRejected, StageAuthorising, StageDeclined, StageApproved, StageAuthorised, StageCompleted, StageExpired,
-	StageCapturing, StageCaptured, StageWaiting, StageVoiding, StageVoided, StageUnknown, StageManual, StageReversed, StageAccepted, StageFiling, StageSettled,
+	StageCapturing, StageCaptured, StageWaiting, StageVoiding, StageVoided, StageUnknown, StageManual, StageCorrecting, StageReversed, StageAccepted, StageFiling, StageSettled,
 	StageReturned, StageDone}
 
 // Working lists the stages that the engine looks at by themselves; bank entries that wait are found by their batch.
-var Working = [...]Stage{StageReceived, StageAuthorising, StageAuthorised, StageCapturing, StageVoiding, StageUnknown, StageManual}
+var Working = [...]Stage{StageReceived, StageAuthorising, StageAuthorised, StageCapturing, StageVoiding, StageUnknown, StageManual, StageCorrecting}
 
 // Flow is the course that a payment takes through the stages.
 type Flow string
@@ -100,7 +101,9 @@ type Move struct {
 // ops/docs/payments.md is drawn from it.
 func Moves() []Move { return slices.Clone(moves[:]) }
 
-var moves = [...]Move{
+var moves = slices.Concat(moneyMoves[:], correctionMoves[:])
+
+var moneyMoves = [...]Move{
 	{FlowSale, StageReceived, "payment-refused", to(StageRejected)},
 	{FlowSale, StageReceived, "authorisation-intended", to(StageAuthorising)},
 	{FlowSale, StageAuthorising, "authorisation-answered", to(StageApproved, StageDeclined)},

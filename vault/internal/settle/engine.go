@@ -40,6 +40,10 @@ type Bank struct {
 	Calendar nacha.Calendar // which day a file is of, and when its money moves
 	Outbox   string         // directory where files appear, whole, under their names; no file there is ever overwritten or deleted
 	Disk     Disk           // nil: nacha.Disk
+
+	// AnswersFrom and AnswersTo are further numbers by which the bank calls itself and us in its files: immediate origins and destinations, beside
+	// Sender's immediate destination and origin.
+	AnswersFrom, AnswersTo []string
 }
 
 // Disk does what is done to files of the outbox, with the contract of nacha.Disk.
@@ -52,20 +56,21 @@ type Disk interface {
 
 // Config is what an Engine works with.
 type Config struct {
-	Ledger        Ledger
-	Opener        Opener
-	Accounts      Accounts
-	Acquirer      acquirer.Acquirer
-	Journal       Journal         // where the log must be durable before anything is sent; nil: nothing is waited for
-	Bank          *Bank           // nil: bank batches cannot be settled
-	Terminals     []string        // card acceptor terminals, ISO 8583 field 41, at least one
-	CloseAt       []time.Duration // times of day, since midnight UTC, at which open batches are closed by themselves; none: never
-	Outstanding   int             // requests, as many captures and as many reversals, that may wait for the host at once; 0: 64
-	ReversalRetry time.Duration   // wait after the first unanswered reversal or capture, doubled after each further; 0: 5 s
-	Drain         time.Duration   // how long a stop waits for answers that are outstanding; 0: 10 s
-	Patience      time.Duration   // how long closing and settling wait for payments in flight; 0: 90 s
-	Now           func() time.Time
-	Logger        *slog.Logger
+	Ledger         Ledger
+	Opener         Opener
+	Accounts       Accounts
+	Acquirer       acquirer.Acquirer
+	Journal        Journal         // where the log must be durable before anything is sent; nil: nothing is waited for
+	Bank           *Bank           // nil: bank batches cannot be settled
+	Reconciliation payment.Way     // what card batches are agreed with the acquirer by; "": ByTotals
+	Terminals      []string        // card acceptor terminals, ISO 8583 field 41, at least one
+	CloseAt        []time.Duration // times of day, since midnight UTC, at which open batches are closed by themselves; none: never
+	Outstanding    int             // requests, as many captures and as many reversals, that may wait for the host at once; 0: 64
+	ReversalRetry  time.Duration   // wait after the first unanswered reversal or capture, doubled after each further; 0: 5 s
+	Drain          time.Duration   // how long a stop waits for answers that are outstanding; 0: 10 s
+	Patience       time.Duration   // how long closing and settling wait for payments in flight; 0: 90 s
+	Now            func() time.Time
+	Logger         *slog.Logger
 }
 
 // Limits of the engine.
@@ -143,7 +148,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, stop)()
 	for _, l := range []*lane{
 		{stages: []payment.Stage{payment.StageCapturing, payment.StageReceived}, aside: isCapture, handle: e.handle, gate: e.line},
-		{stages: []payment.Stage{payment.StageUnknown, payment.StageVoiding}, handle: e.reverse, gate: e.line},
+		{stages: []payment.Stage{payment.StageUnknown, payment.StageVoiding, payment.StageCorrecting}, handle: e.reverse, gate: e.line},
 	} {
 		l.engine = e
 		workers.Go(func() error { return l.run(dispatch, alive) })

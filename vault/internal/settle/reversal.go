@@ -46,7 +46,7 @@ func (e *Engine) backoff(tries int) time.Duration {
 
 // isReversing tells whether a reversal of p is due.
 func isReversing(p payment.Payment) bool {
-	return p.Stage == payment.StageUnknown || p.Stage == payment.StageVoiding
+	return p.Stage == payment.StageUnknown || p.Stage == payment.StageVoiding || p.Stage == payment.StageCorrecting
 }
 
 // intendReversal commits the next try, and what was said to the one before. The request is nil when no reversal is due any more.
