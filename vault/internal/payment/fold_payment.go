@@ -106,6 +106,11 @@ func (f *fold) received(b EnvelopeReceived) error {
 	} else {
 		return misfit("merchant %s may not do this, or not so much", m.ID)
 	}
+	if b.Compared {
+		if m.Compared, err = m.Compared.withBlock(f.event.Time); err != nil {
+			return err
+		}
+	}
 	if err := f.PutMerchant(m); err != nil {
 		return err
 	}
@@ -219,10 +224,18 @@ func (f *fold) refused(b PaymentRefused) error {
 	if err != nil {
 		return err
 	}
-	if p.Flow() == FlowEntry {
+	switch {
+	case p.Flow() == FlowEntry:
 		if err := f.leaveFile(p); err != nil {
 			return err
 		}
+	case p.Stage == StageCapturing && p.Tries > 1:
+		return misfit("capture %s may have been sent", p.ID)
+	case p.Stage == StageAuthorising, p.Stage == StageCapturing:
+		if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.Outstanding--; return batch }); err != nil {
+			return err
+		}
+		p.Batch = 0 // which it would have joined
 	}
 	if err := f.moveTo(&p, StageRejected); err != nil {
 		return err

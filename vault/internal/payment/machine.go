@@ -108,6 +108,7 @@ var moneyMoves = [...]Move{
 	{FlowSale, StageReceived, "authorisation-intended", to(StageAuthorising)},
 	{FlowSale, StageAuthorising, "authorisation-answered", to(StageApproved, StageDeclined)},
 	{FlowSale, StageAuthorising, "authorisation-unanswered", to(StageUnknown)},
+	{FlowSale, StageAuthorising, "payment-refused", to(StageRejected)}, // its request certainly never left
 	{FlowSale, StageUnknown, "reversal-intended", to(StageUnknown)},
 	{FlowSale, StageUnknown, "reversal-answered", to(StageReversed)},
 	{FlowSale, StageUnknown, "reversal-abandoned", to(StageManual)},
@@ -124,6 +125,7 @@ var moneyMoves = [...]Move{
 	{FlowAuthorise, StageReceived, "authorisation-intended", to(StageAuthorising)},
 	{FlowAuthorise, StageAuthorising, "authorisation-answered", to(StageAuthorised, StageDeclined)},
 	{FlowAuthorise, StageAuthorising, "authorisation-unanswered", to(StageUnknown)},
+	{FlowAuthorise, StageAuthorising, "payment-refused", to(StageRejected)}, // its request certainly never left
 	{FlowAuthorise, StageUnknown, "reversal-intended", to(StageUnknown)},
 	{FlowAuthorise, StageUnknown, "reversal-answered", to(StageReversed)},
 	{FlowAuthorise, StageUnknown, "reversal-abandoned", to(StageManual)},
@@ -145,6 +147,7 @@ var moneyMoves = [...]Move{
 	{FlowCapture, StageCapturing, "capture-answered", to(StageCaptured, StageDeclined)}, // declined only in logs from before: see Retired
 	{FlowCapture, StageCapturing, "outcome-unknown", to(StageCapturing)},
 	{FlowCapture, StageCapturing, "capture-abandoned", to(StageManual)},
+	{FlowCapture, StageCapturing, "payment-refused", to(StageRejected)}, // likewise, at its first try
 	{FlowCapture, StageManual, "payment-resolved", to(StageCaptured, StageDeclined)},
 	{FlowCapture, StageCaptured, "payment-settled", to(StageSettled)},
 
@@ -152,6 +155,7 @@ var moneyMoves = [...]Move{
 	{FlowRefund, StageReceived, "authorisation-intended", to(StageAuthorising)},
 	{FlowRefund, StageAuthorising, "authorisation-answered", to(StageApproved, StageDeclined)},
 	{FlowRefund, StageAuthorising, "authorisation-unanswered", to(StageUnknown)},
+	{FlowRefund, StageAuthorising, "payment-refused", to(StageRejected)}, // its request certainly never left
 	{FlowRefund, StageUnknown, "reversal-intended", to(StageUnknown)},
 	{FlowRefund, StageUnknown, "reversal-answered", to(StageReversed)},
 	{FlowRefund, StageUnknown, "reversal-abandoned", to(StageManual)},

@@ -31,6 +31,9 @@ func (e *Engine) capture(ctx context.Context, p payment.Payment) error {
 					Stands: answer.Code != acquirer.Approved})
 			})
 		}
+		if request.Repeat == 0 && errors.Is(err, acquirer.ErrRequest) {
+			return e.giveUp(ctx, p, err)
+		}
 		e.cfg.Logger.Warn("capture was not taken", "merchant", p.Merchant, "payment", p.ID, "try", try, "code", string(said), "cause", err)
 		if outcome == acquirer.Person {
 			break

@@ -213,6 +213,9 @@ func (e *Engine) conclude(ctx context.Context, p payment.Payment, answer acquire
 	if failure == nil && !code.Valid() {
 		failure = acquirer.ErrMalformedAnswer
 	}
+	if neverSent(ctx, failure) {
+		return e.giveUp(ctx, p, failure)
+	}
 	if failure != nil {
 		code, answer.Outcome = "", acquirer.Doubtful
 	}
