@@ -101,6 +101,7 @@ func (s *Server) routes() http.Handler {
 	}))
 	mux.Handle("POST /payments/resolve", s.answer(s.resolve))
 	mux.Handle("POST /returns", s.upload(s.importReturns))
+	s.resultRoutes(mux)
 	s.auditRoutes(mux)
 	return mux
 }
