@@ -113,7 +113,7 @@ func TestAWithdrawnCurrencyStrandsNothing(t *testing.T) {
 	listed := filepath.Join(t.TempDir(), "listing.csv")
 	listing, err := s.Run(t.Context(), "simulator", "listing", "--book", s.Book(),
 		"--acceptor", "GEYSIR", "--batch", "2")
-	if err != nil || strings.Count(listing, ",352") != 2 {
+	if err != nil || strings.Count(listing, `,"352"`) != 2 {
 		t.Fatalf("the acquirer lists\n%s%v", listing, err)
 	}
 	if err := os.WriteFile(listed, []byte(listing), 0o600); err != nil {
