@@ -139,6 +139,7 @@ func (tx *Tx) writePayment(r *paymentRow) error {
 			}
 		}
 	}
+	tx.holdTraces(r.was, p)
 	r.stored, r.dirty, r.was = true, false, p
 	return nil
 }

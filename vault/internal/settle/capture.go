@@ -92,7 +92,7 @@ func (e *Engine) place(tx *ledger.Tx, capture payment.Payment, original acquirer
 	if err != nil || !found {
 		return trace, 0, orMissing(err, "merchant "+capture.Merchant)
 	}
-	if trace, err = nextTrace(tx, []string{original.Terminal}, original.Acceptor); err != nil {
+	if trace, err = e.nextTrace(tx, []string{original.Terminal}, original.Acceptor); err != nil {
 		return trace, 0, err
 	}
 	batch, err = openBatch(tx, m)

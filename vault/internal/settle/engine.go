@@ -93,6 +93,8 @@ type Engine struct {
 	recovered atomic.Bool // by this process
 	odd       oddities
 
+	reconciling traces // of reconciliations that wait for their answer
+
 	requests, captures, reversals door // to the host
 }
 
@@ -119,8 +121,9 @@ func New(cfg Config) *Engine {
 	for _, d := range []*door{&e.requests, &e.captures, &e.reversals} {
 		*d = door{places: make(places, cfg.Outstanding), logged: e.turn}
 	}
+	e.cfg.Acquirer = observed{Acquirer: cfg.Acquirer, engine: e}
 	if cfg.Journal != nil {
-		e.cfg.Acquirer = journaled{Acquirer: cfg.Acquirer, engine: e}
+		e.cfg.Acquirer = journaled{Acquirer: e.cfg.Acquirer, engine: e}
 	}
 	return e
 }

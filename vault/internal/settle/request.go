@@ -100,7 +100,7 @@ func (e *Engine) intend(ctx context.Context, p payment.Payment) (request *acquir
 				return refuse(tx, p, envelope.CodeLimit)
 			}
 		}
-		trace, err := nextTrace(tx, e.cfg.Terminals, m.Acceptor)
+		trace, err := e.nextTrace(tx, e.cfg.Terminals, m.Acceptor)
 		if err != nil {
 			return err
 		}
@@ -159,13 +159,15 @@ func openBatch(tx *ledger.Tx, m payment.Merchant) (uint32, error) {
 }
 
 // nextTrace gives the next trace numbers; the event that carries them uses them up. It fails with ErrUnavailable when the day's
-// numbers of these terminals are used up.
-func nextTrace(tx *ledger.Tx, terminals []string, acceptor string) (payment.Trace, error) {
+// numbers of these terminals are used up. No number that an open message bears is given, of whatever day that is.
+func (e *Engine) nextTrace(tx *ledger.Tx, terminals []string, acceptor string) (payment.Trace, error) {
 	v, err := tx.Vault()
 	if err != nil {
 		return payment.Trace{}, err
 	}
-	trace, err := v.NextTrace(terminals, acceptor, tx.Now())
+	trace, err := v.NextTrace(terminals, acceptor, tx.Now(), func(terminal string, stan uint32) bool {
+		return tx.HoldsTrace(terminal, stan) || e.reconciling.holds(terminal, stan)
+	})
 	if err != nil {
 		return trace, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}

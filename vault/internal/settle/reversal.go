@@ -59,7 +59,7 @@ func (e *Engine) intendReversal(ctx context.Context, p payment.Payment) (request
 		}
 		trace := now.Reversal
 		if trace == nil {
-			fresh, err := nextTrace(tx, []string{original.Terminal}, original.Acceptor)
+			fresh, err := e.nextTrace(tx, []string{original.Terminal}, original.Acceptor)
 			if err != nil {
 				return err
 			}
