@@ -99,6 +99,8 @@ func (f *fold) payment() error {
 		return f.outcomeUnknown(b)
 	case PaymentResolved:
 		return f.resolved(b)
+	case PaymentResent:
+		return f.resent(b)
 	case PaymentVoided:
 		return f.voided(b)
 	case PaymentSettled:

@@ -129,17 +129,26 @@ func (f *fold) outcomeUnknown(b OutcomeUnknown) error {
 	return f.issue(p, envelope.StatusUnknown, envelope.CodeNoAnswer)
 }
 
-// Resolutions lists what a person may say became of a payment that stands at manual.
+// Resolutions lists what a person may say became of a payment whose reversal or capture is being repeated, or that stands at manual.
 func (p Payment) Resolutions() []envelope.Status {
-	switch {
-	case p.Stage != StageManual:
+	if _, open := openAs[p.Stage]; !open {
 		return nil
+	}
+	switch {
 	case p.Flow() == FlowCapture:
 		return []envelope.Status{envelope.StatusCaptured, envelope.StatusDeclined}
 	case p.Void != "":
 		return []envelope.Status{envelope.StatusVoided, envelope.StatusApproved}
 	}
 	return []envelope.Status{envelope.StatusReversed, envelope.StatusApproved}
+}
+
+// openAs are the stages in which a person may say what became of a payment, and what its word takes off the batch's count.
+var openAs = map[Stage]func(Batch) Batch{
+	StageCapturing: func(b Batch) Batch { b.Outstanding--; return b },
+	StageVoiding:   func(b Batch) Batch { b.Outstanding--; return b },
+	StageUnknown:   func(b Batch) Batch { b.Unresolved--; return b },
+	StageManual:    func(b Batch) Batch { b.Unresolved--; return b },
 }
 
 // resolved does what a person says.
@@ -151,7 +160,7 @@ func (f *fold) resolved(b PaymentResolved) error {
 	if !slices.Contains(p.Resolutions(), b.As) {
 		return misfit("payment %s cannot be %s", p.ID, b.As)
 	}
-	if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.Unresolved--; return batch }); err != nil {
+	if err := f.inCardBatch(p, "", openAs[p.Stage]); err != nil {
 		return err
 	}
 	switch b.As {
@@ -164,7 +173,7 @@ func (f *fold) resolved(b PaymentResolved) error {
 	case envelope.StatusDeclined:
 		return f.notCaptured(p, envelope.CodeNoAnswer)
 	}
-	p.Reversal, p.Tries = nil, 0
+	p.Reversal, p.Tries, p.Resent = nil, 0, nil
 	if p.Void == "" {
 		p.Code = envelope.CodeOK
 		return f.stands(p, envelope.StatusApproved)

@@ -25,7 +25,7 @@ const (
 	StageVoiding     Stage = "voiding"     // a void takes it back; a reversal is under way
 	StageVoided      Stage = "voided"      // final
 	StageUnknown     Stage = "unknown"     // no answer; a reversal is under way
-	StageManual      Stage = "manual"      // no answer to reversal or advice either: a person decides
+	StageManual      Stage = "manual"      // no answer to reversal or capture either, for hours: a person decides
 	StageReversed    Stage = "reversed"    // final
 	StageAccepted    Stage = "accepted"    // a bank entry that waits for a file
 	StageFiling      Stage = "filing"      // its trace number is committed; the file may have been written
@@ -108,11 +108,14 @@ var moves = [...]Move{
 	{FlowSale, StageUnknown, "reversal-intended", to(StageUnknown)},
 	{FlowSale, StageUnknown, "reversal-answered", to(StageReversed)},
 	{FlowSale, StageUnknown, "reversal-abandoned", to(StageManual)},
+	{FlowSale, StageUnknown, "payment-resolved", to(StageReversed, StageApproved)},
 	{FlowSale, StageManual, "payment-resolved", to(StageReversed, StageApproved, StageVoided)},
+	{FlowSale, StageManual, "payment-resent", to(StageUnknown, StageVoiding)},
 	{FlowSale, StageApproved, "void/envelope-received", to(StageVoiding)},
 	{FlowSale, StageVoiding, "reversal-intended", to(StageVoiding)},
 	{FlowSale, StageVoiding, "reversal-answered", to(StageVoided)},
 	{FlowSale, StageVoiding, "reversal-abandoned", to(StageManual)},
+	{FlowSale, StageVoiding, "payment-resolved", to(StageVoided, StageApproved)},
 	{FlowSale, StageApproved, "payment-settled", to(StageSettled)},
 	{FlowSale, StageApproved, "refund/envelope-received", to(StageApproved)}, // its batch is closed
 	{FlowSale, StageSettled, "refund/envelope-received", to(StageSettled)},
@@ -124,7 +127,9 @@ var moves = [...]Move{
 	{FlowAuthorise, StageUnknown, "reversal-intended", to(StageUnknown)},
 	{FlowAuthorise, StageUnknown, "reversal-answered", to(StageReversed)},
 	{FlowAuthorise, StageUnknown, "reversal-abandoned", to(StageManual)},
+	{FlowAuthorise, StageUnknown, "payment-resolved", to(StageReversed, StageAuthorised)},
 	{FlowAuthorise, StageManual, "payment-resolved", to(StageReversed, StageAuthorised, StageVoided)},
+	{FlowAuthorise, StageManual, "payment-resent", to(StageUnknown, StageVoiding)},
 	{FlowAuthorise, StageAuthorised, "capture/envelope-received", to(StageAuthorised)},
 	{FlowAuthorise, StageAuthorised, "capture/capture-answered", to(StageAuthorised, StageCompleted)},
 	{FlowAuthorise, StageAuthorised, "authorisation-expired", to(StageExpired)},
@@ -132,6 +137,7 @@ var moves = [...]Move{
 	{FlowAuthorise, StageVoiding, "reversal-intended", to(StageVoiding)},
 	{FlowAuthorise, StageVoiding, "reversal-answered", to(StageVoided)},
 	{FlowAuthorise, StageVoiding, "reversal-abandoned", to(StageManual)},
+	{FlowAuthorise, StageVoiding, "payment-resolved", to(StageVoided, StageAuthorised)},
 	{FlowAuthorise, StageAuthorised, "refund/envelope-received", to(StageAuthorised)},
 	{FlowAuthorise, StageCompleted, "refund/envelope-received", to(StageCompleted)},
 	{FlowAuthorise, StageExpired, "refund/envelope-received", to(StageExpired)},
@@ -142,7 +148,9 @@ var moves = [...]Move{
 	{FlowCapture, StageCapturing, "capture-answered", to(StageCaptured, StageDeclined)},
 	{FlowCapture, StageCapturing, "outcome-unknown", to(StageCapturing)},
 	{FlowCapture, StageCapturing, "capture-abandoned", to(StageManual)},
+	{FlowCapture, StageCapturing, "payment-resolved", to(StageCaptured, StageDeclined)},
 	{FlowCapture, StageManual, "payment-resolved", to(StageCaptured, StageDeclined)},
+	{FlowCapture, StageManual, "payment-resent", to(StageCapturing)},
 	{FlowCapture, StageCaptured, "payment-settled", to(StageSettled)},
 
 	{FlowRefund, StageReceived, "payment-refused", to(StageRejected)},
@@ -152,7 +160,9 @@ var moves = [...]Move{
 	{FlowRefund, StageUnknown, "reversal-intended", to(StageUnknown)},
 	{FlowRefund, StageUnknown, "reversal-answered", to(StageReversed)},
 	{FlowRefund, StageUnknown, "reversal-abandoned", to(StageManual)},
+	{FlowRefund, StageUnknown, "payment-resolved", to(StageReversed, StageApproved)},
 	{FlowRefund, StageManual, "payment-resolved", to(StageReversed, StageApproved)},
+	{FlowRefund, StageManual, "payment-resent", to(StageUnknown)},
 	{FlowRefund, StageApproved, "payment-settled", to(StageSettled)},
 
 	{FlowEntry, StageReceived, "entry-accepted", to(StageAccepted)},

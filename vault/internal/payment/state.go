@@ -193,7 +193,8 @@ type Payment struct {
 	Batch       uint32             `json:"batch,omitempty"`
 	Trace       *Trace             `json:"trace,omitempty"`
 	Reversal    *Trace             `json:"reversal,omitempty"`
-	Tries       int                `json:"tries,omitempty"`   // reversals sent
+	Tries       int                `json:"tries,omitempty"`   // how often its reversal, or it as a capture, was sent
+	Resent      *Resent            `json:"resent,omitempty"`  // a person had that sent again
 	Results     []uint64           `json:"results,omitempty"` // serials, oldest first
 	Conflicts   []Conflict         `json:"conflicts,omitempty"`
 }
