@@ -197,7 +197,7 @@ type hostAtOnce struct{ acquirer.Acquirer }
 func (hostAtOnce) Ready() error { return nil }
 
 func (hostAtOnce) Authorise(context.Context, acquirer.Request) (acquirer.Answer, error) {
-	return acquirer.Answer{Code: acquirer.Approved, Approval: "A00001"}, nil
+	return acquirer.Answer{Code: acquirer.Approved, Approval: "A00001", Outcome: acquirer.Approves}, nil
 }
 
 // channelAtOnce acks what it loses, and counts results.

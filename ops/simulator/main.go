@@ -31,7 +31,9 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		Short: "Acquirer host and bank with books of their own, for tests, demonstrations and training",
 		Long: `Simulator speaks ISO 8583 over TCP as an acquirer's host does. It approves everything, except by amount in minor units:
 900000+NN answers code NN, 900100 never answers, 900101 answers after the asker has given up, 900102 closes the
-connection after taking the request. Security code 999 is declined with N7. As a bank it takes a vault's NACHA files from a directory and
+connection after taking the request, 900300 approves half of a sale or an authorisation (code 10). A request that is answered 08, 10, 11, 16 or
+85 is approved, as one answered 00. A capture or a reversal of 900094 is taken and not answered, and its repeat is answered 94 (duplicate
+transmission). Security code 999 is declined with N7. As a bank it takes a vault's NACHA files from a directory and
 returns entries of 900200+NN with code RNN on the next banking day.
 
 Exit codes: 0 done; 1 failed; 2 usage; 5 a file is not there; 6 another simulator uses the book; 9 crashed, as --adversary decided.`,

@@ -47,6 +47,7 @@ type account struct {
 	byTrace   map[reference]*Transaction
 	order     []*Transaction
 	cancelled map[Key]bool // reversed before, or without, the request
+	advised   map[Key]bool // reversals that were taken
 	reversals int
 	repeats   int
 	conflicts int
@@ -60,7 +61,7 @@ func (k Key) reference() reference {
 }
 
 func newAccount() *account {
-	return &account{taken: map[Key]*Transaction{}, byTrace: map[reference]*Transaction{}, cancelled: map[Key]bool{}}
+	return &account{taken: map[Key]*Transaction{}, byTrace: map[reference]*Transaction{}, cancelled: map[Key]bool{}, advised: map[Key]bool{}}
 }
 
 // read applies a line as it stands in a book, and tells saw of it.
@@ -87,6 +88,7 @@ func (a *account) apply(l line) error {
 		a.conflicts++
 	case l.Kind == lineReversal && l.Original != nil:
 		a.reversals++
+		a.advised[l.asked()] = true
 		if t := a.taken[*l.Original]; t == nil {
 			a.cancelled[*l.Original] = true
 		} else if l.Undone {
@@ -154,7 +156,7 @@ func (a *account) reverse(original Key, amount int64) (code string, undone bool)
 	switch t := a.taken[original]; {
 	case t == nil:
 		return codeApproved, false
-	case t.Amount != amount:
+	case t.asked() != amount:
 		return codeAmount, false
 	case t.Refunded > 0:
 		return codeInvalid, false

@@ -29,7 +29,8 @@ const (
 )
 
 // mishaps in the order in which a decision goes through them.
-var mishaps = [...]Mishap{DropRequest, DropAnswer, Duplicate, Late, OutOfOrder, HalfMessage, HangUp, Slow, Crash}
+var mishaps = [...]Mishap{DropRequest, DropAnswer, Duplicate, Late, OutOfOrder, HalfMessage, HangUp, Slow, Crash,
+	Inoperative, Malfunction, AlreadyThere, OtherApproval, Unlisted}
 
 // DefaultRates is how often each mishap happens unless told otherwise: to a fifth of all messages in all.
 func DefaultRates() map[Mishap]float64 {

@@ -119,9 +119,9 @@ func TestRule(t *testing.T) {
 		{1, "123", "00", ""}, {899_999, "", "00", ""}, {900_000, "", "00", ""}, {900_005, "", "05", ""},
 		{900_051, "123", "51", ""}, {900_099, "", "99", ""}, {900_100, "", "00", DropAnswer}, {900_101, "", "00", Late},
 		{900_102, "", "00", HangUp}, {900_103, "", "00", ""}, {100, "999", "N7", ""}, {900_051, "999", "N7", ""},
-		{900_100, "999", "N7", DropAnswer},
+		{900_100, "999", "N7", DropAnswer}, {900_094, "", "94", ""}, {900_085, "", "85", ""},
 	} {
-		if code, how := rule(c.amount, c.secret); code != c.code || how != c.how {
+		if code, how := rule(Key{Type: "0200"}, c.amount, c.secret); code != c.code || how != c.how {
 			t.Errorf("amount %d with code %q: %s in manner %q, want %s in %q", c.amount, c.secret, code, how, c.code, c.how)
 		}
 	}

@@ -14,23 +14,25 @@ func (s *session) takeRequest(m *iso8583.Message, key Key, how Mishap) bool {
 		s.reply(m, how, map[int]string{39: codeFormat})
 		return true
 	}
-	ruled, manner := rule(asked.Amount, text(m, 48))
-	if manner == "" {
-		manner = how
-	}
+	ruled, manners := rule(key, asked.Amount, text(m, 48))
 	var booked Transaction
+	var again bool
 	return s.host.submit(task{
 		crash: how == Crash,
 		decide: func(a *account) (l line) {
 			l, booked = s.bookRequest(a, asked, of, ruled)
+			again = l.Kind == lineRepeat
 			return l
 		},
 		done: func() {
-			fields := map[int]string{39: booked.Answer}
+			fields := map[int]string{39: said(how, key, asked.Amount, again, booked.Answer)}
 			if booked.Approval != "" {
 				fields[38] = booked.Approval
 			}
-			s.reply(m, manner, fields)
+			if booked.Asked != 0 {
+				fields[4] = fmt.Sprintf("%012d", booked.Amount)
+			}
+			s.reply(m, manner(manners, how, key, asked.Amount, again), fields)
 		},
 	})
 }
@@ -44,7 +46,10 @@ func (s *session) bookRequest(a *account, asked Transaction, of *reference, rule
 		return line{Kind: lineConflict, At: s.now(), Asked: &asked.Key}, Transaction{Answer: codeDuplicate}
 	}
 	asked.Answer = a.judge(&asked, of, ruled)
-	if asked.Answer == codeApproved {
+	if asked.Amount == amountPart && asked.Answer == codeApproved && (asked.Kind == KindSale || asked.Kind == KindHold) {
+		asked.Answer, asked.Asked, asked.Amount = codePart, asked.Amount, asked.Amount/2
+	}
+	if approves(asked.Answer) {
 		asked.Approval = approval(asked.Key)
 	}
 	return line{Kind: lineTransaction, At: s.now(), Transaction: &asked}, asked
@@ -59,14 +64,19 @@ func (s *session) takeReversal(m *iso8583.Message, key Key, how Mishap) bool {
 		return true
 	}
 	var code string
+	var again bool
 	return s.host.submit(task{
 		crash: how == Crash,
 		decide: func(a *account) line {
+			again = a.advised[key]
 			l := line{Kind: lineReversal, At: s.now(), Asked: &key, Original: &original}
 			code, l.Undone = a.reverse(original, amount)
 			return l
 		},
-		done: func() { s.reply(m, how, map[int]string{39: code, 90: text(m, 90)}) },
+		done: func() {
+			fields := map[int]string{39: said(how, key, amount, again, code), 90: text(m, 90)}
+			s.reply(m, manner("", how, key, amount, again), fields)
+		},
 	})
 }
 

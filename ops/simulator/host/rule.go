@@ -13,16 +13,21 @@ const (
 	amountSilent = 900_100 // taken and never answered
 	amountLate   = 900_101 // taken and answered after the asker has given up
 	amountDrop   = 900_102 // taken, and then the connection is closed
+	amountPart   = 900_300 // a sale or a hold is approved for half of it
+	amountTwice  = 900_094 // of an advice: taken, not answered, and its repeat is answered with code 94
 )
 
 // Answer codes of ISO 8583:1987 field 39 that the host itself gives.
 const (
 	codeApproved     = "00"
+	codePart         = "10" // approved for less than was asked for
 	codeInvalid      = "12" // a request that was reversed before it came; another currency than the original's; a reversal of what was refunded
 	codeAmount       = "13" // a reversal of another amount than the original's; more than is left of a hold, or than still stands of a sale
 	codeUnknown      = "25" // the original of a capture or refund is not in the book, or does not stand
 	codeFormat       = "30"
-	codeDuplicate    = "94" // another request under a trace that was taken
+	codeInoperative  = "91"
+	codeDuplicate    = "94" // another request under a trace that was taken; the repeat of an advice that is in the book, by its amount or an adversary
+	codeMalfunction  = "96"
 	codeOutOfBalance = "95"
 	codeSecurityCode = "N7"
 )
@@ -30,10 +35,11 @@ const (
 // wrongCode is the card security code that is always declined.
 const wrongCode = "999"
 
-// rule returns what the host says to a request and how. Whatever the manner, what is approved is taken: only a reversal undoes it.
-func rule(amount int64, securityCode string) (code string, how Mishap) {
+// rule returns what the host says to a request or an advice and how. Whatever the manner, what is approved is taken: only a reversal undoes it.
+func rule(key Key, amount int64, securityCode string) (code string, how Mishap) {
 	code = codeApproved
 	switch {
+	case amount == amountTwice && key.isAdvice():
 	case amount >= amountOfCode && amount < amountOfCode+100:
 		code = fmt.Sprintf("%02d", amount-amountOfCode)
 	case amount == amountSilent:

@@ -218,14 +218,20 @@ func (s *session) take(m *iso8583.Message) bool {
 	if how != "" {
 		s.host.cfg.Logger.Info("mishap", "what", string(how), "type", mti, "terminal", key.Terminal, "stan", key.STAN)
 	}
+	code, only := untaken(how, key)
 	switch {
 	case how == DropRequest:
 		return s.host.submit(task{decide: func(*account) line { return line{Kind: lineLost, At: s.now(), Asked: &key} }, done: func() {}})
 	case mti == "0800":
 		s.reply(m, how, map[int]string{39: codeApproved})
 		return true
-	case mti == "0500":
+	case mti == "0500" && !only:
 		return s.takeTotals(m, key, how)
+	case only:
+		return s.host.submit(task{
+			decide: func(*account) line { return line{Kind: lineLost, At: s.now(), Asked: &key} },
+			done:   func() { s.reply(m, how, map[int]string{39: code}) },
+		})
 	case key.Type == "0420":
 		return s.takeReversal(m, key, how)
 	}

@@ -12,8 +12,8 @@ type Statement struct {
 	Holds        int           `json:"holds"`
 	Captures     int           `json:"captures"`
 	Refunds      int           `json:"refunds"`
-	Approved     int           `json:"approved"` // of all these
-	Declined     int           `json:"declined"`
+	Approved     int           `json:"approved"`  // of all these
+	Declined     int           `json:"declined"`  // or answered with another code that does not approve
 	Reversed     int           `json:"reversed"`  // approved and then reversed
 	Charged      int           `json:"charged"`   // sales and captures approved and not reversed
 	Credited     int           `json:"credited"`  // refunds approved and not reversed
@@ -97,7 +97,7 @@ func (st *Statement) count(t *Transaction) {
 		st.Refunds++
 	}
 	switch {
-	case t.Answer != codeApproved:
+	case !approves(t.Answer):
 		st.Declined++
 		return
 	case t.Reversed:

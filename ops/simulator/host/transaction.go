@@ -1,5 +1,7 @@
 package host
 
+import "cmp"
+
 // Kind says what a transaction is.
 type Kind string
 
@@ -26,11 +28,12 @@ type Transaction struct {
 	Kind     Kind   `json:"kind"`
 	Acceptor string `json:"acceptor"`
 	Batch    string `json:"batch"`    // six digits; empty of a hold
-	Amount   int64  `json:"amount"`   // minor units
+	Amount   int64  `json:"amount"`   // minor units: what is charged, held or credited where it stands
 	Currency string `json:"currency"` // ISO 4217 number
 	Masked   string `json:"masked"`   // a capture's and a refund's is the original's; empty where the original is unknown
 	Answer   string `json:"answer"`
 	Approval string `json:"approval,omitempty"`
+	Asked    int64  `json:"asked,omitempty"`    // what was asked for, where only Amount was approved
 	Original *Key   `json:"original,omitempty"` // of a capture its hold, of a refund its sale, capture or hold
 	Captured int64  `json:"captured"`           // of a hold: what captures that stand have taken of it
 	Refunded int64  `json:"refunded"`           // what refunds that stand and name it have given back of it
@@ -39,7 +42,10 @@ type Transaction struct {
 }
 
 // standing tells whether the transaction was approved and not reversed.
-func (t *Transaction) standing() bool { return t.Answer == codeApproved && !t.Reversed }
+func (t *Transaction) standing() bool { return approves(t.Answer) && !t.Reversed }
+
+// asked returns the amount that the request named.
+func (t *Transaction) asked() int64 { return cmp.Or(t.Asked, t.Amount) }
 
 // charged tells whether the cardholder pays for the transaction.
 func (t *Transaction) charged() bool {
@@ -63,7 +69,7 @@ func (t *Transaction) left(kind Kind) int64 {
 
 // sameAs tells whether two requests under one key are one.
 func (t *Transaction) sameAs(other *Transaction) bool {
-	return t.Kind == other.Kind && t.Acceptor == other.Acceptor && t.Batch == other.Batch && t.Amount == other.Amount && t.Currency == other.Currency
+	return t.Kind == other.Kind && t.Acceptor == other.Acceptor && t.Batch == other.Batch && t.asked() == other.asked() && t.Currency == other.Currency
 }
 
 // Count is a number of transactions and the sum of their amounts.
@@ -98,7 +104,7 @@ func (total *Total) take(t *Transaction) {
 	if t.Kind == KindRefund {
 		all, reversed, standing = &total.Credits, &total.CreditsReversed, &total.CreditsStanding
 	}
-	if t.Answer != codeApproved {
+	if !approves(t.Answer) {
 		return
 	}
 	all.add(t.Amount)

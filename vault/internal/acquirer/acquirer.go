@@ -26,8 +26,22 @@ var (
 	ErrRequest = fmt.Errorf("acquirer: the request breaks a limit of its fields: %w", ErrNotSent)
 )
 
-// Approved is the answer code of an approval. (ISO 8583:1987 field 39)
+// Approved is the answer code that approves in every dialect, and says of an advice that it is done. (ISO 8583:1987 field 39)
 const Approved = "00"
+
+// Outcome is what an answer's code means, by the dialect's table for the class of the message. A request may be refused by an issuer; an
+// advice tells what has happened, so that no code refuses it.
+type Outcome string
+
+// The outcomes. Only the first three are of requests (Authorise), only the last three of advices (Capture, Reverse).
+const (
+	Approves Outcome = "approves" // a request: it stands
+	Declines Outcome = "declines" // a request: it was refused, and nothing is held
+	Doubtful Outcome = "doubtful" // a request: it may be an approval and is not taken as one, or no table lists it; it is to be reversed
+	Stands   Outcome = "stands"   // an advice: it is done, now or before
+	Repeat   Outcome = "repeat"   // an advice: it is to be sent again
+	Person   Outcome = "person"   // an advice: sending it again cannot help, and a person decides
+)
 
 // Limits of numbers that identify a request; both wrap to 1. (ISO 8583 field 11: six digits; field 60 as the dialect uses it)
 const (
@@ -39,7 +53,7 @@ const (
 // at once; answers come in any order.
 //
 // A request's trace is committed to the ledger before the call. An implementation sends a request at most once a call and never
-// repeats one by itself. An error is ErrNotSent or ErrNoAnswer; a decline is no error. When ctx ends before the answer came, the
+// repeats one by itself. An error is ErrNotSent or ErrNoAnswer; an answer, whatever it says, is none. When ctx ends before the answer came, the
 // error is ErrNoAnswer, or ErrNotSent where that is certain; an answer that comes later is dropped and counted, and never given
 // to another request. No account data appears in an error or a log line, and the caller still owns, and clears, the card and the code.
 type Acquirer interface {
@@ -51,7 +65,7 @@ type Acquirer interface {
 	Capture(ctx context.Context, capture Capture) (Answer, error)
 	// Reverse tells the host to undo a request whose outcome is unknown, or to take back an approved one that is not settled. It
 	// may be sent any number of times, under its first trace and with Repeat above 0 after the first, until it is answered.
-	// Undone in the answer says that the original does not stand, whether the host knew it or not.
+	// Stands in the answer says that the original does not stand, whether the host knew it or not.
 	Reverse(ctx context.Context, reversal Reversal) (Answer, error)
 	// Reconcile compares a batch's totals in one currency with the host's. It changes nothing at the host and may be repeated.
 	Reconcile(ctx context.Context, totals Totals) (Reconciliation, error)
@@ -143,15 +157,12 @@ type Totals struct {
 	CreditReversals Count
 }
 
-// Answer is what the host said to a request.
+// Answer is what the host said to a request or an advice.
 type Answer struct {
-	Code     string // two of 0-9A-Z, "00" is approval; field 39
-	Approval string // up to six of 0-9A-Z, only with an approval; field 38
-	Undone   bool   // of a reversal: the code says that no money is held, whether or not it ever was
+	Code     string  // two of 0-9A-Z; field 39
+	Approval string  // up to six of 0-9A-Z, only with an answer that approves or stands; field 38
+	Outcome  Outcome // what the code means for this message
 }
-
-// Approved tells whether the host approved.
-func (a Answer) Approved() bool { return a.Code == Approved }
 
 // Reconciliation is the host's view of a batch: what stands there is equal to what was sent, or not. (field 66)
 type Reconciliation struct {

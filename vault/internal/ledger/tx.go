@@ -112,6 +112,9 @@ func (tx *Tx) append(e payment.Event) (uint64, error) {
 			return 0, err
 		}
 	}
+	if err := payment.Retired(e.Body); err != nil {
+		return 0, err
+	}
 	issued, err := payment.Apply(tx, e)
 	if err != nil {
 		return 0, err

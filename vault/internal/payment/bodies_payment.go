@@ -23,11 +23,14 @@ type AuthorisationAnswered struct {
 	ID       string        `json:"id"`
 	Code     envelope.Code `json:"code"` // iso-XX
 	Approval string        `json:"approval,omitempty"`
+	Approved bool          `json:"approved,omitempty"` // another code than iso-00 approved; without it only that one does
 }
 
-// AuthorisationUnanswered tells that the outcome is unknown: no answer, a broken connection, or a crash in between.
+// AuthorisationUnanswered tells that the outcome is unknown: no answer, a broken connection, a crash in between, or an answer whose code may
+// be an approval and was not taken as one.
 type AuthorisationUnanswered struct {
-	ID string `json:"id"`
+	ID   string        `json:"id"`
+	Code envelope.Code `json:"code,omitempty"` // iso-XX of such an answer
 }
 
 // ReversalIntended is committed before each 0420 or 0421 leaves.
@@ -35,6 +38,8 @@ type ReversalIntended struct {
 	ID    string `json:"id"`
 	Trace Trace  `json:"trace"`
 	Try   int    `json:"try"` // from 1: 0420; above: 0421 with the same trace
+
+	Code envelope.Code `json:"code,omitempty"` // iso-XX of the answer to the try before, after which it is to be sent again
 }
 
 // ReversalAnswered is the host's 0430.
@@ -43,10 +48,11 @@ type ReversalAnswered struct {
 	Code envelope.Code `json:"code"`
 }
 
-// ReversalAbandoned tells that no try was answered: a person decides.
+// ReversalAbandoned tells that no try was answered, or that the answer was that none can help: a person decides.
 type ReversalAbandoned struct {
-	ID    string `json:"id"`
-	Tries int    `json:"tries"`
+	ID    string        `json:"id"`
+	Tries int           `json:"tries"`
+	Code  envelope.Code `json:"code,omitempty"` // iso-XX of the answer to the last try
 }
 
 // BatchOpened starts a merchant's batch.
@@ -107,25 +113,31 @@ type CaptureIntended struct {
 	Trace Trace  `json:"trace"`
 	Batch uint32 `json:"batch"`
 	Try   int    `json:"try"` // from 1: 0220; above: 0221 with the same trace
+
+	Code envelope.Code `json:"code,omitempty"` // iso-XX of the answer to the try before, after which it is to be sent again
 }
 
-// CaptureAnswered is the host's 0230.
+// CaptureAnswered is the host's 0230 that says that the capture is booked. Logs from before 2026-12 also have it with other codes and without
+// Stands: there it declined the capture, which is not written any more (Retired).
 type CaptureAnswered struct {
 	ID       string        `json:"id"`
 	Code     envelope.Code `json:"code"` // iso-XX
 	Approval string        `json:"approval,omitempty"`
+	Stands   bool          `json:"stands,omitempty"` // another code than iso-00 says that it is booked, as iso-94 of a repeat
 }
 
-// CaptureAbandoned tells that no try was answered: a person decides.
+// CaptureAbandoned tells that no try was answered, or that the answer was that none can help: a person decides.
 type CaptureAbandoned struct {
-	ID    string `json:"id"`
-	Tries int    `json:"tries"`
+	ID    string        `json:"id"`
+	Tries int           `json:"tries"`
+	Code  envelope.Code `json:"code,omitempty"` // iso-XX of the answer to the last try
 }
 
 // OutcomeUnknown gives a capture or void whose message is on its way its first result, unknown: it is due within an hour, and after a stop
 // before any other result (INTERFACES 4).
 type OutcomeUnknown struct {
-	ID string `json:"id"`
+	ID   string        `json:"id"`
+	Code envelope.Code `json:"code,omitempty"` // iso-XX of the newest answer to it, where there was one
 }
 
 // AuthorisationExpired ends an authorisation after Authorised + AuthorisationLife.

@@ -92,9 +92,9 @@ func (f *fold) payment() error {
 	case ReversalAnswered:
 		return f.reversalAnswered(b)
 	case ReversalAbandoned:
-		return f.abandoned(b.ID)
+		return f.abandoned(b.ID, b.Code)
 	case CaptureAbandoned:
-		return f.abandoned(b.ID)
+		return f.abandoned(b.ID, b.Code)
 	case OutcomeUnknown:
 		return f.outcomeUnknown(b)
 	case PaymentResolved:

@@ -291,7 +291,7 @@ func (f *fold) answered(b AuthorisationAnswered) error {
 		return misfit("the host's answer has no code of field 39")
 	}
 	p.Code, p.Approval = b.Code, b.Approval
-	if b.Code != envelope.ISOCode("00") {
+	if !b.Approved && b.Code != codeApproved {
 		if err := f.moveTo(&p, StageDeclined); err != nil {
 			return err
 		}
@@ -335,12 +335,14 @@ func (f *fold) unanswered(b AuthorisationUnanswered) error {
 	if err := f.moveTo(&p, StageUnknown); err != nil {
 		return err
 	}
-	p.Code = envelope.CodeNoAnswer
+	if p.Code, err = unknownCode(b.Code); err != nil {
+		return err
+	}
 	err = f.inCardBatch(p, "", func(batch Batch) Batch { batch.Outstanding--; batch.Unresolved++; return batch })
 	if err != nil {
 		return err
 	}
-	return f.issue(p, envelope.StatusUnknown, envelope.CodeNoAnswer)
+	return f.issue(p, envelope.StatusUnknown, p.Code)
 }
 
 func (f *fold) expired(b AuthorisationExpired) error {

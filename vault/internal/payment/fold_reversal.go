@@ -14,6 +14,9 @@ func (f *fold) reversalIntended(b ReversalIntended) error {
 	if err := f.again(b.Try, &p.Tries, b.Trace, &p.Reversal); err != nil {
 		return err
 	}
+	if err := unsettled(&p, b.Code); err != nil {
+		return err
+	}
 	return f.put(p)
 }
 
@@ -91,7 +94,7 @@ func (f *fold) endVoid(id string, to Stage, status envelope.Status, code envelop
 }
 
 // abandoned leaves an unknown payment, a void or a capture to a person.
-func (f *fold) abandoned(id string) error {
+func (f *fold) abandoned(id string, code envelope.Code) error {
 	p, err := f.step(id)
 	if err != nil {
 		return err
@@ -102,6 +105,9 @@ func (f *fold) abandoned(id string) error {
 		}
 	}
 	if err := f.moveTo(&p, StageManual); err != nil {
+		return err
+	}
+	if err := unsettled(&p, code); err != nil {
 		return err
 	}
 	return f.put(p)
@@ -125,8 +131,10 @@ func (f *fold) outcomeUnknown(b OutcomeUnknown) error {
 			return misfit("void %s is not under way", p.ID)
 		}
 	}
-	p.Code = envelope.CodeNoAnswer
-	return f.issue(p, envelope.StatusUnknown, envelope.CodeNoAnswer)
+	if p.Code, err = unknownCode(b.Code); err != nil {
+		return err
+	}
+	return f.issue(p, envelope.StatusUnknown, p.Code)
 }
 
 // Resolutions lists what a person may say became of a payment whose reversal or capture is being repeated, or that stands at manual.
@@ -173,7 +181,7 @@ func (f *fold) resolved(b PaymentResolved) error {
 	case envelope.StatusDeclined:
 		return f.notCaptured(p, envelope.CodeNoAnswer)
 	}
-	p.Reversal, p.Tries, p.Resent = nil, 0, nil
+	p.Reversal, p.Tries, p.Resent, p.Answer = nil, 0, nil, ""
 	if p.Void == "" {
 		p.Code = envelope.CodeOK
 		return f.stands(p, envelope.StatusApproved)
@@ -220,6 +228,9 @@ func (f *fold) captureIntended(b CaptureIntended) error {
 	if err := f.again(b.Try, &p.Tries, b.Trace, &p.Trace); err != nil {
 		return err
 	}
+	if err := unsettled(&p, b.Code); err != nil {
+		return err
+	}
 	return f.put(p)
 }
 
@@ -234,8 +245,8 @@ func (f *fold) captureAnswered(b CaptureAnswered) error {
 	if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.Outstanding--; return batch }); err != nil {
 		return err
 	}
-	if b.Code != envelope.ISOCode("00") {
-		return f.notCaptured(p, b.Code)
+	if !b.Stands && b.Code != codeApproved {
+		return f.notCaptured(p, b.Code) // in a log from before: see Retired
 	}
 	p.Approval = b.Approval
 	return f.captured(p, b.Code)

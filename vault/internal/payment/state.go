@@ -193,8 +193,9 @@ type Payment struct {
 	Batch       uint32             `json:"batch,omitempty"`
 	Trace       *Trace             `json:"trace,omitempty"`
 	Reversal    *Trace             `json:"reversal,omitempty"`
-	Tries       int                `json:"tries,omitempty"`   // how often its reversal, or it as a capture, was sent
+	Tries       int                `json:"tries,omitempty"`   // reversals sent, or of a capture: captures
 	Resent      *Resent            `json:"resent,omitempty"`  // a person had that sent again
+	Answer      envelope.Code      `json:"answer,omitempty"`  // of what is being reversed or captured: the newest answer, where it settled nothing
 	Results     []uint64           `json:"results,omitempty"` // serials, oldest first
 	Conflicts   []Conflict         `json:"conflicts,omitempty"`
 }

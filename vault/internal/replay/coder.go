@@ -40,7 +40,7 @@ func readPayment(text string, p *payment.Payment) error {
 func (c *coder) payment(p *payment.Payment) {
 	for _, s := range [...]*string{&p.Merchant, &p.ID, &p.Digest, (*string)(&p.Stage), (*string)(&p.Operation), &p.Currency, &p.Reference, &p.Descriptor,
 		&p.Masked, &p.Brand, &p.Fingerprint, (*string)(&p.Method), &p.Of, &p.Token, &p.Void, &p.Standard, &p.Entry, &p.File, &p.Notice, (*string)(&p.Code),
-		&p.Approval} {
+		&p.Approval, (*string)(&p.Answer)} {
 		c.string(s)
 	}
 	for _, t := range [...]*envelope.Time{&p.Received, &p.Changed, &p.Until, &p.Authorised} {

@@ -232,7 +232,7 @@ func (c *counter) ask(card *account.Card, after, n int) {
 		clients.Go(func() error {
 			trace := acquirer.Trace{STAN: uint32(i), RRN: fmt.Sprintf("632899%06d", i), Terminal: "BARE0001", Acceptor: "ACCEPTOR1", Sent: c.Clock.Now()}
 			answer, err := c.client.Authorise(c.t.Context(), acquirer.Request{Kind: acquirer.KindSale, Trace: trace, Batch: 999_999, Amount: 1250, Currency: "USD", Card: card})
-			if err == nil && !answer.Approved() {
+			if err == nil && answer.Outcome != acquirer.Approves {
 				err = fmt.Errorf("answered with %s", answer.Code)
 			}
 			return err

@@ -85,7 +85,9 @@ func TestVoids(t *testing.T) {
 	c.agree()
 }
 
-func TestDeclinedCaptureAndRefundGiveBack(t *testing.T) {
+// TestARefusalIsOfRequestsAlone: an issuer's code declines a refund, which gives back what it held; a capture tells what has happened, so that
+// the code only has it repeated, and a person is asked in the end.
+func TestARefusalIsOfRequestsAlone(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	e := c.engine(nil)
 	hold, sale := c.send(c.shop.Authorize(2_000_000)), c.send(c.bigSale(2_000_000))
@@ -94,11 +96,13 @@ func TestDeclinedCaptureAndRefundGiveBack(t *testing.T) {
 	c.must(err)
 	capture, refund := c.send(c.shop.Capture(hold, amountDeclined)), c.send(c.shop.Refund(sale, amountDeclined))
 	c.finish(e)
-	c.want("the capture", capture, payment.StageDeclined, "iso-51", "declined")
+	c.want("the capture", capture, payment.StageManual, "iso-51", "unknown")
 	c.want("the refund", refund, payment.StageDeclined, "iso-51", "declined")
-	if h, s := c.Payment("shop-1", hold), c.Payment("shop-1", sale); h.Capturing != 0 || s.Refunded != 0 {
+	if h, s := c.Payment("shop-1", hold), c.Payment("shop-1", sale); h.Capturing != amountDeclined || s.Refunded != 0 {
 		t.Errorf("the hold is captured by %d, the sale refunded by %d", h.Capturing, s.Refunded)
 	}
+	c.must(e.Resolve(t.Context(), "shop-1", capture, envelope.StatusDeclined, "the acquirer's desk: not booked", operator()))
+	c.want("the capture", capture, payment.StageDeclined, envelope.CodeNoAnswer, "unknown", "declined")
 	c.agree()
 }
 

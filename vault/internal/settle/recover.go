@@ -22,7 +22,7 @@ func (e *Engine) Recover(ctx context.Context) error {
 		return nil
 	}
 	for what, w := range map[string]waiting{
-		"requests": {stage: payment.StageAuthorising, do: func(tx *ledger.Tx, p payment.Payment) (bool, error) { return true, unanswered(tx, p, "start") }},
+		"requests": {stage: payment.StageAuthorising, do: func(tx *ledger.Tx, p payment.Payment) (bool, error) { return true, unanswered(tx, p, "start", "") }},
 		"captures": {stage: payment.StageCapturing, do: func(tx *ledger.Tx, p payment.Payment) (bool, error) { return firstResult(tx, p, "start") }},
 		"voids":    {stage: payment.StageVoiding, do: func(tx *ledger.Tx, p payment.Payment) (bool, error) { return voidResult(tx, p, "start") }},
 	} {
@@ -105,9 +105,10 @@ func (e *Engine) some(w waiting, after uint64) (found []payment.Payment, err err
 	return found, unlessEnough(err)
 }
 
-// unanswered commits that p's outcome is unknown and drops what was kept to send it: it is never sent again.
-func unanswered(tx *ledger.Tx, p payment.Payment, origin string) error {
-	if err := appendEvent(tx, "vault", origin, p.Merchant, payment.AuthorisationUnanswered{ID: p.ID}); err != nil {
+// unanswered commits that p's outcome is unknown and drops what was kept to send it: it is never sent again. code is that of an answer that
+// was not taken, "" where there was none.
+func unanswered(tx *ledger.Tx, p payment.Payment, origin string, code envelope.Code) error {
+	if err := appendEvent(tx, "vault", origin, p.Merchant, payment.AuthorisationUnanswered{ID: p.ID, Code: code}); err != nil {
 		return err
 	}
 	return deleteParts(tx, p.Merchant, p.ID)
@@ -118,7 +119,7 @@ func firstResult(tx *ledger.Tx, p payment.Payment, origin string) (bool, error) 
 	if len(p.Results) > 0 {
 		return false, nil
 	}
-	return true, appendEvent(tx, "vault", origin, p.Merchant, payment.OutcomeUnknown{ID: p.ID})
+	return true, appendEvent(tx, "vault", origin, p.Merchant, payment.OutcomeUnknown{ID: p.ID, Code: p.Answer})
 }
 
 // voidResult is firstResult of the void that takes p back.
@@ -127,6 +128,7 @@ func voidResult(tx *ledger.Tx, p payment.Payment, origin string) (bool, error) {
 	if err != nil || !found {
 		return false, orMissing(err, "void "+p.Void+" of "+p.Merchant)
 	}
+	void.Answer = p.Answer // the reversal is the payment's
 	return firstResult(tx, void, origin)
 }
 

@@ -213,13 +213,18 @@ func (e *Engine) conclude(ctx context.Context, p payment.Payment, answer acquire
 		failure = acquirer.ErrMalformedAnswer
 	}
 	if failure != nil {
-		e.cfg.Logger.Warn("the outcome of a request is unknown; it will be reversed", "merchant", p.Merchant, "payment", p.ID, "cause", failure)
+		code, answer.Outcome = "", acquirer.Doubtful
+	}
+	taken := answer.Outcome == acquirer.Approves || answer.Outcome == acquirer.Declines
+	if !taken {
+		e.cfg.Logger.Warn("the outcome of a request is unknown; it will be reversed", "merchant", p.Merchant, "payment", p.ID, "code", string(code), "cause", failure)
 	}
 	return e.cfg.Ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
-		if failure != nil {
-			return unanswered(tx, p, "host")
+		if !taken {
+			return unanswered(tx, p, "host", code)
 		}
-		body := payment.AuthorisationAnswered{ID: p.ID, Code: code, Approval: answer.Approval}
+		body := payment.AuthorisationAnswered{ID: p.ID, Code: code, Approval: answer.Approval,
+			Approved: answer.Outcome == acquirer.Approves && answer.Code != acquirer.Approved}
 		if err := appendEvent(tx, "acquirer", "host", p.Merchant, body); err != nil {
 			return err
 		}

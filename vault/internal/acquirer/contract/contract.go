@@ -87,7 +87,7 @@ func approved(t *testing.T, l Line) {
 	shop := newShop()
 	sale := shop.sale(t, 1099)
 	answer, err := l.Acquirer.Authorise(t.Context(), sale)
-	if err != nil || !answer.Approved() || answer.Approval == "" {
+	if err != nil || answer.Outcome != acquirer.Approves || answer.Approval == "" {
 		t.Fatalf("answer %+v, error %v", answer, err)
 	}
 	booked, ok := l.Book(t, sale.RRN)
@@ -97,7 +97,7 @@ func approved(t *testing.T, l Line) {
 	}
 	withoutCode := shop.sale(t, 1)
 	withoutCode.Code = nil
-	if answer, err := l.Acquirer.Authorise(t.Context(), withoutCode); err != nil || !answer.Approved() {
+	if answer, err := l.Acquirer.Authorise(t.Context(), withoutCode); err != nil || answer.Outcome != acquirer.Approves {
 		t.Errorf("a sale without a code: answer %+v, error %v", answer, err)
 	}
 }
@@ -136,7 +136,7 @@ func (l Line) mustUndo(t *testing.T, shop *shop, sale acquirer.Request) {
 	if booked, ok := l.Book(t, sale.RRN); !ok || booked.Answer != "00" || booked.Reversed {
 		t.Fatalf("booked %+v, %v: want it taken and standing", booked, ok)
 	}
-	if answer, err := l.Acquirer.Reverse(t.Context(), shop.reversal(sale, 0)); err != nil || !answer.Undone {
+	if answer, err := l.Acquirer.Reverse(t.Context(), shop.reversal(sale, 0)); err != nil || answer.Outcome != acquirer.Stands {
 		t.Fatalf("reversal: answer %+v, error %v", answer, err)
 	}
 	if booked, _ := l.Book(t, sale.RRN); !booked.Reversed {
@@ -173,11 +173,11 @@ func dropped(t *testing.T, l Line) {
 func reversalFirst(t *testing.T, l Line) {
 	shop := newShop()
 	sale := shop.sale(t, 1099)
-	if answer, err := l.Acquirer.Reverse(t.Context(), shop.reversal(sale, 0)); err != nil || !answer.Undone {
+	if answer, err := l.Acquirer.Reverse(t.Context(), shop.reversal(sale, 0)); err != nil || answer.Outcome != acquirer.Stands {
 		t.Fatalf("answer %+v, error %v", answer, err)
 	}
 	answer, err := l.Acquirer.Authorise(t.Context(), sale)
-	if err != nil || answer.Approved() {
+	if err != nil || answer.Outcome == acquirer.Approves {
 		t.Errorf("a sale that had been reversed: answer %+v, error %v, want a decline", answer, err)
 	}
 }
@@ -189,7 +189,7 @@ func reversalRepeated(t *testing.T, l Line) {
 		t.Fatal(err)
 	}
 	for repeat := range 3 {
-		if answer, err := l.Acquirer.Reverse(t.Context(), shop.reversal(sale, repeat)); err != nil || !answer.Undone {
+		if answer, err := l.Acquirer.Reverse(t.Context(), shop.reversal(sale, repeat)); err != nil || answer.Outcome != acquirer.Stands {
 			t.Errorf("repeat %d: answer %+v, error %v", repeat, answer, err)
 		}
 	}
@@ -242,7 +242,7 @@ func terminals(t *testing.T, l Line) {
 			sale := shop.sale(t, amount) // both shops count their trace numbers from 1
 			wg.Go(func() {
 				answer, err := l.Acquirer.Authorise(t.Context(), sale)
-				if err != nil || answer.Approved() != (amount != 900_051) {
+				if err != nil || (answer.Outcome == acquirer.Approves) != (amount != 900_051) {
 					t.Errorf("amount %d got another terminal's answer: %+v, error %v", amount, answer, err)
 				}
 			})

@@ -11,7 +11,7 @@ import (
 func (l Line) approve(t *testing.T, r acquirer.Request) acquirer.Original {
 	t.Helper()
 	answer, err := l.Acquirer.Authorise(t.Context(), r)
-	if err != nil || !answer.Approved() || answer.Undone {
+	if err != nil || answer.Outcome != acquirer.Approves {
 		t.Fatalf("%s: answer %+v, error %v, want approval", r.Kind, answer, err)
 	}
 	return acquirer.Original{Trace: r.Trace, Kind: r.Kind, Approval: answer.Approval}
@@ -98,7 +98,7 @@ func refunded(t *testing.T, l Line) {
 	shop := newShop()
 	sale := l.approve(t, shop.sale(t, 1000))
 	capture := shop.capture(l.hold(t, shop, 1000), 700)
-	if answer, err := l.Acquirer.Capture(t.Context(), capture); err != nil || !answer.Approved() {
+	if answer, err := l.Acquirer.Capture(t.Context(), capture); err != nil || answer.Outcome != acquirer.Stands {
 		t.Fatalf("capture: %+v, %v", answer, err)
 	}
 	paid := acquirer.Original{Trace: capture.Trace, Kind: acquirer.KindCapture}
@@ -150,7 +150,7 @@ func reversedEach(t *testing.T, l Line) {
 	for _, r := range []acquirer.Request{sale, hold, refund} {
 		l.approve(t, r)
 	}
-	if answer, err := l.Acquirer.Capture(t.Context(), capture); err != nil || !answer.Approved() {
+	if answer, err := l.Acquirer.Capture(t.Context(), capture); err != nil || answer.Outcome != acquirer.Stands {
 		t.Fatalf("capture: %+v, %v", answer, err)
 	}
 	for name, reversal := range map[string]acquirer.Reversal{
@@ -158,7 +158,7 @@ func reversedEach(t *testing.T, l Line) {
 		"capture": shop.reversalOf(capture),
 	} {
 		for range 2 {
-			if answer, err := l.Acquirer.Reverse(t.Context(), reversal); err != nil || !answer.Undone {
+			if answer, err := l.Acquirer.Reverse(t.Context(), reversal); err != nil || answer.Outcome != acquirer.Stands {
 				t.Errorf("%s: answer %+v, error %v, want undone", name, answer, err)
 			}
 			if booked, ok := l.Book(t, reversal.Original.RRN); !ok || !booked.Reversed {
@@ -172,7 +172,7 @@ func reversedEach(t *testing.T, l Line) {
 	}
 	wrong := shop.reversal(sale, 0)
 	wrong.Amount++
-	if answer, err := l.Acquirer.Reverse(t.Context(), wrong); err != nil || answer.Undone {
+	if answer, err := l.Acquirer.Reverse(t.Context(), wrong); err != nil || answer.Outcome == acquirer.Stands {
 		t.Errorf("a reversal of another amount: answer %+v, error %v, want it refused", answer, err)
 	}
 }
@@ -185,10 +185,10 @@ func captureUnknown(t *testing.T, l Line) {
 	if _, err := l.Acquirer.Capture(t.Context(), capture); !errors.Is(err, acquirer.ErrNoAnswer) || errors.Is(err, acquirer.ErrNotSent) {
 		t.Fatalf("error %v, want ErrNoAnswer alone", err)
 	}
-	if answer, err := l.Acquirer.Reverse(t.Context(), shop.reversalOf(capture)); err != nil || !answer.Undone {
+	if answer, err := l.Acquirer.Reverse(t.Context(), shop.reversalOf(capture)); err != nil || answer.Outcome != acquirer.Stands {
 		t.Fatalf("reversal: answer %+v, error %v", answer, err)
 	}
-	if answer, err := l.Acquirer.Capture(t.Context(), shop.capture(hold, 1_000_000)); err != nil || !answer.Approved() {
+	if answer, err := l.Acquirer.Capture(t.Context(), shop.capture(hold, 1_000_000)); err != nil || answer.Outcome != acquirer.Stands {
 		t.Errorf("after the reversal: answer %+v, error %v, want the whole captured", answer, err)
 	}
 }

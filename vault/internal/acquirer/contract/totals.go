@@ -56,13 +56,13 @@ func credited(t *testing.T, l Line) {
 	l.approve(t, sale)
 	original := acquirer.Original{Trace: sale.Trace, Kind: acquirer.KindSale}
 	hold := l.hold(t, shop, 500)
-	if answer, err := l.Acquirer.Capture(t.Context(), shop.capture(hold, 300)); err != nil || !answer.Approved() {
+	if answer, err := l.Acquirer.Capture(t.Context(), shop.capture(hold, 300)); err != nil || answer.Outcome != acquirer.Stands {
 		t.Fatalf("capture: %+v, %v", answer, err)
 	}
 	l.approve(t, l.refundOf(t, shop, original, 200))
 	undone := l.refundOf(t, shop, original, 50)
 	l.approve(t, undone)
-	if answer, err := l.Acquirer.Reverse(t.Context(), shop.reversal(undone, 0)); err != nil || !answer.Undone {
+	if answer, err := l.Acquirer.Reverse(t.Context(), shop.reversal(undone, 0)); err != nil || answer.Outcome != acquirer.Stands {
 		t.Fatalf("reversal of a refund: %+v, %v", answer, err)
 	}
 	for _, c := range []struct {

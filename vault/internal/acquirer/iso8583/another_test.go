@@ -97,9 +97,15 @@ func (h *packedHost) answer(m *iso8583.Message) *iso8583.Message {
 // A host of another dialect: what is sent, what undoes and how refunds are made follow from the file.
 func TestHostOfAnotherDialect(t *testing.T) {
 	for _, c := range []struct {
-		code             string
-		approved, undone bool
-	}{{"00", true, true}, {"12", false, true}, {"25", false, false}} {
+		code                    string
+		asked, captured, undone acquirer.Outcome // what the code means to each
+	}{
+		{"00", acquirer.Approves, acquirer.Stands, acquirer.Stands},
+		{"12", acquirer.Declines, acquirer.Person, acquirer.Stands}, // the file's own word on reversals, in a member of before there were tables
+		{"21", acquirer.Doubtful, acquirer.Repeat, acquirer.Repeat},
+		{"25", acquirer.Declines, acquirer.Person, acquirer.Repeat},
+		{"94", acquirer.Doubtful, acquirer.Stands, acquirer.Stands},
+	} {
 		h := newPackedHost(t, c.code)
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -116,18 +122,18 @@ func TestHostOfAnotherDialect(t *testing.T) {
 		refund := sale
 		refund.Kind, refund.Code, refund.Original = acquirer.KindRefund, nil, &acquirer.Original{Trace: sale.Trace, Kind: acquirer.KindSale}
 		for _, request := range []acquirer.Request{sale, refund} {
-			if answer, err := a.Authorise(t.Context(), request); err != nil || answer.Code != c.code || answer.Approved() != c.approved || answer.Undone {
+			if answer, err := a.Authorise(t.Context(), request); err != nil || answer.Code != c.code || answer.Outcome != c.asked {
 				t.Errorf("%s: answer %+v, error %v, want %s", request.Kind, answer, err, c.code)
 			}
 		}
 		capture := acquirer.Capture{Trace: sale.Trace, Batch: 7, Amount: 1, Currency: "AUD", Repeat: 1,
 			Original: acquirer.Original{Trace: sale.Trace, Kind: acquirer.KindAuthorisation}}
-		if answer, err := a.Capture(t.Context(), capture); err != nil || answer.Code != c.code {
-			t.Errorf("capture: answer %+v, error %v", answer, err)
+		if answer, err := a.Capture(t.Context(), capture); err != nil || answer.Code != c.code || answer.Outcome != c.captured {
+			t.Errorf("capture: answer %+v, error %v, want it %s", answer, err, c.captured)
 		}
 		reversal := acquirer.Reversal{Trace: sale.Trace, Original: *refund.Original, Batch: 7, Amount: sale.Amount, Currency: "AUD"}
-		if answer, err := a.Reverse(t.Context(), reversal); err != nil || answer.Code != c.code || answer.Undone != c.undone {
-			t.Errorf("reversal: answer %+v, error %v, want undone %v", answer, err, c.undone)
+		if answer, err := a.Reverse(t.Context(), reversal); err != nil || answer.Code != c.code || answer.Outcome != c.undone {
+			t.Errorf("reversal: answer %+v, error %v, want it %s", answer, err, c.undone)
 		}
 		if a.RefundsByReference() {
 			t.Error("the dialect refunds with the number")
@@ -155,7 +161,7 @@ func TestLineUnderAnotherClock(t *testing.T) {
 			return here, nil
 		}})
 		time.Sleep(time.Hour)
-		if answer, err := a.Authorise(t.Context(), goldenSale(t)); err != nil || !answer.Approved() {
+		if answer, err := a.Authorise(t.Context(), goldenSale(t)); err != nil || answer.Outcome != acquirer.Approves {
 			t.Errorf("answer %+v, error %v", answer, err)
 		}
 		if err := a.Close(); err != nil {
@@ -217,7 +223,7 @@ func TestOdditiesAreReported(t *testing.T) {
 	_, _ = there.Write(out)
 	again := goldenSale(t)
 	again.STAN, again.RRN, again.Amount = 43, "632617000043", 5
-	if answer, err := a.Authorise(t.Context(), again); err != nil || !answer.Approved() {
+	if answer, err := a.Authorise(t.Context(), again); err != nil || answer.Outcome != acquirer.Approves {
 		t.Errorf("after oddities that nobody has read: answer %+v, error %v", answer, err)
 	}
 	close(release)

@@ -48,18 +48,20 @@ func (d *Dialect) fits(asked, got *iso8583.Message, fields ...int) error {
 	}
 	for _, id := range fields {
 		if value(asked, id) != value(got, id) {
-			return malformed("field " + strconv.Itoa(id))
+			return malformedField(id)
 		}
 	}
 	return nil
 }
 
+func malformedField(id int) error { return malformed("field " + strconv.Itoa(id)) }
+
 func malformed(what string) error {
 	return fmt.Errorf("%w: %s", acquirer.ErrMalformedAnswer, what)
 }
 
-// readAnswer returns the response code and the approval. (ISO 8583:1987 fields 39 and 38)
-func (d *Dialect) readAnswer(m *iso8583.Message) (acquirer.Answer, error) {
+// readAnswer returns the response code, what it means by the table of the message's class, and the approval. (ISO 8583:1987 fields 39 and 38)
+func (d *Dialect) readAnswer(m *iso8583.Message, means func(code string) acquirer.Outcome) (acquirer.Answer, error) {
 	a := acquirer.Answer{Code: value(m, d.Place.Answer)}
 	if len(a.Code) != 2 || !alphanumeric(a.Code) {
 		return acquirer.Answer{}, malformed("response code")
@@ -68,7 +70,7 @@ func (d *Dialect) readAnswer(m *iso8583.Message) (acquirer.Answer, error) {
 	if !alphanumeric(a.Approval) {
 		return acquirer.Answer{}, malformed("approval")
 	}
-	if !a.Approved() {
+	if a.Outcome = means(a.Code); a.Outcome != acquirer.Approves && a.Outcome != acquirer.Stands {
 		a.Approval = ""
 	}
 	return a, nil

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
 	"sync"
 	"time"
 
@@ -125,36 +124,57 @@ func orDefault(d, standard time.Duration) time.Duration {
 func (c *Client) Authorise(ctx context.Context, request acquirer.Request) (acquirer.Answer, error) {
 	r, clearCopy := newAuthorise(c.cfg.Dialect, request)
 	defer clearCopy()
-	return c.ask(ctx, r)
+	table := c.cfg.Dialect.Answers.Requests
+	answer, sameAmount, err := c.ask(ctx, r, table.outcome)
+	switch {
+	case err != nil || sameAmount:
+		return answer, err
+	case answer.Outcome == acquirer.Approves && table.approves(answer.Code) == part:
+		answer.Outcome, answer.Approval = acquirer.Doubtful, ""
+	case answer.Outcome != acquirer.Doubtful:
+		return acquirer.Answer{}, c.unfit(r, malformedField(c.cfg.Dialect.Place.Amount))
+	}
+	return answer, nil
 }
 
 // Capture sends a 0220, or a 0221 when the capture has been sent before. See acquirer.Acquirer.
 func (c *Client) Capture(ctx context.Context, capture acquirer.Capture) (acquirer.Answer, error) {
-	return c.ask(ctx, newCapture(c.cfg.Dialect, capture))
+	return c.advise(ctx, newCapture(c.cfg.Dialect, capture), func(code string) acquirer.Outcome {
+		return c.cfg.Dialect.Answers.Captures.outcome(code, capture.Repeat, firstCaptureDuplicate)
+	})
 }
 
 // Reverse sends a 0420, or a 0421 when the reversal has been sent before. See acquirer.Acquirer.
 func (c *Client) Reverse(ctx context.Context, reversal acquirer.Reversal) (acquirer.Answer, error) {
-	answer, err := c.ask(ctx, newReversal(c.cfg.Dialect, reversal))
-	answer.Undone = err == nil && slices.Contains(c.cfg.Dialect.Undone, answer.Code)
-	return answer, err
+	return c.advise(ctx, newReversal(c.cfg.Dialect, reversal), func(code string) acquirer.Outcome {
+		return c.cfg.Dialect.Answers.Reversals.outcome(code, reversal.Repeat, firstReversalDuplicate)
+	})
 }
 
 // RefundsByReference tells whether the dialect refunds by the original's trace alone.
 func (c *Client) RefundsByReference() bool { return c.cfg.Dialect.RefundsByReference }
 
-// ask exchanges a request about one payment.
-func (c *Client) ask(ctx context.Context, r *request) (acquirer.Answer, error) {
+// advise exchanges an advice about one payment, whose answer has its amount.
+func (c *Client) advise(ctx context.Context, r *request, means func(code string) acquirer.Outcome) (acquirer.Answer, error) {
+	answer, sameAmount, err := c.ask(ctx, r, means)
+	if err == nil && !sameAmount {
+		return acquirer.Answer{}, c.unfit(r, malformedField(c.cfg.Dialect.Place.Amount))
+	}
+	return answer, err
+}
+
+// ask exchanges a message about one payment, and tells whether the answer has its amount.
+func (c *Client) ask(ctx context.Context, r *request, means func(code string) acquirer.Outcome) (answer acquirer.Answer, sameAmount bool, err error) {
 	got, err := c.exchange(ctx, r)
 	if err != nil {
-		return acquirer.Answer{}, err
+		return acquirer.Answer{}, false, err
 	}
 	d, at := c.cfg.Dialect, c.cfg.Dialect.Place
-	if err := d.fits(r.message, got, at.Amount, at.STAN, at.RRN, at.Terminal, at.Acceptor, at.Currency); err != nil {
-		return acquirer.Answer{}, c.unfit(r, err)
+	if err := d.fits(r.message, got, at.STAN, at.RRN, at.Terminal, at.Acceptor, at.Currency); err != nil {
+		return acquirer.Answer{}, false, c.unfit(r, err)
 	}
-	answer, err := d.readAnswer(got)
-	return answer, c.unfit(r, err)
+	answer, err = d.readAnswer(got, means)
+	return answer, value(r.message, at.Amount) == value(got, at.Amount), c.unfit(r, err)
 }
 
 // unfit notes an answer that does not fit its request, and returns err.

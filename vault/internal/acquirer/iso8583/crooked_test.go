@@ -197,7 +197,7 @@ func TestAnswersThatDoNotFit(t *testing.T) {
 			defer func() { _ = a.Close() }()
 			answer, err := a.Authorise(t.Context(), testSale(t, 1))
 			if c.want == nil {
-				if err != nil || answer != (acquirer.Answer{Code: "00", Approval: "A1B2C3"}) {
+				if err != nil || answer != (acquirer.Answer{Code: "00", Approval: "A1B2C3", Outcome: acquirer.Approves}) {
 					t.Errorf("answer %+v, error %v", answer, err)
 				}
 				return
@@ -232,7 +232,7 @@ func TestAnAnswerInPiecesIsOneAnswer(t *testing.T) {
 		return nil
 	}
 	a := client(t, h.listener.Addr().String())
-	if answer, err := a.Authorise(t.Context(), testSale(t, 1)); err != nil || !answer.Approved() {
+	if answer, err := a.Authorise(t.Context(), testSale(t, 1)); err != nil || answer.Outcome != acquirer.Approves {
 		t.Errorf("answer %+v, error %v", answer, err)
 	}
 }

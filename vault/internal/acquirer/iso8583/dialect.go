@@ -4,7 +4,8 @@
 // # The dialect
 //
 // A dialect is a file (LoadDialect): a specification of fields as moov-io/iso8583 reads it, and a section "nightdrop" that says which
-// field holds what, the message types and processing codes, the length header, fields that never change, and what codes mean.
+// field holds what, the message types and processing codes, the length header, fields that never change, and what the codes of field 39
+// mean, in a table for each class of message (see ops/docs/payments.md).
 // The one that is built in, ascii1987.json, is ISO 8583:1987: two big-endian bytes of length and so many bytes of ASCII: the message
 // type, the bitmaps in upper-case hex, the fields. There 0800 signs on (field 70 001) and asks for an echo (301); 0100 is an
 // authorisation, 0200 a sale or a refund, 0220 and 0221 a capture, 0420 and 0421 a reversal, 0500 a batch's totals. An answer has the
@@ -55,7 +56,8 @@ type section struct {
 	Place              places   `json:"place"`
 	Messages           messages `json:"messages"`
 	RefundsByReference bool     `json:"refunds-by-reference"` // false: a refund carries the number and names no original
-	Undone             []string `json:"undone"`               // codes of an answered reversal that say that no money is held
+	Answers            answers  `json:"answers,omitzero"`     // what answers to requests and advices mean
+	Undone             []string `json:"undone,omitempty"`     // of files from before Answers: codes of an answered reversal that stand
 	Compared           []string `json:"compared"`             // codes of an answered 0500 that say that totals were compared
 }
 

@@ -61,6 +61,9 @@ func parseDialect(raw []byte) (*Dialect, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fields: %w", err) // names the field
 	}
+	if err := f.Nightdrop.completeAnswers(); err != nil {
+		return nil, err
+	}
 	d := &Dialect{name: f.Name, section: *f.Nightdrop, widths: map[int]width{}}
 	if err := f.place(d, described); err != nil {
 		return nil, err
@@ -259,11 +262,11 @@ func (f *dialectFile) checkCodes() error {
 				return f.fail("nightdrop."+name, "codes are two of 0-9A-Z")
 			}
 		}
-		if len(codes) == 0 {
+		if len(codes) == 0 && (name == "compared" || codes != nil) {
 			return f.fail("nightdrop."+name, "name at least one code")
 		}
 	}
-	return nil
+	return f.checkAnswers()
 }
 
 type namedMessage struct {

@@ -72,7 +72,7 @@ func TestIdleLineIsTestedAndDeadLineReplaced(t *testing.T) {
 	h.signOn = "00"
 	h.mu.Unlock()
 	waittest.For(t, "a new line", func() bool { return a.Ready() == nil })
-	if answer, err := a.Authorise(t.Context(), testSale(t, 1)); err != nil || !answer.Approved() {
+	if answer, err := a.Authorise(t.Context(), testSale(t, 1)); err != nil || answer.Outcome != acquirer.Approves {
 		t.Errorf("on the new line: answer %+v, error %v", answer, err)
 	}
 }
@@ -178,7 +178,7 @@ func authoriseMany(t *testing.T, a acquirer.Acquirer, many int) []attempt {
 				for errors.Is(err, acquirer.ErrNotSent) {
 					answer, err = a.Authorise(t.Context(), sale)
 				}
-				attempts[i].approved, attempts[i].err = answer.Approved(), err
+				attempts[i].approved, attempts[i].err = answer.Outcome == acquirer.Approves, err
 				time.Sleep(10 * time.Millisecond)
 			}
 		})
@@ -208,7 +208,7 @@ func check(t *testing.T, a acquirer.Acquirer, attempts []attempt, book func() ho
 		reversal.STAN += 500_000
 		for {
 			answer, err := a.Reverse(t.Context(), reversal)
-			if err == nil && answer.Approved() {
+			if err == nil && answer.Outcome == acquirer.Stands {
 				break
 			}
 			if reversal.Repeat++; reversal.Repeat > 20 {

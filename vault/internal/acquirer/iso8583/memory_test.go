@@ -36,7 +36,7 @@ func TestNumberLeavesNoCopies(t *testing.T) {
 		sale.Card = card.Card
 		answer, err := a.Authorise(t.Context(), sale)
 		card.Clear()
-		if err != nil || !answer.Approved() {
+		if err != nil || answer.Outcome != acquirer.Approves {
 			t.Fatalf("answer %+v, error %v", answer, err)
 		}
 	}

@@ -34,7 +34,7 @@ func TestLineOverTLS(t *testing.T) {
 	address := listener.Addr().String()
 	a := iso8583.New(iso8583.Config{Address: address, TLS: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}})
 	defer func() { _ = a.Close() }()
-	if answer, err := a.Authorise(t.Context(), testSale(t, 1)); err != nil || !answer.Approved() {
+	if answer, err := a.Authorise(t.Context(), testSale(t, 1)); err != nil || answer.Outcome != acquirer.Approves {
 		t.Errorf("answer %+v, error %v", answer, err)
 	}
 	_, others := selfSigned(t)

@@ -92,7 +92,7 @@ func (r *resender) Authorise(ctx context.Context, request acquirer.Request) (acq
 		return answer, err
 	}
 	again, failure := r.Acquirer.Authorise(ctx, fresh(request, r.sent.Add(1)))
-	if failure != nil || !again.Approved() {
+	if failure != nil || again.Outcome != acquirer.Approves {
 		return answer, err
 	}
 	r.struck.Add(1)
@@ -107,7 +107,7 @@ type forgiver struct {
 
 func (f *forgiver) Authorise(ctx context.Context, request acquirer.Request) (acquirer.Answer, error) {
 	answer, err := f.Acquirer.Authorise(ctx, request)
-	if err == nil && answer.Approved() && request.Kind == acquirer.KindSale && ctx.Err() == nil {
+	if err == nil && answer.Outcome == acquirer.Approves && request.Kind == acquirer.KindSale && ctx.Err() == nil {
 		f.struck.Add(1)
 		return acquirer.Answer{}, acquirer.ErrNoAnswer
 	}
@@ -115,7 +115,7 @@ func (f *forgiver) Authorise(ctx context.Context, request acquirer.Request) (acq
 }
 
 func (f *forgiver) Reverse(context.Context, acquirer.Reversal) (acquirer.Answer, error) {
-	return acquirer.Answer{Code: acquirer.Approved, Undone: true}, nil
+	return acquirer.Answer{Code: acquirer.Approved, Outcome: acquirer.Stands}, nil
 }
 
 // doubler is a host that books an approved sale once more, under the same reference.
@@ -126,10 +126,10 @@ type doubler struct {
 
 func (d *doubler) Authorise(ctx context.Context, request acquirer.Request) (acquirer.Answer, error) {
 	answer, err := d.Acquirer.Authorise(ctx, request)
-	if request.Kind == acquirer.KindSale && err == nil && answer.Approved() {
+	if request.Kind == acquirer.KindSale && err == nil && answer.Outcome == acquirer.Approves {
 		twin := fresh(request, d.struck.Load())
 		twin.RRN = request.RRN
-		if second, failure := d.Acquirer.Authorise(ctx, twin); failure == nil && second.Approved() {
+		if second, failure := d.Acquirer.Authorise(ctx, twin); failure == nil && second.Outcome == acquirer.Approves {
 			d.struck.Add(1)
 		}
 	}
