@@ -130,6 +130,16 @@ func (c *counter) finish(e *Engine) {
 	})
 }
 
+// repeatInVain runs an engine until a payment's reversal or capture was repeated for a day, and a person is needed.
+func (c *counter) repeatInVain(e *Engine, id string) {
+	c.t.Helper()
+	c.while(e, func() {
+		waittest.For(c.t, "a second try", func() bool { return c.Payment(c.shop.ID, id).Tries >= 2 })
+		c.Clock.Pass(24 * time.Hour)
+		waittest.For(c.t, "a person to be needed", func() bool { return c.stage(id) == payment.StageManual })
+	})
+}
+
 // underWay counts the payments that wait for the engine or the host.
 func (c *counter) underWay() (n int) {
 	c.t.Helper()

@@ -2,21 +2,70 @@ package settle
 
 import (
 	"context"
+	"errors"
 	"sync"
+	"time"
 
 	"nightdrop/vault/internal/acquirer"
 )
 
-// observed is the acquirer as the engine has it: what is under way there is known.
+// observed is the acquirer as the engine has it: it sees which messages are answered, and which are under way.
 type observed struct {
 	acquirer.Acquirer
 	engine *Engine
 }
 
+// Authorise implements acquirer.Acquirer.
+func (o observed) Authorise(ctx context.Context, r acquirer.Request) (acquirer.Answer, error) {
+	sent := time.Now()
+	answer, err := o.Acquirer.Authorise(ctx, r)
+	o.saw(ctx, sent, err)
+	return answer, err
+}
+
+// Capture implements acquirer.Acquirer.
+func (o observed) Capture(ctx context.Context, c acquirer.Capture) (acquirer.Answer, error) {
+	sent := time.Now()
+	answer, err := o.Acquirer.Capture(ctx, c)
+	o.saw(ctx, sent, err)
+	return answer, err
+}
+
+// Reverse implements acquirer.Acquirer.
+func (o observed) Reverse(ctx context.Context, r acquirer.Reversal) (acquirer.Answer, error) {
+	sent := time.Now()
+	answer, err := o.Acquirer.Reverse(ctx, r)
+	o.saw(ctx, sent, err)
+	return answer, err
+}
+
 // Reconcile implements acquirer.Acquirer; its trace number is held meanwhile.
 func (o observed) Reconcile(ctx context.Context, t acquirer.Totals) (acquirer.Reconciliation, error) {
 	defer o.engine.reconciling.hold(t.Trace)()
-	return o.Acquirer.Reconcile(ctx, t)
+	sent := time.Now()
+	answer, err := o.Acquirer.Reconcile(ctx, t)
+	o.saw(ctx, sent, err)
+	return answer, err
+}
+
+// saw notes whether a message was answered. What was broken off, or did not leave, says nothing about the host; an answer that does not fit
+// is none.
+func (o observed) saw(ctx context.Context, sent time.Time, err error) {
+	e := o.engine
+	switch {
+	case err == nil:
+		after, closes := e.breaker.heard(e.cfg.Now())
+		if closes {
+			e.cfg.Logger.Warn("the acquirer's host answers again: new requests are sent")
+		}
+		if after {
+			e.advices.wake(time.Now())
+		}
+	case ctx.Err() != nil || errors.Is(err, acquirer.ErrNotSent):
+	case e.breaker.silent(sent, time.Now(), e.cfg.Now(), errors.Is(err, acquirer.ErrLineLost)):
+		e.cfg.Logger.Error("the acquirer's host takes messages and answers none: new requests wait until it answers one of those that are repeated",
+			"silences", e.breaker.bound)
+	}
 }
 
 // traces are numbers that messages bear which are of no payment and wait for their answer: reconciliations. What a crash cuts short waits no
