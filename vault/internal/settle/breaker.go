@@ -134,21 +134,27 @@ func (b *breaker) take() []payment.IntegrityFound {
 	return untold
 }
 
+// tellSilence commits that the host was silent, or answers again, where that is not in the log yet. A crash before it leaves that untold:
+// the next start finds the breaker as the log has it.
+func (e *Engine) tellSilence(ctx context.Context) error {
+	untold := e.breaker.take()
+	if len(untold) == 0 {
+		return nil
+	}
+	return e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
+		for _, found := range untold {
+			if err := appendEvent(tx, "vault", "host", "", found); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // watchHost looks after the breaker: it has what began and ended stand in the log, and a silent host be probed.
 func (e *Engine) watchHost(ctx context.Context) error {
-	if untold := e.breaker.take(); len(untold) > 0 {
-		// A crash before this commit leaves a silence that began or ended untold: the next start finds the breaker as the log has it.
-		err := e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
-			for _, found := range untold {
-				if err := appendEvent(tx, "vault", "host", "", found); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
+	if err := e.tellSilence(ctx); err != nil {
+		return err
 	}
 	up := e.cfg.Acquirer.Ready() == nil
 	if up && e.down {

@@ -159,7 +159,10 @@ func (e *Engine) Run(ctx context.Context) error {
 		workers.Go(func() error { return l.run(dispatch, alive) })
 	}
 	workers.Go(func() error { return e.keepTime(dispatch) })
-	return workers.Wait()
+	if err := workers.Wait(); err != nil {
+		return err
+	}
+	return e.tellSilence(context.WithoutCancel(ctx))
 }
 
 // handle takes one payment to its outcome.
