@@ -219,10 +219,16 @@ func (f *fold) refused(b PaymentRefused) error {
 	if err != nil {
 		return err
 	}
-	if p.Flow() == FlowEntry {
+	switch {
+	case p.Flow() == FlowEntry:
 		if err := f.leaveFile(p); err != nil {
 			return err
 		}
+	case p.Stage == StageAuthorising:
+		if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.Outstanding--; return batch }); err != nil {
+			return err
+		}
+		p.Batch = 0 // which it would have joined
 	}
 	if err := f.moveTo(&p, StageRejected); err != nil {
 		return err

@@ -105,6 +105,7 @@ var moves = [...]Move{
 	{FlowSale, StageReceived, "authorisation-intended", to(StageAuthorising)},
 	{FlowSale, StageAuthorising, "authorisation-answered", to(StageApproved, StageDeclined)},
 	{FlowSale, StageAuthorising, "authorisation-unanswered", to(StageUnknown)},
+	{FlowSale, StageAuthorising, "payment-refused", to(StageRejected)}, // its request certainly never left
 	{FlowSale, StageUnknown, "reversal-intended", to(StageUnknown)},
 	{FlowSale, StageUnknown, "reversal-answered", to(StageReversed)},
 	{FlowSale, StageUnknown, "reversal-abandoned", to(StageManual)},
@@ -124,6 +125,7 @@ var moves = [...]Move{
 	{FlowAuthorise, StageReceived, "authorisation-intended", to(StageAuthorising)},
 	{FlowAuthorise, StageAuthorising, "authorisation-answered", to(StageAuthorised, StageDeclined)},
 	{FlowAuthorise, StageAuthorising, "authorisation-unanswered", to(StageUnknown)},
+	{FlowAuthorise, StageAuthorising, "payment-refused", to(StageRejected)}, // its request certainly never left
 	{FlowAuthorise, StageUnknown, "reversal-intended", to(StageUnknown)},
 	{FlowAuthorise, StageUnknown, "reversal-answered", to(StageReversed)},
 	{FlowAuthorise, StageUnknown, "reversal-abandoned", to(StageManual)},
@@ -157,6 +159,7 @@ var moves = [...]Move{
 	{FlowRefund, StageReceived, "authorisation-intended", to(StageAuthorising)},
 	{FlowRefund, StageAuthorising, "authorisation-answered", to(StageApproved, StageDeclined)},
 	{FlowRefund, StageAuthorising, "authorisation-unanswered", to(StageUnknown)},
+	{FlowRefund, StageAuthorising, "payment-refused", to(StageRejected)}, // its request certainly never left
 	{FlowRefund, StageUnknown, "reversal-intended", to(StageUnknown)},
 	{FlowRefund, StageUnknown, "reversal-answered", to(StageReversed)},
 	{FlowRefund, StageUnknown, "reversal-abandoned", to(StageManual)},

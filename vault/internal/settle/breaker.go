@@ -14,12 +14,14 @@ import (
 const maxProbe = time.Minute
 
 // breaker stops new requests while the host takes messages and answers none, though it may answer echo tests. It opens after a bound of
-// messages in a row without an answer. While it is open, captures and reversals go on being repeated, and the oldest of them are sent before
-// their time to see whether the host is back; when all were (and where none waits) one request is. The first answer to any message closes
-// it. Both stand in the log as findings, so that a start goes on where a stop was. Its methods may be called concurrently.
+// messages in a row without an answer. While it is open, captures and reversals go on being repeated, and from the oldest on one is sent
+// before its time to see whether the host is back; where there are none one request is, and now and then also where there are, for a host
+// that is asked about nothing but what it never answers would seem silent for ever. The first answer to any message closes the breaker. Both
+// stand in the log as findings, so that a start goes on where a stop was. Its methods may be called concurrently.
 type breaker struct {
 	bound int           // silences in a row that open it
 	first time.Duration // wait before the second probe, doubled after each up to maxProbe
+	every time.Duration // after so long a request probes beside captures and reversals
 
 	mu       sync.Mutex
 	silences int
@@ -27,14 +29,15 @@ type breaker struct {
 	lost     time.Time // when a line that broke last counted as a silence
 	probe    time.Time // when the next probe is due, by the process's clock
 	step     time.Duration
-	asks     bool   // a request may be sent as the probe
-	passes   uint64 // the number of the payment whose request that is
+	asked    time.Time // when a request was last let through, or the breaker opened
+	asks     bool      // a request may be sent as the probe
+	passes   uint64    // the number of the payment whose request that is
 	untold   []payment.IntegrityFound
 	turn     chan struct{} // closed and replaced when more requests are admitted than were
 }
 
-func newBreaker(bound int, first time.Duration) *breaker {
-	return &breaker{bound: bound, first: first, turn: make(chan struct{})}
+func newBreaker(bound int, first, every time.Duration) *breaker {
+	return &breaker{bound: bound, first: first, every: every, turn: make(chan struct{})}
 }
 
 // turned is closed when more requests are admitted than were.
@@ -71,7 +74,7 @@ func (b *breaker) silent(sent, now, clock time.Time, broken bool) (opens bool) {
 }
 
 func (b *breaker) open(now, clock time.Time) {
-	b.opened, b.probe, b.step, b.asks, b.passes = clock, now, b.first, false, 0
+	b.opened, b.probe, b.step, b.asked, b.asks, b.passes = clock, now, b.first, now, false, 0
 }
 
 // heard ends a silence, and tells whether there was one and whether it closes the breaker.
@@ -117,11 +120,21 @@ func (b *breaker) due(now time.Time) bool {
 	return true
 }
 
-// ask lets one request be sent as the probe.
-func (b *breaker) ask() {
+// postpone has the next probe wait: the line is up, and whatever is repeated is sent on it now.
+func (b *breaker) postpone(now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.asks, b.passes = true, 0
+	b.probe = now.Add(max(b.step, linePoll))
+}
+
+// ask lets one request be sent as the probe, where nothing else can be or it is time for one.
+func (b *breaker) ask(now time.Time, others bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if others && now.Before(b.asked.Add(b.every)) {
+		return
+	}
+	b.asked, b.asks, b.passes = now, true, 0
 	b.tell()
 }
 
@@ -156,13 +169,13 @@ func (e *Engine) watchHost(ctx context.Context) error {
 	if err := e.tellSilence(ctx); err != nil {
 		return err
 	}
-	up := e.cfg.Acquirer.Ready() == nil
+	now, up := time.Now(), e.cfg.Acquirer.Ready() == nil
 	if up && e.down {
-		e.advices.wake(time.Now())
+		e.advices.wake(now)
+		e.breaker.postpone(now)
 	}
-	e.down = !up
-	if now := time.Now(); up && e.breaker.due(now) && !e.advices.probe(now) {
-		e.breaker.ask()
+	if e.down = !up; up && e.breaker.due(now) {
+		e.breaker.ask(now, e.advices.probe(now))
 	}
 	return nil
 }

@@ -117,7 +117,7 @@ func New(cfg Config) *Engine {
 		bank.Disk = nacha.Disk{}
 		cfg.Bank = &bank
 	}
-	e := &Engine{cfg: cfg, advices: newTimetable(), breaker: newBreaker(cfg.Silences, cfg.ReversalRetry)}
+	e := &Engine{cfg: cfg, advices: newTimetable(), breaker: newBreaker(cfg.Silences, cfg.ReversalRetry, cfg.OrderWait/2), down: true}
 	for _, d := range []*door{&e.requests, &e.captures, &e.reversals} {
 		*d = door{places: make(places, cfg.Outstanding), logged: e.turn}
 	}

@@ -112,7 +112,7 @@ func (l *lane) round(dispatch, work context.Context, handlers *errgroup.Group) (
 		if !ok {
 			continue
 		}
-		if !l.engine.advices.begin(p.Number, time.Now()) {
+		if !l.engine.advices.begin(p.Number, isReversing(p) || isCapture(p), time.Now()) {
 			<-place
 			continue
 		}

@@ -258,7 +258,7 @@ func TestPoisonDoesNotStopTheShop(t *testing.T) {
 	sales := c.post(1, 2, 3, 4)
 	c.finish(c.engine(nil))
 	host := &spy{Acquirer: c.client, undo: func(acquirer.Reversal) error { return acquirer.ErrNoAnswer }}
-	e := c.engine(func(cfg *Config) { cfg.Acquirer, cfg.Silences = host, 4 })
+	e := c.engine(func(cfg *Config) { cfg.Acquirer, cfg.Silences, cfg.OrderWait = host, 4, 2*time.Second })
 	c.while(e, func() {
 		for _, id := range sales {
 			c.send(c.shop.Void(id))
@@ -286,11 +286,13 @@ func TestOrdersWaitForAnHour(t *testing.T) {
 			c.Append("", payment.IntegrityFound{Finding: payment.FindingHostSilent, Detail: "10 messages"})
 		}
 		e := c.engine(func(cfg *Config) { cfg.Acquirer, cfg.ReversalRetry = host, time.Hour })
-		e.breaker.first = time.Hour // the first probe is at once, and takes one request
+		e.breaker.first, e.breaker.every = time.Hour, time.Hour
+		c.must(e.Recover(t.Context()))
 		var sale, capture string
 		var probe string
 		c.while(e, func() {
 			if silent {
+				e.breaker.ask(time.Now(), false)
 				probe = patient(c.shop.Sale())
 				waittest.For(t, "the probe", func() bool { return c.stage(probe) == payment.StageUnknown })
 			}

@@ -137,8 +137,8 @@ func TestUnsentIsSentAgainUnderItsTrace(t *testing.T) {
 	c.agree()
 }
 
-// TestUnsentIsUnknownInTime: an intent that finds no line until its time is over becomes unknown, and is reversed.
-func TestUnsentIsUnknownInTime(t *testing.T) {
+// TestUnsentIsRefusedInTime: an intent that finds no line until its time is over is refused: nothing left, and nothing is to be reversed.
+func TestUnsentIsRefusedInTime(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	ids := c.post(1999)
 	flaky := &spy{Acquirer: c.client, sales: func(acquirer.Request) error {
@@ -146,9 +146,8 @@ func TestUnsentIsUnknownInTime(t *testing.T) {
 		return acquirer.ErrNotSent
 	}}
 	c.finish(c.engine(func(cfg *Config) { cfg.Acquirer = flaky }))
-	if got := c.stage(ids[0]); got != payment.StageReversed {
-		t.Errorf("sale is %s", got)
-	}
+	c.want("the sale", ids[0], payment.StageRejected, envelope.CodeNoAnswer, "rejected")
+	c.noParts(ids[0])
 	c.agree()
 }
 

@@ -26,6 +26,7 @@ type row struct {
 	held   int           // persons who hold it
 	sooner bool          // it is due before its time
 	early  bool          // since its last regular turn it was sent before its time
+	advice bool          // it is no request
 	probed bool          // in this round of probes
 }
 
@@ -65,14 +66,14 @@ func (t *timetable) skips(number uint64, now time.Time) (skips bool, due time.Ti
 }
 
 // begin marks a payment as being handled, and tells whether it may be: nobody else does, no person holds it, and it is due.
-func (t *timetable) begin(number uint64, now time.Time) bool {
+func (t *timetable) begin(number uint64, advice bool, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r := t.row(number)
 	if r.busy != nil || r.held > 0 || now.Before(r.due) {
 		return false
 	}
-	r.busy, r.began, r.waits = make(chan struct{}), now, false
+	r.busy, r.began, r.waits, r.advice = make(chan struct{}), now, false, advice
 	r.early, r.sooner = r.sooner, false
 	return true
 }
@@ -129,21 +130,36 @@ func (t *timetable) wake(now time.Time) {
 	t.move()
 }
 
-// probe has the oldest message that waits, and was no probe in this round, be due now. It tells false at the end of a round, when all were.
+// probe has one of the captures and reversals that wait be due now: each in turn, from the oldest. It tells false when there are none, nor any
+// under way.
 func (t *timetable) probe(now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var oldest *row
+	there := false
+	var oldest, again *row // of those that were no probe in this round, and of all
 	for _, r := range t.rows {
-		if r.waits && r.busy == nil && r.held == 0 && !r.probed && (oldest == nil || r.older(oldest)) {
+		if !r.advice {
+			continue
+		}
+		there = true
+		if r.busy != nil || r.held > 0 {
+			continue
+		}
+		if again == nil || r.older(again) {
+			again = r
+		}
+		if !r.probed && (oldest == nil || r.older(oldest)) {
 			oldest = r
 		}
+	}
+	if again == nil {
+		return there
 	}
 	if oldest == nil {
 		for _, r := range t.rows {
 			r.probed = false
 		}
-		return false
+		oldest = again
 	}
 	oldest.probed = true
 	if now.Before(oldest.due) {
