@@ -86,6 +86,9 @@ func (t *timetable) end(number uint64) {
 	close(r.busy)
 	r.busy = nil
 	t.tidy(r)
+	if r.waits {
+		t.move() // nobody knows yet when it is due
+	}
 }
 
 // again has a payment that is being handled be due again. Where the host was heard since it was begun, that is at once, as wake has it.
