@@ -108,7 +108,7 @@ func (s *sightings) check(t *testing.T) {
 func drawn(seed uint64) plan {
 	draw := rand.New(rand.NewPCG(seed, 1))
 	p := plan{seed: seed, shops: 1 + draw.IntN(2), outstanding: 1 + draw.IntN(5), silences: 3 + draw.IntN(5),
-		repeatFor: []time.Duration{5 * time.Minute, 20 * time.Minute, 24 * time.Hour}[min(2, draw.IntN(20)/9)]}
+		repeatFor: []time.Duration{5 * time.Minute, 20 * time.Minute, 24 * time.Hour}[min(2, draw.IntN(100)/49)]}
 	switch mood := draw.IntN(16); {
 	case mood < 4: // an honest host
 	case mood < 12:
