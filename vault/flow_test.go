@@ -53,16 +53,22 @@ func newSite(t *testing.T) *site {
 	s.json(&made, "init", "--name", "vault.example.com", "--shares", "3", "--threshold", "2",
 		"--shares-to", strings.Join([]string{t.TempDir(), t.TempDir(), t.TempDir()}, ","))
 	s.shares = made.Shares
-	s.startBroker(made.ChannelKey)
+	s.surround(made.ChannelKey)
+	return s
+}
+
+// surround puts a broker, an acquirer's host and a relay's key around the vault's directory, and names them in its settings.
+func (s *site) surround(channelKey string) {
+	s.t.Helper()
+	s.startBroker(channelKey)
 	var err error
 	s.acquirer, err = host.Start(host.Config{Listen: "127.0.0.1:0", Book: s.book})
 	s.must(err)
-	t.Cleanup(func() { _ = s.acquirer.Close() })
+	s.t.Cleanup(func() { _ = s.acquirer.Close() })
 	s.signer, err = note.GenerateSigner("relay-1")
 	s.must(err)
 	s.configure(map[string]string{`url = ""`: fmt.Sprintf("url = %q", "tls://"+s.broker.Addr()), `ca = ""`: `ca = "broker.pem"`,
 		`address = ""`: fmt.Sprintf("address = %q", s.acquirer.Addr()), "relays = []": fmt.Sprintf("relays = [%q]", s.signer.Verifier())})
-	return s
 }
 
 // startBroker runs an embedded channel whose certificate the vault knows.

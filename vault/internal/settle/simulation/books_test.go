@@ -43,7 +43,10 @@ func keyOf(p payment.Payment) host.Key {
 		Sent: p.Trace.Sent.UTC().Format("0102150405"), RRN: p.Trace.RRN}
 }
 
-func standing(t host.Transaction) bool { return t.Answer == "00" && !t.Reversed }
+func standing(t host.Transaction) bool { return slices.Contains(approvals[:], t.Answer) && !t.Reversed }
+
+// approvals are the codes of ISO 8583:1987 after which a host holds or moves money, whatever the vault makes of them.
+var approvals = [...]string{"00", "08", "10", "11", "16", "85"}
 
 // transactions are the host's, by what it calls them.
 func (w *world) transactions() map[host.Key]host.Transaction {

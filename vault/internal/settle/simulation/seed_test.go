@@ -3,6 +3,7 @@ package simulation
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"runtime/debug"
@@ -75,6 +76,7 @@ const enough = 500
 // everything that has to happen in some of many stories.
 var everything = []string{"the vault is killed", "the host is down", "the line breaks", "the clock jumps", "late-answer", "duplicate-answer",
 	"what=drop-request", "what=drop-answer", "what=out-of-order", "what=half-message", "what=close", "what=slow", "what=crash",
+	"what=inoperative", "what=malfunction", "what=already-there", "what=other-approval", "what=unlisted", "iso-94", "iso-10", "\"stands\":true",
 	"authorisation-unanswered", "reversal-answered", "reversal-abandoned", "capture-answered", "capture-abandoned", "outcome-unknown", "payment-resolved",
 	"authorisation-expired", "payment-refused", "entry-intended", "file-written", "payment-returned", "entry-acknowledged", "with a defect", "already true",
 	"payment-resent", "the host is silent", "host-silent", "host-answers", "nearly midnight", "while it is repeated",
@@ -112,16 +114,23 @@ func drawn(seed uint64) plan {
 	switch mood := draw.IntN(16); {
 	case mood < 4: // an honest host
 	case mood < 12:
-		p.adversary = host.DefaultRates()
+		p.adversary = rates(1)
 	case mood < 15:
-		p.adversary = host.DefaultRates()
-		for m := range p.adversary {
-			p.adversary[m] *= 2
-		}
+		p.adversary = rates(2)
 	default: // a host that hardly ever answers, and never sees why
 		p.adversary = map[host.Mishap]float64{host.DropRequest: 0.3, host.DropAnswer: 0.35}
 	}
 	return p
+}
+
+// rates are those of a host with mishaps of its line and of its codes, so many times as often as usual.
+func rates(times float64) map[host.Mishap]float64 {
+	all := host.DefaultRates()
+	maps.Copy(all, host.CodeRates())
+	for m := range all {
+		all[m] *= times
+	}
+	return all
 }
 
 // simulate lives through a plan to its end, and compares the books.
@@ -249,7 +258,7 @@ func (w *world) shop() *intaketest.Storefront { return w.shops[w.draw.IntN(len(w
 // amount draws an amount, in a few cases one that makes the simulator misbehave or the bank return.
 func (w *world) amount(special bool) int64 {
 	if special && w.draw.IntN(3) == 0 {
-		amounts := []int64{900_051, 900_100, 900_101, 900_102, 900_201, 900_203, 900_229}
+		amounts := []int64{900_051, 900_100, 900_101, 900_102, 900_201, 900_203, 900_229, 900_008, 900_010, 900_068, 900_094, 900_096, 900_300}
 		return amounts[w.draw.IntN(len(amounts))]
 	}
 	return 100 + w.draw.Int64N(50_000)
@@ -332,7 +341,8 @@ func (w *world) part(amount int64) int64 {
 		return amount
 	case 1:
 		if amount > 1_000_000 {
-			return []int64{900_100, 900_101, 900_102, 900_013}[w.draw.IntN(4)]
+			amounts := []int64{900_100, 900_101, 900_102, 900_013, 900_051, 900_091, 900_094, 900_094}
+			return amounts[w.draw.IntN(len(amounts))]
 		}
 	}
 	return 1 + w.draw.Int64N(amount)

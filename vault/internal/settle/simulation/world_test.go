@@ -38,6 +38,8 @@ type plan struct {
 type mutation struct {
 	lose func(payment.Body) bool                   // commits that do not happen
 	line func(acquirer.Acquirer) acquirer.Acquirer // in place of the line to the host
+
+	adversary map[host.Mishap]float64 // in place of the seed's
 }
 
 // world is a vault, the storefronts that post to it, its acquirer's host and its bank.

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+)
+
+// before is where the vault of 30 November 2026 lies; its README says what is in it.
+const before = "../testdata/before"
+
+// beforeStopped is when that vault was stopped: what it says of time is compared by this clock.
+var beforeStopped = time.Date(2026, 11, 30, 21, 56, 0, 0, time.UTC)
+
+// layBefore lays a copy of that vault's directory out. Its settings are the defaults.
+func layBefore(t *testing.T) *site {
+	t.Helper()
+	s := &site{t: t, dir: filepath.Join(t.TempDir(), "v"), book: filepath.Join(t.TempDir(), "book")}
+	s.must(os.Mkdir(s.dir, 0o700))
+	for _, path := range beforeFiles(t, "vault/*") {
+		s.must(os.WriteFile(filepath.Join(s.dir, strings.TrimSuffix(filepath.Base(path), ".gz")), readBefore(t, path), 0o600))
+	}
+	s.must(writeNew(filepath.Join(s.dir, settingsFile), reference))
+	s.must(os.WriteFile(s.book, readBefore(t, filepath.Join(before, "book")), 0o600))
+	shares := t.TempDir()
+	for _, path := range beforeFiles(t, "shares/*") {
+		to := filepath.Join(shares, filepath.Base(path))
+		s.must(os.WriteFile(to, readBefore(t, path), 0o600))
+		s.shares = append(s.shares, to)
+	}
+	return s
+}
+
+func beforeFiles(t *testing.T, pattern string) []string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(before, pattern))
+	if err != nil || len(paths) < 3 {
+		t.Fatalf("%s has the files %v, %v", pattern, paths, err)
+	}
+	return paths
+}
+
+// readBefore reads a file, and uncompresses one that is compressed.
+func readBefore(t *testing.T, path string) []byte {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var r io.Reader = f
+	if strings.HasSuffix(path, ".gz") {
+		if r, err = gzip.NewReader(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// TestLogOfBeforeReplays: an auditor's replay of the older log finds what it found then.
+func TestLogOfBeforeReplays(t *testing.T) {
+	s := &site{t: t, dir: t.TempDir()}
+	in := func(name string) string { return filepath.Join(before, name) }
+	verifier := strings.TrimSpace(string(readBefore(t, in("verifier"))))
+	if code, out := s.command("audit", "verify", in("log"), "--verifier", verifier); code != 0 {
+		t.Fatalf("verify: exit code %d\n%s", code, out)
+	}
+	identity := filepath.Join(s.dir, "anna.key") // whose mode a clone does not keep
+	s.must(os.WriteFile(identity, readBefore(t, in("anna.key")), 0o600))
+	code, out := s.command("audit", "replay", in("log"), "--verifier", verifier, "--identity", identity, "--from", in("anna.state"), "--json")
+	if code != 0 {
+		t.Fatalf("replay: exit code %d\n%s", code, out)
+	}
+	wantSame(t, "replay", []byte(out), readBefore(t, in("replay.json")))
+}
+
+// TestLedgerOfBeforeOpens: the older ledger opens, every invariant of it holds, and each of its payments and batches reads as it did.
+func TestLedgerOfBeforeOpens(t *testing.T) {
+	s := layBefore(t)
+	s.checkLedger()
+	ring := s.unlockedRing(keyring.Options{Now: func() time.Time { return beforeStopped }})
+	defer ring.Close()
+	l, err := ledger.Open(filepath.Join(s.dir, ledgerFile), ring, ledger.Options{Now: func() time.Time { return beforeStopped }})
+	s.must(err)
+	defer func() { s.must(l.Close()) }()
+	var payments []control.Payment
+	var batches []control.Batch
+	s.must(l.View(func(tx *ledger.Tx) error {
+		if err := tx.Payments(ledger.Query{}, func(p payment.Payment) error {
+			payments = append(payments, paymentView(p))
+			return nil
+		}); err != nil {
+			return err
+		}
+		return tx.Batches(func(b payment.Batch) error {
+			v, err := batchView(tx, b)
+			batches = append(batches, v)
+			return err
+		})
+	}))
+	for name, now := range map[string]any{"payments.json": payments, "batches.json": batches} {
+		text, err := json.Marshal(now)
+		s.must(err)
+		wantSame(t, name, text, readBefore(t, filepath.Join(before, name)))
+	}
+}
+
+// TestVaultOfBeforeGoesOn: the older directory is served and unlocked, and what it holds can be listed.
+func TestVaultOfBeforeGoesOn(t *testing.T) {
+	s := layBefore(t)
+	s.surround(strings.TrimSpace(string(readBefore(t, filepath.Join(before, "vault", "channel.nkey.pub")))))
+	stop := s.serve()
+	var payments []control.Payment
+	s.json(&payments, "payment", "list", "--all")
+	if len(payments) != 38 {
+		t.Errorf("it lists %d payments, want 38", len(payments))
+	}
+	s.verifyLog()
+	stop()
+	s.checkLedger()
+}
+
+// wantSame fails where a member that stood in the older text is missing or another now. Members that are new may stand beside them.
+func wantSame(t *testing.T, what string, now, then []byte) {
+	t.Helper()
+	var a, b any
+	if err := json.Unmarshal(now, &a); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	if err := json.Unmarshal(then, &b); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	if where := differs(a, b, what); where != "" {
+		t.Error(where)
+	}
+}
+
+// differs names the first place where now is not what it was then.
+func differs(now, then any, path string) string {
+	switch then := then.(type) {
+	case map[string]any:
+		now, ok := now.(map[string]any)
+		if !ok {
+			return path + " is no object now"
+		}
+		for name, was := range then {
+			if where := differs(now[name], was, path+"."+name); where != "" {
+				return where
+			}
+		}
+		return ""
+	case []any:
+		now, ok := now.([]any)
+		if !ok || len(now) != len(then) {
+			return path + " has another number of elements now"
+		}
+		for i := range then {
+			if where := differs(now[i], then[i], path); where != "" {
+				return where
+			}
+		}
+		return ""
+	}
+	if !reflect.DeepEqual(now, then) {
+		text, _ := json.Marshal([]any{now, then})
+		return path + " is now, and was then: " + string(text)
+	}
+	return ""
+}
