@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 
 	"nightdrop/shared/envelope"
@@ -73,7 +72,7 @@ func paymentView(p payment.Payment) control.Payment {
 	return v
 }
 
-// Resolve takes a person's word on a manual payment.
+// Resolve takes a person's word on a payment that is repeated, or manual.
 func (d *daemon) Resolve(ctx context.Context, actor settle.Actor, r control.Resolution) (control.Payment, error) {
 	h, err := d.open()
 	if err != nil {
@@ -83,7 +82,7 @@ func (d *daemon) Resolve(ctx context.Context, actor settle.Actor, r control.Reso
 		return control.Payment{}, notFound("payment", r.ID, false)
 	}
 	if r.Merchant == "" {
-		if r.Merchant, err = d.manual(r.ID); err != nil {
+		if r.Merchant, err = d.owner(r.ID, append(repeatedStages[:], payment.StageManual)...); err != nil {
 			return control.Payment{}, err
 		}
 	}
@@ -91,28 +90,6 @@ func (d *daemon) Resolve(ctx context.Context, actor settle.Actor, r control.Reso
 		return control.Payment{}, err
 	}
 	return d.Payment(ctx, r.Merchant, r.ID)
-}
-
-// manual finds the merchant of the manual payment of an id.
-func (d *daemon) manual(id string) (string, error) {
-	return view(d, func(tx *ledger.Tx) (merchant string, err error) {
-		var owners []string
-		err = tx.Payments(ledger.Query{Stage: payment.StageManual}, func(p payment.Payment) error {
-			if p.ID == id {
-				owners = append(owners, p.Merchant)
-			}
-			return nil
-		})
-		switch {
-		case err != nil:
-			return "", err
-		case len(owners) == 0:
-			return "", &control.Error{Code: control.CodeNotFound, Detail: fmt.Sprintf("no manual payment has the id %s: look with `vault payment list --status manual`, or name its merchant with --merchant to see how it stands", id)}
-		case len(owners) > 1:
-			return "", &control.Error{Code: control.CodeConflict, Detail: fmt.Sprintf("merchants %v each have a manual payment %s: say which with --merchant", owners, id)}
-		}
-		return owners[0], nil
-	})
 }
 
 // ImportReturns takes a file of the bank.

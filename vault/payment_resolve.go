@@ -19,9 +19,11 @@ func newPaymentResolveCommand(g *global, c console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "resolve ID --as STATUS --reason TEXT [--merchant ID]",
 		Short: "Say what became of a payment that the acquirer never answered for",
-		Long: `Say what became of a payment whose status is manual: its reversal or capture was sent six times and never answered, so a person asks the
-acquirer and decides. "vault payment show" tells what it may be resolved as: a sale, authorisation or refund reversed or approved, a voided
-payment voided or approved, a capture captured or declined. The merchant is told, and the reason stands in the log for ever.`,
+		Long: `Say what became of a payment whose reversal or capture is repeated without an answer (status unknown, voiding or capturing), or was for
+hours in vain (manual): a person asks the acquirer and decides. "vault payment show" tells what it may be resolved as: a sale, authorisation
+or refund reversed or approved, a voided payment voided or approved, a capture captured or declined. Nothing about the payment is sent any
+more before the word is taken: a message that is under way is waited for, and where its answer comes in that moment, the answer counts
+and the command fails (exit code 6). The merchant is told, and the reason stands in the log for ever. "vault payment resend" sends again.`,
 		Example: "  vault payment resolve 0190c8f2-7d1e-7b5a-9c3f-2a6d4e8b1c07 --as reversed --reason \"acquirer, call 4711: never charged\"",
 		Args:    arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -43,7 +45,7 @@ payment voided or approved, a capture captured or declined. The merchant is told
 		},
 	}
 	cmd.Flags().StringVar((*string)(&r.As), "as", "", "what became of it: reversed, approved, voided, captured or declined")
-	cmd.Flags().StringVar(&r.Merchant, "merchant", "", "its merchant, where two have a manual payment of that id")
+	cmd.Flags().StringVar(&r.Merchant, "merchant", "", "its merchant, where two have a payment of that id")
 	g.actingFlags(cmd)
 	return cmd
 }
