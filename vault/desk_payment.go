@@ -65,7 +65,7 @@ func paymentView(p payment.Payment) control.Payment {
 		Amount: p.Amount, Currency: p.Currency, Reference: p.Reference, Masked: p.Masked, Brand: p.Brand, Approval: p.Approval, Method: p.Method,
 		Of: p.Of, Token: p.Token, Captured: p.Captured, Refunded: p.Refunded, Void: p.Void, Standard: p.Standard, Entry: p.Entry, File: p.File,
 		Notice: p.Notice, Acked: p.Acked, Batch: p.Batch, Received: p.Received, Changed: p.Changed, Trace: p.Trace, Reversal: p.Reversal,
-		Tries: p.Tries, Results: p.Results, Resolutions: p.Resolutions()}
+		Tries: p.Tries, Answer: p.Answer, Results: p.Results, Resolutions: p.Resolutions()}
 	if p.Batch != 0 {
 		v.Method = p.Way() // which an older log does not say
 	}

@@ -69,6 +69,9 @@ func printPayment(w io.Writer, p control.Payment) {
 	if p.Tries > 0 {
 		row(w, "tries", p.Tries)
 	}
+	if p.Answer != "" {
+		row(w, "last answer", p.Answer)
+	}
 	row(w, "results", fmt.Sprint(p.Results))
 	printOperations(w, p.Operations)
 }

@@ -97,7 +97,8 @@ func become(t *testing.T, s *site.Site, due func(code string) envelope.Status) {
 	}
 }
 
-// TestApprovalsOtherThan00: what may be an approval and is not taken as one is taken back; nothing stays at the host that the shop was not told of.
+// TestApprovalsOtherThan00: what may be an approval and is not taken as one is taken back; nothing stays at the host
+// that the shop was not told of.
 func TestApprovalsOtherThan00(t *testing.T) {
 	approving := []string{"08", "10", "11", "16", "85"}
 	t.Run("a dialect that does not list them", func(t *testing.T) {
@@ -145,8 +146,8 @@ func TestApprovalsOtherThan00(t *testing.T) {
 	})
 }
 
-// TestACaptureThatTheHostHas is booked, its answer lost, and its repeat answered with 94, duplicate transmission: the shop hears that it is
-// captured, what is left of the authorisation is what is left, and the batches agree.
+// TestACaptureThatTheHostHas is booked, its answer lost, and its repeat answered with 94, duplicate transmission: the
+// shop hears that it is captured, what is left of the authorisation is what is left, and the batches agree.
 func TestACaptureThatTheHostHas(t *testing.T) {
 	s := running(t, quick, "bookshop")
 	c := newTill(t, s, "bookshop")
@@ -173,7 +174,8 @@ func byHand(h *byhand.Host) func(toml string) string {
 	}
 }
 
-// TestAnswersOfAHostByHand: the real vault against bytes that neither it nor the simulator wrote. What is said to each try is by the amount.
+// TestAnswersOfAHostByHand: the real vault against bytes that neither it nor the simulator wrote. What is said to
+// each try is by the amount.
 func TestAnswersOfAHostByHand(t *testing.T) {
 	said := map[string][]string{ // by the first three digits of the message type and the amount; "" is no answer
 		"020/1001": {"08"}, "020/1002": {"10"}, "020/1003": {""}, "042/1003": {"94"}, "020/1004": {""}, "042/1004": {"", "94"},
@@ -210,6 +212,13 @@ func TestAnswersOfAHostByHand(t *testing.T) {
 		c.becomes(fmt.Sprintf("a capture of %d", amount), c.give(of(envelope.OpCapture, hold, amount), ""), want)
 	}
 	waittest.For(t, "two captures that wait for a person", func() bool { return len(list(t, s, "manual")) == 2 })
+	for _, p := range list(t, s, "manual") {
+		said := map[int64]string{2004: "iso-25", 2005: "iso-94"}[p.Amount]
+		out, err := s.VaultRun(t.Context(), "payment", "show", "bookshop", p.ID)
+		if err != nil || !regexp.MustCompile(`last answer +`+said).MatchString(out) {
+			t.Errorf("the capture of %d is shown as\n%s(%v), want %s", p.Amount, out, err, said)
+		}
+	}
 	heard := map[string][]string{} // the types of the messages, by class and amount
 	traces := map[string]map[string]bool{}
 	for _, m := range h.Heard() {

@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// Mishaps of an answer's code. What the host did is booked as ever; what it says of it is another code of ISO 8583:1987 field 39.
+// Mishaps of an answer's code. What the host did is booked as ever; what it says of it is another code of ISO
+// 8583:1987 field 39.
 const (
 	Inoperative   Mishap = "inoperative"    // answered 91 and not taken
 	Malfunction   Mishap = "malfunction"    // answered 96: an advice is taken all the same, a request is not
@@ -19,11 +20,12 @@ func CodeRates() map[Mishap]float64 {
 	return map[Mishap]float64{Inoperative: 0.03, Malfunction: 0.03, AlreadyThere: 0.1, OtherApproval: 0.04, Unlisted: 0.02}
 }
 
-// approvals are the codes that approve: as asked, with identification, for a part, a very important person, an update of track 3, and
-// no reason to decline. (ISO 8583:1987 field 39)
+// approvals are the codes that approve: as asked, with identification, for a part, a very important person, an update
+// of track 3, and no reason to decline. (ISO 8583:1987 field 39)
 var approvals = [...]string{codeApproved, "08", codePart, "11", "16", "85"}
 
-// doubts are codes that neither approve nor decline: in progress, an invalid answer, and an answer that came too late.
+// doubts are codes that neither approve nor decline: in progress, an invalid answer, and an answer that came too
+// late.
 var doubts = [...]string{"09", "20", "68"}
 
 // approves tells whether a code is one of an approval.
@@ -66,7 +68,8 @@ func oneOf(codes []string, key Key) string {
 	return codes[int(h.Sum32()%uint32(len(codes)))]
 }
 
-// manner is how an answer goes out: as the amount has it, else as the adversary does. The first try of an advice of amountTwice is not answered.
+// manner is how an answer goes out: as the amount has it, else as the adversary does. The first try of an advice of
+// amountTwice is not answered.
 func manner(ruled, how Mishap, key Key, amount int64, again bool) Mishap {
 	switch {
 	case key.isAdvice() && amount == amountTwice && !again:

@@ -125,7 +125,8 @@ type Capture struct {
 	Batch    uint32
 	Amount   int64 // minor units, at most what is left of the authorisation
 	Currency string
-	Repeat   int // how many times it has been sent before; 0: 0220, above: 0221
+	Repeat   int    // how many times it has been sent before; 0: 0220, above: 0221
+	First    string // the code that its first try was answered with; "" where it was not
 }
 
 // Reversal undoes a request (0420, repeated as 0421). It names the original by its trace and carries no account number.

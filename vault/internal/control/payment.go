@@ -49,6 +49,7 @@ type Payment struct {
 	Trace     *payment.Trace     `json:"trace,omitempty"`
 	Reversal  *payment.Trace     `json:"reversal,omitempty"`
 	Tries     int                `json:"tries,omitempty"`
+	Answer    envelope.Code      `json:"answer,omitempty"` // iso-XX: the newest answer to its capture or reversal, where it settled nothing
 	Results   []uint64           `json:"results,omitempty"`
 
 	Resolutions []envelope.Status `json:"resolutions,omitempty"` // of a manual payment: what a person may say became of it

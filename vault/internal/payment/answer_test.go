@@ -26,7 +26,8 @@ func (b *book) wantTold(body Body, status envelope.Status, code envelope.Code) {
 	}
 }
 
-// TestAnswersToRequests: 00 approves by itself and other codes where the event says so; a code that was not taken stays with what is unknown.
+// TestAnswersToRequests: 00 approves by itself and other codes where the event says so; a code that was not taken
+// stays with what is unknown.
 func TestAnswersToRequests(t *testing.T) {
 	b := newBook(t)
 	for n := 1; n <= 5; n++ {
@@ -50,7 +51,8 @@ func TestAnswersToRequests(t *testing.T) {
 	}
 }
 
-// TestAnswersToCaptures: what stands is booked, whatever the code; what does not is repeated with the code in the log, or left to a person.
+// TestAnswersToCaptures: what stands is booked, whatever the code; what does not is repeated with the code in the
+// log, or left to a person.
 func TestAnswersToCaptures(t *testing.T) {
 	b := newBook(t)
 	b.card(original, envelope.OpAuthorize, 0)
@@ -62,13 +64,13 @@ func TestAnswersToCaptures(t *testing.T) {
 	again := b.captureOf(1).(CaptureIntended)
 	again.Code = "iso-91"
 	b.must(shop, again)
-	if got := b.payment(1); got.Answer != "iso-91" || got.Tries != 2 || got.Stage != StageCapturing {
+	if got := b.payment(1); got.Answer != "iso-91" || got.First != "iso-91" || got.Tries != 2 || got.Stage != StageCapturing {
 		t.Errorf("repeated after 91: %+v", got)
 	}
 	b.wantTold(CaptureAnswered{ID: id(1), Code: "iso-94", Stands: true}, envelope.StatusCaptured, "iso-94")
 	b.wantTold(OutcomeUnknown{ID: id(2), Code: "iso-25"}, envelope.StatusUnknown, "iso-25")
 	b.must(shop, CaptureAbandoned{ID: id(2), Tries: 1, Code: "iso-25"})
-	if got := b.payment(2); got.Answer != "iso-25" || got.Stage != StageManual {
+	if got := b.payment(2); got.Answer != "iso-25" || got.First != "iso-25" || got.Stage != StageManual {
 		t.Errorf("left to a person: %+v", got)
 	}
 	if got := b.payment(original); got.Captured != 30 || got.Capturing != 90 {

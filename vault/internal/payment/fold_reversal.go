@@ -14,7 +14,7 @@ func (f *fold) reversalIntended(b ReversalIntended) error {
 	if err := f.again(b.Try, &p.Tries, b.Trace, &p.Reversal); err != nil {
 		return err
 	}
-	if err := unsettled(&p, b.Code); err != nil {
+	if err := unsettled(&p, b.Try-1, b.Code); err != nil {
 		return err
 	}
 	return f.put(p)
@@ -107,7 +107,7 @@ func (f *fold) abandoned(id string, code envelope.Code) error {
 	if err := f.moveTo(&p, StageManual); err != nil {
 		return err
 	}
-	if err := unsettled(&p, code); err != nil {
+	if err := unsettled(&p, p.Tries, code); err != nil {
 		return err
 	}
 	return f.put(p)
@@ -228,7 +228,7 @@ func (f *fold) captureIntended(b CaptureIntended) error {
 	if err := f.again(b.Try, &p.Tries, b.Trace, &p.Trace); err != nil {
 		return err
 	}
-	if err := unsettled(&p, b.Code); err != nil {
+	if err := unsettled(&p, b.Try-1, b.Code); err != nil {
 		return err
 	}
 	return f.put(p)

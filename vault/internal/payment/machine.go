@@ -147,7 +147,7 @@ var moves = [...]Move{
 	{FlowCapture, StageReceived, "payment-refused", to(StageRejected)},
 	{FlowCapture, StageReceived, "capture-intended", to(StageCapturing)},
 	{FlowCapture, StageCapturing, "capture-intended", to(StageCapturing)},
-	{FlowCapture, StageCapturing, "capture-answered", to(StageCaptured, StageDeclined)},
+	{FlowCapture, StageCapturing, "capture-answered", to(StageCaptured, StageDeclined)}, // declined only in logs from before: see Retired
 	{FlowCapture, StageCapturing, "outcome-unknown", to(StageCapturing)},
 	{FlowCapture, StageCapturing, "capture-abandoned", to(StageManual)},
 	{FlowCapture, StageCapturing, "payment-resolved", to(StageCaptured, StageDeclined)},

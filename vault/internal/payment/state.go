@@ -196,6 +196,7 @@ type Payment struct {
 	Tries       int                `json:"tries,omitempty"`   // reversals sent, or of a capture: captures
 	Resent      *Resent            `json:"resent,omitempty"`  // a person had that sent again
 	Answer      envelope.Code      `json:"answer,omitempty"`  // of what is being reversed or captured: the newest answer, where it settled nothing
+	First       envelope.Code      `json:"first,omitempty"`   // of a capture: the answer to its first try, where it settled nothing
 	Results     []uint64           `json:"results,omitempty"` // serials, oldest first
 	Conflicts   []Conflict         `json:"conflicts,omitempty"`
 }

@@ -40,7 +40,7 @@ func readPayment(text string, p *payment.Payment) error {
 func (c *coder) payment(p *payment.Payment) {
 	for _, s := range [...]*string{&p.Merchant, &p.ID, &p.Digest, (*string)(&p.Stage), (*string)(&p.Operation), &p.Currency, &p.Reference, &p.Descriptor,
 		&p.Masked, &p.Brand, &p.Fingerprint, (*string)(&p.Method), &p.Of, &p.Token, &p.Void, &p.Standard, &p.Entry, &p.File, &p.Notice, (*string)(&p.Code),
-		&p.Approval, (*string)(&p.Answer)} {
+		&p.Approval, (*string)(&p.Answer), (*string)(&p.First)} {
 		c.string(s)
 	}
 	for _, t := range [...]*envelope.Time{&p.Received, &p.Changed, &p.Until, &p.Authorised} {
@@ -56,6 +56,7 @@ func (c *coder) payment(p *payment.Payment) {
 	c.bool(&p.Acked)
 	c.trace(&p.Trace)
 	c.trace(&p.Reversal)
+	c.resent(&p.Resent)
 	grow(c, &p.Results)
 	for i := range p.Results {
 		c.uint(&p.Results[i])
@@ -67,16 +68,30 @@ func (c *coder) payment(p *payment.Payment) {
 	}
 }
 
-func (c *coder) trace(t **payment.Trace) {
-	there := *t != nil
-	if c.bool(&there); !there {
-		if c.reading {
-			*t = nil
-		}
-		return
+// optional has the presence of a value, which is made where it is read, and tells whether its members follow.
+func optional[T any](c *coder, v **T) bool {
+	there := *v != nil
+	c.bool(&there)
+	switch {
+	case !c.reading:
+	case there:
+		*v = new(T)
+	default:
+		*v = nil
 	}
-	if c.reading {
-		*t = new(payment.Trace)
+	return there
+}
+
+func (c *coder) resent(r **payment.Resent) {
+	if optional(c, r) {
+		c.time(&(*r).At)
+		c.number(&(*r).Tries)
+	}
+}
+
+func (c *coder) trace(t **payment.Trace) {
+	if !optional(c, t) {
+		return
 	}
 	c.number32(&(*t).STAN)
 	c.string(&(*t).RRN)

@@ -55,7 +55,8 @@ func (e *Engine) intendCapture(ctx context.Context, p payment.Payment, last last
 		if last.unsent {
 			now.Tries-- // the event of this try is there
 		}
-		request := acquirer.Capture{Trace: onWire(trace), Original: original, Batch: batch, Amount: now.Amount, Currency: now.Currency, Repeat: now.Tries}
+		request := acquirer.Capture{Trace: onWire(trace), Original: original, Batch: batch, Amount: now.Amount, Currency: now.Currency,
+			Repeat: now.Tries, First: firstAnswer(now, last.said)}
 		next = tryOf(now, tx.Now(), func() (acquirer.Answer, error) { return e.cfg.Acquirer.Capture(ctx, request) })
 		if last.unsent {
 			return nil

@@ -13,14 +13,15 @@ import (
 	"nightdrop/ops/simulator/byhand"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/waittest"
+	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/acquirer/iso8583"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/payment"
 )
 
-// scripted is a counter whose host is written by hand and says of each kind of message what a script has for each try, "" being nothing; the
-// last word is said for ever. What has none is approved.
+// scripted is a counter whose host is written by hand and says of each kind of message what a script has for each
+// try, "" being nothing; the last word is said for ever. What has none is approved.
 type scripted struct {
 	*counter
 	byHand *byhand.Host
@@ -111,7 +112,8 @@ func (s *scripted) said(id string) (codes []string) {
 	return codes
 }
 
-// TestAnswersToACapture: what a 0230 says stands, is repeated under the same trace number, or goes to a person at once, and never declines.
+// TestAnswersToACapture: what a 0230 says stands, is repeated under the same trace number, or goes to a person at
+// once, and never declines.
 func TestAnswersToACapture(t *testing.T) {
 	for _, c := range []struct {
 		script string // what is said to the tries
@@ -155,7 +157,8 @@ func TestAnswersToACapture(t *testing.T) {
 	}
 }
 
-// TestAnswersToAReversal: likewise of a 0430, but that a host that has no such original, or has reversed it before, holds nothing.
+// TestAnswersToAReversal: likewise of a 0430, but that a host that has no such original, or has reversed it before,
+// holds nothing.
 func TestAnswersToAReversal(t *testing.T) {
 	for _, c := range []struct {
 		script string
@@ -188,7 +191,24 @@ func TestAnswersToAReversal(t *testing.T) {
 	}
 }
 
-// TestAVoidThatTheHostHas: 94 to the repeat of a void's reversal voids, and a person's code is told to nobody as an answer that never came.
+// TestWhatACapturesFirstTryWasAnsweredWith goes along with its repeats: a host that calls the first a duplicate has not booked it, and says
+// so of every other.
+func TestWhatACapturesFirstTryWasAnsweredWith(t *testing.T) {
+	s := newScripted(t, nil, map[string][]byhand.Answer{"022": codes("91", "96", "", "00")})
+	hold := s.send(s.shop.Authorize(5000))
+	s.finish(s.engine(nil))
+	capture := s.send(s.shop.Capture(hold, 3000))
+	var firsts []string
+	line := &spy{Acquirer: s.client, capture: func(r acquirer.Capture) error { firsts = append(firsts, r.First); return nil }}
+	s.finish(s.engine(func(cfg *Config) { cfg.Acquirer = line }))
+	s.want("the capture", capture, payment.StageCaptured, "iso-00", "captured")
+	if !slices.Equal(firsts, []string{"", "91", "91", "91"}) {
+		t.Errorf("the tries went with %q", firsts)
+	}
+}
+
+// TestAVoidThatTheHostHas: 94 to the repeat of a void's reversal voids, and a person's code is told to nobody as an
+// answer that never came.
 func TestAVoidThatTheHostHas(t *testing.T) {
 	for _, c := range []struct {
 		script string
@@ -212,7 +232,8 @@ func TestAVoidThatTheHostHas(t *testing.T) {
 	}
 }
 
-// TestAnswersToARequest: 00 approves, refusals of the public table decline, and everything else is taken back, with its code in the log.
+// TestAnswersToARequest: 00 approves, refusals of the public table decline, and everything else is taken back, with
+// its code in the log.
 func TestAnswersToARequest(t *testing.T) {
 	const asked = 1999
 	reversed := []envelope.Status{"unknown", "reversed"}

@@ -230,7 +230,8 @@ func (e *Engine) conclude(ctx context.Context, p payment.Payment, answer acquire
 	}
 	taken := answer.Outcome == acquirer.Approves || answer.Outcome == acquirer.Declines
 	if !taken {
-		e.cfg.Logger.Warn("the outcome of a request is unknown; it will be reversed", "merchant", p.Merchant, "payment", p.ID, "code", string(code), "cause", failure)
+		e.cfg.Logger.Warn("the outcome of a request is unknown; it will be reversed", "merchant", p.Merchant, "payment", p.ID,
+			"code", string(code), "cause", failure)
 	}
 	return e.cfg.Ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
 		if !taken {

@@ -18,6 +18,8 @@ const (
 	amountSilent = 900_100
 	amountLate   = 900_101
 	amountDrop   = 900_102
+	amountPart   = 900_300
+	amountTwice  = 900_094 // of an advice
 )
 
 // Booked is what the host's book says of a request.
@@ -49,6 +51,8 @@ func Run(t *testing.T, open func(t *testing.T) Line) {
 	for name, test := range map[string]func(*testing.T, Line){
 		"an approved sale is booked":                     approved,
 		"declines are answers":                           declined,
+		"other approvals are doubtful":                   doubtful,
+		"an advice that the host has stands":             advisedBefore,
 		"silence is no answer, and a reversal undoes it": silent,
 		"a late answer is dropped":                       late,
 		"a dropped line is no answer and comes back":     dropped,
@@ -104,16 +108,38 @@ func approved(t *testing.T, l Line) {
 
 func declined(t *testing.T, l Line) {
 	shop := newShop()
-	for amount, want := range map[int64]string{900_051: "51", 900_005: "05", 900_001: "01", 900_091: "91", 900_099: "99"} {
-		answer, err := l.Acquirer.Authorise(t.Context(), shop.sale(t, amount))
-		if err != nil || answer.Code != want || answer.Approval != "" {
-			t.Errorf("amount %d: answer %+v, error %v, want code %s", amount, answer, err, want)
+	for amount, want := range map[int64]acquirer.Answer{
+		900_051: {Code: "51", Outcome: acquirer.Declines}, 900_005: {Code: "05", Outcome: acquirer.Declines}, 900_001: {Code: "01", Outcome: acquirer.Declines},
+		900_091: {Code: "91", Outcome: acquirer.Declines},
+	} {
+		if answer, err := l.Acquirer.Authorise(t.Context(), shop.sale(t, amount)); err != nil || answer != want {
+			t.Errorf("amount %d: answer %+v, error %v, want %+v", amount, answer, err, want)
 		}
 	}
 	sale := shop.sale(t, 1099)
 	sale.Code = code(t, "999")
 	if answer, err := l.Acquirer.Authorise(t.Context(), sale); err != nil || answer.Code != "N7" {
 		t.Errorf("wrong security code: answer %+v, error %v, want N7", answer, err)
+	}
+}
+
+// doubtful: what may be an approval, and is not taken as one, can be taken back.
+func doubtful(t *testing.T, l Line) {
+	shop := newShop()
+	for amount, want := range map[int64]string{
+		900_008: "08", 900_010: "10", 900_011: "11", 900_016: "16", 900_085: "85", amountPart: "10", 900_068: "68", 900_099: "99",
+	} {
+		sale := shop.sale(t, amount)
+		answer, err := l.Acquirer.Authorise(t.Context(), sale)
+		if err != nil || answer != (acquirer.Answer{Code: want, Outcome: acquirer.Doubtful}) {
+			t.Errorf("amount %d: answer %+v, error %v, want %s, and that it is doubtful", amount, answer, err, want)
+		}
+		if answer, err := l.Acquirer.Reverse(t.Context(), shop.reversal(sale, 0)); err != nil || answer.Outcome != acquirer.Stands {
+			t.Errorf("amount %d: reversal: answer %+v, error %v", amount, answer, err)
+		}
+		if booked, _ := l.Book(t, sale.RRN); !booked.Reversed && booked.Approval != "" {
+			t.Errorf("amount %d: booked %+v, which was reversed", amount, booked)
+		}
 	}
 }
 

@@ -44,19 +44,20 @@ func captured(t *testing.T, l Line) {
 		capture acquirer.Capture
 		repeat  int
 		code    string
+		outcome acquirer.Outcome
 		total   int64
 	}{
-		{"a part", first, 0, "00", 400},
-		{"the same again", first, 1, "00", 400},
-		{"and again", first, 2, "00", 400},
-		{"more than is left", shop.capture(hold, 601), 0, "13", 400},
-		{"the rest", shop.capture(hold, 600), 0, "00", 1000},
-		{"one too many", shop.capture(hold, 1), 0, "13", 1000},
+		{"a part", first, 0, "00", acquirer.Stands, 400},
+		{"the same again", first, 1, "00", acquirer.Stands, 400},
+		{"and again", first, 2, "00", acquirer.Stands, 400},
+		{"more than is left", shop.capture(hold, 601), 0, "13", acquirer.Person, 400},
+		{"the rest", shop.capture(hold, 600), 0, "00", acquirer.Stands, 1000},
+		{"one too many", shop.capture(hold, 1), 0, "13", acquirer.Person, 1000},
 	} {
 		step.capture.Repeat = step.repeat
 		answer, err := l.Acquirer.Capture(t.Context(), step.capture)
-		if err != nil || answer.Code != step.code {
-			t.Errorf("%s: answer %+v, error %v, want %s", step.name, answer, err, step.code)
+		if err != nil || answer.Code != step.code || answer.Outcome != step.outcome {
+			t.Errorf("%s: answer %+v, error %v, want %s that %s", step.name, answer, err, step.code, step.outcome)
 		}
 		if booked, _ := l.Book(t, hold.RRN); booked.Captured != step.total {
 			t.Errorf("%s: %d captured at the host, want %d", step.name, booked.Captured, step.total)
@@ -80,9 +81,39 @@ func capturedNothing(t *testing.T, l Line) {
 		"never authorised": shop.trace(), "a sale": sale.Trace, "declined": declined.Trace,
 	} {
 		capture := shop.capture(acquirer.Original{Trace: of, Kind: acquirer.KindAuthorisation}, 100)
-		if answer, err := l.Acquirer.Capture(t.Context(), capture); err != nil || answer.Code != "25" {
-			t.Errorf("%s: answer %+v, error %v, want 25", name, answer, err)
+		if answer, err := l.Acquirer.Capture(t.Context(), capture); err != nil || answer.Code != "25" || answer.Outcome != acquirer.Person {
+			t.Errorf("%s: answer %+v, error %v, want 25, and a person", name, answer, err)
 		}
+	}
+}
+
+// advisedBefore: the answer to an advice is lost, and that to its repeat says that the host has it.
+func advisedBefore(t *testing.T, l Line) {
+	shop := newShop()
+	hold := l.hold(t, shop, 2_000_000)
+	capture := shop.capture(hold, amountTwice)
+	if _, err := l.Acquirer.Capture(t.Context(), capture); !errors.Is(err, acquirer.ErrNoAnswer) {
+		t.Fatalf("error %v, want ErrNoAnswer", err)
+	}
+	want := acquirer.Answer{Code: "94", Outcome: acquirer.Stands}
+	for capture.Repeat = 1; capture.Repeat < 3; capture.Repeat++ {
+		if answer, err := l.Acquirer.Capture(t.Context(), capture); err != nil || answer.Code != want.Code || answer.Outcome != want.Outcome {
+			t.Errorf("repeat %d: answer %+v, error %v, want %+v", capture.Repeat, answer, err, want)
+		}
+	}
+	if booked, _ := l.Book(t, hold.RRN); booked.Captured != amountTwice {
+		t.Errorf("%d captured at the host", booked.Captured)
+	}
+	reversal := shop.reversalOf(capture)
+	if _, err := l.Acquirer.Reverse(t.Context(), reversal); !errors.Is(err, acquirer.ErrNoAnswer) {
+		t.Fatalf("error %v, want ErrNoAnswer", err)
+	}
+	reversal.Repeat = 1
+	if answer, err := l.Acquirer.Reverse(t.Context(), reversal); err != nil || answer != want {
+		t.Errorf("reversal: answer %+v, error %v, want %+v", answer, err, want)
+	}
+	if booked, _ := l.Book(t, capture.RRN); !booked.Reversed {
+		t.Errorf("booked %+v, want it reversed", booked)
 	}
 }
 

@@ -140,14 +140,14 @@ func (c *Client) Authorise(ctx context.Context, request acquirer.Request) (acqui
 // Capture sends a 0220, or a 0221 when the capture has been sent before. See acquirer.Acquirer.
 func (c *Client) Capture(ctx context.Context, capture acquirer.Capture) (acquirer.Answer, error) {
 	return c.advise(ctx, newCapture(c.cfg.Dialect, capture), func(code string) acquirer.Outcome {
-		return c.cfg.Dialect.Answers.Captures.outcome(code, capture.Repeat, firstCaptureDuplicate)
+		return c.cfg.Dialect.Answers.Captures.outcomeOfCapture(code, capture.Repeat, capture.First)
 	})
 }
 
 // Reverse sends a 0420, or a 0421 when the reversal has been sent before. See acquirer.Acquirer.
 func (c *Client) Reverse(ctx context.Context, reversal acquirer.Reversal) (acquirer.Answer, error) {
 	return c.advise(ctx, newReversal(c.cfg.Dialect, reversal), func(code string) acquirer.Outcome {
-		return c.cfg.Dialect.Answers.Reversals.outcome(code, reversal.Repeat, firstReversalDuplicate)
+		return c.cfg.Dialect.Answers.Reversals.outcome(code)
 	})
 }
 

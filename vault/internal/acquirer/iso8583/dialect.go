@@ -5,7 +5,7 @@
 //
 // A dialect is a file (LoadDialect): a specification of fields as moov-io/iso8583 reads it, and a section "nightdrop" that says which
 // field holds what, the message types and processing codes, the length header, fields that never change, and what the codes of field 39
-// mean, in a table for each class of message (see ops/docs/payments.md).
+// mean, in a table for each class of message (see ops/docs/dialect.md).
 // The one that is built in, ascii1987.json, is ISO 8583:1987: two big-endian bytes of length and so many bytes of ASCII: the message
 // type, the bitmaps in upper-case hex, the fields. There 0800 signs on (field 70 001) and asks for an echo (301); 0100 is an
 // authorisation, 0200 a sale or a refund, 0220 and 0221 a capture, 0420 and 0421 a reversal, 0500 a batch's totals. An answer has the

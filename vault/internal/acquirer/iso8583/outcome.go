@@ -9,16 +9,17 @@ import (
 	"nightdrop/vault/internal/acquirer"
 )
 
-// answers say what the codes of field 39 mean, by the class of the message that is answered: requests (0100, 0200) may be refused by an
-// issuer; captures (0220, 0221) and reversals (0420, 0421) are advices, which tell what has happened. A class that a file leaves out is
-// as in the dialect that is built in.
+// answers say what the codes of field 39 mean, by the class of the message that is answered: requests (0100, 0200)
+// may be refused by an issuer; captures (0220, 0221) and reversals (0420, 0421) are advices, which tell what has
+// happened. A class that a file leaves out is as in the dialect that is built in.
 type answers struct {
 	Requests  *requestAnswers `json:"requests,omitempty"`
 	Captures  *adviceAnswers  `json:"captures,omitempty"`
 	Reversals *adviceAnswers  `json:"reversals,omitempty"`
 }
 
-// requestAnswers sort the answers to a request. What is in neither is reversed: it may be an approval. 00 approves the whole, listed or not.
+// requestAnswers sort the answers to a request. What is in neither is reversed: it may be an approval. 00 approves
+// the whole, listed or not.
 type requestAnswers struct {
 	Approve map[string]extent `json:"approve"` // code to what it approves
 	Decline []string          `json:"decline"` // codes after which the host holds nothing
@@ -59,15 +60,12 @@ func (r requestAnswers) approves(code string) extent {
 	return r.Approve[code]
 }
 
-// outcome says what the answer to an advice means. first is the outcome of a duplicate of which nothing was sent before: the host cannot
-// have what never left, so it speaks of something else.
-func (a adviceAnswers) outcome(code string, repeat int, first acquirer.Outcome) acquirer.Outcome {
+// outcome says what the answer to an advice means. A duplicate stands: the host has it. That holds of a reversal that was never sent
+// before, too: hosts reverse by themselves what they could not answer, and say so of a reversal that comes then. What counts is
+// its original, and that does not stand.
+func (a adviceAnswers) outcome(code string) acquirer.Outcome {
 	switch {
-	case code == acquirer.Approved, slices.Contains(a.Stands, code):
-		return acquirer.Stands
-	case slices.Contains(a.Duplicate, code) && repeat == 0:
-		return first
-	case slices.Contains(a.Duplicate, code):
+	case code == acquirer.Approved, slices.Contains(a.Stands, code), slices.Contains(a.Duplicate, code):
 		return acquirer.Stands
 	case slices.Contains(a.Person, code):
 		return acquirer.Person
@@ -75,15 +73,15 @@ func (a adviceAnswers) outcome(code string, repeat int, first acquirer.Outcome) 
 	return acquirer.Repeat
 }
 
-// Outcomes of an advice that the host calls a duplicate when it was sent for the first time.
-const (
-	// Hosts that look for duplicates by their content (the same amount of the same authorisation) say so of a second capture, which
-	// they have not booked; a repeat would get the same word and read as booked. So a person asks.
-	firstCaptureDuplicate = acquirer.Person
-	// Hosts reverse by themselves what they could not answer, and say so of a reversal that comes then: what counts is the original, and
-	// that does not stand.
-	firstReversalDuplicate = acquirer.Stands
-)
+// outcomeOfCapture is outcome, but that a duplicate of a capture that was never sent before goes to a person, and so do the repeats
+// of such a one: first is what its first try was answered with. Hosts that look for duplicates by their content (the same amount of
+// the same authorisation) say so of a second capture, which they have not booked; its repeat would read as booked.
+func (a adviceAnswers) outcomeOfCapture(code string, repeat int, first string) acquirer.Outcome {
+	if slices.Contains(a.Duplicate, code) && (repeat == 0 || slices.Contains(a.Duplicate, first)) {
+		return acquirer.Person
+	}
+	return a.outcome(code)
+}
 
 // builtInAnswers returns the tables of the dialect that is built in.
 func builtInAnswers() (answers, error) {
@@ -98,8 +96,8 @@ func builtInAnswers() (answers, error) {
 	return file.Nightdrop.Answers, nil
 }
 
-// completeAnswers puts the built-in tables in place of those that the section leaves out. Files from before there were tables have "undone",
-// which says which answers to a reversal stand.
+// completeAnswers puts the built-in tables in place of those that the section leaves out. Files from before there
+// were tables have "undone", which says which answers to a reversal stand.
 func (s *section) completeAnswers() error {
 	standard, err := builtInAnswers()
 	if err != nil {
@@ -134,12 +132,13 @@ type codeList struct {
 	must  bool // it is to be there, if only as []
 }
 
-// checkAnswers checks the tables as a file gives them: codes are codes, each in one list of its table, and 00 where it means what it always
-// means.
+// checkAnswers checks the tables as a file gives them: codes are codes, each in one list of its table, and 00 where
+// it means what it always means.
 func (f *dialectFile) checkAnswers() error {
 	a := f.Nightdrop.Answers
 	if a.Reversals != nil && f.Nightdrop.Undone != nil {
-		return f.fail("nightdrop.undone", `"answers" has a table for reversals: move these codes to its "stands" and take this member out`)
+		return f.fail("nightdrop.undone",
+			`"answers" has a table for reversals: move these codes to its "stands" and take this member out`)
 	}
 	if r := a.Requests; r != nil {
 		const path = "nightdrop.answers.requests"
@@ -159,7 +158,8 @@ func (f *dialectFile) checkAnswers() error {
 	}{{"nightdrop.answers.captures", a.Captures}, {"nightdrop.answers.reversals", a.Reversals}} {
 		if t := advice.table; t != nil {
 			err := f.checkTable(codeList{path: advice.path + ".stands", codes: t.Stands},
-				codeList{path: advice.path + ".duplicate", codes: t.Duplicate}, codeList{path: advice.path + ".person", codes: t.Person, must: true})
+				codeList{path: advice.path + ".duplicate", codes: t.Duplicate},
+				codeList{path: advice.path + ".person", codes: t.Person, must: true})
 			if err != nil {
 				return err
 			}

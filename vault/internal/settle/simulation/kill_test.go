@@ -7,16 +7,20 @@ import (
 	"testing/synctest"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/payment"
 )
 
-// aDay is a day of twenty payments, from the first sale to the last settlement, whatever happens to the vault meanwhile.
+// aDay is a day of twenty payments, from the first sale to the last settlement, whatever happens to the vault meanwhile. Of one sale the host's
+// approval is not taken, and to the repeat of one capture it says that it has it.
 func aDay(w *world) {
 	shop := w.shops[0]
-	first := w.post(shop.Sale(), shop.Sale(), shop.Sale(), shop.Sale(), shop.Authorize(5000), shop.Authorize(7000), shop.Authorize(100),
+	doubtful := shop.Sale()
+	doubtful.Order = intaketest.Order(900_008, "USD", "order 4")
+	first := w.post(shop.Sale(), shop.Sale(), shop.Sale(), doubtful, shop.Authorize(5000), shop.Authorize(1_000_000), shop.Authorize(100),
 		shop.BankSale(900_201), shop.BankSale(1250), shop.BankSale(700), shop.Payout(3000))
 	w.rest()
-	w.post(shop.Void(first[0]), shop.Void(first[6]), shop.Void(first[9]), shop.Capture(first[4], 2000), shop.Capture(first[4], 3000), shop.Capture(first[5], 900))
+	w.post(shop.Void(first[0]), shop.Void(first[6]), shop.Void(first[9]), shop.Capture(first[4], 2000), shop.Capture(first[4], 3000), shop.Capture(first[5], 900_094))
 	w.rest()
 	w.closeAll()
 	w.post(shop.Refund(first[1], 1999), shop.Refund(first[2], 500), shop.Refund(first[4], 700))
@@ -34,7 +38,7 @@ func TestKillAtEveryIndex(t *testing.T) {
 	if len(points) < 130 {
 		t.Fatalf("only %d points were seen", len(points))
 	}
-	for _, kind := range []string{"0100 leaves", "0200 leaves", "0220 has left", "0420 leaves", "0500 has left", "half written", "both names", "payment-settled"} {
+	for _, kind := range []string{"0100 leaves", "0200 leaves", "0220 has left", "0221 leaves", "0420 leaves", "0500 has left", "half written", "both names", "payment-settled"} {
 		if !strings.Contains(strings.Join(points, "\n"), kind) {
 			t.Errorf("no point was %q", kind)
 		}

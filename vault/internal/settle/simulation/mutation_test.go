@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
 	"nightdrop/ops/simulator/host"
+	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/payment"
 )
@@ -30,12 +32,20 @@ func TestWrongWorldsAreNoticed(t *testing.T) {
 			return mutation{line: func(a acquirer.Acquirer) acquirer.Acquirer { return &forgiver{a, struck} }}
 		}, "at the host it is booked true"},
 		{"an engine takes an approval that it does not know for a decline", func(struck *atomic.Int64) mutation {
-			return mutation{line: func(a acquirer.Acquirer) acquirer.Acquirer { return &decliner{a, struck} }}
+			return mutation{line: func(a acquirer.Acquirer) acquirer.Acquirer { return decliner{a} },
+				lose: watching(struck, func(b payment.Body) bool {
+					answer, is := b.(payment.AuthorisationAnswered)
+					return is && answer.Code != "iso-00" && isApproval(answer.Code)
+				})}
 		}, "at the host it is booked true"},
-		{"an engine takes every answer to an advice for its word that it is done", func(struck *atomic.Int64) mutation {
-			return mutation{line: func(a acquirer.Acquirer) acquirer.Acquirer { return &believer{a, struck} },
-				adversary: map[host.Mishap]float64{host.Inoperative: 0.4}}
-		}, "at the host it is booked"},
+		{"an engine takes every answer to a reversal for its word that it is done", func(struck *atomic.Int64) mutation {
+			return mutation{line: func(a acquirer.Acquirer) acquirer.Acquirer { return &believer{Acquirer: a} },
+				adversary: map[host.Mishap]float64{host.Inoperative: 0.4, host.OtherApproval: 0.4},
+				lose: watching(struck, func(b payment.Body) bool {
+					answer, is := b.(payment.ReversalAnswered)
+					return is && answer.Code == "iso-91"
+				})}
+		}, "at the host it is booked true"},
 		{"a commit loses the intent of a request", func(struck *atomic.Int64) mutation {
 			return mutation{lose: func(b payment.Body) bool {
 				_, intent := b.(payment.AuthorisationIntended)
@@ -148,32 +158,53 @@ func (d *doubler) Authorise(ctx context.Context, request acquirer.Request) (acqu
 	return answer, err
 }
 
-// decliner takes an approval other than 00 for a decline, as one list of codes for everything would.
-type decliner struct {
-	acquirer.Acquirer
-	struck *atomic.Int64
+// watching counts the commits that a fault shows in, and loses none: whatever came before could still be put right after a kill.
+func watching(struck *atomic.Int64, shows func(payment.Body) bool) func(payment.Body) bool {
+	return func(b payment.Body) bool {
+		if shows(b) {
+			struck.Add(1)
+		}
+		return false
+	}
 }
 
-func (d *decliner) Authorise(ctx context.Context, request acquirer.Request) (acquirer.Answer, error) {
+func isApproval(code envelope.Code) bool {
+	return slices.Contains(approvals[:], strings.TrimPrefix(string(code), "iso-"))
+}
+
+// decliner takes an approval other than 00 for a decline, as one list of codes for everything would.
+type decliner struct{ acquirer.Acquirer }
+
+func (d decliner) Authorise(ctx context.Context, request acquirer.Request) (acquirer.Answer, error) {
 	answer, err := d.Acquirer.Authorise(ctx, request)
 	if err == nil && answer.Outcome == acquirer.Doubtful && slices.Contains(approvals[:], answer.Code) {
-		d.struck.Add(1)
 		answer.Outcome = acquirer.Declines
 	}
 	return answer, err
 }
 
-// believer takes a capture for booked that the host did not take.
+// believer takes a request for reversed whose reversal the host could not take.
 type believer struct {
 	acquirer.Acquirer
-	struck *atomic.Int64
+	taken sync.Map // references of requests that stand at the host
 }
 
-func (b *believer) Capture(ctx context.Context, capture acquirer.Capture) (acquirer.Answer, error) {
-	answer, err := b.Acquirer.Capture(ctx, capture)
-	if untaken := answer.Outcome == acquirer.Person || answer.Code == "91"; err == nil && capture.Repeat == 0 && untaken {
-		b.struck.Add(1)
+func (b *believer) Authorise(ctx context.Context, request acquirer.Request) (acquirer.Answer, error) {
+	answer, err := b.Acquirer.Authorise(ctx, request)
+	if err == nil && slices.Contains(approvals[:], answer.Code) {
+		b.taken.Store(request.RRN, true)
+	}
+	return answer, err
+}
+
+func (b *believer) Reverse(ctx context.Context, reversal acquirer.Reversal) (acquirer.Answer, error) {
+	answer, err := b.Acquirer.Reverse(ctx, reversal)
+	switch _, stands := b.taken.Load(reversal.Original.RRN); {
+	case err != nil:
+	case answer.Code == "91" && stands:
 		answer.Outcome = acquirer.Stands
+	case answer.Outcome == acquirer.Stands:
+		b.taken.Delete(reversal.Original.RRN)
 	}
 	return answer, err
 }
