@@ -45,8 +45,8 @@ func (d *daemon) Resend(ctx context.Context, actor settle.Actor, r control.Resen
 var repeatedStages = [...]payment.Stage{payment.StageUnknown, payment.StageVoiding, payment.StageCapturing}
 
 // repeatedKinds are what is repeated in those stages.
-var repeatedKinds = map[payment.Stage]string{payment.StageUnknown: control.RepeatReversals, payment.StageVoiding: control.RepeatVoids,
-	payment.StageCapturing: control.RepeatCaptures}
+var repeatedKinds = map[payment.Stage]string{payment.StageUnknown: control.RepeatReversals,
+	payment.StageVoiding: control.RepeatVoids, payment.StageCapturing: control.RepeatCaptures}
 
 // repeated adds a payment to what is being repeated, where it is.
 func repeated(s *control.Status, p payment.Payment) {
@@ -75,7 +75,8 @@ func tellSilence(s *control.Status, e *settle.Engine) {
 		return
 	}
 	s.HostSilent = &control.Silence{Since: envelope.At(since), Messages: messages}
-	s.Acquirer = fmt.Sprintf("silent since %s: it takes messages and answers none; new authorisations wait until it answers one that is repeated", since.UTC().Format(time.RFC3339))
+	s.Acquirer = fmt.Sprintf("silent since %s: it takes messages and answers none; new authorisations wait until it "+
+		"answers one that is repeated", since.UTC().Format(time.RFC3339))
 }
 
 // owner finds the merchant of the payment of an id that stands at one of these stages.
@@ -95,9 +96,12 @@ func (d *daemon) owner(id string, stages ...payment.Stage) (string, error) {
 		}
 		switch {
 		case len(owners) == 0:
-			return "", &control.Error{Code: control.CodeNotFound, Detail: fmt.Sprintf("no payment of the id %s is %s: look with `vault payment list --status manual`, or name its merchant with --merchant to see how it stands", id, either(stages))}
+			return "", &control.Error{Code: control.CodeNotFound, Detail: fmt.Sprintf("no payment of the id %s is %s: look "+
+				"with `vault payment list --status manual`, or name its merchant with --merchant to see how it stands",
+				id, either(stages))}
 		case len(owners) > 1:
-			return "", &control.Error{Code: control.CodeConflict, Detail: fmt.Sprintf("merchants %v each have such a payment %s: say which with --merchant", owners, id)}
+			return "", &control.Error{Code: control.CodeConflict,
+				Detail: fmt.Sprintf("merchants %v each have such a payment %s: say which with --merchant", owners, id)}
 		}
 		return owners[0], nil
 	})

@@ -2,8 +2,8 @@ package payment
 
 import "nightdrop/shared/envelope"
 
-// PaymentResent is a person's word that the reversal or capture of a manual payment is to be sent again, and repeated as if its first try
-// were now.
+// PaymentResent is a person's word that the reversal or capture of a manual payment is to be sent again, and repeated
+// as if its first try were now.
 type PaymentResent struct { //nolint:revive // named as its permanent kind
 	ID     string `json:"id"`
 	Reason string `json:"reason"` // 1 to 200 printable ASCII
@@ -18,8 +18,8 @@ type Resent struct {
 	Tries int           `json:"tries"`
 }
 
-// Repeated tells since when p's reversal or capture is being repeated, from its first try or since a person had it sent again, and how often
-// it was sent since then. The time is zero where it was not sent yet.
+// Repeated tells since when p's reversal or capture is being repeated, from its first try or since a person had it
+// sent again, and how often it was sent since then. The time is zero where it was not sent yet.
 func (p Payment) Repeated() (since envelope.Time, tries int) {
 	first := p.Reversal
 	if p.Flow() == FlowCapture {

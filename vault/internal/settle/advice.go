@@ -11,11 +11,13 @@ import (
 	"nightdrop/vault/internal/payment"
 )
 
-// advice is a message that tells what has happened: a capture or a reversal. It is repeated under its trace until it stands at the host.
+// advice is a message that tells what has happened: a capture or a reversal. It is repeated under its trace until it
+// stands at the host.
 type advice struct {
-	what   string // for log lines
-	at     door
-	intend func(ctx context.Context, p payment.Payment, last lastTry) (*try, error) // commits the next try; nil: there is nothing to send any more
+	what string // for log lines
+	at   door
+	// intend commits the next try; nil: there is nothing to send any more.
+	intend func(ctx context.Context, p payment.Payment, last lastTry) (*try, error)
 	stands func(p payment.Payment, said envelope.Code, answer acquirer.Answer) payment.Body
 	leave  func(tx *ledger.Tx, p payment.Payment) error // to a person; p.Answer is what the host said at last
 }
@@ -33,9 +35,10 @@ type try struct {
 	tries int       // since then, this one included
 }
 
-// advise sends one try of an advice. Without an answer by which it stands it is due again after a wait that doubles with each try, and goes to
-// a person when it was repeated for Config.RepeatFor, or at once where the host says that repeating cannot help. An error is the ledger's;
-// when ctx ends it returns nil and the advice goes on at the next start.
+// advise sends one try of an advice. Without an answer by which it stands it is due again after a wait that doubles
+// with each try, and goes to a person when it was repeated for Config.RepeatFor, or at once where the host says that
+// repeating cannot help. An error is the ledger's; when ctx ends it returns nil and the advice goes on at the next
+// start.
 func (e *Engine) advise(ctx context.Context, p payment.Payment, a advice) error {
 	t, err := a.intend(ctx, p, e.advices.last(p.Number))
 	if errors.Is(err, ErrUnavailable) {
@@ -49,7 +52,8 @@ func (e *Engine) advise(ctx context.Context, p payment.Payment, a advice) error 
 	// A crash from here on leaves a message that may have been taken: the next start repeats it under its trace.
 	answer, err := a.at.ask(ctx, t.send)
 	said, outcome := heard(answer, err)
-	log := e.cfg.Logger.With("kind", a.what, "merchant", p.Merchant, "payment", p.ID, "tries", t.tries, "code", string(said), "cause", err)
+	log := e.cfg.Logger.With("kind", a.what, "merchant", p.Merchant, "payment", p.ID, "tries", t.tries,
+		"code", string(said), "cause", err)
 	switch {
 	case outcome == acquirer.Stands:
 		return e.cfg.Ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {

@@ -13,11 +13,12 @@ import (
 // maxProbe bounds the wait between two probes of a silent host.
 const maxProbe = time.Minute
 
-// breaker stops new requests while the host takes messages and answers none, though it may answer echo tests. It opens after a bound of
-// messages in a row without an answer. While it is open, captures and reversals go on being repeated, and from the oldest on one is sent
-// before its time to see whether the host is back; where there are none one request is, and now and then also where there are, for a host
-// that is asked about nothing but what it never answers would seem silent for ever. The first answer to any message closes the breaker. Both
-// stand in the log as findings, so that a start goes on where a stop was. Its methods may be called concurrently.
+// breaker stops new requests while the host takes messages and answers none, though it may answer echo tests. It
+// opens after a bound of messages in a row without an answer. While it is open, captures and reversals go on being
+// repeated, and from the oldest on one is sent before its time to see whether the host is back; where there are none
+// one request is, and now and then also where there are, for a host that is asked about nothing but what it never
+// answers would seem silent for ever. The first answer to any message closes the breaker. Both stand in the log as
+// findings, so that a start goes on where a stop was. Its methods may be called concurrently.
 type breaker struct {
 	bound int           // silences in a row that open it
 	first time.Duration // wait before the second probe, doubled after each up to maxProbe
@@ -53,8 +54,8 @@ func (b *breaker) tell() {
 	b.turn = make(chan struct{})
 }
 
-// silent counts a message without an answer, that was sent at a time. broken says that its line broke: of those that a line takes along
-// one counts. It tells whether the breaker opens.
+// silent counts a message without an answer, that was sent at a time. broken says that its line broke: of those that
+// a line takes along one counts. It tells whether the breaker opens.
 func (b *breaker) silent(sent, now, clock time.Time, broken bool) (opens bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -92,7 +93,8 @@ func (b *breaker) heard(clock time.Time) (after, closes bool) {
 	return true, true
 }
 
-// admits tells whether the request of the payment of this number may be sent: the breaker is closed, or it is the one that probes.
+// admits tells whether the request of the payment of this number may be sent: the breaker is closed, or it is the one
+// that probes.
 func (b *breaker) admits(number uint64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -102,7 +104,8 @@ func (b *breaker) admits(number uint64) bool {
 	return b.opened.IsZero() || b.passes == number
 }
 
-// state is since when the breaker is open, by the vault's clock, zero where it is closed, and how many messages in a row were not answered.
+// state is since when the breaker is open, by the vault's clock, zero where it is closed, and how many messages in a
+// row were not answered.
 func (b *breaker) state() (opened time.Time, silences int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -147,8 +150,8 @@ func (b *breaker) take() []payment.IntegrityFound {
 	return untold
 }
 
-// tellSilence commits that the host was silent, or answers again, where that is not in the log yet. A crash before it leaves that untold:
-// the next start finds the breaker as the log has it.
+// tellSilence commits that the host was silent, or answers again, where that is not in the log yet. A crash before it
+// leaves that untold: the next start finds the breaker as the log has it.
 func (e *Engine) tellSilence(ctx context.Context) error {
 	untold := e.breaker.take()
 	if len(untold) == 0 {
@@ -194,6 +197,6 @@ func (e *Engine) resumeBreaker() error {
 	})
 }
 
-// Silent tells since when the host has taken messages and answered none, so that new requests wait, and how many in a row it did not answer.
-// The time is zero where requests are sent.
+// Silent tells since when the host has taken messages and answered none, so that new requests wait, and how many in a
+// row it did not answer. The time is zero where requests are sent.
 func (e *Engine) Silent() (since time.Time, messages int) { return e.breaker.state() }

@@ -26,8 +26,8 @@ func (e *Engine) capture(ctx context.Context, p payment.Payment) error {
 		}})
 }
 
-// intendCapture commits the next try, and what was said to the one before. It is nil when there is nothing to send: the capture's time has
-// passed before its first try (and it is refused as late), or it has its outcome.
+// intendCapture commits the next try, and what was said to the one before. It is nil when there is nothing to send:
+// the capture's time has passed before its first try (and it is refused as late), or it has its outcome.
 func (e *Engine) intendCapture(ctx context.Context, p payment.Payment, last lastTry) (next *try, err error) {
 	err = e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		next = nil
@@ -69,8 +69,8 @@ func (e *Engine) intendCapture(ctx context.Context, p payment.Payment, last last
 	return next, nil
 }
 
-// place gives a capture its trace numbers, at the authorisation's terminal, and its batch; those that it has where it was sent before. The
-// batch is 0 when the last number of one is used.
+// place gives a capture its trace numbers, at the authorisation's terminal, and its batch; those that it has where it
+// was sent before. The batch is 0 when the last number of one is used.
 func (e *Engine) place(tx *ledger.Tx, capture payment.Payment, original acquirer.Original) (trace payment.Trace, batch uint32, err error) {
 	if capture.Trace != nil {
 		return *capture.Trace, capture.Batch, nil

@@ -12,14 +12,15 @@ import (
 	"nightdrop/vault/internal/payment"
 )
 
-// ahead is how many payments are handled for each that may wait for the host: while those wait, others have their intents and their answers
-// made durable, in commits that they share.
+// ahead is how many payments are handled for each that may wait for the host: while those wait, others have their
+// intents and their answers made durable, in commits that they share.
 const ahead = 4
 
 // places are as many as there may be at once.
 type places chan struct{}
 
-// ask sends a message when there is a place at the host, and waits for its answer. When ctx ends before, it was not sent.
+// ask sends a message when there is a place at the host, and waits for its answer. When ctx ends before, it was not
+// sent.
 func (p places) ask(ctx context.Context, send func() (acquirer.Answer, error)) (acquirer.Answer, error) {
 	select {
 	case p <- struct{}{}:
@@ -46,8 +47,8 @@ type lane struct {
 	passed  int       // how many that look passed over
 }
 
-// skipCost is how much longer a look at what waits is put off for each payment that the last one passed over: however many are repeated,
-// looking takes little of the processor's time.
+// skipCost is how much longer a look at what waits is put off for each payment that the last one passed over: however
+// many are repeated, looking takes little of the processor's time.
 const skipCost = 10 * time.Microsecond
 
 // run takes payments until dispatch ends, and returns when all that it began are handled; handlers run under work.

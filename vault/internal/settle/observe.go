@@ -48,8 +48,8 @@ func (o observed) Reconcile(ctx context.Context, t acquirer.Totals) (acquirer.Re
 	return answer, err
 }
 
-// saw notes whether a message was answered. What was broken off, or did not leave, says nothing about the host; an answer that does not fit
-// is none.
+// saw notes whether a message was answered. What was broken off, or did not leave, says nothing about the host; an
+// answer that does not fit is none.
 func (o observed) saw(ctx context.Context, sent time.Time, err error) {
 	e := o.engine
 	switch {
@@ -68,8 +68,8 @@ func (o observed) saw(ctx context.Context, sent time.Time, err error) {
 	}
 }
 
-// traces are numbers that messages bear which are of no payment and wait for their answer: reconciliations. What a crash cuts short waits no
-// more.
+// traces are numbers that messages bear which are of no payment and wait for their answer: reconciliations. What a
+// crash cuts short waits no more.
 type traces struct {
 	mu   sync.Mutex
 	held map[terminalTrace]int

@@ -12,10 +12,11 @@ import (
 	"nightdrop/vault/internal/payment"
 )
 
-// Resolve does what a person says became of a payment whose reversal or capture is being repeated (stages unknown, voiding and capturing), or
-// was in vain (manual): as is one of payment.Payment.Resolutions. The repeating ends before the word is taken: a message that is under way
-// is waited for, and its answer, when one comes, counts and not the word. reason is 1 to 200 printable ASCII characters in which no account
-// number could stand. Errors: ErrReason, ErrNotFound, ErrConflict (naming what may be said of the payment), ctx's, or the ledger's.
+// Resolve does what a person says became of a payment whose reversal or capture is being repeated (stages unknown,
+// voiding and capturing), or was in vain (manual): as is one of payment.Payment.Resolutions. The repeating ends
+// before the word is taken: a message that is under way is waited for, and its answer, when one comes, counts and not
+// the word. reason is 1 to 200 printable ASCII characters in which no account number could stand. Errors: ErrReason,
+// ErrNotFound, ErrConflict (naming what may be said of the payment), ctx's, or the ledger's.
 func (e *Engine) Resolve(ctx context.Context, merchant, id string, as envelope.Status, reason string, actor Actor) error {
 	if err := checkReason(reason); err != nil {
 		return err
@@ -34,7 +35,8 @@ func (e *Engine) Resolve(ctx context.Context, merchant, id string, as envelope.S
 	case <-ctx.Done():
 		return fmt.Errorf("a message about payment %s is under way, and its answer or its end was not waited for: resolve it again: %w", id, ctx.Err())
 	}
-	// From here on nothing about the payment leaves the vault until release. A crash before the commit leaves the payment as it is.
+	// From here on nothing about the payment leaves the vault until release. A crash before the commit leaves the
+	// payment as it is.
 	return e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		p, found, err := tx.Payment(merchant, id)
 		if err != nil || !found {

@@ -9,7 +9,8 @@ import (
 	"nightdrop/vault/internal/payment"
 )
 
-// reverse sends one try of the reversal of a payment of unknown outcome, or of one that is being voided. It is an advice.
+// reverse sends one try of the reversal of a payment of unknown outcome, or of one that is being voided. It is an
+// advice.
 func (e *Engine) reverse(ctx context.Context, p payment.Payment) error {
 	return e.advise(ctx, p, advice{what: "reversal", at: e.reversals, intend: e.intendReversal,
 		stands: func(p payment.Payment, said envelope.Code, _ acquirer.Answer) payment.Body {
