@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"nightdrop/shared/folded"
 )
 
 // serveOptions are the flags of serve.
@@ -54,7 +56,7 @@ func runServe(ctx context.Context, o serveOptions, errOut io.Writer) (err error)
 	if err != nil {
 		return err
 	}
-	logger := slog.New(slog.NewJSONHandler(errOut, &slog.HandlerOptions{Level: s.LogLevel}))
+	logger := slog.New(folded.Handler(slog.NewJSONHandler(errOut, &slog.HandlerOptions{Level: s.LogLevel})))
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)

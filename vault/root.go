@@ -57,7 +57,7 @@ func newRootCommand(c console) *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.StringVar(&g.dir, "dir", os.Getenv(dirVariable), "the vault's directory (or "+dirVariable+")")
 	root.AddCommand(
-		newInitCommand(g, c), newServeCommand(g, c), newUnlockCommand(g, c), newLockCommand(g, c), newStatusCommand(g, c), newVersionCommand(g, c),
+		hardened(newInitCommand(g, c)), newServeCommand(g, c), hardened(newUnlockCommand(g, c)), newLockCommand(g, c), newStatusCommand(g, c), newVersionCommand(g, c),
 		newInspectCommand(c),
 		group("merchant", "Merchants: add, list, show, suspend, resume, policy",
 			newMerchantAddCommand(g, c), newMerchantListCommand(g, c), newMerchantShowCommand(g, c), newMerchantSuspendCommand(g, c), newMerchantResumeCommand(g, c),
@@ -70,8 +70,8 @@ func newRootCommand(c console) *cobra.Command {
 		group("payment", "Payments: list, show, resolve, resend", newPaymentListCommand(g, c), newPaymentShowCommand(g, c), newPaymentResolveCommand(g, c),
 			newPaymentResendCommand(g, c)),
 		group("returns", "Files of the bank: import", newReturnsImportCommand(g, c)),
-		group("audit", "The sealed log: export, auditor, opening, verify, replay, prove", newAuditExportCommand(g, c), newAuditAuditorCommand(g, c),
-			newAuditOpeningCommand(g, c), newAuditVerifyCommand(g, c), newAuditReplayCommand(g, c), newAuditProveCommand(g, c)),
+		group("audit", "The sealed log: export, auditor, opening, verify, replay, prove", newAuditExportCommand(g, c), hardened(newAuditAuditorCommand(g, c)),
+			newAuditOpeningCommand(g, c), newAuditVerifyCommand(g, c), hardened(newAuditReplayCommand(g, c)), newAuditProveCommand(g, c)),
 	)
 	return root
 }

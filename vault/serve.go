@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
+
+	"nightdrop/shared/folded"
 )
 
 func newServeCommand(g *global, c console) *cobra.Command {
@@ -31,7 +33,7 @@ what its disk holds it exits with code 1, for a supervisor to start it again.`,
 			if verbose {
 				level = slog.LevelDebug
 			}
-			logger := slog.New(slog.NewTextHandler(c.errOut, &slog.HandlerOptions{Level: level}))
+			logger := slog.New(folded.Handler(slog.NewTextHandler(c.errOut, &slog.HandlerOptions{Level: level})))
 			return runServe(cmd.Context(), s, c, logger)
 		},
 	}
@@ -67,6 +69,13 @@ func harden() error {
 		return fmt.Errorf("forbid core files: %w", err)
 	}
 	return nil
+}
+
+// hardened has a command, and those below it that say nothing else, keep its memory to itself before it reads or makes a secret: a
+// share, or an auditor's key.
+func hardened(cmd *cobra.Command) *cobra.Command {
+	cmd.PersistentPreRunE = func(*cobra.Command, []string) error { return harden() }
+	return cmd
 }
 
 // relock executes the program again with the same arguments: a fresh process is the only memory that holds no keys. It

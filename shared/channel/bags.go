@@ -36,7 +36,7 @@ const (
 // fn is called by one goroutine and owns the messages. Gaps in the sequences are regular (purged or lost).
 func (v *Vault) Bags(ctx context.Context, from uint64, fn func([]Message) error) error {
 	wake := make(chan struct{}, 1)
-	hints, err := v.reads.nc.Subscribe(storedPrefix+"bag.*", func(*nats.Msg) { ring(wake) })
+	hints, err := v.reads.subscribe(storedPrefix+"bag.*", func(*nats.Msg) { ring(wake) })
 	if err != nil {
 		return fmt.Errorf("%w: watch bags: %w", ErrUnavailable, err)
 	}

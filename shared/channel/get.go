@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -17,7 +18,12 @@ const (
 	answerTimeout = 5 * time.Second
 	// fetchBytes bounds the data of one read; the message that crosses it still comes.
 	fetchBytes = 16 << 20
+	// maxAnswers is the room for messages of a read that wait to be taken: the most of one read, and its end.
+	maxAnswers = getBatch + 24
 )
+
+// errUnasked is returned for more than was asked for, or another thing.
+var errUnasked = errors.New("the broker answers what it was not asked")
 
 // getRequest is a JetStream direct get. Exactly one of Sequence (with Batch), Last, Next and MultiLast leads.
 type getRequest struct {
@@ -47,11 +53,15 @@ func (l *link) get(ctx context.Context, stream string, request getRequest) ([]Me
 		return nil, fmt.Errorf("%w: read %s: %w", ErrUnavailable, stream, err)
 	}
 	defer func() { _ = answers.Unsubscribe() }() // an error here only means that the connection is gone
+	if err := answers.SetPendingLimits(maxAnswers, request.MaxBytes+2*maxIncoming); err != nil {
+		return nil, fmt.Errorf("%w: read %s: %w", ErrUnavailable, stream, err)
+	}
 	if err := l.nc.PublishRequest(directSubject(stream), reply, body); err != nil {
 		return nil, fmt.Errorf("%w: read %s: %w", ErrUnavailable, stream, err)
 	}
 	var messages []Message
 	var previous uint64
+	left := request.allowance()
 	for {
 		answer, err := nextAnswer(asked, answers)
 		if err != nil {
@@ -67,11 +77,41 @@ func (l *link) get(ctx context.Context, stream string, request getRequest) ([]Me
 		if request.Batch > 0 && last != previous {
 			return messages, fmt.Errorf("read %s: %w: answers were lost on the way", stream, ErrUnavailable)
 		}
+		if err := left.take(message, previous); err != nil {
+			return messages, fmt.Errorf("read %s: %w: %w", stream, ErrUnavailable, err)
+		}
 		messages, previous = append(messages, message), message.Sequence
 		if request.Batch == 0 && len(request.MultiLast) == 0 {
 			return messages, nil
 		}
 	}
+}
+
+// allowance is what may still come of a read.
+type allowance struct {
+	messages, bytes int
+	after           uint64 // the sequences are above it
+}
+
+func (r getRequest) allowance() allowance {
+	a := allowance{messages: max(r.Batch, 1), bytes: max(r.MaxBytes, 1)}
+	if r.Sequence > 0 {
+		a.after = r.Sequence - 1
+	}
+	return a
+}
+
+// take counts a message, the one that crosses the bytes asked for too. It is errUnasked where none was to follow, and
+// where the messages do not come in the order of the stream: a reader goes on from the last of them.
+func (a *allowance) take(m Message, previous uint64) error {
+	switch {
+	case a.messages <= 0 || a.bytes <= 0:
+		return fmt.Errorf("%w: it sends more", errUnasked)
+	case m.Sequence <= max(a.after, previous) || m.Sequence > math.MaxInt64:
+		return fmt.Errorf("%w: sequence %d", errUnasked, m.Sequence)
+	}
+	a.messages, a.bytes = a.messages-1, a.bytes-len(m.Data)
+	return nil
 }
 
 func nextAnswer(ctx context.Context, answers *nats.Subscription) (*nats.Msg, error) {

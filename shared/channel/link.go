@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,11 +15,14 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"nightdrop/shared/config"
+	"nightdrop/shared/folded"
 )
 
 const (
 	connectTimeout = 5 * time.Second
 	reconnectWait  = 250 * time.Millisecond // between tries, with as much jitter
+	maxDoublings   = 7                      // of that wait, to 32 s, where broker after broker is at fault
+	steady         = time.Minute            // a connection that stood so long begins the waits anew
 	pingInterval   = 10 * time.Second       // a peer that misses two is gone
 	writeTimeout   = 10 * time.Second       // a broker that reads nothing for so long is gone
 )
@@ -31,9 +35,13 @@ type link struct {
 	// epoch grows with each lost connection and each new one: what held before may not hold now.
 	epoch atomic.Uint64
 
+	folded *folded.Lines // of logger: a broker can cause any number of them
+
 	mu       sync.Mutex
 	watchers map[*watcher]struct{}
-	lastDown string // why the last try to reconnect failed: logged once, not at each try
+	lastDown string    // why the last try to reconnect failed: logged once, not at each try
+	stands   time.Time // since when the connection does
+	faults   int       // of brokers, one after another
 }
 
 // dial connects as role. provider is the broker of this process, or nil to reach options.URL by TLS. It returns at
@@ -47,24 +55,25 @@ func dial(role string, options Options, pair nkeys.KeyPair, provider nats.InProc
 	if name == "" {
 		name = role
 	}
-	l := &link{pair: pair, logger: options.logger().With("channel", name), watchers: make(map[*watcher]struct{})}
+	logger := options.logger().With("channel", name)
+	l := &link{pair: pair, logger: logger, folded: folded.New(logger), watchers: make(map[*watcher]struct{})}
 	settings := []nats.Option{
 		nats.Name(name), nats.CustomInboxPrefix(inboxPrefix(role)), nats.Nkey(public, pair.Sign),
 		nats.Timeout(connectTimeout), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.IgnoreAuthErrorAbort(),
-		nats.ReconnectWait(reconnectWait), nats.ReconnectJitter(reconnectWait, reconnectWait),
+		nats.CustomReconnectDelay(l.wait), nats.IgnoreDiscoveredServers(), nats.SkipHostLookup(),
 		nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(2), nats.FlusherTimeout(writeTimeout),
-		nats.ReconnectBufSize(-1),
+		nats.ReconnectBufSize(-1), nats.SyncQueueLen(maxAnswers), nats.UseOldRequestStyle(),
 		nats.DisconnectErrHandler(l.broke), nats.ConnectHandler(l.connected), nats.ReconnectHandler(l.connected),
 		nats.ErrorHandler(l.failed), nats.ReconnectErrHandler(l.stillDown),
 	}
 	if provider != nil {
 		settings = append(settings, nats.InProcessServer(provider))
 	} else {
-		config, err := clientTLS(options)
+		dialer, err := newDialer(options, l.violated)
 		if err != nil {
 			return nil, err
 		}
-		settings = append(settings, nats.Secure(config), nats.TLSHandshakeFirst())
+		settings = append(settings, nats.SetCustomDialer(dialer), nats.Secure(), nats.TLSHandshakeFirst())
 	}
 	if l.nc, err = nats.Connect(options.URL, settings...); err != nil {
 		return nil, fmt.Errorf("channel %s: %w", options.URL, err)
@@ -127,25 +136,41 @@ func (l *link) tell(which func(*watcher) func()) {
 	}
 }
 
+// Hints and acks that wait to be looked at, which takes microseconds: more than this at once is no honest broker's. What comes
+// beyond it is dropped.
+const (
+	maxWaiting      = 1 << 16
+	maxWaitingBytes = 8 << 20
+)
+
+// subscribe has fn called with each message of a subject, in order.
+func (l *link) subscribe(subject string, fn nats.MsgHandler) (*nats.Subscription, error) {
+	s, err := l.nc.Subscribe(subject, fn)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.SetPendingLimits(maxWaiting, maxWaitingBytes)
+}
+
 func (l *link) broke(_ *nats.Conn, err error) {
 	l.epoch.Add(1)
 	if err != nil {
-		l.logger.Warn("channel connection broke, reconnecting", "error", err)
+		l.folded.Warn("broke", "channel connection broke, reconnecting", "error", err)
 	}
 	l.tell(func(w *watcher) func() { return w.broke })
 }
 
 func (l *link) connected(*nats.Conn) {
 	l.epoch.Add(1)
-	l.logger.Info("channel connected")
+	l.folded.Info("connected", "channel connected")
 	l.mu.Lock()
-	l.lastDown = ""
+	l.lastDown, l.stands = "", time.Now()
 	l.mu.Unlock()
 	l.tell(func(w *watcher) func() { return w.connected })
 }
 
 func (l *link) failed(_ *nats.Conn, _ *nats.Subscription, err error) {
-	l.logger.Warn("channel error", "error", err)
+	l.folded.Warn("error", "channel error", "error", err)
 }
 
 func (l *link) stillDown(_ *nats.Conn, err error) {
@@ -154,8 +179,29 @@ func (l *link) stillDown(_ *nats.Conn, err error) {
 	l.lastDown = err.Error()
 	l.mu.Unlock()
 	if !again {
-		l.logger.Warn("channel cannot be reached, trying on", "error", err)
+		l.folded.Warn("down", "channel cannot be reached, trying on", "error", err)
 	}
+}
+
+// violated is told of a broker's fault, for which its connection ends.
+func (l *link) violated(err error) {
+	l.folded.Error("violated", "the broker is at fault, its connection is given up", "error", err)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.stands.IsZero() && time.Since(l.stands) > steady {
+		l.faults = 0
+	}
+	l.faults, l.stands = l.faults+1, time.Time{}
+	l.lastDown = err.Error()
+}
+
+// wait is how long the library waits before it tries the brokers again.
+func (l *link) wait(int) time.Duration {
+	l.mu.Lock()
+	doublings := min(max(l.faults-1, 0), maxDoublings)
+	l.mu.Unlock()
+	// #nosec G404 -- spreads load, hides nothing
+	return (reconnectWait + rand.N(reconnectWait)) << doublings
 }
 
 // up is nil while the connection stands, and else says why it does not, as far as it is known.

@@ -16,7 +16,7 @@ const noticesEvery = 10 * time.Second
 // kind may be left out.
 func (r *Relay) Notices(ctx context.Context, fn func(Notice, []byte)) error {
 	wake := make(chan struct{}, 1)
-	hints, err := r.reads.nc.Subscribe(storedPrefix+"notice.*", func(*nats.Msg) { ring(wake) })
+	hints, err := r.reads.subscribe(storedPrefix+"notice.*", func(*nats.Msg) { ring(wake) })
 	if err != nil {
 		return fmt.Errorf("%w: watch notices: %w", ErrUnavailable, err)
 	}

@@ -48,7 +48,7 @@ func newPublisher(l *link, timeout time.Duration, inFlight int, stored func(subj
 	}
 	p := &publisher{link: l, timeout: timeout, prefix: l.nc.NewInbox() + ".", slots: make(chan struct{}, inFlight),
 		closed: make(chan struct{}), flights: make(map[uint64]*flight), stored: stored}
-	if _, err := l.nc.Subscribe(p.prefix+"*", p.answered); err != nil {
+	if _, err := l.subscribe(p.prefix+"*", p.answered); err != nil {
 		return nil, fmt.Errorf("subscribe to acks: %w", err)
 	}
 	l.watch(&watcher{broke: func() { p.settleAll(fmt.Errorf("%w: the connection broke", ErrUnknown)) }})

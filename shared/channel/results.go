@@ -167,7 +167,7 @@ type arrivals struct {
 
 func newArrivals(l *link) (*arrivals, error) {
 	a := &arrivals{waiting: make(map[string]map[chan struct{}]struct{})}
-	_, err := l.nc.Subscribe(storedPrefix+"res.*.*.*", func(m *nats.Msg) {
+	_, err := l.subscribe(storedPrefix+"res.*.*.*", func(m *nats.Msg) {
 		if tokens := strings.Split(m.Subject, "."); len(tokens) == 5 {
 			a.wake(tokens[2])
 		}

@@ -16,6 +16,7 @@ import (
 
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
+	"nightdrop/shared/folded"
 	"nightdrop/shared/note"
 )
 
@@ -81,6 +82,7 @@ type Place struct {
 // Bagger makes bags of one run. It is safe for concurrent use.
 type Bagger struct {
 	config Config
+	lines  *folded.Lines // of config.Logger: what the broker can cause
 	run    string
 	room   int // bytes of a bag that envelopes and their frames may take
 	frame  int // bytes that an envelope takes beside its own
@@ -121,6 +123,7 @@ func Open(config Config) (*Bagger, error) {
 	_, _ = rand.Read(run) // crypto/rand.Read does not fail
 	b := &Bagger{
 		config:   config,
+		lines:    folded.New(config.Logger),
 		run:      hex.EncodeToString(run),
 		room:     envelope.MaxBagBytes - envelope.BagOverhead(envelope.MaxBagNoteBytes(config.Relay), 0),
 		frame:    envelope.BagOverhead(0, 1) - envelope.BagOverhead(0, 0),

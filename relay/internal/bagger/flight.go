@@ -65,7 +65,7 @@ func (b *Bagger) depart() (*flight, channel.Ack) {
 		b.flights = slices.DeleteFunc(b.flights, func(other *flight) bool { return other == f })
 		b.tell(f, fmt.Errorf("%w: %w", ErrUnavailable, err))
 		b.mu.Unlock()
-		b.config.Logger.Error("a bag could not be made", "run", b.run, "number", f.number, "error", err)
+		b.lines.Error("unmade", "a bag could not be made", "run", b.run, "number", f.number, "error", err)
 		return f, nil
 	}
 	b.next, b.previous = f.number+1, f.digest
@@ -153,7 +153,7 @@ func (b *Bagger) stumble(f *flight, err error) {
 	if !f.failed {
 		f.failed = true
 		b.failing++
-		b.config.Logger.Warn("a bag was not acked; it will be published again", "run", b.run, "number", f.number, "error", err)
+		b.lines.Warn("unacked", "a bag was not acked; it will be published again", "run", b.run, "number", f.number, "error", err)
 	}
 	b.trouble = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	if errors.Is(err, channel.ErrFull) {
@@ -190,7 +190,7 @@ func (b *Bagger) arrive(f *flight) {
 	if f.failed {
 		f.failed = false
 		b.failing--
-		b.config.Logger.Info("the bag was acked", "run", b.run, "number", f.number)
+		b.lines.Info("acked", "the bag was acked", "run", b.run, "number", f.number)
 	}
 	f.acked = true
 	b.tell(f, nil)

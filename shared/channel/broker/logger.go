@@ -3,24 +3,46 @@ package broker
 import (
 	"fmt"
 	"log/slog"
+	"regexp"
+
+	"nightdrop/shared/folded"
 )
 
-// serverLogger writes the broker's log lines to slog. Its debug and trace lines, which could hold payloads, are never
+// brokerSays is the text of lines whose words are the broker's own.
+const brokerSays = "the channel's broker warns"
+
+// numbers are what differs between lines of one kind: addresses, ports and connections stand in the broker's formats.
+var numbers = regexp.MustCompile("[0-9]+")
+
+// kindOf is the kind of a line: its format without numbers.
+func kindOf(format string) string {
+	kind := numbers.ReplaceAllString(format, "#")
+	return kind[:min(len(kind), 100)]
+}
+
+// serverLogger writes the broker's log lines to slog, those that whoever reaches the listener can cause folded per kind and
+// hour. Its debug and trace lines, which could hold payloads, are never
 // switched on. A fatal line does not end the process: it fails Start.
 type serverLogger struct {
 	logger *slog.Logger
+	lines  *folded.Lines
 	fatal  chan error // buffered, keeps the first
 }
 
 func newServerLogger(logger *slog.Logger) *serverLogger {
-	return &serverLogger{logger: logger.With("part", "broker"), fatal: make(chan error, 1)}
+	logger = logger.With("part", "broker")
+	return &serverLogger{logger: logger, lines: folded.New(logger), fatal: make(chan error, 1)}
 }
 
 func (b *serverLogger) Noticef(format string, v ...any) { b.logger.Debug(fmt.Sprintf(format, v...)) }
-func (b *serverLogger) Warnf(format string, v ...any)   { b.logger.Warn(fmt.Sprintf(format, v...)) }
-func (b *serverLogger) Errorf(format string, v ...any)  { b.logger.Error(fmt.Sprintf(format, v...)) }
-func (b *serverLogger) Debugf(string, ...any)           {}
-func (b *serverLogger) Tracef(string, ...any)           {}
+func (b *serverLogger) Warnf(format string, v ...any) {
+	b.lines.Warn(kindOf(format), brokerSays, "text", fmt.Sprintf(format, v...))
+}
+func (b *serverLogger) Errorf(format string, v ...any) {
+	b.lines.Error(kindOf(format), brokerSays, "text", fmt.Sprintf(format, v...))
+}
+func (b *serverLogger) Debugf(string, ...any) {}
+func (b *serverLogger) Tracef(string, ...any) {}
 
 func (b *serverLogger) Fatalf(format string, v ...any) {
 	err := fmt.Errorf(format, v...)

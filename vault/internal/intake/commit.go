@@ -8,20 +8,17 @@ import (
 	"time"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/shared/note"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/payment"
 )
-
-// maxFindings is how many envelopes of one bag get a finding each. A relay that was stolen could otherwise write 256 log
-// entries with a kilobyte; the last finding tells how many more there were.
-const maxFindings = 16
 
 // commit makes all effects of a group durable together. A crash before it means that the group is read again; a crash after it
 // that its bags are recognised. Keys of stored accounts that it gave up are destroyed when it returns.
 func (i *Intake) commit(ctx context.Context, g *group) error {
 	var done *committer
-	err := i.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		done = i.committer(tx, g)
+	err := i.commitCounting(ctx, func(tx *ledger.Tx, counts *takes) error {
+		done = i.committer(tx, g, counts)
 		return done.take()
 	})
 	if err != nil {
@@ -33,8 +30,11 @@ func (i *Intake) commit(ctx context.Context, g *group) error {
 	for key, previous := range done.links {
 		i.links.Add(key, previous)
 	}
+	for key := range done.strays {
+		i.strays.Add(key, true)
+	}
 	for _, f := range done.found {
-		i.Logger.Warn("integrity finding", "finding", f.Finding, "relay", f.Relay, "run", f.Run, "number", f.Number, "index", f.Index, "detail", f.Detail)
+		i.lines.Warn(string(f.Finding), "integrity finding", "finding", f.Finding, "relay", f.Relay, "run", f.Run, "number", f.Number, "index", f.Index, "detail", f.Detail, "count", f.Times())
 	}
 	if done.exhausted {
 		i.Logger.Error("payments are refused, for the last batch number is used: take another vault into service")
@@ -51,14 +51,17 @@ type committer struct {
 	answered map[string]bool   // of this try: resends, refusals and conflicts
 	links    map[string]string // of this try
 	found    []payment.IntegrityFound
+	counts   *takes
+	strays   map[stray]bool  // of this try
 	used     map[uint32]bool // slots of stored accounts that records of this try hold
 	dead     []uint32        // slots whose records it gave up
 
 	exhausted bool // a batch was needed and there is no number left
 }
 
-func (i *Intake) committer(tx *ledger.Tx, g *group) *committer {
-	return &committer{Intake: i, tx: tx, group: g, state: inside{tx}, answered: map[string]bool{}, links: map[string]string{}, used: map[uint32]bool{}}
+func (i *Intake) committer(tx *ledger.Tx, g *group, counts *takes) *committer {
+	return &committer{Intake: i, tx: tx, group: g, state: inside{tx}, answered: map[string]bool{}, links: map[string]string{}, used: map[uint32]bool{},
+		counts: counts, strays: map[stray]bool{}}
 }
 
 // take commits all of the group.
@@ -102,13 +105,16 @@ func (c *committer) reopen(relays []string) error {
 			}
 		}
 	}
-	g.relays, g.bags = relays, bags
+	g.relays, g.keys, g.bags = relays, keys, bags
 	return nil
 }
 
 // bag commits one bag: its place in the relay's chain, its envelopes, then the bag itself.
 func (c *committer) bag(b *bag) error {
 	if b.finding != "" {
+		if c.seenBefore(b) {
+			return nil
+		}
 		return c.find(b, payment.IntegrityFound{Finding: b.finding, Relay: b.claim.Relay, Run: b.claim.Run, Number: b.claim.Number, Detail: b.detail})
 	}
 	seen, _, err := c.tx.Bag(b.claim.Relay, b.claim.Run, b.claim.Number)
@@ -140,9 +146,30 @@ func (c *committer) append(b *bag, e payment.Event) error {
 	return err
 }
 
+// find counts a finding, and commits it where an event is due for it.
 func (c *committer) find(b *bag, f payment.IntegrityFound) error {
+	return c.counted(b, f, payment.Event{Evidence: b.digest})
+}
+
+// counted commits an event of a finding, or of it and those before it that were not told. That bags are missing is told each
+// time, for it moves the position; it takes a bag of the relay's.
+func (c *committer) counted(b *bag, f payment.IntegrityFound, e payment.Event) error {
+	if f.Finding != payment.FindingBagMissing {
+		from := source{finding: f.Finding, merchant: e.Merchant}
+		if slices.ContainsFunc(c.group.keys, func(v note.Verifier) bool { return v.Name() == f.Relay }) {
+			from.relay = f.Relay
+		}
+		due := c.counts.take(from, c.tx.Now().Time)
+		if due == 0 {
+			return nil
+		}
+		if due > 1 {
+			f.Count = due
+		}
+	}
 	c.found = append(c.found, f)
-	return c.append(b, payment.Event{Evidence: b.digest, Body: f})
+	e.Body = f
+	return c.append(b, e)
 }
 
 // origin is "bag:RELAY/RUN/NUMBER".
@@ -153,7 +180,6 @@ func (b *bag) origin() string {
 // envelopes commits a bag's envelopes and counts what they came to.
 func (c *committer) envelopes(b *bag) (payment.BagCommitted, error) {
 	var counts payment.BagCommitted
-	findings := 0
 	for index := range b.verdicts {
 		v, err := c.renew(b, index)
 		if err != nil {
@@ -164,19 +190,13 @@ func (c *committer) envelopes(b *bag) (payment.BagCommitted, error) {
 			return counts, err
 		}
 		if v.finding != "" && !known {
-			if findings++; findings <= maxFindings {
-				if err := c.findEnvelope(b, index, v); err != nil {
-					return counts, err
-				}
+			if err := c.findEnvelope(b, index, v); err != nil {
+				return counts, err
 			}
 		}
 		if err := c.envelope(b, index, v, known, &counts); err != nil {
 			return counts, err
 		}
-	}
-	if more := findings - maxFindings; more > 0 {
-		return counts, c.find(b, payment.IntegrityFound{Finding: payment.FindingBadEnvelope, Relay: b.claim.Relay, Run: b.claim.Run,
-			Number: b.claim.Number, Detail: fmt.Sprintf("and %d more envelopes of this bag are bad or forged", more)})
 	}
 	return counts, nil
 }
@@ -212,12 +232,11 @@ func (c *committer) taken(v verdict) (bool, error) {
 
 func (c *committer) findEnvelope(b *bag, index int, v verdict) error {
 	f := payment.IntegrityFound{Finding: v.finding, Relay: b.claim.Relay, Run: b.claim.Run, Number: b.claim.Number, Index: index, Detail: v.detail}
-	c.found = append(c.found, f)
-	e := payment.Event{Evidence: v.digest, Body: f, Origin: fmt.Sprintf("%s/%d", b.origin(), index)}
+	e := payment.Event{Evidence: v.digest, Origin: fmt.Sprintf("%s/%d", b.origin(), index)}
 	if v.finding == payment.FindingForgedEnvelope {
 		e.Merchant = v.envelope.Merchant
 	}
-	return c.append(b, e)
+	return c.counted(b, f, e)
 }
 
 // envelope commits what one envelope comes to, by the state at this moment: earlier envelopes of the same bag included.

@@ -18,6 +18,7 @@ import (
 // may have changed in between.
 type group struct {
 	relays []string // vkeys that the bags were opened with
+	keys   []note.Verifier
 	bags   []*bag
 	slots  []uint32 // that accounts of these bags were sealed into, whatever became of them
 }
@@ -48,12 +49,11 @@ func (i *Intake) judgeAll(messages []channel.Message) (*group, error) {
 		return nil, err
 	}
 	g := &group{relays: relays, bags: make([]*bag, len(messages))}
-	keys, err := verifiers(relays)
-	if err != nil {
+	if g.keys, err = verifiers(relays); err != nil {
 		return nil, err
 	}
 	err = i.parallel(len(messages), func(n int) error {
-		b := openBag(messages[n], keys)
+		b := openBag(messages[n], g.keys)
 		g.bags[n] = b
 		committed, err := snap.committed(b)
 		if err == nil && b.finding == "" && !committed {

@@ -11,6 +11,7 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -27,6 +28,7 @@ import (
 
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
+	"nightdrop/shared/folded"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/payment"
 )
@@ -66,6 +68,7 @@ const (
 	retryEvery        = time.Second        // while the channel is away
 	resendEvery       = 10 * time.Second   // least time between two resends of one payment's results, however often its envelope is posted
 	rememberedAnswers = 1 << 14            // resends, refusals and links kept in memory; forgetting one costs one more resend or result
+	rememberedStrays  = 1 << 16            // messages that are no bags, some 120 bytes each; forgetting one costs that it is counted again
 )
 
 // Config is what an Intake works with.
@@ -89,6 +92,9 @@ type Intake struct {
 	Config
 	answers *lru.Cache[string, time.Time] // when a payment's results were last sent again, or a forged envelope was refused
 	links   *lru.Cache[string, string]    // of bags that came: the previous that they name
+	strays  *lru.Cache[stray, bool]       // messages that are no bags and were found, by place and digest
+	tally   *tally
+	lines   *folded.Lines // of Logger: what a stranger can cause
 }
 
 // New returns an Intake. It fails on a configuration that lacks something.
@@ -116,23 +122,32 @@ func New(c Config) (*Intake, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make intake's memory: %w", err)
 	}
-	return &Intake{Config: c, answers: answers, links: links}, nil
+	strays, err := lru.New[stray, bool](rememberedStrays)
+	if err != nil {
+		return nil, fmt.Errorf("make intake's memory: %w", err)
+	}
+	return &Intake{Config: c, answers: answers, links: links, strays: strays, tally: &tally{sources: map[source]tallied{}}, lines: folded.New(c.Logger)}, nil
 }
 
 // Run reads the channel from where the ledger stands until ctx ends, whose error it then returns. It waits while the channel is
 // away. Any other error is the ledger's or the key ring's, and the daemon must stop: what was read and not committed is
 // read again at the next start.
-func (i *Intake) Run(ctx context.Context) error {
+func (i *Intake) Run(ctx context.Context) (err error) {
+	defer func() {
+		if errors.Is(err, context.Canceled) {
+			err = cmp.Or(i.tellCounted(context.WithoutCancel(ctx), true), err)
+		}
+	}()
 	for {
-		from, err := i.resume(ctx)
-		if err != nil {
+		var from uint64
+		if from, err = i.resume(ctx); err != nil {
 			return err
 		}
 		err = i.follow(ctx, from)
 		if !errors.Is(err, channel.ErrRewound) && !errors.Is(err, channel.ErrUnavailable) {
 			return err
 		}
-		i.Logger.Warn("finding our place in the channel again", "error", err)
+		i.lines.Warn("place", "finding our place in the channel again", "error", err)
 		if err := pause(ctx, retryEvery); err != nil {
 			return err
 		}
@@ -161,7 +176,7 @@ func (i *Intake) resume(ctx context.Context) (uint64, error) {
 		case ctx.Err() != nil:
 			return 0, ctx.Err()
 		}
-		i.Logger.Info("waiting for the channel", "error", err)
+		i.lines.Info("waiting", "waiting for the channel", "error", err)
 		if err := pause(ctx, retryEvery); err != nil {
 			return 0, err
 		}
@@ -171,12 +186,16 @@ func (i *Intake) resume(ctx context.Context) (uint64, error) {
 // startOver records that the channel does not hold what was read from it. A crash after it means one finding and a
 // plain start; a crash before it means that it is found again.
 func (i *Intake) startOver(ctx context.Context, hint ledger.Hint) error {
-	i.Logger.Error("the channel no longer holds the bag that was read last: reading from the start", "sequence", hint.Sequence)
-	return i.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		_, err := tx.Append(payment.Event{Actor: "vault", Origin: "start", Evidence: hint.Digest, Body: payment.IntegrityFound{
-			Finding: payment.FindingSequence, Detail: fmt.Sprintf("sequence %d is not the bag that was read there", hint.Sequence)}})
-		if err != nil {
-			return err
+	i.lines.Error("start over", "the channel no longer holds the bag that was read last: reading from the start", "sequence", hint.Sequence)
+	found := payment.IntegrityFound{Finding: payment.FindingSequence, Detail: fmt.Sprintf("sequence %d is not the bag that was read there", hint.Sequence)}
+	return i.commitCounting(ctx, func(tx *ledger.Tx, counts *takes) error {
+		if due := counts.take(source{finding: found.Finding}, tx.Now().Time); due > 0 {
+			if due > 1 {
+				found.Count = due
+			}
+			if _, err := tx.Append(payment.Event{Actor: "vault", Origin: "start", Evidence: hint.Digest, Body: found}); err != nil {
+				return err
+			}
 		}
 		return tx.SetBagHint(ledger.Hint{})
 	})

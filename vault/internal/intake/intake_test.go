@@ -182,7 +182,7 @@ func TestBagIsCounted(t *testing.T) {
 	}
 	var counts payment.BagCommitted
 	err = d.Ledger.Commit(t.Context(), func(tx *ledger.Tx) (err error) {
-		counts, err = d.intake.committer(tx, g).envelopes(g.bags[0])
+		counts, err = d.intake.committer(tx, g, d.intake.tally.begin()).envelopes(g.bags[0])
 		return err
 	})
 	if err != nil {

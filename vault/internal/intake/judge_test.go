@@ -321,11 +321,13 @@ func TestForgeriesAreBounded(t *testing.T) {
 	if n := len(d.told()); n != payment.MaxRefusals {
 		t.Errorf("%d forgeries were answered in a day", n)
 	}
-	// The first sixteen, one for the rest of the bag, and the two of the second bag.
-	d.expectFound(map[payment.Finding]uint64{payment.FindingForgedEnvelope: maxFindings + 2, payment.FindingBadEnvelope: 1})
+	// The first sixteen one by one, then two events that tell of 16 and of 32.
+	d.expectFound(map[payment.Finding]uint64{payment.FindingForgedEnvelope: 4 * inDetail})
 	d.Clock.Pass(24 * time.Hour)
 	d.Tick()
 	d.take(d.run.Bag(forged[payment.MaxRefusals]))
+	// The next one tells of those that were counted.
+	d.expectFound(map[payment.Finding]uint64{payment.FindingForgedEnvelope: payment.MaxRefusals + 20 + 2 + 1})
 	if n := len(d.told()); n != payment.MaxRefusals+1 {
 		t.Errorf("%d forgeries were answered in two days", n)
 	}

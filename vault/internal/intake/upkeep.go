@@ -57,7 +57,7 @@ func (i *Intake) Position(tx *ledger.Tx) (envelope.Position, error) {
 	return p, nil
 }
 
-// upkeep closes gaps and purges the channel every hour until ctx ends. The first time is an hour after the start, when a backlog in
+// upkeep closes gaps, tells what was counted and purges the channel every hour until ctx ends. The first time is an hour after the start, when a backlog in
 // which a gap's bags may be waiting has been read.
 func (i *Intake) upkeep(ctx context.Context) error {
 	for {
@@ -65,6 +65,9 @@ func (i *Intake) upkeep(ctx context.Context) error {
 			return err
 		}
 		if err := i.closeOldGaps(ctx); err != nil {
+			return err
+		}
+		if err := i.tellCounted(ctx, false); err != nil {
 			return err
 		}
 		if err := i.purge(ctx); err != nil && ctx.Err() == nil {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"nightdrop/shared/folded"
 	"nightdrop/shared/frame"
 	"nightdrop/shared/note"
 	"nightdrop/vault/internal/ledger"
@@ -46,7 +47,8 @@ type Config struct {
 // Journal sends the log to its second place and tells how far it has come. It is safe for concurrent use; only one Run at a time, and
 // Begin, if at all, before it.
 type Journal struct {
-	cfg Config
+	cfg   Config
+	lines *folded.Lines // of cfg.Logger: what who owns the place can cause
 
 	mu      sync.Mutex
 	size    int64         // the log's first size entries are durable in the place
@@ -90,7 +92,7 @@ func New(cfg Config) *Journal {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Journal{cfg: cfg, moved: make(chan struct{})}
+	return &Journal{cfg: cfg, lines: folded.New(cfg.Logger), moved: make(chan struct{})}
 }
 
 // Ready returns nil while entries reach the second place, as far as that is known, and else ErrUnavailable or ErrForeign. It does not wait.
@@ -159,7 +161,7 @@ func (j *Journal) failed(err error) {
 	j.looked, j.cause = false, err
 	j.mu.Unlock()
 	if before == nil || before.Error() != err.Error() {
-		j.cfg.Logger.Error("the journal stands still: nothing is sent to an acquirer", "cause", err)
+		j.lines.Error("stands still", "the journal stands still: nothing is sent to an acquirer", "cause", err)
 	}
 }
 

@@ -69,7 +69,7 @@ func (j *Journal) fenced(ctx context.Context, generation uint64) error {
 	}
 	m, err := Decode(data, j.cfg.Signer.Verifier())
 	if err != nil || m.Generation != generation+1 {
-		j.cfg.Logger.Warn("the journal's place holds something that no standby of this vault wrote", "generation", generation+1)
+		j.lines.Warn("foreign", "the journal's place holds something that no standby of this vault wrote", "generation", generation+1)
 		return nil
 	}
 	return ErrFenced
@@ -112,10 +112,10 @@ func (j *Journal) found(size int64, room Room) {
 	j.again, j.room, j.limited = false, room, room.Scarce()
 	j.mu.Unlock()
 	if lost > 0 {
-		j.cfg.Logger.Error("the journal's place has lost its end; it is sent again", "entries", lost)
+		j.lines.Error("lost", "the journal's place has lost its end; it is sent again", "entries", lost)
 	}
 	if scarce {
-		j.cfg.Logger.Warn("the journal is nearly full: its oldest entries go when it is; make a backup, or give it more room",
+		j.lines.Warn("full", "the journal is nearly full: its oldest entries go when it is; make a backup, or give it more room",
 			"used", room.Used, "limit", room.Limit)
 	}
 	j.reached(size)

@@ -79,7 +79,11 @@ type IntegrityFound struct {
 	Through uint64  `json:"through,omitempty"` // of bag-missing: the last number of the range that never came
 	Index   int     `json:"index,omitempty"`   // place among the bag's envelopes
 	Detail  string  `json:"detail,omitempty"`
+	Count   uint64  `json:"count,omitempty"` // of findings that this event tells together; absent: one
 }
+
+// Times is how many findings the event tells.
+func (b IntegrityFound) Times() uint64 { return max(b.Count, 1) }
 
 // MerchantAdded enrols a merchant.
 type MerchantAdded struct {

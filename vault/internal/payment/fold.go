@@ -185,7 +185,7 @@ func (f *fold) finding(b IntegrityFound) error {
 	}
 	findings := map[Finding]uint64{b.Finding: 0}
 	maps.Copy(findings, v.Findings)
-	findings[b.Finding]++
+	findings[b.Finding] += b.Times()
 	v.Findings = findings
 	if err := f.PutVault(v); err != nil {
 		return err

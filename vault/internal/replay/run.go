@@ -221,7 +221,7 @@ func (r *run) entry(e *audit.Entry, event *payment.Event, bad error) error {
 	}
 	r.report.Events[event.Body.Kind()]++
 	if b, ok := event.Body.(payment.IntegrityFound); ok {
-		r.report.Found[b.Finding]++
+		r.report.Found[b.Finding] += b.Times()
 	}
 	if r.stopped {
 		return nil

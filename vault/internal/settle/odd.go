@@ -28,15 +28,16 @@ func (e *Engine) Odd(kind, detail string) {
 	if !tell {
 		return
 	}
-	text := kind
+	found := payment.IntegrityFound{Finding: payment.FindingMessage, Detail: kind}
 	if quotable(detail) != "" {
-		text += ": " + quotable(detail)
+		found.Detail += ": " + quotable(detail)
 	}
 	if silent > 0 {
-		text += fmt.Sprintf(" (and %d others before it that were not told)", silent)
+		found.Detail += fmt.Sprintf(" (and %d others before it that were not told)", silent)
+		found.Count = uint64(silent) + 1
 	}
 	err := e.cfg.Ledger.Commit(context.Background(), func(tx *ledger.Tx) error {
-		return appendEvent(tx, "acquirer", "host", "", payment.IntegrityFound{Finding: payment.FindingMessage, Detail: text})
+		return appendEvent(tx, "acquirer", "host", "", found)
 	})
 	if err != nil {
 		e.cfg.Logger.Error("a finding about the acquirer's host could not be committed", "kind", kind, "cause", err)

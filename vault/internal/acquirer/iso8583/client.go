@@ -285,7 +285,7 @@ func (c *Client) manage(ctx context.Context) {
 	for ctx.Err() == nil {
 		l, err := c.connect(ctx)
 		if err != nil {
-			c.cfg.Logger.Warn("acquirer host not reached", "address", c.cfg.Address, "error", err)
+			c.watch.lines.Warn("unreached", "acquirer host not reached", "address", c.cfg.Address, "error", err)
 			c.become(nil, err)
 			if !sleep(ctx, pause) {
 				return
@@ -295,7 +295,7 @@ func (c *Client) manage(ctx context.Context) {
 		}
 		pause = minPause
 		c.watch.connects.Add(1)
-		c.cfg.Logger.Info("acquirer line signed on", "address", c.cfg.Address)
+		c.watch.lines.Info("signed on", "acquirer line signed on", "address", c.cfg.Address)
 		c.become(l, nil)
 		stop := context.AfterFunc(ctx, func() { l.conn.TriggerFailure(errClosed) })
 		l.keepAlive(ctx, c.cfg.EchoInterval, c.cfg.AnswerTimeout)
@@ -330,7 +330,7 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	if c.cfg.TLS == nil {
 		return new(net.Dialer).DialContext(ctx, "tcp", c.cfg.Address)
 	}
-	return (&tls.Dialer{Config: c.cfg.TLS}).DialContext(ctx, "tcp", c.cfg.Address)
+	return dialSealed(ctx, c.cfg.TLS, c.cfg.Address)
 }
 
 // sleep returns false when ctx ended first.

@@ -111,6 +111,7 @@ type simulator struct {
 	book, addressFile string
 	address           string
 	process           *exec.Cmd
+	more              []string // arguments
 }
 
 // newSimulator returns a simulator with a fresh book; it is not started yet.
@@ -124,8 +125,8 @@ func newSimulator(t *testing.T) *simulator {
 func (s *simulator) start(t *testing.T) {
 	t.Helper()
 	_ = os.Remove(s.addressFile)
-	s.process = exec.Command(program, "serve", "--listen", s.address, "--book", s.book,
-		"--late-after", lateAfter.String(), "--address-file", s.addressFile)
+	s.process = exec.Command(program, append([]string{"serve", "--listen", s.address, "--book", s.book,
+		"--late-after", lateAfter.String(), "--address-file", s.addressFile}, s.more...)...)
 	if err := s.process.Start(); err != nil {
 		t.Fatal(err)
 	}

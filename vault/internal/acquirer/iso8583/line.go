@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -27,7 +26,6 @@ type line struct {
 	conn    *connection.Connection
 	dialect *Dialect
 	watch   *watch
-	logger  *slog.Logger
 	writing time.Duration // how long a write may stall before the line is given up
 
 	lastRead atomic.Int64  // Unix nanoseconds
@@ -64,7 +62,7 @@ var errTwin = fmt.Errorf("%w: another request with the same trace is waiting for
 
 // newLine takes over conn and starts its loops.
 func newLine(conn net.Conn, cfg Config, w *watch) (*line, error) {
-	l := &line{dialect: cfg.Dialect, watch: w, logger: cfg.Logger, writing: cfg.AnswerTimeout, waiting: map[key]waiter{}}
+	l := &line{dialect: cfg.Dialect, watch: w, writing: cfg.AnswerTimeout, waiting: map[key]waiter{}}
 	l.lastRead.Store(time.Now().UnixNano())
 	const never = 24 * 365 * time.Hour // the library's timers only call handlers that are not set
 	c, err := connection.NewFrom(conn, l.dialect.reads, nil, nil,
@@ -290,7 +288,7 @@ func (l *line) keepAlive(ctx context.Context, interval, timeout time.Duration) {
 
 // fail takes the line down; whoever waits gets ErrNoAnswer.
 func (l *line) fail(why error) {
-	l.logger.Warn("acquirer line failed", "reason", why)
+	l.watch.lines.Warn("failed", "acquirer line failed", "reason", why)
 	l.conn.TriggerFailure(why)
 }
 

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+
+	"nightdrop/shared/folded"
 )
 
 // OddityKind says what was wrong with something that the host sent.
@@ -35,7 +37,7 @@ const oddityRoom = 1024
 type watch struct {
 	late, duplicate, unknown, unfit, malformed, connects atomic.Uint64
 
-	logger   *slog.Logger
+	lines    *folded.Lines
 	oddities chan Oddity // nil: nobody wants them
 
 	mu       sync.Mutex
@@ -45,21 +47,21 @@ type watch struct {
 }
 
 func newWatch(logger *slog.Logger, reports bool) *watch {
-	w := &watch{logger: logger, answered: map[key]bool{}}
+	w := &watch{lines: folded.New(logger), answered: map[key]bool{}}
 	if reports {
 		w.oddities = make(chan Oddity, oddityRoom)
 	}
 	return w
 }
 
-// note counts an oddity, logs it and hands it on. It never waits.
+// note counts an oddity, logs it, folded per kind and hour, and hands it on. It never waits.
 func (w *watch) note(kind OddityKind, format string, args ...any) {
 	o := Oddity{Kind: kind, Detail: fmt.Sprintf(format, args...)}
 	map[OddityKind]*atomic.Uint64{
 		OddityLate: &w.late, OddityDuplicate: &w.duplicate, OddityUnknown: &w.unknown, OddityUnfit: &w.unfit,
 		OddityMalformed: &w.malformed,
 	}[kind].Add(1)
-	w.logger.Warn("the acquirer host sent something odd", "kind", string(kind), "detail", o.Detail)
+	w.lines.Warn(string(kind), "the acquirer host sent something odd", "kind", string(kind), "detail", o.Detail)
 	select {
 	case w.oddities <- o:
 	default:

@@ -1,0 +1,109 @@
+package channel
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// defaultPort is the broker's where a URL names none.
+const defaultPort = "4222"
+
+// dialer makes the library's connections to the brokers of Options.URL and to no others: it does the TLS itself, so that
+// a guard stands between the broker and the library. One link uses it, one connection at a time.
+type dialer struct {
+	config   *tls.Config
+	hosts    map[string]bool // host:port
+	violated func(error)
+
+	mu   sync.Mutex
+	last net.Conn
+}
+
+func newDialer(options Options, violated func(error)) (*dialer, error) {
+	config, err := clientTLS(options)
+	if err != nil {
+		return nil, err
+	}
+	d := &dialer{config: config, hosts: make(map[string]bool), violated: violated}
+	for _, text := range strings.Split(options.URL, ",") {
+		text = strings.TrimSpace(text)
+		if !strings.Contains(text, "://") {
+			text = "tls://" + text
+		}
+		u, err := url.Parse(text)
+		if err != nil || u.Hostname() == "" || u.Scheme != "tls" && u.Scheme != "nats" {
+			return nil, fmt.Errorf("channel URL %q: give tls://host:port, several with commas", options.URL)
+		}
+		port := u.Port()
+		if port == "" {
+			port = defaultPort
+		}
+		d.hosts[net.JoinHostPort(u.Hostname(), port)] = true
+	}
+	return d, nil
+}
+
+// SkipTLSHandshake tells the library that the connection has its TLS.
+func (d *dialer) SkipTLSHandshake() bool { return true }
+
+// Dial connects to one of the brokers: at the first of its addresses that takes the handshake, in random order.
+func (d *dialer) Dial(_, address string) (net.Conn, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.last != nil {
+		_ = d.last.Close() // the library forgets a connection that failed before it stood
+		d.last = nil
+	}
+	if !d.hosts[address] {
+		return nil, fmt.Errorf("broker %s is not one of the configured: it is not dialled", address)
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("broker %s: %w", address, err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
+	defer cancel()
+	addresses, err := net.DefaultResolver.LookupHost(ctx, host)
+	if err != nil {
+		return nil, fmt.Errorf("broker %s: %w", address, err)
+	}
+	// #nosec G404 -- spreads load, hides nothing
+	rand.Shuffle(len(addresses), func(i, j int) { addresses[i], addresses[j] = addresses[j], addresses[i] })
+	var failures []error
+	for _, each := range addresses {
+		conn, err := d.handshake(ctx, connectTimeout/time.Duration(len(addresses)), host, net.JoinHostPort(each, port))
+		if err == nil {
+			d.last = conn
+			return newGuard(conn, conn.NetConn(), address, d.violated), nil
+		}
+		failures = append(failures, err)
+	}
+	return nil, fmt.Errorf("broker %s: %w", address, errors.Join(failures...))
+}
+
+// handshake connects to one address of host, whose name the certificate must hold.
+func (d *dialer) handshake(ctx context.Context, timeout time.Duration, host, address string) (*tls.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	var plain net.Dialer
+	raw, err := plain.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	config := d.config.Clone()
+	config.ServerName = host
+	conn := tls.Client(raw, config)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		_ = raw.Close() // the handshake's error tells
+		return nil, fmt.Errorf("TLS with %s: %w", address, err)
+	}
+	return conn, nil
+}
