@@ -159,11 +159,13 @@ func (l *lane) waiting() ([]payment.Payment, error) {
 	l.due, l.passed = time.Time{}, 0
 	skips := func(number uint64) bool {
 		skip, due := l.engine.advices.skips(number, now)
-		if skip && !due.IsZero() && (l.due.IsZero() || due.Before(l.due)) {
+		waits := skip && !due.IsZero()
+		if waits && (l.due.IsZero() || due.Before(l.due)) {
 			l.due = due
 		}
-		if skip = skip || l.refused[number]; skip {
+		if waits || l.refused[number] { // those that are handled are few
 			l.passed++
+			return true
 		}
 		return skip
 	}
