@@ -36,7 +36,7 @@ the amounts differ (exit code 7). The listing is a CSV whose first line is "rrn,
 				return err
 			}
 			if n := len(compared.Differences); n > 0 {
-				return &control.Error{Code: control.CodeIntegrity, Detail: fmt.Sprintf("%s and the acquirer's listing differ in %s: have that explained before you settle", compared.Batch.ID, places(n))}
+				return &control.Error{Code: control.CodeIntegrity, Detail: fmt.Sprintf("%s and the acquirer's listing differ in %s: have that explained, and put right there, or correct a person's word (payment resolve --correct), or take it in (batch adjust)", compared.Batch.ID, places(n))}
 			}
 			return nil
 		},

@@ -14,24 +14,28 @@ import (
 )
 
 type batchSettleOptions struct {
-	all    bool
-	method payment.Method
+	all     bool
+	method  payment.Method
+	listing string // file
 }
 
 func newBatchSettleCommand(g *global, c console) *cobra.Command {
 	var opts batchSettleOptions
 	cmd := &cobra.Command{
-		Use:   "settle (BATCH | --all [--method card|bank])",
+		Use:   "settle (BATCH [--listing FILE] | --all [--method card|bank])",
 		Short: "Settle closed batches: agree totals with the acquirer, write the bank's file, then mark every payment settled",
 		Long: `Settle one closed batch, or all of them. Of card batches the acquirer's totals are compared with ours in each currency, and when they
 agree every payment is marked settled and its merchant told; totals that differ settle nothing (exit code 7). Bank batches that are settled
 together go into one file, whose digest is in the log before it appears in the outbox. Whatever interrupts it, run it again: it goes on where it
-stopped, and a second run changes nothing.`,
-		Example: "  vault batch settle --all\n  vault batch settle --all --method bank\n  vault batch settle card-000017",
+stopped, and a second run changes nothing.
+
+Where acquirer.reconciliation in vault.toml is "listing", a card batch settles by the acquirer's listing of it, given with --listing, if that
+agrees; the log keeps the listing's SHA-256. Where it is "none", it settles by your word, and --reason says what that rests on.`,
+		Example: "  vault batch settle --all\n  vault batch settle --all --method bank\n  vault batch settle card-000017\n  vault batch settle card-000017 --listing acquirer.csv",
 		Args:    arguments(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if opts.all == (len(args) == 1) || opts.method != "" && !opts.all {
-				return fmt.Errorf("%w: give a batch, or --all and perhaps --method", errUsage)
+			if opts.all == (len(args) == 1) || opts.method != "" && !opts.all || opts.listing != "" && opts.all {
+				return fmt.Errorf("%w: give a batch and perhaps its --listing, or --all and perhaps --method", errUsage)
 			}
 			if err := checkMethod(opts.method); err != nil {
 				return err
@@ -51,6 +55,7 @@ stopped, and a second run changes nothing.`,
 	}
 	cmd.Flags().BoolVar(&opts.all, "all", false, "every closed batch")
 	cmd.Flags().StringVar((*string)(&opts.method), "method", "", "only batches of this method: card or bank")
+	cmd.Flags().StringVar(&opts.listing, "listing", "", "the acquirer's listing of the batch, CSV (see vault batch compare)")
 	g.actingFlags(cmd)
 	return cmd
 }
@@ -64,7 +69,23 @@ func runBatchSettle(ctx context.Context, client *control.Client, args []string, 
 		}
 		number = b.Number
 	}
+	if opts.listing != "" {
+		if err := agreeByListing(ctx, client, number, opts.listing); err != nil {
+			return control.Settlement{}, err
+		}
+	}
 	return client.Settle(ctx, number, opts.method, progress)
+}
+
+// agreeByListing gives the vault the acquirer's listing. A crash after it leaves a batch that is agreed, and settles without a listing.
+func agreeByListing(ctx context.Context, client *control.Client, number uint32, path string) error {
+	file, err := openGiven(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	_, err = client.Agree(ctx, number, file)
+	return err
 }
 
 func printSettlement(w io.Writer, s control.Settlement) {

@@ -12,6 +12,7 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/report"
 )
 
 func newBatchShowCommand(g *global, c console) *cobra.Command {
@@ -78,6 +79,12 @@ func printBatch(w io.Writer, b control.Batch) {
 	if len(b.Host) > 0 {
 		row(w, "acquirer has", money(b.Host))
 	}
+	if len(b.Lines) > 0 {
+		row(w, "with adjustments", money(b.Expected))
+	}
+	if b.By != "" {
+		row(w, "agreed by", b.By)
+	}
 	if len(b.Failed) > 0 {
 		row(w, "not in the file", money(b.Failed))
 	}
@@ -85,6 +92,19 @@ func printBatch(w io.Writer, b control.Batch) {
 	row(w, "payments settled", b.Done)
 	row(w, "in flight", b.Outstanding)
 	row(w, "unknown", b.Unresolved)
+	printLines(w, b.Lines)
+}
+
+// printLines shows what the acquirer has otherwise, and who accepted it and why.
+func printLines(w io.Writer, lines []payment.Adjustment) {
+	if len(lines) == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	row(w, "ADJUSTED", "BY", "ACQUIRER HAS", "PAYMENT", "REASON", "EVIDENCE")
+	for _, l := range lines {
+		row(w, moment(l.Time), l.Actor, report.Signed(l.Total), orDash(l.Payment), l.Reason, orDash(l.Evidence))
+	}
 }
 
 // printFile shows a settlement file, if there is one.

@@ -52,9 +52,12 @@ func readBatch(tx *ledger.Tx, number uint32) (payment.Batch, error) {
 
 func batchView(tx *ledger.Tx, b payment.Batch) (control.Batch, error) {
 	v := control.Batch{ID: b.ID(), Number: b.Number, Merchant: b.Merchant, Method: b.Method, Stage: b.Stage, Opened: b.Opened, Totals: b.Totals,
-		HashTotal: b.HashTotal, Host: b.Host, Failed: b.Failed, Outstanding: b.Outstanding, Unresolved: b.Unresolved, Done: b.Done}
+		HashTotal: b.HashTotal, Host: b.Host, By: b.By, Lines: b.Lines, Failed: b.Failed, Outstanding: b.Outstanding, Unresolved: b.Unresolved, Done: b.Done}
 	if v.Totals == nil {
 		v.Totals = []payment.Total{}
+	}
+	if len(b.Lines) > 0 {
+		v.Expected = b.Expected()
 	}
 	if !b.Closed.IsZero() {
 		v.Closed = &b.Closed
@@ -145,6 +148,36 @@ func (d *daemon) Compare(ctx context.Context, batch uint32, listing io.Reader) (
 	if err != nil {
 		return control.Comparison{}, err
 	}
+	return d.comparisonView(compared)
+}
+
+// Agree takes a listing that agrees in place of the host's word.
+func (d *daemon) Agree(ctx context.Context, actor settle.Actor, batch uint32, listing io.Reader) (control.Comparison, error) {
+	h, err := d.open()
+	if err != nil {
+		return control.Comparison{}, err
+	}
+	compared, err := h.engine.AgreeByListing(ctx, batch, listing, actor)
+	if err != nil {
+		return control.Comparison{}, err
+	}
+	return d.comparisonView(compared)
+}
+
+// Adjust takes a named difference into a batch.
+func (d *daemon) Adjust(ctx context.Context, actor settle.Actor, batch uint32, a control.Adjustment) (control.Batch, error) {
+	h, err := d.open()
+	if err != nil {
+		return control.Batch{}, err
+	}
+	actor.Evidence = a.Evidence
+	if _, err := h.engine.Adjust(ctx, batch, a.Total, a.Payment, actor.Purpose, actor); err != nil {
+		return control.Batch{}, err
+	}
+	return d.Batch(ctx, batch)
+}
+
+func (d *daemon) comparisonView(compared settle.Comparison) (control.Comparison, error) {
 	out := control.Comparison{Ours: compared.Ours, Theirs: compared.Theirs, Differences: []control.Compared{}}
 	for _, d := range compared.Differences {
 		out.Differences = append(out.Differences, control.Compared{Problem: d.Problem, Payment: d.ID, Line: d.Line, Ours: listed(d.Ours), Theirs: listed(d.Theirs)})

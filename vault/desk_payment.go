@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 
 	"nightdrop/shared/envelope"
@@ -52,6 +53,9 @@ func (d *daemon) Payment(_ context.Context, merchant, id string) (control.Paymen
 			return control.Payment{}, err
 		}
 		v := paymentView(p)
+		if v.Corrections, err = settle.Corrections(tx, p); err != nil {
+			return v, err
+		}
 		err = tx.Operations(merchant, id, func(o payment.Payment) error {
 			v.Operations = append(v.Operations, paymentView(o))
 			return nil
@@ -64,8 +68,8 @@ func paymentView(p payment.Payment) control.Payment {
 	v := control.Payment{Merchant: p.Merchant, ID: p.ID, Number: p.Number, Digest: p.Digest, Stage: p.Stage, Code: p.Code, Operation: p.Operation,
 		Amount: p.Amount, Currency: p.Currency, Reference: p.Reference, Masked: p.Masked, Brand: p.Brand, Approval: p.Approval, Method: p.Method,
 		Of: p.Of, Token: p.Token, Captured: p.Captured, Refunded: p.Refunded, Void: p.Void, Standard: p.Standard, Entry: p.Entry, File: p.File,
-		Notice: p.Notice, Acked: p.Acked, Batch: p.Batch, Received: p.Received, Changed: p.Changed, Trace: p.Trace, Reversal: p.Reversal,
-		Tries: p.Tries, Answer: p.Answer, Results: p.Results, Resolutions: p.Resolutions()}
+		Notice: p.Notice, Notices: p.Notices, Withheld: p.Withheld(), Acked: p.Acked, Batch: p.Batch, Received: p.Received, Changed: p.Changed,
+		Trace: p.Trace, Reversal: p.Reversal, Tries: p.Tries, Answer: p.Answer, Results: p.Results, Resolutions: p.Resolutions(), Decisions: p.Decisions, AtHost: p.AtHost}
 	if p.Batch != 0 {
 		v.Method = p.Way() // which an older log does not say
 	}
@@ -81,15 +85,74 @@ func (d *daemon) Resolve(ctx context.Context, actor settle.Actor, r control.Reso
 	if !envelope.ValidID(r.ID) || r.Merchant != "" && !envelope.ValidMerchant(r.Merchant) {
 		return control.Payment{}, notFound("payment", r.ID, false)
 	}
+	if r.As == envelope.StatusReturned {
+		return d.recordReturn(ctx, h.engine, actor, r)
+	}
+	find := func(id string) (string, error) {
+		return d.ownerAt(id, append(repeatedStages[:], payment.StageManual)...)
+	}
+	if r.Correct {
+		find = d.owner
+	}
 	if r.Merchant == "" {
-		if r.Merchant, err = d.owner(r.ID, append(repeatedStages[:], payment.StageManual)...); err != nil {
+		if r.Merchant, err = find(r.ID); err != nil {
 			return control.Payment{}, err
 		}
 	}
-	if err := h.engine.Resolve(ctx, r.Merchant, r.ID, r.As, actor.Purpose, actor); err != nil {
+	actor.Evidence = r.Evidence
+	if r.Correct {
+		err = h.engine.Correct(ctx, r.Merchant, r.ID, r.As, r.Reverse, actor.Purpose, actor)
+	} else {
+		err = h.engine.Resolve(ctx, r.Merchant, r.ID, r.As, actor.Purpose, actor)
+	}
+	if err != nil {
 		return control.Payment{}, err
 	}
 	return d.Payment(ctx, r.Merchant, r.ID)
+}
+
+// recordReturn takes a person's word that a bank entry came back.
+func (d *daemon) recordReturn(ctx context.Context, engine *settle.Engine, actor settle.Actor, r control.Resolution) (control.Payment, error) {
+	if r.Merchant == "" {
+		var err error
+		if r.Merchant, err = d.owner(r.ID); err != nil {
+			return control.Payment{}, err
+		}
+	}
+	actor.Evidence = r.Evidence
+	if err := engine.RecordReturn(ctx, r.Merchant, r.ID, r.Code, actor.Purpose, actor); err != nil {
+		return control.Payment{}, err
+	}
+	return d.Payment(ctx, r.Merchant, r.ID)
+}
+
+// owner finds the merchant of the payment of an id.
+func (d *daemon) owner(id string) (string, error) {
+	return view(d, func(tx *ledger.Tx) (merchant string, err error) {
+		var owners []string
+		err = tx.Merchants(func(m payment.Merchant) error {
+			_, found, err := tx.Payment(m.ID, id)
+			if found {
+				owners = append(owners, m.ID)
+			}
+			return err
+		})
+		if err != nil {
+			return "", err
+		}
+		return onlyOwner(owners, "payment", id, "look with `vault payment list`")
+	})
+}
+
+// onlyOwner is the one merchant that has a payment of an id.
+func onlyOwner(owners []string, what, id, look string) (string, error) {
+	switch len(owners) {
+	case 0:
+		return "", &control.Error{Code: control.CodeNotFound, Detail: fmt.Sprintf("no %s has the id %s: %s", what, id, look)}
+	case 1:
+		return owners[0], nil
+	}
+	return "", &control.Error{Code: control.CodeConflict, Detail: fmt.Sprintf("merchants %v each have a %s %s: say which with --merchant", owners, what, id)}
 }
 
 // ImportReturns takes a file of the bank.
@@ -103,5 +166,5 @@ func (d *daemon) ImportReturns(ctx context.Context, actor settle.Actor, name str
 		return control.Import{}, err
 	}
 	return control.Import{Name: name, Digest: done.Digest, Already: done.Already, Returns: done.Returns, Changes: done.Changes,
-		Acknowledgements: done.Acknowledgements, Repeats: done.Repeats}, nil
+		Acknowledgements: done.Acknowledgements, Repeats: done.Repeats, Left: done.Left, LeftCount: done.LeftCount}, nil
 }

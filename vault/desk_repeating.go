@@ -31,7 +31,7 @@ func (d *daemon) Resend(ctx context.Context, actor settle.Actor, r control.Resen
 		return control.Resent{}, notFound("payment", r.ID, false)
 	}
 	if r.Merchant == "" {
-		if r.Merchant, err = d.owner(r.ID, payment.StageManual); err != nil {
+		if r.Merchant, err = d.ownerAt(r.ID, payment.StageManual); err != nil {
 			return control.Resent{}, err
 		}
 	}
@@ -42,11 +42,12 @@ func (d *daemon) Resend(ctx context.Context, actor settle.Actor, r control.Resen
 }
 
 // repeatedStages are those whose message is repeated until it is answered.
-var repeatedStages = [...]payment.Stage{payment.StageUnknown, payment.StageVoiding, payment.StageCapturing}
+var repeatedStages = [...]payment.Stage{payment.StageUnknown, payment.StageVoiding, payment.StageCapturing, payment.StageCorrecting}
 
 // repeatedKinds are what is repeated in those stages.
 var repeatedKinds = map[payment.Stage]string{payment.StageUnknown: control.RepeatReversals,
-	payment.StageVoiding: control.RepeatVoids, payment.StageCapturing: control.RepeatCaptures}
+	payment.StageVoiding: control.RepeatVoids, payment.StageCapturing: control.RepeatCaptures,
+	payment.StageCorrecting: control.RepeatReversals}
 
 // repeated adds a payment to what is being repeated, where it is.
 func repeated(s *control.Status, p payment.Payment) {
@@ -79,8 +80,8 @@ func tellSilence(s *control.Status, e *settle.Engine) {
 		"answers one that is repeated", since.UTC().Format(time.RFC3339))
 }
 
-// owner finds the merchant of the payment of an id that stands at one of these stages.
-func (d *daemon) owner(id string, stages ...payment.Stage) (string, error) {
+// ownerAt finds the merchant of the payment of an id that stands at one of these stages.
+func (d *daemon) ownerAt(id string, stages ...payment.Stage) (string, error) {
 	return view(d, func(tx *ledger.Tx) (merchant string, err error) {
 		var owners []string
 		for _, stage := range stages {
@@ -94,16 +95,8 @@ func (d *daemon) owner(id string, stages ...payment.Stage) (string, error) {
 				return "", err
 			}
 		}
-		switch {
-		case len(owners) == 0:
-			return "", &control.Error{Code: control.CodeNotFound, Detail: fmt.Sprintf("no payment of the id %s is %s: look "+
-				"with `vault payment list --status manual`, or name its merchant with --merchant to see how it stands",
-				id, either(stages))}
-		case len(owners) > 1:
-			return "", &control.Error{Code: control.CodeConflict,
-				Detail: fmt.Sprintf("merchants %v each have such a payment %s: say which with --merchant", owners, id)}
-		}
-		return owners[0], nil
+		return onlyOwner(owners, either(stages)+" payment", id,
+			"look with `vault payment list --status manual`, or name its merchant with --merchant to see how it stands")
 	})
 }
 

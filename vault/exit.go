@@ -20,7 +20,7 @@ import (
 
 const exitHelp = `Exit codes: 0 done; 1 failed; 2 usage, configuration included; 3 the vault is locked; 4 not allowed (wrong, repeated or too
 few shares); 5 not found; 6 conflict (it exists, is in use, or waits for something); 7 integrity (damage, tampering, totals
-or books that differ, a file of the bank that is refused); 8 unavailable (no daemon, channel or acquirer). Reading commands take --json.`
+or books that differ, a file of the bank that is damaged); 8 unavailable (no daemon, channel or acquirer). Reading commands take --json.`
 
 // errUsage marks what is wrong with the command line itself.
 var errUsage = errors.New("usage")
@@ -61,6 +61,7 @@ var kinds = [...]struct {
 	{errUsage, control.CodeUsage},
 	{config.ErrInvalid, control.CodeUsage},
 	{settle.ErrReason, control.CodeUsage},
+	{settle.ErrReturn, control.CodeUsage},
 	{keyring.ErrDamaged, control.CodeIntegrity},
 	{ledger.ErrDamaged, control.CodeIntegrity},
 	{ledger.ErrRolledBack, control.CodeIntegrity},
@@ -91,6 +92,7 @@ var kinds = [...]struct {
 	{ledger.ErrInUse, control.CodeConflict},
 	{journal.ErrInUse, control.CodeConflict},
 	{settle.ErrConflict, control.CodeConflict},
+	{settle.ErrRefused, control.CodeConflict},
 	{payment.ErrTransition, control.CodeConflict},
 	{fs.ErrExist, control.CodeConflict},
 	{settle.ErrNotFound, control.CodeNotFound},

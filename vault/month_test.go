@@ -424,8 +424,35 @@ func TestAPersonDecides(t *testing.T) {
 			t.Errorf("payment %d: %+v", i, p)
 		}
 	}
+	s.correctsAWord(ids[1])
 	stop()
 	s.checkLedger()
+}
+
+// correctsAWord: what a person said is corrected, and payment show names who said what, and why.
+func (m *site) correctsAWord(id string) {
+	m.t.Helper()
+	for _, test := range []struct {
+		code int
+		args []string
+	}{
+		{2, []string{"--as", "reversed", "--reverse", "--reason", "so he said"}},
+		{2, []string{"--as", "reversed", "--correct"}},
+		{6, []string{"--as", "approved", "--correct", "--reason", "so he said"}},
+		{5, []string{"--as", "reversed", "--correct", "--merchant", "shop-9", "--reason", "so he said"}},
+		{5, []string{"--as", "reversed", "--correct", "--evidence", "no-such-letter", "--reason", "so he said"}},
+		{0, []string{"--as", "reversed", "--correct", "--reason", "acquirer, letter of 4 December: never charged"}},
+	} {
+		if code, _ := m.command(append([]string{"payment", "resolve", id}, test.args...)...); code != test.code {
+			m.t.Errorf("payment resolve %v: exit code %d, want %d", test.args, code, test.code)
+		}
+	}
+	code, out := m.command("payment", "show", "shop-1", id)
+	for _, part := range []string{"reversed", "user:", "acquirer, call 4711: charged", "reversed (correction)", "acquirer, letter of 4 December: never charged"} {
+		if code != 0 || !strings.Contains(out, part) {
+			m.t.Errorf("payment show: exit code %d, without %q\n%s", code, part, out)
+		}
+	}
 }
 
 // TestReportOfMoreThanAPage: rows come page by page, each payment once, those of other batches left out.

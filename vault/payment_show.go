@@ -46,6 +46,12 @@ func printPayment(w io.Writer, p control.Payment) {
 	if len(p.Resolutions) > 0 {
 		row(w, "to be resolved as", fmt.Sprint(p.Resolutions))
 	}
+	if len(p.Corrections) > 0 {
+		row(w, "to be corrected to", fmt.Sprint(p.Corrections))
+	}
+	if p.AtHost {
+		row(w, "at the acquirer", "stands, by a person's word, though its merchant was told otherwise")
+	}
 	row(w, "code", orDash(string(p.Code)))
 	row(w, "amount", amount(p))
 	if p.Captured > 0 {
@@ -73,7 +79,24 @@ func printPayment(w io.Writer, p control.Payment) {
 		row(w, "last answer", p.Answer)
 	}
 	row(w, "results", fmt.Sprint(p.Results))
+	printDecisions(w, p.Decisions)
 	printOperations(w, p.Operations)
+}
+
+// printDecisions shows who said what became of a payment, when and why.
+func printDecisions(w io.Writer, decisions []payment.Decision) {
+	if len(decisions) == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	row(w, "DECIDED", "BY", "AS", "REASON", "EVIDENCE")
+	for _, d := range decisions {
+		as := string(d.As)
+		if d.Corrects {
+			as += " (correction)"
+		}
+		row(w, moment(d.Time), d.Actor, as, d.Reason, orDash(d.Evidence))
+	}
 }
 
 // printEntry shows what is told of a bank entry alone.
@@ -86,6 +109,12 @@ func printEntry(w io.Writer, p control.Payment) {
 	}
 	if p.Notice != "" {
 		row(w, "notice of change", p.Notice)
+	}
+	if len(p.Notices) > 0 {
+		row(w, "notices told", strings.Join(p.Notices, " "))
+	}
+	if p.Withheld != "" {
+		row(w, "not sent", fmt.Sprintf("the sale that it refunds came back (%s): its account would be paid what it never paid", p.Withheld))
 	}
 	if p.Acked {
 		row(w, "acknowledged", "yes")

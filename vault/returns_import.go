@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -16,9 +17,14 @@ func newReturnsImportCommand(g *global, c console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FILE...",
 		Short: "Take files of the bank: returns, notices of change, acknowledgements",
-		Long: `Take files that the bank sent: returned entries, notices of change, acknowledgements. Each file is taken whole or refused whole (exit code 7),
-a file that was taken before changes nothing, and no file is altered or deleted. A refused file does not stop those after it.`,
-		Example: "  vault returns import /media/bank/returns-20261123.ach",
+		Long: `Take files that the bank sent: returned entries, notices of change, acknowledgements. What answers our entries is taken; what does not (entries
+of another system, new entries, contested returns, another reason or amount) is listed, stands in the log, and gives exit code 1: clear it with the
+bank. A file whose control records do not add up is refused whole (exit code 7), one of another bank or for somebody else too (exit code 1). A file that
+was taken before changes nothing, unless something of it could not be taken then and can be now. No file is altered or deleted: keep it, the log
+has its SHA-256 as evidence. A refused file does not stop those after it.
+
+What the bank tells otherwise than in a file is recorded by "vault payment resolve --as returned".`,
+		Example: "  vault returns import /media/bank/returns-20261123.ach\n  vault returns import --json /media/bank/*.ach",
 		Args:    arguments(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := g.client()
@@ -38,6 +44,9 @@ a file that was taken before changes nothing, and no file is altered or deleted.
 					continue
 				}
 				taken = append(taken, one)
+				if one.LeftCount > 0 && !one.Already {
+					failures = append(failures, fmt.Errorf("%s: %d of its entries are not applied, as listed; clear them with the bank, and keep the file", path, one.LeftCount))
+				}
 			}
 			done()
 			if len(taken) == 0 {
@@ -60,12 +69,30 @@ func runReturnsImport(ctx context.Context, client *control.Client, path string) 
 }
 
 func printImports(w io.Writer, taken []control.Import) {
-	row(w, "FILE", "RETURNS", "CHANGES", "ACKNOWLEDGED", "REPEATED", "DIGEST", "")
+	row(w, "FILE", "RETURNS", "CHANGES", "ACKNOWLEDGED", "REPEATED", "LEFT", "DIGEST", "")
 	for _, t := range taken {
 		already := ""
 		if t.Already {
 			already = "already taken"
 		}
-		row(w, t.Name, t.Returns, t.Changes, t.Acknowledgements, t.Repeats, t.Digest, already)
+		row(w, t.Name, t.Returns, t.Changes, t.Acknowledgements, t.Repeats, t.LeftCount, t.Digest, already)
+	}
+	printLeft(w, taken)
+}
+
+// printLeft lists what was not applied.
+func printLeft(w io.Writer, taken []control.Import) {
+	if !slices.ContainsFunc(taken, func(t control.Import) bool { return t.LeftCount > 0 }) {
+		return
+	}
+	fmt.Fprintln(w)
+	row(w, "LEFT IN", "RECORD", "TRACE", "CODE", "WHY")
+	for _, t := range taken {
+		for _, l := range t.Left {
+			row(w, t.Name, l.Record, orDash(l.Trace), orDash(l.Code), l.Problem)
+		}
+		if more := t.LeftCount - len(t.Left); more > 0 {
+			row(w, t.Name, "", "", "", fmt.Sprintf("and %d more", more))
+		}
 	}
 }

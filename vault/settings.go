@@ -11,6 +11,7 @@ import (
 	"nightdrop/shared/note"
 	"nightdrop/vault/internal/acquirer/iso8583"
 	"nightdrop/vault/internal/journal"
+	"nightdrop/vault/internal/payment"
 )
 
 // Files of a vault's directory beside the key ring's.
@@ -63,6 +64,7 @@ type acquirerSettings struct {
 	RepeatFor      config.Duration `toml:"repeat_for"`
 	Silences       int             `toml:"silences"`
 	OrderWait      config.Duration `toml:"order_wait"`
+	Reconciliation payment.Way     `toml:"reconciliation"`
 	TLS            tlsSettings     `toml:"tls"`
 }
 
@@ -94,7 +96,8 @@ func loadSettings(dir string) (settings, error) {
 		dir: dir, Socket: "vault.sock", DirectoryLifetime: config.Duration(48 * time.Hour), StopGrace: config.Duration(10 * time.Second),
 		Channel: channelSettings{Seed: channelSeed},
 		Acquirer: acquirerSettings{Terminals: []string{"ND000001"}, Outstanding: 64, ReversalRetry: config.Duration(5 * time.Second),
-			RepeatEvery: config.Duration(5 * time.Minute), RepeatFor: config.Duration(24 * time.Hour), Silences: 10, OrderWait: config.Duration(time.Hour)},
+			RepeatEvery: config.Duration(5 * time.Minute), RepeatFor: config.Duration(24 * time.Hour), Silences: 10,
+			Reconciliation: payment.ByTotals, OrderWait: config.Duration(time.Hour)},
 		Journal: journalSettings{Place: journalOnChannel, MaxBytes: journal.DefaultLimit},
 		Bank:    bankSettings{Cutoff: "16:45", Zone: "America/New_York", LeadDays: 1},
 		Keys:    keySettings{Ahead: config.Duration(48 * time.Hour), CodeLife: config.Duration(6 * time.Hour)},
@@ -149,6 +152,9 @@ func (a acquirerSettings) check(wrong func(key, what string)) {
 	}
 	if _, err := a.TLS.config(); err != nil {
 		wrong("acquirer.tls", err.Error())
+	}
+	if a.Reconciliation != payment.ByTotals && a.Reconciliation != payment.ByListing && a.Reconciliation != payment.ByWord {
+		wrong("acquirer.reconciliation", `"0500", "listing" or "none"`)
 	}
 	if len(a.Terminals) == 0 {
 		wrong("acquirer.terminals", "at least one terminal name that the acquirer gave")

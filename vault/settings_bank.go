@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,15 +16,17 @@ import (
 
 // bankSettings say who sends bank files to whom. Without an outbox there are no bank accounts.
 type bankSettings struct {
-	Outbox               string `toml:"outbox"`
-	ImmediateDestination string `toml:"immediate_destination"`
-	DestinationName      string `toml:"destination_name"`
-	ImmediateOrigin      string `toml:"immediate_origin"`
-	OriginName           string `toml:"origin_name"`
-	ODFI                 string `toml:"odfi"`
-	Cutoff               string `toml:"cutoff"`
-	Zone                 string `toml:"zone"`
-	LeadDays             int    `toml:"lead_days"`
+	Outbox               string   `toml:"outbox"`
+	ImmediateDestination string   `toml:"immediate_destination"`
+	DestinationName      string   `toml:"destination_name"`
+	ImmediateOrigin      string   `toml:"immediate_origin"`
+	OriginName           string   `toml:"origin_name"`
+	ODFI                 string   `toml:"odfi"`
+	AnswersFrom          []string `toml:"answers_from"`
+	AnswersTo            []string `toml:"answers_to"`
+	Cutoff               string   `toml:"cutoff"`
+	Zone                 string   `toml:"zone"`
+	LeadDays             int      `toml:"lead_days"`
 }
 
 // enabled tells whether there is a bank.
@@ -44,6 +47,11 @@ func (b bankSettings) check(wrong func(key, what string)) {
 	}
 	if err := b.sender().Check(); err != nil {
 		wrong("bank", err.Error())
+	}
+	for key, numbers := range map[string][]string{"bank.answers_from": b.AnswersFrom, "bank.answers_to": b.AnswersTo} {
+		if slices.ContainsFunc(numbers, func(n string) bool { return n != strings.TrimSpace(n) || len(n) < 1 || len(n) > 10 }) {
+			wrong(key, "want numbers as they stand in the bank's file headers: 1 to 10 characters each, without spaces around them")
+		}
 	}
 	if calendar, err := b.calendar(); err != nil {
 		wrong("bank", err.Error())
@@ -89,7 +97,7 @@ func (b bankSettings) bank() (*settle.Bank, error) {
 		return nil, nil
 	}
 	calendar, err := b.calendar()
-	return &settle.Bank{Sender: b.sender(), Calendar: calendar, Outbox: b.Outbox}, err
+	return &settle.Bank{Sender: b.sender(), Calendar: calendar, Outbox: b.Outbox, AnswersFrom: b.AnswersFrom, AnswersTo: b.AnswersTo}, err
 }
 
 // waiting counts the settlement files in the outbox, which the bank has not fetched; nil where there is no bank.

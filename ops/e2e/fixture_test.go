@@ -130,7 +130,7 @@ func httpClient(t *testing.T, s *site.Site) *http.Client {
 // testCard is a Visa test number, testBank a made-up account in the form of the ABA's routing numbers.
 const (
 	testCard = `{"card":{"number":"4242424242424242","expiry":"2033-11"}}`
-	testBank = `{"bank":{"routing":"140000009","account":"71002345678913","type":"checking","name":"Elif Castro"}}`
+	testBank = `{"bank":{"routing":"800000006","account":"71002345678913","type":"checking","name":"Elif Castro"}}`
 	testCode = `{"code":"123"}`
 )
 

@@ -180,6 +180,23 @@ func TestAPersonDecides(t *testing.T) {
 	}
 	wantExit(t, 7, func() error { _, err := s.VaultRun(t.Context(), "batch", "settle", "--all"); return err })
 	compareListing(t, s)
+
+	adjust := []string{"batch", "adjust", "card-000001", "--currency", "EUR", "--count", "1", "--amount", "900100", "--payment", guessed.ID}
+	wantExit(t, 2, func() error { _, err := s.VaultRun(t.Context(), adjust...); return err })
+	wantExit(t, 2, func() error {
+		_, err := s.VaultRun(t.Context(), "batch", "adjust", "card-000001", "--currency", "EUR", "--reason", "x")
+		return err
+	})
+	if _, err := s.VaultRun(t.Context(), append(adjust, "--reason", "booked there, given back by them on 3 December, case 17")...); err != nil {
+		t.Fatal(err)
+	}
+	if done := c.settle(); done.Payments != 1 {
+		t.Errorf("settled %+v", done)
+	}
+	if out, err := s.VaultRun(t.Context(), "batch", "report", "card-000001"); err != nil || !strings.Contains(out, "+1 for 9001.00 EUR") || !strings.Contains(out, "case 17") {
+		t.Errorf("the report tells (%v)\n%s", err, out)
+	}
+	wantExit(t, 6, func() error { _, err := s.VaultRun(t.Context(), append(adjust, "--reason", "again")...); return err })
 }
 
 // compareListing holds the first card batch against the acquirer's listing, which has one capture that the vault has not.

@@ -29,7 +29,7 @@ type bankOptions struct {
 
 func (opts *bankOptions) addFlags(flags *pflag.FlagSet, prefix string) {
 	flags.StringVar(&opts.outbox, prefix+"outbox", "", "directory that the vault writes NACHA files into; they are never changed")
-	flags.StringVar(&opts.returns, prefix+"returns", "", "directory for return files and acknowledgements")
+	flags.StringVar(&opts.returns, prefix+"returns", "", "directory for returns, notices of change and acknowledgements")
 	flags.StringVar(&opts.book, prefix+"book", "", "file of the bank's book (default .bank.book in the directory of returns)")
 	flags.BoolVar(&opts.acknowledge, prefix+"acknowledge", true, "acknowledge CCD credits that are not returned")
 	if prefix != "" {
@@ -62,7 +62,7 @@ func newReturnsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "returns --outbox DIR --returns DIR",
 		Short: "Answer the vault's NACHA files once, at once, and show what was answered",
-		Long: `Returns takes every *.ach file of the outbox that is new, writes return files and acknowledgements into the directory of returns without
+		Long: `Returns takes every *.ach file of the outbox that is new, writes returns, notices of change and acknowledgements into the directory of returns without
 waiting for the next banking day, and exits. Files answered before are not answered again: the bank's book tells.`,
 		Example: "  simulator returns --outbox /srv/outbox --returns /srv/returns",
 		Args:    noArguments,
@@ -126,16 +126,16 @@ func runBankBook(opts bankBookOptions, out io.Writer) error {
 
 func printBank(st bank.Statement, out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "FILE\tSTATE\tDEBITS\tAMOUNT\tCREDITS\tAMOUNT\tRETURNED\tACKNOWLEDGED\tANSWER")
+	_, _ = fmt.Fprintln(w, "FILE\tSTATE\tDEBITS\tAMOUNT\tCREDITS\tAMOUNT\tRETURNED\tACKNOWLEDGED\tNOTED\tANSWER")
 	for _, f := range st.List {
 		answer := f.Answer
 		if f.Reason != "" {
 			answer = f.Reason
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", f.Name, f.State, f.Debits.Number, f.Debits.Amount, f.Credits.Number, f.Credits.Amount,
-			f.Returned, f.Acknowledged, answer)
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", f.Name, f.State, f.Debits.Number, f.Debits.Amount, f.Credits.Number, f.Credits.Amount,
+			f.Returned, f.Acknowledged, f.Noted, answer)
 	}
-	_, _ = fmt.Fprintf(w, "\n%d files, %d refused: %d entries, %d returned, %d acknowledged; %d trace numbers twice over\n",
-		st.Files, st.Refused, st.Entries, st.Returned, st.Acknowledged, len(st.Doubled))
+	_, _ = fmt.Fprintf(w, "\n%d files, %d refused: %d entries, %d returned, %d acknowledged, %d noted; %d trace numbers twice over\n",
+		st.Files, st.Refused, st.Entries, st.Returned, st.Acknowledged, st.Noted, len(st.Doubled))
 	return w.Flush()
 }

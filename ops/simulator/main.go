@@ -34,7 +34,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 connection after taking the request, 900300 approves half of a sale or an authorisation (code 10). A request that is answered 08, 10, 11, 16 or
 85 is approved, as one answered 00. A capture or a reversal of 900094 is taken and not answered, and its repeat is answered 94 (duplicate
 transmission). Security code 999 is declined with N7. As a bank it takes a vault's NACHA files from a directory and
-returns entries of 900200+NN with code RNN on the next banking day.
+returns entries of 900200+NN with code RNN on the next banking day; entries of 900400+NN bring a notice of change CNN.
 
 Exit codes: 0 done; 1 failed; 2 usage; 5 a file is not there; 6 another simulator uses the book; 9 crashed, as --adversary decided.`,
 		Example:       "  simulator serve --listen 127.0.0.1:8583 --book simulator.book",

@@ -96,8 +96,8 @@ func TestReturnsAreWrittenOnceAndShown(t *testing.T) {
 		if code := run(t.Context(), []string{"returns", "--outbox", outbox, "--returns", returns}, &out, &errOut); code != 0 {
 			t.Fatalf("exit code %d: %s", code, errOut.String())
 		}
-		for _, want := range []string{"vault.ach  answered  2       901300  1        5000    1         1             return-", "bad.ach    refused",
-			"\n1 files, 1 refused: 3 entries, 1 returned, 1 acknowledged; 0 trace numbers twice over\n"} {
+		for _, want := range []string{"vault.ach  answered  2       901300  1        5000    1         1             0      return-", "bad.ach    refused",
+			"\n1 files, 1 refused: 3 entries, 1 returned, 1 acknowledged, 0 noted; 0 trace numbers twice over\n"} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("printed\n%s\nwant %q", out.String(), want)
 			}

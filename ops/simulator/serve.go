@@ -31,6 +31,7 @@ type serveOptions struct {
 	adversary      uint64        // seed
 	misbehaves     bool          // adversary was given
 	adversaryRates string        // of mishaps; empty: the default ones
+	totals         string        // form of answers to a 0500
 	bank           bankOptions   // no outbox: no bank
 }
 
@@ -62,6 +63,7 @@ func newServeCommand() *cobra.Command {
 	flags.StringVar(&opts.tlsClientCA, "tls-client-ca", "", "take only clients with a certificate of these PEM authorities")
 	flags.Uint64Var(&opts.adversary, "adversary", 0, "misbehave with a fifth of all messages, as this seed decides; crashes exit with 9")
 	flags.StringVar(&opts.adversaryRates, "adversary-rates", "", "NAME=RATE,... to change how often; \"none\" first sets all others to 0")
+	flags.StringVar(&opts.totals, "totals", string(host.FormWhole), "how a 0500 is answered: "+host.Forms())
 	opts.bank.addFlags(flags, "bank-")
 	return cmd
 }
@@ -101,6 +103,10 @@ func runServe(ctx context.Context, opts serveOptions, errOut io.Writer) error {
 func (opts serveOptions) hostConfig(logger *slog.Logger) (host.Config, error) {
 	cfg := host.Config{
 		Listen: opts.listen, Book: opts.book, AnswerDelay: opts.answerDelay, LateAfter: opts.lateAfter, Now: time.Now, Logger: logger,
+		Totals: host.Form(opts.totals),
+	}
+	if err := cfg.Totals.Check(); err != nil {
+		return cfg, usageError{fmt.Errorf("--totals: %w", err)}
 	}
 	if opts.misbehaves {
 		cfg.Adversary = &host.Adversary{Seed: opts.adversary}

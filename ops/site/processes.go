@@ -36,6 +36,9 @@ func (s *Site) StartSimulator(ctx context.Context) (err error) {
 		"--late-after", s.LateAfter.String(), "--address-file", address,
 		"--tls-cert", s.Path("tls", "simulator.pem"), "--tls-key", s.Path("tls", "simulator.key"), "--tls-client-ca", s.CA(),
 		"--bank-outbox", s.BankOutbox(), "--bank-returns", s.Returns(), "--bank-book", s.BankBook(), "--bank-returns-after", s.BankAfter.String()}
+	if s.Totals != "" {
+		args = append(args, "--totals", s.Totals)
+	}
 	if s.Adversary != 0 {
 		args = append(args, "--adversary", strconv.FormatUint(s.Adversary, 10))
 		if s.Mishaps != "" {

@@ -35,6 +35,7 @@ type Options struct {
 	BankAfter     time.Duration // how long after it took a settlement file the bank answers it; default at once
 	AcquirerCA    string        // PEM file of the authorities that the vault trusts for the acquirer's host; default the site's
 	Adversary     uint64        // seed by which the acquirer's host misbehaves; default 0, it does not
+	Totals        string        // how the acquirer's host answers a 0500; default the simulator's
 	Mishaps       string        // how often it misbehaves, NAME=RATE,...; default the simulator's
 	VaultSees     string        // address under which the vault reaches relay and simulator; default 127.0.0.1
 	VaultPrefix   []string      // command that runs the vault's daemon, such as ip netns exec NAME; default none

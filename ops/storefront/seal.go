@@ -34,7 +34,7 @@ func newSealCommand() *cobra.Command {
 			"\nThe account and the security code are read from files or standard input (-), never from arguments:\n" +
 			"  {\"card\":{\"number\":\"...\",\"expiry\":\"2029-12\",\"name\":\"...\"}}  the name is optional\n" +
 			"  {\"bank\":{\"routing\":\"...\",\"account\":\"...\",\"type\":\"checking\",\"name\":\"...\"}}  or savings\n" +
-			"  {\"card\":{\"expiry\":\"2031-01\"}}  of an update\n" +
+			"  {\"card\":{\"expiry\":\"2031-01\"}}  of an update of a card; of a bank account it takes a whole bank\n" +
 			"  {\"code\":\"123\"}",
 		Example: "  storefront seal --vault @vault.vkey --relay https://relay.example --amount 1999 --currency EUR \\\n" +
 			"      --reference order-17 --account card.json --out order-17.note\n" +

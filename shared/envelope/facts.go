@@ -28,19 +28,26 @@ const (
 	StatusStored    Status = "stored"
 	StatusUpdated   Status = "updated"
 	StatusForgotten Status = "forgotten"
+
+	StatusNoted       Status = "noted"        // a bank's notice of change: the stored account must be updated
+	StatusDisputed    Status = "disputed"     // the money is claimed back
+	StatusDisputeWon  Status = "dispute-won"  // and stays
+	StatusDisputeLost Status = "dispute-lost" // and went
+	StatusShared      Status = "shared"       // a stored account, by another merchant
 )
 
 // Valid tells whether s is one of the statuses.
 func (s Status) Valid() bool {
 	switch s {
 	case StatusRejected, StatusDeclined, StatusApproved, StatusAccepted, StatusUnknown, StatusReversed, StatusCaptured, StatusSettled,
-		StatusRefunded, StatusPaidOut, StatusVoided, StatusExpired, StatusReturned, StatusStored, StatusUpdated, StatusForgotten:
+		StatusRefunded, StatusPaidOut, StatusVoided, StatusExpired, StatusReturned, StatusStored, StatusUpdated, StatusForgotten,
+		StatusNoted, StatusDisputed, StatusDisputeWon, StatusDisputeLost, StatusShared:
 		return true
 	}
 	return false
 }
 
-// Code says why: "ok", "iso-XX" of ISO 8583 field 39, "ach-RNN" of NACHA, or one of the vault's own.
+// Code says why: "ok", "iso-XX" of ISO 8583 field 39, "gw-N" of a gateway, "ach-RNN" or "ach-CNN" of NACHA, or one of the vault's own.
 type Code string
 
 // The vault's own codes (INTERFACES 7), in the order in which they are checked where there is one.
@@ -73,19 +80,22 @@ const (
 	CodeOperationUnavailable Code = "operation-unavailable"
 )
 
-// ISOCode returns the code of an answer of ISO 8583 field 39: two of 0-9A-Z. "00" is approval.
+// ISOCode returns the code of an answer of ISO 8583 field 39: two of 0-9A-Z, or three of a later edition. "00" is approval.
 func ISOCode(two string) Code { return Code("iso-" + two) }
 
-// ACHCode returns the code of a NACHA return reason, such as "R01".
+// ACHCode returns the code of a NACHA return reason, such as "R01", or of a notice of change, such as "C05".
 func ACHCode(reason string) Code { return Code("ach-" + reason) }
 
 // Valid tells whether c is a code that a result may have.
 func (c Code) Valid() bool {
 	if two, ok := strings.CutPrefix(string(c), "iso-"); ok {
-		return len(two) == 2 && only(two, upperOrDigit)
+		return (len(two) == 2 || len(two) == 3) && only(two, upperOrDigit)
 	}
-	if reason, ok := strings.CutPrefix(string(c), "ach-R"); ok {
-		return len(reason) == 2 && only(reason, digit)
+	if reason, ok := strings.CutPrefix(string(c), "ach-"); ok {
+		return len(reason) == 3 && (reason[0] == 'R' || reason[0] == 'C') && only(reason[1:], digit)
+	}
+	if number, ok := strings.CutPrefix(string(c), "gw-"); ok {
+		return 1 <= len(number) && len(number) <= 6 && only(number, digit)
 	}
 	switch c {
 	case CodeOK, CodeIDConflict, CodeUnknownSigner, CodeMerchantSuspended, CodeLate, CodeKeyDead, CodeCannotOpen, CodeBadOrder, CodeReference,
@@ -107,8 +117,24 @@ type Facts struct {
 	Reference string `json:"reference"`
 	Masked    string `json:"masked,omitempty"`   // 424242******4242 or ******1234
 	Token     string `json:"token,omitempty"`    // of a stored account
-	Approval  string `json:"approval,omitempty"` // 1 to 6 of 0-9A-Z
+	Approval  string `json:"approval,omitempty"` // 1 to 6 printable ASCII characters, without spaces at the ends
 	Batch     string `json:"batch,omitempty"`    // 1 to 32 of a-z0-9-
+
+	Checks   *Checks `json:"checks,omitempty"`   // what the issuer said of address and security code
+	Network  string  `json:"network,omitempty"`  // network transaction id: 1 to 64 of 0-9A-Za-z
+	Approved int64   `json:"approved,omitempty"` // minor units: the lower amount of a partial approval
+	By       string  `json:"by,omitempty"`       // ByOperator where no envelope asked for it
+	Of       string  `json:"of,omitempty"`       // of an operator's refund: the payment's id
+	From     string  `json:"from,omitempty"`     // of a shared account: the merchant that shared it
+}
+
+// ByOperator is Facts.By of what an operator ordered.
+const ByOperator = "operator"
+
+// Checks are the issuer's answers of address verification and of the security code: one of 0-9A-Z each, "" where it gave none.
+type Checks struct {
+	Address string `json:"address,omitempty"`
+	Code    string `json:"code,omitempty"`
 }
 
 // EncodeFacts checks f and returns line 1 of a result without its newline: also what the log's leaf hashes.
@@ -142,6 +168,20 @@ func (f Facts) Append(dst []byte) ([]byte, error) {
 	optional("token", f.Token)
 	optional("approval", f.Approval)
 	optional("batch", f.Batch)
+	if f.Checks != nil {
+		checks, err := strictjson.Marshal(f.Checks)
+		if err != nil {
+			return nil, err
+		}
+		dst = append(append(dst, `,"checks":`...), checks...)
+	}
+	optional("network", f.Network)
+	if f.Approved != 0 {
+		dst = strconv.AppendInt(append(dst, `,"approved":`...), f.Approved, 10)
+	}
+	optional("by", f.By)
+	optional("of", f.Of)
+	optional("from", f.From)
 	return append(dst, '}'), nil
 }
 
@@ -190,10 +230,28 @@ func (f Facts) check() error {
 		require(f.Currency == "" || currencyForm(f.Currency), "currency is not three capital letters"),
 		require(f.Masked == "" || validMasked(f.Masked), "masked shows more or less than it may"),
 		require(f.Token == "" || ValidToken(f.Token), "token is not tok_ and 26 base32 characters"),
-		require(len(f.Approval) <= 6 && only(f.Approval, upperOrDigit), "approval is not 1 to 6 of 0-9A-Z"),
+		require(len(f.Approval) <= 6 && f.Approval == strings.TrimSpace(f.Approval) && only(f.Approval, printable), "approval is not 1 to 6 printable ASCII characters"),
 		require(len(f.Batch) <= 32 && only(f.Batch, func(c byte) bool { return lowerOrDigit(c) || c == '-' }), "batch is not 1 to 32 of a-z0-9-"),
+		f.checkLater(),
 	)
 }
+
+// checkLater checks the members that came after the first vaults.
+func (f Facts) checkLater() error {
+	one := func(text string) bool { return len(text) <= 1 && only(text, upperOrDigit) }
+	return first(
+		require(f.Checks == nil || *f.Checks != Checks{} && one(f.Checks.Address) && one(f.Checks.Code), "checks are not one of 0-9A-Z each"),
+		require(len(f.Network) <= 64 && only(f.Network, letterOrDigit), "network is not 1 to 64 of 0-9A-Za-z"),
+		require(0 <= f.Approved && f.Approved <= strictjson.MaxInteger, "approved is out of range"),
+		require(f.By == "" || f.By == ByOperator, "by is none that is known"),
+		require(f.Of == "" || ValidID(f.Of), "of is not an envelope's id"),
+		require(f.From == "" || ValidMerchant(f.From), "from is not a merchant's id"),
+	)
+}
+
+func printable(c byte) bool { return 0x20 <= c && c <= 0x7E }
+
+func letterOrDigit(c byte) bool { return upperOrDigit(c) || 'a' <= c && c <= 'z' }
 
 func upperOrDigit(c byte) bool { return digit(c) || 'A' <= c && c <= 'Z' }
 

@@ -156,16 +156,42 @@ func ValidToken(token string) bool {
 	return ok && len(rest) == 26 && only(rest, func(c byte) bool { return 'a' <= c && c <= 'z' || '2' <= c && c <= '7' })
 }
 
-// validMasked takes six digits, stars and four digits for a card of 12 to 19, or six stars and four digits.
+// validMasked takes what INTERFACES 2 says of masks, by the rule of 2026-11-30 and by the one before it, for ever. New: a card of 15 to 19
+// digits as six, stars and four; one of 12 to 14 as stars and four; a bank account as six stars and at most the last four, at least two. Old: a
+// card of 12 to 19 as six, stars and four.
 func validMasked(text string) bool {
-	if len(text) < 10 || !only(text[len(text)-4:], digit) {
+	if last, bank := strings.CutPrefix(text, "******"); bank && only(last, digit) {
+		return 2 <= len(last) && len(last) <= 4
+	}
+	if len(text) < 12 || len(text) > 19 || !only(text[len(text)-4:], digit) {
 		return false
 	}
 	head := text[:len(text)-4]
-	if head == "******" {
-		return true
+	if strings.Trim(head, "*") == "" {
+		return len(text) <= 14
 	}
-	return len(text) >= 12 && len(text) <= 19 && only(head[:6], digit) && strings.Trim(head[6:], "*") == ""
+	return only(head[:6], digit) && strings.Trim(head[6:], "*") == ""
+}
+
+// MaskCard returns what may be shown and kept of a card number, 12 to 19 ASCII digits (INTERFACES 2; PCI DSS 3.4.1): of one of 15 or more the first
+// six and last four, of a shorter one the last four, and a star for each digit hidden.
+func MaskCard(digits []byte) string {
+	var buffer [19]byte
+	masked := buffer[:copy(buffer[:], digits)]
+	first := 0
+	if len(masked) >= 15 {
+		first = 6
+	}
+	for i := first; i < len(masked)-4; i++ {
+		masked[i] = '*'
+	}
+	return string(masked)
+}
+
+// MaskBank returns what may be shown and kept of a bank account's number: six stars and at most its last four digits, never more than half of it.
+func MaskBank(digits []byte) string {
+	shown := min(4, len(digits)/2)
+	return "******" + string(digits[len(digits)-shown:])
 }
 
 func isHex(text string, length int) bool { return len(text) == length && only(text, hexDigit) }

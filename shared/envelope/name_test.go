@@ -189,3 +189,23 @@ func TestEnvelopeTimes(t *testing.T) {
 		}
 	}
 }
+
+func TestMasks(t *testing.T) {
+	for digits, want := range map[string]string{"4242424242424242": "424242******4242", "371449635398431": "371449*****8431", "4000000000000000006": "400000*********0006",
+		"36006666333344": "**********3344", "4222222222222": "*********2222", "501800000009": "********0009"} {
+		if got := MaskCard([]byte(digits)); got != want || !validMasked(got) {
+			t.Errorf("%s is masked %s, want %s", digits, got, want)
+		}
+	}
+	for digits, want := range map[string]string{"1234": "******34", "12345": "******45", "123456": "******456", "1234567": "******567", "12345678": "******5678",
+		"12345678901234567": "******4567"} {
+		if got := MaskBank([]byte(digits)); got != want || !validMasked(got) {
+			t.Errorf("%s is masked %s, want %s", digits, got, want)
+		}
+	}
+	for _, whole := range []string{"", "4242424242424242", "******", "******1", "******12345", "4242424*****4242", "***********4242", "424242*****42", "*****1234", "42424********4242"} {
+		if validMasked(whole) {
+			t.Errorf("%q counts as masked", whole)
+		}
+	}
+}

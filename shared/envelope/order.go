@@ -224,7 +224,7 @@ func checkFree(what, text string, longest int) error {
 	if len(text) < 1 || len(text) > longest {
 		return malformed(what + " is empty or too long")
 	}
-	if !only(text, func(c byte) bool { return 0x20 <= c && c <= 0x7E }) {
+	if !only(text, printable) {
 		return malformed(what + " is not printable ASCII")
 	}
 	for start := 0; start < len(text); {

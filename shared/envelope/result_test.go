@@ -24,6 +24,32 @@ func sampleFacts() Facts {
 		Masked: "424242******4242", Token: sampleToken, Approval: "A1B2C3", Batch: "2026-11-20-usd-1"}
 }
 
+// laterFacts are results of statuses, codes and members that came on 2026-11-30. Readers take them before a vault writes them.
+func laterFacts() []struct {
+	what  string
+	facts Facts
+} {
+	noted := Facts{Payment: envelopeID, Status: StatusNoted, Code: ACHCode("C01"), Amount: 1999, Currency: "USD", Reference: "order 1001", Masked: "******4242",
+		Token: sampleToken}
+	checked := sampleFacts()
+	checked.Checks, checked.Network, checked.Approved, checked.Approval = &Checks{Address: "Y", Code: "M"}, "016288123456789a", 999, "ab c1-"
+	refund := Facts{Payment: envelopeID, Status: StatusRefunded, Code: ISOCode("00"), Amount: 1999, Currency: "USD", Reference: "order 1001", By: ByOperator, Of: envelopeID}
+	disputed := Facts{Payment: envelopeID, Status: StatusDisputed, Code: CodeOK, Amount: 1999, Currency: "USD", Reference: "order 1001"}
+	won, lost := disputed, disputed
+	won.Status, lost.Status = StatusDisputeWon, StatusDisputeLost
+	failed := Facts{Payment: envelopeID, Status: StatusDeclined, Code: "gw-225", Amount: 1999, Currency: "USD", Reference: "order 1001", Checks: &Checks{Code: "N"}}
+	three := failed
+	three.Code, three.Checks = ISOCode("51A"), nil
+	return []struct {
+		what  string
+		facts Facts
+	}{
+		{"a notice of change", noted}, {"checks, network and a partial approval", checked}, {"an operator's refund", refund}, {"a dispute", disputed},
+		{"a dispute that was won", won}, {"a dispute that was lost", lost}, {"a gateway's code", failed}, {"a code of three characters", three},
+		{"a shared account", Facts{Payment: envelopeID, Status: StatusShared, Code: CodeOK, Masked: "424242******4242", Token: sampleToken, From: "shop-2"}},
+	}
+}
+
 // spaced pads lines with spaces to a result's length.
 func spaced(lines string) []byte {
 	return append([]byte(lines), bytes.Repeat([]byte{' '}, ResultBytes-len(lines))...)
@@ -45,12 +71,26 @@ var factsEdits = []edit{
 	{"masked with seven digits first", `424242******4242`, `4242424*****4242`},
 	{"masked with five digits last", `424242******4242`, `424242*****44242`},
 	{"masked of a bank account with digits first", `424242******4242`, `0*****4242`},
+	{"masked of a bank account with one digit", `424242******4242`, `******2`},
+	{"masked of a bank account with five digits", `424242******4242`, `******44242`},
+	{"masked of a card of 15 without the first six", `424242******4242`, `***********4242`},
+	{"checks of nothing", `"batch"`, `"checks":{},"batch"`},
+	{"a check of two characters", `"batch"`, `"checks":{"address":"YY"},"batch"`},
+	{"a check that is empty", `"batch"`, `"checks":{"address":"Y","code":""},"batch"`},
+	{"a check of something else", `"batch"`, `"checks":{"name":"Y"},"batch"`},
+	{"a network id with a dash", `"batch"`, `"network":"0162-88","batch"`},
+	{"a network id of 65", `"batch"`, `"network":"` + strings.Repeat("9", 65) + `","batch"`},
+	{"approved with a fraction", `"batch"`, `"approved":9.5,"batch"`},
+	{"by somebody", `"batch"`, `"by":"user:root","batch"`},
+	{"of that is no id", `"batch"`, `"of":"order 1001","batch"`},
+	{"from that is no merchant", `"batch"`, `"from":"Shop","batch"`},
 	{"a token of no form", sampleToken, "tok_1"},
 	{"an empty token", sampleToken, ""},
 	{"an empty approval", "A1B2C3", ""},
 	{"an empty batch", "2026-11-20-usd-1", ""},
 	{"an approval of 7", "A1B2C3", "A1B2C3D"},
-	{"an approval in lower case", "A1B2C3", "a1b2c3"},
+	{"an approval with a space at its end", "A1B2C3", "A1B2C "},
+	{"an approval that is not ASCII", "A1B2C3", "A1B2é"},
 	{"a batch in upper case", "2026-11-20-usd-1", "2026-11-20-USD-1"},
 	{"a batch of 33", "2026-11-20-usd-1", strings.Repeat("b", 33)},
 	{"a null token", `"` + sampleToken + `"`, `null`},
@@ -162,6 +202,21 @@ func resultCorpus(t testing.TB) vector.File {
 	add(vector.Accepted, "members in another order", reversed(line)+"\n"+reversed(place)+"\n")
 	bank := strings.Replace(line, "424242******4242", "******4242", 1)
 	add(vector.Accepted, "a bank account", bank+"\n"+place+"\n")
+	for _, mask := range [...]struct{ what, text string }{
+		{"a bank account of four digits", "******34"}, {"a bank account of six digits", "******345"}, {"a card of 12 digits", "********4242"},
+		{"a card of 14 digits", "**********4242"}, {"a card of 12 digits, by the rule before 2026-11-30", "424242**4242"},
+		{"a card of 19 digits", "424242*********4242"},
+	} {
+		add(vector.Accepted, mask.what, strings.Replace(line, "424242******4242", mask.text, 1)+"\n"+place+"\n")
+	}
+	for _, later := range laterFacts() {
+		text, err := EncodeFacts(later.facts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		add(vector.Accepted, later.what, string(text)+"\n"+place+"\n")
+		f.Vectors[len(f.Vectors)-1].Exact = true
+	}
 	bad := func(defect, lines string) { add(vector.Malformed, defect, lines) }
 	bad("nothing", "")
 	bad("facts alone", line+"\n")
@@ -219,6 +274,8 @@ func TestResultPlaintextVectors(t *testing.T) {
 func TestLongestResultFits(t *testing.T) {
 	f := sampleFacts()
 	f.Amount, f.Masked, f.Batch = 1<<53-1, "424242*********4242", strings.Repeat("b", 32)
+	f.Checks, f.Network, f.Approved = &Checks{"Y", "M"}, strings.Repeat("n", 64), 1<<53-1
+	f.By, f.Of, f.From = ByOperator, envelopeID, "m"+strings.Repeat("-", 30)+"m"
 	f.Reference = strings.Repeat(`"`, 64) // each is two bytes in JSON
 	facts, err := EncodeFacts(f)
 	if err != nil {
@@ -234,13 +291,15 @@ func TestLongestResultFits(t *testing.T) {
 func TestCodesAndStatuses(t *testing.T) {
 	for code, ok := range map[Code]bool{
 		ISOCode("51"): true, ISOCode("N7"): true, ISOCode("5"): false, ISOCode("n7"): false, ISOCode("5 "): false, ACHCode("R01"): true, ACHCode("X01"): false,
+		ISOCode("51A"): true, ISOCode("51AB"): false, ACHCode("C05"): true, ACHCode("C5"): false, ACHCode("C0A"): false, "gw-1": true, "gw-999999": true, "gw-": false,
+		"gw-1234567": false, "gw-1a": false,
 		CodeOK: true, CodeIDConflict: true, CodeOperationUnavailable: true, "": false, "OK": false, "iso-": false,
 	} {
 		if code.Valid() != ok {
 			t.Errorf("code %q: want %t", code, ok)
 		}
 	}
-	for status, ok := range map[Status]bool{StatusRejected: true, StatusPaidOut: true, StatusForgotten: true, "": false, "Approved": false} {
+	for status, ok := range map[Status]bool{StatusRejected: true, StatusPaidOut: true, StatusForgotten: true, StatusNoted: true, StatusDisputeLost: true, "": false, "Approved": false} {
 		if status.Valid() != ok {
 			t.Errorf("status %q: want %t", status, ok)
 		}

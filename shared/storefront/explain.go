@@ -212,6 +212,9 @@ func (x *Explanation) judgeAnswer(answer *Told) {
 	}
 	means := fmt.Sprintf("result %d of %s says %s, %s; it is %s", answer.Serial, answer.Created, answer.Status, answer.Code, proved)
 	x.say(OutcomeAnswered, "", means, "nothing: this is the vault's word")
+	if answer.Status == envelope.StatusNoted {
+		x.Next = "ask the customer for the account as it is now; where it is stored, send an update with all of it: until then the vault refuses its entries"
+	}
 	if answer.Code != envelope.CodeLate || x.Until == nil {
 		return
 	}

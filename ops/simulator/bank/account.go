@@ -28,6 +28,7 @@ type line struct {
 	Answer       string    `json:"answer,omitempty"` // name of the bank's file; empty where there was nothing to say
 	Returned     int       `json:"returned,omitempty"`
 	Acknowledged int       `json:"acknowledged,omitempty"`
+	Noted        int       `json:"noted,omitempty"`
 }
 
 func (l line) encode() ([]byte, error) {
@@ -45,6 +46,7 @@ type Entry struct {
 	Amount   int64  `json:"amount"` // minor units
 	Masked   string `json:"masked"`
 	Return   string `json:"return,omitempty"` // the code that it is returned with
+	Notice   string `json:"notice,omitempty"` // the code of the notice of change that it brings
 }
 
 // File is a file of the vault's in the book.
@@ -58,6 +60,7 @@ type File struct {
 	Answer       string    `json:"answer,omitempty"`
 	Returned     int       `json:"returned"`
 	Acknowledged int       `json:"acknowledged"`
+	Noted        int       `json:"noted"`
 	Debits       Count     `json:"debits"`
 	Credits      Count     `json:"credits"`
 	Entries      []Entry   `json:"entries"`
@@ -78,6 +81,7 @@ type Statement struct {
 	Credits      Count    `json:"credits"`
 	Returned     int      `json:"returned"` // entries in answers written
 	Acknowledged int      `json:"acknowledged"`
+	Noted        int      `json:"noted"`   // of which a notice of change was written
 	Doubled      []string `json:"doubled"` // trace numbers that came in more than one entry: there must be none
 	List         []File   `json:"list"`    // in the order taken
 }
@@ -110,8 +114,8 @@ func (a *account) apply(l line) error {
 		a.files[l.Hash] = f
 		a.order = append(a.order, f)
 	case l.Kind == lineAnswered && f != nil:
-		f.State, f.Answer, f.Returned, f.Acknowledged = l.Kind, l.Answer, l.Returned, l.Acknowledged
-		a.items += l.Returned + l.Acknowledged
+		f.State, f.Answer, f.Returned, f.Acknowledged, f.Noted = l.Kind, l.Answer, l.Returned, l.Acknowledged, l.Noted
+		a.items += l.Returned + l.Acknowledged + l.Noted
 		if l.Answer != "" {
 			a.answers++
 		}
@@ -158,6 +162,7 @@ func (a *account) statement() Statement {
 		st.Credits = Count{st.Credits.Number + f.Credits.Number, st.Credits.Amount + f.Credits.Amount}
 		st.Returned += f.Returned
 		st.Acknowledged += f.Acknowledged
+		st.Noted += f.Noted
 		for _, e := range f.Entries {
 			traces[e.Trace]++
 		}

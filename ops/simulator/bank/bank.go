@@ -1,5 +1,5 @@
 // Package bank is the bank behind a vault's NACHA files, for tests, demonstrations and training: it watches the directory that the vault
-// writes files into, books their entries, and answers with return files and acknowledgements as amounts say (INTERFACES 10). It never
+// writes files into, books their entries, and answers with returns, notices of change and acknowledgements as amounts say (INTERFACES 10). It never
 // changes or deletes a file of the vault's.
 package bank
 
@@ -208,7 +208,7 @@ func (b *Bank) answer(f *File) error {
 	if err := reply.fill(b.cfg.Acknowledge); err != nil {
 		return fmt.Errorf("answer %s: %w", f.Name, err)
 	}
-	if l.Returned, l.Acknowledged = reply.returned, reply.acknowledged; l.Returned+l.Acknowledged > 0 {
+	if l.Returned, l.Acknowledged, l.Noted = reply.returned, reply.acknowledged, reply.noted; len(reply.order) > 0 {
 		// No run of digits in it is as long as a card number: names of files are written into logs.
 		l.Answer = fmt.Sprintf("return-%s-h%s.ach", f.Due.In(b.zone).Format("20060102"), f.Hash[:8])
 		if err := writeAnswer(filepath.Join(b.cfg.Returns, l.Answer), reply.write); err != nil {
@@ -216,7 +216,7 @@ func (b *Bank) answer(f *File) error {
 		}
 	}
 	// A crash here means: answered and not booked. The same answer is made again, and found to be there.
-	b.cfg.Logger.Info("a file was answered", "file", f.Name, "answer", l.Answer, "returned", l.Returned, "acknowledged", l.Acknowledged)
+	b.cfg.Logger.Info("a file was answered", "file", f.Name, "answer", l.Answer, "returned", l.Returned, "acknowledged", l.Acknowledged, "noted", l.Noted)
 	return b.append(l)
 }
 

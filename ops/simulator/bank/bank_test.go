@@ -412,3 +412,36 @@ func TestBanksThatCannotBeOpened(t *testing.T) {
 	must(t, os.WriteFile(b.cfg.Book, nil, 0o600))
 	b.open()
 }
+
+// TestNoticesOfChange: an entry of 900400+NN is booked and brings a notice CNN, where NACHA has that code; what the bank writes is read again.
+func TestNoticesOfChange(t *testing.T) {
+	b := newBranch(t, Timing{})
+	b.put("vault.ach", vaultFile(t, 1,
+		item{ach.WEB, ach.CheckingDebit, rdfi1, 900_401, "1234567"}, item{ach.WEB, ach.SavingsDebit, rdfi1, 900_405, "1234567"},
+		item{ach.WEB, ach.CheckingDebit, rdfi2, 900_413, "7654321"}, item{ach.WEB, ach.CheckingDebit, rdfi2, 900_462, "7654321"},
+		item{ach.WEB, ach.CheckingDebit, rdfi2, 900_444, "7654321"}, item{ach.CCD, ach.CheckingCredit, rdfi2, 900_402, "7654321"}))
+	b.step()
+	b.step()
+	_, contents := b.answers()
+	if len(contents) != 1 {
+		t.Fatalf("%d answers", len(contents))
+	}
+	file, err := ach.NewReader(bytes.NewReader(contents[0])).Read()
+	must(t, err)
+	must(t, file.Validate())
+	codes := map[string]int{}
+	for _, batch := range file.Batches {
+		for _, e := range batch.GetEntries() {
+			if batch.GetHeader().StandardEntryClassCode != ach.COR || e.Amount != 0 || e.Addenda98 == nil || e.Addenda98.CorrectedData == "" {
+				t.Fatalf("an answer is %+v", e)
+			}
+			codes[e.Addenda98.ChangeCode]++
+		}
+	}
+	if len(codes) != 4 || codes["C01"] != 1 || codes["C02"] != 1 || codes["C05"] != 1 || codes["C13"] != 1 {
+		t.Errorf("notices %v", codes)
+	}
+	if st := b.Statement(); st.Noted != 4 || st.Returned != 0 || st.Acknowledged != 0 || st.Entries != 6 {
+		t.Errorf("statement %+v", st)
+	}
+}

@@ -7,12 +7,16 @@ import (
 
 	"github.com/moov-io/ach"
 	"github.com/moov-io/base"
+
+	"nightdrop/shared/envelope"
 )
 
-// Amounts, in minor units, of entries that are returned: the last two digits are the code's. (INTERFACES 10)
+// Amounts, in minor units, of entries that are returned or bring a notice of change: the last two digits are the code's. (INTERFACES 10)
 const (
 	firstReturned = 900_201
 	lastReturned  = 900_299
+	firstNoted    = 900_401
+	lastNoted     = 900_499
 )
 
 // blocking is how many records a file's blocks have.
@@ -78,16 +82,12 @@ func entriesOf(file *ach.File) []Entry {
 		for _, e := range batch.GetEntries() {
 			list = append(list, Entry{
 				Trace: e.TraceNumberField(), Standard: header.StandardEntryClassCode, Company: header.CompanyName, Code: e.TransactionCode,
-				Credit: e.CreditOrDebit() == "C", Amount: int64(e.Amount), Masked: mask(e.DFIAccountNumber), Return: returnCode(int64(e.Amount)),
+				Credit: e.CreditOrDebit() == "C", Amount: int64(e.Amount), Masked: envelope.MaskBank([]byte(e.DFIAccountNumber)), Return: returnCode(int64(e.Amount)),
+				Notice: changeCode(int64(e.Amount)),
 			})
 		}
 	}
 	return list
-}
-
-// mask shows the last four characters of an account number. (INTERFACES 2)
-func mask(number string) string {
-	return "******" + number[max(0, len(number)-4):]
 }
 
 // returnCode returns the code that an entry of amount is returned with, "" where it is not: codes that NACHA does not have, or has for
@@ -101,4 +101,40 @@ func returnCode(amount int64) string {
 		return ""
 	}
 	return code
+}
+
+// changeCode returns the code of the notice of change that an entry of amount brings, "" where it brings none: codes that NACHA does not have, or has
+// for refusing notices only, bring nothing.
+func changeCode(amount int64) string {
+	if amount < firstNoted || amount > lastNoted {
+		return ""
+	}
+	code := fmt.Sprintf("C%02d", amount-firstNoted+1)
+	if ach.LookupChangeCode(code) == nil || ach.IsRefusedChangeCode(code) {
+		return ""
+	}
+	return code
+}
+
+// corrected is what a notice of change says that stands in an entry from now on, made up: the fields of each code. (NACHA Operating Rules, appendix
+// five)
+func corrected(code string, e *ach.EntryDetail) string {
+	const account, otherKind = "1918171615", 37
+	switch code {
+	case "C01":
+		return account
+	case "C02", "C08":
+		return routing(e.RDFIIdentificationField())
+	case "C03":
+		return routing(e.RDFIIdentificationField()) + "   " + account
+	case "C04":
+		return "A NEW NAME"
+	case "C05":
+		return fmt.Sprint(otherKind)
+	case "C06":
+		return fmt.Sprintf("%-20s%d", account, otherKind)
+	case "C07":
+		return fmt.Sprintf("%s%-17s%d", routing(e.RDFIIdentificationField()), account, otherKind)
+	}
+	return "SEE YOUR BANK"
 }

@@ -26,6 +26,7 @@ type reply struct {
 	order                  []ach.Batcher
 	sequence               int // of the last trace number given
 	returned, acknowledged int
+	noted                  int
 }
 
 // batchOf says which entries share a batch: those of one batch of the original and one receiving bank, answered in the same way.
@@ -55,8 +56,15 @@ func (r *reply) fill(acknowledge bool) error {
 	for _, batch := range r.original.Batches {
 		header := batch.GetHeader()
 		for _, e := range batch.GetEntries() {
-			code := returnCode(int64(e.Amount))
+			code, change := returnCode(int64(e.Amount)), changeCode(int64(e.Amount))
 			switch {
+			case change != "":
+				answer, err := r.add(header, ach.COR, e)
+				if err != nil {
+					return err
+				}
+				noteEntry(answer, e, change)
+				r.noted++
 			case code != "":
 				answer, err := r.add(header, header.StandardEntryClassCode, e)
 				if err != nil {
@@ -114,7 +122,11 @@ func (r *reply) add(header *ach.BatchHeader, sec string, e *ach.EntryDetail) (*a
 	answer.IdentificationNumber, answer.DiscretionaryData = e.IdentificationNumber, e.DiscretionaryData
 	answer.SetTraceNumber(key.institution, r.sequence)
 	answer.Category = ach.CategoryForward
-	if sec != ach.ACK {
+	switch sec {
+	case ach.ACK:
+	case ach.COR:
+		answer.Category = ach.CategoryNOC
+	default:
 		answer.Category = ach.CategoryReturn
 	}
 	batch.AddEntry(answer)
@@ -139,12 +151,26 @@ func (r *reply) newBatch(original *ach.BatchHeader, key batchOf) (ach.Batcher, e
 	return batch, nil
 }
 
+// answerCode is the transaction code of the return of an entry, and of a notice of change: x1 of a credit, x6 of a debit.
+func answerCode(e *ach.EntryDetail) int {
+	if e.CreditOrDebit() == "D" {
+		return e.TransactionCode/10*10 + 6
+	}
+	return e.TransactionCode/10*10 + 1
+}
+
+// noteEntry makes answer a notice of change about e, which was booked. (NACHA notification of change, addenda 98)
+func noteEntry(answer, e *ach.EntryDetail, code string) {
+	answer.TransactionCode, answer.Amount, answer.DiscretionaryData = answerCode(e), 0, ""
+	addenda := ach.NewAddenda98()
+	addenda.ChangeCode, addenda.OriginalTrace, addenda.CorrectedData = code, e.TraceNumberField(), corrected(code, e)
+	addenda.OriginalDFI, addenda.TraceNumber = e.RDFIIdentificationField(), answer.TraceNumber
+	answer.Addenda98, answer.AddendaRecordIndicator = addenda, 1
+}
+
 // returnEntry makes answer the return of e. (NACHA return entry, addenda 99)
 func returnEntry(answer, e *ach.EntryDetail, code string) {
-	answer.TransactionCode = e.TransactionCode/10*10 + 1 // x1 returns a credit
-	if e.CreditOrDebit() == "D" {
-		answer.TransactionCode = e.TransactionCode/10*10 + 6
-	}
+	answer.TransactionCode = answerCode(e)
 	addenda := ach.NewAddenda99()
 	addenda.ReturnCode, addenda.OriginalTrace = code, e.TraceNumberField()
 	addenda.OriginalDFI, addenda.TraceNumber = e.RDFIIdentificationField(), answer.TraceNumber

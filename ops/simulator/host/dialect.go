@@ -25,7 +25,7 @@ func newDialect() *iso8583.MessageSpec {
 		60: field.NewString(field.NewSpec(6, "batch", encoding.ASCII, prefix.ASCII.LLL)),
 	}
 	for id, length := range map[int]int{
-		0: 4, 3: 6, 4: 12, 7: 10, 11: 6, 12: 6, 13: 4, 14: 4, 22: 3, 25: 2, 37: 12, 38: 6, 39: 2, 41: 8, 42: 15, 43: 40, 49: 3,
+		0: 4, 3: 6, 4: 12, 7: 10, 11: 6, 12: 6, 13: 4, 14: 4, 22: 3, 25: 2, 37: 12, 38: 6, 39: 2, 41: 8, 42: 15, 43: 40, 49: 3, 50: 3,
 		66: 1, 70: 3, 74: 10, 75: 10, 76: 10, 77: 10, 86: 16, 87: 16, 88: 16, 89: 16, 90: 42, 97: 17,
 	} {
 		fields[id] = field.NewString(field.NewSpec(length, fmt.Sprintf("field %d", id), encoding.ASCII, prefix.ASCII.Fixed))
@@ -69,6 +69,9 @@ func answer(m *iso8583.Message, mti string, fields map[int]string) ([]byte, erro
 	out := iso8583.NewMessage(m.GetSpec())
 	out.MTI(mti)
 	for _, id := range []int{4, 7, 11, 37, 41, 42, 49, 60, 70} {
+		if _, given := fields[id]; given {
+			continue
+		}
 		if s := text(m, id); s != "" {
 			if err := out.Field(id, s); err != nil {
 				return nil, fmt.Errorf("echo field %d: %w", id, err)
@@ -76,6 +79,9 @@ func answer(m *iso8583.Message, mti string, fields map[int]string) ([]byte, erro
 		}
 	}
 	for id, s := range fields {
+		if s == "" {
+			continue // left out
+		}
 		if err := out.Field(id, s); err != nil {
 			return nil, fmt.Errorf("set field %d: %w", id, err)
 		}

@@ -30,6 +30,7 @@ type Config struct {
 	NoSync      bool             // leave out the book's fsyncs: for simulations, in which processes die and machines do not
 	AnswerDelay time.Duration    // before every answer
 	LateAfter   time.Duration    // before the answer to the amount 900101; 0: DefaultLateAfter
+	Totals      Form             // of answers to a 0500; "": FormWhole
 	Adversary   *Adversary       // nil: only amounts misbehave
 	Now         func() time.Time // what the book is dated with; nil: time.Now
 	// AfterFunc runs f when d has passed; nil: time.AfterFunc. Deadlines of connections are the net package's and always on its clock,
@@ -58,6 +59,9 @@ type Host struct {
 // Start opens the book and listens. Run or Close ends it.
 func Start(cfg Config) (*Host, error) {
 	fillIn(&cfg)
+	if err := cfg.Totals.Check(); err != nil {
+		return nil, err
+	}
 	fate, err := newFate(cfg.Adversary)
 	if err != nil {
 		return nil, fmt.Errorf("adversary: %w", err)

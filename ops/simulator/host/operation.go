@@ -96,7 +96,10 @@ func (s *session) takeTotals(m *iso8583.Message, key Key, how Mishap) bool {
 			agreed = ours.Standing == debits && ours.CreditsStanding == credits
 			return line{Kind: lineTotals, At: s.now(), Asked: &key, Totals: &ours, Agreed: agreed}
 		},
-		done: func() { s.reply(m, how, totalFields(ours, agreed)) },
+		done: func() {
+			form := s.host.cfg.Totals
+			s.reply(m, form.manner(how), form.fields(ours, agreed, text(m, 49)))
+		},
 	})
 }
 

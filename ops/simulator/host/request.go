@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/moov-io/iso8583"
+
+	"nightdrop/shared/envelope"
 )
 
 // ownKey returns what a message calls itself, a repeat by the name of its first.
@@ -60,12 +62,12 @@ func kindOf(mti, processing string) Kind {
 	return ""
 }
 
-// mask shows the first six and last four digits of a number.
+// mask shows what may be shown of a number; false where it is none.
 func mask(pan string) (string, bool) {
 	if !allDigits(pan) || len(pan) < 12 {
 		return "", false
 	}
-	return pan[:6] + strings.Repeat("*", len(pan)-10) + pan[len(pan)-4:], true
+	return envelope.MaskCard([]byte(pan)), true
 }
 
 // readReference reads field 90: the type, the trace number and the time of an earlier message of the same terminal. It returns nil

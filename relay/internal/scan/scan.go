@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"nightdrop/shared/envelope"
 )
 
 // Encoding names how a number was written.
@@ -26,8 +28,8 @@ const (
 // inBase64 returns the name of an encoding found after base64 was undone.
 func inBase64(inner Encoding) Encoding { return "base64/" + inner }
 
-// A Finding is one account number in clear. It never holds the number: Masked shows the first six and the last four
-// digits, as PCI DSS 3.4.1 allows.
+// A Finding is one account number in clear. It never holds the number: Masked shows what
+// PCI DSS 3.4.1 allows.
 type Finding struct {
 	Path     string   `json:"path"`
 	Offset   int64    `json:"offset"` // bytes from the start of the file; the address in a process
@@ -141,18 +143,7 @@ func (s *Scanner) report(at int, e Encoding, digits []byte) {
 	if at < s.from || at >= s.to {
 		return
 	}
-	s.emit(Finding{Path: s.path, Offset: s.base + int64(at), Encoding: e, Masked: mask(digits)})
-}
-
-// mask returns the first six and last four of the digits with a star for each one between.
-func mask(digits []byte) string {
-	masked := make([]byte, len(digits))
-	for i := range masked {
-		masked[i] = '*'
-	}
-	copy(masked[:6], digits[:6])
-	copy(masked[len(masked)-4:], digits[len(digits)-4:])
-	return string(masked)
+	s.emit(Finding{Path: s.path, Offset: s.base + int64(at), Encoding: e, Masked: envelope.MaskCard(digits)})
 }
 
 func isDigit(b byte) bool { return b-'0' < 10 }

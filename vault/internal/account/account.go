@@ -35,23 +35,24 @@ func (a *Account) Check(now time.Time) envelope.Code {
 	return envelope.CodeBadAccount
 }
 
-// Masked returns what may be shown and kept of the number: of a card the first six and last four digits with a star for each
-// one hidden, of a bank account six stars and the last four. (PCI DSS 3.4.1)
+// Masked returns what may be shown and kept of the number (INTERFACES 2); "" of an account of nothing.
 func (a *Account) Masked() string {
-	var shown [maxCardDigits]byte
-	n := 0
 	switch {
 	case a.Card != nil:
-		n = copy(shown[:], a.Card.Digits())
-		for i := 6; i < n-4; i++ {
-			shown[i] = '*'
-		}
+		return envelope.MaskCard(a.Card.Digits())
 	case a.Bank != nil:
-		n = copy(shown[:], "******")
-		number := a.Bank.Account()
-		n += copy(shown[n:], number[len(number)-4:])
+		return envelope.MaskBank(a.Bank.Account())
 	}
-	return string(shown[:n])
+	return ""
+}
+
+// CheckRefund is Check for an account that money goes back to: which routing numbers are assigned changes, and an account that paid before must
+// not be stranded by a table of today.
+func (a *Account) CheckRefund(now time.Time) envelope.Code {
+	if a.Bank != nil && a.Bank.summed() {
+		return envelope.CodeOK
+	}
+	return a.Check(now)
 }
 
 // Whole returns the digits that a fingerprint is taken over: the card's number, or the routing number and then the account

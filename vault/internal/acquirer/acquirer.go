@@ -67,7 +67,8 @@ type Acquirer interface {
 	// may be sent any number of times, under its first trace and with Repeat above 0 after the first, until it is answered.
 	// Stands in the answer says that the original does not stand, whether the host knew it or not.
 	Reverse(ctx context.Context, reversal Reversal) (Answer, error)
-	// Reconcile compares a batch's totals in one currency with the host's. It changes nothing at the host and may be repeated.
+	// Reconcile compares a batch's totals in one currency with the host's. It changes nothing at the host and may be repeated. A host that
+	// answers that it does not compare is a RefusedError.
 	Reconcile(ctx context.Context, totals Totals) (Reconciliation, error)
 	// RefundsByReference tells whether the host refunds by the original's trace alone. Where it does not, a refund carries the card.
 	RefundsByReference() bool
@@ -168,7 +169,8 @@ type Answer struct {
 // Reconciliation is the host's view of a batch: what stands there is equal to what was sent, or not. (field 66)
 type Reconciliation struct {
 	Agreed bool
-	Host   Totals // the host's own figures, with the request's trace
+	Host   Totals // the host's own figures, with the request's trace; where it agrees without figures, the request's
+	Untold bool   // the host said only whether it agrees, and gave no figures
 }
 
 // Standing returns what remains of debits when those reversed are taken off.

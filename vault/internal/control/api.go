@@ -34,6 +34,10 @@ type Vault interface {
 	Settle(ctx context.Context, actor settle.Actor, batch uint32, method payment.Method, progress settle.Progress) (Settlement, error)
 	// Compare holds an acquirer's listing against a batch; it reads no further than it needs.
 	Compare(ctx context.Context, batch uint32, listing io.Reader) (Comparison, error)
+	// Agree takes an acquirer's listing that agrees with a batch in place of its host's 0510.
+	Agree(ctx context.Context, actor settle.Actor, batch uint32, listing io.Reader) (Comparison, error)
+	// Adjust takes a named difference into a batch; the actor's purpose is the reason.
+	Adjust(ctx context.Context, actor settle.Actor, batch uint32, a Adjustment) (Batch, error)
 	// Report gives the rows of a report to each, at most some hundred at a time, and then the report. Where each is nil none are read; its
 	// error ends the report.
 	Report(ctx context.Context, q ReportQuery, each func([]report.Row) error) (report.Report, error)
@@ -42,7 +46,7 @@ type Vault interface {
 	Payment(ctx context.Context, merchant, id string) (Payment, error)
 	Resolve(ctx context.Context, actor settle.Actor, r Resolution) (Payment, error)
 	Resend(ctx context.Context, actor settle.Actor, r Resend) (Resent, error)
-	// ImportReturns takes a file of the bank, whole or not at all; name is what the log calls it.
+	// ImportReturns takes what is ours of a file of the bank; name is what the log calls it.
 	ImportReturns(ctx context.Context, actor settle.Actor, name string, file io.Reader) (Import, error)
 
 	Auditors(ctx context.Context) ([]Auditor, error)

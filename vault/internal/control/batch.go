@@ -8,22 +8,27 @@ import (
 
 // Batch is a batch as operators see it.
 type Batch struct {
-	ID          string             `json:"id"`
-	Number      uint32             `json:"number"`
-	Merchant    string             `json:"merchant"`
-	Method      payment.Method     `json:"method"`
-	Stage       payment.BatchStage `json:"stage"`
-	Opened      envelope.Time      `json:"opened"`
-	Closed      *envelope.Time     `json:"closed,omitempty"`
-	SettledAt   *envelope.Time     `json:"settled,omitempty"`
-	Totals      []payment.Total    `json:"totals"`
-	HashTotal   uint64             `json:"hashTotal"`
-	Host        []payment.Total    `json:"host,omitempty"`   // the acquirer's, where they differ
-	Failed      []payment.Total    `json:"failed,omitempty"` // bank: entries whose account could not be opened for the file
-	File        *File              `json:"file,omitempty"`   // bank: the settlement file
-	Outstanding int64              `json:"outstanding"`
-	Unresolved  int64              `json:"unresolved"`
-	Done        int64              `json:"done"` // payments settled
+	ID        string             `json:"id"`
+	Number    uint32             `json:"number"`
+	Merchant  string             `json:"merchant"`
+	Method    payment.Method     `json:"method"`
+	Stage     payment.BatchStage `json:"stage"`
+	Opened    envelope.Time      `json:"opened"`
+	Closed    *envelope.Time     `json:"closed,omitempty"`
+	SettledAt *envelope.Time     `json:"settled,omitempty"`
+	Totals    []payment.Total    `json:"totals"`
+	HashTotal uint64             `json:"hashTotal"`
+	Host      []payment.Total    `json:"host,omitempty"` // the acquirer's, where they differ
+	By        payment.Way        `json:"by,omitempty"`   // what it was agreed by, where not by the host's 0510
+
+	Lines    []payment.Adjustment `json:"lines,omitempty"`    // what the acquirer has otherwise, and why that is accepted; oldest first
+	Expected []payment.Total      `json:"expected,omitempty"` // with lines: what stands at the acquirer then
+
+	Failed      []payment.Total `json:"failed,omitempty"` // bank: entries whose account could not be opened for the file
+	File        *File           `json:"file,omitempty"`   // bank: the settlement file
+	Outstanding int64           `json:"outstanding"`
+	Unresolved  int64           `json:"unresolved"`
+	Done        int64           `json:"done"` // payments settled
 }
 
 // File is a settlement file as operators see it.
@@ -58,6 +63,13 @@ type ReportQuery struct {
 	From, To string // UTC dates, YYYY-MM-DD, both inclusive
 	Merchant string // of a period: only this merchant's batches
 	Rows     bool   // give the payments too
+}
+
+// Adjustment takes a named difference into a batch.
+type Adjustment struct {
+	Total    payment.Total `json:"total"`              // what the acquirer has more; less where it is negative
+	Payment  string        `json:"payment,omitempty"`  // id of the payment that it is about
+	Evidence string        `json:"evidence,omitempty"` // hex SHA-256 of what proves it
 }
 
 // Comparison is an acquirer's listing held against a batch, payment by payment.

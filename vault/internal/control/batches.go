@@ -19,6 +19,8 @@ func (s *Server) batchRoutes(mux *http.ServeMux) {
 	}))
 	mux.Handle("GET /batches/{number}", s.answer(s.batch))
 	mux.Handle("POST /batches/{number}/compare", s.upload(s.compare))
+	mux.Handle("POST /batches/{number}/agree", s.upload(s.agree))
+	mux.Handle("POST /batches/{number}/adjust", s.answer(s.adjust))
 	mux.Handle("POST /batches/close", s.stream(func(c call, p settle.Progress) (any, error) {
 		q, err := batchQuery(c)
 		if err != nil {
@@ -53,6 +55,26 @@ func (s *Server) compare(c call) (any, error) {
 		return nil, err
 	}
 	return s.cfg.Vault.Compare(c.Context(), number, c.Body)
+}
+
+func (s *Server) agree(c call) (any, error) {
+	number, err := batchNumber(c.PathValue("number"))
+	if err != nil {
+		return nil, err
+	}
+	return s.cfg.Vault.Agree(c.Context(), c.actor, number, c.Body)
+}
+
+func (s *Server) adjust(c call) (any, error) {
+	number, err := batchNumber(c.PathValue("number"))
+	if err != nil {
+		return nil, err
+	}
+	a, err := body[Adjustment](c, "adjustment")
+	if err != nil {
+		return nil, err
+	}
+	return s.cfg.Vault.Adjust(c.Context(), c.actor, number, a)
 }
 
 func (s *Server) settle(c call, p settle.Progress) (any, error) {

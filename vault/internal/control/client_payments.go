@@ -48,6 +48,20 @@ func (c *Client) Compare(ctx context.Context, number uint32, listing io.Reader) 
 	return post[Comparison](ctx, c, batchPath(number)+"/compare", nil, listing)
 }
 
+// Agree gives the vault the acquirer's listing that a batch is settled by.
+func (c *Client) Agree(ctx context.Context, number uint32, listing io.Reader) (Comparison, error) {
+	return post[Comparison](ctx, c, batchPath(number)+"/agree", nil, listing)
+}
+
+// Adjust takes a named difference into a batch.
+func (c *Client) Adjust(ctx context.Context, number uint32, a Adjustment) (Batch, error) {
+	body, err := json.Marshal(a)
+	if err != nil {
+		return Batch{}, err
+	}
+	return send[Batch](ctx, c, batchPath(number)+"/adjust", nil, body)
+}
+
 // Report gets a report, its rows given to each as they come.
 func (c *Client) Report(ctx context.Context, q ReportQuery, each func([]report.Row) error) (report.Report, error) {
 	query := url.Values{"from": {q.From}, "to": {q.To}, "merchant": {q.Merchant}, "rows": {strconv.FormatBool(q.Rows)}}

@@ -42,6 +42,8 @@ type Payment struct {
 	File      string             `json:"file,omitempty"`     // of a bank entry: the settlement file
 	Notice    string             `json:"notice,omitempty"`   // of a bank entry: code of the newest notice of change
 	Acked     bool               `json:"acknowledged,omitempty"`
+	Notices   []string           `json:"notices,omitempty"`  // of a bank entry: codes of the notices that its merchant was told, oldest first
+	Withheld  envelope.Code      `json:"withheld,omitempty"` // of a refund that was not sent: why its sale came back, ach-RNN
 	Approval  string             `json:"approval,omitempty"`
 	Batch     uint32             `json:"batch,omitempty"`
 	Received  envelope.Time      `json:"received"`
@@ -53,23 +55,35 @@ type Payment struct {
 	Results   []uint64           `json:"results,omitempty"`
 
 	Resolutions []envelope.Status `json:"resolutions,omitempty"` // of a manual payment: what a person may say became of it
-	Operations  []Payment         `json:"operations,omitempty"`  // of one payment shown: its captures, refunds and voids, oldest first
+
+	Decisions   []payment.Decision `json:"decisions,omitempty"`   // what people said became of it, who and why, oldest first
+	AtHost      bool               `json:"atHost,omitempty"`      // by a person's word it stands at the host, though its merchant was told otherwise
+	Corrections []envelope.Status  `json:"corrections,omitempty"` // of one payment shown: what a person may say against an earlier word
+
+	Operations []Payment `json:"operations,omitempty"` // of one payment shown: its captures, refunds and voids, oldest first
 }
 
-// Resolution is a person's word on a manual payment.
+// Resolution is a person's word on a manual payment, or on a bank entry that came back.
 type Resolution struct {
 	Merchant string          `json:"merchant,omitempty"` // may be left out where only one merchant has a manual payment of that id
 	ID       string          `json:"id"`
 	As       envelope.Status `json:"as"`
+	Correct  bool            `json:"correct,omitempty"`  // it corrects an earlier word
+	Reverse  bool            `json:"reverse,omitempty"`  // with correct: it is to be reversed at the host though its batch is closed
+	Evidence string          `json:"evidence,omitempty"` // hex SHA-256 of what proves it
+	Code     envelope.Code   `json:"code,omitempty"`     // ach-RNN of a bank entry that came back (as returned)
 }
 
 // Import tells what a file of the bank did.
 type Import struct {
 	Name             string `json:"name"`
 	Digest           string `json:"digest"`  // hex SHA-256
-	Already          bool   `json:"already"` // it was taken before: nothing was done
+	Already          bool   `json:"already"` // it was taken before, and nothing more of it could be done
 	Returns          int    `json:"returns"`
 	Changes          int    `json:"changes"`
 	Acknowledgements int    `json:"acknowledgements"`
-	Repeats          int    `json:"repeats"` // answers that another file had brought before; they changed nothing
+	Repeats          int    `json:"repeats"` // answers that were told before; they changed nothing
+
+	Left      []payment.AnswerLeft `json:"left,omitempty"`      // the first 200 entries that were not applied
+	LeftCount int                  `json:"leftCount,omitempty"` // how many there are
 }

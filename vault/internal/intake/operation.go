@@ -81,6 +81,9 @@ func codeReadable(plain []byte) bool {
 // shopper; and, of a good account, its brand and fingerprint.
 func (i *Intake) particulars(st state, v *verdict, acct *account.Account) (envelope.Code, error) {
 	code := acct.Check(i.Now())
+	if v.order.Operation == envelope.OpRefund {
+		code = acct.CheckRefund(i.Now())
+	}
 	switch code {
 	case envelope.CodeOK, envelope.CodeLuhn, envelope.CodeExpiredCard:
 		v.account.masked = acct.Masked()

@@ -22,7 +22,7 @@ func (c *committer) receive(b *bag, index int, v verdict) error {
 		}
 		return c.putStored(e.Merchant, v.stored)
 	case envelope.OpUpdate:
-		if err := c.happen(b, index, v, payment.AccountUpdated{ID: e.ID}); err != nil {
+		if err := c.happen(b, index, v, payment.AccountUpdated{ID: e.ID, Whole: a.method == payment.MethodBank}); err != nil {
 			return err
 		}
 		return c.putStored(e.Merchant, v.stored)

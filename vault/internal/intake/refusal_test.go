@@ -23,17 +23,18 @@ func withCode(change func(*intaketest.Draft)) func(*intaketest.Draft) {
 }
 
 const (
-	dollars   = `,"amount":1999,"currency":"USD"`
-	euros     = `,"amount":1999,"currency":"EUR"`
-	amount    = `,"amount":1999`
-	byToken   = `,"token":"` + token + `"`
-	of        = `,"of":"` + earlier + `"`
-	goodCard  = `{"card":{"number":"4242424242424242","expiry":"2031-12"}}`
-	badDigit  = `{"card":{"number":"4242424242424241","expiry":"2031-12"}}`
-	oldCard   = `{"card":{"number":"4242424242424242","expiry":"2026-10"}}`
-	noSuchABA = `{"bank":{"routing":"011000016","account":"12345678","type":"checking","name":"A. Payee"}}`
-	shortBank = `{"bank":{"routing":"011000015","account":"123","type":"checking","name":"A. Payee"}}`
-	nameless  = `{"bank":{"routing":"011000015","account":"12345678","type":"checking"}}`
+	dollars    = `,"amount":1999,"currency":"USD"`
+	euros      = `,"amount":1999,"currency":"EUR"`
+	amount     = `,"amount":1999`
+	byToken    = `,"token":"` + token + `"`
+	of         = `,"of":"` + earlier + `"`
+	goodCard   = `{"card":{"number":"4242424242424242","expiry":"2031-12"}}`
+	badDigit   = `{"card":{"number":"4242424242424241","expiry":"2031-12"}}`
+	oldCard    = `{"card":{"number":"4242424242424242","expiry":"2026-10"}}`
+	noSuchABA  = `{"bank":{"routing":"011000016","account":"12345678","type":"checking","name":"A. Payee"}}`
+	noDistrict = `{"bank":{"routing":"990000000","account":"12345678","type":"checking","name":"A. Payee"}}`
+	shortBank  = `{"bank":{"routing":"011000015","account":"123","type":"checking","name":"A. Payee"}}`
+	nameless   = `{"bank":{"routing":"011000015","account":"12345678","type":"checking"}}`
 )
 
 // unpriced are the facts of a rejection of an order without amount and currency.
@@ -51,6 +52,7 @@ func bankRefusals() []refusal {
 		{"bank account without a name", ordered(envelope.OpSale, dollars, nameless), fresh(envelope.CodeBadAccount)},
 		{"bank account of three digits", ordered(envelope.OpSale, dollars, shortBank), fresh(envelope.CodeBadAccount)},
 		{"routing number with a wrong check digit", ordered(envelope.OpSale, dollars, noSuchABA), fresh(envelope.CodeRouting)},
+		{"routing number of a district that is none", ordered(envelope.OpSale, dollars, noDistrict), fresh(envelope.CodeRouting)},
 		{"authorize of a bank account", ordered(envelope.OpAuthorize, dollars, payee), fresh(envelope.CodeBadAccount)},
 		{"authorize of a bank account in euros", ordered(envelope.OpAuthorize, euros, payee), withCurrency(fresh(envelope.CodeCurrency), "EUR")},
 	}
@@ -108,6 +110,10 @@ func storageRefusals() []refusal {
 		{"update without an expiry", ordered(envelope.OpUpdate, byToken, ""), withToken(unpriced(envelope.CodeBadOrder))},
 		{"update of a number", ordered(envelope.OpUpdate, byToken, goodCard), withToken(unpriced(envelope.CodeBadAccount))},
 		{"update to an expiry that has passed", ordered(envelope.OpUpdate, byToken, `{"card":{"expiry":"2026-10"}}`), withToken(unpriced(envelope.CodeExpiredCard))},
+		{"update of an unknown token by a bank account", ordered(envelope.OpUpdate, byToken, payee), withMask(withToken(unpriced(envelope.CodeUnknownToken)), "******5678")},
+		{"update to a bank that is none", ordered(envelope.OpUpdate, byToken, noSuchABA), withToken(unpriced(envelope.CodeRouting))},
+		{"update to a bank of a district that is none", ordered(envelope.OpUpdate, byToken, noDistrict), withToken(unpriced(envelope.CodeRouting))},
+		{"update to a bank account without a name", ordered(envelope.OpUpdate, byToken, nameless), withToken(unpriced(envelope.CodeBadAccount))},
 		{"forget of an unknown token", ordered(envelope.OpForget, byToken, ""), withToken(unpriced(envelope.CodeUnknownToken))},
 		{"forget of an account", ordered(envelope.OpForget, byToken, goodCard), withToken(unpriced(envelope.CodeBadOrder))},
 	}

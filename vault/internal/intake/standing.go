@@ -87,8 +87,11 @@ func (c *committer) byToken(m payment.Merchant, v *verdict) (envelope.Code, erro
 	if !there || t.Forgotten {
 		return envelope.CodeUnknownToken, nil
 	}
-	v.account = particulars{t.Method, t.Masked, t.Brand, t.Fingerprint}
 	op, bank := v.order.Operation, t.Method == payment.MethodBank
+	if op == envelope.OpUpdate && v.account.print != "" {
+		return envelope.CodeOK, nil // a whole account, which takes the stored one's place
+	}
+	v.account = particulars{t.Method, t.Masked, t.Brand, t.Fingerprint}
 	if !takesCurrency(op) {
 		return envelope.CodeOK, nil // update and forget
 	}
@@ -99,6 +102,8 @@ func (c *committer) byToken(m payment.Merchant, v *verdict) (envelope.Code, erro
 		return envelope.CodeNotPermitted, nil
 	case bank && (op == envelope.OpAuthorize || v.envelope.Code != nil), !bank && op == envelope.OpPayout:
 		return envelope.CodeBadAccount, nil
+	case t.Notice != "":
+		return envelope.CodeBlockedAccount, nil // a notice of change: its shop is to update it first
 	}
 	return c.blocked(m.ID, v.account)
 }
@@ -163,7 +168,10 @@ func (c *committer) accountOf(v *verdict, original payment.Payment) (envelope.Co
 		if err != nil {
 			return "", err
 		}
-		if there && !t.Forgotten {
+		if there && t.Notice != "" {
+			return envelope.CodeBlockedAccount, nil
+		}
+		if there && !t.Forgotten && t.Fingerprint == original.Fingerprint { // an update may have put another account there
 			v.order.Token = t.Token
 			return envelope.CodeOK, nil
 		}

@@ -11,6 +11,7 @@ import (
 	"nightdrop/vault/internal/account"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
 )
 
 // stored is an account, sealed while it was judged: its key is durable, its record goes into the ledger with the commit.
@@ -54,10 +55,14 @@ func newToken() string {
 	}
 }
 
-// update makes the checks of an update and seals the stored card anew, with its new expiry.
+// update makes the checks of an update and seals the stored card anew, with its new expiry, or a whole bank account in the place of the stored one.
 func (i *Intake) update(st state, m merchant, v *verdict, o envelope.Order, parts opened) (envelope.Code, error) {
 	if !i.permits(m.Merchant, o) {
 		return envelope.CodeNotPermitted, nil
+	}
+	if acct, err := account.Parse(parts.account); err == nil {
+		defer acct.Clear()
+		return i.replace(st, m, v, o, acct)
 	}
 	expiry, err := account.ParseExpiry(parts.account)
 	if err != nil {
@@ -83,6 +88,29 @@ func (i *Intake) update(st state, m merchant, v *verdict, o envelope.Order, part
 	}
 	defer acct.Clear()
 	if !acct.SetExpiry(expiry) {
+		return envelope.CodeBadAccount, nil
+	}
+	return envelope.CodeOK, i.seal(m, v, t.Token, acct)
+}
+
+// replace makes the checks of an update that brings a whole account, and seals it.
+func (i *Intake) replace(st state, m merchant, v *verdict, o envelope.Order, acct *account.Account) (envelope.Code, error) {
+	switch {
+	case acct.Bank == nil:
+		return envelope.CodeBadAccount, nil // of a card only the expiry changes: another number is another card
+	case !i.banks(m.Merchant):
+		return envelope.CodeNotPermitted, nil
+	}
+	if code, err := i.particulars(st, v, acct); err != nil || code != envelope.CodeOK {
+		return code, err
+	}
+	t, there, err := st.token(m.ID, v.order.Token)
+	switch {
+	case err != nil:
+		return "", err
+	case !there, t.Forgotten:
+		return envelope.CodeUnknownToken, nil // the commit need not look again: nobody knows a token before it is made
+	case t.Method != payment.MethodBank:
 		return envelope.CodeBadAccount, nil
 	}
 	return envelope.CodeOK, i.seal(m, v, t.Token, acct)

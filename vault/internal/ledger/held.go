@@ -6,7 +6,7 @@ import (
 
 // openStages are those in which a payment can hold a trace number.
 var openStages = [...]payment.Stage{payment.StageAuthorising, payment.StageCapturing, payment.StageVoiding,
-	payment.StageUnknown, payment.StageManual}
+	payment.StageUnknown, payment.StageManual, payment.StageCorrecting}
 
 // traceKey is a trace number at its terminal, of whatever day.
 type traceKey struct {

@@ -38,7 +38,7 @@ func TestAnswersToRequests(t *testing.T) {
 	b.wantTold(AuthorisationAnswered{ID: id(2), Code: "iso-08"}, envelope.StatusDeclined, "iso-08") // as logs of before have it
 	b.wantTold(AuthorisationUnanswered{ID: id(3), Code: "iso-68"}, envelope.StatusUnknown, "iso-68")
 	b.wantTold(AuthorisationUnanswered{ID: id(4)}, envelope.StatusUnknown, envelope.CodeNoAnswer)
-	for _, code := range []envelope.Code{envelope.CodeLate, "ach-R01", "iso-0", "iso-000", "iso-a1", "00"} {
+	for _, code := range []envelope.Code{envelope.CodeLate, "ach-R01", "iso-0", "iso-0000", "iso-a1", "00"} {
 		b.misfits(shop, AuthorisationUnanswered{ID: id(5), Code: code})
 	}
 	b.must(shop, ReversalIntended{ID: id(3), Trace: b.trace(), Try: 1})

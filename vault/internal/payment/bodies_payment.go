@@ -150,6 +150,8 @@ type PaymentResolved struct { //nolint:revive // named as its permanent kind
 	ID     string          `json:"id"`
 	As     envelope.Status `json:"as"`     // see Resolutions
 	Reason string          `json:"reason"` // 1 to 200 printable ASCII
+	// Remembered tells that the payment keeps who decided and why; older logs do not say so, and theirs do not.
+	Remembered bool `json:"remembered,omitempty"`
 }
 
 // PaymentVoided takes a bank entry back that waits for its file. ID is the void's.
@@ -179,6 +181,11 @@ type EntryIntended struct {
 	File     string `json:"file"`
 	Trace    string `json:"trace"` // 15 digits
 	Sequence uint32 `json:"sequence"`
+	Company  string `json:"company,omitempty"` // identification under which the bank gets it; older logs do not say
+
+	// Masked and Fingerprint are of the account that it goes to, where an update has put another in the place of the stored one since.
+	Masked      string `json:"masked,omitempty"`
+	Fingerprint string `json:"fingerprint,omitempty"`
 }
 
 // FileIntended puts a settlement file's digest into the log before the file appears.
@@ -196,24 +203,42 @@ type FileWritten struct {
 	Name string `json:"name"`
 }
 
-// AnswerTaken tells that an answer file of the bank was applied whole: its returns, changes and acknowledgements are the events beside it.
+// AnswerTaken tells that what is ours of an answer file of the bank was applied: its returns, changes and acknowledgements are the events beside
+// it. A file of which something was left may be taken again, for what could not be applied may be later.
 type AnswerTaken struct {
-	Name    string        `json:"name"` // as the operator gave it, without directories
-	Digest  string        `json:"digest"`
-	Created envelope.Time `json:"created"`
-	Items   int           `json:"items"`
+	Name      string        `json:"name"` // as the operator gave it, without directories
+	Digest    string        `json:"digest"`
+	Created   envelope.Time `json:"created"`
+	Items     int           `json:"items"`               // answers to our entries that it holds
+	Left      []AnswerLeft  `json:"left,omitempty"`      // the first MaxAnswersLeft of what was not applied
+	LeftCount int           `json:"leftCount,omitempty"` // how many that were
+}
+
+// MaxAnswersLeft bounds AnswerTaken.Left, so that an event fits where the log goes. The file, by its digest, has the others.
+const MaxAnswersLeft = 200
+
+// AnswerLeft is an entry of an answer file that was not applied.
+type AnswerLeft struct {
+	Record  int    `json:"record"`          // place in the file, from 1
+	Trace   string `json:"trace,omitempty"` // 15 digits, where it is a number of our bank
+	Code    string `json:"code,omitempty"`  // R01 to R99, C01 to C99
+	Problem string `json:"problem"`         // why, in words
 }
 
 // PaymentReturned is the bank's return of an entry.
 type PaymentReturned struct { //nolint:revive // named as its permanent kind
 	ID   string        `json:"id"`
 	Code envelope.Code `json:"code"` // ach-RNN
+
+	// Reason is a person's, who recorded a return that came otherwise than in a file: 1 to 200 printable ASCII. The event's evidence proves it.
+	Reason string `json:"reason,omitempty"`
 }
 
 // ChangeNotified is the bank's word that an account's particulars have changed; what they are now is not kept.
 type ChangeNotified struct {
 	ID   string `json:"id"`
-	Code string `json:"code"` // C01 to C99
+	Code string `json:"code"`           // C01 to C99
+	Told bool   `json:"told,omitempty"` // the merchant gets a result, and its stored account makes no entry until it is updated; older logs: neither
 }
 
 // EntryAcknowledged is the receiving bank's acknowledgement.
@@ -229,7 +254,8 @@ type AccountStored struct {
 
 // AccountUpdated answers an update.
 type AccountUpdated struct {
-	ID string `json:"id"`
+	ID    string `json:"id"`
+	Whole bool   `json:"whole,omitempty"` // a bank account took the place of the stored one; else a card got another expiry
 }
 
 // AccountForgotten answers a forget: the account's key is destroyed next.

@@ -177,4 +177,7 @@ var decoders = map[string]decoder{
 	AuditorAdded{}.Kind():            decoding[AuditorAdded](),
 	AuditorRemoved{}.Kind():          decoding[AuditorRemoved](),
 	LogExported{}.Kind():             decoding[LogExported](),
+	PaymentCorrected{}.Kind():        decoding[PaymentCorrected](),
+	BatchAdjusted{}.Kind():           decoding[BatchAdjusted](),
+	BatchAgreed{}.Kind():             decoding[BatchAgreed](),
 }

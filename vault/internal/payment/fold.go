@@ -54,7 +54,7 @@ func (f *fold) apply() error {
 		return f.bag(b)
 	case EnvelopeRejected:
 		return f.rejected(b)
-	case BatchOpened, BatchClosing, BatchClosed, ReconciliationIntended, ReconciliationAnswered, BatchSettled:
+	case BatchOpened, BatchClosing, BatchClosed, ReconciliationIntended, ReconciliationAnswered, BatchSettled, BatchAdjusted, BatchAgreed:
 		return f.batch(b)
 	case FileBegun, FileIntended, FileWritten, AnswerTaken:
 		return f.file(b)
@@ -101,6 +101,8 @@ func (f *fold) payment() error {
 		return f.resolved(b)
 	case PaymentResent:
 		return f.resent(b)
+	case PaymentCorrected:
+		return f.corrected(b)
 	case PaymentVoided:
 		return f.voided(b)
 	case PaymentSettled:

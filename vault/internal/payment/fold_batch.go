@@ -41,6 +41,10 @@ func (f *fold) batch(body Body) error {
 		return f.useTrace(b.Trace)
 	case ReconciliationAnswered:
 		return f.reconciled(b)
+	case BatchAdjusted:
+		return f.adjusted(b)
+	case BatchAgreed:
+		return f.agreed(b)
 	case BatchSettled:
 		return f.batchSettled(b)
 	}
@@ -125,13 +129,13 @@ func (f *fold) fixedBatch(number uint32, currency string) (Batch, error) {
 		return b, err
 	}
 	fixed := b.Stage == BatchFixed || b.Stage == BatchDiffers
-	if !ok || b.Method != MethodCard || !fixed || b.Done != 0 {
+	if !ok || b.Method != MethodCard || !fixed || b.Done != 0 && len(b.Lines) == 0 { // with a new line the host is asked again
 		return b, misfit("batch %d cannot be reconciled", number)
 	}
 	if b.Merchant != f.event.Merchant {
 		return b, misfit("batch %d is another merchant's", number)
 	}
-	if _, ok := totalOf(b.Totals, currency); !ok {
+	if _, ok := totalOf(b.Expected(), currency); !ok {
 		return b, misfit("batch %d has no total in %s", number, currency)
 	}
 	return b, nil
@@ -143,7 +147,7 @@ func (f *fold) reconciled(b ReconciliationAnswered) error {
 	if err != nil {
 		return err
 	}
-	if ours, _ := totalOf(batch.Totals, b.Host.Currency); b.Agreed && ours != b.Host {
+	if ours, _ := totalOf(batch.Expected(), b.Host.Currency); b.Agreed && ours != b.Host {
 		return misfit("totals of batch %d that are not the ledger's cannot be agreed", b.Batch)
 	}
 	batch.Agreed = withoutTotal(batch.Agreed, b.Host.Currency)
@@ -229,10 +233,10 @@ func (f *fold) batchSettled(b BatchSettled) error {
 	return f.inBatch(b.Batch, BatchFixed, func(batch Batch) Batch { batch.Stage, batch.Settled = BatchDone, f.event.Time; return batch })
 }
 
-// ready tells whether the batch's payments may be called settled: the acquirer's host agreed to its totals, or its file is out.
+// ready tells whether the batch's payments may be called settled: what is expected at the acquirer was agreed, or its file is out.
 func (f *fold) ready(b Batch) (bool, error) {
 	if b.Method != MethodBank {
-		return slices.Equal(b.Totals, b.Agreed), nil
+		return slices.Equal(b.Expected(), b.Agreed), nil
 	}
 	if b.Due() == 0 && b.Done == 0 && b.File == "" {
 		return true, nil // nothing of it was fit for a file

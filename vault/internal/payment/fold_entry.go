@@ -18,12 +18,7 @@ func (f *fold) entry(body Body) error {
 	case PaymentReturned:
 		return f.returned(b)
 	case ChangeNotified:
-		p, err := f.step(b.ID)
-		if err != nil {
-			return err
-		}
-		p.Notice = b.Code
-		return f.put(p)
+		return f.changeNotified(b)
 	case EntryAcknowledged:
 		p, err := f.step(b.ID)
 		if err != nil {
@@ -124,13 +119,16 @@ func (f *fold) entryIntended(b EntryIntended) error {
 	if err := f.PutFile(file); err != nil {
 		return err
 	}
-	if err := f.PutEntry(Entry{Trace: b.Trace, Merchant: p.Merchant, ID: p.ID}); err != nil {
+	if err := f.PutEntry(Entry{Trace: b.Trace, Merchant: p.Merchant, ID: p.ID, Company: b.Company}); err != nil {
 		return err
 	}
 	if err := f.moveTo(&p, StageFiling); err != nil {
 		return err
 	}
 	p.Entry, p.File = b.Trace, b.File
+	if b.Fingerprint != "" {
+		p.Masked, p.Fingerprint = b.Masked, b.Fingerprint
+	}
 	return f.put(p)
 }
 
@@ -166,6 +164,9 @@ func (f *fold) returned(b PaymentReturned) error {
 		return err
 	}
 	p.Code = b.Code
+	if b.Reason != "" {
+		f.decide(&p, envelope.StatusReturned, b.Reason, false)
+	}
 	if err := f.release(p); err != nil {
 		return err
 	}
@@ -209,12 +210,12 @@ func (f *fold) file(body Body) error {
 		file.Stage, file.Written = FileOut, f.event.Time
 		return f.PutFile(file)
 	case AnswerTaken:
-		if _, taken, err := f.File(b.Digest); err != nil {
+		if before, taken, err := f.File(b.Digest); err != nil {
 			return err
-		} else if taken || len(b.Digest) != 64 {
+		} else if taken && before.Left == 0 || len(b.Digest) != 64 {
 			return misfit("answer file %s was taken before, or has no digest", b.Digest)
 		}
-		return f.PutFile(File{Name: b.Digest, Stage: FileTaken, Digest: b.Digest, Created: b.Created, Entries: b.Items, Written: f.event.Time})
+		return f.PutFile(File{Name: b.Digest, Stage: FileTaken, Digest: b.Digest, Created: b.Created, Entries: b.Items, Written: f.event.Time, Left: b.LeftCount})
 	}
 	return ErrUnknownKind
 }

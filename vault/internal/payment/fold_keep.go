@@ -8,9 +8,9 @@ func (f *fold) keep(body Body) error {
 	case AccountStored:
 		return f.stored(b)
 	case AccountUpdated:
-		return f.changed(b.ID, envelope.OpUpdate, envelope.StatusUpdated, func(t *Token) {})
+		return f.changed(b.ID, envelope.OpUpdate, envelope.StatusUpdated, func(p Payment, t *Token) bool { return !b.Whole || t.replace(p) })
 	case AccountForgotten:
-		return f.changed(b.ID, envelope.OpForget, envelope.StatusForgotten, func(t *Token) { t.Forgotten = true })
+		return f.changed(b.ID, envelope.OpForget, envelope.StatusForgotten, func(_ Payment, t *Token) bool { t.Forgotten = true; return true })
 	}
 	return ErrUnknownKind
 }
@@ -41,7 +41,7 @@ func (f *fold) stored(b AccountStored) error {
 }
 
 // changed ends an update or forget of a stored account.
-func (f *fold) changed(id string, op envelope.Operation, status envelope.Status, change func(*Token)) error {
+func (f *fold) changed(id string, op envelope.Operation, status envelope.Status, change func(Payment, *Token) bool) error {
 	p, err := f.step(id)
 	if err != nil {
 		return err
@@ -53,7 +53,9 @@ func (f *fold) changed(id string, op envelope.Operation, status envelope.Status,
 	if !there || t.Forgotten || p.Operation != op {
 		return misfit("account of %s is not stored", p.ID)
 	}
-	change(&t)
+	if !change(p, &t) {
+		return misfit("%s brings no account for the stored one", p.ID)
+	}
 	t.Changed = f.event.Time
 	if err := f.PutToken(t); err != nil {
 		return err
@@ -63,4 +65,13 @@ func (f *fold) changed(id string, op envelope.Operation, status envelope.Status,
 	}
 	p.Code = envelope.CodeOK
 	return f.issue(p, status, envelope.CodeOK)
+}
+
+// replace puts the account of an update in the place of a stored one, and reports whether both are of a bank. What was noted of the old is over.
+func (t *Token) replace(update Payment) bool {
+	if t.Method != MethodBank || update.Way() != MethodBank || update.Fingerprint == "" {
+		return false
+	}
+	t.Masked, t.Fingerprint, t.Notice = update.Masked, update.Fingerprint, ""
+	return true
 }

@@ -54,6 +54,9 @@ func (f *fold) reversalAnswered(b ReversalAnswered) error {
 	if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.Unresolved--; return batch }); err != nil {
 		return err
 	}
+	if p.Stage == StageCorrecting {
+		return f.tookBack(p, b.Code)
+	}
 	return f.undone(p, b.Code)
 }
 
@@ -99,7 +102,7 @@ func (f *fold) abandoned(id string, code envelope.Code) error {
 	if err != nil {
 		return err
 	}
-	if p.Stage != StageUnknown {
+	if p.Stage != StageUnknown && p.Stage != StageCorrecting {
 		if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.Outstanding--; batch.Unresolved++; return batch }); err != nil {
 			return err
 		}
@@ -143,6 +146,9 @@ func (p Payment) Resolutions() []envelope.Status {
 		return nil
 	}
 	switch {
+	case p.AtHost: // its merchant was told long ago, and is never told that it stands
+		fell, _ := p.fellAs()
+		return []envelope.Status{fell}
 	case p.Flow() == FlowCapture:
 		return []envelope.Status{envelope.StatusCaptured, envelope.StatusDeclined}
 	case p.Void != "":
@@ -170,6 +176,12 @@ func (f *fold) resolved(b PaymentResolved) error {
 	}
 	if err := f.inCardBatch(p, "", openAs[p.Stage]); err != nil {
 		return err
+	}
+	if b.Remembered {
+		f.decide(&p, b.As, b.Reason, false)
+	}
+	if p.AtHost {
+		return f.tookBack(p, envelope.CodeNoAnswer)
 	}
 	switch b.As {
 	case envelope.StatusReversed:

@@ -163,3 +163,12 @@ func (AuditorRemoved) Kind() string { return "auditor-removed" }
 
 // Kind implements Body.
 func (LogExported) Kind() string { return "log-exported" }
+
+// Kind implements Body.
+func (PaymentCorrected) Kind() string { return "payment-corrected" }
+
+// Kind implements Body.
+func (BatchAdjusted) Kind() string { return "batch-adjusted" }
+
+// Kind implements Body.
+func (BatchAgreed) Kind() string { return "batch-agreed" }

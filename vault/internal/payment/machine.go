@@ -26,6 +26,7 @@ const (
 	StageVoided      Stage = "voided"      // final
 	StageUnknown     Stage = "unknown"     // no answer; a reversal is under way
 	StageManual      Stage = "manual"      // no answer to reversal or capture either, for hours: a person decides
+	StageCorrecting  Stage = "correcting"  // it stands though its merchant was told otherwise; a reversal is under way
 	StageReversed    Stage = "reversed"    // final
 	StageAccepted    Stage = "accepted"    // a bank entry that waits for a file
 	StageFiling      Stage = "filing"      // its trace number is committed; the file may have been written
@@ -36,11 +37,11 @@ const (
 
 // Stages lists them all, in the order of a payment's life.
 var Stages = [...]Stage{StageReceived, StageRejected, StageAuthorising, StageDeclined, StageApproved, StageAuthorised, StageCompleted, StageExpired,
-	StageCapturing, StageCaptured, StageWaiting, StageVoiding, StageVoided, StageUnknown, StageManual, StageReversed, StageAccepted, StageFiling, StageSettled,
+	StageCapturing, StageCaptured, StageWaiting, StageVoiding, StageVoided, StageUnknown, StageManual, StageCorrecting, StageReversed, StageAccepted, StageFiling, StageSettled,
 	StageReturned, StageDone}
 
 // Working lists the stages that the engine looks at by themselves; bank entries that wait are found by their batch.
-var Working = [...]Stage{StageReceived, StageAuthorising, StageAuthorised, StageCapturing, StageVoiding, StageUnknown, StageManual}
+var Working = [...]Stage{StageReceived, StageAuthorising, StageAuthorised, StageCapturing, StageVoiding, StageUnknown, StageManual, StageCorrecting}
 
 // Flow is the course that a payment takes through the stages.
 type Flow string
@@ -100,7 +101,9 @@ type Move struct {
 // ops/docs/payments.md is drawn from it.
 func Moves() []Move { return slices.Clone(moves[:]) }
 
-var moves = [...]Move{
+var moves = slices.Concat(moneyMoves[:], correctionMoves[:])
+
+var moneyMoves = [...]Move{
 	{FlowSale, StageReceived, "payment-refused", to(StageRejected)},
 	{FlowSale, StageReceived, "authorisation-intended", to(StageAuthorising)},
 	{FlowSale, StageAuthorising, "authorisation-answered", to(StageApproved, StageDeclined)},
@@ -111,7 +114,7 @@ var moves = [...]Move{
 	{FlowSale, StageUnknown, "reversal-abandoned", to(StageManual)},
 	{FlowSale, StageUnknown, "payment-resolved", to(StageReversed, StageApproved)},
 	{FlowSale, StageManual, "payment-resolved", to(StageReversed, StageApproved, StageVoided)},
-	{FlowSale, StageManual, "payment-resent", to(StageUnknown, StageVoiding)},
+	{FlowSale, StageManual, "payment-resent", to(StageUnknown, StageVoiding, StageCorrecting)},
 	{FlowSale, StageApproved, "void/envelope-received", to(StageVoiding)},
 	{FlowSale, StageVoiding, "reversal-intended", to(StageVoiding)},
 	{FlowSale, StageVoiding, "reversal-answered", to(StageVoided)},
@@ -131,7 +134,7 @@ var moves = [...]Move{
 	{FlowAuthorise, StageUnknown, "reversal-abandoned", to(StageManual)},
 	{FlowAuthorise, StageUnknown, "payment-resolved", to(StageReversed, StageAuthorised)},
 	{FlowAuthorise, StageManual, "payment-resolved", to(StageReversed, StageAuthorised, StageVoided)},
-	{FlowAuthorise, StageManual, "payment-resent", to(StageUnknown, StageVoiding)},
+	{FlowAuthorise, StageManual, "payment-resent", to(StageUnknown, StageVoiding, StageCorrecting)},
 	{FlowAuthorise, StageAuthorised, "capture/envelope-received", to(StageAuthorised)},
 	{FlowAuthorise, StageAuthorised, "capture/capture-answered", to(StageAuthorised, StageCompleted)},
 	{FlowAuthorise, StageAuthorised, "authorisation-expired", to(StageExpired)},
@@ -152,7 +155,7 @@ var moves = [...]Move{
 	{FlowCapture, StageCapturing, "capture-abandoned", to(StageManual)},
 	{FlowCapture, StageCapturing, "payment-resolved", to(StageCaptured, StageDeclined)},
 	{FlowCapture, StageManual, "payment-resolved", to(StageCaptured, StageDeclined)},
-	{FlowCapture, StageManual, "payment-resent", to(StageCapturing)},
+	{FlowCapture, StageManual, "payment-resent", to(StageCapturing, StageCorrecting)},
 	{FlowCapture, StageCaptured, "payment-settled", to(StageSettled)},
 
 	{FlowRefund, StageReceived, "payment-refused", to(StageRejected)},
@@ -165,7 +168,7 @@ var moves = [...]Move{
 	{FlowRefund, StageUnknown, "reversal-abandoned", to(StageManual)},
 	{FlowRefund, StageUnknown, "payment-resolved", to(StageReversed, StageApproved)},
 	{FlowRefund, StageManual, "payment-resolved", to(StageReversed, StageApproved)},
-	{FlowRefund, StageManual, "payment-resent", to(StageUnknown)},
+	{FlowRefund, StageManual, "payment-resent", to(StageUnknown, StageCorrecting)},
 	{FlowRefund, StageApproved, "payment-settled", to(StageSettled)},
 
 	{FlowEntry, StageReceived, "entry-accepted", to(StageAccepted)},

@@ -22,7 +22,7 @@ type Resent struct {
 // sent again, and how often it was sent since then. The time is zero where it was not sent yet.
 func (p Payment) Repeated() (since envelope.Time, tries int) {
 	first := p.Reversal
-	if p.Flow() == FlowCapture {
+	if p.Flow() == FlowCapture && !p.AtHost {
 		first = p.Trace
 	}
 	switch {
@@ -42,12 +42,14 @@ func (f *fold) resent(b PaymentResent) error {
 	}
 	to := StageUnknown
 	switch {
+	case p.AtHost:
+		to = StageCorrecting
 	case p.Flow() == FlowCapture:
 		to = StageCapturing
 	case p.Void != "":
 		to = StageVoiding
 	}
-	if to != StageUnknown {
+	if to != StageUnknown && to != StageCorrecting {
 		if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.Unresolved--; batch.Outstanding++; return batch }); err != nil {
 			return err
 		}

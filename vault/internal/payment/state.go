@@ -187,6 +187,7 @@ type Payment struct {
 	Entry       string             `json:"entry,omitempty"`     // of a bank entry: its trace number, 15 digits
 	File        string             `json:"file,omitempty"`      // of a bank entry: the settlement file
 	Notice      string             `json:"notice,omitempty"`    // of a bank entry: code of the newest notice of change, C01 to C99
+	Notices     []string           `json:"notices,omitempty"`   // of a bank entry: codes of the notices that its merchant was told, oldest first
 	Acked       bool               `json:"acked,omitempty"`     // of a bank entry: the receiving bank acknowledged it
 	Code        envelope.Code      `json:"code,omitempty"`
 	Approval    string             `json:"approval,omitempty"`
@@ -199,6 +200,9 @@ type Payment struct {
 	First       envelope.Code      `json:"first,omitempty"`   // of a capture: the answer to its first try, where it settled nothing
 	Results     []uint64           `json:"results,omitempty"` // serials, oldest first
 	Conflicts   []Conflict         `json:"conflicts,omitempty"`
+	Decisions   []Decision         `json:"decisions,omitempty"` // what people said became of it, oldest first
+	AtHost      bool               `json:"atHost,omitempty"`    // a person said so: it stands at the host, though its merchant was told otherwise
+	InTotals    bool               `json:"inTotals,omitempty"`  // its batch's fixed totals count it, though its merchant was told otherwise since
 }
 
 // Conflict is another digest of a payment's id, and the result that refused it.
@@ -267,6 +271,9 @@ type Batch struct {
 	File        string        `json:"file,omitempty"`        // bank: the settlement file
 	Agreed      []Total       `json:"agreed,omitempty"`      // currencies whose totals the host confirmed
 	Host        []Total       `json:"host,omitempty"`        // the host's totals where they differ
+	Corrected   int64         `json:"corrected,omitempty"`   // of Totals: payments that a person's correction has taken out since
+	Lines       []Adjustment  `json:"lines,omitempty"`       // what the acquirer has otherwise, and why that is accepted; oldest first
+	By          Way           `json:"by,omitempty"`          // what it was agreed by, where not by the host's 0510
 }
 
 // ID is the batch's name to the outside: "card-000017".
@@ -279,7 +286,7 @@ func BatchID(m Method, number uint32) string { return fmt.Sprintf("%s-%06d", m, 
 func (b Batch) Count() int64 { return countOf(b.Totals) }
 
 // Due is how many of them are still to be settled.
-func (b Batch) Due() int64 { return b.Count() - countOf(b.Failed) - b.Done }
+func (b Batch) Due() int64 { return b.Count() - countOf(b.Failed) - b.Done - b.Corrected }
 
 func countOf(totals []Total) (n int64) {
 	for _, t := range totals {

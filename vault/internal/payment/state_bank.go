@@ -14,6 +14,7 @@ type Token struct {
 	Stored      envelope.Time `json:"stored"`
 	Changed     envelope.Time `json:"changed"`
 	Forgotten   bool          `json:"forgotten,omitempty"`
+	Notice      string        `json:"notice,omitempty"` // C01 to C99: no entry is made until an update brings a whole account
 }
 
 // Block is an account that a merchant's entries may not use any more.
@@ -71,7 +72,7 @@ const (
 	FileNamed  FileStage = "begun"    // its name and batches are fixed; entries get their trace numbers
 	FileHashed FileStage = "intended" // its digest is in the log; it may have appeared
 	FileOut    FileStage = "written"
-	FileTaken  FileStage = "taken" // an answer file of the bank, applied whole
+	FileTaken  FileStage = "taken" // an answer file of the bank: what is ours of it was applied
 )
 
 // File is a settlement file that was made, or an answer file that was taken.
@@ -89,6 +90,7 @@ type File struct {
 	Credits   int64         `json:"credits,omitempty"` // minor units
 	EntryHash uint64        `json:"entryHash,omitempty"`
 	Written   envelope.Time `json:"written,omitzero"`
+	Left      int           `json:"left,omitempty"` // of an answer: entries that were not applied
 }
 
 // Entry tells which payment a trace number is of.
@@ -96,4 +98,5 @@ type Entry struct {
 	Trace    string `json:"trace"` // 15 digits: ODFI and sequence
 	Merchant string `json:"merchant"`
 	ID       string `json:"id"`
+	Company  string `json:"company,omitempty"` // identification under which it went out; older logs do not say
 }

@@ -5,8 +5,8 @@ package payment
 // them meanwhile, on no day. (The request of a payment that is being voided was answered.)
 func (p Payment) OpenTraces() (request, reversal *Trace) {
 	switch p.Stage {
-	case StageAuthorising, StageCapturing, StageUnknown, StageVoiding, StageManual:
-		if p.Void != "" {
+	case StageAuthorising, StageCapturing, StageUnknown, StageVoiding, StageManual, StageCorrecting:
+		if p.Void != "" || p.AtHost {
 			return nil, p.Reversal
 		}
 		return p.Trace, p.Reversal

@@ -103,10 +103,17 @@ func (r *Recount) Payments(get func(merchant, id string) (Payment, bool, error))
 
 // count adds p to a batch that is counted anew.
 func (b *Batch) count(p Payment) {
+	if p.InTotals {
+		b.stand(p)
+		b.Corrected++
+	}
+	if sign := p.outOfTotals(); sign != 0 {
+		b.Lines = append(b.Lines, Adjustment{Total: p.total(sign), Corrects: true})
+	}
 	switch p.Stage {
 	case StageAuthorising, StageCapturing, StageVoiding:
 		b.Outstanding++
-	case StageUnknown, StageManual:
+	case StageUnknown, StageManual, StageCorrecting:
 		b.Unresolved++
 	case StageApproved, StageCaptured, StageAccepted, StageFiling:
 		b.stand(p)
@@ -122,6 +129,9 @@ func (b *Batch) count(p Payment) {
 
 // holds adds what the operation o holds of its payment.
 func (p *Payment) holds(o Payment) {
+	if o.AtHost {
+		return // it was released when its merchant was told that it does not stand
+	}
 	switch o.Operation {
 	case envelope.OpCapture:
 		if o.Stage != StageRejected && o.Stage != StageDeclined {
@@ -142,11 +152,18 @@ func (p *Payment) holds(o Payment) {
 // differs compares a batch with one that was counted anew.
 func (b Batch) differs(c Batch) error {
 	if slices.Equal(b.Totals, c.Totals) && slices.Equal(b.Failed, c.Failed) && b.HashTotal == c.HashTotal && b.Outstanding == c.Outstanding &&
-		b.Unresolved == c.Unresolved && b.Done == c.Done {
+		b.Unresolved == c.Unresolved && b.Done == c.Done && b.Corrected == c.Corrected && slices.Equal(b.corrections(), c.corrections()) {
 		return nil
 	}
 	say := func(b Batch) string {
-		return fmt.Sprintf("totals %v, failed %v, hash total %d, outstanding %d, unresolved %d, done %d", b.Totals, b.Failed, b.HashTotal, b.Outstanding, b.Unresolved, b.Done)
+		return fmt.Sprintf("totals %v, failed %v, hash total %d, outstanding %d, unresolved %d, done %d, corrected %d by %v", b.Totals, b.Failed,
+			b.HashTotal, b.Outstanding, b.Unresolved, b.Done, b.Corrected, b.corrections())
 	}
 	return misfit("batch %d has %s; its payments come to %s", b.Number, say(b), say(c))
+}
+
+// corrections are what the batch's lines of corrected payments come to, by currency.
+func (b Batch) corrections() []Total {
+	only := Batch{Lines: slices.DeleteFunc(slices.Clone(b.Lines), func(l Adjustment) bool { return !l.Corrects })}
+	return only.Expected()
 }

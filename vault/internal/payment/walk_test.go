@@ -255,6 +255,7 @@ func steps() []step {
 		}})
 	}
 	for _, as := range []envelope.Status{envelope.StatusReversed, envelope.StatusApproved, envelope.StatusVoided, envelope.StatusCaptured, envelope.StatusDeclined} {
+		all = append(all, corrections(as)...)
 		all = append(all, step{"payment-resolved", always(PaymentResolved{ID: one, As: as, Reason: "r"})})
 		all = append(all, step{"reversal/payment-resolved", func(b *book) Body {
 			b.reversalOf(original)
@@ -281,7 +282,7 @@ func TestEveryPairOfStageAndEvent(t *testing.T) {
 				b := newBook(t)
 				b.walk(begin[name], happen, path)
 				p := b.payment(subject)
-				reached[situation(p)] = true
+				reached[b.situation(p)] = true
 				pairs++
 				body := s.body(b)
 				from := b.payment(subject) // what surrounds the event may not have moved it
@@ -302,8 +303,8 @@ func TestEveryPairOfStageAndEvent(t *testing.T) {
 					t.Errorf("%s: after %s at %s: %v", name, s.label, p.Stage, err)
 				}
 				made[fmt.Sprint(p.Flow(), p.Stage, s.label, to)] = true
-				if !reached[situation(now)] {
-					reached[situation(now)] = true
+				if !reached[b.situation(now)] {
+					reached[b.situation(now)] = true
 					paths = append(paths, append(slices.Clone(path), i))
 				}
 			}
@@ -322,8 +323,9 @@ func TestEveryPairOfStageAndEvent(t *testing.T) {
 }
 
 // situation tells stages apart by what else of a payment decides what may happen to it.
-func situation(p Payment) string {
-	return fmt.Sprint(p.Stage, p.Void != "", p.Captured > 0, len(p.Results) > 0)
+func (b *book) situation(p Payment) string {
+	return fmt.Sprint(p.Stage, p.Void != "", p.Captured > 0, len(p.Results) > 0, p.Code == envelope.CodeOK || p.Code == envelope.CodeNoAnswer,
+		len(p.Decisions) > 0, p.AtHost, p.InTotals, b.payment(aCap).decided(Payment{}))
 }
 
 // walk begins payment 1 and takes it along a path.

@@ -61,11 +61,29 @@ func (c *coder) payment(p *payment.Payment) {
 	for i := range p.Results {
 		c.uint(&p.Results[i])
 	}
+	grow(c, &p.Notices)
+	for i := range p.Notices {
+		c.string(&p.Notices[i])
+	}
+	c.bool(&p.AtHost)
+	c.bool(&p.InTotals)
+	grow(c, &p.Decisions)
+	for i := range p.Decisions {
+		c.decision(&p.Decisions[i])
+	}
 	grow(c, &p.Conflicts)
 	for i := range p.Conflicts {
 		c.string(&p.Conflicts[i].Digest)
 		c.uint(&p.Conflicts[i].Serial)
 	}
+}
+
+func (c *coder) decision(d *payment.Decision) {
+	c.time(&d.Time)
+	for _, s := range [...]*string{&d.Actor, (*string)(&d.As), &d.Reason, &d.Evidence} {
+		c.string(s)
+	}
+	c.bool(&d.Corrects)
 }
 
 // optional has the presence of a value, which is made where it is read, and tells whether its members follow.

@@ -59,7 +59,8 @@ func NewBuilder(heading Report) *Builder {
 // Batch adds a batch, before its payments. file is the settlement file that holds it, the zero File where there is none.
 func (b *Builder) Batch(batch payment.Batch, file payment.File) {
 	view := Batch{ID: batch.ID(), Number: batch.Number, Merchant: batch.Merchant, Method: batch.Method, Stage: batch.Stage, Opened: batch.Opened,
-		Closed: orNil(batch.Closed), Settled: orNil(batch.Settled), Totals: batch.Totals, HashTotal: batch.HashTotal}
+		Closed: orNil(batch.Closed), Settled: orNil(batch.Settled), Totals: batch.Totals, HashTotal: batch.HashTotal,
+		By: batch.By, Lines: batch.Lines}
 	if view.Totals == nil {
 		view.Totals = []payment.Total{}
 	}
@@ -133,6 +134,9 @@ func RowOf(p payment.Payment) Row {
 // stands tells whether a payment counts in its batch's control totals. An entry that its file had to leave out was counted when the batch
 // was closed, and a closed batch does not change.
 func stands(p payment.Payment) bool {
+	if p.InTotals {
+		return true // a person's correction came after the close
+	}
 	switch p.Stage {
 	case payment.StageApproved, payment.StageCaptured, payment.StageAccepted, payment.StageFiling, payment.StageSettled, payment.StageReturned,
 		payment.StageRejected:
@@ -202,8 +206,14 @@ func (b *Builder) differences() []Difference {
 			t.Currency = theirs.Currency
 			all = append(all, Difference{Batch: view.ID, Currency: theirs.Currency, Gap: gap, Ours: t, Theirs: theirs})
 		}
+		expected := sums{}
+		for _, t := range batch.Expected() {
+			expected.add(t)
+		}
 		for _, t := range batch.Host {
-			note(GapAcquirer, t)
+			adjusted := expected[t.Currency]
+			adjusted.Currency = t.Currency
+			all = append(all, Difference{Batch: view.ID, Currency: t.Currency, Gap: GapAcquirer, Ours: adjusted, Theirs: t})
 		}
 		for _, t := range batch.Failed {
 			left := ours[t.Currency]

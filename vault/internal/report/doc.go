@@ -44,6 +44,9 @@ type Batch struct {
 	Totals    []payment.Total    `json:"totals"`
 	HashTotal uint64             `json:"hashTotal"`
 	File      *File              `json:"file,omitempty"` // bank: the settlement file that holds it
+	By        payment.Way        `json:"by,omitempty"`   // what it was agreed by, where not by the host's 0510
+
+	Lines []payment.Adjustment `json:"lines,omitempty"` // what the acquirer has otherwise, and why that is accepted; oldest first
 }
 
 // File is a settlement file as a report names it.
@@ -69,7 +72,7 @@ type Difference struct {
 	Batch    string        `json:"batch"`
 	Currency string        `json:"currency,omitempty"` // of sums of money
 	Gap      Gap           `json:"gap"`
-	Ours     payment.Total `json:"ours"`   // the batch's control total
+	Ours     payment.Total `json:"ours"`   // the batch's control total; against the acquirer's, with the batch's adjustment lines
 	Theirs   payment.Total `json:"theirs"` // what it was compared with
 }
 

@@ -19,6 +19,7 @@ func (r Report) HTML(w io.Writer, rows []Row) error {
 	r.heading(s)
 	r.controlTotals(s)
 	r.differences(s)
+	r.lines(s)
 	r.batches(s)
 	r.files(s)
 	s.volume(r.Days)
@@ -160,7 +161,7 @@ func tone(stage payment.Stage) markup {
 	case payment.StageApproved, payment.StageAuthorised, payment.StageCaptured, payment.StageAccepted, payment.StageFiling, payment.StageSettled,
 		payment.StageCompleted, payment.StageDone:
 		return "good"
-	case payment.StageUnknown, payment.StageManual, payment.StageAuthorising, payment.StageCapturing, payment.StageVoiding, payment.StageWaiting,
+	case payment.StageUnknown, payment.StageManual, payment.StageCorrecting, payment.StageAuthorising, payment.StageCapturing, payment.StageVoiding, payment.StageWaiting,
 		payment.StageReceived:
 		return "open"
 	case payment.StageDeclined, payment.StageRejected, payment.StageReturned:

@@ -39,6 +39,7 @@ func (r Report) Text(w io.Writer) {
 			line(w, d.Gap.Sentence(), d.Batch, debits(ours), credits(ours), debits(theirs), credits(theirs))
 		}
 	}
+	r.linesText(w)
 	line(w)
 	line(w, "DAY", "DEBITS", "CREDITS")
 	for _, d := range r.Days {
@@ -73,6 +74,9 @@ func (r Report) Verdict() string {
 		return "no batches"
 	case open > 0:
 		return fmt.Sprintf("the payments come to the control totals; %d of %d batches are not settled yet", open, len(r.Batches))
+	}
+	if n := len(r.adjustments()); n > 0 {
+		return fmt.Sprintf("settled, and everything adds up with %d adjustments: see below", n)
 	}
 	return "settled, and everything adds up"
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"nightdrop/shared/envelope"
@@ -26,131 +27,208 @@ type Import struct {
 	Returns          int
 	Changes          int
 	Acknowledgements int
-	Repeats          int  // answers that another file had brought before; they changed nothing
-	Already          bool // the very file was taken before; nothing was done
+	Repeats          int  // answers that were told before, by another file or by a person; they changed nothing
+	Already          bool // the very file was taken before, and nothing more of it could be applied
+
+	Left      []payment.AnswerLeft // the first payment.MaxAnswersLeft of what was not applied
+	LeftCount int
 }
 
-// ImportAnswers takes a file of the bank, of returns, notices of change and acknowledgements, whole or not at all: a refusal is
-// ErrAnswerFile, which names the record, and a finding in the log. The same file again does nothing, and an answer that another file brought
-// before is counted and does nothing. name is the file's, as the operator gave it, for the log, which keeps none that
-// loggable.FileName refuses. Other errors are r's or the ledger's.
+// leave notes an entry that is not applied.
+func (i *Import) leave(l payment.AnswerLeft) {
+	if i.LeftCount++; len(i.Left) < payment.MaxAnswersLeft {
+		i.Left = append(i.Left, l)
+	}
+}
+
+// applied counts the answers that changed something.
+func (i *Import) applied() int { return i.Returns + i.Changes + i.Acknowledgements }
+
+// ImportAnswers takes what is ours of a file of the bank, of returns, notices of change and acknowledgements, in one commit. Entries of others, and
+// those that do not answer ours as they should, are listed in the import and the log, and stop nothing. A file that its control records do not prove
+// is ErrAnswerFile, which names the record; one that is not from our bank or not for us, or is too old, ErrOthersFile: nothing of either is applied,
+// and the log has a finding. The same file again does nothing but what could not be done before, and an answer that was told before is
+// counted. name is the file's, as the operator gave it, for the log, which keeps none that loggable.FileName refuses. Without a bank it is
+// ErrConflict. Other errors are r's or the ledger's.
 func (e *Engine) ImportAnswers(ctx context.Context, name string, r io.Reader, actor Actor) (Import, error) {
 	if name = filepath.Base(name); !loggable.FileName(name) {
 		name = ""
 	}
 	answer, err := nacha.Read(r)
 	if errors.Is(err, nacha.ErrFile) {
-		return Import{}, e.refuseAnswers(ctx, name, "", err, actor)
+		return Import{}, e.refuseAnswers(ctx, name, "", fmt.Errorf("%w: %w", err, ErrAnswerFile), actor)
 	}
 	if err != nil {
 		return Import{}, fmt.Errorf("read the bank's file: %w", err)
 	}
-	if age := e.cfg.Now().Sub(answer.Created); age > answerLife {
-		err := fmt.Errorf("it was made on %s, over %d days ago: %w", answer.Created.Format(time.DateOnly), int(answerLife.Hours()/24), ErrAnswerFile)
+	if e.cfg.Bank == nil {
+		return Import{}, fmt.Errorf("no bank is configured, so no file of one is for here: say in the vault's settings who sends files to whom, and import again: %w", ErrConflict)
+	}
+	if err := e.foreign(answer); err != nil {
 		return Import{}, e.refuseAnswers(ctx, name, answer.Digest, err, actor)
 	}
 	var done Import
 	err = e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) (err error) {
-		done, err = takeAnswers(tx, name, answer, actor)
+		done, err = e.takeAnswers(tx, name, answer, actor)
 		return err
 	})
-	if errors.Is(err, ErrAnswerFile) {
-		return Import{}, e.refuseAnswers(ctx, name, answer.Digest, err, actor)
-	}
 	return done, err
+}
+
+// foreign says why a file is not our bank's for us, or no longer.
+func (e *Engine) foreign(answer nacha.Answer) error {
+	bank := e.cfg.Bank
+	switch age := e.cfg.Now().Sub(answer.Created); {
+	case !named(answer.Origin, bank.Sender.ImmediateDestination, bank.AnswersFrom):
+		return fmt.Errorf("its immediate origin is not our bank; if it is a number of our bank's, say so in the vault's settings (bank.answers_from): %w", ErrOthersFile)
+	case !named(answer.Destination, bank.Sender.ImmediateOrigin, bank.AnswersTo):
+		return fmt.Errorf("its immediate destination is not us; if it is a number of ours at the bank, say so in the vault's settings (bank.answers_to): %w", ErrOthersFile)
+	case age > answerLife:
+		return fmt.Errorf("it was made on %s, over %d days ago: %w", answer.Created.Format(time.DateOnly), int(answerLife.Hours()/24), ErrOthersFile)
+	}
+	return nil
+}
+
+// named reports whether a number of a file header is one of those known. Where a routing number stands in a field of ten, some fill it with a zero.
+func named(number, own string, others []string) bool {
+	for _, known := range append([]string{own}, others...) {
+		if number == known || number == "0"+known || "0"+number == known {
+			return true
+		}
+	}
+	return false
 }
 
 // refuseAnswers commits the finding that goes with a refusal and returns the refusal.
 func (e *Engine) refuseAnswers(ctx context.Context, name, digest string, refusal error, actor Actor) error {
-	event := actor.Event("", payment.IntegrityFound{Finding: payment.FindingAnswerFile, Detail: fmt.Sprintf("file %q: %v", name, refusal)})
-	event.Evidence = digest
-	err := e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		_, err := tx.Append(event)
-		return err
-	})
-	if !errors.Is(refusal, ErrAnswerFile) {
-		refusal = fmt.Errorf("%w: %w", refusal, ErrAnswerFile)
-	}
+	err := e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error { return answerFinding(tx, name, digest, refusal.Error(), actor) })
 	return errors.Join(refusal, err)
 }
 
+// answerFinding commits what is wrong with a file of the bank.
+func answerFinding(tx *ledger.Tx, name, digest, what string, actor Actor) error {
+	event := actor.Event("", payment.IntegrityFound{Finding: payment.FindingAnswerFile, Detail: fmt.Sprintf("file %q: %s", name, what)})
+	event.Evidence = digest
+	_, err := tx.Append(event)
+	return err
+}
+
 // takeAnswers applies a file's items, in their order.
-func takeAnswers(tx *ledger.Tx, name string, answer nacha.Answer, actor Actor) (Import, error) {
+func (e *Engine) takeAnswers(tx *ledger.Tx, name string, answer nacha.Answer, actor Actor) (Import, error) {
 	done := Import{Digest: answer.Digest, Created: answer.Created}
-	if _, taken, err := tx.File(answer.Digest); err != nil || taken {
+	before, taken, err := tx.File(answer.Digest)
+	if err != nil || taken && before.Left == 0 {
 		done.Already = taken
 		return done, err
 	}
+	for _, l := range answer.Left {
+		done.leave(payment.AnswerLeft{Record: l.Record, Trace: e.ownTrace(l.Trace), Code: l.Code, Problem: l.Problem})
+	}
 	for _, item := range answer.Items {
-		merchant, body, err := answerTo(tx, item)
-		if err != nil {
+		if err := e.takeAnswer(tx, &done, item, actor); err != nil {
 			return Import{}, err
-		}
-		if body == nil {
-			done.Repeats++
-			continue
-		}
-		event := actor.Event(merchant, body)
-		event.Evidence = answer.Digest
-		if _, err := tx.Append(event); err != nil {
-			return Import{}, err
-		}
-		switch item.Kind {
-		case nacha.Return:
-			done.Returns++
-		case nacha.Change:
-			done.Changes++
-		case nacha.Acknowledgement:
-			done.Acknowledgements++
 		}
 	}
-	event := actor.Event("", payment.AnswerTaken{Name: name, Digest: answer.Digest, Created: envelope.At(answer.Created), Items: len(answer.Items)})
+	if taken && done.applied() == 0 {
+		done.Already = true
+		return done, nil
+	}
+	event := actor.Event("", payment.AnswerTaken{Name: name, Digest: answer.Digest, Created: envelope.At(answer.Created), Items: len(answer.Items),
+		Left: done.Left, LeftCount: done.LeftCount})
 	event.Evidence = answer.Digest
-	_, err := tx.Append(event)
-	return done, err
+	if _, err := tx.Append(event); err != nil || done.LeftCount == 0 || taken {
+		return done, err
+	}
+	first := done.Left[0]
+	return done, answerFinding(tx, name, answer.Digest, fmt.Sprintf("%d of its entries are not applied, the first in record %d: %s", done.LeftCount, first.Record, first.Problem), actor)
 }
 
-// answerTo finds the entry that an item is about, and the event that it makes of it; none where it was told before.
-func answerTo(tx *ledger.Tx, item nacha.Item) (merchant string, body payment.Body, err error) {
-	refuse := func(problem string) (string, payment.Body, error) {
-		return "", nil, fmt.Errorf("record %d, trace number %s: %s: %w", item.Record, item.Trace, problem, ErrAnswerFile)
+// ownTrace is a trace number of our bank's, or "": another could be anything.
+func (e *Engine) ownTrace(trace string) string {
+	if !strings.HasPrefix(trace, e.cfg.Bank.Sender.ODFI) {
+		return ""
 	}
-	entry, found, err := tx.Entry(item.Trace)
-	if err != nil {
-		return "", nil, err
-	}
-	if !found {
-		return refuse("no entry of ours has it")
-	}
-	p, found, err := tx.Payment(entry.Merchant, entry.ID)
-	if err != nil || !found {
-		return "", nil, orMissing(err, "payment "+entry.ID+" of "+entry.Merchant)
-	}
+	return trace
+}
+
+// takeAnswer applies one item, or leaves it.
+func (e *Engine) takeAnswer(tx *ledger.Tx, done *Import, item nacha.Item, actor Actor) error {
+	merchant, body, problem, err := answerTo(tx, item)
 	switch {
-	case item.Credit != p.Credit():
-		return refuse("it answers a debit, and ours was a credit, or the other way round")
-	case item.Kind == nacha.Return && item.Amount != p.Amount:
-		return refuse("its amount is not that of the entry")
-	case p.Stage != payment.StageSettled && p.Stage != payment.StageReturned:
-		return refuse(fmt.Sprintf("the entry is %s, and the bank cannot have had it; if its file is out, settle its batch and import again", p.Stage))
+	case err != nil:
+		return err
+	case problem != "":
+		done.leave(payment.AnswerLeft{Record: item.Record, Trace: e.ownTrace(item.Trace), Code: item.Code, Problem: problem})
+		return nil
+	case body == nil:
+		done.Repeats++
+		return nil
+	}
+	event := actor.Event(merchant, body)
+	event.Evidence = done.Digest
+	if _, err := tx.Append(event); err != nil {
+		return err
 	}
 	switch item.Kind {
 	case nacha.Return:
-		code := envelope.Code("ach-" + item.Code)
+		done.Returns++
+	case nacha.Change:
+		done.Changes++
+	case nacha.Acknowledgement:
+		done.Acknowledgements++
+	}
+	return nil
+}
+
+// answerTo finds the entry that an item is about, and the event that it makes of it; none where it was told before. A problem says why it is
+// not to be applied.
+func answerTo(tx *ledger.Tx, item nacha.Item) (merchant string, body payment.Body, problem string, err error) {
+	entry, found, err := tx.Entry(item.Trace)
+	if err != nil || !found {
+		return "", nil, "no entry of ours has its trace number", err
+	}
+	p, found, err := tx.Payment(entry.Merchant, entry.ID)
+	if err != nil || !found {
+		return "", nil, "", orMissing(err, "payment "+entry.ID+" of "+entry.Merchant)
+	}
+	m, found, err := tx.Merchant(entry.Merchant)
+	if err != nil || !found {
+		return "", nil, "", orMissing(err, "merchant "+entry.Merchant)
+	}
+	switch {
+	case item.Company == "" || item.Company != entry.Company && item.Company != m.Policy.Company.ID:
+		problem = "its company is not the one that the entry was of"
+	case item.Credit != p.Credit():
+		problem = "it answers a debit, and ours was a credit, or the other way round"
+	case item.Kind == nacha.Return && item.Amount != p.Amount:
+		problem = "its amount is not that of the entry"
+	case p.Stage != payment.StageSettled && p.Stage != payment.StageReturned:
+		problem = fmt.Sprintf("the entry is %s, and the bank cannot have had it; if its file is out, settle its batch and import again", p.Stage)
+	default:
+		body, problem = consequence(p, item)
+	}
+	return p.Merchant, body, problem, nil
+}
+
+// consequence is what an item makes of a payment whose entry it is about.
+func consequence(p payment.Payment, item nacha.Item) (body payment.Body, problem string) {
+	switch item.Kind {
+	case nacha.Return:
+		code := envelope.ACHCode(item.Code)
 		if p.Stage == payment.StageSettled {
-			return p.Merchant, payment.PaymentReturned{ID: p.ID, Code: code}, nil
+			return payment.PaymentReturned{ID: p.ID, Code: code}, ""
 		}
 		if p.Code != code {
-			return refuse("the entry was returned before, for another reason")
+			return nil, fmt.Sprintf("the entry came back before, with %s, and comes back once; ask the bank which of the two it is", strings.TrimPrefix(string(p.Code), "ach-"))
 		}
 	case nacha.Change:
-		if p.Notice != item.Code {
-			return p.Merchant, payment.ChangeNotified{ID: p.ID, Code: item.Code}, nil
+		if p.MayNote(item.Code) { // one that an older log has was told to nobody
+			return payment.ChangeNotified{ID: p.ID, Code: item.Code, Told: true}, ""
 		}
 	case nacha.Acknowledgement:
 		if !p.Acked {
-			return p.Merchant, payment.EntryAcknowledged{ID: p.ID}, nil
+			return payment.EntryAcknowledged{ID: p.ID}, ""
 		}
 	}
-	return p.Merchant, nil, nil
+	return nil, ""
 }

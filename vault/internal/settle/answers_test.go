@@ -2,7 +2,9 @@ package settle
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +16,7 @@ import (
 	"nightdrop/ops/simulator/bank"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer/nacha"
+	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/payment"
 )
 
@@ -78,8 +81,10 @@ func TestAnswersOfTheBank(t *testing.T) {
 
 // answerFile is a file of returns as a bank makes it.
 type answerFile struct {
-	created string // YYMMDD
-	entries []*ach.EntryDetail
+	created  string // YYMMDD
+	entries  []*ach.EntryDetail
+	from, to string // "": our bank's number, and ours
+	company  string // "": the shop's
 }
 
 // answerOf is the return, or the notice of change, of an entry of ours.
@@ -100,9 +105,12 @@ func answerOf(trace, code string, amount int64, transaction int) *ach.EntryDetai
 
 func (f answerFile) bytes(t *testing.T) []byte {
 	t.Helper()
+	f.from, f.to, f.company = cmp.Or(f.from, "091000019"), cmp.Or(f.to, "1987654321"), cmp.Or(f.company, "1234567890")
 	file := ach.NewFile()
 	header := ach.NewFileHeader()
-	header.ImmediateDestination, header.ImmediateDestinationName, header.ImmediateOrigin, header.ImmediateOriginName = "091000019", "NIGHTDROP VAULT", "011000015", "BANK"
+	header.ImmediateDestination, header.ImmediateDestinationName, header.ImmediateOrigin, header.ImmediateOriginName = f.to, "NIGHTDROP VAULT", f.from, "BANK"
+	header.SetValidation(&ach.ValidateOpts{BypassDestinationValidation: true})
+	file.SetValidation(&ach.ValidateOpts{BypassDestinationValidation: true})
 	header.FileCreationDate, header.FileCreationTime, header.FileIDModifier = f.created, "0615", "B"
 	file.SetHeader(header)
 	for i, e := range f.entries {
@@ -111,7 +119,7 @@ func (f answerFile) bytes(t *testing.T) []byte {
 		if e.Category == ach.CategoryNOC {
 			h.StandardEntryClassCode = "COR"
 		}
-		h.CompanyName, h.CompanyIdentification, h.EffectiveEntryDate, h.ODFIIdentification, h.BatchNumber = "THE SHOP", "1234567890", "261125", "01100001", i+1
+		h.CompanyName, h.CompanyIdentification, h.EffectiveEntryDate, h.ODFIIdentification, h.BatchNumber = "THE SHOP", f.company, "261125", "01100001", i+1
 		e.SetTraceNumber("01100001", i+1)
 		if e.Addenda98 != nil {
 			e.Addenda98.TraceNumber = e.TraceNumber
@@ -131,8 +139,11 @@ func (f answerFile) bytes(t *testing.T) []byte {
 	if err := file.Create(); err != nil {
 		t.Fatal(err)
 	}
+	file.Header.SetValidation(&ach.ValidateOpts{BypassDestinationValidation: true})
 	var out bytes.Buffer
-	if err := ach.NewWriter(&out).Write(file); err != nil {
+	writer := ach.NewWriter(&out)
+	writer.BypassValidation = true
+	if err := writer.Write(file); err != nil {
 		t.Fatal(err)
 	}
 	return out.Bytes()
@@ -150,11 +161,11 @@ func TestAnswersThatComeAgain(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	trace := c.Payment("shop-1", c.settled(100)[0]).Entry
 	returned, changed := answerOf(trace, "R01", 100, ach.CheckingReturnNOCDebit), answerOf(trace, "C01", 0, ach.CheckingReturnNOCDebit)
-	first, err := c.importing(answerFile{today, []*ach.EntryDetail{returned}})
+	first, err := c.importing(answerFile{created: today, entries: []*ach.EntryDetail{returned}})
 	c.must(err)
-	second, err := c.importing(answerFile{"261123", []*ach.EntryDetail{returned, changed}})
+	second, err := c.importing(answerFile{created: "261123", entries: []*ach.EntryDetail{returned, changed}})
 	c.must(err)
-	third, err := c.importing(answerFile{"261122", []*ach.EntryDetail{changed}})
+	third, err := c.importing(answerFile{created: "261122", entries: []*ach.EntryDetail{changed}})
 	c.must(err)
 	if first.Returns != 1 || second.Returns != 0 || second.Repeats != 1 || second.Changes != 1 || third.Changes != 0 || third.Repeats != 1 {
 		t.Errorf("imported %+v, %+v, %+v", first, second, third)
@@ -164,40 +175,149 @@ func TestAnswersThatComeAgain(t *testing.T) {
 	}
 }
 
-// TestAnswerFilesRefusedWhole: one thing is wrong with each, nothing of it is applied, and the log says why.
-func TestAnswerFilesRefusedWhole(t *testing.T) {
-	c := newCounter(t, 5*time.Second)
-	ids := c.settled(100, 200)
-	one, two := c.Payment("shop-1", ids[0]).Entry, c.Payment("shop-1", ids[1]).Entry
-	waiting := c.interrupted(fullDisk{appear: errCrash})
-	good := func() *ach.EntryDetail { return answerOf(one, "R01", 100, ach.CheckingReturnNOCDebit) }
+// TestAnswersThatAreLeft: each stands beside a sound return in one file. The sound one is taken, the other is listed with its record and why, in the
+// import and in the log, and nothing of an account is repeated.
+func TestAnswersThatAreLeft(t *testing.T) {
 	debit, credit := ach.CheckingReturnNOCDebit, ach.CheckingReturnNOCCredit
+	for name, test := range map[string]struct {
+		odd func(c *counter, other string) *ach.EntryDetail // other is an entry of ours that is at the bank, of 200
+		why string
+	}{
+		"a trace number of another system": {func(*counter, string) *ach.EntryDetail { return answerOf("091000019999999", "R01", 200, debit) }, "no entry of ours"},
+		"a trace number of another bank":   {func(*counter, string) *ach.EntryDetail { return answerOf("041000010000001", "R01", 200, debit) }, "no entry of ours"},
+		"another amount":                   {func(_ *counter, o string) *ach.EntryDetail { return answerOf(o, "R01", 201, debit) }, "its amount is not"},
+		"a credit where ours was a debit":  {func(_ *counter, o string) *ach.EntryDetail { return answerOf(o, "R01", 200, credit) }, "the other way round"},
+		"a dishonoured return":             {func(_ *counter, o string) *ach.EntryDetail { return answerOf(o, "R61", 200, debit) }, "dishonoured"},
+		"a contested return":               {func(_ *counter, o string) *ach.EntryDetail { return answerOf(o, "R77", 200, debit) }, "contested"},
+		"an entry that is not out": {func(c *counter, _ string) *ach.EntryDetail {
+			return answerOf(c.Payment("shop-1", c.interrupted(fullDisk{appear: errCrash})).Entry, "R01", 100, debit)
+		}, "the entry is filing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCounter(t, 5*time.Second)
+			ids := c.settled(100, 200)
+			odd := test.odd(c, c.Payment("shop-1", ids[1]).Entry)
+			f := answerFile{created: today, entries: []*ach.EntryDetail{answerOf(c.Payment("shop-1", ids[0]).Entry, "R01", 100, debit), odd}}
+			done, err := c.importing(f)
+			c.must(err)
+			if done.Returns != 1 || done.LeftCount != 1 || len(done.Left) != 1 || done.Left[0].Record != 7 || !strings.Contains(done.Left[0].Problem, test.why) {
+				t.Errorf("imported %+v, want %q", done, test.why)
+			}
+			c.want("the returned sale", ids[0], payment.StageReturned, "ach-R01", "accepted", "settled", "returned")
+			c.want("the other sale", ids[1], payment.StageSettled, envelope.CodeOK, "accepted", "settled")
+			details := c.findings(payment.FindingAnswerFile)
+			if len(details) != 1 || !strings.Contains(details[0], "1 of its entries are not applied, the first in record 7: "+done.Left[0].Problem) {
+				t.Errorf("findings %q", details)
+			}
+			if text := fmt.Sprintf("%+v %q", done, details); strings.Contains(text, "12345678") || strings.Contains(text, "SHOPPER") || strings.Contains(text, "041000010000001") {
+				t.Errorf("account data is repeated: %s", text)
+			}
+			before := c.logSize()
+			again, err := c.importing(f)
+			c.must(err)
+			if !again.Already || again.LeftCount != 1 || again.applied() != 0 || c.logSize() != before {
+				t.Errorf("again: %+v, %d events", again, c.logSize()-before)
+			}
+		})
+	}
+}
+
+// TestWhatWasLeftIsTakenLater: an entry whose file had not been seen out is returned by the very file once it is.
+func TestWhatWasLeftIsTakenLater(t *testing.T) {
+	c := newCounter(t, 5*time.Second)
+	id := c.interrupted(fullDisk{appear: errCrash, keep: true})
+	f := answerFile{created: today, entries: []*ach.EntryDetail{answerOf(c.Payment("shop-1", id).Entry, "R01", 100, ach.CheckingReturnNOCDebit)}}
+	first, err := c.importing(f)
+	c.must(err)
+	c.endOfDay(c.engine(nil))
+	second, err := c.importing(f)
+	c.must(err)
+	third, err := c.importing(f)
+	c.must(err)
+	if first.LeftCount != 1 || second.Returns != 1 || second.LeftCount != 0 || second.Already || !third.Already {
+		t.Errorf("imported %+v, %+v, %+v", first, second, third)
+	}
+	c.want("the sale", id, payment.StageReturned, "ach-R01", "accepted", "settled", "returned")
+}
+
+// TestAnswersOfAnotherCompany are none of ours, though a trace number, an amount and the bank fit; an entry keeps the company that it went out under.
+func TestAnswersOfAnotherCompany(t *testing.T) {
+	c := newCounter(t, 5*time.Second)
+	id := c.settled(100)[0]
+	entry := func() []*ach.EntryDetail {
+		return []*ach.EntryDetail{answerOf(c.Payment("shop-1", id).Entry, "R01", 100, ach.CheckingReturnNOCDebit)}
+	}
+	done, err := c.importing(answerFile{created: today, entries: entry(), company: "9999999999"})
+	c.must(err)
+	if done.Returns != 0 || done.LeftCount != 1 || !strings.Contains(done.Left[0].Problem, "its company is not") {
+		t.Errorf("imported %+v", done)
+	}
+	policy := intaketest.Policy()
+	policy.Company.ID = "2222222222"
+	c.Append("shop-1", payment.MerchantPolicySet{Policy: policy})
+	done, err = c.importing(answerFile{created: today, entries: entry()})
+	c.must(err)
+	if done.Returns != 1 || done.LeftCount != 0 {
+		t.Errorf("under the company that it went out under: %+v", done)
+	}
+}
+
+// TestFilesOfOthers: the control records hold, one trace number fits, and yet the file is not our bank's for us, or too old. Nothing is taken.
+func TestFilesOfOthers(t *testing.T) {
+	c := newCounter(t, 5*time.Second)
+	id := c.settled(100)[0]
+	entries := func() []*ach.EntryDetail {
+		return []*ach.EntryDetail{answerOf(c.Payment("shop-1", id).Entry, "R01", 100, ach.CheckingReturnNOCDebit)}
+	}
 	findings := 0
 	for name, test := range map[string]struct {
-		bad     *ach.EntryDetail
-		created string
-		why     string
+		file answerFile
+		why  string
 	}{
-		"a trace number of nobody":        {answerOf("091000019999999", "R01", 200, debit), today, "record 7, trace number 091000019999999: no entry of ours"},
-		"another amount":                  {answerOf(two, "R01", 201, debit), today, "its amount is not"},
-		"a credit where ours was a debit": {answerOf(two, "R01", 200, credit), today, "the other way round"},
-		"an entry that is not out":        {answerOf(c.Payment("shop-1", waiting).Entry, "R01", 100, debit), today, "the entry is filing"},
-		"an old file":                     {answerOf(two, "R01", 200, debit), "260520", "over 180 days ago"},
-		"the same entry twice":            {answerOf(one, "R02", 100, debit), today, "entry: an answer of the same kind"},
+		"of another bank":     {answerFile{created: today, entries: entries(), from: "011000015"}, "bank.answers_from"},
+		"for somebody else":   {answerFile{created: today, entries: entries(), to: "1987654322"}, "bank.answers_to"},
+		"our own, given back": {answerFile{created: today, entries: entries(), from: "1987654321", to: "091000019"}, "bank.answers_from"},
+		"of another year":     {answerFile{created: "260520", entries: entries()}, "over 180 days ago"},
 	} {
-		f := answerFile{test.created, []*ach.EntryDetail{good(), test.bad}}
-		_, err := c.importing(f)
-		if !errors.Is(err, ErrAnswerFile) || !strings.Contains(err.Error(), test.why) {
+		done, err := c.importing(test.file)
+		if !errors.Is(err, ErrOthersFile) || errors.Is(err, ErrAnswerFile) || !strings.Contains(err.Error(), test.why) || done.applied() != 0 {
 			t.Errorf("%s: %v, want %q", name, err, test.why)
 		}
 		findings++
 	}
-	broken := answerFile{today, []*ach.EntryDetail{good()}}.bytes(t)
-	if _, err := c.engine(nil).ImportAnswers(t.Context(), "returns-20261123-000006.ach", bytes.NewReader(broken[:len(broken)/2]), operator()); !errors.Is(err, ErrAnswerFile) || !errors.Is(err, nacha.ErrFile) {
-		t.Errorf("half a file: %v", err)
+	if details := c.findings(payment.FindingAnswerFile); len(details) != findings {
+		t.Errorf("findings %q", details)
+	}
+	c.want("the sale", id, payment.StageSettled, envelope.CodeOK, "accepted", "settled")
+
+	f := answerFile{created: today, entries: entries(), from: "011000015", to: "1987654322"}
+	known := c.engine(func(cfg *Config) {
+		cfg.Bank.AnswersFrom, cfg.Bank.AnswersTo = []string{"011000015"}, []string{"1", "1987654322"}
+	})
+	done, err := known.ImportAnswers(t.Context(), "returns.ach", bytes.NewReader(f.bytes(t)), operator())
+	c.must(err)
+	if done.Returns != 1 {
+		t.Errorf("by numbers of the settings: %+v", done)
+	}
+	if _, err := c.engine(func(cfg *Config) { cfg.Bank = nil }).ImportAnswers(t.Context(), "returns.ach", bytes.NewReader(f.bytes(t)), operator()); !errors.Is(err, ErrConflict) {
+		t.Errorf("without a bank: %v", err)
+	}
+}
+
+// TestAnswerFilesRefusedWhole: a file that its control records do not prove, and nothing of it is applied.
+func TestAnswerFilesRefusedWhole(t *testing.T) {
+	c := newCounter(t, 5*time.Second)
+	ids := c.settled(100)
+	f := answerFile{created: today, entries: []*ach.EntryDetail{answerOf(c.Payment("shop-1", ids[0]).Entry, "R01", 100, ach.CheckingReturnNOCDebit)}}
+	broken := f.bytes(t)
+	for _, text := range [][]byte{broken[:len(broken)/2], bytes.Replace(broken, []byte("0000000100"), []byte("0000000101"), 1)} {
+		_, err := c.engine(nil).ImportAnswers(t.Context(), "returns-20261123-000006.ach", bytes.NewReader(text), operator())
+		if !errors.Is(err, ErrAnswerFile) || !errors.Is(err, nacha.ErrFile) {
+			t.Errorf("a broken file: %v", err)
+		}
 	}
 	details := c.findings(payment.FindingAnswerFile)
-	if len(details) != findings+1 || !strings.HasPrefix(details[len(details)-1], `file "returns-20261123-000006.ach": nacha: the file is refused: `) {
+	if len(details) != 2 || !strings.HasPrefix(details[1], `file "returns-20261123-000006.ach": nacha: the file is refused: `) {
 		t.Errorf("findings %q", details)
 	}
 	for _, d := range details {
@@ -205,16 +325,57 @@ func TestAnswerFilesRefusedWhole(t *testing.T) {
 			t.Errorf("a finding repeats account data: %s", d)
 		}
 	}
-	for _, id := range ids {
-		c.want("the sale", id, payment.StageSettled, envelope.CodeOK, "accepted", "settled")
+	c.want("the sale", ids[0], payment.StageSettled, envelope.CodeOK, "accepted", "settled")
+}
+
+// TestAnEntryComesBackOnce: in one file, or in several, another reason is listed and the same one is a repeat.
+func TestAnEntryComesBackOnce(t *testing.T) {
+	c := newCounter(t, 5*time.Second)
+	id := c.settled(100)[0]
+	one := func(code string) *ach.EntryDetail {
+		return answerOf(c.Payment("shop-1", id).Entry, code, 100, ach.CheckingReturnNOCDebit)
 	}
-	first, err := c.importing(answerFile{today, []*ach.EntryDetail{good()}})
+	done, err := c.importing(answerFile{created: today, entries: []*ach.EntryDetail{one("R01"), one("R02"), one("R01")}})
 	c.must(err)
-	if first.Returns != 1 {
-		t.Errorf("imported %+v", first)
+	if done.Returns != 1 || done.Repeats != 1 || done.LeftCount != 1 || !strings.Contains(done.Left[0].Problem, "came back before, with R01") {
+		t.Errorf("imported %+v", done)
 	}
-	_, err = c.importing(answerFile{today, []*ach.EntryDetail{answerOf(one, "R02", 100, debit)}})
-	if !errors.Is(err, ErrAnswerFile) || !strings.Contains(err.Error(), "for another reason") {
-		t.Errorf("returned again for another reason: %v", err)
+	done, err = c.importing(answerFile{created: "261123", entries: []*ach.EntryDetail{one("R03"), one("R01"), one("R72")}})
+	c.must(err)
+	if done.Returns != 0 || done.Repeats != 1 || done.LeftCount != 2 || done.Left[1].Code != "R03" && done.Left[0].Code != "R03" {
+		t.Errorf("imported %+v", done)
 	}
+	c.want("the sale", id, payment.StageReturned, "ach-R01", "accepted", "settled", "returned")
+}
+
+// TestSeveralNoticesOfChange: each code is told once, whichever files bring it.
+func TestSeveralNoticesOfChange(t *testing.T) {
+	c := newCounter(t, 5*time.Second)
+	id := c.settled(100)[0]
+	one := func(code string) *ach.EntryDetail {
+		return answerOf(c.Payment("shop-1", id).Entry, code, 0, ach.CheckingReturnNOCDebit)
+	}
+	first, err := c.importing(answerFile{created: today, entries: []*ach.EntryDetail{one("C01"), one("C05"), one("C01")}})
+	c.must(err)
+	second, err := c.importing(answerFile{created: "261123", entries: []*ach.EntryDetail{one("C05"), one("C13")}})
+	c.must(err)
+	if first.Changes != 2 || first.Repeats != 1 || first.LeftCount != 0 || second.Changes != 1 || second.Repeats != 1 {
+		t.Errorf("imported %+v, %+v", first, second)
+	}
+	c.want("the sale", id, payment.StageSettled, envelope.CodeOK, "accepted", "settled", "noted", "noted", "noted")
+}
+
+// TestNoticesOfOldLogs were told to nobody: where the bank says so again, the shop is told.
+func TestNoticesOfOldLogs(t *testing.T) {
+	c := newCounter(t, 5*time.Second)
+	id := c.settled(100)[0]
+	c.Append("shop-1", payment.ChangeNotified{ID: id, Code: "C01"})
+	c.want("the sale", id, payment.StageSettled, envelope.CodeOK, "accepted", "settled")
+	f := answerFile{created: today, entries: []*ach.EntryDetail{answerOf(c.Payment("shop-1", id).Entry, "C01", 0, ach.CheckingReturnNOCDebit)}}
+	done, err := c.importing(f)
+	c.must(err)
+	if done.Changes != 1 {
+		t.Errorf("imported %+v", done)
+	}
+	c.want("the sale", id, payment.StageSettled, envelope.CodeOK, "accepted", "settled", "noted")
 }

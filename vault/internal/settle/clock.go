@@ -197,5 +197,5 @@ func joined(tx *ledger.Tx, number uint32, before time.Time) (found bool, err err
 // standing lists the stages of a batch's payments that count in it, or may come to.
 func standing() []payment.Stage {
 	return []payment.Stage{payment.StageApproved, payment.StageCaptured, payment.StageAccepted, payment.StageAuthorising, payment.StageCapturing,
-		payment.StageVoiding, payment.StageUnknown, payment.StageManual}
+		payment.StageVoiding, payment.StageUnknown, payment.StageManual, payment.StageCorrecting}
 }

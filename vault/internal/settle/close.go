@@ -189,7 +189,7 @@ func (e *Engine) count(b payment.Batch, stage payment.Stage) (n int64, err error
 func (e *Engine) inFlight(b payment.Batch) error {
 	var names []string
 	err := e.cfg.Ledger.View(func(tx *ledger.Tx) error {
-		for _, stage := range []payment.Stage{payment.StageManual, payment.StageUnknown, payment.StageAuthorising, payment.StageCapturing, payment.StageVoiding} {
+		for _, stage := range []payment.Stage{payment.StageManual, payment.StageUnknown, payment.StageCorrecting, payment.StageAuthorising, payment.StageCapturing, payment.StageVoiding} {
 			err := tx.Payments(ledger.Query{Merchant: b.Merchant, Stage: stage, Batch: b.Number, Limit: maxNamed}, func(p payment.Payment) error {
 				if names = append(names, fmt.Sprintf("%s/%s (%s)", p.Merchant, p.ID, p.Stage)); len(names) == maxNamed {
 					return errEnough

@@ -56,6 +56,7 @@ type Comparison struct {
 	Ours        int // payments that stand in our batch
 	Theirs      int // lines of the listing
 	Differences []Difference
+	Sums        []payment.Total // of the listing, by currency, sorted
 }
 
 // Compare holds a card batch against the acquirer's listing of it: CSV with the header rrn,stan,terminal,kind,amount,currency and a line
@@ -74,7 +75,7 @@ func (e *Engine) Compare(ctx context.Context, batch uint32, listing io.Reader) (
 		return Comparison{}, err
 	}
 	inLetters(theirs, b)
-	c := Comparison{Batch: b, Theirs: len(theirs)}
+	c := Comparison{Batch: b, Theirs: len(theirs), Sums: sums(theirs)}
 	seen := make(map[string]int, len(theirs)) // line by RRN
 	for i, l := range theirs {
 		if _, twice := seen[l.RRN]; twice {
@@ -128,13 +129,30 @@ func order(d Difference) int {
 	return d.Line
 }
 
+// atAcquirer are the stages of payments that stand at the acquirer, and then those of which only what a person said to stand there does.
+var atAcquirer = []payment.Stage{payment.StageApproved, payment.StageCaptured, payment.StageSettled,
+	payment.StageReversed, payment.StageVoided, payment.StageDeclined}
+
+// sums are a listing's totals by currency, sorted.
+func sums(listing []Listed) (totals []payment.Total) {
+	var b payment.Batch
+	for _, l := range listing {
+		t := payment.Total{Currency: l.Currency, Count: 1, Amount: l.Amount}
+		if l.Kind == string(envelope.OpRefund) {
+			t = payment.Total{Currency: l.Currency, Credits: 1, CreditAmount: l.Amount}
+		}
+		b.Lines = append(b.Lines, payment.Adjustment{Total: t})
+	}
+	return b.Expected()
+}
+
 // listed calls fn for the payments that stand in a batch and returns their RRNs.
 func (e *Engine) listed(b payment.Batch, fn func(payment.Payment, Listed)) (rrns map[string]bool, err error) {
 	rrns = map[string]bool{}
 	err = e.cfg.Ledger.View(func(tx *ledger.Tx) error {
-		for _, stage := range []payment.Stage{payment.StageApproved, payment.StageCaptured, payment.StageSettled} {
+		for _, stage := range atAcquirer {
 			err := tx.Payments(ledger.Query{Merchant: b.Merchant, Stage: stage, Batch: b.Number}, func(p payment.Payment) error {
-				if p.Trace == nil {
+				if p.Trace == nil || slices.Contains(atAcquirer[3:], stage) && !p.AtHost {
 					return nil
 				}
 				rrns[p.Trace.RRN] = true

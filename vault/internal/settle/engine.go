@@ -40,6 +40,10 @@ type Bank struct {
 	Calendar nacha.Calendar // which day a file is of, and when its money moves
 	Outbox   string         // directory where files appear, whole, under their names; no file there is ever overwritten or deleted
 	Disk     Disk           // nil: nacha.Disk
+
+	// AnswersFrom and AnswersTo are further numbers by which the bank calls itself and us in its files: immediate origins and destinations, beside
+	// Sender's immediate destination and origin.
+	AnswersFrom, AnswersTo []string
 }
 
 // Disk does what is done to files of the outbox, with the contract of nacha.Disk.
@@ -52,24 +56,25 @@ type Disk interface {
 
 // Config is what an Engine works with.
 type Config struct {
-	Ledger        Ledger
-	Opener        Opener
-	Accounts      Accounts
-	Acquirer      acquirer.Acquirer
-	Journal       Journal         // where the log must be durable before anything is sent; nil: nothing is waited for
-	Bank          *Bank           // nil: bank batches cannot be settled
-	Terminals     []string        // card acceptor terminals, ISO 8583 field 41, at least one
-	CloseAt       []time.Duration // times of day, since midnight UTC, at which open batches are closed by themselves; none: never
-	Outstanding   int             // requests, as many captures and as many reversals, that may wait for the host at once; 0: 64
-	ReversalRetry time.Duration   // wait after the first try of a reversal or capture that was not taken, doubled after each further; 0: 5 s
-	RepeatEvery   time.Duration   // bound of that wait; 0: 5 min
-	RepeatFor     time.Duration   // from the first try of a reversal or capture to the last, after which a person decides; 0: 24 h
-	Silences      int             // messages in a row without an answer after which no new request is sent until one is answered; 0: 10
-	OrderWait     time.Duration   // how long an order may wait for a line, or for a host that is silent, before it is refused; 0: 1 h
-	Drain         time.Duration   // how long a stop waits for answers that are outstanding; 0: 10 s
-	Patience      time.Duration   // how long closing and settling wait for payments in flight; 0: 90 s
-	Now           func() time.Time
-	Logger        *slog.Logger
+	Ledger         Ledger
+	Opener         Opener
+	Accounts       Accounts
+	Acquirer       acquirer.Acquirer
+	Journal        Journal         // where the log must be durable before anything is sent; nil: nothing is waited for
+	Bank           *Bank           // nil: bank batches cannot be settled
+	Reconciliation payment.Way     // what card batches are agreed with the acquirer by; "": ByTotals
+	Terminals      []string        // card acceptor terminals, ISO 8583 field 41, at least one
+	CloseAt        []time.Duration // times of day, since midnight UTC, at which open batches are closed by themselves; none: never
+	Outstanding    int             // requests, as many captures and as many reversals, that may wait for the host at once; 0: 64
+	ReversalRetry  time.Duration   // wait after the first try of a reversal or capture that was not taken, doubled after each further; 0: 5 s
+	RepeatEvery    time.Duration   // bound of that wait; 0: 5 min
+	RepeatFor      time.Duration   // from the first try of a reversal or capture to the last, after which a person decides; 0: 24 h
+	Silences       int             // messages in a row without an answer after which no new request is sent until one is answered; 0: 10
+	OrderWait      time.Duration   // how long an order may wait for a line, or for a host that is silent, before it is refused; 0: 1 h
+	Drain          time.Duration   // how long a stop waits for answers that are outstanding; 0: 10 s
+	Patience       time.Duration   // how long closing and settling wait for payments in flight; 0: 90 s
+	Now            func() time.Time
+	Logger         *slog.Logger
 }
 
 // Limits of the engine.
@@ -153,7 +158,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, stop)()
 	for _, l := range []*lane{
 		{stages: []payment.Stage{payment.StageCapturing, payment.StageReceived}, aside: isCapture, admits: e.admits, handle: e.handle, gate: e.line},
-		{stages: []payment.Stage{payment.StageUnknown, payment.StageVoiding}, handle: e.reverse, gate: e.line},
+		{stages: []payment.Stage{payment.StageUnknown, payment.StageVoiding, payment.StageCorrecting}, handle: e.reverse, gate: e.line},
 	} {
 		l.engine = e
 		workers.Go(func() error { return l.run(dispatch, alive) })

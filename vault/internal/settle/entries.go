@@ -89,18 +89,27 @@ func (w *fileWriter) read(section section, ids []string) (entries []entry, err e
 	return entries, err
 }
 
-// overtaken tells whether what came since p was accepted forbids to send it to the bank: its account was blocked, the sale that it refunds came
-// back, so that the account would be paid twice, or its merchant was suspended and would pay out.
+// overtaken tells whether what came since p was accepted forbids to send it to the bank: its account was blocked, is to be corrected first, or
+// is no longer the one it is for, the sale that it refunds came back, so that the account would be paid twice, or its merchant was suspended and would pay out.
 func overtaken(tx *ledger.Tx, p payment.Payment) (envelope.Code, error) {
 	_, blocked, err := tx.Block(p.Merchant, p.Fingerprint)
 	if err != nil || blocked {
 		return envelope.CodeBlockedAccount, err
 	}
+	if p.Token != "" {
+		t, _, err := tx.Token(p.Merchant, p.Token)
+		switch {
+		case err != nil || t.Notice != "":
+			return envelope.CodeBlockedAccount, err
+		case t.Fingerprint != p.Fingerprint:
+			return envelope.CodeAccountGone, nil
+		}
+	}
 	switch p.Operation {
 	case envelope.OpRefund:
 		original, _, err := tx.Payment(p.Merchant, p.Of)
 		if err != nil || original.Stage == payment.StageReturned {
-			return envelope.CodeWrongState, err
+			return original.Code, err // ach-RNN: the refund's merchant reads why it was not sent
 		}
 	case envelope.OpPayout:
 		m, _, err := tx.Merchant(p.Merchant)
@@ -109,6 +118,20 @@ func overtaken(tx *ledger.Tx, p payment.Payment) (envelope.Code, error) {
 		}
 	}
 	return envelope.CodeOK, nil
+}
+
+// asUpdated says with which account a sale or payout goes out whose stored account was replaced since it was accepted. A refund does not follow: it
+// goes to the account that paid, and to no other.
+func asUpdated(tx *ledger.Tx, merchant string, body *payment.EntryIntended) error {
+	p, _, err := tx.Payment(merchant, body.ID)
+	if err != nil || p.Token == "" || p.Operation == envelope.OpRefund {
+		return err
+	}
+	t, _, err := tx.Token(merchant, p.Token)
+	if err == nil && !t.Forgotten && t.Fingerprint != p.Fingerprint {
+		body.Masked, body.Fingerprint = t.Masked, t.Fingerprint
+	}
+	return err
 }
 
 // open opens the entries' accounts on every processor. An error says nothing about an account: the key ring is locked.

@@ -20,10 +20,16 @@ var (
 	ErrUnavailable = errors.New("not to be had now")
 	// ErrFileThere is returned when another file than the one in the log stands in the outbox under its name. Nothing was overwritten.
 	ErrFileThere = errors.New("another file of that name is in the bank's outbox; find out who put it there, move it away, and settle again")
-	// ErrAnswerFile is returned when a file of the bank is refused: nothing of it was applied, and the log has a finding.
+	// ErrAnswerFile is returned when the control records of a file of the bank do not prove it: nothing of it was applied, and the log has a finding.
 	ErrAnswerFile = errors.New("nothing of the file was applied; keep it as it is, and ask the bank for a correct one")
+	// ErrOthersFile is returned when a file of a bank is sound and not for here, or found again after long: as of ErrAnswerFile.
+	ErrOthersFile = errors.New("nothing of the file was applied; keep it as it is, and find out whose it is")
 	// ErrListing is returned when an acquirer's listing is not as it should be. Nothing was compared.
 	ErrListing = errors.New("the listing is refused whole; ask the acquirer for a correct one")
+	// ErrReturn is returned when a person records a return that no bank makes, or without what proves it.
+	ErrReturn = errors.New("a return is recorded with its code, ach-R01 to ach-R60 or ach-R78 to ach-R99, and the SHA-256 of what proves it")
+	// ErrRefused is returned when the acquirer's host answers that it does not compare totals. Asking again does not help.
+	ErrRefused = errors.New("the acquirer's host refuses to compare totals")
 	// ErrReason is returned when a person's reason cannot be kept.
 	ErrReason = errors.New("a reason is 1 to 200 printable ASCII characters, without anything that could be a card number")
 )
@@ -33,11 +39,13 @@ type Actor struct {
 	Name    string // "user:NAME"
 	Origin  string // "socket"
 	Purpose string // what for, in a few words; may be empty
+
+	Evidence string // hex SHA-256 of what proves a person's word; may be empty
 }
 
 // Event is an event of this actor.
 func (a Actor) Event(merchant string, body payment.Body) payment.Event {
-	return payment.Event{Actor: a.Name, Origin: a.Origin, Purpose: a.Purpose, Merchant: merchant, Body: body}
+	return payment.Event{Actor: a.Name, Origin: a.Origin, Purpose: a.Purpose, Evidence: a.Evidence, Merchant: merchant, Body: body}
 }
 
 // Progress is told how much of an operation is done; total may be zero while it is not known. It is not called concurrently.

@@ -216,13 +216,20 @@ func (s *settlement) numberChunk(ctx context.Context, file string, batch uint32)
 		if err != nil {
 			return err
 		}
+		m, found, err := tx.Merchant(b.Merchant)
+		if err != nil || !found {
+			return orMissing(err, "merchant "+b.Merchant)
+		}
 		for _, id := range next {
 			v, err := tx.Vault()
 			if err != nil {
 				return err
 			}
 			n := v.NextSequence()
-			body := payment.EntryIntended{ID: id, File: file, Trace: nacha.TraceNumber(odfi, n), Sequence: n}
+			body := payment.EntryIntended{ID: id, File: file, Trace: nacha.TraceNumber(odfi, n), Sequence: n, Company: m.Policy.Company.ID}
+			if err := asUpdated(tx, m.ID, &body); err != nil {
+				return err
+			}
 			if _, err := tx.Append(s.actor.Event(b.Merchant, body)); err != nil {
 				return err
 			}

@@ -130,13 +130,17 @@ func (c *counter) finish(e *Engine) {
 	})
 }
 
-// repeatInVain runs an engine until a payment's reversal or capture was repeated for a day, and a person is needed.
-func (c *counter) repeatInVain(e *Engine, id string) {
+// repeatInVain runs an engine until the reversals or captures of payments were repeated for a day, and a person is needed.
+func (c *counter) repeatInVain(e *Engine, ids ...string) {
 	c.t.Helper()
 	c.while(e, func() {
-		waittest.For(c.t, "a second try", func() bool { return c.Payment(c.shop.ID, id).Tries >= 2 })
+		for _, id := range ids {
+			waittest.For(c.t, "a second try", func() bool { return c.Payment(c.shop.ID, id).Tries >= 2 })
+		}
 		c.Clock.Pass(24 * time.Hour)
-		waittest.For(c.t, "a person to be needed", func() bool { return c.stage(id) == payment.StageManual })
+		for _, id := range ids {
+			waittest.For(c.t, "a person to be needed", func() bool { return c.stage(id) == payment.StageManual })
+		}
 	})
 }
 

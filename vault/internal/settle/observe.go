@@ -52,8 +52,9 @@ func (o observed) Reconcile(ctx context.Context, t acquirer.Totals) (acquirer.Re
 // answer that does not fit is none.
 func (o observed) saw(ctx context.Context, sent time.Time, err error) {
 	e := o.engine
+	_, refused := errors.AsType[*acquirer.RefusedError](err)
 	switch {
-	case err == nil:
+	case err == nil || refused:
 		after, closes := e.breaker.heard(e.cfg.Now())
 		if closes {
 			e.cfg.Logger.Warn("the acquirer's host answers again: new requests are sent")

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moov-io/ach"
+
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/payment"
@@ -30,7 +32,7 @@ func TestEntriesThatWereOvertaken(t *testing.T) {
 		payment.PaymentReturned{ID: first, Code: envelope.ACHCode("R02")},   // and blocked
 		payment.MerchantSuspended{})
 	c.endOfDay(e)
-	c.want("the refund of a sale that came back", refund, payment.StageRejected, envelope.CodeWrongState, "accepted", "rejected")
+	c.want("the refund of a sale that came back", refund, payment.StageRejected, "ach-R01", "accepted", "rejected")
 	c.want("the sale from a blocked account", second, payment.StageRejected, envelope.CodeBlockedAccount, "accepted", "rejected")
 	c.want("the payout of a suspended merchant", paid, payment.StageRejected, envelope.CodeMerchantSuspended, "accepted", "rejected")
 	c.want("the other refund", good, payment.StageSettled, envelope.CodeOK, "accepted", "refunded")
@@ -39,4 +41,55 @@ func TestEntriesThatWereOvertaken(t *testing.T) {
 	}
 	c.noParts(refund, second, paid)
 	c.changesNothing(e)
+}
+
+// replace is the draft of an update by a whole bank account.
+func (c *counter) replace(token, number string) intaketest.Draft {
+	d := c.shop.Update(token, "2031-01")
+	d.Account = intaketest.Bank(intaketest.Routing, number)
+	return d
+}
+
+// TestEntriesOfANotedAccount: what waits for its file when a notice of change comes is not sent, and what is made after the update is.
+func TestEntriesOfANotedAccount(t *testing.T) {
+	c := newCounter(t, 5*time.Second)
+	e := c.engine(nil)
+	token := c.Payment("shop-1", c.send(c.shop.Store(intaketest.Bank(intaketest.Routing, "777766665555")))).Token
+	first := c.send(c.shop.ByToken(envelope.OpSale, token, 500))
+	c.endOfDay(e)
+	waiting := c.send(c.shop.ByToken(envelope.OpSale, token, 600))
+	done, err := c.importing(answerFile{created: today, entries: []*ach.EntryDetail{answerOf(c.Payment("shop-1", first).Entry, "C01", 0, ach.CheckingReturnNOCDebit)}})
+	c.must(err)
+	if done.Changes != 1 {
+		t.Errorf("imported %+v", done)
+	}
+	c.want("the noted sale", first, payment.StageSettled, envelope.CodeOK, "accepted", "settled", "noted")
+	c.endOfDay(e)
+	c.want("the sale that waited", waiting, payment.StageRejected, envelope.CodeBlockedAccount, "accepted", "rejected")
+
+	c.Clock.Pass(time.Minute)
+	c.send(c.replace(token, "1111222233"))
+	again := c.send(c.shop.ByToken(envelope.OpSale, token, 600))
+	c.endOfDay(e)
+	c.want("the sale after the update", again, payment.StageSettled, envelope.CodeOK, "accepted", "settled")
+}
+
+// TestEntriesWhoseAccountWasReplaced while they waited: a sale is of the new account from then on, also where it comes back; a refund is not sent.
+func TestEntriesWhoseAccountWasReplaced(t *testing.T) {
+	c := newCounter(t, 5*time.Second)
+	e := c.engine(nil)
+	token := c.Payment("shop-1", c.send(c.shop.Store(intaketest.Bank(intaketest.Routing, "777766665555")))).Token
+	paid := c.send(c.shop.ByToken(envelope.OpSale, token, 500))
+	c.endOfDay(e)
+	sale, refund := c.send(c.shop.ByToken(envelope.OpSale, token, 600)), c.send(c.shop.Refund(paid, 100))
+	c.send(c.replace(token, "1111222233"))
+	c.endOfDay(e)
+	c.want("the refund", refund, payment.StageRejected, envelope.CodeAccountGone, "accepted", "rejected")
+	c.want("the sale", sale, payment.StageSettled, envelope.CodeOK, "accepted", "settled")
+	if p := c.Payment("shop-1", sale); p.Masked != "******2233" || p.Fingerprint == c.Payment("shop-1", paid).Fingerprint {
+		t.Errorf("the sale is of %s", p.Masked)
+	}
+	_, err := c.importing(answerFile{created: today, entries: []*ach.EntryDetail{answerOf(c.Payment("shop-1", sale).Entry, "R02", 600, ach.CheckingReturnNOCDebit)}})
+	c.must(err)
+	c.want("a sale from the account that came back", c.send(c.shop.ByToken(envelope.OpSale, token, 5)), payment.StageRejected, envelope.CodeBlockedAccount, "rejected")
 }

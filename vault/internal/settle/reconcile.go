@@ -17,7 +17,7 @@ const reconcileTries = 3
 // reconcile has the acquirer confirm the totals of each currency that it has not confirmed yet.
 func (s *settlement) reconcile(ctx context.Context, b payment.Batch) error {
 	var differing []error
-	for _, ours := range b.Totals {
+	for _, ours := range b.Expected() {
 		if slices.Contains(b.Agreed, ours) {
 			continue
 		}
@@ -29,8 +29,8 @@ func (s *settlement) reconcile(ctx context.Context, b payment.Batch) error {
 			return err
 		}
 		if host != ours {
-			differing = append(differing, fmt.Errorf("the acquirer has %s, we have %s; compare its listing of the batch with ours, then settle again: %w",
-				inWords(host), inWords(ours), ErrTotalsDiffer))
+			differing = append(differing, fmt.Errorf("the acquirer has %s, we have %s; compare its listing of the batch with ours, have it put right or take "+
+				"what stays into the batch with `vault batch adjust`, then settle again: %w", hostWords(host), inWords(ours), ErrTotalsDiffer))
 		}
 	}
 	return errors.Join(differing...)
@@ -43,6 +43,14 @@ func inWords(t payment.Total) string {
 		text += fmt.Sprintf(" and %d refunds of %d", t.Credits, t.CreditAmount)
 	}
 	return text
+}
+
+// hostWords says what a host's total is that differs.
+func hostWords(t payment.Total) string {
+	if t == (payment.Total{Currency: t.Currency}) {
+		return t.Currency + ": other totals, which it did not give, or nothing"
+	}
+	return inWords(t)
 }
 
 // ask commits the reconciliation's trace, sends it, and returns the host's totals in the same form as ours.
@@ -68,18 +76,37 @@ func (s *settlement) ask(ctx context.Context, b payment.Batch, ours payment.Tota
 		if err == nil {
 			return hostTotal(answer, ours), nil
 		}
+		if refused, ok := errors.AsType[*acquirer.RefusedError](err); ok && !refused.Passing {
+			return payment.Total{}, refusal(refused)
+		}
 		failure = err
 	}
+	if _, ok := errors.AsType[*acquirer.RefusedError](failure); ok {
+		return payment.Total{}, fmt.Errorf("%w: %w; settle again later", failure, ErrUnavailable)
+	}
+	if errors.Is(failure, acquirer.ErrMalformedAnswer) {
+		return payment.Total{}, fmt.Errorf("the acquirer's answers cannot be used: %w: %w; settle again later, and where it stays so, ask the acquirer how its "+
+			"host answers a 0500, and set the dialect, or reconciliation under [acquirer] in vault.toml, as it says", failure, ErrUnavailable)
+	}
 	return payment.Total{}, fmt.Errorf("the acquirer did not answer: %w: %w; settle again later", failure, ErrUnavailable)
+}
+
+// refusal says what to do about a host that answers and does not compare.
+func refusal(refused *acquirer.RefusedError) error {
+	return fmt.Errorf("its answer to the 0500 has code %s: ask the acquirer whether its host reconciles so; if not, set reconciliation = \"listing\" or "+
+		"\"none\" under [acquirer] in vault.toml, and start the vault anew: %w", refused.Code, ErrRefused)
 }
 
 // hostTotal is what stands at the host. A host that disagrees while its figures are equal to ours is taken at its word: its total is then
 // given as nothing, so that it differs.
 func hostTotal(answer acquirer.Reconciliation, ours payment.Total) payment.Total {
+	if answer.Untold && answer.Agreed {
+		return ours
+	}
 	debits, credits := answer.Host.Standing(), answer.Host.StandingCredits()
 	host := payment.Total{Currency: ours.Currency, Count: int64(debits.Number), Amount: debits.Amount,
 		Credits: int64(credits.Number), CreditAmount: credits.Amount}
-	if !answer.Agreed && host == ours {
+	if !answer.Agreed && (host == ours || answer.Untold) {
 		return payment.Total{Currency: ours.Currency}
 	}
 	return host
@@ -107,7 +134,7 @@ func (s *settlement) record(ctx context.Context, b payment.Batch, ours, host pay
 		if err := appendEvent(tx, "acquirer", "host", b.Merchant, body); err != nil || body.Agreed {
 			return err
 		}
-		detail := fmt.Sprintf("%s: host %s; ours %s", b.ID(), inWords(host), inWords(ours))
+		detail := fmt.Sprintf("%s: host %s; ours %s", b.ID(), hostWords(host), inWords(ours))
 		return appendEvent(tx, "vault", "host", b.Merchant, payment.IntegrityFound{Finding: payment.FindingTotalsDiffer, Detail: detail})
 	})
 }

@@ -137,6 +137,9 @@ func originalOf(tx *ledger.Tx, p payment.Payment) (acquirer.Original, error) {
 // asOriginal names a request that was sent.
 func asOriginal(p payment.Payment) (acquirer.Original, error) {
 	kind, known := requestKind(p.Flow())
+	if p.Flow() == payment.FlowCapture {
+		kind, known = acquirer.KindCapture, true // of one that a person's correction takes back
+	}
 	if !known || p.Trace == nil {
 		return acquirer.Original{}, fmt.Errorf("payment %s was never asked for at the host: %w", p.ID, payment.ErrTransition)
 	}

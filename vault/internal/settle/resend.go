@@ -11,7 +11,7 @@ import (
 // Resend has the reversal or capture of a manual payment sent again, at once, and repeated as if its first try were
 // now. reason is as Resolve has it. Errors: ErrReason, ErrNotFound, ErrConflict, or the ledger's.
 func (e *Engine) Resend(ctx context.Context, merchant, id, reason string, actor Actor) error {
-	if err := checkReason(reason); err != nil {
+	if err := checkWord(reason, actor); err != nil {
 		return err
 	}
 	return e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
@@ -29,7 +29,7 @@ func (e *Engine) Resend(ctx context.Context, merchant, id, reason string, actor 
 // ResendAll is Resend of every manual payment, of one merchant unless that is empty, and counts them. What was done
 // before an error stays done.
 func (e *Engine) ResendAll(ctx context.Context, merchant, reason string, actor Actor) (resent int, err error) {
-	if err := checkReason(reason); err != nil {
+	if err := checkWord(reason, actor); err != nil {
 		return 0, err
 	}
 	return e.each(ctx, waiting{stage: payment.StageManual, meant: func(p payment.Payment) bool { return merchant == "" || p.Merchant == merchant },

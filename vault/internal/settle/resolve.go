@@ -2,6 +2,8 @@ package settle
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,7 +20,7 @@ import (
 // the word. reason is 1 to 200 printable ASCII characters in which no account number could stand. Errors: ErrReason,
 // ErrNotFound, ErrConflict (naming what may be said of the payment), ctx's, or the ledger's.
 func (e *Engine) Resolve(ctx context.Context, merchant, id string, as envelope.Status, reason string, actor Actor) error {
-	if err := checkReason(reason); err != nil {
+	if err := checkWord(reason, actor); err != nil {
 		return err
 	}
 	before, err := e.payment(merchant, id)
@@ -49,7 +51,7 @@ func (e *Engine) Resolve(ctx context.Context, merchant, id string, as envelope.S
 		if err := mayResolve(p, as); err != nil {
 			return err
 		}
-		_, err = tx.Append(actor.Event(merchant, payment.PaymentResolved{ID: id, As: as, Reason: reason}))
+		_, err = tx.Append(actor.Event(merchant, payment.PaymentResolved{ID: id, As: as, Reason: reason, Remembered: true}))
 		return err
 	})
 }
@@ -57,17 +59,11 @@ func (e *Engine) Resolve(ctx context.Context, merchant, id string, as envelope.S
 // mayResolve refuses what a person may not say of a payment as it stands.
 func mayResolve(p payment.Payment, as envelope.Status) error {
 	if may := p.Resolutions(); len(may) == 0 {
-		return fmt.Errorf("payment %s is %s: only what is manual, or is repeated (unknown, voiding, capturing), waits for a person's word: %w",
+		return fmt.Errorf("payment %s is %s: only what is manual, or is repeated (unknown, voiding, capturing), waits for a "+
+			"person's word, and an earlier word is corrected with --correct: %w",
 			p.ID, p.Stage, ErrConflict)
 	} else if !slices.Contains(may, as) {
 		return fmt.Errorf("payment %s cannot be %q; it can be resolved as %s: %w", p.ID, string(as), listed(may), ErrConflict)
-	}
-	return nil
-}
-
-func checkReason(reason string) error {
-	if len(reason) < 1 || len(reason) > maxText || !loggable.Text(reason) {
-		return ErrReason
 	}
 	return nil
 }
@@ -82,6 +78,17 @@ func (e *Engine) payment(merchant, id string) (p payment.Payment, err error) {
 		return nil
 	})
 	return p, err
+}
+
+// checkWord checks the reason and the evidence of a person's word.
+func checkWord(reason string, actor Actor) error {
+	if len(reason) < 1 || len(reason) > maxText || !loggable.Text(reason) {
+		return ErrReason
+	}
+	if digest, err := hex.DecodeString(actor.Evidence); err != nil || len(digest) != 0 && len(digest) != sha256.Size {
+		return fmt.Errorf("evidence is the SHA-256 of a file, 64 hex digits: %w", ErrReason)
+	}
+	return nil
 }
 
 func listed(statuses []envelope.Status) string {

@@ -28,7 +28,7 @@ func (e *Engine) reverse(ctx context.Context, p payment.Payment) error {
 
 // isReversing tells whether a reversal of p is due.
 func isReversing(p payment.Payment) bool {
-	return p.Stage == payment.StageUnknown || p.Stage == payment.StageVoiding
+	return p.Stage == payment.StageUnknown || p.Stage == payment.StageVoiding || p.Stage == payment.StageCorrecting
 }
 
 // intendReversal commits the next try, and what was said to the one before. It is nil when no reversal is due any more.

@@ -134,7 +134,7 @@ func (s *settlement) settleCards(ctx context.Context, b payment.Batch) error {
 	if b.Stage == payment.BatchDone {
 		return nil
 	}
-	if err := s.reconcile(ctx, b); err != nil {
+	if err := s.agreed(ctx, b); err != nil {
 		return err
 	}
 	return s.finish(ctx, b, payment.StageApproved, payment.StageCaptured)

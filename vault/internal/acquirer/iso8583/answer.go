@@ -2,19 +2,12 @@ package iso8583
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/moov-io/iso8583"
 
 	"nightdrop/vault/internal/acquirer"
-)
-
-// What the settlement code says of the totals. (ISO 8583:1987 field 66)
-const (
-	settlementAgreed  = "1"
-	settlementDiffers = "2"
 )
 
 // key says whose answer a message is: the message class (02, 04, 05, 08), the terminal and the trace number, which is unique only
@@ -74,41 +67,6 @@ func (d *Dialect) readAnswer(m *iso8583.Message, means func(code string) acquire
 		a.Approval = ""
 	}
 	return a, nil
-}
-
-// readTotals returns the host's view of the batch that asked named.
-func (d *Dialect) readTotals(m *iso8583.Message, asked acquirer.Totals) (acquirer.Reconciliation, error) {
-	if !slices.Contains(d.Compared, value(m, d.Place.Answer)) {
-		return acquirer.Reconciliation{}, malformed("the host did not compare the totals")
-	}
-	host := acquirer.Totals{Trace: asked.Trace, Batch: asked.Batch, Currency: asked.Currency}
-	for _, f := range d.Place.totals(&host) {
-		number, err := decimal(value(m, f.at.Number), maxTotal)
-		if err != nil {
-			return acquirer.Reconciliation{}, err
-		}
-		sum, err := decimal(value(m, f.at.Sum), maxSum)
-		if err != nil {
-			return acquirer.Reconciliation{}, err
-		}
-		*f.count = acquirer.Count{Number: int(number), Amount: sum}
-	}
-	if value(m, d.Place.Net) != netAmount(host) {
-		return acquirer.Reconciliation{}, malformed("net amount")
-	}
-	agreed := value(m, d.Place.Settlement) == settlementAgreed
-	if !agreed && value(m, d.Place.Settlement) != settlementDiffers {
-		return acquirer.Reconciliation{}, malformed("settlement code")
-	}
-	// The host's own figures must bear out what it says: an agreement over other sums is none.
-	if same := standsAs(host, asked); same != agreed {
-		return acquirer.Reconciliation{}, malformed("settlement code against the host's own totals")
-	}
-	return acquirer.Reconciliation{Agreed: agreed, Host: host}, nil
-}
-
-func standsAs(a, b acquirer.Totals) bool {
-	return a.Standing() == b.Standing() && a.StandingCredits() == b.StandingCredits()
 }
 
 func decimal(s string, limit int64) (int64, error) {

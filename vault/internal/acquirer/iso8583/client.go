@@ -193,8 +193,8 @@ func (c *Client) Reconcile(ctx context.Context, totals acquirer.Totals) (acquire
 	if err != nil {
 		return acquirer.Reconciliation{}, err
 	}
-	d, at := c.cfg.Dialect, c.cfg.Dialect.Place
-	if err := d.fits(r.message, got, at.STAN, at.RRN, at.Terminal, at.Acceptor, at.Currency, at.Batch); err != nil {
+	d := c.cfg.Dialect
+	if err := d.fitsTotals(r.message, got); err != nil {
 		return acquirer.Reconciliation{}, c.unfit(r, err)
 	}
 	compared, err := d.readTotals(got, totals)

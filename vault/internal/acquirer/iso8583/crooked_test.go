@@ -27,6 +27,7 @@ type crookedHost struct {
 	listener net.Listener
 	answers  func(good string) []string // texts without their length; nil: silence
 	signOn   string                     // field 39 of 0810
+	totals   func(asked string) string  // what a 0500 is answered with; nil: silence
 	mu       sync.Mutex
 	lines    int
 	echoes   int
@@ -91,6 +92,10 @@ func (h *crookedHost) serve(conn net.Conn) {
 			h.mu.Unlock()
 			if code != "" {
 				writeText(conn, "0810"+"82200000020000000400000000000000"+asked[36:52]+code+asked[52:])
+			}
+		case "0500":
+			if h.totals != nil {
+				writeText(conn, h.totals(asked))
 			}
 		case "0200":
 			for _, a := range h.answers(goodAnswer(asked)) {

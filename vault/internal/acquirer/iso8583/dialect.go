@@ -68,7 +68,7 @@ type header struct {
 	Counted bool   `json:"counted"` // the length counts the header too
 }
 
-// places are field numbers. Time, Date and Descriptor may be 0: the dialect has none.
+// places are field numbers. Time, Date, Descriptor and SettlementCurrency may be 0: the dialect has none.
 type places struct {
 	Number      int `json:"number"`     // account number
 	Processing  int `json:"processing"` // processing code
@@ -91,6 +91,8 @@ type places struct {
 	Network     int `json:"network"`    // what a network message asks for
 	Original    int `json:"original"`   // type, trace number and field 7 of the original, and two institution codes of zeros
 	Net         int `json:"net"`        // C or D and the net amount
+
+	SettlementCurrency int `json:"settlement-currency,omitempty"` // of an answer to a reconciliation, where it stands in place of currency
 
 	Credits         total `json:"credits"`
 	CreditReversals total `json:"credit-reversals"`

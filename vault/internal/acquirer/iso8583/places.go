@@ -61,6 +61,7 @@ func (p places) rules() []placeRule {
 		{name: "settlement", id: p.Settlement, least: 1, exact: true},
 		{name: "network", id: p.Network, least: 3, exact: true},
 		{name: "original", id: p.Original, least: 42, exact: true},
+		{name: "settlement-currency", id: p.SettlementCurrency, least: 3, exact: true, optional: true},
 		{name: "net", id: p.Net, least: 17, exact: true, text: true},
 	}
 	for _, t := range []struct {

@@ -1,10 +1,11 @@
 // Package nacha writes the files that move money between bank accounts of the United States, and reads what the bank answers to them:
 // returns, notices of change and acknowledgements (NACHA Operating Rules, appendix three). moov-io/ach says what a record is and what a
-// batch must satisfy; this package sees to it that an account number never becomes a Go string, and that a file is taken whole or not at all.
+// batch must satisfy; this package sees to it that an account number never becomes a Go string, that a file is written whole or not at all, and that
+// nothing of a bank's file is taken unless its control records prove it.
 //
 // A file is lines of 94 printable ASCII characters in blocks of ten: a file header (1), batches of a header (5), entries (6) with addenda
 // (7) and a control record (8), and the file's control record (9), then lines of nines up to the block's end. moov-io/ach works on
-// strings, so it only ever sees placeholders where a record holds an account number, a holder's name or a bank's free text.
+// strings, so it only ever sees placeholders where a record holds an account number or a holder's name.
 //
 // Nothing here keeps state: functions may be called concurrently, each with its own reader or writer.
 package nacha
@@ -26,8 +27,6 @@ const (
 const (
 	accountFrom, accountTo   = 12, 29 // entry: DFI account number
 	nameFrom, nameTo         = 54, 76 // entry: individual or receiving company name
-	correctedFrom, freeTo    = 35, 79 // addenda 98: corrected data, and 99: addenda information
-	paymentFrom, paymentTo   = 3, 83  // addenda 05: payment related information
 	traceFrom, traceTo       = 79, 94 // entry, addenda 98 and 99: trace number of the record itself
 	originalFrom, originalTo = 6, 21  // addenda 98 and 99: trace number of the entry that is answered
 	ackFrom, ackTo           = 39, 54 // entry of an acknowledgement: the same

@@ -1,21 +1,25 @@
 package nacha
 
 import (
+	"bytes"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
-// latin says how letters outside ASCII are written in it, upper case; a row's first field stands for each letter of the second. (ICAO
-// Doc 9303 part 3, section 6 A, shortened to one letter where a field has 22)
+// latin says how letters that Unicode does not take apart are written in ASCII, upper case; a row's first field stands for each letter of the
+// second. (ICAO Doc 9303 part 3, section 6 A, shortened to one letter where a field has 22.) Letters with marks are taken apart first. What only
+// guides a reader's tongue, as the Hawaiian okina, the Arabic hamza and ayin and the Catalan dot, is left out.
 var latin = [...]struct{ ascii, letters string }{
-	{"A", "ÀÁÂÃÄÅĀĂĄǍ"}, {"AE", "ÆǼ"}, {"C", "ÇĆĈĊČ"}, {"D", "ÐĎĐ"}, {"E", "ÈÉÊËĒĔĖĘĚẼ"}, {"G", "ĜĞĠĢǦ"}, {"H", "ĤĦ"},
-	{"I", "ÌÍÎÏĨĪĬĮİǏ"}, {"IJ", "Ĳ"}, {"J", "Ĵ"}, {"K", "Ķ"}, {"L", "ĹĻĽĿŁ"}, {"N", "ÑŃŅŇŊ"}, {"O", "ÒÓÔÕÖØŌŎŐǑ"}, {"OE", "Œ"},
-	{"R", "ŔŖŘ"}, {"S", "ŚŜŞŠȘ"}, {"SS", "ßẞ"}, {"T", "ŢŤŦȚ"}, {"TH", "Þ"}, {"U", "ÙÚÛÜŨŪŬŮŰŲǓ"}, {"W", "Ŵ"}, {"Y", "ÝŶŸỲ"},
-	{"Z", "ŹŻŽ"}, {"'", "‘’ʼ`´"}, {"-", "‐‑‒–—"}, {"\"", "“”"},
+	{"A", "ȺⱭ"}, {"AE", "Æ"}, {"B", "ɃƁƂ"}, {"C", "ȻƇ"}, {"D", "ÐĐƉƊƋ"}, {"E", "ƏƎɆƐ"}, {"F", "Ƒ"}, {"G", "ǤƓƔ"}, {"H", "ĦⱧ"}, {"I", "ƗƖ"}, {"J", "Ɉ"},
+	{"K", "ƘĸⱩ"}, {"L", "ŁȽⱢⱠ"}, {"M", "Ɱ"}, {"N", "ŊƝȠ"}, {"O", "ØƟƆ"}, {"OE", "Œ"}, {"P", "ƤⱣ"}, {"Q", "Ɋ"}, {"R", "ɌⱤ"}, {"S", "ƩⱾ"}, {"SS", "ßẞ"},
+	{"T", "ŦȾƬƮ"}, {"TH", "Þ"}, {"U", "ɄƯ"}, {"V", "ƲɅ"}, {"W", "Ⱳ"}, {"Y", "ɎƳ"}, {"Z", "ƵȤⱿƷ"}, {"'", "‘’ʼ`´′"}, {"-", "‐‑‒–—―−"}, {"\"", "“”"},
+	{"", "ʻʽʾʿˈˊˋ·ʹʺ"},
 }
 
-// unknownLetter stands for a letter that latin does not have.
+// unknownLetter stands for a letter of which nothing is known.
 const unknownLetter = "?"
 
 // printName writes a holder's name, in UTF-8, into a field: printable ASCII in upper case, single spaces, cut to the field's length and
@@ -49,19 +53,40 @@ func printName(field, name []byte) {
 
 // asciiLetter returns what stands for a letter, or "" of a combining mark.
 func asciiLetter(r rune) string {
+	if text, known := knownLetter(r); known {
+		return text
+	}
+	var letter [utf8.UTFMax]byte
+	parts := norm.NFKD.Properties(letter[:utf8.EncodeRune(letter[:], r)]).Decomposition()
+	if len(parts) == 0 {
+		return unknownLetter
+	}
+	text := ""
+	for _, part := range bytes.Runes(parts) { // of one letter, as o and a horn: no name is put together here
+		known, found := knownLetter(part)
+		if !found && part != ' ' {
+			known = unknownLetter
+		}
+		text += known
+	}
+	return text
+}
+
+// knownLetter is asciiLetter for what need not be taken apart.
+func knownLetter(r rune) (text string, known bool) {
 	r = unicode.ToUpper(r)
 	if r > ' ' && r <= '~' && r != '`' {
-		return printableASCII[r-' ' : r-' '+1]
+		return printableASCII[r-' ' : r-' '+1], true
 	}
 	if unicode.Is(unicode.Mn, r) {
-		return ""
+		return "", true
 	}
 	for _, row := range latin {
 		if strings.ContainsRune(row.letters, r) {
-			return row.ascii
+			return row.ascii, true
 		}
 	}
-	return unknownLetter
+	return "", false
 }
 
 // printableASCII is every character from 0x20 to 0x7E in its place.

@@ -1,6 +1,10 @@
 package nacha
 
-import "testing"
+import (
+	"os"
+	"strings"
+	"testing"
+)
 
 func TestNamesInAField(t *testing.T) {
 	for name, want := range map[string]string{
@@ -18,6 +22,22 @@ func TestNamesInAField(t *testing.T) {
 		"A name of just 22 chars":         "A NAME OF JUST 22 CHAR",
 		"twenty-one letters ok ß":         "TWENTY-ONE LETTERS OK ",
 		"A\xffB":                          "A?B                   ",
+		"Nguyễn Văn Đức":                  "NGUYEN VAN DUC        ",
+		"Nguye\u0302\u0303n Va\u0306n \u0111u\u031b\u0301c": "NGUYEN VAN DUC        ",
+		"Trần Thị Hồng":                                     "TRAN THI HONG         ",
+		"Kāneʻohe":                                          "KANEOHE               ",
+		"Ṭāriq ʿAlī":                                        "TARIQ ALI             ",
+		"Əliyev":                                            "ELIYEV                ",
+		"Lê Hoàng Ơn":                                       "LE HOANG ON           ",
+		"Ǽsa Ĳsbrand ĲJ":                                    "AESA IJSBRAND IJJ     ",
+		"İstanbul Işık ığdır":                               "ISTANBUL ISIK IGDIR   ",
+		"Gal·la Ŀull Łukasz":                                "GALLA LULL LUKASZ     ",
+		"ＡＤＡ ﬁn Ⅳ":                                          "ADA FIN IV            ",
+		"Ǹkanu Ọlá Ẹ̀ṣọ́ Ɓala":                              "NKANU OLA ESO BALA    ",
+		"Ségolène Ŵŷn":                                      "SEGOLENE WYN          ",
+		"Žižka Őry Ţepeş Ģirts Ǧ":                           "ZIZKA ORY TEPES GIRTS ",
+		"한글 Kim":                                            "?? KIM                ",
+		"½ \u00a8x":                                         "1?2 X                 ",
 	} {
 		var field [nameTo - nameFrom]byte
 		printName(field[:], []byte(name))
@@ -35,5 +55,24 @@ func TestPlaceOfPrintableCharacters(t *testing.T) {
 	}
 	if len(printableASCII) != '~'-' '+1 || len(nines) != recordBytes {
 		t.Error("a constant has another length")
+	}
+}
+
+// TestNamesOfTheCases: names as people write them, and how a bank can read them.
+func TestNamesOfTheCases(t *testing.T) {
+	text, err := os.ReadFile("../../../../testdata/cases/names.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := strings.Split(strings.TrimSpace(string(text)), "\n")
+	wants := []string{"NGUYEN VAN DUC", "TRAN THI HONG", "KANEOHE", "TARIQ", "ELIYEV", "LE HOANG ON"}
+	if len(names) != len(wants) {
+		t.Fatalf("%d names, want %d", len(names), len(wants))
+	}
+	for i, name := range names {
+		var field [nameTo - nameFrom]byte
+		if printName(field[:], []byte(name)); strings.TrimRight(string(field[:]), " ") != wants[i] {
+			t.Errorf("%q is written %q, want %q", name, field, wants[i])
+		}
 	}
 }

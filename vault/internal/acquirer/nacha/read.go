@@ -9,11 +9,14 @@ import (
 	"time"
 )
 
-// maxAnswer bounds an answer file: 700,000 records, an answer to each of 350,000 entries.
-const maxAnswer = 64 << 20
+// Bounds of an answer file: 700,000 records, an answer to each of 350,000 entries.
+const (
+	maxAnswer        = 64 << 20
+	maxAnswerRecords = maxAnswer / recordBytes
+)
 
-// ErrFile is returned when an answer file is refused: nothing of it may be applied. The text names the record by its place, counted from 1,
-// its type and what is wrong there, and never repeats what it holds.
+// ErrFile is returned when an answer file is refused: nothing of it may be applied, for its control records do not prove what it holds. The
+// text names the record by its place, counted from 1 without blank lines, its type and what is wrong there, and never repeats what it holds.
 var ErrFile = errors.New("nacha: the file is refused")
 
 // ItemKind says what an answer does to the entry it is about.
@@ -28,13 +31,21 @@ const (
 
 // Item is what a bank says of one entry. What a notice of change corrects the account's data to is not read: the shop asks its customer.
 type Item struct {
-	Kind   ItemKind
-	Trace  string // of the original entry: 15 digits
-	Code   string // R01 to R99, C01 to C99, or "" of an acknowledgement
-	Amount int64  // cents, as returned; 0 of a change and an acknowledgement
-	Credit bool   // the original entry was a credit
-	Own    string // trace number of the answer itself: 15 digits
-	Record int    // place of the answer's entry in its file, from 1
+	Kind    ItemKind
+	Trace   string // of the original entry: 15 digits
+	Code    string // R01 to R99 but R61 to R77, C01 to C99 but C61 to C69, or "" of an acknowledgement; NACHA may have none of that number yet
+	Amount  int64  // cents, as returned; 0 of a change and an acknowledgement
+	Credit  bool   // the original entry was a credit
+	Company string // identification of the company whose entry it was, without spaces around it
+	Record  int    // place of the answer's entry in its file, from 1
+}
+
+// Left is an entry of a file that answers nothing that was sent from here, or not as an answer is written.
+type Left struct {
+	Trace   string // of the entry that it is about, 15 digits; "" where it names none
+	Code    string // as of Item, and R61 to R77 and C61 to C69; "" where it has none
+	Record  int    // place of the entry in its file, from 1
+	Problem string // why it is left, in words, without what stands in the file
 }
 
 // Answer is a whole file of a bank's answers.
@@ -43,14 +54,17 @@ type Answer struct {
 	Created     time.Time // date and minute of the header, as the bank's clock showed them, given as UTC
 	Origin      string    // who made the file: immediate origin, without spaces around it
 	Destination string    // whom it is for: immediate destination, without spaces around it
-	Items       []Item    // in the file's order; none where the bank had nothing to say. No entry is answered twice in the same way
+	Items       []Item    // in the file's order; none where the bank had nothing to say. The same may be said of an entry more than once
+	Left        []Left    // what is no answer of these, in the file's order
 }
 
-// Read reads a file of returns, notices of change and acknowledgements, of at most 64 MiB, whole or not at all. Records may end with a
-// newline, with a carriage return and a newline, or not at all, but all in the same way. Refused with ErrFile are a wrong order or size of
-// records, counts, hashes and totals that do not add up, what is not printable ASCII, a second file behind the first, unknown codes, and
-// what is no answer to an entry of ours: new entries, answers to classes that are never written, dishonoured and contested returns. Other
-// errors are r's.
+// Read reads a file of returns, notices of change and acknowledgements, of at most 64 MiB. What its control records prove is taken: a wrong
+// order of records, or counts, hashes or totals that do not add up, refuse it whole with ErrFile, as does a second file behind the first. An entry
+// that answers nothing of ours, or not as it should, is counted, listed in Answer.Left, and does not stop the others. Other errors are r's.
+//
+// Files come as they are handled on their way. Lines end with a newline, with a carriage return and a newline, or not at all; blanks at the end of
+// a record, blank lines, Ctrl-Z at the end, a byte order mark, lines of nines or none of them are nothing; a character that is not printable ASCII
+// counts as a question mark. Batches bear their senders' numbers, in any order.
 //
 // What the file holds of accounts is cleared from memory before Read returns, and never becomes a string.
 func Read(r io.Reader) (Answer, error) {
@@ -61,10 +75,11 @@ func Read(r io.Reader) (Answer, error) {
 	}
 	digest := sha256.Sum256(data)
 	records, err := split(data)
+	defer clear(records.data)
 	if err != nil {
 		return Answer{}, err
 	}
-	reader := fileReader{records: records, answered: map[answered]int{}}
+	reader := fileReader{records: records}
 	if err := reader.read(); err != nil {
 		return Answer{}, err
 	}
@@ -92,47 +107,4 @@ func readAll(r io.Reader) ([]byte, error) {
 			return data, fmt.Errorf("nacha: reading the answer file: %w", err)
 		}
 	}
-}
-
-// records are a file's records where they lie in its bytes.
-type records struct {
-	data   []byte
-	stride int // bytes from the start of one record to that of the next
-	count  int
-}
-
-// at returns record i, from 0.
-func (r records) at(i int) []byte { return r.data[i*r.stride : i*r.stride+recordBytes] }
-
-// split finds the records: whole blocks of ten, each of 94 printable ASCII characters, all with the same ending, which the last may lack.
-func split(data []byte) (records, error) {
-	ending := ""
-	if len(data) > recordBytes {
-		switch data[recordBytes] {
-		case '\n':
-			ending = "\n"
-		case '\r':
-			ending = "\r\n"
-		}
-	}
-	r := records{data: data, stride: recordBytes + len(ending)}
-	r.count = (len(data) + len(ending)) / r.stride
-	whole := r.count * r.stride
-	if r.count == 0 || len(data) != whole && len(data) != whole-len(ending) {
-		return records{}, fmt.Errorf("%w: it is not made of records of %d characters, or is cut off in its record %d", ErrFile, recordBytes, r.count+1)
-	}
-	for i := range r.count {
-		for _, c := range r.at(i) {
-			if c < ' ' || c > '~' {
-				return records{}, fmt.Errorf("%w: record %d has not %d printable ASCII characters", ErrFile, i+1, recordBytes)
-			}
-		}
-		if end := data[i*r.stride+recordBytes : min((i+1)*r.stride, len(data))]; len(end) > 0 && string(end) != ending {
-			return records{}, fmt.Errorf("%w: record %d does not end like record 1", ErrFile, i+1)
-		}
-	}
-	if r.count%blocking != 0 {
-		return records{}, fmt.Errorf("%w: %d records are no whole blocks of %d; it may be cut off", ErrFile, r.count, blocking)
-	}
-	return r, nil
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"io"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -19,6 +21,8 @@ import (
 
 // What no error may repeat: the account numbers and the name that the answers below hold.
 var accountData = []string{"12345678901234567", "99887766", "5551234", "LOVELACE"}
+
+var nines = strings.Repeat("9", 94)
 
 // theirODFI is the bank that answers.
 const theirODFI = "01100001"
@@ -117,22 +121,36 @@ func moovFile(t testing.TB, file *ach.File) []byte {
 func TestAnswersOfABank(t *testing.T) {
 	file := answers(t)
 	golden(t, "answers.ach", file)
-	own := func(sequence uint32) string { return nacha.TraceNumber(theirODFI, sequence+100) }
 	digest := sha256.Sum256(file)
 	want := nacha.Answer{
 		Digest: hex.EncodeToString(digest[:]), Created: time.Date(2026, 11, 25, 6, 15, 0, 0, time.UTC), Origin: "091000019", Destination: "1987654321",
 		Items: []nacha.Item{
-			{Kind: nacha.Return, Trace: "091000010000001", Code: "R01", Amount: 1250, Own: own(1), Record: 3},
-			{Kind: nacha.Return, Trace: "091000010000002", Code: "R29", Amount: 4200, Own: own(2), Record: 5},
-			{Kind: nacha.Return, Trace: "091000010000005", Code: "R03", Amount: 77, Credit: true, Own: own(5), Record: 9},
-			{Kind: nacha.Change, Trace: "091000010000006", Code: "C01", Own: own(6), Record: 13},
-			{Kind: nacha.Acknowledgement, Trace: "091000010000007", Credit: true, Own: own(7), Record: 17},
-			{Kind: nacha.Acknowledgement, Trace: "091000010000009", Credit: true, Own: own(8), Record: 18},
+			{Kind: nacha.Return, Trace: "091000010000001", Code: "R01", Amount: 1250, Company: "1234567890", Record: 3},
+			{Kind: nacha.Return, Trace: "091000010000002", Code: "R29", Amount: 4200, Company: "1234567890", Record: 5},
+			{Kind: nacha.Return, Trace: "091000010000005", Code: "R03", Amount: 77, Credit: true, Company: "1234567890", Record: 9},
+			{Kind: nacha.Change, Trace: "091000010000006", Code: "C01", Company: "1234567890", Record: 13},
+			{Kind: nacha.Acknowledgement, Trace: "091000010000007", Credit: true, Company: "1234567890", Record: 17},
+			{Kind: nacha.Acknowledgement, Trace: "091000010000009", Credit: true, Company: "1234567890", Record: 18},
 		},
 	}
+	trimmed := regexp.MustCompile(` +\n`).ReplaceAll(file, []byte("\n"))
+	bare := bytes.ReplaceAll(file, []byte(nines+"\n"), nil)
 	for name, bytes := range map[string][]byte{
 		"newlines": file, "the last newline missing": file[:len(file)-1], "carriage returns": bytes.ReplaceAll(file, []byte("\n"), []byte("\r\n")),
-		"no line ends": bytes.ReplaceAll(file, []byte("\n"), nil),
+		"no line ends": bytes.ReplaceAll(file, []byte("\n"), nil), "old line ends": bytes.ReplaceAll(file, []byte("\n"), []byte("\r")),
+		"blanks trimmed": trimmed, "blank lines at the end": append(bytes.Clone(file), "\n\n   \r\n"...), "Ctrl-Z": append(bytes.Clone(file), 0x1a),
+		"Ctrl-Z in a line of its own": append(bytes.Clone(file), "\x1a\r\n"...), "a blank line between": bytes.ReplaceAll(file, []byte("\n"), []byte("\n\n")),
+		"no nines": bare, "no nines and no end": bytes.TrimRight(bare, " \n"), "some nines": append(bytes.Clone(bare), nines+"\n"...),
+		"a block of nines more": append(bytes.Clone(file), strings.Repeat(nines+"\n", 10)...), "trimmed without line ends": bytes.TrimRight(bytes.ReplaceAll(bare, []byte("\n"), nil), " "),
+		"a byte order mark": append([]byte("\xef\xbb\xbf"), file...), "line ends of two kinds": bytes.Replace(file, []byte("\n"), []byte("\r\n"), 3),
+		"a name in Latin-1": put(3, 60, "\xc9")(bytes.Clone(file)), "a name in UTF-8": bytes.Replace(file, []byte("ADA"), []byte("ÁDÁ"), 3),
+		"the bank's name in Latin-1": put(1, 66, "\xd6")(bytes.Clone(file)), "free text with a control character": put(4, 50, "\x07")(bytes.Clone(file)),
+		"the bank's name in UTF-8, trimmed": bytes.Replace(trimmed, []byte("NORTHERN"), []byte("NÖRTHERN"), 1),
+		"batch numbers 7, 3 and twice 3": all(put(2, 88, "0000007"), put(7, 88, "0000007"), put(8, 88, "0000003"), put(11, 88, "0000003"), put(12, 88, "0000003"),
+			put(15, 88, "0000003"))(bytes.Clone(file)),
+		"a control without its company": put(7, 45, "          ")(bytes.Clone(file)), "a change without its data": put(14, 36, strings.Repeat(" ", 29))(bytes.Clone(file)),
+		"trace numbers that descend": all(put(3, 94, "5"), put(4, 94, "5"))(bytes.Clone(file)),
+		"other trace numbers":        all(put(3, 80, "09100001"), put(4, 80, "09100001"))(bytes.Clone(file)),
 	} {
 		got, err := nacha.Read(strings.NewReader(string(bytes)))
 		if err != nil {
@@ -186,92 +204,65 @@ func all(changes ...func([]byte) []byte) func([]byte) []byte {
 	}
 }
 
-// One defect each. The file has 21 records: header 1; WEB 2-7, of entries 3 and 5; PPD 8-11; COR 12-15; ACK 16-20; control 21; and nines to 30.
+// One defect each, by which the control records prove the file no more. It has 21 records: header 1; WEB 2-7, of entries 3 and 5; PPD 8-11; COR 12-15;
+// ACK 16-20; control 21; and nines to 30.
 func TestFilesThatAreRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		defect func([]byte) []byte
 		says   string
 	}{
-		"empty":                      {func([]byte) []byte { return nil }, "cut off"},
-		"one byte":                   {func(f []byte) []byte { return f[:1] }, "cut off"},
-		"cut off in a record":        {func(f []byte) []byte { return f[:95*12+40] }, "cut off in its record 13"},
-		"cut off behind a record":    {func(f []byte) []byte { return f[:95*12] }, "whole blocks"},
-		"cut off behind a block":     {func(f []byte) []byte { return f[:95*10] }, "record 11, entry or batch control"},
-		"cut off behind a batch":     {all(without(21), func(f []byte) []byte { return append(f[:95*20], f[:0]...) }), "record 21, batch header or file control"},
-		"a short record":             {func(f []byte) []byte { return append(f[:200:200], f[201:]...) }, "record 3 has not 94 printable"},
-		"a long record":              {func(f []byte) []byte { return append(append(f[:200:200], ' '), f[200:]...) }, "records of 94"},
-		"mixed line ends":            {func(f []byte) []byte { f[95*3-1] = ' '; return f }, "record 3 does not end like"},
-		"an empty line":              {func(f []byte) []byte { return append(append(f[:95:95], '\n'), f[95:]...) }, "records of 94"},
-		"an accent":                  {put(3, 60, "\xc3\x89"), "record 3 has not 94 printable"},
-		"a control character":        {put(3, 60, "\x00"), "record 3 has not 94 printable"},
-		"lower type":                 {put(3, 1, "x"), "record 3"},
-		"not padded":                 {func(f []byte) []byte { return f[:95*21] }, "whole blocks"},
-		"no file header":             {without(1), "record 1, file header: it is missing"},
-		"two file headers":           {twice(1), "record 2, batch header or file control"},
-		"two files in one":           {func(f []byte) []byte { return append(f, f...) }, "two files"},
-		"a file in the filling":      {put(25, 1, "101 "), "record 25, filling"},
-		"filling in the middle":      {put(5, 1, strings.Repeat("9", 94)), "record 5, entry or batch control"},
-		"a block of filling":         {func(f []byte) []byte { return append(f, f[95*21:]...) }, "whole blocks"},
-		"record size":                {put(1, 35, "095"), "record size"},
-		"blocking factor":            {put(1, 38, "01"), "blocking factor"},
-		"date of the file":           {put(1, 24, "261325"), "record 1, file header"},
-		"time of the file":           {put(1, 30, "2575"), "record 1, file header"},
-		"modifier":                   {put(1, 34, "b"), "FileIDModifier"},
-		"service class":              {put(2, 2, "201"), "ServiceClassCode"},
-		"class that is never sent":   {put(2, 51, "CTX"), "record 2, batch header: its standard entry class"},
-		"no class":                   {put(2, 51, "ZZZ"), "StandardEntryClassCode"},
-		"international change":       {put(12, 5, "IATCOR          "), "record 12, batch header: its standard entry class"},
-		"batch numbers descend":      {put(8, 88, "0000001"), "record 8, batch header: batch numbers"},
-		"batch number":               {put(2, 88, "000000A"), "batch number"},
-		"batch without an end":       {without(7), "record 7, entry or batch control"},
-		"batch end without a batch":  {twice(7), "record 8, batch header or file control"},
-		"addenda outside a batch":    {without(2), "record 2, batch header or file control"},
-		"addenda without an entry":   {without(3), "record 3, addenda"},
-		"two addenda":                {twice(4), "record 5, addenda"},
-		"entry without its addenda":  {without(4), "record 4, addenda"},
-		"entry without addenda":      {all(without(4), put(3, 79, "0")), "record 3, entry: it has no addenda"},
-		"addenda indicator":          {put(3, 79, "2"), "record 3, entry"},
-		"the same return twice":      {put(6, 7, odfi+"0000001"), "stands in record 3"},
-		"new entry":                  {put(3, 2, "27"), "record 3, entry: its transaction code"},
-		"prenotification":            {put(3, 2, "28"), "record 3, entry: its transaction code"},
-		"transaction code":           {put(3, 2, "20"), "TransactionCode"},
-		"routing number":             {put(3, 4, "X"), "routing number"},
-		"check digit":                {put(3, 12, "8"), "record 3, entry"},
-		"amount is no number":        {put(3, 30, " "), "amount"},
-		"amount":                     {put(3, 39, "1"), "record 7, batch control"},
-		"trace number of the answer": {put(3, 80, "09100001"), "record 4, addenda: its trace number"},
-		"answers descend":            {all(put(3, 94, "5"), put(4, 94, "5")), "record 7, batch control"},
-		"another bank's trace":       {all(put(3, 80, "09100001"), put(4, 80, "09100001")), "record 7, batch control"},
-		"original trace":             {put(4, 7, "0910000100000A1"), "15 digits"},
-		"unknown return":             {put(4, 4, "R99"), "ReturnCode"},
-		"dishonoured return":         {put(4, 4, "R61"), "dishonoured"},
-		"contested return":           {put(4, 4, "R74"), "dishonoured or contested"},
-		"unknown change":             {put(14, 4, "C44"), "ChangeCode"},
-		"refused change":             {put(14, 4, "C62"), "refused notice of change"},
-		"change without its data":    {put(14, 36, strings.Repeat(" ", 29)), "CorrectedData"},
-		"change of an amount":        {put(13, 39, "1"), "record 15, batch control"},
-		"return among changes":       {put(14, 2, "99R01"), "record 14, addenda: its type"},
-		"change among returns":       {put(4, 2, "98C01"), "record 4, addenda: its type"},
-		"acknowledged amount":        {put(17, 39, "1"), "record 20, batch control"},
-		"acknowledged trace":         {put(17, 40, "TABLE-7        "), "record 17, entry"},
-		"acknowledged debit":         {put(17, 2, "29"), "record 17, entry: its transaction code"},
-		"acknowledgement's addenda":  {put(19, 94, "1"), "record 19, addenda: its trace number"},
-		"addenda's own number":       {put(19, 87, "2"), "record 19, addenda: its sequence number"},
-		"count of a batch":           {put(7, 10, "5"), "EntryAddendaCount"},
-		"hash of a batch":            {put(7, 20, "9"), "EntryHash"},
-		"debits of a batch":          {put(7, 32, "9"), "TotalDebitEntryDollarAmount"},
-		"credits of a batch":         {put(7, 44, "9"), "TotalCreditEntryDollarAmount"},
-		"company of a batch":         {put(7, 45, "X"), "CompanyIdentification"},
-		"bank of a batch":            {put(7, 87, "9"), "ODFIIdentification"},
-		"number of a batch":          {put(7, 94, "9"), "BatchNumber"},
-		"class of a batch":           {put(7, 2, "225"), "ServiceClassCode"},
-		"total is no number":         {put(7, 21, "            "), "batch control: a count, hash, total"},
-		"count of batches":           {put(21, 7, "5"), "count of batches"},
-		"count of blocks":            {put(21, 13, "4"), "count of blocks"},
-		"count of entries":           {put(21, 21, "9"), "count of entries"},
-		"hash of the file":           {put(21, 31, "1"), "entry hash"},
-		"debits of the file":         {put(21, 43, "9"), "total of debits"},
-		"credits of the file":        {put(21, 55, "9"), "total of credits"},
+		"empty":                              {func([]byte) []byte { return nil }, "cut off"},
+		"blanks":                             {func([]byte) []byte { return []byte(" \r\n\x1a") }, "cut off"},
+		"one byte":                           {func(f []byte) []byte { return f[:1] }, "record 1, file header"},
+		"cut off in a record":                {func(f []byte) []byte { return f[:95*12+40] }, "record 14, entry or batch control"},
+		"cut off behind a record":            {func(f []byte) []byte { return f[:95*12] }, "record 13, entry or batch control"},
+		"cut off behind a batch":             {all(without(21), func(f []byte) []byte { return append(f[:95*20], f[:0]...) }), "record 21, batch header or file control"},
+		"a character is missing":             {func(f []byte) []byte { return append(f[:105:105], f[106:]...) }, "record 2"},
+		"a long record":                      {func(f []byte) []byte { return append(append(f[:200:200], ' '), f[200:]...) }, "record 3 has more than 94"},
+		"a line end in a record":             {put(3, 40, "\n"), "record 4"},
+		"lower type":                         {put(3, 1, "x"), "record 3"},
+		"no file header":                     {without(1), "record 1, file header: it is missing"},
+		"two file headers":                   {twice(1), "record 2, batch header or file control"},
+		"two files in one":                   {func(f []byte) []byte { return append(f, f...) }, "two files"},
+		"a file in the filling":              {put(25, 1, "101 "), "record 25, filling"},
+		"filling in the middle":              {put(5, 1, strings.Repeat("9", 94)), "record 5, entry or batch control"},
+		"record size":                        {put(1, 35, "095"), "record size"},
+		"blocking factor":                    {put(1, 38, "01"), "blocking factor"},
+		"date of the file":                   {put(1, 24, "261325"), "record 1, file header"},
+		"time of the file":                   {put(1, 30, "2575"), "record 1, file header"},
+		"modifier":                           {put(1, 34, "b"), "FileIDModifier"},
+		"a class that is totalled otherwise": {put(2, 51, "ADV"), "ADV"},
+		"batch number":                       {put(2, 88, "000000A"), "batch number"},
+		"batch without an end":               {without(7), "record 7, entry or batch control"},
+		"batch end without a batch":          {twice(7), "record 8, batch header or file control"},
+		"addenda outside a batch":            {without(2), "record 2, batch header or file control"},
+		"addenda without an entry":           {without(3), "record 3, addenda"},
+		"two addenda":                        {twice(4), "count of entries and addenda"},
+		"entry without its addenda":          {without(4), "count of entries and addenda"},
+		"an entry twice":                     {twice(17), "count of entries and addenda"},
+		"routing number":                     {put(3, 4, "X"), "routing number"},
+		"another routing number":             {put(3, 4, "011000015"), "record 7, batch control: its entry hash"},
+		"the other sign":                     {put(3, 2, "21"), "record 7, batch control: its total of debits"},
+		"amount is no number":                {put(3, 30, " "), "amount"},
+		"an accent in an amount":             {put(3, 30, "\xe9"), "amount"},
+		"amount":                             {put(3, 39, "1"), "record 7, batch control"},
+		"change of an amount":                {put(13, 39, "1"), "record 15, batch control"},
+		"acknowledged amount":                {put(17, 39, "1"), "record 20, batch control"},
+		"count of a batch":                   {put(7, 10, "5"), "record 7, batch control: its count of entries"},
+		"hash of a batch":                    {put(7, 20, "9"), "record 7, batch control: its entry hash"},
+		"debits of a batch":                  {put(7, 32, "9"), "record 7, batch control: its total of debits"},
+		"credits of a batch":                 {put(7, 44, "9"), "record 7, batch control: its total of credits"},
+		"company of a batch":                 {put(7, 45, "X"), "company identification"},
+		"bank of a batch":                    {put(7, 87, "9"), "originating bank"},
+		"number of a batch":                  {put(7, 94, "9"), "batch number"},
+		"class of a batch":                   {put(7, 2, "225"), "service class"},
+		"total is no number":                 {put(7, 21, "            "), "batch control: a count, hash, total"},
+		"count of batches":                   {put(21, 7, "5"), "count of batches"},
+		"count of blocks":                    {put(21, 13, "4"), "count of blocks"},
+		"count of entries":                   {put(21, 21, "9"), "count of entries"},
+		"hash of the file":                   {put(21, 31, "1"), "entry hash"},
+		"debits of the file":                 {put(21, 43, "9"), "total of debits"},
+		"credits of the file":                {put(21, 55, "9"), "total of credits"},
 		"the file's total, no number": {
 			put(21, 32, "000000005450 "), "file control: a count, hash or total",
 		},
@@ -293,15 +284,88 @@ func TestFilesThatAreRefused(t *testing.T) {
 	}
 }
 
-// Our own files hold no answers: whoever hands one back sees it refused.
+// TestEntriesThatAreLeft: each is listed with what is told of it, and all the others are taken as they were.
+func TestEntriesThatAreLeft(t *testing.T) {
+	first := "091000010000001"
+	for name, c := range map[string]struct {
+		change  func([]byte) []byte
+		entries []int // places of those that are left
+		trace   string
+		code    string
+		says    string
+	}{
+		"a class that is never sent":   {put(2, 51, "CTX"), []int{3, 5}, first, "R01", "standard entry class"},
+		"a class that nobody knows":    {put(2, 51, "ZZZ"), []int{3, 5}, first, "R01", "standard entry class"},
+		"an international change":      {put(12, 5, "IATCOR          "), []int{13}, "091000010000006", "C01", "standard entry class"},
+		"a new debit":                  {put(3, 2, "27"), []int{3}, first, "R01", "new entries"},
+		"a prenotification":            {put(3, 2, "28"), []int{3}, first, "R01", "new entries"},
+		"a transaction code of no use": {put(3, 2, "95"), []int{3}, first, "R01", "transaction code"},
+		"a new credit":                 {put(9, 2, "22"), []int{9}, "091000010000005", "R03", "new entries"},
+		"a check digit":                {put(3, 12, "8"), []int{3}, first, "R01", "check digit"},
+		"another trace number":         {put(3, 80, "09100001"), []int{3}, first, "R01", "not its own"},
+		"an original trace number":     {put(4, 7, "0910000100000A1"), []int{3}, "", "R01", "15 digits"},
+		"a dishonoured return":         {put(4, 4, "R61"), []int{3}, first, "R61", "dishonoured"},
+		"a dishonoured return later":   {put(4, 4, "R65"), []int{3}, first, "R65", "dishonoured"},
+		"a contested return":           {put(4, 4, "R77"), []int{3}, first, "R77", "dishonoured or contested"},
+		"a refused change":             {put(14, 4, "C62"), []int{13}, "091000010000006", "C62", "refused notice of change"},
+		"a return among changes":       {put(14, 2, "99R01"), []int{13}, "091000010000006", "R01", "type or code of its addenda"},
+		"a change among returns":       {put(4, 2, "98C01"), []int{3}, first, "C01", "type or code of its addenda"},
+		"a code of letters":            {put(4, 4, "RAB"), []int{3}, "", "", "type or code of its addenda"},
+		"an addenda of text":           {put(4, 2, "05"), []int{3}, "", "", "type or code of its addenda"},
+		"an acknowledged trace":        {put(17, 40, "TABLE-7        "), []int{17}, "", "", "15 digits"},
+		"an acknowledged check":        {put(17, 2, "20"), []int{17}, "091000010000007", "", "transaction code"},
+		"two addenda":                  {all(twice(4), put(8, 5, "000005"), put(22, 14, "00000012")), []int{3}, first, "R01", "several addenda"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := c.change(bytes.Clone(answers(t)))
+			whole, err := nacha.Read(bytes.NewReader(answers(t)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := nacha.Read(bytes.NewReader(file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var places []int
+			for _, l := range got.Left {
+				places = append(places, l.Record)
+			}
+			if !slices.Equal(places, c.entries) || len(got.Items) != len(whole.Items)-len(c.entries) {
+				t.Fatalf("left %+v, taken %d", got.Left, len(got.Items))
+			}
+			if l := got.Left[0]; l.Trace != c.trace || l.Code != c.code || !strings.Contains(l.Problem, c.says) {
+				t.Errorf("left %+v, want trace %q, code %q, because %q", l, c.trace, c.code, c.says)
+			}
+		})
+	}
+}
+
+// A code that NACHA has not given yet is taken: the money came back, or the account's data is to be corrected.
+func TestCodesThatComeLater(t *testing.T) {
+	got, err := nacha.Read(bytes.NewReader(all(put(4, 4, "R99"), put(14, 4, "C44"))(bytes.Clone(answers(t)))))
+	if err != nil || len(got.Left) != 0 || got.Items[0].Code != "R99" || got.Items[3].Code != "C44" {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// The same entry may be answered more than once in a file: whoever knows the entries tells what is new.
+func TestTwoAnswersToOneEntry(t *testing.T) {
+	got, err := nacha.Read(bytes.NewReader(put(6, 7, odfi+"0000001")(bytes.Clone(answers(t)))))
+	if err != nil || len(got.Left) != 0 || got.Items[0].Trace != got.Items[1].Trace {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// Our own files hold no answers: of one that is handed back nothing is taken.
 func TestPaymentsAreNoAnswers(t *testing.T) {
 	plan, entry := oneBatch(t)
 	file, _, err := write(plan, []nacha.Entry{entry})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := nacha.Read(bytes.NewReader(file)); !errors.Is(err, nacha.ErrFile) || !strings.Contains(err.Error(), "new entries") {
-		t.Errorf("error %v, want ErrFile", err)
+	got, err := nacha.Read(bytes.NewReader(file))
+	if err != nil || len(got.Items) != 0 || len(got.Left) != 1 || !strings.Contains(got.Left[0].Problem, "new entries") {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 
@@ -323,17 +387,36 @@ func (endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// agrees reads a file, and checks that the answer is ErrFile, or one that moov-io/ach takes too and in which every item is whole. It tells
-// whether the file was taken.
-func agrees(t *testing.T, file []byte) bool {
+// agrees reads a file, and checks that the answer is ErrFile, or one in which every item is whole and each entry is told once. It tells what was
+// taken.
+func agrees(t *testing.T, file []byte) (nacha.Answer, bool) {
 	t.Helper()
 	got, err := nacha.Read(bytes.NewReader(file))
 	if err != nil {
 		if !errors.Is(err, nacha.ErrFile) || !reflect.DeepEqual(got, nacha.Answer{}) {
 			t.Fatalf("error %v beside %+v", err, got)
 		}
-		return false
+		return got, false
 	}
+	told := map[int]bool{}
+	for _, item := range got.Items {
+		if len(item.Trace) != 15 || (item.Kind == nacha.Acknowledgement) != (item.Code == "") || item.Amount < 0 || told[item.Record] {
+			t.Fatalf("item %+v", item)
+		}
+		told[item.Record] = true
+	}
+	for _, l := range got.Left {
+		if len(l.Trace) != 0 && len(l.Trace) != 15 || l.Problem == "" || told[l.Record] {
+			t.Fatalf("left %+v", l)
+		}
+		told[l.Record] = true
+	}
+	return got, true
+}
+
+// TestMoovReadsTheSame: what moov-io/ach makes, and what it takes when it is asked to, is taken here with the same entries.
+func TestMoovReadsTheSame(t *testing.T) {
+	file := answers(t)
 	reader := ach.NewReader(bytes.NewReader(file))
 	reader.SetValidation(&ach.ValidateOpts{BypassDestinationValidation: true, AllowZeroBatches: true})
 	read, err := reader.Read()
@@ -341,30 +424,31 @@ func agrees(t *testing.T, file []byte) bool {
 		err = read.Validate()
 	}
 	if err != nil {
-		t.Fatalf("taken, but moov-io/ach says %v", err)
+		t.Fatal(err)
 	}
-	entries := 0
+	got, taken := agrees(t, file)
+	var entries []*ach.EntryDetail
 	for _, b := range read.Batches {
-		entries += len(b.GetEntries())
+		entries = append(entries, b.GetEntries()...)
 	}
-	if entries != len(got.Items) {
-		t.Fatalf("%d items of %d entries", len(got.Items), entries)
+	if !taken || len(got.Left) != 0 || len(entries) != len(got.Items) {
+		t.Fatalf("%+v of %d entries", got, len(entries))
 	}
-	for _, item := range got.Items {
-		if len(item.Trace) != 15 || len(item.Own) != 15 || (item.Kind == nacha.Acknowledgement) != (item.Code == "") || item.Amount < 0 {
-			t.Fatalf("item %+v", item)
+	for i, e := range entries {
+		if int64(e.Amount) != got.Items[i].Amount || e.Addenda99 != nil && e.Addenda99.ReturnCode != got.Items[i].Code {
+			t.Errorf("entry %d is %+v", i, got.Items[i])
 		}
 	}
-	return true
 }
 
-// Each character of the file in turn is damaged in four ways. No damage to counts, hashes, totals, routing numbers, amounts and the
-// answers' own trace numbers goes unnoticed. What the format holds once only, as the trace number of the original entry, it cannot protect: the
-// caller knows which entries it sent, and of what amount.
+// Each character of the file in turn is damaged in four ways. No damage to counts, hashes, totals, routing numbers, amounts, signs and the
+// answers' own trace numbers goes unnoticed: the file is refused, or the entry is left. What the format holds once only, as the trace number of the
+// original entry, it cannot protect: the caller knows which entries it sent, of what amount and of which company.
 func TestDamageOfOneCharacter(t *testing.T) {
 	good := answers(t)
-	columns := map[byte][][2]int{ // of a record type, from 1: columns of which any damage is refused
-		'6': {{1, 1}, {4, 12}, {30, 39}, {79, 94}}, '8': {{1, 54}, {80, 94}}, '9': {{1, 55}}, '5': {{1, 1}, {41, 50}, {80, 87}}, '7': {{1, 3}, {84, 94}},
+	whole, _ := agrees(t, good)
+	columns := map[byte][][2]int{ // of a record type, from 1: columns of which any damage is noticed
+		'6': {{1, 12}, {30, 39}, {80, 94}}, '8': {{1, 54}, {80, 94}}, '9': {{1, 55}}, '5': {{1, 4}, {41, 50}, {80, 94}}, '7': {{1, 1}, {80, 94}},
 	}
 	taken := 0
 	for i, was := range good {
@@ -374,15 +458,17 @@ func TestDamageOfOneCharacter(t *testing.T) {
 			}
 			file := bytes.Clone(good)
 			file[i] = c
-			if !agrees(t, file) {
+			got, ok := agrees(t, file)
+			if !ok {
 				continue
 			}
 			taken++
+			if len(got.Left) > 0 || reflect.DeepEqual(got.Items, whole.Items) {
+				continue
+			}
 			for _, column := range columns[good[i/95*95]] {
-				at := i%95 + 1
-				lone := i/95+1 == 17 && at >= 80 // the trace number of an answer without addenda stands nowhere else
-				if at >= column[0] && at <= column[1] && !lone {
-					t.Errorf("record %d, column %d: %q instead of %q was taken", i/95+1, at, c, was)
+				if at := i%95 + 1; at >= column[0] && at <= column[1] {
+					t.Errorf("record %d, column %d: %q instead of %q was taken as %+v", i/95+1, at, c, was, got.Items)
 				}
 			}
 		}
@@ -392,10 +478,11 @@ func TestDamageOfOneCharacter(t *testing.T) {
 	}
 }
 
-// FuzzRead: whatever comes, it is refused or taken as moov-io/ach takes it.
+// FuzzRead: whatever comes, it is refused, or taken with each entry told once.
 func FuzzRead(f *testing.F) {
 	f.Add(answers(f))
 	f.Add(bytes.ReplaceAll(answers(f), []byte("\n"), nil))
 	f.Add([]byte(strings.Repeat("9", 940)))
+	f.Add([]byte("\xef\xbb\xbf1\r\n\r5\n\n6\x1a"))
 	f.Fuzz(func(t *testing.T, file []byte) { agrees(t, file) })
 }

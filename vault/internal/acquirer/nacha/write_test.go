@@ -230,3 +230,13 @@ func TestTraceNumbers(t *testing.T) {
 		}
 	}
 }
+
+// An account that was taken when routing numbers were not held against the table of districts is written like any other.
+func TestEntryOfADistrictThatIsNone(t *testing.T) {
+	plan, entry := oneBatch(t)
+	entry.Bank = bank(t, "990000000", "0012345678", "checking", "Ann")
+	file, _, err := write(plan, []nacha.Entry{entry})
+	if err != nil || !bytes.Contains(file, []byte("627990000000"+"0012345678")) {
+		t.Errorf("%v\n%s", err, file)
+	}
+}

@@ -75,6 +75,7 @@ func stands(p payment.Payment) bool {
 // compareHost: what stands here stands there once, with the same amount, and what stands there stands here.
 func (w *world) compareHost() {
 	statement, there := w.statement(), w.transactions()
+	captured, refunded := w.besides()
 	if len(statement.Doubled) != 0 || statement.Conflicts != 0 {
 		w.fail("the host has %v twice, and %d conflicts", statement.Doubled, statement.Conflicts)
 	}
@@ -82,7 +83,7 @@ func (w *world) compareHost() {
 		key := keyOf(p)
 		t, booked := there[key]
 		delete(there, key)
-		if stands(p) != (booked && standing(t)) {
+		if (stands(p) || p.AtHost) != (booked && standing(t)) {
 			w.fail("%s %s is %s; at the host it is booked %v, answered %q, reversed %v", p.Operation, p.ID, p.Stage, booked, t.Answer, t.Reversed)
 		}
 		if !stands(p) {
@@ -96,10 +97,10 @@ func (w *world) compareHost() {
 		if t.Amount != p.Amount || t.Currency != currency.Numeric || t.Batch != batch {
 			w.fail("%s is %d %s in batch %d; at the host %d %s in %s", p.ID, p.Amount, p.Currency, p.Batch, t.Amount, t.Currency, t.Batch)
 		}
-		if t.Captured != p.Captured {
+		if t.Captured != p.Captured+captured[p.ID] {
 			w.fail("of %s %d is captured; at the host %d", p.ID, p.Captured, t.Captured)
 		}
-		if t.Refunded != p.Refunded {
+		if t.Refunded != p.Refunded+refunded[p.ID] {
 			w.fail("of %s %d is refunded; at the host %d", p.ID, p.Refunded, t.Refunded)
 		}
 	}
@@ -159,9 +160,11 @@ var after = map[envelope.Status][]envelope.Status{
 	envelope.StatusUnknown: {envelope.StatusReversed, envelope.StatusApproved, envelope.StatusRefunded, envelope.StatusCaptured, envelope.StatusDeclined,
 		envelope.StatusVoided},
 	envelope.StatusCaptured: {envelope.StatusSettled},
-	envelope.StatusRefunded: {envelope.StatusSettled, envelope.StatusReturned},
-	envelope.StatusSettled:  {envelope.StatusReturned},
-	envelope.StatusPaidOut:  {envelope.StatusReturned},
+	envelope.StatusRefunded: {envelope.StatusSettled, envelope.StatusReturned, envelope.StatusNoted},
+	envelope.StatusSettled:  {envelope.StatusReturned, envelope.StatusNoted},
+	envelope.StatusPaidOut:  {envelope.StatusReturned, envelope.StatusNoted},
+	envelope.StatusReturned: {envelope.StatusNoted},
+	envelope.StatusNoted:    {envelope.StatusReturned, envelope.StatusNoted},
 }
 
 // compareResults folds the log again: no result contradicts one before it, no trace number is used twice, and what the fold counts is what
@@ -180,7 +183,7 @@ func (w *world) compareResults() {
 			w.unheld(folded, e.Event)
 			var issued *payment.Issued
 			if issued, err = payment.Apply(folded, e.Event); issued != nil {
-				w.follows(told, issued)
+				w.follows(told, e.Event.Body, issued)
 			}
 			w.usedOnce(traces, i, e.Event)
 		}
@@ -191,9 +194,13 @@ func (w *world) compareResults() {
 	}
 }
 
-func (w *world) follows(told map[payment.Key]envelope.Status, issued *payment.Issued) {
+func (w *world) follows(told map[payment.Key]envelope.Status, body payment.Body, issued *payment.Issued) {
 	key, status := payment.Key{Merchant: issued.Merchant, ID: issued.ID}, issued.Facts.Status
-	if !slices.Contains(after[told[key]], status) {
+	may := after
+	if _, corrects := body.(payment.PaymentCorrected); corrects {
+		may = afterCorrection
+	}
+	if !slices.Contains(may[told[key]], status) {
 		w.fail("%s was told %q after %q", issued.ID, status, told[key])
 	}
 	told[key] = status

@@ -78,7 +78,7 @@ var everything = []string{"the vault is killed", "the host is down", "the line b
 	"what=drop-request", "what=drop-answer", "what=out-of-order", "what=half-message", "what=close", "what=slow", "what=crash",
 	"what=inoperative", "what=malfunction", "what=already-there", "what=other-approval", "what=unlisted", "iso-94", "iso-10", "\"stands\":true",
 	"authorisation-unanswered", "reversal-answered", "reversal-abandoned", "capture-answered", "capture-abandoned", "outcome-unknown", "payment-resolved",
-	"authorisation-expired", "payment-refused", "entry-intended", "file-written", "payment-returned", "entry-acknowledged", "with a defect", "already true",
+	"authorisation-expired", "payment-refused", "entry-intended", "file-written", "payment-returned", "change-notified", "entry-acknowledged", "with a defect", "already true",
 	"payment-resent", "the host is silent", "host-silent", "host-answers", "nearly midnight", "while it is repeated",
 	"\"void\"", "\"refund\"", "\"payout\"", "\"store\"", "\"forget\"", "\"token\"", "repeat 2"}
 
@@ -156,8 +156,18 @@ func (w *world) finish() {
 		w.rest()
 	}
 	w.resolve()
+	w.careful = true
+	due := batchless
+	if w.draw.IntN(2) == 0 {
+		due = anyone // before their batches are closed
+	}
+	w.correct(due)
+	w.rest()
+	w.resolve()
 	w.closeAll()
 	w.settleAll()
+	w.rest() // what a person had taken back after the close
+	w.resolve()
 	w.bankDay()
 }
 
@@ -187,6 +197,7 @@ var acts = []struct {
 	{1, (*world).resolve},
 	{1, (*world).resolveEarly},
 	{1, (*world).resend},
+	{1, (*world).correctSome},
 }
 
 func (w *world) act() {
@@ -258,7 +269,7 @@ func (w *world) shop() *intaketest.Storefront { return w.shops[w.draw.IntN(len(w
 // amount draws an amount, in a few cases one that makes the simulator misbehave or the bank return.
 func (w *world) amount(special bool) int64 {
 	if special && w.draw.IntN(3) == 0 {
-		amounts := []int64{900_051, 900_100, 900_101, 900_102, 900_201, 900_203, 900_229, 900_008, 900_010, 900_068, 900_094, 900_096, 900_300}
+		amounts := []int64{900_051, 900_100, 900_101, 900_102, 900_201, 900_203, 900_229, 900_401, 900_405, 900_008, 900_010, 900_068, 900_094, 900_096, 900_300}
 		return amounts[w.draw.IntN(len(amounts))]
 	}
 	return 100 + w.draw.Int64N(50_000)

@@ -59,6 +59,8 @@ type world struct {
 	returns string // of the bank's files
 	taken   map[string]bool
 	posted  int
+	wrong   []payment.Key // what a person was wrong about, and has not corrected
+	careful bool          // people are not wrong any more
 	faults  []string
 }
 
@@ -234,7 +236,8 @@ func (w *world) busy() (busy bool) {
 }
 
 // underway are the stages of a payment on its way to an outcome.
-var underway = []payment.Stage{payment.StageReceived, payment.StageAuthorising, payment.StageCapturing, payment.StageVoiding, payment.StageUnknown}
+var underway = []payment.Stage{payment.StageReceived, payment.StageAuthorising, payment.StageCapturing, payment.StageVoiding, payment.StageUnknown,
+	payment.StageCorrecting}
 
 // do has the vault do what an operator asks for; when it is killed meanwhile, the operator asks again.
 func (w *world) do(what string, ask func(*settle.Engine) error) {
@@ -271,6 +274,7 @@ func (w *world) closeAll() {
 
 // settleAll settles whatever is closed.
 func (w *world) settleAll() {
+	w.correct(anyone)
 	w.do("settle all batches", func(e *settle.Engine) error {
 		_, err := e.Settle(w.t.Context(), settle.All, "", operator(), nil)
 		return err

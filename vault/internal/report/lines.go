@@ -1,0 +1,68 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strings"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/payment"
+)
+
+// Signed writes a difference between two totals of a currency: "+1 for 12.50 EUR, refunds -1 for -5.00 EUR".
+func Signed(t payment.Total) string {
+	var parts []string
+	if t.Count != 0 || t.Amount != 0 {
+		parts = append(parts, fmt.Sprintf("%+d for %s", t.Count, envelope.FormatAmount(t.Amount, t.Currency)))
+	}
+	if t.Credits != 0 || t.CreditAmount != 0 {
+		parts = append(parts, fmt.Sprintf("refunds %+d for %s", t.Credits, envelope.FormatAmount(t.CreditAmount, t.Currency)))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// adjustment is a line of a batch.
+type adjustment struct {
+	batch string
+	payment.Adjustment
+}
+
+// adjustments are the lines of all batches, in their order.
+func (r Report) adjustments() (all []adjustment) {
+	for _, b := range r.Batches {
+		for _, l := range b.Lines {
+			all = append(all, adjustment{b.ID, l})
+		}
+	}
+	return all
+}
+
+// linesText writes the adjustment lines, if there are any.
+func (r Report) linesText(w io.Writer) {
+	all := r.adjustments()
+	if len(all) == 0 {
+		return
+	}
+	line(w)
+	line(w, "ADJUSTED", "BATCH", "BY", "ACQUIRER HAS", "PAYMENT", "REASON")
+	for _, a := range all {
+		line(w, a.Time, a.batch, a.Actor, Signed(a.Total), cmp.Or(a.Payment, "-"), a.Reason)
+	}
+}
+
+// lines writes the adjustment lines on the page, if there are any.
+func (r Report) lines(s sheet) {
+	all := r.adjustments()
+	if len(all) == 0 {
+		return
+	}
+	s.section("Adjustments")
+	headings := []heading{words("Batch"), words("When"), words("By"), number("Acquirer has"), words("Payment"), words("Reason"), words("Evidence (SHA-256)")}
+	s.table(headings, len(all), func(i int) markup {
+		a := all[i]
+		return formed(`<th scope="row">%s</th><td>%s</td><td>%s</td><td class="number">%s</td><td class="code">%s</td><td>%s</td><td class="hash">%s</td>`,
+			a.batch, a.Time, a.Actor, Signed(a.Total), a.Payment, a.Reason, a.Evidence)
+	}, "")
+	s.endSection()
+}
