@@ -254,6 +254,9 @@ func (w *world) do(what string, ask func(*settle.Engine) error) {
 			w.fail("%s: %v", what, err)
 			return
 		}
+		if errors.Is(err, settle.ErrConflict) {
+			w.rest() // what is repeated may take its time
+		}
 		w.resolve()
 		time.Sleep(time.Second)
 	}
