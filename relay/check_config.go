@@ -53,9 +53,15 @@ func runCheckConfig(opts checkConfigOptions, out io.Writer) error {
 			return err
 		}
 	}
-	if opts.asJSON {
-		return json.NewEncoder(out).Encode(map[string]any{"ok": true, "relay": signer.Verifier(), "vault": s.Vault, "origin": s.Origin})
+	sizing, err := s.sizing()
+	if err != nil {
+		return err
 	}
-	_, err = fmt.Fprintf(out, "ok: relay %s takes envelopes for %s at %s\n", signer.Name(), s.Vault.Name(), s.Origin)
+	if opts.asJSON {
+		return json.NewEncoder(out).Encode(map[string]any{"ok": true, "relay": signer.Verifier(), "vault": s.Vault, "origin": s.Origin,
+			"envelopeBytes": sizing.Stream, "merchants": sizing.Merchants()})
+	}
+	_, err = fmt.Fprintf(out, "ok: relay %s takes envelopes for %s at %s; ENVELOPES of %d bytes does for %d merchants\n",
+		signer.Name(), s.Vault.Name(), s.Origin, sizing.Stream, sizing.Merchants())
 	return err
 }

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"nightdrop/relay/internal/bagger"
 	"nightdrop/relay/internal/ingest"
 	"nightdrop/shared/channel/broker"
 	"nightdrop/shared/config"
@@ -36,6 +38,7 @@ type settings struct {
 	Cert      string          `toml:"cert"`
 	Key       string          `toml:"key"`
 	PlainHTTP bool            `toml:"plain_http"`
+	ProxyFrom []netip.Prefix  `toml:"proxy_from"`
 	Admin     string          `toml:"admin"`
 	HeadFile  string          `toml:"head_file"`
 	StopGrace config.Duration `toml:"stop_grace"`
@@ -53,10 +56,14 @@ type limitSettings struct {
 	Connections   int             `toml:"connections"`
 	AddressConns  int             `toml:"address_connections"`
 	InFlight      int             `toml:"in_flight"`
+	AddressPosts  int             `toml:"address_in_flight"`
+	MerchantPosts int             `toml:"merchant_in_flight"`
 	LongPolls     int             `toml:"long_polls"`
 	MerchantPolls int             `toml:"merchant_long_polls"`
 	AckWait       config.Duration `toml:"ack_wait"`
 	Window        int             `toml:"window"`
+	Repeats       int             `toml:"repeats"`
+	MerchantBytes int64           `toml:"merchant_bytes"`
 }
 
 type channelSettings struct {
@@ -80,11 +87,12 @@ type embeddedSettings struct {
 }
 
 type externalSettings struct {
-	URL  string `toml:"url"`
-	Seed string `toml:"seed"`
-	CA   string `toml:"ca"`
-	Cert string `toml:"cert"`
-	Key  string `toml:"key"`
+	URL           string `toml:"url"`
+	Seed          string `toml:"seed"`
+	CA            string `toml:"ca"`
+	Cert          string `toml:"cert"`
+	Key           string `toml:"key"`
+	EnvelopeBytes int64  `toml:"envelope_bytes"`
 }
 
 // loadSettings reads the configuration at path over the defaults.
@@ -97,7 +105,8 @@ func loadSettings(path string) (settings, error) {
 		path: path, Listen: ":443", Admin: "127.0.0.1:9443", HeadFile: "relay.head", KeyFile: "relay.key",
 		StopGrace: config.Duration(20 * time.Second),
 		Limits: limitSettings{AddressRate: 50, AddressBurst: 200, MerchantRate: 200, MerchantBurst: 1000, Tracked: 65536,
-			Connections: 4096, AddressConns: 1024, InFlight: 1024, LongPolls: 1024, MerchantPolls: 16, AckWait: config.Duration(10 * time.Second), Window: 4},
+			Connections: 4096, AddressConns: 1024, InFlight: 1024, AddressPosts: 256, MerchantPosts: 256, LongPolls: 1024, MerchantPolls: 16,
+			AckWait: config.Duration(10 * time.Second), Window: 4, Repeats: 65536},
 	}
 	if err := config.Load(path, &s); err != nil {
 		return s, err
@@ -144,7 +153,8 @@ func (s settings) check() error {
 		wrong("limits.window", fmt.Sprintf("bags in flight, 1 to %d", envelope.MaxBagWindow))
 	}
 	for key, n := range map[string]int{"address_burst": s.Limits.AddressBurst, "merchant_burst": s.Limits.MerchantBurst, "tracked": s.Limits.Tracked,
-		"connections": s.Limits.Connections, "address_connections": s.Limits.AddressConns, "in_flight": s.Limits.InFlight, "long_polls": s.Limits.LongPolls,
+		"connections": s.Limits.Connections, "address_connections": s.Limits.AddressConns, "in_flight": s.Limits.InFlight, "address_in_flight": s.Limits.AddressPosts,
+		"merchant_in_flight": s.Limits.MerchantPosts, "long_polls": s.Limits.LongPolls,
 		"merchant_long_polls": s.Limits.MerchantPolls} {
 		if n < 1 {
 			wrong("limits."+key, "at least 1")
@@ -152,6 +162,9 @@ func (s settings) check() error {
 	}
 	if s.Limits.AddressRate <= 0 || s.Limits.MerchantRate <= 0 || s.Limits.AckWait.Std() < time.Second || s.Limits.AckWait.Std() > time.Minute {
 		wrong("limits", "rates are above 0, ack_wait is 1s to 60s")
+	}
+	if s.Limits.Repeats < 0 || s.Limits.Repeats > maxRepeats {
+		wrong("limits.repeats", fmt.Sprintf("envelopes remembered for a minute, 0 to %d", maxRepeats))
 	}
 	if (s.Channel.Embedded == nil) == (s.Channel.External == nil) {
 		wrong("channel", "give either [channel.embedded] or [channel.external]")
@@ -162,7 +175,32 @@ func (s settings) check() error {
 	if e := s.Channel.External; e != nil && (e.URL == "" || e.Seed == "") {
 		wrong("channel.external", "url and seed are needed")
 	}
+	if sizing, err := s.sizing(); err != nil {
+		wrong("channel", err.Error())
+	} else if err := sizing.Valid(); err != nil {
+		wrong("limits.merchant_bytes", err.Error())
+	}
 	return errors.Join(all...)
+}
+
+const (
+	// maxRepeats bounds limits.repeats: they take some 200 bytes each, and twice as many at the most.
+	maxRepeats = 4 << 20
+	// defaultExternal is what a relay takes an external channel's ENVELOPES to hold, as the embedded one's does by default.
+	defaultExternal = 4 << 30
+)
+
+// sizing is how merchants share ENVELOPES.
+func (s settings) sizing() (bagger.Sizing, error) {
+	sizing := bagger.Sizing{Stream: defaultExternal, MerchantBytes: s.Limits.MerchantBytes}
+	var err error
+	switch {
+	case s.Channel.Embedded != nil:
+		sizing.Stream, err = s.Channel.Embedded.config().Envelopes()
+	case s.Channel.External != nil && s.Channel.External.EnvelopeBytes != 0:
+		sizing.Stream = s.Channel.External.EnvelopeBytes
+	}
+	return sizing, err
 }
 
 // validOrigin checks a web origin (RFC 6454) as tokens name it: scheme, host, and a port that is not the scheme's own.
@@ -215,7 +253,7 @@ func (s settings) signer() (*note.Signer, error) {
 func (l limitSettings) ingest() ingest.Limits {
 	return ingest.Limits{
 		AddressRate: l.AddressRate, AddressBurst: l.AddressBurst, MerchantRate: l.MerchantRate, MerchantBurst: l.MerchantBurst,
-		Tracked: l.Tracked, InFlight: l.InFlight, Polls: l.LongPolls, MerchantPolls: l.MerchantPolls, AckWait: l.AckWait.Std(),
+		Tracked: l.Tracked, InFlight: l.InFlight, AddressInFlight: l.AddressPosts, MerchantInFlight: l.MerchantPosts, Polls: l.LongPolls, MerchantPolls: l.MerchantPolls, AckWait: l.AckWait.Std(),
 	}
 }
 

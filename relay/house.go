@@ -30,6 +30,7 @@ type house struct {
 	certificate *certificate // nil with plain HTTP
 	head        *bagger.Head
 	broker      *broker.Broker // nil with an external channel
+	front       *front         // nil where the embedded channel does not listen
 	relay       *channel.Relay
 	bags        *bagger.Bagger
 	board       *ingest.Board
@@ -86,26 +87,40 @@ func (h *house) openChannel(ctx context.Context) (err error) {
 	}
 	config := h.settings.Channel.Embedded.config()
 	config.Logger = h.logger
+	listen := config.Listen
+	if listen != "" {
+		config.Listen = "127.0.0.1:0" // behind the front
+	}
 	starting, cancel := context.WithTimeout(ctx, brokerStart)
 	defer cancel()
 	h.broker, err = broker.Start(starting, config)
 	if err != nil {
 		return err
 	}
+	if listen != "" {
+		if h.front, err = openFront(listen, h.broker.Addr(), h.logger); err != nil {
+			return err
+		}
+	}
 	h.relay, err = h.broker.Relay()
 	return err
 }
 
-func (h *house) openEdge(context.Context) (err error) {
+func (h *house) openEdge(context.Context) error {
+	sizing, err := h.settings.sizing()
+	if err != nil {
+		return err
+	}
 	h.bags, err = bagger.Open(bagger.Config{
 		Relay: h.signer.Name(), Signer: h.signer, Publisher: h.relay, Head: h.head, Window: h.settings.Limits.Window,
-		QueueEnvelopes: queueEnvelopes, QueueBytes: queueBytes,
+		QueueEnvelopes: queueEnvelopes, QueueBytes: queueBytes, Repeats: h.settings.Limits.Repeats, Sizing: sizing,
 		Now: h.now, Logger: h.logger, Observer: h.metrics,
 	})
 	if err != nil {
 		return err
 	}
 	h.board = ingest.NewBoard(envelope.NewPin(h.settings.Vault, h.settings.MinSerial), h.signer.Verifier(), h.now, h.logger)
+	h.board.Tell(h.share, h.committed)
 	h.edge, err = ingest.New(ingest.Config{
 		Signer: h.signer, Origin: h.settings.Origin, Board: h.board, Bags: h.bags, Channel: h.relay,
 		Limits: h.settings.Limits.ingest(), Metrics: h.metrics, Now: h.now, Logger: h.logger,
@@ -114,11 +129,28 @@ func (h *house) openEdge(context.Context) (err error) {
 		return err
 	}
 	h.metrics.Watch(h.bags.Waiting, h.directoryExpires, h.certificateExpires)
+	h.metrics.WatchState(h.edge.State)
 	watching, cancel := context.WithCancel(context.Background())
 	h.unwatch = cancel
 	h.watching.Go(func() { h.board.Watch(watching, h.relay.Notices) })
 	h.watching.Go(func() { limitMemory(watching) })
 	return nil
+}
+
+// share divides the channel among the merchants of a new members list.
+func (h *house) share(merchants int) {
+	if err := h.bags.Share(merchants); err != nil {
+		h.logger.Warn("the channel is too small for its merchants", "error", err)
+	}
+}
+
+// committed gives back to merchants what the vault's position says is committed of this run.
+func (h *house) committed(position envelope.Position) {
+	for _, entry := range position.Relays {
+		if entry.Relay == h.signer.Name() && entry.Run == h.bags.Run() {
+			h.bags.Committed(entry.Number)
+		}
+	}
 }
 
 func (h *house) directoryExpires() (time.Time, bool) {
@@ -150,7 +182,8 @@ func (h *house) listen(context.Context) error {
 		h.logger.Warn("the admin listener is not on loopback: whoever reaches it can read health and metrics", "admin", h.settings.Admin)
 	}
 	h.publicAt, h.adminAt = public.Addr(), admin.Addr()
-	var guarded net.Listener = ingest.LimitListener(public, limits.Connections, limits.AddressConns, h.metrics.Connection)
+	proxied := ingest.ProxyListener(public, h.settings.ProxyFrom)
+	var guarded net.Listener = ingest.LimitListener(proxied, limits.Connections, limits.AddressConns, h.metrics.Connection)
 	if h.certificate != nil {
 		guarded = tls.NewListener(guarded, h.certificate.config())
 	}
@@ -161,7 +194,7 @@ func (h *house) listen(context.Context) error {
 		}
 	}
 	go serve(h.public, guarded)
-	go serve(h.admin, admin)
+	go serve(h.admin, ingest.LimitListener(admin, ingest.AdminConnections, ingest.AdminAddressConns, func(int, bool) {}))
 	h.logger.Info("serving", "relay", h.signer.Verifier().String(), "run", h.bags.Run(), "origin", h.settings.Origin,
 		"listen", h.publicAt, "admin", h.adminAt, "version", version)
 	return nil
@@ -170,8 +203,10 @@ func (h *house) listen(context.Context) error {
 // addresses are those listened on, by the names of their settings.
 func (h *house) addresses() map[string]string {
 	all := map[string]string{"listen": h.publicAt.String(), "admin": h.adminAt.String()}
-	if h.broker != nil {
-		all["channel"] = h.broker.Addr()
+	if h.front != nil {
+		all["channel"] = h.front.listener.Addr().String()
+	} else if h.broker != nil {
+		all["channel"] = "" // it does not listen
 	}
 	return all
 }
@@ -217,10 +252,16 @@ func (h *house) stop(ctx context.Context) error {
 		h.relay.Close()
 	}
 	h.watching.Wait()
+	if h.front != nil {
+		all = append(all, h.front.close())
+	}
 	if h.broker != nil {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), brokerStop)
 		defer cancel()
 		all = append(all, h.broker.Close(closing))
+	}
+	if h.front != nil {
+		h.front.end()
 	}
 	if h.head != nil {
 		all = append(all, h.head.Close())

@@ -62,8 +62,8 @@ func TestTheExampleExplainsEveryKey(t *testing.T) {
 	}
 	for _, key := range []string{"key_file", "vault", "min_serial", "origin", "listen", "cert", "key", "plain_http", "admin", "head_file", "stop_grace",
 		"log_level", "address_rate", "address_burst", "merchant_rate", "merchant_burst", "tracked", "connections", "address_connections",
-		"in_flight", "long_polls", "merchant_long_polls", "ack_wait", "window", "dir", "client_ca", "vault_nkey", "courier_nkey",
-		"monitor_nkey", "max_bytes", "envelope_bytes", "result_bytes", "min_free", "url", "seed", "ca"} {
+		"in_flight", "address_in_flight", "merchant_in_flight", "repeats", "merchant_bytes", "long_polls", "merchant_long_polls", "ack_wait", "window",
+		"proxy_from", "dir", "client_ca", "vault_nkey", "courier_nkey", "monitor_nkey", "max_bytes", "envelope_bytes", "result_bytes", "min_free", "url", "seed", "ca"} {
 		if !regexp.MustCompile(`(?m)^` + key + ` = `).MatchString(text) {
 			t.Errorf("the example does not explain %s", key)
 		}

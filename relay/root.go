@@ -19,7 +19,7 @@ import (
 )
 
 const exitHelp = `Exit codes: 0 done; 1 failed; 2 usage, configuration included; 4 not allowed; 5 not found; 6 conflict (it exists or is in use);
-7 integrity (account numbers in clear); 8 unavailable (the channel).`
+7 integrity (account numbers in clear); 8 unavailable (the channel, or a relay that is not ready).`
 
 var (
 	// errUsage marks what is wrong with the command line itself.
@@ -56,7 +56,7 @@ func exitCode(err error) int {
 		return 5
 	case is(fs.ErrExist, bagger.ErrHeadLocked, broker.ErrLocked, syscall.EADDRINUSE):
 		return 6
-	case is(channel.ErrUnavailable, channel.ErrFull):
+	case is(channel.ErrUnavailable, channel.ErrFull, errNotReady):
 		return 8
 	}
 	return 1
@@ -94,7 +94,7 @@ func newRootCommand(out, errOut io.Writer) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: %w (see %s --help)", errUsage, err, cmd.CommandPath())
 	})
-	root.AddCommand(newServeCommand(), newCheckConfigCommand(), newKeygenCommand(), newScanCommand(), newVersionCommand())
+	root.AddCommand(newServeCommand(), newStatusCommand(), newCheckConfigCommand(), newKeygenCommand(), newScanCommand(), newVersionCommand())
 	return root
 }
 

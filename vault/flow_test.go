@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/x509"
 	"encoding/hex"
@@ -173,8 +174,8 @@ func (s *site) enrol() {
 		"--reply-key", identity.ReplyLine(), "--currency", "USD", "--reason", "contract 17")
 }
 
-// draft is an envelope before it is sealed; account and code may be empty.
-type draft struct{ order, account, code string }
+// draft is an envelope before it is sealed; account and code may be empty, and an empty id is a fresh one.
+type draft struct{ order, account, code, id string }
 
 // post sends sales of these amounts in one bag.
 func (s *site) post(amounts ...int64) {
@@ -194,7 +195,7 @@ func (s *site) send(drafts ...draft) (ids []string) {
 	s.json(&d, "directory", "show")
 	var envelopes [][]byte
 	for _, draft := range drafts {
-		id := uuid.NewString()
+		id := cmp.Or(draft.id, uuid.NewString())
 		part := func(kind envelope.Kind, name envelope.PartName, plaintext string) *envelope.Part {
 			if plaintext == "" {
 				return nil

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
 	"nightdrop/ops/site"
@@ -26,7 +28,7 @@ const (
 	relayPosts     = 40_000 // some 240 MB
 	relayBrief     = 1024
 	relayMerchant  = "bookshop"
-	relayEnvelopes = 256 // different ones, posted in turn: a relay remembers nothing, so that a repetition costs it the same
+	relayEnvelopes = 256 // that are really sealed; what is posted holds their parts, each under an id of its own, for a repetition costs nothing
 )
 
 // relayMemory puts up a whole site and posts with 256 clients at a time. Metric: peak-MB, the most that was ever resident of the relay
@@ -69,11 +71,25 @@ func load(ctx context.Context, s *site.Site, posts int) error {
 		return err
 	}
 	defer client.CloseIdleConnections()
-	notes, err := sealedSales(ctx, s, client)
+	sales, err := sealedSales(ctx, s, client)
 	if err != nil {
 		return err
 	}
-	if err := enrolled(ctx, client, s.Origin(), notes[0]); err != nil {
+	signer, err := signerOf(s)
+	if err != nil {
+		return err
+	}
+	fresh := func(n int) ([]byte, error) {
+		sale := sales[n%len(sales)]
+		sale.ID = uuid.NewString()
+		signed, err := envelope.Sign(sale, signer)
+		return signed.Note, err
+	}
+	first, err := fresh(0)
+	if err != nil {
+		return err
+	}
+	if err := enrolled(ctx, client, s.Origin(), first); err != nil {
 		return err
 	}
 	var next atomic.Int64
@@ -85,7 +101,11 @@ func load(ctx context.Context, s *site.Site, posts int) error {
 				if n >= posts {
 					return nil
 				}
-				if err := post(ctx, client, s.Origin(), notes[n%len(notes)]); err != nil {
+				body, err := fresh(n)
+				if err != nil {
+					return err
+				}
+				if err := post(ctx, client, s.Origin(), body); err != nil {
 					return err
 				}
 			}
@@ -107,8 +127,23 @@ func enrolled(ctx context.Context, client *http.Client, origin string, body []by
 	}
 }
 
+// signerOf reads the shop's signing key, which its SDK keeps to itself.
+func signerOf(s *site.Site) (*note.Signer, error) {
+	text, err := os.ReadFile(s.Identity(relayMerchant))
+	if err != nil {
+		return nil, err
+	}
+	var identity struct {
+		Signer string `json:"signer"`
+	}
+	if err := json.Unmarshal(text, &identity); err != nil {
+		return nil, errors.New("the shop's identity cannot be read")
+	}
+	return note.ParseSigner(identity.Signer)
+}
+
 // sealedSales seals sales of three X-Wing parts.
-func sealedSales(ctx context.Context, s *site.Site, client *http.Client) ([][]byte, error) {
+func sealedSales(ctx context.Context, s *site.Site, client *http.Client) ([]envelope.Envelope, error) {
 	identity, err := storefront.LoadIdentity(s.Identity(relayMerchant))
 	if err != nil {
 		return nil, err
@@ -121,8 +156,8 @@ func sealedSales(ctx context.Context, s *site.Site, client *http.Client) ([][]by
 	if err != nil {
 		return nil, err
 	}
-	notes := make([][]byte, relayEnvelopes)
-	for n := range notes {
+	sales := make([]envelope.Envelope, relayEnvelopes)
+	for n := range sales {
 		sealed, err := shop.Seal(ctx, storefront.Payment{
 			Order:   envelope.Order{Operation: envelope.OpSale, Reference: fmt.Sprintf("order %d", n), Amount: 1999, Currency: "EUR"},
 			Account: []byte(`{"card":{"number":"4242424242424242","expiry":"2033-11","name":"A. Shopper"}}`),
@@ -131,9 +166,13 @@ func sealedSales(ctx context.Context, s *site.Site, client *http.Client) ([][]by
 		if err != nil {
 			return nil, err
 		}
-		notes[n] = sealed.Note
+		signed, err := envelope.Open[envelope.Envelope](sealed.Note, identity.Verifier())
+		if err != nil {
+			return nil, err
+		}
+		sales[n] = signed.Value
 	}
-	return notes, nil
+	return sales, nil
 }
 
 func post(ctx context.Context, client *http.Client, origin string, body []byte) error {

@@ -51,6 +51,10 @@ const bankRouting = "123456780"
 func lines(all ...string) string { return strings.Join(all, "\n") + "\n" }
 
 func (s *Site) relayConfig() string {
+	repeats := 65536 // the relay's default
+	if s.NoRepeats {
+		repeats = 0
+	}
 	return lines(
 		fmt.Sprintf("key_file = %q", s.Path("relay", "relay.key")),
 		fmt.Sprintf("vault = %q", s.Verifier),
@@ -64,6 +68,7 @@ func (s *Site) relayConfig() string {
 		fmt.Sprintf("address_burst = %d", s.Rate),
 		fmt.Sprintf("merchant_rate = %d.0", s.Rate),
 		fmt.Sprintf("merchant_burst = %d", s.Rate),
+		fmt.Sprintf("repeats = %d", repeats),
 		"[channel.embedded]",
 		fmt.Sprintf("dir = %q", s.Path("relay", "channel")),
 		fmt.Sprintf("listen = %q", fmt.Sprintf("%s:%d", s.VaultSees, s.ports.channel)),

@@ -30,6 +30,7 @@ type Options struct {
 	Acquirer      []string      // further lines of the vault's [acquirer] settings
 	Rate          int           // envelopes a second that the relay takes from one merchant and one address; default 100,000
 	EnvelopeBytes int64         // size of the ENVELOPES stream; default 2 GiB
+	NoRepeats     bool          // the relay remembers no receipts: what is posted again travels again
 	ChannelBytes  int64         // size of all streams; default four times that
 	MinFree       int64         // room that must stay free on the channel's volume; default the relay's
 	BankAfter     time.Duration // how long after it took a settlement file the bank answers it; default at once

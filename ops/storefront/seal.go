@@ -55,7 +55,7 @@ func newSealCommand() *cobra.Command {
 	flags.StringVar(&o.order.Of, "of", "", "id of the payment that is captured, voided or refunded")
 	flags.StringVar(&o.order.Token, "token", "", "token of a stored account")
 	flags.StringVar(&o.order.Descriptor, "descriptor", "", "text on the cardholder's statement, up to 22 printable ASCII")
-	flags.StringVar(&o.account, "account", "", "file with the account's JSON, - for standard input, which is the default where nothing but an account will do")
+	flags.StringVar(&o.account, "account", "", "file with the account's JSON, - for standard input, which is the default where nothing but an account will do; of a refund only where the acquirer needs the number again")
 	flags.StringVar(&o.code, "code", "", "file with the security code's JSON")
 	flags.StringVar(&o.out, "out", "-", "new file for the envelope, - for standard output")
 	return cmd

@@ -60,19 +60,6 @@ func (k *Keepers) MakeStreams(ctx context.Context, sizes Sizes) error {
 	return makeStreams(ctx, plans)
 }
 
-// Room is ErrFull when ENVELOPES might not take the next bag, and ErrUnavailable when a stream does not answer.
-func (k *Keepers) Room(ctx context.Context) error {
-	info, err := k.vault.info(ctx, streamEnvelopes)
-	if err != nil {
-		return err
-	}
-	if int64(info.State.Bytes)+maxStored > info.Config.MaxBytes {
-		return fmt.Errorf("%w: ENVELOPES holds %d of %d bytes: the vault must catch up, or enlarge it", ErrFull, info.State.Bytes, info.Config.MaxBytes)
-	}
-	_, err = k.relay.info(ctx, streamResults)
-	return err
-}
-
 // plan is a stream to be made, or brought to its configuration, by the keeper of its account.
 type plan struct {
 	js     jetstream.JetStream

@@ -27,6 +27,7 @@ type Relay struct {
 	heights   heights
 	verdict   func() error // the channel's state beyond the connection, for Ready
 	reserve   func() error // nil, or why a bag must not even be sent
+	streams   func() []StreamState
 	stop      context.CancelFunc
 	done      sync.WaitGroup
 }
@@ -41,13 +42,18 @@ func DialRelay(ctx context.Context, options Options) (*Relay, error) {
 		return nil, err
 	}
 	// The relay may ask for the state of its own streams only: that ENVELOPES is full shows when a bag is refused.
-	var state atomic.Pointer[error]
+	type look struct {
+		streams []StreamState
+		err     error
+	}
+	var state atomic.Pointer[look]
 	check := func(ctx context.Context) {
-		err := r.checkStreams(ctx)
-		state.Store(&err)
+		streams, err := r.reads.state(ctx, streamResults, streamNotices)
+		state.Store(&look{streams, err})
 	}
 	check(ctx)
-	r.verdict = func() error { return *state.Load() }
+	r.verdict = func() error { return state.Load().err }
+	r.streams = func() []StreamState { return state.Load().streams }
 	r.repeat(watchEvery, check)
 	return r, nil
 }
@@ -55,14 +61,15 @@ func DialRelay(ctx context.Context, options Options) (*Relay, error) {
 // InProcess is a broker in the relay's own process.
 type InProcess struct {
 	Server  nats.InProcessConnProvider
-	Seed    []byte       // the relay's nkey seed, which stays the caller's: it is read while connecting only
-	Verdict func() error // the broker's state, which Ready tells: nil, ErrFull or ErrUnavailable; answers at once
-	Reserve func() error // nil, or why a bag must not even be sent: ErrFull or ErrUnavailable; answers at once
+	Seed    []byte               // the relay's nkey seed, which stays the caller's: it is read while connecting only
+	Verdict func() error         // the broker's state, which Ready tells: nil, ErrFull or ErrUnavailable; answers at once
+	Reserve func() error         // nil, or why a bag must not even be sent: ErrFull or ErrUnavailable; answers at once
+	Streams func() []StreamState // how full the streams are; answers at once
 }
 
 // InProcessRelay connects to a broker in the same process. Of options it reads Name, AckTimeout and Logger.
 func InProcessRelay(options Options, broker InProcess) (*Relay, error) {
-	r := &Relay{verdict: broker.Verdict, reserve: broker.Reserve}
+	r := &Relay{verdict: broker.Verdict, reserve: broker.Reserve, streams: broker.Streams}
 	if err := r.connect(options, broker.Server, func() (nkeys.KeyPair, error) { return nkeys.FromSeed(broker.Seed) }); err != nil {
 		r.Close()
 		return nil, err
@@ -122,15 +129,6 @@ func (r *Relay) repeat(every time.Duration, do func(context.Context)) {
 	})
 }
 
-func (r *Relay) checkStreams(ctx context.Context) error {
-	for _, stream := range []string{streamResults, streamNotices} {
-		if _, err := r.reads.info(ctx, stream); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // PublishBag sends a bag (at most MaxMessage bytes) of relay. Many may be in flight; the order of calls is the order of
 // the stream, as far as they succeed. It blocks while 32 are in flight, never longer than the ack timeout. msgID keeps
 // a repetition within two minutes from being stored twice: give the bag's digest, which nobody can know, and so occupy,
@@ -157,6 +155,10 @@ func (r *Relay) Ready() error {
 	}
 	return r.verdict()
 }
+
+// Streams tells how full the streams are, as far as the relay may see them: of an external broker RESULTS and NOTICES only.
+// It answers at once; what it tells is at most a few seconds old, and nothing while the broker does not answer.
+func (r *Relay) Streams() []StreamState { return r.streams() }
 
 // Close ends all that is in flight as ErrUnknown and leaves the broker.
 func (r *Relay) Close() {

@@ -131,7 +131,8 @@ func (s *site) seed(t *testing.T, role string) []byte {
 func (s *site) relay(t *testing.T) *Relay {
 	t.Helper()
 	fine := func() error { return nil }
-	r, err := InProcessRelay(Options{}, InProcess{Server: s.server, Seed: s.seed(t, "relay"), Verdict: fine, Reserve: fine})
+	r, err := InProcessRelay(Options{}, InProcess{Server: s.server, Seed: s.seed(t, "relay"), Verdict: fine, Reserve: fine,
+		Streams: func() []StreamState { return nil }})
 	if err != nil {
 		t.Fatalf("relay: %v", err)
 	}

@@ -8,7 +8,7 @@ func FormatAmount(amount int64, currency string) string {
 	if currency == "" {
 		return ""
 	}
-	known, ok := LookupCurrency(currency)
+	known, ok := KnownCurrency(currency)
 	if !ok || known.Exponent == 0 {
 		return fmt.Sprintf("%d %s", amount, currency)
 	}

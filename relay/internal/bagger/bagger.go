@@ -66,9 +66,19 @@ type Config struct {
 	QueueEnvelopes int
 	QueueBytes     int
 
+	Repeats int    // acked envelopes that are remembered for a minute; 0 = none
+	Sizing  Sizing // how merchants share the channel
+
 	Now      func() time.Time
 	Logger   *slog.Logger
 	Observer Observer
+}
+
+// Envelope is what is put into a bag: a note whose signature by its merchant has verified.
+type Envelope struct {
+	Merchant string
+	Digest   string // of the note's text, 64 hex digits
+	Note     []byte // exactly as posted
 }
 
 // Place is where an envelope lies: what its receipt says.
@@ -92,26 +102,34 @@ type Bagger struct {
 	queue    []*submission
 	queued   int // bytes in queue
 	flights  []*flight
-	next     uint64 // number of the next bag
-	previous string // digest of the bag before it
-	failing  int    // flights whose last attempt failed
-	trouble  error  // why the last of them failed
+	next     uint64                 // number of the next bag
+	previous string                 // digest of the bag before it
+	failing  int                    // flights whose last attempt failed
+	trouble  error                  // why the last of them failed
+	moving   map[string]*submission // by digest: waiting, or in a bag that is not acked yet
+	repeats  *repeats
+	shares   *shares
 	closing  bool
 	stop     context.Context // ends when what is in flight is given up
 	giveUp   context.CancelFunc
 	finished chan struct{} // closed when the packer has ended
 }
 
-// submission is one envelope on its way. done is buffered: nobody needs to wait for it.
+// submission is one envelope on its way. All who post it meanwhile wait for the one outcome, which is there when done is
+// closed.
 type submission struct {
-	envelope []byte
-	done     chan outcome
-	left     bool // the submitter no longer waits: not worth a place in a bag
+	Envelope
+	waiting int   // how many wait; with none left it is not worth a place in a bag
+	bytes   int64 // of the merchant's share
+	done    chan struct{}
+	place   Place
+	err     error
 }
 
-type outcome struct {
-	place Place
-	err   error
+// settle gives those who wait their outcome, once.
+func (s *submission) settle(place Place, err error) {
+	s.place, s.err = place, err
+	close(s.done)
 }
 
 // Open starts a run: a fresh random name, numbers from 1, after the last bag that the head file knows.
@@ -129,6 +147,9 @@ func Open(config Config) (*Bagger, error) {
 		frame:    envelope.BagOverhead(0, 1) - envelope.BagOverhead(0, 0),
 		next:     1,
 		previous: envelope.ZeroDigest,
+		moving:   make(map[string]*submission),
+		repeats:  newRepeats(config.Repeats),
+		shares:   newShares(config.Sizing),
 		finished: make(chan struct{}),
 	}
 	b.changed = sync.NewCond(&b.mu)
@@ -140,41 +161,118 @@ func Open(config Config) (*Bagger, error) {
 // Run returns the name of this run.
 func (b *Bagger) Run() string { return b.run }
 
-// Submit puts an envelope note, exactly as posted, into a bag and waits until that bag is durable or ctx ends. The
-// bytes must not be changed afterwards, whatever Submit returns: their bag may still be on its way.
-func (b *Bagger) Submit(ctx context.Context, note []byte) (Place, error) {
-	s := &submission{envelope: note, done: make(chan outcome, 1)}
-	if err := b.enqueue(s); err != nil {
-		return Place{}, err
+// Submit puts an envelope into a bag and waits until that bag is durable or ctx ends. One that is on its way already is
+// not put into another: its outcome is awaited; one whose bag was acked within the last minute has its place at once. The
+// note's bytes must not be changed afterwards, whatever Submit returns: their bag may still be on its way.
+func (b *Bagger) Submit(ctx context.Context, e Envelope) (Place, error) {
+	s, place, err := b.enter(e)
+	if s == nil {
+		return place, err
 	}
 	select {
-	case o := <-s.done:
-		return o.place, o.err
+	case <-s.done:
+		return s.place, s.err
 	case <-ctx.Done():
 		b.mu.Lock()
-		s.left = true
+		s.waiting--
 		b.mu.Unlock()
 		return Place{}, fmt.Errorf("%w: %w", ErrUnknown, context.Cause(ctx))
 	}
 }
 
-func (b *Bagger) enqueue(s *submission) error {
+// Room returns ErrShare when Submit would return it: the merchant is over its share, and the envelope is not one that is
+// on its way or was acked within the last minute.
+func (b *Bagger) Room(e Envelope) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if _, known := b.repeats.find(e, b.config.Now()); known || b.moving[e.Digest] != nil {
+		return nil
+	}
+	return b.checkShare(e)
+}
+
+// checkShare refuses what the merchant has no room for. b.mu is held.
+func (b *Bagger) checkShare(e Envelope) error {
+	if b.shares.allows(e.Merchant, int64(b.frame+len(e.Note))) {
+		return nil
+	}
+	b.shares.refused[e.Merchant]++
+	return ErrShare
+}
+
+// enter returns the submission to wait for, or the envelope's place, or why it is not taken.
+func (b *Bagger) enter(e Envelope) (*submission, Place, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if place, ok := b.repeats.find(e, b.config.Now()); ok {
+		place.Run = b.run
+		return nil, place, nil
+	}
+	if b.failing > 0 && !b.closing {
+		return nil, Place{}, b.trouble
+	}
+	if s := b.moving[e.Digest]; s != nil {
+		s.waiting++
+		return s, Place{}, nil
+	}
+	s, err := b.enqueue(e)
+	return s, Place{}, err
+}
+
+// enqueue puts an envelope into the queue. b.mu is held.
+func (b *Bagger) enqueue(e Envelope) (*submission, error) {
 	switch {
 	case b.closing:
-		return ErrClosed
-	case b.failing > 0:
-		return b.trouble
-	case len(b.queue) >= b.config.QueueEnvelopes || b.queued+len(s.envelope) > b.config.QueueBytes:
-		return fmt.Errorf("%w: more envelopes wait than the relay will hold", ErrUnavailable)
+		return nil, ErrClosed
+	case len(b.queue) >= b.config.QueueEnvelopes || b.queued+len(e.Note) > b.config.QueueBytes:
+		return nil, fmt.Errorf("%w: more envelopes wait than the relay will hold", ErrUnavailable)
 	}
+	if err := b.checkShare(e); err != nil {
+		return nil, err
+	}
+	s := &submission{Envelope: e, waiting: 1, done: make(chan struct{})}
+	b.charge(s, int64(b.frame+len(e.Note)))
+	b.moving[e.Digest] = s
 	b.queue = append(b.queue, s)
-	b.queued += len(s.envelope)
+	b.queued += len(e.Note)
 	if b.due() {
 		b.changed.Broadcast() // else the packer would wake for every envelope, to find that none may leave yet
 	}
-	return nil
+	return s, nil
+}
+
+// charge counts bytes against the merchant's share until the vault has committed them. b.mu is held.
+func (b *Bagger) charge(s *submission, bytes int64) {
+	s.bytes += bytes
+	b.shares.add(s.Merchant, bytes)
+}
+
+// drop forgets what will be in no bag. b.mu is held.
+func (b *Bagger) drop(s *submission) {
+	delete(b.moving, s.Digest)
+	b.charge(s, -s.bytes)
+}
+
+// Committed tells that the vault has committed the bags of this run up to number.
+func (b *Bagger) Committed(number uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.shares.commit(number)
+}
+
+// Share divides the channel among so many merchants. It returns why the channel is too small for them, or nil.
+func (b *Bagger) Share(merchants int) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.shares.share(merchants)
+	return b.config.Sizing.Check(merchants)
+}
+
+// Shares reports how merchants share the channel now.
+func (b *Bagger) Shares() Shares {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.shares.usage()
 }
 
 // Trouble returns why the bagger refuses envelopes now, or nil. It wraps ErrFull or ErrUnavailable.

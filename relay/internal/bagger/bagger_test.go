@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
@@ -100,6 +102,11 @@ func start(t *testing.T) *fixture {
 	return open(t, filepath.Join(t.TempDir(), "head"), nil)
 }
 
+// fresh is an envelope of text that was never posted before.
+func fresh(text string) Envelope {
+	return Envelope{Merchant: "shop-one", Digest: note.Digest([]byte(uuid.NewString())), Note: []byte(text)}
+}
+
 type answer struct {
 	place Place
 	err   error
@@ -108,7 +115,7 @@ type answer struct {
 func (f *fixture) submit(ctx context.Context, text string) <-chan answer {
 	done := make(chan answer, 1)
 	go func() {
-		place, err := f.Submit(ctx, []byte(text))
+		place, err := f.Submit(ctx, fresh(text))
 		done <- answer{place, err}
 	}()
 	return done
@@ -259,7 +266,7 @@ func TestABagOfUnknownOutcomeIsPublishedAgainAsItWas(t *testing.T) {
 			if again.id != a.id || !bytes.Equal(again.msg, a.msg) {
 				t.Fatal("the second attempt is not the same bag under the same id")
 			}
-			if _, err := f.Submit(t.Context(), []byte("more")); !errors.Is(err, ErrUnavailable) || !errors.Is(f.Trouble(), ErrUnavailable) {
+			if _, err := f.Submit(t.Context(), fresh("more")); !errors.Is(err, ErrUnavailable) || !errors.Is(f.Trouble(), ErrUnavailable) {
 				t.Errorf("while a bag fails: %v and %v, want ErrUnavailable", err, f.Trouble())
 			}
 			f.channel.quiet(t) // no other bag leaves meanwhile
@@ -289,7 +296,7 @@ func TestAFullChannelIsToldAtOnceAndLeavesNoHole(t *testing.T) {
 			t.Errorf("answer %+v, want ErrFull", got)
 		}
 	}
-	if _, err := f.Submit(t.Context(), []byte("more")); !errors.Is(err, ErrFull) {
+	if _, err := f.Submit(t.Context(), fresh("more")); !errors.Is(err, ErrFull) {
 		t.Errorf("while full: %v", err)
 	}
 	again := f.channel.next(t)
@@ -330,14 +337,14 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 	f.submit(t.Context(), "first")
 	f.channel.next(t)
 	f.submitAll(t, 5)
-	if _, err := f.Submit(t.Context(), []byte("one more")); !errors.Is(err, ErrUnavailable) {
+	if _, err := f.Submit(t.Context(), fresh("one more")); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("the sixth: %v", err)
 	}
 	g := open(t, filepath.Join(t.TempDir(), "head"), func(c *Config) { c.QueueBytes = 60 })
 	g.submit(t.Context(), "first")
 	g.channel.next(t)
 	g.submitAll(t, 5)
-	if _, err := g.Submit(t.Context(), make([]byte, 50)); !errors.Is(err, ErrUnavailable) {
+	if _, err := g.Submit(t.Context(), fresh(strings.Repeat("x", 50))); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("61 bytes: %v", err)
 	}
 }
@@ -380,7 +387,7 @@ func TestCloseAnswersAllThatWasAccepted(t *testing.T) {
 	closed := make(chan error, 1)
 	go func() { closed <- f.Close(t.Context()) }()
 	waittest.For(t, "the bagger", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.closing })
-	if _, err := f.Submit(t.Context(), []byte("late")); !errors.Is(err, ErrClosed) {
+	if _, err := f.Submit(t.Context(), fresh("late")); !errors.Is(err, ErrClosed) {
 		t.Errorf("after Close: %v, want ErrClosed", err)
 	}
 	a.ack <- nil

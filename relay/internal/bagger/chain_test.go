@@ -28,7 +28,7 @@ func TestManySubmittersOverABadChannel(t *testing.T) {
 		group.Go(func() {
 			text := fmt.Sprintf("envelope %d", i)
 			for {
-				place, err := f.Submit(t.Context(), []byte(text))
+				place, err := f.Submit(t.Context(), fresh(text))
 				if err == nil {
 					accepted.Store(text, place)
 					return

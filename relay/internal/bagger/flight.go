@@ -64,11 +64,15 @@ func (b *Bagger) depart() (*flight, channel.Ack) {
 	if err != nil {
 		b.flights = slices.DeleteFunc(b.flights, func(other *flight) bool { return other == f })
 		b.tell(f, fmt.Errorf("%w: %w", ErrUnavailable, err))
+		for _, s := range f.riders {
+			b.drop(s)
+		}
 		b.mu.Unlock()
 		b.lines.Error("unmade", "a bag could not be made", "run", b.run, "number", f.number, "error", err)
 		return f, nil
 	}
 	b.next, b.previous = f.number+1, f.digest
+	b.chargeBag(f)
 	b.mu.Unlock()
 	b.config.Head.Allow(f.number, b.config.Window)
 	return f, b.config.Publisher.PublishBag(b.config.Relay, f.digest, f.msg)
@@ -88,15 +92,17 @@ func (b *Bagger) board() []*submission {
 	riders := make([]*submission, 0, min(len(b.queue), envelope.MaxBagEnvelopes))
 	room, taken := b.room, 0
 	for _, s := range b.queue {
-		need := b.frame + len(s.envelope)
-		if !s.left && (len(riders) == envelope.MaxBagEnvelopes || need > room) {
+		need := b.frame + len(s.Note)
+		if s.waiting > 0 && (len(riders) == envelope.MaxBagEnvelopes || need > room) {
 			break
 		}
 		taken++
-		b.queued -= len(s.envelope)
-		if !s.left {
-			riders, room = append(riders, s), room-need
+		b.queued -= len(s.Note)
+		if s.waiting == 0 {
+			b.drop(s)
+			continue
 		}
+		riders, room = append(riders, s), room-need
 	}
 	b.queue = slices.Delete(b.queue, 0, taken)
 	return riders
@@ -110,7 +116,7 @@ func (b *Bagger) make(f *flight, previous string) (err error) {
 	}
 	notes := make([][]byte, len(f.riders))
 	for i, s := range f.riders {
-		notes[i] = s.envelope
+		notes[i] = s.Note
 	}
 	f.msg, f.digest, err = envelope.PackBag(bag, notes, b.config.Signer)
 	return err
@@ -194,6 +200,7 @@ func (b *Bagger) arrive(f *flight) {
 	}
 	f.acked = true
 	b.tell(f, nil)
+	b.remember(f)
 	var last *flight
 	for len(b.flights) > 0 && b.flights[0].acked {
 		last = b.flights[0]
@@ -215,14 +222,44 @@ func (b *Bagger) tell(f *flight, err error) {
 	}
 	f.told = true
 	for i, s := range f.riders {
-		s.done <- outcome{Place{Run: b.run, Number: f.number, Index: i, Received: f.made}, err}
+		s.settle(b.place(f, i), err)
+	}
+}
+
+func (b *Bagger) place(f *flight, index int) Place {
+	return Place{Run: b.run, Number: f.number, Index: index, Received: f.made}
+}
+
+// remember notes where the riders of a durable bag lie, for those who post them again, and that they take up their
+// merchants' shares until the vault has committed them. b.mu is held.
+func (b *Bagger) remember(f *flight) {
+	now := b.config.Now()
+	for i, s := range f.riders {
+		delete(b.moving, s.Digest)
+		b.repeats.add(s.Envelope, b.place(f, i), now)
+	}
+	b.shares.store(f.number, f.riders)
+}
+
+// chargeBag divides among the riders what their bag takes beside them, so that many bags of one envelope cost what they
+// are. b.mu is held.
+func (b *Bagger) chargeBag(f *flight) {
+	rest := int64(len(f.msg))
+	for _, s := range f.riders {
+		rest -= s.bytes
+	}
+	for i, s := range f.riders {
+		part := rest / int64(len(f.riders)-i)
+		b.charge(s, part)
+		rest -= part
 	}
 }
 
 // turnAway refuses all that waits for a bag. b.mu is held.
 func (b *Bagger) turnAway(err error) {
 	for _, s := range b.queue {
-		s.done <- outcome{err: err}
+		b.drop(s)
+		s.settle(Place{}, err)
 	}
 	b.queue, b.queued = nil, 0
 }

@@ -26,6 +26,9 @@ type Board struct {
 	mu      sync.Mutex // of Offer
 	refused map[channel.Notice][]byte
 
+	onMembers  func(active int)
+	onPosition func(envelope.Position)
+
 	directory  atomic.Pointer[envelope.Signed[envelope.Directory]]
 	members    atomic.Pointer[roster]
 	position   atomic.Pointer[[]byte]
@@ -46,7 +49,14 @@ type checkpoint struct {
 // NewBoard returns an empty board that believes only the pinned vault. relay is the relay's own key, which the
 // directory ought to list.
 func NewBoard(pin *envelope.Pin, relay note.Verifier, now func() time.Time, logger *slog.Logger) *Board {
-	return &Board{pin: pin, relay: relay, now: now, logger: logger, refused: make(map[channel.Notice][]byte)}
+	return &Board{pin: pin, relay: relay, now: now, logger: logger, refused: make(map[channel.Notice][]byte),
+		onMembers: func(int) {}, onPosition: func(envelope.Position) {}}
+}
+
+// Tell has members called with the number of active merchants, and position with each position, as they are taken. It is
+// to be called before Watch.
+func (b *Board) Tell(members func(active int), position func(envelope.Position)) {
+	b.onMembers, b.onPosition = members, position
 }
 
 // noticesAgain is the wait before notices are read again after that failed.
@@ -98,10 +108,15 @@ func (b *Board) take(kind channel.Notice, msg []byte) error {
 			return err
 		}
 		r := &roster{note: signed.Value, members: make(map[string]envelope.Member, len(signed.Value.Merchants))}
+		active := 0
 		for _, m := range signed.Value.Merchants {
 			r.members[m.ID] = m
+			if m.Status == envelope.MemberActive {
+				active++
+			}
 		}
 		b.members.Store(r)
+		b.onMembers(active)
 		b.logger.Info("members taken", "serial", r.note.Serial, "merchants", len(r.members), "expires", r.note.Expires)
 		return nil
 	case channel.NoticePosition:
@@ -110,6 +125,7 @@ func (b *Board) take(kind channel.Notice, msg []byte) error {
 			return err
 		}
 		b.position.Store(&signed.Note)
+		b.onPosition(signed.Value)
 		return nil
 	case channel.NoticeCheckpoint:
 		return b.takeCheckpoint(msg)
@@ -127,7 +143,7 @@ func (b *Board) takeDirectory(msg []byte) error {
 	d := signed.Value
 	b.logger.Info("directory taken", "serial", d.Serial, "generation", d.Generation, "keys", len(d.Keys), "expires", d.Expires)
 	if !slices.Contains(d.Relays, b.relay) {
-		b.logger.Warn("the directory does not list this relay's key: storefronts will not believe its receipts until the vault's operators add it",
+		b.logger.Warn("the directory does not list this relay's key: nothing is taken until the vault's operators add it to relays in vault.toml",
 			"vkey", b.relay.String())
 	}
 	return nil
@@ -155,6 +171,13 @@ func (b *Board) Directory() *envelope.Signed[envelope.Directory] {
 		return nil
 	}
 	return d
+}
+
+// Listed reports whether the newest directory lists this relay's key: storefronts believe no receipt of another, and
+// the vault no bag.
+func (b *Board) Listed() bool {
+	d := b.Directory()
+	return d != nil && slices.Contains(d.Value.Relays, b.relay)
 }
 
 // Member returns a merchant. known is false while there is no members note that has not expired; found is false when

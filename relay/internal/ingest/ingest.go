@@ -21,6 +21,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"nightdrop/relay/internal/bagger"
+	"nightdrop/shared/channel"
 	"nightdrop/shared/note"
 )
 
@@ -29,10 +30,13 @@ var openAPI []byte
 
 // Bags makes envelopes durable: bagger.Bagger.
 type Bags interface {
-	// Submit returns when the envelope is durable. After an error the outcome is unknown.
-	Submit(ctx context.Context, note []byte) (bagger.Place, error)
-	// Trouble is nil, or why Submit would refuse now.
+	// Submit returns when the envelope is durable. After an error but bagger.ErrShare the outcome is unknown.
+	Submit(ctx context.Context, e bagger.Envelope) (bagger.Place, error)
+	// Trouble is nil, or why Submit would refuse any envelope now.
 	Trouble() error
+	// Room is bagger.ErrShare where Submit would refuse this one with it.
+	Room(e bagger.Envelope) error
+	Shares() bagger.Shares
 }
 
 // Channel is what the edge reads of the channel: channel.Relay.
@@ -41,6 +45,7 @@ type Channel interface {
 	ResultsOf(ctx context.Context, merchant, id string) ([][]byte, error)
 	ResultArrived(merchant string) (<-chan struct{}, func())
 	Ready() error
+	Streams() []channel.StreamState
 }
 
 // Config is what an Edge is made of. Every field is required.
@@ -61,30 +66,36 @@ type Edge struct {
 	config    Config
 	tokens    *jwt.Parser
 	addresses *budgets[netip.Prefix]
+	sites     *budgets[netip.Prefix]
 	posts     *budgets[string]
 	reads     *budgets[string]
-	posting   *slots
-	polls     *slots
-	stopping  chan struct{} // closed when long polls are to end
+	posting   *slots[netip.Prefix]
+	merchants *slots[string] // posting
+	polls     *slots[string] // reads that may wait
+	pages     *slots[string] // reads that do not
+	stopping  chan struct{}  // closed when long polls are to end
 	stopped   atomic.Bool
 }
 
 // New returns an edge.
 func New(config Config) (*Edge, error) {
 	limits := config.Limits
-	if limits.InFlight < 1 || limits.Polls < 1 || limits.MerchantPolls < 1 {
+	if min(limits.InFlight, limits.AddressInFlight, limits.MerchantInFlight, limits.Polls, limits.MerchantPolls) < 1 {
 		return nil, errors.New("the limits of requests at a time must be at least 1")
 	}
 	e := &Edge{
 		config: config, tokens: newTokenParser(config.Origin, config.Now), stopping: make(chan struct{}),
-		posting: newSlots(limits.InFlight, limits.InFlight),
-		polls:   newSlots(limits.Polls, limits.MerchantPolls),
+		posting:   newSlots[netip.Prefix](limits.InFlight, limits.AddressInFlight),
+		merchants: newSlots[string](limits.InFlight, limits.MerchantInFlight),
+		polls:     newSlots[string](limits.Polls, limits.MerchantPolls),
+		pages:     newSlots[string](limits.Polls, limits.MerchantPolls),
 	}
-	var err, err2, err3 error
+	var err, err2, err3, err4 error
 	e.addresses, err = newBudgets[netip.Prefix](limits.AddressRate, limits.AddressBurst, limits.Tracked, config.Now)
 	e.posts, err2 = newBudgets[string](limits.MerchantRate, limits.MerchantBurst, limits.Tracked, config.Now)
 	e.reads, err3 = newBudgets[string](limits.MerchantRate, limits.MerchantBurst, limits.Tracked, config.Now)
-	if err := errors.Join(err, err2, err3); err != nil {
+	e.sites, err4 = newBudgets[netip.Prefix](siteRates*limits.AddressRate, siteRates*limits.AddressBurst, limits.Tracked, config.Now)
+	if err := errors.Join(err, err2, err3, err4); err != nil {
 		return nil, fmt.Errorf("limits: %w", err)
 	}
 	return e, nil
@@ -96,21 +107,6 @@ func (e *Edge) Stop() {
 	if !e.stopped.Swap(true) {
 		close(e.stopping)
 	}
-}
-
-// Ready returns nil when posts can be accepted, else every reason why not.
-func (e *Edge) Ready() error {
-	var reasons []error
-	if e.stopped.Load() {
-		reasons = append(reasons, bagger.ErrClosed)
-	}
-	if e.config.Board.Directory() == nil {
-		reasons = append(reasons, errors.New("no directory from the vault that has not expired"))
-	}
-	if !e.config.Board.HasMembers() {
-		reasons = append(reasons, errors.New("no members list from the vault that has not expired"))
-	}
-	return errors.Join(append(reasons, e.config.Channel.Ready(), e.config.Bags.Trouble())...)
 }
 
 // The calls, as metrics name them.
@@ -186,7 +182,7 @@ func offered(name, method string) bool {
 
 // answer answers, or returns the refusal to answer with, or any other error to close the connection without a word.
 func (e *Edge) answer(w http.ResponseWriter, r *http.Request, name string) error {
-	if wait, ok := e.addresses.spend(addressOf(r)); !ok {
+	if wait, ok := e.spendAddress(r); !ok {
 		return rateLimited.after(wait)
 	}
 	if name == callOther {

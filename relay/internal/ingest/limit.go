@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"net"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -18,9 +17,13 @@ type Limits struct {
 	Tracked       int     // addresses, and merchants, remembered; the least recently seen is forgotten first, and starts afresh
 	MerchantRate  float64 // posts a second, and reads a second, of one merchant, counted once it has proved who it is
 	MerchantBurst int
-	InFlight      int // posts at a time
-	Polls         int // reads of results at a time
+	Polls         int // reads of results that wait at a time, and as many that do not
 	MerchantPolls int // of one merchant
+
+	// Posts at a time whose bodies are in: in all, of one address, and of one merchant that has proved who it is.
+	InFlight         int
+	AddressInFlight  int
+	MerchantInFlight int
 
 	AckWait time.Duration // how long a post waits for the durable ack before it is told to try again
 }
@@ -81,77 +84,29 @@ func address(remote string) netip.Prefix {
 	return prefix
 }
 
+const (
+	// siteBits is the length of the prefix that whoever runs a site of his own gets (RFC 6177): 65,536 of address's prefixes.
+	siteBits = 48
+	// siteRates is how many times an address's rate a site has.
+	siteRates = 16
+)
+
+// siteOf is whose an address is: of an IPv6 prefix the /48 around it. What is held, connections and places, counts against that,
+// or one site could hold all of it, a little by each of its prefixes.
+func siteOf(of netip.Prefix) netip.Prefix {
+	if !of.Addr().Is6() {
+		return of
+	}
+	return netip.PrefixFrom(of.Addr(), siteBits).Masked()
+}
+
+// spendAddress takes a token of the request's address and, where that is one of a site's many, of the site.
+func (e *Edge) spendAddress(r *http.Request) (wait time.Duration, ok bool) {
+	of := addressOf(r)
+	if wait, ok := e.addresses.spend(of); !ok || !of.Addr().Is6() {
+		return wait, ok
+	}
+	return e.sites.spend(siteOf(of))
+}
+
 func addressOf(r *http.Request) netip.Prefix { return address(r.RemoteAddr) }
-
-// slots counts what goes on at a time, in all and for each key. It is safe for concurrent use.
-type slots struct {
-	mu        sync.Mutex
-	all       int
-	mostOfAll int
-	each      map[string]int
-	mostEach  int
-}
-
-func newSlots(all, each int) *slots {
-	return &slots{mostOfAll: all, mostEach: each, each: make(map[string]int)}
-}
-
-// take takes a slot and returns how to give it back.
-func (s *slots) take(key string) (release func(), ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.all >= s.mostOfAll || s.each[key] >= s.mostEach {
-		return nil, false
-	}
-	s.all++
-	s.each[key]++
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.all--
-		if s.each[key]--; s.each[key] == 0 {
-			delete(s.each, key)
-		}
-	}, true
-}
-
-// Listener bounds the connections that are open, in all and of one address. What is above is closed unanswered: a
-// TLS handshake would cost the relay more than the caller.
-type Listener struct {
-	net.Listener
-	slots    *slots
-	observed func(change int, refused bool)
-}
-
-// LimitListener wraps inner. observed is told of each connection that opens (1), closes (-1) or is refused.
-func LimitListener(inner net.Listener, all, perAddress int, observed func(change int, refused bool)) *Listener {
-	return &Listener{inner, newSlots(all, perAddress), observed}
-}
-
-// Accept waits for a connection that fits into the limits.
-func (l *Listener) Accept() (net.Conn, error) {
-	for {
-		c, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		release, ok := l.slots.take(address(c.RemoteAddr().String()).String())
-		if !ok {
-			_ = c.Close()
-			l.observed(0, true)
-			continue
-		}
-		l.observed(1, false)
-		return &limitedConn{Conn: c, release: sync.OnceFunc(func() { release(); l.observed(-1, false) })}, nil
-	}
-}
-
-type limitedConn struct {
-	net.Conn
-	release func()
-}
-
-func (c *limitedConn) Close() error {
-	defer c.release()
-	return c.Conn.Close()
-}

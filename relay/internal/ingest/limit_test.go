@@ -1,12 +1,17 @@
 package ingest
 
 import (
+	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"nightdrop/shared/waittest"
 )
 
 func TestBudgets(t *testing.T) {
@@ -70,6 +75,40 @@ func TestAddressesCountBySite(t *testing.T) {
 	if got := address("@"); got != (netip.Prefix{}) {
 		t.Errorf("no address counts as %s", got)
 	}
+}
+
+// TestOneSiteIsNotManyAddresses has a site use a prefix of its own for each request and connection.
+func TestOneSiteIsNotManyAddresses(t *testing.T) {
+	s := newSite(t, func(p *plan) { p.noServer = true; p.limits.AddressRate, p.limits.AddressBurst = 0.001, 2 })
+	served := func(network, n int) int {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(http.MethodGet, "/openapi.yaml", nil)
+		r.RemoteAddr = fmt.Sprintf("[2001:db8:%x:%x::1]:4000", network, n)
+		s.edge.ServeHTTP(w, r)
+		return w.Code
+	}
+	for n := range 2 * siteRates {
+		if got := served(7, n); got != 200 {
+			t.Fatalf("request %d of a site: %d", n, got)
+		}
+	}
+	if got := served(7, 1000); got != 429 {
+		t.Errorf("a further prefix of the site: %d, want 429", got)
+	}
+	if got := served(8, 0); got != 200 {
+		t.Errorf("another site: %d", got)
+	}
+	address, _, refused := proxied(t, 2)
+	of := func(n int) string { return fmt.Sprintf("PROXY TCP6 2001:db8:7:%x::1 2001:db8::1 4000 443\r\n", n) }
+	for n := range 2 {
+		if answer, _ := send(t, address, of(n)); answer != "HTTP/1.1 204" {
+			t.Fatalf("connection %d of a site: %q", n, answer)
+		}
+	}
+	if answer, _ := send(t, address, of(2)); answer != "" {
+		t.Errorf("a third connection of a site: %q", answer)
+	}
+	waittest.Receive(t, "the refusal", refused)
 }
 
 func TestConnectionsAreBounded(t *testing.T) {

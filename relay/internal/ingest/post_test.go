@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -73,11 +72,6 @@ func TestAnEnvelopeIsDurableBeforeItsReceipt(t *testing.T) {
 	if want := fmt.Sprintf("%s/%d/%d", r.Run, r.Number, r.Index); places[r.Digest] != want {
 		t.Errorf("the envelope is at %s, its receipt says %s", places[r.Digest], want)
 	}
-	// The relay remembers nothing: the same bytes are taken again, and land in another place.
-	again, err := envelope.Open[envelope.Receipt](s.post(posted).body, s.signer.Verifier())
-	if err != nil || again.Value.Number == r.Number && again.Value.Index == r.Index || again.Value.Digest != r.Digest {
-		t.Errorf("posted again: %+v, %v", again.Value, err)
-	}
 }
 
 func TestWithoutDirectoryOrMembersNothingIsTaken(t *testing.T) {
@@ -101,6 +95,30 @@ func TestWithoutDirectoryOrMembersNothingIsTaken(t *testing.T) {
 	waittest.For(s.t, "members", s.board.HasMembers)
 	if answer := s.post(body); answer.status != 202 {
 		t.Errorf("with both: %d %s", answer.status, answer.body)
+	}
+}
+
+// TestARelayThatIsNotListedTakesNothing: its receipts would not be believed, nor its bags.
+func TestARelayThatIsNotListedTakesNothing(t *testing.T) {
+	s := newSite(t, nil)
+	body := sign(s, s.envelope(), s.shops[shop])
+	s.publish(channel.NoticeDirectory, s.directory(2, func(d *envelope.Directory) { d.Relays = []note.Verifier{s.newSigner("relay-1").Verifier()} }))
+	waittest.For(s.t, "the directory that lists another key", func() bool { return !s.board.Listed() })
+	answer := s.post(body)
+	if code := s.code(answer); answer.status != 503 || code != "urn:nightdrop:no-directory" || answer.header.Get("Retry-After") == "" ||
+		!strings.Contains(string(answer.body), "add this relay's key") {
+		t.Errorf("a post: %d %s %s", answer.status, code, answer.body)
+	}
+	if err := s.edge.Ready(); err == nil || !strings.Contains(err.Error(), s.signer.Verifier().String()) {
+		t.Errorf("Ready: %v; want what to add where", err)
+	}
+	if answer := s.get("/v1/directory"); answer.status != 200 {
+		t.Errorf("the directory: %d", answer.status)
+	}
+	s.publish(channel.NoticeDirectory, s.directory(3, nil))
+	waittest.For(s.t, "the directory that lists it again", s.board.Listed)
+	if answer := s.post(body); answer.status != 202 || s.edge.Ready() != nil {
+		t.Errorf("listed again: %d, %v", answer.status, s.edge.Ready())
 	}
 }
 
@@ -148,7 +166,11 @@ type brokenBags struct {
 
 func (b brokenBags) Trouble() error { return b.trouble }
 
-func (b brokenBags) Submit(_ context.Context, _ []byte) (bagger.Place, error) {
+func (b brokenBags) Room(bagger.Envelope) error { return nil }
+
+func (b brokenBags) Shares() bagger.Shares { return bagger.Shares{} }
+
+func (b brokenBags) Submit(context.Context, bagger.Envelope) (bagger.Place, error) {
 	return bagger.Place{}, b.submit
 }
 
@@ -159,7 +181,6 @@ func TestAFullChannel(t *testing.T) {
 		p.channel = func(c *broker.Config) { c.EnvelopesBytes = 4 << 20 }
 		p.limits.AckWait = 5 * time.Second
 	})
-	body := sign(s, s.envelope(), s.shops[shop])
 	var full sync.Once
 	filled := make(chan struct{})
 	var group sync.WaitGroup
@@ -171,7 +192,7 @@ func TestAFullChannel(t *testing.T) {
 					return
 				default:
 				}
-				switch answer := s.post(body); {
+				switch answer := s.post(sign(s, s.envelope(), s.shops[shop])); {
 				case answer.status == 202:
 				case answer.status == 503 && s.code(answer) == "urn:nightdrop:channel-full":
 					full.Do(func() { close(filled) })
@@ -248,28 +269,6 @@ func TestRates(t *testing.T) {
 			t.Errorf("another merchant: %d", answer.status)
 		}
 	})
-	t.Run("posts at a time", func(t *testing.T) {
-		s := newSite(t, func(p *plan) { p.limits.InFlight = 1 })
-		reader, writer := io.Pipe()
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			s.do(http.MethodPost, "/v1/envelopes", reader, func(r *http.Request) {
-				r.Header.Set("Content-Type", envelope.MediaType)
-				r.ContentLength = 5
-			})
-		}()
-		waittest.For(s.t, "the first to be in flight", func() bool {
-			s.edge.posting.mu.Lock()
-			defer s.edge.posting.mu.Unlock()
-			return s.edge.posting.all == 1
-		})
-		if code := s.code(s.post([]byte("x"))); code != "urn:nightdrop:rate-limited" {
-			t.Errorf("a second: %s", code)
-		}
-		_, _ = writer.Write([]byte("12345"))
-		<-done
-	})
 }
 
 // slowBags takes its time before each envelope.
@@ -278,7 +277,7 @@ type slowBags struct {
 	wait time.Duration
 }
 
-func (b slowBags) Submit(ctx context.Context, note []byte) (bagger.Place, error) {
+func (b slowBags) Submit(ctx context.Context, e bagger.Envelope) (bagger.Place, error) {
 	time.Sleep(b.wait)
-	return b.Bags.Submit(ctx, note)
+	return b.Bags.Submit(ctx, e)
 }

@@ -34,8 +34,12 @@ func (r refusal) after(wait time.Duration) refusal {
 var (
 	rateLimited = refusal{429, "rate-limited", "Too many requests",
 		"Wait as long as Retry-After says, then send the same bytes again.", 1}
+	overShare = refusal{429, "rate-limited", "The merchant's share of the channel is taken",
+		"The vault has yet to take what this merchant has posted: send the same bytes again after Retry-After.", 30}
 	noDirectory = refusal{503, "no-directory", "No valid directory from the vault yet",
 		"The relay has no current directory and members list. Try again after Retry-After; if it lasts, the vault's operators must publish.", 5}
+	notListed = refusal{503, "no-directory", "The vault's directory does not list this relay",
+		"Post the same bytes to another relay, or here after Retry-After; if it lasts, the vault's operators must add this relay's key.", 30}
 	channelUnavailable = refusal{503, "channel-unavailable", "The channel to the vault is unavailable",
 		"The outcome is unknown: post the same bytes again after Retry-After, any number of times.", 2}
 	channelUnreadable = refusal{503, "channel-unavailable", "The channel to the vault is unavailable",
@@ -108,6 +112,9 @@ func mayHaveBody(r *http.Request) bool {
 
 // refusalOf is how the channel's and the bagger's troubles are told.
 func refusalOf(err error) refusal {
+	if errors.Is(err, bagger.ErrShare) {
+		return overShare
+	}
 	if errors.Is(err, bagger.ErrFull) || errors.Is(err, channel.ErrFull) {
 		return channelFull
 	}

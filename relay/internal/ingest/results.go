@@ -29,15 +29,23 @@ type page struct {
 
 // results answers with a merchant's results after a serial, waiting for the first where there is none.
 func (e *Edge) results(w http.ResponseWriter, r *http.Request) error {
-	merchant, release, err := e.reader(r)
+	merchant, err := e.reader(r)
 	if err != nil {
 		return err
 	}
-	defer release()
 	after, wait, err := parseQuery(r.URL.RawQuery)
 	if err != nil {
 		return err
 	}
+	places := e.pages
+	if wait > 0 {
+		places = e.polls
+	}
+	release, ok := places.take(merchant)
+	if !ok {
+		return rateLimited
+	}
+	defer release()
 	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(wait + readTimeout + writeGrace)); err != nil {
 		return err
 	}
@@ -59,15 +67,19 @@ func (e *Edge) results(w http.ResponseWriter, r *http.Request) error {
 
 // resultsOf answers with the results of one envelope.
 func (e *Edge) resultsOf(w http.ResponseWriter, r *http.Request) error {
-	merchant, release, err := e.reader(r)
+	merchant, err := e.reader(r)
 	if err != nil {
 		return err
 	}
-	defer release()
 	id := strings.TrimPrefix(r.URL.Path, envelopesPath+"/")
 	if !envelope.ValidID(id) {
 		return unknownID
 	}
+	release, ok := e.pages.take(merchant)
+	if !ok {
+		return rateLimited
+	}
+	defer release()
 	ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
 	defer cancel()
 	notes, err := e.config.Channel.ResultsOf(ctx, merchant, id)
@@ -80,24 +92,20 @@ func (e *Edge) resultsOf(w http.ResponseWriter, r *http.Request) error {
 	return writePage(w, notes, nil)
 }
 
-// reader finds out who reads, and takes one of its places. Reads have a budget of their own, so that a merchant that
-// polls too eagerly can still post.
-func (e *Edge) reader(r *http.Request) (merchant string, release func(), err error) {
+// reader finds out who reads. Reads have a budget of their own, so that a merchant that polls too eagerly can still post; and
+// places of their own, for those that may wait and those that do not, so that neither keeps the others out.
+func (e *Edge) reader(r *http.Request) (merchant string, err error) {
 	if !e.config.Board.HasMembers() {
-		return "", nil, noDirectory
+		return "", noDirectory
 	}
 	merchant, err = e.authenticate(r)
 	if err != nil {
-		return "", nil, unauthorized
+		return "", unauthorized
 	}
 	if wait, ok := e.reads.spend(merchant); !ok {
-		return "", nil, rateLimited.after(wait)
+		return "", rateLimited.after(wait)
 	}
-	release, ok := e.polls.take(merchant)
-	if !ok {
-		return "", nil, rateLimited
-	}
-	return merchant, release, nil
+	return merchant, nil
 }
 
 // await reads results, up to wait for the first. It asks to be woken before it reads, so that nothing is missed.

@@ -2,6 +2,8 @@ package ingest
 
 import (
 	"context"
+	"crypto/ed25519"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -133,7 +135,7 @@ func TestALongPollEndsWithAResult(t *testing.T) {
 		go func() { answers <- s.read(shop, "/v1/results?wait=30") }()
 	}
 	go func() { answers <- s.read(otherShop, "/v1/results?wait=1") }()
-	waittest.For(s.t, "all to wait", func() bool { s.edge.polls.mu.Lock(); defer s.edge.polls.mu.Unlock(); return s.edge.polls.all == 3 })
+	waittest.For(s.t, "all to wait", func() bool { return s.edge.polls.held() == 3 })
 	began := time.Now()
 	want := s.result(shop, 1, uuid.NewString())
 	for range 2 {
@@ -153,7 +155,7 @@ func TestALongPollEndsWhenTheRelayStops(t *testing.T) {
 	s := newSite(t, nil)
 	answers := make(chan response, 1)
 	go func() { answers <- s.read(shop, "/v1/results?wait=60") }()
-	waittest.For(s.t, "it to wait", func() bool { s.edge.polls.mu.Lock(); defer s.edge.polls.mu.Unlock(); return s.edge.polls.all == 1 })
+	waittest.For(s.t, "it to wait", func() bool { return s.edge.polls.held() == 1 })
 	s.edge.Stop()
 	s.edge.Stop() // once is enough, twice does no harm
 	if p := s.page(waittest.Receive(t, "the poll to end", answers)); len(p.Results) != 0 || *p.Next != 0 {
@@ -176,10 +178,15 @@ func TestPollsAreBounded(t *testing.T) {
 			}
 		}()
 	}
-	held := func() int { s.edge.polls.mu.Lock(); defer s.edge.polls.mu.Unlock(); return s.edge.polls.all }
+	held := s.edge.polls.held
 	waittest.For(s.t, "both to wait", func() bool { return held() == 2 })
-	if answer := s.read(shop, "/v1/results"); answer.status != 429 {
+	if answer := s.read(shop, "/v1/results?wait=1"); answer.status != 429 {
 		t.Errorf("a third: %d", answer.status)
+	}
+	for _, path := range []string{"/v1/results", "/v1/results?wait=0"} {
+		if answer := s.read(shop, path); answer.status != 200 {
+			t.Errorf("%s, which does not wait: %d", path, answer.status)
+		}
 	}
 	if answer := s.read(otherShop, "/v1/results"); answer.status != 200 {
 		t.Errorf("another merchant: %d", answer.status)
@@ -244,6 +251,45 @@ func TestTokens(t *testing.T) {
 			}
 			s.expectAuthorised(t, test.ok, "Bearer "+s.token(signer, test.change))
 		})
+	}
+}
+
+// TestTokensThatALenientReaderTakes signs tokens as bytes, which no library would write.
+func TestTokensThatALenientReaderTakes(t *testing.T) {
+	s := newSite(t, nil)
+	now, kid := time.Now().Unix(), s.shops[shop].Verifier().HashHex()
+	signed := func(header, claims string) string {
+		text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims))
+		return "Bearer " + text + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(s.shops[shop].PrivateKey(), []byte(text)))
+	}
+	header := fmt.Sprintf(`{"alg":"EdDSA","kid":%q}`, kid)
+	claims := func(rest string, values ...any) string {
+		return fmt.Sprintf(`{"sub":%q,"aud":%q,%s}`, shop, origin, fmt.Sprintf(rest, values...))
+	}
+	good := claims(`"iat":%d,"exp":%d`, now, now+60)
+	tests := []struct {
+		name, header, claims string
+		ok                   bool
+	}{
+		{"as it should be", header, good, true},
+		{"spaces, a fraction, and members of others", header, claims(` "iat" : %d.25 , "exp":%d, "jti":{"a":[1,{"b":2}],"b":null}`, now, now+60), true},
+		{"exp in quotes", header, claims(`"iat":%d,"exp":"%d"`, now, now+60), false},
+		{"iat in quotes", header, claims(`"iat":"%d","exp":%d`, now, now+60), false},
+		{"nbf in quotes", header, claims(`"iat":%d,"exp":%d,"nbf":"%d"`, now, now+60, now), false},
+		{"exp twice", header, claims(`"iat":%d,"exp":1,"exp":%d`, now, now+60), false},
+		{"exp twice, once with an escape", header, claims(`"iat":%d,"\u0065xp":1,"exp":%d`, now, now+60), false},
+		{"exp in capitals only", header, claims(`"iat":%d,"EXP":%d`, now, now+60), false},
+		{"sub twice", header, claims(`"iat":%d,"exp":%d,"sub":%q`, now, now+60, shop), false},
+		{"a member of a member twice", header, claims(`"iat":%d,"exp":%d,"act":{"sub":1,"sub":2}`, now, now+60), false},
+		{"kid twice", fmt.Sprintf(`{"alg":"EdDSA","kid":"00000000","kid":%q}`, kid), good, false},
+		{"alg twice", fmt.Sprintf(`{"alg":"none","alg":"EdDSA","kid":%q}`, kid), good, false},
+		{"two objects", header, good + good, false},
+		{"a list", header, "[" + good + "]", false},
+		{"no times but null", header, claims(`"iat":null,"exp":null`), false},
+		{"an exp beyond all bounds", header, claims(`"iat":%d,"exp":1e400`, now), false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) { s.expectAuthorised(t, test.ok, signed(test.header, test.claims)) })
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"log"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -34,13 +33,22 @@ func NewServer(edge *Edge, logger *slog.Logger) *http.Server {
 	}
 }
 
+// AdminConnections and AdminAddressConns bound the connections of the admin listener, in all and of one address.
+const (
+	AdminConnections  = 64
+	AdminAddressConns = 32
+)
+
 // NewAdminServer returns the server of the admin listener: /healthz (the process runs), /readyz (posts can be accepted;
-// else 503 with the reasons), /metrics (Prometheus).
+// else 503 with the reasons; either way how full the streams are, and who has how much of them), /metrics (Prometheus).
 func NewAdminServer(edge *Edge, logger *slog.Logger) *http.Server {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeState(w, nil) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { writeState(w, edge.Ready()) })
-	mux.Handle("GET /metrics", promhttp.HandlerFor(edge.config.Metrics.Registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeState(w, true, map[string]bool{"ok": true}) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		state := edge.State()
+		writeState(w, state.OK, state)
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(edge.config.Metrics.Registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
 	return &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: headerTimeout,
@@ -56,20 +64,13 @@ func quietLog(logger *slog.Logger) *log.Logger {
 	return slog.NewLogLogger(logger.Handler(), slog.LevelDebug)
 }
 
-func writeState(w http.ResponseWriter, err error) {
-	state := struct {
-		OK      bool     `json:"ok"`
-		Reasons []string `json:"reasons"`
-	}{err == nil, []string{}}
-	if err != nil {
-		state.Reasons = strings.Split(err.Error(), "\n") // errors.Join puts each on a line
-	}
+func writeState(w http.ResponseWriter, ok bool, state any) {
 	body, err := json.Marshal(state)
 	if err != nil {
-		panic(http.ErrAbortHandler) // a bool and strings always marshal
+		panic(http.ErrAbortHandler) // strings and numbers always marshal
 	}
 	w.Header().Set("Content-Type", "application/json")
-	if !state.OK {
+	if !ok {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
 	_, _ = w.Write(append(body, '\n'))

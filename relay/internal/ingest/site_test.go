@@ -71,17 +71,19 @@ type plan struct {
 	limits   Limits
 	channel  func(*broker.Config)
 	bags     func(Bags) Bags
+	bagger   func(*bagger.Config)
 	silent   bool // the vault publishes nothing
 	noServer bool
 }
 
 func openLimits() Limits {
-	return Limits{AddressBurst: 1, Tracked: 1000, MerchantBurst: 1, InFlight: 1000, Polls: 1000, MerchantPolls: 1000, AckWait: 10 * time.Second}
+	return Limits{AddressBurst: 1, Tracked: 1000, MerchantBurst: 1, InFlight: 1000, AddressInFlight: 1000, MerchantInFlight: 1000,
+		Polls: 1000, MerchantPolls: 1000, AckWait: 10 * time.Second}
 }
 
 func newSite(t *testing.T, change func(*plan)) *site {
 	t.Helper()
-	p := plan{limits: openLimits(), channel: func(*broker.Config) {}, bags: func(b Bags) Bags { return b }}
+	p := plan{limits: openLimits(), channel: func(*broker.Config) {}, bags: func(b Bags) Bags { return b }, bagger: func(*bagger.Config) {}}
 	if change != nil {
 		change(&p)
 	}
@@ -164,10 +166,17 @@ func (s *site) openEdge(p plan) {
 	logger := slog.New(slog.DiscardHandler)
 	head, err := bagger.OpenHead(s.file("head"), time.Now, logger)
 	s.check(err)
-	s.bags, err = bagger.Open(bagger.Config{Relay: s.signer.Name(), Signer: s.signer, Publisher: s.relay, Head: head, Window: 4,
-		QueueEnvelopes: 1000, QueueBytes: 8 << 20, Now: time.Now, Logger: logger, Observer: s.metrics})
+	config := bagger.Config{Relay: s.signer.Name(), Signer: s.signer, Publisher: s.relay, Head: head, Window: 4,
+		QueueEnvelopes: 1000, QueueBytes: 8 << 20, Repeats: 1000, Now: time.Now, Logger: logger, Observer: s.metrics}
+	p.bagger(&config)
+	s.bags, err = bagger.Open(config)
 	s.check(err)
 	s.board = NewBoard(envelope.NewPin(s.keys.Verifier(), 0), s.signer.Verifier(), time.Now, logger)
+	s.board.Tell(func(active int) { _ = s.bags.Share(active) }, func(position envelope.Position) {
+		for _, entry := range position.Relays {
+			s.bags.Committed(entry.Number)
+		}
+	})
 	s.edge, err = New(Config{Signer: s.signer, Origin: origin, Board: s.board, Bags: p.bags(s.bags), Channel: s.relay, Limits: p.limits,
 		Metrics: s.metrics, Now: time.Now, Logger: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 	s.check(err)

@@ -30,14 +30,23 @@ func (e *Edge) authenticate(r *http.Request) (merchant string, err error) {
 	if !strings.EqualFold(scheme, "Bearer") {
 		return "", errToken
 	}
-	var claims jwt.RegisteredClaims
-	if _, err := e.tokens.ParseWithClaims(token, &claims, e.tokenKey); err != nil {
+	if err := checkToken(token); err != nil {
 		return "", errToken
 	}
-	if claims.IssuedAt == nil || claims.ExpiresAt.Before(claims.IssuedAt.Time) || claims.ExpiresAt.Sub(claims.IssuedAt.Time) > tokenLife {
+	// A map keeps names in exact case and takes JSON numbers only for times; a struct does neither.
+	claims := jwt.MapClaims{}
+	if _, err := e.tokens.ParseWithClaims(token, claims, e.tokenKey); err != nil {
 		return "", errToken
 	}
-	return claims.Subject, nil
+	issued, err := claims.GetIssuedAt()
+	if err != nil || issued == nil {
+		return "", errToken
+	}
+	expires, err := claims.GetExpirationTime()
+	if err != nil || expires == nil || expires.Before(issued.Time) || expires.Sub(issued.Time) > tokenLife {
+		return "", errToken
+	}
+	return claims.GetSubject()
 }
 
 func newTokenParser(origin string, now func() time.Time) *jwt.Parser {

@@ -21,13 +21,23 @@ func (s *Scanner) packed(data []byte) {
 
 func isPacked(b byte) bool { return b>>4 < 10 && b&15 < 10 }
 
-// judgePacked reports the number in data[start:end], which is a maximal run of BCD bytes.
+// judgePacked reports the numbers in data[start:end], which is a maximal run of BCD bytes: what of it belongs to no frame of
+// the channel's store.
 func (s *Scanner) judgePacked(data []byte, start, end int) {
+	if end-start < minDigits/2 || textual(data, start, end) {
+		return
+	}
+	for _, part := range unframed(data, start, end) {
+		s.judgePart(data, part.start, part.end)
+	}
+}
+
+func (s *Scanner) judgePart(data []byte, start, end int) {
 	stop := end
 	if end < len(data) && data[end]>>4 < 10 && data[end]&15 == 15 {
 		stop++ // an odd count of digits, ended by F
 	}
-	if stop-start < minDigits/2 || stop-start > maxDigits/2+1 || textual(data, start, stop) || amongRandom(data, start, stop) {
+	if stop-start < minDigits/2 || stop-start > maxDigits/2+1 || textual(data, start, stop) {
 		return
 	}
 	var digits [2 * (maxDigits/2 + 1)]byte
@@ -41,11 +51,11 @@ func (s *Scanner) judgePacked(data []byte, start, end int) {
 	if stop > end {
 		number = number[:n-1]
 	}
-	switch {
-	case plausible(number):
+	if !plausible(number) && number[0] == '0' {
+		number = number[1:]
+	}
+	if plausible(number) && !amongRandom(data, start, stop) {
 		s.report(start, BCD, number)
-	case number[0] == '0' && plausible(number[1:]):
-		s.report(start, BCD, number[1:])
 	}
 }
 
@@ -61,15 +71,25 @@ func textual(data []byte, start, end int) bool {
 
 func printable(b byte) bool { return b >= 0x20 && b < 0x7f }
 
-// amongRandom reports whether the 64 bytes on either side of data[start:end] look like ciphertext: a third of them or
-// more have the high bit set (half of random bytes have).
+// amongRandom reports whether the 64 bytes on either side of data[start:end], as far as they are of the same record, look
+// like ciphertext: a third of them or more have the high bit set (half of random bytes have).
 func amongRandom(data []byte, start, end int) bool {
+	const around = 64
+	from, to := max(0, start-around), min(len(data), end+around)
+	for _, frame := range frames(data, from, to) {
+		if frame.end <= start {
+			from = max(from, frame.end)
+		}
+		if frame.start >= end {
+			to = min(to, frame.start)
+		}
+	}
 	high, total := 0, 0
-	for _, side := range [2][]byte{data[max(0, start-64):start], data[end:min(len(data), end+64)]} {
+	for _, side := range [2][]byte{data[from:start], data[end:to]} {
 		for _, b := range side {
 			total++
 			high += int(b >> 7)
 		}
 	}
-	return total >= 32 && high*3 >= total
+	return total >= around/2 && high*3 >= total
 }

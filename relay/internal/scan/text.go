@@ -105,17 +105,24 @@ func (s *Scanner) judge(data []byte, stride int, e Encoding, at func(int) int) {
 	for g, n := range s.chain.groups {
 		digits := s.chain.digits[start:]
 		place := int(s.chain.places[start])
-		if plausible(digits[:n]) && (stride != 1 || !insideHex(data, place, n)) {
+		if plausible(digits[:n]) && (stride != 1 || !innocent(data, place, n)) {
 			s.report(at(place), e, digits[:n])
 		}
 		for _, shape := range shapes {
-			if n, ok := fits(s.chain.groups[g:], shape); ok && plausible(digits[:n]) {
+			n, ok := fits(s.chain.groups[g:], shape)
+			if ok && plausible(digits[:n]) && (stride != 1 || !insideUUID(data, place, int(s.chain.places[start+n-1])+1)) {
 				s.report(at(place), grouped(e), digits[:n])
 				break
 			}
 		}
 		start += n
 	}
+}
+
+// innocent reports whether the n digits at data[at] are known to be no number: part of a digest or key, of a UUID, or a
+// stream's setting.
+func innocent(data []byte, at, n int) bool {
+	return insideHex(data, at, n) || insideUUID(data, at, at+n) || isSetting(data, at, at+n)
 }
 
 // grouped names the grouped form of an encoding of text.

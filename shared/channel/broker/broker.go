@@ -52,6 +52,23 @@ type Config struct {
 	Logger         *slog.Logger  // nil = none
 }
 
+// withDefaults fills in what is 0.
+func (c Config) withDefaults() Config {
+	if c.MaxBytes == 0 {
+		c.MaxBytes = defaultMaxBytes
+	}
+	if c.MinFree == 0 {
+		c.MinFree = defaultMinFree
+	}
+	return c
+}
+
+// Envelopes returns the bytes that ENVELOPES may hold, or why the sizes do not go together.
+func (c Config) Envelopes() (int64, error) {
+	s, err := c.withDefaults().sizes()
+	return s.Envelopes, err
+}
+
 // sizes shares MaxBytes out among the streams.
 func (c Config) sizes() (channel.Sizes, error) {
 	s := channel.Sizes{Envelopes: c.EnvelopesBytes, Results: c.ResultsBytes}
@@ -90,12 +107,7 @@ func Start(ctx context.Context, config Config) (*Broker, error) {
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
-	if config.MaxBytes == 0 {
-		config.MaxBytes = defaultMaxBytes
-	}
-	if config.MinFree == 0 {
-		config.MinFree = defaultMinFree
-	}
+	config = config.withDefaults()
 	sizes, err := config.sizes()
 	if err != nil {
 		return nil, err
@@ -252,7 +264,7 @@ func (b *Broker) startGuard(ctx context.Context) {
 			return free, err
 		},
 		healthy: b.healthy,
-		room:    b.keepers.Room,
+		streams: b.keepers.Streams,
 		change:  b.config.Logger.Info,
 		wedged:  make(chan struct{}),
 	}
@@ -275,7 +287,8 @@ func (b *Broker) healthy() error {
 // Relay connects the relay's side to the broker.
 func (b *Broker) Relay() (*channel.Relay, error) {
 	options := channel.Options{Name: "relay", AckTimeout: b.config.AckTimeout, Logger: b.config.Logger}
-	return channel.InProcessRelay(options, channel.InProcess{Server: b.server, Seed: b.relaySeed, Verdict: b.guard.verdict, Reserve: b.guard.reserve})
+	return channel.InProcessRelay(options, channel.InProcess{Server: b.server, Seed: b.relaySeed, Verdict: b.guard.verdict, Reserve: b.guard.reserve,
+		Streams: b.guard.full})
 }
 
 // Wedged is closed when the broker has stopped storing for good, though its volume has room: only a start in a new process helps.

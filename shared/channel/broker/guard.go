@@ -22,9 +22,9 @@ const (
 // bags are refused while there is still a reserve.
 type guard struct {
 	minFree int64
-	free    func() (int64, error)               // bytes free on the store's volume
-	healthy func() error                        // nil, or what the broker says is wrong
-	room    func(ctx context.Context) error     // nil, or channel.ErrFull when ENVELOPES cannot take another bag
+	free    func() (int64, error) // bytes free on the store's volume
+	healthy func() error          // nil, or what the broker says is wrong
+	streams func(ctx context.Context) ([]channel.StreamState, error)
 	state   atomic.Pointer[guardState]          // nil before the first look
 	low     bool                                // the reserve was touched and is not yet whole again
 	sick    int                                 // looks in a row at a sick broker on a volume that has room
@@ -36,6 +36,7 @@ type guard struct {
 type guardState struct {
 	reserve error // the volume's: bags are not even sent
 	verdict error // the first of all that is wrong
+	streams []channel.StreamState
 }
 
 // look renews the state. It is called by one goroutine at a time.
@@ -47,7 +48,9 @@ func (g *guard) look(ctx context.Context) {
 		g.count(s.verdict != nil)
 	}
 	if s.verdict == nil {
-		s.verdict = g.room(ctx)
+		if s.streams, s.verdict = g.streams(ctx); s.verdict == nil {
+			s.verdict = channel.EnvelopesFull(s.streams)
+		}
 	}
 	if old := g.state.Swap(s); old == nil || (old.verdict == nil) != (s.verdict == nil) {
 		g.change("channel state changed", "reason", s.verdict)
@@ -84,6 +87,9 @@ func (g *guard) checkFree() error {
 
 func (g *guard) verdict() error { return g.state.Load().verdict }
 func (g *guard) reserve() error { return g.state.Load().reserve }
+
+// full tells how full the streams were at the last look; nothing where it could not look.
+func (g *guard) full() []channel.StreamState { return g.state.Load().streams }
 
 // run looks until ctx ends.
 func (g *guard) run(ctx context.Context) {

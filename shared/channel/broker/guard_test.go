@@ -12,7 +12,7 @@ func TestGuardHasHysteresis(t *testing.T) {
 	var free int64
 	var health error
 	g := &guard{minFree: 1000, free: func() (int64, error) { return free, nil }, healthy: func() error { return health },
-		room: func(context.Context) error { return nil }, change: func(string, ...any) {}, wedged: make(chan struct{})}
+		streams: func(context.Context) ([]channel.StreamState, error) { return nil, nil }, change: func(string, ...any) {}, wedged: make(chan struct{})}
 	for i, step := range []struct {
 		free int64
 		full bool
@@ -42,7 +42,7 @@ func TestGuardTellsOfABrokerThatWillNotGetWell(t *testing.T) {
 	var free int64 = 2000
 	var health error
 	g := &guard{minFree: 1000, free: func() (int64, error) { return free, nil }, healthy: func() error { return health },
-		room: func(context.Context) error { return nil }, change: func(string, ...any) {}, wedged: make(chan struct{})}
+		streams: func(context.Context) ([]channel.StreamState, error) { return nil, nil }, change: func(string, ...any) {}, wedged: make(chan struct{})}
 	wedged := func(looks int) bool {
 		for range looks {
 			g.look(t.Context())

@@ -24,7 +24,7 @@ type Account struct {
 }
 
 // Check applies the vault's rules in the order of INTERFACES 7 at the time now and returns the first failure:
-// bad-account (unknown brand, a length the brand does not have), luhn, expired-card, routing; or ok.
+// bad-account (a length the brand does not have), luhn, expired-card, routing; or ok.
 func (a *Account) Check(now time.Time) envelope.Code {
 	switch {
 	case a.Card != nil:
@@ -46,11 +46,16 @@ func (a *Account) Masked() string {
 	return ""
 }
 
-// CheckRefund is Check for an account that money goes back to: which routing numbers are assigned changes, and an account that paid before must
-// not be stranded by a table of today.
+// CheckRefund is Check for an account that money goes back to: which routing numbers are assigned and how long a scheme's numbers are changes,
+// and an account that paid before must not be stranded by a table of today.
 func (a *Account) CheckRefund(now time.Time) envelope.Code {
-	if a.Bank != nil && a.Bank.summed() {
+	switch {
+	case a.Bank != nil && a.Bank.summed():
 		return envelope.CodeOK
+	case a.Card != nil && envelope.Luhn(a.Card.Digits()):
+		return a.Card.CheckExpiry(now)
+	case a.Card != nil:
+		return envelope.CodeLuhn
 	}
 	return a.Check(now)
 }

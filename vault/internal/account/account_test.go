@@ -89,7 +89,8 @@ func TestBrandsAreTold(t *testing.T) {
 		"4242424242424242": account.BrandVisa, "2221000000000009": account.BrandMastercard, "5105105105105100": account.BrandMastercard,
 		"371449635398431": account.BrandAmex, "6011111111111117": account.BrandDiscover, "6445644564456445": account.BrandDiscover,
 		"36006666333344": account.BrandDiners, "3528000000000007": account.BrandJCB, "6221260000000000": account.BrandUnionPay,
-		"6759649826438453": account.BrandMaestro, "9000000000000000": "",
+		"6759649826438453": account.BrandMaestro, "9000000000000000": account.BrandOther,
+		"2200000000000004": account.BrandOther, "6074820000000009": account.BrandOther, "8200000000000001": account.BrandOther, // MIR, RuPay
 	} {
 		if got := parse(t, number, "2030-12").Card.Brand(); got != want {
 			t.Errorf("%s is %q, want %q", number, got, want)
@@ -97,18 +98,20 @@ func TestBrandsAreTold(t *testing.T) {
 	}
 }
 
-// A card is good through the last second, UTC, of its month.
+// A card is good through the last second of its month, wherever on earth: 12 hours after that second in UTC.
 func TestCardExpiresWithItsMonth(t *testing.T) {
 	for _, c := range []struct {
 		expiry, now string
 		want        envelope.Code
 	}{
 		{"2026-02", "2026-02-28T23:59:59Z", envelope.CodeOK},
-		{"2026-02", "2026-03-01T00:00:00Z", envelope.CodeExpiredCard},
+		{"2026-02", "2026-03-01T11:59:59Z", envelope.CodeOK},
+		{"2026-02", "2026-03-01T12:00:00Z", envelope.CodeExpiredCard},
 		{"2028-02", "2028-02-29T23:59:59Z", envelope.CodeOK},
 		{"2026-12", "2026-12-31T23:59:59Z", envelope.CodeOK},
-		{"2026-12", "2027-01-01T00:00:00Z", envelope.CodeExpiredCard},
-		{"2026-12", "2026-12-31T23:30:00-01:00", envelope.CodeExpiredCard},
+		{"2026-12", "2027-01-01T12:00:00Z", envelope.CodeExpiredCard},
+		{"2026-12", "2026-12-31T23:59:59-12:00", envelope.CodeOK},
+		{"2026-12", "2027-01-01T00:00:00-12:00", envelope.CodeExpiredCard},
 		{"9999-12", "2026-01-01T00:00:00Z", envelope.CodeOK},
 	} {
 		now, err := time.Parse(time.RFC3339, c.now)
@@ -125,7 +128,8 @@ func TestCardExpiresWithItsMonth(t *testing.T) {
 func TestChecksKeepTheirOrder(t *testing.T) {
 	now := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
 	for number, want := range map[string]envelope.Code{
-		"9242424242424241": envelope.CodeBadAccount, // and luhn, and expired
+		"424242424242423":  envelope.CodeBadAccount, // a Visa card of 15 digits, and luhn, and expired
+		"9242424242424242": envelope.CodeLuhn,       // of another scheme, and expired
 		"4242424242424241": envelope.CodeLuhn,       // and expired
 		"4242424242424242": envelope.CodeExpiredCard,
 	} {

@@ -9,7 +9,7 @@ import (
 // Brand is a card scheme, told by the first digits of a number (ISO/IEC 7812 issuer ranges as the schemes publish them).
 type Brand string
 
-// The brands that the vault knows; "" is an unknown one, which is refused as bad-account.
+// The brands that the vault knows. A number of none of them is passed to the acquirer, who knows which schemes it takes.
 const (
 	BrandVisa       Brand = "visa"
 	BrandMastercard Brand = "mastercard"
@@ -19,6 +19,7 @@ const (
 	BrandJCB        Brand = "jcb"
 	BrandUnionPay   Brand = "unionpay"
 	BrandMaestro    Brand = "maestro"
+	BrandOther      Brand = "other"
 )
 
 // issuerRange says that numbers whose first `places` digits lie from low to high belong to brand and have min to max
@@ -88,10 +89,10 @@ func (c *Card) ExpiryYYMM() [4]byte {
 	return [4]byte(yyyymm[2:])
 }
 
-// Brand returns the scheme that issued the number, "" when its first digits are of none that the vault knows.
+// Brand returns the scheme that issued the number, BrandOther when its first digits are of none that the vault knows.
 func (c *Card) Brand() Brand { return c.issuer().brand }
 
-// issuer returns the range that the number is of; the zero range when there is none.
+// issuer returns the range that the number is of, that of BrandOther when there is none.
 func (c *Card) issuer() issuerRange {
 	for _, r := range issuerRanges() {
 		prefix := 0
@@ -102,16 +103,20 @@ func (c *Card) issuer() issuerRange {
 			return r
 		}
 	}
-	return issuerRange{}
+	return issuerRange{brand: BrandOther, min: minCardDigits, max: maxCardDigits, step: 1}
 }
 
 func (c *Card) check(now time.Time) envelope.Code {
 	r := c.issuer()
 	switch {
-	case r.brand == "", c.digits < r.min, c.digits > r.max, (c.digits-r.min)%r.step != 0:
+	case c.digits < r.min, c.digits > r.max, (c.digits-r.min)%r.step != 0:
 		return envelope.CodeBadAccount
 	case !envelope.Luhn(c.Digits()):
 		return envelope.CodeLuhn
 	}
 	return c.expiry.Check(now)
 }
+
+// CheckExpiry is Expiry.Check of the card's month. It is all that is asked of a card that was taken before: which numbers its scheme has, and
+// how long they are, is a table that changes, and what was taken by the old one must not be stranded.
+func (c *Card) CheckExpiry(now time.Time) envelope.Code { return c.expiry.Check(now) }

@@ -74,8 +74,8 @@ func TestExpiryOfAnUpdate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for at, want := range map[time.Time]envelope.Code{
-		time.Date(2031, 9, 30, 23, 59, 59, 0, time.UTC): envelope.CodeOK,
-		time.Date(2031, 10, 1, 0, 0, 0, 0, time.UTC):    envelope.CodeExpiredCard,
+		time.Date(2031, 10, 1, 11, 59, 59, 0, time.UTC): envelope.CodeOK,
+		time.Date(2031, 10, 1, 12, 0, 0, 0, time.UTC):   envelope.CodeExpiredCard,
 	} {
 		if got := e.Check(at); got != want {
 			t.Errorf("at %s: %s, want %s", at, got, want)

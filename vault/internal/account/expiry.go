@@ -33,10 +33,14 @@ func ParseExpiry(plaintext []byte) (*Expiry, error) {
 	return e, nil
 }
 
-// Check returns expired-card once the last second, UTC, of the month has passed, for a card is good through the last day of it; or ok.
+// westernmost is how long after its end in UTC a month ends in the last place on earth (UTC-12): a card is good there until then.
+const westernmost = 12 * time.Hour
+
+// Check returns expired-card once the month has ended everywhere, 12 hours after its last second in UTC, for a card is good through the last
+// day of it; or ok.
 func (e *Expiry) Check(now time.Time) envelope.Code {
 	firstDayAfter := time.Date(e.year, time.Month(e.month)+1, 1, 0, 0, 0, 0, time.UTC)
-	if now.Before(firstDayAfter) {
+	if now.Before(firstDayAfter.Add(westernmost)) {
 		return envelope.CodeOK
 	}
 	return envelope.CodeExpiredCard

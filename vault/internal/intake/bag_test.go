@@ -320,6 +320,7 @@ func TestOtherBytesUnderAnID(t *testing.T) {
 	if len(told) != payment.MaxConflicts {
 		t.Errorf("%d conflicts were answered", len(told))
 	}
+	d.expectFound(map[payment.Finding]uint64{payment.FindingConflicts: 1})
 	for _, f := range told {
 		if f != (envelope.Facts{Payment: first.ID, Status: envelope.StatusRejected, Code: envelope.CodeIDConflict}) {
 			t.Errorf("conflict answered %+v", f)

@@ -148,7 +148,13 @@ func TestRefundGoesToTheCardThatPaid(t *testing.T) {
 		d.refused(to(other), envelope.CodeBadAccount)
 	}
 	d.intake.RefundsByReference = true
-	d.refused(to(intaketest.Card("5555555555554444", "2031-12")), envelope.CodeBadAccount)
+	for _, needless := range []string{goodCard, intaketest.Card("5555555555554444", "2031-12"), payee} {
+		d.refused(to(needless), envelope.CodeBadOrder) // the right one too: whether it is, nobody is told
+	}
+	d.intake.RefundsByReference = false
+	d.Clock.Pass(24 * time.Hour) // no more than three are compared; of another payment, for the three of this are used up
+	sale = d.approved(d.shop.Sale())
+	d.settleCards()
 
 	newer := to(intaketest.Card(intaketest.CardNumber, "2030-01")) // the same number, on a card that was issued anew
 	d.waits(newer)

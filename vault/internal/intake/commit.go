@@ -278,7 +278,10 @@ func (c *committer) envelope(b *bag, index int, v verdict, taken bool, counts *p
 	}
 	if v.code != envelope.CodeOK {
 		counts.Rejected++
-		return c.reject(b, index, v, !known)
+		if err := c.reject(b, index, v, !known); err != nil {
+			return err
+		}
+		return c.findBounds(b, index, v)
 	}
 	counts.Received++
 	return c.receive(b, index, v)
@@ -328,5 +331,6 @@ func (c *committer) refuse(b *bag, index int, v verdict) (told bool, err error) 
 func (c *committer) reject(b *bag, index int, v verdict, remembered bool) error {
 	o := v.order
 	return c.happen(b, index, v, payment.EnvelopeRejected{ID: v.envelope.ID, Digest: v.digest, Code: v.code, Remembered: remembered,
-		Operation: o.Operation, Amount: o.Amount, Currency: o.Currency, Reference: o.Reference, Masked: v.account.masked, Of: o.Of, Token: o.Token})
+		Operation: o.Operation, Amount: o.Amount, Currency: o.Currency, Reference: o.Reference, Masked: v.account.masked, Of: o.Of, Token: o.Token,
+		Mismatch: v.mismatch, Compared: v.compared})
 }

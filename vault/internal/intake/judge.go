@@ -24,7 +24,10 @@ type verdict struct {
 	code     envelope.Code  // ok, or the first check that failed
 	order    envelope.Order
 	account  particulars // of the account part; the transaction fills in those of a token or payment
+	given    particulars // of a refund's account part, or of what replaced the stored account, once account is its payment's
 	stored   *stored     // of a store or update: the account, sealed anew
+	mismatch bool        // refused because a refund's account is not its payment's: counted
+	compared bool        // the bank account that it gives was held against the block list: counted
 }
 
 // particulars are what may be kept of an account.
@@ -176,6 +179,10 @@ func (i *Intake) open(st state, m merchant, v *verdict) error {
 		return nil
 	}
 	if v.code = checkOrder(m, order, unread, v.envelope); v.code != envelope.CodeOK {
+		return nil
+	}
+	if order.Operation == envelope.OpRefund && i.needless(m.Merchant, parts.account) {
+		v.code = envelope.CodeBadOrder
 		return nil
 	}
 	v.code, err = i.operation(st, m, v, order, parts)

@@ -135,7 +135,7 @@ func accountRefusals() []refusal {
 		{"card without an expiry", acct(`{"card":{"number":"4242424242424242"}}`), fresh(envelope.CodeBadAccount)},
 		{"card and bank account", acct(`{"card":{"number":"4242424242424242","expiry":"2031-12"},` + payee[1:]), fresh(envelope.CodeBadAccount)},
 		{"card number with spaces", acct(intaketest.Card("4242 4242 4242 4242", "2031-12")), fresh(envelope.CodeBadAccount)},
-		{"card of no brand", acct(intaketest.Card("9999999999999995", "2031-12")), fresh(envelope.CodeBadAccount)},
+		{"card of another scheme with a wrong check digit", acct(intaketest.Card("9999999999999994", "2031-12")), withMask(fresh(envelope.CodeLuhn), "999999******9994")},
 		{"card of a length that its brand has not", acct(intaketest.Card("42424242424242", "2031-12")), fresh(envelope.CodeBadAccount)},
 		{"code of two digits", func(d *intaketest.Draft) { d.Code = `{"code":"12"}` }, fresh(envelope.CodeBadAccount)},
 		{"code and something else", func(d *intaketest.Draft) { d.Code = `{"code":"123","pin":"1234"}` }, fresh(envelope.CodeBadAccount)},

@@ -57,6 +57,20 @@ func (i *Intake) permits(m payment.Merchant, o envelope.Order) bool {
 	return m.Policy.Permits(o.Operation, o.Currency)
 }
 
+// needless reports whether a refund's account part is refused unseen: the acquirer pays back to cards by reference, and what needs no number
+// is told none. A bank account may be needed, where the merchant has any: the payment tells.
+func (i *Intake) needless(m payment.Merchant, plain []byte) bool {
+	if plain == nil || !i.RefundsByReference {
+		return false
+	}
+	if !i.banks(m) {
+		return true
+	}
+	acct, err := account.Parse(plain)
+	defer acct.Clear()
+	return err == nil && acct.Card != nil
+}
+
 // banks tells whether a merchant may use bank accounts: settlement files are written, and can name it.
 func (i *Intake) banks(m payment.Merchant) bool { return i.Bank && m.Policy.Company.ID != "" }
 

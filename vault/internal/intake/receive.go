@@ -12,17 +12,20 @@ func (c *committer) receive(b *bag, index int, v verdict) error {
 	e, o, a := v.envelope, v.order, v.account
 	if err := c.happen(b, index, v, payment.EnvelopeReceived{ID: e.ID, Digest: v.digest, Until: e.Until, Operation: o.Operation,
 		Amount: o.Amount, Currency: o.Currency, Reference: o.Reference, Descriptor: o.Descriptor, Masked: a.masked, Brand: a.brand,
-		Fingerprint: a.print, WithCode: e.Code != nil, Method: a.method, Of: o.Of, Token: o.Token}); err != nil {
+		Fingerprint: a.print, WithCode: e.Code != nil, Method: a.method, Of: o.Of, Token: o.Token,
+		Compared: v.compared}); err != nil {
 		return err
 	}
 	switch o.Operation {
 	case envelope.OpStore:
-		if err := c.happen(b, index, v, payment.AccountStored{ID: e.ID, Token: v.stored.token}); err != nil {
+		if err := c.happen(b, index, v, payment.AccountStored{ID: e.ID, Token: v.stored.token,
+			Uncompared: a.method == payment.MethodBank && !v.compared}); err != nil {
 			return err
 		}
 		return c.putStored(e.Merchant, v.stored)
 	case envelope.OpUpdate:
-		if err := c.happen(b, index, v, payment.AccountUpdated{ID: e.ID, Whole: a.method == payment.MethodBank}); err != nil {
+		if err := c.happen(b, index, v, payment.AccountUpdated{ID: e.ID, Whole: a.method == payment.MethodBank,
+			Uncompared: a.method == payment.MethodBank && !v.compared}); err != nil {
 			return err
 		}
 		return c.putStored(e.Merchant, v.stored)

@@ -5,16 +5,16 @@ import (
 	"nightdrop/vault/internal/payment"
 )
 
-// standing makes the checks that only the transaction can make, for earlier envelopes of the same group count: blocked-account, token,
-// payment, state, account-gone, limit. It fills in what the event says of the account. The fold asks the same of the same functions: what is
+// standing makes the checks that only the transaction can make, for earlier envelopes of the same group count: token, payment, state,
+// account-gone, limit, and last those whose answers depend on an account of before. It fills in what the event says of the account. The fold asks the same of the same functions: what is
 // ok here, it takes.
 func (c *committer) standing(v *verdict) (envelope.Code, error) {
 	m, _, err := c.tx.Merchant(v.envelope.Merchant)
 	if err != nil {
 		return "", err
 	}
-	code, err := c.blocked(m.ID, v.account)
-	if err == nil && code == envelope.CodeOK && v.order.Token != "" {
+	code := envelope.CodeOK
+	if v.order.Token != "" {
 		code, err = c.byToken(m, v)
 	}
 	if err == nil && code == envelope.CodeOK && v.order.Of != "" {
@@ -29,7 +29,10 @@ func (c *committer) standing(v *verdict) (envelope.Code, error) {
 	if code, err := c.batchFor(m, v); err != nil || code != envelope.CodeOK {
 		return code, err
 	}
-	return m.Allows(v.order.Operation, v.order.Amount, v.order.Currency, c.tx.Now()), nil
+	if code := m.Allows(v.order.Operation, v.order.Amount, v.order.Currency, c.tx.Now()); code != envelope.CodeOK {
+		return code, nil
+	}
+	return c.compared(m, v)
 }
 
 // batchFor tells whether there is a batch for what needs one, or a number left for a new one: else limit. A card's batch may have closed when
@@ -66,18 +69,6 @@ func (c *committer) openBatch(m payment.Merchant, method payment.Method, o envel
 	return 0, number, nil
 }
 
-// blocked tells whether returns have blocked a bank account for its merchant.
-func (c *committer) blocked(merchant string, a particulars) (envelope.Code, error) {
-	if a.method != payment.MethodBank || a.print == "" {
-		return envelope.CodeOK, nil
-	}
-	_, blocked, err := c.tx.Block(merchant, a.print)
-	if err == nil && blocked {
-		return envelope.CodeBlockedAccount, nil
-	}
-	return envelope.CodeOK, err
-}
-
 // byToken takes the particulars of the stored account that the order names, and makes the checks that an account part has passed by now.
 func (c *committer) byToken(m payment.Merchant, v *verdict) (envelope.Code, error) {
 	t, there, err := c.tx.Token(m.ID, v.order.Token)
@@ -105,7 +96,7 @@ func (c *committer) byToken(m payment.Merchant, v *verdict) (envelope.Code, erro
 	case t.Notice != "":
 		return envelope.CodeBlockedAccount, nil // a notice of change: its shop is to update it first
 	}
-	return c.blocked(m.ID, v.account)
+	return envelope.CodeOK, nil
 }
 
 // ofPayment holds a capture, void or refund against the payment that it is of.
@@ -121,7 +112,7 @@ func (c *committer) ofPayment(m payment.Merchant, v *verdict) (envelope.Code, er
 	if err != nil {
 		return "", err
 	}
-	own := v.account
+	v.given = v.account
 	v.account = particulars{original.Way(), original.Masked, original.Brand, original.Fingerprint}
 	switch v.order.Operation {
 	case envelope.OpCapture:
@@ -131,7 +122,7 @@ func (c *committer) ofPayment(m payment.Merchant, v *verdict) (envelope.Code, er
 		return original.MayVoid(batch), nil
 	}
 	v.order.Currency = original.Currency
-	return c.refund(m, v, original, batch, own)
+	return c.refund(m, v, original, batch)
 }
 
 // ownPayment tells whether other envelopes may be about p: it began with a sale, an authorisation or a payout.
@@ -139,23 +130,20 @@ func ownPayment(p payment.Payment) bool {
 	return p.Operation == envelope.OpSale || p.Operation == envelope.OpAuthorize || p.Operation == envelope.OpPayout
 }
 
-// refund goes to the account that paid, and to no other: who stole a storefront's key could pay out to a card of its own. own are the
-// particulars of the refund's account part, if it has one.
-func (c *committer) refund(m payment.Merchant, v *verdict, original payment.Payment, batch payment.Batch, own particulars) (envelope.Code, error) {
+// refund goes to the account that paid, and to no other (compared): who stole a storefront's key could pay out to a card of its own.
+func (c *committer) refund(m payment.Merchant, v *verdict, original payment.Payment, batch payment.Batch) (envelope.Code, error) {
 	given := v.envelope.Account != nil
+	byReference := original.Way() == payment.MethodCard && c.RefundsByReference
 	switch {
-	case given && (own.method != original.Way() || own.print != original.Fingerprint):
-		return envelope.CodeBadAccount, nil
+	case given && byReference:
+		return envelope.CodeBadOrder, nil
 	case original.Way() == payment.MethodBank && !c.banks(m):
 		return envelope.CodeNotPermitted, nil
 	}
 	if code := original.MayRefund(v.order.Amount, batch); code != envelope.CodeOK {
 		return code, nil
 	}
-	if code, err := c.blocked(m.ID, v.account); err != nil || code != envelope.CodeOK {
-		return code, err
-	}
-	if given || original.Way() == payment.MethodCard && c.RefundsByReference {
+	if given || byReference {
 		return envelope.CodeOK, nil
 	}
 	return c.accountOf(v, original)
@@ -171,8 +159,11 @@ func (c *committer) accountOf(v *verdict, original payment.Payment) (envelope.Co
 		if there && t.Notice != "" {
 			return envelope.CodeBlockedAccount, nil
 		}
-		if there && !t.Forgotten && t.Fingerprint == original.Fingerprint { // an update may have put another account there
+		if there && !t.Forgotten {
 			v.order.Token = t.Token
+			if t.Replaced { // perhaps by another account than the one that paid: compared last
+				v.given = particulars{t.Method, t.Masked, t.Brand, t.Fingerprint}
+			}
 			return envelope.CodeOK, nil
 		}
 	}

@@ -68,9 +68,11 @@ const (
 	FindingAnswerFile      Finding = "answer-file"      // a file of the bank was refused
 	FindingHostSilent      Finding = "host-silent"      // the acquirer's host takes messages and answers none: new requests wait
 	FindingHostAnswers     Finding = "host-answers"     // it answers again: they are sent
+	FindingConflicts       Finding = "id-conflicts"     // one id came with more other instructions than are answered
+	FindingMismatches      Finding = "refund-account"   // refunds named other accounts than the payment's, until no more are compared
 )
 
-// IntegrityFound is evidence against a relay, the channel, the clock or the acquirer. It never stops the rest.
+// IntegrityFound is evidence against a relay, the channel, the clock, the acquirer or a storefront. It never stops the rest.
 type IntegrityFound struct {
 	Finding Finding `json:"finding"`
 	Relay   string  `json:"relay,omitempty"`
@@ -131,6 +133,7 @@ type EnvelopeReceived struct {
 	Method      Method             `json:"method,omitempty"`
 	Of          string             `json:"of,omitempty"`
 	Token       string             `json:"token,omitempty"`
+	Compared    bool               `json:"compared,omitempty"` // a bank account that was given was held against the block list
 }
 
 // EnvelopeRejected answers an envelope that was not taken. Remembered tells whether (merchant, id) is this digest for
@@ -147,9 +150,12 @@ type EnvelopeRejected struct {
 	Masked     string             `json:"masked,omitempty"`
 	Of         string             `json:"of,omitempty"`
 	Token      string             `json:"token,omitempty"`
+	Mismatch   bool               `json:"mismatch,omitempty"` // a refund's account, or the one that replaced its payment's, is not the one that paid
+	Compared   bool               `json:"compared,omitempty"` // as in EnvelopeReceived
 }
 
-// PaymentRefused ends a payment before anything was sent: its time or its key ran out while it waited.
+// PaymentRefused ends a payment before anything was sent: its time or its key ran out while it waited, or its request, whose trace
+// numbers were committed, certainly never left.
 type PaymentRefused struct { //nolint:revive // named as its permanent kind
 	ID   string        `json:"id"`
 	Code envelope.Code `json:"code"`

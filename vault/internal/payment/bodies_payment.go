@@ -248,14 +248,17 @@ type EntryAcknowledged struct {
 
 // AccountStored answers a store.
 type AccountStored struct {
-	ID    string `json:"id"`
-	Token string `json:"token"`
+	ID         string `json:"id"`
+	Token      string `json:"token"`
+	Uncompared bool   `json:"uncompared,omitempty"` // a bank account that was not held against the block list
 }
 
 // AccountUpdated answers an update.
 type AccountUpdated struct {
 	ID    string `json:"id"`
 	Whole bool   `json:"whole,omitempty"` // a bank account took the place of the stored one; else a card got another expiry
+
+	Uncompared bool `json:"uncompared,omitempty"` // as in AccountStored, of a whole account
 }
 
 // AccountForgotten answers a forget: the account's key is destroyed next.

@@ -266,6 +266,9 @@ func (f *fold) rejected(b EnvelopeRejected) error {
 	case envelope.CodeIDConflict:
 		return f.conflict(p)
 	}
+	if err := f.compared(b); err != nil {
+		return err
+	}
 	if err := f.number(&p); err != nil {
 		return err
 	}

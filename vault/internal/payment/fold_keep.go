@@ -8,7 +8,7 @@ func (f *fold) keep(body Body) error {
 	case AccountStored:
 		return f.stored(b)
 	case AccountUpdated:
-		return f.changed(b.ID, envelope.OpUpdate, envelope.StatusUpdated, func(p Payment, t *Token) bool { return !b.Whole || t.replace(p) })
+		return f.changed(b.ID, envelope.OpUpdate, envelope.StatusUpdated, func(p Payment, t *Token) bool { return !b.Whole || t.replace(p, b.Uncompared) })
 	case AccountForgotten:
 		return f.changed(b.ID, envelope.OpForget, envelope.StatusForgotten, func(_ Payment, t *Token) bool { t.Forgotten = true; return true })
 	}
@@ -29,7 +29,7 @@ func (f *fold) stored(b AccountStored) error {
 	}
 	now := f.event.Time
 	err = f.PutToken(Token{Merchant: p.Merchant, Token: b.Token, Payment: p.ID, Method: p.Way(), Masked: p.Masked, Brand: p.Brand,
-		Fingerprint: p.Fingerprint, Stored: now, Changed: now})
+		Fingerprint: p.Fingerprint, Stored: now, Changed: now, Uncompared: b.Uncompared})
 	if err != nil {
 		return err
 	}
@@ -68,10 +68,10 @@ func (f *fold) changed(id string, op envelope.Operation, status envelope.Status,
 }
 
 // replace puts the account of an update in the place of a stored one, and reports whether both are of a bank. What was noted of the old is over.
-func (t *Token) replace(update Payment) bool {
+func (t *Token) replace(update Payment, uncompared bool) bool {
 	if t.Method != MethodBank || update.Way() != MethodBank || update.Fingerprint == "" {
 		return false
 	}
-	t.Masked, t.Fingerprint, t.Notice = update.Masked, update.Fingerprint, ""
+	t.Masked, t.Fingerprint, t.Notice, t.Uncompared, t.Replaced = update.Masked, update.Fingerprint, "", uncompared, true
 	return true
 }

@@ -106,6 +106,11 @@ func (f *fold) received(b EnvelopeReceived) error {
 	} else {
 		return misfit("merchant %s may not do this, or not so much", m.ID)
 	}
+	if b.Compared {
+		if m.Compared, err = m.Compared.withBlock(f.event.Time); err != nil {
+			return err
+		}
+	}
 	if err := f.PutMerchant(m); err != nil {
 		return err
 	}
@@ -224,7 +229,9 @@ func (f *fold) refused(b PaymentRefused) error {
 		if err := f.leaveFile(p); err != nil {
 			return err
 		}
-	case p.Stage == StageAuthorising:
+	case p.Stage == StageCapturing && p.Tries > 1:
+		return misfit("capture %s may have been sent", p.ID)
+	case p.Stage == StageAuthorising, p.Stage == StageCapturing:
 		if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.Outstanding--; return batch }); err != nil {
 			return err
 		}

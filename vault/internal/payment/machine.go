@@ -154,6 +154,7 @@ var moneyMoves = [...]Move{
 	{FlowCapture, StageCapturing, "outcome-unknown", to(StageCapturing)},
 	{FlowCapture, StageCapturing, "capture-abandoned", to(StageManual)},
 	{FlowCapture, StageCapturing, "payment-resolved", to(StageCaptured, StageDeclined)},
+	{FlowCapture, StageCapturing, "payment-refused", to(StageRejected)}, // likewise, at its first try
 	{FlowCapture, StageManual, "payment-resolved", to(StageCaptured, StageDeclined)},
 	{FlowCapture, StageManual, "payment-resent", to(StageCapturing, StageCorrecting)},
 	{FlowCapture, StageCaptured, "payment-settled", to(StageSettled)},

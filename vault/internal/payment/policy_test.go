@@ -85,8 +85,11 @@ func TestPoliciesThatAreNone(t *testing.T) {
 	if err := usd(Limit{Payment: 1, Day: 2, PayoutDay: 3}).Check(); err != nil {
 		t.Error(err)
 	}
+	if err := (Policy{Limits: []Limit{{Currency: "HRK", Day: 1}}}).Check(); err != nil { // it stands in a log of when there was one
+		t.Error(err)
+	}
 	for name, p := range map[string]Policy{
-		"no currency":        {Limits: []Limit{{Currency: "XXY"}}},
+		"no currency":        {Limits: []Limit{{Currency: "US1"}}},
 		"not sorted":         {Limits: []Limit{{Currency: "USD"}, {Currency: "EUR"}}},
 		"twice":              {Limits: []Limit{{Currency: "USD"}, {Currency: "USD"}}},
 		"below 0":            {Limits: []Limit{{Currency: "USD", Day: -1}}},

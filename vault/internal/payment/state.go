@@ -144,6 +144,7 @@ type Merchant struct {
 	Usage      Usage          `json:"usage,omitzero"`
 	Version    uint64         `json:"version"` // grows when verifiers or status change
 	Refusals   Refusals       `json:"refusals"`
+	Compared   Comparisons    `json:"compared,omitzero"`
 }
 
 // Refusals bounds what a stranger can make the vault say: results of code unknown-signer per UTC day.
@@ -200,9 +201,10 @@ type Payment struct {
 	First       envelope.Code      `json:"first,omitempty"`   // of a capture: the answer to its first try, where it settled nothing
 	Results     []uint64           `json:"results,omitempty"` // serials, oldest first
 	Conflicts   []Conflict         `json:"conflicts,omitempty"`
-	Decisions   []Decision         `json:"decisions,omitempty"` // what people said became of it, oldest first
-	AtHost      bool               `json:"atHost,omitempty"`    // a person said so: it stands at the host, though its merchant was told otherwise
-	InTotals    bool               `json:"inTotals,omitempty"`  // its batch's fixed totals count it, though its merchant was told otherwise since
+	Mismatches  int                `json:"mismatches,omitempty"` // refunds of it that named another account
+	Decisions   []Decision         `json:"decisions,omitempty"`  // what people said became of it, oldest first
+	AtHost      bool               `json:"atHost,omitempty"`     // a person said so: it stands at the host, though its merchant was told otherwise
+	InTotals    bool               `json:"inTotals,omitempty"`   // its batch's fixed totals count it, though its merchant was told otherwise since
 }
 
 // Conflict is another digest of a payment's id, and the result that refused it.
@@ -212,8 +214,9 @@ type Conflict struct {
 }
 
 // MaxConflicts bounds how many id-conflict results one id can cause: enough for a sender with a bug to learn of it, too few
-// for a relay that repeats old envelopes to flood a merchant's chain. Later ones are counted in their bag, and no more.
-const MaxConflicts = 8
+// for a relay that repeats old envelopes to flood a merchant's chain. The last of them, the ninth (INTERFACES 7), goes with a
+// finding; later ones are counted in their bag, and no more. Logs of before 2026-12 have eight at most.
+const MaxConflicts = 9
 
 // Refused returns the serial of the result that refused digest under p's id before.
 func (p Payment) Refused(digest string) (serial uint64, ok bool) {

@@ -14,7 +14,9 @@ type Token struct {
 	Stored      envelope.Time `json:"stored"`
 	Changed     envelope.Time `json:"changed"`
 	Forgotten   bool          `json:"forgotten,omitempty"`
-	Notice      string        `json:"notice,omitempty"` // C01 to C99: no entry is made until an update brings a whole account
+	Uncompared  bool          `json:"uncompared,omitempty"` // not held against the block list when it was stored: the file does it
+	Replaced    bool          `json:"replaced,omitempty"`   // by an update with a whole account, perhaps another than paid before
+	Notice      string        `json:"notice,omitempty"`     // C01 to C99: no entry is made until an update brings a whole account
 }
 
 // Block is an account that a merchant's entries may not use any more.

@@ -51,6 +51,7 @@ func (c *coder) payment(p *payment.Payment) {
 	}
 	c.uint(&p.Number)
 	c.number(&p.Tries)
+	c.number(&p.Mismatches)
 	c.number32(&p.Batch)
 	c.bool(&p.WithCode)
 	c.bool(&p.Acked)

@@ -99,7 +99,8 @@ func standing(p payment.Payment) string {
 		return "settled"
 	case payment.StageReturned:
 		return "returned"
-	case payment.StageUnknown, payment.StageManual, payment.StageAuthorising, payment.StageCapturing, payment.StageVoiding:
+	case payment.StageUnknown, payment.StageManual, payment.StageAuthorising, payment.StageCapturing, payment.StageVoiding,
+		payment.StageCorrecting:
 		return "open"
 	}
 	return ""

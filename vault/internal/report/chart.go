@@ -143,7 +143,7 @@ func scale(most int64, currency string) (step, top int64) {
 			break
 		}
 	}
-	if known, ok := envelope.LookupCurrency(currency); ok {
+	if known, ok := envelope.KnownCurrency(currency); ok {
 		unit := int64(math.Pow10(known.Exponent))
 		if step < unit && most >= unit {
 			step = unit

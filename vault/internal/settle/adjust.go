@@ -45,7 +45,7 @@ func mayAdjust(tx *ledger.Tx, b payment.Batch, t payment.Total, id string) error
 	conflict := func(format string, args ...any) error {
 		return fmt.Errorf("%s: "+format+": %w", append(append([]any{b.ID()}, args...), ErrConflict)...)
 	}
-	_, listed := envelope.LookupCurrency(t.Currency)
+	_, listed := envelope.KnownCurrency(t.Currency) // also a withdrawn one: what was paid in it is settled
 	ours := slices.ContainsFunc(b.Totals, func(own payment.Total) bool { return own.Currency == t.Currency })
 	switch {
 	case !listed && !ours:

@@ -33,6 +33,7 @@ type try struct {
 	send  func() (acquirer.Answer, error)
 	since time.Time // of the first one, or of a person's word to send it again
 	tries int       // since then, this one included
+	fresh bool      // nothing of it was ever sent
 }
 
 // advise sends one try of an advice. Without an answer by which it stands it is due again after a wait that doubles
@@ -59,6 +60,8 @@ func (e *Engine) advise(ctx context.Context, p payment.Payment, a advice) error 
 		return e.cfg.Ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
 			return appendEvent(tx, "acquirer", "host", p.Merchant, a.stands(p, said, answer))
 		})
+	case t.fresh && p.Flow() == payment.FlowCapture && !isReversing(p) && errors.Is(err, acquirer.ErrRequest):
+		return e.giveUp(ctx, p, err)
 	case outcome == acquirer.Person || errors.Is(err, acquirer.ErrRequest):
 		log.Error("a message can never be taken: ask the acquirer what became of the payment")
 		return e.abandon(ctx, p, a, said)
@@ -112,5 +115,5 @@ func tryOf(p payment.Payment, now envelope.Time, send func() (acquirer.Answer, e
 	if since.IsZero() {
 		since = now
 	}
-	return &try{send: send, since: since.Time, tries: tries + 1}
+	return &try{send: send, since: since.Time, tries: tries + 1, fresh: p.Tries == 0}
 }

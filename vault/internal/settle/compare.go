@@ -90,7 +90,7 @@ func (e *Engine) Compare(ctx context.Context, batch uint32, listing io.Reader) (
 		switch {
 		case !there:
 			c.Differences = append(c.Differences, Difference{Problem: MissingThere, ID: p.ID, Ours: l})
-		case theirs[line-2] != l:
+		case !same(theirs[line-2], l):
 			c.Differences = append(c.Differences, Difference{Problem: Differs, ID: p.ID, Line: line, Ours: l, Theirs: theirs[line-2]})
 		}
 	})
@@ -110,7 +110,7 @@ func (e *Engine) Compare(ctx context.Context, batch uint32, listing io.Reader) (
 func inLetters(listing []Listed, b payment.Batch) {
 	letters := map[string]string{}
 	for _, t := range b.Totals {
-		if c, known := envelope.LookupCurrency(t.Currency); known {
+		if c, known := envelope.KnownCurrency(t.Currency); known {
 			letters[c.Numeric] = c.Code
 		}
 	}
@@ -119,6 +119,19 @@ func inLetters(listing []Listed, b payment.Batch) {
 			listing[i].Currency = code
 		}
 	}
+}
+
+// same compares two lines. Currencies are held together by their numbers: a successor may have its predecessor's (XCG, once ANG).
+func same(a, b Listed) bool {
+	a.Currency, b.Currency = inNumber(a.Currency), inNumber(b.Currency)
+	return a == b
+}
+
+func inNumber(currency string) string {
+	if c, known := envelope.KnownCurrency(currency); known {
+		return c.Numeric
+	}
+	return currency
 }
 
 // order puts differences without a line last.
@@ -227,7 +240,7 @@ func readListed(record []string) (l Listed, problem string) {
 		return l, "stan is not 1 to 999999"
 	}
 	amount, err := strconv.ParseInt(record[4], 10, 64)
-	_, lettered := envelope.LookupCurrency(record[5])
+	_, lettered := envelope.KnownCurrency(record[5])
 	_, number := strconv.ParseUint(record[5], 10, 16)
 	switch kind := record[3]; {
 	case err != nil || amount < 1:

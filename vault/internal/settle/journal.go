@@ -51,7 +51,7 @@ func (e *Engine) turn(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, journalTurn)
 	defer cancel()
 	if err := e.logged(limited); err != nil {
-		return fmt.Errorf("%w: %w", acquirer.ErrNotSent, err)
+		return fmt.Errorf("%w: %w: %w", acquirer.ErrNotSent, errUnlogged, err)
 	}
 	return nil
 }

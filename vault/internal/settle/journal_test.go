@@ -199,7 +199,8 @@ func (s *stuck) Durable(ctx context.Context, _ int64) error {
 	return nil
 }
 
-// TestJournalThatStopsUnderARequest: an intent that the journal does not get is refused within the hour and is never sent.
+// TestJournalThatStopsUnderARequest: an intent that the journal does not get is answered unknown within the hour and is never sent: its
+// reversal waits for the journal too.
 func TestJournalThatStopsUnderARequest(t *testing.T) {
 	c := newCounter(t, time.Second)
 	j := &stuck{}
@@ -208,12 +209,15 @@ func TestJournalThatStopsUnderARequest(t *testing.T) {
 	c.while(c.engine(func(cfg *Config) { cfg.Journal = j }), func() {
 		waittest.For(t, "the intent", func() bool { return c.stage(id) == payment.StageAuthorising })
 		c.Clock.Pass(31 * time.Minute)
-		waittest.For(t, "a first result", func() bool { return len(c.told(id)) == 1 })
-		c.want("the sale", id, payment.StageRejected, envelope.CodeNoAnswer, envelope.StatusRejected)
+		waittest.For(t, "a first result", func() bool { return c.stage(id) == payment.StageUnknown })
+		if told := c.told(id); len(told) != 1 || told[0] != envelope.StatusUnknown {
+			t.Errorf("told %v", told)
+		}
 		if s := c.statement(); len(s.Transactions) != 0 || s.Reversals != 0 {
 			t.Errorf("something was sent: %+v", s)
 		}
 		j.shut.Store(false)
+		waittest.For(t, "the reversal", func() bool { return c.stage(id) == payment.StageReversed })
 	})
 	c.agree()
 }

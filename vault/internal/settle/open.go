@@ -153,12 +153,13 @@ func (e *Engine) changed(s source) (changed bool) {
 	return err == nil && changed
 }
 
-// check checks an opened card once more, for it may have waited, and opens its code.
+// check checks that an opened card has not expired while it waited or was stored, and opens its code. By nothing else that may change: what
+// intake took is sent.
 func (e *Engine) check(p payment.Payment, card *account.Account, sealed envelope.Part) (*account.Code, envelope.Code, error) {
 	if card.Card == nil {
 		return nil, envelope.CodeBadAccount, nil
 	}
-	if refusal := card.Check(e.cfg.Now()); refusal != envelope.CodeOK && p.Operation != envelope.OpRefund {
+	if refusal := card.Card.CheckExpiry(e.cfg.Now()); refusal != envelope.CodeOK && p.Operation != envelope.OpRefund {
 		return nil, refusal, nil // a refund is made to a card that has expired too
 	}
 	switch {

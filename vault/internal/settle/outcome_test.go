@@ -123,18 +123,18 @@ func TestAnswersToACapture(t *testing.T) {
 		types  []string
 		said   string // what the log keeps
 	}{
-		{"00", payment.StageCaptured, "iso-00", told("captured"), sent("0220"), "- 00"},
-		{"_ 94", payment.StageCaptured, "iso-94", told("captured"), sent("0220", "0221"), "- - 94"},
-		{"91 00", payment.StageCaptured, "iso-00", told("captured"), sent("0220", "0221"), "- 91 00"},
-		{"96 _ 94", payment.StageCaptured, "iso-94", told("captured"), sent("0220", "0221", "0221"), "- 96 - 94"},
-		{"05 51 00", payment.StageCaptured, "iso-00", told("captured"), sent("0220", "0221", "0221"), "- 05 51 00"},
-		{"Z9 00", payment.StageCaptured, "iso-00", told("captured"), sent("0220", "0221"), "- Z9 00"},
-		{"94", payment.StageManual, "iso-94", told("unknown"), sent("0220"), "- 94"}, // of another capture, for this one was never sent before
-		{"12", payment.StageManual, "iso-12", told("unknown"), sent("0220"), "- 12"},
-		{"13", payment.StageManual, "iso-13", told("unknown"), sent("0220"), "- 13"},
-		{"14", payment.StageManual, "iso-14", told("unknown"), sent("0220"), "- 14"},
-		{"91 25", payment.StageManual, "iso-25", told("unknown"), sent("0220", "0221"), "- 91 25"},
-		{"_ 30", payment.StageManual, "iso-30", told("unknown"), sent("0220", "0221"), "- - 30"},
+		{"00", payment.StageCaptured, "iso-00", results("captured"), sent("0220"), "- 00"},
+		{"_ 94", payment.StageCaptured, "iso-94", results("captured"), sent("0220", "0221"), "- - 94"},
+		{"91 00", payment.StageCaptured, "iso-00", results("captured"), sent("0220", "0221"), "- 91 00"},
+		{"96 _ 94", payment.StageCaptured, "iso-94", results("captured"), sent("0220", "0221", "0221"), "- 96 - 94"},
+		{"05 51 00", payment.StageCaptured, "iso-00", results("captured"), sent("0220", "0221", "0221"), "- 05 51 00"},
+		{"Z9 00", payment.StageCaptured, "iso-00", results("captured"), sent("0220", "0221"), "- Z9 00"},
+		{"94", payment.StageManual, "iso-94", results("unknown"), sent("0220"), "- 94"}, // of another capture, for this one was never sent before
+		{"12", payment.StageManual, "iso-12", results("unknown"), sent("0220"), "- 12"},
+		{"13", payment.StageManual, "iso-13", results("unknown"), sent("0220"), "- 13"},
+		{"14", payment.StageManual, "iso-14", results("unknown"), sent("0220"), "- 14"},
+		{"91 25", payment.StageManual, "iso-25", results("unknown"), sent("0220", "0221"), "- 91 25"},
+		{"_ 30", payment.StageManual, "iso-30", results("unknown"), sent("0220", "0221"), "- - 30"},
 	} {
 		t.Run(c.script, func(t *testing.T) {
 			t.Parallel()
@@ -167,13 +167,13 @@ func TestAnswersToAReversal(t *testing.T) {
 		types  []string
 		said   string
 	}{
-		{"94", payment.StageReversed, told("unknown", "reversed"), sent("0420"), "- - 94"},
-		{"_ 94", payment.StageReversed, told("unknown", "reversed"), sent("0420", "0421"), "- - - 94"},
-		{"25", payment.StageReversed, told("unknown", "reversed"), sent("0420"), "- - 25"},
-		{"21", payment.StageReversed, told("unknown", "reversed"), sent("0420"), "- - 21"},
-		{"91 96 05 00", payment.StageReversed, told("unknown", "reversed"), sent("0420", "0421", "0421", "0421"), "- - 91 96 05 00"},
-		{"12", payment.StageManual, told("unknown"), sent("0420"), "- - 12"},
-		{"91 30", payment.StageManual, told("unknown"), sent("0420", "0421"), "- - 91 30"},
+		{"94", payment.StageReversed, results("unknown", "reversed"), sent("0420"), "- - 94"},
+		{"_ 94", payment.StageReversed, results("unknown", "reversed"), sent("0420", "0421"), "- - - 94"},
+		{"25", payment.StageReversed, results("unknown", "reversed"), sent("0420"), "- - 25"},
+		{"21", payment.StageReversed, results("unknown", "reversed"), sent("0420"), "- - 21"},
+		{"91 96 05 00", payment.StageReversed, results("unknown", "reversed"), sent("0420", "0421", "0421", "0421"), "- - 91 96 05 00"},
+		{"12", payment.StageManual, results("unknown"), sent("0420"), "- - 12"},
+		{"91 30", payment.StageManual, results("unknown"), sent("0420", "0421"), "- - 91 30"},
 	} {
 		t.Run(c.script, func(t *testing.T) {
 			t.Parallel()
@@ -217,8 +217,8 @@ func TestAVoidThatTheHostHas(t *testing.T) {
 		code   envelope.Code
 		told   []envelope.Status
 	}{
-		{"_ 94", payment.StageVoided, payment.StageDone, "iso-94", told("voided")},
-		{"12", payment.StageManual, payment.StageWaiting, "iso-12", told("unknown")},
+		{"_ 94", payment.StageVoided, payment.StageDone, "iso-94", results("voided")},
+		{"12", payment.StageManual, payment.StageWaiting, "iso-12", results("unknown")},
 	} {
 		s := newScripted(t, nil, map[string][]byhand.Answer{"042": codes(words(c.script)...)})
 		s.while(s.engine(nil), func() {
@@ -242,7 +242,7 @@ func TestAnswersToARequest(t *testing.T) {
 		dialect string // more codes that approve
 		told    []envelope.Status
 	}{
-		{byhand.Answer{Code: "00", Approval: "A1B2C3"}, "", told("approved")},
+		{byhand.Answer{Code: "00", Approval: "A1B2C3"}, "", results("approved")},
 		{byhand.Answer{Code: "08", Approval: "A1B2C3"}, "", reversed},
 		{byhand.Answer{Code: "10", Approval: "A1B2C3"}, "", reversed},
 		{byhand.Answer{Code: "10", Approval: "A1B2C3", Amount: asked / 2}, "", reversed},
@@ -256,12 +256,12 @@ func TestAnswersToARequest(t *testing.T) {
 		{byhand.Answer{Code: "68"}, "", reversed},
 		{byhand.Answer{Code: "94"}, "", reversed},
 		{byhand.Answer{Code: "T3"}, "", reversed},
-		{byhand.Answer{Code: "05"}, "", told("declined")},
-		{byhand.Answer{Code: "51"}, "", told("declined")},
-		{byhand.Answer{Code: "91"}, "", told("declined")},
-		{byhand.Answer{Code: "96"}, "", told("declined")},
-		{byhand.Answer{Code: "08", Approval: "A1B2C3"}, `"08": "whole"`, told("approved")},
-		{byhand.Answer{Code: "10", Approval: "A1B2C3"}, `"10": "part"`, told("approved")},
+		{byhand.Answer{Code: "05"}, "", results("declined")},
+		{byhand.Answer{Code: "51"}, "", results("declined")},
+		{byhand.Answer{Code: "91"}, "", results("declined")},
+		{byhand.Answer{Code: "96"}, "", results("declined")},
+		{byhand.Answer{Code: "08", Approval: "A1B2C3"}, `"08": "whole"`, results("approved")},
+		{byhand.Answer{Code: "10", Approval: "A1B2C3"}, `"10": "part"`, results("approved")},
 		{byhand.Answer{Code: "10", Approval: "A1B2C3", Amount: asked / 2}, `"10": "part"`, reversed},
 		{byhand.Answer{Code: "16", Approval: "A1B2C3"}, `"08": "whole"`, reversed},
 	} {
@@ -329,7 +329,7 @@ func approving(t *testing.T, more string) *iso8583.Dialect {
 	return d
 }
 
-func told(statuses ...envelope.Status) []envelope.Status { return statuses }
+func results(statuses ...envelope.Status) []envelope.Status { return statuses }
 
 func sent(types ...string) []string { return types }
 

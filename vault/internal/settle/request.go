@@ -217,16 +217,14 @@ func (e *Engine) authorise(ctx context.Context, request acquirer.Request, p paym
 	}
 }
 
-// conclude commits the outcome. It is not cut short by a stop: the commit is what the stop waits for. What certainly never left is refused,
-// for nothing of it is to be reversed.
+// conclude commits the outcome. It is not cut short by a stop: the commit is what the stop waits for.
 func (e *Engine) conclude(ctx context.Context, p payment.Payment, answer acquirer.Answer, failure error) error {
-	if errors.Is(failure, acquirer.ErrNotSent) && !errors.Is(failure, acquirer.ErrRequest) {
-		e.cfg.Logger.Warn("a request could not be sent in time and is refused", "merchant", p.Merchant, "payment", p.ID, "cause", failure)
-		return e.cfg.Ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error { return refuse(tx, p, envelope.CodeNoAnswer) })
-	}
 	code := envelope.ISOCode(answer.Code)
 	if failure == nil && !code.Valid() {
 		failure = acquirer.ErrMalformedAnswer
+	}
+	if neverSent(ctx, failure) {
+		return e.giveUp(ctx, p, failure)
 	}
 	if failure != nil {
 		code, answer.Outcome = "", acquirer.Doubtful

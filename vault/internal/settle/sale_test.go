@@ -137,8 +137,8 @@ func TestUnsentIsSentAgainUnderItsTrace(t *testing.T) {
 	c.agree()
 }
 
-// TestUnsentIsRefusedInTime: an intent that finds no line until its time is over is refused: nothing left, and nothing is to be reversed.
-func TestUnsentIsRefusedInTime(t *testing.T) {
+// TestUnsentIsRejectedInTime: of an intent that finds no line until its time is over nothing was sent: it is neither unknown nor reversed.
+func TestUnsentIsRejectedInTime(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	ids := c.post(1999)
 	flaky := &spy{Acquirer: c.client, sales: func(acquirer.Request) error {

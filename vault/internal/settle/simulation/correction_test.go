@@ -101,14 +101,19 @@ func other(p payment.Payment, truth envelope.Status) envelope.Status {
 
 // say has a person say what became of a payment at manual, which the acquirer's book tells; a word that is wrong is remembered.
 func (w *world) say(e *settle.Engine, p payment.Payment) error {
-	truth := became(p, w.transactions())
+	book := w.transactions()
+	truth := became(p, book)
+	if inPart(p, book) { // nobody can say that it stands: it is taken back
+		truth = fell(p)
+		w.wrong = append(w.wrong, payment.Key{Merchant: p.Merchant, ID: p.ID})
+	}
 	if p.AtHost && !slices.Contains(p.Resolutions(), truth) { // it stands, and its shop was told otherwise: it is a line from now on
 		err := e.Correct(w.t.Context(), p.Merchant, p.ID, truth, false, "the acquirer reverses it no more", operator())
 		w.did(fmt.Sprintf("correct %s to %s", p.ID, truth), err)
 		return err
 	}
 	as := truth
-	if w.errs() {
+	if !inPart(p, book) && w.errs() {
 		as = other(p, truth)
 	}
 	err := e.Resolve(w.t.Context(), p.Merchant, p.ID, as, "the acquirer's book says so", operator())
@@ -131,11 +136,13 @@ func (w *world) correct(due func(payment.Payment) bool) {
 		}
 		w.do("correct "+key.ID, func(e *settle.Engine) error {
 			p := w.payment(key)
-			as := correction(p, w.transactions())
+			book := w.transactions()
+			as := correction(p, book)
 			if as == "" {
 				return nil
 			}
-			return e.Correct(w.t.Context(), p.Merchant, p.ID, as, w.draw.IntN(4) == 0 && as != fell(p), "the acquirer's listing says otherwise", operator())
+			reverse := as != fell(p) && (w.draw.IntN(4) == 0 || inPart(p, book))
+			return e.Correct(w.t.Context(), p.Merchant, p.ID, as, reverse, "the acquirer's listing says otherwise", operator())
 		})
 	}
 }
@@ -155,6 +162,12 @@ func (w *world) payment(key payment.Key) (p payment.Payment) {
 		return err
 	})
 	return p
+}
+
+// inPart tells whether a payment stands at the host with another amount than was asked for.
+func inPart(p payment.Payment, book map[host.Key]host.Transaction) bool {
+	t, there := book[keyOf(p)]
+	return there && standing(t) && t.Amount != p.Amount
 }
 
 // fell is what the shop is told of a payment that does not stand.

@@ -1,0 +1,110 @@
+package intake
+
+import (
+	"crypto/hmac"
+	"fmt"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/payment"
+)
+
+// compared makes the checks whose answers depend on equality with an account that whoever asks may not know. They
+// come last, so that nothing is told for free, and are counted in the ledger: beyond their bounds
+// (payment.MaxMismatches and those beside it) no account is compared here. ops/docs/threat-model.md lists them.
+func (c *committer) compared(m payment.Merchant, v *verdict) (envelope.Code, error) {
+	if code, err := c.blocked(m, v); err != nil || code != envelope.CodeOK {
+		return code, err
+	}
+	if v.order.Operation != envelope.OpRefund || v.given.print == "" {
+		return envelope.CodeOK, nil
+	}
+	original, _, err := c.tx.Payment(m.ID, v.order.Of)
+	switch {
+	case err != nil:
+		return "", err
+	case !m.MayCompare(original, c.tx.Now()):
+		return envelope.CodeLimit, nil // also for the right account: else this would tell it
+	case v.given.method == original.Way() && hmac.Equal([]byte(v.given.print), []byte(original.Fingerprint)):
+		return envelope.CodeOK, nil
+	}
+	v.mismatch = true
+	if v.envelope.Account == nil {
+		v.order.Token = "" // what is stored under it is another account now
+		return envelope.CodeAccountGone, nil
+	}
+	return envelope.CodeBadAccount, nil
+}
+
+// blocked tells whether returns have blocked the bank account of what moves money or stores it. An account that
+// the envelope gives is held against the block list so many times a day; beyond that, the file does it.
+func (c *committer) blocked(m payment.Merchant, v *verdict) (envelope.Code, error) {
+	op := v.order.Operation
+	if v.account.method != payment.MethodBank || !takesAmount(op) && op != envelope.OpStore && op != envelope.OpUpdate {
+		return envelope.CodeOK, nil
+	}
+	switch {
+	case op == envelope.OpRefund: // to the account that paid, which nobody gives
+	case v.order.Token != "" && op != envelope.OpUpdate: // which gives an account
+		t, _, err := c.tx.Token(m.ID, v.order.Token)
+		if err != nil || t.Uncompared {
+			return envelope.CodeOK, err
+		}
+	case !m.MayCompareBlocks(c.tx.Now()):
+		return envelope.CodeOK, nil
+	default:
+		v.compared = true
+	}
+	_, blocked, err := c.tx.Block(m.ID, v.account.print)
+	if err == nil && blocked {
+		return envelope.CodeBlockedAccount, nil
+	}
+	return envelope.CodeOK, err
+}
+
+// findBounds records that an answer was the last of its kind: of an id's conflicts, of a payment's mismatches, of
+// a merchant's of the day.
+func (c *committer) findBounds(b *bag, index int, v verdict) error {
+	switch {
+	case v.code == envelope.CodeIDConflict:
+		p, _, err := c.tx.Payment(v.envelope.Merchant, v.envelope.ID)
+		if err != nil || len(p.Conflicts) < payment.MaxConflicts {
+			return err
+		}
+		return c.findOf(b, index, v, payment.FindingConflicts,
+			fmt.Sprintf("id %s came with %d other instructions; further ones are not answered",
+				v.envelope.ID, payment.MaxConflicts))
+	case v.mismatch:
+		return c.findMismatches(b, index, v)
+	}
+	return nil
+}
+
+func (c *committer) findMismatches(b *bag, index int, v verdict) error {
+	p, _, err := c.tx.Payment(v.envelope.Merchant, v.order.Of)
+	if err != nil {
+		return err
+	}
+	if p.Mismatches == payment.MaxMismatches {
+		err := c.findOf(b, index, v, payment.FindingMismatches,
+			fmt.Sprintf("%d refunds of payment %s named other accounts; no more are compared with its",
+				p.Mismatches, p.ID))
+		if err != nil {
+			return err
+		}
+	}
+	m, _, err := c.tx.Merchant(v.envelope.Merchant)
+	if err != nil || !m.MismatchesUsedUp(c.tx.Now()) {
+		return err
+	}
+	return c.findOf(b, index, v, payment.FindingMismatches,
+		fmt.Sprintf("%d refunds of %s named other accounts today; no more are compared before tomorrow",
+			payment.MaxMismatchesPerDay, m.ID))
+}
+
+// findOf records what an envelope of a known merchant showed, counted with others of its kind and merchant.
+func (c *committer) findOf(b *bag, index int, v verdict, finding payment.Finding, detail string) error {
+	f := payment.IntegrityFound{Finding: finding, Relay: b.claim.Relay, Run: b.claim.Run, Number: b.claim.Number,
+		Index: index, Detail: detail}
+	return c.counted(b, f, payment.Event{Evidence: v.digest, Merchant: v.envelope.Merchant,
+		Origin: fmt.Sprintf("%s/%d", b.origin(), index)})
+}

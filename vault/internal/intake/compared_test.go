@@ -1,0 +1,238 @@
+package intake
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/intake/intaketest"
+	"nightdrop/vault/internal/payment"
+)
+
+// guesses are card numbers with the first six and last four digits of 424242******4242 that pass the check digit
+// and are not 4242424242424242.
+func guesses(n int) (numbers []string) {
+	for hidden := 0; len(numbers) < n; hidden++ {
+		number := fmt.Sprintf("424242%06d4242", hidden)
+		if envelope.Luhn([]byte(number)) && number != intaketest.CardNumber {
+			numbers = append(numbers, number)
+		}
+	}
+	return numbers
+}
+
+// refundTo is a refund of one cent that names an account.
+func (d *desk) refundTo(of, account string) intaketest.Draft {
+	draft := d.shop.Refund(of, 1)
+	draft.Account = account
+	return draft
+}
+
+// codes posts drafts in bags of a hundred and counts the codes of their answers; "" is none.
+func (d *desk) codes(drafts []intaketest.Draft) map[envelope.Code]int {
+	d.TB.Helper()
+	counts := map[envelope.Code]int{}
+	for some := range slices.Chunk(drafts, 100) {
+		d.post(some...)
+	}
+	answers := d.answers()
+	for _, draft := range drafts {
+		counts[answers[draft.ID].Code]++
+	}
+	return counts
+}
+
+func (d *desk) expectCodes(drafts []intaketest.Draft, want map[envelope.Code]int) {
+	d.TB.Helper()
+	if got := d.codes(drafts); fmt.Sprint(got) != fmt.Sprint(want) {
+		d.TB.Errorf("%d drafts are answered %v, want %v", len(drafts), got, want)
+	}
+}
+
+// Who holds a storefront's key tries 1,500 numbers behind a masked result: three are compared, whatever comes
+// between.
+func TestGuessingTheCardOfAPayment(t *testing.T) {
+	d := newDesk(t)
+	sale := d.approved(d.shop.Sale())
+	d.settleCards()
+	var tries []intaketest.Draft
+	for _, number := range guesses(1500) {
+		tries = append(tries, d.refundTo(sale, intaketest.Card(number, intaketest.CardExpiry)))
+	}
+	half := len(tries) / 2
+	d.expectCodes(tries[:half], map[envelope.Code]int{envelope.CodeBadAccount: payment.MaxMismatches,
+		envelope.CodeLimit: half - payment.MaxMismatches})
+	d.Reopen()
+	d.intake = d.newIntake(nil)
+	d.expectCodes(tries[half:], map[envelope.Code]int{envelope.CodeLimit: len(tries) - half})
+	d.Clock.Pass(24 * time.Hour)
+	d.refused(d.refundTo(sale, goodCard), envelope.CodeLimit) // the right one tells nothing either, also on later days
+	d.expectFound(map[payment.Finding]uint64{payment.FindingMismatches: 1})
+	if p := d.Payment("shop-1", sale); p.Mismatches != payment.MaxMismatches || p.Refunded != 0 {
+		t.Errorf("payment %+v", p)
+	}
+}
+
+// One card may have paid many times, by a token for one: the day's tries are counted over all payments.
+func TestGuessingTheCardOfManyPayments(t *testing.T) {
+	d := bankDesk(t)
+	token := d.stored(d.shop.Store(goodCard))
+	var sales []string
+	for range payment.MaxMismatchesPerDay {
+		sales = append(sales, d.approved(d.shop.ByToken(envelope.OpSale, token, 10)))
+	}
+	d.settleCards()
+	var tries []intaketest.Draft
+	for n, number := range guesses(len(sales) * 3) {
+		tries = append(tries, d.refundTo(sales[n%len(sales)], intaketest.Card(number, intaketest.CardExpiry)))
+	}
+	d.expectCodes(tries, map[envelope.Code]int{envelope.CodeBadAccount: payment.MaxMismatchesPerDay,
+		envelope.CodeLimit: len(tries) - payment.MaxMismatchesPerDay})
+	d.refused(d.refundTo(sales[0], goodCard), envelope.CodeLimit)
+	d.expectFound(map[payment.Finding]uint64{payment.FindingMismatches: 1})
+	d.waits(d.shop.Refund(sales[1], 1)) // without a number, by its token
+
+	other := d.Enrol("shop-2")
+	d.permit("shop-2")
+	foreign := other.Sale()
+	d.take(d.run.Bag(other.Seal(foreign)))
+	if f := d.answers()[foreign.ID]; f.Code != "" {
+		t.Errorf("another merchant's sale is answered %+v", f)
+	}
+	d.Clock.Pass(24 * time.Hour)
+	d.waits(d.refundTo(sales[0], goodCard))
+	if m := d.merchant(); m.Compared.Mismatches != payment.MaxMismatchesPerDay {
+		t.Errorf("the right account of a new day was counted: %+v", m.Compared)
+	}
+	d.refused(d.refundTo(sales[2], intaketest.Card(guesses(1)[0], intaketest.CardExpiry)), envelope.CodeBadAccount)
+	if m := d.merchant(); m.Compared.Mismatches != 1 {
+		t.Errorf("the new day has %+v", m.Compared)
+	}
+}
+
+// State and amount are judged first: a refund that could not be made anyway compares nothing.
+func TestARefundThatCannotBeMadeComparesNothing(t *testing.T) {
+	d := bankDesk(t)
+	sale := d.approved(d.shop.Sale())
+	wrong := intaketest.Card(guesses(1)[0], intaketest.CardExpiry)
+	for range payment.MaxMismatches + 1 {
+		d.refused(d.refundTo(sale, wrong), envelope.CodeWrongState)
+	}
+	d.settleCards()
+	tooMuch := d.shop.Refund(sale, 2000)
+	for _, account := range []string{wrong, goodCard} {
+		tooMuch.Account = account
+		d.refused(tooMuch, envelope.CodeOverCaptured)
+		tooMuch = d.shop.Refund(sale, 2000)
+	}
+	policy := intaketest.Policy()
+	policy.RefundPercent = 1
+	d.Append("shop-1", payment.MerchantPolicySet{Policy: policy})
+	over := d.shop.Refund(sale, 1999)
+	over.Account = wrong
+	d.refused(over, envelope.CodeLimit)
+	if p, m := d.Payment("shop-1", sale), d.merchant(); p.Mismatches != 0 || m.Compared.Mismatches != 0 {
+		t.Errorf("counted %d of the payment, %+v of the day", p.Mismatches, m.Compared)
+	}
+	d.expectFound(nil)
+}
+
+// A bank payment's account is needed again once its part is gone, whatever the card acquirer does; it is guarded
+// in the same way.
+func TestGuessingTheAccountOfABankPayment(t *testing.T) {
+	d := bankDesk(t)
+	d.intake.RefundsByReference = true
+	sale := d.accepted(d.shop.BankSale(300))
+	d.settleBank()
+	d.refused(d.refundTo(sale, goodCard), envelope.CodeBadOrder) // no card's number is ever needed
+	var tries []intaketest.Draft
+	for n := range 100 {
+		tries = append(tries, d.refundTo(sale, intaketest.Bank(intaketest.Routing, fmt.Sprintf("%04d5678", n))))
+	}
+	d.expectCodes(tries, map[envelope.Code]int{envelope.CodeBadAccount: payment.MaxMismatches,
+		envelope.CodeLimit: 100 - payment.MaxMismatches})
+	d.refused(d.refundTo(sale, intaketest.Bank(intaketest.Routing, intaketest.BankAccount)), envelope.CodeLimit)
+	d.accepted(d.shop.Refund(sale, 1)) // its part is still here
+	d.expectFound(map[payment.Finding]uint64{payment.FindingMismatches: 1})
+}
+
+// blockedDesk has a merchant at which the account of intaketest is blocked, and one sale settled.
+func blockedDesk(t *testing.T) *desk {
+	t.Helper()
+	d := bankDesk(t)
+	sale := d.accepted(d.shop.BankSale(300))
+	d.settleBank()
+	d.Append("shop-1", payment.PaymentReturned{ID: sale, Code: envelope.ACHCode("R02")})
+	return d
+}
+
+// The block list answers so many times a day. Beyond that an entry is accepted whether its account is blocked or
+// not, and the file tells.
+func TestGuessingABlockedAccount(t *testing.T) {
+	d := blockedDesk(t)
+	used := d.merchant().Compared.Blocks
+	if used != 1 {
+		t.Fatalf("%d accounts were compared by one sale", used)
+	}
+	policy := intaketest.Policy()
+	policy.Limits[0].Payment = 10
+	d.Append("shop-1", payment.MerchantPolicySet{Policy: policy})
+	d.refused(d.shop.BankSale(11), envelope.CodeLimit) // first: else this would tell of the block for nothing
+	d.Append("shop-1", payment.MerchantPolicySet{Policy: intaketest.Policy()})
+
+	blocked := intaketest.Bank(intaketest.Routing, intaketest.BankAccount)
+	d.refused(d.shop.BankSale(5), envelope.CodeBlockedAccount)
+	d.refused(d.shop.Store(blocked), envelope.CodeBlockedAccount)
+	var tries []intaketest.Draft
+	for n := range payment.MaxBlockComparisons - used - 2 {
+		try := d.shop.BankSale(1)
+		try.Account = intaketest.Bank(intaketest.Routing, fmt.Sprintf("%04d5678", n))
+		tries = append(tries, try)
+	}
+	d.expectCodes(tries, map[envelope.Code]int{envelope.CodeOK: len(tries)})
+	d.Reopen()
+	d.intake = d.newIntake(nil)
+	if m := d.merchant(); m.MayCompareBlocks(envelope.At(d.Clock.Now())) {
+		t.Fatalf("after %d there is more to be told: %+v", payment.MaxBlockComparisons, m.Compared)
+	}
+	d.accepted(d.shop.BankSale(5))
+	d.accepted(d.shop.Payout(5))
+	token := d.stored(d.shop.Store(blocked))
+	d.accepted(d.shop.ByToken(envelope.OpSale, token, 5))
+	d.Clock.Pass(24 * time.Hour)
+	d.accepted(d.shop.ByToken(envelope.OpSale, token, 5)) // nor does a token tell later what its store did not
+	d.refused(d.shop.BankSale(5), envelope.CodeBlockedAccount)
+}
+
+// An update puts an account of the asker's choice into a token's place: neither its sales nor refunds of what it
+// paid before tell for free.
+func TestGuessingByUpdates(t *testing.T) {
+	d := blockedDesk(t)
+	token := d.stored(d.shop.Store(intaketest.Bank(intaketest.Routing, "87654321")))
+	sale := d.accepted(d.shop.ByToken(envelope.OpSale, token, 300))
+	d.settleBank()
+	d.accepted(d.shop.Refund(sale, 1))
+	update := func(account string) intaketest.Draft {
+		return d.replace(token, intaketest.Bank(intaketest.Routing, account))
+	}
+	d.refused(update(intaketest.BankAccount), envelope.CodeBlockedAccount)
+	for n := range payment.MaxMismatches {
+		d.expect(update(fmt.Sprintf("%04d4321", n)), envelope.StatusUpdated, envelope.CodeOK)
+		if f := d.refused(d.shop.Refund(sale, 1), envelope.CodeAccountGone); f.Token != "" {
+			t.Errorf("a refund to another account than the token's is answered %+v", f)
+		}
+	}
+	d.expect(update("87654321"), envelope.StatusUpdated, envelope.CodeOK)
+	d.refused(d.shop.Refund(sale, 1), envelope.CodeLimit) // the right one now, which is not told
+	d.expectFound(map[payment.Finding]uint64{payment.FindingMismatches: 1})
+
+	for n := 0; d.merchant().Compared.Blocks < payment.MaxBlockComparisons; n++ {
+		d.expect(update(fmt.Sprintf("%04d5678", n)), envelope.StatusUpdated, envelope.CodeOK)
+	}
+	d.expect(update(intaketest.BankAccount), envelope.StatusUpdated, envelope.CodeOK)
+	d.accepted(d.shop.ByToken(envelope.OpSale, token, 5))
+	d.Clock.Pass(24 * time.Hour)
+	d.accepted(d.shop.ByToken(envelope.OpSale, token, 5))
+}

@@ -1,0 +1,37 @@
+package settle
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/intake/intaketest"
+	"nightdrop/vault/internal/payment"
+)
+
+// TestBlockedAccountsThatIntakeDidNotCompare: beyond a day's comparisons a blocked account is accepted, and its
+// entry does not reach the bank.
+func TestBlockedAccountsThatIntakeDidNotCompare(t *testing.T) {
+	c := newCounter(t, 5*time.Second)
+	e := c.engine(nil)
+	returned := c.send(c.shop.BankSale(300))
+	c.endOfDay(e)
+	c.Append("shop-1", payment.PaymentReturned{ID: returned, Code: envelope.ACHCode("R02")})
+	var tries [][]byte
+	for n := range payment.MaxBlockComparisons {
+		try := c.shop.Store(intaketest.Bank(intaketest.Routing, fmt.Sprintf("%04d5678", n)))
+		tries = append(tries, c.shop.Seal(try))
+	}
+	c.take(tries...)
+	store := c.send(c.shop.Store(intaketest.Bank(intaketest.Routing, intaketest.BankAccount)))
+	byToken := c.shop.ByToken(envelope.OpSale, c.Payment("shop-1", store).Token, 5)
+	blocked := []string{c.send(c.shop.BankSale(5)), c.send(c.shop.Payout(5)), c.send(byToken)}
+	done := c.endOfDay(e)
+	for _, id := range blocked {
+		c.want("an entry of a blocked account", id, payment.StageRejected, envelope.CodeBlockedAccount, "accepted", "rejected")
+	}
+	if len(done.Files) != 0 {
+		t.Errorf("files %+v", done.Files)
+	}
+}
