@@ -182,7 +182,7 @@ func (w *world) outage(outage time.Duration, books bool) {
 			w.fail("a message about %s was sent %d times in a day", p.ID, p.Tries)
 		}
 	}
-	if unknown == 0 || unknown > 10+int(2*outage/time.Hour) {
+	if unknown == 0 || unknown > 12+int(2*outage/time.Hour) {
 		w.fail("%d sales of 30 were sent to a silent host", unknown)
 	}
 	if outage < time.Hour && refused > 4 { // which were about to leave when the vault stopped
