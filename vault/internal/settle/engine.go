@@ -158,7 +158,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, stop)()
 	for _, l := range []*lane{
 		{stages: []payment.Stage{payment.StageCapturing, payment.StageReceived}, aside: isCapture, admits: e.admits, handle: e.handle, gate: e.line},
-		{stages: []payment.Stage{payment.StageUnknown, payment.StageVoiding, payment.StageCorrecting}, handle: e.reverse, gate: e.line},
+		{stages: []payment.Stage{payment.StageUnknown, payment.StageVoiding, payment.StageCorrecting}, handle: e.reverse, follows: true, gate: e.line},
 	} {
 		l.engine = e
 		workers.Go(func() error { return l.run(dispatch, alive) })

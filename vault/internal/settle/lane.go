@@ -38,7 +38,9 @@ type lane struct {
 	aside  func(p payment.Payment) bool // which are handled beside the others, as many at once, and never make them wait; nil: none
 	admits func(p payment.Payment) bool // which may be begun now; nil: all
 	handle func(ctx context.Context, p payment.Payment) error
-	gate   func(ctx context.Context) error // waits until the acquirer can be reached
+	// follows says that the lane takes payments over from another, which may not be done with them when they come.
+	follows bool
+	gate    func(ctx context.Context) error // waits until the acquirer can be reached
 
 	places, beside places // taken by the payments being handled, and by those aside
 	// Payments that were not admitted, by number: they are not read again until something may have changed that.
@@ -166,6 +168,9 @@ func (l *lane) waiting() ([]payment.Payment, error) {
 		if waits || l.refused[number] { // those that are handled are few
 			l.passed++
 			return true
+		}
+		if skip && l.follows {
+			l.engine.advices.miss(number)
 		}
 		return skip
 	}

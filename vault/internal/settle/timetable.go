@@ -24,6 +24,7 @@ type row struct {
 	last   lastTry
 	busy   chan struct{} // closed when it is not handled any more; nil: it is not
 	began  time.Time     // when it was last handled
+	missed bool          // a lane that has work with it passed it over, because it was handled
 	held   int           // persons who hold it
 	sooner bool          // it is due before its time
 	early  bool          // since its last regular turn it was sent before its time
@@ -67,6 +68,15 @@ func (t *timetable) skips(number uint64, now time.Time) (skips bool, due time.Ti
 	return now.Before(r.due), r.due
 }
 
+// miss notes that a lane passed a payment over which is handled by another.
+func (t *timetable) miss(number uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r := t.rows[number]; r != nil && r.busy != nil {
+		r.missed = true
+	}
+}
+
 // begin marks a payment as being handled, and tells whether it may be: nobody else does, no person holds it, and it
 // is due.
 func (t *timetable) begin(number uint64, advice bool, now time.Time) bool {
@@ -89,9 +99,10 @@ func (t *timetable) end(number uint64) {
 	close(r.busy)
 	r.busy = nil
 	t.tidy(r)
-	if r.waits {
-		t.move() // nobody knows yet when it is due
+	if r.waits || r.missed { // nobody knows yet when it is due, or that it is handled no more
+		t.move()
 	}
+	r.missed = false
 }
 
 // again has a payment that is being handled be due again. Where the host was heard since it was begun, that is at
