@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"nightdrop/shared/config"
 )
 
 // certificate is the TLS certificate of the public listener, read from files and read again on SIGHUP. It is safe for
@@ -21,7 +23,7 @@ func loadCertificate(cert, key string) (*certificate, error) {
 
 // reload takes what the files hold now. When they are not a certificate and its key, the old one stays.
 func (c *certificate) reload() error {
-	loaded, err := tls.LoadX509KeyPair(c.cert, c.key)
+	loaded, err := config.KeyPair(c.cert, c.key)
 	if err != nil {
 		return fmt.Errorf("read the certificate %s and its key %s: %w", c.cert, c.key, err)
 	}

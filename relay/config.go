@@ -19,6 +19,7 @@ import (
 	"nightdrop/shared/config"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
+	"nightdrop/shared/text"
 )
 
 // reference is the commented example that check-config --example prints, and the reference of every key.
@@ -239,6 +240,7 @@ func (s settings) signer() (*note.Signer, error) {
 		return nil, err
 	}
 	defer clear(data)
+	data = text.WithoutMark(data)
 	for len(data) > 0 && (data[len(data)-1] == '\n' || data[len(data)-1] == '\r') {
 		data = data[:len(data)-1]
 	}

@@ -31,7 +31,7 @@ func TestEveryEventSaysWhoAndWhy(t *testing.T) {
 		return len(payments) == 1
 	})
 	for _, args := range [][]string{{"merchant", "suspend", "shop-1"}, {"merchant", "resume", "shop-1"}, {"directory", "publish"},
-		{"batch", "close", "--all"}, {"batch", "settle", "--all"}} {
+		{"batch", "close", "--all"}, {"batch", "settle", "--all"}, {"results", "resend", "shop-1"}} {
 		if code, _ := s.command(append(args, "--reason", "why "+args[0]+" "+args[1])...); code != 0 {
 			t.Errorf("vault %v: exit code %d", args, code)
 		}
@@ -42,7 +42,7 @@ func TestEveryEventSaysWhoAndWhy(t *testing.T) {
 	s.must(err)
 	want := map[string]string{"merchant-added": "contract 17", "merchant-suspended": "why merchant suspend", "merchant-resumed": "why merchant resume",
 		"directory-issued": "why directory publish", "batch-closing": "why batch close", "batch-closed": "why batch close",
-		"reconciliation-intended": "why batch settle", "payment-settled": "why batch settle", "batch-settled": "why batch settle"}
+		"results-resent": "why results resend", "reconciliation-intended": "why batch settle", "payment-settled": "why batch settle", "batch-settled": "why batch settle"}
 	for _, e := range s.readLog().events {
 		kind := e.Body.Kind()
 		if e.Actor == "" || e.Origin == "" {

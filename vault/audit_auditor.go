@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/text"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/keyring"
 )
@@ -89,7 +90,7 @@ func lineOf(given string) (string, error) {
 		return given, nil
 	}
 	data, err := readGiven(path)
-	return strings.TrimSpace(string(data)), err
+	return strings.TrimSpace(string(text.WithoutMark(data))), err
 }
 
 func newAuditorListCommand(g *global, c console) *cobra.Command {

@@ -34,6 +34,7 @@ func (d *daemon) Status(context.Context) (control.Status, error) {
 		tellSilence(&s, h.engine)
 	}
 	s.Journal = h.journalText(d.settings)
+	s.Streams, s.ResultShares = h.streams(d.settings), h.shares()
 	if s.Outbox, err = d.settings.Bank.waiting(); err != nil {
 		return s, err
 	}

@@ -13,32 +13,32 @@ import (
 )
 
 // Resend has what is manual be sent again.
-func (d *daemon) Resend(ctx context.Context, actor settle.Actor, r control.Resend) (control.Resent, error) {
+func (d *daemon) Resend(ctx context.Context, actor settle.Actor, r control.Resend) (control.PaymentsResent, error) {
 	h, err := d.open()
 	if err != nil {
-		return control.Resent{}, err
+		return control.PaymentsResent{}, err
 	}
 	if r.Merchant != "" {
 		if _, err := d.Merchant(ctx, r.Merchant); err != nil {
-			return control.Resent{}, err
+			return control.PaymentsResent{}, err
 		}
 	}
 	if r.All {
 		n, err := h.engine.ResendAll(ctx, r.Merchant, actor.Purpose, actor)
-		return control.Resent{Resent: n}, err
+		return control.PaymentsResent{Resent: n}, err
 	}
 	if !envelope.ValidID(r.ID) {
-		return control.Resent{}, notFound("payment", r.ID, false)
+		return control.PaymentsResent{}, notFound("payment", r.ID, false)
 	}
 	if r.Merchant == "" {
 		if r.Merchant, err = d.ownerAt(r.ID, payment.StageManual); err != nil {
-			return control.Resent{}, err
+			return control.PaymentsResent{}, err
 		}
 	}
 	if err := h.engine.Resend(ctx, r.Merchant, r.ID, actor.Purpose, actor); err != nil {
-		return control.Resent{}, err
+		return control.PaymentsResent{}, err
 	}
-	return control.Resent{Resent: 1}, nil
+	return control.PaymentsResent{Resent: 1}, nil
 }
 
 // repeatedStages are those whose message is repeated until it is answered.

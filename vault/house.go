@@ -97,7 +97,7 @@ func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int)
 	h.stop = stop
 	var group context.Context
 	h.tasks, group = errgroup.WithContext(work)
-	for _, run := range []func(context.Context) error{h.engine.Run, h.intake.Run, h.outbox.Run, h.keep, h.watchJournal} {
+	for _, run := range []func(context.Context) error{h.engine.Run, h.intake.Run, h.outbox.Run, h.keep, h.watchJournal, h.tellSizes(d.settings)} {
 		h.tasks.Go(func() error {
 			if err := run(group); err != nil && work.Err() == nil {
 				return err
@@ -185,7 +185,7 @@ func (t tlsSettings) config() (*tls.Config, error) {
 		client.RootCAs = authorities
 	}
 	if t.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+		pair, err := config.KeyPair(t.Cert, t.Key)
 		if err != nil {
 			return nil, fmt.Errorf("acquirer.tls.cert: %w", err)
 		}

@@ -205,6 +205,10 @@ type channelAtOnce struct{ published atomic.Int64 }
 
 func (*channelAtOnce) Connected() bool { return true }
 
+func (*channelAtOnce) ResultsRoom(context.Context) (channel.Room, error) { return channel.Room{}, nil }
+
+func (*channelAtOnce) PurgeResults(context.Context, string, uint64) (uint64, error) { return 0, nil }
+
 func (*channelAtOnce) PublishNotice(context.Context, channel.Notice, []byte) error { return nil }
 
 func (c *channelAtOnce) PublishResult(string, uint64, string, []byte) channel.Ack {

@@ -230,7 +230,7 @@ func TestResendCommand(t *testing.T) {
 		}
 	}
 	line.set(false)
-	var done control.Resent
+	var done control.PaymentsResent
 	s.json(&done, append([]string{"payment", "resend", all[0].ID}, reason...)...)
 	s.wait("the first to be reversed", func() bool { stages, _ := s.stages(); return stages[payment.StageReversed] == 1 && done.Resent == 1 })
 	if code, _ := s.command(append([]string{"payment", "resend", all[0].ID, "--merchant", "shop-1"}, reason...)...); code != 6 {

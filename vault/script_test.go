@@ -60,7 +60,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "made": made, "up": up, "storefront": enrolment, "flip": flip, "bend": bend, "mode": mode,
+			"exits": exits, "made": made, "up": up, "storefront": enrolment, "flip": flip, "bend": bend, "mode": mode, "marked": marked,
 		},
 	})
 }
@@ -79,6 +79,13 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// marked FILE...: an editor put a byte order mark before each.
+func marked(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		ts.Check(os.WriteFile(ts.MkAbs(name), []byte("\ufeff"+ts.ReadFile(name)), 0o600))
 	}
 }
 

@@ -50,6 +50,7 @@ func printStatus(w io.Writer, s control.Status) {
 	row(w, "channel", s.Channel)
 	row(w, "acquirer", s.Acquirer)
 	row(w, "journal", s.Journal)
+	printStreams(w, s)
 	row(w, "merchants", s.Merchants)
 	row(w, "log entries", s.LogSize)
 	for _, stage := range payment.Working {
@@ -69,5 +70,30 @@ func printStatus(w io.Writer, s control.Status) {
 	}
 	for _, finding := range slices.Sorted(maps.Keys(s.Findings)) {
 		row(w, "finding "+string(finding), s.Findings[finding])
+	}
+}
+
+// printStreams says how full the channel is, and who has more of it than its share.
+func printStreams(w io.Writer, s control.Status) {
+	for _, stream := range s.Streams {
+		if stream.MaxBytes > 0 {
+			since := ""
+			if stream.Since != "" {
+				since = ", since " + stream.Since
+			}
+			row(w, "stream "+stream.Name, fmt.Sprintf("%d %% of %s%s", stream.Bytes/(stream.MaxBytes/100+1), size(stream.MaxBytes), since))
+		}
+		for _, note := range stream.Notes {
+			row(w, "stream "+stream.Name, note)
+		}
+	}
+	if s.ResultShares == nil {
+		return
+	}
+	for _, m := range s.ResultShares.Over {
+		row(w, "over its share of RESULTS", fmt.Sprintf("%s: %d results, of %d for each merchant", m.Merchant, m.Results, s.ResultShares.Results))
+	}
+	for _, m := range s.ResultShares.Purged {
+		row(w, "purged from RESULTS", fmt.Sprintf("%s: %d of its oldest results; vault results resend %s", m.Merchant, m.Results, m.Merchant))
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"nightdrop/shared/text"
 	"nightdrop/vault/internal/control"
 )
 
@@ -89,7 +90,7 @@ func (o unlockOptions) read(ctx context.Context, client *control.Client, c conso
 		}
 		return promptShares(file, c.errOut, status.Threshold)
 	}
-	scanner := bufio.NewScanner(io.LimitReader(c.in, 64*maxShareBytes))
+	scanner := bufio.NewScanner(text.NewReader(io.LimitReader(c.in, 64*maxShareBytes)))
 	for scanner.Scan() {
 		if line := bytes.TrimSpace(scanner.Bytes()); len(line) > 0 {
 			shares = append(shares, bytes.Clone(line))
@@ -111,7 +112,7 @@ func readShare(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read share: %w", err)
 	}
-	return bytes.TrimSpace(share), nil
+	return bytes.TrimSpace(text.WithoutMark(share)), nil
 }
 
 // promptShares asks for each share without echo.

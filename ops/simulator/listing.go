@@ -1,15 +1,14 @@
 package main
 
 import (
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
-	"strconv"
 
 	"github.com/spf13/cobra"
 
 	"nightdrop/ops/simulator/host"
+	"nightdrop/shared/text"
 )
 
 // listingOptions are the flags of listing.
@@ -55,11 +54,20 @@ func runListing(opts listingOptions, out io.Writer) error {
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(list)
 	}
-	w := csv.NewWriter(out)
-	_ = w.Write([]string{"rrn", "stan", "terminal", "kind", "amount", "currency"})
-	for _, t := range list {
-		_ = w.Write([]string{t.RRN, t.STAN, t.Terminal, string(t.Kind), strconv.FormatInt(t.Amount, 10), t.Currency})
+	w := text.NewCSV(out)
+	if err := w.Header("rrn", "stan", "terminal", "kind", "amount", "currency"); err != nil {
+		return err
 	}
-	w.Flush()
-	return w.Error()
+	for _, t := range list {
+		var line text.Row
+		for _, cell := range []string{t.RRN, t.STAN, t.Terminal, string(t.Kind)} {
+			line.Text(cell)
+		}
+		line.Number(t.Amount)
+		line.Text(t.Currency)
+		if err := w.Write(line); err != nil {
+			return err
+		}
+	}
+	return w.Flush()
 }

@@ -64,11 +64,12 @@ func TestListingIsWhatStandsOfABatch(t *testing.T) {
 	if code := run(t.Context(), []string{"listing", "--book", book, "--acceptor", "BOOKSHOP", "--batch", "7"}, &out, &errOut); code != 0 {
 		t.Fatalf("exit code %d: %s", code, errOut.String())
 	}
-	want := "rrn,stan,terminal,kind,amount,currency\nR00000000001,000001,T1,sale,1099,840\n"
+	const header = `"rrn","stan","terminal","kind","amount","currency"` + "\n"
+	want := header + `"R00000000001","000001","T1","sale",1099,"840"` + "\n"
 	if out.String() != want {
 		t.Errorf("printed\n%s\nwant\n%s", out.String(), want)
 	}
-	for args, want := range map[string]string{"--batch 8": "rrn,stan,terminal,kind,amount,currency\n", "--batch 8 --json": "[]\n"} {
+	for args, want := range map[string]string{"--batch 8": header, "--batch 8 --json": "[]\n"} {
 		out.Reset()
 		all := append([]string{"listing", "--book", book, "--acceptor", "BOOKSHOP"}, strings.Fields(args)...)
 		if code := run(t.Context(), all, &out, &errOut); code != 0 || out.String() != want {

@@ -15,6 +15,7 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/shared/storefront"
+	"nightdrop/shared/text"
 )
 
 // connectionOptions are the flags of every command that talks to a relay.
@@ -83,7 +84,7 @@ func parseVault(line string) (note.Verifier, error) {
 		if err != nil {
 			return note.Verifier{}, fmt.Errorf("--vault: %w", err)
 		}
-		line = string(data)
+		line = string(text.WithoutMark(data))
 	}
 	vault, err := note.ParseVerifier(strings.TrimSpace(line))
 	if err != nil {

@@ -23,6 +23,7 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/storefront"
+	"nightdrop/shared/text"
 )
 
 // Summary is what became of a CSV file's rows at the relay.
@@ -127,8 +128,11 @@ func readCSV(path, merchant string) (rows []row, passed int, err error) {
 		return nil, 0, err
 	}
 	defer f.Close()
-	reader := csv.NewReader(f)
+	reader := csv.NewReader(text.NewReader(f))
 	columns, err := readHeader(reader)
+	if errors.Is(err, text.ErrEncoding) {
+		return nil, 0, fmt.Errorf("%s: %w", path, err)
+	}
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: %s: %w", errUsage, path, err)
 	}
@@ -137,6 +141,9 @@ func readCSV(path, merchant string) (rows []row, passed int, err error) {
 		record, err := reader.Read()
 		if errors.Is(err, io.EOF) {
 			return rows, passed, nil
+		}
+		if len(record) > 0 && text.BlankRow(record) && (err == nil || errors.Is(err, csv.ErrFieldCount)) {
+			continue
 		}
 		if wrong, ok := errors.AsType[*csv.ParseError](err); ok {
 			return nil, 0, fmt.Errorf("%s: line %d: %w", path, wrong.Line, wrong.Err)
@@ -174,9 +181,11 @@ func knownColumns() []string {
 func readHeader(reader *csv.Reader) (map[string]int, error) {
 	header, err := reader.Read()
 	if err != nil {
+		if errors.Is(err, text.ErrEncoding) {
+			return nil, err
+		}
 		return nil, errors.New("no header that can be read")
 	}
-	header[0] = strings.TrimPrefix(header[0], "\ufeff") // as spreadsheets write
 	known := knownColumns()
 	columns := map[string]int{}
 	for i, name := range header {
@@ -232,8 +241,8 @@ func (c cells) payment(merchant string, seen map[string]int) (p storefront.Payme
 	if p.Order.Operation == "" {
 		p.Order.Operation = envelope.OpSale
 	}
-	if text := c.get("amount"); text != "" {
-		if p.Order.Amount, err = strconv.ParseInt(text, 10, 64); err != nil || p.Order.Amount == 0 {
+	if amount := c.get("amount"); amount != "" {
+		if p.Order.Amount, err = strconv.ParseInt(amount, 10, 64); err != nil || p.Order.Amount == 0 {
 			return p, errors.New("amount is not a whole number of minor units from 1")
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/proof"
 	"nightdrop/shared/storefront"
+	"nightdrop/shared/text"
 )
 
 // explain says what became of one envelope. It succeeds whatever that is: the outcome is in what it prints.
@@ -71,7 +72,7 @@ func readTheirs(path string) (*proof.History, error) {
 	if err != nil {
 		return nil, err
 	}
-	theirs, err := proof.HistoryOf(data)
+	theirs, err := proof.HistoryOf(text.WithoutMark(data))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s is no log.json of another reader, and no checkpoint or tlog-proof: %w", errUsage, path, err)
 	}

@@ -41,7 +41,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 }
 
 const exitHelp = `Exit codes: 0 done; 1 failed (also where what is kept here is damaged); 2 usage; 4 not allowed; 5 not found; 6 conflict; 7 integrity (a
-signature, receipt, chain, log or copy of it that does not verify); 8 unavailable (the outcome of a post is unknown: run the same command again; or a
+signature, receipt, chain, log or copy of it that does not verify, or results that are missing); 8 unavailable (the outcome of a post is unknown: run the same command again; or a
 copy of the log that is too old or not whole; or the relay was not reached, and what is here is not enough).`
 
 // errUsage marks what is wrong with the command line itself.
@@ -59,7 +59,7 @@ func exitCode(err error) int {
 		return 0
 	case is(errUsage, config.ErrInvalid):
 		return 2
-	case is(storefront.ErrUnverified, storefront.ErrChain, storefront.ErrLog, storefront.ErrFormerKey, proof.ErrDamaged):
+	case is(storefront.ErrUnverified, storefront.ErrChain, storefront.ErrMissing, storefront.ErrLog, storefront.ErrFormerKey, proof.ErrDamaged):
 		return 7
 	case is(context.DeadlineExceeded, context.Canceled, proof.ErrIncomplete, proof.ErrBehind, tiles.ErrServer, storefront.ErrUnreached), unreached:
 		return 8

@@ -37,7 +37,8 @@ func newResultsCommand() *cobra.Command {
 		Use:   "results --vault VKEY --relay URL",
 		Short: "Read, check and open the merchant's new results",
 		Long: "Read the results that came since the last time, check that none is missing, open them, check that the vault's log holds what they\n" +
-			"tell, and note in the outbox which envelopes they answer. What was seen of the log is kept in the outbox too, so that a log which is\n" +
+			"tell, and note in the outbox which envelopes they answer. Missing ones are named by their serials (exit code 7) until they have come: the\n" +
+			"vault's operator publishes them again with `vault results resend`. What was seen of the log is kept in the outbox too, so that a log which is\n" +
 			"rewound, rewritten or shown differently to another reader is noticed (exit code 7).\n\n" +
 			"--explain ID says what became of an envelope, and who dropped it, from its receipts, the vault's position and the results.\n" +
 			"--compare FILE holds the log that was seen here against what another reader saw: an outbox/log.json, a checkpoint or a tlog-proof.\n\n" +
@@ -113,7 +114,7 @@ func runResults(ctx context.Context, o resultsOptions, out, errOut io.Writer) er
 	}
 	results, err := readResults(ctx, o, client, outbox)
 	if err == nil {
-		err = checkLog(ctx, client)
+		err = errors.Join(missing(outbox), checkLog(ctx, client))
 	}
 	err = keepEvidence(outbox, err)
 	if err != nil && len(results) == 0 {
@@ -167,6 +168,15 @@ func readResults(ctx context.Context, o resultsOptions, client *storefront.Clien
 	}
 }
 
+// missing names the results that did not come.
+func missing(outbox *storefront.Outbox) error {
+	chain, err := outbox.Chain()
+	if err != nil {
+		return err
+	}
+	return chain.MissingError()
+}
+
 // checkLog holds the relay's newest checkpoint against what was seen. One that the relay does not have, or does not give now, proves nothing.
 func checkLog(ctx context.Context, client *storefront.Client) error {
 	_, err := client.Checkpoint(ctx)
@@ -211,11 +221,14 @@ func printResults(o resultsOptions, out io.Writer, results []storefront.Opened) 
 		return nil
 	}
 	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(table, "SERIAL\tPAYMENT\tSTATUS\tCODE\tAMOUNT\tACCOUNT\tAPPROVAL\tBATCH\tTOKEN\tREFERENCE")
+	fmt.Fprintln(table, "SERIAL\tPAYMENT\tSTATUS\tCODE\tAMOUNT\tACCOUNT\tAPPROVAL\tBATCH\tTOKEN\tID\tREFERENCE")
 	for _, r := range results {
-		f := r.Facts
-		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Result.Serial, f.Payment, f.Status, f.Code,
-			envelope.FormatAmount(f.Amount, f.Currency), f.Masked, f.Approval, f.Batch, f.Token, f.Reference)
+		f, own := r.Facts, r.Result.ID
+		if own == f.Payment {
+			own = "" // a refund, capture or void has an id of its own
+		}
+		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Result.Serial, f.Payment, f.Status, f.Code,
+			envelope.FormatAmount(f.Amount, f.Currency), f.Masked, f.Approval, f.Batch, f.Token, own, f.Reference)
 	}
 	return table.Flush()
 }

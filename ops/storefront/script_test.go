@@ -43,15 +43,23 @@ func TestScripts(t *testing.T) {
 			env.Setenv("RELAY", r.URL)
 			ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: r.Certificate().Raw})
 			pin := func(vault *note.Signer) []byte { return []byte(vault.Verifier().String() + "\n") }
-			return errors.Join(os.WriteFile(filepath.Join(env.WorkDir, "ca.pem"), ca, 0o600),
+			latin1, err := os.ReadFile("../../testdata/cases/storefront-latin1.csv")
+			return errors.Join(err, os.WriteFile(filepath.Join(env.WorkDir, "latin1.csv"), latin1, 0o600), os.WriteFile(filepath.Join(env.WorkDir, "ca.pem"), ca, 0o600),
 				os.WriteFile(filepath.Join(env.WorkDir, "vault.vkey"), pin(r.Vault), 0o600),
 				os.WriteFile(filepath.Join(env.WorkDir, "other.vkey"), pin(relaytest.Signer(t, r.Vault.Name())), 0o600))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "relay": bend, "vault": answer, "posted": posted, "enrolled": enrolled, "reached": reachedBag,
-			"grown": grown, "exported": exported, "published": published, "altered": altered, "damaged": damaged,
+			"grown": grown, "exported": exported, "published": published, "altered": altered, "damaged": damaged, "marked": marked,
 		},
 	})
+}
+
+// marked FILE...: an editor put a byte order mark before each.
+func marked(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		ts.Check(os.WriteFile(ts.MkAbs(name), []byte("\ufeff"+ts.ReadFile(name)), 0o600))
+	}
 }
 
 func relayOf(ts *testscript.TestScript) *relaytest.Relay {

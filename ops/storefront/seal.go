@@ -14,6 +14,7 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/storefront"
+	"nightdrop/shared/text"
 )
 
 type sealOptions struct {
@@ -162,5 +163,10 @@ func readSecret(path string, in io.Reader) ([]byte, error) {
 	if n == 0 {
 		return nil, errors.New("empty: give a file, or JSON on standard input")
 	}
-	return bytes.TrimSpace(data[:n]), nil
+	clean, err := text.Clean(data[:n])
+	if err != nil {
+		clear(data)
+		return nil, err
+	}
+	return bytes.TrimSpace(clean), nil
 }

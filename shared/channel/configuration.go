@@ -75,12 +75,16 @@ func (s service) local() string {
 	return s.Subject
 }
 
-// statePrefix stands for $JS.API where courier and monitor ask for the state of streams: it is the JetStream API prefix
-// for their tools. Under the usual one, the broker would answer for their own accounts, which have no streams.
+// statePrefix stands for $JS.API where one account asks for the state of another's streams, or the vault purges RESULTS: it is the
+// JetStream API prefix for their tools. Under the usual one, the broker would answer for their own accounts.
 const statePrefix = "state"
 
+func stateSubject(stream string) string { return statePrefix + ".STREAM.INFO." + stream }
+func purgeResultsSubject() string       { return statePrefix + ".STREAM.PURGE." + streamResults }
+
 // services are all that crosses. Between VAULT and RELAY only what one writes for the other to read, and the relay's hint
-// that a bag is stored, which wakes the vault and is not kept. Courier and
+// that a bag is stored, which wakes the vault and is not kept; and, so that no merchant's results take the room of another's
+// (INTERFACES 8), the state of RESULTS and its purge, whose answers the vault takes for hints. Courier and
 // monitor own nothing, so they have accounts of their own: a key of theirs that was stolen can read and write what is
 // named here, and touch no stream by a reply subject.
 func services() []service {
@@ -94,9 +98,13 @@ func services() []service {
 		{Subject: directSubject(streamNotices), Owner: accountRelay, Users: []string{accountCourier}, Streamed: true},
 	}
 	for stream, owner := range streamOwners() {
-		all = append(all, service{Subject: infoSubject(stream), Owner: owner, Users: []string{accountCourier, accountMonitor},
-			As: statePrefix + ".STREAM.INFO." + stream})
+		users := []string{accountCourier, accountMonitor}
+		if stream == streamResults {
+			users = append(users, accountVault)
+		}
+		all = append(all, service{Subject: infoSubject(stream), Owner: owner, Users: users, As: stateSubject(stream)})
 	}
+	all = append(all, service{Subject: purgeSubject(streamResults), Owner: accountRelay, Users: []string{accountVault}, As: purgeResultsSubject()})
 	slices.SortFunc(all, func(a, b service) int { return strings.Compare(a.Subject, b.Subject) })
 	return all
 }
@@ -144,7 +152,7 @@ func (c Configuration) vaultUsers() []user {
 		users = append(users, user{Nkey: c.Vault,
 			Publish: []string{"res.*.*.*", "notice.*", "journal.*",
 				directSubject(streamEnvelopes), getSubject(streamEnvelopes), infoSubject(streamEnvelopes), purgeSubject(streamEnvelopes),
-				getSubject(streamJournal), infoSubject(streamJournal)},
+				getSubject(streamJournal), infoSubject(streamJournal), stateSubject(streamResults), purgeResultsSubject()},
 			Subscribe: append(inbox("vault"), storedPrefix+"bag.*")})
 	}
 	return append(users, keeper(c.VaultKeeper)...)

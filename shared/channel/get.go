@@ -212,9 +212,10 @@ type streamInfo struct {
 		MaxBytes int64 `json:"max_bytes"`
 	} `json:"config"`
 	State struct {
-		Bytes uint64 `json:"bytes"`
-		First uint64 `json:"first_seq"`
-		Last  uint64 `json:"last_seq"`
+		Messages uint64 `json:"messages"`
+		Bytes    uint64 `json:"bytes"`
+		First    uint64 `json:"first_seq"`
+		Last     uint64 `json:"last_seq"`
 	} `json:"state"`
 }
 

@@ -96,7 +96,7 @@ func clientTLS(options Options) (*tls.Config, error) {
 	}
 	if options.Cert != "" {
 		load := func() (*tls.Certificate, error) {
-			certificate, err := tls.LoadX509KeyPair(options.Cert, options.Key)
+			certificate, err := config.KeyPair(options.Cert, options.Key)
 			if err != nil {
 				return nil, fmt.Errorf("channel client certificate: %w", err)
 			}

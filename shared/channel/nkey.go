@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"github.com/nats-io/nkeys"
+
+	"nightdrop/shared/text"
 )
 
 // GenerateNkey makes the key of a role: the seed, for a file of mode 0600 that Options.Seed names, and the public
@@ -39,7 +41,7 @@ func readSeed(path string) (nkeys.KeyPair, error) {
 		return nil, fmt.Errorf("nkey seed: %w", err)
 	}
 	defer clear(data)
-	pair, err := nkeys.FromSeed(bytes.TrimSpace(data))
+	pair, err := nkeys.FromSeed(bytes.TrimSpace(text.WithoutMark(data)))
 	if err != nil {
 		return nil, fmt.Errorf("nkey seed %s is not a seed (one line, SU...): %w", path, err)
 	}

@@ -90,7 +90,7 @@ func (r *Relay) connect(options Options, provider nats.InProcessConnProvider, ke
 	if r.heights, err = newHeights(); err != nil {
 		return err
 	}
-	r.arrivals, err = newArrivals(r.reads)
+	r.arrivals, err = newArrivals(r.reads, r.heights)
 	return err
 }
 

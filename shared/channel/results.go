@@ -37,18 +37,19 @@ func (r *Relay) Results(ctx context.Context, merchant string, after uint64, limi
 		return nil, nil
 	}
 	newest, err := r.newestSerial(ctx, merchant)
-	if err != nil || newest <= after {
-		if err == nil {
-			r.heights.set(merchant, newest)
-		}
+	if err != nil || newest == 0 {
 		return nil, err
 	}
-	if newest-after <= uint64(limit) { // it came between the two reads
+	if newest > after && newest-after <= uint64(limit) { // it came between the two reads
 		return r.window(ctx, merchant, after, limit)
 	}
-	oldest, err := r.oldestAbove(ctx, merchant, after)
-	if err != nil || oldest == 0 {
+	oldest, err := r.oldestAbove(ctx, merchant, after, newest <= after)
+	if err != nil {
 		return nil, err
+	}
+	if oldest == 0 {
+		r.heights.set(merchant, max(newest, after))
+		return nil, nil
 	}
 	return r.window(ctx, merchant, oldest-1, limit)
 }
@@ -80,9 +81,8 @@ func (r *Relay) results(ctx context.Context, subjects []string) ([][]byte, error
 	return notes, nil
 }
 
-// newestSerial is the serial of the merchant's result that was stored last; 0 when there is none. It is the highest,
-// unless an older one was published again just now; then that one lies within six days of the highest, so no reader
-// for whom it matters has an empty window before it.
+// newestSerial is the serial of the merchant's result that was stored last; 0 when there is none. It is the highest unless lower ones were
+// published again since: the vault then publishes its newest once more, so that they differ for a moment only.
 func (r *Relay) newestSerial(ctx context.Context, merchant string) (uint64, error) {
 	found, err := r.reads.get(ctx, streamResults, getRequest{Last: "res." + merchant + ".*.*"})
 	if err != nil || len(found) == 0 {
@@ -116,6 +116,12 @@ func (h heights) set(merchant string, serial uint64) {
 	h.known.Add(merchant, height{serial: serial})
 }
 
+// forget drops what is known of a merchant, because something of it was stored since.
+func (h heights) forget(merchant string) { h.known.Remove(merchant) }
+
+// forgetAll drops all that is known.
+func (h heights) forgetAll() { h.known.Purge() }
+
 // reached tells whether a reader at after is known to have seen all.
 func (h heights) reached(merchant string, after uint64) bool {
 	k, ok := h.known.Get(merchant)
@@ -126,9 +132,10 @@ func (h heights) reached(merchant string, after uint64) bool {
 	return true
 }
 
-// oldestAbove looks from the head of the stream for the merchant's first result with a serial above after. What aged
-// out is the head, so it is nearly always the first message looked at.
-func (r *Relay) oldestAbove(ctx context.Context, merchant string, after uint64) (uint64, error) {
+// oldestAbove looks from the head of the stream for the merchant's first result with a serial above after. What aged out or was purged is
+// the head, so it is nearly always the first message looked at. firstOnly looks at no other: where the reader has come as far as the
+// newest, only a republication can have hidden a later one, and a reader who names a place far ahead must not have all of it read.
+func (r *Relay) oldestAbove(ctx context.Context, merchant string, after uint64, firstOnly bool) (uint64, error) {
 	from, batch := uint64(1), 1
 	for {
 		found, err := r.reads.get(ctx, streamResults, getRequest{Next: "res." + merchant + ".*.*", Sequence: from, Batch: batch, MaxBytes: fetchBytes})
@@ -139,6 +146,9 @@ func (r *Relay) oldestAbove(ctx context.Context, merchant string, after uint64) 
 			if serial, ok := serialOf(m.Subject); ok && serial > after {
 				return serial, nil
 			}
+		}
+		if firstOnly {
+			return 0, nil
 		}
 		from, batch = found[len(found)-1].Sequence+1, getBatch
 	}
@@ -161,14 +171,17 @@ func (r *Relay) ResultArrived(merchant string) (<-chan struct{}, func()) {
 
 // arrivals wakes those who wait for results: one subscription for all, one buffered signal for each.
 type arrivals struct {
+	heights heights
+
 	mu      sync.Mutex
 	waiting map[string]map[chan struct{}]struct{}
 }
 
-func newArrivals(l *link) (*arrivals, error) {
-	a := &arrivals{waiting: make(map[string]map[chan struct{}]struct{})}
+func newArrivals(l *link, known heights) (*arrivals, error) {
+	a := &arrivals{heights: known, waiting: make(map[string]map[chan struct{}]struct{})}
 	_, err := l.subscribe(storedPrefix+"res.*.*.*", func(m *nats.Msg) {
 		if tokens := strings.Split(m.Subject, "."); len(tokens) == 5 {
+			a.heights.forget(tokens[2])
 			a.wake(tokens[2])
 		}
 	})
@@ -206,6 +219,7 @@ func (a *arrivals) wake(merchant string) {
 }
 
 func (a *arrivals) wakeAll() {
+	a.heights.forgetAll()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, signals := range a.waiting {

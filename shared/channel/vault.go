@@ -98,19 +98,8 @@ func (v *Vault) PurgeBags(ctx context.Context, below uint64) error {
 	if below <= 1 {
 		return nil // to the broker, 0 would mean all
 	}
-	var done struct {
-		Success bool `json:"success"`
-	}
-	request := struct {
-		Sequence uint64 `json:"seq"`
-	}{below}
-	if err := v.writes.call(ctx, purgeSubject(streamEnvelopes), request, &done); err != nil {
-		return err
-	}
-	if !done.Success {
-		return fmt.Errorf("%w: the broker did not purge ENVELOPES", ErrUnknown)
-	}
-	return nil
+	_, err := v.purge(ctx, purgeSubject(streamEnvelopes), purgeRequest{Sequence: below})
+	return err
 }
 
 // BagAt returns the bag at a sequence, as the stream's leader has it: to check that a remembered place still names the
@@ -130,12 +119,6 @@ func (v *Vault) BagAt(ctx context.Context, sequence uint64) (Message, error) {
 // where there is none.
 func (v *Vault) NewestJournal(ctx context.Context, generation uint64) (Message, error) {
 	return v.stored(ctx, streamJournal, getRequest{Last: journalSubject(generation)})
-}
-
-// JournalRoom tells how many bytes JOURNAL holds, of all generations, and how many it may. When it is full its oldest messages go.
-func (v *Vault) JournalRoom(ctx context.Context) (used, limit int64, err error) {
-	info, err := v.reads.info(ctx, streamJournal)
-	return int64(info.State.Bytes), info.Config.MaxBytes, err
 }
 
 // stored asks a stream's leader for one message.

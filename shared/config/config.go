@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"nightdrop/shared/text"
 )
 
 // MaxBytes bounds a configuration file: a larger one is not one.
@@ -42,7 +44,11 @@ func Parse(name string, data []byte, v any) error {
 	if len(data) > MaxBytes {
 		return fmt.Errorf("%s: larger than %d bytes: %w", name, MaxBytes, ErrInvalid)
 	}
-	err := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(v)
+	data, err := text.Clean(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w: %w", name, err, ErrInvalid)
+	}
+	err = toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(v)
 	if err == nil {
 		return nil
 	}
@@ -83,10 +89,10 @@ func (d Duration) Std() time.Duration { return time.Duration(d) }
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.Std().String()), nil }
 
 // UnmarshalText reads a duration such as "90s" or "1h30m".
-func (d *Duration) UnmarshalText(text []byte) error {
-	parsed, err := time.ParseDuration(string(text))
+func (d *Duration) UnmarshalText(written []byte) error {
+	parsed, err := time.ParseDuration(string(written))
 	if err != nil || parsed < 0 {
-		return fmt.Errorf("%q is not a duration such as \"90s\" or \"48h\"", text)
+		return fmt.Errorf("%q is not a duration such as \"90s\" or \"48h\"", written)
 	}
 	*d = Duration(parsed)
 	return nil

@@ -68,6 +68,19 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+func TestMarksAndEncodings(t *testing.T) {
+	var v struct {
+		Name string `toml:"name"`
+	}
+	if err := Parse("vault.toml", []byte("\ufeff# a comment\nname = \"Café\"\n"), &v); err != nil || v.Name != "Café" {
+		t.Errorf("with a byte order mark: %q, %v", v.Name, err)
+	}
+	err := Parse("vault.toml", []byte("# a comment\nname = \"Caf\xe9\"\n"), &v)
+	if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "vault.toml: line 2 is not UTF-8") {
+		t.Errorf("in Latin-1: %v", err)
+	}
+}
+
 func TestDurationText(t *testing.T) {
 	text, err := Duration(48 * time.Hour).MarshalText()
 	var back Duration

@@ -53,6 +53,9 @@ type Client struct {
 	directory envelope.Signed[envelope.Directory]
 	fetched   time.Time
 
+	askedMissing time.Time // when results that are missing were last asked for in vain
+	turnMissing  int       // which of the gaps is asked for first the next time
+
 	log     LogStore
 	pause   time.Duration // before a checkpoint that is too small is fetched again
 	looking sync.Mutex
@@ -65,7 +68,8 @@ var (
 	// ErrUnverified is returned when a relay's answer is not what it should be: its certificate does not verify, its directory is
 	// old or of another vault, or what it says is not signed or not about what was sent.
 	ErrUnverified = errors.New("the relay's answer does not verify")
-	// ErrChain is returned when a merchant's results do not follow one another: one was withheld, or two histories exist.
+	// ErrChain is returned when a merchant's results do not follow one another: two histories exist, or one was put in. That some are
+	// missing is ErrMissing.
 	ErrChain = errors.New("the chain of results is broken")
 )
 

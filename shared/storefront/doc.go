@@ -12,6 +12,9 @@
 // A relay's silence proves nothing: pay again under a new id only on a result that carries the digest of what was posted, or when
 // the unbroken chain of results has reached one created over an hour after the envelope's until (INTERFACES 4): Outbox.Lapsed tells.
 //
+// Results that are missing are named by their serials (Chain.MissingError): the reader goes on after them, proves no silence across them, and
+// takes them when the vault's operator had them published again (`vault results resend`).
+//
 // A result is proved again, by today's log, from a copy of its tiles that anybody may keep (package proof/tiles); the same copy shows that all
 // that was seen of the log is one log:
 //

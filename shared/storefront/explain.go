@@ -177,6 +177,9 @@ func (x *Explanation) judge(now time.Time) {
 		x.judgeAnswer(answer)
 	case x.broken != nil:
 		x.judgeBroken()
+	case x.Created != nil && x.Chain.hides(x.Created.Time):
+		x.say(OutcomeWithheld, "relay or its channel", "one of the results that are missing may be this envelope's: "+x.Chain.missingText(),
+			"ask the vault's operator to publish them again, then read the results")
 	case x.Created != nil && x.Chain.ProvesSilence(x.Created.Time, x.Until.Time):
 		x.judgeLapsed()
 	case len(x.Results) > 0:
@@ -195,6 +198,9 @@ func (x *Explanation) judge(now time.Time) {
 	if x.Until != nil && answer == nil && now.After(x.Until.Time) && x.Outcome != OutcomeLapsed {
 		x.Warnings = append(x.Warnings, fmt.Sprintf("its until, %s, has passed: the vault begins nothing more for it, but what it began before may still be told; "+
 			"pay under a new id only when the chain of results has reached one created after %s", x.Until, envelope.At(x.Until.Add(answerTime))))
+	}
+	if missing := x.Chain.MissingError(); missing != nil && x.Outcome != OutcomeWithheld {
+		x.Warnings = append(x.Warnings, "later results may be missing: "+missing.Error())
 	}
 	if x.broken != nil && x.Outcome != OutcomeWithheld && x.Outcome != OutcomeContradiction {
 		x.Warnings = append(x.Warnings, "later results may be missing: "+x.broken.Error())

@@ -15,6 +15,7 @@ import (
 	"nightdrop/shared/note"
 	"nightdrop/shared/redacted"
 	"nightdrop/shared/seal"
+	"nightdrop/shared/text"
 )
 
 // Identity is a storefront's own keys: one that signs envelopes, and reply keys that results are sealed to, newest last. It
@@ -144,7 +145,7 @@ func LoadIdentity(path string) (*Identity, error) {
 
 func parseIdentity(data []byte) (*Identity, error) {
 	var file identityFile
-	if json.Unmarshal(data, &file) != nil { // its error would quote secrets
+	if json.Unmarshal(text.WithoutMark(data), &file) != nil { // its error would quote secrets
 		return nil, errors.New("not an identity's JSON")
 	}
 	signer, err := note.ParseSigner(file.Signer)

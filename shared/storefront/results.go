@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -20,23 +21,25 @@ import (
 // Chain is how far a reader has come in its merchant's results. Store it with what was read, and give it back next time; the zero
 // value begins at the first result that the relay still has.
 type Chain struct {
-	Serial  uint64    `json:"serial"`  // of the last result read
-	Digest  string    `json:"digest"`  // of that result
-	Created time.Time `json:"created"` // of that result
-	First   uint64    `json:"first"`   // serial of the first result read
-	Began   time.Time `json:"began"`   // created of that result
-	Index   uint64    `json:"index"`   // of the last result's leaf in the vault's log
-	Size    int64     `json:"size"`    // of the last result's checkpoint, 0 while results carry no proof
+	Serial  uint64    `json:"serial"`            // of the last result read
+	Digest  string    `json:"digest"`            // of that result
+	Created time.Time `json:"created"`           // of that result
+	First   uint64    `json:"first"`             // serial of the first result read
+	Began   time.Time `json:"began"`             // created of that result
+	Index   uint64    `json:"index"`             // of the last result's leaf in the vault's log
+	Size    int64     `json:"size"`              // of the last result's checkpoint, 0 while results carry no proof
+	Missing []Gap     `json:"missing,omitempty"` // results that did not come, in the order of serials: see MissingError
 }
 
 // answerTime is how long after an envelope's until the vault may still give its first result (INTERFACES 4).
 const answerTime = time.Hour
 
 // ProvesSilence tells whether a result of an envelope of these times would have to be among those read: the chain began before it and
-// has reached a result created over an hour after until. If none answers it, none ever will, and it may be paid again under a new id.
+// has reached a result created over an hour after until, and none is missing that may be about it. If none answers it, none ever will, and it
+// may be paid again under a new id.
 func (chain Chain) ProvesSilence(created, until time.Time) bool {
 	covered := chain.First == 1 || chain.Began.Before(created.Add(-envelope.MaxClockSkew)) // the vault's clock need not be ours
-	return chain.Serial > 0 && covered && chain.Created.After(until.Add(answerTime))
+	return chain.Serial > 0 && covered && !chain.hides(created) && chain.Created.After(until.Add(answerTime))
 }
 
 // Opened is a result that verified, followed its predecessor and opened. It is about our envelope only if Result.Digest is the
@@ -59,17 +62,27 @@ const maxResultsBytes = 4 << 20
 const maxWait = 60 * time.Second
 
 // Results reads the next page of the merchant's results after chain, waiting up to wait (at most 60 s) for the first, checks that
-// they follow one another without a gap, opens them, checks that the vault's log holds what they tell, and moves chain on. An empty page
-// means that there is nothing new. With ErrChain, ErrLog or ErrUnverified chain is where it was: keep it and the notes as evidence, and tell
+// they follow one another, opens them, checks that the vault's log holds what they tell, and moves chain on. An empty page means that there
+// is nothing new. Where results are missing, the chain goes on after them and says so (Chain.Missing, MissingError); they are asked for again
+// with later pages, and come first. With ErrChain, ErrLog or ErrUnverified chain is where it was: keep it and the notes as evidence, and tell
 // the vault's operators and auditors.
 func (c *Client) Results(ctx context.Context, chain *Chain, wait time.Duration) ([]Opened, error) {
+	next := *chain
+	next.Missing = slices.Clone(chain.Missing)
+	late, err := c.missed(ctx, &next)
+	if err != nil {
+		return nil, err
+	}
+	if len(late) > 0 {
+		*chain = next
+		return late, nil
+	}
 	wait = min(max(wait, 0), maxWait)
 	path := fmt.Sprintf("/v1/results?after=%d&wait=%d", chain.Serial, int(wait/time.Second))
 	notes, err := c.fetchResults(ctx, path)
 	if err != nil {
 		return nil, fmt.Errorf("read results: %w", err)
 	}
-	next := *chain
 	opened, err := c.openListed(ctx, notes, func(o Opened, digest string) error { return next.follow(o, digest) })
 	if err != nil {
 		return nil, err
@@ -144,18 +157,26 @@ func (c *Client) fetchResults(ctx context.Context, path string) ([]string, error
 	return page.Results, nil
 }
 
-// follow moves the chain to o, which must be the next. A new chain begins anywhere.
+// follow moves the chain to o, which must be the next, or later, or one that is missing. A new chain begins anywhere.
 func (chain *Chain) follow(o Opened, digest string) error {
 	r := o.Result
 	fresh := chain.Serial == 0
-	if !fresh && r.Serial != chain.Serial+1 {
-		return fmt.Errorf("result %d came after %d: %w", r.Serial, chain.Serial, ErrChain)
+	if !fresh && r.Serial <= chain.Serial {
+		return chain.fill(o, digest)
 	}
-	if !fresh && r.Previous != chain.Digest || r.Serial == 1 && r.Previous != envelope.ZeroDigest {
+	next := fresh || r.Serial == chain.Serial+1
+	if !fresh && next && r.Previous != chain.Digest || r.Serial == 1 && r.Previous != envelope.ZeroDigest {
 		return fmt.Errorf("result %d does not name result %d: %w", r.Serial, r.Serial-1, ErrChain)
 	}
+	before := *chain
 	if err := chain.grow(o); err != nil {
 		return fmt.Errorf("result %d: %w", r.Serial, err)
+	}
+	if !next {
+		if err := before.skip(o); err != nil {
+			return err
+		}
+		chain.Missing = before.Missing
 	}
 	if fresh {
 		chain.First, chain.Began = r.Serial, r.Created.Time

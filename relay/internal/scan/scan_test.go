@@ -247,7 +247,7 @@ func TestProcessMemory(t *testing.T) {
 }
 
 func TestReadNumbers(t *testing.T) {
-	numbers, err := ReadNumbers(strings.NewReader("4242 4242 4242 4242\n\n" + amex + "\r\n"))
+	numbers, err := ReadNumbers(strings.NewReader("\ufeff4242 4242 4242 4242\n\n" + amex + "\r\n"))
 	if err != nil || len(numbers) != 2 || string(numbers[0]) != visa || string(numbers[1]) != amex {
 		t.Errorf("read %d numbers, %v", len(numbers), err)
 	}

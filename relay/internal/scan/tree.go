@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"nightdrop/shared/text"
 )
 
 // Size returns the bytes of all regular files below path, for a progress bar.
@@ -79,7 +81,7 @@ func (s *Scanner) file(ctx context.Context, name string, emit func(Finding), pro
 // The caller clears them after NewExact.
 func ReadNumbers(r io.Reader) ([][]byte, error) {
 	var numbers [][]byte
-	lines := bufio.NewScanner(r)
+	lines := bufio.NewScanner(text.NewReader(r))
 	for lines.Scan() {
 		number := make([]byte, 0, maxDigits+1)
 		for _, b := range bytes.TrimSpace(lines.Bytes()) {

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nightdrop/shared/channel"
+	"nightdrop/shared/config"
 )
 
 // ErrLocked is returned by Start when another process uses the store directory.
@@ -301,7 +302,7 @@ func (b *Broker) Reload() error {
 	if b.config.Listen == "" {
 		return nil
 	}
-	loaded, err := tls.LoadX509KeyPair(b.config.Cert, b.config.Key)
+	loaded, err := config.KeyPair(b.config.Cert, b.config.Key)
 	if err != nil {
 		return fmt.Errorf("channel certificate %s and its key %s: %w", b.config.Cert, b.config.Key, err)
 	}

@@ -36,7 +36,7 @@ type Relay struct {
 	Get     func(w http.ResponseWriter, r *http.Request) // instead of every GET
 	Post    func(w http.ResponseWriter, body []byte)     // instead of a receipt
 	Page    []string                                     // instead of the results that follow
-	Chain   []string                                     // results, by serial from 1
+	Chain   []string                                     // results, by serial from 1; "" is one that it has not
 	Log     *prooftest.Log                               // the vault's: results are its leaves
 	Head    []byte                                       // instead of the log's newest checkpoint
 	Where   envelope.Position                            // how far the vault came; without a vault there is none yet
@@ -241,6 +241,9 @@ func (r *Relay) follow(id, after string) []string {
 	from, _ := strconv.Atoi(after)
 	page := []string{}
 	for i, text := range r.Chain {
+		if text == "" {
+			continue
+		}
 		result, err := envelope.Peek[envelope.Result]([]byte(text))
 		if err != nil {
 			r.tb.Error(err)

@@ -45,9 +45,12 @@ type Vault interface {
 	Payments(ctx context.Context, q PaymentQuery) ([]Payment, error)
 	Payment(ctx context.Context, merchant, id string) (Payment, error)
 	Resolve(ctx context.Context, actor settle.Actor, r Resolution) (Payment, error)
-	Resend(ctx context.Context, actor settle.Actor, r Resend) (Resent, error)
+	Resend(ctx context.Context, actor settle.Actor, r Resend) (PaymentsResent, error)
 	// ImportReturns takes what is ours of a file of the bank; name is what the log calls it.
 	ImportReturns(ctx context.Context, actor settle.Actor, name string, file io.Reader) (Import, error)
+
+	// ResendResults publishes results of a merchant again, as many as fit its share of the channel.
+	ResendResults(ctx context.Context, actor settle.Actor, q ResendQuery, progress settle.Progress) (Resent, error)
 
 	Auditors(ctx context.Context) ([]Auditor, error)
 	AddAuditor(ctx context.Context, actor settle.Actor, a NewAuditor) (Auditor, error)
@@ -76,9 +79,35 @@ type Status struct {
 	Channel    string                     `json:"channel,omitempty"`    // "connected" or why not
 	Acquirer   string                     `json:"acquirer,omitempty"`   // "ready" or why not
 	Repeating  map[string]Repeating       `json:"repeating,omitempty"`  // what is repeated until it is answered, by kind
-	HostSilent *Silence                   `json:"hostSilent,omitempty"` // the acquirer's host takes messages and answers none; absent where it answers
+	HostSilent *Silence                   `json:"hostSilent,omitempty"` // the acquirer's host takes messages and answers none
 	Journal    string                     `json:"journal,omitempty"`    // "ready" and how far it has come, or why not and what to do about it
 	Clock      string                     `json:"clock,omitempty"`      // "trusted", or what to do about it
+
+	Streams      []Stream      `json:"streams,omitempty"`      // of the channel, as they were last seen
+	ResultShares *ResultShares `json:"resultShares,omitempty"` // of RESULTS
+}
+
+// Stream is how full a stream of the channel is.
+type Stream struct {
+	Name     string   `json:"name"`
+	Bytes    int64    `json:"bytes"`
+	MaxBytes int64    `json:"maxBytes"` // 0 before it was seen
+	Messages uint64   `json:"messages,omitempty"`
+	Since    string   `json:"since,omitempty"` // when the oldest message came, where that is known
+	Notes    []string `json:"notes,omitempty"` // what is wrong with it, and what to do
+}
+
+// ResultShares is how merchants share RESULTS.
+type ResultShares struct {
+	Results uint64    `json:"results"`          // that each merchant may have there while it is over three quarters full; 0 before it was seen
+	Over    []Holding `json:"over,omitempty"`   // merchants over their share when it was last so full, with what they have there; at most 100
+	Purged  []Holding `json:"purged,omitempty"` // merchants with how many of their results were purged since the unlock; at most 100
+}
+
+// Holding is a merchant and a number of its results.
+type Holding struct {
+	Merchant string `json:"merchant"`
+	Results  uint64 `json:"results"`
 }
 
 // MaxCounted bounds the counts of a Status, so that asking costs the same however much waits.

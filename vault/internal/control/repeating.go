@@ -33,21 +33,21 @@ type Resend struct {
 	All      bool   `json:"all,omitempty"`
 }
 
-// Resent tells how many are being sent again.
-type Resent struct {
+// PaymentsResent tells how many are being sent again.
+type PaymentsResent struct {
 	Resent int `json:"resent"`
 }
 
 // Resend has what is manual be sent again.
-func (c *Client) Resend(ctx context.Context, r Resend) (Resent, error) {
+func (c *Client) Resend(ctx context.Context, r Resend) (PaymentsResent, error) {
 	body, err := json.Marshal(r)
 	if err != nil {
-		return Resent{}, err
+		return PaymentsResent{}, err
 	}
-	return send[Resent](ctx, c, "/payments/resend", nil, body)
+	return send[PaymentsResent](ctx, c, "/payments/resend", nil, body)
 }
 
-func (s *Server) resend(c call) (any, error) {
+func (s *Server) resendPayments(c call) (any, error) {
 	r, err := body[Resend](c, "order to send again")
 	if err != nil {
 		return nil, err

@@ -15,9 +15,9 @@ type resender struct {
 	actor settle.Actor
 }
 
-func (r *resender) Resend(_ context.Context, actor settle.Actor, asked Resend) (Resent, error) {
+func (r *resender) Resend(_ context.Context, actor settle.Actor, asked Resend) (PaymentsResent, error) {
 	r.asked, r.actor = append(r.asked, asked), actor
-	return Resent{Resent: 3}, nil
+	return PaymentsResent{Resent: 3}, nil
 }
 
 // TestResendNamesOneOrAll: what names neither a payment nor all, or both, does not come as far as the vault.

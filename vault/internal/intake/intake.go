@@ -55,6 +55,8 @@ type Source interface {
 	Bags(ctx context.Context, from uint64, fn func([]channel.Message) error) error
 	// BagAt returns one message, or channel.ErrNotFound.
 	BagAt(ctx context.Context, sequence uint64) (channel.Message, error)
+	// EnvelopesRoom tells how full the stream is.
+	EnvelopesRoom(ctx context.Context) (channel.Room, error)
 	// PurgeBags deletes the messages below a sequence.
 	PurgeBags(ctx context.Context, below uint64) error
 }
@@ -64,6 +66,7 @@ const (
 	defaultGroupBytes = 4 << 20            // of bags in one commit: some 700 envelopes of three parts, tens of milliseconds of the ledger's writer
 	defaultKeep       = 7 * 24 * time.Hour // INTERFACES 8: bags stay so long, for a standby to read again
 	upkeepEvery       = time.Hour          // between purges
+	roomEvery         = 10 * time.Second   // between looks at how full ENVELOPES is: a quarter of it takes longer to fill
 	gapPatience       = time.Hour          // after which a number that never came is a finding even if no later bag says so
 	retryEvery        = time.Second        // while the channel is away
 	resendEvery       = 10 * time.Second   // least time between two resends of one payment's results, however often its envelope is posted
@@ -92,6 +95,7 @@ type Intake struct {
 	Config
 	answers *lru.Cache[string, time.Time] // when a payment's results were last sent again, or a forged envelope was refused
 	links   *lru.Cache[string, string]    // of bags that came: the previous that they name
+	room    envelopes                     // what was last seen of the stream
 	strays  *lru.Cache[stray, bool]       // messages that are no bags and were found, by place and digest
 	tally   *tally
 	lines   *folded.Lines // of Logger: what a stranger can cause

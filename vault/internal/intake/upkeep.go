@@ -57,13 +57,21 @@ func (i *Intake) Position(tx *ledger.Tx) (envelope.Position, error) {
 	return p, nil
 }
 
-// upkeep closes gaps, tells what was counted and purges the channel every hour until ctx ends. The first time is an hour after the start, when a backlog in
-// which a gap's bags may be waiting has been read.
+// upkeep closes gaps, tells what was counted and purges the channel every hour until ctx ends, and looks more often whether ENVELOPES is filling
+// up. The first hour leaves time for a backlog, in which a gap's bags may be waiting, to be read.
 func (i *Intake) upkeep(ctx context.Context) error {
+	next := time.Now().Add(upkeepEvery)
 	for {
-		if err := pause(ctx, upkeepEvery); err != nil {
+		if err := i.relieve(ctx); err != nil && ctx.Err() == nil {
+			i.Logger.Warn("making room in ENVELOPES; trying again soon", "error", err)
+		}
+		if err := pause(ctx, roomEvery); err != nil {
 			return err
 		}
+		if time.Now().Before(next) {
+			continue
+		}
+		next = time.Now().Add(upkeepEvery)
 		if err := i.closeOldGaps(ctx); err != nil {
 			return err
 		}

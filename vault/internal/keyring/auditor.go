@@ -13,6 +13,7 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/seal"
+	"nightdrop/shared/text"
 )
 
 // ErrNotYours is returned for a log key that was wrapped for another auditor, of another log, or altered.
@@ -135,13 +136,13 @@ func (a *Auditor) Save(path string) error {
 
 // LoadAuditor reads a file that Save wrote. It fails with ErrMode where others may read it, and with ErrDamaged.
 func LoadAuditor(path string) (*Auditor, error) {
-	text, err := readPrivate(path)
+	written, err := readPrivate(path)
 	if err != nil {
 		return nil, fmt.Errorf("auditor's key: %w", err)
 	}
-	defer clear(text)
+	defer clear(written)
 	var file auditorFile
-	if err := json.Unmarshal(text, &file); err != nil || file.Format != auditorFormat {
+	if err := json.Unmarshal(text.WithoutMark(written), &file); err != nil || file.Format != auditorFormat {
 		return nil, damaged(path, "not an auditor's key", "restore it from your own backup, or make a new one and have it enrolled under another name")
 	}
 	defer clear(file.Private)

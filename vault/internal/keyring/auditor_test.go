@@ -38,6 +38,16 @@ func TestAuditorsKeyIsKept(t *testing.T) {
 	if err != nil || again.Line() != a.Line() || again.Name() != "anna" {
 		t.Errorf("read again: %v, %v", again, err)
 	}
+	saved, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, append([]byte("\ufeff"), saved...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := LoadAuditor(path); err != nil || again.Line() != a.Line() {
+		t.Errorf("with a byte order mark: %v", err)
+	}
 	if text := fmt.Sprintf("%v %+v %#v", a, a, a); strings.Contains(text, "private") || !strings.Contains(text, "[redacted]") {
 		t.Errorf("it prints as %s", text)
 	}

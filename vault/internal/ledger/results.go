@@ -122,8 +122,8 @@ func (tx *Tx) putIssued(issued *payment.Issued, facts []byte, place envelope.Pla
 	return tx.point(indexPending, outboxKey(place.Index, issued.Merchant, issued.Serial), true)
 }
 
-// PendingResults returns the oldest results that are issued and not sealed, at most limit, in the order of the log and so in
-// the order of serials within each merchant.
+// PendingResults returns results that are issued and not sealed, at most limit: the merchants take turns, each from its oldest on, in the
+// order of its serials.
 func (tx *Tx) PendingResults(limit int) (all []Pending, err error) {
 	err = tx.outbox(indexPending, limit, func(merchant string, serial uint64, r result) error {
 		m, _, err := tx.Merchant(merchant)
@@ -138,26 +138,6 @@ func (tx *Tx) PendingResults(limit int) (all []Pending, err error) {
 		return nil
 	})
 	return all, err
-}
-
-// outbox reads the first limit results of an index.
-func (tx *Tx) outbox(index string, limit int, fn func(merchant string, serial uint64, r result) error) error {
-	cursor := tx.bucket(index).Cursor()
-	for k, _ := cursor.First(); k != nil && limit > 0; k, _ = cursor.Next() {
-		merchant, serial, err := splitOutboxKey(k)
-		if err != nil {
-			return err
-		}
-		r, _, err := tx.result(merchant, serial)
-		if err != nil {
-			return err
-		}
-		if err := fn(merchant, serial, r); err != nil {
-			return err
-		}
-		limit--
-	}
-	return nil
 }
 
 // PreviousDigest returns the end of the merchant's chain of sealed results: serial 0 and 64 zeros where there is none. The next
@@ -237,7 +217,8 @@ func (r result) checkNext(merchant string, serial uint64, id, digest string, msg
 	return nil
 }
 
-// UnsentResults returns the oldest results that are sealed and not marked as sent, at most limit.
+// UnsentResults returns results that are sealed and not marked as sent, at most limit: the merchants take turns, each from its oldest on, in
+// the order of its serials.
 func (tx *Tx) UnsentResults(limit int) (all []Ready, err error) {
 	err = tx.outbox(indexUnsent, limit, func(merchant string, serial uint64, r result) error {
 		all = append(all, Ready{Merchant: merchant, Serial: serial, ID: r.ID, Note: r.note, index: r.Place.Index})
@@ -257,38 +238,4 @@ func (tx *Tx) MarkSent(sent []Ready) error {
 		}
 	}
 	return nil
-}
-
-// ResendResults has all results of a payment published again, the same bytes under the same serials. Those that are still pending
-// are published anyway. Any number of calls before they are sent is one.
-func (tx *Tx) ResendResults(merchant, paymentID string) error {
-	p, found, err := tx.Payment(merchant, paymentID)
-	if err != nil {
-		return err
-	}
-	if !found {
-		return ErrNoPayment
-	}
-	for _, serial := range p.Results {
-		if err := tx.ResendResult(merchant, serial); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// ResendResult has one result published again, such as that of payment.Payment.Refused.
-func (tx *Tx) ResendResult(merchant string, serial uint64) error {
-	if !tx.bolt.Writable() {
-		return errReadOnly
-	}
-	r, _, err := tx.result(merchant, serial)
-	if err != nil || len(r.note) == 0 {
-		return err
-	}
-	key := outboxKey(r.Place.Index, merchant, serial)
-	if tx.bucket(indexUnsent).Get(key) != nil {
-		return nil
-	}
-	return tx.point(indexUnsent, key, true)
 }

@@ -34,6 +34,10 @@ type Channel interface {
 	PublishResult(merchant string, serial uint64, id string, note []byte) channel.Ack
 	// PublishNotice returns when the note is durable.
 	PublishNotice(ctx context.Context, kind channel.Notice, note []byte) error
+	// ResultsRoom tells how full RESULTS is: the broker's hint.
+	ResultsRoom(ctx context.Context) (channel.Room, error)
+	// PurgeResults destroys a merchant's results but for the keep that were published last, and returns how many there were.
+	PurgeResults(ctx context.Context, merchant string, keep uint64) (uint64, error)
 	// Connected tells whether the broker is reached now.
 	Connected() bool
 }
@@ -77,6 +81,7 @@ type Outbox struct {
 	limit   *rate.Limiter
 	sealers *lru.Cache[string, *seal.Sealer] // by reply key line
 	wake    chan struct{}                    // a notice was issued outside the loop
+	shares  *shares                          // of RESULTS
 
 	issuing sync.Mutex // of directories: the newest in notices is the newest in the ledger
 	mu      sync.Mutex // of notices, held for reading and writing them, never while publishing
@@ -109,7 +114,7 @@ func New(c Config) (*Outbox, error) {
 		return nil, err
 	}
 	o := &Outbox{Config: c, limit: rate.NewLimiter(rate.Limit(c.Rate), min(c.Rate, roundResults)), sealers: sealers,
-		wake: make(chan struct{}, 1), notices: map[channel.Notice]*notice{}}
+		wake: make(chan struct{}, 1), shares: newShares(), notices: map[channel.Notice]*notice{}}
 	return o, nil
 }
 
@@ -120,6 +125,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 	tasks.Go(func() error { return o.sealResults(ctx) })
 	tasks.Go(func() error { return o.sendResults(ctx) })
 	tasks.Go(func() error { return o.sendNotices(ctx) })
+	tasks.Go(func() error { return o.keepRoom(ctx) })
 	return tasks.Wait()
 }
 

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/shared/seal"
@@ -204,80 +202,4 @@ func (c *chain) commit(tx *ledger.Tx) error {
 		}
 	}
 	return nil
-}
-
-// sendResults publishes what is sealed and not known to be durable in the channel.
-func (o *Outbox) sendResults(ctx context.Context) error {
-	quiet := false // the trouble was told
-	for {
-		committed := o.Ledger.Committed()
-		n, trouble, err := o.sendRound(ctx)
-		if err != nil {
-			return err
-		}
-		if trouble != nil {
-			if !quiet {
-				o.Logger.Warn("results wait for the channel", "error", trouble)
-			}
-			quiet = true
-			if err := pause(ctx, retryEvery); err != nil {
-				return err
-			}
-			continue
-		}
-		quiet = false
-		if n == roundResults {
-			continue
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-committed:
-		}
-	}
-}
-
-// sendRound publishes one round, waits for its acks and marks what is durable. A crash before the mark means that the same
-// bytes are published once more. trouble is the channel's, err the ledger's.
-func (o *Outbox) sendRound(ctx context.Context) (n int, trouble, err error) {
-	var ready []ledger.Ready
-	err = o.Ledger.View(func(tx *ledger.Tx) (err error) {
-		ready, err = tx.UnsentResults(roundResults)
-		return err
-	})
-	if err != nil || len(ready) == 0 {
-		return 0, nil, err
-	}
-	if !o.Channel.Connected() {
-		return 0, channel.ErrUnavailable, nil
-	}
-	acks := make([]channel.Ack, 0, len(ready))
-	for _, r := range ready {
-		if err := o.limit.Wait(ctx); err != nil {
-			break // what is in flight is still waited for
-		}
-		acks = append(acks, o.Channel.PublishResult(r.Merchant, r.Serial, r.ID, r.Note))
-	}
-	var sent []ledger.Ready
-	for k, ack := range acks {
-		if err := <-ack; err != nil {
-			trouble = err
-			continue
-		}
-		sent = append(sent, ready[k])
-	}
-	if ctx.Err() != nil && len(sent) == 0 {
-		return 0, nil, ctx.Err()
-	}
-	err = o.Ledger.Commit(ctx, func(tx *ledger.Tx) error { return tx.MarkSent(sent) })
-	return len(ready), trouble, err
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
 }

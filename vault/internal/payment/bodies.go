@@ -102,6 +102,12 @@ type MerchantSuspended struct{}
 // MerchantResumed lets them in again.
 type MerchantResumed struct{}
 
+// ResultsResent tells that a person had results of a merchant published again, the same bytes under the same serials.
+type ResultsResent struct {
+	From    uint64 `json:"from"`    // serial of the first
+	Through uint64 `json:"through"` // serial of the last
+}
+
 // BagCommitted tells that all of a bag's envelopes have had their effect.
 type BagCommitted struct {
 	Relay    string           `json:"relay"`

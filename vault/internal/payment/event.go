@@ -132,6 +132,7 @@ var decoders = map[string]decoder{
 	IntegrityFound{}.Kind():          decoding[IntegrityFound](),
 	MerchantAdded{}.Kind():           decoding[MerchantAdded](),
 	MerchantSuspended{}.Kind():       decoding[MerchantSuspended](),
+	ResultsResent{}.Kind():           decoding[ResultsResent](),
 	MerchantResumed{}.Kind():         decoding[MerchantResumed](),
 	BagCommitted{}.Kind():            decoding[BagCommitted](),
 	EnvelopeReceived{}.Kind():        decoding[EnvelopeReceived](),

@@ -89,6 +89,7 @@ func examples() []Event {
 		PaymentCorrected{ID: "id", As: envelope.StatusReversed, Reason: "the listing has it not"},
 		BatchAdjusted{Batch: 1, Total: Total{Currency: "USD", Count: 1, Amount: -77, Credits: -1, CreditAmount: 5}, Payment: "id", Reason: "booked twice there"},
 		BatchAgreed{Batch: 1, By: ByWord, Totals: []Total{{Currency: "USD", Count: 1, Amount: 77}}, Reason: "the host has no 0500"},
+		ResultsResent{From: 12, Through: 40},
 	}
 	events := make([]Event, len(bodies))
 	for i, body := range bodies {

@@ -50,6 +50,8 @@ func (f *fold) apply() error {
 		return f.finding(b)
 	case MerchantAdded, MerchantSuspended, MerchantResumed, MerchantPolicySet:
 		return f.merchant(b)
+	case ResultsResent:
+		return f.resent(b)
 	case BagCommitted:
 		return f.bag(b)
 	case EnvelopeRejected:
@@ -100,7 +102,7 @@ func (f *fold) payment() error {
 	case PaymentResolved:
 		return f.resolved(b)
 	case PaymentResent:
-		return f.resent(b)
+		return f.sentAgain(b)
 	case PaymentCorrected:
 		return f.corrected(b)
 	case PaymentVoided:
@@ -231,6 +233,18 @@ func (f *fold) merchant(body Body) error {
 	m.Status = to
 	m.Version++
 	return f.PutMerchant(m)
+}
+
+// resent checks that the results are there; to publish them again changes nothing.
+func (f *fold) resent(b ResultsResent) error {
+	m, ok, err := f.Merchant(f.event.Merchant)
+	if err != nil {
+		return err
+	}
+	if !ok || b.From == 0 || b.From > b.Through || b.Through > m.Results {
+		return misfit("results %d to %d of merchant %s, which has %d", b.From, b.Through, f.event.Merchant, m.Results)
+	}
+	return nil
 }
 
 // number makes p the vault's next payment.

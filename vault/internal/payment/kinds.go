@@ -36,6 +36,9 @@ func (MerchantSuspended) Kind() string { return "merchant-suspended" }
 func (MerchantResumed) Kind() string { return "merchant-resumed" }
 
 // Kind implements Body.
+func (ResultsResent) Kind() string { return "results-resent" }
+
+// Kind implements Body.
 func (BagCommitted) Kind() string { return "bag-committed" }
 
 // Kind implements Body.

@@ -34,8 +34,8 @@ func (p Payment) Repeated() (since envelope.Time, tries int) {
 	return envelope.Time{}, 0
 }
 
-// resent has the message of a manual payment repeated again.
-func (f *fold) resent(b PaymentResent) error {
+// sentAgain has the message of a manual payment repeated again.
+func (f *fold) sentAgain(b PaymentResent) error {
 	p, err := f.step(b.ID)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/shared/text"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/payment"
 )
@@ -76,30 +77,30 @@ func (e *Engine) Compare(ctx context.Context, batch uint32, listing io.Reader) (
 	}
 	inLetters(theirs, b)
 	c := Comparison{Batch: b, Theirs: len(theirs), Sums: sums(theirs)}
-	seen := make(map[string]int, len(theirs)) // line by RRN
-	for i, l := range theirs {
+	seen := make(map[string]listingLine, len(theirs)) // by RRN, the first of each
+	for _, l := range theirs {
 		if _, twice := seen[l.RRN]; twice {
-			c.Differences = append(c.Differences, Difference{Problem: Twice, Line: i + 2, Theirs: l})
+			c.Differences = append(c.Differences, Difference{Problem: Twice, Line: l.line, Theirs: l.Listed})
 			continue
 		}
-		seen[l.RRN] = i + 2
+		seen[l.RRN] = l
 	}
 	ours, err := e.listed(b, func(p payment.Payment, l Listed) {
 		c.Ours++
-		line, there := seen[l.RRN]
+		their, there := seen[l.RRN]
 		switch {
 		case !there:
 			c.Differences = append(c.Differences, Difference{Problem: MissingThere, ID: p.ID, Ours: l})
-		case !same(theirs[line-2], l):
-			c.Differences = append(c.Differences, Difference{Problem: Differs, ID: p.ID, Line: line, Ours: l, Theirs: theirs[line-2]})
+		case !same(their.Listed, l):
+			c.Differences = append(c.Differences, Difference{Problem: Differs, ID: p.ID, Line: their.line, Ours: l, Theirs: their.Listed})
 		}
 	})
 	if err != nil {
 		return Comparison{}, err
 	}
-	for i, l := range theirs {
-		if !ours[l.RRN] && seen[l.RRN] == i+2 {
-			c.Differences = append(c.Differences, Difference{Problem: MissingHere, Line: i + 2, Theirs: l})
+	for _, l := range theirs {
+		if !ours[l.RRN] && seen[l.RRN] == l {
+			c.Differences = append(c.Differences, Difference{Problem: MissingHere, Line: l.line, Theirs: l.Listed})
 		}
 	}
 	slices.SortStableFunc(c.Differences, func(a, b Difference) int { return order(a) - order(b) })
@@ -107,7 +108,7 @@ func (e *Engine) Compare(ctx context.Context, batch uint32, listing io.Reader) (
 }
 
 // inLetters gives currencies that are listed by their numbers, as field 49 has them, the letters that they have in our batch.
-func inLetters(listing []Listed, b payment.Batch) {
+func inLetters(listing []listingLine, b payment.Batch) {
 	letters := map[string]string{}
 	for _, t := range b.Totals {
 		if c, known := envelope.KnownCurrency(t.Currency); known {
@@ -147,7 +148,7 @@ var atAcquirer = []payment.Stage{payment.StageApproved, payment.StageCaptured, p
 	payment.StageReversed, payment.StageVoided, payment.StageDeclined}
 
 // sums are a listing's totals by currency, sorted.
-func sums(listing []Listed) (totals []payment.Total) {
+func sums(listing []listingLine) (totals []payment.Total) {
 	var b payment.Batch
 	for _, l := range listing {
 		t := payment.Total{Currency: l.Currency, Count: 1, Amount: l.Amount}
@@ -181,10 +182,16 @@ func (e *Engine) listed(b payment.Batch, fn func(payment.Payment, Listed)) (rrns
 	return rrns, err
 }
 
-// readListing reads the whole listing; element i is of line i + 2.
-func readListing(ctx context.Context, r io.Reader) ([]Listed, error) {
+// listingLine is a line of a listing, and where it begins, from 1.
+type listingLine struct {
+	Listed
+	line int
+}
+
+// readListing reads the whole listing. Rows without anything in them are passed over.
+func readListing(ctx context.Context, r io.Reader) ([]listingLine, error) {
 	limited := &io.LimitedReader{R: r, N: maxListingBytes + 1}
-	lines := csv.NewReader(limited)
+	lines := csv.NewReader(text.NewReader(limited))
 	lines.ReuseRecord, lines.FieldsPerRecord = true, len(listingColumns())
 	header, err := lines.Read()
 	if err != nil {
@@ -193,7 +200,7 @@ func readListing(ctx context.Context, r io.Reader) ([]Listed, error) {
 	if !slices.Equal(header, listingColumns()) {
 		return nil, fmt.Errorf("line 1: the header is not %s: %w", listingHeader, ErrListing)
 	}
-	var listing []Listed
+	var listing []listingLine
 	for {
 		record, err := lines.Read()
 		if errors.Is(err, io.EOF) && limited.N > 0 {
@@ -202,18 +209,18 @@ func readListing(ctx context.Context, r io.Reader) ([]Listed, error) {
 		if limited.N <= 0 {
 			return nil, fmt.Errorf("it is over %d bytes: %w", maxListingBytes, ErrListing)
 		}
+		if len(record) > 0 && text.BlankRow(record) && (err == nil || errors.Is(err, csv.ErrFieldCount)) {
+			continue
+		}
 		if err != nil {
 			return nil, listingError(err, "line")
 		}
 		line, _ := lines.FieldPos(0)
-		if line != len(listing)+2 {
-			return nil, fmt.Errorf("line %d: a line before it is empty or goes over several lines: %w", line, ErrListing)
-		}
 		l, problem := readListed(record)
 		if problem != "" {
 			return nil, fmt.Errorf("line %d: %s: %w", line, problem, ErrListing)
 		}
-		listing = append(listing, l)
+		listing = append(listing, listingLine{l, line})
 	}
 }
 
@@ -225,6 +232,8 @@ func listingColumns() []string {
 func listingError(err error, what string) error {
 	var parse *csv.ParseError
 	switch {
+	case errors.Is(err, text.ErrEncoding):
+		return fmt.Errorf("%w: %w", err, ErrListing)
 	case errors.As(err, &parse):
 		return fmt.Errorf("line %d: %w: %w", parse.Line, parse.Err, ErrListing)
 	case errors.Is(err, io.EOF):

@@ -3,6 +3,7 @@ package settle
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -84,7 +85,8 @@ func TestListingsRefusedWhole(t *testing.T) {
 		"another header":   {"rrn,stan,terminal,type,amount,currency\n" + good, "line 1"},
 		"a missing field":  {listingHeader + "\n" + good + "632800990002,990002,ND000001,sale,77\n", "line 3"},
 		"a quote":          {listingHeader + "\n632800990001,99\"0001,ND000001,sale,77,USD\n", "line 2"},
-		"an empty line":    {listingHeader + "\n\n" + good, "line 3"},
+		"Latin-1":          {listingHeader + "\n" + good + "\n" + strings.Replace(good, "ND000001", "CAF\xc9", 1), "line 4 is not UTF-8"},
+		"a header in 16":   {"\xff\xfer\x00r\x00n\x00", "UTF-16"},
 		"a short rrn":      {listingHeader + "\n" + strings.Replace(good, "632800990001", "63280099001", 1), "line 2: rrn"},
 		"a stan of 0":      {listingHeader + "\n" + strings.Replace(good, ",990001,", ",0,", 1), "line 2: stan"},
 		"no terminal":      {listingHeader + "\n" + strings.Replace(good, "ND000001", "", 1), "line 2: terminal"},
@@ -103,6 +105,36 @@ func TestListingsRefusedWhole(t *testing.T) {
 	c.send(c.shop.BankSale(100))
 	if _, err := c.engine(nil).Compare(t.Context(), 2, strings.NewReader(good)); !errors.Is(err, ErrConflict) {
 		t.Errorf("a bank batch: %v", err)
+	}
+}
+
+// A listing that a spreadsheet wrote is as one without its mark and its empty rows.
+func TestListingsOfSpreadsheets(t *testing.T) {
+	marked, err := os.ReadFile("../../../testdata/cases/listing-with-bom.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, found := strings.CutPrefix(string(marked), "\ufeff")
+	if !found {
+		t.Fatal("the case has no mark")
+	}
+	want, err := readListing(t.Context(), strings.NewReader(plain))
+	if err != nil || len(want) < 2 || want[0].line != 2 || want[1].line != 3 {
+		t.Fatalf("without the mark: %d lines, %v", len(want), err)
+	}
+	first, rest, _ := strings.Cut(plain, "\n")
+	for name, listing := range map[string]string{"with its mark": string(marked), "with empty rows": first + "\n\n,,,,,\n , ,\n" + rest + "\n,,\n",
+		"quoted": strings.ReplaceAll(string(marked), "sale", `"sale"`)} {
+		got, err := readListing(t.Context(), strings.NewReader(listing))
+		if err != nil || len(got) != len(want) {
+			t.Errorf("%s: %d lines, %v", name, len(got), err)
+			continue
+		}
+		for i := range got {
+			if shifted := name == "with empty rows"; got[i].Listed != want[i].Listed || !shifted && got[i].line != want[i].line || shifted && got[i].line != want[i].line+3 {
+				t.Errorf("%s: %+v, want %+v", name, got[i], want[i])
+			}
+		}
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 
 	"github.com/moov-io/iso8583"
 
+	"nightdrop/shared/text"
 	"nightdrop/vault/internal/acquirer"
 )
 
@@ -142,6 +143,10 @@ func LoadDialect(path string) (*Dialect, error) {
 	raw, err := io.ReadAll(io.LimitReader(f, maxDialect+1))
 	if err != nil {
 		return nil, fmt.Errorf("read dialect: %w", err)
+	}
+	raw, err = text.Clean(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrDialect, path, err)
 	}
 	d, err := parseDialect(raw)
 	if err != nil {

@@ -25,7 +25,7 @@ func TestDialectFiles(t *testing.T) {
 		t.Errorf("built in: %q, refunds by reference %v", d.Name(), d.RefundsByReference)
 	}
 	path := filepath.Join(t.TempDir(), "ours.json")
-	if err := os.WriteFile(path, ascii1987, 0o600); err != nil {
+	if err := os.WriteFile(path, append([]byte("\ufeff"), ascii1987...), 0o600); err != nil { // as an editor saves it
 		t.Fatal(err)
 	}
 	if loaded, err := LoadDialect(path); err != nil || loaded.Place != d.Place {

@@ -1,0 +1,72 @@
+package channel
+
+import (
+	"context"
+	"fmt"
+)
+
+// Room is how full a stream is. Of RESULTS, which the relay's side owns, it is a hint.
+type Room struct {
+	Bytes    int64  `json:"bytes"`    // what the stream holds, with the broker's own bytes for each message
+	MaxBytes int64  `json:"maxBytes"` // what it may hold
+	Messages uint64 `json:"messages"`
+	First    uint64 `json:"first"` // sequence of the oldest message; one more than the last where there is none
+}
+
+// Full reports whether the stream holds at least this part of what it may, in percent. A stream without a bound is never full.
+func (r Room) Full(percent int64) bool { return r.MaxBytes > 0 && r.Bytes/percent >= r.MaxBytes/100 }
+
+// EnvelopesRoom returns how full ENVELOPES is.
+func (v *Vault) EnvelopesRoom(ctx context.Context) (Room, error) {
+	return v.room(ctx, infoSubject(streamEnvelopes))
+}
+
+// JournalRoom tells how many bytes JOURNAL holds, of all generations, and how many it may. When it is full its oldest messages go.
+func (v *Vault) JournalRoom(ctx context.Context) (used, limit int64, err error) {
+	room, err := v.room(ctx, infoSubject(streamJournal))
+	return room.Bytes, room.MaxBytes, err
+}
+
+// ResultsRoom returns how full RESULTS is, in the words of the broker. It is ErrUnavailable also where the broker's configuration is older
+// than the export of this state.
+func (v *Vault) ResultsRoom(ctx context.Context) (Room, error) {
+	return v.room(ctx, stateSubject(streamResults))
+}
+
+func (v *Vault) room(ctx context.Context, subject string) (Room, error) {
+	var info streamInfo
+	if err := v.reads.call(ctx, subject, struct{}{}, &info); err != nil {
+		return Room{}, err
+	}
+	return Room{Bytes: int64(info.State.Bytes), MaxBytes: info.Config.MaxBytes, Messages: info.State.Messages, First: info.State.First}, nil
+}
+
+// PurgeResults destroys the results of a merchant but for the keep (1 or more) that were published last, and returns how many the broker
+// says it destroyed.
+func (v *Vault) PurgeResults(ctx context.Context, merchant string, keep uint64) (uint64, error) {
+	if !token(merchant) || keep == 0 { // to the broker, 0 would mean none
+		return 0, fmt.Errorf("purge the results of merchant %q but for %d: %w", merchant, keep, ErrSubject)
+	}
+	return v.purge(ctx, purgeResultsSubject(), purgeRequest{Filter: "res." + merchant + ".*.*", Keep: keep})
+}
+
+// purgeRequest is a JetStream purge: below a sequence, or of some subjects but for the newest.
+type purgeRequest struct {
+	Sequence uint64 `json:"seq,omitempty"`
+	Filter   string `json:"filter,omitempty"`
+	Keep     uint64 `json:"keep,omitempty"`
+}
+
+func (v *Vault) purge(ctx context.Context, subject string, request purgeRequest) (uint64, error) {
+	var done struct {
+		Success bool   `json:"success"`
+		Purged  uint64 `json:"purged"`
+	}
+	if err := v.writes.call(ctx, subject, request, &done); err != nil {
+		return 0, err
+	}
+	if !done.Success {
+		return 0, fmt.Errorf("%w: %s: the broker did not purge", ErrUnknown, subject)
+	}
+	return done.Purged, nil
+}

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"context"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/settle"
+)
+
+// ResendResults publishes results of a merchant again.
+func (d *daemon) ResendResults(ctx context.Context, actor settle.Actor, q control.ResendQuery, progress settle.Progress) (control.Resent, error) {
+	h, err := d.open()
+	if err != nil {
+		return control.Resent{}, err
+	}
+	err = h.ledger.View(func(tx *ledger.Tx) error {
+		_, found, err := tx.Merchant(q.Merchant)
+		if err == nil && !found {
+			err = notFound("merchant", q.Merchant, envelope.ValidMerchant(q.Merchant))
+		}
+		return err
+	})
+	if err != nil {
+		return control.Resent{}, err
+	}
+	done, err := h.outbox.Resend(ctx, actor.Event(q.Merchant, nil), q.From, q.Count, progress)
+	return control.Resent{Merchant: q.Merchant, From: done.From, Through: done.Through, Oldest: done.Oldest, Last: done.Last, Next: done.Next}, err
+}

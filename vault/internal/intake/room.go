@@ -1,0 +1,163 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"nightdrop/shared/channel"
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+)
+
+// When ENVELOPES is filling up (INTERFACES 8), in percent of what it may hold: committed bags go before their week is over from the one on,
+// oldest first, until it holds no more than the other.
+const (
+	pressure = 75
+	relieved = 65
+)
+
+// Envelopes is what the vault last saw of the stream ENVELOPES.
+type Envelopes struct {
+	Room   channel.Room
+	Asked  time.Time // when; zero before the first answer
+	Error  error     // why the last look failed; nil where it did not
+	Oldest time.Time // when the broker stored the oldest bag that is there; zero where that is not known
+	Purged uint64    // bags that went before their week was over, since the vault was unlocked
+	Held   uint64    // sequence of the bag that keeps older and newer ones there, for an envelope in it is not yet sent or filed; 0 where none does
+}
+
+type envelopes struct {
+	mu   sync.Mutex
+	seen Envelopes
+	told time.Time // when the log was last told that nothing can go
+}
+
+// Envelopes tells what was last seen of the stream ENVELOPES.
+func (i *Intake) Envelopes() Envelopes {
+	i.room.mu.Lock()
+	defer i.room.mu.Unlock()
+	return i.room.seen
+}
+
+// relieve looks how full ENVELOPES is, and makes room where it is over three quarters full.
+func (i *Intake) relieve(ctx context.Context) error {
+	room, err := i.Source.EnvelopesRoom(ctx)
+	oldest := i.Envelopes().Oldest
+	if err == nil && room.First != i.Envelopes().Room.First {
+		oldest = time.Time{}
+	}
+	if err == nil && room.Messages > 0 && oldest.IsZero() {
+		if bag, err := i.Source.BagAt(ctx, room.First); err == nil {
+			oldest = bag.Stored
+		}
+	}
+	i.room.mu.Lock()
+	if i.room.seen.Error = err; err == nil {
+		i.room.seen.Room, i.room.seen.Asked, i.room.seen.Oldest, i.room.seen.Held = room, i.Now(), oldest, 0
+	}
+	i.room.mu.Unlock()
+	if errors.Is(err, channel.ErrUnavailable) {
+		return nil // the channel is away, which others tell
+	}
+	if err != nil || !room.Full(pressure) {
+		return err
+	}
+	return i.makeRoom(ctx, room)
+}
+
+// makeRoom purges committed bags, oldest first, until ENVELOPES is relieved, or a bag comes that must stay: one that is not committed, or that
+// has an envelope which is not yet sent or filed. A standby that takes over needs those.
+func (i *Intake) makeRoom(ctx context.Context, room channel.Room) error {
+	var hint ledger.Hint
+	err := i.Ledger.View(func(tx *ledger.Tx) (err error) {
+		hint, err = tx.BagHint()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	excess := room.Bytes - room.MaxBytes/100*relieved
+	below, bags := room.First, uint64(0)
+	for ; excess > 0 && below < hint.Sequence; below++ { // the bag that the hint names stays
+		bag, err := i.Source.BagAt(ctx, below)
+		if errors.Is(err, channel.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		waits, err := i.waits(bag)
+		if err != nil {
+			return err
+		}
+		if waits {
+			break
+		}
+		excess -= int64(len(bag.Data))
+		bags++
+	}
+	if bags > 0 {
+		if err := i.Source.PurgeBags(ctx, below); err != nil {
+			return err
+		}
+	}
+	i.noteRoom(bags, below, excess > 0)
+	return nil
+}
+
+// noteRoom notes what went, and tells the log, at most once an hour, where too little could.
+func (i *Intake) noteRoom(bags, next uint64, tight bool) {
+	i.room.mu.Lock()
+	defer i.room.mu.Unlock()
+	i.room.seen.Purged += bags
+	if bags > 0 {
+		i.Logger.Info("ENVELOPES is over three quarters full: committed bags were purged before their week was over", "bags", bags, "below", next)
+	}
+	if !tight {
+		return
+	}
+	i.room.seen.Held = next
+	if now := time.Now(); now.Sub(i.room.told) >= upkeepEvery {
+		i.room.told = now
+		i.Logger.Warn("ENVELOPES is over three quarters full and no more can go: a bag has envelopes that are not yet sent or filed, or is not read yet; "+
+			"settle what waits, or enlarge the stream", "sequence", next)
+	}
+}
+
+// waits reports whether a bag has an envelope that is not yet sent or filed. What was never taken, such as a stranger's, waits for nothing.
+func (i *Intake) waits(m channel.Message) (waits bool, err error) {
+	_, _, notes, err := envelope.SplitBag(m.Data)
+	if err != nil {
+		return false, nil // a bag that cannot be read holds nothing that could be sent
+	}
+	err = i.Ledger.View(func(tx *ledger.Tx) error {
+		for _, msg := range notes {
+			e, err := envelope.Peek[envelope.Envelope](msg)
+			if err != nil || !envelope.ValidMerchant(e.Merchant) {
+				continue
+			}
+			p, found, err := tx.Payment(e.Merchant, e.ID)
+			if err != nil {
+				return err
+			}
+			if found && unsent(p.Stage) {
+				waits = true
+				return nil
+			}
+		}
+		return nil
+	})
+	return waits, err
+}
+
+// unsent reports whether a payment of this stage may still have to be sent to the acquirer, or filed, from what its envelope holds.
+func unsent(stage payment.Stage) bool {
+	switch stage {
+	case payment.StageReceived, payment.StageAuthorising, payment.StageWaiting, payment.StageAccepted, payment.StageFiling:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,161 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"nightdrop/shared/channel"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+)
+
+// Limits of publishing results again.
+const (
+	minResend   = 256                    // results in a page before the broker told how much room there is
+	maxResend   = 1 << 16                // results in a page: half a gigabyte
+	resendChunk = 512                    // results marked in one commit
+	resendLook  = 100 * time.Millisecond // between two looks at how many were published
+	resendQuiet = 30 * time.Second       // after which, when none was, the channel is not to be waited for
+)
+
+// Errors of Resend.
+var (
+	// ErrNoResults is returned when the merchant has no results from that serial on.
+	ErrNoResults = errors.New("there are no such results")
+	// ErrResendWaits is returned when the results could not be published yet. They are marked, and go out as soon as the channel takes them.
+	ErrResendWaits = errors.New("the results wait for the channel: they are sent as soon as it takes them, and need not be asked for again")
+)
+
+// Resent is what Resend published again.
+type Resent struct {
+	From, Through uint64 // serials
+	Oldest        uint64 // serial of the merchant's oldest result of the last 30 days: none before it is published again
+	Last          uint64 // serial of the merchant's newest result
+	Next          uint64 // serial to go on from once the shop has read these; 0 where nothing that was asked for is left
+}
+
+// Resend publishes results of a merchant again, the same bytes under the same serials: count of them, or fewer, from a serial on (0: the
+// oldest of the last 30 days). They are one page, as many as fit the merchant's share of RESULTS, for more would push each other out before
+// the shop has read them. It returns when they are durable in the channel. Any number of calls does no harm; a crash amid one has those
+// that were marked sent after the next unlock. by is who asks for it. progress may be nil.
+func (o *Outbox) Resend(ctx context.Context, by payment.Event, from uint64, count int, progress func(done, total int)) (Resent, error) {
+	page, err := o.markAgain(ctx, by, from, count)
+	if err != nil {
+		return page, err
+	}
+	return page, o.awaitAgain(ctx, by.Merchant, page, progress)
+}
+
+// page finds what is to be published again.
+func (o *Outbox) page(tx *ledger.Tx, merchant string, from uint64, count int) (page Resent, err error) {
+	page.Oldest, page.Last, err = tx.ResultsSince(merchant, o.Now().Add(-ResultsKept))
+	if err != nil {
+		return page, err
+	}
+	page.From = max(from, page.Oldest)
+	if page.From > page.Last {
+		return page, fmt.Errorf("%w: %s has results up to %d, those of the last 30 days begin with %d", ErrNoResults, merchant, page.Last, page.Oldest)
+	}
+	wanted := page.Last
+	if count > 0 {
+		start := from
+		if start == 0 {
+			start = page.From
+		}
+		wanted = min(wanted, start+uint64(count)-1)
+	}
+	if page.From > wanted {
+		return page, fmt.Errorf("%w: results %d to %d of %s are over 30 days old; those of the last 30 days begin with %d", ErrNoResults,
+			from, wanted, merchant, page.Oldest)
+	}
+	page.Through = min(wanted, page.From+o.shares.fits()-1)
+	if page.Through < wanted {
+		page.Next = page.Through + 1
+	}
+	return page, nil
+}
+
+// fits is how many results of one merchant may be published again at once: its share, or what is free where that is more.
+func (s *shares) fits() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	share := s.share()
+	if share == 0 {
+		return minResend
+	}
+	free := max(0, (s.room.MaxBytes/100*pressure-s.room.Bytes)/ResultBytes)
+	return min(max(share, uint64(free)), maxResend)
+}
+
+// markAgain says in the log what is published again, and marks it: the first commit has both the event and the first results.
+func (o *Outbox) markAgain(ctx context.Context, by payment.Event, from uint64, count int) (page Resent, err error) {
+	err = o.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
+		if page, err = o.page(tx, by.Merchant, from, count); err != nil {
+			return err
+		}
+		event := by
+		event.Body = payment.ResultsResent{From: page.From, Through: page.Through}
+		if _, err := tx.Append(event); err != nil {
+			return err
+		}
+		return markRange(tx, by.Merchant, page.From, page.Through)
+	})
+	if err != nil {
+		return page, err
+	}
+	for next := page.From + resendChunk; next <= page.Through; next += resendChunk {
+		err := o.Ledger.Commit(ctx, func(tx *ledger.Tx) error { return markRange(tx, by.Merchant, next, page.Through) })
+		if err != nil {
+			return page, err
+		}
+	}
+	return page, nil
+}
+
+// markRange marks at most a chunk of results, from a serial on.
+func markRange(tx *ledger.Tx, merchant string, from, through uint64) error {
+	for serial := from; serial <= min(through, from+resendChunk-1); serial++ {
+		if err := tx.ResendResult(merchant, serial); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// awaitAgain waits until a page is durable in the channel. A merchant's results go out in their order, so those that are through are its
+// first.
+func (o *Outbox) awaitAgain(ctx context.Context, merchant string, page Resent, progress func(done, total int)) error {
+	next, moved := page.From, time.Now()
+	for {
+		before := next
+		err := o.Ledger.View(func(tx *ledger.Tx) error {
+			for ; next <= page.Through; next++ {
+				if _, unsent, err := tx.SealedResult(merchant, next); err != nil || unsent {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if progress != nil {
+			progress(int(next-page.From), int(page.Through-page.From+1))
+		}
+		switch {
+		case next > page.Through:
+			return nil
+		case next > before:
+			moved = time.Now()
+		case time.Since(moved) > resendQuiet || !o.Channel.Connected():
+			return fmt.Errorf("results %d to %d of %s: %w: %w", next, page.Through, merchant, ErrResendWaits, channel.ErrUnavailable)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(resendLook):
+		}
+	}
+}

@@ -1,0 +1,130 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"nightdrop/shared/channel"
+	"nightdrop/vault/internal/ledger"
+)
+
+// sendResults publishes what is sealed and not known to be durable in the channel.
+func (o *Outbox) sendResults(ctx context.Context) error {
+	quiet := false // the trouble was told
+	for {
+		committed := o.Ledger.Committed()
+		n, trouble, err := o.sendRound(ctx)
+		if err != nil {
+			return err
+		}
+		if trouble != nil {
+			if !quiet {
+				o.Logger.Warn("results wait for the channel", "error", trouble)
+			}
+			quiet = true
+			if err := o.await(ctx, trouble); err != nil {
+				return err
+			}
+			continue
+		}
+		quiet = false
+		if n == roundResults {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-committed:
+		}
+	}
+}
+
+// await waits until a round that failed is to be tried again: as soon as there is room where it was room that lacked, and after a second
+// in any case.
+func (o *Outbox) await(ctx context.Context, trouble error) error {
+	var freed <-chan struct{} // nil, for ever, where it was something else
+	if errors.Is(trouble, channel.ErrFull) {
+		freed = o.shares.freed
+		ring(o.shares.look)
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-freed:
+	case <-time.After(retryEvery):
+	}
+	return nil
+}
+
+// sendRound publishes one round, waits for its acks and marks what is durable. A crash before the mark means that the same
+// bytes are published once more. trouble is the channel's, err the ledger's.
+func (o *Outbox) sendRound(ctx context.Context) (n int, trouble, err error) {
+	var ready, newest []ledger.Ready
+	err = o.Ledger.View(func(tx *ledger.Tx) (err error) {
+		if ready, err = tx.UnsentResults(roundResults); err != nil {
+			return err
+		}
+		newest, err = newestAgain(tx, ready)
+		return err
+	})
+	if err != nil || len(ready) == 0 {
+		return 0, nil, err
+	}
+	if !o.Channel.Connected() {
+		return 0, channel.ErrUnavailable, nil
+	}
+	all := append(ready[:len(ready):len(ready)], newest...)
+	acks := make([]channel.Ack, 0, len(all))
+	for _, r := range all {
+		if err := o.limit.Wait(ctx); err != nil {
+			break // what is in flight is still waited for
+		}
+		acks = append(acks, o.Channel.PublishResult(r.Merchant, r.Serial, r.ID, r.Note))
+	}
+	var sent []ledger.Ready
+	for k, ack := range acks {
+		if err := <-ack; err != nil {
+			trouble = err
+			continue
+		}
+		sent = append(sent, all[k])
+		o.shares.sent(all[k])
+	}
+	if ctx.Err() != nil && len(sent) == 0 {
+		return 0, nil, ctx.Err()
+	}
+	err = o.Ledger.Commit(ctx, func(tx *ledger.Tx) error { return tx.MarkSent(sent) })
+	return len(ready), trouble, err
+}
+
+// newestAgain returns, for each merchant of whom only lower results are published again, the newest that it was sent: relays look for the
+// end of a merchant's results at what was published last. It goes in the same round, before that round is marked, so that a crash repeats
+// both.
+func newestAgain(tx *ledger.Tx, ready []ledger.Ready) (newest []ledger.Ready, err error) {
+	highest := map[string]uint64{}
+	var merchants []string
+	for _, r := range ready {
+		if _, ok := highest[r.Merchant]; !ok {
+			merchants = append(merchants, r.Merchant)
+		}
+		highest[r.Merchant] = max(highest[r.Merchant], r.Serial)
+	}
+	for _, merchant := range merchants {
+		end, _, err := tx.PreviousDigest(merchant)
+		if err != nil {
+			return nil, err
+		}
+		if end == highest[merchant] {
+			continue
+		}
+		last, unsent, err := tx.SealedResult(merchant, end)
+		if err != nil {
+			return nil, err
+		}
+		if !unsent { // else it comes in a later round
+			newest = append(newest, last)
+		}
+	}
+	return newest, nil
+}
