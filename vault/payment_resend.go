@@ -16,7 +16,7 @@ func newPaymentResendCommand(g *global, c console) *cobra.Command {
 		Short: "Send the reversal or capture of manual payments again",
 		Long: `Send the reversal or capture of a payment whose status is manual again, or those of all such payments: it was repeated for hours in vain,
 and the acquirer's host is back. It is sent at once, under its trace number, and repeated as if its first try were now; the payment is
-unknown, voiding or capturing again until the host answers. The reason stands in the log for ever.`,
+unknown, voiding, capturing or correcting again until the host answers. The reason stands in the log for ever.`,
 		Example: "  vault payment resend 0190c8f2-7d1e-7b5a-9c3f-2a6d4e8b1c07 --reason \"acquirer, call 4712: the host is up\"\n" +
 			"  vault payment resend --all --reason \"acquirer, call 4712: the host is up\"",
 		Args: arguments(cobra.MaximumNArgs(1)),

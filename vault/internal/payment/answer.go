@@ -35,7 +35,7 @@ func unsettled(p *Payment, tries int, answer envelope.Code) error {
 	if answer != "" && !isAnswer(answer) {
 		return misfit("%s is no code of field 39", answer)
 	}
-	if p.Answer = answer; p.Flow() == FlowCapture && tries == 1 && p.First == "" {
+	if p.Answer = answer; p.Flow() == FlowCapture && !p.AtHost && tries == 1 && p.First == "" {
 		p.First = answer
 	}
 	return nil

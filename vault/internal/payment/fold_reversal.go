@@ -163,6 +163,8 @@ var openAs = map[Stage]func(Batch) Batch{
 	StageVoiding:   func(b Batch) Batch { b.Outstanding--; return b },
 	StageUnknown:   func(b Batch) Batch { b.Unresolved--; return b },
 	StageManual:    func(b Batch) Batch { b.Unresolved--; return b },
+
+	StageCorrecting: func(b Batch) Batch { b.Unresolved--; return b },
 }
 
 // resolved does what a person says.

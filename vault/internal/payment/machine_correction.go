@@ -10,6 +10,7 @@ var correctionMoves = [...]Move{
 	{FlowSale, StageCorrecting, "reversal-intended", to(StageCorrecting)},
 	{FlowSale, StageCorrecting, "reversal-answered", to(StageReversed, StageVoided)},
 	{FlowSale, StageCorrecting, "reversal-abandoned", to(StageManual)},
+	{FlowSale, StageCorrecting, "payment-resolved", to(StageReversed, StageVoided)},
 
 	{FlowAuthorise, StageAuthorised, "payment-corrected", to(StageReversed)},
 	{FlowAuthorise, StageReversed, "payment-corrected", to(StageCorrecting, StageReversed)},
@@ -18,6 +19,7 @@ var correctionMoves = [...]Move{
 	{FlowAuthorise, StageCorrecting, "reversal-intended", to(StageCorrecting)},
 	{FlowAuthorise, StageCorrecting, "reversal-answered", to(StageReversed, StageVoided)},
 	{FlowAuthorise, StageCorrecting, "reversal-abandoned", to(StageManual)},
+	{FlowAuthorise, StageCorrecting, "payment-resolved", to(StageReversed, StageVoided)},
 	{FlowAuthorise, StageAuthorised, "capture/payment-corrected", to(StageAuthorised)},
 	{FlowAuthorise, StageCompleted, "capture/payment-corrected", to(StageAuthorised)},
 	{FlowAuthorise, StageExpired, "capture/payment-corrected", to(StageExpired)},
@@ -29,6 +31,7 @@ var correctionMoves = [...]Move{
 	{FlowCapture, StageCorrecting, "reversal-intended", to(StageCorrecting)},
 	{FlowCapture, StageCorrecting, "reversal-answered", to(StageDeclined)},
 	{FlowCapture, StageCorrecting, "reversal-abandoned", to(StageManual)},
+	{FlowCapture, StageCorrecting, "payment-resolved", to(StageDeclined)},
 
 	{FlowRefund, StageApproved, "payment-corrected", to(StageReversed)},
 	{FlowRefund, StageSettled, "payment-corrected", to(StageReversed)},
@@ -37,4 +40,5 @@ var correctionMoves = [...]Move{
 	{FlowRefund, StageCorrecting, "reversal-intended", to(StageCorrecting)},
 	{FlowRefund, StageCorrecting, "reversal-answered", to(StageReversed)},
 	{FlowRefund, StageCorrecting, "reversal-abandoned", to(StageManual)},
+	{FlowRefund, StageCorrecting, "payment-resolved", to(StageReversed)},
 }

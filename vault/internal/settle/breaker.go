@@ -75,7 +75,7 @@ func (b *breaker) silent(sent, now, clock time.Time, broken bool) (opens bool) {
 }
 
 func (b *breaker) open(now, clock time.Time) {
-	b.opened, b.probe, b.step, b.asked, b.asks, b.passes = clock, now, b.first, now, false, 0
+	b.opened, b.probe, b.step, b.asked, b.asks, b.passes = clock, now, min(b.first, maxProbe), now, false, 0
 }
 
 // heard ends a silence, and tells whether there was one and whether it closes the breaker.

@@ -55,7 +55,7 @@ func mayCorrect(tx *ledger.Tx, p payment.Payment, as envelope.Status, reverse bo
 	}
 	switch {
 	case p.Stage == payment.StageCorrecting:
-		return conflict("is being taken back at the host; correct it again when that is answered, or was not")
+		return conflict("is being taken back at the host: resolve it when that was done by hand, or correct it again when it is answered, or was not")
 	case p.Stage == payment.StageAuthorised && p.Capturing > 0:
 		return conflict("has captures: correct those")
 	case len(may) == 0:

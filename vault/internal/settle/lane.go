@@ -112,8 +112,11 @@ func (l *lane) round(dispatch, work context.Context, handlers *errgroup.Group) (
 			return began, err
 		}
 		place, ok := l.place(dispatch, p)
-		if !ok {
+		if !ok && l.isAside(p) {
 			continue
+		}
+		if !ok {
+			return began, nil // what is aside may be due meanwhile
 		}
 		if !l.engine.advices.begin(p.Number, isReversing(p) || isCapture(p), time.Now()) {
 			<-place
@@ -131,7 +134,11 @@ func (l *lane) round(dispatch, work context.Context, handlers *errgroup.Group) (
 	return began, nil
 }
 
-// place waits for a place to handle p in; those aside get one only if it is free.
+// placeWait bounds a wait for a place: those aside are not looked for meanwhile, and requests that must not leave
+// while the host is silent keep their places for long.
+const placeWait = time.Second
+
+// place waits for a place to handle p in, though not for long; those aside get one only if it is free.
 func (l *lane) place(ctx context.Context, p payment.Payment) (place places, ok bool) {
 	if l.isAside(p) {
 		select {
@@ -141,12 +148,15 @@ func (l *lane) place(ctx context.Context, p payment.Payment) (place places, ok b
 			return nil, false
 		}
 	}
+	timer := time.NewTimer(placeWait)
+	defer timer.Stop()
 	select {
 	case l.places <- struct{}{}:
 		return l.places, true
 	case <-ctx.Done():
-		return nil, false
+	case <-timer.C:
 	}
+	return nil, false
 }
 
 func (l *lane) isAside(p payment.Payment) bool { return l.aside != nil && l.aside(p) }

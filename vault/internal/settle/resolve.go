@@ -15,7 +15,7 @@ import (
 )
 
 // Resolve does what a person says became of a payment whose reversal or capture is being repeated (stages unknown,
-// voiding and capturing), or was in vain (manual): as is one of payment.Payment.Resolutions. The repeating ends
+// voiding, capturing and correcting), or was in vain (manual): as is one of payment.Payment.Resolutions. The repeating ends
 // before the word is taken: a message that is under way is waited for, and its answer, when one comes, counts and not
 // the word. reason is 1 to 200 printable ASCII characters in which no account number could stand. Errors: ErrReason,
 // ErrNotFound, ErrConflict (naming what may be said of the payment), ctx's, or the ledger's.
@@ -59,8 +59,8 @@ func (e *Engine) Resolve(ctx context.Context, merchant, id string, as envelope.S
 // mayResolve refuses what a person may not say of a payment as it stands.
 func mayResolve(p payment.Payment, as envelope.Status) error {
 	if may := p.Resolutions(); len(may) == 0 {
-		return fmt.Errorf("payment %s is %s: only what is manual, or is repeated (unknown, voiding, capturing), waits for a "+
-			"person's word, and an earlier word is corrected with --correct: %w",
+		return fmt.Errorf("payment %s is %s: only what is manual, or is repeated (unknown, voiding, capturing, correcting), waits "+
+			"for a person's word, and an earlier word is corrected with --correct: %w",
 			p.ID, p.Stage, ErrConflict)
 	} else if !slices.Contains(may, as) {
 		return fmt.Errorf("payment %s cannot be %q; it can be resolved as %s: %w", p.ID, string(as), listed(may), ErrConflict)
