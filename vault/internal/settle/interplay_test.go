@@ -95,9 +95,7 @@ func TestRequestsThatWaitForASilentHostKeepNoCaptureWaiting(t *testing.T) {
 	}
 	c.post(amounts...)
 	host := &deafHost{Acquirer: c.client, deaf: true}
-	e := c.engine(func(cfg *Config) {
-		cfg.Acquirer, cfg.Outstanding, cfg.Silences, cfg.ReversalRetry = host, 1, 1, time.Hour
-	})
+	e := c.engine(func(cfg *Config) { cfg.Acquirer, cfg.Outstanding, cfg.Silences = host, 1, 1 })
 	c.while(e, func() {
 		waittest.For(t, "the requests to wait for the host", func() bool {
 			opened, _ := e.Silent()
@@ -110,4 +108,13 @@ func TestRequestsThatWaitForASilentHostKeepNoCaptureWaiting(t *testing.T) {
 		waittest.For(t, "the requests to be answered", func() bool { return c.underWay() == 0 })
 	})
 	c.agree()
+}
+
+// TestTheFirstProbesAreNotAnHourApart: whatever the interval of repeats is, a silent host is probed within a minute.
+func TestTheFirstProbesAreNotAnHourApart(t *testing.T) {
+	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	b := newBreaker(1, time.Hour, 24*time.Hour)
+	if !b.silent(now, now, now, false) || !b.due(now) || b.due(now.Add(maxProbe-1)) || !b.due(now.Add(maxProbe)) {
+		t.Error("the second probe does not come a minute after the first")
+	}
 }
