@@ -70,6 +70,9 @@ func paymentView(p payment.Payment) control.Payment {
 		Of: p.Of, Token: p.Token, Captured: p.Captured, Refunded: p.Refunded, Void: p.Void, Standard: p.Standard, Entry: p.Entry, File: p.File,
 		Notice: p.Notice, Notices: p.Notices, Withheld: p.Withheld(), Acked: p.Acked, Batch: p.Batch, Received: p.Received, Changed: p.Changed,
 		Trace: p.Trace, Reversal: p.Reversal, Tries: p.Tries, Answer: p.Answer, Results: p.Results, Resolutions: p.Resolutions(), Decisions: p.Decisions, AtHost: p.AtHost}
+	if len(v.Resolutions) > 0 {
+		v.RepeatedSince, v.Repeats = p.Repeated()
+	}
 	if p.Batch != 0 {
 		v.Method = p.Way() // which an older log does not say
 	}

@@ -75,6 +75,9 @@ func printPayment(w io.Writer, p control.Payment) {
 	if p.Tries > 0 {
 		row(w, "tries", p.Tries)
 	}
+	if !p.RepeatedSince.IsZero() {
+		row(w, "repeated", fmt.Sprintf("since %s, sent %d times", moment(p.RepeatedSince), p.Repeats))
+	}
 	if p.Answer != "" {
 		row(w, "last answer", p.Answer)
 	}

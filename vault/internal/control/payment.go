@@ -54,6 +54,9 @@ type Payment struct {
 	Answer    envelope.Code      `json:"answer,omitempty"` // iso-XX: the newest answer to its capture or reversal, where it settled nothing
 	Results   []uint64           `json:"results,omitempty"`
 
+	RepeatedSince envelope.Time `json:"repeatedSince,omitzero"` // of a capture or reversal without an answer: when it was first sent, or sent again by a person
+	Repeats       int           `json:"repeats,omitempty"`      // how often it was sent since then
+
 	Resolutions []envelope.Status `json:"resolutions,omitempty"` // of a manual payment: what a person may say became of it
 
 	Decisions   []payment.Decision `json:"decisions,omitempty"`   // what people said became of it, who and why, oldest first
