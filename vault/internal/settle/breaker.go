@@ -94,11 +94,11 @@ func (b *breaker) heard(clock time.Time) (after, closes bool) {
 }
 
 // admits tells whether the request of the payment of this number may be sent: the breaker is closed, or it is the one
-// that probes.
-func (b *breaker) admits(number uint64) bool {
+// that probes. Without a place to be handled in now it is not made the one.
+func (b *breaker) admits(number uint64, place bool) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.asks && !b.opened.IsZero() {
+	if b.asks && place && !b.opened.IsZero() {
 		b.asks, b.passes = false, number
 	}
 	return b.opened.IsZero() || b.passes == number

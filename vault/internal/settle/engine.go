@@ -179,6 +179,8 @@ func (e *Engine) handle(ctx context.Context, p payment.Payment) error {
 }
 
 // admits tells whether a payment may be begun now. Captures always may: they are repeated until they are answered.
-func (e *Engine) admits(p payment.Payment) bool { return isCapture(p) || e.breaker.admits(p.Number) }
+func (e *Engine) admits(p payment.Payment, place bool) bool {
+	return isCapture(p) || e.breaker.admits(p.Number, place)
+}
 
 func isCapture(p payment.Payment) bool { return p.Flow() == payment.FlowCapture }

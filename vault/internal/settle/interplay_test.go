@@ -118,3 +118,30 @@ func TestTheFirstProbesAreNotAnHourApart(t *testing.T) {
 		t.Error("the second probe does not come a minute after the first")
 	}
 }
+
+// TestAProbeIsNoRequestThatHasNoPlace: where nothing is repeated, a request that may leave finds out whether the host is back, however many
+// others wait for the same.
+func TestAProbeIsNoRequestThatHasNoPlace(t *testing.T) {
+	c := newCounter(t, 5*time.Second)
+	var amounts []int64
+	for n := range int64(3 * ahead) {
+		amounts = append(amounts, 1000+n)
+	}
+	ids := c.post(amounts...)
+	host := &deafHost{Acquirer: c.client, deaf: true}
+	e := c.engine(func(cfg *Config) { cfg.Acquirer, cfg.Outstanding, cfg.Silences = host, 1, 1 })
+	c.while(e, func() {
+		waittest.For(t, "the requests to wait for the host", func() bool {
+			opened, _ := e.Silent()
+			return !opened.IsZero() && c.count(payment.StageAuthorising) == ahead
+		})
+		for _, id := range ids {
+			if c.stage(id) == payment.StageUnknown {
+				c.must(e.Resolve(t.Context(), "shop-1", id, envelope.StatusReversed, "the acquirer never had it", operator()))
+			}
+		}
+		host.set(false)
+		waittest.For(t, "the requests to be answered", func() bool { return c.underWay() == 0 })
+	})
+	c.agree()
+}

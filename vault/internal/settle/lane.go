@@ -35,8 +35,8 @@ func (p places) ask(ctx context.Context, send func() (acquirer.Answer, error)) (
 type lane struct {
 	engine *Engine
 	stages []payment.Stage
-	aside  func(p payment.Payment) bool // which are handled beside the others, as many at once, and never make them wait; nil: none
-	admits func(p payment.Payment) bool // which may be begun now; nil: all
+	aside  func(p payment.Payment) bool             // which are handled beside the others, as many at once, and never make them wait; nil: none
+	admits func(p payment.Payment, place bool) bool // which may be begun now, where there is a place or not; nil: all
 	handle func(ctx context.Context, p payment.Payment) error
 	// follows says that the lane takes payments over from another, which may not be done with them when they come.
 	follows bool
@@ -187,7 +187,7 @@ func (l *lane) waiting() ([]payment.Payment, error) {
 	err := l.engine.cfg.Ledger.View(func(tx *ledger.Tx) error {
 		for _, stage := range l.stages {
 			err := tx.Payments(ledger.Query{Stage: stage, Skip: skips}, func(p payment.Payment) error {
-				if l.admits != nil && !l.admits(p) {
+				if l.admits != nil && !l.admits(p, len(l.places) < cap(l.places)) {
 					l.refused[p.Number] = true
 					return nil
 				}

@@ -203,7 +203,7 @@ func (e *Engine) authorise(ctx context.Context, request acquirer.Request, p paym
 	}
 	for {
 		answer, err := e.requests.ask(ctx, func() (acquirer.Answer, error) {
-			if !e.breaker.admits(p.Number) {
+			if !e.breaker.admits(p.Number, true) {
 				return acquirer.Answer{}, errSilent
 			}
 			return e.cfg.Acquirer.Authorise(ctx, request)
