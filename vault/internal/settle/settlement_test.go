@@ -105,7 +105,7 @@ func TestCloseWaitsForAnswers(t *testing.T) {
 	ids := c.post(1000)
 	release := make(chan struct{})
 	slow := &spy{Acquirer: c.client, sales: func(acquirer.Request) error { <-release; return nil }}
-	e := c.engine(func(cfg *Config) { cfg.Acquirer, cfg.Patience = slow, 200*time.Millisecond })
+	e := c.engine(func(cfg *Config) { cfg.Acquirer, cfg.Patience = slow, time.Second })
 	c.while(e, func() {
 		waittest.For(t, "the sale to be in flight", func() bool { return c.stage(ids[0]) == payment.StageAuthorising })
 		_, err := e.CloseBatch(t.Context(), "shop-1", "", operator(), nil)
