@@ -145,3 +145,18 @@ func TestAProbeIsNoRequestThatHasNoPlace(t *testing.T) {
 	})
 	c.agree()
 }
+
+// TestWhatAPersonEndedIsNoProbe: a row that waits and whose payment has its end would stand for a probe that nobody sends.
+func TestWhatAPersonEndedIsNoProbe(t *testing.T) {
+	c := newCounter(t, 5*time.Second)
+	id := c.post(1000)[0]
+	host := &deafHost{Acquirer: c.client, deaf: true}
+	e := c.engine(func(cfg *Config) { cfg.Acquirer, cfg.ReversalRetry = host, time.Hour })
+	c.while(e, func() {
+		waittest.For(t, "the reversal to be sent", func() bool { return host.counts("reversal") > 0 })
+		c.must(e.Resolve(t.Context(), "shop-1", id, envelope.StatusReversed, "the acquirer never had it", operator()))
+		if e.advices.probe(time.Now()) {
+			t.Error("a reversal that a person ended is probed with")
+		}
+	})
+}

@@ -39,7 +39,7 @@ func (e *Engine) Resolve(ctx context.Context, merchant, id string, as envelope.S
 	}
 	// From here on nothing about the payment leaves the vault until release. A crash before the commit leaves the
 	// payment as it is.
-	return e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
+	err = e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		p, found, err := tx.Payment(merchant, id)
 		if err != nil || !found {
 			return orMissing(err, "payment "+id+" of "+merchant)
@@ -54,6 +54,10 @@ func (e *Engine) Resolve(ctx context.Context, merchant, id string, as envelope.S
 		_, err = tx.Append(actor.Event(merchant, payment.PaymentResolved{ID: id, As: as, Reason: reason, Remembered: true}))
 		return err
 	})
+	if err == nil {
+		e.advices.drop(before.Number)
+	}
+	return err
 }
 
 // mayResolve refuses what a person may not say of a payment as it stands.

@@ -211,6 +211,15 @@ func (t *timetable) hold(number uint64) (idle <-chan struct{}, release func()) {
 	}
 }
 
+// drop ends the waiting of a payment that a person holds: nothing of it is sent any more, nor can it be a probe.
+func (t *timetable) drop(number uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r := t.rows[number]; r != nil {
+		r.waits, r.advice, r.due, r.last = false, false, time.Time{}, lastTry{}
+	}
+}
+
 // move tells that something is due sooner.
 func (t *timetable) move() {
 	close(t.moved)
