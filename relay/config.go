@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -144,6 +145,11 @@ func (s settings) check() error {
 	if !validOrigin(s.Origin, s.PlainHTTP) {
 		wrong("origin", "give the public origin under which storefronts reach the relay: https://host, with :port where it is not 443")
 	}
+	for key, address := range s.addresses() {
+		if !listenable(address) {
+			wrong(key, "give the address to listen on: HOST:PORT, or :PORT for every address of this machine")
+		}
+	}
 	if s.PlainHTTP && !loopback(s.Listen) {
 		wrong("plain_http", "is allowed on loopback only: listen on 127.0.0.1, behind a proxy that does TLS, or give cert and key")
 	}
@@ -214,6 +220,25 @@ func validOrigin(origin string, plain bool) bool {
 		return plain && loopback(u.Host)
 	}
 	return u.Scheme == "https" && u.Port() != "443" && !strings.HasSuffix(u.Host, ":")
+}
+
+// addresses are those to listen on, by their keys.
+func (s settings) addresses() map[string]string {
+	all := map[string]string{"listen": s.Listen, "admin": s.Admin}
+	if e := s.Channel.Embedded; e != nil && e.Listen != "" {
+		all["channel.embedded.listen"] = e.Listen
+	}
+	return all
+}
+
+// listenable tells whether an address has the form of one to listen on: a host, which may be empty, and a port by its number.
+func listenable(address string) bool {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
 }
 
 // loopback tells whether an address to listen on is reached from this machine only.

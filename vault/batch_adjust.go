@@ -70,7 +70,8 @@ func runBatchAdjust(ctx context.Context, client *control.Client, batch string, o
 	if err != nil {
 		return b, err
 	}
-	a := control.Adjustment{Total: payment.Total{Currency: opts.currency, Count: opts.count, Amount: opts.amount}, Payment: opts.payment, Evidence: digest}
+	a := control.Adjustment{Total: payment.Total{Currency: opts.currency, Count: opts.count, Amount: opts.amount},
+		Payment: opts.payment, Evidence: digest}
 	if opts.refunds {
 		a.Total = payment.Total{Currency: opts.currency, Credits: opts.count, CreditAmount: opts.amount}
 	}

@@ -30,6 +30,8 @@ func (d *daemon) Status(context.Context) (control.Status, error) {
 	}
 	if err := h.acquirer.Ready(); err != nil {
 		s.Acquirer = err.Error()
+	} else {
+		tellSilence(&s, h.engine)
 	}
 	s.Journal = h.journalText(d.settings)
 	s.Streams, s.ResultShares = h.streams(d.settings), h.shares()
@@ -62,8 +64,9 @@ func fillStatus(tx *ledger.Tx, s *control.Status) error {
 		return err
 	}
 	for _, stage := range payment.Working {
-		err := tx.Payments(ledger.Query{Stage: stage, Limit: control.MaxCounted}, func(payment.Payment) error {
+		err := tx.Payments(ledger.Query{Stage: stage, Limit: control.MaxCounted}, func(p payment.Payment) error {
 			s.Working[stage]++
+			repeated(s, p)
 			return nil
 		})
 		if err != nil {

@@ -76,7 +76,7 @@ func paymentView(p payment.Payment) control.Payment {
 	return v
 }
 
-// Resolve takes a person's word on a manual payment.
+// Resolve takes a person's word on a payment that is repeated, or manual.
 func (d *daemon) Resolve(ctx context.Context, actor settle.Actor, r control.Resolution) (control.Payment, error) {
 	h, err := d.open()
 	if err != nil {
@@ -88,7 +88,9 @@ func (d *daemon) Resolve(ctx context.Context, actor settle.Actor, r control.Reso
 	if r.As == envelope.StatusReturned {
 		return d.recordReturn(ctx, h.engine, actor, r)
 	}
-	find := d.manual
+	find := func(id string) (string, error) {
+		return d.ownerAt(id, append(repeatedStages[:], payment.StageManual)...)
+	}
 	if r.Correct {
 		find = d.owner
 	}
@@ -122,24 +124,6 @@ func (d *daemon) recordReturn(ctx context.Context, engine *settle.Engine, actor 
 		return control.Payment{}, err
 	}
 	return d.Payment(ctx, r.Merchant, r.ID)
-}
-
-// manual finds the merchant of the manual payment of an id.
-func (d *daemon) manual(id string) (string, error) {
-	return view(d, func(tx *ledger.Tx) (merchant string, err error) {
-		var owners []string
-		err = tx.Payments(ledger.Query{Stage: payment.StageManual}, func(p payment.Payment) error {
-			if p.ID == id {
-				owners = append(owners, p.Merchant)
-			}
-			return nil
-		})
-		if err != nil {
-			return "", err
-		}
-		return onlyOwner(owners, "manual payment", id,
-			"look with `vault payment list --status manual`, or name its merchant with --merchant to see how it stands")
-	})
 }
 
 // owner finds the merchant of the payment of an id.

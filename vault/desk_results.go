@@ -26,5 +26,6 @@ func (d *daemon) ResendResults(ctx context.Context, actor settle.Actor, q contro
 		return control.Resent{}, err
 	}
 	done, err := h.outbox.Resend(ctx, actor.Event(q.Merchant, nil), q.From, q.Count, progress)
-	return control.Resent{Merchant: q.Merchant, From: done.From, Through: done.Through, Oldest: done.Oldest, Last: done.Last, Next: done.Next}, err
+	return control.Resent{Merchant: q.Merchant, From: done.From, Through: done.Through, Oldest: done.Oldest,
+		Last: done.Last, Next: done.Next}, err
 }

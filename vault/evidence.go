@@ -11,7 +11,8 @@ import (
 
 // evidenceFlag gives a command of a person's word its --evidence.
 func evidenceFlag(cmd *cobra.Command, path *string) {
-	cmd.Flags().StringVar(path, "evidence", "", "a file that proves it: its SHA-256 goes into the log, and nothing else of it")
+	cmd.Flags().StringVar(path, "evidence", "",
+		"a file that proves it: its SHA-256 goes into the log, and nothing else of it")
 }
 
 // digestOf is the hex SHA-256 of a file that the operator named; "" where none is named.

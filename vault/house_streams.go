@@ -43,18 +43,22 @@ func (h *house) streams(s settings) []control.Stream {
 	if n := float64(s.Limits.PaymentsPerDay); n > 0 {
 		l.results, l.envelopes = max(l.results, n*resultsOfOne), max(l.envelopes, n*envelopeBytes)
 	}
-	envelopes := control.Stream{Name: "ENVELOPES", Bytes: bags.Room.Bytes, MaxBytes: bags.Room.MaxBytes, Messages: bags.Room.Messages}
+	envelopes := control.Stream{Name: "ENVELOPES", Bytes: bags.Room.Bytes, MaxBytes: bags.Room.MaxBytes,
+		Messages: bags.Room.Messages}
 	if !bags.Oldest.IsZero() {
 		envelopes.Since = bags.Oldest.UTC().Format(time.RFC3339)
 	}
-	results := control.Stream{Name: "RESULTS", Bytes: shares.Room.Bytes, MaxBytes: shares.Room.MaxBytes, Messages: shares.Room.Messages}
-	envelopes.Notes, results.Notes = noteEnvelopes(l, envelopes, bags.Error, bags.Held, bags.Purged), noteResults(l, results, shares)
+	results := control.Stream{Name: "RESULTS", Bytes: shares.Room.Bytes, MaxBytes: shares.Room.MaxBytes,
+		Messages: shares.Room.Messages}
+	envelopes.Notes = noteEnvelopes(l, envelopes, bags.Error, bags.Held, bags.Purged)
+	results.Notes = noteResults(l, results, shares)
 	all := []control.Stream{envelopes, results}
 	if h.journal != nil && s.Journal.Place == journalOnChannel {
 		room := h.journal.State().Room
 		journal := control.Stream{Name: "JOURNAL", Bytes: room.Used, MaxBytes: room.Limit}
 		if n := float64(s.Limits.PaymentsPerDay); n > 0 {
-			journal.Notes = noteSize(journal, n*journalBytes*journalKept, fmt.Sprintf("%d days at %.0f payments a day", journalKept, n))
+			journal.Notes = noteSize(journal, n*journalBytes*journalKept,
+				fmt.Sprintf("%d days at %.0f payments a day", journalKept, n))
 		}
 		all = append(all, journal)
 	}
@@ -74,12 +78,15 @@ func noteEnvelopes(l load, s control.Stream, err error, held, purged uint64) []s
 	if err != nil {
 		return []string{"not seen: " + err.Error()}
 	}
-	notes := noteSize(s, l.envelopes*bagsKept, fmt.Sprintf("%d days of bags at %s a day", bagsKept, size(int64(l.envelopes))))
+	notes := noteSize(s, l.envelopes*bagsKept,
+		fmt.Sprintf("%d days of bags at %s a day", bagsKept, size(int64(l.envelopes))))
 	if purged > 0 {
-		notes = append(notes, fmt.Sprintf("%d committed bags went before their week was over: a standby finds them no more", purged))
+		notes = append(notes,
+			fmt.Sprintf("%d committed bags went before their week was over: a standby finds them no more", purged))
 	}
 	if held > 0 {
-		notes = append(notes, fmt.Sprintf("over three quarters full, and bag %d has to stay: settle what waits, or enlarge the stream", held))
+		notes = append(notes,
+			fmt.Sprintf("over three quarters full, and bag %d has to stay: settle what waits, or enlarge the stream", held))
 	}
 	return notes
 }
@@ -89,7 +96,8 @@ func noteResults(l load, s control.Stream, known outbox.Shares) []string {
 		return []string{"not seen, so merchants have no shares of it; an external broker needs this version's configuration: " + known.Error.Error()}
 	}
 	days := int(outbox.ResultsKept / day)
-	notes := noteSize(s, l.results*outbox.ResultBytes*float64(days), fmt.Sprintf("%d days at %.0f results a day", days, l.results))
+	notes := noteSize(s, l.results*outbox.ResultBytes*float64(days),
+		fmt.Sprintf("%d days at %.0f results a day", days, l.results))
 	if known.Share > 0 && known.Share < pageOfResults {
 		notes = append(notes, noteSize(s, float64(l.merchants)*pageOfResults*outbox.ResultBytes,
 			fmt.Sprintf("%d merchants: the share of each is %d results", l.merchants, known.Share))...)
@@ -132,7 +140,8 @@ func (h *house) tellSizes(s settings) func(context.Context) error {
 		}
 		for _, stream := range h.streams(s) {
 			if len(stream.Notes) > 0 {
-				h.log.Warn("a stream of the channel", "stream", stream.Name, "holds", size(stream.MaxBytes), "notes", strings.Join(stream.Notes, "; "))
+				h.log.Warn("a stream of the channel", "stream", stream.Name, "holds", size(stream.MaxBytes), "notes",
+					strings.Join(stream.Notes, "; "))
 			}
 		}
 		return nil

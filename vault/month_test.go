@@ -386,7 +386,7 @@ func passNetwork(server io.WriteCloser, client io.Reader) {
 func TestAPersonDecides(t *testing.T) {
 	s := newSite(t)
 	s.configure(map[string]string{s.acquirer.Addr(): deaf(t, s.acquirer.Addr()), `answer_timeout = "20s"`: `answer_timeout = "100ms"`,
-		`reversal_retry = "5s"`: `reversal_retry = "1ms"`})
+		`reversal_retry = "5s"`: `reversal_retry = "1ms"`, `repeat_for = "24h"`: `repeat_for = "1s"`})
 	stop := s.serve()
 	s.enrol()
 	ids := s.send(draft{order: order("sale", `,"amount":1999,"currency":"USD"`), account: aCard},

@@ -21,9 +21,11 @@ func newPaymentResolveCommand(g *global, c console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "resolve ID --as STATUS --reason TEXT [--correct [--reverse]] [--evidence FILE] [--merchant ID]",
 		Short: "Say what became of a payment that the acquirer never answered for",
-		Long: `Say what became of a payment whose status is manual: its reversal or capture was sent six times and never answered, so a person asks the
-acquirer and decides. "vault payment show" tells what it may be resolved as: a sale, authorisation or refund reversed or approved, a voided
-payment voided or approved, a capture captured or declined. The merchant is told, and the reason stands in the log for ever.
+		Long: `Say what became of a payment whose reversal or capture is repeated without an answer (status unknown, voiding or capturing), or was for
+hours in vain (manual): a person asks the acquirer and decides. "vault payment show" tells what it may be resolved as: a sale, authorisation
+or refund reversed or approved, a voided payment voided or approved, a capture captured or declined. Nothing about the payment is sent any
+more before the word is taken: a message that is under way is waited for, and where its answer comes in that moment, the answer counts
+and the command fails (exit code 6). The merchant is told, and the reason stands in the log for ever. "vault payment resend" sends again.
 
 With --correct it is said against what a person said before, and is what is true at the acquirer. Before the payment's batch is closed the
 payment moves: what does not stand falls, and its merchant is told so; what stands though its merchant was told otherwise is taken back by a

@@ -40,14 +40,16 @@ days old are not published again. Exit code 5 where there are none, 8 where the 
 		},
 	}
 	flags := cmd.Flags()
-	flags.Uint64Var(&q.From, "from", 0, "serial of the first result (the oldest of the last 30 days where it is left out)")
+	flags.Uint64Var(&q.From, "from", 0,
+		"serial of the first result (the oldest of the last 30 days where it is left out)")
 	flags.IntVar(&q.Count, "count", 0, "how many at most (as many as fit where it is left out)")
 	g.actingFlags(cmd)
 	return cmd
 }
 
 func printResent(w io.Writer, q control.ResendQuery, sent control.Resent) {
-	fmt.Fprintf(w, "%s: results %d to %d of %d are published again\n", sent.Merchant, sent.From, sent.Through, sent.Last)
+	fmt.Fprintf(w, "%s: results %d to %d of %d are published again\n", sent.Merchant, sent.From, sent.Through,
+		sent.Last)
 	if q.From > 0 && q.From < sent.From {
 		fmt.Fprintf(w, "results %d to %d are over 30 days old and are not\n", q.From, sent.From-1)
 	}

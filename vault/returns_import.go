@@ -20,8 +20,8 @@ func newReturnsImportCommand(g *global, c console) *cobra.Command {
 		Long: `Take files that the bank sent: returned entries, notices of change, acknowledgements. What answers our entries is taken; what does not (entries
 of another system, new entries, contested returns, another reason or amount) is listed, stands in the log, and gives exit code 1: clear it with the
 bank. A file whose control records do not add up is refused whole (exit code 7), one of another bank or for somebody else too (exit code 1). A file that
-was taken before changes nothing, unless something of it could not be taken then and can be now. No file is altered or deleted: keep it, the log
-has its SHA-256 as evidence. A refused file does not stop those after it.
+was taken before changes nothing, unless something of it could not be taken then and can be now; what is still left of it is listed again, with
+exit code 0. No file is altered or deleted: keep it, the log has its SHA-256 as evidence. A refused file does not stop those after it.
 
 What the bank tells otherwise than in a file is recorded by "vault payment resolve --as returned".`,
 		Example: "  vault returns import /media/bank/returns-20261123.ach\n  vault returns import --json /media/bank/*.ach",

@@ -60,6 +60,10 @@ type acquirerSettings struct {
 	ConnectTimeout config.Duration `toml:"connect_timeout"`
 	EchoInterval   config.Duration `toml:"echo_interval"`
 	ReversalRetry  config.Duration `toml:"reversal_retry"`
+	RepeatEvery    config.Duration `toml:"repeat_every"`
+	RepeatFor      config.Duration `toml:"repeat_for"`
+	Silences       int             `toml:"silences"`
+	OrderWait      config.Duration `toml:"order_wait"`
 	Reconciliation payment.Way     `toml:"reconciliation"`
 	TLS            tlsSettings     `toml:"tls"`
 }
@@ -91,11 +95,13 @@ func loadSettings(dir string) (settings, error) {
 	}
 	s := settings{
 		dir: dir, Socket: "vault.sock", DirectoryLifetime: config.Duration(48 * time.Hour), StopGrace: config.Duration(10 * time.Second),
-		Channel:  channelSettings{Seed: channelSeed},
-		Acquirer: acquirerSettings{Terminals: []string{"ND000001"}, Outstanding: 64, Reconciliation: payment.ByTotals},
-		Journal:  journalSettings{Place: journalOnChannel, MaxBytes: journal.DefaultLimit},
-		Bank:     bankSettings{Cutoff: "16:45", Zone: "America/New_York", LeadDays: 1},
-		Keys:     keySettings{Ahead: config.Duration(48 * time.Hour), CodeLife: config.Duration(6 * time.Hour)},
+		Channel: channelSettings{Seed: channelSeed},
+		Acquirer: acquirerSettings{Terminals: []string{"ND000001"}, Outstanding: 64, ReversalRetry: config.Duration(5 * time.Second),
+			RepeatEvery: config.Duration(5 * time.Minute), RepeatFor: config.Duration(24 * time.Hour), Silences: 10,
+			Reconciliation: payment.ByTotals, OrderWait: config.Duration(time.Hour)},
+		Journal: journalSettings{Place: journalOnChannel, MaxBytes: journal.DefaultLimit},
+		Bank:    bankSettings{Cutoff: "16:45", Zone: "America/New_York", LeadDays: 1},
+		Keys:    keySettings{Ahead: config.Duration(48 * time.Hour), CodeLife: config.Duration(6 * time.Hour)},
 	}
 	if err := config.Load(filepath.Join(dir, settingsFile), &s); err != nil {
 		return s, err
@@ -162,8 +168,35 @@ func (a acquirerSettings) check(wrong func(key, what string)) {
 	if a.Outstanding < 1 || a.Outstanding > 1024 {
 		wrong("acquirer.outstanding", "1 to 1024")
 	}
+	a.checkRepeating(wrong)
 	if a.AnswerTimeout.Std() > maxAnswerTimeout {
 		wrong("acquirer.answer_timeout", "at most 5m: a storefront is owed a first result within an hour")
+	}
+}
+
+// Limits of what is repeated: an order's first result is due within an hour, and what a week of repeating did not bring, a person finds.
+const (
+	maxOrderWait = time.Hour
+	maxRepeatFor = 7 * 24 * time.Hour
+	maxSilences  = 10_000
+)
+
+// checkRepeating is check of how reversals and captures are repeated, and of how long orders wait.
+func (a acquirerSettings) checkRepeating(wrong func(key, what string)) {
+	if a.ReversalRetry <= 0 {
+		wrong("acquirer.reversal_retry", "above 0, as 5s")
+	}
+	if a.RepeatEvery <= 0 || a.RepeatEvery.Std() > maxOrderWait {
+		wrong("acquirer.repeat_every", "above 0 and at most 1h")
+	}
+	if a.RepeatFor <= 0 || a.RepeatFor.Std() > maxRepeatFor {
+		wrong("acquirer.repeat_for", "above 0 and at most 168h: after it a person decides")
+	}
+	if a.Silences < 1 || a.Silences > maxSilences {
+		wrong("acquirer.silences", "1 to 10000")
+	}
+	if a.OrderWait <= 0 || a.OrderWait.Std() > maxOrderWait {
+		wrong("acquirer.order_wait", "above 0 and at most 1h: a storefront is owed a first result within an hour")
 	}
 }
 

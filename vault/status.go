@@ -56,6 +56,9 @@ func printStatus(w io.Writer, s control.Status) {
 	for _, stage := range payment.Working {
 		row(w, "payments "+string(stage), s.Working[stage])
 	}
+	for _, kind := range slices.Sorted(maps.Keys(s.Repeating)) {
+		row(w, "repeating "+kind, fmt.Sprintf("%d since %s", s.Repeating[kind].Payments, moment(s.Repeating[kind].Oldest)))
+	}
 	for _, method := range methods {
 		row(w, "open "+string(method)+" batches", s.Open[method])
 	}
@@ -63,7 +66,7 @@ func printStatus(w io.Writer, s control.Status) {
 		row(w, "files for the bank", *s.Outbox)
 	}
 	if n := s.Working[payment.StageManual]; n > 0 {
-		row(w, "a person must decide", fmt.Sprintf("%d payments: vault payment list --status manual", n))
+		row(w, "a person must decide", fmt.Sprintf("%d payments: vault payment list --status manual; vault payment resend --all has them sent again", n))
 	}
 	for _, finding := range slices.Sorted(maps.Keys(s.Findings)) {
 		row(w, "finding "+string(finding), s.Findings[finding])

@@ -40,7 +40,7 @@ func configured(t *testing.T, o site.Options, change func(toml string) string) *
 }
 
 // quick is a site whose vault waits for an answer, and between two tries, no longer than it must.
-var quick = site.Options{AnswerTimeout: 500 * time.Millisecond, ReversalRetry: 20 * time.Millisecond}
+var quick = site.Options{AnswerTimeout: 500 * time.Millisecond, ReversalRetry: 20 * time.Millisecond, RepeatFor: 3 * time.Second}
 
 // approvalCase is a line of the cases: what is asked for, and the code that the simulator answers by the amount.
 type approvalCase struct {

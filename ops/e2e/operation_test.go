@@ -149,7 +149,7 @@ func refuseDamaged(t *testing.T, s *site.Site, answer string) {
 // TestAPersonDecides lets a capture go without an answer until a person must say what became of it. What was said wrongly, the acquirer's
 // totals bring to light, and its listing shows where.
 func TestAPersonDecides(t *testing.T) {
-	s := running(t, site.Options{AnswerTimeout: 200 * time.Millisecond, ReversalRetry: 10 * time.Millisecond}, "bookshop")
+	s := running(t, site.Options{AnswerTimeout: 200 * time.Millisecond, ReversalRetry: 10 * time.Millisecond, RepeatFor: time.Second}, "bookshop")
 	c := newTill(t, s, "bookshop")
 	const silent = 900_100
 	capture := func() storefront.Sealed {

@@ -27,6 +27,8 @@ func (s *Site) vaultConfig() string {
 		fmt.Sprintf("address = %q", fmt.Sprintf("%s:%d", s.VaultSees, s.ports.host)),
 		fmt.Sprintf("answer_timeout = %q", s.AnswerTimeout),
 		fmt.Sprintf("reversal_retry = %q", s.ReversalRetry),
+		fmt.Sprintf("repeat_for = %q", s.RepeatFor),
+		strings.Join(s.Acquirer, "\n"),
 		"[acquirer.tls]",
 		"enabled = true",
 		fmt.Sprintf("server_name = %q", "simulator"),

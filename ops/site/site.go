@@ -26,6 +26,8 @@ type Options struct {
 	AnswerTimeout time.Duration // of the vault for the acquirer's host; default 3 s
 	LateAfter     time.Duration // when the simulator answers late; default twice AnswerTimeout
 	ReversalRetry time.Duration // default 500 ms
+	RepeatFor     time.Duration // how long reversals and captures are repeated before a person decides; default 20 s
+	Acquirer      []string      // further lines of the vault's [acquirer] settings
 	Rate          int           // envelopes a second that the relay takes from one merchant and one address; default 100,000
 	EnvelopeBytes int64         // size of the ENVELOPES stream; default 2 GiB
 	NoRepeats     bool          // the relay remembers no receipts: what is posted again travels again
@@ -83,6 +85,9 @@ func New(ctx context.Context, o Options) (*Site, error) {
 	}
 	if o.ReversalRetry == 0 {
 		o.ReversalRetry = 500 * time.Millisecond
+	}
+	if o.RepeatFor == 0 {
+		o.RepeatFor = 20 * time.Second
 	}
 	if o.Rate == 0 {
 		o.Rate = 100_000

@@ -76,3 +76,24 @@ func shorten(text string) string {
 	text = longBase64.ReplaceAllStringFunc(text, func(s string) string { return s[:40] + "[...]" + s[len(s)-20:] })
 	return manyLines.ReplaceAllString(text, "$1[...]\n$2")
 }
+
+// TestFormatPageNamesStatusesAndCodes: whoever reads results by the page alone finds there what each may say.
+func TestFormatPageNamesStatusesAndCodes(t *testing.T) {
+	page, err := os.ReadFile(formatPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile("facts.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile(`(?m)^\t(?:Status|Code)[A-Za-z]+ +(?:Status|Code) += "([a-z-]+)"`).FindAllSubmatch(source, -1)
+	if len(named) < 40 {
+		t.Fatalf("facts.go names %d statuses and codes", len(named))
+	}
+	for _, one := range named {
+		if row := regexp.MustCompile("(?m)^\\| [^|]*`" + string(one[1]) + "`[^|]*\\| "); !row.Match(page) {
+			t.Errorf("format.md has no row that tells what %s means", one[1])
+		}
+	}
+}

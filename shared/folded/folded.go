@@ -59,7 +59,8 @@ func (l *Lines) line(level slog.Level, name, text string, args []any) {
 	}
 }
 
-// take reports whether a line of a kind is written. The first that is not sets the clock for the line that tells of them.
+// take reports whether a line of a kind is written. The first that is not sets the clock for the line that tells of
+// them.
 func (l *Lines) take(level slog.Level, name string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

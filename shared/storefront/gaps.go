@@ -12,8 +12,8 @@ import (
 	"nightdrop/shared/proof"
 )
 
-// Gap is a range of results that are missing between two that came. What stands on both sides is kept, so that results which come later
-// are checked against the chain as if they had come in their order.
+// Gap is a range of results that are missing between two that came. What stands on both sides is kept, so that results
+// which come later are checked against the chain as if they had come in their order.
 type Gap struct {
 	From    uint64 `json:"from"`    // serial of the first that is missing
 	Through uint64 `json:"through"` // serial of the last
@@ -40,8 +40,9 @@ const (
 	gapsOnce = 8                // asked for at a time, by turns: a relay that withholds every other result must not cost a call for each
 )
 
-// MissingError names the results that are missing, nil where none is. They have left the channel, as when a shop has not read its results
-// for long, or the relay withholds them: the vault's operator publishes them again, and what then comes makes the chain whole.
+// MissingError names the results that are missing, nil where none is. They have left the channel, as when a shop has
+// not read its results for long, or the relay withholds them: the vault's operator publishes them again, and what then
+// comes makes the chain whole.
 func (chain Chain) MissingError() error {
 	if len(chain.Missing) == 0 {
 		return nil
@@ -82,10 +83,12 @@ func (o Opened) edge(digest string) Edge {
 // skip notes that the results between the chain's end and o are missing.
 func (chain *Chain) skip(o Opened) error {
 	if len(chain.Missing) >= maxGaps {
-		return fmt.Errorf("result %d came after %d, and %d ranges are missing already: %w", o.Result.Serial, chain.Serial, len(chain.Missing), ErrChain)
+		return fmt.Errorf("result %d came after %d, and %d ranges are missing already: %w", o.Result.Serial,
+			chain.Serial, len(chain.Missing), ErrChain)
 	}
 	chain.Missing = append(chain.Missing, Gap{From: chain.Serial + 1, Through: o.Result.Serial - 1,
-		Before: Edge{Digest: chain.Digest, Created: chain.Created, Index: chain.Index, Size: chain.Size}, After: o.edge(o.Result.Previous)})
+		Before: Edge{Digest: chain.Digest, Created: chain.Created, Index: chain.Index, Size: chain.Size},
+		After:  o.edge(o.Result.Previous)})
 	return nil
 }
 
@@ -94,7 +97,8 @@ func (chain *Chain) missing(serial uint64) int {
 	return slices.IndexFunc(chain.Missing, func(g Gap) bool { return g.From <= serial && serial <= g.Through })
 }
 
-// fill puts a result into the gap in which it lies. It must fit what stands on both sides, as far as its neighbours are there.
+// fill puts a result into the gap in which it lies. It must fit what stands on both sides, as far as its neighbours are
+// there.
 func (chain *Chain) fill(o Opened, digest string) error {
 	n := chain.missing(o.Result.Serial)
 	if n < 0 {
@@ -106,7 +110,8 @@ func (chain *Chain) fill(o Opened, digest string) error {
 	}
 	var left []Gap
 	if g.From < o.Result.Serial {
-		left = append(left, Gap{From: g.From, Through: o.Result.Serial - 1, Before: g.Before, After: o.edge(o.Result.Previous)})
+		left = append(left, Gap{From: g.From, Through: o.Result.Serial - 1, Before: g.Before,
+			After: o.edge(o.Result.Previous)})
 	}
 	if o.Result.Serial < g.Through {
 		left = append(left, Gap{From: o.Result.Serial + 1, Through: g.Through, Before: o.edge(digest), After: g.After})
@@ -118,7 +123,8 @@ func (chain *Chain) fill(o Opened, digest string) error {
 	return nil
 }
 
-// fits checks a result against the sides of the gap: the digests where it stands next to them, and its place in the log between theirs.
+// fits checks a result against the sides of the gap: the digests where it stands next to them, and its place in the log
+// between theirs.
 func (g Gap) fits(o Opened, digest string) error {
 	r := o.Result
 	switch {
@@ -127,11 +133,13 @@ func (g Gap) fits(o Opened, digest string) error {
 	case r.Serial == g.Through && digest != g.After.Digest:
 		return fmt.Errorf("result %d is not the one that result %d names: %w", r.Serial, r.Serial+1, ErrChain)
 	case o.Place.Index <= g.Before.Index, o.Place.Index >= g.After.Index:
-		return fmt.Errorf("result %d: %w: it is leaf %d, between leaves %d and %d", r.Serial, ErrLog, o.Place.Index, g.Before.Index, g.After.Index)
+		return fmt.Errorf("result %d: %w: it is leaf %d, between leaves %d and %d", r.Serial, ErrLog, o.Place.Index,
+			g.Before.Index, g.After.Index)
 	case g.Before.Size > 0 && o.Proof == nil:
 		return fmt.Errorf("result %d: %w: it has no proof, and those before it have", r.Serial, ErrLog)
 	case o.Proof != nil && (o.Checkpoint.Size < g.Before.Size || g.After.Size > 0 && o.Checkpoint.Size > g.After.Size):
-		return fmt.Errorf("result %d: %w: %w: %d entries, between %d and %d", r.Serial, ErrLog, proof.ErrRewound, o.Checkpoint.Size, g.Before.Size, g.After.Size)
+		return fmt.Errorf("result %d: %w: %w: %d entries, between %d and %d", r.Serial, ErrLog, proof.ErrRewound,
+			o.Checkpoint.Size, g.Before.Size, g.After.Size)
 	}
 	return nil
 }
@@ -141,8 +149,8 @@ func (g Gap) hides(created time.Time) bool {
 	return !g.After.Created.Before(created.Add(-envelope.MaxClockSkew))
 }
 
-// missed reads what has come of the results that are missing, a page of one gap of which anything is there, and moves chain. Results
-// that lie elsewhere are left to their own page.
+// missed reads what has come of the results that are missing, a page of one gap of which anything is there, and moves
+// chain. Results that lie elsewhere are left to their own page.
 func (c *Client) missed(ctx context.Context, chain *Chain) ([]Opened, error) {
 	c.mu.Lock()
 	early, turn := c.now().Sub(c.askedMissing) < gapsWait, c.turnMissing

@@ -10,9 +10,9 @@ import (
 // Row is the cells of one line of a CSV.
 type Row struct{ line []byte }
 
-// Text adds a cell of text: quoted, and so that no spreadsheet takes it, or a part of it, for a formula: an apostrophe stands before what
-// would begin one. Spreadsheets take =, +, - and @ for its beginning, their full-width forms too, at the start of a cell or, where they split
-// lines at another separator than the comma, after that.
+// Text adds a cell of text: quoted, and so that no spreadsheet takes it, or a part of it, for a formula: an apostrophe
+// stands before what would begin one. Spreadsheets take =, +, - and @ for its beginning, their full-width forms too, at
+// the start of a cell or, where they split lines at another separator than the comma, after that.
 func (r *Row) Text(cell string) {
 	r.separate()
 	r.line = append(r.line, '"')
@@ -63,8 +63,8 @@ func (c *CSV) Write(r Row) error {
 // Flush writes what is left; it does not close the underlying writer.
 func (c *CSV) Flush() error { return c.w.Flush() }
 
-// inert puts an apostrophe before each character that would begin a formula, and before a tab or line break at the start, which
-// spreadsheets pass over.
+// inert puts an apostrophe before each character that would begin a formula, and before a tab or line break at the
+// start, which spreadsheets pass over.
 func inert(cell string) string {
 	var b strings.Builder
 	begins := true // a cell may begin here, for some spreadsheet

@@ -1,5 +1,5 @@
-// Package text reads and writes files of text that people edit: UTF-8, with or without the byte order mark that editors and spreadsheets put
-// before it, and CSV that no spreadsheet takes for formulas.
+// Package text reads and writes files of text that people edit: UTF-8, with or without the byte order mark that editors
+// and spreadsheets put before it, and CSV that no spreadsheet takes for formulas.
 package text
 
 import (
@@ -45,7 +45,8 @@ func Read(r io.Reader, limit int64) ([]byte, error) {
 	return Clean(data)
 }
 
-// NewReader returns a reader of r's text without its mark, which fails with ErrEncoding at the first line that is not UTF-8.
+// NewReader returns a reader of r's text without its mark, which fails with ErrEncoding at the first line that is not
+// UTF-8.
 func NewReader(r io.Reader) io.Reader {
 	return &reader{r: r, checker: checker{line: 1, first: true}}
 }

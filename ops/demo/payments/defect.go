@@ -18,8 +18,8 @@ func (r *row) spoil(defect, otherNumber string) {
 		r.number = r.number[:last] + string('0'+(r.number[last]-'0'+1)%10)
 	case "expired-card":
 		r.expiry = "2024-02"
-	case "bad-account": // no brand has such numbers
-		r.number = "9" + r.number[1:last]
+	case "bad-account": // fourteen digits, which no number of this brand has
+		r.number = "4" + r.number[1:13]
 		r.number += string(checkDigit([]byte(r.number)))
 	case "amount":
 		r.amount = 100_000_000 // one more than the largest

@@ -17,7 +17,8 @@ const (
 
 // CodeRates is how often an adversary that also minces its codes does so; to be added to the rates of other mishaps.
 func CodeRates() map[Mishap]float64 {
-	return map[Mishap]float64{Inoperative: 0.03, Malfunction: 0.03, AlreadyThere: 0.1, OtherApproval: 0.04, Unlisted: 0.02}
+	return map[Mishap]float64{Inoperative: 0.03, Malfunction: 0.03, AlreadyThere: 0.1, OtherApproval: 0.04,
+		Unlisted: 0.02}
 }
 
 // approvals are the codes that approve: as asked, with identification, for a part, a very important person, an update

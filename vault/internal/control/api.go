@@ -45,6 +45,7 @@ type Vault interface {
 	Payments(ctx context.Context, q PaymentQuery) ([]Payment, error)
 	Payment(ctx context.Context, merchant, id string) (Payment, error)
 	Resolve(ctx context.Context, actor settle.Actor, r Resolution) (Payment, error)
+	Resend(ctx context.Context, actor settle.Actor, r Resend) (PaymentsResent, error)
 	// ImportReturns takes what is ours of a file of the bank; name is what the log calls it.
 	ImportReturns(ctx context.Context, actor settle.Actor, name string, file io.Reader) (Import, error)
 
@@ -71,14 +72,16 @@ type Status struct {
 	Generation uint64                     `json:"generation,omitempty"`
 	LogSize    int64                      `json:"logSize,omitempty"` // entries
 	Merchants  int                        `json:"merchants,omitempty"`
-	Working    map[payment.Stage]int      `json:"working,omitempty"`  // payments that are not final, by stage, counted to MaxCounted
-	Open       map[payment.Method]int     `json:"open,omitempty"`     // open batches, by method
-	Outbox     *int                       `json:"outbox,omitempty"`   // settlement files that the bank has not fetched; absent where there is no bank
-	Findings   map[payment.Finding]uint64 `json:"findings,omitempty"` // integrity findings, ever
-	Channel    string                     `json:"channel,omitempty"`  // "connected" or why not
-	Acquirer   string                     `json:"acquirer,omitempty"` // "ready" or why not
-	Journal    string                     `json:"journal,omitempty"`  // "ready" and how far it has come, or why not and what to do about it
-	Clock      string                     `json:"clock,omitempty"`    // "trusted", or what to do about it
+	Working    map[payment.Stage]int      `json:"working,omitempty"`    // payments that are not final, by stage, counted to MaxCounted
+	Open       map[payment.Method]int     `json:"open,omitempty"`       // open batches, by method
+	Outbox     *int                       `json:"outbox,omitempty"`     // settlement files that the bank has not fetched; absent where there is no bank
+	Findings   map[payment.Finding]uint64 `json:"findings,omitempty"`   // integrity findings, ever
+	Channel    string                     `json:"channel,omitempty"`    // "connected" or why not
+	Acquirer   string                     `json:"acquirer,omitempty"`   // "ready" or why not
+	Repeating  map[string]Repeating       `json:"repeating,omitempty"`  // what is repeated until it is answered, by kind
+	HostSilent *Silence                   `json:"hostSilent,omitempty"` // the acquirer's host takes messages and answers none
+	Journal    string                     `json:"journal,omitempty"`    // "ready" and how far it has come, or why not and what to do about it
+	Clock      string                     `json:"clock,omitempty"`      // "trusted", or what to do about it
 
 	Streams      []Stream      `json:"streams,omitempty"`      // of the channel, as they were last seen
 	ResultShares *ResultShares `json:"resultShares,omitempty"` // of RESULTS

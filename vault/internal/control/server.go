@@ -100,6 +100,7 @@ func (s *Server) routes() http.Handler {
 		return v.Payment(c.Context(), c.PathValue("merchant"), c.PathValue("id"))
 	}))
 	mux.Handle("POST /payments/resolve", s.answer(s.resolve))
+	mux.Handle("POST /payments/resend", s.answer(s.resendPayments))
 	mux.Handle("POST /returns", s.upload(s.importReturns))
 	s.resultRoutes(mux)
 	s.auditRoutes(mux)

@@ -63,7 +63,7 @@ func (d *desk) batch(number uint32) (b payment.Batch) {
 
 func (d *desk) trace() payment.Trace {
 	d.TB.Helper()
-	trace, err := d.State().NextTrace([]string{"TERM0001"}, "ACCEPTOR1", envelope.At(d.Clock.Now()))
+	trace, err := d.State().NextTrace([]string{"TERM0001"}, "ACCEPTOR1", envelope.At(d.Clock.Now()), nil)
 	if err != nil {
 		d.TB.Fatal(err)
 	}

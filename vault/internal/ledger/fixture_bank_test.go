@@ -74,7 +74,7 @@ func hold(tx *Tx, merchant, id, capture string) error {
 	if err != nil {
 		return err
 	}
-	trace, err := v.NextTrace([]string{"TERM0001"}, "ACCEPTOR1", tx.Now())
+	trace, err := v.NextTrace([]string{"TERM0001"}, "ACCEPTOR1", tx.Now(), nil)
 	if err != nil {
 		return err
 	}

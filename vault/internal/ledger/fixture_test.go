@@ -208,7 +208,7 @@ func authorise(tx *Tx, merchant, id, code string) error {
 			return err
 		}
 	}
-	trace, err := v.NextTrace([]string{"TERM0001"}, m.Acceptor, tx.Now())
+	trace, err := v.NextTrace([]string{"TERM0001"}, m.Acceptor, tx.Now(), nil)
 	if err != nil {
 		return err
 	}

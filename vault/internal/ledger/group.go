@@ -173,6 +173,7 @@ func (tx *Tx) one(fn func(*Tx) error) error {
 // publish makes what tx committed the writer's state.
 func (l *Ledger) publish(tx *Tx) {
 	l.head, l.tail, l.logKey = tx.head, tx.tail, tx.logKey
+	l.held.take(tx.traces)
 	for purpose, box := range tx.boxes {
 		l.boxes.Store(purpose, box)
 	}

@@ -116,6 +116,7 @@ type Ledger struct {
 	head   head
 	tail   audit.Tail
 	logKey audit.Key
+	held   heldTraces
 }
 
 const filePageSize = 4096
@@ -276,8 +277,10 @@ func (l *Ledger) resume() error {
 		if err := l.checkHighWater(b, l.head); err != nil {
 			return err
 		}
-		_, err = l.newTx(b).LogEntry(uint64(l.head.Size - 1))
-		return err
+		if _, err = l.newTx(b).LogEntry(uint64(l.head.Size - 1)); err != nil {
+			return err
+		}
+		return l.readHeld(l.newTx(b))
 	})
 	if err != nil {
 		return err

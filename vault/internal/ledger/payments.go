@@ -139,6 +139,7 @@ func (tx *Tx) writePayment(r *paymentRow) error {
 			}
 		}
 	}
+	tx.holdTraces(r.was, p)
 	r.stored, r.dirty, r.was = true, false, p
 	return nil
 }
@@ -183,6 +184,8 @@ type Query struct {
 	Batch    uint32
 	After    uint64 // payments with a higher Number only
 	Limit    int    // at most so many; 0 for all
+	// Skip says of which numbers the payment is left out without being read; nil: none.
+	Skip func(number uint64) bool
 }
 
 func (q Query) matches(p payment.Payment) bool {
@@ -276,6 +279,9 @@ func (tx *Tx) scan(s scan, q Query, fn func(payment.Payment) error) error {
 				return damaged("index %s has a key that is none", s.bucket)
 			}
 			after = binary.BigEndian.Uint64(record)
+			if q.Skip != nil && q.Skip(after) {
+				continue
+			}
 			p, err := tx.paymentOf(record)
 			if err != nil {
 				return err

@@ -28,7 +28,8 @@ type Tx struct {
 	logKey  audit.Key
 	boxes   map[string]keyring.Box // opened or made in this transaction
 	changed bool
-	spoiled error // the first failed write
+	spoiled error       // the first failed write
+	traces  []heldTrace // what is written of open trace numbers, in order
 
 	// What the fold read and wrote; written back once, by finish. Unused in a snapshot.
 	vault     map[struct{}]*row[payment.Vault]

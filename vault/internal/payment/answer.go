@@ -14,7 +14,8 @@ var codeApproved = envelope.ISOCode("00")
 // others. The fold takes it for ever: what was told on its strength stays told.
 func Retired(b Body) error {
 	if answer, ok := b.(CaptureAnswered); ok && !answer.Stands && answer.Code != codeApproved {
-		return misfit("an answer to capture %s cannot decline it: an advice is repeated, or a person decides", answer.ID)
+		return misfit("an answer to capture %s cannot decline it: an advice is repeated, or a person decides",
+			answer.ID)
 	}
 	return nil
 }

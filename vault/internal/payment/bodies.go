@@ -66,6 +66,8 @@ const (
 	FindingTotalsDiffer    Finding = "totals-differ"    // the acquirer's totals are not ours
 	FindingMessage         Finding = "acquirer-message" // the acquirer's host sent what it should not
 	FindingAnswerFile      Finding = "answer-file"      // a file of the bank was refused
+	FindingHostSilent      Finding = "host-silent"      // the acquirer's host takes messages and answers none: new requests wait
+	FindingHostAnswers     Finding = "host-answers"     // it answers again: they are sent
 	FindingConflicts       Finding = "id-conflicts"     // one id came with more other instructions than are answered
 	FindingMismatches      Finding = "refund-account"   // refunds named other accounts than the payment's, until no more are compared
 )

@@ -2,9 +2,10 @@ package payment
 
 import "nightdrop/shared/envelope"
 
-// PaymentCorrected is a person's word against an earlier one of a person. While the payment's batch is open it moves the payment; what stands at
-// the host though its merchant was told otherwise is reversed there. Afterwards totals stand, and it is an adjustment line of the batch. Nobody
-// who was told that a payment does not stand is ever told that it does.
+// PaymentCorrected is a person's word against an earlier one of a person. While the payment's batch is open it moves
+// the payment; what stands at the host though its merchant was told otherwise is reversed there. Afterwards totals
+// stand, and it is an adjustment line of the batch. Nobody who was told that a payment does not stand is ever told that
+// it does.
 type PaymentCorrected struct { //nolint:revive // named as its permanent kind
 	ID     string          `json:"id"`
 	As     envelope.Status `json:"as"`     // see Corrections
@@ -21,7 +22,8 @@ type BatchAdjusted struct {
 	Reason  string `json:"reason"`            // 1 to 200 printable ASCII
 }
 
-// BatchAgreed stands in place of a host's 0510: a listing of the acquirer that agrees, whose digest is the event's evidence, or a person's word.
+// BatchAgreed stands in place of a host's 0510: a listing of the acquirer that agrees, whose digest is the event's
+// evidence, or a person's word.
 type BatchAgreed struct {
 	Batch  uint32  `json:"batch"`
 	By     Way     `json:"by"`

@@ -157,6 +157,7 @@ var decoders = map[string]decoder{
 	OutcomeUnknown{}.Kind():          decoding[OutcomeUnknown](),
 	AuthorisationExpired{}.Kind():    decoding[AuthorisationExpired](),
 	PaymentResolved{}.Kind():         decoding[PaymentResolved](),
+	PaymentResent{}.Kind():           decoding[PaymentResent](),
 	PaymentVoided{}.Kind():           decoding[PaymentVoided](),
 	EntryAccepted{}.Kind():           decoding[EntryAccepted](),
 	FileBegun{}.Kind():               decoding[FileBegun](),

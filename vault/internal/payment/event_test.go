@@ -64,6 +64,7 @@ func examples() []Event {
 		OutcomeUnknown{ID: "id"},
 		AuthorisationExpired{ID: "id"},
 		PaymentResolved{ID: "id", As: envelope.StatusReversed, Reason: "the acquirer's clerk said so"},
+		PaymentResent{ID: "id", Reason: "the acquirer is up again"},
 		PaymentVoided{ID: "id"},
 		EntryAccepted{ID: "id", Batch: 2, Standard: "WEB"},
 		FileBegun{Name: "nightdrop-20261120-A.ach", Day: "2026-11-20", Modifier: 1, Effective: "2026-11-23", Batches: []uint32{2}},

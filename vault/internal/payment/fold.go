@@ -101,6 +101,8 @@ func (f *fold) payment() error {
 		return f.outcomeUnknown(b)
 	case PaymentResolved:
 		return f.resolved(b)
+	case PaymentResent:
+		return f.sentAgain(b)
 	case PaymentCorrected:
 		return f.corrected(b)
 	case PaymentVoided:

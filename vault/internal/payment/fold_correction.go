@@ -56,7 +56,7 @@ func (f *fold) standsAfterAll(p Payment, reverse bool) error {
 			return err
 		}
 	} else if reverse {
-		p.Reversal, p.Tries, p.Answer = nil, 0, ""
+		p.Reversal, p.Tries, p.Answer, p.Resent = nil, 0, "", nil
 		if err := f.inCardBatch(p, "", func(b Batch) Batch { b.Unresolved++; return b }); err != nil {
 			return err
 		}

@@ -7,7 +7,8 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// changeNotified takes a bank's word that an entry's account is to be corrected. In logs of before 2026-11-30 nobody was told.
+// changeNotified takes a bank's word that an entry's account is to be corrected. In logs of before 2026-11-30 nobody
+// was told.
 func (f *fold) changeNotified(b ChangeNotified) error {
 	p, err := f.step(b.ID)
 	if err != nil {
@@ -31,8 +32,8 @@ func (f *fold) changeNotified(b ChangeNotified) error {
 // MayNote reports whether p's merchant was not told of a notice of change with this code yet.
 func (p Payment) MayNote(code string) bool { return !slices.Contains(p.Notices, code) }
 
-// noteAccount blocks the stored account that an entry used, unless it was given up, or was changed after the entry went out: the notice is about
-// what it was before.
+// noteAccount blocks the stored account that an entry used, unless it was given up, or was changed after the entry went
+// out: the notice is about what it was before.
 func (f *fold) noteAccount(p Payment, code string) error {
 	if p.Token == "" {
 		return nil
@@ -49,8 +50,8 @@ func (f *fold) noteAccount(p Payment, code string) error {
 	return f.PutToken(t)
 }
 
-// Withheld is the code with which the sale of a refund came back before the refund was sent: the refund is rejected with it, for the account would
-// be paid what it never paid. It is "" of everything else.
+// Withheld is the code with which the sale of a refund came back before the refund was sent: the refund is rejected
+// with it, for the account would be paid what it never paid. It is "" of everything else.
 func (p Payment) Withheld() envelope.Code {
 	if p.Stage == StageRejected && p.Operation == envelope.OpRefund && strings.HasPrefix(string(p.Code), "ach-R") {
 		return p.Code

@@ -140,11 +140,12 @@ func (f *fold) outcomeUnknown(b OutcomeUnknown) error {
 	return f.issue(p, envelope.StatusUnknown, p.Code)
 }
 
-// Resolutions lists what a person may say became of a payment that stands at manual.
+// Resolutions lists what a person may say became of a payment whose reversal or capture is being repeated, or that stands at manual.
 func (p Payment) Resolutions() []envelope.Status {
-	switch {
-	case p.Stage != StageManual:
+	if _, open := openAs[p.Stage]; !open {
 		return nil
+	}
+	switch {
 	case p.AtHost: // its merchant was told long ago, and is never told that it stands
 		fell, _ := p.fellAs()
 		return []envelope.Status{fell}
@@ -156,6 +157,14 @@ func (p Payment) Resolutions() []envelope.Status {
 	return []envelope.Status{envelope.StatusReversed, envelope.StatusApproved}
 }
 
+// openAs are the stages in which a person may say what became of a payment, and what its word takes off the batch's count.
+var openAs = map[Stage]func(Batch) Batch{
+	StageCapturing: func(b Batch) Batch { b.Outstanding--; return b },
+	StageVoiding:   func(b Batch) Batch { b.Outstanding--; return b },
+	StageUnknown:   func(b Batch) Batch { b.Unresolved--; return b },
+	StageManual:    func(b Batch) Batch { b.Unresolved--; return b },
+}
+
 // resolved does what a person says.
 func (f *fold) resolved(b PaymentResolved) error {
 	p, err := f.step(b.ID)
@@ -165,7 +174,7 @@ func (f *fold) resolved(b PaymentResolved) error {
 	if !slices.Contains(p.Resolutions(), b.As) {
 		return misfit("payment %s cannot be %s", p.ID, b.As)
 	}
-	if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.Unresolved--; return batch }); err != nil {
+	if err := f.inCardBatch(p, "", openAs[p.Stage]); err != nil {
 		return err
 	}
 	if b.Remembered {
@@ -184,7 +193,7 @@ func (f *fold) resolved(b PaymentResolved) error {
 	case envelope.StatusDeclined:
 		return f.notCaptured(p, envelope.CodeNoAnswer)
 	}
-	p.Reversal, p.Tries, p.Answer = nil, 0, ""
+	p.Reversal, p.Tries, p.Resent, p.Answer = nil, 0, nil, ""
 	if p.Void == "" {
 		p.Code = envelope.CodeOK
 		return f.stands(p, envelope.StatusApproved)

@@ -61,7 +61,7 @@ func id(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", n) }
 
 func (b *book) trace() Trace {
 	b.t.Helper()
-	trace, err := b.TheVault.NextTrace([]string{"TERM0001"}, "ACCEPTOR1", envelope.At(b.now))
+	trace, err := b.TheVault.NextTrace([]string{"TERM0001"}, "ACCEPTOR1", envelope.At(b.now), nil)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -282,7 +282,7 @@ func TestTerminalsTakeTurnsAndKeepTheirNumbers(t *testing.T) {
 	seen := map[string]bool{}
 	use := func(n int, terminals ...string) Trace {
 		t.Helper()
-		trace, err := b.TheVault.NextTrace(terminals, "A", envelope.At(b.now))
+		trace, err := b.TheVault.NextTrace(terminals, "A", envelope.At(b.now), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -303,13 +303,13 @@ func TestTerminalsTakeTurnsAndKeepTheirNumbers(t *testing.T) {
 	}
 	// Another order in the configuration names no RRN again.
 	use(3, "TERM-B", "TERM-A")
-	if _, err := b.TheVault.NextTrace([]string{"TERM-A"}, "A", envelope.At(b.now)); err == nil {
+	if _, err := b.TheVault.NextTrace([]string{"TERM-A"}, "A", envelope.At(b.now), nil); err == nil {
 		t.Error("a trace of a terminal that has none left")
 	}
 	for i := len(b.TheVault.Terminals); i < MaxTerminals; i++ {
 		b.TheVault.Terminals[fmt.Sprint(i)] = Terminal{Number: i}
 	}
-	if _, err := b.TheVault.NextTrace([]string{"TERM-X"}, "A", envelope.At(b.now)); err == nil {
+	if _, err := b.TheVault.NextTrace([]string{"TERM-X"}, "A", envelope.At(b.now), nil); err == nil {
 		t.Error("more terminals than RRNs can tell apart")
 	}
 }

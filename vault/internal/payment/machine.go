@@ -25,7 +25,7 @@ const (
 	StageVoiding     Stage = "voiding"     // a void takes it back; a reversal is under way
 	StageVoided      Stage = "voided"      // final
 	StageUnknown     Stage = "unknown"     // no answer; a reversal is under way
-	StageManual      Stage = "manual"      // no answer to reversal or advice either: a person decides
+	StageManual      Stage = "manual"      // no answer to reversal or capture either, for hours: a person decides
 	StageCorrecting  Stage = "correcting"  // it stands though its merchant was told otherwise; a reversal is under way
 	StageReversed    Stage = "reversed"    // final
 	StageAccepted    Stage = "accepted"    // a bank entry that waits for a file
@@ -112,11 +112,14 @@ var moneyMoves = [...]Move{
 	{FlowSale, StageUnknown, "reversal-intended", to(StageUnknown)},
 	{FlowSale, StageUnknown, "reversal-answered", to(StageReversed)},
 	{FlowSale, StageUnknown, "reversal-abandoned", to(StageManual)},
+	{FlowSale, StageUnknown, "payment-resolved", to(StageReversed, StageApproved)},
 	{FlowSale, StageManual, "payment-resolved", to(StageReversed, StageApproved, StageVoided)},
+	{FlowSale, StageManual, "payment-resent", to(StageUnknown, StageVoiding, StageCorrecting)},
 	{FlowSale, StageApproved, "void/envelope-received", to(StageVoiding)},
 	{FlowSale, StageVoiding, "reversal-intended", to(StageVoiding)},
 	{FlowSale, StageVoiding, "reversal-answered", to(StageVoided)},
 	{FlowSale, StageVoiding, "reversal-abandoned", to(StageManual)},
+	{FlowSale, StageVoiding, "payment-resolved", to(StageVoided, StageApproved)},
 	{FlowSale, StageApproved, "payment-settled", to(StageSettled)},
 	{FlowSale, StageApproved, "refund/envelope-received", to(StageApproved)}, // its batch is closed
 	{FlowSale, StageSettled, "refund/envelope-received", to(StageSettled)},
@@ -129,7 +132,9 @@ var moneyMoves = [...]Move{
 	{FlowAuthorise, StageUnknown, "reversal-intended", to(StageUnknown)},
 	{FlowAuthorise, StageUnknown, "reversal-answered", to(StageReversed)},
 	{FlowAuthorise, StageUnknown, "reversal-abandoned", to(StageManual)},
+	{FlowAuthorise, StageUnknown, "payment-resolved", to(StageReversed, StageAuthorised)},
 	{FlowAuthorise, StageManual, "payment-resolved", to(StageReversed, StageAuthorised, StageVoided)},
+	{FlowAuthorise, StageManual, "payment-resent", to(StageUnknown, StageVoiding, StageCorrecting)},
 	{FlowAuthorise, StageAuthorised, "capture/envelope-received", to(StageAuthorised)},
 	{FlowAuthorise, StageAuthorised, "capture/capture-answered", to(StageAuthorised, StageCompleted)},
 	{FlowAuthorise, StageAuthorised, "authorisation-expired", to(StageExpired)},
@@ -137,6 +142,7 @@ var moneyMoves = [...]Move{
 	{FlowAuthorise, StageVoiding, "reversal-intended", to(StageVoiding)},
 	{FlowAuthorise, StageVoiding, "reversal-answered", to(StageVoided)},
 	{FlowAuthorise, StageVoiding, "reversal-abandoned", to(StageManual)},
+	{FlowAuthorise, StageVoiding, "payment-resolved", to(StageVoided, StageAuthorised)},
 	{FlowAuthorise, StageAuthorised, "refund/envelope-received", to(StageAuthorised)},
 	{FlowAuthorise, StageCompleted, "refund/envelope-received", to(StageCompleted)},
 	{FlowAuthorise, StageExpired, "refund/envelope-received", to(StageExpired)},
@@ -147,8 +153,10 @@ var moneyMoves = [...]Move{
 	{FlowCapture, StageCapturing, "capture-answered", to(StageCaptured, StageDeclined)}, // declined only in logs from before: see Retired
 	{FlowCapture, StageCapturing, "outcome-unknown", to(StageCapturing)},
 	{FlowCapture, StageCapturing, "capture-abandoned", to(StageManual)},
+	{FlowCapture, StageCapturing, "payment-resolved", to(StageCaptured, StageDeclined)},
 	{FlowCapture, StageCapturing, "payment-refused", to(StageRejected)}, // likewise, at its first try
 	{FlowCapture, StageManual, "payment-resolved", to(StageCaptured, StageDeclined)},
+	{FlowCapture, StageManual, "payment-resent", to(StageCapturing, StageCorrecting)},
 	{FlowCapture, StageCaptured, "payment-settled", to(StageSettled)},
 
 	{FlowRefund, StageReceived, "payment-refused", to(StageRejected)},
@@ -159,7 +167,9 @@ var moneyMoves = [...]Move{
 	{FlowRefund, StageUnknown, "reversal-intended", to(StageUnknown)},
 	{FlowRefund, StageUnknown, "reversal-answered", to(StageReversed)},
 	{FlowRefund, StageUnknown, "reversal-abandoned", to(StageManual)},
+	{FlowRefund, StageUnknown, "payment-resolved", to(StageReversed, StageApproved)},
 	{FlowRefund, StageManual, "payment-resolved", to(StageReversed, StageApproved)},
+	{FlowRefund, StageManual, "payment-resent", to(StageUnknown, StageCorrecting)},
 	{FlowRefund, StageApproved, "payment-settled", to(StageSettled)},
 
 	{FlowEntry, StageReceived, "entry-accepted", to(StageAccepted)},

@@ -63,9 +63,10 @@ type Terminal struct {
 const MaxTerminals = 100
 
 // NextTrace gives the trace numbers of the next message of the first terminal that has one left on that day; committing an
-// event that carries them uses them up, so it is called in the transaction that appends that event. It fails when every
-// terminal has sent 999,999 messages on that day.
-func (v Vault) NextTrace(terminals []string, acceptor string, now envelope.Time) (Trace, error) {
+// event that carries them uses them up, so it is called in the transaction that appends that event. A number that held says an open message
+// of an earlier day has is passed over (nil: there are none): an answer to the one must not be taken for an answer to the other. It fails
+// when no terminal has one of its 999,999 numbers of that day left.
+func (v Vault) NextTrace(terminals []string, acceptor string, now envelope.Time, held func(terminal string, stan uint32) bool) (Trace, error) {
 	day := now.DateText("")
 	for _, name := range terminals {
 		used, known := v.Terminals[name]
@@ -75,8 +76,14 @@ func (v Vault) NextTrace(terminals []string, acceptor string, now envelope.Time)
 		if used.Day < day {
 			used.Day, used.STAN = day, 0
 		}
-		if used.Day == day && used.STAN < maxSTAN && used.Number < MaxTerminals {
-			stan := used.STAN + 1
+		if used.Day != day || used.Number >= MaxTerminals {
+			continue
+		}
+		stan := used.STAN + 1
+		for held != nil && stan <= maxSTAN && held(name, stan) {
+			stan++
+		}
+		if stan <= maxSTAN {
 			// Year digit, day of the year, terminal, STAN: unique for ten years, whatever the order of the configuration.
 			rrn := fmt.Sprintf("%d%03d%02d%06d", now.Year()%10, now.YearDay(), used.Number, stan)
 			return Trace{STAN: stan, RRN: rrn, Terminal: name, Acceptor: acceptor, Sent: now}, nil
@@ -189,6 +196,7 @@ type Payment struct {
 	Trace       *Trace             `json:"trace,omitempty"`
 	Reversal    *Trace             `json:"reversal,omitempty"`
 	Tries       int                `json:"tries,omitempty"`   // reversals sent, or of a capture: captures
+	Resent      *Resent            `json:"resent,omitempty"`  // a person had that sent again
 	Answer      envelope.Code      `json:"answer,omitempty"`  // of what is being reversed or captured: the newest answer, where it settled nothing
 	First       envelope.Code      `json:"first,omitempty"`   // of a capture: the answer to its first try, where it settled nothing
 	Results     []uint64           `json:"results,omitempty"` // serials, oldest first

@@ -209,6 +209,7 @@ func steps() []step {
 		{"capture-answered", always(CaptureAnswered{ID: one, Code: "iso-05"})},
 		{"capture-abandoned", always(CaptureAbandoned{ID: one, Tries: 6})},
 		{"outcome-unknown", always(OutcomeUnknown{ID: one})},
+		{"payment-resent", always(PaymentResent{ID: one, Reason: "r"})},
 		{"payment-voided", always(PaymentVoided{ID: one})},
 		{"entry-accepted", func(b *book) Body {
 			b.try(BatchOpened{Batch: b.TheVault.NextBatch, Method: MethodBank})

@@ -57,6 +57,7 @@ func (c *coder) payment(p *payment.Payment) {
 	c.bool(&p.Acked)
 	c.trace(&p.Trace)
 	c.trace(&p.Reversal)
+	c.resent(&p.Resent)
 	grow(c, &p.Results)
 	for i := range p.Results {
 		c.uint(&p.Results[i])
@@ -86,16 +87,30 @@ func (c *coder) decision(d *payment.Decision) {
 	c.bool(&d.Corrects)
 }
 
-func (c *coder) trace(t **payment.Trace) {
-	there := *t != nil
-	if c.bool(&there); !there {
-		if c.reading {
-			*t = nil
-		}
-		return
+// optional has the presence of a value, which is made where it is read, and tells whether its members follow.
+func optional[T any](c *coder, v **T) bool {
+	there := *v != nil
+	c.bool(&there)
+	switch {
+	case !c.reading:
+	case there:
+		*v = new(T)
+	default:
+		*v = nil
 	}
-	if c.reading {
-		*t = new(payment.Trace)
+	return there
+}
+
+func (c *coder) resent(r **payment.Resent) {
+	if optional(c, r) {
+		c.time(&(*r).At)
+		c.number(&(*r).Tries)
+	}
+}
+
+func (c *coder) trace(t **payment.Trace) {
+	if !optional(c, t) {
+		return
 	}
 	c.number32(&(*t).STAN)
 	c.string(&(*t).RRN)

@@ -207,7 +207,7 @@ func id(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", n) }
 
 func (v *vault) trace() payment.Trace {
 	v.t.Helper()
-	trace, err := v.state.TheVault.NextTrace([]string{"TERM0001", "TERM0002", "TERM0003"}, "ACCEPTOR1", envelope.At(v.now))
+	trace, err := v.state.TheVault.NextTrace([]string{"TERM0001", "TERM0002", "TERM0003"}, "ACCEPTOR1", envelope.At(v.now), nil)
 	v.must(err)
 	return trace
 }

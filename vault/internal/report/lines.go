@@ -17,7 +17,8 @@ func Signed(t payment.Total) string {
 		parts = append(parts, fmt.Sprintf("%+d for %s", t.Count, envelope.FormatAmount(t.Amount, t.Currency)))
 	}
 	if t.Credits != 0 || t.CreditAmount != 0 {
-		parts = append(parts, fmt.Sprintf("refunds %+d for %s", t.Credits, envelope.FormatAmount(t.CreditAmount, t.Currency)))
+		parts = append(parts,
+			fmt.Sprintf("refunds %+d for %s", t.Credits, envelope.FormatAmount(t.CreditAmount, t.Currency)))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -58,7 +59,8 @@ func (r Report) lines(s sheet) {
 		return
 	}
 	s.section("Adjustments")
-	headings := []heading{words("Batch"), words("When"), words("By"), number("Acquirer has"), words("Payment"), words("Reason"), words("Evidence (SHA-256)")}
+	headings := []heading{words("Batch"), words("When"), words("By"), number("Acquirer has"), words("Payment"),
+		words("Reason"), words("Evidence (SHA-256)")}
 	s.table(headings, len(all), func(i int) markup {
 		a := all[i]
 		return formed(`<th scope="row">%s</th><td>%s</td><td>%s</td><td class="number">%s</td><td class="code">%s</td><td>%s</td><td class="hash">%s</td>`,

@@ -17,9 +17,9 @@ import (
 // maxAdjustment bounds each member of an adjustment, in payments or minor units.
 const maxAdjustment = 1e15
 
-// Adjust takes a named difference into a closed card batch that is not settled: what the acquirer has more than the ledger, or less where it
-// is negative. id names the payment that it is about; it may be empty. reason is as in Resolve. Errors: ErrReason, ErrNotFound, ErrConflict,
-// or the ledger's.
+// Adjust takes a named difference into a closed card batch that is not settled: what the acquirer has more than the
+// ledger, or less where it is negative. id names the payment that it is about; it may be empty. reason is as in
+// Resolve. Errors: ErrReason, ErrNotFound, ErrConflict, or the ledger's.
 func (e *Engine) Adjust(ctx context.Context, batch uint32, difference payment.Total, id, reason string, actor Actor) (payment.Batch, error) {
 	if err := checkWord(reason, actor); err != nil {
 		return payment.Batch{}, err
@@ -32,7 +32,8 @@ func (e *Engine) Adjust(ctx context.Context, batch uint32, difference payment.To
 		if err := mayAdjust(tx, b, difference, id); err != nil {
 			return err
 		}
-		_, err = tx.Append(actor.Event(b.Merchant, payment.BatchAdjusted{Batch: batch, Total: difference, Payment: id, Reason: reason}))
+		_, err = tx.Append(actor.Event(b.Merchant, payment.BatchAdjusted{Batch: batch, Total: difference, Payment: id,
+			Reason: reason}))
 		return err
 	})
 	if err != nil {
@@ -55,7 +56,8 @@ func mayAdjust(tx *ledger.Tx, b payment.Batch, t payment.Total, id string) error
 	case !within(t.Count) || !within(t.Amount) || !within(t.Credits) || !within(t.CreditAmount):
 		return conflict("a difference is at most %d, either way", int64(maxAdjustment))
 	case !b.MayTake(t):
-		return conflict("it comes to %s, and cannot come to less than nothing, nor to an amount of no payments", allInWords(b.Expected()))
+		return conflict("it comes to %s, and cannot come to less than nothing, nor to an amount of no payments",
+			allInWords(b.Expected()))
 	case !b.MayAdjust():
 		return conflict("it has %d adjustment lines, and there is no room for more: have the acquirer put the rest right", payment.MaxAdjustments)
 	}
@@ -78,7 +80,8 @@ func unsettled(tx *ledger.Tx, number uint32) (payment.Batch, error) {
 	case err != nil:
 		return b, err
 	case b.Method == payment.MethodBank:
-		return b, fmt.Errorf("%s is settled by a file, and the bank answers with returns: import those: %w", b.ID(), ErrConflict)
+		return b, fmt.Errorf("%s is settled by a file, and the bank answers with returns: import those: %w", b.ID(),
+			ErrConflict)
 	case !b.Fixed():
 		return b, fmt.Errorf("%s is %s; close it first: %w", b.ID(), b.Stage, ErrConflict)
 	case b.Stage == payment.BatchDone:
@@ -87,9 +90,10 @@ func unsettled(tx *ledger.Tx, number uint32) (payment.Batch, error) {
 	return b, nil
 }
 
-// AgreeByListing takes an acquirer's listing of a closed card batch in place of its host's 0510, where Config.Reconciliation is ByListing and the
-// listing agrees: payment by payment, or, where differences were taken into the batch by Adjust, in its sums. The listing's digest is the
-// event's evidence. Errors: those of Compare, ErrTotalsDiffer, or ErrConflict where the batch is not to be agreed so.
+// AgreeByListing takes an acquirer's listing of a closed card batch in place of its host's 0510, where
+// Config.Reconciliation is ByListing and the listing agrees: payment by payment, or, where differences were taken into
+// the batch by Adjust, in its sums. The listing's digest is the event's evidence. Errors: those of Compare,
+// ErrTotalsDiffer, or ErrConflict where the batch is not to be agreed so.
 func (e *Engine) AgreeByListing(ctx context.Context, batch uint32, listing io.Reader, actor Actor) (Comparison, error) {
 	if way := e.way(); way != payment.ByListing {
 		return Comparison{}, fmt.Errorf("batches are agreed by %q (acquirer.reconciliation in vault.toml), not by a listing: settle without one: %w", way, ErrConflict)
@@ -107,10 +111,12 @@ func (e *Engine) AgreeByListing(ctx context.Context, batch uint32, listing io.Re
 			"take it in with `vault batch adjust`: %w", allInWords(compared.Sums), allInWords(expected), len(compared.Differences), ErrTotalsDiffer)
 	}
 	actor.Evidence = hex.EncodeToString(digest.Sum(nil))
-	return compared, e.agree(ctx, batch, payment.BatchAgreed{Batch: batch, By: payment.ByListing, Totals: compared.Batch.Expected()}, actor)
+	return compared, e.agree(ctx, batch, payment.BatchAgreed{Batch: batch, By: payment.ByListing,
+		Totals: compared.Batch.Expected()}, actor)
 }
 
-// agrees tells whether a listing is what is expected: the same payments, or sums that differ from ours by what was adjusted.
+// agrees tells whether a listing is what is expected: the same payments, or sums that differ from ours by what was
+// adjusted.
 func (c Comparison) agrees(expected []payment.Total) bool {
 	adjusted := slices.ContainsFunc(c.Batch.Lines, func(l payment.Adjustment) bool { return !l.Corrects })
 	return slices.Equal(c.Sums, expected) && (len(c.Differences) == 0 || adjusted)
@@ -153,7 +159,8 @@ func (s *settlement) agreed(ctx context.Context, b payment.Batch) error {
 		if err := checkWord(s.actor.Purpose, s.actor); err != nil {
 			return fmt.Errorf("this acquirer agrees to nothing, so a person's word settles the batch: say with --reason what it rests on: %w", err)
 		}
-		return s.engine.agree(ctx, b.Number, payment.BatchAgreed{Batch: b.Number, By: payment.ByWord, Totals: expected, Reason: s.actor.Purpose}, s.actor)
+		return s.engine.agree(ctx, b.Number, payment.BatchAgreed{Batch: b.Number, By: payment.ByWord, Totals: expected,
+			Reason: s.actor.Purpose}, s.actor)
 	}
 	return s.reconcile(ctx, b)
 }

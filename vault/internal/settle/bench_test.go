@@ -126,7 +126,7 @@ func fillOne(tx *ledger.Tx, id string, part envelope.Part, entry bool) error {
 	if err := appendEvent(tx, "vault", "timer", "shop-1", body); err != nil {
 		return err
 	}
-	trace, err := nextTrace(tx, []string{"ND000001"}, "ACCEPTOR1")
+	trace, err := new(Engine).nextTrace(tx, []string{"ND000001"}, "ACCEPTOR1")
 	if err != nil {
 		return err
 	}

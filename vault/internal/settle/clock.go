@@ -23,6 +23,9 @@ func (e *Engine) keepTime(ctx context.Context) error {
 				return ended(ctx, err)
 			}
 		}
+		if err := e.watchHost(ctx); err != nil {
+			return ended(ctx, err)
+		}
 		if err := closing.close(ctx, now); err != nil {
 			return ended(ctx, err)
 		}
@@ -34,13 +37,15 @@ func (e *Engine) keepTime(ctx context.Context) error {
 
 // sweep looks through the payments that wait.
 func (e *Engine) sweep(ctx context.Context, now time.Time) error {
+	waited := e.waited(now)
 	for _, w := range []waiting{
 		{stage: payment.StageAuthorised, more: func(p payment.Payment) bool {
 			return !now.Before(p.Received.Add(payment.AuthorisationLife)) // and none that came later was authorised earlier
 		}, do: expire},
 		{stage: payment.StageCapturing, do: overdue},
 		{stage: payment.StageVoiding, do: overdueVoid},
-		{stage: payment.StageReceived, meant: func(p payment.Payment) bool { return now.After(p.Until.Time) }, do: late},
+		{stage: payment.StageReceived, meant: func(p payment.Payment) bool { return now.After(p.Until.Time) || waited(p) },
+			do: func(tx *ledger.Tx, p payment.Payment) (bool, error) { return e.late(tx, p, waited) }},
 	} {
 		if _, err := e.each(ctx, w); err != nil {
 			return err
@@ -77,12 +82,29 @@ func overdueVoid(tx *ledger.Tx, p payment.Payment) (bool, error) {
 	return firstResult(tx, void, "timer")
 }
 
-// late refuses a payment that waits and whose time has passed.
-func late(tx *ledger.Tx, p payment.Payment) (bool, error) {
-	if !tx.Now().After(p.Until.Time) {
-		return false, nil
+// waited says of a payment that was received whether it cannot be sent now and has waited too long for that: since it came, or since the
+// vault was started. One that can be sent is sent, however long it has waited.
+func (e *Engine) waited(now time.Time) func(payment.Payment) bool {
+	down := e.cfg.Acquirer.Ready() != nil
+	opened, _ := e.breaker.state()
+	return func(p payment.Payment) bool {
+		since := p.Received.Time
+		if since.Before(e.started) {
+			since = e.started
+		}
+		return (down || !opened.IsZero() && !isCapture(p)) && !now.Before(since.Add(e.cfg.OrderWait))
 	}
-	return true, refuse(tx, p, envelope.CodeLate)
+}
+
+// late refuses a payment that waits and whose time has passed, or that has waited too long for a host that answers. Nothing of it was sent.
+func (e *Engine) late(tx *ledger.Tx, p payment.Payment, waited func(payment.Payment) bool) (bool, error) {
+	switch {
+	case tx.Now().After(p.Until.Time):
+		return true, refuse(tx, p, envelope.CodeLate)
+	case waited(p):
+		return true, refuse(tx, p, envelope.CodeNoAnswer)
+	}
+	return false, nil
 }
 
 // closer closes batches at Config.CloseAt, once for each time, also for the last one over which the vault was down.

@@ -88,9 +88,7 @@ func (c *counter) decided(w word) (id string) {
 	e := c.engine(func(cfg *Config) {
 		cfg.Acquirer = c.lost(w.truth == envelope.StatusApproved || w.truth == envelope.StatusCaptured)
 	})
-	c.while(e, func() {
-		waittest.For(c.t, "a person to be needed", func() bool { return c.stage(id) == payment.StageManual })
-	})
+	c.repeatInVain(e, id)
 	c.must(e.Resolve(c.t.Context(), "shop-1", id, w.said, "nobody picked up", operator()))
 	if got := c.told(id); !slices.Equal(got, w.told) {
 		c.t.Errorf("told %v, want %v", got, w.told)
@@ -200,9 +198,7 @@ func TestACorrectionThatIsNotAnswered(t *testing.T) {
 	if _, err := deaf.CloseBatch(t.Context(), "", "", operator(), nil); !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), id) {
 		t.Errorf("closed over a correction: %v", err)
 	}
-	c.while(deaf, func() {
-		waittest.For(t, "a person to be needed again", func() bool { return c.stage(id) == payment.StageManual })
-	})
+	c.repeatInVain(deaf, id)
 	err := deaf.Resolve(t.Context(), "shop-1", id, "approved", "it stands", operator())
 	if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), "resolved as reversed") {
 		t.Errorf("told that it stands: %v", err)
@@ -232,9 +228,7 @@ func TestARefundAndAHoldAreCorrected(t *testing.T) {
 		refund := c.send(c.shop.Refund(sale, 500))
 		hold := c.send(c.shop.Authorize(3000))
 		e := c.engine(func(cfg *Config) { cfg.Acquirer = c.lost(stands) })
-		c.while(e, func() {
-			waittest.For(t, "a person to be needed", func() bool { return c.count(payment.StageManual) == 2 })
-		})
+		c.repeatInVain(e, refund, hold)
 		for _, id := range []string{refund, hold} {
 			c.must(e.Resolve(t.Context(), "shop-1", id, said, "a guess", operator()))
 		}
@@ -286,11 +280,11 @@ func TestAnAnswerAfterAPersonsWord(t *testing.T) {
 	defer func() { c.must(line.Close()) }()
 	e = c.engine(func(cfg *Config) { cfg.Acquirer = line })
 	c.while(e, func() {
-		waittest.For(t, "a person to be needed", func() bool { return c.stage(capture) == payment.StageManual })
+		waittest.For(t, "a try", func() bool { return c.Payment("shop-1", capture).Tries > 0 })
 		c.must(e.Resolve(t.Context(), "shop-1", capture, envelope.StatusDeclined, "nobody picked up", operator()))
 		waittest.For(t, "the host's late answer", func() bool { return c.State().Findings[payment.FindingMessage] > 0 })
 	})
-	c.want("the capture", capture, payment.StageDeclined, envelope.CodeNoAnswer, "unknown", "declined")
+	c.want("the capture", capture, payment.StageDeclined, envelope.CodeNoAnswer, "declined")
 	if details := c.findings(payment.FindingMessage); !strings.Contains(strings.Join(details, "\n"), "late-answer") {
 		t.Errorf("found %v", details)
 	}

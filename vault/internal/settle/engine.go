@@ -66,7 +66,11 @@ type Config struct {
 	Terminals      []string        // card acceptor terminals, ISO 8583 field 41, at least one
 	CloseAt        []time.Duration // times of day, since midnight UTC, at which open batches are closed by themselves; none: never
 	Outstanding    int             // requests, as many captures and as many reversals, that may wait for the host at once; 0: 64
-	ReversalRetry  time.Duration   // wait after the first unanswered reversal or capture, doubled after each further; 0: 5 s
+	ReversalRetry  time.Duration   // wait after the first try of a reversal or capture that was not taken, doubled after each further; 0: 5 s
+	RepeatEvery    time.Duration   // bound of that wait; 0: 5 min
+	RepeatFor      time.Duration   // from the first try of a reversal or capture to the last, after which a person decides; 0: 24 h
+	Silences       int             // messages in a row without an answer after which no new request is sent until one is answered; 0: 10
+	OrderWait      time.Duration   // how long an order may wait for a line, or for a host that is silent, before it is refused; 0: 1 h
 	Drain          time.Duration   // how long a stop waits for answers that are outstanding; 0: 10 s
 	Patience       time.Duration   // how long closing and settling wait for payments in flight; 0: 90 s
 	Now            func() time.Time
@@ -75,14 +79,9 @@ type Config struct {
 
 // Limits of the engine.
 const (
-	// MaxTries is how often a reversal or a capture is sent by one process before a person must decide: an advice is tried six times.
-	// A restart counts from the start, because a try that a crash cut short proves nothing.
-	MaxTries = 6
 	// unsentLimit is how long a message whose intent is committed may wait for a line to leave on, or for its answer, before its payment's
 	// first result is given as unknown. It is due within an hour of acting on the envelope (INTERFACES 4).
 	unsentLimit = 30 * time.Minute
-	// maxBackoff bounds the wait between two tries of a reversal or a capture.
-	maxBackoff = 5 * time.Minute
 	// traceWait is how long a payment waits before it is tried again when the day's trace numbers are used up.
 	traceWait = time.Minute
 	// linePoll is how often a line that is down is looked at.
@@ -98,36 +97,47 @@ type Engine struct {
 	recovered atomic.Bool // by this process
 	odd       oddities
 
+	reconciling traces // of reconciliations that wait for their answer
+
 	requests, captures, reversals door // to the host
+
+	advices *timetable // of what is being handled and repeated
+	breaker *breaker   // of requests
+	down    bool       // whether the line was down when watchHost last looked
+	started time.Time  // by the vault's clock
 }
 
 // New makes an engine. It does nothing until Run.
 func New(cfg Config) *Engine {
-	if cfg.Outstanding <= 0 {
-		cfg.Outstanding = 64
-	}
-	if cfg.ReversalRetry <= 0 {
-		cfg.ReversalRetry = 5 * time.Second
-	}
-	if cfg.Drain <= 0 {
-		cfg.Drain = 10 * time.Second
-	}
-	if cfg.Patience <= 0 {
-		cfg.Patience = 90 * time.Second
-	}
+	cfg.Outstanding = orDefault(cfg.Outstanding, 64)
+	cfg.ReversalRetry = orDefault(cfg.ReversalRetry, 5*time.Second)
+	cfg.RepeatEvery = orDefault(cfg.RepeatEvery, 5*time.Minute)
+	cfg.RepeatFor = orDefault(cfg.RepeatFor, 24*time.Hour)
+	cfg.Silences = orDefault(cfg.Silences, 10)
+	cfg.OrderWait = orDefault(cfg.OrderWait, time.Hour)
+	cfg.Drain = orDefault(cfg.Drain, 10*time.Second)
+	cfg.Patience = orDefault(cfg.Patience, 90*time.Second)
 	if cfg.Bank != nil && cfg.Bank.Disk == nil {
 		bank := *cfg.Bank
 		bank.Disk = nacha.Disk{}
 		cfg.Bank = &bank
 	}
-	e := &Engine{cfg: cfg}
+	e := &Engine{cfg: cfg, advices: newTimetable(), breaker: newBreaker(cfg.Silences, cfg.ReversalRetry, cfg.OrderWait/2), down: true}
 	for _, d := range []*door{&e.requests, &e.captures, &e.reversals} {
 		*d = door{places: make(places, cfg.Outstanding), logged: e.turn}
 	}
+	e.cfg.Acquirer = observed{Acquirer: cfg.Acquirer, engine: e}
 	if cfg.Journal != nil {
-		e.cfg.Acquirer = journaled{Acquirer: cfg.Acquirer, engine: e}
+		e.cfg.Acquirer = journaled{Acquirer: e.cfg.Acquirer, engine: e}
 	}
 	return e
+}
+
+func orDefault[N int | time.Duration](n, standard N) N {
+	if n <= 0 {
+		return standard
+	}
+	return n
 }
 
 // Run recovers, unless Recover did, then sends, captures, reverses, expires and closes until ctx ends; it then starts nothing more, waits up
@@ -147,14 +157,17 @@ func (e *Engine) Run(ctx context.Context) error {
 	defer stop()
 	defer context.AfterFunc(ctx, stop)()
 	for _, l := range []*lane{
-		{stages: []payment.Stage{payment.StageCapturing, payment.StageReceived}, aside: isCapture, handle: e.handle, gate: e.line},
-		{stages: []payment.Stage{payment.StageUnknown, payment.StageVoiding, payment.StageCorrecting}, handle: e.reverse, gate: e.line},
+		{stages: []payment.Stage{payment.StageCapturing, payment.StageReceived}, aside: isCapture, admits: e.admits, handle: e.handle, gate: e.line},
+		{stages: []payment.Stage{payment.StageUnknown, payment.StageVoiding, payment.StageCorrecting}, handle: e.reverse, follows: true, gate: e.line},
 	} {
 		l.engine = e
 		workers.Go(func() error { return l.run(dispatch, alive) })
 	}
 	workers.Go(func() error { return e.keepTime(dispatch) })
-	return workers.Wait()
+	if err := workers.Wait(); err != nil {
+		return err
+	}
+	return e.tellSilence(context.WithoutCancel(ctx))
 }
 
 // handle takes one payment to its outcome.
@@ -164,5 +177,8 @@ func (e *Engine) handle(ctx context.Context, p payment.Payment) error {
 	}
 	return e.request(ctx, p)
 }
+
+// admits tells whether a payment may be begun now. Captures always may: they are repeated until they are answered.
+func (e *Engine) admits(p payment.Payment) bool { return isCapture(p) || e.breaker.admits(p.Number) }
 
 func isCapture(p payment.Payment) bool { return p.Flow() == payment.FlowCapture }

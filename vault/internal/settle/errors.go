@@ -12,7 +12,7 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrConflict is returned when the state does not allow it yet: payments are in flight, the batch is open, or another close
 	// or settlement is under way.
-	ErrConflict = errors.New("not now")
+	ErrConflict = errors.New("refused as things stand")
 	// ErrTotalsDiffer is returned when the acquirer's totals of a batch are not ours. Nothing of that batch is settled.
 	ErrTotalsDiffer = errors.New("the acquirer's totals are not ours")
 	// ErrUnavailable is returned when the acquirer could not be asked, or the day has no more settlement files or trace numbers. Run it

@@ -7,7 +7,8 @@ import (
 	"nightdrop/vault/internal/payment"
 )
 
-// firstAnswer is the code that a capture's first try was answered with, "" where it was not; said is what the newest was.
+// firstAnswer is the code that a capture's first try was answered with, "" where it was not; said is what the newest
+// was.
 func firstAnswer(capture payment.Payment, said envelope.Code) string {
 	first := capture.First
 	if capture.Tries == 1 && first == "" {

@@ -130,6 +130,20 @@ func (c *counter) finish(e *Engine) {
 	})
 }
 
+// repeatInVain runs an engine until the reversals or captures of payments were repeated for a day, and a person is needed.
+func (c *counter) repeatInVain(e *Engine, ids ...string) {
+	c.t.Helper()
+	c.while(e, func() {
+		for _, id := range ids {
+			waittest.For(c.t, "a second try", func() bool { return c.Payment(c.shop.ID, id).Tries >= 2 })
+		}
+		c.Clock.Pass(24 * time.Hour)
+		for _, id := range ids {
+			waittest.For(c.t, "a person to be needed", func() bool { return c.stage(id) == payment.StageManual })
+		}
+	})
+}
+
 // underWay counts the payments that wait for the engine or the host.
 func (c *counter) underWay() (n int) {
 	c.t.Helper()

@@ -3,7 +3,6 @@ package settle
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -13,14 +12,15 @@ import (
 	"nightdrop/vault/internal/payment"
 )
 
-// ahead is how many payments are handled for each that may wait for the host: while those wait, others have their intents and their answers
-// made durable, in commits that they share.
+// ahead is how many payments are handled for each that may wait for the host: while those wait, others have their
+// intents and their answers made durable, in commits that they share.
 const ahead = 4
 
 // places are as many as there may be at once.
 type places chan struct{}
 
-// ask sends a message when there is a place at the host, and waits for its answer. When ctx ends before, it was not sent.
+// ask sends a message when there is a place at the host, and waits for its answer. When ctx ends before, it was not
+// sent.
 func (p places) ask(ctx context.Context, send func() (acquirer.Answer, error)) (acquirer.Answer, error) {
 	select {
 	case p <- struct{}{}:
@@ -36,17 +36,26 @@ type lane struct {
 	engine *Engine
 	stages []payment.Stage
 	aside  func(p payment.Payment) bool // which are handled beside the others, as many at once, and never make them wait; nil: none
+	admits func(p payment.Payment) bool // which may be begun now; nil: all
 	handle func(ctx context.Context, p payment.Payment) error
-	gate   func(ctx context.Context) error // waits until the acquirer can be reached
+	// follows says that the lane takes payments over from another, which may not be done with them when they come.
+	follows bool
+	gate    func(ctx context.Context) error // waits until the acquirer can be reached
 
 	places, beside places // taken by the payments being handled, and by those aside
-	mu             sync.Mutex
-	busy           map[payment.Key]bool // payments being handled
+	// Payments that were not admitted, by number: they are not read again until something may have changed that.
+	refused map[uint64]bool
+	due     time.Time // when the first of those that wait is due, as of the last look; zero: none is
+	passed  int       // how many that look passed over
 }
+
+// skipCost is how much longer a look at what waits is put off for each payment that the last one passed over: however
+// many are repeated, looking takes little of the processor's time.
+const skipCost = 10 * time.Microsecond
 
 // run takes payments until dispatch ends, and returns when all that it began are handled; handlers run under work.
 func (l *lane) run(dispatch, work context.Context) error {
-	l.busy = map[payment.Key]bool{}
+	l.refused = map[uint64]bool{}
 	l.places, l.beside = make(places, ahead*l.engine.cfg.Outstanding), make(places, ahead*l.engine.cfg.Outstanding)
 	handlers, failing := errgroup.WithContext(work)
 	dispatch, stop := context.WithCancel(dispatch)
@@ -54,26 +63,40 @@ func (l *lane) run(dispatch, work context.Context) error {
 	defer context.AfterFunc(failing, stop)()
 	var failure error
 	for dispatch.Err() == nil {
-		committed := l.engine.cfg.Ledger.Committed()
+		committed, sooner, turned := l.engine.cfg.Ledger.Committed(), l.engine.advices.sooner(), l.engine.breaker.turned()
 		began, err := l.round(dispatch, failing, handlers)
 		if err != nil {
 			failure = ended(dispatch, err)
 			break
 		}
+		if passed := time.Duration(l.passed) * skipCost; passed > time.Millisecond {
+			_ = pause(dispatch, passed) // the loop ends with dispatch
+		}
 		if !began {
-			wait(dispatch, committed)
+			l.wait(dispatch, committed, sooner, turned)
+		}
+		select {
+		case <-turned:
+			clear(l.refused)
+		default:
 		}
 	}
 	return errors.Join(handlers.Wait(), failure)
 }
 
-// wait returns when there may be something to do: after a commit, at the latest after a second.
-func wait(ctx context.Context, committed <-chan struct{}) {
-	timer := time.NewTimer(time.Second)
+// wait returns when there may be something to do: after a commit, when something is due, at the latest after a second.
+func (l *lane) wait(ctx context.Context, committed, sooner, turned <-chan struct{}) {
+	longest := time.Second
+	if !l.due.IsZero() {
+		longest = min(longest, max(0, time.Until(l.due)))
+	}
+	timer := time.NewTimer(longest)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 	case <-committed:
+	case <-sooner:
+	case <-turned:
 	case <-timer.C:
 	}
 }
@@ -92,11 +115,13 @@ func (l *lane) round(dispatch, work context.Context, handlers *errgroup.Group) (
 		if !ok {
 			continue
 		}
-		key := payment.Key{Merchant: p.Merchant, ID: p.ID}
-		l.mark(key, true)
+		if !l.engine.advices.begin(p.Number, isReversing(p) || isCapture(p), time.Now()) {
+			<-place
+			continue
+		}
 		began = true
 		handlers.Go(func() error {
-			defer func() { l.mark(key, false); <-place }()
+			defer func() { l.engine.advices.end(p.Number); <-place }()
 			if dispatch.Err() != nil {
 				return nil
 			}
@@ -126,33 +151,34 @@ func (l *lane) place(ctx context.Context, p payment.Payment) (place places, ok b
 
 func (l *lane) isAside(p payment.Payment) bool { return l.aside != nil && l.aside(p) }
 
-func (l *lane) mark(key payment.Key, busy bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if busy {
-		l.busy[key] = true
-	} else {
-		delete(l.busy, key)
-	}
-}
-
 // errEnough ends a query that has found enough.
 var errEnough = errors.New("enough")
 
-// waiting reads the next payments of the lane's stages that nobody handles yet.
+// waiting reads the next payments of the lane's stages that nobody handles yet and that are due.
 func (l *lane) waiting() ([]payment.Payment, error) {
-	l.mu.Lock()
-	busy := make(map[payment.Key]bool, len(l.busy))
-	for key := range l.busy {
-		busy[key] = true
-	}
-	l.mu.Unlock()
 	var found []payment.Payment
-	room := cap(l.beside) - len(l.beside)
+	room, now := cap(l.beside)-len(l.beside), time.Now()
+	l.due, l.passed = time.Time{}, 0
+	skips := func(number uint64) bool {
+		skip, due := l.engine.advices.skips(number, now)
+		waits := skip && !due.IsZero()
+		if waits && (l.due.IsZero() || due.Before(l.due)) {
+			l.due = due
+		}
+		if waits || l.refused[number] { // those that are handled are few
+			l.passed++
+			return true
+		}
+		if skip && l.follows {
+			l.engine.advices.miss(number)
+		}
+		return skip
+	}
 	err := l.engine.cfg.Ledger.View(func(tx *ledger.Tx) error {
 		for _, stage := range l.stages {
-			err := tx.Payments(ledger.Query{Stage: stage}, func(p payment.Payment) error {
-				if busy[payment.Key{Merchant: p.Merchant, ID: p.ID}] {
+			err := tx.Payments(ledger.Query{Stage: stage, Skip: skips}, func(p payment.Payment) error {
+				if l.admits != nil && !l.admits(p) {
+					l.refused[p.Number] = true
 					return nil
 				}
 				if l.isAside(p) {

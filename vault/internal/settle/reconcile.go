@@ -118,7 +118,7 @@ func (s *settlement) intend(ctx context.Context, b payment.Batch, currency strin
 		if err != nil || !found {
 			return orMissing(err, "merchant "+b.Merchant)
 		}
-		if trace, err = nextTrace(tx, s.engine.cfg.Terminals, m.Acceptor); err != nil {
+		if trace, err = s.engine.nextTrace(tx, s.engine.cfg.Terminals, m.Acceptor); err != nil {
 			return err
 		}
 		_, err = tx.Append(s.actor.Event(b.Merchant, payment.ReconciliationIntended{Batch: b.Number, Currency: currency, Trace: trace}))

@@ -11,10 +11,11 @@ import (
 	"nightdrop/vault/internal/payment"
 )
 
-// RecordReturn takes a person's word that the bank returned an entry, told otherwise than in a file that could be taken. code is ach-RNN, none of
-// R61 to R77; reason is 1 to 200 printable ASCII characters in which no account number could stand; the actor's evidence is needed. A file of the
-// bank that brings the same return later is a repeat, and one with another reason is left. Errors: ErrReturn, ErrReason, ErrNotFound,
-// ErrConflict (saying how the entry stands), or the ledger's.
+// RecordReturn takes a person's word that the bank returned an entry, told otherwise than in a file that could be
+// taken. code is ach-RNN, none of R61 to R77; reason is 1 to 200 printable ASCII characters in which no account number
+// could stand; the actor's evidence is needed. A file of the bank that brings the same return later is a repeat, and
+// one with another reason is left. Errors: ErrReturn, ErrReason, ErrNotFound, ErrConflict (saying how the entry
+// stands), or the ledger's.
 func (e *Engine) RecordReturn(ctx context.Context, merchant, id string, code envelope.Code, reason string, actor Actor) error {
 	if why, ach := strings.CutPrefix(string(code), "ach-"); !ach || !nacha.Returns(why) || actor.Evidence == "" {
 		return ErrReturn
@@ -33,7 +34,8 @@ func (e *Engine) RecordReturn(ctx context.Context, merchant, id string, code env
 		case p.Stage == payment.StageReturned:
 			return fmt.Errorf("entry %s came back before, with %s, and comes back once: %w", id, p.Code, ErrConflict)
 		case p.Stage != payment.StageSettled:
-			return fmt.Errorf("entry %s is %s: only one that is at the bank (settled) comes back: %w", id, p.Stage, ErrConflict)
+			return fmt.Errorf("entry %s is %s: only one that is at the bank (settled) comes back: %w", id, p.Stage,
+				ErrConflict)
 		}
 		_, err = tx.Append(actor.Event(merchant, payment.PaymentReturned{ID: id, Code: code, Reason: reason}))
 		return err

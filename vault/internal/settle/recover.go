@@ -34,6 +34,10 @@ func (e *Engine) Recover(ctx context.Context) error {
 			e.cfg.Logger.Warn("messages were outstanding at the stop: their outcome is unknown", "kind", what, "payments", n)
 		}
 	}
+	e.started = e.cfg.Now()
+	if err := e.resumeBreaker(); err != nil {
+		return err
+	}
 	e.recovered.Store(true)
 	return nil
 }

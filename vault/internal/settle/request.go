@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer"
@@ -37,7 +36,7 @@ func (e *Engine) request(ctx context.Context, p payment.Payment) error {
 	if card != nil {
 		request.Card, request.Code = card.Card, code
 	}
-	answer, err := e.authorise(ctx, *request, p.Until.Time)
+	answer, err := e.authorise(ctx, *request, p)
 	return e.conclude(ctx, p, answer, err)
 }
 
@@ -100,7 +99,7 @@ func (e *Engine) intend(ctx context.Context, p payment.Payment) (request *acquir
 				return refuse(tx, p, envelope.CodeLimit)
 			}
 		}
-		trace, err := nextTrace(tx, e.cfg.Terminals, m.Acceptor)
+		trace, err := e.nextTrace(tx, e.cfg.Terminals, m.Acceptor)
 		if err != nil {
 			return err
 		}
@@ -162,13 +161,15 @@ func openBatch(tx *ledger.Tx, m payment.Merchant) (uint32, error) {
 }
 
 // nextTrace gives the next trace numbers; the event that carries them uses them up. It fails with ErrUnavailable when the day's
-// numbers of these terminals are used up.
-func nextTrace(tx *ledger.Tx, terminals []string, acceptor string) (payment.Trace, error) {
+// numbers of these terminals are used up. No number that an open message bears is given, of whatever day that is.
+func (e *Engine) nextTrace(tx *ledger.Tx, terminals []string, acceptor string) (payment.Trace, error) {
 	v, err := tx.Vault()
 	if err != nil {
 		return payment.Trace{}, err
 	}
-	trace, err := v.NextTrace(terminals, acceptor, tx.Now())
+	trace, err := v.NextTrace(terminals, acceptor, tx.Now(), func(terminal string, stan uint32) bool {
+		return tx.HoldsTrace(terminal, stan) || e.reconciling.holds(terminal, stan)
+	})
 	if err != nil {
 		return trace, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
@@ -189,15 +190,24 @@ func onWire(t payment.Trace) acquirer.Trace {
 	return acquirer.Trace{STAN: t.STAN, RRN: t.RRN, Terminal: t.Terminal, Acceptor: t.Acceptor, Sent: t.Sent.Time}
 }
 
+// errSilent is why a request waits although there is a line.
+var errSilent = fmt.Errorf("%w: the host answers nothing", acquirer.ErrNotSent)
+
 // authorise sends the request and waits for its answer. What certainly did not leave is sent again under the same trace, until
-// the envelope's time has passed or its first result is due, counted from its intent however long this took to begin.
-func (e *Engine) authorise(ctx context.Context, request acquirer.Request, until time.Time) (acquirer.Answer, error) {
+// the envelope's time has passed or its first result is due, counted from its intent however long this took to begin. It does not leave while
+// the breaker is open.
+func (e *Engine) authorise(ctx context.Context, request acquirer.Request, p payment.Payment) (acquirer.Answer, error) {
 	deadline := request.Sent.Add(unsentLimit)
-	if until.Before(deadline) {
-		deadline = until
+	if p.Until.Before(deadline) {
+		deadline = p.Until.Time
 	}
 	for {
-		answer, err := e.requests.ask(ctx, func() (acquirer.Answer, error) { return e.cfg.Acquirer.Authorise(ctx, request) })
+		answer, err := e.requests.ask(ctx, func() (acquirer.Answer, error) {
+			if !e.breaker.admits(p.Number) {
+				return acquirer.Answer{}, errSilent
+			}
+			return e.cfg.Acquirer.Authorise(ctx, request)
+		})
 		if !errors.Is(err, acquirer.ErrNotSent) || errors.Is(err, acquirer.ErrRequest) {
 			return answer, err
 		}

@@ -14,27 +14,70 @@ import (
 	"nightdrop/vault/internal/payment"
 )
 
-// Resolve does what a person says became of a payment that no reversal or capture was answered for (stage manual): as is one of
-// payment.Payment.Resolutions. reason is 1 to 200 printable ASCII characters in which no account number could stand. Errors: ErrReason,
-// ErrNotFound, ErrConflict (naming what may be said of the payment), or the ledger's.
+// Resolve does what a person says became of a payment whose reversal or capture is being repeated (stages unknown,
+// voiding and capturing), or was in vain (manual): as is one of payment.Payment.Resolutions. The repeating ends
+// before the word is taken: a message that is under way is waited for, and its answer, when one comes, counts and not
+// the word. reason is 1 to 200 printable ASCII characters in which no account number could stand. Errors: ErrReason,
+// ErrNotFound, ErrConflict (naming what may be said of the payment), ctx's, or the ledger's.
 func (e *Engine) Resolve(ctx context.Context, merchant, id string, as envelope.Status, reason string, actor Actor) error {
 	if err := checkWord(reason, actor); err != nil {
 		return err
 	}
+	before, err := e.payment(merchant, id)
+	if err != nil {
+		return err
+	}
+	if err := mayResolve(before, as); err != nil {
+		return err
+	}
+	idle, release := e.advices.hold(before.Number)
+	defer release()
+	select {
+	case <-idle:
+	case <-ctx.Done():
+		return fmt.Errorf("a message about payment %s is under way, and its answer or its end was not waited for: resolve it again: %w", id, ctx.Err())
+	}
+	// From here on nothing about the payment leaves the vault until release. A crash before the commit leaves the
+	// payment as it is.
 	return e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		p, found, err := tx.Payment(merchant, id)
 		if err != nil || !found {
 			return orMissing(err, "payment "+id+" of "+merchant)
 		}
-		if may := p.Resolutions(); len(may) == 0 {
-			return fmt.Errorf("payment %s is %s: only what is manual waits for a person's word, and an earlier word is corrected with --correct: %w",
-				id, p.Stage, ErrConflict)
-		} else if !slices.Contains(may, as) {
-			return fmt.Errorf("payment %s cannot be %q; it can be resolved as %s: %w", id, string(as), listed(may), ErrConflict)
+		if len(p.Resolutions()) == 0 {
+			return fmt.Errorf("payment %s was answered in this moment, and is %s (code %s): the answer counts, and nothing was resolved: %w",
+				id, p.Stage, p.Code, ErrConflict)
+		}
+		if err := mayResolve(p, as); err != nil {
+			return err
 		}
 		_, err = tx.Append(actor.Event(merchant, payment.PaymentResolved{ID: id, As: as, Reason: reason, Remembered: true}))
 		return err
 	})
+}
+
+// mayResolve refuses what a person may not say of a payment as it stands.
+func mayResolve(p payment.Payment, as envelope.Status) error {
+	if may := p.Resolutions(); len(may) == 0 {
+		return fmt.Errorf("payment %s is %s: only what is manual, or is repeated (unknown, voiding, capturing), waits for a "+
+			"person's word, and an earlier word is corrected with --correct: %w",
+			p.ID, p.Stage, ErrConflict)
+	} else if !slices.Contains(may, as) {
+		return fmt.Errorf("payment %s cannot be %q; it can be resolved as %s: %w", p.ID, string(as), listed(may), ErrConflict)
+	}
+	return nil
+}
+
+// payment reads one, or fails with ErrNotFound.
+func (e *Engine) payment(merchant, id string) (p payment.Payment, err error) {
+	err = e.cfg.Ledger.View(func(tx *ledger.Tx) error {
+		var found bool
+		if p, found, err = tx.Payment(merchant, id); err != nil || !found {
+			return orMissing(err, "payment "+id+" of "+merchant)
+		}
+		return nil
+	})
+	return p, err
 }
 
 // checkWord checks the reason and the evidence of a person's word.

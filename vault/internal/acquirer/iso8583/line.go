@@ -197,7 +197,7 @@ func (l *line) exchange(ctx context.Context, r *request, timeout time.Duration) 
 func taken(a answer, up bool) (*iso8583.Message, error) {
 	switch {
 	case !up:
-		return nil, fmt.Errorf("%w: the line went down", acquirer.ErrNoAnswer)
+		return nil, acquirer.ErrLineLost
 	case !a.whole:
 		return nil, malformed("its bytes are not those of the dialect")
 	}
@@ -239,7 +239,7 @@ func (l *line) write(out []byte) error {
 	case errors.Is(err, connection.ErrConnectionClosed):
 		return errDown
 	}
-	return fmt.Errorf("%w: the line went down while the request was written", acquirer.ErrNoAnswer)
+	return fmt.Errorf("%w: while the request was written", acquirer.ErrLineLost)
 }
 
 // network sends a sign-on or an echo test and waits for its approval.

@@ -60,9 +60,9 @@ func (r requestAnswers) approves(code string) extent {
 	return r.Approve[code]
 }
 
-// outcome says what the answer to an advice means. A duplicate stands: the host has it. That holds of a reversal that was never sent
-// before, too: hosts reverse by themselves what they could not answer, and say so of a reversal that comes then. What counts is
-// its original, and that does not stand.
+// outcome says what the answer to an advice means. A duplicate stands: the host has it. That holds of a reversal that
+// was never sent before, too: hosts reverse by themselves what they could not answer, and say so of a reversal that
+// comes then. What counts is its original, and that does not stand.
 func (a adviceAnswers) outcome(code string) acquirer.Outcome {
 	switch {
 	case code == acquirer.Approved, slices.Contains(a.Stands, code), slices.Contains(a.Duplicate, code):
@@ -73,9 +73,10 @@ func (a adviceAnswers) outcome(code string) acquirer.Outcome {
 	return acquirer.Repeat
 }
 
-// outcomeOfCapture is outcome, but that a duplicate of a capture that was never sent before goes to a person, and so do the repeats
-// of such a one: first is what its first try was answered with. Hosts that look for duplicates by their content (the same amount of
-// the same authorisation) say so of a second capture, which they have not booked; its repeat would read as booked.
+// outcomeOfCapture is outcome, but that a duplicate of a capture that was never sent before goes to a person, and so do
+// the repeats of such a one: first is what its first try was answered with. Hosts that look for duplicates by their
+// content (the same amount of the same authorisation) say so of a second capture, which they have not booked; its
+// repeat would read as booked.
 func (a adviceAnswers) outcomeOfCapture(code string, repeat int, first string) acquirer.Outcome {
 	if slices.Contains(a.Duplicate, code) && (repeat == 0 || slices.Contains(a.Duplicate, first)) {
 		return acquirer.Person

@@ -17,10 +17,11 @@ import (
 // warmth is how long the record is that is written before each message: longer than any message.
 const warmth = 2 * maxMessage
 
-// sealed is a TLS connection that leaves no copy of what is written in memory. crypto/tls seals in place, but first it appends the plaintext
-// to a buffer of a pool that all connections of the process share, and where that is too small it lets go of one that holds the plaintext.
-// Who gets a buffer gets the one that was given back last, so a long record of zeros, sealed to nobody just before, leaves one that is long
-// enough. The pool is emptied by the garbage collector: once after dialling would not do.
+// sealed is a TLS connection that leaves no copy of what is written in memory. crypto/tls seals in place, but first it
+// appends the plaintext to a buffer of a pool that all connections of the process share, and where that is too small it
+// lets go of one that holds the plaintext. Who gets a buffer gets the one that was given back last, so a long record of
+// zeros, sealed to nobody just before, leaves one that is long enough. The pool is emptied by the garbage collector:
+// once after dialling would not do.
 type sealed struct {
 	net.Conn
 	mu    sync.Mutex
@@ -57,7 +58,8 @@ func toNobody(ctx context.Context) (*tls.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("iso8583: %w", err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"nobody"}}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"nobody"}}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, public, private)
 	if err != nil {
 		return nil, fmt.Errorf("iso8583: %w", err)
@@ -69,7 +71,8 @@ func toNobody(ctx context.Context) (*tls.Conn, error) {
 	go func() { shaken <- end.HandshakeContext(ctx) }()
 	void := &void{Conn: near}
 	// #nosec G402 -- nothing is told: the records are thrown away
-	zero := tls.Client(void, &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true, DynamicRecordSizingDisabled: true})
+	zero := tls.Client(void, &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true,
+		DynamicRecordSizingDisabled: true})
 	err = zero.HandshakeContext(ctx)
 	if other := <-shaken; err == nil {
 		err = other

@@ -44,8 +44,8 @@ func split(data []byte) (records, error) {
 	return r, nil
 }
 
-// lines yields what stands between line ends, without blanks at its end, and leaves out what is blank; or, of a file without line ends, every 94
-// characters.
+// lines yields what stands between line ends, without blanks at its end, and leaves out what is blank; or, of a file
+// without line ends, every 94 characters.
 func lines(data []byte) iter.Seq[[]byte] {
 	end := byte('\n')
 	if bytes.IndexByte(data, end) < 0 {
@@ -67,8 +67,9 @@ func lines(data []byte) iter.Seq[[]byte] {
 	}
 }
 
-// fill appends one record, filled with spaces; false where the line is longer than one. A character that is not printable ASCII becomes a question
-// mark, which no number and no code takes. A line of another length than 94 bytes is read as UTF-8 where it is that: the bank counted characters.
+// fill appends one record, filled with spaces; false where the line is longer than one. A character that is not
+// printable ASCII becomes a question mark, which no number and no code takes. A line of another length than 94 bytes is
+// read as UTF-8 where it is that: the bank counted characters.
 func (r *records) fill(line []byte) bool {
 	characters := len(line) != recordBytes && utf8.Valid(line)
 	n := 0

@@ -180,6 +180,7 @@ func (w *world) compareResults() {
 			if e, err = tx.LogEntry(uint64(i)); err != nil {
 				return err
 			}
+			w.unheld(folded, e.Event)
 			var issued *payment.Issued
 			if issued, err = payment.Apply(folded, e.Event); issued != nil {
 				w.follows(told, e.Event.Body, issued)
@@ -203,6 +204,32 @@ func (w *world) follows(told map[payment.Key]envelope.Status, body payment.Body,
 		w.fail("%s was told %q after %q", issued.ID, status, told[key])
 	}
 	told[key] = status
+}
+
+// unheld checks that the trace number of a new message is borne by no open message of another payment, from whatever day.
+func (w *world) unheld(folded *payment.Memory, e payment.Event) {
+	var t payment.Trace
+	var id string
+	switch b := e.Body.(type) {
+	case payment.AuthorisationIntended:
+		t, id = b.Trace, b.ID
+	case payment.ReconciliationIntended:
+		t = b.Trace
+	case payment.CaptureIntended:
+		t, id = b.Trace, b.ID
+	case payment.ReversalIntended:
+		t, id = b.Trace, b.ID
+	default:
+		return
+	}
+	for _, p := range folded.Payments {
+		request, reversal := p.OpenTraces()
+		for _, held := range []*payment.Trace{request, reversal} {
+			if held != nil && p.ID != id && held.Terminal == t.Terminal && held.STAN == t.STAN {
+				w.fail("trace number %d is given to %s while %s (%s) bears it", t.STAN, id, p.ID, p.Stage)
+			}
+		}
+	}
 }
 
 // usedOnce notes the trace numbers of an event, which only repeats of the message that they were made for may use again.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"nightdrop/ops/simulator/host"
 	"nightdrop/shared/envelope"
@@ -23,11 +24,11 @@ func TestPeopleWhoAreWrong(t *testing.T) {
 	happened := map[string]int{}
 	for seed := uint64(1); seed <= 60; seed++ {
 		synctest.Test(t, func(t *testing.T) {
-			p := plan{seed: seed, shops: 1, outstanding: 3, mutation: mutation{line: func(a acquirer.Acquirer) acquirer.Acquirer {
+			p := plan{seed: seed, shops: 1, outstanding: 3, repeatFor: 5 * time.Minute, mutation: mutation{line: func(a acquirer.Acquirer) acquirer.Acquirer {
 				return &forgetful{Acquirer: a, tried: map[string]int{}}
 			}}}
 			if seed%2 == 0 {
-				p = plan{seed: seed, shops: 1, outstanding: 3, adversary: map[host.Mishap]float64{host.DropRequest: 0.4, host.DropAnswer: 0.45}}
+				p = plan{seed: seed, shops: 1, outstanding: 3, repeatFor: 5 * time.Minute, adversary: map[host.Mishap]float64{host.DropRequest: 0.4, host.DropAnswer: 0.45}}
 			}
 			w := simulate(t, p)
 			if len(w.faults) > 0 {
@@ -71,10 +72,13 @@ func (f *forgetful) Capture(ctx context.Context, c acquirer.Capture) (acquirer.A
 	return answer, err
 }
 
+// inVain is how many tries of a reversal the forgetful line loses: more than there are in the time for which a plan repeats them.
+const inVain = 13
+
 func (f *forgetful) Reverse(ctx context.Context, r acquirer.Reversal) (acquirer.Answer, error) {
 	f.mu.Lock()
 	f.tried[r.Original.RRN]++
-	first := f.tried[r.Original.RRN] <= settle.MaxTries
+	first := f.tried[r.Original.RRN] <= inVain
 	f.mu.Unlock()
 	if first {
 		return acquirer.Answer{}, acquirer.ErrNoAnswer // it never came to the host

@@ -23,6 +23,8 @@ type acquirerHost struct {
 	stop   context.CancelFunc
 	ended  chan error
 
+	silence silence
+
 	mu sync.Mutex
 	up *host.Host // nil while it is away
 }
@@ -104,7 +106,7 @@ func (h *acquirerHost) dial(context.Context) (net.Conn, error) {
 	}
 	near, far := net.Pipe()
 	go up.ServeConn(far)
-	return near, nil
+	return &silentConn{Conn: near, silence: &h.silence}, nil
 }
 
 // mishaps is a logger that tells a story of what the adversary does.

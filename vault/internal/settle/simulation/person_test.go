@@ -1,7 +1,9 @@
 package simulation
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,18 +18,51 @@ import (
 
 // resolve does what a person does with payments that nothing was answered about: asks the acquirer what became of them, and tells the vault.
 func (w *world) resolve() {
-	var stuck []payment.Payment
-	w.view(func(tx *ledger.Tx) error {
-		stuck = nil
-		return tx.Payments(ledger.Query{Stage: payment.StageManual}, func(p payment.Payment) error {
-			stuck = append(stuck, p)
-			return nil
-		})
-	})
-	for _, p := range stuck {
+	for _, p := range w.at(payment.StageManual) {
 		w.revive()
 		_ = w.say(w.process.engine, p) // it is told how it ended, and what is left is asked again
 	}
+}
+
+// at reads the payments of some stages.
+func (w *world) at(stages ...payment.Stage) (found []payment.Payment) {
+	w.view(func(tx *ledger.Tx) error {
+		found = nil
+		for _, stage := range stages {
+			err := tx.Payments(ledger.Query{Stage: stage}, func(p payment.Payment) error {
+				found = append(found, p)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return found
+}
+
+// resolveEarly does what a person does who need not wait for the end of the repeating: the acquirer's book says that what is repeated has
+// happened, which no message that is still on its way can change.
+func (w *world) resolveEarly() {
+	for _, p := range w.at(payment.StageUnknown, payment.StageVoiding, payment.StageCapturing) {
+		w.revive()
+		as := became(p, w.transactions())
+		if as == envelope.StatusApproved || as == envelope.StatusDeclined {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
+		err := w.process.engine.Resolve(ctx, p.Merchant, p.ID, as, "the acquirer's book says so", operator())
+		cancel()
+		w.did(fmt.Sprintf("resolve %s as %s while it is repeated", p.ID, as), err)
+	}
+}
+
+// resend has whatever was repeated in vain be sent again.
+func (w *world) resend() {
+	w.revive()
+	n, err := w.process.engine.ResendAll(w.t.Context(), "", "the acquirer asks for it", operator())
+	w.did(fmt.Sprintf("send %d again", n), err)
 }
 
 // became is what the acquirer's book says of a payment at manual.

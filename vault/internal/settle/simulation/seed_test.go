@@ -79,6 +79,7 @@ var everything = []string{"the vault is killed", "the host is down", "the line b
 	"what=inoperative", "what=malfunction", "what=already-there", "what=other-approval", "what=unlisted", "iso-94", "iso-10", "\"stands\":true",
 	"authorisation-unanswered", "reversal-answered", "reversal-abandoned", "capture-answered", "capture-abandoned", "outcome-unknown", "payment-resolved",
 	"authorisation-expired", "payment-refused", "entry-intended", "file-written", "payment-returned", "change-notified", "entry-acknowledged", "with a defect", "already true",
+	"payment-resent", "the host is silent", "host-silent", "host-answers", "nearly midnight", "while it is repeated",
 	"\"void\"", "\"refund\"", "\"payout\"", "\"store\"", "\"forget\"", "\"token\"", "repeat 2"}
 
 func (s *sightings) add(story string) {
@@ -108,7 +109,8 @@ func (s *sightings) check(t *testing.T) {
 // drawn is the plan of a seed.
 func drawn(seed uint64) plan {
 	draw := rand.New(rand.NewPCG(seed, 1))
-	p := plan{seed: seed, shops: 1 + draw.IntN(2), outstanding: 1 + draw.IntN(5)}
+	p := plan{seed: seed, shops: 1 + draw.IntN(2), outstanding: 1 + draw.IntN(5), silences: 3 + draw.IntN(5),
+		repeatFor: []time.Duration{5 * time.Minute, 20 * time.Minute, 24 * time.Hour}[min(2, draw.IntN(100)/49)]}
 	switch mood := draw.IntN(16); {
 	case mood < 4: // an honest host
 	case mood < 12:
@@ -148,6 +150,11 @@ func simulate(t *testing.T, p plan) *world {
 // finish brings everything to its end: the vault lives, payments get their outcomes, batches are settled, and the bank has answered.
 func (w *world) finish() {
 	w.rest()
+	time.Sleep(max(0, w.host.silence.left()))
+	if w.draw.IntN(3) == 0 {
+		w.resend()
+		w.rest()
+	}
 	w.resolve()
 	w.careful = true
 	due := batchless
@@ -185,7 +192,11 @@ var acts = []struct {
 	{3, (*world).closeSome},
 	{3, (*world).settleSome},
 	{2, (*world).bankDay},
+	{2, (*world).silenced},
+	{1, (*world).evening},
 	{1, (*world).resolve},
+	{1, (*world).resolveEarly},
+	{1, (*world).resend},
 	{1, (*world).correctSome},
 }
 

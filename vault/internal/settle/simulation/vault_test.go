@@ -63,7 +63,8 @@ func (w *world) start(killAt int) {
 		Ledger: &mortalLedger{world: w, real: w.vault.Ledger, fate: p.fate, lose: w.plan.mutation.lose},
 		Opener: w.vault.Ring, Accounts: w.vault.Ring, Acquirer: w.line(p.client),
 		Bank:      &settle.Bank{Sender: sender, Outbox: w.outbox, Calendar: nacha.Calendar{Location: time.UTC, Cutoff: 20 * time.Hour, Lead: 1}},
-		Terminals: []string{"ND000001"}, Outstanding: w.plan.outstanding, ReversalRetry: retryAfter, Drain: drain, Patience: patience,
+		Terminals: []string{"ND000001"}, Outstanding: w.plan.outstanding, ReversalRetry: retryAfter, Silences: w.plan.silences,
+		RepeatFor: w.plan.repeatFor, Drain: drain, Patience: patience,
 		Now: w.vault.Clock.Now, Logger: slog.New(slog.DiscardHandler)})
 	close(made)
 	w.process = p

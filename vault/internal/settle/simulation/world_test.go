@@ -29,6 +29,8 @@ type plan struct {
 	shops       int
 	adversary   map[host.Mishap]float64 // nil: none
 	outstanding int
+	silences    int           // 0: the engine's own
+	repeatFor   time.Duration // 0: the engine's own
 	mutation    mutation
 }
 
@@ -198,15 +200,19 @@ func (w *world) payments(shop *intaketest.Storefront) (all []payment.Payment) {
 
 // rest waits until every payment has an outcome, or a person's to get; a vault that was killed is started again.
 func (w *world) rest() {
-	for range 600 {
+	wait := 500 * time.Millisecond
+	for n := range 3600 {
 		w.revive()
 		if !w.busy() {
 			return
 		}
+		if n == 600 {
+			wait = time.Minute // what is never answered is repeated for hours
+		}
 		select {
 		case <-w.process.fate.died:
 		case <-w.process.gone:
-		case <-time.After(500 * time.Millisecond):
+		case <-time.After(wait):
 		}
 	}
 	w.fail("payments are without an outcome after all this time")
@@ -247,6 +253,9 @@ func (w *world) do(what string, ask func(*settle.Engine) error) {
 		case errors.Is(err, settle.ErrTotalsDiffer):
 			w.fail("%s: %v", what, err)
 			return
+		}
+		if errors.Is(err, settle.ErrConflict) {
+			w.rest() // what is repeated may take its time
 		}
 		w.resolve()
 		time.Sleep(time.Second)

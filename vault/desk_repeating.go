@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/settle"
+)
+
+// Resend has what is manual be sent again.
+func (d *daemon) Resend(ctx context.Context, actor settle.Actor, r control.Resend) (control.PaymentsResent, error) {
+	h, err := d.open()
+	if err != nil {
+		return control.PaymentsResent{}, err
+	}
+	if r.Merchant != "" {
+		if _, err := d.Merchant(ctx, r.Merchant); err != nil {
+			return control.PaymentsResent{}, err
+		}
+	}
+	if r.All {
+		n, err := h.engine.ResendAll(ctx, r.Merchant, actor.Purpose, actor)
+		return control.PaymentsResent{Resent: n}, err
+	}
+	if !envelope.ValidID(r.ID) {
+		return control.PaymentsResent{}, notFound("payment", r.ID, false)
+	}
+	if r.Merchant == "" {
+		if r.Merchant, err = d.ownerAt(r.ID, payment.StageManual); err != nil {
+			return control.PaymentsResent{}, err
+		}
+	}
+	if err := h.engine.Resend(ctx, r.Merchant, r.ID, actor.Purpose, actor); err != nil {
+		return control.PaymentsResent{}, err
+	}
+	return control.PaymentsResent{Resent: 1}, nil
+}
+
+// repeatedStages are those whose message is repeated until it is answered.
+var repeatedStages = [...]payment.Stage{payment.StageUnknown, payment.StageVoiding, payment.StageCapturing, payment.StageCorrecting}
+
+// repeatedKinds are what is repeated in those stages.
+var repeatedKinds = map[payment.Stage]string{payment.StageUnknown: control.RepeatReversals,
+	payment.StageVoiding: control.RepeatVoids, payment.StageCapturing: control.RepeatCaptures,
+	payment.StageCorrecting: control.RepeatReversals}
+
+// repeated adds a payment to what is being repeated, where it is.
+func repeated(s *control.Status, p payment.Payment) {
+	kind, is := repeatedKinds[p.Stage]
+	if !is {
+		return
+	}
+	since, _ := p.Repeated()
+	if since.IsZero() {
+		since = p.Changed
+	}
+	r := s.Repeating[kind]
+	if r.Payments++; r.Payments == 1 || since.Before(r.Oldest.Time) {
+		r.Oldest = since
+	}
+	if s.Repeating == nil {
+		s.Repeating = map[string]control.Repeating{}
+	}
+	s.Repeating[kind] = r
+}
+
+// tellSilence says in a status that the acquirer's host is silent, where it is.
+func tellSilence(s *control.Status, e *settle.Engine) {
+	since, messages := e.Silent()
+	if since.IsZero() {
+		return
+	}
+	s.HostSilent = &control.Silence{Since: envelope.At(since), Messages: messages}
+	s.Acquirer = fmt.Sprintf("silent since %s: it takes messages and answers none; new authorisations wait until it "+
+		"answers one that is repeated", since.UTC().Format(time.RFC3339))
+}
+
+// ownerAt finds the merchant of the payment of an id that stands at one of these stages.
+func (d *daemon) ownerAt(id string, stages ...payment.Stage) (string, error) {
+	return view(d, func(tx *ledger.Tx) (merchant string, err error) {
+		var owners []string
+		for _, stage := range stages {
+			err = tx.Payments(ledger.Query{Stage: stage}, func(p payment.Payment) error {
+				if p.ID == id {
+					owners = append(owners, p.Merchant)
+				}
+				return nil
+			})
+			if err != nil {
+				return "", err
+			}
+		}
+		return onlyOwner(owners, either(stages)+" payment", id,
+			"look with `vault payment list --status manual`, or name its merchant with --merchant to see how it stands")
+	})
+}
+
+// either lists stages in words.
+func either(stages []payment.Stage) string {
+	text := string(stages[0])
+	for _, s := range stages[1:] {
+		text += " or " + string(s)
+	}
+	return text
+}

@@ -1,0 +1,59 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+
+	"nightdrop/shared/envelope"
+)
+
+// Kinds of messages that are repeated until they are answered.
+const (
+	RepeatCaptures  = "captures"
+	RepeatReversals = "reversals" // of payments whose outcome is unknown
+	RepeatVoids     = "voids"     // reversals of payments that are being voided
+)
+
+// Repeating tells of the messages of a kind that are being repeated.
+type Repeating struct {
+	Payments int           `json:"payments"` // counted to MaxCounted
+	Oldest   envelope.Time `json:"oldest"`   // when the first of them was first sent, or sent again by a person; or is to be
+}
+
+// Silence is an acquirer's host that takes messages and answers none: no new authorisation is sent meanwhile.
+type Silence struct {
+	Since    envelope.Time `json:"since"`
+	Messages int           `json:"messages"` // in a row without an answer, since the start
+}
+
+// Resend names what is to be sent again: one manual payment, or all.
+type Resend struct {
+	Merchant string `json:"merchant,omitempty"` // of one, where two have a manual payment of that id; of all, only this merchant's
+	ID       string `json:"id,omitempty"`
+	All      bool   `json:"all,omitempty"`
+}
+
+// PaymentsResent tells how many are being sent again.
+type PaymentsResent struct {
+	Resent int `json:"resent"`
+}
+
+// Resend has what is manual be sent again.
+func (c *Client) Resend(ctx context.Context, r Resend) (PaymentsResent, error) {
+	body, err := json.Marshal(r)
+	if err != nil {
+		return PaymentsResent{}, err
+	}
+	return send[PaymentsResent](ctx, c, "/payments/resend", nil, body)
+}
+
+func (s *Server) resendPayments(c call) (any, error) {
+	r, err := body[Resend](c, "order to send again")
+	if err != nil {
+		return nil, err
+	}
+	if r.All == (r.ID != "") {
+		return nil, &Error{CodeUsage, "name one payment, or all"}
+	}
+	return s.cfg.Vault.Resend(c.Context(), c.actor, r)
+}

@@ -1,0 +1,75 @@
+package ledger
+
+import (
+	"nightdrop/vault/internal/payment"
+)
+
+// openStages are those in which a payment can hold a trace number.
+var openStages = [...]payment.Stage{payment.StageAuthorising, payment.StageCapturing, payment.StageVoiding,
+	payment.StageUnknown, payment.StageManual, payment.StageCorrecting}
+
+// traceKey is a trace number at its terminal, of whatever day.
+type traceKey struct {
+	terminal string
+	stan     uint32
+}
+
+// heldTraces counts the open messages that bear a trace number, as of the last commit. It is derived from the
+// payments when the ledger is opened, and follows each commit after it has happened: what is rolled back never was
+// here. About 100 bytes an open message.
+type heldTraces map[traceKey]int
+
+// heldTrace is one message more, or one fewer, that bears a trace number.
+type heldTrace struct {
+	key traceKey
+	by  int
+}
+
+// take applies what a commit changed.
+func (h heldTraces) take(changes []heldTrace) {
+	for _, c := range changes {
+		if h[c.key] += c.by; h[c.key] == 0 {
+			delete(h, c.key)
+		}
+	}
+}
+
+// holdTraces notes what becoming p, from was, changes.
+func (tx *Tx) holdTraces(was, p payment.Payment) {
+	request, reversal := was.OpenTraces()
+	nowRequest, nowReversal := p.OpenTraces()
+	for _, c := range [...]struct{ was, now *payment.Trace }{{request, nowRequest}, {reversal, nowReversal}} {
+		switch {
+		case c.was == c.now || c.was != nil && c.now != nil && *c.was == *c.now:
+			continue
+		case c.was != nil:
+			tx.traces = append(tx.traces, heldTrace{traceKey{c.was.Terminal, c.was.STAN}, -1})
+		}
+		if c.now != nil {
+			tx.traces = append(tx.traces, heldTrace{traceKey{c.now.Terminal, c.now.STAN}, 1})
+		}
+	}
+}
+
+// HoldsTrace tells whether an open message of a payment bears this trace number at its terminal, from whatever day: a
+// request, capture or reversal that may still be answered or sent again. What this transaction itself changed does
+// not count. It is for writing transactions.
+func (tx *Tx) HoldsTrace(terminal string, stan uint32) bool {
+	return tx.ledger.held[traceKey{terminal, stan}] > 0
+}
+
+// readHeld reads which trace numbers are held; it costs as much as the payments that are open.
+func (l *Ledger) readHeld(tx *Tx) error {
+	l.held = heldTraces{}
+	for _, stage := range openStages {
+		err := tx.Payments(Query{Stage: stage}, func(p payment.Payment) error {
+			tx.holdTraces(payment.Payment{}, p)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	l.held.take(tx.traces)
+	return nil
+}
