@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"nightdrop/relay/internal/ingest"
+	"nightdrop/shared/folded"
 )
 
 const (
@@ -18,6 +20,8 @@ const (
 	frontAddressConns = 48
 	// frontDial is how long the broker, which is in this process, may take to take a connection.
 	frontDial = 5 * time.Second
+	// frontAgain is the wait before connections are taken again after that failed.
+	frontAgain = 100 * time.Millisecond
 )
 
 // front listens for vault, courier and monitor in the embedded broker's place, and passes on to it what fits into the limits: the broker
@@ -43,13 +47,25 @@ func openFront(address, broker string, logger *slog.Logger) (*front, error) {
 	return f, nil
 }
 
+// accept takes connections until the listener is closed. Any other error passes, such as that the process has as many files open as it may:
+// the vault must get in when it has.
 func (f *front) accept() {
+	lines := folded.New(f.logger)
 	for {
 		caller, err := f.listener.Accept()
-		if err != nil {
-			return // closed
+		switch {
+		case err == nil:
+			f.passing.Go(func() { f.pass(caller) })
+			continue
+		case errors.Is(err, net.ErrClosed):
+			return
 		}
-		f.passing.Go(func() { f.pass(caller) })
+		lines.Warn("accept", "the channel's listener takes no connection now; trying on", "error", err)
+		select {
+		case <-f.ended:
+			return
+		case <-time.After(frontAgain):
+		}
 	}
 }
 

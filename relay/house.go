@@ -114,7 +114,8 @@ func (h *house) openEdge(context.Context) error {
 	h.bags, err = bagger.Open(bagger.Config{
 		Relay: h.signer.Name(), Signer: h.signer, Publisher: h.relay, Head: h.head, Window: h.settings.Limits.Window,
 		QueueEnvelopes: queueEnvelopes, QueueBytes: queueBytes, Repeats: h.settings.Limits.Repeats, Sizing: sizing,
-		Now: h.now, Logger: h.logger, Observer: h.metrics,
+		Crowded: func() bool { return channel.EnvelopesCrowded(h.relay.Streams()) },
+		Now:     h.now, Logger: h.logger, Observer: h.metrics,
 	})
 	if err != nil {
 		return err

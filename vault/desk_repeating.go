@@ -96,15 +96,19 @@ func (d *daemon) ownerAt(id string, stages ...payment.Stage) (string, error) {
 			}
 		}
 		return onlyOwner(owners, either(stages)+" payment", id,
-			"look with `vault payment list --status manual`, or name its merchant with --merchant to see how it stands")
+			"see how it stands with `vault payment list`, and which wait for a person with `vault payment list --status manual`")
 	})
 }
 
 // either lists stages in words.
 func either(stages []payment.Stage) string {
 	text := string(stages[0])
-	for _, s := range stages[1:] {
-		text += " or " + string(s)
+	for i, s := range stages[1:] {
+		between := ", "
+		if i == len(stages)-2 {
+			between = " or "
+		}
+		text += between + string(s)
 	}
 	return text
 }

@@ -25,6 +25,17 @@ func (s StreamState) full(most int64) bool { return !s.Rolls && s.Bytes+most > s
 // maxResult is the most that one result takes in its stream: a note of at most 64 KiB (INTERFACES 1), subject and headers.
 const maxResult = 70_000
 
+// EnvelopesCrowded reports whether ENVELOPES is seven eighths full: from three quarters on the vault purges what it has
+// committed, so that something keeps it from doing so, or it is not there.
+func EnvelopesCrowded(streams []StreamState) bool {
+	for _, s := range streams {
+		if s.Name == streamEnvelopes {
+			return s.Bytes >= s.Limit/8*7
+		}
+	}
+	return false
+}
+
 // ResultsFull is nil, or tells that RESULTS might refuse the vault's next result: what is posted is still taken, and its
 // answers wait in the vault.
 func ResultsFull(streams []StreamState) error {

@@ -138,7 +138,7 @@ func endOfGet(stream, status string, answer *nats.Msg, previous uint64) error {
 	case "503":
 		return fmt.Errorf("%w: the broker has no stream %s", ErrUnavailable, stream)
 	default:
-		return fmt.Errorf("%w: read %s: broker status %s, %s", ErrUnavailable, stream, status, answer.Header.Get("Description"))
+		return fmt.Errorf("%w: read %s: broker status %s, %.*q", ErrUnavailable, stream, status, maxDescription, answer.Header.Get("Description"))
 	}
 }
 
@@ -163,6 +163,14 @@ func storedMessage(answer *nats.Msg) (m Message, last uint64, err error) {
 type apiError struct {
 	Code        int    `json:"err_code"`
 	Description string `json:"description"`
+}
+
+// maxDescription bounds what is told of an error in the broker's words, in bytes: it stands in logs and in status.
+const maxDescription = 200
+
+// String is the error in one short line, whatever the broker says.
+func (e apiError) String() string {
+	return fmt.Sprintf("broker error %d, %.*q", e.Code, maxDescription, e.Description)
 }
 
 const codeNoMessage = 10037
@@ -197,7 +205,7 @@ func (l *link) call(ctx context.Context, subject string, request, answer any) er
 		if failure.Error.Code == codeNoMessage {
 			return fmt.Errorf("%s: %w", subject, ErrNotFound)
 		}
-		return fmt.Errorf("%w: %s: broker error %d, %s", ErrUnavailable, subject, failure.Error.Code, failure.Error.Description)
+		return fmt.Errorf("%w: %s: %s", ErrUnavailable, subject, failure.Error)
 	}
 	if err := json.Unmarshal(reply.Data, answer); err != nil {
 		return fmt.Errorf("%w: %s: the broker's answer cannot be read", ErrUnavailable, subject)

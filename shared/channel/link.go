@@ -154,6 +154,7 @@ func (l *link) subscribe(subject string, fn nats.MsgHandler) (*nats.Subscription
 
 func (l *link) broke(_ *nats.Conn, err error) {
 	l.epoch.Add(1)
+	l.rested()
 	if err != nil {
 		l.folded.Warn("broke", "channel connection broke, reconnecting", "error", err)
 	}
@@ -186,13 +187,21 @@ func (l *link) stillDown(_ *nats.Conn, err error) {
 // violated is told of a broker's fault, for which its connection ends.
 func (l *link) violated(err error) {
 	l.folded.Error("violated", "the broker is at fault, its connection is given up", "error", err)
+	l.rested()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.faults++
+	l.lastDown = err.Error()
+}
+
+// rested forgets the faults of before where the connection that now ends stood for long, whatever ended it.
+func (l *link) rested() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.stands.IsZero() && time.Since(l.stands) > steady {
 		l.faults = 0
 	}
-	l.faults, l.stands = l.faults+1, time.Time{}
-	l.lastDown = err.Error()
+	l.stands = time.Time{}
 }
 
 // wait is how long the library waits before it tries the brokers again.

@@ -199,11 +199,11 @@ func classifyAnswer(m *nats.Msg, stream string) error {
 	}
 	switch ack.Error.Code {
 	case codeAccountResources, codeServerResources, codeStorageResources, codeTooManyRequests:
-		return fmt.Errorf("%w: %s: %s", ErrFull, stream, ack.Error.Description)
+		return fmt.Errorf("%w: %s: %s", ErrFull, stream, ack.Error)
 	case codeStoreFailed:
 		if strings.HasPrefix(ack.Error.Description, "maximum ") {
-			return fmt.Errorf("%w: %s: %s", ErrFull, stream, ack.Error.Description)
+			return fmt.Errorf("%w: %s: %s", ErrFull, stream, ack.Error)
 		}
 	}
-	return fmt.Errorf("%w: %s: broker error %d, %s", ErrUnknown, stream, ack.Error.Code, ack.Error.Description)
+	return fmt.Errorf("%w: %s: %s", ErrUnknown, stream, ack.Error)
 }

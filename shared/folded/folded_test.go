@@ -5,15 +5,34 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
+// output is what was written, from any goroutine.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
 // TestLinesOfOneKind: of any number of lines an hour ten are written, and then how many more there were; the next hour begins anew.
 func TestLinesOfOneKind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out output
 		l := New(slog.New(slog.NewTextHandler(&out, nil)))
 		for range 100_000 {
 			l.Warn("odd", "something odd", "detail", "x")
@@ -43,7 +62,7 @@ func TestLinesOfOneKind(t *testing.T) {
 // TestKindsAreBounded: an outsider who has a say in the kinds gets no more lines by it than of one kind beyond the bound.
 func TestKindsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out output
 		l := New(slog.New(slog.NewTextHandler(&out, nil)))
 		for i := range 10_000 {
 			l.Warn(fmt.Sprint("kind ", i), "odd")
@@ -64,7 +83,7 @@ func TestKindsAreBounded(t *testing.T) {
 // none of those below it is held back.
 func TestHandlerFoldsAProgramsLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out output
 		logger := slog.New(Handler(slog.NewTextHandler(&out, nil)))
 		for i := range 10_000 {
 			logger.With("part", i).WithGroup("g").Warn("a payment waits", "payment", i)

@@ -54,7 +54,7 @@ type Observer interface {
 	BagFailed(err error)
 }
 
-// Config is what a Bagger is made of. Every field is required.
+// Config is what a Bagger is made of. Every field is required but Crowded.
 type Config struct {
 	Relay     string       // the relay's name, which is the signer's
 	Signer    *note.Signer // signs bags
@@ -68,6 +68,10 @@ type Config struct {
 
 	Repeats int    // acked envelopes that are remembered for a minute; 0 = none
 	Sizing  Sizing // how merchants share the channel
+
+	// Crowded reports whether ENVELOPES is so full that the vault's purging does not keep up. It must return at once.
+	// Then those are refused who stored more than an equal part of it in the last week. Nil: nobody is.
+	Crowded func() bool
 
 	Now      func() time.Time
 	Logger   *slog.Logger
@@ -193,7 +197,9 @@ func (b *Bagger) Room(e Envelope) error {
 
 // checkShare refuses what the merchant has no room for. b.mu is held.
 func (b *Bagger) checkShare(e Envelope) error {
-	if b.shares.allows(e.Merchant, int64(b.frame+len(e.Note))) {
+	bytes := int64(b.frame + len(e.Note))
+	crowds := b.config.Crowded != nil && b.shares.crowds(e.Merchant, bytes, b.config.Now()) && b.config.Crowded()
+	if !crowds && b.shares.allows(e.Merchant, bytes) {
 		return nil
 	}
 	b.shares.refused[e.Merchant]++

@@ -238,7 +238,7 @@ func (b *Bagger) remember(f *flight) {
 		delete(b.moving, s.Digest)
 		b.repeats.add(s.Envelope, b.place(f, i), now)
 	}
-	b.shares.store(f.number, f.riders)
+	b.shares.store(f.number, f.riders, now)
 }
 
 // chargeBag divides among the riders what their bag takes beside them, so that many bags of one envelope cost what they

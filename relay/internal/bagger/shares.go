@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
-// ErrShare is returned when the merchant has as much in the channel, above the vault's signed position, as it may: the
-// envelope was not taken. Others are still served.
+// ErrShare is returned when the merchant has as much in the channel, above the vault's signed position, as it may, or
+// has stored more than an equal part of a crowded one: the envelope was not taken. Others are still served.
 var ErrShare = errors.New("the merchant's share of the channel is taken")
 
 // Sizing says how ENVELOPES is shared out among merchants. What counts is what the vault has not committed yet: above
@@ -100,6 +101,7 @@ type shares struct {
 	total     int64 // sum of taken
 	borrowed  int64 // sum of what merchants have beyond their own
 	stored    []stretch
+	lately    lately
 	committed uint64            // number of the last bag of this run that the vault has committed
 	refused   map[string]uint64 // times, by merchant
 }
@@ -156,7 +158,10 @@ func (s *shares) add(merchant string, bytes int64) {
 }
 
 // store notes that a bag is durable, whose riders keep their bytes until the vault has committed it.
-func (s *shares) store(number uint64, riders []*submission) {
+func (s *shares) store(number uint64, riders []*submission, now time.Time) {
+	for _, r := range riders {
+		s.lately.add(r.Merchant, r.bytes, now)
+	}
 	if number <= s.committed {
 		for _, r := range riders {
 			s.add(r.Merchant, -r.bytes)

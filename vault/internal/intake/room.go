@@ -3,6 +3,7 @@ package intake
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,6 +18,8 @@ import (
 const (
 	pressure = 75
 	relieved = 65
+	// lookFor bounds one look for bags that may go, so that one after roomEvery goes on from there.
+	lookFor = 30 * time.Second
 )
 
 // Envelopes is what the vault last saw of the stream ENVELOPES.
@@ -26,7 +29,7 @@ type Envelopes struct {
 	Error  error     // why the last look failed; nil where it did not
 	Oldest time.Time // when the broker stored the oldest bag that is there; zero where that is not known
 	Purged uint64    // bags that went before their week was over, since the vault was unlocked
-	Held   uint64    // sequence of the bag that keeps older and newer ones there, for an envelope in it is not yet sent or filed; 0 where none does
+	Held   uint64    // sequence of the bag that keeps newer ones there: above the position, or with an envelope not yet sent or filed; 0 where none does
 }
 
 type envelopes struct {
@@ -68,8 +71,8 @@ func (i *Intake) relieve(ctx context.Context) error {
 	return i.makeRoom(ctx, room)
 }
 
-// makeRoom purges committed bags, oldest first, until ENVELOPES is relieved, or a bag comes that must stay: one that is not committed, or that
-// has an envelope which is not yet sent or filed. A standby that takes over needs those.
+// makeRoom purges committed bags, oldest first, until ENVELOPES is relieved, or a bag comes that must stay: one that is not committed, that is
+// above the signed position, or that has an envelope which is not yet sent or filed. A standby that takes over needs those.
 func (i *Intake) makeRoom(ctx context.Context, room channel.Room) error {
 	var hint ledger.Hint
 	err := i.Ledger.View(func(tx *ledger.Tx) (err error) {
@@ -79,33 +82,51 @@ func (i *Intake) makeRoom(ctx context.Context, room channel.Room) error {
 	if err != nil {
 		return err
 	}
+	free, err := i.freeable(ctx, room, hint.Sequence)
+	if free.bags > 0 { // also where the look broke off: what was seen may go
+		if err := i.Source.PurgeBags(ctx, free.below); err != nil {
+			return err
+		}
+	}
+	i.noteRoom(free.bags, free.below, err == nil && free.held)
+	return err
+}
+
+// freeable is what may go of ENVELOPES.
+type freeable struct {
+	below uint64 // every bag with a sequence less than this
+	bags  uint64
+	held  bool // no more may, and that is too little
+}
+
+// freeable looks at the bags below a sequence, oldest first, until enough may go, one comes that must stay, or lookFor is over: upkeep has
+// other work, and what a broker says of its first sequence may have it look for ever.
+func (i *Intake) freeable(ctx context.Context, room channel.Room, end uint64) (free freeable, err error) {
 	excess := room.Bytes - room.MaxBytes/100*relieved
-	below, bags := room.First, uint64(0)
-	for ; excess > 0 && below < hint.Sequence; below++ { // the bag that the hint names stays
-		bag, err := i.Source.BagAt(ctx, below)
+	began := time.Now()
+	for free.below = room.First; excess > 0 && free.below < end; free.below++ { // the bag that the hint names stays
+		if time.Since(began) > lookFor {
+			return free, nil
+		}
+		bag, err := i.Source.BagAt(ctx, free.below)
 		if errors.Is(err, channel.ErrNotFound) {
 			continue
 		}
 		if err != nil {
-			return err
+			return free, err
 		}
 		waits, err := i.waits(bag)
 		if err != nil {
-			return err
+			return free, err
 		}
 		if waits {
 			break
 		}
 		excess -= int64(len(bag.Data))
-		bags++
+		free.bags++
 	}
-	if bags > 0 {
-		if err := i.Source.PurgeBags(ctx, below); err != nil {
-			return err
-		}
-	}
-	i.noteRoom(bags, below, excess > 0)
-	return nil
+	free.held = excess > 0
+	return free, nil
 }
 
 // noteRoom notes what went, and tells the log, at most once an hour, where too little could.
@@ -127,13 +148,17 @@ func (i *Intake) noteRoom(bags, next uint64, tight bool) {
 	}
 }
 
-// waits reports whether a bag has an envelope that is not yet sent or filed. What was never taken, such as a stranger's, waits for nothing.
+// waits reports whether a bag is above the position that the vault signs, or has an envelope that is not yet sent or filed. What was never
+// taken, such as a stranger's, waits for nothing.
 func (i *Intake) waits(m channel.Message) (waits bool, err error) {
-	_, _, notes, err := envelope.SplitBag(m.Data)
+	head, _, notes, err := envelope.SplitBag(m.Data)
 	if err != nil {
 		return false, nil // a bag that cannot be read holds nothing that could be sent
 	}
 	err = i.Ledger.View(func(tx *ledger.Tx) error {
+		if waits, err = ahead(tx, head); err != nil || waits {
+			return err
+		}
 		for _, msg := range notes {
 			e, err := envelope.Peek[envelope.Envelope](msg)
 			if err != nil || !envelope.ValidMerchant(e.Merchant) {
@@ -151,6 +176,22 @@ func (i *Intake) waits(m channel.Message) (waits bool, err error) {
 		return nil
 	})
 	return waits, err
+}
+
+// ahead reports whether a bag is committed above its run's signed position, since one before it has not come. Only what the ledger has of
+// the very bag counts: whoever is no relay could name any number.
+func ahead(tx *ledger.Tx, head []byte) (bool, error) {
+	claimed, err := envelope.Read[envelope.Bag](head)
+	if err != nil {
+		return false, nil // it is no bag
+	}
+	b := claimed.Value
+	committed, _, err := tx.Bag(b.Relay, b.Run, b.Number)
+	if err != nil || !slices.Contains(committed.Digests, claimed.Digest()) {
+		return false, err
+	}
+	run, _, err := tx.Run(b.Relay, b.Run)
+	return b.Number > run.Number, err
 }
 
 // unsent reports whether a payment of this stage may still have to be sent to the acquirer, or filed, from what its envelope holds.

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -35,9 +36,7 @@ func TestBagsGoEarlierUnderPressure(t *testing.T) {
 	broker.Start()
 	vault := broker.Vault()
 	sale := d.shop.Sale()
-	waiting := d.run.Bag(d.shop.Seal(sale))
-	first, rest := d.rejectedBags(d.run, 4, 10), d.rejectedBags(d.run, 60, 10)
-	// The bags' numbers follow the order in which they were made, which is of no matter here.
+	first, waiting, rest := d.rejectedBags(d.run, 4, 10), d.run.Bag(d.shop.Seal(sale)), d.rejectedBags(d.run, 60, 10)
 	all := append(append(first, waiting), rest...)
 	publish(t, broker.Relay(), all...)
 	for n := range all {
@@ -92,5 +91,83 @@ func TestWhatIsNotCommittedStays(t *testing.T) {
 	}
 	if _, err := vault.BagAt(t.Context(), 1); err != nil || i.Envelopes().Purged != 0 {
 		t.Errorf("bag 1: %v; purged %d", err, i.Envelopes().Purged)
+	}
+}
+
+// A bag above the signed position stays, though it is committed and nothing in it waits, until the number that is missing before it came or is
+// found missing; what claims a number without being a relay's holds nothing back.
+func TestBagsAboveThePositionStay(t *testing.T) {
+	d := newDesk(t)
+	broker := brokertest.New(t)
+	broker.Config.EnvelopesBytes = 4 << 20
+	broker.Start()
+	vault := broker.Vault()
+	d.run.Window = 8
+	all := d.rejectedBags(d.run, 3, 10)
+	late := d.rejectedBags(d.run, 1, 10)[0]
+	all = append(all, d.rejectedBags(d.run, 4, 10)...)
+	publish(t, broker.Relay(), append(all, d.rejectedBags(d.run.Restart(), 58, 10)...)...)
+	for n := range all {
+		all[n].Sequence = uint64(n + 1)
+	}
+	i := d.newIntake(vault)
+	if err := i.Take(t.Context(), all); err != nil {
+		t.Fatal(err)
+	}
+	if r := d.runState(d.run); r.Number != 3 || len(r.Ahead) != 4 {
+		t.Fatalf("the run stands at %d with %d ahead", r.Number, len(r.Ahead))
+	}
+	if err := i.relieve(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if seen := i.Envelopes(); seen.Purged != 3 || seen.Held != 4 {
+		t.Fatalf("%d purged, held at %d: the bags above the position may not go", seen.Purged, seen.Held)
+	}
+	late.Sequence = 8
+	if err := i.Take(t.Context(), []channel.Message{late}); err != nil {
+		t.Fatal(err)
+	}
+	if err := i.relieve(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if seen := i.Envelopes(); seen.Purged != 7 {
+		t.Errorf("%d purged when the position had passed them", seen.Purged)
+	}
+}
+
+// flaky is a source of which bags cannot be read from a sequence on.
+type flaky struct {
+	Source
+	from uint64
+}
+
+func (f flaky) BagAt(ctx context.Context, sequence uint64) (channel.Message, error) {
+	if sequence >= f.from {
+		return channel.Message{}, channel.ErrUnavailable
+	}
+	return f.Source.BagAt(ctx, sequence)
+}
+
+// What was seen before a look broke off goes: a channel that fails now and then must not keep its stream full.
+func TestALookThatBreaksOffMakesRoom(t *testing.T) {
+	d := newDesk(t)
+	broker := brokertest.New(t)
+	broker.Config.EnvelopesBytes = 4 << 20
+	broker.Start()
+	vault := broker.Vault()
+	all := d.rejectedBags(d.run, 64, 10)
+	publish(t, broker.Relay(), all...)
+	for n := range all {
+		all[n].Sequence = uint64(n + 1)
+	}
+	i := d.newIntake(flaky{vault, 3})
+	if err := i.Take(t.Context(), all); err != nil {
+		t.Fatal(err)
+	}
+	if err := i.relieve(t.Context()); !errors.Is(err, channel.ErrUnavailable) {
+		t.Fatal(err)
+	}
+	if _, err := vault.BagAt(t.Context(), 2); !errors.Is(err, channel.ErrNotFound) || i.Envelopes().Purged != 2 {
+		t.Errorf("bag 2: %v; %d purged", err, i.Envelopes().Purged)
 	}
 }

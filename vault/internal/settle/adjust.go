@@ -56,8 +56,8 @@ func mayAdjust(tx *ledger.Tx, b payment.Batch, t payment.Total, id string) error
 	case !within(t.Count) || !within(t.Amount) || !within(t.Credits) || !within(t.CreditAmount):
 		return conflict("a difference is at most %d, either way", int64(maxAdjustment))
 	case !b.MayTake(t):
-		return conflict("it comes to %s, and cannot come to less than nothing, nor to an amount of no payments",
-			allInWords(b.Expected()))
+		return conflict("with lines it comes to %s now, and with this difference it would come to less than nothing, or "+
+			"to less than one minor unit a payment: check the signs, --count and --amount", allInWords(b.Expected()))
 	case !b.MayAdjust():
 		return conflict("it has %d adjustment lines, and there is no room for more: have the acquirer put the rest right", payment.MaxAdjustments)
 	}
