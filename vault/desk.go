@@ -21,6 +21,7 @@ func (d *daemon) Status(context.Context) (control.Status, error) {
 	s.Threshold, s.Shares = d.ring.Threshold()
 	h, err := d.open()
 	if errors.Is(err, keyring.ErrLocked) {
+		s.Rebuilding = d.rebuilding.Load()
 		return s, nil
 	}
 	s.Locked = false

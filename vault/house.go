@@ -17,6 +17,7 @@ import (
 	"nightdrop/shared/config"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer/iso8583"
+	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/intake"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
@@ -41,6 +42,8 @@ type house struct {
 	now      func() time.Time
 	log      *slog.Logger
 
+	rebuilt *control.Rebuilt // nil where the ledger was not rebuilt at this unlock
+
 	furnished chan struct{} // closed when engine is there, or will never be
 
 	tasks *errgroup.Group
@@ -51,7 +54,7 @@ type house struct {
 }
 
 // openHouse opens the ledger with the unlocked ring and sets everything to work. On an error nothing is left running.
-func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int) (h *house, err error) {
+func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int, anew bool) (h *house, err error) {
 	h = &house{ring: d.ring, now: d.now, log: d.log, furnished: make(chan struct{}), locker: settle.Actor{Name: "vault", Origin: "stop"}}
 	defer func() {
 		if err != nil {
@@ -59,8 +62,7 @@ func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int)
 			h = nil
 		}
 	}()
-	h.ledger, err = ledger.Open(filepath.Join(d.settings.dir, ledgerFile), d.ring, ledger.Options{Now: d.now, Logger: d.log, Check: inspect})
-	if err != nil {
+	if h.ledger, err = d.openLedger(anew); err != nil {
 		return h, err
 	}
 	if err := h.connect(d.settings); err != nil {
@@ -71,6 +73,9 @@ func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int)
 		return h, err
 	}
 	if err := h.tellStart(ctx, d); err != nil {
+		return h, err
+	}
+	if h.rebuilt, err = h.tellRebuild(ctx, d, actor); err != nil {
 		return h, err
 	}
 	if err := h.begin(ctx, d.settings, actor, shares); err != nil {

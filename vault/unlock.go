@@ -18,6 +18,7 @@ import (
 type unlockOptions struct {
 	shares       []string // files
 	confirmClock bool
+	rebuild      bool
 }
 
 // maxShareBytes bounds a share file: a share is one line.
@@ -32,7 +33,11 @@ func newUnlockCommand(g *global, c console) *cobra.Command {
 standard input until the vault has enough.
 
 Where the vault was off for long, or its clock jumped, it destroys no key until custodians vouch for the clock with
---confirm-clock; on an unlocked vault that checks their shares and confirms the clock.`,
+--confirm-clock; on an unlocked vault that checks their shares and confirms the clock.
+
+A ledger of an older build is rebuilt from its own log first; vault status says how far that has come. The file before is kept
+beside it as ledger.db.v2-TIME: it holds what the ledger holds, so treat it like the ledger, and remove it after a week of work.
+With --rebuild a ledger of the current format is rebuilt too: the cure where records or indexes are not what the log makes them.`,
 		Example: "  vault unlock --dir /var/lib/nightdrop --share /media/a/vault.example.com-share-1 --share /media/b/vault.example.com-share-2",
 		Args:    arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -50,11 +55,15 @@ Where the vault was off for long, or its clock jumped, it destroys no key until 
 					state = "is unlocked already"
 				}
 				fmt.Fprintf(w, "%s %s; clock %s\n", unlocked.Vault, state, unlocked.Clock)
+				if r := unlocked.Rebuilt; r != nil {
+					fmt.Fprintf(w, "the ledger (%s, %d entries) was rebuilt from its log; the file before is %s\n", r.Format, r.Entries, r.Kept)
+				}
 			})
 		},
 	}
 	cmd.Flags().StringArrayVar(&opts.shares, "share", nil, "file of a custodian's share; repeat it for each")
 	cmd.Flags().BoolVar(&opts.confirmClock, "confirm-clock", false, "the custodians vouch for the vault's clock")
+	cmd.Flags().BoolVar(&opts.rebuild, "rebuild", false, "rebuild the ledger from its log first, though its format is the current one")
 	g.actingFlags(cmd)
 	return cmd
 }
@@ -69,7 +78,7 @@ func runUnlock(ctx context.Context, opts unlockOptions, client *control.Client, 
 	if err != nil {
 		return control.Unlocked{}, err
 	}
-	return client.Unlock(ctx, shares, opts.confirmClock)
+	return client.Unlock(ctx, shares, control.UnlockOptions{ConfirmClock: opts.confirmClock, Rebuild: opts.rebuild})
 }
 
 func (o unlockOptions) read(ctx context.Context, client *control.Client, c console) (shares [][]byte, err error) {

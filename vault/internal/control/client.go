@@ -36,10 +36,11 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 }
 
 // Unlock gives k custodians' shares, one a line. The caller clears them.
-func (c *Client) Unlock(ctx context.Context, shares [][]byte, confirmClock bool) (Unlocked, error) {
+func (c *Client) Unlock(ctx context.Context, shares [][]byte, o UnlockOptions) (Unlocked, error) {
 	body := bytes.Join(shares, []byte("\n"))
 	defer clear(body)
-	return send[Unlocked](ctx, c, "/unlock", url.Values{"confirm-clock": {strconv.FormatBool(confirmClock)}}, body)
+	return send[Unlocked](ctx, c, "/unlock", url.Values{"confirm-clock": {strconv.FormatBool(o.ConfirmClock)},
+		"rebuild": {strconv.FormatBool(o.Rebuild)}}, body)
 }
 
 // Lock has the vault forget its keys: its process starts anew, locked.

@@ -119,7 +119,9 @@ func (s *Server) unlock(c call) (any, error) {
 			shares.lines = append(shares.lines, line)
 		}
 	}
-	return s.cfg.Vault.Unlock(c.Context(), c.actor, shares, c.URL.Query().Get("confirm-clock") == "true")
+	query := c.URL.Query()
+	return s.cfg.Vault.Unlock(c.Context(), c.actor, shares, UnlockOptions{
+		ConfirmClock: query.Get("confirm-clock") == "true", Rebuild: query.Get("rebuild") == "true"})
 }
 
 func (s *Server) addMerchant(c call) (any, error) {
