@@ -1,0 +1,160 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// How many flips, from which seed on, and of which group of files; see make flips.
+var (
+	flipCount  = flag.Int("flips", 60, "how many bits to flip, one a life")
+	flipFrom   = flag.Uint64("seed", 1, "seed of the first flip; each further one has the next")
+	flipOnly   = flag.String("only", "", "flip in this group of files only: ledger, keyring, journal, channel, marks or head")
+	flipTell   = flag.String("tell", "", "list the flips of this verdict")
+	flipAtOnce = flag.Int("at-once", 4, "lives lived at a time: most of one is waiting")
+)
+
+// memoryDisk is a disk without fsyncs' cost, where there is one.
+const memoryDisk = "/dev/shm"
+
+// underWay is where the flips under way are written down: a panic in the vault ends the test before it can tell.
+const underWay = "nightdrop-flips-under-way"
+
+// TestFlips flips single bits of what lies on the disks of a vault, its relay and its journal while they are off, a bit in each life of the
+// same picture, goes on with every kind of use and holds what comes of it against a life without the flip. Nothing may be wrong in silence.
+func TestFlips(t *testing.T) {
+	if _, err := os.Stat(memoryDisk); err == nil {
+		t.Setenv("TMPDIR", memoryDisk)
+	}
+	pictures := []*picture{take(t, journalOnChannel), take(t, journalInDirectory)}
+	var grounds []ground
+	for _, p := range pictures {
+		p.settle()
+		grounds = append(grounds, p.survey())
+	}
+	began := time.Now()
+	c := &campaign{t: t, counts: table{}, moving: map[string]bool{}}
+	var lives errgroup.Group
+	lives.SetLimit(*flipAtOnce)
+	for n := range *flipCount {
+		seed := *flipFrom + uint64(n)
+		which := int(seed % uint64(len(pictures)))
+		lives.Go(func() error {
+			c.run(pictures[which], grounds[which].pick(seed, *flipOnly))
+			return nil
+		})
+	}
+	_ = lives.Wait() // none fails
+	t.Logf("%d flips in %s, %s each\n%s", *flipCount, time.Since(began).Round(time.Second), (time.Since(began) / time.Duration(*flipCount)).Round(time.Millisecond), c.counts)
+}
+
+// campaign is many flips.
+type campaign struct {
+	t      *testing.T
+	mu     sync.Mutex
+	counts table
+	moving map[string]bool
+}
+
+// run lives a flip and takes its verdict down.
+func (c *campaign) run(p *picture, f bitFlip) {
+	c.move(f, true)
+	v, why := p.try(f)
+	c.move(f, false)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.counts.add(f, v)
+	if v == wrong || v == unnamed {
+		c.t.Errorf("%s: %s: %s\n  again: make flips N=1 SEED=%d%s", v, f, why, f.seed, onlyArgument())
+	} else if string(v) == *flipTell || *flipCount == 1 {
+		c.t.Logf("%s: %s: %s", v, f, why)
+	}
+}
+
+func onlyArgument() string {
+	if *flipOnly == "" {
+		return ""
+	}
+	return " ONLY=" + *flipOnly
+}
+
+// move notes that a flip is under way, or is not any more.
+func (c *campaign) move(f bitFlip, now bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.moving[f.String()] = now; !now {
+		delete(c.moving, f.String())
+	}
+	var lines []string
+	for line := range c.moving {
+		lines = append(lines, line)
+	}
+	_ = os.WriteFile(filepath.Join(os.TempDir(), underWay), []byte(strings.Join(lines, "\n")+"\n"), 0o600) // for people only
+}
+
+// soundEvery is of how many refusals one has its file replaced by a sound copy, as the error says, to see that nothing is lost.
+const soundEvery = 8
+
+// try lives a flip, and judges it.
+func (p *picture) try(f bitFlip) (verdict, string) {
+	dir, err := os.MkdirTemp("", "flip")
+	if err != nil {
+		return wrong, err.Error()
+	}
+	defer os.RemoveAll(dir)
+	o, err := p.live(p.t.Context(), dir, f)
+	v, why := p.judge(o, err)
+	if v != refused || f.seed%soundEvery != 0 {
+		return v, why
+	}
+	if err := p.replace(dir, f.file); err != nil {
+		return wrong, err.Error()
+	}
+	o, err = p.resume(p.t.Context(), dir)
+	if after, what := p.judge(o, err); after != harmless && after != noticed {
+		return wrong, fmt.Sprintf("%s; with a sound copy in its place: %s", why, what)
+	}
+	return v, why
+}
+
+// settle finds out what lives come to in which nothing is flipped, stopped or killed before: all to the same.
+func (p *picture) settle() {
+	p.t.Helper()
+	for i := range 4 {
+		dir, err := os.MkdirTemp("", "flip")
+		p.must(err)
+		if i == 0 {
+			l := &life{town: p.town, dir: dir, clock: time.Now, said: &warnings{}}
+			var o outcome
+			p.must(p.lay(dir, bitFlip{}))
+			p.must(p.outside(l, &o))
+			p.rest = truth{atHost: o.truth[atHost], atBank: o.truth[atBank]}
+			p.must(os.RemoveAll(dir))
+			continue
+		}
+		o, err := p.live(p.t.Context(), dir, bitFlip{kills: i == 2})
+		p.must(err)
+		p.must(os.RemoveAll(dir))
+		if p.standard == nil {
+			p.standard = o.truth
+		}
+		for _, line := range o.said {
+			p.quietly = append(p.quietly, line[:min(len(line), 40)])
+		}
+		if differs := p.standard.differs(o.truth, o.truth); differs != "" || o.tells(p.quietly) != "" || o.ended != nil || o.refused != nil {
+			p.t.Fatalf("lives without a flip differ: %s %s %v %v %v", differs, o.tells(p.quietly), o.ended, o.refused, o.startFailed)
+		}
+		if slices.Contains(o.complaints, "") {
+			p.t.Fatalf("a life without a flip is not done in %s", stepWait)
+		}
+	}
+}
