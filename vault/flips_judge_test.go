@@ -77,11 +77,7 @@ func named(text string) bool {
 // tells returns what the vault said of itself beyond what it says in any life, "" for nothing.
 func (o outcome) tells(quietly []string) string {
 	var all []string
-	for _, c := range o.complaints {
-		if c != "" {
-			all = append(all, c)
-		}
-	}
+	all = append(all, o.complaints...)
 	for _, f := range slices.Sorted(maps.Keys(o.findings)) {
 		all = append(all, fmt.Sprintf("finding %s", f))
 	}

@@ -302,7 +302,7 @@ func (l *life) house() *house {
 var unsettled = []payment.Stage{payment.StageReceived, payment.StageAuthorising, payment.StageCapturing, payment.StageVoiding, payment.StageUnknown,
 	payment.StageCorrecting}
 
-// quiet reports whether the vault has at least so many payments, all of its bags, and nothing under way.
+// quiet reports whether the vault has at least so many payments, and nothing under way.
 func (l *life) quiet(payments int) bool {
 	h := l.house()
 	if h == nil {
@@ -310,36 +310,54 @@ func (l *life) quiet(payments int) bool {
 	}
 	quiet := false
 	err := h.ledger.View(func(tx *ledger.Tx) error {
-		n := 0
-		if err := tx.Payments(ledger.Query{}, func(payment.Payment) error { n++; return nil }); err != nil || n < payments {
+		if busy, err := underway(tx); err != nil || busy {
 			return err
 		}
-		for _, stage := range unsettled {
-			some := false
-			err := tx.Payments(ledger.Query{Stage: stage, Limit: 1}, func(payment.Payment) error { some = true; return nil })
-			if err != nil || some {
-				return err
-			}
-		}
-		return l.told(tx, &quiet)
+		n := 0
+		err := tx.Payments(ledger.Query{}, func(payment.Payment) error { n++; return nil })
+		quiet = n >= payments
+		return err
 	})
 	return err == nil && quiet
 }
 
-// told finds out whether every result is published.
-func (l *life) told(tx *ledger.Tx, all *bool) error {
+// underway reports whether a payment is on its way, or a result is not published.
+func underway(tx *ledger.Tx) (some bool, err error) {
+	for _, stage := range unsettled {
+		err := tx.Payments(ledger.Query{Stage: stage, Limit: 1}, func(payment.Payment) error { some = true; return nil })
+		if err != nil || some {
+			return some, err
+		}
+	}
 	pending, err := tx.PendingResults(1)
 	if err != nil || len(pending) > 0 {
-		return err
+		return true, err
 	}
 	unsent, err := tx.UnsentResults(1)
-	*all = err == nil && len(unsent) == 0
-	return err
+	return len(unsent) > 0, err
 }
 
-// await waits until done, the daemon has ended, or a limit has passed, and reports whether done was reached.
-func (l *life) await(limit time.Duration, done func() bool) bool {
-	for until := time.Now().Add(limit); ; time.Sleep(2 * time.Millisecond) {
+// settles waits until the vault has so many payments and is quiet, and reports whether that came about before it committed nothing
+// for as long as patience.
+func (l *life) settles(payments int, patience time.Duration) bool {
+	for h := l.house(); h != nil && l.alive(); {
+		news := h.ledger.Committed()
+		if l.quiet(payments) {
+			return true
+		}
+		select {
+		case <-news:
+		case <-l.ended:
+		case <-time.After(patience):
+			return false
+		}
+	}
+	return false
+}
+
+// await waits until done, and reports whether that came about before the daemon ended and a long time passed.
+func (l *life) await(done func() bool) bool {
+	for until := time.Now().Add(longWait); ; time.Sleep(2 * time.Millisecond) {
 		if done() {
 			return true
 		}

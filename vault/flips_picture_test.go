@@ -100,7 +100,7 @@ func (p *picture) enrol(l *life) {
 	p.must(err)
 	_, err = l.client.AddAuditor(ctx, control.NewAuditor{Name: "anna", Key: private.Line()})
 	p.must(err)
-	if !l.await(longWait, func() bool {
+	if !l.await(func() bool {
 		s, err := l.client.Status(ctx)
 		return err == nil && s.Acquirer == "ready" && s.Channel == "connected"
 	}) {
@@ -182,7 +182,7 @@ func (p *picture) pass(l *life, all ...wanted) {
 	sealed := p.seal(l, all...)
 	p.taken = append(p.taken, sealed...)
 	p.must(l.post(p.t.Context(), sealed))
-	if !l.await(longWait, func() bool { return l.quiet(len(p.taken)) }) {
+	if !l.settles(len(p.taken), longWait) {
 		p.t.Fatalf("the vault is not done with %+v: %v %q", all, l.err, l.said.all())
 	}
 }
@@ -266,7 +266,7 @@ func (p *picture) breakOff(l *life) {
 	before := l.host.Statement().Sales
 	silent := p.seal(l, wanted{name: "unanswered", operation: envelope.OpSale, amount: silentAmount, account: aCard})
 	p.must(l.post(ctx, silent))
-	if !l.await(longWait, func() bool { return l.host.Statement().Sales > before }) {
+	if !l.await(func() bool { return l.host.Statement().Sales > before }) {
 		p.t.Fatal("the host does not get the request that it does not answer")
 	}
 	l.stopHost()
@@ -282,7 +282,7 @@ func (p *picture) breakOff(l *life) {
 		})
 		return n
 	}
-	if !l.await(longWait, func() bool { return stages(payment.StageUnknown) == 1 && stages(payment.StageReceived) == 2 }) {
+	if !l.await(func() bool { return stages(payment.StageUnknown) == 1 && stages(payment.StageReceived) == 2 }) {
 		p.t.Fatal("nothing waits")
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // file is one of a picture's, as it lies at rest.
@@ -18,6 +20,7 @@ type file struct {
 	content []byte // without the zeros at its end
 	size    int64  // with them
 	mode    fs.FileMode
+	changed time.Time
 }
 
 // read takes the picture's files into memory.
@@ -41,7 +44,7 @@ func (p *picture) read() {
 			used--
 		}
 		used = min(len(content), (used+boltPage-1)/boltPage*boltPage)
-		p.files = append(p.files, file{name: name, content: slices.Clone(content[:used]), size: int64(len(content)), mode: info.Mode().Perm()})
+		p.files = append(p.files, file{name: name, content: slices.Clone(content[:used]), size: int64(len(content)), mode: info.Mode().Perm(), changed: info.ModTime()})
 		return err
 	}))
 }
@@ -80,7 +83,7 @@ func (f file) write(dir string) error {
 	if err := os.WriteFile(path, f.content, f.mode); err != nil {
 		return err
 	}
-	return os.Truncate(path, f.size)
+	return errors.Join(os.Truncate(path, f.size), os.Chtimes(path, f.changed, f.changed)) // what flips by itself leaves no trace
 }
 
 // replace puts a sound copy in a file's place.
@@ -205,7 +208,7 @@ func (g ground) pick(seed uint64, only string) bitFlip {
 	for _, s := range spans {
 		total += s.to - s.from
 	}
-	n := r.IntN(total)
+	n := int(r.Float64() * float64(total)) // by its share of the bytes, so that another picture has it in much the same place
 	for _, s := range spans {
 		if n < s.to-s.from {
 			return bitFlip{seed: seed, file: s.file, what: s.what, offset: s.from + n, bit: uint(r.IntN(8)), kills: r.IntN(6) == 0}

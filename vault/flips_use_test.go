@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -36,28 +35,33 @@ type outcome struct {
 	refused     error    // the unlock failed
 	ended       error    // why the daemon ended by itself
 	complaints  []string // what commands failed with
+	restless    bool     // something did not come to an end
 	findings    map[payment.Finding]uint64
 	journal     string // of the status, where it is not ready
 	said        []string
 	truth       truth
 }
 
-// Limits of a life, far above what a life takes on a busy machine.
+// patience is for how long a vault that is not done may commit nothing before a life goes on without waiting for it, and patienceAgain the
+// same where a first verdict was the worst: the machine may have been busy.
 const (
-	stepWait = 5 * time.Second
-	lifeWait = 30 * time.Second
+	patience      = 700 * time.Millisecond
+	patienceAgain = 5 * time.Second
+	lifeWait      = time.Minute // a life that takes longer hangs
+
+	restlessPatience = 200 * time.Millisecond // in a life that did not come to rest before
 )
 
 // live lays the picture out with a flip, lives through it and returns what came of it.
-func (p *picture) live(ctx context.Context, dir string, flipped bitFlip) (o outcome, err error) {
+func (p *picture) live(ctx context.Context, dir string, flipped bitFlip, patience time.Duration) (o outcome, err error) {
 	if err := p.lay(dir, flipped); err != nil {
 		return o, err
 	}
-	return p.resume(ctx, dir)
+	return p.resume(ctx, dir, patience)
 }
 
 // resume lives through what is laid out in a directory.
-func (p *picture) resume(ctx context.Context, dir string) (o outcome, err error) {
+func (p *picture) resume(ctx context.Context, dir string, patience time.Duration) (o outcome, err error) {
 	began := time.Now()
 	l := &life{town: p.town, dir: dir, said: &warnings{}, clock: func() time.Time { return p.stopped.Add(time.Minute + time.Since(began)) }}
 	ctx, cancel := context.WithTimeout(ctx, lifeWait)
@@ -79,22 +83,21 @@ func (p *picture) resume(ctx context.Context, dir string) (o outcome, err error)
 	if o.refused = l.unlock(ctx); o.refused != nil {
 		return o, nil
 	}
-	p.use(ctx, l, &o)
+	p.use(ctx, l, &o, patience)
 	return o, nil
 }
 
 // use goes on with every kind of use, then asks the vault what is so.
-func (p *picture) use(ctx context.Context, l *life, o *outcome) {
+func (p *picture) use(ctx context.Context, l *life, o *outcome, patience time.Duration) {
 	complain := func(what string, err error) {
 		if err != nil {
 			o.complaints = append(o.complaints, fmt.Sprintf("%s: %v", what, err))
 		}
 	}
-	wait := stepWait
 	done := func(n int) {
-		if !l.await(wait, func() bool { return l.quiet(n) }) {
-			o.complaints = append(o.complaints, "")
-			wait = stepWait / 10 // it does not come to rest: what follows does not wait as long
+		if !l.settles(n, patience) {
+			o.restless = true
+			patience = min(patience, restlessPatience)
 		}
 	}
 	done(p.payments)
@@ -233,6 +236,3 @@ func hostLines(s host.Statement) (lines []string) {
 	}
 	return lines
 }
-
-// ledgerOf is the ledger's path in a life's directory.
-func ledgerOf(dir string) string { return filepath.Join(dir, "v", ledgerFile) }
