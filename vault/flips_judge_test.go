@@ -3,65 +3,52 @@ package main
 import (
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
+
+	"nightdrop/ops/flips"
 )
-
-// verdict is what a flip came to.
-type verdict string
-
-// The verdicts, from the best to the worst.
-const (
-	harmless verdict = "harmless" // the same money, results and states as without it, and nothing said
-	noticed  verdict = "noticed"  // the vault says so while it runs, or ends with the reason
-	refused  verdict = "refused"  // a clear error that names the file; nothing was sent
-	unnamed  verdict = "unnamed"  // an error that does not say which file, or what to do
-	wrong    verdict = "WRONG"    // something is not as it would have been, and nobody was told; or the vault hangs; or money moved twice
-)
-
-var verdicts = []verdict{harmless, noticed, refused, unnamed, wrong}
 
 // judge holds what a flip came to against what came of the same picture without it. The books of host and bank are the truth about money.
-func (p *picture) judge(o outcome, err error) (verdict, string) {
+func (p *picture) judge(o outcome, err error) (flips.Verdict, string) {
 	if err != nil {
-		return wrong, "the life does not come to an end: " + err.Error()
+		return flips.Wrong, "the life does not come to an end: " + err.Error()
 	}
 	if twice := p.twice(o.truth); twice != "" {
-		return wrong, "money moves twice: " + twice
+		return flips.Wrong, "money moves twice: " + twice
 	}
 	for what, failed := range map[string]error{"the relay does not start": o.relayFailed, "the vault does not start": o.startFailed, "the unlock is refused": o.refused} {
 		if failed != nil {
 			return p.judgeRefusal(o, what+": "+failed.Error())
 		}
 	}
-	differs := p.standard.differs(o.truth, p.standard)
+	differs := p.standard.Differs(o.truth, p.standard)
 	told := o.tells(p.quietly)
 	switch {
 	case o.ended != nil:
 		if !named(o.ended.Error()) {
-			return unnamed, "the vault ends with: " + o.ended.Error()
+			return flips.Unnamed, "the vault ends with: " + o.ended.Error()
 		}
-		return noticed, "the vault ends with: " + o.ended.Error()
+		return flips.Noticed, "the vault ends with: " + o.ended.Error()
 	case differs == "" && told == "":
-		return harmless, ""
+		return flips.Harmless, ""
 	case told != "":
-		return noticed, told + "; " + differs
+		return flips.Noticed, told + "; " + differs
 	}
-	return wrong, differs
+	return flips.Wrong, differs
 }
 
 // judgeRefusal: what refuses does nothing, and names the file.
-func (p *picture) judgeRefusal(o outcome, text string) (verdict, string) {
+func (p *picture) judgeRefusal(o outcome, text string) (flips.Verdict, string) {
 	for _, book := range []string{atHost, atBank} {
-		if d := p.rest.differs(o.truth, truth{book: nil}); d != "" {
-			return wrong, text + "; and yet: " + d
+		if d := p.rest.Differs(o.truth, flips.Truth{book: nil}); d != "" {
+			return flips.Wrong, text + "; and yet: " + d
 		}
 	}
 	if !named(text) {
-		return unnamed, text
+		return flips.Unnamed, text
 	}
-	return refused, text
+	return flips.Refused, text
 }
 
 // named reports whether an error names a file, or the place where the files are.
@@ -93,8 +80,8 @@ func (o outcome) tells(quietly []string) string {
 }
 
 // twice names what stands at the host or the bank more often than it should, "" for nothing.
-func (p *picture) twice(found truth) string {
-	count := func(t truth) map[string]int {
+func (p *picture) twice(found flips.Truth) string {
+	count := func(t flips.Truth) map[string]int {
 		n := map[string]int{}
 		for _, line := range t[atHost] {
 			fields := strings.Fields(line)
@@ -120,57 +107,4 @@ func (p *picture) twice(found truth) string {
 		}
 	}
 	return ""
-}
-
-// differs names what of the subjects is not as it is here, "" for nothing.
-func (t truth) differs(found, subjects truth) string {
-	var all []string
-	for _, subject := range slices.Sorted(maps.Keys(subjects)) {
-		missing, added := without(t[subject], found[subject]), without(found[subject], t[subject])
-		if len(missing)+len(added) > 0 {
-			all = append(all, fmt.Sprintf("%s: not %q but %q", subject, missing[:min(3, len(missing))], added[:min(3, len(added))]))
-		}
-	}
-	return strings.Join(all, "; ")
-}
-
-// without returns the lines of a that are not in b, each as often as it is too many.
-func without(a, b []string) (left []string) {
-	n := map[string]int{}
-	for _, line := range b {
-		n[line]++
-	}
-	for _, line := range a {
-		if n[line]--; n[line] < 0 {
-			left = append(left, line)
-		}
-	}
-	return left
-}
-
-// table counts verdicts by group and structure.
-type table map[string]map[verdict]int
-
-func (t table) add(f bitFlip, v verdict) {
-	for _, row := range []string{"all", filepath.Base(f.file) + ": " + f.what} {
-		if t[row] == nil {
-			t[row] = map[verdict]int{}
-		}
-		t[row][v]++
-	}
-}
-
-func (t table) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%-60s", "")
-	for _, v := range verdicts {
-		fmt.Fprintf(&b, " %9s", v)
-	}
-	for _, row := range slices.Sorted(maps.Keys(t)) {
-		fmt.Fprintf(&b, "\n%-60s", row)
-		for _, v := range verdicts {
-			fmt.Fprintf(&b, " %9d", t[row][v])
-		}
-	}
-	return b.String()
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"nightdrop/ops/flips"
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/storefront"
@@ -34,7 +35,7 @@ type posted struct {
 type picture struct {
 	*town
 	dir     string
-	files   []file
+	disk    flips.Disk
 	stopped time.Time // when the day ended
 	names   map[string]storefront.Sealed
 	taken   []posted // the envelopes of the day, in the order in which they were posted
@@ -43,13 +44,13 @@ type picture struct {
 	hidden    []posted // in the channel when the vault went off
 	couriered []posted // came to the vault another way
 
-	again    []posted // of them, those that are posted again
-	later    []posted // new ones
-	last     []posted // new ones, once those have their outcomes
-	payments int      // that there are then
-	rest     truth    // what stands in the books of host and bank
-	standard truth    // what a life comes to in which nothing was flipped
-	quietly  []string // how the lines begin that are logged in such a life
+	again    []posted    // of them, those that are posted again
+	later    []posted    // new ones
+	last     []posted    // new ones, once those have their outcomes
+	payments int         // that there are then
+	rest     flips.Truth // what stands in the books of host and bank
+	standard flips.Truth // what a life comes to in which nothing was flipped
+	quietly  []string    // how the lines begin that are logged in such a life
 }
 
 // Amounts of the day say what becomes of a payment (INTERFACES 10), and name it in the books of host and bank: no two are the same.
@@ -78,7 +79,9 @@ func take(t testing.TB, place string) *picture {
 	p.must(l.end())
 	p.untold(l)
 	p.stopped = time.Now()
-	p.read()
+	var err error
+	p.disk, err = flips.Read(p.dir)
+	p.must(err)
 	t.Logf("the picture with its journal in the %s took %s; said meanwhile: %q", place, time.Since(began).Round(time.Millisecond), l.said.all())
 	return p
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"nightdrop/ops/flips"
 )
 
 // How many flips, from which seed on, and of which group of files; see make flips.
@@ -39,20 +41,20 @@ func TestFlips(t *testing.T) {
 		t.Setenv("TMPDIR", memoryDisk)
 	}
 	pictures := []*picture{take(t, journalOnChannel), take(t, journalInDirectory)}
-	var grounds []ground
+	var grounds []flips.Ground
 	for _, p := range pictures {
 		p.settle()
-		grounds = append(grounds, p.survey())
+		grounds = append(grounds, flips.Survey(p.disk))
 	}
 	began := time.Now()
-	c := &campaign{t: t, counts: table{}, moving: map[string]bool{}}
+	c := &campaign{t: t, counts: flips.Table{}, moving: map[string]bool{}}
 	var lives errgroup.Group
 	lives.SetLimit(*flipAtOnce)
 	for n := range *flipCount {
 		seed := *flipFrom + uint64(n)
 		which := int(seed % uint64(len(pictures)))
 		lives.Go(func() error {
-			c.run(pictures[which], grounds[which].pick(seed, *flipOnly))
+			c.run(pictures[which], grounds[which].Pick(seed, *flipOnly))
 			return nil
 		})
 	}
@@ -64,20 +66,20 @@ func TestFlips(t *testing.T) {
 type campaign struct {
 	t      *testing.T
 	mu     sync.Mutex
-	counts table
+	counts flips.Table
 	moving map[string]bool
 }
 
 // run lives a flip and takes its verdict down.
-func (c *campaign) run(p *picture, f bitFlip) {
+func (c *campaign) run(p *picture, f flips.Flip) {
 	c.move(f, true)
 	v, why := p.try(f, patience)
 	c.move(f, false)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.counts.add(f, v)
-	if v == wrong || v == unnamed {
-		c.t.Errorf("%s: %s: %s\n  again: make flips N=1 SEED=%d%s", v, f, why, f.seed, onlyArgument())
+	c.counts.Add(f, v)
+	if v == flips.Wrong || v == flips.Unnamed {
+		c.t.Errorf("%s: %s: %s\n  again: make flips N=1 SEED=%d%s", v, f, why, f.Seed, onlyArgument())
 		c.keep(p, f)
 	} else if string(v) == *flipTell || *flipCount == 1 {
 		c.t.Logf("%s: %s: %s", v, f, why)
@@ -85,12 +87,12 @@ func (c *campaign) run(p *picture, f bitFlip) {
 }
 
 // keep lays out what a flip began with, for people to try by hand, and the custodians' shares.
-func (c *campaign) keep(p *picture, f bitFlip) {
+func (c *campaign) keep(p *picture, f flips.Flip) {
 	if *flipKeep == "" {
 		return
 	}
-	dir := filepath.Join(*flipKeep, fmt.Sprintf("seed-%d", f.seed))
-	if err := p.lay(dir, f); err != nil {
+	dir := filepath.Join(*flipKeep, fmt.Sprintf("seed-%d", f.Seed))
+	if err := p.disk.Lay(dir, f); err != nil {
 		c.t.Errorf("keep %s: %v", dir, err)
 	}
 	for i, share := range p.shares {
@@ -108,7 +110,7 @@ func onlyArgument() string {
 }
 
 // move notes that a flip is under way, or is not any more.
-func (c *campaign) move(f bitFlip, now bool) {
+func (c *campaign) move(f flips.Flip, now bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.moving[f.String()] = now; !now {
@@ -125,26 +127,26 @@ func (c *campaign) move(f bitFlip, now bool) {
 const soundEvery = 8
 
 // try lives a flip, and judges it.
-func (p *picture) try(f bitFlip, patience time.Duration) (verdict, string) {
+func (p *picture) try(f flips.Flip, patience time.Duration) (flips.Verdict, string) {
 	dir, err := os.MkdirTemp("", "flip")
 	if err != nil {
-		return wrong, err.Error()
+		return flips.Wrong, err.Error()
 	}
 	defer os.RemoveAll(dir)
 	o, err := p.live(p.t.Context(), dir, f, patience)
 	v, why := p.judge(o, err)
-	if v == wrong && patience < patienceAgain {
+	if v == flips.Wrong && patience < patienceAgain {
 		return p.try(f, patienceAgain)
 	}
-	if v != refused || f.seed%soundEvery != 0 {
+	if v != flips.Refused || f.Seed%soundEvery != 0 {
 		return v, why
 	}
-	if err := p.replace(dir, f.file); err != nil {
-		return wrong, err.Error()
+	if err := p.disk.Replace(dir, f.File); err != nil {
+		return flips.Wrong, err.Error()
 	}
 	o, err = p.resume(p.t.Context(), dir, patience)
-	if after, what := p.judge(o, err); after != harmless && after != noticed {
-		return wrong, fmt.Sprintf("%s; with a sound copy in its place: %s", why, what)
+	if after, what := p.judge(o, err); after != flips.Harmless && after != flips.Noticed {
+		return flips.Wrong, fmt.Sprintf("%s; with a sound copy in its place: %s", why, what)
 	}
 	return v, why
 }
@@ -158,13 +160,13 @@ func (p *picture) settle() {
 		if i == 0 {
 			l := &life{town: p.town, dir: dir, clock: time.Now, said: &warnings{}}
 			var o outcome
-			p.must(p.lay(dir, bitFlip{}))
+			p.must(p.disk.Lay(dir, flips.Flip{}))
 			p.must(p.outside(l, &o))
-			p.rest = truth{atHost: o.truth[atHost], atBank: o.truth[atBank]}
+			p.rest = flips.Truth{atHost: o.truth[atHost], atBank: o.truth[atBank]}
 			p.must(os.RemoveAll(dir))
 			continue
 		}
-		o, err := p.live(p.t.Context(), dir, bitFlip{kills: i == 2}, patienceAgain)
+		o, err := p.live(p.t.Context(), dir, flips.Flip{Killed: i == 2}, patienceAgain)
 		p.must(err)
 		p.must(os.RemoveAll(dir))
 		if p.standard == nil {
@@ -173,7 +175,7 @@ func (p *picture) settle() {
 		for _, line := range o.said {
 			p.quietly = append(p.quietly, line[:min(len(line), 40)])
 		}
-		if differs := p.standard.differs(o.truth, o.truth); differs != "" || o.tells(p.quietly) != "" || o.ended != nil || o.refused != nil {
+		if differs := p.standard.Differs(o.truth, o.truth); differs != "" || o.tells(p.quietly) != "" || o.ended != nil || o.refused != nil {
 			p.t.Fatalf("lives without a flip differ: %s %s %v %v %v", differs, o.tells(p.quietly), o.ended, o.refused, o.startFailed)
 		}
 		if o.restless {

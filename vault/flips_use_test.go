@@ -9,15 +9,13 @@ import (
 	"strings"
 	"time"
 
+	"nightdrop/ops/flips"
 	"nightdrop/ops/simulator/host"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/storefront"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/payment"
 )
-
-// truth is what a life came to, as those tell it who are outside of the vault, and as the vault tells it: lines by subject, each list sorted.
-type truth map[string][]string
 
 // Subjects of a truth.
 const (
@@ -39,7 +37,7 @@ type outcome struct {
 	findings    map[payment.Finding]uint64
 	journal     string // of the status, where it is not ready
 	said        []string
-	truth       truth
+	truth       flips.Truth
 }
 
 // patience is for how long a vault that is not done may commit nothing before a life goes on without waiting for it, and patienceAgain the
@@ -53,8 +51,8 @@ const (
 )
 
 // live lays the picture out with a flip, lives through it and returns what came of it.
-func (p *picture) live(ctx context.Context, dir string, flipped bitFlip, patience time.Duration) (o outcome, err error) {
-	if err := p.lay(dir, flipped); err != nil {
+func (p *picture) live(ctx context.Context, dir string, flipped flips.Flip, patience time.Duration) (o outcome, err error) {
+	if err := p.disk.Lay(dir, flipped); err != nil {
 		return o, err
 	}
 	return p.resume(ctx, dir, patience)
@@ -121,7 +119,7 @@ func (p *picture) use(ctx context.Context, l *life, o *outcome, patience time.Du
 
 // ask has the vault tell what is so.
 func (p *picture) ask(ctx context.Context, l *life, o *outcome, complain func(string, error)) {
-	o.truth = truth{}
+	o.truth = flips.Truth{}
 	status, err := l.client.Status(ctx)
 	complain("status", err)
 	o.findings = status.Findings
@@ -146,7 +144,7 @@ func (p *picture) ask(ctx context.Context, l *life, o *outcome, complain func(st
 // outside reads the books of host and bank, and the shops' results, when the vault has ended.
 func (p *picture) outside(l *life, o *outcome) error {
 	if o.truth == nil {
-		o.truth = truth{}
+		o.truth = flips.Truth{}
 	}
 	stopped := l.stopVault()
 	if o.ended == nil && o.refused == nil && o.startFailed == nil {

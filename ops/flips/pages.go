@@ -1,4 +1,4 @@
-package main
+package flips
 
 import "encoding/binary"
 
@@ -7,7 +7,7 @@ import "encoding/binary"
 type pages struct {
 	file  string
 	data  []byte
-	spans []span
+	spans []Span
 }
 
 // Of bbolt's format.
@@ -26,10 +26,10 @@ func (p *pages) u32(at int) int    { return int(binary.LittleEndian.Uint32(p.dat
 func (p *pages) u64(at int) uint64 { return binary.LittleEndian.Uint64(p.data[at:]) }
 
 func (p *pages) add(what string, from, n int) {
-	p.spans = append(p.spans, span{p.file, what, from, min(from+n, len(p.data))})
+	p.spans = append(p.spans, Span{p.file, what, from, min(from+n, len(p.data))})
 }
 
-func (p *pages) all() []span {
+func (p *pages) all() []Span {
 	newest := 0
 	for i := range 2 {
 		p.add("meta page", i*boltPage, boltHeader+boltMeta)
