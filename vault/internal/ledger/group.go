@@ -45,12 +45,12 @@ func (l *Ledger) submit(r *request) error {
 	}
 	select {
 	case err := <-r.done:
-		return err
+		return naming(l.path, err)
 	case <-l.stopped:
 		// The writer has ended; it may have answered before.
 		select {
 		case err := <-r.done:
-			return err
+			return naming(l.path, err)
 		default:
 			return ErrClosed
 		}

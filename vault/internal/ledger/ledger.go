@@ -224,6 +224,11 @@ func (l *Ledger) begin() error {
 // while another process has it open, with ErrDamaged, with ErrRolledBack where Remember knows of more than the file holds, with ErrOlder
 // where Rebuild must come first, with ErrNewer or ErrFormat, or with what the keys say, such as keyring.ErrLocked.
 func Open(path string, keys Keys, o Options) (*Ledger, error) {
+	l, err := open(path, keys, o)
+	return l, naming(path, err)
+}
+
+func open(path string, keys Keys, o Options) (*Ledger, error) {
 	l, err := newLedger(path, keys, o)
 	if err != nil {
 		return nil, err
@@ -335,13 +340,13 @@ func (l *Ledger) openBox(b *bbolt.Tx) error {
 
 // View runs fn on a snapshot of the ledger. fn must not keep tx, use it from several goroutines, nor wait for a Commit.
 func (l *Ledger) View(fn func(*Tx) error) error {
-	return guard(func() error {
+	return naming(l.path, guard(func() error {
 		err := l.db.View(func(b *bbolt.Tx) error { return fn(l.newTx(b)) })
 		if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 			return ErrClosed
 		}
 		return err
-	})
+	}))
 }
 
 // Committed returns a channel that the next commit closes. Whoever waits for news takes the channel first, then looks, then
