@@ -118,7 +118,7 @@ func (d *daemon) Unlock(ctx context.Context, actor settle.Actor, given control.S
 	answer := control.Unlocked{Vault: d.ring.Name()}
 	h, err := d.open()
 	if answer.Already = err == nil; !answer.Already {
-		if h, answer.Rebuilt, err = d.enter(ctx, actor, numbers, o.Rebuild); err != nil {
+		if h, answer.Rebuilt, err = d.enter(ctx, actor, numbers, o); err != nil {
 			return control.Unlocked{}, err
 		}
 	} else if o.Rebuild {
@@ -137,9 +137,9 @@ func (d *daemon) Unlock(ctx context.Context, actor settle.Actor, given control.S
 
 // enter opens the house with the open ring. From here on a failure ends the process, for only that locks the ring again. It is not broken off
 // by a client that goes away.
-func (d *daemon) enter(ctx context.Context, actor settle.Actor, shares []int, anew bool) (*house, *control.Rebuilt, error) {
+func (d *daemon) enter(ctx context.Context, actor settle.Actor, shares []int, o control.UnlockOptions) (*house, *control.Rebuilt, error) {
 	ctx = context.WithoutCancel(ctx)
-	h, err := openHouse(ctx, d, actor, shares, anew)
+	h, err := openHouse(ctx, d, actor, shares, o)
 	if err != nil {
 		d.end(errRelock)
 		return nil, nil, fmt.Errorf("unlocked, but it cannot start and locks again: %w", err)

@@ -66,6 +66,7 @@ var kinds = [...]struct {
 	{keyring.ErrDamaged, control.CodeIntegrity},
 	{ledger.ErrDamaged, control.CodeIntegrity},
 	{ledger.ErrRolledBack, control.CodeIntegrity},
+	{ledger.ErrMarkDamaged, control.CodeIntegrity},
 	{ledger.ErrNewer, control.CodeConflict},
 	{ledger.ErrFormat, control.CodeConflict},
 	{ledger.ErrNoSpace, control.CodeConflict},

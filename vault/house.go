@@ -54,7 +54,7 @@ type house struct {
 }
 
 // openHouse opens the ledger with the unlocked ring and sets everything to work. On an error nothing is left running.
-func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int, anew bool) (h *house, err error) {
+func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int, o control.UnlockOptions) (h *house, err error) {
 	h = &house{ring: d.ring, now: d.now, log: d.log, furnished: make(chan struct{}), locker: settle.Actor{Name: "vault", Origin: "stop"}}
 	defer func() {
 		if err != nil {
@@ -62,7 +62,7 @@ func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int,
 			h = nil
 		}
 	}()
-	if h.ledger, err = d.openLedger(anew); err != nil {
+	if h.ledger, err = d.openLedger(o.Rebuild); err != nil {
 		return h, err
 	}
 	if err := h.connect(d.settings); err != nil {
@@ -70,6 +70,9 @@ func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int,
 	}
 	newest, err := h.openJournal(ctx, d.settings)
 	if err != nil {
+		return h, err
+	}
+	if err := h.mendMark(ctx, newest && h.journal != nil, o.ConfirmLedger, actor, shares); err != nil {
 		return h, err
 	}
 	if err := h.tellStart(ctx, d); err != nil {

@@ -19,6 +19,7 @@ type unlockOptions struct {
 	shares       []string // files
 	confirmClock bool
 	rebuild      bool
+	newest       bool // the ledger is
 }
 
 // maxShareBytes bounds a share file: a share is one line.
@@ -34,6 +35,9 @@ standard input until the vault has enough.
 
 Where the vault was off for long, or its clock jumped, it destroys no key until custodians vouch for the clock with
 --confirm-clock; on an unlocked vault that checks their shares and confirms the clock.
+
+Where the mark of how far the ledger had come (ledger.db.high-water) cannot be read, the journal shows whether the ledger is the
+newest; without a journal custodians vouch for it with --confirm-ledger, where no copy was put in its place.
 
 A ledger of an older build is rebuilt from its own log first; vault status says how far that has come. The file before is kept
 beside it as ledger.db.v2-TIME: it holds what the ledger holds, so treat it like the ledger, and remove it after a week of work.
@@ -63,6 +67,7 @@ With --rebuild a ledger of the current format is rebuilt too: the cure where rec
 	}
 	cmd.Flags().StringArrayVar(&opts.shares, "share", nil, "file of a custodian's share; repeat it for each")
 	cmd.Flags().BoolVar(&opts.confirmClock, "confirm-clock", false, "the custodians vouch for the vault's clock")
+	cmd.Flags().BoolVar(&opts.newest, "confirm-ledger", false, "the custodians vouch that the ledger is the newest one")
 	cmd.Flags().BoolVar(&opts.rebuild, "rebuild", false, "rebuild the ledger from its log first, though its format is the current one")
 	g.actingFlags(cmd)
 	return cmd
@@ -78,7 +83,7 @@ func runUnlock(ctx context.Context, opts unlockOptions, client *control.Client, 
 	if err != nil {
 		return control.Unlocked{}, err
 	}
-	return client.Unlock(ctx, shares, control.UnlockOptions{ConfirmClock: opts.confirmClock, Rebuild: opts.rebuild})
+	return client.Unlock(ctx, shares, control.UnlockOptions{ConfirmClock: opts.confirmClock, ConfirmLedger: opts.newest, Rebuild: opts.rebuild})
 }
 
 func (o unlockOptions) read(ctx context.Context, client *control.Client, c console) (shares [][]byte, err error) {

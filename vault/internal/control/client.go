@@ -40,7 +40,7 @@ func (c *Client) Unlock(ctx context.Context, shares [][]byte, o UnlockOptions) (
 	body := bytes.Join(shares, []byte("\n"))
 	defer clear(body)
 	return send[Unlocked](ctx, c, "/unlock", url.Values{"confirm-clock": {strconv.FormatBool(o.ConfirmClock)},
-		"rebuild": {strconv.FormatBool(o.Rebuild)}}, body)
+		"confirm-ledger": {strconv.FormatBool(o.ConfirmLedger)}, "rebuild": {strconv.FormatBool(o.Rebuild)}}, body)
 }
 
 // Lock has the vault forget its keys: its process starts anew, locked.

@@ -3,7 +3,9 @@ package control
 // UnlockOptions are what an unlock is asked for beyond opening the vault.
 type UnlockOptions struct {
 	ConfirmClock bool // the custodians vouch for the vault's clock
-	Rebuild      bool // the ledger is rebuilt from its log first, though it has the current format
+	// ConfirmLedger is the custodians' word that the ledger is the newest, where its high-water mark cannot be read and no journal says it.
+	ConfirmLedger bool
+	Rebuild       bool // the ledger is rebuilt from its log first, though it has the current format
 }
 
 // Rebuilding is how far a ledger's rebuilding has come, in entries of its log; Total is 0 while the file before is read.

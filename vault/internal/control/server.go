@@ -121,7 +121,7 @@ func (s *Server) unlock(c call) (any, error) {
 	}
 	query := c.URL.Query()
 	return s.cfg.Vault.Unlock(c.Context(), c.actor, shares, UnlockOptions{
-		ConfirmClock: query.Get("confirm-clock") == "true", Rebuild: query.Get("rebuild") == "true"})
+		ConfirmClock: query.Get("confirm-clock") == "true", ConfirmLedger: query.Get("confirm-ledger") == "true", Rebuild: query.Get("rebuild") == "true"})
 }
 
 func (s *Server) addMerchant(c call) (any, error) {

@@ -107,6 +107,7 @@ type Ledger struct {
 	closing sync.Once
 	closed  error
 	latched atomic.Pointer[error]
+	badMark atomic.Pointer[error] // what MarkDamaged returns
 
 	mu        sync.Mutex
 	committed chan struct{} // closed by the next commit
