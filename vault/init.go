@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nightdrop/shared/channel"
+	"nightdrop/shared/durable"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
 )
@@ -126,7 +127,7 @@ func (o initOptions) shareFiles() ([]string, error) {
 		if _, err := os.Lstat(path); err == nil {
 			return nil, fmt.Errorf("%s: %w: a share is never overwritten", path, os.ErrExist)
 		}
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+		if err := durable.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("share directory: %w", err)
 		}
 		paths = append(paths, path)
@@ -152,7 +153,7 @@ func resolved(path string) string {
 
 // fill makes what a vault's directory holds beside the keys, and returns the channel's public key.
 func (o initOptions) fill(c console, shares []keyring.Share) (channelKey string, err error) {
-	if err := writeNew(filepath.Join(o.dir, settingsFile), reference); err != nil {
+	if err := durable.Create(filepath.Join(o.dir, settingsFile), reference); err != nil {
 		return "", err
 	}
 	seed, channelKey, err := channel.GenerateNkey()
@@ -160,10 +161,10 @@ func (o initOptions) fill(c console, shares []keyring.Share) (channelKey string,
 		return "", err
 	}
 	defer clear(seed)
-	if err := writeNew(filepath.Join(o.dir, channelSeed), seed); err != nil {
+	if err := durable.Create(filepath.Join(o.dir, channelSeed), seed); err != nil {
 		return "", err
 	}
-	if err := writeNew(filepath.Join(o.dir, channelSeed+".pub"), []byte(channelKey+"\n")); err != nil {
+	if err := durable.Create(filepath.Join(o.dir, channelSeed+".pub"), []byte(channelKey+"\n")); err != nil {
 		return "", err
 	}
 	ring, err := keyring.Open(o.dir, keyring.Options{Now: c.now})
@@ -180,21 +181,11 @@ func (o initOptions) fill(c console, shares []keyring.Share) (channelKey string,
 func writeShares(paths []string, shares []keyring.Share) error {
 	for i, path := range paths {
 		line := append(shares[i].Encode(), '\n')
-		err := writeNew(path, line)
+		err := durable.Create(path, line)
 		clear(line)
 		if err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// writeNew writes a file of mode 0600 that was not there, and makes it durable.
-func writeNew(path string, content []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	return errors.Join(err, f.Sync(), f.Close())
 }

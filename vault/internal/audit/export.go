@@ -11,8 +11,8 @@ import (
 
 	"go.etcd.io/bbolt"
 	"golang.org/x/mod/sumdb/tlog"
-	"golang.org/x/sys/unix"
 
+	"nightdrop/shared/durable"
 	"nightdrop/shared/note"
 	"nightdrop/shared/proof"
 	"nightdrop/shared/untrusted"
@@ -161,7 +161,7 @@ func (x Exporter) claim(dir untrusted.Dir, bodies int64) error {
 	if err := x.inform(dir, bodies); err != nil {
 		return err
 	}
-	return syncFilesystem(dir) // no crash leaves files without it
+	return durable.SyncFileSystem(string(dir)) // no crash leaves files without it
 }
 
 // info reads log.json.
@@ -268,32 +268,19 @@ func (x Exporter) exportTile(dir untrusted.Dir, tile tlog.Tile) error {
 // seal makes all files durable, then log.json, which may promise bodies that were left out before, and then the checkpoint. A crash before it
 // leaves the earlier checkpoint, whose files are all there: bodies that are to be left out from now on are removed last.
 func (x Exporter) seal(dir untrusted.Dir, bodies int64) error {
-	if err := syncFilesystem(dir); err != nil {
+	if err := durable.SyncFileSystem(string(dir)); err != nil {
 		return err
 	}
 	if err := x.inform(dir, bodies); err != nil {
 		return err
 	}
-	if err := syncFilesystem(dir); err != nil {
+	if err := durable.SyncFileSystem(string(dir)); err != nil {
 		return err
 	}
 	if err := dir.WriteFile(checkpointFile, x.Checkpoint); err != nil {
 		return err
 	}
-	return syncFilesystem(dir)
-}
-
-// syncFilesystem makes everything written to dir's file system durable: one call for thousands of small files.
-func syncFilesystem(dir untrusted.Dir) error {
-	d, err := os.Open(string(dir))
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := unix.Syncfs(int(d.Fd())); err != nil {
-		return fmt.Errorf("sync: %w", err)
-	}
-	return nil
+	return durable.SyncFileSystem(string(dir))
 }
 
 // prune removes the partial tiles of an earlier size that the new size does not have.
