@@ -15,7 +15,10 @@ import (
 	"nightdrop/shared/durable/durabletest"
 )
 
-func TestMain(m *testing.M) { os.Exit(durabletest.Main(m)) }
+func TestMain(m *testing.M) {
+	durabletest.Enter()
+	os.Exit(m.Run())
+}
 
 // contract is what every file system must show.
 func contract(t *testing.T) {

@@ -15,7 +15,10 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-func TestMain(m *testing.M) { os.Exit(durabletest.Main(m)) }
+func TestMain(m *testing.M) {
+	durabletest.Enter()
+	os.Exit(m.Run())
+}
 
 func ref(number uint64) envelope.BagRef {
 	return envelope.BagRef{Run: strings.Repeat("ab", 16), Number: number, Digest: strings.Repeat("cd", 32)}

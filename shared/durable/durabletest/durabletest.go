@@ -31,19 +31,19 @@ const (
 	Sync Want = "sync"
 )
 
-// Main runs a package's tests. Every TestMain whose tests call Without or Alone does so with it.
-func Main(m *testing.M) int {
+// Enter makes the process what Without or Alone started it as; in any other it does nothing. Every TestMain of a
+// package whose tests use one of the two begins with it.
+func Enter() {
 	if _, told := os.LookupEnv(variable); !told {
-		return m.Run()
+		return
 	}
 	if err := become(); err != nil {
 		fmt.Fprintln(os.Stderr, "durabletest:", err)
-		return 1
+		os.Exit(1)
 	}
-	return m.Run()
 }
 
-// become takes the links from this process, and makes it the program that its environment names, if it names one.
+// become goes without something, and becomes the program that its environment names, if it names one.
 func become() error {
 	if err := install(filter(Want(os.Getenv(variable)))); err != nil {
 		return err

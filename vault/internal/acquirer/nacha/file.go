@@ -76,17 +76,17 @@ func (Disk) Appear(dir, name string) error {
 	return durable.SyncDir(dir)
 }
 
-// Digest returns the hex SHA-256 of dir/name; os.ErrNotExist where there is none, or an empty file that a crash in Appear left.
-func (Disk) Digest(dir, name string) (string, error) {
-	path := filepath.Join(dir, name)
-	if err := named(path); err != nil {
-		return "", err
-	}
-	return digest(path)
-}
+// Digest returns the hex SHA-256 of dir/name; os.ErrNotExist where there is none.
+func (Disk) Digest(dir, name string) (string, error) { return digest(filepath.Join(dir, name)) }
 
 // Staged returns the hex SHA-256 of what is staged for dir/name; os.ErrNotExist where there is nothing.
 func (Disk) Staged(dir, name string) (string, error) { return digest(filepath.Join(dir, hidden+name)) }
+
+// Half returns whether a digest of Digest is that of an empty file, as a crash in Appear may leave one.
+func Half(digest string) bool {
+	empty := sha256.Sum256(nil)
+	return digest == hex.EncodeToString(empty[:])
+}
 
 // named returns os.ErrNotExist where no file has come under a name: none is there, or an empty one.
 func named(path string) error {
