@@ -94,7 +94,8 @@ func marked(ts *testscript.TestScript, _ bool, args []string) {
 func made(ts *testscript.TestScript, _ bool, args []string) {
 	share := ts.Getenv("SHARE")
 	to := strings.Join([]string{share + "/1", share + "/2", share + "/3"}, ",")
-	ts.Check(ts.Exec("vault", append([]string{"init", "--name", "vault.example.com", "--shares", "3", "--threshold", "2", "--shares-to", to}, args...)...))
+	ts.Check(ts.Exec("vault", append([]string{"init", "--name", "vault.example.com", "--shares", "3", "--threshold", "2",
+		"--shares-to", to, "--shares-on-own-disk"}, args...)...))
 	ts.Setenv("PIN", strings.TrimSpace(ts.ReadFile("stdout")))
 	path := filepath.Join(ts.Getenv(dirVariable), settingsFile)
 	text := ts.ReadFile(path)

@@ -14,8 +14,8 @@ import (
 
 // The page for people ends in an HTML comment that holds a note of the vault over all bytes before it:
 //
-// 	nightdrop/summary/v1
-// 	{"vault","size","sha256"}
+//	nightdrop/summary/v1
+//	{"vault","size","sha256"}
 const summaryType = "nightdrop/summary/v1"
 
 const commentBegins, commentEnds = "<!--\n", "-->\n"
