@@ -43,6 +43,11 @@ func (c *Client) Unlock(ctx context.Context, shares [][]byte, o UnlockOptions) (
 		"confirm-ledger": {strconv.FormatBool(o.ConfirmLedger)}, "rebuild": {strconv.FormatBool(o.Rebuild)}}, body)
 }
 
+// CheckShare has the vault look at one share, which changes nothing. The caller clears it.
+func (c *Client) CheckShare(ctx context.Context, share []byte) (CheckedShare, error) {
+	return send[CheckedShare](ctx, c, "/unlock/check", nil, share)
+}
+
 // Lock has the vault forget its keys: its process starts anew, locked.
 func (c *Client) Lock(ctx context.Context) error {
 	_, err := send[struct{}](ctx, c, "/lock", nil, nil)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"nightdrop/shared/durable"
 )
 
 // RebuildOptions of Rebuild.
@@ -25,6 +27,8 @@ type RebuildOptions struct {
 	// free tells how many bytes a directory's volume has left, step is called before each durable step; tests replace them.
 	free func(dir string) (uint64, error)
 	step func(name string) error
+	// link gives a file another name; os.Link when nil.
+	link func(from, to string) error
 	// chunk is how many entries or records one transaction takes; rebuildChunk when 0.
 	chunk int64
 	// every is how often Progress is called; progressEvery when 0.
@@ -81,6 +85,9 @@ func Rebuild(ctx context.Context, path string, keys Keys, o RebuildOptions) (don
 	}
 	if o.step == nil {
 		o.step = func(string) error { return nil }
+	}
+	if o.link == nil {
+		o.link = os.Link
 	}
 	if o.chunk == 0 {
 		o.chunk = rebuildChunk
@@ -329,13 +336,11 @@ func (r *rebuild) replace() error {
 	if err := r.o.step("rename"); err != nil {
 		return err
 	}
-	if err := os.Rename(unfinishedPath(r.path), r.path); err != nil {
+	// A crash within leaves one or the other under the name; each is whole.
+	if err := durable.RenameOver(unfinishedPath(r.path), r.path); err != nil {
 		return err
 	}
-	// A crash here leaves one or the other under the name; each is whole.
-	if err := errors.Join(r.o.step("sync"), syncDir(filepath.Dir(r.path))); err != nil {
-		return err
-	}
+	// A crash here costs a longer look at the next start.
 	return errors.Join(r.o.step("mark"), markClean(r.path))
 }
 
@@ -353,13 +358,17 @@ func (r *rebuild) keep() (string, error) {
 	}
 	for at := r.o.Now().UTC(); ; at = at.Add(time.Second) {
 		kept := stem + at.Format(keptLayout)
-		switch err := os.Link(r.path, kept); {
-		case errors.Is(err, fs.ErrExist): // of another rebuild
-		case err != nil:
-			return "", fmt.Errorf("keep the file before beside the new one: %w", err)
-		default:
-			return kept, syncDir(filepath.Dir(r.path))
+		err := r.o.link(r.path, kept)
+		if err != nil && !errors.Is(err, fs.ErrExist) { // a file system without hard links
+			err = copyFile(r.path, kept)
 		}
+		if errors.Is(err, fs.ErrExist) { // of another rebuild
+			continue
+		}
+		if err != nil {
+			return "", fmt.Errorf("keep the file before beside the new one: %w", err)
+		}
+		return kept, durable.SyncDir(filepath.Dir(r.path))
 	}
 }
 

@@ -4,11 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"nightdrop/shared/durable"
 )
 
 // spaceShare and spaceMore are the room that Rebuild asks for beyond the size of the file before: pages are filled otherwise, and the vault
@@ -56,14 +59,24 @@ func writeRebuilt(path string, done Rebuilt) error {
 	if err != nil {
 		return err
 	}
-	to := rebuiltPath(path)
-	if err := writeSynced(to+".new", text); err != nil {
+	return durable.Replace(rebuiltPath(path), text)
+}
+
+// copyFile makes a second file of the same content, whole and durable or not at all.
+func copyFile(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
 		return err
 	}
-	if err := os.Rename(to+".new", to); err != nil {
+	defer in.Close()
+	out, err := durable.Begin(to, 0o600)
+	if err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	if _, err := io.Copy(out, in); err != nil {
+		return errors.Join(err, out.Discard())
+	}
+	return out.Create()
 }
 
 // UntoldRebuild returns what the last Rebuild of the ledger at path did, until RebuildTold; found is false where all is told.
@@ -86,5 +99,5 @@ func RebuildTold(path string) error {
 	if err := os.Remove(rebuiltPath(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return durable.SyncDir(filepath.Dir(path))
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	"golang.org/x/sys/unix"
 )
 
 // fillForRebuild puts something of everything into the ledger that a rebuild must carry over: parts, results pending, unsent and sent, a
@@ -220,7 +221,7 @@ var errKilled = errors.New("killed")
 
 // TestRebuildKilled ends a rebuild before each of its durable steps, and has the next one go on.
 func TestRebuildKilled(t *testing.T) {
-	kills := []string{"write 1", "write 2", "write 3", "write 4", "write 5", "write 6", "keep 1", "tell 1", "write 7", "rename 1", "sync 1", "mark 1"}
+	kills := []string{"write 1", "write 2", "write 3", "write 4", "write 5", "write 6", "keep 1", "tell 1", "write 7", "rename 1", "mark 1"}
 	for _, at := range kills {
 		t.Run(at, func(t *testing.T) {
 			v, was := olderVault(t, 6)
@@ -417,6 +418,26 @@ func TestRebuildRefusesOlderCopy(t *testing.T) {
 		t.Errorf("rebuilt with %v", err)
 	}
 	v.copyFile(v.dir+"/newest", v.path())
+	v.open()
+}
+
+// TestRebuildWithoutLinks: where a file cannot have two names the one before is copied.
+func TestRebuildWithoutLinks(t *testing.T) {
+	v, was := olderVault(t, 2)
+	before, err := os.ReadFile(v.path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	done, err := v.rebuild(RebuildOptions{link: func(string, string) error { return unix.EPERM }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kept, err := os.ReadFile(done.Kept); err != nil || !bytes.Equal(kept, before) {
+		t.Errorf("the file before is not kept as it was (%v)", err)
+	}
+	if now := v.readClosed(v.path()); now != was {
+		t.Errorf("the ledger says otherwise than before:\n%s", firstDifference(now, was))
+	}
 	v.open()
 }
 
