@@ -267,6 +267,7 @@ func (h *house) tick(ctx context.Context, origin string) error {
 	if change.Jump != 0 && change.Clock == keyring.ClockJumped {
 		bodies = append(bodies, payment.IntegrityFound{Finding: payment.FindingClockForward, Detail: change.Jump.Round(time.Second).String()})
 	}
+	bodies = append(bodies, damageFound(told.Keys, h.ring.Damage())...)
 	if len(bodies) == 0 {
 		return nil
 	}

@@ -10,6 +10,7 @@ var (
 	ErrExists  = errors.New("there is a vault in this directory already; choose another directory")             // is returned when Create would overwrite
 	ErrInUse   = errors.New("another process has this vault open; stop it first")                               // is returned when the directory is locked
 	ErrDamaged = errors.New("damaged")                                                                          // is returned, with file and remedy, when a file is not what this vault wrote
+	ErrNewer   = errors.New("a newer version of the vault wrote it; run that version: nothing was changed")     // is returned, with the file, when its format is not known here
 	ErrMode    = errors.New("a key file can be read by others; set its mode to 0600 and consider it disclosed") // is returned when a file's mode is too wide
 )
 
