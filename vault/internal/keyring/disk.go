@@ -92,5 +92,5 @@ func overwrite(d disk, places []int64, size int) error {
 
 // unknownOnDisk is what a file of slots answers from its first failed write on: only a fresh start can know what is on disk.
 func unknownOnDisk(path string, err error) error {
-	return fmt.Errorf("write %s: %w; what is on disk is unknown: check the disk, then stop the vault and start it again", path, err)
+	return fmt.Errorf("write %s: %w; %w", path, err, ErrUnknownOnDisk)
 }
