@@ -26,6 +26,7 @@ type daemon struct {
 	started  envelope.Time
 	ring     *keyring.Ring
 	ended    chan error // why the daemon must end; the first counts
+	failure  failure
 	refusals refusals
 	running  context.Context // ends when the daemon does: what takes long in an unlock breaks off
 	ending   context.CancelFunc
@@ -39,11 +40,12 @@ type daemon struct {
 
 // newDaemon takes the vault's directory for this process.
 func newDaemon(s settings, now func() time.Time, log *slog.Logger) (*daemon, error) {
-	ring, err := keyring.Open(s.dir, keyring.Options{Now: now, Logger: log, Ahead: s.Keys.Ahead.Std(), CodeLife: s.Keys.CodeLife.Std()})
+	d := &daemon{settings: s, now: now, log: log, started: envelope.At(now()), ended: make(chan error, 1), failure: failure{failed: make(chan struct{})}}
+	ring, err := keyring.Open(s.dir, keyring.Options{Now: now, Logger: log, Ahead: s.Keys.Ahead.Std(), CodeLife: s.Keys.CodeLife.Std(), Failed: d.failure.fail})
 	if err != nil {
 		return nil, err
 	}
-	d := &daemon{settings: s, now: now, log: log, started: envelope.At(now()), ring: ring, ended: make(chan error, 1)}
+	d.ring = ring
 	d.running, d.ending = context.WithCancel(context.Background())
 	return d, nil
 }
@@ -67,13 +69,25 @@ func (d *daemon) run(ctx context.Context) (err error) {
 	case err = <-d.ended:
 	case err = <-serving:
 		err = fmt.Errorf("serve the socket: %w", err)
+	case <-d.failure.failed:
+		return d.abandon(server)
 	}
 	d.ending()
 	// Calls under way get their answers; new ones are refused by the closed socket.
 	limit, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	server.Shutdown(limit)
-	return errors.Join(err, d.leave(!errors.Is(err, errRelock)))
+	left := make(chan error, 1)
+	go func() { left <- d.leave(!errors.Is(err, errRelock)) }()
+	select {
+	case closing := <-left:
+		if failed := d.failure.reason(); failed != nil {
+			return errors.Join(failed, closing)
+		}
+		return errors.Join(err, closing)
+	case <-d.failure.failed:
+		return d.abandon(server)
+	}
 }
 
 // end has the daemon end for this reason.

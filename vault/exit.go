@@ -70,6 +70,8 @@ var kinds = [...]struct {
 	{ledger.ErrNewer, control.CodeConflict},
 	{ledger.ErrFormat, control.CodeConflict},
 	{ledger.ErrNoSpace, control.CodeConflict},
+	{ledger.ErrUnknownOutcome, control.CodeFailed},
+	{keyring.ErrUnknownOnDisk, control.CodeFailed},
 	{journal.ErrForeign, control.CodeIntegrity},
 	{journal.ErrFenced, control.CodeIntegrity},
 	{journal.ErrDamaged, control.CodeIntegrity},

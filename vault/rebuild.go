@@ -16,7 +16,7 @@ import (
 // openLedger opens the ledger. One of an older format is rebuilt from its log first, and so is one of which an operator asks it (anew).
 func (d *daemon) openLedger(anew bool) (*ledger.Ledger, error) {
 	path := filepath.Join(d.settings.dir, ledgerFile)
-	o := ledger.Options{Now: d.now, Logger: d.log, Check: inspect}
+	o := ledger.Options{Now: d.now, Logger: d.log, Check: inspect, Failed: d.failure.fail}
 	if !anew {
 		l, err := ledger.Open(path, d.ring, o)
 		if !errors.Is(err, ledger.ErrOlder) {

@@ -61,8 +61,13 @@ type Options struct {
 	// Check looks at a file that was not closed properly before this process maps it; Inspect when nil. A daemon passes
 	// InspectByCommand, so that what Inspect may not see in a damaged file harms another process.
 	Check func(path string) error
+	// Failed is called when a commit failed, so that what is on disk is unknown, and with ErrDamaged when damage is found while the ledger is
+	// open, whoever met it: the process must end. It does not block, may be called again and from any goroutine; nil: nobody is told.
+	Failed func(error)
 	// openFile is bbolt's door to the file; tests make it fail.
 	openFile func(string, int, os.FileMode) (*os.File, error)
+	// withoutProofs leaves the sums of buckets and the tags of records out; the benchmark of the proofs does.
+	withoutProofs bool
 	// logEvent writes an event's leaf, as Tx.logEvent does; the benchmark of the log leaves it out.
 	logEvent func(*Tx, payment.Event, []byte) (envelope.Place, error)
 }
@@ -106,6 +111,7 @@ type Ledger struct {
 	stop    chan struct{} // closed by Close
 	stopped chan struct{} // closed by the writer
 	closing sync.Once
+	proving sync.WaitGroup // what is compared after Open
 	closed  error
 	latched atomic.Pointer[error]
 	badMark atomic.Pointer[error] // what MarkDamaged returns
@@ -249,12 +255,15 @@ func open(path string, keys Keys, o Options) (*Ledger, error) {
 	}
 	l.queue = make(chan *request, l.options.MaxGroup)
 	go l.write()
+	if !l.options.withoutProofs {
+		l.proving.Go(l.proveLater)
+	}
 	return l, nil
 }
 
 // resume reads the head, checks the end of the log against it, and begins a new log key.
 func (l *Ledger) resume() error {
-	if err := l.checkMetas(); err != nil {
+	if err := l.structure(); err != nil {
 		return err
 	}
 	if err := l.db.View(checkFormat); err != nil { // before anything changes: a file of another format is left as it is
@@ -284,6 +293,9 @@ func (l *Ledger) resume() error {
 			return err
 		}
 		if _, err = l.newTx(b).LogEntry(uint64(l.head.Size - 1)); err != nil {
+			return err
+		}
+		if err := l.proveFirst(); err != nil {
 			return err
 		}
 		return l.readHeld(l.newTx(b))
@@ -339,13 +351,26 @@ func (l *Ledger) openBox(b *bbolt.Tx) error {
 
 // View runs fn on a snapshot of the ledger. fn must not keep tx, use it from several goroutines, nor wait for a Commit.
 func (l *Ledger) View(fn func(*Tx) error) error {
-	return naming(l.path, guard(func() error {
+	return l.told(naming(l.path, guard(func() error {
 		err := l.db.View(func(b *bbolt.Tx) error { return fn(l.newTx(b)) })
 		if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 			return ErrClosed
 		}
 		return err
-	}))
+	})))
+}
+
+// told returns err. Where it is damage it refuses every later commit, and has Options.Failed know of it: no caller may go on with part of a
+// damaged ledger.
+func (l *Ledger) told(err error) error {
+	if !errors.Is(err, ErrDamaged) {
+		return err
+	}
+	l.latched.CompareAndSwap(nil, &err)
+	if l.options.Failed != nil {
+		l.options.Failed(err)
+	}
+	return err
 }
 
 // Committed returns a channel that the next commit closes. Whoever waits for news takes the channel first, then looks, then
@@ -368,6 +393,7 @@ func (l *Ledger) Close() error {
 	l.closing.Do(func() {
 		close(l.stop)
 		<-l.stopped
+		l.proving.Wait()
 		sound := l.latched.Load() == nil // after a failed commit the file is doubtful, so it is not marked
 		if sound {
 			l.closed = l.remember(l.head)
@@ -387,17 +413,6 @@ func (l *Ledger) Fingerprint(merchant string, whole []byte) (fingerprint string,
 		return err
 	})
 	return fingerprint, err
-}
-
-// checkMetas looks at the two pages that bbolt trusts first, under the lock of the open store.
-func (l *Ledger) checkMetas() (err error) {
-	file, err := os.Open(l.path)
-	if err != nil {
-		return fmt.Errorf("open the ledger: %w", err)
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	_, err = readMetas(file)
-	return err
 }
 
 // notEmpty refuses a file that is too short for bbolt's two first pages: bbolt would begin a new store in an empty one.

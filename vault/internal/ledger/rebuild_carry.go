@@ -132,7 +132,7 @@ func (r *rebuild) carryRest() error {
 		return err
 	}
 	hint, err := r.from.BagHint()
-	if err != nil {
+	if err != nil && !r.o.Cure { // without it the bags of the last days are read again, and known
 		return err
 	}
 	return r.update(func(tx *Tx) error { return tx.SetBagHint(hint) })

@@ -1,0 +1,7 @@
+package payment
+
+// The findings of the files and disks on which the vault stands.
+const (
+	FindingKeyLost   Finding = "key-lost"   // neither copy of a key in a file of the key ring opens: what was sealed to it never will
+	FindingKeyMended Finding = "key-mended" // one copy of a key was damaged, and written anew from the other: the disk is to be looked at
+)
