@@ -26,6 +26,7 @@ type daemon struct {
 	ring     *keyring.Ring
 	ended    chan error // why the daemon must end; the first counts
 	refusals refusals
+	remains  []string // what destroying a key does not reach on this host
 
 	unlocking sync.Mutex // one unlock at a time
 	mu        sync.Mutex // of what follows

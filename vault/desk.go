@@ -19,6 +19,7 @@ import (
 func (d *daemon) Status(context.Context) (control.Status, error) {
 	s := control.Status{Vault: d.ring.Name(), Verifier: d.ring.Verifier().String(), Version: version, Started: d.started, Locked: true}
 	s.Threshold, s.Shares = d.ring.Threshold()
+	s.Certificates, s.Remains = d.settings.certificateNotes(d.now()), d.remains
 	h, err := d.open()
 	if errors.Is(err, keyring.ErrLocked) {
 		return s, nil

@@ -11,7 +11,9 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"nightdrop/shared/config"
 	"nightdrop/shared/folded"
+	"nightdrop/vault/internal/keyring"
 )
 
 func newServeCommand(g *global, c console) *cobra.Command {
@@ -20,7 +22,7 @@ func newServeCommand(g *global, c console) *cobra.Command {
 		Use:   "serve",
 		Short: "Run the vault's daemon, locked until custodians unlock it",
 		Long: `Run the vault's daemon. It starts locked, listens on nothing but its unix socket, and dials out to the channel and the acquirer
-once it is unlocked. SIGTERM stops it after what is outstanding has its answer (at most stop_grace). When it cannot know
+once it is unlocked. It does not start with what "vault check-config" refuses. SIGTERM stops it after what is outstanding has its answer (at most stop_grace). When it cannot know
 what its disk holds it exits with code 1, for a supervisor to start it again.`,
 		Example: "  vault serve --dir /var/lib/nightdrop",
 		Args:    arguments(cobra.NoArgs),
@@ -42,16 +44,24 @@ what its disk holds it exits with code 1, for a supervisor to start it again.`,
 }
 
 func runServe(ctx context.Context, s settings, c console, logger *slog.Logger) error {
-	if err := s.check(); err != nil {
+	if err := s.check(c.now()); err != nil {
 		return err
 	}
 	if err := harden(); err != nil {
 		return err
 	}
+	remains := keyring.Remains(s.dir, keyring.ThisHost())
+	for _, remain := range remains {
+		logger.Warn("what destroying a key does not reach here", "note", remain)
+	}
 	d, err := newDaemon(s, c.now, logger)
 	if err != nil {
 		return err
 	}
+	d.remains = remains
+	telling, stop := context.WithCancel(ctx)
+	defer stop()
+	go config.TellNearEnds(telling, s.validities, c.now, logger)
 	err = d.run(ctx)
 	if errors.Is(err, errRelock) {
 		logger.Info("starting anew, locked")

@@ -17,8 +17,12 @@ type Problem struct {
 
 // Error names the file, the key, what is wrong and what to do.
 func (p *Problem) Error() string {
+	subject, what := p.Key, p.What
+	if subject != "" && strings.HasPrefix(what, "is ") {
+		subject, what = "", subject+" "+what // a sentence about the key
+	}
 	var parts []string
-	for _, part := range []string{p.file, p.Key, p.What, p.Do} {
+	for _, part := range []string{p.file, subject, what, p.Do} {
 		if part != "" {
 			parts = append(parts, part)
 		}

@@ -69,6 +69,9 @@ type Status struct {
 	Threshold int           `json:"threshold"` // shares that unlock
 	Shares    int           `json:"shares"`    // shares that there are
 
+	Certificates []string `json:"certificates,omitempty"` // that are near their end, or past it
+	Remains      []string `json:"remains,omitempty"`      // what destroying a key does not reach on this host
+
 	Generation uint64                     `json:"generation,omitempty"`
 	LogSize    int64                      `json:"logSize,omitempty"` // entries
 	Merchants  int                        `json:"merchants,omitempty"`
