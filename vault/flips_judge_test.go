@@ -26,7 +26,7 @@ func (p *picture) judge(o outcome, err error) (flips.Verdict, string) {
 	told := o.tells(p.quietly)
 	switch {
 	case o.ended != nil:
-		if !named(o.ended.Error()) {
+		if !flips.Named(o.ended.Error()) {
 			return flips.Unnamed, "the vault ends with: " + o.ended.Error()
 		}
 		return flips.Noticed, "the vault ends with: " + o.ended.Error()
@@ -45,20 +45,10 @@ func (p *picture) judgeRefusal(o outcome, text string) (flips.Verdict, string) {
 			return flips.Wrong, text + "; and yet: " + d
 		}
 	}
-	if !named(text) {
+	if !flips.Named(text) {
 		return flips.Unnamed, text
 	}
 	return flips.Refused, text
-}
-
-// named reports whether an error names a file, or the place where the files are.
-func named(text string) bool {
-	for _, name := range []string{ledgerFile, "sealing.keys", "stored.keys", "vault.key", "journal", "store", "head", "JOURNAL", "RESULTS", "ENVELOPES", "NOTICES"} {
-		if strings.Contains(text, name) {
-			return true
-		}
-	}
-	return false
 }
 
 // tells returns what the vault said of itself beyond what it says in any life, "" for nothing.

@@ -25,6 +25,16 @@ const (
 
 var verdicts = []Verdict{Harmless, Noticed, Refused, Unnamed, Wrong}
 
+// Named reports whether an error names a file, or the place where the files are.
+func Named(text string) bool {
+	for _, name := range []string{"ledger.db", "sealing.keys", "stored.keys", "vault.key", "journal", "store", "head", "JOURNAL", "RESULTS", "ENVELOPES", "NOTICES"} {
+		if strings.Contains(text, name) {
+			return true
+		}
+	}
+	return false
+}
+
 // Differs names what of the subjects is not as it is here, "" for nothing.
 func (t Truth) Differs(found, subjects Truth) string {
 	var all []string
