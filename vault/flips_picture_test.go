@@ -36,7 +36,8 @@ type picture struct {
 	*town
 	dir     string
 	disk    flips.Disk
-	stopped time.Time // when the day ended
+	noon    flips.Disk // of the vault and its journal, in the middle of the day
+	stopped time.Time  // when the day ended
 	names   map[string]storefront.Sealed
 	taken   []posted // the envelopes of the day, in the order in which they were posted
 	bag     []byte   // the first of the day's, as it lies in the channel
@@ -70,6 +71,7 @@ func take(t testing.TB, place string) *picture {
 	p.must(errors.Join(l.startHost(), l.startRelay(t.Context()), l.startVault(), l.unlock(t.Context())))
 	p.enrol(l)
 	p.sellAll(l)
+	p.pause(l)
 	p.settleSome(l)
 	p.sellMore(l)
 	p.breakOff(l)
@@ -103,10 +105,16 @@ func (p *picture) enrol(l *life) {
 	p.must(err)
 	_, err = l.client.AddAuditor(ctx, control.NewAuditor{Name: "anna", Key: private.Line()})
 	p.must(err)
-	if !l.await(func() bool {
-		s, err := l.client.Status(ctx)
+	p.awaitReady(l)
+}
+
+func (p *picture) awaitReady(l *life) {
+	p.t.Helper()
+	ready := func() bool {
+		s, err := l.client.Status(p.t.Context())
 		return err == nil && s.Acquirer == "ready" && s.Channel == "connected"
-	}) {
+	}
+	if !l.await(ready) {
 		p.t.Fatal("the vault does not get ready")
 	}
 }
@@ -188,6 +196,20 @@ func (p *picture) pass(l *life, all ...wanted) {
 	if !l.settles(len(p.taken), longWait) {
 		p.t.Fatalf("the vault is not done with %+v: %v %q", all, l.err, l.said.all())
 	}
+}
+
+// pause stops the vault at noon, keeps what lies on its disk and in its journal, and starts it again.
+func (p *picture) pause(l *life) {
+	p.t.Helper()
+	p.must(l.stopVault())
+	var err error
+	p.noon, err = flips.Read(p.dir)
+	p.must(err)
+	p.noon = slices.DeleteFunc(p.noon, func(f flips.File) bool {
+		return !strings.HasPrefix(f.Name, "v/") && !strings.HasPrefix(f.Name, "journal/")
+	})
+	p.must(errors.Join(l.startVault(), l.unlock(p.t.Context())))
+	p.awaitReady(l)
 }
 
 // sellAll is the day's first half.

@@ -46,6 +46,9 @@ func TestFlippedBitsThroughTheBinaries(t *testing.T) {
 		flip := ground.Pick(70_001+seed, "")
 		verdict, why := f.judge(f.live(flip))
 		counts.Add(flip, verdict)
+		if testing.Verbose() {
+			t.Log(time.Since(began), verdict, flip, why)
+		}
 		if verdict == flips.Wrong || verdict == flips.Unnamed {
 			t.Errorf("%s: %s: %s", verdict, flip, why)
 		}
@@ -74,7 +77,7 @@ func newFlipped(t *testing.T) *flipped {
 	f.must(s.readAll(ctx, &chain, final, told))
 	f.must(f.Simulator.Stop())
 	told = append(told, f.sell(s, 1007))
-	f.await("the sale that waits", func() bool { return strings.Contains(f.payments(ctx), "1007 received") })
+	f.await(func() bool { return strings.Contains(f.payments(ctx), "1007 received") })
 	f.day = told
 	f.fresh, err = s.sell(ctx, "fresh", 1008)
 	f.must(err)
@@ -123,23 +126,21 @@ func (f *flipped) payments(ctx context.Context) string {
 	return strings.Join(lines, ", ")
 }
 
-// await waits until done, at most a few seconds, and reports whether it came about.
-func (f *flipped) await(_ string, done func() bool) bool {
-	for until := time.Now().Add(flipPatience); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
-		if done() {
-			return true
-		}
+// await waits until done, at most a few seconds, and as long as the vault runs.
+func (f *flipped) await(done func() bool) {
+	for until := time.Now().Add(flipPatience); time.Now().Before(until) && f.Vault.Running() && !done(); {
+		time.Sleep(20 * time.Millisecond)
 	}
-	return false
 }
 
 // flipPatience is how long a life waits for its payments.
-const flipPatience = 8 * time.Second
+const flipPatience = 5 * time.Second
 
 // ended is what came of a life.
 type ended struct {
 	refused error // start or unlock failed
 	told    []string
+	hangs   string // the vault did not stop when it was asked to
 	truth   flips.Truth
 }
 
@@ -160,13 +161,13 @@ func (f *flipped) live(flip flips.Flip) (e ended) {
 	if e.refused = f.begin(ctx); e.refused == nil {
 		f.goOn(ctx, &e)
 	}
-	for _, p := range []*site.Process{f.Vault, f.Relay} {
-		if p != nil {
-			if err := p.Stop(); err != nil {
-				e.told = append(e.told, err.Error())
-			}
+	if f.Vault != nil {
+		if err := f.Vault.Stop(); err != nil {
+			e.told = append(e.told, err.Error())
+			e.hangs = f.Vault.Name + ": " + err.Error()
 		}
 	}
+	f.Relay.Kill()
 	f.must(f.Simulator.Stop())
 	f.Vault, f.Relay = nil, nil
 	for what, n := range f.charges() {
@@ -214,13 +215,15 @@ func (f *flipped) goOn(ctx context.Context, e *ended) {
 			e.told = append(e.told, err.Error())
 		}
 	}
-	complain(f.AwaitRelay(ctx))
+	ready, cancel := context.WithTimeout(ctx, flipPatience)
+	defer cancel()
+	complain(f.AwaitRelay(ready))
 	s := newShop(f.t, f.Site, "bookshop")
 	for _, sealed := range append(slices.Clone(f.day), f.fresh) {
 		_, err := s.Post(ctx, sealed.Note)
 		complain(err)
 	}
-	f.await("the payments", func() bool {
+	f.await(func() bool {
 		all := f.payments(ctx)
 		return strings.Contains(all, "1007 approved") && strings.Contains(all, "1008 approved")
 	})
@@ -229,7 +232,7 @@ func (f *flipped) goOn(ctx context.Context, e *ended) {
 		complain(err)
 	}
 	told, chain := map[string][]string{}, storefront.Chain{}
-	f.await("the results", func() bool {
+	f.await(func() bool {
 		page, err := s.Results(ctx, &chain, 0)
 		for _, r := range page {
 			name := f.names[r.Result.Digest]
@@ -300,6 +303,9 @@ func (f *flipped) judge(e ended) (flips.Verdict, string) {
 		if n > f.charged[what] {
 			return flips.Wrong, fmt.Sprintf("%s stands %d times", what, n)
 		}
+	}
+	if strings.Contains(e.hangs, "did not stop") {
+		return flips.Wrong, e.hangs
 	}
 	if e.refused != nil {
 		if differs := (flips.Truth{"at the host": f.standard["at rest"]}).Differs(e.truth, flips.Truth{"at the host": nil}); differs != "" {
