@@ -45,6 +45,9 @@ func TestFlips(t *testing.T) {
 	for _, p := range pictures {
 		p.settle()
 		grounds = append(grounds, flips.Survey(p.disk))
+		if *flipOnly != "" && len(grounds[0][*flipOnly]) == 0 {
+			t.Fatalf("there are no files of a group %q", *flipOnly)
+		}
 	}
 	began := time.Now()
 	c := &campaign{t: t, counts: flips.Table{}, moving: map[string]bool{}}
