@@ -26,6 +26,7 @@ type daemon struct {
 	ring     *keyring.Ring
 	ended    chan error // why the daemon must end; the first counts
 	failure  failure
+	disk     *diskGuard
 	refusals refusals
 
 	unlocking sync.Mutex // one unlock at a time
@@ -35,7 +36,7 @@ type daemon struct {
 
 // newDaemon takes the vault's directory for this process.
 func newDaemon(s settings, now func() time.Time, log *slog.Logger) (*daemon, error) {
-	d := &daemon{settings: s, now: now, log: log, started: envelope.At(now()), ended: make(chan error, 1), failure: failure{failed: make(chan struct{})}}
+	d := &daemon{settings: s, now: now, log: log, started: envelope.At(now()), ended: make(chan error, 1), failure: failure{failed: make(chan struct{})}, disk: newDiskGuard(s)}
 	ring, err := keyring.Open(s.dir, keyring.Options{Now: now, Logger: log, Ahead: s.Keys.Ahead.Std(), CodeLife: s.Keys.CodeLife.Std(), Failed: d.failure.fail})
 	if err != nil {
 		return nil, err

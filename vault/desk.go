@@ -22,6 +22,8 @@ func (d *daemon) Status(context.Context) (control.Status, error) {
 	}
 	s := control.Status{Vault: d.ring.Name(), Verifier: d.ring.Verifier().String(), Version: version, Started: d.started, Locked: true}
 	s.Threshold, s.Shares = d.ring.Threshold()
+	d.disk.renew()
+	s.Disks = d.disk.disks()
 	h, err := d.open()
 	if errors.Is(err, keyring.ErrLocked) {
 		return s, nil

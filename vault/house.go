@@ -42,6 +42,7 @@ type house struct {
 	now      func() time.Time
 	log      *slog.Logger
 	failure  *failure // of the process
+	disk     *diskGuard
 
 	furnished chan struct{} // closed when engine is there, or will never be
 
@@ -54,7 +55,7 @@ type house struct {
 
 // openHouse opens the ledger with the unlocked ring and sets everything to work. On an error nothing is left running.
 func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int) (h *house, err error) {
-	h = &house{ring: d.ring, now: d.now, log: d.log, failure: &d.failure, furnished: make(chan struct{}), locker: settle.Actor{Name: "vault", Origin: "stop"}}
+	h = &house{ring: d.ring, now: d.now, log: d.log, failure: &d.failure, disk: d.disk, furnished: make(chan struct{}), locker: settle.Actor{Name: "vault", Origin: "stop"}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, h.release())
@@ -99,7 +100,7 @@ func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int)
 	h.stop = stop
 	var group context.Context
 	h.tasks, group = errgroup.WithContext(work)
-	for _, run := range []func(context.Context) error{h.engine.Run, h.intake.Run, h.outbox.Run, h.keep, h.watchJournal, h.tellSizes(d.settings)} {
+	for _, run := range []func(context.Context) error{h.engine.Run, h.intake.Run, h.outbox.Run, h.keep, h.watchJournal, h.watchDisk, h.tellSizes(d.settings)} {
 		h.tasks.Go(func() error {
 			if err := run(group); err != nil && work.Err() == nil {
 				return err
@@ -202,12 +203,16 @@ func (h *house) furnish(s settings) error {
 	if err != nil {
 		return fmt.Errorf("bank: %w", err)
 	}
+	if bank != nil {
+		bank.Disk = h.disk.outbox()
+	}
+	h.disk.renew()
 	closeAt, err := s.Batches.times()
 	if err != nil {
 		return fmt.Errorf("batches.close_at: %w", err)
 	}
 	h.intake, err = intake.New(intake.Config{Ledger: h.ledger, Opener: h.ring, Source: h.channel, Workers: s.Limits.Workers, Now: h.now, Logger: h.log,
-		Accounts: h.ring, RefundsByReference: h.acquirer.RefundsByReference(), Bank: bank != nil})
+		Accounts: h.ring, RefundsByReference: h.acquirer.RefundsByReference(), Bank: bank != nil, Room: h.disk.fresh})
 	if err != nil {
 		return err
 	}
@@ -220,7 +225,7 @@ func (h *house) furnish(s settings) error {
 	if h.journal != nil {
 		waits = h.journal
 	}
-	h.engine = settle.New(settle.Config{Journal: waits, Ledger: h.ledger, Opener: h.ring, Accounts: h.ring, Acquirer: halting{h.acquirer, h.failure}, Bank: bank,
+	h.engine = settle.New(settle.Config{Journal: waits, Room: h.disk.room, Ledger: h.ledger, Opener: h.ring, Accounts: h.ring, Acquirer: halting{h.acquirer, h.failure}, Bank: bank,
 		Reconciliation: s.Acquirer.Reconciliation, Terminals: s.Acquirer.Terminals, CloseAt: closeAt, Outstanding: s.Acquirer.Outstanding, ReversalRetry: s.Acquirer.ReversalRetry.Std(),
 		RepeatEvery: s.Acquirer.RepeatEvery.Std(), RepeatFor: s.Acquirer.RepeatFor.Std(), Silences: s.Acquirer.Silences, OrderWait: s.Acquirer.OrderWait.Std(),
 		Drain: s.StopGrace.Std(), Now: h.now, Logger: h.log})
