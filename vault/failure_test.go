@@ -167,6 +167,11 @@ func TestNothingLeavesAfterAFailure(t *testing.T) {
 		t.Errorf("the reason is %v", f.reason())
 	}
 	ctx := t.Context()
+	d := &daemon{failure: failure{failed: make(chan struct{})}}
+	d.failure.fail(ledger.ErrUnknownOutcome)
+	if st, err := d.Status(ctx); !errors.Is(err, ledger.ErrUnknownOutcome) || st.Acquirer != "" {
+		t.Errorf("its status is %+v, %v", st, err)
+	}
 	_, authorise := a.Authorise(ctx, acquirer.Request{})
 	_, capture := a.Capture(ctx, acquirer.Capture{})
 	_, reverse := a.Reverse(ctx, acquirer.Reversal{})

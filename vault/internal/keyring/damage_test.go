@@ -242,6 +242,20 @@ func TestStoredKeysAreMended(t *testing.T) {
 	if err := a.open(r); err != nil {
 		t.Error(err)
 	}
+	// Where neither does, the account is lost, which is told once.
+	for c := range copies {
+		if _, err := r.storedDisk.WriteAt([]byte{1}, storedOffset(b.slot, c)+slotBytes-1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if err := b.open(r); !errors.Is(err, ErrForgotten) || !errors.Is(err, ErrDamaged) {
+			t.Errorf("damaged while the vault runs: %v", err)
+		}
+	}
+	if told := r.Damage(); len(told) != 1 || !told[0].Lost || told[0].Sealing || len(told[0].Keys) != 1 {
+		t.Errorf("told %+v", told)
+	}
 }
 
 // An older header put back counts fewer slots: those that the ledger uses beyond it are kept, and growing spares them.

@@ -50,7 +50,8 @@ type Ring struct {
 	failed     func(error)        // Options.Failed
 
 	damageMu sync.Mutex
-	damage   []Damage // not yet told by Damage
+	damage   []Damage        // not yet told by Damage
+	lost     map[uint32]bool // slots of stored accounts that were told as lost
 
 	openMu sync.RWMutex
 	opened map[envelope.KeyName]*sealingKey // live keys

@@ -86,6 +86,9 @@ func (r *Ring) OpenStored(merchant, token string, slot uint32, sealed []byte) ([
 		return nil, ErrCannotOpen
 	}
 	key, err := s.key(slot, [storedIDBytes]byte(sealed))
+	if errors.Is(err, ErrDamaged) {
+		r.foundInUse(s.path, slot, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +137,7 @@ func (r *Ring) KeepStored(used []uint32) error {
 	if err != nil {
 		return fmt.Errorf("keep stored accounts: %w", err)
 	}
-	r.found(s.path, true, slotNames(slices.Concat(kept.missing, kept.damaged)))
+	r.foundAtStart(s.path, slices.Concat(kept.missing, kept.damaged))
 	r.found(s.path, false, slotNames(kept.mended))
 	if kept.older {
 		r.log.Error("the file of stored accounts' keys had an older header: its keys are there and count", "file", s.path)
