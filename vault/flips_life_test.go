@@ -55,7 +55,7 @@ func newTown(t testing.TB, dir, place string) *town {
 	var out bytes.Buffer
 	shares := []string{t.TempDir(), t.TempDir()}
 	code := run(t.Context(), []string{"init", "--dir", filepath.Join(dir, "v"), "--name", "vault.example.com", "--shares", "2", "--threshold", "2",
-		"--shares-to", strings.Join(shares, ","), "--json"}, console{in: strings.NewReader(""), out: &out, errOut: t.Output(), now: time.Now})
+		"--shares-to", strings.Join(shares, ","), "--shares-on-own-disk", "--json"}, console{in: strings.NewReader(""), out: &out, errOut: t.Output(), now: time.Now})
 	var made initialised
 	if code != 0 {
 		t.Fatalf("init: exit code %d", code)
