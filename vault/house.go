@@ -350,7 +350,7 @@ func (h *house) lockedBy(actor settle.Actor) {
 }
 
 // wait returns when those who work have ended, with the reason.
-func (h *house) wait() error { return h.tasks.Wait() }
+func (h *house) wait() error { return h.ledger.Named(h.tasks.Wait()) }
 
 // close ends the work, commits that the vault forgets its keys, and that it stops where it does, and closes everything. What made the work
 // fail was told by wait.

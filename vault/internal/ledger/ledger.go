@@ -335,17 +335,22 @@ func (l *Ledger) openVault(b *bbolt.Tx) error {
 
 // View runs fn on a snapshot of the ledger. fn must not keep tx, use it from several goroutines, nor wait for a Commit.
 func (l *Ledger) View(fn func(*Tx) error) error {
-	return l.told(naming(l.path, guard(func() error {
+	return l.told(guard(func() error {
 		err := l.db.View(func(b *bbolt.Tx) error { return fn(l.newTx(b)) })
 		if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 			return ErrClosed
 		}
 		return err
-	})))
+	}))
 }
 
-// told returns err, and has Options.Failed know of it where it is damage: no caller may go on with part of a damaged ledger.
+// Named says of which file an error of damage is, where it does not: of those who read the ledger and found what cannot be.
+func (l *Ledger) Named(err error) error { return naming(l.path, err) }
+
+// told returns err, which names the file where it is damage, and has Options.Failed know of that: no caller may go on with part of a
+// damaged ledger.
 func (l *Ledger) told(err error) error {
+	err = l.Named(err)
 	if errors.Is(err, ErrDamaged) && l.options.Failed != nil {
 		l.options.Failed(err)
 	}
