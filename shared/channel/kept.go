@@ -61,7 +61,8 @@ func (l *link) kept(ctx context.Context, subject, merchant string) (Kept, error)
 
 // Acked is how far the durable acks of RESULTS went in this process.
 type Acked struct {
-	Last    uint64 // sequence that the newest named, 0 before the first
+	First   uint64 // sequence that the first named, 0 before it
+	Last    uint64 // sequence that the newest named
 	Rewinds uint64 // how often one named a sequence not above the one before: the stream had lost its tail, or was another
 }
 
@@ -86,6 +87,9 @@ func (a *acked) note(subject string, sequence uint64) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.known.First == 0 {
+		a.known.First = sequence
+	}
 	if sequence <= a.known.Last {
 		a.known.Rewinds++
 	}
