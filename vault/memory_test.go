@@ -207,7 +207,9 @@ func (*channelAtOnce) Connected() bool { return true }
 
 func (*channelAtOnce) ResultsRoom(context.Context) (channel.Room, error) { return channel.Room{}, nil }
 
-func (*channelAtOnce) KeptResults(context.Context, string) (channel.Kept, error) { return channel.Kept{}, channel.ErrUnavailable }
+func (*channelAtOnce) KeptResults(context.Context, string) (channel.Kept, error) {
+	return channel.Kept{}, channel.ErrUnavailable
+}
 
 func (*channelAtOnce) ResultsAcked() channel.Acked { return channel.Acked{} }
 

@@ -20,7 +20,50 @@ type ResultsHint struct {
 // hints is one record of the ledger that no event makes: what it says is held against what is there before it counts.
 type hints struct {
 	Hint
+	Marks   []Mark       `json:"marks,omitempty"` // in their order, the newest last
 	Results *ResultsHint `json:"results,omitempty"`
+}
+
+// Mark says that intake had come to a bag at a time of the vault's clock: each at a lower sequence was committed by then.
+type Mark struct {
+	Hint
+	Time time.Time `json:"time"`
+}
+
+// Limits of marks, which ride in each commit of intake.
+const (
+	markEvery = 12 * time.Hour
+	maxMarks  = 2*8 + 2 // of a week and a day, the one that moves and one more
+)
+
+// mark notes that intake has come to a bag. The newest mark moves until it is markEvery after the one before it.
+func (h *hints) mark(at Hint, now time.Time) {
+	n := len(h.Marks)
+	if at.Sequence == 0 || n > 0 && at.Sequence < h.Marks[n-1].Sequence {
+		h.Marks, n = nil, 0 // the stream is another
+	}
+	if at.Sequence == 0 {
+		return
+	}
+	if n > 1 && now.Sub(h.Marks[n-2].Time) < markEvery {
+		h.Marks = h.Marks[:n-1]
+	}
+	h.Marks = append(h.Marks, Mark{at, now})
+	h.Marks = h.Marks[max(0, len(h.Marks)-maxMarks):]
+}
+
+// MarkedBefore returns the newest mark of a time or earlier; the zero value where there is none.
+func (tx *Tx) MarkedBefore(at time.Time) (found Mark, err error) {
+	h, err := tx.hints()
+	if err != nil {
+		return found, err
+	}
+	for _, m := range h.Marks {
+		if !m.Time.After(at) {
+			found = m
+		}
+	}
+	return found, nil
 }
 
 // ResultsHint returns what SetResultsHint kept last, the zero value before that.

@@ -242,6 +242,7 @@ func (tx *Tx) SetBagHint(h Hint) error {
 	if err != nil {
 		return err
 	}
+	all.mark(h, tx.Now().Time)
 	all.Hint = h
 	return tx.setHints(all)
 }
