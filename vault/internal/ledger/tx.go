@@ -231,22 +231,18 @@ type Hint struct {
 }
 
 // BagHint returns what SetBagHint kept last.
-func (tx *Tx) BagHint() (h Hint, err error) {
-	value, found, err := tx.get(bucketVault, keyHint, tx.ledger.box)
-	if err != nil || !found {
-		return h, err
-	}
-	if err := json.Unmarshal(value, &h); err != nil {
-		return h, damaged("the bag hint is no JSON")
-	}
-	return h, nil
+func (tx *Tx) BagHint() (Hint, error) {
+	h, err := tx.hints()
+	return h.Hint, err
 }
 
 // SetBagHint keeps where intake is, in the same transaction as the bag's effects.
 func (tx *Tx) SetBagHint(h Hint) error {
-	value, err := json.Marshal(h)
+	all, err := tx.hints()
 	if err != nil {
 		return err
 	}
-	return tx.put(bucketVault, keyHint, tx.ledger.box, value)
+	all.mark(h, tx.Now().Time)
+	all.Hint = h
+	return tx.setHints(all)
 }

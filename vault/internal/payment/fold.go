@@ -235,7 +235,7 @@ func (f *fold) merchant(body Body) error {
 	return f.PutMerchant(m)
 }
 
-// resent checks that the results are there; to publish them again changes nothing.
+// resent checks that the results are there; to publish them again changes nothing but when the vault did so last by itself.
 func (f *fold) resent(b ResultsResent) error {
 	m, ok, err := f.Merchant(f.event.Merchant)
 	if err != nil {
@@ -244,7 +244,11 @@ func (f *fold) resent(b ResultsResent) error {
 	if !ok || b.From == 0 || b.From > b.Through || b.Through > m.Results {
 		return misfit("results %d to %d of merchant %s, which has %d", b.From, b.Through, f.event.Merchant, m.Results)
 	}
-	return nil
+	if b.Lost == 0 {
+		return nil
+	}
+	m.Republished = f.event.Time
+	return f.PutMerchant(m)
 }
 
 // number makes p the vault's next payment.

@@ -145,6 +145,8 @@ type Merchant struct {
 	Version    uint64         `json:"version"` // grows when verifiers or status change
 	Refusals   Refusals       `json:"refusals"`
 	Compared   Comparisons    `json:"compared,omitzero"`
+
+	Republished envelope.Time `json:"republished,omitzero"` // when the vault last published by itself what RESULTS had lost: once a day at most
 }
 
 // Refusals bounds what a stranger can make the vault say: results of code unknown-signer per UTC day.
