@@ -47,6 +47,9 @@ const (
 	patienceAgain = 5 * time.Second
 	lifeWait      = time.Minute // a life that takes longer hangs
 
+	// resultsWait is how long a vault has to find out what RESULTS lost, and to publish it again.
+	resultsWait = 25 * time.Second
+
 	restlessPatience = 200 * time.Millisecond // in a life that did not come to rest before
 )
 
@@ -92,6 +95,7 @@ func (p *picture) use(ctx context.Context, l *life, o *outcome, patience time.Du
 			o.complaints = append(o.complaints, fmt.Sprintf("%s: %v", what, err))
 		}
 	}
+	o.truth = flips.Truth{}
 	done := func(n int) {
 		if !l.settles(n, patience) {
 			o.restless = true
@@ -111,6 +115,12 @@ func (p *picture) use(ctx context.Context, l *life, o *outcome, patience time.Du
 	_, err = l.client.PublishDirectory(ctx)
 	complain("publish", err)
 	done(p.payments + len(p.later) - 1 + len(p.last))
+	for until := time.Now().Add(resultsWait); ; time.Sleep(50 * time.Millisecond) {
+		whole := p.readResults(l, o)
+		if whole || !l.alive() || time.Now().After(until) {
+			break
+		}
+	}
 	p.ask(ctx, l, o, complain)
 	if !l.alive() {
 		o.ended = l.err
@@ -119,7 +129,6 @@ func (p *picture) use(ctx context.Context, l *life, o *outcome, patience time.Du
 
 // ask has the vault tell what is so.
 func (p *picture) ask(ctx context.Context, l *life, o *outcome, complain func(string, error)) {
-	o.truth = flips.Truth{}
 	status, err := l.client.Status(ctx)
 	complain("status", err)
 	o.findings = status.Findings
@@ -150,15 +159,6 @@ func (p *picture) outside(l *life, o *outcome) error {
 	if o.ended == nil && o.refused == nil && o.startFailed == nil {
 		o.ended = stopped
 	}
-	for i := range p.shops {
-		if l.channel != nil {
-			lines, err := p.read1(l, i)
-			if err != nil {
-				lines = append(lines, "reading ends with "+err.Error())
-			}
-			o.truth[results] = append(o.truth[results], lines...)
-		}
-	}
 	l.stopHost()
 	if err := l.stopRelay(); err != nil {
 		o.complaints = append(o.complaints, "the relay does not stop: "+err.Error())
@@ -183,11 +183,25 @@ func (p *picture) outside(l *life, o *outcome) error {
 	return nil
 }
 
-// read1 reads all results of a shop, as its server does, and returns what each envelope was told.
-func (p *picture) read1(l *life, shop int) (lines []string, err error) {
+// readResults reads the results of all shops, and reports whether none is missing and all is told.
+func (p *picture) readResults(l *life, o *outcome) (whole bool) {
+	o.truth[results], whole = nil, true
+	for i := range p.shops {
+		lines, missing, err := p.readShop(l, i)
+		if err != nil {
+			lines = append(lines, "reading ends with "+err.Error())
+		}
+		whole = whole && err == nil && !missing
+		o.truth[results] = append(o.truth[results], lines...)
+	}
+	return whole && (p.standard == nil || len(o.truth[results]) == len(p.standard[results]))
+}
+
+// readShop reads all results of a shop, as its server does, and returns what each envelope was told.
+func (p *picture) readShop(l *life, shop int) (lines []string, missing bool, err error) {
 	client, err := l.shop(shop)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	names := map[string]string{}
 	for name, s := range p.names {
@@ -199,7 +213,7 @@ func (p *picture) read1(l *life, shop int) (lines []string, err error) {
 	for {
 		page, err := client.Results(context.Background(), &chain, 0)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		if len(page) == 0 {
 			break
@@ -221,7 +235,7 @@ func (p *picture) read1(l *life, shop int) (lines []string, err error) {
 	for _, name := range slices.Sorted(maps.Keys(told)) {
 		lines = append(lines, fmt.Sprintf("%s %s: %s", p.shops[shop].Merchant(), name, strings.Join(told[name], ", ")))
 	}
-	return lines, nil
+	return lines, chain.First > 1 || len(chain.Missing) > 0, nil
 }
 
 // hostLines are the host's book, a line for each transaction.

@@ -127,6 +127,9 @@ func (b *Broker) start(ctx context.Context, sizes channel.Sizes) (err error) {
 	if b.lock, err = lockDir(b.config.Dir); err != nil {
 		return err
 	}
+	if err := distrustIndex(b.config.Dir); err != nil {
+		return err
+	}
 	keys := make([]nkeys.KeyPair, 3) // relay, keeper of VAULT, keeper of RELAY
 	for i := range keys {
 		if keys[i], err = nkeys.CreateUser(); err != nil {
