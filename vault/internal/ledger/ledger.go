@@ -67,6 +67,8 @@ type Options struct {
 	Failed func(error)
 	// openFile is bbolt's door to the file; tests make it fail.
 	openFile func(string, int, os.FileMode) (*os.File, error)
+	// withoutProofs leaves the sums of buckets and the tags of records out; the benchmark of the proofs does.
+	withoutProofs bool
 	// logEvent writes an event's leaf, as Tx.logEvent does; the benchmark of the log leaves it out.
 	logEvent func(*Tx, payment.Event, []byte) (envelope.Place, error)
 }
@@ -110,6 +112,7 @@ type Ledger struct {
 	stop    chan struct{} // closed by Close
 	stopped chan struct{} // closed by the writer
 	closing sync.Once
+	proving sync.WaitGroup // what is compared after Open
 	closed  error
 	latched atomic.Pointer[error]
 
@@ -252,12 +255,15 @@ func open(path string, keys Keys, o Options) (*Ledger, error) {
 	}
 	l.queue = make(chan *request, l.options.MaxGroup)
 	go l.write()
+	if !l.options.withoutProofs {
+		l.proving.Go(l.proveLater)
+	}
 	return l, nil
 }
 
 // resume reads the head, checks the end of the log against it, and begins a new log key.
 func (l *Ledger) resume() error {
-	if err := l.checkMetas(); err != nil {
+	if err := l.structure(); err != nil {
 		return err
 	}
 	if err := os.Remove(cleanMark(l.path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -284,6 +290,9 @@ func (l *Ledger) resume() error {
 			return err
 		}
 		if _, err = l.newTx(b).LogEntry(uint64(l.head.Size - 1)); err != nil {
+			return err
+		}
+		if err := l.proveFirst(); err != nil {
 			return err
 		}
 		return l.readHeld(l.newTx(b))
@@ -347,11 +356,15 @@ func (l *Ledger) View(fn func(*Tx) error) error {
 // Named says of which file an error of damage is, where it does not: of those who read the ledger and found what cannot be.
 func (l *Ledger) Named(err error) error { return naming(l.path, err) }
 
-// told returns err, which names the file where it is damage, and has Options.Failed know of that: no caller may go on with part of a
-// damaged ledger.
+// told returns err. Where it is damage it names the file, refuses every later commit, and has Options.Failed know of it: no caller may go on
+// with part of a damaged ledger.
 func (l *Ledger) told(err error) error {
+	if !errors.Is(err, ErrDamaged) {
+		return err
+	}
 	err = l.Named(err)
-	if errors.Is(err, ErrDamaged) && l.options.Failed != nil {
+	l.latched.CompareAndSwap(nil, &err)
+	if l.options.Failed != nil {
 		l.options.Failed(err)
 	}
 	return err
@@ -377,6 +390,7 @@ func (l *Ledger) Close() error {
 	l.closing.Do(func() {
 		close(l.stop)
 		<-l.stopped
+		l.proving.Wait()
 		sound := l.latched.Load() == nil // after a failed commit the file is doubtful, so it is not marked
 		if sound {
 			l.closed = l.remember(l.head)
@@ -396,17 +410,6 @@ func (l *Ledger) Fingerprint(merchant string, whole []byte) (fingerprint string,
 		return err
 	})
 	return fingerprint, err
-}
-
-// checkMetas looks at the two pages that bbolt trusts first, under the lock of the open store.
-func (l *Ledger) checkMetas() (err error) {
-	file, err := os.Open(l.path)
-	if err != nil {
-		return fmt.Errorf("open the ledger: %w", err)
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	_, err = readMetas(file)
-	return err
 }
 
 // notEmpty refuses a file that is too short for bbolt's two first pages: bbolt would begin a new store in an empty one.
