@@ -76,11 +76,15 @@ func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int)
 	if err := h.tellStart(ctx, d); err != nil {
 		return h, err
 	}
+	stored, err := h.storedSlots() // before anything is committed: a sound copy of the ledger is then as new as this one
+	if err != nil {
+		return h, err
+	}
 	if err := h.begin(ctx, d.settings, actor, shares); err != nil {
 		return h, err
 	}
 	if newest { // an older one would have keys destroyed that the newest needs; then it is left to the next unlock
-		if err := h.keepStored(); err != nil {
+		if err := h.ring.KeepStored(stored); err != nil {
 			return h, err
 		}
 	}
@@ -133,17 +137,16 @@ func (h *house) begin(ctx context.Context, s settings, actor settle.Actor, share
 	})
 }
 
-// keepStored destroys the keys of stored accounts that no record uses any more. The ledger must be the newest.
-func (h *house) keepStored() error {
-	var slots []uint32
-	err := h.ledger.View(func(tx *ledger.Tx) (err error) {
+// storedSlots reads which stored accounts are in use: of all others the ring destroys the keys, where the ledger is the newest.
+func (h *house) storedSlots() (slots []uint32, err error) {
+	err = h.ledger.View(func(tx *ledger.Tx) (err error) {
 		slots, err = tx.StoredSlots()
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("read which accounts are stored: %w", err)
+		return nil, fmt.Errorf("read which accounts are stored: %w", err)
 	}
-	return h.ring.KeepStored(slots)
+	return slots, nil
 }
 
 // connect dials the channel and the acquirer; both keep trying for as long as the house stands.
