@@ -66,6 +66,8 @@ var kinds = [...]struct {
 	{keyring.ErrDamaged, control.CodeIntegrity},
 	{ledger.ErrDamaged, control.CodeIntegrity},
 	{ledger.ErrRolledBack, control.CodeIntegrity},
+	{ledger.ErrUnknownOutcome, control.CodeFailed},
+	{keyring.ErrUnknownOnDisk, control.CodeFailed},
 	{journal.ErrForeign, control.CodeIntegrity},
 	{journal.ErrFenced, control.CodeIntegrity},
 	{journal.ErrDamaged, control.CodeIntegrity},

@@ -58,6 +58,8 @@ func TestExitCodes(t *testing.T) {
 		{nil, 0},
 		{errors.New("anything else"), 1},
 		{ledger.ErrUnknownOutcome, 1},
+		{fmt.Errorf("%w: %w", fs.ErrPermission, ledger.ErrUnknownOutcome), 1},
+		{fmt.Errorf("%w: %w", fs.ErrPermission, keyring.ErrUnknownOnDisk), 1},
 		{errUsage, 2},
 		{config.ErrInvalid, 2},
 		{keyring.ErrLocked, 3},

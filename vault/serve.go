@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -48,6 +49,7 @@ func runServe(ctx context.Context, s settings, c console, logger *slog.Logger) e
 	if err := harden(); err != nil {
 		return err
 	}
+	signal.Ignore(unix.SIGXFSZ) // a limit of files' sizes fails a write, as a full disk does; it kills nothing half way
 	d, err := newDaemon(s, c.now, logger)
 	if err != nil {
 		return err

@@ -70,6 +70,7 @@ type Status struct {
 	Locked    bool          `json:"locked"`
 	Threshold int           `json:"threshold"` // shares that unlock
 	Shares    int           `json:"shares"`    // shares that there are
+	Disks     []Disk        `json:"disks"`     // what the vault writes to
 
 	Generation uint64                     `json:"generation,omitempty"`
 	LogSize    int64                      `json:"logSize,omitempty"` // entries
@@ -87,6 +88,16 @@ type Status struct {
 
 	Streams      []Stream      `json:"streams,omitempty"`      // of the channel, as they were last seen
 	ResultShares *ResultShares `json:"resultShares,omitempty"` // of RESULTS
+}
+
+// Disk is the room where the vault writes, in bytes.
+type Disk struct {
+	Place   string `json:"place"` // "ledger", "journal" or "bank outbox"
+	Path    string `json:"path"`
+	Free    int64  `json:"free"`
+	Size    int64  `json:"size"`           // of the file system
+	Reserve int64  `json:"reserve"`        // below which what is new waits
+	Note    string `json:"note,omitempty"` // what waits, and what to do; or that it is near
 }
 
 // Stream is how full a stream of the channel is.

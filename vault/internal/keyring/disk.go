@@ -1,10 +1,13 @@
 package keyring
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 )
 
 // disk is what a file of slots needs of the system; tests cut the power under it.
@@ -14,6 +17,9 @@ type disk interface {
 	Sync() error
 	Close() error
 }
+
+// copies is how often a file of slots holds its header and each slot: one flipped bit, or one bad sector, costs no key.
+const copies = 2
 
 // A file of slots begins with two equal copies of a header: magic (32), sequence (8), what the file adds, HMAC. They are written one
 // after the other with an fsync between, so that one is always whole; of two, the one with the higher sequence counts.
@@ -30,6 +36,29 @@ func newer(first, second []byte, whole func([]byte) bool) []byte {
 }
 
 func sequenceOf(header []byte) uint64 { return binary.BigEndian.Uint64(header[magicBytes:]) }
+
+// magicOf returns the name of the format that a header's copy is in.
+func magicOf(header []byte) string { return string(bytes.TrimRight(header[:magicBytes], "\x00")) }
+
+// unreadable is the error for a file neither of whose headers is whole: damage, unless both name one format that this program does not
+// know.
+func unreadable(path, prefix string, first, second []byte, remedy string) error {
+	format := magicOf(first)
+	if version, ok := strings.CutPrefix(format, prefix); ok && magicOf(second) == format && version != "v1" && version != "v2" && loggable(version) {
+		return newerFormat(path, format)
+	}
+	return damaged(path, "neither copy of its header is whole", remedy)
+}
+
+// loggable tells whether a version may stand in an error: v and a number.
+func loggable(version string) bool {
+	_, err := strconv.ParseUint(strings.TrimPrefix(version, "v"), 10, 16)
+	return err == nil && version[0] == 'v'
+}
+
+func newerFormat(path, format string) error {
+	return fmt.Errorf("%s is of format %s: %w", path, format, ErrNewer)
+}
 
 // writeTwice makes both copies of a header durable.
 func writeTwice(d disk, header []byte) error {
@@ -63,5 +92,5 @@ func overwrite(d disk, places []int64, size int) error {
 
 // unknownOnDisk is what a file of slots answers from its first failed write on: only a fresh start can know what is on disk.
 func unknownOnDisk(path string, err error) error {
-	return fmt.Errorf("write %s: %w; what is on disk is unknown: check the disk, then stop the vault and start it again", path, err)
+	return fmt.Errorf("write %s: %w; %w", path, err, ErrUnknownOnDisk)
 }

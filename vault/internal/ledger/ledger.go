@@ -62,6 +62,9 @@ type Options struct {
 	// Check looks at a file that was not closed properly before this process maps it; Inspect when nil. A daemon passes
 	// InspectByCommand, so that what Inspect may not see in a damaged file harms another process.
 	Check func(path string) error
+	// Failed is called when a commit failed, so that what is on disk is unknown, and with ErrDamaged when damage is found while the ledger is
+	// open, whoever met it: the process must end. It does not block, may be called again and from any goroutine; nil: nobody is told.
+	Failed func(error)
 	// openFile is bbolt's door to the file; tests make it fail.
 	openFile func(string, int, os.FileMode) (*os.File, error)
 	// logEvent writes an event's leaf, as Tx.logEvent does; the benchmark of the log leaves it out.
@@ -327,13 +330,21 @@ func (l *Ledger) openVault(b *bbolt.Tx) error {
 
 // View runs fn on a snapshot of the ledger. fn must not keep tx, use it from several goroutines, nor wait for a Commit.
 func (l *Ledger) View(fn func(*Tx) error) error {
-	return guard(func() error {
+	return l.told(guard(func() error {
 		err := l.db.View(func(b *bbolt.Tx) error { return fn(l.newTx(b)) })
 		if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 			return ErrClosed
 		}
 		return err
-	})
+	}))
+}
+
+// told returns err, and has Options.Failed know of it where it is damage: no caller may go on with part of a damaged ledger.
+func (l *Ledger) told(err error) error {
+	if errors.Is(err, ErrDamaged) && l.options.Failed != nil {
+		l.options.Failed(err)
+	}
+	return err
 }
 
 // Committed returns a channel that the next commit closes. Whoever waits for news takes the channel first, then looks, then
