@@ -48,8 +48,8 @@ func storedBefore(content []byte, r *Ring) []byte {
 	return before
 }
 
-// Where both copies of a key are damaged, that key alone is lost: it is named, its parts are dead, a new one stands in its place for
-// senders, and everything else goes on.
+// Where both copies of a key are damaged, that key alone is lost: it is named, its parts are dead, a new one stands
+// in its place for senders, and everything else goes on.
 func TestOneLostKeyCostsThatKey(t *testing.T) {
 	h := &hand{wall: start}
 	dir := t.TempDir()
@@ -283,7 +283,8 @@ func TestOlderHeaderOfStoredKeys(t *testing.T) {
 	}
 }
 
-// One flipped bit anywhere in any file of the ring is harmless, or stops the vault with the file named and the next step.
+// One flipped bit anywhere in any file of the ring is harmless, or stops the vault with the file named and the next
+// step.
 func TestFlipsOfKeyFiles(t *testing.T) {
 	h := &hand{wall: start}
 	origin := t.TempDir()
