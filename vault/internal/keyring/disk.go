@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -36,6 +37,29 @@ func newer(first, second []byte, whole func([]byte) bool) []byte {
 }
 
 func sequenceOf(header []byte) uint64 { return binary.BigEndian.Uint64(header[magicBytes:]) }
+
+// readTwice reads both copies of a header of size bytes. One that cannot be read is zeros, as a damaged one counts; it fails where neither
+// can, and with io.EOF where the file is too short.
+func readTwice(d disk, path string, size int) (first, second []byte, err error) {
+	var headers [copies][]byte
+	var unread []error
+	for i := range headers {
+		headers[i] = make([]byte, size)
+		n, err := d.ReadAt(headers[i], int64(i*size))
+		switch {
+		case n == size:
+		case errors.Is(err, io.EOF):
+			return nil, nil, fmt.Errorf("read %s: %w", path, io.EOF)
+		default:
+			clear(headers[i])
+			unread = append(unread, err)
+		}
+	}
+	if len(unread) == copies {
+		return nil, nil, fmt.Errorf("read %s: %w", path, errors.Join(unread...))
+	}
+	return headers[0], headers[1], nil
+}
 
 // magicOf returns the name of the format that a header's copy is in.
 func magicOf(header []byte) string { return string(bytes.TrimRight(header[:magicBytes], "\x00")) }

@@ -112,11 +112,10 @@ func openDisk(path string) (*os.File, error) {
 
 // load reads the header and finishes what a crash interrupted. It returns the names of the keys that this destroyed.
 func (s *store) load() ([]envelope.KeyName, error) {
-	headers := make([]byte, slotsAt)
-	if _, err := s.f.ReadAt(headers, 0); err != nil {
-		return nil, fmt.Errorf("read %s: %w", s.path, err)
+	first, second, err := readTwice(s.f, s.path, headerBytes)
+	if err != nil {
+		return nil, err
 	}
-	first, second := headers[:headerBytes], headers[headerBytes:]
 	header := newer(first, second, s.valid)
 	if header == nil {
 		return nil, unreadable(s.path, magicPrefix, first, second, restoreSealing)

@@ -71,13 +71,13 @@ func createStored(path string, keys *wrapping, vault string) error {
 
 // load reads the header. It does not look at the slots: keep does, when it knows which are in use.
 func (s *storedFile) load() error {
-	headers := make([]byte, storedSlots)
-	if n, err := s.f.ReadAt(headers, 0); err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("read %s: %w", s.path, err)
-	} else if n < len(headers) {
+	first, second, err := readTwice(s.f, s.path, pageBytes)
+	switch {
+	case errors.Is(err, io.EOF):
 		return damaged(s.path, "it is cut", restoreStored)
+	case err != nil:
+		return err
 	}
-	first, second := headers[:pageBytes], headers[pageBytes:]
 	header := newer(first, second, s.whole)
 	if header == nil {
 		return unreadable(s.path, storedMagicPrefix, first, second, restoreStored)
