@@ -16,8 +16,8 @@ import (
 	"nightdrop/vault/internal/payment"
 )
 
-// disks is what a guard sees: room by directory, set by hand.
-type disks struct {
+// disksSeen is what a guard sees: room by directory, set by hand.
+type disksSeen struct {
 	mu   sync.Mutex
 	free map[string]int64
 	err  error
@@ -25,7 +25,7 @@ type disks struct {
 
 const sizeOfDisks = 10 << 30 // of which 512 MiB are the reserve
 
-func (d *disks) look(dir string) (volume.Room, error) {
+func (d *disksSeen) look(dir string) (volume.Room, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	free, known := d.free[dir]
@@ -35,14 +35,14 @@ func (d *disks) look(dir string) (volume.Room, error) {
 	return volume.Room{Free: free, Size: sizeOfDisks}, d.err
 }
 
-func (d *disks) set(dir string, free int64) {
+func (d *disksSeen) set(dir string, free int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.free[dir] = free
 }
 
 // serveOn runs and unlocks a daemon on these disks, until the returned function stops it.
-func (s *site) serveOn(d *disks) (stop func()) {
+func (s *site) serveOn(d *disksSeen) (stop func()) {
 	s.t.Helper()
 	settings, err := loadSettings(s.dir)
 	s.must(err)
@@ -79,7 +79,7 @@ func (s *site) note(place string) string {
 func TestVaultWithoutRoom(t *testing.T) {
 	s := newSite(t)
 	s.configure(map[string]string{`answer_timeout = "20s"`: `answer_timeout = "2s"`})
-	d := &disks{free: map[string]int64{}}
+	d := &disksSeen{free: map[string]int64{}}
 	stop := s.serveOn(d)
 	s.enrol()
 	if note := s.note("ledger"); note != "" {
@@ -131,7 +131,7 @@ func TestRoomOfEachPlace(t *testing.T) {
 	second, outbox := t.TempDir(), t.TempDir()
 	s := settings{dir: t.TempDir(), Journal: journalSettings{Place: journalInDirectory, Directory: second}, Bank: bankSettings{Outbox: outbox}}
 	g := newDiskGuard(s)
-	d := &disks{free: map[string]int64{}}
+	d := &disksSeen{free: map[string]int64{}}
 	g.look = d.look
 	stage := func() error { return g.outbox().Stage(outbox, "file", func(io.Writer) error { return nil }) }
 	if err := errors.Join(g.fresh(), stage()); err != nil {

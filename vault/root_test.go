@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nightdrop/shared/config"
+	"nightdrop/shared/durable"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
@@ -99,7 +100,7 @@ func TestExitCodes(t *testing.T) {
 // TestReferenceConfigurationSaysTheDefaults: the file that init writes is what the daemon does without it.
 func TestReferenceConfigurationSaysTheDefaults(t *testing.T) {
 	dir := t.TempDir()
-	if err := writeNew(dir+"/"+settingsFile, reference); err != nil {
+	if err := durable.Create(dir+"/"+settingsFile, reference); err != nil {
 		t.Fatal(err)
 	}
 	written, err := loadSettings(dir)
@@ -107,7 +108,7 @@ func TestReferenceConfigurationSaysTheDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	empty := t.TempDir()
-	if err := writeNew(empty+"/"+settingsFile, nil); err != nil {
+	if err := durable.Create(empty+"/"+settingsFile, nil); err != nil {
 		t.Fatal(err)
 	}
 	defaults, err := loadSettings(empty)

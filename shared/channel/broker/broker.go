@@ -22,6 +22,7 @@ import (
 
 	"nightdrop/shared/channel"
 	"nightdrop/shared/config"
+	"nightdrop/shared/durable"
 	"nightdrop/shared/volume"
 )
 
@@ -153,7 +154,7 @@ func lockDir(dir string) (*os.File, error) {
 	if dir == "" {
 		return nil, errors.New("channel store: no directory given")
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("channel store: %w", err)
 	}
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)

@@ -15,6 +15,8 @@ import (
 type Vault interface {
 	Status(ctx context.Context) (Status, error)
 	Unlock(ctx context.Context, actor settle.Actor, shares Shares, confirmClock bool) (Unlocked, error)
+	// CheckShare says whose share each is, locked or not, and changes nothing.
+	CheckShare(ctx context.Context, shares Shares) (CheckedShare, error)
 	Lock(ctx context.Context, actor settle.Actor) error
 
 	Merchants(ctx context.Context) ([]Merchant, error)
@@ -123,6 +125,12 @@ type Holding struct {
 
 // MaxCounted bounds the counts of a Status, so that asking costs the same however much waits.
 const MaxCounted = 100_000
+
+// CheckedShare says of a share that it is the vault's.
+type CheckedShare struct {
+	Number    int `json:"number"`    // 1 to n
+	Threshold int `json:"threshold"` // shares that unlock
+}
 
 // Unlocked tells what an unlock did.
 type Unlocked struct {

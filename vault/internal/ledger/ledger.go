@@ -14,6 +14,7 @@ import (
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
+	"nightdrop/shared/durable"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/shared/seal"
@@ -170,7 +171,7 @@ func Create(path string, keys Keys, o Options) error {
 	if err != nil {
 		return err
 	}
-	// A crash before the link leaves only this name, which the next Create begins anew.
+	// A crash before the rename leaves only this name, which the next Create begins anew.
 	unfinished := path + ".new"
 	if err := os.Remove(unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("create the ledger: %w", err)
@@ -182,12 +183,9 @@ func Create(path string, keys Keys, o Options) error {
 	if err := errors.Join(err, l.db.Close()); err != nil {
 		return fmt.Errorf("create the ledger: %w", err)
 	}
-	if err := os.Link(unfinished, path); errors.Is(err, fs.ErrExist) {
+	if err := durable.Rename(unfinished, path); errors.Is(err, fs.ErrExist) {
 		return ErrExists
 	} else if err != nil {
-		return fmt.Errorf("create the ledger: %w", err)
-	}
-	if err := os.Remove(unfinished); err != nil {
 		return fmt.Errorf("create the ledger: %w", err)
 	}
 	return markClean(path)
@@ -261,7 +259,7 @@ func (l *Ledger) resume() error {
 	if err := os.Remove(cleanMark(l.path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("open the ledger: %w", err)
 	}
-	if err := syncDir(filepath.Dir(l.path)); err != nil {
+	if err := durable.SyncDir(filepath.Dir(l.path)); err != nil {
 		return err
 	}
 	err := l.db.View(func(b *bbolt.Tx) error {
