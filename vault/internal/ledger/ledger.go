@@ -62,8 +62,9 @@ type Options struct {
 	// Check looks at a file that was not closed properly before this process maps it; Inspect when nil. A daemon passes
 	// InspectByCommand, so that what Inspect may not see in a damaged file harms another process.
 	Check func(path string) error
-	// Failed is called when a commit failed, so that what is on disk is unknown, and with ErrDamaged when damage is found while the ledger is
-	// open, whoever met it: the process must end. It does not block, may be called again and from any goroutine; nil: nobody is told.
+	// Failed is called when a commit failed, so that what is on disk is unknown, and with ErrDamaged when damage is
+	// found while the ledger is open, whoever met it: the process must end. It does not block, may be called again
+	// and from any goroutine; nil: nobody is told.
 	Failed func(error)
 	// openFile is bbolt's door to the file; tests make it fail.
 	openFile func(string, int, os.FileMode) (*os.File, error)
@@ -339,7 +340,8 @@ func (l *Ledger) View(fn func(*Tx) error) error {
 	}))
 }
 
-// told returns err, and has Options.Failed know of it where it is damage: no caller may go on with part of a damaged ledger.
+// told returns err, and has Options.Failed know of it where it is damage: no caller may go on with part of a damaged
+// ledger.
 func (l *Ledger) told(err error) error {
 	if errors.Is(err, ErrDamaged) && l.options.Failed != nil {
 		l.options.Failed(err)
