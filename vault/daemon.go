@@ -36,8 +36,10 @@ type daemon struct {
 
 // newDaemon takes the vault's directory for this process.
 func newDaemon(s settings, now func() time.Time, log *slog.Logger) (*daemon, error) {
-	d := &daemon{settings: s, now: now, log: log, started: envelope.At(now()), ended: make(chan error, 1), failure: failure{failed: make(chan struct{})}, disk: newDiskGuard(s)}
-	ring, err := keyring.Open(s.dir, keyring.Options{Now: now, Logger: log, Ahead: s.Keys.Ahead.Std(), CodeLife: s.Keys.CodeLife.Std(), Failed: d.failure.fail})
+	d := &daemon{settings: s, now: now, log: log, started: envelope.At(now()), ended: make(chan error, 1),
+		failure: failure{failed: make(chan struct{})}, disk: newDiskGuard(s)}
+	ring, err := keyring.Open(s.dir, keyring.Options{Now: now, Logger: log, Failed: d.failure.fail,
+		Ahead: s.Keys.Ahead.Std(), CodeLife: s.Keys.CodeLife.Std()})
 	if err != nil {
 		return nil, err
 	}

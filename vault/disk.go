@@ -19,8 +19,9 @@ import (
 const (
 	// diskEvery is how often room is looked for: well under what a busy vault writes in it, of any reserve.
 	diskEvery = 2 * time.Second
-	// The default reserve of a file system: the smaller of a part of it and a bound. It holds what the vault still has to write when nothing
-	// new is taken: answers, reversals and results of what is under way, and the death of keys.
+	// The default reserve of a file system: the smaller of a part of it and a bound. It holds what the vault still
+	// has to write when nothing new is taken: answers, reversals and results of what is under way, and the death of
+	// keys.
 	reservePart = 20 // a twentieth: 5 percent
 	reserveMost = 1 << 30
 	// warnAt is how many reserves are left when the status begins to warn.
@@ -38,8 +39,8 @@ type place struct {
 	err     error // nil while its reserve is whole
 }
 
-// diskGuard has what is new wait while there is room for what is under way: a full disk would end the process in the middle of it, and only
-// custodians could begin again. It is safe for concurrent use.
+// diskGuard has what is new wait while there is room for what is under way: a full disk would end the process in the
+// middle of it, and only custodians could begin again. It is safe for concurrent use.
 type diskGuard struct {
 	look  func(dir string) (volume.Room, error)
 	least int64 // bytes of the reserve; 0: by default
@@ -51,7 +52,8 @@ type diskGuard struct {
 // newDiskGuard watches the places of a vault with these settings.
 func newDiskGuard(s settings) *diskGuard {
 	const takes = "no bag is taken and no new authorisation is sent"
-	g := &diskGuard{look: volume.Look, least: s.Limits.DiskReserve, places: []*place{{name: "ledger", dir: s.dir, waits: takes, takes: true}}}
+	g := &diskGuard{look: volume.Look, least: s.Limits.DiskReserve,
+		places: []*place{{name: "ledger", dir: s.dir, waits: takes, takes: true}}}
 	if s.Journal.Place == journalInDirectory {
 		g.places = append(g.places, &place{name: "journal", dir: s.Journal.Directory, waits: takes, takes: true})
 	}
@@ -75,12 +77,13 @@ func (g *diskGuard) renew() {
 	defer g.mu.Unlock()
 	for _, p := range g.places {
 		room, err := g.look(p.dir)
-		p.seen = control.Disk{Place: p.name, Path: p.dir, Free: room.Free, Size: room.Size, Reserve: g.reserveOf(room.Size)}
+		p.seen = control.Disk{Place: p.name, Path: p.dir, Free: room.Free, Size: room.Size,
+			Reserve: g.reserveOf(room.Size)}
 		if p.err = err; err != nil {
 			p.err = fmt.Errorf("the room of the %s is not known, so %s: %w", p.name, p.waits, err)
 		} else if needs := p.reserve.Needs(p.seen.Reserve); p.reserve.Touched(room.Free, p.seen.Reserve) {
-			p.err = fmt.Errorf("%s: on the disk of the %s (%s) %s are free, and %s must be: free space or enlarge it; then it goes on by itself",
-				p.waits, p.name, p.dir, size(room.Free), size(needs))
+			p.err = fmt.Errorf("%s: on the disk of the %s (%s) %s are free, and %s must be: "+
+				"free space or enlarge it; then it goes on by itself", p.waits, p.name, p.dir, size(room.Free), size(needs))
 		}
 		switch {
 		case p.err != nil:

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"path/filepath"
@@ -73,8 +74,9 @@ func (s *site) note(place string) string {
 	return ""
 }
 
-// TestVaultWithoutRoom: with less room than the reserve nothing new is taken, and what is under way comes to its end; with room again all
-// goes on by itself. Beginning and end are told once, also over a restart in between, which needs no room.
+// TestVaultWithoutRoom: with less room than the reserve nothing new is taken, and what is under way comes to its end;
+// with room again all goes on by itself. Beginning and end are told once, also over a restart in between, which needs
+// no room.
 func TestVaultWithoutRoom(t *testing.T) {
 	s := newSite(t)
 	s.configure(map[string]string{`answer_timeout = "20s"`: `answer_timeout = "2s"`})
@@ -121,6 +123,29 @@ func TestVaultWithoutRoom(t *testing.T) {
 	d.set(s.dir, sizeOfDisks)
 	s.wait("what waited", func() bool { stages, _ := s.stages(); return stages[payment.StageApproved] == 1 })
 	s.wait("the end", func() bool { return s.status().Findings[payment.FindingDiskRoom] == 1 })
+	stop()
+	s.checkLedger()
+}
+
+// TestJournalWithoutRoom: the disk of a journal's directory has a reserve of its own, for the entries of reversals and answers to come.
+func TestJournalWithoutRoom(t *testing.T) {
+	s := newSite(t)
+	second := t.TempDir()
+	s.configure(map[string]string{`place = "channel"`: `place = "directory"`, `directory = ""`: fmt.Sprintf("directory = %q", second)})
+	d := &disksSeen{free: map[string]int64{}}
+	stop := s.serveOn(d)
+	s.enrol()
+	d.set(second, 0)
+	if note := s.note("journal"); !strings.Contains(note, "no bag is taken") || !strings.Contains(note, second) {
+		t.Errorf("the status says %q", note)
+	}
+	s.post(200)
+	time.Sleep(diskEvery)
+	if _, all := s.stages(); len(all) != 0 {
+		t.Errorf("without room %d payments were taken", len(all))
+	}
+	d.set(second, sizeOfDisks)
+	s.wait("what waited", func() bool { stages, _ := s.stages(); return stages[payment.StageApproved] == 1 })
 	stop()
 	s.checkLedger()
 }

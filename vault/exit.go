@@ -68,6 +68,7 @@ var kinds = [...]struct {
 	{ledger.ErrRolledBack, control.CodeIntegrity},
 	{ledger.ErrUnknownOutcome, control.CodeFailed},
 	{keyring.ErrUnknownOnDisk, control.CodeFailed},
+	{keyring.ErrNewer, control.CodeConflict},
 	{journal.ErrForeign, control.CodeIntegrity},
 	{journal.ErrFenced, control.CodeIntegrity},
 	{journal.ErrDamaged, control.CodeIntegrity},

@@ -55,14 +55,16 @@ type house struct {
 
 // openHouse opens the ledger with the unlocked ring and sets everything to work. On an error nothing is left running.
 func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int) (h *house, err error) {
-	h = &house{ring: d.ring, now: d.now, log: d.log, failure: &d.failure, disk: d.disk, furnished: make(chan struct{}), locker: settle.Actor{Name: "vault", Origin: "stop"}}
+	h = &house{ring: d.ring, now: d.now, log: d.log, failure: &d.failure, disk: d.disk, furnished: make(chan struct{}),
+		locker: settle.Actor{Name: "vault", Origin: "stop"}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, h.release())
 			h = nil
 		}
 	}()
-	h.ledger, err = ledger.Open(filepath.Join(d.settings.dir, ledgerFile), d.ring, ledger.Options{Now: d.now, Logger: d.log, Check: inspect, Failed: d.failure.fail})
+	h.ledger, err = ledger.Open(filepath.Join(d.settings.dir, ledgerFile), d.ring,
+		ledger.Options{Now: d.now, Logger: d.log, Check: inspect, Failed: d.failure.fail})
 	if err != nil {
 		return h, err
 	}
@@ -104,7 +106,8 @@ func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int)
 	h.stop = stop
 	var group context.Context
 	h.tasks, group = errgroup.WithContext(work)
-	for _, run := range []func(context.Context) error{h.engine.Run, h.intake.Run, h.outbox.Run, h.keep, h.watchJournal, h.watchDisk, h.tellSizes(d.settings)} {
+	for _, run := range []func(context.Context) error{h.engine.Run, h.intake.Run, h.outbox.Run, h.keep, h.watchJournal,
+		h.watchDisk, h.tellSizes(d.settings)} {
 		h.tasks.Go(func() error {
 			if err := run(group); err != nil && work.Err() == nil {
 				return err
@@ -228,7 +231,8 @@ func (h *house) furnish(s settings) error {
 	if h.journal != nil {
 		waits = h.journal
 	}
-	h.engine = settle.New(settle.Config{Journal: waits, Room: h.disk.room, Ledger: h.ledger, Opener: h.ring, Accounts: h.ring, Acquirer: halting{h.acquirer, h.failure}, Bank: bank,
+	h.engine = settle.New(settle.Config{Journal: waits, Room: h.disk.room, Ledger: h.ledger, Opener: h.ring, Accounts: h.ring,
+		Acquirer: halting{h.acquirer, h.failure}, Bank: bank,
 		Reconciliation: s.Acquirer.Reconciliation, Terminals: s.Acquirer.Terminals, CloseAt: closeAt, Outstanding: s.Acquirer.Outstanding, ReversalRetry: s.Acquirer.ReversalRetry.Std(),
 		RepeatEvery: s.Acquirer.RepeatEvery.Std(), RepeatFor: s.Acquirer.RepeatFor.Std(), Silences: s.Acquirer.Silences, OrderWait: s.Acquirer.OrderWait.Std(),
 		Drain: s.StopGrace.Std(), Now: h.now, Logger: h.log})
@@ -254,8 +258,8 @@ func (h *house) keep(ctx context.Context) error {
 	}
 }
 
-// remember keeps how far the ledger has come. Where there is no room for it, nothing is unknown: the mark of before stands, and the next
-// minute writes it.
+// remember keeps how far the ledger has come. Where there is no room for it, nothing is unknown: the mark of before
+// stands, and the next minute writes it.
 func (h *house) remember() error {
 	err := h.ledger.Remember()
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {

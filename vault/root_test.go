@@ -72,6 +72,7 @@ func TestExitCodes(t *testing.T) {
 		{keyring.ErrExists, 6},
 		{keyring.ErrInUse, 6},
 		{ledger.ErrInUse, 6},
+		{keyring.ErrNewer, 6},
 		{keyring.ErrDamaged, 7},
 		{ledger.ErrDamaged, 7},
 		{settle.ErrTotalsDiffer, 7},

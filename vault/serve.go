@@ -22,7 +22,8 @@ func newServeCommand(g *global, c console) *cobra.Command {
 		Short: "Run the vault's daemon, locked until custodians unlock it",
 		Long: `Run the vault's daemon. It starts locked, listens on nothing but its unix socket, and dials out to the channel and the acquirer
 once it is unlocked. SIGTERM stops it after what is outstanding has its answer (at most stop_grace). When it cannot know
-what its disk holds it exits with code 1, for a supervisor to start it again.`,
+what its disk holds it exits at once with code 1, for a supervisor to start it again, and with 7 where it finds its ledger damaged. With
+less room on its disks than limits.disk_reserve it takes nothing new until there is room again (vault status).`,
 		Example: "  vault serve --dir /var/lib/nightdrop",
 		Args:    arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -18,8 +18,8 @@ import (
 
 const vaultVolume = 128 << 20 // of which a twentieth is the reserve
 
-// TestRootVaultWithoutRoom gives the vault a volume of its own. With less than the reserve orders wait and go on by themselves; with none
-// at all the process ends at once, and after there is room again nothing is lost or doubled.
+// TestRootVaultWithoutRoom gives the vault a volume of its own. With less than the reserve orders wait and go on by
+// themselves; with none at all the process ends at once, and after there is room again nothing is lost or doubled.
 func TestRootVaultWithoutRoom(t *testing.T) {
 	dir := t.TempDir()
 	volume := filepath.Join(dir, "vault")

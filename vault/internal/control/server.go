@@ -69,7 +69,8 @@ func (s *Server) Shutdown(ctx context.Context) {
 	}
 }
 
-// Calls that bring shares. A share that is refused when it is looked at by itself stands in the log as a refused unlock.
+// Calls that bring shares. A share that is refused when it is looked at by itself stands in the log as a refused
+// unlock.
 const (
 	unlockPattern = "POST /unlock"
 	checkPattern  = "POST /unlock/check"

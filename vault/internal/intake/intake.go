@@ -250,7 +250,8 @@ func (i *Intake) hasRoom() error {
 	return i.Room()
 }
 
-// awaitRoom returns when there is room for bags, or ctx ends. They wait in the channel; one whose time passes meanwhile is late.
+// awaitRoom returns when there is room for bags, or ctx ends. They wait in the channel; one whose time passes
+// meanwhile is late.
 func (i *Intake) awaitRoom(ctx context.Context) error {
 	for {
 		err := i.hasRoom()
@@ -264,9 +265,9 @@ func (i *Intake) awaitRoom(ctx context.Context) error {
 	}
 }
 
-// Take verifies and commits messages, in their order: when it returns nil all their effects are durable. It takes none, and says why,
-// where there is no room. Messages with
-// a sequence move the ledger's place in the channel; those of a bundle have none.
+// Take verifies and commits messages, in their order: when it returns nil all their effects are durable. It takes
+// none, and says why, where there is no room. Messages with a sequence move the ledger's place in the channel; those
+// of a bundle have none.
 func (i *Intake) Take(ctx context.Context, messages []channel.Message) error {
 	for _, part := range i.split(messages) {
 		if err := i.hasRoom(); err != nil {

@@ -174,7 +174,8 @@ func TestALookThatBreaksOffMakesRoom(t *testing.T) {
 	}
 }
 
-// Bags wait in the channel while there is no room for them, are taken by themselves when there is, and a bundle is refused meanwhile.
+// Bags wait in the channel while there is no room for them, are taken by themselves when there is, and a bundle is
+// refused meanwhile.
 func TestBagsWaitForRoom(t *testing.T) {
 	d := newDesk(t)
 	broker := brokertest.New(t)

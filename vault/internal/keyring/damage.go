@@ -13,8 +13,8 @@ type Damage struct {
 	Keys    []string // names of sealing keys, or slots of stored accounts
 }
 
-// Damage returns what was found damaged since the last call, for the log. A crash before it is told loses only the word of what was
-// mended: what is lost is found again at the next start.
+// Damage returns what was found damaged since the last call, for the log. A crash before it is told loses only the
+// word of what was mended: what is lost is found again at the next start.
 func (r *Ring) Damage() []Damage {
 	r.damageMu.Lock()
 	defer r.damageMu.Unlock()
@@ -45,7 +45,8 @@ func (r *Ring) foundAtStart(path string, slots []uint32) {
 	r.found(path, true, slotNames(slots))
 }
 
-// foundInUse keeps that a key of stored.keys was lost since the start, and logs it: once, however often its account is asked for.
+// foundInUse keeps that a key of stored.keys was lost since the start, and logs it: once, however often its account
+// is asked for.
 func (r *Ring) foundInUse(path string, slot uint32, err error) {
 	r.damageMu.Lock()
 	known := r.lost[slot]

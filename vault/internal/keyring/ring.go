@@ -232,7 +232,8 @@ func (r *Ring) load(path string, keys *wrapping) error {
 	return nil
 }
 
-// openLive parses the live keys. One of which neither copy opens is lost, and the others go on; where all are, the file is damaged as a whole.
+// openLive parses the live keys. One of which neither copy opens is lost, and the others go on; where all are, the
+// file is damaged as a whole.
 func (r *Ring) openLive(s *store) (map[envelope.KeyName]*sealingKey, error) {
 	opened := make(map[envelope.KeyName]*sealingKey)
 	var lost, mended []string

@@ -62,8 +62,9 @@ type Options struct {
 	// Check looks at a file that was not closed properly before this process maps it; Inspect when nil. A daemon passes
 	// InspectByCommand, so that what Inspect may not see in a damaged file harms another process.
 	Check func(path string) error
-	// Failed is called when a commit failed, so that what is on disk is unknown, and with ErrDamaged when damage is found while the ledger is
-	// open, whoever met it: the process must end. It does not block, may be called again and from any goroutine; nil: nobody is told.
+	// Failed is called when a commit failed, so that what is on disk is unknown, and with ErrDamaged when damage is
+	// found while the ledger is open, whoever met it: the process must end. It does not block, may be called again
+	// and from any goroutine; nil: nobody is told.
 	Failed func(error)
 	// openFile is bbolt's door to the file; tests make it fail.
 	openFile func(string, int, os.FileMode) (*os.File, error)
@@ -356,8 +357,8 @@ func (l *Ledger) View(fn func(*Tx) error) error {
 // Named says of which file an error of damage is, where it does not: of those who read the ledger and found what cannot be.
 func (l *Ledger) Named(err error) error { return naming(l.path, err) }
 
-// told returns err. Where it is damage it names the file, refuses every later commit, and has Options.Failed know of it: no caller may go on
-// with part of a damaged ledger.
+// told returns err. Where it is damage it names the file, refuses every later commit, and has Options.Failed know of it: no
+// caller may go on with part of a damaged ledger.
 func (l *Ledger) told(err error) error {
 	if !errors.Is(err, ErrDamaged) {
 		return err

@@ -98,7 +98,8 @@ func (e *Engine) waited(now time.Time) func(payment.Payment) bool {
 	}
 }
 
-// late refuses a payment that waits and whose time has passed, or that has waited too long for a host that answers, or for room. Nothing of it was sent.
+// late refuses a payment that waits and whose time has passed, or that has waited too long for a host that answers,
+// or for room. Nothing of it was sent.
 func (e *Engine) late(tx *ledger.Tx, p payment.Payment, waited func(payment.Payment) bool) (bool, error) {
 	switch {
 	case tx.Now().After(p.Until.Time):
