@@ -57,11 +57,6 @@ func runServe(ctx context.Context, s settings, c console, logger *slog.Logger) e
 	}
 	err = d.run(ctx)
 	if errors.Is(err, errRelock) {
-		// From here on a signal ends the process; one that came before is not forgotten by executing the program again.
-		signal.Reset(os.Interrupt, syscall.SIGTERM)
-		if ctx.Err() != nil {
-			return nil
-		}
 		logger.Info("starting anew, locked")
 		return relock()
 	}

@@ -161,7 +161,11 @@ func (f *flipped) live(flip flips.Flip) (e ended) {
 	if e.refused = f.begin(ctx); e.refused == nil {
 		f.goOn(ctx, &e)
 	}
-	if f.Vault != nil {
+	switch {
+	case f.Vault == nil:
+	case e.refused != nil:
+		f.Vault.Kill() // it is executing itself again, locked
+	default:
 		if err := f.Vault.Stop(); err != nil {
 			e.told = append(e.told, err.Error())
 			e.hangs = f.Vault.Name + ": " + err.Error()
