@@ -12,9 +12,10 @@ import (
 	"nightdrop/ops/flips"
 )
 
-// TestFlipsAreJudged: what would be wrong is found wrong. The judge sees lives that nothing was flipped in, and then altered books, results and
-// answers; in the end it sees what no file can tell, a vault and its journal that are both put back to noon, whose payments of the afternoon are
-// charged again.
+// TestFlipsAreJudged: what would be wrong is found wrong. The judge sees lives that nothing was
+// flipped in, and then altered books, results and answers; in the end it sees what no file can tell, a
+// vault and its journal that are both put back to noon, whose payments of the afternoon are charged
+// again.
 func TestFlipsAreJudged(t *testing.T) {
 	if _, err := os.Stat(memoryDisk); err == nil {
 		t.Setenv("TMPDIR", memoryDisk)
@@ -29,7 +30,8 @@ func TestFlipsAreJudged(t *testing.T) {
 	}
 	lose := func(subject, line string) outcome {
 		o := sound()
-		o.truth[subject] = slices.DeleteFunc(slices.Clone(o.truth[subject]), func(l string) bool { return strings.Contains(l, line) })
+		o.truth[subject] = slices.DeleteFunc(slices.Clone(o.truth[subject]),
+			func(l string) bool { return strings.Contains(l, line) })
 		return o
 	}
 	told := func(o outcome, text string) outcome {
@@ -44,10 +46,12 @@ func TestFlipsAreJudged(t *testing.T) {
 		err  error
 		want flips.Verdict
 	}{
-		"nothing":                               {o: sound(), want: flips.Harmless},
-		"a finding":                             {o: told(sound(), "finding"), want: flips.Noticed},
-		"charged twice":                         {o: add(atHost, "sale 1001 00 reversed false captured 0 refunded 0"), want: flips.Wrong},
-		"charged twice, and told":               {o: told(add(atHost, "sale 1001 00 reversed false captured 0 refunded 0"), "finding"), want: flips.Wrong},
+		"nothing":   {o: sound(), want: flips.Harmless},
+		"a finding": {o: told(sound(), "finding"), want: flips.Noticed},
+		"charged twice": {o: add(atHost,
+			"sale 1001 00 reversed false captured 0 refunded 0"), want: flips.Wrong},
+		"charged twice, and told": {o: told(add(atHost,
+			"sale 1001 00 reversed false captured 0 refunded 0"), "finding"), want: flips.Wrong},
 		"twice at the bank":                     {o: add(atBank, p.standard[atBank][0]), want: flips.Wrong},
 		"a reversal that is not sent":           {o: lose(atHost, "sale 900100"), want: flips.Wrong},
 		"a reversal that is not sent, and told": {o: told(lose(atHost, "sale 900100"), "finding"), want: flips.Noticed},

@@ -9,7 +9,8 @@ import (
 	"nightdrop/ops/flips"
 )
 
-// judge holds what a flip came to against what came of the same picture without it. The books of host and bank are the truth about money.
+// judge holds what a flip came to against what came of the same picture without it. The books of host
+// and bank are the truth about money.
 func (p *picture) judge(o outcome, err error) (flips.Verdict, string) {
 	if err != nil {
 		return flips.Wrong, "the life does not come to an end: " + err.Error()
@@ -17,7 +18,8 @@ func (p *picture) judge(o outcome, err error) (flips.Verdict, string) {
 	if twice := p.twice(o.truth); twice != "" {
 		return flips.Wrong, "money moves twice: " + twice
 	}
-	for what, failed := range map[string]error{"the relay does not start": o.relayFailed, "the vault does not start": o.startFailed, "the unlock is refused": o.refused} {
+	for what, failed := range map[string]error{"the relay does not start": o.relayFailed,
+		"the vault does not start": o.startFailed, "the unlock is refused": o.refused} {
 		if failed != nil {
 			return p.judgeRefusal(o, what+": "+failed.Error())
 		}

@@ -31,7 +31,8 @@ type posted struct {
 	storefront.Sealed
 }
 
-// picture is a vault and all around it at rest, after a day of every kind of use, with what each life of it goes on with.
+// picture is a vault and all around it at rest, after a day of every kind of use, with what each life
+// of it goes on with.
 type picture struct {
 	*town
 	dir     string
@@ -54,7 +55,8 @@ type picture struct {
 	quietly  []string    // how the lines begin that are logged in such a life
 }
 
-// Amounts of the day say what becomes of a payment (INTERFACES 10), and name it in the books of host and bank: no two are the same.
+// Amounts of the day say what becomes of a payment (INTERFACES 10), and name it in the books of host
+// and bank: no two are the same.
 const (
 	declinedAmount = 900_051
 	silentAmount   = 900_100
@@ -84,7 +86,8 @@ func take(t testing.TB, place string) *picture {
 	var err error
 	p.disk, err = flips.Read(p.dir)
 	p.must(err)
-	t.Logf("the picture with its journal in the %s took %s; said meanwhile: %q", place, time.Since(began).Round(time.Millisecond), l.said.all())
+	t.Logf("the picture with its journal in the %s took %s; said meanwhile: %q", place,
+		time.Since(began).Round(time.Millisecond), l.said.all())
 	return p
 }
 
@@ -94,8 +97,10 @@ func (p *picture) enrol(l *life) {
 	yes, day, most := true, int64(100_000_000), int64(10_000_000)
 	payees := payment.PayeesConsumer
 	for i, shop := range p.shops {
-		_, err := l.client.AddMerchant(ctx, control.NewMerchant{ID: shop.Merchant(), Name: "Shop " + shop.Merchant(), Verifiers: []string{shop.Verifier().String()},
-			ReplyKeys: []string{shop.ReplyLine()}, Currencies: []string{"USD"}, Company: &payment.Company{Name: "THE SHOP", ID: fmt.Sprintf("123456789%d", i)}})
+		_, err := l.client.AddMerchant(ctx, control.NewMerchant{ID: shop.Merchant(),
+			Name: "Shop " + shop.Merchant(), Verifiers: []string{shop.Verifier().String()},
+			ReplyKeys: []string{shop.ReplyLine()}, Currencies: []string{"USD"},
+			Company: &payment.Company{Name: "THE SHOP", ID: fmt.Sprintf("123456789%d", i)}})
 		p.must(err)
 		_, err = l.client.SetPolicy(ctx, shop.Merchant(), control.PolicyChange{Storage: &yes, Payees: &payees,
 			Limits: []control.LimitChange{{Currency: "USD", Payment: &most, Day: &day, PayoutDay: &day}}})
@@ -321,7 +326,8 @@ func (p *picture) prepare(l *life) {
 		}
 	}
 	p.later = p.seal(l,
-		wanted{name: "another under a known id", id: p.names["sale"].ID, operation: envelope.OpSale, amount: 1101, account: aCard},
+		wanted{name: "another under a known id", id: p.names["sale"].ID, operation: envelope.OpSale,
+			amount: 1101, account: aCard},
 		wanted{name: "new sale", operation: envelope.OpSale, amount: 1102, account: aCard},
 		wanted{name: "new hold", shop: 1, operation: envelope.OpAuthorize, amount: 2101, account: aCard},
 		wanted{name: "capture of a hold", operation: envelope.OpCapture, amount: 502, of: "hold captured later"},
@@ -338,12 +344,14 @@ func (p *picture) prepare(l *life) {
 		wanted{name: "forget later", operation: envelope.OpForget, token: "stored, forgotten later"},
 		wanted{name: "new store", shop: 1, operation: envelope.OpStore, account: aCard})
 	p.last = p.seal(l,
-		wanted{name: "sale by a forgotten token", operation: envelope.OpSale, amount: 1104, token: "stored, forgotten later"},
+		wanted{name: "sale by a forgotten token", operation: envelope.OpSale, amount: 1104,
+			token: "stored, forgotten later"},
 		wanted{name: "last sale by token", operation: envelope.OpSale, amount: 1105, token: "stored card"},
 		wanted{name: "last refund", shop: 1, operation: envelope.OpRefund, amount: 404, of: "sale of the other"})
 	p.hidden = p.seal(l,
 		wanted{name: "unseen sale", operation: envelope.OpSale, amount: 1009, account: aCard},
-		wanted{name: "unseen capture", operation: envelope.OpCapture, amount: 504, of: "hold captured by what is unseen"})
+		wanted{name: "unseen capture", operation: envelope.OpCapture, amount: 504,
+			of: "hold captured by what is unseen"})
 	p.couriered = p.seal(l,
 		wanted{name: "refused by courier", operation: envelope.OpRefund, amount: 405, of: "declined"},
 		wanted{name: "refused by courier too", operation: envelope.OpRefund, amount: 406, of: "declined"})
@@ -359,8 +367,8 @@ func (p *picture) unseen(l *life) {
 	p.bag = l.bags.all()[0]
 }
 
-// untold has the ledger, while no vault runs, take two bags of the other relay's that came by courier: the results of the one are sealed
-// and not published, those of the other not sealed.
+// untold has the ledger, while no vault runs, take two bags of the other relay's that came by courier:
+// the results of the one are sealed and not published, those of the other not sealed.
 func (p *picture) untold(l *life) {
 	p.t.Helper()
 	ring, err := keyring.Open(l.path("v"), keyring.Options{})
@@ -376,7 +384,8 @@ func (p *picture) untold(l *life) {
 	p.must(err)
 	in, err := intake.New(intake.Config{Ledger: led, Opener: ring, Now: time.Now, Bank: true, RefundsByReference: true})
 	p.must(err)
-	bag := envelope.Bag{Relay: p.relays[1].Name(), Run: strings.Repeat("5e", 16), Previous: envelope.ZeroDigest, Window: 1}
+	bag := envelope.Bag{Relay: p.relays[1].Name(), Run: strings.Repeat("5e", 16),
+		Previous: envelope.ZeroDigest, Window: 1}
 	pass := func(e posted) {
 		bag.Number++
 		message, digest, err := envelope.PackBag(bag, [][]byte{e.Note}, p.relays[1])
@@ -393,7 +402,8 @@ func (p *picture) untold(l *life) {
 		}))
 		return done
 	}
-	out, err := outbox.New(outbox.Config{Ledger: led, Keys: ring, Channel: nowhere{}, Position: in.Position, Now: time.Now})
+	out, err := outbox.New(outbox.Config{Ledger: led, Keys: ring, Channel: nowhere{}, Position: in.Position,
+		Now: time.Now})
 	p.must(err)
 	ctx, cancel := context.WithCancel(p.t.Context())
 	ended := make(chan error, 1)

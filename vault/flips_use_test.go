@@ -40,8 +40,9 @@ type outcome struct {
 	truth       flips.Truth
 }
 
-// patience is for how long a vault that is not done may commit nothing before a life goes on without waiting for it, and patienceAgain the
-// same where a first verdict was the worst: the machine may have been busy.
+// patience is for how long a vault that is not done may commit nothing before a life goes on without
+// waiting for it, and patienceAgain the same where a first verdict was the worst: the machine may have
+// been busy.
 const (
 	patience      = 700 * time.Millisecond
 	patienceAgain = 5 * time.Second
@@ -54,7 +55,8 @@ const (
 )
 
 // live lays the picture out with a flip, lives through it and returns what came of it.
-func (p *picture) live(ctx context.Context, dir string, flipped flips.Flip, patience time.Duration) (o outcome, err error) {
+func (p *picture) live(ctx context.Context, dir string, flipped flips.Flip,
+	patience time.Duration) (o outcome, err error) {
 	if err := p.disk.Lay(dir, flipped); err != nil {
 		return o, err
 	}
@@ -64,7 +66,8 @@ func (p *picture) live(ctx context.Context, dir string, flipped flips.Flip, pati
 // resume lives through what is laid out in a directory.
 func (p *picture) resume(ctx context.Context, dir string, patience time.Duration) (o outcome, err error) {
 	began := time.Now()
-	l := &life{town: p.town, dir: dir, said: &warnings{}, clock: func() time.Time { return p.stopped.Add(time.Minute + time.Since(began)) }}
+	l := &life{town: p.town, dir: dir, said: &warnings{},
+		clock: func() time.Time { return p.stopped.Add(time.Minute + time.Since(began)) }}
 	ctx, cancel := context.WithTimeout(ctx, lifeWait)
 	defer cancel()
 	defer func() {
@@ -139,14 +142,17 @@ func (p *picture) ask(ctx context.Context, l *life, o *outcome, complain func(st
 		all, err := l.client.Payments(ctx, control.PaymentQuery{Merchant: shop.Merchant(), Limit: control.MaxPage})
 		complain("payments", err)
 		for _, paid := range all {
-			o.truth[payments] = append(o.truth[payments], fmt.Sprintf("%s %s %d %s %s captured %d refunded %d in a file %v", paid.Reference, paid.Operation, paid.Amount,
-				paid.Stage, paid.Code, paid.Captured, paid.Refunded, paid.File != ""))
+			o.truth[payments] = append(o.truth[payments],
+				fmt.Sprintf("%s %s %d %s %s captured %d refunded %d in a file %v", paid.Reference,
+					paid.Operation, paid.Amount,
+					paid.Stage, paid.Code, paid.Captured, paid.Refunded, paid.File != ""))
 		}
 	}
 	all, err := l.client.Batches(ctx, control.BatchQuery{})
 	complain("batches", err)
 	for _, b := range all {
-		o.truth[batches] = append(o.truth[batches], fmt.Sprintf("%s %s %s %+v", b.Merchant, b.Method, b.Stage, b.Totals))
+		o.truth[batches] = append(o.truth[batches], fmt.Sprintf("%s %s %s %+v", b.Merchant, b.Method,
+			b.Stage, b.Totals))
 	}
 }
 
@@ -174,7 +180,8 @@ func (p *picture) outside(l *life, o *outcome) error {
 	}
 	for _, f := range bank.List {
 		for _, e := range f.Entries {
-			o.truth[atBank] = append(o.truth[atBank], fmt.Sprintf("%s %d credit %v %s", e.Company, e.Amount, e.Credit, f.State))
+			o.truth[atBank] = append(o.truth[atBank], fmt.Sprintf("%s %d credit %v %s", e.Company, e.Amount,
+				e.Credit, f.State))
 		}
 	}
 	for _, lines := range o.truth {
@@ -241,7 +248,8 @@ func (p *picture) readShop(l *life, shop int) (lines []string, missing bool, err
 // hostLines are the host's book, a line for each transaction.
 func hostLines(s host.Statement) (lines []string) {
 	for _, t := range s.Transactions {
-		lines = append(lines, fmt.Sprintf("%s %d %s reversed %v captured %d refunded %d", t.Kind, t.Amount, t.Answer, t.Reversed, t.Captured, t.Refunded))
+		lines = append(lines, fmt.Sprintf("%s %d %s reversed %v captured %d refunded %d", t.Kind, t.Amount,
+			t.Answer, t.Reversed, t.Captured, t.Refunded))
 	}
 	if len(s.Doubled) > 0 || s.Conflicts > 0 {
 		lines = append(lines, fmt.Sprintf("doubled %v, conflicts %d", s.Doubled, s.Conflicts))

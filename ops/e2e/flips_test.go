@@ -19,7 +19,8 @@ import (
 	"nightdrop/shared/storefront"
 )
 
-// flippedLives is how many bits are flipped here, one a life; vault's TestFlips flips thousands in one process.
+// flippedLives is how many bits are flipped here, one a life; vault's TestFlips flips thousands in one
+// process.
 const flippedLives = 50
 
 // flipped is a site at rest after a day, and what each life of it goes on with.
@@ -35,8 +36,9 @@ type flipped struct {
 	usual    map[string]bool     // messages that are logged in it as warnings or errors
 }
 
-// TestFlippedBitsThroughTheBinaries flips single bits of what vault and relay keep on disks, starts the real programs and goes on: nothing is
-// wrong in silence, and an unlock that is refused names a file.
+// TestFlippedBitsThroughTheBinaries flips single bits of what vault and relay keep on disks, starts
+// the real programs and goes on: nothing is wrong in silence, and an unlock that is refused names a
+// file.
 func TestFlippedBitsThroughTheBinaries(t *testing.T) {
 	f := newFlipped(t)
 	f.live(flips.Flip{})
@@ -56,10 +58,12 @@ func TestFlippedBitsThroughTheBinaries(t *testing.T) {
 	t.Logf("%d flips in %s\n%s", flippedLives, time.Since(began).Round(time.Second), counts)
 }
 
-// newFlipped lives through a day: sales, an authorisation, a stored card, a settlement, and in the end a sale that is taken and cannot be sent.
+// newFlipped lives through a day: sales, an authorisation, a stored card, a settlement, and in the end
+// a sale that is taken and cannot be sent.
 func newFlipped(t *testing.T) *flipped {
 	t.Helper()
-	f := &flipped{Site: running(t, site.Options{AnswerTimeout: time.Second, NoRepeats: true}, "bookshop"), t: t, names: map[string]string{}, usual: map[string]bool{}}
+	f := &flipped{Site: running(t, site.Options{AnswerTimeout: time.Second, NoRepeats: true}, "bookshop"),
+		t: t, names: map[string]string{}, usual: map[string]bool{}}
 	ctx := t.Context()
 	f.must(f.Permit(ctx, "bookshop", "--storage", "on"))
 	s := newShop(t, f.Site, "bookshop")
@@ -144,7 +148,8 @@ type ended struct {
 	truth   flips.Truth
 }
 
-// live lays the site out with a flip, starts everything, goes on, and stops it. The first one, without a flip, becomes the standard.
+// live lays the site out with a flip, starts everything, goes on, and stops it. The first one, without
+// a flip, becomes the standard.
 func (f *flipped) live(flip flips.Flip) (e ended) {
 	f.t.Helper()
 	for _, dir := range []string{"vault", "relay", "simulator", "logs"} {
@@ -211,7 +216,8 @@ func (f *flipped) begin(ctx context.Context) error {
 	return f.Unlock(ctx, 1, 2)
 }
 
-// goOn posts everything again and something new, settles, and reads what the vault and the shop's results say.
+// goOn posts everything again and something new, settles, and reads what the vault and the shop's
+// results say.
 func (f *flipped) goOn(ctx context.Context, e *ended) {
 	f.t.Helper()
 	complain := func(err error) {
@@ -246,7 +252,8 @@ func (f *flipped) goOn(ctx context.Context, e *ended) {
 			complain(err)
 			return true
 		}
-		return len(told) == len(f.names) && !slices.ContainsFunc(slices.Collect(maps.Values(told)), func(all []string) bool { return len(all) < 2 })
+		return len(told) == len(f.names) && !slices.ContainsFunc(slices.Collect(maps.Values(told)),
+			func(all []string) bool { return len(all) < 2 })
 	})
 	complain(chain.MissingError())
 	for name, all := range told {
@@ -312,7 +319,8 @@ func (f *flipped) judge(e ended) (flips.Verdict, string) {
 		return flips.Wrong, e.hangs
 	}
 	if e.refused != nil {
-		if differs := (flips.Truth{"at the host": f.standard["at rest"]}).Differs(e.truth, flips.Truth{"at the host": nil}); differs != "" {
+		if differs := (flips.Truth{"at the host": f.standard["at rest"]}).Differs(e.truth,
+			flips.Truth{"at the host": nil}); differs != "" {
 			return flips.Wrong, e.refused.Error() + "; and yet " + differs
 		}
 		if !flips.Named(e.refused.Error()) {

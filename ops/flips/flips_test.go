@@ -26,7 +26,8 @@ func stored(t *testing.T) string {
 			must(t, err)
 			must(t, few.Put([]byte("a key of few"), []byte("a value of few")))
 			for i := range 300 {
-				must(t, many.Put([]byte(strings.Repeat("k", 10)+string(rune('a'+i/26))+string(rune('a'+i%26))), bytes.Repeat([]byte("v"), 100)))
+				must(t, many.Put([]byte(strings.Repeat("k",
+					10)+string(rune('a'+i/26))+string(rune('a'+i%26))), bytes.Repeat([]byte("v"), 100)))
 			}
 			return nil
 		}))
@@ -60,7 +61,8 @@ func TestUsedBytesOfALedger(t *testing.T) {
 	if n := len(spans["key of many"]); n != 300 || text("value of many") != strings.Repeat("v", 300*100) {
 		t.Errorf("many: %d keys", n)
 	}
-	for what, least := range map[string]int{"meta page": 2, "list of free pages": 1, "branch key of many": 2, "branch element of many": 2, "page header of many": 3,
+	for what, least := range map[string]int{"meta page": 2, "list of free pages": 1,
+		"branch key of many": 2, "branch element of many": 2, "page header of many": 3,
 		"bucket header of many": 1, "page header of few": 1, "element of root": 2} {
 		if len(spans[what]) < least {
 			t.Errorf("%s: %d spans, want %d at least", what, len(spans[what]), least)
@@ -79,8 +81,8 @@ func TestUsedBytesOfALedger(t *testing.T) {
 	}
 }
 
-// TestOneBitIsFlipped: what is laid out is the disk but for one bit, with its times; a seed draws the same flip again, and every structure comes
-// up.
+// TestOneBitIsFlipped: what is laid out is the disk but for one bit, with its times; a seed draws the
+// same flip again, and every structure comes up.
 func TestOneBitIsFlipped(t *testing.T) {
 	from := stored(t)
 	must(t, os.WriteFile(filepath.Join(from, "ledger.db.clean"), []byte("mark"), 0o600))
@@ -111,7 +113,8 @@ func TestOneBitIsFlipped(t *testing.T) {
 		t.Fatalf("%s: %d bytes, the byte %x, was %d bytes, %x", f, len(is), is[f.Offset], len(was), was[f.Offset])
 	}
 	is[f.Offset] = was[f.Offset]
-	if info, err := os.Stat(filepath.Join(dir, f.File)); err != nil || !bytes.Equal(is, was) || !info.ModTime().Equal(long) {
+	if info, err := os.Stat(filepath.Join(dir, f.File)); err != nil || !bytes.Equal(is,
+		was) || !info.ModTime().Equal(long) {
 		t.Errorf("%s: other bytes changed too, or the time did: %v %v", f, info, err)
 	}
 	_, err = os.Stat(filepath.Join(dir, "ledger.db.clean"))
@@ -130,7 +133,8 @@ func TestDiffers(t *testing.T) {
 	for _, c := range []struct {
 		b    []string
 		want bool
-	}{{[]string{"1", "2", "2"}, false}, {[]string{"2", "1", "2"}, false}, {[]string{"1", "2"}, true}, {[]string{"1", "2", "2", "2"}, true}, {nil, true}} {
+	}{{[]string{"1", "2", "2"}, false}, {[]string{"2", "1", "2"}, false}, {[]string{"1", "2"},
+		true}, {[]string{"1", "2", "2", "2"}, true}, {nil, true}} {
 		if got := a.Differs(Truth{"x": c.b, "y": {"not asked"}}, Truth{"x": nil}); (got != "") != c.want {
 			t.Errorf("%v: %q", c.b, got)
 		}
@@ -138,7 +142,8 @@ func TestDiffers(t *testing.T) {
 	counts := Table{}
 	counts.Add(Flip{File: "v/ledger.db", What: "key of ids"}, Wrong)
 	counts.Add(Flip{File: "v/ledger.db", What: "key of ids"}, Harmless)
-	if lines := strings.Split(counts.String(), "\n"); len(lines) != 3 || !slices.Equal(strings.Fields(lines[1]), []string{"all", "1", "0", "0", "0", "1"}) {
+	if lines := strings.Split(counts.String(),
+		"\n"); len(lines) != 3 || !slices.Equal(strings.Fields(lines[1]), []string{"all", "1", "0", "0", "0", "1"}) {
 		t.Errorf("the table is\n%s", counts)
 	}
 }

@@ -9,14 +9,15 @@ import (
 	"nightdrop/shared/channel/broker/brokertest"
 )
 
-// TestAResultThatDoesNotReadIsNotCounted: a bit of a stored result changes while the broker is off; its state then says that the result is not
-// there, so that the vault can publish it again.
+// TestAResultThatDoesNotReadIsNotCounted: a bit of a stored result changes while the broker is off;
+// its state then says that the result is not there, so that the vault can publish it again.
 func TestAResultThatDoesNotReadIsNotCounted(t *testing.T) {
 	t.Parallel()
 	s := brokertest.Start(t)
 	v := s.Vault()
 	content := []byte("the second of the results")
-	for serial, text := range [][]byte{[]byte("the first of the results"), content, []byte("the third of the results")} {
+	for serial, text := range [][]byte{[]byte("the first of the results"), content,
+		[]byte("the third of the results")} {
 		mustAck(t, v.PublishResult("shop", uint64(serial+1), "id", text))
 	}
 	if room, err := v.ResultsRoom(t.Context()); err != nil || room.Messages != 3 {
