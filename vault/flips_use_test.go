@@ -85,6 +85,12 @@ func (p *picture) resume(ctx context.Context, dir string, patience time.Duration
 		return o, nil
 	}
 	if o.refused = l.unlock(ctx); o.refused != nil {
+		// A daemon that finds damage just after the unlock may end before it answers, with the reason.
+		select {
+		case <-l.ended:
+			o.refused = errors.Join(o.refused, l.err)
+		case <-time.After(restlessPatience):
+		}
 		return o, nil
 	}
 	p.use(ctx, l, &o, patience)
