@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -28,6 +29,14 @@ func guard(fn func() error) (err error) {
 		err = fmt.Errorf("the store stopped with %q: %w", fmt.Sprint(cause), ErrDamaged)
 	}()
 	return fn()
+}
+
+// naming says of which file an error of damage is, where it does not.
+func naming(path string, err error) error {
+	if err == nil || !errors.Is(err, ErrDamaged) || strings.Contains(err.Error(), path) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", path, err)
 }
 
 // panickedInStore tells, in a deferred call, whether it was bbolt that panicked.

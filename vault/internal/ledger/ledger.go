@@ -68,6 +68,8 @@ type Options struct {
 	Failed func(error)
 	// openFile is bbolt's door to the file; tests make it fail.
 	openFile func(string, int, os.FileMode) (*os.File, error)
+	// withoutProofs leaves the sums of buckets and the tags of records out; the benchmark of the proofs does.
+	withoutProofs bool
 	// logEvent writes an event's leaf, as Tx.logEvent does; the benchmark of the log leaves it out.
 	logEvent func(*Tx, payment.Event, []byte) (envelope.Place, error)
 }
@@ -111,6 +113,7 @@ type Ledger struct {
 	stop    chan struct{} // closed by Close
 	stopped chan struct{} // closed by the writer
 	closing sync.Once
+	proving sync.WaitGroup // what is compared after Open
 	closed  error
 	latched atomic.Pointer[error]
 
@@ -227,6 +230,11 @@ func (l *Ledger) begin() error {
 // while another process has it open, with ErrDamaged, with ErrRolledBack where Remember knows of more than the file holds, or with what the
 // keys say, such as keyring.ErrLocked.
 func Open(path string, keys Keys, o Options) (*Ledger, error) {
+	l, err := open(path, keys, o)
+	return l, naming(path, err)
+}
+
+func open(path string, keys Keys, o Options) (*Ledger, error) {
 	l, err := newLedger(path, keys, o)
 	if err != nil {
 		return nil, err
@@ -248,12 +256,15 @@ func Open(path string, keys Keys, o Options) (*Ledger, error) {
 	}
 	l.queue = make(chan *request, l.options.MaxGroup)
 	go l.write()
+	if !l.options.withoutProofs {
+		l.proving.Go(l.proveLater)
+	}
 	return l, nil
 }
 
 // resume reads the head, checks the end of the log against it, and begins a new log key.
 func (l *Ledger) resume() error {
-	if err := l.checkMetas(); err != nil {
+	if err := l.structure(); err != nil {
 		return err
 	}
 	if err := os.Remove(cleanMark(l.path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -280,6 +291,9 @@ func (l *Ledger) resume() error {
 			return err
 		}
 		if _, err = l.newTx(b).LogEntry(uint64(l.head.Size - 1)); err != nil {
+			return err
+		}
+		if err := l.proveFirst(); err != nil {
 			return err
 		}
 		return l.readHeld(l.newTx(b))
@@ -331,19 +345,23 @@ func (l *Ledger) openVault(b *bbolt.Tx) error {
 
 // View runs fn on a snapshot of the ledger. fn must not keep tx, use it from several goroutines, nor wait for a Commit.
 func (l *Ledger) View(fn func(*Tx) error) error {
-	return l.told(guard(func() error {
+	return l.told(naming(l.path, guard(func() error {
 		err := l.db.View(func(b *bbolt.Tx) error { return fn(l.newTx(b)) })
 		if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 			return ErrClosed
 		}
 		return err
-	}))
+	})))
 }
 
-// told returns err, and has Options.Failed know of it where it is damage: no caller may go on with part of a damaged
-// ledger.
+// told returns err. Where it is damage it refuses every later commit, and has Options.Failed know of it: no caller may go on with part
+// of a damaged ledger.
 func (l *Ledger) told(err error) error {
-	if errors.Is(err, ErrDamaged) && l.options.Failed != nil {
+	if !errors.Is(err, ErrDamaged) {
+		return err
+	}
+	l.latched.CompareAndSwap(nil, &err)
+	if l.options.Failed != nil {
 		l.options.Failed(err)
 	}
 	return err
@@ -369,6 +387,7 @@ func (l *Ledger) Close() error {
 	l.closing.Do(func() {
 		close(l.stop)
 		<-l.stopped
+		l.proving.Wait()
 		sound := l.latched.Load() == nil // after a failed commit the file is doubtful, so it is not marked
 		if sound {
 			l.closed = l.remember(l.head)
@@ -388,17 +407,6 @@ func (l *Ledger) Fingerprint(merchant string, whole []byte) (fingerprint string,
 		return err
 	})
 	return fingerprint, err
-}
-
-// checkMetas looks at the two pages that bbolt trusts first, under the lock of the open store.
-func (l *Ledger) checkMetas() (err error) {
-	file, err := os.Open(l.path)
-	if err != nil {
-		return fmt.Errorf("open the ledger: %w", err)
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	_, err = readMetas(file)
-	return err
 }
 
 // notEmpty refuses a file that is too short for bbolt's two first pages: bbolt would begin a new store in an empty one.

@@ -53,6 +53,7 @@ func (l *Ledger) newTx(b *bbolt.Tx) *Tx {
 		return tx
 	}
 	tx.head, tx.tail, tx.logKey = l.head, l.tail, l.logKey
+	tx.head.Sums = l.head.Sums.clone()
 	tx.now = later(envelope.At(l.options.Now()), tx.head.Time)
 	tx.vault = map[struct{}]*row[payment.Vault]{}
 	tx.merchants = map[string]*row[payment.Merchant]{}
