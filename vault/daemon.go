@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"nightdrop/shared/envelope"
@@ -28,6 +29,10 @@ type daemon struct {
 	failure  failure
 	disk     *diskGuard
 	refusals refusals
+	running  context.Context // ends when the daemon does: what takes long in an unlock breaks off
+	ending   context.CancelFunc
+	// rebuilding is how far the ledger's rebuilding has come; nil where there is none.
+	rebuilding atomic.Pointer[control.Rebuilding]
 
 	unlocking sync.Mutex // one unlock at a time
 	mu        sync.Mutex // of what follows
@@ -44,12 +49,14 @@ func newDaemon(s settings, now func() time.Time, log *slog.Logger) (*daemon, err
 		return nil, err
 	}
 	d.ring = ring
+	d.running, d.ending = context.WithCancel(context.Background())
 	return d, nil
 }
 
 // run serves until ctx ends (nil), the vault locks (errRelock) or something fails.
 func (d *daemon) run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, d.ring.Close()) }()
+	defer d.ending()
 	socket, err := control.Listen(d.settings.Socket)
 	if err != nil {
 		return err
@@ -68,6 +75,7 @@ func (d *daemon) run(ctx context.Context) (err error) {
 	case <-d.failure.failed:
 		return d.abandon(server)
 	}
+	d.ending()
 	// Calls under way get their answers; new ones are refused by the closed socket.
 	limit, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -117,7 +125,7 @@ func (d *daemon) open() (*house, error) {
 }
 
 // Unlock checks the shares, opens the house with them, and confirms the clock where that is asked for.
-func (d *daemon) Unlock(ctx context.Context, actor settle.Actor, given control.Shares, confirmClock bool) (control.Unlocked, error) {
+func (d *daemon) Unlock(ctx context.Context, actor settle.Actor, given control.Shares, o control.UnlockOptions) (control.Unlocked, error) {
 	d.unlocking.Lock()
 	defer d.unlocking.Unlock()
 	numbers, err := d.present(given)
@@ -127,18 +135,13 @@ func (d *daemon) Unlock(ctx context.Context, actor settle.Actor, given control.S
 	answer := control.Unlocked{Vault: d.ring.Name()}
 	h, err := d.open()
 	if answer.Already = err == nil; !answer.Already {
-		// The ring is open: from here on a failure ends the process, for only that locks it again.
-		// It is not broken off by a client that goes away.
-		if h, err = openHouse(context.WithoutCancel(ctx), d, actor, numbers); err != nil {
-			d.end(errRelock)
-			return control.Unlocked{}, fmt.Errorf("unlocked, but it cannot start and locks again: %w", err)
+		if h, answer.Rebuilt, err = d.enter(ctx, actor, numbers, o); err != nil {
+			return control.Unlocked{}, err
 		}
-		d.mu.Lock()
-		d.house = h
-		d.mu.Unlock()
-		go func() { d.end(h.wait()) }()
+	} else if o.Rebuild {
+		return control.Unlocked{}, &control.Error{Code: control.CodeConflict, Detail: "the vault is unlocked and works on its ledger: lock it, then unlock it with --rebuild"}
 	}
-	if confirmClock {
+	if o.ConfirmClock {
 		if err := h.confirmClock(context.WithoutCancel(ctx), actor, numbers); err != nil {
 			return control.Unlocked{}, err
 		}
@@ -147,6 +150,22 @@ func (d *daemon) Unlock(ctx context.Context, actor settle.Actor, given control.S
 	answer.Clock = clockText(d.ring)
 	d.log.Info("unlocked", "actor", actor.Name, "already", answer.Already, "clock", answer.Clock)
 	return answer, nil
+}
+
+// enter opens the house with the open ring. From here on a failure ends the process, for only that locks the ring again. It is not broken off
+// by a client that goes away.
+func (d *daemon) enter(ctx context.Context, actor settle.Actor, shares []int, o control.UnlockOptions) (*house, *control.Rebuilt, error) {
+	ctx = context.WithoutCancel(ctx)
+	h, err := openHouse(ctx, d, actor, shares, o)
+	if err != nil {
+		d.end(errRelock)
+		return nil, nil, fmt.Errorf("unlocked, but it cannot start and locks again: %w", err)
+	}
+	d.mu.Lock()
+	d.house = h
+	d.mu.Unlock()
+	go func() { d.end(h.wait()) }()
+	return h, h.rebuilt, nil
 }
 
 // present gives the shares to the ring, clears them, and returns their numbers.

@@ -26,6 +26,7 @@ func (d *daemon) Status(context.Context) (control.Status, error) {
 	s.Disks = d.disk.disks()
 	h, err := d.open()
 	if errors.Is(err, keyring.ErrLocked) {
+		s.Rebuilding = d.rebuilding.Load()
 		return s, nil
 	}
 	s.Locked = false

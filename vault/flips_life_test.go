@@ -236,7 +236,7 @@ func (l *life) unlock(ctx context.Context) error {
 	for _, share := range l.shares {
 		shares = append(shares, slices.Clone(share))
 	}
-	_, err := l.client.Unlock(ctx, shares, false)
+	_, err := l.client.Unlock(ctx, shares, control.UnlockOptions{})
 	return err
 }
 

@@ -160,7 +160,7 @@ func TestUnlockedVaultOutlivesAHostileBroker(t *testing.T) {
 		_, err := d.Status(t.Context())
 		return err == nil && d.lives(t)
 	})
-	if _, err := d.Unlock(t.Context(), d.shares, false); err != nil {
+	if _, err := d.Unlock(t.Context(), d.shares, control.UnlockOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	waittest.For(t, "every attack", func() bool { return h.Accepted.Load() > int64(len(attacks)) && d.lives(t) })

@@ -18,6 +18,7 @@ import (
 	"nightdrop/shared/config"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer/iso8583"
+	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/intake"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
@@ -44,6 +45,8 @@ type house struct {
 	failure  *failure // of the process
 	disk     *diskGuard
 
+	rebuilt *control.Rebuilt // nil where the ledger was not rebuilt at this unlock
+
 	furnished chan struct{} // closed when engine is there, or will never be
 
 	tasks *errgroup.Group
@@ -54,7 +57,7 @@ type house struct {
 }
 
 // openHouse opens the ledger with the unlocked ring and sets everything to work. On an error nothing is left running.
-func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int) (h *house, err error) {
+func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int, o control.UnlockOptions) (h *house, err error) {
 	h = &house{ring: d.ring, now: d.now, log: d.log, failure: &d.failure, disk: d.disk, furnished: make(chan struct{}),
 		locker: settle.Actor{Name: "vault", Origin: "stop"}}
 	defer func() {
@@ -63,9 +66,7 @@ func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int)
 			h = nil
 		}
 	}()
-	h.ledger, err = ledger.Open(filepath.Join(d.settings.dir, ledgerFile), d.ring,
-		ledger.Options{Now: d.now, Logger: d.log, Check: inspect, Failed: d.failure.fail})
-	if err != nil {
+	if h.ledger, err = d.openLedger(o.Rebuild); err != nil {
 		return h, err
 	}
 	if err := h.connect(d.settings); err != nil {
@@ -75,11 +76,17 @@ func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int)
 	if err != nil {
 		return h, err
 	}
-	if err := h.tellStart(ctx, d); err != nil {
+	if err := h.mendMark(ctx, newest && h.journal != nil, o.ConfirmLedger, actor, shares); err != nil {
 		return h, err
 	}
 	stored, err := h.storedSlots() // before anything is committed: a sound copy of the ledger is then as new as this one
 	if err != nil {
+		return h, err
+	}
+	if err := h.tellStart(ctx, d); err != nil {
+		return h, err
+	}
+	if h.rebuilt, err = h.tellRebuild(ctx, d, actor); err != nil {
 		return h, err
 	}
 	if err := h.begin(ctx, d.settings, actor, shares); err != nil {

@@ -43,6 +43,10 @@ func printStatus(w io.Writer, s control.Status) {
 	printDisks(w, s)
 	if s.Locked {
 		row(w, "state", "locked")
+		if r := s.Rebuilding; r != nil {
+			row(w, "rebuilding the ledger", fmt.Sprintf("%d of %d entries of its log; the unlock goes on after it", r.Done, r.Total))
+			return
+		}
 		row(w, "unlock with", fmt.Sprintf("%d of %d shares", s.Threshold, s.Shares))
 		return
 	}

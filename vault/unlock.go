@@ -15,6 +15,13 @@ import (
 type unlockOptions struct {
 	shares       []string // files
 	confirmClock bool
+	rebuild      bool
+	newest       bool // the ledger is
+}
+
+// asked is what the unlock is asked for beyond opening the vault.
+func (o unlockOptions) asked() control.UnlockOptions {
+	return control.UnlockOptions{ConfirmClock: o.confirmClock, ConfirmLedger: o.newest, Rebuild: o.rebuild}
 }
 
 func newUnlockCommand(g *global, c console) *cobra.Command {
@@ -33,7 +40,14 @@ A share file that others than its owner may read or write is refused. Sticks wit
 umask=077, or give the share on standard input.
 
 Where the vault was off for long, or its clock jumped, it destroys no key until custodians vouch for the clock with
---confirm-clock; on an unlocked vault that checks their shares and confirms the clock.`,
+--confirm-clock; on an unlocked vault that checks their shares and confirms the clock.
+
+Where the mark of how far the ledger had come (ledger.db.high-water) cannot be read, the journal shows whether the ledger is the
+newest; without a journal custodians vouch for it with --confirm-ledger, where no copy was put in its place.
+
+A ledger of an older build is rebuilt from its own log first; vault status says how far that has come. The file before is kept
+beside it as ledger.db.v2-TIME: it holds what the ledger holds, so treat it like the ledger, and remove it after a week of work.
+With --rebuild a ledger of the current format is rebuilt too: the cure where records or indexes are not what the log makes them.`,
 		Example: `  vault unlock --dir /var/lib/nightdrop --share /media/a/vault.example.com-share-1 --share /media/b/vault.example.com-share-2
   cat /media/a/vault.example.com-share-1 /media/b/vault.example.com-share-2 | vault unlock`,
 		Args: arguments(cobra.NoArgs),
@@ -52,11 +66,16 @@ Where the vault was off for long, or its clock jumped, it destroys no key until 
 					state = "is unlocked already"
 				}
 				fmt.Fprintf(w, "%s %s; clock %s\n", unlocked.Vault, state, unlocked.Clock)
+				if r := unlocked.Rebuilt; r != nil {
+					fmt.Fprintf(w, "the ledger (%s, %d entries) was rebuilt from its log; the file before is %s\n", r.Format, r.Entries, r.Kept)
+				}
 			})
 		},
 	}
 	cmd.Flags().StringArrayVar(&opts.shares, "share", nil, "file of a custodian's share; repeat it for each")
 	cmd.Flags().BoolVar(&opts.confirmClock, "confirm-clock", false, "the custodians vouch for the vault's clock")
+	cmd.Flags().BoolVar(&opts.newest, "confirm-ledger", false, "the custodians vouch that the ledger is the newest one")
+	cmd.Flags().BoolVar(&opts.rebuild, "rebuild", false, "rebuild the ledger from its log first, though its format is the current one")
 	g.actingFlags(cmd)
 	return cmd
 }
@@ -78,7 +97,7 @@ func runUnlock(ctx context.Context, opts unlockOptions, client *control.Client, 
 	if err := checkGiven(ctx, client, shares); err != nil {
 		return control.Unlocked{}, err
 	}
-	return client.Unlock(ctx, linesOf(shares), opts.confirmClock)
+	return client.Unlock(ctx, linesOf(shares), opts.asked())
 }
 
 // promptAndUnlock asks for the shares. From before the first question until the answer to the last is known, nothing
@@ -98,5 +117,5 @@ func promptAndUnlock(ctx context.Context, opts unlockOptions, client *control.Cl
 	if err != nil {
 		return control.Unlocked{}, err
 	}
-	return client.Unlock(ctx, linesOf(shares), opts.confirmClock)
+	return client.Unlock(ctx, linesOf(shares), opts.asked())
 }

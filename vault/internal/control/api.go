@@ -14,7 +14,7 @@ import (
 // error of code locked while the vault is.
 type Vault interface {
 	Status(ctx context.Context) (Status, error)
-	Unlock(ctx context.Context, actor settle.Actor, shares Shares, confirmClock bool) (Unlocked, error)
+	Unlock(ctx context.Context, actor settle.Actor, shares Shares, o UnlockOptions) (Unlocked, error)
 	// CheckShare says whose share each is, locked or not, and changes nothing.
 	CheckShare(ctx context.Context, shares Shares) (CheckedShare, error)
 	Lock(ctx context.Context, actor settle.Actor) error
@@ -71,6 +71,8 @@ type Status struct {
 	Threshold int           `json:"threshold"` // shares that unlock
 	Shares    int           `json:"shares"`    // shares that there are
 	Disks     []Disk        `json:"disks"`     // what the vault writes to
+
+	Rebuilding *Rebuilding `json:"rebuilding,omitempty"` // while an unlock rebuilds the ledger
 
 	Generation uint64                     `json:"generation,omitempty"`
 	LogSize    int64                      `json:"logSize,omitempty"` // entries
@@ -138,6 +140,8 @@ type Unlocked struct {
 	Already   bool   `json:"already"`        // it was unlocked before; the shares were checked all the same
 	Clock     string `json:"clock"`          // as in Status
 	Confirmed bool   `json:"clockConfirmed"` // by this call
+	// Rebuilt is there where the ledger was rebuilt first.
+	Rebuilt *Rebuilt `json:"rebuilt,omitempty"`
 }
 
 // Directory is the newest directory note and what it says.

@@ -36,10 +36,11 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 }
 
 // Unlock gives k custodians' shares, one a line. The caller clears them.
-func (c *Client) Unlock(ctx context.Context, shares [][]byte, confirmClock bool) (Unlocked, error) {
+func (c *Client) Unlock(ctx context.Context, shares [][]byte, o UnlockOptions) (Unlocked, error) {
 	body := bytes.Join(shares, []byte("\n"))
 	defer clear(body)
-	return send[Unlocked](ctx, c, "/unlock", url.Values{"confirm-clock": {strconv.FormatBool(confirmClock)}}, body)
+	return send[Unlocked](ctx, c, "/unlock", url.Values{"confirm-clock": {strconv.FormatBool(o.ConfirmClock)},
+		"confirm-ledger": {strconv.FormatBool(o.ConfirmLedger)}, "rebuild": {strconv.FormatBool(o.Rebuild)}}, body)
 }
 
 // CheckShare has the vault look at one share, which changes nothing. The caller clears it.

@@ -130,7 +130,9 @@ func (s *Server) unlock(c call) (any, error) {
 	if c.Pattern == checkPattern {
 		return s.cfg.Vault.CheckShare(c.Context(), shares)
 	}
-	return s.cfg.Vault.Unlock(c.Context(), c.actor, shares, c.URL.Query().Get("confirm-clock") == "true")
+	query := c.URL.Query()
+	return s.cfg.Vault.Unlock(c.Context(), c.actor, shares, UnlockOptions{
+		ConfirmClock: query.Get("confirm-clock") == "true", ConfirmLedger: query.Get("confirm-ledger") == "true", Rebuild: query.Get("rebuild") == "true"})
 }
 
 func (s *Server) addMerchant(c call) (any, error) {

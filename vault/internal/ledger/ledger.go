@@ -25,9 +25,8 @@ import (
 
 // Errors of opening.
 var (
-	ErrExists = errors.New("a ledger is there already: nothing was changed")                  // is returned when Create would overwrite
-	ErrInUse  = errors.New("another process has the ledger open: stop that vault first")      // is returned when two daemons meet
-	ErrFormat = errors.New("the ledger was written by an older build: open it with that one") // is returned when records and fold were others
+	ErrExists = errors.New("a ledger is there already: nothing was changed")             // is returned when Create would overwrite
+	ErrInUse  = errors.New("another process has the ledger open: stop that vault first") // is returned when two daemons meet
 )
 
 // Errors of a ledger that is open.
@@ -116,6 +115,7 @@ type Ledger struct {
 	proving sync.WaitGroup // what is compared after Open
 	closed  error
 	latched atomic.Pointer[error]
+	badMark atomic.Pointer[error] // what MarkDamaged returns
 
 	mu        sync.Mutex
 	committed chan struct{} // closed by the next commit
@@ -227,8 +227,8 @@ func (l *Ledger) begin() error {
 }
 
 // Open opens the ledger at path. A file that was not closed properly is looked at first (Options.Check). It fails with ErrInUse
-// while another process has it open, with ErrDamaged, with ErrRolledBack where Remember knows of more than the file holds, or with what the
-// keys say, such as keyring.ErrLocked.
+// while another process has it open, with ErrDamaged, with ErrRolledBack where Remember knows of more than the file holds, with ErrOlder
+// where Rebuild must come first, with ErrNewer or ErrFormat, or with what the keys say, such as keyring.ErrLocked.
 func Open(path string, keys Keys, o Options) (*Ledger, error) {
 	l, err := open(path, keys, o)
 	return l, naming(path, err)
@@ -267,6 +267,9 @@ func (l *Ledger) resume() error {
 	if err := l.structure(); err != nil {
 		return err
 	}
+	if err := l.db.View(checkFormat); err != nil { // before anything changes: a file of another format is left as it is
+		return err
+	}
 	if err := os.Remove(cleanMark(l.path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("open the ledger: %w", err)
 	}
@@ -284,8 +287,8 @@ func (l *Ledger) resume() error {
 		if l.head, err = l.readHead(b); err != nil {
 			return err
 		}
-		if l.tail, err = audit.ReadTail(b, l.head.Size, l.head.root()); err != nil {
-			return fmt.Errorf("%w: %w", err, ErrDamaged)
+		if err := l.checkLogEnd(b, l.head); err != nil {
+			return err
 		}
 		if err := l.checkHighWater(b, l.head); err != nil {
 			return err
@@ -315,22 +318,26 @@ func (l *Ledger) resume() error {
 	})
 }
 
-// openVault checks the buckets and the format, and opens the vault's box.
-func (l *Ledger) openVault(b *bbolt.Tx) error {
-	if meta := b.Bucket([]byte(bucketMeta)); meta != nil {
-		switch got := string(meta.Get(keyFormat)); got {
-		case format:
-		case formatBefore:
-			return fmt.Errorf("it has the format %s, and this build reads %s: %w", got, format, ErrFormat)
-		default:
-			return damaged("it has not the format %s", format)
-		}
+// checkLogEnd reads the end of the log and checks it against the head.
+func (l *Ledger) checkLogEnd(b *bbolt.Tx, h head) (err error) {
+	if l.tail, err = audit.ReadTail(b, h.Size, h.root()); err != nil {
+		return fmt.Errorf("%w: %w", err, ErrDamaged)
 	}
+	return nil
+}
+
+// openVault checks the buckets and opens the vault's box.
+func (l *Ledger) openVault(b *bbolt.Tx) error {
 	for _, name := range buckets() {
 		if b.Bucket(name) == nil {
 			return damaged("bucket %s is missing", name)
 		}
 	}
+	return l.openBox(b)
+}
+
+// openBox opens the vault's box.
+func (l *Ledger) openBox(b *bbolt.Tx) error {
 	wrapped := b.Bucket([]byte(bucketKeys)).Get([]byte(purposeVault))
 	box, err := l.keys.OpenBox(purposeVault, append([]byte(nil), wrapped...))
 	if errors.Is(err, keyring.ErrLocked) {

@@ -13,12 +13,6 @@ import (
 	"nightdrop/vault/internal/keyring"
 )
 
-// format is the file's, kept in clear.
-const format = "nightdrop/ledger/v2"
-
-// formatBefore is of builds that knew sales by card only: their buckets and totals were others.
-const formatBefore = "nightdrop/ledger/v1"
-
 // recordVersion is the first byte of every sealed record, and part of its associated data.
 const recordVersion = 1
 
