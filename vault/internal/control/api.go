@@ -52,6 +52,12 @@ type Vault interface {
 	// ResendResults publishes results of a merchant again, as many as fit its share of the channel.
 	ResendResults(ctx context.Context, actor settle.Actor, q ResendQuery, progress settle.Progress) (Resent, error)
 
+	// Findings lists integrity findings, the newest first.
+	Findings(ctx context.Context, q FindingQuery) ([]Finding, error)
+	Finding(ctx context.Context, number uint64) (Finding, error)
+	// Acknowledge takes a person's word about findings, the actor's purpose, and returns those that it changed.
+	Acknowledge(ctx context.Context, actor settle.Actor, a Acknowledging) ([]Finding, error)
+
 	Auditors(ctx context.Context) ([]Auditor, error)
 	AddAuditor(ctx context.Context, actor settle.Actor, a NewAuditor) (Auditor, error)
 	RemoveAuditor(ctx context.Context, actor settle.Actor, name string) (Auditor, error)
@@ -69,19 +75,20 @@ type Status struct {
 	Threshold int           `json:"threshold"` // shares that unlock
 	Shares    int           `json:"shares"`    // shares that there are
 
-	Generation uint64                     `json:"generation,omitempty"`
-	LogSize    int64                      `json:"logSize,omitempty"` // entries
-	Merchants  int                        `json:"merchants,omitempty"`
-	Working    map[payment.Stage]int      `json:"working,omitempty"`    // payments that are not final, by stage, counted to MaxCounted
-	Open       map[payment.Method]int     `json:"open,omitempty"`       // open batches, by method
-	Outbox     *int                       `json:"outbox,omitempty"`     // settlement files that the bank has not fetched; absent where there is no bank
-	Findings   map[payment.Finding]uint64 `json:"findings,omitempty"`   // integrity findings, ever
-	Channel    string                     `json:"channel,omitempty"`    // "connected" or why not
-	Acquirer   string                     `json:"acquirer,omitempty"`   // "ready" or why not
-	Repeating  map[string]Repeating       `json:"repeating,omitempty"`  // what is repeated until it is answered, by kind
-	HostSilent *Silence                   `json:"hostSilent,omitempty"` // the acquirer's host takes messages and answers none
-	Journal    string                     `json:"journal,omitempty"`    // "ready" and how far it has come, or why not and what to do about it
-	Clock      string                     `json:"clock,omitempty"`      // "trusted", or what to do about it
+	Generation   uint64                     `json:"generation,omitempty"`
+	LogSize      int64                      `json:"logSize,omitempty"` // entries
+	Merchants    int                        `json:"merchants,omitempty"`
+	Working      map[payment.Stage]int      `json:"working,omitempty"`      // payments that are not final, by stage, counted to MaxCounted
+	Open         map[payment.Method]int     `json:"open,omitempty"`         // open batches, by method
+	Outbox       *int                       `json:"outbox,omitempty"`       // settlement files that the bank has not fetched; absent where there is no bank
+	Findings     map[payment.Finding]uint64 `json:"findings,omitempty"`     // integrity findings, ever
+	OpenFindings uint64                     `json:"openFindings,omitempty"` // of them, those that somebody has to look at and acknowledge
+	Channel      string                     `json:"channel,omitempty"`      // "connected" or why not
+	Acquirer     string                     `json:"acquirer,omitempty"`     // "ready" or why not
+	Repeating    map[string]Repeating       `json:"repeating,omitempty"`    // what is repeated until it is answered, by kind
+	HostSilent   *Silence                   `json:"hostSilent,omitempty"`   // the acquirer's host takes messages and answers none
+	Journal      string                     `json:"journal,omitempty"`      // "ready" and how far it has come, or why not and what to do about it
+	Clock        string                     `json:"clock,omitempty"`        // "trusted", or what to do about it
 
 	Streams      []Stream      `json:"streams,omitempty"`      // of the channel, as they were last seen
 	ResultShares *ResultShares `json:"resultShares,omitempty"` // of RESULTS
