@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"nightdrop/shared/durable"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
@@ -31,7 +32,7 @@ func layBefore(t *testing.T) *site {
 	for _, path := range beforeFiles(t, "vault/*") {
 		s.must(os.WriteFile(filepath.Join(s.dir, strings.TrimSuffix(filepath.Base(path), ".gz")), readBefore(t, path), 0o600))
 	}
-	s.must(writeNew(filepath.Join(s.dir, settingsFile), reference))
+	s.must(durable.Create(filepath.Join(s.dir, settingsFile), reference))
 	s.must(os.WriteFile(s.book, readBefore(t, filepath.Join(before, "book")), 0o600))
 	shares := t.TempDir()
 	for _, path := range beforeFiles(t, "shares/*") {

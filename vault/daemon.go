@@ -25,6 +25,8 @@ type daemon struct {
 	started  envelope.Time
 	ring     *keyring.Ring
 	ended    chan error // why the daemon must end; the first counts
+	failure  failure
+	disk     *diskGuard
 	refusals refusals
 
 	unlocking sync.Mutex // one unlock at a time
@@ -34,11 +36,15 @@ type daemon struct {
 
 // newDaemon takes the vault's directory for this process.
 func newDaemon(s settings, now func() time.Time, log *slog.Logger) (*daemon, error) {
-	ring, err := keyring.Open(s.dir, keyring.Options{Now: now, Logger: log, Ahead: s.Keys.Ahead.Std(), CodeLife: s.Keys.CodeLife.Std()})
+	d := &daemon{settings: s, now: now, log: log, started: envelope.At(now()), ended: make(chan error, 1),
+		failure: failure{failed: make(chan struct{})}, disk: newDiskGuard(s)}
+	ring, err := keyring.Open(s.dir, keyring.Options{Now: now, Logger: log, Failed: d.failure.fail,
+		Ahead: s.Keys.Ahead.Std(), CodeLife: s.Keys.CodeLife.Std()})
 	if err != nil {
 		return nil, err
 	}
-	return &daemon{settings: s, now: now, log: log, started: envelope.At(now()), ring: ring, ended: make(chan error, 1)}, nil
+	d.ring = ring
+	return d, nil
 }
 
 // run serves until ctx ends (nil), the vault locks (errRelock) or something fails.
@@ -59,12 +65,24 @@ func (d *daemon) run(ctx context.Context) (err error) {
 	case err = <-d.ended:
 	case err = <-serving:
 		err = fmt.Errorf("serve the socket: %w", err)
+	case <-d.failure.failed:
+		return d.abandon(server)
 	}
 	// Calls under way get their answers; new ones are refused by the closed socket.
 	limit, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	server.Shutdown(limit)
-	return errors.Join(err, d.leave(!errors.Is(err, errRelock)))
+	left := make(chan error, 1)
+	go func() { left <- d.leave(!errors.Is(err, errRelock)) }()
+	select {
+	case closing := <-left:
+		if failed := d.failure.reason(); failed != nil {
+			return errors.Join(failed, closing)
+		}
+		return errors.Join(err, closing)
+	case <-d.failure.failed:
+		return d.abandon(server)
+	}
 }
 
 // end has the daemon end for this reason.

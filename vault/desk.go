@@ -17,8 +17,13 @@ import (
 
 // Status tells what the vault is doing, as far as a locked one can.
 func (d *daemon) Status(context.Context) (control.Status, error) {
+	if err := d.failure.reason(); err != nil {
+		return control.Status{}, err
+	}
 	s := control.Status{Vault: d.ring.Name(), Verifier: d.ring.Verifier().String(), Version: version, Started: d.started, Locked: true}
 	s.Threshold, s.Shares = d.ring.Threshold()
+	d.disk.renew()
+	s.Disks = d.disk.disks()
 	h, err := d.open()
 	if errors.Is(err, keyring.ErrLocked) {
 		return s, nil

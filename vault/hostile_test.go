@@ -47,7 +47,7 @@ func serveFrom(t *testing.T, site *brokertest.Site, address string) *daemonProce
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
 	if out, err := exec.Command("vault", "init", "--dir", in("v"), "--name", "vault.example.com", "--shares", "3", "--threshold", "2",
-		"--shares-to", strings.Join([]string{in("a"), in("b"), in("c")}, ",")).CombinedOutput(); err != nil {
+		"--shares-to", strings.Join([]string{in("a"), in("b"), in("c")}, ","), "--shares-on-own-disk").CombinedOutput(); err != nil {
 		t.Fatalf("init: %v: %s", err, out)
 	}
 	d := &daemonProcess{gone: make(chan struct{}), Client: control.NewClient(in("v/vault.sock"), "")}

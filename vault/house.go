@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"nightdrop/shared/channel"
 	"nightdrop/shared/config"
@@ -40,6 +41,8 @@ type house struct {
 	journal  *secondPlace // nil where it is off
 	now      func() time.Time
 	log      *slog.Logger
+	failure  *failure // of the process
+	disk     *diskGuard
 
 	furnished chan struct{} // closed when engine is there, or will never be
 
@@ -52,14 +55,16 @@ type house struct {
 
 // openHouse opens the ledger with the unlocked ring and sets everything to work. On an error nothing is left running.
 func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int) (h *house, err error) {
-	h = &house{ring: d.ring, now: d.now, log: d.log, furnished: make(chan struct{}), locker: settle.Actor{Name: "vault", Origin: "stop"}}
+	h = &house{ring: d.ring, now: d.now, log: d.log, failure: &d.failure, disk: d.disk, furnished: make(chan struct{}),
+		locker: settle.Actor{Name: "vault", Origin: "stop"}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, h.release())
 			h = nil
 		}
 	}()
-	h.ledger, err = ledger.Open(filepath.Join(d.settings.dir, ledgerFile), d.ring, ledger.Options{Now: d.now, Logger: d.log, Check: inspect})
+	h.ledger, err = ledger.Open(filepath.Join(d.settings.dir, ledgerFile), d.ring,
+		ledger.Options{Now: d.now, Logger: d.log, Check: inspect, Failed: d.failure.fail})
 	if err != nil {
 		return h, err
 	}
@@ -97,7 +102,8 @@ func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int)
 	h.stop = stop
 	var group context.Context
 	h.tasks, group = errgroup.WithContext(work)
-	for _, run := range []func(context.Context) error{h.engine.Run, h.intake.Run, h.outbox.Run, h.keep, h.watchJournal, h.tellSizes(d.settings)} {
+	for _, run := range []func(context.Context) error{h.engine.Run, h.intake.Run, h.outbox.Run, h.keep, h.watchJournal,
+		h.watchDisk, h.tellSizes(d.settings)} {
 		h.tasks.Go(func() error {
 			if err := run(group); err != nil && work.Err() == nil {
 				return err
@@ -200,12 +206,16 @@ func (h *house) furnish(s settings) error {
 	if err != nil {
 		return fmt.Errorf("bank: %w", err)
 	}
+	if bank != nil {
+		bank.Disk = h.disk.outbox()
+	}
+	h.disk.renew()
 	closeAt, err := s.Batches.times()
 	if err != nil {
 		return fmt.Errorf("batches.close_at: %w", err)
 	}
 	h.intake, err = intake.New(intake.Config{Ledger: h.ledger, Opener: h.ring, Source: h.channel, Workers: s.Limits.Workers, Now: h.now, Logger: h.log,
-		Accounts: h.ring, RefundsByReference: h.acquirer.RefundsByReference(), Bank: bank != nil})
+		Accounts: h.ring, RefundsByReference: h.acquirer.RefundsByReference(), Bank: bank != nil, Room: h.disk.fresh})
 	if err != nil {
 		return err
 	}
@@ -218,7 +228,8 @@ func (h *house) furnish(s settings) error {
 	if h.journal != nil {
 		waits = h.journal
 	}
-	h.engine = settle.New(settle.Config{Journal: waits, Ledger: h.ledger, Opener: h.ring, Accounts: h.ring, Acquirer: h.acquirer, Bank: bank,
+	h.engine = settle.New(settle.Config{Journal: waits, Room: h.disk.room, Ledger: h.ledger, Opener: h.ring, Accounts: h.ring,
+		Acquirer: halting{h.acquirer, h.failure}, Bank: bank,
 		Reconciliation: s.Acquirer.Reconciliation, Terminals: s.Acquirer.Terminals, CloseAt: closeAt, Outstanding: s.Acquirer.Outstanding, ReversalRetry: s.Acquirer.ReversalRetry.Std(),
 		RepeatEvery: s.Acquirer.RepeatEvery.Std(), RepeatFor: s.Acquirer.RepeatFor.Std(), Silences: s.Acquirer.Silences, OrderWait: s.Acquirer.OrderWait.Std(),
 		Drain: s.StopGrace.Std(), Now: h.now, Logger: h.log})
@@ -238,10 +249,24 @@ func (h *house) keep(ctx context.Context) error {
 		if err := h.tick(ctx, "timer"); err != nil {
 			return err
 		}
-		if err := h.ledger.Remember(); err != nil {
+		if err := h.remember(); err != nil {
 			return err
 		}
 	}
+}
+
+// remember keeps how far the ledger has come. Where there is no room for it, nothing is unknown: the mark of before
+// stands, and the next minute writes it.
+func (h *house) remember() error {
+	err := h.ledger.Remember()
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		h.log.Warn("how far the ledger has come could not be kept; it is tried again in a minute", "error", err)
+		return nil
+	}
+	if err != nil {
+		h.failure.fail(err)
+	}
+	return err
 }
 
 // tick makes and destroys the keys that are due and commits what the log does not know yet. What the ring did is durable before it
@@ -267,6 +292,7 @@ func (h *house) tick(ctx context.Context, origin string) error {
 	if change.Jump != 0 && change.Clock == keyring.ClockJumped {
 		bodies = append(bodies, payment.IntegrityFound{Finding: payment.FindingClockForward, Detail: change.Jump.Round(time.Second).String()})
 	}
+	bodies = append(bodies, damageFound(told.Keys, h.ring.Damage())...)
 	if len(bodies) == 0 {
 		return nil
 	}

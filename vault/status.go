@@ -40,6 +40,7 @@ func printStatus(w io.Writer, s control.Status) {
 	row(w, "verifier", s.Verifier)
 	row(w, "version", s.Version)
 	row(w, "started", moment(s.Started))
+	printDisks(w, s)
 	if s.Locked {
 		row(w, "state", "locked")
 		row(w, "unlock with", fmt.Sprintf("%d of %d shares", s.Threshold, s.Shares))
@@ -73,6 +74,16 @@ func printStatus(w io.Writer, s control.Status) {
 	}
 	for _, finding := range slices.Sorted(maps.Keys(s.Findings)) {
 		row(w, "finding "+string(finding), s.Findings[finding])
+	}
+}
+
+// printDisks says how much room there is, and what waits for more.
+func printDisks(w io.Writer, s control.Status) {
+	for _, d := range s.Disks {
+		row(w, "disk of the "+d.Place, fmt.Sprintf("%s of %s free, reserve %s", size(d.Free), size(d.Size), size(d.Reserve)))
+		if d.Note != "" {
+			row(w, "disk of the "+d.Place, d.Note)
+		}
 	}
 }
 

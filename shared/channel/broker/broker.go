@@ -22,6 +22,8 @@ import (
 
 	"nightdrop/shared/channel"
 	"nightdrop/shared/config"
+	"nightdrop/shared/durable"
+	"nightdrop/shared/volume"
 )
 
 // ErrLocked is returned by Start when another process uses the store directory.
@@ -152,7 +154,7 @@ func lockDir(dir string) (*os.File, error) {
 	if dir == "" {
 		return nil, errors.New("channel store: no directory given")
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("channel store: %w", err)
 	}
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
@@ -174,14 +176,14 @@ func (b *Broker) configuration(keys []nkeys.KeyPair) (channel.Configuration, err
 		Dir: b.config.Dir, RelayInProcess: true,
 		Vault: b.config.VaultNkey, Courier: b.config.CourierNkey, Monitor: b.config.MonitorNkey}
 	// The streams' own limits add up to MaxBytes. The broker's must hold what they had before, to let them shrink.
-	_, size, err := volume(b.config.Dir)
+	room, err := volume.Look(b.config.Dir)
 	if err != nil {
 		return c, fmt.Errorf("channel store: %w", err)
 	}
-	if size < b.config.MaxBytes+b.config.MinFree {
-		b.config.Logger.Warn("the channel's volume is smaller than its streams may grow", "volume", size, "streams", b.config.MaxBytes, "reserve", b.config.MinFree)
+	if room.Size < b.config.MaxBytes+b.config.MinFree {
+		b.config.Logger.Warn("the channel's volume is smaller than its streams may grow", "volume", room.Size, "streams", b.config.MaxBytes, "reserve", b.config.MinFree)
 	}
-	c.MaxStore = max(size, b.config.MaxBytes)
+	c.MaxStore = max(room.Size, b.config.MaxBytes)
 	if b.config.Listen != "" {
 		host, port, err := net.SplitHostPort(b.config.Listen)
 		if err != nil {
@@ -261,8 +263,8 @@ func (b *Broker) startGuard(ctx context.Context) {
 	b.guard = &guard{
 		minFree: b.config.MinFree,
 		free: func() (int64, error) {
-			free, _, err := volume(b.config.Dir)
-			return free, err
+			room, err := volume.Look(b.config.Dir)
+			return room.Free, err
 		},
 		healthy: b.healthy,
 		streams: b.keepers.Streams,

@@ -15,6 +15,8 @@ import (
 type Vault interface {
 	Status(ctx context.Context) (Status, error)
 	Unlock(ctx context.Context, actor settle.Actor, shares Shares, confirmClock bool) (Unlocked, error)
+	// CheckShare says whose share each is, locked or not, and changes nothing.
+	CheckShare(ctx context.Context, shares Shares) (CheckedShare, error)
 	Lock(ctx context.Context, actor settle.Actor) error
 
 	Merchants(ctx context.Context) ([]Merchant, error)
@@ -74,6 +76,7 @@ type Status struct {
 	Locked    bool          `json:"locked"`
 	Threshold int           `json:"threshold"` // shares that unlock
 	Shares    int           `json:"shares"`    // shares that there are
+	Disks     []Disk        `json:"disks"`     // what the vault writes to
 
 	Generation   uint64                     `json:"generation,omitempty"`
 	LogSize      int64                      `json:"logSize,omitempty"` // entries
@@ -92,6 +95,16 @@ type Status struct {
 
 	Streams      []Stream      `json:"streams,omitempty"`      // of the channel, as they were last seen
 	ResultShares *ResultShares `json:"resultShares,omitempty"` // of RESULTS
+}
+
+// Disk is the room where the vault writes, in bytes.
+type Disk struct {
+	Place   string `json:"place"` // "ledger", "journal" or "bank outbox"
+	Path    string `json:"path"`
+	Free    int64  `json:"free"`
+	Size    int64  `json:"size"`           // of the file system
+	Reserve int64  `json:"reserve"`        // below which what is new waits
+	Note    string `json:"note,omitempty"` // what waits, and what to do; or that it is near
 }
 
 // Stream is how full a stream of the channel is.
@@ -119,6 +132,12 @@ type Holding struct {
 
 // MaxCounted bounds the counts of a Status, so that asking costs the same however much waits.
 const MaxCounted = 100_000
+
+// CheckedShare says of a share that it is the vault's.
+type CheckedShare struct {
+	Number    int `json:"number"`    // 1 to n
+	Threshold int `json:"threshold"` // shares that unlock
+}
 
 // Unlocked tells what an unlock did.
 type Unlocked struct {

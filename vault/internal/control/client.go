@@ -42,6 +42,11 @@ func (c *Client) Unlock(ctx context.Context, shares [][]byte, confirmClock bool)
 	return send[Unlocked](ctx, c, "/unlock", url.Values{"confirm-clock": {strconv.FormatBool(confirmClock)}}, body)
 }
 
+// CheckShare has the vault look at one share, which changes nothing. The caller clears it.
+func (c *Client) CheckShare(ctx context.Context, share []byte) (CheckedShare, error) {
+	return send[CheckedShare](ctx, c, "/unlock/check", nil, share)
+}
+
 // Lock has the vault forget its keys: its process starts anew, locked.
 func (c *Client) Lock(ctx context.Context) error {
 	_, err := send[struct{}](ctx, c, "/lock", nil, nil)

@@ -69,6 +69,13 @@ func (s *Server) Shutdown(ctx context.Context) {
 	}
 }
 
+// Calls that bring shares. A share that is refused when it is looked at by itself stands in the log as a refused
+// unlock.
+const (
+	unlockPattern = "POST /unlock"
+	checkPattern  = "POST /unlock/check"
+)
+
 // call is one request as the handlers see it.
 type call struct {
 	*http.Request
@@ -79,7 +86,8 @@ func (s *Server) routes() http.Handler {
 	v := s.cfg.Vault
 	mux := http.NewServeMux()
 	mux.Handle("GET /status", s.answer(func(c call) (any, error) { return v.Status(c.Context()) }))
-	mux.Handle("POST /unlock", s.answer(s.unlock))
+	mux.Handle(unlockPattern, s.answer(s.unlock))
+	mux.Handle(checkPattern, s.answer(s.unlock))
 	mux.Handle("POST /lock", s.answer(func(c call) (any, error) { return struct{}{}, v.Lock(c.Context(), c.actor) }))
 	mux.Handle("GET /merchants", s.answer(func(c call) (any, error) { return v.Merchants(c.Context()) }))
 	mux.Handle("POST /merchants", s.answer(s.addMerchant))
@@ -119,6 +127,9 @@ func (s *Server) unlock(c call) (any, error) {
 		if line = bytes.TrimSpace(line); len(line) > 0 {
 			shares.lines = append(shares.lines, line)
 		}
+	}
+	if c.Pattern == checkPattern {
+		return s.cfg.Vault.CheckShare(c.Context(), shares)
 	}
 	return s.cfg.Vault.Unlock(c.Context(), c.actor, shares, c.URL.Query().Get("confirm-clock") == "true")
 }

@@ -3,11 +3,12 @@ package ledger
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
+
+	"nightdrop/shared/durable"
 )
 
 // guard runs fn and turns what a damaged file does (bbolt's panics, and faults in the mapped file) into ErrDamaged. Panics
@@ -65,11 +66,10 @@ func markClean(path string) error {
 	if err != nil {
 		return err
 	}
-	// Not synced: a mark that is lost costs a longer look at the next start.
-	if err := os.WriteFile(cleanMark(path), []byte(mark), 0o600); err != nil {
+	if err := durable.Replace(cleanMark(path), []byte(mark)); err != nil {
 		return fmt.Errorf("mark the ledger as closed: %w", err)
 	}
-	return syncDir(filepath.Dir(path))
+	return nil
 }
 
 func wasClean(path string) bool {
@@ -79,13 +79,4 @@ func wasClean(path string) bool {
 	}
 	got, err := os.ReadFile(cleanMark(path))
 	return err == nil && string(got) == want
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

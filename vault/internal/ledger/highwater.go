@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"go.etcd.io/bbolt"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"nightdrop/shared/durable"
 	"nightdrop/vault/internal/audit"
 )
 
@@ -50,23 +50,10 @@ func (l *Ledger) remember(h head) error {
 		return err
 	}
 	sealed := append([]byte{recordVersion}, l.box.Seal(text, place(highWaterName, nil))...)
-	path := highWaterPath(l.path)
-	if err := writeSynced(path+".new", sealed); err != nil {
+	if err := durable.Replace(highWaterPath(l.path), sealed); err != nil {
 		return fmt.Errorf("remember how far the ledger has come: %w", err)
 	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return fmt.Errorf("remember how far the ledger has come: %w", err)
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func writeSynced(path string, content []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	return errors.Join(err, f.Sync(), f.Close())
+	return nil
 }
 
 // checkHighWater compares the log, which ends as h says, with the mark. Without a mark, as on another host, it knows nothing.

@@ -14,6 +14,7 @@ import (
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
+	"nightdrop/shared/durable"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/shared/seal"
@@ -61,6 +62,10 @@ type Options struct {
 	// Check looks at a file that was not closed properly before this process maps it; Inspect when nil. A daemon passes
 	// InspectByCommand, so that what Inspect may not see in a damaged file harms another process.
 	Check func(path string) error
+	// Failed is called when a commit failed, so that what is on disk is unknown, and with ErrDamaged when damage is
+	// found while the ledger is open, whoever met it: the process must end. It does not block, may be called again
+	// and from any goroutine; nil: nobody is told.
+	Failed func(error)
 	// openFile is bbolt's door to the file; tests make it fail.
 	openFile func(string, int, os.FileMode) (*os.File, error)
 	// logEvent writes an event's leaf, as Tx.logEvent does; the benchmark of the log leaves it out.
@@ -166,7 +171,7 @@ func Create(path string, keys Keys, o Options) error {
 	if err != nil {
 		return err
 	}
-	// A crash before the link leaves only this name, which the next Create begins anew.
+	// A crash before the rename leaves only this name, which the next Create begins anew.
 	unfinished := path + ".new"
 	if err := os.Remove(unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("create the ledger: %w", err)
@@ -178,12 +183,9 @@ func Create(path string, keys Keys, o Options) error {
 	if err := errors.Join(err, l.db.Close()); err != nil {
 		return fmt.Errorf("create the ledger: %w", err)
 	}
-	if err := os.Link(unfinished, path); errors.Is(err, fs.ErrExist) {
+	if err := durable.Rename(unfinished, path); errors.Is(err, fs.ErrExist) {
 		return ErrExists
 	} else if err != nil {
-		return fmt.Errorf("create the ledger: %w", err)
-	}
-	if err := os.Remove(unfinished); err != nil {
 		return fmt.Errorf("create the ledger: %w", err)
 	}
 	return markClean(path)
@@ -257,7 +259,7 @@ func (l *Ledger) resume() error {
 	if err := os.Remove(cleanMark(l.path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("open the ledger: %w", err)
 	}
-	if err := syncDir(filepath.Dir(l.path)); err != nil {
+	if err := durable.SyncDir(filepath.Dir(l.path)); err != nil {
 		return err
 	}
 	err := l.db.View(func(b *bbolt.Tx) error {
@@ -329,13 +331,22 @@ func (l *Ledger) openVault(b *bbolt.Tx) error {
 
 // View runs fn on a snapshot of the ledger. fn must not keep tx, use it from several goroutines, nor wait for a Commit.
 func (l *Ledger) View(fn func(*Tx) error) error {
-	return guard(func() error {
+	return l.told(guard(func() error {
 		err := l.db.View(func(b *bbolt.Tx) error { return fn(l.newTx(b)) })
 		if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 			return ErrClosed
 		}
 		return err
-	})
+	}))
+}
+
+// told returns err, and has Options.Failed know of it where it is damage: no caller may go on with part of a damaged
+// ledger.
+func (l *Ledger) told(err error) error {
+	if errors.Is(err, ErrDamaged) && l.options.Failed != nil {
+		l.options.Failed(err)
+	}
+	return err
 }
 
 // Committed returns a channel that the next commit closes. Whoever waits for news takes the channel first, then looks, then
