@@ -42,6 +42,12 @@ var meanings = map[payment.Finding]meaning{
 	payment.FindingHostAnswers: {"the acquirer's host answers again", "nothing"},
 	payment.FindingConflicts: {"one id came with many different instructions",
 		"the shop uses an id twice: have it make a fresh one for each order; or its key is stolen"},
+	payment.FindingKeyLost: {"neither copy of a key in a file of the key ring opens: what was sealed to it stays closed",
+		"replace the disk; orders sealed to it are answered key-dead, and a stored account account-gone: its shop stores it again"},
+	payment.FindingKeyMended: {"one copy of a key was damaged and written anew from the other", "look at the disk, and replace it where it happens again"},
+	payment.FindingDiskLow: {"a disk has less room than its reserve: what is new waits",
+		"make room; disk-room tells of the end, and nobody has to do anything else"},
+	payment.FindingDiskRoom: {"there is room again on every disk", "nothing"},
 	payment.FindingMismatches: {"refunds named other accounts than the one that paid, until no more were compared",
 		"ask the shop; somebody with its key may be trying account numbers"},
 }
