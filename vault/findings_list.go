@@ -60,7 +60,7 @@ func runFindingsList(ctx context.Context, opts findingsListOptions, client *cont
 	return g.print(c.out, findings, func(w io.Writer) {
 		row(w, "FINDING", "KIND", "TIME", "TIMES", "WHERE", "DETAIL", "ACKNOWLEDGED")
 		for _, f := range findings {
-			row(w, f.Number, f.Kind, moment(f.Time), f.Count, orDash(place(f)), f.Detail, acknowledged(f))
+			row(w, f.Number, f.Kind, moment(f.Time), f.Count, orDash(whereFound(f)), f.Detail, acknowledged(f))
 		}
 	})
 }
@@ -76,8 +76,8 @@ func checkFinding(kind payment.Finding) error {
 	return nil
 }
 
-// place says which bag, merchant or file a finding is about; "" where it is about none.
-func place(f control.Finding) string {
+// whereFound says which bag, merchant or file a finding is about; "" where it is about none.
+func whereFound(f control.Finding) string {
 	where := f.Merchant
 	if f.Relay != "" {
 		if where != "" {
