@@ -53,6 +53,7 @@ func fillStatus(tx *ledger.Tx, s *control.Status) error {
 		return err
 	}
 	s.Generation, s.Findings, s.Working = v.Generation, v.Findings, map[payment.Stage]int{}
+	s.OpenFindings = v.OpenFindings()
 	if s.LogSize, err = tx.TreeSize(); err != nil {
 		return err
 	}

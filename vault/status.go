@@ -73,6 +73,9 @@ func printStatus(w io.Writer, s control.Status) {
 	if n := s.Working[payment.StageManual]; n > 0 {
 		row(w, "a person must decide", fmt.Sprintf("%d payments: vault payment list --status manual; vault payment resend --all has them sent again", n))
 	}
+	if s.OpenFindings > 0 {
+		row(w, "findings not acknowledged", fmt.Sprintf("%d: vault findings list", s.OpenFindings))
+	}
 	for _, finding := range slices.Sorted(maps.Keys(s.Findings)) {
 		row(w, "finding "+string(finding), s.Findings[finding])
 	}

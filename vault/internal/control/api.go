@@ -54,6 +54,12 @@ type Vault interface {
 	// ResendResults publishes results of a merchant again, as many as fit its share of the channel.
 	ResendResults(ctx context.Context, actor settle.Actor, q ResendQuery, progress settle.Progress) (Resent, error)
 
+	// Findings lists integrity findings, the newest first.
+	Findings(ctx context.Context, q FindingQuery) ([]Finding, error)
+	Finding(ctx context.Context, number uint64) (Finding, error)
+	// Acknowledge takes a person's word about findings, the actor's purpose, and returns those that it changed.
+	Acknowledge(ctx context.Context, actor settle.Actor, a Acknowledging) ([]Finding, error)
+
 	Auditors(ctx context.Context) ([]Auditor, error)
 	AddAuditor(ctx context.Context, actor settle.Actor, a NewAuditor) (Auditor, error)
 	RemoveAuditor(ctx context.Context, actor settle.Actor, name string) (Auditor, error)
@@ -87,6 +93,8 @@ type Status struct {
 	HostSilent *Silence                   `json:"hostSilent,omitempty"` // the acquirer's host takes messages and answers none
 	Journal    string                     `json:"journal,omitempty"`    // "ready" and how far it has come, or why not and what to do about it
 	Clock      string                     `json:"clock,omitempty"`      // "trusted", or what to do about it
+
+	OpenFindings uint64 `json:"openFindings,omitempty"` // of Findings, those that somebody has to look at and acknowledge
 
 	Streams      []Stream      `json:"streams,omitempty"`      // of the channel, as they were last seen
 	ResultShares *ResultShares `json:"resultShares,omitempty"` // of RESULTS

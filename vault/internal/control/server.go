@@ -111,6 +111,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("POST /payments/resend", s.answer(s.resendPayments))
 	mux.Handle("POST /returns", s.upload(s.importReturns))
 	s.resultRoutes(mux)
+	s.findingRoutes(mux)
 	s.auditRoutes(mux)
 	return mux
 }

@@ -232,6 +232,7 @@ func (c *checker) checkRecords() error {
 		equalRecords(c, m.Files, homeOfFile),
 		equalRecords(c, m.Entries, homeOfEntry),
 		equalRecords(c, m.Auditors, homeOfAuditor),
+		equalRecords(c, m.Findings, homeOfFinding),
 	); err != nil {
 		return err
 	}

@@ -44,6 +44,9 @@ func populated(t *testing.T) *vault {
 		if _, err := tx.Append(bag(1, "a")); err != nil {
 			return err
 		}
+		if _, err := tx.Append(found(payment.IntegrityFound{Finding: payment.FindingSequence, Detail: "a test"})); err != nil {
+			return err
+		}
 		return tx.SetBagHint(Hint{Sequence: 7, Digest: "d"})
 	})
 	v.sealPending()

@@ -37,6 +37,7 @@ const (
 	bucketEntries   = "entries"
 	bucketAuditors  = "auditors"
 	bucketWraps     = "wraps"
+	bucketFindings  = "findings"
 
 	indexMerchant = "by-merchant" // merchant/number
 	indexStage    = "by-stage"    // stage/number, merchant: working stages only
@@ -48,7 +49,7 @@ const (
 
 var (
 	recordBuckets = []string{bucketKeys, bucketVault, bucketMerchants, bucketBatches, bucketRuns, bucketBags, bucketIDs, bucketPayments,
-		bucketParts, bucketResults, bucketChains, bucketTokens, bucketStored, bucketBlocks, bucketFiles, bucketEntries, bucketAuditors, bucketWraps}
+		bucketParts, bucketResults, bucketChains, bucketTokens, bucketStored, bucketBlocks, bucketFiles, bucketEntries, bucketAuditors, bucketWraps, bucketFindings}
 	indexBuckets = []string{indexMerchant, indexStage, indexBatch, indexOf, indexPending, indexUnsent}
 )
 

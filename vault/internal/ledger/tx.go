@@ -42,6 +42,7 @@ type Tx struct {
 	files     map[string]*row[payment.File]
 	entries   map[string]*row[payment.Entry]
 	auditors  map[string]*row[payment.Auditor]
+	findings  map[uint64]*row[payment.Found]
 	payments  map[ownedKey]*paymentRow
 }
 
@@ -65,6 +66,7 @@ func (l *Ledger) newTx(b *bbolt.Tx) *Tx {
 	tx.files = map[string]*row[payment.File]{}
 	tx.entries = map[string]*row[payment.Entry]{}
 	tx.auditors = map[string]*row[payment.Auditor]{}
+	tx.findings = map[uint64]*row[payment.Found]{}
 	tx.payments = map[ownedKey]*paymentRow{}
 	return tx
 }

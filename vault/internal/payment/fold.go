@@ -3,7 +3,6 @@ package payment
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -48,6 +47,8 @@ func (f *fold) apply() error {
 		return f.vault(b)
 	case IntegrityFound:
 		return f.finding(b)
+	case FindingAcknowledged:
+		return f.acknowledged(b)
 	case MerchantAdded, MerchantSuspended, MerchantResumed, MerchantPolicySet:
 		return f.merchant(b)
 	case ResultsResent:
@@ -180,24 +181,6 @@ func changedKeys(keys []envelope.KeyName, b KeysChanged) ([]envelope.KeyName, er
 		keys = slices.Delete(keys, at, at+1)
 	}
 	return keys, nil
-}
-
-func (f *fold) finding(b IntegrityFound) error {
-	v, err := f.Vault()
-	if err != nil {
-		return err
-	}
-	findings := map[Finding]uint64{b.Finding: 0}
-	maps.Copy(findings, v.Findings)
-	findings[b.Finding] += b.Times()
-	v.Findings = findings
-	if err := f.PutVault(v); err != nil {
-		return err
-	}
-	if b.Finding == FindingBagMissing {
-		return f.missing(b)
-	}
-	return nil
 }
 
 func (f *fold) merchant(body Body) error {
