@@ -4,11 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 
 	"nightdrop/shared/channel"
+	"nightdrop/shared/durable"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 )
@@ -49,12 +50,10 @@ func runKeygen(opts keygenOptions, out io.Writer) error {
 		return err
 	}
 	defer clear(secret)
-	f, err := os.OpenFile(opts.out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
+	switch err := durable.Create(opts.out, secret); {
+	case errors.Is(err, fs.ErrExist):
 		return fmt.Errorf("a key is never overwritten: %w", err)
-	}
-	_, err = f.Write(secret)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+	case err != nil:
 		return fmt.Errorf("write key: %w", err)
 	}
 	_, err = fmt.Fprintln(out, public)

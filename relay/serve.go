@@ -9,12 +9,12 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/durable"
 	"nightdrop/shared/folded"
 )
 
@@ -106,16 +106,7 @@ func writeAddresses(path string, addresses map[string]string) error {
 	if err != nil {
 		return err
 	}
-	next, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return fmt.Errorf("write the address file: %w", err)
-	}
-	_, err = next.Write(append(data, '\n'))
-	if err = errors.Join(err, next.Close()); err == nil {
-		err = os.Rename(next.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(next.Name()) // best effort: the first error tells
+	if err := durable.Replace(path, append(data, '\n')); err != nil {
 		return fmt.Errorf("write the address file: %w", err)
 	}
 	return nil

@@ -19,7 +19,8 @@ func newAuditVerifyCommand(g *global, c console) *cobra.Command {
 		Use:   "verify DIR --verifier VKEY",
 		Short: "Verify an exported log, anywhere, from its files alone",
 		Long: `Verify an exported log from its files alone: the checkpoint's signature, every record, every hash of the tree, and every sealed entry
-against its record. It needs no vault and no secret. Exit code 7 when anything does not verify.
+against its record. It needs no vault and no secret. Exit code 7 when anything does not verify. The page for people, summary.html, is checked by
+the vault's signature at its end; of one without a signature, as older builds wrote it, the report says that nothing covers it.
 
 Give --earlier what was seen of the log before: a checkpoint of an earlier export, one that a relay gave (GET /v1/log/checkpoint), the proof of
 a result, or the log.json in which a storefront keeps what it saw. The log must begin with each of them.
@@ -90,6 +91,12 @@ func printReport(w io.Writer, r audit.Report) {
 		row(w, "begins with", r.Earlier, "earlier checkpoints")
 	}
 	row(w, "wrapped keys", r.Wraps)
+	switch r.Summary {
+	case audit.SummarySigned:
+		row(w, "page", "summary.html is as the vault signed it")
+	case audit.SummaryUnsigned:
+		row(w, "page", "nothing covers summary.html: anybody may have written it")
+	}
 	row(w, "root", r.Root)
 	row(w, "problems", r.Count)
 	for _, p := range r.Problems {

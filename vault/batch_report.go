@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/durable"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/report"
 )
@@ -154,14 +154,17 @@ func output(path string, c console) (w io.Writer, done func(error) error, err er
 	case standardOutput:
 		return c.out, func(err error) error { return err }, nil
 	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err := durable.Absent(path); err != nil {
+		return nil, nil, fmt.Errorf("write the report: %w", err)
+	}
+	file, err := durable.Begin(path, durable.Private)
 	if err != nil {
 		return nil, nil, fmt.Errorf("write the report: %w", err)
 	}
 	return file, func(err error) error {
-		if err = errors.Join(err, file.Close()); err != nil {
-			_ = os.Remove(path) // it is not whole
+		if err != nil {
+			return errors.Join(err, file.Discard())
 		}
-		return err
+		return file.Create()
 	}, nil
 }

@@ -1,16 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"compress/gzip"
 	"encoding/json"
 	"io"
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"nightdrop/shared/durable"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
@@ -31,7 +34,7 @@ func layBefore(t *testing.T) *site {
 	for _, path := range beforeFiles(t, "vault/*") {
 		s.must(os.WriteFile(filepath.Join(s.dir, strings.TrimSuffix(filepath.Base(path), ".gz")), readBefore(t, path), 0o600))
 	}
-	s.must(writeNew(filepath.Join(s.dir, settingsFile), reference))
+	s.must(durable.Create(filepath.Join(s.dir, settingsFile), reference))
 	s.must(os.WriteFile(s.book, readBefore(t, filepath.Join(before, "book")), 0o600))
 	shares := t.TempDir()
 	for _, path := range beforeFiles(t, "shares/*") {
@@ -89,9 +92,21 @@ func TestLogOfBeforeReplays(t *testing.T) {
 	wantSame(t, "replay", []byte(out), readBefore(t, in("replay.json")))
 }
 
-// TestLedgerOfBeforeOpens: the older ledger opens, every invariant of it holds, and each of its payments and batches reads as it did.
+// rebuildBefore rebuilds the older ledger, as the daemon does at its unlock.
+func (s *site) rebuildBefore() ledger.Rebuilt {
+	s.t.Helper()
+	now := func() time.Time { return beforeStopped }
+	ring := s.unlockedRing(keyring.Options{Now: now})
+	defer ring.Close()
+	done, err := ledger.Rebuild(s.t.Context(), filepath.Join(s.dir, ledgerFile), ring, ledger.RebuildOptions{Options: ledger.Options{Now: now}})
+	s.must(err)
+	return done
+}
+
+// TestLedgerOfBeforeOpens: the older ledger is rebuilt, every invariant holds, and each of its payments and batches reads as it did.
 func TestLedgerOfBeforeOpens(t *testing.T) {
 	s := layBefore(t)
+	s.rebuildBefore()
 	s.checkLedger()
 	ring := s.unlockedRing(keyring.Options{Now: func() time.Time { return beforeStopped }})
 	defer ring.Close()
@@ -120,19 +135,64 @@ func TestLedgerOfBeforeOpens(t *testing.T) {
 	}
 }
 
-// TestVaultOfBeforeGoesOn: the older directory is served and unlocked, and what it holds can be listed.
+// TestVaultOfBeforeGoesOn: the older directory is served and unlocked, its ledger is rebuilt from its log, which stays what it was, and what
+// it holds can be listed.
 func TestVaultOfBeforeGoesOn(t *testing.T) {
 	s := layBefore(t)
+	path := filepath.Join(s.dir, ledgerFile)
+	old, err := os.ReadFile(path)
+	s.must(err)
 	s.surround(strings.TrimSpace(string(readBefore(t, filepath.Join(before, "vault", "channel.nkey.pub")))))
 	stop := s.serve()
+	kept, err := filepath.Glob(path + ".v2-*")
+	s.must(err)
+	if len(kept) != 1 {
+		t.Fatalf("kept are %v", kept)
+	}
+	if now, err := os.ReadFile(kept[0]); err != nil || !bytes.Equal(now, old) {
+		t.Errorf("the ledger of before is not kept as it was (%v)", err)
+	}
 	var payments []control.Payment
 	s.json(&payments, "payment", "list", "--all")
 	if len(payments) != 38 {
 		t.Errorf("it lists %d payments, want 38", len(payments))
 	}
+	var status control.Status
+	s.json(&status, "status")
+	if status.Findings[payment.FindingLedgerRebuilt] != 1 {
+		t.Errorf("the log tells of the rebuild %d times", status.Findings[payment.FindingLedgerRebuilt])
+	}
 	s.verifyLog()
 	stop()
 	s.checkLedger()
+	s.wantLogOfBefore()
+	// The second unlock has nothing to rebuild, and nothing to tell.
+	stop = s.serve()
+	s.json(&status, "status")
+	if status.Findings[payment.FindingLedgerRebuilt] != 1 {
+		t.Errorf("the log tells of the rebuild %d times", status.Findings[payment.FindingLedgerRebuilt])
+	}
+	stop()
+}
+
+// wantLogOfBefore holds the root of the log's first entries, as many as were exported then, against the checkpoint of that export.
+func (s *site) wantLogOfBefore() {
+	s.t.Helper()
+	lines := strings.Split(string(readBefore(s.t, filepath.Join(before, "log", "checkpoint"))), "\n")
+	size, err := strconv.ParseInt(lines[1], 10, 64)
+	s.must(err)
+	ring := s.unlockedRing(keyring.Options{})
+	defer ring.Close()
+	l, err := ledger.Open(filepath.Join(s.dir, ledgerFile), ring, ledger.Options{})
+	s.must(err)
+	defer func() { s.must(l.Close()) }()
+	s.must(l.View(func(tx *ledger.Tx) error {
+		root, err := tx.RootAt(size)
+		if err == nil && root.String() != lines[2] {
+			s.t.Errorf("the root of the first %d entries is %s, was %s", size, root, lines[2])
+		}
+		return err
+	}))
 }
 
 // wantSame fails where a member that stood in the older text is missing or another now. Members that are new may stand beside them.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"nightdrop/shared/envelope"
@@ -25,8 +26,14 @@ type daemon struct {
 	started  envelope.Time
 	ring     *keyring.Ring
 	ended    chan error // why the daemon must end; the first counts
+	failure  failure
+	disk     *diskGuard
 	refusals refusals
-	remains  []string // what destroying a key does not reach on this host
+	remains  []string        // what destroying a key does not reach on this host
+	running  context.Context // ends when the daemon does: what takes long in an unlock breaks off
+	ending   context.CancelFunc
+	// rebuilding is how far the ledger's rebuilding has come; nil where there is none.
+	rebuilding atomic.Pointer[control.Rebuilding]
 
 	unlocking sync.Mutex // one unlock at a time
 	mu        sync.Mutex // of what follows
@@ -35,16 +42,22 @@ type daemon struct {
 
 // newDaemon takes the vault's directory for this process.
 func newDaemon(s settings, now func() time.Time, log *slog.Logger) (*daemon, error) {
-	ring, err := keyring.Open(s.dir, keyring.Options{Now: now, Logger: log, Ahead: s.Keys.Ahead.Std(), CodeLife: s.Keys.CodeLife.Std()})
+	d := &daemon{settings: s, now: now, log: log, started: envelope.At(now()), ended: make(chan error, 1),
+		failure: failure{failed: make(chan struct{})}, disk: newDiskGuard(s)}
+	ring, err := keyring.Open(s.dir, keyring.Options{Now: now, Logger: log, Failed: d.failure.fail,
+		Ahead: s.Keys.Ahead.Std(), CodeLife: s.Keys.CodeLife.Std()})
 	if err != nil {
 		return nil, err
 	}
-	return &daemon{settings: s, now: now, log: log, started: envelope.At(now()), ring: ring, ended: make(chan error, 1)}, nil
+	d.ring = ring
+	d.running, d.ending = context.WithCancel(context.Background())
+	return d, nil
 }
 
 // run serves until ctx ends (nil), the vault locks (errRelock) or something fails.
 func (d *daemon) run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, d.ring.Close()) }()
+	defer d.ending()
 	socket, err := control.Listen(d.settings.Socket)
 	if err != nil {
 		return err
@@ -60,12 +73,25 @@ func (d *daemon) run(ctx context.Context) (err error) {
 	case err = <-d.ended:
 	case err = <-serving:
 		err = fmt.Errorf("serve the socket: %w", err)
+	case <-d.failure.failed:
+		return d.abandon(server)
 	}
+	d.ending()
 	// Calls under way get their answers; new ones are refused by the closed socket.
 	limit, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	server.Shutdown(limit)
-	return errors.Join(err, d.leave(!errors.Is(err, errRelock)))
+	left := make(chan error, 1)
+	go func() { left <- d.leave(!errors.Is(err, errRelock)) }()
+	select {
+	case closing := <-left:
+		if failed := d.failure.reason(); failed != nil {
+			return errors.Join(failed, closing)
+		}
+		return errors.Join(err, closing)
+	case <-d.failure.failed:
+		return d.abandon(server)
+	}
 }
 
 // end has the daemon end for this reason.
@@ -100,7 +126,7 @@ func (d *daemon) open() (*house, error) {
 }
 
 // Unlock checks the shares, opens the house with them, and confirms the clock where that is asked for.
-func (d *daemon) Unlock(ctx context.Context, actor settle.Actor, given control.Shares, confirmClock bool) (control.Unlocked, error) {
+func (d *daemon) Unlock(ctx context.Context, actor settle.Actor, given control.Shares, o control.UnlockOptions) (control.Unlocked, error) {
 	d.unlocking.Lock()
 	defer d.unlocking.Unlock()
 	numbers, err := d.present(given)
@@ -110,18 +136,13 @@ func (d *daemon) Unlock(ctx context.Context, actor settle.Actor, given control.S
 	answer := control.Unlocked{Vault: d.ring.Name()}
 	h, err := d.open()
 	if answer.Already = err == nil; !answer.Already {
-		// The ring is open: from here on a failure ends the process, for only that locks it again.
-		// It is not broken off by a client that goes away.
-		if h, err = openHouse(context.WithoutCancel(ctx), d, actor, numbers); err != nil {
-			d.end(errRelock)
-			return control.Unlocked{}, fmt.Errorf("unlocked, but it cannot start and locks again: %w", err)
+		if h, answer.Rebuilt, err = d.enter(ctx, actor, numbers, o); err != nil {
+			return control.Unlocked{}, err
 		}
-		d.mu.Lock()
-		d.house = h
-		d.mu.Unlock()
-		go func() { d.end(h.wait()) }()
+	} else if o.Rebuild {
+		return control.Unlocked{}, &control.Error{Code: control.CodeConflict, Detail: "the vault is unlocked and works on its ledger: lock it, then unlock it with --rebuild"}
 	}
-	if confirmClock {
+	if o.ConfirmClock {
 		if err := h.confirmClock(context.WithoutCancel(ctx), actor, numbers); err != nil {
 			return control.Unlocked{}, err
 		}
@@ -130,6 +151,22 @@ func (d *daemon) Unlock(ctx context.Context, actor settle.Actor, given control.S
 	answer.Clock = clockText(d.ring)
 	d.log.Info("unlocked", "actor", actor.Name, "already", answer.Already, "clock", answer.Clock)
 	return answer, nil
+}
+
+// enter opens the house with the open ring. From here on a failure ends the process, for only that locks the ring again. It is not broken off
+// by a client that goes away.
+func (d *daemon) enter(ctx context.Context, actor settle.Actor, shares []int, o control.UnlockOptions) (*house, *control.Rebuilt, error) {
+	ctx = context.WithoutCancel(ctx)
+	h, err := openHouse(ctx, d, actor, shares, o)
+	if err != nil {
+		d.end(errRelock)
+		return nil, nil, fmt.Errorf("unlocked, but it cannot start and locks again: %w", err)
+	}
+	d.mu.Lock()
+	d.house = h
+	d.mu.Unlock()
+	go func() { d.end(h.wait()) }()
+	return h, h.rebuilt, nil
 }
 
 // present gives the shares to the ring, clears them, and returns their numbers.

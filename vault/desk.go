@@ -17,11 +17,17 @@ import (
 
 // Status tells what the vault is doing, as far as a locked one can.
 func (d *daemon) Status(context.Context) (control.Status, error) {
+	if err := d.failure.reason(); err != nil {
+		return control.Status{}, err
+	}
 	s := control.Status{Vault: d.ring.Name(), Verifier: d.ring.Verifier().String(), Version: version, Started: d.started, Locked: true}
 	s.Threshold, s.Shares = d.ring.Threshold()
 	s.Certificates, s.Remains = d.settings.certificateNotes(d.now()), d.remains
+	d.disk.renew()
+	s.Disks = d.disk.disks()
 	h, err := d.open()
 	if errors.Is(err, keyring.ErrLocked) {
+		s.Rebuilding = d.rebuilding.Load()
 		return s, nil
 	}
 	s.Locked = false
@@ -48,6 +54,7 @@ func fillStatus(tx *ledger.Tx, s *control.Status) error {
 		return err
 	}
 	s.Generation, s.Findings, s.Working = v.Generation, v.Findings, map[payment.Stage]int{}
+	s.OpenFindings = v.OpenFindings()
 	if s.LogSize, err = tx.TreeSize(); err != nil {
 		return err
 	}

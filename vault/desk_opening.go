@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"nightdrop/shared/durable"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/audit"
 	"nightdrop/vault/internal/control"
@@ -64,14 +65,14 @@ func (d *daemon) writeOpening(ctx context.Context, q control.OpeningQuery, progr
 
 // saveState writes a new file of mode 0600, whole or not at all.
 func saveState(path string, write func(*os.File) error) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := durable.Begin(path, durable.Private)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(write(f), f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(path))
+	if err := write(f.File); err != nil {
+		return errors.Join(err, f.Discard())
 	}
-	return nil
+	return f.Create()
 }
 
 // opening folds the log before the auditor's first entry. The ledger is read some hundred entries at a time: a long reader would keep its pages.

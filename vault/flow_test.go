@@ -52,7 +52,7 @@ func newSite(t *testing.T) *site {
 	s := &site{t: t, dir: filepath.Join(t.TempDir(), "v"), book: filepath.Join(t.TempDir(), "book")}
 	var made initialised
 	s.json(&made, "init", "--name", "vault.example.com", "--shares", "3", "--threshold", "2",
-		"--shares-to", strings.Join([]string{t.TempDir(), t.TempDir(), t.TempDir()}, ","))
+		"--shares-to", strings.Join([]string{t.TempDir(), t.TempDir(), t.TempDir()}, ","), "--shares-on-own-disk")
 	s.shares = made.Shares
 	s.surround(made.ChannelKey)
 	return s

@@ -123,7 +123,7 @@ func TestNoCoreFilesOfSecrets(t *testing.T) {
 	unlock := hold(t, dir, "unlock", "--dir", filepath.Join(dir, "none"))
 	waittest.For(t, "unlock to keep its memory to itself", func() bool { return unlock.kept(t) })
 	made := hold(t, dir, "init", "--dir", filepath.Join(dir, "v"), "--name", "vault.example.com", "--shares", "3", "--threshold", "2", "--shares-to",
-		strings.Join([]string{filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "c")}, ","))
+		strings.Join([]string{filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "c")}, ","), "--shares-on-own-disk")
 	waittest.For(t, "init to make the vault", func() bool {
 		_, err := os.Stat(filepath.Join(dir, "v", settingsFile))
 		return err == nil

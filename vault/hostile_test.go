@@ -47,7 +47,7 @@ func serveFrom(t *testing.T, site *brokertest.Site, address string) *daemonProce
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
 	if out, err := exec.Command("vault", "init", "--dir", in("v"), "--name", "vault.example.com", "--shares", "3", "--threshold", "2",
-		"--shares-to", strings.Join([]string{in("a"), in("b"), in("c")}, ",")).CombinedOutput(); err != nil {
+		"--shares-to", strings.Join([]string{in("a"), in("b"), in("c")}, ","), "--shares-on-own-disk").CombinedOutput(); err != nil {
 		t.Fatalf("init: %v: %s", err, out)
 	}
 	d := &daemonProcess{gone: make(chan struct{}), Client: control.NewClient(in("v/vault.sock"), "")}
@@ -160,7 +160,7 @@ func TestUnlockedVaultOutlivesAHostileBroker(t *testing.T) {
 		_, err := d.Status(t.Context())
 		return err == nil && d.lives(t)
 	})
-	if _, err := d.Unlock(t.Context(), d.shares, false); err != nil {
+	if _, err := d.Unlock(t.Context(), d.shares, control.UnlockOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	waittest.For(t, "every attack", func() bool { return h.Accepted.Load() > int64(len(attacks)) && d.lives(t) })

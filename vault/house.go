@@ -11,10 +11,12 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer/iso8583"
+	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/intake"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
@@ -38,6 +40,10 @@ type house struct {
 	journal  *secondPlace // nil where it is off
 	now      func() time.Time
 	log      *slog.Logger
+	failure  *failure // of the process
+	disk     *diskGuard
+
+	rebuilt *control.Rebuilt // nil where the ledger was not rebuilt at this unlock
 
 	furnished chan struct{} // closed when engine is there, or will never be
 
@@ -49,16 +55,16 @@ type house struct {
 }
 
 // openHouse opens the ledger with the unlocked ring and sets everything to work. On an error nothing is left running.
-func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int) (h *house, err error) {
-	h = &house{ring: d.ring, now: d.now, log: d.log, furnished: make(chan struct{}), locker: settle.Actor{Name: "vault", Origin: "stop"}}
+func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int, o control.UnlockOptions) (h *house, err error) {
+	h = &house{ring: d.ring, now: d.now, log: d.log, failure: &d.failure, disk: d.disk, furnished: make(chan struct{}),
+		locker: settle.Actor{Name: "vault", Origin: "stop"}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, h.release())
 			h = nil
 		}
 	}()
-	h.ledger, err = ledger.Open(filepath.Join(d.settings.dir, ledgerFile), d.ring, ledger.Options{Now: d.now, Logger: d.log, Check: inspect})
-	if err != nil {
+	if h.ledger, err = d.openLedger(o.Rebuild); err != nil {
 		return h, err
 	}
 	if err := h.connect(d.settings); err != nil {
@@ -68,14 +74,24 @@ func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int)
 	if err != nil {
 		return h, err
 	}
+	if err := h.mendMark(ctx, newest && h.journal != nil, o.ConfirmLedger, actor, shares); err != nil {
+		return h, err
+	}
+	stored, err := h.storedSlots() // before anything is committed: a sound copy of the ledger is then as new as this one
+	if err != nil {
+		return h, err
+	}
 	if err := h.tellStart(ctx, d); err != nil {
+		return h, err
+	}
+	if h.rebuilt, err = h.tellRebuild(ctx, d, actor); err != nil {
 		return h, err
 	}
 	if err := h.begin(ctx, d.settings, actor, shares); err != nil {
 		return h, err
 	}
 	if newest { // an older one would have keys destroyed that the newest needs; then it is left to the next unlock
-		if err := h.keepStored(); err != nil {
+		if err := h.ring.KeepStored(stored); err != nil {
 			return h, err
 		}
 	}
@@ -95,7 +111,8 @@ func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int)
 	h.stop = stop
 	var group context.Context
 	h.tasks, group = errgroup.WithContext(work)
-	for _, run := range []func(context.Context) error{h.engine.Run, h.intake.Run, h.outbox.Run, h.keep, h.watchJournal, h.tellSizes(d.settings)} {
+	for _, run := range []func(context.Context) error{h.engine.Run, h.intake.Run, h.outbox.Run, h.keep, h.watchJournal,
+		h.watchDisk, h.tellSizes(d.settings)} {
 		h.tasks.Go(func() error {
 			if err := run(group); err != nil && work.Err() == nil {
 				return err
@@ -128,17 +145,16 @@ func (h *house) begin(ctx context.Context, s settings, actor settle.Actor, share
 	})
 }
 
-// keepStored destroys the keys of stored accounts that no record uses any more. The ledger must be the newest.
-func (h *house) keepStored() error {
-	var slots []uint32
-	err := h.ledger.View(func(tx *ledger.Tx) (err error) {
+// storedSlots reads which stored accounts are in use: of all others the ring destroys the keys, where the ledger is the newest.
+func (h *house) storedSlots() (slots []uint32, err error) {
+	err = h.ledger.View(func(tx *ledger.Tx) (err error) {
 		slots, err = tx.StoredSlots()
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("read which accounts are stored: %w", err)
+		return nil, fmt.Errorf("read which accounts are stored: %w", err)
 	}
-	return h.ring.KeepStored(slots)
+	return slots, nil
 }
 
 // connect dials the channel and the acquirer; both keep trying for as long as the house stands.
@@ -175,12 +191,16 @@ func (h *house) furnish(s settings) error {
 	if err != nil {
 		return fmt.Errorf("bank: %w", err)
 	}
+	if bank != nil {
+		bank.Disk = h.disk.outbox()
+	}
+	h.disk.renew()
 	closeAt, err := s.Batches.times()
 	if err != nil {
 		return fmt.Errorf("batches.close_at: %w", err)
 	}
 	h.intake, err = intake.New(intake.Config{Ledger: h.ledger, Opener: h.ring, Source: h.channel, Workers: s.Limits.Workers, Now: h.now, Logger: h.log,
-		Accounts: h.ring, RefundsByReference: h.acquirer.RefundsByReference(), Bank: bank != nil})
+		Accounts: h.ring, RefundsByReference: h.acquirer.RefundsByReference(), Bank: bank != nil, Room: h.disk.fresh})
 	if err != nil {
 		return err
 	}
@@ -193,7 +213,8 @@ func (h *house) furnish(s settings) error {
 	if h.journal != nil {
 		waits = h.journal
 	}
-	h.engine = settle.New(settle.Config{Journal: waits, Ledger: h.ledger, Opener: h.ring, Accounts: h.ring, Acquirer: h.acquirer, Bank: bank,
+	h.engine = settle.New(settle.Config{Journal: waits, Room: h.disk.room, Ledger: h.ledger, Opener: h.ring, Accounts: h.ring,
+		Acquirer: halting{h.acquirer, h.failure}, Bank: bank,
 		Reconciliation: s.Acquirer.Reconciliation, Terminals: s.Acquirer.Terminals, CloseAt: closeAt, Outstanding: s.Acquirer.Outstanding, ReversalRetry: s.Acquirer.ReversalRetry.Std(),
 		RepeatEvery: s.Acquirer.RepeatEvery.Std(), RepeatFor: s.Acquirer.RepeatFor.Std(), Silences: s.Acquirer.Silences, OrderWait: s.Acquirer.OrderWait.Std(),
 		Drain: s.StopGrace.Std(), Now: h.now, Logger: h.log})
@@ -213,10 +234,24 @@ func (h *house) keep(ctx context.Context) error {
 		if err := h.tick(ctx, "timer"); err != nil {
 			return err
 		}
-		if err := h.ledger.Remember(); err != nil {
+		if err := h.remember(); err != nil {
 			return err
 		}
 	}
+}
+
+// remember keeps how far the ledger has come. Where there is no room for it, nothing is unknown: the mark of before
+// stands, and the next minute writes it.
+func (h *house) remember() error {
+	err := h.ledger.Remember()
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		h.log.Warn("how far the ledger has come could not be kept; it is tried again in a minute", "error", err)
+		return nil
+	}
+	if err != nil {
+		h.failure.fail(err)
+	}
+	return err
 }
 
 // tick makes and destroys the keys that are due and commits what the log does not know yet. What the ring did is durable before it
@@ -242,6 +277,7 @@ func (h *house) tick(ctx context.Context, origin string) error {
 	if change.Jump != 0 && change.Clock == keyring.ClockJumped {
 		bodies = append(bodies, payment.IntegrityFound{Finding: payment.FindingClockForward, Detail: change.Jump.Round(time.Second).String()})
 	}
+	bodies = append(bodies, damageFound(told.Keys, h.ring.Damage())...)
 	if len(bodies) == 0 {
 		return nil
 	}
@@ -303,7 +339,7 @@ func (h *house) lockedBy(actor settle.Actor) {
 }
 
 // wait returns when those who work have ended, with the reason.
-func (h *house) wait() error { return h.tasks.Wait() }
+func (h *house) wait() error { return h.ledger.Named(h.tasks.Wait()) }
 
 // close ends the work, commits that the vault forgets its keys, and that it stops where it does, and closes everything. What made the work
 // fail was told by wait.

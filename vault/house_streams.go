@@ -98,6 +98,14 @@ func noteResults(l load, s control.Stream, known outbox.Shares) []string {
 	days := int(outbox.ResultsKept / day)
 	notes := noteSize(s, l.results*outbox.ResultBytes*float64(days),
 		fmt.Sprintf("%d days at %.0f results a day", days, l.results))
+	if lost := known.Lost; !lost.At.IsZero() {
+		notes = append(notes, fmt.Sprintf("lost results since the unlock, %d of them, the last of %d merchants at %s: they are published again; see to the relay's disk",
+			lost.Results, lost.Merchants, lost.At.UTC().Format(time.RFC3339)))
+	}
+	if wait := known.Lost.Waiting; !wait.IsZero() {
+		notes = append(notes, "lacks more results of merchants who had theirs published again within a day: they follow after "+
+			wait.UTC().Format(time.RFC3339))
+	}
 	if known.Share > 0 && known.Share < pageOfResults {
 		notes = append(notes, noteSize(s, float64(l.merchants)*pageOfResults*outbox.ResultBytes,
 			fmt.Sprintf("%d merchants: the share of each is %d results", l.merchants, known.Share))...)

@@ -4,13 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"nightdrop/shared/channel"
+	"nightdrop/shared/durable"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
 )
@@ -21,6 +20,7 @@ type initOptions struct {
 	shares    int
 	threshold int
 	sharesTo  []string
+	onOwnDisk bool
 }
 
 // initialised is what init made.
@@ -40,9 +40,14 @@ func newInitCommand(g *global, c console) *cobra.Command {
 
 The key that everything else is sealed under is shared among N custodians, any K of whom unlock the vault. Each share is
 written to a directory of its own (a custodian's stick), mode 0600, and is nowhere else: no share, no vault. The public line
-of the vault's channel key goes to channel.nkey.pub, for the relay's configuration. Nothing is ever overwritten.`,
-		Example: "  vault init --dir /var/lib/nightdrop --name vault.example.com --shares 3 --threshold 2 --shares-to /media/a,/media/b,/media/c",
-		Args:    arguments(cobra.NoArgs),
+of the vault's channel key goes to channel.nkey.pub, for the relay's configuration. Nothing is ever overwritten.
+
+A share that lies on the disk of the vault protects nothing, for whoever takes the disk has both. So the directories must be there, for
+one that is missing is a stick that is not mounted, and be on other disks than the vault's; where two are on one disk that is said.
+For training and tests on one machine --shares-on-own-disk lifts both, and makes the directories.`,
+		Example: `  vault init --dir /var/lib/nightdrop --name vault.example.com --shares 3 --threshold 2 --shares-to /media/a,/media/b,/media/c
+  vault init --dir try --name try.example.com --shares 1 --threshold 1 --shares-to custodian --shares-on-own-disk`,
+		Args: arguments(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
 			opts.dir = g.dir
 			if opts.dir == "" {
@@ -63,13 +68,14 @@ of the vault's channel key goes to channel.nkey.pub, for the relay's configurati
 	flags.StringVar(&opts.name, "name", "", "the vault's name: a DNS name in lower case; for ever")
 	flags.IntVar(&opts.shares, "shares", 0, "how many custodians get a share")
 	flags.IntVar(&opts.threshold, "threshold", 0, "how many of them unlock the vault")
-	flags.StringSliceVar(&opts.sharesTo, "shares-to", nil, "a directory for each share, outside the vault's own")
+	flags.StringSliceVar(&opts.sharesTo, "shares-to", nil, "a directory for each share, on another disk than the vault's")
+	flags.BoolVar(&opts.onOwnDisk, "shares-on-own-disk", false, "for training: let shares lie on the vault's disk, and make their directories")
 	g.readingFlags(cmd)
 	return cmd
 }
 
 func runInit(opts initOptions, c console) (initialised, error) {
-	paths, err := opts.shareFiles()
+	paths, err := opts.shareFiles(c.errOut)
 	if err != nil {
 		return initialised{}, err
 	}
@@ -86,7 +92,7 @@ func runInit(opts initOptions, c console) (initialised, error) {
 	made.ChannelKey, err = opts.fill(c, shares)
 	if err == nil {
 		// Last, so that no share is out of a vault that is not whole.
-		err = writeShares(paths, shares)
+		err = writeShares(paths, shares, c.errOut)
 	}
 	if err != nil {
 		return initialised{}, fmt.Errorf("the vault is not whole, remove %s and any share of it, then run init again: %w", opts.dir, err)
@@ -94,65 +100,9 @@ func runInit(opts initOptions, c console) (initialised, error) {
 	return made, nil
 }
 
-// shareFiles checks where the shares go and names their files. It makes the directories that are not there.
-func (o initOptions) shareFiles() ([]string, error) {
-	if o.name == "" || o.shares < 1 || o.threshold < 1 || o.threshold > o.shares {
-		return nil, fmt.Errorf("%w: --name, --shares N and --threshold K from 1 to N are needed", errUsage)
-	}
-	if len(o.sharesTo) != o.shares {
-		return nil, fmt.Errorf("%w: --shares-to names %d directories for %d shares; give each custodian a directory", errUsage, len(o.sharesTo), o.shares)
-	}
-	own, err := filepath.Abs(o.dir)
-	if err != nil {
-		return nil, err
-	}
-	own = resolved(own)
-	seen := map[string]bool{}
-	var paths []string
-	for i, dir := range o.sharesTo {
-		dir, err := filepath.Abs(strings.TrimSpace(dir))
-		if err != nil {
-			return nil, err
-		}
-		real := resolved(dir)
-		if inside(real, own) {
-			return nil, fmt.Errorf("%w: %s is inside the vault's directory: shares there would unlock their own copy", errUsage, dir)
-		}
-		if seen[real] {
-			return nil, fmt.Errorf("%w: %s is named twice: each share has a directory of its own", errUsage, dir)
-		}
-		seen[real] = true
-		path := filepath.Join(dir, fmt.Sprintf("%s-share-%d", o.name, i+1))
-		if _, err := os.Lstat(path); err == nil {
-			return nil, fmt.Errorf("%s: %w: a share is never overwritten", path, os.ErrExist)
-		}
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, fmt.Errorf("share directory: %w", err)
-		}
-		paths = append(paths, path)
-	}
-	return paths, nil
-}
-
-// inside tells whether path is dir or below it; both are resolved.
-func inside(path, dir string) bool {
-	return path == dir || strings.HasPrefix(path, dir+string(filepath.Separator))
-}
-
-// resolved follows symbolic links as far as the path is there.
-func resolved(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
-	}
-	if parent := filepath.Dir(path); parent != path {
-		return filepath.Join(resolved(parent), filepath.Base(path))
-	}
-	return path
-}
-
 // fill makes what a vault's directory holds beside the keys, and returns the channel's public key.
 func (o initOptions) fill(c console, shares []keyring.Share) (channelKey string, err error) {
-	if err := writeNew(filepath.Join(o.dir, settingsFile), reference); err != nil {
+	if err := durable.Create(filepath.Join(o.dir, settingsFile), reference); err != nil {
 		return "", err
 	}
 	seed, channelKey, err := channel.GenerateNkey()
@@ -160,10 +110,10 @@ func (o initOptions) fill(c console, shares []keyring.Share) (channelKey string,
 		return "", err
 	}
 	defer clear(seed)
-	if err := writeNew(filepath.Join(o.dir, channelSeed), seed); err != nil {
+	if err := durable.Create(filepath.Join(o.dir, channelSeed), seed); err != nil {
 		return "", err
 	}
-	if err := writeNew(filepath.Join(o.dir, channelSeed+".pub"), []byte(channelKey+"\n")); err != nil {
+	if err := durable.Create(filepath.Join(o.dir, channelSeed+".pub"), []byte(channelKey+"\n")); err != nil {
 		return "", err
 	}
 	ring, err := keyring.Open(o.dir, keyring.Options{Now: c.now})
@@ -175,26 +125,4 @@ func (o initOptions) fill(c console, shares []keyring.Share) (channelKey string,
 		return "", err
 	}
 	return channelKey, ledger.Create(filepath.Join(o.dir, ledgerFile), ring, ledger.Options{Now: c.now})
-}
-
-func writeShares(paths []string, shares []keyring.Share) error {
-	for i, path := range paths {
-		line := append(shares[i].Encode(), '\n')
-		err := writeNew(path, line)
-		clear(line)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// writeNew writes a file of mode 0600 that was not there, and makes it durable.
-func writeNew(path string, content []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	return errors.Join(err, f.Sync(), f.Close())
 }

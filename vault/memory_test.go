@@ -207,6 +207,12 @@ func (*channelAtOnce) Connected() bool { return true }
 
 func (*channelAtOnce) ResultsRoom(context.Context) (channel.Room, error) { return channel.Room{}, nil }
 
+func (*channelAtOnce) KeptResults(context.Context, string) (channel.Kept, error) {
+	return channel.Kept{}, channel.ErrUnavailable
+}
+
+func (*channelAtOnce) ResultsAcked() channel.Acked { return channel.Acked{} }
+
 func (*channelAtOnce) PurgeResults(context.Context, string, uint64) (uint64, error) { return 0, nil }
 
 func (*channelAtOnce) PublishNotice(context.Context, channel.Notice, []byte) error { return nil }

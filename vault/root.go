@@ -70,6 +70,8 @@ func newRootCommand(c console) *cobra.Command {
 		group("payment", "Payments: list, show, resolve, resend", newPaymentListCommand(g, c), newPaymentShowCommand(g, c), newPaymentResolveCommand(g, c),
 			newPaymentResendCommand(g, c)),
 		group("results", "Results for merchants: resend", newResultsResendCommand(g, c)),
+		group("findings", "Integrity findings: list, show, acknowledge", newFindingsListCommand(g, c), newFindingsShowCommand(g, c),
+			newFindingsAcknowledgeCommand(g, c)),
 		group("returns", "Files of the bank: import", newReturnsImportCommand(g, c)),
 		group("audit", "The sealed log: export, auditor, opening, verify, replay, prove", newAuditExportCommand(g, c), hardened(newAuditAuditorCommand(g, c)),
 			newAuditOpeningCommand(g, c), newAuditVerifyCommand(g, c), hardened(newAuditReplayCommand(g, c)), newAuditProveCommand(g, c)),

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nightdrop/shared/config"
+	"nightdrop/shared/durable"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
@@ -57,6 +58,8 @@ func TestExitCodes(t *testing.T) {
 		{nil, 0},
 		{errors.New("anything else"), 1},
 		{ledger.ErrUnknownOutcome, 1},
+		{fmt.Errorf("%w: %w", fs.ErrPermission, ledger.ErrUnknownOutcome), 1},
+		{fmt.Errorf("%w: %w", fs.ErrPermission, keyring.ErrUnknownOnDisk), 1},
 		{errUsage, 2},
 		{config.ErrInvalid, 2},
 		{keyring.ErrLocked, 3},
@@ -69,6 +72,7 @@ func TestExitCodes(t *testing.T) {
 		{keyring.ErrExists, 6},
 		{keyring.ErrInUse, 6},
 		{ledger.ErrInUse, 6},
+		{keyring.ErrNewer, 6},
 		{keyring.ErrDamaged, 7},
 		{ledger.ErrDamaged, 7},
 		{settle.ErrTotalsDiffer, 7},
@@ -96,7 +100,7 @@ func TestExitCodes(t *testing.T) {
 // TestReferenceConfigurationSaysTheDefaults: the file that init writes is what the daemon does without it.
 func TestReferenceConfigurationSaysTheDefaults(t *testing.T) {
 	dir := t.TempDir()
-	if err := writeNew(dir+"/"+settingsFile, reference); err != nil {
+	if err := durable.Create(dir+"/"+settingsFile, reference); err != nil {
 		t.Fatal(err)
 	}
 	written, err := loadSettings(dir)
@@ -104,7 +108,7 @@ func TestReferenceConfigurationSaysTheDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	empty := t.TempDir()
-	if err := writeNew(empty+"/"+settingsFile, nil); err != nil {
+	if err := durable.Create(empty+"/"+settingsFile, nil); err != nil {
 		t.Fatal(err)
 	}
 	defaults, err := loadSettings(empty)

@@ -94,7 +94,8 @@ func marked(ts *testscript.TestScript, _ bool, args []string) {
 func made(ts *testscript.TestScript, _ bool, args []string) {
 	share := ts.Getenv("SHARE")
 	to := strings.Join([]string{share + "/1", share + "/2", share + "/3"}, ",")
-	ts.Check(ts.Exec("vault", append([]string{"init", "--name", "vault.example.com", "--shares", "3", "--threshold", "2", "--shares-to", to}, args...)...))
+	ts.Check(ts.Exec("vault", append([]string{"init", "--name", "vault.example.com", "--shares", "3", "--threshold", "2",
+		"--shares-to", to, "--shares-on-own-disk"}, args...)...))
 	ts.Setenv("PIN", strings.TrimSpace(ts.ReadFile("stdout")))
 	path := filepath.Join(ts.Getenv(dirVariable), settingsFile)
 	text := ts.ReadFile(path)
@@ -135,12 +136,17 @@ func flip(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(path, data, 0o600))
 }
 
-// bend DIR: turns one bit over in the newest file below a directory; the last by name is it.
+// bend DIR: turns one bit over in the newest file below a directory.
 func bend(ts *testscript.TestScript, _ bool, args []string) {
 	var newest string
+	var written time.Time
 	ts.Check(filepath.WalkDir(ts.MkAbs(args[0]), func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && entry.Type().IsRegular() {
-			newest = path
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		info, err := entry.Info()
+		if err == nil && !info.ModTime().Before(written) {
+			newest, written = path, info.ModTime()
 		}
 		return err
 	}))

@@ -85,6 +85,8 @@ type limitSettings struct {
 	Workers          int `toml:"workers"`
 	ResultsPerSecond int `toml:"results_per_second"`
 	PaymentsPerDay   int `toml:"payments_per_day"`
+
+	DiskReserve int64 `toml:"disk_reserve"`
 }
 
 // loadSettings reads the configuration of the vault in dir.
@@ -129,7 +131,7 @@ func (s settings) check(now time.Time) error {
 	s.Journal.check(wrong)
 	s.Bank.check(wrong)
 	s.Batches.check(wrong)
-	if s.Limits.Workers < 0 || s.Limits.ResultsPerSecond < 0 || s.Limits.PaymentsPerDay < 0 {
+	if s.Limits.Workers < 0 || s.Limits.ResultsPerSecond < 0 || s.Limits.PaymentsPerDay < 0 || s.Limits.DiskReserve < 0 {
 		wrong("limits", "0 or more")
 	}
 	if s.DirectoryLifetime.Std() < 2*time.Hour || s.DirectoryLifetime.Std() > 14*24*time.Hour {

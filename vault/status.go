@@ -46,8 +46,13 @@ func printStatus(w io.Writer, s control.Status) {
 	for _, note := range s.Remains {
 		row(w, "a destroyed key may remain", note)
 	}
+	printDisks(w, s)
 	if s.Locked {
 		row(w, "state", "locked")
+		if r := s.Rebuilding; r != nil {
+			row(w, "rebuilding the ledger", fmt.Sprintf("%d of %d entries of its log; the unlock goes on after it", r.Done, r.Total))
+			return
+		}
 		row(w, "unlock with", fmt.Sprintf("%d of %d shares", s.Threshold, s.Shares))
 		return
 	}
@@ -74,8 +79,21 @@ func printStatus(w io.Writer, s control.Status) {
 	if n := s.Working[payment.StageManual]; n > 0 {
 		row(w, "a person must decide", fmt.Sprintf("%d payments: vault payment list --status manual; vault payment resend --all has them sent again", n))
 	}
+	if s.OpenFindings > 0 {
+		row(w, "findings not acknowledged", fmt.Sprintf("%d: vault findings list", s.OpenFindings))
+	}
 	for _, finding := range slices.Sorted(maps.Keys(s.Findings)) {
 		row(w, "finding "+string(finding), s.Findings[finding])
+	}
+}
+
+// printDisks says how much room there is, and what waits for more.
+func printDisks(w io.Writer, s control.Status) {
+	for _, d := range s.Disks {
+		row(w, "disk of the "+d.Place, fmt.Sprintf("%s of %s free, reserve %s", size(d.Free), size(d.Size), size(d.Reserve)))
+		if d.Note != "" {
+			row(w, "disk of the "+d.Place, d.Note)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"nightdrop/ops/site"
+	"nightdrop/shared/durable/durabletest"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/shared/storefront"
@@ -22,8 +23,15 @@ import (
 // binaries is where TestMain built the four programs.
 var binaries string
 
+// builtVariable says where, to a process of tests that another one started.
+const builtVariable = "NIGHTDROP_E2E_BINARIES"
+
 func TestMain(m *testing.M) {
+	durabletest.Enter()
 	os.Exit(func() int {
+		if binaries = os.Getenv(builtVariable); binaries != "" {
+			return m.Run()
+		}
 		dir, err := os.MkdirTemp("", "nightdrop-e2e-")
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -36,6 +44,10 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		binaries = dir
+		if err := os.Setenv(builtVariable, dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 		return m.Run()
 	}())
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,6 +14,7 @@ import (
 	"nightdrop/ops/simulator/bank"
 	"nightdrop/ops/simulator/host"
 	"nightdrop/shared/config"
+	"nightdrop/shared/durable"
 )
 
 // serveOptions are the flags of serve.
@@ -87,9 +86,9 @@ func runServe(ctx context.Context, opts serveOptions, errOut io.Writer) error {
 	}
 	logger.Info("listening", "address", h.Addr(), "book", opts.book, "tls", cfg.TLS != nil)
 	if opts.addressFile != "" {
-		if err := writeWhole(opts.addressFile, h.Addr()+"\n"); err != nil {
+		if err := durable.Replace(opts.addressFile, []byte(h.Addr()+"\n")); err != nil {
 			_ = h.Close()
-			return err
+			return fmt.Errorf("write address file: %w", err)
 		}
 	}
 	group, ctx := errgroup.WithContext(ctx)
@@ -146,24 +145,4 @@ func (opts serveOptions) tlsConfig() (*tls.Config, error) {
 		cfg.ClientAuth = tls.RequireAndVerifyClientCert
 	}
 	return cfg, nil
-}
-
-// writeWhole writes a file that readers see whole or not at all.
-func writeWhole(path, content string) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".address-*")
-	if err != nil {
-		return fmt.Errorf("write address file: %w", err)
-	}
-	_, err = f.WriteString(content)
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-		return fmt.Errorf("write address file: %w", err)
-	}
-	return nil
 }

@@ -185,7 +185,7 @@ func (s *Site) makeKeys(ctx context.Context) error {
 		custodians[i] = s.Path(fmt.Sprintf("custodian-%d", i+1))
 	}
 	vkey, err := s.Run(ctx, "vault", "init", "--dir", s.Path("vault"), "--name", vaultName, "--shares", fmt.Sprint(shares),
-		"--threshold", fmt.Sprint(threshold), "--shares-to", strings.Join(custodians, ","))
+		"--threshold", fmt.Sprint(threshold), "--shares-to", strings.Join(custodians, ","), "--shares-on-own-disk")
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/durable"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/storefront"
 	"nightdrop/shared/text"
@@ -124,21 +125,11 @@ func runSeal(ctx context.Context, o sealOptions, in io.Reader, out io.Writer) er
 		_, err = out.Write(sealed.Note)
 		return err
 	}
-	if err := writeNew(o.out, sealed.Note); err != nil {
+	if err := durable.Create(o.out, sealed.Note); err != nil {
 		return fmt.Errorf("--out: %w (an envelope that may have been posted is not overwritten)", err)
 	}
 	_, err = fmt.Fprintf(out, "sealed %s digest %s\n", sealed.ID, sealed.Digest)
 	return err
-}
-
-// writeNew makes a file that was not there, for its owner alone.
-func writeNew(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // readSecret reads the JSON of an account or a code, from a file or standard input; no path is none. Its errors quote nothing of it.

@@ -16,6 +16,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
+	"nightdrop/shared/durable"
 	"nightdrop/shared/proof"
 	"nightdrop/shared/proof/tiles"
 	"nightdrop/shared/storefront"
@@ -136,11 +137,11 @@ func printProof(o resultsOptions, out io.Writer, r storefront.Opened, later stor
 
 // writeProof writes a proof into a new file, durably. One that is there already is passed over, so that what was broken off is completed.
 func writeProof(dir string, r storefront.Opened, later storefront.Later) (string, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := durable.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
 	path := filepath.Join(dir, fmt.Sprintf("%012d-%d.tlog-proof", r.Result.Serial, later.Checkpoint.Size))
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	err := durable.Create(path, later.Proof)
 	if errors.Is(err, fs.ErrExist) {
 		there, readErr := os.ReadFile(path)
 		if readErr == nil && !bytes.Equal(there, later.Proof) {
@@ -149,11 +150,6 @@ func writeProof(dir string, r storefront.Opened, later storefront.Later) (string
 		return path, readErr
 	}
 	if err != nil {
-		return "", err
-	}
-	_, err = f.Write(later.Proof)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		_ = os.Remove(path) // half a proof would stand in the way of a whole one
 		return "", fmt.Errorf("write the proof: %w", err)
 	}
 	return path, nil

@@ -19,6 +19,7 @@ type Vault struct {
 	writes    *link
 	reads     *link // of its own: the broker answers a read before it looks at what the connection sends next
 	publisher *publisher
+	acked     acked
 }
 
 // DialVault reaches the broker, embedded in a relay or external, with the vault's key. It fails on wrong files only; a
@@ -40,7 +41,7 @@ func (v *Vault) connect(options Options) (err error) {
 	if v.reads, err = dialWith(key, "vault", options, nil); err != nil {
 		return err
 	}
-	v.publisher, err = newPublisher(v.writes, options.AckTimeout, vaultInFlight, nil)
+	v.publisher, err = newPublisher(v.writes, options.AckTimeout, vaultInFlight, v.acked.note)
 	return err
 }
 

@@ -9,8 +9,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
+	"nightdrop/shared/durable"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/shared/redacted"
@@ -97,19 +97,14 @@ func (i *Identity) Save(path string) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	err = durable.Create(path, append(data, '\n'))
 	if errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("%w and is not overwritten: choose another name, or move it away if you are sure", err)
 	}
 	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(data, '\n'))
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		_ = os.Remove(path) // half an identity would stand in the way of a whole one
 		return fmt.Errorf("write identity: %w", err)
 	}
-	return syncDir(filepath.Dir(path))
+	return nil
 }
 
 // ErrDisclosed is returned when an identity's file has a mode under which others than its owner may read or write it.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"nightdrop/shared/durable"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/shared/proof"
@@ -68,7 +69,7 @@ func (f FileLog) Save(history *proof.History) error {
 	if err != nil {
 		return err
 	}
-	return writeDurably(string(f), append(data, '\n'))
+	return durable.Replace(string(f), append(data, '\n'))
 }
 
 // memoryLog remembers while the client lives.

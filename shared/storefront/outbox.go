@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"nightdrop/shared/durable"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 )
@@ -29,7 +30,7 @@ type Outbox struct{ dir string }
 // OpenOutbox opens an outbox, making it where there is none.
 func OpenOutbox(dir string) (*Outbox, error) {
 	for _, name := range []string{"pending", "answered", "receipts", "results"} {
-		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
+		if err := durable.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
 			return nil, fmt.Errorf("outbox: %w", err)
 		}
 	}
@@ -45,7 +46,7 @@ func (o *Outbox) Keep(s Sealed) (Sealed, error) {
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return kept, err
 	}
-	return s, writeDurably(o.path("pending", s.ID), s.Note)
+	return s, durable.Replace(o.path("pending", s.ID), s.Note)
 }
 
 // Find returns the envelope kept under id, pending or answered; fs.ErrNotExist when there is none.
@@ -114,7 +115,7 @@ func (o *Outbox) Lapsed() ([]Sealed, error) {
 // the one that was posted (INTERFACES 7). It reports how many of the results were about envelopes of this outbox.
 func (o *Outbox) Record(results []Opened, chain Chain) (ours int, err error) {
 	for _, r := range results {
-		if err := writeDurably(o.path("results", fmt.Sprintf("%012d", r.Result.Serial)), r.Note); err != nil {
+		if err := durable.Replace(o.path("results", fmt.Sprintf("%012d", r.Result.Serial)), r.Note); err != nil {
 			return ours, err
 		}
 		kept, err := o.Find(r.Result.ID)
@@ -125,7 +126,7 @@ func (o *Outbox) Record(results []Opened, chain Chain) (ours int, err error) {
 			return ours, err
 		}
 		ours++
-		err = os.Rename(o.path("pending", kept.ID), o.path("answered", kept.ID))
+		err = durable.Move(o.path("pending", kept.ID), o.path("answered", kept.ID))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return ours, err
 		}
@@ -136,12 +137,12 @@ func (o *Outbox) Record(results []Opened, chain Chain) (ours int, err error) {
 	}
 	// Results before chain's end are not read again, so what they answered must be durable first.
 	for _, folder := range []string{"pending", "answered"} {
-		if err := syncDir(filepath.Join(o.dir, folder)); err != nil {
+		if err := durable.SyncDir(filepath.Join(o.dir, folder)); err != nil {
 			return ours, err
 		}
 	}
 	// A crash before this reads the same results again, which changes nothing.
-	return ours, writeDurably(filepath.Join(o.dir, "chain.json"), data)
+	return ours, durable.Replace(filepath.Join(o.dir, "chain.json"), data)
 }
 
 // Log is the store of what was seen of the vault's log: for Config.Log.
@@ -161,35 +162,4 @@ func (o *Outbox) Chain() (Chain, error) {
 		return Chain{}, fmt.Errorf("outbox: chain.json: %w (remove it to read the results from the oldest that the relay has)", err)
 	}
 	return chain, nil
-}
-
-// writeDurably replaces path with data: after it returns the file is there, whole, whatever happens.
-func writeDurably(path string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes the names in a directory durable.
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"nightdrop/shared/durable"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/proof"
 )
@@ -30,7 +31,7 @@ func (o *Outbox) KeepReceipt(receipt envelope.Signed[envelope.Receipt]) error {
 	if !envelope.ValidID(r.ID) { // it becomes a file's name
 		return errors.New("not an envelope id: a UUID of version 4 or 7 in lower case")
 	}
-	return writeDurably(o.path("receipts", fmt.Sprintf("%s.%s-%.8s-%d", r.ID, r.Relay, r.Run, r.Number)), receipt.Note)
+	return durable.Replace(o.path("receipts", fmt.Sprintf("%s.%s-%.8s-%d", r.ID, r.Relay, r.Run, r.Number)), receipt.Note)
 }
 
 // KeepRefusal stores that a relay refused an envelope.
@@ -42,7 +43,7 @@ func (o *Outbox) KeepRefusal(id string, r Refusal) error {
 	if err != nil {
 		return err
 	}
-	return writeDurably(filepath.Join(o.dir, "receipts", id+refusalName), append(data, '\n'))
+	return durable.Replace(filepath.Join(o.dir, "receipts", id+refusalName), append(data, '\n'))
 }
 
 // Receipts returns what relays said to the posts of an envelope: the receipts, whose signatures were checked when they came, and the
@@ -82,7 +83,7 @@ func (o *Outbox) Receipts(id string) (receipts []envelope.Receipt, refused *Refu
 // the first one's path. Neither holds anything to hide.
 func (o *Outbox) KeepEvidence(c *proof.Contradiction) (string, error) {
 	dir := filepath.Join(o.dir, "evidence")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return "", err
 	}
 	entries, err := os.ReadDir(dir)
@@ -91,10 +92,10 @@ func (o *Outbox) KeepEvidence(c *proof.Contradiction) (string, error) {
 	}
 	name := fmt.Sprintf("%04d", len(entries)/2+1)
 	kept := o.path("evidence", name+"-kept")
-	if err := writeDurably(kept, c.Kept); err != nil {
+	if err := durable.Replace(kept, c.Kept); err != nil {
 		return "", err
 	}
-	return kept, writeDurably(o.path("evidence", name+"-got"), c.Got)
+	return kept, durable.Replace(o.path("evidence", name+"-got"), c.Got)
 }
 
 // answers returns the vault's notes about an envelope that is marked as answered, as received and by serial.

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/moov-io/ach"
+
+	"nightdrop/shared/durable"
 )
 
 // maxSequence is the largest sequence number of a trace number.
@@ -199,31 +199,14 @@ func (r *reply) write(w io.Writer) error {
 // writeAnswer writes a file that readers see whole or not at all. One that is there under that name is the same answer, written before
 // a crash, and stays.
 func writeAnswer(path string, write func(io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".return-*")
+	f, err := durable.Begin(path, durable.Private)
 	if err != nil {
 		return fmt.Errorf("write the answer: %w", err)
 	}
-	defer func() { _ = os.Remove(f.Name()) }()
-	err = write(f)
-	if err == nil {
-		err = f.Sync()
+	if err := write(f); err != nil {
+		return fmt.Errorf("write the answer: %w", errors.Join(err, f.Discard()))
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("write the answer: %w", err)
-	}
-	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("write the answer: %w", err)
-	}
-	return syncDirectory(filepath.Dir(path))
-}
-
-func syncDirectory(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("write the answer: %w", err)
-	}
-	defer func() { _ = dir.Close() }()
-	if err := dir.Sync(); err != nil {
+	if err := f.Create(); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("write the answer: %w", err)
 	}
 	return nil

@@ -10,6 +10,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"nightdrop/shared/durable"
 )
 
 // ErrLocked is returned when another process has the book open for writing.
@@ -25,7 +27,7 @@ type Book struct {
 // was never acted on: a crash cut it short, and it is removed. noSync leaves out the fsyncs, for simulations in which processes die and
 // machines do not.
 func Open(path string, noSync bool, apply func(line []byte) error) (*Book, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := durable.OpenFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("open book: %w", err)
 	}

@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"nightdrop/shared/durable"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/strictjson"
 )
@@ -61,7 +63,7 @@ type Head struct {
 // process holds it. A file that is damaged is copied aside and the chain restarts without `after`: a relay that did not
 // start would be worse, and the vault reports the restart anyway. That, and a missing file, are logged.
 func OpenHead(path string, now func() time.Time, logger *slog.Logger) (*Head, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	file, err := durable.OpenFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("open the head file: %w", err)
 	}
@@ -93,13 +95,29 @@ func (h *Head) load(path string, now func() time.Time) error {
 	if h.last, err = parseHead(data); err == nil {
 		return h.file.Sync() // what was just read may still be in the page cache only
 	}
-	aside := fmt.Sprintf("%s.damaged-%d", path, now().Unix())
-	if err := os.WriteFile(aside, data, 0o600); err != nil {
-		return fmt.Errorf("put the damaged head file aside: %w", err)
+	return h.beginAnew(path, now, err)
+}
+
+// beginAnew keeps a damaged head file under another name, and only once that copy is durable empties the head.
+func (h *Head) beginAnew(path string, now func() time.Time, damage error) error {
+	aside := fmt.Sprintf("%s.damaged-%s", path, now().UTC().Format("20060102T150405.000000000Z"))
+	kept, err := durable.Begin(aside, durable.Private)
+	if err != nil {
+		return fmt.Errorf("keep the damaged head file: %w", err)
 	}
-	h.logger.Error("the head file is damaged: this run begins a new chain, which the vault will report as a restart without after",
-		"path", path, "kept", aside, "error", err)
-	return h.file.Truncate(0)
+	if _, err := io.Copy(kept, io.NewSectionReader(h.file, 0, math.MaxInt64)); err != nil {
+		return fmt.Errorf("keep the damaged head file: %w", errors.Join(err, kept.Discard()))
+	}
+	if err := kept.Create(); err != nil {
+		return fmt.Errorf("keep the damaged head file: %w", err)
+	}
+	// A crash here leaves the damaged file too, of which the next start keeps another copy.
+	h.logger.Error("the head file is damaged: this run begins a new chain, which the vault will report as a restart without after; a copy of the damaged file is kept",
+		"path", path, "kept", aside, "error", damage)
+	if err := h.file.Truncate(0); err != nil {
+		return fmt.Errorf("empty the damaged head file: %w", err)
+	}
+	return nil
 }
 
 func parseHead(data []byte) (*envelope.BagRef, error) {

@@ -7,11 +7,18 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"nightdrop/shared/durable/durabletest"
 	"nightdrop/shared/envelope"
 )
+
+func TestMain(m *testing.M) {
+	durabletest.Enter()
+	os.Exit(m.Run())
+}
 
 func ref(number uint64) envelope.BagRef {
 	return envelope.BagRef{Run: strings.Repeat("ab", 16), Number: number, Digest: strings.Repeat("cd", 32)}
@@ -45,6 +52,25 @@ func TestTheHeadOutlivesItsRun(t *testing.T) {
 	}
 }
 
+// The damaged file is what a person can learn from: on a disk that fails it is not emptied for a copy that may never
+// be there.
+func TestADamagedHeadIsKeptUntilItsCopyIsDurable(t *testing.T) {
+	if !durabletest.Alone(t, durabletest.Sync) {
+		return
+	}
+	path := filepath.Join(t.TempDir(), "head")
+	if err := os.WriteFile(path, []byte("damaged"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	if _, err := OpenHead(path, time.Now, slog.New(slog.NewTextHandler(&log, nil))); !errors.Is(err, syscall.EIO) {
+		t.Errorf("on a failing disk: %v", err)
+	}
+	if there, err := os.ReadFile(path); err != nil || string(there) != "damaged" {
+		t.Errorf("the head file holds %q, %v", there, err)
+	}
+}
+
 func TestADamagedHeadRestartsTheChainAndSaysSo(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "head")
@@ -63,6 +89,7 @@ func TestADamagedHeadRestartsTheChainAndSaysSo(t *testing.T) {
 		"the number":    func(b []byte) []byte { return bytes.Replace(b, []byte(`"number":7`), []byte(`"number":8`), 1) },
 		"cut short":     func(b []byte) []byte { return b[:100] },
 		"grown":         func(b []byte) []byte { return append(b, ' ') },
+		"far too long":  func(b []byte) []byte { return bytes.Repeat(b, 9) },
 		"zeros":         func(b []byte) []byte { return make([]byte, len(b)) },
 		"another file":  func(b []byte) []byte { return bytes.Repeat([]byte("x"), len(b)) },
 		"null for text": func(b []byte) []byte { return bytes.Replace(b, []byte(`"`+ref(7).Run+`"`), []byte(`null`), 1) },

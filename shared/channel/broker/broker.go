@@ -21,6 +21,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nightdrop/shared/channel"
+	"nightdrop/shared/durable"
+	"nightdrop/shared/volume"
 )
 
 // ErrLocked is returned by Start when another process uses the store directory.
@@ -127,6 +129,9 @@ func (b *Broker) start(ctx context.Context, sizes channel.Sizes) (err error) {
 	if b.lock, err = lockDir(b.config.Dir); err != nil {
 		return err
 	}
+	if err := distrustIndex(b.config.Dir); err != nil {
+		return err
+	}
 	keys, err := makeKeys()
 	if err != nil {
 		return err
@@ -164,7 +169,7 @@ func lockDir(dir string) (*os.File, error) {
 	if dir == "" {
 		return nil, errors.New("channel store: no directory given")
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("channel store: %w", err)
 	}
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
@@ -224,10 +229,11 @@ func options(c channel.Configuration) (*server.Options, error) {
 // maxStore is what the broker's streams may take in all. Their own limits add up to MaxBytes; the broker's must hold what they had before,
 // to let them shrink.
 func (b *Broker) maxStore() (int64, error) {
-	_, size, err := volume(b.config.Dir)
+	room, err := volume.Look(b.config.Dir)
 	if err != nil {
 		return 0, fmt.Errorf("channel store: %w", err)
 	}
+	size := room.Size
 	if size < b.config.MaxBytes+b.config.MinFree {
 		b.config.Logger.Warn("the channel's volume is smaller than its streams may grow", "volume", size, "streams", b.config.MaxBytes, "reserve", b.config.MinFree)
 	}
@@ -286,8 +292,8 @@ func (b *Broker) startGuard(ctx context.Context) {
 	b.guard = &guard{
 		minFree: b.config.MinFree,
 		free: func() (int64, error) {
-			free, _, err := volume(b.config.Dir)
-			return free, err
+			room, err := volume.Look(b.config.Dir)
+			return room.Free, err
 		},
 		healthy: b.healthy,
 		streams: b.keepers.Streams,

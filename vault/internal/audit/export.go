@@ -11,8 +11,8 @@ import (
 
 	"go.etcd.io/bbolt"
 	"golang.org/x/mod/sumdb/tlog"
-	"golang.org/x/sys/unix"
 
+	"nightdrop/shared/durable"
 	"nightdrop/shared/note"
 	"nightdrop/shared/proof"
 	"nightdrop/shared/untrusted"
@@ -161,7 +161,7 @@ func (x Exporter) claim(dir untrusted.Dir, bodies int64) error {
 	if err := x.inform(dir, bodies); err != nil {
 		return err
 	}
-	return syncFilesystem(dir) // no crash leaves files without it
+	return durable.SyncFileSystem(string(dir)) // no crash leaves files without it
 }
 
 // info reads log.json.
@@ -268,58 +268,43 @@ func (x Exporter) exportTile(dir untrusted.Dir, tile tlog.Tile) error {
 // seal makes all files durable, then log.json, which may promise bodies that were left out before, and then the checkpoint. A crash before it
 // leaves the earlier checkpoint, whose files are all there: bodies that are to be left out from now on are removed last.
 func (x Exporter) seal(dir untrusted.Dir, bodies int64) error {
-	if err := syncFilesystem(dir); err != nil {
+	if err := durable.SyncFileSystem(string(dir)); err != nil {
 		return err
 	}
 	if err := x.inform(dir, bodies); err != nil {
 		return err
 	}
-	if err := syncFilesystem(dir); err != nil {
+	if err := durable.SyncFileSystem(string(dir)); err != nil {
 		return err
 	}
 	if err := dir.WriteFile(checkpointFile, x.Checkpoint); err != nil {
 		return err
 	}
-	return syncFilesystem(dir)
+	return durable.SyncFileSystem(string(dir))
 }
 
-// syncFilesystem makes everything written to dir's file system durable: one call for thousands of small files.
-func syncFilesystem(dir untrusted.Dir) error {
-	d, err := os.Open(string(dir))
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := unix.Syncfs(int(d.Fd())); err != nil {
-		return fmt.Errorf("sync: %w", err)
-	}
-	return nil
-}
-
-// prune removes the partial tiles of an earlier size that the new size does not have.
+// prune removes the partial tiles and bundles of tiles and bundles that were not full at an earlier size and are now.
+// Until then each stays, for a reader of any checkpoint that was shown, who asks for the width of its own (C2SP
+// tlog-tiles). A crash before it leaves some for ever, which are in nobody's way.
 func prune(dir untrusted.Dir, old, size int64) error {
-	if old == 0 || old == size {
+	if old == 0 {
 		return nil
 	}
-	var stale []string
-	if n := old / tileWidth; old%tileWidth != 0 && widthOf(n, size) != widthOf(n, old) {
-		stale = append(stale, entriesPath(n, widthOf(n, old)), bodiesPath(n, widthOf(n, old)))
-	}
-	current := map[string]bool{}
-	for _, tile := range partialTiles(size) {
-		current[tilePath(tile)] = true
-	}
-	for _, tile := range partialTiles(old) {
-		if name := tilePath(tile); !current[name] {
-			stale = append(stale, name)
+	var parts []string
+	for level := 0; size>>(level*tileHeight) >= tileWidth; level++ {
+		n := old >> (level * tileHeight) / tileWidth
+		if size>>(level*tileHeight)/tileWidth <= n {
+			continue
+		}
+		parts = append(parts, path.Dir(tilePath(tlog.Tile{H: tileHeight, L: level, N: n, W: 1})))
+		if level == 0 {
+			parts = append(parts, path.Dir(entriesPath(n, 1)), path.Dir(bodiesPath(n, 1)))
 		}
 	}
-	for _, name := range stale {
-		if err := dir.Remove(name); err != nil {
+	for _, name := range parts {
+		if err := errors.Join(dir.Walk(name, 1, dir.Remove), dir.Remove(name)); err != nil {
 			return err
 		}
-		// The directory goes with its last file; one that is not empty stays.
-		_ = dir.Remove(path.Dir(name))
 	}
 	return nil
 }
@@ -334,15 +319,4 @@ func pruneBodies(dir untrusted.Dir, first int64) error {
 		}
 	}
 	return nil
-}
-
-// partialTiles lists the tiles at the end of a tree, one a level, that are not full.
-func partialTiles(size int64) (tiles []tlog.Tile) {
-	for level := 0; size>>(level*tileHeight) > 0; level++ {
-		hashes := size >> (level * tileHeight)
-		if w := int(hashes % tileWidth); w != 0 {
-			tiles = append(tiles, tlog.Tile{H: tileHeight, L: level, N: hashes / tileWidth, W: w})
-		}
-	}
-	return tiles
 }

@@ -27,7 +27,7 @@ import (
 //	tile/entries/<N>[.p/<W>]     W records of 64 bytes, each after its length (2 bytes, big endian)
 //	bodies/<N>[.p/<W>]           W sealed entries, each after its length (4 bytes, big endian)
 //	keys/<number>/<auditor>      a log key, wrapped for that auditor
-//	summary.html                 for people; nothing vouches for it
+//	summary.html                 for people; the vault has signed it at its end
 const (
 	checkpointFile = proof.CheckpointPath
 	logFile        = "log.json"

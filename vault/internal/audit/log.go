@@ -63,18 +63,24 @@ func Append(tx *bbolt.Tx, tail *Tail, origin string, key Key, event, facts []byt
 		return envelope.Place{}, fmt.Errorf("an event of %d bytes is too long for the log, which takes %d", len(event), maxBody)
 	}
 	digest := sha256.Sum256(entry)
-	record := proof.LeafRecord(salt, facts, digest)
+	if err := Carry(tx, tail, proof.LeafRecord(salt, facts, digest), entry); err != nil {
+		return envelope.Place{}, err
+	}
+	return envelope.Place{Index: uint64(index), Salt: salt, Entry: hex.EncodeToString(digest[:])}, nil
+}
+
+// Carry writes a leaf of another database as the next one, byte for byte: its record and its sealed entry are those that Stored returned
+// there, of the same index. tail moves on; the caller throws it away with the transaction when that fails.
+func Carry(tx *bbolt.Tx, tail *Tail, record [proof.LeafBytes]byte, entry []byte) error {
+	index := tail.Size()
 	row := append([]byte(nil), record[:sha256.Size]...)
 	for _, h := range tail.add(tlog.RecordHash(record[:])) {
 		row = append(row, h[:]...)
 	}
 	if err := put(tx, logBucket, index, entry); err != nil {
-		return envelope.Place{}, err
+		return err
 	}
-	if err := put(tx, treeBucket, index, row); err != nil {
-		return envelope.Place{}, err
-	}
-	return envelope.Place{Index: uint64(index), Salt: salt, Entry: hex.EncodeToString(digest[:])}, nil
+	return put(tx, treeBucket, index, row)
 }
 
 // put appends a row. Keys only ever grow, so pages are filled to the brim.

@@ -31,6 +31,7 @@ type Report struct {
 	Absent   int64     `json:"absent"`   // entries whose body was left out, as log.json says: their records and hashes are right
 	Earlier  int       `json:"earlier"`  // checkpoints that were given and with which the log begins
 	Wraps    int       `json:"wraps"`    // log keys that are wrapped for auditors; only these can tell whether they open
+	Summary  string    `json:"summary"`  // what vouches for the page for people: SummarySigned, SummaryUnsigned; empty where there is none
 	FirstBad int64     `json:"firstBad"` // index of the first entry that does not verify itself; -1 for none
 	Problems []Problem `json:"problems"` // at most maxProblems
 	Count    int       `json:"count"`    // of all problems
@@ -152,7 +153,7 @@ func (v *verifier) run(ctx context.Context, vault note.Verifier) error {
 			}
 		}
 	}
-	if err := v.wraps(ctx); err != nil {
+	if err := errors.Join(v.wraps(ctx), v.summary(vault)); err != nil {
 		return err
 	}
 	whole := v.tail.Root() == v.checkpoint.Root

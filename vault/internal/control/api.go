@@ -14,7 +14,9 @@ import (
 // error of code locked while the vault is.
 type Vault interface {
 	Status(ctx context.Context) (Status, error)
-	Unlock(ctx context.Context, actor settle.Actor, shares Shares, confirmClock bool) (Unlocked, error)
+	Unlock(ctx context.Context, actor settle.Actor, shares Shares, o UnlockOptions) (Unlocked, error)
+	// CheckShare says whose share each is, locked or not, and changes nothing.
+	CheckShare(ctx context.Context, shares Shares) (CheckedShare, error)
 	Lock(ctx context.Context, actor settle.Actor) error
 
 	Merchants(ctx context.Context) ([]Merchant, error)
@@ -52,6 +54,12 @@ type Vault interface {
 	// ResendResults publishes results of a merchant again, as many as fit its share of the channel.
 	ResendResults(ctx context.Context, actor settle.Actor, q ResendQuery, progress settle.Progress) (Resent, error)
 
+	// Findings lists integrity findings, the newest first.
+	Findings(ctx context.Context, q FindingQuery) ([]Finding, error)
+	Finding(ctx context.Context, number uint64) (Finding, error)
+	// Acknowledge takes a person's word about findings, the actor's purpose, and returns those that it changed.
+	Acknowledge(ctx context.Context, actor settle.Actor, a Acknowledging) ([]Finding, error)
+
 	Auditors(ctx context.Context) ([]Auditor, error)
 	AddAuditor(ctx context.Context, actor settle.Actor, a NewAuditor) (Auditor, error)
 	RemoveAuditor(ctx context.Context, actor settle.Actor, name string) (Auditor, error)
@@ -68,6 +76,9 @@ type Status struct {
 	Locked    bool          `json:"locked"`
 	Threshold int           `json:"threshold"` // shares that unlock
 	Shares    int           `json:"shares"`    // shares that there are
+	Disks     []Disk        `json:"disks"`     // what the vault writes to
+
+	Rebuilding *Rebuilding `json:"rebuilding,omitempty"` // while an unlock rebuilds the ledger
 
 	Certificates []string `json:"certificates,omitempty"` // that are near their end, or past it
 	Remains      []string `json:"remains,omitempty"`      // what destroying a key does not reach on this host
@@ -86,8 +97,20 @@ type Status struct {
 	Journal    string                     `json:"journal,omitempty"`    // "ready" and how far it has come, or why not and what to do about it
 	Clock      string                     `json:"clock,omitempty"`      // "trusted", or what to do about it
 
+	OpenFindings uint64 `json:"openFindings,omitempty"` // of Findings, those that somebody has to look at and acknowledge
+
 	Streams      []Stream      `json:"streams,omitempty"`      // of the channel, as they were last seen
 	ResultShares *ResultShares `json:"resultShares,omitempty"` // of RESULTS
+}
+
+// Disk is the room where the vault writes, in bytes.
+type Disk struct {
+	Place   string `json:"place"` // "ledger", "journal" or "bank outbox"
+	Path    string `json:"path"`
+	Free    int64  `json:"free"`
+	Size    int64  `json:"size"`           // of the file system
+	Reserve int64  `json:"reserve"`        // below which what is new waits
+	Note    string `json:"note,omitempty"` // what waits, and what to do; or that it is near
 }
 
 // Stream is how full a stream of the channel is.
@@ -116,12 +139,20 @@ type Holding struct {
 // MaxCounted bounds the counts of a Status, so that asking costs the same however much waits.
 const MaxCounted = 100_000
 
+// CheckedShare says of a share that it is the vault's.
+type CheckedShare struct {
+	Number    int `json:"number"`    // 1 to n
+	Threshold int `json:"threshold"` // shares that unlock
+}
+
 // Unlocked tells what an unlock did.
 type Unlocked struct {
 	Vault     string `json:"vault"`
 	Already   bool   `json:"already"`        // it was unlocked before; the shares were checked all the same
 	Clock     string `json:"clock"`          // as in Status
 	Confirmed bool   `json:"clockConfirmed"` // by this call
+	// Rebuilt is there where the ledger was rebuilt first.
+	Rebuilt *Rebuilt `json:"rebuilt,omitempty"`
 }
 
 // Directory is the newest directory note and what it says.

@@ -78,14 +78,18 @@ func (s *Server) exportLog(c call, p settle.Progress) (any, error) {
 
 // refused tells of a call that was refused.
 func (s *Server) refused(c call, code Code) {
-	if s.cfg.Refused == nil || code != CodeLocked && code != CodeNotAllowed && c.Pattern != "POST /unlock" {
+	name := c.Pattern
+	if name == checkPattern {
+		name = unlockPattern
+	}
+	if s.cfg.Refused == nil || code != CodeLocked && code != CodeNotAllowed && name != unlockPattern {
 		return
 	}
 	actor := settle.Actor{Name: c.actor.Name, Origin: c.actor.Origin}
 	if actor.Name == "" {
 		actor.Name = UnknownPeer
 	}
-	s.cfg.Refused(actor, c.Pattern, code)
+	s.cfg.Refused(actor, name, code)
 }
 
 // Auditors lists all there ever were.

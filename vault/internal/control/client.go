@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"syscall"
 
 	"nightdrop/vault/internal/settle"
 )
@@ -36,10 +37,16 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 }
 
 // Unlock gives k custodians' shares, one a line. The caller clears them.
-func (c *Client) Unlock(ctx context.Context, shares [][]byte, confirmClock bool) (Unlocked, error) {
+func (c *Client) Unlock(ctx context.Context, shares [][]byte, o UnlockOptions) (Unlocked, error) {
 	body := bytes.Join(shares, []byte("\n"))
 	defer clear(body)
-	return send[Unlocked](ctx, c, "/unlock", url.Values{"confirm-clock": {strconv.FormatBool(confirmClock)}}, body)
+	return send[Unlocked](ctx, c, "/unlock", url.Values{"confirm-clock": {strconv.FormatBool(o.ConfirmClock)},
+		"confirm-ledger": {strconv.FormatBool(o.ConfirmLedger)}, "rebuild": {strconv.FormatBool(o.Rebuild)}}, body)
+}
+
+// CheckShare has the vault look at one share, which changes nothing. The caller clears it.
+func (c *Client) CheckShare(ctx context.Context, share []byte) (CheckedShare, error) {
+	return send[CheckedShare](ctx, c, "/unlock/check", nil, share)
 }
 
 // Lock has the vault forget its keys: its process starts anew, locked.
@@ -147,6 +154,10 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 		cause := err
 		if wrapped, ok := errors.AsType[*url.Error](err); ok {
 			cause = wrapped.Err
+		}
+		if errors.Is(cause, io.EOF) || errors.Is(cause, syscall.ECONNRESET) {
+			return nil, &Error{CodeUnavailable, fmt.Sprintf("the vault ended before it answered on %s: its log says why, and what to do first; "+
+				"whether it did what it was asked is not known", c.socket)}
 		}
 		return nil, &Error{CodeUnavailable, fmt.Sprintf("no vault answers on %s (%v): start it with `vault serve`", c.socket, cause)}
 	}

@@ -32,8 +32,8 @@ type desk struct {
 }
 
 func (d desk) Status(ctx context.Context) (Status, error) { return d.status(ctx) }
-func (d desk) Unlock(_ context.Context, a settle.Actor, s Shares, c bool) (Unlocked, error) {
-	return d.unlock(a, s, c)
+func (d desk) Unlock(_ context.Context, a settle.Actor, s Shares, o UnlockOptions) (Unlocked, error) {
+	return d.unlock(a, s, o.ConfirmClock)
 }
 func (d desk) SuspendMerchant(_ context.Context, a settle.Actor, id string) (Merchant, error) {
 	return d.suspend(a, id)
@@ -180,7 +180,7 @@ func TestSharesAreLinesOfBytes(t *testing.T) {
 		}
 		return Unlocked{Vault: "v"}, nil
 	}})
-	if _, err := NewClient(path, "").Unlock(t.Context(), [][]byte{[]byte("share one"), []byte("share two")}, true); err != nil {
+	if _, err := NewClient(path, "").Unlock(t.Context(), [][]byte{[]byte("share one"), []byte("share two")}, UnlockOptions{ConfirmClock: true}); err != nil {
 		t.Fatal(err)
 	}
 	mu.Lock()

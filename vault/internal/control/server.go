@@ -69,6 +69,13 @@ func (s *Server) Shutdown(ctx context.Context) {
 	}
 }
 
+// Calls that bring shares. A share that is refused when it is looked at by itself stands in the log as a refused
+// unlock.
+const (
+	unlockPattern = "POST /unlock"
+	checkPattern  = "POST /unlock/check"
+)
+
 // call is one request as the handlers see it.
 type call struct {
 	*http.Request
@@ -79,7 +86,8 @@ func (s *Server) routes() http.Handler {
 	v := s.cfg.Vault
 	mux := http.NewServeMux()
 	mux.Handle("GET /status", s.answer(func(c call) (any, error) { return v.Status(c.Context()) }))
-	mux.Handle("POST /unlock", s.answer(s.unlock))
+	mux.Handle(unlockPattern, s.answer(s.unlock))
+	mux.Handle(checkPattern, s.answer(s.unlock))
 	mux.Handle("POST /lock", s.answer(func(c call) (any, error) { return struct{}{}, v.Lock(c.Context(), c.actor) }))
 	mux.Handle("GET /merchants", s.answer(func(c call) (any, error) { return v.Merchants(c.Context()) }))
 	mux.Handle("POST /merchants", s.answer(s.addMerchant))
@@ -103,6 +111,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("POST /payments/resend", s.answer(s.resendPayments))
 	mux.Handle("POST /returns", s.upload(s.importReturns))
 	s.resultRoutes(mux)
+	s.findingRoutes(mux)
 	s.auditRoutes(mux)
 	return mux
 }
@@ -119,7 +128,12 @@ func (s *Server) unlock(c call) (any, error) {
 			shares.lines = append(shares.lines, line)
 		}
 	}
-	return s.cfg.Vault.Unlock(c.Context(), c.actor, shares, c.URL.Query().Get("confirm-clock") == "true")
+	if c.Pattern == checkPattern {
+		return s.cfg.Vault.CheckShare(c.Context(), shares)
+	}
+	query := c.URL.Query()
+	return s.cfg.Vault.Unlock(c.Context(), c.actor, shares, UnlockOptions{
+		ConfirmClock: query.Get("confirm-clock") == "true", ConfirmLedger: query.Get("confirm-ledger") == "true", Rebuild: query.Get("rebuild") == "true"})
 }
 
 func (s *Server) addMerchant(c call) (any, error) {

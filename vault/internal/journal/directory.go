@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nightdrop/shared/durable"
 	"nightdrop/shared/frame"
 )
 
@@ -188,7 +189,7 @@ func (d *Directory) abandon() error {
 // begin makes the next segment, and room for it.
 func (d *Directory) begin(generation uint64) error {
 	dir := d.generationPath(generation)
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := durable.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	if err := d.makeRoom(); err != nil {
@@ -206,19 +207,11 @@ func (d *Directory) begin(generation uint64) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(syncDirectory(dir), syncDirectory(d.path)); err != nil {
+	if err := errors.Join(durable.SyncDir(dir), durable.SyncDir(d.path)); err != nil {
 		return errors.Join(err, file.Close())
 	}
 	d.open, d.of = &segment{file: file}, generation
 	return nil
-}
-
-func syncDirectory(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }
 
 // stored is a segment as it lies in the directory.

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"nightdrop/shared/durable"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/shared/strictjson"
@@ -72,7 +73,7 @@ func Create(dir string, o CreateOptions) ([]Share, note.Verifier, error) {
 	if o.Threshold < 1 || o.Shares < o.Threshold || o.Shares > maxShares {
 		return nil, note.Verifier{}, fmt.Errorf("create the vault: a threshold from 1 to the number of shares, and at most %d shares", maxShares)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, note.Verifier{}, fmt.Errorf("create the vault: %w", err)
 	}
 	lock, err := lockDir(dir)

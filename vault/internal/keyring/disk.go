@@ -1,10 +1,14 @@
 package keyring
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 )
 
 // disk is what a file of slots needs of the system; tests cut the power under it.
@@ -14,6 +18,9 @@ type disk interface {
 	Sync() error
 	Close() error
 }
+
+// copies is how often a file of slots holds its header and each slot: one flipped bit, or one bad sector, costs no key.
+const copies = 2
 
 // A file of slots begins with two equal copies of a header: magic (32), sequence (8), what the file adds, HMAC. They are written one
 // after the other with an fsync between, so that one is always whole; of two, the one with the higher sequence counts.
@@ -30,6 +37,56 @@ func newer(first, second []byte, whole func([]byte) bool) []byte {
 }
 
 func sequenceOf(header []byte) uint64 { return binary.BigEndian.Uint64(header[magicBytes:]) }
+
+// readTwice reads both copies of a header of size bytes. One that cannot be read is zeros, as a damaged one counts; it fails where neither
+// can, and with io.EOF where the file is too short.
+func readTwice(d disk, path string, size int) (first, second []byte, err error) {
+	var headers [copies][]byte
+	var unread []error
+	for i := range headers {
+		headers[i] = make([]byte, size)
+		n, err := d.ReadAt(headers[i], int64(i*size))
+		switch {
+		case n == size:
+		case errors.Is(err, io.EOF):
+			return nil, nil, fmt.Errorf("read %s: %w", path, io.EOF)
+		default:
+			clear(headers[i])
+			unread = append(unread, err)
+		}
+	}
+	if len(unread) == copies {
+		return nil, nil, fmt.Errorf("read %s: %w", path, errors.Join(unread...))
+	}
+	return headers[0], headers[1], nil
+}
+
+// magicOf returns the name of the format that a header's copy is in.
+func magicOf(header []byte) string { return string(bytes.TrimRight(header[:magicBytes], "\x00")) }
+
+// unreadable is the error for a file neither of whose headers is whole: damage, unless both name one format that this
+// program does not know.
+func unreadable(path, prefix string, first, second []byte, remedy string) error {
+	format := magicOf(first)
+	if number, ok := versionOf(format, prefix); ok && number > keyFormats && magicOf(second) == format {
+		return newerFormat(path, format)
+	}
+	return damaged(path, "neither copy of its header is whole", remedy)
+}
+
+// keyFormats is the newest version of the files of slots that this program knows.
+const keyFormats = 2
+
+// versionOf reads the number of a format's name, prefix "v" number.
+func versionOf(format, prefix string) (number uint64, ok bool) {
+	digits, ok := strings.CutPrefix(format, prefix+"v")
+	number, err := strconv.ParseUint(digits, 10, 16)
+	return number, ok && err == nil
+}
+
+func newerFormat(path, format string) error {
+	return fmt.Errorf("%s is of format %s: %w", path, format, ErrNewer)
+}
 
 // writeTwice makes both copies of a header durable.
 func writeTwice(d disk, header []byte) error {
@@ -63,5 +120,5 @@ func overwrite(d disk, places []int64, size int) error {
 
 // unknownOnDisk is what a file of slots answers from its first failed write on: only a fresh start can know what is on disk.
 func unknownOnDisk(path string, err error) error {
-	return fmt.Errorf("write %s: %w; what is on disk is unknown: check the disk, then stop the vault and start it again", path, err)
+	return fmt.Errorf("write %s: %w; %w", path, err, ErrUnknownOnDisk)
 }

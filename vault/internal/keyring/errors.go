@@ -10,6 +10,7 @@ var (
 	ErrExists  = errors.New("there is a vault in this directory already; choose another directory")             // is returned when Create would overwrite
 	ErrInUse   = errors.New("another process has this vault open; stop it first")                               // is returned when the directory is locked
 	ErrDamaged = errors.New("damaged")                                                                          // is returned, with file and remedy, when a file is not what this vault wrote
+	ErrNewer   = errors.New("a newer version of the vault wrote it; run that version: nothing was changed")     // is returned, with the file, when its format is not known here
 	ErrMode    = errors.New("a key file can be read by others; set its mode to 0600 and consider it disclosed") // is returned when a file's mode is too wide
 )
 
@@ -28,6 +29,10 @@ var (
 
 // ErrForgotten is returned when a stored account is opened whose key is destroyed: it is gone from every copy of the ledger.
 var ErrForgotten = errors.New("the stored account is forgotten: its key is destroyed")
+
+// ErrUnknownOnDisk is returned, with the file, from the first failed write to a file of keys on: the process must end
+// and start again.
+var ErrUnknownOnDisk = errors.New("what is on disk is unknown: check the disk, then stop the vault and start it again")
 
 // ErrFull is returned when an account is to be stored and stored.keys can hold no more. Everything else goes on.
 var ErrFull = errors.New("no more accounts can be stored: forget some and restart the vault, or take another vault into service")

@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"nightdrop/shared/durable"
 )
 
 // lockDir takes the directory for this process; the kernel lets go of it when the process ends, however it ends.
@@ -69,34 +70,8 @@ func readPrivate(path string) ([]byte, error) {
 
 // writeNew makes a file of mode 0600 that did not exist, whole and durable or not at all.
 func writeNew(path string, content []byte) error {
-	half := path + ".new"
-	f, err := os.OpenFile(half, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
+	if err := durable.Create(path, content); err != nil {
 		return fmt.Errorf("create %s: %w", path, err)
-	}
-	defer func() { _ = os.Remove(half) }() // where it fails, the next writeNew writes over it
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("create %s: %w", path, err)
-	}
-	// A link, not a rename: it never overwrites. A crash before it leaves half a file that is written anew.
-	if err := os.Link(half, path); err != nil {
-		return fmt.Errorf("create %s: %w", path, err)
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sync %s: %w", dir, err)
-	}
-	defer f.Close()
-	if err := f.Sync(); err != nil {
-		return fmt.Errorf("sync %s: %w", dir, err)
 	}
 	return nil
 }

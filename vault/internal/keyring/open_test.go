@@ -108,7 +108,7 @@ func TestOpeningAgreesWithTink(t *testing.T) {
 	tick(t, r, h)
 	for _, suite := range suites() {
 		key := current(t, r, envelope.KindDay, suite, h.wall)
-		handle, err := r.store.keyset(r.opened[key.Name].slot)
+		handle, _, err := r.store.keyset(r.opened[key.Name].slot)
 		if err != nil {
 			t.Fatal(err)
 		}

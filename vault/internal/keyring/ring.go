@@ -23,6 +23,7 @@ type Options struct {
 	Logger   *slog.Logger         // nil: none
 	Ahead    time.Duration        // how long before its period a key is published; 0: 48 h; courier sites 14 days
 	CodeLife time.Duration        // from a code key's until to its death; 0: 6 h; longer by policy for courier sites
+	Failed   func(error)          // is called when a write failed and what is on disk is unknown: the process must end; nil: nobody
 }
 
 // Ring holds a vault's private keys. It is safe for concurrent use, starts locked, and prints as [redacted].
@@ -46,6 +47,11 @@ type Ring struct {
 	store      *store
 	recovered  []envelope.KeyName // destroyed by load, not yet told by Tick
 	untold     time.Duration      // a jump that no Tick has told yet
+	failed     func(error)        // Options.Failed
+
+	damageMu sync.Mutex
+	damage   []Damage        // not yet told by Damage
+	lost     map[uint32]bool // slots of stored accounts that were told as lost
 
 	openMu sync.RWMutex
 	opened map[envelope.KeyName]*sealingKey // live keys
@@ -64,7 +70,7 @@ type sealingKey struct {
 // ErrInUse where another process has it, ErrDamaged or ErrMode. The ring is locked. A missing sealing.keys or stored.keys, as
 // after a restore from a backup, is no error: Unlock makes a new one.
 func Open(dir string, o Options) (*Ring, error) {
-	r := &Ring{dir: dir, now: o.Now, log: o.Logger, plan: schedule{ahead: o.Ahead, codeLife: o.CodeLife}}
+	r := &Ring{dir: dir, now: o.Now, log: o.Logger, failed: o.Failed, plan: schedule{ahead: o.Ahead, codeLife: o.CodeLife}}
 	if r.now == nil {
 		r.now = time.Now
 	}
@@ -207,25 +213,14 @@ func (r *Ring) openStore(keys *wrapping) error {
 
 // load reads the store and parses its live keys.
 func (r *Ring) load(path string, keys *wrapping) error {
-	s := &store{f: r.disk, path: path, vault: r.Name(), keys: keys}
+	s := &store{f: r.disk, path: path, vault: r.Name(), keys: keys, report: r.failed}
 	recovered, err := s.load()
 	if err != nil {
 		return err
 	}
-	opened := make(map[envelope.KeyName]*sealingKey)
-	for slot, e := range s.table {
-		if e.state != slotLive {
-			continue
-		}
-		handle, err := s.keyset(slot)
-		if err != nil {
-			return err
-		}
-		k := &sealingKey{life: e.life, slot: slot}
-		if k.private, k.public, err = openedKey(handle, e.life.Name.Suite()); err != nil {
-			return fmt.Errorf("open key %s: %w", e.life.Name, err)
-		}
-		opened[e.life.Name] = k
+	opened, err := r.openLive(s)
+	if err != nil {
+		return err
 	}
 	wall := r.now()
 	r.clock.start(s.mark, wall, len(opened) > 0)
@@ -235,4 +230,46 @@ func (r *Ring) load(path string, keys *wrapping) error {
 	r.opened = opened
 	r.openMu.Unlock()
 	return nil
+}
+
+// openLive parses the live keys. One of which neither copy opens is lost, and the others go on; where all are, the
+// file is damaged as a whole.
+func (r *Ring) openLive(s *store) (map[envelope.KeyName]*sealingKey, error) {
+	opened := make(map[envelope.KeyName]*sealingKey)
+	var lost, mended []string
+	for slot := range s.table {
+		e := &s.table[slot]
+		if e.state != slotLive {
+			continue
+		}
+		handle, again, err := s.keyset(slot)
+		if err != nil {
+			return nil, err
+		}
+		if again {
+			mended = append(mended, string(e.life.Name))
+		}
+		if e.lost = handle == nil; e.lost {
+			lost = append(lost, string(e.life.Name))
+			continue
+		}
+		k := &sealingKey{life: e.life, slot: slot}
+		if k.private, k.public, err = openedKey(handle, e.life.Name.Suite()); err != nil {
+			return nil, fmt.Errorf("open key %s: %w", e.life.Name, err)
+		}
+		opened[e.life.Name] = k
+	}
+	if len(lost) > 0 && len(opened) == 0 {
+		return nil, damaged(s.path, fmt.Sprintf("none of its %d keys opens", len(lost)), restoreSealing)
+	}
+	if len(lost) > 0 {
+		r.log.Error("sealing keys are damaged in both copies: parts that were sealed to them can never be opened; everything else goes on",
+			"file", s.path, "keys", lost)
+	}
+	if len(mended) > 0 {
+		r.log.Warn("copies of sealing keys were damaged and are mended from the other copy; check the disk", "file", s.path, "keys", mended)
+	}
+	r.found(s.path, true, lost)
+	r.found(s.path, false, mended)
+	return opened, nil
 }

@@ -102,8 +102,10 @@ func (r *Ring) makeDue(now time.Time) ([]envelope.DirectoryKey, error) {
 	ids := make(map[uint32]bool)
 	for _, e := range r.store.table {
 		if e.state == slotLive {
-			have[due{e.life.Name.Kind(), e.life.Name.Suite(), e.life.From}] = true
 			ids[e.life.Name.ID()] = true
+			if !e.lost { // senders need another in its place
+				have[due{e.life.Name.Kind(), e.life.Name.Suite(), e.life.From}] = true
+			}
 		}
 	}
 	var made []madeKey

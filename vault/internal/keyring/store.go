@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -14,29 +15,38 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// sealing.keys is two equal copies of a header and slotCount slots; integers are big endian.
+// sealing.keys is two equal copies of a header, slotCount slots, and the same slots once more; integers are big
+// endian.
 //
 //	header  magic (32) sequence (8) mark (8) table (slotCount * 32) HMAC-SHA-256 of all before it (32), zeros to a page
 //	table   state (1) kind (1) suite (1) zero (1) key id (4) from (8) until (8) dies (8), times in Unix seconds
 //	slot    one page: length (4), a Tink keyset sealed under XAES-256-GCM with vault, slot and life as associated data, zeros
 //
-// mark is the last trusted time written down. The header's copies are written one after the other with an fsync between, so
-// that one is always whole; the one with the higher sequence counts. A slot is written only while its state says so,
-// and a crash then means that the step is done again:
+// mark is the last trusted time written down. The header's copies are written one after the other with an fsync
+// between, so that one is always whole; the one with the higher sequence counts. A slot is written only while its
+// state says so, in both of its copies, and a crash then means that the step is done again:
 //
-//	free -> writing -> (slot) -> live     a slot found writing was never returned, so never published: it is wiped
-//	live -> dying -> (random, zeros) -> free   a slot found dying is wiped to the end
+//	free -> writing -> (both copies) -> live     a slot found writing was never returned, so never published: it is wiped
+//	live -> dying -> (random, zeros, in both) -> free   a slot found dying is wiped to the end
 //
-// So a live slot that does not open is damage, never a crash.
+// So a copy of a live slot that does not open is damage, never a crash: it is mended from the other. Where neither
+// opens, that key is lost, and only that one. It keeps its slot until its time has come.
+//
+// A file of before 2026-12-01 (magicBefore) has its slots once. load writes the second copies behind them, in place,
+// before the header says so: no other file ever holds a key.
 const (
 	pageBytes   = 4096
 	slotCount   = 512
 	entryBytes  = 32
-	magic       = "nightdrop/sealing-keys/v1"
+	magic       = "nightdrop/sealing-keys/v2"
+	magicBefore = "nightdrop/sealing-keys/v1"
+	magicPrefix = "nightdrop/sealing-keys/"
 	magicBytes  = 32
 	headerBytes = (magicBytes + 16 + slotCount*entryBytes + sha256.Size + pageBytes - 1) / pageBytes * pageBytes
 	slotsAt     = 2 * headerBytes
-	storeBytes  = slotsAt + slotCount*pageBytes
+	areaBytes   = slotCount * pageBytes // one copy of all slots
+	bytesBefore = slotsAt + areaBytes
+	storeBytes  = slotsAt + copies*areaBytes
 
 	// markEvery bounds how far the mark lags behind the trusted clock.
 	markEvery = 5 * time.Minute
@@ -55,6 +65,7 @@ const (
 type entry struct {
 	state slotState
 	life  life
+	lost  bool // live, and neither copy opens; not on disk
 }
 
 // store is sealing.keys, open. It is not safe for concurrent use.
@@ -66,7 +77,8 @@ type store struct {
 	sequence uint64
 	mark     time.Time
 	table    [slotCount]entry
-	failed   error // the first failed write: what is on disk is unknown from then on
+	failed   error       // the first failed write: what is on disk is unknown from then on
+	report   func(error) // told of it; may be nil
 }
 
 // madeKey is a key before it has a slot.
@@ -91,7 +103,7 @@ func openDisk(path string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the sealing keys: %w", err)
 	}
-	if size != storeBytes {
+	if size < bytesBefore || size > storeBytes {
 		f.Close()
 		return nil, damaged(path, "it has not its size", restoreSealing)
 	}
@@ -100,18 +112,39 @@ func openDisk(path string) (*os.File, error) {
 
 // load reads the header and finishes what a crash interrupted. It returns the names of the keys that this destroyed.
 func (s *store) load() ([]envelope.KeyName, error) {
-	copies := make([]byte, slotsAt)
-	if _, err := s.f.ReadAt(copies, 0); err != nil {
-		return nil, fmt.Errorf("read %s: %w", s.path, err)
+	first, second, err := readTwice(s.f, s.path, headerBytes)
+	if err != nil {
+		return nil, err
 	}
-	first, second := copies[:headerBytes], copies[headerBytes:]
 	header := newer(first, second, s.valid)
 	if header == nil {
-		return nil, damaged(s.path, "neither copy of its header is whole", restoreSealing)
+		return nil, unreadable(s.path, magicPrefix, first, second, restoreSealing)
 	}
 	s.decodeHeader(header)
-	var wipe []int
-	var destroyed []envelope.KeyName
+	switch magicOf(header) {
+	case magic:
+		if n, _ := s.f.ReadAt(make([]byte, pageBytes), storeBytes-pageBytes); n < pageBytes {
+			return nil, damaged(s.path, "it is cut", restoreSealing)
+		}
+	case magicBefore:
+		if err := s.double(); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, newerFormat(s.path, magicOf(header))
+	}
+	destroyed, wipe := s.interrupted()
+	if len(wipe) > 0 {
+		return destroyed, s.wipe(wipe)
+	}
+	if !bytes.Equal(first, second) {
+		return nil, s.writeHeader()
+	}
+	return nil, nil
+}
+
+// interrupted returns the slots that a crash left to be wiped, and which keys, once published, die with that.
+func (s *store) interrupted() (destroyed []envelope.KeyName, wipe []int) {
 	for i, e := range s.table {
 		switch e.state {
 		case slotFree, slotLive:
@@ -122,31 +155,78 @@ func (s *store) load() ([]envelope.KeyName, error) {
 			wipe = append(wipe, i)
 		}
 	}
-	if len(wipe) > 0 {
-		return destroyed, s.wipe(wipe)
-	}
-	if !bytes.Equal(first, second) {
-		return nil, s.writeHeader()
-	}
-	return nil, nil
+	return destroyed, wipe
 }
 
-// keyset returns what a live slot holds.
-func (s *store) keyset(slot int) (*keyset.Handle, error) {
-	page := make([]byte, pageBytes)
-	if _, err := s.f.ReadAt(page, slotOffset(slot)); err != nil {
-		return nil, fmt.Errorf("read %s: %w", s.path, err)
+// double gives a file of before its second copies, of live slots only. A crash before the header is written means
+// that the file is still one of before, and this is done again.
+func (s *store) double() error {
+	area := make([]byte, areaBytes)
+	for slot, e := range s.table {
+		if e.state != slotLive {
+			continue
+		}
+		if _, err := s.f.ReadAt(area[slot*pageBytes:][:pageBytes], slotOffset(slot, 0)); err != nil {
+			return fmt.Errorf("read %s: %w", s.path, err)
+		}
 	}
-	name := s.table[slot].life.Name
+	if _, err := s.f.WriteAt(area, slotOffset(0, 1)); err != nil {
+		return s.fail(err)
+	}
+	if err := s.sync(); err != nil {
+		return err
+	}
+	return s.writeHeader()
+}
+
+// keyset returns what a live slot holds, nil where neither copy opens. A copy that is not as it was written is
+// written again from the other, which mended tells. It fails where a copy cannot be read and the other does not open:
+// then nobody knows what the slot holds.
+func (s *store) keyset(slot int) (handle *keyset.Handle, mended bool, err error) {
+	var found [copies][]byte
+	var sound []byte
+	var unread error
+	for i := range found {
+		page := make([]byte, pageBytes)
+		if _, err := s.f.ReadAt(page, slotOffset(slot, i)); err != nil {
+			unread = errors.Join(unread, fmt.Errorf("read key %s in %s: %w", s.table[slot].life.Name, s.path, err))
+			continue
+		}
+		if found[i] = page; handle == nil {
+			handle, sound = s.open(slot, page)
+		}
+	}
+	if handle == nil {
+		return nil, false, unread
+	}
+	for i := range found {
+		if bytes.Equal(found[i], sound) {
+			continue
+		}
+		if _, err := s.f.WriteAt(sound, slotOffset(slot, i)); err != nil {
+			return nil, false, s.fail(err)
+		}
+		mended = true
+	}
+	if mended {
+		err = s.sync()
+	}
+	return handle, mended, err
+}
+
+// open returns the keyset in a page, and the page as it was written; nil where it does not open.
+func (s *store) open(slot int, page []byte) (*keyset.Handle, []byte) {
 	length := binary.BigEndian.Uint32(page)
 	if length > pageBytes-4 {
-		return nil, damaged(s.path, "key "+string(name)+" has no length", restoreSealing)
+		return nil, nil
 	}
 	handle, err := openKeyset(page[4:4+length], s.keys.slots, s.associated(slot))
 	if err != nil {
-		return nil, damaged(s.path, "key "+string(name)+" does not open", restoreSealing)
+		return nil, nil
 	}
-	return handle, nil
+	sound := make([]byte, pageBytes)
+	copy(sound, page[:4+length])
+	return handle, sound
 }
 
 // put writes keys into free slots, durably, and returns the slots.
@@ -154,7 +234,7 @@ func (s *store) put(keys []madeKey) ([]int, error) {
 	var slots []int
 	for i := 0; i < slotCount && len(slots) < len(keys); i++ {
 		if s.table[i].state == slotFree {
-			s.table[i] = entry{slotWriting, keys[len(slots)].life}
+			s.table[i] = entry{state: slotWriting, life: keys[len(slots)].life}
 			slots = append(slots, i)
 		}
 	}
@@ -176,8 +256,10 @@ func (s *store) put(keys []madeKey) ([]int, error) {
 		page := make([]byte, pageBytes)
 		binary.BigEndian.PutUint32(page, uint32(len(sealed)))
 		copy(page[4:], sealed)
-		if _, err := s.f.WriteAt(page, slotOffset(slot)); err != nil {
-			return nil, s.fail(err)
+		for c := range copies {
+			if _, err := s.f.WriteAt(page, slotOffset(slot, c)); err != nil {
+				return nil, s.fail(err)
+			}
 		}
 	}
 	if err := s.sync(); err != nil {
@@ -187,7 +269,7 @@ func (s *store) put(keys []madeKey) ([]int, error) {
 	return slots, s.writeHeader()
 }
 
-// destroy wipes live slots, durably.
+// destroy wipes both copies of live slots, durably. A crash on the way means: wiped at the next start.
 func (s *store) destroy(slots []int) error {
 	s.set(slots, slotDying)
 	if err := s.writeHeader(); err != nil {
@@ -196,11 +278,14 @@ func (s *store) destroy(slots []int) error {
 	return s.wipe(slots)
 }
 
-// wipe overwrites slots in place and frees them. A crash on the way means: wiped again at the next start.
+// wipe overwrites both copies of slots in place and frees them. A crash on the way means: wiped again at the next
+// start.
 func (s *store) wipe(slots []int) error {
-	places := make([]int64, len(slots))
-	for i, slot := range slots {
-		places[i] = slotOffset(slot)
+	var places []int64
+	for _, slot := range slots {
+		for c := range copies {
+			places = append(places, slotOffset(slot, c))
+		}
 	}
 	if err := overwrite(s.f, places, pageBytes); err != nil {
 		return s.fail(err)
@@ -240,16 +325,20 @@ func (s *store) sync() error {
 // fail latches: after a failed write or fsync only a fresh start can know what is on disk.
 func (s *store) fail(err error) error {
 	s.failed = unknownOnDisk(s.path, err)
+	if s.report != nil {
+		s.report(s.failed)
+	}
 	return s.failed
 }
 
-func slotOffset(slot int) int64 { return slotsAt + int64(slot)*pageBytes }
+// slotOffset is where a copy, from 0, of a slot stands.
+func slotOffset(slot, c int) int64 { return slotsAt + int64(c)*areaBytes + int64(slot)*pageBytes }
 
 // associated binds a slot's keyset to vault, slot and life.
 func (s *store) associated(slot int) []byte {
 	ad := fmt.Appendf(nil, "nightdrop/sealing-key/v1\x00%s\x00", s.vault)
 	ad = binary.BigEndian.AppendUint32(ad, uint32(slot))
-	return entry{slotLive, s.table[slot].life}.append(ad)
+	return entry{state: slotLive, life: s.table[slot].life}.append(ad)
 }
 
 func (s *store) encodeHeader() []byte {
@@ -270,7 +359,7 @@ func (s *store) headerMAC(text []byte) []byte {
 	return h.Sum(nil)
 }
 
-// valid tells whether a copy of the header is whole and this vault's.
+// valid tells whether a copy of the header is whole and this vault's, of whichever version.
 func (s *store) valid(header []byte) bool {
 	const end = magicBytes + 16 + slotCount*entryBytes
 	return hmac.Equal(header[end:end+sha256.Size], s.headerMAC(header[:end]))
@@ -318,5 +407,5 @@ func decodeEntry(b []byte) entry {
 	}
 	at := func(i int) time.Time { return time.Unix(int64(binary.BigEndian.Uint64(b[i:])), 0).UTC() }
 	name := envelope.MakeKeyName(kind, binary.BigEndian.Uint32(b[4:]), suite)
-	return entry{slotState(b[0]), life{Name: name, From: at(8), Until: at(16), Dies: at(24)}}
+	return entry{state: slotState(b[0]), life: life{Name: name, From: at(8), Until: at(16), Dies: at(24)}}
 }

@@ -135,7 +135,7 @@ func (w *told) take(t *testing.T, r *Ring, c Change) {
 		w.keys[k.Name] = k
 		w.parts[k.Name] = sealed(t, k, partOf(k.Name), testMerchant, testID, "{}")
 		page := make([]byte, pageBytes)
-		_, _ = r.disk.ReadAt(page, slotOffset(r.opened[k.Name].slot))
+		_, _ = r.disk.ReadAt(page, slotOffset(r.opened[k.Name].slot, 0))
 		w.slots[k.Name] = page[4:200]
 	}
 	for _, name := range c.Destroyed {
@@ -226,9 +226,14 @@ func (w *told) check(r *Ring, d *powerDisk, now time.Time) error {
 		}
 	}
 	for i, e := range r.store.table {
-		page := d.durable[slotOffset(i):][:pageBytes]
-		if e.state == slotFree && !bytes.Equal(page, make([]byte, pageBytes)) {
-			return fmt.Errorf("free slot %d is not zero", i)
+		for c := range copies {
+			page := d.durable[slotOffset(i, c):][:pageBytes]
+			if e.state == slotFree && !bytes.Equal(page, make([]byte, pageBytes)) {
+				return fmt.Errorf("copy %d of free slot %d is not zero", c, i)
+			}
+			if e.state == slotLive && !bytes.Equal(page, d.durable[slotOffset(i, 0):][:pageBytes]) {
+				return fmt.Errorf("the copies of live slot %d differ", i)
+			}
 		}
 	}
 	return nil

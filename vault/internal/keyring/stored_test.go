@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -87,6 +88,11 @@ func storedContent(t *testing.T, dir string) []byte {
 	return content
 }
 
+// storedOffset is where a copy of a slot of a new file's first group stands.
+func storedOffset(slot uint32, c int) int64 {
+	return (&storedFile{first: storedGrowth}).offset(slot, c)
+}
+
 func TestStoredAccountsOpenInTheirPlaceOnly(t *testing.T) {
 	dir, shares, r := unlocked(t)
 	a := storeOne(t, r, testToken)
@@ -140,7 +146,7 @@ func TestStoredAccountsOpenInTheirPlaceOnly(t *testing.T) {
 func TestForgottenAccountsAreGoneFromOldLedgersToo(t *testing.T) {
 	dir, shares, r := unlocked(t)
 	kept, forgotten := storeOne(t, r, "tok_kept"), storeOne(t, r, "tok_forgotten")
-	was := storedContent(t, dir)[storedOffset(forgotten.slot):][:sealedBytes]
+	was := storedContent(t, dir)[storedOffset(forgotten.slot, 0):][:sealedBytes]
 	for range 2 { // again: no error
 		if err := r.ForgetStored(forgotten.slot, forgotten.slot, 1<<30); err != nil {
 			t.Fatal(err)
@@ -225,7 +231,7 @@ func TestAStartDestroysKeysThatNoRecordUses(t *testing.T) {
 	}
 	content := storedContent(t, dir)
 	for slot := uint32(0); slot < storedGrowth; slot++ {
-		if slot != recorded.slot && !allZeros(content[storedOffset(slot):][:slotBytes]) {
+		if slot != recorded.slot && !allZeros(slices.Concat(content[storedOffset(slot, 0):][:slotBytes], content[storedOffset(slot, 1):][:slotBytes])) {
 			t.Errorf("slot %d is not wiped", slot)
 		}
 	}
@@ -325,8 +331,10 @@ func TestMissingAndDamagedStoredKeys(t *testing.T) {
 	beyond := account{"tok_beyond", storedGrowth + 3, sound.sealed}
 	closeRing(t, r)
 	content := storedContent(t, dir)
-	clear(content[storedOffset(wiped.slot):][:slotBytes])
-	content[storedOffset(damaged.slot)+50] ^= 1
+	for c := range copies {
+		clear(content[storedOffset(wiped.slot, c):][:slotBytes])
+		content[storedOffset(damaged.slot, c)+50] ^= 1
+	}
 	if err := os.WriteFile(filepath.Join(dir, storedFileName), content, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -340,6 +348,10 @@ func TestMissingAndDamagedStoredKeys(t *testing.T) {
 		if !strings.Contains(log.String(), says) {
 			t.Errorf("%s: does not say %q", &log, says)
 		}
+	}
+	told := r.Damage()
+	if len(told) != 1 || told[0].File != storedFileName || !told[0].Lost || len(told[0].Keys) != 3 {
+		t.Errorf("told %+v", told)
 	}
 	if err := sound.open(r); err != nil {
 		t.Error(err)

@@ -2,8 +2,6 @@ package keyring
 
 import (
 	"bytes"
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -11,24 +9,32 @@ import (
 	"sync"
 )
 
-// stored.keys is two equal copies of a header and a growing number of slots; integers are big endian.
+// stored.keys is two equal copies of a header and a growing number of groups of slots; integers are big endian.
 //
-//	header  magic (32) sequence (8) slots (8) HMAC-SHA-256 of all before it and the vault's name (32), zeros to a page
+//	header  magic (32) sequence (8) slots (8) first (8) HMAC-SHA-256 of all before it and the vault's name (32), zeros to a page
+//	group   its slots, and the same slots once more; the first group has as many as the header's first says, others storedGrowth
 //	slot    id (16) and key (32) sealed under XAES-256-GCM with vault and slot as associated data (88), zeros; or all zeros: free
 //
-// A slot lies within one sector of the disk. It is written, and fsynced, before its number is given out; what a crash leaves half written
-// has no record in the ledger, and keep wipes it. So a slot that a record uses and that does not open is damage, never a crash. The file
-// grows by zeros, before the header counts them.
+// A slot lies within one sector of the disk. It is written, and fsynced, in both copies before its number is given
+// out; what a crash leaves half written has no record in the ledger, and keep wipes it. So a copy of a slot that a
+// record uses and that does not open is damage, never a crash: keep mends it from the other. The file grows by zeros,
+// before the header counts them.
+//
+// A file of before 2026-12-01 (storedMagicBefore) has no first, and its slots once: load makes them its first group,
+// in place, before the header says so.
 const (
-	storedMagic   = "nightdrop/stored-keys/v1"
-	storedSlots   = 2 * pageBytes // where they begin
-	slotBytes     = 128
-	sealedBytes   = 24 + storedIDBytes + storedKeyBytes + 16
-	storedGrowth  = 512     // slots that the file grows by
-	storedPool    = 64      // keys made ahead with one fsync
-	maxStored     = 1 << 26 // slots: 8 GiB, tens of millions of accounts
-	storedChunk   = 1024    // slots read at a time
-	storedTextEnd = magicBytes + 16
+	storedMagic       = "nightdrop/stored-keys/v2"
+	storedMagicBefore = "nightdrop/stored-keys/v1"
+	storedMagicPrefix = "nightdrop/stored-keys/"
+	storedSlots       = 2 * pageBytes // where they begin
+	slotBytes         = 128
+	sealedBytes       = 24 + storedIDBytes + storedKeyBytes + 16
+	storedGrowth      = 512     // slots that the file grows by
+	storedPool        = 64      // keys made ahead with one fsync
+	maxStored         = 1 << 26 // slots: 16 GiB, tens of millions of accounts
+	storedChunk       = 1024    // slots read at a time
+	storedTextEnd     = magicBytes + 24
+	storedTextBefore  = magicBytes + 16
 )
 
 // errNotKept is returned when a slot is taken or forgotten while it is not known which are in use: a bug in the caller.
@@ -44,17 +50,19 @@ type storedFile struct {
 	mu       sync.RWMutex
 	sequence uint64
 	slots    uint32          // of the file
+	first    uint32          // of its first group
 	kept     bool            // keep has told which are in use
 	free     []uint32        // all zeros, and not given out since keep
 	fresh    []uint32        // hold durable keys that nobody has yet
 	missing  map[uint32]bool // in use by the ledger, without a key
 	failed   error           // the first failed write
+	report   func(error)     // told of it; may be nil
 }
 
 // createStored makes a stored.keys of free slots.
 func createStored(path string, keys *wrapping, vault string) error {
-	s := storedFile{keys: keys, vault: vault, sequence: 1, slots: storedGrowth}
-	content := make([]byte, storedSlots+storedGrowth*slotBytes)
+	s := storedFile{keys: keys, vault: vault, sequence: 1, slots: storedGrowth, first: storedGrowth}
+	content := make([]byte, storedSlots+copies*storedGrowth*slotBytes)
 	header := s.encodeHeader()
 	copy(content, header)
 	copy(content[pageBytes:], header)
@@ -63,27 +71,32 @@ func createStored(path string, keys *wrapping, vault string) error {
 
 // load reads the header. It does not look at the slots: keep does, when it knows which are in use.
 func (s *storedFile) load() error {
-	copies := make([]byte, storedSlots)
-	if n, err := s.f.ReadAt(copies, 0); err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("read %s: %w", s.path, err)
-	} else if n < len(copies) {
+	first, second, err := readTwice(s.f, s.path, pageBytes)
+	switch {
+	case errors.Is(err, io.EOF):
 		return damaged(s.path, "it is cut", restoreStored)
+	case err != nil:
+		return err
 	}
-	first, second := copies[:pageBytes], copies[pageBytes:]
 	header := newer(first, second, s.whole)
 	if header == nil {
-		return damaged(s.path, "neither copy of its header is whole", restoreStored)
+		return unreadable(s.path, storedMagicPrefix, first, second, restoreStored)
 	}
 	slots := binary.BigEndian.Uint64(header[magicBytes+8:])
 	if slots > maxStored {
 		return damaged(s.path, "it counts more slots than there can be", restoreStored)
 	}
 	s.sequence, s.slots = sequenceOf(header), uint32(slots)
-	if s.slots > 0 {
-		last := make([]byte, slotBytes)
-		if n, _ := s.f.ReadAt(last, storedOffset(s.slots-1)); n < slotBytes {
+	switch magicOf(header) {
+	case storedMagic:
+		s.first = uint32(min(slots, binary.BigEndian.Uint64(header[magicBytes+16:])))
+		if s.slots > 0 && !s.holds(s.slots-1, copies-1) {
 			return damaged(s.path, "it is cut", restoreStored)
 		}
+	case storedMagicBefore:
+		return s.double()
+	default:
+		return newerFormat(s.path, magicOf(header))
 	}
 	if !bytes.Equal(first, second) {
 		return s.writeHeader()
@@ -91,13 +104,44 @@ func (s *storedFile) load() error {
 	return nil
 }
 
-// keptStored is what keep found.
-type keptStored struct {
-	missing, damaged []uint32 // slots in use
-	destroyed        int
+// double makes the slots of a file of before the first group. A crash before the header is written means that this is
+// done again.
+func (s *storedFile) double() error {
+	s.first = s.slots
+	if s.slots > 0 && !s.holds(s.slots-1, 0) {
+		return damaged(s.path, "it is cut", restoreStored)
+	}
+	chunk := make([]byte, storedChunk*slotBytes)
+	for from := uint32(0); from < s.slots; from += storedChunk {
+		part := chunk[:min(storedChunk, s.slots-from)*slotBytes]
+		if _, err := s.f.ReadAt(part, s.offset(from, 0)); err != nil {
+			return fmt.Errorf("read %s: %w", s.path, err)
+		}
+		if _, err := s.f.WriteAt(part, s.offset(from, 1)); err != nil {
+			return s.fail(err)
+		}
+	}
+	if err := s.f.Sync(); err != nil {
+		return s.fail(err)
+	}
+	return s.writeHeader()
 }
 
-// keep wipes every slot that is not in used.
+// holds tells whether the file reaches to the end of a copy of a slot.
+func (s *storedFile) holds(slot uint32, c int) bool {
+	n, _ := s.f.ReadAt(make([]byte, slotBytes), s.offset(slot, c))
+	return n == slotBytes
+}
+
+// keptStored is what keep found.
+type keptStored struct {
+	missing, damaged []uint32 // slots in use of which no copy is there, or opens
+	mended           []uint32 // slots in use of which one copy was written anew from the other
+	destroyed        int
+	older            bool // the header counted fewer slots than the ledger uses and the file holds
+}
+
+// keep wipes every slot that is not in used, and mends those that are.
 func (s *storedFile) keep(used []uint32) (found keptStored, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,25 +153,21 @@ func (s *storedFile) keep(used []uint32) (found keptStored, err error) {
 		inUse[slot] = true
 	}
 	s.kept, s.free, s.fresh, s.missing = false, nil, nil, map[uint32]bool{}
+	if found.older, err = s.cover(used); err != nil {
+		return found, err
+	}
 	var wipe []int64
-	err = s.each(func(slot uint32, content []byte) {
-		empty := allZeros(content)
-		switch {
-		case !inUse[slot] && !empty:
-			wipe = append(wipe, storedOffset(slot))
-			fallthrough
-		case !inUse[slot]:
-			s.free = append(s.free, slot)
-		case empty:
-			found.missing = append(found.missing, slot)
-		default:
-			key, err := s.open(slot, content)
-			if err != nil {
-				found.damaged = append(found.damaged, slot)
-				return
-			}
-			key.clear()
+	err = s.each(func(slot uint32, content [copies][]byte) error {
+		if inUse[slot] {
+			return s.keepOne(slot, content, &found)
 		}
+		s.free = append(s.free, slot)
+		if isFree(content[0]) && isFree(content[1]) {
+			return nil
+		}
+		found.destroyed++
+		wipe = append(wipe, s.offset(slot, 0), s.offset(slot, 1))
+		return nil
 	})
 	if err != nil {
 		return found, err
@@ -140,9 +180,13 @@ func (s *storedFile) keep(used []uint32) (found keptStored, err error) {
 	for _, slot := range found.missing {
 		s.missing[slot] = true
 	}
-	found.destroyed = len(wipe)
 	if len(wipe) > 0 { // a crash on the way means: wiped again at the next start
 		if err := overwrite(s.f, wipe, slotBytes); err != nil {
+			return found, s.fail(err)
+		}
+	}
+	if len(found.mended) > 0 {
+		if err := s.f.Sync(); err != nil {
 			return found, s.fail(err)
 		}
 	}
@@ -150,19 +194,88 @@ func (s *storedFile) keep(used []uint32) (found keptStored, err error) {
 	return found, nil
 }
 
-// each calls fn with every slot's content, which is good during the call.
-func (s *storedFile) each(fn func(slot uint32, content []byte)) error {
-	chunk := make([]byte, storedChunk*slotBytes)
-	for from := uint32(0); from < s.slots; from += storedChunk {
-		n := min(storedChunk, s.slots-from)
-		if _, err := s.f.ReadAt(chunk[:n*slotBytes], storedOffset(from)); err != nil {
-			return fmt.Errorf("read %s: %w", s.path, err)
-		}
-		for i := range n {
-			fn(from+i, chunk[i*slotBytes:][:slotBytes])
+// keepOne looks at a slot that is in use. Copies that hold two keys, one of them of an account of earlier, stay as
+// they are: the account's record tells which one counts.
+func (s *storedFile) keepOne(slot uint32, content [copies][]byte, found *keptStored) error {
+	var opens [copies]bool
+	for i := range content {
+		if key, err := s.open(slot, content[i]); err == nil {
+			key.clear()
+			opens[i] = true
 		}
 	}
+	switch {
+	case opens[0] && opens[1]:
+		return nil
+	case isFree(content[0]) && isFree(content[1]):
+		found.missing = append(found.missing, slot)
+		return nil
+	case !opens[0] && !opens[1]:
+		found.damaged = append(found.damaged, slot)
+		return nil
+	}
+	sound, broken := 0, 1
+	if opens[1] {
+		sound, broken = 1, 0
+	}
+	if _, err := s.f.WriteAt(content[sound], s.offset(slot, broken)); err != nil {
+		return s.fail(err)
+	}
+	found.mended = append(found.mended, slot)
 	return nil
+}
+
+// cover counts the slots that the ledger uses and the file holds beyond its count: an older header was put back, and
+// growing by its count would write zeros over them.
+func (s *storedFile) cover(used []uint32) (older bool, err error) {
+	for _, slot := range used {
+		for slot >= s.slots && slot < maxStored && s.slots+storedGrowth <= maxStored && s.holds(s.slots+storedGrowth-1, copies-1) {
+			s.slots += storedGrowth
+			older = true
+		}
+	}
+	if older {
+		err = s.writeHeader()
+	}
+	return older, err
+}
+
+// each calls fn with every slot's copies, which are good during the call; one that cannot be read is nil.
+func (s *storedFile) each(fn func(slot uint32, content [copies][]byte) error) error {
+	var chunks [copies][]byte
+	for from := uint32(0); from < s.slots; {
+		begins, size := s.group(from)
+		n := min(storedChunk, begins+size-from, s.slots-from)
+		for i := range chunks {
+			chunks[i] = make([]byte, n*slotBytes)
+			if _, err := s.f.ReadAt(chunks[i], s.offset(from, i)); err != nil {
+				chunks[i] = nil
+			}
+		}
+		for slot := from; slot < from+n; slot++ {
+			var content [copies][]byte
+			for i := range content {
+				content[i] = s.copyOf(chunks[i], slot, from, i)
+			}
+			if err := fn(slot, content); err != nil {
+				return err
+			}
+		}
+		from += n
+	}
+	return nil
+}
+
+// copyOf returns a copy of a slot out of a chunk that begins at from, or, where the chunk could not be read, by itself.
+func (s *storedFile) copyOf(chunk []byte, slot, from uint32, c int) []byte {
+	if chunk != nil {
+		return chunk[(slot-from)*slotBytes:][:slotBytes]
+	}
+	content := make([]byte, slotBytes)
+	if _, err := s.f.ReadAt(content, s.offset(slot, c)); err != nil {
+		return nil
+	}
+	return content
 }
 
 // take gives out a slot with a durable key.
@@ -176,7 +289,10 @@ func (s *storedFile) take() (uint32, *storedKey, error) {
 	}
 	slot := s.fresh[0]
 	s.fresh = s.fresh[1:]
-	key, err := s.read(slot)
+	key, err := s.read(slot, 0)
+	if err != nil {
+		key, err = s.read(slot, 1)
+	}
 	return slot, key, err
 }
 
@@ -199,8 +315,10 @@ func (s *storedFile) refill() error {
 		if err != nil {
 			return err
 		}
-		if _, err := s.f.WriteAt(content, storedOffset(slot)); err != nil {
-			return s.fail(err)
+		for i := range copies {
+			if _, err := s.f.WriteAt(content, s.offset(slot, i)); err != nil {
+				return s.fail(err)
+			}
 		}
 	}
 	if err := s.f.Sync(); err != nil {
@@ -215,7 +333,7 @@ func (s *storedFile) grow() error {
 	if s.slots+storedGrowth > maxStored {
 		return fmt.Errorf("%s: %w", s.path, ErrFull)
 	}
-	if _, err := s.f.WriteAt(make([]byte, storedGrowth*slotBytes), storedOffset(s.slots)); err != nil {
+	if _, err := s.f.WriteAt(make([]byte, copies*storedGrowth*slotBytes), s.offset(s.slots, 0)); err != nil {
 		return s.fail(err)
 	}
 	if err := s.f.Sync(); err != nil {
@@ -234,7 +352,7 @@ func (s *storedFile) grow() error {
 	return nil
 }
 
-// forget wipes slots that are given out. They are not free before the next keep.
+// forget wipes both copies of slots that are given out. They are not free before the next keep.
 func (s *storedFile) forget(slots []uint32) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -247,7 +365,7 @@ func (s *storedFile) forget(slots []uint32) error {
 	var places []int64
 	for _, slot := range without(slots, s.fresh) {
 		if slot < s.slots {
-			places = append(places, storedOffset(slot))
+			places = append(places, s.offset(slot, 0), s.offset(slot, 1))
 		}
 	}
 	if len(places) == 0 {
@@ -259,22 +377,35 @@ func (s *storedFile) forget(slots []uint32) error {
 	return nil
 }
 
-// key reads the key in a slot: ErrForgotten, and ErrDamaged too where it is damaged.
-func (s *storedFile) key(slot uint32) (*storedKey, error) {
+// key reads the key of this id in a slot: ErrForgotten where no copy holds it, and ErrDamaged too where one is damaged.
+func (s *storedFile) key(slot uint32, id [storedIDBytes]byte) (*storedKey, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if slot >= s.slots {
 		return nil, ErrForgotten
 	}
-	return s.read(slot)
+	var all error
+	for i := range copies {
+		key, err := s.read(slot, i)
+		if err == nil && key.id == id {
+			return key, nil
+		}
+		if err == nil {
+			key.clear()
+			err = ErrForgotten
+		}
+		all = errors.Join(all, err)
+	}
+	return nil, all
 }
 
-func (s *storedFile) read(slot uint32) (*storedKey, error) {
+// read reads a copy of a slot.
+func (s *storedFile) read(slot uint32, c int) (*storedKey, error) {
 	content := make([]byte, slotBytes)
-	if _, err := s.f.ReadAt(content, storedOffset(slot)); err != nil {
+	if _, err := s.f.ReadAt(content, s.offset(slot, c)); err != nil {
 		return nil, fmt.Errorf("read %s: %w", s.path, err)
 	}
-	if allZeros(content) {
+	if isFree(content) {
 		return nil, ErrForgotten
 	}
 	return s.open(slot, content)
@@ -296,9 +427,14 @@ func (s *storedFile) seal(slot uint32) ([]byte, error) {
 	return append(sealed, make([]byte, slotBytes-sealedBytes)...), nil
 }
 
+// open opens a copy of a slot; nil is one that could not be read.
 func (s *storedFile) open(slot uint32, content []byte) (*storedKey, error) {
-	plain, err := s.keys.stored.Decrypt(content[:sealedBytes], s.associated(slot))
-	if err != nil || len(plain) != storedIDBytes+storedKeyBytes || !allZeros(content[sealedBytes:]) {
+	var plain []byte
+	err := ErrDamaged
+	if len(content) == slotBytes && allZeros(content[sealedBytes:]) {
+		plain, err = s.keys.stored.Decrypt(content[:sealedBytes], s.associated(slot))
+	}
+	if err != nil || len(plain) != storedIDBytes+storedKeyBytes {
 		return nil, errors.Join(ErrForgotten, damaged(s.path, fmt.Sprintf("the key in slot %d does not open", slot), restoreStored))
 	}
 	defer clear(plain)
@@ -306,57 +442,4 @@ func (s *storedFile) open(slot uint32, content []byte) (*storedKey, error) {
 	copy(key.id[:], plain)
 	copy(key.key[:], plain[storedIDBytes:])
 	return key, nil
-}
-
-// associated binds a slot's key to vault and slot.
-func (s *storedFile) associated(slot uint32) []byte {
-	ad := fmt.Appendf(nil, "nightdrop/stored-key/v1\x00%s\x00", s.vault)
-	return binary.BigEndian.AppendUint32(ad, slot)
-}
-
-func (s *storedFile) writeHeader() error {
-	if s.failed != nil {
-		return s.failed
-	}
-	s.sequence++
-	if err := writeTwice(s.f, s.encodeHeader()); err != nil {
-		return s.fail(err)
-	}
-	return nil
-}
-
-func (s *storedFile) fail(err error) error {
-	s.failed = unknownOnDisk(s.path, err)
-	return s.failed
-}
-
-func (s *storedFile) encodeHeader() []byte {
-	header := append(make([]byte, 0, pageBytes), storedMagic...)
-	header = header[:magicBytes]
-	header = binary.BigEndian.AppendUint64(header, s.sequence)
-	header = binary.BigEndian.AppendUint64(header, uint64(s.slots))
-	return append(header, s.headerMAC(header)...)[:pageBytes]
-}
-
-func (s *storedFile) headerMAC(text []byte) []byte {
-	h := hmac.New(sha256.New, s.keys.table)
-	h.Write(text)
-	h.Write([]byte(s.vault))
-	return h.Sum(nil)
-}
-
-// whole tells whether a copy of the header is whole and this vault's.
-func (s *storedFile) whole(header []byte) bool {
-	return hmac.Equal(header[storedTextEnd:storedTextEnd+sha256.Size], s.headerMAC(header[:storedTextEnd]))
-}
-
-func storedOffset(slot uint32) int64 { return storedSlots + int64(slot)*slotBytes }
-
-func allZeros(b []byte) bool {
-	for _, c := range b {
-		if c != 0 {
-			return false
-		}
-	}
-	return true
 }

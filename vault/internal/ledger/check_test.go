@@ -44,6 +44,9 @@ func populated(t *testing.T) *vault {
 		if _, err := tx.Append(bag(1, "a")); err != nil {
 			return err
 		}
+		if _, err := tx.Append(found(payment.IntegrityFound{Finding: payment.FindingSequence, Detail: "a test"})); err != nil {
+			return err
+		}
 		return tx.SetBagHint(Hint{Sequence: 7, Digest: "d"})
 	})
 	v.sealPending()
@@ -127,6 +130,9 @@ func (v *vault) copyTo(t *testing.T, path string) {
 
 func (v *vault) openAndCheck(path string) error {
 	l, err := Open(path, v.ring, v.opts)
+	if errors.Is(err, ErrOlder) { // one bit of the format's name: then the daemon rebuilds it
+		_, err = Rebuild(context.Background(), path, v.ring, RebuildOptions{Options: v.opts})
+	}
 	if err != nil {
 		return err
 	}

@@ -3,12 +3,13 @@
 // in one transaction that many callers share (Commit).
 //
 // Records are sealed with their bucket and key as associated data: a merchant's payments, parts and results under the
-// merchant's own key, the rest under the vault's. A keyed multiset hash over all of them stands in the sealed head, next to the
-// log's size and root, so that a record that is missing, or an older version of itself, shows in Check. Indexes have empty
-// values; they are computed from the records and Check compares them. Beside the file stand the marks that it was closed properly
-// and how far its log had come; the latter shows an older copy that was put in its place.
+// merchant's own key, the rest under the vault's. Of each bucket, index or not, a count and a keyed multiset hash stand in the sealed head,
+// next to the log's size and root, so that a record that is missing, too many, or an older version of itself shows: when the ledger is opened,
+// where money hangs on it (proveFirst), and soon after for the rest (proveLater). Indexes have empty values; they are computed from the
+// records and Check compares them. Beside the file stand the marks that it was closed properly and how far its log had come; the latter
+// shows an older copy that was put in its place.
 //
-//	meta       format, head (size, root, time, state hash, log key)
+//	meta       format, head (size, root, time, sums, log key)
 //	keys       purpose -> wrapped key                      "vault", "merchant/ID", "log/N"
 //	vault      payment.Vault; the hint where to go on reading bags
 //	merchants  id -> payment.Merchant
@@ -23,6 +24,7 @@
 //	files      name -> payment.File
 //	entries    trace number -> payment.Entry
 //	auditors   name -> payment.Auditor
+//	findings   number -> payment.Found
 //	wraps      log key's number, auditor -> the log key, wrapped for that auditor
 //	parts      number, merchant/part -> the part as it came, still sealed to the vault
 //	results    merchant/serial -> facts and place, and the note once it is sealed

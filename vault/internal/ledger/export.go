@@ -14,7 +14,7 @@ import (
 // ExportOptions say what an export holds. The zero value is all of the log.
 type ExportOptions struct {
 	Bodies   int64                   // as audit.Exporter.Bodies
-	Summary  []byte                  // as audit.Exporter.Summary
+	Summary  []byte                  // a page for people, which the vault signs; nil to leave out
 	Again    bool                    // as audit.Exporter.Again
 	Progress func(done, total int64) // entries; may be nil
 }
@@ -26,7 +26,13 @@ func (l *Ledger) Export(ctx context.Context, dir string, o ExportOptions) (proof
 	signer := l.keys.Signer()
 	var signed []byte
 	err := l.View(func(tx *Tx) (err error) {
-		signed, err = tx.Checkpoint(signer)
+		if signed, err = tx.Checkpoint(signer); err != nil || o.Summary == nil {
+			return err
+		}
+		size, err := tx.TreeSize()
+		if err == nil {
+			o.Summary, err = audit.SignSummary(o.Summary, size, signer)
+		}
 		return err
 	})
 	if err != nil {

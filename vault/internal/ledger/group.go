@@ -45,12 +45,12 @@ func (l *Ledger) submit(r *request) error {
 	}
 	select {
 	case err := <-r.done:
-		return err
+		return naming(l.path, err)
 	case <-l.stopped:
 		// The writer has ended; it may have answered before.
 		select {
 		case err := <-r.done:
-			return err
+			return naming(l.path, err)
 		default:
 			return ErrClosed
 		}
@@ -132,7 +132,7 @@ func (l *Ledger) try(group []*request) (failed *request, err error) {
 	tx := l.newTx(b)
 	failed, err = tx.run(group)
 	if err != nil || !tx.changed {
-		return failed, err
+		return failed, l.told(naming(l.path, err))
 	}
 	if err := guard(b.Commit); err != nil {
 		return nil, l.latch(fmt.Errorf("%w: %w", err, ErrUnknownOutcome))
@@ -183,5 +183,8 @@ func (l *Ledger) publish(tx *Tx) {
 func (l *Ledger) latch(err error) error {
 	l.latched.Store(&err)
 	l.options.Logger.Error("a commit failed: the ledger takes no more until it is opened again", "error", err)
+	if l.options.Failed != nil {
+		l.options.Failed(err)
+	}
 	return err
 }

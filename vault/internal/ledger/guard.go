@@ -1,13 +1,15 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
+
+	"nightdrop/shared/durable"
 )
 
 // guard runs fn and turns what a damaged file does (bbolt's panics, and faults in the mapped file) into ErrDamaged. Panics
@@ -27,6 +29,14 @@ func guard(fn func() error) (err error) {
 		err = fmt.Errorf("the store stopped with %q: %w", fmt.Sprint(cause), ErrDamaged)
 	}()
 	return fn()
+}
+
+// naming says of which file an error of damage is, where it does not.
+func naming(path string, err error) error {
+	if err == nil || !errors.Is(err, ErrDamaged) || strings.Contains(err.Error(), path) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", path, err)
 }
 
 // panickedInStore tells, in a deferred call, whether it was bbolt that panicked.
@@ -65,11 +75,10 @@ func markClean(path string) error {
 	if err != nil {
 		return err
 	}
-	// Not synced: a mark that is lost costs a longer look at the next start.
-	if err := os.WriteFile(cleanMark(path), []byte(mark), 0o600); err != nil {
+	if err := durable.Replace(cleanMark(path), []byte(mark)); err != nil {
 		return fmt.Errorf("mark the ledger as closed: %w", err)
 	}
-	return syncDir(filepath.Dir(path))
+	return nil
 }
 
 func wasClean(path string) bool {
@@ -79,13 +88,4 @@ func wasClean(path string) bool {
 	}
 	got, err := os.ReadFile(cleanMark(path))
 	return err == nil && string(got) == want
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

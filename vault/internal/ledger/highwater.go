@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"go.etcd.io/bbolt"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"nightdrop/shared/durable"
 	"nightdrop/vault/internal/audit"
 )
 
@@ -26,6 +26,25 @@ type highWater struct {
 }
 
 const highWaterName = "high-water"
+
+// ErrMarkDamaged is returned by Ledger.MarkDamaged where the high-water mark cannot be read: the ledger itself is sound, but nothing beside it
+// shows that it is not an older copy.
+var ErrMarkDamaged = errors.New("the mark of how far the ledger had come cannot be read")
+
+// MarkDamaged says which mark cannot be read, and why; nil where it was read or there is none. Until TrustMark the mark stays as it is. Whoever
+// opened the ledger must learn elsewhere that it is the newest, as from the journal, before anything is sent or destroyed.
+func (l *Ledger) MarkDamaged() error {
+	if err := l.badMark.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// TrustMark writes the mark anew, once the ledger is known to be the newest.
+func (l *Ledger) TrustMark() error {
+	l.badMark.Store(nil)
+	return l.Remember()
+}
 
 func highWaterPath(path string) string { return path + "." + highWaterName }
 
@@ -45,44 +64,41 @@ func (l *Ledger) Remember() error {
 
 // remember writes the mark of what is durable. A crash leaves the mark before it, which is only less strict.
 func (l *Ledger) remember(h head) error {
+	if l.MarkDamaged() != nil {
+		return nil // it would say of an older copy that it is the newest
+	}
 	text, err := json.Marshal(highWater{Size: h.Size, Root: h.Root})
 	if err != nil {
 		return err
 	}
 	sealed := append([]byte{recordVersion}, l.box.Seal(text, place(highWaterName, nil))...)
-	path := highWaterPath(l.path)
-	if err := writeSynced(path+".new", sealed); err != nil {
+	if err := durable.Replace(highWaterPath(l.path), sealed); err != nil {
 		return fmt.Errorf("remember how far the ledger has come: %w", err)
 	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return fmt.Errorf("remember how far the ledger has come: %w", err)
-	}
-	return syncDir(filepath.Dir(path))
+	return nil
 }
 
-func writeSynced(path string, content []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	return errors.Join(err, f.Sync(), f.Close())
-}
-
-// checkHighWater compares the log, which ends as h says, with the mark. Without a mark, as on another host, it knows nothing.
+// checkHighWater compares the log, which ends as h says, with the mark. Without a mark, as on another host, it knows nothing; of one that cannot
+// be read, MarkDamaged tells.
 func (l *Ledger) checkHighWater(b *bbolt.Tx, h head) error {
 	path := highWaterPath(l.path)
 	sealed, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("open the ledger: %w", err)
-	}
-	text, err := unseal(highWaterName, nil, l.box, sealed)
 	var mark highWater
-	if err != nil || json.Unmarshal(text, &mark) != nil || len(mark.Root) != tlog.HashSize {
-		return damaged("%s is not what this ledger's vault wrote", path)
+	if err == nil {
+		var text []byte
+		text, err = unseal(highWaterName, nil, l.box, sealed)
+		if err != nil || json.Unmarshal(text, &mark) != nil || len(mark.Root) != tlog.HashSize {
+			err = errors.New("it is not what this vault wrote")
+		}
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w: %w", path, ErrMarkDamaged, err)
+		l.badMark.Store(&err)
+		l.options.Logger.Warn("the ledger may be an older copy of itself", "cause", err)
+		return nil
 	}
 	if h.Size < mark.Size {
 		return fmt.Errorf("%w (%d events; there were %d). Put the newest copy back. Where there is none, learn from the acquirer what was charged since, and only then remove %s",

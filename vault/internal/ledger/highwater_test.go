@@ -3,6 +3,7 @@ package ledger
 import (
 	"errors"
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -112,8 +113,43 @@ func TestHighWaterMarkThatIsNone(t *testing.T) {
 		if err := os.WriteFile(highWaterPath(v.path()), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		v.refused(ErrDamaged)
+		v.open() // the ledger is sound
+		if err := v.MarkDamaged(); !errors.Is(err, ErrMarkDamaged) || errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), highWaterPath(v.path())) {
+			t.Errorf("of %q it says %v", text, err)
+		}
+		// Nor does a stop, or a minute that passes, make the mark of a ledger that may be an older copy.
+		if err := v.Remember(); err != nil {
+			t.Fatal(err)
+		}
+		v.stop()
+		if now, err := os.ReadFile(highWaterPath(v.path())); err != nil || string(now) != text {
+			t.Errorf("the mark %q is %q now (%v)", text, now, err)
+		}
 	}
-	v.copyFile(v.dir+"/mark", highWaterPath(v.path()))
 	v.open()
+	if err := v.TrustMark(); err != nil {
+		t.Fatal(err)
+	}
+	v.stop()
+	v.open()
+	if err := v.MarkDamaged(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A mark that the disk does not give back is told like one that is altered.
+func TestHighWaterMarkThatCannotBeRead(t *testing.T) {
+	v := newVault(t)
+	v.stop()
+	path := highWaterPath(v.path())
+	if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil { // reading a directory fails
+		t.Fatal(err)
+	}
+	v.open()
+	if err := v.MarkDamaged(); !errors.Is(err, ErrMarkDamaged) || !strings.Contains(err.Error(), path) {
+		t.Errorf("it says %v", err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
+	"nightdrop/shared/durable"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/shared/seal"
@@ -24,9 +25,8 @@ import (
 
 // Errors of opening.
 var (
-	ErrExists = errors.New("a ledger is there already: nothing was changed")                  // is returned when Create would overwrite
-	ErrInUse  = errors.New("another process has the ledger open: stop that vault first")      // is returned when two daemons meet
-	ErrFormat = errors.New("the ledger was written by an older build: open it with that one") // is returned when records and fold were others
+	ErrExists = errors.New("a ledger is there already: nothing was changed")             // is returned when Create would overwrite
+	ErrInUse  = errors.New("another process has the ledger open: stop that vault first") // is returned when two daemons meet
 )
 
 // Errors of a ledger that is open.
@@ -61,8 +61,14 @@ type Options struct {
 	// Check looks at a file that was not closed properly before this process maps it; Inspect when nil. A daemon passes
 	// InspectByCommand, so that what Inspect may not see in a damaged file harms another process.
 	Check func(path string) error
+	// Failed is called when a commit failed, so that what is on disk is unknown, and with ErrDamaged when damage is
+	// found while the ledger is open, whoever met it: the process must end. It does not block, may be called again
+	// and from any goroutine; nil: nobody is told.
+	Failed func(error)
 	// openFile is bbolt's door to the file; tests make it fail.
 	openFile func(string, int, os.FileMode) (*os.File, error)
+	// withoutProofs leaves the sums of buckets and the tags of records out; the benchmark of the proofs does.
+	withoutProofs bool
 	// logEvent writes an event's leaf, as Tx.logEvent does; the benchmark of the log leaves it out.
 	logEvent func(*Tx, payment.Event, []byte) (envelope.Place, error)
 }
@@ -106,8 +112,10 @@ type Ledger struct {
 	stop    chan struct{} // closed by Close
 	stopped chan struct{} // closed by the writer
 	closing sync.Once
+	proving sync.WaitGroup // what is compared after Open
 	closed  error
 	latched atomic.Pointer[error]
+	badMark atomic.Pointer[error] // what MarkDamaged returns
 
 	mu        sync.Mutex
 	committed chan struct{} // closed by the next commit
@@ -166,7 +174,7 @@ func Create(path string, keys Keys, o Options) error {
 	if err != nil {
 		return err
 	}
-	// A crash before the link leaves only this name, which the next Create begins anew.
+	// A crash before the rename leaves only this name, which the next Create begins anew.
 	unfinished := path + ".new"
 	if err := os.Remove(unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("create the ledger: %w", err)
@@ -178,12 +186,9 @@ func Create(path string, keys Keys, o Options) error {
 	if err := errors.Join(err, l.db.Close()); err != nil {
 		return fmt.Errorf("create the ledger: %w", err)
 	}
-	if err := os.Link(unfinished, path); errors.Is(err, fs.ErrExist) {
+	if err := durable.Rename(unfinished, path); errors.Is(err, fs.ErrExist) {
 		return ErrExists
 	} else if err != nil {
-		return fmt.Errorf("create the ledger: %w", err)
-	}
-	if err := os.Remove(unfinished); err != nil {
 		return fmt.Errorf("create the ledger: %w", err)
 	}
 	return markClean(path)
@@ -222,9 +227,14 @@ func (l *Ledger) begin() error {
 }
 
 // Open opens the ledger at path. A file that was not closed properly is looked at first (Options.Check). It fails with ErrInUse
-// while another process has it open, with ErrDamaged, with ErrRolledBack where Remember knows of more than the file holds, or with what the
-// keys say, such as keyring.ErrLocked.
+// while another process has it open, with ErrDamaged, with ErrRolledBack where Remember knows of more than the file holds, with ErrOlder
+// where Rebuild must come first, with ErrNewer or ErrFormat, or with what the keys say, such as keyring.ErrLocked.
 func Open(path string, keys Keys, o Options) (*Ledger, error) {
+	l, err := open(path, keys, o)
+	return l, naming(path, err)
+}
+
+func open(path string, keys Keys, o Options) (*Ledger, error) {
 	l, err := newLedger(path, keys, o)
 	if err != nil {
 		return nil, err
@@ -246,18 +256,24 @@ func Open(path string, keys Keys, o Options) (*Ledger, error) {
 	}
 	l.queue = make(chan *request, l.options.MaxGroup)
 	go l.write()
+	if !l.options.withoutProofs {
+		l.proving.Go(l.proveLater)
+	}
 	return l, nil
 }
 
 // resume reads the head, checks the end of the log against it, and begins a new log key.
 func (l *Ledger) resume() error {
-	if err := l.checkMetas(); err != nil {
+	if err := l.structure(); err != nil {
+		return err
+	}
+	if err := l.db.View(checkFormat); err != nil { // before anything changes: a file of another format is left as it is
 		return err
 	}
 	if err := os.Remove(cleanMark(l.path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("open the ledger: %w", err)
 	}
-	if err := syncDir(filepath.Dir(l.path)); err != nil {
+	if err := durable.SyncDir(filepath.Dir(l.path)); err != nil {
 		return err
 	}
 	err := l.db.View(func(b *bbolt.Tx) error {
@@ -271,13 +287,16 @@ func (l *Ledger) resume() error {
 		if l.head, err = l.readHead(b); err != nil {
 			return err
 		}
-		if l.tail, err = audit.ReadTail(b, l.head.Size, l.head.root()); err != nil {
-			return fmt.Errorf("%w: %w", err, ErrDamaged)
+		if err := l.checkLogEnd(b, l.head); err != nil {
+			return err
 		}
 		if err := l.checkHighWater(b, l.head); err != nil {
 			return err
 		}
 		if _, err = l.newTx(b).LogEntry(uint64(l.head.Size - 1)); err != nil {
+			return err
+		}
+		if err := l.proveFirst(); err != nil {
 			return err
 		}
 		return l.readHeld(l.newTx(b))
@@ -299,22 +318,26 @@ func (l *Ledger) resume() error {
 	})
 }
 
-// openVault checks the buckets and the format, and opens the vault's box.
-func (l *Ledger) openVault(b *bbolt.Tx) error {
-	if meta := b.Bucket([]byte(bucketMeta)); meta != nil {
-		switch got := string(meta.Get(keyFormat)); got {
-		case format:
-		case formatBefore:
-			return fmt.Errorf("it has the format %s, and this build reads %s: %w", got, format, ErrFormat)
-		default:
-			return damaged("it has not the format %s", format)
-		}
+// checkLogEnd reads the end of the log and checks it against the head.
+func (l *Ledger) checkLogEnd(b *bbolt.Tx, h head) (err error) {
+	if l.tail, err = audit.ReadTail(b, h.Size, h.root()); err != nil {
+		return fmt.Errorf("%w: %w", err, ErrDamaged)
 	}
+	return nil
+}
+
+// openVault checks the buckets and opens the vault's box.
+func (l *Ledger) openVault(b *bbolt.Tx) error {
 	for _, name := range buckets() {
 		if b.Bucket(name) == nil {
 			return damaged("bucket %s is missing", name)
 		}
 	}
+	return l.openBox(b)
+}
+
+// openBox opens the vault's box.
+func (l *Ledger) openBox(b *bbolt.Tx) error {
 	wrapped := b.Bucket([]byte(bucketKeys)).Get([]byte(purposeVault))
 	box, err := l.keys.OpenBox(purposeVault, append([]byte(nil), wrapped...))
 	if errors.Is(err, keyring.ErrLocked) {
@@ -329,13 +352,30 @@ func (l *Ledger) openVault(b *bbolt.Tx) error {
 
 // View runs fn on a snapshot of the ledger. fn must not keep tx, use it from several goroutines, nor wait for a Commit.
 func (l *Ledger) View(fn func(*Tx) error) error {
-	return guard(func() error {
+	return l.told(guard(func() error {
 		err := l.db.View(func(b *bbolt.Tx) error { return fn(l.newTx(b)) })
 		if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 			return ErrClosed
 		}
 		return err
-	})
+	}))
+}
+
+// Named says of which file an error of damage is, where it does not: of those who read the ledger and found what cannot be.
+func (l *Ledger) Named(err error) error { return naming(l.path, err) }
+
+// told returns err. Where it is damage it names the file, refuses every later commit, and has Options.Failed know of it: no
+// caller may go on with part of a damaged ledger.
+func (l *Ledger) told(err error) error {
+	if !errors.Is(err, ErrDamaged) {
+		return err
+	}
+	err = l.Named(err)
+	l.latched.CompareAndSwap(nil, &err)
+	if l.options.Failed != nil {
+		l.options.Failed(err)
+	}
+	return err
 }
 
 // Committed returns a channel that the next commit closes. Whoever waits for news takes the channel first, then looks, then
@@ -358,6 +398,7 @@ func (l *Ledger) Close() error {
 	l.closing.Do(func() {
 		close(l.stop)
 		<-l.stopped
+		l.proving.Wait()
 		sound := l.latched.Load() == nil // after a failed commit the file is doubtful, so it is not marked
 		if sound {
 			l.closed = l.remember(l.head)
@@ -377,17 +418,6 @@ func (l *Ledger) Fingerprint(merchant string, whole []byte) (fingerprint string,
 		return err
 	})
 	return fingerprint, err
-}
-
-// checkMetas looks at the two pages that bbolt trusts first, under the lock of the open store.
-func (l *Ledger) checkMetas() (err error) {
-	file, err := os.Open(l.path)
-	if err != nil {
-		return fmt.Errorf("open the ledger: %w", err)
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	_, err = readMetas(file)
-	return err
 }
 
 // notEmpty refuses a file that is too short for bbolt's two first pages: bbolt would begin a new store in an empty one.

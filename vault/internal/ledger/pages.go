@@ -82,11 +82,31 @@ func parseMeta(page []byte) (metaPage, error) {
 		pages: binary.LittleEndian.Uint64(meta[40:]), txid: binary.LittleEndian.Uint64(meta[48:])}, nil
 }
 
-// pageChecker walks every page of a file that nobody writes meanwhile.
+// pageChecker walks the pages of a file that nobody writes meanwhile, or those of a snapshot.
 type pageChecker struct {
 	file  io.ReaderAt
 	pages uint64
-	seen  []uint64 // a bit for each page
+	seen  pageSet // that are used or free
+	free  pageSet
+	// skim says of which buckets the leaves are named by their branches and not read; nil: of none.
+	skim    func(bucket string) bool
+	skimmed pageSet // such leaves; of their overflow nothing is known
+	// visit is given the records of each leaf that is read, in the order of keys; they stay as they are. nil: nobody looks.
+	visit func(bucket string, records []element) error
+}
+
+// pageSet has a bit for each page.
+type pageSet []uint64
+
+func newPageSet(pages uint64) pageSet  { return make(pageSet, pages/64+1) }
+func (s pageSet) has(page uint64) bool { return s[page/64]>>(page%64)&1 == 1 }
+func (s pageSet) add(page uint64)      { s[page/64] |= 1 << (page % 64) }
+
+func newPageChecker(file io.ReaderAt, pages uint64) *pageChecker {
+	c := &pageChecker{file: file, pages: pages, seen: newPageSet(pages), free: newPageSet(pages), skimmed: newPageSet(pages)}
+	c.seen.add(0) // the meta pages
+	c.seen.add(1)
+	return c
 }
 
 // checkPages proves the structure of the file at path: both meta pages, every page of every tree within its bounds and its keys in
@@ -101,25 +121,32 @@ func checkPages(path string) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := longEnough(file, meta); err != nil {
+		return err
+	}
+	c := newPageChecker(file, meta.pages)
+	if err := c.freelist(meta.freelist); err != nil {
+		return err
+	}
+	if err := c.tree(meta.root, keyRange{}, 0, ""); err != nil {
+		return err
+	}
+	for page := range meta.pages {
+		if !c.seen.has(page) {
+			return damaged("page %d is neither used nor free", page)
+		}
+	}
+	return nil
+}
+
+// longEnough checks that the file has all its pages.
+func longEnough(file *os.File, meta metaPage) error {
 	info, err := file.Stat()
 	if err != nil {
 		return err
 	}
 	if meta.pages > math.MaxInt64/filePageSize || info.Size() < int64(meta.pages)*filePageSize {
 		return damaged("the file has %d bytes of %d pages", info.Size(), meta.pages)
-	}
-	c := pageChecker{file: file, pages: meta.pages, seen: make([]uint64, meta.pages/64+1)}
-	c.seen[0] = 3 // the meta pages
-	if err := c.freelist(meta.freelist); err != nil {
-		return err
-	}
-	if err := c.tree(meta.root, keyRange{}, 0, true); err != nil {
-		return err
-	}
-	for page := range meta.pages {
-		if c.seen[page/64]>>(page%64)&1 == 0 {
-			return damaged("page %d is neither used nor free", page)
-		}
 	}
 	return nil
 }
@@ -130,10 +157,10 @@ func (c *pageChecker) use(id, n uint64) error {
 		return damaged("a page beyond the end is named")
 	}
 	for page := id; page < id+n; page++ {
-		if c.seen[page/64]>>(page%64)&1 == 1 {
+		if c.seen.has(page) {
 			return damaged("page %d is used twice", page)
 		}
-		c.seen[page/64] |= 1 << (page % 64)
+		c.seen.add(page)
 	}
 	return nil
 }
@@ -175,9 +202,11 @@ func (c *pageChecker) freelist(id uint64) error {
 		return damaged("the list of free pages is altered")
 	}
 	for i := range count {
-		if err := c.use(binary.LittleEndian.Uint64(list[8*i:]), 1); err != nil {
-			return err
+		page := binary.LittleEndian.Uint64(list[8*i:])
+		if err := c.use(page, 1); err != nil {
+			return fmt.Errorf("the list of free pages: %w", err)
 		}
+		c.free.add(page)
 	}
 	return nil
 }
@@ -185,10 +214,22 @@ func (c *pageChecker) freelist(id uint64) error {
 // keyRange is where the keys of a subtree lie: from is in it, to is not; nil is open.
 type keyRange struct{ from, to []byte }
 
-// tree checks a page and what is below it. root tells whether its leaves hold buckets, as those of the file's root do, or records.
-func (c *pageChecker) tree(id uint64, keys keyRange, depth int, root bool) error {
+// tree checks a page and what is below it. bucket is whose records its leaves hold; "" is the file's root, whose leaves hold the buckets.
+func (c *pageChecker) tree(id uint64, keys keyRange, depth int, bucket string) error {
+	return c.subtree(id, keys, depth, maxDepth+1, bucket)
+}
+
+// subtree does so; at leaves and deeper the pages are only named.
+func (c *pageChecker) subtree(id uint64, keys keyRange, depth, leaves int, bucket string) error {
 	if depth > maxDepth {
 		return damaged("a tree is deeper than %d pages", maxDepth)
+	}
+	if depth >= leaves {
+		if err := c.use(id, 1); err != nil {
+			return err
+		}
+		c.skimmed.add(id)
+		return nil
 	}
 	page, err := c.read(id, maxPageSpan)
 	if err != nil {
@@ -196,7 +237,7 @@ func (c *pageChecker) tree(id uint64, keys keyRange, depth int, root bool) error
 	}
 	switch binary.LittleEndian.Uint16(page[8:]) {
 	case flagLeaf:
-		return c.leaf(page, keys, root)
+		return c.leaf(page, keys, bucket)
 	case flagBranch:
 	default:
 		return damaged("page %d is no page of a tree", id)
@@ -213,7 +254,7 @@ func (c *pageChecker) tree(id uint64, keys keyRange, depth int, root bool) error
 		if i+1 < len(children) {
 			below.to = children[i+1].key
 		}
-		if err := c.tree(child.page, below, depth+1, root); err != nil {
+		if err := c.subtree(child.page, below, depth+1, leaves, bucket); err != nil {
 			return err
 		}
 	}
@@ -221,40 +262,98 @@ func (c *pageChecker) tree(id uint64, keys keyRange, depth int, root bool) error
 }
 
 // leaf checks a leaf, and in the file's root the trees of its buckets.
-func (c *pageChecker) leaf(page []byte, keys keyRange, root bool) error {
+func (c *pageChecker) leaf(page []byte, keys keyRange, bucket string) error {
 	found, err := elements(page, keys, false)
 	if err != nil {
 		return err
 	}
+	root := bucket == ""
 	for _, e := range found {
-		switch {
-		case e.bucket != root:
+		if e.bucket != root {
 			return damaged("a record stands where a bucket should, or a bucket where a record")
-		case !root:
+		}
+		if !root {
 			continue
-		case len(e.value) < 16:
-			return damaged("a bucket is cut")
 		}
-		top, inline := binary.LittleEndian.Uint64(e.value), e.value[16:]
-		if top != 0 {
-			err = c.tree(top, keyRange{}, 0, false)
-		} else {
-			err = c.inline(inline)
+		if err := c.bucketTree(string(e.key), e.value); err != nil {
+			return fmt.Errorf("bucket %q: %w", e.key, err)
 		}
-		if err != nil {
+	}
+	if !root && c.visit != nil {
+		return c.visit(bucket, found)
+	}
+	return nil
+}
+
+// bucketTree checks the tree of a bucket, of which the file's root says header.
+func (c *pageChecker) bucketTree(bucket string, header []byte) error {
+	if len(header) < 16 {
+		return damaged("the bucket is cut")
+	}
+	top, inline := binary.LittleEndian.Uint64(header), header[16:]
+	if top == 0 {
+		return c.inline(inline, bucket)
+	}
+	leaves := maxDepth + 1
+	if c.skim != nil && c.skim(bucket) {
+		var err error
+		if leaves, err = c.depth(top); err != nil {
 			return err
+		}
+	}
+	return c.subtree(top, keyRange{}, 0, leaves, bucket)
+}
+
+// depth is how far below a tree's top its leaves are: all are as far.
+func (c *pageChecker) depth(id uint64) (int, error) {
+	var page [pageHeader + pageElement]byte
+	for depth := range maxDepth {
+		if id < 2 || id >= c.pages {
+			return 0, damaged("a page beyond the end is named")
+		}
+		if _, err := c.file.ReadAt(page[:], int64(id)*filePageSize); err != nil {
+			return 0, fmt.Errorf("read page %d: %w", id, err)
+		}
+		if binary.LittleEndian.Uint16(page[8:]) != flagBranch {
+			return depth, nil
+		}
+		id = binary.LittleEndian.Uint64(page[pageHeader+8:])
+	}
+	return 0, damaged("a tree is deeper than %d pages", maxDepth)
+}
+
+// freeIsUnused checks that no page of a skimmed leaf is free: bbolt would write over it. A leaf's overflow follows it, so only leaves before free
+// pages are looked at.
+func (c *pageChecker) freeIsUnused() error {
+	for page := uint64(2); page < c.pages; page++ {
+		if !c.free.has(page) || c.free.has(page-1) {
+			continue
+		}
+		leaf := page - 1
+		for leaf > 1 && !c.seen.has(leaf) {
+			leaf--
+		}
+		if leaf < 2 || !c.skimmed.has(leaf) {
+			continue
+		}
+		var header [pageHeader]byte
+		if _, err := c.file.ReadAt(header[:], int64(leaf)*filePageSize); err != nil {
+			return fmt.Errorf("read page %d: %w", leaf, err)
+		}
+		if span := 1 + uint64(binary.LittleEndian.Uint32(header[12:])); binary.LittleEndian.Uint64(header[:]) != leaf || leaf+span > page {
+			return damaged("page %d is in use and in the list of free pages", page)
 		}
 	}
 	return nil
 }
 
 // inline checks a small bucket, whose only page stands in its parent's value.
-func (c *pageChecker) inline(page []byte) error {
+func (c *pageChecker) inline(page []byte, bucket string) error {
 	if len(page) < pageHeader || binary.LittleEndian.Uint64(page) != 0 || binary.LittleEndian.Uint16(page[8:]) != flagLeaf ||
 		binary.LittleEndian.Uint32(page[12:]) != 0 {
 		return damaged("a small bucket is altered")
 	}
-	return c.leaf(page, keyRange{}, false)
+	return c.leaf(page, keyRange{}, bucket)
 }
 
 // element is what a page says of one child or record.

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"math/bits"
 
 	"go.etcd.io/bbolt"
 	"golang.org/x/mod/sumdb/tlog"
@@ -13,12 +12,6 @@ import (
 	"nightdrop/vault/internal/audit"
 	"nightdrop/vault/internal/keyring"
 )
-
-// format is the file's, kept in clear.
-const format = "nightdrop/ledger/v2"
-
-// formatBefore is of builds that knew sales by card only: their buckets and totals were others.
-const formatBefore = "nightdrop/ledger/v1"
 
 // recordVersion is the first byte of every sealed record, and part of its associated data.
 const recordVersion = 1
@@ -44,6 +37,7 @@ const (
 	bucketEntries   = "entries"
 	bucketAuditors  = "auditors"
 	bucketWraps     = "wraps"
+	bucketFindings  = "findings"
 
 	indexMerchant = "by-merchant" // merchant/number
 	indexStage    = "by-stage"    // stage/number, merchant: working stages only
@@ -55,7 +49,7 @@ const (
 
 var (
 	recordBuckets = []string{bucketKeys, bucketVault, bucketMerchants, bucketBatches, bucketRuns, bucketBags, bucketIDs, bucketPayments,
-		bucketParts, bucketResults, bucketChains, bucketTokens, bucketStored, bucketBlocks, bucketFiles, bucketEntries, bucketAuditors, bucketWraps}
+		bucketParts, bucketResults, bucketChains, bucketTokens, bucketStored, bucketBlocks, bucketFiles, bucketEntries, bucketAuditors, bucketWraps, bucketFindings}
 	indexBuckets = []string{indexMerchant, indexStage, indexBatch, indexOf, indexPending, indexUnsent}
 )
 
@@ -126,22 +120,21 @@ func unseal(bucket string, key []byte, box keyring.Box, value []byte) ([]byte, e
 	return plaintext, nil
 }
 
-// store puts a stored value, nil to remove it, and keeps the state hash.
+// store puts a stored value, nil to remove it, and keeps the bucket's sum.
 func (tx *Tx) store(bucket string, key, value []byte) error {
 	if !tx.bolt.Writable() {
 		return errReadOnly
 	}
 	b := tx.bucket(bucket)
-	if old := b.Get(key); old != nil {
-		tx.head.State.sub(tx.ledger.recordMAC(bucket, key, old))
-	} else if value == nil {
+	old := b.Get(key)
+	if old == nil && value == nil {
 		return nil
 	}
+	tx.head.Sums.change(tx.ledger, bucket, key, old, value)
 	tx.changed = true
 	if value == nil {
 		return tx.spoilIf(b.Delete(key))
 	}
-	tx.head.State.add(tx.ledger.recordMAC(bucket, key, value))
 	return tx.spoilIf(b.Put(key, value))
 }
 
@@ -152,60 +145,20 @@ func (tx *Tx) spoilIf(err error) error {
 	return nil
 }
 
-// point adds an entry to an index or takes it out. What is unsent stands in no record, so the state hash holds that index too.
+// point adds an entry to an index or takes it out.
 func (tx *Tx) point(index string, key []byte, there bool) error {
-	switch {
-	case index == indexUnsent && there:
+	if there {
 		return tx.store(index, key, []byte{})
-	case index == indexUnsent:
-		return tx.store(index, key, nil)
-	case there:
-		return tx.spoilIf(tx.bucket(index).Put(key, []byte{}))
 	}
-	return tx.spoilIf(tx.bucket(index).Delete(key))
+	return tx.store(index, key, nil)
 }
 
-// sealEnds is how much of a sealed value, at both ends, its MAC is over: version and nonce (25 bytes) before, tag (16) after.
-const sealEnds = 25
-
-// recordMAC is a record's share of the state hash: over bucket, key, length, and both ends of the value. For a sealed value these stand
-// for the whole: the tag holds what is between them, under the nonce and the place, and Check opens every record.
-func (l *Ledger) recordMAC(bucket string, key, value []byte) [32]byte {
-	data := make([]byte, 0, 192)
-	data = append(binary.BigEndian.AppendUint32(data, uint32(len(bucket))), bucket...)
-	data = append(binary.BigEndian.AppendUint32(data, uint32(len(key))), key...)
-	data = binary.BigEndian.AppendUint32(data, uint32(len(value)))
-	if bucket == bucketKeys || len(value) < 2*sealEnds {
-		return l.box.MAC(append(data, value...))
-	}
-	data = append(data, value[:sealEnds]...)
-	return l.box.MAC(append(data, value[len(value)-sealEnds:]...))
-}
-
-// multiset is the sum of its members' MACs modulo 2^256 (the MSet-Add-Hash of Clarke and others, 2003): it does not depend on their order,
-// and a record's share is taken out as it was put in. Little-endian words.
-type multiset [4]uint64
-
-func (m *multiset) add(mac [32]byte) {
-	var carry uint64
-	for i := range m {
-		m[i], carry = bits.Add64(m[i], binary.LittleEndian.Uint64(mac[8*i:]), carry)
-	}
-}
-
-func (m *multiset) sub(mac [32]byte) {
-	var borrow uint64
-	for i := range m {
-		m[i], borrow = bits.Sub64(m[i], binary.LittleEndian.Uint64(mac[8*i:]), borrow)
-	}
-}
-
-// head is what one commit fixes of the whole: sealed in meta, outside the state hash that it holds.
+// head is what one commit fixes of the whole: sealed in meta, outside the sums that it holds.
 type head struct {
 	Size   int64         `json:"size"` // of the log
 	Root   []byte        `json:"root"`
 	Time   envelope.Time `json:"time"`   // of the last event
-	State  multiset      `json:"state"`  // of all records
+	Sums   sums          `json:"sums"`   // of what stands in each bucket, but for those of the log
 	LogKey uint32        `json:"logKey"` // number of the newest
 	LogDay string        `json:"logDay"` // when it was made, YYYY-MM-DD
 }

@@ -43,6 +43,12 @@ type result struct {
 	note    []byte         // empty until it is sealed
 }
 
+// tells reports whether the record is of the result that an event at this place issued.
+func (r result) tells(issued *payment.Issued, facts []byte, place envelope.Place) bool {
+	return r.ID == issued.ID && r.Digest == issued.Digest && r.Created == issued.Created && r.Facts == string(facts) &&
+		r.Place.Index == place.Index && r.Place.Entry == place.Entry && bytes.Equal(r.Place.Salt, place.Salt)
+}
+
 // chain is the end of a merchant's chain of sealed results.
 type chain struct {
 	Serial uint64 `json:"serial"`

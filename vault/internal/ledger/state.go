@@ -132,6 +132,7 @@ func (tx *Tx) writeBack() error {
 		func() error { return writeRows(tx, tx.files, homeOfFile) },
 		func() error { return writeRows(tx, tx.entries, homeOfEntry) },
 		func() error { return writeRows(tx, tx.auditors, homeOfAuditor) },
+		func() error { return writeRows(tx, tx.findings, homeOfFinding) },
 		tx.writePayments,
 	} {
 		if err := write(); err != nil {

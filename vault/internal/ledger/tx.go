@@ -42,6 +42,7 @@ type Tx struct {
 	files     map[string]*row[payment.File]
 	entries   map[string]*row[payment.Entry]
 	auditors  map[string]*row[payment.Auditor]
+	findings  map[uint64]*row[payment.Found]
 	payments  map[ownedKey]*paymentRow
 }
 
@@ -53,6 +54,7 @@ func (l *Ledger) newTx(b *bbolt.Tx) *Tx {
 		return tx
 	}
 	tx.head, tx.tail, tx.logKey = l.head, l.tail, l.logKey
+	tx.head.Sums = l.head.Sums.clone()
 	tx.now = later(envelope.At(l.options.Now()), tx.head.Time)
 	tx.vault = map[struct{}]*row[payment.Vault]{}
 	tx.merchants = map[string]*row[payment.Merchant]{}
@@ -64,6 +66,7 @@ func (l *Ledger) newTx(b *bbolt.Tx) *Tx {
 	tx.files = map[string]*row[payment.File]{}
 	tx.entries = map[string]*row[payment.Entry]{}
 	tx.auditors = map[string]*row[payment.Auditor]{}
+	tx.findings = map[uint64]*row[payment.Found]{}
 	tx.payments = map[ownedKey]*paymentRow{}
 	return tx
 }
@@ -231,22 +234,18 @@ type Hint struct {
 }
 
 // BagHint returns what SetBagHint kept last.
-func (tx *Tx) BagHint() (h Hint, err error) {
-	value, found, err := tx.get(bucketVault, keyHint, tx.ledger.box)
-	if err != nil || !found {
-		return h, err
-	}
-	if err := json.Unmarshal(value, &h); err != nil {
-		return h, damaged("the bag hint is no JSON")
-	}
-	return h, nil
+func (tx *Tx) BagHint() (Hint, error) {
+	h, err := tx.hints()
+	return h.Hint, err
 }
 
 // SetBagHint keeps where intake is, in the same transaction as the bag's effects.
 func (tx *Tx) SetBagHint(h Hint) error {
-	value, err := json.Marshal(h)
+	all, err := tx.hints()
 	if err != nil {
 		return err
 	}
-	return tx.put(bucketVault, keyHint, tx.ledger.box, value)
+	all.mark(h, tx.Now().Time)
+	all.Hint = h
+	return tx.setHints(all)
 }

@@ -130,6 +130,7 @@ var decoders = map[string]decoder{
 	DirectoryIssued{}.Kind():         decoding[DirectoryIssued](),
 	MembersIssued{}.Kind():           decoding[MembersIssued](),
 	IntegrityFound{}.Kind():          decoding[IntegrityFound](),
+	FindingAcknowledged{}.Kind():     decoding[FindingAcknowledged](),
 	MerchantAdded{}.Kind():           decoding[MerchantAdded](),
 	MerchantSuspended{}.Kind():       decoding[MerchantSuspended](),
 	ResultsResent{}.Kind():           decoding[ResultsResent](),

@@ -50,7 +50,7 @@ func (s *Summary) Found(findings map[payment.Finding]uint64) {
 // Alarming is how many findings there are, those left out that tell of people's words.
 func (s Summary) Alarming() (n uint64) {
 	for _, f := range s.Findings {
-		if f.Finding != payment.FindingClockConfirmed {
+		if f.Finding.Alarming() {
 			n += f.Count
 		}
 	}
@@ -72,7 +72,7 @@ func (s Summary) HTML(w io.Writer) error {
 		verdict = formed("%s integrity findings stand in this log.", s.Alarming())
 	}
 	page.write(`<p class="verdict%s">%s
-This page is for reading: nothing vouches for it. <span class="code">vault audit verify</span> checks the log itself, <span class="code">vault audit replay</span> does its sums again.</p>
+The vault has signed this page, in a comment at its end. <span class="code">vault audit verify</span> checks it and the log itself, <span class="code">vault audit replay</span> does its sums again.</p>
 `, when(s.Alarming() > 0, " differs"), verdict)
 	page.figures([]figure{{"Payments", s.Payments}, {"Merchants", s.Merchants}, {"Auditors", s.Auditors}, {"Findings", s.Alarming()}, {"Returned", returned(s.Returned)}})
 	page.volume(s.Days)

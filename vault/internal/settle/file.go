@@ -57,6 +57,7 @@ func ofOutbox(err error) error {
 // it could move its money twice. Then it is ErrConflict, until a person leaves something else staged: its word that the bank has not got it.
 func (b *Bank) there(f payment.File) (bool, error) {
 	switch digest, err := b.Disk.Digest(b.Outbox, f.Name); {
+	case err == nil && nacha.Half(digest): // a crash came between its name and its content, which is staged
 	case err == nil && digest != f.Digest:
 		return false, fmt.Errorf("%s: %w", f.Name, ErrFileThere)
 	case err == nil:

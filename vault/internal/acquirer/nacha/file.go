@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"nightdrop/shared/durable"
 )
 
 // ErrExists is returned when another file of that name is there: it is left as it is.
@@ -45,32 +47,34 @@ func (Disk) Stage(dir, name string, write func(io.Writer) error) (err error) {
 	if err := errors.Join(write(file), file.Sync(), file.Close()); err != nil {
 		return errors.Join(fmt.Errorf("nacha: writing %s: %w", name, err), os.Remove(staged))
 	}
-	return syncDirectory(dir)
+	return durable.SyncDir(dir)
 }
 
-// Appear gives a staged file its name, and makes that durable. It may be repeated: a file that is there already with the staged content,
-// or with nothing staged any more, is success. One with another content is ErrExists. After another error the file may be there.
+// Appear gives a staged file its name, and makes that durable. It may be repeated: a file that is there already with
+// the staged content, or with nothing staged any more, is success. One with another content is ErrExists. After
+// another error the file may be there. Where a file system has no RENAME_NOREPLACE (FAT, exFAT, SMB) the name stands
+// there as an empty file for a moment, and after a crash until the next call.
 func (Disk) Appear(dir, name string) error {
 	path, staged := filepath.Join(dir, name), filepath.Join(dir, hidden+name)
-	err := os.Link(staged, path)
+	err := durable.Rename(staged, path)
 	switch {
+	case err == nil:
+		return nil
 	case errors.Is(err, os.ErrNotExist):
-		if _, err := os.Lstat(path); err != nil {
+		if err := named(path); err != nil {
 			return fmt.Errorf("nacha: giving a file its name: nothing is staged: %w", err)
 		}
-		return syncDirectory(dir)
-	case errors.Is(err, os.ErrExist):
-		if err := same(staged, path); err != nil {
-			return err
-		}
-	case err != nil:
+		return durable.SyncDir(dir)
+	case !errors.Is(err, os.ErrExist):
 		return fmt.Errorf("nacha: giving a file its name: %w", err)
 	}
-	// A crash here leaves the file under both names; the next call removes the hidden one.
+	if err := same(staged, path); err != nil {
+		return err
+	}
 	if err := os.Remove(staged); err != nil {
 		return fmt.Errorf("nacha: removing a file's hidden name: %w", err)
 	}
-	return syncDirectory(dir)
+	return durable.SyncDir(dir)
 }
 
 // Digest returns the hex SHA-256 of dir/name; os.ErrNotExist where there is none.
@@ -78,6 +82,24 @@ func (Disk) Digest(dir, name string) (string, error) { return digest(filepath.Jo
 
 // Staged returns the hex SHA-256 of what is staged for dir/name; os.ErrNotExist where there is nothing.
 func (Disk) Staged(dir, name string) (string, error) { return digest(filepath.Join(dir, hidden+name)) }
+
+// Half returns whether a digest of Digest is that of an empty file, as a crash in Appear may leave one.
+func Half(digest string) bool {
+	empty := sha256.Sum256(nil)
+	return digest == hex.EncodeToString(empty[:])
+}
+
+// named returns os.ErrNotExist where no file has come under a name: none is there, or an empty one.
+func named(path string) error {
+	switch err := durable.Absent(path); {
+	case err == nil:
+		return &os.PathError{Op: "open", Path: path, Err: os.ErrNotExist}
+	case errors.Is(err, os.ErrExist):
+		return nil
+	default:
+		return fmt.Errorf("nacha: looking for a file: %w", err)
+	}
+}
 
 // same returns nil where two files hold the same bytes, and ErrExists where they do not.
 func same(staged, there string) error {
@@ -107,16 +129,4 @@ func digest(path string) (string, error) {
 		return "", fmt.Errorf("nacha: reading a file: %w", err)
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
-}
-
-func syncDirectory(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("nacha: making the directory durable: %w", err)
-	}
-	defer dir.Close()
-	if err := dir.Sync(); err != nil {
-		return fmt.Errorf("nacha: making the directory durable: %w", err)
-	}
-	return nil
 }

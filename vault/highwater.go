@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/settle"
+)
+
+// mendMark writes a high-water mark that could not be read anew, where the journal shows that the ledger is the newest (confirmed), or custodians
+// say so (vouched). Without either the vault does not begin: the ledger is sound, but an older copy of it would charge again what it forgot. A
+// crash after the commit leaves the mark as it was, and the next unlock mends it.
+func (h *house) mendMark(ctx context.Context, confirmed, vouched bool, actor settle.Actor, shares []int) error {
+	bad := h.ledger.MarkDamaged()
+	if bad == nil {
+		return nil
+	}
+	by := "the journal"
+	switch {
+	case confirmed:
+	case vouched:
+		by = fmt.Sprintf("shares %v", shares)
+	default:
+		return fmt.Errorf("%w. Leave the ledger as it is: it is sound, but nothing shows that it is the newest, and what an older copy forgot would be charged again. %s",
+			bad, h.markAdvice())
+	}
+	err := h.ledger.Commit(ctx, func(tx *ledger.Tx) error {
+		_, err := tx.Append(actor.Event("", payment.IntegrityFound{Finding: payment.FindingMarkMended, Detail: "the ledger is the newest by " + by}))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	h.log.Warn("the high-water mark could not be read and is written anew", "cause", bad, "by", by)
+	return h.ledger.TrustMark()
+}
+
+// markAdvice is what to do where nothing shows that the ledger is the newest.
+func (h *house) markAdvice() string {
+	const vouch = "where no copy was put in its place since the vault last stopped, custodians say so: vault unlock --confirm-ledger"
+	if h.journal == nil {
+		return "There is no journal to ask; " + vouch
+	}
+	return "Bring the journal back and unlock again; or, " + vouch
+}

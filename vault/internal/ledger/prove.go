@@ -1,0 +1,248 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"nightdrop/vault/internal/audit"
+)
+
+// laterBuckets are big, and no money hangs on what is not found there alone: they are compared with their sums after the unlock.
+var laterBuckets = []string{bucketParts, bucketResults}
+
+// summedBuckets are those of which the head has a sum.
+func summedBuckets() []string { return slices.Concat(recordBuckets, indexBuckets) }
+
+// provenFirst reports whether a bucket is compared with its sum before anything is sent or destroyed.
+func provenFirst(bucket string) bool {
+	return !slices.Contains(laterBuckets, bucket) && slices.Contains(summedBuckets(), bucket)
+}
+
+// structure checks the pages on the way to every record, before bbolt follows them: keys in order and where their branches say, each page in
+// one place, and none of them free, for bbolt would write over it. Of leaves it knows only who names them.
+func (l *Ledger) structure() (err error) {
+	file, meta, err := l.openPages()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	c := newPageChecker(file, meta.pages)
+	c.skim = func(string) bool { return true }
+	if err := c.freelist(meta.freelist); err != nil {
+		return err
+	}
+	if err := c.tree(meta.root, keyRange{}, 0, ""); err != nil {
+		return err
+	}
+	return c.freeIsUnused()
+}
+
+// openPages opens the file under the lock of the open store, which writes nothing yet.
+func (l *Ledger) openPages() (*os.File, metaPage, error) {
+	file, err := os.Open(l.path)
+	if err != nil {
+		return nil, metaPage{}, fmt.Errorf("open the ledger: %w", err)
+	}
+	meta, err := readMetas(file)
+	if err == nil {
+		err = longEnough(file, meta)
+	}
+	if err != nil {
+		return nil, metaPage{}, errors.Join(err, file.Close())
+	}
+	return file, meta, nil
+}
+
+// proveFirst compares with their sums the buckets on which money hangs, indexes included, reading every leaf of theirs. It costs about 2 s a
+// million payments on two processors, the file in memory.
+func (l *Ledger) proveFirst() (err error) {
+	if l.options.withoutProofs {
+		return nil
+	}
+	file, meta, err := l.openPages()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	found := l.startSumming()
+	c := newPageChecker(file, meta.pages)
+	c.skim = func(bucket string) bool { return !provenFirst(bucket) }
+	c.visit = func(bucket string, records []element) error {
+		if provenFirst(bucket) { // small ones have no pages to be skimmed
+			found.add(bucket, records)
+		}
+		return nil
+	}
+	err = c.tree(meta.root, keyRange{}, 0, "")
+	of := found.finish()
+	for _, bucket := range summedBuckets() {
+		if err == nil && provenFirst(bucket) {
+			err = l.head.Sums.equal(bucket, of[bucket])
+		}
+	}
+	return err
+}
+
+// proveLater does so with the rest, while the vault works already, and hashes the log's tree again. What it finds ends the work.
+func (l *Ledger) proveLater() {
+	begun := time.Now()
+	err := l.told(naming(l.path, guard(func() error {
+		for _, bucket := range laterBuckets {
+			if err := l.proveBucket(bucket); err != nil {
+				return err
+			}
+		}
+		return l.proveLog()
+	})))
+	switch {
+	case errors.Is(err, ErrClosed):
+	case err != nil:
+		l.options.Logger.Error("the rest of the ledger is not what was written: it takes no more", "path", l.path, "error", err)
+	default:
+		l.options.Logger.Info("the rest of the ledger is what was written", "path", l.path, "took", time.Since(begun).Round(time.Millisecond).String())
+	}
+}
+
+// proveBucket compares a bucket with its sum on a snapshot.
+func (l *Ledger) proveBucket(bucket string) error {
+	file, err := os.Open(l.path)
+	if err != nil {
+		return fmt.Errorf("open the ledger: %w", err)
+	}
+	defer file.Close()
+	return l.snapshot(func(b *bbolt.Tx) error {
+		h, err := l.readHead(b)
+		if err != nil {
+			return err
+		}
+		var found sum
+		c := newPageChecker(file, uint64(b.Size()/filePageSize))
+		c.visit = func(of string, records []element) error {
+			if of != bucket { // small ones have no pages to be skimmed
+				return nil
+			}
+			for _, e := range records {
+				found.Count++
+				found.Sum.add(l.recordMAC(bucket, e.key, e.value))
+			}
+			return l.closingError()
+		}
+		root := b.Cursor().Bucket().Root() // of the snapshot, whose pages nobody writes over
+		c.skim = func(of string) bool { return of != bucket }
+		if err := c.tree(uint64(root), keyRange{}, 0, ""); err != nil {
+			return err
+		}
+		return h.Sums.equal(bucket, found)
+	})
+}
+
+// logChunk is how many entries of the log are hashed on one snapshot.
+const logChunk = 4096
+
+// proveLog hashes the log's entries again up to where it then ends.
+func (l *Ledger) proveLog() error {
+	var tail audit.Tail
+	for done := false; !done; {
+		err := l.snapshot(func(b *bbolt.Tx) error {
+			h, err := l.readHead(b)
+			if err != nil {
+				return err
+			}
+			for range logChunk {
+				if done = tail.Size() == h.Size; done {
+					break
+				}
+				record, _, err := audit.Stored(b, tail.Size())
+				if err == nil {
+					err = tail.CheckRow(b, record[:])
+				}
+				if err != nil {
+					return fmt.Errorf("%w: %w", err, ErrDamaged)
+				}
+			}
+			if done && tail.Root() != h.root() {
+				return damaged("the log does not end as the head says")
+			}
+			return l.closingError()
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// snapshot runs fn on a snapshot of the file.
+func (l *Ledger) snapshot(fn func(*bbolt.Tx) error) error {
+	err := l.db.View(fn)
+	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+		return ErrClosed
+	}
+	return err
+}
+
+// closingError is ErrClosed once the ledger is being closed.
+func (l *Ledger) closingError() error {
+	select {
+	case <-l.stop:
+		return ErrClosed
+	default:
+		return nil
+	}
+}
+
+// summing adds up the MACs of records, on all processors.
+type summing struct {
+	leaves chan leafRecords
+	ended  sync.WaitGroup
+	mu     sync.Mutex
+	found  sums
+}
+
+type leafRecords struct {
+	bucket  string
+	records []element
+}
+
+func (l *Ledger) startSumming() *summing {
+	s := &summing{leaves: make(chan leafRecords, 64), found: sums{}}
+	for range runtime.GOMAXPROCS(0) {
+		s.ended.Go(func() {
+			mine := sums{}
+			for leaf := range s.leaves {
+				of := mine[leaf.bucket]
+				for _, e := range leaf.records {
+					of.Count++
+					of.Sum.add(l.recordMAC(leaf.bucket, e.key, e.value))
+				}
+				mine[leaf.bucket] = of
+			}
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			for bucket, of := range mine {
+				all := s.found[bucket]
+				all.join(of)
+				s.found[bucket] = all
+			}
+		})
+	}
+	return s
+}
+
+// add takes the records of a leaf, which stay as they are.
+func (s *summing) add(bucket string, records []element) { s.leaves <- leafRecords{bucket, records} }
+
+// finish returns the sums of what was added.
+func (s *summing) finish() sums {
+	close(s.leaves)
+	s.ended.Wait()
+	return s.found
+}

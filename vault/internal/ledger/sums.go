@@ -1,0 +1,98 @@
+package ledger
+
+import (
+	"encoding/binary"
+	"maps"
+	"math/bits"
+)
+
+// sum is what the sealed head says of one bucket: how many records or index entries stand in it, and the sum of their MACs. It proves presence,
+// absence and age alike: what is missing, too many, altered, or an older version of itself makes another sum.
+type sum struct {
+	Count uint64   `json:"count"`
+	Sum   multiset `json:"sum"`
+}
+
+// sums holds the sum of each bucket by its name, but for the log's own, whose root stands in the head; a bucket without one is empty.
+type sums map[string]sum
+
+// clone copies them for a transaction.
+func (s sums) clone() sums {
+	if s == nil {
+		return sums{}
+	}
+	return maps.Clone(s)
+}
+
+// change takes a value out of a bucket's sum and puts another in; nil is none.
+func (s sums) change(l *Ledger, bucket string, key, old, value []byte) {
+	if l.options.withoutProofs {
+		return
+	}
+	of := s[bucket]
+	if old != nil {
+		of.Count--
+		of.Sum.sub(l.recordMAC(bucket, key, old))
+	}
+	if value != nil {
+		of.Count++
+		of.Sum.add(l.recordMAC(bucket, key, value))
+	}
+	s[bucket] = of
+}
+
+// equal compares a bucket's sum with what was found there.
+func (s sums) equal(bucket string, found sum) error {
+	switch want := s[bucket]; {
+	case found.Count != want.Count:
+		return damaged("bucket %s has %d records, the last commit left %d: some are missing or too many", bucket, found.Count, want.Count)
+	case found != want:
+		return damaged("the records of bucket %s are not those of the last commit: one is altered, or an older one", bucket)
+	}
+	return nil
+}
+
+// sealEnds is how much of a sealed value, at both ends, its MAC is over: version and nonce (25 bytes) before, tag (16) after.
+const sealEnds = 25
+
+// recordMAC is a record's share of its bucket's sum: over bucket, key, length, and both ends of the value. For a sealed value these stand
+// for the whole: the tag holds what is between them, under the nonce and the place, and whoever reads a record opens it. An older version of a
+// record has another nonce.
+func (l *Ledger) recordMAC(bucket string, key, value []byte) [32]byte {
+	data := make([]byte, 0, 192)
+	data = append(binary.BigEndian.AppendUint32(data, uint32(len(bucket))), bucket...)
+	data = append(binary.BigEndian.AppendUint32(data, uint32(len(key))), key...)
+	data = binary.BigEndian.AppendUint32(data, uint32(len(value)))
+	if bucket == bucketKeys || len(value) < 2*sealEnds {
+		return l.box.MAC(append(data, value...))
+	}
+	data = append(data, value[:sealEnds]...)
+	return l.box.MAC(append(data, value[len(value)-sealEnds:]...))
+}
+
+// multiset is the sum of its members' MACs modulo 2^256 (the MSet-Add-Hash of Clarke and others, 2003): it does not depend on their order,
+// and a record's share is taken out as it was put in. Little-endian words.
+type multiset [4]uint64
+
+func (m *multiset) add(mac [32]byte) {
+	var carry uint64
+	for i := range m {
+		m[i], carry = bits.Add64(m[i], binary.LittleEndian.Uint64(mac[8*i:]), carry)
+	}
+}
+
+func (m *multiset) sub(mac [32]byte) {
+	var borrow uint64
+	for i := range m {
+		m[i], borrow = bits.Sub64(m[i], binary.LittleEndian.Uint64(mac[8*i:]), borrow)
+	}
+}
+
+// join adds another sum's members.
+func (s *sum) join(o sum) {
+	s.Count += o.Count
+	var carry uint64
+	for i := range s.Sum {
+		s.Sum[i], carry = bits.Add64(s.Sum[i], o.Sum[i], carry)
+	}
+}
