@@ -35,7 +35,7 @@ func newCheckedVault(t *testing.T) *checkedVault {
 	for _, dir := range shares {
 		v.must(os.Mkdir(dir, 0o700))
 	}
-	_, err := runInit(initOptions{dir: v.dir, name: "vault.example", shares: 2, threshold: 2, sharesTo: shares}, testConsole())
+	_, err := runInit(initOptions{dir: v.dir, name: "vault.example", shares: 2, threshold: 2, sharesTo: shares, onOwnDisk: true}, testConsole())
 	v.must(err)
 	v.issue("client", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })
 	v.issue("ca", func(*x509.Certificate) {})
