@@ -52,6 +52,8 @@ var meanings = map[payment.Finding]meaning{
 		"look at the disk; the detail says on whose word the ledger is the newest"},
 	payment.FindingLedgerRebuilt: {"the ledger was made anew from its own log, for a newer format or because an operator asked for it",
 		"when all goes well, remove the file before, which the detail names; until then it is to be kept like the ledger"},
+	payment.FindingResultsLost: {"the stream RESULTS lost results that it had taken; they were published again",
+		"look at the relay's disk; where it comes again, take its host for owned"},
 	payment.FindingMismatches: {"refunds named other accounts than the one that paid, until no more were compared",
 		"ask the shop; somebody with its key may be trying account numbers"},
 }
