@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/text"
 	"nightdrop/vault/internal/control"
 )
 
@@ -33,9 +34,11 @@ const dirVariable = "NIGHTDROP_VAULT_DIR"
 
 // run runs one command line and returns its exit code.
 func run(ctx context.Context, args []string, c console) int {
+	out := text.NewOutput(c.out)
+	c.out = out
 	root := newRootCommand(c)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := out.Told(root.ExecuteContext(ctx))
 	if err != nil {
 		fmt.Fprintf(c.errOut, "vault: %v\n", err)
 	}
