@@ -52,6 +52,10 @@ var meanings = map[payment.Finding]meaning{
 		"look at the disk; the detail says on whose word the ledger is the newest"},
 	payment.FindingLedgerRebuilt: {"the ledger was made anew from its own log, for a newer format or because an operator asked for it",
 		"when all goes well, remove the file before, which the detail names; until then it is to be kept like the ledger"},
+	payment.FindingJournalDoubted: {"a place of the journal holds less of the log than was journalled there; the vault takes and sends nothing",
+		"find out who shortened or lost it, and ask the acquirer whether it knows of later payments; put it back, or custodians confirm: vault unlock --confirm-ledger"},
+	payment.FindingLedgerConfirmed: {"custodians said that the ledger is the newest, though a place of the journal holds less", "nothing"},
+	payment.FindingJournalLost:     {"a place of the journal lost entries of the log; they were sent again", "look at its disk, or ask the relay's operator"},
 	payment.FindingMismatches: {"refunds named other accounts than the one that paid, until no more were compared",
 		"ask the shop; somebody with its key may be trying account numbers"},
 }

@@ -79,7 +79,7 @@ func TestAPlaceThatHoldsLessIsDoubted(t *testing.T) {
 				t.Errorf("a word that is not in the log counts: %v", err)
 			}
 			must(t, j.Confirm(func(lack string) error {
-				return h.tell(t.Context(), payment.IntegrityFound{Finding: payment.FindingJournalConfirmed, Detail: lack})
+				return h.tell(t.Context(), payment.IntegrityFound{Finding: payment.FindingLedgerConfirmed, Detail: lack})
 			}))
 			h.d.durable(j, h.grow(0))
 			<-j.Believed()
@@ -160,7 +160,7 @@ func TestAFillingThatIsKilled(t *testing.T) {
 	stop := h.d.run(j)
 	waittest.For(t, "the doubt", func() bool { return j.State().Doubt != "" })
 	must(t, j.Confirm(func(lack string) error {
-		return h.tell(t.Context(), payment.IntegrityFound{Finding: payment.FindingJournalConfirmed, Detail: lack})
+		return h.tell(t.Context(), payment.IntegrityFound{Finding: payment.FindingLedgerConfirmed, Detail: lack})
 	}))
 	waittest.For(t, "a part of it", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return len(p.messages[1]) == 1 })
 	must(t, stop())

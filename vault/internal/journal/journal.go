@@ -29,7 +29,7 @@ var (
 	// whose journal was shortened to hide it, or the place was lost. Nothing is sent and no key of a stored account destroyed before
 	// custodians say which (Confirm), or the place holds again what it held.
 	ErrDoubted = errors.New("the journal is not believed: find out what became of it, and whether this is the newest ledger " +
-		"(does the acquirer know of later payments?); then put the journal back, or have custodians confirm: vault unlock --confirm-journal")
+		"(does the acquirer know of later payments?); then put the journal back, or have custodians confirm: vault unlock --confirm-ledger")
 	// ErrNotDoubted is returned by Confirm where there is nothing to confirm.
 	ErrNotDoubted = errors.New("the journal is not in doubt: there is nothing to confirm")
 )
@@ -70,6 +70,7 @@ type Journal struct {
 	first    int64         // index of the oldest entry that is kept there
 	looked   bool          // the place was looked at since the start, or since it failed
 	believed bool          // it was in order once since the start: this ledger is the newest, as far as it can tell
+	proved   bool          // it held all that the ledger says was journalled there
 	vouched  bool          // custodians vouched for the ledger, and the place is to be filled again
 	doubt    string        // what the place lacks; "" where it is believed
 	told     string        // the doubt of which a finding tells
@@ -90,9 +91,11 @@ type State struct {
 	Size  int64  // the log's first Size entries are durable in the place
 	First int64  // index of the oldest that is kept there: a full place drops its oldest
 	Read  int64  // entries from First up to Read were read in the place since the start, and are as they were written
-	Room  Room
-	Doubt string // what the place lacks, where it is not believed; else ""
-	Err   error  // ErrUnavailable, ErrForeign or ErrDoubted, with the cause; nil: all goes well
+	// Proved tells that the place held what the ledger says was journalled there: no older copy of the ledger could say so much.
+	Proved bool
+	Room   Room
+	Doubt  string // what the place lacks, where it is not believed; else ""
+	Err    error  // ErrUnavailable, ErrForeign or ErrDoubted, with the cause; nil: all goes well
 }
 
 // New makes a journal. It does nothing until Begin or Run.
@@ -136,7 +139,7 @@ func (j *Journal) State() State {
 	err := j.Ready()
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return State{Place: j.cfg.Name, Size: j.size, First: j.first, Read: j.reading.end, Room: j.room, Doubt: j.doubt, Err: err}
+	return State{Place: j.cfg.Name, Size: j.size, First: j.first, Read: j.reading.end, Proved: j.proved, Room: j.room, Doubt: j.doubt, Err: err}
 }
 
 // Believed is closed once the place has been in order since the start, or custodians vouched for the ledger: then this ledger is the newest,

@@ -49,6 +49,11 @@ func (j *Journal) look(ctx context.Context) error {
 		return err
 	}
 	lack := j.lack(generation, now)
+	if known := j.cfg.Ledger.Journalled()[j.cfg.Name]; lack == "" && known.Generation == generation && known.Size > 0 {
+		j.mu.Lock()
+		j.proved = true
+		j.mu.Unlock()
+	}
 	if lack != "" {
 		if now, err = j.mend(ctx, generation, now, lack); err != nil {
 			return err
