@@ -29,6 +29,7 @@ type daemon struct {
 	failure  failure
 	disk     *diskGuard
 	refusals refusals
+	remains  []string        // what destroying a key does not reach on this host
 	running  context.Context // ends when the daemon does: what takes long in an unlock breaks off
 	ending   context.CancelFunc
 	// rebuilding is how far the ledger's rebuilding has come; nil where there is none.

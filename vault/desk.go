@@ -22,6 +22,7 @@ func (d *daemon) Status(context.Context) (control.Status, error) {
 	}
 	s := control.Status{Vault: d.ring.Name(), Verifier: d.ring.Verifier().String(), Version: version, Started: d.started, Locked: true}
 	s.Threshold, s.Shares = d.ring.Threshold()
+	s.Certificates, s.Remains = d.settings.certificateNotes(d.now()), d.remains
 	d.disk.renew()
 	s.Disks = d.disk.disks()
 	h, err := d.open()

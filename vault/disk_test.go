@@ -189,7 +189,7 @@ func TestReserves(t *testing.T) {
 		}
 	}
 	s := settings{Limits: limitSettings{DiskReserve: -1}}
-	if err := s.check(); err == nil || !strings.Contains(err.Error(), filepath.Join(settingsFile)+": limits") {
+	if err := s.check(time.Now()); err == nil || !strings.Contains(err.Error(), filepath.Join(settingsFile)+": limits") {
 		t.Errorf("a reserve below nothing: %v", err)
 	}
 }

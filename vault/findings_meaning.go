@@ -56,6 +56,8 @@ var meanings = map[payment.Finding]meaning{
 		"find out who shortened or lost it, and ask the acquirer whether it knows of later payments; put it back, or custodians confirm: vault unlock --confirm-ledger"},
 	payment.FindingLedgerConfirmed: {"custodians said that the ledger is the newest, though a place of the journal holds less", "nothing"},
 	payment.FindingJournalLost:     {"a place of the journal lost entries of the log; they were sent again", "look at its disk, or ask the relay's operator"},
+	payment.FindingResultsLost: {"the stream RESULTS lost results that it had taken; they were published again",
+		"look at the relay's disk; where it comes again, take its host for owned"},
 	payment.FindingMismatches: {"refunds named other accounts than the one that paid, until no more were compared",
 		"ask the shop; somebody with its key may be trying account numbers"},
 }

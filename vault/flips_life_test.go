@@ -199,7 +199,7 @@ func (l *life) settings() (settings, error) {
 	s.Bank = bankSettings{Outbox: l.path("outbox"), ImmediateDestination: "231380104",
 		DestinationName: "OUR BANK", ImmediateOrigin: "121042882",
 		OriginName: "NIGHTDROP", ODFI: "23138010", Cutoff: "16:45", Zone: "America/New_York", LeadDays: 1}
-	return s, s.check()
+	return s, s.check(time.Now())
 }
 
 // startVault starts the daemon, locked.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nightdrop/shared/channel"
-	"nightdrop/shared/config"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer/iso8583"
 	"nightdrop/vault/internal/control"
@@ -160,13 +158,13 @@ func (h *house) storedSlots() (slots []uint32, err error) {
 
 // connect dials the channel and the acquirer; both keep trying for as long as the house stands.
 func (h *house) connect(s settings) (err error) {
-	c := s.Channel
-	h.channel, err = channel.DialVault(context.Background(), channel.Options{URL: c.URL, Seed: c.Seed, CA: c.CA, Cert: c.Cert, Key: c.Key,
-		Name: h.ring.Name(), Logger: h.log})
+	options := s.Channel.options()
+	options.Name, options.Logger = h.ring.Name(), h.log
+	h.channel, err = channel.DialVault(context.Background(), options)
 	if err != nil {
 		return err
 	}
-	config, err := s.Acquirer.TLS.config()
+	config, err := s.Acquirer.TLS.config(h.now, h.log)
 	if err != nil {
 		return err
 	}
@@ -184,29 +182,6 @@ func (h *house) odd(o iso8583.Oddity) {
 	if <-h.furnished; h.engine != nil {
 		h.engine.Odd(string(o.Kind), o.Detail)
 	}
-}
-
-// config is the TLS configuration; nil where TLS is off.
-func (t tlsSettings) config() (*tls.Config, error) {
-	if !t.Enabled {
-		return nil, nil
-	}
-	client := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName} // acquirers' hosts are not all at 1.3
-	if t.CA != "" {
-		authorities, err := config.Authorities(t.CA)
-		if err != nil {
-			return nil, fmt.Errorf("acquirer.tls.ca: %w", err)
-		}
-		client.RootCAs = authorities
-	}
-	if t.Cert != "" {
-		pair, err := config.KeyPair(t.Cert, t.Key)
-		if err != nil {
-			return nil, fmt.Errorf("acquirer.tls.cert: %w", err)
-		}
-		client.Certificates = []tls.Certificate{pair}
-	}
-	return client, nil
 }
 
 // furnish makes those who work.

@@ -40,6 +40,12 @@ func printStatus(w io.Writer, s control.Status) {
 	row(w, "verifier", s.Verifier)
 	row(w, "version", s.Version)
 	row(w, "started", moment(s.Started))
+	for _, note := range s.Certificates {
+		row(w, "certificate", note)
+	}
+	for _, note := range s.Remains {
+		row(w, "a destroyed key may remain", note)
+	}
 	printDisks(w, s)
 	if s.Locked {
 		row(w, "state", "locked")

@@ -80,6 +80,9 @@ type Status struct {
 
 	Rebuilding *Rebuilding `json:"rebuilding,omitempty"` // while an unlock rebuilds the ledger
 
+	Certificates []string `json:"certificates,omitempty"` // that are near their end, or past it
+	Remains      []string `json:"remains,omitempty"`      // what destroying a key does not reach on this host
+
 	Generation uint64                     `json:"generation,omitempty"`
 	LogSize    int64                      `json:"logSize,omitempty"` // entries
 	Merchants  int                        `json:"merchants,omitempty"`
