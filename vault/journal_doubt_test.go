@@ -117,3 +117,67 @@ func TestOldCopyWithoutItsJournal(t *testing.T) {
 		})
 	}
 }
+
+// TestStoredAccountsAfterAnUnlockWithoutTheJournal: what was left undone while the journal was away is done when it is back, and no order of a
+// shop's ends the daemon meanwhile.
+func TestStoredAccountsAfterAnUnlockWithoutTheJournal(t *testing.T) {
+	s := newSite(t)
+	stop := s.serve()
+	s.enrol()
+	var merchant control.Merchant
+	s.json(&merchant, "merchant", "policy", "shop-1", "--storage", "on", "--reason", "a test")
+	stop()
+	s.must(s.broker.Close(t.Context()))
+	stop = s.serve()
+	var st control.Status
+	if s.json(&st, "status"); !strings.Contains(st.Journal, "bags wait in the channel until the journal shows") {
+		t.Errorf("status without the channel: %s", st.Journal)
+	}
+	s.runBroker()
+	account := `{"card":{"number":"4242424242424242","expiry":"2031-12"}}`
+	s.send(draft{order: `{"operation":"store","reference":"keep"}`, account: account})
+	var payments []control.Payment
+	stored := func() bool {
+		s.json(&payments, "payment", "list", "--stage", string(payment.StageDone))
+		return len(payments) == 1
+	}
+	s.wait("the account to be stored", stored)
+	s.send(draft{order: fmt.Sprintf(`{"operation":"forget","reference":"drop","token":%q}`, payments[0].Token)})
+	s.wait("the account to be forgotten", func() bool {
+		s.json(&payments, "payment", "list", "--stage", string(payment.StageDone))
+		return len(payments) == 2
+	})
+	if s.json(&st, "status"); !strings.HasPrefix(st.Journal, "ready") || strings.Contains(st.Journal, "wait") {
+		t.Errorf("status afterwards: %s", st.Journal)
+	}
+	stop()
+	s.checkLedger()
+}
+
+// TestWhatIsForeignInTheJournalEndsByItself: once somebody has cleared it away, the vault goes on without a restart.
+func TestWhatIsForeignInTheJournalEndsByItself(t *testing.T) {
+	s := newSite(t)
+	dir := s.inBoth()
+	s.serve()()
+	segment := filepath.Join(dir, "generation-1", "99999999.seg")
+	other := newSite(t)
+	theirs := other.inBoth()
+	other.serve()()
+	found, err := filepath.Glob(filepath.Join(theirs, "generation-1", "*.seg"))
+	s.must(err)
+	data, err := os.ReadFile(found[len(found)-1])
+	s.must(err)
+	s.must(os.WriteFile(segment, data, 0o600))
+	stop := s.serve()
+	var st control.Status
+	if s.json(&st, "status"); !strings.Contains(st.Journal, "did not write") || !strings.Contains(st.Journal, "bags wait") {
+		t.Errorf("status: %s", st.Journal)
+	}
+	s.must(os.Remove(segment))
+	s.wait("the journal to be in order", func() bool {
+		s.json(&st, "status")
+		return strings.HasPrefix(st.Journal, "ready") && !strings.Contains(st.Journal, "wait")
+	})
+	stop()
+	s.checkLedger()
+}
