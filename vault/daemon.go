@@ -148,6 +148,11 @@ func (d *daemon) Unlock(ctx context.Context, actor settle.Actor, given control.S
 		}
 		answer.Confirmed = true
 	}
+	if o.ConfirmLedger {
+		if answer.LedgerConfirmed, err = h.confirmLedger(context.WithoutCancel(ctx), actor, numbers); err != nil {
+			return control.Unlocked{}, err
+		}
+	}
 	answer.Clock = clockText(d.ring)
 	d.log.Info("unlocked", "actor", actor.Name, "already", answer.Already, "clock", answer.Clock)
 	return answer, nil

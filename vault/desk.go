@@ -40,7 +40,7 @@ func (d *daemon) Status(context.Context) (control.Status, error) {
 	} else {
 		tellSilence(&s, h.engine)
 	}
-	s.Journal = h.journalText(d.settings)
+	s.Journal, s.Journals = h.journalText(d.settings), h.journalPlaces()
 	s.Streams, s.ResultShares = h.streams(d.settings), h.shares()
 	if s.Outbox, err = d.settings.Bank.waiting(); err != nil {
 		return s, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"io"
 	"sync"
 	"time"
@@ -54,7 +55,7 @@ func newDiskGuard(s settings) *diskGuard {
 	const takes = "no bag is taken and no new authorisation is sent"
 	g := &diskGuard{look: volume.Look, least: s.Limits.DiskReserve,
 		places: []*place{{name: "ledger", dir: s.dir, waits: takes, takes: true}}}
-	if s.Journal.Place == journalInDirectory {
+	if slices.Contains(s.Journal.places(), journalInDirectory) {
 		g.places = append(g.places, &place{name: "journal", dir: s.Journal.Directory, waits: takes, takes: true})
 	}
 	if s.Bank.enabled() {

@@ -37,7 +37,7 @@ type house struct {
 	engine   *settle.Engine
 	intake   *intake.Intake
 	outbox   *outbox.Outbox
-	journal  *secondPlace // nil where it is off
+	journal  *secondPlaces // nil where it is off
 	now      func() time.Time
 	log      *slog.Logger
 	failure  *failure // of the process
@@ -70,11 +70,10 @@ func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int,
 	if err := h.connect(d.settings); err != nil {
 		return h, err
 	}
-	newest, err := h.openJournal(ctx, d.settings)
-	if err != nil {
+	if err := h.openJournal(ctx, d.settings); err != nil {
 		return h, err
 	}
-	if err := h.mendMark(ctx, newest && h.journal != nil, o.ConfirmLedger, actor, shares); err != nil {
+	if err := h.mendMark(ctx, h.journal.proved(), o.ConfirmLedger, actor, shares); err != nil {
 		return h, err
 	}
 	stored, err := h.storedSlots() // before anything is committed: a sound copy of the ledger is then as new as this one
@@ -90,7 +89,7 @@ func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int,
 	if err := h.begin(ctx, d.settings, actor, shares); err != nil {
 		return h, err
 	}
-	if newest { // an older one would have keys destroyed that the newest needs; then it is left to the next unlock
+	if h.journal == nil { // else an older ledger would have keys destroyed that the newest needs: trustLedger does it
 		if err := h.ring.KeepStored(stored); err != nil {
 			return h, err
 		}
@@ -111,7 +110,7 @@ func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int,
 	h.stop = stop
 	var group context.Context
 	h.tasks, group = errgroup.WithContext(work)
-	for _, run := range []func(context.Context) error{h.engine.Run, h.intake.Run, h.outbox.Run, h.keep, h.watchJournal,
+	for _, run := range []func(context.Context) error{h.engine.Run, h.intake.Run, h.outbox.Run, h.keep, h.watchJournal, h.trustLedger(stored),
 		h.watchDisk, h.tellSizes(d.settings)} {
 		h.tasks.Go(func() error {
 			if err := run(group); err != nil && work.Err() == nil {
@@ -200,7 +199,7 @@ func (h *house) furnish(s settings) error {
 		return fmt.Errorf("batches.close_at: %w", err)
 	}
 	h.intake, err = intake.New(intake.Config{Ledger: h.ledger, Opener: h.ring, Source: h.channel, Workers: s.Limits.Workers, Now: h.now, Logger: h.log,
-		Accounts: h.ring, RefundsByReference: h.acquirer.RefundsByReference(), Bank: bank != nil, Room: h.disk.fresh})
+		Accounts: h.ring, RefundsByReference: h.acquirer.RefundsByReference(), Bank: bank != nil, Room: h.mayTake})
 	if err != nil {
 		return err
 	}

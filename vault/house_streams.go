@@ -53,8 +53,8 @@ func (h *house) streams(s settings) []control.Stream {
 	envelopes.Notes = noteEnvelopes(l, envelopes, bags.Error, bags.Held, bags.Purged)
 	results.Notes = noteResults(l, results, shares)
 	all := []control.Stream{envelopes, results}
-	if h.journal != nil && s.Journal.Place == journalOnChannel {
-		room := h.journal.State().Room
+	if one := h.journal.on(journalOnChannel); one != nil {
+		room := one.State().Room
 		journal := control.Stream{Name: "JOURNAL", Bytes: room.Used, MaxBytes: room.Limit}
 		if n := float64(s.Limits.PaymentsPerDay); n > 0 {
 			journal.Notes = noteSize(journal, n*journalBytes*journalKept,

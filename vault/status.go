@@ -61,6 +61,7 @@ func printStatus(w io.Writer, s control.Status) {
 	row(w, "channel", s.Channel)
 	row(w, "acquirer", s.Acquirer)
 	row(w, "journal", s.Journal)
+	printJournals(w, s.Journals)
 	printStreams(w, s)
 	row(w, "merchants", s.Merchants)
 	row(w, "log entries", s.LogSize)
@@ -94,6 +95,23 @@ func printDisks(w io.Writer, s control.Status) {
 		if d.Note != "" {
 			row(w, "disk of the "+d.Place, d.Note)
 		}
+	}
+}
+
+// printJournals says what each place of the journal holds.
+func printJournals(w io.Writer, places []control.JournalPlace) {
+	for _, p := range places {
+		text := fmt.Sprintf("%d entries, %d %% full", p.Entries, p.Percent)
+		if p.First > 0 {
+			text += fmt.Sprintf("; entries before %d went when it was full", p.First)
+		}
+		if p.Read < p.Entries {
+			text += fmt.Sprintf("; read up to %d since the unlock", p.Read)
+		}
+		if p.Problem != "" {
+			text += "; " + p.Problem
+		}
+		row(w, "journal in the "+p.Place, text)
 	}
 }
 

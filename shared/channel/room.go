@@ -26,10 +26,9 @@ func (v *Vault) EnvelopesRoom(ctx context.Context) (Room, error) {
 	return v.room(ctx, infoSubject(streamEnvelopes))
 }
 
-// JournalRoom tells how many bytes JOURNAL holds, of all generations, and how many it may. When it is full its oldest messages go.
-func (v *Vault) JournalRoom(ctx context.Context) (used, limit int64, err error) {
-	room, err := v.room(ctx, infoSubject(streamJournal))
-	return room.Bytes, room.MaxBytes, err
+// JournalRoom returns how full JOURNAL is, with all generations. When it is full its oldest messages go.
+func (v *Vault) JournalRoom(ctx context.Context) (Room, error) {
+	return v.room(ctx, infoSubject(streamJournal))
 }
 
 // ResultsRoom returns how full RESULTS is, in the words of the broker. It is ErrUnavailable also where the broker's configuration is older

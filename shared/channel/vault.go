@@ -122,6 +122,16 @@ func (v *Vault) NewestJournal(ctx context.Context, generation uint64) (Message, 
 	return v.stored(ctx, streamJournal, getRequest{Last: journalSubject(generation)})
 }
 
+// JournalFrom returns the first message of a generation's journal at a sequence, from 1, or behind it, as the stream's leader has it. It is
+// ErrNotFound where there is none, and ErrUnavailable where the broker answers with an earlier one.
+func (v *Vault) JournalFrom(ctx context.Context, generation, sequence uint64) (Message, error) {
+	m, err := v.stored(ctx, streamJournal, getRequest{Sequence: sequence, Next: journalSubject(generation)})
+	if err == nil && m.Sequence < sequence {
+		return Message{}, fmt.Errorf("%w: the broker gave message %d of the journal for %d", ErrUnavailable, m.Sequence, sequence)
+	}
+	return m, err
+}
+
 // stored asks a stream's leader for one message.
 func (v *Vault) stored(ctx context.Context, stream string, which getRequest) (Message, error) {
 	var answer struct {

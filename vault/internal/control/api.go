@@ -97,7 +97,8 @@ type Status struct {
 	Journal    string                     `json:"journal,omitempty"`    // "ready" and how far it has come, or why not and what to do about it
 	Clock      string                     `json:"clock,omitempty"`      // "trusted", or what to do about it
 
-	OpenFindings uint64 `json:"openFindings,omitempty"` // of Findings, those that somebody has to look at and acknowledge
+	Journals     []JournalPlace `json:"journals,omitempty"`     // each place of the journal
+	OpenFindings uint64         `json:"openFindings,omitempty"` // of Findings, those that somebody has to look at and acknowledge
 
 	Streams      []Stream      `json:"streams,omitempty"`      // of the channel, as they were last seen
 	ResultShares *ResultShares `json:"resultShares,omitempty"` // of RESULTS
@@ -151,6 +152,8 @@ type Unlocked struct {
 	Already   bool   `json:"already"`        // it was unlocked before; the shares were checked all the same
 	Clock     string `json:"clock"`          // as in Status
 	Confirmed bool   `json:"clockConfirmed"` // by this call
+	// LedgerConfirmed tells that this call put the custodians' word into the log for a journal that was in doubt.
+	LedgerConfirmed bool `json:"ledgerConfirmed"`
 	// Rebuilt is there where the ledger was rebuilt first.
 	Rebuilt *Rebuilt `json:"rebuilt,omitempty"`
 }

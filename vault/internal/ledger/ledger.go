@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -119,6 +120,8 @@ type Ledger struct {
 
 	mu        sync.Mutex
 	committed chan struct{} // closed by the next commit
+
+	journal journalled
 
 	// The writer's, as of the last commit.
 	head   head
@@ -287,6 +290,7 @@ func (l *Ledger) resume() error {
 		if l.head, err = l.readHead(b); err != nil {
 			return err
 		}
+		l.journal.places = maps.Clone(l.head.Journal)
 		if err := l.checkLogEnd(b, l.head); err != nil {
 			return err
 		}
@@ -401,7 +405,7 @@ func (l *Ledger) Close() error {
 		l.proving.Wait()
 		sound := l.latched.Load() == nil // after a failed commit the file is doubtful, so it is not marked
 		if sound {
-			l.closed = l.remember(l.head)
+			l.closed = errors.Join(l.keepJournalled(), l.remember(l.head))
 		}
 		l.closed = errors.Join(l.closed, l.db.Close())
 		if l.closed == nil && sound {

@@ -161,6 +161,8 @@ type head struct {
 	Sums   sums          `json:"sums"`   // of what stands in each bucket, but for those of the log
 	LogKey uint32        `json:"logKey"` // number of the newest
 	LogDay string        `json:"logDay"` // when it was made, YYYY-MM-DD
+
+	Journal map[string]Journalled `json:"journal,omitempty"` // what the second places had confirmed before this commit, by name
 }
 
 func (h head) root() (root tlog.Hash) {
@@ -171,6 +173,7 @@ func (h head) root() (root tlog.Hash) {
 func (tx *Tx) writeHead() error {
 	root := tx.tail.Root()
 	tx.head.Size, tx.head.Root = tx.tail.Size(), root[:]
+	tx.head.Journal = tx.ledger.journal.all()
 	text, err := json.Marshal(tx.head)
 	if err != nil {
 		return err

@@ -43,7 +43,7 @@ func (FindingAcknowledged) Kind() string { return "finding-acknowledged" }
 // Alarming tells whether somebody has to look at findings of the kind: others tell that something is over, or of people's words.
 func (f Finding) Alarming() bool {
 	switch f {
-	case FindingClockConfirmed, FindingHostAnswers, FindingDiskRoom:
+	case FindingClockConfirmed, FindingHostAnswers, FindingDiskRoom, FindingLedgerConfirmed:
 		return false
 	}
 	return true
