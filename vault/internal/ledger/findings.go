@@ -29,12 +29,17 @@ func (tx *Tx) Findings(before uint64, fn func(payment.Found) error) error {
 	}
 	cursor := tx.bucket(bucketFindings).Cursor()
 	k, value := cursor.Seek(orderedKey(before))
-	if k == nil {
-		k, value = cursor.Last()
-	} else {
+	if k != nil {
 		k, value = cursor.Prev()
+	} else if k, value = cursor.Last(); k == nil {
+		return tx.walked(bucketFindings, nil, 0, tx.writes)
 	}
+	met, writes, all := 0, tx.writes, before == 1<<64-1
 	for ; k != nil; k, value = cursor.Prev() {
+		met++
+		if err := tx.agree(bucketFindings, k, value); err != nil {
+			return err
+		}
 		text, err := unseal(bucketFindings, k, tx.ledger.box, value)
 		if err != nil {
 			return err
@@ -47,7 +52,10 @@ func (tx *Tx) Findings(before uint64, fn func(payment.Found) error) error {
 			return err
 		}
 	}
-	return nil
+	if !all {
+		return nil
+	}
+	return tx.walked(bucketFindings, nil, met, writes)
 }
 
 // FindingEntry returns the index of the log's entry that tells of a finding.

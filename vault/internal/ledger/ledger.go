@@ -109,14 +109,17 @@ type Ledger struct {
 	box     keyring.Box
 	boxes   sync.Map // purpose -> keyring.Box, opened before
 
-	queue   chan *request
-	stop    chan struct{} // closed by Close
-	stopped chan struct{} // closed by the writer
-	closing sync.Once
-	proving sync.WaitGroup // what is compared after Open
-	closed  error
-	latched atomic.Pointer[error]
-	badMark atomic.Pointer[error] // what MarkDamaged returns
+	queue    chan *request
+	stop     chan struct{} // closed by Close
+	stopped  chan struct{} // closed by the writer
+	closing  sync.Once
+	tags     *tags
+	proving  sync.WaitGroup           // what is compared after Open
+	proven   map[string]chan struct{} // buckets that are compared after Open; closed when they were
+	unproven chan struct{}            // closed when that found damage, which is latched
+	closed   error
+	latched  atomic.Pointer[error]
+	badMark  atomic.Pointer[error] // what MarkDamaged returns
 
 	mu        sync.Mutex
 	committed chan struct{} // closed by the next commit
@@ -260,6 +263,10 @@ func open(path string, keys Keys, o Options) (*Ledger, error) {
 	l.queue = make(chan *request, l.options.MaxGroup)
 	go l.write()
 	if !l.options.withoutProofs {
+		l.proven, l.unproven = map[string]chan struct{}{}, make(chan struct{})
+		for _, bucket := range laterBuckets {
+			l.proven[bucket] = make(chan struct{})
+		}
 		l.proving.Go(l.proveLater)
 	}
 	return l, nil
@@ -317,6 +324,7 @@ func (l *Ledger) resume() error {
 		if err := tx.finish(); err != nil {
 			return err
 		}
+		l.tellTags(tx)
 		l.publish(tx)
 		return nil
 	})
@@ -356,6 +364,10 @@ func (l *Ledger) openBox(b *bbolt.Tx) error {
 
 // View runs fn on a snapshot of the ledger. fn must not keep tx, use it from several goroutines, nor wait for a Commit.
 func (l *Ledger) View(fn func(*Tx) error) error {
+	if l.tags != nil {
+		entered := l.tags.enter()
+		defer l.tags.leave(entered)
+	}
 	return l.told(guard(func() error {
 		err := l.db.View(func(b *bbolt.Tx) error { return fn(l.newTx(b)) })
 		if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {

@@ -131,11 +131,11 @@ func (r *rebuild) carryRest() error {
 	if err := r.carry(bucketStored, checkCarriedStored); err != nil {
 		return err
 	}
-	hint, err := r.from.BagHint()
+	hints, err := r.from.hints()
 	if err != nil {
 		return err
 	}
-	return r.update(func(tx *Tx) error { return tx.SetBagHint(hint) })
+	return r.update(func(tx *Tx) error { return tx.setHints(hints) })
 }
 
 // carry copies a bucket's records, from the last one that is there on, as they stand: each is sealed for its place, which stays. check

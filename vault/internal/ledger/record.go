@@ -101,9 +101,9 @@ func (tx *Tx) put(bucket string, key []byte, box keyring.Box, plaintext []byte) 
 
 // get opens the record in its place.
 func (tx *Tx) get(bucket string, key []byte, box keyring.Box) ([]byte, bool, error) {
-	value := tx.bucket(bucket).Get(key)
-	if value == nil {
-		return nil, false, nil
+	value, err := tx.read(bucket, key)
+	if value == nil || err != nil {
+		return nil, false, err
 	}
 	plaintext, err := unseal(bucket, key, box, value)
 	return plaintext, err == nil, err
@@ -127,10 +127,16 @@ func (tx *Tx) store(bucket string, key, value []byte) error {
 	}
 	b := tx.bucket(bucket)
 	old := b.Get(key)
+	if tx.tagsOf(bucket) {
+		if err := tx.agree(bucket, key, old); err != nil {
+			return tx.spoil(err)
+		}
+	}
 	if old == nil && value == nil {
 		return nil
 	}
 	tx.head.Sums.change(tx.ledger, bucket, key, old, value)
+	tx.tagChange(bucket, key, old, value)
 	tx.changed = true
 	if value == nil {
 		return tx.spoilIf(b.Delete(key))
@@ -214,7 +220,10 @@ func (tx *Tx) box(purpose string) (keyring.Box, error) {
 	if box, ok := tx.ledger.boxes.Load(purpose); ok {
 		return box.(keyring.Box), nil
 	}
-	wrapped := tx.bucket(bucketKeys).Get([]byte(purpose))
+	wrapped, err := tx.read(bucketKeys, []byte(purpose))
+	if err != nil {
+		return nil, err
+	}
 	if wrapped == nil {
 		return nil, damaged("the key of %s is missing", purpose)
 	}
@@ -234,10 +243,11 @@ func (tx *Tx) NewMerchantKey(merchant string) error {
 	if !tx.bolt.Writable() {
 		return errReadOnly
 	}
-	if tx.bucket(bucketKeys).Get([]byte(purposeMerchant(merchant))) != nil {
-		return nil
+	wrapped, err := tx.read(bucketKeys, []byte(purposeMerchant(merchant)))
+	if wrapped != nil || err != nil {
+		return err
 	}
-	_, err := tx.newBox(purposeMerchant(merchant))
+	_, err = tx.newBox(purposeMerchant(merchant))
 	return err
 }
 

@@ -62,7 +62,11 @@ func load[K comparable, V any](tx *Tx, rows map[K]*row[V], k K, at home) (*row[V
 		return r, nil
 	}
 	r := &row[V]{}
-	if tx.bucket(at.bucket).Get(at.key) != nil { // a merchant who is not there has no box
+	value, err := tx.read(at.bucket, at.key)
+	if err != nil {
+		return nil, err
+	}
+	if value != nil { // a merchant who is not there has no box
 		box, err := tx.boxOf(at.merchant)
 		if err != nil {
 			return nil, err

@@ -22,6 +22,7 @@ import (
 type Tx struct {
 	ledger  *Ledger
 	bolt    *bbolt.Tx
+	id      int // of bolt, which forgets it at the commit: a snapshot's is that of the commit that it shows
 	now     envelope.Time
 	head    head
 	tail    audit.Tail
@@ -30,6 +31,8 @@ type Tx struct {
 	changed bool
 	spoiled error       // the first failed write
 	traces  []heldTrace // what is written of open trace numbers, in order
+	writes  int         // stored values so far
+	tagged  map[uint64]tag
 
 	// What the fold read and wrote; written back once, by finish. Unused in a snapshot.
 	vault     map[struct{}]*row[payment.Vault]
@@ -49,7 +52,7 @@ type Tx struct {
 var _ payment.State = (*Tx)(nil)
 
 func (l *Ledger) newTx(b *bbolt.Tx) *Tx {
-	tx := &Tx{ledger: l, bolt: b, boxes: map[string]keyring.Box{}}
+	tx := &Tx{ledger: l, bolt: b, id: b.ID(), boxes: map[string]keyring.Box{}}
 	if !b.Writable() {
 		return tx
 	}
