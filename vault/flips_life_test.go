@@ -231,12 +231,23 @@ func (l *life) startVault() error {
 	}
 }
 
-func (l *life) unlock(ctx context.Context) error {
+func (l *life) unlock(ctx context.Context) error { return l.unlockWith(ctx, control.UnlockOptions{}) }
+
+// waitsForJournal is why the vault takes and sends nothing, "" where it does.
+func (l *life) waitsForJournal(ctx context.Context) string {
+	status, err := l.client.Status(ctx)
+	if err != nil || !strings.Contains(status.Journal, "bags wait") || strings.HasPrefix(status.Journal, "ready") {
+		return ""
+	}
+	return status.Journal
+}
+
+func (l *life) unlockWith(ctx context.Context, o control.UnlockOptions) error {
 	var shares [][]byte
 	for _, share := range l.shares {
 		shares = append(shares, slices.Clone(share))
 	}
-	_, err := l.client.Unlock(ctx, shares, control.UnlockOptions{})
+	_, err := l.client.Unlock(ctx, shares, o)
 	return err
 }
 

@@ -93,6 +93,17 @@ func (p *picture) resume(ctx context.Context, dir string, patience time.Duration
 		}
 		return o, nil
 	}
+	if waits := l.waitsForJournal(ctx); waits != "" {
+		// It takes and sends nothing; custodians end a doubt, and whoever wrote what is foreign has to clear it away.
+		o.complaints = append(o.complaints, waits)
+		if !strings.Contains(waits, "--confirm-ledger") {
+			o.journal = waits
+			return o, nil
+		}
+		if err := l.unlockWith(ctx, control.UnlockOptions{ConfirmLedger: true}); err != nil {
+			o.complaints = append(o.complaints, err.Error())
+		}
+	}
 	p.use(ctx, l, &o, patience)
 	return o, nil
 }

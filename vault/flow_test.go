@@ -341,6 +341,6 @@ func (s *site) checkLedger() {
 	defer ring.Close()
 	l, err := ledger.Open(filepath.Join(s.dir, ledgerFile), ring, ledger.Options{})
 	s.must(err)
-	s.must(l.Check(s.t.Context()))
+	s.must(l.Check(s.t.Context(), nil))
 	s.must(l.Close())
 }

@@ -61,7 +61,7 @@ func newRootCommand(c console) *cobra.Command {
 	flags.StringVar(&g.dir, "dir", os.Getenv(dirVariable), "the vault's directory (or "+dirVariable+")")
 	root.AddCommand(
 		hardened(newInitCommand(g, c)), newServeCommand(g, c), hardened(newUnlockCommand(g, c)), newLockCommand(g, c), newStatusCommand(g, c), newVersionCommand(g, c),
-		newInspectCommand(c), newCheckConfigCommand(g, c),
+		newInspectCommand(c), newCheckCommand(g, c), newCheckConfigCommand(g, c),
 		group("merchant", "Merchants: add, list, show, suspend, resume, policy",
 			newMerchantAddCommand(g, c), newMerchantListCommand(g, c), newMerchantShowCommand(g, c), newMerchantSuspendCommand(g, c), newMerchantResumeCommand(g, c),
 			newMerchantPolicyCommand(g, c)),

@@ -54,6 +54,9 @@ type Vault interface {
 	// ResendResults publishes results of a merchant again, as many as fit its share of the channel.
 	ResendResults(ctx context.Context, actor settle.Actor, q ResendQuery, progress settle.Progress) (Resent, error)
 
+	// Check checks the whole ledger, and tells of its progress in entries of the log.
+	Check(ctx context.Context, progress settle.Progress) (Checked, error)
+
 	// Findings lists integrity findings, the newest first.
 	Findings(ctx context.Context, q FindingQuery) ([]Finding, error)
 	Finding(ctx context.Context, number uint64) (Finding, error)

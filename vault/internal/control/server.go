@@ -112,6 +112,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("POST /returns", s.upload(s.importReturns))
 	s.resultRoutes(mux)
 	s.findingRoutes(mux)
+	s.checkRoutes(mux)
 	s.auditRoutes(mux)
 	return mux
 }

@@ -136,7 +136,7 @@ func (v *vault) openAndCheck(path string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(l.Check(context.Background()), l.Close())
+	return errors.Join(l.Check(context.Background(), nil), l.Close())
 }
 
 // nth returns copies of a bucket's n-th key and value, from 0.
@@ -391,7 +391,7 @@ func TestCheckFindsAStateThatTheLogDoesNotMake(t *testing.T) {
 			v.commit(func(tx *Tx) error {
 				return tx.Payments(Query{Stage: payment.StageApproved, Merchant: shop, Limit: 1}, func(p payment.Payment) error { return change(tx, p) })
 			})
-			if err := v.Check(context.Background()); !errors.Is(err, ErrDamaged) {
+			if err := v.Check(context.Background(), nil); !errors.Is(err, ErrDamaged) {
 				t.Errorf("got %v", err)
 			}
 			if err := v.Close(); err != nil {
@@ -406,7 +406,7 @@ func TestCheckEndsWithItsContext(t *testing.T) {
 	v := newVault(t)
 	ctx, cancel := context.WithTimeout(context.Background(), -time.Second)
 	defer cancel()
-	if err := v.Check(ctx); !errors.Is(err, context.DeadlineExceeded) {
+	if err := v.Check(ctx, nil); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -69,7 +69,7 @@ func TestFindingsAreRemembered(t *testing.T) {
 		}
 		return err
 	})
-	if err := v.Check(t.Context()); err != nil {
+	if err := v.Check(t.Context(), nil); err != nil {
 		t.Error(err)
 	}
 }

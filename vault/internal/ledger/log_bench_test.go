@@ -119,7 +119,7 @@ func expectLog(b *testing.B, with, without *logSide, n int) {
 	if grown := logSize(b, without.ledger) - without.size; grown != 0 {
 		b.Fatalf("the log that is not written has grown by %d entries", grown)
 	}
-	if err := without.ledger.Check(b.Context()); !errors.Is(err, ledger.ErrDamaged) {
+	if err := without.ledger.Check(b.Context(), nil); !errors.Is(err, ledger.ErrDamaged) {
 		b.Fatalf("records without their events pass for a ledger: %v", err)
 	}
 }
