@@ -106,8 +106,8 @@ func TestWhatIsPutBackIsBelieved(t *testing.T) {
 	must(t, stop())
 }
 
-// TestAHoleIsFilledAgain: what is missing in the middle shows in no end; it is found by reading, told, and sent again.
-func TestAHoleIsFilledAgain(t *testing.T) {
+// TestAHoleIsDoubted where it is found before the place is believed; one that is found by reading on is told, and sent again.
+func TestAHoleIsDoubted(t *testing.T) {
 	for name, hole := range map[string]func(all [][]byte) [][]byte{
 		"a message gone": func(all [][]byte) [][]byte { return slices.Delete(slices.Clone(all), 1, 2) },
 		"a message altered": func(all [][]byte) [][]byte {
@@ -116,20 +116,31 @@ func TestAHoleIsFilledAgain(t *testing.T) {
 			return all
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			h, p := journalled(t)
-			p.messages[1] = hole(p.messages[1])
-			must(t, h.begin(p))
-			j := h.journal(p)
-			stop := h.d.run(j)
-			waittest.For(t, "the place to be whole", func() bool { return h.whole(p) })
-			waittest.For(t, "all of it to be read", func() bool { s := j.State(); return s.Read == s.Size })
-			if n := h.found(payment.FindingJournalLost); n != 1 {
-				t.Errorf("%d findings", n)
-			}
-			must(t, stop())
-			must(t, h.begin(p))
-		})
+		for _, late := range []bool{false, true} {
+			t.Run(name, func(t *testing.T) {
+				h, p := journalled(t)
+				p.messages[1] = hole(p.messages[1])
+				cfg := h.journal(p).cfg
+				if late {
+					cfg.Survey = 1 // nanosecond
+				}
+				j := New(cfg)
+				if err := j.Begin(t.Context()); errors.Is(err, ErrDoubted) == late {
+					t.Fatalf("begin: %v", err)
+				}
+				stop := h.d.run(j)
+				if !late {
+					must(t, j.Confirm(func(string) error { return nil }))
+				}
+				waittest.For(t, "the place to be whole", func() bool { return h.whole(p) })
+				waittest.For(t, "all of it to be read", func() bool { s := j.State(); return s.Read == s.Size })
+				if n := h.found(payment.FindingJournalLost); n != 1 {
+					t.Errorf("%d findings", n)
+				}
+				must(t, stop())
+				must(t, h.begin(p))
+			})
+		}
 	}
 }
 

@@ -55,7 +55,9 @@ type Config struct {
 	// Retry is the wait after a failure of the place; 0: 250 ms.
 	Retry time.Duration
 	// Look is how often the place is compared with what was appended to it; 0: 30 s.
-	Look   time.Duration
+	Look time.Duration
+	// Survey is how long the place is read before it is believed; 0: 1 s. What is found to be missing later is sent again without custodians.
+	Survey time.Duration
 	Logger *slog.Logger
 }
 
@@ -105,6 +107,9 @@ func New(cfg Config) *Journal {
 	}
 	if cfg.Look <= 0 {
 		cfg.Look = 30 * time.Second
+	}
+	if cfg.Survey <= 0 {
+		cfg.Survey = time.Second
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

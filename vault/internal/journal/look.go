@@ -30,8 +30,9 @@ func (j *Journal) Begin(ctx context.Context) error {
 
 // contents is what a place was found to hold, as far as a look tells.
 type contents struct {
-	first, size int64 // entries from first up to size; size 0: none
-	damage      error // what was altered, where the place shows that
+	first, size int64  // entries from first up to size; size 0: none
+	damage      error  // what was altered, where the place shows that
+	hole        string // what is missing between, as far as that was read; "" for nothing
 	room        Room
 }
 
@@ -99,7 +100,10 @@ func (j *Journal) inspect(ctx context.Context, generation uint64) (now contents,
 	} else {
 		now.first = now.size
 	}
-	return now, nil
+	if now.damage == nil && !j.trusted() {
+		now.hole, err = j.survey(ctx, generation, now.size)
+	}
+	return now, err
 }
 
 // lack says what the place lacks of what the ledger says was journalled there, "" for nothing.
@@ -109,6 +113,8 @@ func (j *Journal) lack(generation uint64, now contents) string {
 	switch {
 	case now.damage != nil:
 		return now.damage.Error()
+	case is && now.hole != "":
+		return now.hole
 	case is && now.size < known.Size:
 		return fmt.Sprintf("the %s holds the log's first %d entries, and %d were journalled there", j.cfg.Name, now.size, known.Size)
 	case is && now.first > known.First && !now.room.Dropping():

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // reading is how far the place was read from its beginning, while nothing had to be sent: what is lost in the middle shows in no end.
@@ -62,6 +63,33 @@ func (j *Journal) readOn(ctx context.Context) (more bool, err error) {
 	return true, nil
 }
 
+// survey reads the place from its beginning before anything is believed of it, for as long as Config.Survey; readOn goes on from there. It says
+// what is missing, "" for nothing as far as it came.
+func (j *Journal) survey(ctx context.Context, generation uint64, size int64) (hole string, err error) {
+	r := reading{until: size}
+	for begun := time.Now(); !r.done && time.Since(begun) < j.cfg.Survey; {
+		if err := j.page(ctx, generation, &r); err != nil {
+			return "", err
+		}
+	}
+	if r.done && r.end < size {
+		return r.lack(j.cfg.Name), nil
+	}
+	j.mu.Lock()
+	j.reading = r
+	j.mu.Unlock()
+	return "", nil
+}
+
+// lack says what was found to be missing.
+func (r reading) lack(place string) string {
+	lack := fmt.Sprintf("the %s holds entries up to %d, and then not all up to %d", place, r.end, r.until)
+	if r.unsound > 0 {
+		lack += fmt.Sprintf("; %d messages in it are not the vault's", r.unsound)
+	}
+	return lack
+}
+
 // page reads one page.
 func (j *Journal) page(ctx context.Context, generation uint64, r *reading) error {
 	messages, next, err := j.cfg.Place.Page(ctx, generation, r.from)
@@ -87,10 +115,7 @@ func (j *Journal) page(ctx context.Context, generation uint64, r *reading) error
 
 // refill takes what is damaged out of the way, reads what is left, and sends again what is missing from there on. Then all is read once more.
 func (j *Journal) refill(ctx context.Context, generation uint64, r reading) error {
-	lack := fmt.Sprintf("the %s holds entries up to %d, and then not all up to %d", j.cfg.Name, r.end, r.until)
-	if r.unsound > 0 {
-		lack += fmt.Sprintf("; %d messages in it are not the vault's", r.unsound)
-	}
+	lack := r.lack(j.cfg.Name)
 	if err := j.cfg.Place.SetAside(ctx, generation); err != nil {
 		return placeError{err}
 	}
