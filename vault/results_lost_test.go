@@ -30,7 +30,8 @@ func (s *site) chain() (serials int, whole bool) {
 	return len(notes), true
 }
 
-// RESULTS vanishes from the relay's disk under a vault that had every ack: the shop's chain is made whole, by the same bytes, and people learn of it.
+// RESULTS vanishes from the relay's disk under a vault that had every ack: the shop's chain is made whole, by the
+// same bytes, and people learn of it.
 func TestLostResultsArePublishedAgainByTheDaemon(t *testing.T) {
 	s := newSite(t)
 	stop := s.serve()
