@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// ResultsHint is how RESULTS looked when it was last compared with what was published. What the broker says is a hint: a difference has the
-// vault look closer, and publish again what is missing, once a day at most.
+// ResultsHint is how RESULTS looked when it was last compared with what was published. What the broker says is a
+// hint: a difference has the vault look closer, and publish again what is missing, once a day at most.
 type ResultsHint struct {
 	Created time.Time         `json:"created,omitzero"` // when the stream was made; zero before it was first compared
 	Last    uint64            `json:"last,omitempty"`   // highest sequence that it had, or that an ack named
@@ -24,7 +24,8 @@ type hints struct {
 	Results *ResultsHint `json:"results,omitempty"`
 }
 
-// Mark says that intake had come to a bag at a time of the vault's clock: each at a lower sequence was committed by then.
+// Mark says that intake had come to a bag at a time of the vault's clock: each at a lower sequence was committed
+// by then.
 type Mark struct {
 	Hint
 	Time time.Time `json:"time"`

@@ -52,7 +52,8 @@ func (l *losses) repeated() uint64 {
 	return l.again
 }
 
-// maxBacklog is how far findTops looks back for the end of what was sent: where more waits, what stands before it counts as sent.
+// maxBacklog is how far findTops looks back for the end of what was sent: where more waits, what stands before it
+// counts as sent.
 const maxBacklog = 4096
 
 // findTops finds the highest serial that was sent of each merchant of whom it is not known yet.
@@ -82,7 +83,8 @@ func (l *losses) findTops(tx *ledger.Tx, ready []ledger.Ready) error {
 	return nil
 }
 
-// publishing counts a result that is about to be published: one whose serial was sent before takes the place of that one.
+// publishing counts a result that is about to be published: one whose serial was sent before takes the place of
+// that one.
 func (l *losses) publishing(r ledger.Ready) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -93,7 +95,8 @@ func (l *losses) publishing(r ledger.Ready) {
 	l.tops[r.Merchant] = r.Serial
 }
 
-// reached notes, with the results that are marked as sent, how far the acks went: a stream that ends before that has lost its tail.
+// reached notes, with the results that are marked as sent, how far the acks went: a stream that ends before that
+// has lost its tail.
 func (o *Outbox) reached(tx *ledger.Tx) error {
 	acked := o.Channel.ResultsAcked()
 	hint, err := tx.ResultsHint()
@@ -111,8 +114,8 @@ func (l *losses) rewound(acked channel.Acked) bool {
 	return acked.Rewinds > l.rewinds || acked.First > 0 && acked.First <= l.began.Last
 }
 
-// since is how many messages took the place of others since the last look that was compared. Those published during this look may be seen in
-// it, or in the next.
+// since is how many messages took the place of others since the last look that was compared. Those published
+// during this look may be seen in it, or in the next.
 func (l *losses) since() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
