@@ -34,6 +34,8 @@ type Vault interface {
 	Batch(ctx context.Context, number uint32) (Batch, error)
 	CloseBatches(ctx context.Context, actor settle.Actor, q BatchQuery, progress settle.Progress) ([]Batch, error)
 	Settle(ctx context.Context, actor settle.Actor, batch uint32, method payment.Method, progress settle.Progress) (Settlement, error)
+	// FileAgain puts a settlement file that was out into the bank's outbox once more; the actor's purpose says why.
+	FileAgain(ctx context.Context, actor settle.Actor, name string) (File, error)
 	// Compare holds an acquirer's listing against a batch; it reads no further than it needs.
 	Compare(ctx context.Context, batch uint32, listing io.Reader) (Comparison, error)
 	// Agree takes an acquirer's listing that agrees with a batch in place of its host's 0510.

@@ -179,6 +179,7 @@ var decoders = map[string]decoder{
 	AuditorAdded{}.Kind():            decoding[AuditorAdded](),
 	AuditorRemoved{}.Kind():          decoding[AuditorRemoved](),
 	LogExported{}.Kind():             decoding[LogExported](),
+	FileMadeAgain{}.Kind():           decoding[FileMadeAgain](),
 	PaymentCorrected{}.Kind():        decoding[PaymentCorrected](),
 	BatchAdjusted{}.Kind():           decoding[BatchAdjusted](),
 	BatchAgreed{}.Kind():             decoding[BatchAgreed](),

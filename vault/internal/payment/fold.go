@@ -59,6 +59,8 @@ func (f *fold) apply() error {
 		return f.rejected(b)
 	case BatchOpened, BatchClosing, BatchClosed, ReconciliationIntended, ReconciliationAnswered, BatchSettled, BatchAdjusted, BatchAgreed:
 		return f.batch(b)
+	case FileMadeAgain:
+		return f.madeAgain(b)
 	case FileBegun, FileIntended, FileWritten, AnswerTaken:
 		return f.file(b)
 	case AuditorAdded:
