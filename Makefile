@@ -59,6 +59,12 @@ fuzz: ## Fuzz every target for FUZZTIME (default 10s) each
 simulate: ## Run SEEDS lives of a vault (default 1000) from seed FROM (default 1), and tell those that fail
 	$(GO) test -count=1 -timeout 0 -run '^TestSimulation$$' ./vault/internal/settle/simulation -seeds "$(or $(SEEDS),1000)" -from "$(or $(FROM),1)" $(if $(STORY),-v -story)
 
+# What was under way is told where a damaged file ends the whole process.
+.PHONY: flips
+flips: ## Flip N bits (default 1000) on the disks of a vault at rest, from seed SEED (default 1), ONLY=GROUP of files
+	$(GO) test -count=1 -timeout 0 -run '^TestFlips$$' ./vault -flips "$(or $(N),1000)" -seed "$(or $(SEED),1)" -only "$(ONLY)" -tell "$(TELL)" -keep "$(abspath $(KEEP))" -v \
+	  || { cat /dev/shm/nightdrop-flips-under-way "$${TMPDIR:-/tmp}/nightdrop-flips-under-way" 2>/dev/null; exit 1; }
+
 .PHONY: tink-vectors
 tink-vectors: ## Remake the parts that the archived google/tink/go seals
 	cd testdata/tinkv1 && $(GO) run . > ../vectors/tinkv1.json.new && mv ../vectors/tinkv1.json.new ../vectors/tinkv1.json

@@ -2,7 +2,7 @@ package main
 
 import (
 	"crypto/tls"
-	"fmt"
+	"crypto/x509"
 	"sync/atomic"
 	"time"
 
@@ -12,27 +12,31 @@ import (
 // certificate is the TLS certificate of the public listener, read from files and read again on SIGHUP. It is safe for
 // concurrent use.
 type certificate struct {
-	cert, key string // PEM files
-	current   atomic.Pointer[tls.Certificate]
+	files   config.Presented
+	now     func() time.Time
+	current atomic.Pointer[tls.Certificate]
 }
 
-func loadCertificate(cert, key string) (*certificate, error) {
-	c := &certificate{cert: cert, key: key}
+// loadCertificate reads the certificate under which host, that of the public origin, is served.
+func loadCertificate(cert, key, host string, now func() time.Time) (*certificate, error) {
+	c := &certificate{files: config.Presented{Cert: cert, Key: key, Host: host, Usage: x509.ExtKeyUsageServerAuth}, now: now}
 	return c, c.reload()
 }
 
-// reload takes what the files hold now. When they are not a certificate and its key, the old one stays.
+// reload takes what the files hold now. Where a start would refuse it, the old one stays.
 func (c *certificate) reload() error {
-	loaded, err := config.KeyPair(c.cert, c.key)
+	loaded, err := c.files.Load(c.now())
 	if err != nil {
-		return fmt.Errorf("read the certificate %s and its key %s: %w", c.cert, c.key, err)
+		return err
 	}
 	c.current.Store(&loaded)
 	return nil
 }
 
-// expires returns the end of the certificate's validity.
-func (c *certificate) expires() time.Time { return c.current.Load().Leaf.NotAfter }
+// validity says until when the certificate in use is good.
+func (c *certificate) validity() config.Validity {
+	return config.ValidityOf("cert", c.files.Cert, *c.current.Load())
+}
 
 // config is TLS 1.3 (RFC 8446) and HTTP/1.1 only.
 func (c *certificate) config() *tls.Config {

@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
+
+	"nightdrop/shared/config"
 )
 
 type checkConfigOptions struct {
@@ -17,9 +20,14 @@ type checkConfigOptions struct {
 func newCheckConfigCommand() *cobra.Command {
 	var opts checkConfigOptions
 	cmd := &cobra.Command{
-		Use:     "check-config (--config FILE | --example)",
-		Short:   "Check a configuration file and the keys and certificates that it names, or print an example",
-		Example: "  relay check-config --example > relay.toml\n  relay check-config --config relay.toml",
+		Use:   "check-config (--config FILE | --example)",
+		Short: "Check a configuration file and the keys and certificates that it names, or print an example",
+		Long: `Check a configuration file, or print an example that explains every key. The check makes all that "relay serve" makes before it listens,
+dials or writes, from the same files, and refuses what that would refuse, in the same words: every problem at once, each with its key, what is
+wrong and what to do. It looks into keys, certificates (do they belong together, whom are they for, have they expired, who signed them),
+addresses and directories, and changes nothing. Certificates that expire within 30 days are warnings. That another process has an address or
+a directory already shows at the start only.`,
+		Example: "  relay check-config --example > relay.toml\n  relay check-config --config relay.toml\n  relay check-config --config relay.toml --json",
 		Args:    arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if opts.example == (opts.config != "") {
@@ -41,27 +49,41 @@ func runCheckConfig(opts checkConfigOptions, out io.Writer) error {
 		return err
 	}
 	s, err := loadSettings(opts.config)
-	if err != nil {
-		return err
+	var p parts
+	if err == nil {
+		p, err = s.build(time.Now)
 	}
-	signer, err := s.signer()
 	if err != nil {
-		return err
+		return refuse(opts, err, out)
 	}
-	if !s.PlainHTTP {
-		if _, err := loadCertificate(s.Cert, s.Key); err != nil {
+	now, notes := time.Now(), []string{}
+	for _, v := range p.validities() {
+		if v.Near(now) {
+			notes = append(notes, v.Note(now))
+		}
+	}
+	if opts.asJSON {
+		return json.NewEncoder(out).Encode(map[string]any{"ok": true, "relay": p.signer.Verifier(), "vault": s.Vault, "origin": s.Origin,
+			"envelopeBytes": p.sizing.Stream, "merchants": p.sizing.Merchants(), "problems": []config.Problem{}, "warnings": notes})
+	}
+	for _, note := range notes {
+		if _, err := fmt.Fprintf(out, "warning: %s\n", note); err != nil {
 			return err
 		}
 	}
-	sizing, err := s.sizing()
-	if err != nil {
-		return err
-	}
-	if opts.asJSON {
-		return json.NewEncoder(out).Encode(map[string]any{"ok": true, "relay": signer.Verifier(), "vault": s.Vault, "origin": s.Origin,
-			"envelopeBytes": sizing.Stream, "merchants": sizing.Merchants()})
-	}
 	_, err = fmt.Fprintf(out, "ok: relay %s takes envelopes for %s at %s; ENVELOPES of %d bytes does for %d merchants\n",
-		signer.Name(), s.Vault.Name(), s.Origin, sizing.Stream, sizing.Merchants())
+		p.signer.Name(), s.Vault.Name(), s.Origin, p.sizing.Stream, p.sizing.Merchants())
+	return err
+}
+
+// refuse prints what is wrong as JSON, where that is asked for, and returns it.
+func refuse(opts checkConfigOptions, err error, out io.Writer) error {
+	if opts.asJSON {
+		found := config.NewProblems(opts.config)
+		found.AddError("", err)
+		if err := json.NewEncoder(out).Encode(map[string]any{"ok": false, "problems": found.List(), "warnings": []string{}}); err != nil {
+			return err
+		}
+	}
 	return err
 }

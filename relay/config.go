@@ -2,7 +2,6 @@ package main
 
 import (
 	_ "embed" // the reference configuration
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -33,7 +32,7 @@ type settings struct {
 	path string
 
 	KeyFile   string          `toml:"key_file"`
-	Vault     note.Verifier   `toml:"vault"`
+	Vault     vaultKey        `toml:"vault"`
 	MinSerial uint64          `toml:"min_serial"`
 	Origin    string          `toml:"origin"`
 	Listen    string          `toml:"listen"`
@@ -97,6 +96,41 @@ type externalSettings struct {
 	EnvelopeBytes int64  `toml:"envelope_bytes"`
 }
 
+// vaultKey is the vault's verifier key. What is none is a problem like others, told with them.
+type vaultKey struct {
+	note.Verifier
+	problem string // why it is none
+}
+
+// Placeholders of the example that an operator must replace.
+const (
+	placeholder   = "ReplaceThisLine"
+	exampleOrigin = "https://relay.example.com"
+)
+
+// UnmarshalText reads the line that `vault init` printed.
+func (v *vaultKey) UnmarshalText(written []byte) error {
+	parsed, err := note.ParseVerifier(string(written))
+	switch {
+	case err == nil:
+		v.Verifier = parsed
+	case strings.HasSuffix(string(written), placeholder):
+		v.problem = "still holds the example's placeholder: give the line that `vault init` printed"
+	case len(written) > 0:
+		v.problem = err.Error() + ": give the line that `vault init` printed"
+	}
+	return nil
+}
+
+func (v vaultKey) check(found *config.Problems) {
+	switch {
+	case v.problem != "":
+		found.Add("vault", v.problem, "")
+	case v.Verifier == (note.Verifier{}):
+		found.Add("vault", "is not set: give the line that `vault init` printed", "")
+	}
+}
+
 // loadSettings reads the configuration at path over the defaults.
 func loadSettings(path string) (settings, error) {
 	path, err := filepath.Abs(path)
@@ -114,7 +148,7 @@ func loadSettings(path string) (settings, error) {
 		return s, err
 	}
 	s.resolve()
-	return s, s.check()
+	return s, nil
 }
 
 // resolve makes paths absolute.
@@ -133,16 +167,13 @@ func (s *settings) resolve() {
 	}
 }
 
-// check tells everything that a relay cannot run with.
-func (s settings) check() error {
-	var all []error
-	wrong := func(key, what string) {
-		all = append(all, fmt.Errorf("%s: %s: %s: %w", s.path, key, what, config.ErrInvalid))
-	}
-	if s.Vault == (note.Verifier{}) {
-		wrong("vault", "is not set: give the line that `vault init` printed")
-	}
-	if !validOrigin(s.Origin, s.PlainHTTP) {
+// check finds the values that a relay cannot run with.
+func (s settings) check(found *config.Problems) {
+	wrong := func(key, what string) { found.Add(key, what, "") }
+	s.Vault.check(found)
+	if s.Origin == exampleOrigin {
+		wrong("origin", "still holds the example's placeholder: give the public origin under which storefronts reach the relay")
+	} else if !validOrigin(s.Origin, s.PlainHTTP) {
 		wrong("origin", "give the public origin under which storefronts reach the relay: https://host, with :port where it is not 443")
 	}
 	for key, address := range s.addresses() {
@@ -182,12 +213,6 @@ func (s settings) check() error {
 	if e := s.Channel.External; e != nil && (e.URL == "" || e.Seed == "") {
 		wrong("channel.external", "url and seed are needed")
 	}
-	if sizing, err := s.sizing(); err != nil {
-		wrong("channel", err.Error())
-	} else if err := sizing.Valid(); err != nil {
-		wrong("limits.merchant_bytes", err.Error())
-	}
-	return errors.Join(all...)
 }
 
 const (

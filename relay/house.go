@@ -15,8 +15,8 @@ import (
 	"nightdrop/relay/internal/ingest"
 	"nightdrop/shared/channel"
 	"nightdrop/shared/channel/broker"
+	"nightdrop/shared/config"
 	"nightdrop/shared/envelope"
-	"nightdrop/shared/note"
 )
 
 // house is everything of a running relay. start builds it from the ground up, stop takes it down from the top; stop
@@ -26,21 +26,21 @@ type house struct {
 	logger   *slog.Logger
 	now      func() time.Time
 
-	signer      *note.Signer
-	certificate *certificate // nil with plain HTTP
-	head        *bagger.Head
-	broker      *broker.Broker // nil with an external channel
-	front       *front         // nil where the embedded channel does not listen
-	relay       *channel.Relay
-	bags        *bagger.Bagger
-	board       *ingest.Board
-	metrics     *ingest.Metrics
-	edge        *ingest.Edge
+	parts
+	head    *bagger.Head
+	broker  *broker.Broker // nil with an external channel
+	front   *front         // nil where the embedded channel does not listen
+	relay   *channel.Relay
+	bags    *bagger.Bagger
+	board   *ingest.Board
+	metrics *ingest.Metrics
+	edge    *ingest.Edge
 
 	public, admin     *http.Server
 	publicAt, adminAt net.Addr
 	failed            chan error // why a listener ended by itself
 
+	reloads  reloads
 	watching sync.WaitGroup
 	unwatch  context.CancelFunc
 }
@@ -57,13 +57,8 @@ const brokerStart = 2 * time.Minute
 func (h *house) start(ctx context.Context) (err error) {
 	h.failed = make(chan error, 2)
 	h.metrics = ingest.NewMetrics()
-	if h.signer, err = h.settings.signer(); err != nil {
+	if h.parts, err = h.settings.build(h.now); err != nil {
 		return err
-	}
-	if !h.settings.PlainHTTP {
-		if h.certificate, err = loadCertificate(h.settings.Cert, h.settings.Key); err != nil {
-			return err
-		}
 	}
 	for _, step := range []func(context.Context) error{h.openHead, h.openChannel, h.openEdge, h.listen} {
 		if err := step(ctx); err != nil {
@@ -80,20 +75,20 @@ func (h *house) openHead(context.Context) (err error) {
 }
 
 func (h *house) openChannel(ctx context.Context) (err error) {
-	if e := h.settings.Channel.External; e != nil {
-		h.relay, err = channel.DialRelay(ctx, channel.Options{URL: e.URL, Seed: e.Seed, CA: e.CA, Cert: e.Cert, Key: e.Key,
-			Name: h.signer.Name(), Logger: h.logger})
+	if h.embedded == nil {
+		h.external.Name, h.external.Logger = h.signer.Name(), h.logger
+		h.relay, err = channel.DialRelay(ctx, h.external)
 		return err
 	}
-	config := h.settings.Channel.Embedded.config()
-	config.Logger = h.logger
-	listen := config.Listen
+	embedded := *h.embedded
+	embedded.Logger = h.logger
+	listen := embedded.Listen
 	if listen != "" {
-		config.Listen = "127.0.0.1:0" // behind the front
+		embedded.Listen = "127.0.0.1:0" // behind the front
 	}
 	starting, cancel := context.WithTimeout(ctx, brokerStart)
 	defer cancel()
-	h.broker, err = broker.Start(starting, config)
+	h.broker, err = broker.Start(starting, embedded)
 	if err != nil {
 		return err
 	}
@@ -106,35 +101,34 @@ func (h *house) openChannel(ctx context.Context) (err error) {
 	return err
 }
 
-func (h *house) openEdge(context.Context) error {
-	sizing, err := h.settings.sizing()
-	if err != nil {
-		return err
-	}
+func (h *house) openEdge(context.Context) (err error) {
 	h.bags, err = bagger.Open(bagger.Config{
 		Relay: h.signer.Name(), Signer: h.signer, Publisher: h.relay, Head: h.head, Window: h.settings.Limits.Window,
-		QueueEnvelopes: queueEnvelopes, QueueBytes: queueBytes, Repeats: h.settings.Limits.Repeats, Sizing: sizing,
+		QueueEnvelopes: queueEnvelopes, QueueBytes: queueBytes, Repeats: h.settings.Limits.Repeats, Sizing: h.sizing,
 		Crowded: func() bool { return channel.EnvelopesCrowded(h.relay.Streams()) },
 		Now:     h.now, Logger: h.logger, Observer: h.metrics,
 	})
 	if err != nil {
 		return err
 	}
-	h.board = ingest.NewBoard(envelope.NewPin(h.settings.Vault, h.settings.MinSerial), h.signer.Verifier(), h.now, h.logger)
+	h.board = ingest.NewBoard(envelope.NewPin(h.settings.Vault.Verifier, h.settings.MinSerial), h.signer.Verifier(), h.now, h.logger)
 	h.board.Tell(h.share, h.committed)
 	h.edge, err = ingest.New(ingest.Config{
 		Signer: h.signer, Origin: h.settings.Origin, Board: h.board, Bags: h.bags, Channel: h.relay,
 		Limits: h.settings.Limits.ingest(), Metrics: h.metrics, Now: h.now, Logger: h.logger,
+		Certificates: h.validities, Refused: h.refused,
 	})
 	if err != nil {
 		return err
 	}
-	h.metrics.Watch(h.bags.Waiting, h.directoryExpires, h.certificateExpires)
+	h.metrics.Watch(h.bags.Waiting, h.directoryExpires, h.validities)
+	h.metrics.WatchReloads(func() bool { return h.refused() != "" })
 	h.metrics.WatchState(h.edge.State)
 	watching, cancel := context.WithCancel(context.Background())
 	h.unwatch = cancel
 	h.watching.Go(func() { h.board.Watch(watching, h.relay.Notices) })
 	h.watching.Go(func() { limitMemory(watching) })
+	h.watching.Go(func() { config.TellNearEnds(watching, h.validities, h.now, h.logger) })
 	return nil
 }
 
@@ -160,13 +154,6 @@ func (h *house) directoryExpires() (time.Time, bool) {
 		return time.Time{}, false
 	}
 	return d.Value.Expires.Time, true
-}
-
-func (h *house) certificateExpires() time.Time {
-	if h.certificate == nil {
-		return time.Time{}
-	}
-	return h.certificate.expires()
 }
 
 func (h *house) listen(context.Context) error {
@@ -210,23 +197,6 @@ func (h *house) addresses() map[string]string {
 		all["channel"] = "" // it does not listen
 	}
 	return all
-}
-
-// reload reads the TLS certificates again: that of the public listener, and that of the embedded channel's.
-func (h *house) reload() {
-	if h.broker != nil {
-		if err := h.broker.Reload(); err != nil {
-			h.logger.Error("the channel's certificate was not reloaded; the old one stays", "error", err)
-		}
-	}
-	if h.certificate == nil {
-		return
-	}
-	if err := h.certificate.reload(); err != nil {
-		h.logger.Error("the certificate was not reloaded; the old one stays", "error", err)
-		return
-	}
-	h.logger.Info("certificate reloaded", "expires", h.certificate.expires())
 }
 
 // stop answers what was accepted and closes everything, from the outside in, as long as ctx lives. What is then still

@@ -16,6 +16,7 @@ import (
 	"nightdrop/shared/channel/broker"
 	"nightdrop/shared/config"
 	"nightdrop/shared/note"
+	"nightdrop/shared/text"
 )
 
 const exitHelp = `Exit codes: 0 done; 1 failed; 2 usage, configuration included; 4 not allowed; 5 not found; 6 conflict (it exists or is in use);
@@ -64,9 +65,10 @@ func exitCode(err error) int {
 
 // run runs one command line and returns its exit code.
 func run(ctx context.Context, args []string, out, errOut io.Writer) int {
-	root := newRootCommand(out, errOut)
+	output := text.NewOutput(out)
+	root := newRootCommand(output, errOut)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := output.Told(root.ExecuteContext(ctx))
 	if err != nil {
 		fmt.Fprintf(errOut, "relay: %v\n", err)
 	}

@@ -33,8 +33,11 @@ import (
 	"nightdrop/shared/waittest"
 )
 
-// certify writes tls.pem and tls.key into dir: a certificate for 127.0.0.1 that is its own authority.
-func certify(dir string) error {
+// certify writes tls.pem and tls.key into dir: a certificate for relay.example and 127.0.0.1 that is its own authority.
+func certify(dir string) error { return issue(dir, func(*x509.Certificate) {}) }
+
+// issue is certify of a certificate that differs.
+func issue(dir string, change func(*x509.Certificate)) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -44,8 +47,10 @@ func certify(dir string) error {
 		return err
 	}
 	template := &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: "relay"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(90 * 24 * time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		DNSNames: []string{"relay.example"},
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+	change(template)
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		return err

@@ -17,12 +17,13 @@ type batchSettleOptions struct {
 	all     bool
 	method  payment.Method
 	listing string // file
+	again   string // name of a settlement file
 }
 
 func newBatchSettleCommand(g *global, c console) *cobra.Command {
 	var opts batchSettleOptions
 	cmd := &cobra.Command{
-		Use:   "settle (BATCH [--listing FILE] | --all [--method card|bank])",
+		Use:   "settle (BATCH [--listing FILE] | --all [--method card|bank] | --again FILE)",
 		Short: "Settle closed batches: agree totals with the acquirer, write the bank's file, then mark every payment settled",
 		Long: `Settle one closed batch, or all of them. Of card batches the acquirer's totals are compared with ours in each currency, and when they
 agree every payment is marked settled and its merchant told; totals that differ settle nothing (exit code 7). Bank batches that are settled
@@ -30,10 +31,17 @@ together go into one file, whose digest is in the log before it appears in the o
 stopped, and a second run changes nothing.
 
 Where acquirer.reconciliation in vault.toml is "listing", a card batch settles by the acquirer's listing of it, given with --listing, if that
-agrees; the log keeps the listing's SHA-256. Where it is "none", it settles by your word, and --reason says what that rests on.`,
-		Example: "  vault batch settle --all\n  vault batch settle --all --method bank\n  vault batch settle card-000017\n  vault batch settle card-000017 --listing acquirer.csv",
-		Args:    arguments(cobra.MaximumNArgs(1)),
+agrees; the log keeps the listing's SHA-256. Where it is "none", it settles by your word, and --reason says what that rests on.
+
+--again puts a settlement file that was out into the outbox once more, byte for byte by the digest in the log: for an outbox that lost it. Ask the
+bank first; --reason says who said that it has not got the file. It can be made for as long as its accounts are kept, a week (exit code 6 after that).`,
+		Example: "  vault batch settle --all\n  vault batch settle --all --method bank\n  vault batch settle card-000017\n  vault batch settle card-000017 --listing acquirer.csv\n" +
+			"  vault batch settle --again nightdrop-20261201-A.ach --reason \"outbox's disk replaced; bank, call 4711: not received\"",
+		Args: arguments(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if opts.again != "" {
+				return runFileAgain(cmd.Context(), opts, args, g, c)
+			}
 			if opts.all == (len(args) == 1) || opts.method != "" && !opts.all || opts.listing != "" && opts.all {
 				return fmt.Errorf("%w: give a batch and perhaps its --listing, or --all and perhaps --method", errUsage)
 			}
@@ -56,8 +64,27 @@ agrees; the log keeps the listing's SHA-256. Where it is "none", it settles by y
 	cmd.Flags().BoolVar(&opts.all, "all", false, "every closed batch")
 	cmd.Flags().StringVar((*string)(&opts.method), "method", "", "only batches of this method: card or bank")
 	cmd.Flags().StringVar(&opts.listing, "listing", "", "the acquirer's listing of the batch, CSV (see vault batch compare)")
+	cmd.Flags().StringVar(&opts.again, "again", "", "name of a settlement file that was out and that the bank has not got")
 	g.actingFlags(cmd)
 	return cmd
+}
+
+func runFileAgain(ctx context.Context, opts batchSettleOptions, args []string, g *global, c console) error {
+	if opts.all || len(args) > 0 || opts.method != "" || opts.listing != "" {
+		return fmt.Errorf("%w: --again names a file, and goes with --reason alone", errUsage)
+	}
+	if g.reason == "" {
+		return fmt.Errorf("%w: --reason is needed: who said that the bank has not got the file", errUsage)
+	}
+	client, err := g.client()
+	if err != nil {
+		return err
+	}
+	f, err := client.FileAgain(ctx, opts.again)
+	if err != nil {
+		return err
+	}
+	return g.print(c.out, f, func(w io.Writer) { fmt.Fprintf(w, "%s is in the outbox again, SHA-256 %s\n", f.Name, f.Digest) })
 }
 
 func runBatchSettle(ctx context.Context, client *control.Client, args []string, opts batchSettleOptions, progress settle.Progress) (control.Settlement, error) {

@@ -27,7 +27,9 @@ type daemon struct {
 	ring     *keyring.Ring
 	ended    chan error // why the daemon must end; the first counts
 	failure  failure
+	disk     *diskGuard
 	refusals refusals
+	remains  []string        // what destroying a key does not reach on this host
 	running  context.Context // ends when the daemon does: what takes long in an unlock breaks off
 	ending   context.CancelFunc
 	// rebuilding is how far the ledger's rebuilding has come; nil where there is none.
@@ -40,8 +42,10 @@ type daemon struct {
 
 // newDaemon takes the vault's directory for this process.
 func newDaemon(s settings, now func() time.Time, log *slog.Logger) (*daemon, error) {
-	d := &daemon{settings: s, now: now, log: log, started: envelope.At(now()), ended: make(chan error, 1), failure: failure{failed: make(chan struct{})}}
-	ring, err := keyring.Open(s.dir, keyring.Options{Now: now, Logger: log, Ahead: s.Keys.Ahead.Std(), CodeLife: s.Keys.CodeLife.Std(), Failed: d.failure.fail})
+	d := &daemon{settings: s, now: now, log: log, started: envelope.At(now()), ended: make(chan error, 1),
+		failure: failure{failed: make(chan struct{})}, disk: newDiskGuard(s)}
+	ring, err := keyring.Open(s.dir, keyring.Options{Now: now, Logger: log, Failed: d.failure.fail,
+		Ahead: s.Keys.Ahead.Std(), CodeLife: s.Keys.CodeLife.Std()})
 	if err != nil {
 		return nil, err
 	}
@@ -143,6 +147,11 @@ func (d *daemon) Unlock(ctx context.Context, actor settle.Actor, given control.S
 			return control.Unlocked{}, err
 		}
 		answer.Confirmed = true
+	}
+	if o.ConfirmLedger {
+		if answer.LedgerConfirmed, err = h.confirmLedger(context.WithoutCancel(ctx), actor, numbers); err != nil {
+			return control.Unlocked{}, err
+		}
 	}
 	answer.Clock = clockText(d.ring)
 	d.log.Info("unlocked", "actor", actor.Name, "already", answer.Already, "clock", answer.Clock)

@@ -22,6 +22,9 @@ func (d *daemon) Status(context.Context) (control.Status, error) {
 	}
 	s := control.Status{Vault: d.ring.Name(), Verifier: d.ring.Verifier().String(), Version: version, Started: d.started, Locked: true}
 	s.Threshold, s.Shares = d.ring.Threshold()
+	s.Certificates, s.Remains = d.settings.certificateNotes(d.now()), d.remains
+	d.disk.renew()
+	s.Disks = d.disk.disks()
 	h, err := d.open()
 	if errors.Is(err, keyring.ErrLocked) {
 		s.Rebuilding = d.rebuilding.Load()
@@ -37,7 +40,7 @@ func (d *daemon) Status(context.Context) (control.Status, error) {
 	} else {
 		tellSilence(&s, h.engine)
 	}
-	s.Journal = h.journalText(d.settings)
+	s.Journal, s.Journals = h.journalText(d.settings), h.journalPlaces()
 	s.Streams, s.ResultShares = h.streams(d.settings), h.shares()
 	if s.Outbox, err = d.settings.Bank.waiting(); err != nil {
 		return s, err
@@ -51,6 +54,7 @@ func fillStatus(tx *ledger.Tx, s *control.Status) error {
 		return err
 	}
 	s.Generation, s.Findings, s.Working = v.Generation, v.Findings, map[payment.Stage]int{}
+	s.OpenFindings = v.OpenFindings()
 	if s.LogSize, err = tx.TreeSize(); err != nil {
 		return err
 	}

@@ -138,6 +138,19 @@ func (d *daemon) Settle(ctx context.Context, actor settle.Actor, batch uint32, m
 	return out, err
 }
 
+// FileAgain puts a settlement file that was out into the bank's outbox once more.
+func (d *daemon) FileAgain(ctx context.Context, actor settle.Actor, name string) (control.File, error) {
+	h, err := d.open()
+	if err != nil {
+		return control.File{}, err
+	}
+	f, err := h.engine.FileAgain(ctx, name, actor)
+	if err != nil {
+		return control.File{}, err
+	}
+	return fileView(f), nil
+}
+
 // Compare holds an acquirer's listing against a batch.
 func (d *daemon) Compare(ctx context.Context, batch uint32, listing io.Reader) (control.Comparison, error) {
 	h, err := d.open()

@@ -44,7 +44,7 @@ func disksOf(sys, path string) (disks, error) {
 		return nil, fmt.Errorf("on which disk %s is: %w", info.Name(), err)
 	}
 	found := disks{}
-	found.add(sys, fmt.Sprintf("%d:%d", unix.Major(stat.Dev), unix.Minor(stat.Dev))) //nolint:unconvert // other machines have other types
+	found.add(sys, fmt.Sprintf("%d:%d", unix.Major(stat.Dev), unix.Minor(stat.Dev)))
 	return found, nil
 }
 

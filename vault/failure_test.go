@@ -90,8 +90,8 @@ func (s *site) endsWith(ended <-chan int, want int) {
 	}
 }
 
-// TestFailedWriteEndsTheDaemon: whichever file it is that could not be written, and whoever wrote it, the process ends within a second though
-// an answer of the host is outstanding; the next one knows what is true.
+// TestFailedWriteEndsTheDaemon: whichever file it is that could not be written, and whoever wrote it, the process
+// ends within a second though an answer of the host is outstanding; the next one knows what is true.
 func TestFailedWriteEndsTheDaemon(t *testing.T) {
 	stored := draft{order: `{"operation":"store","reference":"keep"}`, account: `{"card":{"number":"4242424242424242","expiry":"2031-12"}}`}
 	for _, c := range []struct {
@@ -137,7 +137,8 @@ func TestFailedWriteEndsTheDaemon(t *testing.T) {
 	}
 }
 
-// TestDamageFoundWhileItRuns: a ledger that is found to be damaged ends the process with the exit code of integrity, whoever found it.
+// TestDamageFoundWhileItRuns: a ledger that is found to be damaged ends the process with the exit code of integrity,
+// whoever found it.
 func TestDamageFoundWhileItRuns(t *testing.T) {
 	s := newSite(t)
 	ended := s.running()
@@ -167,6 +168,11 @@ func TestNothingLeavesAfterAFailure(t *testing.T) {
 		t.Errorf("the reason is %v", f.reason())
 	}
 	ctx := t.Context()
+	d := &daemon{failure: failure{failed: make(chan struct{})}}
+	d.failure.fail(ledger.ErrUnknownOutcome)
+	if st, err := d.Status(ctx); !errors.Is(err, ledger.ErrUnknownOutcome) || st.Acquirer != "" {
+		t.Errorf("its status is %+v, %v", st, err)
+	}
 	_, authorise := a.Authorise(ctx, acquirer.Request{})
 	_, capture := a.Capture(ctx, acquirer.Capture{})
 	_, reverse := a.Reverse(ctx, acquirer.Reversal{})

@@ -9,7 +9,8 @@ import (
 	"nightdrop/ops/flips"
 )
 
-// judge holds what a flip came to against what came of the same picture without it. The books of host and bank are the truth about money.
+// judge holds what a flip came to against what came of the same picture without it. The books of host
+// and bank are the truth about money.
 func (p *picture) judge(o outcome, err error) (flips.Verdict, string) {
 	if err != nil {
 		return flips.Wrong, "the life does not come to an end: " + err.Error()
@@ -17,7 +18,8 @@ func (p *picture) judge(o outcome, err error) (flips.Verdict, string) {
 	if twice := p.twice(o.truth); twice != "" {
 		return flips.Wrong, "money moves twice: " + twice
 	}
-	for what, failed := range map[string]error{"the relay does not start": o.relayFailed, "the vault does not start": o.startFailed, "the unlock is refused": o.refused} {
+	for what, failed := range map[string]error{"the relay does not start": o.relayFailed,
+		"the vault does not start": o.startFailed, "the unlock is refused": o.refused} {
 		if failed != nil {
 			return p.judgeRefusal(o, what+": "+failed.Error())
 		}
@@ -26,7 +28,7 @@ func (p *picture) judge(o outcome, err error) (flips.Verdict, string) {
 	told := o.tells(p.quietly)
 	switch {
 	case o.ended != nil:
-		if !named(o.ended.Error()) {
+		if !flips.Named(o.ended.Error()) {
 			return flips.Unnamed, "the vault ends with: " + o.ended.Error()
 		}
 		return flips.Noticed, "the vault ends with: " + o.ended.Error()
@@ -45,20 +47,10 @@ func (p *picture) judgeRefusal(o outcome, text string) (flips.Verdict, string) {
 			return flips.Wrong, text + "; and yet: " + d
 		}
 	}
-	if !named(text) {
+	if !flips.Named(text) {
 		return flips.Unnamed, text
 	}
 	return flips.Refused, text
-}
-
-// named reports whether an error names a file, or the place where the files are.
-func named(text string) bool {
-	for _, name := range []string{ledgerFile, "sealing.keys", "stored.keys", "vault.key", "journal", "store", "head", "JOURNAL", "RESULTS", "ENVELOPES", "NOTICES"} {
-		if strings.Contains(text, name) {
-			return true
-		}
-	}
-	return false
 }
 
 // tells returns what the vault said of itself beyond what it says in any life, "" for nothing.

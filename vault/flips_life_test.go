@@ -37,7 +37,6 @@ import (
 // town is what stays the same whatever is flipped: keys, certificates, who sells.
 type town struct {
 	t         testing.TB
-	vaultName string
 	vkey      note.Verifier
 	shares    [][]byte
 	nkey      string // the vault's, public
@@ -54,8 +53,9 @@ func newTown(t testing.TB, dir, place string) *town {
 	w := &town{t: t, place: place}
 	var out bytes.Buffer
 	shares := []string{t.TempDir(), t.TempDir()}
-	code := run(t.Context(), []string{"init", "--dir", filepath.Join(dir, "v"), "--name", "vault.example.com", "--shares", "2", "--threshold", "2",
-		"--shares-to", strings.Join(shares, ","), "--json"}, console{in: strings.NewReader(""), out: &out, errOut: t.Output(), now: time.Now})
+	arguments := []string{"init", "--dir", filepath.Join(dir, "v"), "--name", "vault.example.com", "--shares", "2",
+		"--threshold", "2", "--shares-to", strings.Join(shares, ","), "--shares-on-own-disk", "--json"}
+	code := run(t.Context(), arguments, console{in: strings.NewReader(""), out: &out, errOut: t.Output(), now: time.Now})
 	var made initialised
 	if code != 0 {
 		t.Fatalf("init: exit code %d", code)
@@ -100,11 +100,13 @@ func (w *town) certify() {
 	w.must(err)
 	dir := w.t.TempDir()
 	w.cert, w.key = filepath.Join(dir, "broker.pem"), filepath.Join(dir, "broker.key")
-	w.must(os.WriteFile(w.cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw}), 0o600))
+	w.must(os.WriteFile(w.cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE",
+		Bytes: web.Certificate().Raw}), 0o600))
 	w.must(os.WriteFile(w.key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
 }
 
-// life is a vault's life in a directory, with the relay, the channel, the acquirer's host and the bank around it.
+// life is a vault's life in a directory, with the relay, the channel, the acquirer's host and the bank
+// around it.
 type life struct {
 	*town
 	dir   string
@@ -136,10 +138,12 @@ func (l *life) startHost() (err error) {
 	return err
 }
 
-// startRelay starts the channel and the relay that makes bags. On an error nothing is left running but what l names.
+// startRelay starts the channel and the relay that makes bags. On an error nothing is left running but
+// what l names.
 func (l *life) startRelay(ctx context.Context) (err error) {
 	logger := slog.New(l.said)
-	l.broker, err = broker.Start(ctx, broker.Config{Dir: l.path("store"), Listen: "127.0.0.1:0", Cert: l.cert, Key: l.key, VaultNkey: l.nkey,
+	l.broker, err = broker.Start(ctx, broker.Config{Dir: l.path("store"), Listen: "127.0.0.1:0",
+		Cert: l.cert, Key: l.key, VaultNkey: l.nkey,
 		MaxBytes: 64 << 20, MinFree: 1 << 20, Logger: logger})
 	if err != nil {
 		return err
@@ -192,9 +196,10 @@ func (l *life) settings() (settings, error) {
 	if l.place == journalInDirectory {
 		s.Journal.Directory = l.path("journal")
 	}
-	s.Bank = bankSettings{Outbox: l.path("outbox"), ImmediateDestination: "231380104", DestinationName: "OUR BANK", ImmediateOrigin: "121042882",
+	s.Bank = bankSettings{Outbox: l.path("outbox"), ImmediateDestination: "231380104",
+		DestinationName: "OUR BANK", ImmediateOrigin: "121042882",
 		OriginName: "NIGHTDROP", ODFI: "23138010", Cutoff: "16:45", Zone: "America/New_York", LeadDays: 1}
-	return s, s.check()
+	return s, s.check(time.Now())
 }
 
 // startVault starts the daemon, locked.
@@ -226,12 +231,23 @@ func (l *life) startVault() error {
 	}
 }
 
-func (l *life) unlock(ctx context.Context) error {
+func (l *life) unlock(ctx context.Context) error { return l.unlockWith(ctx, control.UnlockOptions{}) }
+
+// waitsForJournal is why the vault takes and sends nothing, "" where it does.
+func (l *life) waitsForJournal(ctx context.Context) string {
+	status, err := l.client.Status(ctx)
+	if err != nil || !strings.Contains(status.Journal, "bags wait") || strings.HasPrefix(status.Journal, "ready") {
+		return ""
+	}
+	return status.Journal
+}
+
+func (l *life) unlockWith(ctx context.Context, o control.UnlockOptions) error {
 	var shares [][]byte
 	for _, share := range l.shares {
 		shares = append(shares, slices.Clone(share))
 	}
-	_, err := l.client.Unlock(ctx, shares, control.UnlockOptions{})
+	_, err := l.client.Unlock(ctx, shares, o)
 	return err
 }
 
@@ -299,7 +315,8 @@ func (l *life) house() *house {
 }
 
 // unsettled are the stages of payments on their way.
-var unsettled = []payment.Stage{payment.StageReceived, payment.StageAuthorising, payment.StageCapturing, payment.StageVoiding, payment.StageUnknown,
+var unsettled = []payment.Stage{payment.StageReceived, payment.StageAuthorising, payment.StageCapturing,
+	payment.StageVoiding, payment.StageUnknown,
 	payment.StageCorrecting}
 
 // quiet reports whether the vault has at least so many payments, and nothing under way.
@@ -324,7 +341,8 @@ func (l *life) quiet(payments int) bool {
 // underway reports whether a payment is on its way, or a result is not published.
 func underway(tx *ledger.Tx) (some bool, err error) {
 	for _, stage := range unsettled {
-		err := tx.Payments(ledger.Query{Stage: stage, Limit: 1}, func(payment.Payment) error { some = true; return nil })
+		err := tx.Payments(ledger.Query{Stage: stage, Limit: 1},
+			func(payment.Payment) error { some = true; return nil })
 		if err != nil || some {
 			return some, err
 		}
@@ -337,8 +355,8 @@ func underway(tx *ledger.Tx) (some bool, err error) {
 	return len(unsent) > 0, err
 }
 
-// settles waits until the vault has so many payments and is quiet, and reports whether that came about before it committed nothing
-// for as long as patience.
+// settles waits until the vault has so many payments and is quiet, and reports whether that came about
+// before it committed nothing for as long as patience.
 func (l *life) settles(payments int, patience time.Duration) bool {
 	for h := l.house(); h != nil && l.alive(); {
 		news := h.ledger.Committed()
@@ -369,7 +387,8 @@ func (l *life) await(done func() bool) bool {
 
 // shop is a storefront's client, which reaches its relay without a network.
 func (l *life) shop(i int) (*storefront.Client, error) {
-	return storefront.New(storefront.Config{Relay: "https://relay.example.com", Vault: l.vkey, Identity: l.shops[i], Now: l.clock,
+	return storefront.New(storefront.Config{Relay: "https://relay.example.com", Vault: l.vkey,
+		Identity: l.shops[i], Now: l.clock,
 		HTTP: &http.Client{Transport: counter{l, l.shops[i].Merchant()}}})
 }
 
@@ -385,7 +404,8 @@ func (c counter) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(bytes.NewReader(body)), Request: r, Header: http.Header{}}, nil
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(bytes.NewReader(body)), Request: r,
+		Header: http.Header{}}, nil
 }
 
 func (c counter) answer(r *http.Request) ([]byte, error) {
@@ -420,7 +440,8 @@ func (c counter) answer(r *http.Request) ([]byte, error) {
 
 // bankStep has the bank look at the outbox once, and returns its book.
 func (l *life) bankStep() (statement bank.Statement, err error) {
-	b, err := bank.Open(bank.Config{Outbox: l.path("outbox"), Returns: l.path("returns"), Book: l.path("bank"), Now: l.clock})
+	b, err := bank.Open(bank.Config{Outbox: l.path("outbox"), Returns: l.path("returns"),
+		Book: l.path("bank"), Now: l.clock})
 	if err != nil {
 		return statement, err
 	}

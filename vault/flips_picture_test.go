@@ -31,12 +31,14 @@ type posted struct {
 	storefront.Sealed
 }
 
-// picture is a vault and all around it at rest, after a day of every kind of use, with what each life of it goes on with.
+// picture is a vault and all around it at rest, after a day of every kind of use, with what each life
+// of it goes on with.
 type picture struct {
 	*town
 	dir     string
 	disk    flips.Disk
-	stopped time.Time // when the day ended
+	noon    flips.Disk // of the vault and its journal, in the middle of the day
+	stopped time.Time  // when the day ended
 	names   map[string]storefront.Sealed
 	taken   []posted // the envelopes of the day, in the order in which they were posted
 	bag     []byte   // the first of the day's, as it lies in the channel
@@ -53,7 +55,8 @@ type picture struct {
 	quietly  []string    // how the lines begin that are logged in such a life
 }
 
-// Amounts of the day say what becomes of a payment (INTERFACES 10), and name it in the books of host and bank: no two are the same.
+// Amounts of the day say what becomes of a payment (INTERFACES 10), and name it in the books of host
+// and bank: no two are the same.
 const (
 	declinedAmount = 900_051
 	silentAmount   = 900_100
@@ -70,6 +73,7 @@ func take(t testing.TB, place string) *picture {
 	p.must(errors.Join(l.startHost(), l.startRelay(t.Context()), l.startVault(), l.unlock(t.Context())))
 	p.enrol(l)
 	p.sellAll(l)
+	p.pause(l)
 	p.settleSome(l)
 	p.sellMore(l)
 	p.breakOff(l)
@@ -82,7 +86,8 @@ func take(t testing.TB, place string) *picture {
 	var err error
 	p.disk, err = flips.Read(p.dir)
 	p.must(err)
-	t.Logf("the picture with its journal in the %s took %s; said meanwhile: %q", place, time.Since(began).Round(time.Millisecond), l.said.all())
+	t.Logf("the picture with its journal in the %s took %s; said meanwhile: %q", place,
+		time.Since(began).Round(time.Millisecond), l.said.all())
 	return p
 }
 
@@ -92,8 +97,10 @@ func (p *picture) enrol(l *life) {
 	yes, day, most := true, int64(100_000_000), int64(10_000_000)
 	payees := payment.PayeesConsumer
 	for i, shop := range p.shops {
-		_, err := l.client.AddMerchant(ctx, control.NewMerchant{ID: shop.Merchant(), Name: "Shop " + shop.Merchant(), Verifiers: []string{shop.Verifier().String()},
-			ReplyKeys: []string{shop.ReplyLine()}, Currencies: []string{"USD"}, Company: &payment.Company{Name: "THE SHOP", ID: fmt.Sprintf("123456789%d", i)}})
+		_, err := l.client.AddMerchant(ctx, control.NewMerchant{ID: shop.Merchant(),
+			Name: "Shop " + shop.Merchant(), Verifiers: []string{shop.Verifier().String()},
+			ReplyKeys: []string{shop.ReplyLine()}, Currencies: []string{"USD"},
+			Company: &payment.Company{Name: "THE SHOP", ID: fmt.Sprintf("123456789%d", i)}})
 		p.must(err)
 		_, err = l.client.SetPolicy(ctx, shop.Merchant(), control.PolicyChange{Storage: &yes, Payees: &payees,
 			Limits: []control.LimitChange{{Currency: "USD", Payment: &most, Day: &day, PayoutDay: &day}}})
@@ -103,10 +110,16 @@ func (p *picture) enrol(l *life) {
 	p.must(err)
 	_, err = l.client.AddAuditor(ctx, control.NewAuditor{Name: "anna", Key: private.Line()})
 	p.must(err)
-	if !l.await(func() bool {
-		s, err := l.client.Status(ctx)
+	p.awaitReady(l)
+}
+
+func (p *picture) awaitReady(l *life) {
+	p.t.Helper()
+	ready := func() bool {
+		s, err := l.client.Status(p.t.Context())
 		return err == nil && s.Acquirer == "ready" && s.Channel == "connected"
-	}) {
+	}
+	if !l.await(ready) {
 		p.t.Fatal("the vault does not get ready")
 	}
 }
@@ -188,6 +201,20 @@ func (p *picture) pass(l *life, all ...wanted) {
 	if !l.settles(len(p.taken), longWait) {
 		p.t.Fatalf("the vault is not done with %+v: %v %q", all, l.err, l.said.all())
 	}
+}
+
+// pause stops the vault at noon, keeps what lies on its disk and in its journal, and starts it again.
+func (p *picture) pause(l *life) {
+	p.t.Helper()
+	p.must(l.stopVault())
+	var err error
+	p.noon, err = flips.Read(p.dir)
+	p.must(err)
+	p.noon = slices.DeleteFunc(p.noon, func(f flips.File) bool {
+		return !strings.HasPrefix(f.Name, "v/") && !strings.HasPrefix(f.Name, "journal/")
+	})
+	p.must(errors.Join(l.startVault(), l.unlock(p.t.Context())))
+	p.awaitReady(l)
 }
 
 // sellAll is the day's first half.
@@ -299,7 +326,8 @@ func (p *picture) prepare(l *life) {
 		}
 	}
 	p.later = p.seal(l,
-		wanted{name: "another under a known id", id: p.names["sale"].ID, operation: envelope.OpSale, amount: 1101, account: aCard},
+		wanted{name: "another under a known id", id: p.names["sale"].ID, operation: envelope.OpSale,
+			amount: 1101, account: aCard},
 		wanted{name: "new sale", operation: envelope.OpSale, amount: 1102, account: aCard},
 		wanted{name: "new hold", shop: 1, operation: envelope.OpAuthorize, amount: 2101, account: aCard},
 		wanted{name: "capture of a hold", operation: envelope.OpCapture, amount: 502, of: "hold captured later"},
@@ -316,12 +344,14 @@ func (p *picture) prepare(l *life) {
 		wanted{name: "forget later", operation: envelope.OpForget, token: "stored, forgotten later"},
 		wanted{name: "new store", shop: 1, operation: envelope.OpStore, account: aCard})
 	p.last = p.seal(l,
-		wanted{name: "sale by a forgotten token", operation: envelope.OpSale, amount: 1104, token: "stored, forgotten later"},
+		wanted{name: "sale by a forgotten token", operation: envelope.OpSale, amount: 1104,
+			token: "stored, forgotten later"},
 		wanted{name: "last sale by token", operation: envelope.OpSale, amount: 1105, token: "stored card"},
 		wanted{name: "last refund", shop: 1, operation: envelope.OpRefund, amount: 404, of: "sale of the other"})
 	p.hidden = p.seal(l,
 		wanted{name: "unseen sale", operation: envelope.OpSale, amount: 1009, account: aCard},
-		wanted{name: "unseen capture", operation: envelope.OpCapture, amount: 504, of: "hold captured by what is unseen"})
+		wanted{name: "unseen capture", operation: envelope.OpCapture, amount: 504,
+			of: "hold captured by what is unseen"})
 	p.couriered = p.seal(l,
 		wanted{name: "refused by courier", operation: envelope.OpRefund, amount: 405, of: "declined"},
 		wanted{name: "refused by courier too", operation: envelope.OpRefund, amount: 406, of: "declined"})
@@ -337,8 +367,8 @@ func (p *picture) unseen(l *life) {
 	p.bag = l.bags.all()[0]
 }
 
-// untold has the ledger, while no vault runs, take two bags of the other relay's that came by courier: the results of the one are sealed
-// and not published, those of the other not sealed.
+// untold has the ledger, while no vault runs, take two bags of the other relay's that came by courier:
+// the results of the one are sealed and not published, those of the other not sealed.
 func (p *picture) untold(l *life) {
 	p.t.Helper()
 	ring, err := keyring.Open(l.path("v"), keyring.Options{})
@@ -354,7 +384,8 @@ func (p *picture) untold(l *life) {
 	p.must(err)
 	in, err := intake.New(intake.Config{Ledger: led, Opener: ring, Now: time.Now, Bank: true, RefundsByReference: true})
 	p.must(err)
-	bag := envelope.Bag{Relay: p.relays[1].Name(), Run: strings.Repeat("5e", 16), Previous: envelope.ZeroDigest, Window: 1}
+	bag := envelope.Bag{Relay: p.relays[1].Name(), Run: strings.Repeat("5e", 16),
+		Previous: envelope.ZeroDigest, Window: 1}
 	pass := func(e posted) {
 		bag.Number++
 		message, digest, err := envelope.PackBag(bag, [][]byte{e.Note}, p.relays[1])
@@ -371,7 +402,8 @@ func (p *picture) untold(l *life) {
 		}))
 		return done
 	}
-	out, err := outbox.New(outbox.Config{Ledger: led, Keys: ring, Channel: nowhere{}, Position: in.Position, Now: time.Now})
+	out, err := outbox.New(outbox.Config{Ledger: led, Keys: ring, Channel: nowhere{}, Position: in.Position,
+		Now: time.Now})
 	p.must(err)
 	ctx, cancel := context.WithCancel(p.t.Context())
 	ended := make(chan error, 1)

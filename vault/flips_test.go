@@ -19,9 +19,10 @@ import (
 
 // How many flips, from which seed on, and of which group of files; see make flips.
 var (
-	flipCount  = flag.Int("flips", 60, "how many bits to flip, one a life")
-	flipFrom   = flag.Uint64("seed", 1, "seed of the first flip; each further one has the next")
-	flipOnly   = flag.String("only", "", "flip in this group of files only: ledger, keyring, journal, channel, marks or head")
+	flipCount = flag.Int("flips", 60, "how many bits to flip, one a life")
+	flipFrom  = flag.Uint64("seed", 1, "seed of the first flip; each further one has the next")
+	flipOnly  = flag.String("only", "",
+		"flip in this group of files only: ledger, keyring, journal, channel, marks or head")
 	flipTell   = flag.String("tell", "", "list the flips of this verdict")
 	flipKeep   = flag.String("keep", "", "directory in which to lay out what the worst flips began with")
 	flipAtOnce = flag.Int("at-once", 4, "lives lived at a time: most of one is waiting")
@@ -30,11 +31,13 @@ var (
 // memoryDisk is a disk without fsyncs' cost, where there is one.
 const memoryDisk = "/dev/shm"
 
-// underWay is where the flips under way are written down: a panic in the vault ends the test before it can tell.
+// underWay is where the flips under way are written down: a panic in the vault ends the test before it
+// can tell.
 const underWay = "nightdrop-flips-under-way"
 
-// TestFlips flips single bits of what lies on the disks of a vault, its relay and its journal while they are off, a bit in each life of the
-// same picture, goes on with every kind of use and holds what comes of it against a life without the flip. Nothing may be wrong in silence.
+// TestFlips flips single bits of what lies on the disks of a vault, its relay and its journal while
+// they are off, a bit in each life of the same picture, goes on with every kind of use and holds what
+// comes of it against a life without the flip. Nothing may be wrong in silence.
 func TestFlips(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	if _, err := os.Stat(memoryDisk); err == nil {
@@ -45,6 +48,9 @@ func TestFlips(t *testing.T) {
 	for _, p := range pictures {
 		p.settle()
 		grounds = append(grounds, flips.Survey(p.disk))
+		if *flipOnly != "" && len(grounds[0][*flipOnly]) == 0 {
+			t.Fatalf("there are no files of a group %q", *flipOnly)
+		}
 	}
 	began := time.Now()
 	c := &campaign{t: t, counts: flips.Table{}, moving: map[string]bool{}}
@@ -59,7 +65,8 @@ func TestFlips(t *testing.T) {
 		})
 	}
 	_ = lives.Wait() // none fails
-	t.Logf("%d flips in %s, %s each\n%s", *flipCount, time.Since(began).Round(time.Second), (time.Since(began) / time.Duration(*flipCount)).Round(time.Millisecond), c.counts)
+	t.Logf("%d flips in %s, %s each\n%s", *flipCount, time.Since(began).Round(time.Second),
+		(time.Since(began) / time.Duration(*flipCount)).Round(time.Millisecond), c.counts)
 }
 
 // campaign is many flips.
@@ -96,7 +103,8 @@ func (c *campaign) keep(p *picture, f flips.Flip) {
 		c.t.Errorf("keep %s: %v", dir, err)
 	}
 	for i, share := range p.shares {
-		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("share-%d", i+1)), append(slices.Clone(share), '\n'), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("share-%d", i+1)), append(slices.Clone(share),
+			'\n'), 0o600); err != nil {
 			c.t.Errorf("keep %s: %v", dir, err)
 		}
 	}
@@ -120,10 +128,12 @@ func (c *campaign) move(f flips.Flip, now bool) {
 	for line := range c.moving {
 		lines = append(lines, line)
 	}
-	_ = os.WriteFile(filepath.Join(os.TempDir(), underWay), []byte(strings.Join(lines, "\n")+"\n"), 0o600) // for people only
+	_ = os.WriteFile(filepath.Join(os.TempDir(), underWay), []byte(strings.Join(lines, "\n")+"\n"),
+		0o600) // for people only
 }
 
-// soundEvery is of how many refusals one has its file replaced by a sound copy, as the error says, to see that nothing is lost.
+// soundEvery is of how many refusals one has its file replaced by a sound copy, as the error says, to
+// see that nothing is lost.
 const soundEvery = 8
 
 // try lives a flip, and judges it.
@@ -175,8 +185,10 @@ func (p *picture) settle() {
 		for _, line := range o.said {
 			p.quietly = append(p.quietly, line[:min(len(line), 40)])
 		}
-		if differs := p.standard.Differs(o.truth, o.truth); differs != "" || o.tells(p.quietly) != "" || o.ended != nil || o.refused != nil {
-			p.t.Fatalf("lives without a flip differ: %s %s %v %v %v", differs, o.tells(p.quietly), o.ended, o.refused, o.startFailed)
+		if differs := p.standard.Differs(o.truth,
+			o.truth); differs != "" || o.tells(p.quietly) != "" || o.ended != nil || o.refused != nil {
+			p.t.Fatalf("lives without a flip differ: %s %s %v %v %v", differs, o.tells(p.quietly), o.ended,
+				o.refused, o.startFailed)
 		}
 		if o.restless {
 			p.t.Fatalf("a life without a flip does not come to rest")

@@ -40,18 +40,23 @@ type outcome struct {
 	truth       flips.Truth
 }
 
-// patience is for how long a vault that is not done may commit nothing before a life goes on without waiting for it, and patienceAgain the
-// same where a first verdict was the worst: the machine may have been busy.
+// patience is for how long a vault that is not done may commit nothing before a life goes on without
+// waiting for it, and patienceAgain the same where a first verdict was the worst: the machine may have
+// been busy.
 const (
 	patience      = 700 * time.Millisecond
 	patienceAgain = 5 * time.Second
 	lifeWait      = time.Minute // a life that takes longer hangs
 
+	// resultsWait is how long a vault has to find out what RESULTS lost, and to publish it again.
+	resultsWait = 25 * time.Second
+
 	restlessPatience = 200 * time.Millisecond // in a life that did not come to rest before
 )
 
 // live lays the picture out with a flip, lives through it and returns what came of it.
-func (p *picture) live(ctx context.Context, dir string, flipped flips.Flip, patience time.Duration) (o outcome, err error) {
+func (p *picture) live(ctx context.Context, dir string, flipped flips.Flip,
+	patience time.Duration) (o outcome, err error) {
 	if err := p.disk.Lay(dir, flipped); err != nil {
 		return o, err
 	}
@@ -61,7 +66,8 @@ func (p *picture) live(ctx context.Context, dir string, flipped flips.Flip, pati
 // resume lives through what is laid out in a directory.
 func (p *picture) resume(ctx context.Context, dir string, patience time.Duration) (o outcome, err error) {
 	began := time.Now()
-	l := &life{town: p.town, dir: dir, said: &warnings{}, clock: func() time.Time { return p.stopped.Add(time.Minute + time.Since(began)) }}
+	l := &life{town: p.town, dir: dir, said: &warnings{},
+		clock: func() time.Time { return p.stopped.Add(time.Minute + time.Since(began)) }}
 	ctx, cancel := context.WithTimeout(ctx, lifeWait)
 	defer cancel()
 	defer func() {
@@ -79,7 +85,24 @@ func (p *picture) resume(ctx context.Context, dir string, patience time.Duration
 		return o, nil
 	}
 	if o.refused = l.unlock(ctx); o.refused != nil {
+		// A daemon that finds damage just after the unlock may end before it answers, with the reason.
+		select {
+		case <-l.ended:
+			o.refused = errors.Join(o.refused, l.err)
+		case <-time.After(restlessPatience):
+		}
 		return o, nil
+	}
+	if waits := l.waitsForJournal(ctx); waits != "" {
+		// It takes and sends nothing; custodians end a doubt, and whoever wrote what is foreign has to clear it away.
+		o.complaints = append(o.complaints, waits)
+		if !strings.Contains(waits, "--confirm-ledger") {
+			o.journal = waits
+			return o, nil
+		}
+		if err := l.unlockWith(ctx, control.UnlockOptions{ConfirmLedger: true}); err != nil {
+			o.complaints = append(o.complaints, err.Error())
+		}
 	}
 	p.use(ctx, l, &o, patience)
 	return o, nil
@@ -92,6 +115,7 @@ func (p *picture) use(ctx context.Context, l *life, o *outcome, patience time.Du
 			o.complaints = append(o.complaints, fmt.Sprintf("%s: %v", what, err))
 		}
 	}
+	o.truth = flips.Truth{}
 	done := func(n int) {
 		if !l.settles(n, patience) {
 			o.restless = true
@@ -111,6 +135,12 @@ func (p *picture) use(ctx context.Context, l *life, o *outcome, patience time.Du
 	_, err = l.client.PublishDirectory(ctx)
 	complain("publish", err)
 	done(p.payments + len(p.later) - 1 + len(p.last))
+	for until := time.Now().Add(resultsWait); ; time.Sleep(50 * time.Millisecond) {
+		whole := p.readResults(l, o)
+		if whole || !l.alive() || time.Now().After(until) {
+			break
+		}
+	}
 	p.ask(ctx, l, o, complain)
 	if !l.alive() {
 		o.ended = l.err
@@ -119,7 +149,6 @@ func (p *picture) use(ctx context.Context, l *life, o *outcome, patience time.Du
 
 // ask has the vault tell what is so.
 func (p *picture) ask(ctx context.Context, l *life, o *outcome, complain func(string, error)) {
-	o.truth = flips.Truth{}
 	status, err := l.client.Status(ctx)
 	complain("status", err)
 	o.findings = status.Findings
@@ -130,14 +159,17 @@ func (p *picture) ask(ctx context.Context, l *life, o *outcome, complain func(st
 		all, err := l.client.Payments(ctx, control.PaymentQuery{Merchant: shop.Merchant(), Limit: control.MaxPage})
 		complain("payments", err)
 		for _, paid := range all {
-			o.truth[payments] = append(o.truth[payments], fmt.Sprintf("%s %s %d %s %s captured %d refunded %d in a file %v", paid.Reference, paid.Operation, paid.Amount,
-				paid.Stage, paid.Code, paid.Captured, paid.Refunded, paid.File != ""))
+			o.truth[payments] = append(o.truth[payments],
+				fmt.Sprintf("%s %s %d %s %s captured %d refunded %d in a file %v", paid.Reference,
+					paid.Operation, paid.Amount,
+					paid.Stage, paid.Code, paid.Captured, paid.Refunded, paid.File != ""))
 		}
 	}
 	all, err := l.client.Batches(ctx, control.BatchQuery{})
 	complain("batches", err)
 	for _, b := range all {
-		o.truth[batches] = append(o.truth[batches], fmt.Sprintf("%s %s %s %+v", b.Merchant, b.Method, b.Stage, b.Totals))
+		o.truth[batches] = append(o.truth[batches], fmt.Sprintf("%s %s %s %+v", b.Merchant, b.Method,
+			b.Stage, b.Totals))
 	}
 }
 
@@ -150,18 +182,9 @@ func (p *picture) outside(l *life, o *outcome) error {
 	if o.ended == nil && o.refused == nil && o.startFailed == nil {
 		o.ended = stopped
 	}
-	for i := range p.shops {
-		if l.channel != nil {
-			lines, err := p.read1(l, i)
-			if err != nil {
-				lines = append(lines, "reading ends with "+err.Error())
-			}
-			o.truth[results] = append(o.truth[results], lines...)
-		}
-	}
 	l.stopHost()
 	if err := l.stopRelay(); err != nil {
-		return err
+		o.complaints = append(o.complaints, "the relay does not stop: "+err.Error())
 	}
 	statement, err := host.ReadBook(l.path("book"))
 	if err != nil {
@@ -174,7 +197,8 @@ func (p *picture) outside(l *life, o *outcome) error {
 	}
 	for _, f := range bank.List {
 		for _, e := range f.Entries {
-			o.truth[atBank] = append(o.truth[atBank], fmt.Sprintf("%s %d credit %v %s", e.Company, e.Amount, e.Credit, f.State))
+			o.truth[atBank] = append(o.truth[atBank], fmt.Sprintf("%s %d credit %v %s", e.Company, e.Amount,
+				e.Credit, f.State))
 		}
 	}
 	for _, lines := range o.truth {
@@ -183,11 +207,25 @@ func (p *picture) outside(l *life, o *outcome) error {
 	return nil
 }
 
-// read1 reads all results of a shop, as its server does, and returns what each envelope was told.
-func (p *picture) read1(l *life, shop int) (lines []string, err error) {
+// readResults reads the results of all shops, and reports whether none is missing and all is told.
+func (p *picture) readResults(l *life, o *outcome) (whole bool) {
+	o.truth[results], whole = nil, true
+	for i := range p.shops {
+		lines, missing, err := p.readShop(l, i)
+		if err != nil {
+			lines = append(lines, "reading ends with "+err.Error())
+		}
+		whole = whole && err == nil && !missing
+		o.truth[results] = append(o.truth[results], lines...)
+	}
+	return whole && (p.standard == nil || len(o.truth[results]) == len(p.standard[results]))
+}
+
+// readShop reads all results of a shop, as its server does, and returns what each envelope was told.
+func (p *picture) readShop(l *life, shop int) (lines []string, missing bool, err error) {
 	client, err := l.shop(shop)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	names := map[string]string{}
 	for name, s := range p.names {
@@ -199,7 +237,7 @@ func (p *picture) read1(l *life, shop int) (lines []string, err error) {
 	for {
 		page, err := client.Results(context.Background(), &chain, 0)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		if len(page) == 0 {
 			break
@@ -221,13 +259,14 @@ func (p *picture) read1(l *life, shop int) (lines []string, err error) {
 	for _, name := range slices.Sorted(maps.Keys(told)) {
 		lines = append(lines, fmt.Sprintf("%s %s: %s", p.shops[shop].Merchant(), name, strings.Join(told[name], ", ")))
 	}
-	return lines, nil
+	return lines, chain.First > 1 || len(chain.Missing) > 0, nil
 }
 
 // hostLines are the host's book, a line for each transaction.
 func hostLines(s host.Statement) (lines []string) {
 	for _, t := range s.Transactions {
-		lines = append(lines, fmt.Sprintf("%s %d %s reversed %v captured %d refunded %d", t.Kind, t.Amount, t.Answer, t.Reversed, t.Captured, t.Refunded))
+		lines = append(lines, fmt.Sprintf("%s %d %s reversed %v captured %d refunded %d", t.Kind, t.Amount,
+			t.Answer, t.Reversed, t.Captured, t.Refunded))
 	}
 	if len(s.Doubled) > 0 || s.Conflicts > 0 {
 		lines = append(lines, fmt.Sprintf("doubled %v, conflicts %d", s.Doubled, s.Conflicts))

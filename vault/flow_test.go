@@ -42,6 +42,7 @@ type site struct {
 	book     string
 	acquirer *host.Host
 	broker   *broker.Broker
+	channel  broker.Config // of broker
 	relay    *channel.Relay
 	signer   *note.Signer // the relay's
 	shop     *note.Signer
@@ -82,8 +83,17 @@ func (s *site) startBroker(vaultKey string) {
 	cert, key := filepath.Join(s.dir, "broker.pem"), filepath.Join(s.t.TempDir(), "broker.key")
 	s.must(os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw}), 0o600))
 	s.must(os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
-	s.broker, err = broker.Start(s.t.Context(), broker.Config{Dir: filepath.Join(s.t.TempDir(), "store"), Listen: "127.0.0.1:0",
-		Cert: cert, Key: key, VaultNkey: vaultKey, MaxBytes: 64 << 20, MinFree: 1 << 20})
+	s.channel = broker.Config{Dir: filepath.Join(s.t.TempDir(), "store"), Listen: "127.0.0.1:0",
+		Cert: cert, Key: key, VaultNkey: vaultKey, MaxBytes: 64 << 20, MinFree: 1 << 20}
+	s.runBroker()
+	s.channel.Listen = s.broker.Addr()
+}
+
+// runBroker starts the channel, anew once it is closed: on the same store and address.
+func (s *site) runBroker() {
+	s.t.Helper()
+	var err error
+	s.broker, err = broker.Start(s.t.Context(), s.channel)
 	s.must(err)
 	s.t.Cleanup(func() { _ = s.broker.Close(context.Background()) })
 	s.relay, err = s.broker.Relay()
@@ -331,6 +341,6 @@ func (s *site) checkLedger() {
 	defer ring.Close()
 	l, err := ledger.Open(filepath.Join(s.dir, ledgerFile), ring, ledger.Options{})
 	s.must(err)
-	s.must(l.Check(s.t.Context()))
+	s.must(l.Check(s.t.Context(), nil))
 	s.must(l.Close())
 }

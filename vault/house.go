@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nightdrop/shared/channel"
-	"nightdrop/shared/config"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer/iso8583"
 	"nightdrop/vault/internal/control"
@@ -39,10 +37,11 @@ type house struct {
 	engine   *settle.Engine
 	intake   *intake.Intake
 	outbox   *outbox.Outbox
-	journal  *secondPlace // nil where it is off
+	journal  *secondPlaces // nil where it is off
 	now      func() time.Time
 	log      *slog.Logger
 	failure  *failure // of the process
+	disk     *diskGuard
 
 	rebuilt *control.Rebuilt // nil where the ledger was not rebuilt at this unlock
 
@@ -57,7 +56,8 @@ type house struct {
 
 // openHouse opens the ledger with the unlocked ring and sets everything to work. On an error nothing is left running.
 func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int, o control.UnlockOptions) (h *house, err error) {
-	h = &house{ring: d.ring, now: d.now, log: d.log, failure: &d.failure, furnished: make(chan struct{}), locker: settle.Actor{Name: "vault", Origin: "stop"}}
+	h = &house{ring: d.ring, now: d.now, log: d.log, failure: &d.failure, disk: d.disk, furnished: make(chan struct{}),
+		locker: settle.Actor{Name: "vault", Origin: "stop"}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, h.release())
@@ -70,11 +70,14 @@ func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int,
 	if err := h.connect(d.settings); err != nil {
 		return h, err
 	}
-	newest, err := h.openJournal(ctx, d.settings)
-	if err != nil {
+	if err := h.openJournal(ctx, d.settings); err != nil {
 		return h, err
 	}
-	if err := h.mendMark(ctx, newest && h.journal != nil, o.ConfirmLedger, actor, shares); err != nil {
+	if err := h.mendMark(ctx, h.journal.proved(), o.ConfirmLedger, actor, shares); err != nil {
+		return h, err
+	}
+	stored, err := h.storedSlots() // before anything is committed: a sound copy of the ledger is then as new as this one
+	if err != nil {
 		return h, err
 	}
 	if err := h.tellStart(ctx, d); err != nil {
@@ -86,8 +89,8 @@ func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int,
 	if err := h.begin(ctx, d.settings, actor, shares); err != nil {
 		return h, err
 	}
-	if newest { // an older one would have keys destroyed that the newest needs; then it is left to the next unlock
-		if err := h.keepStored(); err != nil {
+	if h.journal == nil { // else an older ledger would have keys destroyed that the newest needs: trustLedger does it
+		if err := h.ring.KeepStored(stored); err != nil {
 			return h, err
 		}
 	}
@@ -107,7 +110,8 @@ func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int,
 	h.stop = stop
 	var group context.Context
 	h.tasks, group = errgroup.WithContext(work)
-	for _, run := range []func(context.Context) error{h.engine.Run, h.intake.Run, h.outbox.Run, h.keep, h.watchJournal, h.tellSizes(d.settings)} {
+	for _, run := range []func(context.Context) error{h.engine.Run, h.intake.Run, h.outbox.Run, h.keep, h.watchJournal, h.trustLedger(stored),
+		h.watchDisk, h.tellSizes(d.settings)} {
 		h.tasks.Go(func() error {
 			if err := run(group); err != nil && work.Err() == nil {
 				return err
@@ -140,28 +144,27 @@ func (h *house) begin(ctx context.Context, s settings, actor settle.Actor, share
 	})
 }
 
-// keepStored destroys the keys of stored accounts that no record uses any more. The ledger must be the newest.
-func (h *house) keepStored() error {
-	var slots []uint32
-	err := h.ledger.View(func(tx *ledger.Tx) (err error) {
+// storedSlots reads which stored accounts are in use: of all others the ring destroys the keys, where the ledger is the newest.
+func (h *house) storedSlots() (slots []uint32, err error) {
+	err = h.ledger.View(func(tx *ledger.Tx) (err error) {
 		slots, err = tx.StoredSlots()
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("read which accounts are stored: %w", err)
+		return nil, fmt.Errorf("read which accounts are stored: %w", err)
 	}
-	return h.ring.KeepStored(slots)
+	return slots, nil
 }
 
 // connect dials the channel and the acquirer; both keep trying for as long as the house stands.
 func (h *house) connect(s settings) (err error) {
-	c := s.Channel
-	h.channel, err = channel.DialVault(context.Background(), channel.Options{URL: c.URL, Seed: c.Seed, CA: c.CA, Cert: c.Cert, Key: c.Key,
-		Name: h.ring.Name(), Logger: h.log})
+	options := s.Channel.options()
+	options.Name, options.Logger = h.ring.Name(), h.log
+	h.channel, err = channel.DialVault(context.Background(), options)
 	if err != nil {
 		return err
 	}
-	config, err := s.Acquirer.TLS.config()
+	config, err := s.Acquirer.TLS.config(h.now, h.log)
 	if err != nil {
 		return err
 	}
@@ -181,41 +184,22 @@ func (h *house) odd(o iso8583.Oddity) {
 	}
 }
 
-// config is the TLS configuration; nil where TLS is off.
-func (t tlsSettings) config() (*tls.Config, error) {
-	if !t.Enabled {
-		return nil, nil
-	}
-	client := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName} // acquirers' hosts are not all at 1.3
-	if t.CA != "" {
-		authorities, err := config.Authorities(t.CA)
-		if err != nil {
-			return nil, fmt.Errorf("acquirer.tls.ca: %w", err)
-		}
-		client.RootCAs = authorities
-	}
-	if t.Cert != "" {
-		pair, err := config.KeyPair(t.Cert, t.Key)
-		if err != nil {
-			return nil, fmt.Errorf("acquirer.tls.cert: %w", err)
-		}
-		client.Certificates = []tls.Certificate{pair}
-	}
-	return client, nil
-}
-
 // furnish makes those who work.
 func (h *house) furnish(s settings) error {
 	bank, err := s.Bank.bank()
 	if err != nil {
 		return fmt.Errorf("bank: %w", err)
 	}
+	if bank != nil {
+		bank.Disk = h.disk.outbox()
+	}
+	h.disk.renew()
 	closeAt, err := s.Batches.times()
 	if err != nil {
 		return fmt.Errorf("batches.close_at: %w", err)
 	}
 	h.intake, err = intake.New(intake.Config{Ledger: h.ledger, Opener: h.ring, Source: h.channel, Workers: s.Limits.Workers, Now: h.now, Logger: h.log,
-		Accounts: h.ring, RefundsByReference: h.acquirer.RefundsByReference(), Bank: bank != nil})
+		Accounts: h.ring, RefundsByReference: h.acquirer.RefundsByReference(), Bank: bank != nil, Room: h.mayTake})
 	if err != nil {
 		return err
 	}
@@ -228,7 +212,8 @@ func (h *house) furnish(s settings) error {
 	if h.journal != nil {
 		waits = h.journal
 	}
-	h.engine = settle.New(settle.Config{Journal: waits, Ledger: h.ledger, Opener: h.ring, Accounts: h.ring, Acquirer: halting{h.acquirer, h.failure}, Bank: bank,
+	h.engine = settle.New(settle.Config{Journal: waits, Room: h.disk.room, Ledger: h.ledger, Opener: h.ring, Accounts: h.ring,
+		Acquirer: halting{h.acquirer, h.failure}, Bank: bank,
 		Reconciliation: s.Acquirer.Reconciliation, Terminals: s.Acquirer.Terminals, CloseAt: closeAt, Outstanding: s.Acquirer.Outstanding, ReversalRetry: s.Acquirer.ReversalRetry.Std(),
 		RepeatEvery: s.Acquirer.RepeatEvery.Std(), RepeatFor: s.Acquirer.RepeatFor.Std(), Silences: s.Acquirer.Silences, OrderWait: s.Acquirer.OrderWait.Std(),
 		Drain: s.StopGrace.Std(), Now: h.now, Logger: h.log})
@@ -254,8 +239,8 @@ func (h *house) keep(ctx context.Context) error {
 	}
 }
 
-// remember keeps how far the ledger has come. Where there is no room for it, nothing is unknown: the mark of before stands, and the next
-// minute writes it.
+// remember keeps how far the ledger has come. Where there is no room for it, nothing is unknown: the mark of before
+// stands, and the next minute writes it.
 func (h *house) remember() error {
 	err := h.ledger.Remember()
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
@@ -353,7 +338,7 @@ func (h *house) lockedBy(actor settle.Actor) {
 }
 
 // wait returns when those who work have ended, with the reason.
-func (h *house) wait() error { return h.tasks.Wait() }
+func (h *house) wait() error { return h.ledger.Named(h.tasks.Wait()) }
 
 // close ends the work, commits that the vault forgets its keys, and that it stops where it does, and closes everything. What made the work
 // fail was told by wait.

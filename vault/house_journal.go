@@ -4,21 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/journal"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/settle"
 )
 
 const (
-	// journalReach is how long an unlock waits for the journal's place, to hold the ledger against it before anything is done. When it is
-	// not to be had by then, the vault begins its work and sends nothing until it is.
+	// journalReach is how long an unlock waits for a journal's place, to hold the ledger against it before anything is done. When it is
+	// not to be had by then, the vault begins its work and takes and sends nothing until it is.
 	journalReach = 3 * time.Second
 	// journalFlush is how long a stop waits for the last entries to get there; the next start sends what did not.
 	journalFlush = 2 * time.Second
 )
 
-// secondPlace is the journal at work.
+// secondPlace is a journal at work.
 type secondPlace struct {
 	*journal.Journal
 	place journal.Place
@@ -27,56 +33,196 @@ type secondPlace struct {
 	err   error
 }
 
-// openJournal begins to send the log to its second place, where there is one, and tells whether that place confirms that the ledger is the
-// newest. It fails where the place shows that it is not.
-func (h *house) openJournal(ctx context.Context, s settings) (confirmed bool, err error) {
+// secondPlaces are the journals of all places. Something is in the journal when it is in each of them.
+type secondPlaces struct {
+	all      []*secondPlace
+	trusted  chan struct{} // closed when each shows that the ledger is the newest, and what hangs on that is done
+	unproven error         // what intake says until then
+}
+
+// openJournal begins to send the log to its second places. It fails where one shows that the ledger is not the newest.
+func (h *house) openJournal(ctx context.Context, s settings) error {
 	if text := s.Journal.warning(s.dir); text != "" {
 		h.log.Warn("journal: " + text)
 	}
-	if s.Journal.Place == journalOff {
-		return true, nil
+	names := s.Journal.places()
+	if len(names) == 0 {
+		return nil
 	}
-	var place journal.Place = journal.NewStream(h.channel)
-	if s.Journal.Place == journalInDirectory {
-		if place, err = journal.OpenDirectory(s.Journal.Directory, s.Journal.MaxBytes); err != nil {
-			return false, err
+	places := &secondPlaces{trusted: make(chan struct{}), unproven: errors.New("bags wait in the channel until the journal shows that " +
+		"the ledger is the newest: an older one would answer them anew, and destroy keys of stored accounts that are in use")}
+	h.journal = places // so that release closes what is open
+	known := h.ledger.Journalled()
+	strange := len(known) > 0 && !slices.ContainsFunc(names, func(name string) bool { _, is := known[name]; return is })
+	for _, name := range names {
+		place, err := h.openPlace(name, s)
+		if err != nil {
+			return err
+		}
+		one := &secondPlace{place: place, ended: make(chan struct{}), stop: func() {},
+			Journal: journal.New(journal.Config{Ledger: h.ledger, Place: place, Name: name, Strange: strange, Tell: h.tellJournal,
+				Signer: h.ring.Signer(), Logger: h.log})}
+		close(one.ended)
+		places.all = append(places.all, one)
+	}
+	for _, one := range places.all {
+		if err := one.begin(ctx, h); err != nil {
+			return err
 		}
 	}
-	j := &secondPlace{place: place, ended: make(chan struct{}), stop: func() {},
-		Journal: journal.New(journal.Config{Ledger: h.ledger, Place: place, Signer: h.ring.Signer(), Logger: h.log})}
-	limited, cancel := context.WithTimeout(ctx, journalReach)
-	defer cancel()
-	err = j.Begin(limited)
-	if err != nil && !errors.Is(err, journal.ErrUnavailable) && !errors.Is(err, journal.ErrForeign) {
-		return false, errors.Join(err, place.Close())
-	}
-	if err != nil {
-		h.log.Warn("the vault begins its work without its journal, and sends nothing until it is in order", "cause", err)
-	}
-	var run context.Context
-	run, j.stop = context.WithCancel(context.Background())
-	go func() {
-		defer close(j.ended)
-		j.err = j.Run(run)
-	}()
-	h.journal = j
-	return err == nil, nil
+	return nil
 }
 
-// watchJournal returns when ctx ends, or with the reason why the journal says that the vault must stop.
-func (h *house) watchJournal(ctx context.Context) error {
+func (h *house) openPlace(name string, s settings) (journal.Place, error) {
+	if name == journalInDirectory {
+		return journal.OpenDirectory(s.Journal.Directory, s.Journal.MaxBytes)
+	}
+	return journal.NewStream(h.channel), nil
+}
+
+// tellJournal commits a finding about a place.
+func (h *house) tellJournal(ctx context.Context, f payment.IntegrityFound) error {
+	return h.ledger.Commit(ctx, func(tx *ledger.Tx) error {
+		_, err := tx.Append(payment.Event{Actor: "vault", Origin: "journal", Body: f})
+		return err
+	})
+}
+
+// begin compares the place with the ledger, as long as that may take, and sets the journal to work.
+func (p *secondPlace) begin(ctx context.Context, h *house) error {
+	limited, cancel := context.WithTimeout(ctx, journalReach)
+	defer cancel()
+	err := p.Begin(limited)
+	if err != nil && !errors.Is(err, journal.ErrUnavailable) && !errors.Is(err, journal.ErrForeign) && !errors.Is(err, journal.ErrDoubted) {
+		return err
+	}
+	if err != nil {
+		h.log.Warn("the vault begins its work without its journal; it takes and sends nothing until it is in order", "place", p.State().Place, "cause", err)
+	}
+	var run context.Context
+	run, p.stop = context.WithCancel(context.Background())
+	p.ended = make(chan struct{})
+	go func() {
+		defer close(p.ended)
+		p.err = p.Run(run)
+	}()
+	return nil
+}
+
+// Ready implements settle.Journal.
+func (p *secondPlaces) Ready() error {
+	for _, one := range p.all {
+		if err := one.Ready(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Durable implements settle.Journal.
+func (p *secondPlaces) Durable(ctx context.Context, size int64) error {
+	for _, one := range p.all {
+		if err := one.Durable(ctx, size); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// proved tells whether a place showed that the ledger is the newest; one that the ledger does not know shows nothing.
+func (p *secondPlaces) proved() bool {
+	return p != nil && slices.ContainsFunc(p.all, func(one *secondPlace) bool { return one.State().Proved })
+}
+
+// trustLedger waits until every place shows that the ledger is the newest, or custodians say so, and does then what hangs on it: keys of stored
+// accounts that no record uses are destroyed, and intake takes bags. used are the slots of those that are.
+func (h *house) trustLedger(used []uint32) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if h.journal == nil {
+			return nil
+		}
+		for _, one := range h.journal.all {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-one.Believed():
+			}
+		}
+		if err := h.ring.KeepStored(used); err != nil {
+			return err
+		}
+		close(h.journal.trusted)
+		return nil
+	}
+}
+
+// mayTake is nil while bags may be taken, and says else what they wait for.
+func (h *house) mayTake() error {
+	if err := h.waitsForJournal(); err != nil {
+		return err
+	}
+	return h.disk.fresh()
+}
+
+// waitsForJournal says that bags wait for the journal, where they do.
+func (h *house) waitsForJournal() error {
 	if h.journal == nil {
 		return nil
 	}
 	select {
-	case <-ctx.Done():
+	case <-h.journal.trusted:
 		return nil
-	case <-h.journal.ended:
-		return h.journal.err
+	default:
+		return h.journal.unproven
 	}
 }
 
-// flushJournal waits a while for the last entries to reach the journal: a vault at rest has its log in two places.
+// confirmLedger takes the custodians' word, by shares that were checked, that the ledger is the newest, for every place that lacks what was
+// journalled there. It tells whether there was any.
+func (h *house) confirmLedger(ctx context.Context, actor settle.Actor, shares []int) (confirmed bool, err error) {
+	if h.journal == nil {
+		return false, nil
+	}
+	for _, one := range h.journal.all {
+		err := one.Confirm(func(lack string) error {
+			return h.ledger.Commit(ctx, func(tx *ledger.Tx) error {
+				detail := fmt.Sprintf("%s by shares %v: %s", envelope.At(h.now()).Format(time.RFC3339), shares, lack)
+				_, err := tx.Append(actor.Event("", payment.IntegrityFound{Finding: payment.FindingLedgerConfirmed, Detail: detail}))
+				return err
+			})
+		})
+		if err != nil && !errors.Is(err, journal.ErrNotDoubted) {
+			return confirmed, err
+		}
+		confirmed = confirmed || err == nil
+	}
+	return confirmed, nil
+}
+
+// watchJournal returns when ctx ends, or with the reason why a journal says that the vault must stop.
+func (h *house) watchJournal(ctx context.Context) error {
+	if h.journal == nil {
+		return nil
+	}
+	ended := make(chan error, len(h.journal.all))
+	for _, one := range h.journal.all {
+		go func() {
+			select {
+			case <-ctx.Done():
+			case <-one.ended:
+				ended <- one.err
+			}
+		}()
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-ended:
+		return err
+	}
+}
+
+// flushJournal waits a while for the last entries to reach the journal: a vault at rest has its log in every place.
 func (h *house) flushJournal() {
 	if h.journal == nil {
 		return
@@ -96,32 +242,66 @@ func (h *house) flushJournal() {
 	}
 }
 
-// closeJournal ends the journal's work, if there is one.
+// closeJournal ends the journals' work, if there are any.
 func (h *house) closeJournal() error {
 	if h.journal == nil {
 		return nil
 	}
-	h.journal.stop()
-	<-h.journal.ended
-	return h.journal.place.Close()
+	var all []error
+	for _, one := range h.journal.all {
+		one.stop()
+		<-one.ended
+		all = append(all, one.place.Close())
+	}
+	return errors.Join(all...)
 }
 
 // journalText says for the status where the log is, and how far.
 func (h *house) journalText(s settings) string {
-	warning := s.Journal.warning(s.dir)
+	var parts []string
+	if h.journal != nil {
+		if err := h.journal.Ready(); err != nil {
+			parts = append(parts, "nothing is sent to an acquirer: "+err.Error())
+		} else {
+			parts = append(parts, "ready")
+		}
+		if err := h.waitsForJournal(); err != nil {
+			parts = append(parts, err.Error())
+		}
+	}
+	if warning := s.Journal.warning(s.dir); warning != "" {
+		parts = append(parts, warning)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// journalPlaces says what each place holds.
+func (h *house) journalPlaces() (all []control.JournalPlace) {
 	if h.journal == nil {
-		return warning
+		return nil
 	}
-	state := h.journal.State()
-	text := fmt.Sprintf("ready; %d entries, %d %% full", state.Size, state.Room.Percent())
-	switch {
-	case state.Err != nil:
-		text = "nothing is sent to an acquirer: " + state.Err.Error()
-	case state.Room.Scarce():
-		text += ": when it is full its oldest entries go; make a backup, or give it more room"
+	for _, one := range h.journal.all {
+		state := one.State()
+		shown := control.JournalPlace{Place: state.Place, Entries: state.Size, First: state.First, Read: state.Read, Percent: state.Room.Percent()}
+		if state.Err != nil {
+			shown.Problem = state.Err.Error()
+		} else if state.Room.Scarce() {
+			shown.Problem = "when it is full its oldest entries go; make a backup, or give it more room"
+		}
+		all = append(all, shown)
 	}
-	if warning != "" {
-		text += "; " + warning
+	return all
+}
+
+// on is the journal in a place; nil where there is none.
+func (p *secondPlaces) on(name string) *secondPlace {
+	if p == nil {
+		return nil
 	}
-	return text
+	for _, one := range p.all {
+		if one.State().Place == name {
+			return one
+		}
+	}
+	return nil
 }

@@ -53,8 +53,8 @@ func (h *house) streams(s settings) []control.Stream {
 	envelopes.Notes = noteEnvelopes(l, envelopes, bags.Error, bags.Held, bags.Purged)
 	results.Notes = noteResults(l, results, shares)
 	all := []control.Stream{envelopes, results}
-	if h.journal != nil && s.Journal.Place == journalOnChannel {
-		room := h.journal.State().Room
+	if one := h.journal.on(journalOnChannel); one != nil {
+		room := one.State().Room
 		journal := control.Stream{Name: "JOURNAL", Bytes: room.Used, MaxBytes: room.Limit}
 		if n := float64(s.Limits.PaymentsPerDay); n > 0 {
 			journal.Notes = noteSize(journal, n*journalBytes*journalKept,
@@ -98,6 +98,14 @@ func noteResults(l load, s control.Stream, known outbox.Shares) []string {
 	days := int(outbox.ResultsKept / day)
 	notes := noteSize(s, l.results*outbox.ResultBytes*float64(days),
 		fmt.Sprintf("%d days at %.0f results a day", days, l.results))
+	if lost := known.Lost; !lost.At.IsZero() {
+		notes = append(notes, fmt.Sprintf("lost results since the unlock, %d of them, the last of %d merchants at %s: they are published again; see to the relay's disk",
+			lost.Results, lost.Merchants, lost.At.UTC().Format(time.RFC3339)))
+	}
+	if wait := known.Lost.Waiting; !wait.IsZero() {
+		notes = append(notes, "lacks more results of merchants who had theirs published again within a day: they follow after "+
+			wait.UTC().Format(time.RFC3339))
+	}
 	if known.Share > 0 && known.Share < pageOfResults {
 		notes = append(notes, noteSize(s, float64(l.merchants)*pageOfResults*outbox.ResultBytes,
 			fmt.Sprintf("%d merchants: the share of each is %d results", l.merchants, known.Share))...)

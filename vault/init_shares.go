@@ -20,7 +20,8 @@ func (o initOptions) shareFiles(errOut io.Writer) ([]string, error) {
 		return nil, fmt.Errorf("%w: --name, --shares N and --threshold K from 1 to N are needed", errUsage)
 	}
 	if len(o.sharesTo) != o.shares {
-		return nil, fmt.Errorf("%w: --shares-to names %d directories for %d shares; give each custodian a directory", errUsage, len(o.sharesTo), o.shares)
+		return nil, fmt.Errorf("%w: --shares-to names %d directories for %d shares; give each custodian a directory", errUsage,
+			len(o.sharesTo), o.shares)
 	}
 	own, err := filepath.Abs(o.dir)
 	if err != nil {
@@ -36,7 +37,8 @@ func (o initOptions) shareFiles(errOut io.Writer) ([]string, error) {
 		}
 		real := resolved(dir)
 		if inside(real, own) {
-			return nil, fmt.Errorf("%w: %s is inside the vault's directory: shares there would unlock their own copy", errUsage, dir)
+			return nil, fmt.Errorf("%w: %s is inside the vault's directory: shares there would unlock their own copy", errUsage,
+				dir)
 		}
 		if seen[real] {
 			return nil, fmt.Errorf("%w: %s is named twice: each share has a directory of its own", errUsage, dir)
@@ -68,12 +70,13 @@ func (o initOptions) place(own string, dirs []string, errOut io.Writer) error {
 			return err
 		}
 		if of[i].meet(vaults) && !o.onOwnDisk {
-			return fmt.Errorf("%w: %s is on the disk of the vault itself: whoever takes the disk would have both. Mount the custodian's stick there, or give "+
-				"--shares-on-own-disk, for training only", errUsage, dir)
+			return fmt.Errorf("%w: %s is on the disk of the vault itself: whoever takes the disk would have both. Mount the "+
+				"custodian's stick there, or give --shares-on-own-disk, for training only", errUsage, dir)
 		}
 	}
 	if o.onOwnDisk {
-		fmt.Fprintln(errOut, "warning: shares may lie on the vault's own disk: whoever takes it has the vault; for training only")
+		fmt.Fprintln(errOut, "warning: shares may lie on the vault's own disk: whoever takes it has the vault; "+
+			"for training only")
 		return nil
 	}
 	for i := range of {
@@ -97,8 +100,8 @@ func (o initOptions) directory(dir string) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("share directory: %w", err)
 	case !o.onOwnDisk:
-		return fmt.Errorf("share directory: %w: is the custodian's stick mounted? A share is not written where nobody has laid one (--shares-on-own-disk makes the directory, "+
-			"for training only)", err)
+		return fmt.Errorf("share directory: %w: is the custodian's stick mounted? A share is not written where nobody has "+
+			"laid one (--shares-on-own-disk makes the directory, for training only)", err)
 	}
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("share directory: %w", err)
@@ -132,7 +135,8 @@ func writeShares(paths []string, shares []keyring.Share, errOut io.Writer) error
 			return err
 		}
 		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
-			fmt.Fprintf(errOut, "warning: %s has mode %04o: its file system has no modes of files; mount it with umask=077 where the share is read\n", path, info.Mode().Perm())
+			fmt.Fprintf(errOut, "warning: %s has mode %04o: its file system has no modes of files; mount it with umask=077 "+
+				"where the share is read\n", path, info.Mode().Perm())
 		}
 	}
 	return nil

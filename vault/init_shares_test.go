@@ -33,8 +33,9 @@ func onAnotherDisk(t *testing.T) string {
 func initTo(t *testing.T, to ...string) (code int, said string) {
 	t.Helper()
 	var out, errOut bytes.Buffer
-	code = run(t.Context(), []string{"init", "--dir", filepath.Join(t.TempDir(), "v"), "--name", "vault.example.com", "--shares", fmt.Sprint(len(to)),
-		"--threshold", "1", "--shares-to", strings.Join(to, ",")}, console{in: strings.NewReader(""), out: &out, errOut: &errOut, now: time.Now})
+	args := []string{"init", "--dir", filepath.Join(t.TempDir(), "v"), "--name", "vault.example.com", "--threshold", "1",
+		"--shares", fmt.Sprint(len(to)), "--shares-to", strings.Join(to, ",")}
+	code = run(t.Context(), args, console{in: strings.NewReader(""), out: &out, errOut: &errOut, now: time.Now})
 	return code, errOut.String()
 }
 
@@ -97,7 +98,8 @@ func TestDisksBelowAFileSystem(t *testing.T) {
 	put("devices/sdb/dev", "8:16\n")
 	put("devices/dm-0/dev", "252:0\n")
 	link("devices/dm-0/slaves/sda2", "../../sda/sda2")
-	for number, at := range map[string]string{"8:0": "sda", "8:1": "sda/sda1", "8:2": "sda/sda2", "8:16": "sdb", "252:0": "dm-0"} {
+	devices := map[string]string{"8:0": "sda", "8:1": "sda/sda1", "8:2": "sda/sda2", "8:16": "sdb", "252:0": "dm-0"}
+	for number, at := range devices {
 		link("dev/block/"+number, "../../devices/"+at)
 	}
 	of := func(number string) disks {
@@ -105,7 +107,9 @@ func TestDisksBelowAFileSystem(t *testing.T) {
 		d.add(sys, number)
 		return d
 	}
-	for number, want := range map[string][]string{"8:1": {"8:0", "8:1"}, "252:0": {"252:0", "8:0", "8:2"}, "8:16": {"8:16"}, "0:44": {"0:44"}} {
+	for number, want := range map[string][]string{
+		"8:1": {"8:0", "8:1"}, "252:0": {"252:0", "8:0", "8:2"}, "8:16": {"8:16"}, "0:44": {"0:44"},
+	} {
 		if got := slices.Sorted(maps.Keys(of(number))); !slices.Equal(got, want) {
 			t.Errorf("%s lies on %v, not %v", number, got, want)
 		}

@@ -129,6 +129,8 @@ func TestJournalSettings(t *testing.T) {
 	}{
 		"the channel":            {journalSettings{Place: "channel", MaxBytes: journal.DefaultLimit}, ""},
 		"a directory":            {journalSettings{Place: "directory", Directory: t.TempDir(), MaxBytes: journal.DefaultLimit}, ""},
+		"both":                   {journalSettings{Place: "both", Directory: t.TempDir(), MaxBytes: journal.DefaultLimit}, ""},
+		"both without a disk":    {journalSettings{Place: "both", MaxBytes: journal.DefaultLimit}, "journal.directory"},
 		"off":                    {journalSettings{Place: "off", MaxBytes: journal.DefaultLimit}, ""},
 		"nowhere":                {journalSettings{MaxBytes: journal.DefaultLimit}, "journal.place"},
 		"an unmounted disk":      {journalSettings{Place: "directory", Directory: t.TempDir() + "/none", MaxBytes: journal.DefaultLimit}, "journal.directory"},
@@ -147,7 +149,10 @@ func TestJournalSettings(t *testing.T) {
 	if text := (journalSettings{Place: "directory", Directory: dir}).warning(dir); !strings.Contains(text, "same disk") {
 		t.Errorf("the ledger's own disk: %q", text)
 	}
-	if text := (journalSettings{Place: "channel"}).warning(dir); text != "" {
+	if text := (journalSettings{Place: "both", Directory: dir}).warning(t.TempDir()); !strings.Contains(text, "same disk") {
+		t.Errorf("one disk for both: %q", text)
+	}
+	if text := (journalSettings{Place: "channel"}).warning(dir); !strings.Contains(text, "relay's disk only") {
 		t.Errorf("the channel: %q", text)
 	}
 }

@@ -32,7 +32,8 @@ func (s *site) flip(name string, places ...int) {
 	s.must(os.WriteFile(path, content, 0o600))
 }
 
-// TestOneFlippedBitInSealingKeys: one bit costs nothing and is told; one in each copy of a key costs that key, and the vault goes on selling.
+// TestOneFlippedBitInSealingKeys: one bit costs nothing and is told; one in each copy of a key costs that key, and
+// the vault goes on selling.
 func TestOneFlippedBitInSealingKeys(t *testing.T) {
 	s := newSite(t)
 	stop := s.serve()

@@ -87,6 +87,9 @@ type memoryVault struct {
 	intake *intake.Intake
 	bags   chan []channel.Message // rounds, sealed ahead
 	taken  int
+
+	dir, path string // of the key ring, and of the ledger
+	shares    []keyring.Share
 }
 
 func newMemoryVault(b *testing.B) *memoryVault {
@@ -111,9 +114,11 @@ func (m *memoryVault) open(dir string) {
 	m.Ring, err = keyring.Open(dir, keyring.Options{Now: m.Clock.Now})
 	m.must(err)
 	m.TB.Cleanup(func() { m.must(m.Ring.Close()) })
-	m.must(m.Ring.Unlock(shares[:2]))
+	m.dir, m.shares = dir, shares[:2]
+	m.must(m.Ring.Unlock(m.shares))
 	m.Tick()
 	path, options := filepath.Join(dir, "ledger"), ledger.Options{Now: m.Clock.Now}
+	m.path = path
 	m.must(ledger.Create(path, m.Ring, options))
 	m.Ledger, err = ledger.Open(path, m.Ring, options)
 	m.must(err)
@@ -206,6 +211,12 @@ type channelAtOnce struct{ published atomic.Int64 }
 func (*channelAtOnce) Connected() bool { return true }
 
 func (*channelAtOnce) ResultsRoom(context.Context) (channel.Room, error) { return channel.Room{}, nil }
+
+func (*channelAtOnce) KeptResults(context.Context, string) (channel.Kept, error) {
+	return channel.Kept{}, channel.ErrUnavailable
+}
+
+func (*channelAtOnce) ResultsAcked() channel.Acked { return channel.Acked{} }
 
 func (*channelAtOnce) PurgeResults(context.Context, string, uint64) (uint64, error) { return 0, nil }
 

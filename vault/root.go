@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/text"
 	"nightdrop/vault/internal/control"
 )
 
@@ -33,9 +34,11 @@ const dirVariable = "NIGHTDROP_VAULT_DIR"
 
 // run runs one command line and returns its exit code.
 func run(ctx context.Context, args []string, c console) int {
+	out := text.NewOutput(c.out)
+	c.out = out
 	root := newRootCommand(c)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := out.Told(root.ExecuteContext(ctx))
 	if err != nil {
 		fmt.Fprintf(c.errOut, "vault: %v\n", err)
 	}
@@ -58,7 +61,7 @@ func newRootCommand(c console) *cobra.Command {
 	flags.StringVar(&g.dir, "dir", os.Getenv(dirVariable), "the vault's directory (or "+dirVariable+")")
 	root.AddCommand(
 		hardened(newInitCommand(g, c)), newServeCommand(g, c), hardened(newUnlockCommand(g, c)), newLockCommand(g, c), newStatusCommand(g, c), newVersionCommand(g, c),
-		newInspectCommand(c),
+		newInspectCommand(c), newCheckCommand(g, c), newCheckConfigCommand(g, c),
 		group("merchant", "Merchants: add, list, show, suspend, resume, policy",
 			newMerchantAddCommand(g, c), newMerchantListCommand(g, c), newMerchantShowCommand(g, c), newMerchantSuspendCommand(g, c), newMerchantResumeCommand(g, c),
 			newMerchantPolicyCommand(g, c)),
@@ -70,6 +73,8 @@ func newRootCommand(c console) *cobra.Command {
 		group("payment", "Payments: list, show, resolve, resend", newPaymentListCommand(g, c), newPaymentShowCommand(g, c), newPaymentResolveCommand(g, c),
 			newPaymentResendCommand(g, c)),
 		group("results", "Results for merchants: resend", newResultsResendCommand(g, c)),
+		group("findings", "Integrity findings: list, show, acknowledge", newFindingsListCommand(g, c), newFindingsShowCommand(g, c),
+			newFindingsAcknowledgeCommand(g, c)),
 		group("returns", "Files of the bank: import", newReturnsImportCommand(g, c)),
 		group("audit", "The sealed log: export, auditor, opening, verify, replay, prove", newAuditExportCommand(g, c), hardened(newAuditAuditorCommand(g, c)),
 			newAuditOpeningCommand(g, c), newAuditVerifyCommand(g, c), hardened(newAuditReplayCommand(g, c)), newAuditProveCommand(g, c)),

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -72,6 +73,7 @@ func TestExitCodes(t *testing.T) {
 		{keyring.ErrExists, 6},
 		{keyring.ErrInUse, 6},
 		{ledger.ErrInUse, 6},
+		{keyring.ErrNewer, 6},
 		{keyring.ErrDamaged, 7},
 		{ledger.ErrDamaged, 7},
 		{settle.ErrTotalsDiffer, 7},
@@ -146,5 +148,20 @@ func TestTimesOfDay(t *testing.T) {
 	b := batchSettings{CloseAt: []string{"12:00", "22:00"}}
 	if times, err := b.times(); err != nil || len(times) != 2 || times[1] != 22*time.Hour {
 		t.Errorf("closing times %v %v", times, err)
+	}
+}
+
+// TestCommandsWhoseOutputCannotBeWrittenFail: who reads it would take half of it for all.
+func TestCommandsWhoseOutputCannotBeWrittenFail(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	for _, args := range [][]string{{"version"}, {"version", "--json"}, {"payment", "list", "--help"}} {
+		var errOut strings.Builder
+		if code := run(t.Context(), args, console{in: strings.NewReader(""), out: full, errOut: &errOut, now: time.Now}); code != 1 {
+			t.Errorf("%v: exit code %d, %s", args, code, &errOut)
+		}
 	}
 }

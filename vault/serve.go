@@ -12,7 +12,9 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"nightdrop/shared/config"
 	"nightdrop/shared/folded"
+	"nightdrop/vault/internal/keyring"
 )
 
 func newServeCommand(g *global, c console) *cobra.Command {
@@ -21,8 +23,9 @@ func newServeCommand(g *global, c console) *cobra.Command {
 		Use:   "serve",
 		Short: "Run the vault's daemon, locked until custodians unlock it",
 		Long: `Run the vault's daemon. It starts locked, listens on nothing but its unix socket, and dials out to the channel and the acquirer
-once it is unlocked. SIGTERM stops it after what is outstanding has its answer (at most stop_grace). When it cannot know
-what its disk holds it exits with code 1, for a supervisor to start it again.`,
+once it is unlocked. It does not start with what "vault check-config" refuses. SIGTERM stops it after what is outstanding has its answer
+(at most stop_grace). When it cannot know what its disk holds it exits at once with code 1, for a supervisor to start it again, and with 7 where it finds its ledger damaged. With
+less room on its disks than limits.disk_reserve it takes nothing new until there is room again (vault status).`,
 		Example: "  vault serve --dir /var/lib/nightdrop",
 		Args:    arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -43,17 +46,25 @@ what its disk holds it exits with code 1, for a supervisor to start it again.`,
 }
 
 func runServe(ctx context.Context, s settings, c console, logger *slog.Logger) error {
-	if err := s.check(); err != nil {
+	if err := s.check(c.now()); err != nil {
 		return err
 	}
 	if err := harden(); err != nil {
 		return err
+	}
+	remains := keyring.Remains(s.dir, keyring.ThisHost())
+	for _, remain := range remains {
+		logger.Warn("what destroying a key does not reach here", "note", remain)
 	}
 	signal.Ignore(unix.SIGXFSZ) // a limit of files' sizes fails a write, as a full disk does; it kills nothing half way
 	d, err := newDaemon(s, c.now, logger)
 	if err != nil {
 		return err
 	}
+	d.remains = remains
+	telling, stop := context.WithCancel(ctx)
+	defer stop()
+	go config.TellNearEnds(telling, s.validities, c.now, logger)
 	err = d.run(ctx)
 	if errors.Is(err, errRelock) {
 		logger.Info("starting anew, locked")

@@ -3,7 +3,6 @@ package main
 import (
 	_ "embed" // the reference configuration
 	"errors"
-	"fmt"
 	"path/filepath"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"nightdrop/shared/note"
 	"nightdrop/vault/internal/acquirer/iso8583"
 	"nightdrop/vault/internal/journal"
+	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/payment"
 )
 
@@ -85,6 +85,8 @@ type limitSettings struct {
 	Workers          int `toml:"workers"`
 	ResultsPerSecond int `toml:"results_per_second"`
 	PaymentsPerDay   int `toml:"payments_per_day"`
+
+	DiskReserve int64 `toml:"disk_reserve"`
 }
 
 // loadSettings reads the configuration of the vault in dir.
@@ -118,12 +120,10 @@ func loadSettings(dir string) (settings, error) {
 // maxAnswerTimeout keeps the first result within the hour of INTERFACES 4: a request may wait half an hour for a line before it leaves.
 const maxAnswerTimeout = 5 * time.Minute
 
-// check tells what a daemon cannot run with.
-func (s settings) check() error {
-	var all []error
-	wrong := func(key, what string) {
-		all = append(all, fmt.Errorf("%s: %s is not set as it must be: %s: %w", filepath.Join(s.dir, settingsFile), key, what, config.ErrInvalid))
-	}
+// check tells what a daemon cannot run with: it joins every config.Problem that there is at now, and what is wrong with the key ring's files.
+func (s settings) check(now time.Time) error {
+	found := config.NewProblems(s.path())
+	wrong := func(key, what string) { found.Add(key, "is not set as it must be", what) }
 	if s.Channel.URL == "" {
 		wrong("channel.url", "where the relay's channel listens, tls://host:port")
 	}
@@ -131,7 +131,7 @@ func (s settings) check() error {
 	s.Journal.check(wrong)
 	s.Bank.check(wrong)
 	s.Batches.check(wrong)
-	if s.Limits.Workers < 0 || s.Limits.ResultsPerSecond < 0 || s.Limits.PaymentsPerDay < 0 {
+	if s.Limits.Workers < 0 || s.Limits.ResultsPerSecond < 0 || s.Limits.PaymentsPerDay < 0 || s.Limits.DiskReserve < 0 {
 		wrong("limits", "0 or more")
 	}
 	if s.DirectoryLifetime.Std() < 2*time.Hour || s.DirectoryLifetime.Std() > 14*24*time.Hour {
@@ -140,7 +140,16 @@ func (s settings) check() error {
 	if s.Keys.Ahead < s.DirectoryLifetime {
 		wrong("keys.ahead", "at least directory_lifetime: a sender may have nothing newer")
 	}
-	return errors.Join(all...)
+	s.checkFiles(found, now)
+	return errors.Join(found.Err(), keyring.Check(s.dir, s.ringOptions()))
+}
+
+// path is where the configuration stands.
+func (s settings) path() string { return filepath.Join(s.dir, settingsFile) }
+
+// ringOptions are what the configuration says of the key ring.
+func (s settings) ringOptions() keyring.Options {
+	return keyring.Options{Ahead: s.Keys.Ahead.Std(), CodeLife: s.Keys.CodeLife.Std()}
 }
 
 // check calls wrong for each key that a daemon cannot run with, with what it should be.
@@ -150,9 +159,6 @@ func (a acquirerSettings) check(wrong func(key, what string)) {
 	}
 	if _, err := a.dialect(); err != nil {
 		wrong("acquirer.dialect", err.Error())
-	}
-	if _, err := a.TLS.config(); err != nil {
-		wrong("acquirer.tls", err.Error())
 	}
 	if a.Reconciliation != payment.ByTotals && a.Reconciliation != payment.ByListing && a.Reconciliation != payment.ByWord {
 		wrong("acquirer.reconciliation", `"0500", "listing" or "none"`)

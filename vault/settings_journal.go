@@ -23,22 +23,34 @@ type journalSettings struct {
 const (
 	journalOnChannel   = "channel"
 	journalInDirectory = "directory"
+	journalInBoth      = "both"
 	journalOff         = "off"
 )
+
+// places are the names of the places in which the log is kept a second time.
+func (j journalSettings) places() []string {
+	switch j.Place {
+	case journalOnChannel, journalInDirectory:
+		return []string{j.Place}
+	case journalInBoth:
+		return []string{journalInDirectory, journalOnChannel}
+	}
+	return nil
+}
 
 // check calls wrong for each key that a daemon cannot run with.
 func (j journalSettings) check(wrong func(key, what string)) {
 	switch j.Place {
 	case journalOnChannel, journalOff:
 		if j.Directory != "" {
-			wrong("journal.directory", "it counts with place = \"directory\" only: leave it empty, or change the place")
+			wrong("journal.directory", "it counts with place = \"directory\" or \"both\" only: leave it empty, or change the place")
 		}
-	case journalInDirectory:
+	case journalInDirectory, journalInBoth:
 		if err := j.checkDirectory(); err != nil {
 			wrong("journal.directory", err.Error())
 		}
 	default:
-		wrong("journal.place", "\"channel\", \"directory\" or \"off\"")
+		wrong("journal.place", "\"channel\", \"directory\", \"both\" or \"off\"")
 	}
 	if j.MaxBytes < journal.MinLimit {
 		wrong("journal.max_bytes", fmt.Sprintf("at least %d", journal.MinLimit))
@@ -65,7 +77,10 @@ func (j journalSettings) warning(dir string) string {
 	switch {
 	case j.Place == journalOff:
 		return "OFF: a vault that is restored from a backup cannot know what was sent since, and may charge it twice; set journal.place"
-	case j.Place == journalInDirectory && sameDisk(j.Directory, dir):
+	case j.Place == journalOnChannel:
+		return "on the relay's disk only: whoever owns that can shorten it, and with an older copy of this host have payments charged twice; " +
+			"set journal.place = \"both\" and a directory on another disk"
+	case j.Place != journalOff && sameDisk(j.Directory, dir):
 		return "on the same disk as the ledger: losing it loses both; move journal.directory to another disk"
 	}
 	return ""

@@ -40,6 +40,13 @@ func printStatus(w io.Writer, s control.Status) {
 	row(w, "verifier", s.Verifier)
 	row(w, "version", s.Version)
 	row(w, "started", moment(s.Started))
+	for _, note := range s.Certificates {
+		row(w, "certificate", note)
+	}
+	for _, note := range s.Remains {
+		row(w, "a destroyed key may remain", note)
+	}
+	printDisks(w, s)
 	if s.Locked {
 		row(w, "state", "locked")
 		if r := s.Rebuilding; r != nil {
@@ -54,6 +61,7 @@ func printStatus(w io.Writer, s control.Status) {
 	row(w, "channel", s.Channel)
 	row(w, "acquirer", s.Acquirer)
 	row(w, "journal", s.Journal)
+	printJournals(w, s.Journals)
 	printStreams(w, s)
 	row(w, "merchants", s.Merchants)
 	row(w, "log entries", s.LogSize)
@@ -72,8 +80,38 @@ func printStatus(w io.Writer, s control.Status) {
 	if n := s.Working[payment.StageManual]; n > 0 {
 		row(w, "a person must decide", fmt.Sprintf("%d payments: vault payment list --status manual; vault payment resend --all has them sent again", n))
 	}
+	if s.OpenFindings > 0 {
+		row(w, "findings not acknowledged", fmt.Sprintf("%d: vault findings list", s.OpenFindings))
+	}
 	for _, finding := range slices.Sorted(maps.Keys(s.Findings)) {
 		row(w, "finding "+string(finding), s.Findings[finding])
+	}
+}
+
+// printDisks says how much room there is, and what waits for more.
+func printDisks(w io.Writer, s control.Status) {
+	for _, d := range s.Disks {
+		row(w, "disk of the "+d.Place, fmt.Sprintf("%s of %s free, reserve %s", size(d.Free), size(d.Size), size(d.Reserve)))
+		if d.Note != "" {
+			row(w, "disk of the "+d.Place, d.Note)
+		}
+	}
+}
+
+// printJournals says what each place of the journal holds.
+func printJournals(w io.Writer, places []control.JournalPlace) {
+	for _, p := range places {
+		text := fmt.Sprintf("%d entries, %d %% full", p.Entries, p.Percent)
+		if p.First > 0 {
+			text += fmt.Sprintf("; entries before %d went when it was full", p.First)
+		}
+		if p.Read < p.Entries {
+			text += fmt.Sprintf("; read up to %d since the unlock", p.Read)
+		}
+		if p.Problem != "" {
+			text += "; " + p.Problem
+		}
+		row(w, "journal in the "+p.Place, text)
 	}
 }
 

@@ -75,7 +75,7 @@ func (t *hiddenTerminal) poll(wait time.Duration, whole bool) (bool, error) {
 	}
 	n, err := unix.Poll([]unix.PollFd{{Fd: int32(t.fd), Events: unix.POLLIN}}, int(wait.Milliseconds()))
 	if errors.Is(err, unix.EINTR) {
-		return true, nil
+		return !whole, nil // a read would block
 	}
 	return n > 0, err
 }

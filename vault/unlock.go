@@ -43,7 +43,9 @@ Where the vault was off for long, or its clock jumped, it destroys no key until 
 --confirm-clock; on an unlocked vault that checks their shares and confirms the clock.
 
 Where the mark of how far the ledger had come (ledger.db.high-water) cannot be read, the journal shows whether the ledger is the
-newest; without a journal custodians vouch for it with --confirm-ledger, where no copy was put in its place.
+newest; without a journal custodians vouch for it with --confirm-ledger, where no copy was put in its place. So they do where a place of
+the journal holds less than was journalled there: until then the vault takes no bag, sends nothing and destroys no key of a stored
+account; afterwards the place is filled again. Ask the acquirer first whether it knows of later payments than this ledger.
 
 A ledger of an older build is rebuilt from its own log first; vault status says how far that has come. The file before is kept
 beside it as ledger.db.v2-TIME: it holds what the ledger holds, so treat it like the ledger, and remove it after a week of work.
@@ -66,6 +68,9 @@ With --rebuild a ledger of the current format is rebuilt too: the cure where rec
 					state = "is unlocked already"
 				}
 				fmt.Fprintf(w, "%s %s; clock %s\n", unlocked.Vault, state, unlocked.Clock)
+				if unlocked.LedgerConfirmed {
+					fmt.Fprintln(w, "the ledger is confirmed; what the journal lacks is sent again")
+				}
 				if r := unlocked.Rebuilt; r != nil {
 					fmt.Fprintf(w, "the ledger (%s, %d entries) was rebuilt from its log; the file before is %s\n", r.Format, r.Entries, r.Kept)
 				}
@@ -100,8 +105,8 @@ func runUnlock(ctx context.Context, opts unlockOptions, client *control.Client, 
 	return client.Unlock(ctx, linesOf(shares), opts.asked())
 }
 
-// promptAndUnlock asks for the shares. From before the first question until the answer to the last is known, nothing that is typed or pasted is
-// shown, and what nobody read of it is thrown away: a shell would keep it in its history.
+// promptAndUnlock asks for the shares. From before the first question until the answer to the last is known, nothing
+// that is typed or pasted is shown, and what nobody read of it is thrown away: a shell would keep it in its history.
 func promptAndUnlock(ctx context.Context, opts unlockOptions, client *control.Client, file *os.File, errOut io.Writer) (control.Unlocked, error) {
 	terminal, err := hide(file)
 	if err != nil {

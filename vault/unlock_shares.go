@@ -92,9 +92,11 @@ func ownersAlone(f *os.File) error {
 	}
 	remedy := fmt.Sprintf("if nobody has read it, `chmod 600 %s`, else consider it disclosed", f.Name())
 	if withoutModes(f) {
-		remedy = fmt.Sprintf("its file system has no modes of files: mount it with the option umask=077, or give the share on standard input, `vault unlock <%s`", f.Name())
+		remedy = fmt.Sprintf("its file system has no modes of files: mount it with the option umask=077, or give the share on "+
+			"standard input, `vault unlock <%s`", f.Name())
 	}
-	return fmt.Errorf("%s may be read or written by others than its owner (mode %04o) and is refused: %s: %w", f.Name(), info.Mode().Perm(), remedy, fs.ErrPermission)
+	return fmt.Errorf("%s may be read or written by others than its owner (mode %04o) and is refused: %s: %w", f.Name(),
+		info.Mode().Perm(), remedy, fs.ErrPermission)
 }
 
 // withoutModes reports whether a file lies where all files have the mode that the mount was given: FAT, exFAT, NTFS
@@ -162,7 +164,8 @@ func promptShares(ctx context.Context, client *control.Client, t *hiddenTerminal
 			clear(line)
 			return shares, err
 		case given[checked.Number]:
-			fmt.Fprintf(out, "share %d: number %d was given already; give share %d again, of another custodian\n", n, checked.Number, n)
+			fmt.Fprintf(out, "share %d: number %d was given already; give share %d again, of another custodian\n", n,
+				checked.Number, n)
 		default:
 			given[checked.Number] = true
 			shares = append(shares, givenShare{line: line})

@@ -12,7 +12,7 @@ import (
 )
 
 // lineForm is how issue 2 has every figure printed.
-var lineForm = regexp.MustCompile(`^bench: ([a-z]+(?:-[a-z]+)*) value=([0-9]+\.[0-9]+) unit=(\S+) ratio=([0-9]+\.[0-9]+) target=([0-9]+(?:\.[0-9]+)?)$`)
+var lineForm = regexp.MustCompile(`^bench: ([a-z]+(?:-[a-z0-9]+)*) value=([0-9]+\.[0-9]+) unit=(\S+) ratio=([0-9]+\.[0-9]+) target=([0-9]+(?:\.[0-9]+)?)$`)
 
 func parseLine(t *testing.T, text string) line {
 	t.Helper()

@@ -40,6 +40,15 @@ var figures = []figure{
 	{name: "authorise-at-once", unit: "authorisations/s", from: authorise, value: "at-once/s", ratio: "at-once-ratio"},
 	// Encoding, sealing and hashing an event for auditors is little beside opening the envelope that it tells of.
 	{name: "log-append", unit: "envelopes/s", from: logAppend, value: "envelopes/s", ratio: "ratio", target: 0.85},
+	// What proves absence and age costs little of taking an envelope.
+	{name: "absence", unit: "envelopes/s", from: absence, value: "envelopes/s", ratio: "ratio", target: 0.9},
+	// What money hangs on is compared before anything is sent, and nobody waits long for it.
+	{name: "unlock-200k", unit: "s", from: unlock, value: "clean-s", target: 1.5},
+	// The same after a kill, beyond the inspection of the file, whose speed is told.
+	{name: "unlock-200k-killed", unit: "s", from: unlock, value: "killed-s", target: 1.5},
+	{name: "unlock-200k-inspection", unit: "MB/s", from: unlock, value: "inspected-MB/s", ratio: "inspected-MB/s"},
+	// Proving all of the ledger on demand.
+	{name: "check", unit: "payments/s", from: unlock, value: "checked/s", ratio: "checked/s"},
 	// The log leaves the host before the money does; many wait for it together.
 	{name: "journal", unit: "authorisations/s", from: journal, value: "authorisations/s", ratio: "ratio", target: 0.8},
 	// A payment of a large settlement takes hardly longer than one of a small one: nothing looks at all of them for each.

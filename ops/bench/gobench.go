@@ -15,6 +15,8 @@ var (
 	vaultMemory = goBenchmark("nightdrop/vault", "BenchmarkMemory", 200, 2)
 	authorise   = goBenchmark("nightdrop/vault/internal/settle", "BenchmarkAuthorise", 1, 1)
 	logAppend   = goBenchmark("nightdrop/vault/internal/ledger", "BenchmarkLog", 1, 1)
+	absence     = goBenchmark("nightdrop/vault/internal/ledger", "BenchmarkAbsence", 1, 1)
+	unlock      = goBenchmark("nightdrop/vault", "BenchmarkUnlock", 200, 2)
 	journal     = goBenchmark("nightdrop/vault/internal/settle", "BenchmarkJournal", 1, 1)
 	settle      = goBenchmark("nightdrop/vault/internal/settle", "BenchmarkSettle", 1, 1)
 	nachaFile   = goBenchmark("nightdrop/vault/internal/acquirer/nacha", "BenchmarkWrite", 3, 1)

@@ -13,8 +13,9 @@ import (
 	"nightdrop/shared/waittest"
 )
 
-// TestVaultThatCannotWriteEndsAtOnce lets no write of the running vault succeed any more, as on a disk that is gone: the process ends within
-// a second with exit code 1, though an answer is outstanding, and the next one loses and doubles nothing.
+// TestVaultThatCannotWriteEndsAtOnce lets no write of the running vault succeed any more, as on a disk that is gone:
+// the process ends within a second with exit code 1, though an answer is outstanding, and the next one loses and
+// doubles nothing.
 func TestVaultThatCannotWriteEndsAtOnce(t *testing.T) {
 	s := running(t, site.Options{}, "bookshop")
 	shop := newShop(t, s, "bookshop")

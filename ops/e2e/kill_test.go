@@ -22,7 +22,7 @@ const (
 // simulator are killed with SIGKILL at random moments and started again, at least 50 times; then it settles, killing the vault on the way,
 // and holds the shop's results against the books of the acquirer and the bank.
 func TestNothingIsLostOrMovedTwiceWhileEverythingIsKilled(t *testing.T) {
-	s := running(t, site.Options{AnswerTimeout: time.Second}, "bookshop")
+	s := running(t, site.Options{AnswerTimeout: time.Second, BothJournals: true}, "bookshop")
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	day := newDay(newShop(t, s, "bookshop"))

@@ -28,8 +28,8 @@ func TestASiteWithoutHardLinks(t *testing.T) {
 	const merchant = "corner-cafe"
 	s := running(t, site.Options{}, merchant)
 	shop := newShop(t, s, merchant)
-	sealed, err := shop.keep(ctx, storefront.Payment{Order: envelope.Order{Operation: envelope.OpSale, Reference: "table-7", Amount: 1250, Currency: "USD"},
-		Account: []byte(testBank)})
+	sale := envelope.Order{Operation: envelope.OpSale, Reference: "table-7", Amount: 1250, Currency: "USD"}
+	sealed, err := shop.keep(ctx, storefront.Payment{Order: sale, Account: []byte(testBank)})
 	if err != nil {
 		t.Fatal(err)
 	}

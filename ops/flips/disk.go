@@ -32,7 +32,7 @@ func Read(dir string) (d Disk, err error) {
 		if err != nil {
 			return err
 		}
-		content, err := os.ReadFile(path)
+		content, err := os.ReadFile(path) //nolint:gosec // a test's own directory
 		if err != nil {
 			return err
 		}
@@ -42,14 +42,15 @@ func Read(dir string) (d Disk, err error) {
 		}
 		used = min(len(content), (used+boltPage-1)/boltPage*boltPage)
 		name, err := filepath.Rel(dir, path)
-		d = append(d, File{Name: name, Content: slices.Clone(content[:used]), Size: int64(len(content)), Mode: info.Mode().Perm(), Changed: info.ModTime()})
+		d = append(d, File{Name: name, Content: slices.Clone(content[:used]), Size: int64(len(content)),
+			Mode: info.Mode().Perm(), Changed: info.ModTime()})
 		return err
 	})
 	return d, err
 }
 
-// Lay writes the disk into a directory, with a bit flipped; the zero Flip flips none. A vault that was killed left no word that it closed its
-// ledger.
+// Lay writes the disk into a directory, with a bit flipped; the zero Flip flips none. A vault that was
+// killed left no word that it closed its ledger.
 func (d Disk) Lay(dir string, flipped Flip) error {
 	for _, f := range d {
 		if flipped.Killed && filepath.Ext(f.Name) == ".clean" {

@@ -71,10 +71,10 @@ func Survey(d Disk) Ground {
 	return g
 }
 
-// Pick draws a flip: of a group by its share, then either any used byte of it, or a structure and any byte of that, so that small structures
-// come up often too.
+// Pick draws a flip: of a group by its share, then either any used byte of it, or a structure and any
+// byte of that, so that small structures come up often too.
 func (g Ground) Pick(seed uint64, only string) Flip {
-	r := rand.New(rand.NewPCG(seed, 10))
+	r := rand.New(rand.NewPCG(seed, 10)) //nolint:gosec // a seed draws the same again
 	group := only
 	for n := r.IntN(1000); only == ""; {
 		for _, candidate := range groups {
@@ -101,10 +101,11 @@ func (g Ground) Pick(seed uint64, only string) Flip {
 	for _, s := range spans {
 		total += s.To - s.From
 	}
-	n := int(r.Float64() * float64(total)) // by its share of the bytes, so that another picture has it in much the same place
+	n := int(r.Float64() * float64(total)) // a part of them, so that it falls in much the same place of another picture
 	for _, s := range spans {
 		if n < s.To-s.From {
-			return Flip{Seed: seed, File: s.File, What: s.What, Offset: s.From + n, Bit: r.IntN(8), Killed: r.IntN(6) == 0}
+			return Flip{Seed: seed, File: s.File, What: s.What, Offset: s.From + n, Bit: r.IntN(8),
+				Killed: r.IntN(6) == 0}
 		}
 		n -= s.To - s.From
 	}
@@ -123,7 +124,8 @@ const (
 func sealingSpans(f File) (spans []Span) {
 	for i, name := range []string{"sealing.keys header", "sealing.keys second header"} {
 		from := i * sealingHeader
-		spans = append(spans, Span{f.Name, name, from, from + sealingTable}, Span{f.Name, name, from + sealingTable + sealingSlots*32, from + sealingTable + sealingSlots*32 + 32})
+		spans = append(spans, Span{f.Name, name, from, from + sealingTable}, Span{f.Name, name,
+			from + sealingTable + sealingSlots*32, from + sealingTable + sealingSlots*32 + 32})
 		for slot := range sealingSlots {
 			at := from + sealingTable + slot*32
 			if f.Content[at] != 0 {
@@ -133,7 +135,8 @@ func sealingSpans(f File) (spans []Span) {
 	}
 	for slot := 2 * sealingHeader; slot+4 < len(f.Content); slot += ringPage {
 		if n := int(binary.BigEndian.Uint32(f.Content[slot:])); n > 0 && n < ringPage {
-			spans = append(spans, Span{f.Name, "sealing.keys slot length", slot, slot + 4}, Span{f.Name, "sealing.keys slot", slot + 4, slot + 4 + n})
+			spans = append(spans, Span{f.Name, "sealing.keys slot length", slot, slot + 4}, Span{f.Name,
+				"sealing.keys slot", slot + 4, slot + 4 + n})
 		}
 	}
 	return spans

@@ -2,8 +2,9 @@ package flips
 
 import "encoding/binary"
 
-// pages finds the used bytes of a bbolt file (go.etcd.io/bbolt/internal/common): both meta pages, the list of free pages, and of every page of
-// every tree the header, the elements, the keys and the values.
+// pages finds the used bytes of a bbolt file (go.etcd.io/bbolt/internal/common): both meta pages, the
+// list of free pages, and of every page of every tree the header, the elements, the keys and the
+// values.
 type pages struct {
 	file  string
 	data  []byte

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// Truth is what a life came to, as those tell it who are outside of the vault, and as the vault tells it: lines by subject.
+// Truth is what a life came to, as those tell it who are outside of the vault, and as the vault tells
+// it: lines by subject.
 type Truth map[string][]string
 
 // Verdict is what a flip came to.
@@ -20,10 +21,21 @@ const (
 	Noticed  Verdict = "noticed"  // the vault says so while it runs, or ends with the reason
 	Refused  Verdict = "refused"  // a clear error that names the file; nothing was sent
 	Unnamed  Verdict = "unnamed"  // an error that does not say which file, or what to do
-	Wrong    Verdict = "WRONG"    // something is not as it would have been, and nobody was told; or the vault hangs; or money moved twice
+	Wrong    Verdict = "WRONG"    // something differs and nobody was told, or the vault hangs, or money moved twice
 )
 
 var verdicts = []Verdict{Harmless, Noticed, Refused, Unnamed, Wrong}
+
+// Named reports whether an error names a file, or the place where the files are.
+func Named(text string) bool {
+	for _, name := range []string{"ledger.db", "sealing.keys", "stored.keys", "vault.key", "journal",
+		"store", "head", "JOURNAL", "RESULTS", "ENVELOPES", "NOTICES"} {
+		if strings.Contains(text, name) {
+			return true
+		}
+	}
+	return false
+}
 
 // Differs names what of the subjects is not as it is here, "" for nothing.
 func (t Truth) Differs(found, subjects Truth) string {
@@ -31,7 +43,8 @@ func (t Truth) Differs(found, subjects Truth) string {
 	for _, subject := range slices.Sorted(maps.Keys(subjects)) {
 		missing, added := without(t[subject], found[subject]), without(found[subject], t[subject])
 		if len(missing)+len(added) > 0 {
-			all = append(all, fmt.Sprintf("%s: not %q but %q", subject, missing[:min(3, len(missing))], added[:min(3, len(added))]))
+			all = append(all, fmt.Sprintf("%s: not %q but %q", subject, missing[:min(3, len(missing))],
+				added[:min(3, len(added))]))
 		}
 	}
 	return strings.Join(all, "; ")

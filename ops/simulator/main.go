@@ -15,6 +15,7 @@ import (
 
 	"nightdrop/ops/simulator/book"
 	"nightdrop/ops/simulator/host"
+	"nightdrop/shared/text"
 )
 
 func main() {
@@ -49,11 +50,12 @@ Exit codes: 0 done; 1 failed; 2 usage; 5 a file is not there; 6 another simulato
 		},
 	}
 	root.SetArgs(args)
-	root.SetOut(out)
+	output := text.NewOutput(out)
+	root.SetOut(output)
 	root.SetErr(errOut)
 	root.AddCommand(newServeCommand(), newBookCommand(), newListingCommand(), newReturnsCommand(), newBankBookCommand())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	err := root.ExecuteContext(ctx)
+	err := output.Told(root.ExecuteContext(ctx))
 	if err != nil {
 		_, _ = fmt.Fprintf(errOut, "simulator: %v\n", err)
 	}

@@ -23,6 +23,8 @@ func (s *Site) vaultConfig() string {
 		fmt.Sprintf("ca = %q", s.CA()),
 		fmt.Sprintf("cert = %q", s.Path("tls", "vault.pem")),
 		fmt.Sprintf("key = %q", s.Path("tls", "vault.key")),
+		"[journal]",
+		s.journal(),
 		"[acquirer]",
 		fmt.Sprintf("address = %q", fmt.Sprintf("%s:%d", s.VaultSees, s.ports.host)),
 		fmt.Sprintf("answer_timeout = %q", s.AnswerTimeout),
@@ -43,6 +45,13 @@ func (s *Site) vaultConfig() string {
 		fmt.Sprintf("origin_name = %q", "NIGHTDROP SITE"),
 		fmt.Sprintf("odfi = %q", bankRouting[:8]),
 	)
+}
+
+func (s *Site) journal() string {
+	if !s.BothJournals {
+		return `place = "channel"`
+	}
+	return fmt.Sprintf("place = \"both\"\ndirectory = %q", s.Path("journal"))
 }
 
 // bankRouting is the routing number of the bank that takes the files: eight digits and the check digit.

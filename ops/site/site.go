@@ -39,6 +39,7 @@ type Options struct {
 	Totals        string        // how the acquirer's host answers a 0500; default the simulator's
 	Mishaps       string        // how often it misbehaves, NAME=RATE,...; default the simulator's
 	VaultSees     string        // address under which the vault reaches relay and simulator; default 127.0.0.1
+	BothJournals  bool          // the vault's journal is in the channel and in journal/; default in the channel alone
 	VaultPrefix   []string      // command that runs the vault's daemon, such as ip netns exec NAME; default none
 }
 
@@ -47,6 +48,7 @@ type Options struct {
 //	tls/          a certificate authority made on the spot
 //	relay/        the relay's key, configuration, head file and embedded channel
 //	vault/        the vault's directory, outbox/ of settlement files included; its shares are in custodian-1 to custodian-3
+//	journal/      where the vault keeps its log a second time, with BothJournals
 //	simulator/    the acquirer host's book, and the bank's
 //	returns/      the bank's answers
 //	shops/NAME/   each merchant's identity, outbox and sales
@@ -109,7 +111,7 @@ func New(ctx context.Context, o Options) (*Site, error) {
 		*path = absolute
 	}
 	s := &Site{Options: o}
-	for _, dir := range []string{"relay", "simulator", "returns", "shops", "logs"} {
+	for _, dir := range []string{"relay", "simulator", "returns", "shops", "logs", "journal"} {
 		if err := os.MkdirAll(s.Path(dir), 0o700); err != nil {
 			return nil, err
 		}

@@ -20,6 +20,7 @@ import (
 	"nightdrop/shared/proof"
 	"nightdrop/shared/proof/tiles"
 	"nightdrop/shared/storefront"
+	"nightdrop/shared/text"
 )
 
 func main() {
@@ -31,9 +32,10 @@ func main() {
 
 // run runs one command line and returns its exit code.
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
-	root := newRootCommand(out, errOut, in)
+	output := text.NewOutput(out)
+	root := newRootCommand(output, errOut, in)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := output.Told(root.ExecuteContext(ctx))
 	if err != nil {
 		fmt.Fprintln(errOut, "storefront:", err)
 	}
@@ -41,7 +43,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 }
 
 const exitHelp = `Exit codes: 0 done; 1 failed (also where what is kept here is damaged); 2 usage; 4 not allowed; 5 not found; 6 conflict; 7 integrity (a
-signature, receipt, chain, log or copy of it that does not verify, or results that are missing); 8 unavailable (the outcome of a post is unknown: run the same command again; or a
+signature, receipt, chain, log or copy of it that does not verify, or results that are missing); 8 unavailable (the outcome of a post is unknown, or nothing of it was sent, as the message says: run the same command again; or a
 copy of the log that is too old or not whole; or the relay was not reached, and what is here is not enough).`
 
 // errUsage marks what is wrong with the command line itself.

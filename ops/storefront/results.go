@@ -14,6 +14,7 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/proof"
 	"nightdrop/shared/storefront"
+	"nightdrop/shared/text"
 )
 
 type resultsOptions struct {
@@ -27,6 +28,7 @@ type resultsOptions struct {
 	tiles   string // directory or address
 	out     string // directory for proofs
 	read    func() // called at each file of the copy
+	since   uint64 // serial
 	wait    time.Duration
 	asJSON  bool
 }
@@ -40,6 +42,9 @@ func newResultsCommand() *cobra.Command {
 			"tell, and note in the outbox which envelopes they answer. Missing ones are named by their serials (exit code 7) until they have come: the\n" +
 			"vault's operator publishes them again with `vault results resend`. What was seen of the log is kept in the outbox too, so that a log which is\n" +
 			"rewound, rewritten or shown differently to another reader is noticed (exit code 7).\n\n" +
+			"Results count as read once they are printed, a page of at most 100 at a time: what could not be written, as onto a full disk, comes again\n" +
+			"(exit code 1). Of a pipe nobody knows what its reader took: --since SERIAL reads again from that serial on, as far as the relay has them, and\n" +
+			"leaves how far the results have been read where it was.\n\n" +
 			"--explain ID says what became of an envelope, and who dropped it, from its receipts, the vault's position and the results.\n" +
 			"--compare FILE holds the log that was seen here against what another reader saw: an outbox/log.json, a checkpoint or a tlog-proof.\n\n" +
 			"--tiles PLACE is a copy of the vault's log: a directory that `vault audit export` wrote (its checkpoint and tile/ are enough), or the https\n" +
@@ -50,6 +55,7 @@ func newResultsCommand() *cobra.Command {
 			"Where the relay is not reached, --prove, --check-log and --compare go on with what is in the outbox, and believe what the key in --vault has\n" +
 			"signed: the vault's other keys, after a change, are known from the relay alone (exit code 8).",
 		Example: "  storefront results --vault @vault.vkey --relay https://relay.example --wait 30s\n" +
+			"  storefront results --vault @vault.vkey --relay https://relay.example --since 1201 --json\n" +
 			"  storefront results --vault @vault.vkey --relay https://relay.example --id 0190a1b2-...\n" +
 			"  storefront results --vault @vault.vkey --relay https://relay.example --explain 0190a1b2-...\n" +
 			"  storefront results --vault @vault.vkey --relay https://relay.example --compare other-shop/log.json\n" +
@@ -64,6 +70,7 @@ func newResultsCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&o.outbox, "outbox", "outbox", "directory that knows how far the results have been read")
 	flags.StringVar(&o.id, "id", "", "only the results of this envelope, all of them, without moving on")
+	flags.Uint64Var(&o.since, "since", 0, "read again from this serial on, without moving on")
 	flags.StringVar(&o.explain, "explain", "", "say what became of the envelope of this id, without moving on")
 	flags.StringVar(&o.compare, "compare", "", "file of what another reader saw of the vault's log (log.json, checkpoint or tlog-proof), to hold against ours")
 	flags.StringVar(&o.prove, "prove", "", "prove each result of the envelope of this id by the copy in --tiles")
@@ -110,17 +117,26 @@ func runResults(ctx context.Context, o resultsOptions, out, errOut io.Writer) er
 		if err != nil {
 			return err
 		}
-		return printResults(o, out, results)
+		return newResultPrinter(o, out).page(results)
+	case o.since > 0:
+		chain := storefront.ChainFrom(o.since)
+		err := eachPage(ctx, o, client, &chain, newResultPrinter(o, out).page)
+		return keepEvidence(outbox, errors.Join(err, o.begins(chain, errOut)))
 	}
-	results, err := readResults(ctx, o, client, outbox)
+	err = readResults(ctx, o, client, outbox, out)
 	if err == nil {
 		err = errors.Join(missing(outbox), checkLog(ctx, client))
 	}
-	err = keepEvidence(outbox, err)
-	if err != nil && len(results) == 0 {
-		return err
+	return keepEvidence(outbox, err)
+}
+
+// begins says, after a reading since a serial, where the relay has nothing from there on, and which results are missing after that.
+func (o resultsOptions) begins(chain storefront.Chain, errOut io.Writer) error {
+	if chain.First > o.since {
+		fmt.Fprintf(errOut, "storefront: the relay's results begin with %d: those before it are over 30 days old, or `vault results resend` publishes them again\n",
+			chain.First)
 	}
-	return errors.Join(printResults(o, out, results), err) // what was read before a failure is recorded, so it is told
+	return chain.MissingError()
 }
 
 func (o resultsOptions) check() error {
@@ -130,7 +146,7 @@ func (o resultsOptions) check() error {
 		}
 	}
 	given := 0
-	for _, is := range []bool{o.id != "", o.explain != "", o.compare != "", o.prove != "", o.checks} {
+	for _, is := range []bool{o.since > 0, o.id != "", o.explain != "", o.compare != "", o.prove != "", o.checks} {
 		if is {
 			given++
 		}
@@ -138,7 +154,7 @@ func (o resultsOptions) check() error {
 	byCopy := o.prove != "" || o.checks
 	switch {
 	case given > 1:
-		return fmt.Errorf("%w: give one of --id, --explain, --compare, --prove and --check-log", errUsage)
+		return fmt.Errorf("%w: give one of --since, --id, --explain, --compare, --prove and --check-log", errUsage)
 	case byCopy && o.tiles == "":
 		return fmt.Errorf("%w: --prove and --check-log need --tiles, a copy of the log: a directory, or an https address (http on loopback)", errUsage)
 	case o.tiles != "" && !byCopy && o.compare == "":
@@ -149,22 +165,36 @@ func (o resultsOptions) check() error {
 	return o.connectionOptions.check()
 }
 
-// readResults reads all new results and records them page by page.
-func readResults(ctx context.Context, o resultsOptions, client *storefront.Client, outbox *storefront.Outbox) (all []storefront.Opened, err error) {
+// readResults reads all new results, page by page: each is printed, then recorded.
+func readResults(ctx context.Context, o resultsOptions, client *storefront.Client, outbox *storefront.Outbox, out io.Writer) error {
 	chain, err := outbox.Chain()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	for wait := o.wait; ; wait = 0 {
-		page, err := client.Results(ctx, &chain, wait)
-		if err != nil || len(page) == 0 {
-			return all, err
+	printer := newResultPrinter(o, out)
+	return eachPage(ctx, o, client, &chain, func(page []storefront.Opened) error {
+		if err := printer.page(page); err != nil {
+			return fmt.Errorf("%w: the results that were not printed are read again the next time", err)
 		}
-		// A crash before this reads the page again; nothing is lost.
-		if _, err := outbox.Record(page, chain); err != nil {
-			return all, err
+		if len(page) == 0 {
+			return nil
 		}
-		all = append(all, page...)
+		// A crash before this reads and prints the page again; nothing is lost.
+		_, err := outbox.Record(page, chain)
+		return err
+	})
+}
+
+// eachPage reads results after a chain, which moves, and calls fn with each page: with an empty one where there is none at all.
+func eachPage(ctx context.Context, o resultsOptions, client *storefront.Client, chain *storefront.Chain, fn func([]storefront.Opened) error) error {
+	for wait, first := o.wait, true; ; wait, first = 0, false {
+		page, err := client.Results(ctx, chain, wait)
+		if err != nil || len(page) == 0 && !first {
+			return err
+		}
+		if err := fn(page); err != nil || len(page) == 0 {
+			return err
+		}
 	}
 }
 
@@ -210,18 +240,48 @@ type line struct {
 	Proved  int64          `json:"proved,omitempty"` // size of the checkpoint by which the log holds it; absent without a proof
 }
 
-func printResults(o resultsOptions, out io.Writer, results []storefront.Opened) error {
-	if o.asJSON {
-		encoder := json.NewEncoder(out)
-		for _, r := range results {
-			if err := encoder.Encode(line{r.Result.Serial, r.Result.Created, r.Result.ID, r.Result.Digest, r.Facts, r.Place.Index, r.Checkpoint.Size}); err != nil {
-				return err
-			}
-		}
-		return nil
+// resultPrinter prints results page by page.
+type resultPrinter struct {
+	out    io.Writer
+	asJSON bool
+	headed bool // the table's head stands
+}
+
+func newResultPrinter(o resultsOptions, out io.Writer) *resultPrinter {
+	return &resultPrinter{out: out, asJSON: o.asJSON}
+}
+
+// page prints a page. When it returns nil the page is where it was to go; a file is on the disk.
+func (p *resultPrinter) page(results []storefront.Opened) error {
+	print := p.table
+	if p.asJSON {
+		print = p.lines
 	}
-	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(table, "SERIAL\tPAYMENT\tSTATUS\tCODE\tAMOUNT\tACCOUNT\tAPPROVAL\tBATCH\tTOKEN\tID\tREFERENCE")
+	if err := print(results); err != nil {
+		return err
+	}
+	if output, ok := p.out.(*text.Output); ok {
+		return output.Delivered()
+	}
+	return nil
+}
+
+func (p *resultPrinter) lines(results []storefront.Opened) error {
+	encoder := json.NewEncoder(p.out)
+	for _, r := range results {
+		if err := encoder.Encode(line{r.Result.Serial, r.Result.Created, r.Result.ID, r.Result.Digest, r.Facts, r.Place.Index, r.Checkpoint.Size}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *resultPrinter) table(results []storefront.Opened) error {
+	table := tabwriter.NewWriter(p.out, 0, 4, 2, ' ', 0)
+	if !p.headed {
+		fmt.Fprintln(table, "SERIAL\tPAYMENT\tSTATUS\tCODE\tAMOUNT\tACCOUNT\tAPPROVAL\tBATCH\tTOKEN\tID\tREFERENCE")
+		p.headed = true
+	}
 	for _, r := range results {
 		f, own := r.Facts, r.Result.ID
 		if own == f.Payment {

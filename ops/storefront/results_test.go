@@ -16,7 +16,7 @@ func TestTheTableShowsARefundsOwnID(t *testing.T) {
 			Amount: 100, Currency: "EUR", Reference: "order-1"}}
 	}
 	var out strings.Builder
-	if err := printResults(resultsOptions{}, &out, []storefront.Opened{of(sale, envelope.StatusApproved), of(refund, envelope.StatusRefunded)}); err != nil {
+	if err := newResultPrinter(resultsOptions{}, &out).page([]storefront.Opened{of(sale, envelope.StatusApproved), of(refund, envelope.StatusRefunded)}); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(out.String(), "\n")

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// lasting are the calls by which a file or a directory comes to its name: a reader of shared/durable knows what a crash leaves of each.
+// lasting are the calls by which a file or a directory comes to its name: a reader of shared/durable knows what a
+// crash leaves of each.
 var lasting = map[string]string{
 	"os.Link":        "there are no hard links on FAT, exFAT and SMB: durable.Create, durable.Rename",
 	"unix.Link":      "as os.Link",
@@ -31,17 +32,22 @@ var lasting = map[string]string{
 
 // mayWrite are the files and directories that use them all the same, each with its reason.
 var mayWrite = map[string]string{
-	"shared/durable/":                       "it is the place",
-	"shared/untrusted/dir.go":               "it writes where a stranger may have laid links, through os.Root, and its callers make the whole file system durable",
-	"shared/channel/broker/broker.go":       "a lock file holds nothing",
-	"shared/channel/broker/brokertest/":     "for tests",
-	"shared/envelope/vector/":               "for tests",
-	"shared/proof/prooftest/":               "for tests",
-	"vault/internal/journal/directory.go":   "a lock file holds nothing; a segment is new, grows in place, and both its directories are made durable before it is written to",
-	"vault/internal/acquirer/nacha/file.go": "a file is staged under a fixed hidden name of its own, which outlives a crash on purpose and is made durable",
-	"vault/internal/replay/records.go":      "a file without a name, gone with the process",
-	"ops/demo/":                             "what a demonstration leaves is thrown away",
-	"ops/site/":                             "a site for tests and demonstrations is thrown away",
+	"shared/durable/": "it is the place",
+	"shared/untrusted/dir.go": "it writes where a stranger may have laid links, through os.Root, and its callers " +
+		"make the whole file system durable",
+	"shared/channel/broker/broker.go":   "a lock file holds nothing",
+	"shared/channel/broker/brokertest/": "for tests",
+	"shared/envelope/vector/":           "for tests",
+	"shared/proof/prooftest/":           "for tests",
+	"vault/internal/journal/directory.go": "a lock file holds nothing; a segment is new, grows in place, and both its " +
+		"directories are made durable before it is written to",
+	"vault/internal/acquirer/nacha/file.go": "a file is staged under a fixed hidden name of its own, which outlives a crash on " +
+		"purpose and is made durable",
+	"vault/internal/ledger/rebuild.go": "the file before a rebuild gets a second name at no cost; where there are no hard links it is copied",
+	"vault/internal/replay/records.go": "a file without a name, gone with the process",
+	"ops/flips/":                       "a disk laid out for a test is thrown away",
+	"ops/demo/":                        "what a demonstration leaves is thrown away",
+	"ops/site/":                        "a site for tests and demonstrations is thrown away",
 }
 
 func TestFilesAreWrittenInOnePlace(t *testing.T) {

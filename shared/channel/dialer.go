@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"nightdrop/shared/config"
 )
 
 // defaultPort is the broker's where a URL names none.
@@ -32,24 +34,40 @@ func newDialer(options Options, violated func(error)) (*dialer, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &dialer{config: config, hosts: make(map[string]bool), violated: violated}
-	for _, text := range strings.Split(options.URL, ",") {
+	hosts, err := brokers(options.URL)
+	if err != nil {
+		return nil, err
+	}
+	return &dialer{config: config, hosts: hosts, violated: violated}, nil
+}
+
+// brokers are the addresses, host:port, of a channel's URL.
+func brokers(urls string) (map[string]bool, error) {
+	hosts := map[string]bool{}
+	for text := range strings.SplitSeq(urls, ",") {
 		text = strings.TrimSpace(text)
 		if !strings.Contains(text, "://") {
 			text = "tls://" + text
 		}
 		u, err := url.Parse(text)
-		if err != nil || u.Hostname() == "" || u.Scheme != "tls" && u.Scheme != "nats" {
-			return nil, fmt.Errorf("channel URL %q: give tls://host:port, several with commas", options.URL)
+		if err != nil || u.Hostname() == "" || u.Scheme != "tls" && u.Scheme != "nats" || u.User != nil || strings.Trim(u.Path, "/")+u.RawQuery+u.Fragment != "" {
+			return nil, errURL
 		}
 		port := u.Port()
 		if port == "" {
 			port = defaultPort
 		}
-		d.hosts[net.JoinHostPort(u.Hostname(), port)] = true
+		address := net.JoinHostPort(u.Hostname(), port)
+		if config.CheckAddress(address) != nil {
+			return nil, errURL
+		}
+		hosts[address] = true
 	}
-	return d, nil
+	return hosts, nil
 }
+
+// errURL does not repeat the URL: some write a password into it.
+var errURL = errors.New("the channel's URL is not of the form tls://host:port, several with commas")
 
 // SkipTLSHandshake tells the library that the connection has its TLS.
 func (d *dialer) SkipTLSHandshake() bool { return true }

@@ -43,7 +43,7 @@ func TestWaitsBeginAnewAfterASteadyConnection(t *testing.T) {
 // TestABrokersWordsAreShort: what a broker says of an error goes into logs and status in a short line.
 func TestABrokersWordsAreShort(t *testing.T) {
 	said := `{"error":{"code":500,"err_code":1,"description":"` + strings.Repeat("x", 1<<20) + `\n"}}`
-	err := classifyAnswer(&nats.Msg{Data: []byte(said)}, streamResults)
+	_, err := classifyAnswer(&nats.Msg{Data: []byte(said)}, streamResults)
 	if err == nil || len(err.Error()) > 2*maxDescription || strings.Contains(err.Error(), "\n") {
 		t.Errorf("an error of %d bytes", len(err.Error()))
 	}

@@ -216,6 +216,7 @@ func (l *link) call(ctx context.Context, subject string, request, answer any) er
 // streamInfo is what Nightdrop reads of a stream's state.
 type streamInfo struct {
 	Created time.Time `json:"created"`
+	Total   uint64    `json:"total"` // subjects that match those asked for, whether they are listed or not
 	Config  struct {
 		MaxBytes int64 `json:"max_bytes"`
 	} `json:"config"`
@@ -224,6 +225,9 @@ type streamInfo struct {
 		Bytes    uint64 `json:"bytes"`
 		First    uint64 `json:"first_seq"`
 		Last     uint64 `json:"last_seq"`
+
+		FirstTime time.Time         `json:"first_ts"`
+		Subjects  map[string]uint64 `json:"subjects"` // of those that were asked for
 	} `json:"state"`
 }
 

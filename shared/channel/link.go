@@ -81,7 +81,10 @@ func dial(role string, options Options, pair nkeys.KeyPair, provider nats.InProc
 	return l, nil
 }
 
-// clientTLS is TLS 1.3 with the certificate read afresh at each handshake, so that a renewed one is taken up.
+// errHalfCertificate is returned for a certificate without its key, and the other way round.
+var errHalfCertificate = errors.New("channel client certificate: give both the certificate and its key, or neither")
+
+// clientTLS is TLS 1.3 with the certificate read afresh at each handshake, so that a renewed one is taken up, and a broken one is not.
 func clientTLS(options Options) (*tls.Config, error) {
 	client := &tls.Config{MinVersion: tls.VersionTLS13}
 	if options.CA != "" {
@@ -92,20 +95,14 @@ func clientTLS(options Options) (*tls.Config, error) {
 		client.RootCAs = authorities
 	}
 	if (options.Cert == "") != (options.Key == "") {
-		return nil, errors.New("channel client certificate: give both the certificate and its key, or neither")
+		return nil, errHalfCertificate
 	}
 	if options.Cert != "" {
-		load := func() (*tls.Certificate, error) {
-			certificate, err := config.KeyPair(options.Cert, options.Key)
-			if err != nil {
-				return nil, fmt.Errorf("channel client certificate: %w", err)
-			}
-			return &certificate, nil
+		renewed, err := config.NewRenewed(options.presented(), time.Now, options.logger())
+		if err != nil {
+			return nil, fmt.Errorf("channel client certificate: %w", err)
 		}
-		if _, err := load(); err != nil {
-			return nil, err
-		}
-		client.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return load() }
+		client.GetClientCertificate = renewed.Get
 	}
 	return client, nil
 }

@@ -23,7 +23,7 @@ type publisher struct {
 	timeout time.Duration
 	prefix  string        // of reply subjects
 	slots   chan struct{} // one per message in flight
-	stored  func(subject string)
+	stored  func(subject string, sequence uint64)
 	closed  chan struct{}
 	once    sync.Once  // closes closed
 	turn    sync.Mutex // held from taking a slot to the write: keeps order
@@ -42,7 +42,7 @@ type flight struct {
 }
 
 // newPublisher returns a publisher that tells stored, unless it is nil, of each message that is durable, before its ack.
-func newPublisher(l *link, timeout time.Duration, inFlight int, stored func(subject string)) (*publisher, error) {
+func newPublisher(l *link, timeout time.Duration, inFlight int, stored func(subject string, sequence uint64)) (*publisher, error) {
 	if timeout <= 0 {
 		timeout = defaultAckTimeout
 	}
@@ -150,9 +150,9 @@ func (p *publisher) answered(m *nats.Msg) {
 		p.link.logger.Debug("late ack dropped")
 		return
 	}
-	err = classifyAnswer(m, f.stream)
+	sequence, err := classifyAnswer(m, f.stream)
 	if err == nil && p.stored != nil {
-		p.stored(f.subject)
+		p.stored(f.subject, sequence)
 	}
 	p.settle(number, err)
 }
@@ -178,10 +178,10 @@ const (
 	codeTooManyRequests  = 10167 // the stream's queue of unwritten messages is full
 )
 
-// classifyAnswer tells what the broker's answer means for a message to stream.
-func classifyAnswer(m *nats.Msg, stream string) error {
+// classifyAnswer tells what the broker's answer means for a message to stream, and where it says that the message is.
+func classifyAnswer(m *nats.Msg, stream string) (sequence uint64, err error) {
 	if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
-		return fmt.Errorf("%w: the broker has no stream %s", ErrUnavailable, stream)
+		return 0, fmt.Errorf("%w: the broker has no stream %s", ErrUnavailable, stream)
 	}
 	var ack struct {
 		Stream   string    `json:"stream"`
@@ -189,21 +189,21 @@ func classifyAnswer(m *nats.Msg, stream string) error {
 		Error    *apiError `json:"error"`
 	}
 	if err := json.Unmarshal(m.Data, &ack); err != nil {
-		return fmt.Errorf("%w: the broker's answer cannot be read", ErrUnknown)
+		return 0, fmt.Errorf("%w: the broker's answer cannot be read", ErrUnknown)
 	}
 	if ack.Error == nil {
 		if ack.Stream != stream || ack.Sequence == 0 {
-			return fmt.Errorf("%w: an ack of another stream came", ErrUnknown)
+			return 0, fmt.Errorf("%w: an ack of another stream came", ErrUnknown)
 		}
-		return nil
+		return ack.Sequence, nil
 	}
 	switch ack.Error.Code {
 	case codeAccountResources, codeServerResources, codeStorageResources, codeTooManyRequests:
-		return fmt.Errorf("%w: %s: %s", ErrFull, stream, ack.Error)
+		return 0, fmt.Errorf("%w: %s: %s", ErrFull, stream, ack.Error)
 	case codeStoreFailed:
 		if strings.HasPrefix(ack.Error.Description, "maximum ") {
-			return fmt.Errorf("%w: %s: %s", ErrFull, stream, ack.Error)
+			return 0, fmt.Errorf("%w: %s: %s", ErrFull, stream, ack.Error)
 		}
 	}
-	return fmt.Errorf("%w: %s: %s", ErrUnknown, stream, ack.Error)
+	return 0, fmt.Errorf("%w: %s: %s", ErrUnknown, stream, ack.Error)
 }

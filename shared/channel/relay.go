@@ -95,7 +95,7 @@ func (r *Relay) connect(options Options, provider nats.InProcessConnProvider, ke
 }
 
 // hint wakes the vault. Where it is lost the vault looks by itself, within seconds.
-func (r *Relay) hint(subject string) {
+func (r *Relay) hint(subject string, _ uint64) {
 	_ = r.writes.nc.Publish(storedPrefix+subject, nil)
 }
 

@@ -36,14 +36,14 @@ func (r *Relay) Results(ctx context.Context, merchant string, after uint64, limi
 	if r.heights.reached(merchant, after) {
 		return nil, nil
 	}
-	newest, err := r.newestSerial(ctx, merchant)
+	newest, err := r.highestSerial(ctx, merchant)
 	if err != nil || newest == 0 {
 		return nil, err
 	}
 	if newest > after && newest-after <= uint64(limit) { // it came between the two reads
 		return r.window(ctx, merchant, after, limit)
 	}
-	oldest, err := r.oldestAbove(ctx, merchant, after, newest <= after)
+	oldest, err := r.lowestAbove(ctx, merchant, after, newest <= after)
 	if err != nil {
 		return nil, err
 	}
@@ -81,8 +81,31 @@ func (r *Relay) results(ctx context.Context, subjects []string) ([][]byte, error
 	return notes, nil
 }
 
-// newestSerial is the serial of the merchant's result that was stored last; 0 when there is none. It is the highest unless lower ones were
-// published again since: the vault then publishes its newest once more, so that they differ for a moment only.
+// highestSerial is the highest serial of the merchant's results, whatever was published again last; 0 when there is none. The broker lists
+// them once, and what is stored from then on is heard of. Of a merchant that has more than a list holds it is what was stored last, or heard of:
+// the vault publishes its newest once more behind older ones, so that this differs from the highest for a moment only.
+func (r *Relay) highestSerial(ctx context.Context, merchant string) (uint64, error) {
+	newest, err := r.newestSerial(ctx, merchant)
+	if err != nil || newest == 0 {
+		return 0, err
+	}
+	if top, known := r.heights.tops.get(merchant); known {
+		return max(top, newest), nil
+	}
+	r.heights.tops.begin(merchant, newest) // before the list is asked for: what comes meanwhile is heard
+	kept, err := r.reads.kept(ctx, infoSubject(streamResults), merchant)
+	if err != nil {
+		r.heights.tops.forget(merchant)
+		return 0, err
+	}
+	highest := newest
+	for serial := range kept.Serials {
+		highest = max(highest, serial)
+	}
+	return r.heights.tops.raise(merchant, highest), nil
+}
+
+// newestSerial is the serial of the merchant's result that was stored last; 0 when there is none.
 func (r *Relay) newestSerial(ctx context.Context, merchant string) (uint64, error) {
 	found, err := r.reads.get(ctx, streamResults, getRequest{Last: "res." + merchant + ".*.*"})
 	if err != nil || len(found) == 0 {
@@ -94,7 +117,10 @@ func (r *Relay) newestSerial(ctx context.Context, merchant string) (uint64, erro
 
 // heights remembers how far some merchants' results went when a reader had seen them all. To ask the broker costs it a
 // look at every subject of the merchant, and what comes later falls into the reader's window.
-type heights struct{ known *lru.Cache[string, height] }
+type heights struct {
+	known *lru.Cache[string, height]
+	tops  *tops
+}
 
 type height struct {
 	serial uint64
@@ -109,7 +135,11 @@ const (
 
 func newHeights() (heights, error) {
 	known, err := lru.New[string, height](heightsKept)
-	return heights{known: known}, err
+	if err != nil {
+		return heights{}, err
+	}
+	highest, err := lru.New[string, uint64](heightsKept)
+	return heights{known: known, tops: &tops{highest: highest}}, err
 }
 
 func (h heights) set(merchant string, serial uint64) {
@@ -120,7 +150,10 @@ func (h heights) set(merchant string, serial uint64) {
 func (h heights) forget(merchant string) { h.known.Remove(merchant) }
 
 // forgetAll drops all that is known.
-func (h heights) forgetAll() { h.known.Purge() }
+func (h heights) forgetAll() {
+	h.known.Purge()
+	h.tops.forgetAll()
+}
 
 // reached tells whether a reader at after is known to have seen all.
 func (h heights) reached(merchant string, after uint64) bool {
@@ -130,6 +163,28 @@ func (h heights) reached(merchant string, after uint64) bool {
 	}
 	h.known.Add(merchant, height{serial: k.serial, uses: k.uses + 1})
 	return true
+}
+
+// lowestAbove is the lowest serial of a merchant above after, 0 where there is none. Results that were published again stand behind later
+// ones, so it is looked for in the list of all; of a merchant that has more than a list holds it is the first in the stream.
+func (r *Relay) lowestAbove(ctx context.Context, merchant string, after uint64, firstOnly bool) (uint64, error) {
+	if firstOnly {
+		return r.oldestAbove(ctx, merchant, after, true)
+	}
+	kept, err := r.reads.kept(ctx, infoSubject(streamResults), merchant)
+	if err != nil {
+		return 0, err
+	}
+	if kept.Serials == nil {
+		return r.oldestAbove(ctx, merchant, after, false)
+	}
+	lowest := uint64(0)
+	for serial := range kept.Serials {
+		if serial > after && (lowest == 0 || serial < lowest) {
+			lowest = serial
+		}
+	}
+	return lowest, nil
 }
 
 // oldestAbove looks from the head of the stream for the merchant's first result with a serial above after. What aged out or was purged is
@@ -181,6 +236,9 @@ func newArrivals(l *link, known heights) (*arrivals, error) {
 	a := &arrivals{heights: known, waiting: make(map[string]map[chan struct{}]struct{})}
 	_, err := l.subscribe(storedPrefix+"res.*.*.*", func(m *nats.Msg) {
 		if tokens := strings.Split(m.Subject, "."); len(tokens) == 5 {
+			if serial, ok := serialOf(strings.TrimPrefix(m.Subject, storedPrefix)); ok {
+				a.heights.tops.hear(tokens[2], serial)
+			}
 			a.heights.forget(tokens[2])
 			a.wake(tokens[2])
 		}

@@ -106,7 +106,7 @@ func TestResultsBeginAtTheOldestThatIsLeft(t *testing.T) {
 	// Serial 460, published again, is all that is left of the first 520 when these have aged out.
 	publishResults(t, v, "shop", 460, 460)
 	s.forgetResults(t, 523)
-	wantResults(t, r, "shop", 0, 100, 521, 600)
+	wantResults(t, r, "shop", 0, 1, 460, 460)
 	wantResults(t, r, "shop", 455, 10, 460, 460)
 	publishResults(t, v, "shop", 601, 601)
 	wantResults(t, r, "shop", 460, 10, 521, 530)

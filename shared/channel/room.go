@@ -3,6 +3,7 @@ package channel
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // Room is how full a stream is. Of RESULTS, which the relay's side owns, it is a hint.
@@ -11,6 +12,10 @@ type Room struct {
 	MaxBytes int64  `json:"maxBytes"` // what it may hold
 	Messages uint64 `json:"messages"`
 	First    uint64 `json:"first"` // sequence of the oldest message; one more than the last where there is none
+	Last     uint64 `json:"last"`  // sequence of the message that was stored last, 0 before the first
+
+	Created time.Time `json:"created"` // when the stream was made
+	Oldest  time.Time `json:"oldest"`  // when the oldest message was stored, by the broker's clock
 }
 
 // Full reports whether the stream holds at least this part of what it may, in percent. A stream without a bound is never full.
@@ -21,10 +26,9 @@ func (v *Vault) EnvelopesRoom(ctx context.Context) (Room, error) {
 	return v.room(ctx, infoSubject(streamEnvelopes))
 }
 
-// JournalRoom tells how many bytes JOURNAL holds, of all generations, and how many it may. When it is full its oldest messages go.
-func (v *Vault) JournalRoom(ctx context.Context) (used, limit int64, err error) {
-	room, err := v.room(ctx, infoSubject(streamJournal))
-	return room.Bytes, room.MaxBytes, err
+// JournalRoom returns how full JOURNAL is, with all generations. When it is full its oldest messages go.
+func (v *Vault) JournalRoom(ctx context.Context) (Room, error) {
+	return v.room(ctx, infoSubject(streamJournal))
 }
 
 // ResultsRoom returns how full RESULTS is, in the words of the broker. It is ErrUnavailable also where the broker's configuration is older
@@ -38,7 +42,8 @@ func (v *Vault) room(ctx context.Context, subject string) (Room, error) {
 	if err := v.reads.call(ctx, subject, struct{}{}, &info); err != nil {
 		return Room{}, err
 	}
-	return Room{Bytes: int64(info.State.Bytes), MaxBytes: info.Config.MaxBytes, Messages: info.State.Messages, First: info.State.First}, nil
+	return Room{Bytes: int64(info.State.Bytes), MaxBytes: info.Config.MaxBytes, Messages: info.State.Messages, First: info.State.First,
+		Last: info.State.Last, Created: info.Created, Oldest: info.State.FirstTime}, nil
 }
 
 // PurgeResults destroys the results of a merchant but for the keep (1 or more) that were published last, and returns how many the broker

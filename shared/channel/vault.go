@@ -19,6 +19,7 @@ type Vault struct {
 	writes    *link
 	reads     *link // of its own: the broker answers a read before it looks at what the connection sends next
 	publisher *publisher
+	acked     acked
 }
 
 // DialVault reaches the broker, embedded in a relay or external, with the vault's key. It fails on wrong files only; a
@@ -40,7 +41,7 @@ func (v *Vault) connect(options Options) (err error) {
 	if v.reads, err = dialWith(key, "vault", options, nil); err != nil {
 		return err
 	}
-	v.publisher, err = newPublisher(v.writes, options.AckTimeout, vaultInFlight, nil)
+	v.publisher, err = newPublisher(v.writes, options.AckTimeout, vaultInFlight, v.acked.note)
 	return err
 }
 
@@ -119,6 +120,16 @@ func (v *Vault) BagAt(ctx context.Context, sequence uint64) (Message, error) {
 // where there is none.
 func (v *Vault) NewestJournal(ctx context.Context, generation uint64) (Message, error) {
 	return v.stored(ctx, streamJournal, getRequest{Last: journalSubject(generation)})
+}
+
+// JournalFrom returns the first message of a generation's journal at a sequence, from 1, or behind it, as the stream's leader has it. It is
+// ErrNotFound where there is none, and ErrUnavailable where the broker answers with an earlier one.
+func (v *Vault) JournalFrom(ctx context.Context, generation, sequence uint64) (Message, error) {
+	m, err := v.stored(ctx, streamJournal, getRequest{Sequence: sequence, Next: journalSubject(generation)})
+	if err == nil && m.Sequence < sequence {
+		return Message{}, fmt.Errorf("%w: the broker gave message %d of the journal for %d", ErrUnavailable, m.Sequence, sequence)
+	}
+	return m, err
 }
 
 // stored asks a stream's leader for one message.

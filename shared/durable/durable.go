@@ -76,7 +76,8 @@ type File struct {
 func Begin(path string, mode fs.FileMode) (*File, error) {
 	dir, name := filepath.Split(path)
 	// A name of its own, so that two who write the same file do not write into each other's.
-	f, err := os.OpenFile(filepath.Join(dir, "."+shortened(name)+"."+rand.Text()[:12]+Unfinished), os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
+	unfinished := filepath.Join(dir, "."+shortened(name)+"."+rand.Text()[:12]+Unfinished)
+	f, err := os.OpenFile(unfinished, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return nil, err
 	}

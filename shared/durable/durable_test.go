@@ -44,7 +44,8 @@ func TestWithoutLinksAndRenameFlags(t *testing.T) {
 	if err := os.Link(dir+"/a", dir+"/b"); !errors.Is(err, fs.ErrPermission) {
 		t.Fatalf("a link gives %v, not EPERM", err)
 	}
-	if err := unix.Renameat2(unix.AT_FDCWD, dir+"/a", unix.AT_FDCWD, dir+"/b", unix.RENAME_NOREPLACE); !errors.Is(err, unix.EINVAL) {
+	err := unix.Renameat2(unix.AT_FDCWD, dir+"/a", unix.AT_FDCWD, dir+"/b", unix.RENAME_NOREPLACE)
+	if !errors.Is(err, unix.EINVAL) {
 		t.Fatalf("RENAME_NOREPLACE gives %v, not EINVAL", err)
 	}
 	contract(t)

@@ -47,7 +47,7 @@ func renameOntoEmpty(from, to string) error {
 		return err
 	}
 	defer func() { _ = place.Close() }() // nothing was written
-	if err := unix.Flock(int(place.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := unix.Flock(int(place.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil && (!made || !lacking(err)) {
 		return &os.LinkError{Op: "rename", Old: from, New: to, Err: unix.EEXIST} // another is about to rename over it
 	}
 	// Another may have renamed over it before it was locked: what has the name now counts.

@@ -8,6 +8,7 @@
 //	sealed, err = outbox.Keep(sealed)                 // before the first post, until its result arrives
 //	receipt, err := client.Post(ctx, sealed.Note)     // the same bytes, again and again, until it is answered
 //	results, err := client.Results(ctx, &chain, wait) // in order, complete, opened
+//	ours, err := outbox.Record(results, chain)        // only once they are where they are to go: what was recorded is not read again
 //
 // A relay's silence proves nothing: pay again under a new id only on a result that carries the digest of what was posted, or when
 // the unbroken chain of results has reached one created over an hour after the envelope's until (INTERFACES 4): Outbox.Lapsed tells.

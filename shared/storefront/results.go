@@ -29,7 +29,12 @@ type Chain struct {
 	Index   uint64    `json:"index"`             // of the last result's leaf in the vault's log
 	Size    int64     `json:"size"`              // of the last result's checkpoint, 0 while results carry no proof
 	Missing []Gap     `json:"missing,omitempty"` // results that did not come, in the order of serials: see MissingError
+
+	start uint64 // a new chain begins above this serial
 }
+
+// ChainFrom returns a chain that begins at a serial (1 or more), or at the first after it that the relay has: to read results again.
+func ChainFrom(serial uint64) Chain { return Chain{start: max(serial, 1) - 1} }
 
 // answerTime is how long after an envelope's until the vault may still give its first result (INTERFACES 4).
 const answerTime = time.Hour
@@ -78,7 +83,7 @@ func (c *Client) Results(ctx context.Context, chain *Chain, wait time.Duration) 
 		return late, nil
 	}
 	wait = min(max(wait, 0), maxWait)
-	path := fmt.Sprintf("/v1/results?after=%d&wait=%d", chain.Serial, int(wait/time.Second))
+	path := fmt.Sprintf("/v1/results?after=%d&wait=%d", max(chain.Serial, chain.start), int(wait/time.Second))
 	notes, err := c.fetchResults(ctx, path)
 	if err != nil {
 		return nil, fmt.Errorf("read results: %w", err)

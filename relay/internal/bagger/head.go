@@ -88,7 +88,8 @@ func (h *Head) load(path string, now func() time.Time) error {
 		return fmt.Errorf("read the head file: %w", err)
 	}
 	if len(data) == 0 {
-		h.logger.Warn("no head file: this run begins a new chain, which the vault reports unless this is the relay's first", "path", path)
+		h.logger.Warn("the head file names no bag, as no ack of this relay is known: this run begins a new chain, which the vault reports "+
+			"where more bags of this relay came ever than may be in flight at once", "path", path)
 		return nil
 	}
 	if h.last, err = parseHead(data); err == nil {

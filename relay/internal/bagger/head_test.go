@@ -52,7 +52,8 @@ func TestTheHeadOutlivesItsRun(t *testing.T) {
 	}
 }
 
-// The damaged file is what a person can learn from: on a disk that fails it is not emptied for a copy that may never be there.
+// The damaged file is what a person can learn from: on a disk that fails it is not emptied for a copy that may never
+// be there.
 func TestADamagedHeadIsKeptUntilItsCopyIsDurable(t *testing.T) {
 	if !durabletest.Alone(t, durabletest.Sync) {
 		return

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"nightdrop/shared/channel"
+	"nightdrop/shared/config"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/shared/proof"
@@ -217,7 +218,7 @@ func TestWatchTriesAgain(t *testing.T) {
 
 func TestTheAdminListener(t *testing.T) {
 	s := newSite(t, func(p *plan) { p.silent = true })
-	s.metrics.Watch(s.bags.Waiting, func() (time.Time, bool) { return time.Time{}, false }, func() time.Time { return time.Time{} })
+	s.metrics.Watch(s.bags.Waiting, func() (time.Time, bool) { return time.Time{}, false }, func() []config.Validity { return nil })
 	admin := NewAdminServer(s.edge, slog.New(slog.DiscardHandler)).Handler
 	get := func(path string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()

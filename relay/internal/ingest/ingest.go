@@ -22,6 +22,7 @@ import (
 
 	"nightdrop/relay/internal/bagger"
 	"nightdrop/shared/channel"
+	"nightdrop/shared/config"
 	"nightdrop/shared/note"
 )
 
@@ -59,6 +60,9 @@ type Config struct {
 	Metrics *Metrics
 	Now     func() time.Time
 	Logger  *slog.Logger
+
+	Certificates func() []config.Validity // in use; nil: none
+	Refused      func() string            // what a reload did not take, and why; "" where it took all; nil: never
 }
 
 // Edge is the public handler. It is safe for concurrent use.

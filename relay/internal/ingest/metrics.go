@@ -1,10 +1,13 @@
 package ingest
 
 import (
+	"math"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"nightdrop/shared/config"
 )
 
 // Metrics are the relay's figures, in a registry of its own. No label holds anything that a caller chooses.
@@ -66,7 +69,8 @@ func (m *Metrics) Connection(change int, refused bool) {
 }
 
 // Watch adds figures that are looked up when they are asked for.
-func (m *Metrics) Watch(waiting func() (envelopes, bags int), directory func() (expires time.Time, ok bool), certificate func() time.Time) {
+func (m *Metrics) Watch(waiting func() (envelopes, bags int), directory func() (expires time.Time, ok bool),
+	certificates func() []config.Validity) {
 	gauge := func(name, help string, value func() float64) {
 		m.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
 	}
@@ -78,12 +82,50 @@ func (m *Metrics) Watch(waiting func() (envelopes, bags int), directory func() (
 		}
 		return 0
 	})
-	gauge("nightdrop_relay_certificate_expires_seconds", "Unix time at which the TLS certificate expires; 0 without one.", func() float64 {
-		if t := certificate(); !t.IsZero() {
-			return float64(t.Unix())
+	gauge("nightdrop_relay_certificate_expires_seconds", "Unix time at which the TLS certificate of the public listener expires; 0 without one.", func() float64 {
+		for _, v := range certificates() {
+			if v.Key == publicCertificate {
+				return float64(v.Until.Unix())
+			}
 		}
 		return 0
 	})
+	m.Registry.MustRegister(validities{certificates})
+}
+
+// publicCertificate is the configuration's key of the public listener's certificate.
+const publicCertificate = "cert"
+
+// WatchReloads adds whether the last reload was refused.
+func (m *Metrics) WatchReloads(refused func() bool) {
+	m.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "nightdrop_relay_reload_refused",
+		Help: "1 while the certificates of the last SIGHUP were not all taken, and older ones stay in use."}, func() float64 {
+		if refused() {
+			return 1
+		}
+		return 0
+	}))
+}
+
+// validities collects until when each certificate is good.
+type validities struct{ list func() []config.Validity }
+
+var remaining = prometheus.NewDesc("nightdrop_relay_certificate_remaining_seconds",
+	"Seconds until a certificate that the relay uses expires, by its key in the configuration; below 0 it has. NaN: it cannot be read.",
+	[]string{"certificate"}, nil)
+
+// Describe implements prometheus.Collector.
+func (v validities) Describe(all chan<- *prometheus.Desc) { all <- remaining }
+
+// Collect implements prometheus.Collector.
+func (v validities) Collect(all chan<- prometheus.Metric) {
+	for _, each := range v.list() {
+		left := time.Until(each.Until).Seconds()
+		if each.Until.IsZero() {
+			left = math.NaN()
+		}
+		all <- prometheus.MustNewConstMetric(remaining, prometheus.GaugeValue, left, each.Key)
+	}
 }
 
 func (m *Metrics) answered(call, answer string, took time.Duration) {

@@ -7,6 +7,7 @@ import (
 
 	"nightdrop/relay/internal/bagger"
 	"nightdrop/shared/channel"
+	"nightdrop/shared/config"
 )
 
 // State is what the admin listener tells of a relay.
@@ -33,7 +34,36 @@ func (e *Edge) Ready() error {
 	if !e.config.Board.HasMembers() {
 		reasons = append(reasons, errors.New("no members list from the vault that has not expired"))
 	}
+	for _, v := range e.certificates() {
+		if v.Expired(e.config.Now()) {
+			reasons = append(reasons, errors.New(v.Note(e.config.Now())))
+		}
+	}
 	return errors.Join(append(reasons, e.config.Channel.Ready(), channel.ResultsFull(e.config.Channel.Streams()), e.config.Bags.Trouble())...)
+}
+
+// certificates are those in use, as far as they are known.
+func (e *Edge) certificates() []config.Validity {
+	if e.config.Certificates == nil {
+		return nil
+	}
+	return e.config.Certificates()
+}
+
+// warnOfCertificates names those near their end, and what a reload refused.
+func (e *Edge) warnOfCertificates() (warnings []string) {
+	now := e.config.Now()
+	for _, v := range e.certificates() {
+		if v.Near(now) && !v.Expired(now) {
+			warnings = append(warnings, v.Note(now))
+		}
+	}
+	if e.config.Refused != nil {
+		if refused := e.config.Refused(); refused != "" {
+			warnings = append(warnings, refused)
+		}
+	}
+	return warnings
 }
 
 // State looks at everything.
@@ -51,6 +81,7 @@ func (e *Edge) State() State {
 			s.Warnings = append(s.Warnings, fmt.Sprintf("%s holds %d of %d bytes: enlarge it, or see what the vault waits for", stream.Name, stream.Bytes, stream.Limit))
 		}
 	}
+	s.Warnings = append(s.Warnings, e.warnOfCertificates()...)
 	if s.Shares.TooSmall != "" {
 		s.Warnings = append(s.Warnings, s.Shares.TooSmall)
 	}

@@ -21,8 +21,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nightdrop/shared/channel"
-	"nightdrop/shared/config"
 	"nightdrop/shared/durable"
+	"nightdrop/shared/volume"
 )
 
 // ErrLocked is returned by Start when another process uses the store directory.
@@ -109,6 +109,9 @@ func Start(ctx context.Context, config Config) (*Broker, error) {
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
+	if err := config.Check(time.Now()); err != nil {
+		return nil, err
+	}
 	config = config.withDefaults()
 	sizes, err := config.sizes()
 	if err != nil {
@@ -126,11 +129,12 @@ func (b *Broker) start(ctx context.Context, sizes channel.Sizes) (err error) {
 	if b.lock, err = lockDir(b.config.Dir); err != nil {
 		return err
 	}
-	keys := make([]nkeys.KeyPair, 3) // relay, keeper of VAULT, keeper of RELAY
-	for i := range keys {
-		if keys[i], err = nkeys.CreateUser(); err != nil {
-			return fmt.Errorf("channel keys: %w", err)
-		}
+	if err := distrustIndex(b.config.Dir); err != nil {
+		return err
+	}
+	keys, err := makeKeys()
+	if err != nil {
+		return err
 	}
 	if b.relaySeed, err = keys[0].Seed(); err != nil {
 		return fmt.Errorf("channel keys: %w", err)
@@ -146,6 +150,18 @@ func (b *Broker) start(ctx context.Context, sizes channel.Sizes) (err error) {
 	}
 	b.startGuard(ctx)
 	return nil
+}
+
+// makeKeys makes those of the relay, the keeper of VAULT and the keeper of RELAY.
+func makeKeys() ([]nkeys.KeyPair, error) {
+	keys := make([]nkeys.KeyPair, 3)
+	for i := range keys {
+		var err error
+		if keys[i], err = nkeys.CreateUser(); err != nil {
+			return nil, fmt.Errorf("channel keys: %w", err)
+		}
+	}
+	return keys, nil
 }
 
 // lockDir makes the directory and takes its lock, which ends with the process: JetStream itself has none.
@@ -170,60 +186,74 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
-func (b *Broker) configuration(keys []nkeys.KeyPair) (channel.Configuration, error) {
-	c := channel.Configuration{Name: "nightdrop-embedded", Cert: b.config.Cert, Key: b.config.Key, ClientCA: b.config.ClientCA,
-		Dir: b.config.Dir, RelayInProcess: true,
-		Vault: b.config.VaultNkey, Courier: b.config.CourierNkey, Monitor: b.config.MonitorNkey}
-	// The streams' own limits add up to MaxBytes. The broker's must hold what they had before, to let them shrink.
-	_, size, err := volume(b.config.Dir)
-	if err != nil {
-		return c, fmt.Errorf("channel store: %w", err)
-	}
-	if size < b.config.MaxBytes+b.config.MinFree {
-		b.config.Logger.Warn("the channel's volume is smaller than its streams may grow", "volume", size, "streams", b.config.MaxBytes, "reserve", b.config.MinFree)
-	}
-	c.MaxStore = max(size, b.config.MaxBytes)
-	if b.config.Listen != "" {
-		host, port, err := net.SplitHostPort(b.config.Listen)
+// configuration is the broker's, whose streams may take up to maxStore bytes.
+func (c Config) configuration(keys []nkeys.KeyPair, maxStore int64) (channel.Configuration, error) {
+	made := channel.Configuration{Name: "nightdrop-embedded", Cert: c.Cert, Key: c.Key, ClientCA: c.ClientCA,
+		Dir: c.Dir, RelayInProcess: true, MaxStore: maxStore,
+		Vault: c.VaultNkey, Courier: c.CourierNkey, Monitor: c.MonitorNkey}
+	if c.Listen != "" {
+		host, port, err := net.SplitHostPort(c.Listen)
 		if err != nil {
-			return c, fmt.Errorf("channel listener: %w", err)
+			return made, fmt.Errorf("channel listener: %w", err)
 		}
 		if port == "0" {
 			port = "-1" // the broker's way to say any
 		}
-		c.Listen = net.JoinHostPort(host, port)
-	}
-	for role, nkey := range map[string]string{"vault": c.Vault, "courier": c.Courier, "monitor": c.Monitor} {
-		if nkey != "" && !nkeys.IsValidPublicUserKey(nkey) { // it may be a seed: never repeat it
-			return c, fmt.Errorf("channel key of the %s is not a public user nkey (U...)", role)
-		}
+		made.Listen = net.JoinHostPort(host, port)
 	}
 	public := make([]string, len(keys))
 	for i, key := range keys {
 		var err error
 		if public[i], err = key.PublicKey(); err != nil {
-			return c, fmt.Errorf("channel keys: %w", err)
+			return made, fmt.Errorf("channel keys: %w", err)
 		}
 	}
-	c.Relays, c.VaultKeeper, c.RelayKeeper = []channel.RelayKey{{Nkey: public[0]}}, public[1], public[2]
-	return c, nil
+	made.Relays, made.VaultKeeper, made.RelayKeeper = []channel.RelayKey{{Nkey: public[0]}}, public[1], public[2]
+	return made, nil
+}
+
+// options are the server's, of a configuration.
+func options(c channel.Configuration) (*server.Options, error) {
+	text, err := c.Text()
+	if err != nil {
+		return nil, err
+	}
+	o := &server.Options{}
+	if err := o.ProcessConfigString(text); err != nil {
+		return nil, fmt.Errorf("channel configuration: %w", err)
+	}
+	o.NoSigs, o.DontListen = true, c.Listen == ""
+	return o, nil
+}
+
+// maxStore is what the broker's streams may take in all. Their own limits add up to MaxBytes; the broker's must hold what they had before,
+// to let them shrink.
+func (b *Broker) maxStore() (int64, error) {
+	room, err := volume.Look(b.config.Dir)
+	if err != nil {
+		return 0, fmt.Errorf("channel store: %w", err)
+	}
+	size := room.Size
+	if size < b.config.MaxBytes+b.config.MinFree {
+		b.config.Logger.Warn("the channel's volume is smaller than its streams may grow", "volume", size, "streams", b.config.MaxBytes, "reserve", b.config.MinFree)
+	}
+	return max(size, b.config.MaxBytes), nil
 }
 
 // startServer starts the broker and waits until it serves.
 func (b *Broker) startServer(ctx context.Context, keys []nkeys.KeyPair) error {
-	c, err := b.configuration(keys)
+	size, err := b.maxStore()
 	if err != nil {
 		return err
 	}
-	text, err := c.Text()
+	c, err := b.config.configuration(keys, size)
 	if err != nil {
 		return err
 	}
-	options := &server.Options{}
-	if err := options.ProcessConfigString(text); err != nil {
-		return fmt.Errorf("channel configuration: %w", err)
+	options, err := options(c)
+	if err != nil {
+		return err
 	}
-	options.NoSigs, options.DontListen = true, c.Listen == ""
 	if options.TLSConfig != nil {
 		if err := b.Reload(); err != nil {
 			return err
@@ -262,8 +292,8 @@ func (b *Broker) startGuard(ctx context.Context) {
 	b.guard = &guard{
 		minFree: b.config.MinFree,
 		free: func() (int64, error) {
-			free, _, err := volume(b.config.Dir)
-			return free, err
+			room, err := volume.Look(b.config.Dir)
+			return room.Free, err
 		},
 		healthy: b.healthy,
 		streams: b.keepers.Streams,
@@ -296,20 +326,6 @@ func (b *Broker) Relay() (*channel.Relay, error) {
 // Wedged is closed when the broker has stopped storing for good, though its volume has room: only a start in a new process helps.
 // Nothing that was acked is lost by it.
 func (b *Broker) Wedged() <-chan struct{} { return b.guard.wedged }
-
-// Reload reads the listener's certificate and key again, for connections to come. Where they are not a certificate and
-// its key, the old ones stay. It does nothing without a listener.
-func (b *Broker) Reload() error {
-	if b.config.Listen == "" {
-		return nil
-	}
-	loaded, err := config.KeyPair(b.config.Cert, b.config.Key)
-	if err != nil {
-		return fmt.Errorf("channel certificate %s and its key %s: %w", b.config.Cert, b.config.Key, err)
-	}
-	b.certificate.Store(&loaded)
-	return nil
-}
 
 // Addr is the listener's address, "" without one.
 func (b *Broker) Addr() string {

@@ -6,9 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"nightdrop/shared/channel"
+	"nightdrop/shared/volume"
 )
 
 const (
@@ -25,8 +24,8 @@ type guard struct {
 	free    func() (int64, error) // bytes free on the store's volume
 	healthy func() error          // nil, or what the broker says is wrong
 	streams func(ctx context.Context) ([]channel.StreamState, error)
-	state   atomic.Pointer[guardState]          // nil before the first look
-	low     bool                                // the reserve was touched and is not yet whole again
+	state   atomic.Pointer[guardState] // nil before the first look
+	low     volume.Reserve
 	sick    int                                 // looks in a row at a sick broker on a volume that has room
 	wedged  chan struct{}                       // closed when sick reaches sickLooks
 	change  func(message string, fields ...any) // tells of each change
@@ -69,17 +68,13 @@ func (g *guard) count(sick bool) {
 	}
 }
 
-// checkFree has hysteresis: once below the reserve, a quarter more than it must be free again.
+// checkFree tells whether the reserve is whole.
 func (g *guard) checkFree() error {
 	free, err := g.free()
 	if err != nil {
 		return fmt.Errorf("%w: free space: %w", channel.ErrUnavailable, err)
 	}
-	need := g.minFree
-	if g.low {
-		need += g.minFree / 4
-	}
-	if g.low = free < need; g.low {
+	if need := g.low.Needs(g.minFree); g.low.Touched(free, g.minFree) {
 		return fmt.Errorf("%w: %d bytes free on the channel's volume, %d needed: free space or enlarge it", channel.ErrFull, free, need)
 	}
 	return nil
@@ -103,13 +98,4 @@ func (g *guard) run(ctx context.Context) {
 			g.look(ctx)
 		}
 	}
-}
-
-// volume returns what an ordinary user may still write on the volume of dir, and how large the volume is, in bytes.
-func volume(dir string) (free, size int64, err error) {
-	var s unix.Statfs_t
-	if err := unix.Statfs(dir, &s); err != nil {
-		return 0, 0, fmt.Errorf("statfs %s: %w", dir, err)
-	}
-	return int64(s.Bavail) * s.Bsize, int64(s.Blocks) * s.Bsize, nil
 }

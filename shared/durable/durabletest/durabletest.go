@@ -55,7 +55,7 @@ func become() error {
 	if err := errors.Join(os.Unsetenv(variable), os.Unsetenv(becoming)); err != nil {
 		return err
 	}
-	return syscall.Exec(program, os.Args, os.Environ())
+	return syscall.Exec(program, os.Args, os.Environ()) //nolint:gosec // the test names the program
 }
 
 // Without makes cmd, not yet started, run without something.
@@ -75,7 +75,7 @@ func Alone(t *testing.T, want Want) bool {
 	if _, told := os.LookupEnv(variable); told {
 		return true
 	}
-	cmd := exec.Command(self(), "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd := exec.Command(self(), "-test.run=^"+t.Name()+"$", "-test.v") //nolint:gosec // the test itself
 	cmd.Env = append(os.Environ(), variable+"="+string(want))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -131,7 +131,8 @@ func install(program []unix.SockFilter) error {
 		return fmt.Errorf("set no new privileges: %w", err)
 	}
 	whole := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
-	_, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&whole)))
+	_, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC,
+		uintptr(unsafe.Pointer(&whole))) //nolint:gosec // x/sys has no call for it
 	if e != 0 {
 		return fmt.Errorf("set the filter of system calls: %w", e)
 	}

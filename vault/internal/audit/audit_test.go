@@ -172,7 +172,8 @@ func TestExportGrowsAndVerifies(t *testing.T) {
 			t.Fatalf("size %d: %+v, %v", size, report, err)
 		}
 	}
-	// Nothing is left of the smaller sizes but partial tiles of a tile that is not full yet: for readers of their checkpoints.
+	// Nothing is left of the smaller sizes but partial tiles of a tile that is not full yet: for readers of their
+	// checkpoints.
 	want := map[string]bool{"checkpoint": true, "log.json": true}
 	for n := range bundlesOf(1000) {
 		want[entriesPath(n, widthOf(n, 1000))] = true

@@ -283,9 +283,9 @@ func (x Exporter) seal(dir untrusted.Dir, bodies int64) error {
 	return durable.SyncFileSystem(string(dir))
 }
 
-// prune removes the partial tiles and bundles of tiles and bundles that were not full at an earlier size and are now. Until then each stays, for
-// a reader of any checkpoint that was shown, who asks for the width of its own (C2SP tlog-tiles). A crash before it leaves some for ever, which
-// are in nobody's way.
+// prune removes the partial tiles and bundles of tiles and bundles that were not full at an earlier size and are now.
+// Until then each stays, for a reader of any checkpoint that was shown, who asks for the width of its own (C2SP
+// tlog-tiles). A crash before it leaves some for ever, which are in nobody's way.
 func prune(dir untrusted.Dir, old, size int64) error {
 	if old == 0 {
 		return nil

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestThePageForPeopleIsCovered: what the vault wrote verifies; every byte of it that changes, and an earlier page put back, does not.
+// TestThePageForPeopleIsCovered: what the vault wrote verifies; every byte of it that changes, and an earlier page
+// put back, does not.
 func TestThePageForPeopleIsCovered(t *testing.T) {
 	s := newStore(t)
 	dir := t.TempDir()

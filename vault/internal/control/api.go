@@ -34,6 +34,8 @@ type Vault interface {
 	Batch(ctx context.Context, number uint32) (Batch, error)
 	CloseBatches(ctx context.Context, actor settle.Actor, q BatchQuery, progress settle.Progress) ([]Batch, error)
 	Settle(ctx context.Context, actor settle.Actor, batch uint32, method payment.Method, progress settle.Progress) (Settlement, error)
+	// FileAgain puts a settlement file that was out into the bank's outbox once more; the actor's purpose says why.
+	FileAgain(ctx context.Context, actor settle.Actor, name string) (File, error)
 	// Compare holds an acquirer's listing against a batch; it reads no further than it needs.
 	Compare(ctx context.Context, batch uint32, listing io.Reader) (Comparison, error)
 	// Agree takes an acquirer's listing that agrees with a batch in place of its host's 0510.
@@ -54,6 +56,15 @@ type Vault interface {
 	// ResendResults publishes results of a merchant again, as many as fit its share of the channel.
 	ResendResults(ctx context.Context, actor settle.Actor, q ResendQuery, progress settle.Progress) (Resent, error)
 
+	// Check checks the whole ledger, and tells of its progress in entries of the log.
+	Check(ctx context.Context, progress settle.Progress) (Checked, error)
+
+	// Findings lists integrity findings, the newest first.
+	Findings(ctx context.Context, q FindingQuery) ([]Finding, error)
+	Finding(ctx context.Context, number uint64) (Finding, error)
+	// Acknowledge takes a person's word about findings, the actor's purpose, and returns those that it changed.
+	Acknowledge(ctx context.Context, actor settle.Actor, a Acknowledging) ([]Finding, error)
+
 	Auditors(ctx context.Context) ([]Auditor, error)
 	AddAuditor(ctx context.Context, actor settle.Actor, a NewAuditor) (Auditor, error)
 	RemoveAuditor(ctx context.Context, actor settle.Actor, name string) (Auditor, error)
@@ -70,8 +81,12 @@ type Status struct {
 	Locked    bool          `json:"locked"`
 	Threshold int           `json:"threshold"` // shares that unlock
 	Shares    int           `json:"shares"`    // shares that there are
+	Disks     []Disk        `json:"disks"`     // what the vault writes to
 
 	Rebuilding *Rebuilding `json:"rebuilding,omitempty"` // while an unlock rebuilds the ledger
+
+	Certificates []string `json:"certificates,omitempty"` // that are near their end, or past it
+	Remains      []string `json:"remains,omitempty"`      // what destroying a key does not reach on this host
 
 	Generation uint64                     `json:"generation,omitempty"`
 	LogSize    int64                      `json:"logSize,omitempty"` // entries
@@ -87,8 +102,21 @@ type Status struct {
 	Journal    string                     `json:"journal,omitempty"`    // "ready" and how far it has come, or why not and what to do about it
 	Clock      string                     `json:"clock,omitempty"`      // "trusted", or what to do about it
 
+	Journals     []JournalPlace `json:"journals,omitempty"`     // each place of the journal
+	OpenFindings uint64         `json:"openFindings,omitempty"` // of Findings, those that somebody has to look at and acknowledge
+
 	Streams      []Stream      `json:"streams,omitempty"`      // of the channel, as they were last seen
 	ResultShares *ResultShares `json:"resultShares,omitempty"` // of RESULTS
+}
+
+// Disk is the room where the vault writes, in bytes.
+type Disk struct {
+	Place   string `json:"place"` // "ledger", "journal" or "bank outbox"
+	Path    string `json:"path"`
+	Free    int64  `json:"free"`
+	Size    int64  `json:"size"`           // of the file system
+	Reserve int64  `json:"reserve"`        // below which what is new waits
+	Note    string `json:"note,omitempty"` // what waits, and what to do; or that it is near
 }
 
 // Stream is how full a stream of the channel is.
@@ -129,6 +157,8 @@ type Unlocked struct {
 	Already   bool   `json:"already"`        // it was unlocked before; the shares were checked all the same
 	Clock     string `json:"clock"`          // as in Status
 	Confirmed bool   `json:"clockConfirmed"` // by this call
+	// LedgerConfirmed tells that this call put the custodians' word into the log for a journal that was in doubt.
+	LedgerConfirmed bool `json:"ledgerConfirmed"`
 	// Rebuilt is there where the ledger was rebuilt first.
 	Rebuilt *Rebuilt `json:"rebuilt,omitempty"`
 }

@@ -21,6 +21,12 @@ func (s *Server) batchRoutes(mux *http.ServeMux) {
 	mux.Handle("POST /batches/{number}/compare", s.upload(s.compare))
 	mux.Handle("POST /batches/{number}/agree", s.upload(s.agree))
 	mux.Handle("POST /batches/{number}/adjust", s.answer(s.adjust))
+	mux.Handle("POST /files/{name}/again", s.answer(func(c call) (any, error) {
+		if c.actor.Purpose == "" {
+			return nil, &Error{CodeUsage, "a reason is needed: who said that the bank has not got the file"}
+		}
+		return v.FileAgain(c.Context(), c.actor, c.PathValue("name"))
+	}))
 	mux.Handle("POST /batches/close", s.stream(func(c call, p settle.Progress) (any, error) {
 		q, err := batchQuery(c)
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"syscall"
 
 	"nightdrop/vault/internal/settle"
 )
@@ -153,6 +154,10 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 		cause := err
 		if wrapped, ok := errors.AsType[*url.Error](err); ok {
 			cause = wrapped.Err
+		}
+		if errors.Is(cause, io.EOF) || errors.Is(cause, syscall.ECONNRESET) {
+			return nil, &Error{CodeUnavailable, fmt.Sprintf("the vault ended before it answered on %s: its log says why, and what to do first; "+
+				"whether it did what it was asked is not known", c.socket)}
 		}
 		return nil, &Error{CodeUnavailable, fmt.Sprintf("no vault answers on %s (%v): start it with `vault serve`", c.socket, cause)}
 	}

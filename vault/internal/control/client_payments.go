@@ -104,3 +104,8 @@ func (c *Client) Payments(ctx context.Context, q PaymentQuery) ([]Payment, error
 func (c *Client) Payment(ctx context.Context, merchant, id string) (Payment, error) {
 	return get[Payment](ctx, c, "/payments/"+url.PathEscape(merchant)+"/"+url.PathEscape(id), nil)
 }
+
+// FileAgain has a settlement file that was out be put into the bank's outbox once more.
+func (c *Client) FileAgain(ctx context.Context, name string) (File, error) {
+	return send[File](ctx, c, "/files/"+url.PathEscape(name)+"/again", nil, nil)
+}

@@ -69,7 +69,8 @@ func (s *Server) Shutdown(ctx context.Context) {
 	}
 }
 
-// Calls that bring shares. A share that is refused when it is looked at by itself stands in the log as a refused unlock.
+// Calls that bring shares. A share that is refused when it is looked at by itself stands in the log as a refused
+// unlock.
 const (
 	unlockPattern = "POST /unlock"
 	checkPattern  = "POST /unlock/check"
@@ -110,6 +111,8 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("POST /payments/resend", s.answer(s.resendPayments))
 	mux.Handle("POST /returns", s.upload(s.importReturns))
 	s.resultRoutes(mux)
+	s.findingRoutes(mux)
+	s.checkRoutes(mux)
 	s.auditRoutes(mux)
 	return mux
 }

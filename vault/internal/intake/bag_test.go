@@ -207,6 +207,17 @@ func restarts() []fault {
 			died, next := d.run.Restart(), d.run.Restart()
 			return append(append(b, d.bags(died, 4)...), d.bags(next, 1)...)
 		}, nil, 7, 2},
+		{"restart of a relay that died in its first bag ever", func(d *desk) []channel.Message {
+			return append(d.bags(d.run, 1), d.bags(d.relay.Start(), 2)...)
+		}, nil, 3, 1},
+		{"restarts of a relay that died in its first bags again and again", func(d *desk) []channel.Message {
+			b := append(d.bags(d.run, 1), d.bags(d.relay.Start(), 2)...)
+			return append(append(b, d.bags(d.relay.Start(), 1)...), d.bags(d.relay.Start(), 9)...)
+		}, nil, 13, 1},
+		{"restart of a relay that died with a window of its first bags in flight", func(d *desk) []channel.Message {
+			b, next := d.bags(d.run, 4), d.bags(d.relay.Start(), 2)
+			return append(b, next[1], next[0])
+		}, nil, 6, 4},
 	}
 }
 
@@ -224,12 +235,20 @@ func brokenRestarts() []fault {
 			return append(append(b, d.bags(died, 5)...), d.bags(next, 1)...)
 		}, findings{payment.FindingRestart: 1}, 8, 2},
 		{"restart that names nothing", func(d *desk) []channel.Message {
-			return append(d.bags(d.run, 2), d.bags(d.relay.Start(), 2)...)
-		}, findings{payment.FindingRestart: 1}, 4, 2},
+			return append(d.bags(d.run, 5), d.bags(d.relay.Start(), 2)...)
+		}, findings{payment.FindingRestart: 1}, 7, 5},
+		{"restart that names nothing after runs that were more than a window together", func(d *desk) []channel.Message {
+			b := d.bags(d.run, 2)
+			b = append(b, d.bags(d.run.Restart(), 3)...)
+			return append(b, d.bags(d.relay.Start(), 1)...)
+		}, findings{payment.FindingRestart: 1}, 6, 2},
+		{"restart that names nothing after a first bag that never came", func(d *desk) []channel.Message {
+			return append(d.bags(d.run, 2)[1:], d.bags(d.relay.Start(), 1)...)
+		}, findings{payment.FindingBagMissing: 1}, 2, 2},
 		{"restart that names nothing, overtaken by its second bag", func(d *desk) []channel.Message {
-			b, next := d.bags(d.run, 2), d.bags(d.relay.Start(), 2)
+			b, next := d.bags(d.run, 5), d.bags(d.relay.Start(), 2)
 			return append(b, next[1], next[0])
-		}, findings{payment.FindingRestart: 1}, 4, 2},
+		}, findings{payment.FindingRestart: 1}, 7, 5},
 		{"restart after bags that never came", func(d *desk) []channel.Message {
 			b := d.bags(d.run, 4)
 			return append(b[:2], d.bags(d.run.Restart(), 1)...)

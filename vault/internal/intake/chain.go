@@ -105,7 +105,13 @@ func (c *committer) begins(b *bag) error {
 			return err
 		}
 	}
-	if detail := restarted(n.After, named, last); detail != "" {
+	ever := uint64(0)
+	if n.After == nil {
+		if ever, err = c.everCame(last); err != nil {
+			return err
+		}
+	}
+	if detail := restarted(n.After, named, last, ever); detail != "" {
 		err := c.find(b, payment.IntegrityFound{Finding: payment.FindingRestart, Relay: n.Relay, Run: n.Run, Number: 1, Detail: detail})
 		if err != nil {
 			return err
@@ -122,12 +128,28 @@ func (c *committer) begins(b *bag) error {
 	return c.missing(b, last.ID, highest(last))
 }
 
+// everCame counts the bags of a relay up to and with its run last, as far as they are more than were in flight together: what is beyond
+// that number is not counted, so a long history costs nothing.
+func (c *committer) everCame(last payment.Run) (n uint64, err error) {
+	most := window(last)
+	for run := last; run.ID != "" && n <= most; {
+		n += highest(run)
+		if run, _, err = c.tx.Run(run.Relay, run.Before); err != nil {
+			return 0, err
+		}
+	}
+	return n, nil
+}
+
 // restarted says what is irregular about the beginning of a run; "" is nothing. Bags that the relay did not know to be
-// acked when its process ended are regular: as many as its window of the run that it names, and of a run of which it knew no ack at all.
-func restarted(after *envelope.BagRef, named, last payment.Run) string {
+// acked when its process ended are regular: as many as its window of the run that it names, of a run of which it knew no ack at all, and,
+// where it names none, of all that came of it ever: it died, with its host perhaps, before it knew of its first ack.
+func restarted(after *envelope.BagRef, named, last payment.Run, ever uint64) string {
 	switch {
 	case last.ID == "":
 		return "" // the relay's first run, or the first that the vault hears of
+	case after == nil && ever <= window(last):
+		return "" // as if it named bag 0: nothing beyond the window can be missing
 	case after == nil:
 		return "it names no bag before, though run " + last.ID + " was there"
 	case named.ID != "" && highest(named) > after.Number+window(named):

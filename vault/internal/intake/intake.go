@@ -85,9 +85,10 @@ type Config struct {
 	Now        func() time.Time // the vault's clock
 	Logger     *slog.Logger     // nil is none
 
-	Accounts           Accounts // of stored accounts, after keyring.Ring.KeepStored; nil: store, update and forget are not permitted
-	RefundsByReference bool     // the acquirer pays back to a card by reference: a refund needs no number (acquirer.Acquirer)
-	Bank               bool     // settlement files are written for a bank; without, bank accounts are not permitted
+	Accounts           Accounts     // of stored accounts, after keyring.Ring.KeepStored; nil: store, update and forget are not permitted
+	RefundsByReference bool         // the acquirer pays back to a card by reference: a refund needs no number (acquirer.Acquirer)
+	Room               func() error // nil while there is room for bags, else why they wait in the channel; asked before each group; may be nil
+	Bank               bool         // settlement files are written for a bank; without, bank accounts are not permitted
 }
 
 // Intake takes bags. Take may be called while Run runs, from any goroutine.
@@ -213,6 +214,9 @@ func (i *Intake) follow(ctx context.Context, from uint64) error {
 		defer close(judged)
 		return i.Source.Bags(ctx, from, func(messages []channel.Message) error {
 			for _, part := range i.split(messages) {
+				if err := i.awaitRoom(ctx); err != nil {
+					return err
+				}
 				g, err := i.judgeAll(part)
 				if err != nil {
 					return err
@@ -238,10 +242,37 @@ func (i *Intake) follow(ctx context.Context, from uint64) error {
 	return tasks.Wait()
 }
 
-// Take verifies and commits messages, in their order: when it returns nil all their effects are durable. Messages with
-// a sequence move the ledger's place in the channel; those of a bundle have none.
+// hasRoom is Config.Room where there is one.
+func (i *Intake) hasRoom() error {
+	if i.Room == nil {
+		return nil
+	}
+	return i.Room()
+}
+
+// awaitRoom returns when there is room for bags, or ctx ends. They wait in the channel; one whose time passes
+// meanwhile is late.
+func (i *Intake) awaitRoom(ctx context.Context) error {
+	for {
+		err := i.hasRoom()
+		if err == nil {
+			return nil
+		}
+		i.lines.Warn("room", "bags wait in the channel", "reason", err)
+		if err := pause(ctx, retryEvery); err != nil {
+			return err
+		}
+	}
+}
+
+// Take verifies and commits messages, in their order: when it returns nil all their effects are durable. It takes
+// none, and says why, where there is no room. Messages with a sequence move the ledger's place in the channel; those
+// of a bundle have none.
 func (i *Intake) Take(ctx context.Context, messages []channel.Message) error {
 	for _, part := range i.split(messages) {
+		if err := i.hasRoom(); err != nil {
+			return err
+		}
 		g, err := i.judgeAll(part)
 		if err != nil {
 			return err

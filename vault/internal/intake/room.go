@@ -99,7 +99,7 @@ type freeable struct {
 	held  bool // no more may, and that is too little
 }
 
-// freeable looks at the bags below a sequence, oldest first, until enough may go, one comes that must stay, or lookFor is over: upkeep has
+// freeable looks at the bags below a sequence, oldest first, until enough may go, one comes that must stay or is not shown, or lookFor is over: upkeep has
 // other work, and what a broker says of its first sequence may have it look for ever.
 func (i *Intake) freeable(ctx context.Context, room channel.Room, end uint64) (free freeable, err error) {
 	excess := room.Bytes - room.MaxBytes/100*relieved
@@ -110,7 +110,7 @@ func (i *Intake) freeable(ctx context.Context, room channel.Room, end uint64) (f
 		}
 		bag, err := i.Source.BagAt(ctx, free.below)
 		if errors.Is(err, channel.ErrNotFound) {
-			continue
+			break // the broker's word alone: what may be there could wait
 		}
 		if err != nil {
 			return free, err

@@ -3,12 +3,14 @@ package intake
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"nightdrop/shared/channel"
 	"nightdrop/shared/channel/broker/brokertest"
 	"nightdrop/shared/envelope"
+	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/payment"
 )
@@ -169,5 +171,42 @@ func TestALookThatBreaksOffMakesRoom(t *testing.T) {
 	}
 	if _, err := vault.BagAt(t.Context(), 2); !errors.Is(err, channel.ErrNotFound) || i.Envelopes().Purged != 2 {
 		t.Errorf("bag 2: %v; %d purged", err, i.Envelopes().Purged)
+	}
+}
+
+// Bags wait in the channel while there is no room for them, are taken by themselves when there is, and a bundle is
+// refused meanwhile.
+func TestBagsWaitForRoom(t *testing.T) {
+	d := newDesk(t)
+	broker := brokertest.New(t)
+	broker.Start()
+	bags := d.rejectedBags(d.run, 1, 1)
+	publish(t, broker.Relay(), bags...)
+	var asked atomic.Int32
+	full := errors.New("no room")
+	var room atomic.Bool
+	i := d.newIntake(broker.Vault())
+	i.Room = func() error {
+		asked.Add(1)
+		if room.Load() {
+			return nil
+		}
+		return full
+	}
+	if err := i.Take(t.Context(), bags); !errors.Is(err, full) {
+		t.Errorf("a bundle without room: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- i.Run(ctx) }()
+	waittest.For(t, "the bag to wait", func() bool { return asked.Load() >= 3 })
+	if d.hint().Sequence != 0 {
+		t.Error("a bag was taken without room")
+	}
+	room.Store(true)
+	waittest.For(t, "the bag", func() bool { return d.hint().Sequence == 1 })
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }

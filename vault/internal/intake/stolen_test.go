@@ -12,6 +12,8 @@ import (
 // twice, no merchant is told anything new, and what the thief did shows.
 func TestStolenRelayKeyRepeatsEverything(t *testing.T) {
 	d := newDesk(t)
+	d.take(d.bags(d.run, 4)...) // with a history of more than a window: a run that names none is no first one
+	earlier := d.run.Fork()
 	sales := d.sales(3)
 	genuine := d.run.Bag(sales...)
 	d.take(genuine)
@@ -20,11 +22,10 @@ func TestStolenRelayKeyRepeatsEverything(t *testing.T) {
 	thief := d.relay.Start() // names no bag before
 	leap := d.relay.Start()
 	leap.Number, leap.Previous = 1<<52, envelope.ZeroDigest[:63]+"1"
-	fork := d.relay.Start()
-	fork.ID = d.run.ID
+	fork := earlier // of the genuine bag, and on from there
 	d.take(genuine, thief.Bag(sales...), thief.Bag(sales[2], sales[1], sales[0]), leap.Bag(sales...), fork.Bag(sales[0]), fork.Bag(sales...))
-	if got := d.payments(); got != 3 {
-		t.Errorf("%d payments of 3 sales", got)
+	if got := d.payments(); got != 7 {
+		t.Errorf("%d payments of 7 sales", got)
 	}
 	if got := len(d.told()); got != told {
 		t.Errorf("%d results, there were %d", got, told)

@@ -111,33 +111,30 @@ func (i *Intake) closeOldGaps(ctx context.Context) error {
 	})
 }
 
-// purge deletes from the channel what is committed and was stored over Keep ago by the broker's clock. The bag that the
-// hint names always stays: it tells whether the channel still is the one that was read.
+// purge deletes from the channel what was committed over Keep ago. The ledger says which that is: it marks how far intake had come when, and the
+// bag at the mark is read before anything below it goes. That the broker has no bag at a sequence, or says that one is old, proves nothing. The
+// bag that the hint names always stays: it tells whether the channel still is the one that was read.
 func (i *Intake) purge(ctx context.Context) error {
-	var hint ledger.Hint
+	var (
+		hint ledger.Hint
+		mark ledger.Mark
+	)
 	err := i.Ledger.View(func(tx *ledger.Tx) (err error) {
-		hint, err = tx.BagHint()
+		if hint, err = tx.BagHint(); err != nil {
+			return err
+		}
+		mark, err = tx.MarkedBefore(i.Now().Add(-i.Keep))
 		return err
 	})
-	if err != nil || hint.Sequence == 0 {
+	if err != nil || mark.Sequence == 0 {
 		return err
 	}
-	old := i.Now().Add(-i.Keep)
-	low, high := uint64(1), hint.Sequence // all below low may go, high stays
-	for low < high {
-		middle := low + (high-low)/2
-		message, err := i.Source.BagAt(ctx, middle)
-		switch {
-		case errors.Is(err, channel.ErrNotFound), err == nil && message.Stored.Before(old):
-			low = middle + 1
-		case err != nil:
-			return err
-		default:
-			high = middle
-		}
+	bag, err := i.Source.BagAt(ctx, mark.Sequence)
+	if errors.Is(err, channel.ErrNotFound) || err == nil && digestOf(bag) != mark.Digest {
+		return nil // all up to it is gone, as after a purge under pressure, or the stream is another, which the next start finds
 	}
-	if low == 1 {
-		return nil
+	if err != nil {
+		return err
 	}
-	return i.Source.PurgeBags(ctx, low)
+	return i.Source.PurgeBags(ctx, min(mark.Sequence+1, hint.Sequence))
 }

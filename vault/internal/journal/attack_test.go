@@ -71,7 +71,25 @@ func (h *history) grow(n int) (size int64) {
 }
 
 func (h *history) journal(p Place) *Journal {
-	return New(Config{Ledger: h.Ledger, Place: p, Signer: h.d.Ring.Signer(), Retry: 10 * time.Millisecond, Look: 50 * time.Millisecond})
+	return New(Config{Ledger: h.Ledger, Place: p, Name: "directory", Tell: h.tell, Signer: h.d.Ring.Signer(), Retry: 10 * time.Millisecond, Look: 50 * time.Millisecond})
+}
+
+// tell commits a finding, as the vault does.
+func (h *history) tell(ctx context.Context, f payment.IntegrityFound) error {
+	return h.Commit(ctx, func(tx *ledger.Tx) error {
+		_, err := tx.Append(payment.Event{Actor: "vault", Origin: "journal", Body: f})
+		return err
+	})
+}
+
+// found counts the findings of a kind.
+func (h *history) found(kind payment.Finding) (n uint64) {
+	must(h.d.t, h.View(func(tx *ledger.Tx) error {
+		v, err := tx.Vault()
+		n = v.Findings[kind]
+		return err
+	}))
+	return n
 }
 
 // send has a journal catch up.
@@ -173,7 +191,7 @@ func TestForeignJournalIsRefused(t *testing.T) {
 			t.Errorf("%s: something was appended to it", name)
 		}
 		// Cleared away, the journal goes on by itself.
-		p.set(func() { p.messages[1] = nil })
+		p.set(func() { p.messages[1] = [][]byte{genuine} })
 		h.d.durable(j, h.grow(0))
 		must(t, stop())
 	}
@@ -254,9 +272,14 @@ func TestOwnerOfTheChannelGainsOnlyDelay(t *testing.T) {
 			t.Errorf("%s: the standby has another log", name)
 		}
 	}
-	// Dropped messages are sent again, at the latest after the next start.
+	// Dropped messages are sent again once custodians have said that nothing else is wrong.
 	p.messages[1] = all[:2]
-	h.send(p)
+	j := h.journal(p)
+	stop := h.d.run(j)
+	waittest.For(t, "the journal to be in doubt", func() bool { return errors.Is(j.Ready(), ErrDoubted) })
+	must(t, j.Confirm(func(string) error { return nil }))
+	h.d.durable(j, h.grow(0))
+	must(t, stop())
 	if tail := h.d.standby(p.messages[1]); tail.Size() != h.grow(0) {
 		t.Errorf("the standby has %d of %d", tail.Size(), h.grow(0))
 	}

@@ -3,7 +3,6 @@ package journal
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -28,17 +27,12 @@ const (
 	MinLimit     = 4 * segmentBytes // of what a directory may hold
 )
 
-// Errors of a directory.
-var (
-	// ErrInUse is returned when another process has the directory.
-	ErrInUse = errors.New("another process uses the journal's directory: stop that vault, or give this one a directory of its own")
-	// ErrDamaged is returned when a segment has a whole message after one that is not: no torn write leaves that.
-	ErrDamaged = errors.New("the journal's directory is damaged: keep it as it is, and give the vault an empty one; the vault fills it again")
-)
+// ErrInUse is returned when another process has the directory.
+var ErrInUse = errors.New("another process uses the journal's directory: stop that vault, or give this one a directory of its own")
 
-// Directory is a second place on a disk, where there is no channel: a directory for each generation, generation-N, of segments
-// NNNNNNNN.seg, which are messages in their order, each after its length (4 bytes, big endian). Every message is synced before Append
-// returns. What a crash tore off is cut when the directory is opened.
+// Directory is a second place on a disk: a directory for each generation, generation-N, of segments NNNNNNNN.seg, which are messages in
+// their order, each after its length (4 bytes, big endian). Every message is synced before Append returns. Each process begins a segment of
+// its own, and what a crash tore off the end of an earlier one stays there: nothing that is not known to be torn is ever cut.
 type Directory struct {
 	path  string
 	limit int64
@@ -47,8 +41,16 @@ type Directory struct {
 	mu      sync.Mutex
 	open    *segment          // the last of a generation, begun by this process; nil: the next message begins one
 	of      uint64            // the generation of open
-	newest  map[uint64][]byte // by generation: what was found and what was appended since
+	newest  map[uint64]end    // by generation: what was found and what was appended since
+	damaged map[string]string // segments that were found damaged, and the generation's directory of each
+	known   map[string]int64  // segments and how long they were when Room was asked
 	trouble error             // what the last Append failed with
+}
+
+// end is a generation's newest message.
+type end struct {
+	message []byte
+	damage  error // of the segment that it is in, or of later ones
 }
 
 var _ Place = (*Directory)(nil)
@@ -56,6 +58,7 @@ var _ Place = (*Directory)(nil)
 // segment is a file that grows.
 type segment struct {
 	file  *os.File
+	path  string
 	bytes int64 // that are durable
 }
 
@@ -78,7 +81,7 @@ func OpenDirectory(path string, limit int64) (*Directory, error) {
 		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	return &Directory{path: path, limit: limit, lock: lock, newest: map[uint64][]byte{}}, nil
+	return &Directory{path: path, limit: limit, lock: lock, newest: map[uint64]end{}, damaged: map[string]string{}, known: map[string]int64{}}, nil
 }
 
 // Close implements Place.
@@ -107,50 +110,190 @@ func (d *Directory) Ready() error {
 	return nil
 }
 
-// Newest implements Place. When a generation is first asked for, what a crash tore off its last segment is cut.
+// Newest implements Place.
 func (d *Directory) Newest(_ context.Context, generation uint64) ([]byte, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	newest, err := d.find(generation)
-	return bytes.Clone(newest), err
+	if err != nil {
+		return nil, err
+	}
+	return bytes.Clone(newest.message), newest.damage
 }
 
 // find gives the newest message of a generation. Once this process appends to it, memory knows better than the disk, which may show a
 // message that it could not sync.
-func (d *Directory) find(generation uint64) ([]byte, error) {
+func (d *Directory) find(generation uint64) (newest end, err error) {
 	if newest, known := d.newest[generation]; known {
 		return newest, nil
 	}
+	if err := d.sweep(generation); err != nil {
+		return newest, err
+	}
 	numbers, err := d.segments(generation)
 	if err != nil {
-		return nil, err
+		return newest, err
 	}
 	for _, number := range slices.Backward(numbers) {
-		newest, err := repair(d.segmentPath(generation, number))
+		path := d.segmentPath(generation, number)
+		found, err := d.scanAll(generation, path)
 		if err != nil {
-			return nil, err
+			return newest, err
 		}
-		if newest != nil {
-			d.newest[generation] = newest
-			return newest, nil
+		if found.damaged {
+			newest.damage = fmt.Errorf("%w: %s holds what was altered after it was written", ErrDamaged, path)
+		}
+		if n := len(found.messages); n > 0 {
+			newest.message = found.messages[n-1]
+			break
 		}
 	}
-	return nil, nil
+	d.newest[generation] = newest
+	return newest, nil
+}
+
+// scanAll reads a segment, which is made durable: a process that was killed may not have come to that.
+func (d *Directory) scanAll(generation uint64, path string) (scanned, error) {
+	if err := syncPath(path); err != nil {
+		return scanned{}, err
+	}
+	data, err := readSegment(path, 0)
+	if errors.Is(err, ErrDamaged) {
+		d.damaged[path] = d.generationPath(generation)
+		return scanned{damaged: true}, nil
+	}
+	if err != nil {
+		return scanned{}, err
+	}
+	found := scan(data, 0, len(data))
+	if found.damaged {
+		d.damaged[path] = d.generationPath(generation)
+	}
+	return found, nil
+}
+
+// Oldest implements Place.
+func (d *Directory) Oldest(_ context.Context, generation uint64) ([]byte, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	numbers, err := d.segments(generation)
+	for _, number := range numbers {
+		message, err := oldestIn(d.segmentPath(generation, number))
+		if message != nil || err != nil {
+			return message, err
+		}
+	}
+	return nil, err
+}
+
+// pageMessages is how many messages of a segment are read at once.
+const pageMessages = 256
+
+// Page implements Place. The cursor's part is a segment's number, its offset one in that file.
+func (d *Directory) Page(_ context.Context, generation uint64, from Cursor) ([][]byte, *Cursor, error) {
+	path, limit, at, err := d.pageAt(generation, from)
+	if err != nil || at == nil {
+		return nil, nil, err
+	}
+	data, err := readSegment(path, limit)
+	if err != nil && !errors.Is(err, ErrDamaged) {
+		return nil, nil, err
+	}
+	found := scan(data, int(min(at.Offset, uint64(len(data)))), pageMessages)
+	if found.damaged || err != nil {
+		d.mu.Lock()
+		d.damaged[path] = d.generationPath(generation)
+		d.mu.Unlock()
+	}
+	if len(found.messages) == pageMessages {
+		return found.messages, &Cursor{Part: at.Part, Offset: uint64(found.end)}, nil
+	}
+	return found.messages, &Cursor{Part: at.Part + 1}, nil
+}
+
+// pageAt finds the segment of a cursor, the first at or behind it, and how much of it is durable, 0 for all; at is nil behind the last.
+func (d *Directory) pageAt(generation uint64, from Cursor) (path string, limit int64, at *Cursor, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	numbers, err := d.segments(generation)
+	if err != nil {
+		return "", 0, nil, err
+	}
+	i, same := slices.BinarySearch(numbers, from.Part)
+	if i == len(numbers) {
+		return "", 0, nil, nil
+	}
+	at = &Cursor{Part: numbers[i]}
+	if same {
+		at.Offset = from.Offset
+	}
+	path = d.segmentPath(generation, numbers[i])
+	if d.open != nil && d.open.path == path {
+		if limit = d.open.bytes; limit == 0 {
+			return "", 0, nil, nil
+		}
+	}
+	return path, limit, at, nil
+}
+
+// SetAside implements Place: a damaged segment gets the name NNNNNNNN.seg.damaged, and is read no more.
+func (d *Directory) SetAside(_ context.Context, generation uint64) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var all []error
+	for path, dir := range d.damaged {
+		if dir != d.generationPath(generation) {
+			continue
+		}
+		if d.open != nil && d.open.path == path {
+			all = append(all, d.end())
+		}
+		delete(d.known, path)
+		err := asideOf(path)
+		if err == nil {
+			err = durable.SyncDir(dir)
+		}
+		if err == nil {
+			delete(d.damaged, path)
+		}
+		all = append(all, err)
+	}
+	delete(d.newest, generation)
+	return errors.Join(all...)
+}
+
+// asideOf renames a damaged segment, over nothing that is there.
+func asideOf(path string) error {
+	for n := 0; ; n++ {
+		aside := path + ".damaged"
+		if n > 0 {
+			aside += "-" + strconv.Itoa(n)
+		}
+		_, err := os.Lstat(aside)
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := os.Rename(path, aside); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil // it is gone
+	}
 }
 
 // Append implements Place. After an error a new segment begins: nobody can tell what the disk has of the one before.
 func (d *Directory) Append(_ context.Context, generation uint64, message []byte) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	before, err := d.find(generation)
-	if err != nil {
+	if _, err := d.find(generation); err != nil {
 		return err
 	}
-	d.newest[generation] = before
 	if d.trouble = d.append(generation, message); d.trouble != nil {
 		return errors.Join(d.trouble, d.abandon())
 	}
-	d.newest[generation] = bytes.Clone(message)
+	d.newest[generation] = end{message: bytes.Clone(message)}
 	return nil
 }
 
@@ -177,13 +320,17 @@ func (d *Directory) append(generation uint64, message []byte) error {
 }
 
 // abandon ends a segment that could not be written, as far as it can behind its last durable message: what is after that may be in memory
-// only, and the next process must not take it for durable.
+// only, and the next process must not take it for durable. One without any message goes.
 func (d *Directory) abandon() error {
 	if d.open == nil {
 		return nil
 	}
-	err := d.open.file.Truncate(d.open.bytes)
-	return errors.Join(err, d.end())
+	path, empty := d.open.path, d.open.bytes == 0
+	err := errors.Join(d.open.file.Truncate(d.open.bytes), d.end())
+	if empty {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
 }
 
 // begin makes the next segment, and room for it.
@@ -203,15 +350,25 @@ func (d *Directory) begin(generation uint64) error {
 	if len(numbers) > 0 {
 		number = numbers[len(numbers)-1] + 1
 	}
-	file, err := os.OpenFile(d.segmentPath(generation, number), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	path := d.segmentPath(generation, number)
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	if err := errors.Join(durable.SyncDir(dir), durable.SyncDir(d.path)); err != nil {
-		return errors.Join(err, file.Close())
+		return errors.Join(err, file.Close(), os.Remove(path))
 	}
-	d.open, d.of = &segment{file: file}, generation
+	d.open, d.of = &segment{file: file, path: path}, generation
 	return nil
+}
+
+// syncPath makes a file durable, whoever wrote it.
+func syncPath(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // stored is a segment as it lies in the directory.
@@ -250,13 +407,36 @@ func (d *Directory) all() (all []stored, err error) {
 	return all, nil
 }
 
-// Room implements Place.
-func (d *Directory) Room(context.Context) (used, limit int64, err error) {
+// Room implements Place. A segment that is gone or shorter than it was is a loss; what memory knew of the directory counts no more then.
+func (d *Directory) Room(context.Context) (Room, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	all, err := d.all()
-	for _, s := range all {
-		used += s.bytes
+	if err != nil {
+		return Room{}, err
 	}
-	return used, d.limit, err
+	room := Room{Limit: d.limit, Step: maxSegment}
+	now := map[string]int64{}
+	for _, s := range all {
+		room.Used += s.bytes
+		now[s.path] = s.bytes
+	}
+	for path, bytes := range d.known {
+		if left, there := now[path]; !there || left < bytes {
+			room.Shrunk = true
+		}
+	}
+	if d.open != nil {
+		if left, there := now[d.open.path]; !there || left < d.open.bytes {
+			room.Shrunk = true
+		}
+	}
+	d.known = now
+	if room.Shrunk {
+		clear(d.newest)
+		return room, d.end()
+	}
+	return room, nil
 }
 
 // makeRoom removes the oldest segments until another fits. The newest of all stays: it tells how far the log has come.
@@ -276,6 +456,7 @@ func (d *Directory) makeRoom() error {
 		if err := os.Remove(s.path); err != nil {
 			return err
 		}
+		delete(d.known, s.path)
 		used -= s.bytes
 	}
 	return nil
@@ -309,56 +490,29 @@ func (d *Directory) segments(generation uint64) (numbers []uint64, err error) {
 	return numbers, err
 }
 
+// sweep removes the empty segments of a generation, which hold nothing: earlier builds left one at each try to write to a full disk.
+func (d *Directory) sweep(generation uint64) error {
+	numbers, err := d.segments(generation)
+	if err != nil {
+		return err
+	}
+	for _, number := range numbers {
+		path := d.segmentPath(generation, number)
+		info, err := os.Lstat(path)
+		if err == nil && info.Mode().IsRegular() && info.Size() == 0 && (d.open == nil || d.open.path != path) && d.known[path] == 0 {
+			err = os.Remove(path)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
 // numbered reads the number in a name between prefix and suffix.
 func numbered(name, prefix, suffix string) (uint64, bool) {
 	digits, before := strings.CutPrefix(name, prefix)
 	digits, after := strings.CutSuffix(digits, suffix)
 	n, err := strconv.ParseUint(digits, 10, 64)
 	return n, before && after && err == nil
-}
-
-// repair cuts what a crash tore off a segment and returns its last message, nil where it has none. A torn write is the last: a whole
-// message after it is ErrDamaged.
-func repair(path string) (newest []byte, err error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	whole := 0
-	for rest := data; len(rest) > 0; {
-		message, next, err := cutFrame(rest)
-		if err != nil || !sound(message) {
-			break
-		}
-		newest, rest = message, next
-		whole = len(data) - len(rest)
-	}
-	if torn := data[whole:]; len(torn) > 0 && !isTorn(torn) {
-		return nil, fmt.Errorf("%s at %d: %w", path, whole, ErrDamaged)
-	}
-	return newest, cut(path, int64(whole))
-}
-
-// sound tells whether a frame is a message as it was written; who wrote it is asked elsewhere.
-func sound(message []byte) bool {
-	signed, body, err := cutFrame(message)
-	return err == nil && holds(signed, body)
-}
-
-// isTorn tells whether what is left of a segment may be one write that did not come through: it has no end, or is all that there is, or was
-// never written at all.
-func isTorn(torn []byte) bool {
-	if len(torn) < frame.HeaderBytes || len(bytes.TrimLeft(torn, "\x00")) == 0 {
-		return true
-	}
-	return uint64(len(torn)-frame.HeaderBytes) <= uint64(binary.BigEndian.Uint32(torn))
-}
-
-// cut ends a file at size and makes what is before durable: a process that was killed may not have come to that.
-func cut(path string, size int64) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Truncate(size), f.Sync(), f.Close())
 }

@@ -12,6 +12,7 @@ import (
 	"nightdrop/shared/frame"
 	"nightdrop/shared/note"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/payment"
 )
 
 // Errors of a journal.
@@ -24,61 +25,79 @@ var (
 	// ErrFenced is returned when a vault of a later generation has begun its journal: a standby has taken over, and this vault must not
 	// send anything any more.
 	ErrFenced = errors.New("a standby has taken over from this vault: this one must stay off; learn from the standby's operators why")
+	// ErrDoubted is returned when the second place holds less than the ledger says was journalled there: the ledger may be an older copy
+	// whose journal was shortened to hide it, or the place was lost. Nothing is sent and no key of a stored account destroyed before
+	// custodians say which (Confirm), or the place holds again what it held.
+	ErrDoubted = errors.New("the journal is not believed: find out what became of it, and whether this is the newest ledger " +
+		"(does the acquirer know of later payments?); then put the journal back, or have custodians confirm: vault unlock --confirm-ledger")
+	// ErrNotDoubted is returned by Confirm where there is nothing to confirm.
+	ErrNotDoubted = errors.New("the journal is not in doubt: there is nothing to confirm")
 )
 
-// Ledger is what the journal reads of *ledger.Ledger, with its contract.
+// Ledger is what the journal needs of *ledger.Ledger, with its contract.
 type Ledger interface {
 	View(fn func(*ledger.Tx) error) error
 	Committed() <-chan struct{}
+	Journalled() map[string]ledger.Journalled
+	SetJournalled(place string, j ledger.Journalled)
 }
 
 // Config is what a Journal works with.
 type Config struct {
 	Ledger Ledger
 	Place  Place
+	Name   string       // of the place, by which the ledger knows what it has confirmed: "channel", "directory"
 	Signer *note.Signer // the vault's
+	// Strange tells that the ledger knows of other places and not of this one, so that what it holds proves nothing.
+	Strange bool
+	// Tell commits a finding; nil: nobody is told.
+	Tell func(ctx context.Context, f payment.IntegrityFound) error
 	// Retry is the wait after a failure of the place; 0: 250 ms.
 	Retry time.Duration
 	// Look is how often the place is compared with what was appended to it; 0: 30 s.
-	Look   time.Duration
+	Look time.Duration
+	// Survey is how long the place is read before it is believed; 0: 1 s. What is found to be missing later is sent again without custodians.
+	Survey time.Duration
 	Logger *slog.Logger
 }
 
-// Journal sends the log to its second place and tells how far it has come. It is safe for concurrent use; only one Run at a time, and
+// Journal sends the log to a second place and tells how far it has come. It is safe for concurrent use; only one Run at a time, and
 // Begin, if at all, before it.
 type Journal struct {
 	cfg   Config
 	lines *folded.Lines // of cfg.Logger: what who owns the place can cause
 
-	mu      sync.Mutex
-	size    int64         // the log's first size entries are durable in the place
-	looked  bool          // the place was looked at since the start, or since it failed
-	cause   error         // why nothing can be appended; nil: it can, or was not tried
-	again   bool          // the place is to be looked at before anything more is appended
-	moved   chan struct{} // closed when size grows
-	room    Room
-	limited bool // the warning about room was logged
-}
+	mu       sync.Mutex
+	size     int64         // the log's first size entries are durable in the place
+	first    int64         // index of the oldest entry that is kept there
+	looked   bool          // the place was looked at since the start, or since it failed
+	believed bool          // it was in order once since the start: this ledger is the newest, as far as it can tell
+	proved   bool          // it held all that the ledger says was journalled there
+	vouched  bool          // custodians vouched for the ledger, and the place is to be filled again
+	doubt    string        // what the place lacks; "" where it is believed
+	told     string        // the doubt of which a finding tells
+	cause    error         // why nothing can be appended; nil: it can, or was not tried
+	again    bool          // the place is to be looked at before anything more is appended
+	moved    chan struct{} // closed when size grows
+	belief   chan struct{} // closed when believed becomes true
+	room     Room
+	limited  bool // the warning about room was logged
+	reading  reading
 
-// Room is how much of the second place is used.
-type Room struct{ Used, Limit int64 }
-
-// Scarce tells whether the place will soon lose its oldest messages, or does: a backup makes them superfluous.
-func (r Room) Scarce() bool { return r.Limit > 0 && r.Used >= r.Limit/10*8 }
-
-// Percent is how full the place is.
-func (r Room) Percent() int64 {
-	if r.Limit <= 0 {
-		return 0
-	}
-	return min(100, int64(float64(r.Used)/float64(r.Limit)*100))
+	vouch chan struct{} // wakes Run after Confirm
 }
 
 // State is what a journal is doing.
 type State struct {
-	Size int64 // the log's first Size entries are durable in the place
-	Room Room
-	Err  error // ErrUnavailable or ErrForeign, with the cause; nil: all goes well
+	Place string // its name
+	Size  int64  // the log's first Size entries are durable in the place
+	First int64  // index of the oldest that is kept there: a full place drops its oldest
+	Read  int64  // entries from First up to Read were read in the place since the start, and are as they were written
+	// Proved tells that the place held what the ledger says was journalled there: no older copy of the ledger could say so much.
+	Proved bool
+	Room   Room
+	Doubt  string // what the place lacks, where it is not believed; else ""
+	Err    error  // ErrUnavailable, ErrForeign or ErrDoubted, with the cause; nil: all goes well
 }
 
 // New makes a journal. It does nothing until Begin or Run.
@@ -89,13 +108,20 @@ func New(cfg Config) *Journal {
 	if cfg.Look <= 0 {
 		cfg.Look = 30 * time.Second
 	}
+	if cfg.Survey <= 0 {
+		cfg.Survey = time.Second
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Journal{cfg: cfg, lines: folded.New(cfg.Logger), moved: make(chan struct{})}
+	if cfg.Tell == nil {
+		cfg.Tell = func(context.Context, payment.IntegrityFound) error { return nil }
+	}
+	return &Journal{cfg: cfg, lines: folded.New(cfg.Logger), moved: make(chan struct{}), belief: make(chan struct{}), vouch: make(chan struct{}, 1)}
 }
 
-// Ready returns nil while entries reach the second place, as far as that is known, and else ErrUnavailable or ErrForeign. It does not wait.
+// Ready returns nil while entries reach the second place, as far as that is known, and else ErrUnavailable, ErrForeign or ErrDoubted. It
+// does not wait.
 func (j *Journal) Ready() error {
 	if err := j.trouble(); err != nil {
 		return err
@@ -118,8 +144,12 @@ func (j *Journal) State() State {
 	err := j.Ready()
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return State{Size: j.size, Room: j.room, Err: err}
+	return State{Place: j.cfg.Name, Size: j.size, First: j.first, Read: j.reading.end, Proved: j.proved, Room: j.room, Doubt: j.doubt, Err: err}
 }
+
+// Believed is closed once the place has been in order since the start, or custodians vouched for the ledger: then this ledger is the newest,
+// as far as the place can tell.
+func (j *Journal) Believed() <-chan struct{} { return j.belief }
 
 // Durable returns nil when the log's first size entries, which are committed, are durable in the second place. When ctx ends before, it
 // returns ErrUnavailable with the cause; they may be durable all the same.
@@ -142,18 +172,23 @@ func (j *Journal) Durable(ctx context.Context, size int64) error {
 	}
 }
 
-// reached notes that the log's first size entries are durable in the place.
-func (j *Journal) reached(size int64) {
+// reached notes that the log's first size entries are durable in the place, for the ledger too.
+func (j *Journal) reached(generation uint64, size int64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.size, j.looked, j.cause = size, true, nil
+	j.size, j.looked, j.cause, j.doubt = size, true, nil, ""
+	if !j.believed {
+		j.believed = true
+		close(j.belief)
+	}
+	j.cfg.Ledger.SetJournalled(j.cfg.Name, ledger.Journalled{Generation: generation, Size: size, First: j.first})
 	close(j.moved)
 	j.moved = make(chan struct{})
 }
 
 // failed notes why nothing can be appended.
 func (j *Journal) failed(err error) {
-	if !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrForeign) {
+	if !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrForeign) && !errors.Is(err, ErrDoubted) {
 		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	j.mu.Lock()
@@ -161,7 +196,7 @@ func (j *Journal) failed(err error) {
 	j.looked, j.cause = false, err
 	j.mu.Unlock()
 	if before == nil || before.Error() != err.Error() {
-		j.lines.Error("stands still", "the journal stands still: nothing is sent to an acquirer", "cause", err)
+		j.lines.Error("stands still", "the journal stands still: nothing is sent to an acquirer", "place", j.cfg.Name, "cause", err)
 	}
 }
 
@@ -178,9 +213,13 @@ func (j *Journal) Run(ctx context.Context) error {
 			return nil
 		case fatal(err):
 			return err
+		case errors.Is(err, ErrDoubted), errors.Is(err, ErrForeign):
+			j.failed(err)
+			j.wait(ctx, j.cfg.Look/10)
+			continue
 		case err != nil:
 			j.failed(err)
-			pause(ctx, j.cfg.Retry)
+			j.wait(ctx, j.cfg.Retry)
 			continue
 		case moved:
 			continue
@@ -188,6 +227,7 @@ func (j *Journal) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case <-committed:
+		case <-j.vouch:
 		case <-look.C:
 			j.unsure()
 		}
@@ -195,12 +235,14 @@ func (j *Journal) Run(ctx context.Context) error {
 	return nil
 }
 
-func pause(ctx context.Context, d time.Duration) {
+// wait waits, or until custodians have spoken.
+func (j *Journal) wait(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 	case <-timer.C:
+	case <-j.vouch:
 	}
 }
 
@@ -212,7 +254,7 @@ func (e placeError) Unwrap() error { return e.error }
 
 // fatal tells whether the vault must stop.
 func fatal(err error) bool {
-	if err == nil || errors.Is(err, ErrForeign) {
+	if err == nil || errors.Is(err, ErrForeign) || errors.Is(err, ErrDoubted) {
 		return false
 	}
 	_, place := errors.AsType[placeError](err)
@@ -226,7 +268,7 @@ func (j *Journal) unsure() {
 	j.again = true
 }
 
-// round looks at the place where that is due, or sends one message, and tells whether there was anything to send.
+// round looks at the place where that is due, or sends one message, or reads on in the place, and tells whether there was anything to do.
 func (j *Journal) round(ctx context.Context) (moved bool, err error) {
 	j.mu.Lock()
 	due := !j.looked || j.again
@@ -236,14 +278,17 @@ func (j *Journal) round(ctx context.Context) (moved bool, err error) {
 		return true, j.look(ctx)
 	}
 	generation, message, size, err := j.next(first)
-	if err != nil || size == first {
+	if err != nil {
 		return false, err
+	}
+	if size == first {
+		return j.readOn(ctx)
 	}
 	if err := j.cfg.Place.Append(ctx, generation, message); err != nil {
 		return false, placeError{err}
 	}
 	// A crash before this leaves the message in the place: the next start finds it there.
-	j.reached(size)
+	j.reached(generation, size)
 	return true, nil
 }
 

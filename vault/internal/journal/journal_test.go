@@ -53,7 +53,7 @@ func (d *desk) root(size int64) (root [32]byte) {
 }
 
 func (d *desk) journal(p Place) *Journal {
-	return New(Config{Ledger: d.Ledger, Place: p, Signer: d.Ring.Signer(), Retry: 10 * time.Millisecond, Look: 50 * time.Millisecond,
+	return New(Config{Ledger: d.Ledger, Place: p, Name: "channel", Signer: d.Ring.Signer(), Retry: 10 * time.Millisecond, Look: 50 * time.Millisecond,
 		Logger: slog.New(slog.NewTextHandler(d.t.Output(), nil))})
 }
 
@@ -83,6 +83,7 @@ type memory struct {
 	append   func(n int, message []byte) ([]byte, error) // what is kept instead; nil: nothing is, and nobody is told
 	after    error                                       // Append keeps the message and fails with it, once
 	calls    int
+	seen     int // messages when Room was asked last
 }
 
 func newMemory() *memory { return &memory{messages: map[uint64][][]byte{}} }
@@ -115,8 +116,36 @@ func (m *memory) Append(_ context.Context, generation uint64, message []byte) (e
 	return err
 }
 
-func (m *memory) Room(context.Context) (used, limit int64, err error) { return 0, 1, nil }
-func (m *memory) Close() error                                        { return nil }
+func (m *memory) Oldest(_ context.Context, generation uint64) ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if all := m.messages[generation]; len(all) > 0 && m.down == nil {
+		return all[0], nil
+	}
+	return nil, m.down
+}
+
+// Page gives one message at a time.
+func (m *memory) Page(_ context.Context, generation uint64, from Cursor) ([][]byte, *Cursor, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := m.messages[generation]
+	if m.down != nil || from.Part >= uint64(len(all)) {
+		return nil, nil, m.down
+	}
+	return all[from.Part : from.Part+1], &Cursor{Part: from.Part + 1}, nil
+}
+
+func (m *memory) Room(context.Context) (Room, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	shrunk := len(m.messages[1]) < m.seen
+	m.seen = len(m.messages[1])
+	return Room{Limit: 1 << 40, Shrunk: shrunk}, m.down
+}
+
+func (m *memory) SetAside(context.Context, uint64) error { return nil }
+func (m *memory) Close() error                           { return nil }
 
 func (m *memory) set(change func()) {
 	m.mu.Lock()

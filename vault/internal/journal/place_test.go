@@ -102,14 +102,31 @@ func TestPlaces(t *testing.T) {
 			newest(1, small)
 			p = s.restart()
 			newest(1, small)
-			if used, limit, err := p.Room(ctx); err != nil || used < 990_000 || limit < used {
-				t.Errorf("room: %d of %d, %v", used, limit, err)
+			if room, err := p.Room(ctx); err != nil || room.Used < 990_000 || room.Limit < room.Used || room.Shrunk {
+				t.Errorf("room: %+v, %v", room, err)
+			}
+			if oldest, err := p.Oldest(ctx, 1); err != nil || !bytes.Equal(oldest, small) {
+				t.Errorf("oldest: %d bytes, %v", len(oldest), err)
+			}
+			if got := pages(t, p, 1); len(got) != 3 || !bytes.Equal(got[0], small) || !bytes.Equal(got[1], large) || !bytes.Equal(got[2], small) {
+				t.Errorf("%d messages are read", len(got))
 			}
 			if err := p.Ready(); err != nil {
 				t.Error(err)
 			}
 		})
 	}
+}
+
+// pages reads all that a place holds of a generation.
+func pages(t testing.TB, p Place, generation uint64) (all [][]byte) {
+	t.Helper()
+	for from := (&Cursor{}); from != nil; {
+		messages, next, err := p.Page(t.Context(), generation, *from)
+		must(t, err)
+		all, from = append(all, messages...), next
+	}
+	return all
 }
 
 // message is a whole message of a generation, of about so many bytes more than the sample.
@@ -206,9 +223,10 @@ func TestFullDirectoryLosesItsOldest(t *testing.T) {
 	for range 90 {
 		must(t, p.Append(t.Context(), 1, big))
 	}
-	used, limit, err := p.Room(t.Context())
-	if err != nil || limit != MinLimit || used > limit || used < limit/2 {
-		t.Errorf("used %d of %d, %v", used, limit, err)
+	room, err := p.Room(t.Context())
+	used, limit := room.Used, room.Limit
+	if err != nil || limit != MinLimit || used > limit || used < limit/2 || room.Shrunk || !room.Dropping() {
+		t.Errorf("%+v, %v", room, err)
 	}
 	if _, err := os.Stat(filepath.Join(path, "generation-1", "00000001.seg")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the oldest segment: %v", err)
@@ -239,14 +257,15 @@ func TestDirectoryHasOneProcess(t *testing.T) {
 func TestFullChannelLosesItsOldest(t *testing.T) {
 	c := newChannel(t)
 	p := c.open()
-	_, limit, err := p.Room(t.Context())
+	room, err := p.Room(t.Context())
 	must(t, err)
+	limit := room.Limit
 	big := message(t, 1, 990_000)
 	for range limit/int64(len(big)) + 3 {
 		must(t, p.Append(context.Background(), 1, big))
 	}
-	if used, _, err := p.Room(t.Context()); err != nil || used > limit || used < limit/10*8 {
-		t.Errorf("used %d of %d, %v", used, limit, err)
+	if room, err := p.Room(t.Context()); err != nil || room.Used > limit || room.Used < limit/10*8 || room.Shrunk || !room.Dropping() {
+		t.Errorf("%+v, %v", room, err)
 	}
 }
 

@@ -48,8 +48,8 @@ func storedBefore(content []byte, r *Ring) []byte {
 	return before
 }
 
-// Where both copies of a key are damaged, that key alone is lost: it is named, its parts are dead, a new one stands in its place for
-// senders, and everything else goes on.
+// Where both copies of a key are damaged, that key alone is lost: it is named, its parts are dead, a new one stands
+// in its place for senders, and everything else goes on.
 func TestOneLostKeyCostsThatKey(t *testing.T) {
 	h := &hand{wall: start}
 	dir := t.TempDir()
@@ -242,6 +242,20 @@ func TestStoredKeysAreMended(t *testing.T) {
 	if err := a.open(r); err != nil {
 		t.Error(err)
 	}
+	// Where neither does, the account is lost, which is told once.
+	for c := range copies {
+		if _, err := r.storedDisk.WriteAt([]byte{1}, storedOffset(b.slot, c)+slotBytes-1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if err := b.open(r); !errors.Is(err, ErrForgotten) || !errors.Is(err, ErrDamaged) {
+			t.Errorf("damaged while the vault runs: %v", err)
+		}
+	}
+	if told := r.Damage(); len(told) != 1 || !told[0].Lost || told[0].Sealing || len(told[0].Keys) != 1 {
+		t.Errorf("told %+v", told)
+	}
 }
 
 // An older header put back counts fewer slots: those that the ledger uses beyond it are kept, and growing spares them.
@@ -269,7 +283,8 @@ func TestOlderHeaderOfStoredKeys(t *testing.T) {
 	}
 }
 
-// One flipped bit anywhere in any file of the ring is harmless, or stops the vault with the file named and the next step.
+// One flipped bit anywhere in any file of the ring is harmless, or stops the vault with the file named and the next
+// step.
 func TestFlipsOfKeyFiles(t *testing.T) {
 	h := &hand{wall: start}
 	origin := t.TempDir()
@@ -319,6 +334,80 @@ func TestFlipsOfKeyFiles(t *testing.T) {
 			if r != nil {
 				closeRing(t, r)
 			}
+		}
+	}
+}
+
+// badDisk has sectors that cannot be read, until they are written.
+type badDisk struct {
+	*powerDisk
+	bad []int64 // places of pages
+}
+
+var errSector = errors.New("a bad sector")
+
+func (d *badDisk) ReadAt(p []byte, at int64) (int, error) {
+	for _, bad := range d.bad {
+		if at < bad+pageBytes && bad < at+int64(len(p)) {
+			return 0, errSector
+		}
+	}
+	return d.powerDisk.ReadAt(p, at)
+}
+
+func (d *badDisk) WriteAt(p []byte, at int64) (int, error) {
+	d.bad = slices.DeleteFunc(d.bad, func(bad int64) bool { return bad >= at && bad < at+int64(len(p)) })
+	return d.powerDisk.WriteAt(p, at)
+}
+
+// One copy that cannot be read costs nothing, of a header and of a slot; where neither can, the file is named and nothing is changed, for
+// nobody knows what is there.
+func TestBadSectors(t *testing.T) {
+	h := &hand{wall: start}
+	dir := t.TempDir()
+	shares, parts, offset := sealedToAll(t, dir, h)
+	content, err := os.ReadFile(filepath.Join(dir, sealingFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range [][]int64{{0}, {headerBytes}, {offset}, {offset + areaBytes}} {
+		d := &badDisk{newPowerDisk(content), bad}
+		r, err := openOn(dir, h.options(), d, shares)
+		if err != nil {
+			t.Fatalf("pages %v: %v", bad, err)
+		}
+		for name := range parts.parts {
+			if err := parts.opens(r, name); err != nil {
+				t.Errorf("pages %v: %s: %v", bad, name, err)
+			}
+		}
+		if len(d.bad) != 0 || !bytes.Equal(d.durable[slotsAt:], content[slotsAt:]) {
+			t.Errorf("pages %v are not written anew", bad)
+		}
+		closeRing(t, r)
+	}
+	for _, bad := range [][]int64{{0, headerBytes}, {offset, offset + areaBytes}} {
+		d := &badDisk{newPowerDisk(content), bad}
+		if _, err := openOn(dir, h.options(), d, shares); !errors.Is(err, errSector) || !strings.Contains(err.Error(), sealingFile) {
+			t.Errorf("pages %v: %v", bad, err)
+		}
+		if !bytes.Equal(d.seen, content) {
+			t.Errorf("pages %v: the file was changed", bad)
+		}
+	}
+	_, _, ring := unlocked(t)
+	a := storeOne(t, ring, testToken)
+	stored := make([]byte, storedSlots+copies*storedGrowth*slotBytes)
+	if _, err := ring.storedDisk.ReadAt(stored, 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []int64{0, pageBytes, storedOffset(a.slot, 0), storedOffset(a.slot, 1)} {
+		other, err := storedOn(ring, &badDisk{newPowerDisk(stored), []int64{bad}}, []account{a})
+		if err != nil {
+			t.Fatalf("page %d of stored.keys: %v", bad, err)
+		}
+		if err := a.open(other); err != nil {
+			t.Errorf("page %d of stored.keys: %v", bad, err)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -37,23 +38,50 @@ func newer(first, second []byte, whole func([]byte) bool) []byte {
 
 func sequenceOf(header []byte) uint64 { return binary.BigEndian.Uint64(header[magicBytes:]) }
 
+// readTwice reads both copies of a header of size bytes. One that cannot be read is zeros, as a damaged one counts; it fails where neither
+// can, and with io.EOF where the file is too short.
+func readTwice(d disk, path string, size int) (first, second []byte, err error) {
+	var headers [copies][]byte
+	var unread []error
+	for i := range headers {
+		headers[i] = make([]byte, size)
+		n, err := d.ReadAt(headers[i], int64(i*size))
+		switch {
+		case n == size:
+		case errors.Is(err, io.EOF):
+			return nil, nil, fmt.Errorf("read %s: %w", path, io.EOF)
+		default:
+			clear(headers[i])
+			unread = append(unread, err)
+		}
+	}
+	if len(unread) == copies {
+		return nil, nil, fmt.Errorf("read %s: %w", path, errors.Join(unread...))
+	}
+	return headers[0], headers[1], nil
+}
+
 // magicOf returns the name of the format that a header's copy is in.
 func magicOf(header []byte) string { return string(bytes.TrimRight(header[:magicBytes], "\x00")) }
 
-// unreadable is the error for a file neither of whose headers is whole: damage, unless both name one format that this program does not
-// know.
+// unreadable is the error for a file neither of whose headers is whole: damage, unless both name one format that this
+// program does not know.
 func unreadable(path, prefix string, first, second []byte, remedy string) error {
 	format := magicOf(first)
-	if version, ok := strings.CutPrefix(format, prefix); ok && magicOf(second) == format && version != "v1" && version != "v2" && loggable(version) {
+	if number, ok := versionOf(format, prefix); ok && number > keyFormats && magicOf(second) == format {
 		return newerFormat(path, format)
 	}
 	return damaged(path, "neither copy of its header is whole", remedy)
 }
 
-// loggable tells whether a version may stand in an error: v and a number.
-func loggable(version string) bool {
-	_, err := strconv.ParseUint(strings.TrimPrefix(version, "v"), 10, 16)
-	return err == nil && version[0] == 'v'
+// keyFormats is the newest version of the files of slots that this program knows.
+const keyFormats = 2
+
+// versionOf reads the number of a format's name, prefix "v" number.
+func versionOf(format, prefix string) (number uint64, ok bool) {
+	digits, ok := strings.CutPrefix(format, prefix+"v")
+	number, err := strconv.ParseUint(digits, 10, 16)
+	return number, ok && err == nil
 }
 
 func newerFormat(path, format string) error {

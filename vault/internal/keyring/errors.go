@@ -30,7 +30,8 @@ var (
 // ErrForgotten is returned when a stored account is opened whose key is destroyed: it is gone from every copy of the ledger.
 var ErrForgotten = errors.New("the stored account is forgotten: its key is destroyed")
 
-// ErrUnknownOnDisk is returned, with the file, from the first failed write to a file of keys on: the process must end and start again.
+// ErrUnknownOnDisk is returned, with the file, from the first failed write to a file of keys on: the process must end
+// and start again.
 var ErrUnknownOnDisk = errors.New("what is on disk is unknown: check the disk, then stop the vault and start it again")
 
 // ErrFull is returned when an account is to be stored and stored.keys can hold no more. Everything else goes on.

@@ -50,7 +50,8 @@ type Ring struct {
 	failed     func(error)        // Options.Failed
 
 	damageMu sync.Mutex
-	damage   []Damage // not yet told by Damage
+	damage   []Damage        // not yet told by Damage
+	lost     map[uint32]bool // slots of stored accounts that were told as lost
 
 	openMu sync.RWMutex
 	opened map[envelope.KeyName]*sealingKey // live keys
@@ -231,7 +232,8 @@ func (r *Ring) load(path string, keys *wrapping) error {
 	return nil
 }
 
-// openLive parses the live keys. One of which neither copy opens is lost, and the others go on; where all are, the file is damaged as a whole.
+// openLive parses the live keys. One of which neither copy opens is lost, and the others go on; where all are, the
+// file is damaged as a whole.
 func (r *Ring) openLive(s *store) (map[envelope.KeyName]*sealingKey, error) {
 	opened := make(map[envelope.KeyName]*sealingKey)
 	var lost, mended []string

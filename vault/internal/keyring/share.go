@@ -79,6 +79,9 @@ func ParseShare(line []byte) (Share, error) {
 	if len(fields[4]) != hex.EncodedLen(scalarBytes) || len(s.sharing) != hex.EncodedLen(sharingBytes) || !envelope.ValidVault(s.vault) {
 		return Share{}, fmt.Errorf("%w: a field has not its form", ErrWrongShare)
 	}
+	if _, err := hex.DecodeString(s.sharing); err != nil {
+		return Share{}, fmt.Errorf("%w: its sharing is not hex", ErrWrongShare)
+	}
 	if _, err := hex.Decode(s.value[:], fields[4]); err != nil {
 		return Share{}, fmt.Errorf("%w: its value is not hex", ErrWrongShare)
 	}

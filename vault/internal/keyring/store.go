@@ -15,24 +15,25 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// sealing.keys is two equal copies of a header, slotCount slots, and the same slots once more; integers are big endian.
+// sealing.keys is two equal copies of a header, slotCount slots, and the same slots once more; integers are big
+// endian.
 //
 //	header  magic (32) sequence (8) mark (8) table (slotCount * 32) HMAC-SHA-256 of all before it (32), zeros to a page
 //	table   state (1) kind (1) suite (1) zero (1) key id (4) from (8) until (8) dies (8), times in Unix seconds
 //	slot    one page: length (4), a Tink keyset sealed under XAES-256-GCM with vault, slot and life as associated data, zeros
 //
-// mark is the last trusted time written down. The header's copies are written one after the other with an fsync between, so
-// that one is always whole; the one with the higher sequence counts. A slot is written only while its state says so,
-// in both of its copies, and a crash then means that the step is done again:
+// mark is the last trusted time written down. The header's copies are written one after the other with an fsync
+// between, so that one is always whole; the one with the higher sequence counts. A slot is written only while its
+// state says so, in both of its copies, and a crash then means that the step is done again:
 //
 //	free -> writing -> (both copies) -> live     a slot found writing was never returned, so never published: it is wiped
 //	live -> dying -> (random, zeros, in both) -> free   a slot found dying is wiped to the end
 //
-// So a copy of a live slot that does not open is damage, never a crash: it is mended from the other. Where neither opens, that key is
-// lost, and only that one. It keeps its slot until its time has come.
+// So a copy of a live slot that does not open is damage, never a crash: it is mended from the other. Where neither
+// opens, that key is lost, and only that one. It keeps its slot until its time has come.
 //
-// A file of before 2026-12-01 (magicBefore) has its slots once. load writes the second copies behind them, in place, before the header
-// says so: no other file ever holds a key.
+// A file of before 2026-12-01 (magicBefore) has its slots once. load writes the second copies behind them, in place,
+// before the header says so: no other file ever holds a key.
 const (
 	pageBytes   = 4096
 	slotCount   = 512
@@ -111,11 +112,10 @@ func openDisk(path string) (*os.File, error) {
 
 // load reads the header and finishes what a crash interrupted. It returns the names of the keys that this destroyed.
 func (s *store) load() ([]envelope.KeyName, error) {
-	headers := make([]byte, slotsAt)
-	if _, err := s.f.ReadAt(headers, 0); err != nil {
-		return nil, fmt.Errorf("read %s: %w", s.path, err)
+	first, second, err := readTwice(s.f, s.path, headerBytes)
+	if err != nil {
+		return nil, err
 	}
-	first, second := headers[:headerBytes], headers[headerBytes:]
 	header := newer(first, second, s.valid)
 	if header == nil {
 		return nil, unreadable(s.path, magicPrefix, first, second, restoreSealing)
@@ -158,8 +158,8 @@ func (s *store) interrupted() (destroyed []envelope.KeyName, wipe []int) {
 	return destroyed, wipe
 }
 
-// double gives a file of before its second copies, of live slots only. A crash before the header is written means that the file is still
-// one of before, and this is done again.
+// double gives a file of before its second copies, of live slots only. A crash before the header is written means
+// that the file is still one of before, and this is done again.
 func (s *store) double() error {
 	area := make([]byte, areaBytes)
 	for slot, e := range s.table {
@@ -179,8 +179,9 @@ func (s *store) double() error {
 	return s.writeHeader()
 }
 
-// keyset returns what a live slot holds, nil where neither copy opens. A copy that is not as it was written is written again from the
-// other, which mended tells. It fails where a copy cannot be read and the other does not open: then nobody knows what the slot holds.
+// keyset returns what a live slot holds, nil where neither copy opens. A copy that is not as it was written is
+// written again from the other, which mended tells. It fails where a copy cannot be read and the other does not open:
+// then nobody knows what the slot holds.
 func (s *store) keyset(slot int) (handle *keyset.Handle, mended bool, err error) {
 	var found [copies][]byte
 	var sound []byte
@@ -277,7 +278,8 @@ func (s *store) destroy(slots []int) error {
 	return s.wipe(slots)
 }
 
-// wipe overwrites both copies of slots in place and frees them. A crash on the way means: wiped again at the next start.
+// wipe overwrites both copies of slots in place and frees them. A crash on the way means: wiped again at the next
+// start.
 func (s *store) wipe(slots []int) error {
 	var places []int64
 	for _, slot := range slots {

@@ -73,10 +73,10 @@ func (r *Ring) SealStored(merchant, token string, plain []byte) (slot uint32, se
 	return slot, append(key.id[:], ciphertext...), nil
 }
 
-// OpenStored returns what SealStored sealed for merchant and token. It fails with ErrForgotten where the key is destroyed, also
-// when the slot serves another account since; with ErrForgotten and ErrDamaged where both copies of the slot are damaged, so that they cost
-// one account; with ErrCannotOpen where the key is there and sealed was altered or is another token's; and with ErrLocked. The caller
-// clears the plaintext. Safe for concurrent use.
+// OpenStored returns what SealStored sealed for merchant and token. It fails with ErrForgotten where the key is
+// destroyed, also when the slot serves another account since; with ErrForgotten and ErrDamaged where both copies of
+// the slot are damaged, so that they cost one account; with ErrCannotOpen where the key is there and sealed was
+// altered or is another token's; and with ErrLocked. The caller clears the plaintext. Safe for concurrent use.
 func (r *Ring) OpenStored(merchant, token string, slot uint32, sealed []byte) ([]byte, error) {
 	s, err := r.storedKeys()
 	if err != nil {
@@ -86,6 +86,9 @@ func (r *Ring) OpenStored(merchant, token string, slot uint32, sealed []byte) ([
 		return nil, ErrCannotOpen
 	}
 	key, err := s.key(slot, [storedIDBytes]byte(sealed))
+	if errors.Is(err, ErrDamaged) {
+		r.foundInUse(s.path, slot, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -121,10 +124,11 @@ func (r *Ring) ForgetStored(slots ...uint32) error {
 	return nil
 }
 
-// KeepStored takes the slots that the ledger's records use, once, at start and before SealStored and ForgetStored: every other key is
-// destroyed, durably, and its slot free again. So it is called with a ledger that is known to be the newest: what an older one does not
-// know of is lost. Used slots of which a copy is damaged are mended from the other; those of which none opens stay taken, and their accounts
-// answer ErrForgotten. Both are logged and told by Damage. It fails with ErrLocked and after a failed write.
+// KeepStored takes the slots that the ledger's records use, once, at start and before SealStored and ForgetStored:
+// every other key is destroyed, durably, and its slot free again. So it is called with a ledger that is known to be
+// the newest: what an older one does not know of is lost. Used slots of which a copy is damaged are mended from the
+// other; those of which none opens stay taken, and their accounts answer ErrForgotten. Both are logged and told by
+// Damage. It fails with ErrLocked and after a failed write.
 func (r *Ring) KeepStored(used []uint32) error {
 	s, err := r.storedKeys()
 	if err != nil {
@@ -134,7 +138,7 @@ func (r *Ring) KeepStored(used []uint32) error {
 	if err != nil {
 		return fmt.Errorf("keep stored accounts: %w", err)
 	}
-	r.found(s.path, true, slotNames(slices.Concat(kept.missing, kept.damaged)))
+	r.foundAtStart(s.path, slices.Concat(kept.missing, kept.damaged))
 	r.found(s.path, false, slotNames(kept.mended))
 	if kept.older {
 		r.log.Error("the file of stored accounts' keys had an older header: its keys are there and count", "file", s.path)

@@ -2,8 +2,6 @@ package keyring
 
 import (
 	"bytes"
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -17,12 +15,13 @@ import (
 //	group   its slots, and the same slots once more; the first group has as many as the header's first says, others storedGrowth
 //	slot    id (16) and key (32) sealed under XAES-256-GCM with vault and slot as associated data (88), zeros; or all zeros: free
 //
-// A slot lies within one sector of the disk. It is written, and fsynced, in both copies before its number is given out; what a crash leaves
-// half written has no record in the ledger, and keep wipes it. So a copy of a slot that a record uses and that does not open is damage, never
-// a crash: keep mends it from the other. The file grows by zeros, before the header counts them.
+// A slot lies within one sector of the disk. It is written, and fsynced, in both copies before its number is given
+// out; what a crash leaves half written has no record in the ledger, and keep wipes it. So a copy of a slot that a
+// record uses and that does not open is damage, never a crash: keep mends it from the other. The file grows by zeros,
+// before the header counts them.
 //
-// A file of before 2026-12-01 (storedMagicBefore) has no first, and its slots once: load makes them its first group, in place, before the
-// header says so.
+// A file of before 2026-12-01 (storedMagicBefore) has no first, and its slots once: load makes them its first group,
+// in place, before the header says so.
 const (
 	storedMagic       = "nightdrop/stored-keys/v2"
 	storedMagicBefore = "nightdrop/stored-keys/v1"
@@ -72,13 +71,13 @@ func createStored(path string, keys *wrapping, vault string) error {
 
 // load reads the header. It does not look at the slots: keep does, when it knows which are in use.
 func (s *storedFile) load() error {
-	headers := make([]byte, storedSlots)
-	if n, err := s.f.ReadAt(headers, 0); err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("read %s: %w", s.path, err)
-	} else if n < len(headers) {
+	first, second, err := readTwice(s.f, s.path, pageBytes)
+	switch {
+	case errors.Is(err, io.EOF):
 		return damaged(s.path, "it is cut", restoreStored)
+	case err != nil:
+		return err
 	}
-	first, second := headers[:pageBytes], headers[pageBytes:]
 	header := newer(first, second, s.whole)
 	if header == nil {
 		return unreadable(s.path, storedMagicPrefix, first, second, restoreStored)
@@ -105,7 +104,8 @@ func (s *storedFile) load() error {
 	return nil
 }
 
-// double makes the slots of a file of before the first group. A crash before the header is written means that this is done again.
+// double makes the slots of a file of before the first group. A crash before the header is written means that this is
+// done again.
 func (s *storedFile) double() error {
 	s.first = s.slots
 	if s.slots > 0 && !s.holds(s.slots-1, 0) {
@@ -194,8 +194,8 @@ func (s *storedFile) keep(used []uint32) (found keptStored, err error) {
 	return found, nil
 }
 
-// keepOne looks at a slot that is in use. Copies that hold two keys, one of them of an account of earlier, stay as they are: the account's
-// record tells which one counts.
+// keepOne looks at a slot that is in use. Copies that hold two keys, one of them of an account of earlier, stay as
+// they are: the account's record tells which one counts.
 func (s *storedFile) keepOne(slot uint32, content [copies][]byte, found *keptStored) error {
 	var opens [copies]bool
 	for i := range content {
@@ -225,8 +225,8 @@ func (s *storedFile) keepOne(slot uint32, content [copies][]byte, found *keptSto
 	return nil
 }
 
-// cover counts the slots that the ledger uses and the file holds beyond its count: an older header was put back, and growing by its count
-// would write zeros over them.
+// cover counts the slots that the ledger uses and the file holds beyond its count: an older header was put back, and
+// growing by its count would write zeros over them.
 func (s *storedFile) cover(used []uint32) (older bool, err error) {
 	for _, slot := range used {
 		for slot >= s.slots && slot < maxStored && s.slots+storedGrowth <= maxStored && s.holds(s.slots+storedGrowth-1, copies-1) {
@@ -442,80 +442,4 @@ func (s *storedFile) open(slot uint32, content []byte) (*storedKey, error) {
 	copy(key.id[:], plain)
 	copy(key.key[:], plain[storedIDBytes:])
 	return key, nil
-}
-
-// associated binds a slot's key to vault and slot.
-func (s *storedFile) associated(slot uint32) []byte {
-	ad := fmt.Appendf(nil, "nightdrop/stored-key/v1\x00%s\x00", s.vault)
-	return binary.BigEndian.AppendUint32(ad, slot)
-}
-
-func (s *storedFile) writeHeader() error {
-	if s.failed != nil {
-		return s.failed
-	}
-	s.sequence++
-	if err := writeTwice(s.f, s.encodeHeader()); err != nil {
-		return s.fail(err)
-	}
-	return nil
-}
-
-func (s *storedFile) fail(err error) error {
-	s.failed = unknownOnDisk(s.path, err)
-	if s.report != nil {
-		s.report(s.failed)
-	}
-	return s.failed
-}
-
-func (s *storedFile) encodeHeader() []byte {
-	header := append(make([]byte, 0, pageBytes), storedMagic...)
-	header = header[:magicBytes]
-	header = binary.BigEndian.AppendUint64(header, s.sequence)
-	header = binary.BigEndian.AppendUint64(header, uint64(s.slots))
-	header = binary.BigEndian.AppendUint64(header, uint64(s.first))
-	return append(header, s.headerMAC(header)...)[:pageBytes]
-}
-
-func (s *storedFile) headerMAC(text []byte) []byte {
-	h := hmac.New(sha256.New, s.keys.table)
-	h.Write(text)
-	h.Write([]byte(s.vault))
-	return h.Sum(nil)
-}
-
-// whole tells whether a copy of the header is whole and this vault's, of whichever version.
-func (s *storedFile) whole(header []byte) bool {
-	end := storedTextEnd
-	if magicOf(header) == storedMagicBefore {
-		end = storedTextBefore
-	}
-	return hmac.Equal(header[end:end+sha256.Size], s.headerMAC(header[:end]))
-}
-
-// group returns the first slot of a slot's group and how many it has.
-func (s *storedFile) group(slot uint32) (begins, size uint32) {
-	if slot < s.first {
-		return 0, s.first
-	}
-	return s.first + (slot-s.first)/storedGrowth*storedGrowth, storedGrowth
-}
-
-// offset is where a copy, from 0, of a slot stands.
-func (s *storedFile) offset(slot uint32, c int) int64 {
-	begins, size := s.group(slot)
-	return storedSlots + (copies*int64(begins)+int64(c)*int64(size)+int64(slot-begins))*slotBytes
-}
-
-// isFree tells whether a copy of a slot was read and holds nothing.
-func isFree(content []byte) bool { return content != nil && allZeros(content) }
-
-func allZeros(b []byte) bool {
-	for _, c := range b {
-		if c != 0 {
-			return false
-		}
-	}
-	return true
 }

@@ -87,7 +87,7 @@ func (s *shop) promises(r *Ring, d *powerDisk) error {
 	}
 	for slot := uint32(0); slot < r.stored.Load().slots; slot++ {
 		first, second := d.durable[r.stored.Load().offset(slot, 0):][:slotBytes], d.durable[r.stored.Load().offset(slot, 1):][:slotBytes]
-		if !used[slot] && !(allZeros(first) && allZeros(second)) {
+		if !used[slot] && (!allZeros(first) || !allZeros(second)) {
 			return fmt.Errorf("slot %d has no record and a key", slot)
 		}
 		if used[slot] && !bytes.Equal(first, second) {

@@ -21,14 +21,15 @@ import (
 // Check proves every invariant on a snapshot: the file's structure; every record opens in its place and has its form; the sum
 // of each bucket; the log's tree, hashed again; the state, folded again from the log, and the results that it issued, equal to the
 // records; the indexes; each merchant's chain of results. It fails with ErrDamaged at the first that does not hold.
-// It takes about 1 KB of memory a payment, and commits may wait for it while the file grows.
-func (l *Ledger) Check(ctx context.Context) error {
+// It takes about 1 KB of memory a payment, and commits may wait for it while the file grows. progress, which may be nil, is told of entries of the
+// log that were folded, of how many.
+func (l *Ledger) Check(ctx context.Context, progress func(done, total int64)) error {
 	structural := func() error { return checkPages(l.path) }
 	if err := l.submit(&request{ctx: ctx, rest: structural, done: make(chan error, 1)}); err != nil {
 		return fmt.Errorf("check the ledger: %w", err)
 	}
 	err := l.View(func(tx *Tx) error {
-		c := checker{Tx: tx, ctx: ctx, folded: payment.NewMemory(), counts: map[string]int{}}
+		c := checker{Tx: tx, ctx: ctx, folded: payment.NewMemory(), counts: map[string]int{}, progress: progress}
 		return c.run()
 	})
 	if errors.Is(err, audit.ErrIntegrity) && !errors.Is(err, ErrDamaged) {
@@ -48,7 +49,12 @@ type checker struct {
 	issued int             // results, by the log
 	counts map[string]int  // of index entries, by the records
 	keys   logKeys
+
+	progress func(done, total int64)
 }
+
+// checkTold is of how many entries progress is told once.
+const checkTold = 1024
 
 func (c *checker) run() error {
 	var err error
@@ -114,6 +120,9 @@ func (c *checker) checkLog() error {
 	for tail.Size() < c.head.Size {
 		if err := c.ctx.Err(); err != nil {
 			return err
+		}
+		if c.progress != nil && tail.Size()%checkTold == 0 {
+			c.progress(tail.Size(), c.head.Size)
 		}
 		index := uint64(tail.Size())
 		e, err := c.LogEntry(index)
@@ -232,6 +241,7 @@ func (c *checker) checkRecords() error {
 		equalRecords(c, m.Files, homeOfFile),
 		equalRecords(c, m.Entries, homeOfEntry),
 		equalRecords(c, m.Auditors, homeOfAuditor),
+		equalRecords(c, m.Findings, homeOfFinding),
 	); err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@
 //	files      name -> payment.File
 //	entries    trace number -> payment.Entry
 //	auditors   name -> payment.Auditor
+//	findings   number -> payment.Found
 //	wraps      log key's number, auditor -> the log key, wrapped for that auditor
 //	parts      number, merchant/part -> the part as it came, still sealed to the vault
 //	results    merchant/serial -> facts and place, and the note once it is sealed

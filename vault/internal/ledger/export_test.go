@@ -23,3 +23,14 @@ func (l *Ledger) WithoutLog(path string) (*Ledger, error) {
 	}
 	return Open(path, l.keys, o)
 }
+
+// WithoutProofs returns a copy, at path, of the ledger as it stands, which writes no sums of buckets and remembers no tags of keys.
+func (l *Ledger) WithoutProofs(path string) (*Ledger, error) {
+	err := l.View(func(tx *Tx) error { return tx.bolt.CopyFile(path, 0o600) })
+	if err != nil {
+		return nil, err
+	}
+	o := l.options
+	o.withoutProofs = true
+	return Open(path, l.keys, o)
+}

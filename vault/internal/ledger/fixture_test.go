@@ -127,7 +127,7 @@ func (v *vault) close() {
 	if v.Ledger == nil {
 		return
 	}
-	if err := v.Check(context.Background()); err != nil {
+	if err := v.Check(context.Background(), nil); err != nil {
 		v.t.Error(err)
 	}
 	if err := v.Close(); err != nil {

@@ -134,6 +134,7 @@ func (l *Ledger) try(group []*request) (failed *request, err error) {
 	if err != nil || !tx.changed {
 		return failed, l.told(naming(l.path, err))
 	}
+	l.tellTags(tx)
 	if err := guard(b.Commit); err != nil {
 		return nil, l.latch(fmt.Errorf("%w: %w", err, ErrUnknownOutcome))
 	}
@@ -174,8 +175,18 @@ func (tx *Tx) one(fn func(*Tx) error) error {
 func (l *Ledger) publish(tx *Tx) {
 	l.head, l.tail, l.logKey = tx.head, tx.tail, tx.logKey
 	l.held.take(tx.traces)
+	if l.tags != nil {
+		l.tags.settle(tx.id)
+	}
 	for purpose, box := range tx.boxes {
 		l.boxes.Store(purpose, box)
+	}
+}
+
+// tellTags has the tags know what tx changed, before its commit.
+func (l *Ledger) tellTags(tx *Tx) {
+	if l.tags != nil {
+		l.tags.apply(tx.id, tx.tagged)
 	}
 }
 

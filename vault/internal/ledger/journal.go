@@ -23,7 +23,10 @@ func (tx *Tx) SealedEntry(index int64) (half [sha256.Size]byte, sealed []byte, e
 // WrappedLogKey returns a log key as it stands: wrapped under the key-encryption key, which alone opens it.
 func (tx *Tx) WrappedLogKey(number uint32) ([]byte, error) {
 	purpose := keyring.LogKeyPurpose(number)
-	wrapped := tx.bucket(bucketKeys).Get([]byte(purpose))
+	wrapped, err := tx.read(bucketKeys, []byte(purpose))
+	if err != nil {
+		return nil, err
+	}
 	if wrapped == nil {
 		return nil, damaged("the key of %s is missing", purpose)
 	}

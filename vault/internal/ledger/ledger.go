@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -61,8 +62,9 @@ type Options struct {
 	// Check looks at a file that was not closed properly before this process maps it; Inspect when nil. A daemon passes
 	// InspectByCommand, so that what Inspect may not see in a damaged file harms another process.
 	Check func(path string) error
-	// Failed is called when a commit failed, so that what is on disk is unknown, and with ErrDamaged when damage is found while the ledger is
-	// open, whoever met it: the process must end. It does not block, may be called again and from any goroutine; nil: nobody is told.
+	// Failed is called when a commit failed, so that what is on disk is unknown, and with ErrDamaged when damage is
+	// found while the ledger is open, whoever met it: the process must end. It does not block, may be called again
+	// and from any goroutine; nil: nobody is told.
 	Failed func(error)
 	// openFile is bbolt's door to the file; tests make it fail.
 	openFile func(string, int, os.FileMode) (*os.File, error)
@@ -107,17 +109,22 @@ type Ledger struct {
 	box     keyring.Box
 	boxes   sync.Map // purpose -> keyring.Box, opened before
 
-	queue   chan *request
-	stop    chan struct{} // closed by Close
-	stopped chan struct{} // closed by the writer
-	closing sync.Once
-	proving sync.WaitGroup // what is compared after Open
-	closed  error
-	latched atomic.Pointer[error]
-	badMark atomic.Pointer[error] // what MarkDamaged returns
+	queue    chan *request
+	stop     chan struct{} // closed by Close
+	stopped  chan struct{} // closed by the writer
+	closing  sync.Once
+	tags     *tags
+	proving  sync.WaitGroup           // what is compared after Open
+	proven   map[string]chan struct{} // buckets that are compared after Open; closed when they were
+	unproven chan struct{}            // closed when that found damage, which is latched
+	closed   error
+	latched  atomic.Pointer[error]
+	badMark  atomic.Pointer[error] // what MarkDamaged returns
 
 	mu        sync.Mutex
 	committed chan struct{} // closed by the next commit
+
+	journal journalled
 
 	// The writer's, as of the last commit.
 	head   head
@@ -256,6 +263,10 @@ func open(path string, keys Keys, o Options) (*Ledger, error) {
 	l.queue = make(chan *request, l.options.MaxGroup)
 	go l.write()
 	if !l.options.withoutProofs {
+		l.proven, l.unproven = map[string]chan struct{}{}, make(chan struct{})
+		for _, bucket := range laterBuckets {
+			l.proven[bucket] = make(chan struct{})
+		}
 		l.proving.Go(l.proveLater)
 	}
 	return l, nil
@@ -286,6 +297,7 @@ func (l *Ledger) resume() error {
 		if l.head, err = l.readHead(b); err != nil {
 			return err
 		}
+		l.journal.places = maps.Clone(l.head.Journal)
 		if err := l.checkLogEnd(b, l.head); err != nil {
 			return err
 		}
@@ -312,6 +324,7 @@ func (l *Ledger) resume() error {
 		if err := tx.finish(); err != nil {
 			return err
 		}
+		l.tellTags(tx)
 		l.publish(tx)
 		return nil
 	})
@@ -351,21 +364,29 @@ func (l *Ledger) openBox(b *bbolt.Tx) error {
 
 // View runs fn on a snapshot of the ledger. fn must not keep tx, use it from several goroutines, nor wait for a Commit.
 func (l *Ledger) View(fn func(*Tx) error) error {
-	return l.told(naming(l.path, guard(func() error {
+	if l.tags != nil {
+		entered := l.tags.enter()
+		defer l.tags.leave(entered)
+	}
+	return l.told(guard(func() error {
 		err := l.db.View(func(b *bbolt.Tx) error { return fn(l.newTx(b)) })
 		if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 			return ErrClosed
 		}
 		return err
-	})))
+	}))
 }
 
-// told returns err. Where it is damage it refuses every later commit, and has Options.Failed know of it: no caller may go on with part of a
-// damaged ledger.
+// Named says of which file an error of damage is, where it does not: of those who read the ledger and found what cannot be.
+func (l *Ledger) Named(err error) error { return naming(l.path, err) }
+
+// told returns err. Where it is damage it names the file, refuses every later commit, and has Options.Failed know of it: no
+// caller may go on with part of a damaged ledger.
 func (l *Ledger) told(err error) error {
 	if !errors.Is(err, ErrDamaged) {
 		return err
 	}
+	err = l.Named(err)
 	l.latched.CompareAndSwap(nil, &err)
 	if l.options.Failed != nil {
 		l.options.Failed(err)
@@ -396,7 +417,7 @@ func (l *Ledger) Close() error {
 		l.proving.Wait()
 		sound := l.latched.Load() == nil // after a failed commit the file is doubtful, so it is not marked
 		if sound {
-			l.closed = l.remember(l.head)
+			l.closed = errors.Join(l.keepJournalled(), l.remember(l.head))
 		}
 		l.closed = errors.Join(l.closed, l.db.Close())
 		if l.closed == nil && sound {

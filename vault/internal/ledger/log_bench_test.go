@@ -26,14 +26,21 @@ const (
 // BenchmarkLog takes three-part X-Wing envelopes of several merchants through the whole of intake, and the same bags through an intake
 // whose ledger writes everything but the log. The two take turns, and turns in going first, so that other work on the machine slows both.
 // Metrics: envelopes/s, with the log; without/s; ratio of the two.
-func BenchmarkLog(b *testing.B) {
+func BenchmarkLog(b *testing.B) { inTurns(b, (*ledger.Ledger).WithoutLog, expectLog) }
+
+// BenchmarkAbsence is the same against an intake whose ledger keeps no sums of buckets and no tags of keys: nothing that proves absence and age.
+func BenchmarkAbsence(b *testing.B) { inTurns(b, (*ledger.Ledger).WithoutProofs, expectProofs) }
+
+// inTurns has intake take the same bags into a ledger and into a copy of it that leaves something out.
+func inTurns(b *testing.B, leave func(*ledger.Ledger, string) (*ledger.Ledger, error), expect func(b *testing.B, with, without *logSide, n int)) {
+	b.Helper()
 	turns := logTurns
 	if testing.Short() {
 		turns = 2
 	}
 	for b.Loop() {
 		b.StopTimer()
-		with, without, messages := logSides(b, turns*logPerTurn)
+		with, without, messages := logSides(b, turns*logPerTurn, leave)
 		b.StartTimer()
 		for turn := range turns {
 			arrived := messages[:(turn+1)*logPerTurn/logPerBag]
@@ -45,7 +52,7 @@ func BenchmarkLog(b *testing.B) {
 			second.drain(b, arrived)
 		}
 		b.StopTimer()
-		expectLog(b, with, without, turns*logPerTurn)
+		expect(b, with, without, turns*logPerTurn)
 		n := float64(turns * logPerTurn)
 		b.ReportMetric(n/with.took.Seconds(), "envelopes/s")
 		b.ReportMetric(n/without.took.Seconds(), "without/s")
@@ -62,8 +69,8 @@ type logSide struct {
 	took   time.Duration
 }
 
-// logSides makes a vault, a copy of its ledger that writes no log, and n sealed sales in bags that both may take.
-func logSides(b *testing.B, n int) (with, without *logSide, messages []channel.Message) {
+// logSides makes a vault, a copy of its ledger that leaves something out, and n sealed sales in bags that both may take.
+func logSides(b *testing.B, n int, leave func(*ledger.Ledger, string) (*ledger.Ledger, error)) (with, without *logSide, messages []channel.Message) {
 	b.Helper()
 	v := intaketest.New(b)
 	run := v.SetRelays("relay-1")[0].Start()
@@ -79,7 +86,7 @@ func logSides(b *testing.B, n int) (with, without *logSide, messages []channel.M
 		}
 		return shop.Seal(sale)
 	})
-	bare, err := v.Ledger.WithoutLog(filepath.Join(b.TempDir(), "ledger"))
+	bare, err := leave(v.Ledger, filepath.Join(b.TempDir(), "ledger"))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -119,8 +126,25 @@ func expectLog(b *testing.B, with, without *logSide, n int) {
 	if grown := logSize(b, without.ledger) - without.size; grown != 0 {
 		b.Fatalf("the log that is not written has grown by %d entries", grown)
 	}
-	if err := without.ledger.Check(b.Context()); !errors.Is(err, ledger.ErrDamaged) {
+	if err := without.ledger.Check(b.Context(), nil); !errors.Is(err, ledger.ErrDamaged) {
 		b.Fatalf("records without their events pass for a ledger: %v", err)
+	}
+}
+
+// expectProofs checks that both took all n sales, and that only one ledger proves what it has.
+func expectProofs(b *testing.B, with, without *logSide, n int) {
+	b.Helper()
+	for _, s := range []*logSide{with, without} {
+		payments, results := s.taken(b)
+		if payments != uint64(n) || results != n/logRefused {
+			b.Fatalf("%d payments and %d results of %d sales", payments, results, n)
+		}
+	}
+	if err := with.ledger.Check(b.Context(), nil); err != nil {
+		b.Fatal(err)
+	}
+	if err := without.ledger.Check(b.Context(), nil); !errors.Is(err, ledger.ErrDamaged) {
+		b.Fatalf("records without their sums pass for a ledger: %v", err)
 	}
 }
 

@@ -88,7 +88,7 @@ func (tx *Tx) Auditors() ([]payment.Auditor, error) {
 		return nil, err
 	}
 	auditors := []payment.Auditor{}
-	err := tx.bucket(bucketAuditors).ForEach(func(k, value []byte) error {
+	err := tx.forEach(bucketAuditors, func(k, value []byte) error {
 		text, err := unseal(bucketAuditors, k, tx.ledger.box, value)
 		if err != nil {
 			return err
@@ -105,7 +105,7 @@ func (tx *Tx) Auditors() ([]payment.Auditor, error) {
 
 // Wraps calls fn for every wrapped log key, by number and auditor. fn must not write.
 func (tx *Tx) Wraps(fn func(number uint32, auditor string, wrap []byte) error) error {
-	return tx.bucket(bucketWraps).ForEach(func(k, value []byte) error {
+	return tx.forEach(bucketWraps, func(k, value []byte) error {
 		if len(k) < 5 {
 			return damaged("%s has a key that is none", bucketWraps)
 		}

@@ -49,8 +49,8 @@ func (tx *Tx) Payment(merchant, id string) (payment.Payment, bool, error) {
 }
 
 func (tx *Tx) readPayment(k ownedKey) (p payment.Payment, found bool, err error) {
-	if tx.bucket(bucketIDs).Get(k.bytes()) == nil {
-		return p, false, nil
+	if value, err := tx.read(bucketIDs, k.bytes()); value == nil || err != nil { // a merchant who is not there has no box
+		return p, false, err
 	}
 	box, err := tx.box(purposeMerchant(k.merchant))
 	if err != nil {
@@ -271,9 +271,13 @@ func (tx *Tx) Operations(merchant, id string, fn func(payment.Payment) error) er
 const scanChunk = 256
 
 func (tx *Tx) scan(s scan, q Query, fn func(payment.Payment) error) error {
-	after := q.After
+	after, met, writes := q.After, 0, tx.writes
 	for {
-		records := tx.scanKeys(s, after)
+		records, err := tx.scanKeys(s, after)
+		if err != nil {
+			return err
+		}
+		met += len(records)
 		for _, record := range records {
 			if len(record) < 8 {
 				return damaged("index %s has a key that is none", s.bucket)
@@ -293,23 +297,30 @@ func (tx *Tx) scan(s scan, q Query, fn func(payment.Payment) error) error {
 				return err
 			}
 		}
-		if len(records) < scanChunk {
+		if len(records) == scanChunk {
+			continue
+		}
+		if q.After > 0 { // how many stand before it is not known
 			return nil
 		}
+		return tx.walked(s.bucket, s.prefix, met, writes)
 	}
 }
 
 // scanKeys returns the next keys of payments with numbers above after, copies.
-func (tx *Tx) scanKeys(s scan, after uint64) (records [][]byte) {
+func (tx *Tx) scanKeys(s scan, after uint64) (records [][]byte, err error) {
 	if after == 1<<64-1 {
-		return nil
+		return nil, nil
 	}
 	cursor := tx.bucket(s.bucket).Cursor()
 	from := append(append([]byte(nil), s.prefix...), orderedKey(after+1)...)
-	for k, _ := cursor.Seek(from); k != nil && bytes.HasPrefix(k, s.prefix) && len(records) < scanChunk; k, _ = cursor.Next() {
+	for k, value := cursor.Seek(from); k != nil && bytes.HasPrefix(k, s.prefix) && len(records) < scanChunk; k, value = cursor.Next() {
+		if err := tx.agree(s.bucket, k, value); err != nil {
+			return nil, err
+		}
 		records = append(records, s.record(append([]byte(nil), k[len(s.prefix):]...)))
 	}
-	return records
+	return records, nil
 }
 
 // paymentOf reads the payment of a record key, as the transaction has it now.
@@ -336,8 +347,13 @@ func each[V any](tx *Tx, bucket string, fn func(V) error) error {
 			return err
 		}
 	}
+	met, writes := 0, tx.writes
 	cursor := tx.bucket(bucket).Cursor()
 	for k, value := cursor.First(); k != nil; {
+		met++
+		if err := tx.agree(bucket, k, value); err != nil {
+			return err
+		}
 		text, err := unseal(bucket, k, tx.ledger.box, value)
 		if err != nil {
 			return err
@@ -355,7 +371,7 @@ func each[V any](tx *Tx, bucket string, fn func(V) error) error {
 			break
 		}
 	}
-	return nil
+	return tx.walked(bucket, nil, met, writes)
 }
 
 func next(cursor *bbolt.Cursor, last []byte, b *bbolt.Tx) (k, value []byte) {

@@ -72,11 +72,17 @@ func (l *Ledger) proveFirst() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
+	entries := 0
+	for _, of := range l.head.Sums {
+		entries += int(of.Count)
+	}
+	l.tags = newTags(entries)
 	found := l.startSumming()
 	c := newPageChecker(file, meta.pages)
 	c.skim = func(bucket string) bool { return !provenFirst(bucket) }
 	c.visit = func(bucket string, records []element) error {
 		if provenFirst(bucket) { // small ones have no pages to be skimmed
+			l.tags.fill(bucket, records)
 			found.add(bucket, records)
 		}
 		return nil
@@ -99,12 +105,14 @@ func (l *Ledger) proveLater() {
 			if err := l.proveBucket(bucket); err != nil {
 				return err
 			}
+			close(l.proven[bucket])
 		}
 		return l.proveLog()
 	})))
 	switch {
 	case errors.Is(err, ErrClosed):
 	case err != nil:
+		close(l.unproven)
 		l.options.Logger.Error("the rest of the ledger is not what was written: it takes no more", "path", l.path, "error", err)
 	default:
 		l.options.Logger.Info("the rest of the ledger is what was written", "path", l.path, "took", time.Since(begun).Round(time.Millisecond).String())

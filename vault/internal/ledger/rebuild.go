@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -200,6 +201,7 @@ func (r *rebuild) openTarget(keys Keys) (err error) {
 		return err
 	}
 	r.to.box, r.to.held = r.from.ledger.box, heldTraces{}
+	r.to.journal.places = maps.Clone(r.fromHead.Journal)
 	if err := r.resumeTarget(path); err == nil {
 		r.o.Logger.Info("goes on rebuilding the ledger", "entries", r.to.head.Size, "of", r.fromHead.Size)
 		return nil

@@ -131,11 +131,14 @@ func (r *rebuild) carryRest() error {
 	if err := r.carry(bucketStored, checkCarriedStored); err != nil {
 		return err
 	}
-	hint, err := r.from.BagHint()
-	if err != nil && !r.o.Cure { // without it the bags of the last days are read again, and known
+	known, err := r.from.hints()
+	if err != nil && !r.o.Cure {
 		return err
 	}
-	return r.update(func(tx *Tx) error { return tx.SetBagHint(hint) })
+	if err != nil { // without them the bags of the last days are read again, and known
+		known = hints{}
+	}
+	return r.update(func(tx *Tx) error { return tx.setHints(known) })
 }
 
 // carry copies a bucket's records, from the last one that is there on, as they stand: each is sealed for its place, which stays. check

@@ -37,6 +37,7 @@ const (
 	bucketEntries   = "entries"
 	bucketAuditors  = "auditors"
 	bucketWraps     = "wraps"
+	bucketFindings  = "findings"
 
 	indexMerchant = "by-merchant" // merchant/number
 	indexStage    = "by-stage"    // stage/number, merchant: working stages only
@@ -48,7 +49,7 @@ const (
 
 var (
 	recordBuckets = []string{bucketKeys, bucketVault, bucketMerchants, bucketBatches, bucketRuns, bucketBags, bucketIDs, bucketPayments,
-		bucketParts, bucketResults, bucketChains, bucketTokens, bucketStored, bucketBlocks, bucketFiles, bucketEntries, bucketAuditors, bucketWraps}
+		bucketParts, bucketResults, bucketChains, bucketTokens, bucketStored, bucketBlocks, bucketFiles, bucketEntries, bucketAuditors, bucketWraps, bucketFindings}
 	indexBuckets = []string{indexMerchant, indexStage, indexBatch, indexOf, indexPending, indexUnsent}
 )
 
@@ -100,9 +101,9 @@ func (tx *Tx) put(bucket string, key []byte, box keyring.Box, plaintext []byte) 
 
 // get opens the record in its place.
 func (tx *Tx) get(bucket string, key []byte, box keyring.Box) ([]byte, bool, error) {
-	value := tx.bucket(bucket).Get(key)
-	if value == nil {
-		return nil, false, nil
+	value, err := tx.read(bucket, key)
+	if value == nil || err != nil {
+		return nil, false, err
 	}
 	plaintext, err := unseal(bucket, key, box, value)
 	return plaintext, err == nil, err
@@ -126,10 +127,16 @@ func (tx *Tx) store(bucket string, key, value []byte) error {
 	}
 	b := tx.bucket(bucket)
 	old := b.Get(key)
+	if tx.tagsOf(bucket) {
+		if err := tx.agree(bucket, key, old); err != nil {
+			return tx.spoil(err)
+		}
+	}
 	if old == nil && value == nil {
 		return nil
 	}
 	tx.head.Sums.change(tx.ledger, bucket, key, old, value)
+	tx.tagChange(bucket, key, old, value)
 	tx.changed = true
 	if value == nil {
 		return tx.spoilIf(b.Delete(key))
@@ -160,6 +167,8 @@ type head struct {
 	Sums   sums          `json:"sums"`   // of what stands in each bucket, but for those of the log
 	LogKey uint32        `json:"logKey"` // number of the newest
 	LogDay string        `json:"logDay"` // when it was made, YYYY-MM-DD
+
+	Journal map[string]Journalled `json:"journal,omitempty"` // what the second places had confirmed before this commit, by name
 }
 
 func (h head) root() (root tlog.Hash) {
@@ -170,6 +179,7 @@ func (h head) root() (root tlog.Hash) {
 func (tx *Tx) writeHead() error {
 	root := tx.tail.Root()
 	tx.head.Size, tx.head.Root = tx.tail.Size(), root[:]
+	tx.head.Journal = tx.ledger.journal.all()
 	text, err := json.Marshal(tx.head)
 	if err != nil {
 		return err
@@ -210,7 +220,10 @@ func (tx *Tx) box(purpose string) (keyring.Box, error) {
 	if box, ok := tx.ledger.boxes.Load(purpose); ok {
 		return box.(keyring.Box), nil
 	}
-	wrapped := tx.bucket(bucketKeys).Get([]byte(purpose))
+	wrapped, err := tx.read(bucketKeys, []byte(purpose))
+	if err != nil {
+		return nil, err
+	}
 	if wrapped == nil {
 		return nil, damaged("the key of %s is missing", purpose)
 	}
@@ -230,10 +243,11 @@ func (tx *Tx) NewMerchantKey(merchant string) error {
 	if !tx.bolt.Writable() {
 		return errReadOnly
 	}
-	if tx.bucket(bucketKeys).Get([]byte(purposeMerchant(merchant))) != nil {
-		return nil
+	wrapped, err := tx.read(bucketKeys, []byte(purposeMerchant(merchant)))
+	if wrapped != nil || err != nil {
+		return err
 	}
-	_, err := tx.newBox(purposeMerchant(merchant))
+	_, err = tx.newBox(purposeMerchant(merchant))
 	return err
 }
 

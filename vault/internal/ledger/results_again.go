@@ -30,8 +30,8 @@ func (tx *Tx) ResendResult(merchant string, serial uint64) error {
 		return err
 	}
 	key := outboxKey(r.Place.Index, merchant, serial)
-	if tx.bucket(indexUnsent).Get(key) != nil {
-		return nil
+	if waits, err := tx.read(indexUnsent, key); waits != nil || err != nil {
+		return err
 	}
 	return tx.point(indexUnsent, key, true)
 }
@@ -43,7 +43,8 @@ func (tx *Tx) SealedResult(merchant string, serial uint64) (sealed Ready, unsent
 		return Ready{}, false, err
 	}
 	sealed = Ready{Merchant: merchant, Serial: serial, ID: r.ID, Note: r.note, index: r.Place.Index}
-	return sealed, tx.bucket(indexUnsent).Get(outboxKey(r.Place.Index, merchant, serial)) != nil, nil
+	waits, err := tx.read(indexUnsent, outboxKey(r.Place.Index, merchant, serial))
+	return sealed, waits != nil, err
 }
 
 // ResultsSince returns the serials of a merchant's sealed results that were created at since or later: from first to

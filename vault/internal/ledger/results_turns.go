@@ -55,9 +55,10 @@ func (tx *Tx) queues(index string, limit int) (queues [][]waiting, err error) {
 	}
 	cursor := tx.bucket(index).Cursor()
 	seen := 0
+	writes := tx.writes
 	k, _ := cursor.First()
 	for ; k != nil && seen < turnsWindow; k, _ = cursor.Next() {
-		merchant, serial, err := splitOutboxKey(k)
+		merchant, serial, err := tx.waitingIn(index, k)
 		if err != nil {
 			return nil, err
 		}
@@ -65,14 +66,14 @@ func (tx *Tx) queues(index string, limit int) (queues [][]waiting, err error) {
 		seen++
 	}
 	if k == nil {
-		return queues, nil
+		return queues, tx.walked(index, nil, seen, writes)
 	}
 	last := string(k)
 	inHead := len(queues)
 	oldest := map[string]uint64{} // of the merchants that are at the tail only
 	var order []string
 	for k, _ := cursor.Last(); k != nil && string(k) >= last && seen < 2*turnsWindow; k, _ = cursor.Prev() {
-		merchant, serial, err := splitOutboxKey(k)
+		merchant, serial, err := tx.waitingIn(index, k)
 		if err != nil {
 			return nil, err
 		}
@@ -95,6 +96,14 @@ func (tx *Tx) queues(index string, limit int) (queues [][]waiting, err error) {
 		}
 	}
 	return queues, nil
+}
+
+// waitingIn reads the key of an entry of an index.
+func (tx *Tx) waitingIn(index string, key []byte) (merchant string, serial uint64, err error) {
+	if err := tx.agree(index, key, []byte{}); err != nil {
+		return "", 0, err
+	}
+	return splitOutboxKey(key)
 }
 
 // from lists at most limit results of a merchant that are in an index, from its oldest there on, of which one is known.
@@ -134,7 +143,11 @@ func (tx *Tx) from(index, merchant string, known uint64, limit int) (list []wait
 // inIndex reports whether a result is in an index.
 func (tx *Tx) inIndex(index, merchant string, serial uint64) (bool, error) {
 	r, _, err := tx.result(merchant, serial)
-	return err == nil && tx.bucket(index).Get(outboxKey(r.Place.Index, merchant, serial)) != nil, err
+	if err != nil {
+		return false, err
+	}
+	entry, err := tx.read(index, outboxKey(r.Place.Index, merchant, serial))
+	return entry != nil, err
 }
 
 // issued is the serial of a merchant's newest result, sealed or not.

@@ -62,7 +62,11 @@ func load[K comparable, V any](tx *Tx, rows map[K]*row[V], k K, at home) (*row[V
 		return r, nil
 	}
 	r := &row[V]{}
-	if tx.bucket(at.bucket).Get(at.key) != nil { // a merchant who is not there has no box
+	value, err := tx.read(at.bucket, at.key)
+	if err != nil {
+		return nil, err
+	}
+	if value != nil { // a merchant who is not there has no box
 		box, err := tx.boxOf(at.merchant)
 		if err != nil {
 			return nil, err
@@ -132,6 +136,7 @@ func (tx *Tx) writeBack() error {
 		func() error { return writeRows(tx, tx.files, homeOfFile) },
 		func() error { return writeRows(tx, tx.entries, homeOfEntry) },
 		func() error { return writeRows(tx, tx.auditors, homeOfAuditor) },
+		func() error { return writeRows(tx, tx.findings, homeOfFinding) },
 		tx.writePayments,
 	} {
 		if err := write(); err != nil {

@@ -40,8 +40,8 @@ func (tx *Tx) PutStored(merchant, token string, s Stored) error {
 // Stored returns a token's account.
 func (tx *Tx) Stored(merchant, token string) (Stored, bool, error) {
 	key := ownedKey{merchant, token}.bytes()
-	if tx.bucket(bucketStored).Get(key) == nil { // a merchant who is not there has no box
-		return Stored{}, false, nil
+	if value, err := tx.read(bucketStored, key); value == nil || err != nil { // a merchant who is not there has no box
+		return Stored{}, false, err
 	}
 	box, err := tx.box(purposeMerchant(merchant))
 	if err != nil {
@@ -63,7 +63,7 @@ func (tx *Tx) DeleteStored(merchant, token string) error {
 
 // EachStored calls fn for every stored account, by merchant and token. fn must not write.
 func (tx *Tx) EachStored(fn func(merchant, token string, s Stored) error) error {
-	return tx.bucket(bucketStored).ForEach(func(k, value []byte) error {
+	return tx.forEach(bucketStored, func(k, value []byte) error {
 		merchant, token, ok := strings.Cut(string(k), "/")
 		if !ok {
 			return damaged("%s has a key that is none", bucketStored)

@@ -22,6 +22,7 @@ import (
 type Tx struct {
 	ledger  *Ledger
 	bolt    *bbolt.Tx
+	id      int // of bolt, which forgets it at the commit: a snapshot's is that of the commit that it shows
 	now     envelope.Time
 	head    head
 	tail    audit.Tail
@@ -30,6 +31,8 @@ type Tx struct {
 	changed bool
 	spoiled error       // the first failed write
 	traces  []heldTrace // what is written of open trace numbers, in order
+	writes  int         // stored values so far
+	tagged  map[uint64]tag
 
 	// What the fold read and wrote; written back once, by finish. Unused in a snapshot.
 	vault     map[struct{}]*row[payment.Vault]
@@ -42,13 +45,14 @@ type Tx struct {
 	files     map[string]*row[payment.File]
 	entries   map[string]*row[payment.Entry]
 	auditors  map[string]*row[payment.Auditor]
+	findings  map[uint64]*row[payment.Found]
 	payments  map[ownedKey]*paymentRow
 }
 
 var _ payment.State = (*Tx)(nil)
 
 func (l *Ledger) newTx(b *bbolt.Tx) *Tx {
-	tx := &Tx{ledger: l, bolt: b, boxes: map[string]keyring.Box{}}
+	tx := &Tx{ledger: l, bolt: b, id: b.ID(), boxes: map[string]keyring.Box{}}
 	if !b.Writable() {
 		return tx
 	}
@@ -65,6 +69,7 @@ func (l *Ledger) newTx(b *bbolt.Tx) *Tx {
 	tx.files = map[string]*row[payment.File]{}
 	tx.entries = map[string]*row[payment.Entry]{}
 	tx.auditors = map[string]*row[payment.Auditor]{}
+	tx.findings = map[uint64]*row[payment.Found]{}
 	tx.payments = map[ownedKey]*paymentRow{}
 	return tx
 }
@@ -232,22 +237,18 @@ type Hint struct {
 }
 
 // BagHint returns what SetBagHint kept last.
-func (tx *Tx) BagHint() (h Hint, err error) {
-	value, found, err := tx.get(bucketVault, keyHint, tx.ledger.box)
-	if err != nil || !found {
-		return h, err
-	}
-	if err := json.Unmarshal(value, &h); err != nil {
-		return h, damaged("the bag hint is no JSON")
-	}
-	return h, nil
+func (tx *Tx) BagHint() (Hint, error) {
+	h, err := tx.hints()
+	return h.Hint, err
 }
 
 // SetBagHint keeps where intake is, in the same transaction as the bag's effects.
 func (tx *Tx) SetBagHint(h Hint) error {
-	value, err := json.Marshal(h)
+	all, err := tx.hints()
 	if err != nil {
 		return err
 	}
-	return tx.put(bucketVault, keyHint, tx.ledger.box, value)
+	all.mark(h, tx.Now().Time)
+	all.Hint = h
+	return tx.setHints(all)
 }

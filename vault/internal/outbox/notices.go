@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -390,7 +389,7 @@ func parse(vkeys []string) ([]note.Verifier, error) {
 	for n, vkey := range vkeys {
 		var err error
 		if keys[n], err = note.ParseVerifier(vkey); err != nil {
-			return nil, errors.New("a verifier key in the ledger cannot be read: check the ledger")
+			return nil, fmt.Errorf("a verifier key cannot be read: %w", ledger.ErrDamaged)
 		}
 	}
 	return keys, nil

@@ -38,6 +38,10 @@ type Channel interface {
 	ResultsRoom(ctx context.Context) (channel.Room, error)
 	// PurgeResults destroys a merchant's results but for the keep that were published last, and returns how many there were.
 	PurgeResults(ctx context.Context, merchant string, keep uint64) (uint64, error)
+	// KeptResults tells which results of a merchant RESULTS holds: the broker's hint.
+	KeptResults(ctx context.Context, merchant string) (channel.Kept, error)
+	// ResultsAcked tells how far the acks of results went.
+	ResultsAcked() channel.Acked
 	// Connected tells whether the broker is reached now.
 	Connected() bool
 }
@@ -82,6 +86,7 @@ type Outbox struct {
 	sealers *lru.Cache[string, *seal.Sealer] // by reply key line
 	wake    chan struct{}                    // a notice was issued outside the loop
 	shares  *shares                          // of RESULTS
+	losses  *losses                          // of RESULTS
 
 	issuing sync.Mutex // of directories: the newest in notices is the newest in the ledger
 	mu      sync.Mutex // of notices, held for reading and writing them, never while publishing
@@ -114,13 +119,16 @@ func New(c Config) (*Outbox, error) {
 		return nil, err
 	}
 	o := &Outbox{Config: c, limit: rate.NewLimiter(rate.Limit(c.Rate), min(c.Rate, roundResults)), sealers: sealers,
-		wake: make(chan struct{}, 1), shares: newShares(), notices: map[channel.Notice]*notice{}}
+		wake: make(chan struct{}, 1), shares: newShares(), losses: newLosses(), notices: map[channel.Notice]*notice{}}
 	return o, nil
 }
 
 // Run publishes until ctx ends, whose error it then returns. It waits while the channel is away. Any other error is the ledger's
 // or the signing key's, and the daemon must stop.
 func (o *Outbox) Run(ctx context.Context) error {
+	if err := o.losses.begin(o.Ledger); err != nil {
+		return err
+	}
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.Go(func() error { return o.sealResults(ctx) })
 	tasks.Go(func() error { return o.sendResults(ctx) })

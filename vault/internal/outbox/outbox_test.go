@@ -74,6 +74,20 @@ func (r *recorder) PurgeResults(context.Context, string, uint64) (uint64, error)
 	return 0, errors.New("nothing is to be purged")
 }
 
+// KeptResults says that all is there that was published.
+func (r *recorder) KeptResults(_ context.Context, merchant string) (channel.Kept, error) {
+	kept := channel.Kept{Serials: map[uint64]bool{}}
+	for _, result := range r.published() {
+		if result.Merchant == merchant {
+			kept.Serials[result.Serial] = true
+		}
+	}
+	kept.Results = uint64(len(kept.Serials))
+	return kept, nil
+}
+
+func (r *recorder) ResultsAcked() channel.Acked { return channel.Acked{} }
+
 func (r *recorder) setAway(away bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

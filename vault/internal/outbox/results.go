@@ -167,7 +167,7 @@ func (o *Outbox) sign(chains []*chain, signer *note.Signer) error {
 			for _, r := range c.results {
 				p := r.pending
 				if p.Serial != serial+1 {
-					return fmt.Errorf("results of merchant %s: serial %d follows %d: check the ledger", c.merchant, p.Serial, serial)
+					return fmt.Errorf("results of merchant %s: serial %d follows %d: %w", c.merchant, p.Serial, serial, ledger.ErrDamaged)
 				}
 				signed, err := envelope.Sign(envelope.Result{Merchant: p.Merchant, Serial: p.Serial, Previous: previous,
 					ID: p.ID, Digest: p.Digest, Created: p.Created, Sealed: r.sealed}, signer)

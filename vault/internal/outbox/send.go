@@ -65,8 +65,10 @@ func (o *Outbox) sendRound(ctx context.Context) (n int, trouble, err error) {
 		if ready, err = tx.UnsentResults(roundResults); err != nil {
 			return err
 		}
-		newest, err = newestAgain(tx, ready)
-		return err
+		if newest, err = newestAgain(tx, ready); err != nil {
+			return err
+		}
+		return o.losses.findTops(tx, ready)
 	})
 	if err != nil || len(ready) == 0 {
 		return 0, nil, err
@@ -80,6 +82,7 @@ func (o *Outbox) sendRound(ctx context.Context) (n int, trouble, err error) {
 		if err := o.limit.Wait(ctx); err != nil {
 			break // what is in flight is still waited for
 		}
+		o.losses.publishing(r)
 		acks = append(acks, o.Channel.PublishResult(r.Merchant, r.Serial, r.ID, r.Note))
 	}
 	var sent []ledger.Ready
@@ -94,7 +97,12 @@ func (o *Outbox) sendRound(ctx context.Context) (n int, trouble, err error) {
 	if ctx.Err() != nil && len(sent) == 0 {
 		return 0, nil, ctx.Err()
 	}
-	err = o.Ledger.Commit(ctx, func(tx *ledger.Tx) error { return tx.MarkSent(sent) })
+	err = o.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
+		if err := tx.MarkSent(sent); err != nil {
+			return err
+		}
+		return o.reached(tx)
+	})
 	return len(ready), trouble, err
 }
 

@@ -43,6 +43,7 @@ type Shares struct {
 	Share     uint64       // results that each merchant may have while RESULTS is over three quarters full; 0 before the first answer
 	Over      []Holding    // merchants that were over their share when RESULTS was last so full, the largest first; at most 100
 	Purged    []Holding    // of whom how many were purged since the vault was unlocked, the most first; at most 100
+	Lost      Lost         // what RESULTS lost since then
 }
 
 // Holding is a merchant and a number of its results.
@@ -94,7 +95,8 @@ func (o *Outbox) Shares() Shares {
 	s := o.shares
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	known := Shares{Merchants: s.merchants, PerDay: float64(s.week) / 7, Room: s.room, Asked: s.asked, Error: s.err, Share: s.share(), Purged: largest(s.purged, 0)}
+	known := Shares{Merchants: s.merchants, PerDay: float64(s.week) / 7, Room: s.room, Asked: s.asked, Error: s.err, Share: s.share(), Purged: largest(s.purged, 0),
+		Lost: o.losses.known()}
 	if s.room.Full(pressure) {
 		known.Over = largest(s.held, known.Share)
 	}
@@ -157,6 +159,7 @@ func (o *Outbox) keepRoom(ctx context.Context) error {
 
 // lookAtRoom asks how full RESULTS is, and makes room where that is needed. Its error is the ledger's.
 func (o *Outbox) lookAtRoom(ctx context.Context) error {
+	acked, again := o.Channel.ResultsAcked(), o.losses.repeated()
 	room, err := o.Channel.ResultsRoom(ctx)
 	s := o.shares
 	s.mu.Lock()
@@ -172,7 +175,10 @@ func (o *Outbox) lookAtRoom(ctx context.Context) error {
 		}
 		return nil
 	}
-	if err := o.count(); err != nil || !room.Full(pressure) {
+	if err := o.count(); err != nil {
+		return err
+	}
+	if err := o.compare(ctx, look{room: room, acked: acked, again: again}); err != nil || !room.Full(pressure) {
 		return err
 	}
 	return o.makeRoom(ctx, room)
@@ -238,7 +244,7 @@ func (c *census) read(tx *ledger.Tx, now time.Time) error {
 	})
 }
 
-// makeRoom purges until RESULTS is under three quarters full, or nobody is over its share.
+// makeRoom purges until RESULTS is under three quarters full, or nobody is over its share. Its error is the ledger's.
 func (o *Outbox) makeRoom(ctx context.Context, room channel.Room) error {
 	excess := room.Bytes - room.MaxBytes/100*pressure
 	for excess > 0 && ctx.Err() == nil {
@@ -253,6 +259,9 @@ func (o *Outbox) makeRoom(ctx context.Context, room channel.Room) error {
 			break
 		}
 		purged = min(purged, had)
+		if err := o.lower(ctx, merchant, keep, purged); err != nil {
+			return err
+		}
 		excess -= int64(purged) * ResultBytes
 		if o.shares.note(merchant, had-keep, purged, time.Now()) {
 			o.Logger.Warn("RESULTS is over three quarters full: the oldest results of a merchant over its share were purged; "+

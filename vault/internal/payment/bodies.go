@@ -69,6 +69,7 @@ const (
 	FindingHostSilent      Finding = "host-silent"      // the acquirer's host takes messages and answers none: new requests wait
 	FindingHostAnswers     Finding = "host-answers"     // it answers again: they are sent
 	FindingConflicts       Finding = "id-conflicts"     // one id came with more other instructions than are answered
+	FindingResultsLost     Finding = "results-lost"     // RESULTS lost what it had taken: it is published again
 	FindingMismatches      Finding = "refund-account"   // refunds named other accounts than the payment's, until no more are compared
 )
 
@@ -102,10 +103,11 @@ type MerchantSuspended struct{}
 // MerchantResumed lets them in again.
 type MerchantResumed struct{}
 
-// ResultsResent tells that a person had results of a merchant published again, the same bytes under the same serials.
+// ResultsResent tells that a person, or the vault by itself, had results of a merchant published again, the same bytes under the same serials.
 type ResultsResent struct {
-	From    uint64 `json:"from"`    // serial of the first
-	Through uint64 `json:"through"` // serial of the last
+	From    uint64 `json:"from"`           // serial of the first
+	Through uint64 `json:"through"`        // serial of the last
+	Lost    uint64 `json:"lost,omitempty"` // how many of them RESULTS had lost, where the vault did so by itself; only they go
 }
 
 // BagCommitted tells that all of a bag's envelopes have had their effect.

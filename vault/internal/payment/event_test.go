@@ -90,6 +90,8 @@ func examples() []Event {
 		BatchAdjusted{Batch: 1, Total: Total{Currency: "USD", Count: 1, Amount: -77, Credits: -1, CreditAmount: 5}, Payment: "id", Reason: "booked twice there"},
 		BatchAgreed{Batch: 1, By: ByWord, Totals: []Total{{Currency: "USD", Count: 1, Amount: 77}}, Reason: "the host has no 0500"},
 		ResultsResent{From: 12, Through: 40},
+		FindingAcknowledged{Number: 17, Withdrawn: true},
+		FileMadeAgain{Name: "nightdrop-20261120-A.ach"},
 	}
 	events := make([]Event, len(bodies))
 	for i, body := range bodies {

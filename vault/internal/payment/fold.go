@@ -3,7 +3,6 @@ package payment
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -48,6 +47,8 @@ func (f *fold) apply() error {
 		return f.vault(b)
 	case IntegrityFound:
 		return f.finding(b)
+	case FindingAcknowledged:
+		return f.acknowledged(b)
 	case MerchantAdded, MerchantSuspended, MerchantResumed, MerchantPolicySet:
 		return f.merchant(b)
 	case ResultsResent:
@@ -58,6 +59,8 @@ func (f *fold) apply() error {
 		return f.rejected(b)
 	case BatchOpened, BatchClosing, BatchClosed, ReconciliationIntended, ReconciliationAnswered, BatchSettled, BatchAdjusted, BatchAgreed:
 		return f.batch(b)
+	case FileMadeAgain:
+		return f.madeAgain(b)
 	case FileBegun, FileIntended, FileWritten, AnswerTaken:
 		return f.file(b)
 	case AuditorAdded:
@@ -182,24 +185,6 @@ func changedKeys(keys []envelope.KeyName, b KeysChanged) ([]envelope.KeyName, er
 	return keys, nil
 }
 
-func (f *fold) finding(b IntegrityFound) error {
-	v, err := f.Vault()
-	if err != nil {
-		return err
-	}
-	findings := map[Finding]uint64{b.Finding: 0}
-	maps.Copy(findings, v.Findings)
-	findings[b.Finding] += b.Times()
-	v.Findings = findings
-	if err := f.PutVault(v); err != nil {
-		return err
-	}
-	if b.Finding == FindingBagMissing {
-		return f.missing(b)
-	}
-	return nil
-}
-
 func (f *fold) merchant(body Body) error {
 	id := f.event.Merchant
 	m, ok, err := f.Merchant(id)
@@ -235,7 +220,7 @@ func (f *fold) merchant(body Body) error {
 	return f.PutMerchant(m)
 }
 
-// resent checks that the results are there; to publish them again changes nothing.
+// resent checks that the results are there; to publish them again changes nothing but when the vault did so last by itself.
 func (f *fold) resent(b ResultsResent) error {
 	m, ok, err := f.Merchant(f.event.Merchant)
 	if err != nil {
@@ -244,7 +229,11 @@ func (f *fold) resent(b ResultsResent) error {
 	if !ok || b.From == 0 || b.From > b.Through || b.Through > m.Results {
 		return misfit("results %d to %d of merchant %s, which has %d", b.From, b.Through, f.event.Merchant, m.Results)
 	}
-	return nil
+	if b.Lost == 0 {
+		return nil
+	}
+	m.Republished = f.event.Time
+	return f.PutMerchant(m)
 }
 
 // number makes p the vault's next payment.

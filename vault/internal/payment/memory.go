@@ -13,6 +13,7 @@ type Memory struct {
 	Files     map[string]File
 	Entries   map[string]Entry
 	Auditors  map[string]Auditor
+	Findings  map[uint64]Found // by number
 }
 
 // Key names a payment, a token or a block in Memory.
@@ -33,7 +34,7 @@ var _ State = (*Memory)(nil)
 func NewMemory() *Memory {
 	return &Memory{Merchants: map[string]Merchant{}, Payments: map[Key]Payment{}, Batches: map[uint32]Batch{},
 		Runs: map[RunKey]Run{}, Bags: map[BagKey]Bag{}, Tokens: map[Key]Token{}, Blocks: map[Key]Block{}, Files: map[string]File{}, Entries: map[string]Entry{},
-		Auditors: map[string]Auditor{}}
+		Auditors: map[string]Auditor{}, Findings: map[uint64]Found{}}
 }
 
 // Vault implements State.
@@ -162,5 +163,17 @@ func (m *Memory) Auditor(name string) (Auditor, bool, error) {
 // PutAuditor implements State.
 func (m *Memory) PutAuditor(v Auditor) error {
 	m.Auditors[v.Name] = v
+	return nil
+}
+
+// Finding implements State.
+func (m *Memory) Finding(number uint64) (Found, bool, error) {
+	v, ok := m.Findings[number]
+	return v, ok, nil
+}
+
+// PutFinding implements State.
+func (m *Memory) PutFinding(v Found) error {
+	m.Findings[v.Number] = v
 	return nil
 }

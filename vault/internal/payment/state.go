@@ -33,6 +33,8 @@ type State interface {
 	PutEntry(Entry) error
 	Auditor(name string) (Auditor, bool, error)
 	PutAuditor(Auditor) error
+	Finding(number uint64) (Found, bool, error)
+	PutFinding(Found) error
 }
 
 // Vault is the state of the vault itself.
@@ -49,7 +51,9 @@ type Vault struct {
 	Terminals  map[string]Terminal `json:"terminals,omitempty"`
 	LatestRun  map[string]string   `json:"latestRun,omitempty"` // by relay: its newest run
 	Findings   map[Finding]uint64  `json:"findings,omitempty"`  // how many of each
-	Files      FileCounter         `json:"files,omitzero"`
+	// Acknowledged is how many of them people have acknowledged.
+	Acknowledged map[Finding]uint64 `json:"acknowledged,omitempty"`
+	Files        FileCounter        `json:"files,omitzero"`
 }
 
 // Terminal is the trace counter of one terminal: STANs count from 1 in each business day (UTC date of Sent).
@@ -145,6 +149,8 @@ type Merchant struct {
 	Version    uint64         `json:"version"` // grows when verifiers or status change
 	Refusals   Refusals       `json:"refusals"`
 	Compared   Comparisons    `json:"compared,omitzero"`
+
+	Republished envelope.Time `json:"republished,omitzero"` // when the vault last published by itself what RESULTS had lost: once a day at most
 }
 
 // Refusals bounds what a stranger can make the vault say: results of code unknown-signer per UTC day.

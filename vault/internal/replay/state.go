@@ -3,6 +3,7 @@ package replay
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -59,6 +60,7 @@ type line struct {
 	Block    *payment.Block    `json:"block,omitempty"`
 	File     *payment.File     `json:"file,omitempty"`
 	Auditor  *payment.Auditor  `json:"auditor,omitempty"`
+	Finding  *payment.Found    `json:"finding,omitempty"`
 	Bag      *payment.Bag      `json:"bag,omitempty"`
 	Payment  *payment.Payment  `json:"payment,omitempty"`
 	End      *trailer          `json:"end,omitempty"`
@@ -176,6 +178,7 @@ func (s *State) saveSmall(w *stateWriter) error {
 	errs = append(errs, saveMap(w, m.Batches, func(v payment.Batch) line { return line{Batch: &v} }))
 	errs = append(errs, saveMap(w, m.Files, func(v payment.File) line { return line{File: &v} }))
 	errs = append(errs, saveMap(w, m.Auditors, func(v payment.Auditor) line { return line{Auditor: &v} }))
+	errs = append(errs, saveMap(w, m.Findings, func(v payment.Found) line { return line{Finding: &v} }))
 	for _, v := range m.Runs {
 		errs = append(errs, w.line(line{Run: &v}))
 	}
@@ -188,7 +191,7 @@ func (s *State) saveSmall(w *stateWriter) error {
 	return errors.Join(errs...)
 }
 
-func saveMap[K string | uint32, V any](w *stateWriter, m map[K]V, as func(V) line) error {
+func saveMap[K cmp.Ordered, V any](w *stateWriter, m map[K]V, as func(V) line) error {
 	for _, k := range slices.Sorted(maps.Keys(m)) {
 		if err := w.line(as(m[k])); err != nil {
 			return err
@@ -360,6 +363,8 @@ func (s *State) take(l line) error {
 		return b.PutFile(*l.File)
 	case l.Auditor != nil:
 		return b.PutAuditor(*l.Auditor)
+	case l.Finding != nil:
+		return b.PutFinding(*l.Finding)
 	case l.Bag != nil:
 		return b.PutBag(*l.Bag)
 	case l.Payment != nil:

@@ -50,7 +50,7 @@ func (s *Summary) Found(findings map[payment.Finding]uint64) {
 // Alarming is how many findings there are, those left out that tell of people's words.
 func (s Summary) Alarming() (n uint64) {
 	for _, f := range s.Findings {
-		if f.Finding != payment.FindingClockConfirmed {
+		if f.Finding.Alarming() {
 			n += f.Count
 		}
 	}

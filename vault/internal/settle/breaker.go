@@ -54,6 +54,13 @@ func (b *breaker) tell() {
 	b.turn = make(chan struct{})
 }
 
+// again has what was not admitted be asked for anew.
+func (b *breaker) again() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tell()
+}
+
 // silent counts a message without an answer, that was sent at a time. broken says that its line broke: of those that
 // a line takes along one counts. It tells whether the breaker opens.
 func (b *breaker) silent(sent, now, clock time.Time, broken bool) (opens bool) {

@@ -26,6 +26,7 @@ func (e *Engine) keepTime(ctx context.Context) error {
 		if err := e.watchHost(ctx); err != nil {
 			return ended(ctx, err)
 		}
+		e.watchRoom()
 		if err := closing.close(ctx, now); err != nil {
 			return ended(ctx, err)
 		}
@@ -87,16 +88,18 @@ func overdueVoid(tx *ledger.Tx, p payment.Payment) (bool, error) {
 func (e *Engine) waited(now time.Time) func(payment.Payment) bool {
 	down := e.cfg.Acquirer.Ready() != nil
 	opened, _ := e.breaker.state()
+	held := !opened.IsZero() || e.hasRoom() != nil
 	return func(p payment.Payment) bool {
 		since := p.Received.Time
 		if since.Before(e.started) {
 			since = e.started
 		}
-		return (down || !opened.IsZero() && !isCapture(p)) && !now.Before(since.Add(e.cfg.OrderWait))
+		return (down || held && !isCapture(p)) && !now.Before(since.Add(e.cfg.OrderWait))
 	}
 }
 
-// late refuses a payment that waits and whose time has passed, or that has waited too long for a host that answers. Nothing of it was sent.
+// late refuses a payment that waits and whose time has passed, or that has waited too long for a host that answers,
+// or for room. Nothing of it was sent.
 func (e *Engine) late(tx *ledger.Tx, p payment.Payment, waited func(payment.Payment) bool) (bool, error) {
 	switch {
 	case tx.Now().After(p.Until.Time):

@@ -61,6 +61,7 @@ type Config struct {
 	Accounts       Accounts
 	Acquirer       acquirer.Acquirer
 	Journal        Journal         // where the log must be durable before anything is sent; nil: nothing is waited for
+	Room           func() error    // nil while new requests may be begun, else why they wait; cheap, for it is asked often; may be nil
 	Bank           *Bank           // nil: bank batches cannot be settled
 	Reconciliation payment.Way     // what card batches are agreed with the acquirer by; "": ByTotals
 	Terminals      []string        // card acceptor terminals, ISO 8583 field 41, at least one
@@ -101,10 +102,11 @@ type Engine struct {
 
 	requests, captures, reversals door // to the host
 
-	advices *timetable // of what is being handled and repeated
-	breaker *breaker   // of requests
-	down    bool       // whether the line was down when watchHost last looked
-	started time.Time  // by the vault's clock
+	advices *timetable  // of what is being handled and repeated
+	breaker *breaker    // of requests
+	down    bool        // whether the line was down when watchHost last looked
+	held    atomic.Bool // a request was not begun for want of room
+	started time.Time   // by the vault's clock
 }
 
 // New makes an engine. It does nothing until Run.
@@ -180,7 +182,7 @@ func (e *Engine) handle(ctx context.Context, p payment.Payment) error {
 
 // admits tells whether a payment may be begun now. Captures always may: they are repeated until they are answered.
 func (e *Engine) admits(p payment.Payment, place bool) bool {
-	return isCapture(p) || e.breaker.admits(p.Number, place)
+	return isCapture(p) || e.admitsByRoom() && e.breaker.admits(p.Number, place)
 }
 
 func isCapture(p payment.Payment) bool { return p.Flow() == payment.FlowCapture }

@@ -194,8 +194,7 @@ func (s *settlement) newFileWriter(ctx context.Context, f payment.File) (*fileWr
 				return orMissing(err, "merchant "+b.Merchant)
 			}
 			clear(found.ids)
-			q := ledger.Query{Merchant: b.Merchant, Stage: payment.StageFiling, Batch: number}
-			if err := tx.Payments(q, found.add); err != nil {
+			if err := entriesOf(tx, f, b, found.add); err != nil {
 				return err
 			}
 			for c, ids := range found.ids {
@@ -206,6 +205,40 @@ func (s *settlement) newFileWriter(ctx context.Context, f payment.File) (*fileWr
 	})
 	slices.SortFunc(w.sections, func(a, b section) int { return a.compare(b.class) })
 	return w, err
+}
+
+// entriesOf calls fn for a batch's entries in a file, in the order of their numbers: of a file that is out, whatever became of them since.
+func entriesOf(tx *ledger.Tx, f payment.File, b payment.Batch, fn func(payment.Payment) error) error {
+	if f.Stage != payment.FileOut {
+		return tx.Payments(ledger.Query{Merchant: b.Merchant, Stage: payment.StageFiling, Batch: b.Number}, fn)
+	}
+	type numbered struct {
+		number uint64
+		id     string
+	}
+	var out []numbered
+	for _, stage := range [...]payment.Stage{payment.StageFiling, payment.StageSettled, payment.StageReturned} {
+		err := tx.Payments(ledger.Query{Merchant: b.Merchant, Stage: stage, Batch: b.Number}, func(p payment.Payment) error {
+			if p.File == f.Name && p.Entry != "" {
+				out = append(out, numbered{p.Number, p.ID})
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	slices.SortFunc(out, func(a, b numbered) int { return cmp.Compare(a.number, b.number) })
+	for _, one := range out {
+		p, found, err := tx.Payment(b.Merchant, one.id)
+		if err != nil || !found {
+			return orMissing(err, "payment "+one.id+" of "+b.Merchant)
+		}
+		if err := fn(p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sorting sorts a file's entries, as they come in the order of their numbers, into batches.

@@ -50,9 +50,10 @@ func (Disk) Stage(dir, name string, write func(io.Writer) error) (err error) {
 	return durable.SyncDir(dir)
 }
 
-// Appear gives a staged file its name, and makes that durable. It may be repeated: a file that is there already with the staged content,
-// or with nothing staged any more, is success. One with another content is ErrExists. After another error the file may be there. Where a file
-// system has no RENAME_NOREPLACE (FAT, exFAT, SMB) the name stands there as an empty file for a moment, and after a crash until the next call.
+// Appear gives a staged file its name, and makes that durable. It may be repeated: a file that is there already with
+// the staged content, or with nothing staged any more, is success. One with another content is ErrExists. After
+// another error the file may be there. Where a file system has no RENAME_NOREPLACE (FAT, exFAT, SMB) the name stands
+// there as an empty file for a moment, and after a crash until the next call.
 func (Disk) Appear(dir, name string) error {
 	path, staged := filepath.Join(dir, name), filepath.Join(dir, hidden+name)
 	err := durable.Rename(staged, path)

@@ -48,7 +48,7 @@ func New(tb testing.TB) *Vault {
 	v.must(ledger.Create(v.path, v.Ring, ledger.Options{Now: v.Clock.Now}))
 	v.open()
 	tb.Cleanup(func() {
-		if err := v.Ledger.Check(context.Background()); err != nil {
+		if err := v.Ledger.Check(context.Background(), nil); err != nil {
 			tb.Errorf("the ledger after the test: %v", err)
 		}
 		v.must(v.Ledger.Close())

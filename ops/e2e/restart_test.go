@@ -1,0 +1,36 @@
+package e2e
+
+import (
+	"os"
+	"testing"
+
+	"nightdrop/ops/site"
+	"nightdrop/shared/envelope"
+)
+
+// TestARelayThatDiesInItsFirstBagEverIsNoFinding cuts a relay's power when its first bag is durable in the channel and the head file, which
+// would name it, is not on disk yet. Its next run names no bag before; nothing can be missing, and nothing is found.
+func TestARelayThatDiesInItsFirstBagEverIsNoFinding(t *testing.T) {
+	s := running(t, site.Options{}, "bookshop")
+	till := newTill(t, s, "bookshop")
+	first := till.give(envelope.Order{Operation: envelope.OpSale, Amount: 1250, Currency: "EUR"}, testCard)
+	s.Relay.Kill()
+	if err := os.Truncate(s.Path("relay", "relay.head"), 0); err != nil { // as OpenHead made it, which is what was synced last
+		t.Fatal(err)
+	}
+	if err := s.StartRelay(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.AwaitRelay(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	till.await(first, envelope.StatusApproved, "iso-00")
+	till.do(envelope.Order{Operation: envelope.OpSale, Amount: 900, Currency: "EUR"}, testCard, envelope.StatusApproved, "iso-00")
+	status, err := s.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if findings, _ := status["findings"].(map[string]any); len(findings) != 0 {
+		t.Errorf("findings: %v", findings)
+	}
+}

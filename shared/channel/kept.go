@@ -1,0 +1,97 @@
+package channel
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+)
+
+const (
+	// maxListed is the most results whose serials are asked for: their subjects, of 94 bytes at most, fit an answer that
+	// the guard lets through.
+	maxListed = 10_000
+	// beyondAll is where a list begins that is to say its length only.
+	beyondAll = 1 << 30
+)
+
+// Kept is what RESULTS holds of one merchant, in the words of the broker.
+type Kept struct {
+	Results uint64          // how many
+	Serials map[uint64]bool // which; nil where they are more than 10,000, which no answer holds
+}
+
+// KeptResults asks what RESULTS holds of a merchant: a hint, like every answer about a stream of the relay's side.
+func (v *Vault) KeptResults(ctx context.Context, merchant string) (Kept, error) {
+	return v.reads.kept(ctx, stateSubject(streamResults), merchant)
+}
+
+// kept asks by the subject at which the state of RESULTS is asked for.
+func (l *link) kept(ctx context.Context, subject, merchant string) (Kept, error) {
+	if !token(merchant) {
+		return Kept{}, fmt.Errorf("the results of merchant %q: %w", merchant, ErrSubject)
+	}
+	request := struct {
+		Offset   int    `json:"offset"`
+		Subjects string `json:"subjects_filter"`
+	}{beyondAll, "res." + merchant + ".*.*"}
+	var info streamInfo
+	if err := l.call(ctx, subject, request, &info); err != nil {
+		return Kept{}, err
+	}
+	kept := Kept{Results: info.Total}
+	if kept.Results > maxListed {
+		return kept, nil
+	}
+	kept.Serials = make(map[uint64]bool, kept.Results)
+	if kept.Results == 0 {
+		return kept, nil
+	}
+	request.Offset = 0
+	if err := l.call(ctx, subject, request, &info); err != nil {
+		return Kept{}, err
+	}
+	for subject := range info.State.Subjects {
+		if serial, ok := serialOf(subject); ok && strings.HasPrefix(subject, "res."+merchant+".") {
+			kept.Serials[serial] = true
+		}
+	}
+	return kept, nil
+}
+
+// Acked is how far the durable acks of RESULTS went in this process.
+type Acked struct {
+	First   uint64 // sequence that the first named, 0 before it
+	Last    uint64 // sequence that the newest named
+	Rewinds uint64 // how often one named a sequence not above the one before: the stream had lost its tail, or was another
+}
+
+// ResultsAcked returns how far the durable acks of RESULTS went.
+func (v *Vault) ResultsAcked() Acked { return v.acked.read() }
+
+// acked watches the acks of RESULTS. They come in the order of publishing.
+type acked struct {
+	mu    sync.Mutex
+	known Acked
+}
+
+func (a *acked) read() Acked {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.known
+}
+
+func (a *acked) note(subject string, sequence uint64) {
+	if !strings.HasPrefix(subject, "res.") {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.known.First == 0 {
+		a.known.First = sequence
+	}
+	if sequence <= a.known.Last {
+		a.known.Rewinds++
+	}
+	a.known.Last = sequence
+}

@@ -1,0 +1,41 @@
+package text_test
+
+import (
+	"errors"
+	"os"
+	"testing"
+
+	"nightdrop/shared/text"
+)
+
+// TestOutputThatCannotBeWrittenIsTold: /dev/full takes nothing.
+func TestOutputThatCannotBeWrittenIsTold(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	out := text.NewOutput(full)
+	if _, err := out.Write([]byte("x")); !errors.Is(err, text.ErrNotWritten) {
+		t.Errorf("write: %v", err)
+	}
+	if err := out.Told(nil); !errors.Is(err, text.ErrNotWritten) {
+		t.Errorf("told: %v", err)
+	}
+	own := errors.New("what the command failed with")
+	if err := out.Told(own); !errors.Is(err, own) {
+		t.Errorf("told a failure: %v", err)
+	}
+	file, err := os.Create(t.TempDir() + "/out")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	out = text.NewOutput(file)
+	if _, err := out.Write([]byte("x")); err != nil {
+		t.Error(err)
+	}
+	if err := out.Told(nil); err != nil {
+		t.Error(err)
+	}
+}

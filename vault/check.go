@@ -1,0 +1,43 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func newCheckCommand(g *global, c console) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Check the whole ledger, while the vault goes on",
+		Long: `Check the whole ledger, as it is when the check begins, while the vault goes on: the structure of its file; that every record opens in its
+place; the sum of each bucket; the log's tree, hashed again; the state, folded again from the log; every index; each merchant's chain of
+results. It takes about 1 KB of memory a payment, and what is committed meanwhile makes the file grow. It changes nothing, and may be
+interrupted. An unlock has compared already what money hangs on; this proves the rest, and that the records are what the log makes them.
+
+Exit code 7 where something does not hold, with what and in which file: then the vault stops at once, for nothing that it reads there can be
+believed. Keep the file as it is. Where the log itself is sound, vault unlock --rebuild makes the records from it anew.`,
+		Example: "  vault check --dir /var/lib/nightdrop\n  vault check --json",
+		Args:    arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := g.client()
+			if err != nil {
+				return err
+			}
+			progress, done := bar(c.errOut, "checking")
+			checked, err := client.Check(cmd.Context(), progress)
+			done()
+			if err != nil {
+				return err
+			}
+			return g.print(c.out, checked, func(w io.Writer) {
+				fmt.Fprintf(w, "sound: %d entries of the log, %d payments, in %s\n", checked.Entries, checked.Payments,
+					time.Duration(checked.Seconds*float64(time.Second)).Round(time.Millisecond))
+			})
+		},
+	}
+	g.readingFlags(cmd)
+	return cmd
+}

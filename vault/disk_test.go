@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"nightdrop/shared/volume"
+	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/payment"
+)
+
+// disksSeen is what a guard sees: room by directory, set by hand.
+type disksSeen struct {
+	mu   sync.Mutex
+	free map[string]int64
+	err  error
+}
+
+const sizeOfDisks = 10 << 30 // of which 512 MiB are the reserve
+
+func (d *disksSeen) look(dir string) (volume.Room, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	free, known := d.free[dir]
+	if !known {
+		free = sizeOfDisks
+	}
+	return volume.Room{Free: free, Size: sizeOfDisks}, d.err
+}
+
+func (d *disksSeen) set(dir string, free int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.free[dir] = free
+}
+
+// serveOn runs and unlocks a daemon on these disks, until the returned function stops it.
+func (s *site) serveOn(d *disksSeen) (stop func()) {
+	s.t.Helper()
+	settings, err := loadSettings(s.dir)
+	s.must(err)
+	daemon, err := newDaemon(settings, time.Now, slog.New(slog.NewTextHandler(s.t.Output(), nil)))
+	s.must(err)
+	daemon.disk.look = d.look
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- daemon.run(ctx) }()
+	s.wait("the socket", func() bool { code, _ := s.command("status"); return code == 0 })
+	var unlocked control.Unlocked
+	s.json(&unlocked, "unlock", "--share", s.shares[0], "--share", s.shares[1])
+	return func() {
+		s.t.Helper()
+		cancel()
+		s.must(<-ended)
+	}
+}
+
+// note is what the status says of a place.
+func (s *site) note(place string) string {
+	for _, d := range s.status().Disks {
+		if d.Place == place {
+			return d.Note
+		}
+	}
+	s.t.Fatalf("the status says nothing of the %s", place)
+	return ""
+}
+
+// TestVaultWithoutRoom: with less room than the reserve nothing new is taken, and what is under way comes to its end;
+// with room again all goes on by itself. Beginning and end are told once, also over a restart in between, which needs
+// no room.
+func TestVaultWithoutRoom(t *testing.T) {
+	s := newSite(t)
+	s.configure(map[string]string{`answer_timeout = "20s"`: `answer_timeout = "2s"`})
+	d := &disksSeen{free: map[string]int64{}}
+	stop := s.serveOn(d)
+	s.enrol()
+	if note := s.note("ledger"); note != "" {
+		t.Errorf("with all the room: %q", note)
+	}
+	s.post(900_100) // is never answered: it is reversed
+	s.wait("an outstanding request", func() bool { return s.status().Working[payment.StageAuthorising] == 1 })
+	d.set(s.dir, 900<<20)
+	if note := s.note("ledger"); !strings.Contains(note, "near its reserve") {
+		t.Errorf("under twice the reserve: %q", note)
+	}
+	d.set(s.dir, 511<<20)
+	s.wait("the finding", func() bool { return s.status().Findings[payment.FindingDiskLow] == 1 })
+	for _, says := range []string{"no bag is taken and no new authorisation is sent", "511.0 MiB are free", "640.0 MiB must be", "free space or enlarge it"} {
+		if note := s.note("ledger"); !strings.Contains(note, says) {
+			t.Errorf("the status says %q, not %q", note, says)
+		}
+	}
+	if code, out := s.command("status"); code != 0 || !strings.Contains(out, "disk of the ledger") {
+		t.Errorf("vault status: exit code %d\n%s", code, out)
+	}
+	s.post(200)
+	s.wait("the reversal", func() bool { stages, _ := s.stages(); return stages[payment.StageReversed] == 1 })
+	s.wait("its results", func() bool {
+		results, err := s.relay.Results(t.Context(), "shop-1", 0, 100)
+		return err == nil && len(results) == 2
+	})
+
+	stop()
+	stop = s.serveOn(d) // the restart finds no room either, and unlocks
+	time.Sleep(3 * diskEvery / 2)
+	if _, all := s.stages(); len(all) != 1 {
+		t.Errorf("without room there are %d payments, want the one of before", len(all))
+	}
+	d.set(s.dir, 600<<20) // not a quarter more
+	time.Sleep(3 * diskEvery / 2)
+	if st := s.status(); st.Findings[payment.FindingDiskLow] != 1 || st.Findings[payment.FindingDiskRoom] != 0 {
+		t.Errorf("at the edge: findings %v", st.Findings)
+	}
+	d.set(s.dir, sizeOfDisks)
+	s.wait("what waited", func() bool { stages, _ := s.stages(); return stages[payment.StageApproved] == 1 })
+	s.wait("the end", func() bool { return s.status().Findings[payment.FindingDiskRoom] == 1 })
+	stop()
+	s.checkLedger()
+}
+
+// TestJournalWithoutRoom: the disk of a journal's directory has a reserve of its own, for the entries of reversals and answers to come.
+func TestJournalWithoutRoom(t *testing.T) {
+	s := newSite(t)
+	second := t.TempDir()
+	s.configure(map[string]string{`place = "channel"`: `place = "directory"`, `directory = ""`: fmt.Sprintf("directory = %q", second)})
+	d := &disksSeen{free: map[string]int64{}}
+	stop := s.serveOn(d)
+	s.enrol()
+	d.set(second, 0)
+	if note := s.note("journal"); !strings.Contains(note, "no bag is taken") || !strings.Contains(note, second) {
+		t.Errorf("the status says %q", note)
+	}
+	s.post(200)
+	time.Sleep(diskEvery)
+	if _, all := s.stages(); len(all) != 0 {
+		t.Errorf("without room %d payments were taken", len(all))
+	}
+	d.set(second, sizeOfDisks)
+	s.wait("what waited", func() bool { stages, _ := s.stages(); return stages[payment.StageApproved] == 1 })
+	stop()
+	s.checkLedger()
+}
+
+// TestRoomOfEachPlace: each disk that the vault writes to has its reserve, and what waits for it.
+func TestRoomOfEachPlace(t *testing.T) {
+	second, outbox := t.TempDir(), t.TempDir()
+	s := settings{dir: t.TempDir(), Journal: journalSettings{Place: journalInDirectory, Directory: second}, Bank: bankSettings{Outbox: outbox}}
+	g := newDiskGuard(s)
+	d := &disksSeen{free: map[string]int64{}}
+	g.look = d.look
+	stage := func() error { return g.outbox().Stage(outbox, "file", func(io.Writer) error { return nil }) }
+	if err := errors.Join(g.fresh(), stage()); err != nil {
+		t.Fatal(err)
+	}
+	d.set(outbox, 0)
+	if err := g.fresh(); err != nil {
+		t.Errorf("a full outbox keeps sales waiting: %v", err)
+	}
+	if err := stage(); err == nil || exitCode(err) != 8 || !strings.Contains(err.Error(), "no settlement file is written") {
+		t.Errorf("a full outbox: %v", err)
+	}
+	d.set(second, 0)
+	if err := g.fresh(); err == nil || !strings.Contains(err.Error(), second) {
+		t.Errorf("a full journal: %v", err)
+	}
+	if got := g.lowPlaces(); !strings.Contains(got, "journal: ") || !strings.Contains(got, "bank outbox: ") || strings.Contains(got, "ledger") || strings.Contains(got, outbox) {
+		t.Errorf("the log is told %q", got)
+	}
+	d.set(second, sizeOfDisks)
+	d.err = errors.New("statfs failed")
+	if err := g.fresh(); err == nil || !strings.Contains(err.Error(), "is not known") {
+		t.Errorf("no figures: %v", err)
+	}
+}
+
+func TestReserves(t *testing.T) {
+	for _, c := range []struct{ set, size, want int64 }{{0, 100 << 30, 1 << 30}, {0, 20 << 30, 1 << 30}, {0, 10_000, 500}, {7, 100 << 30, 7}} {
+		if got := (&diskGuard{least: c.set}).reserveOf(c.size); got != c.want {
+			t.Errorf("reserve %d of %d bytes: %d, want %d", c.set, c.size, got, c.want)
+		}
+	}
+	s := settings{Limits: limitSettings{DiskReserve: -1}}
+	if err := s.check(time.Now()); err == nil || !strings.Contains(err.Error(), filepath.Join(settingsFile)+": limits") {
+		t.Errorf("a reserve below nothing: %v", err)
+	}
+}

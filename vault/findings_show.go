@@ -1,0 +1,87 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"nightdrop/vault/internal/control"
+)
+
+func newFindingsShowCommand(g *global, c console) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "show NUMBER",
+		Short:   "Show an integrity finding: what it means, which bag or file, and what to do",
+		Example: "  vault findings show 17",
+		Args:    arguments(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			number, err := findingNumber(args[0])
+			if err != nil {
+				return err
+			}
+			client, err := g.client()
+			if err != nil {
+				return err
+			}
+			f, err := client.Finding(cmd.Context(), number)
+			if err != nil {
+				return err
+			}
+			return g.print(c.out, f, func(w io.Writer) { printFinding(w, f) })
+		},
+	}
+	g.readingFlags(cmd)
+	return cmd
+}
+
+// findingNumber reads what names a finding.
+func findingNumber(text string) (uint64, error) {
+	number, err := strconv.ParseUint(text, 10, 63)
+	if err != nil || number == 0 {
+		return 0, fmt.Errorf("%w: a finding is named by its number, as vault findings list shows it", errUsage)
+	}
+	return number, nil
+}
+
+func printFinding(w io.Writer, f control.Finding) {
+	row(w, "finding", f.Number)
+	row(w, "kind", f.Kind)
+	known := meanings[f.Kind]
+	row(w, "means", orDash(known.means))
+	row(w, "time", moment(f.Time))
+	row(w, "found by", f.Actor)
+	row(w, "origin", f.Origin)
+	if f.Count > 1 {
+		row(w, "tells of", fmt.Sprintf("%d of its kind", f.Count))
+	}
+	for _, member := range []struct{ name, value string }{{"merchant", f.Merchant}, {"relay", f.Relay}, {"run", f.Run}} {
+		if member.value != "" {
+			row(w, member.name, member.value)
+		}
+	}
+	if f.Bag != 0 {
+		row(w, "bag", f.Bag)
+	}
+	if f.Through != 0 {
+		row(w, "through bag", f.Through)
+	}
+	if f.Index != nil {
+		row(w, "envelope in the bag", *f.Index)
+	}
+	if f.Evidence != "" {
+		row(w, "evidence", f.Evidence)
+	}
+	if f.Detail != "" {
+		row(w, "detail", f.Detail)
+	}
+	if f.Entry != nil {
+		row(w, "entry of the log", *f.Entry)
+	}
+	row(w, "acknowledged", acknowledged(f))
+	if a := f.Acknowledged; a != nil {
+		row(w, "reason", a.Reason)
+	}
+	row(w, "what to do", orDash(known.todo))
+}
