@@ -136,7 +136,7 @@ func (l *Ledger) try(group []*request) (failed *request, err error) {
 	}
 	l.tellTags(tx)
 	if err := guard(b.Commit); err != nil {
-		return nil, l.latch(fmt.Errorf("%w: %w", err, ErrUnknownOutcome))
+		return nil, l.latch(fmt.Errorf("%w: %w", onDisk(l.path, err), ErrUnknownOutcome))
 	}
 	l.publish(tx)
 	l.wake()

@@ -106,7 +106,7 @@ func InspectMain(path string, out io.Writer) int {
 	if err == nil {
 		return exitSound
 	}
-	fmt.Fprintln(out, err)
+	fmt.Fprintln(out, onDisk(path, err))
 	switch {
 	case errors.Is(err, ErrInUse):
 		return exitInUse
@@ -138,7 +138,7 @@ func InspectByCommand(argv ...string) func(path string) error {
 		case exitInUse:
 			return ErrInUse
 		case exitFailed:
-			return fmt.Errorf("inspect the ledger: %s", said)
+			return fmt.Errorf("inspect the ledger %s: %s", path, said)
 		}
 		return fmt.Errorf("the inspection ended with %q (%w): %w", said, err, ErrDamaged)
 	}

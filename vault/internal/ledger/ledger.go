@@ -237,7 +237,7 @@ func (l *Ledger) begin() error {
 // where Rebuild must come first, with ErrNewer or ErrFormat, or with what the keys say, such as keyring.ErrLocked.
 func Open(path string, keys Keys, o Options) (*Ledger, error) {
 	l, err := open(path, keys, o)
-	return l, naming(path, err)
+	return l, onDisk(path, err)
 }
 
 func open(path string, keys Keys, o Options) (*Ledger, error) {

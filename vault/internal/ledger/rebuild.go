@@ -109,7 +109,7 @@ func Rebuild(ctx context.Context, path string, keys Keys, o RebuildOptions) (don
 		return err
 	})
 	if err != nil {
-		return Rebuilt{}, fmt.Errorf("rebuild the ledger %s, which is as it was: %w", path, err)
+		return Rebuilt{}, fmt.Errorf("rebuild the ledger %s, which is as it was: %w", path, onDisk(path, err))
 	}
 	return done, nil
 }
