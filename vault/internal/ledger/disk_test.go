@@ -29,7 +29,9 @@ func TestErrorOfTheDiskNamesItsFile(t *testing.T) {
 		}
 	}
 	opts := v.opts
-	opts.openFile = func(name string, _ int, mode os.FileMode) (*os.File, error) { return os.OpenFile(name, os.O_RDONLY, mode) }
+	opts.openFile = func(name string, _ int, mode os.FileMode) (*os.File, error) {
+		return os.OpenFile(name, os.O_RDONLY, mode)
+	}
 	if _, err := Open(v.path(), v.ring, opts); err == nil || !strings.Contains(err.Error(), v.path()) {
 		t.Errorf("where it cannot write Open says: %v", err)
 	}
