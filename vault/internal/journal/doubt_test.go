@@ -176,7 +176,7 @@ func TestAFillingThatIsKilled(t *testing.T) {
 	waittest.For(t, "a part of it", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return len(p.messages[1]) == 1 })
 	must(t, stop())
 	p.append = nil
-	h.Ledger.SetJournalled("directory", ledger.Journalled{Generation: 1}) // what the head had when it was killed
+	h.SetJournalled("directory", ledger.Journalled{Generation: 1}) // what the head had when it was killed
 	must(t, h.begin(p))
 	h.send(p)
 	if !h.whole(p) {

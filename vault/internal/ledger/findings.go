@@ -28,12 +28,11 @@ func (tx *Tx) Findings(before uint64, fn func(payment.Found) error) error {
 		before = 1<<64 - 1
 	}
 	cursor := tx.bucket(bucketFindings).Cursor()
-	k, value := cursor.Seek(orderedKey(before))
-	if k != nil {
-		k, value = cursor.Prev()
-	} else if k, value = cursor.Last(); k == nil {
-		return tx.walked(bucketFindings, nil, 0, tx.writes)
+	step := cursor.Prev
+	if k, _ := cursor.Seek(orderedKey(before)); k == nil {
+		step = cursor.Last
 	}
+	k, value := step()
 	met, writes, all := 0, tx.writes, before == 1<<64-1
 	for ; k != nil; k, value = cursor.Prev() {
 		met++
