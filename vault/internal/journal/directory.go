@@ -51,6 +51,7 @@ type Directory struct {
 type end struct {
 	message []byte
 	damage  error // of the segment that it is in, or of later ones
+	ours    bool  // this process appended to it, or tried
 }
 
 var _ Place = (*Directory)(nil)
@@ -122,9 +123,9 @@ func (d *Directory) Newest(_ context.Context, generation uint64) ([]byte, error)
 }
 
 // find gives the newest message of a generation. Once this process appends to it, memory knows better than the disk, which may show a
-// message that it could not sync.
+// message that it could not sync. Before that the disk is read at each look: what somebody puts back there is seen.
 func (d *Directory) find(generation uint64) (newest end, err error) {
-	if newest, known := d.newest[generation]; known {
+	if newest, known := d.newest[generation]; known && newest.ours {
 		return newest, nil
 	}
 	if err := d.sweep(generation); err != nil {
@@ -148,7 +149,6 @@ func (d *Directory) find(generation uint64) (newest end, err error) {
 			break
 		}
 	}
-	d.newest[generation] = newest
 	return newest, nil
 }
 
@@ -157,6 +157,7 @@ func (d *Directory) scanAll(generation uint64, path string) (scanned, error) {
 	if err := syncPath(path); err != nil {
 		return scanned{}, err
 	}
+	delete(d.damaged, path) // what is there now counts: a sound copy may have been put back
 	data, err := readSegment(path, 0)
 	if errors.Is(err, ErrDamaged) {
 		d.damaged[path] = d.generationPath(generation)
@@ -287,13 +288,16 @@ func asideOf(path string) error {
 func (d *Directory) Append(_ context.Context, generation uint64, message []byte) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if _, err := d.find(generation); err != nil {
+	newest, err := d.find(generation)
+	if err != nil {
 		return err
 	}
+	newest.ours = true
+	d.newest[generation] = newest
 	if d.trouble = d.append(generation, message); d.trouble != nil {
 		return errors.Join(d.trouble, d.abandon())
 	}
-	d.newest[generation] = end{message: bytes.Clone(message)}
+	d.newest[generation] = end{message: bytes.Clone(message), ours: true}
 	return nil
 }
 
