@@ -75,6 +75,23 @@ func TestAKeyThatIsFlippedWhileTheLedgerIsOpenIsNoticed(t *testing.T) {
 				}
 				return err
 			}},
+		"a payment in the order of arrival": {func(_ string, number uint64) []byte { return recordKey(number+1, shop) }, 7, func(tx *Tx, _ string) error {
+			err := tx.Payments(Query{After: 1}, func(payment.Payment) error { return nil })
+			if err == nil {
+				err = errors.New("it would not be listed")
+			}
+			return err
+		}},
+		"a working stage after the first": {func(_ string, number uint64) []byte {
+			return append(stagePrefix(payment.StageReceived), recordKey(number+1, shop)...)
+		}, 0, func(tx *Tx, _ string) error {
+			n := 0
+			err := tx.Payments(Query{Stage: payment.StageReceived, After: 1}, func(payment.Payment) error { n++; return nil })
+			if err == nil && n != 1 {
+				err = errors.New("it would not be recovered")
+			}
+			return err
+		}},
 	} {
 		for _, writing := range []bool{false, true} {
 			t.Run(name, func(t *testing.T) {

@@ -140,8 +140,8 @@ func (l *Ledger) openStore(path string) error {
 		Timeout:      l.options.LockWait,
 		FreelistType: bbolt.FreelistMapType,
 		PageSize:     filePageSize,
-		// Address space, not memory: a growing file need not be mapped anew, which would wait for every reader.
-		InitialMmapSize: 1 << 30,
+		// Address space, not memory: a growing file need not be mapped anew, which would wait for every reader, a check of minutes too.
+		InitialMmapSize: 64 << 30,
 		OpenFile:        l.options.openFile,
 		NoStatistics:    true,
 	})

@@ -282,7 +282,11 @@ func (tx *Tx) scan(s scan, q Query, fn func(payment.Payment) error) error {
 			if len(record) < 8 {
 				return damaged("index %s has a key that is none", s.bucket)
 			}
-			after = binary.BigEndian.Uint64(record)
+			number := binary.BigEndian.Uint64(record)
+			if s.bucket == bucketPayments && number != after+1 { // they have every number from 1 on
+				return damaged("a payment is gone from the file, or stands in another's place")
+			}
+			after = number
 			if q.Skip != nil && q.Skip(after) {
 				continue
 			}
@@ -300,11 +304,26 @@ func (tx *Tx) scan(s scan, q Query, fn func(payment.Payment) error) error {
 		if len(records) == scanChunk {
 			continue
 		}
-		if q.After > 0 { // how many stand before it is not known
-			return nil
-		}
-		return tx.walked(s.bucket, s.prefix, met, writes)
+		return tx.scanned(s, q.After, met, writes)
 	}
+}
+
+// scanned compares how many keys a scan from after on met, to the end, with how many there are.
+func (tx *Tx) scanned(s scan, after uint64, met, writes int) error {
+	switch {
+	case after == 0:
+	case s.bucket == bucketPayments && met == 0:
+		return nil // after may be beyond the last
+	case s.bucket == bucketPayments:
+		met += int(after)
+	default:
+		met = 0
+		cursor := tx.bucket(s.bucket).Cursor()
+		for k, _ := cursor.Seek(s.prefix); k != nil && bytes.HasPrefix(k, s.prefix); k, _ = cursor.Next() {
+			met++
+		}
+	}
+	return tx.walked(s.bucket, s.prefix, met, writes)
 }
 
 // scanKeys returns the next keys of payments with numbers above after, copies.

@@ -26,6 +26,9 @@ func provenFirst(bucket string) bool {
 	return !slices.Contains(laterBuckets, bucket) && slices.Contains(summedBuckets(), bucket)
 }
 
+// maxEntries bounds for how many tags room is made before the sums have proved how many there are.
+const maxEntries = 1 << 28
+
 // structure checks the pages on the way to every record, before bbolt follows them: keys in order and where their branches say, each page in
 // one place, and none of them free, for bbolt would write over it. Of leaves it knows only who names them.
 func (l *Ledger) structure() (err error) {
@@ -73,8 +76,10 @@ func (l *Ledger) proveFirst() (err error) {
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	entries := 0
-	for _, of := range l.head.Sums {
-		entries += int(of.Count)
+	for bucket, of := range l.head.Sums {
+		if provenFirst(bucket) {
+			entries += int(min(of.Count, maxEntries))
+		}
 	}
 	l.tags = newTags(entries)
 	found := l.startSumming()
@@ -121,35 +126,43 @@ func (l *Ledger) proveLater() {
 
 // proveBucket compares a bucket with its sum on a snapshot.
 func (l *Ledger) proveBucket(bucket string) error {
-	file, err := os.Open(l.path)
-	if err != nil {
-		return fmt.Errorf("open the ledger: %w", err)
-	}
-	defer file.Close()
 	return l.snapshot(func(b *bbolt.Tx) error {
 		h, err := l.readHead(b)
 		if err != nil {
 			return err
 		}
-		var found sum
-		c := newPageChecker(file, uint64(b.Size()/filePageSize))
-		c.visit = func(of string, records []element) error {
-			if of != bucket { // small ones have no pages to be skimmed
-				return nil
-			}
-			for _, e := range records {
-				found.Count++
-				found.Sum.add(l.recordMAC(bucket, e.key, e.value))
-			}
-			return l.closingError()
-		}
-		root := b.Cursor().Bucket().Root() // of the snapshot, whose pages nobody writes over
-		c.skim = func(of string) bool { return of != bucket }
-		if err := c.tree(uint64(root), keyRange{}, 0, ""); err != nil {
+		found, err := l.sumPages(b, func(of string) bool { return of == bucket }, l.closingError)
+		if err != nil {
 			return err
 		}
-		return h.Sums.equal(bucket, found)
+		return h.Sums.equal(bucket, found[bucket])
 	})
+}
+
+// sumPages reads all pages of some buckets as a snapshot has them, checks their structure and adds up what is in them. goOn is asked after every
+// leaf. Nobody writes over a snapshot's pages.
+func (l *Ledger) sumPages(b *bbolt.Tx, read func(bucket string) bool, goOn func() error) (found sums, err error) {
+	file, err := os.Open(l.path)
+	if err != nil {
+		return nil, fmt.Errorf("open the ledger: %w", err)
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	found = sums{}
+	c := newPageChecker(file, uint64(b.Size()/filePageSize))
+	c.skim = func(bucket string) bool { return !read(bucket) }
+	c.visit = func(bucket string, records []element) error {
+		if !read(bucket) { // small ones have no pages to be skimmed
+			return nil
+		}
+		of := found[bucket]
+		for _, e := range records {
+			of.Count++
+			of.Sum.add(l.recordMAC(bucket, e.key, e.value))
+		}
+		found[bucket] = of
+		return goOn()
+	}
+	return found, c.tree(uint64(b.Cursor().Bucket().Root()), keyRange{}, 0, "")
 }
 
 // logChunk is how many entries of the log are hashed on one snapshot.
