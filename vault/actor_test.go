@@ -7,10 +7,10 @@ import (
 	"testing"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // TestEveryEventSaysWhoAndWhy: what operators do stands in the log under their name and with their reason; everything else has an
@@ -64,23 +64,23 @@ func TestEveryEventSaysWhoAndWhy(t *testing.T) {
 
 // told is what a stopped vault's log tells.
 type told struct {
-	vault  payment.Vault
-	events []payment.Event
+	vault  book.Vault
+	events []book.Event
 }
 
 // destroyed are the keys of whose end the log tells, sorted.
 func (l told) destroyed() (names []envelope.KeyName) {
 	for _, e := range l.events {
-		if body, ok := e.Body.(payment.KeysChanged); ok {
+		if body, ok := e.Body.(book.KeysChanged); ok {
 			names = append(names, body.Destroyed...)
 		}
 	}
 	return sorted(names)
 }
 
-func (l told) find(f payment.Finding) (found []payment.Event) {
+func (l told) find(f book.Finding) (found []book.Event) {
 	for _, e := range l.events {
-		if body, ok := e.Body.(payment.IntegrityFound); ok && body.Finding == f {
+		if body, ok := e.Body.(book.IntegrityFound); ok && body.Finding == f {
 			found = append(found, e)
 		}
 	}

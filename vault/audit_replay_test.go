@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/payment"
 	"nightdrop/vault/internal/replay"
 )
 
@@ -17,7 +17,7 @@ func TestAnAuditorReplaysAMonth(t *testing.T) {
 	m := newMonth(t)
 	stop := m.begin()
 	early := m.send(draft{order: order("sale", `,"amount":1200,"currency":"USD"`), account: aCard})[0]
-	m.reaches(early, payment.StageApproved)
+	m.reaches(early, book.StageApproved)
 	dir := t.TempDir()
 	key, opening, log := filepath.Join(dir, "anna.key"), filepath.Join(dir, "anna.state"), filepath.Join(dir, "log")
 	var made control.NewAuditor
@@ -25,7 +25,7 @@ func TestAnAuditorReplaysAMonth(t *testing.T) {
 	var added control.Auditor
 	m.json(&added, "audit", "auditor", "add", "anna", "--key", made.Key)
 	void := m.send(draft{order: order("void", `,"of":"`+early+`"`)})[0]
-	m.reaches(void, payment.StageDone)
+	m.reaches(void, book.StageDone)
 	ids := m.sell()
 	settled := m.closeAndSettle()
 	m.checkReturns(ids)

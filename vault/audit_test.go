@@ -15,9 +15,9 @@ import (
 
 	"nightdrop/shared/note"
 	"nightdrop/vault/internal/audit"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/keyring"
-	"nightdrop/vault/internal/payment"
 )
 
 // auditor makes an auditor's key as its owner does, and has it enrolled.
@@ -34,7 +34,7 @@ func (s *site) auditor(name string) *keyring.Auditor {
 }
 
 // exported exports the log and reads it with an auditor's key: every event that opens, in order.
-func (s *site) exported(dir string, who audit.Identity) (events []payment.Event) {
+func (s *site) exported(dir string, who audit.Identity) (events []book.Event) {
 	s.t.Helper()
 	var st control.Status
 	s.json(&st, "status")
@@ -48,7 +48,7 @@ func (s *site) exported(dir string, who audit.Identity) (events []payment.Event)
 		if errors.Is(e.Err, audit.ErrNotYours) {
 			return nil
 		}
-		var event payment.Event
+		var event book.Event
 		if err := errors.Join(e.Err, json.Unmarshal(e.Event, &event)); err != nil {
 			return err
 		}
@@ -58,7 +58,7 @@ func (s *site) exported(dir string, who audit.Identity) (events []payment.Event)
 	return events
 }
 
-func kindsOf(events []payment.Event) (kinds []string) {
+func kindsOf(events []book.Event) (kinds []string) {
 	for _, e := range events {
 		kinds = append(kinds, e.Body.Kind())
 	}
@@ -89,14 +89,14 @@ func TestStartsStopsAndRefusalsStandInTheLog(t *testing.T) {
 
 	events := s.readLog().events
 	kinds := kindsOf(events)
-	started := slices.Index(kinds, payment.VaultStarted{}.Kind())
-	stopped := slices.Index(kinds, payment.VaultStopped{}.Kind())
+	started := slices.Index(kinds, book.VaultStarted{}.Kind())
+	stopped := slices.Index(kinds, book.VaultStopped{}.Kind())
 	if started != 1 || stopped < started || kinds[stopped-1] != "vault-locked" || kinds[stopped+1] != "vault-started" || kinds[len(kinds)-1] != "vault-stopped" {
 		t.Errorf("the log tells of %v", kinds)
 	}
-	var refused []payment.AccessRefused
+	var refused []book.AccessRefused
 	for _, e := range events {
-		if b, ok := e.Body.(payment.AccessRefused); ok {
+		if b, ok := e.Body.(book.AccessRefused); ok {
 			if e.Actor == "" || e.Origin != "socket" || b.First.IsZero() || b.Last.Before(b.First.Time) {
 				t.Errorf("a refusal by %q from %q: %+v", e.Actor, e.Origin, b)
 			}
@@ -104,7 +104,7 @@ func TestStartsStopsAndRefusalsStandInTheLog(t *testing.T) {
 			refused = append(refused, b)
 		}
 	}
-	want := []payment.AccessRefused{{Call: "GET /merchants", Code: "locked", Times: 2}, {Call: "POST /unlock", Code: "not-allowed", Times: 1},
+	want := []book.AccessRefused{{Call: "GET /merchants", Code: "locked", Times: 2}, {Call: "POST /unlock", Code: "not-allowed", Times: 1},
 		{Call: "POST /unlock", Code: "not-allowed", Times: 1}}
 	for i := range min(len(want), len(refused)) {
 		want[i].First, want[i].Last = refused[i].First, refused[i].Last
@@ -119,7 +119,7 @@ func TestStartsStopsAndRefusalsStandInTheLog(t *testing.T) {
 func TestRefusalsAreBounded(t *testing.T) {
 	var r refusals
 	for i := range 3 * maxRefusals {
-		r.merge(refusal{body: payment.AccessRefused{Call: strings.Repeat("x", i), Code: "locked", Times: 1}})
+		r.merge(refusal{body: book.AccessRefused{Call: strings.Repeat("x", i), Code: "locked", Times: 1}})
 	}
 	times := 0
 	all := r.take()
@@ -175,7 +175,7 @@ func TestAuditorsByTheCommandLine(t *testing.T) {
 	}
 	events := s.exported(dir, bert)
 	last := events[len(events)-1]
-	if told, ok := last.Body.(payment.LogExported); !ok || told.Dir != dir || last.Purpose != "for the auditors" || kindsOf(events)[0] != "auditor-added" {
+	if told, ok := last.Body.(book.LogExported); !ok || told.Dir != dir || last.Purpose != "for the auditors" || kindsOf(events)[0] != "auditor-added" {
 		t.Errorf("bert reads last %+v", last)
 	}
 	if code, _ := s.command("audit", "export", filepath.Join(t.TempDir(), "4242424242424242")); code != 2 {
@@ -185,7 +185,7 @@ func TestAuditorsByTheCommandLine(t *testing.T) {
 		t.Error("an export into a file")
 	}
 	events = s.exported(dir, bert)
-	if failed, ok := events[len(events)-2].Body.(payment.LogExported); !ok || !failed.Failed {
+	if failed, ok := events[len(events)-2].Body.(book.LogExported); !ok || !failed.Failed {
 		t.Errorf("the failed export is not told: %v", kindsOf(events))
 	}
 	stop()
@@ -279,17 +279,17 @@ func (m *month) feedCanaries(ids map[string]string) {
 	m.send(draft{order: order("update", `,"token":"`+token+`"`), account: `{"card":{"expiry":"2032-01"}}`})
 	m.send(draft{order: order("sale", `,"amount":150,"currency":"USD","token":"`+token+`"`), code: `{"code":"739"}`})
 	gone := m.send(draft{order: order("sale", `,"amount":175,"currency":"USD"`), account: aCard})[0]
-	m.reaches(gone, payment.StageApproved)
+	m.reaches(gone, book.StageApproved)
 	m.send(draft{order: order("void", `,"of":"`+gone+`"`)})
-	m.reaches(gone, payment.StageVoided)
+	m.reaches(gone, book.StageVoided)
 	debit := m.send(draft{order: order("sale", `,"amount":185,"currency":"USD"`), account: aBank})[0]
-	m.reaches(debit, payment.StageAccepted)
+	m.reaches(debit, book.StageAccepted)
 	m.send(draft{order: order("void", `,"of":"`+debit+`"`)})
-	m.reaches(debit, payment.StageVoided)
+	m.reaches(debit, book.StageVoided)
 	m.send(draft{order: order("forget", `,"token":"`+token+`"`)})
-	m.reaches(sent[0], payment.StageApproved)
+	m.reaches(sent[0], book.StageApproved)
 	lost := m.send(draft{order: order("sale", `,"amount":900102,"currency":"USD"`), account: named, code: `{"code":"739"}`})[0] // the host hangs up
-	m.reaches(lost, payment.StageReversed)
+	m.reaches(lost, book.StageReversed)
 }
 
 // closeAndSettleAll ends the day.

@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/payment"
 )
 
 type batchAdjustOptions struct {
@@ -70,10 +70,10 @@ func runBatchAdjust(ctx context.Context, client *control.Client, batch string, o
 	if err != nil {
 		return b, err
 	}
-	a := control.Adjustment{Total: payment.Total{Currency: opts.currency, Count: opts.count, Amount: opts.amount},
+	a := control.Adjustment{Total: book.Total{Currency: opts.currency, Count: opts.count, Amount: opts.amount},
 		Payment: opts.payment, Evidence: digest}
 	if opts.refunds {
-		a.Total = payment.Total{Currency: opts.currency, Credits: opts.count, CreditAmount: opts.amount}
+		a.Total = book.Total{Currency: opts.currency, Credits: opts.count, CreditAmount: opts.amount}
 	}
 	return client.Adjust(ctx, b.Number, a)
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/payment"
 )
 
 func newBatchListCommand(g *global, c console) *cobra.Command {
@@ -45,8 +45,8 @@ func batchFlags(cmd *cobra.Command, q *control.BatchQuery) {
 	cmd.Flags().StringVar((*string)(&q.Method), "method", "", "only batches of this method: card or bank")
 }
 
-func checkMethod(m payment.Method) error {
-	if m != "" && m != payment.MethodCard && m != payment.MethodBank {
+func checkMethod(m book.Method) error {
+	if m != "" && m != book.MethodCard && m != book.MethodBank {
 		return fmt.Errorf("%w: --method is card or bank", errUsage)
 	}
 	return nil
@@ -64,7 +64,7 @@ func printBatches(w io.Writer, batches []control.Batch) {
 }
 
 // money writes control totals: what is taken, then what is given.
-func money(totals []payment.Total) string {
+func money(totals []book.Total) string {
 	var parts []string
 	for _, t := range totals {
 		if t.Count != 0 || t.Credits == 0 {

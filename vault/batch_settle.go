@@ -8,14 +8,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/payment"
 	"nightdrop/vault/internal/settle"
 )
 
 type batchSettleOptions struct {
 	all     bool
-	method  payment.Method
+	method  book.Method
 	listing string // file
 	again   string // name of a settlement file
 }

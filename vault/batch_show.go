@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/payment"
 	"nightdrop/vault/internal/report"
 )
 
@@ -45,7 +45,7 @@ func parseBatch(text string) (uint32, error) {
 	}
 	number, err := strconv.ParseUint(digits, 10, 32)
 	if err != nil || number == 0 {
-		return 0, fmt.Errorf("%w: %q is not a batch; give its name (%s) or number", errUsage, text, payment.BatchID(payment.MethodCard, 17))
+		return 0, fmt.Errorf("%w: %q is not a batch; give its name (%s) or number", errUsage, text, book.BatchID(book.MethodCard, 17))
 	}
 	return uint32(number), nil
 }
@@ -96,7 +96,7 @@ func printBatch(w io.Writer, b control.Batch) {
 }
 
 // printLines shows what the acquirer has otherwise, and who accepted it and why.
-func printLines(w io.Writer, lines []payment.Adjustment) {
+func printLines(w io.Writer, lines []book.Adjustment) {
 	if len(lines) == 0 {
 		return
 	}

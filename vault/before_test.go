@@ -14,10 +14,10 @@ import (
 	"time"
 
 	"nightdrop/shared/durable"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // before is where the vault of 30 November 2026 lies; its README says what is in it.
@@ -116,13 +116,13 @@ func TestLedgerOfBeforeOpens(t *testing.T) {
 	var payments []control.Payment
 	var batches []control.Batch
 	s.must(l.View(func(tx *ledger.Tx) error {
-		if err := tx.Payments(ledger.Query{}, func(p payment.Payment) error {
+		if err := tx.Payments(ledger.Query{}, func(p book.Payment) error {
 			payments = append(payments, paymentView(p))
 			return nil
 		}); err != nil {
 			return err
 		}
-		return tx.Batches(func(b payment.Batch) error {
+		return tx.Batches(func(b book.Batch) error {
 			v, err := batchView(tx, b)
 			batches = append(batches, v)
 			return err
@@ -159,8 +159,8 @@ func TestVaultOfBeforeGoesOn(t *testing.T) {
 	}
 	var status control.Status
 	s.json(&status, "status")
-	if status.Findings[payment.FindingLedgerRebuilt] != 1 {
-		t.Errorf("the log tells of the rebuild %d times", status.Findings[payment.FindingLedgerRebuilt])
+	if status.Findings[book.FindingLedgerRebuilt] != 1 {
+		t.Errorf("the log tells of the rebuild %d times", status.Findings[book.FindingLedgerRebuilt])
 	}
 	s.verifyLog()
 	stop()
@@ -169,8 +169,8 @@ func TestVaultOfBeforeGoesOn(t *testing.T) {
 	// The second unlock has nothing to rebuild, and nothing to tell.
 	stop = s.serve()
 	s.json(&status, "status")
-	if status.Findings[payment.FindingLedgerRebuilt] != 1 {
-		t.Errorf("the log tells of the rebuild %d times", status.Findings[payment.FindingLedgerRebuilt])
+	if status.Findings[book.FindingLedgerRebuilt] != 1 {
+		t.Errorf("the log tells of the rebuild %d times", status.Findings[book.FindingLedgerRebuilt])
 	}
 	stop()
 }

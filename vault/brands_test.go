@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"nightdrop/ops/simulator/host"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/payment"
 )
 
 // TestCardsOfOtherBrandsGoToTheAcquirer: a scheme that the vault has no table of is the acquirer's business, as
@@ -40,10 +40,10 @@ func TestCardsOfOtherBrandsGoToTheAcquirer(t *testing.T) {
 				return false
 			}
 			s.json(&p, "payment", "show", "shop-1", id)
-			if p.Stage == payment.StageRejected {
+			if p.Stage == book.StageRejected {
 				t.Fatalf("%s is rejected: %s", rows[i+1][0], p.Code)
 			}
-			return p.Stage == payment.StageApproved && p.Brand == "other"
+			return p.Stage == book.StageApproved && p.Brand == "other"
 		})
 	}
 	stop()

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/payment"
 )
 
 // cases are small inputs that failed once; its README says what is right.
@@ -63,7 +63,7 @@ func TestCasesOfBankFiles(t *testing.T) {
 			t.Errorf("%s: exit code %d, %+v, want %d returns", name, code, told, len(ids))
 		}
 		for _, id := range ids {
-			if p := r.payment(id); p.Stage != payment.StageReturned {
+			if p := r.payment(id); p.Stage != book.StageReturned {
 				t.Errorf("%s: a sale is %s", name, p.Stage)
 			}
 		}
@@ -88,10 +88,10 @@ func TestCasesOfBankAccounts(t *testing.T) {
 		account := `{"bank":{"routing":"` + row[3] + `","account":"` + row[4] + `","type":"` + row[5] + `","name":"` + row[6] + `"}}`
 		id := m.send(draft{order: sale, account: account})[0]
 		if row[3] == "610000005" {
-			m.reaches(id, payment.StageAccepted)
+			m.reaches(id, book.StageAccepted)
 			continue
 		}
-		m.reaches(id, payment.StageRejected)
+		m.reaches(id, book.StageRejected)
 		if p := m.payment(id); p.Code != "routing" {
 			t.Errorf("%s is answered %s", row[3], p.Code)
 		}
@@ -99,7 +99,7 @@ func TestCasesOfBankAccounts(t *testing.T) {
 	short, err := os.ReadFile(filepath.Join(cases, "mask-bank-4-digits.json"))
 	m.must(err)
 	id := m.send(draft{order: sale, account: strings.TrimSpace(string(short))})[0]
-	m.reaches(id, payment.StageAccepted)
+	m.reaches(id, book.StageAccepted)
 	if p := m.payment(id); p.Masked != "******34" {
 		t.Errorf("masked %s", p.Masked)
 	}

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/keyring"
-	"nightdrop/vault/internal/payment"
 )
 
 // hands are a wall clock and the monotonic clock beside it, set by hand. They are safe for concurrent use.
@@ -98,7 +98,7 @@ func TestClockJumpsWhileItRuns(t *testing.T) {
 	s.must(h.tick(t.Context(), "timer"))
 	var st control.Status
 	s.json(&st, "status")
-	if !strings.Contains(st.Clock, "jumped ahead by 288h") || !strings.Contains(st.Clock, "--confirm-clock") || st.Findings[payment.FindingClockForward] != 1 {
+	if !strings.Contains(st.Clock, "jumped ahead by 288h") || !strings.Contains(st.Clock, "--confirm-clock") || st.Findings[book.FindingClockForward] != 1 {
 		t.Errorf("status says %q, findings %v", st.Clock, st.Findings)
 	}
 	if code, _ := s.command("unlock", "--confirm-clock", "--share", s.shares[0]); code != 4 {
@@ -124,8 +124,8 @@ func TestClockJumpsWhileItRuns(t *testing.T) {
 	live := names(d.ring.Live())
 	stop()
 	told := s.readLog()
-	confirmed := told.find(payment.FindingClockConfirmed)
-	if !slices.Equal(told.destroyed(), sorted(before)) || len(confirmed) != 1 || !strings.HasSuffix(confirmed[0].Body.(payment.IntegrityFound).Detail, "by shares [2 3]") ||
+	confirmed := told.find(book.FindingClockConfirmed)
+	if !slices.Equal(told.destroyed(), sorted(before)) || len(confirmed) != 1 || !strings.HasSuffix(confirmed[0].Body.(book.IntegrityFound).Detail, "by shares [2 3]") ||
 		confirmed[0].Actor == "vault" || confirmed[0].Purpose != "the time server was wrong" {
 		t.Errorf("the log tells of %v destroyed, and %+v", told.destroyed(), confirmed)
 	}

@@ -6,8 +6,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/payment"
 )
 
 // TestTheNinthConflictIsTheLastThatIsTold: of twelve other instructions under a sale's id nine are answered, and a
@@ -29,7 +29,7 @@ func TestTheNinthConflictIsTheLastThatIsTold(t *testing.T) {
 		s.must(err)
 		return len(results) - 1 // without the approval
 	}
-	for n := range payment.MaxConflicts + 3 {
+	for n := range book.MaxConflicts + 3 {
 		other := sale
 		other.order = fmt.Sprintf(`{"operation":"sale","reference":"other %d","amount":%d,"currency":"USD"}`, n, 100+n)
 		s.send(other)
@@ -43,7 +43,7 @@ func TestTheNinthConflictIsTheLastThatIsTold(t *testing.T) {
 	s.wait("nine conflicts and the last answer", func() bool { return told() == 10 })
 	var st control.Status
 	s.json(&st, "status")
-	if st.Findings[payment.FindingConflicts] != 1 {
+	if st.Findings[book.FindingConflicts] != 1 {
 		t.Errorf("findings %v", st.Findings)
 	}
 	s.verifyLog()

@@ -8,10 +8,10 @@ import (
 
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -53,13 +53,13 @@ func fillStatus(tx *ledger.Tx, s *control.Status) error {
 	if err != nil {
 		return err
 	}
-	s.Generation, s.Findings, s.Working = v.Generation, v.Findings, map[payment.Stage]int{}
+	s.Generation, s.Findings, s.Working = v.Generation, v.Findings, map[book.Stage]int{}
 	s.OpenFindings = v.OpenFindings()
 	if s.LogSize, err = tx.TreeSize(); err != nil {
 		return err
 	}
-	s.Open = map[payment.Method]int{}
-	err = tx.Merchants(func(m payment.Merchant) error {
+	s.Open = map[book.Method]int{}
+	err = tx.Merchants(func(m book.Merchant) error {
 		s.Merchants++
 		for _, method := range methods {
 			if m.Open(method) != 0 {
@@ -71,8 +71,8 @@ func fillStatus(tx *ledger.Tx, s *control.Status) error {
 	if err != nil {
 		return err
 	}
-	for _, stage := range payment.Working {
-		err := tx.Payments(ledger.Query{Stage: stage, Limit: control.MaxCounted}, func(p payment.Payment) error {
+	for _, stage := range book.Working {
+		err := tx.Payments(ledger.Query{Stage: stage, Limit: control.MaxCounted}, func(p book.Payment) error {
 			s.Working[stage]++
 			repeated(s, p)
 			return nil
@@ -85,7 +85,7 @@ func fillStatus(tx *ledger.Tx, s *control.Status) error {
 }
 
 // methods are how money moves.
-var methods = [...]payment.Method{payment.MethodCard, payment.MethodBank}
+var methods = [...]book.Method{book.MethodCard, book.MethodBank}
 
 // view reads the ledger of an unlocked vault.
 func view[T any](d *daemon, read func(tx *ledger.Tx) (T, error)) (out T, err error) {

@@ -10,9 +10,9 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/seal"
 	"nightdrop/vault/internal/audit"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 	"nightdrop/vault/internal/report"
 	"nightdrop/vault/internal/settle"
 )
@@ -36,7 +36,7 @@ func (d *daemon) Auditors(context.Context) ([]control.Auditor, error) {
 	})
 }
 
-func showAuditor(a payment.Auditor) (control.Auditor, error) {
+func showAuditor(a book.Auditor) (control.Auditor, error) {
 	key, err := seal.ParseAuditor(a.Key)
 	if err != nil {
 		return control.Auditor{}, err
@@ -57,7 +57,7 @@ func (d *daemon) AddAuditor(ctx context.Context, actor settle.Actor, a control.N
 	if key.Name() != a.Name {
 		return control.Auditor{}, &control.Error{Code: control.CodeUsage, Detail: "the line is the key of an auditor of another name: give that name, or ask for the right line"}
 	}
-	return d.changeAuditor(ctx, actor, a.Name, payment.AuditorAdded{Name: a.Name, Key: a.Key}, func(_ payment.Auditor, known bool) error {
+	return d.changeAuditor(ctx, actor, a.Name, book.AuditorAdded{Name: a.Name, Key: a.Key}, func(_ book.Auditor, known bool) error {
 		if known {
 			return &control.Error{Code: control.CodeConflict, Detail: "there is or was an auditor " + a.Name + ", and names are never used again: choose another"}
 		}
@@ -67,7 +67,7 @@ func (d *daemon) AddAuditor(ctx context.Context, actor settle.Actor, a control.N
 
 // RemoveAuditor ends an auditor's time.
 func (d *daemon) RemoveAuditor(ctx context.Context, actor settle.Actor, name string) (control.Auditor, error) {
-	return d.changeAuditor(ctx, actor, name, payment.AuditorRemoved{Name: name}, func(a payment.Auditor, known bool) error {
+	return d.changeAuditor(ctx, actor, name, book.AuditorRemoved{Name: name}, func(a book.Auditor, known bool) error {
 		if !known {
 			return notFound("auditor", name, envelope.ValidMerchant(name))
 		}
@@ -79,7 +79,7 @@ func (d *daemon) RemoveAuditor(ctx context.Context, actor settle.Actor, name str
 }
 
 // changeAuditor commits an event about an auditor, where allow does not refuse it.
-func (d *daemon) changeAuditor(ctx context.Context, actor settle.Actor, name string, body payment.Body, allow func(payment.Auditor, bool) error) (shown control.Auditor, err error) {
+func (d *daemon) changeAuditor(ctx context.Context, actor settle.Actor, name string, body book.Body, allow func(book.Auditor, bool) error) (shown control.Auditor, err error) {
 	h, err := d.open()
 	if err != nil {
 		return shown, err
@@ -118,7 +118,7 @@ func (d *daemon) ExportLog(ctx context.Context, actor settle.Actor, q control.Ex
 	if err != nil {
 		return control.Export{}, err
 	}
-	told := payment.LogExported{Dir: q.Dir, Bodies: bodies}
+	told := book.LogExported{Dir: q.Dir, Bodies: bodies}
 	if err := h.tell(ctx, actor, told); err != nil {
 		return control.Export{}, err
 	}
@@ -143,7 +143,7 @@ func firstBody(l *ledger.Ledger, q control.ExportQuery) (index int64, err error)
 }
 
 // tell commits one event of no merchant.
-func (h *house) tell(ctx context.Context, actor settle.Actor, body payment.Body) error {
+func (h *house) tell(ctx context.Context, actor settle.Actor, body book.Body) error {
 	return h.ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		_, err := tx.Append(actor.Event("", body))
 		return err
@@ -170,7 +170,7 @@ func (d *daemon) summary(ctx context.Context, bodies int64) ([]byte, error) {
 	for after, more := uint64(0), true; more; {
 		n := 0
 		_, err := view(d, func(tx *ledger.Tx) (struct{}, error) {
-			return struct{}{}, tx.Payments(ledger.Query{After: after, Limit: rowsAtOnce}, func(p payment.Payment) error {
+			return struct{}{}, tx.Payments(ledger.Query{After: after, Limit: rowsAtOnce}, func(p book.Payment) error {
 				builder.Payment(p)
 				after = p.Number
 				n++
@@ -209,7 +209,7 @@ func fillSummary(tx *ledger.Tx, s *report.Summary) error {
 			s.Auditors++
 		}
 	}
-	return tx.Merchants(func(payment.Merchant) error {
+	return tx.Merchants(func(book.Merchant) error {
 		s.Merchants++
 		return nil
 	})

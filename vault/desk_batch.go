@@ -6,9 +6,9 @@ import (
 	"io"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -19,7 +19,7 @@ func (d *daemon) Batches(_ context.Context, q control.BatchQuery) ([]control.Bat
 		if err := exist(tx, control.PaymentQuery{Merchant: q.Merchant}); err != nil {
 			return batches, err
 		}
-		err := tx.Batches(func(b payment.Batch) error {
+		err := tx.Batches(func(b book.Batch) error {
 			if q.Merchant != "" && b.Merchant != q.Merchant || q.Method != "" && b.Method != q.Method {
 				return nil
 			}
@@ -42,7 +42,7 @@ func (d *daemon) Batch(_ context.Context, number uint32) (control.Batch, error) 
 	})
 }
 
-func readBatch(tx *ledger.Tx, number uint32) (payment.Batch, error) {
+func readBatch(tx *ledger.Tx, number uint32) (book.Batch, error) {
 	b, found, err := tx.Batch(number)
 	if err == nil && !found {
 		err = notFound("batch", fmt.Sprint(number), true)
@@ -50,11 +50,11 @@ func readBatch(tx *ledger.Tx, number uint32) (payment.Batch, error) {
 	return b, err
 }
 
-func batchView(tx *ledger.Tx, b payment.Batch) (control.Batch, error) {
+func batchView(tx *ledger.Tx, b book.Batch) (control.Batch, error) {
 	v := control.Batch{ID: b.ID(), Number: b.Number, Merchant: b.Merchant, Method: b.Method, Stage: b.Stage, Opened: b.Opened, Totals: b.Totals,
 		HashTotal: b.HashTotal, Host: b.Host, By: b.By, Lines: b.Lines, Failed: b.Failed, Outstanding: b.Outstanding, Unresolved: b.Unresolved, Done: b.Done}
 	if v.Totals == nil {
-		v.Totals = []payment.Total{}
+		v.Totals = []book.Total{}
 	}
 	if len(b.Lines) > 0 {
 		v.Expected = b.Expected()
@@ -73,22 +73,22 @@ func batchView(tx *ledger.Tx, b payment.Batch) (control.Batch, error) {
 	return v, err
 }
 
-func fileView(f payment.File) control.File {
+func fileView(f book.File) control.File {
 	return control.File{Name: f.Name, Stage: f.Stage, Digest: f.Digest, Effective: f.Effective, Entries: f.Entries, Debits: f.Debits,
 		Credits: f.Credits, EntryHash: f.EntryHash, Batches: f.Batches}
 }
 
 // fileOf reads the settlement file of a batch; the zero File where it has none.
-func fileOf(tx *ledger.Tx, b payment.Batch) (payment.File, error) {
+func fileOf(tx *ledger.Tx, b book.Batch) (book.File, error) {
 	if b.File == "" {
-		return payment.File{}, nil
+		return book.File{}, nil
 	}
 	f, _, err := tx.File(b.File)
 	return f, err
 }
 
 // batchViews shows batches with their files as they stand now.
-func (d *daemon) batchViews(batches []payment.Batch) ([]control.Batch, error) {
+func (d *daemon) batchViews(batches []book.Batch) ([]control.Batch, error) {
 	return view(d, func(tx *ledger.Tx) ([]control.Batch, error) {
 		views := []control.Batch{}
 		for _, b := range batches {
@@ -120,7 +120,7 @@ func (d *daemon) CloseBatches(ctx context.Context, actor settle.Actor, q control
 }
 
 // Settle settles closed batches.
-func (d *daemon) Settle(ctx context.Context, actor settle.Actor, batch uint32, method payment.Method, progress settle.Progress) (control.Settlement, error) {
+func (d *daemon) Settle(ctx context.Context, actor settle.Actor, batch uint32, method book.Method, progress settle.Progress) (control.Settlement, error) {
 	out := control.Settlement{Batches: []control.Batch{}}
 	h, err := d.open()
 	if err != nil {
@@ -195,7 +195,7 @@ func (d *daemon) comparisonView(compared settle.Comparison) (control.Comparison,
 	for _, d := range compared.Differences {
 		out.Differences = append(out.Differences, control.Compared{Problem: d.Problem, Payment: d.ID, Line: d.Line, Ours: listed(d.Ours), Theirs: listed(d.Theirs)})
 	}
-	views, err := d.batchViews([]payment.Batch{compared.Batch})
+	views, err := d.batchViews([]book.Batch{compared.Batch})
 	if err == nil {
 		out.Batch = views[0]
 	}

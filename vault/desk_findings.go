@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -18,7 +18,7 @@ var errEnough = errors.New("enough")
 func (d *daemon) Findings(_ context.Context, q control.FindingQuery) ([]control.Finding, error) {
 	return view(d, func(tx *ledger.Tx) ([]control.Finding, error) {
 		shown := []control.Finding{}
-		err := tx.Findings(q.Before, func(f payment.Found) error {
+		err := tx.Findings(q.Before, func(f book.Found) error {
 			if q.Kind != "" && f.What.Finding != q.Kind || q.Open && !f.Open() {
 				return nil
 			}
@@ -49,7 +49,7 @@ func (d *daemon) Finding(_ context.Context, number uint64) (control.Finding, err
 }
 
 // findingOf reads a finding that has to be there.
-func findingOf(tx *ledger.Tx, number uint64) (payment.Found, error) {
+func findingOf(tx *ledger.Tx, number uint64) (book.Found, error) {
 	f, known, err := tx.Finding(number)
 	if err == nil && !known {
 		err = &control.Error{Code: control.CodeNotFound, Detail: fmt.Sprintf("there is no finding %d: see vault findings list --all", number)}
@@ -57,7 +57,7 @@ func findingOf(tx *ledger.Tx, number uint64) (payment.Found, error) {
 	return f, err
 }
 
-func showFinding(f payment.Found) control.Finding {
+func showFinding(f book.Found) control.Finding {
 	w := f.What
 	shown := control.Finding{Number: f.Number, Kind: w.Finding, Time: f.Time, Actor: f.Actor, Origin: f.Origin, Count: w.Times(), Relay: w.Relay,
 		Run: w.Run, Bag: w.Number, Through: w.Through, Merchant: f.Merchant, Evidence: f.Evidence, Detail: w.Detail,
@@ -69,9 +69,9 @@ func showFinding(f payment.Found) control.Finding {
 }
 
 // ofEnvelope tells whether findings of a kind are of one envelope in a bag.
-func ofEnvelope(kind payment.Finding) bool {
+func ofEnvelope(kind book.Finding) bool {
 	switch kind {
-	case payment.FindingForgedEnvelope, payment.FindingBadEnvelope, payment.FindingUnknownMerchant, payment.FindingConflicts, payment.FindingMismatches:
+	case book.FindingForgedEnvelope, book.FindingBadEnvelope, book.FindingUnknownMerchant, book.FindingConflicts, book.FindingMismatches:
 		return true
 	}
 	return false
@@ -90,7 +90,7 @@ func (d *daemon) Acknowledge(ctx context.Context, actor settle.Actor, a control.
 		}
 		done = []control.Finding{}
 		for _, number := range waiting {
-			if _, err := tx.Append(actor.Event("", payment.FindingAcknowledged{Number: number, Withdrawn: a.Withdraw})); err != nil {
+			if _, err := tx.Append(actor.Event("", book.FindingAcknowledged{Number: number, Withdrawn: a.Withdraw})); err != nil {
 				return err
 			}
 			f, err := findingOf(tx, number)
@@ -113,7 +113,7 @@ func waitingFindings(tx *ledger.Tx, a control.Acknowledging) (numbers []uint64, 
 		}
 		return []uint64{a.From}, err
 	}
-	err = tx.Findings(a.Through+1, func(f payment.Found) error {
+	err = tx.Findings(a.Through+1, func(f book.Found) error {
 		if f.Number < a.From {
 			return errEnough
 		}
@@ -131,6 +131,6 @@ func waitingFindings(tx *ledger.Tx, a control.Acknowledging) (numbers []uint64, 
 	return numbers, err
 }
 
-func waitsFor(f payment.Found, a control.Acknowledging) bool {
+func waitsFor(f book.Found, a control.Acknowledging) bool {
 	return f.What.Finding.Alarming() && (f.Acknowledged != nil) == a.Withdraw && (a.Kind == "" || f.What.Finding == a.Kind)
 }

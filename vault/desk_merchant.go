@@ -10,9 +10,9 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/shared/seal"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -27,7 +27,7 @@ const (
 func (d *daemon) Merchants(context.Context) ([]control.Merchant, error) {
 	return view(d, func(tx *ledger.Tx) ([]control.Merchant, error) {
 		merchants := []control.Merchant{}
-		err := tx.Merchants(func(m payment.Merchant) error {
+		err := tx.Merchants(func(m book.Merchant) error {
 			merchants = append(merchants, merchantView(m))
 			return nil
 		})
@@ -48,7 +48,7 @@ func readMerchant(tx *ledger.Tx, id string) (control.Merchant, error) {
 	return merchantView(m), err
 }
 
-func merchantView(m payment.Merchant) control.Merchant {
+func merchantView(m book.Merchant) control.Merchant {
 	return control.Merchant{ID: m.ID, Name: m.Name, Status: string(m.Status), Verifiers: m.Verifiers, ReplyKeys: m.ReplyKeys, Acceptor: m.Acceptor,
 		Currencies: m.Currencies, Added: m.Added, Results: m.Results, OpenBatch: m.OpenBatch, OpenBank: m.OpenBank, Policy: m.Policy}
 }
@@ -61,7 +61,7 @@ func (d *daemon) AddMerchant(ctx context.Context, actor settle.Actor, m control.
 	if err := checkMerchant(m); err != nil {
 		return control.Merchant{}, &control.Error{Code: control.CodeUsage, Detail: err.Error()}
 	}
-	body := payment.MerchantAdded{Name: m.Name, Verifiers: m.Verifiers, ReplyKeys: m.ReplyKeys, Acceptor: m.Acceptor, Currencies: m.Currencies}
+	body := book.MerchantAdded{Name: m.Name, Verifiers: m.Verifiers, ReplyKeys: m.ReplyKeys, Acceptor: m.Acceptor, Currencies: m.Currencies}
 	return d.changeMerchant(ctx, m.ID, func(tx *ledger.Tx) error {
 		_, found, err := tx.Merchant(m.ID)
 		if err != nil {
@@ -79,14 +79,14 @@ func (d *daemon) AddMerchant(ctx context.Context, actor settle.Actor, m control.
 		if _, err = tx.Append(actor.Event(m.ID, body)); err != nil || m.Company == nil {
 			return err
 		}
-		_, err = tx.Append(actor.Event(m.ID, payment.MerchantPolicySet{Policy: payment.Policy{Company: *m.Company}}))
+		_, err = tx.Append(actor.Event(m.ID, book.MerchantPolicySet{Policy: book.Policy{Company: *m.Company}}))
 		return err
 	})
 }
 
 // otherAcceptor refuses an acceptor id that another merchant has: their money would meet at the acquirer.
 func otherAcceptor(tx *ledger.Tx, acceptor string) error {
-	return tx.Merchants(func(other payment.Merchant) error {
+	return tx.Merchants(func(other book.Merchant) error {
 		if other.Acceptor == acceptor {
 			return &control.Error{Code: control.CodeConflict, Detail: fmt.Sprintf("acceptor %s is merchant %s's; give the one that the acquirer gave with --acceptor", acceptor, other.ID)}
 		}
@@ -137,23 +137,23 @@ func checkMerchant(m control.NewMerchant) error {
 		return errors.New("--acceptor is 1 to 15 of A-Z0-9")
 	}
 	if m.Company != nil {
-		return checkCompany(payment.Company{}, *m.Company)
+		return checkCompany(book.Company{}, *m.Company)
 	}
 	return nil
 }
 
 // SuspendMerchant stops one.
 func (d *daemon) SuspendMerchant(ctx context.Context, actor settle.Actor, id string) (control.Merchant, error) {
-	return d.setMerchant(ctx, actor, id, payment.MerchantActive, payment.MerchantSuspended{})
+	return d.setMerchant(ctx, actor, id, book.MerchantActive, book.MerchantSuspended{})
 }
 
 // ResumeMerchant lets one in again.
 func (d *daemon) ResumeMerchant(ctx context.Context, actor settle.Actor, id string) (control.Merchant, error) {
-	return d.setMerchant(ctx, actor, id, payment.MerchantStopped, payment.MerchantResumed{})
+	return d.setMerchant(ctx, actor, id, book.MerchantStopped, book.MerchantResumed{})
 }
 
 // setMerchant changes a merchant that stands in from; one that does not is as it should be already.
-func (d *daemon) setMerchant(ctx context.Context, actor settle.Actor, id string, from payment.MerchantStatus, body payment.Body) (control.Merchant, error) {
+func (d *daemon) setMerchant(ctx context.Context, actor settle.Actor, id string, from book.MerchantStatus, body book.Body) (control.Merchant, error) {
 	return d.changeMerchant(ctx, id, func(tx *ledger.Tx) error {
 		m, found, err := tx.Merchant(id)
 		if err != nil {

@@ -10,9 +10,9 @@ import (
 	"nightdrop/shared/durable"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/audit"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 	"nightdrop/vault/internal/replay"
 	"nightdrop/vault/internal/settle"
 )
@@ -39,7 +39,7 @@ func (d *daemon) WriteOpening(ctx context.Context, actor settle.Actor, q control
 	if !known {
 		return control.Opening{}, notFound("auditor", q.Auditor, envelope.ValidMerchant(q.Auditor))
 	}
-	told := payment.LogExported{Dir: q.File}
+	told := book.LogExported{Dir: q.File}
 	if err := h.tell(ctx, actor, told); err != nil {
 		return control.Opening{}, err
 	}
@@ -110,7 +110,7 @@ func openNext(tx *ledger.Tx, state *replay.State, tail *audit.Tail, auditor stri
 	if err != nil {
 		return false, err
 	}
-	if added, ok := e.Event.Body.(payment.AuditorAdded); ok && added.Name == auditor {
+	if added, ok := e.Event.Body.(book.AuditorAdded); ok && added.Name == auditor {
 		return true, nil
 	}
 	if _, err := state.Apply(e.Event); err != nil {

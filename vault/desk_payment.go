@@ -6,9 +6,9 @@ import (
 	"io"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -20,7 +20,7 @@ func (d *daemon) Payments(_ context.Context, q control.PaymentQuery) ([]control.
 			return payments, err
 		}
 		query := ledger.Query{Merchant: q.Merchant, Stage: q.Stage, Batch: q.Batch, After: q.After, Limit: q.Limit}
-		err := tx.Payments(query, func(p payment.Payment) error {
+		err := tx.Payments(query, func(p book.Payment) error {
 			payments = append(payments, paymentView(p))
 			return nil
 		})
@@ -56,7 +56,7 @@ func (d *daemon) Payment(_ context.Context, merchant, id string) (control.Paymen
 		if v.Corrections, err = settle.Corrections(tx, p); err != nil {
 			return v, err
 		}
-		err = tx.Operations(merchant, id, func(o payment.Payment) error {
+		err = tx.Operations(merchant, id, func(o book.Payment) error {
 			v.Operations = append(v.Operations, paymentView(o))
 			return nil
 		})
@@ -64,7 +64,7 @@ func (d *daemon) Payment(_ context.Context, merchant, id string) (control.Paymen
 	})
 }
 
-func paymentView(p payment.Payment) control.Payment {
+func paymentView(p book.Payment) control.Payment {
 	v := control.Payment{Merchant: p.Merchant, ID: p.ID, Number: p.Number, Digest: p.Digest, Stage: p.Stage, Code: p.Code, Operation: p.Operation,
 		Amount: p.Amount, Currency: p.Currency, Reference: p.Reference, Masked: p.Masked, Brand: p.Brand, Approval: p.Approval, Method: p.Method,
 		Of: p.Of, Token: p.Token, Captured: p.Captured, Refunded: p.Refunded, Void: p.Void, Standard: p.Standard, Entry: p.Entry, File: p.File,
@@ -92,7 +92,7 @@ func (d *daemon) Resolve(ctx context.Context, actor settle.Actor, r control.Reso
 		return d.recordReturn(ctx, h.engine, actor, r)
 	}
 	find := func(id string) (string, error) {
-		return d.ownerAt(id, append(repeatedStages[:], payment.StageManual)...)
+		return d.ownerAt(id, append(repeatedStages[:], book.StageManual)...)
 	}
 	if r.Correct {
 		find = d.owner
@@ -133,7 +133,7 @@ func (d *daemon) recordReturn(ctx context.Context, engine *settle.Engine, actor 
 func (d *daemon) owner(id string) (string, error) {
 	return view(d, func(tx *ledger.Tx) (merchant string, err error) {
 		var owners []string
-		err = tx.Merchants(func(m payment.Merchant) error {
+		err = tx.Merchants(func(m book.Merchant) error {
 			_, found, err := tx.Payment(m.ID, id)
 			if found {
 				owners = append(owners, m.ID)

@@ -10,9 +10,9 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer/nacha"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -33,13 +33,13 @@ func (d *daemon) SetPolicy(ctx context.Context, actor settle.Actor, id string, c
 		if reflect.DeepEqual(policy, m.Policy) {
 			return nil
 		}
-		_, err = tx.Append(actor.Event(id, payment.MerchantPolicySet{Policy: policy}))
+		_, err = tx.Append(actor.Event(id, book.MerchantPolicySet{Policy: policy}))
 		return err
 	})
 }
 
 // changedPolicy is a merchant's policy after a change, or what is wrong with it.
-func changedPolicy(m payment.Merchant, change control.PolicyChange) (payment.Policy, error) {
+func changedPolicy(m book.Merchant, change control.PolicyChange) (book.Policy, error) {
 	p := m.Policy
 	p.Limits = slices.Clone(p.Limits)
 	for _, c := range change.Limits {
@@ -72,15 +72,15 @@ func set[T any](place *T, value *T) {
 }
 
 // withLimit changes the limits of one currency; a row that limits nothing is left out.
-func withLimit(limits []payment.Limit, c control.LimitChange) []payment.Limit {
-	i, found := slices.BinarySearchFunc(limits, c.Currency, func(l payment.Limit, code string) int { return strings.Compare(l.Currency, code) })
+func withLimit(limits []book.Limit, c control.LimitChange) []book.Limit {
+	i, found := slices.BinarySearchFunc(limits, c.Currency, func(l book.Limit, code string) int { return strings.Compare(l.Currency, code) })
 	if !found {
-		limits = slices.Insert(limits, i, payment.Limit{Currency: c.Currency})
+		limits = slices.Insert(limits, i, book.Limit{Currency: c.Currency})
 	}
 	set(&limits[i].Payment, c.Payment)
 	set(&limits[i].Day, c.Day)
 	set(&limits[i].PayoutDay, c.PayoutDay)
-	if limits[i] == (payment.Limit{Currency: c.Currency}) {
+	if limits[i] == (book.Limit{Currency: c.Currency}) {
 		limits = slices.Delete(limits, i, i+1)
 	}
 	if len(limits) == 0 {
@@ -90,7 +90,7 @@ func withLimit(limits []payment.Limit, c control.LimitChange) []payment.Limit {
 }
 
 // checkCompany refuses a company that no NACHA file can name, and to take one away: entries that were accepted in its name are to be filed.
-func checkCompany(before, after payment.Company) error {
+func checkCompany(before, after book.Company) error {
 	switch {
 	case after == before:
 		return nil
@@ -100,5 +100,5 @@ func checkCompany(before, after payment.Company) error {
 	if err := (nacha.Company{Name: after.Name, ID: after.ID}).Check(); err != nil {
 		return err
 	}
-	return payment.Policy{Company: after}.Check()
+	return book.Policy{Company: after}.Check()
 }

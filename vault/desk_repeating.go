@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -31,7 +31,7 @@ func (d *daemon) Resend(ctx context.Context, actor settle.Actor, r control.Resen
 		return control.PaymentsResent{}, notFound("payment", r.ID, false)
 	}
 	if r.Merchant == "" {
-		if r.Merchant, err = d.ownerAt(r.ID, payment.StageManual); err != nil {
+		if r.Merchant, err = d.ownerAt(r.ID, book.StageManual); err != nil {
 			return control.PaymentsResent{}, err
 		}
 	}
@@ -42,15 +42,15 @@ func (d *daemon) Resend(ctx context.Context, actor settle.Actor, r control.Resen
 }
 
 // repeatedStages are those whose message is repeated until it is answered.
-var repeatedStages = [...]payment.Stage{payment.StageUnknown, payment.StageVoiding, payment.StageCapturing, payment.StageCorrecting}
+var repeatedStages = [...]book.Stage{book.StageUnknown, book.StageVoiding, book.StageCapturing, book.StageCorrecting}
 
 // repeatedKinds are what is repeated in those stages.
-var repeatedKinds = map[payment.Stage]string{payment.StageUnknown: control.RepeatReversals,
-	payment.StageVoiding: control.RepeatVoids, payment.StageCapturing: control.RepeatCaptures,
-	payment.StageCorrecting: control.RepeatReversals}
+var repeatedKinds = map[book.Stage]string{book.StageUnknown: control.RepeatReversals,
+	book.StageVoiding: control.RepeatVoids, book.StageCapturing: control.RepeatCaptures,
+	book.StageCorrecting: control.RepeatReversals}
 
 // repeated adds a payment to what is being repeated, where it is.
-func repeated(s *control.Status, p payment.Payment) {
+func repeated(s *control.Status, p book.Payment) {
 	kind, is := repeatedKinds[p.Stage]
 	if !is {
 		return
@@ -81,11 +81,11 @@ func tellSilence(s *control.Status, e *settle.Engine) {
 }
 
 // ownerAt finds the merchant of the payment of an id that stands at one of these stages.
-func (d *daemon) ownerAt(id string, stages ...payment.Stage) (string, error) {
+func (d *daemon) ownerAt(id string, stages ...book.Stage) (string, error) {
 	return view(d, func(tx *ledger.Tx) (merchant string, err error) {
 		var owners []string
 		for _, stage := range stages {
-			err = tx.Payments(ledger.Query{Stage: stage}, func(p payment.Payment) error {
+			err = tx.Payments(ledger.Query{Stage: stage}, func(p book.Payment) error {
 				if p.ID == id {
 					owners = append(owners, p.Merchant)
 				}
@@ -101,7 +101,7 @@ func (d *daemon) ownerAt(id string, stages ...payment.Stage) (string, error) {
 }
 
 // either lists stages in words.
-func either(stages []payment.Stage) string {
+func either(stages []book.Stage) string {
 	text := string(stages[0])
 	for i, s := range stages[1:] {
 		between := ", "

@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 	"nightdrop/vault/internal/report"
 )
 
@@ -74,7 +74,7 @@ func reported(tx *ledger.Tx, q control.ReportQuery) (numbers []uint32, err error
 	if q.Batch != 0 {
 		return []uint32{q.Batch}, nil
 	}
-	err = tx.Batches(func(b payment.Batch) error {
+	err = tx.Batches(func(b book.Batch) error {
 		day := b.Closed.Format(time.DateOnly)
 		if !b.Closed.IsZero() && q.From <= day && day <= q.To && (q.Merchant == "" || b.Merchant == q.Merchant) {
 			numbers = append(numbers, b.Number)
@@ -86,7 +86,7 @@ func reported(tx *ledger.Tx, q control.ReportQuery) (numbers []uint32, err error
 
 // extent is where the payments of a batch lie among those of their merchant.
 type extent struct {
-	batch       payment.Batch
+	batch       book.Batch
 	first, last uint64 // numbers of payments; last 0: there are none
 	after       uint64 // read so far
 }
@@ -102,7 +102,7 @@ func sumUp(ctx context.Context, tx *ledger.Tx, builder *report.Builder, number u
 	}
 	builder.Batch(found.batch, file)
 	found.first = math.MaxUint64
-	err = tx.Payments(ledger.Query{Batch: number}, func(p payment.Payment) error {
+	err = tx.Payments(ledger.Query{Batch: number}, func(p book.Payment) error {
 		builder.Payment(p)
 		found.first, found.last = min(found.first, p.Number), max(found.last, p.Number)
 		return ctx.Err()
@@ -119,7 +119,7 @@ func (e *extent) page(tx *ledger.Tx) (rows []report.Row, err error) {
 	query := ledger.Query{Merchant: e.batch.Merchant, After: e.after, Limit: rowsAtOnce}
 	e.after = e.last // unless the page is full
 	read := 0
-	err = tx.Payments(query, func(p payment.Payment) error {
+	err = tx.Payments(query, func(p book.Payment) error {
 		if read++; read == rowsAtOnce {
 			e.after = p.Number
 		}

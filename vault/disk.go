@@ -11,9 +11,9 @@ import (
 
 	"nightdrop/shared/volume"
 	"nightdrop/vault/internal/acquirer/nacha"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -168,7 +168,7 @@ func (h *house) watchDisk(ctx context.Context) error {
 func (h *house) toldLow() (told bool, err error) {
 	err = h.ledger.View(func(tx *ledger.Tx) error {
 		v, err := tx.Vault()
-		told = v.Findings[payment.FindingDiskLow] > v.Findings[payment.FindingDiskRoom]
+		told = v.Findings[book.FindingDiskLow] > v.Findings[book.FindingDiskRoom]
 		return err
 	})
 	return told, err
@@ -181,15 +181,15 @@ func (h *house) tellDisk(ctx context.Context, told bool) (bool, error) {
 	if told == (low != nil) {
 		return told, nil
 	}
-	found := payment.IntegrityFound{Finding: payment.FindingDiskRoom, Detail: "there is room again on every disk"}
+	found := book.IntegrityFound{Finding: book.FindingDiskRoom, Detail: "there is room again on every disk"}
 	if low != nil {
-		found = payment.IntegrityFound{Finding: payment.FindingDiskLow, Detail: h.disk.lowPlaces()}
+		found = book.IntegrityFound{Finding: book.FindingDiskLow, Detail: h.disk.lowPlaces()}
 		h.log.Warn("a disk has less room than its reserve", "reason", low)
 	} else {
 		h.log.Info("there is room again: what waited goes on")
 	}
 	err := h.ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
-		_, err := tx.Append(payment.Event{Actor: "vault", Origin: "disk", Body: found})
+		_, err := tx.Append(book.Event{Actor: "vault", Origin: "disk", Body: found})
 		return err
 	})
 	return !told, err

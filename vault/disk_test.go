@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"nightdrop/shared/volume"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/payment"
 )
 
 // disksSeen is what a guard sees: room by directory, set by hand.
@@ -87,13 +87,13 @@ func TestVaultWithoutRoom(t *testing.T) {
 		t.Errorf("with all the room: %q", note)
 	}
 	s.post(900_100) // is never answered: it is reversed
-	s.wait("an outstanding request", func() bool { return s.status().Working[payment.StageAuthorising] == 1 })
+	s.wait("an outstanding request", func() bool { return s.status().Working[book.StageAuthorising] == 1 })
 	d.set(s.dir, 900<<20)
 	if note := s.note("ledger"); !strings.Contains(note, "near its reserve") {
 		t.Errorf("under twice the reserve: %q", note)
 	}
 	d.set(s.dir, 511<<20)
-	s.wait("the finding", func() bool { return s.status().Findings[payment.FindingDiskLow] == 1 })
+	s.wait("the finding", func() bool { return s.status().Findings[book.FindingDiskLow] == 1 })
 	for _, says := range []string{"no bag is taken and no new authorisation is sent", "511.0 MiB are free", "640.0 MiB must be", "free space or enlarge it"} {
 		if note := s.note("ledger"); !strings.Contains(note, says) {
 			t.Errorf("the status says %q, not %q", note, says)
@@ -103,7 +103,7 @@ func TestVaultWithoutRoom(t *testing.T) {
 		t.Errorf("vault status: exit code %d\n%s", code, out)
 	}
 	s.post(200)
-	s.wait("the reversal", func() bool { stages, _ := s.stages(); return stages[payment.StageReversed] == 1 })
+	s.wait("the reversal", func() bool { stages, _ := s.stages(); return stages[book.StageReversed] == 1 })
 	s.wait("its results", func() bool {
 		results, err := s.relay.Results(t.Context(), "shop-1", 0, 100)
 		return err == nil && len(results) == 2
@@ -117,12 +117,12 @@ func TestVaultWithoutRoom(t *testing.T) {
 	}
 	d.set(s.dir, 600<<20) // not a quarter more
 	time.Sleep(3 * diskEvery / 2)
-	if st := s.status(); st.Findings[payment.FindingDiskLow] != 1 || st.Findings[payment.FindingDiskRoom] != 0 {
+	if st := s.status(); st.Findings[book.FindingDiskLow] != 1 || st.Findings[book.FindingDiskRoom] != 0 {
 		t.Errorf("at the edge: findings %v", st.Findings)
 	}
 	d.set(s.dir, sizeOfDisks)
-	s.wait("what waited", func() bool { stages, _ := s.stages(); return stages[payment.StageApproved] == 1 })
-	s.wait("the end", func() bool { return s.status().Findings[payment.FindingDiskRoom] == 1 })
+	s.wait("what waited", func() bool { stages, _ := s.stages(); return stages[book.StageApproved] == 1 })
+	s.wait("the end", func() bool { return s.status().Findings[book.FindingDiskRoom] == 1 })
 	stop()
 	s.checkLedger()
 }
@@ -145,7 +145,7 @@ func TestJournalWithoutRoom(t *testing.T) {
 		t.Errorf("without room %d payments were taken", len(all))
 	}
 	d.set(second, sizeOfDisks)
-	s.wait("what waited", func() bool { stages, _ := s.stages(); return stages[payment.StageApproved] == 1 })
+	s.wait("what waited", func() bool { stages, _ := s.stages(); return stages[book.StageApproved] == 1 })
 	stop()
 	s.checkLedger()
 }

@@ -9,12 +9,12 @@ import (
 	"nightdrop/shared/config"
 	"nightdrop/shared/note"
 	"nightdrop/vault/internal/audit"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/journal"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/outbox"
-	"nightdrop/vault/internal/payment"
 	"nightdrop/vault/internal/replay"
 	"nightdrop/vault/internal/settle"
 )
@@ -101,7 +101,7 @@ var kinds = [...]struct {
 	{journal.ErrInUse, control.CodeConflict},
 	{settle.ErrConflict, control.CodeConflict},
 	{settle.ErrRefused, control.CodeConflict},
-	{payment.ErrTransition, control.CodeConflict},
+	{book.ErrTransition, control.CodeConflict},
 	{fs.ErrExist, control.CodeConflict},
 	{settle.ErrNotFound, control.CodeNotFound},
 	{fs.ErrNotExist, control.CodeNotFound},

@@ -15,9 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nightdrop/vault/internal/acquirer"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // promptly bounds the end of a vault that does not know what its disk holds.
@@ -119,17 +119,17 @@ func TestFailedWriteEndsTheDaemon(t *testing.T) {
 			var merchant control.Merchant
 			s.json(&merchant, "merchant", "policy", "shop-1", "--storage", "on", "--reason", "a test")
 			s.post(900100) // is never answered
-			s.wait("an outstanding answer", func() bool { return s.status().Working[payment.StageAuthorising] == 1 })
+			s.wait("an outstanding answer", func() bool { return s.status().Working[book.StageAuthorising] == 1 })
 			failWrites(t, filepath.Join(s.dir, c.file))
 			c.cause(s)
 			s.endsWith(ended, 1)
 
 			stop := s.serve()
-			s.wait("the outstanding one to be known as unknown", func() bool { return s.status().Working[payment.StageAuthorising] == 0 })
+			s.wait("the outstanding one to be known as unknown", func() bool { return s.status().Working[book.StageAuthorising] == 0 })
 			s.post(300)
 			s.wait("the next sale", func() bool {
 				stages, _ := s.stages()
-				return stages[payment.StageApproved] > 0
+				return stages[book.StageApproved] > 0
 			})
 			stop()
 			s.checkLedger()

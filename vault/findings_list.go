@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/payment"
 )
 
 type findingsListOptions struct {
@@ -66,7 +66,7 @@ func runFindingsList(ctx context.Context, opts findingsListOptions, client *cont
 }
 
 // checkFinding refuses a kind that no finding has.
-func checkFinding(kind payment.Finding) error {
+func checkFinding(kind book.Finding) error {
 	if kind == "" {
 		return nil
 	}

@@ -11,14 +11,14 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/payment"
 )
 
 // TestEveryFindingHasAMeaning: each kind that the payment package names is told to people, on the command line and on its page, alike.
 func TestEveryFindingHasAMeaning(t *testing.T) {
-	named := map[payment.Finding]bool{}
-	sources, err := os.ReadDir("internal/payment")
+	named := map[book.Finding]bool{}
+	sources, err := os.ReadDir("internal/book")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,12 +27,12 @@ func TestEveryFindingHasAMeaning(t *testing.T) {
 		if !strings.HasSuffix(source.Name(), ".go") {
 			continue
 		}
-		text, err := os.ReadFile("internal/payment/" + source.Name())
+		text, err := os.ReadFile("internal/book/" + source.Name())
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, found := range constant.FindAllStringSubmatch(string(text), -1) {
-			named[payment.Finding(found[1])] = true
+			named[book.Finding(found[1])] = true
 		}
 	}
 	if len(named) < 18 {
@@ -79,7 +79,7 @@ func TestFindingsAreListedShownAndAcknowledged(t *testing.T) {
 	})
 	var open []control.Finding
 	s.json(&open, "findings", "list")
-	if len(open) != 4 || open[0].Number != 4 || open[0].Kind != payment.FindingUnknownRelay || !strings.HasSuffix(open[0].Run, "4") || open[0].Bag != 1 {
+	if len(open) != 4 || open[0].Number != 4 || open[0].Kind != book.FindingUnknownRelay || !strings.HasSuffix(open[0].Run, "4") || open[0].Bag != 1 {
 		t.Fatalf("listed: %+v", open)
 	}
 	var one control.Finding
@@ -107,7 +107,7 @@ func TestFindingsAreListedShownAndAcknowledged(t *testing.T) {
 		t.Errorf("open after the acknowledgement: %+v", open)
 	}
 	var status control.Status
-	if s.json(&status, "status"); status.OpenFindings != 2 || status.Findings[payment.FindingUnknownRelay] != 4 {
+	if s.json(&status, "status"); status.OpenFindings != 2 || status.Findings[book.FindingUnknownRelay] != 4 {
 		t.Errorf("status: %d open, %v", status.OpenFindings, status.Findings)
 	}
 	if code, out := s.command("findings", "show", "3"); code != 0 || !strings.Contains(out, "acquirer, call 4711") || !strings.Contains(out, "what to do") {

@@ -29,9 +29,9 @@ import (
 	"nightdrop/shared/config"
 	"nightdrop/shared/note"
 	"nightdrop/shared/storefront"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // town is what stays the same whatever is flipped: keys, certificates, who sells.
@@ -315,9 +315,9 @@ func (l *life) house() *house {
 }
 
 // unsettled are the stages of payments on their way.
-var unsettled = []payment.Stage{payment.StageReceived, payment.StageAuthorising, payment.StageCapturing,
-	payment.StageVoiding, payment.StageUnknown,
-	payment.StageCorrecting}
+var unsettled = []book.Stage{book.StageReceived, book.StageAuthorising, book.StageCapturing,
+	book.StageVoiding, book.StageUnknown,
+	book.StageCorrecting}
 
 // quiet reports whether the vault has at least so many payments, and nothing under way.
 func (l *life) quiet(payments int) bool {
@@ -331,7 +331,7 @@ func (l *life) quiet(payments int) bool {
 			return err
 		}
 		n := 0
-		err := tx.Payments(ledger.Query{}, func(payment.Payment) error { n++; return nil })
+		err := tx.Payments(ledger.Query{}, func(book.Payment) error { n++; return nil })
 		quiet = n >= payments
 		return err
 	})
@@ -342,7 +342,7 @@ func (l *life) quiet(payments int) bool {
 func underway(tx *ledger.Tx) (some bool, err error) {
 	for _, stage := range unsettled {
 		err := tx.Payments(ledger.Query{Stage: stage, Limit: 1},
-			func(payment.Payment) error { some = true; return nil })
+			func(book.Payment) error { some = true; return nil })
 		if err != nil || some {
 			return some, err
 		}

@@ -17,12 +17,12 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/storefront"
 	"nightdrop/shared/waittest"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/intake"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/outbox"
-	"nightdrop/vault/internal/payment"
 )
 
 // posted is an envelope of a shop's.
@@ -95,12 +95,12 @@ func (p *picture) enrol(l *life) {
 	p.t.Helper()
 	ctx := p.t.Context()
 	yes, day, most := true, int64(100_000_000), int64(10_000_000)
-	payees := payment.PayeesConsumer
+	payees := book.PayeesConsumer
 	for i, shop := range p.shops {
 		_, err := l.client.AddMerchant(ctx, control.NewMerchant{ID: shop.Merchant(),
 			Name: "Shop " + shop.Merchant(), Verifiers: []string{shop.Verifier().String()},
 			ReplyKeys: []string{shop.ReplyLine()}, Currencies: []string{"USD"},
-			Company: &payment.Company{Name: "THE SHOP", ID: fmt.Sprintf("123456789%d", i)}})
+			Company: &book.Company{Name: "THE SHOP", ID: fmt.Sprintf("123456789%d", i)}})
 		p.must(err)
 		_, err = l.client.SetPolicy(ctx, shop.Merchant(), control.PolicyChange{Storage: &yes, Payees: &payees,
 			Limits: []control.LimitChange{{Currency: "USD", Payment: &most, Day: &day, PayoutDay: &day}}})
@@ -306,13 +306,13 @@ func (p *picture) breakOff(l *life) {
 		wanted{name: "waiting hold", shop: 1, operation: envelope.OpAuthorize, amount: 2007, account: aCard})
 	p.must(l.post(ctx, waiting))
 	p.taken = append(p.taken, waiting...)
-	stages := func(stage payment.Stage) (n int) {
+	stages := func(stage book.Stage) (n int) {
 		_ = l.house().ledger.View(func(tx *ledger.Tx) error {
-			return tx.Payments(ledger.Query{Stage: stage}, func(payment.Payment) error { n++; return nil })
+			return tx.Payments(ledger.Query{Stage: stage}, func(book.Payment) error { n++; return nil })
 		})
 		return n
 	}
-	if !l.await(func() bool { return stages(payment.StageUnknown) == 1 && stages(payment.StageReceived) == 2 }) {
+	if !l.await(func() bool { return stages(book.StageUnknown) == 1 && stages(book.StageReceived) == 2 }) {
 		p.t.Fatal("nothing waits")
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"nightdrop/ops/simulator/host"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/storefront"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/payment"
 )
 
 // Subjects of a truth.
@@ -34,7 +34,7 @@ type outcome struct {
 	ended       error    // why the daemon ended by itself
 	complaints  []string // what commands failed with
 	restless    bool     // something did not come to an end
-	findings    map[payment.Finding]uint64
+	findings    map[book.Finding]uint64
 	journal     string // of the status, where it is not ready
 	said        []string
 	truth       flips.Truth

@@ -28,10 +28,10 @@ import (
 	"nightdrop/shared/storefront"
 	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/audit"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // site is a vault's daemon between a real broker and a real acquirer's host, worked by its command line.
@@ -246,19 +246,19 @@ func TestFromBagToSettlement(t *testing.T) {
 	var payments []control.Payment
 	s.wait("three outcomes", func() bool {
 		s.json(&payments, "payment", "list", "--merchant", "shop-1")
-		return len(payments) == 3 && payments[0].Stage == payment.StageApproved && payments[1].Stage == payment.StageApproved && payments[2].Stage == payment.StageDeclined
+		return len(payments) == 3 && payments[0].Stage == book.StageApproved && payments[1].Stage == book.StageApproved && payments[2].Stage == book.StageDeclined
 	})
 	if payments[0].Masked != "424242******4242" || payments[0].Trace == nil {
 		t.Errorf("payment %+v", payments[0])
 	}
 	var closed []control.Batch
 	s.json(&closed, "batch", "close", "--merchant", "shop-1", "--reason", "end of day")
-	if len(closed) != 1 || closed[0].Totals[0] != (payment.Total{Currency: "USD", Count: 2, Amount: 4499}) {
+	if len(closed) != 1 || closed[0].Totals[0] != (book.Total{Currency: "USD", Count: 2, Amount: 4499}) {
 		t.Fatalf("closed %+v", closed)
 	}
 	var settled control.Settlement
 	s.json(&settled, "batch", "settle", "--all")
-	if settled.Payments != 2 || settled.Batches[0].Stage != payment.BatchDone {
+	if settled.Payments != 2 || settled.Batches[0].Stage != book.BatchDone {
 		t.Errorf("settled %+v", settled)
 	}
 	s.json(&settled, "batch", "settle", closed[0].ID)

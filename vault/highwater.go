@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -27,7 +27,7 @@ func (h *house) mendMark(ctx context.Context, confirmed, vouched bool, actor set
 			bad, h.markAdvice())
 	}
 	err := h.ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		_, err := tx.Append(actor.Event("", payment.IntegrityFound{Finding: payment.FindingMarkMended, Detail: "the ledger is the newest by " + by}))
+		_, err := tx.Append(actor.Event("", book.IntegrityFound{Finding: book.FindingMarkMended, Detail: "the ledger is the newest by " + by}))
 		return err
 	})
 	if err != nil {

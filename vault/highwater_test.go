@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/payment"
 )
 
 // TestDamagedMarkIsMendedByTheJournal: where the journal shows that the ledger is the newest, a high-water mark that does not open is written
@@ -23,7 +23,7 @@ func TestDamagedMarkIsMendedByTheJournal(t *testing.T) {
 	stop := s.serve()
 	var status control.Status
 	s.json(&status, "status")
-	if n := status.Findings[payment.FindingMarkMended]; n != 1 {
+	if n := status.Findings[book.FindingMarkMended]; n != 1 {
 		t.Errorf("the log tells of the mark %d times", n)
 	}
 	if now, err := os.ReadFile(path); err != nil || bytes.Equal(now, mark) {
@@ -32,7 +32,7 @@ func TestDamagedMarkIsMendedByTheJournal(t *testing.T) {
 	stop()
 	stop = s.serve()
 	s.json(&status, "status")
-	if n := status.Findings[payment.FindingMarkMended]; n != 1 {
+	if n := status.Findings[book.FindingMarkMended]; n != 1 {
 		t.Errorf("after another unlock the log tells of the mark %d times", n)
 	}
 	stop()

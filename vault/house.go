@@ -16,12 +16,12 @@ import (
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer/iso8583"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/intake"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/outbox"
-	"nightdrop/vault/internal/payment"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -132,14 +132,14 @@ func (h *house) begin(ctx context.Context, s settings, actor settle.Actor, share
 		h.log.Warn("no relay is configured: the vault takes nothing", "file", filepath.Join(s.dir, settingsFile))
 	}
 	return h.ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		if _, err := tx.Append(actor.Event("", payment.VaultUnlocked{Version: version, Shares: shares})); err != nil {
+		if _, err := tx.Append(actor.Event("", book.VaultUnlocked{Version: version, Shares: shares})); err != nil {
 			return err
 		}
 		v, err := tx.Vault()
 		if err != nil || slices.Equal(v.Relays, relays) {
 			return err
 		}
-		_, err = tx.Append(payment.Event{Actor: "vault", Origin: "start", Body: payment.RelaysSet{Relays: relays}})
+		_, err = tx.Append(book.Event{Actor: "vault", Origin: "start", Body: book.RelaysSet{Relays: relays}})
 		return err
 	})
 }
@@ -260,7 +260,7 @@ func (h *house) tick(ctx context.Context, origin string) error {
 	if err != nil {
 		return fmt.Errorf("look after the sealing keys: %w", err)
 	}
-	var told payment.Vault
+	var told book.Vault
 	err = h.ledger.View(func(tx *ledger.Tx) (err error) {
 		told, err = tx.Vault()
 		return err
@@ -268,13 +268,13 @@ func (h *house) tick(ctx context.Context, origin string) error {
 	if err != nil {
 		return err
 	}
-	var bodies []payment.Body
+	var bodies []book.Body
 	keys := untold(told.Keys, h.ring.Live())
 	if len(keys.Created) > 0 || len(keys.Destroyed) > 0 {
 		bodies = append(bodies, keys)
 	}
 	if change.Jump != 0 && change.Clock == keyring.ClockJumped {
-		bodies = append(bodies, payment.IntegrityFound{Finding: payment.FindingClockForward, Detail: change.Jump.Round(time.Second).String()})
+		bodies = append(bodies, book.IntegrityFound{Finding: book.FindingClockForward, Detail: change.Jump.Round(time.Second).String()})
 	}
 	bodies = append(bodies, damageFound(told.Keys, h.ring.Damage())...)
 	if len(bodies) == 0 {
@@ -288,7 +288,7 @@ func (h *house) tick(ctx context.Context, origin string) error {
 	}
 	return h.ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
 		for _, body := range bodies {
-			if _, err := tx.Append(payment.Event{Actor: "vault", Origin: origin, Body: body}); err != nil {
+			if _, err := tx.Append(book.Event{Actor: "vault", Origin: origin, Body: body}); err != nil {
 				return err
 			}
 		}
@@ -297,12 +297,12 @@ func (h *house) tick(ctx context.Context, origin string) error {
 }
 
 // untold is the difference between the keys of which the log tells and those that live.
-func untold(told []envelope.KeyName, live []envelope.DirectoryKey) (change payment.KeysChanged) {
+func untold(told []envelope.KeyName, live []envelope.DirectoryKey) (change book.KeysChanged) {
 	there := map[envelope.KeyName]bool{}
 	for _, k := range live {
 		there[k.Name] = true
 		if !slices.Contains(told, k.Name) {
-			change.Created = append(change.Created, payment.KeySchedule{Name: k.Name, From: k.From, Until: k.Until, Dies: k.Dies})
+			change.Created = append(change.Created, book.KeySchedule{Name: k.Name, From: k.From, Until: k.Until, Dies: k.Dies})
 		}
 	}
 	for _, name := range told {
@@ -318,7 +318,7 @@ func untold(told []envelope.KeyName, live []envelope.DirectoryKey) (change payme
 func (h *house) confirmClock(ctx context.Context, actor settle.Actor, shares []int) error {
 	err := h.ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		detail := fmt.Sprintf("%s by shares %v", envelope.At(h.now()).Format(time.RFC3339), shares)
-		_, err := tx.Append(actor.Event("", payment.IntegrityFound{Finding: payment.FindingClockConfirmed, Detail: detail}))
+		_, err := tx.Append(actor.Event("", book.IntegrityFound{Finding: book.FindingClockConfirmed, Detail: detail}))
 		return err
 	})
 	if err != nil {
@@ -350,10 +350,10 @@ func (h *house) close(stops bool) error {
 	err := h.ledger.Commit(context.Background(), func(tx *ledger.Tx) error {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		if _, err := tx.Append(h.locker.Event("", payment.VaultLocked{})); err != nil || !stops {
+		if _, err := tx.Append(h.locker.Event("", book.VaultLocked{})); err != nil || !stops {
 			return err
 		}
-		_, err := tx.Append(payment.Event{Actor: "vault", Origin: "stop", Body: payment.VaultStopped{}})
+		_, err := tx.Append(book.Event{Actor: "vault", Origin: "stop", Body: book.VaultStopped{}})
 		return err
 	})
 	h.flushJournal()

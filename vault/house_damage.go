@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
-	"nightdrop/vault/internal/payment"
 )
 
 // maxNamed bounds the names in one finding.
@@ -15,7 +15,7 @@ const maxNamed = 20
 
 // damageFound is what was found damaged in the files of keys, for the log. A sealing key that is lost is told while
 // the log counts it among those that live, so once; stored accounts whose keys are lost are told at each start.
-func damageFound(told []envelope.KeyName, list []keyring.Damage) (bodies []payment.Body) {
+func damageFound(told []envelope.KeyName, list []keyring.Damage) (bodies []book.Body) {
 	for _, d := range list {
 		names := d.Keys
 		if d.Sealing && d.Lost {
@@ -26,9 +26,9 @@ func damageFound(told []envelope.KeyName, list []keyring.Damage) (bodies []payme
 		if len(names) == 0 {
 			continue
 		}
-		found := payment.IntegrityFound{Finding: payment.FindingKeyMended, Detail: d.File + ": " + few(names)}
+		found := book.IntegrityFound{Finding: book.FindingKeyMended, Detail: d.File + ": " + few(names)}
 		if d.Lost {
-			found.Finding = payment.FindingKeyLost
+			found.Finding = book.FindingKeyLost
 		}
 		bodies = append(bodies, found)
 	}

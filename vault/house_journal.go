@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/journal"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -81,9 +81,9 @@ func (h *house) openPlace(name string, s settings) (journal.Place, error) {
 }
 
 // tellJournal commits a finding about a place.
-func (h *house) tellJournal(ctx context.Context, f payment.IntegrityFound) error {
+func (h *house) tellJournal(ctx context.Context, f book.IntegrityFound) error {
 	return h.ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		_, err := tx.Append(payment.Event{Actor: "vault", Origin: "journal", Body: f})
+		_, err := tx.Append(book.Event{Actor: "vault", Origin: "journal", Body: f})
 		return err
 	})
 }
@@ -187,7 +187,7 @@ func (h *house) confirmLedger(ctx context.Context, actor settle.Actor, shares []
 		err := one.Confirm(func(lack string) error {
 			return h.ledger.Commit(ctx, func(tx *ledger.Tx) error {
 				detail := fmt.Sprintf("%s by shares %v: %s", envelope.At(h.now()).Format(time.RFC3339), shares, lack)
-				_, err := tx.Append(actor.Event("", payment.IntegrityFound{Finding: payment.FindingLedgerConfirmed, Detail: detail}))
+				_, err := tx.Append(actor.Event("", book.IntegrityFound{Finding: book.FindingLedgerConfirmed, Detail: detail}))
 				return err
 			})
 		})

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/payment"
 )
 
 // TestOrdersWaitForAJournalThatIsAway: orders that come while the journal's directory cannot be used end nothing; they wait, also over a
@@ -27,7 +27,7 @@ func TestOrdersWaitForAJournalThatIsAway(t *testing.T) {
 			s.send(draft{order: `{"operation":"store","reference":"first"}`, account: account},
 				draft{order: `{"operation":"store","reference":"second"}`, account: account})
 			done := func() (all []control.Payment) {
-				s.json(&all, "payment", "list", "--stage", string(payment.StageDone))
+				s.json(&all, "payment", "list", "--stage", string(book.StageDone))
 				return all
 			}
 			s.wait("two stored accounts", func() bool { return len(done()) == 2 })

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/payment"
 )
 
 // loseJournal deletes what the channel holds of the journal, as whoever owns the relay's host can.
@@ -40,7 +40,7 @@ func (s *site) sales() (n int) {
 	var payments []control.Payment
 	s.json(&payments, "payment", "list")
 	for _, p := range payments {
-		if p.Stage == payment.StageApproved {
+		if p.Stage == book.StageApproved {
 			n++
 		}
 	}
@@ -83,7 +83,7 @@ func TestOldCopyWithoutItsJournal(t *testing.T) {
 			var st control.Status
 			s.wait("the doubt", func() bool {
 				s.json(&st, "status")
-				return st.Findings[payment.FindingJournalDoubted] > 0
+				return st.Findings[book.FindingJournalDoubted] > 0
 			})
 			if !strings.Contains(st.Journal, "--confirm-ledger") || !strings.Contains(st.Journal, "bags wait") {
 				t.Errorf("status: %s", st.Journal)
@@ -107,8 +107,8 @@ func TestOldCopyWithoutItsJournal(t *testing.T) {
 			})
 			stop()
 			told := s.readLog()
-			confirmed := told.find(payment.FindingLedgerConfirmed)
-			if len(confirmed) != max(1, len(st.Journals)) || !strings.Contains(confirmed[0].Body.(payment.IntegrityFound).Detail, "by shares [2 3]") ||
+			confirmed := told.find(book.FindingLedgerConfirmed)
+			if len(confirmed) != max(1, len(st.Journals)) || !strings.Contains(confirmed[0].Body.(book.IntegrityFound).Detail, "by shares [2 3]") ||
 				confirmed[0].Purpose != "the acquirer has nothing later" {
 				t.Errorf("the log tells %+v", confirmed)
 			}
@@ -138,13 +138,13 @@ func TestStoredAccountsAfterAnUnlockWithoutTheJournal(t *testing.T) {
 	s.send(draft{order: `{"operation":"store","reference":"keep"}`, account: account})
 	var payments []control.Payment
 	stored := func() bool {
-		s.json(&payments, "payment", "list", "--stage", string(payment.StageDone))
+		s.json(&payments, "payment", "list", "--stage", string(book.StageDone))
 		return len(payments) == 1
 	}
 	s.wait("the account to be stored", stored)
 	s.send(draft{order: fmt.Sprintf(`{"operation":"forget","reference":"drop","token":%q}`, payments[0].Token)})
 	s.wait("the account to be forgotten", func() bool {
-		s.json(&payments, "payment", "list", "--stage", string(payment.StageDone))
+		s.json(&payments, "payment", "list", "--stage", string(book.StageDone))
 		return len(payments) == 2
 	})
 	if s.json(&st, "status"); !strings.HasPrefix(st.Journal, "ready") || strings.Contains(st.Journal, "wait") {

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/journal"
-	"nightdrop/vault/internal/payment"
 )
 
 // snapshot copies the vault's directory, as a snapshot of the host's disk does while the vault runs, without the relay's and the socket's files.
@@ -78,7 +78,7 @@ func TestRollbackWithinTheMinute(t *testing.T) {
 			s.post(1999)
 			var payments []control.Payment
 			s.wait("an approval", func() bool {
-				s.json(&payments, "payment", "list", "--stage", string(payment.StageApproved))
+				s.json(&payments, "payment", "list", "--stage", string(book.StageApproved))
 				return len(payments) == 1
 			})
 			var st control.Status

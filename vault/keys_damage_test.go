@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/payment"
 )
 
 // Where slots of sealing.keys begin, and how far apart the two copies of one stand (vault/internal/keyring).
@@ -45,7 +45,7 @@ func TestOneFlippedBitInSealingKeys(t *testing.T) {
 	s.flip("sealing.keys", slotsOfKeys+60)
 	stop = s.serve()
 	var st control.Status
-	if s.json(&st, "status"); st.Findings[payment.FindingKeyMended] != 1 || st.Findings[payment.FindingKeyLost] != 0 {
+	if s.json(&st, "status"); st.Findings[book.FindingKeyMended] != 1 || st.Findings[book.FindingKeyLost] != 0 {
 		t.Errorf("after one bit: findings %v", st.Findings)
 	}
 	stop()
@@ -54,23 +54,23 @@ func TestOneFlippedBitInSealingKeys(t *testing.T) {
 	stop = s.serve()
 	var after []control.Key
 	s.json(&after, "key", "list")
-	if s.json(&st, "status"); st.Findings[payment.FindingKeyMended] != 1 || st.Findings[payment.FindingKeyLost] != 1 {
+	if s.json(&st, "status"); st.Findings[book.FindingKeyMended] != 1 || st.Findings[book.FindingKeyLost] != 1 {
 		t.Errorf("after one bit in each copy: findings %v", st.Findings)
 	}
 	if len(after) != len(before) {
 		t.Errorf("%d keys are published, before it were %d", len(after), len(before))
 	}
 	s.post(1250)
-	s.wait("a payment", func() bool { s.json(&st, "status"); return st.Open[payment.MethodCard] == 1 })
+	s.wait("a payment", func() bool { s.json(&st, "status"); return st.Open[book.MethodCard] == 1 })
 	stop()
 	// It is told once.
 	s.serve()()
 	told := s.readLog()
-	lost := told.find(payment.FindingKeyLost)
+	lost := told.find(book.FindingKeyLost)
 	if len(lost) != 1 {
 		t.Fatalf("the log tells of %+v", lost)
 	}
-	if detail := lost[0].Body.(payment.IntegrityFound).Detail; !strings.HasPrefix(detail, "sealing.keys: day-") && !strings.HasPrefix(detail, "sealing.keys: code-") {
+	if detail := lost[0].Body.(book.IntegrityFound).Detail; !strings.HasPrefix(detail, "sealing.keys: day-") && !strings.HasPrefix(detail, "sealing.keys: code-") {
 		t.Errorf("it names %q", detail)
 	}
 	s.checkLedger()

@@ -6,13 +6,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/payment"
 )
 
 func newMerchantAddCommand(g *global, c console) *cobra.Command {
 	var merchant control.NewMerchant
-	var company payment.Company
+	var company book.Company
 	cmd := &cobra.Command{
 		Use:   "add ID --name NAME --verifier VKEY --reply-key LINE --currency CODE,...",
 		Short: "Enrol a merchant",
@@ -22,7 +22,7 @@ envelopes, and the reply key that its results are sealed to. Both may be repeate
 		Args:    arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			merchant.ID = args[0]
-			if company != (payment.Company{}) {
+			if company != (book.Company{}) {
 				merchant.Company = &company
 			}
 			client, err := g.client()

@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/payment"
 )
 
 type merchantPolicyOptions struct {
@@ -56,7 +56,7 @@ merchant has a company. Changes count for envelopes that are taken from then on.
 	flags.StringArrayVar(&opts.payouts, "payouts", nil, "most that is paid out on a day: CUR=DAY, minor units; 0 forbids payouts; may be repeated")
 	flags.IntVar(&opts.refundPercent, "refund-percent", 0, "refunds of this and the last month may be so much of their sales, 1 to 1000; 0: no limit")
 	flags.StringVar(&opts.storage, "storage", "", "on or off: whether accounts may be stored")
-	flags.IntVar(&opts.storesPerDay, "stores-per-day", 0, fmt.Sprintf("accounts stored on a day at most; 0: %d", payment.DefaultStoresPerDay))
+	flags.IntVar(&opts.storesPerDay, "stores-per-day", 0, fmt.Sprintf("accounts stored on a day at most; 0: %d", book.DefaultStoresPerDay))
 	flags.StringVar(&opts.companyID, "company-id", "", "10 of 0-9A-Z that the bank assigned: names the merchant in bank files")
 	flags.StringVar(&opts.companyName, "company-name", "", "1 to 16 characters that payers see on their statements")
 	flags.StringVar(&opts.payees, "payees", "", "whom payouts go to: business or consumer")
@@ -98,7 +98,7 @@ func (o *merchantPolicyOptions) change(given func(flag string) bool) (change con
 	take("stores-per-day", func() { change.StoresPerDay = &o.storesPerDay })
 	take("company-id", func() { change.CompanyID = &o.companyID })
 	take("company-name", func() { change.CompanyName = &o.companyName })
-	take("payees", func() { payees := payment.Payees(o.payees); change.Payees = &payees })
+	take("payees", func() { payees := book.Payees(o.payees); change.Payees = &payees })
 	take("storage", func() { on := o.storage == "on"; change.Storage = &on })
 	if given("storage") && o.storage != "on" && o.storage != "off" {
 		return change, true, fmt.Errorf("%w: --storage is on or off", errUsage)
@@ -157,7 +157,7 @@ func printPolicy(w io.Writer, m control.Merchant) {
 	case !p.Storage:
 		row(w, "stored accounts", "off")
 	case p.StoresPerDay == 0:
-		row(w, "stored accounts", fmt.Sprintf("on, %d a day", payment.DefaultStoresPerDay))
+		row(w, "stored accounts", fmt.Sprintf("on, %d a day", book.DefaultStoresPerDay))
 	default:
 		row(w, "stored accounts", fmt.Sprintf("on, %d a day", p.StoresPerDay))
 	}
@@ -168,7 +168,7 @@ func printPolicy(w io.Writer, m control.Merchant) {
 	row(w, "company", p.Company.Name+" ("+p.Company.ID+")")
 	payees := p.Payees
 	if payees == "" {
-		payees = payment.PayeesBusiness
+		payees = book.PayeesBusiness
 	}
 	row(w, "payees", payees)
 }

@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/payment"
 )
 
 func newMerchantShowCommand(g *global, c console) *cobra.Command {
@@ -41,10 +41,10 @@ func printMerchant(w io.Writer, m control.Merchant) {
 	row(w, "added", moment(m.Added))
 	row(w, "results", m.Results)
 	if m.OpenBatch != 0 {
-		row(w, "open card batch", payment.BatchID(payment.MethodCard, m.OpenBatch))
+		row(w, "open card batch", book.BatchID(book.MethodCard, m.OpenBatch))
 	}
 	if m.OpenBank != 0 {
-		row(w, "open bank batch", payment.BatchID(payment.MethodBank, m.OpenBank))
+		row(w, "open bank batch", book.BatchID(book.MethodBank, m.OpenBank))
 	}
 	for _, v := range m.Verifiers {
 		row(w, "verifier", v)

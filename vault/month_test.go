@@ -16,8 +16,8 @@ import (
 
 	"nightdrop/ops/simulator/bank"
 	"nightdrop/ops/simulator/host"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/payment"
 )
 
 // Accounts that the month's payments are of, as a browser seals them.
@@ -53,7 +53,7 @@ func (m *month) begin() (stop func()) {
 	m.t.Helper()
 	stop = m.serve()
 	m.enrol()
-	var p payment.Policy
+	var p book.Policy
 	m.json(&p, "merchant", "policy", "shop-1", "--company-id", "1234567890", "--company-name", "CORNER SHOP", "--payouts", "USD=1000000",
 		"--payees", "consumer", "--storage", "on", "--limit", "USD=1000000/5000000", "--reason", "contract 17")
 	m.wait("the line to the acquirer", func() bool {
@@ -72,7 +72,7 @@ func (m *month) payment(id string) control.Payment {
 }
 
 // reaches waits until a payment stands at a stage.
-func (m *month) reaches(id string, stage payment.Stage) {
+func (m *month) reaches(id string, stage book.Stage) {
 	m.t.Helper()
 	var payments []control.Payment
 	defer func() {
@@ -105,14 +105,14 @@ func (m *month) sell() map[string]string {
 	for i, name := range names {
 		all[name] = ids[i]
 	}
-	for name, stage := range map[string]payment.Stage{"sale": payment.StageApproved, "hold": payment.StageAuthorised, "debit": payment.StageAccepted,
-		"bounced": payment.StageAccepted, "payout": payment.StageAccepted, "store": payment.StageDone} {
+	for name, stage := range map[string]book.Stage{"sale": book.StageApproved, "hold": book.StageAuthorised, "debit": book.StageAccepted,
+		"bounced": book.StageAccepted, "payout": book.StageAccepted, "store": book.StageDone} {
 		m.reaches(all[name], stage)
 	}
 	all["capture"] = m.send(draft{order: order("capture", `,"amount":3000,"of":"`+all["hold"]+`"`)})[0]
-	m.reaches(all["capture"], payment.StageCaptured)
+	m.reaches(all["capture"], book.StageCaptured)
 	all["refund"] = m.send(draft{order: order("refund", `,"amount":1000,"of":"`+all["hold"]+`"`)})[0]
-	m.reaches(all["refund"], payment.StageApproved)
+	m.reaches(all["refund"], book.StageApproved)
 	return all
 }
 
@@ -141,9 +141,9 @@ func TestMonthsEnd(t *testing.T) {
 
 	// The stored account outlives a restart, until it is forgotten.
 	stop = m.serve()
-	m.reaches(m.send(draft{order: order("sale", `,"amount":500,"currency":"USD","token":"`+token+`"`)})[0], payment.StageApproved)
-	m.reaches(m.send(draft{order: order("forget", `,"token":"`+token+`"`)})[0], payment.StageDone)
-	m.reaches(m.send(draft{order: order("sale", `,"amount":501,"currency":"USD","token":"`+token+`"`)})[0], payment.StageRejected)
+	m.reaches(m.send(draft{order: order("sale", `,"amount":500,"currency":"USD","token":"`+token+`"`)})[0], book.StageApproved)
+	m.reaches(m.send(draft{order: order("forget", `,"token":"`+token+`"`)})[0], book.StageDone)
+	m.reaches(m.send(draft{order: order("sale", `,"amount":501,"currency":"USD","token":"`+token+`"`)})[0], book.StageRejected)
 	stop()
 	m.checkLedger()
 }
@@ -162,11 +162,11 @@ func TestOddAnswersAreFindings(t *testing.T) {
 	var st control.Status
 	s.wait("a finding", func() bool {
 		s.json(&st, "status")
-		return st.Findings[payment.FindingMessage] > 0
+		return st.Findings[book.FindingMessage] > 0
 	})
 	stop()
-	found := s.readLog().find(payment.FindingMessage)
-	if len(found) == 0 || found[0].Actor != "acquirer" || !strings.Contains(found[0].Body.(payment.IntegrityFound).Detail, "duplicate") {
+	found := s.readLog().find(book.FindingMessage)
+	if len(found) == 0 || found[0].Actor != "acquirer" || !strings.Contains(found[0].Body.(book.IntegrityFound).Detail, "duplicate") {
 		t.Errorf("found %+v", found)
 	}
 	s.checkLedger()
@@ -177,15 +177,15 @@ func (m *month) closeAndSettle() control.Settlement {
 	m.t.Helper()
 	var open, closed []control.Batch
 	m.json(&open, "batch", "list", "--method", "bank")
-	if len(open) != 1 || !strings.HasPrefix(open[0].ID, "bank-") || open[0].Stage != payment.BatchOpen {
+	if len(open) != 1 || !strings.HasPrefix(open[0].ID, "bank-") || open[0].Stage != book.BatchOpen {
 		m.t.Fatalf("open bank batches: %+v", open)
 	}
 	m.json(&closed, "batch", "close", "--merchant", "shop-1", "--method", "bank")
-	if len(closed) != 1 || closed[0].ID != open[0].ID || closed[0].Totals[0] != (payment.Total{Currency: "USD", Count: 2, Amount: 907203, Credits: 1, CreditAmount: 300}) {
+	if len(closed) != 1 || closed[0].ID != open[0].ID || closed[0].Totals[0] != (book.Total{Currency: "USD", Count: 2, Amount: 907203, Credits: 1, CreditAmount: 300}) {
 		m.t.Fatalf("closed %+v", closed)
 	}
 	m.json(&closed, "batch", "close", "--all")
-	if len(closed) != 1 || closed[0].Method != payment.MethodCard {
+	if len(closed) != 1 || closed[0].Method != book.MethodCard {
 		m.t.Fatalf("closed %+v", closed)
 	}
 	if code, _ := m.command("batch", "show", strings.Replace(open[0].ID, "bank", "card", 1)); code != 5 {
@@ -194,7 +194,7 @@ func (m *month) closeAndSettle() control.Settlement {
 	var settled control.Settlement
 	m.json(&settled, "batch", "settle", "--all")
 	if settled.Payments != 6 || len(settled.Batches) != 2 || len(settled.Files) != 1 || settled.Files[0].Debits != 907203 || settled.Files[0].Credits != 300 ||
-		len(settled.Files[0].Digest) != 64 || settled.Files[0].Stage != payment.FileOut {
+		len(settled.Files[0].Digest) != 64 || settled.Files[0].Stage != book.FileOut {
 		m.t.Fatalf("settled %+v", settled)
 	}
 	if _, err := os.Stat(filepath.Join(m.outbox, settled.Files[0].Name)); err != nil {
@@ -209,7 +209,7 @@ func (m *month) closeAndSettle() control.Settlement {
 	}
 	var st control.Status
 	m.json(&st, "status")
-	if st.Outbox == nil || *st.Outbox != 1 || st.Open[payment.MethodBank] != 0 {
+	if st.Outbox == nil || *st.Outbox != 1 || st.Open[book.MethodBank] != 0 {
 		m.t.Errorf("status %+v", st)
 	}
 	return settled
@@ -218,7 +218,7 @@ func (m *month) closeAndSettle() control.Settlement {
 // checkComparison holds the acquirer's listing, sound and then without its last line, against the card batch.
 func (m *month) checkComparison(settled control.Settlement) {
 	m.t.Helper()
-	batch := settled.Batches[slices.IndexFunc(settled.Batches, func(b control.Batch) bool { return b.Method == payment.MethodCard })]
+	batch := settled.Batches[slices.IndexFunc(settled.Batches, func(b control.Batch) bool { return b.Method == book.MethodCard })]
 	book, err := host.ReadBook(m.book)
 	m.must(err)
 	lines := [][]string{{"rrn", "stan", "terminal", "kind", "amount", "currency"}}
@@ -270,7 +270,7 @@ func (m *month) checkReturns(ids map[string]string) {
 	if code, out := m.command("returns", "import", damaged, files[0]); code != 7 || !strings.Contains(out, filepath.Base(files[0])) {
 		m.t.Errorf("a damaged file and a sound one: exit code %d\n%s", code, out)
 	}
-	m.reaches(ids["bounced"], payment.StageReturned)
+	m.reaches(ids["bounced"], book.StageReturned)
 	if p := m.payment(ids["bounced"]); p.Code != "ach-R03" || p.Entry == "" {
 		m.t.Errorf("the entry that came back: %+v", p)
 	}
@@ -285,7 +285,7 @@ func (m *month) checkReturns(ids map[string]string) {
 	}
 	var st control.Status
 	m.json(&st, "status")
-	if st.Findings[payment.FindingAnswerFile] != 1 {
+	if st.Findings[book.FindingAnswerFile] != 1 {
 		m.t.Errorf("findings %v", st.Findings)
 	}
 }
@@ -418,7 +418,7 @@ func TestAPersonDecides(t *testing.T) {
 			t.Errorf("payment resolve %v: exit code %d, want %d", test.args, code, test.code)
 		}
 	}
-	for i, stage := range []payment.Stage{payment.StageReversed, payment.StageApproved} {
+	for i, stage := range []book.Stage{book.StageReversed, book.StageApproved} {
 		var p control.Payment
 		if s.json(&p, "payment", "show", "shop-1", ids[i]); p.Stage != stage || p.Resolutions != nil {
 			t.Errorf("payment %d: %+v", i, p)

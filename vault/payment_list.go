@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/payment"
 )
 
 type paymentListOptions struct {
@@ -58,8 +58,8 @@ func newPaymentListCommand(g *global, c console) *cobra.Command {
 
 func runPaymentList(ctx context.Context, opts paymentListOptions, client *control.Client) ([]control.Payment, error) {
 	query := opts.query
-	query.Stage = payment.Stage(opts.stage)
-	if opts.stage != "" && !slices.Contains(payment.Stages[:], query.Stage) {
+	query.Stage = book.Stage(opts.stage)
+	if opts.stage != "" && !slices.Contains(book.Stages[:], query.Stage) {
 		return nil, fmt.Errorf("%w: there is no status %q; there are %s", errUsage, opts.stage, stageNames())
 	}
 	if query.Limit < 1 || query.Limit > control.MaxPage {
@@ -76,9 +76,9 @@ func runPaymentList(ctx context.Context, opts paymentListOptions, client *contro
 		return client.Payments(ctx, query)
 	}
 	payments := []control.Payment{}
-	stages := payment.Stages[:]
+	stages := book.Stages[:]
 	if query.Stage != "" || query.Batch == 0 {
-		stages = []payment.Stage{query.Stage} // of a batch the vault lists stage by stage; everything else in the order of arrival
+		stages = []book.Stage{query.Stage} // of a batch the vault lists stage by stage; everything else in the order of arrival
 	}
 	for _, stage := range stages {
 		query.Stage = stage
@@ -131,13 +131,13 @@ func batchName(p control.Payment) string {
 	if p.Batch == 0 {
 		return "-"
 	}
-	return payment.BatchID(p.Method, p.Batch)
+	return book.BatchID(p.Method, p.Batch)
 }
 
 // stageNames lists the stages, which the command line calls statuses.
 func stageNames() string {
-	names := make([]string, len(payment.Stages))
-	for i, stage := range payment.Stages {
+	names := make([]string, len(book.Stages))
+	for i, stage := range book.Stages {
 		names[i] = string(stage)
 	}
 	return strings.Join(names, ", ")

@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/payment"
 )
 
 func newPaymentShowCommand(g *global, c console) *cobra.Command {
@@ -87,7 +87,7 @@ func printPayment(w io.Writer, p control.Payment) {
 }
 
 // printDecisions shows who said what became of a payment, when and why.
-func printDecisions(w io.Writer, decisions []payment.Decision) {
+func printDecisions(w io.Writer, decisions []book.Decision) {
 	if len(decisions) == 0 {
 		return
 	}
@@ -136,7 +136,7 @@ func printOperations(w io.Writer, operations []control.Payment) {
 	}
 }
 
-func printTrace(w io.Writer, name string, t *payment.Trace) {
+func printTrace(w io.Writer, name string, t *book.Trace) {
 	if t != nil {
 		row(w, name, fmt.Sprintf("terminal %s, trace %06d, reference %s, %s", t.Terminal, t.STAN, t.RRN, moment(t.Sent)))
 	}

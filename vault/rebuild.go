@@ -7,9 +7,9 @@ import (
 	"path/filepath"
 	"time"
 
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -64,7 +64,7 @@ func (h *house) tellRebuild(ctx context.Context, d *daemon, actor settle.Actor) 
 	}
 	detail := fmt.Sprintf("%s of %d entries; the file before is %s", done.Format, done.Entries, filepath.Base(done.Kept))
 	err = h.ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		_, err := tx.Append(actor.Event("", payment.IntegrityFound{Finding: payment.FindingLedgerRebuilt, Detail: detail}))
+		_, err := tx.Append(actor.Event("", book.IntegrityFound{Finding: book.FindingLedgerRebuilt, Detail: detail}))
 		return err
 	})
 	if err != nil {

@@ -15,10 +15,10 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // start runs the laid vault's daemon as a program of its own, locked, until it is killed.
@@ -136,7 +136,7 @@ func TestRebuildAtUnlockIsKilled(t *testing.T) {
 	}
 	var status control.Status
 	s.json(&status, "status")
-	if n := status.Findings[payment.FindingLedgerRebuilt]; n == 0 || status.LogSize < 246 {
+	if n := status.Findings[book.FindingLedgerRebuilt]; n == 0 || status.LogSize < 246 {
 		t.Errorf("the log has %d entries and tells of the rebuild %d times", status.LogSize, n)
 	}
 	s.kill(daemon)

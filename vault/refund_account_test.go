@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/payment"
 )
 
 // needsNumbers has the vault speak the built-in dialect to a host that wants the card's number again for a refund.
@@ -91,7 +91,7 @@ func TestRefundIsNoOracle(t *testing.T) {
 	s.enrol()
 	sale := s.settledSale()
 	got := s.guess(sale, 0, 750)
-	if got[envelope.CodeBadAccount] != payment.MaxMismatches || got[envelope.CodeLimit] != 750-payment.MaxMismatches {
+	if got[envelope.CodeBadAccount] != book.MaxMismatches || got[envelope.CodeLimit] != 750-book.MaxMismatches {
 		t.Errorf("refunds to guessed numbers are answered %v", got)
 	}
 	stop()
@@ -107,11 +107,11 @@ func TestRefundIsNoOracle(t *testing.T) {
 		if code == 0 {
 			s.json(&p, "payment", "show", "shop-1", right)
 		}
-		return p.Stage == payment.StageRejected && p.Code == envelope.CodeLimit
+		return p.Stage == book.StageRejected && p.Code == envelope.CodeLimit
 	})
 	var st control.Status
 	s.json(&st, "status")
-	if st.Findings[payment.FindingMismatches] != 1 {
+	if st.Findings[book.FindingMismatches] != 1 {
 		t.Errorf("findings %v", st.Findings)
 	}
 	s.verifyLog()
@@ -132,14 +132,14 @@ func TestRefundByReferenceTakesNoAccount(t *testing.T) {
 	right := s.send(draft{order: fmt.Sprintf(`{"operation":"refund","reference":"right","of":%q,"amount":1}`, sale),
 		account: `{"card":{"number":"4242424242424242","expiry":"2031-12"}}`},
 		draft{order: fmt.Sprintf(`{"operation":"refund","reference":"none","of":%q,"amount":1}`, sale)})
-	for i, want := range []payment.Stage{payment.StageRejected, payment.StageApproved} {
+	for i, want := range []book.Stage{book.StageRejected, book.StageApproved} {
 		s.wait("the refund to be "+string(want), func() bool {
 			var p control.Payment
 			code, _ := s.command("payment", "show", "shop-1", right[i])
 			if code == 0 {
 				s.json(&p, "payment", "show", "shop-1", right[i])
 			}
-			return p.Stage == want && (want != payment.StageRejected || p.Code == envelope.CodeBadOrder)
+			return p.Stage == want && (want != book.StageRejected || p.Code == envelope.CodeBadOrder)
 		})
 	}
 	stop()

@@ -6,9 +6,9 @@ import (
 	"sync"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -24,12 +24,12 @@ type refusals struct {
 
 type refusal struct {
 	actor settle.Actor
-	body  payment.AccessRefused
+	body  book.AccessRefused
 }
 
 // add counts one refusal at this moment.
 func (r *refusals) add(actor settle.Actor, call string, code control.Code, now envelope.Time) {
-	r.merge(refusal{actor, payment.AccessRefused{Call: call, Code: string(code), Times: 1, First: now, Last: now}})
+	r.merge(refusal{actor, book.AccessRefused{Call: call, Code: string(code), Times: 1, First: now, Last: now}})
 }
 
 // merge adds refusals to those of their kind.
@@ -106,7 +106,7 @@ func appendRefusals(tx *ledger.Tx, all []refusal) error {
 func (h *house) tellStart(ctx context.Context, d *daemon) error {
 	all := d.refusals.take()
 	err := h.ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		_, err := tx.Append(payment.Event{Actor: "vault", Origin: "start", Body: payment.VaultStarted{Version: version, At: d.started}})
+		_, err := tx.Append(book.Event{Actor: "vault", Origin: "start", Body: book.VaultStarted{Version: version, At: d.started}})
 		return errors.Join(err, appendRefusals(tx, all))
 	})
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"nightdrop/ops/simulator/host"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/payment"
 )
 
 // deafLine is a line to the acquirer's host on which, while it is deaf, messages about payments go in and none of
@@ -118,10 +118,10 @@ func (s *site) status() (st control.Status) {
 	return st
 }
 
-func (s *site) stages() (stages map[payment.Stage]int, all []control.Payment) {
+func (s *site) stages() (stages map[book.Stage]int, all []control.Payment) {
 	s.t.Helper()
 	s.json(&all, "payment", "list", "--all")
-	stages = map[payment.Stage]int{}
+	stages = map[book.Stage]int{}
 	for _, p := range all {
 		stages[p.Stage]++
 	}
@@ -139,18 +139,18 @@ func TestHostThatIsSilentForAWhile(t *testing.T) {
 	s.wait("reversals to be repeated more than six times each", func() bool {
 		stages, all := s.stages()
 		for _, p := range all {
-			if p.Stage == payment.StageUnknown && p.Tries < 8 {
+			if p.Stage == book.StageUnknown && p.Tries < 8 {
 				return false
 			}
 		}
-		return stages[payment.StageUnknown] > 0
+		return stages[book.StageUnknown] > 0
 	})
 	if n := line.count("0200"); n < 3 || n > 8 {
 		t.Errorf("%d sales were sent to a host that answers none", n)
 	}
 	stages, all := s.stages()
 	st := s.status()
-	if r := st.Repeating[control.RepeatReversals]; stages[payment.StageManual] != 0 || r.Payments != stages[payment.StageUnknown] || time.Since(r.Oldest.Time) > time.Minute {
+	if r := st.Repeating[control.RepeatReversals]; stages[book.StageManual] != 0 || r.Payments != stages[book.StageUnknown] || time.Since(r.Oldest.Time) > time.Minute {
 		t.Errorf("%v, and status tells %+v", stages, st.Repeating)
 	}
 	_, text := s.command("status")
@@ -163,17 +163,17 @@ func TestHostThatIsSilentForAWhile(t *testing.T) {
 	line.set(false)
 	s.wait("every payment to have an outcome", func() bool {
 		stages, _ := s.stages()
-		return stages[payment.StageApproved]+stages[payment.StageReversed] == 20
+		return stages[book.StageApproved]+stages[book.StageReversed] == 20
 	})
-	if st = s.status(); st.HostSilent != nil || st.Acquirer != "ready" || len(st.Repeating) != 0 || st.Findings[payment.FindingHostSilent] != 1 || st.Findings[payment.FindingHostAnswers] != 1 {
+	if st = s.status(); st.HostSilent != nil || st.Acquirer != "ready" || len(st.Repeating) != 0 || st.Findings[book.FindingHostSilent] != 1 || st.Findings[book.FindingHostAnswers] != 1 {
 		t.Errorf("afterwards status tells %+v", st)
 	}
 	stages, _ = s.stages()
 	s.verifyLog()
 	stop()
 	s.checkLedger()
-	if book, err := host.ReadBook(s.book); err != nil || book.Charged != stages[payment.StageApproved] || len(book.Doubled) != 0 {
-		t.Errorf("the host charged %d of %d (%v)", book.Charged, stages[payment.StageApproved], err)
+	if held, err := host.ReadBook(s.book); err != nil || held.Charged != stages[book.StageApproved] || len(held.Doubled) != 0 {
+		t.Errorf("the host charged %d of %d (%v)", held.Charged, stages[book.StageApproved], err)
 	}
 }
 
@@ -181,7 +181,7 @@ func TestHostThatIsSilentForAWhile(t *testing.T) {
 func (s *site) resolveOne(all []control.Payment) {
 	s.t.Helper()
 	for _, p := range all {
-		if p.Stage != payment.StageUnknown {
+		if p.Stage != book.StageUnknown {
 			continue
 		}
 		if code, _ := s.command("payment", "resolve", p.ID, "--as", "captured", "--reason", "acquirer, call 17"); code != 6 {
@@ -189,7 +189,7 @@ func (s *site) resolveOne(all []control.Payment) {
 		}
 		var done control.Payment
 		s.json(&done, "payment", "resolve", p.ID, "--as", "reversed", "--reason", "acquirer, call 17: never seen")
-		if done.Stage != payment.StageReversed {
+		if done.Stage != book.StageReversed {
 			s.t.Errorf("resolved, it is %s", done.Stage)
 		}
 		time.Sleep(600 * time.Millisecond)
@@ -208,7 +208,7 @@ func TestResendCommand(t *testing.T) {
 	s, line, stop := deafSite(t, "1s")
 	line.set(true)
 	s.post(201, 202, 203)
-	s.wait("three sales that wait for a person", func() bool { stages, _ := s.stages(); return stages[payment.StageManual] == 3 })
+	s.wait("three sales that wait for a person", func() bool { stages, _ := s.stages(); return stages[book.StageManual] == 3 })
 	_, all := s.stages()
 	if _, text := s.command("status"); !strings.Contains(text, "vault payment resend --all") {
 		t.Errorf("status does not say how to send again:\n%s", text)
@@ -232,12 +232,12 @@ func TestResendCommand(t *testing.T) {
 	line.set(false)
 	var done control.PaymentsResent
 	s.json(&done, append([]string{"payment", "resend", all[0].ID}, reason...)...)
-	s.wait("the first to be reversed", func() bool { stages, _ := s.stages(); return stages[payment.StageReversed] == 1 && done.Resent == 1 })
+	s.wait("the first to be reversed", func() bool { stages, _ := s.stages(); return stages[book.StageReversed] == 1 && done.Resent == 1 })
 	if code, _ := s.command(append([]string{"payment", "resend", all[0].ID, "--merchant", "shop-1"}, reason...)...); code != 6 {
 		t.Errorf("sending what is reversed again: exit code %d", code)
 	}
 	s.json(&done, append([]string{"payment", "resend", "--all"}, reason...)...)
-	s.wait("all to be reversed", func() bool { stages, _ := s.stages(); return stages[payment.StageReversed] == 3 && done.Resent == 2 })
+	s.wait("all to be reversed", func() bool { stages, _ := s.stages(); return stages[book.StageReversed] == 3 && done.Resent == 2 })
 	stop()
 	s.checkLedger()
 }

@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/payment"
 )
 
 // chain is the digests that the relay's results name and have, and whether they are an unbroken chain.
@@ -60,7 +60,7 @@ func TestLostResultsArePublishedAgainByTheDaemon(t *testing.T) {
 	}
 	var status control.Status
 	s.json(&status, "status")
-	if status.Findings[payment.FindingResultsLost] != 1 {
+	if status.Findings[book.FindingResultsLost] != 1 {
 		t.Errorf("findings %v", status.Findings)
 	}
 	noted := slices.ContainsFunc(status.Streams, func(st control.Stream) bool {

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/payment"
 )
 
 // answered is one entry of a bank's answer file, as a bank writes it: a return, a notice of change (code C01 to C99), or with code "" a new credit.
@@ -108,7 +108,7 @@ func newReturnsOf(t *testing.T, amounts ...int) (r *returns, stop func()) {
 	}
 	ids := r.send(drafts...)
 	for _, id := range ids {
-		r.reaches(id, payment.StageAccepted)
+		r.reaches(id, book.StageAccepted)
 	}
 	r.endOfDay()
 	for _, id := range ids {
@@ -130,7 +130,7 @@ func (r *returns) next() control.Payment {
 	r.t.Helper()
 	p := r.sales[0]
 	r.sales = r.sales[1:]
-	if p.Stage != payment.StageSettled || len(p.Entry) != 15 {
+	if p.Stage != book.StageSettled || len(p.Entry) != 15 {
 		r.t.Fatalf("sale %+v", p)
 	}
 	return p
@@ -194,7 +194,7 @@ func TestFilesAsBanksWriteThem(t *testing.T) {
 		if code != 0 || told.Returns < 1 || told.LeftCount != 0 {
 			t.Errorf("%s: exit code %d, %+v", name, code, told)
 		}
-		if now := r.payment(p.ID); now.Stage != payment.StageReturned {
+		if now := r.payment(p.ID); now.Stage != book.StageReturned {
 			t.Errorf("%s: the sale is %s", name, now.Stage)
 		}
 	}
@@ -220,10 +220,10 @@ func TestAnOddItemStopsNothing(t *testing.T) {
 		if code != 1 || told.Returns != 1 || told.LeftCount != 1 || told.Left[0].Record != 5 || !strings.Contains(told.Left[0].Problem, c.why) {
 			t.Errorf("%s: exit code %d, %+v", name, code, told)
 		}
-		if now := r.payment(ours.ID); now.Stage != payment.StageReturned || now.Code != "ach-R01" {
+		if now := r.payment(ours.ID); now.Stage != book.StageReturned || now.Code != "ach-R01" {
 			t.Errorf("%s: ours is %s %s", name, now.Stage, now.Code)
 		}
-		if now := r.payment(other.ID); now.Stage != payment.StageSettled {
+		if now := r.payment(other.ID); now.Stage != book.StageSettled {
 			t.Errorf("%s: the other is %s", name, now.Stage)
 		}
 	}
@@ -245,11 +245,11 @@ func TestAnOddItemStopsNothing(t *testing.T) {
 	log := r.readLog()
 	taken := 0
 	for _, e := range log.events {
-		if b, is := e.Body.(payment.AnswerTaken); is && b.LeftCount == 1 && len(b.Left) == 1 && e.Evidence == b.Digest {
+		if b, is := e.Body.(book.AnswerTaken); is && b.LeftCount == 1 && len(b.Left) == 1 && e.Evidence == b.Digest {
 			taken++
 		}
 	}
-	if found := log.find(payment.FindingAnswerFile); taken != 6 || len(found) != 7 {
+	if found := log.find(book.FindingAnswerFile); taken != 6 || len(found) != 7 {
 		t.Errorf("%d files with something left, %d findings", taken, len(found))
 	}
 	r.checkLedger()
@@ -268,7 +268,7 @@ func TestFilesOfOtherBanks(t *testing.T) {
 			t.Errorf("%s: exit code %d, %+v", name, code, told)
 		}
 	}
-	if now := r.payment(p.ID); now.Stage != payment.StageSettled {
+	if now := r.payment(p.ID); now.Stage != book.StageSettled {
 		t.Errorf("the sale is %s", now.Stage)
 	}
 	if code, told := r.importing(bankFile("0231380104", "0121042882", batch)); code != 0 || told.Returns != 1 {
@@ -291,7 +291,7 @@ func TestNoticesByTheCommandLine(t *testing.T) {
 		t.Errorf("again: exit code %d, %+v", code, told)
 	}
 	now := r.payment(p.ID)
-	if !slices.Equal(now.Notices, []string{"C01", "C13"}) || len(now.Results) != 4 || now.Stage != payment.StageSettled {
+	if !slices.Equal(now.Notices, []string{"C01", "C13"}) || len(now.Results) != 4 || now.Stage != book.StageSettled {
 		t.Errorf("the sale is %+v", now)
 	}
 	if code, out := r.command("payment", "show", "shop-1", p.ID); code != 0 || !strings.Contains(out, "C01 C13") {
@@ -336,7 +336,7 @@ func TestReturnsByHand(t *testing.T) {
 	}
 	digest := sha256.Sum256([]byte("Dear customer"))
 	now := r.payment(p.ID)
-	if now.Stage != payment.StageReturned || now.Code != "ach-R03" || len(now.Decisions) != 1 || now.Decisions[0].As != "returned" ||
+	if now.Stage != book.StageReturned || now.Code != "ach-R03" || len(now.Decisions) != 1 || now.Decisions[0].As != "returned" ||
 		now.Decisions[0].Reason != "the bank's letter" || now.Decisions[0].Evidence != hex.EncodeToString(digest[:]) {
 		t.Errorf("the sale is %+v", now)
 	}
@@ -359,12 +359,12 @@ func TestAWithheldRefundSaysWhy(t *testing.T) {
 	r, stop := newReturns(t, 1)
 	p := r.next()
 	refund := r.send(draft{order: order("refund", fmt.Sprintf(`,"amount":%d,"of":"%s"`, p.Amount, p.ID))})[0]
-	r.reaches(refund, payment.StageAccepted)
+	r.reaches(refund, book.StageAccepted)
 	if code, told := r.importing(bankFile("", "", bankBatch{number: 1, entries: []answered{returnOf(p, "R01")}})); code != 0 || told.Returns != 1 {
 		t.Fatalf("exit code %d, %+v", code, told)
 	}
 	r.endOfDay()
-	r.reaches(refund, payment.StageRejected)
+	r.reaches(refund, book.StageRejected)
 	if now := r.payment(refund); now.Code != "ach-R01" || now.Withheld != "ach-R01" {
 		t.Errorf("the refund is %+v", now)
 	}

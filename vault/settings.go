@@ -9,9 +9,9 @@ import (
 	"nightdrop/shared/config"
 	"nightdrop/shared/note"
 	"nightdrop/vault/internal/acquirer/iso8583"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/journal"
 	"nightdrop/vault/internal/keyring"
-	"nightdrop/vault/internal/payment"
 )
 
 // Files of a vault's directory beside the key ring's.
@@ -64,7 +64,7 @@ type acquirerSettings struct {
 	RepeatFor      config.Duration `toml:"repeat_for"`
 	Silences       int             `toml:"silences"`
 	OrderWait      config.Duration `toml:"order_wait"`
-	Reconciliation payment.Way     `toml:"reconciliation"`
+	Reconciliation book.Way        `toml:"reconciliation"`
 	TLS            tlsSettings     `toml:"tls"`
 }
 
@@ -100,7 +100,7 @@ func loadSettings(dir string) (settings, error) {
 		Channel: channelSettings{Seed: channelSeed},
 		Acquirer: acquirerSettings{Terminals: []string{"ND000001"}, Outstanding: 64, ReversalRetry: config.Duration(5 * time.Second),
 			RepeatEvery: config.Duration(5 * time.Minute), RepeatFor: config.Duration(24 * time.Hour), Silences: 10,
-			Reconciliation: payment.ByTotals, OrderWait: config.Duration(time.Hour)},
+			Reconciliation: book.ByTotals, OrderWait: config.Duration(time.Hour)},
 		Journal: journalSettings{Place: journalOnChannel, MaxBytes: journal.DefaultLimit},
 		Bank:    bankSettings{Cutoff: "16:45", Zone: "America/New_York", LeadDays: 1},
 		Keys:    keySettings{Ahead: config.Duration(48 * time.Hour), CodeLife: config.Duration(6 * time.Hour)},
@@ -160,7 +160,7 @@ func (a acquirerSettings) check(wrong func(key, what string)) {
 	if _, err := a.dialect(); err != nil {
 		wrong("acquirer.dialect", err.Error())
 	}
-	if a.Reconciliation != payment.ByTotals && a.Reconciliation != payment.ByListing && a.Reconciliation != payment.ByWord {
+	if a.Reconciliation != book.ByTotals && a.Reconciliation != book.ByListing && a.Reconciliation != book.ByWord {
 		wrong("acquirer.reconciliation", `"0500", "listing" or "none"`)
 	}
 	if len(a.Terminals) == 0 {

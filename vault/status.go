@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/payment"
 )
 
 func newStatusCommand(g *global, c console) *cobra.Command {
@@ -65,7 +65,7 @@ func printStatus(w io.Writer, s control.Status) {
 	printStreams(w, s)
 	row(w, "merchants", s.Merchants)
 	row(w, "log entries", s.LogSize)
-	for _, stage := range payment.Working {
+	for _, stage := range book.Working {
 		row(w, "payments "+string(stage), s.Working[stage])
 	}
 	for _, kind := range slices.Sorted(maps.Keys(s.Repeating)) {
@@ -77,7 +77,7 @@ func printStatus(w io.Writer, s control.Status) {
 	if s.Outbox != nil {
 		row(w, "files for the bank", *s.Outbox)
 	}
-	if n := s.Working[payment.StageManual]; n > 0 {
+	if n := s.Working[book.StageManual]; n > 0 {
 		row(w, "a person must decide", fmt.Sprintf("%d payments: vault payment list --status manual; vault payment resend --all has them sent again", n))
 	}
 	if s.OpenFindings > 0 {

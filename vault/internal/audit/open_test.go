@@ -19,8 +19,8 @@ import (
 
 	"nightdrop/shared/frame"
 	"nightdrop/shared/seal"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
-	"nightdrop/vault/internal/payment"
 )
 
 // begin begins the next log key, wrapped for these auditors.
@@ -57,9 +57,9 @@ func (s *store) eachWrap(fn func(number uint32, auditor string, wrap []byte) err
 }
 
 // event appends a real event.
-func (s *store) event(body payment.Body) {
+func (s *store) event(body book.Body) {
 	s.t.Helper()
-	text, err := json.Marshal(payment.Event{Actor: "user:root", Origin: "socket", Body: body})
+	text, err := json.Marshal(book.Event{Actor: "user:root", Origin: "socket", Body: body})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -93,14 +93,14 @@ func auditedBy(t testing.TB, step int64) (s *store, anna, bert *keyring.Auditor)
 	s, anna, bert = newStore(t), newAuditor(t, "anna"), newAuditor(t, "bert")
 	s.grow(step)
 	s.begin(anna)
-	s.event(payment.AuditorAdded{Name: "anna", Key: anna.Line()})
+	s.event(book.AuditorAdded{Name: "anna", Key: anna.Line()})
 	s.grow(2 * step)
 	s.begin(anna) // a new day
 	s.grow(3 * step)
 	s.begin(anna, bert)
-	s.event(payment.AuditorAdded{Name: "bert", Key: bert.Line()})
+	s.event(book.AuditorAdded{Name: "bert", Key: bert.Line()})
 	s.grow(4*step + step/2 - 1)
-	s.event(payment.AuditorRemoved{Name: "anna"})
+	s.event(book.AuditorRemoved{Name: "anna"})
 	s.begin(bert)
 	s.grow(6 * step)
 	s.begin(bert)

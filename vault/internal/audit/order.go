@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // Order checks what entries, each of which holds for itself, must also be one after the other: that log keys only grow, and that an
@@ -34,9 +34,9 @@ func (o *Order) Next(e *Entry) error {
 	if o.identity == nil || !runs || (last.Err == nil) == (e.Err == nil) {
 		return nil
 	}
-	kind, at := payment.AuditorAdded{}.Kind(), *e
+	kind, at := book.AuditorAdded{}.Kind(), *e
 	if e.Err != nil {
-		kind, at = payment.AuditorRemoved{}.Kind(), last
+		kind, at = book.AuditorRemoved{}.Kind(), last
 	}
 	var event struct {
 		Kind string `json:"kind"`

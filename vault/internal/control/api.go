@@ -5,7 +5,7 @@ import (
 	"io"
 
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/report"
 	"nightdrop/vault/internal/settle"
 )
@@ -33,7 +33,7 @@ type Vault interface {
 	Batches(ctx context.Context, q BatchQuery) ([]Batch, error)
 	Batch(ctx context.Context, number uint32) (Batch, error)
 	CloseBatches(ctx context.Context, actor settle.Actor, q BatchQuery, progress settle.Progress) ([]Batch, error)
-	Settle(ctx context.Context, actor settle.Actor, batch uint32, method payment.Method, progress settle.Progress) (Settlement, error)
+	Settle(ctx context.Context, actor settle.Actor, batch uint32, method book.Method, progress settle.Progress) (Settlement, error)
 	// FileAgain puts a settlement file that was out into the bank's outbox once more; the actor's purpose says why.
 	FileAgain(ctx context.Context, actor settle.Actor, name string) (File, error)
 	// Compare holds an acquirer's listing against a batch; it reads no further than it needs.
@@ -88,19 +88,19 @@ type Status struct {
 	Certificates []string `json:"certificates,omitempty"` // that are near their end, or past it
 	Remains      []string `json:"remains,omitempty"`      // what destroying a key does not reach on this host
 
-	Generation uint64                     `json:"generation,omitempty"`
-	LogSize    int64                      `json:"logSize,omitempty"` // entries
-	Merchants  int                        `json:"merchants,omitempty"`
-	Working    map[payment.Stage]int      `json:"working,omitempty"`    // payments that are not final, by stage, counted to MaxCounted
-	Open       map[payment.Method]int     `json:"open,omitempty"`       // open batches, by method
-	Outbox     *int                       `json:"outbox,omitempty"`     // settlement files that the bank has not fetched; absent where there is no bank
-	Findings   map[payment.Finding]uint64 `json:"findings,omitempty"`   // integrity findings, ever
-	Channel    string                     `json:"channel,omitempty"`    // "connected" or why not
-	Acquirer   string                     `json:"acquirer,omitempty"`   // "ready" or why not
-	Repeating  map[string]Repeating       `json:"repeating,omitempty"`  // what is repeated until it is answered, by kind
-	HostSilent *Silence                   `json:"hostSilent,omitempty"` // the acquirer's host takes messages and answers none
-	Journal    string                     `json:"journal,omitempty"`    // "ready" and how far it has come, or why not and what to do about it
-	Clock      string                     `json:"clock,omitempty"`      // "trusted", or what to do about it
+	Generation uint64                  `json:"generation,omitempty"`
+	LogSize    int64                   `json:"logSize,omitempty"` // entries
+	Merchants  int                     `json:"merchants,omitempty"`
+	Working    map[book.Stage]int      `json:"working,omitempty"`    // payments that are not final, by stage, counted to MaxCounted
+	Open       map[book.Method]int     `json:"open,omitempty"`       // open batches, by method
+	Outbox     *int                    `json:"outbox,omitempty"`     // settlement files that the bank has not fetched; absent where there is no bank
+	Findings   map[book.Finding]uint64 `json:"findings,omitempty"`   // integrity findings, ever
+	Channel    string                  `json:"channel,omitempty"`    // "connected" or why not
+	Acquirer   string                  `json:"acquirer,omitempty"`   // "ready" or why not
+	Repeating  map[string]Repeating    `json:"repeating,omitempty"`  // what is repeated until it is answered, by kind
+	HostSilent *Silence                `json:"hostSilent,omitempty"` // the acquirer's host takes messages and answers none
+	Journal    string                  `json:"journal,omitempty"`    // "ready" and how far it has come, or why not and what to do about it
+	Clock      string                  `json:"clock,omitempty"`      // "trusted", or what to do about it
 
 	Journals     []JournalPlace `json:"journals,omitempty"`     // each place of the journal
 	OpenFindings uint64         `json:"openFindings,omitempty"` // of Findings, those that somebody has to look at and acknowledge

@@ -2,52 +2,52 @@ package control
 
 import (
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/settle"
 )
 
 // Batch is a batch as operators see it.
 type Batch struct {
-	ID        string             `json:"id"`
-	Number    uint32             `json:"number"`
-	Merchant  string             `json:"merchant"`
-	Method    payment.Method     `json:"method"`
-	Stage     payment.BatchStage `json:"stage"`
-	Opened    envelope.Time      `json:"opened"`
-	Closed    *envelope.Time     `json:"closed,omitempty"`
-	SettledAt *envelope.Time     `json:"settled,omitempty"`
-	Totals    []payment.Total    `json:"totals"`
-	HashTotal uint64             `json:"hashTotal"`
-	Host      []payment.Total    `json:"host,omitempty"` // the acquirer's, where they differ
-	By        payment.Way        `json:"by,omitempty"`   // what it was agreed by, where not by the host's 0510
+	ID        string          `json:"id"`
+	Number    uint32          `json:"number"`
+	Merchant  string          `json:"merchant"`
+	Method    book.Method     `json:"method"`
+	Stage     book.BatchStage `json:"stage"`
+	Opened    envelope.Time   `json:"opened"`
+	Closed    *envelope.Time  `json:"closed,omitempty"`
+	SettledAt *envelope.Time  `json:"settled,omitempty"`
+	Totals    []book.Total    `json:"totals"`
+	HashTotal uint64          `json:"hashTotal"`
+	Host      []book.Total    `json:"host,omitempty"` // the acquirer's, where they differ
+	By        book.Way        `json:"by,omitempty"`   // what it was agreed by, where not by the host's 0510
 
-	Lines    []payment.Adjustment `json:"lines,omitempty"`    // what the acquirer has otherwise, and why that is accepted; oldest first
-	Expected []payment.Total      `json:"expected,omitempty"` // with lines: what stands at the acquirer then
+	Lines    []book.Adjustment `json:"lines,omitempty"`    // what the acquirer has otherwise, and why that is accepted; oldest first
+	Expected []book.Total      `json:"expected,omitempty"` // with lines: what stands at the acquirer then
 
-	Failed      []payment.Total `json:"failed,omitempty"` // bank: entries whose account could not be opened for the file
-	File        *File           `json:"file,omitempty"`   // bank: the settlement file
-	Outstanding int64           `json:"outstanding"`
-	Unresolved  int64           `json:"unresolved"`
-	Done        int64           `json:"done"` // payments settled
+	Failed      []book.Total `json:"failed,omitempty"` // bank: entries whose account could not be opened for the file
+	File        *File        `json:"file,omitempty"`   // bank: the settlement file
+	Outstanding int64        `json:"outstanding"`
+	Unresolved  int64        `json:"unresolved"`
+	Done        int64        `json:"done"` // payments settled
 }
 
 // File is a settlement file as operators see it.
 type File struct {
-	Name      string            `json:"name"`
-	Stage     payment.FileStage `json:"stage"`
-	Digest    string            `json:"digest,omitempty"` // hex SHA-256, once the content is fixed
-	Effective string            `json:"effective"`        // YYYY-MM-DD
-	Entries   int               `json:"entries"`
-	Debits    int64             `json:"debits"`  // minor units
-	Credits   int64             `json:"credits"` // minor units
-	EntryHash uint64            `json:"entryHash"`
-	Batches   []uint32          `json:"batches"`
+	Name      string         `json:"name"`
+	Stage     book.FileStage `json:"stage"`
+	Digest    string         `json:"digest,omitempty"` // hex SHA-256, once the content is fixed
+	Effective string         `json:"effective"`        // YYYY-MM-DD
+	Entries   int            `json:"entries"`
+	Debits    int64          `json:"debits"`  // minor units
+	Credits   int64          `json:"credits"` // minor units
+	EntryHash uint64         `json:"entryHash"`
+	Batches   []uint32       `json:"batches"`
 }
 
 // BatchQuery selects batches; zero members do not restrict.
 type BatchQuery struct {
 	Merchant string
-	Method   payment.Method
+	Method   book.Method
 }
 
 // Settlement is what a settle did.
@@ -67,9 +67,9 @@ type ReportQuery struct {
 
 // Adjustment takes a named difference into a batch.
 type Adjustment struct {
-	Total    payment.Total `json:"total"`              // what the acquirer has more; less where it is negative
-	Payment  string        `json:"payment,omitempty"`  // id of the payment that it is about
-	Evidence string        `json:"evidence,omitempty"` // hex SHA-256 of what proves it
+	Total    book.Total `json:"total"`              // what the acquirer has more; less where it is negative
+	Payment  string     `json:"payment,omitempty"`  // id of the payment that it is about
+	Evidence string     `json:"evidence,omitempty"` // hex SHA-256 of what proves it
 }
 
 // Comparison is an acquirer's listing held against a batch, payment by payment.

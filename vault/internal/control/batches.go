@@ -3,7 +3,7 @@ package control
 import (
 	"net/http"
 
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/report"
 	"nightdrop/vault/internal/settle"
 )
@@ -40,8 +40,8 @@ func (s *Server) batchRoutes(mux *http.ServeMux) {
 
 func batchQuery(c call) (BatchQuery, error) {
 	query := c.URL.Query()
-	q := BatchQuery{Merchant: query.Get("merchant"), Method: payment.Method(query.Get("method"))}
-	if q.Method != "" && q.Method != payment.MethodCard && q.Method != payment.MethodBank {
+	q := BatchQuery{Merchant: query.Get("merchant"), Method: book.Method(query.Get("method"))}
+	if q.Method != "" && q.Method != book.MethodCard && q.Method != book.MethodBank {
 		return q, &Error{CodeUsage, "a method is card or bank"}
 	}
 	return q, nil

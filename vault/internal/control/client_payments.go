@@ -8,7 +8,7 @@ import (
 	"net/url"
 	"strconv"
 
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/report"
 	"nightdrop/vault/internal/settle"
 )
@@ -35,7 +35,7 @@ func (c *Client) CloseBatches(ctx context.Context, q BatchQuery, progress settle
 }
 
 // Settle settles a batch, or all closed ones (of a method, unless that is empty) when number is settle.All. With an error comes what was done.
-func (c *Client) Settle(ctx context.Context, number uint32, method payment.Method, progress settle.Progress) (Settlement, error) {
+func (c *Client) Settle(ctx context.Context, number uint32, method book.Method, progress settle.Progress) (Settlement, error) {
 	query := url.Values{"method": {string(method)}}
 	if number != settle.All {
 		query.Set("batch", strconv.FormatUint(uint64(number), 10))

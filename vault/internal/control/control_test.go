@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"nightdrop/shared/waittest"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -26,7 +26,7 @@ type desk struct {
 	status  func(context.Context) (Status, error)
 	unlock  func(settle.Actor, Shares, bool) (Unlocked, error)
 	suspend func(settle.Actor, string) (Merchant, error)
-	settle  func(context.Context, settle.Actor, uint32, payment.Method, settle.Progress) (Settlement, error)
+	settle  func(context.Context, settle.Actor, uint32, book.Method, settle.Progress) (Settlement, error)
 	show    func(string, string) (Payment, error)
 	list    func(PaymentQuery) ([]Payment, error)
 }
@@ -38,7 +38,7 @@ func (d desk) Unlock(_ context.Context, a settle.Actor, s Shares, o UnlockOption
 func (d desk) SuspendMerchant(_ context.Context, a settle.Actor, id string) (Merchant, error) {
 	return d.suspend(a, id)
 }
-func (d desk) Settle(ctx context.Context, a settle.Actor, n uint32, m payment.Method, p settle.Progress) (Settlement, error) {
+func (d desk) Settle(ctx context.Context, a settle.Actor, n uint32, m book.Method, p settle.Progress) (Settlement, error) {
 	return d.settle(ctx, a, n, m, p)
 }
 func (d desk) Payment(_ context.Context, merchant, id string) (Payment, error) {
@@ -132,7 +132,7 @@ func TestNobodyAnswers(t *testing.T) {
 
 // TestProgressThenResult: long work tells how far it is, and its result comes even with a failure.
 func TestProgressThenResult(t *testing.T) {
-	path := serve(t, desk{settle: func(_ context.Context, _ settle.Actor, n uint32, _ payment.Method, p settle.Progress) (Settlement, error) {
+	path := serve(t, desk{settle: func(_ context.Context, _ settle.Actor, n uint32, _ book.Method, p settle.Progress) (Settlement, error) {
 		for i := range 3 {
 			p(i+1, 3)
 		}
@@ -148,7 +148,7 @@ func TestProgressThenResult(t *testing.T) {
 // TestClientGoesAway: work for a client that left is told to stop.
 func TestClientGoesAway(t *testing.T) {
 	begun, stopped := make(chan struct{}), make(chan struct{})
-	path := serve(t, desk{settle: func(ctx context.Context, _ settle.Actor, _ uint32, _ payment.Method, _ settle.Progress) (Settlement, error) {
+	path := serve(t, desk{settle: func(ctx context.Context, _ settle.Actor, _ uint32, _ book.Method, _ settle.Progress) (Settlement, error) {
 		close(begun)
 		<-ctx.Done()
 		close(stopped)

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -33,7 +33,7 @@ func (c *corrector) Agree(_ context.Context, a settle.Actor, n uint32, listing i
 func TestAdjustmentsAndListingsOfBatches(t *testing.T) {
 	v := &corrector{}
 	client := NewClient(serve(t, v), "case 17")
-	want := Adjustment{Total: payment.Total{Currency: "EUR", Count: -1, Amount: -77}, Payment: "one", Evidence: strings.Repeat("ab", 32)}
+	want := Adjustment{Total: book.Total{Currency: "EUR", Count: -1, Amount: -77}, Payment: "one", Evidence: strings.Repeat("ab", 32)}
 	if b, err := client.Adjust(t.Context(), 17, want); err != nil || b.Number != 17 || v.taken != want || v.batch != 17 || v.actor.Purpose != "case 17" {
 		t.Errorf("adjusted %+v: %+v by %+v, %v", b, v.taken, v.actor, err)
 	}

@@ -8,33 +8,33 @@ import (
 	"strconv"
 
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // Finding is an integrity finding.
 type Finding struct {
-	Number       uint64                   `json:"number"` // the finding's name: how many there were before it, plus one
-	Kind         payment.Finding          `json:"kind"`
-	Time         envelope.Time            `json:"time"`
-	Actor        string                   `json:"actor"`  // who found it
-	Origin       string                   `json:"origin"` // from where: "bag:RELAY/RUN/NUMBER/INDEX", "socket", "timer", ...
-	Count        uint64                   `json:"count"`  // how many of a kind it tells together
-	Relay        string                   `json:"relay,omitempty"`
-	Run          string                   `json:"run,omitempty"`
-	Bag          uint64                   `json:"bag,omitempty"`     // number in the run
-	Through      uint64                   `json:"through,omitempty"` // of bag-missing: the last that never came
-	Index        *int                     `json:"index,omitempty"`   // place among the bag's envelopes, where it is of one
-	Merchant     string                   `json:"merchant,omitempty"`
-	Evidence     string                   `json:"evidence,omitempty"` // hex digest of the note or file
-	Detail       string                   `json:"detail,omitempty"`
-	Entry        *int64                   `json:"entry,omitempty"` // index in the log; of one finding that is shown
-	Alarming     bool                     `json:"alarming"`        // somebody has to look at it
-	Acknowledged *payment.Acknowledgement `json:"acknowledged,omitempty"`
+	Number       uint64                `json:"number"` // the finding's name: how many there were before it, plus one
+	Kind         book.Finding          `json:"kind"`
+	Time         envelope.Time         `json:"time"`
+	Actor        string                `json:"actor"`  // who found it
+	Origin       string                `json:"origin"` // from where: "bag:RELAY/RUN/NUMBER/INDEX", "socket", "timer", ...
+	Count        uint64                `json:"count"`  // how many of a kind it tells together
+	Relay        string                `json:"relay,omitempty"`
+	Run          string                `json:"run,omitempty"`
+	Bag          uint64                `json:"bag,omitempty"`     // number in the run
+	Through      uint64                `json:"through,omitempty"` // of bag-missing: the last that never came
+	Index        *int                  `json:"index,omitempty"`   // place among the bag's envelopes, where it is of one
+	Merchant     string                `json:"merchant,omitempty"`
+	Evidence     string                `json:"evidence,omitempty"` // hex digest of the note or file
+	Detail       string                `json:"detail,omitempty"`
+	Entry        *int64                `json:"entry,omitempty"` // index in the log; of one finding that is shown
+	Alarming     bool                  `json:"alarming"`        // somebody has to look at it
+	Acknowledged *book.Acknowledgement `json:"acknowledged,omitempty"`
 }
 
 // FindingQuery selects findings; zero members select all.
 type FindingQuery struct {
-	Kind   payment.Finding
+	Kind   book.Finding
 	Open   bool   // only those that nobody has acknowledged
 	Before uint64 // with a lower number only
 	Limit  int    // at most so many, 1 to MaxPage
@@ -42,10 +42,10 @@ type FindingQuery struct {
 
 // Acknowledging is a word about findings; what they were, the actor's purpose says.
 type Acknowledging struct {
-	From     uint64          `json:"from"`
-	Through  uint64          `json:"through"`        // the findings of the range that wait for the word
-	Kind     payment.Finding `json:"kind,omitempty"` // of these, only this kind
-	Withdraw bool            `json:"withdraw,omitempty"`
+	From     uint64       `json:"from"`
+	Through  uint64       `json:"through"`        // the findings of the range that wait for the word
+	Kind     book.Finding `json:"kind,omitempty"` // of these, only this kind
+	Withdraw bool         `json:"withdraw,omitempty"`
 }
 
 func (s *Server) findingRoutes(mux *http.ServeMux) {
@@ -80,7 +80,7 @@ func (s *Server) findingRoutes(mux *http.ServeMux) {
 }
 
 func findingQuery(query url.Values) (q FindingQuery, err error) {
-	q = FindingQuery{Kind: payment.Finding(query.Get("kind")), Open: query.Get("open") == "true", Limit: MaxPage}
+	q = FindingQuery{Kind: book.Finding(query.Get("kind")), Open: query.Get("open") == "true", Limit: MaxPage}
 	if text := query.Get("before"); text != "" {
 		if q.Before, err = strconv.ParseUint(text, 10, 63); err != nil || q.Before == 0 {
 			return q, &Error{CodeUsage, "before is a finding's number, 1 or more"}

@@ -2,7 +2,7 @@ package control
 
 import (
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // Merchant is a merchant as operators see it.
@@ -19,7 +19,7 @@ type Merchant struct {
 	OpenBatch  uint32        `json:"openBatch,omitempty"` // number of the open card batch
 	OpenBank   uint32        `json:"openBank,omitempty"`  // number of the open bank batch
 
-	Policy payment.Policy `json:"policy"`
+	Policy book.Policy `json:"policy"`
 }
 
 // NewMerchant is what `merchant add` sends.
@@ -31,18 +31,18 @@ type NewMerchant struct {
 	Acceptor   string   `json:"acceptor"`  // 1 to 15 of A-Z0-9; empty: made from the id
 	Currencies []string `json:"currencies"`
 
-	Company *payment.Company `json:"company,omitempty"` // as bank files name it; absent: no bank accounts
+	Company *book.Company `json:"company,omitempty"` // as bank files name it; absent: no bank accounts
 }
 
 // PolicyChange changes parts of a merchant's policy; what is absent stays as it is.
 type PolicyChange struct {
-	Limits        []LimitChange   `json:"limits,omitempty"`
-	RefundPercent *int            `json:"refundPercent,omitempty"` // 0: no limit
-	Payees        *payment.Payees `json:"payees,omitempty"`
-	Storage       *bool           `json:"storage,omitempty"`
-	StoresPerDay  *int            `json:"storesPerDay,omitempty"` // 0: payment.DefaultStoresPerDay
-	CompanyName   *string         `json:"companyName,omitempty"`
-	CompanyID     *string         `json:"companyID,omitempty"`
+	Limits        []LimitChange `json:"limits,omitempty"`
+	RefundPercent *int          `json:"refundPercent,omitempty"` // 0: no limit
+	Payees        *book.Payees  `json:"payees,omitempty"`
+	Storage       *bool         `json:"storage,omitempty"`
+	StoresPerDay  *int          `json:"storesPerDay,omitempty"` // 0: book.DefaultStoresPerDay
+	CompanyName   *string       `json:"companyName,omitempty"`
+	CompanyID     *string       `json:"companyID,omitempty"`
 }
 
 // LimitChange changes limits in one currency, in minor units; 0 takes a limit away, and forbids payouts.

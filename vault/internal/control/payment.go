@@ -2,13 +2,13 @@ package control
 
 import (
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // PaymentQuery selects payments; zero members do not restrict.
 type PaymentQuery struct {
 	Merchant string
-	Stage    payment.Stage
+	Stage    book.Stage
 	Batch    uint32
 	After    uint64 // number of the last payment of the page before
 	Limit    int    // at most MaxPage
@@ -23,7 +23,7 @@ type Payment struct {
 	ID        string             `json:"id"`
 	Number    uint64             `json:"number"` // in the vault, in the order of arrival
 	Digest    string             `json:"digest"`
-	Stage     payment.Stage      `json:"stage"`
+	Stage     book.Stage         `json:"stage"`
 	Code      envelope.Code      `json:"code,omitempty"`
 	Operation envelope.Operation `json:"operation,omitempty"`
 	Amount    int64              `json:"amount"`
@@ -31,7 +31,7 @@ type Payment struct {
 	Reference string             `json:"reference,omitempty"`
 	Masked    string             `json:"masked,omitempty"`
 	Brand     string             `json:"brand,omitempty"`
-	Method    payment.Method     `json:"method,omitempty"`
+	Method    book.Method        `json:"method,omitempty"`
 	Of        string             `json:"of,omitempty"`    // the payment that a capture, refund or void is of
 	Token     string             `json:"token,omitempty"` // the stored account that it uses, made or changed
 	Captured  int64              `json:"captured,omitempty"`
@@ -48,8 +48,8 @@ type Payment struct {
 	Batch     uint32             `json:"batch,omitempty"`
 	Received  envelope.Time      `json:"received"`
 	Changed   envelope.Time      `json:"changed"`
-	Trace     *payment.Trace     `json:"trace,omitempty"`
-	Reversal  *payment.Trace     `json:"reversal,omitempty"`
+	Trace     *book.Trace        `json:"trace,omitempty"`
+	Reversal  *book.Trace        `json:"reversal,omitempty"`
 	Tries     int                `json:"tries,omitempty"`
 	Answer    envelope.Code      `json:"answer,omitempty"` // iso-XX: the newest answer to its capture or reversal, where it settled nothing
 	Results   []uint64           `json:"results,omitempty"`
@@ -59,9 +59,9 @@ type Payment struct {
 
 	Resolutions []envelope.Status `json:"resolutions,omitempty"` // of a manual payment: what a person may say became of it
 
-	Decisions   []payment.Decision `json:"decisions,omitempty"`   // what people said became of it, who and why, oldest first
-	AtHost      bool               `json:"atHost,omitempty"`      // by a person's word it stands at the host, though its merchant was told otherwise
-	Corrections []envelope.Status  `json:"corrections,omitempty"` // of one payment shown: what a person may say against an earlier word
+	Decisions   []book.Decision   `json:"decisions,omitempty"`   // what people said became of it, who and why, oldest first
+	AtHost      bool              `json:"atHost,omitempty"`      // by a person's word it stands at the host, though its merchant was told otherwise
+	Corrections []envelope.Status `json:"corrections,omitempty"` // of one payment shown: what a person may say against an earlier word
 
 	Operations []Payment `json:"operations,omitempty"` // of one payment shown: its captures, refunds and voids, oldest first
 }
@@ -87,6 +87,6 @@ type Import struct {
 	Acknowledgements int    `json:"acknowledgements"`
 	Repeats          int    `json:"repeats"` // answers that were told before; they changed nothing
 
-	Left      []payment.AnswerLeft `json:"left,omitempty"`      // the first 200 entries that were not applied
-	LeftCount int                  `json:"leftCount,omitempty"` // how many there are
+	Left      []book.AnswerLeft `json:"left,omitempty"`      // the first 200 entries that were not applied
+	LeftCount int               `json:"leftCount,omitempty"` // how many there are
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/report"
 	"nightdrop/vault/internal/settle"
 )
@@ -18,7 +18,7 @@ import (
 type counter struct {
 	Vault
 	batches func(BatchQuery) ([]Batch, error)
-	settle  func(uint32, payment.Method) (Settlement, error)
+	settle  func(uint32, book.Method) (Settlement, error)
 	files   func(name string, file io.Reader) error
 	report  func(ReportQuery, func([]report.Row) error) (report.Report, error)
 	policy  func(string, PolicyChange) error
@@ -29,7 +29,7 @@ func (c counter) Batches(_ context.Context, q BatchQuery) ([]Batch, error) { ret
 func (c counter) CloseBatches(_ context.Context, _ settle.Actor, q BatchQuery, _ settle.Progress) ([]Batch, error) {
 	return c.batches(q)
 }
-func (c counter) Settle(_ context.Context, _ settle.Actor, n uint32, m payment.Method, _ settle.Progress) (Settlement, error) {
+func (c counter) Settle(_ context.Context, _ settle.Actor, n uint32, m book.Method, _ settle.Progress) (Settlement, error) {
 	return c.settle(n, m)
 }
 func (c counter) Compare(_ context.Context, n uint32, listing io.Reader) (Comparison, error) {
@@ -49,7 +49,7 @@ func (c counter) Resolve(_ context.Context, a settle.Actor, r Resolution) (Payme
 }
 
 func TestBatchesByMethod(t *testing.T) {
-	want := BatchQuery{Merchant: "shop-1", Method: payment.MethodBank}
+	want := BatchQuery{Merchant: "shop-1", Method: book.MethodBank}
 	client := NewClient(serve(t, counter{
 		batches: func(q BatchQuery) ([]Batch, error) {
 			if q != want {
@@ -57,7 +57,7 @@ func TestBatchesByMethod(t *testing.T) {
 			}
 			return []Batch{{Number: 18}}, nil
 		},
-		settle: func(n uint32, m payment.Method) (Settlement, error) {
+		settle: func(n uint32, m book.Method) (Settlement, error) {
 			return Settlement{Payments: int(n)}, methodIs(m, want.Method)
 		},
 	}), "")
@@ -67,12 +67,12 @@ func TestBatchesByMethod(t *testing.T) {
 	if closed, err := client.CloseBatches(t.Context(), want, nil); err != nil || len(closed) != 1 {
 		t.Errorf("closed %v %v", closed, err)
 	}
-	if s, err := client.Settle(t.Context(), 18, payment.MethodBank, nil); err != nil || s.Payments != 18 {
+	if s, err := client.Settle(t.Context(), 18, book.MethodBank, nil); err != nil || s.Payments != 18 {
 		t.Errorf("settled %+v %v", s, err)
 	}
 }
 
-func methodIs(got, want payment.Method) error {
+func methodIs(got, want book.Method) error {
 	if got != want {
 		return fmt.Errorf("method %q", got)
 	}
@@ -155,7 +155,7 @@ func TestReportRowsStream(t *testing.T) {
 }
 
 func TestPolicyAndResolution(t *testing.T) {
-	day, percent, storage, name, payees := int64(100), 0, false, "CORNER SHOP", payment.PayeesConsumer
+	day, percent, storage, name, payees := int64(100), 0, false, "CORNER SHOP", book.PayeesConsumer
 	want := PolicyChange{Limits: []LimitChange{{Currency: "USD", Day: &day}}, RefundPercent: &percent, Storage: &storage, CompanyName: &name, Payees: &payees}
 	var got PolicyChange
 	var actor settle.Actor

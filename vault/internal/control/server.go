@@ -13,8 +13,8 @@ import (
 	"strconv"
 	"time"
 
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/loggable"
-	"nightdrop/vault/internal/payment"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -190,7 +190,7 @@ func batchNumber(text string) (uint32, error) {
 
 func (s *Server) payments(c call) (any, error) {
 	query := c.URL.Query()
-	q := PaymentQuery{Merchant: query.Get("merchant"), Stage: payment.Stage(query.Get("stage")), Limit: 100}
+	q := PaymentQuery{Merchant: query.Get("merchant"), Stage: book.Stage(query.Get("stage")), Limit: 100}
 	if text := query.Get("after"); text != "" {
 		var err error
 		if q.After, err = strconv.ParseUint(text, 10, 64); err != nil {

@@ -8,9 +8,9 @@ import (
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/seal"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // sales returns one sealed sale for each of n, cheaply.
@@ -47,7 +47,7 @@ func (d *desk) payments() uint64 { return d.State().Payments }
 type fault struct {
 	name     string
 	send     func(d *desk) []channel.Message
-	found    map[payment.Finding]uint64
+	found    map[book.Finding]uint64
 	want     uint64
 	position uint64 // of the run under test, where it matters
 }
@@ -68,7 +68,7 @@ func TestBagFaults(t *testing.T) {
 	}
 }
 
-type findings = map[payment.Finding]uint64
+type findings = map[book.Finding]uint64
 
 // gapFaults are bags that come late, twice or never.
 func gapFaults() []fault {
@@ -89,26 +89,26 @@ func gapFaults() []fault {
 		{"one missing", func(d *desk) []channel.Message {
 			b := d.bags(d.run, 6)
 			return []channel.Message{b[0], b[2], b[3], b[4], b[5]}
-		}, findings{payment.FindingBagMissing: 1}, 5, 6},
+		}, findings{book.FindingBagMissing: 1}, 5, 6},
 		{"two gaps", func(d *desk) []channel.Message {
 			b := d.bags(d.run, 9)
 			return []channel.Message{b[0], b[2], b[4], b[8]}
-		}, findings{payment.FindingBagMissing: 2}, 4, 5},
+		}, findings{book.FindingBagMissing: 2}, 4, 5},
 		{"a missing one that comes after all", func(d *desk) []channel.Message {
 			b := d.bags(d.run, 6)
 			return []channel.Message{b[0], b[2], b[3], b[4], b[5], b[1]}
-		}, findings{payment.FindingBagMissing: 1}, 6, 6},
+		}, findings{book.FindingBagMissing: 1}, 6, 6},
 		{"a huge number", func(d *desk) []channel.Message {
 			b := d.bags(d.run, 1)
 			d.run.Number = 1<<53 - 2
 			return append(b, d.run.Bag(d.sale()))
-		}, findings{payment.FindingBagMissing: 1}, 2, 1<<53 - 5},
+		}, findings{book.FindingBagMissing: 1}, 2, 1<<53 - 5},
 		{"a smaller window than there were bags ahead", func(d *desk) []channel.Message {
 			d.run.Window = 8
 			b := d.bags(d.run, 8)
 			d.run.Window = 1
 			return append([]channel.Message{b[1], b[3], b[5], b[7]}, d.bags(d.run, 1)...)
-		}, findings{payment.FindingBagMissing: 4}, 5, 9},
+		}, findings{book.FindingBagMissing: 4}, 5, 9},
 		{"repeated", func(d *desk) []channel.Message {
 			b := d.bags(d.run, 2)
 			return []channel.Message{b[0], b[0], b[1], b[0], b[1]}
@@ -123,24 +123,24 @@ func forkFaults() []fault {
 			b := d.bags(d.run, 1)
 			fork := d.run.Fork()
 			return append(append(b, d.run.Bag(d.sale())), fork.Bag(d.sale()))
-		}, findings{payment.FindingBagForked: 1}, 3, 2},
+		}, findings{book.FindingBagForked: 1}, 3, 2},
 		{"more forks than are remembered", func(d *desk) []channel.Message {
 			var b []channel.Message
-			for range payment.MaxForks + 2 {
+			for range book.MaxForks + 2 {
 				b = append(b, d.run.Fork().Bag(d.sale()))
 			}
 			return b
-		}, findings{payment.FindingBagForked: payment.MaxForks + 1}, payment.MaxForks + 2, 0},
+		}, findings{book.FindingBagForked: book.MaxForks + 1}, book.MaxForks + 2, 0},
 		{"another bag before", func(d *desk) []channel.Message {
 			b := d.bags(d.run, 1)
 			d.run.Previous = envelope.ZeroDigest[:63] + "1"
 			return append(b, d.run.Bag(d.sale()))
-		}, findings{payment.FindingBagForked: 1}, 2, 2},
+		}, findings{book.FindingBagForked: 1}, 2, 2},
 		{"a fork that was overtaken by its number's successor", func(d *desk) []channel.Message {
 			fork := d.run.Fork()
 			b := d.bags(d.run, 2)
 			return []channel.Message{b[1], fork.Bag(d.sale())}
-		}, findings{payment.FindingBagForked: 1}, 2, 2},
+		}, findings{book.FindingBagForked: 1}, 2, 2},
 	}
 }
 
@@ -151,7 +151,7 @@ func alterations() []fault {
 			b := d.bags(d.run, 3)
 			b[1].Data[len(b[1].Data)-1] ^= 1
 			return b
-		}, findings{payment.FindingBagAltered: 1}, 2, 1},
+		}, findings{book.FindingBagAltered: 1}, 2, 1},
 		{"an envelope cut off", func(d *desk) []channel.Message {
 			b := d.run.Bag(d.sales(2)...)
 			_, _, envelopes, err := envelope.SplitBag(b.Data)
@@ -160,26 +160,26 @@ func alterations() []fault {
 			}
 			b.Data = b.Data[:len(b.Data)-len(envelopes[1])-4]
 			return []channel.Message{b}
-		}, findings{payment.FindingBagAltered: 1}, 0, 0},
+		}, findings{book.FindingBagAltered: 1}, 0, 0},
 		{"note altered", func(d *desk) []channel.Message {
 			b := d.bags(d.run, 1)
 			b[0].Data = bytes.Replace(b[0].Data, []byte(`"window":4`), []byte(`"window":5`), 1)
 			return b
-		}, findings{payment.FindingBagAltered: 1}, 0, 0},
+		}, findings{book.FindingBagAltered: 1}, 0, 0},
 		{"no bag at all", func(*desk) []channel.Message {
 			return []channel.Message{{Subject: "bag.relay-1", Data: []byte("hello")}, {Subject: "bag.relay-1"},
 				{Subject: "bag.relay-1", Data: []byte{0, 0, 0, 1, 'x'}}}
-		}, findings{payment.FindingBagAltered: 3}, 0, 0},
+		}, findings{book.FindingBagAltered: 3}, 0, 0},
 		{"a relay of another directory", func(d *desk) []channel.Message {
 			stranger := *d.relay
 			stranger.Signer = intaketest.Signer(d.TB, "relay-9")
 			return []channel.Message{stranger.Start().Bag(d.sale())}
-		}, findings{payment.FindingUnknownRelay: 1}, 0, 0},
+		}, findings{book.FindingUnknownRelay: 1}, 0, 0},
 		{"a stranger's key of the relay's name", func(d *desk) []channel.Message {
 			stranger := *d.relay
 			stranger.Signer = intaketest.Signer(d.TB, "relay-1")
 			return []channel.Message{stranger.Start().Bag(d.sale())}
-		}, findings{payment.FindingUnknownRelay: 1}, 0, 0},
+		}, findings{book.FindingUnknownRelay: 1}, 0, 0},
 	}
 }
 
@@ -228,54 +228,54 @@ func brokenRestarts() []fault {
 			b := d.bags(d.run, 2)
 			next := d.run.Restart()
 			return append(append(b, d.bags(d.run, 5)...), d.bags(next, 1)...)
-		}, findings{payment.FindingRestart: 1}, 8, 7},
+		}, findings{book.FindingRestart: 1}, 8, 7},
 		{"restart that names the run before the last", func(d *desk) []channel.Message {
 			b := d.bags(d.run, 2)
 			died, next := d.run.Restart(), d.run.Restart()
 			return append(append(b, d.bags(died, 5)...), d.bags(next, 1)...)
-		}, findings{payment.FindingRestart: 1}, 8, 2},
+		}, findings{book.FindingRestart: 1}, 8, 2},
 		{"restart that names nothing", func(d *desk) []channel.Message {
 			return append(d.bags(d.run, 5), d.bags(d.relay.Start(), 2)...)
-		}, findings{payment.FindingRestart: 1}, 7, 5},
+		}, findings{book.FindingRestart: 1}, 7, 5},
 		{"restart that names nothing after runs that were more than a window together", func(d *desk) []channel.Message {
 			b := d.bags(d.run, 2)
 			b = append(b, d.bags(d.run.Restart(), 3)...)
 			return append(b, d.bags(d.relay.Start(), 1)...)
-		}, findings{payment.FindingRestart: 1}, 6, 2},
+		}, findings{book.FindingRestart: 1}, 6, 2},
 		{"restart that names nothing after a first bag that never came", func(d *desk) []channel.Message {
 			return append(d.bags(d.run, 2)[1:], d.bags(d.relay.Start(), 1)...)
-		}, findings{payment.FindingBagMissing: 1}, 2, 2},
+		}, findings{book.FindingBagMissing: 1}, 2, 2},
 		{"restart that names nothing, overtaken by its second bag", func(d *desk) []channel.Message {
 			b, next := d.bags(d.run, 5), d.bags(d.relay.Start(), 2)
 			return append(b, next[1], next[0])
-		}, findings{payment.FindingRestart: 1}, 7, 5},
+		}, findings{book.FindingRestart: 1}, 7, 5},
 		{"restart after bags that never came", func(d *desk) []channel.Message {
 			b := d.bags(d.run, 4)
 			return append(b[:2], d.bags(d.run.Restart(), 1)...)
-		}, findings{payment.FindingBagMissing: 1}, 3, 4},
+		}, findings{book.FindingBagMissing: 1}, 3, 4},
 		{"restart with a gap before the end", func(d *desk) []channel.Message {
 			b := d.bags(d.run, 3)
 			return append([]channel.Message{b[0], b[2]}, d.bags(d.run.Restart(), 1)...)
-		}, findings{payment.FindingBagMissing: 1}, 3, 3},
+		}, findings{book.FindingBagMissing: 1}, 3, 3},
 		{"restart after a run of which nothing came", func(d *desk) []channel.Message {
 			b := d.bags(d.run, 2)
 			lost := d.run.Restart()
 			d.bags(lost, 3)
 			return append(b, d.bags(lost.Restart(), 1)...)
-		}, findings{payment.FindingBagMissing: 1}, 3, 2},
+		}, findings{book.FindingBagMissing: 1}, 3, 2},
 		{"restart after another bag of that number", func(d *desk) []channel.Message {
 			b := d.bags(d.run, 2)
 			fork := d.relay.Start()
 			fork.ID, fork.Number, fork.Previous = d.run.ID, 1, envelope.ZeroDigest[:63]+"1"
 			fork.Bag(d.sale())
 			return append(b, d.bags(fork.Restart(), 1)...)
-		}, findings{payment.FindingBagForked: 1}, 3, 2},
+		}, findings{book.FindingBagForked: 1}, 3, 2},
 		{"restart after a huge number", func(d *desk) []channel.Message {
 			b := d.bags(d.run, 1)
 			next := d.relay.Start()
 			next.After = &envelope.BagRef{Run: d.run.ID, Number: 1<<53 - 1, Digest: envelope.ZeroDigest}
 			return append(b, d.bags(next, 1)...)
-		}, findings{payment.FindingBagMissing: 1}, 2, 1<<53 - 1},
+		}, findings{book.FindingBagMissing: 1}, 2, 1<<53 - 1},
 	}
 }
 
@@ -290,7 +290,7 @@ func TestRelaysThatChangedAreSeenByTheCommit(t *testing.T) {
 	if err := d.intake.commit(t.Context(), g); err != nil {
 		t.Fatal(err)
 	}
-	d.expectFound(findings{payment.FindingUnknownRelay: 1})
+	d.expectFound(findings{book.FindingUnknownRelay: 1})
 	d.take(next.Start().Bag(d.sale()))
 	if d.payments() != 1 {
 		t.Errorf("%d payments", d.payments())
@@ -316,7 +316,7 @@ func TestOneEnvelopeTenThousandTimes(t *testing.T) {
 		batch[len(batch)-1] = other
 		d.take(d.run.Bag(batch...))
 	}
-	if p := d.Payment("shop-1", sale.ID); p.Digest != intaketest.Digest(t, msg) || p.Stage != payment.StageReceived {
+	if p := d.Payment("shop-1", sale.ID); p.Digest != intaketest.Digest(t, msg) || p.Stage != book.StageReceived {
 		t.Errorf("payment %+v", p)
 	}
 	told := d.told()
@@ -329,17 +329,17 @@ func TestOtherBytesUnderAnID(t *testing.T) {
 	d := newDesk(t)
 	first := d.shop.Sale()
 	msgs := [][]byte{d.shop.Seal(first)}
-	for n := range payment.MaxConflicts + 3 {
+	for n := range book.MaxConflicts + 3 {
 		again := d.shop.Sale()
 		again.ID, again.Order = first.ID, intaketest.Order(int64(100+n), "USD", "order 18")
 		msgs = append(msgs, d.shop.Seal(again))
 	}
 	d.take(d.run.Bag(msgs...), d.run.Bag(msgs...))
 	told := d.told()
-	if len(told) != payment.MaxConflicts {
+	if len(told) != book.MaxConflicts {
 		t.Errorf("%d conflicts were answered", len(told))
 	}
-	d.expectFound(map[payment.Finding]uint64{payment.FindingConflicts: 1})
+	d.expectFound(map[book.Finding]uint64{book.FindingConflicts: 1})
 	for _, f := range told {
 		if f != (envelope.Facts{Payment: first.ID, Status: envelope.StatusRejected, Code: envelope.CodeIDConflict}) {
 			t.Errorf("conflict answered %+v", f)

@@ -5,8 +5,8 @@ import (
 	"testing"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
-	"nightdrop/vault/internal/payment"
 )
 
 var onlyAccount = []envelope.PartName{envelope.PartAccount}
@@ -33,10 +33,10 @@ func TestBankSaleIsAccepted(t *testing.T) {
 		t.Errorf("answered %+v", f)
 	}
 	p := d.Payment("shop-1", draft.ID)
-	if p.Stage != payment.StageAccepted || p.Method != payment.MethodBank || p.Standard != "WEB" || p.Brand != "" || p.Fingerprint == "" {
+	if p.Stage != book.StageAccepted || p.Method != book.MethodBank || p.Standard != "WEB" || p.Brand != "" || p.Fingerprint == "" {
 		t.Errorf("sale %+v", p)
 	}
-	if b := d.batch(p.Batch); b.Method != payment.MethodBank || b.Stage != payment.BatchOpen || b.Totals[0].Amount != 2500 {
+	if b := d.batch(p.Batch); b.Method != book.MethodBank || b.Stage != book.BatchOpen || b.Totals[0].Amount != 2500 {
 		t.Errorf("batch %+v", b)
 	}
 	if kept := d.parts(draft.ID); !slices.Equal(kept, onlyAccount) {
@@ -56,8 +56,8 @@ func TestPayoutsByKindOfPayee(t *testing.T) {
 	d := bankDesk(t)
 	business := d.accepted(d.shop.Payout(700))
 	policy := intaketest.Policy()
-	policy.Payees = payment.PayeesConsumer
-	d.Append("shop-1", payment.MerchantPolicySet{Policy: policy})
+	policy.Payees = book.PayeesConsumer
+	d.Append("shop-1", book.MerchantPolicySet{Policy: policy})
 	consumer := d.accepted(d.shop.Payout(700))
 	if a, b := d.Payment("shop-1", business), d.Payment("shop-1", consumer); a.Standard != "CCD" || b.Standard != "PPD" {
 		t.Errorf("standards %s and %s", a.Standard, b.Standard)
@@ -77,7 +77,7 @@ func TestVoidOfABankEntry(t *testing.T) {
 	if f != (envelope.Facts{Payment: sale, Status: envelope.StatusVoided, Code: envelope.CodeOK, Reference: "order 17", Masked: "******5678"}) {
 		t.Errorf("void answered %+v", f)
 	}
-	if p := d.Payment("shop-1", sale); p.Stage != payment.StageVoided || p.Void != void.ID {
+	if p := d.Payment("shop-1", sale); p.Stage != book.StageVoided || p.Void != void.ID {
 		t.Errorf("sale %s", p.Stage)
 	}
 	if kept := d.parts(sale); len(kept) != 0 {
@@ -117,7 +117,7 @@ func TestRefundOfABankSale(t *testing.T) {
 
 	d.dropPart(sale)
 	d.refused(d.shop.Refund(sale, 1), envelope.CodeAccountGone)
-	d.Append("shop-1", payment.MerchantPolicySet{})
+	d.Append("shop-1", book.MerchantPolicySet{})
 	d.refused(d.shop.Refund(sale, 1), envelope.CodeNotPermitted)
 }
 
@@ -127,7 +127,7 @@ func TestBlockedAccount(t *testing.T) {
 	sale, kept := d.accepted(d.shop.BankSale(300)), d.accepted(d.shop.BankSale(200))
 	token := d.stored(d.shop.Store(intaketest.Bank(intaketest.Routing, intaketest.BankAccount)))
 	d.settleBank()
-	d.Append("shop-1", payment.PaymentReturned{ID: sale, Code: envelope.ACHCode("R02")})
+	d.Append("shop-1", book.PaymentReturned{ID: sale, Code: envelope.ACHCode("R02")})
 	f := d.refused(d.shop.BankSale(5), envelope.CodeBlockedAccount)
 	if f.Masked != "******5678" || f.Amount != 5 {
 		t.Errorf("refused by %+v", f)

@@ -7,8 +7,8 @@ import (
 
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
-	"nightdrop/vault/internal/payment"
 )
 
 var accountAndCode = []envelope.PartName{envelope.PartAccount, envelope.PartCode}
@@ -18,7 +18,7 @@ func TestAuthorizeIsReceived(t *testing.T) {
 	draft := d.shop.Authorize(5000)
 	draft.Code = `{"code":"123"}`
 	p := d.waits(draft)
-	if p.Stage != payment.StageReceived || p.Flow() != payment.FlowAuthorise || p.Method != payment.MethodCard || p.Amount != 5000 ||
+	if p.Stage != book.StageReceived || p.Flow() != book.FlowAuthorise || p.Method != book.MethodCard || p.Amount != 5000 ||
 		p.Currency != "USD" || p.Masked != "424242******4242" || p.Brand != "visa" || !p.WithCode || p.Fingerprint == "" {
 		t.Errorf("authorisation %+v", p)
 	}
@@ -37,7 +37,7 @@ func TestCapture(t *testing.T) {
 
 	first := d.shop.Capture(of, 2000)
 	p := d.waits(first)
-	if p.Stage != payment.StageReceived || p.Of != of || p.Amount != 2000 || p.Currency != "USD" || p.Method != payment.MethodCard ||
+	if p.Stage != book.StageReceived || p.Of != of || p.Amount != 2000 || p.Currency != "USD" || p.Method != book.MethodCard ||
 		p.Masked != "424242******4242" || p.Brand != "visa" || p.Fingerprint != d.Payment("shop-1", of).Fingerprint {
 		t.Errorf("capture %+v", p)
 	}
@@ -63,7 +63,7 @@ func TestCapture(t *testing.T) {
 func TestCaptureOfAnAuthorisationThatRanOut(t *testing.T) {
 	d := newDesk(t)
 	of := d.approved(d.shop.Authorize(5000))
-	for range int(payment.AuthorisationLife/time.Hour) - 1 {
+	for range int(book.AuthorisationLife/time.Hour) - 1 {
 		d.Clock.Pass(time.Hour)
 	}
 	d.Tick()
@@ -81,10 +81,10 @@ func TestVoidOfACard(t *testing.T) {
 
 	void := d.shop.Void(sale)
 	p := d.waits(void)
-	if p.Stage != payment.StageWaiting || p.Of != sale || p.Amount != 0 || p.Currency != "" || p.Masked != "424242******4242" {
+	if p.Stage != book.StageWaiting || p.Of != sale || p.Amount != 0 || p.Currency != "" || p.Masked != "424242******4242" {
 		t.Errorf("void %+v", p)
 	}
-	if p := d.Payment("shop-1", sale); p.Stage != payment.StageVoiding || p.Void != void.ID {
+	if p := d.Payment("shop-1", sale); p.Stage != book.StageVoiding || p.Void != void.ID {
 		t.Errorf("sale %s, voided by %s", p.Stage, p.Void)
 	}
 	d.refused(d.shop.Void(sale), envelope.CodeWrongState)
@@ -98,7 +98,7 @@ func TestVoidOfACard(t *testing.T) {
 	d.waits(d.shop.Void(d.approved(d.shop.Authorize(100))))
 
 	closed := d.approved(d.shop.Sale())
-	d.Append("shop-1", payment.BatchClosing{Batch: d.merchant().OpenBatch})
+	d.Append("shop-1", book.BatchClosing{Batch: d.merchant().OpenBatch})
 	d.refused(d.shop.Void(closed), envelope.CodeWrongState)
 }
 
@@ -111,7 +111,7 @@ func TestRefundOfACard(t *testing.T) {
 
 	first := d.shop.Refund(sale, 1000)
 	p := d.waits(first)
-	if p.Stage != payment.StageReceived || p.Of != sale || p.Amount != 1000 || p.Currency != "USD" || p.Method != payment.MethodCard ||
+	if p.Stage != book.StageReceived || p.Of != sale || p.Amount != 1000 || p.Currency != "USD" || p.Method != book.MethodCard ||
 		p.Token != "" || p.Masked != "424242******4242" || p.Fingerprint != d.Payment("shop-1", sale).Fingerprint {
 		t.Errorf("refund %+v", p)
 	}
@@ -270,9 +270,9 @@ func TestLimits(t *testing.T) {
 	sale := d.approved(d.shop.Sale())
 	d.settleCards()
 	policy := intaketest.Policy()
-	policy.Limits = []payment.Limit{{Currency: "USD", Payment: 1000, Day: 1999 + 1500, PayoutDay: 1200}}
+	policy.Limits = []book.Limit{{Currency: "USD", Payment: 1000, Day: 1999 + 1500, PayoutDay: 1200}}
 	policy.RefundPercent, policy.StoresPerDay = 50, 2
-	d.Append("shop-1", payment.MerchantPolicySet{Policy: policy})
+	d.Append("shop-1", book.MerchantPolicySet{Policy: policy})
 
 	f := d.refused(d.shop.Authorize(1001), envelope.CodeLimit)
 	if f.Amount != 1001 || f.Currency != "USD" || f.Masked != "424242******4242" {
@@ -304,7 +304,7 @@ func TestPolicyThatChangedIsSeenByTheCommit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Append("shop-1", payment.MerchantPolicySet{})
+	d.Append("shop-1", book.MerchantPolicySet{})
 	if err := d.intake.commit(t.Context(), g); err != nil {
 		t.Fatal(err)
 	}

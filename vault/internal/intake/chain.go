@@ -6,13 +6,13 @@ import (
 	"time"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // chain checks a bag's place among the bags that came (INTERFACES 8). It never refuses a bag: what does not fit is a
 // finding, with run and number, and the bag is processed like any other.
-func (c *committer) chain(b *bag, seen payment.Bag) error {
+func (c *committer) chain(b *bag, seen book.Bag) error {
 	if err := c.begins(b); err != nil {
 		return err
 	}
@@ -31,10 +31,10 @@ func (c *committer) chain(b *bag, seen payment.Bag) error {
 // missing records the numbers of a run, up to through, that never came: one finding a range, so a huge number costs nothing.
 func (c *committer) missing(b *bag, run string, through uint64) error {
 	relay := b.claim.Relay
-	return closeGaps(c.tx, relay, run, through, func(f payment.IntegrityFound) error { return c.find(b, f) })
+	return closeGaps(c.tx, relay, run, through, func(f book.IntegrityFound) error { return c.find(b, f) })
 }
 
-func closeGaps(tx *ledger.Tx, relay, run string, through uint64, find func(payment.IntegrityFound) error) error {
+func closeGaps(tx *ledger.Tx, relay, run string, through uint64, find func(book.IntegrityFound) error) error {
 	for {
 		r, _, err := tx.Run(relay, run)
 		if err != nil || through <= r.Number {
@@ -44,7 +44,7 @@ func closeGaps(tx *ledger.Tx, relay, run string, through uint64, find func(payme
 		for number := range r.Ahead {
 			to = min(to, number-1)
 		}
-		err = find(payment.IntegrityFound{Finding: payment.FindingBagMissing, Relay: relay, Run: run, Number: r.Number + 1, Through: to})
+		err = find(book.IntegrityFound{Finding: book.FindingBagMissing, Relay: relay, Run: run, Number: r.Number + 1, Through: to})
 		if err != nil {
 			return err
 		}
@@ -52,7 +52,7 @@ func closeGaps(tx *ledger.Tx, relay, run string, through uint64, find func(payme
 }
 
 // linked checks that this bag is the only one of its number and that each names the one before.
-func (c *committer) linked(b *bag, seen payment.Bag) error {
+func (c *committer) linked(b *bag, seen book.Bag) error {
 	n := b.claim
 	c.links[linkKey(n.Relay, n.Run, n.Number)] = n.Previous
 	before, _, err := c.tx.Bag(n.Relay, n.Run, n.Number-1)
@@ -60,7 +60,7 @@ func (c *committer) linked(b *bag, seen payment.Bag) error {
 		return err
 	}
 	next, named := c.previousOf(n.Relay, n.Run, n.Number+1)
-	f := payment.IntegrityFound{Finding: payment.FindingBagForked, Relay: n.Relay, Run: n.Run, Number: n.Number}
+	f := book.IntegrityFound{Finding: book.FindingBagForked, Relay: n.Relay, Run: n.Run, Number: n.Number}
 	switch {
 	case len(seen.Digests) > 0:
 		f.Detail = "another bag has this run and number"
@@ -99,7 +99,7 @@ func (c *committer) begins(b *bag) error {
 	if err != nil {
 		return err
 	}
-	named := payment.Run{}
+	named := book.Run{}
 	if n.After != nil {
 		if named, _, err = c.tx.Run(n.Relay, n.After.Run); err != nil {
 			return err
@@ -112,7 +112,7 @@ func (c *committer) begins(b *bag) error {
 		}
 	}
 	if detail := restarted(n.After, named, last, ever); detail != "" {
-		err := c.find(b, payment.IntegrityFound{Finding: payment.FindingRestart, Relay: n.Relay, Run: n.Run, Number: 1, Detail: detail})
+		err := c.find(b, book.IntegrityFound{Finding: book.FindingRestart, Relay: n.Relay, Run: n.Run, Number: 1, Detail: detail})
 		if err != nil {
 			return err
 		}
@@ -130,7 +130,7 @@ func (c *committer) begins(b *bag) error {
 
 // everCame counts the bags of a relay up to and with its run last, as far as they are more than were in flight together: what is beyond
 // that number is not counted, so a long history costs nothing.
-func (c *committer) everCame(last payment.Run) (n uint64, err error) {
+func (c *committer) everCame(last book.Run) (n uint64, err error) {
 	most := window(last)
 	for run := last; run.ID != "" && n <= most; {
 		n += highest(run)
@@ -144,7 +144,7 @@ func (c *committer) everCame(last payment.Run) (n uint64, err error) {
 // restarted says what is irregular about the beginning of a run; "" is nothing. Bags that the relay did not know to be
 // acked when its process ended are regular: as many as its window of the run that it names, of a run of which it knew no ack at all, and,
 // where it names none, of all that came of it ever: it died, with its host perhaps, before it knew of its first ack.
-func restarted(after *envelope.BagRef, named, last payment.Run, ever uint64) string {
+func restarted(after *envelope.BagRef, named, last book.Run, ever uint64) string {
 	switch {
 	case last.ID == "":
 		return "" // the relay's first run, or the first that the vault hears of
@@ -161,17 +161,17 @@ func restarted(after *envelope.BagRef, named, last payment.Run, ever uint64) str
 }
 
 // window is how many bags of a run may have been in flight at its end; of a run of which nothing came, one.
-func window(r payment.Run) uint64 { return uint64(max(r.Window, 1)) }
+func window(r book.Run) uint64 { return uint64(max(r.Window, 1)) }
 
 // after checks the bag that a run says it follows: it is one that came, or its run has gaps up to it.
-func (c *committer) after(b *bag, after envelope.BagRef, named payment.Run) error {
+func (c *committer) after(b *bag, after envelope.BagRef, named book.Run) error {
 	relay := b.claim.Relay
 	came, _, err := c.tx.Bag(relay, after.Run, after.Number)
 	if err != nil {
 		return err
 	}
 	if len(came.Digests) > 0 && !slices.Contains(came.Digests, after.Digest) {
-		err := c.find(b, payment.IntegrityFound{Finding: payment.FindingBagForked, Relay: relay, Run: after.Run, Number: after.Number,
+		err := c.find(b, book.IntegrityFound{Finding: book.FindingBagForked, Relay: relay, Run: after.Run, Number: after.Number,
 			Detail: "run " + b.claim.Run + " follows another bag of this run and number"})
 		if err != nil {
 			return err
@@ -181,7 +181,7 @@ func (c *committer) after(b *bag, after envelope.BagRef, named payment.Run) erro
 }
 
 // highest is the highest number of a run that came.
-func highest(r payment.Run) uint64 {
+func highest(r book.Run) uint64 {
 	n := r.Number
 	for number := range r.Ahead {
 		n = max(n, number)
@@ -190,16 +190,16 @@ func highest(r payment.Run) uint64 {
 }
 
 // lastRun returns the run of the bag's relay that was the newest before the bag's own; the zero Run where there is none.
-func (c *committer) lastRun(n envelope.Bag) (payment.Run, error) {
+func (c *committer) lastRun(n envelope.Bag) (book.Run, error) {
 	this, known, err := c.tx.Run(n.Relay, n.Run)
 	if err != nil {
-		return payment.Run{}, err
+		return book.Run{}, err
 	}
 	before := this.Before // number 1 was overtaken by a later bag
 	if !known {
 		v, err := c.tx.Vault()
 		if err != nil {
-			return payment.Run{}, err
+			return book.Run{}, err
 		}
 		before = v.LatestRun[n.Relay]
 	}

@@ -9,8 +9,8 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // commit makes all effects of a group durable together. A crash before it means that the group is read again; a crash after it
@@ -50,7 +50,7 @@ type committer struct {
 	state    inside
 	answered map[string]bool   // of this try: resends, refusals and conflicts
 	links    map[string]string // of this try
-	found    []payment.IntegrityFound
+	found    []book.IntegrityFound
 	counts   *takes
 	strays   map[stray]bool  // of this try
 	used     map[uint32]bool // slots of stored accounts that records of this try hold
@@ -115,7 +115,7 @@ func (c *committer) bag(b *bag) error {
 		if c.seenBefore(b) {
 			return nil
 		}
-		return c.find(b, payment.IntegrityFound{Finding: b.finding, Relay: b.claim.Relay, Run: b.claim.Run, Number: b.claim.Number, Detail: b.detail})
+		return c.find(b, book.IntegrityFound{Finding: b.finding, Relay: b.claim.Relay, Run: b.claim.Run, Number: b.claim.Number, Detail: b.detail})
 	}
 	seen, _, err := c.tx.Bag(b.claim.Relay, b.claim.Run, b.claim.Number)
 	if err != nil || slices.Contains(seen.Digests, b.digest) {
@@ -130,11 +130,11 @@ func (c *committer) bag(b *bag) error {
 	}
 	n := b.claim
 	counts.Relay, counts.Run, counts.Number, counts.Previous, counts.After, counts.Window = n.Relay, n.Run, n.Number, n.Previous, n.After, n.Window
-	return c.append(b, payment.Event{Evidence: b.digest, Body: counts})
+	return c.append(b, book.Event{Evidence: b.digest, Body: counts})
 }
 
 // append commits an event that a bag gave rise to. The actor is the relay, for without it nothing would have come.
-func (c *committer) append(b *bag, e payment.Event) error {
+func (c *committer) append(b *bag, e book.Event) error {
 	e.Actor = "vault"
 	if b.finding == "" {
 		e.Actor = "relay:" + b.claim.Relay
@@ -147,14 +147,14 @@ func (c *committer) append(b *bag, e payment.Event) error {
 }
 
 // find counts a finding, and commits it where an event is due for it.
-func (c *committer) find(b *bag, f payment.IntegrityFound) error {
-	return c.counted(b, f, payment.Event{Evidence: b.digest})
+func (c *committer) find(b *bag, f book.IntegrityFound) error {
+	return c.counted(b, f, book.Event{Evidence: b.digest})
 }
 
 // counted commits an event of a finding, or of it and those before it that were not told. That bags are missing is told each
 // time, for it moves the position; it takes a bag of the relay's.
-func (c *committer) counted(b *bag, f payment.IntegrityFound, e payment.Event) error {
-	if f.Finding != payment.FindingBagMissing {
+func (c *committer) counted(b *bag, f book.IntegrityFound, e book.Event) error {
+	if f.Finding != book.FindingBagMissing {
 		from := source{finding: f.Finding, merchant: e.Merchant}
 		if slices.ContainsFunc(c.group.keys, func(v note.Verifier) bool { return v.Name() == f.Relay }) {
 			from.relay = f.Relay
@@ -178,8 +178,8 @@ func (b *bag) origin() string {
 }
 
 // envelopes commits a bag's envelopes and counts what they came to.
-func (c *committer) envelopes(b *bag) (payment.BagCommitted, error) {
-	var counts payment.BagCommitted
+func (c *committer) envelopes(b *bag) (book.BagCommitted, error) {
+	var counts book.BagCommitted
 	for index := range b.verdicts {
 		v, err := c.renew(b, index)
 		if err != nil {
@@ -231,16 +231,16 @@ func (c *committer) taken(v verdict) (bool, error) {
 }
 
 func (c *committer) findEnvelope(b *bag, index int, v verdict) error {
-	f := payment.IntegrityFound{Finding: v.finding, Relay: b.claim.Relay, Run: b.claim.Run, Number: b.claim.Number, Index: index, Detail: v.detail}
-	e := payment.Event{Evidence: v.digest, Origin: fmt.Sprintf("%s/%d", b.origin(), index)}
-	if v.finding == payment.FindingForgedEnvelope {
+	f := book.IntegrityFound{Finding: v.finding, Relay: b.claim.Relay, Run: b.claim.Run, Number: b.claim.Number, Index: index, Detail: v.detail}
+	e := book.Event{Evidence: v.digest, Origin: fmt.Sprintf("%s/%d", b.origin(), index)}
+	if v.finding == book.FindingForgedEnvelope {
 		e.Merchant = v.envelope.Merchant
 	}
 	return c.counted(b, f, e)
 }
 
 // envelope commits what one envelope comes to, by the state at this moment: earlier envelopes of the same bag included.
-func (c *committer) envelope(b *bag, index int, v verdict, taken bool, counts *payment.BagCommitted) error {
+func (c *committer) envelope(b *bag, index int, v verdict, taken bool, counts *book.BagCommitted) error {
 	switch {
 	case taken:
 		counts.Repeated++
@@ -248,7 +248,7 @@ func (c *committer) envelope(b *bag, index int, v verdict, taken bool, counts *p
 			return nil
 		}
 		return c.tx.ResendResults(v.envelope.Merchant, v.envelope.ID)
-	case v.finding == payment.FindingForgedEnvelope:
+	case v.finding == book.FindingForgedEnvelope:
 		told, err := c.refuse(b, index, v)
 		if told {
 			counts.Rejected++
@@ -288,7 +288,7 @@ func (c *committer) envelope(b *bag, index int, v verdict, taken bool, counts *p
 }
 
 // conflictAgain takes another digest of a known id that was refused before, or one too many to be told of.
-func (c *committer) conflictAgain(v verdict, first payment.Payment, counts *payment.BagCommitted) error {
+func (c *committer) conflictAgain(v verdict, first book.Payment, counts *book.BagCommitted) error {
 	serial, refused := first.Refused(v.digest)
 	if !refused {
 		counts.Ignored++
@@ -330,7 +330,7 @@ func (c *committer) refuse(b *bag, index int, v verdict) (told bool, err error) 
 
 func (c *committer) reject(b *bag, index int, v verdict, remembered bool) error {
 	o := v.order
-	return c.happen(b, index, v, payment.EnvelopeRejected{ID: v.envelope.ID, Digest: v.digest, Code: v.code, Remembered: remembered,
+	return c.happen(b, index, v, book.EnvelopeRejected{ID: v.envelope.ID, Digest: v.digest, Code: v.code, Remembered: remembered,
 		Operation: o.Operation, Amount: o.Amount, Currency: o.Currency, Reference: o.Reference, Masked: v.account.masked, Of: o.Of, Token: o.Token,
 		Mismatch: v.mismatch, Compared: v.compared})
 }

@@ -5,13 +5,13 @@ import (
 	"fmt"
 
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // compared makes the checks whose answers depend on equality with an account that whoever asks may not know. They
 // come last, so that nothing is told for free, and are counted in the ledger: beyond their bounds
-// (payment.MaxMismatches and those beside it) no account is compared here. ops/docs/threat-model.md lists them.
-func (c *committer) compared(m payment.Merchant, v *verdict) (envelope.Code, error) {
+// (book.MaxMismatches and those beside it) no account is compared here. ops/docs/threat-model.md lists them.
+func (c *committer) compared(m book.Merchant, v *verdict) (envelope.Code, error) {
 	if code, err := c.blocked(m, v); err != nil || code != envelope.CodeOK {
 		return code, err
 	}
@@ -37,9 +37,9 @@ func (c *committer) compared(m payment.Merchant, v *verdict) (envelope.Code, err
 
 // blocked tells whether returns have blocked the bank account of what moves money or stores it. An account that
 // the envelope gives is held against the block list so many times a day; beyond that, the file does it.
-func (c *committer) blocked(m payment.Merchant, v *verdict) (envelope.Code, error) {
+func (c *committer) blocked(m book.Merchant, v *verdict) (envelope.Code, error) {
 	op := v.order.Operation
-	if v.account.method != payment.MethodBank || !takesAmount(op) && op != envelope.OpStore && op != envelope.OpUpdate {
+	if v.account.method != book.MethodBank || !takesAmount(op) && op != envelope.OpStore && op != envelope.OpUpdate {
 		return envelope.CodeOK, nil
 	}
 	switch {
@@ -67,12 +67,12 @@ func (c *committer) findBounds(b *bag, index int, v verdict) error {
 	switch {
 	case v.code == envelope.CodeIDConflict:
 		p, _, err := c.tx.Payment(v.envelope.Merchant, v.envelope.ID)
-		if err != nil || len(p.Conflicts) < payment.MaxConflicts {
+		if err != nil || len(p.Conflicts) < book.MaxConflicts {
 			return err
 		}
-		return c.findOf(b, index, v, payment.FindingConflicts,
+		return c.findOf(b, index, v, book.FindingConflicts,
 			fmt.Sprintf("id %s came with %d other instructions; further ones are not answered",
-				v.envelope.ID, payment.MaxConflicts))
+				v.envelope.ID, book.MaxConflicts))
 	case v.mismatch:
 		return c.findMismatches(b, index, v)
 	}
@@ -84,8 +84,8 @@ func (c *committer) findMismatches(b *bag, index int, v verdict) error {
 	if err != nil {
 		return err
 	}
-	if p.Mismatches == payment.MaxMismatches {
-		err := c.findOf(b, index, v, payment.FindingMismatches,
+	if p.Mismatches == book.MaxMismatches {
+		err := c.findOf(b, index, v, book.FindingMismatches,
 			fmt.Sprintf("%d refunds of payment %s named other accounts; no more are compared with its",
 				p.Mismatches, p.ID))
 		if err != nil {
@@ -96,15 +96,15 @@ func (c *committer) findMismatches(b *bag, index int, v verdict) error {
 	if err != nil || !m.MismatchesUsedUp(c.tx.Now()) {
 		return err
 	}
-	return c.findOf(b, index, v, payment.FindingMismatches,
+	return c.findOf(b, index, v, book.FindingMismatches,
 		fmt.Sprintf("%d refunds of %s named other accounts today; no more are compared before tomorrow",
-			payment.MaxMismatchesPerDay, m.ID))
+			book.MaxMismatchesPerDay, m.ID))
 }
 
 // findOf records what an envelope of a known merchant showed, counted with others of its kind and merchant.
-func (c *committer) findOf(b *bag, index int, v verdict, finding payment.Finding, detail string) error {
-	f := payment.IntegrityFound{Finding: finding, Relay: b.claim.Relay, Run: b.claim.Run, Number: b.claim.Number,
+func (c *committer) findOf(b *bag, index int, v verdict, finding book.Finding, detail string) error {
+	f := book.IntegrityFound{Finding: finding, Relay: b.claim.Relay, Run: b.claim.Run, Number: b.claim.Number,
 		Index: index, Detail: detail}
-	return c.counted(b, f, payment.Event{Evidence: v.digest, Merchant: v.envelope.Merchant,
+	return c.counted(b, f, book.Event{Evidence: v.digest, Merchant: v.envelope.Merchant,
 		Origin: fmt.Sprintf("%s/%d", b.origin(), index)})
 }

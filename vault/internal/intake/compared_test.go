@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
-	"nightdrop/vault/internal/payment"
 )
 
 // guesses are card numbers with the first six and last four digits of 424242******4242 that pass the check digit
@@ -62,15 +62,15 @@ func TestGuessingTheCardOfAPayment(t *testing.T) {
 		tries = append(tries, d.refundTo(sale, intaketest.Card(number, intaketest.CardExpiry)))
 	}
 	half := len(tries) / 2
-	d.expectCodes(tries[:half], map[envelope.Code]int{envelope.CodeBadAccount: payment.MaxMismatches,
-		envelope.CodeLimit: half - payment.MaxMismatches})
+	d.expectCodes(tries[:half], map[envelope.Code]int{envelope.CodeBadAccount: book.MaxMismatches,
+		envelope.CodeLimit: half - book.MaxMismatches})
 	d.Reopen()
 	d.intake = d.newIntake(nil)
 	d.expectCodes(tries[half:], map[envelope.Code]int{envelope.CodeLimit: len(tries) - half})
 	d.Clock.Pass(24 * time.Hour)
 	d.refused(d.refundTo(sale, goodCard), envelope.CodeLimit) // the right one tells nothing either, also on later days
-	d.expectFound(map[payment.Finding]uint64{payment.FindingMismatches: 1})
-	if p := d.Payment("shop-1", sale); p.Mismatches != payment.MaxMismatches || p.Refunded != 0 {
+	d.expectFound(map[book.Finding]uint64{book.FindingMismatches: 1})
+	if p := d.Payment("shop-1", sale); p.Mismatches != book.MaxMismatches || p.Refunded != 0 {
 		t.Errorf("payment %+v", p)
 	}
 }
@@ -80,7 +80,7 @@ func TestGuessingTheCardOfManyPayments(t *testing.T) {
 	d := bankDesk(t)
 	token := d.stored(d.shop.Store(goodCard))
 	var sales []string
-	for range payment.MaxMismatchesPerDay {
+	for range book.MaxMismatchesPerDay {
 		sales = append(sales, d.approved(d.shop.ByToken(envelope.OpSale, token, 10)))
 	}
 	d.settleCards()
@@ -88,10 +88,10 @@ func TestGuessingTheCardOfManyPayments(t *testing.T) {
 	for n, number := range guesses(len(sales) * 3) {
 		tries = append(tries, d.refundTo(sales[n%len(sales)], intaketest.Card(number, intaketest.CardExpiry)))
 	}
-	d.expectCodes(tries, map[envelope.Code]int{envelope.CodeBadAccount: payment.MaxMismatchesPerDay,
-		envelope.CodeLimit: len(tries) - payment.MaxMismatchesPerDay})
+	d.expectCodes(tries, map[envelope.Code]int{envelope.CodeBadAccount: book.MaxMismatchesPerDay,
+		envelope.CodeLimit: len(tries) - book.MaxMismatchesPerDay})
 	d.refused(d.refundTo(sales[0], goodCard), envelope.CodeLimit)
-	d.expectFound(map[payment.Finding]uint64{payment.FindingMismatches: 1})
+	d.expectFound(map[book.Finding]uint64{book.FindingMismatches: 1})
 	d.waits(d.shop.Refund(sales[1], 1)) // without a number, by its token
 
 	other := d.Enrol("shop-2")
@@ -103,7 +103,7 @@ func TestGuessingTheCardOfManyPayments(t *testing.T) {
 	}
 	d.Clock.Pass(24 * time.Hour)
 	d.waits(d.refundTo(sales[0], goodCard))
-	if m := d.merchant(); m.Compared.Mismatches != payment.MaxMismatchesPerDay {
+	if m := d.merchant(); m.Compared.Mismatches != book.MaxMismatchesPerDay {
 		t.Errorf("the right account of a new day was counted: %+v", m.Compared)
 	}
 	d.refused(d.refundTo(sales[2], intaketest.Card(guesses(1)[0], intaketest.CardExpiry)), envelope.CodeBadAccount)
@@ -117,7 +117,7 @@ func TestARefundThatCannotBeMadeComparesNothing(t *testing.T) {
 	d := bankDesk(t)
 	sale := d.approved(d.shop.Sale())
 	wrong := intaketest.Card(guesses(1)[0], intaketest.CardExpiry)
-	for range payment.MaxMismatches + 1 {
+	for range book.MaxMismatches + 1 {
 		d.refused(d.refundTo(sale, wrong), envelope.CodeWrongState)
 	}
 	d.settleCards()
@@ -129,7 +129,7 @@ func TestARefundThatCannotBeMadeComparesNothing(t *testing.T) {
 	}
 	policy := intaketest.Policy()
 	policy.RefundPercent = 1
-	d.Append("shop-1", payment.MerchantPolicySet{Policy: policy})
+	d.Append("shop-1", book.MerchantPolicySet{Policy: policy})
 	over := d.shop.Refund(sale, 1999)
 	over.Account = wrong
 	d.refused(over, envelope.CodeLimit)
@@ -151,11 +151,11 @@ func TestGuessingTheAccountOfABankPayment(t *testing.T) {
 	for n := range 100 {
 		tries = append(tries, d.refundTo(sale, intaketest.Bank(intaketest.Routing, fmt.Sprintf("%04d5678", n))))
 	}
-	d.expectCodes(tries, map[envelope.Code]int{envelope.CodeBadAccount: payment.MaxMismatches,
-		envelope.CodeLimit: 100 - payment.MaxMismatches})
+	d.expectCodes(tries, map[envelope.Code]int{envelope.CodeBadAccount: book.MaxMismatches,
+		envelope.CodeLimit: 100 - book.MaxMismatches})
 	d.refused(d.refundTo(sale, intaketest.Bank(intaketest.Routing, intaketest.BankAccount)), envelope.CodeLimit)
 	d.accepted(d.shop.Refund(sale, 1)) // its part is still here
-	d.expectFound(map[payment.Finding]uint64{payment.FindingMismatches: 1})
+	d.expectFound(map[book.Finding]uint64{book.FindingMismatches: 1})
 }
 
 // blockedDesk has a merchant at which the account of intaketest is blocked, and one sale settled.
@@ -164,7 +164,7 @@ func blockedDesk(t *testing.T) *desk {
 	d := bankDesk(t)
 	sale := d.accepted(d.shop.BankSale(300))
 	d.settleBank()
-	d.Append("shop-1", payment.PaymentReturned{ID: sale, Code: envelope.ACHCode("R02")})
+	d.Append("shop-1", book.PaymentReturned{ID: sale, Code: envelope.ACHCode("R02")})
 	return d
 }
 
@@ -178,15 +178,15 @@ func TestGuessingABlockedAccount(t *testing.T) {
 	}
 	policy := intaketest.Policy()
 	policy.Limits[0].Payment = 10
-	d.Append("shop-1", payment.MerchantPolicySet{Policy: policy})
+	d.Append("shop-1", book.MerchantPolicySet{Policy: policy})
 	d.refused(d.shop.BankSale(11), envelope.CodeLimit) // first: else this would tell of the block for nothing
-	d.Append("shop-1", payment.MerchantPolicySet{Policy: intaketest.Policy()})
+	d.Append("shop-1", book.MerchantPolicySet{Policy: intaketest.Policy()})
 
 	blocked := intaketest.Bank(intaketest.Routing, intaketest.BankAccount)
 	d.refused(d.shop.BankSale(5), envelope.CodeBlockedAccount)
 	d.refused(d.shop.Store(blocked), envelope.CodeBlockedAccount)
 	var tries []intaketest.Draft
-	for n := range payment.MaxBlockComparisons - used - 2 {
+	for n := range book.MaxBlockComparisons - used - 2 {
 		try := d.shop.BankSale(1)
 		try.Account = intaketest.Bank(intaketest.Routing, fmt.Sprintf("%04d5678", n))
 		tries = append(tries, try)
@@ -195,7 +195,7 @@ func TestGuessingABlockedAccount(t *testing.T) {
 	d.Reopen()
 	d.intake = d.newIntake(nil)
 	if m := d.merchant(); m.MayCompareBlocks(envelope.At(d.Clock.Now())) {
-		t.Fatalf("after %d there is more to be told: %+v", payment.MaxBlockComparisons, m.Compared)
+		t.Fatalf("after %d there is more to be told: %+v", book.MaxBlockComparisons, m.Compared)
 	}
 	d.accepted(d.shop.BankSale(5))
 	d.accepted(d.shop.Payout(5))
@@ -218,7 +218,7 @@ func TestGuessingByUpdates(t *testing.T) {
 		return d.replace(token, intaketest.Bank(intaketest.Routing, account))
 	}
 	d.refused(update(intaketest.BankAccount), envelope.CodeBlockedAccount)
-	for n := range payment.MaxMismatches {
+	for n := range book.MaxMismatches {
 		d.expect(update(fmt.Sprintf("%04d4321", n)), envelope.StatusUpdated, envelope.CodeOK)
 		if f := d.refused(d.shop.Refund(sale, 1), envelope.CodeAccountGone); f.Token != "" {
 			t.Errorf("a refund to another account than the token's is answered %+v", f)
@@ -226,9 +226,9 @@ func TestGuessingByUpdates(t *testing.T) {
 	}
 	d.expect(update("87654321"), envelope.StatusUpdated, envelope.CodeOK)
 	d.refused(d.shop.Refund(sale, 1), envelope.CodeLimit) // the right one now, which is not told
-	d.expectFound(map[payment.Finding]uint64{payment.FindingMismatches: 1})
+	d.expectFound(map[book.Finding]uint64{book.FindingMismatches: 1})
 
-	for n := 0; d.merchant().Compared.Blocks < payment.MaxBlockComparisons; n++ {
+	for n := 0; d.merchant().Compared.Blocks < book.MaxBlockComparisons; n++ {
 		d.expect(update(fmt.Sprintf("%04d5678", n)), envelope.StatusUpdated, envelope.CodeOK)
 	}
 	d.expect(update(intaketest.BankAccount), envelope.StatusUpdated, envelope.CodeOK)

@@ -5,9 +5,9 @@ import (
 	"testing"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // edit changes a record behind the log's back, and must be undone before the test ends: a vault that is used up takes too long to make.
@@ -37,7 +37,7 @@ func TestBatchNumbersRunOut(t *testing.T) {
 	sale, held := d.approved(d.shop.Sale()), d.approved(d.shop.Authorize(100))
 	d.settleCards()
 	next := d.State().NextBatch
-	d.nextBatch(payment.MaxBatch + 1)
+	d.nextBatch(book.MaxBatch + 1)
 	f := d.refused(d.shop.BankSale(5), envelope.CodeLimit)
 	if f.Amount != 5 || f.Masked != "******5678" {
 		t.Errorf("refused by %+v", f)
@@ -53,7 +53,7 @@ func TestBatchNumbersRunOut(t *testing.T) {
 	d.nextBatch(next)
 	d.accepted(d.shop.BankSale(6))
 	next = d.State().NextBatch
-	d.nextBatch(payment.MaxBatch + 1)
+	d.nextBatch(book.MaxBatch + 1)
 	d.accepted(d.shop.Payout(7)) // into the open batch
 	d.refused(d.shop.Sale(), envelope.CodeLimit)
 	d.nextBatch(next)
@@ -70,20 +70,20 @@ func TestABankBatchIsNotMadeTooLargeForAFile(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			b.Totals = []payment.Total{{Currency: "USD", Count: b.Totals[0].Count, Amount: cents}}
+			b.Totals = []book.Total{{Currency: "USD", Count: b.Totals[0].Count, Amount: cents}}
 			return tx.PutBatch(b)
 		})
 	}
-	amount(payment.MaxFileAmount - 400)
+	amount(book.MaxFileAmount - 400)
 	same, next := d.accepted(d.shop.BankSale(400)), d.accepted(d.shop.BankSale(1))
 	amount(700)
 	if d.Payment("shop-1", same).Batch != full {
 		t.Error("what fits joined another batch")
 	}
-	if b := d.batch(full); b.Stage != payment.BatchCutover {
+	if b := d.batch(full); b.Stage != book.BatchCutover {
 		t.Errorf("the full batch is %s", b.Stage)
 	}
-	if b := d.batch(d.Payment("shop-1", next).Batch); b.Number == full || b.Stage != payment.BatchOpen || b.Count() != 1 || d.merchant().OpenBank != b.Number {
+	if b := d.batch(d.Payment("shop-1", next).Batch); b.Number == full || b.Stage != book.BatchOpen || b.Count() != 1 || d.merchant().OpenBank != b.Number {
 		t.Errorf("the next batch is %+v", b)
 	}
 	d.refused(d.shop.Void(same), envelope.CodeWrongState)
@@ -96,7 +96,7 @@ func TestUpdatesAreLimitedAsStores(t *testing.T) {
 	token := d.stored(d.shop.Store(goodCard))
 	policy := d.merchant().Policy
 	policy.StoresPerDay = 2
-	d.Append("shop-1", payment.MerchantPolicySet{Policy: policy})
+	d.Append("shop-1", book.MerchantPolicySet{Policy: policy})
 	d.expect(d.shop.Update(token, "2032-01"), envelope.StatusUpdated, envelope.CodeOK)
 	before, _ := d.record(token)
 	d.refused(d.shop.Update(token, "2033-01"), envelope.CodeLimit)

@@ -6,8 +6,8 @@ import (
 
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
-	"nightdrop/vault/internal/payment"
 )
 
 // fuzzing is a fuzz test whose desk is also used inside its target, where the testing package forbids F.Helper.
@@ -93,7 +93,7 @@ func checkVerdict(t *testing.T, v verdict) {
 	if err != nil {
 		t.Errorf("the facts cannot be told: %v", err)
 	}
-	received, err := payment.Event{Body: payment.EnvelopeReceived{Operation: o.Operation, Amount: o.Amount, Currency: o.Currency,
+	received, err := book.Event{Body: book.EnvelopeReceived{Operation: o.Operation, Amount: o.Amount, Currency: o.Currency,
 		Reference: o.Reference, Descriptor: o.Descriptor, Masked: v.account.masked, Brand: v.account.brand, Token: o.Token}}.MarshalJSON()
 	if err != nil {
 		t.Errorf("the event cannot be written: %v", err)

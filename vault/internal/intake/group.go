@@ -10,8 +10,8 @@ import (
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // group is some messages and what was found out about them before the transaction. The commit looks again at everything that
@@ -33,10 +33,10 @@ func (g *group) sealed(v verdict) {
 // bag is one message.
 type bag struct {
 	message   channel.Message
-	finding   payment.Finding // not a bag of a relay that counts: its envelopes are not looked at
-	detail    string          // of the finding
-	claim     envelope.Bag    // what the note says; of a bag with a finding, unproven
-	digest    string          // of the note
+	finding   book.Finding // not a bag of a relay that counts: its envelopes are not looked at
+	detail    string       // of the finding
+	claim     envelope.Bag // what the note says; of a bag with a finding, unproven
+	digest    string       // of the note
 	envelopes [][]byte
 	verdicts  []verdict // one an envelope; none of a bag that was committed before
 }
@@ -96,7 +96,7 @@ func openBag(m channel.Message, relays []note.Verifier) *bag {
 		b.claim, b.digest, b.envelopes = signed.Value, signed.Digest, envelopes
 		return b
 	}
-	b.finding, b.detail = payment.FindingBagAltered, "count or body is not what the note says"
+	b.finding, b.detail = book.FindingBagAltered, "count or body is not what the note says"
 	noteBytes, _, _, err := envelope.SplitBag(m.Data)
 	if err != nil {
 		return b.nameless("its frames are broken")
@@ -110,7 +110,7 @@ func openBag(m channel.Message, relays []note.Verifier) *bag {
 		return slices.ContainsFunc(relays, func(v note.Verifier) bool { return v.Name() == id.Name && v.Hash() == id.Hash })
 	})
 	if _, err := u.Verify(relays...); !listed {
-		b.finding, b.detail = payment.FindingUnknownRelay, "signed by no relay of the directory"
+		b.finding, b.detail = book.FindingUnknownRelay, "signed by no relay of the directory"
 	} else if errors.Is(err, note.ErrUnverified) {
 		b.detail = "the relay's signature does not hold"
 	}
@@ -175,7 +175,7 @@ func (s *snapshot) merchant(id string) (merchant, error) {
 	return m, err
 }
 
-func (s *snapshot) payment(merchant, id string) (p payment.Payment, known bool, err error) {
+func (s *snapshot) payment(merchant, id string) (p book.Payment, known bool, err error) {
 	err = s.ledger.View(func(tx *ledger.Tx) error {
 		p, known, err = tx.Payment(merchant, id)
 		return err
@@ -183,7 +183,7 @@ func (s *snapshot) payment(merchant, id string) (p payment.Payment, known bool, 
 	return p, known, err
 }
 
-func (s *snapshot) token(merchant, token string) (t payment.Token, known bool, err error) {
+func (s *snapshot) token(merchant, token string) (t book.Token, known bool, err error) {
 	err = s.ledger.View(func(tx *ledger.Tx) error {
 		t, known, err = tx.Token(merchant, token)
 		return err
@@ -219,11 +219,11 @@ func (s inside) merchant(id string) (merchant, error) {
 	return parseMerchant(m, ok)
 }
 
-func (s inside) payment(merchant, id string) (payment.Payment, bool, error) {
+func (s inside) payment(merchant, id string) (book.Payment, bool, error) {
 	return s.tx.Payment(merchant, id)
 }
 
-func (s inside) token(merchant, token string) (payment.Token, bool, error) {
+func (s inside) token(merchant, token string) (book.Token, bool, error) {
 	return s.tx.Token(merchant, token)
 }
 

@@ -29,8 +29,8 @@ import (
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/folded"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // Opener opens sealed parts; keyring.Ring is the one there is. It is called from many goroutines at once. The plaintext
@@ -192,13 +192,13 @@ func (i *Intake) resume(ctx context.Context) (uint64, error) {
 // plain start; a crash before it means that it is found again.
 func (i *Intake) startOver(ctx context.Context, hint ledger.Hint) error {
 	i.lines.Error("start over", "the channel no longer holds the bag that was read last: reading from the start", "sequence", hint.Sequence)
-	found := payment.IntegrityFound{Finding: payment.FindingSequence, Detail: fmt.Sprintf("sequence %d is not the bag that was read there", hint.Sequence)}
+	found := book.IntegrityFound{Finding: book.FindingSequence, Detail: fmt.Sprintf("sequence %d is not the bag that was read there", hint.Sequence)}
 	return i.commitCounting(ctx, func(tx *ledger.Tx, counts *takes) error {
 		if due := counts.take(source{finding: found.Finding}, tx.Now().Time); due > 0 {
 			if due > 1 {
 				found.Count = due
 			}
-			if _, err := tx.Append(payment.Event{Actor: "vault", Origin: "start", Evidence: hint.Digest, Body: found}); err != nil {
+			if _, err := tx.Append(book.Event{Actor: "vault", Origin: "start", Evidence: hint.Digest, Body: found}); err != nil {
 				return err
 			}
 		}

@@ -6,9 +6,9 @@ import (
 
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // desk is a vault with an intake, one relay and one merchant.
@@ -85,13 +85,13 @@ func (d *desk) answers() map[string]envelope.Facts {
 // permit gives a merchant a policy that permits everything.
 func (d *desk) permit(merchant string) {
 	d.TB.Helper()
-	d.Append(merchant, payment.MerchantPolicySet{Policy: intaketest.Policy()})
+	d.Append(merchant, book.MerchantPolicySet{Policy: intaketest.Policy()})
 }
 
 // found returns how many findings of each kind there are.
-func (d *desk) found() map[payment.Finding]uint64 { return d.State().Findings }
+func (d *desk) found() map[book.Finding]uint64 { return d.State().Findings }
 
-func (d *desk) expectFound(want map[payment.Finding]uint64) {
+func (d *desk) expectFound(want map[book.Finding]uint64) {
 	d.TB.Helper()
 	got := d.found()
 	for finding, n := range want {
@@ -107,7 +107,7 @@ func (d *desk) expectFound(want map[payment.Finding]uint64) {
 }
 
 // runState returns what the vault knows of a run.
-func (d *desk) runState(run *intaketest.Run) (r payment.Run) {
+func (d *desk) runState(run *intaketest.Run) (r book.Run) {
 	d.TB.Helper()
 	d.View(func(tx *ledger.Tx) (err error) {
 		r, _, err = tx.Run("relay-1", run.ID)
@@ -124,7 +124,7 @@ func TestSaleIsReceivedWithItsParts(t *testing.T) {
 	d.take(d.run.Bag(msg))
 
 	p := d.Payment("shop-1", sale.ID)
-	if p.Stage != payment.StageReceived || p.Digest != intaketest.Digest(t, msg) || p.Amount != 1999 || p.Currency != "USD" ||
+	if p.Stage != book.StageReceived || p.Digest != intaketest.Digest(t, msg) || p.Amount != 1999 || p.Currency != "USD" ||
 		p.Reference != "order 17" || p.Descriptor != "SHOP ONE" || p.Masked != "424242******4242" || p.Brand != "visa" ||
 		!p.WithCode || len(p.Fingerprint) != 64 || p.Operation != envelope.OpSale {
 		t.Errorf("payment %+v", p)
@@ -180,7 +180,7 @@ func TestBagIsCounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var counts payment.BagCommitted
+	var counts book.BagCommitted
 	err = d.Ledger.Commit(t.Context(), func(tx *ledger.Tx) (err error) {
 		counts, err = d.intake.committer(tx, g, d.intake.tally.begin()).envelopes(g.bags[0])
 		return err

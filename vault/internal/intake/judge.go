@@ -8,20 +8,20 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // verdict is what the vault thinks of one envelope, by the merchant's state of some version.
 type verdict struct {
-	finding  payment.Finding // the envelope is nobody's, or forged
-	detail   string          // of the finding
+	finding  book.Finding // the envelope is nobody's, or forged
+	detail   string       // of the finding
 	envelope envelope.Envelope
 	digest   string
-	version  uint64         // of the merchant's state; 0 where there is no such merchant
-	policy   payment.Policy // of the merchant when it was judged
-	code     envelope.Code  // ok, or the first check that failed
+	version  uint64        // of the merchant's state; 0 where there is no such merchant
+	policy   book.Policy   // of the merchant when it was judged
+	code     envelope.Code // ok, or the first check that failed
 	order    envelope.Order
 	account  particulars // of the account part; the transaction fills in those of a token or payment
 	given    particulars // of a refund's account part, or of what replaced the stored account, once account is its payment's
@@ -32,7 +32,7 @@ type verdict struct {
 
 // particulars are what may be kept of an account.
 type particulars struct {
-	method payment.Method
+	method book.Method
 	masked string
 	brand  string
 	print  string // keyed fingerprint of the number, hex
@@ -40,12 +40,12 @@ type particulars struct {
 
 // merchant is a merchant with its keys parsed; enrolled is false where there is none.
 type merchant struct {
-	payment.Merchant
+	book.Merchant
 	enrolled bool
 	keys     []note.Verifier
 }
 
-func parseMerchant(m payment.Merchant, enrolled bool) (merchant, error) {
+func parseMerchant(m book.Merchant, enrolled bool) (merchant, error) {
 	keys, err := verifiers(m.Verifiers)
 	return merchant{m, enrolled, keys}, err
 }
@@ -65,8 +65,8 @@ func verifiers(vkeys []string) ([]note.Verifier, error) {
 // state is what judging reads: a snapshot before the commit, or the transaction itself.
 type state interface {
 	merchant(id string) (merchant, error)
-	payment(merchant, id string) (payment.Payment, bool, error)
-	token(merchant, token string) (payment.Token, bool, error)
+	payment(merchant, id string) (book.Payment, bool, error)
+	token(merchant, token string) (book.Token, bool, error)
 	stored(merchant, token string) (ledger.Stored, bool, error)
 	fingerprint(merchant string, whole []byte) (string, error)
 }
@@ -76,13 +76,13 @@ type state interface {
 func (i *Intake) judge(st state, msg []byte) (verdict, error) {
 	u, err := envelope.Read[envelope.Envelope](msg)
 	if err != nil {
-		return verdict{finding: payment.FindingBadEnvelope, detail: "its form is not an envelope's"}, nil
+		return verdict{finding: book.FindingBadEnvelope, detail: "its form is not an envelope's"}, nil
 	}
 	v := verdict{envelope: u.Value, digest: u.Digest()}
 	e := u.Value
 	if life := e.Until.Sub(e.Created.Time); life <= 0 || life > envelope.MaxLife {
 		// A relay answers this with `clock`; there is no code for it because an honest one never lets it pass.
-		v.finding, v.detail = payment.FindingBadEnvelope, "its until is not at most 6 days after created"
+		v.finding, v.detail = book.FindingBadEnvelope, "its until is not at most 6 days after created"
 		return v, nil
 	}
 	m, err := st.merchant(e.Merchant)
@@ -91,7 +91,7 @@ func (i *Intake) judge(st state, msg []byte) (verdict, error) {
 	}
 	v.version, v.policy = m.Version, m.Policy
 	if !m.enrolled {
-		v.finding, v.detail = payment.FindingUnknownMerchant, quotable(e.Merchant)
+		v.finding, v.detail = book.FindingUnknownMerchant, quotable(e.Merchant)
 		return v, nil
 	}
 	taken, known, err := st.payment(e.Merchant, e.ID)
@@ -104,10 +104,10 @@ func (i *Intake) judge(st state, msg []byte) (verdict, error) {
 	_, forged := u.Verify(m.keys...)
 	switch {
 	case forged != nil:
-		v.finding, v.code = payment.FindingForgedEnvelope, envelope.CodeUnknownSigner
+		v.finding, v.code = book.FindingForgedEnvelope, envelope.CodeUnknownSigner
 	case known:
 		v.code = envelope.CodeIDConflict
-	case m.Status != payment.MerchantActive:
+	case m.Status != book.MerchantActive:
 		v.code = envelope.CodeMerchantSuspended
 	case i.Now().After(e.Until.Time):
 		v.code = envelope.CodeLate

@@ -10,9 +10,9 @@ import (
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // refusal is an envelope with one defect, and the facts of the result that answers it.
@@ -184,10 +184,10 @@ func TestEveryDefectHasItsAnswer(t *testing.T) {
 			t.Errorf("%s:\n got %+v\nwant %+v", r.defect, got, want)
 		}
 	}
-	if p := d.Payment("shop-1", good.ID); p.Stage != payment.StageReceived {
+	if p := d.Payment("shop-1", good.ID); p.Stage != book.StageReceived {
 		t.Errorf("the good envelope of the bag is %s", p.Stage)
 	}
-	d.expectFound(map[payment.Finding]uint64{payment.FindingForgedEnvelope: 1})
+	d.expectFound(map[book.Finding]uint64{book.FindingForgedEnvelope: 1})
 }
 
 func TestRefusedEnvelopeKeepsNoParts(t *testing.T) {
@@ -211,7 +211,7 @@ func TestSuspendedMerchant(t *testing.T) {
 	before.Account = intaketest.Card("4242424242424242", "2026-10")
 	msg := d.shop.Seal(before)
 	d.take(d.run.Bag(msg))
-	d.Append("shop-1", payment.MerchantSuspended{})
+	d.Append("shop-1", book.MerchantSuspended{})
 	late := d.shop.Sale()
 	late.Created, late.Until = late.Created.Add(-2*time.Hour), late.Created.Add(-time.Hour)
 	d.take(d.run.Bag(d.shop.Seal(late), msg))
@@ -219,10 +219,10 @@ func TestSuspendedMerchant(t *testing.T) {
 	if len(told) != 2 || told[1].Code != envelope.CodeMerchantSuspended || told[1].Reference != "" {
 		t.Errorf("told %+v", told)
 	}
-	d.Append("shop-1", payment.MerchantResumed{})
+	d.Append("shop-1", book.MerchantResumed{})
 	after := d.shop.Sale()
 	d.take(d.run.Bag(d.shop.Seal(after)))
-	if p := d.Payment("shop-1", after.ID); p.Stage != payment.StageReceived {
+	if p := d.Payment("shop-1", after.ID); p.Stage != book.StageReceived {
 		t.Errorf("after resuming: %s", p.Stage)
 	}
 	if p := d.Payment("shop-1", late.ID); p.Code != envelope.CodeMerchantSuspended {
@@ -241,14 +241,14 @@ func TestVerdictIsRenewedWhenTheMerchantChanged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Append("shop-1", payment.MerchantSuspended{})
+	d.Append("shop-1", book.MerchantSuspended{})
 	if err := d.intake.commit(t.Context(), g); err != nil {
 		t.Fatal(err)
 	}
 	if p := d.Payment("shop-1", sale.ID); p.Code != envelope.CodeMerchantSuspended {
 		t.Errorf("a sale judged before the suspension is %s %s", p.Stage, p.Code)
 	}
-	d.expectFound(map[payment.Finding]uint64{payment.FindingForgedEnvelope: 1, payment.FindingUnknownMerchant: 1})
+	d.expectFound(map[book.Finding]uint64{book.FindingForgedEnvelope: 1, book.FindingUnknownMerchant: 1})
 }
 
 func TestVerdictIsLateWhenTimePassedBeforeTheCommit(t *testing.T) {
@@ -305,30 +305,30 @@ func TestEnvelopesOfNobody(t *testing.T) {
 	if len(told) != 1 || told[0].Code != envelope.CodeUnknownSigner {
 		t.Errorf("told %+v", told)
 	}
-	d.expectFound(map[payment.Finding]uint64{payment.FindingBadEnvelope: 5, payment.FindingUnknownMerchant: 1, payment.FindingForgedEnvelope: 1})
+	d.expectFound(map[book.Finding]uint64{book.FindingBadEnvelope: 5, book.FindingUnknownMerchant: 1, book.FindingForgedEnvelope: 1})
 }
 
 func TestForgeriesAreBounded(t *testing.T) {
 	d := newDesk(t)
 	key := intaketest.Signer(t, "shop-1")
 	var forged [][]byte
-	for range payment.MaxRefusals + 20 {
+	for range book.MaxRefusals + 20 {
 		sale := d.shop.Sale()
 		sale.Signer, sale.Suite = key, envelope.SuiteX25519
 		forged = append(forged, d.shop.Seal(sale))
 	}
 	d.take(d.run.Bag(forged...), d.run.Bag(forged[0], forged[0]))
-	if n := len(d.told()); n != payment.MaxRefusals {
+	if n := len(d.told()); n != book.MaxRefusals {
 		t.Errorf("%d forgeries were answered in a day", n)
 	}
 	// The first sixteen one by one, then two events that tell of 16 and of 32.
-	d.expectFound(map[payment.Finding]uint64{payment.FindingForgedEnvelope: 4 * inDetail})
+	d.expectFound(map[book.Finding]uint64{book.FindingForgedEnvelope: 4 * inDetail})
 	d.Clock.Pass(24 * time.Hour)
 	d.Tick()
-	d.take(d.run.Bag(forged[payment.MaxRefusals]))
+	d.take(d.run.Bag(forged[book.MaxRefusals]))
 	// The next one tells of those that were counted.
-	d.expectFound(map[payment.Finding]uint64{payment.FindingForgedEnvelope: payment.MaxRefusals + 20 + 2 + 1})
-	if n := len(d.told()); n != payment.MaxRefusals+1 {
+	d.expectFound(map[book.Finding]uint64{book.FindingForgedEnvelope: book.MaxRefusals + 20 + 2 + 1})
+	if n := len(d.told()); n != book.MaxRefusals+1 {
 		t.Errorf("%d forgeries were answered in two days", n)
 	}
 }

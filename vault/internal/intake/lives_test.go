@@ -11,9 +11,9 @@ import (
 
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // life is a vault whose storefronts post anything, in bags of any order, while engine, bank, operators and clock do what they may.
@@ -53,10 +53,10 @@ func (l *life) live() {
 			l.work()
 		}
 	case n < 18:
-		l.endOfDay(payment.MethodBank)
-		l.endOfDay(payment.MethodCard)
+		l.endOfDay(book.MethodBank)
+		l.endOfDay(book.MethodCard)
 	case n < 19:
-		l.attempt(pick(l, l.shops...).ID, payment.MerchantResumed{})
+		l.attempt(pick(l, l.shops...).ID, book.MerchantResumed{})
 		if l.IntN(3) == 0 {
 			l.operate()
 		}
@@ -69,17 +69,17 @@ func (l *life) live() {
 func pick[T any](l *life, of ...T) T { return of[l.IntN(len(of))] }
 
 // attempt appends what an engine or an operator would, and tells whether the fold took it.
-func (l *life) attempt(merchant string, bodies ...payment.Body) bool {
+func (l *life) attempt(merchant string, bodies ...book.Body) bool {
 	l.TB.Helper()
 	err := l.Ledger.Commit(l.TB.Context(), func(tx *ledger.Tx) error {
 		for _, body := range bodies {
-			if _, err := tx.Append(payment.Event{Actor: "vault", Origin: "timer", Merchant: merchant, Body: body}); err != nil {
+			if _, err := tx.Append(book.Event{Actor: "vault", Origin: "timer", Merchant: merchant, Body: body}); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, payment.ErrTransition) {
+	if err != nil && !errors.Is(err, book.ErrTransition) {
 		l.TB.Fatal(err)
 	}
 	return err == nil
@@ -132,16 +132,16 @@ func (l *life) post() {
 }
 
 // recent returns a merchant's payments among the vault's newest 80.
-func (l *life) recent(merchant string) []payment.Payment {
+func (l *life) recent(merchant string) []book.Payment {
 	newest := l.State().Payments
 	return l.paymentsAfter(merchant, newest-min(newest, 80))
 }
 
-func (l *life) paymentsAfter(merchant string, number uint64) (all []payment.Payment) {
+func (l *life) paymentsAfter(merchant string, number uint64) (all []book.Payment) {
 	l.TB.Helper()
 	l.View(func(tx *ledger.Tx) error {
 		all = nil
-		return tx.Payments(ledger.Query{Merchant: merchant, After: number}, func(p payment.Payment) error {
+		return tx.Payments(ledger.Query{Merchant: merchant, After: number}, func(p book.Payment) error {
 			all = append(all, p)
 			return nil
 		})
@@ -154,13 +154,13 @@ func (l *life) draft(shop *intaketest.Storefront) intaketest.Draft {
 	if recent := l.recent(pick(l, shop.ID, shop.ID, shop.ID, shop.ID, shop.ID, "shop-1")); len(recent) > 0 {
 		of = pick(l, recent...).ID
 		for _, p := range recent {
-			if p.Stage == payment.StageAuthorised || l.IntN(60) == 0 {
+			if p.Stage == book.StageAuthorised || l.IntN(60) == 0 {
 				held = pick(l, strings.ReplaceAll(held, earlier, p.ID), p.ID)
 			}
-			if ownPayment(p) && p.Stage == payment.StageSettled || p.Captured > 0 || l.IntN(60) == 0 {
+			if ownPayment(p) && p.Stage == book.StageSettled || p.Captured > 0 || l.IntN(60) == 0 {
 				paid = pick(l, strings.ReplaceAll(paid, earlier, p.ID), p.ID)
 			}
-			if p.Operation == envelope.OpStore && p.Stage == payment.StageDone && l.IntN(6) > 0 {
+			if p.Operation == envelope.OpStore && p.Stage == book.StageDone && l.IntN(6) > 0 {
 				token = p.Token
 			}
 		}
@@ -197,63 +197,63 @@ func (l *life) work() {
 	p := pick(l, all...)
 	code := pick(l, envelope.ISOCode("00"), envelope.ISOCode("00"), envelope.ISOCode("51"))
 	switch p.Stage {
-	case payment.StageReceived:
+	case book.StageReceived:
 		l.send(p)
-	case payment.StageAuthorising:
-		l.attempt(p.Merchant, pick[payment.Body](l, payment.AuthorisationAnswered{ID: p.ID, Code: code}, payment.AuthorisationAnswered{ID: p.ID, Code: code},
-			payment.AuthorisationUnanswered{ID: p.ID}))
-	case payment.StageUnknown, payment.StageVoiding:
+	case book.StageAuthorising:
+		l.attempt(p.Merchant, pick[book.Body](l, book.AuthorisationAnswered{ID: p.ID, Code: code}, book.AuthorisationAnswered{ID: p.ID, Code: code},
+			book.AuthorisationUnanswered{ID: p.ID}))
+	case book.StageUnknown, book.StageVoiding:
 		trace := l.trace()
 		if p.Reversal != nil {
 			trace = *p.Reversal
 		}
-		l.attempt(p.Merchant, payment.ReversalIntended{ID: p.ID, Trace: trace, Try: p.Tries + 1},
-			pick[payment.Body](l, payment.ReversalAnswered{ID: p.ID, Code: code}, payment.ReversalAbandoned{ID: p.ID, Tries: p.Tries + 1}))
-	case payment.StageCapturing:
-		l.attempt(p.Merchant, pick[payment.Body](l, payment.CaptureAnswered{ID: p.ID, Code: code}, payment.CaptureAbandoned{ID: p.ID, Tries: p.Tries}))
-	case payment.StageManual:
-		l.attempt(p.Merchant, payment.PaymentResolved{ID: p.ID, As: pick(l, p.Resolutions()...), Reason: "the acquirer says so"})
-	case payment.StageAuthorised:
-		l.attempt(p.Merchant, payment.AuthorisationExpired{ID: p.ID})
-	case payment.StageSettled:
-		l.attempt(p.Merchant, pick[payment.Body](l, payment.ChangeNotified{ID: p.ID, Code: "C01"},
-			payment.PaymentReturned{ID: p.ID, Code: envelope.ACHCode(pick(l, "R01", "R01", "R01", "R01", "R01", "R01", "R01", "R02"))}))
+		l.attempt(p.Merchant, book.ReversalIntended{ID: p.ID, Trace: trace, Try: p.Tries + 1},
+			pick[book.Body](l, book.ReversalAnswered{ID: p.ID, Code: code}, book.ReversalAbandoned{ID: p.ID, Tries: p.Tries + 1}))
+	case book.StageCapturing:
+		l.attempt(p.Merchant, pick[book.Body](l, book.CaptureAnswered{ID: p.ID, Code: code}, book.CaptureAbandoned{ID: p.ID, Tries: p.Tries}))
+	case book.StageManual:
+		l.attempt(p.Merchant, book.PaymentResolved{ID: p.ID, As: pick(l, p.Resolutions()...), Reason: "the acquirer says so"})
+	case book.StageAuthorised:
+		l.attempt(p.Merchant, book.AuthorisationExpired{ID: p.ID})
+	case book.StageSettled:
+		l.attempt(p.Merchant, pick[book.Body](l, book.ChangeNotified{ID: p.ID, Code: "C01"},
+			book.PaymentReturned{ID: p.ID, Code: envelope.ACHCode(pick(l, "R01", "R01", "R01", "R01", "R01", "R01", "R01", "R02"))}))
 	default:
-		l.attempt(p.Merchant, payment.OutcomeUnknown{ID: p.ID})
+		l.attempt(p.Merchant, book.OutcomeUnknown{ID: p.ID})
 	}
 }
 
 // done tells whether nothing more is due of a payment.
-func done(p payment.Payment) bool {
+func done(p book.Payment) bool {
 	switch p.Stage {
-	case payment.StageReceived, payment.StageAuthorising, payment.StageUnknown, payment.StageVoiding, payment.StageCapturing, payment.StageManual:
+	case book.StageReceived, book.StageAuthorising, book.StageUnknown, book.StageVoiding, book.StageCapturing, book.StageManual:
 		return false
 	}
 	return true
 }
 
 // send intends the message of a card payment that waits, or refuses the payment.
-func (l *life) send(p payment.Payment) {
+func (l *life) send(p book.Payment) {
 	if l.IntN(8) == 0 {
-		l.attempt(p.Merchant, payment.PaymentRefused{ID: p.ID, Code: envelope.CodeLate})
+		l.attempt(p.Merchant, book.PaymentRefused{ID: p.ID, Code: envelope.CodeLate})
 		return
 	}
-	batch := l.batchOf(p.Merchant, payment.MethodCard)
+	batch := l.batchOf(p.Merchant, book.MethodCard)
 	if batch == 0 {
 		batch = l.State().NextBatch
-		l.attempt(p.Merchant, payment.BatchOpened{Batch: batch, Method: payment.MethodCard})
+		l.attempt(p.Merchant, book.BatchOpened{Batch: batch, Method: book.MethodCard})
 	}
 	switch p.Flow() {
-	case payment.FlowCapture:
-		l.attempt(p.Merchant, payment.CaptureIntended{ID: p.ID, Trace: l.trace(), Batch: batch, Try: 1})
-	case payment.FlowAuthorise:
-		l.attempt(p.Merchant, payment.AuthorisationIntended{ID: p.ID, Trace: l.trace()})
+	case book.FlowCapture:
+		l.attempt(p.Merchant, book.CaptureIntended{ID: p.ID, Trace: l.trace(), Batch: batch, Try: 1})
+	case book.FlowAuthorise:
+		l.attempt(p.Merchant, book.AuthorisationIntended{ID: p.ID, Trace: l.trace()})
 	default:
-		l.attempt(p.Merchant, payment.AuthorisationIntended{ID: p.ID, Trace: l.trace(), Batch: batch})
+		l.attempt(p.Merchant, book.AuthorisationIntended{ID: p.ID, Trace: l.trace(), Batch: batch})
 	}
 }
 
-func (l *life) merchantOf(id string) (m payment.Merchant) {
+func (l *life) merchantOf(id string) (m book.Merchant) {
 	l.TB.Helper()
 	l.View(func(tx *ledger.Tx) (err error) {
 		m, _, err = tx.Merchant(id)
@@ -262,56 +262,56 @@ func (l *life) merchantOf(id string) (m payment.Merchant) {
 	return m
 }
 
-func (l *life) batchOf(merchant string, method payment.Method) uint32 {
+func (l *life) batchOf(merchant string, method book.Method) uint32 {
 	return l.merchantOf(merchant).Open(method)
 }
 
 // endOfDay begins to close a merchant's batch, closes those that can be, and settles what it can.
-func (l *life) endOfDay(method payment.Method) {
+func (l *life) endOfDay(method book.Method) {
 	shop := pick(l, l.shops...).ID
 	if open := l.batchOf(shop, method); open != 0 {
-		l.attempt(shop, payment.BatchClosing{Batch: open})
+		l.attempt(shop, book.BatchClosing{Batch: open})
 	}
-	var closing []payment.Batch
+	var closing []book.Batch
 	l.View(func(tx *ledger.Tx) error {
 		closing = nil
-		return tx.Batches(func(b payment.Batch) error {
-			if b.Merchant == shop && b.Method == method && b.Stage == payment.BatchCutover {
+		return tx.Batches(func(b book.Batch) error {
+			if b.Merchant == shop && b.Method == method && b.Stage == book.BatchCutover {
 				closing = append(closing, b)
 			}
 			return nil
 		})
 	})
 	for _, b := range closing {
-		if !l.attempt(shop, payment.BatchClosed{Batch: b.Number, Totals: b.Totals, HashTotal: b.HashTotal}) || l.IntN(4) == 0 {
+		if !l.attempt(shop, book.BatchClosed{Batch: b.Number, Totals: b.Totals, HashTotal: b.HashTotal}) || l.IntN(4) == 0 {
 			continue
 		}
-		if method == payment.MethodBank {
+		if method == book.MethodBank {
 			l.file(b)
 			continue
 		}
 		for _, total := range b.Totals {
-			l.attempt(shop, payment.ReconciliationAnswered{Batch: b.Number, Agreed: true, Host: total})
+			l.attempt(shop, book.ReconciliationAnswered{Batch: b.Number, Agreed: true, Host: total})
 		}
 		l.settle(b)
 	}
 }
 
 // file writes a bank batch into a file, but for some entries whose accounts do not open.
-func (l *life) file(b payment.Batch) {
+func (l *life) file(b book.Batch) {
 	day := l.Clock.Now().Format(time.DateOnly)
 	name := b.ID() + ".ach"
-	if !l.attempt("", payment.FileBegun{Name: name, Day: day, Modifier: l.State().NextFile(day), Effective: day, Batches: []uint32{b.Number}}) {
+	if !l.attempt("", book.FileBegun{Name: name, Day: day, Modifier: l.State().NextFile(day), Effective: day, Batches: []uint32{b.Number}}) {
 		return
 	}
-	intended := payment.FileIntended{Name: name, Digest: strings.Repeat("ab", 32)}
+	intended := book.FileIntended{Name: name, Digest: strings.Repeat("ab", 32)}
 	for _, p := range l.inBatch(b.Number) {
 		if l.IntN(6) == 0 {
-			l.attempt(p.Merchant, payment.PaymentRefused{ID: p.ID, Code: envelope.CodeKeyDead})
+			l.attempt(p.Merchant, book.PaymentRefused{ID: p.ID, Code: envelope.CodeKeyDead})
 			continue
 		}
 		sequence := l.State().NextSequence()
-		l.attempt(p.Merchant, payment.EntryIntended{ID: p.ID, File: name, Trace: fmt.Sprintf("01100001%07d", sequence), Sequence: sequence})
+		l.attempt(p.Merchant, book.EntryIntended{ID: p.ID, File: name, Trace: fmt.Sprintf("01100001%07d", sequence), Sequence: sequence})
 		intended.Entries++
 		if p.Credit() {
 			intended.Credits += p.Amount
@@ -319,15 +319,15 @@ func (l *life) file(b payment.Batch) {
 			intended.Debits += p.Amount
 		}
 	}
-	l.attempt("", intended, payment.FileWritten{Name: name})
+	l.attempt("", intended, book.FileWritten{Name: name})
 	l.settle(b)
 }
 
-func (l *life) settle(b payment.Batch) {
+func (l *life) settle(b book.Batch) {
 	for _, p := range l.inBatch(b.Number) {
-		l.attempt(b.Merchant, payment.PaymentSettled{ID: p.ID, Batch: b.Number})
+		l.attempt(b.Merchant, book.PaymentSettled{ID: p.ID, Batch: b.Number})
 	}
-	l.attempt(b.Merchant, payment.BatchSettled{Batch: b.Number})
+	l.attempt(b.Merchant, book.BatchSettled{Batch: b.Number})
 }
 
 // operate changes what merchants and relays may do.
@@ -337,15 +337,15 @@ func (l *life) operate() {
 	policy.RefundPercent = pick(l, 0, 0, 1, 1000)
 	policy.StoresPerDay = pick(l, 0, 1, 1<<40)
 	policy.Storage = l.IntN(4) > 0
-	policy.Limits = []payment.Limit{{Currency: "USD", Payment: pick[int64](l, 0, 0, 100, 1<<62), Day: pick[int64](l, 0, 5000, 1<<62), PayoutDay: pick[int64](l, 0, 2000, 1<<62)}}
+	policy.Limits = []book.Limit{{Currency: "USD", Payment: pick[int64](l, 0, 0, 100, 1<<62), Day: pick[int64](l, 0, 5000, 1<<62), PayoutDay: pick[int64](l, 0, 2000, 1<<62)}}
 	if l.IntN(4) == 0 {
-		policy.Company = payment.Company{}
+		policy.Company = book.Company{}
 	}
-	l.attempt(shop, pick[payment.Body](l, payment.MerchantPolicySet{Policy: policy}, payment.MerchantPolicySet{Policy: policy}, payment.MerchantSuspended{},
-		payment.MerchantResumed{}, payment.MerchantResumed{}))
+	l.attempt(shop, pick[book.Body](l, book.MerchantPolicySet{Policy: policy}, book.MerchantPolicySet{Policy: policy}, book.MerchantSuspended{},
+		book.MerchantResumed{}, book.MerchantResumed{}))
 	if relays := l.State().Relays; l.IntN(3) == 0 {
 		slices.Reverse(relays)
-		l.attempt("", payment.RelaysSet{Relays: relays})
+		l.attempt("", book.RelaysSet{Relays: relays})
 	}
 }
 
@@ -358,7 +358,7 @@ func (l *life) neverTooMuch() {
 		all := l.paymentsAfter(shop.ID, 0)
 		for _, p := range all {
 			switch p.Stage {
-			case payment.StageRejected, payment.StageDeclined, payment.StageReversed, payment.StageVoided, payment.StageReturned:
+			case book.StageRejected, book.StageDeclined, book.StageReversed, book.StageVoided, book.StageReturned:
 				continue
 			}
 			taken++
@@ -373,7 +373,7 @@ func (l *life) neverTooMuch() {
 		}
 		for _, p := range all {
 			back := refunded[p.ID]
-			if captured[p.ID] > p.Amount || back > captured[p.ID] && p.Stage != payment.StageReturned {
+			if captured[p.ID] > p.Amount || back > captured[p.ID] && p.Stage != book.StageReturned {
 				l.TB.Errorf("of a %s of %d, which is %s, %d were captured and %d refunded", p.Operation, p.Amount, p.Stage, captured[p.ID], back)
 			}
 		}

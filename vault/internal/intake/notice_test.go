@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
-	"nightdrop/vault/internal/payment"
 )
 
 // replace is the draft of an update by a whole account.
@@ -23,7 +23,7 @@ func TestANotedAccountIsNotUsed(t *testing.T) {
 	token := d.stored(d.shop.Store(payee))
 	sale, other := d.accepted(d.shop.ByToken(envelope.OpSale, token, 300)), d.accepted(d.shop.BankSale(200))
 	d.settleBank()
-	d.Append("shop-1", payment.ChangeNotified{ID: sale, Code: "C01", Told: true}, payment.ChangeNotified{ID: other, Code: "C02", Told: true})
+	d.Append("shop-1", book.ChangeNotified{ID: sale, Code: "C01", Told: true}, book.ChangeNotified{ID: other, Code: "C02", Told: true})
 	for _, draft := range []intaketest.Draft{d.shop.ByToken(envelope.OpSale, token, 5), d.shop.ByToken(envelope.OpPayout, token, 5), d.shop.Refund(sale, 5)} {
 		d.refused(draft, envelope.CodeBlockedAccount)
 	}
@@ -81,11 +81,11 @@ func TestUpdatesByAWholeAccount(t *testing.T) {
 	} {
 		t.Run(name, func(*testing.T) { d.refused(c.draft, c.code) })
 	}
-	d.Append("shop-1", payment.PaymentReturned{ID: sale, Code: envelope.ACHCode("R02")})
+	d.Append("shop-1", book.PaymentReturned{ID: sale, Code: envelope.ACHCode("R02")})
 	d.refused(d.replace(bank, blocked), envelope.CodeBlockedAccount)
 	if now, _ := d.record(bank); now.Slot != record.Slot {
 		t.Error("the stored account was replaced")
 	}
-	d.Append("shop-1", payment.MerchantPolicySet{Policy: payment.Policy{Storage: true}})
+	d.Append("shop-1", book.MerchantPolicySet{Policy: book.Policy{Storage: true}})
 	d.refused(d.replace(bank, good), envelope.CodeNotPermitted)
 }

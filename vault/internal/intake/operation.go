@@ -3,7 +3,7 @@ package intake
 import (
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/account"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // bankCurrency is what bank accounts of the United States are debited and credited in.
@@ -47,7 +47,7 @@ func (i *Intake) operation(st state, m merchant, v *verdict, o envelope.Order, p
 }
 
 // permits tells whether a merchant may use an operation here at all.
-func (i *Intake) permits(m payment.Merchant, o envelope.Order) bool {
+func (i *Intake) permits(m book.Merchant, o envelope.Order) bool {
 	switch o.Operation {
 	case envelope.OpPayout:
 		return i.Bank && m.Policy.Permits(o.Operation, o.Currency)
@@ -59,7 +59,7 @@ func (i *Intake) permits(m payment.Merchant, o envelope.Order) bool {
 
 // needless reports whether a refund's account part is refused unseen: the acquirer pays back to cards by reference, and what needs no number
 // is told none. A bank account may be needed, where the merchant has any: the payment tells.
-func (i *Intake) needless(m payment.Merchant, plain []byte) bool {
+func (i *Intake) needless(m book.Merchant, plain []byte) bool {
 	if plain == nil || !i.RefundsByReference {
 		return false
 	}
@@ -72,7 +72,7 @@ func (i *Intake) needless(m payment.Merchant, plain []byte) bool {
 }
 
 // banks tells whether a merchant may use bank accounts: settlement files are written, and can name it.
-func (i *Intake) banks(m payment.Merchant) bool { return i.Bank && m.Policy.Company.ID != "" }
+func (i *Intake) banks(m book.Merchant) bool { return i.Bank && m.Policy.Company.ID != "" }
 
 // suits tells whether an operation takes an account of this kind: authorize takes a card, payout a bank account, a code is of a card.
 func suits(op envelope.Operation, acct *account.Account, code bool) bool {
@@ -105,9 +105,9 @@ func (i *Intake) particulars(st state, v *verdict, acct *account.Account) (envel
 	if code != envelope.CodeOK {
 		return code, nil
 	}
-	v.account.method = payment.MethodBank
+	v.account.method = book.MethodBank
 	if acct.Card != nil {
-		v.account.method, v.account.brand = payment.MethodCard, string(acct.Card.Brand())
+		v.account.method, v.account.brand = book.MethodCard, string(acct.Card.Brand())
 	}
 	whole := acct.Whole()
 	defer clear(whole)

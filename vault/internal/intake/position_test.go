@@ -6,9 +6,9 @@ import (
 
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 func TestPosition(t *testing.T) {
@@ -96,7 +96,7 @@ func TestOldGapsAreClosed(t *testing.T) {
 	if err := d.intake.closeOldGaps(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	d.expectFound(findings{payment.FindingBagMissing: 1})
+	d.expectFound(findings{book.FindingBagMissing: 1})
 	if n := d.runState(d.run).Number; n != 4 {
 		t.Errorf("position %d", n)
 	}

@@ -5,9 +5,9 @@ import (
 	"strings"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // post takes drafts of shop-1 in one bag.
@@ -37,13 +37,13 @@ func (d *desk) refused(draft intaketest.Draft, code envelope.Code) envelope.Fact
 }
 
 // waits takes one draft that the engine goes on with.
-func (d *desk) waits(draft intaketest.Draft) payment.Payment {
+func (d *desk) waits(draft intaketest.Draft) book.Payment {
 	d.TB.Helper()
 	d.expect(draft, "", "")
 	return d.Payment("shop-1", draft.ID)
 }
 
-func (d *desk) merchant() (m payment.Merchant) {
+func (d *desk) merchant() (m book.Merchant) {
 	d.TB.Helper()
 	d.View(func(tx *ledger.Tx) (err error) {
 		m, _, err = tx.Merchant("shop-1")
@@ -52,7 +52,7 @@ func (d *desk) merchant() (m payment.Merchant) {
 	return m
 }
 
-func (d *desk) batch(number uint32) (b payment.Batch) {
+func (d *desk) batch(number uint32) (b book.Batch) {
 	d.TB.Helper()
 	d.View(func(tx *ledger.Tx) (err error) {
 		b, _, err = tx.Batch(number)
@@ -61,7 +61,7 @@ func (d *desk) batch(number uint32) (b payment.Batch) {
 	return b
 }
 
-func (d *desk) trace() payment.Trace {
+func (d *desk) trace() book.Trace {
 	d.TB.Helper()
 	trace, err := d.State().NextTrace([]string{"TERM0001"}, "ACCEPTOR1", envelope.At(d.Clock.Now()), nil)
 	if err != nil {
@@ -73,11 +73,11 @@ func (d *desk) trace() payment.Trace {
 // cardBatch returns the merchant's open card batch, opened where there is none.
 func (d *desk) cardBatch() uint32 {
 	d.TB.Helper()
-	if open := d.merchant().Open(payment.MethodCard); open != 0 {
+	if open := d.merchant().Open(book.MethodCard); open != 0 {
 		return open
 	}
 	number := d.State().NextBatch
-	d.Append("shop-1", payment.BatchOpened{Batch: number, Method: payment.MethodCard})
+	d.Append("shop-1", book.BatchOpened{Batch: number, Method: book.MethodCard})
 	return number
 }
 
@@ -88,15 +88,15 @@ func (d *desk) approve(id string) {
 	if d.Payment("shop-1", id).Operation != envelope.OpAuthorize {
 		batch = d.cardBatch()
 	}
-	d.Append("shop-1", payment.AuthorisationIntended{ID: id, Trace: d.trace(), Batch: batch},
-		payment.AuthorisationAnswered{ID: id, Code: envelope.ISOCode("00"), Approval: "123456"})
+	d.Append("shop-1", book.AuthorisationIntended{ID: id, Trace: d.trace(), Batch: batch},
+		book.AuthorisationAnswered{ID: id, Code: envelope.ISOCode("00"), Approval: "123456"})
 }
 
 // captured is the host's yes to a capture.
 func (d *desk) captured(id string) {
 	d.TB.Helper()
-	d.Append("shop-1", payment.CaptureIntended{ID: id, Trace: d.trace(), Batch: d.cardBatch(), Try: 1},
-		payment.CaptureAnswered{ID: id, Code: envelope.ISOCode("00")})
+	d.Append("shop-1", book.CaptureIntended{ID: id, Trace: d.trace(), Batch: d.cardBatch(), Try: 1},
+		book.CaptureAnswered{ID: id, Code: envelope.ISOCode("00")})
 }
 
 // approved takes a draft and has the host approve it.
@@ -107,11 +107,11 @@ func (d *desk) approved(draft intaketest.Draft) string {
 	return draft.ID
 }
 
-func (d *desk) closeBatch(number uint32) payment.Batch {
+func (d *desk) closeBatch(number uint32) book.Batch {
 	d.TB.Helper()
-	d.Append("shop-1", payment.BatchClosing{Batch: number})
+	d.Append("shop-1", book.BatchClosing{Batch: number})
 	b := d.batch(number)
-	d.Append("shop-1", payment.BatchClosed{Batch: number, Totals: b.Totals, HashTotal: b.HashTotal})
+	d.Append("shop-1", book.BatchClosed{Batch: number, Totals: b.Totals, HashTotal: b.HashTotal})
 	return b
 }
 
@@ -120,8 +120,8 @@ func (d *desk) settleCards() {
 	d.TB.Helper()
 	b := d.closeBatch(d.merchant().OpenBatch)
 	for _, total := range b.Totals {
-		d.Append("shop-1", payment.ReconciliationIntended{Batch: b.Number, Currency: total.Currency, Trace: d.trace()},
-			payment.ReconciliationAnswered{Batch: b.Number, Agreed: true, Host: total})
+		d.Append("shop-1", book.ReconciliationIntended{Batch: b.Number, Currency: total.Currency, Trace: d.trace()},
+			book.ReconciliationAnswered{Batch: b.Number, Agreed: true, Host: total})
 	}
 	d.settled(b.Number)
 }
@@ -129,17 +129,17 @@ func (d *desk) settleCards() {
 func (d *desk) settled(batch uint32) {
 	d.TB.Helper()
 	for _, p := range d.inBatch(batch) {
-		d.Append("shop-1", payment.PaymentSettled{ID: p.ID, Batch: batch})
+		d.Append("shop-1", book.PaymentSettled{ID: p.ID, Batch: batch})
 	}
-	d.Append("shop-1", payment.BatchSettled{Batch: batch})
+	d.Append("shop-1", book.BatchSettled{Batch: batch})
 }
 
-func (d *desk) inBatch(batch uint32) (all []payment.Payment) {
+func (d *desk) inBatch(batch uint32) (all []book.Payment) {
 	d.TB.Helper()
 	d.View(func(tx *ledger.Tx) error {
-		return tx.Payments(ledger.Query{Batch: batch}, func(p payment.Payment) error {
+		return tx.Payments(ledger.Query{Batch: batch}, func(p book.Payment) error {
 			switch p.Stage {
-			case payment.StageApproved, payment.StageCaptured, payment.StageAccepted, payment.StageFiling:
+			case book.StageApproved, book.StageCaptured, book.StageAccepted, book.StageFiling:
 				all = append(all, p)
 			}
 			return nil
@@ -154,17 +154,17 @@ func (d *desk) settleBank() {
 	b := d.closeBatch(d.merchant().OpenBank)
 	day := d.Clock.Now().Format("2006-01-02")
 	name := b.ID() + ".ach"
-	d.Append("", payment.FileBegun{Name: name, Day: day, Modifier: d.State().NextFile(day), Effective: day, Batches: []uint32{b.Number}})
+	d.Append("", book.FileBegun{Name: name, Day: day, Modifier: d.State().NextFile(day), Effective: day, Batches: []uint32{b.Number}})
 	entries := d.inBatch(b.Number)
-	intended := payment.FileIntended{Name: name, Digest: strings.Repeat("ab", 32), Entries: len(entries)}
+	intended := book.FileIntended{Name: name, Digest: strings.Repeat("ab", 32), Entries: len(entries)}
 	for _, p := range entries {
 		sequence := d.State().NextSequence()
-		d.Append("shop-1", payment.EntryIntended{ID: p.ID, File: name, Trace: fmt.Sprintf("01100001%07d", sequence), Sequence: sequence})
+		d.Append("shop-1", book.EntryIntended{ID: p.ID, File: name, Trace: fmt.Sprintf("01100001%07d", sequence), Sequence: sequence})
 	}
 	for _, t := range b.Totals {
 		intended.Debits, intended.Credits = intended.Debits+t.Amount, intended.Credits+t.CreditAmount
 	}
-	d.Append("", intended, payment.FileWritten{Name: name})
+	d.Append("", intended, book.FileWritten{Name: name})
 	d.settled(b.Number)
 }
 

@@ -4,13 +4,13 @@ import (
 	"fmt"
 
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // receive takes an instruction. A card's waits for the engine; a bank account's joins its batch; a stored account's is done.
 func (c *committer) receive(b *bag, index int, v verdict) error {
 	e, o, a := v.envelope, v.order, v.account
-	if err := c.happen(b, index, v, payment.EnvelopeReceived{ID: e.ID, Digest: v.digest, Until: e.Until, Operation: o.Operation,
+	if err := c.happen(b, index, v, book.EnvelopeReceived{ID: e.ID, Digest: v.digest, Until: e.Until, Operation: o.Operation,
 		Amount: o.Amount, Currency: o.Currency, Reference: o.Reference, Descriptor: o.Descriptor, Masked: a.masked, Brand: a.brand,
 		Fingerprint: a.print, WithCode: e.Code != nil, Method: a.method, Of: o.Of, Token: o.Token,
 		Compared: v.compared}); err != nil {
@@ -18,19 +18,19 @@ func (c *committer) receive(b *bag, index int, v verdict) error {
 	}
 	switch o.Operation {
 	case envelope.OpStore:
-		if err := c.happen(b, index, v, payment.AccountStored{ID: e.ID, Token: v.stored.token,
-			Uncompared: a.method == payment.MethodBank && !v.compared}); err != nil {
+		if err := c.happen(b, index, v, book.AccountStored{ID: e.ID, Token: v.stored.token,
+			Uncompared: a.method == book.MethodBank && !v.compared}); err != nil {
 			return err
 		}
 		return c.putStored(e.Merchant, v.stored)
 	case envelope.OpUpdate:
-		if err := c.happen(b, index, v, payment.AccountUpdated{ID: e.ID, Whole: a.method == payment.MethodBank,
-			Uncompared: a.method == payment.MethodBank && !v.compared}); err != nil {
+		if err := c.happen(b, index, v, book.AccountUpdated{ID: e.ID, Whole: a.method == book.MethodBank,
+			Uncompared: a.method == book.MethodBank && !v.compared}); err != nil {
 			return err
 		}
 		return c.putStored(e.Merchant, v.stored)
 	case envelope.OpForget:
-		if err := c.happen(b, index, v, payment.AccountForgotten{ID: e.ID}); err != nil {
+		if err := c.happen(b, index, v, book.AccountForgotten{ID: e.ID}); err != nil {
 			return err
 		}
 		return c.deleteStored(e.Merchant, o.Token)
@@ -40,15 +40,15 @@ func (c *committer) receive(b *bag, index int, v verdict) error {
 	if err := c.keepParts(e); err != nil {
 		return err
 	}
-	if a.method == payment.MethodBank {
+	if a.method == book.MethodBank {
 		return c.accept(b, index, v)
 	}
 	return nil
 }
 
 // happen commits an event that an envelope gave rise to.
-func (c *committer) happen(b *bag, index int, v verdict, body payment.Body) error {
-	return c.append(b, payment.Event{Evidence: v.digest, Merchant: v.envelope.Merchant, Origin: fmt.Sprintf("%s/%d", b.origin(), index), Body: body})
+func (c *committer) happen(b *bag, index int, v verdict, body book.Body) error {
+	return c.append(b, book.Event{Evidence: v.digest, Merchant: v.envelope.Merchant, Origin: fmt.Sprintf("%s/%d", b.origin(), index), Body: body})
 }
 
 // keepParts keeps the account and code parts as they were sealed: what moves the money opens them. The event holds what the order says.
@@ -71,12 +71,12 @@ func (c *committer) accept(b *bag, index int, v verdict) error {
 	if err != nil {
 		return err
 	}
-	batch, full, err := c.openBatch(m, payment.MethodBank, v.order)
+	batch, full, err := c.openBatch(m, book.MethodBank, v.order)
 	if err != nil {
 		return err
 	}
 	if full != 0 {
-		if err := c.happen(b, index, v, payment.BatchClosing{Batch: full}); err != nil {
+		if err := c.happen(b, index, v, book.BatchClosing{Batch: full}); err != nil {
 			return err
 		}
 	}
@@ -86,19 +86,19 @@ func (c *committer) accept(b *bag, index int, v verdict) error {
 			return err
 		}
 		batch = vault.NextBatch
-		if err := c.happen(b, index, v, payment.BatchOpened{Batch: batch, Method: payment.MethodBank}); err != nil {
+		if err := c.happen(b, index, v, book.BatchOpened{Batch: batch, Method: book.MethodBank}); err != nil {
 			return err
 		}
 	}
-	return c.happen(b, index, v, payment.EntryAccepted{ID: v.envelope.ID, Batch: batch, Standard: standard(v.order.Operation, m.Policy.Payees)})
+	return c.happen(b, index, v, book.EntryAccepted{ID: v.envelope.ID, Batch: batch, Standard: standard(v.order.Operation, m.Policy.Payees)})
 }
 
 // standard is the NACHA class of an entry: a debit that a consumer made online, a credit to a consumer, a credit to a business.
-func standard(op envelope.Operation, payees payment.Payees) string {
+func standard(op envelope.Operation, payees book.Payees) string {
 	switch {
 	case op == envelope.OpSale:
 		return "WEB"
-	case op == envelope.OpPayout && payees != payment.PayeesConsumer:
+	case op == envelope.OpPayout && payees != book.PayeesConsumer:
 		return "CCD"
 	}
 	return "PPD"
@@ -107,10 +107,10 @@ func standard(op envelope.Operation, payees payment.Payees) string {
 // void takes a bank entry back at once, for it still waits for its file, and forgets its account part: nothing needs it any more. A card payment
 // is taken back by the engine.
 func (c *committer) void(b *bag, index int, v verdict) error {
-	if v.account.method != payment.MethodBank {
+	if v.account.method != book.MethodBank {
 		return nil
 	}
-	if err := c.happen(b, index, v, payment.PaymentVoided{ID: v.envelope.ID}); err != nil {
+	if err := c.happen(b, index, v, book.PaymentVoided{ID: v.envelope.ID}); err != nil {
 		return err
 	}
 	return c.tx.DeletePart(v.envelope.Merchant, v.order.Of, envelope.PartAccount)

@@ -4,8 +4,8 @@ import (
 	"testing"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
-	"nightdrop/vault/internal/payment"
 )
 
 // ordered is an envelope of an order of these members beside the reference, with an account and without a code.
@@ -143,7 +143,7 @@ func TestNotPermitted(t *testing.T) {
 
 	policy := intaketest.Policy()
 	policy.Limits = nil
-	d.Append("shop-1", payment.MerchantPolicySet{Policy: policy})
+	d.Append("shop-1", book.MerchantPolicySet{Policy: policy})
 	refused("a merchant without a payout limit", d.shop.Payout(5))
 
 	d.permit("shop-1")

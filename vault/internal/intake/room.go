@@ -9,8 +9,8 @@ import (
 
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // When ENVELOPES is filling up (INTERFACES 8), in percent of what it may hold: committed bags go before their week is over from the one on,
@@ -195,9 +195,9 @@ func ahead(tx *ledger.Tx, head []byte) (bool, error) {
 }
 
 // unsent reports whether a payment of this stage may still have to be sent to the acquirer, or filed, from what its envelope holds.
-func unsent(stage payment.Stage) bool {
+func unsent(stage book.Stage) bool {
 	switch stage {
-	case payment.StageReceived, payment.StageAuthorising, payment.StageWaiting, payment.StageAccepted, payment.StageFiling:
+	case book.StageReceived, book.StageAuthorising, book.StageWaiting, book.StageAccepted, book.StageFiling:
 		return true
 	}
 	return false

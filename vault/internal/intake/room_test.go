@@ -11,8 +11,8 @@ import (
 	"nightdrop/shared/channel/broker/brokertest"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/waittest"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
-	"nightdrop/vault/internal/payment"
 )
 
 // rejectedBags are bags of many envelopes that are rejected at once: nothing of them is ever sent.
@@ -62,7 +62,7 @@ func TestBagsGoEarlierUnderPressure(t *testing.T) {
 	if has(1) || has(4) || !has(5) || !has(6) || seen.Purged != 4 || seen.Held != 5 || !seen.Room.Full(pressure) || seen.Oldest.IsZero() {
 		t.Fatalf("there: 1 %v, 4 %v, 5 %v, 6 %v; %+v", has(1), has(4), has(5), has(6), seen)
 	}
-	d.Append("shop-1", payment.PaymentRefused{ID: sale.ID, Code: envelope.CodeLate}) // what waited is decided
+	d.Append("shop-1", book.PaymentRefused{ID: sale.ID, Code: envelope.CodeLate}) // what waited is decided
 	for range 2 {
 		if err := i.relieve(t.Context()); err != nil {
 			t.Fatal(err)

@@ -11,10 +11,10 @@ import (
 	"nightdrop/shared/channel/broker/brokertest"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/waittest"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // publish puts bags into the channel and waits until they are durable.
@@ -128,7 +128,7 @@ func TestChannelThatLostItsStore(t *testing.T) {
 	d.waitForPayments(6)
 	waittest.For(t, "the repeated bag", func() bool { return d.hint().Sequence == 4 })
 	_ = stop()
-	d.expectFound(findings{payment.FindingSequence: 1})
+	d.expectFound(findings{book.FindingSequence: 1})
 	if n := d.runState(d.run).Number; n != 6 {
 		t.Errorf("position %d", n)
 	}

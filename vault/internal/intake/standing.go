@@ -2,7 +2,7 @@ package intake
 
 import (
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // standing makes the checks that only the transaction can make, for earlier envelopes of the same group count: token, payment, state,
@@ -37,7 +37,7 @@ func (c *committer) standing(v *verdict) (envelope.Code, error) {
 
 // batchFor tells whether there is a batch for what needs one, or a number left for a new one: else limit. A card's batch may have closed when
 // its message is sent, so the engine asks again.
-func (c *committer) batchFor(m payment.Merchant, v *verdict) (envelope.Code, error) {
+func (c *committer) batchFor(m book.Merchant, v *verdict) (envelope.Code, error) {
 	switch v.order.Operation {
 	case envelope.OpSale, envelope.OpCapture, envelope.OpRefund, envelope.OpPayout:
 	default:
@@ -57,20 +57,20 @@ func (c *committer) batchFor(m payment.Merchant, v *verdict) (envelope.Code, err
 
 // openBatch returns the open batch that an order joins; 0 where a new one is needed. full is the open bank batch that a settlement file could
 // not hold with the order in it too; 0 where there is none.
-func (c *committer) openBatch(m payment.Merchant, method payment.Method, o envelope.Order) (number, full uint32, err error) {
+func (c *committer) openBatch(m book.Merchant, method book.Method, o envelope.Order) (number, full uint32, err error) {
 	number = m.Open(method)
-	if number == 0 || method != payment.MethodBank {
+	if number == 0 || method != book.MethodBank {
 		return number, 0, nil
 	}
 	batch, _, err := c.tx.Batch(number)
-	if err != nil || batch.Fits(payment.Payment{Operation: o.Operation, Currency: o.Currency, Amount: o.Amount}) {
+	if err != nil || batch.Fits(book.Payment{Operation: o.Operation, Currency: o.Currency, Amount: o.Amount}) {
 		return number, 0, err
 	}
 	return 0, number, nil
 }
 
 // byToken takes the particulars of the stored account that the order names, and makes the checks that an account part has passed by now.
-func (c *committer) byToken(m payment.Merchant, v *verdict) (envelope.Code, error) {
+func (c *committer) byToken(m book.Merchant, v *verdict) (envelope.Code, error) {
 	t, there, err := c.tx.Token(m.ID, v.order.Token)
 	if err != nil {
 		return "", err
@@ -78,7 +78,7 @@ func (c *committer) byToken(m payment.Merchant, v *verdict) (envelope.Code, erro
 	if !there || t.Forgotten {
 		return envelope.CodeUnknownToken, nil
 	}
-	op, bank := v.order.Operation, t.Method == payment.MethodBank
+	op, bank := v.order.Operation, t.Method == book.MethodBank
 	if op == envelope.OpUpdate && v.account.print != "" {
 		return envelope.CodeOK, nil // a whole account, which takes the stored one's place
 	}
@@ -100,7 +100,7 @@ func (c *committer) byToken(m payment.Merchant, v *verdict) (envelope.Code, erro
 }
 
 // ofPayment holds a capture, void or refund against the payment that it is of.
-func (c *committer) ofPayment(m payment.Merchant, v *verdict) (envelope.Code, error) {
+func (c *committer) ofPayment(m book.Merchant, v *verdict) (envelope.Code, error) {
 	original, there, err := c.tx.Payment(m.ID, v.order.Of)
 	if err != nil {
 		return "", err
@@ -126,18 +126,18 @@ func (c *committer) ofPayment(m payment.Merchant, v *verdict) (envelope.Code, er
 }
 
 // ownPayment tells whether other envelopes may be about p: it began with a sale, an authorisation or a payout.
-func ownPayment(p payment.Payment) bool {
+func ownPayment(p book.Payment) bool {
 	return p.Operation == envelope.OpSale || p.Operation == envelope.OpAuthorize || p.Operation == envelope.OpPayout
 }
 
 // refund goes to the account that paid, and to no other (compared): who stole a storefront's key could pay out to a card of its own.
-func (c *committer) refund(m payment.Merchant, v *verdict, original payment.Payment, batch payment.Batch) (envelope.Code, error) {
+func (c *committer) refund(m book.Merchant, v *verdict, original book.Payment, batch book.Batch) (envelope.Code, error) {
 	given := v.envelope.Account != nil
-	byReference := original.Way() == payment.MethodCard && c.RefundsByReference
+	byReference := original.Way() == book.MethodCard && c.RefundsByReference
 	switch {
 	case given && byReference:
 		return envelope.CodeBadOrder, nil
-	case original.Way() == payment.MethodBank && !c.banks(m):
+	case original.Way() == book.MethodBank && !c.banks(m):
 		return envelope.CodeNotPermitted, nil
 	}
 	if code := original.MayRefund(v.order.Amount, batch); code != envelope.CodeOK {
@@ -150,7 +150,7 @@ func (c *committer) refund(m payment.Merchant, v *verdict, original payment.Paym
 }
 
 // accountOf looks for the account that paid: the token's, while it is stored, or that of a bank entry, while its part is kept.
-func (c *committer) accountOf(v *verdict, original payment.Payment) (envelope.Code, error) {
+func (c *committer) accountOf(v *verdict, original book.Payment) (envelope.Code, error) {
 	if original.Token != "" {
 		t, there, err := c.tx.Token(original.Merchant, original.Token)
 		if err != nil {
@@ -167,7 +167,7 @@ func (c *committer) accountOf(v *verdict, original payment.Payment) (envelope.Co
 			return envelope.CodeOK, nil
 		}
 	}
-	if original.Way() == payment.MethodBank {
+	if original.Way() == book.MethodBank {
 		_, kept, err := c.tx.Part(original.Merchant, original.ID, envelope.PartAccount)
 		if err != nil || kept {
 			return envelope.CodeOK, err

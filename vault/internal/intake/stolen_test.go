@@ -5,7 +5,7 @@ import (
 
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // Who steals a relay's signing key can say again what storefronts said, in as many bags, runs and forks as they like: no sale comes
@@ -30,7 +30,7 @@ func TestStolenRelayKeyRepeatsEverything(t *testing.T) {
 	if got := len(d.told()); got != told {
 		t.Errorf("%d results, there were %d", got, told)
 	}
-	d.expectFound(findings{payment.FindingRestart: 1, payment.FindingBagMissing: 1, payment.FindingBagForked: 1})
+	d.expectFound(findings{book.FindingRestart: 1, book.FindingBagMissing: 1, book.FindingBagForked: 1})
 }
 
 // A stolen key cannot make an envelope: every change to one is a forgery or no envelope at all, and the genuine one still counts.

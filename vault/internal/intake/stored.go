@@ -9,9 +9,9 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/account"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // stored is an account, sealed while it was judged: its key is durable, its record goes into the ledger with the commit.
@@ -110,7 +110,7 @@ func (i *Intake) replace(st state, m merchant, v *verdict, o envelope.Order, acc
 		return "", err
 	case !there, t.Forgotten:
 		return envelope.CodeUnknownToken, nil // the commit need not look again: nobody knows a token before it is made
-	case t.Method != payment.MethodBank:
+	case t.Method != book.MethodBank:
 		return envelope.CodeBadAccount, nil
 	}
 	return envelope.CodeOK, i.seal(m, v, t.Token, acct)

@@ -8,10 +8,10 @@ import (
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/account"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // stored takes a store and returns its token.
@@ -70,7 +70,7 @@ func TestStoredAccountOpens(t *testing.T) {
 	store := d.shop.Store(intaketest.Card(intaketest.CardNumber, intaketest.CardExpiry))
 	token := d.stored(store)
 	p := d.Payment("shop-1", store.ID)
-	if p.Stage != payment.StageDone || p.Token != token || p.Method != payment.MethodCard || p.Masked != "424242******4242" || len(d.parts(store.ID)) != 0 {
+	if p.Stage != book.StageDone || p.Token != token || p.Method != book.MethodCard || p.Masked != "424242******4242" || len(d.parts(store.ID)) != 0 {
 		t.Errorf("store %+v", p)
 	}
 	acct, err := d.open(token)
@@ -100,7 +100,7 @@ func TestPayingByToken(t *testing.T) {
 	withCode := d.shop.ByToken(envelope.OpSale, card, 10)
 	withCode.Code = `{"code":"123"}`
 	p := d.waits(withCode)
-	if p.Token != card || p.Method != payment.MethodCard || p.Masked != "424242******4242" || p.Brand != "visa" || p.Fingerprint == "" || !p.WithCode {
+	if p.Token != card || p.Method != book.MethodCard || p.Masked != "424242******4242" || p.Brand != "visa" || p.Fingerprint == "" || !p.WithCode {
 		t.Errorf("sale by token %+v", p)
 	}
 	if kept := d.parts(withCode.ID); len(kept) != 1 || kept[0] != envelope.PartCode {
@@ -120,7 +120,7 @@ func TestPayingByToken(t *testing.T) {
 	inEuros := d.shop.ByToken(envelope.OpSale, bank, 10)
 	ordered(envelope.OpSale, euros+`,"token":"`+bank+`"`, "")(&inEuros)
 	d.refused(inEuros, envelope.CodeCurrency)
-	d.Append("shop-1", payment.MerchantPolicySet{})
+	d.Append("shop-1", book.MerchantPolicySet{})
 	d.refused(d.shop.ByToken(envelope.OpSale, bank, 10), envelope.CodeNotPermitted)
 }
 
@@ -242,7 +242,7 @@ func TestKeysOfAccountsThatWereNotKept(t *testing.T) {
 	d.intake.Accounts, d.intake.Workers = accounts, 1
 	policy := intaketest.Policy()
 	policy.StoresPerDay = 3
-	d.Append("shop-1", payment.MerchantPolicySet{Policy: policy})
+	d.Append("shop-1", book.MerchantPolicySet{Policy: policy})
 	msg := d.shop.Seal(d.shop.Store(goodCard))
 	again := d.run.Bag(d.shop.Seal(d.shop.Store(goodCard)))
 	d.take(d.run.Bag(msg, msg, d.shop.Seal(d.shop.Store(goodCard))))
@@ -250,7 +250,7 @@ func TestKeysOfAccountsThatWereNotKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Append("shop-1", payment.MerchantSuspended{}, payment.MerchantResumed{})
+	d.Append("shop-1", book.MerchantSuspended{}, book.MerchantResumed{})
 	if err := d.intake.commit(t.Context(), g); err != nil {
 		t.Fatal(err)
 	}

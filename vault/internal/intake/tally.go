@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"nightdrop/shared/channel"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 const (
@@ -23,7 +23,7 @@ const (
 // source is where findings come from that are counted together. The relay is one that the vault knows, or "": else a stranger could make
 // up sources. The merchant is that of a forged envelope.
 type source struct {
-	finding  payment.Finding
+	finding  book.Finding
 	relay    string
 	merchant string
 }
@@ -115,8 +115,8 @@ func (t *takes) undo() {
 func (i *Intake) tellCounted(ctx context.Context, all bool) error {
 	return i.commitCounting(ctx, func(tx *ledger.Tx, counts *takes) error {
 		for s, n := range counts.over(tx.Now().Time, all) {
-			f := payment.IntegrityFound{Finding: s.finding, Relay: s.relay, Count: n, Detail: fmt.Sprintf("%d that were counted and not told one by one", n)}
-			if _, err := tx.Append(payment.Event{Actor: "vault", Origin: "timer", Merchant: s.merchant, Body: f}); err != nil {
+			f := book.IntegrityFound{Finding: s.finding, Relay: s.relay, Count: n, Detail: fmt.Sprintf("%d that were counted and not told one by one", n)}
+			if _, err := tx.Append(book.Event{Actor: "vault", Origin: "timer", Merchant: s.merchant, Body: f}); err != nil {
 				return err
 			}
 		}

@@ -14,8 +14,8 @@ import (
 	"nightdrop/shared/channel"
 	"nightdrop/shared/channel/broker/brokertest"
 	"nightdrop/shared/waittest"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // mostEntries is how many log entries a source gets in an hour in which 100,000 findings come of it: one each for the first, and one each
@@ -104,7 +104,7 @@ func TestGarbageIsCounted(t *testing.T) {
 	if err := d.intake.tellCounted(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
-	d.expectFound(findings{payment.FindingBagAltered: published + given})
+	d.expectFound(findings{book.FindingBagAltered: published + given})
 
 	// The channel is rewound: what memory holds is not counted again, and nothing makes more entries than the bound.
 	if err := d.Ledger.Commit(t.Context(), func(tx *ledger.Tx) error {
@@ -137,9 +137,9 @@ func TestRewindCountsNothingAgain(t *testing.T) {
 	if err := d.intake.tellCounted(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
-	d.expectFound(findings{payment.FindingBagAltered: 40})
+	d.expectFound(findings{book.FindingBagAltered: 40})
 	d.take(channel.Message{Subject: "bag.relay-1", Sequence: 41, Data: garbage(0)})
-	d.expectFound(findings{payment.FindingBagAltered: 41})
+	d.expectFound(findings{book.FindingBagAltered: 41})
 }
 
 // TestStrangersShareOneSource: relays that the vault does not know, as many as a stranger makes up, are counted together.
@@ -158,7 +158,7 @@ func TestStrangersShareOneSource(t *testing.T) {
 func TestCountsSurviveAFailedCommit(t *testing.T) {
 	d := newDesk(t)
 	failure := errors.New("the disk is full")
-	from := source{finding: payment.FindingBagAltered}
+	from := source{finding: book.FindingBagAltered}
 	for range 3 {
 		err := d.intake.commitCounting(t.Context(), func(_ *ledger.Tx, counts *takes) error {
 			if due := counts.take(from, d.Clock.Now()); due != 1 {

@@ -9,8 +9,8 @@ import (
 
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // Limits of a position, so that a relay that starts runs without end cannot make the note too long to sign: an entry takes
@@ -27,8 +27,8 @@ func (i *Intake) Position(tx *ledger.Tx) (envelope.Position, error) {
 	if err != nil {
 		return envelope.Position{}, err
 	}
-	byRelay := map[string][]payment.Run{}
-	err = tx.Runs(tx.Now().Add(-positionSpan), func(r payment.Run) error {
+	byRelay := map[string][]book.Run{}
+	err = tx.Runs(tx.Now().Add(-positionSpan), func(r book.Run) error {
 		if r.Number > 0 {
 			byRelay[r.Relay] = append(byRelay[r.Relay], r)
 		}
@@ -40,7 +40,7 @@ func (i *Intake) Position(tx *ledger.Tx) (envelope.Position, error) {
 	p := envelope.Position{Vault: v.Name, Generation: v.Generation, Issued: tx.Now()}
 	share := min(maxRelayPosition, maxPositions/max(len(byRelay), 1))
 	for _, runs := range byRelay {
-		slices.SortFunc(runs, func(a, b payment.Run) int {
+		slices.SortFunc(runs, func(a, b book.Run) int {
 			return cmp.Or(b.Latest.Compare(a.Latest.Time), cmp.Compare(a.ID, b.ID))
 		})
 		for _, r := range runs[:min(len(runs), share)] {
@@ -88,8 +88,8 @@ func (i *Intake) upkeep(ctx context.Context) error {
 // passes every bag before it may be purged.
 func (i *Intake) closeOldGaps(ctx context.Context) error {
 	return i.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		var gaps []payment.Run
-		err := tx.Runs(time.Time{}, func(r payment.Run) error {
+		var gaps []book.Run
+		err := tx.Runs(time.Time{}, func(r book.Run) error {
 			if len(r.Ahead) > 0 && tx.Now().Sub(r.Latest.Time) > gapPatience {
 				gaps = append(gaps, r)
 			}
@@ -99,8 +99,8 @@ func (i *Intake) closeOldGaps(ctx context.Context) error {
 			return err
 		}
 		for _, r := range gaps {
-			err := closeGaps(tx, r.Relay, r.ID, highest(r), func(f payment.IntegrityFound) error {
-				_, err := tx.Append(payment.Event{Actor: "vault", Origin: "timer", Body: f})
+			err := closeGaps(tx, r.Relay, r.ID, highest(r), func(f book.IntegrityFound) error {
+				_, err := tx.Append(book.Event{Actor: "vault", Origin: "timer", Body: f})
 				return err
 			})
 			if err != nil {

@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
-	"nightdrop/vault/internal/payment"
 )
 
 var update = flag.Bool("update", false, "write testdata/vectors")
@@ -29,12 +29,12 @@ type instruction struct {
 }
 
 type instructions struct {
-	Format  string         `json:"format"`
-	About   string         `json:"about"`
-	Now     envelope.Time  `json:"now"`
-	ID      string         `json:"id"`
-	Policy  payment.Policy `json:"policy"`
-	Vectors []instruction  `json:"vectors"`
+	Format  string        `json:"format"`
+	About   string        `json:"about"`
+	Now     envelope.Time `json:"now"`
+	ID      string        `json:"id"`
+	Policy  book.Policy   `json:"policy"`
+	Vectors []instruction `json:"vectors"`
 }
 
 // ownID is the envelope's id in all vectors.
@@ -64,7 +64,7 @@ func TestInstructionVectors(t *testing.T) {
 			"No token and no payment is there. facts is line 1 of the result; without it the instruction is taken."}
 	for _, g := range good(d.shop) {
 		d.post(g.draft)
-		if p := d.Payment("shop-1", g.draft.ID); p.Stage == payment.StageRejected {
+		if p := d.Payment("shop-1", g.draft.ID); p.Stage == book.StageRejected {
 			t.Errorf("%s is answered %s", g.name, p.Code)
 		}
 		file.Vectors = append(file.Vectors, instruction{Name: g.name, Order: g.draft.Order, Account: g.draft.Account, Code: g.draft.Code})

@@ -12,9 +12,9 @@ import (
 
 	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/audit"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // history is a ledger of the desk's vault in a file of its own, which can be copied and put back.
@@ -59,7 +59,7 @@ func (h *history) grow(n int) (size int64) {
 	h.d.t.Helper()
 	for range n {
 		must(h.d.t, h.Commit(h.d.t.Context(), func(tx *ledger.Tx) error {
-			_, err := tx.Append(payment.Event{Actor: "vault", Origin: "timer", Body: payment.IntegrityFound{Finding: payment.FindingClockForward, Detail: "1h"}})
+			_, err := tx.Append(book.Event{Actor: "vault", Origin: "timer", Body: book.IntegrityFound{Finding: book.FindingClockForward, Detail: "1h"}})
 			return err
 		}))
 	}
@@ -75,15 +75,15 @@ func (h *history) journal(p Place) *Journal {
 }
 
 // tell commits a finding, as the vault does.
-func (h *history) tell(ctx context.Context, f payment.IntegrityFound) error {
+func (h *history) tell(ctx context.Context, f book.IntegrityFound) error {
 	return h.Commit(ctx, func(tx *ledger.Tx) error {
-		_, err := tx.Append(payment.Event{Actor: "vault", Origin: "journal", Body: f})
+		_, err := tx.Append(book.Event{Actor: "vault", Origin: "journal", Body: f})
 		return err
 	})
 }
 
 // found counts the findings of a kind.
-func (h *history) found(kind payment.Finding) (n uint64) {
+func (h *history) found(kind book.Finding) (n uint64) {
 	must(h.d.t, h.View(func(tx *ledger.Tx) error {
 		v, err := tx.Vault()
 		n = v.Findings[kind]

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"nightdrop/shared/waittest"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // journalled is a history whose log reached a place in four messages.
@@ -72,14 +72,14 @@ func TestAPlaceThatHoldsLessIsDoubted(t *testing.T) {
 			if p.calls != calls {
 				t.Error("something was appended")
 			}
-			if n := h.found(payment.FindingJournalDoubted); n != 2 { // by the two journals
+			if n := h.found(book.FindingJournalDoubted); n != 2 { // by the two journals
 				t.Errorf("%d findings", n)
 			}
 			if err := j.Confirm(func(string) error { return errors.New("no") }); err == nil || j.State().Doubt == "" {
 				t.Errorf("a word that is not in the log counts: %v", err)
 			}
 			must(t, j.Confirm(func(lack string) error {
-				return h.tell(t.Context(), payment.IntegrityFound{Finding: payment.FindingLedgerConfirmed, Detail: lack})
+				return h.tell(t.Context(), book.IntegrityFound{Finding: book.FindingLedgerConfirmed, Detail: lack})
 			}))
 			h.d.durable(j, h.grow(0))
 			<-j.Believed()
@@ -134,7 +134,7 @@ func TestAHoleIsDoubted(t *testing.T) {
 				}
 				waittest.For(t, "the place to be whole", func() bool { return h.whole(p) })
 				waittest.For(t, "all of it to be read", func() bool { s := j.State(); return s.Read == s.Size })
-				if n := h.found(payment.FindingJournalLost); n != 1 {
+				if n := h.found(book.FindingJournalLost); n != 1 {
 					t.Errorf("%d findings", n)
 				}
 				must(t, stop())
@@ -151,7 +151,7 @@ func TestALossWhileItRunsIsFilledAgain(t *testing.T) {
 	stop := h.d.run(j)
 	h.d.durable(j, h.grow(1))
 	p.set(func() { p.messages[1] = p.messages[1][:2] })
-	waittest.For(t, "the finding", func() bool { return h.found(payment.FindingJournalLost) == 1 })
+	waittest.For(t, "the finding", func() bool { return h.found(book.FindingJournalLost) == 1 })
 	waittest.For(t, "the place to be whole", func() bool { return h.whole(p) })
 	must(t, stop())
 }
@@ -171,7 +171,7 @@ func TestAFillingThatIsKilled(t *testing.T) {
 	stop := h.d.run(j)
 	waittest.For(t, "the doubt", func() bool { return j.State().Doubt != "" })
 	must(t, j.Confirm(func(lack string) error {
-		return h.tell(t.Context(), payment.IntegrityFound{Finding: payment.FindingLedgerConfirmed, Detail: lack})
+		return h.tell(t.Context(), book.IntegrityFound{Finding: book.FindingLedgerConfirmed, Detail: lack})
 	}))
 	waittest.For(t, "a part of it", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return len(p.messages[1]) == 1 })
 	must(t, stop())

@@ -11,8 +11,8 @@ import (
 	"nightdrop/shared/folded"
 	"nightdrop/shared/frame"
 	"nightdrop/shared/note"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // Errors of a journal.
@@ -51,7 +51,7 @@ type Config struct {
 	// Strange tells that the ledger knows of other places and not of this one, so that what it holds proves nothing.
 	Strange bool
 	// Tell commits a finding; nil: nobody is told.
-	Tell func(ctx context.Context, f payment.IntegrityFound) error
+	Tell func(ctx context.Context, f book.IntegrityFound) error
 	// Retry is the wait after a failure of the place; 0: 250 ms.
 	Retry time.Duration
 	// Look is how often the place is compared with what was appended to it; 0: 30 s.
@@ -115,7 +115,7 @@ func New(cfg Config) *Journal {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Tell == nil {
-		cfg.Tell = func(context.Context, payment.IntegrityFound) error { return nil }
+		cfg.Tell = func(context.Context, book.IntegrityFound) error { return nil }
 	}
 	return &Journal{cfg: cfg, lines: folded.New(cfg.Logger), moved: make(chan struct{}), belief: make(chan struct{}), vouch: make(chan struct{}, 1)}
 }

@@ -10,10 +10,10 @@ import (
 
 	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/audit"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // desk is a vault with a journal.
@@ -28,7 +28,7 @@ func newDesk(t testing.TB) *desk { return &desk{Vault: intaketest.New(t), t: t} 
 func (d *desk) grow(n int) int64 {
 	d.t.Helper()
 	for range n {
-		d.Append("", payment.IntegrityFound{Finding: payment.FindingClockForward, Detail: "1h"})
+		d.Append("", book.IntegrityFound{Finding: book.FindingClockForward, Detail: "1h"})
 	}
 	return d.size()
 }
@@ -216,7 +216,7 @@ func TestManyShareAMessage(t *testing.T) {
 	d, p := newDesk(t), newMemory()
 	must(t, d.Ledger.Commit(t.Context(), func(tx *ledger.Tx) error {
 		for range 6000 {
-			if _, err := tx.Append(payment.Event{Actor: "vault", Origin: "timer", Body: payment.IntegrityFound{Finding: payment.FindingClockForward, Detail: "1h"}}); err != nil {
+			if _, err := tx.Append(book.Event{Actor: "vault", Origin: "timer", Body: book.IntegrityFound{Finding: book.FindingClockForward, Detail: "1h"}}); err != nil {
 				return err
 			}
 		}

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // Begin looks at the place before the vault does anything that it could not take back. It tries until ctx ends, and returns nil when the
@@ -160,7 +160,7 @@ func (j *Journal) mend(ctx context.Context, generation uint64, now contents, lac
 func (j *Journal) lost(ctx context.Context, generation uint64, now contents, lack string) error {
 	j.lines.Error("lost", "the journal's place has lost entries; they are sent again", "place", j.cfg.Name, "lack", lack, "from", now.size)
 	j.cfg.Ledger.SetJournalled(j.cfg.Name, ledger.Journalled{Generation: generation, Size: now.size, First: now.first})
-	return j.cfg.Tell(ctx, payment.IntegrityFound{Finding: payment.FindingJournalLost, Detail: lack + "; it is filled again from the ledger"})
+	return j.cfg.Tell(ctx, book.IntegrityFound{Finding: book.FindingJournalLost, Detail: lack + "; it is filled again from the ledger"})
 }
 
 // doubts tells once of each doubt.
@@ -171,7 +171,7 @@ func (j *Journal) doubts(ctx context.Context, lack string) error {
 	j.mu.Unlock()
 	err := fmt.Errorf("%w: %s", ErrDoubted, lack)
 	if fresh {
-		err = errors.Join(err, j.cfg.Tell(ctx, payment.IntegrityFound{Finding: payment.FindingJournalDoubted, Detail: lack}))
+		err = errors.Join(err, j.cfg.Tell(ctx, book.IntegrityFound{Finding: book.FindingJournalDoubted, Detail: lack}))
 	}
 	return err
 }

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"testing"
 
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // flipAll flips a bit of a key wherever the file of the open ledger has it, behind its back: what is read next sees that.
@@ -57,10 +57,10 @@ func TestAKeyThatIsFlippedWhileTheLedgerIsOpenIsNoticed(t *testing.T) {
 			return err
 		}},
 		"a working stage": {func(_ string, number uint64) []byte {
-			return append(stagePrefix(payment.StageReceived), recordKey(number, shop)...)
+			return append(stagePrefix(book.StageReceived), recordKey(number, shop)...)
 		}, 0, func(tx *Tx, _ string) error {
 			n := 0
-			err := tx.Payments(Query{Stage: payment.StageReceived}, func(payment.Payment) error { n++; return nil })
+			err := tx.Payments(Query{Stage: book.StageReceived}, func(book.Payment) error { n++; return nil })
 			if err == nil && n != 2 {
 				err = errors.New("it would never be sent")
 			}
@@ -69,24 +69,24 @@ func TestAKeyThatIsFlippedWhileTheLedgerIsOpenIsNoticed(t *testing.T) {
 		"a payment of a merchant": {func(_ string, number uint64) []byte { return append(merchantPrefix(shop), orderedKey(number)...) },
 			0, func(tx *Tx, _ string) error {
 				n := 0
-				err := tx.Payments(Query{Merchant: shop}, func(payment.Payment) error { n++; return nil })
+				err := tx.Payments(Query{Merchant: shop}, func(book.Payment) error { n++; return nil })
 				if err == nil && n != 2 {
 					err = errors.New("it would not be told")
 				}
 				return err
 			}},
 		"a payment in the order of arrival": {func(_ string, number uint64) []byte { return recordKey(number+1, shop) }, 7, func(tx *Tx, _ string) error {
-			err := tx.Payments(Query{After: 1}, func(payment.Payment) error { return nil })
+			err := tx.Payments(Query{After: 1}, func(book.Payment) error { return nil })
 			if err == nil {
 				err = errors.New("it would not be listed")
 			}
 			return err
 		}},
 		"a working stage after the first": {func(_ string, number uint64) []byte {
-			return append(stagePrefix(payment.StageReceived), recordKey(number+1, shop)...)
+			return append(stagePrefix(book.StageReceived), recordKey(number+1, shop)...)
 		}, 0, func(tx *Tx, _ string) error {
 			n := 0
-			err := tx.Payments(Query{Stage: payment.StageReceived, After: 1}, func(payment.Payment) error { n++; return nil })
+			err := tx.Payments(Query{Stage: book.StageReceived, After: 1}, func(book.Payment) error { n++; return nil })
 			if err == nil && n != 1 {
 				err = errors.New("it would not be recovered")
 			}
@@ -145,7 +145,7 @@ func TestSnapshotsAgreeWithTheirOwnCommit(t *testing.T) {
 							}
 						}
 						n := 0
-						if err := tx.Payments(Query{Merchant: shop}, func(payment.Payment) error { n++; return nil }); err != nil {
+						if err := tx.Payments(Query{Merchant: shop}, func(book.Payment) error { n++; return nil }); err != nil {
 							return err
 						}
 						if n != there {
@@ -176,6 +176,6 @@ func TestSnapshotsAgreeWithTheirOwnCommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	v.view(func(tx *Tx) error {
-		return tx.Payments(Query{Merchant: shop}, func(payment.Payment) error { return nil })
+		return tx.Payments(Query{Merchant: shop}, func(book.Payment) error { return nil })
 	})
 }

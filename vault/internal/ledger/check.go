@@ -14,8 +14,8 @@ import (
 	"nightdrop/shared/note"
 	"nightdrop/shared/proof"
 	"nightdrop/vault/internal/audit"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
-	"nightdrop/vault/internal/payment"
 )
 
 // Check proves every invariant on a snapshot: the file's structure; every record opens in its place and has its form; the sum
@@ -29,7 +29,7 @@ func (l *Ledger) Check(ctx context.Context, progress func(done, total int64)) er
 		return fmt.Errorf("check the ledger: %w", err)
 	}
 	err := l.View(func(tx *Tx) error {
-		c := checker{Tx: tx, ctx: ctx, folded: payment.NewMemory(), counts: map[string]int{}, progress: progress}
+		c := checker{Tx: tx, ctx: ctx, folded: book.NewMemory(), counts: map[string]int{}, progress: progress}
 		return c.run()
 	})
 	if errors.Is(err, audit.ErrIntegrity) && !errors.Is(err, ErrDamaged) {
@@ -45,9 +45,9 @@ type checker struct {
 	*Tx
 	ctx    context.Context
 	head   head
-	folded *payment.Memory // by the log
-	issued int             // results, by the log
-	counts map[string]int  // of index entries, by the records
+	folded *book.Memory   // by the log
+	issued int            // results, by the log
+	counts map[string]int // of index entries, by the records
 	keys   logKeys
 
 	progress func(done, total int64)
@@ -156,7 +156,7 @@ func (c *checker) checkLog() error {
 
 // fold applies an event and compares the result that it issues with the outbox's.
 func (c *checker) fold(e LogEntry) (facts []byte, err error) {
-	issued, err := payment.Apply(c.folded, e.Event)
+	issued, err := book.Apply(c.folded, e.Event)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", err, ErrDamaged)
 	}
@@ -226,13 +226,13 @@ func equalRecord(c *checker, bucket string, key []byte, box keyring.Box, folded 
 func (c *checker) checkRecords() error {
 	m := c.folded
 	if err := errors.Join(
-		equalRecords(c, map[struct{}]payment.Vault{{}: m.TheVault}, homeOfVault),
+		equalRecords(c, map[struct{}]book.Vault{{}: m.TheVault}, homeOfVault),
 		equalRecords(c, m.Merchants, homeOfMerchant),
 		equalRecords(c, m.Batches, homeOfBatch),
-		equalRecords(c, m.Runs, func(k payment.RunKey) home { return homeOfRun(runKey{k.Relay, k.Run}) }),
-		equalRecords(c, m.Bags, func(k payment.BagKey) home { return homeOfBag(bagKey{k.Relay, k.Run, k.Number}) }),
-		equalRecords(c, m.Tokens, func(k payment.Key) home { return homeOfToken(ownedKey{k.Merchant, k.ID}) }),
-		equalRecords(c, m.Blocks, func(k payment.Key) home { return homeOfBlock(ownedKey{k.Merchant, k.ID}) }),
+		equalRecords(c, m.Runs, func(k book.RunKey) home { return homeOfRun(runKey{k.Relay, k.Run}) }),
+		equalRecords(c, m.Bags, func(k book.BagKey) home { return homeOfBag(bagKey{k.Relay, k.Run, k.Number}) }),
+		equalRecords(c, m.Tokens, func(k book.Key) home { return homeOfToken(ownedKey{k.Merchant, k.ID}) }),
+		equalRecords(c, m.Blocks, func(k book.Key) home { return homeOfBlock(ownedKey{k.Merchant, k.ID}) }),
 		equalRecords(c, m.Files, homeOfFile),
 		equalRecords(c, m.Entries, homeOfEntry),
 		equalRecords(c, m.Auditors, homeOfAuditor),
@@ -256,7 +256,7 @@ func (c *checker) checkRecords() error {
 	return errors.Join(c.checkKeys(), c.checkWraps(), c.checkParts(), c.checkStored())
 }
 
-func (c *checker) checkPayment(p payment.Payment) error {
+func (c *checker) checkPayment(p book.Payment) error {
 	box, err := c.box(purposeMerchant(p.Merchant))
 	if err != nil {
 		return err

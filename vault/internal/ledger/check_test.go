@@ -12,7 +12,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // populated returns a closed ledger with something in every bucket and index.
@@ -44,7 +44,7 @@ func populated(t *testing.T) *vault {
 		if _, err := tx.Append(bag(1, "a")); err != nil {
 			return err
 		}
-		if _, err := tx.Append(found(payment.IntegrityFound{Finding: payment.FindingSequence, Detail: "a test"})); err != nil {
+		if _, err := tx.Append(found(book.IntegrityFound{Finding: book.FindingSequence, Detail: "a test"})); err != nil {
 			return err
 		}
 		return tx.SetBagHint(Hint{Sequence: 7, Digest: "d"})
@@ -88,8 +88,8 @@ func (v *vault) trim() {
 	}
 }
 
-func bag(number uint64, digest string) payment.Event {
-	return payment.Event{Actor: "relay:relay-1", Origin: "channel", Evidence: digestOf(digest), Body: payment.BagCommitted{
+func bag(number uint64, digest string) book.Event {
+	return book.Event{Actor: "relay:relay-1", Origin: "channel", Evidence: digestOf(digest), Body: book.BagCommitted{
 		Relay: "relay-1", Run: "00112233445566778899aabbccddeeff", Number: number, Window: 4, Received: 1}}
 }
 
@@ -276,12 +276,12 @@ func TestCheckFindsOlderVersions(t *testing.T) {
 	v.commit(func(tx *Tx) error {
 		update := instruction(v.newID(), envelope.OpUpdate)
 		update.Token = tokenOf("a")
-		return errors.Join(appendAll(tx, shop, update, payment.AccountUpdated{ID: update.ID}), tx.PutStored(shop, tokenOf("a"), changed),
+		return errors.Join(appendAll(tx, shop, update, book.AccountUpdated{ID: update.ID}), tx.PutStored(shop, tokenOf("a"), changed),
 			debit(tx, shop, v.newID()))
 	})
 	v.commit(func(tx *Tx) error {
-		var waiting payment.Payment
-		if err := tx.Payments(Query{Stage: payment.StageReceived}, func(p payment.Payment) error {
+		var waiting book.Payment
+		if err := tx.Payments(Query{Stage: book.StageReceived}, func(p book.Payment) error {
 			if p.Operation == envelope.OpSale {
 				waiting = p
 			}
@@ -326,70 +326,70 @@ func TestCheckFindsOlderVersions(t *testing.T) {
 }
 
 func TestCheckFindsAStateThatTheLogDoesNotMake(t *testing.T) {
-	for name, change := range map[string]func(tx *Tx, p payment.Payment) error{
-		"payment":         func(tx *Tx, p payment.Payment) error { p.Amount++; return tx.PutPayment(p) },
-		"payment's stage": func(tx *Tx, p payment.Payment) error { p.Stage = payment.StageSettled; return tx.PutPayment(p) },
-		"payment more": func(tx *Tx, p payment.Payment) error {
+	for name, change := range map[string]func(tx *Tx, p book.Payment) error{
+		"payment":         func(tx *Tx, p book.Payment) error { p.Amount++; return tx.PutPayment(p) },
+		"payment's stage": func(tx *Tx, p book.Payment) error { p.Stage = book.StageSettled; return tx.PutPayment(p) },
+		"payment more": func(tx *Tx, p book.Payment) error {
 			p.ID, p.Number = "00000000-0000-4000-8000-ffffffffffff", 99
 			return tx.PutPayment(p)
 		},
-		"merchant": func(tx *Tx, p payment.Payment) error {
+		"merchant": func(tx *Tx, p book.Payment) error {
 			m, _, err := tx.Merchant(p.Merchant)
 			m.Verifiers = []string{"thief"}
 			return errors.Join(err, tx.PutMerchant(m))
 		},
-		"batch": func(tx *Tx, p payment.Payment) error {
+		"batch": func(tx *Tx, p book.Payment) error {
 			b, _, err := tx.Batch(1)
-			b.Totals = append([]payment.Total(nil), payment.Total{Currency: "USD", Count: 1, Amount: 1})
+			b.Totals = append([]book.Total(nil), book.Total{Currency: "USD", Count: 1, Amount: 1})
 			return errors.Join(err, tx.PutBatch(b))
 		},
-		"vault": func(tx *Tx, _ payment.Payment) error {
+		"vault": func(tx *Tx, _ book.Payment) error {
 			w, err := tx.Vault()
 			w.Generation++
 			return errors.Join(err, tx.PutVault(w))
 		},
-		"run": func(tx *Tx, _ payment.Payment) error { return tx.PutRun(payment.Run{Relay: "relay-1", ID: "x"}) },
-		"bag": func(tx *Tx, _ payment.Payment) error {
-			return tx.PutBag(payment.Bag{Relay: "relay-1", Run: "x", Number: 1})
+		"run": func(tx *Tx, _ book.Payment) error { return tx.PutRun(book.Run{Relay: "relay-1", ID: "x"}) },
+		"bag": func(tx *Tx, _ book.Payment) error {
+			return tx.PutBag(book.Bag{Relay: "relay-1", Run: "x", Number: 1})
 		},
-		"token": func(tx *Tx, _ payment.Payment) error {
+		"token": func(tx *Tx, _ book.Payment) error {
 			token, _, err := tx.Token(shop, tokenOf("a"))
 			token.Masked = "424242******0000"
 			return errors.Join(err, tx.PutToken(token))
 		},
-		"block": func(tx *Tx, _ payment.Payment) error {
-			return tx.PutBlock(payment.Block{Merchant: shop, Fingerprint: "f"})
+		"block": func(tx *Tx, _ book.Payment) error {
+			return tx.PutBlock(book.Block{Merchant: shop, Fingerprint: "f"})
 		},
-		"file":  func(tx *Tx, _ payment.Payment) error { return tx.PutFile(payment.File{Name: "f"}) },
-		"entry": func(tx *Tx, _ payment.Payment) error { return tx.PutEntry(payment.Entry{Trace: "1", Merchant: shop}) },
-		"payment that another is about": func(tx *Tx, p payment.Payment) error {
+		"file":  func(tx *Tx, _ book.Payment) error { return tx.PutFile(book.File{Name: "f"}) },
+		"entry": func(tx *Tx, _ book.Payment) error { return tx.PutEntry(book.Entry{Trace: "1", Merchant: shop}) },
+		"payment that another is about": func(tx *Tx, p book.Payment) error {
 			p.Of = p.ID
 			return tx.PutPayment(p)
 		},
-		"stored account without a token": func(tx *Tx, _ payment.Payment) error {
+		"stored account without a token": func(tx *Tx, _ book.Payment) error {
 			return tx.PutStored(shop, tokenOf("z"), Stored{Slot: 99, Sealed: []byte("sealed")})
 		},
-		"token without a stored account": func(tx *Tx, _ payment.Payment) error { return tx.DeleteStored(shop, tokenOf("a")) },
-		"two stored accounts in one slot": func(tx *Tx, _ payment.Payment) error {
+		"token without a stored account": func(tx *Tx, _ book.Payment) error { return tx.DeleteStored(shop, tokenOf("a")) },
+		"two stored accounts in one slot": func(tx *Tx, _ book.Payment) error {
 			s, _, err := tx.Stored(shop, tokenOf("a"))
 			return errors.Join(err, tx.PutStored(other, tokenOf("a"), s))
 		},
-		"result": func(tx *Tx, p payment.Payment) error {
+		"result": func(tx *Tx, p book.Payment) error {
 			r, box, err := tx.result(p.Merchant, p.Results[0])
 			r.Facts = `{"payment":"another"}`
 			return errors.Join(err, tx.storeResult(p.Merchant, p.Results[0], box, r))
 		},
-		"part without a payment": func(tx *Tx, p payment.Payment) error {
+		"part without a payment": func(tx *Tx, p book.Payment) error {
 			box, err := tx.box(purposeMerchant(p.Merchant))
 			return errors.Join(err, tx.put(bucketParts, append(recordKey(98, p.Merchant+"/"), envelope.PartAccount...), box, []byte{0}))
 		},
-		"key too many": func(tx *Tx, _ payment.Payment) error { return tx.NewMerchantKey("stranger") },
+		"key too many": func(tx *Tx, _ book.Payment) error { return tx.NewMerchantKey("stranger") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := populated(t)
 			v.open()
 			v.commit(func(tx *Tx) error {
-				return tx.Payments(Query{Stage: payment.StageApproved, Merchant: shop, Limit: 1}, func(p payment.Payment) error { return change(tx, p) })
+				return tx.Payments(Query{Stage: book.StageApproved, Merchant: shop, Limit: 1}, func(p book.Payment) error { return change(tx, p) })
 			})
 			if err := v.Check(context.Background(), nil); !errors.Is(err, ErrDamaged) {
 				t.Errorf("got %v", err)

@@ -3,7 +3,7 @@ package ledger
 import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/proof"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // WithoutLog returns a copy, at path, of the ledger as it stands. It folds events and writes records, results and head as every ledger
@@ -16,7 +16,7 @@ func (l *Ledger) WithoutLog(path string) (*Ledger, error) {
 	}
 	o := l.options
 	var index uint64 // of the one writer
-	o.logEvent = func(*Tx, payment.Event, []byte) (envelope.Place, error) {
+	o.logEvent = func(*Tx, book.Event, []byte) (envelope.Place, error) {
 		// A place as long as a real one, and later than the one before, so that results cost what they do.
 		index++
 		return envelope.Place{Index: index, Salt: make([]byte, proof.SaltBytes), Entry: envelope.ZeroDigest}, nil

@@ -5,25 +5,25 @@ import (
 	"encoding/json"
 	"errors"
 
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 func homeOfFinding(number uint64) home { return home{bucket: bucketFindings, key: orderedKey(number)} }
 
-// Finding implements payment.State.
-func (tx *Tx) Finding(number uint64) (payment.Found, bool, error) {
+// Finding implements book.State.
+func (tx *Tx) Finding(number uint64) (book.Found, bool, error) {
 	r, err := load(tx, tx.findings, number, homeOfFinding(number))
 	if err != nil {
-		return payment.Found{}, false, err
+		return book.Found{}, false, err
 	}
 	return r.value, r.found, nil
 }
 
-// PutFinding implements payment.State.
-func (tx *Tx) PutFinding(f payment.Found) error { return keep(tx, tx.findings, f.Number, f) }
+// PutFinding implements book.State.
+func (tx *Tx) PutFinding(f book.Found) error { return keep(tx, tx.findings, f.Number, f) }
 
 // Findings calls fn for every finding with a number below before (0: for all), the newest first. fn must not write.
-func (tx *Tx) Findings(before uint64, fn func(payment.Found) error) error {
+func (tx *Tx) Findings(before uint64, fn func(book.Found) error) error {
 	if before == 0 {
 		before = 1<<64 - 1
 	}
@@ -43,7 +43,7 @@ func (tx *Tx) Findings(before uint64, fn func(payment.Found) error) error {
 		if err != nil {
 			return err
 		}
-		var f payment.Found
+		var f book.Found
 		if json.Unmarshal(text, &f) != nil || f.Number != binary.BigEndian.Uint64(k) {
 			return damaged("a record of %s has not the form of a finding", bucketFindings)
 		}
@@ -58,7 +58,7 @@ func (tx *Tx) Findings(before uint64, fn func(payment.Found) error) error {
 }
 
 // FindingEntry returns the index of the log's entry that tells of a finding.
-func (tx *Tx) FindingEntry(f payment.Found) (index int64, err error) {
+func (tx *Tx) FindingEntry(f book.Found) (index int64, err error) {
 	if index, err = tx.FirstSince(f.Time.Time); err != nil {
 		return 0, err
 	}
@@ -68,7 +68,7 @@ func (tx *Tx) FindingEntry(f payment.Found) (index int64, err error) {
 		if err != nil {
 			return 0, err
 		}
-		if e.Event.Body == payment.Body(f.What) && e.Event.Origin == f.Origin && e.Event.Evidence == f.Evidence {
+		if e.Event.Body == book.Body(f.What) && e.Event.Origin == f.Origin && e.Event.Evidence == f.Evidence {
 			return index, nil
 		}
 		if e.Event.Time.After(f.Time.Time) {

@@ -4,27 +4,27 @@ import (
 	"slices"
 	"testing"
 
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
-func found(f payment.IntegrityFound) payment.Event {
-	return payment.Event{Actor: "vault", Origin: "channel", Body: f}
+func found(f book.IntegrityFound) book.Event {
+	return book.Event{Actor: "vault", Origin: "channel", Body: f}
 }
 
 // TestFindingsAreRemembered: each has a number and its entry of the log, and a person's word stays until it is taken back.
 func TestFindingsAreRemembered(t *testing.T) {
 	v := newVault(t)
-	forked := payment.IntegrityFound{Finding: payment.FindingBagForked, Relay: "relay-1", Run: "00112233445566778899aabbccddeeff", Number: 3}
-	many := payment.IntegrityFound{Finding: payment.FindingUnknownRelay, Count: 20}
-	silent := payment.IntegrityFound{Finding: payment.FindingHostSilent, Detail: "10 messages"}
-	answers := payment.IntegrityFound{Finding: payment.FindingHostAnswers}
-	for _, f := range []payment.IntegrityFound{forked, many, silent, answers, forked} {
+	forked := book.IntegrityFound{Finding: book.FindingBagForked, Relay: "relay-1", Run: "00112233445566778899aabbccddeeff", Number: 3}
+	many := book.IntegrityFound{Finding: book.FindingUnknownRelay, Count: 20}
+	silent := book.IntegrityFound{Finding: book.FindingHostSilent, Detail: "10 messages"}
+	answers := book.IntegrityFound{Finding: book.FindingHostAnswers}
+	for _, f := range []book.IntegrityFound{forked, many, silent, answers, forked} {
 		v.commit(func(tx *Tx) error { _, err := tx.Append(found(f)); return err })
 	}
 	word := func(number uint64, withdrawn bool) error {
 		return v.Commit(t.Context(), func(tx *Tx) error {
-			_, err := tx.Append(payment.Event{Actor: "user:eve", Origin: "socket", Purpose: "ticket 4711",
-				Body: payment.FindingAcknowledged{Number: number, Withdrawn: withdrawn}})
+			_, err := tx.Append(book.Event{Actor: "user:eve", Origin: "socket", Purpose: "ticket 4711",
+				Body: book.FindingAcknowledged{Number: number, Withdrawn: withdrawn}})
 			return err
 		})
 	}
@@ -52,14 +52,14 @@ func TestFindingsAreRemembered(t *testing.T) {
 	v.open()
 	v.view(func(tx *Tx) error {
 		var numbers []uint64
-		err := tx.Findings(0, func(f payment.Found) error {
+		err := tx.Findings(0, func(f book.Found) error {
 			numbers = append(numbers, f.Number)
 			index, err := tx.FindingEntry(f)
 			if err != nil {
 				return err
 			}
 			e, err := tx.LogEntry(uint64(index))
-			if err == nil && e.Event.Body != payment.Body(f.What) {
+			if err == nil && e.Event.Body != book.Body(f.What) {
 				t.Errorf("entry %d does not tell of finding %d", index, f.Number)
 			}
 			return err

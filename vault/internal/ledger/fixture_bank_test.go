@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 const plainCard = `{"card":{"number":"4242424242424242","expiry":"2030-12"}}`
@@ -25,12 +25,12 @@ func (v *vault) keyed(merchant, token string) Stored {
 
 // permit gives a merchant storage and bank accounts.
 func permit(tx *Tx, merchant string) error {
-	_, err := tx.Append(payment.Event{Actor: "user:root", Origin: "socket", Merchant: merchant, Body: payment.MerchantPolicySet{Policy: payment.Policy{
-		Storage: true, Company: payment.Company{Name: "SHOP", ID: "1234567890"}}}})
+	_, err := tx.Append(book.Event{Actor: "user:root", Origin: "socket", Merchant: merchant, Body: book.MerchantPolicySet{Policy: book.Policy{
+		Storage: true, Company: book.Company{Name: "SHOP", ID: "1234567890"}}}})
 	return err
 }
 
-func appendAll(tx *Tx, merchant string, bodies ...payment.Body) error {
+func appendAll(tx *Tx, merchant string, bodies ...book.Body) error {
 	for _, body := range bodies {
 		if _, err := tx.Append(vaultEvent(merchant, body)); err != nil {
 			return fmt.Errorf("%s: %w", body.Kind(), err)
@@ -40,14 +40,14 @@ func appendAll(tx *Tx, merchant string, bodies ...payment.Body) error {
 }
 
 // instruction is an envelope of an operation, from a card unless the caller changes it.
-func instruction(id string, op envelope.Operation) payment.EnvelopeReceived {
-	return payment.EnvelopeReceived{ID: id, Digest: digestOf(id), Until: envelope.At(start.Add(1000 * 3600e9)), Operation: op, Reference: "order 7",
-		Masked: "424242******4242", Brand: "visa", Fingerprint: digestOf("4242"), Method: payment.MethodCard}
+func instruction(id string, op envelope.Operation) book.EnvelopeReceived {
+	return book.EnvelopeReceived{ID: id, Digest: digestOf(id), Until: envelope.At(start.Add(1000 * 3600e9)), Operation: op, Reference: "order 7",
+		Masked: "424242******4242", Brand: "visa", Fingerprint: digestOf("4242"), Method: book.MethodCard}
 }
 
 // store keeps an account under a token: event and record together.
 func store(tx *Tx, merchant, id, token string, s Stored) error {
-	if err := appendAll(tx, merchant, instruction(id, envelope.OpStore), payment.AccountStored{ID: id, Token: token}); err != nil {
+	if err := appendAll(tx, merchant, instruction(id, envelope.OpStore), book.AccountStored{ID: id, Token: token}); err != nil {
 		return err
 	}
 	return tx.PutStored(merchant, token, s)
@@ -57,7 +57,7 @@ func store(tx *Tx, merchant, id, token string, s Stored) error {
 func forget(tx *Tx, merchant, id, token string) error {
 	received := instruction(id, envelope.OpForget)
 	received.Token = token
-	if err := appendAll(tx, merchant, received, payment.AccountForgotten{ID: id}); err != nil {
+	if err := appendAll(tx, merchant, received, book.AccountForgotten{ID: id}); err != nil {
 		return err
 	}
 	return tx.DeleteStored(merchant, token)
@@ -78,8 +78,8 @@ func hold(tx *Tx, merchant, id, capture string) error {
 	if err != nil {
 		return err
 	}
-	err = appendAll(tx, merchant, payment.AuthorisationIntended{ID: id, Trace: trace},
-		payment.AuthorisationAnswered{ID: id, Code: envelope.ISOCode("00"), Approval: "A1B2C3"})
+	err = appendAll(tx, merchant, book.AuthorisationIntended{ID: id, Trace: trace},
+		book.AuthorisationAnswered{ID: id, Code: envelope.ISOCode("00"), Approval: "A1B2C3"})
 	if err != nil {
 		return err
 	}
@@ -100,11 +100,11 @@ func debit(tx *Tx, merchant, id string) error {
 		return err
 	}
 	received := instruction(id, envelope.OpSale)
-	received.Method, received.Masked, received.Brand = payment.MethodBank, "******6789", ""
+	received.Method, received.Masked, received.Brand = book.MethodBank, "******6789", ""
 	received.Amount, received.Currency, received.Fingerprint = 1999, "USD", digestOf("bank "+merchant)
 	number, day := v.NextBatch, tx.Now().Format("2006-01-02")
-	err = appendAll(tx, merchant, received, payment.BatchOpened{Batch: number, Method: payment.MethodBank},
-		payment.EntryAccepted{ID: id, Batch: number, Standard: "WEB"}, payment.BatchClosing{Batch: number})
+	err = appendAll(tx, merchant, received, book.BatchOpened{Batch: number, Method: book.MethodBank},
+		book.EntryAccepted{ID: id, Batch: number, Standard: "WEB"}, book.BatchClosing{Batch: number})
 	if err != nil {
 		return err
 	}
@@ -113,11 +113,11 @@ func debit(tx *Tx, merchant, id string) error {
 		return err
 	}
 	name, sequence := fmt.Sprintf("nightdrop-%d.ach", number), v.NextSequence()
-	return appendAll(tx, merchant, payment.BatchClosed{Batch: number, Totals: batch.Totals, HashTotal: batch.HashTotal},
-		payment.FileBegun{Name: name, Day: day, Modifier: v.NextFile(day), Effective: day, Batches: []uint32{number}},
-		payment.EntryIntended{ID: id, File: name, Trace: fmt.Sprintf("12345678%07d", sequence), Sequence: sequence},
-		payment.FileIntended{Name: name, Digest: digestOf(name), Entries: 1, Debits: 1999},
-		payment.FileWritten{Name: name}, payment.PaymentSettled{ID: id, Batch: number}, payment.BatchSettled{Batch: number},
-		payment.AnswerTaken{Name: "answer.ach", Digest: digestOf("answer " + name), Created: tx.Now(), Items: 1},
-		payment.PaymentReturned{ID: id, Code: "ach-R03"})
+	return appendAll(tx, merchant, book.BatchClosed{Batch: number, Totals: batch.Totals, HashTotal: batch.HashTotal},
+		book.FileBegun{Name: name, Day: day, Modifier: v.NextFile(day), Effective: day, Batches: []uint32{number}},
+		book.EntryIntended{ID: id, File: name, Trace: fmt.Sprintf("12345678%07d", sequence), Sequence: sequence},
+		book.FileIntended{Name: name, Digest: digestOf(name), Entries: 1, Debits: 1999},
+		book.FileWritten{Name: name}, book.PaymentSettled{ID: id, Batch: number}, book.BatchSettled{Batch: number},
+		book.AnswerTaken{Name: "answer.ach", Digest: digestOf("answer " + name), Created: tx.Now(), Items: 1},
+		book.PaymentReturned{ID: id, Code: "ach-R03"})
 }

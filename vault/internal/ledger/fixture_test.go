@@ -10,8 +10,8 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
-	"nightdrop/vault/internal/payment"
 )
 
 // clock is the fake clock of events.
@@ -160,16 +160,16 @@ func (v *vault) newID() string {
 	return fmt.Sprintf("00000000-0000-4000-8000-%012x", v.ids)
 }
 
-func added(id, reply string) payment.Event {
-	return payment.Event{Actor: "user:root", Origin: "socket", Merchant: id, Body: payment.MerchantAdded{Name: "Shop", Verifiers: []string{"v"},
+func added(id, reply string) book.Event {
+	return book.Event{Actor: "user:root", Origin: "socket", Merchant: id, Body: book.MerchantAdded{Name: "Shop", Verifiers: []string{"v"},
 		ReplyKeys: []string{reply}, Acceptor: "ACCEPTOR1", Currencies: []string{"USD"}}}
 }
 
 func digestOf(id string) string { return note.Digest([]byte(id)) }
 
-func received(merchant, id string) payment.Event {
-	return payment.Event{Actor: "relay:relay-1", Origin: "bag:relay-1/00/1/0", Evidence: digestOf(id), Merchant: merchant,
-		Body: payment.EnvelopeReceived{ID: id, Digest: digestOf(id), Until: envelope.At(start.Add(time.Hour)), Operation: envelope.OpSale,
+func received(merchant, id string) book.Event {
+	return book.Event{Actor: "relay:relay-1", Origin: "bag:relay-1/00/1/0", Evidence: digestOf(id), Merchant: merchant,
+		Body: book.EnvelopeReceived{ID: id, Digest: digestOf(id), Until: envelope.At(start.Add(time.Hour)), Operation: envelope.OpSale,
 			Amount: 1999, Currency: "USD", Reference: "order 7", Masked: "424242******4242", Brand: "visa", WithCode: true}}
 }
 
@@ -201,7 +201,7 @@ func authorise(tx *Tx, merchant, id, code string) error {
 	batch := m.OpenBatch
 	if batch == 0 {
 		batch = v.NextBatch
-		if _, err := tx.Append(vaultEvent(merchant, payment.BatchOpened{Batch: batch, Method: payment.MethodCard})); err != nil {
+		if _, err := tx.Append(vaultEvent(merchant, book.BatchOpened{Batch: batch, Method: book.MethodCard})); err != nil {
 			return err
 		}
 		if v, err = tx.Vault(); err != nil {
@@ -212,8 +212,8 @@ func authorise(tx *Tx, merchant, id, code string) error {
 	if err != nil {
 		return err
 	}
-	for _, body := range []payment.Body{payment.AuthorisationIntended{ID: id, Trace: trace, Batch: batch},
-		payment.AuthorisationAnswered{ID: id, Code: envelope.ISOCode(code), Approval: "A1B2C3"}} {
+	for _, body := range []book.Body{book.AuthorisationIntended{ID: id, Trace: trace, Batch: batch},
+		book.AuthorisationAnswered{ID: id, Code: envelope.ISOCode(code), Approval: "A1B2C3"}} {
 		if _, err := tx.Append(vaultEvent(merchant, body)); err != nil {
 			return err
 		}
@@ -221,8 +221,8 @@ func authorise(tx *Tx, merchant, id, code string) error {
 	return tx.DeletePart(merchant, id, envelope.PartCode)
 }
 
-func vaultEvent(merchant string, body payment.Body) payment.Event {
-	return payment.Event{Actor: "vault", Origin: "timer", Merchant: merchant, Body: body}
+func vaultEvent(merchant string, body book.Body) book.Event {
+	return book.Event{Actor: "vault", Origin: "timer", Merchant: merchant, Body: body}
 }
 
 // sealPending signs every pending result, as the outbox does.

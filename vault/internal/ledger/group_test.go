@@ -9,7 +9,7 @@ import (
 	"sync"
 	"testing"
 
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // hold keeps the writer busy until release is called, so that what comes meanwhile rides together.
@@ -68,7 +68,7 @@ func TestCallersRideTogether(t *testing.T) {
 		t.Errorf("%d callers rode in %d transactions", callers, len(transactions))
 	}
 	v.view(func(tx *Tx) error {
-		return tx.Payments(Query{}, func(p payment.Payment) error {
+		return tx.Payments(Query{}, func(p book.Payment) error {
 			if order++; p.Number != uint64(order) {
 				t.Errorf("payment %d in place %d", p.Number, order)
 			}
@@ -119,13 +119,13 @@ func TestFailingCallersLeaveNoTrace(t *testing.T) {
 	release()
 	wg.Wait()
 	for _, err := range errs {
-		if !errors.Is(err, failure) && !errors.Is(err, payment.ErrTransition) {
+		if !errors.Is(err, failure) && !errors.Is(err, book.ErrTransition) {
 			t.Errorf("a failing caller got %v", err)
 		}
 	}
 	n := 0
 	v.view(func(tx *Tx) error {
-		return tx.Payments(Query{}, func(p payment.Payment) error {
+		return tx.Payments(Query{}, func(p book.Payment) error {
 			n++
 			if p.ID[0] != '1' {
 				t.Errorf("payment %s of a failing caller stayed", p.ID)

@@ -1,12 +1,12 @@
 package ledger
 
 import (
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // openStages are those in which a payment can hold a trace number.
-var openStages = [...]payment.Stage{payment.StageAuthorising, payment.StageCapturing, payment.StageVoiding,
-	payment.StageUnknown, payment.StageManual, payment.StageCorrecting}
+var openStages = [...]book.Stage{book.StageAuthorising, book.StageCapturing, book.StageVoiding,
+	book.StageUnknown, book.StageManual, book.StageCorrecting}
 
 // traceKey is a trace number at its terminal, of whatever day.
 type traceKey struct {
@@ -35,10 +35,10 @@ func (h heldTraces) take(changes []heldTrace) {
 }
 
 // holdTraces notes what becoming p, from was, changes.
-func (tx *Tx) holdTraces(was, p payment.Payment) {
+func (tx *Tx) holdTraces(was, p book.Payment) {
 	request, reversal := was.OpenTraces()
 	nowRequest, nowReversal := p.OpenTraces()
-	for _, c := range [...]struct{ was, now *payment.Trace }{{request, nowRequest}, {reversal, nowReversal}} {
+	for _, c := range [...]struct{ was, now *book.Trace }{{request, nowRequest}, {reversal, nowReversal}} {
 		switch {
 		case c.was == c.now || c.was != nil && c.now != nil && *c.was == *c.now:
 			continue
@@ -62,8 +62,8 @@ func (tx *Tx) HoldsTrace(terminal string, stan uint32) bool {
 func (l *Ledger) readHeld(tx *Tx) error {
 	l.held = heldTraces{}
 	for _, stage := range openStages {
-		err := tx.Payments(Query{Stage: stage}, func(p payment.Payment) error {
-			tx.holdTraces(payment.Payment{}, p)
+		err := tx.Payments(Query{Stage: stage}, func(p book.Payment) error {
+			tx.holdTraces(book.Payment{}, p)
 			return nil
 		})
 		if err != nil {

@@ -6,11 +6,11 @@ import (
 	"time"
 
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // intended takes payments and gives each a trace number, which it returns.
-func (v *vault) intended(n int) (ids []string, traces []payment.Trace) {
+func (v *vault) intended(n int) (ids []string, traces []book.Trace) {
 	v.t.Helper()
 	for range n {
 		id := v.newID()
@@ -27,22 +27,22 @@ func (v *vault) intended(n int) (ids []string, traces []payment.Trace) {
 				return err
 			}
 			ids, traces = append(ids, id), append(traces, trace)
-			_, err = tx.Append(vaultEvent(shop, payment.AuthorisationIntended{ID: id, Trace: trace, Batch: m.OpenBatch}))
+			_, err = tx.Append(vaultEvent(shop, book.AuthorisationIntended{ID: id, Trace: trace, Batch: m.OpenBatch}))
 			return err
 		})
 	}
 	return ids, traces
 }
 
-func (v *vault) next(tx *Tx) (payment.Trace, error) {
+func (v *vault) next(tx *Tx) (book.Trace, error) {
 	state, err := tx.Vault()
 	if err != nil {
-		return payment.Trace{}, err
+		return book.Trace{}, err
 	}
 	return state.NextTrace([]string{"TERM0001"}, "ACCEPTOR1", tx.Now(), tx.HoldsTrace)
 }
 
-func stans(traces []payment.Trace) (all []uint32) {
+func stans(traces []book.Trace) (all []uint32) {
 	for _, t := range traces {
 		all = append(all, t.STAN)
 	}
@@ -54,7 +54,7 @@ func stans(traces []payment.Trace) (all []uint32) {
 func TestOpenMessagesHoldTheirTraceNumbers(t *testing.T) {
 	v := newVault(t)
 	v.commit(func(tx *Tx) error {
-		_, err := tx.Append(vaultEvent(shop, payment.BatchOpened{Batch: 1, Method: payment.MethodCard}))
+		_, err := tx.Append(vaultEvent(shop, book.BatchOpened{Batch: 1, Method: book.MethodCard}))
 		return err
 	})
 	friday, first := v.intended(3)
@@ -90,7 +90,7 @@ func TestOpenMessagesHoldTheirTraceNumbers(t *testing.T) {
 func TestWhatIsRolledBackHoldsNothing(t *testing.T) {
 	v := newVault(t)
 	v.commit(func(tx *Tx) error {
-		_, err := tx.Append(vaultEvent(shop, payment.BatchOpened{Batch: 1, Method: payment.MethodCard}))
+		_, err := tx.Append(vaultEvent(shop, book.BatchOpened{Batch: 1, Method: book.MethodCard}))
 		return err
 	})
 	ids, _ := v.intended(1)
@@ -114,7 +114,7 @@ func TestWhatIsRolledBackHoldsNothing(t *testing.T) {
 }
 
 func answered(tx *Tx, id string) error {
-	_, err := tx.Append(vaultEvent(shop, payment.AuthorisationAnswered{ID: id, Code: envelope.ISOCode("05")}))
+	_, err := tx.Append(vaultEvent(shop, book.AuthorisationAnswered{ID: id, Code: envelope.ISOCode("05")}))
 	return err
 }
 

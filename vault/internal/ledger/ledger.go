@@ -20,8 +20,8 @@ import (
 	"nightdrop/shared/note"
 	"nightdrop/shared/seal"
 	"nightdrop/vault/internal/audit"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
-	"nightdrop/vault/internal/payment"
 )
 
 // Errors of opening.
@@ -53,7 +53,7 @@ type Keys interface {
 type Options struct {
 	Now    func() time.Time // the clock of events; time.Now when nil
 	Logger *slog.Logger     // discards when nil
-	// Actor is who creates the ledger, as in payment.Event; "vault" when empty.
+	// Actor is who creates the ledger, as in book.Event; "vault" when empty.
 	Actor string
 	// MaxGroup is how many callers of Commit ride in one transaction; 256 when 0. It bounds memory and the wait of the last.
 	MaxGroup int
@@ -71,7 +71,7 @@ type Options struct {
 	// withoutProofs leaves the sums of buckets and the tags of records out; the benchmark of the proofs does.
 	withoutProofs bool
 	// logEvent writes an event's leaf, as Tx.logEvent does; the benchmark of the log leaves it out.
-	logEvent func(*Tx, payment.Event, []byte) (envelope.Place, error)
+	logEvent func(*Tx, book.Event, []byte) (envelope.Place, error)
 }
 
 func (o Options) withDefaults() Options {
@@ -223,7 +223,7 @@ func (l *Ledger) begin() error {
 		if err := tx.newLogKey(); err != nil {
 			return err
 		}
-		_, err := tx.Append(payment.Event{Actor: l.options.Actor, Origin: "init", Body: payment.VaultCreated{
+		_, err := tx.Append(book.Event{Actor: l.options.Actor, Origin: "init", Body: book.VaultCreated{
 			Vault: l.origin, Generation: 1, Signer: l.keys.Signer().Verifier().String()}})
 		if err != nil {
 			return err

@@ -12,7 +12,7 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/proof"
 	"nightdrop/vault/internal/audit"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 func TestSaleFromEnvelopeToSentResult(t *testing.T) {
@@ -22,7 +22,7 @@ func TestSaleFromEnvelopeToSentResult(t *testing.T) {
 	v.commit(func(tx *Tx) error { return authorise(tx, shop, id, "00") })
 	v.view(func(tx *Tx) error {
 		p, found, err := tx.Payment(shop, id)
-		if err != nil || !found || p.Stage != payment.StageApproved || p.Number != 1 || len(p.Results) != 1 {
+		if err != nil || !found || p.Stage != book.StageApproved || p.Number != 1 || len(p.Results) != 1 {
 			t.Errorf("payment %+v, %v, %v", p, found, err)
 		}
 		if _, found, err := tx.Part(shop, id, envelope.PartCode); found || err != nil {
@@ -169,15 +169,15 @@ func TestQueries(t *testing.T) {
 	}{
 		"all":                  {Query{}, func(int) bool { return true }, 0},
 		"merchant":             {Query{Merchant: other}, func(i int) bool { return i%3 == 0 }, 0},
-		"working stage":        {Query{Stage: payment.StageReceived}, func(i int) bool { return i%2 == 1 }, 0},
-		"stage and merchant":   {Query{Stage: payment.StageReceived, Merchant: shop}, func(i int) bool { return i%2 == 1 && i%3 != 0 }, 0},
-		"other stage":          {Query{Stage: payment.StageDeclined}, func(i int) bool { return i%4 == 0 }, 0},
-		"merchant, other":      {Query{Merchant: other, Stage: payment.StageApproved}, func(i int) bool { return i%3 == 0 && i%4 == 2 }, 0},
-		"batch and stage":      {Query{Batch: 1, Stage: payment.StageApproved}, func(i int) bool { return i%3 == 0 && i%4 == 2 }, 0},
+		"working stage":        {Query{Stage: book.StageReceived}, func(i int) bool { return i%2 == 1 }, 0},
+		"stage and merchant":   {Query{Stage: book.StageReceived, Merchant: shop}, func(i int) bool { return i%2 == 1 && i%3 != 0 }, 0},
+		"other stage":          {Query{Stage: book.StageDeclined}, func(i int) bool { return i%4 == 0 }, 0},
+		"merchant, other":      {Query{Merchant: other, Stage: book.StageApproved}, func(i int) bool { return i%3 == 0 && i%4 == 2 }, 0},
+		"batch and stage":      {Query{Batch: 1, Stage: book.StageApproved}, func(i int) bool { return i%3 == 0 && i%4 == 2 }, 0},
 		"after":                {Query{After: 590}, func(i int) bool { return i+1 > 590 }, 0},
 		"after of a merchant":  {Query{After: 590, Merchant: other}, func(i int) bool { return i+1 > 590 && i%3 == 0 }, 0},
 		"limit":                {Query{Limit: 300}, func(int) bool { return true }, 300},
-		"limit of a stage":     {Query{Stage: payment.StageReceived, Limit: 7}, func(i int) bool { return i%2 == 1 }, 7},
+		"limit of a stage":     {Query{Stage: book.StageReceived, Limit: 7}, func(i int) bool { return i%2 == 1 }, 7},
 		"nothing of that kind": {Query{Merchant: "nobody"}, func(int) bool { return false }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -188,7 +188,7 @@ func TestQueries(t *testing.T) {
 				}
 			}
 			v.view(func(tx *Tx) error {
-				return tx.Payments(test.query, func(p payment.Payment) error {
+				return tx.Payments(test.query, func(p book.Payment) error {
 					got = append(got, p.Number)
 					return nil
 				})
@@ -201,7 +201,7 @@ func TestQueries(t *testing.T) {
 	t.Run("whole batch", func(t *testing.T) {
 		n := 0
 		v.view(func(tx *Tx) error {
-			return tx.Payments(Query{Batch: 1}, func(payment.Payment) error { n++; return nil })
+			return tx.Payments(Query{Batch: 1}, func(book.Payment) error { n++; return nil })
 		})
 		if n != 100 {
 			t.Errorf("%d payments of 100", n)
@@ -218,16 +218,16 @@ func TestQueryWhoseCallerChangesWhatItReads(t *testing.T) {
 			}
 		}
 		n := 0
-		err := tx.Payments(Query{Stage: payment.StageReceived}, func(p payment.Payment) error {
+		err := tx.Payments(Query{Stage: book.StageReceived}, func(p book.Payment) error {
 			n++
-			_, err := tx.Append(vaultEvent(shop, payment.PaymentRefused{ID: p.ID, Code: envelope.CodeLate}))
+			_, err := tx.Append(vaultEvent(shop, book.PaymentRefused{ID: p.ID, Code: envelope.CodeLate}))
 			return err
 		})
 		if n != 600 {
 			t.Errorf("%d of 600 were seen", n)
 		}
 		left := 0
-		return errors.Join(err, tx.Payments(Query{Stage: payment.StageReceived}, func(payment.Payment) error { left++; return nil }),
+		return errors.Join(err, tx.Payments(Query{Stage: book.StageReceived}, func(book.Payment) error { left++; return nil }),
 			func() error {
 				if left != 0 {
 					t.Errorf("%d are left", left)
@@ -241,8 +241,8 @@ func TestSnapshotsDoNotWrite(t *testing.T) {
 	v := newVault(t)
 	for name, write := range map[string]func(tx *Tx) error{
 		"append":   func(tx *Tx) error { _, err := tx.Append(bag(1, "a")); return err },
-		"merchant": func(tx *Tx) error { return tx.PutMerchant(payment.Merchant{ID: shop}) },
-		"payment":  func(tx *Tx) error { return tx.PutPayment(payment.Payment{Merchant: shop, ID: "x"}) },
+		"merchant": func(tx *Tx) error { return tx.PutMerchant(book.Merchant{ID: shop}) },
+		"payment":  func(tx *Tx) error { return tx.PutPayment(book.Payment{Merchant: shop, ID: "x"}) },
 		"key":      func(tx *Tx) error { return tx.NewMerchantKey("shop-3") },
 		"hint":     func(tx *Tx) error { return tx.SetBagHint(Hint{}) },
 		"sent":     func(tx *Tx) error { return tx.MarkSent([]Ready{{}}) },

@@ -8,8 +8,8 @@ import (
 
 	"nightdrop/shared/seal"
 	"nightdrop/vault/internal/audit"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
-	"nightdrop/vault/internal/payment"
 )
 
 // A log key is wrapped for the auditors of the moment in which it begins, and it begins anew with every change of them: the entry that adds
@@ -42,7 +42,7 @@ func (tx *Tx) newLogKey() error {
 	return nil
 }
 
-func (tx *Tx) wrapLogKey(number uint32, wrapped []byte, a payment.Auditor) error {
+func (tx *Tx) wrapLogKey(number uint32, wrapped []byte, a book.Auditor) error {
 	to, err := seal.ParseAuditor(a.Key)
 	if err != nil {
 		return fmt.Errorf("key of auditor %s: %w", a.Name, err)
@@ -70,30 +70,30 @@ func wrapKey(number uint32, auditor string) []byte {
 	return append(binary.BigEndian.AppendUint32(nil, number), auditor...)
 }
 
-// Auditor implements payment.State.
-func (tx *Tx) Auditor(name string) (payment.Auditor, bool, error) {
+// Auditor implements book.State.
+func (tx *Tx) Auditor(name string) (book.Auditor, bool, error) {
 	r, err := load(tx, tx.auditors, name, homeOfAuditor(name))
 	if err != nil {
-		return payment.Auditor{}, false, err
+		return book.Auditor{}, false, err
 	}
 	return r.value, r.found, nil
 }
 
-// PutAuditor implements payment.State.
-func (tx *Tx) PutAuditor(a payment.Auditor) error { return keep(tx, tx.auditors, a.Name, a) }
+// PutAuditor implements book.State.
+func (tx *Tx) PutAuditor(a book.Auditor) error { return keep(tx, tx.auditors, a.Name, a) }
 
 // Auditors lists all auditors there ever were, by name.
-func (tx *Tx) Auditors() ([]payment.Auditor, error) {
+func (tx *Tx) Auditors() ([]book.Auditor, error) {
 	if err := writeRows(tx, tx.auditors, homeOfAuditor); err != nil {
 		return nil, err
 	}
-	auditors := []payment.Auditor{}
+	auditors := []book.Auditor{}
 	err := tx.forEach(bucketAuditors, func(k, value []byte) error {
 		text, err := unseal(bucketAuditors, k, tx.ledger.box, value)
 		if err != nil {
 			return err
 		}
-		var a payment.Auditor
+		var a book.Auditor
 		if err := json.Unmarshal(text, &a); err != nil {
 			return damaged("a record of %s is no JSON", bucketAuditors)
 		}
@@ -128,7 +128,7 @@ type logKeys struct {
 }
 
 // reading lists the auditors for whom a key that begins now is wrapped.
-func reading(m *payment.Memory) (names []string) {
+func reading(m *book.Memory) (names []string) {
 	for name, a := range m.Auditors {
 		if a.Reads() {
 			names = append(names, name)
@@ -140,7 +140,7 @@ func reading(m *payment.Memory) (names []string) {
 
 // next takes an entry, with the auditors before and after it.
 func (k *logKeys) next(e LogEntry, before, after []string) error {
-	_, adding := e.Event.Body.(payment.AuditorAdded)
+	_, adding := e.Event.Body.(book.AuditorAdded)
 	fresh := e.LogKey > k.newest
 	if e.LogKey < k.newest || !fresh && (adding || k.ended) {
 		return damaged("it is sealed under log key %d, which is not of its time", e.LogKey)
@@ -153,7 +153,7 @@ func (k *logKeys) next(e LogEntry, before, after []string) error {
 		k.through(e.LogKey, before)
 		k.newest = e.LogKey
 	}
-	_, k.ended = e.Event.Body.(payment.AuditorRemoved)
+	_, k.ended = e.Event.Body.(book.AuditorRemoved)
 	return nil
 }
 

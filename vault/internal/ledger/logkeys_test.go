@@ -12,8 +12,8 @@ import (
 	"go.etcd.io/bbolt"
 
 	"nightdrop/vault/internal/audit"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
-	"nightdrop/vault/internal/payment"
 )
 
 // auditor makes an auditor's key and adds the auditor.
@@ -24,7 +24,7 @@ func (v *vault) auditor(name string) *keyring.Auditor {
 		v.t.Fatal(err)
 	}
 	v.commit(func(tx *Tx) error {
-		_, err := tx.Append(payment.Event{Actor: "user:root", Origin: "socket", Body: payment.AuditorAdded{Name: name, Key: a.Line()}})
+		_, err := tx.Append(book.Event{Actor: "user:root", Origin: "socket", Body: book.AuditorAdded{Name: name, Key: a.Line()}})
 		return err
 	})
 	return a
@@ -33,7 +33,7 @@ func (v *vault) auditor(name string) *keyring.Auditor {
 func (v *vault) removeAuditor(name string) {
 	v.t.Helper()
 	v.commit(func(tx *Tx) error {
-		_, err := tx.Append(payment.Event{Actor: "user:root", Origin: "socket", Body: payment.AuditorRemoved{Name: name}})
+		_, err := tx.Append(book.Event{Actor: "user:root", Origin: "socket", Body: book.AuditorRemoved{Name: name}})
 		return err
 	})
 }
@@ -70,7 +70,7 @@ func (v *vault) reads(a *keyring.Auditor) (kinds []string) {
 			if errors.Is(err, keyring.ErrNotYours) {
 				continue
 			}
-			var event payment.Event
+			var event book.Event
 			if err := errors.Join(err, json.Unmarshal(e.Event, &event)); err != nil {
 				return err
 			}
@@ -121,23 +121,23 @@ func TestAuditorsNamesAreNeverReused(t *testing.T) {
 	v := newVault(t)
 	anna := v.auditor("anna")
 	v.removeAuditor("anna")
-	for name, body := range map[string]payment.Body{
-		"added again":   payment.AuditorAdded{Name: "anna", Key: anna.Line()},
-		"removed again": payment.AuditorRemoved{Name: "anna"},
-		"a stranger":    payment.AuditorRemoved{Name: "bert"},
-		"no name":       payment.AuditorAdded{Name: "An na", Key: anna.Line()},
+	for name, body := range map[string]book.Body{
+		"added again":   book.AuditorAdded{Name: "anna", Key: anna.Line()},
+		"removed again": book.AuditorRemoved{Name: "anna"},
+		"a stranger":    book.AuditorRemoved{Name: "bert"},
+		"no name":       book.AuditorAdded{Name: "An na", Key: anna.Line()},
 	} {
 		err := v.Commit(context.Background(), func(tx *Tx) error {
-			_, err := tx.Append(payment.Event{Actor: "user:root", Origin: "socket", Body: body})
+			_, err := tx.Append(book.Event{Actor: "user:root", Origin: "socket", Body: body})
 			return err
 		})
-		if !errors.Is(err, payment.ErrTransition) {
+		if !errors.Is(err, book.ErrTransition) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	// A key that nothing can be wrapped for is refused with the event.
 	err := v.Commit(context.Background(), func(tx *Tx) error {
-		_, err := tx.Append(payment.Event{Actor: "user:root", Origin: "socket", Body: payment.AuditorAdded{Name: "cora", Key: "cora+auditor-00000000-xwing+AA=="}})
+		_, err := tx.Append(book.Event{Actor: "user:root", Origin: "socket", Body: book.AuditorAdded{Name: "cora", Key: "cora+auditor-00000000-xwing+AA=="}})
 		return err
 	})
 	if err == nil {

@@ -11,8 +11,8 @@ import (
 	"go.etcd.io/bbolt"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
-	"nightdrop/vault/internal/payment"
 )
 
 // ownedKey names something of a merchant's: a payment by its id, a token, a block by its fingerprint.
@@ -22,25 +22,25 @@ func (k ownedKey) bytes() []byte { return []byte(k.merchant + "/" + k.id) }
 
 // paymentRow is a payment in a writing transaction. was is what its record and the indexes say.
 type paymentRow struct {
-	value  payment.Payment
+	value  book.Payment
 	found  bool
 	dirty  bool
 	stored bool
-	was    payment.Payment
+	was    book.Payment
 }
 
 // recordKey is where a payment stands: in the order of arrival, so that new ones fill whole pages.
 func recordKey(number uint64, merchant string) []byte { return append(orderedKey(number), merchant...) }
 
-// Payment implements payment.State.
-func (tx *Tx) Payment(merchant, id string) (payment.Payment, bool, error) {
+// Payment implements book.State.
+func (tx *Tx) Payment(merchant, id string) (book.Payment, bool, error) {
 	k := ownedKey{merchant, id}
 	if r, ok := tx.payments[k]; ok {
 		return r.value, r.found, nil
 	}
 	p, found, err := tx.readPayment(k)
 	if err != nil {
-		return payment.Payment{}, false, err
+		return book.Payment{}, false, err
 	}
 	if tx.payments != nil {
 		tx.payments[k] = &paymentRow{value: p, found: found, stored: found, was: p}
@@ -48,7 +48,7 @@ func (tx *Tx) Payment(merchant, id string) (payment.Payment, bool, error) {
 	return p, found, nil
 }
 
-func (tx *Tx) readPayment(k ownedKey) (p payment.Payment, found bool, err error) {
+func (tx *Tx) readPayment(k ownedKey) (p book.Payment, found bool, err error) {
 	if value, err := tx.read(bucketIDs, k.bytes()); value == nil || err != nil { // a merchant who is not there has no box
 		return p, false, err
 	}
@@ -70,7 +70,7 @@ func (tx *Tx) readPayment(k ownedKey) (p payment.Payment, found bool, err error)
 	return p, err == nil, err
 }
 
-func (tx *Tx) paymentAt(number uint64, merchant string, box keyring.Box) (p payment.Payment, err error) {
+func (tx *Tx) paymentAt(number uint64, merchant string, box keyring.Box) (p book.Payment, err error) {
 	text, found, err := tx.get(bucketPayments, recordKey(number, merchant), box)
 	if err != nil {
 		return p, err
@@ -84,8 +84,8 @@ func (tx *Tx) paymentAt(number uint64, merchant string, box keyring.Box) (p paym
 	return p, nil
 }
 
-// PutPayment implements payment.State.
-func (tx *Tx) PutPayment(p payment.Payment) error {
+// PutPayment implements book.State.
+func (tx *Tx) PutPayment(p book.Payment) error {
 	k := ownedKey{p.Merchant, p.ID}
 	r, ok := tx.payments[k]
 	if !ok {
@@ -154,10 +154,10 @@ func (e indexEntry) equal(o indexEntry) bool {
 }
 
 // indexed lists the index entries that a payment has.
-func indexed(p payment.Payment) []indexEntry {
+func indexed(p book.Payment) []indexEntry {
 	record := recordKey(p.Number, p.Merchant)
 	entries := []indexEntry{{indexMerchant, append(merchantPrefix(p.Merchant), orderedKey(p.Number)...)}}
-	if slices.Contains(payment.Working[:], p.Stage) {
+	if slices.Contains(book.Working[:], p.Stage) {
 		entries = append(entries, indexEntry{indexStage, append(stagePrefix(p.Stage), record...)})
 	}
 	if p.Batch != 0 {
@@ -169,9 +169,9 @@ func indexed(p payment.Payment) []indexEntry {
 	return entries
 }
 
-func merchantPrefix(merchant string) []byte  { return []byte(merchant + "/") }
-func stagePrefix(stage payment.Stage) []byte { return []byte(stage + "/") }
-func batchPrefix(batch uint32, stage payment.Stage) []byte {
+func merchantPrefix(merchant string) []byte { return []byte(merchant + "/") }
+func stagePrefix(stage book.Stage) []byte   { return []byte(stage + "/") }
+func batchPrefix(batch uint32, stage book.Stage) []byte {
 	return append(batchKey(batch), stagePrefix(stage)...)
 }
 
@@ -180,7 +180,7 @@ func ofPrefix(merchant, id string) []byte { return []byte(merchant + "/" + id + 
 // Query selects payments; zero members select all.
 type Query struct {
 	Merchant string
-	Stage    payment.Stage
+	Stage    book.Stage
 	Batch    uint32
 	After    uint64 // payments with a higher Number only
 	Limit    int    // at most so many; 0 for all
@@ -188,7 +188,7 @@ type Query struct {
 	Skip func(number uint64) bool
 }
 
-func (q Query) matches(p payment.Payment) bool {
+func (q Query) matches(p book.Payment) bool {
 	return (q.Merchant == "" || p.Merchant == q.Merchant) && (q.Stage == "" || p.Stage == q.Stage) &&
 		(q.Batch == 0 || p.Batch == q.Batch) && p.Number > q.After
 }
@@ -207,11 +207,11 @@ func (q Query) scans() []scan {
 		return []scan{{indexBatch, batchPrefix(q.Batch, q.Stage), whole}}
 	case q.Batch != 0:
 		var all []scan
-		for _, stage := range payment.Stages {
+		for _, stage := range book.Stages {
 			all = append(all, scan{indexBatch, batchPrefix(q.Batch, stage), whole})
 		}
 		return all
-	case slices.Contains(payment.Working[:], q.Stage):
+	case slices.Contains(book.Working[:], q.Stage):
 		return []scan{{indexStage, stagePrefix(q.Stage), whole}}
 	case q.Merchant != "":
 		return []scan{{indexMerchant, merchantPrefix(q.Merchant), numbersOf(q.Merchant)}}
@@ -229,7 +229,7 @@ var errLimit = errors.New("enough")
 
 // Payments calls fn for what q selects, in the order of arrival (of a batch without a stage: stage by stage). Memory does not grow with
 // what is there. fn may change the state; a payment that no longer matches by its turn is left out.
-func (tx *Tx) Payments(q Query, fn func(payment.Payment) error) error {
+func (tx *Tx) Payments(q Query, fn func(book.Payment) error) error {
 	if tx.bolt.Writable() {
 		if err := tx.writeBack(); err != nil {
 			return err
@@ -237,7 +237,7 @@ func (tx *Tx) Payments(q Query, fn func(payment.Payment) error) error {
 	}
 	left := q.Limit
 	for _, s := range q.scans() {
-		err := tx.scan(s, q, func(p payment.Payment) error {
+		err := tx.scan(s, q, func(p book.Payment) error {
 			if err := fn(p); err != nil {
 				return err
 			}
@@ -258,7 +258,7 @@ func (tx *Tx) Payments(q Query, fn func(payment.Payment) error) error {
 
 // Operations calls fn for the captures, refunds and voids of a payment, those that were rejected too, in the order of arrival. fn may
 // change the state.
-func (tx *Tx) Operations(merchant, id string, fn func(payment.Payment) error) error {
+func (tx *Tx) Operations(merchant, id string, fn func(book.Payment) error) error {
 	if tx.bolt.Writable() {
 		if err := tx.writeBack(); err != nil {
 			return err
@@ -270,7 +270,7 @@ func (tx *Tx) Operations(merchant, id string, fn func(payment.Payment) error) er
 // scanChunk is how many keys are read ahead: fn may write, which a cursor does not survive.
 const scanChunk = 256
 
-func (tx *Tx) scan(s scan, q Query, fn func(payment.Payment) error) error {
+func (tx *Tx) scan(s scan, q Query, fn func(book.Payment) error) error {
 	after, met, writes := q.After, 0, tx.writes
 	for {
 		records, err := tx.scanKeys(s, after)
@@ -343,11 +343,11 @@ func (tx *Tx) scanKeys(s scan, after uint64) (records [][]byte, err error) {
 }
 
 // paymentOf reads the payment of a record key, as the transaction has it now.
-func (tx *Tx) paymentOf(record []byte) (payment.Payment, error) {
+func (tx *Tx) paymentOf(record []byte) (book.Payment, error) {
 	number, merchant := binary.BigEndian.Uint64(record), string(record[8:])
 	box, err := tx.box(purposeMerchant(merchant))
 	if err != nil {
-		return payment.Payment{}, err
+		return book.Payment{}, err
 	}
 	p, err := tx.paymentAt(number, merchant, box)
 	if err != nil {
@@ -404,14 +404,14 @@ func next(cursor *bbolt.Cursor, last []byte, b *bbolt.Tx) (k, value []byte) {
 }
 
 // Merchants calls fn for every merchant, in the order of names.
-func (tx *Tx) Merchants(fn func(payment.Merchant) error) error { return each(tx, bucketMerchants, fn) }
+func (tx *Tx) Merchants(fn func(book.Merchant) error) error { return each(tx, bucketMerchants, fn) }
 
 // Batches calls fn for every batch, oldest first.
-func (tx *Tx) Batches(fn func(payment.Batch) error) error { return each(tx, bucketBatches, fn) }
+func (tx *Tx) Batches(fn func(book.Batch) error) error { return each(tx, bucketBatches, fn) }
 
 // Runs calls fn for every run of a relay of which a bag came at since or later, by relay and run.
-func (tx *Tx) Runs(since time.Time, fn func(payment.Run) error) error {
-	return each(tx, bucketRuns, func(r payment.Run) error {
+func (tx *Tx) Runs(since time.Time, fn func(book.Run) error) error {
+	return each(tx, bucketRuns, func(r book.Run) error {
 		if r.Latest.Before(since) {
 			return nil
 		}

@@ -12,7 +12,7 @@ import (
 	"nightdrop/shared/proof"
 	"nightdrop/shared/seal"
 	"nightdrop/vault/internal/audit"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // rebuildChunk is how many entries or records one transaction takes: some tens of megabytes, and a fsync every second or so.
@@ -58,7 +58,7 @@ func (r *rebuild) foldNext(tx *Tx) error {
 		return damaged("it is earlier than the one before")
 	}
 	tx.now = e.Event.Time
-	issued, err := payment.Apply(tx, e.Event)
+	issued, err := book.Apply(tx, e.Event)
 	if err != nil {
 		return fmt.Errorf("%w: %w", err, ErrDamaged)
 	}
@@ -87,7 +87,7 @@ func (r *rebuild) foldNext(tx *Tx) error {
 
 // carryResult carries the record of the result that an event issued, which is held against the event, and goes the way that it went: pending,
 // sealed as the next of its merchant's chain, and sent or not.
-func (r *rebuild) carryResult(tx *Tx, issued *payment.Issued, facts []byte, place envelope.Place) error {
+func (r *rebuild) carryResult(tx *Tx, issued *book.Issued, facts []byte, place envelope.Place) error {
 	merchant, serial := issued.Merchant, issued.Serial
 	old, _, err := r.from.result(merchant, serial)
 	if err != nil {

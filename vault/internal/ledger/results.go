@@ -8,8 +8,8 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
-	"nightdrop/vault/internal/payment"
 )
 
 // Pending is a result that was issued and is not sealed yet.
@@ -44,7 +44,7 @@ type result struct {
 }
 
 // tells reports whether the record is of the result that an event at this place issued.
-func (r result) tells(issued *payment.Issued, facts []byte, place envelope.Place) bool {
+func (r result) tells(issued *book.Issued, facts []byte, place envelope.Place) bool {
 	return r.ID == issued.ID && r.Digest == issued.Digest && r.Created == issued.Created && r.Facts == string(facts) &&
 		r.Place.Index == place.Index && r.Place.Entry == place.Entry && bytes.Equal(r.Place.Salt, place.Salt)
 }
@@ -116,7 +116,7 @@ func (tx *Tx) storeResult(merchant string, serial uint64, box keyring.Box, r res
 }
 
 // putIssued makes the result that an event issued pending.
-func (tx *Tx) putIssued(issued *payment.Issued, facts []byte, place envelope.Place) error {
+func (tx *Tx) putIssued(issued *book.Issued, facts []byte, place envelope.Place) error {
 	box, err := tx.box(purposeMerchant(issued.Merchant))
 	if err != nil {
 		return err

@@ -7,8 +7,8 @@ import (
 	"maps"
 	"slices"
 
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
-	"nightdrop/vault/internal/payment"
 )
 
 // row is one record that the fold read or wrote in a transaction.
@@ -161,120 +161,120 @@ func (tx *Tx) writePayments() error {
 	return nil
 }
 
-// Vault implements payment.State.
-func (tx *Tx) Vault() (payment.Vault, error) {
+// Vault implements book.State.
+func (tx *Tx) Vault() (book.Vault, error) {
 	r, err := load(tx, tx.vault, struct{}{}, homeOfVault(struct{}{}))
 	if err != nil {
-		return payment.Vault{}, err
+		return book.Vault{}, err
 	}
 	return r.value, nil
 }
 
-// PutVault implements payment.State; only the fold calls it, as all Put methods.
-func (tx *Tx) PutVault(v payment.Vault) error { return keep(tx, tx.vault, struct{}{}, v) }
+// PutVault implements book.State; only the fold calls it, as all Put methods.
+func (tx *Tx) PutVault(v book.Vault) error { return keep(tx, tx.vault, struct{}{}, v) }
 
-// Merchant implements payment.State.
-func (tx *Tx) Merchant(id string) (payment.Merchant, bool, error) {
+// Merchant implements book.State.
+func (tx *Tx) Merchant(id string) (book.Merchant, bool, error) {
 	r, err := load(tx, tx.merchants, id, homeOfMerchant(id))
 	if err != nil {
-		return payment.Merchant{}, false, err
+		return book.Merchant{}, false, err
 	}
 	return r.value, r.found, nil
 }
 
-// PutMerchant implements payment.State.
-func (tx *Tx) PutMerchant(m payment.Merchant) error { return keep(tx, tx.merchants, m.ID, m) }
+// PutMerchant implements book.State.
+func (tx *Tx) PutMerchant(m book.Merchant) error { return keep(tx, tx.merchants, m.ID, m) }
 
-// Batch implements payment.State.
-func (tx *Tx) Batch(number uint32) (payment.Batch, bool, error) {
+// Batch implements book.State.
+func (tx *Tx) Batch(number uint32) (book.Batch, bool, error) {
 	r, err := load(tx, tx.batches, number, homeOfBatch(number))
 	if err != nil {
-		return payment.Batch{}, false, err
+		return book.Batch{}, false, err
 	}
 	return r.value, r.found, nil
 }
 
-// PutBatch implements payment.State.
-func (tx *Tx) PutBatch(b payment.Batch) error { return keep(tx, tx.batches, b.Number, b) }
+// PutBatch implements book.State.
+func (tx *Tx) PutBatch(b book.Batch) error { return keep(tx, tx.batches, b.Number, b) }
 
-// Run implements payment.State.
-func (tx *Tx) Run(relay, run string) (payment.Run, bool, error) {
+// Run implements book.State.
+func (tx *Tx) Run(relay, run string) (book.Run, bool, error) {
 	k := runKey{relay, run}
 	r, err := load(tx, tx.runs, k, homeOfRun(k))
 	if err != nil {
-		return payment.Run{}, false, err
+		return book.Run{}, false, err
 	}
 	return r.value, r.found, nil
 }
 
-// PutRun implements payment.State.
-func (tx *Tx) PutRun(r payment.Run) error { return keep(tx, tx.runs, runKey{r.Relay, r.ID}, r) }
+// PutRun implements book.State.
+func (tx *Tx) PutRun(r book.Run) error { return keep(tx, tx.runs, runKey{r.Relay, r.ID}, r) }
 
-// Bag implements payment.State.
-func (tx *Tx) Bag(relay, run string, number uint64) (payment.Bag, bool, error) {
+// Bag implements book.State.
+func (tx *Tx) Bag(relay, run string, number uint64) (book.Bag, bool, error) {
 	k := bagKey{relay, run, number}
 	r, err := load(tx, tx.bags, k, homeOfBag(k))
 	if err != nil {
-		return payment.Bag{}, false, err
+		return book.Bag{}, false, err
 	}
 	return r.value, r.found, nil
 }
 
-// PutBag implements payment.State.
-func (tx *Tx) PutBag(b payment.Bag) error {
+// PutBag implements book.State.
+func (tx *Tx) PutBag(b book.Bag) error {
 	return keep(tx, tx.bags, bagKey{b.Relay, b.Run, b.Number}, b)
 }
 
-// Token implements payment.State.
-func (tx *Tx) Token(merchant, token string) (payment.Token, bool, error) {
+// Token implements book.State.
+func (tx *Tx) Token(merchant, token string) (book.Token, bool, error) {
 	k := ownedKey{merchant, token}
 	r, err := load(tx, tx.tokens, k, homeOfToken(k))
 	if err != nil {
-		return payment.Token{}, false, err
+		return book.Token{}, false, err
 	}
 	return r.value, r.found, nil
 }
 
-// PutToken implements payment.State.
-func (tx *Tx) PutToken(t payment.Token) error {
+// PutToken implements book.State.
+func (tx *Tx) PutToken(t book.Token) error {
 	return keep(tx, tx.tokens, ownedKey{t.Merchant, t.Token}, t)
 }
 
-// Block implements payment.State.
-func (tx *Tx) Block(merchant, fingerprint string) (payment.Block, bool, error) {
+// Block implements book.State.
+func (tx *Tx) Block(merchant, fingerprint string) (book.Block, bool, error) {
 	k := ownedKey{merchant, fingerprint}
 	r, err := load(tx, tx.blocks, k, homeOfBlock(k))
 	if err != nil {
-		return payment.Block{}, false, err
+		return book.Block{}, false, err
 	}
 	return r.value, r.found, nil
 }
 
-// PutBlock implements payment.State.
-func (tx *Tx) PutBlock(b payment.Block) error {
+// PutBlock implements book.State.
+func (tx *Tx) PutBlock(b book.Block) error {
 	return keep(tx, tx.blocks, ownedKey{b.Merchant, b.Fingerprint}, b)
 }
 
-// File implements payment.State.
-func (tx *Tx) File(name string) (payment.File, bool, error) {
+// File implements book.State.
+func (tx *Tx) File(name string) (book.File, bool, error) {
 	r, err := load(tx, tx.files, name, homeOfFile(name))
 	if err != nil {
-		return payment.File{}, false, err
+		return book.File{}, false, err
 	}
 	return r.value, r.found, nil
 }
 
-// PutFile implements payment.State.
-func (tx *Tx) PutFile(f payment.File) error { return keep(tx, tx.files, f.Name, f) }
+// PutFile implements book.State.
+func (tx *Tx) PutFile(f book.File) error { return keep(tx, tx.files, f.Name, f) }
 
-// Entry implements payment.State.
-func (tx *Tx) Entry(trace string) (payment.Entry, bool, error) {
+// Entry implements book.State.
+func (tx *Tx) Entry(trace string) (book.Entry, bool, error) {
 	r, err := load(tx, tx.entries, trace, homeOfEntry(trace))
 	if err != nil {
-		return payment.Entry{}, false, err
+		return book.Entry{}, false, err
 	}
 	return r.value, r.found, nil
 }
 
-// PutEntry implements payment.State.
-func (tx *Tx) PutEntry(e payment.Entry) error { return keep(tx, tx.entries, e.Trace, e) }
+// PutEntry implements book.State.
+func (tx *Tx) PutEntry(e book.Entry) error { return keep(tx, tx.entries, e.Trace, e) }

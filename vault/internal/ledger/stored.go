@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"strings"
 
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // Stored is a stored account: sealed by keyring.Ring.SealStored under the key in Slot, which lives outside the ledger and all its copies.
@@ -97,7 +97,7 @@ func (tx *Tx) StoredSlots() (slots []uint32, err error) {
 func (c *checker) checkStored() error {
 	slots := map[uint32]bool{}
 	err := c.EachStored(func(merchant, token string, s Stored) error {
-		if t, ok := c.folded.Tokens[payment.Key{Merchant: merchant, ID: token}]; !ok || t.Forgotten {
+		if t, ok := c.folded.Tokens[book.Key{Merchant: merchant, ID: token}]; !ok || t.Forgotten {
 			return damaged("an account of %s is stored without a token", merchant)
 		}
 		if slots[s.Slot] {

@@ -11,8 +11,8 @@ import (
 	"testing"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
-	"nightdrop/vault/internal/payment"
 )
 
 // restart ends the process as a crash does, between two durable steps, and starts it again as the daemon does. meanwhile runs while it is down.
@@ -179,7 +179,7 @@ func TestStoredAccountsInTheLedger(t *testing.T) {
 	v.commit(func(tx *Tx) error {
 		update := instruction(v.newID(), envelope.OpUpdate)
 		update.Token = tokenOf("a")
-		return errors.Join(appendAll(tx, shop, update, payment.AccountUpdated{ID: update.ID}), tx.PutStored(shop, tokenOf("a"), changed),
+		return errors.Join(appendAll(tx, shop, update, book.AccountUpdated{ID: update.ID}), tx.PutStored(shop, tokenOf("a"), changed),
 			tx.DeleteStored(shop, tokenOf("y")), tx.DeleteStored("nobody", tokenOf("y")))
 	})
 	if err := v.ring.ForgetStored(first.Slot); err != nil {
@@ -229,7 +229,7 @@ func TestTokensBlocksFilesAndEntriesAreReadAgain(t *testing.T) {
 		file, isFile, err3 := tx.File("nightdrop-1.ach")
 		entry, isEntry, err4 := tx.Entry(trace)
 		if !isToken || token.Masked != "424242******4242" || !isBlock || block.Code != "ach-R03" || block.Payment != id || !isFile ||
-			file.Stage != payment.FileOut || !isEntry || entry != (payment.Entry{Trace: trace, Merchant: shop, ID: id}) {
+			file.Stage != book.FileOut || !isEntry || entry != (book.Entry{Trace: trace, Merchant: shop, ID: id}) {
 			t.Errorf("token %+v block %+v file %+v entry %+v", token, block, file, entry)
 		}
 		_, isToken, err5 := tx.Token(other, tokenOf("a"))
@@ -256,7 +256,7 @@ func TestOperationsOfAPayment(t *testing.T) {
 	}
 	second, refused := v.newID(), v.newID()
 	operations := func(tx *Tx, merchant, id string) (ids []string) {
-		err := tx.Operations(merchant, id, func(p payment.Payment) error {
+		err := tx.Operations(merchant, id, func(p book.Payment) error {
 			if p.Of != id || p.Merchant != merchant {
 				t.Errorf("payment %s is about %s", p.ID, p.Of)
 			}
@@ -275,7 +275,7 @@ func TestOperationsOfAPayment(t *testing.T) {
 				return err
 			}
 		}
-		err := errors.Join(take(tx, shop, holds[1], second, 3000), appendAll(tx, shop, payment.EnvelopeRejected{ID: refused, Digest: digestOf(refused),
+		err := errors.Join(take(tx, shop, holds[1], second, 3000), appendAll(tx, shop, book.EnvelopeRejected{ID: refused, Digest: digestOf(refused),
 			Code: envelope.CodeOverAuthorised, Remembered: true, Operation: envelope.OpCapture, Amount: 1, Currency: "USD", Reference: "r", Of: holds[1]}))
 		if got := operations(tx, shop, holds[1]); !slices.Equal(got, want) {
 			t.Errorf("in the transaction: %v, want %v", got, want)
@@ -290,7 +290,7 @@ func TestOperationsOfAPayment(t *testing.T) {
 			t.Errorf("of what has none: %v", got)
 		}
 		authorised := 0
-		err := tx.Payments(Query{Stage: payment.StageAuthorised}, func(p payment.Payment) error {
+		err := tx.Payments(Query{Stage: book.StageAuthorised}, func(p book.Payment) error {
 			authorised++
 			return nil
 		})
@@ -311,7 +311,7 @@ func TestBatchesOfBothMethods(t *testing.T) {
 	v.view(func(tx *Tx) error {
 		for id, batch := range map[string]uint32{card: 1, bank: 2} {
 			var ids []string
-			err := tx.Payments(Query{Batch: batch}, func(p payment.Payment) error {
+			err := tx.Payments(Query{Batch: batch}, func(p book.Payment) error {
 				ids = append(ids, p.ID)
 				return nil
 			})

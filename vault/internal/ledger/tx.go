@@ -12,11 +12,11 @@ import (
 	"nightdrop/shared/note"
 	"nightdrop/shared/proof"
 	"nightdrop/vault/internal/audit"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
-	"nightdrop/vault/internal/payment"
 )
 
-// Tx is one transaction: a snapshot to read, or what the callers of one group of commits share. It implements payment.State.
+// Tx is one transaction: a snapshot to read, or what the callers of one group of commits share. It implements book.State.
 // It must not be used after its function returned, nor from several goroutines. What its methods return is a copy,
 // but for the maps and slices inside, which callers must not change.
 type Tx struct {
@@ -35,21 +35,21 @@ type Tx struct {
 	tagged  map[uint64]tag
 
 	// What the fold read and wrote; written back once, by finish. Unused in a snapshot.
-	vault     map[struct{}]*row[payment.Vault]
-	merchants map[string]*row[payment.Merchant]
-	batches   map[uint32]*row[payment.Batch]
-	runs      map[runKey]*row[payment.Run]
-	bags      map[bagKey]*row[payment.Bag]
-	tokens    map[ownedKey]*row[payment.Token]
-	blocks    map[ownedKey]*row[payment.Block]
-	files     map[string]*row[payment.File]
-	entries   map[string]*row[payment.Entry]
-	auditors  map[string]*row[payment.Auditor]
-	findings  map[uint64]*row[payment.Found]
+	vault     map[struct{}]*row[book.Vault]
+	merchants map[string]*row[book.Merchant]
+	batches   map[uint32]*row[book.Batch]
+	runs      map[runKey]*row[book.Run]
+	bags      map[bagKey]*row[book.Bag]
+	tokens    map[ownedKey]*row[book.Token]
+	blocks    map[ownedKey]*row[book.Block]
+	files     map[string]*row[book.File]
+	entries   map[string]*row[book.Entry]
+	auditors  map[string]*row[book.Auditor]
+	findings  map[uint64]*row[book.Found]
 	payments  map[ownedKey]*paymentRow
 }
 
-var _ payment.State = (*Tx)(nil)
+var _ book.State = (*Tx)(nil)
 
 func (l *Ledger) newTx(b *bbolt.Tx) *Tx {
 	tx := &Tx{ledger: l, bolt: b, id: b.ID(), boxes: map[string]keyring.Box{}}
@@ -59,17 +59,17 @@ func (l *Ledger) newTx(b *bbolt.Tx) *Tx {
 	tx.head, tx.tail, tx.logKey = l.head, l.tail, l.logKey
 	tx.head.Sums = l.head.Sums.clone()
 	tx.now = later(envelope.At(l.options.Now()), tx.head.Time)
-	tx.vault = map[struct{}]*row[payment.Vault]{}
-	tx.merchants = map[string]*row[payment.Merchant]{}
-	tx.batches = map[uint32]*row[payment.Batch]{}
-	tx.runs = map[runKey]*row[payment.Run]{}
-	tx.bags = map[bagKey]*row[payment.Bag]{}
-	tx.tokens = map[ownedKey]*row[payment.Token]{}
-	tx.blocks = map[ownedKey]*row[payment.Block]{}
-	tx.files = map[string]*row[payment.File]{}
-	tx.entries = map[string]*row[payment.Entry]{}
-	tx.auditors = map[string]*row[payment.Auditor]{}
-	tx.findings = map[uint64]*row[payment.Found]{}
+	tx.vault = map[struct{}]*row[book.Vault]{}
+	tx.merchants = map[string]*row[book.Merchant]{}
+	tx.batches = map[uint32]*row[book.Batch]{}
+	tx.runs = map[runKey]*row[book.Run]{}
+	tx.bags = map[bagKey]*row[book.Bag]{}
+	tx.tokens = map[ownedKey]*row[book.Token]{}
+	tx.blocks = map[ownedKey]*row[book.Block]{}
+	tx.files = map[string]*row[book.File]{}
+	tx.entries = map[string]*row[book.Entry]{}
+	tx.auditors = map[string]*row[book.Auditor]{}
+	tx.findings = map[uint64]*row[book.Found]{}
 	tx.payments = map[ownedKey]*paymentRow{}
 	return tx
 }
@@ -100,8 +100,8 @@ func (tx *Tx) Now() envelope.Time {
 
 // Append commits one event: its Time is set to Now, it is folded into the state, sealed into the log, and the result that it
 // issues becomes pending. MerchantAdded also makes the merchant's key; a change of auditors begins a log key. It returns the event's index in the log. An event
-// that does not fit the state fails with payment.ErrTransition, and with it the caller's part of the transaction.
-func (tx *Tx) Append(e payment.Event) (index uint64, err error) {
+// that does not fit the state fails with book.ErrTransition, and with it the caller's part of the transaction.
+func (tx *Tx) Append(e book.Event) (index uint64, err error) {
 	if !tx.bolt.Writable() {
 		return 0, errReadOnly
 	}
@@ -111,17 +111,17 @@ func (tx *Tx) Append(e payment.Event) (index uint64, err error) {
 	return index, nil
 }
 
-func (tx *Tx) append(e payment.Event) (uint64, error) {
+func (tx *Tx) append(e book.Event) (uint64, error) {
 	e.Time = tx.now
-	if _, adding := e.Body.(payment.MerchantAdded); adding {
+	if _, adding := e.Body.(book.MerchantAdded); adding {
 		if err := tx.NewMerchantKey(e.Merchant); err != nil {
 			return 0, err
 		}
 	}
-	if err := payment.Retired(e.Body); err != nil {
+	if err := book.Retired(e.Body); err != nil {
 		return 0, err
 	}
-	issued, err := payment.Apply(tx, e)
+	issued, err := book.Apply(tx, e)
 	if err != nil {
 		return 0, err
 	}
@@ -131,7 +131,7 @@ func (tx *Tx) append(e payment.Event) (uint64, error) {
 			return 0, fmt.Errorf("%s: encode its result: %w", e.Body.Kind(), err)
 		}
 	}
-	if _, adding := e.Body.(payment.AuditorAdded); adding {
+	if _, adding := e.Body.(book.AuditorAdded); adding {
 		if err := tx.newLogKey(); err != nil {
 			return 0, err
 		}
@@ -140,7 +140,7 @@ func (tx *Tx) append(e payment.Event) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if _, removing := e.Body.(payment.AuditorRemoved); removing {
+	if _, removing := e.Body.(book.AuditorRemoved); removing {
 		if err := tx.newLogKey(); err != nil {
 			return 0, err
 		}
@@ -154,7 +154,7 @@ func (tx *Tx) append(e payment.Event) (uint64, error) {
 }
 
 // logEvent seals an event into the log's next leaf, with the line of the result that it issues or nil.
-func (tx *Tx) logEvent(e payment.Event, facts []byte) (envelope.Place, error) {
+func (tx *Tx) logEvent(e book.Event, facts []byte) (envelope.Place, error) {
 	event, err := e.MarshalJSON() // not json.Marshal, which would read it all once more
 	if err != nil {
 		return envelope.Place{}, err
@@ -210,7 +210,7 @@ func (tx *Tx) Proof(index uint64, size int64) (tlog.RecordProof, error) {
 type LogEntry struct {
 	Place  envelope.Place
 	LogKey uint32
-	Event  payment.Event
+	Event  book.Event
 	Record [proof.LeafBytes]byte
 }
 

@@ -16,9 +16,9 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/proof"
 	"nightdrop/shared/waittest"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // read returns all results of a merchant that the channel holds.
@@ -234,7 +234,7 @@ func TestNoticesFollowWhatTheyTell(t *testing.T) {
 
 	d.Enrol("shop-2")
 	expect("a merchant came", 1, 2, 1, 2)
-	d.Append("shop-2", payment.MerchantSuspended{})
+	d.Append("shop-2", book.MerchantSuspended{})
 	expect("a merchant was suspended", 1, 3, 1, 3)
 	d.reject("shop-1", 1)
 	expect("something else happened", 1, 3, 1, 4)
@@ -282,7 +282,7 @@ func (d *desk) checkNewest(t *testing.T, pin *envelope.Pin, r *recorder) {
 		t.Errorf("members %+v", members.Value)
 	}
 	d.View(func(tx *ledger.Tx) error {
-		return tx.Merchants(func(m payment.Merchant) error {
+		return tx.Merchants(func(m book.Merchant) error {
 			for _, listed := range members.Value.Merchants {
 				if listed.ID == m.ID && listed.Status == string(m.Status) && listed.Verifiers[0].String() == m.Verifiers[0] {
 					return nil

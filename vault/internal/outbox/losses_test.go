@@ -10,8 +10,8 @@ import (
 	"nightdrop/shared/channel"
 	"nightdrop/shared/channel/broker/brokertest"
 	"nightdrop/shared/waittest"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // published starts a vault of whose two merchants a real broker has all results.
@@ -57,7 +57,7 @@ func looked(t *testing.T, d *desk, o *Outbox) {
 }
 
 // findings is how many merchants lost results, as the log tells it.
-func (d *desk) findings() uint64 { return d.State().Findings[payment.FindingResultsLost] }
+func (d *desk) findings() uint64 { return d.State().Findings[book.FindingResultsLost] }
 
 func (d *desk) mends(t *testing.T, relay *channel.Relay, o *Outbox) {
 	t.Helper()

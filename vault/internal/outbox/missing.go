@@ -7,8 +7,8 @@ import (
 	"maps"
 	"time"
 
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // errUnseen is returned when the broker does not say what it has of a merchant.
@@ -23,9 +23,9 @@ type absent struct {
 // missing finds what RESULTS lost of each merchant, and when to look again for those who had theirs published
 // again within a day: zero where there is none. Its error is errUnseen or the ledger's.
 func (o *Outbox) missing(ctx context.Context, hint ledger.ResultsHint, differs difference) (found []absent, due time.Time, err error) {
-	var merchants []payment.Merchant
+	var merchants []book.Merchant
 	err = o.Ledger.View(func(tx *ledger.Tx) error {
-		return tx.Merchants(func(m payment.Merchant) error {
+		return tx.Merchants(func(m book.Merchant) error {
 			merchants = append(merchants, m)
 			return nil
 		})
@@ -133,8 +133,8 @@ func (o *Outbox) republish(ctx context.Context, differs difference, found []abse
 	for k, page := range pages {
 		err := o.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 			if k == 0 {
-				found := payment.IntegrityFound{Finding: payment.FindingResultsLost, Detail: detail, Count: uint64(len(found))}
-				if _, err := tx.Append(payment.Event{Actor: "vault", Origin: "timer", Body: found}); err != nil {
+				found := book.IntegrityFound{Finding: book.FindingResultsLost, Detail: detail, Count: uint64(len(found))}
+				if _, err := tx.Append(book.Event{Actor: "vault", Origin: "timer", Body: found}); err != nil {
 					return err
 				}
 			}
@@ -155,7 +155,7 @@ func (o *Outbox) republish(ctx context.Context, differs difference, found []abse
 
 // begin says in the log what is published again, and marks the first of it. From here on the merchant's day counts.
 func (a absent) begin(tx *ledger.Tx) error {
-	_, err := tx.Append(payment.Event{Actor: "vault", Origin: "timer", Merchant: a.merchant, Body: payment.ResultsResent{From: a.serials[0],
+	_, err := tx.Append(book.Event{Actor: "vault", Origin: "timer", Merchant: a.merchant, Body: book.ResultsResent{From: a.serials[0],
 		Through: a.serials[len(a.serials)-1], Lost: uint64(len(a.serials))}})
 	if err != nil {
 		return err

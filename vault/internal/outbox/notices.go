@@ -10,8 +10,8 @@ import (
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // notice is the newest note of a kind.
@@ -40,7 +40,7 @@ func (o *Outbox) Newest(kind channel.Notice) []byte {
 // IssueDirectory issues a directory at once, as `directory publish` does, and returns its serial. It is published as soon as the
 // channel is there.
 func (o *Outbox) IssueDirectory(ctx context.Context, actor, origin, purpose string) (uint64, error) {
-	serial, err := o.directory(ctx, payment.Event{Actor: actor, Origin: origin, Purpose: purpose})
+	serial, err := o.directory(ctx, book.Event{Actor: actor, Origin: origin, Purpose: purpose})
 	if err == nil {
 		select {
 		case o.wake <- struct{}{}:
@@ -100,7 +100,7 @@ type watch struct {
 func (w *watch) refresh(ctx context.Context) error {
 	var (
 		size  int64
-		vault payment.Vault
+		vault book.Vault
 	)
 	err := w.Ledger.View(func(tx *ledger.Tx) (err error) {
 		if size, err = tx.TreeSize(); err != nil {
@@ -113,7 +113,7 @@ func (w *watch) refresh(ctx context.Context) error {
 		return err
 	}
 	if w.due(channel.NoticeDirectory, directorySays(w.Keys.Directory(w.Now()), vault.Relays)) {
-		if _, err := w.directory(ctx, payment.Event{Actor: "vault", Origin: "timer"}); err != nil {
+		if _, err := w.directory(ctx, book.Event{Actor: "vault", Origin: "timer"}); err != nil {
 			return err
 		}
 	}
@@ -272,7 +272,7 @@ func (o *Outbox) unsent(kind channel.Notice) *notice {
 
 // directory signs and commits the next directory; by says who wants it. A crash after the commit costs a serial: the next start issues
 // another one.
-func (o *Outbox) directory(ctx context.Context, by payment.Event) (serial uint64, err error) {
+func (o *Outbox) directory(ctx context.Context, by book.Event) (serial uint64, err error) {
 	o.issuing.Lock()
 	defer o.issuing.Unlock()
 	signer, err := o.signer()
@@ -301,7 +301,7 @@ func (o *Outbox) directory(ctx context.Context, by payment.Event) (serial uint64
 			return err
 		}
 		event := by
-		event.Evidence, event.Body = signed.Digest, payment.DirectoryIssued{Serial: serial}
+		event.Evidence, event.Body = signed.Digest, book.DirectoryIssued{Serial: serial}
 		_, err = tx.Append(event)
 		return err
 	})
@@ -346,7 +346,7 @@ func (o *Outbox) issueMembers(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		_, err = tx.Append(payment.Event{Actor: "vault", Origin: "timer", Evidence: signed.Digest, Body: payment.MembersIssued{Serial: v.Members + 1}})
+		_, err = tx.Append(book.Event{Actor: "vault", Origin: "timer", Evidence: signed.Digest, Body: book.MembersIssued{Serial: v.Members + 1}})
 		return err
 	})
 	if err != nil {
@@ -359,13 +359,13 @@ func (o *Outbox) issueMembers(ctx context.Context) error {
 // members lists the merchants as relays see them, by id.
 func members(tx *ledger.Tx) ([]envelope.Member, error) {
 	var list []envelope.Member
-	err := tx.Merchants(func(m payment.Merchant) error {
+	err := tx.Merchants(func(m book.Merchant) error {
 		keys, err := parse(m.Verifiers)
 		if err != nil {
 			return err
 		}
 		status := envelope.MemberSuspended
-		if m.Status == payment.MerchantActive {
+		if m.Status == book.MerchantActive {
 			status = envelope.MemberActive
 		}
 		list = append(list, envelope.Member{ID: m.ID, Verifiers: keys, Status: status})

@@ -13,10 +13,10 @@ import (
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // recorder is a channel that keeps what was published and answers as told.
@@ -135,10 +135,10 @@ func (d *desk) outbox(c Channel) *Outbox {
 func (d *desk) reject(merchant string, n int) []string {
 	d.TB.Helper()
 	ids := make([]string, n)
-	bodies := make([]payment.Body, n)
+	bodies := make([]book.Body, n)
 	for k := range ids {
 		ids[k] = uuid.NewString()
-		bodies[k] = payment.EnvelopeRejected{ID: ids[k], Digest: digest(k), Code: envelope.CodeLuhn, Remembered: true,
+		bodies[k] = book.EnvelopeRejected{ID: ids[k], Digest: digest(k), Code: envelope.CodeLuhn, Remembered: true,
 			Operation: envelope.OpSale, Amount: int64(k + 1), Currency: "USD", Reference: fmt.Sprintf("order %d", k)}
 	}
 	d.Append(merchant, bodies...)
@@ -291,7 +291,7 @@ func TestChainThatMovedMeanwhile(t *testing.T) {
 func TestResultsAreSealedToTheNewestReplyKey(t *testing.T) {
 	d := newDesk(t)
 	old, newest := d.Stranger("shop-2"), d.Stranger("shop-2")
-	d.Append("shop-2", payment.MerchantAdded{Name: "Shop", Verifiers: []string{newest.Signer.Verifier().String()},
+	d.Append("shop-2", book.MerchantAdded{Name: "Shop", Verifiers: []string{newest.Signer.Verifier().String()},
 		ReplyKeys: []string{old.ReplyLine(), newest.ReplyLine()}, Acceptor: "ACCEPTOR2", Currencies: []string{"USD"}})
 	d.reject("shop-2", 1)
 	r := &recorder{}

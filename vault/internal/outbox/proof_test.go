@@ -7,9 +7,9 @@ import (
 
 	"nightdrop/shared/channel"
 	"nightdrop/shared/proof"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // leaf is the record that a result tells of.
@@ -91,7 +91,7 @@ func TestEveryResultProvesItsPlaceInTheLog(t *testing.T) {
 // checkPrefixes checks that the log as it is now begins with the logs of all these checkpoints.
 func (d *desk) checkPrefixes(t *testing.T, bySize map[int64]proof.Checkpoint) {
 	t.Helper()
-	d.Append("shop-1", payment.MerchantSuspended{}) // one entry more
+	d.Append("shop-1", book.MerchantSuspended{}) // one entry more
 	d.View(func(tx *ledger.Tx) error {
 		size, err := tx.TreeSize()
 		if err != nil {

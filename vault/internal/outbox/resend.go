@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"nightdrop/shared/channel"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // Limits of publishing results again.
@@ -40,7 +40,7 @@ type Resent struct {
 // oldest of the last 30 days). They are one page, as many as fit the merchant's share of RESULTS, for more would push each other out before
 // the shop has read them. It returns when they are durable in the channel. Any number of calls does no harm; a crash amid one has those
 // that were marked sent after the next unlock. by is who asks for it. progress may be nil.
-func (o *Outbox) Resend(ctx context.Context, by payment.Event, from uint64, count int, progress func(done, total int)) (Resent, error) {
+func (o *Outbox) Resend(ctx context.Context, by book.Event, from uint64, count int, progress func(done, total int)) (Resent, error) {
 	page, err := o.markAgain(ctx, by, from, count)
 	if err != nil {
 		return page, err
@@ -90,13 +90,13 @@ func (s *shares) fits() uint64 {
 }
 
 // markAgain says in the log what is published again, and marks it: the first commit has both the event and the first results.
-func (o *Outbox) markAgain(ctx context.Context, by payment.Event, from uint64, count int) (page Resent, err error) {
+func (o *Outbox) markAgain(ctx context.Context, by book.Event, from uint64, count int) (page Resent, err error) {
 	err = o.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		if page, err = o.page(tx, by.Merchant, from, count); err != nil {
 			return err
 		}
 		event := by
-		event.Body = payment.ResultsResent{From: page.From, Through: page.Through}
+		event.Body = book.ResultsResent{From: page.From, Through: page.Through}
 		if _, err := tx.Append(event); err != nil {
 			return err
 		}

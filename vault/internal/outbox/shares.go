@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"nightdrop/shared/channel"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // ResultsKept is how long RESULTS holds a result (INTERFACES 8): what is older is not published again.
@@ -226,7 +226,7 @@ func (o *Outbox) count() error {
 }
 
 func (c *census) read(tx *ledger.Tx, now time.Time) error {
-	return tx.Merchants(func(m payment.Merchant) error {
+	return tx.Merchants(func(m book.Merchant) error {
 		c.merchants++
 		if c.week {
 			first, last, err := tx.ResultsSince(m.ID, now.Add(-7*24*time.Hour))

@@ -12,8 +12,8 @@ import (
 	"nightdrop/shared/channel/broker/brokertest"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/waittest"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // small is a broker whose RESULTS holds 4 MiB: 512 results by the rule of thumb, some 550 in truth.
@@ -218,7 +218,7 @@ func TestPurgedResultsArePublishedAgainInPages(t *testing.T) {
 	if kept < 100 {
 		t.Fatalf("the oldest result is %d: nothing to speak of was purged", kept)
 	}
-	by := payment.Event{Actor: "user:anna", Origin: "socket", Merchant: "shop-1"}
+	by := book.Event{Actor: "user:anna", Origin: "socket", Merchant: "shop-1"}
 	told := 0
 	for next, pages := uint64(1), 0; next != 0; pages++ {
 		page, err := o.Resend(t.Context(), by, next, int(kept-next), func(done, total int) { told = max(told, done) })
@@ -253,7 +253,7 @@ func TestWhatIsNotPublishedAgain(t *testing.T) {
 	if _, trouble, err := o.sendRound(t.Context()); trouble != nil || err != nil {
 		t.Fatal(trouble, err)
 	}
-	by := payment.Event{Actor: "user:anna", Origin: "socket", Merchant: "shop-1"}
+	by := book.Event{Actor: "user:anna", Origin: "socket", Merchant: "shop-1"}
 	for _, c := range []struct {
 		from  uint64
 		count int

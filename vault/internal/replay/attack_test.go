@@ -12,8 +12,8 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/vault/internal/audit"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
-	"nightdrop/vault/internal/payment"
 )
 
 // index returns the place of the n-th event of a kind, from 0.
@@ -35,11 +35,11 @@ func (v *vault) index(kind string, n int) int {
 func TestOneWhoOwnsTheLogsKeysIsFound(t *testing.T) {
 	v := newVault(t)
 	v.month()
-	answered := payment.AuthorisationAnswered{}.Kind()
+	answered := book.AuthorisationAnswered{}.Kind()
 	for name, test := range map[string]func(h []logged) (history []logged, first int){
 		"an entry removed": func(h []logged) ([]logged, int) {
 			i := v.index(answered, 4)
-			return slices.Delete(h, i, i+1), v.index(payment.BatchClosed{}.Kind(), 0) - 1
+			return slices.Delete(h, i, i+1), v.index(book.BatchClosed{}.Kind(), 0) - 1
 		},
 		"two entries in another order": func(h []logged) ([]logged, int) {
 			i := v.index(answered, 4)
@@ -56,8 +56,8 @@ func TestOneWhoOwnsTheLogsKeysIsFound(t *testing.T) {
 			return h, i
 		},
 		"an amount altered, and the result that tells of it": func(h []logged) ([]logged, int) {
-			i := v.index(payment.EnvelopeReceived{}.Kind(), 4)
-			b := h[i].event.Body.(payment.EnvelopeReceived)
+			i := v.index(book.EnvelopeReceived{}.Kind(), 4)
+			b := h[i].event.Body.(book.EnvelopeReceived)
 			b.Amount += 100
 			h[i].event.Body = b
 			j := v.index(answered, 4)
@@ -66,18 +66,18 @@ func TestOneWhoOwnsTheLogsKeysIsFound(t *testing.T) {
 				t.Fatalf("facts %s", facts)
 			}
 			h[j].facts = facts
-			return h, v.index(payment.BatchClosed{}.Kind(), 0)
+			return h, v.index(book.BatchClosed{}.Kind(), 0)
 		},
 		"an amount altered, and the merchant told the old one": func(h []logged) ([]logged, int) {
-			i := v.index(payment.EnvelopeReceived{}.Kind(), 4)
-			b := h[i].event.Body.(payment.EnvelopeReceived)
+			i := v.index(book.EnvelopeReceived{}.Kind(), 4)
+			b := h[i].event.Body.(book.EnvelopeReceived)
 			b.Amount += 100
 			h[i].event.Body = b
 			return h, v.index(answered, 4)
 		},
 		"a decline told as an approval": func(h []logged) ([]logged, int) {
 			i := v.index(answered, 6)
-			if b := h[i].event.Body.(payment.AuthorisationAnswered); b.Code == envelope.ISOCode("00") {
+			if b := h[i].event.Body.(book.AuthorisationAnswered); b.Code == envelope.ISOCode("00") {
 				t.Fatal("the seventh is declined")
 			}
 			h[i].facts = h[v.index(answered, 5)].facts
@@ -89,7 +89,7 @@ func TestOneWhoOwnsTheLogsKeysIsFound(t *testing.T) {
 			return h, i
 		},
 		"a result made up": func(h []logged) ([]logged, int) {
-			i := v.index(payment.AuthorisationIntended{}.Kind(), 4)
+			i := v.index(book.AuthorisationIntended{}.Kind(), 4)
 			h[i].facts = h[v.index(answered, 4)].facts
 			return h, i
 		},
@@ -99,8 +99,8 @@ func TestOneWhoOwnsTheLogsKeysIsFound(t *testing.T) {
 			return h, i + 1
 		},
 		"a settlement of more than was agreed": func(h []logged) ([]logged, int) {
-			i := v.index(payment.ReconciliationAnswered{}.Kind(), 0)
-			b := h[i].event.Body.(payment.ReconciliationAnswered)
+			i := v.index(book.ReconciliationAnswered{}.Kind(), 0)
+			b := h[i].event.Body.(book.ReconciliationAnswered)
 			b.Host.Amount++
 			h[i].event.Body = b
 			return h, i
@@ -131,7 +131,7 @@ func TestAnOlderDatabaseIsFound(t *testing.T) {
 	cut := v.rewritten(slices.Clone(v.history[:half]))
 	regrown := v.rewritten(slices.Clone(v.history[:half]))
 	for range v.history[half:] {
-		regrown.log(regrown.event("", payment.LogExported{Dir: "/media/other"}), nil)
+		regrown.log(regrown.event("", book.LogExported{Dir: "/media/other"}), nil)
 	}
 	for name, w := range map[string]*vault{"cut": cut, "regrown": regrown} {
 		dir := w.export()

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // coder writes values into bytes, or reads them from there: which of them, one list of members says for both, so that they cannot differ. Its
@@ -21,14 +21,14 @@ type coder struct {
 var errCut = errors.New("a record of the replay's own file is cut")
 
 // appendPayment appends a payment to dst.
-func appendPayment(dst []byte, p *payment.Payment) ([]byte, error) {
+func appendPayment(dst []byte, p *book.Payment) ([]byte, error) {
 	c := coder{buffer: dst}
 	c.payment(p)
 	return c.buffer, nil
 }
 
 // readPayment reads what appendPayment appended.
-func readPayment(text string, p *payment.Payment) error {
+func readPayment(text string, p *book.Payment) error {
 	c := coder{reading: true, rest: text}
 	if c.payment(p); c.bad || len(c.rest) > 0 {
 		return errCut
@@ -37,7 +37,7 @@ func readPayment(text string, p *payment.Payment) error {
 }
 
 // payment has every member of a payment.
-func (c *coder) payment(p *payment.Payment) {
+func (c *coder) payment(p *book.Payment) {
 	for _, s := range [...]*string{&p.Merchant, &p.ID, &p.Digest, (*string)(&p.Stage), (*string)(&p.Operation), &p.Currency, &p.Reference, &p.Descriptor,
 		&p.Masked, &p.Brand, &p.Fingerprint, (*string)(&p.Method), &p.Of, &p.Token, &p.Void, &p.Standard, &p.Entry, &p.File, &p.Notice, (*string)(&p.Code),
 		&p.Approval, (*string)(&p.Answer), (*string)(&p.First)} {
@@ -79,7 +79,7 @@ func (c *coder) payment(p *payment.Payment) {
 	}
 }
 
-func (c *coder) decision(d *payment.Decision) {
+func (c *coder) decision(d *book.Decision) {
 	c.time(&d.Time)
 	for _, s := range [...]*string{&d.Actor, (*string)(&d.As), &d.Reason, &d.Evidence} {
 		c.string(s)
@@ -101,14 +101,14 @@ func optional[T any](c *coder, v **T) bool {
 	return there
 }
 
-func (c *coder) resent(r **payment.Resent) {
+func (c *coder) resent(r **book.Resent) {
 	if optional(c, r) {
 		c.time(&(*r).At)
 		c.number(&(*r).Tries)
 	}
 }
 
-func (c *coder) trace(t **payment.Trace) {
+func (c *coder) trace(t **book.Trace) {
 	if !optional(c, t) {
 		return
 	}

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // fill sets every member of what v points to, each to something else.
@@ -45,9 +45,9 @@ func fill(t *testing.T, v reflect.Value, n *int64) {
 // TestPaymentsAreKeptWhole: a member that is added to payments and not to the coder shows here.
 func TestPaymentsAreKeptWhole(t *testing.T) {
 	var n int64
-	var full payment.Payment
+	var full book.Payment
 	fill(t, reflect.ValueOf(&full).Elem(), &n)
-	for _, want := range []payment.Payment{{}, {ID: "a"}, full, {Results: []uint64{1}, Trace: &payment.Trace{}}} {
+	for _, want := range []book.Payment{{}, {ID: "a"}, full, {Results: []uint64{1}, Trace: &book.Trace{}}} {
 		data, err := appendPayment([]byte("before"), &want)
 		if err != nil {
 			t.Fatal(err)
@@ -69,10 +69,10 @@ func TestPaymentsAreKeptWhole(t *testing.T) {
 }
 
 func FuzzReadPayment(f *testing.F) {
-	data, _ := appendPayment(nil, &payment.Payment{ID: "a", Results: []uint64{1, 300}, Trace: &payment.Trace{RRN: "b"}})
+	data, _ := appendPayment(nil, &book.Payment{ID: "a", Results: []uint64{1, 300}, Trace: &book.Trace{RRN: "b"}})
 	f.Add(data)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		var p, again payment.Payment
+		var p, again book.Payment
 		if readPayment(string(data), &p) != nil {
 			return
 		}

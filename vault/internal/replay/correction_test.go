@@ -5,18 +5,18 @@ import (
 	"strings"
 	"testing"
 
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // decided is a sale of which nothing came, and of which a person said that it stands.
 func (v *vault) decided(amount int64) string {
 	v.t.Helper()
 	pay := v.received(amount)
-	v.do(shop, payment.AuthorisationIntended{ID: pay, Trace: v.trace(), Batch: v.batch})
-	v.do(shop, payment.AuthorisationUnanswered{ID: pay})
-	v.do(shop, payment.ReversalIntended{ID: pay, Trace: v.trace(), Try: 1})
-	v.do(shop, payment.ReversalAbandoned{ID: pay, Tries: 1})
-	v.do(shop, payment.PaymentResolved{ID: pay, As: "approved", Reason: "a guess", Remembered: true})
+	v.do(shop, book.AuthorisationIntended{ID: pay, Trace: v.trace(), Batch: v.batch})
+	v.do(shop, book.AuthorisationUnanswered{ID: pay})
+	v.do(shop, book.ReversalIntended{ID: pay, Trace: v.trace(), Try: 1})
+	v.do(shop, book.ReversalAbandoned{ID: pay, Tries: 1})
+	v.do(shop, book.PaymentResolved{ID: pay, As: "approved", Reason: "a guess", Remembered: true})
 	return pay
 }
 
@@ -25,18 +25,18 @@ func TestCorrectionsAndAdjustmentsReplay(t *testing.T) {
 	v := newVault(t)
 	good := v.sale(1000)
 	early, late := v.decided(700), v.decided(900)
-	v.do(shop, payment.PaymentCorrected{ID: early, As: "reversed", Reason: "its letter"})
-	v.do(shop, payment.PaymentCorrected{ID: early, As: "approved", Reason: "the other letter"})
-	v.do(shop, payment.ReversalIntended{ID: early, Trace: v.trace(), Try: 1})
-	v.do(shop, payment.ReversalAnswered{ID: early, Code: "iso-00"})
+	v.do(shop, book.PaymentCorrected{ID: early, As: "reversed", Reason: "its letter"})
+	v.do(shop, book.PaymentCorrected{ID: early, As: "approved", Reason: "the other letter"})
+	v.do(shop, book.ReversalIntended{ID: early, Trace: v.trace(), Try: 1})
+	v.do(shop, book.ReversalAnswered{ID: early, Code: "iso-00"})
 	b := v.state.Batches[v.batch]
-	v.do(shop, payment.BatchClosing{Batch: v.batch})
-	v.do(shop, payment.BatchClosed{Batch: v.batch, Totals: b.Totals, HashTotal: b.HashTotal})
-	v.do(shop, payment.PaymentCorrected{ID: late, As: "reversed", Reason: "its listing"})
-	v.do(shop, payment.BatchAdjusted{Batch: v.batch, Total: payment.Total{Currency: "USD", Count: 1, Amount: 77}, Reason: "a stray sale"})
-	v.do(shop, payment.BatchAgreed{Batch: v.batch, By: payment.ByWord, Totals: []payment.Total{{Currency: "USD", Count: 2, Amount: 1077}}, Reason: "its statement"})
-	v.do(shop, payment.PaymentSettled{ID: good, Batch: v.batch})
-	v.do(shop, payment.BatchSettled{Batch: v.batch})
+	v.do(shop, book.BatchClosing{Batch: v.batch})
+	v.do(shop, book.BatchClosed{Batch: v.batch, Totals: b.Totals, HashTotal: b.HashTotal})
+	v.do(shop, book.PaymentCorrected{ID: late, As: "reversed", Reason: "its listing"})
+	v.do(shop, book.BatchAdjusted{Batch: v.batch, Total: book.Total{Currency: "USD", Count: 1, Amount: 77}, Reason: "a stray sale"})
+	v.do(shop, book.BatchAgreed{Batch: v.batch, By: book.ByWord, Totals: []book.Total{{Currency: "USD", Count: 2, Amount: 1077}}, Reason: "its statement"})
+	v.do(shop, book.PaymentSettled{ID: good, Batch: v.batch})
+	v.do(shop, book.BatchSettled{Batch: v.batch})
 
 	r, state, err := v.replay(v.export(), given{})
 	v.must(err)

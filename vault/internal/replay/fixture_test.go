@@ -16,8 +16,8 @@ import (
 	"nightdrop/shared/proof"
 	"nightdrop/shared/seal"
 	"nightdrop/vault/internal/audit"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
-	"nightdrop/vault/internal/payment"
 )
 
 const (
@@ -34,7 +34,7 @@ type vault struct {
 	key     audit.Key
 	tail    audit.Tail
 	wraps   map[string][]byte // by "number auditor"
-	state   *payment.Memory
+	state   *book.Memory
 	now     time.Time
 	opening bytes.Buffer // signed state at the auditor's first entry
 	anna    *keyring.Auditor
@@ -46,7 +46,7 @@ type vault struct {
 
 // logged is one entry before it is sealed.
 type logged struct {
-	event payment.Event
+	event book.Event
 	facts []byte
 	key   audit.Key
 }
@@ -55,7 +55,7 @@ type logged struct {
 func newVault(t testing.TB) *vault {
 	t.Helper()
 	dir := t.TempDir()
-	v := &vault{t: t, wraps: map[string][]byte{}, state: payment.NewMemory(), now: time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)}
+	v := &vault{t: t, wraps: map[string][]byte{}, state: book.NewMemory(), now: time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)}
 	shares, _, err := keyring.Create(filepath.Join(dir, "ring"), keyring.CreateOptions{Name: origin, Shares: 1, Threshold: 1})
 	v.must(err)
 	v.ring, err = keyring.Open(filepath.Join(dir, "ring"), keyring.Options{})
@@ -65,14 +65,14 @@ func newVault(t testing.TB) *vault {
 	v.signer = v.ring.Signer()
 	v.db = newLog(t)
 	v.begin()
-	v.do("", payment.VaultCreated{Vault: origin, Generation: 1, Signer: v.signer.Verifier().String()})
-	v.do(shop, payment.MerchantAdded{Name: "Shop", Acceptor: "ACCEPTOR1", Currencies: []string{"USD"}})
+	v.do("", book.VaultCreated{Vault: origin, Generation: 1, Signer: v.signer.Verifier().String()})
+	v.do(shop, book.MerchantAdded{Name: "Shop", Acceptor: "ACCEPTOR1", Currencies: []string{"USD"}})
 	v.anna, err = keyring.NewAuditor("anna")
 	v.must(err)
 	v.open()
 	v.begin(v.anna)
-	v.do("", payment.AuditorAdded{Name: "anna", Key: v.anna.Line()})
-	v.do(shop, payment.BatchOpened{Batch: 1, Method: payment.MethodCard})
+	v.do("", book.AuditorAdded{Name: "anna", Key: v.anna.Line()})
+	v.do(shop, book.BatchOpened{Batch: 1, Method: book.MethodCard})
 	v.batch = 1
 	return v
 }
@@ -90,9 +90,9 @@ func (v *vault) open() {
 	s, err := NewState(origin)
 	v.must(err)
 	defer s.Close()
-	s.book.Memory = v.state
+	s.state.Memory = v.state
 	for _, p := range v.state.Payments {
-		v.must(s.book.PutPayment(p))
+		v.must(s.state.PutPayment(p))
 	}
 	s.Size, s.Root, s.Time = v.tail.Size(), v.tail.Root(), envelope.At(v.now)
 	v.opening.Reset()
@@ -116,22 +116,22 @@ func (v *vault) begin(auditors ...*keyring.Auditor) {
 }
 
 // do folds and logs an event.
-func (v *vault) do(merchant string, body payment.Body) *payment.Issued {
+func (v *vault) do(merchant string, body book.Body) *book.Issued {
 	v.t.Helper()
 	e := v.event(merchant, body)
-	issued, err := payment.Apply(v.state, e)
+	issued, err := book.Apply(v.state, e)
 	v.must(err)
 	v.log(e, issued)
 	return issued
 }
 
-func (v *vault) event(merchant string, body payment.Body) payment.Event {
+func (v *vault) event(merchant string, body book.Body) book.Event {
 	v.now = v.now.Add(time.Second)
-	return payment.Event{Time: envelope.At(v.now), Actor: "vault", Origin: "host", Merchant: merchant, Body: body}
+	return book.Event{Time: envelope.At(v.now), Actor: "vault", Origin: "host", Merchant: merchant, Body: body}
 }
 
 // log appends an event as it is, with the result of somebody's choice.
-func (v *vault) log(e payment.Event, issued *payment.Issued) {
+func (v *vault) log(e book.Event, issued *book.Issued) {
 	v.t.Helper()
 	text, err := json.Marshal(e)
 	v.must(err)
@@ -205,7 +205,7 @@ func newLog(t testing.TB) *bbolt.DB {
 
 func id(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", n) }
 
-func (v *vault) trace() payment.Trace {
+func (v *vault) trace() book.Trace {
 	v.t.Helper()
 	trace, err := v.state.TheVault.NextTrace([]string{"TERM0001", "TERM0002", "TERM0003"}, "ACCEPTOR1", envelope.At(v.now), nil)
 	v.must(err)
@@ -216,9 +216,9 @@ func (v *vault) trace() payment.Trace {
 func (v *vault) received(amount int64) string {
 	v.t.Helper()
 	v.pays++
-	v.do(shop, payment.EnvelopeReceived{ID: id(v.pays), Digest: fmt.Sprintf("%064x", v.pays), Until: envelope.At(v.now.Add(time.Hour)), Operation: envelope.OpSale,
+	v.do(shop, book.EnvelopeReceived{ID: id(v.pays), Digest: fmt.Sprintf("%064x", v.pays), Until: envelope.At(v.now.Add(time.Hour)), Operation: envelope.OpSale,
 		Amount: amount, Currency: "USD", Reference: fmt.Sprintf("order-%d", v.pays), Masked: "424242******4242", Brand: "visa",
-		Fingerprint: fmt.Sprintf("%032x", v.pays), Method: payment.MethodCard})
+		Fingerprint: fmt.Sprintf("%032x", v.pays), Method: book.MethodCard})
 	return id(v.pays)
 }
 
@@ -226,12 +226,12 @@ func (v *vault) received(amount int64) string {
 func (v *vault) sale(amount int64) string {
 	v.t.Helper()
 	pay := v.received(amount)
-	v.do(shop, payment.AuthorisationIntended{ID: pay, Trace: v.trace(), Batch: v.batch})
+	v.do(shop, book.AuthorisationIntended{ID: pay, Trace: v.trace(), Batch: v.batch})
 	code, approval := envelope.ISOCode("00"), "A12345"
 	if v.pays%7 == 0 {
 		code, approval = envelope.ISOCode("51"), ""
 	}
-	v.do(shop, payment.AuthorisationAnswered{ID: pay, Code: code, Approval: approval})
+	v.do(shop, book.AuthorisationAnswered{ID: pay, Code: code, Approval: approval})
 	return pay
 }
 
@@ -239,21 +239,21 @@ func (v *vault) sale(amount int64) string {
 func (v *vault) settle() {
 	v.t.Helper()
 	b := v.state.Batches[v.batch]
-	v.do(shop, payment.BatchClosing{Batch: v.batch})
-	v.do(shop, payment.BatchClosed{Batch: v.batch, Totals: b.Totals, HashTotal: b.HashTotal})
+	v.do(shop, book.BatchClosing{Batch: v.batch})
+	v.do(shop, book.BatchClosed{Batch: v.batch, Totals: b.Totals, HashTotal: b.HashTotal})
 	for _, total := range b.Totals {
-		v.do(shop, payment.ReconciliationIntended{Batch: v.batch, Currency: total.Currency, Trace: v.trace()})
-		v.do(shop, payment.ReconciliationAnswered{Batch: v.batch, Agreed: true, Host: total})
+		v.do(shop, book.ReconciliationIntended{Batch: v.batch, Currency: total.Currency, Trace: v.trace()})
+		v.do(shop, book.ReconciliationAnswered{Batch: v.batch, Agreed: true, Host: total})
 	}
 	for n := 1; n <= v.pays; n++ {
-		p := v.state.Payments[payment.Key{Merchant: shop, ID: id(n)}]
-		if p.Batch == v.batch && p.Stage == payment.StageApproved {
-			v.do(shop, payment.PaymentSettled{ID: p.ID, Batch: v.batch})
+		p := v.state.Payments[book.Key{Merchant: shop, ID: id(n)}]
+		if p.Batch == v.batch && p.Stage == book.StageApproved {
+			v.do(shop, book.PaymentSettled{ID: p.ID, Batch: v.batch})
 		}
 	}
-	v.do(shop, payment.BatchSettled{Batch: v.batch})
+	v.do(shop, book.BatchSettled{Batch: v.batch})
 	v.batch = v.state.TheVault.NextBatch
-	v.do(shop, payment.BatchOpened{Batch: v.batch, Method: payment.MethodCard})
+	v.do(shop, book.BatchOpened{Batch: v.batch, Method: book.MethodCard})
 }
 
 // refund refunds some of a settled sale, and the host approves.
@@ -261,10 +261,10 @@ func (v *vault) refund(of string, amount int64) string {
 	v.t.Helper()
 	v.pays++
 	pay := id(v.pays)
-	v.do(shop, payment.EnvelopeReceived{ID: pay, Digest: fmt.Sprintf("%064x", v.pays), Until: envelope.At(v.now.Add(time.Hour)), Operation: envelope.OpRefund,
-		Amount: amount, Currency: "USD", Reference: "back", Masked: "424242******4242", Of: of, Method: payment.MethodCard})
-	v.do(shop, payment.AuthorisationIntended{ID: pay, Trace: v.trace(), Batch: v.batch})
-	v.do(shop, payment.AuthorisationAnswered{ID: pay, Code: envelope.ISOCode("00"), Approval: "B12345"})
+	v.do(shop, book.EnvelopeReceived{ID: pay, Digest: fmt.Sprintf("%064x", v.pays), Until: envelope.At(v.now.Add(time.Hour)), Operation: envelope.OpRefund,
+		Amount: amount, Currency: "USD", Reference: "back", Masked: "424242******4242", Of: of, Method: book.MethodCard})
+	v.do(shop, book.AuthorisationIntended{ID: pay, Trace: v.trace(), Batch: v.batch})
+	v.do(shop, book.AuthorisationAnswered{ID: pay, Code: envelope.ISOCode("00"), Approval: "B12345"})
 	return pay
 }
 
@@ -280,11 +280,11 @@ func (v *vault) month() {
 		v.refund(last, 300)
 	}
 	pay := v.received(777)
-	v.do(shop, payment.AuthorisationIntended{ID: pay, Trace: v.trace(), Batch: v.batch})
-	v.do(shop, payment.AuthorisationUnanswered{ID: pay})
-	v.do(shop, payment.ReversalIntended{ID: pay, Trace: v.trace(), Try: 1})
-	v.do(shop, payment.ReversalAnswered{ID: pay, Code: envelope.ISOCode("00")})
-	v.do("", payment.IntegrityFound{Finding: payment.FindingMessage, Detail: "an answer to nothing"})
+	v.do(shop, book.AuthorisationIntended{ID: pay, Trace: v.trace(), Batch: v.batch})
+	v.do(shop, book.AuthorisationUnanswered{ID: pay})
+	v.do(shop, book.ReversalIntended{ID: pay, Trace: v.trace(), Try: 1})
+	v.do(shop, book.ReversalAnswered{ID: pay, Code: envelope.ISOCode("00")})
+	v.do("", book.IntegrityFound{Finding: book.FindingMessage, Detail: "an answer to nothing"})
 }
 
 func (v *vault) checkpoint() []byte {

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"slices"
 
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // ErrDiverged is returned when the log does not come to what it says, or to what the vault has signed elsewhere.
@@ -20,24 +20,24 @@ var ErrNoKey = errors.New("give the identity of an auditor of that time, or ask 
 
 // Report is what a replay found.
 type Report struct {
-	Origin   string                     `json:"origin"`
-	Size     int64                      `json:"size"`           // entries, as the checkpoint says
-	Root     string                     `json:"root"`           // base64, as the checkpoint says
-	From     int64                      `json:"from"`           // entries [From, Through) were folded
-	Through  int64                      `json:"through"`        //
-	By       string                     `json:"by"`             // who vouches for the state before From; "" for nothing before
-	Opened   int64                      `json:"opened"`         // entries
-	Closed   int64                      `json:"closed"`         // entries outside the auditor's time or without a body: verified in the tree only
-	Results  int64                      `json:"results"`        // whose facts are those of their leaf
-	Compared int                        `json:"compared"`       // statements and files that agree with the log
-	Not      []string                   `json:"notCompared"`    // statements that say nothing about these entries
-	Events   map[string]int64           `json:"events"`         // opened, by kind
-	Found    map[payment.Finding]uint64 `json:"found"`          // integrity findings that the vault itself logged
-	Sums     *Sums                      `json:"sums,omitempty"` // at Through; absent where nothing could be folded
-	First    int64                      `json:"firstFinding"`   // index of the first entry that is wrong; -1 for none
-	Findings []Finding                  `json:"findings"`       // at most maxFindings
-	Count    int                        `json:"count"`          // of all findings
-	Gap      string                     `json:"gap,omitempty"`  // why entries that open were not folded
+	Origin   string                  `json:"origin"`
+	Size     int64                   `json:"size"`           // entries, as the checkpoint says
+	Root     string                  `json:"root"`           // base64, as the checkpoint says
+	From     int64                   `json:"from"`           // entries [From, Through) were folded
+	Through  int64                   `json:"through"`        //
+	By       string                  `json:"by"`             // who vouches for the state before From; "" for nothing before
+	Opened   int64                   `json:"opened"`         // entries
+	Closed   int64                   `json:"closed"`         // entries outside the auditor's time or without a body: verified in the tree only
+	Results  int64                   `json:"results"`        // whose facts are those of their leaf
+	Compared int                     `json:"compared"`       // statements and files that agree with the log
+	Not      []string                `json:"notCompared"`    // statements that say nothing about these entries
+	Events   map[string]int64        `json:"events"`         // opened, by kind
+	Found    map[book.Finding]uint64 `json:"found"`          // integrity findings that the vault itself logged
+	Sums     *Sums                   `json:"sums,omitempty"` // at Through; absent where nothing could be folded
+	First    int64                   `json:"firstFinding"`   // index of the first entry that is wrong; -1 for none
+	Findings []Finding               `json:"findings"`       // at most maxFindings
+	Count    int                     `json:"count"`          // of all findings
+	Gap      string                  `json:"gap,omitempty"`  // why entries that open were not folded
 }
 
 // Sums are what the payments come to, counted anew.
@@ -52,7 +52,7 @@ type Sums struct {
 
 // Money is what payments of one currency that stand alike come to.
 type Money struct {
-	payment.Total
+	book.Total
 	State string `json:"state"` // standing, settled, returned, open
 }
 
@@ -91,16 +91,16 @@ func (r *Report) Err() error {
 }
 
 // standing is how a payment's money stands; "" where none moves.
-func standing(p payment.Payment) string {
+func standing(p book.Payment) string {
 	switch p.Stage {
-	case payment.StageApproved, payment.StageCaptured, payment.StageAccepted, payment.StageFiling:
+	case book.StageApproved, book.StageCaptured, book.StageAccepted, book.StageFiling:
 		return "standing"
-	case payment.StageSettled:
+	case book.StageSettled:
 		return "settled"
-	case payment.StageReturned:
+	case book.StageReturned:
 		return "returned"
-	case payment.StageUnknown, payment.StageManual, payment.StageAuthorising, payment.StageCapturing, payment.StageVoiding,
-		payment.StageCorrecting:
+	case book.StageUnknown, book.StageManual, book.StageAuthorising, book.StageCapturing, book.StageVoiding,
+		book.StageCorrecting:
 		return "open"
 	}
 	return ""
@@ -110,12 +110,12 @@ func standing(p payment.Payment) string {
 var moneyStates = [...]string{"standing", "settled", "returned", "open"}
 
 // add counts a payment that stands so.
-func (s *Sums) add(state string, p payment.Payment) {
-	i, found := slices.BinarySearchFunc(s.Money, p, func(m Money, p payment.Payment) int {
+func (s *Sums) add(state string, p book.Payment) {
+	i, found := slices.BinarySearchFunc(s.Money, p, func(m Money, p book.Payment) int {
 		return cmp.Or(cmp.Compare(m.Currency, p.Currency), cmp.Compare(place(m.State), place(state)))
 	})
 	if !found {
-		s.Money = slices.Insert(s.Money, i, Money{Total: payment.Total{Currency: p.Currency}, State: state})
+		s.Money = slices.Insert(s.Money, i, Money{Total: book.Total{Currency: p.Currency}, State: state})
 	}
 	m := &s.Money[i]
 	if p.Credit() {

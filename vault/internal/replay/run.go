@@ -11,7 +11,7 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/proof"
 	"nightdrop/vault/internal/audit"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // Options say what is replayed.
@@ -35,10 +35,10 @@ const (
 // Step is one entry that was folded and held against its leaf.
 type Step struct {
 	Entry  audit.Entry
-	Event  payment.Event
-	Issued *payment.Issued // nil where it issued no result
-	Facts  []byte          // line 1 of that result, without its newline; until Watch returns
-	State  payment.State   // after the event
+	Event  book.Event
+	Issued *book.Issued // nil where it issued no result
+	Facts  []byte       // line 1 of that result, without its newline; until Watch returns
+	State  book.State   // after the event
 }
 
 // Run replays an export. What does not hold is in the report, and Report.Err says so; an error is of reading alone. After the first event
@@ -46,7 +46,7 @@ type Step struct {
 func Run(ctx context.Context, o Options) (*Report, error) {
 	c := o.Export.Checkpoint()
 	r := &run{Options: o, report: &Report{Origin: c.Origin, Size: c.Size, Root: c.Root.String(), From: o.From.Size, Through: o.From.Size, By: o.From.By,
-		Not: []string{}, Events: map[string]int64{}, Found: map[payment.Finding]uint64{}, First: -1, Findings: []Finding{}}, last: o.From.Time}
+		Not: []string{}, Events: map[string]int64{}, Found: map[book.Finding]uint64{}, First: -1, Findings: []Finding{}}, last: o.From.Time}
 	if o.From.Size == 0 {
 		r.report.By = ""
 	}
@@ -97,7 +97,7 @@ func (r *run) begins() (bool, error) {
 type chunk struct {
 	bundle  int64
 	entries []audit.Entry
-	events  []payment.Event
+	events  []book.Event
 	errs    []error       // of decoding
 	bad     error         // of the entry after these
 	read    chan struct{} // closed when all of this is there
@@ -109,7 +109,7 @@ func (c *chunk) readFrom(reader *audit.Reader) {
 	c.entries, c.bad = reader.Bundle(c.bundle, c.entries)
 	c.events, c.errs = slices.Grow(c.events[:0], len(c.entries))[:len(c.entries)], slices.Grow(c.errs[:0], len(c.entries))[:len(c.entries)]
 	for i := range c.entries {
-		c.events[i], c.errs[i] = payment.Event{}, nil
+		c.events[i], c.errs[i] = book.Event{}, nil
 		if e := &c.entries[i]; e.Err == nil {
 			c.errs[i] = c.events[i].UnmarshalJSON(e.Event)
 		}
@@ -206,7 +206,7 @@ func (r *run) chunk(ctx context.Context, c *chunk, order *audit.Order) error {
 }
 
 // entry counts an entry, and folds it where it can be.
-func (r *run) entry(e *audit.Entry, event *payment.Event, bad error) error {
+func (r *run) entry(e *audit.Entry, event *book.Event, bad error) error {
 	if e.Err != nil {
 		r.report.Closed++
 		return nil
@@ -220,7 +220,7 @@ func (r *run) entry(e *audit.Entry, event *payment.Event, bad error) error {
 		return nil
 	}
 	r.report.Events[event.Body.Kind()]++
-	if b, ok := event.Body.(payment.IntegrityFound); ok {
+	if b, ok := event.Body.(book.IntegrityFound); ok {
 		r.report.Found[b.Finding] += b.Times()
 	}
 	if r.stopped {
@@ -236,12 +236,12 @@ func (r *run) entry(e *audit.Entry, event *payment.Event, bad error) error {
 }
 
 // fold does what the vault did when it committed the event.
-func (r *run) fold(e *audit.Entry, event *payment.Event) error {
+func (r *run) fold(e *audit.Entry, event *book.Event) error {
 	if event.Time.Before(r.last.Time) {
 		r.report.find(e.Index, "the event is earlier than the one before")
 	}
 	issued, err := r.From.Apply(*event)
-	if errors.Is(err, payment.ErrTransition) {
+	if errors.Is(err, book.ErrTransition) {
 		r.report.find(e.Index, "%v", err)
 		r.stopped = true
 		return nil
@@ -266,7 +266,7 @@ func (r *run) fold(e *audit.Entry, event *payment.Event) error {
 	r.Statements.event(r.report, e.Index, event, issued)
 	r.last, r.report.Through = event.Time, e.Index+1
 	if r.Watch != nil {
-		return r.Watch(Step{Entry: *e, Event: *event, Issued: issued, Facts: facts, State: r.From.book})
+		return r.Watch(Step{Entry: *e, Event: *event, Issued: issued, Facts: facts, State: r.From.state})
 	}
 	return nil
 }
@@ -288,8 +288,8 @@ func (r *run) end() error {
 	if r.report.Through == r.report.From && r.stopped {
 		return nil
 	}
-	r.report.Sums, err = r.From.book.count()
-	if errors.Is(err, payment.ErrTransition) {
+	r.report.Sums, err = r.From.state.count()
+	if errors.Is(err, book.ErrTransition) {
 		r.report.find(-1, "counted anew, %v", err)
 	} else if err != nil {
 		return err
@@ -297,5 +297,5 @@ func (r *run) end() error {
 	if r.stopped {
 		return nil
 	}
-	return r.Statements.end(r.report, r.From.book, r.report.Through == r.report.Size)
+	return r.Statements.end(r.report, r.From.state, r.report.Through == r.report.Size)
 }

@@ -14,16 +14,16 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/envelope/vector"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
-	"nightdrop/vault/internal/payment"
 )
 
 // same compares a replayed state with the vault's own.
-func same(t *testing.T, s *State, m *payment.Memory) {
+func same(t *testing.T, s *State, m *book.Memory) {
 	t.Helper()
-	got := map[payment.Key]payment.Payment{}
-	if err := s.book.payments.each(func(p payment.Payment) error {
-		got[payment.Key{Merchant: p.Merchant, ID: p.ID}] = p
+	got := map[book.Key]book.Payment{}
+	if err := s.state.payments.each(func(p book.Payment) error {
+		got[book.Key{Merchant: p.Merchant, ID: p.ID}] = p
 		return nil
 	}); err != nil {
 		t.Fatal(err)
@@ -31,7 +31,7 @@ func same(t *testing.T, s *State, m *payment.Memory) {
 	if !reflect.DeepEqual(got, m.Payments) {
 		t.Errorf("%d payments differ from the vault's %d", len(got), len(m.Payments))
 	}
-	b := s.book.Memory
+	b := s.state.Memory
 	if !reflect.DeepEqual(b.TheVault, m.TheVault) || !reflect.DeepEqual(b.Merchants, m.Merchants) || !reflect.DeepEqual(b.Batches, m.Batches) {
 		t.Error("vault, merchants or batches differ from the vault's own")
 	}
@@ -49,12 +49,12 @@ func TestAReplayComesToTheVaultsState(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	same(t, state, v.state)
-	if r.Results != int64(v.state.Merchants[shop].Results) || r.Found[payment.FindingMessage] != 1 || r.Sums.Payments != uint64(v.pays) || r.Sums.Settled != 3 {
+	if r.Results != int64(v.state.Merchants[shop].Results) || r.Found[book.FindingMessage] != 1 || r.Sums.Payments != uint64(v.pays) || r.Sums.Settled != 3 {
 		t.Errorf("results %d, found %v, sums %+v", r.Results, r.Found, r.Sums)
 	}
-	var settled, standing payment.Total
+	var settled, standing book.Total
 	for _, p := range v.state.Payments {
-		to := map[payment.Stage]*payment.Total{payment.StageSettled: &settled, payment.StageApproved: &standing}[p.Stage]
+		to := map[book.Stage]*book.Total{book.StageSettled: &settled, book.StageApproved: &standing}[p.Stage]
 		switch {
 		case to == nil:
 		case p.Credit():
@@ -120,7 +120,7 @@ func TestWhatCannotBeReplayedIsSaid(t *testing.T) {
 		t.Errorf("a stranger's key: %v", errors.Join(err, r.Err()))
 	}
 	// Anna's time ends; the rest of the log is verified and stays closed.
-	v.do("", payment.AuditorRemoved{Name: "anna"})
+	v.do("", book.AuditorRemoved{Name: "anna"})
 	end := v.tail.Size()
 	v.begin()
 	v.sale(100)
@@ -272,19 +272,19 @@ func testStore(t *testing.T, s *store[string, value], rounds int) {
 
 // TestAStoreGivesWhatIsLeaving: also where the read itself makes room. Under the race detector, reading goes on beside the writing of it.
 func TestAStoreGivesWhatIsLeaving(t *testing.T) {
-	b, err := newBook()
+	b, err := newSpilled()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer b.close()
-	trace := &payment.Trace{STAN: 7}
+	trace := &book.Trace{STAN: 7}
 	for round := range 3 {
 		for i := range 2*recent + recent/2 {
 			p, found, err := b.Payment(shop, id(i))
 			if err != nil || found != (round > 0) || found && (p.ID != id(i) || p.Amount != int64(round)) {
 				t.Fatalf("round %d: %s is %+v, %v, %v", round, id(i), p, found, err)
 			}
-			if err := b.PutPayment(payment.Payment{Merchant: shop, ID: id(i), Amount: int64(round + 1), Trace: trace}); err != nil {
+			if err := b.PutPayment(book.Payment{Merchant: shop, ID: id(i), Amount: int64(round + 1), Trace: trace}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -337,7 +337,7 @@ func TestStatementsAgree(t *testing.T) {
 	v := newVault(t)
 	early := v.checkpoint()
 	v.directory(1)
-	issued := v.do(shop, payment.EnvelopeRejected{ID: id(9999), Digest: strings.Repeat("a", 64), Code: envelope.CodeLuhn, Remembered: true})
+	issued := v.do(shop, book.EnvelopeRejected{ID: id(9999), Digest: strings.Repeat("a", 64), Code: envelope.CodeLuhn, Remembered: true})
 	v.bag(1)
 	v.month()
 	s := NewStatements(v.signer.Verifier())

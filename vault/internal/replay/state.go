@@ -19,7 +19,7 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // Who vouches for a saved state.
@@ -52,18 +52,18 @@ type Header struct {
 
 // line is one line of a state's file after the header: exactly one member.
 type line struct {
-	Vault    *payment.Vault    `json:"vault,omitempty"`
-	Merchant *payment.Merchant `json:"merchant,omitempty"`
-	Batch    *payment.Batch    `json:"batch,omitempty"`
-	Run      *payment.Run      `json:"run,omitempty"`
-	Token    *payment.Token    `json:"token,omitempty"`
-	Block    *payment.Block    `json:"block,omitempty"`
-	File     *payment.File     `json:"file,omitempty"`
-	Auditor  *payment.Auditor  `json:"auditor,omitempty"`
-	Finding  *payment.Found    `json:"finding,omitempty"`
-	Bag      *payment.Bag      `json:"bag,omitempty"`
-	Payment  *payment.Payment  `json:"payment,omitempty"`
-	End      *trailer          `json:"end,omitempty"`
+	Vault    *book.Vault    `json:"vault,omitempty"`
+	Merchant *book.Merchant `json:"merchant,omitempty"`
+	Batch    *book.Batch    `json:"batch,omitempty"`
+	Run      *book.Run      `json:"run,omitempty"`
+	Token    *book.Token    `json:"token,omitempty"`
+	Block    *book.Block    `json:"block,omitempty"`
+	File     *book.File     `json:"file,omitempty"`
+	Auditor  *book.Auditor  `json:"auditor,omitempty"`
+	Finding  *book.Found    `json:"finding,omitempty"`
+	Bag      *book.Bag      `json:"bag,omitempty"`
+	Payment  *book.Payment  `json:"payment,omitempty"`
+	End      *trailer       `json:"end,omitempty"`
 }
 
 // trailer is the last line: the digest of all before it, and who vouches for it.
@@ -81,24 +81,24 @@ type Owner interface {
 // State is what the events of a log have come to. Close gives its file back.
 type State struct {
 	Header
-	book *book
+	state *spilled
 }
 
 // Close gives the state's file back.
-func (s *State) Close() error { return s.book.close() }
+func (s *State) Close() error { return s.state.close() }
 
 // NewState is the state before a log's first entry.
 func NewState(origin string) (*State, error) {
-	b, err := newBook()
+	b, err := newSpilled()
 	if err != nil {
 		return nil, err
 	}
 	empty, err := tlog.TreeHash(0, nil)
-	return &State{Header: Header{Format: stateFormat, Origin: origin, Root: empty, By: ByReplay}, book: b}, err
+	return &State{Header: Header{Format: stateFormat, Origin: origin, Root: empty, By: ByReplay}, state: b}, err
 }
 
 // Apply folds one event into the state; size, root and time are the caller's to set.
-func (s *State) Apply(e payment.Event) (*payment.Issued, error) { return payment.Apply(s.book, e) }
+func (s *State) Apply(e book.Event) (*book.Issued, error) { return book.Apply(s.state, e) }
 
 // text is what the vault signs of a state, and what an auditor vouches for.
 func (h Header) text(digest string) ([]byte, error) {
@@ -152,11 +152,11 @@ func (s *State) save(out io.Writer, by string, vouch func(text []byte, end *trai
 	if err := errors.Join(w.line(header), s.saveSmall(&w)); err != nil {
 		return err
 	}
-	err := s.book.bags.each(func(b payment.Bag) error { return w.line(line{Bag: &b}) })
+	err := s.state.bags.each(func(b book.Bag) error { return w.line(line{Bag: &b}) })
 	if err != nil {
 		return err
 	}
-	if err := s.book.payments.each(func(p payment.Payment) error { return w.line(line{Payment: &p}) }); err != nil {
+	if err := s.state.payments.each(func(p book.Payment) error { return w.line(line{Payment: &p}) }); err != nil {
 		return err
 	}
 	end := trailer{SHA256: hex.EncodeToString(w.digest.Sum(nil))}
@@ -172,13 +172,13 @@ func (s *State) save(out io.Writer, by string, vouch func(text []byte, end *trai
 
 // saveSmall writes what is kept in memory.
 func (s *State) saveSmall(w *stateWriter) error {
-	m := s.book.Memory
+	m := s.state.Memory
 	errs := []error{w.line(line{Vault: &m.TheVault})}
-	errs = append(errs, saveMap(w, m.Merchants, func(v payment.Merchant) line { return line{Merchant: &v} }))
-	errs = append(errs, saveMap(w, m.Batches, func(v payment.Batch) line { return line{Batch: &v} }))
-	errs = append(errs, saveMap(w, m.Files, func(v payment.File) line { return line{File: &v} }))
-	errs = append(errs, saveMap(w, m.Auditors, func(v payment.Auditor) line { return line{Auditor: &v} }))
-	errs = append(errs, saveMap(w, m.Findings, func(v payment.Found) line { return line{Finding: &v} }))
+	errs = append(errs, saveMap(w, m.Merchants, func(v book.Merchant) line { return line{Merchant: &v} }))
+	errs = append(errs, saveMap(w, m.Batches, func(v book.Batch) line { return line{Batch: &v} }))
+	errs = append(errs, saveMap(w, m.Files, func(v book.File) line { return line{File: &v} }))
+	errs = append(errs, saveMap(w, m.Auditors, func(v book.Auditor) line { return line{Auditor: &v} }))
+	errs = append(errs, saveMap(w, m.Findings, func(v book.Found) line { return line{Finding: &v} }))
 	for _, v := range m.Runs {
 		errs = append(errs, w.line(line{Run: &v}))
 	}
@@ -345,7 +345,7 @@ func decode(text []byte, v any) error {
 
 // take puts one line into the state.
 func (s *State) take(l line) error {
-	b := s.book
+	b := s.state
 	switch {
 	case l.Vault != nil:
 		return b.PutVault(*l.Vault)

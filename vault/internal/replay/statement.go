@@ -14,7 +14,7 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/shared/proof"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // Statements are what the vault has signed or given out elsewhere, before the export: the log must come to the same.
@@ -105,12 +105,12 @@ func (s *Statements) number(n numbered, v signed) error {
 }
 
 // event compares a statement with the event that tells of it.
-func (s *Statements) event(r *Report, index int64, e *payment.Event, issued *payment.Issued) {
+func (s *Statements) event(r *Report, index int64, e *book.Event, issued *book.Issued) {
 	var n numbered
 	switch b := e.Body.(type) {
-	case payment.DirectoryIssued:
+	case book.DirectoryIssued:
 		n = numbered{"directory", b.Serial}
-	case payment.MembersIssued:
+	case book.MembersIssued:
 		n = numbered{"members note", b.Serial}
 	default:
 		if issued == nil {
@@ -163,7 +163,7 @@ func rootAt(size int64, hashes tlog.HashReader) (tlog.Hash, error) {
 }
 
 // end compares what is left with the state after the last entry. whole tells that there are no entries behind it.
-func (s *Statements) end(r *Report, b *book, whole bool) error {
+func (s *Statements) end(r *Report, b *spilled, whole bool) error {
 	for _, p := range s.positions {
 		if err := s.position(r, b, p, whole); err != nil {
 			return err
@@ -205,7 +205,7 @@ func (s *Statements) end(r *Report, b *book, whole bool) error {
 }
 
 // position compares which bags the vault says that it has committed.
-func (s *Statements) position(r *Report, b *book, p envelope.Position, whole bool) error {
+func (s *Statements) position(r *Report, b *spilled, p envelope.Position, whole bool) error {
 	if p.Generation > b.TheVault.Generation && whole {
 		r.find(-1, "a position is of generation %d, the log of %d: %s", p.Generation, b.TheVault.Generation, olderOrCut)
 		return nil

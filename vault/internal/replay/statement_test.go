@@ -11,7 +11,7 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 const (
@@ -27,9 +27,9 @@ func digestOf(bag int) string {
 // bag commits a bag of the run.
 func (v *vault) bag(number uint64) {
 	v.t.Helper()
-	e := v.event("", payment.BagCommitted{Relay: relay, Run: runID, Number: number, Previous: envelope.ZeroDigest, Window: 4})
+	e := v.event("", book.BagCommitted{Relay: relay, Run: runID, Number: number, Previous: envelope.ZeroDigest, Window: 4})
 	e.Evidence = digestOf(int(number))
-	_, err := payment.Apply(v.state, e)
+	_, err := book.Apply(v.state, e)
 	v.must(err)
 	v.log(e, nil)
 }
@@ -52,9 +52,9 @@ func (v *vault) theDirectory(serial uint64) envelope.Signed[envelope.Directory] 
 // directory logs that the directory of this serial was issued.
 func (v *vault) directory(serial uint64) {
 	v.t.Helper()
-	e := v.event("", payment.DirectoryIssued{Serial: serial})
+	e := v.event("", book.DirectoryIssued{Serial: serial})
 	e.Evidence = v.theDirectory(serial).Digest
-	_, err := payment.Apply(v.state, e)
+	_, err := book.Apply(v.state, e)
 	v.must(err)
 	v.log(e, nil)
 }
@@ -67,7 +67,7 @@ func (v *vault) signPosition(number uint64, digest string) []byte {
 }
 
 // signResult signs the result that an event issued.
-func (v *vault) signResult(i *payment.Issued) []byte {
+func (v *vault) signResult(i *book.Issued) []byte {
 	v.t.Helper()
 	previous := envelope.ZeroDigest
 	if i.Serial > 1 {
@@ -82,7 +82,7 @@ func (v *vault) signResult(i *payment.Issued) []byte {
 func TestStatementsThatContradictTheLogAreFound(t *testing.T) {
 	v := newVault(t)
 	v.directory(1)
-	issued := v.do(shop, payment.EnvelopeRejected{ID: id(9999), Digest: strings.Repeat("a", 64), Code: envelope.CodeLuhn, Remembered: true})
+	issued := v.do(shop, book.EnvelopeRejected{ID: id(9999), Digest: strings.Repeat("a", 64), Code: envelope.CodeLuhn, Remembered: true})
 	v.bag(1)
 	at := v.tail.Size()
 	v.month()
@@ -105,7 +105,7 @@ func TestStatementsThatContradictTheLogAreFound(t *testing.T) {
 		"a position further on":                    {v.signPosition(2, digestOf(2)), -1},
 		"a directory that was never logged":        {v.signDirectory(2), -1},
 		"a result that tells of another envelope":  {v.signResult(&altered), at - 2},
-		"a result beyond those that the log knows": {v.signResult(&payment.Issued{Merchant: shop, Serial: 100000, ID: id(1), Digest: issued.Digest, Created: issued.Created}), -1},
+		"a result beyond those that the log knows": {v.signResult(&book.Issued{Merchant: shop, Serial: 100000, ID: id(1), Digest: issued.Digest, Created: issued.Created}), -1},
 	} {
 		s := NewStatements(v.signer.Verifier())
 		v.must(s.Add(test.statement))

@@ -16,7 +16,7 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/shared/proof"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // ErrStory is returned for a story that does not prove what it says.
@@ -90,8 +90,8 @@ func Tell(ctx context.Context, o Options, merchant, id string) (*Story, *Report,
 
 // before remembers what is about the payment since before the entries that are replayed.
 func (t *teller) before(from *State) error {
-	remember := func(p payment.Payment) error { return t.remember(from.book, p) }
-	p, found, err := from.book.Payment(t.story.Merchant, t.ids[0])
+	remember := func(p book.Payment) error { return t.remember(from.state, p) }
+	p, found, err := from.state.Payment(t.story.Merchant, t.ids[0])
 	if err != nil || !found {
 		return err
 	}
@@ -99,7 +99,7 @@ func (t *teller) before(from *State) error {
 	if err := remember(p); err != nil {
 		return err
 	}
-	return from.book.payments.each(func(p payment.Payment) error {
+	return from.state.payments.each(func(p book.Payment) error {
 		if p.Merchant != t.story.Merchant || p.Of != t.ids[0] {
 			return nil
 		}
@@ -109,7 +109,7 @@ func (t *teller) before(from *State) error {
 }
 
 // remember keeps which batches and files a payment is of.
-func (t *teller) remember(state payment.State, p payment.Payment) error {
+func (t *teller) remember(state book.State, p book.Payment) error {
 	if p.Batch != 0 && !slices.Contains(t.batches, p.Batch) {
 		t.batches = append(t.batches, p.Batch)
 	}
@@ -152,7 +152,7 @@ func (t *teller) watch(s Step) error {
 		}
 		return nil // an envelope of the same id that was about another payment, in whose story it is
 	}
-	if received, ok := s.Event.Body.(payment.EnvelopeReceived); ok && received.ID == t.ids[0] {
+	if received, ok := s.Event.Body.(book.EnvelopeReceived); ok && received.ID == t.ids[0] {
 		t.of = received.Of
 	}
 	if of.ID != "" {
@@ -166,11 +166,11 @@ func (t *teller) watch(s Step) error {
 }
 
 // about reads what an event of a merchant or file is about.
-func (t *teller) about(body payment.Body) (of about, err error) {
+func (t *teller) about(body book.Body) (of about, err error) {
 	switch b := body.(type) {
-	case payment.BatchOpened, payment.MerchantAdded, payment.MerchantPolicySet:
+	case book.BatchOpened, book.MerchantAdded, book.MerchantPolicySet:
 		return of, nil // before the payment, or of more than it
-	case payment.FileBegun:
+	case book.FileBegun:
 		return about{Batches: b.Batches, Name: b.Name}, nil
 	}
 	text, err := json.Marshal(body)
@@ -181,11 +181,11 @@ func (t *teller) about(body payment.Body) (of about, err error) {
 	return of, err
 }
 
-func (t *teller) concerns(e payment.Event, of about) bool {
+func (t *teller) concerns(e book.Event, of about) bool {
 	switch e.Body.(type) {
-	case payment.FileBegun:
+	case book.FileBegun:
 		return slices.ContainsFunc(of.Batches, func(n uint32) bool { return slices.Contains(t.batches, n) })
-	case payment.FileIntended, payment.FileWritten:
+	case book.FileIntended, book.FileWritten:
 		return slices.Contains(t.files, of.Name)
 	}
 	if of.ID != "" {
@@ -267,7 +267,7 @@ func (c Chapter) check(checkpoint proof.Checkpoint, s *Story) error {
 			return errors.New("it told of another payment than the story's")
 		}
 	}
-	var event payment.Event
+	var event book.Event
 	if err := json.Unmarshal(c.Event, &event); err != nil {
 		return err
 	}
@@ -295,11 +295,11 @@ func (s *Story) Write(w io.Writer) error {
 	}
 	fmt.Fprintf(w, "payment %s of %s: %d entries of a log of %s\n", s.Payment, s.Merchant, len(s.Chapters), size)
 	for i, c := range s.Chapters {
-		var e payment.Event
+		var e book.Event
 		if err := json.Unmarshal(c.Event, &e); err != nil {
 			return err
 		}
-		if kind := e.Body.Kind(); i == 0 && kind != (payment.EnvelopeReceived{}).Kind() && kind != (payment.EnvelopeRejected{}).Kind() {
+		if kind := e.Body.Kind(); i == 0 && kind != (book.EnvelopeReceived{}).Kind() && kind != (book.EnvelopeRejected{}).Kind() {
 			fmt.Fprintln(w, "what was before is not of the entries that were replayed")
 		}
 		body, err := json.Marshal(e.Body)

@@ -10,7 +10,7 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/audit"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // tell tells a payment's story from a fresh export.
@@ -28,7 +28,7 @@ func (v *vault) tell(merchant, id string) (*Story, error) {
 func (s *Story) kinds(t *testing.T) (kinds []string) {
 	t.Helper()
 	for _, c := range s.Chapters {
-		var e payment.Event
+		var e book.Event
 		if err := json.Unmarshal(c.Event, &e); err != nil {
 			t.Fatal(err)
 		}
@@ -170,26 +170,26 @@ func TestAStoryFromAnEarlierState(t *testing.T) {
 // TestABankEntrysStory has the file that it went out in.
 func TestABankEntrysStory(t *testing.T) {
 	v := newVault(t)
-	v.do(shop, payment.MerchantPolicySet{Policy: payment.Policy{Company: payment.Company{ID: "1234567890", Name: "SHOP"}}})
+	v.do(shop, book.MerchantPolicySet{Policy: book.Policy{Company: book.Company{ID: "1234567890", Name: "SHOP"}}})
 	batch := v.state.TheVault.NextBatch
-	v.do(shop, payment.BatchOpened{Batch: batch, Method: payment.MethodBank})
-	v.do(shop, payment.EnvelopeReceived{ID: id(1), Digest: strings.Repeat("b", 64), Operation: envelope.OpSale, Amount: 500, Currency: "USD", Reference: "r",
-		Masked: "******6789", Method: payment.MethodBank})
-	v.do(shop, payment.EntryAccepted{ID: id(1), Batch: batch, Standard: "WEB"})
+	v.do(shop, book.BatchOpened{Batch: batch, Method: book.MethodBank})
+	v.do(shop, book.EnvelopeReceived{ID: id(1), Digest: strings.Repeat("b", 64), Operation: envelope.OpSale, Amount: 500, Currency: "USD", Reference: "r",
+		Masked: "******6789", Method: book.MethodBank})
+	v.do(shop, book.EntryAccepted{ID: id(1), Batch: batch, Standard: "WEB"})
 	b := v.state.Batches[batch]
-	v.do(shop, payment.BatchClosing{Batch: batch})
-	v.do(shop, payment.BatchClosed{Batch: batch, Totals: b.Totals, HashTotal: b.HashTotal})
+	v.do(shop, book.BatchClosing{Batch: batch})
+	v.do(shop, book.BatchClosed{Batch: batch, Totals: b.Totals, HashTotal: b.HashTotal})
 	const file = "nacha-20261123-A.ach"
 	content := []byte("101 and so on")
 	s := NewStatements(v.signer.Verifier())
 	s.AddFile("/outbox/"+file, content)
-	v.do("", payment.FileBegun{Name: file, Day: "2026-11-23", Modifier: 1, Effective: "2026-11-24", Batches: []uint32{batch}})
-	v.do(shop, payment.EntryIntended{ID: id(1), File: file, Trace: "123456780000001", Sequence: 1})
-	v.do("", payment.FileIntended{Name: file, Digest: s.files[file], Entries: 1, Debits: 500})
-	v.do("", payment.FileWritten{Name: file})
-	v.do(shop, payment.PaymentSettled{ID: id(1), Batch: batch})
-	v.do(shop, payment.BatchSettled{Batch: batch})
-	v.do(shop, payment.PaymentReturned{ID: id(1), Code: envelope.ACHCode("R01")})
+	v.do("", book.FileBegun{Name: file, Day: "2026-11-23", Modifier: 1, Effective: "2026-11-24", Batches: []uint32{batch}})
+	v.do(shop, book.EntryIntended{ID: id(1), File: file, Trace: "123456780000001", Sequence: 1})
+	v.do("", book.FileIntended{Name: file, Digest: s.files[file], Entries: 1, Debits: 500})
+	v.do("", book.FileWritten{Name: file})
+	v.do(shop, book.PaymentSettled{ID: id(1), Batch: batch})
+	v.do(shop, book.BatchSettled{Batch: batch})
+	v.do(shop, book.PaymentReturned{ID: id(1), Code: envelope.ACHCode("R01")})
 	story, err := v.tell(shop, id(1))
 	v.must(err)
 	want := []string{"envelope-received", "entry-accepted", "batch-closing", "batch-closed", "file-begun", "entry-intended", "file-intended", "file-written",

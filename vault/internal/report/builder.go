@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // hashModulus keeps a hash total at ten digits, as a batch's.
@@ -18,11 +18,11 @@ const hashModulus = 10_000_000_000
 type Builder struct {
 	report   Report
 	counted  map[uint32]*count
-	batches  map[uint32]payment.Batch
+	batches  map[uint32]book.Batch
 	totals   sums
 	returned sums
 	days     map[string]sums
-	outcomes map[payment.Stage]map[envelope.Code]int64
+	outcomes map[book.Stage]map[envelope.Code]int64
 }
 
 // count is what the payments of a batch come to.
@@ -32,9 +32,9 @@ type count struct {
 }
 
 // sums are control totals by currency.
-type sums map[string]payment.Total
+type sums map[string]book.Total
 
-func (s sums) add(t payment.Total) {
+func (s sums) add(t book.Total) {
 	sum := s[t.Currency]
 	sum.Currency = t.Currency
 	sum.Count, sum.Amount = sum.Count+t.Count, sum.Amount+t.Amount
@@ -42,8 +42,8 @@ func (s sums) add(t payment.Total) {
 	s[t.Currency] = sum
 }
 
-func (s sums) sorted() []payment.Total {
-	list := make([]payment.Total, 0, len(s))
+func (s sums) sorted() []book.Total {
+	list := make([]book.Total, 0, len(s))
 	for _, currency := range slices.Sorted(maps.Keys(s)) {
 		list = append(list, s[currency])
 	}
@@ -52,17 +52,17 @@ func (s sums) sorted() []payment.Total {
 
 // NewBuilder begins a report whose heading is given: vault, time, subject, and the merchant and period where there is one.
 func NewBuilder(heading Report) *Builder {
-	return &Builder{report: heading, counted: map[uint32]*count{}, batches: map[uint32]payment.Batch{}, totals: sums{}, returned: sums{},
-		days: map[string]sums{}, outcomes: map[payment.Stage]map[envelope.Code]int64{}}
+	return &Builder{report: heading, counted: map[uint32]*count{}, batches: map[uint32]book.Batch{}, totals: sums{}, returned: sums{},
+		days: map[string]sums{}, outcomes: map[book.Stage]map[envelope.Code]int64{}}
 }
 
 // Batch adds a batch, before its payments. file is the settlement file that holds it, the zero File where there is none.
-func (b *Builder) Batch(batch payment.Batch, file payment.File) {
+func (b *Builder) Batch(batch book.Batch, file book.File) {
 	view := Batch{ID: batch.ID(), Number: batch.Number, Merchant: batch.Merchant, Method: batch.Method, Stage: batch.Stage, Opened: batch.Opened,
 		Closed: orNil(batch.Closed), Settled: orNil(batch.Settled), Totals: batch.Totals, HashTotal: batch.HashTotal,
 		By: batch.By, Lines: batch.Lines}
 	if view.Totals == nil {
-		view.Totals = []payment.Total{}
+		view.Totals = []book.Total{}
 	}
 	if file.Name != "" {
 		view.File = &File{Name: file.Name, Digest: file.Digest, Effective: file.Effective}
@@ -84,7 +84,7 @@ func orNil(t envelope.Time) *envelope.Time {
 }
 
 // Payment adds a payment of one of the batches and returns its row.
-func (b *Builder) Payment(p payment.Payment) Row {
+func (b *Builder) Payment(p book.Payment) Row {
 	r := RowOf(p)
 	b.report.Payments++
 	codes := b.outcomes[p.Stage]
@@ -106,7 +106,7 @@ func (b *Builder) Payment(p payment.Payment) Row {
 		b.days[date] = sums{}
 	}
 	b.days[date].add(t)
-	if p.Stage == payment.StageReturned {
+	if p.Stage == book.StageReturned {
 		b.returned.add(t)
 		if len(b.report.Returns) < MaxReturns {
 			b.report.Returns = append(b.report.Returns, r)
@@ -118,12 +118,12 @@ func (b *Builder) Payment(p payment.Payment) Row {
 const dayLayout = "2006-01-02"
 
 // RowOf is a payment as a report shows it.
-func RowOf(p payment.Payment) Row {
+func RowOf(p book.Payment) Row {
 	r := Row{Number: p.Number, Payment: p.ID, Merchant: p.Merchant, Operation: p.Operation, Of: p.Of, Method: p.Way(), Stage: p.Stage, Code: p.Code,
 		Stands: stands(p), Credit: p.Credit(), Amount: p.Amount, Currency: p.Currency, Account: p.Masked, Brand: p.Brand, Reference: p.Reference,
 		Approval: strings.TrimSpace(p.Approval), Entry: p.Entry, File: p.File, Notice: p.Notice, Received: p.Received, Changed: p.Changed}
 	if p.Batch != 0 {
-		r.Batch = payment.BatchID(p.Way(), p.Batch)
+		r.Batch = book.BatchID(p.Way(), p.Batch)
 	}
 	if p.Trace != nil {
 		r.Terminal, r.STAN, r.RRN = p.Trace.Terminal, p.Trace.STAN, p.Trace.RRN
@@ -133,23 +133,23 @@ func RowOf(p payment.Payment) Row {
 
 // stands tells whether a payment counts in its batch's control totals. An entry that its file had to leave out was counted when the batch
 // was closed, and a closed batch does not change.
-func stands(p payment.Payment) bool {
+func stands(p book.Payment) bool {
 	if p.InTotals {
 		return true // a person's correction came after the close
 	}
 	switch p.Stage {
-	case payment.StageApproved, payment.StageCaptured, payment.StageAccepted, payment.StageFiling, payment.StageSettled, payment.StageReturned,
-		payment.StageRejected:
+	case book.StageApproved, book.StageCaptured, book.StageAccepted, book.StageFiling, book.StageSettled, book.StageReturned,
+		book.StageRejected:
 		return p.Batch != 0
 	}
 	return false
 }
 
-func totalOf(r Row) payment.Total {
+func totalOf(r Row) book.Total {
 	if r.Credit {
-		return payment.Total{Currency: r.Currency, Credits: 1, CreditAmount: r.Amount}
+		return book.Total{Currency: r.Currency, Credits: 1, CreditAmount: r.Amount}
 	}
-	return payment.Total{Currency: r.Currency, Count: 1, Amount: r.Amount}
+	return book.Total{Currency: r.Currency, Count: 1, Amount: r.Amount}
 }
 
 // Report is what was added so far.
@@ -201,7 +201,7 @@ func (b *Builder) differences() []Difference {
 		for _, t := range batch.Totals {
 			ours.add(t)
 		}
-		note := func(gap Gap, theirs payment.Total) {
+		note := func(gap Gap, theirs book.Total) {
 			t := ours[theirs.Currency]
 			t.Currency = theirs.Currency
 			all = append(all, Difference{Batch: view.ID, Currency: theirs.Currency, Gap: gap, Ours: t, Theirs: theirs})

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // Sizes of the charts, in units of their own coordinates.
@@ -53,11 +53,11 @@ func volumeCharts(days []Day) []volumeChart {
 	if len(days) == 0 {
 		return nil
 	}
-	byCurrency := map[string]map[string]payment.Total{}
+	byCurrency := map[string]map[string]book.Total{}
 	for _, d := range days {
 		for _, t := range d.Totals {
 			if byCurrency[t.Currency] == nil {
-				byCurrency[t.Currency] = map[string]payment.Total{}
+				byCurrency[t.Currency] = map[string]book.Total{}
 			}
 			byCurrency[t.Currency][d.Date] = t
 		}
@@ -89,7 +89,7 @@ func calendar(first, last string) []string {
 	return dates
 }
 
-func draw(currency string, dates []string, totals map[string]payment.Total) volumeChart {
+func draw(currency string, dates []string, totals map[string]book.Total) volumeChart {
 	chart := volumeChart{Currency: currency, Width: chartWidth, Height: chartHeight}
 	var most int64
 	for _, t := range totals {

@@ -5,7 +5,7 @@ package report
 
 import (
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // Report is what one batch came to, or all batches closed in a period.
@@ -17,15 +17,15 @@ type Report struct {
 	From     string        `json:"from,omitempty"`     // of a period: the first UTC day on which its batches were closed, YYYY-MM-DD
 	To       string        `json:"to,omitempty"`       // the last
 
-	Batches     []Batch         `json:"batches"`     // in order of their numbers
-	Totals      []payment.Total `json:"totals"`      // of what stands in all of them, by currency
-	HashTotal   uint64          `json:"hashTotal"`   // of the batches' hash totals, modulo 10^10
-	Payments    int64           `json:"payments"`    // how many have a row: those that stand, and those that came to nothing
-	Differences []Difference    `json:"differences"` // none when everything adds up
-	Days        []Day           `json:"days"`        // what stands by the UTC day on which it was taken
-	Outcomes    []Outcome       `json:"outcomes"`    // the most frequent first
-	Returned    []payment.Total `json:"returned"`    // of the bank entries that came back, by currency
-	Returns     []Row           `json:"returns"`     // those entries, the first MaxReturns
+	Batches     []Batch      `json:"batches"`     // in order of their numbers
+	Totals      []book.Total `json:"totals"`      // of what stands in all of them, by currency
+	HashTotal   uint64       `json:"hashTotal"`   // of the batches' hash totals, modulo 10^10
+	Payments    int64        `json:"payments"`    // how many have a row: those that stand, and those that came to nothing
+	Differences []Difference `json:"differences"` // none when everything adds up
+	Days        []Day        `json:"days"`        // what stands by the UTC day on which it was taken
+	Outcomes    []Outcome    `json:"outcomes"`    // the most frequent first
+	Returned    []book.Total `json:"returned"`    // of the bank entries that came back, by currency
+	Returns     []Row        `json:"returns"`     // those entries, the first MaxReturns
 }
 
 // MaxReturns bounds Report.Returns; the rows of the rest are among the payments.
@@ -33,20 +33,20 @@ const MaxReturns = 1000
 
 // Batch is one batch of a report.
 type Batch struct {
-	ID        string             `json:"id"`
-	Number    uint32             `json:"number"`
-	Merchant  string             `json:"merchant"`
-	Method    payment.Method     `json:"method"`
-	Stage     payment.BatchStage `json:"stage"`
-	Opened    envelope.Time      `json:"opened"`
-	Closed    *envelope.Time     `json:"closed,omitempty"`
-	Settled   *envelope.Time     `json:"settled,omitempty"`
-	Totals    []payment.Total    `json:"totals"`
-	HashTotal uint64             `json:"hashTotal"`
-	File      *File              `json:"file,omitempty"` // bank: the settlement file that holds it
-	By        payment.Way        `json:"by,omitempty"`   // what it was agreed by, where not by the host's 0510
+	ID        string          `json:"id"`
+	Number    uint32          `json:"number"`
+	Merchant  string          `json:"merchant"`
+	Method    book.Method     `json:"method"`
+	Stage     book.BatchStage `json:"stage"`
+	Opened    envelope.Time   `json:"opened"`
+	Closed    *envelope.Time  `json:"closed,omitempty"`
+	Settled   *envelope.Time  `json:"settled,omitempty"`
+	Totals    []book.Total    `json:"totals"`
+	HashTotal uint64          `json:"hashTotal"`
+	File      *File           `json:"file,omitempty"` // bank: the settlement file that holds it
+	By        book.Way        `json:"by,omitempty"`   // what it was agreed by, where not by the host's 0510
 
-	Lines []payment.Adjustment `json:"lines,omitempty"` // what the acquirer has otherwise, and why that is accepted; oldest first
+	Lines []book.Adjustment `json:"lines,omitempty"` // what the acquirer has otherwise, and why that is accepted; oldest first
 }
 
 // File is a settlement file as a report names it.
@@ -69,24 +69,24 @@ const (
 
 // Difference is one place where two sums that should be the same are not.
 type Difference struct {
-	Batch    string        `json:"batch"`
-	Currency string        `json:"currency,omitempty"` // of sums of money
-	Gap      Gap           `json:"gap"`
-	Ours     payment.Total `json:"ours"`   // the batch's control total; against the acquirer's, with the batch's adjustment lines
-	Theirs   payment.Total `json:"theirs"` // what it was compared with
+	Batch    string     `json:"batch"`
+	Currency string     `json:"currency,omitempty"` // of sums of money
+	Gap      Gap        `json:"gap"`
+	Ours     book.Total `json:"ours"`   // the batch's control total; against the acquirer's, with the batch's adjustment lines
+	Theirs   book.Total `json:"theirs"` // what it was compared with
 }
 
 // Day is the volume of one UTC day.
 type Day struct {
-	Date   string          `json:"date"` // YYYY-MM-DD
-	Totals []payment.Total `json:"totals"`
+	Date   string       `json:"date"` // YYYY-MM-DD
+	Totals []book.Total `json:"totals"`
 }
 
 // Outcome tells how many payments stand at a stage, and the codes of their last results.
 type Outcome struct {
-	Stage payment.Stage `json:"stage"`
-	Count int64         `json:"count"`
-	Codes []CodeCount   `json:"codes"` // the most frequent first
+	Stage book.Stage  `json:"stage"`
+	Count int64       `json:"count"`
+	Codes []CodeCount `json:"codes"` // the most frequent first
 }
 
 // CodeCount counts one result code.
@@ -103,8 +103,8 @@ type Row struct {
 	Batch     string             `json:"batch"`
 	Operation envelope.Operation `json:"operation"`
 	Of        string             `json:"of,omitempty"` // the payment that a capture or refund is of
-	Method    payment.Method     `json:"method"`
-	Stage     payment.Stage      `json:"stage"`
+	Method    book.Method        `json:"method"`
+	Stage     book.Stage         `json:"stage"`
 	Code      envelope.Code      `json:"code,omitempty"`
 	Stands    bool               `json:"stands"` // it counts in the batch's control totals
 	Credit    bool               `json:"credit"` // the money goes to the account

@@ -6,7 +6,7 @@ import (
 	"io"
 
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // MaxPageRows bounds the payments that a page lists: some 250 sheets. The page says how many it leaves out; a CSV has them all.
@@ -51,7 +51,7 @@ func (r Report) heading(s sheet) {
 }
 
 // returned writes what came back: debits, and how many credits of each currency.
-func returned(totals []payment.Total) string {
+func returned(totals []book.Total) string {
 	text := debits(totals)
 	for _, t := range totals {
 		if t.Credits > 0 {
@@ -83,7 +83,7 @@ func (r Report) differences(s sheet) {
 	headings := []heading{words("Batch"), words("What"), number("Debits"), number("Credits"), number("Against debits"), number("Against credits")}
 	s.table(headings, len(r.Differences), func(i int) markup {
 		d := r.Differences[i]
-		ours, theirs := []payment.Total{d.Ours}, []payment.Total{d.Theirs}
+		ours, theirs := []book.Total{d.Ours}, []book.Total{d.Theirs}
 		return formed(`<th scope="row">%s</th><td class="bad">%s</td><td class="number">%s</td><td class="number">%s</td><td class="number">%s</td><td class="number">%s</td>`,
 			d.Batch, d.Gap.Sentence(), debits(ours), credits(ours), debits(theirs), credits(theirs))
 	}, "")
@@ -156,17 +156,17 @@ func (r Row) cells() markup {
 }
 
 // tone is the colour class of a stage: of money that moved, of money that did not, of what is open, and of what came back.
-func tone(stage payment.Stage) markup {
+func tone(stage book.Stage) markup {
 	switch stage {
-	case payment.StageApproved, payment.StageAuthorised, payment.StageCaptured, payment.StageAccepted, payment.StageFiling, payment.StageSettled,
-		payment.StageCompleted, payment.StageDone:
+	case book.StageApproved, book.StageAuthorised, book.StageCaptured, book.StageAccepted, book.StageFiling, book.StageSettled,
+		book.StageCompleted, book.StageDone:
 		return "good"
-	case payment.StageUnknown, payment.StageManual, payment.StageCorrecting, payment.StageAuthorising, payment.StageCapturing, payment.StageVoiding, payment.StageWaiting,
-		payment.StageReceived:
+	case book.StageUnknown, book.StageManual, book.StageCorrecting, book.StageAuthorising, book.StageCapturing, book.StageVoiding, book.StageWaiting,
+		book.StageReceived:
 		return "open"
-	case payment.StageDeclined, payment.StageRejected, payment.StageReturned:
+	case book.StageDeclined, book.StageRejected, book.StageReturned:
 		return "bad"
-	case payment.StageVoided, payment.StageReversed, payment.StageExpired:
+	case book.StageVoided, book.StageReversed, book.StageExpired:
 	}
 	return "none"
 }

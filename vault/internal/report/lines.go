@@ -7,11 +7,11 @@ import (
 	"strings"
 
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // Signed writes a difference between two totals of a currency: "+1 for 12.50 EUR, refunds -1 for -5.00 EUR".
-func Signed(t payment.Total) string {
+func Signed(t book.Total) string {
 	var parts []string
 	if t.Count != 0 || t.Amount != 0 {
 		parts = append(parts, fmt.Sprintf("%+d for %s", t.Count, envelope.FormatAmount(t.Amount, t.Currency)))
@@ -26,7 +26,7 @@ func Signed(t payment.Total) string {
 // adjustment is a line of a batch.
 type adjustment struct {
 	batch string
-	payment.Adjustment
+	book.Adjustment
 }
 
 // adjustments are the lines of all batches, in their order.

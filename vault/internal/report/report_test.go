@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -30,38 +30,38 @@ func at(day, hour int) envelope.Time {
 // month is three batches: cards of two shops, one with totals that differ, and a bank batch with a return and an entry that its file lacks.
 func month() *Builder {
 	b := NewBuilder(Report{Vault: "vault.example.com", Made: at(30, 12), Subject: "Batches closed from 2026-11-20 to 2026-11-23", From: "2026-11-20", To: "2026-11-23"})
-	b.Batch(payment.Batch{Number: 17, Merchant: "shop-1", Method: payment.MethodCard, Stage: payment.BatchDone, Opened: at(20, 8), Closed: at(22, 22), Settled: at(22, 23),
-		Totals: []payment.Total{{Currency: "JPY", Count: 1, Amount: 500}, {Currency: "USD", Count: 2, Amount: 4499, Credits: 1, CreditAmount: 999}}, HashTotal: 13}, payment.File{})
-	b.Batch(payment.Batch{Number: 18, Merchant: "shop-1", Method: payment.MethodBank, Stage: payment.BatchDone, Opened: at(20, 8), Closed: at(22, 22), Settled: at(22, 23),
-		Totals: []payment.Total{{Currency: "USD", Count: 2, Amount: 7000, Credits: 1, CreditAmount: 300}}, HashTotal: 21,
-		Failed: []payment.Total{{Currency: "USD", Count: 1, Amount: 2000}}, File: "nightdrop-20261122-A.ach"},
-		payment.File{Name: "nightdrop-20261122-A.ach", Digest: strings.Repeat("ab", 32), Effective: "2026-11-24"})
-	b.Batch(payment.Batch{Number: 19, Merchant: "shop-2", Method: payment.MethodCard, Stage: payment.BatchDiffers, Opened: at(21, 8), Closed: at(22, 22),
-		Totals: []payment.Total{{Currency: "KWD", Count: 1, Amount: 1250}}, HashTotal: 9,
-		Host: []payment.Total{{Currency: "KWD"}}}, payment.File{})
+	b.Batch(book.Batch{Number: 17, Merchant: "shop-1", Method: book.MethodCard, Stage: book.BatchDone, Opened: at(20, 8), Closed: at(22, 22), Settled: at(22, 23),
+		Totals: []book.Total{{Currency: "JPY", Count: 1, Amount: 500}, {Currency: "USD", Count: 2, Amount: 4499, Credits: 1, CreditAmount: 999}}, HashTotal: 13}, book.File{})
+	b.Batch(book.Batch{Number: 18, Merchant: "shop-1", Method: book.MethodBank, Stage: book.BatchDone, Opened: at(20, 8), Closed: at(22, 22), Settled: at(22, 23),
+		Totals: []book.Total{{Currency: "USD", Count: 2, Amount: 7000, Credits: 1, CreditAmount: 300}}, HashTotal: 21,
+		Failed: []book.Total{{Currency: "USD", Count: 1, Amount: 2000}}, File: "nightdrop-20261122-A.ach"},
+		book.File{Name: "nightdrop-20261122-A.ach", Digest: strings.Repeat("ab", 32), Effective: "2026-11-24"})
+	b.Batch(book.Batch{Number: 19, Merchant: "shop-2", Method: book.MethodCard, Stage: book.BatchDiffers, Opened: at(21, 8), Closed: at(22, 22),
+		Totals: []book.Total{{Currency: "KWD", Count: 1, Amount: 1250}}, HashTotal: 9,
+		Host: []book.Total{{Currency: "KWD"}}}, book.File{})
 	return b
 }
 
 // payments are those of month; their references are what a storefront might try.
-func payments() []payment.Payment {
-	card := func(n uint64, stage payment.Stage, code envelope.Code, amount int64, currency string, received envelope.Time) payment.Payment {
-		return payment.Payment{Merchant: "shop-1", ID: fmt.Sprintf("0190c8f2-7d1e-7b5a-9c3f-%012d", n), Number: n, Stage: stage, Code: code, Operation: envelope.OpSale,
-			Amount: amount, Currency: currency, Reference: fmt.Sprintf("order %d", n), Masked: "424242******4242", Brand: "visa", Method: payment.MethodCard, Batch: 17,
+func payments() []book.Payment {
+	card := func(n uint64, stage book.Stage, code envelope.Code, amount int64, currency string, received envelope.Time) book.Payment {
+		return book.Payment{Merchant: "shop-1", ID: fmt.Sprintf("0190c8f2-7d1e-7b5a-9c3f-%012d", n), Number: n, Stage: stage, Code: code, Operation: envelope.OpSale,
+			Amount: amount, Currency: currency, Reference: fmt.Sprintf("order %d", n), Masked: "424242******4242", Brand: "visa", Method: book.MethodCard, Batch: 17,
 			Approval: "00012" + fmt.Sprint(n%10), Received: received, Changed: received,
-			Trace: &payment.Trace{STAN: uint32(n), RRN: fmt.Sprintf("63240000%04d", n), Terminal: "ND000001"}}
+			Trace: &book.Trace{STAN: uint32(n), RRN: fmt.Sprintf("63240000%04d", n), Terminal: "ND000001"}}
 	}
-	bank := func(n uint64, op envelope.Operation, stage payment.Stage, code envelope.Code, amount int64) payment.Payment {
+	bank := func(n uint64, op envelope.Operation, stage book.Stage, code envelope.Code, amount int64) book.Payment {
 		p := card(n, stage, code, amount, "USD", at(22, 9))
-		p.Operation, p.Method, p.Batch, p.Trace, p.Approval, p.Brand = op, payment.MethodBank, 18, nil, "", ""
+		p.Operation, p.Method, p.Batch, p.Trace, p.Approval, p.Brand = op, book.MethodBank, 18, nil, "", ""
 		p.Masked, p.Entry, p.File = "*****6789", fmt.Sprintf("07640125%07d", n), "nightdrop-20261122-A.ach"
 		return p
 	}
-	all := []payment.Payment{
-		card(1, payment.StageSettled, "iso-00", 1999, "USD", at(20, 9)), card(2, payment.StageSettled, "iso-00", 2500, "USD", at(21, 9)),
-		card(3, payment.StageDeclined, "iso-51", 900_051, "USD", at(21, 10)), card(4, payment.StageSettled, "iso-00", 500, "JPY", at(22, 9)),
-		card(5, payment.StageReversed, "no-answer", 900_100, "USD", at(22, 9)), card(6, payment.StageSettled, "iso-00", 999, "USD", at(22, 10)),
-		bank(7, envelope.OpSale, payment.StageReturned, "ach-R03", 5000), bank(6+0, envelope.OpPayout, payment.StageSettled, "ok", 300),
-		bank(8, envelope.OpSale, payment.StageRejected, "account-gone", 2000), card(9, payment.StageApproved, "iso-00", 1250, "KWD", at(22, 11)),
+	all := []book.Payment{
+		card(1, book.StageSettled, "iso-00", 1999, "USD", at(20, 9)), card(2, book.StageSettled, "iso-00", 2500, "USD", at(21, 9)),
+		card(3, book.StageDeclined, "iso-51", 900_051, "USD", at(21, 10)), card(4, book.StageSettled, "iso-00", 500, "JPY", at(22, 9)),
+		card(5, book.StageReversed, "no-answer", 900_100, "USD", at(22, 9)), card(6, book.StageSettled, "iso-00", 999, "USD", at(22, 10)),
+		bank(7, envelope.OpSale, book.StageReturned, "ach-R03", 5000), bank(6+0, envelope.OpPayout, book.StageSettled, "ok", 300),
+		bank(8, envelope.OpSale, book.StageRejected, "account-gone", 2000), card(9, book.StageApproved, "iso-00", 1250, "KWD", at(22, 11)),
 	}
 	all[1].Reference = `<script>alert("x")</script>`
 	all[3].Reference = `=HYPERLINK("http://example.com","x")`
@@ -203,7 +203,7 @@ func TestFormed(t *testing.T) {
 	const given = `<b title="x">`
 	for _, test := range []struct{ got, want markup }{
 		{formed("<i>100%% of %s</i>", `<&>"'`), "<i>100% of &lt;&amp;&gt;&#34;&#39;</i>"},
-		{formed("%s", payment.Stage(given)), "&lt;b title=&#34;x&#34;&gt;"},
+		{formed("%s", book.Stage(given)), "&lt;b title=&#34;x&#34;&gt;"},
 		{formed("%s", markup(given)), given},
 		{formed("%s and %s", at(20, 9), 7), "2026-11-20T09:30:00Z and 7"},
 		{formed("<p>%s</p>", formed("%s", "100%s <")), "<p>100%s &lt;</p>"},
@@ -224,7 +224,7 @@ func summed(t *testing.T) Summary {
 	}
 	s := Summary{Vault: "vault.example.com", Made: at(30, 12), Entries: 431, Bodies: 17, Merchants: 2, Auditors: 1}
 	s.Take(b)
-	s.Found(map[payment.Finding]uint64{payment.FindingAnswerFile: 3, payment.FindingClockConfirmed: 1})
+	s.Found(map[book.Finding]uint64{book.FindingAnswerFile: 3, book.FindingClockConfirmed: 1})
 	return s
 }
 
@@ -287,35 +287,35 @@ func errorsOf(all ...error) error {
 
 // TestDifferences: each way in which a report does not add up, one at a time, and one that does.
 func TestDifferences(t *testing.T) {
-	usd := func(count, amount int64) []payment.Total {
-		return []payment.Total{{Currency: "USD", Count: count, Amount: amount}}
+	usd := func(count, amount int64) []book.Total {
+		return []book.Total{{Currency: "USD", Count: count, Amount: amount}}
 	}
-	sound := payment.Batch{Number: 1, Merchant: "shop-1", Method: payment.MethodCard, Stage: payment.BatchDone, Totals: usd(1, 100), HashTotal: 7}
+	sound := book.Batch{Number: 1, Merchant: "shop-1", Method: book.MethodCard, Stage: book.BatchDone, Totals: usd(1, 100), HashTotal: 7}
 	tests := []struct {
 		name   string
-		change func(b *payment.Batch, p *payment.Payment)
+		change func(b *book.Batch, p *book.Payment)
 		gaps   []Gap
 		says   string
 	}{
-		{"sound", func(*payment.Batch, *payment.Payment) {}, nil, "everything adds up"},
-		{"not settled yet", func(b *payment.Batch, _ *payment.Payment) { b.Stage = payment.BatchFixed }, nil, "1 of 1 batches are not settled"},
-		{"the host has another amount", func(b *payment.Batch, _ *payment.Payment) { b.Host = usd(1, 99) }, []Gap{GapAcquirer}, "1 differences"},
-		{"another amount", func(_ *payment.Batch, p *payment.Payment) { p.Amount = 99 }, []Gap{GapPayments}, "1 differences"},
-		{"another currency", func(_ *payment.Batch, p *payment.Payment) { p.Currency = "EUR" }, []Gap{GapPayments, GapPayments}, "2 differences"},
-		{"a debit that is a credit", func(_ *payment.Batch, p *payment.Payment) { p.Operation = envelope.OpRefund }, []Gap{GapPayments}, "1 differences"},
-		{"another payment", func(_ *payment.Batch, p *payment.Payment) { p.Number = 8 }, []Gap{GapHash}, "1 differences"},
-		{"one that does not stand", func(_ *payment.Batch, p *payment.Payment) { p.Stage = payment.StageReversed }, []Gap{GapPayments, GapHash}, "2 differences"},
-		{"an entry that the file lacks", func(b *payment.Batch, p *payment.Payment) {
-			b.Method, p.Method, p.Stage, b.Failed = payment.MethodBank, payment.MethodBank, payment.StageRejected, usd(1, 100)
+		{"sound", func(*book.Batch, *book.Payment) {}, nil, "everything adds up"},
+		{"not settled yet", func(b *book.Batch, _ *book.Payment) { b.Stage = book.BatchFixed }, nil, "1 of 1 batches are not settled"},
+		{"the host has another amount", func(b *book.Batch, _ *book.Payment) { b.Host = usd(1, 99) }, []Gap{GapAcquirer}, "1 differences"},
+		{"another amount", func(_ *book.Batch, p *book.Payment) { p.Amount = 99 }, []Gap{GapPayments}, "1 differences"},
+		{"another currency", func(_ *book.Batch, p *book.Payment) { p.Currency = "EUR" }, []Gap{GapPayments, GapPayments}, "2 differences"},
+		{"a debit that is a credit", func(_ *book.Batch, p *book.Payment) { p.Operation = envelope.OpRefund }, []Gap{GapPayments}, "1 differences"},
+		{"another payment", func(_ *book.Batch, p *book.Payment) { p.Number = 8 }, []Gap{GapHash}, "1 differences"},
+		{"one that does not stand", func(_ *book.Batch, p *book.Payment) { p.Stage = book.StageReversed }, []Gap{GapPayments, GapHash}, "2 differences"},
+		{"an entry that the file lacks", func(b *book.Batch, p *book.Payment) {
+			b.Method, p.Method, p.Stage, b.Failed = book.MethodBank, book.MethodBank, book.StageRejected, usd(1, 100)
 		}, []Gap{GapFile}, "1 differences"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			batch := sound
-			p := payment.Payment{Merchant: "shop-1", ID: "one", Number: 7, Operation: envelope.OpSale, Stage: payment.StageSettled, Amount: 100, Currency: "USD", Batch: 1}
+			p := book.Payment{Merchant: "shop-1", ID: "one", Number: 7, Operation: envelope.OpSale, Stage: book.StageSettled, Amount: 100, Currency: "USD", Batch: 1}
 			test.change(&batch, &p)
 			b := NewBuilder(Report{})
-			b.Batch(batch, payment.File{})
+			b.Batch(batch, book.File{})
 			b.Payment(p)
 			r := b.Report()
 			var gaps []Gap
@@ -334,14 +334,14 @@ func TestDifferences(t *testing.T) {
 
 // TestWhatStands: a report counts as the fold does, stage by stage.
 func TestWhatStands(t *testing.T) {
-	standing := []payment.Stage{payment.StageApproved, payment.StageCaptured, payment.StageAccepted, payment.StageFiling, payment.StageSettled,
-		payment.StageReturned, payment.StageRejected}
-	for _, stage := range payment.Stages {
-		in := RowOf(payment.Payment{Operation: envelope.OpSale, Stage: stage, Batch: 1})
+	standing := []book.Stage{book.StageApproved, book.StageCaptured, book.StageAccepted, book.StageFiling, book.StageSettled,
+		book.StageReturned, book.StageRejected}
+	for _, stage := range book.Stages {
+		in := RowOf(book.Payment{Operation: envelope.OpSale, Stage: stage, Batch: 1})
 		if in.Stands != slices.Contains(standing, stage) {
 			t.Errorf("one that is %s in a batch: stands %v", stage, in.Stands)
 		}
-		if RowOf(payment.Payment{Operation: envelope.OpSale, Stage: stage}).Stands {
+		if RowOf(book.Payment{Operation: envelope.OpSale, Stage: stage}).Stands {
 			t.Errorf("one that is %s in no batch stands", stage)
 		}
 	}
@@ -368,7 +368,7 @@ func TestPageIsBounded(t *testing.T) {
 	b := NewBuilder(Report{Vault: "v", Made: at(1, 1), Subject: "much"})
 	rows := make([]Row, MaxPageRows+17)
 	for i := range rows {
-		rows[i] = b.Payment(payment.Payment{Number: uint64(i + 1), Operation: envelope.OpSale, Stage: payment.StageApproved, Amount: 1, Currency: "USD", Received: at(1, 1)})
+		rows[i] = b.Payment(book.Payment{Number: uint64(i + 1), Operation: envelope.OpSale, Stage: book.StageApproved, Amount: 1, Currency: "USD", Received: at(1, 1)})
 	}
 	var page bytes.Buffer
 	if err := b.Report().HTML(&page, rows); err != nil {

@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // Summary is what a whole log came to, for the page beside its export. It names no account, no payment and no merchant.
@@ -18,7 +18,7 @@ type Summary struct {
 	Merchants int
 	Auditors  int // for whom log keys are wrapped now
 	Payments  int64
-	Returned  []payment.Total
+	Returned  []book.Total
 	Days      []Day
 	Outcomes  []Outcome
 	Findings  []FindingCount // the most frequent first
@@ -26,7 +26,7 @@ type Summary struct {
 
 // FindingCount tells how often there was an integrity finding.
 type FindingCount struct {
-	Finding payment.Finding
+	Finding book.Finding
 	Count   uint64
 }
 
@@ -37,7 +37,7 @@ func (s *Summary) Take(b *Builder) {
 }
 
 // Found fills in the findings.
-func (s *Summary) Found(findings map[payment.Finding]uint64) {
+func (s *Summary) Found(findings map[book.Finding]uint64) {
 	s.Findings = nil
 	for finding, n := range findings {
 		s.Findings = append(s.Findings, FindingCount{finding, n})

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // Text writes the report without its rows for a terminal: cells are separated by tabs, for a text/tabwriter. The caller flushes w and
@@ -35,7 +35,7 @@ func (r Report) Text(w io.Writer) {
 		line(w)
 		line(w, "DIFFERENCE", "BATCH", "DEBITS", "CREDITS", "AGAINST DEBITS", "AGAINST CREDITS")
 		for _, d := range r.Differences {
-			ours, theirs := []payment.Total{d.Ours}, []payment.Total{d.Theirs}
+			ours, theirs := []book.Total{d.Ours}, []book.Total{d.Theirs}
 			line(w, d.Gap.Sentence(), d.Batch, debits(ours), credits(ours), debits(theirs), credits(theirs))
 		}
 	}
@@ -63,7 +63,7 @@ func (r Report) Text(w io.Writer) {
 func (r Report) Verdict() string {
 	open := 0
 	for _, b := range r.Batches {
-		if b.Stage != payment.BatchDone {
+		if b.Stage != book.BatchDone {
 			open++
 		}
 	}
@@ -112,16 +112,16 @@ func moment(t *envelope.Time) string {
 }
 
 // debits writes what was taken: "3 for 44.99 USD".
-func debits(totals []payment.Total) string {
-	return money(totals, func(t payment.Total) (int64, int64) { return t.Count, t.Amount })
+func debits(totals []book.Total) string {
+	return money(totals, func(t book.Total) (int64, int64) { return t.Count, t.Amount })
 }
 
 // credits writes what was given.
-func credits(totals []payment.Total) string {
-	return money(totals, func(t payment.Total) (int64, int64) { return t.Credits, t.CreditAmount })
+func credits(totals []book.Total) string {
+	return money(totals, func(t book.Total) (int64, int64) { return t.Credits, t.CreditAmount })
 }
 
-func money(totals []payment.Total, of func(payment.Total) (count, amount int64)) string {
+func money(totals []book.Total, of func(book.Total) (count, amount int64)) string {
 	var parts []string
 	for _, t := range totals {
 		if count, amount := of(t); count != 0 && t.Currency != "" {

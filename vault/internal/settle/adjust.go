@@ -10,8 +10,8 @@ import (
 	"strings"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // maxAdjustment bounds each member of an adjustment, in payments or minor units.
@@ -20,9 +20,9 @@ const maxAdjustment = 1e15
 // Adjust takes a named difference into a closed card batch that is not settled: what the acquirer has more than the
 // ledger, or less where it is negative. id names the payment that it is about; it may be empty. reason is as in
 // Resolve. Errors: ErrReason, ErrNotFound, ErrConflict, or the ledger's.
-func (e *Engine) Adjust(ctx context.Context, batch uint32, difference payment.Total, id, reason string, actor Actor) (payment.Batch, error) {
+func (e *Engine) Adjust(ctx context.Context, batch uint32, difference book.Total, id, reason string, actor Actor) (book.Batch, error) {
 	if err := checkWord(reason, actor); err != nil {
-		return payment.Batch{}, err
+		return book.Batch{}, err
 	}
 	err := e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		b, err := unsettled(tx, batch)
@@ -32,26 +32,26 @@ func (e *Engine) Adjust(ctx context.Context, batch uint32, difference payment.To
 		if err := mayAdjust(tx, b, difference, id); err != nil {
 			return err
 		}
-		_, err = tx.Append(actor.Event(b.Merchant, payment.BatchAdjusted{Batch: batch, Total: difference, Payment: id,
+		_, err = tx.Append(actor.Event(b.Merchant, book.BatchAdjusted{Batch: batch, Total: difference, Payment: id,
 			Reason: reason}))
 		return err
 	})
 	if err != nil {
-		return payment.Batch{}, err
+		return book.Batch{}, err
 	}
 	return e.batch(batch)
 }
 
-func mayAdjust(tx *ledger.Tx, b payment.Batch, t payment.Total, id string) error {
+func mayAdjust(tx *ledger.Tx, b book.Batch, t book.Total, id string) error {
 	conflict := func(format string, args ...any) error {
 		return fmt.Errorf("%s: "+format+": %w", append(append([]any{b.ID()}, args...), ErrConflict)...)
 	}
 	_, listed := envelope.KnownCurrency(t.Currency) // also a withdrawn one: what was paid in it is settled
-	ours := slices.ContainsFunc(b.Totals, func(own payment.Total) bool { return own.Currency == t.Currency })
+	ours := slices.ContainsFunc(b.Totals, func(own book.Total) bool { return own.Currency == t.Currency })
 	switch {
 	case !listed && !ours:
 		return conflict("%q is no currency of ISO 4217", t.Currency)
-	case t == payment.Total{Currency: t.Currency}:
+	case t == book.Total{Currency: t.Currency}:
 		return conflict("a difference of nothing changes nothing: say how many payments, and how much")
 	case !within(t.Count) || !within(t.Amount) || !within(t.Credits) || !within(t.CreditAmount):
 		return conflict("a difference is at most %d, either way", int64(maxAdjustment))
@@ -59,7 +59,7 @@ func mayAdjust(tx *ledger.Tx, b payment.Batch, t payment.Total, id string) error
 		return conflict("with lines it comes to %s now, and with this difference it would come to less than nothing, or "+
 			"to less than one minor unit a payment: check the signs, --count and --amount", allInWords(b.Expected()))
 	case !b.MayAdjust():
-		return conflict("it has %d adjustment lines, and there is no room for more: have the acquirer put the rest right", payment.MaxAdjustments)
+		return conflict("it has %d adjustment lines, and there is no room for more: have the acquirer put the rest right", book.MaxAdjustments)
 	}
 	if id == "" {
 		return nil
@@ -74,17 +74,17 @@ func mayAdjust(tx *ledger.Tx, b payment.Batch, t payment.Total, id string) error
 func within(n int64) bool { return -maxAdjustment <= n && n <= maxAdjustment }
 
 // unsettled reads a card batch that is closed and not settled.
-func unsettled(tx *ledger.Tx, number uint32) (payment.Batch, error) {
+func unsettled(tx *ledger.Tx, number uint32) (book.Batch, error) {
 	b, err := batchOf(tx, number)
 	switch {
 	case err != nil:
 		return b, err
-	case b.Method == payment.MethodBank:
+	case b.Method == book.MethodBank:
 		return b, fmt.Errorf("%s is settled by a file, and the bank answers with returns: import those: %w", b.ID(),
 			ErrConflict)
 	case !b.Fixed():
 		return b, fmt.Errorf("%s is %s; close it first: %w", b.ID(), b.Stage, ErrConflict)
-	case b.Stage == payment.BatchDone:
+	case b.Stage == book.BatchDone:
 		return b, fmt.Errorf("%s is settled, and stays as it is; what a person said of its payments can be corrected: %w", b.ID(), ErrConflict)
 	}
 	return b, nil
@@ -95,7 +95,7 @@ func unsettled(tx *ledger.Tx, number uint32) (payment.Batch, error) {
 // the batch by Adjust, in its sums. The listing's digest is the event's evidence. Errors: those of Compare,
 // ErrTotalsDiffer, or ErrConflict where the batch is not to be agreed so.
 func (e *Engine) AgreeByListing(ctx context.Context, batch uint32, listing io.Reader, actor Actor) (Comparison, error) {
-	if way := e.way(); way != payment.ByListing {
+	if way := e.way(); way != book.ByListing {
 		return Comparison{}, fmt.Errorf("batches are agreed by %q (acquirer.reconciliation in vault.toml), not by a listing: settle without one: %w", way, ErrConflict)
 	}
 	if err := e.cfg.Ledger.View(func(tx *ledger.Tx) error { _, err := unsettled(tx, batch); return err }); err != nil {
@@ -111,19 +111,19 @@ func (e *Engine) AgreeByListing(ctx context.Context, batch uint32, listing io.Re
 			"take it in with `vault batch adjust`: %w", allInWords(compared.Sums), allInWords(expected), len(compared.Differences), ErrTotalsDiffer)
 	}
 	actor.Evidence = hex.EncodeToString(digest.Sum(nil))
-	return compared, e.agree(ctx, batch, payment.BatchAgreed{Batch: batch, By: payment.ByListing,
+	return compared, e.agree(ctx, batch, book.BatchAgreed{Batch: batch, By: book.ByListing,
 		Totals: compared.Batch.Expected()}, actor)
 }
 
 // agrees tells whether a listing is what is expected: the same payments, or sums that differ from ours by what was
 // adjusted.
-func (c Comparison) agrees(expected []payment.Total) bool {
-	adjusted := slices.ContainsFunc(c.Batch.Lines, func(l payment.Adjustment) bool { return !l.Corrects })
+func (c Comparison) agrees(expected []book.Total) bool {
+	adjusted := slices.ContainsFunc(c.Batch.Lines, func(l book.Adjustment) bool { return !l.Corrects })
 	return slices.Equal(c.Sums, expected) && (len(c.Differences) == 0 || adjusted)
 }
 
 // agree commits that a batch was agreed.
-func (e *Engine) agree(ctx context.Context, batch uint32, body payment.BatchAgreed, actor Actor) error {
+func (e *Engine) agree(ctx context.Context, batch uint32, body book.BatchAgreed, actor Actor) error {
 	return e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		b, err := unsettled(tx, batch)
 		if err != nil {
@@ -135,15 +135,15 @@ func (e *Engine) agree(ctx context.Context, batch uint32, body payment.BatchAgre
 }
 
 // way is what card batches are agreed with the acquirer by.
-func (e *Engine) way() payment.Way {
+func (e *Engine) way() book.Way {
 	if e.cfg.Reconciliation == "" {
-		return payment.ByTotals
+		return book.ByTotals
 	}
 	return e.cfg.Reconciliation
 }
 
 // agreed has a card batch agreed in the way that is configured.
-func (s *settlement) agreed(ctx context.Context, b payment.Batch) error {
+func (s *settlement) agreed(ctx context.Context, b book.Batch) error {
 	if b.Unresolved > 0 {
 		return fmt.Errorf("%d payments of it are being taken back at the host on a person's order, or wait for a person; settle again when that is done "+
 			"(`vault payment list --status correcting`, and manual): %w", b.Unresolved, ErrConflict)
@@ -153,20 +153,20 @@ func (s *settlement) agreed(ctx context.Context, b payment.Batch) error {
 		return nil
 	}
 	switch s.engine.way() {
-	case payment.ByListing:
+	case book.ByListing:
 		return fmt.Errorf("this acquirer agrees by its listing: get its listing of the batch, and `vault batch settle %s --listing FILE`: %w", b.ID(), ErrConflict)
-	case payment.ByWord:
+	case book.ByWord:
 		if err := checkWord(s.actor.Purpose, s.actor); err != nil {
 			return fmt.Errorf("this acquirer agrees to nothing, so a person's word settles the batch: say with --reason what it rests on: %w", err)
 		}
-		return s.engine.agree(ctx, b.Number, payment.BatchAgreed{Batch: b.Number, By: payment.ByWord, Totals: expected,
+		return s.engine.agree(ctx, b.Number, book.BatchAgreed{Batch: b.Number, By: book.ByWord, Totals: expected,
 			Reason: s.actor.Purpose}, s.actor)
 	}
 	return s.reconcile(ctx, b)
 }
 
 // allInWords says what totals are.
-func allInWords(totals []payment.Total) string {
+func allInWords(totals []book.Total) string {
 	if len(totals) == 0 {
 		return "nothing"
 	}

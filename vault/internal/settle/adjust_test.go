@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"nightdrop/vault/internal/acquirer"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // compares passes requests on to the host, and has a 0500 answered otherwise.
@@ -39,7 +39,7 @@ func closed(t *testing.T) (c *counter, ids []string) {
 	return c, ids
 }
 
-func (c *counter) events(kind string) (found []payment.Event) {
+func (c *counter) events(kind string) (found []book.Event) {
 	c.t.Helper()
 	c.View(func(tx *ledger.Tx) error {
 		size, err := tx.TreeSize()
@@ -66,18 +66,18 @@ func TestADifferenceIsTakenIn(t *testing.T) {
 	if _, err := e.Settle(t.Context(), 1, "", operator(), nil); !errors.Is(err, ErrTotalsDiffer) {
 		t.Fatalf("settled with other totals: %v", err)
 	}
-	usd := func(count, amount int64) payment.Total {
-		return payment.Total{Currency: "USD", Count: count, Amount: amount}
+	usd := func(count, amount int64) book.Total {
+		return book.Total{Currency: "USD", Count: count, Amount: amount}
 	}
 	for name, bad := range map[string]struct {
 		batch uint32
-		total payment.Total
+		total book.Total
 		id    string
 		why   string
 		want  error
 	}{
 		"nothing":             {1, usd(0, 0), "", "r", ErrConflict},
-		"no currency":         {1, payment.Total{Currency: "XXX", Count: 1, Amount: 1}, "", "r", ErrConflict},
+		"no currency":         {1, book.Total{Currency: "XXX", Count: 1, Amount: 1}, "", "r", ErrConflict},
 		"far too much":        {1, usd(1, 2e15), "", "r", ErrConflict},
 		"more than there is":  {1, usd(-3, -3000), "", "r", ErrConflict},
 		"amounts of none":     {1, usd(-2, -2999), "", "r", ErrConflict},
@@ -92,7 +92,7 @@ func TestADifferenceIsTakenIn(t *testing.T) {
 	}
 	b, err := e.Adjust(t.Context(), 1, usd(1, 70), "", "a stray sale, case 17", operator())
 	c.must(err)
-	if b.Stage != payment.BatchDiffers {
+	if b.Stage != book.BatchDiffers {
 		t.Errorf("a difference that is not the host's: the batch is %s", b.Stage)
 	}
 	if _, err := e.Settle(t.Context(), 1, "", operator(), nil); !errors.Is(err, ErrTotalsDiffer) {
@@ -100,8 +100,8 @@ func TestADifferenceIsTakenIn(t *testing.T) {
 	}
 	b, err = e.Adjust(t.Context(), 1, usd(0, 7), ids[0], "and its tip, case 17", operator())
 	c.must(err)
-	if want := []payment.Total{usd(3, 3077)}; b.Stage != payment.BatchFixed || !slices.Equal(b.Expected(), want) || !slices.Equal(b.Agreed, want) ||
-		!slices.Equal(b.Totals, []payment.Total{usd(2, 3000)}) || len(b.Lines) != 2 || b.Lines[1].Payment != ids[0] || b.Lines[0].Actor != "user:root" {
+	if want := []book.Total{usd(3, 3077)}; b.Stage != book.BatchFixed || !slices.Equal(b.Expected(), want) || !slices.Equal(b.Agreed, want) ||
+		!slices.Equal(b.Totals, []book.Total{usd(2, 3000)}) || len(b.Lines) != 2 || b.Lines[1].Payment != ids[0] || b.Lines[0].Actor != "user:root" {
 		t.Errorf("batch %+v", b)
 	}
 	asked := len(c.events("reconciliation-intended"))
@@ -126,11 +126,11 @@ func TestAHostThatGivesNoTotals(t *testing.T) {
 	if _, err := e.Settle(t.Context(), 1, "", operator(), nil); !errors.Is(err, ErrTotalsDiffer) || !strings.Contains(err.Error(), "did not give") {
 		t.Errorf("settled against the host's word: %v", err)
 	}
-	_, err := e.Adjust(t.Context(), 1, payment.Total{Currency: "USD", Count: 1, Amount: 77}, "", "a stray sale, case 17", operator())
+	_, err := e.Adjust(t.Context(), 1, book.Total{Currency: "USD", Count: 1, Amount: 77}, "", "a stray sale, case 17", operator())
 	c.must(err)
 	_, err = e.Settle(t.Context(), 1, "", operator(), nil)
 	c.must(err)
-	if c.batch(1).Stage != payment.BatchDone || len(host.asked) != 2 {
+	if c.batch(1).Stage != book.BatchDone || len(host.asked) != 2 {
 		t.Errorf("batch is %s after %d questions", c.batch(1).Stage, len(host.asked))
 	}
 }
@@ -160,7 +160,7 @@ func TestAHostThatRefuses(t *testing.T) {
 // TestSettledByListing: only the acquirer's own listing of the batch settles it, and the log has its digest.
 func TestSettledByListing(t *testing.T) {
 	c, _ := closed(t)
-	e := c.engine(func(cfg *Config) { cfg.Reconciliation = payment.ByListing })
+	e := c.engine(func(cfg *Config) { cfg.Reconciliation = book.ByListing })
 	if _, err := e.Settle(t.Context(), 1, "", operator(), nil); !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), "--listing") {
 		t.Errorf("settled without a listing: %v", err)
 	}
@@ -172,7 +172,7 @@ func TestSettledByListing(t *testing.T) {
 	if _, err := e.AgreeByListing(t.Context(), 1, strings.NewReader(listing+stray), operator()); !errors.Is(err, ErrTotalsDiffer) {
 		t.Errorf("a listing with one more: %v", err)
 	}
-	_, err := e.Adjust(t.Context(), 1, payment.Total{Currency: "USD", Count: 1, Amount: 77}, "", "a stray sale, case 17", operator())
+	_, err := e.Adjust(t.Context(), 1, book.Total{Currency: "USD", Count: 1, Amount: 77}, "", "a stray sale, case 17", operator())
 	c.must(err)
 	if _, err := e.AgreeByListing(t.Context(), 1, strings.NewReader(listing), operator()); !errors.Is(err, ErrTotalsDiffer) {
 		t.Errorf("a listing without what was taken in: %v", err)
@@ -199,7 +199,7 @@ func TestSettledByListing(t *testing.T) {
 // TestSettledByAWord: with a reason, which the log keeps.
 func TestSettledByAWord(t *testing.T) {
 	c, _ := closed(t)
-	e := c.engine(func(cfg *Config) { cfg.Reconciliation = payment.ByWord })
+	e := c.engine(func(cfg *Config) { cfg.Reconciliation = book.ByWord })
 	silent := operator()
 	silent.Purpose = ""
 	if _, err := e.Settle(t.Context(), All, "", silent, nil); !errors.Is(err, ErrReason) {
@@ -208,7 +208,7 @@ func TestSettledByAWord(t *testing.T) {
 	_, err := e.Settle(t.Context(), All, "", operator(), nil)
 	c.must(err)
 	agreed := c.events("batch-agreed")
-	if b := c.batch(1); b.Stage != payment.BatchDone || b.By != payment.ByWord || len(agreed) != 1 || agreed[0].Body.(payment.BatchAgreed).Reason != "end of day" {
+	if b := c.batch(1); b.Stage != book.BatchDone || b.By != book.ByWord || len(agreed) != 1 || agreed[0].Body.(book.BatchAgreed).Reason != "end of day" {
 		t.Errorf("batch %+v, %+v", b, agreed)
 	}
 	c.changesNothing(e)

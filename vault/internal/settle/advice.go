@@ -7,8 +7,8 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // advice is a message that tells what has happened: a capture or a reversal. It is repeated under its trace until it
@@ -17,9 +17,9 @@ type advice struct {
 	what string // for log lines
 	at   door
 	// intend commits the next try; nil: there is nothing to send any more.
-	intend func(ctx context.Context, p payment.Payment, last lastTry) (*try, error)
-	stands func(p payment.Payment, said envelope.Code, answer acquirer.Answer) payment.Body
-	leave  func(tx *ledger.Tx, p payment.Payment) error // to a person; p.Answer is what the host said at last
+	intend func(ctx context.Context, p book.Payment, last lastTry) (*try, error)
+	stands func(p book.Payment, said envelope.Code, answer acquirer.Answer) book.Body
+	leave  func(tx *ledger.Tx, p book.Payment) error // to a person; p.Answer is what the host said at last
 }
 
 // lastTry is what became of the try before.
@@ -40,7 +40,7 @@ type try struct {
 // with each try, and goes to a person when it was repeated for Config.RepeatFor, or at once where the host says that
 // repeating cannot help. An error is the ledger's; when ctx ends it returns nil and the advice goes on at the next
 // start.
-func (e *Engine) advise(ctx context.Context, p payment.Payment, a advice) error {
+func (e *Engine) advise(ctx context.Context, p book.Payment, a advice) error {
 	t, err := a.intend(ctx, p, e.advices.last(p.Number))
 	if errors.Is(err, ErrUnavailable) {
 		e.cfg.Logger.Error("a payment waits", "cause", err)
@@ -60,7 +60,7 @@ func (e *Engine) advise(ctx context.Context, p payment.Payment, a advice) error 
 		return e.cfg.Ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
 			return appendEvent(tx, "acquirer", "host", p.Merchant, a.stands(p, said, answer))
 		})
-	case t.fresh && p.Flow() == payment.FlowCapture && !isReversing(p) && errors.Is(err, acquirer.ErrRequest):
+	case t.fresh && p.Flow() == book.FlowCapture && !isReversing(p) && errors.Is(err, acquirer.ErrRequest):
 		return e.giveUp(ctx, p, err)
 	case outcome == acquirer.Person || errors.Is(err, acquirer.ErrRequest):
 		log.Error("a message can never be taken: ask the acquirer what became of the payment")
@@ -89,10 +89,10 @@ func heard(answer acquirer.Answer, err error) (said envelope.Code, outcome acqui
 }
 
 // abandon leaves a payment to a person.
-func (e *Engine) abandon(ctx context.Context, p payment.Payment, a advice, said envelope.Code) error {
+func (e *Engine) abandon(ctx context.Context, p book.Payment, a advice, said envelope.Code) error {
 	return e.cfg.Ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
 		now, found, err := tx.Payment(p.Merchant, p.ID)
-		if err != nil || !found || now.Stage != payment.StageCapturing && !isReversing(now) {
+		if err != nil || !found || now.Stage != book.StageCapturing && !isReversing(now) {
 			return err
 		}
 		now.Answer = said
@@ -110,7 +110,7 @@ func (e *Engine) backoff(tries int) time.Duration {
 }
 
 // tryOf is the next try of p's advice. p is as it was before the event of that try.
-func tryOf(p payment.Payment, now envelope.Time, send func() (acquirer.Answer, error)) *try {
+func tryOf(p book.Payment, now envelope.Time, send func() (acquirer.Answer, error)) *try {
 	since, tries := p.Repeated()
 	if since.IsZero() {
 		since = now

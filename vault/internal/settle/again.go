@@ -8,27 +8,27 @@ import (
 	"os"
 
 	"nightdrop/vault/internal/acquirer/nacha"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // FileAgain puts a settlement file that was out into the outbox once more, byte for byte, on a person's word that the bank has not got it: an
 // outbox's disk may lose what was in it. It fails with ErrConflict where the file is there already, or is not out, or cannot be made as it was:
 // the log's digest must come out. Accounts are kept for a week; after that there is no file any more. A crash leaves it staged, and the next call
 // goes on.
-func (e *Engine) FileAgain(ctx context.Context, name string, actor Actor) (payment.File, error) {
+func (e *Engine) FileAgain(ctx context.Context, name string, actor Actor) (book.File, error) {
 	if !e.operation.TryLock() {
-		return payment.File{}, busy()
+		return book.File{}, busy()
 	}
 	defer e.operation.Unlock()
 	if err := e.bankReady(); err != nil {
-		return payment.File{}, err
+		return book.File{}, err
 	}
 	f, err := e.fileOf(name)
 	if err != nil {
 		return f, err
 	}
-	if f.Stage != payment.FileOut {
+	if f.Stage != book.FileOut {
 		return f, fmt.Errorf("%s is not out yet: settle its batches: %w", name, ErrConflict)
 	}
 	bank := e.cfg.Bank
@@ -54,13 +54,13 @@ func (e *Engine) FileAgain(ctx context.Context, name string, actor Actor) (payme
 // appearAgain stages the file, which must come to its digest, tells the log, and lets it appear.
 func (e *Engine) appearAgain(ctx context.Context, w *fileWriter) error {
 	bank, name := e.cfg.Bank, w.file.Name
-	w.file.Stage = payment.FileHashed // as it was when it was written
+	w.file.Stage = book.FileHashed // as it was when it was written
 	if err := w.stageAgain(); err != nil {
 		return err
 	}
 	// A crash here leaves a staged file: the next call makes it anew.
 	err := e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		_, err := tx.Append(w.s.actor.Event("", payment.FileMadeAgain{Name: name}))
+		_, err := tx.Append(w.s.actor.Event("", book.FileMadeAgain{Name: name}))
 		return err
 	})
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // TestFileThatTheOutboxLost: the same bytes are put there once more for as long as the accounts are kept, whatever became of entries since, and
@@ -35,14 +35,14 @@ func TestFileThatTheOutboxLost(t *testing.T) {
 	if again, err := os.ReadFile(path); err != nil || !bytes.Equal(again, text) {
 		t.Errorf("it is another file: %d bytes of %d, %v", len(again), len(text), err)
 	}
-	if n := len(c.events(payment.FileMadeAgain{}.Kind())); n != 1 {
+	if n := len(c.events(book.FileMadeAgain{}.Kind())); n != 1 {
 		t.Errorf("the log tells of it %d times", n)
 	}
 	answer, entries := c.bankAnswers()
 	_, err = e.ImportAnswers(t.Context(), answer, bytes.NewReader(entries), operator())
 	c.must(err)
-	if c.count(payment.StageReturned) != 1 {
-		t.Fatalf("%d returned", c.count(payment.StageReturned))
+	if c.count(book.StageReturned) != 1 {
+		t.Fatalf("%d returned", c.count(book.StageReturned))
 	}
 	c.must(os.RemoveAll(path)) // where the bank left it
 	_, err = e.FileAgain(t.Context(), name, operator())

@@ -11,9 +11,9 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer/nacha"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/loggable"
-	"nightdrop/vault/internal/payment"
 )
 
 // answerLife is how old a file of the bank may be. A return for any reason comes within 60 days of settlement and a breach of warranty is
@@ -30,13 +30,13 @@ type Import struct {
 	Repeats          int  // answers that were told before, by another file or by a person; they changed nothing
 	Already          bool // the very file was taken before, and nothing more of it could be applied
 
-	Left      []payment.AnswerLeft // the first payment.MaxAnswersLeft of what was not applied
+	Left      []book.AnswerLeft // the first book.MaxAnswersLeft of what was not applied
 	LeftCount int
 }
 
 // leave notes an entry that is not applied.
-func (i *Import) leave(l payment.AnswerLeft) {
-	if i.LeftCount++; len(i.Left) < payment.MaxAnswersLeft {
+func (i *Import) leave(l book.AnswerLeft) {
+	if i.LeftCount++; len(i.Left) < book.MaxAnswersLeft {
 		i.Left = append(i.Left, l)
 	}
 }
@@ -107,7 +107,7 @@ func (e *Engine) refuseAnswers(ctx context.Context, name, digest string, refusal
 
 // answerFinding commits what is wrong with a file of the bank.
 func answerFinding(tx *ledger.Tx, name, digest, what string, actor Actor) error {
-	event := actor.Event("", payment.IntegrityFound{Finding: payment.FindingAnswerFile, Detail: fmt.Sprintf("file %q: %s", name, what)})
+	event := actor.Event("", book.IntegrityFound{Finding: book.FindingAnswerFile, Detail: fmt.Sprintf("file %q: %s", name, what)})
 	event.Evidence = digest
 	_, err := tx.Append(event)
 	return err
@@ -122,7 +122,7 @@ func (e *Engine) takeAnswers(tx *ledger.Tx, name string, answer nacha.Answer, ac
 		return done, err
 	}
 	for _, l := range answer.Left {
-		done.leave(payment.AnswerLeft{Record: l.Record, Trace: e.ownTrace(l.Trace), Code: l.Code, Problem: l.Problem})
+		done.leave(book.AnswerLeft{Record: l.Record, Trace: e.ownTrace(l.Trace), Code: l.Code, Problem: l.Problem})
 	}
 	for _, item := range answer.Items {
 		if err := e.takeAnswer(tx, &done, item, actor); err != nil {
@@ -133,7 +133,7 @@ func (e *Engine) takeAnswers(tx *ledger.Tx, name string, answer nacha.Answer, ac
 		done.Already = true
 		return done, nil
 	}
-	event := actor.Event("", payment.AnswerTaken{Name: name, Digest: answer.Digest, Created: envelope.At(answer.Created), Items: len(answer.Items),
+	event := actor.Event("", book.AnswerTaken{Name: name, Digest: answer.Digest, Created: envelope.At(answer.Created), Items: len(answer.Items),
 		Left: done.Left, LeftCount: done.LeftCount})
 	event.Evidence = answer.Digest
 	if _, err := tx.Append(event); err != nil || done.LeftCount == 0 || taken {
@@ -158,7 +158,7 @@ func (e *Engine) takeAnswer(tx *ledger.Tx, done *Import, item nacha.Item, actor 
 	case err != nil:
 		return err
 	case problem != "":
-		done.leave(payment.AnswerLeft{Record: item.Record, Trace: e.ownTrace(item.Trace), Code: item.Code, Problem: problem})
+		done.leave(book.AnswerLeft{Record: item.Record, Trace: e.ownTrace(item.Trace), Code: item.Code, Problem: problem})
 		return nil
 	case body == nil:
 		done.Repeats++
@@ -182,7 +182,7 @@ func (e *Engine) takeAnswer(tx *ledger.Tx, done *Import, item nacha.Item, actor 
 
 // answerTo finds the entry that an item is about, and the event that it makes of it; none where it was told before. A problem says why it is
 // not to be applied.
-func answerTo(tx *ledger.Tx, item nacha.Item) (merchant string, body payment.Body, problem string, err error) {
+func answerTo(tx *ledger.Tx, item nacha.Item) (merchant string, body book.Body, problem string, err error) {
 	entry, found, err := tx.Entry(item.Trace)
 	if err != nil || !found {
 		return "", nil, "no entry of ours has its trace number", err
@@ -202,7 +202,7 @@ func answerTo(tx *ledger.Tx, item nacha.Item) (merchant string, body payment.Bod
 		problem = "it answers a debit, and ours was a credit, or the other way round"
 	case item.Kind == nacha.Return && item.Amount != p.Amount:
 		problem = "its amount is not that of the entry"
-	case p.Stage != payment.StageSettled && p.Stage != payment.StageReturned:
+	case p.Stage != book.StageSettled && p.Stage != book.StageReturned:
 		problem = fmt.Sprintf("the entry is %s, and the bank cannot have had it; if its file is out, settle its batch and import again", p.Stage)
 	default:
 		body, problem = consequence(p, item)
@@ -211,23 +211,23 @@ func answerTo(tx *ledger.Tx, item nacha.Item) (merchant string, body payment.Bod
 }
 
 // consequence is what an item makes of a payment whose entry it is about.
-func consequence(p payment.Payment, item nacha.Item) (body payment.Body, problem string) {
+func consequence(p book.Payment, item nacha.Item) (body book.Body, problem string) {
 	switch item.Kind {
 	case nacha.Return:
 		code := envelope.ACHCode(item.Code)
-		if p.Stage == payment.StageSettled {
-			return payment.PaymentReturned{ID: p.ID, Code: code}, ""
+		if p.Stage == book.StageSettled {
+			return book.PaymentReturned{ID: p.ID, Code: code}, ""
 		}
 		if p.Code != code {
 			return nil, fmt.Sprintf("the entry came back before, with %s, and comes back once; ask the bank which of the two it is", strings.TrimPrefix(string(p.Code), "ach-"))
 		}
 	case nacha.Change:
 		if p.MayNote(item.Code) { // one that an older log has was told to nobody
-			return payment.ChangeNotified{ID: p.ID, Code: item.Code, Told: true}, ""
+			return book.ChangeNotified{ID: p.ID, Code: item.Code, Told: true}, ""
 		}
 	case nacha.Acknowledgement:
 		if !p.Acked {
-			return payment.EntryAcknowledged{ID: p.ID}, ""
+			return book.EntryAcknowledged{ID: p.ID}, ""
 		}
 	}
 	return nil, ""

@@ -16,8 +16,8 @@ import (
 	"nightdrop/ops/simulator/bank"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer/nacha"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
-	"nightdrop/vault/internal/payment"
 )
 
 // amountReturned makes the simulator's bank return an entry with R02, account closed. (INTERFACES 10)
@@ -63,13 +63,13 @@ func TestAnswersOfTheBank(t *testing.T) {
 	if done.Returns != 1 || done.Acknowledgements != 1 || done.Repeats != 0 || done.Already || len(done.Digest) != 64 {
 		t.Errorf("imported %+v", done)
 	}
-	c.want("the returned sale", ids[0], payment.StageReturned, "ach-R02", "accepted", "settled", "returned")
-	c.want("the other sale", ids[1], payment.StageSettled, envelope.CodeOK, "accepted", "settled")
-	if p := c.Payment("shop-1", payout); !p.Acked || p.Stage != payment.StageSettled {
+	c.want("the returned sale", ids[0], book.StageReturned, "ach-R02", "accepted", "settled", "returned")
+	c.want("the other sale", ids[1], book.StageSettled, envelope.CodeOK, "accepted", "settled")
+	if p := c.Payment("shop-1", payout); !p.Acked || p.Stage != book.StageSettled {
 		t.Errorf("the payout is %+v", p)
 	}
 	blocked := c.send(c.shop.BankSale(100))
-	c.want("another sale from the closed account", blocked, payment.StageRejected, envelope.CodeBlockedAccount, "rejected")
+	c.want("another sale from the closed account", blocked, book.StageRejected, envelope.CodeBlockedAccount, "rejected")
 
 	before := c.logSize()
 	again, err := e.ImportAnswers(t.Context(), "copy of "+name, bytes.NewReader(text), operator())
@@ -170,7 +170,7 @@ func TestAnswersThatComeAgain(t *testing.T) {
 	if first.Returns != 1 || second.Returns != 0 || second.Repeats != 1 || second.Changes != 1 || third.Changes != 0 || third.Repeats != 1 {
 		t.Errorf("imported %+v, %+v, %+v", first, second, third)
 	}
-	if n := c.State().Findings[payment.FindingAnswerFile]; n != 0 {
+	if n := c.State().Findings[book.FindingAnswerFile]; n != 0 {
 		t.Errorf("%d findings", n)
 	}
 }
@@ -203,9 +203,9 @@ func TestAnswersThatAreLeft(t *testing.T) {
 			if done.Returns != 1 || done.LeftCount != 1 || len(done.Left) != 1 || done.Left[0].Record != 7 || !strings.Contains(done.Left[0].Problem, test.why) {
 				t.Errorf("imported %+v, want %q", done, test.why)
 			}
-			c.want("the returned sale", ids[0], payment.StageReturned, "ach-R01", "accepted", "settled", "returned")
-			c.want("the other sale", ids[1], payment.StageSettled, envelope.CodeOK, "accepted", "settled")
-			details := c.findings(payment.FindingAnswerFile)
+			c.want("the returned sale", ids[0], book.StageReturned, "ach-R01", "accepted", "settled", "returned")
+			c.want("the other sale", ids[1], book.StageSettled, envelope.CodeOK, "accepted", "settled")
+			details := c.findings(book.FindingAnswerFile)
 			if len(details) != 1 || !strings.Contains(details[0], "1 of its entries are not applied, the first in record 7: "+done.Left[0].Problem) {
 				t.Errorf("findings %q", details)
 			}
@@ -237,7 +237,7 @@ func TestWhatWasLeftIsTakenLater(t *testing.T) {
 	if first.LeftCount != 1 || second.Returns != 1 || second.LeftCount != 0 || second.Already || !third.Already {
 		t.Errorf("imported %+v, %+v, %+v", first, second, third)
 	}
-	c.want("the sale", id, payment.StageReturned, "ach-R01", "accepted", "settled", "returned")
+	c.want("the sale", id, book.StageReturned, "ach-R01", "accepted", "settled", "returned")
 }
 
 // TestAnswersOfAnotherCompany are none of ours, though a trace number, an amount and the bank fit; an entry keeps the company that it went out under.
@@ -254,7 +254,7 @@ func TestAnswersOfAnotherCompany(t *testing.T) {
 	}
 	policy := intaketest.Policy()
 	policy.Company.ID = "2222222222"
-	c.Append("shop-1", payment.MerchantPolicySet{Policy: policy})
+	c.Append("shop-1", book.MerchantPolicySet{Policy: policy})
 	done, err = c.importing(answerFile{created: today, entries: entry()})
 	c.must(err)
 	if done.Returns != 1 || done.LeftCount != 0 {
@@ -285,10 +285,10 @@ func TestFilesOfOthers(t *testing.T) {
 		}
 		findings++
 	}
-	if details := c.findings(payment.FindingAnswerFile); len(details) != findings {
+	if details := c.findings(book.FindingAnswerFile); len(details) != findings {
 		t.Errorf("findings %q", details)
 	}
-	c.want("the sale", id, payment.StageSettled, envelope.CodeOK, "accepted", "settled")
+	c.want("the sale", id, book.StageSettled, envelope.CodeOK, "accepted", "settled")
 
 	f := answerFile{created: today, entries: entries(), from: "011000015", to: "1987654322"}
 	known := c.engine(func(cfg *Config) {
@@ -316,7 +316,7 @@ func TestAnswerFilesRefusedWhole(t *testing.T) {
 			t.Errorf("a broken file: %v", err)
 		}
 	}
-	details := c.findings(payment.FindingAnswerFile)
+	details := c.findings(book.FindingAnswerFile)
 	if len(details) != 2 || !strings.HasPrefix(details[1], `file "returns-20261123-000006.ach": nacha: the file is refused: `) {
 		t.Errorf("findings %q", details)
 	}
@@ -325,7 +325,7 @@ func TestAnswerFilesRefusedWhole(t *testing.T) {
 			t.Errorf("a finding repeats account data: %s", d)
 		}
 	}
-	c.want("the sale", ids[0], payment.StageSettled, envelope.CodeOK, "accepted", "settled")
+	c.want("the sale", ids[0], book.StageSettled, envelope.CodeOK, "accepted", "settled")
 }
 
 // TestAnEntryComesBackOnce: in one file, or in several, another reason is listed and the same one is a repeat.
@@ -345,7 +345,7 @@ func TestAnEntryComesBackOnce(t *testing.T) {
 	if done.Returns != 0 || done.Repeats != 1 || done.LeftCount != 2 || done.Left[1].Code != "R03" && done.Left[0].Code != "R03" {
 		t.Errorf("imported %+v", done)
 	}
-	c.want("the sale", id, payment.StageReturned, "ach-R01", "accepted", "settled", "returned")
+	c.want("the sale", id, book.StageReturned, "ach-R01", "accepted", "settled", "returned")
 }
 
 // TestSeveralNoticesOfChange: each code is told once, whichever files bring it.
@@ -362,20 +362,20 @@ func TestSeveralNoticesOfChange(t *testing.T) {
 	if first.Changes != 2 || first.Repeats != 1 || first.LeftCount != 0 || second.Changes != 1 || second.Repeats != 1 {
 		t.Errorf("imported %+v, %+v", first, second)
 	}
-	c.want("the sale", id, payment.StageSettled, envelope.CodeOK, "accepted", "settled", "noted", "noted", "noted")
+	c.want("the sale", id, book.StageSettled, envelope.CodeOK, "accepted", "settled", "noted", "noted", "noted")
 }
 
 // TestNoticesOfOldLogs were told to nobody: where the bank says so again, the shop is told.
 func TestNoticesOfOldLogs(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	id := c.settled(100)[0]
-	c.Append("shop-1", payment.ChangeNotified{ID: id, Code: "C01"})
-	c.want("the sale", id, payment.StageSettled, envelope.CodeOK, "accepted", "settled")
+	c.Append("shop-1", book.ChangeNotified{ID: id, Code: "C01"})
+	c.want("the sale", id, book.StageSettled, envelope.CodeOK, "accepted", "settled")
 	f := answerFile{created: today, entries: []*ach.EntryDetail{answerOf(c.Payment("shop-1", id).Entry, "C01", 0, ach.CheckingReturnNOCDebit)}}
 	done, err := c.importing(f)
 	c.must(err)
 	if done.Changes != 1 {
 		t.Errorf("imported %+v", done)
 	}
-	c.want("the sale", id, payment.StageSettled, envelope.CodeOK, "accepted", "settled", "noted")
+	c.want("the sale", id, book.StageSettled, envelope.CodeOK, "accepted", "settled", "noted")
 }

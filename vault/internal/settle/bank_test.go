@@ -18,9 +18,9 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer/nacha"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // theFile reads the one file of the outbox, which must be whole for moov-io/ach.
@@ -49,7 +49,7 @@ func (c *counter) readFile(name string) *ach.File {
 	return &read
 }
 
-func (c *counter) file(name string) (f payment.File) {
+func (c *counter) file(name string) (f book.File) {
 	c.t.Helper()
 	c.View(func(tx *ledger.Tx) (err error) {
 		f, _, err = tx.File(name)
@@ -67,7 +67,7 @@ func TestBankEntriesBecomeAFile(t *testing.T) {
 	if done.Payments != 1 || len(done.Files) != 1 || done.Files[0].Name != "nightdrop-20261124-A.ach" || done.Files[0].Effective != "2026-11-25" {
 		t.Fatalf("settled %+v", done)
 	}
-	c.want("the sale", sold, payment.StageSettled, envelope.CodeOK, "accepted", "settled")
+	c.want("the sale", sold, book.StageSettled, envelope.CodeOK, "accepted", "settled")
 	c.must(os.Remove(filepath.Join(c.outbox, "nightdrop-20261124-A.ach"))) // the bank's pick-up
 
 	token := c.Payment("shop-1", c.send(c.shop.Store(intaketest.Bank("091000019", "998877665544")))).Token
@@ -75,7 +75,7 @@ func TestBankEntriesBecomeAFile(t *testing.T) {
 	voided := c.send(c.shop.BankSale(60))
 	c.send(c.shop.Void(voided))
 	second := c.Enrol("shop-2")
-	c.Append("shop-2", payment.MerchantPolicySet{Policy: payment.Policy{Company: payment.Company{Name: "SECOND", ID: "2222222222"}}})
+	c.Append("shop-2", book.MerchantPolicySet{Policy: book.Policy{Company: book.Company{Name: "SECOND", ID: "2222222222"}}})
 	c.take(second.Seal(second.BankSale(700)))
 	c.Clock.Pass(10 * time.Hour) // past the cut-off of 16:45 in New York, before Thanksgiving
 	done = c.endOfDay(e)
@@ -84,7 +84,7 @@ func TestBankEntriesBecomeAFile(t *testing.T) {
 	}
 	name, text, file := c.theFile()
 	sum := sha256.Sum256(text)
-	if f := c.file(name); name != "nightdrop-20261124-B.ach" || f.Stage != payment.FileOut || f.Digest != hex.EncodeToString(sum[:]) || f.Debits != 750 || f.Credits != 10_245 ||
+	if f := c.file(name); name != "nightdrop-20261124-B.ach" || f.Stage != book.FileOut || f.Digest != hex.EncodeToString(sum[:]) || f.Debits != 750 || f.Credits != 10_245 ||
 		f.Entries != 4 || f.Effective != "2026-11-27" || f.Created.Format(time.TimeOnly) != "22:00:00" {
 		t.Errorf("%s is %+v", name, f)
 	}
@@ -94,9 +94,9 @@ func TestBankEntriesBecomeAFile(t *testing.T) {
 		"WEB THE SHOP PURCHASE 3 27 12345678 50 " + c.Payment("shop-1", again).Entry + " order 17",
 		"WEB SECOND PURCHASE 4 27 12345678 700 091000010000005 order 17",
 	})
-	c.want("the refund", refund, payment.StageSettled, envelope.CodeOK, "accepted", "refunded")
-	c.want("the payout", payout, payment.StageSettled, envelope.CodeOK, "accepted", "paid-out")
-	c.want("the voided sale", voided, payment.StageVoided, envelope.CodeOK, "accepted")
+	c.want("the refund", refund, book.StageSettled, envelope.CodeOK, "accepted", "refunded")
+	c.want("the payout", payout, book.StageSettled, envelope.CodeOK, "accepted", "paid-out")
+	c.want("the voided sale", voided, book.StageVoided, envelope.CodeOK, "accepted")
 	c.changesNothing(e)
 }
 
@@ -127,9 +127,9 @@ func TestEntriesWhoseAccountIsGone(t *testing.T) {
 	c.pass(8 * 24 * time.Hour)
 	good := c.send(c.shop.BankSale(300))
 	done := c.endOfDay(e)
-	c.want("the sale whose key died", dies, payment.StageRejected, envelope.CodeKeyDead, "accepted", "rejected")
-	c.want("the sale by a forgotten account", gone, payment.StageRejected, envelope.CodeAccountGone, "accepted", "rejected")
-	c.want("the good sale", good, payment.StageSettled, envelope.CodeOK, "accepted", "settled")
+	c.want("the sale whose key died", dies, book.StageRejected, envelope.CodeKeyDead, "accepted", "rejected")
+	c.want("the sale by a forgotten account", gone, book.StageRejected, envelope.CodeAccountGone, "accepted", "rejected")
+	c.want("the good sale", good, book.StageSettled, envelope.CodeOK, "accepted", "settled")
 	_, _, file := c.theFile()
 	c.hasEntries(file, []string{"WEB THE SHOP PURCHASE 1 27 12345678 300 " + c.Payment("shop-1", good).Entry + " order 17"})
 	if b := done.Batches[0]; b.Done != 1 || len(b.Failed) != 1 || b.Failed[0].Count != 2 || b.Failed[0].Amount != 300 {
@@ -140,8 +140,8 @@ func TestEntriesWhoseAccountIsGone(t *testing.T) {
 	last := c.send(c.shop.BankSale(400))
 	c.pass(8 * 24 * time.Hour)
 	done = c.endOfDay(e)
-	c.want("the last sale", last, payment.StageRejected, envelope.CodeKeyDead, "accepted", "rejected")
-	if len(done.Files) != 0 || done.Batches[0].Stage != payment.BatchDone {
+	c.want("the last sale", last, book.StageRejected, envelope.CodeKeyDead, "accepted", "rejected")
+	if len(done.Files) != 0 || done.Batches[0].Stage != book.BatchDone {
 		t.Errorf("settled %+v", done)
 	}
 	c.theFile() // still the one
@@ -183,7 +183,7 @@ func (c *counter) interrupted(disk fullDisk) (id string) {
 	if _, err := e.Settle(c.t.Context(), All, "", operator(), nil); !errors.Is(err, errCrash) {
 		c.t.Fatalf("settling on a disk that fails: %v", err)
 	}
-	if got := c.stage(id); got != payment.StageFiling {
+	if got := c.stage(id); got != book.StageFiling {
 		c.t.Errorf("the sale is %s", got)
 	}
 	return id
@@ -201,7 +201,7 @@ func TestFileIsFinishedAfterAFailure(t *testing.T) {
 				t.Errorf("the file is %+v, it was %+v", f, begun)
 			}
 			c.theFile()
-			c.want("the sale", id, payment.StageSettled, envelope.CodeOK, "accepted", "settled")
+			c.want("the sale", id, book.StageSettled, envelope.CodeOK, "accepted", "settled")
 		})
 	}
 }
@@ -215,7 +215,7 @@ func TestStagedFileOutlivesItsAccounts(t *testing.T) {
 		_, err := c.engine(nil).Settle(t.Context(), All, "", operator(), nil)
 		if keep {
 			c.must(err)
-			c.want("the sale", id, payment.StageSettled, envelope.CodeOK, "accepted", "settled")
+			c.want("the sale", id, book.StageSettled, envelope.CodeOK, "accepted", "settled")
 			continue
 		}
 		digest := c.file("nightdrop-20261124-A.ach").Digest
@@ -248,7 +248,7 @@ func TestFileThatMayBeAtTheBankIsNotMadeAgain(t *testing.T) {
 			c.must(os.Rename(path, taken))
 			for range 2 {
 				_, err := c.engine(nil).Settle(t.Context(), All, "", operator(), nil)
-				if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), "ask the bank") || c.stage(id) != payment.StageFiling {
+				if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), "ask the bank") || c.stage(id) != book.StageFiling {
 					t.Errorf("settling: %v, the sale is %s", err, c.stage(id))
 				}
 			}
@@ -264,7 +264,7 @@ func TestFileThatMayBeAtTheBankIsNotMadeAgain(t *testing.T) {
 			if _, text, _ := c.theFile(); hex.EncodeToString(digestOf(text)) != c.file(filepath.Base(path)).Digest {
 				t.Error("the file is not the one whose digest is in the log")
 			}
-			c.want("the sale", id, payment.StageSettled, envelope.CodeOK, "accepted", "settled")
+			c.want("the sale", id, book.StageSettled, envelope.CodeOK, "accepted", "settled")
 		})
 	}
 }
@@ -283,21 +283,21 @@ func TestOutboxThatCannotBeUsed(t *testing.T) {
 	c.must(err)
 	away := filepath.Join(t.TempDir(), "away")
 	c.must(os.Rename(c.outbox, away))
-	check := func(what string, stage payment.Stage) {
+	check := func(what string, stage book.Stage) {
 		t.Helper()
 		_, err := e.Settle(t.Context(), All, "", operator(), nil)
 		if !errors.Is(err, ErrUnavailable) || errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "settle again") || c.stage(id) != stage {
 			t.Errorf("%s: %v, the sale is %s", what, err, c.stage(id))
 		}
 	}
-	check("without an outbox, which is not looked at before its file has entries", payment.StageFiling)
+	check("without an outbox, which is not looked at before its file has entries", book.StageFiling)
 	c.must(os.WriteFile(c.outbox, nil, 0o600))
-	check("with a file in the outbox's place", payment.StageFiling)
+	check("with a file in the outbox's place", book.StageFiling)
 	c.must(os.Remove(c.outbox))
 	c.must(os.Rename(away, c.outbox))
 	c.endOfDay(e)
 	c.theFile()
-	c.want("the sale", id, payment.StageSettled, envelope.CodeOK, "accepted", "settled")
+	c.want("the sale", id, book.StageSettled, envelope.CodeOK, "accepted", "settled")
 }
 
 func TestAnotherFileOfTheName(t *testing.T) {
@@ -315,14 +315,14 @@ func TestAnotherFileOfTheName(t *testing.T) {
 	}
 	c.must(os.Remove(path))
 	c.endOfDay(c.engine(nil))
-	c.want("the sale", id, payment.StageSettled, envelope.CodeOK, "accepted", "settled")
+	c.want("the sale", id, book.StageSettled, envelope.CodeOK, "accepted", "settled")
 
 	next := c.send(c.shop.BankSale(100))
 	c.must(os.WriteFile(filepath.Join(c.outbox, "nightdrop-20261124-B.ach"), nil, 0o600))
 	e := c.engine(nil)
 	_, err := e.CloseBatch(t.Context(), "", "", operator(), nil)
 	c.must(err)
-	if _, err := e.Settle(t.Context(), All, "", operator(), nil); !errors.Is(err, ErrFileThere) || c.stage(next) != payment.StageAccepted {
+	if _, err := e.Settle(t.Context(), All, "", operator(), nil); !errors.Is(err, ErrFileThere) || c.stage(next) != book.StageAccepted {
 		t.Errorf("with a file of the next name: %v, the sale is %s", err, c.stage(next))
 	}
 }
@@ -349,17 +349,17 @@ func TestSettlingEntriesRefusals(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	id := c.send(c.shop.BankSale(100))
 	e := c.engine(func(cfg *Config) { cfg.Bank = nil })
-	_, err := e.CloseBatch(t.Context(), "shop-1", payment.MethodCard, operator(), nil)
+	_, err := e.CloseBatch(t.Context(), "shop-1", book.MethodCard, operator(), nil)
 	c.must(err)
-	if got := c.batch(1).Stage; got != payment.BatchOpen {
+	if got := c.batch(1).Stage; got != book.BatchOpen {
 		t.Errorf("closing the card batch left the bank batch %s", got)
 	}
-	closed, err := e.CloseBatch(t.Context(), "shop-1", payment.MethodBank, operator(), nil)
+	closed, err := e.CloseBatch(t.Context(), "shop-1", book.MethodBank, operator(), nil)
 	c.must(err)
 	if len(closed) != 1 || closed[0].ID() != "bank-000001" {
 		t.Errorf("closed %+v", closed)
 	}
-	if done, err := e.Settle(t.Context(), All, payment.MethodCard, operator(), nil); err != nil || len(done.Batches) != 0 {
+	if done, err := e.Settle(t.Context(), All, book.MethodCard, operator(), nil); err != nil || len(done.Batches) != 0 {
 		t.Errorf("settling cards: %+v, %v", done, err)
 	}
 	if _, err := e.Settle(t.Context(), 1, "", operator(), nil); !errors.Is(err, ErrConflict) {
@@ -367,8 +367,8 @@ func TestSettlingEntriesRefusals(t *testing.T) {
 	}
 	policy := intaketest.Policy()
 	policy.Company.Name = " A SPACE BEFORE"
-	c.Append("shop-1", payment.MerchantPolicySet{Policy: policy})
-	if _, err := c.engine(nil).Settle(t.Context(), 1, "", operator(), nil); !errors.Is(err, ErrConflict) || c.stage(id) != payment.StageAccepted {
+	c.Append("shop-1", book.MerchantPolicySet{Policy: policy})
+	if _, err := c.engine(nil).Settle(t.Context(), 1, "", operator(), nil); !errors.Is(err, ErrConflict) || c.stage(id) != book.StageAccepted {
 		t.Errorf("settling for a company that no file can name: %v", err)
 	}
 }
@@ -376,16 +376,16 @@ func TestSettlingEntriesRefusals(t *testing.T) {
 // TestFilesOfADay: thirty-six, then tomorrow.
 func TestFilesOfADay(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
-	for n := 1; n <= payment.MaxFilesPerDay; n++ {
-		c.Append("shop-1", payment.BatchOpened{Batch: uint32(n), Method: payment.MethodBank}, payment.BatchClosing{Batch: uint32(n)}, payment.BatchClosed{Batch: uint32(n)})
-		c.Append("", payment.FileBegun{Name: fmt.Sprint("file ", n), Day: "2026-11-24", Modifier: n, Effective: "2026-11-25", Batches: []uint32{uint32(n)}},
-			payment.FileIntended{Name: fmt.Sprint("file ", n), Digest: strings.Repeat("0", 64)}, payment.FileWritten{Name: fmt.Sprint("file ", n)})
+	for n := 1; n <= book.MaxFilesPerDay; n++ {
+		c.Append("shop-1", book.BatchOpened{Batch: uint32(n), Method: book.MethodBank}, book.BatchClosing{Batch: uint32(n)}, book.BatchClosed{Batch: uint32(n)})
+		c.Append("", book.FileBegun{Name: fmt.Sprint("file ", n), Day: "2026-11-24", Modifier: n, Effective: "2026-11-25", Batches: []uint32{uint32(n)}},
+			book.FileIntended{Name: fmt.Sprint("file ", n), Digest: strings.Repeat("0", 64)}, book.FileWritten{Name: fmt.Sprint("file ", n)})
 	}
 	id := c.send(c.shop.BankSale(100))
 	e := c.engine(nil)
 	_, err := e.CloseBatch(t.Context(), "", "", operator(), nil)
 	c.must(err)
-	if _, err := e.Settle(t.Context(), All, "", operator(), nil); !errors.Is(err, ErrUnavailable) || c.stage(id) != payment.StageAccepted {
+	if _, err := e.Settle(t.Context(), All, "", operator(), nil); !errors.Is(err, ErrUnavailable) || c.stage(id) != book.StageAccepted {
 		t.Errorf("the file after the last: %v", err)
 	}
 	c.Clock.Pass(17*time.Hour + time.Minute) // midnight in New York
@@ -398,8 +398,8 @@ func TestFilesOfADay(t *testing.T) {
 // ascend.
 func TestTraceNumbersBeginAgain(t *testing.T) {
 	found := sorting{ids: map[class][]string{}}
-	for i, sequence := range []uint32{payment.MaxSequence - 1, payment.MaxSequence, 1, 2} {
-		p := payment.Payment{ID: fmt.Sprint(i), Batch: 7, Operation: envelope.OpSale, Standard: "WEB", Entry: nacha.TraceNumber("09100001", sequence)}
+	for i, sequence := range []uint32{book.MaxSequence - 1, book.MaxSequence, 1, 2} {
+		p := book.Payment{ID: fmt.Sprint(i), Batch: 7, Operation: envelope.OpSale, Standard: "WEB", Entry: nacha.TraceNumber("09100001", sequence)}
 		if err := found.add(p); err != nil {
 			t.Fatal(err)
 		}
@@ -448,7 +448,7 @@ func TestDropParts(t *testing.T) {
 		t.Errorf("by age: %v %v", has(first), has(waits))
 	}
 	c.endOfDay(e)
-	c.want("the sale that waited", waits, payment.StageRejected, envelope.CodeKeyDead, "accepted", "rejected")
+	c.want("the sale that waited", waits, book.StageRejected, envelope.CodeKeyDead, "accepted", "rejected")
 	if has(waits) {
 		t.Error("the part of a refused entry is there")
 	}

@@ -19,9 +19,9 @@ import (
 	"nightdrop/vault/internal/account"
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/acquirer/iso8583"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // Sizes of the benchmarks. ops/bench runs them with -benchtime=1x and reads their metrics; with -short they take less.
@@ -64,8 +64,8 @@ func settleTime(b *testing.B, n int) float64 {
 	b.Helper()
 	c := &counter{Vault: intaketest.New(b), t: b, outbox: b.TempDir()}
 	c.shop = c.Enrol("shop-1")
-	c.Append("shop-1", payment.MerchantPolicySet{Policy: intaketest.Policy()},
-		payment.BatchOpened{Batch: 1, Method: payment.MethodCard}, payment.BatchOpened{Batch: 2, Method: payment.MethodBank})
+	c.Append("shop-1", book.MerchantPolicySet{Policy: intaketest.Policy()},
+		book.BatchOpened{Batch: 1, Method: book.MethodCard}, book.BatchOpened{Batch: 2, Method: book.MethodBank})
 	c.fill(n)
 	e := New(Config{Ledger: c.Ledger, Opener: c.Ring, Accounts: c.Ring, Acquirer: agreeing{}, Bank: c.bank(), Terminals: []string{"ND000001"},
 		Now: c.Clock.Now, Logger: slog.New(slog.DiscardHandler)})
@@ -111,17 +111,17 @@ func (c *counter) fill(n int) {
 }
 
 func fillOne(tx *ledger.Tx, id string, part envelope.Part, entry bool) error {
-	body := payment.EnvelopeReceived{ID: id, Digest: envelope.ZeroDigest, Until: envelope.At(tx.Now().Add(time.Hour)), Operation: envelope.OpSale, Amount: 1250,
-		Currency: "USD", Reference: "order 17", Masked: "424242******4242", Brand: "visa", Method: payment.MethodCard}
+	body := book.EnvelopeReceived{ID: id, Digest: envelope.ZeroDigest, Until: envelope.At(tx.Now().Add(time.Hour)), Operation: envelope.OpSale, Amount: 1250,
+		Currency: "USD", Reference: "order 17", Masked: "424242******4242", Brand: "visa", Method: book.MethodCard}
 	if entry {
-		body.Masked, body.Brand, body.Method = "******0001", "", payment.MethodBank
+		body.Masked, body.Brand, body.Method = "******0001", "", book.MethodBank
 		if err := appendEvent(tx, "vault", "timer", "shop-1", body); err != nil {
 			return err
 		}
 		if err := tx.PutPart("shop-1", id, envelope.PartAccount, part); err != nil {
 			return err
 		}
-		return appendEvent(tx, "vault", "timer", "shop-1", payment.EntryAccepted{ID: id, Batch: 2, Standard: "WEB"})
+		return appendEvent(tx, "vault", "timer", "shop-1", book.EntryAccepted{ID: id, Batch: 2, Standard: "WEB"})
 	}
 	if err := appendEvent(tx, "vault", "timer", "shop-1", body); err != nil {
 		return err
@@ -130,10 +130,10 @@ func fillOne(tx *ledger.Tx, id string, part envelope.Part, entry bool) error {
 	if err != nil {
 		return err
 	}
-	if err := appendEvent(tx, "vault", "timer", "shop-1", payment.AuthorisationIntended{ID: id, Trace: trace, Batch: 1}); err != nil {
+	if err := appendEvent(tx, "vault", "timer", "shop-1", book.AuthorisationIntended{ID: id, Trace: trace, Batch: 1}); err != nil {
 		return err
 	}
-	return appendEvent(tx, "acquirer", "host", "shop-1", payment.AuthorisationAnswered{ID: id, Code: envelope.ISOCode("00"), Approval: "000001"})
+	return appendEvent(tx, "acquirer", "host", "shop-1", book.AuthorisationAnswered{ID: id, Code: envelope.ISOCode("00"), Approval: "000001"})
 }
 
 // agreeing is a host that has what the vault has.

@@ -6,8 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // maxProbe bounds the wait between two probes of a silent host.
@@ -33,7 +33,7 @@ type breaker struct {
 	asked    time.Time // when a request was last let through, or the breaker opened
 	asks     bool      // a request may be sent as the probe
 	passes   uint64    // the number of the payment whose request that is
-	untold   []payment.IntegrityFound
+	untold   []book.IntegrityFound
 	turn     chan struct{} // closed and replaced when more requests are admitted than were
 }
 
@@ -76,7 +76,7 @@ func (b *breaker) silent(sent, now, clock time.Time, broken bool) (opens bool) {
 		return false
 	}
 	b.open(now, clock)
-	b.untold = append(b.untold, payment.IntegrityFound{Finding: payment.FindingHostSilent,
+	b.untold = append(b.untold, book.IntegrityFound{Finding: book.FindingHostSilent,
 		Detail: fmt.Sprintf("%d messages in a row were not answered: no new request is sent until the host answers one", b.silences)})
 	return true
 }
@@ -93,7 +93,7 @@ func (b *breaker) heard(clock time.Time) (after, closes bool) {
 	if b.opened.IsZero() {
 		return after, false
 	}
-	b.untold = append(b.untold, payment.IntegrityFound{Finding: payment.FindingHostAnswers,
+	b.untold = append(b.untold, book.IntegrityFound{Finding: book.FindingHostAnswers,
 		Detail: fmt.Sprintf("the host answers again, after %s: requests are sent again", clock.Sub(b.opened).Round(time.Second))})
 	b.opened = time.Time{}
 	b.tell()
@@ -149,7 +149,7 @@ func (b *breaker) ask(now time.Time, others bool) {
 }
 
 // take gives what the log does not say yet.
-func (b *breaker) take() []payment.IntegrityFound {
+func (b *breaker) take() []book.IntegrityFound {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	untold := b.untold
@@ -194,7 +194,7 @@ func (e *Engine) watchHost(ctx context.Context) error {
 func (e *Engine) resumeBreaker() error {
 	return e.cfg.Ledger.View(func(tx *ledger.Tx) error {
 		v, err := tx.Vault()
-		if err == nil && v.Findings[payment.FindingHostSilent] > v.Findings[payment.FindingHostAnswers] {
+		if err == nil && v.Findings[book.FindingHostSilent] > v.Findings[book.FindingHostAnswers] {
 			e.breaker.mu.Lock()
 			defer e.breaker.mu.Unlock()
 			e.breaker.open(time.Now(), e.cfg.Now())

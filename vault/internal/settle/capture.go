@@ -5,30 +5,30 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // capture sends one try of a capture, which is an advice.
-func (e *Engine) capture(ctx context.Context, p payment.Payment) error {
-	if p.Stage == payment.StageReceived && e.cfg.Now().After(p.Until.Time) {
+func (e *Engine) capture(ctx context.Context, p book.Payment) error {
+	if p.Stage == book.StageReceived && e.cfg.Now().After(p.Until.Time) {
 		return ended(ctx, e.refuse(ctx, p, envelope.CodeLate))
 	}
 	return e.advise(ctx, p, advice{what: "capture", at: e.captures, intend: e.intendCapture,
-		stands: func(p payment.Payment, said envelope.Code, answer acquirer.Answer) payment.Body {
-			return payment.CaptureAnswered{ID: p.ID, Code: said, Approval: answer.Approval, Stands: answer.Code != acquirer.Approved}
+		stands: func(p book.Payment, said envelope.Code, answer acquirer.Answer) book.Body {
+			return book.CaptureAnswered{ID: p.ID, Code: said, Approval: answer.Approval, Stands: answer.Code != acquirer.Approved}
 		},
-		leave: func(tx *ledger.Tx, p payment.Payment) error {
+		leave: func(tx *ledger.Tx, p book.Payment) error {
 			if _, err := firstResult(tx, p, "timer"); err != nil {
 				return err
 			}
-			return appendEvent(tx, "vault", "timer", p.Merchant, payment.CaptureAbandoned{ID: p.ID, Tries: p.Tries, Code: p.Answer})
+			return appendEvent(tx, "vault", "timer", p.Merchant, book.CaptureAbandoned{ID: p.ID, Tries: p.Tries, Code: p.Answer})
 		}})
 }
 
 // intendCapture commits the next try, and what was said to the one before. It is nil when there is nothing to send:
 // the capture's time has passed before its first try (and it is refused as late), or it has its outcome.
-func (e *Engine) intendCapture(ctx context.Context, p payment.Payment, last lastTry) (next *try, err error) {
+func (e *Engine) intendCapture(ctx context.Context, p book.Payment, last lastTry) (next *try, err error) {
 	err = e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		next = nil
 		now, found, err := tx.Payment(p.Merchant, p.ID)
@@ -36,9 +36,9 @@ func (e *Engine) intendCapture(ctx context.Context, p payment.Payment, last last
 			return err
 		}
 		switch {
-		case now.Stage == payment.StageReceived && tx.Now().After(now.Until.Time):
+		case now.Stage == book.StageReceived && tx.Now().After(now.Until.Time):
 			return refuse(tx, now, envelope.CodeLate)
-		case now.Stage != payment.StageReceived && now.Stage != payment.StageCapturing:
+		case now.Stage != book.StageReceived && now.Stage != book.StageCapturing:
 			return nil
 		}
 		original, err := originalOf(tx, now)
@@ -61,7 +61,7 @@ func (e *Engine) intendCapture(ctx context.Context, p payment.Payment, last last
 		if last.unsent {
 			return nil
 		}
-		return appendEvent(tx, "vault", "timer", p.Merchant, payment.CaptureIntended{ID: p.ID, Trace: trace, Batch: batch, Try: now.Tries + 1, Code: last.said})
+		return appendEvent(tx, "vault", "timer", p.Merchant, book.CaptureIntended{ID: p.ID, Trace: trace, Batch: batch, Try: now.Tries + 1, Code: last.said})
 	})
 	if err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func (e *Engine) intendCapture(ctx context.Context, p payment.Payment, last last
 
 // place gives a capture its trace numbers, at the authorisation's terminal, and its batch; those that it has where it
 // was sent before. The batch is 0 when the last number of one is used.
-func (e *Engine) place(tx *ledger.Tx, capture payment.Payment, original acquirer.Original) (trace payment.Trace, batch uint32, err error) {
+func (e *Engine) place(tx *ledger.Tx, capture book.Payment, original acquirer.Original) (trace book.Trace, batch uint32, err error) {
 	if capture.Trace != nil {
 		return *capture.Trace, capture.Batch, nil
 	}

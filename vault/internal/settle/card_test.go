@@ -11,13 +11,13 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/acquirer"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // want checks where a payment stands and what its merchant was told of it.
-func (c *counter) want(what, id string, stage payment.Stage, code envelope.Code, told ...envelope.Status) {
+func (c *counter) want(what, id string, stage book.Stage, code envelope.Code, told ...envelope.Status) {
 	c.t.Helper()
 	p := c.Payment(c.shop.ID, id)
 	if p.Stage != stage || p.Code != code {
@@ -44,27 +44,27 @@ func TestAuthorisationCapturedInParts(t *testing.T) {
 	e := c.engine(nil)
 	hold := c.send(c.shop.Authorize(5000))
 	c.finish(e)
-	c.want("the hold", hold, payment.StageAuthorised, "iso-00", "approved")
+	c.want("the hold", hold, book.StageAuthorised, "iso-00", "approved")
 	first := c.send(c.shop.Capture(hold, 2000))
 	c.finish(e)
-	c.want("the first capture", first, payment.StageCaptured, "iso-00", "captured")
+	c.want("the first capture", first, book.StageCaptured, "iso-00", "captured")
 	second := c.send(c.shop.Capture(hold, 3000))
 	c.finish(e)
 	back := c.send(c.shop.Refund(hold, 4500))
 	c.finish(e)
-	c.want("the hold", hold, payment.StageCompleted, "iso-00", "approved")
-	c.want("the refund", back, payment.StageApproved, "iso-00", "refunded")
+	c.want("the hold", hold, book.StageCompleted, "iso-00", "approved")
+	c.want("the refund", back, book.StageApproved, "iso-00", "refunded")
 	if p := c.Payment("shop-1", hold); p.Captured != 5000 || p.Refunded != 4500 || p.Batch != 0 {
 		t.Errorf("the hold is %+v", p)
 	}
 	c.noParts(hold, back)
 	done := c.endOfDay(e)
-	want := []payment.Total{{Currency: "USD", Count: 2, Amount: 5000, Credits: 1, CreditAmount: 4500}}
+	want := []book.Total{{Currency: "USD", Count: 2, Amount: 5000, Credits: 1, CreditAmount: 4500}}
 	if len(done.Batches) != 1 || !slices.Equal(done.Batches[0].Agreed, want) || done.Batches[0].HashTotal == 0 {
 		t.Errorf("settled %+v", done)
 	}
-	c.want("the second capture", second, payment.StageSettled, "iso-00", "captured", "settled")
-	c.want("the refund", back, payment.StageSettled, "iso-00", "refunded", "settled")
+	c.want("the second capture", second, book.StageSettled, "iso-00", "captured", "settled")
+	c.want("the refund", back, book.StageSettled, "iso-00", "refunded", "settled")
 	c.agree()
 }
 
@@ -75,11 +75,11 @@ func TestVoids(t *testing.T) {
 	c.finish(e)
 	saleVoid, holdVoid := c.send(c.shop.Void(sale)), c.send(c.shop.Void(hold))
 	c.finish(e)
-	c.want("the sale", sale, payment.StageVoided, "iso-00", "approved")
-	c.want("the hold", hold, payment.StageVoided, "iso-00", "approved")
-	c.want("the sale's void", saleVoid, payment.StageDone, "iso-00", "voided")
-	c.want("the hold's void", holdVoid, payment.StageDone, "iso-00", "voided")
-	if done := c.endOfDay(e); done.Payments != 1 || c.stage(kept) != payment.StageSettled {
+	c.want("the sale", sale, book.StageVoided, "iso-00", "approved")
+	c.want("the hold", hold, book.StageVoided, "iso-00", "approved")
+	c.want("the sale's void", saleVoid, book.StageDone, "iso-00", "voided")
+	c.want("the hold's void", holdVoid, book.StageDone, "iso-00", "voided")
+	if done := c.endOfDay(e); done.Payments != 1 || c.stage(kept) != book.StageSettled {
 		t.Errorf("settled %d, the other sale is %s", done.Payments, c.stage(kept))
 	}
 	c.agree()
@@ -96,13 +96,13 @@ func TestARefusalIsOfRequestsAlone(t *testing.T) {
 	c.must(err)
 	capture, refund := c.send(c.shop.Capture(hold, amountDeclined)), c.send(c.shop.Refund(sale, amountDeclined))
 	c.repeatInVain(e, capture)
-	c.want("the capture", capture, payment.StageManual, "iso-51", "unknown")
-	c.want("the refund", refund, payment.StageDeclined, "iso-51", "declined")
+	c.want("the capture", capture, book.StageManual, "iso-51", "unknown")
+	c.want("the refund", refund, book.StageDeclined, "iso-51", "declined")
 	if h, s := c.Payment("shop-1", hold), c.Payment("shop-1", sale); h.Capturing != amountDeclined || s.Refunded != 0 {
 		t.Errorf("the hold is captured by %d, the sale refunded by %d", h.Capturing, s.Refunded)
 	}
 	c.must(e.Resolve(t.Context(), "shop-1", capture, envelope.StatusDeclined, "the acquirer's desk: not booked", operator()))
-	c.want("the capture", capture, payment.StageDeclined, envelope.CodeNoAnswer, "unknown", "declined")
+	c.want("the capture", capture, book.StageDeclined, envelope.CodeNoAnswer, "unknown", "declined")
 	c.agree()
 }
 
@@ -122,8 +122,8 @@ func TestUnansweredRequestsOfEveryKind(t *testing.T) {
 	c.must(err)
 	hold, refund := c.send(c.shop.Authorize(amountSilent)), c.send(c.shop.Refund(sale, amountSilent))
 	c.finish(c.engine(one))
-	c.want("the hold", hold, payment.StageReversed, "iso-00", "unknown", "reversed")
-	c.want("the refund", refund, payment.StageReversed, "iso-00", "unknown", "reversed")
+	c.want("the hold", hold, book.StageReversed, "iso-00", "unknown", "reversed")
+	c.want("the refund", refund, book.StageReversed, "iso-00", "unknown", "reversed")
 	if p := c.Payment("shop-1", sale); p.Refunded != 0 {
 		t.Errorf("the sale is refunded by %d", p.Refunded)
 	}
@@ -148,11 +148,11 @@ func TestCapturesAreAdvicesThenAPersons(t *testing.T) {
 		e := c.engine(func(cfg *Config) { cfg.Acquirer = deaf })
 		c.while(e, func() {
 			waittest.For(t, "eight tries", func() bool { return c.Payment("shop-1", capture).Tries >= 8 })
-			if got := c.stage(capture); got != payment.StageCapturing {
+			if got := c.stage(capture); got != book.StageCapturing {
 				t.Errorf("after eight tries in a moment the capture is %s", got)
 			}
 			c.Clock.Pass(24 * time.Hour)
-			waittest.For(t, "a person to be needed", func() bool { return c.stage(capture) == payment.StageManual })
+			waittest.For(t, "a person to be needed", func() bool { return c.stage(capture) == book.StageManual })
 		})
 		for i, r := range sent {
 			if r.Repeat != i || r.Trace != sent[0].Trace || r.Original.Kind != acquirer.KindAuthorisation || r.Original.RRN == r.RRN || r.Original.Approval == "" {
@@ -164,7 +164,7 @@ func TestCapturesAreAdvicesThenAPersons(t *testing.T) {
 			t.Errorf("closing over what is manual: %v", err)
 		}
 		c.must(e.Resolve(t.Context(), "shop-1", capture, as, "the acquirer's desk said so on the telephone", operator()))
-		stage := map[envelope.Status]payment.Stage{envelope.StatusCaptured: payment.StageCaptured, envelope.StatusDeclined: payment.StageDeclined}[as]
+		stage := map[envelope.Status]book.Stage{envelope.StatusCaptured: book.StageCaptured, envelope.StatusDeclined: book.StageDeclined}[as]
 		code := map[envelope.Status]envelope.Code{envelope.StatusCaptured: envelope.CodeOK, envelope.StatusDeclined: envelope.CodeNoAnswer}[as]
 		c.want("the capture", capture, stage, code, "unknown", as)
 	}
@@ -186,7 +186,7 @@ func TestCaptureIsRepeatedUntilAnswered(t *testing.T) {
 		return acquirer.ErrNoAnswer
 	}}
 	c.finish(c.engine(func(cfg *Config) { cfg.Acquirer = lossy }))
-	c.want("the capture", capture, payment.StageCaptured, "iso-00", "captured")
+	c.want("the capture", capture, book.StageCaptured, "iso-00", "captured")
 	if p := c.Payment("shop-1", capture); p.Tries != 2 {
 		t.Errorf("the capture was sent %d times", p.Tries)
 	}
@@ -210,16 +210,16 @@ func TestVoidThatIsNotAnswered(t *testing.T) {
 		if len(kinds) == 0 || kinds[0] != acquirer.KindSale {
 			t.Errorf("reversals of %v", kinds)
 		}
-		c.want("the void", void, payment.StageWaiting, envelope.CodeNoAnswer, "unknown")
+		c.want("the void", void, book.StageWaiting, envelope.CodeNoAnswer, "unknown")
 		err := e.Resolve(t.Context(), "shop-1", sale, envelope.StatusReversed, "a guess", operator())
 		if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), "voided or approved") {
 			t.Errorf("resolving as what it cannot be: %v", err)
 		}
 		c.must(e.Resolve(t.Context(), "shop-1", sale, as, "the listing of 24 November says so", operator()))
 		if as == envelope.StatusVoided {
-			c.want("the void", void, payment.StageDone, envelope.CodeNoAnswer, "unknown", "voided")
+			c.want("the void", void, book.StageDone, envelope.CodeNoAnswer, "unknown", "voided")
 		} else {
-			c.want("the void", void, payment.StageDeclined, envelope.CodeNoAnswer, "unknown", "declined")
+			c.want("the void", void, book.StageDeclined, envelope.CodeNoAnswer, "unknown", "declined")
 		}
 		_, err = e.CloseBatch(t.Context(), "", "", operator(), nil)
 		c.must(err)
@@ -262,11 +262,11 @@ func TestStoredCard(t *testing.T) {
 	token := c.Payment("shop-1", c.send(c.shop.Store(intaketest.Card(intaketest.CardNumber, intaketest.CardExpiry)))).Token
 	sale := c.send(c.shop.ByToken(envelope.OpSale, token, 4200))
 	c.finish(e)
-	c.want("the sale", sale, payment.StageApproved, "iso-00", "approved")
+	c.want("the sale", sale, book.StageApproved, "iso-00", "approved")
 	c.endOfDay(e)
 	refund := c.send(c.shop.Refund(sale, 1000))
 	c.finish(e)
-	c.want("the refund", refund, payment.StageApproved, "iso-00", "refunded")
+	c.want("the refund", refund, book.StageApproved, "iso-00", "refunded")
 	if cards[acquirer.KindSale] != 1 || cards[acquirer.KindRefund] != 1 {
 		t.Errorf("requests with the card: %v", cards)
 	}
@@ -275,8 +275,8 @@ func TestStoredCard(t *testing.T) {
 	numbered, again := c.send(withNumber), c.send(c.shop.ByToken(envelope.OpSale, token, 100))
 	c.send(c.shop.Forget(token))
 	c.finish(e)
-	c.want("the refund with the number", numbered, payment.StageApproved, "iso-00", "refunded")
-	c.want("the sale by a card that is forgotten", again, payment.StageRejected, envelope.CodeAccountGone, "rejected")
+	c.want("the refund with the number", numbered, book.StageApproved, "iso-00", "refunded")
+	c.want("the sale by a card that is forgotten", again, book.StageRejected, envelope.CodeAccountGone, "rejected")
 	c.noParts(numbered, again)
 	c.agree()
 }
@@ -288,7 +288,7 @@ func TestStoredCardThatChangesMeanwhile(t *testing.T) {
 	sale := c.send(c.shop.ByToken(envelope.OpSale, token, 4200))
 	e := c.engine(func(cfg *Config) { cfg.Accounts = &lateAccounts{c: c, token: token} })
 	c.finish(e)
-	c.want("the sale", sale, payment.StageApproved, "iso-00", "approved")
+	c.want("the sale", sale, book.StageApproved, "iso-00", "approved")
 }
 
 // lateAccounts opens stored accounts after an update has come between.
@@ -313,16 +313,16 @@ func TestAuthorisationExpires(t *testing.T) {
 	deaf := &spy{Acquirer: c.client, capture: func(acquirer.Capture) error { return acquirer.ErrNoAnswer }}
 	e := c.engine(func(cfg *Config) { cfg.Acquirer, cfg.ReversalRetry, cfg.Drain = deaf, time.Hour, 100*time.Millisecond })
 	c.while(e, func() {
-		waittest.For(t, "the capture to be sent", func() bool { return c.stage(capture) == payment.StageCapturing })
+		waittest.For(t, "the capture to be sent", func() bool { return c.stage(capture) == book.StageCapturing })
 		c.Clock.Pass(2 * time.Minute)
-		waittest.For(t, "the hold to expire", func() bool { return c.stage(idle) == payment.StageExpired })
+		waittest.For(t, "the hold to expire", func() bool { return c.stage(idle) == book.StageExpired })
 	})
-	c.want("the idle hold", idle, payment.StageExpired, "iso-00", "approved", "expired")
-	if got := c.stage(late); got != payment.StageAuthorised {
+	c.want("the idle hold", idle, book.StageExpired, "iso-00", "approved", "expired")
+	if got := c.stage(late); got != book.StageAuthorised {
 		t.Errorf("the hold with a capture under way is %s", got)
 	}
 	c.finish(c.engine(nil))
-	c.want("the capture", capture, payment.StageCaptured, "iso-00", "unknown", "captured")
+	c.want("the capture", capture, book.StageCaptured, "iso-00", "unknown", "captured")
 }
 
 // pass lets days go by: keys are made and destroyed.
@@ -355,7 +355,7 @@ func TestFirstResultIsDueWithoutALine(t *testing.T) {
 		return nil
 	}}
 	c.while(c.engine(func(cfg *Config) { cfg.Acquirer = line }), func() {
-		waittest.For(t, "the capture to be sent", func() bool { return c.stage(capture) == payment.StageCapturing })
+		waittest.For(t, "the capture to be sent", func() bool { return c.stage(capture) == book.StageCapturing })
 		void := c.send(c.shop.Void(sale))
 		c.Clock.Pass(unsentLimit - time.Minute)
 		time.Sleep(3 * linePoll)
@@ -364,11 +364,11 @@ func TestFirstResultIsDueWithoutALine(t *testing.T) {
 		}
 		c.Clock.Pass(2 * time.Minute)
 		waittest.For(t, "both results", func() bool { return len(c.told(capture)) == 1 && len(c.told(void)) == 1 })
-		c.want("the capture", capture, payment.StageCapturing, envelope.CodeNoAnswer, "unknown")
-		c.want("the void", void, payment.StageWaiting, envelope.CodeNoAnswer, "unknown")
+		c.want("the capture", capture, book.StageCapturing, envelope.CodeNoAnswer, "unknown")
+		c.want("the void", void, book.StageWaiting, envelope.CodeNoAnswer, "unknown")
 	})
 	c.finish(c.engine(nil))
-	c.want("the capture", capture, payment.StageCaptured, "iso-00", "unknown", "captured")
+	c.want("the capture", capture, book.StageCaptured, "iso-00", "unknown", "captured")
 	c.agree()
 }
 
@@ -389,12 +389,12 @@ func TestRecoveryTellsFirst(t *testing.T) {
 	e := c.engine(nil)
 	for range 2 {
 		c.must(e.Recover(t.Context()))
-		c.want("the capture", capture, payment.StageCapturing, envelope.CodeNoAnswer, "unknown")
-		c.want("the void", void, payment.StageWaiting, envelope.CodeNoAnswer, "unknown")
+		c.want("the capture", capture, book.StageCapturing, envelope.CodeNoAnswer, "unknown")
+		c.want("the void", void, book.StageWaiting, envelope.CodeNoAnswer, "unknown")
 	}
 	c.finish(e)
-	c.want("the capture", capture, payment.StageCaptured, "iso-00", "unknown", "captured")
-	c.want("the void", void, payment.StageDone, "iso-00", "unknown", "voided")
+	c.want("the capture", capture, book.StageCaptured, "iso-00", "unknown", "captured")
+	c.want("the void", void, book.StageDone, "iso-00", "unknown", "voided")
 	if p := c.Payment("shop-1", capture); p.Tries != 2 {
 		t.Errorf("the capture was sent %d times", p.Tries)
 	}
@@ -409,7 +409,7 @@ func TestCaptureThatCameTooLate(t *testing.T) {
 	capture := c.send(c.shop.Capture(hold, 300))
 	c.Clock.Pass(2 * time.Hour)
 	c.finish(c.engine(nil))
-	c.want("the capture", capture, payment.StageRejected, envelope.CodeLate, "rejected")
+	c.want("the capture", capture, book.StageRejected, envelope.CodeLate, "rejected")
 	if p := c.Payment("shop-1", hold); p.Capturing != 0 {
 		t.Errorf("the hold is captured by %d", p.Capturing)
 	}
@@ -423,12 +423,12 @@ func TestOddMessagesAreFindings(t *testing.T) {
 	for range maxOddities + 5 {
 		e.Odd("late-answer", "message type 0210, trace number 000017")
 	}
-	if n := c.State().Findings[payment.FindingMessage]; n != maxOddities {
+	if n := c.State().Findings[book.FindingMessage]; n != maxOddities {
 		t.Errorf("%d findings in the first hour", n)
 	}
 	c.Clock.Pass(time.Hour)
 	e.Odd("unknown-trace", "message type 0210, trace number 000018")
-	details := c.findings(payment.FindingMessage)
+	details := c.findings(book.FindingMessage)
 	if details[0] != "malformed" || details[1] != "late-answer: message type 0210, trace number 000017" {
 		t.Errorf("findings %q", details[:2])
 	}
@@ -438,7 +438,7 @@ func TestOddMessagesAreFindings(t *testing.T) {
 }
 
 // findings lists the details of the log's findings of a kind, oldest first.
-func (c *counter) findings(kind payment.Finding) (details []string) {
+func (c *counter) findings(kind book.Finding) (details []string) {
 	c.t.Helper()
 	size := c.logSize()
 	c.View(func(tx *ledger.Tx) error {
@@ -447,7 +447,7 @@ func (c *counter) findings(kind payment.Finding) (details []string) {
 			if err != nil {
 				return err
 			}
-			if found, ok := entry.Event.Body.(payment.IntegrityFound); ok && found.Finding == kind {
+			if found, ok := entry.Event.Body.(book.IntegrityFound); ok && found.Finding == kind {
 				details = append(details, found.Detail)
 			}
 		}

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // keepTime does what the clock asks for, whether the acquirer can be reached or not: results that are due, payments whose time has passed,
@@ -40,13 +40,13 @@ func (e *Engine) keepTime(ctx context.Context) error {
 func (e *Engine) sweep(ctx context.Context, now time.Time) error {
 	waited := e.waited(now)
 	for _, w := range []waiting{
-		{stage: payment.StageAuthorised, more: func(p payment.Payment) bool {
-			return !now.Before(p.Received.Add(payment.AuthorisationLife)) // and none that came later was authorised earlier
+		{stage: book.StageAuthorised, more: func(p book.Payment) bool {
+			return !now.Before(p.Received.Add(book.AuthorisationLife)) // and none that came later was authorised earlier
 		}, do: expire},
-		{stage: payment.StageCapturing, do: overdue},
-		{stage: payment.StageVoiding, do: overdueVoid},
-		{stage: payment.StageReceived, meant: func(p payment.Payment) bool { return now.After(p.Until.Time) || waited(p) },
-			do: func(tx *ledger.Tx, p payment.Payment) (bool, error) { return e.late(tx, p, waited) }},
+		{stage: book.StageCapturing, do: overdue},
+		{stage: book.StageVoiding, do: overdueVoid},
+		{stage: book.StageReceived, meant: func(p book.Payment) bool { return now.After(p.Until.Time) || waited(p) },
+			do: func(tx *ledger.Tx, p book.Payment) (bool, error) { return e.late(tx, p, waited) }},
 	} {
 		if _, err := e.each(ctx, w); err != nil {
 			return err
@@ -56,15 +56,15 @@ func (e *Engine) sweep(ctx context.Context, now time.Time) error {
 }
 
 // expire ends an authorisation of which no more may be captured; one with a capture under way waits for its outcome.
-func expire(tx *ledger.Tx, p payment.Payment) (bool, error) {
-	if tx.Now().Before(p.Authorised.Add(payment.AuthorisationLife)) || p.Capturing != p.Captured {
+func expire(tx *ledger.Tx, p book.Payment) (bool, error) {
+	if tx.Now().Before(p.Authorised.Add(book.AuthorisationLife)) || p.Capturing != p.Captured {
 		return false, nil
 	}
-	return true, appendEvent(tx, "vault", "timer", p.Merchant, payment.AuthorisationExpired{ID: p.ID})
+	return true, appendEvent(tx, "vault", "timer", p.Merchant, book.AuthorisationExpired{ID: p.ID})
 }
 
 // overdue gives a capture its first result when it has waited too long for a line, or for its answer.
-func overdue(tx *ledger.Tx, p payment.Payment) (bool, error) {
+func overdue(tx *ledger.Tx, p book.Payment) (bool, error) {
 	if tx.Now().Before(p.Trace.Sent.Add(unsentLimit)) {
 		return false, nil
 	}
@@ -72,7 +72,7 @@ func overdue(tx *ledger.Tx, p payment.Payment) (bool, error) {
 }
 
 // overdueVoid is overdue of the void that takes p back: the vault acts on it from when it was taken.
-func overdueVoid(tx *ledger.Tx, p payment.Payment) (bool, error) {
+func overdueVoid(tx *ledger.Tx, p book.Payment) (bool, error) {
 	void, found, err := tx.Payment(p.Merchant, p.Void)
 	if err != nil || !found {
 		return false, orMissing(err, "void "+p.Void+" of "+p.Merchant)
@@ -85,11 +85,11 @@ func overdueVoid(tx *ledger.Tx, p payment.Payment) (bool, error) {
 
 // waited says of a payment that was received whether it cannot be sent now and has waited too long for that: since it came, or since the
 // vault was started. One that can be sent is sent, however long it has waited.
-func (e *Engine) waited(now time.Time) func(payment.Payment) bool {
+func (e *Engine) waited(now time.Time) func(book.Payment) bool {
 	down := e.cfg.Acquirer.Ready() != nil
 	opened, _ := e.breaker.state()
 	held := !opened.IsZero() || e.hasRoom() != nil
-	return func(p payment.Payment) bool {
+	return func(p book.Payment) bool {
 		since := p.Received.Time
 		if since.Before(e.started) {
 			since = e.started
@@ -100,7 +100,7 @@ func (e *Engine) waited(now time.Time) func(payment.Payment) bool {
 
 // late refuses a payment that waits and whose time has passed, or that has waited too long for a host that answers,
 // or for room. Nothing of it was sent.
-func (e *Engine) late(tx *ledger.Tx, p payment.Payment, waited func(payment.Payment) bool) (bool, error) {
+func (e *Engine) late(tx *ledger.Tx, p book.Payment, waited func(book.Payment) bool) (bool, error) {
 	switch {
 	case tx.Now().After(p.Until.Time):
 		return true, refuse(tx, p, envelope.CodeLate)
@@ -171,7 +171,7 @@ func (e *Engine) closeAt(ctx context.Context, due time.Time) error {
 	if err != nil {
 		return err
 	}
-	_, err = e.fixAll(ctx, func(payment.Batch) bool { return true }, 0, actor, nil)
+	_, err = e.fixAll(ctx, func(book.Batch) bool { return true }, 0, actor, nil)
 	return err
 }
 
@@ -182,7 +182,7 @@ func joined(tx *ledger.Tx, number uint32, before time.Time) (found bool, err err
 		return false, err
 	}
 	for _, stage := range standing() {
-		err := tx.Payments(ledger.Query{Merchant: b.Merchant, Batch: number, Stage: stage, Limit: 1}, func(p payment.Payment) error {
+		err := tx.Payments(ledger.Query{Merchant: b.Merchant, Batch: number, Stage: stage, Limit: 1}, func(p book.Payment) error {
 			at := p.Received
 			if p.Trace != nil {
 				at = p.Trace.Sent
@@ -198,7 +198,7 @@ func joined(tx *ledger.Tx, number uint32, before time.Time) (found bool, err err
 }
 
 // standing lists the stages of a batch's payments that count in it, or may come to.
-func standing() []payment.Stage {
-	return []payment.Stage{payment.StageApproved, payment.StageCaptured, payment.StageAccepted, payment.StageAuthorising, payment.StageCapturing,
-		payment.StageVoiding, payment.StageUnknown, payment.StageManual, payment.StageCorrecting}
+func standing() []book.Stage {
+	return []book.Stage{book.StageApproved, book.StageCaptured, book.StageAccepted, book.StageAuthorising, book.StageCapturing,
+		book.StageVoiding, book.StageUnknown, book.StageManual, book.StageCorrecting}
 }

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"nightdrop/shared/waittest"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 func TestLastClosing(t *testing.T) {
@@ -40,16 +40,16 @@ func TestBatchesCloseByTheClock(t *testing.T) {
 		t.Helper()
 		c.while(timed(), func() { waittest.For(t, what, done) })
 	}
-	stage := func(number uint32) payment.BatchStage { return c.batch(number).Stage }
+	stage := func(number uint32) book.BatchStage { return c.batch(number).Stage }
 	c.send(c.shop.Sale())
 	c.finish(timed())
 	c.send(c.shop.BankSale(100))
-	if stage(1) != payment.BatchOpen || stage(2) != payment.BatchOpen {
+	if stage(1) != book.BatchOpen || stage(2) != book.BatchOpen {
 		t.Fatalf("before the time the batches are %s and %s", stage(1), stage(2))
 	}
 	c.while(timed(), func() {
 		c.Clock.Pass(10 * time.Hour)
-		waittest.For(t, "both batches to be closed", func() bool { return stage(1) == payment.BatchFixed && stage(2) == payment.BatchFixed })
+		waittest.For(t, "both batches to be closed", func() bool { return stage(1) == book.BatchFixed && stage(2) == book.BatchFixed })
 	})
 	size := c.logSize()
 	c.View(func(tx *ledger.Tx) error {
@@ -67,11 +67,11 @@ func TestBatchesCloseByTheClock(t *testing.T) {
 	c.while(timed(), func() { time.Sleep(5 * linePoll) })
 	late := c.send(c.shop.Sale())
 	c.finish(timed())
-	if number := c.Payment("shop-1", late).Batch; stage(number) != payment.BatchOpen || number != c.Payment("shop-1", declined).Batch {
+	if number := c.Payment("shop-1", late).Batch; stage(number) != book.BatchOpen || number != c.Payment("shop-1", declined).Batch {
 		t.Errorf("batch %d is %s", number, stage(number))
 	}
 	c.Clock.Pass(50 * time.Hour) // the vault was down over two times
-	until("the batch to be closed", func() bool { return stage(c.Payment("shop-1", late).Batch) == payment.BatchFixed })
+	until("the batch to be closed", func() bool { return stage(c.Payment("shop-1", late).Batch) == book.BatchFixed })
 }
 
 // TestClosingByTheClockWaits for what is outstanding, and tries again every minute.
@@ -86,13 +86,13 @@ func TestClosingByTheClockWaits(t *testing.T) {
 	if err := e.closeAt(t.Context(), c.Clock.Now()); !errors.Is(err, ErrConflict) {
 		t.Errorf("closing over a void: %v", err)
 	}
-	if got := c.batch(number).Stage; got != payment.BatchCutover {
+	if got := c.batch(number).Stage; got != book.BatchCutover {
 		t.Errorf("the batch is %s", got)
 	}
 	c.while(e, func() {
-		waittest.For(t, "the void", func() bool { return c.stage(sale) == payment.StageVoided })
+		waittest.For(t, "the void", func() bool { return c.stage(sale) == book.StageVoided })
 		c.Clock.Pass(2 * time.Minute)
-		waittest.For(t, "the batch to be closed", func() bool { return c.batch(number).Stage == payment.BatchFixed })
+		waittest.For(t, "the batch to be closed", func() bool { return c.batch(number).Stage == book.BatchFixed })
 	})
 	if b := c.batch(number); b.Count() != 0 {
 		t.Errorf("the batch is %+v", b)

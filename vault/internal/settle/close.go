@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // maxNamed is how many payments an error names.
@@ -19,7 +19,7 @@ const maxNamed = 10
 // its control totals. It returns the batches that it fixed, in order of their numbers; none is no error. One that cannot be fixed does not
 // stop the others, and a close that was interrupted is finished by the next. Errors (joined): ErrNotFound, ErrConflict (naming the
 // payments), or the ledger's.
-func (e *Engine) CloseBatch(ctx context.Context, merchant string, method payment.Method, actor Actor, progress Progress) ([]payment.Batch, error) {
+func (e *Engine) CloseBatch(ctx context.Context, merchant string, method book.Method, actor Actor, progress Progress) ([]book.Batch, error) {
 	if !e.operation.TryLock() {
 		return nil, busy()
 	}
@@ -34,7 +34,7 @@ func (e *Engine) CloseBatch(ctx context.Context, merchant string, method payment
 	if err != nil {
 		return nil, err
 	}
-	return e.fixAll(ctx, func(b payment.Batch) bool {
+	return e.fixAll(ctx, func(b book.Batch) bool {
 		return (merchant == "" || b.Merchant == merchant) && (method == "" || b.Method == method)
 	}, e.cfg.Patience, actor, progress)
 }
@@ -44,15 +44,15 @@ func busy() error {
 }
 
 // merchantsOf reads one merchant, or all.
-func merchantsOf(tx *ledger.Tx, merchant string) (all []payment.Merchant, err error) {
+func merchantsOf(tx *ledger.Tx, merchant string) (all []book.Merchant, err error) {
 	if merchant != "" {
 		m, found, err := tx.Merchant(merchant)
 		if err != nil || !found {
 			return nil, orMissing(err, "merchant "+merchant)
 		}
-		return []payment.Merchant{m}, nil
+		return []book.Merchant{m}, nil
 	}
-	err = tx.Merchants(func(m payment.Merchant) error {
+	err = tx.Merchants(func(m book.Merchant) error {
 		all = append(all, m)
 		return nil
 	})
@@ -60,9 +60,9 @@ func merchantsOf(tx *ledger.Tx, merchant string) (all []payment.Merchant, err er
 }
 
 // cutOver begins to close those of the merchants' open batches that are due.
-func cutOver(tx *ledger.Tx, merchants []payment.Merchant, method payment.Method, actor Actor, due func(number uint32) (bool, error)) error {
+func cutOver(tx *ledger.Tx, merchants []book.Merchant, method book.Method, actor Actor, due func(number uint32) (bool, error)) error {
 	for _, m := range merchants {
-		for _, kind := range []payment.Method{payment.MethodCard, payment.MethodBank} {
+		for _, kind := range []book.Method{book.MethodCard, book.MethodBank} {
 			number := m.Open(kind)
 			if number == 0 || method != "" && method != kind {
 				continue
@@ -72,7 +72,7 @@ func cutOver(tx *ledger.Tx, merchants []payment.Merchant, method payment.Method,
 			} else if !yes {
 				continue
 			}
-			if _, err := tx.Append(actor.Event(m.ID, payment.BatchClosing{Batch: number})); err != nil {
+			if _, err := tx.Append(actor.Event(m.ID, book.BatchClosing{Batch: number})); err != nil {
 				return err
 			}
 		}
@@ -81,12 +81,12 @@ func cutOver(tx *ledger.Tx, merchants []payment.Merchant, method payment.Method,
 }
 
 // fixAll fixes the batches that are closing and pass keep, waiting up to patience for each.
-func (e *Engine) fixAll(ctx context.Context, keep func(payment.Batch) bool, patience time.Duration, actor Actor, progress Progress) ([]payment.Batch, error) {
-	closing, err := e.batches(func(b payment.Batch) bool { return b.Stage == payment.BatchCutover && keep(b) })
+func (e *Engine) fixAll(ctx context.Context, keep func(book.Batch) bool, patience time.Duration, actor Actor, progress Progress) ([]book.Batch, error) {
+	closing, err := e.batches(func(b book.Batch) bool { return b.Stage == book.BatchCutover && keep(b) })
 	if err != nil {
 		return nil, err
 	}
-	var closed []payment.Batch
+	var closed []book.Batch
 	var failures []error
 	for i, b := range closing {
 		progress.report(i, len(closing))
@@ -112,10 +112,10 @@ func orMissing(err error, what string) error {
 }
 
 // batches reads those that pass keep, in order of their numbers.
-func (e *Engine) batches(keep func(payment.Batch) bool) ([]payment.Batch, error) {
-	var kept []payment.Batch
+func (e *Engine) batches(keep func(book.Batch) bool) ([]book.Batch, error) {
+	var kept []book.Batch
 	err := e.cfg.Ledger.View(func(tx *ledger.Tx) error {
-		return tx.Batches(func(b payment.Batch) error {
+		return tx.Batches(func(b book.Batch) error {
 			if keep(b) {
 				kept = append(kept, b)
 			}
@@ -125,7 +125,7 @@ func (e *Engine) batches(keep func(payment.Batch) bool) ([]payment.Batch, error)
 	return kept, err
 }
 
-func (e *Engine) batch(number uint32) (b payment.Batch, err error) {
+func (e *Engine) batch(number uint32) (b book.Batch, err error) {
 	err = e.cfg.Ledger.View(func(tx *ledger.Tx) error {
 		b, err = batchOf(tx, number)
 		return err
@@ -133,7 +133,7 @@ func (e *Engine) batch(number uint32) (b payment.Batch, err error) {
 	return b, err
 }
 
-func batchOf(tx *ledger.Tx, number uint32) (payment.Batch, error) {
+func batchOf(tx *ledger.Tx, number uint32) (book.Batch, error) {
 	b, found, err := tx.Batch(number)
 	if err != nil || !found {
 		return b, orMissing(err, fmt.Sprintf("batch %d", number))
@@ -143,13 +143,13 @@ func batchOf(tx *ledger.Tx, number uint32) (payment.Batch, error) {
 
 // fix waits until nothing of a closing batch is outstanding or unresolved and closes it with its control totals. For a person's word it
 // does not wait.
-func (e *Engine) fix(ctx context.Context, number uint32, patience time.Duration, actor Actor) (payment.Batch, error) {
-	var b payment.Batch
+func (e *Engine) fix(ctx context.Context, number uint32, patience time.Duration, actor Actor) (book.Batch, error) {
+	var b book.Batch
 	_, err := until(ctx, patience, func() (done bool, err error) {
 		if b, err = e.batch(number); err != nil || b.Outstanding > 0 || b.Unresolved == 0 {
 			return b.Outstanding == 0, err
 		}
-		manual, err := e.count(b, payment.StageManual)
+		manual, err := e.count(b, book.StageManual)
 		return manual == b.Unresolved, err
 	})
 	if err != nil {
@@ -163,7 +163,7 @@ func (e *Engine) fix(ctx context.Context, number uint32, patience time.Duration,
 		if err != nil {
 			return err
 		}
-		body := payment.BatchClosed{Batch: number, Totals: now.Totals, HashTotal: now.HashTotal}
+		body := book.BatchClosed{Batch: number, Totals: now.Totals, HashTotal: now.HashTotal}
 		_, err = tx.Append(actor.Event(now.Merchant, body))
 		return err
 	})
@@ -174,10 +174,10 @@ func (e *Engine) fix(ctx context.Context, number uint32, patience time.Duration,
 }
 
 // count counts a batch's payments in a stage.
-func (e *Engine) count(b payment.Batch, stage payment.Stage) (n int64, err error) {
+func (e *Engine) count(b book.Batch, stage book.Stage) (n int64, err error) {
 	err = e.cfg.Ledger.View(func(tx *ledger.Tx) error {
 		n = 0
-		return tx.Payments(ledger.Query{Merchant: b.Merchant, Stage: stage, Batch: b.Number}, func(payment.Payment) error {
+		return tx.Payments(ledger.Query{Merchant: b.Merchant, Stage: stage, Batch: b.Number}, func(book.Payment) error {
 			n++
 			return nil
 		})
@@ -186,11 +186,11 @@ func (e *Engine) count(b payment.Batch, stage payment.Stage) (n int64, err error
 }
 
 // inFlight is the conflict that names what a batch waits for.
-func (e *Engine) inFlight(b payment.Batch) error {
+func (e *Engine) inFlight(b book.Batch) error {
 	var names []string
 	err := e.cfg.Ledger.View(func(tx *ledger.Tx) error {
-		for _, stage := range []payment.Stage{payment.StageManual, payment.StageUnknown, payment.StageCorrecting, payment.StageAuthorising, payment.StageCapturing, payment.StageVoiding} {
-			err := tx.Payments(ledger.Query{Merchant: b.Merchant, Stage: stage, Batch: b.Number, Limit: maxNamed}, func(p payment.Payment) error {
+		for _, stage := range []book.Stage{book.StageManual, book.StageUnknown, book.StageCorrecting, book.StageAuthorising, book.StageCapturing, book.StageVoiding} {
+			err := tx.Payments(ledger.Query{Merchant: b.Merchant, Stage: stage, Batch: b.Number, Limit: maxNamed}, func(p book.Payment) error {
 				if names = append(names, fmt.Sprintf("%s/%s (%s)", p.Merchant, p.ID, p.Stage)); len(names) == maxNamed {
 					return errEnough
 				}

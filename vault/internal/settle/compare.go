@@ -11,8 +11,8 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/text"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // Limits of an acquirer's listing.
@@ -53,11 +53,11 @@ type Difference struct {
 
 // Comparison holds a batch against the acquirer's listing of it.
 type Comparison struct {
-	Batch       payment.Batch
+	Batch       book.Batch
 	Ours        int // payments that stand in our batch
 	Theirs      int // lines of the listing
 	Differences []Difference
-	Sums        []payment.Total // of the listing, by currency, sorted
+	Sums        []book.Total // of the listing, by currency, sorted
 }
 
 // Compare holds a card batch against the acquirer's listing of it: CSV with the header rrn,stan,terminal,kind,amount,currency and a line
@@ -68,7 +68,7 @@ func (e *Engine) Compare(ctx context.Context, batch uint32, listing io.Reader) (
 	if err != nil {
 		return Comparison{}, err
 	}
-	if b.Method == payment.MethodBank {
+	if b.Method == book.MethodBank {
 		return Comparison{}, fmt.Errorf("%s is settled by a file, and the bank answers with returns: import those: %w", b.ID(), ErrConflict)
 	}
 	theirs, err := readListing(ctx, listing)
@@ -85,7 +85,7 @@ func (e *Engine) Compare(ctx context.Context, batch uint32, listing io.Reader) (
 		}
 		seen[l.RRN] = l
 	}
-	ours, err := e.listed(b, func(p payment.Payment, l Listed) {
+	ours, err := e.listed(b, func(p book.Payment, l Listed) {
 		c.Ours++
 		their, there := seen[l.RRN]
 		switch {
@@ -108,7 +108,7 @@ func (e *Engine) Compare(ctx context.Context, batch uint32, listing io.Reader) (
 }
 
 // inLetters gives currencies that are listed by their numbers, as field 49 has them, the letters that they have in our batch.
-func inLetters(listing []listingLine, b payment.Batch) {
+func inLetters(listing []listingLine, b book.Batch) {
 	letters := map[string]string{}
 	for _, t := range b.Totals {
 		if c, known := envelope.KnownCurrency(t.Currency); known {
@@ -144,28 +144,28 @@ func order(d Difference) int {
 }
 
 // atAcquirer are the stages of payments that stand at the acquirer, and then those of which only what a person said to stand there does.
-var atAcquirer = []payment.Stage{payment.StageApproved, payment.StageCaptured, payment.StageSettled,
-	payment.StageReversed, payment.StageVoided, payment.StageDeclined}
+var atAcquirer = []book.Stage{book.StageApproved, book.StageCaptured, book.StageSettled,
+	book.StageReversed, book.StageVoided, book.StageDeclined}
 
 // sums are a listing's totals by currency, sorted.
-func sums(listing []listingLine) (totals []payment.Total) {
-	var b payment.Batch
+func sums(listing []listingLine) (totals []book.Total) {
+	var b book.Batch
 	for _, l := range listing {
-		t := payment.Total{Currency: l.Currency, Count: 1, Amount: l.Amount}
+		t := book.Total{Currency: l.Currency, Count: 1, Amount: l.Amount}
 		if l.Kind == string(envelope.OpRefund) {
-			t = payment.Total{Currency: l.Currency, Credits: 1, CreditAmount: l.Amount}
+			t = book.Total{Currency: l.Currency, Credits: 1, CreditAmount: l.Amount}
 		}
-		b.Lines = append(b.Lines, payment.Adjustment{Total: t})
+		b.Lines = append(b.Lines, book.Adjustment{Total: t})
 	}
 	return b.Expected()
 }
 
 // listed calls fn for the payments that stand in a batch and returns their RRNs.
-func (e *Engine) listed(b payment.Batch, fn func(payment.Payment, Listed)) (rrns map[string]bool, err error) {
+func (e *Engine) listed(b book.Batch, fn func(book.Payment, Listed)) (rrns map[string]bool, err error) {
 	rrns = map[string]bool{}
 	err = e.cfg.Ledger.View(func(tx *ledger.Tx) error {
 		for _, stage := range atAcquirer {
-			err := tx.Payments(ledger.Query{Merchant: b.Merchant, Stage: stage, Batch: b.Number}, func(p payment.Payment) error {
+			err := tx.Payments(ledger.Query{Merchant: b.Merchant, Stage: stage, Batch: b.Number}, func(p book.Payment) error {
 				if p.Trace == nil || slices.Contains(atAcquirer[3:], stage) && !p.AtHost {
 					return nil
 				}

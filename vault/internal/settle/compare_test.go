@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // listing is the acquirer's, as its simulator prints it.
@@ -162,11 +162,11 @@ func TestTextsFromOutside(t *testing.T) {
 	if got := quotable("ref 17 4242-4242-4242-4242"); got != "" {
 		t.Errorf("a text with a number is quoted as %q", got)
 	}
-	if p := (payment.Payment{Number: 17, Reference: " table 7 "}); identification(p) != "table 7" {
+	if p := (book.Payment{Number: 17, Reference: " table 7 "}); identification(p) != "table 7" {
 		t.Errorf("identification %q", identification(p))
 	}
 	for _, reference := range []string{"", "   ", "0123456789ABCDEF", "424242424242 4242"} {
-		if got := identification(payment.Payment{Number: 17, Reference: reference}); got != "17" {
+		if got := identification(book.Payment{Number: 17, Reference: reference}); got != "17" {
 			t.Errorf("identification of %q: %q", reference, got)
 		}
 	}

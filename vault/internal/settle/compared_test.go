@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
-	"nightdrop/vault/internal/payment"
 )
 
 // TestBlockedAccountsThatIntakeDidNotCompare: beyond a day's comparisons a blocked account is accepted, and its
@@ -17,9 +17,9 @@ func TestBlockedAccountsThatIntakeDidNotCompare(t *testing.T) {
 	e := c.engine(nil)
 	returned := c.send(c.shop.BankSale(300))
 	c.endOfDay(e)
-	c.Append("shop-1", payment.PaymentReturned{ID: returned, Code: envelope.ACHCode("R02")})
+	c.Append("shop-1", book.PaymentReturned{ID: returned, Code: envelope.ACHCode("R02")})
 	var tries [][]byte
-	for n := range payment.MaxBlockComparisons {
+	for n := range book.MaxBlockComparisons {
 		try := c.shop.Store(intaketest.Bank(intaketest.Routing, fmt.Sprintf("%04d5678", n)))
 		tries = append(tries, c.shop.Seal(try))
 	}
@@ -29,7 +29,7 @@ func TestBlockedAccountsThatIntakeDidNotCompare(t *testing.T) {
 	blocked := []string{c.send(c.shop.BankSale(5)), c.send(c.shop.Payout(5)), c.send(byToken)}
 	done := c.endOfDay(e)
 	for _, id := range blocked {
-		c.want("an entry of a blocked account", id, payment.StageRejected, envelope.CodeBlockedAccount, "accepted", "rejected")
+		c.want("an entry of a blocked account", id, book.StageRejected, envelope.CodeBlockedAccount, "accepted", "rejected")
 	}
 	if len(done.Files) != 0 {
 		t.Errorf("files %+v", done.Files)

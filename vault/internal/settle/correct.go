@@ -6,11 +6,11 @@ import (
 	"slices"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
-// Correct takes a person's word against what a person said of a payment before: as is one of payment.Payment.Corrections. Before the payment's
+// Correct takes a person's word against what a person said of a payment before: as is one of book.Payment.Corrections. Before the payment's
 // batch is closed the payment moves, and what stands at the host though its merchant was told otherwise is reversed there; afterwards the
 // batch gets an adjustment line, unless reverse orders that it is reversed all the same. reason is as in Resolve. Errors: ErrReason, ErrNotFound, ErrConflict (naming what may be said of the
 // payment), or the ledger's.
@@ -26,13 +26,13 @@ func (e *Engine) Correct(ctx context.Context, merchant, id string, as envelope.S
 		if err := mayCorrect(tx, p, as, reverse); err != nil {
 			return err
 		}
-		_, err = tx.Append(actor.Event(merchant, payment.PaymentCorrected{ID: id, As: as, Reason: reason, Reverse: reverse}))
+		_, err = tx.Append(actor.Event(merchant, book.PaymentCorrected{ID: id, As: as, Reason: reason, Reverse: reverse}))
 		return err
 	})
 }
 
 // mayCorrect says why a correction cannot be taken, and what can be done instead.
-func mayCorrect(tx *ledger.Tx, p payment.Payment, as envelope.Status, reverse bool) error {
+func mayCorrect(tx *ledger.Tx, p book.Payment, as envelope.Status, reverse bool) error {
 	may, err := Corrections(tx, p)
 	if err != nil {
 		return err
@@ -40,23 +40,23 @@ func mayCorrect(tx *ledger.Tx, p payment.Payment, as envelope.Status, reverse bo
 	stands := as == envelope.StatusApproved || as == envelope.StatusCaptured
 	if reverse && p.MayReverse() {
 		may = []envelope.Status{envelope.StatusApproved}
-		if p.Flow() == payment.FlowCapture {
+		if p.Flow() == book.FlowCapture {
 			may[0] = envelope.StatusCaptured
 		}
 	}
 	conflict := func(format string, args ...any) error {
 		return fmt.Errorf("payment %s "+format+": %w", append(append([]any{p.ID}, args...), ErrConflict)...)
 	}
-	var batch payment.Batch
+	var batch book.Batch
 	if p.Batch != 0 {
 		if batch, err = batchOf(tx, p.Batch); err != nil {
 			return err
 		}
 	}
 	switch {
-	case p.Stage == payment.StageCorrecting:
+	case p.Stage == book.StageCorrecting:
 		return conflict("is being taken back at the host: resolve it when that was done by hand, or correct it again when it is answered, or was not")
-	case p.Stage == payment.StageAuthorised && p.Capturing > 0:
+	case p.Stage == book.StageAuthorised && p.Capturing > 0:
 		return conflict("has captures: correct those")
 	case len(may) == 0:
 		return conflict("is %s, and no person said so: what the acquirer has otherwise is taken into its batch by `vault batch adjust`", p.Stage)
@@ -64,17 +64,17 @@ func mayCorrect(tx *ledger.Tx, p payment.Payment, as envelope.Status, reverse bo
 		return conflict("does not stand by that word, and what does not stand is not reversed: leave --reverse out")
 	case !slices.Contains(may, as):
 		return conflict("cannot be corrected to %q; it can be corrected to %s", string(as), listed(may))
-	case len(p.Decisions) >= payment.MaxDecisions:
+	case len(p.Decisions) >= book.MaxDecisions:
 		return conflict("was decided %d times: take what the acquirer has otherwise into its batch by `vault batch adjust`", len(p.Decisions))
 	case batch.Fixed() && !batch.MayAdjust():
-		return conflict("is of %s, which has %d adjustment lines, and there is no room for more: have the acquirer put the rest right", batch.ID(), payment.MaxAdjustments)
+		return conflict("is of %s, which has %d adjustment lines, and there is no room for more: have the acquirer put the rest right", batch.ID(), book.MaxAdjustments)
 	}
 	return nil
 }
 
 // Corrections lists what a person may say of a payment in correction of an earlier word; none where nobody said anything.
-func Corrections(tx *ledger.Tx, p payment.Payment) ([]envelope.Status, error) {
-	var void payment.Payment
+func Corrections(tx *ledger.Tx, p book.Payment) ([]envelope.Status, error) {
+	var void book.Payment
 	if p.Void != "" {
 		var found bool
 		var err error

@@ -11,7 +11,7 @@ import (
 	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/acquirer/iso8583"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // word is what a person says of a payment, and what is true at the host.
@@ -22,8 +22,8 @@ type word struct {
 	truth envelope.Status
 	told  []envelope.Status // of the payment, before the correction
 	after []envelope.Status // and after it
-	stage payment.Stage     // after it, when nothing is under way any more
-	line  payment.Total     // of a correction that comes after the close
+	stage book.Stage        // after it, when nothing is under way any more
+	line  book.Total        // of a correction that comes after the close
 }
 
 // lost makes every answer about one payment be lost, though the host takes what is sent (stands), or has it never reach the host.
@@ -54,8 +54,8 @@ func (c *counter) lost(stands bool) *spy {
 
 // wrongWords are every pair of what a shop was told by a person's word, and what is true.
 func wrongWords() []word {
-	usd := func(count, amount int64) payment.Total {
-		return payment.Total{Currency: "USD", Count: count, Amount: amount}
+	usd := func(count, amount int64) book.Total {
+		return book.Total{Currency: "USD", Count: count, Amount: amount}
 	}
 	sale := func(c *counter) string { return c.send(c.bigSale(1000)) }
 	capture := func(c *counter) string {
@@ -65,19 +65,19 @@ func wrongWords() []word {
 	}
 	return []word{
 		{name: "a sale that stands", begin: sale, said: "reversed", truth: "approved", told: []envelope.Status{"unknown", "reversed"},
-			after: []envelope.Status{"unknown", "reversed"}, stage: payment.StageReversed, line: usd(1, 1000)},
+			after: []envelope.Status{"unknown", "reversed"}, stage: book.StageReversed, line: usd(1, 1000)},
 		{name: "a sale that does not stand", begin: sale, said: "approved", truth: "reversed", told: []envelope.Status{"unknown", "approved"},
-			after: []envelope.Status{"unknown", "approved", "reversed"}, stage: payment.StageReversed, line: usd(-1, -1000)},
+			after: []envelope.Status{"unknown", "approved", "reversed"}, stage: book.StageReversed, line: usd(-1, -1000)},
 		{name: "a capture that stands", begin: capture, said: "declined", truth: "captured", told: []envelope.Status{"unknown", "declined"},
-			after: []envelope.Status{"unknown", "declined"}, stage: payment.StageDeclined, line: usd(1, 2000)},
+			after: []envelope.Status{"unknown", "declined"}, stage: book.StageDeclined, line: usd(1, 2000)},
 		{name: "a capture that does not stand", begin: capture, said: "captured", truth: "declined", told: []envelope.Status{"unknown", "captured"},
-			after: []envelope.Status{"unknown", "captured", "declined"}, stage: payment.StageDeclined, line: usd(-1, -2000)},
+			after: []envelope.Status{"unknown", "captured", "declined"}, stage: book.StageDeclined, line: usd(-1, -2000)},
 		{name: "a voided sale that stands", begin: func(c *counter) string {
 			id := sale(c)
 			c.finish(c.engine(nil))
 			c.send(c.shop.Void(id))
 			return id
-		}, said: "voided", truth: "approved", told: []envelope.Status{"approved"}, after: []envelope.Status{"approved"}, stage: payment.StageVoided, line: usd(1, 1000)},
+		}, said: "voided", truth: "approved", told: []envelope.Status{"approved"}, after: []envelope.Status{"approved"}, stage: book.StageVoided, line: usd(1, 1000)},
 	}
 }
 
@@ -107,7 +107,7 @@ func TestCorrectedBeforeTheClose(t *testing.T) {
 			e := c.engine(nil)
 			c.must(e.Correct(t.Context(), "shop-1", id, w.truth, false, "the listing of 24 November", operator()))
 			c.while(e, func() {
-				waittest.For(t, "the correction", func() bool { return c.stage(id) == w.stage && c.stage(other) == payment.StageApproved })
+				waittest.For(t, "the correction", func() bool { return c.stage(id) == w.stage && c.stage(other) == book.StageApproved })
 			})
 			if got := c.told(id); !slices.Equal(got, w.after) {
 				t.Errorf("told %v, want %v", got, w.after)
@@ -149,7 +149,7 @@ func TestCorrectedAfterTheClose(t *testing.T) {
 			}
 			done, err := e.Settle(t.Context(), All, "", operator(), nil)
 			c.must(err)
-			if done.Payments != 1 || c.batch(1).Stage != payment.BatchDone {
+			if done.Payments != 1 || c.batch(1).Stage != book.BatchDone {
 				t.Errorf("settled %d, the batch is %s", done.Payments, c.batch(1).Stage)
 			}
 			if got := c.told(id); !slices.Equal(got, w.after) || c.stage(id) != w.stage {
@@ -206,7 +206,7 @@ func TestACorrectionThatIsNotAnswered(t *testing.T) {
 	c.must(deaf.Correct(t.Context(), "shop-1", id, "approved", false, "the host reverses nothing any more", operator()))
 	e := c.engine(nil)
 	c.endOfDay(e)
-	if b := c.batch(1); b.Stage != payment.BatchDone || len(b.Lines) != 1 || b.Lines[0].Total != w.line {
+	if b := c.batch(1); b.Stage != book.BatchDone || len(b.Lines) != 1 || b.Lines[0].Total != w.line {
 		t.Errorf("batch %+v", b)
 	}
 	if got := c.told(id); !slices.Equal(got, w.after) {
@@ -237,7 +237,7 @@ func TestARefundAndAHoldAreCorrected(t *testing.T) {
 			c.must(e.Correct(t.Context(), "shop-1", id, truth, false, "the listing says otherwise", operator()))
 		}
 		c.while(e, func() {
-			waittest.For(t, "both corrections", func() bool { return c.count(payment.StageReversed) == 2 })
+			waittest.For(t, "both corrections", func() bool { return c.count(book.StageReversed) == 2 })
 		})
 		c.agree()
 		if p := c.Payment("shop-1", sale); p.Refunded != 0 {
@@ -282,10 +282,10 @@ func TestAnAnswerAfterAPersonsWord(t *testing.T) {
 	c.while(e, func() {
 		waittest.For(t, "a try", func() bool { return c.Payment("shop-1", capture).Tries > 0 })
 		c.must(e.Resolve(t.Context(), "shop-1", capture, envelope.StatusDeclined, "nobody picked up", operator()))
-		waittest.For(t, "the host's late answer", func() bool { return c.State().Findings[payment.FindingMessage] > 0 })
+		waittest.For(t, "the host's late answer", func() bool { return c.State().Findings[book.FindingMessage] > 0 })
 	})
-	c.want("the capture", capture, payment.StageDeclined, envelope.CodeNoAnswer, "declined")
-	if details := c.findings(payment.FindingMessage); !strings.Contains(strings.Join(details, "\n"), "late-answer") {
+	c.want("the capture", capture, book.StageDeclined, envelope.CodeNoAnswer, "declined")
+	if details := c.findings(book.FindingMessage); !strings.Contains(strings.Join(details, "\n"), "late-answer") {
 		t.Errorf("found %v", details)
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/acquirer/nacha"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 var errCrash = errors.New("the process is dead")
@@ -166,7 +166,7 @@ func TestCrashAtEveryStepOfCapturesAndVoids(t *testing.T) {
 		capture, void := c.send(c.shop.Capture(hold, 2000)), c.send(c.shop.Void(sale))
 		died := c.dies(n, after)
 		c.finish(c.engine(nil))
-		if c.stage(capture) != payment.StageCaptured || c.stage(void) != payment.StageDone || c.stage(sale) != payment.StageVoided {
+		if c.stage(capture) != book.StageCaptured || c.stage(void) != book.StageDone || c.stage(sale) != book.StageVoided {
 			t.Errorf("the capture is %s, the void %s, the sale %s", c.stage(capture), c.stage(void), c.stage(sale))
 		}
 		c.agree()
@@ -192,7 +192,7 @@ func TestCrashAtEveryStepOfSettling(t *testing.T) {
 		}
 		c.Reopen()
 		c.must(closeAndSettle(t.Context(), c.engine(nil)))
-		if open := c.count(payment.StageApproved) + c.count(payment.StageAccepted) + c.count(payment.StageFiling); open != 0 {
+		if open := c.count(book.StageApproved) + c.count(book.StageAccepted) + c.count(book.StageFiling); open != 0 {
 			t.Errorf("%d payments are not settled", open)
 		}
 		c.agree()
@@ -210,7 +210,7 @@ func (c *counter) entriesOnce(want int) {
 	for _, one := range all {
 		file := c.readFile(one.Name())
 		f := c.file(one.Name())
-		if f.Stage != payment.FileOut || f.Entries != file.Control.EntryAddendaCount {
+		if f.Stage != book.FileOut || f.Entries != file.Control.EntryAddendaCount {
 			c.t.Errorf("%s is %+v", one.Name(), f)
 		}
 		for _, b := range file.Batches {

@@ -13,8 +13,8 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/acquirer/nacha"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // Ledger is what the engine needs of *ledger.Ledger, with its contract.
@@ -63,7 +63,7 @@ type Config struct {
 	Journal        Journal         // where the log must be durable before anything is sent; nil: nothing is waited for
 	Room           func() error    // nil while new requests may be begun, else why they wait; cheap, for it is asked often; may be nil
 	Bank           *Bank           // nil: bank batches cannot be settled
-	Reconciliation payment.Way     // what card batches are agreed with the acquirer by; "": ByTotals
+	Reconciliation book.Way        // what card batches are agreed with the acquirer by; "": ByTotals
 	Terminals      []string        // card acceptor terminals, ISO 8583 field 41, at least one
 	CloseAt        []time.Duration // times of day, since midnight UTC, at which open batches are closed by themselves; none: never
 	Outstanding    int             // requests, as many captures and as many reversals, that may wait for the host at once; 0: 64
@@ -159,8 +159,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	defer stop()
 	defer context.AfterFunc(ctx, stop)()
 	for _, l := range []*lane{
-		{stages: []payment.Stage{payment.StageCapturing, payment.StageReceived}, aside: isCapture, admits: e.admits, handle: e.handle, gate: e.line},
-		{stages: []payment.Stage{payment.StageUnknown, payment.StageVoiding, payment.StageCorrecting}, handle: e.reverse, follows: true, gate: e.line},
+		{stages: []book.Stage{book.StageCapturing, book.StageReceived}, aside: isCapture, admits: e.admits, handle: e.handle, gate: e.line},
+		{stages: []book.Stage{book.StageUnknown, book.StageVoiding, book.StageCorrecting}, handle: e.reverse, follows: true, gate: e.line},
 	} {
 		l.engine = e
 		workers.Go(func() error { return l.run(dispatch, alive) })
@@ -173,7 +173,7 @@ func (e *Engine) Run(ctx context.Context) error {
 }
 
 // handle takes one payment to its outcome.
-func (e *Engine) handle(ctx context.Context, p payment.Payment) error {
+func (e *Engine) handle(ctx context.Context, p book.Payment) error {
 	if isCapture(p) {
 		return e.capture(ctx, p)
 	}
@@ -181,8 +181,8 @@ func (e *Engine) handle(ctx context.Context, p payment.Payment) error {
 }
 
 // admits tells whether a payment may be begun now. Captures always may: they are repeated until they are answered.
-func (e *Engine) admits(p payment.Payment, place bool) bool {
+func (e *Engine) admits(p book.Payment, place bool) bool {
 	return isCapture(p) || e.admitsByRoom() && e.breaker.admits(p.Number, place)
 }
 
-func isCapture(p payment.Payment) bool { return p.Flow() == payment.FlowCapture }
+func isCapture(p book.Payment) bool { return p.Flow() == book.FlowCapture }

@@ -10,13 +10,13 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/account"
 	"nightdrop/vault/internal/acquirer/nacha"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // entry is one payment on its way into a file.
 type entry struct {
-	payment.Payment
+	book.Payment
 	from    source
 	account *account.Account
 	code    envelope.Code // other than ok: why it is left out
@@ -77,7 +77,7 @@ func (w *fileWriter) read(section section, ids []string) (entries []entry, err e
 				return err
 			}
 			entries[i] = entry{Payment: p, from: from, code: envelope.CodeOK}
-			if w.file.Stage == payment.FileNamed { // later the file is what its digest says
+			if w.file.Stage == book.FileNamed { // later the file is what its digest says
 				entries[i].code, err = overtaken(tx, p)
 			}
 			if err != nil {
@@ -91,7 +91,7 @@ func (w *fileWriter) read(section section, ids []string) (entries []entry, err e
 
 // overtaken tells whether what came since p was accepted forbids to send it to the bank: its account was blocked, is to be corrected first, or
 // is no longer the one it is for, the sale that it refunds came back, so that the account would be paid twice, or its merchant was suspended and would pay out.
-func overtaken(tx *ledger.Tx, p payment.Payment) (envelope.Code, error) {
+func overtaken(tx *ledger.Tx, p book.Payment) (envelope.Code, error) {
 	_, blocked, err := tx.Block(p.Merchant, p.Fingerprint)
 	if err != nil || blocked {
 		return envelope.CodeBlockedAccount, err
@@ -108,12 +108,12 @@ func overtaken(tx *ledger.Tx, p payment.Payment) (envelope.Code, error) {
 	switch p.Operation {
 	case envelope.OpRefund:
 		original, _, err := tx.Payment(p.Merchant, p.Of)
-		if err != nil || original.Stage == payment.StageReturned {
+		if err != nil || original.Stage == book.StageReturned {
 			return original.Code, err // ach-RNN: the refund's merchant reads why it was not sent
 		}
 	case envelope.OpPayout:
 		m, _, err := tx.Merchant(p.Merchant)
-		if err != nil || m.Status != payment.MerchantActive {
+		if err != nil || m.Status != book.MerchantActive {
 			return envelope.CodeMerchantSuspended, err
 		}
 	}
@@ -122,7 +122,7 @@ func overtaken(tx *ledger.Tx, p payment.Payment) (envelope.Code, error) {
 
 // asUpdated says with which account a sale or payout goes out whose stored account was replaced since it was accepted. A refund does not follow: it
 // goes to the account that paid, and to no other.
-func asUpdated(tx *ledger.Tx, merchant string, body *payment.EntryIntended) error {
+func asUpdated(tx *ledger.Tx, merchant string, body *book.EntryIntended) error {
 	p, _, err := tx.Payment(merchant, body.ID)
 	if err != nil || p.Token == "" || p.Operation == envelope.OpRefund {
 		return err

@@ -3,7 +3,7 @@ package settle
 import (
 	"errors"
 
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // Errors of closing, settling and what an operator does beside them.
@@ -44,8 +44,8 @@ type Actor struct {
 }
 
 // Event is an event of this actor.
-func (a Actor) Event(merchant string, body payment.Body) payment.Event {
-	return payment.Event{Actor: a.Name, Origin: a.Origin, Purpose: a.Purpose, Evidence: a.Evidence, Merchant: merchant, Body: body}
+func (a Actor) Event(merchant string, body book.Body) book.Event {
+	return book.Event{Actor: a.Name, Origin: a.Origin, Purpose: a.Purpose, Evidence: a.Evidence, Merchant: merchant, Body: body}
 }
 
 // Progress is told how much of an operation is done; total may be zero while it is not known. It is not called concurrently.

@@ -16,9 +16,9 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer/nacha"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/loggable"
-	"nightdrop/vault/internal/payment"
 )
 
 // errLeftOut tells that entries cannot be in a file, or must not.
@@ -55,7 +55,7 @@ func ofOutbox(err error) error {
 // there tells whether a file whose digest is in the log is in the outbox, or staged there. It was staged before its digest was logged, and
 // what was staged goes only when the file appears: where there is neither, somebody may have taken the file to the bank, and made once more
 // it could move its money twice. Then it is ErrConflict, until a person leaves something else staged: its word that the bank has not got it.
-func (b *Bank) there(f payment.File) (bool, error) {
+func (b *Bank) there(f book.File) (bool, error) {
 	switch digest, err := b.Disk.Digest(b.Outbox, f.Name); {
 	case err == nil && nacha.Half(digest): // a crash came between its name and its content, which is staged
 	case err == nil && digest != f.Digest:
@@ -116,22 +116,22 @@ func (s *settlement) write(ctx context.Context, name string) error {
 		}
 		// A crash here leaves the file in the outbox: the next run finds it there with the digest of the log.
 		return s.engine.cfg.Ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
-			_, err := tx.Append(s.actor.Event("", payment.FileWritten{Name: name}))
+			_, err := tx.Append(s.actor.Event("", book.FileWritten{Name: name}))
 			return err
 		})
 	}
 }
 
 // nothing ends a file of which no entry is left: nothing is written.
-func (s *settlement) nothing(ctx context.Context, f payment.File) error {
+func (s *settlement) nothing(ctx context.Context, f book.File) error {
 	return s.engine.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		if f.Stage == payment.FileNamed {
+		if f.Stage == book.FileNamed {
 			empty := sha256.Sum256(nil)
-			if _, err := tx.Append(s.actor.Event("", payment.FileIntended{Name: f.Name, Digest: hex.EncodeToString(empty[:])})); err != nil {
+			if _, err := tx.Append(s.actor.Event("", book.FileIntended{Name: f.Name, Digest: hex.EncodeToString(empty[:])})); err != nil {
 				return err
 			}
 		}
-		_, err := tx.Append(s.actor.Event("", payment.FileWritten{Name: f.Name}))
+		_, err := tx.Append(s.actor.Event("", book.FileWritten{Name: f.Name}))
 		return err
 	})
 }
@@ -168,7 +168,7 @@ type section struct {
 type fileWriter struct {
 	s        *settlement
 	ctx      context.Context //nolint:containedctx // of one write: nacha's callbacks have none
-	file     payment.File
+	file     book.File
 	sections []section
 	left     []leftOut
 }
@@ -180,7 +180,7 @@ type leftOut struct {
 }
 
 // newFileWriter reads which entries the file holds; of each its id is kept, and nothing else.
-func (s *settlement) newFileWriter(ctx context.Context, f payment.File) (*fileWriter, error) {
+func (s *settlement) newFileWriter(ctx context.Context, f book.File) (*fileWriter, error) {
 	w := &fileWriter{s: s, ctx: ctx, file: f}
 	err := s.engine.cfg.Ledger.View(func(tx *ledger.Tx) error {
 		found := sorting{ids: map[class][]string{}}
@@ -208,17 +208,17 @@ func (s *settlement) newFileWriter(ctx context.Context, f payment.File) (*fileWr
 }
 
 // entriesOf calls fn for a batch's entries in a file, in the order of their numbers: of a file that is out, whatever became of them since.
-func entriesOf(tx *ledger.Tx, f payment.File, b payment.Batch, fn func(payment.Payment) error) error {
-	if f.Stage != payment.FileOut {
-		return tx.Payments(ledger.Query{Merchant: b.Merchant, Stage: payment.StageFiling, Batch: b.Number}, fn)
+func entriesOf(tx *ledger.Tx, f book.File, b book.Batch, fn func(book.Payment) error) error {
+	if f.Stage != book.FileOut {
+		return tx.Payments(ledger.Query{Merchant: b.Merchant, Stage: book.StageFiling, Batch: b.Number}, fn)
 	}
 	type numbered struct {
 		number uint64
 		id     string
 	}
 	var out []numbered
-	for _, stage := range [...]payment.Stage{payment.StageFiling, payment.StageSettled, payment.StageReturned} {
-		err := tx.Payments(ledger.Query{Merchant: b.Merchant, Stage: stage, Batch: b.Number}, func(p payment.Payment) error {
+	for _, stage := range [...]book.Stage{book.StageFiling, book.StageSettled, book.StageReturned} {
+		err := tx.Payments(ledger.Query{Merchant: b.Merchant, Stage: stage, Batch: b.Number}, func(p book.Payment) error {
 			if p.File == f.Name && p.Entry != "" {
 				out = append(out, numbered{p.Number, p.ID})
 			}
@@ -247,7 +247,7 @@ type sorting struct {
 	ids   map[class][]string
 }
 
-func (s *sorting) add(p payment.Payment) error {
+func (s *sorting) add(p book.Payment) error {
 	s.first = cmp.Or(s.first, p.Entry)
 	c := class{batch: p.Batch, again: p.Entry < s.first, standard: p.Standard, description: description(p.Operation)}
 	s.ids[c] = append(s.ids[c], p.ID)
@@ -272,7 +272,7 @@ func (w *fileWriter) plan() (nacha.Plan, error) {
 	if err != nil {
 		return nacha.Plan{}, fmt.Errorf("effective date of %s: %w", w.file.Name, err)
 	}
-	p := nacha.Plan{Bank: bank.Sender, Created: w.file.Created.In(bank.Calendar.Location), Modifier: payment.Modifier(w.file.Modifier)}
+	p := nacha.Plan{Bank: bank.Sender, Created: w.file.Created.In(bank.Calendar.Location), Modifier: book.Modifier(w.file.Modifier)}
 	for i, section := range w.sections {
 		p.Batches = append(p.Batches, nacha.Batch{Company: section.company, Standard: nacha.Standard(section.standard),
 			Description: section.description, Effective: effective, Number: i + 1})
@@ -283,7 +283,7 @@ func (w *fileWriter) plan() (nacha.Plan, error) {
 // stage sees to it that the file is staged or there, and its digest in the log.
 func (w *fileWriter) stage() error {
 	bank := w.s.engine.cfg.Bank
-	if w.file.Stage == payment.FileHashed {
+	if w.file.Stage == book.FileHashed {
 		if there, err := bank.there(w.file); there || err != nil {
 			return err
 		}
@@ -298,12 +298,12 @@ func (w *fileWriter) stage() error {
 	if err != nil {
 		return ofOutbox(err)
 	}
-	if w.file.Stage == payment.FileHashed {
+	if w.file.Stage == book.FileHashed {
 		return nil
 	}
 	// A crash here leaves a staged file that the log does not know: the next run makes it anew.
 	return w.s.engine.cfg.Ledger.Commit(w.ctx, func(tx *ledger.Tx) error {
-		_, err := tx.Append(w.s.actor.Event("", payment.FileIntended{Name: w.file.Name, Digest: sums.SHA256, Entries: sums.Entries,
+		_, err := tx.Append(w.s.actor.Event("", book.FileIntended{Name: w.file.Name, Digest: sums.SHA256, Entries: sums.Entries,
 			Debits: sums.Debits, Credits: sums.Credits, EntryHash: sums.EntryHash}))
 		return err
 	})
@@ -321,7 +321,7 @@ func (w *fileWriter) write(out io.Writer) (nacha.Sums, error) {
 		return sums, errLeftOut
 	case err != nil:
 		return sums, err
-	case w.file.Stage == payment.FileHashed && sums.SHA256 != w.file.Digest:
+	case w.file.Stage == book.FileHashed && sums.SHA256 != w.file.Digest:
 		return sums, fmt.Errorf("the file would not be the one whose digest is in the log: put the bank's settings and the merchants' companies back to what they were on %s, "+
 			"then settle again: %w", w.file.Created, ErrConflict)
 	}
@@ -330,14 +330,14 @@ func (w *fileWriter) write(out io.Writer) (nacha.Sums, error) {
 
 // refuse ends the entries that were left out.
 func (w *fileWriter) refuse(ctx context.Context) error {
-	if w.file.Stage != payment.FileNamed {
+	if w.file.Stage != book.FileNamed {
 		return fmt.Errorf("%d accounts, the first of payment %s, cannot be opened any more, so the file cannot be made again. Its digest %s is in the log: "+
 			"ask the bank whether it has this file; put a copy of it into the outbox under its name, then settle again: %w", len(w.left), w.left[0].id, w.file.Digest, ErrConflict)
 	}
 	for some := range slices.Chunk(w.left, chunk) {
 		err := w.s.engine.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 			for _, l := range some {
-				if _, err := tx.Append(w.s.actor.Event(l.merchant, payment.PaymentRefused{ID: l.id, Code: l.code})); err != nil {
+				if _, err := tx.Append(w.s.actor.Event(l.merchant, book.PaymentRefused{ID: l.id, Code: l.code})); err != nil {
 					return err
 				}
 				if err := deleteParts(tx, l.merchant, l.id); err != nil {
@@ -356,7 +356,7 @@ func (w *fileWriter) refuse(ctx context.Context) error {
 
 // identification is what a company calls a payment in its entry: the merchant's reference where it fits, else the payment's number.
 // (entry detail field 7)
-func identification(p payment.Payment) string {
+func identification(p book.Payment) string {
 	if reference := strings.TrimSpace(p.Reference); len(reference) > 0 && len(reference) <= 15 && loggable.Text(reference) {
 		return reference
 	}

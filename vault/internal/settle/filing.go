@@ -8,18 +8,18 @@ import (
 	"time"
 
 	"nightdrop/vault/internal/acquirer/nacha"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // settleEntries settles bank batches: it takes files that were begun up again, and makes new ones of the other batches.
-func (s *settlement) settleEntries(ctx context.Context, batches []payment.Batch) error {
+func (s *settlement) settleEntries(ctx context.Context, batches []book.Batch) error {
 	var failures []error
 	var begun []string
-	var fresh []payment.Batch
+	var fresh []book.Batch
 	for _, b := range batches {
 		switch {
-		case b.Stage == payment.BatchDone || ctx.Err() != nil:
+		case b.Stage == book.BatchDone || ctx.Err() != nil:
 		case b.File != "":
 			if !slices.Contains(begun, b.File) {
 				begun = append(begun, b.File)
@@ -41,7 +41,7 @@ func (s *settlement) settleEntries(ctx context.Context, batches []payment.Batch)
 }
 
 // begin fixes the names of new files and which batches they settle.
-func (s *settlement) begin(ctx context.Context, batches []payment.Batch) (names []string, err error) {
+func (s *settlement) begin(ctx context.Context, batches []book.Batch) (names []string, err error) {
 	if len(batches) == 0 {
 		return nil, nil
 	}
@@ -49,7 +49,7 @@ func (s *settlement) begin(ctx context.Context, batches []payment.Batch) (names 
 		return nil, err
 	}
 	var failures []error
-	var fit []payment.Batch
+	var fit []book.Batch
 	for _, b := range batches {
 		if err := s.engine.fits(b); err != nil {
 			failures = append(failures, fmt.Errorf("%s of %s: %w", b.ID(), b.Merchant, err))
@@ -77,11 +77,11 @@ func (e *Engine) bankReady() error {
 }
 
 // fits tells whether a file can hold a batch at all.
-func (e *Engine) fits(b payment.Batch) error {
+func (e *Engine) fits(b book.Batch) error {
 	debits, credits := b.Sums()
-	if debits > payment.MaxFileAmount || credits > payment.MaxFileAmount || b.Count() > payment.MaxFileEntries {
+	if debits > book.MaxFileAmount || credits > book.MaxFileAmount || b.Count() > book.MaxFileEntries {
 		return fmt.Errorf("a file holds %d entries and %d cents of debits and of credits, and not this batch: settle it with the bank by hand: %w",
-			payment.MaxFileEntries, int64(payment.MaxFileAmount), ErrConflict)
+			book.MaxFileEntries, int64(book.MaxFileAmount), ErrConflict)
 	}
 	return e.cfg.Ledger.View(func(tx *ledger.Tx) error {
 		m, found, err := tx.Merchant(b.Merchant)
@@ -96,11 +96,11 @@ func (e *Engine) fits(b payment.Batch) error {
 }
 
 // inFiles puts batches into as few files as hold them in their order.
-func inFiles(batches []payment.Batch) (files [][]uint32) {
+func inFiles(batches []book.Batch) (files [][]uint32) {
 	var debits, credits, entries int64
 	for i, b := range batches {
 		d, c := b.Sums()
-		if i == 0 || debits+d > payment.MaxFileAmount || credits+c > payment.MaxFileAmount || entries+b.Count() > payment.MaxFileEntries {
+		if i == 0 || debits+d > book.MaxFileAmount || credits+c > book.MaxFileAmount || entries+b.Count() > book.MaxFileEntries {
 			files = append(files, nil)
 			debits, credits, entries = 0, 0, 0
 		}
@@ -124,14 +124,14 @@ func (s *settlement) beginFile(ctx context.Context, numbers []uint32) (name stri
 		if day < v.Files.Day {
 			return fmt.Errorf("the newest settlement file is of %s, and the bank's clock says %s: settle again then, or correct the time zone: %w", v.Files.Day, day, ErrUnavailable)
 		}
-		if n > payment.MaxFilesPerDay {
-			return fmt.Errorf("all %d settlement files of %s are made: settle again tomorrow: %w", payment.MaxFilesPerDay, day, ErrUnavailable)
+		if n > book.MaxFilesPerDay {
+			return fmt.Errorf("all %d settlement files of %s are made: settle again tomorrow: %w", book.MaxFilesPerDay, day, ErrUnavailable)
 		}
-		name = fmt.Sprintf("nightdrop-%s-%c.ach", made.Format("20060102"), payment.Modifier(n))
+		name = fmt.Sprintf("nightdrop-%s-%c.ach", made.Format("20060102"), book.Modifier(n))
 		if err := bank.vacant(name); err != nil {
 			return err
 		}
-		_, err = tx.Append(s.actor.Event("", payment.FileBegun{Name: name, Day: day, Modifier: n,
+		_, err = tx.Append(s.actor.Event("", book.FileBegun{Name: name, Day: day, Modifier: n,
 			Effective: bank.Calendar.Effective(made).Format(time.DateOnly), Batches: numbers}))
 		return err
 	})
@@ -144,13 +144,13 @@ func (s *settlement) file(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if f.Stage == payment.FileNamed {
+	if f.Stage == book.FileNamed {
 		if err := s.number(ctx, f); err != nil {
 			return err
 		}
 		// A crash here leaves entries with trace numbers in a file that is not fixed: the next run writes it with the same ones.
 	}
-	if f.Stage != payment.FileOut {
+	if f.Stage != book.FileOut {
 		if err := s.write(ctx, name); err != nil {
 			return err
 		}
@@ -161,17 +161,17 @@ func (s *settlement) file(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
-		if b.Stage == payment.BatchDone {
+		if b.Stage == book.BatchDone {
 			continue
 		}
-		if err := s.finish(ctx, b, payment.StageFiling); err != nil {
+		if err := s.finish(ctx, b, book.StageFiling); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (e *Engine) fileOf(name string) (f payment.File, err error) {
+func (e *Engine) fileOf(name string) (f book.File, err error) {
 	err = e.cfg.Ledger.View(func(tx *ledger.Tx) error {
 		found := false
 		if f, found, err = tx.File(name); err != nil || !found {
@@ -183,7 +183,7 @@ func (e *Engine) fileOf(name string) (f payment.File, err error) {
 }
 
 // number gives the entries of a file's batches their trace numbers, chunk by chunk.
-func (s *settlement) number(ctx context.Context, f payment.File) error {
+func (s *settlement) number(ctx context.Context, f book.File) error {
 	if err := s.engine.bankReady(); err != nil {
 		return err
 	}
@@ -212,7 +212,7 @@ func (s *settlement) numberChunk(ctx context.Context, file string, batch uint32)
 		if err != nil {
 			return err
 		}
-		next, err := idsOf(tx, ledger.Query{Merchant: b.Merchant, Stage: payment.StageAccepted, Batch: batch, Limit: chunk})
+		next, err := idsOf(tx, ledger.Query{Merchant: b.Merchant, Stage: book.StageAccepted, Batch: batch, Limit: chunk})
 		if err != nil {
 			return err
 		}
@@ -226,7 +226,7 @@ func (s *settlement) numberChunk(ctx context.Context, file string, batch uint32)
 				return err
 			}
 			n := v.NextSequence()
-			body := payment.EntryIntended{ID: id, File: file, Trace: nacha.TraceNumber(odfi, n), Sequence: n, Company: m.Policy.Company.ID}
+			body := book.EntryIntended{ID: id, File: file, Trace: nacha.TraceNumber(odfi, n), Sequence: n, Company: m.Policy.Company.ID}
 			if err := asUpdated(tx, m.ID, &body); err != nil {
 				return err
 			}

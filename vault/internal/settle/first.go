@@ -4,12 +4,12 @@ import (
 	"strings"
 
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // firstAnswer is the code that a capture's first try was answered with, "" where it was not; said is what the newest
 // was.
-func firstAnswer(capture payment.Payment, said envelope.Code) string {
+func firstAnswer(capture book.Payment, said envelope.Code) string {
 	first := capture.First
 	if capture.Tries == 1 && first == "" {
 		first = said

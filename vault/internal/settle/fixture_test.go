@@ -15,10 +15,10 @@ import (
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/acquirer/iso8583"
 	"nightdrop/vault/internal/acquirer/nacha"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // Amounts in minor units that make the simulator misbehave (INTERFACES 10).
@@ -47,7 +47,7 @@ func newCounter(t testing.TB, answerTimeout time.Duration) *counter {
 	c := &counter{Vault: intaketest.New(t), t: t, book: filepath.Join(t.TempDir(), "book"), outbox: t.TempDir(), byReference: true}
 	c.run = c.SetRelays("relay-1")[0].Start()
 	c.shop = c.Enrol("shop-1")
-	c.Append("shop-1", payment.MerchantPolicySet{Policy: intaketest.Policy()})
+	c.Append("shop-1", book.MerchantPolicySet{Policy: intaketest.Policy()})
 	c.startHost("127.0.0.1:0")
 	c.client = iso8583.New(iso8583.Config{Address: c.host.Addr(), AnswerTimeout: answerTimeout})
 	t.Cleanup(func() { _ = c.client.Close(); _ = c.host.Close() })
@@ -139,7 +139,7 @@ func (c *counter) repeatInVain(e *Engine, ids ...string) {
 		}
 		c.Clock.Pass(24 * time.Hour)
 		for _, id := range ids {
-			waittest.For(c.t, "a person to be needed", func() bool { return c.stage(id) == payment.StageManual })
+			waittest.For(c.t, "a person to be needed", func() bool { return c.stage(id) == book.StageManual })
 		}
 	})
 }
@@ -147,7 +147,7 @@ func (c *counter) repeatInVain(e *Engine, ids ...string) {
 // underWay counts the payments that wait for the engine or the host.
 func (c *counter) underWay() (n int) {
 	c.t.Helper()
-	for _, stage := range []payment.Stage{payment.StageReceived, payment.StageAuthorising, payment.StageUnknown, payment.StageCapturing, payment.StageVoiding} {
+	for _, stage := range []book.Stage{book.StageReceived, book.StageAuthorising, book.StageUnknown, book.StageCapturing, book.StageVoiding} {
 		n += c.count(stage)
 	}
 	return n
@@ -173,16 +173,16 @@ func (c *counter) told(id string) (statuses []envelope.Status) {
 	return statuses
 }
 
-func (c *counter) count(stage payment.Stage) (n int) {
+func (c *counter) count(stage book.Stage) (n int) {
 	c.t.Helper()
 	c.View(func(tx *ledger.Tx) error {
 		n = 0
-		return tx.Payments(ledger.Query{Stage: stage}, func(payment.Payment) error { n++; return nil })
+		return tx.Payments(ledger.Query{Stage: stage}, func(book.Payment) error { n++; return nil })
 	})
 	return n
 }
 
-func (c *counter) stage(id string) payment.Stage {
+func (c *counter) stage(id string) book.Stage {
 	c.t.Helper()
 	return c.Payment(c.shop.ID, id).Stage
 }
@@ -200,10 +200,10 @@ func (c *counter) agree() {
 	s := c.statement()
 	charged, credited := 0, 0
 	c.View(func(tx *ledger.Tx) error {
-		return tx.Payments(ledger.Query{}, func(p payment.Payment) error {
-			stands := p.Stage == payment.StageApproved || p.Stage == payment.StageCaptured || p.Stage == payment.StageSettled
+		return tx.Payments(ledger.Query{}, func(p book.Payment) error {
+			stands := p.Stage == book.StageApproved || p.Stage == book.StageCaptured || p.Stage == book.StageSettled
 			switch {
-			case !stands || p.Way() != payment.MethodCard:
+			case !stands || p.Way() != book.MethodCard:
 			case p.Credit():
 				credited++
 			default:

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // TestAnEmptyFileOfACrash: where there is no RENAME_NOREPLACE a file's name comes a moment before its content, and a
@@ -19,7 +19,7 @@ func TestAnEmptyFileOfACrash(t *testing.T) {
 	path := filepath.Join(c.outbox, "nightdrop-20261124-A.ach")
 	c.must(os.WriteFile(path, nil, 0o600))
 	c.endOfDay(c.engine(nil))
-	c.want("the sale", id, payment.StageSettled, envelope.CodeOK, "accepted", "settled")
+	c.want("the sale", id, book.StageSettled, envelope.CodeOK, "accepted", "settled")
 	if text, err := os.ReadFile(path); err != nil || !bytes.HasPrefix(text, []byte("101")) {
 		t.Errorf("the file holds %q, %v", text, err)
 	}

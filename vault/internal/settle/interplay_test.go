@@ -10,7 +10,7 @@ import (
 	"nightdrop/ops/simulator/byhand"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/waittest"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // TestACorrectionIsResolvedWhileItIsRepeated: a person need not wait a day for a host that reverses nothing: what
@@ -62,7 +62,7 @@ func TestADuplicateThatWasNeverSentIsSentAgainByAPerson(t *testing.T) {
 	s.finish(e)
 	capture := s.send(s.shop.Capture(hold, 3000))
 	manual := func(heard int) func() bool {
-		return func() bool { return len(s.of("022")) == heard && s.stage(capture) == payment.StageManual }
+		return func() bool { return len(s.of("022")) == heard && s.stage(capture) == book.StageManual }
 	}
 	s.while(e, func() {
 		waittest.For(t, "a person to be needed", manual(1))
@@ -101,12 +101,12 @@ func TestRequestsThatWaitForASilentHostKeepNoCaptureWaiting(t *testing.T) {
 	c.while(e, func() {
 		waittest.For(t, "the requests to wait for the host", func() bool {
 			opened, _ := e.Silent()
-			return !opened.IsZero() && c.count(payment.StageAuthorising) == ahead
+			return !opened.IsZero() && c.count(book.StageAuthorising) == ahead
 		})
 		capture := c.send(c.shop.Capture(hold, 3000))
 		waittest.For(t, "the capture to be sent", func() bool { return host.counts("capture") > 0 })
 		host.set(false)
-		waittest.For(t, "the capture to be answered", func() bool { return c.stage(capture) == payment.StageCaptured })
+		waittest.For(t, "the capture to be answered", func() bool { return c.stage(capture) == book.StageCaptured })
 		waittest.For(t, "the requests to be answered", func() bool { return c.underWay() == 0 })
 	})
 	c.agree()
@@ -135,10 +135,10 @@ func TestAProbeIsNoRequestThatHasNoPlace(t *testing.T) {
 	c.while(e, func() {
 		waittest.For(t, "the requests to wait for the host", func() bool {
 			opened, _ := e.Silent()
-			return !opened.IsZero() && c.count(payment.StageAuthorising) == ahead
+			return !opened.IsZero() && c.count(book.StageAuthorising) == ahead
 		})
 		for _, id := range ids {
-			if c.stage(id) == payment.StageUnknown {
+			if c.stage(id) == book.StageUnknown {
 				c.must(e.Resolve(t.Context(), "shop-1", id, envelope.StatusReversed, "the acquirer never had it", operator()))
 			}
 		}

@@ -14,10 +14,10 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/acquirer"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/journal"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // valve is a place of a journal that can be closed, and remembers how much of the log it let through. It is safe for concurrent use.
@@ -108,13 +108,13 @@ func (c *counter) intentOf(kind string, trace uint32) (index int64) {
 	return index
 }
 
-func stanOf(b payment.Body) uint32 {
+func stanOf(b book.Body) uint32 {
 	switch b := b.(type) {
-	case payment.AuthorisationIntended:
+	case book.AuthorisationIntended:
 		return b.Trace.STAN
-	case payment.CaptureIntended:
+	case book.CaptureIntended:
 		return b.Trace.STAN
-	case payment.ReversalIntended:
+	case book.ReversalIntended:
 		return b.Trace.STAN
 	}
 	return 0
@@ -139,9 +139,9 @@ func TestNothingLeavesBeforeItsIntentIsInTheJournal(t *testing.T) {
 	e := c.engine(func(cfg *Config) {
 		cfg.Journal = j
 		cfg.Acquirer = &spy{Acquirer: c.client,
-			sales:   func(r acquirer.Request) error { return check(payment.AuthorisationIntended{}.Kind(), r.Trace) },
-			capture: func(r acquirer.Capture) error { return check(payment.CaptureIntended{}.Kind(), r.Trace) },
-			undo:    func(r acquirer.Reversal) error { return check(payment.ReversalIntended{}.Kind(), r.Trace) }}
+			sales:   func(r acquirer.Request) error { return check(book.AuthorisationIntended{}.Kind(), r.Trace) },
+			capture: func(r acquirer.Capture) error { return check(book.CaptureIntended{}.Kind(), r.Trace) },
+			undo:    func(r acquirer.Reversal) error { return check(book.ReversalIntended{}.Kind(), r.Trace) }}
 	})
 	c.post(1999, 2500, amountDropped) // whatever is outstanding when the line drops is reversed
 	c.finish(e)
@@ -149,7 +149,7 @@ func TestNothingLeavesBeforeItsIntentIsInTheJournal(t *testing.T) {
 	c.finish(e)
 	c.send(c.shop.Capture(hold, 2000))
 	c.finish(e)
-	if len(seen) != 3 || seen[payment.AuthorisationIntended{}.Kind()] != 4 {
+	if len(seen) != 3 || seen[book.AuthorisationIntended{}.Kind()] != 4 {
 		t.Errorf("messages seen: %v", seen)
 	}
 	c.agree()
@@ -170,9 +170,9 @@ func TestPaymentsWaitForTheJournal(t *testing.T) {
 	ids := c.post(1999, 2500)
 	c.while(e, func() {
 		c.Clock.Pass(2 * time.Minute)
-		waittest.For(t, "the late one to be refused", func() bool { return c.stage(late.ID) == payment.StageRejected })
+		waittest.For(t, "the late one to be refused", func() bool { return c.stage(late.ID) == book.StageRejected })
 		for _, id := range ids {
-			if stage := c.stage(id); stage != payment.StageReceived {
+			if stage := c.stage(id); stage != book.StageReceived {
 				t.Errorf("%s is %s", id, stage)
 			}
 		}
@@ -180,7 +180,7 @@ func TestPaymentsWaitForTheJournal(t *testing.T) {
 			t.Errorf("the host charged %d", s.Charged)
 		}
 		v.turn(false)
-		waittest.For(t, "the approvals", func() bool { return c.count(payment.StageApproved) == 3 })
+		waittest.For(t, "the approvals", func() bool { return c.count(book.StageApproved) == 3 })
 	})
 	c.agree()
 }
@@ -207,9 +207,9 @@ func TestJournalThatStopsUnderARequest(t *testing.T) {
 	j.shut.Store(true)
 	id := c.post(1999)[0]
 	c.while(c.engine(func(cfg *Config) { cfg.Journal = j }), func() {
-		waittest.For(t, "the intent", func() bool { return c.stage(id) == payment.StageAuthorising })
+		waittest.For(t, "the intent", func() bool { return c.stage(id) == book.StageAuthorising })
 		c.Clock.Pass(31 * time.Minute)
-		waittest.For(t, "a first result", func() bool { return c.stage(id) == payment.StageUnknown })
+		waittest.For(t, "a first result", func() bool { return c.stage(id) == book.StageUnknown })
 		if told := c.told(id); len(told) != 1 || told[0] != envelope.StatusUnknown {
 			t.Errorf("told %v", told)
 		}
@@ -217,7 +217,7 @@ func TestJournalThatStopsUnderARequest(t *testing.T) {
 			t.Errorf("something was sent: %+v", s)
 		}
 		j.shut.Store(false)
-		waittest.For(t, "the reversal", func() bool { return c.stage(id) == payment.StageReversed })
+		waittest.For(t, "the reversal", func() bool { return c.stage(id) == book.StageReversed })
 	})
 	c.agree()
 }
@@ -233,7 +233,7 @@ func TestFileWaitsForTheJournal(t *testing.T) {
 	_, err := e.CloseBatch(t.Context(), "", "", operator(), nil)
 	c.must(err)
 	out, err := e.Settle(t.Context(), All, "", operator(), nil)
-	if !errors.Is(err, ErrUnavailable) || len(out.Files) != 1 || out.Files[0].Stage != payment.FileHashed {
+	if !errors.Is(err, ErrUnavailable) || len(out.Files) != 1 || out.Files[0].Stage != book.FileHashed {
 		t.Fatalf("settled %+v, %v", out, err)
 	}
 	if _, err := os.Stat(filepath.Join(c.outbox, out.Files[0].Name)); !errors.Is(err, os.ErrNotExist) {
@@ -241,7 +241,7 @@ func TestFileWaitsForTheJournal(t *testing.T) {
 	}
 	j.shut.Store(false)
 	out, err = e.Settle(t.Context(), All, "", operator(), nil)
-	if err != nil || len(out.Files) != 1 || out.Files[0].Stage != payment.FileOut {
+	if err != nil || len(out.Files) != 1 || out.Files[0].Stage != book.FileOut {
 		t.Errorf("settled %+v, %v", out, err)
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"nightdrop/vault/internal/acquirer"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // ahead is how many payments are handled for each that may wait for the host: while those wait, others have their
@@ -34,10 +34,10 @@ func (p places) ask(ctx context.Context, send func() (acquirer.Answer, error)) (
 // lane takes payments that wait for the acquirer, of each of its stages oldest first, and handles many of them at once.
 type lane struct {
 	engine *Engine
-	stages []payment.Stage
-	aside  func(p payment.Payment) bool             // which are handled beside the others, as many at once, and never make them wait; nil: none
-	admits func(p payment.Payment, place bool) bool // which may be begun now, where there is a place or not; nil: all
-	handle func(ctx context.Context, p payment.Payment) error
+	stages []book.Stage
+	aside  func(p book.Payment) bool             // which are handled beside the others, as many at once, and never make them wait; nil: none
+	admits func(p book.Payment, place bool) bool // which may be begun now, where there is a place or not; nil: all
+	handle func(ctx context.Context, p book.Payment) error
 	// follows says that the lane takes payments over from another, which may not be done with them when they come.
 	follows bool
 	gate    func(ctx context.Context) error // waits until the acquirer can be reached
@@ -139,7 +139,7 @@ func (l *lane) round(dispatch, work context.Context, handlers *errgroup.Group) (
 const placeWait = time.Second
 
 // place waits for a place to handle p in, though not for long; those aside get one only if it is free.
-func (l *lane) place(ctx context.Context, p payment.Payment) (place places, ok bool) {
+func (l *lane) place(ctx context.Context, p book.Payment) (place places, ok bool) {
 	if l.isAside(p) {
 		select {
 		case l.beside <- struct{}{}:
@@ -159,14 +159,14 @@ func (l *lane) place(ctx context.Context, p payment.Payment) (place places, ok b
 	return nil, false
 }
 
-func (l *lane) isAside(p payment.Payment) bool { return l.aside != nil && l.aside(p) }
+func (l *lane) isAside(p book.Payment) bool { return l.aside != nil && l.aside(p) }
 
 // errEnough ends a query that has found enough.
 var errEnough = errors.New("enough")
 
 // waiting reads the next payments of the lane's stages that nobody handles yet and that are due.
-func (l *lane) waiting() ([]payment.Payment, error) {
-	var found []payment.Payment
+func (l *lane) waiting() ([]book.Payment, error) {
+	var found []book.Payment
 	room, now := cap(l.beside)-len(l.beside), time.Now()
 	l.due, l.passed = time.Time{}, 0
 	skips := func(number uint64) bool {
@@ -186,7 +186,7 @@ func (l *lane) waiting() ([]payment.Payment, error) {
 	}
 	err := l.engine.cfg.Ledger.View(func(tx *ledger.Tx) error {
 		for _, stage := range l.stages {
-			err := tx.Payments(ledger.Query{Stage: stage, Skip: skips}, func(p payment.Payment) error {
+			err := tx.Payments(ledger.Query{Stage: stage, Skip: skips}, func(p book.Payment) error {
 				if l.admits != nil && !l.admits(p, len(l.places) < cap(l.places)) {
 					l.refused[p.Number] = true
 					return nil

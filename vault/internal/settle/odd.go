@@ -6,8 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // maxOddities is how many findings an hour a host that misbehaves can put into the log; further ones are counted, and told with the next.
@@ -28,7 +28,7 @@ func (e *Engine) Odd(kind, detail string) {
 	if !tell {
 		return
 	}
-	found := payment.IntegrityFound{Finding: payment.FindingMessage, Detail: kind}
+	found := book.IntegrityFound{Finding: book.FindingMessage, Detail: kind}
 	if quotable(detail) != "" {
 		found.Detail += ": " + quotable(detail)
 	}

@@ -5,9 +5,9 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/account"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // source is where a payment's account comes from: a stored account, or a part that is sealed to the vault. The zero source is none.
@@ -23,7 +23,7 @@ func (s source) none() bool { return s.id == "" && s.token == "" }
 
 // sourceOf finds the account of a payment: its own part, its token, or those of the payment that it refunds. It gives the zero source
 // where none is left.
-func sourceOf(tx *ledger.Tx, p payment.Payment) (source, error) {
+func sourceOf(tx *ledger.Tx, p book.Payment) (source, error) {
 	own, err := sourceAt(tx, p)
 	if err != nil || !own.none() || p.Operation != envelope.OpRefund {
 		return own, err
@@ -35,7 +35,7 @@ func sourceOf(tx *ledger.Tx, p payment.Payment) (source, error) {
 	return sourceAt(tx, original)
 }
 
-func sourceAt(tx *ledger.Tx, p payment.Payment) (source, error) {
+func sourceAt(tx *ledger.Tx, p book.Payment) (source, error) {
 	part, found, err := tx.Part(p.Merchant, p.ID, envelope.PartAccount)
 	if err != nil {
 		return source{}, err
@@ -99,7 +99,7 @@ func (e *Engine) openPart(merchant, id string, name envelope.PartName, part enve
 
 // openCard opens and checks the card of a request, and the code where it has one. A refusal other than ok ends the payment; an error is
 // the ledger's or the key ring's. A refund that the host makes by reference has no card unless its envelope brought one.
-func (e *Engine) openCard(p payment.Payment) (card *account.Account, code *account.Code, refusal envelope.Code, err error) {
+func (e *Engine) openCard(p book.Payment) (card *account.Account, code *account.Code, refusal envelope.Code, err error) {
 	for range maxChanges {
 		var from source
 		var sealed envelope.Part
@@ -132,7 +132,7 @@ func (e *Engine) openCard(p payment.Payment) (card *account.Account, code *accou
 const maxChanges = 3
 
 // sources reads where a request's account is, and its sealed code; a code that is gone is the zero part.
-func (e *Engine) sources(p payment.Payment) (from source, code envelope.Part, err error) {
+func (e *Engine) sources(p book.Payment) (from source, code envelope.Part, err error) {
 	err = e.cfg.Ledger.View(func(tx *ledger.Tx) error {
 		if from, err = sourceOf(tx, p); err != nil || !p.WithCode {
 			return err
@@ -155,7 +155,7 @@ func (e *Engine) changed(s source) (changed bool) {
 
 // check checks that an opened card has not expired while it waited or was stored, and opens its code. By nothing else that may change: what
 // intake took is sent.
-func (e *Engine) check(p payment.Payment, card *account.Account, sealed envelope.Part) (*account.Code, envelope.Code, error) {
+func (e *Engine) check(p book.Payment, card *account.Account, sealed envelope.Part) (*account.Code, envelope.Code, error) {
 	if card.Card == nil {
 		return nil, envelope.CodeBadAccount, nil
 	}
@@ -171,7 +171,7 @@ func (e *Engine) check(p payment.Payment, card *account.Account, sealed envelope
 	return e.openCode(p, sealed)
 }
 
-func (e *Engine) openCode(p payment.Payment, sealed envelope.Part) (*account.Code, envelope.Code, error) {
+func (e *Engine) openCode(p book.Payment, sealed envelope.Part) (*account.Code, envelope.Code, error) {
 	plain, refusal, err := e.openPart(p.Merchant, p.ID, envelope.PartCode, sealed)
 	if err != nil || refusal != envelope.CodeOK {
 		return nil, refusal, err

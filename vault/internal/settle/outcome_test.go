@@ -15,9 +15,9 @@ import (
 	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/acquirer/iso8583"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // scripted is a counter whose host is written by hand and says of each kind of message what a script has for each
@@ -83,19 +83,19 @@ func (s *scripted) said(id string) (codes []string) {
 			}
 			of, code := "", envelope.Code("")
 			switch b := entry.Event.Body.(type) {
-			case payment.CaptureIntended:
+			case book.CaptureIntended:
 				of, code = b.ID, b.Code
-			case payment.CaptureAnswered:
+			case book.CaptureAnswered:
 				of, code = b.ID, b.Code
-			case payment.CaptureAbandoned:
+			case book.CaptureAbandoned:
 				of, code = b.ID, b.Code
-			case payment.AuthorisationUnanswered:
+			case book.AuthorisationUnanswered:
 				of, code = b.ID, b.Code
-			case payment.ReversalIntended:
+			case book.ReversalIntended:
 				of, code = b.ID, b.Code
-			case payment.ReversalAnswered:
+			case book.ReversalAnswered:
 				of, code = b.ID, b.Code
-			case payment.ReversalAbandoned:
+			case book.ReversalAbandoned:
 				of, code = b.ID, b.Code
 			}
 			if of == id {
@@ -117,24 +117,24 @@ func (s *scripted) said(id string) (codes []string) {
 func TestAnswersToACapture(t *testing.T) {
 	for _, c := range []struct {
 		script string // what is said to the tries
-		stage  payment.Stage
+		stage  book.Stage
 		code   envelope.Code
 		told   []envelope.Status
 		types  []string
 		said   string // what the log keeps
 	}{
-		{"00", payment.StageCaptured, "iso-00", results("captured"), sent("0220"), "- 00"},
-		{"_ 94", payment.StageCaptured, "iso-94", results("captured"), sent("0220", "0221"), "- - 94"},
-		{"91 00", payment.StageCaptured, "iso-00", results("captured"), sent("0220", "0221"), "- 91 00"},
-		{"96 _ 94", payment.StageCaptured, "iso-94", results("captured"), sent("0220", "0221", "0221"), "- 96 - 94"},
-		{"05 51 00", payment.StageCaptured, "iso-00", results("captured"), sent("0220", "0221", "0221"), "- 05 51 00"},
-		{"Z9 00", payment.StageCaptured, "iso-00", results("captured"), sent("0220", "0221"), "- Z9 00"},
-		{"94", payment.StageManual, "iso-94", results("unknown"), sent("0220"), "- 94"}, // of another capture, for this one was never sent before
-		{"12", payment.StageManual, "iso-12", results("unknown"), sent("0220"), "- 12"},
-		{"13", payment.StageManual, "iso-13", results("unknown"), sent("0220"), "- 13"},
-		{"14", payment.StageManual, "iso-14", results("unknown"), sent("0220"), "- 14"},
-		{"91 25", payment.StageManual, "iso-25", results("unknown"), sent("0220", "0221"), "- 91 25"},
-		{"_ 30", payment.StageManual, "iso-30", results("unknown"), sent("0220", "0221"), "- - 30"},
+		{"00", book.StageCaptured, "iso-00", results("captured"), sent("0220"), "- 00"},
+		{"_ 94", book.StageCaptured, "iso-94", results("captured"), sent("0220", "0221"), "- - 94"},
+		{"91 00", book.StageCaptured, "iso-00", results("captured"), sent("0220", "0221"), "- 91 00"},
+		{"96 _ 94", book.StageCaptured, "iso-94", results("captured"), sent("0220", "0221", "0221"), "- 96 - 94"},
+		{"05 51 00", book.StageCaptured, "iso-00", results("captured"), sent("0220", "0221", "0221"), "- 05 51 00"},
+		{"Z9 00", book.StageCaptured, "iso-00", results("captured"), sent("0220", "0221"), "- Z9 00"},
+		{"94", book.StageManual, "iso-94", results("unknown"), sent("0220"), "- 94"}, // of another capture, for this one was never sent before
+		{"12", book.StageManual, "iso-12", results("unknown"), sent("0220"), "- 12"},
+		{"13", book.StageManual, "iso-13", results("unknown"), sent("0220"), "- 13"},
+		{"14", book.StageManual, "iso-14", results("unknown"), sent("0220"), "- 14"},
+		{"91 25", book.StageManual, "iso-25", results("unknown"), sent("0220", "0221"), "- 91 25"},
+		{"_ 30", book.StageManual, "iso-30", results("unknown"), sent("0220", "0221"), "- - 30"},
 	} {
 		t.Run(c.script, func(t *testing.T) {
 			t.Parallel()
@@ -162,18 +162,18 @@ func TestAnswersToACapture(t *testing.T) {
 func TestAnswersToAReversal(t *testing.T) {
 	for _, c := range []struct {
 		script string
-		stage  payment.Stage
+		stage  book.Stage
 		told   []envelope.Status
 		types  []string
 		said   string
 	}{
-		{"94", payment.StageReversed, results("unknown", "reversed"), sent("0420"), "- - 94"},
-		{"_ 94", payment.StageReversed, results("unknown", "reversed"), sent("0420", "0421"), "- - - 94"},
-		{"25", payment.StageReversed, results("unknown", "reversed"), sent("0420"), "- - 25"},
-		{"21", payment.StageReversed, results("unknown", "reversed"), sent("0420"), "- - 21"},
-		{"91 96 05 00", payment.StageReversed, results("unknown", "reversed"), sent("0420", "0421", "0421", "0421"), "- - 91 96 05 00"},
-		{"12", payment.StageManual, results("unknown"), sent("0420"), "- - 12"},
-		{"91 30", payment.StageManual, results("unknown"), sent("0420", "0421"), "- - 91 30"},
+		{"94", book.StageReversed, results("unknown", "reversed"), sent("0420"), "- - 94"},
+		{"_ 94", book.StageReversed, results("unknown", "reversed"), sent("0420", "0421"), "- - - 94"},
+		{"25", book.StageReversed, results("unknown", "reversed"), sent("0420"), "- - 25"},
+		{"21", book.StageReversed, results("unknown", "reversed"), sent("0420"), "- - 21"},
+		{"91 96 05 00", book.StageReversed, results("unknown", "reversed"), sent("0420", "0421", "0421", "0421"), "- - 91 96 05 00"},
+		{"12", book.StageManual, results("unknown"), sent("0420"), "- - 12"},
+		{"91 30", book.StageManual, results("unknown"), sent("0420", "0421"), "- - 91 30"},
 	} {
 		t.Run(c.script, func(t *testing.T) {
 			t.Parallel()
@@ -201,7 +201,7 @@ func TestWhatACapturesFirstTryWasAnsweredWith(t *testing.T) {
 	var firsts []string
 	line := &spy{Acquirer: s.client, capture: func(r acquirer.Capture) error { firsts = append(firsts, r.First); return nil }}
 	s.finish(s.engine(func(cfg *Config) { cfg.Acquirer = line }))
-	s.want("the capture", capture, payment.StageCaptured, "iso-00", "captured")
+	s.want("the capture", capture, book.StageCaptured, "iso-00", "captured")
 	if !slices.Equal(firsts, []string{"", "91", "91", "91"}) {
 		t.Errorf("the tries went with %q", firsts)
 	}
@@ -212,18 +212,18 @@ func TestWhatACapturesFirstTryWasAnsweredWith(t *testing.T) {
 func TestAVoidThatTheHostHas(t *testing.T) {
 	for _, c := range []struct {
 		script string
-		stage  payment.Stage // of the sale
-		void   payment.Stage
+		stage  book.Stage // of the sale
+		void   book.Stage
 		code   envelope.Code
 		told   []envelope.Status
 	}{
-		{"_ 94", payment.StageVoided, payment.StageDone, "iso-94", results("voided")},
-		{"12", payment.StageManual, payment.StageWaiting, "iso-12", results("unknown")},
+		{"_ 94", book.StageVoided, book.StageDone, "iso-94", results("voided")},
+		{"12", book.StageManual, book.StageWaiting, "iso-12", results("unknown")},
 	} {
 		s := newScripted(t, nil, map[string][]byhand.Answer{"042": codes(words(c.script)...)})
 		s.while(s.engine(nil), func() {
 			sale := s.send(s.shop.Sale())
-			waittest.For(t, "the sale to be approved", func() bool { return s.stage(sale) == payment.StageApproved })
+			waittest.For(t, "the sale to be approved", func() bool { return s.stage(sale) == book.StageApproved })
 			void := s.send(s.shop.Void(sale))
 			waittest.For(t, "the void's end", func() bool { return s.stage(sale) == c.stage })
 			s.want("the sale", sale, c.stage, "iso-00", "approved")
@@ -298,12 +298,12 @@ func TestAnAnswerNeverDeclinesACapture(t *testing.T) {
 	s.finish(s.engine(nil))
 	capture := s.send(s.shop.Capture(hold, 3000))
 	s.while(s.engine(func(cfg *Config) { cfg.ReversalRetry, cfg.Drain = time.Hour, time.Millisecond }), func() {
-		waittest.For(t, "the capture to be sent", func() bool { return s.stage(capture) == payment.StageCapturing })
+		waittest.For(t, "the capture to be sent", func() bool { return s.stage(capture) == book.StageCapturing })
 	})
 	err := s.Ledger.Commit(t.Context(), func(tx *ledger.Tx) error {
-		return appendEvent(tx, "acquirer", "host", "shop-1", payment.CaptureAnswered{ID: capture, Code: "iso-94"})
+		return appendEvent(tx, "acquirer", "host", "shop-1", book.CaptureAnswered{ID: capture, Code: "iso-94"})
 	})
-	if !errors.Is(err, payment.ErrTransition) || !strings.Contains(err.Error(), "cannot decline") {
+	if !errors.Is(err, book.ErrTransition) || !strings.Contains(err.Error(), "cannot decline") {
 		t.Errorf("a declining answer is written: %v", err)
 	}
 }

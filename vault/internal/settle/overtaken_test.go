@@ -7,8 +7,8 @@ import (
 	"github.com/moov-io/ach"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
-	"nightdrop/vault/internal/payment"
 )
 
 // TestEntriesThatWereOvertaken: what the bank, or an operator, said since an entry was accepted keeps it out of the file.
@@ -28,15 +28,15 @@ func TestEntriesThatWereOvertaken(t *testing.T) {
 	paid := c.send(payout)
 
 	c.Append("shop-1",
-		payment.PaymentReturned{ID: sold[0], Code: envelope.ACHCode("R01")}, // the account would be paid what it never paid
-		payment.PaymentReturned{ID: first, Code: envelope.ACHCode("R02")},   // and blocked
-		payment.MerchantSuspended{})
+		book.PaymentReturned{ID: sold[0], Code: envelope.ACHCode("R01")}, // the account would be paid what it never paid
+		book.PaymentReturned{ID: first, Code: envelope.ACHCode("R02")},   // and blocked
+		book.MerchantSuspended{})
 	c.endOfDay(e)
-	c.want("the refund of a sale that came back", refund, payment.StageRejected, "ach-R01", "accepted", "rejected")
-	c.want("the sale from a blocked account", second, payment.StageRejected, envelope.CodeBlockedAccount, "accepted", "rejected")
-	c.want("the payout of a suspended merchant", paid, payment.StageRejected, envelope.CodeMerchantSuspended, "accepted", "rejected")
-	c.want("the other refund", good, payment.StageSettled, envelope.CodeOK, "accepted", "refunded")
-	if p := c.Payment("shop-1", sold[0]); p.Refunded != 0 || p.Stage != payment.StageReturned {
+	c.want("the refund of a sale that came back", refund, book.StageRejected, "ach-R01", "accepted", "rejected")
+	c.want("the sale from a blocked account", second, book.StageRejected, envelope.CodeBlockedAccount, "accepted", "rejected")
+	c.want("the payout of a suspended merchant", paid, book.StageRejected, envelope.CodeMerchantSuspended, "accepted", "rejected")
+	c.want("the other refund", good, book.StageSettled, envelope.CodeOK, "accepted", "refunded")
+	if p := c.Payment("shop-1", sold[0]); p.Refunded != 0 || p.Stage != book.StageReturned {
 		t.Errorf("the sale that came back is %s, of it %d are refunded", p.Stage, p.Refunded)
 	}
 	c.noParts(refund, second, paid)
@@ -63,15 +63,15 @@ func TestEntriesOfANotedAccount(t *testing.T) {
 	if done.Changes != 1 {
 		t.Errorf("imported %+v", done)
 	}
-	c.want("the noted sale", first, payment.StageSettled, envelope.CodeOK, "accepted", "settled", "noted")
+	c.want("the noted sale", first, book.StageSettled, envelope.CodeOK, "accepted", "settled", "noted")
 	c.endOfDay(e)
-	c.want("the sale that waited", waiting, payment.StageRejected, envelope.CodeBlockedAccount, "accepted", "rejected")
+	c.want("the sale that waited", waiting, book.StageRejected, envelope.CodeBlockedAccount, "accepted", "rejected")
 
 	c.Clock.Pass(time.Minute)
 	c.send(c.replace(token, "1111222233"))
 	again := c.send(c.shop.ByToken(envelope.OpSale, token, 600))
 	c.endOfDay(e)
-	c.want("the sale after the update", again, payment.StageSettled, envelope.CodeOK, "accepted", "settled")
+	c.want("the sale after the update", again, book.StageSettled, envelope.CodeOK, "accepted", "settled")
 }
 
 // TestEntriesWhoseAccountWasReplaced while they waited: a sale is of the new account from then on, also where it comes back; a refund is not sent.
@@ -84,12 +84,12 @@ func TestEntriesWhoseAccountWasReplaced(t *testing.T) {
 	sale, refund := c.send(c.shop.ByToken(envelope.OpSale, token, 600)), c.send(c.shop.Refund(paid, 100))
 	c.send(c.replace(token, "1111222233"))
 	c.endOfDay(e)
-	c.want("the refund", refund, payment.StageRejected, envelope.CodeAccountGone, "accepted", "rejected")
-	c.want("the sale", sale, payment.StageSettled, envelope.CodeOK, "accepted", "settled")
+	c.want("the refund", refund, book.StageRejected, envelope.CodeAccountGone, "accepted", "rejected")
+	c.want("the sale", sale, book.StageSettled, envelope.CodeOK, "accepted", "settled")
 	if p := c.Payment("shop-1", sale); p.Masked != "******2233" || p.Fingerprint == c.Payment("shop-1", paid).Fingerprint {
 		t.Errorf("the sale is of %s", p.Masked)
 	}
 	_, err := c.importing(answerFile{created: today, entries: []*ach.EntryDetail{answerOf(c.Payment("shop-1", sale).Entry, "R02", 600, ach.CheckingReturnNOCDebit)}})
 	c.must(err)
-	c.want("a sale from the account that came back", c.send(c.shop.ByToken(envelope.OpSale, token, 5)), payment.StageRejected, envelope.CodeBlockedAccount, "rejected")
+	c.want("a sale from the account that came back", c.send(c.shop.ByToken(envelope.OpSale, token, 5)), book.StageRejected, envelope.CodeBlockedAccount, "rejected")
 }

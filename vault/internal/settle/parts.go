@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // partLife is how long after its arrival a part can be opened at the most: as long as a day key lives (INTERFACES 5).
@@ -18,12 +18,12 @@ const partLife = 168 * time.Hour
 // repeated at any time.
 func (e *Engine) DropParts(ctx context.Context, keys []envelope.KeyName) error {
 	oldest := e.cfg.Now().Add(-partLife)
-	var dead []payment.Key
+	var dead []book.Key
 	err := e.cfg.Ledger.View(func(tx *ledger.Tx) error {
-		return tx.EachPart(func(p payment.Payment, name envelope.PartName, key envelope.KeyName) error {
+		return tx.EachPart(func(p book.Payment, name envelope.PartName, key envelope.KeyName) error {
 			gone := slices.Contains(keys, key) || p.Received.Before(oldest)
 			if gone && name == envelope.PartAccount && !waitsForAccount(p) {
-				dead = append(dead, payment.Key{Merchant: p.Merchant, ID: p.ID})
+				dead = append(dead, book.Key{Merchant: p.Merchant, ID: p.ID})
 			}
 			return nil
 		})
@@ -51,6 +51,6 @@ func (e *Engine) DropParts(ctx context.Context, keys []envelope.KeyName) error {
 }
 
 // waitsForAccount tells whether p's account is still to be used.
-func waitsForAccount(p payment.Payment) bool {
-	return p.Stage == payment.StageReceived || p.Stage == payment.StageAccepted || p.Stage == payment.StageFiling
+func waitsForAccount(p book.Payment) bool {
+	return p.Stage == book.StageReceived || p.Stage == book.StageAccepted || p.Stage == book.StageFiling
 }

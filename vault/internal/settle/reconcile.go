@@ -7,15 +7,15 @@ import (
 	"slices"
 
 	"nightdrop/vault/internal/acquirer"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // reconcileTries is how often a reconciliation that gets no answer is asked again; it moves no money.
 const reconcileTries = 3
 
 // reconcile has the acquirer confirm the totals of each currency that it has not confirmed yet.
-func (s *settlement) reconcile(ctx context.Context, b payment.Batch) error {
+func (s *settlement) reconcile(ctx context.Context, b book.Batch) error {
 	var differing []error
 	for _, ours := range b.Expected() {
 		if slices.Contains(b.Agreed, ours) {
@@ -37,7 +37,7 @@ func (s *settlement) reconcile(ctx context.Context, b payment.Batch) error {
 }
 
 // inWords says what a total is.
-func inWords(t payment.Total) string {
+func inWords(t book.Total) string {
 	text := fmt.Sprintf("%s: %d payments of %d minor units", t.Currency, t.Count, t.Amount)
 	if t.Credits != 0 || t.CreditAmount != 0 {
 		text += fmt.Sprintf(" and %d refunds of %d", t.Credits, t.CreditAmount)
@@ -46,28 +46,28 @@ func inWords(t payment.Total) string {
 }
 
 // hostWords says what a host's total is that differs.
-func hostWords(t payment.Total) string {
-	if t == (payment.Total{Currency: t.Currency}) {
+func hostWords(t book.Total) string {
+	if t == (book.Total{Currency: t.Currency}) {
 		return t.Currency + ": other totals, which it did not give, or nothing"
 	}
 	return inWords(t)
 }
 
 // ask commits the reconciliation's trace, sends it, and returns the host's totals in the same form as ours.
-func (s *settlement) ask(ctx context.Context, b payment.Batch, ours payment.Total) (payment.Total, error) {
+func (s *settlement) ask(ctx context.Context, b book.Batch, ours book.Total) (book.Total, error) {
 	e := s.engine
 	var failure error
 	for range reconcileTries {
 		reachable, err := until(ctx, e.cfg.Patience, func() (bool, error) { return e.cfg.Acquirer.Ready() == nil, nil })
 		if err != nil {
-			return payment.Total{}, err
+			return book.Total{}, err
 		}
 		if !reachable {
-			return payment.Total{}, fmt.Errorf("the acquirer cannot be reached: %w: %w; settle again when the line is up", e.cfg.Acquirer.Ready(), ErrUnavailable)
+			return book.Total{}, fmt.Errorf("the acquirer cannot be reached: %w: %w; settle again when the line is up", e.cfg.Acquirer.Ready(), ErrUnavailable)
 		}
 		trace, err := s.intend(ctx, b, ours.Currency)
 		if err != nil {
-			return payment.Total{}, err
+			return book.Total{}, err
 		}
 		// A crash here leaves a question without its answer: the next run asks again under a new trace.
 		answer, err := e.cfg.Acquirer.Reconcile(ctx, acquirer.Totals{Trace: onWire(trace), Batch: b.Number, Currency: ours.Currency,
@@ -77,18 +77,18 @@ func (s *settlement) ask(ctx context.Context, b payment.Batch, ours payment.Tota
 			return hostTotal(answer, ours), nil
 		}
 		if refused, ok := errors.AsType[*acquirer.RefusedError](err); ok && !refused.Passing {
-			return payment.Total{}, refusal(refused)
+			return book.Total{}, refusal(refused)
 		}
 		failure = err
 	}
 	if _, ok := errors.AsType[*acquirer.RefusedError](failure); ok {
-		return payment.Total{}, fmt.Errorf("%w: %w; settle again later", failure, ErrUnavailable)
+		return book.Total{}, fmt.Errorf("%w: %w; settle again later", failure, ErrUnavailable)
 	}
 	if errors.Is(failure, acquirer.ErrMalformedAnswer) {
-		return payment.Total{}, fmt.Errorf("the acquirer's answers cannot be used: %w: %w; settle again later, and where it stays so, ask the acquirer how its "+
+		return book.Total{}, fmt.Errorf("the acquirer's answers cannot be used: %w: %w; settle again later, and where it stays so, ask the acquirer how its "+
 			"host answers a 0500, and set the dialect, or reconciliation under [acquirer] in vault.toml, as it says", failure, ErrUnavailable)
 	}
-	return payment.Total{}, fmt.Errorf("the acquirer did not answer: %w: %w; settle again later", failure, ErrUnavailable)
+	return book.Total{}, fmt.Errorf("the acquirer did not answer: %w: %w; settle again later", failure, ErrUnavailable)
 }
 
 // refusal says what to do about a host that answers and does not compare.
@@ -99,20 +99,20 @@ func refusal(refused *acquirer.RefusedError) error {
 
 // hostTotal is what stands at the host. A host that disagrees while its figures are equal to ours is taken at its word: its total is then
 // given as nothing, so that it differs.
-func hostTotal(answer acquirer.Reconciliation, ours payment.Total) payment.Total {
+func hostTotal(answer acquirer.Reconciliation, ours book.Total) book.Total {
 	if answer.Untold && answer.Agreed {
 		return ours
 	}
 	debits, credits := answer.Host.Standing(), answer.Host.StandingCredits()
-	host := payment.Total{Currency: ours.Currency, Count: int64(debits.Number), Amount: debits.Amount,
+	host := book.Total{Currency: ours.Currency, Count: int64(debits.Number), Amount: debits.Amount,
 		Credits: int64(credits.Number), CreditAmount: credits.Amount}
 	if !answer.Agreed && (host == ours || answer.Untold) {
-		return payment.Total{Currency: ours.Currency}
+		return book.Total{Currency: ours.Currency}
 	}
 	return host
 }
 
-func (s *settlement) intend(ctx context.Context, b payment.Batch, currency string) (trace payment.Trace, err error) {
+func (s *settlement) intend(ctx context.Context, b book.Batch, currency string) (trace book.Trace, err error) {
 	err = s.engine.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		m, found, err := tx.Merchant(b.Merchant)
 		if err != nil || !found {
@@ -121,20 +121,20 @@ func (s *settlement) intend(ctx context.Context, b payment.Batch, currency strin
 		if trace, err = s.engine.nextTrace(tx, s.engine.cfg.Terminals, m.Acceptor); err != nil {
 			return err
 		}
-		_, err = tx.Append(s.actor.Event(b.Merchant, payment.ReconciliationIntended{Batch: b.Number, Currency: currency, Trace: trace}))
+		_, err = tx.Append(s.actor.Event(b.Merchant, book.ReconciliationIntended{Batch: b.Number, Currency: currency, Trace: trace}))
 		return err
 	})
 	return trace, err
 }
 
 // record commits the host's answer, and a finding where it differs.
-func (s *settlement) record(ctx context.Context, b payment.Batch, ours, host payment.Total) error {
+func (s *settlement) record(ctx context.Context, b book.Batch, ours, host book.Total) error {
 	return s.engine.cfg.Ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
-		body := payment.ReconciliationAnswered{Batch: b.Number, Agreed: host == ours, Host: host}
+		body := book.ReconciliationAnswered{Batch: b.Number, Agreed: host == ours, Host: host}
 		if err := appendEvent(tx, "acquirer", "host", b.Merchant, body); err != nil || body.Agreed {
 			return err
 		}
 		detail := fmt.Sprintf("%s: host %s; ours %s", b.ID(), hostWords(host), inWords(ours))
-		return appendEvent(tx, "vault", "host", b.Merchant, payment.IntegrityFound{Finding: payment.FindingTotalsDiffer, Detail: detail})
+		return appendEvent(tx, "vault", "host", b.Merchant, book.IntegrityFound{Finding: book.FindingTotalsDiffer, Detail: detail})
 	})
 }

@@ -7,8 +7,8 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer/nacha"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // RecordReturn takes a person's word that the bank returned an entry, told otherwise than in a file that could be
@@ -29,15 +29,15 @@ func (e *Engine) RecordReturn(ctx context.Context, merchant, id string, code env
 			return orMissing(err, "payment "+id+" of "+merchant)
 		}
 		switch {
-		case p.Flow() != payment.FlowEntry:
+		case p.Flow() != book.FlowEntry:
 			return fmt.Errorf("payment %s is no bank entry, and the bank returns no other: %w", id, ErrConflict)
-		case p.Stage == payment.StageReturned:
+		case p.Stage == book.StageReturned:
 			return fmt.Errorf("entry %s came back before, with %s, and comes back once: %w", id, p.Code, ErrConflict)
-		case p.Stage != payment.StageSettled:
+		case p.Stage != book.StageSettled:
 			return fmt.Errorf("entry %s is %s: only one that is at the bank (settled) comes back: %w", id, p.Stage,
 				ErrConflict)
 		}
-		_, err = tx.Append(actor.Event(merchant, payment.PaymentReturned{ID: id, Code: code, Reason: reason}))
+		_, err = tx.Append(actor.Event(merchant, book.PaymentReturned{ID: id, Code: code, Reason: reason}))
 		return err
 	})
 }

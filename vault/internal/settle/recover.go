@@ -5,8 +5,8 @@ import (
 	"fmt"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // chunk is how many payments one commit settles or recovers: large enough to make an fsync cheap, small enough that a
@@ -22,9 +22,9 @@ func (e *Engine) Recover(ctx context.Context) error {
 		return nil
 	}
 	for what, w := range map[string]waiting{
-		"requests": {stage: payment.StageAuthorising, do: func(tx *ledger.Tx, p payment.Payment) (bool, error) { return true, unanswered(tx, p, "start", "") }},
-		"captures": {stage: payment.StageCapturing, do: func(tx *ledger.Tx, p payment.Payment) (bool, error) { return firstResult(tx, p, "start") }},
-		"voids":    {stage: payment.StageVoiding, do: func(tx *ledger.Tx, p payment.Payment) (bool, error) { return voidResult(tx, p, "start") }},
+		"requests": {stage: book.StageAuthorising, do: func(tx *ledger.Tx, p book.Payment) (bool, error) { return true, unanswered(tx, p, "start", "") }},
+		"captures": {stage: book.StageCapturing, do: func(tx *ledger.Tx, p book.Payment) (bool, error) { return firstResult(tx, p, "start") }},
+		"voids":    {stage: book.StageVoiding, do: func(tx *ledger.Tx, p book.Payment) (bool, error) { return voidResult(tx, p, "start") }},
 	} {
 		n, err := e.each(ctx, w)
 		if err != nil {
@@ -44,10 +44,10 @@ func (e *Engine) Recover(ctx context.Context) error {
 
 // waiting is what is done to those payments of a stage that are meant.
 type waiting struct {
-	stage payment.Stage
-	more  func(payment.Payment) bool // whether this one or any younger one may be meant; nil: yes
-	meant func(payment.Payment) bool // nil: all
-	do    func(tx *ledger.Tx, p payment.Payment) (bool, error)
+	stage book.Stage
+	more  func(book.Payment) bool // whether this one or any younger one may be meant; nil: yes
+	meant func(book.Payment) bool // nil: all
+	do    func(tx *ledger.Tx, p book.Payment) (bool, error)
 }
 
 // each does it, oldest first and some hundred a commit, and counts the payments of which do says that it changed something. do runs again
@@ -91,9 +91,9 @@ func (e *Engine) each(ctx context.Context, w waiting) (changed int, err error) {
 }
 
 // some reads up to a chunk of those that are meant and have higher numbers than after.
-func (e *Engine) some(w waiting, after uint64) (found []payment.Payment, err error) {
+func (e *Engine) some(w waiting, after uint64) (found []book.Payment, err error) {
 	err = e.cfg.Ledger.View(func(tx *ledger.Tx) error {
-		return tx.Payments(ledger.Query{Stage: w.stage, After: after}, func(p payment.Payment) error {
+		return tx.Payments(ledger.Query{Stage: w.stage, After: after}, func(p book.Payment) error {
 			if w.more != nil && !w.more(p) {
 				return errEnough
 			}
@@ -111,23 +111,23 @@ func (e *Engine) some(w waiting, after uint64) (found []payment.Payment, err err
 
 // unanswered commits that p's outcome is unknown and drops what was kept to send it: it is never sent again. code is that of an answer that
 // was not taken, "" where there was none.
-func unanswered(tx *ledger.Tx, p payment.Payment, origin string, code envelope.Code) error {
-	if err := appendEvent(tx, "vault", origin, p.Merchant, payment.AuthorisationUnanswered{ID: p.ID, Code: code}); err != nil {
+func unanswered(tx *ledger.Tx, p book.Payment, origin string, code envelope.Code) error {
+	if err := appendEvent(tx, "vault", origin, p.Merchant, book.AuthorisationUnanswered{ID: p.ID, Code: code}); err != nil {
 		return err
 	}
 	return deleteParts(tx, p.Merchant, p.ID)
 }
 
 // firstResult gives a capture or void that has no result its first one, unknown, and tells whether it did.
-func firstResult(tx *ledger.Tx, p payment.Payment, origin string) (bool, error) {
+func firstResult(tx *ledger.Tx, p book.Payment, origin string) (bool, error) {
 	if len(p.Results) > 0 {
 		return false, nil
 	}
-	return true, appendEvent(tx, "vault", origin, p.Merchant, payment.OutcomeUnknown{ID: p.ID, Code: p.Answer})
+	return true, appendEvent(tx, "vault", origin, p.Merchant, book.OutcomeUnknown{ID: p.ID, Code: p.Answer})
 }
 
 // voidResult is firstResult of the void that takes p back.
-func voidResult(tx *ledger.Tx, p payment.Payment, origin string) (bool, error) {
+func voidResult(tx *ledger.Tx, p book.Payment, origin string) (bool, error) {
 	void, found, err := tx.Payment(p.Merchant, p.Void)
 	if err != nil || !found {
 		return false, orMissing(err, "void "+p.Void+" of "+p.Merchant)
@@ -145,7 +145,7 @@ func deleteParts(tx *ledger.Tx, merchant, id string) error {
 }
 
 // appendEvent appends an event that the vault itself or the acquirer caused.
-func appendEvent(tx *ledger.Tx, actor, origin, merchant string, body payment.Body) error {
-	_, err := tx.Append(payment.Event{Actor: actor, Origin: origin, Merchant: merchant, Body: body})
+func appendEvent(tx *ledger.Tx, actor, origin, merchant string, body book.Body) error {
+	_, err := tx.Append(book.Event{Actor: actor, Origin: origin, Merchant: merchant, Body: body})
 	return err
 }

@@ -12,9 +12,9 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/acquirer"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // deafHost is a host that takes messages and answers none while it is deaf; its line stays up.
@@ -93,13 +93,13 @@ func TestRestartsDoNotBeginTheDayAnew(t *testing.T) {
 	c.Clock.Pass(23 * time.Hour)
 	before := c.Payment("shop-1", ids[0]).Tries
 	c.while(c.engine(deaf), func() { waittest.For(t, "another two tries", tries(before+2)) })
-	if got := c.stage(ids[0]); got != payment.StageVoiding {
+	if got := c.stage(ids[0]); got != book.StageVoiding {
 		t.Errorf("after 23 hours the sale is %s", got)
 	}
 	c.Clock.Pass(time.Hour)
 	before = c.Payment("shop-1", ids[0]).Tries
 	c.while(c.engine(deaf), func() {
-		waittest.For(t, "a person to be needed", func() bool { return c.stage(ids[0]) == payment.StageManual })
+		waittest.For(t, "a person to be needed", func() bool { return c.stage(ids[0]) == book.StageManual })
 	})
 	if got := c.Payment("shop-1", ids[0]).Tries; got != before+1 {
 		t.Errorf("after a restart at the end of the day it was sent %d times", got-before)
@@ -122,7 +122,7 @@ func TestRepeatedAtOnceWhenTheHostIsHeard(t *testing.T) {
 		}
 		host.set(false)
 		other := c.send(c.shop.Sale())
-		waittest.For(t, "both", func() bool { return c.stage(void) == payment.StageDone && c.stage(other) == payment.StageApproved })
+		waittest.For(t, "both", func() bool { return c.stage(void) == book.StageDone && c.stage(other) == book.StageApproved })
 	})
 	c.agree()
 }
@@ -150,7 +150,7 @@ func TestLineThatIsBack(t *testing.T) {
 		time.Sleep(3 * linePoll)
 		host.set(false)
 		set(false)
-		waittest.For(t, "the void", func() bool { return c.stage(void) == payment.StageDone })
+		waittest.For(t, "the void", func() bool { return c.stage(void) == book.StageDone })
 	})
 	c.agree()
 }
@@ -174,7 +174,7 @@ func TestOneThatIsNeverAnswered(t *testing.T) {
 		waittest.For(t, "the reversal to be sent", func() bool { mu.Lock(); defer mu.Unlock(); return reversals > 0 })
 		for range 5 {
 			other := c.send(c.shop.Sale())
-			waittest.For(t, "a sale", func() bool { return c.stage(other) == payment.StageApproved })
+			waittest.For(t, "a sale", func() bool { return c.stage(other) == book.StageApproved })
 			time.Sleep(20 * time.Millisecond)
 		}
 	})
@@ -202,7 +202,7 @@ func TestBreaker(t *testing.T) {
 		if n := host.counts("request"); n != requests || n > 4 {
 			t.Errorf("%d requests were sent before the breaker opened and %d after", requests, n-requests)
 		}
-		if c.stage(later[0]) != payment.StageReceived || c.stage(later[1]) != payment.StageReceived {
+		if c.stage(later[0]) != book.StageReceived || c.stage(later[1]) != book.StageReceived {
 			t.Errorf("orders do not wait: %s", c.stage(later[0]))
 		}
 		host.set(false)
@@ -215,9 +215,9 @@ func TestBreaker(t *testing.T) {
 	reversed, approved := 0, 0
 	for _, id := range ids {
 		switch c.stage(id) {
-		case payment.StageReversed:
+		case book.StageReversed:
 			reversed++
-		case payment.StageApproved:
+		case book.StageApproved:
 			approved++
 		default:
 			t.Errorf("%s is %s", id, c.stage(id))
@@ -226,7 +226,7 @@ func TestBreaker(t *testing.T) {
 	if reversed == 0 || reversed > 4 || reversed+approved != 12 {
 		t.Errorf("%d reversed and %d approved", reversed, approved)
 	}
-	silent, answers := c.findings(payment.FindingHostSilent), c.findings(payment.FindingHostAnswers)
+	silent, answers := c.findings(book.FindingHostSilent), c.findings(book.FindingHostAnswers)
 	if len(silent) != 1 || len(answers) != 1 || !strings.HasPrefix(silent[0], "4 messages in a row") {
 		t.Errorf("findings %q, %q", silent, answers)
 	}
@@ -237,7 +237,7 @@ func TestBreaker(t *testing.T) {
 // repeated.
 func TestBreakerOverAStop(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
-	c.Append("", payment.IntegrityFound{Finding: payment.FindingHostSilent, Detail: "10 messages"})
+	c.Append("", book.IntegrityFound{Finding: book.FindingHostSilent, Detail: "10 messages"})
 	host := &deafHost{Acquirer: c.client}
 	ids := c.post(1, 2, 3)
 	e := c.engine(func(cfg *Config) { cfg.Acquirer = host })
@@ -247,11 +247,11 @@ func TestBreakerOverAStop(t *testing.T) {
 	}
 	c.finish(e)
 	for _, id := range ids {
-		if got := c.stage(id); got != payment.StageApproved {
+		if got := c.stage(id); got != book.StageApproved {
 			t.Errorf("%s is %s", id, got)
 		}
 	}
-	if n := len(c.findings(payment.FindingHostAnswers)); n != 1 {
+	if n := len(c.findings(book.FindingHostAnswers)); n != 1 {
 		t.Errorf("%d findings that the host answers", n)
 	}
 }
@@ -270,7 +270,7 @@ func TestPoisonDoesNotStopTheShop(t *testing.T) {
 		}
 		waittest.For(t, "the breaker to open", func() bool { since, _ := e.Silent(); return !since.IsZero() })
 		sale := c.send(c.shop.Sale())
-		waittest.For(t, "a sale", func() bool { return c.stage(sale) == payment.StageApproved })
+		waittest.For(t, "a sale", func() bool { return c.stage(sale) == book.StageApproved })
 	})
 }
 
@@ -289,7 +289,7 @@ func TestOrdersWaitForAnHour(t *testing.T) {
 		if !silent {
 			host.Acquirer = &spy{Acquirer: c.client, down: func() error { return errors.New("no line") }}
 		} else {
-			c.Append("", payment.IntegrityFound{Finding: payment.FindingHostSilent, Detail: "10 messages"})
+			c.Append("", book.IntegrityFound{Finding: book.FindingHostSilent, Detail: "10 messages"})
 		}
 		e := c.engine(func(cfg *Config) { cfg.Acquirer, cfg.ReversalRetry = host, time.Hour })
 		e.breaker.first, e.breaker.every = time.Hour, time.Hour
@@ -300,22 +300,22 @@ func TestOrdersWaitForAnHour(t *testing.T) {
 			if silent {
 				e.breaker.ask(time.Now(), false)
 				probe = patient(c.shop.Sale())
-				waittest.For(t, "the probe", func() bool { return c.stage(probe) == payment.StageUnknown })
+				waittest.For(t, "the probe", func() bool { return c.stage(probe) == book.StageUnknown })
 			}
 			sale, capture = patient(c.shop.Sale()), patient(c.shop.Capture(hold, 100))
 			c.Clock.Pass(58 * time.Minute)
 			time.Sleep(3 * linePoll)
-			if got := c.stage(sale); got != payment.StageReceived {
+			if got := c.stage(sale); got != book.StageReceived {
 				t.Errorf("before the hour is over the sale is %s", got)
 			}
 			c.Clock.Pass(3 * time.Minute)
-			waittest.For(t, "the sale to be refused", func() bool { return c.stage(sale) == payment.StageRejected })
+			waittest.For(t, "the sale to be refused", func() bool { return c.stage(sale) == book.StageRejected })
 			time.Sleep(3 * linePoll)
 		})
-		c.want("the sale", sale, payment.StageRejected, envelope.CodeNoAnswer, "rejected")
+		c.want("the sale", sale, book.StageRejected, envelope.CodeNoAnswer, "rejected")
 		if !silent {
-			c.want("the capture", capture, payment.StageRejected, envelope.CodeNoAnswer, "rejected")
-		} else if got := c.stage(capture); got != payment.StageCapturing {
+			c.want("the capture", capture, book.StageRejected, envelope.CodeNoAnswer, "rejected")
+		} else if got := c.stage(capture); got != book.StageCapturing {
 			t.Errorf("the capture is %s: it is repeated, and waits for nobody", got)
 		}
 		if want := map[bool]int{true: 1}[silent]; host.counts("request") != want {
@@ -326,7 +326,7 @@ func TestOrdersWaitForAnHour(t *testing.T) {
 	late := patient(c.shop.Sale())
 	c.Clock.Pass(5 * time.Hour)
 	c.finish(c.engine(nil))
-	c.want("a sale that waited for the vault to be started", late, payment.StageApproved, "iso-00", "approved")
+	c.want("a sale that waited for the vault to be started", late, book.StageApproved, "iso-00", "approved")
 	c.agree()
 }
 
@@ -373,7 +373,7 @@ func TestResolveWhileRepeating(t *testing.T) {
 			t.Errorf("%d messages left after the person's word", sent-n)
 		}
 		mu.Unlock()
-		c.want("the capture", first, payment.StageDeclined, envelope.CodeNoAnswer, "declined")
+		c.want("the capture", first, book.StageDeclined, envelope.CodeNoAnswer, "declined")
 
 		<-under
 		told := make(chan error, 1)
@@ -395,7 +395,7 @@ func TestResolveWhileRepeating(t *testing.T) {
 			t.Errorf("resolving what was answered meanwhile: %v", err)
 		}
 	})
-	c.want("the other capture", second, payment.StageCaptured, "iso-00", "captured")
+	c.want("the other capture", second, book.StageCaptured, "iso-00", "captured")
 	c.agree()
 }
 
@@ -415,11 +415,11 @@ func TestResend(t *testing.T) {
 	lost := c.send(c.shop.Sale())
 	c.while(e, func() {
 		waittest.For(t, "each to be tried", func() bool {
-			return c.count(payment.StageVoiding) == 3 && c.count(payment.StageUnknown) == 1 && c.count(payment.StageCapturing) == 1 &&
+			return c.count(book.StageVoiding) == 3 && c.count(book.StageUnknown) == 1 && c.count(book.StageCapturing) == 1 &&
 				c.Payment("shop-1", capture).Tries > 0 && c.Payment("shop-1", lost).Tries > 0
 		})
 		c.Clock.Pass(25 * time.Hour)
-		waittest.For(t, "a person to be needed", func() bool { return c.count(payment.StageManual) == 5 })
+		waittest.For(t, "a person to be needed", func() bool { return c.count(book.StageManual) == 5 })
 		if err := e.Resend(t.Context(), "shop-1", hold, "the host is up", operator()); !errors.Is(err, ErrConflict) {
 			t.Errorf("sending again what is not manual: %v", err)
 		}
@@ -429,7 +429,7 @@ func TestResend(t *testing.T) {
 		before := c.Payment("shop-1", sales[0]).Tries
 		c.must(e.Resend(t.Context(), "shop-1", sales[0], "the host is up", operator()))
 		waittest.For(t, "it to be repeated again", func() bool { return c.Payment("shop-1", sales[0]).Tries >= before+3 })
-		if got := c.stage(sales[0]); got != payment.StageVoiding {
+		if got := c.stage(sales[0]); got != book.StageVoiding {
 			t.Errorf("the sale that is sent again is %s", got)
 		}
 		host.set(false)
@@ -440,13 +440,13 @@ func TestResend(t *testing.T) {
 		if n != 4 || err != nil {
 			t.Errorf("%d are sent again, %v", n, err)
 		}
-		waittest.For(t, "all to be answered", func() bool { return c.underWay()+c.count(payment.StageManual) == 0 })
+		waittest.For(t, "all to be answered", func() bool { return c.underWay()+c.count(book.StageManual) == 0 })
 	})
 	for _, id := range voids {
-		c.want("a void", id, payment.StageDone, "iso-00", "unknown", "voided")
+		c.want("a void", id, book.StageDone, "iso-00", "unknown", "voided")
 	}
-	c.want("the capture", capture, payment.StageCaptured, "iso-00", "unknown", "captured")
-	c.want("the lost sale", lost, payment.StageReversed, "iso-00", "unknown", "reversed")
+	c.want("the capture", capture, book.StageCaptured, "iso-00", "unknown", "captured")
+	c.want("the lost sale", lost, book.StageReversed, "iso-00", "unknown", "reversed")
 	c.endOfDay(c.engine(nil))
 	c.agree()
 }
@@ -489,10 +489,10 @@ func TestYesterdaysAdviceKeepsItsTraceNumber(t *testing.T) {
 		c.pass(24 * time.Hour)
 		c.while(engine(), func() {
 			ids := c.post(1, 2, 3, 4)
-			waittest.For(t, "four sales", func() bool { return c.count(payment.StageReceived)+c.count(payment.StageAuthorising) == 0 })
+			waittest.For(t, "four sales", func() bool { return c.count(book.StageReceived)+c.count(book.StageAuthorising) == 0 })
 			for _, id := range ids {
 				p := c.Payment("shop-1", id)
-				if p.Stage != payment.StageApproved || p.Trace.STAN == waits || rrns[p.Trace.RRN] {
+				if p.Stage != book.StageApproved || p.Trace.STAN == waits || rrns[p.Trace.RRN] {
 					t.Errorf("a sale is %s as %+v, and %d is held", p.Stage, p.Trace, waits)
 				}
 				rrns[p.Trace.RRN] = true
@@ -506,7 +506,7 @@ func TestYesterdaysAdviceKeepsItsTraceNumber(t *testing.T) {
 	deaf = false
 	mu.Unlock()
 	c.finish(engine())
-	c.want("the capture", capture, payment.StageCaptured, "iso-00", "unknown", "captured")
+	c.want("the capture", capture, book.StageCaptured, "iso-00", "unknown", "captured")
 	c.pass(24 * time.Hour)
 	c.post(1, 2, 3, 4)
 	c.finish(engine())

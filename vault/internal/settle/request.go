@@ -7,14 +7,14 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // request takes one received sale, authorisation or card refund to its outcome. An error is the ledger's.
-func (e *Engine) request(ctx context.Context, p payment.Payment) error {
+func (e *Engine) request(ctx context.Context, p book.Payment) error {
 	if _, known := requestKind(p.Flow()); !known {
-		return fmt.Errorf("payment %s waits as received, and %s is no request: %w", p.ID, p.Flow(), payment.ErrTransition)
+		return fmt.Errorf("payment %s waits as received, and %s is no request: %w", p.ID, p.Flow(), book.ErrTransition)
 	}
 	if e.cfg.Now().After(p.Until.Time) {
 		return ended(ctx, e.refuse(ctx, p, envelope.CodeLate))
@@ -41,31 +41,31 @@ func (e *Engine) request(ctx context.Context, p payment.Payment) error {
 }
 
 // requestKind is what a payment of a flow asks the host for.
-func requestKind(flow payment.Flow) (kind acquirer.Kind, known bool) {
+func requestKind(flow book.Flow) (kind acquirer.Kind, known bool) {
 	switch flow {
-	case payment.FlowSale:
+	case book.FlowSale:
 		return acquirer.KindSale, true
-	case payment.FlowAuthorise:
+	case book.FlowAuthorise:
 		return acquirer.KindAuthorisation, true
-	case payment.FlowRefund:
+	case book.FlowRefund:
 		return acquirer.KindRefund, true
 	}
 	return "", false
 }
 
 // refuse ends a payment that is still only received.
-func (e *Engine) refuse(ctx context.Context, p payment.Payment, code envelope.Code) error {
+func (e *Engine) refuse(ctx context.Context, p book.Payment, code envelope.Code) error {
 	return e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		now, found, err := tx.Payment(p.Merchant, p.ID)
-		if err != nil || !found || now.Stage != payment.StageReceived {
+		if err != nil || !found || now.Stage != book.StageReceived {
 			return err
 		}
 		return refuse(tx, p, code)
 	})
 }
 
-func refuse(tx *ledger.Tx, p payment.Payment, code envelope.Code) error {
-	if err := appendEvent(tx, "vault", "timer", p.Merchant, payment.PaymentRefused{ID: p.ID, Code: code}); err != nil {
+func refuse(tx *ledger.Tx, p book.Payment, code envelope.Code) error {
+	if err := appendEvent(tx, "vault", "timer", p.Merchant, book.PaymentRefused{ID: p.ID, Code: code}); err != nil {
 		return err
 	}
 	return deleteParts(tx, p.Merchant, p.ID)
@@ -73,11 +73,11 @@ func refuse(tx *ledger.Tx, p payment.Payment, code envelope.Code) error {
 
 // intend commits the request's trace and batch. The request is nil when there is nothing to send: the payment's time
 // has passed (and it is refused as late), or it is not waiting any more.
-func (e *Engine) intend(ctx context.Context, p payment.Payment) (request *acquirer.Request, err error) {
+func (e *Engine) intend(ctx context.Context, p book.Payment) (request *acquirer.Request, err error) {
 	err = e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		request = nil
 		now, found, err := tx.Payment(p.Merchant, p.ID)
-		if err != nil || !found || now.Stage != payment.StageReceived {
+		if err != nil || !found || now.Stage != book.StageReceived {
 			return err
 		}
 		if tx.Now().After(p.Until.Time) {
@@ -91,7 +91,7 @@ func (e *Engine) intend(ctx context.Context, p payment.Payment) (request *acquir
 		if err != nil || !found {
 			return orMissing(err, "merchant "+p.Merchant)
 		}
-		if now.Flow() != payment.FlowAuthorise { // which only holds money
+		if now.Flow() != book.FlowAuthorise { // which only holds money
 			if asked.Batch, err = openBatch(tx, m); err != nil {
 				return err
 			}
@@ -105,7 +105,7 @@ func (e *Engine) intend(ctx context.Context, p payment.Payment) (request *acquir
 		}
 		asked.Trace = onWire(trace)
 		request = &asked
-		return appendEvent(tx, "vault", "timer", p.Merchant, payment.AuthorisationIntended{ID: p.ID, Trace: trace, Batch: asked.Batch})
+		return appendEvent(tx, "vault", "timer", p.Merchant, book.AuthorisationIntended{ID: p.ID, Trace: trace, Batch: asked.Batch})
 	})
 	if err != nil {
 		return nil, err
@@ -114,7 +114,7 @@ func (e *Engine) intend(ctx context.Context, p payment.Payment) (request *acquir
 }
 
 // requestOf is what the payment asks for, still without trace, batch and card.
-func (e *Engine) requestOf(tx *ledger.Tx, p payment.Payment) (acquirer.Request, error) {
+func (e *Engine) requestOf(tx *ledger.Tx, p book.Payment) (acquirer.Request, error) {
 	kind, _ := requestKind(p.Flow())
 	r := acquirer.Request{Kind: kind, Amount: p.Amount, Currency: p.Currency, Descriptor: p.Descriptor}
 	if kind != acquirer.KindRefund {
@@ -126,7 +126,7 @@ func (e *Engine) requestOf(tx *ledger.Tx, p payment.Payment) (acquirer.Request, 
 }
 
 // originalOf names the request that a refund or capture is about.
-func originalOf(tx *ledger.Tx, p payment.Payment) (acquirer.Original, error) {
+func originalOf(tx *ledger.Tx, p book.Payment) (acquirer.Original, error) {
 	of, found, err := tx.Payment(p.Merchant, p.Of)
 	if err != nil || !found {
 		return acquirer.Original{}, orMissing(err, "payment "+p.Of+" of "+p.Merchant)
@@ -135,20 +135,20 @@ func originalOf(tx *ledger.Tx, p payment.Payment) (acquirer.Original, error) {
 }
 
 // asOriginal names a request that was sent.
-func asOriginal(p payment.Payment) (acquirer.Original, error) {
+func asOriginal(p book.Payment) (acquirer.Original, error) {
 	kind, known := requestKind(p.Flow())
-	if p.Flow() == payment.FlowCapture {
+	if p.Flow() == book.FlowCapture {
 		kind, known = acquirer.KindCapture, true // of one that a person's correction takes back
 	}
 	if !known || p.Trace == nil {
-		return acquirer.Original{}, fmt.Errorf("payment %s was never asked for at the host: %w", p.ID, payment.ErrTransition)
+		return acquirer.Original{}, fmt.Errorf("payment %s was never asked for at the host: %w", p.ID, book.ErrTransition)
 	}
 	return acquirer.Original{Trace: onWire(*p.Trace), Kind: kind, Approval: p.Approval}, nil
 }
 
 // openBatch gives the batch that the merchant's new requests and captures join, and opens one where there is none; 0 when the last number of
 // a batch is used.
-func openBatch(tx *ledger.Tx, m payment.Merchant) (uint32, error) {
+func openBatch(tx *ledger.Tx, m book.Merchant) (uint32, error) {
 	if m.OpenBatch != 0 {
 		return m.OpenBatch, nil
 	}
@@ -156,16 +156,16 @@ func openBatch(tx *ledger.Tx, m payment.Merchant) (uint32, error) {
 	if err != nil || !v.MayOpenBatch() {
 		return 0, err
 	}
-	body := payment.BatchOpened{Batch: v.NextBatch, Method: payment.MethodCard}
+	body := book.BatchOpened{Batch: v.NextBatch, Method: book.MethodCard}
 	return body.Batch, appendEvent(tx, "vault", "timer", m.ID, body)
 }
 
 // nextTrace gives the next trace numbers; the event that carries them uses them up. It fails with ErrUnavailable when the day's
 // numbers of these terminals are used up. No number that an open message bears is given, of whatever day that is.
-func (e *Engine) nextTrace(tx *ledger.Tx, terminals []string, acceptor string) (payment.Trace, error) {
+func (e *Engine) nextTrace(tx *ledger.Tx, terminals []string, acceptor string) (book.Trace, error) {
 	v, err := tx.Vault()
 	if err != nil {
-		return payment.Trace{}, err
+		return book.Trace{}, err
 	}
 	trace, err := v.NextTrace(terminals, acceptor, tx.Now(), func(terminal string, stan uint32) bool {
 		return tx.HoldsTrace(terminal, stan) || e.reconciling.holds(terminal, stan)
@@ -186,7 +186,7 @@ func (e *Engine) unsent(ctx context.Context, err error) error {
 	return ended(ctx, pause(ctx, traceWait))
 }
 
-func onWire(t payment.Trace) acquirer.Trace {
+func onWire(t book.Trace) acquirer.Trace {
 	return acquirer.Trace{STAN: t.STAN, RRN: t.RRN, Terminal: t.Terminal, Acceptor: t.Acceptor, Sent: t.Sent.Time}
 }
 
@@ -196,7 +196,7 @@ var errSilent = fmt.Errorf("%w: the host answers nothing", acquirer.ErrNotSent)
 // authorise sends the request and waits for its answer. What certainly did not leave is sent again under the same trace, until
 // the envelope's time has passed or its first result is due, counted from its intent however long this took to begin. It does not leave while
 // the breaker is open.
-func (e *Engine) authorise(ctx context.Context, request acquirer.Request, p payment.Payment) (acquirer.Answer, error) {
+func (e *Engine) authorise(ctx context.Context, request acquirer.Request, p book.Payment) (acquirer.Answer, error) {
 	deadline := request.Sent.Add(unsentLimit)
 	if p.Until.Before(deadline) {
 		deadline = p.Until.Time
@@ -218,7 +218,7 @@ func (e *Engine) authorise(ctx context.Context, request acquirer.Request, p paym
 }
 
 // conclude commits the outcome. It is not cut short by a stop: the commit is what the stop waits for.
-func (e *Engine) conclude(ctx context.Context, p payment.Payment, answer acquirer.Answer, failure error) error {
+func (e *Engine) conclude(ctx context.Context, p book.Payment, answer acquirer.Answer, failure error) error {
 	code := envelope.ISOCode(answer.Code)
 	if failure == nil && !code.Valid() {
 		failure = acquirer.ErrMalformedAnswer
@@ -238,7 +238,7 @@ func (e *Engine) conclude(ctx context.Context, p payment.Payment, answer acquire
 		if !taken {
 			return unanswered(tx, p, "host", code)
 		}
-		body := payment.AuthorisationAnswered{ID: p.ID, Code: code, Approval: answer.Approval,
+		body := book.AuthorisationAnswered{ID: p.ID, Code: code, Approval: answer.Approval,
 			Approved: answer.Outcome == acquirer.Approves && answer.Code != acquirer.Approved}
 		if err := appendEvent(tx, "acquirer", "host", p.Merchant, body); err != nil {
 			return err

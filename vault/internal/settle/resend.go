@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // Resend has the reversal or capture of a manual payment sent again, at once, and repeated as if its first try were
@@ -19,7 +19,7 @@ func (e *Engine) Resend(ctx context.Context, merchant, id, reason string, actor 
 		if err != nil || !found {
 			return orMissing(err, "payment "+id+" of "+merchant)
 		}
-		if p.Stage != payment.StageManual {
+		if p.Stage != book.StageManual {
 			return fmt.Errorf("payment %s is %s: only what is manual can be sent again: %w", id, p.Stage, ErrConflict)
 		}
 		return resend(tx, p, reason, actor)
@@ -32,11 +32,11 @@ func (e *Engine) ResendAll(ctx context.Context, merchant, reason string, actor A
 	if err := checkWord(reason, actor); err != nil {
 		return 0, err
 	}
-	return e.each(ctx, waiting{stage: payment.StageManual, meant: func(p payment.Payment) bool { return merchant == "" || p.Merchant == merchant },
-		do: func(tx *ledger.Tx, p payment.Payment) (bool, error) { return true, resend(tx, p, reason, actor) }})
+	return e.each(ctx, waiting{stage: book.StageManual, meant: func(p book.Payment) bool { return merchant == "" || p.Merchant == merchant },
+		do: func(tx *ledger.Tx, p book.Payment) (bool, error) { return true, resend(tx, p, reason, actor) }})
 }
 
-func resend(tx *ledger.Tx, p payment.Payment, reason string, actor Actor) error {
-	_, err := tx.Append(actor.Event(p.Merchant, payment.PaymentResent{ID: p.ID, Reason: reason}))
+func resend(tx *ledger.Tx, p book.Payment, reason string, actor Actor) error {
+	_, err := tx.Append(actor.Event(p.Merchant, book.PaymentResent{ID: p.ID, Reason: reason}))
 	return err
 }

@@ -9,13 +9,13 @@ import (
 	"strings"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/loggable"
-	"nightdrop/vault/internal/payment"
 )
 
 // Resolve does what a person says became of a payment whose reversal or capture is being repeated (stages unknown,
-// voiding, capturing and correcting), or was in vain (manual): as is one of payment.Payment.Resolutions. The repeating ends
+// voiding, capturing and correcting), or was in vain (manual): as is one of book.Payment.Resolutions. The repeating ends
 // before the word is taken: a message that is under way is waited for, and its answer, when one comes, counts and not
 // the word. reason is 1 to 200 printable ASCII characters in which no account number could stand. Errors: ErrReason,
 // ErrNotFound, ErrConflict (naming what may be said of the payment), ctx's, or the ledger's.
@@ -51,7 +51,7 @@ func (e *Engine) Resolve(ctx context.Context, merchant, id string, as envelope.S
 		if err := mayResolve(p, as); err != nil {
 			return err
 		}
-		_, err = tx.Append(actor.Event(merchant, payment.PaymentResolved{ID: id, As: as, Reason: reason, Remembered: true}))
+		_, err = tx.Append(actor.Event(merchant, book.PaymentResolved{ID: id, As: as, Reason: reason, Remembered: true}))
 		return err
 	})
 	if err == nil {
@@ -61,7 +61,7 @@ func (e *Engine) Resolve(ctx context.Context, merchant, id string, as envelope.S
 }
 
 // mayResolve refuses what a person may not say of a payment as it stands.
-func mayResolve(p payment.Payment, as envelope.Status) error {
+func mayResolve(p book.Payment, as envelope.Status) error {
 	if may := p.Resolutions(); len(may) == 0 {
 		return fmt.Errorf("payment %s is %s: only what is manual, or is repeated (unknown, voiding, capturing, correcting), waits "+
 			"for a person's word, and an earlier word is corrected with --correct: %w",
@@ -73,7 +73,7 @@ func mayResolve(p payment.Payment, as envelope.Status) error {
 }
 
 // payment reads one, or fails with ErrNotFound.
-func (e *Engine) payment(merchant, id string) (p payment.Payment, err error) {
+func (e *Engine) payment(merchant, id string) (p book.Payment, err error) {
 	err = e.cfg.Ledger.View(func(tx *ledger.Tx) error {
 		var found bool
 		if p, found, err = tx.Payment(merchant, id); err != nil || !found {

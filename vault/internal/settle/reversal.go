@@ -5,34 +5,34 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // reverse sends one try of the reversal of a payment of unknown outcome, or of one that is being voided. It is an
 // advice.
-func (e *Engine) reverse(ctx context.Context, p payment.Payment) error {
+func (e *Engine) reverse(ctx context.Context, p book.Payment) error {
 	return e.advise(ctx, p, advice{what: "reversal", at: e.reversals, intend: e.intendReversal,
-		stands: func(p payment.Payment, said envelope.Code, _ acquirer.Answer) payment.Body {
-			return payment.ReversalAnswered{ID: p.ID, Code: said}
+		stands: func(p book.Payment, said envelope.Code, _ acquirer.Answer) book.Body {
+			return book.ReversalAnswered{ID: p.ID, Code: said}
 		},
-		leave: func(tx *ledger.Tx, p payment.Payment) error {
-			if p.Stage == payment.StageVoiding { // its merchant has heard by then that its outcome is unknown
+		leave: func(tx *ledger.Tx, p book.Payment) error {
+			if p.Stage == book.StageVoiding { // its merchant has heard by then that its outcome is unknown
 				if _, err := voidResult(tx, p, "timer"); err != nil {
 					return err
 				}
 			}
-			return appendEvent(tx, "vault", "timer", p.Merchant, payment.ReversalAbandoned{ID: p.ID, Tries: p.Tries, Code: p.Answer})
+			return appendEvent(tx, "vault", "timer", p.Merchant, book.ReversalAbandoned{ID: p.ID, Tries: p.Tries, Code: p.Answer})
 		}})
 }
 
 // isReversing tells whether a reversal of p is due.
-func isReversing(p payment.Payment) bool {
-	return p.Stage == payment.StageUnknown || p.Stage == payment.StageVoiding || p.Stage == payment.StageCorrecting
+func isReversing(p book.Payment) bool {
+	return p.Stage == book.StageUnknown || p.Stage == book.StageVoiding || p.Stage == book.StageCorrecting
 }
 
 // intendReversal commits the next try, and what was said to the one before. It is nil when no reversal is due any more.
-func (e *Engine) intendReversal(ctx context.Context, p payment.Payment, last lastTry) (next *try, err error) {
+func (e *Engine) intendReversal(ctx context.Context, p book.Payment, last lastTry) (next *try, err error) {
 	err = e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		next = nil
 		now, found, err := tx.Payment(p.Merchant, p.ID)
@@ -60,7 +60,7 @@ func (e *Engine) intendReversal(ctx context.Context, p payment.Payment, last las
 		if last.unsent {
 			return nil
 		}
-		return appendEvent(tx, "vault", "timer", p.Merchant, payment.ReversalIntended{ID: p.ID, Trace: *trace, Try: now.Tries + 1, Code: last.said})
+		return appendEvent(tx, "vault", "timer", p.Merchant, book.ReversalIntended{ID: p.ID, Trace: *trace, Try: now.Tries + 1, Code: last.said})
 	})
 	if err != nil {
 		return nil, err

@@ -9,8 +9,8 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/acquirer"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
-	"nightdrop/vault/internal/payment"
 )
 
 // TestRequestsWaitForRoom: without room no request is begun, while captures and reversals go on; with room again what
@@ -38,24 +38,24 @@ func TestRequestsWaitForRoom(t *testing.T) {
 	var late, sale, capture string
 	c.while(e, func() {
 		taken := patient(c.shop.Sale())
-		waittest.For(t, "a sale with room", func() bool { return c.stage(taken) == payment.StageApproved })
+		waittest.For(t, "a sale with room", func() bool { return c.stage(taken) == book.StageApproved })
 		full.Store(true)
 		patient(c.shop.Void(taken))
 		late, capture = patient(c.shop.Sale()), patient(c.shop.Capture(hold, 100))
 		waittest.For(t, "the capture and the reversal", func() bool {
-			return c.stage(capture) == payment.StageCaptured && c.stage(taken) == payment.StageVoided && reversals.Load() > 0
+			return c.stage(capture) == book.StageCaptured && c.stage(taken) == book.StageVoided && reversals.Load() > 0
 		})
 		c.Clock.Pass(40 * time.Minute)
 		sale = patient(c.shop.Sale())
 		c.Clock.Pass(22 * time.Minute)
-		waittest.For(t, "the first sale to be refused", func() bool { return c.stage(late) == payment.StageRejected })
-		if got := c.stage(sale); got != payment.StageReceived {
+		waittest.For(t, "the first sale to be refused", func() bool { return c.stage(late) == book.StageRejected })
+		if got := c.stage(sale); got != book.StageReceived {
 			t.Errorf("a sale without room is %s", got)
 		}
 		full.Store(false)
-		waittest.For(t, "the other sale", func() bool { return c.stage(sale) == payment.StageApproved })
+		waittest.For(t, "the other sale", func() bool { return c.stage(sale) == book.StageApproved })
 	})
-	c.want("what waited for an hour", late, payment.StageRejected, envelope.CodeNoAnswer, "rejected")
+	c.want("what waited for an hour", late, book.StageRejected, envelope.CodeNoAnswer, "rejected")
 	c.noParts(late)
 	c.agree()
 }

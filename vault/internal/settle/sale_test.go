@@ -11,9 +11,9 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/acquirer"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/keyring"
-	"nightdrop/vault/internal/payment"
 )
 
 func TestSaleOutcomes(t *testing.T) {
@@ -21,18 +21,18 @@ func TestSaleOutcomes(t *testing.T) {
 	ids := c.post(1999, amountDeclined, amountSilent, amountLate, amountDropped, 2500)
 	c.finish(c.engine(func(cfg *Config) { cfg.Outstanding = 1 })) // a dropped line takes along what else is outstanding on it
 	want := []struct {
-		stage payment.Stage
+		stage book.Stage
 		code  envelope.Code
 	}{
-		{payment.StageApproved, "iso-00"}, {payment.StageDeclined, "iso-51"}, {payment.StageReversed, "iso-00"}, {payment.StageReversed, "iso-00"},
-		{payment.StageReversed, "iso-00"}, {payment.StageApproved, "iso-00"},
+		{book.StageApproved, "iso-00"}, {book.StageDeclined, "iso-51"}, {book.StageReversed, "iso-00"}, {book.StageReversed, "iso-00"},
+		{book.StageReversed, "iso-00"}, {book.StageApproved, "iso-00"},
 	}
 	for i, id := range ids {
 		p := c.Payment("shop-1", id)
 		if p.Stage != want[i].stage || p.Code != want[i].code {
 			t.Errorf("sale %d is %s %s, want %s %s", i, p.Stage, p.Code, want[i].stage, want[i].code)
 		}
-		if p.Stage == payment.StageApproved && p.Approval == "" {
+		if p.Stage == book.StageApproved && p.Approval == "" {
 			t.Errorf("sale %d has no approval code", i)
 		}
 	}
@@ -46,7 +46,7 @@ func TestWrongSecurityCodeIsDeclined(t *testing.T) {
 	draft.Code = `{"code":"999"}`
 	c.take(c.shop.Seal(draft))
 	c.finish(c.engine(nil))
-	if p := c.Payment("shop-1", draft.ID); p.Stage != payment.StageDeclined || p.Code != "iso-N7" {
+	if p := c.Payment("shop-1", draft.ID); p.Stage != book.StageDeclined || p.Code != "iso-N7" {
 		t.Errorf("sale is %s %s", p.Stage, p.Code)
 	}
 }
@@ -72,7 +72,7 @@ func TestRefusedWhileWaiting(t *testing.T) {
 			c.must(c.Ring.ConfirmClock())
 			c.Tick()
 			c.finish(c.engine(nil))
-			if p := c.Payment("shop-1", draft.ID); p.Stage != payment.StageRejected || p.Code != test.want {
+			if p := c.Payment("shop-1", draft.ID); p.Stage != book.StageRejected || p.Code != test.want {
 				t.Errorf("sale is %s %s, want rejected %s", p.Stage, p.Code, test.want)
 			}
 			c.noParts(draft.ID)
@@ -98,7 +98,7 @@ func TestCardExpiresWhileWaiting(t *testing.T) {
 	c.take(c.shop.Seal(draft))
 	c.Clock.Pass(4 * 24 * time.Hour)
 	c.finish(c.engine(nil))
-	if p := c.Payment("shop-1", draft.ID); p.Stage != payment.StageRejected || p.Code != envelope.CodeExpiredCard {
+	if p := c.Payment("shop-1", draft.ID); p.Stage != book.StageRejected || p.Code != envelope.CodeExpiredCard {
 		t.Errorf("sale is %s %s", p.Stage, p.Code)
 	}
 }
@@ -109,7 +109,7 @@ func TestLateIsSweptWhileTheLineIsDown(t *testing.T) {
 	down := &spy{Acquirer: c.client, down: func() error { return errors.New("no line") }}
 	c.while(c.engine(func(cfg *Config) { cfg.Acquirer = down }), func() {
 		c.Clock.Pass(2 * time.Hour)
-		waittest.For(t, "the late payment to be refused", func() bool { return c.stage(ids[0]) == payment.StageRejected })
+		waittest.For(t, "the late payment to be refused", func() bool { return c.stage(ids[0]) == book.StageRejected })
 	})
 	if p := c.Payment("shop-1", ids[0]); p.Code != envelope.CodeLate {
 		t.Errorf("refused as %s", p.Code)
@@ -131,7 +131,7 @@ func TestUnsentIsSentAgainUnderItsTrace(t *testing.T) {
 		return nil
 	}}
 	c.finish(c.engine(func(cfg *Config) { cfg.Acquirer = flaky }))
-	if c.stage(ids[0]) != payment.StageApproved || len(slices.Compact(traces)) != 1 {
+	if c.stage(ids[0]) != book.StageApproved || len(slices.Compact(traces)) != 1 {
 		t.Errorf("sale is %s after traces %v", c.stage(ids[0]), traces)
 	}
 	c.agree()
@@ -146,7 +146,7 @@ func TestUnsentIsRejectedInTime(t *testing.T) {
 		return acquirer.ErrNotSent
 	}}
 	c.finish(c.engine(func(cfg *Config) { cfg.Acquirer = flaky }))
-	c.want("the sale", ids[0], payment.StageRejected, envelope.CodeNoAnswer, "rejected")
+	c.want("the sale", ids[0], book.StageRejected, envelope.CodeNoAnswer, "rejected")
 	c.noParts(ids[0])
 	c.agree()
 }
@@ -165,11 +165,11 @@ func TestReversalsAreAdvicesThenAPersons(t *testing.T) {
 	}}
 	c.while(c.engine(func(cfg *Config) { cfg.Acquirer = deaf }), func() {
 		waittest.For(t, "eight tries", func() bool { return c.Payment("shop-1", ids[0]).Tries >= 8 })
-		if got := c.stage(ids[0]); got != payment.StageUnknown {
+		if got := c.stage(ids[0]); got != book.StageUnknown {
 			t.Errorf("after eight tries in a moment the sale is %s", got)
 		}
 		c.Clock.Pass(24 * time.Hour)
-		waittest.For(t, "a person to be needed", func() bool { return c.stage(ids[0]) == payment.StageManual })
+		waittest.For(t, "a person to be needed", func() bool { return c.stage(ids[0]) == book.StageManual })
 	})
 	for i, r := range sent {
 		if r.Repeat != i || r.Trace != sent[0].Trace || r.Original.Trace == r.Trace || r.Original.RRN == "" {
@@ -183,13 +183,13 @@ func TestStopLeavesNothingOpen(t *testing.T) {
 	c := newCounter(t, time.Minute)
 	ids := c.post(amountSilent, 1999)
 	c.while(c.engine(func(cfg *Config) { cfg.Drain = 300 * time.Millisecond }), func() {
-		waittest.For(t, "the good sale to be approved", func() bool { return c.stage(ids[1]) == payment.StageApproved })
+		waittest.For(t, "the good sale to be approved", func() bool { return c.stage(ids[1]) == book.StageApproved })
 	})
-	if got := c.stage(ids[0]); got != payment.StageUnknown {
+	if got := c.stage(ids[0]); got != book.StageUnknown {
 		t.Errorf("the outstanding sale is %s", got)
 	}
 	c.finish(c.engine(nil))
-	if got := c.stage(ids[0]); got != payment.StageReversed {
+	if got := c.stage(ids[0]); got != book.StageReversed {
 		t.Errorf("after the next start it is %s", got)
 	}
 	c.agree()
@@ -221,7 +221,7 @@ func TestManyOutstanding(t *testing.T) {
 		return nil
 	}}
 	c.finish(c.engine(func(cfg *Config) { cfg.Acquirer = slow }))
-	if got := c.count(payment.StageApproved); got != len(ids) {
+	if got := c.count(book.StageApproved); got != len(ids) {
 		t.Errorf("%d of %d approved", got, len(ids))
 	}
 	if most.Load() != 64 {
@@ -234,14 +234,14 @@ func TestManyOutstanding(t *testing.T) {
 func TestNoTraceNumberLeft(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	waiting := c.post(1999)
-	used := payment.Trace{STAN: 999_999, RRN: "632800999999", Terminal: "ND000001", Acceptor: "ACCEPTOR1", Sent: envelope.At(c.Clock.Now())}
-	c.Append("shop-1", payment.BatchOpened{Batch: 1, Method: payment.MethodCard}, payment.AuthorisationIntended{ID: c.post(1)[0], Trace: used, Batch: 1})
+	used := book.Trace{STAN: 999_999, RRN: "632800999999", Terminal: "ND000001", Acceptor: "ACCEPTOR1", Sent: envelope.At(c.Clock.Now())}
+	c.Append("shop-1", book.BatchOpened{Batch: 1, Method: book.MethodCard}, book.AuthorisationIntended{ID: c.post(1)[0], Trace: used, Batch: 1})
 	e := c.engine(nil)
 	c.while(e, func() {
-		waittest.For(t, "recovery", func() bool { return c.count(payment.StageUnknown) == 1 })
+		waittest.For(t, "recovery", func() bool { return c.count(book.StageUnknown) == 1 })
 		time.Sleep(50 * time.Millisecond)
 	})
-	if got := c.stage(waiting[0]); got != payment.StageReceived {
+	if got := c.stage(waiting[0]); got != book.StageReceived {
 		t.Errorf("the payment is %s", got)
 	}
 	c.Clock.Pass(12 * time.Hour) // past midnight
@@ -259,7 +259,7 @@ func TestLockedRingStopsTheEngine(t *testing.T) {
 	if err := locked.Run(t.Context()); !errors.Is(err, keyring.ErrLocked) {
 		t.Errorf("the engine ended with %v", err)
 	}
-	if got := c.stage(ids[0]); got != payment.StageReceived {
+	if got := c.stage(ids[0]); got != book.StageReceived {
 		t.Errorf("sale is %s", got)
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"slices"
 
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // All stands for every batch that is closed and not settled.
@@ -16,9 +16,9 @@ const All uint32 = 0
 
 // Settlement is what one run of Settle did.
 type Settlement struct {
-	Batches  []payment.Batch // as they stand now, in order of their numbers
-	Payments int             // settled by this run
-	Files    []payment.File  // that hold entries of these batches, as they stand now, in order of their names
+	Batches  []book.Batch // as they stand now, in order of their numbers
+	Payments int          // settled by this run
+	Files    []book.File  // that hold entries of these batches, as they stand now, in order of their names
 }
 
 // Settle settles one closed batch, or with All those of one method, or of both where method is empty. Of a card batch it compares control totals with the acquirer per currency, and when
@@ -27,7 +27,7 @@ type Settlement struct {
 // batch of a file that was begun before takes that file's other batches along. Whatever interrupts it, the next run goes on; a run that
 // finds nothing to do changes nothing. What fails of one batch does not stop the others. Errors (joined): ErrNotFound,
 // ErrConflict, ErrTotalsDiffer, ErrUnavailable, ErrFileThere, or the ledger's.
-func (e *Engine) Settle(ctx context.Context, batch uint32, method payment.Method, actor Actor, progress Progress) (Settlement, error) {
+func (e *Engine) Settle(ctx context.Context, batch uint32, method book.Method, actor Actor, progress Progress) (Settlement, error) {
 	if !e.operation.TryLock() {
 		return Settlement{}, busy()
 	}
@@ -37,9 +37,9 @@ func (e *Engine) Settle(ctx context.Context, batch uint32, method payment.Method
 		return Settlement{}, err
 	}
 	s := settlement{engine: e, actor: actor, progress: progress}
-	var bank []payment.Batch
+	var bank []book.Batch
 	for _, b := range due {
-		if b.Method != payment.MethodBank {
+		if b.Method != book.MethodBank {
 			s.total += int(b.Due())
 			continue
 		}
@@ -48,7 +48,7 @@ func (e *Engine) Settle(ctx context.Context, batch uint32, method payment.Method
 	}
 	var failures []error
 	for _, b := range due {
-		if b.Method == payment.MethodBank || ctx.Err() != nil {
+		if b.Method == book.MethodBank || ctx.Err() != nil {
 			continue
 		}
 		if err := s.settleCards(ctx, b); err != nil {
@@ -64,22 +64,22 @@ func (e *Engine) Settle(ctx context.Context, batch uint32, method payment.Method
 }
 
 // due lists what is to be settled: closed batches that are not settled, with those that share a file with them.
-func (e *Engine) due(batch uint32, method payment.Method) ([]payment.Batch, error) {
-	open := func(b payment.Batch) bool { return b.Stage == payment.BatchFixed || b.Stage == payment.BatchDiffers }
+func (e *Engine) due(batch uint32, method book.Method) ([]book.Batch, error) {
+	open := func(b book.Batch) bool { return b.Stage == book.BatchFixed || b.Stage == book.BatchDiffers }
 	if batch == All {
-		return e.batches(func(b payment.Batch) bool { return open(b) && (method == "" || method == b.Method) })
+		return e.batches(func(b book.Batch) bool { return open(b) && (method == "" || method == b.Method) })
 	}
 	b, err := e.batch(batch)
 	if err != nil {
 		return nil, err
 	}
 	switch {
-	case b.Stage == payment.BatchOpen || b.Stage == payment.BatchCutover:
+	case b.Stage == book.BatchOpen || b.Stage == book.BatchCutover:
 		return nil, fmt.Errorf("%s is %s; close it first: %w", b.ID(), b.Stage, ErrConflict)
 	case b.File == "" || !open(b):
-		return []payment.Batch{b}, nil
+		return []book.Batch{b}, nil
 	}
-	return e.batches(func(other payment.Batch) bool { return other.File == b.File && open(other) })
+	return e.batches(func(other book.Batch) bool { return other.File == b.File && open(other) })
 }
 
 type settlement struct {
@@ -101,7 +101,7 @@ func (s *settlement) step(n int) {
 }
 
 // outcome reads what became of the batches and their files.
-func (s *settlement) outcome(due []payment.Batch) (Settlement, error) {
+func (s *settlement) outcome(due []book.Batch) (Settlement, error) {
 	out := Settlement{Payments: s.done}
 	err := s.engine.cfg.Ledger.View(func(tx *ledger.Tx) error {
 		names := map[string]bool{}
@@ -125,24 +125,24 @@ func (s *settlement) outcome(due []payment.Batch) (Settlement, error) {
 		}
 		return nil
 	})
-	slices.SortFunc(out.Files, func(a, b payment.File) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(out.Files, func(a, b book.File) int { return cmp.Compare(a.Name, b.Name) })
 	return out, err
 }
 
 // settleCards settles a card batch.
-func (s *settlement) settleCards(ctx context.Context, b payment.Batch) error {
-	if b.Stage == payment.BatchDone {
+func (s *settlement) settleCards(ctx context.Context, b book.Batch) error {
+	if b.Stage == book.BatchDone {
 		return nil
 	}
 	if err := s.agreed(ctx, b); err != nil {
 		return err
 	}
-	return s.finish(ctx, b, payment.StageApproved, payment.StageCaptured)
+	return s.finish(ctx, b, book.StageApproved, book.StageCaptured)
 }
 
 // finish marks the batch's payments of these stages settled, chunk by chunk, and then the batch. A crash between two chunks leaves the rest
 // as they are; the next run goes on there.
-func (s *settlement) finish(ctx context.Context, b payment.Batch, stages ...payment.Stage) error {
+func (s *settlement) finish(ctx context.Context, b book.Batch, stages ...book.Stage) error {
 	for _, stage := range stages {
 		for {
 			if err := ctx.Err(); err != nil {
@@ -160,19 +160,19 @@ func (s *settlement) finish(ctx context.Context, b payment.Batch, stages ...paym
 		}
 	}
 	return s.engine.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		_, err := tx.Append(s.actor.Event(b.Merchant, payment.BatchSettled{Batch: b.Number}))
+		_, err := tx.Append(s.actor.Event(b.Merchant, book.BatchSettled{Batch: b.Number}))
 		return err
 	})
 }
 
-func (s *settlement) settleChunk(ctx context.Context, b payment.Batch, stage payment.Stage) (settled int, err error) {
+func (s *settlement) settleChunk(ctx context.Context, b book.Batch, stage book.Stage) (settled int, err error) {
 	err = s.engine.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		next, err := idsOf(tx, ledger.Query{Merchant: b.Merchant, Stage: stage, Batch: b.Number, Limit: chunk})
 		if err != nil {
 			return err
 		}
 		for _, id := range next {
-			if _, err := tx.Append(s.actor.Event(b.Merchant, payment.PaymentSettled{ID: id, Batch: b.Number})); err != nil {
+			if _, err := tx.Append(s.actor.Event(b.Merchant, book.PaymentSettled{ID: id, Batch: b.Number})); err != nil {
 				return err
 			}
 		}
@@ -184,7 +184,7 @@ func (s *settlement) settleChunk(ctx context.Context, b payment.Batch, stage pay
 
 // idsOf reads the ids of a merchant's payments.
 func idsOf(tx *ledger.Tx, q ledger.Query) (ids []string, err error) {
-	err = tx.Payments(q, func(p payment.Payment) error {
+	err = tx.Payments(q, func(p book.Payment) error {
 		ids = append(ids, p.ID)
 		return nil
 	})

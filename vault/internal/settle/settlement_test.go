@@ -12,14 +12,14 @@ import (
 	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/account"
 	"nightdrop/vault/internal/acquirer"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 func oneBag(m channel.Message) []channel.Message { return []channel.Message{m} }
 
-func (c *counter) batch(number uint32) (b payment.Batch) {
+func (c *counter) batch(number uint32) (b book.Batch) {
 	c.t.Helper()
 	c.View(func(tx *ledger.Tx) (err error) {
 		b, _, err = tx.Batch(number)
@@ -34,25 +34,25 @@ func TestCloseAndSettle(t *testing.T) {
 	e := c.engine(func(cfg *Config) { cfg.Outstanding = 1 }) // so that the dropped line takes nothing along
 	c.while(e, func() {
 		waittest.For(t, "four outcomes", func() bool {
-			return c.stage(ids[0]) == payment.StageApproved && c.stage(ids[3]) == payment.StageReversed
+			return c.stage(ids[0]) == book.StageApproved && c.stage(ids[3]) == book.StageReversed
 		})
 		closed, err := e.CloseBatch(t.Context(), "shop-1", "", operator(), nil)
 		c.must(err)
-		want := []payment.Total{{Currency: "USD", Count: 2, Amount: 4499}}
-		if len(closed) != 1 || closed[0].Stage != payment.BatchFixed || !slices.Equal(closed[0].Totals, want) {
+		want := []book.Total{{Currency: "USD", Count: 2, Amount: 4499}}
+		if len(closed) != 1 || closed[0].Stage != book.BatchFixed || !slices.Equal(closed[0].Totals, want) {
 			t.Fatalf("closed %+v", closed)
 		}
 		var seen []int
 		done, err := e.Settle(t.Context(), All, "", operator(), func(done, total int) { seen = append(seen, done, total) })
 		c.must(err)
-		if done.Payments != 2 || len(done.Batches) != 1 || done.Batches[0].Stage != payment.BatchDone {
+		if done.Payments != 2 || len(done.Batches) != 1 || done.Batches[0].Stage != book.BatchDone {
 			t.Errorf("settled %+v", done)
 		}
 		if !slices.Equal(seen[len(seen)-2:], []int{2, 2}) {
 			t.Errorf("progress ended at %v", seen)
 		}
 	})
-	if c.stage(ids[0]) != payment.StageSettled || c.stage(ids[1]) != payment.StageDeclined || c.stage(ids[3]) != payment.StageReversed {
+	if c.stage(ids[0]) != book.StageSettled || c.stage(ids[1]) != book.StageDeclined || c.stage(ids[3]) != book.StageReversed {
 		t.Errorf("after settling: %s %s %s", c.stage(ids[0]), c.stage(ids[1]), c.stage(ids[3]))
 	}
 	c.changesNothing(e)
@@ -107,7 +107,7 @@ func TestCloseWaitsForAnswers(t *testing.T) {
 	slow := &spy{Acquirer: c.client, sales: func(acquirer.Request) error { <-release; return nil }}
 	e := c.engine(func(cfg *Config) { cfg.Acquirer, cfg.Patience = slow, time.Second })
 	c.while(e, func() {
-		waittest.For(t, "the sale to be in flight", func() bool { return c.stage(ids[0]) == payment.StageAuthorising })
+		waittest.For(t, "the sale to be in flight", func() bool { return c.stage(ids[0]) == book.StageAuthorising })
 		_, err := e.CloseBatch(t.Context(), "shop-1", "", operator(), nil)
 		if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), ids[0]) {
 			t.Errorf("closing over an outstanding answer: %v", err)
@@ -130,7 +130,7 @@ func TestCloseWaitsForUnknown(t *testing.T) {
 		cfg.Acquirer, cfg.Patience, cfg.ReversalRetry = deaf, 200*time.Millisecond, time.Hour
 	})
 	c.while(e, func() {
-		waittest.For(t, "the sale to be unknown", func() bool { return c.stage(ids[0]) == payment.StageUnknown })
+		waittest.For(t, "the sale to be unknown", func() bool { return c.stage(ids[0]) == book.StageUnknown })
 		_, err := e.CloseBatch(t.Context(), "", "", operator(), nil)
 		if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), ids[0]) {
 			t.Errorf("closing over an unknown outcome: %v", err)
@@ -145,7 +145,7 @@ func TestCloseWaitsForUnknown(t *testing.T) {
 	c.must(err)
 	_, err = e.Settle(t.Context(), 1, "", operator(), nil)
 	c.must(err)
-	if c.batch(1).Stage != payment.BatchDone {
+	if c.batch(1).Stage != book.BatchDone {
 		t.Errorf("batch is %s", c.batch(1).Stage)
 	}
 }
@@ -164,17 +164,17 @@ func TestTotalsDiffer(t *testing.T) {
 			t.Fatalf("settling with other totals: %v", err)
 		}
 	}
-	if b := c.batch(1); b.Stage != payment.BatchDiffers || len(b.Host) != 1 || b.Host[0].Count != 3 || b.Done != 0 {
+	if b := c.batch(1); b.Stage != book.BatchDiffers || len(b.Host) != 1 || b.Host[0].Count != 3 || b.Done != 0 {
 		t.Errorf("batch %+v", b)
 	}
-	if n := c.State().Findings[payment.FindingTotalsDiffer]; n != 2 {
+	if n := c.State().Findings[book.FindingTotalsDiffer]; n != 2 {
 		t.Errorf("%d findings", n)
 	}
 	_, err = c.client.Reverse(t.Context(), stray)
 	c.must(err)
 	done, err := e.Settle(t.Context(), All, "", operator(), nil)
 	c.must(err)
-	if done.Payments != 2 || c.batch(1).Stage != payment.BatchDone {
+	if done.Payments != 2 || c.batch(1).Stage != book.BatchDone {
 		t.Errorf("after the books are equal: %d settled, batch %s", done.Payments, c.batch(1).Stage)
 	}
 	c.changesNothing(e)
@@ -214,7 +214,7 @@ func TestHostDownAtSettlement(t *testing.T) {
 	waittest.For(t, "the line to be up", func() bool { return c.client.Ready() == nil })
 	_, err = e.Settle(t.Context(), All, "", operator(), nil)
 	c.must(err)
-	if c.batch(1).Stage != payment.BatchDone {
+	if c.batch(1).Stage != book.BatchDone {
 		t.Errorf("batch is %s", c.batch(1).Stage)
 	}
 }
@@ -239,13 +239,13 @@ func TestSettleGoesOnWhereItStopped(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("an operator left and settling ended with %v", err)
 	}
-	if got := c.count(payment.StageSettled); got != chunk {
+	if got := c.count(book.StageSettled); got != chunk {
 		t.Errorf("%d settled before the stop", got)
 	}
 	done, err := e.Settle(t.Context(), All, "", operator(), nil)
 	c.must(err)
-	if done.Payments != 480-chunk || c.count(payment.StageSettled) != 480 {
-		t.Errorf("the second run settled %d, in all %d", done.Payments, c.count(payment.StageSettled))
+	if done.Payments != 480-chunk || c.count(book.StageSettled) != 480 {
+		t.Errorf("the second run settled %d, in all %d", done.Payments, c.count(book.StageSettled))
 	}
 	c.agree()
 }

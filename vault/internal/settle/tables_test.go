@@ -5,9 +5,9 @@ import (
 	"time"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // storedAs puts another account into a token's place, as if it had been stored when the tables were others.
@@ -36,15 +36,15 @@ func TestWhatIsStoredOutlivesTheTables(t *testing.T) {
 	e := c.engine(nil)
 	c.finish(e)
 	c.endOfDay(e)
-	c.want("the card", charged, payment.StageSettled, envelope.ISOCode("00"), "approved", "settled")
-	c.want("the expired card", late, payment.StageRejected, envelope.CodeExpiredCard, "rejected")
-	c.want("the bank account", debit, payment.StageSettled, envelope.CodeOK, "accepted", "settled")
+	c.want("the card", charged, book.StageSettled, envelope.ISOCode("00"), "approved", "settled")
+	c.want("the expired card", late, book.StageRejected, envelope.CodeExpiredCard, "rejected")
+	c.want("the bank account", debit, book.StageSettled, envelope.CodeOK, "accepted", "settled")
 	_, _, file := c.theFile()
 	if got := file.Batches[0].GetEntries()[0]; got.RDFIIdentification+got.CheckDigit != "500000005" {
 		t.Errorf("the file has an entry of %s", got.RDFIIdentification+got.CheckDigit)
 	}
 	refund := c.send(c.shop.Refund(debit, 20))
 	c.endOfDay(e)
-	c.want("the refund", refund, payment.StageSettled, envelope.CodeOK, "accepted", "refunded")
+	c.want("the refund", refund, book.StageSettled, envelope.CodeOK, "accepted", "refunded")
 	c.agree()
 }

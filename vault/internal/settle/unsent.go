@@ -6,8 +6,8 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // errUnlogged is wrapped where a message was not sent because the journal does not have its intent yet.
@@ -27,7 +27,7 @@ func neverSent(ctx context.Context, failure error) bool {
 }
 
 // giveUp commits that a request or a capture was never sent, and drops what was kept to send it.
-func (e *Engine) giveUp(ctx context.Context, p payment.Payment, failure error) error {
+func (e *Engine) giveUp(ctx context.Context, p book.Payment, failure error) error {
 	e.cfg.Logger.Error("a request was not sent, and is given up",
 		"merchant", p.Merchant, "payment", p.ID, "cause", failure)
 	return e.cfg.Ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
@@ -40,7 +40,7 @@ func (e *Engine) giveUp(ctx context.Context, p payment.Payment, failure error) e
 }
 
 // unsentCode says why a request was not sent.
-func unsentCode(p payment.Payment, failure error, now envelope.Time) envelope.Code {
+func unsentCode(p book.Payment, failure error, now envelope.Time) envelope.Code {
 	_, known := envelope.KnownCurrency(p.Currency)
 	switch {
 	case errors.Is(failure, acquirer.ErrRequest) && !known:

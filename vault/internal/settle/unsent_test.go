@@ -6,7 +6,7 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // TestWhatCannotBeSaidWasNotSent: a request that the dialect has no words for never leaves, so it has no unknown
@@ -25,13 +25,13 @@ func TestWhatCannotBeSaidWasNotSent(t *testing.T) {
 	capture, refund := c.send(c.shop.Capture(hold, 300)), c.send(c.shop.Refund(sold, 1999))
 	c.finish(c.engine(func(cfg *Config) { cfg.Acquirer = dumb }))
 	for _, id := range []string{sale, held, capture, refund} {
-		c.want("what could not be said", id, payment.StageRejected, envelope.CodeNotPermitted, "rejected")
+		c.want("what could not be said", id, book.StageRejected, envelope.CodeNotPermitted, "rejected")
 		if p := c.Payment("shop-1", id); p.Batch != 0 {
 			t.Errorf("%s is of batch %d", p.Operation, p.Batch)
 		}
 	}
 	c.noParts(sale)
-	if p := c.Payment("shop-1", hold); p.Capturing != 0 || p.Stage != payment.StageAuthorised {
+	if p := c.Payment("shop-1", hold); p.Capturing != 0 || p.Stage != book.StageAuthorised {
 		t.Errorf("the authorisation is %s, and holds %d for captures", p.Stage, p.Capturing)
 	}
 	if p := c.Payment("shop-1", sold); p.Refunded != 0 {

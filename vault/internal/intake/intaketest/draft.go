@@ -8,7 +8,7 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // Draft is an envelope before it is sealed and signed: its plaintexts, of which "" is no part.
@@ -22,9 +22,9 @@ type Draft struct {
 }
 
 // Policy permits everything, in dollars: what a merchant is given by an operator who hides nothing from it.
-func Policy() payment.Policy {
-	return payment.Policy{Limits: []payment.Limit{{Currency: "USD", PayoutDay: envelope.MaxAmount}}, Storage: true,
-		Company: payment.Company{Name: "THE SHOP", ID: "1234567890"}}
+func Policy() book.Policy {
+	return book.Policy{Limits: []book.Limit{{Currency: "USD", PayoutDay: envelope.MaxAmount}}, Storage: true,
+		Company: book.Company{Name: "THE SHOP", ID: "1234567890"}}
 }
 
 // Order is the plaintext of an order part for a sale.

@@ -9,7 +9,7 @@ import (
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // Relay signs bags; the vault knows it.
@@ -27,7 +27,7 @@ func (v *Vault) SetRelays(names ...string) []*Relay {
 		relays[n] = &Relay{Signer: Signer(v.TB, name), tb: v.TB}
 		vkeys[n] = relays[n].Signer.Verifier().String()
 	}
-	v.Append("", payment.RelaysSet{Relays: vkeys})
+	v.Append("", book.RelaysSet{Relays: vkeys})
 	return relays
 }
 

@@ -9,7 +9,7 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/shared/seal"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // Storefront is an enrolled merchant with its keys.
@@ -26,7 +26,7 @@ type Storefront struct {
 func (v *Vault) Enrol(id string) *Storefront {
 	v.TB.Helper()
 	s := v.Stranger(id)
-	v.Append(id, payment.MerchantAdded{Name: "The shop " + id, Verifiers: []string{s.Signer.Verifier().String()}, ReplyKeys: []string{s.ReplyLine()},
+	v.Append(id, book.MerchantAdded{Name: "The shop " + id, Verifiers: []string{s.Signer.Verifier().String()}, ReplyKeys: []string{s.ReplyLine()},
 		Acceptor: "ACCEPTOR1", Currencies: []string{"USD", "EUR"}})
 	return s
 }

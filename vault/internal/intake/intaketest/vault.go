@@ -13,9 +13,9 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/shared/seal"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // Name is the vault's.
@@ -78,11 +78,11 @@ func (v *Vault) Tick() {
 }
 
 // Append commits events of an operator.
-func (v *Vault) Append(merchant string, bodies ...payment.Body) {
+func (v *Vault) Append(merchant string, bodies ...book.Body) {
 	v.TB.Helper()
 	v.must(v.Ledger.Commit(v.TB.Context(), func(tx *ledger.Tx) error {
 		for _, body := range bodies {
-			if _, err := tx.Append(payment.Event{Actor: "user:root", Origin: "socket", Merchant: merchant, Body: body}); err != nil {
+			if _, err := tx.Append(book.Event{Actor: "user:root", Origin: "socket", Merchant: merchant, Body: body}); err != nil {
 				return err
 			}
 		}
@@ -97,7 +97,7 @@ func (v *Vault) View(read func(*ledger.Tx) error) {
 }
 
 // State returns the vault's own state.
-func (v *Vault) State() (state payment.Vault) {
+func (v *Vault) State() (state book.Vault) {
 	v.TB.Helper()
 	v.View(func(tx *ledger.Tx) (err error) {
 		state, err = tx.Vault()
@@ -107,7 +107,7 @@ func (v *Vault) State() (state payment.Vault) {
 }
 
 // Payment returns a payment, which must be there.
-func (v *Vault) Payment(merchant, id string) (p payment.Payment) {
+func (v *Vault) Payment(merchant, id string) (p book.Payment) {
 	v.TB.Helper()
 	v.View(func(tx *ledger.Tx) error {
 		var ok bool

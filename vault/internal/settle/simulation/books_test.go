@@ -7,8 +7,8 @@ import (
 	"nightdrop/ops/simulator/bank"
 	"nightdrop/ops/simulator/host"
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // compare holds the ledger against the books of the acquirer's host and of the bank, one by one, and the log against its rules.
@@ -17,13 +17,13 @@ func (w *world) compare() {
 	w.compareBank()
 	w.compareResults()
 	for _, p := range w.payments(nil) {
-		if slices.Contains(underway, p.Stage) || p.Stage == payment.StageManual || p.Stage == payment.StageAccepted || p.Stage == payment.StageFiling {
+		if slices.Contains(underway, p.Stage) || p.Stage == book.StageManual || p.Stage == book.StageAccepted || p.Stage == book.StageFiling {
 			w.fail("%s is left at %s", p.ID, p.Stage)
 		}
 	}
 	w.view(func(tx *ledger.Tx) error {
-		return tx.Batches(func(b payment.Batch) error {
-			if b.Stage != payment.BatchDone {
+		return tx.Batches(func(b book.Batch) error {
+			if b.Stage != book.BatchDone {
 				w.fail("%s is left at %s", b.ID(), b.Stage)
 			}
 			return nil
@@ -32,10 +32,10 @@ func (w *world) compare() {
 }
 
 // types are the message types under which the host books what a flow asks for.
-var types = map[payment.Flow]string{payment.FlowSale: "0200", payment.FlowRefund: "0200", payment.FlowAuthorise: "0100", payment.FlowCapture: "0220"}
+var types = map[book.Flow]string{book.FlowSale: "0200", book.FlowRefund: "0200", book.FlowAuthorise: "0100", book.FlowCapture: "0220"}
 
 // keyOf is what the host calls a payment's request; the zero key of one that has none.
-func keyOf(p payment.Payment) host.Key {
+func keyOf(p book.Payment) host.Key {
 	if p.Trace == nil || types[p.Flow()] == "" {
 		return host.Key{}
 	}
@@ -64,9 +64,9 @@ func (w *world) statement() host.Statement {
 }
 
 // stands tells whether the vault counts on a card payment's standing at the host.
-func stands(p payment.Payment) bool {
+func stands(p book.Payment) bool {
 	switch p.Stage {
-	case payment.StageApproved, payment.StageSettled, payment.StageAuthorised, payment.StageCompleted, payment.StageExpired, payment.StageCaptured:
+	case book.StageApproved, book.StageSettled, book.StageAuthorised, book.StageCompleted, book.StageExpired, book.StageCaptured:
 		return types[p.Flow()] != ""
 	}
 	return false
@@ -123,7 +123,7 @@ func (w *world) compareBank() {
 		}
 	}
 	for _, p := range w.payments(nil) {
-		if p.Stage != payment.StageSettled && p.Stage != payment.StageReturned || p.Flow() != payment.FlowEntry {
+		if p.Stage != book.StageSettled && p.Stage != book.StageReturned || p.Flow() != book.FlowEntry {
 			continue
 		}
 		e, booked := there[p.Entry]
@@ -131,7 +131,7 @@ func (w *world) compareBank() {
 		if !booked || e.Amount != p.Amount || e.Credit != p.Credit() || e.Standard != p.Standard {
 			w.fail("%s %s of %d is %s; the bank has %+v", p.Operation, p.ID, p.Amount, p.Stage, e)
 		}
-		if (p.Stage == payment.StageReturned) != (e.Return != "") || e.Return != "" && p.Code != envelope.Code("ach-"+e.Return) {
+		if (p.Stage == book.StageReturned) != (e.Return != "") || e.Return != "" && p.Code != envelope.Code("ach-"+e.Return) {
 			w.fail("%s is %s %s; the bank returned it with %q", p.ID, p.Stage, p.Code, e.Return)
 		}
 	}
@@ -144,7 +144,7 @@ func (w *world) compareBank() {
 func (w *world) compareFile(f bank.File) {
 	w.view(func(tx *ledger.Tx) error {
 		ours, found, err := tx.File(f.Name)
-		if err == nil && (!found || ours.Stage != payment.FileOut || ours.Digest != f.Hash || ours.Entries != len(f.Entries)) {
+		if err == nil && (!found || ours.Stage != book.FileOut || ours.Digest != f.Hash || ours.Entries != len(f.Entries)) {
 			w.fail("the bank has %s of %d entries with digest %s; the log has %+v", f.Name, len(f.Entries), f.Hash, ours)
 		}
 		return err
@@ -170,8 +170,8 @@ var after = map[envelope.Status][]envelope.Status{
 // compareResults folds the log again: no result contradicts one before it, no trace number is used twice, and what the fold counts is what
 // the payments come to.
 func (w *world) compareResults() {
-	folded := payment.NewMemory()
-	told := map[payment.Key]envelope.Status{}
+	folded := book.NewMemory()
+	told := map[book.Key]envelope.Status{}
 	traces := map[string]string{}
 	w.view(func(tx *ledger.Tx) error {
 		size, err := tx.TreeSize()
@@ -181,8 +181,8 @@ func (w *world) compareResults() {
 				return err
 			}
 			w.unheld(folded, e.Event)
-			var issued *payment.Issued
-			if issued, err = payment.Apply(folded, e.Event); issued != nil {
+			var issued *book.Issued
+			if issued, err = book.Apply(folded, e.Event); issued != nil {
 				w.follows(told, e.Event.Body, issued)
 			}
 			w.usedOnce(traces, i, e.Event)
@@ -194,10 +194,10 @@ func (w *world) compareResults() {
 	}
 }
 
-func (w *world) follows(told map[payment.Key]envelope.Status, body payment.Body, issued *payment.Issued) {
-	key, status := payment.Key{Merchant: issued.Merchant, ID: issued.ID}, issued.Facts.Status
+func (w *world) follows(told map[book.Key]envelope.Status, body book.Body, issued *book.Issued) {
+	key, status := book.Key{Merchant: issued.Merchant, ID: issued.ID}, issued.Facts.Status
 	may := after
-	if _, corrects := body.(payment.PaymentCorrected); corrects {
+	if _, corrects := body.(book.PaymentCorrected); corrects {
 		may = afterCorrection
 	}
 	if !slices.Contains(may[told[key]], status) {
@@ -207,24 +207,24 @@ func (w *world) follows(told map[payment.Key]envelope.Status, body payment.Body,
 }
 
 // unheld checks that the trace number of a new message is borne by no open message of another payment, from whatever day.
-func (w *world) unheld(folded *payment.Memory, e payment.Event) {
-	var t payment.Trace
+func (w *world) unheld(folded *book.Memory, e book.Event) {
+	var t book.Trace
 	var id string
 	switch b := e.Body.(type) {
-	case payment.AuthorisationIntended:
+	case book.AuthorisationIntended:
 		t, id = b.Trace, b.ID
-	case payment.ReconciliationIntended:
+	case book.ReconciliationIntended:
 		t = b.Trace
-	case payment.CaptureIntended:
+	case book.CaptureIntended:
 		t, id = b.Trace, b.ID
-	case payment.ReversalIntended:
+	case book.ReversalIntended:
 		t, id = b.Trace, b.ID
 	default:
 		return
 	}
 	for _, p := range folded.Payments {
 		request, reversal := p.OpenTraces()
-		for _, held := range []*payment.Trace{request, reversal} {
+		for _, held := range []*book.Trace{request, reversal} {
 			if held != nil && p.ID != id && held.Terminal == t.Terminal && held.STAN == t.STAN {
 				w.fail("trace number %d is given to %s while %s (%s) bears it", t.STAN, id, p.ID, p.Stage)
 			}
@@ -233,7 +233,7 @@ func (w *world) unheld(folded *payment.Memory, e payment.Event) {
 }
 
 // usedOnce notes the trace numbers of an event, which only repeats of the message that they were made for may use again.
-func (w *world) usedOnce(traces map[string]string, index int64, e payment.Event) {
+func (w *world) usedOnce(traces map[string]string, index int64, e book.Event) {
 	numbers, message := traced(index, e)
 	for _, number := range numbers {
 		if other, used := traces[number]; used && other != message {
@@ -245,19 +245,19 @@ func (w *world) usedOnce(traces map[string]string, index int64, e payment.Event)
 
 // traced returns the trace numbers that an event uses, and the message that they are of: an advice is repeated under its own, all else is
 // sent once.
-func traced(index int64, e payment.Event) (numbers []string, message string) {
-	var t payment.Trace
+func traced(index int64, e book.Event) (numbers []string, message string) {
+	var t book.Trace
 	message = fmt.Sprintf("event %d", index)
 	switch b := e.Body.(type) {
-	case payment.AuthorisationIntended:
+	case book.AuthorisationIntended:
 		t = b.Trace
-	case payment.ReconciliationIntended:
+	case book.ReconciliationIntended:
 		t = b.Trace
-	case payment.CaptureIntended:
+	case book.CaptureIntended:
 		t, message = b.Trace, "capture "+b.ID
-	case payment.ReversalIntended:
+	case book.ReversalIntended:
 		t, message = b.Trace, "reversal of "+b.ID
-	case payment.EntryIntended:
+	case book.EntryIntended:
 		return []string{b.Trace}, message
 	default:
 		return nil, ""

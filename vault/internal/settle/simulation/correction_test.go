@@ -13,8 +13,8 @@ import (
 	"nightdrop/ops/simulator/host"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -90,7 +90,7 @@ func (f *forgetful) Reverse(ctx context.Context, r acquirer.Reversal) (acquirer.
 func (w *world) errs() bool { return !w.careful && w.draw.IntN(2) == 0 }
 
 // other is what a person says who is wrong.
-func other(p payment.Payment, truth envelope.Status) envelope.Status {
+func other(p book.Payment, truth envelope.Status) envelope.Status {
 	for _, as := range p.Resolutions() {
 		if as != truth {
 			return as
@@ -100,12 +100,12 @@ func other(p payment.Payment, truth envelope.Status) envelope.Status {
 }
 
 // say has a person say what became of a payment at manual, which the acquirer's book tells; a word that is wrong is remembered.
-func (w *world) say(e *settle.Engine, p payment.Payment) error {
-	book := w.transactions()
-	truth := became(p, book)
-	if inPart(p, book) { // nobody can say that it stands: it is taken back
+func (w *world) say(e *settle.Engine, p book.Payment) error {
+	records := w.transactions()
+	truth := became(p, records)
+	if inPart(p, records) { // nobody can say that it stands: it is taken back
 		truth = fell(p)
-		w.wrong = append(w.wrong, payment.Key{Merchant: p.Merchant, ID: p.ID})
+		w.wrong = append(w.wrong, book.Key{Merchant: p.Merchant, ID: p.ID})
 	}
 	if p.AtHost && !slices.Contains(p.Resolutions(), truth) { // it stands, and its shop was told otherwise: it is a line from now on
 		err := e.Correct(w.t.Context(), p.Merchant, p.ID, truth, false, "the acquirer reverses it no more", operator())
@@ -113,19 +113,19 @@ func (w *world) say(e *settle.Engine, p payment.Payment) error {
 		return err
 	}
 	as := truth
-	if !inPart(p, book) && w.errs() {
+	if !inPart(p, records) && w.errs() {
 		as = other(p, truth)
 	}
 	err := e.Resolve(w.t.Context(), p.Merchant, p.ID, as, "the acquirer's book says so", operator())
 	w.did(fmt.Sprintf("resolve %s as %s", p.ID, as), err)
 	if as != truth {
-		w.wrong = append(w.wrong, payment.Key{Merchant: p.Merchant, ID: p.ID})
+		w.wrong = append(w.wrong, book.Key{Merchant: p.Merchant, ID: p.ID})
 	}
 	return err
 }
 
 // correct corrects those wrong words that pass due, as far as something is wrong by now: shops and hosts have gone on.
-func (w *world) correct(due func(payment.Payment) bool) {
+func (w *world) correct(due func(book.Payment) bool) {
 	wrong := w.wrong
 	w.wrong = nil
 	for _, key := range wrong {
@@ -136,27 +136,27 @@ func (w *world) correct(due func(payment.Payment) bool) {
 		}
 		w.do("correct "+key.ID, func(e *settle.Engine) error {
 			p := w.payment(key)
-			book := w.transactions()
-			as := correction(p, book)
+			records := w.transactions()
+			as := correction(p, records)
 			if as == "" {
 				return nil
 			}
-			reverse := as != fell(p) && (w.draw.IntN(4) == 0 || inPart(p, book))
+			reverse := as != fell(p) && (w.draw.IntN(4) == 0 || inPart(p, records))
 			return e.Correct(w.t.Context(), p.Merchant, p.ID, as, reverse, "the acquirer's listing says otherwise", operator())
 		})
 	}
 }
 
 // correctSome corrects what it comes upon.
-func (w *world) correctSome() { w.correct(func(payment.Payment) bool { return w.draw.IntN(2) == 0 }) }
+func (w *world) correctSome() { w.correct(func(book.Payment) bool { return w.draw.IntN(2) == 0 }) }
 
 // anyone is due always.
-func anyone(payment.Payment) bool { return true }
+func anyone(book.Payment) bool { return true }
 
 // batchless are due that no batch brings to light.
-func batchless(p payment.Payment) bool { return p.Batch == 0 }
+func batchless(p book.Payment) bool { return p.Batch == 0 }
 
-func (w *world) payment(key payment.Key) (p payment.Payment) {
+func (w *world) payment(key book.Key) (p book.Payment) {
 	w.view(func(tx *ledger.Tx) (err error) {
 		p, _, err = tx.Payment(key.Merchant, key.ID)
 		return err
@@ -165,15 +165,15 @@ func (w *world) payment(key payment.Key) (p payment.Payment) {
 }
 
 // inPart tells whether a payment stands at the host with another amount than was asked for.
-func inPart(p payment.Payment, book map[host.Key]host.Transaction) bool {
-	t, there := book[keyOf(p)]
+func inPart(p book.Payment, records map[host.Key]host.Transaction) bool {
+	t, there := records[keyOf(p)]
 	return there && standing(t) && t.Amount != p.Amount
 }
 
 // fell is what the shop is told of a payment that does not stand.
-func fell(p payment.Payment) envelope.Status {
+func fell(p book.Payment) envelope.Status {
 	switch {
-	case p.Flow() == payment.FlowCapture:
+	case p.Flow() == book.FlowCapture:
 		return envelope.StatusDeclined
 	case p.Void != "":
 		return envelope.StatusVoided
@@ -182,16 +182,16 @@ func fell(p payment.Payment) envelope.Status {
 }
 
 // correction is what the acquirer's book says of a payment, where the vault has it otherwise; "" where it has not, or is about to.
-func correction(p payment.Payment, book map[host.Key]host.Transaction) envelope.Status {
-	t, there := book[keyOf(p)]
+func correction(p book.Payment, records map[host.Key]host.Transaction) envelope.Status {
+	t, there := records[keyOf(p)]
 	up := there && standing(t)
-	told := p.Stage == payment.StageReversed || p.Stage == payment.StageVoided || p.Stage == payment.StageDeclined
+	told := p.Stage == book.StageReversed || p.Stage == book.StageVoided || p.Stage == book.StageDeclined
 	switch {
-	case told && up && !p.AtHost && p.Flow() == payment.FlowCapture:
+	case told && up && !p.AtHost && p.Flow() == book.FlowCapture:
 		return envelope.StatusCaptured
 	case told && up && !p.AtHost:
 		return envelope.StatusApproved
-	case told && !up && p.AtHost, !up && stands(p) && p.Stage != payment.StageExpired && p.Stage != payment.StageCompleted && p.Capturing == 0:
+	case told && !up && p.AtHost, !up && stands(p) && p.Stage != book.StageExpired && p.Stage != book.StageCompleted && p.Capturing == 0:
 		return fell(p)
 	}
 	return ""
@@ -212,9 +212,9 @@ func (w *world) besides() (captured, refunded map[string]int64) {
 	for _, p := range w.payments(nil) {
 		switch {
 		case !p.AtHost:
-		case p.Flow() == payment.FlowCapture:
+		case p.Flow() == book.FlowCapture:
 			captured[p.Of] += p.Amount
-		case p.Flow() == payment.FlowRefund:
+		case p.Flow() == book.FlowRefund:
 			refunded[p.Of] += p.Amount
 		}
 	}

@@ -13,8 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 )
 
 // errKilled is what a process that is dead gets from whatever it tries.
@@ -75,7 +75,7 @@ type mortalLedger struct {
 	real  *ledger.Ledger
 	fate  *fate
 	trial sync.Mutex
-	lose  func(payment.Body) bool // commits that are said to have happened and have not; nil: none
+	lose  func(book.Body) bool // commits that are said to have happened and have not; nil: none
 }
 
 func (l *mortalLedger) Committed() <-chan struct{} { return l.real.Committed() }
@@ -124,7 +124,7 @@ func (l *mortalLedger) Commit(ctx context.Context, fn func(*ledger.Tx) error) er
 }
 
 // try runs fn and reads which events it appends; a trial is rolled back.
-func (l *mortalLedger) try(ctx context.Context, fn func(*ledger.Tx) error, trial bool) (events []payment.Event, err error) {
+func (l *mortalLedger) try(ctx context.Context, fn func(*ledger.Tx) error, trial bool) (events []book.Event, err error) {
 	err = l.real.Commit(ctx, func(tx *ledger.Tx) error {
 		events = nil
 		before, err := tx.TreeSize()
@@ -154,7 +154,7 @@ func (l *mortalLedger) try(ctx context.Context, fn func(*ledger.Tx) error, trial
 }
 
 // nameOf says what a commit is, by what is the same in every run of a seed.
-func nameOf(events []payment.Event) string {
+func nameOf(events []book.Event) string {
 	var names []string
 	for _, e := range events {
 		body, _ := json.Marshal(e.Body)
@@ -180,15 +180,15 @@ type state struct {
 
 // damagesBefore lists the states of the outbox in which a kill before a commit can leave it: as it is, and those through which the steps
 // before the commit went.
-func damagesBefore(events []payment.Event) []state {
+func damagesBefore(events []book.Event) []state {
 	states := []state{{}}
 	switch b := events[0].Body.(type) {
-	case payment.FileIntended:
+	case book.FileIntended:
 		states = append(states,
 			state{" (its file is empty)", func(dir string) error { return os.Truncate(partial(dir, b.Name), 0) }},
 			state{" (its file is half written)", func(dir string) error { return halve(partial(dir, b.Name)) }},
 			state{" (its file is not there)", func(dir string) error { return os.Remove(partial(dir, b.Name)) }})
-	case payment.FileWritten:
+	case book.FileWritten:
 		states = append(states,
 			state{" (the file has both names)", func(dir string) error { return os.Link(filepath.Join(dir, b.Name), partial(dir, b.Name)) }},
 			state{" (the file has no name yet)", func(dir string) error { return os.Rename(filepath.Join(dir, b.Name), partial(dir, b.Name)) }})

@@ -7,8 +7,8 @@ import (
 	"testing/synctest"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
-	"nightdrop/vault/internal/payment"
 )
 
 // aDay is a day of twenty payments, from the first sale to the last settlement, whatever happens to the vault meanwhile. Of one sale the host's
@@ -76,7 +76,7 @@ func (w *world) twenty(killed bool) {
 		w.fail("the day had %d payments", len(all))
 	}
 	for _, p := range all {
-		if p.Stage == payment.StageRejected && (!killed || p.Code != envelope.CodeWrongState) {
+		if p.Stage == book.StageRejected && (!killed || p.Code != envelope.CodeWrongState) {
 			w.fail("%s was rejected: %s", p.ID, p.Code)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"nightdrop/ops/simulator/host"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer"
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // TestWrongWorldsAreNoticed puts a fault of its own kind into each world, which the comparison of the books has to notice wherever it
@@ -33,22 +33,22 @@ func TestWrongWorldsAreNoticed(t *testing.T) {
 		}, "at the host it is booked true"},
 		{"an engine takes an approval that it does not know for a decline", func(struck *atomic.Int64) mutation {
 			return mutation{line: func(a acquirer.Acquirer) acquirer.Acquirer { return decliner{a} },
-				lose: watching(struck, func(b payment.Body) bool {
-					answer, is := b.(payment.AuthorisationAnswered)
+				lose: watching(struck, func(b book.Body) bool {
+					answer, is := b.(book.AuthorisationAnswered)
 					return is && answer.Code != "iso-00" && isApproval(answer.Code)
 				})}
 		}, "at the host it is booked true"},
 		{"an engine takes every answer to a reversal for its word that it is done", func(struck *atomic.Int64) mutation {
 			return mutation{line: func(a acquirer.Acquirer) acquirer.Acquirer { return &believer{Acquirer: a} },
 				adversary: map[host.Mishap]float64{host.Inoperative: 0.4, host.OtherApproval: 0.4},
-				lose: watching(struck, func(b payment.Body) bool {
-					answer, is := b.(payment.ReversalAnswered)
+				lose: watching(struck, func(b book.Body) bool {
+					answer, is := b.(book.ReversalAnswered)
 					return is && answer.Code == "iso-91"
 				})}
 		}, "at the host it is booked true"},
 		{"a commit loses the intent of a request", func(struck *atomic.Int64) mutation {
-			return mutation{lose: func(b payment.Body) bool {
-				_, intent := b.(payment.AuthorisationIntended)
+			return mutation{lose: func(b book.Body) bool {
+				_, intent := b.(book.AuthorisationIntended)
 				return intent && struck.Add(1) == 1
 			}}
 		}, "that is nobody's|conflicts|the engine ended with"},
@@ -159,8 +159,8 @@ func (d *doubler) Authorise(ctx context.Context, request acquirer.Request) (acqu
 }
 
 // watching counts the commits that a fault shows in, and loses none: whatever came before could still be put right after a kill.
-func watching(struck *atomic.Int64, shows func(payment.Body) bool) func(payment.Body) bool {
-	return func(b payment.Body) bool {
+func watching(struck *atomic.Int64, shows func(book.Body) bool) func(book.Body) bool {
+	return func(b book.Body) bool {
 		if shows(b) {
 			struck.Add(1)
 		}

@@ -11,25 +11,25 @@ import (
 
 	"nightdrop/ops/simulator/host"
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 	"nightdrop/vault/internal/settle"
 )
 
 // resolve does what a person does with payments that nothing was answered about: asks the acquirer what became of them, and tells the vault.
 func (w *world) resolve() {
-	for _, p := range w.at(payment.StageManual) {
+	for _, p := range w.at(book.StageManual) {
 		w.revive()
 		_ = w.say(w.process.engine, p) // it is told how it ended, and what is left is asked again
 	}
 }
 
 // at reads the payments of some stages.
-func (w *world) at(stages ...payment.Stage) (found []payment.Payment) {
+func (w *world) at(stages ...book.Stage) (found []book.Payment) {
 	w.view(func(tx *ledger.Tx) error {
 		found = nil
 		for _, stage := range stages {
-			err := tx.Payments(ledger.Query{Stage: stage}, func(p payment.Payment) error {
+			err := tx.Payments(ledger.Query{Stage: stage}, func(p book.Payment) error {
 				found = append(found, p)
 				return nil
 			})
@@ -45,7 +45,7 @@ func (w *world) at(stages ...payment.Stage) (found []payment.Payment) {
 // resolveEarly does what a person does who need not wait for the end of the repeating: the acquirer's book says that what is repeated has
 // happened, which no message that is still on its way can change.
 func (w *world) resolveEarly() {
-	for _, p := range w.at(payment.StageUnknown, payment.StageVoiding, payment.StageCapturing) {
+	for _, p := range w.at(book.StageUnknown, book.StageVoiding, book.StageCapturing) {
 		w.revive()
 		as := became(p, w.transactions())
 		if as == envelope.StatusApproved || as == envelope.StatusDeclined {
@@ -66,13 +66,13 @@ func (w *world) resend() {
 }
 
 // became is what the acquirer's book says of a payment at manual.
-func became(p payment.Payment, book map[host.Key]host.Transaction) envelope.Status {
-	t, there := book[keyOf(p)]
+func became(p book.Payment, records map[host.Key]host.Transaction) envelope.Status {
+	t, there := records[keyOf(p)]
 	stands := there && standing(t)
 	switch {
-	case p.Flow() == payment.FlowCapture && stands:
+	case p.Flow() == book.FlowCapture && stands:
 		return envelope.StatusCaptured
-	case p.Flow() == payment.FlowCapture:
+	case p.Flow() == book.FlowCapture:
 		return envelope.StatusDeclined
 	case stands:
 		return envelope.StatusApproved

@@ -15,8 +15,8 @@ import (
 
 	"nightdrop/ops/simulator/host"
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
-	"nightdrop/vault/internal/payment"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -241,7 +241,7 @@ func (w *world) jump() {
 // closeSome closes one storefront's batches, or all, of one method or both. It may have to be done again.
 func (w *world) closeSome() {
 	merchant := append([]string{""}, w.merchants()...)[w.draw.IntN(1+len(w.shops))]
-	method := []payment.Method{"", payment.MethodCard, payment.MethodBank}[w.draw.IntN(3)]
+	method := []book.Method{"", book.MethodCard, book.MethodBank}[w.draw.IntN(3)]
 	w.revive()
 	w.did(fmt.Sprintf("close %q %q", merchant, method), w.close(merchant, method))
 }
@@ -255,7 +255,7 @@ func (w *world) merchants() (ids []string) {
 
 // settleSome settles what is closed, of one method or both. It may have to be done again.
 func (w *world) settleSome() {
-	method := []payment.Method{"", payment.MethodCard, payment.MethodBank}[w.draw.IntN(3)]
+	method := []book.Method{"", book.MethodCard, book.MethodBank}[w.draw.IntN(3)]
 	w.revive()
 	_, err := w.process.engine.Settle(w.t.Context(), settle.All, method, operator(), nil)
 	w.did(fmt.Sprintf("settle %q", method), err)
@@ -305,21 +305,21 @@ func (w *world) order(shop *intaketest.Storefront) intaketest.Draft {
 	case 7:
 		return shop.Payout(w.amount(true))
 	case 8, 9, 10:
-		if p, found := w.some(shop, payment.FlowAuthorise); found {
+		if p, found := w.some(shop, book.FlowAuthorise); found {
 			return shop.Capture(p.ID, w.part(p.Amount))
 		}
 	case 11, 12:
-		if p, found := w.some(shop, payment.FlowSale, payment.FlowAuthorise, payment.FlowEntry); found {
+		if p, found := w.some(shop, book.FlowSale, book.FlowAuthorise, book.FlowEntry); found {
 			return shop.Refund(p.ID, w.part(p.Amount))
 		}
 	case 13:
-		if p, found := w.some(shop, payment.FlowSale, payment.FlowAuthorise, payment.FlowEntry); found {
+		if p, found := w.some(shop, book.FlowSale, book.FlowAuthorise, book.FlowEntry); found {
 			return shop.Void(p.ID)
 		}
 	case 14:
 		return shop.Store(intaketest.Card(intaketest.CardNumber, intaketest.CardExpiry))
 	case 15:
-		if p, found := w.some(shop, payment.FlowKeep); found && p.Operation == envelope.OpStore {
+		if p, found := w.some(shop, book.FlowKeep); found && p.Operation == envelope.OpStore {
 			if w.draw.IntN(3) == 0 {
 				return shop.Forget(p.Token)
 			}
@@ -330,17 +330,17 @@ func (w *world) order(shop *intaketest.Storefront) intaketest.Draft {
 }
 
 // some draws one of a storefront's payments of these flows.
-func (w *world) some(shop *intaketest.Storefront, flows ...payment.Flow) (payment.Payment, bool) {
-	var fit []payment.Payment
+func (w *world) some(shop *intaketest.Storefront, flows ...book.Flow) (book.Payment, bool) {
+	var fit []book.Payment
 	for _, p := range w.payments(shop) {
 		for _, flow := range flows {
-			if p.Flow() == flow && p.Of == "" && p.Stage != payment.StageRejected {
+			if p.Flow() == flow && p.Of == "" && p.Stage != book.StageRejected {
 				fit = append(fit, p)
 			}
 		}
 	}
 	if len(fit) == 0 {
-		return payment.Payment{}, false
+		return book.Payment{}, false
 	}
 	return fit[w.draw.IntN(len(fit))], true
 }

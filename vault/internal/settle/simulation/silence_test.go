@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
-	"nightdrop/vault/internal/payment"
 )
 
 // silence is what an acquirer's host does for a time: it takes messages about payments and answers none, though it
@@ -162,7 +162,7 @@ func (w *world) outage(outage time.Duration, books bool) {
 	if p := w.manual(); p > 0 {
 		w.fail("%d payments are left to a person", p)
 	}
-	for _, kind := range []payment.Finding{payment.FindingHostSilent, payment.FindingHostAnswers} {
+	for _, kind := range []book.Finding{book.FindingHostSilent, book.FindingHostAnswers} {
 		if n := w.vault.State().Findings[kind]; n != 1 {
 			w.fail("%d findings %s", n, kind)
 		}
@@ -170,9 +170,9 @@ func (w *world) outage(outage time.Duration, books bool) {
 	unknown, refused := 0, 0
 	for _, p := range w.payments(nil) {
 		switch p.Stage {
-		case payment.StageReversed:
+		case book.StageReversed:
 			unknown++
-		case payment.StageRejected:
+		case book.StageRejected:
 			refused++
 			if p.Code != envelope.CodeNoAnswer {
 				w.fail("%s was refused with %s", p.ID, p.Code)
@@ -195,7 +195,7 @@ func (w *world) outage(outage time.Duration, books bool) {
 // manual counts the payments that wait for a person.
 func (w *world) manual() (n int) {
 	for _, p := range w.payments(nil) {
-		if p.Stage == payment.StageManual {
+		if p.Stage == book.StageManual {
 			n++
 		}
 	}

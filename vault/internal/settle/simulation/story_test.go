@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"nightdrop/vault/internal/payment"
+	"nightdrop/vault/internal/book"
 )
 
 // story is what happened in a run, with the virtual time of each step.
@@ -26,7 +26,7 @@ func (s *story) tell(format string, args ...any) {
 }
 
 // event tells of a committed event.
-func (s *story) event(e payment.Event) {
+func (s *story) event(e book.Event) {
 	body, _ := json.Marshal(e.Body)
 	s.tell("  %s %s %s", e.Body.Kind(), e.Merchant, body)
 }

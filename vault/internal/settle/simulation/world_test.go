@@ -16,10 +16,10 @@ import (
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/payment"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -36,7 +36,7 @@ type plan struct {
 
 // mutation makes a part of the world wrong, to show that the simulation notices. Nil members change nothing.
 type mutation struct {
-	lose func(payment.Body) bool                   // commits that do not happen
+	lose func(book.Body) bool                      // commits that do not happen
 	line func(acquirer.Acquirer) acquirer.Acquirer // in place of the line to the host
 
 	adversary map[host.Mishap]float64 // in place of the seed's
@@ -59,8 +59,8 @@ type world struct {
 	returns string // of the bank's files
 	taken   map[string]bool
 	posted  int
-	wrong   []payment.Key // what a person was wrong about, and has not corrected
-	careful bool          // people are not wrong any more
+	wrong   []book.Key // what a person was wrong about, and has not corrected
+	careful bool       // people are not wrong any more
 	faults  []string
 }
 
@@ -73,8 +73,8 @@ func newWorld(t testing.TB, p plan) *world {
 	w.relay = w.vault.SetRelays("relay-1")[0].Start()
 	for i := range p.shops {
 		shop := w.vault.Stranger(fmt.Sprintf("shop-%d", i+1))
-		w.vault.Append(shop.ID, payment.MerchantAdded{Name: shop.ID, Verifiers: []string{shop.Signer.Verifier().String()}, ReplyKeys: []string{shop.ReplyLine()},
-			Acceptor: fmt.Sprintf("ACCEPTOR%d", i+1), Currencies: []string{"USD", "EUR", "JPY"}}, payment.MerchantPolicySet{Policy: intaketest.Policy()})
+		w.vault.Append(shop.ID, book.MerchantAdded{Name: shop.ID, Verifiers: []string{shop.Signer.Verifier().String()}, ReplyKeys: []string{shop.ReplyLine()},
+			Acceptor: fmt.Sprintf("ACCEPTOR%d", i+1), Currencies: []string{"USD", "EUR", "JPY"}}, book.MerchantPolicySet{Policy: intaketest.Policy()})
 		w.shops = append(w.shops, shop)
 	}
 	w.outbox, w.returns = filepath.Join(w.dir, "outbox"), filepath.Join(w.dir, "returns")
@@ -140,7 +140,7 @@ func (w *world) post(drafts ...intaketest.Draft) (ids []string) {
 		if p.Operation == envelope.OpStore && p.Token != "" {
 			w.story.label(p.Token, "token-"+w.story.called(p.ID)) // drawn by the vault, and not by the seed
 		}
-		if p.Stage == payment.StageRejected {
+		if p.Stage == book.StageRejected {
 			w.story.tell("  %s is rejected: %s", p.ID, p.Code)
 		}
 	}
@@ -183,14 +183,14 @@ func (w *world) view(read func(*ledger.Tx) error) {
 }
 
 // payments reads those of a storefront, or of all when it is nil, in the order in which they came.
-func (w *world) payments(shop *intaketest.Storefront) (all []payment.Payment) {
+func (w *world) payments(shop *intaketest.Storefront) (all []book.Payment) {
 	q := ledger.Query{}
 	if shop != nil {
 		q.Merchant = shop.ID
 	}
 	w.view(func(tx *ledger.Tx) error {
 		all = nil
-		return tx.Payments(q, func(p payment.Payment) error {
+		return tx.Payments(q, func(p book.Payment) error {
 			all = append(all, p)
 			return nil
 		})
@@ -222,7 +222,7 @@ func (w *world) rest() {
 func (w *world) busy() (busy bool) {
 	w.view(func(tx *ledger.Tx) error {
 		for _, stage := range underway {
-			err := tx.Payments(ledger.Query{Stage: stage, Limit: 1}, func(payment.Payment) error {
+			err := tx.Payments(ledger.Query{Stage: stage, Limit: 1}, func(book.Payment) error {
 				busy = true
 				return nil
 			})
@@ -236,8 +236,8 @@ func (w *world) busy() (busy bool) {
 }
 
 // underway are the stages of a payment on its way to an outcome.
-var underway = []payment.Stage{payment.StageReceived, payment.StageAuthorising, payment.StageCapturing, payment.StageVoiding, payment.StageUnknown,
-	payment.StageCorrecting}
+var underway = []book.Stage{book.StageReceived, book.StageAuthorising, book.StageCapturing, book.StageVoiding, book.StageUnknown,
+	book.StageCorrecting}
 
 // do has the vault do what an operator asks for; when it is killed meanwhile, the operator asks again.
 func (w *world) do(what string, ask func(*settle.Engine) error) {
@@ -263,7 +263,7 @@ func (w *world) do(what string, ask func(*settle.Engine) error) {
 	w.fail("%s does not come to an end", what)
 }
 
-func (w *world) close(merchant string, method payment.Method) error {
+func (w *world) close(merchant string, method book.Method) error {
 	_, err := w.process.engine.CloseBatch(w.t.Context(), merchant, method, operator(), nil)
 	return err
 }

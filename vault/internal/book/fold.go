@@ -1,0 +1,372 @@
+package book
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"nightdrop/shared/envelope"
+)
+
+// ErrTransition is returned when an event does not fit the state: a bug in the caller, or a log that was tampered with.
+var ErrTransition = errors.New("event does not fit the state")
+
+// Issued is a result that an event gives its merchant. The ledger seals it, with its place in the log, and sends it.
+type Issued struct {
+	Merchant string
+	Serial   uint64        // in the merchant's chain
+	ID       string        // of the envelope that began what the result tells
+	Digest   string        // of that envelope
+	Created  envelope.Time // the event's time
+	Facts    envelope.Facts
+}
+
+// Apply folds one event into s and returns the result that it issues, or nil. It is deterministic. On an error the caller
+// must throw the whole transaction away: s may be half changed.
+func Apply(s State, e Event) (*Issued, error) {
+	f := fold{State: s, event: e}
+	if err := f.apply(); err != nil {
+		return nil, fmt.Errorf("%s: %w", e.Body.Kind(), err)
+	}
+	return f.issued, nil
+}
+
+type fold struct {
+	State
+	event  Event
+	issued *Issued
+}
+
+func (f *fold) apply() error {
+	if err := f.began(); err != nil {
+		return err
+	}
+	switch b := f.event.Body.(type) {
+	case VaultCreated, VaultUnlocked, VaultLocked, KeysChanged, RelaysSet, DirectoryIssued, MembersIssued:
+		return f.vault(b)
+	case IntegrityFound:
+		return f.finding(b)
+	case FindingAcknowledged:
+		return f.acknowledged(b)
+	case MerchantAdded, MerchantSuspended, MerchantResumed, MerchantPolicySet:
+		return f.merchant(b)
+	case ResultsResent:
+		return f.resent(b)
+	case BagCommitted:
+		return f.bag(b)
+	case EnvelopeRejected:
+		return f.rejected(b)
+	case BatchOpened, BatchClosing, BatchClosed, ReconciliationIntended, ReconciliationAnswered, BatchSettled, BatchAdjusted, BatchAgreed:
+		return f.batch(b)
+	case FileMadeAgain:
+		return f.madeAgain(b)
+	case FileBegun, FileIntended, FileWritten, AnswerTaken:
+		return f.file(b)
+	case AuditorAdded:
+		return f.auditorAdded(b)
+	case AuditorRemoved:
+		return f.auditorRemoved(b)
+	case VaultStarted, VaultStopped, AccessRefused, LogExported:
+		return nil // they change nothing
+	}
+	return f.payment()
+}
+
+// payment applies an event about one payment.
+func (f *fold) payment() error {
+	switch b := f.event.Body.(type) {
+	case EnvelopeReceived:
+		return f.received(b)
+	case PaymentRefused:
+		return f.refused(b)
+	case AuthorisationIntended:
+		return f.intended(b)
+	case AuthorisationAnswered:
+		return f.answered(b)
+	case AuthorisationUnanswered:
+		return f.unanswered(b)
+	case AuthorisationExpired:
+		return f.expired(b)
+	case CaptureIntended:
+		return f.captureIntended(b)
+	case CaptureAnswered:
+		return f.captureAnswered(b)
+	case ReversalIntended:
+		return f.reversalIntended(b)
+	case ReversalAnswered:
+		return f.reversalAnswered(b)
+	case ReversalAbandoned:
+		return f.abandoned(b.ID, b.Code)
+	case CaptureAbandoned:
+		return f.abandoned(b.ID, b.Code)
+	case OutcomeUnknown:
+		return f.outcomeUnknown(b)
+	case PaymentResolved:
+		return f.resolved(b)
+	case PaymentResent:
+		return f.sentAgain(b)
+	case PaymentCorrected:
+		return f.corrected(b)
+	case PaymentVoided:
+		return f.voided(b)
+	case PaymentSettled:
+		return f.settled(b)
+	case EntryAccepted, EntryIntended, PaymentReturned, ChangeNotified, EntryAcknowledged:
+		return f.entry(b)
+	case AccountStored, AccountUpdated, AccountForgotten:
+		return f.keep(b)
+	}
+	return ErrUnknownKind
+}
+
+// began checks that the log begins with vault-created and that nothing creates the vault again.
+func (f *fold) began() error {
+	v, err := f.Vault()
+	if err != nil {
+		return err
+	}
+	_, creating := f.event.Body.(VaultCreated)
+	if creating == (v.Name == "") {
+		return nil
+	}
+	return misfit("vault-created is the log's first event and only there")
+}
+
+func misfit(format string, args ...any) error {
+	return fmt.Errorf(format+": %w", append(args, ErrTransition)...)
+}
+
+func (f *fold) vault(body Body) error {
+	v, err := f.Vault()
+	if err != nil {
+		return err
+	}
+	switch b := body.(type) {
+	case VaultCreated:
+		v = Vault{Name: b.Vault, Generation: b.Generation, Signer: b.Signer, NextBatch: 1}
+	case KeysChanged:
+		if v.Keys, err = changedKeys(v.Keys, b); err != nil {
+			return err
+		}
+	case RelaysSet:
+		v.Relays = b.Relays
+	case DirectoryIssued:
+		if b.Serial <= v.Directory {
+			return misfit("directory serial %d after %d", b.Serial, v.Directory)
+		}
+		v.Directory = b.Serial
+	case MembersIssued:
+		if b.Serial <= v.Members {
+			return misfit("members serial %d after %d", b.Serial, v.Members)
+		}
+		v.Members = b.Serial
+	}
+	return f.PutVault(v)
+}
+
+// changedKeys returns the keys that live after a change: a key is told once when it is made and once when it is destroyed.
+func changedKeys(keys []envelope.KeyName, b KeysChanged) ([]envelope.KeyName, error) {
+	keys = slices.Clone(keys)
+	for _, k := range b.Created {
+		at, told := slices.BinarySearch(keys, k.Name)
+		if told {
+			return nil, misfit("key %s is made", k.Name)
+		}
+		keys = slices.Insert(keys, at, k.Name)
+	}
+	for _, name := range b.Destroyed {
+		at, told := slices.BinarySearch(keys, name)
+		if !told {
+			return nil, misfit("key %s is destroyed or was never made", name)
+		}
+		keys = slices.Delete(keys, at, at+1)
+	}
+	return keys, nil
+}
+
+func (f *fold) merchant(body Body) error {
+	id := f.event.Merchant
+	m, ok, err := f.Merchant(id)
+	if err != nil {
+		return err
+	}
+	if added, adding := body.(MerchantAdded); adding {
+		if ok || !envelope.ValidMerchant(id) {
+			return misfit("merchant %s exists or has no merchant's name", id)
+		}
+		return f.PutMerchant(Merchant{ID: id, Name: added.Name, Status: MerchantActive, Verifiers: added.Verifiers,
+			ReplyKeys: added.ReplyKeys, Acceptor: added.Acceptor, Currencies: added.Currencies, Added: f.event.Time, Version: 1})
+	}
+	if !ok {
+		return misfit("no merchant %s", id)
+	}
+	if set, setting := body.(MerchantPolicySet); setting {
+		if err := set.Policy.Check(); err != nil {
+			return misfit("policy of %s: %v", id, err)
+		}
+		m.Policy = set.Policy
+		return f.PutMerchant(m)
+	}
+	from, to := MerchantActive, MerchantStopped
+	if _, resuming := body.(MerchantResumed); resuming {
+		from, to = to, from
+	}
+	if m.Status != from {
+		return misfit("merchant %s is %s", id, m.Status)
+	}
+	m.Status = to
+	m.Version++
+	return f.PutMerchant(m)
+}
+
+// resent checks that the results are there; to publish them again changes nothing but when the vault did so last by itself.
+func (f *fold) resent(b ResultsResent) error {
+	m, ok, err := f.Merchant(f.event.Merchant)
+	if err != nil {
+		return err
+	}
+	if !ok || b.From == 0 || b.From > b.Through || b.Through > m.Results {
+		return misfit("results %d to %d of merchant %s, which has %d", b.From, b.Through, f.event.Merchant, m.Results)
+	}
+	if b.Lost == 0 {
+		return nil
+	}
+	m.Republished = f.event.Time
+	return f.PutMerchant(m)
+}
+
+// number makes p the vault's next payment.
+func (f *fold) number(p *Payment) error {
+	if _, known, err := f.Payment(p.Merchant, p.ID); err != nil {
+		return err
+	} else if known {
+		return misfit("payment %s exists", p.ID)
+	}
+	v, err := f.Vault()
+	if err != nil {
+		return err
+	}
+	v.Payments++
+	p.Number, p.Received = v.Payments, f.event.Time
+	return f.PutVault(v)
+}
+
+func (f *fold) rejected(b EnvelopeRejected) error {
+	p := Payment{Merchant: f.event.Merchant, ID: b.ID, Digest: b.Digest, Stage: StageRejected, Operation: b.Operation,
+		Amount: b.Amount, Currency: b.Currency, Reference: b.Reference, Masked: b.Masked, Code: b.Code, Of: b.Of, Token: b.Token}
+	transient := b.Code == envelope.CodeUnknownSigner || b.Code == envelope.CodeIDConflict
+	if b.Remembered == transient {
+		return misfit("%s is remembered or not against its code %s", b.ID, b.Code)
+	}
+	switch b.Code {
+	case envelope.CodeUnknownSigner:
+		if err := f.countRefusal(p.Merchant); err != nil {
+			return err
+		}
+		_, err := f.tell(p, envelope.StatusRejected, b.Code)
+		return err
+	case envelope.CodeIDConflict:
+		return f.conflict(p)
+	}
+	if err := f.compared(b); err != nil {
+		return err
+	}
+	if err := f.number(&p); err != nil {
+		return err
+	}
+	return f.issue(p, envelope.StatusRejected, b.Code)
+}
+
+// conflict answers another digest of a known id, once each.
+func (f *fold) conflict(refused Payment) error {
+	p, known, err := f.Payment(refused.Merchant, refused.ID)
+	if err != nil {
+		return err
+	}
+	if !known || !p.MayRefuse(refused.Digest) {
+		return misfit("payment %s has no conflict to be told of", refused.ID)
+	}
+	serial, err := f.tell(refused, envelope.StatusRejected, envelope.CodeIDConflict)
+	if err != nil {
+		return err
+	}
+	p.Conflicts = append(slices.Clip(p.Conflicts), Conflict{Digest: refused.Digest, Serial: serial})
+	return f.put(p)
+}
+
+// MayRefuse tells whether a merchant may be sent another unknown-signer result today.
+func (m Merchant) MayRefuse(now envelope.Time) bool {
+	return m.Refusals.Day != now.DateText(m.Refusals.Day) || m.Refusals.Count < MaxRefusals
+}
+
+func (f *fold) countRefusal(merchant string) error {
+	m, ok, err := f.Merchant(merchant)
+	if err != nil {
+		return err
+	}
+	if !ok || !m.MayRefuse(f.event.Time) {
+		return misfit("merchant %s may not be sent another refusal today", merchant)
+	}
+	day := f.event.Time.DateText(m.Refusals.Day)
+	if m.Refusals.Day != day {
+		m.Refusals = Refusals{Day: day}
+	}
+	m.Refusals.Count++
+	return f.PutMerchant(m)
+}
+
+func (f *fold) put(p Payment) error {
+	p.Changed = f.event.Time
+	return f.PutPayment(p)
+}
+
+// issue stores p and gives its merchant a result about it.
+func (f *fold) issue(p Payment, status envelope.Status, code envelope.Code) error {
+	serial, err := f.tell(p, status, code)
+	if err != nil {
+		return err
+	}
+	p.Results = append(slices.Clip(p.Results), serial) // a copy: who has the old one must not see it
+	return f.put(p)
+}
+
+func (f *fold) nextSerial(merchant string) (uint64, error) {
+	m, ok, err := f.Merchant(merchant)
+	if err != nil {
+		return 0, err
+	}
+	if !ok {
+		return 0, misfit("no merchant %s", merchant)
+	}
+	m.Results++
+	return m.Results, f.PutMerchant(m)
+}
+
+// tell gives p's merchant a result about p, which need not be remembered, and returns its serial.
+func (f *fold) tell(p Payment, status envelope.Status, code envelope.Code) (uint64, error) {
+	serial, err := f.nextSerial(p.Merchant)
+	if err != nil {
+		return 0, err
+	}
+	facts := envelope.Facts{Payment: p.ID, Status: status, Code: code, Amount: p.Amount, Currency: p.Currency,
+		Reference: p.Reference, Masked: p.Masked, Token: p.Token, Approval: approval(p.Approval)}
+	if p.Of != "" {
+		facts.Payment = p.Of
+	}
+	if p.Stage == StageSettled {
+		facts.Batch = BatchID(p.Way(), p.Batch)
+	}
+	f.issued = &Issued{Merchant: p.Merchant, Serial: serial, ID: p.ID, Digest: p.Digest, Created: f.event.Time, Facts: facts}
+	return serial, nil
+}
+
+// approval returns what a result may say of field 38: hosts pad it with spaces, and some fill it with what is none.
+func approval(field string) string {
+	field = strings.TrimSpace(field)
+	other := func(c rune) bool { return (c < '0' || c > '9') && (c < 'A' || c > 'Z') }
+	if len(field) > 6 || strings.ContainsFunc(field, other) {
+		return ""
+	}
+	return field
+}

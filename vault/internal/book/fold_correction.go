@@ -1,0 +1,230 @@
+package book
+
+import (
+	"slices"
+
+	"nightdrop/shared/envelope"
+)
+
+// decide keeps a person's word with the payment that it is about.
+func (f *fold) decide(p *Payment, as envelope.Status, reason string, corrects bool) {
+	p.Decisions = append(slices.Clip(p.Decisions), Decision{Time: f.event.Time, Actor: f.event.Actor, As: as, Reason: reason,
+		Evidence: f.event.Evidence, Corrects: corrects})
+}
+
+// corrected does what a person says against an earlier word.
+func (f *fold) corrected(b PaymentCorrected) error {
+	p, err := f.step(b.ID)
+	if err != nil {
+		return err
+	}
+	var void Payment
+	if p.Void != "" {
+		if void, err = f.known(p.Void); err != nil {
+			return err
+		}
+	}
+	stands := b.As == p.standsAs()
+	ordered := b.Reverse && stands && p.MayReverse()
+	if !ordered && !slices.Contains(p.Corrections(void), b.As) || b.Reverse && !stands || len(p.Decisions) >= MaxDecisions {
+		return misfit("payment %s cannot be corrected to %s", p.ID, b.As)
+	}
+	batch, _, err := f.Batch(p.Batch) // the zero Batch of an authorisation
+	if err != nil {
+		return err
+	}
+	if batch.Fixed() && !batch.MayAdjust() {
+		return misfit("batch %d has %d adjustment lines", p.Batch, len(batch.Lines))
+	}
+	f.decide(&p, b.As, b.Reason, true)
+	switch _, at := p.fellAs(); {
+	case stands:
+		return f.standsAfterAll(p, b.Reverse || !batch.Fixed())
+	case p.Stage == at:
+		p.AtHost = false // it was put right by hand, or never stood there
+		return f.settleLine(p, at)
+	}
+	return f.fallsAfterAll(p, batch)
+}
+
+// standsAfterAll is a payment that stands at the host though its merchant was told otherwise, and is told nothing now: it is taken back there,
+// or, where that is too late or was not answered, it is an adjustment line.
+func (f *fold) standsAfterAll(p Payment, reverse bool) error {
+	p.AtHost = true
+	if p.Stage == StageManual {
+		if err := f.inCardBatch(p, "", func(b Batch) Batch { b.Unresolved--; return b }); err != nil {
+			return err
+		}
+	} else if reverse {
+		p.Reversal, p.Tries, p.Answer, p.Resent = nil, 0, "", nil
+		if err := f.inCardBatch(p, "", func(b Batch) Batch { b.Unresolved++; return b }); err != nil {
+			return err
+		}
+		return f.settleLine(p, StageCorrecting)
+	}
+	_, at := p.fellAs()
+	return f.settleLine(p, at)
+}
+
+// settleLine takes p to a stage of which its merchant is told nothing, and makes the batch's line about it what is true then.
+func (f *fold) settleLine(p Payment, at Stage) error {
+	if err := f.moveTo(&p, at); err != nil {
+		return err
+	}
+	if err := f.line(p); err != nil {
+		return err
+	}
+	return f.put(p)
+}
+
+// fallsAfterAll is a payment that does not stand at the host though its merchant was told that it does, and is told so now.
+func (f *fold) fallsAfterAll(p Payment, batch Batch) error {
+	if batch.Fixed() {
+		p.InTotals = true
+		if err := f.inCardBatch(p, "", func(b Batch) Batch { b.Corrected++; b.Done -= settledNow(p); return b }); err != nil {
+			return err
+		}
+		if err := f.line(p); err != nil {
+			return err
+		}
+	} else if err := f.inCardBatch(p, "", func(b Batch) Batch { b.fall(p); return b }); err != nil {
+		return err
+	}
+	if p.Stage == StageSettled {
+		if err := f.sold(p, -1); err != nil {
+			return err
+		}
+	}
+	if p.Flow() != FlowCapture {
+		return f.undone(p, envelope.CodeNoAnswer)
+	}
+	original, err := f.known(p.Of)
+	if err != nil {
+		return err
+	}
+	original.Captured -= p.Amount
+	to := original.Stage
+	if to == StageCompleted {
+		to = StageAuthorised // what is left may be captured again, until it expires
+	}
+	if err := f.move(&original, "capture/"+f.event.Body.Kind(), to); err != nil {
+		return err
+	}
+	if err := f.put(original); err != nil {
+		return err
+	}
+	return f.notCaptured(p, envelope.CodeNoAnswer)
+}
+
+// settledNow is 1 of a payment that is settled.
+func settledNow(p Payment) int64 {
+	if p.Stage == StageSettled {
+		return 1
+	}
+	return 0
+}
+
+// tookBack ends the correction of a payment that was taken back at the host: it is where its merchant was told long ago.
+func (f *fold) tookBack(p Payment, code envelope.Code) error {
+	_, at := p.fellAs()
+	p.AtHost, p.Code = false, code
+	return f.settleLine(p, at)
+}
+
+// line makes the batch's line about p what is true now: none where totals and host agree about it.
+func (f *fold) line(p Payment) error {
+	if p.Batch == 0 {
+		return nil
+	}
+	word := p.Decisions[len(p.Decisions)-1]
+	return f.inCardBatch(p, "", func(b Batch) Batch {
+		b.Lines = slices.DeleteFunc(slices.Clone(b.Lines), func(l Adjustment) bool { return l.Corrects && l.Payment == p.ID })
+		if sign := p.outOfTotals(); sign != 0 {
+			b.Lines = append(b.Lines, Adjustment{Time: word.Time, Actor: word.Actor, Total: p.total(sign), Payment: p.ID, Reason: word.Reason,
+				Evidence: word.Evidence, Corrects: true})
+		}
+		b.held()
+		return b
+	})
+}
+
+// outOfTotals is 1 of a payment that stands at the host and not in its batch's totals, -1 the other way round, and 0 where they agree, or
+// where a reversal is to make them agree.
+func (p Payment) outOfTotals() int64 {
+	switch {
+	case p.AtHost == p.InTotals, p.Stage == StageCorrecting, p.Stage == StageManual:
+		return 0
+	case p.AtHost:
+		return 1
+	}
+	return -1
+}
+
+// held holds what the host said against the batch's lines: totals that are what is expected now are agreed, others are asked for again.
+func (b *Batch) held() {
+	if b.Stage != BatchFixed && b.Stage != BatchDiffers {
+		return
+	}
+	expected := b.Expected()
+	agreed := slices.DeleteFunc(append(slices.Clone(b.Agreed), b.Host...), func(t Total) bool { return !slices.Contains(expected, t) })
+	host := slices.DeleteFunc(slices.Clone(b.Host), func(t Total) bool {
+		_, still := totalOf(expected, t.Currency)
+		return !still || slices.Contains(agreed, t)
+	})
+	b.Agreed, b.Host = nil, host
+	for _, t := range agreed {
+		b.Agreed = addTotal(b.Agreed, t)
+	}
+	b.Stage = BatchDiffers
+	if len(host) == 0 {
+		b.Host, b.Stage = nil, BatchFixed
+	}
+}
+
+// unsettled reads a card batch of the event's merchant whose content is fixed and that is not settled.
+func (f *fold) unsettled(number uint32) (Batch, error) {
+	b, ok, err := f.Batch(number)
+	if err != nil {
+		return b, err
+	}
+	if !ok || b.Method != MethodCard || b.Merchant != f.event.Merchant || !b.Fixed() || b.Stage == BatchDone {
+		return b, misfit("batch %d is no closed card batch of %s that is not settled", number, f.event.Merchant)
+	}
+	return b, nil
+}
+
+// adjusted adds a line to a batch.
+func (f *fold) adjusted(b BatchAdjusted) error {
+	batch, err := f.unsettled(b.Batch)
+	if err != nil {
+		return err
+	}
+	if b.Payment != "" {
+		if _, err := f.known(b.Payment); err != nil {
+			return err
+		}
+	}
+	if !envelope.ValidCurrency(b.Total.Currency) { // by its form: the fold reads no table
+		return misfit("%s is no currency", b.Total.Currency)
+	}
+	if !batch.MayAdjust() || !batch.MayTake(b.Total) || b.Total == (Total{Currency: b.Total.Currency}) {
+		return misfit("batch %d has %d adjustment lines, and not this one too", b.Batch, len(batch.Lines))
+	}
+	batch.Lines = append(slices.Clip(batch.Lines), Adjustment{Time: f.event.Time, Actor: f.event.Actor, Total: b.Total, Payment: b.Payment, Reason: b.Reason,
+		Evidence: f.event.Evidence})
+	batch.held()
+	return f.PutBatch(batch)
+}
+
+// agreed takes a listing or a person's word in place of a host's 0510.
+func (f *fold) agreed(b BatchAgreed) error {
+	batch, err := f.unsettled(b.Batch)
+	if err != nil {
+		return err
+	}
+	if b.By != ByListing && b.By != ByWord || !slices.Equal(b.Totals, batch.Expected()) {
+		return misfit("totals of batch %d that are not the ledger's cannot be agreed", b.Batch)
+	}
+	batch.Agreed, batch.Host, batch.By, batch.Stage = batch.Expected(), nil, b.By, BatchFixed
+	return f.PutBatch(batch)
+}

@@ -1,0 +1,60 @@
+package book
+
+import (
+	"slices"
+	"strings"
+
+	"nightdrop/shared/envelope"
+)
+
+// changeNotified takes a bank's word that an entry's account is to be corrected. In logs of before 2026-11-30 nobody
+// was told.
+func (f *fold) changeNotified(b ChangeNotified) error {
+	p, err := f.step(b.ID)
+	if err != nil {
+		return err
+	}
+	p.Notice = b.Code
+	if !b.Told {
+		return f.put(p)
+	}
+	code := envelope.ACHCode(b.Code)
+	if !code.Valid() || b.Code[0] != 'C' || !p.MayNote(b.Code) {
+		return misfit("the notice of change of %s has no code, or was told before", p.ID)
+	}
+	p.Notices = append(slices.Clip(p.Notices), b.Code)
+	if err := f.noteAccount(p, b.Code); err != nil {
+		return err
+	}
+	return f.issue(p, envelope.StatusNoted, code)
+}
+
+// MayNote reports whether p's merchant was not told of a notice of change with this code yet.
+func (p Payment) MayNote(code string) bool { return !slices.Contains(p.Notices, code) }
+
+// noteAccount blocks the stored account that an entry used, unless it was given up, or was changed after the entry went
+// out: the notice is about what it was before.
+func (f *fold) noteAccount(p Payment, code string) error {
+	if p.Token == "" {
+		return nil
+	}
+	t, there, err := f.Token(p.Merchant, p.Token)
+	if err != nil || !there || t.Forgotten {
+		return err
+	}
+	file, _, err := f.File(p.File)
+	if err != nil || t.Changed.After(file.Written.Time) {
+		return err
+	}
+	t.Notice = code
+	return f.PutToken(t)
+}
+
+// Withheld is the code with which the sale of a refund came back before the refund was sent: the refund is rejected
+// with it, for the account would be paid what it never paid. It is "" of everything else.
+func (p Payment) Withheld() envelope.Code {
+	if p.Stage == StageRejected && p.Operation == envelope.OpRefund && strings.HasPrefix(string(p.Code), "ach-R") {
+		return p.Code
+	}
+	return ""
+}

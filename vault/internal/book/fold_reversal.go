@@ -1,0 +1,304 @@
+package book
+
+import (
+	"slices"
+
+	"nightdrop/shared/envelope"
+)
+
+func (f *fold) reversalIntended(b ReversalIntended) error {
+	p, err := f.step(b.ID)
+	if err != nil {
+		return err
+	}
+	if err := f.again(b.Try, &p.Tries, b.Trace, &p.Reversal); err != nil {
+		return err
+	}
+	if err := unsettled(&p, b.Try-1, b.Code); err != nil {
+		return err
+	}
+	return f.put(p)
+}
+
+// again counts a try; the first uses its trace numbers up and the others repeat them.
+func (f *fold) again(try int, tries *int, t Trace, trace **Trace) error {
+	if try != *tries+1 {
+		return misfit("try %d after %d", try, *tries)
+	}
+	*tries = try
+	if *trace == nil {
+		*trace = &t
+		return f.useTrace(t)
+	}
+	if **trace != t {
+		return misfit("a message is repeated under another trace number")
+	}
+	return nil
+}
+
+// reversalAnswered takes an unknown payment back, or one that is being voided.
+func (f *fold) reversalAnswered(b ReversalAnswered) error {
+	p, err := f.step(b.ID)
+	if err != nil {
+		return err
+	}
+	if p.Reversal == nil {
+		return misfit("reversal of %s was never sent", b.ID)
+	}
+	if p.Stage == StageVoiding {
+		if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.Outstanding--; return batch }); err != nil {
+			return err
+		}
+		return f.takenBack(p, b.Code)
+	}
+	if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.Unresolved--; return batch }); err != nil {
+		return err
+	}
+	if p.Stage == StageCorrecting {
+		return f.tookBack(p, b.Code)
+	}
+	return f.undone(p, b.Code)
+}
+
+// undone ends a payment of which nothing came.
+func (f *fold) undone(p Payment, code envelope.Code) error {
+	if err := f.moveTo(&p, StageReversed); err != nil {
+		return err
+	}
+	p.Code = code
+	if err := f.release(p); err != nil {
+		return err
+	}
+	return f.issue(p, envelope.StatusReversed, code)
+}
+
+// takenBack ends a payment that was voided, and the void, whose merchant is told.
+func (f *fold) takenBack(p Payment, code envelope.Code) error {
+	if err := f.moveTo(&p, StageVoided); err != nil {
+		return err
+	}
+	if err := f.put(p); err != nil {
+		return err
+	}
+	return f.endVoid(p.Void, StageDone, envelope.StatusVoided, code)
+}
+
+// endVoid ends a void by what became of its payment.
+func (f *fold) endVoid(id string, to Stage, status envelope.Status, code envelope.Code) error {
+	void, err := f.known(id)
+	if err != nil {
+		return err
+	}
+	if err := f.move(&void, "reversal/"+f.event.Body.Kind(), to); err != nil {
+		return err
+	}
+	void.Code = code
+	return f.issue(void, status, code)
+}
+
+// abandoned leaves an unknown payment, a void or a capture to a person.
+func (f *fold) abandoned(id string, code envelope.Code) error {
+	p, err := f.step(id)
+	if err != nil {
+		return err
+	}
+	if p.Stage != StageUnknown && p.Stage != StageCorrecting {
+		if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.Outstanding--; batch.Unresolved++; return batch }); err != nil {
+			return err
+		}
+	}
+	if err := f.moveTo(&p, StageManual); err != nil {
+		return err
+	}
+	if err := unsettled(&p, p.Tries, code); err != nil {
+		return err
+	}
+	return f.put(p)
+}
+
+// outcomeUnknown gives a capture or a void its first result.
+func (f *fold) outcomeUnknown(b OutcomeUnknown) error {
+	p, err := f.step(b.ID)
+	if err != nil {
+		return err
+	}
+	if len(p.Results) > 0 {
+		return misfit("payment %s has a result", p.ID)
+	}
+	if p.Flow() == FlowVoid {
+		original, err := f.known(p.Of)
+		if err != nil {
+			return err
+		}
+		if original.Void != p.ID {
+			return misfit("void %s is not under way", p.ID)
+		}
+	}
+	if p.Code, err = unknownCode(b.Code); err != nil {
+		return err
+	}
+	return f.issue(p, envelope.StatusUnknown, p.Code)
+}
+
+// Resolutions lists what a person may say became of a payment whose reversal or capture is being repeated, or that stands at manual.
+func (p Payment) Resolutions() []envelope.Status {
+	if _, open := openAs[p.Stage]; !open {
+		return nil
+	}
+	switch {
+	case p.AtHost: // its merchant was told long ago, and is never told that it stands
+		fell, _ := p.fellAs()
+		return []envelope.Status{fell}
+	case p.Flow() == FlowCapture:
+		return []envelope.Status{envelope.StatusCaptured, envelope.StatusDeclined}
+	case p.Void != "":
+		return []envelope.Status{envelope.StatusVoided, envelope.StatusApproved}
+	}
+	return []envelope.Status{envelope.StatusReversed, envelope.StatusApproved}
+}
+
+// openAs are the stages in which a person may say what became of a payment, and what its word takes off the batch's count.
+var openAs = map[Stage]func(Batch) Batch{
+	StageCapturing: func(b Batch) Batch { b.Outstanding--; return b },
+	StageVoiding:   func(b Batch) Batch { b.Outstanding--; return b },
+	StageUnknown:   func(b Batch) Batch { b.Unresolved--; return b },
+	StageManual:    func(b Batch) Batch { b.Unresolved--; return b },
+
+	StageCorrecting: func(b Batch) Batch { b.Unresolved--; return b },
+}
+
+// resolved does what a person says.
+func (f *fold) resolved(b PaymentResolved) error {
+	p, err := f.step(b.ID)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(p.Resolutions(), b.As) {
+		return misfit("payment %s cannot be %s", p.ID, b.As)
+	}
+	if err := f.inCardBatch(p, "", openAs[p.Stage]); err != nil {
+		return err
+	}
+	if b.Remembered {
+		f.decide(&p, b.As, b.Reason, false)
+	}
+	if p.AtHost {
+		return f.tookBack(p, envelope.CodeNoAnswer)
+	}
+	switch b.As {
+	case envelope.StatusReversed:
+		return f.undone(p, envelope.CodeNoAnswer)
+	case envelope.StatusVoided:
+		return f.takenBack(p, envelope.CodeNoAnswer)
+	case envelope.StatusCaptured:
+		return f.captured(p, envelope.CodeOK)
+	case envelope.StatusDeclined:
+		return f.notCaptured(p, envelope.CodeNoAnswer)
+	}
+	p.Reversal, p.Tries, p.Resent, p.Answer = nil, 0, nil, ""
+	if p.Void == "" {
+		p.Code = envelope.CodeOK
+		return f.stands(p, envelope.StatusApproved)
+	}
+	return f.notVoided(p)
+}
+
+// notVoided puts a payment back that could not be taken back.
+func (f *fold) notVoided(p Payment) error {
+	void, to := p.Void, StageApproved
+	if p.Flow() == FlowAuthorise {
+		to = StageAuthorised
+	}
+	if err := f.moveTo(&p, to); err != nil {
+		return err
+	}
+	p.Void = ""
+	if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.stand(p); return batch }); err != nil {
+		return err
+	}
+	if err := f.put(p); err != nil {
+		return err
+	}
+	return f.endVoid(void, StageDeclined, envelope.StatusDeclined, envelope.CodeNoAnswer)
+}
+
+func (f *fold) captureIntended(b CaptureIntended) error {
+	p, err := f.step(b.ID)
+	if err != nil {
+		return err
+	}
+	if p.Stage == StageReceived {
+		p.Batch = b.Batch
+		if err := f.inCardBatch(p, BatchOpen, func(batch Batch) Batch { batch.Outstanding++; return batch }); err != nil {
+			return err
+		}
+	}
+	if p.Batch == 0 || p.Batch != b.Batch {
+		return misfit("capture %s is of batch %d", p.ID, p.Batch)
+	}
+	if err := f.moveTo(&p, StageCapturing); err != nil {
+		return err
+	}
+	if err := f.again(b.Try, &p.Tries, b.Trace, &p.Trace); err != nil {
+		return err
+	}
+	if err := unsettled(&p, b.Try-1, b.Code); err != nil {
+		return err
+	}
+	return f.put(p)
+}
+
+func (f *fold) captureAnswered(b CaptureAnswered) error {
+	p, err := f.step(b.ID)
+	if err != nil {
+		return err
+	}
+	if !b.Code.Valid() {
+		return misfit("the host's answer has no code of field 39")
+	}
+	if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.Outstanding--; return batch }); err != nil {
+		return err
+	}
+	if !b.Stands && b.Code != codeApproved {
+		return f.notCaptured(p, b.Code) // in a log from before: see Retired
+	}
+	p.Approval = b.Approval
+	return f.captured(p, b.Code)
+}
+
+func (f *fold) captured(p Payment, code envelope.Code) error {
+	if err := f.moveTo(&p, StageCaptured); err != nil {
+		return err
+	}
+	p.Code = code
+	if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.stand(p); return batch }); err != nil {
+		return err
+	}
+	original, err := f.known(p.Of)
+	if err != nil {
+		return err
+	}
+	original.Captured += p.Amount
+	to := original.Stage
+	if original.Captured == original.Amount {
+		to = StageCompleted
+	}
+	if err := f.move(&original, "capture/"+CaptureAnswered{}.Kind(), to); err != nil {
+		return err
+	}
+	if err := f.put(original); err != nil {
+		return err
+	}
+	return f.issue(p, envelope.StatusCaptured, code)
+}
+
+func (f *fold) notCaptured(p Payment, code envelope.Code) error {
+	if err := f.moveTo(&p, StageDeclined); err != nil {
+		return err
+	}
+	p.Code = code
+	if err := f.release(p); err != nil {
+		return err
+	}
+	return f.issue(p, envelope.StatusDeclined, code)
+}

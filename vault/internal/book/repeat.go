@@ -1,0 +1,62 @@
+package book
+
+import "nightdrop/shared/envelope"
+
+// PaymentResent is a person's word that the reversal or capture of a manual payment is to be sent again, and repeated
+// as if its first try were now.
+type PaymentResent struct { //nolint:revive // named as its permanent kind
+	ID     string `json:"id"`
+	Reason string `json:"reason"` // 1 to 200 printable ASCII
+}
+
+// Kind implements Body.
+func (PaymentResent) Kind() string { return "payment-resent" }
+
+// Resent is when a person last had a reversal or capture sent again, and how often it had been sent before.
+type Resent struct {
+	At    envelope.Time `json:"at"`
+	Tries int           `json:"tries"`
+}
+
+// Repeated tells since when p's reversal or capture is being repeated, from its first try or since a person had it
+// sent again, and how often it was sent since then. The time is zero where it was not sent yet.
+func (p Payment) Repeated() (since envelope.Time, tries int) {
+	first := p.Reversal
+	if p.Flow() == FlowCapture && !p.AtHost {
+		first = p.Trace
+	}
+	switch {
+	case p.Resent != nil:
+		return p.Resent.At, p.Tries - p.Resent.Tries
+	case first != nil:
+		return first.Sent, p.Tries
+	}
+	return envelope.Time{}, 0
+}
+
+// sentAgain has the message of a manual payment repeated again.
+func (f *fold) sentAgain(b PaymentResent) error {
+	p, err := f.step(b.ID)
+	if err != nil {
+		return err
+	}
+	to := StageUnknown
+	switch {
+	case p.AtHost:
+		to = StageCorrecting
+	case p.Flow() == FlowCapture:
+		to = StageCapturing
+	case p.Void != "":
+		to = StageVoiding
+	}
+	if to != StageUnknown && to != StageCorrecting {
+		if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.Unresolved--; batch.Outstanding++; return batch }); err != nil {
+			return err
+		}
+	}
+	if err := f.moveTo(&p, to); err != nil {
+		return err
+	}
+	p.Resent = &Resent{At: f.event.Time, Tries: p.Tries}
+	return f.put(p)
+}
