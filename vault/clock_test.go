@@ -13,6 +13,7 @@ import (
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/settings"
 )
 
 // hands are a wall clock and the monotonic clock beside it, set by hand. They are safe for concurrent use.
@@ -52,9 +53,9 @@ func (h *hands) pass(d time.Duration) {
 // serveBy runs and unlocks a daemon whose clocks these are, until the returned function stops it.
 func (s *site) serveBy(clock *hands) (d *daemon, stop func()) {
 	s.t.Helper()
-	settings, err := loadSettings(s.dir)
+	config, err := settings.Load(s.dir)
 	s.must(err)
-	d, err = newDaemon(settings, clock.now, slog.New(slog.NewTextHandler(s.t.Output(), nil)))
+	d, err = newDaemon(config, clock.now, slog.New(slog.NewTextHandler(s.t.Output(), nil)))
 	s.must(err)
 	s.must(d.ring.Close())
 	d.ring, err = keyring.Open(s.dir, keyring.Options{Now: clock.now, Elapsed: clock.monotonic})

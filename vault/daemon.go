@@ -12,6 +12,7 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/settings"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -20,7 +21,7 @@ var errRelock = errors.New("the vault locks")
 
 // daemon is the running vault: a key ring, a socket, and, while it is unlocked, the house. It is the control.Vault.
 type daemon struct {
-	settings settings
+	settings settings.Settings
 	now      func() time.Time
 	log      *slog.Logger
 	started  envelope.Time
@@ -41,10 +42,10 @@ type daemon struct {
 }
 
 // newDaemon takes the vault's directory for this process.
-func newDaemon(s settings, now func() time.Time, log *slog.Logger) (*daemon, error) {
+func newDaemon(s settings.Settings, now func() time.Time, log *slog.Logger) (*daemon, error) {
 	d := &daemon{settings: s, now: now, log: log, started: envelope.At(now()), ended: make(chan error, 1),
 		failure: failure{failed: make(chan struct{})}, disk: newDiskGuard(s)}
-	ring, err := keyring.Open(s.dir, keyring.Options{Now: now, Logger: log, Failed: d.failure.fail,
+	ring, err := keyring.Open(s.Dir, keyring.Options{Now: now, Logger: log, Failed: d.failure.fail,
 		Ahead: s.Keys.Ahead.Std(), CodeLife: s.Keys.CodeLife.Std()})
 	if err != nil {
 		return nil, err

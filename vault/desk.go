@@ -22,7 +22,7 @@ func (d *daemon) Status(context.Context) (control.Status, error) {
 	}
 	s := control.Status{Vault: d.ring.Name(), Verifier: d.ring.Verifier().String(), Version: version, Started: d.started, Locked: true}
 	s.Threshold, s.Shares = d.ring.Threshold()
-	s.Certificates, s.Remains = d.settings.certificateNotes(d.now()), d.remains
+	s.Certificates, s.Remains = d.settings.CertificateNotes(d.now()), d.remains
 	d.disk.renew()
 	s.Disks = d.disk.disks()
 	h, err := d.open()
@@ -42,7 +42,7 @@ func (d *daemon) Status(context.Context) (control.Status, error) {
 	}
 	s.Journal, s.Journals = h.journalText(d.settings), h.journalPlaces()
 	s.Streams, s.ResultShares = h.streams(d.settings), h.shares()
-	if s.Outbox, err = d.settings.Bank.waiting(); err != nil {
+	if s.Outbox, err = d.settings.Bank.Waiting(); err != nil {
 		return s, err
 	}
 	return s, h.ledger.View(func(tx *ledger.Tx) error { return fillStatus(tx, &s) })

@@ -111,7 +111,7 @@ func (d *daemon) ExportLog(ctx context.Context, actor settle.Actor, q control.Ex
 	if err != nil {
 		return control.Export{}, err
 	}
-	if !filepath.IsAbs(q.Dir) || inside(resolved(q.Dir), resolved(d.settings.dir)) {
+	if !filepath.IsAbs(q.Dir) || inside(resolved(q.Dir), resolved(d.settings.Dir)) {
 		return control.Export{}, &control.Error{Code: control.CodeUsage, Detail: "export to an absolute path outside the vault's own directory"}
 	}
 	bodies, err := firstBody(h.ledger, q)

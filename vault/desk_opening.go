@@ -23,7 +23,7 @@ func (d *daemon) WriteOpening(ctx context.Context, actor settle.Actor, q control
 	if err != nil {
 		return control.Opening{}, err
 	}
-	if !filepath.IsAbs(q.File) || inside(resolved(q.File), resolved(d.settings.dir)) {
+	if !filepath.IsAbs(q.File) || inside(resolved(q.File), resolved(d.settings.Dir)) {
 		return control.Opening{}, &control.Error{Code: control.CodeUsage, Detail: "write to an absolute path outside the vault's own directory"}
 	}
 	if err := isNew(q.File); err != nil {

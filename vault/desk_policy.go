@@ -89,16 +89,12 @@ func withLimit(limits []book.Limit, c control.LimitChange) []book.Limit {
 	return limits
 }
 
-// checkCompany refuses a company that no NACHA file can name, and to take one away: entries that were accepted in its name are to be filed.
+// checkCompany refuses also a company that no NACHA file can name.
 func checkCompany(before, after book.Company) error {
-	switch {
-	case after == before:
-		return nil
-	case after.ID == "" || after.Name == "":
-		return errors.New("--company-id and --company-name belong together, and cannot be taken away")
+	if after != before && after.ID != "" && after.Name != "" {
+		if err := (nacha.Company{Name: after.Name, ID: after.ID}).Check(); err != nil {
+			return err
+		}
 	}
-	if err := (nacha.Company{Name: after.Name, ID: after.ID}).Check(); err != nil {
-		return err
-	}
-	return book.Policy{Company: after}.Check()
+	return book.CheckCompany(before, after)
 }

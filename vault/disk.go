@@ -14,6 +14,7 @@ import (
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/settings"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -51,14 +52,14 @@ type diskGuard struct {
 }
 
 // newDiskGuard watches the places of a vault with these settings.
-func newDiskGuard(s settings) *diskGuard {
+func newDiskGuard(s settings.Settings) *diskGuard {
 	const takes = "no bag is taken and no new authorisation is sent"
 	g := &diskGuard{look: volume.Look, least: s.Limits.DiskReserve,
-		places: []*place{{name: "ledger", dir: s.dir, waits: takes, takes: true}}}
-	if slices.Contains(s.Journal.places(), journalInDirectory) {
+		places: []*place{{name: "ledger", dir: s.Dir, waits: takes, takes: true}}}
+	if slices.Contains(s.Journal.Places(), settings.InDirectory) {
 		g.places = append(g.places, &place{name: "journal", dir: s.Journal.Directory, waits: takes, takes: true})
 	}
-	if s.Bank.enabled() {
+	if s.Bank.Enabled() {
 		g.places = append(g.places, &place{name: "bank outbox", dir: s.Bank.Outbox, waits: "no settlement file is written"})
 	}
 	return g

@@ -18,6 +18,7 @@ import (
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/settings"
 )
 
 // promptly bounds the end of a vault that does not know what its disk holds.
@@ -98,12 +99,12 @@ func TestFailedWriteEndsTheDaemon(t *testing.T) {
 		name, file string
 		cause      func(s *site)
 	}{
-		{"a call's commit", ledgerFile, func(s *site) {
+		{"a call's commit", settings.LedgerFile, func(s *site) {
 			if code, _ := s.command("merchant", "suspend", "shop-1", "--reason", "a test"); code == 0 {
 				t.Error("a call whose commit failed was told that it succeeded")
 			}
 		}},
-		{"an envelope", ledgerFile, func(s *site) { s.post(200) }},
+		{"an envelope", settings.LedgerFile, func(s *site) { s.post(200) }},
 		{"the clock's confirmation", "sealing.keys", func(s *site) {
 			if code, _ := s.command("unlock", "--confirm-clock", "--share", s.shares[0], "--share", s.shares[1]); code != 1 {
 				t.Errorf("a confirmation that was not written: exit code %d", code)
@@ -143,7 +144,7 @@ func TestDamageFoundWhileItRuns(t *testing.T) {
 	s := newSite(t)
 	ended := s.running()
 	s.enrol()
-	f, err := os.OpenFile(filepath.Join(s.dir, ledgerFile), os.O_WRONLY, 0)
+	f, err := os.OpenFile(filepath.Join(s.dir, settings.LedgerFile), os.O_WRONLY, 0)
 	s.must(err)
 	info, err := f.Stat()
 	s.must(err)

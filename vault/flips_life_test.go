@@ -32,6 +32,7 @@ import (
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/settings"
 )
 
 // town is what stays the same whatever is flipped: keys, certificates, who sells.
@@ -130,7 +131,7 @@ func (l *life) path(parts ...string) string {
 }
 
 // ledgerPath is where the ledger lies.
-func (l *life) ledgerPath() string { return l.path("v", ledgerFile) }
+func (l *life) ledgerPath() string { return l.path("v", settings.LedgerFile) }
 
 // startHost has the acquirer's host answer.
 func (l *life) startHost() (err error) {
@@ -177,8 +178,8 @@ func (r *recorder) all() [][]byte {
 }
 
 // settings are those of the vault in this life.
-func (l *life) settings() (settings, error) {
-	s, err := loadSettings(l.path("v"))
+func (l *life) settings() (settings.Settings, error) {
+	s, err := settings.Load(l.path("v"))
 	if err != nil {
 		return s, err
 	}
@@ -193,13 +194,13 @@ func (l *life) settings() (settings, error) {
 	s.Relays = []note.Verifier{l.relays[0].Verifier(), l.relays[1].Verifier()}
 	s.StopGrace = config.Duration(100 * time.Millisecond)
 	s.Journal.Place = l.place
-	if l.place == journalInDirectory {
+	if l.place == settings.InDirectory {
 		s.Journal.Directory = l.path("journal")
 	}
-	s.Bank = bankSettings{Outbox: l.path("outbox"), ImmediateDestination: "231380104",
+	s.Bank = settings.Bank{Outbox: l.path("outbox"), ImmediateDestination: "231380104",
 		DestinationName: "OUR BANK", ImmediateOrigin: "121042882",
 		OriginName: "NIGHTDROP", ODFI: "23138010", Cutoff: "16:45", Zone: "America/New_York", LeadDays: 1}
-	return s, s.check(time.Now())
+	return s, s.Check(time.Now())
 }
 
 // startVault starts the daemon, locked.

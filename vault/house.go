@@ -22,6 +22,7 @@ import (
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/outbox"
+	"nightdrop/vault/internal/settings"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -123,13 +124,13 @@ func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int,
 }
 
 // begin commits that the vault was unlocked, and whose bags count.
-func (h *house) begin(ctx context.Context, s settings, actor settle.Actor, shares []int) error {
+func (h *house) begin(ctx context.Context, s settings.Settings, actor settle.Actor, shares []int) error {
 	relays := []string{}
 	for _, r := range s.Relays {
 		relays = append(relays, r.String())
 	}
 	if len(relays) == 0 {
-		h.log.Warn("no relay is configured: the vault takes nothing", "file", filepath.Join(s.dir, settingsFile))
+		h.log.Warn("no relay is configured: the vault takes nothing", "file", filepath.Join(s.Dir, settings.File))
 	}
 	return h.ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		if _, err := tx.Append(actor.Event("", book.VaultUnlocked{Version: version, Shares: shares})); err != nil {
@@ -157,18 +158,18 @@ func (h *house) storedSlots() (slots []uint32, err error) {
 }
 
 // connect dials the channel and the acquirer; both keep trying for as long as the house stands.
-func (h *house) connect(s settings) (err error) {
-	options := s.Channel.options()
+func (h *house) connect(s settings.Settings) (err error) {
+	options := s.Channel.Options()
 	options.Name, options.Logger = h.ring.Name(), h.log
 	h.channel, err = channel.DialVault(context.Background(), options)
 	if err != nil {
 		return err
 	}
-	config, err := s.Acquirer.TLS.config(h.now, h.log)
+	config, err := s.Acquirer.TLS.Config(h.now, h.log)
 	if err != nil {
 		return err
 	}
-	dialect, err := s.Acquirer.dialect()
+	dialect, err := s.Acquirer.LoadDialect()
 	if err != nil {
 		return fmt.Errorf("acquirer.dialect: %w", err)
 	}
@@ -185,8 +186,8 @@ func (h *house) odd(o iso8583.Oddity) {
 }
 
 // furnish makes those who work.
-func (h *house) furnish(s settings) error {
-	bank, err := s.Bank.bank()
+func (h *house) furnish(s settings.Settings) error {
+	bank, err := s.Bank.Config()
 	if err != nil {
 		return fmt.Errorf("bank: %w", err)
 	}
@@ -194,7 +195,7 @@ func (h *house) furnish(s settings) error {
 		bank.Disk = h.disk.outbox()
 	}
 	h.disk.renew()
-	closeAt, err := s.Batches.times()
+	closeAt, err := s.Batches.Times()
 	if err != nil {
 		return fmt.Errorf("batches.close_at: %w", err)
 	}

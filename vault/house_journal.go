@@ -13,6 +13,7 @@ import (
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/journal"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/settings"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -41,11 +42,11 @@ type secondPlaces struct {
 }
 
 // openJournal begins to send the log to its second places. It fails where one shows that the ledger is not the newest.
-func (h *house) openJournal(ctx context.Context, s settings) error {
-	if text := s.Journal.warning(s.dir); text != "" {
+func (h *house) openJournal(ctx context.Context, s settings.Settings) error {
+	if text := s.Journal.Warning(s.Dir); text != "" {
 		h.log.Warn("journal: " + text)
 	}
-	names := s.Journal.places()
+	names := s.Journal.Places()
 	if len(names) == 0 {
 		return nil
 	}
@@ -73,8 +74,8 @@ func (h *house) openJournal(ctx context.Context, s settings) error {
 	return nil
 }
 
-func (h *house) openPlace(name string, s settings) (journal.Place, error) {
-	if name == journalInDirectory {
+func (h *house) openPlace(name string, s settings.Settings) (journal.Place, error) {
+	if name == settings.InDirectory {
 		return journal.OpenDirectory(s.Journal.Directory, s.Journal.MaxBytes)
 	}
 	return journal.NewStream(h.channel), nil
@@ -257,7 +258,7 @@ func (h *house) closeJournal() error {
 }
 
 // journalText says for the status where the log is, and how far.
-func (h *house) journalText(s settings) string {
+func (h *house) journalText(s settings.Settings) string {
 	var parts []string
 	if h.journal != nil {
 		if err := h.journal.Ready(); err != nil {
@@ -269,7 +270,7 @@ func (h *house) journalText(s settings) string {
 			parts = append(parts, err.Error())
 		}
 	}
-	if warning := s.Journal.warning(s.dir); warning != "" {
+	if warning := s.Journal.Warning(s.Dir); warning != "" {
 		parts = append(parts, warning)
 	}
 	return strings.Join(parts, "; ")

@@ -8,6 +8,7 @@ import (
 
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/outbox"
+	"nightdrop/vault/internal/settings"
 )
 
 // What the streams must hold, for their sizing (ops/docs/sizing.md derives the numbers).
@@ -34,7 +35,7 @@ type load struct {
 }
 
 // streams says how full the channel's streams are, and what is wrong with them.
-func (h *house) streams(s settings) []control.Stream {
+func (h *house) streams(s settings.Settings) []control.Stream {
 	shares, bags := h.outbox.Shares(), h.intake.Envelopes()
 	l := load{results: shares.PerDay, merchants: shares.Merchants}
 	if age := h.now().Sub(bags.Oldest); !bags.Oldest.IsZero() && age > measurable {
@@ -53,7 +54,7 @@ func (h *house) streams(s settings) []control.Stream {
 	envelopes.Notes = noteEnvelopes(l, envelopes, bags.Error, bags.Held, bags.Purged)
 	results.Notes = noteResults(l, results, shares)
 	all := []control.Stream{envelopes, results}
-	if one := h.journal.on(journalOnChannel); one != nil {
+	if one := h.journal.on(settings.OnChannel); one != nil {
 		room := one.State().Room
 		journal := control.Stream{Name: "JOURNAL", Bytes: room.Used, MaxBytes: room.Limit}
 		if n := float64(s.Limits.PaymentsPerDay); n > 0 {
@@ -135,7 +136,7 @@ func holdings(list []outbox.Holding) (all []control.Holding) {
 }
 
 // tellSizes writes once into the log, soon after the start, which streams are too small for what they have to hold.
-func (h *house) tellSizes(s settings) func(context.Context) error {
+func (h *house) tellSizes(s settings.Settings) func(context.Context) error {
 	return func(ctx context.Context) error {
 		ticker := time.NewTicker(tellSizesAfter)
 		defer ticker.Stop()

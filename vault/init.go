@@ -12,6 +12,7 @@ import (
 	"nightdrop/shared/durable"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/settings"
 )
 
 type initOptions struct {
@@ -60,7 +61,7 @@ For training and tests on one machine --shares-on-own-disk lifts both, and makes
 			for _, path := range made.Shares {
 				fmt.Fprintf(c.errOut, "share written: %s\n", path)
 			}
-			fmt.Fprintf(c.errOut, "next: set channel.url, relays and acquirer.address in %s, then `vault serve`\n", filepath.Join(opts.dir, settingsFile))
+			fmt.Fprintf(c.errOut, "next: set channel.url, relays and acquirer.address in %s, then `vault serve`\n", filepath.Join(opts.dir, settings.File))
 			return g.print(c.out, made, func(w io.Writer) { fmt.Fprintln(w, made.Verifier) })
 		},
 	}
@@ -102,7 +103,7 @@ func runInit(opts initOptions, c console) (initialised, error) {
 
 // fill makes what a vault's directory holds beside the keys, and returns the channel's public key.
 func (o initOptions) fill(c console, shares []keyring.Share) (channelKey string, err error) {
-	if err := durable.Create(filepath.Join(o.dir, settingsFile), reference); err != nil {
+	if err := durable.Create(filepath.Join(o.dir, settings.File), settings.Reference); err != nil {
 		return "", err
 	}
 	seed, channelKey, err := channel.GenerateNkey()
@@ -110,10 +111,10 @@ func (o initOptions) fill(c console, shares []keyring.Share) (channelKey string,
 		return "", err
 	}
 	defer clear(seed)
-	if err := durable.Create(filepath.Join(o.dir, channelSeed), seed); err != nil {
+	if err := durable.Create(filepath.Join(o.dir, settings.ChannelSeed), seed); err != nil {
 		return "", err
 	}
-	if err := durable.Create(filepath.Join(o.dir, channelSeed+".pub"), []byte(channelKey+"\n")); err != nil {
+	if err := durable.Create(filepath.Join(o.dir, settings.ChannelSeed+".pub"), []byte(channelKey+"\n")); err != nil {
 		return "", err
 	}
 	ring, err := keyring.Open(o.dir, keyring.Options{Now: c.now})
@@ -124,5 +125,5 @@ func (o initOptions) fill(c console, shares []keyring.Share) (channelKey string,
 	if err := ring.Unlock(shares[:o.threshold]); err != nil {
 		return "", err
 	}
-	return channelKey, ledger.Create(filepath.Join(o.dir, ledgerFile), ring, ledger.Options{Now: c.now})
+	return channelKey, ledger.Create(filepath.Join(o.dir, settings.LedgerFile), ring, ledger.Options{Now: c.now})
 }

@@ -10,12 +10,13 @@ import (
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/settings"
 	"nightdrop/vault/internal/settle"
 )
 
 // openLedger opens the ledger. One of an older format is rebuilt from its log first, and so is one of which an operator asks it (anew).
 func (d *daemon) openLedger(anew bool) (*ledger.Ledger, error) {
-	path := filepath.Join(d.settings.dir, ledgerFile)
+	path := filepath.Join(d.settings.Dir, settings.LedgerFile)
 	o := ledger.Options{Now: d.now, Logger: d.log, Check: inspect, Failed: d.failure.fail}
 	if !anew {
 		l, err := ledger.Open(path, d.ring, o)
@@ -57,7 +58,7 @@ func (d *daemon) rebuildLedger(path string, o ledger.Options, anew bool) error {
 
 // tellRebuild puts into the log that the ledger was rebuilt, on whose word, and where the file before is.
 func (h *house) tellRebuild(ctx context.Context, d *daemon, actor settle.Actor) (*control.Rebuilt, error) {
-	path := filepath.Join(d.settings.dir, ledgerFile)
+	path := filepath.Join(d.settings.Dir, settings.LedgerFile)
 	done, found, err := ledger.UntoldRebuild(path)
 	if err != nil || !found {
 		return nil, err

@@ -15,6 +15,7 @@ import (
 	"nightdrop/shared/config"
 	"nightdrop/shared/folded"
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/settings"
 )
 
 func newServeCommand(g *global, c console) *cobra.Command {
@@ -45,14 +46,14 @@ less room on its disks than limits.disk_reserve it takes nothing new until there
 	return cmd
 }
 
-func runServe(ctx context.Context, s settings, c console, logger *slog.Logger) error {
-	if err := s.check(c.now()); err != nil {
+func runServe(ctx context.Context, s settings.Settings, c console, logger *slog.Logger) error {
+	if err := s.Check(c.now()); err != nil {
 		return err
 	}
 	if err := harden(); err != nil {
 		return err
 	}
-	remains := keyring.Remains(s.dir, keyring.ThisHost())
+	remains := keyring.Remains(s.Dir, keyring.ThisHost())
 	for _, remain := range remains {
 		logger.Warn("what destroying a key does not reach here", "note", remain)
 	}
@@ -64,7 +65,7 @@ func runServe(ctx context.Context, s settings, c console, logger *slog.Logger) e
 	d.remains = remains
 	telling, stop := context.WithCancel(ctx)
 	defer stop()
-	go config.TellNearEnds(telling, s.validities, c.now, logger)
+	go config.TellNearEnds(telling, s.Validities, c.now, logger)
 	err = d.run(ctx)
 	if errors.Is(err, errRelock) {
 		logger.Info("starting anew, locked")

@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"errors"
@@ -14,8 +14,8 @@ import (
 	"nightdrop/vault/internal/settle"
 )
 
-// bankSettings say who sends bank files to whom. Without an outbox there are no bank accounts.
-type bankSettings struct {
+// Bank say who sends bank files to whom. Without an outbox there are no bank accounts.
+type Bank struct {
 	Outbox               string   `toml:"outbox"`
 	ImmediateDestination string   `toml:"immediate_destination"`
 	DestinationName      string   `toml:"destination_name"`
@@ -29,17 +29,17 @@ type bankSettings struct {
 	LeadDays             int      `toml:"lead_days"`
 }
 
-// enabled tells whether there is a bank.
-func (b bankSettings) enabled() bool { return b.Outbox != "" }
+// Enabled tells whether there is a bank.
+func (b Bank) Enabled() bool { return b.Outbox != "" }
 
-func (b bankSettings) sender() nacha.Bank {
+func (b Bank) sender() nacha.Bank {
 	return nacha.Bank{ImmediateDestination: b.ImmediateDestination, DestinationName: b.DestinationName, ImmediateOrigin: b.ImmediateOrigin,
 		OriginName: b.OriginName, ODFI: b.ODFI}
 }
 
 // check calls wrong for each key that is not as it must be.
-func (b bankSettings) check(wrong func(key, what string)) {
-	if !b.enabled() {
+func (b Bank) check(wrong func(key, what string)) {
+	if !b.Enabled() {
 		if b.sender() != (nacha.Bank{}) {
 			wrong("bank.outbox", "set it too, or leave all of [bank] empty for a vault without bank accounts")
 		}
@@ -64,7 +64,7 @@ func (b bankSettings) check(wrong func(key, what string)) {
 }
 
 // checkOutbox: files in it hold account numbers in clear, because the bank wants them so.
-func (b bankSettings) checkOutbox() error {
+func (b Bank) checkOutbox() error {
 	info, err := os.Stat(b.Outbox)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -79,7 +79,7 @@ func (b bankSettings) checkOutbox() error {
 	return nil
 }
 
-func (b bankSettings) calendar() (nacha.Calendar, error) {
+func (b Bank) calendar() (nacha.Calendar, error) {
 	zone, err := time.LoadLocation(b.Zone)
 	if err != nil || b.Zone == "" {
 		return nacha.Calendar{}, fmt.Errorf("zone %q is not known here: write it as America/New_York, and install the host's time zones (tzdata)", b.Zone)
@@ -91,18 +91,18 @@ func (b bankSettings) calendar() (nacha.Calendar, error) {
 	return nacha.Calendar{Location: zone, Cutoff: cutoff, Lead: b.LeadDays}, nil
 }
 
-// bank is what the engine writes files for; nil where there is none.
-func (b bankSettings) bank() (*settle.Bank, error) {
-	if !b.enabled() {
+// Config is what the engine writes files for; nil where there is none.
+func (b Bank) Config() (*settle.Bank, error) {
+	if !b.Enabled() {
 		return nil, nil
 	}
 	calendar, err := b.calendar()
 	return &settle.Bank{Sender: b.sender(), Calendar: calendar, Outbox: b.Outbox, AnswersFrom: b.AnswersFrom, AnswersTo: b.AnswersTo}, err
 }
 
-// waiting counts the settlement files in the outbox, which the bank has not fetched; nil where there is no bank.
-func (b bankSettings) waiting() (*int, error) {
-	if !b.enabled() {
+// Waiting counts the settlement files in the outbox, which the bank has not fetched; nil where there is no bank.
+func (b Bank) Waiting() (*int, error) {
+	if !b.Enabled() {
 		return nil, nil
 	}
 	entries, err := os.ReadDir(b.Outbox)
@@ -118,19 +118,19 @@ func (b bankSettings) waiting() (*int, error) {
 	return &n, nil
 }
 
-// batchSettings say when batches close by themselves.
-type batchSettings struct {
+// Batches say when batches close by themselves.
+type Batches struct {
 	CloseAt []string `toml:"close_at"`
 }
 
-func (b batchSettings) check(wrong func(key, what string)) {
-	if _, err := b.times(); err != nil {
+func (b Batches) check(wrong func(key, what string)) {
+	if _, err := b.Times(); err != nil {
 		wrong("batches.close_at", err.Error())
 	}
 }
 
-// times are the times of day, since midnight UTC.
-func (b batchSettings) times() (times []time.Duration, err error) {
+// Times are the times of day, since midnight UTC.
+func (b Batches) Times() (times []time.Duration, err error) {
 	for _, text := range b.CloseAt {
 		at, err := clockTime(text)
 		if err != nil {

@@ -1,9 +1,13 @@
-package main
+// Package settings is what vault.toml says: its keys with their defaults, the commented reference that init writes, the check of all
+// that a daemon cannot run with, and the names of the files in a vault's directory. It reads files and asks the host about them; it
+// neither dials nor writes, and starts nothing.
+package settings
 
 import (
 	_ "embed" // the reference configuration
 	"errors"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"nightdrop/shared/config"
@@ -16,34 +20,36 @@ import (
 
 // Files of a vault's directory beside the key ring's.
 const (
-	settingsFile = "vault.toml"
-	ledgerFile   = "ledger.db"
-	channelSeed  = "channel.nkey"
+	File        = "vault.toml"
+	LedgerFile  = "ledger.db"
+	ChannelSeed = "channel.nkey"
 )
 
-// reference is the commented configuration that init writes, and the reference of every key.
+// Reference is the commented configuration that init writes, and the reference of every key.
 //
 //go:embed vault.toml
-var reference []byte
+var Reference []byte
 
-// settings is vault.toml. Paths in it are relative to the vault's directory.
-type settings struct {
-	dir string
+// Settings is vault.toml. Paths in it are relative to the vault's directory.
+type Settings struct {
+	// Dir is the vault's directory, absolute; it is no key of the file.
+	Dir string `toml:"-"`
 
-	Socket            string           `toml:"socket"`
-	Relays            []note.Verifier  `toml:"relays"`
-	DirectoryLifetime config.Duration  `toml:"directory_lifetime"`
-	StopGrace         config.Duration  `toml:"stop_grace"`
-	Channel           channelSettings  `toml:"channel"`
-	Acquirer          acquirerSettings `toml:"acquirer"`
-	Journal           journalSettings  `toml:"journal"`
-	Bank              bankSettings     `toml:"bank"`
-	Batches           batchSettings    `toml:"batches"`
-	Keys              keySettings      `toml:"keys"`
-	Limits            limitSettings    `toml:"limits"`
+	Socket            string          `toml:"socket"`
+	Relays            []note.Verifier `toml:"relays"`
+	DirectoryLifetime config.Duration `toml:"directory_lifetime"`
+	StopGrace         config.Duration `toml:"stop_grace"`
+	Channel           Channel         `toml:"channel"`
+	Acquirer          Acquirer        `toml:"acquirer"`
+	Journal           Journal         `toml:"journal"`
+	Bank              Bank            `toml:"bank"`
+	Batches           Batches         `toml:"batches"`
+	Keys              Keys            `toml:"keys"`
+	Limits            Limits          `toml:"limits"`
 }
 
-type channelSettings struct {
+// Channel is how the vault reaches the relay's channel.
+type Channel struct {
 	URL  string `toml:"url"`
 	Seed string `toml:"seed"`
 	CA   string `toml:"ca"`
@@ -51,7 +57,8 @@ type channelSettings struct {
 	Key  string `toml:"key"`
 }
 
-type acquirerSettings struct {
+// Acquirer is how the vault reaches the acquirer's host, and how patient it is with it.
+type Acquirer struct {
 	Address        string          `toml:"address"`
 	Dialect        string          `toml:"dialect"`
 	Terminals      []string        `toml:"terminals"`
@@ -65,10 +72,11 @@ type acquirerSettings struct {
 	Silences       int             `toml:"silences"`
 	OrderWait      config.Duration `toml:"order_wait"`
 	Reconciliation book.Way        `toml:"reconciliation"`
-	TLS            tlsSettings     `toml:"tls"`
+	TLS            TLS             `toml:"tls"`
 }
 
-type tlsSettings struct {
+// TLS secures the line to the acquirer's host.
+type TLS struct {
 	Enabled    bool   `toml:"enabled"`
 	ServerName string `toml:"server_name"`
 	CA         string `toml:"ca"`
@@ -76,12 +84,14 @@ type tlsSettings struct {
 	Key        string `toml:"key"`
 }
 
-type keySettings struct {
+// Keys are how long sealing keys are made ahead and how long code keys live.
+type Keys struct {
 	Ahead    config.Duration `toml:"ahead"`
 	CodeLife config.Duration `toml:"code_life"`
 }
 
-type limitSettings struct {
+// Limits bound what the vault does at once; 0 is a default.
+type Limits struct {
 	Workers          int `toml:"workers"`
 	ResultsPerSecond int `toml:"results_per_second"`
 	PaymentsPerDay   int `toml:"payments_per_day"`
@@ -89,23 +99,23 @@ type limitSettings struct {
 	DiskReserve int64 `toml:"disk_reserve"`
 }
 
-// loadSettings reads the configuration of the vault in dir.
-func loadSettings(dir string) (settings, error) {
+// Load reads the configuration of the vault in dir.
+func Load(dir string) (Settings, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
-		return settings{}, err
+		return Settings{}, err
 	}
-	s := settings{
-		dir: dir, Socket: "vault.sock", DirectoryLifetime: config.Duration(48 * time.Hour), StopGrace: config.Duration(10 * time.Second),
-		Channel: channelSettings{Seed: channelSeed},
-		Acquirer: acquirerSettings{Terminals: []string{"ND000001"}, Outstanding: 64, ReversalRetry: config.Duration(5 * time.Second),
+	s := Settings{
+		Dir: dir, Socket: "vault.sock", DirectoryLifetime: config.Duration(48 * time.Hour), StopGrace: config.Duration(10 * time.Second),
+		Channel: Channel{Seed: ChannelSeed},
+		Acquirer: Acquirer{Terminals: []string{"ND000001"}, Outstanding: 64, ReversalRetry: config.Duration(5 * time.Second),
 			RepeatEvery: config.Duration(5 * time.Minute), RepeatFor: config.Duration(24 * time.Hour), Silences: 10,
 			Reconciliation: book.ByTotals, OrderWait: config.Duration(time.Hour)},
-		Journal: journalSettings{Place: journalOnChannel, MaxBytes: journal.DefaultLimit},
-		Bank:    bankSettings{Cutoff: "16:45", Zone: "America/New_York", LeadDays: 1},
-		Keys:    keySettings{Ahead: config.Duration(48 * time.Hour), CodeLife: config.Duration(6 * time.Hour)},
+		Journal: Journal{Place: OnChannel, MaxBytes: journal.DefaultLimit},
+		Bank:    Bank{Cutoff: "16:45", Zone: "America/New_York", LeadDays: 1},
+		Keys:    Keys{Ahead: config.Duration(48 * time.Hour), CodeLife: config.Duration(6 * time.Hour)},
 	}
-	if err := config.Load(filepath.Join(dir, settingsFile), &s); err != nil {
+	if err := config.Load(filepath.Join(dir, File), &s); err != nil {
 		return s, err
 	}
 	for _, path := range []*string{&s.Socket, &s.Channel.Seed, &s.Channel.CA, &s.Channel.Cert, &s.Channel.Key,
@@ -120,9 +130,9 @@ func loadSettings(dir string) (settings, error) {
 // maxAnswerTimeout keeps the first result within the hour of INTERFACES 4: a request may wait half an hour for a line before it leaves.
 const maxAnswerTimeout = 5 * time.Minute
 
-// check tells what a daemon cannot run with: it joins every config.Problem that there is at now, and what is wrong with the key ring's files.
-func (s settings) check(now time.Time) error {
-	found := config.NewProblems(s.path())
+// Check tells what a daemon cannot run with: it joins every config.Problem that there is at now, and what is wrong with the key ring's files.
+func (s Settings) Check(now time.Time) error {
+	found := config.NewProblems(s.Path())
 	wrong := func(key, what string) { found.Add(key, "is not set as it must be", what) }
 	if s.Channel.URL == "" {
 		wrong("channel.url", "where the relay's channel listens, tls://host:port")
@@ -141,23 +151,23 @@ func (s settings) check(now time.Time) error {
 		wrong("keys.ahead", "at least directory_lifetime: a sender may have nothing newer")
 	}
 	s.checkFiles(found, now)
-	return errors.Join(found.Err(), keyring.Check(s.dir, s.ringOptions()))
+	return errors.Join(found.Err(), keyring.Check(s.Dir, s.RingOptions()))
 }
 
-// path is where the configuration stands.
-func (s settings) path() string { return filepath.Join(s.dir, settingsFile) }
+// Path is where the configuration stands.
+func (s Settings) Path() string { return filepath.Join(s.Dir, File) }
 
-// ringOptions are what the configuration says of the key ring.
-func (s settings) ringOptions() keyring.Options {
+// RingOptions are what the configuration says of the key ring.
+func (s Settings) RingOptions() keyring.Options {
 	return keyring.Options{Ahead: s.Keys.Ahead.Std(), CodeLife: s.Keys.CodeLife.Std()}
 }
 
 // check calls wrong for each key that a daemon cannot run with, with what it should be.
-func (a acquirerSettings) check(wrong func(key, what string)) {
+func (a Acquirer) check(wrong func(key, what string)) {
 	if a.Address == "" {
 		wrong("acquirer.address", "where the acquirer's host listens, host:port")
 	}
-	if _, err := a.dialect(); err != nil {
+	if _, err := a.LoadDialect(); err != nil {
 		wrong("acquirer.dialect", err.Error())
 	}
 	if a.Reconciliation != book.ByTotals && a.Reconciliation != book.ByListing && a.Reconciliation != book.ByWord {
@@ -188,7 +198,7 @@ const (
 )
 
 // checkRepeating is check of how reversals and captures are repeated, and of how long orders wait.
-func (a acquirerSettings) checkRepeating(wrong func(key, what string)) {
+func (a Acquirer) checkRepeating(wrong func(key, what string)) {
 	if a.ReversalRetry <= 0 {
 		wrong("acquirer.reversal_retry", "above 0, as 5s")
 	}
@@ -206,8 +216,8 @@ func (a acquirerSettings) checkRepeating(wrong func(key, what string)) {
 	}
 }
 
-// dialect reads the dialect that the acquirer's host speaks; nil is the one that the client ships.
-func (a acquirerSettings) dialect() (*iso8583.Dialect, error) {
+// LoadDialect reads the dialect that the acquirer's host speaks; nil is the one that the client ships.
+func (a Acquirer) LoadDialect() (*iso8583.Dialect, error) {
 	if a.Dialect == "" {
 		return nil, nil
 	}
@@ -216,14 +226,6 @@ func (a acquirerSettings) dialect() (*iso8583.Dialect, error) {
 
 // validTerminal checks ISO 8583 field 41 as this vault uses it.
 func validTerminal(name string) bool {
-	return len(name) >= 1 && len(name) <= 8 && upperAlphanumeric(name)
-}
-
-func upperAlphanumeric(s string) bool {
-	for _, c := range []byte(s) {
-		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') {
-			return false
-		}
-	}
-	return true
+	other := func(c rune) bool { return (c < '0' || c > '9') && (c < 'A' || c > 'Z') }
+	return len(name) >= 1 && len(name) <= 8 && !strings.ContainsFunc(name, other)
 }

@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"errors"
@@ -12,8 +12,8 @@ import (
 	"nightdrop/vault/internal/journal"
 )
 
-// journalSettings say where the log must be durable before anything is sent to an acquirer.
-type journalSettings struct {
+// Journal say where the log must be durable before anything is sent to an acquirer.
+type Journal struct {
 	Place     string `toml:"place"`
 	Directory string `toml:"directory"`
 	MaxBytes  int64  `toml:"max_bytes"`
@@ -21,31 +21,31 @@ type journalSettings struct {
 
 // The places of a journal.
 const (
-	journalOnChannel   = "channel"
-	journalInDirectory = "directory"
-	journalInBoth      = "both"
-	journalOff         = "off"
+	OnChannel   = "channel"
+	InDirectory = "directory"
+	InBoth      = "both"
+	Off         = "off"
 )
 
-// places are the names of the places in which the log is kept a second time.
-func (j journalSettings) places() []string {
+// Places are the names of the places in which the log is kept a second time.
+func (j Journal) Places() []string {
 	switch j.Place {
-	case journalOnChannel, journalInDirectory:
+	case OnChannel, InDirectory:
 		return []string{j.Place}
-	case journalInBoth:
-		return []string{journalInDirectory, journalOnChannel}
+	case InBoth:
+		return []string{InDirectory, OnChannel}
 	}
 	return nil
 }
 
-// check calls wrong for each key that a daemon cannot run with.
-func (j journalSettings) check(wrong func(key, what string)) {
+// Check calls wrong for each key that a daemon cannot run with.
+func (j Journal) check(wrong func(key, what string)) {
 	switch j.Place {
-	case journalOnChannel, journalOff:
+	case OnChannel, Off:
 		if j.Directory != "" {
 			wrong("journal.directory", "it counts with place = \"directory\" or \"both\" only: leave it empty, or change the place")
 		}
-	case journalInDirectory, journalInBoth:
+	case InDirectory, InBoth:
 		if err := j.checkDirectory(); err != nil {
 			wrong("journal.directory", err.Error())
 		}
@@ -57,7 +57,7 @@ func (j journalSettings) check(wrong func(key, what string)) {
 	}
 }
 
-func (j journalSettings) checkDirectory() error {
+func (j Journal) checkDirectory() error {
 	info, err := os.Stat(j.Directory)
 	switch {
 	case j.Directory == "":
@@ -72,15 +72,15 @@ func (j journalSettings) checkDirectory() error {
 	return nil
 }
 
-// warning is what is to be said of the journal as it is configured, "" where there is nothing.
-func (j journalSettings) warning(dir string) string {
+// Warning is what is to be said of the journal as it is configured, "" where there is nothing.
+func (j Journal) Warning(dir string) string {
 	switch {
-	case j.Place == journalOff:
+	case j.Place == Off:
 		return "OFF: a vault that is restored from a backup cannot know what was sent since, and may charge it twice; set journal.place"
-	case j.Place == journalOnChannel:
+	case j.Place == OnChannel:
 		return "on the relay's disk only: whoever owns that can shorten it, and with an older copy of this host have payments charged twice; " +
 			"set journal.place = \"both\" and a directory on another disk"
-	case j.Place != journalOff && sameDisk(j.Directory, dir):
+	case j.Place != Off && sameDisk(j.Directory, dir):
 		return "on the same disk as the ledger: losing it loses both; move journal.directory to another disk"
 	}
 	return ""

@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"crypto/tls"
@@ -17,14 +17,14 @@ import (
 
 // checkFiles finds what a daemon cannot run with among the files, directories and addresses that the configuration names. It reads what the
 // daemon reads, by the same functions, and neither dials nor writes.
-func (s settings) checkFiles(found *config.Problems, now time.Time) {
+func (s Settings) checkFiles(found *config.Problems, now time.Time) {
 	if err := control.CheckSocket(s.Socket); err != nil {
 		found.AddError("socket", &config.Problem{What: err.Error(), Cause: err})
 	}
-	found.AddError("", config.CheckMakeable(s.dir))
+	found.AddError("", config.CheckMakeable(s.Dir))
 	s.checkRelays(found)
 	if s.Channel.URL != "" {
-		found.AddError("channel", s.Channel.options().Check(now))
+		found.AddError("channel", s.Channel.Options().Check(now))
 	}
 	if s.Acquirer.Address != "" {
 		found.AddError("acquirer.address", config.CheckAddress(s.Acquirer.Address))
@@ -38,7 +38,7 @@ func (s settings) checkFiles(found *config.Problems, now time.Time) {
 }
 
 // checkRelays refuses two keys under one relay's name: the bags of one of them would count as forged.
-func (s settings) checkRelays(found *config.Problems) {
+func (s Settings) checkRelays(found *config.Problems) {
 	seen := map[string]bool{}
 	for _, relay := range s.Relays {
 		if relay == (note.Verifier{}) || seen[relay.Name()] {
@@ -48,18 +48,18 @@ func (s settings) checkRelays(found *config.Problems) {
 	}
 }
 
-// options are the vault's way to the channel.
-func (c channelSettings) options() channel.Options {
+// Options are the vault's way to the channel.
+func (c Channel) Options() channel.Options {
 	return channel.Options{URL: c.URL, Seed: c.Seed, CA: c.CA, Cert: c.Cert, Key: c.Key}
 }
 
 // presented is what the acquirer's host is shown.
-func (t tlsSettings) presented() config.Presented {
+func (t TLS) presented() config.Presented {
 	return config.Presented{Cert: t.Cert, Key: t.Key, Usage: x509.ExtKeyUsageClientAuth}
 }
 
 // check joins what keeps the host from being reached by TLS at now, as config.Problems.
-func (t tlsSettings) check(now time.Time) error {
+func (t TLS) check(now time.Time) error {
 	found := config.NewProblems("")
 	if !t.Enabled {
 		return nil
@@ -77,8 +77,8 @@ func (t tlsSettings) check(now time.Time) error {
 	return found.Err()
 }
 
-// config is the TLS configuration; nil where TLS is off. The client's certificate is read at each handshake, so that a renewed one is taken up.
-func (t tlsSettings) config(now func() time.Time, log *slog.Logger) (*tls.Config, error) {
+// Config is the TLS configuration; nil where TLS is off. The client's certificate is read at each handshake, so that a renewed one is taken up.
+func (t TLS) Config(now func() time.Time, log *slog.Logger) (*tls.Config, error) {
 	if !t.Enabled {
 		return nil, nil
 	}
@@ -100,9 +100,9 @@ func (t tlsSettings) config(now func() time.Time, log *slog.Logger) (*tls.Config
 	return client, nil
 }
 
-// validities say until when every certificate is good that the configuration names, as the files are now.
-func (s settings) validities() []config.Validity {
-	list := config.Under("channel", s.Channel.options().Validities())
+// Validities say until when every certificate is good that the configuration names, as the files are now.
+func (s Settings) Validities() []config.Validity {
+	list := config.Under("channel", s.Channel.Options().Validities())
 	t := s.Acquirer.TLS
 	if !t.Enabled {
 		return list
@@ -116,9 +116,9 @@ func (s settings) validities() []config.Validity {
 	return list
 }
 
-// certificateNotes say which of them are near their end at now.
-func (s settings) certificateNotes(now time.Time) (notes []string) {
-	for _, v := range s.validities() {
+// CertificateNotes say which of them are near their end at now.
+func (s Settings) CertificateNotes(now time.Time) (notes []string) {
+	for _, v := range s.Validities() {
 		if v.Near(now) {
 			notes = append(notes, v.Note(now))
 		}
@@ -126,16 +126,16 @@ func (s settings) certificateNotes(now time.Time) (notes []string) {
 	return notes
 }
 
-// warnings are what a daemon runs with and a person should look at.
-func (s settings) warnings(now time.Time) []string {
-	notes := append([]string{}, s.certificateNotes(now)...)
+// Warnings are what a daemon runs with and a person should look at.
+func (s Settings) Warnings(now time.Time) []string {
+	notes := append([]string{}, s.CertificateNotes(now)...)
 	if len(s.Relays) == 0 {
 		notes = append(notes, "relays: none is named: the vault takes nothing; add the line that relay keygen printed")
 	}
-	if text := s.Journal.warning(s.dir); text != "" {
+	if text := s.Journal.Warning(s.Dir); text != "" {
 		notes = append(notes, "journal: "+text)
 	}
-	return append(notes, keyring.Remains(s.dir, keyring.ThisHost())...)
+	return append(notes, keyring.Remains(s.Dir, keyring.ThisHost())...)
 }
 
 // isDirectory reports whether there is such a directory.
