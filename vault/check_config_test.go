@@ -244,7 +244,7 @@ func TestVaultCertificatesNearTheirEndAreTold(t *testing.T) {
 	d, err := newDaemon(s, time.Now, slog.New(slog.NewTextHandler(&log, nil)))
 	v.must(err)
 	defer d.ring.Close()
-	status, err := d.Status(t.Context())
+	status, err := d.State()
 	v.must(err)
 	if len(status.Certificates) != 2 || !strings.Contains(status.Certificates[0], "in 5 days") {
 		t.Errorf("status: %q", status.Certificates)

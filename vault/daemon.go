@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/calls"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/settings"
@@ -19,13 +20,14 @@ import (
 // errRelock ends the daemon so that its process executes itself again, locked.
 var errRelock = errors.New("the vault locks")
 
-// daemon is the running vault: a key ring, a socket, and, while it is unlocked, the house. It is the control.Vault.
+// daemon is the running vault: a key ring, a socket, and, while it is unlocked, the house. It is the calls.Daemon.
 type daemon struct {
 	settings settings.Settings
 	now      func() time.Time
 	log      *slog.Logger
 	started  envelope.Time
 	ring     *keyring.Ring
+	calls    *calls.Calls
 	ended    chan error // why the daemon must end; the first counts
 	failure  failure
 	disk     *diskGuard
@@ -51,6 +53,7 @@ func newDaemon(s settings.Settings, now func() time.Time, log *slog.Logger) (*da
 		return nil, err
 	}
 	d.ring = ring
+	d.calls = calls.New(calls.Config{Daemon: d, Keys: ring, Dir: s.Dir, Now: now})
 	d.running, d.ending = context.WithCancel(context.Background())
 	return d, nil
 }
@@ -63,7 +66,7 @@ func (d *daemon) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	server := control.NewServer(control.ServerConfig{Vault: d, Classify: kindOf, Refused: d.refused, Logger: d.log})
+	server := control.NewServer(control.ServerConfig{Vault: d.calls, Classify: calls.KindOf, Refused: d.refused, Logger: d.log})
 	serving := make(chan error, 1)
 	go func() { serving <- server.Serve(socket) }()
 	d.log.Info("locked; unlock it with custodians' shares", "vault", d.ring.Name(), "socket", d.settings.Socket)
@@ -124,6 +127,46 @@ func (d *daemon) open() (*house, error) {
 		return nil, keyring.ErrLocked
 	}
 	return d.house, nil
+}
+
+// Parts implements [calls.Daemon].
+func (d *daemon) Parts() (calls.Parts, error) {
+	h, err := d.open()
+	if err != nil {
+		return calls.Parts{}, err
+	}
+	return calls.Parts{Ledger: h.ledger, Engine: h.engine, Outbox: h.outbox}, nil
+}
+
+// State returns what the daemon knows without reading the ledger. It fails once the process must end.
+func (d *daemon) State() (control.Status, error) {
+	if err := d.failure.reason(); err != nil {
+		return control.Status{}, err
+	}
+	s := control.Status{Vault: d.ring.Name(), Verifier: d.ring.Verifier().String(), Version: version, Started: d.started, Locked: true}
+	s.Threshold, s.Shares = d.ring.Threshold()
+	s.Certificates, s.Remains = d.settings.CertificateNotes(d.now()), d.remains
+	d.disk.renew()
+	s.Disks = d.disk.disks()
+	h, err := d.open()
+	if errors.Is(err, keyring.ErrLocked) {
+		s.Rebuilding = d.rebuilding.Load()
+		return s, nil
+	}
+	s.Locked = false
+	s.Clock, s.Channel, s.Acquirer = clockText(d.ring), "connected", "ready"
+	if !h.channel.Connected() {
+		s.Channel = "not connected; it is tried again and again"
+	}
+	if err := h.acquirer.Ready(); err != nil {
+		s.Acquirer = err.Error()
+	} else {
+		tellSilence(&s, h.engine)
+	}
+	s.Journal, s.Journals = h.journalText(d.settings), h.journalPlaces()
+	s.Streams, s.ResultShares = h.streams(d.settings), h.shares()
+	s.Outbox, err = d.settings.Bank.Waiting()
+	return s, err
 }
 
 // Unlock checks the shares, opens the house with them, and confirms the clock where that is asked for.

@@ -171,7 +171,7 @@ func TestNothingLeavesAfterAFailure(t *testing.T) {
 	ctx := t.Context()
 	d := &daemon{failure: failure{failed: make(chan struct{})}}
 	d.failure.fail(ledger.ErrUnknownOutcome)
-	if st, err := d.Status(ctx); !errors.Is(err, ledger.ErrUnknownOutcome) || st.Acquirer != "" {
+	if st, err := d.State(); !errors.Is(err, ledger.ErrUnknownOutcome) || st.Acquirer != "" {
 		t.Errorf("its status is %+v, %v", st, err)
 	}
 	_, authorise := a.Authorise(ctx, acquirer.Request{})

@@ -71,7 +71,7 @@ func printStatus(w io.Writer, s control.Status) {
 	for _, kind := range slices.Sorted(maps.Keys(s.Repeating)) {
 		row(w, "repeating "+kind, fmt.Sprintf("%d since %s", s.Repeating[kind].Payments, moment(s.Repeating[kind].Oldest)))
 	}
-	for _, method := range methods {
+	for _, method := range book.Methods {
 		row(w, "open "+string(method)+" batches", s.Open[method])
 	}
 	if s.Outbox != nil {
