@@ -106,7 +106,7 @@ func (c *Calls) changeAuditor(ctx context.Context, actor settle.Actor, name stri
 	return shown, err
 }
 
-// ExportLog writes the sealed log into a directory. That it goes out stands in the log before anything is written, so the export tells of itself.
+// ExportLog writes the sealed log into a directory. That it goes out stands in the log before anything is written, so the export holds itself.
 func (c *Calls) ExportLog(ctx context.Context, actor settle.Actor, q control.ExportQuery, progress settle.Progress) (control.Export, error) {
 	parts, err := c.parts()
 	if err != nil {
@@ -119,14 +119,14 @@ func (c *Calls) ExportLog(ctx context.Context, actor settle.Actor, q control.Exp
 	if err != nil {
 		return control.Export{}, err
 	}
-	told := book.LogExported{Dir: q.Dir, Bodies: bodies}
-	if err := parts.commit(ctx, actor, told); err != nil {
+	event := book.LogExported{Dir: q.Dir, Bodies: bodies}
+	if err := parts.commit(ctx, actor, event); err != nil {
 		return control.Export{}, err
 	}
 	exported, err := c.export(ctx, parts, q, bodies, progress)
 	if err != nil {
-		told.Failed = true
-		return control.Export{}, errors.Join(err, parts.commit(context.WithoutCancel(ctx), actor, told))
+		event.Failed = true
+		return control.Export{}, errors.Join(err, parts.commit(context.WithoutCancel(ctx), actor, event))
 	}
 	return exported, nil
 }

@@ -68,7 +68,7 @@ func showFinding(f book.Found) control.Finding {
 	return shown
 }
 
-// ofEnvelope tells whether findings of a kind are of one envelope in a bag.
+// ofEnvelope reports whether findings of a kind are of one envelope in a bag.
 func ofEnvelope(kind book.Finding) bool {
 	switch kind {
 	case book.FindingForgedEnvelope, book.FindingBadEnvelope, book.FindingUnknownMerchant, book.FindingConflicts, book.FindingMismatches:

@@ -40,14 +40,14 @@ func (c *Calls) WriteOpening(ctx context.Context, actor settle.Actor, q control.
 	if !known {
 		return control.Opening{}, notFound("auditor", q.Auditor, envelope.ValidMerchant(q.Auditor))
 	}
-	told := book.LogExported{Dir: q.File}
-	if err := parts.commit(ctx, actor, told); err != nil {
+	event := book.LogExported{Dir: q.File}
+	if err := parts.commit(ctx, actor, event); err != nil {
 		return control.Opening{}, err
 	}
 	opening, err := c.writeOpening(ctx, q, progress)
 	if err != nil {
-		told.Failed = true
-		return control.Opening{}, errors.Join(err, parts.commit(context.WithoutCancel(ctx), actor, told))
+		event.Failed = true
+		return control.Opening{}, errors.Join(err, parts.commit(context.WithoutCancel(ctx), actor, event))
 	}
 	return opening, nil
 }

@@ -111,7 +111,7 @@ func sumUp(ctx context.Context, tx *ledger.Tx, builder *report.Builder, number u
 	return found, err
 }
 
-// next tells whether there are payments that page has not come to.
+// next reports whether there are payments that page has not come to.
 func (e *extent) next() bool { return e.last != 0 && e.after < e.last }
 
 // page reads the next rows, in the order of arrival.

@@ -33,7 +33,7 @@ func (s Settings) checkFiles(found *config.Problems, now time.Time) {
 	}
 	found.AddError("acquirer.tls", s.Acquirer.TLS.check(now))
 	for key, dir := range map[string]string{"journal.directory": s.Journal.Directory, "bank.outbox": s.Bank.Outbox} {
-		if isDirectory(dir) { // that it is none is told with its key's own words
+		if isDirectory(dir) { // that it is none is said with its key
 			found.AddError(key, config.CheckMakeable(dir))
 		}
 	}
