@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"nightdrop/shared/note"
-	"nightdrop/shared/proof"
 	"nightdrop/vault/internal/audit"
+	"nightdrop/vault/internal/auditor"
 )
 
 func newAuditVerifyCommand(g *global, c console) *cobra.Command {
@@ -35,7 +35,7 @@ that they were left out and not lost. Whether a wrapped log key is the right one
 			if err != nil {
 				return fmt.Errorf("%w: --verifier is the vault's one-line key, pinned by you and not taken from the log: %w", errUsage, err)
 			}
-			options, err := earlierCheckpoints(earlier, key)
+			options, err := auditor.Sources{Vault: key, Statements: earlier, Read: readGiven}.Earlier()
 			if err != nil {
 				return err
 			}
@@ -57,27 +57,6 @@ that they were left out and not lost. Whether a wrapped log key is the right one
 	cmd.Flags().StringArrayVar(&earlier, "earlier", nil, "file with checkpoints that were seen before (again for more)")
 	g.readingFlags(cmd)
 	return cmd
-}
-
-// earlierCheckpoints reads the files of --earlier.
-func earlierCheckpoints(paths []string, vault note.Verifier) (o audit.VerifyOptions, err error) {
-	for _, path := range paths {
-		data, err := readGiven(path)
-		if err != nil {
-			return o, err
-		}
-		all, err := proof.Checkpoints(data, vault)
-		switch {
-		case errors.Is(err, note.ErrUnverified):
-			return o, fmt.Errorf("%s: %w: %s has not signed it: ask who gave it to you where it is from", path, err, vault.Name())
-		case err != nil:
-			return o, fmt.Errorf("%w: %s is no checkpoint, proof or storefront's file of what it saw: %w", errUsage, path, err)
-		}
-		for _, c := range all {
-			o.Earlier = append(o.Earlier, audit.Earlier{From: path, Checkpoint: c})
-		}
-	}
-	return o, nil
 }
 
 func printReport(w io.Writer, r audit.Report) {
