@@ -151,7 +151,7 @@ func (h *house) tell(ctx context.Context, actor settle.Actor, body book.Body) er
 }
 
 func (d *daemon) export(ctx context.Context, h *house, q control.ExportQuery, bodies int64, progress settle.Progress) (control.Export, error) {
-	page, err := d.summary(ctx, bodies)
+	page, auditors, err := d.summary(ctx, bodies)
 	if err != nil {
 		return control.Export{}, err
 	}
@@ -160,11 +160,11 @@ func (d *daemon) export(ctx context.Context, h *house, q control.ExportQuery, bo
 	if err != nil {
 		return control.Export{}, err
 	}
-	return control.Export{Dir: q.Dir, Size: checkpoint.Size, Root: checkpoint.Root.String(), Bodies: bodies}, nil
+	return control.Export{Dir: q.Dir, Size: checkpoint.Size, Root: checkpoint.Root.String(), Bodies: bodies, Auditors: auditors}, nil
 }
 
-// summary makes the page beside an export. Payments are read some hundred at a time: a long reader would keep the ledger's pages.
-func (d *daemon) summary(ctx context.Context, bodies int64) ([]byte, error) {
+// summary makes the page beside an export, and counts those who may read it. Payments are read some hundred at a time: a long reader would keep the ledger's pages.
+func (d *daemon) summary(ctx context.Context, bodies int64) (html []byte, auditors int, err error) {
 	s := report.Summary{Vault: d.ring.Name(), Made: envelope.At(d.now()), Bodies: bodies}
 	builder := report.NewBuilder(report.Report{})
 	for after, more := uint64(0), true; more; {
@@ -178,17 +178,17 @@ func (d *daemon) summary(ctx context.Context, bodies int64) ([]byte, error) {
 			})
 		})
 		if err := errors.Join(err, ctx.Err()); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		more = n == rowsAtOnce
 	}
 	s.Take(builder)
 	if _, err := view(d, func(tx *ledger.Tx) (struct{}, error) { return struct{}{}, fillSummary(tx, &s) }); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	var page bytes.Buffer
-	err := s.HTML(&page)
-	return page.Bytes(), err
+	err = s.HTML(&page)
+	return page.Bytes(), s.Auditors, err
 }
 
 func fillSummary(tx *ledger.Tx, s *report.Summary) error {
