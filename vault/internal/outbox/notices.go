@@ -51,7 +51,7 @@ func (o *Outbox) lookNow() {
 }
 
 // AwaitMember waits until the newest members note has the merchant as it is now, and the channel has taken that note. It
-// reports false where ctx ends before. The channel's word is no proof that a relay has read it.
+// reports false where ctx ends before, or the channel is away. The channel's word is no proof that a relay has read it.
 func (o *Outbox) AwaitMember(ctx context.Context, m book.Merchant) (bool, error) {
 	now, err := memberOf(m)
 	if err != nil {
@@ -60,7 +60,7 @@ func (o *Outbox) AwaitMember(ctx context.Context, m book.Merchant) (bool, error)
 	o.lookNow()
 	again := time.NewTicker(memberEvery)
 	defer again.Stop()
-	for {
+	for o.Channel.Connected() {
 		if n, line := o.newest(channel.NoticeMembers), memberSays(now); n.sent && strings.Contains("\n"+n.says, "\n"+line) {
 			return true, nil
 		}
@@ -70,6 +70,7 @@ func (o *Outbox) AwaitMember(ctx context.Context, m book.Merchant) (bool, error)
 		case <-again.C:
 		}
 	}
+	return false, nil
 }
 
 // newest returns the newest notice of a kind, the zero one before the first.
