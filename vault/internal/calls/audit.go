@@ -152,7 +152,7 @@ func (p Parts) commit(ctx context.Context, actor settle.Actor, body book.Body) e
 }
 
 func (c *Calls) export(ctx context.Context, parts Parts, q control.ExportQuery, bodies int64, progress settle.Progress) (control.Export, error) {
-	page, err := c.summary(ctx, bodies)
+	page, auditors, err := c.summary(ctx, bodies)
 	if err != nil {
 		return control.Export{}, err
 	}
@@ -161,11 +161,11 @@ func (c *Calls) export(ctx context.Context, parts Parts, q control.ExportQuery, 
 	if err != nil {
 		return control.Export{}, err
 	}
-	return control.Export{Dir: q.Dir, Size: checkpoint.Size, Root: checkpoint.Root.String(), Bodies: bodies}, nil
+	return control.Export{Dir: q.Dir, Size: checkpoint.Size, Root: checkpoint.Root.String(), Bodies: bodies, Auditors: auditors}, nil
 }
 
-// summary makes the page beside an export. Payments are read some hundred at a time: a long reader would keep the ledger's pages.
-func (c *Calls) summary(ctx context.Context, bodies int64) ([]byte, error) {
+// summary makes the page beside an export, and counts those who may read it. Payments are read some hundred at a time: a long reader would keep the ledger's pages.
+func (c *Calls) summary(ctx context.Context, bodies int64) (html []byte, auditors int, err error) {
 	s := report.Summary{Vault: c.keys.Name(), Made: envelope.At(c.now()), Bodies: bodies}
 	builder := report.NewBuilder(report.Report{})
 	for after, more := uint64(0), true; more; {
@@ -179,17 +179,17 @@ func (c *Calls) summary(ctx context.Context, bodies int64) ([]byte, error) {
 			})
 		})
 		if err := errors.Join(err, ctx.Err()); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		more = n == rowsAtOnce
 	}
 	s.Take(builder)
 	if _, err := view(c, func(tx *ledger.Tx) (struct{}, error) { return struct{}{}, fillSummary(tx, &s) }); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	var page bytes.Buffer
-	err := s.HTML(&page)
-	return page.Bytes(), err
+	err = s.HTML(&page)
+	return page.Bytes(), s.Auditors, err
 }
 
 func fillSummary(tx *ledger.Tx, s *report.Summary) error {

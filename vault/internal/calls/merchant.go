@@ -2,6 +2,7 @@ package calls
 
 import (
 	"context"
+	"time"
 
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/seal"
@@ -124,20 +125,29 @@ func (c *Calls) setMerchant(ctx context.Context, actor settle.Actor, id string, 
 	})
 }
 
-func (c *Calls) changeMerchant(ctx context.Context, id string, change func(*ledger.Tx) error) (out control.Merchant, err error) {
+// memberWait is how long a change of a merchant waits until the channel has the members note with it.
+const memberWait = 5 * time.Second
+
+// changeMerchant commits a change, and says whether the relays' channel has it.
+func (c *Calls) changeMerchant(ctx context.Context, id string, change func(*ledger.Tx) error) (control.Merchant, error) {
 	parts, err := c.parts()
 	if err != nil {
-		return out, err
+		return control.Merchant{}, err
 	}
+	var m book.Merchant
 	err = parts.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		if err := change(tx); err != nil {
 			return err
 		}
-		out, err = readMerchant(tx, id)
+		m, _, err = tx.Merchant(id)
 		return err
 	})
 	if err != nil {
 		return control.Merchant{}, err
 	}
-	return out, nil
+	out := merchantView(m)
+	wait, cancel := context.WithTimeout(ctx, memberWait)
+	defer cancel()
+	out.Published, err = parts.Outbox.AwaitMember(wait, m)
+	return out, err
 }
