@@ -112,7 +112,7 @@ func (c *Calls) ExportLog(ctx context.Context, actor settle.Actor, q control.Exp
 	if err != nil {
 		return control.Export{}, err
 	}
-	if !filepath.IsAbs(q.Dir) || settings.Inside(settings.Resolved(q.Dir), settings.Resolved(c.dir)) {
+	if !filepath.IsAbs(q.Dir) || settings.Inside(settings.Resolved(q.Dir), settings.Resolved(c.config.Dir)) {
 		return control.Export{}, &control.Error{Code: control.CodeUsage, Detail: "export to an absolute path outside the vault's own directory"}
 	}
 	bodies, err := firstBody(parts.Ledger, q)
@@ -166,7 +166,7 @@ func (c *Calls) export(ctx context.Context, parts Parts, q control.ExportQuery, 
 
 // summary makes the page beside an export, and counts those who may read it. Payments are read some hundred at a time: a long reader would keep the ledger's pages.
 func (c *Calls) summary(ctx context.Context, bodies int64) (html []byte, auditors int, err error) {
-	s := report.Summary{Vault: c.keys.Name(), Made: envelope.At(c.now()), Bodies: bodies}
+	s := report.Summary{Vault: c.config.Keys.Name(), Made: envelope.At(c.config.Now()), Bodies: bodies}
 	builder := report.NewBuilder(report.Report{})
 	for after, more := uint64(0), true; more; {
 		n := 0

@@ -52,31 +52,28 @@ type Config struct {
 }
 
 // Calls answers operators. It implements [control.Vault].
-type Calls struct {
-	daemon Daemon
-	keys   Keys
-	dir    string
-	now    func() time.Time
-}
+type Calls struct{ config Config }
 
 // New makes the calls of a vault.
-func New(c Config) *Calls { return &Calls{daemon: c.Daemon, keys: c.Keys, dir: c.Dir, now: c.Now} }
+func New(c Config) *Calls { return &Calls{c} }
 
 // parts returns those that work, or the error that the vault is locked.
-func (c *Calls) parts() (Parts, error) { return c.daemon.Parts() }
+func (c *Calls) parts() (Parts, error) { return c.config.Daemon.Parts() }
 
 // Unlock gives the custodians' shares to the daemon.
 func (c *Calls) Unlock(ctx context.Context, actor settle.Actor, shares control.Shares, o control.UnlockOptions) (control.Unlocked, error) {
-	return c.daemon.Unlock(ctx, actor, shares, o)
+	return c.config.Daemon.Unlock(ctx, actor, shares, o)
 }
 
 // CheckShare has the daemon look at shares.
 func (c *Calls) CheckShare(ctx context.Context, shares control.Shares) (control.CheckedShare, error) {
-	return c.daemon.CheckShare(ctx, shares)
+	return c.config.Daemon.CheckShare(ctx, shares)
 }
 
 // Lock has the daemon forget its keys.
-func (c *Calls) Lock(ctx context.Context, actor settle.Actor) error { return c.daemon.Lock(ctx, actor) }
+func (c *Calls) Lock(ctx context.Context, actor settle.Actor) error {
+	return c.config.Daemon.Lock(ctx, actor)
+}
 
 // view reads the ledger of an unlocked vault.
 func view[T any](c *Calls, read func(tx *ledger.Tx) (T, error)) (out T, err error) {

@@ -29,7 +29,7 @@ func (c *Calls) Directory(ctx context.Context) (control.Directory, error) {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	signed, err := envelope.Open[envelope.Directory](note, c.keys.Verifier())
+	signed, err := envelope.Open[envelope.Directory](note, c.config.Keys.Verifier())
 	if err != nil {
 		return control.Directory{}, err
 	}
@@ -53,9 +53,9 @@ func (c *Calls) Keys(context.Context) ([]control.Key, error) {
 	if _, err := c.parts(); err != nil {
 		return nil, err
 	}
-	now := c.now()
+	now := c.config.Now()
 	keys := []control.Key{}
-	for _, k := range c.keys.Directory(now) {
+	for _, k := range c.config.Keys.Directory(now) {
 		state := "current"
 		switch {
 		case now.Before(k.From.Time):

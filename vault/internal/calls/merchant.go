@@ -26,15 +26,19 @@ func (c *Calls) Merchants(context.Context) ([]control.Merchant, error) {
 
 // Merchant shows one.
 func (c *Calls) Merchant(_ context.Context, id string) (control.Merchant, error) {
-	return view(c, func(tx *ledger.Tx) (control.Merchant, error) { return readMerchant(tx, id) })
+	return view(c, func(tx *ledger.Tx) (control.Merchant, error) {
+		m, err := readMerchant(tx, id)
+		return merchantView(m), err
+	})
 }
 
-func readMerchant(tx *ledger.Tx, id string) (control.Merchant, error) {
+// readMerchant reads a merchant that has to be there.
+func readMerchant(tx *ledger.Tx, id string) (book.Merchant, error) {
 	m, found, err := tx.Merchant(id)
 	if err == nil && !found {
 		err = notFound("merchant", id, envelope.ValidMerchant(id))
 	}
-	return merchantView(m), err
+	return m, err
 }
 
 func merchantView(m book.Merchant) control.Merchant {
@@ -110,15 +114,9 @@ func (c *Calls) ResumeMerchant(ctx context.Context, actor settle.Actor, id strin
 // setMerchant changes a merchant that stands in from; one that does not is as it should be already.
 func (c *Calls) setMerchant(ctx context.Context, actor settle.Actor, id string, from book.MerchantStatus, body book.Body) (control.Merchant, error) {
 	return c.changeMerchant(ctx, id, func(tx *ledger.Tx) error {
-		m, found, err := tx.Merchant(id)
-		if err != nil {
+		m, err := readMerchant(tx, id)
+		if err != nil || m.Status != from {
 			return err
-		}
-		if !found {
-			return notFound("merchant", id, envelope.ValidMerchant(id))
-		}
-		if m.Status != from {
-			return nil
 		}
 		_, err = tx.Append(actor.Event(id, body))
 		return err

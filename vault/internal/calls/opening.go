@@ -24,7 +24,7 @@ func (c *Calls) WriteOpening(ctx context.Context, actor settle.Actor, q control.
 	if err != nil {
 		return control.Opening{}, err
 	}
-	if !filepath.IsAbs(q.File) || settings.Inside(settings.Resolved(q.File), settings.Resolved(c.dir)) {
+	if !filepath.IsAbs(q.File) || settings.Inside(settings.Resolved(q.File), settings.Resolved(c.config.Dir)) {
 		return control.Opening{}, &control.Error{Code: control.CodeUsage, Detail: "write to an absolute path outside the vault's own directory"}
 	}
 	if err := durable.Fresh(q.File); err != nil {
@@ -58,7 +58,7 @@ func (c *Calls) writeOpening(ctx context.Context, q control.OpeningQuery, progre
 		return control.Opening{}, err
 	}
 	defer state.Close() //nolint:errcheck // a file without a name
-	if err := durable.WriteNew(q.File, func(f *os.File) error { return state.SaveOpening(f, c.keys.Signer()) }); err != nil {
+	if err := durable.WriteNew(q.File, func(f *os.File) error { return state.SaveOpening(f, c.config.Keys.Signer()) }); err != nil {
 		return control.Opening{}, err
 	}
 	return control.Opening{Auditor: q.Auditor, File: q.File, Size: state.Size, Root: state.Root.String()}, nil
@@ -66,7 +66,7 @@ func (c *Calls) writeOpening(ctx context.Context, q control.OpeningQuery, progre
 
 // opening folds the log before the auditor's first entry. The ledger is read some hundred entries at a time: a long reader would keep its pages.
 func (c *Calls) opening(ctx context.Context, auditor string, progress settle.Progress) (*replay.State, error) {
-	state, err := replay.NewState(c.keys.Name())
+	state, err := replay.NewState(c.config.Keys.Name())
 	if err != nil {
 		return nil, err
 	}

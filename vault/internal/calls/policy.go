@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer/nacha"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
@@ -19,12 +18,9 @@ import (
 // SetPolicy changes parts of a merchant's policy. A change to what is so already is none.
 func (c *Calls) SetPolicy(ctx context.Context, actor settle.Actor, id string, change control.PolicyChange) (control.Merchant, error) {
 	return c.changeMerchant(ctx, id, func(tx *ledger.Tx) error {
-		m, found, err := tx.Merchant(id)
+		m, err := readMerchant(tx, id)
 		if err != nil {
 			return err
-		}
-		if !found {
-			return notFound("merchant", id, envelope.ValidMerchant(id))
 		}
 		policy, err := changedPolicy(m, change)
 		if err != nil {

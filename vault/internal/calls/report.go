@@ -29,7 +29,7 @@ func (c *Calls) Report(ctx context.Context, q control.ReportQuery, each func([]r
 	if err != nil {
 		return report.Report{}, err
 	}
-	heading := report.Report{Vault: c.keys.Name(), Made: envelope.At(c.now()), Merchant: q.Merchant, From: q.From, To: q.To,
+	heading := report.Report{Vault: c.config.Keys.Name(), Made: envelope.At(c.config.Now()), Merchant: q.Merchant, From: q.From, To: q.To,
 		Subject: "Batches closed from " + q.From + " to " + q.To}
 	builder := report.NewBuilder(heading)
 	for _, number := range batches {

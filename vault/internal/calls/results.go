@@ -3,9 +3,7 @@ package calls
 import (
 	"context"
 
-	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -15,14 +13,7 @@ func (c *Calls) ResendResults(ctx context.Context, actor settle.Actor, q control
 	if err != nil {
 		return control.Resent{}, err
 	}
-	err = parts.Ledger.View(func(tx *ledger.Tx) error {
-		_, found, err := tx.Merchant(q.Merchant)
-		if err == nil && !found {
-			err = notFound("merchant", q.Merchant, envelope.ValidMerchant(q.Merchant))
-		}
-		return err
-	})
-	if err != nil {
+	if _, err := c.Merchant(ctx, q.Merchant); err != nil {
 		return control.Resent{}, err
 	}
 	done, err := parts.Outbox.Resend(ctx, actor.Event(q.Merchant, nil), q.From, q.Count, progress)

@@ -10,7 +10,7 @@ import (
 
 // Status returns what the vault is doing, as far as a locked one knows it.
 func (c *Calls) Status(context.Context) (control.Status, error) {
-	s, err := c.daemon.State()
+	s, err := c.config.Daemon.State()
 	if err != nil || s.Locked {
 		return s, err
 	}

@@ -190,11 +190,7 @@ func (u *unlocked) logDisk(ctx context.Context, logged bool) (bool, error) {
 	} else {
 		u.config.Logger.Info("there is room again: what waited goes on")
 	}
-	err := u.ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
-		_, err := tx.Append(book.Event{Actor: "vault", Origin: "disk", Body: found})
-		return err
-	})
-	return !logged, err
+	return !logged, u.commit(context.WithoutCancel(ctx), book.Event{Actor: "vault", Origin: "disk", Body: found})
 }
 
 // lowPlaces names the places whose reserve is touched, for the log, which keeps no path.

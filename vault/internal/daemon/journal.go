@@ -83,10 +83,7 @@ func (u *unlocked) openPlace(name string) (journal.Place, error) {
 
 // logJournal commits a finding about a place.
 func (u *unlocked) logJournal(ctx context.Context, f book.IntegrityFound) error {
-	return u.ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		_, err := tx.Append(book.Event{Actor: "vault", Origin: "journal", Body: f})
-		return err
-	})
+	return u.commit(ctx, book.Event{Actor: "vault", Origin: "journal", Body: f})
 }
 
 // begin compares the place with the ledger, as long as that may take, and sets the journal to work.
@@ -186,11 +183,8 @@ func (u *unlocked) confirmLedger(ctx context.Context, actor settle.Actor, shares
 	}
 	for _, one := range u.journal.all {
 		err := one.Confirm(func(lack string) error {
-			return u.ledger.Commit(ctx, func(tx *ledger.Tx) error {
-				detail := fmt.Sprintf("%s by shares %v: %s", envelope.At(u.config.Now()).Format(time.RFC3339), shares, lack)
-				_, err := tx.Append(actor.Event("", book.IntegrityFound{Finding: book.FindingLedgerConfirmed, Detail: detail}))
-				return err
-			})
+			detail := fmt.Sprintf("%s by shares %v: %s", envelope.At(u.config.Now()).Format(time.RFC3339), shares, lack)
+			return u.commit(ctx, actor.Event("", book.IntegrityFound{Finding: book.FindingLedgerConfirmed, Detail: detail}))
 		})
 		if err != nil && !errors.Is(err, journal.ErrNotDoubted) {
 			return confirmed, err

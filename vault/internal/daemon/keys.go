@@ -67,16 +67,21 @@ func (u *unlocked) tick(ctx context.Context, origin string) error {
 	if err != nil {
 		return err
 	}
-	var bodies []book.Body
+	var events []book.Event
+	found := func(bodies ...book.Body) {
+		for _, body := range bodies {
+			events = append(events, book.Event{Actor: "vault", Origin: origin, Body: body})
+		}
+	}
 	keys := unlogged(v.Keys, u.ring.Live())
 	if len(keys.Created) > 0 || len(keys.Destroyed) > 0 {
-		bodies = append(bodies, keys)
+		found(keys)
 	}
 	if change.Jump != 0 && change.Clock == keyring.ClockJumped {
-		bodies = append(bodies, book.IntegrityFound{Finding: book.FindingClockForward, Detail: change.Jump.Round(time.Second).String()})
+		found(book.IntegrityFound{Finding: book.FindingClockForward, Detail: change.Jump.Round(time.Second).String()})
 	}
-	bodies = append(bodies, damageFound(v.Keys, u.ring.Damage())...)
-	if len(bodies) == 0 {
+	found(damageFound(v.Keys, u.ring.Damage())...)
+	if len(events) == 0 {
 		return nil
 	}
 	// Parts whose keys are gone open never again. A crash before the commit below has the next tick drop them: then the log still has them.
@@ -85,14 +90,7 @@ func (u *unlocked) tick(ctx context.Context, origin string) error {
 			return fmt.Errorf("drop parts whose keys are destroyed: %w", err)
 		}
 	}
-	return u.ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
-		for _, body := range bodies {
-			if _, err := tx.Append(book.Event{Actor: "vault", Origin: origin, Body: body}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return u.commit(context.WithoutCancel(ctx), events...)
 }
 
 // unlogged is the difference between the keys that the log has and those that live.
@@ -115,12 +113,8 @@ func unlogged(logged []envelope.KeyName, live []envelope.DirectoryKey) (change b
 // confirmClock makes the wall clock the trusted one, on the word of the custodians of these shares, which were checked. A crash after
 // the commit leaves a word that nobody heeded: destruction stays suspended until they give it again.
 func (u *unlocked) confirmClock(ctx context.Context, actor settle.Actor, shares []int) error {
-	err := u.ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		detail := fmt.Sprintf("%s by shares %v", envelope.At(u.config.Now()).Format(time.RFC3339), shares)
-		_, err := tx.Append(actor.Event("", book.IntegrityFound{Finding: book.FindingClockConfirmed, Detail: detail}))
-		return err
-	})
-	if err != nil {
+	detail := fmt.Sprintf("%s by shares %v", envelope.At(u.config.Now()).Format(time.RFC3339), shares)
+	if err := u.commit(ctx, actor.Event("", book.IntegrityFound{Finding: book.FindingClockConfirmed, Detail: detail})); err != nil {
 		return err
 	}
 	if err := u.ring.ConfirmClock(); err != nil {

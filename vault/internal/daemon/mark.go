@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -26,11 +25,8 @@ func (u *unlocked) mendMark(ctx context.Context, confirmed, vouched bool, actor 
 		return fmt.Errorf("%w. Leave the ledger as it is: it is sound, but nothing shows that it is the newest, and what an older copy forgot would be charged again. %s",
 			bad, u.markAdvice())
 	}
-	err := u.ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		_, err := tx.Append(actor.Event("", book.IntegrityFound{Finding: book.FindingMarkMended, Detail: "the ledger is the newest by " + by}))
-		return err
-	})
-	if err != nil {
+	mended := book.IntegrityFound{Finding: book.FindingMarkMended, Detail: "the ledger is the newest by " + by}
+	if err := u.commit(ctx, actor.Event("", mended)); err != nil {
 		return err
 	}
 	u.config.Logger.Warn("the high-water mark could not be read and is written anew", "cause", bad, "by", by)

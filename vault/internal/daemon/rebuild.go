@@ -64,11 +64,7 @@ func (u *unlocked) logRebuild(ctx context.Context, d *Daemon, actor settle.Actor
 		return nil, err
 	}
 	detail := fmt.Sprintf("%s of %d entries; the file before is %s", done.Format, done.Entries, filepath.Base(done.Kept))
-	err = u.ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		_, err := tx.Append(actor.Event("", book.IntegrityFound{Finding: book.FindingLedgerRebuilt, Detail: detail}))
-		return err
-	})
-	if err != nil {
+	if err := u.commit(ctx, actor.Event("", book.IntegrityFound{Finding: book.FindingLedgerRebuilt, Detail: detail})); err != nil {
 		return nil, err
 	}
 	return &control.Rebuilt{Format: done.Format, Entries: done.Entries, Kept: done.Kept}, ledger.RebuildTold(path)

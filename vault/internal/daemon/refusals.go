@@ -2,13 +2,11 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"sync"
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -86,29 +84,24 @@ func (d *Daemon) refused(actor settle.Actor, call string, code control.Code) {
 		return
 	}
 	all := d.refusals.take()
-	err = u.ledger.Commit(context.Background(), func(tx *ledger.Tx) error { return appendRefusals(tx, all) })
-	if err != nil {
+	if err := u.commit(context.Background(), eventsOf(all)...); err != nil {
 		d.refusals.merge(all...)
 		d.config.Logger.Warn("a refusal is not in the log", "call", call, "error", err)
 	}
 }
 
-func appendRefusals(tx *ledger.Tx, all []refusal) error {
+func eventsOf(all []refusal) (events []book.Event) {
 	for _, one := range all {
-		if _, err := tx.Append(one.actor.Event("", one.body)); err != nil {
-			return err
-		}
+		events = append(events, one.actor.Event("", one.body))
 	}
-	return nil
+	return events
 }
 
 // logStart commits that this process began, and what it refused since. A crash before the commit loses both; the process's log has them.
 func (u *unlocked) logStart(ctx context.Context, d *Daemon) error {
 	all := d.refusals.take()
-	err := u.ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		_, err := tx.Append(book.Event{Actor: "vault", Origin: "start", Body: book.VaultStarted{Version: d.config.Version, At: d.started}})
-		return errors.Join(err, appendRefusals(tx, all))
-	})
+	started := book.Event{Actor: "vault", Origin: "start", Body: book.VaultStarted{Version: d.config.Version, At: d.started}}
+	err := u.commit(ctx, append([]book.Event{started}, eventsOf(all)...)...)
 	if err != nil {
 		d.refusals.merge(all...)
 	}

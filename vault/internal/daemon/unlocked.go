@@ -137,6 +137,18 @@ func (u *unlocked) logUnlock(ctx context.Context, actor settle.Actor, shares []i
 	})
 }
 
+// commit commits events together.
+func (u *unlocked) commit(ctx context.Context, events ...book.Event) error {
+	return u.ledger.Commit(ctx, func(tx *ledger.Tx) error {
+		for _, e := range events {
+			if _, err := tx.Append(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // storedSlots reads which stored accounts are in use: of all others the ring destroys the keys, where the ledger is the newest.
 func (u *unlocked) storedSlots() (slots []uint32, err error) {
 	err = u.ledger.View(func(tx *ledger.Tx) (err error) {
@@ -231,15 +243,13 @@ func (u *unlocked) close(stops bool) error {
 	if u.tasks.Wait() != nil {
 		return u.release()
 	}
-	err := u.ledger.Commit(context.Background(), func(tx *ledger.Tx) error {
-		u.mu.Lock()
-		defer u.mu.Unlock()
-		if _, err := tx.Append(u.locker.Event("", book.VaultLocked{})); err != nil || !stops {
-			return err
-		}
-		_, err := tx.Append(book.Event{Actor: "vault", Origin: "stop", Body: book.VaultStopped{}})
-		return err
-	})
+	u.mu.Lock()
+	events := []book.Event{u.locker.Event("", book.VaultLocked{})}
+	u.mu.Unlock()
+	if stops {
+		events = append(events, book.Event{Actor: "vault", Origin: "stop", Body: book.VaultStopped{}})
+	}
+	err := u.commit(context.Background(), events...)
 	u.flushJournal()
 	return errors.Join(err, u.release())
 }
