@@ -1,6 +1,7 @@
-// Package auditor is what an auditor needs on a machine of their own to check an exported log: the own key, the state to begin from, and
-// what the vault signed elsewhere, read from files. The work is nightdrop/vault/internal/audit's and replay's. It knows no daemon, no
-// ledger and no vault's directory.
+// Package auditor is what an auditor needs on a machine of their own to check an exported log: the
+// own key, the state to begin from, and what the vault signed elsewhere, read from files. The work
+// is nightdrop/vault/internal/audit's and replay's. It knows no daemon, no ledger and no vault's
+// directory.
 package auditor
 
 import (
@@ -30,7 +31,8 @@ type Sources struct {
 	Read func(path string) ([]byte, error)   // reads one whole
 }
 
-// Replay reads everything but the log in dir, and returns the auditor's key too. The caller closes the options' state.
+// Replay reads everything but the log in dir, and returns the auditor's key too. The caller closes
+// the options' state.
 func (s Sources) Replay(dir string) (r replay.Options, owner *keyring.Auditor, err error) {
 	if owner, err = keyring.LoadAuditor(s.Identity); err != nil {
 		return r, nil, err

@@ -24,7 +24,8 @@ func AcceptorOf(id string) string {
 	return acceptor[:min(len(acceptor), maxAcceptor)]
 }
 
-// CheckAcceptor refuses an acceptor id that another merchant has: their money would meet at the acquirer.
+// CheckAcceptor refuses an acceptor id that another merchant has: their money would meet at the
+// acquirer.
 func CheckAcceptor(acceptor string, other Merchant) error {
 	if other.Acceptor == acceptor {
 		return fmt.Errorf("acceptor %s is merchant %s's; give the one that the acquirer gave with --acceptor", acceptor, other.ID)
@@ -32,8 +33,9 @@ func CheckAcceptor(acceptor string, other Merchant) error {
 	return nil
 }
 
-// CheckMerchant returns what is wrong with a new merchant's record, its company left to [CheckCompany]. replyKey
-// reads the line of a reply key, and currency reports whether a code can be sold in: tables change, and the fold has none.
+// CheckMerchant returns what is wrong with a new merchant's record, its company left to
+// [CheckCompany]. replyKey reads the line of a reply key, and currency reports whether a code can
+// be sold in: tables change, and the fold has none.
 func CheckMerchant(m Merchant, replyKey func(line string) error, currency func(code string) bool) error {
 	if !envelope.ValidMerchant(m.ID) {
 		return errors.New("a merchant's id is 3 to 32 of a-z0-9-, beginning with a letter and not ending with -")
@@ -80,7 +82,8 @@ func checkKeys(m Merchant, replyKey func(line string) error) error {
 	return nil
 }
 
-// CheckCompany refuses half a company, and to take one away: entries that were accepted in its name are to be filed.
+// CheckCompany refuses half a company, and to take one away: entries that were accepted in its name
+// are to be filed.
 func CheckCompany(before, after Company) error {
 	switch {
 	case after == before:

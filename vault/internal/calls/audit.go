@@ -106,7 +106,8 @@ func (c *Calls) changeAuditor(ctx context.Context, actor settle.Actor, name stri
 	return shown, err
 }
 
-// ExportLog writes the sealed log into a directory. That it goes out stands in the log before anything is written, so the export holds itself.
+// ExportLog writes the sealed log into a directory. That it goes out stands in the log before
+// anything is written, so the export holds itself.
 func (c *Calls) ExportLog(ctx context.Context, actor settle.Actor, q control.ExportQuery, progress settle.Progress) (control.Export, error) {
 	parts, err := c.parts()
 	if err != nil {
@@ -164,7 +165,8 @@ func (c *Calls) export(ctx context.Context, parts Parts, q control.ExportQuery, 
 	return control.Export{Dir: q.Dir, Size: checkpoint.Size, Root: checkpoint.Root.String(), Bodies: bodies, Auditors: auditors}, nil
 }
 
-// summary makes the page beside an export, and counts those who may read it. Payments are read some hundred at a time: a long reader would keep the ledger's pages.
+// summary makes the page beside an export, and counts those who may read it. Payments are read some
+// hundred at a time: a long reader would keep the ledger's pages.
 func (c *Calls) summary(ctx context.Context, bodies int64) (html []byte, auditors int, err error) {
 	s := report.Summary{Vault: c.config.Keys.Name(), Made: envelope.At(c.config.Now()), Bodies: bodies}
 	builder := report.NewBuilder(report.Report{})

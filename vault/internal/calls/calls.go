@@ -1,6 +1,7 @@
-// Package calls is what operators may ask of the vault over its socket, a file a subject: each call is checked, answered from the
-// ledger, or handed to those who work. Every call comes in through [Calls], and every failure has its kind from [KindOf]. It opens no
-// ledger and starts nothing: the daemon does, and hands over what is open.
+// Package calls is what operators may ask of the vault over its socket, a file a subject: each call
+// is checked, answered from the ledger, or handed to those who work. Every call comes in through
+// [Calls], and every failure has its kind from [KindOf]. It opens no ledger and starts nothing: the
+// daemon does, and hands over what is open.
 package calls
 
 import (
@@ -18,7 +19,8 @@ import (
 
 // Daemon is the running daemon, as far as calls need it. Its methods may be called concurrently.
 type Daemon interface {
-	// State returns what the daemon knows without reading the ledger. It fails once the process must end.
+	// State returns what the daemon knows without reading the ledger. It fails once the process
+	// must end.
 	State() (control.Status, error)
 	// Parts returns those that calls work on, or [keyring.ErrLocked].
 	Parts() (Parts, error)
@@ -35,7 +37,8 @@ type Parts struct {
 	Outbox *outbox.Outbox
 }
 
-// Keys is the key ring, as far as calls need it. No method gives a secret away but Signer, which signs as the vault.
+// Keys is the key ring, as far as calls need it. No method gives a secret away but Signer, which
+// signs as the vault.
 type Keys interface {
 	Name() string
 	Verifier() note.Verifier
@@ -88,7 +91,8 @@ func view[T any](c *Calls, read func(tx *ledger.Tx) (T, error)) (out T, err erro
 	return out, err
 }
 
-// notFound repeats a name only where it has the form of one: what people type by mistake may be a card number, and errors are logged.
+// notFound repeats a name only where it has the form of one: what people type by mistake may be a
+// card number, and errors are logged.
 func notFound(what, name string, valid bool) error {
 	if !valid {
 		name = "of that name"

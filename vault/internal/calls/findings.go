@@ -104,7 +104,8 @@ func (c *Calls) Acknowledge(ctx context.Context, actor settle.Actor, a control.A
 	return done, err
 }
 
-// waitingFindings are the findings that wait for a word, the oldest first. One that is named alone must.
+// waitingFindings are the findings that wait for a word, the oldest first. One that is named alone
+// must.
 func waitingFindings(tx *ledger.Tx, a control.Acknowledging) (numbers []uint64, err error) {
 	if a.From == a.Through {
 		f, err := findingOf(tx, a.From)

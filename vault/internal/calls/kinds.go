@@ -18,7 +18,8 @@ import (
 	"nightdrop/vault/internal/settle"
 )
 
-// kinds has the kind of failure of each sentinel error; the first that matches counts, the worst come first.
+// kinds has the kind of failure of each sentinel error; the first that matches counts, the worst
+// come first.
 var kinds = [...]struct {
 	is   error
 	kind control.Code
@@ -76,7 +77,8 @@ var kinds = [...]struct {
 	{context.DeadlineExceeded, control.CodeUnavailable},
 }
 
-// KindOf returns the kind of a failure: that of the call that it ends, and of a command that needs no daemon.
+// KindOf returns the kind of a failure: that of the call that it ends, and of a command that needs
+// no daemon.
 func KindOf(err error) control.Code {
 	if known, ok := errors.AsType[*control.Error](err); ok {
 		return known.Code

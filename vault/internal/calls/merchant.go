@@ -123,7 +123,8 @@ func (c *Calls) setMerchant(ctx context.Context, actor settle.Actor, id string, 
 	})
 }
 
-// memberWait is how long a change of a merchant waits until the channel has the members note with it.
+// memberWait is how long a change of a merchant waits until the channel has the members note with
+// it.
 const memberWait = 5 * time.Second
 
 // changeMerchant commits a change, and says whether the relays' channel has it.

@@ -18,7 +18,8 @@ import (
 	"nightdrop/vault/internal/settle"
 )
 
-// WriteOpening folds the log up to an auditor's first entry and writes what it comes to, signed. That it goes out stands in the log first.
+// WriteOpening folds the log up to an auditor's first entry and writes what it comes to, signed.
+// That it goes out stands in the log first.
 func (c *Calls) WriteOpening(ctx context.Context, actor settle.Actor, q control.OpeningQuery, progress settle.Progress) (control.Opening, error) {
 	parts, err := c.parts()
 	if err != nil {
@@ -64,7 +65,8 @@ func (c *Calls) writeOpening(ctx context.Context, q control.OpeningQuery, progre
 	return control.Opening{Auditor: q.Auditor, File: q.File, Size: state.Size, Root: state.Root.String()}, nil
 }
 
-// opening folds the log before the auditor's first entry. The ledger is read some hundred entries at a time: a long reader would keep its pages.
+// opening folds the log before the auditor's first entry. The ledger is read some hundred entries
+// at a time: a long reader would keep its pages.
 func (c *Calls) opening(ctx context.Context, auditor string, progress settle.Progress) (*replay.State, error) {
 	state, err := replay.NewState(c.config.Keys.Name())
 	if err != nil {

@@ -28,7 +28,8 @@ func (c *Calls) Payments(_ context.Context, q control.PaymentQuery) ([]control.P
 	})
 }
 
-// exist refuses a query for a merchant or batch that is not there: an empty list would look like an answer.
+// exist refuses a query for a merchant or batch that is not there: an empty list would look like an
+// answer.
 func exist(tx *ledger.Tx, q control.PaymentQuery) error {
 	if q.Merchant != "" {
 		if _, err := readMerchant(tx, q.Merchant); err != nil {

@@ -19,8 +19,9 @@ const rowsAtOnce = 500
 // maxPeriod bounds a report's period: its charts have a bar a day.
 const maxPeriod = 366 * 24 * time.Hour
 
-// Report reads one batch, or those closed in a period. Each batch is summed up as it stands at one moment; rows are read after that, some
-// hundred at a time, because a reader who lingers would keep the ledger from giving pages free.
+// Report reads one batch, or those closed in a period. Each batch is summed up as it stands at one
+// moment; rows are read after that, some hundred at a time, because a reader who lingers would keep
+// the ledger from giving pages free.
 func (c *Calls) Report(ctx context.Context, q control.ReportQuery, each func([]report.Row) error) (report.Report, error) {
 	if err := checkPeriod(q); err != nil {
 		return report.Report{}, err

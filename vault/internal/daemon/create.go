@@ -19,8 +19,9 @@ type Created struct {
 	ChannelKey string // public nkey, for the relay's configuration
 }
 
-// Create makes a vault in a new directory: keys, configuration, the channel's key and an empty ledger. It gives the custodians' shares
-// out last, so that no share is out of a vault that is not whole, and clears them. Nothing is overwritten.
+// Create makes a vault in a new directory: keys, configuration, the channel's key and an empty
+// ledger. It gives the custodians' shares out last, so that no share is out of a vault that is not
+// whole, and clears them. Nothing is overwritten.
 func Create(dir string, o keyring.CreateOptions, give func(shares []keyring.Share) error) (made Created, err error) {
 	shares, verifier, err := keyring.Create(dir, o)
 	if err != nil {

@@ -1,6 +1,7 @@
-// Package daemon is the running vault: it holds the key ring, opens the ledger once custodians unlock it, sets those to work who take,
-// charge, settle and send, watches the disks and the places of the log, and stops them. What operators ask it answers by
-// nightdrop/vault/internal/calls; it parses no command line.
+// Package daemon is the running vault: it holds the key ring, opens the ledger once custodians
+// unlock it, sets those to work who take, charge, settle and send, watches the disks and the places
+// of the log, and stops them. What operators ask it answers by nightdrop/vault/internal/calls; it
+// parses no command line.
 package daemon
 
 import (
@@ -25,7 +26,8 @@ import (
 // ErrRelock ends the daemon so that its process executes itself again, locked.
 var ErrRelock = errors.New("the vault locks")
 
-// Daemon is the running vault: a key ring, a socket, and, while it is unlocked, those who work. It implements [calls.Daemon].
+// Daemon is the running vault: a key ring, a socket, and, while it is unlocked, those who work. It
+// implements [calls.Daemon].
 type Daemon struct {
 	config   Config
 	started  envelope.Time
@@ -49,18 +51,21 @@ type Daemon struct {
 // Config says what a daemon runs with.
 type Config struct {
 	Settings settings.Settings
-	Version  string                  // of the program, for the log
-	Inspect  func(path string) error // looks at a ledger that was not closed properly, in another process
-	Now      func() time.Time
-	Logger   *slog.Logger
+	Version  string // of the program, for the log
+	// Inspect looks at a ledger that was not closed properly, in another process.
+	Inspect func(path string) error
+	Now     func() time.Time
+	Logger  *slog.Logger
 
-	// For tests: how the key ring is opened, how room on disks is seen, and how often keys and marks are looked after.
+	// For tests: how the key ring is opened, how room on disks is seen, and how often keys and
+	// marks are looked after.
 	OpenRing  func(dir string, o keyring.Options) (*keyring.Ring, error)
 	Look      func(dir string) (volume.Room, error)
 	TickEvery time.Duration
 }
 
-// Serve takes the vault's directory and serves until ctx ends (nil), the vault locks ([ErrRelock]) or something fails.
+// Serve takes the vault's directory and serves until ctx ends (nil), the vault locks ([ErrRelock])
+// or something fails.
 func Serve(ctx context.Context, c Config) error {
 	remains := keyring.Remains(c.Settings.Dir, keyring.ThisHost())
 	for _, remain := range remains {

@@ -20,11 +20,12 @@ import (
 )
 
 const (
-	// DiskEvery is how often room is looked for: well under what a busy vault writes in it, of any reserve.
+	// DiskEvery is how often room is looked for: well under what a busy vault writes in it, of any
+	// reserve.
 	DiskEvery = 2 * time.Second
-	// The default reserve of a file system: the smaller of a part of it and a bound. It holds what the vault still
-	// has to write when nothing new is taken: answers, reversals and results of what is under way, and the death of
-	// keys.
+	// The default reserve of a file system: the smaller of a part of it and a bound. It holds what
+	// the vault still has to write when nothing new is taken: answers, reversals and results of
+	// what is under way, and the death of keys.
 	reservePart = 20 // a twentieth: 5 percent
 	reserveMost = 1 << 30
 	// warnAt is how many reserves are left when the status begins to warn.
@@ -42,8 +43,9 @@ type guarded struct {
 	err     error // nil while its reserve is whole
 }
 
-// diskGuard has what is new wait while there is room for what is under way: a full disk would end the process in the
-// middle of it, and only custodians could begin again. It is safe for concurrent use.
+// diskGuard has what is new wait while there is room for what is under way: a full disk would end
+// the process in the middle of it, and only custodians could begin again. It is safe for concurrent
+// use.
 type diskGuard struct {
 	look  func(dir string) (volume.Room, error)
 	least int64 // bytes of the reserve; 0: by default
@@ -146,7 +148,8 @@ func (o guardedOutbox) Stage(dir, name string, write func(io.Writer) error) erro
 	return o.Disk.Stage(dir, name, write)
 }
 
-// watchDisk looks at the room, and has the beginning and the end of each time without it stand in the log.
+// watchDisk looks at the room, and has the beginning and the end of each time without it stand in
+// the log.
 func (u *unlocked) watchDisk(ctx context.Context) error {
 	logged, err := u.lowLogged()
 	if err != nil {
@@ -176,7 +179,8 @@ func (u *unlocked) lowLogged() (logged bool, err error) {
 	return logged, err
 }
 
-// logDisk looks, and commits what the log does not say yet. A crash before that leaves it to the next start.
+// logDisk looks, and commits what the log does not say yet. A crash before that leaves it to the
+// next start.
 func (u *unlocked) logDisk(ctx context.Context, logged bool) (bool, error) {
 	u.disk.renew()
 	low := u.disk.verdict(func(*guarded) bool { return true })

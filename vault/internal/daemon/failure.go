@@ -11,15 +11,17 @@ import (
 )
 
 const (
-	// failedCalls is how long calls under way have for their answers when the process must end at once.
+	// failedCalls is how long calls under way have for their answers when the process must end at
+	// once.
 	failedCalls = 250 * time.Millisecond
-	// failedTasks is how long those who work have to notice; what waits for an answer is unknown to the next start,
-	// as after any crash.
+	// failedTasks is how long those who work have to notice; what waits for an answer is unknown to
+	// the next start, as after any crash.
 	failedTasks = 300 * time.Millisecond
 )
 
-// failure is why the process must end at once: it does not know what its disk holds (a write failed), or its ledger
-// is damaged. From then on nothing more is sent to the acquirer. It is safe for concurrent use.
+// failure is why the process must end at once: it does not know what its disk holds (a write
+// failed), or its ledger is damaged. From then on nothing more is sent to the acquirer. It is safe
+// for concurrent use.
 type failure struct {
 	failed chan struct{} // closed by the first failure
 
@@ -44,8 +46,8 @@ func (f *failure) reason() error {
 	return f.err
 }
 
-// abandon ends the daemon without waiting for anybody's answer, and returns why. A supervisor starts the process
-// again, and the next unlock reads what is true.
+// abandon ends the daemon without waiting for anybody's answer, and returns why. A supervisor
+// starts the process again, and the next unlock reads what is true.
 func (d *Daemon) abandon(server *control.Server) error {
 	err := d.failure.reason()
 	d.config.Logger.Error("the vault ends at once: the next start reads what is on disk", "error", err)

@@ -9,7 +9,8 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// TestNothingLeavesAfterAFailure: once the process must end, no message of any kind reaches the line.
+// TestNothingLeavesAfterAFailure: once the process must end, no message of any kind reaches the
+// line.
 func TestNothingLeavesAfterAFailure(t *testing.T) {
 	f := &failure{failed: make(chan struct{})}
 	a := halting{sentNothing{}, f}

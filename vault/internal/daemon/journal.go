@@ -18,10 +18,12 @@ import (
 )
 
 const (
-	// journalReach is how long an unlock waits for a journal's place, to hold the ledger against it before anything is done. When it is
-	// not to be had by then, the vault begins its work and takes and sends nothing until it is.
+	// journalReach is how long an unlock waits for a journal's place, to hold the ledger against it
+	// before anything is done. When it is not to be had by then, the vault begins its work and
+	// takes and sends nothing until it is.
 	journalReach = 3 * time.Second
-	// journalFlush is how long a stop waits for the last entries to get there; the next start sends what did not.
+	// journalFlush is how long a stop waits for the last entries to get there; the next start sends
+	// what did not.
 	journalFlush = 2 * time.Second
 )
 
@@ -34,14 +36,17 @@ type secondPlace struct {
 	err   error
 }
 
-// secondPlaces are the journals of all places. Something is in the journal when it is in each of them.
+// secondPlaces are the journals of all places. Something is in the journal when it is in each of
+// them.
 type secondPlaces struct {
-	all      []*secondPlace
-	trusted  chan struct{} // closed when each shows that the ledger is the newest, and what hangs on that is done
-	unproven error         // what intake says until then
+	all []*secondPlace
+	// trusted is closed when each shows that the ledger is the newest, and what hangs on that is done.
+	trusted  chan struct{}
+	unproven error // what intake says until then
 }
 
-// openJournal begins to send the log to its second places. It fails where one shows that the ledger is not the newest.
+// openJournal begins to send the log to its second places. It fails where one shows that the ledger
+// is not the newest.
 func (u *unlocked) openJournal(ctx context.Context) error {
 	if text := u.config.Settings.Journal.Warning(u.config.Settings.Dir); text != "" {
 		u.config.Logger.Warn("journal: " + text)
@@ -127,13 +132,15 @@ func (p *secondPlaces) Durable(ctx context.Context, size int64) error {
 	return nil
 }
 
-// proved reports whether a place showed that the ledger is the newest; one that the ledger does not know shows nothing.
+// proved reports whether a place showed that the ledger is the newest; one that the ledger does not
+// know shows nothing.
 func (p *secondPlaces) proved() bool {
 	return p != nil && slices.ContainsFunc(p.all, func(one *secondPlace) bool { return one.State().Proved })
 }
 
-// trustLedger waits until every place shows that the ledger is the newest, or custodians say so, and does then what hangs on it: keys of stored
-// accounts that no record uses are destroyed, and intake takes bags. used are the slots of those that are.
+// trustLedger waits until every place shows that the ledger is the newest, or custodians say so,
+// and does then what hangs on it: keys of stored accounts that no record uses are destroyed, and
+// intake takes bags. used are the slots of those that are.
 func (u *unlocked) trustLedger(used []uint32) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if u.journal == nil {
@@ -175,8 +182,8 @@ func (u *unlocked) waitsForJournal() error {
 	}
 }
 
-// confirmLedger takes the custodians' word, by shares that were checked, that the ledger is the newest, for every place that lacks what was
-// journalled there. It reports whether there was any.
+// confirmLedger takes the custodians' word, by shares that were checked, that the ledger is the
+// newest, for every place that lacks what was journalled there. It reports whether there was any.
 func (u *unlocked) confirmLedger(ctx context.Context, actor settle.Actor, shares []int) (confirmed bool, err error) {
 	if u.journal == nil {
 		return false, nil
@@ -194,7 +201,8 @@ func (u *unlocked) confirmLedger(ctx context.Context, actor settle.Actor, shares
 	return confirmed, nil
 }
 
-// watchJournal returns when ctx ends, or with the reason why a journal says that the vault must stop.
+// watchJournal returns when ctx ends, or with the reason why a journal says that the vault must
+// stop.
 func (u *unlocked) watchJournal(ctx context.Context) error {
 	if u.journal == nil {
 		return nil
@@ -217,7 +225,8 @@ func (u *unlocked) watchJournal(ctx context.Context) error {
 	}
 }
 
-// flushJournal waits a while for the last entries to reach the journal: a vault at rest has its log in every place.
+// flushJournal waits a while for the last entries to reach the journal: a vault at rest has its log
+// in every place.
 func (u *unlocked) flushJournal() {
 	if u.journal == nil {
 		return

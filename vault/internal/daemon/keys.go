@@ -38,8 +38,8 @@ func (u *unlocked) maintain(ctx context.Context) error {
 	}
 }
 
-// keepMark keeps how far the ledger has come. Where there is no room for it, nothing is unknown: the mark of before
-// stands, and the next minute writes it.
+// keepMark keeps how far the ledger has come. Where there is no room for it, nothing is unknown:
+// the mark of before stands, and the next minute writes it.
 func (u *unlocked) keepMark() error {
 	err := u.ledger.Remember()
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
@@ -52,8 +52,9 @@ func (u *unlocked) keepMark() error {
 	return err
 }
 
-// tick makes and destroys the keys that are due and commits what the log does not know yet. What the ring did is durable before it
-// is logged: a crash before the commit leaves it to the next tick, at the latest after the next unlock.
+// tick makes and destroys the keys that are due and commits what the log does not know yet. What
+// the ring did is durable before it is logged: a crash before the commit leaves it to the next
+// tick, at the latest after the next unlock.
 func (u *unlocked) tick(ctx context.Context, origin string) error {
 	change, err := u.ring.Tick(u.config.Now())
 	if err != nil {
@@ -84,7 +85,8 @@ func (u *unlocked) tick(ctx context.Context, origin string) error {
 	if len(events) == 0 {
 		return nil
 	}
-	// Parts whose keys are gone open never again. A crash before the commit below has the next tick drop them: then the log still has them.
+	// Parts whose keys are gone open never again. A crash before the commit below has the next tick
+	// drop them: then the log still has them.
 	if len(keys.Destroyed) > 0 {
 		if err := u.engine.DropParts(context.WithoutCancel(ctx), keys.Destroyed); err != nil {
 			return fmt.Errorf("drop parts whose keys are destroyed: %w", err)
@@ -110,8 +112,9 @@ func unlogged(logged []envelope.KeyName, live []envelope.DirectoryKey) (change b
 	return change
 }
 
-// confirmClock makes the wall clock the trusted one, on the word of the custodians of these shares, which were checked. A crash after
-// the commit leaves a word that nobody heeded: destruction stays suspended until they give it again.
+// confirmClock makes the wall clock the trusted one, on the word of the custodians of these shares,
+// which were checked. A crash after the commit leaves a word that nobody heeded: destruction stays
+// suspended until they give it again.
 func (u *unlocked) confirmClock(ctx context.Context, actor settle.Actor, shares []int) error {
 	detail := fmt.Sprintf("%s by shares %v", envelope.At(u.config.Now()).Format(time.RFC3339), shares)
 	if err := u.commit(ctx, actor.Event("", book.IntegrityFound{Finding: book.FindingClockConfirmed, Detail: detail})); err != nil {

@@ -14,7 +14,8 @@ import (
 	"nightdrop/vault/internal/settle"
 )
 
-// openLedger opens the ledger. One of an older format is rebuilt from its log first, and so is one of which an operator asks it (anew).
+// openLedger opens the ledger. One of an older format is rebuilt from its log first, and so is one
+// of which an operator asks it (anew).
 func (d *Daemon) openLedger(anew bool) (*ledger.Ledger, error) {
 	path := filepath.Join(d.config.Settings.Dir, settings.LedgerFile)
 	o := ledger.Options{Now: d.config.Now, Logger: d.config.Logger, Check: d.config.Inspect, Failed: d.failure.fail}
@@ -56,7 +57,8 @@ func (d *Daemon) rebuildLedger(path string, o ledger.Options, anew bool) error {
 	return nil
 }
 
-// logRebuild puts into the log that the ledger was rebuilt, on whose word, and where the file before is.
+// logRebuild puts into the log that the ledger was rebuilt, on whose word, and where the file
+// before is.
 func (u *unlocked) logRebuild(ctx context.Context, d *Daemon, actor settle.Actor) (*control.Rebuilt, error) {
 	path := filepath.Join(d.config.Settings.Dir, settings.LedgerFile)
 	done, found, err := ledger.UntoldRebuild(path)

@@ -10,11 +10,13 @@ import (
 	"nightdrop/vault/internal/settle"
 )
 
-// maxRefusals bounds the kinds of refusals that wait for the log; what goes beyond is counted as one kind.
+// maxRefusals bounds the kinds of refusals that wait for the log; what goes beyond is counted as
+// one kind.
 const maxRefusals = 256
 
-// refusals keeps what was refused until the log can hold it: nothing can be sealed while the vault is locked. Those of a daemon that
-// ends locked are lost to the log, and stand in its process's log only. It is safe for concurrent use.
+// refusals keeps what was refused until the log can hold it: nothing can be sealed while the vault
+// is locked. Those of a daemon that ends locked are lost to the log, and stand in its process's log
+// only. It is safe for concurrent use.
 type refusals struct {
 	mu      sync.Mutex
 	waiting []refusal
@@ -97,7 +99,8 @@ func eventsOf(all []refusal) (events []book.Event) {
 	return events
 }
 
-// logStart commits that this process began, and what it refused since. A crash before the commit loses both; the process's log has them.
+// logStart commits that this process began, and what it refused since. A crash before the commit
+// loses both; the process's log has them.
 func (u *unlocked) logStart(ctx context.Context, d *Daemon) error {
 	all := d.refusals.take()
 	started := book.Event{Actor: "vault", Origin: "start", Body: book.VaultStarted{Version: d.config.Version, At: d.started}}

@@ -7,7 +7,8 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// TestRefusalsAreBounded: however many kinds of calls are refused, so many kinds wait, and every refusal is counted.
+// TestRefusalsAreBounded: however many kinds of calls are refused, so many kinds wait, and every
+// refusal is counted.
 func TestRefusalsAreBounded(t *testing.T) {
 	var r refusals
 	for i := range 3 * maxRefusals {

@@ -11,7 +11,8 @@ import (
 	"nightdrop/vault/internal/settle"
 )
 
-// State returns what the daemon knows without reading the ledger. It fails once the process must end.
+// State returns what the daemon knows without reading the ledger. It fails once the process must
+// end.
 func (d *Daemon) State() (control.Status, error) {
 	if err := d.failure.reason(); err != nil {
 		return control.Status{}, err

@@ -21,7 +21,7 @@ const (
 	journalBytes  = 2_500            // that one adds to JOURNAL from its arrival to its settlement
 	journalKept   = 7                // days of JOURNAL between two backups, and some more
 	pageOfResults = 100              // the least share: what a shop reads at once
-	usable        = 75               // percent of a stream that is planned for: above it, the vault purges
+	usable        = 75               // percent of a stream, above which the vault purges
 	measurable    = time.Hour        // of bags, before their rate says something
 	sizesAfter    = 30 * time.Second // after the unlock, when the channel has been looked at
 )
@@ -126,7 +126,8 @@ func holdings(list []outbox.Holding) (all []control.Holding) {
 	return all
 }
 
-// logSizes writes once into the log, soon after the start, which streams are too small for what they have to hold.
+// logSizes writes once into the log, soon after the start, which streams are too small for what
+// they have to hold.
 func (u *unlocked) logSizes() func(context.Context) error {
 	return func(ctx context.Context) error {
 		ticker := time.NewTicker(sizesAfter)

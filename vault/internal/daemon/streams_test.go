@@ -9,7 +9,8 @@ import (
 	"nightdrop/vault/internal/outbox"
 )
 
-// Ten thousand payments a day fill 2 GiB of RESULTS in fifteen days: that is said, with the size that would do.
+// Ten thousand payments a day fill 2 GiB of RESULTS in fifteen days: that is said, with the size
+// that would do.
 func TestStreamsThatAreTooSmall(t *testing.T) {
 	busy := load{results: 20_000, envelopes: 65e6, merchants: 20}
 	results := control.Stream{Name: "RESULTS", MaxBytes: 2 << 30}

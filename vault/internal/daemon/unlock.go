@@ -10,7 +10,8 @@ import (
 	"nightdrop/vault/internal/settle"
 )
 
-// Unlock checks the shares, starts the work with them, and confirms the clock where that is asked for.
+// Unlock checks the shares, starts the work with them, and confirms the clock where that is asked
+// for.
 func (d *Daemon) Unlock(ctx context.Context, actor settle.Actor, given control.Shares, o control.UnlockOptions) (control.Unlocked, error) {
 	d.unlocking.Lock()
 	defer d.unlocking.Unlock()
@@ -43,8 +44,8 @@ func (d *Daemon) Unlock(ctx context.Context, actor settle.Actor, given control.S
 	return answer, nil
 }
 
-// start starts the work with the open ring. From here on a failure ends the process, for only that locks the ring again. It is not broken off
-// by a client that goes away.
+// start starts the work with the open ring. From here on a failure ends the process, for only that
+// locks the ring again. It is not broken off by a client that goes away.
 func (d *Daemon) start(ctx context.Context, actor settle.Actor, shares []int, o control.UnlockOptions) (*unlocked, *control.Rebuilt, error) {
 	ctx = context.WithoutCancel(ctx)
 	u, err := startUnlocked(ctx, d, actor, shares, o)
@@ -89,8 +90,8 @@ func (d *Daemon) Lock(_ context.Context, actor settle.Actor) error {
 	return nil
 }
 
-// CheckShare says whose share each of the lines is, locked or not, and fails with the first that is no share of this
-// vault's newest sharing.
+// CheckShare says whose share each of the lines is, locked or not, and fails with the first that is
+// no share of this vault's newest sharing.
 func (d *Daemon) CheckShare(_ context.Context, given control.Shares) (control.CheckedShare, error) {
 	k, _ := d.ring.Threshold()
 	checked := control.CheckedShare{Threshold: k}

@@ -22,7 +22,8 @@ import (
 	"nightdrop/vault/internal/settle"
 )
 
-// unlocked is the vault with its keys at hand: ledger, channel, acquirer, and those who work between them.
+// unlocked is the vault with its keys at hand: ledger, channel, acquirer, and those who work
+// between them.
 type unlocked struct {
 	config   Config
 	ring     *keyring.Ring
@@ -47,7 +48,8 @@ type unlocked struct {
 	locker settle.Actor // who locks; the vault itself where nobody did
 }
 
-// startUnlocked opens the ledger with the unlocked ring and sets everything to work. On an error nothing is left running.
+// startUnlocked opens the ledger with the unlocked ring and sets everything to work. On an error
+// nothing is left running.
 func startUnlocked(ctx context.Context, d *Daemon, actor settle.Actor, shares []int, o control.UnlockOptions) (u *unlocked, err error) {
 	u = &unlocked{config: d.config, ring: d.ring, failure: &d.failure, disk: d.disk, built: make(chan struct{}),
 		locker: settle.Actor{Name: "vault", Origin: "stop"}}
@@ -69,7 +71,8 @@ func startUnlocked(ctx context.Context, d *Daemon, actor settle.Actor, shares []
 	if err := u.mendMark(ctx, u.journal.proved(), o.ConfirmLedger, actor, shares); err != nil {
 		return u, err
 	}
-	stored, err := u.storedSlots() // before anything is committed: a sound copy of the ledger is then as new as this one
+	// Before anything is committed: a sound copy of the ledger is then as new as this one.
+	stored, err := u.storedSlots()
 	if err != nil {
 		return u, err
 	}
@@ -82,7 +85,8 @@ func startUnlocked(ctx context.Context, d *Daemon, actor settle.Actor, shares []
 	if err := u.logUnlock(ctx, actor, shares); err != nil {
 		return u, err
 	}
-	if u.journal == nil { // else an older ledger would have keys destroyed that the newest needs: trustLedger does it
+	// Else an older ledger would have keys destroyed that the newest needs: trustLedger does it.
+	if u.journal == nil {
 		if err := u.ring.KeepStored(stored); err != nil {
 			return u, err
 		}
@@ -149,7 +153,8 @@ func (u *unlocked) commit(ctx context.Context, events ...book.Event) error {
 	})
 }
 
-// storedSlots reads which stored accounts are in use: of all others the ring destroys the keys, where the ledger is the newest.
+// storedSlots reads which stored accounts are in use: of all others the ring destroys the keys,
+// where the ledger is the newest.
 func (u *unlocked) storedSlots() (slots []uint32, err error) {
 	err = u.ledger.View(func(tx *ledger.Tx) (err error) {
 		slots, err = tx.StoredSlots()
@@ -236,8 +241,8 @@ func (u *unlocked) lockedBy(actor settle.Actor) {
 // wait returns when those who work have ended, with the reason.
 func (u *unlocked) wait() error { return u.ledger.Named(u.tasks.Wait()) }
 
-// close ends the work, commits that the vault forgets its keys, and that it stops where it does, and closes everything. What made the work
-// fail, wait has returned.
+// close ends the work, commits that the vault forgets its keys, and that it stops where it does,
+// and closes everything. What made the work fail, wait has returned.
 func (u *unlocked) close(stops bool) error {
 	u.stop()
 	if u.tasks.Wait() != nil {

@@ -100,7 +100,8 @@ func (b Bank) Config() (*settle.Bank, error) {
 	return &settle.Bank{Sender: b.sender(), Calendar: calendar, Outbox: b.Outbox, AnswersFrom: b.AnswersFrom, AnswersTo: b.AnswersTo}, err
 }
 
-// Waiting counts the settlement files in the outbox, which the bank has not fetched; nil where there is no bank.
+// Waiting counts the settlement files in the outbox, which the bank has not fetched; nil where
+// there is no bank.
 func (b Bank) Waiting() (*int, error) {
 	if !b.Enabled() {
 		return nil, nil

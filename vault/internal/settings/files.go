@@ -17,8 +17,9 @@ import (
 	"nightdrop/vault/internal/keyring"
 )
 
-// checkFiles finds what a daemon cannot run with among the files, directories and addresses that the configuration names. It reads what the
-// daemon reads, by the same functions, and neither dials nor writes.
+// checkFiles finds what a daemon cannot run with among the files, directories and addresses that
+// the configuration names. It reads what the daemon reads, by the same functions, and neither dials
+// nor writes.
 func (s Settings) checkFiles(found *config.Problems, now time.Time) {
 	if err := control.CheckSocket(s.Socket); err != nil {
 		found.AddError("socket", &config.Problem{What: err.Error(), Cause: err})
@@ -39,7 +40,8 @@ func (s Settings) checkFiles(found *config.Problems, now time.Time) {
 	}
 }
 
-// checkRelays refuses two keys under one relay's name: the bags of one of them would count as forged.
+// checkRelays refuses two keys under one relay's name: the bags of one of them would count as
+// forged.
 func (s Settings) checkRelays(found *config.Problems) {
 	seen := map[string]bool{}
 	for _, relay := range s.Relays {
@@ -79,12 +81,14 @@ func (t TLS) check(now time.Time) error {
 	return found.Err()
 }
 
-// Config is the TLS configuration; nil where TLS is off. The client's certificate is read at each handshake, so that a renewed one is taken up.
+// Config is the TLS configuration; nil where TLS is off. The client's certificate is read at each
+// handshake, so that a renewed one is taken up.
 func (t TLS) Config(now func() time.Time, log *slog.Logger) (*tls.Config, error) {
 	if !t.Enabled {
 		return nil, nil
 	}
-	client := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName} // acquirers' hosts are not all at 1.3
+	// Acquirers' hosts are not all at 1.3.
+	client := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
 	if t.CA != "" {
 		authorities, err := config.Authorities(t.CA)
 		if err != nil {
@@ -102,7 +106,8 @@ func (t TLS) Config(now func() time.Time, log *slog.Logger) (*tls.Config, error)
 	return client, nil
 }
 
-// Validities say until when every certificate is good that the configuration names, as the files are now.
+// Validities say until when every certificate is good that the configuration names, as the files
+// are now.
 func (s Settings) Validities() []config.Validity {
 	list := config.Under("channel", s.Channel.Options().Validities())
 	t := s.Acquirer.TLS

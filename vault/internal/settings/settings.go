@@ -1,6 +1,7 @@
-// Package settings is what vault.toml says: its keys with their defaults, the commented reference that init writes, the check of all
-// that a daemon cannot run with, and the names of the files in a vault's directory. It reads files and asks the host about them; it
-// neither dials nor writes, and starts nothing.
+// Package settings is what vault.toml says: its keys with their defaults, the commented reference
+// that init writes, the check of all that a daemon cannot run with, and the names of the files in a
+// vault's directory. It reads files and asks the host about them; it neither dials nor writes, and
+// starts nothing.
 package settings
 
 import (
@@ -127,10 +128,12 @@ func Load(dir string) (Settings, error) {
 	return s, nil
 }
 
-// maxAnswerTimeout keeps the first result within the hour of INTERFACES 4: a request may wait half an hour for a line before it leaves.
+// maxAnswerTimeout keeps the first result within the hour of INTERFACES 4: a request may wait half
+// an hour for a line before it leaves.
 const maxAnswerTimeout = 5 * time.Minute
 
-// Check returns what a daemon cannot run with: it joins every config.Problem that there is at now, and what is wrong with the key ring's files.
+// Check returns what a daemon cannot run with: it joins every config.Problem that there is at now,
+// and what is wrong with the key ring's files.
 func (s Settings) Check(now time.Time) error {
 	found := config.NewProblems(s.Path())
 	wrong := func(key, what string) { found.Add(key, "is not set as it must be", what) }
@@ -190,7 +193,8 @@ func (a Acquirer) check(wrong func(key, what string)) {
 	}
 }
 
-// Limits of what is repeated: an order's first result is due within an hour, and what a week of repeating did not bring, a person finds.
+// Limits of what is repeated: an order's first result is due within an hour, and what a week of
+// repeating did not bring, a person finds.
 const (
 	maxOrderWait = time.Hour
 	maxRepeatFor = 7 * 24 * time.Hour
@@ -216,7 +220,8 @@ func (a Acquirer) checkRepeating(wrong func(key, what string)) {
 	}
 }
 
-// LoadDialect reads the dialect that the acquirer's host speaks; nil is the one that the client ships.
+// LoadDialect reads the dialect that the acquirer's host speaks; nil is the one that the client
+// ships.
 func (a Acquirer) LoadDialect() (*iso8583.Dialect, error) {
 	if a.Dialect == "" {
 		return nil, nil

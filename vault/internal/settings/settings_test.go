@@ -10,7 +10,8 @@ import (
 	"nightdrop/vault/internal/journal"
 )
 
-// TestReferenceConfigurationSaysTheDefaults: the file that init writes is what the daemon does without it.
+// TestReferenceConfigurationSaysTheDefaults: the file that init writes is what the daemon does
+// without it.
 func TestReferenceConfigurationSaysTheDefaults(t *testing.T) {
 	dir := t.TempDir()
 	if err := durable.Create(dir+"/"+File, Reference); err != nil {
