@@ -15,7 +15,7 @@ import (
 	"nightdrop/shared/durable"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
-	"nightdrop/vault/internal/audit"
+	"nightdrop/vault/internal/auditor"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/replay"
 )
@@ -100,55 +100,9 @@ func (o *replayOptions) open(dir string) (r replay.Options, err error) {
 	if o.identity == "" {
 		return r, fmt.Errorf("%w: --identity is the file that `vault audit auditor keygen` wrote", errUsage)
 	}
-	if o.owner, err = keyring.LoadAuditor(o.identity); err != nil {
-		return r, err
-	}
-	r.Identity = o.owner
-	if r.Export, err = audit.OpenExport(dir, vault); err != nil {
-		return r, err
-	}
-	if r.Statements, err = o.given(vault); err != nil {
-		return r, err
-	}
-	if o.from == "" {
-		r.From, err = replay.NewState(vault.Name())
-		return r, err
-	}
-	f, err := openGiven(o.from)
-	if err != nil {
-		return r, err
-	}
-	defer f.Close()
-	if r.From, err = replay.LoadState(f, vault, o.owner); err != nil {
-		return r, fmt.Errorf("%s: %w", o.from, err)
-	}
-	return r, nil
-}
-
-// given reads what the log is compared with.
-func (o *replayOptions) given(vault note.Verifier) (*replay.Statements, error) {
-	s := replay.NewStatements(vault)
-	for _, path := range o.statements {
-		data, err := readGiven(path)
-		if err != nil {
-			return nil, err
-		}
-		err = s.Add(data)
-		if err != nil && !errors.Is(err, note.ErrUnverified) && !errors.Is(err, replay.ErrDiverged) {
-			err = fmt.Errorf("%w: %w", errUsage, err)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-	}
-	for _, path := range o.files {
-		data, err := readGiven(path)
-		if err != nil {
-			return nil, err
-		}
-		s.AddFile(path, data)
-	}
-	return s, nil
+	s := auditor.Sources{Vault: vault, Identity: o.identity, From: o.from, Statements: o.statements, Files: o.files, Open: openGiven, Read: readGiven}
+	r, o.owner, err = s.Replay(dir)
+	return r, err
 }
 
 func printReplay(w io.Writer, r *replay.Report) {

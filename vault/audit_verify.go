@@ -9,8 +9,8 @@ import (
 
 	"nightdrop/shared/command"
 	"nightdrop/shared/note"
-	"nightdrop/shared/proof"
 	"nightdrop/vault/internal/audit"
+	"nightdrop/vault/internal/auditor"
 )
 
 // pinnedHelp is what --verifier takes.
@@ -52,7 +52,7 @@ that they were left out and not lost. Whether a wrapped log key is the right one
 			if err != nil {
 				return err
 			}
-			options, err := earlierCheckpoints(earlier, key)
+			options, err := auditor.Sources{Vault: key, Statements: earlier, Read: readGiven}.Earlier()
 			if err != nil {
 				return err
 			}
@@ -74,27 +74,6 @@ that they were left out and not lost. Whether a wrapped log key is the right one
 	cmd.Flags().StringArrayVar(&earlier, "earlier", nil, "file with checkpoints that were seen before (again for more)")
 	g.readingFlags(cmd)
 	return cmd
-}
-
-// earlierCheckpoints reads the files of --earlier.
-func earlierCheckpoints(paths []string, vault note.Verifier) (o audit.VerifyOptions, err error) {
-	for _, path := range paths {
-		data, err := readGiven(path)
-		if err != nil {
-			return o, err
-		}
-		all, err := proof.Checkpoints(data, vault)
-		switch {
-		case errors.Is(err, note.ErrUnverified):
-			return o, fmt.Errorf("%s: %w: %s has not signed it: ask who gave it to you where it is from", path, err, vault.Name())
-		case err != nil:
-			return o, fmt.Errorf("%w: %s is no checkpoint, proof or storefront's file of what it saw: %w", errUsage, path, err)
-		}
-		for _, c := range all {
-			o.Earlier = append(o.Earlier, audit.Earlier{From: path, Checkpoint: c})
-		}
-	}
-	return o, nil
 }
 
 func printReport(w io.Writer, r audit.Report) {
