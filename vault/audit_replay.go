@@ -14,7 +14,6 @@ import (
 
 	"nightdrop/shared/durable"
 	"nightdrop/shared/envelope"
-	"nightdrop/shared/note"
 	"nightdrop/vault/internal/auditor"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/replay"
