@@ -12,8 +12,8 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/operator"
 	"nightdrop/vault/internal/settings"
-	"nightdrop/vault/internal/settle"
 )
 
 // errRelock ends the daemon so that its process executes itself again, locked.
@@ -127,7 +127,7 @@ func (d *daemon) open() (*house, error) {
 }
 
 // Unlock checks the shares, opens the house with them, and confirms the clock where that is asked for.
-func (d *daemon) Unlock(ctx context.Context, actor settle.Actor, given control.Shares, o control.UnlockOptions) (control.Unlocked, error) {
+func (d *daemon) Unlock(ctx context.Context, actor operator.Actor, given control.Shares, o control.UnlockOptions) (control.Unlocked, error) {
 	d.unlocking.Lock()
 	defer d.unlocking.Unlock()
 	numbers, err := d.present(given)
@@ -161,7 +161,7 @@ func (d *daemon) Unlock(ctx context.Context, actor settle.Actor, given control.S
 
 // enter opens the house with the open ring. From here on a failure ends the process, for only that locks the ring again. It is not broken off
 // by a client that goes away.
-func (d *daemon) enter(ctx context.Context, actor settle.Actor, shares []int, o control.UnlockOptions) (*house, *control.Rebuilt, error) {
+func (d *daemon) enter(ctx context.Context, actor operator.Actor, shares []int, o control.UnlockOptions) (*house, *control.Rebuilt, error) {
 	ctx = context.WithoutCancel(ctx)
 	h, err := openHouse(ctx, d, actor, shares, o)
 	if err != nil {
@@ -195,7 +195,7 @@ func (d *daemon) present(given control.Shares) (numbers []int, err error) {
 }
 
 // Lock ends the process's knowledge of the keys; the answer comes before the end.
-func (d *daemon) Lock(_ context.Context, actor settle.Actor) error {
+func (d *daemon) Lock(_ context.Context, actor operator.Actor) error {
 	h, err := d.open()
 	if errors.Is(err, keyring.ErrLocked) {
 		return nil

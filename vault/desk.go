@@ -12,7 +12,7 @@ import (
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/settle"
+	"nightdrop/vault/internal/operator"
 )
 
 // Status tells what the vault is doing, as far as a locked one can.
@@ -135,7 +135,7 @@ func (d *daemon) Directory(ctx context.Context) (control.Directory, error) {
 }
 
 // PublishDirectory issues a directory now.
-func (d *daemon) PublishDirectory(ctx context.Context, actor settle.Actor) (control.Directory, error) {
+func (d *daemon) PublishDirectory(ctx context.Context, actor operator.Actor) (control.Directory, error) {
 	h, err := d.open()
 	if err != nil {
 		return control.Directory{}, err

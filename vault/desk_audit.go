@@ -13,8 +13,8 @@ import (
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/operator"
 	"nightdrop/vault/internal/report"
-	"nightdrop/vault/internal/settle"
 )
 
 // Auditors lists all there ever were.
@@ -49,7 +49,7 @@ func showAuditor(a book.Auditor) (control.Auditor, error) {
 }
 
 // AddAuditor begins an auditor's time, and with it a log key.
-func (d *daemon) AddAuditor(ctx context.Context, actor settle.Actor, a control.NewAuditor) (control.Auditor, error) {
+func (d *daemon) AddAuditor(ctx context.Context, actor operator.Actor, a control.NewAuditor) (control.Auditor, error) {
 	key, err := seal.ParseAuditor(a.Key)
 	if err != nil {
 		return control.Auditor{}, &control.Error{Code: control.CodeUsage, Detail: err.Error()}
@@ -66,7 +66,7 @@ func (d *daemon) AddAuditor(ctx context.Context, actor settle.Actor, a control.N
 }
 
 // RemoveAuditor ends an auditor's time.
-func (d *daemon) RemoveAuditor(ctx context.Context, actor settle.Actor, name string) (control.Auditor, error) {
+func (d *daemon) RemoveAuditor(ctx context.Context, actor operator.Actor, name string) (control.Auditor, error) {
 	return d.changeAuditor(ctx, actor, name, book.AuditorRemoved{Name: name}, func(a book.Auditor, known bool) error {
 		if !known {
 			return notFound("auditor", name, envelope.ValidMerchant(name))
@@ -79,7 +79,7 @@ func (d *daemon) RemoveAuditor(ctx context.Context, actor settle.Actor, name str
 }
 
 // changeAuditor commits an event about an auditor, where allow does not refuse it.
-func (d *daemon) changeAuditor(ctx context.Context, actor settle.Actor, name string, body book.Body, allow func(book.Auditor, bool) error) (shown control.Auditor, err error) {
+func (d *daemon) changeAuditor(ctx context.Context, actor operator.Actor, name string, body book.Body, allow func(book.Auditor, bool) error) (shown control.Auditor, err error) {
 	h, err := d.open()
 	if err != nil {
 		return shown, err
@@ -106,7 +106,7 @@ func (d *daemon) changeAuditor(ctx context.Context, actor settle.Actor, name str
 }
 
 // ExportLog writes the sealed log into a directory. That it goes out stands in the log before anything is written, so the export tells of itself.
-func (d *daemon) ExportLog(ctx context.Context, actor settle.Actor, q control.ExportQuery, progress settle.Progress) (control.Export, error) {
+func (d *daemon) ExportLog(ctx context.Context, actor operator.Actor, q control.ExportQuery, progress operator.Progress) (control.Export, error) {
 	h, err := d.open()
 	if err != nil {
 		return control.Export{}, err
@@ -143,14 +143,14 @@ func firstBody(l *ledger.Ledger, q control.ExportQuery) (index int64, err error)
 }
 
 // tell commits one event of no merchant.
-func (h *house) tell(ctx context.Context, actor settle.Actor, body book.Body) error {
+func (h *house) tell(ctx context.Context, actor operator.Actor, body book.Body) error {
 	return h.ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		_, err := tx.Append(actor.Event("", body))
 		return err
 	})
 }
 
-func (d *daemon) export(ctx context.Context, h *house, q control.ExportQuery, bodies int64, progress settle.Progress) (control.Export, error) {
+func (d *daemon) export(ctx context.Context, h *house, q control.ExportQuery, bodies int64, progress operator.Progress) (control.Export, error) {
 	page, err := d.summary(ctx, bodies)
 	if err != nil {
 		return control.Export{}, err

@@ -6,11 +6,11 @@ import (
 
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/settle"
+	"nightdrop/vault/internal/operator"
 )
 
 // Check checks the whole ledger, as it is when it begins.
-func (d *daemon) Check(ctx context.Context, progress settle.Progress) (done control.Checked, err error) {
+func (d *daemon) Check(ctx context.Context, progress operator.Progress) (done control.Checked, err error) {
 	h, err := d.open()
 	if err != nil {
 		return done, err

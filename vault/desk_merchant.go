@@ -8,7 +8,7 @@ import (
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/settle"
+	"nightdrop/vault/internal/operator"
 )
 
 // Merchants lists them.
@@ -42,7 +42,7 @@ func merchantView(m book.Merchant) control.Merchant {
 }
 
 // AddMerchant checks and enrols one.
-func (d *daemon) AddMerchant(ctx context.Context, actor settle.Actor, m control.NewMerchant) (control.Merchant, error) {
+func (d *daemon) AddMerchant(ctx context.Context, actor operator.Actor, m control.NewMerchant) (control.Merchant, error) {
 	if m.Acceptor == "" {
 		m.Acceptor = book.AcceptorOf(m.ID)
 	}
@@ -97,17 +97,17 @@ func checkMerchant(m control.NewMerchant) error {
 }
 
 // SuspendMerchant stops one.
-func (d *daemon) SuspendMerchant(ctx context.Context, actor settle.Actor, id string) (control.Merchant, error) {
+func (d *daemon) SuspendMerchant(ctx context.Context, actor operator.Actor, id string) (control.Merchant, error) {
 	return d.setMerchant(ctx, actor, id, book.MerchantActive, book.MerchantSuspended{})
 }
 
 // ResumeMerchant lets one in again.
-func (d *daemon) ResumeMerchant(ctx context.Context, actor settle.Actor, id string) (control.Merchant, error) {
+func (d *daemon) ResumeMerchant(ctx context.Context, actor operator.Actor, id string) (control.Merchant, error) {
 	return d.setMerchant(ctx, actor, id, book.MerchantStopped, book.MerchantResumed{})
 }
 
 // setMerchant changes a merchant that stands in from; one that does not is as it should be already.
-func (d *daemon) setMerchant(ctx context.Context, actor settle.Actor, id string, from book.MerchantStatus, body book.Body) (control.Merchant, error) {
+func (d *daemon) setMerchant(ctx context.Context, actor operator.Actor, id string, from book.MerchantStatus, body book.Body) (control.Merchant, error) {
 	return d.changeMerchant(ctx, id, func(tx *ledger.Tx) error {
 		m, found, err := tx.Merchant(id)
 		if err != nil {

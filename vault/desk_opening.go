@@ -13,12 +13,12 @@ import (
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/operator"
 	"nightdrop/vault/internal/replay"
-	"nightdrop/vault/internal/settle"
 )
 
 // WriteOpening folds the log up to an auditor's first entry and writes what it comes to, signed. That it goes out stands in the log first.
-func (d *daemon) WriteOpening(ctx context.Context, actor settle.Actor, q control.OpeningQuery, progress settle.Progress) (control.Opening, error) {
+func (d *daemon) WriteOpening(ctx context.Context, actor operator.Actor, q control.OpeningQuery, progress operator.Progress) (control.Opening, error) {
 	h, err := d.open()
 	if err != nil {
 		return control.Opening{}, err
@@ -51,7 +51,7 @@ func (d *daemon) WriteOpening(ctx context.Context, actor settle.Actor, q control
 	return opening, nil
 }
 
-func (d *daemon) writeOpening(ctx context.Context, q control.OpeningQuery, progress settle.Progress) (control.Opening, error) {
+func (d *daemon) writeOpening(ctx context.Context, q control.OpeningQuery, progress operator.Progress) (control.Opening, error) {
 	state, err := d.opening(ctx, q.Auditor, progress)
 	if err != nil {
 		return control.Opening{}, err
@@ -76,7 +76,7 @@ func saveState(path string, write func(*os.File) error) error {
 }
 
 // opening folds the log before the auditor's first entry. The ledger is read some hundred entries at a time: a long reader would keep its pages.
-func (d *daemon) opening(ctx context.Context, auditor string, progress settle.Progress) (*replay.State, error) {
+func (d *daemon) opening(ctx context.Context, auditor string, progress operator.Progress) (*replay.State, error) {
 	state, err := replay.NewState(d.ring.Name())
 	if err != nil {
 		return nil, err

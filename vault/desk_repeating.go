@@ -9,11 +9,12 @@ import (
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/operator"
 	"nightdrop/vault/internal/settle"
 )
 
 // Resend has what is manual be sent again.
-func (d *daemon) Resend(ctx context.Context, actor settle.Actor, r control.Resend) (control.PaymentsResent, error) {
+func (d *daemon) Resend(ctx context.Context, actor operator.Actor, r control.Resend) (control.PaymentsResent, error) {
 	h, err := d.open()
 	if err != nil {
 		return control.PaymentsResent{}, err

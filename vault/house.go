@@ -21,6 +21,7 @@ import (
 	"nightdrop/vault/internal/intake"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/operator"
 	"nightdrop/vault/internal/outbox"
 	"nightdrop/vault/internal/settings"
 	"nightdrop/vault/internal/settle"
@@ -52,13 +53,13 @@ type house struct {
 	stop  context.CancelFunc
 
 	mu     sync.Mutex
-	locker settle.Actor // who locks; the vault itself where nobody did
+	locker operator.Actor // who locks; the vault itself where nobody did
 }
 
 // openHouse opens the ledger with the unlocked ring and sets everything to work. On an error nothing is left running.
-func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int, o control.UnlockOptions) (h *house, err error) {
+func openHouse(ctx context.Context, d *daemon, actor operator.Actor, shares []int, o control.UnlockOptions) (h *house, err error) {
 	h = &house{ring: d.ring, now: d.now, log: d.log, failure: &d.failure, disk: d.disk, furnished: make(chan struct{}),
-		locker: settle.Actor{Name: "vault", Origin: "stop"}}
+		locker: operator.Actor{Name: "vault", Origin: "stop"}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, h.release())
@@ -124,7 +125,7 @@ func openHouse(ctx context.Context, d *daemon, actor settle.Actor, shares []int,
 }
 
 // begin commits that the vault was unlocked, and whose bags count.
-func (h *house) begin(ctx context.Context, s settings.Settings, actor settle.Actor, shares []int) error {
+func (h *house) begin(ctx context.Context, s settings.Settings, actor operator.Actor, shares []int) error {
 	relays := []string{}
 	for _, r := range s.Relays {
 		relays = append(relays, r.String())
@@ -316,7 +317,7 @@ func untold(told []envelope.KeyName, live []envelope.DirectoryKey) (change book.
 
 // confirmClock makes the wall clock the trusted one, on the word of the custodians of these shares, which were checked. A crash after
 // the commit leaves a word that nobody heeded: destruction stays suspended until they give it again.
-func (h *house) confirmClock(ctx context.Context, actor settle.Actor, shares []int) error {
+func (h *house) confirmClock(ctx context.Context, actor operator.Actor, shares []int) error {
 	err := h.ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		detail := fmt.Sprintf("%s by shares %v", envelope.At(h.now()).Format(time.RFC3339), shares)
 		_, err := tx.Append(actor.Event("", book.IntegrityFound{Finding: book.FindingClockConfirmed, Detail: detail}))
@@ -332,7 +333,7 @@ func (h *house) confirmClock(ctx context.Context, actor settle.Actor, shares []i
 }
 
 // lockedBy notes who locks, for the event.
-func (h *house) lockedBy(actor settle.Actor) {
+func (h *house) lockedBy(actor operator.Actor) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.locker = actor

@@ -13,8 +13,8 @@ import (
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/journal"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/operator"
 	"nightdrop/vault/internal/settings"
-	"nightdrop/vault/internal/settle"
 )
 
 const (
@@ -180,7 +180,7 @@ func (h *house) waitsForJournal() error {
 
 // confirmLedger takes the custodians' word, by shares that were checked, that the ledger is the newest, for every place that lacks what was
 // journalled there. It tells whether there was any.
-func (h *house) confirmLedger(ctx context.Context, actor settle.Actor, shares []int) (confirmed bool, err error) {
+func (h *house) confirmLedger(ctx context.Context, actor operator.Actor, shares []int) (confirmed bool, err error) {
 	if h.journal == nil {
 		return false, nil
 	}

@@ -10,8 +10,8 @@ import (
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/operator"
 	"nightdrop/vault/internal/settings"
-	"nightdrop/vault/internal/settle"
 )
 
 // openLedger opens the ledger. One of an older format is rebuilt from its log first, and so is one of which an operator asks it (anew).
@@ -57,7 +57,7 @@ func (d *daemon) rebuildLedger(path string, o ledger.Options, anew bool) error {
 }
 
 // tellRebuild puts into the log that the ledger was rebuilt, on whose word, and where the file before is.
-func (h *house) tellRebuild(ctx context.Context, d *daemon, actor settle.Actor) (*control.Rebuilt, error) {
+func (h *house) tellRebuild(ctx context.Context, d *daemon, actor operator.Actor) (*control.Rebuilt, error) {
 	path := filepath.Join(d.settings.Dir, settings.LedgerFile)
 	done, found, err := ledger.UntoldRebuild(path)
 	if err != nil || !found {
