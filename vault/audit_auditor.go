@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/durable"
 	"nightdrop/shared/text"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/keyring"
@@ -34,7 +35,7 @@ operator adds. It needs no vault.`,
 			if err != nil {
 				return fmt.Errorf("%w: --name: %w", errUsage, err)
 			}
-			if err := isNew(out); err != nil {
+			if err := durable.Fresh(out); err != nil {
 				return err
 			}
 			if err := key.Save(out); err != nil {

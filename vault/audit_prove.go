@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/durable"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/vault/internal/replay"
@@ -59,7 +60,7 @@ func (o *proveOptions) run(cmd *cobra.Command, dir string, g *global, c console)
 	if !ok || !envelope.ValidMerchant(merchant) || !envelope.ValidID(id) {
 		return fmt.Errorf("%w: --payment is MERCHANT/ID, as `vault payment list` and results have it", errUsage)
 	}
-	if err := isNew(o.out); err != nil {
+	if err := durable.Fresh(o.out); err != nil {
 		return err
 	}
 	r, err := o.open(dir)
@@ -81,7 +82,7 @@ func (o *proveOptions) run(cmd *cobra.Command, dir string, g *global, c console)
 		if err != nil {
 			return err
 		}
-		if err := saveState(o.out, func(f *os.File) error { _, err := f.Write(text); return err }); err != nil {
+		if err := durable.WriteNew(o.out, func(f *os.File) error { _, err := f.Write(text); return err }); err != nil {
 			return err
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"os"
 	"runtime/debug"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/durable"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/vault/internal/audit"
@@ -66,7 +66,7 @@ and --file the settlement files of the outbox.`,
 
 // run replays, prints the report, and saves the state where nothing was found.
 func (o *replayOptions) run(ctx context.Context, dir string, g *global, c console) error {
-	if err := isNew(o.save); err != nil {
+	if err := durable.Fresh(o.save); err != nil {
 		return err
 	}
 	r, err := o.open(dir)
@@ -86,7 +86,7 @@ func (o *replayOptions) run(ctx context.Context, dir string, g *global, c consol
 	if err := errors.Join(g.print(c.out, report, func(w io.Writer) { printReplay(w, report) }), report.Err()); err != nil || o.save == "" {
 		return err
 	}
-	return saveState(o.save, func(f *os.File) error { return r.From.Save(f, o.owner) })
+	return durable.WriteNew(o.save, func(f *os.File) error { return r.From.Save(f, o.owner) })
 }
 
 // open reads everything but the log.
@@ -149,17 +149,6 @@ func (o *replayOptions) given(vault note.Verifier) (*replay.Statements, error) {
 		s.AddFile(path, data)
 	}
 	return s, nil
-}
-
-// isNew refuses a file that is there before the work for it is done; "" is none.
-func isNew(path string) error {
-	if path == "" {
-		return nil
-	}
-	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		return errors.Join(err, fmt.Errorf("%s is there, name a new file: %w", path, fs.ErrExist))
-	}
-	return nil
 }
 
 func printReplay(w io.Writer, r *replay.Report) {

@@ -15,6 +15,7 @@ import (
 
 	"nightdrop/shared/durable"
 	"nightdrop/vault/internal/book"
+	"nightdrop/vault/internal/calls"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
@@ -104,6 +105,15 @@ func (s *site) rebuildBefore() ledger.Rebuilt {
 	return done
 }
 
+// openedLedger is a daemon of which only the ledger can be asked.
+type openedLedger struct {
+	calls.Daemon
+	l *ledger.Ledger
+}
+
+// Parts implements calls.Daemon.
+func (o openedLedger) Parts() (calls.Parts, error) { return calls.Parts{Ledger: o.l}, nil }
+
 // TestLedgerOfBeforeOpens: the older ledger is rebuilt, every invariant holds, and each of its payments and batches reads as it did.
 func TestLedgerOfBeforeOpens(t *testing.T) {
 	s := layBefore(t)
@@ -114,21 +124,11 @@ func TestLedgerOfBeforeOpens(t *testing.T) {
 	l, err := ledger.Open(filepath.Join(s.dir, settings.LedgerFile), ring, ledger.Options{Now: func() time.Time { return beforeStopped }})
 	s.must(err)
 	defer func() { s.must(l.Close()) }()
-	var payments []control.Payment
-	var batches []control.Batch
-	s.must(l.View(func(tx *ledger.Tx) error {
-		if err := tx.Payments(ledger.Query{}, func(p book.Payment) error {
-			payments = append(payments, paymentView(p))
-			return nil
-		}); err != nil {
-			return err
-		}
-		return tx.Batches(func(b book.Batch) error {
-			v, err := batchView(tx, b)
-			batches = append(batches, v)
-			return err
-		})
-	}))
+	asked := calls.New(calls.Config{Daemon: openedLedger{l: l}})
+	payments, err := asked.Payments(t.Context(), control.PaymentQuery{})
+	s.must(err)
+	batches, err := asked.Batches(t.Context(), control.BatchQuery{})
+	s.must(err)
 	for name, now := range map[string]any{"payments.json": payments, "batches.json": batches} {
 		text, err := json.Marshal(now)
 		s.must(err)

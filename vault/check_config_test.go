@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"nightdrop/shared/note"
+	"nightdrop/vault/internal/daemon"
 	"nightdrop/vault/internal/settings"
 )
 
@@ -241,10 +242,12 @@ func TestVaultCertificatesNearTheirEndAreTold(t *testing.T) {
 	s, err := settings.Load(v.dir)
 	v.must(err)
 	var log bytes.Buffer
-	d, err := newDaemon(s, time.Now, slog.New(slog.NewTextHandler(&log, nil)))
+	d, err := daemon.New(daemonConfig(s, time.Now, slog.New(slog.NewTextHandler(&log, nil))))
 	v.must(err)
-	defer d.ring.Close()
-	status, err := d.Status(t.Context())
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	defer func() { v.must(d.Run(stopped)) }() // which gives the directory back
+	status, err := d.State()
 	v.must(err)
 	if len(status.Certificates) != 2 || !strings.Contains(status.Certificates[0], "in 5 days") {
 		t.Errorf("status: %q", status.Certificates)

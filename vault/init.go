@@ -62,6 +62,7 @@ For training and tests on one machine --shares-on-own-disk lifts both, and makes
 				fmt.Fprintf(c.errOut, "share written: %s\n", path)
 			}
 			fmt.Fprintf(c.errOut, "next: set channel.url, relays and acquirer.address in %s, then `vault serve`\n", filepath.Join(opts.dir, settings.File))
+			fmt.Fprintln(c.errOut, "then, before the first payment: `vault audit auditor add`, for an auditor reads from then on only")
 			return g.print(c.out, made, func(w io.Writer) { fmt.Fprintln(w, made.Verifier) })
 		},
 	}

@@ -11,6 +11,7 @@ import (
 
 	"nightdrop/shared/durable"
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/settings"
 )
 
 // shareFiles checks where the shares go and names their files. It makes nothing unless shares may lie on the vault's
@@ -27,7 +28,7 @@ func (o initOptions) shareFiles(errOut io.Writer) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	own = resolved(own)
+	own = settings.Resolved(own)
 	seen := map[string]bool{}
 	var dirs, paths []string
 	for i, dir := range o.sharesTo {
@@ -35,8 +36,8 @@ func (o initOptions) shareFiles(errOut io.Writer) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		real := resolved(dir)
-		if inside(real, own) {
+		real := settings.Resolved(dir)
+		if settings.Inside(real, own) {
 			return nil, fmt.Errorf("%w: %s is inside the vault's directory: shares there would unlock their own copy", errUsage,
 				dir)
 		}
@@ -107,22 +108,6 @@ func (o initOptions) directory(dir string) error {
 		return fmt.Errorf("share directory: %w", err)
 	}
 	return nil
-}
-
-// inside reports whether path is dir or below it; both are resolved.
-func inside(path, dir string) bool {
-	return path == dir || strings.HasPrefix(path, dir+string(filepath.Separator))
-}
-
-// resolved follows symbolic links as far as the path is there.
-func resolved(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
-	}
-	if parent := filepath.Dir(path); parent != path {
-		return filepath.Join(resolved(parent), filepath.Base(path))
-	}
-	return path
 }
 
 // writeShares writes each share into its file, and says where others may read it.

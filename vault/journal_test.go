@@ -13,6 +13,7 @@ import (
 
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/daemon"
 	"nightdrop/vault/internal/settings"
 )
 
@@ -46,15 +47,15 @@ func (s *site) failing() (code int, said string) {
 	s.t.Helper()
 	config, err := settings.Load(s.dir)
 	s.must(err)
-	d, err := newDaemon(config, time.Now, slog.New(slog.NewTextHandler(s.t.Output(), nil)))
+	d, err := daemon.New(daemonConfig(config, time.Now, slog.New(slog.NewTextHandler(s.t.Output(), nil))))
 	s.must(err)
 	ended := make(chan error, 1)
-	go func() { ended <- d.run(s.t.Context()) }()
+	go func() { ended <- d.Run(s.t.Context()) }()
 	s.wait("the socket", func() bool { code, _ := s.command("status"); return code == 0 })
 	var out, errOut bytes.Buffer
 	code = run(s.t.Context(), []string{"unlock", "--dir", s.dir, "--share", s.shares[0], "--share", s.shares[1]},
 		console{in: strings.NewReader(""), out: &out, errOut: &errOut, now: time.Now})
-	if err := <-ended; !errors.Is(err, errRelock) {
+	if err := <-ended; !errors.Is(err, daemon.ErrRelock) {
 		s.t.Errorf("the daemon ended with %v", err)
 	}
 	return code, errOut.String()

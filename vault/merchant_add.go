@@ -10,6 +10,14 @@ import (
 	"nightdrop/vault/internal/control"
 )
 
+// atRelays says whether relays know of a merchant's change.
+func atRelays(m control.Merchant) string {
+	if m.Published {
+		return "the relays' channel has it"
+	}
+	return "relays learn of it when the channel is reached: see channel in vault status"
+}
+
 func newMerchantAddCommand(g *global, c console) *cobra.Command {
 	var merchant control.NewMerchant
 	var company book.Company
@@ -33,7 +41,7 @@ envelopes, and the reply key that its results are sealed to. Both may be repeate
 			if err != nil {
 				return err
 			}
-			return g.print(c.out, added, func(w io.Writer) { fmt.Fprintf(w, "%s added\n", added.ID) })
+			return g.print(c.out, added, func(w io.Writer) { fmt.Fprintf(w, "%s added; %s\n", added.ID, atRelays(added)) })
 		},
 	}
 	flags := cmd.Flags()

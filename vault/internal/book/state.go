@@ -250,6 +250,9 @@ const (
 	MethodBank Method = "bank" // an entry of a NACHA file
 )
 
+// Methods are how money moves.
+var Methods = [...]Method{MethodCard, MethodBank}
+
 // BatchStage is where a batch stands.
 type BatchStage string
 

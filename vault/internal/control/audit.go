@@ -38,6 +38,8 @@ type Export struct {
 	Size   int64  `json:"size"`             // entries
 	Root   string `json:"root"`             // base64, as in the checkpoint
 	Bodies int64  `json:"bodies,omitempty"` // index of the first entry with its body
+
+	Auditors int `json:"auditors"` // who may read what comes; 0: nobody but the vault opens its entries
 }
 
 // UnknownPeer is the actor of a call whose caller the kernel did not name.

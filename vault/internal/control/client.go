@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strconv"
 	"syscall"
+	"time"
 
 	"nightdrop/vault/internal/operator"
 )
@@ -29,6 +30,23 @@ func NewClient(path, reason string) *Client {
 	return &Client{socket: path, reason: reason, http: &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dialer.DialContext(ctx, "unix", path) },
 	}}}
+}
+
+// Await waits until a daemon answers, for at most the time given: one that was started a moment ago makes its socket first.
+func (c *Client) Await(ctx context.Context, most time.Duration) error {
+	end := time.Now().Add(most)
+	for {
+		_, err := c.Status(ctx)
+		failure, ok := errors.AsType[*Error](err)
+		if !ok || failure.Code != CodeUnavailable || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // Status asks what the vault is doing.

@@ -62,7 +62,8 @@ const (
 	noticeEvery     = time.Second            // between two positions or checkpoints
 	connectionEvery = 100 * time.Millisecond // between two looks at the connection: the client takes longer to come back
 	noticeTimeout   = 10 * time.Second
-	sealersKept     = 4096 // reply keys parsed and kept, 10 KB each at most
+	memberEvery     = 10 * time.Millisecond // between two looks whether a members note is out
+	sealersKept     = 4096                  // reply keys parsed and kept, 10 KB each at most
 )
 
 // Config is what an Outbox works with.

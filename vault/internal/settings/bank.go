@@ -29,7 +29,7 @@ type Bank struct {
 	LeadDays             int      `toml:"lead_days"`
 }
 
-// Enabled tells whether there is a bank.
+// Enabled reports whether there is a bank.
 func (b Bank) Enabled() bool { return b.Outbox != "" }
 
 func (b Bank) sender() nacha.Bank {

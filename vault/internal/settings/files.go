@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"nightdrop/shared/channel"
@@ -31,7 +33,7 @@ func (s Settings) checkFiles(found *config.Problems, now time.Time) {
 	}
 	found.AddError("acquirer.tls", s.Acquirer.TLS.check(now))
 	for key, dir := range map[string]string{"journal.directory": s.Journal.Directory, "bank.outbox": s.Bank.Outbox} {
-		if isDirectory(dir) { // that it is none is told with its key's own words
+		if isDirectory(dir) { // that it is none is said with its key
 			found.AddError(key, config.CheckMakeable(dir))
 		}
 	}
@@ -142,4 +144,20 @@ func (s Settings) Warnings(now time.Time) []string {
 func isDirectory(path string) bool {
 	info, err := os.Stat(path)
 	return path != "" && err == nil && info.IsDir()
+}
+
+// Inside reports whether path is dir or below it; both are [Resolved].
+func Inside(path, dir string) bool {
+	return path == dir || strings.HasPrefix(path, dir+string(filepath.Separator))
+}
+
+// Resolved follows symbolic links as far as the path is there.
+func Resolved(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	if parent := filepath.Dir(path); parent != path {
+		return filepath.Join(Resolved(parent), filepath.Base(path))
+	}
+	return path
 }

@@ -86,7 +86,7 @@ func (j Journal) Warning(dir string) string {
 	return ""
 }
 
-// sameDisk tells whether two directories are on one file system.
+// sameDisk reports whether two directories are on one file system.
 func sameDisk(a, b string) bool {
 	var first, second unix.Stat_t
 	return unix.Stat(filepath.Clean(a), &first) == nil && unix.Stat(filepath.Clean(b), &second) == nil && first.Dev == second.Dev

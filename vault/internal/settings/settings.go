@@ -130,7 +130,7 @@ func Load(dir string) (Settings, error) {
 // maxAnswerTimeout keeps the first result within the hour of INTERFACES 4: a request may wait half an hour for a line before it leaves.
 const maxAnswerTimeout = 5 * time.Minute
 
-// Check tells what a daemon cannot run with: it joins every config.Problem that there is at now, and what is wrong with the key ring's files.
+// Check returns what a daemon cannot run with: it joins every config.Problem that there is at now, and what is wrong with the key ring's files.
 func (s Settings) Check(now time.Time) error {
 	found := config.NewProblems(s.Path())
 	wrong := func(key, what string) { found.Add(key, "is not set as it must be", what) }

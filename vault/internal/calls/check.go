@@ -1,4 +1,4 @@
-package main
+package calls
 
 import (
 	"context"
@@ -10,13 +10,13 @@ import (
 )
 
 // Check checks the whole ledger, as it is when it begins.
-func (d *daemon) Check(ctx context.Context, progress operator.Progress) (done control.Checked, err error) {
-	h, err := d.open()
+func (c *Calls) Check(ctx context.Context, progress operator.Progress) (done control.Checked, err error) {
+	parts, err := c.parts()
 	if err != nil {
 		return done, err
 	}
 	begun := time.Now()
-	if err := h.ledger.Check(ctx, func(done, total int64) {
+	if err := parts.Ledger.Check(ctx, func(done, total int64) {
 		if progress != nil {
 			progress(int(done), int(total))
 		}
@@ -24,7 +24,7 @@ func (d *daemon) Check(ctx context.Context, progress operator.Progress) (done co
 		return done, err
 	}
 	done.Seconds = time.Since(begun).Seconds()
-	return done, h.ledger.View(func(tx *ledger.Tx) error {
+	return done, parts.Ledger.View(func(tx *ledger.Tx) error {
 		v, err := tx.Vault()
 		if err != nil {
 			return err

@@ -1,4 +1,4 @@
-package main
+package calls
 
 import (
 	"context"
@@ -10,12 +10,12 @@ import (
 )
 
 // ResendResults publishes results of a merchant again.
-func (d *daemon) ResendResults(ctx context.Context, actor operator.Actor, q control.ResendQuery, progress operator.Progress) (control.Resent, error) {
-	h, err := d.open()
+func (c *Calls) ResendResults(ctx context.Context, actor operator.Actor, q control.ResendQuery, progress operator.Progress) (control.Resent, error) {
+	parts, err := c.parts()
 	if err != nil {
 		return control.Resent{}, err
 	}
-	err = h.ledger.View(func(tx *ledger.Tx) error {
+	err = parts.Ledger.View(func(tx *ledger.Tx) error {
 		_, found, err := tx.Merchant(q.Merchant)
 		if err == nil && !found {
 			err = notFound("merchant", q.Merchant, envelope.ValidMerchant(q.Merchant))
@@ -25,7 +25,7 @@ func (d *daemon) ResendResults(ctx context.Context, actor operator.Actor, q cont
 	if err != nil {
 		return control.Resent{}, err
 	}
-	done, err := h.outbox.Resend(ctx, actor.Event(q.Merchant, nil), q.From, q.Count, progress)
+	done, err := parts.Outbox.Resend(ctx, actor.Event(q.Merchant, nil), q.From, q.Count, progress)
 	return control.Resent{Merchant: q.Merchant, From: done.From, Through: done.Through, Oldest: done.Oldest,
 		Last: done.Last, Next: done.Next}, err
 }

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -15,15 +15,15 @@ import (
 )
 
 // openLedger opens the ledger. One of an older format is rebuilt from its log first, and so is one of which an operator asks it (anew).
-func (d *daemon) openLedger(anew bool) (*ledger.Ledger, error) {
-	path := filepath.Join(d.settings.Dir, settings.LedgerFile)
-	o := ledger.Options{Now: d.now, Logger: d.log, Check: inspect, Failed: d.failure.fail}
+func (d *Daemon) openLedger(anew bool) (*ledger.Ledger, error) {
+	path := filepath.Join(d.config.Settings.Dir, settings.LedgerFile)
+	o := ledger.Options{Now: d.config.Now, Logger: d.config.Logger, Check: d.config.Inspect, Failed: d.failure.fail}
 	if !anew {
 		l, err := ledger.Open(path, d.ring, o)
 		if !errors.Is(err, ledger.ErrOlder) {
 			return l, err
 		}
-		d.log.Info("the ledger has an older format; it is rebuilt from its log", "cause", err)
+		d.config.Logger.Info("the ledger has an older format; it is rebuilt from its log", "cause", err)
 	}
 	if err := d.rebuildLedger(path, o, anew); err != nil {
 		return nil, err
@@ -31,19 +31,19 @@ func (d *daemon) openLedger(anew bool) (*ledger.Ledger, error) {
 	return ledger.Open(path, d.ring, o)
 }
 
-// rebuildTold is how often the daemon's own log says how far a rebuild has come.
-const rebuildTold = 10 * time.Second
+// rebuildEvery is how often the daemon's own log says how far a rebuild has come.
+const rebuildEvery = 10 * time.Second
 
 // rebuildLedger runs until it is done or the daemon ends: then the next unlock goes on.
-func (d *daemon) rebuildLedger(path string, o ledger.Options, anew bool) error {
+func (d *Daemon) rebuildLedger(path string, o ledger.Options, anew bool) error {
 	defer d.rebuilding.Store(nil)
 	d.rebuilding.Store(&control.Rebuilding{})
-	told := time.Now()
+	logged := time.Now()
 	done, err := ledger.Rebuild(d.running, path, d.ring, ledger.RebuildOptions{Options: o, Cure: anew, Progress: func(done, total int64) {
 		d.rebuilding.Store(&control.Rebuilding{Done: done, Total: total})
-		if time.Since(told) > rebuildTold {
-			told = time.Now()
-			d.log.Info("rebuilding the ledger", "entries", done, "of", total)
+		if time.Since(logged) > rebuildEvery {
+			logged = time.Now()
+			d.config.Logger.Info("rebuilding the ledger", "entries", done, "of", total)
 		}
 	}})
 	if d.running.Err() != nil && errors.Is(err, context.Canceled) {
@@ -52,19 +52,19 @@ func (d *daemon) rebuildLedger(path string, o ledger.Options, anew bool) error {
 	if err != nil {
 		return err
 	}
-	d.log.Info("the ledger was rebuilt", "format", done.Format, "entries", done.Entries, "kept", done.Kept)
+	d.config.Logger.Info("the ledger was rebuilt", "format", done.Format, "entries", done.Entries, "kept", done.Kept)
 	return nil
 }
 
-// tellRebuild puts into the log that the ledger was rebuilt, on whose word, and where the file before is.
-func (h *house) tellRebuild(ctx context.Context, d *daemon, actor operator.Actor) (*control.Rebuilt, error) {
-	path := filepath.Join(d.settings.Dir, settings.LedgerFile)
+// logRebuild puts into the log that the ledger was rebuilt, on whose word, and where the file before is.
+func (u *unlocked) logRebuild(ctx context.Context, d *Daemon, actor operator.Actor) (*control.Rebuilt, error) {
+	path := filepath.Join(d.config.Settings.Dir, settings.LedgerFile)
 	done, found, err := ledger.UntoldRebuild(path)
 	if err != nil || !found {
 		return nil, err
 	}
 	detail := fmt.Sprintf("%s of %d entries; the file before is %s", done.Format, done.Entries, filepath.Base(done.Kept))
-	err = h.ledger.Commit(ctx, func(tx *ledger.Tx) error {
+	err = u.ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		_, err := tx.Append(actor.Event("", book.IntegrityFound{Finding: book.FindingLedgerRebuilt, Detail: detail}))
 		return err
 	})

@@ -1,4 +1,4 @@
-package main
+package calls
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 )
 
 // Payments lists a page.
-func (d *daemon) Payments(_ context.Context, q control.PaymentQuery) ([]control.Payment, error) {
-	return view(d, func(tx *ledger.Tx) ([]control.Payment, error) {
+func (c *Calls) Payments(_ context.Context, q control.PaymentQuery) ([]control.Payment, error) {
+	return view(c, func(tx *ledger.Tx) ([]control.Payment, error) {
 		payments := []control.Payment{}
 		if err := exist(tx, q); err != nil {
 			return payments, err
@@ -44,8 +44,8 @@ func exist(tx *ledger.Tx, q control.PaymentQuery) error {
 }
 
 // Payment shows one, with its captures, refunds and voids.
-func (d *daemon) Payment(_ context.Context, merchant, id string) (control.Payment, error) {
-	return view(d, func(tx *ledger.Tx) (control.Payment, error) {
+func (c *Calls) Payment(_ context.Context, merchant, id string) (control.Payment, error) {
+	return view(c, func(tx *ledger.Tx) (control.Payment, error) {
 		p, found, err := tx.Payment(merchant, id)
 		if err == nil && !found {
 			err = notFound("payment", merchant+"/"+id, envelope.ValidMerchant(merchant) && envelope.ValidID(id))
@@ -81,8 +81,8 @@ func paymentView(p book.Payment) control.Payment {
 }
 
 // Resolve takes a person's word on a payment that is repeated, or manual.
-func (d *daemon) Resolve(ctx context.Context, actor operator.Actor, r control.Resolution) (control.Payment, error) {
-	h, err := d.open()
+func (c *Calls) Resolve(ctx context.Context, actor operator.Actor, r control.Resolution) (control.Payment, error) {
+	parts, err := c.parts()
 	if err != nil {
 		return control.Payment{}, err
 	}
@@ -90,13 +90,13 @@ func (d *daemon) Resolve(ctx context.Context, actor operator.Actor, r control.Re
 		return control.Payment{}, notFound("payment", r.ID, false)
 	}
 	if r.As == envelope.StatusReturned {
-		return d.recordReturn(ctx, h.engine, actor, r)
+		return c.recordReturn(ctx, parts.Engine, actor, r)
 	}
 	find := func(id string) (string, error) {
-		return d.ownerAt(id, append(repeatedStages[:], book.StageManual)...)
+		return c.ownerAt(id, append(repeatedStages[:], book.StageManual)...)
 	}
 	if r.Correct {
-		find = d.owner
+		find = c.owner
 	}
 	if r.Merchant == "" {
 		if r.Merchant, err = find(r.ID); err != nil {
@@ -105,21 +105,21 @@ func (d *daemon) Resolve(ctx context.Context, actor operator.Actor, r control.Re
 	}
 	actor.Evidence = r.Evidence
 	if r.Correct {
-		err = h.engine.Correct(ctx, r.Merchant, r.ID, r.As, r.Reverse, actor.Purpose, actor)
+		err = parts.Engine.Correct(ctx, r.Merchant, r.ID, r.As, r.Reverse, actor.Purpose, actor)
 	} else {
-		err = h.engine.Resolve(ctx, r.Merchant, r.ID, r.As, actor.Purpose, actor)
+		err = parts.Engine.Resolve(ctx, r.Merchant, r.ID, r.As, actor.Purpose, actor)
 	}
 	if err != nil {
 		return control.Payment{}, err
 	}
-	return d.Payment(ctx, r.Merchant, r.ID)
+	return c.Payment(ctx, r.Merchant, r.ID)
 }
 
 // recordReturn takes a person's word that a bank entry came back.
-func (d *daemon) recordReturn(ctx context.Context, engine *settle.Engine, actor operator.Actor, r control.Resolution) (control.Payment, error) {
+func (c *Calls) recordReturn(ctx context.Context, engine *settle.Engine, actor operator.Actor, r control.Resolution) (control.Payment, error) {
 	if r.Merchant == "" {
 		var err error
-		if r.Merchant, err = d.owner(r.ID); err != nil {
+		if r.Merchant, err = c.owner(r.ID); err != nil {
 			return control.Payment{}, err
 		}
 	}
@@ -127,12 +127,12 @@ func (d *daemon) recordReturn(ctx context.Context, engine *settle.Engine, actor 
 	if err := engine.RecordReturn(ctx, r.Merchant, r.ID, r.Code, actor.Purpose, actor); err != nil {
 		return control.Payment{}, err
 	}
-	return d.Payment(ctx, r.Merchant, r.ID)
+	return c.Payment(ctx, r.Merchant, r.ID)
 }
 
 // owner finds the merchant of the payment of an id.
-func (d *daemon) owner(id string) (string, error) {
-	return view(d, func(tx *ledger.Tx) (merchant string, err error) {
+func (c *Calls) owner(id string) (string, error) {
+	return view(c, func(tx *ledger.Tx) (merchant string, err error) {
 		var owners []string
 		err = tx.Merchants(func(m book.Merchant) error {
 			_, found, err := tx.Payment(m.ID, id)
@@ -160,12 +160,12 @@ func onlyOwner(owners []string, what, id, look string) (string, error) {
 }
 
 // ImportReturns takes a file of the bank.
-func (d *daemon) ImportReturns(ctx context.Context, actor operator.Actor, name string, file io.Reader) (control.Import, error) {
-	h, err := d.open()
+func (c *Calls) ImportReturns(ctx context.Context, actor operator.Actor, name string, file io.Reader) (control.Import, error) {
+	parts, err := c.parts()
 	if err != nil {
 		return control.Import{}, err
 	}
-	done, err := h.engine.ImportAnswers(ctx, name, file, actor)
+	done, err := parts.Engine.ImportAnswers(ctx, name, file, actor)
 	if err != nil {
 		return control.Import{}, err
 	}

@@ -1,42 +1,39 @@
-package main
+package calls
 
 import (
 	"context"
-	"fmt"
-	"time"
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/operator"
-	"nightdrop/vault/internal/settle"
 )
 
 // Resend has what is manual be sent again.
-func (d *daemon) Resend(ctx context.Context, actor operator.Actor, r control.Resend) (control.PaymentsResent, error) {
-	h, err := d.open()
+func (c *Calls) Resend(ctx context.Context, actor operator.Actor, r control.Resend) (control.PaymentsResent, error) {
+	parts, err := c.parts()
 	if err != nil {
 		return control.PaymentsResent{}, err
 	}
 	if r.Merchant != "" {
-		if _, err := d.Merchant(ctx, r.Merchant); err != nil {
+		if _, err := c.Merchant(ctx, r.Merchant); err != nil {
 			return control.PaymentsResent{}, err
 		}
 	}
 	if r.All {
-		n, err := h.engine.ResendAll(ctx, r.Merchant, actor.Purpose, actor)
+		n, err := parts.Engine.ResendAll(ctx, r.Merchant, actor.Purpose, actor)
 		return control.PaymentsResent{Resent: n}, err
 	}
 	if !envelope.ValidID(r.ID) {
 		return control.PaymentsResent{}, notFound("payment", r.ID, false)
 	}
 	if r.Merchant == "" {
-		if r.Merchant, err = d.ownerAt(r.ID, book.StageManual); err != nil {
+		if r.Merchant, err = c.ownerAt(r.ID, book.StageManual); err != nil {
 			return control.PaymentsResent{}, err
 		}
 	}
-	if err := h.engine.Resend(ctx, r.Merchant, r.ID, actor.Purpose, actor); err != nil {
+	if err := parts.Engine.Resend(ctx, r.Merchant, r.ID, actor.Purpose, actor); err != nil {
 		return control.PaymentsResent{}, err
 	}
 	return control.PaymentsResent{Resent: 1}, nil
@@ -70,20 +67,9 @@ func repeated(s *control.Status, p book.Payment) {
 	s.Repeating[kind] = r
 }
 
-// tellSilence says in a status that the acquirer's host is silent, where it is.
-func tellSilence(s *control.Status, e *settle.Engine) {
-	since, messages := e.Silent()
-	if since.IsZero() {
-		return
-	}
-	s.HostSilent = &control.Silence{Since: envelope.At(since), Messages: messages}
-	s.Acquirer = fmt.Sprintf("silent since %s: it takes messages and answers none; new authorisations wait until it "+
-		"answers one that is repeated", since.UTC().Format(time.RFC3339))
-}
-
 // ownerAt finds the merchant of the payment of an id that stands at one of these stages.
-func (d *daemon) ownerAt(id string, stages ...book.Stage) (string, error) {
-	return view(d, func(tx *ledger.Tx) (merchant string, err error) {
+func (c *Calls) ownerAt(id string, stages ...book.Stage) (string, error) {
+	return view(c, func(tx *ledger.Tx) (merchant string, err error) {
 		var owners []string
 		for _, stage := range stages {
 			err = tx.Payments(ledger.Query{Stage: stage}, func(p book.Payment) error {

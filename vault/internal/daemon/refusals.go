@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -32,7 +32,7 @@ func (r *refusals) add(actor operator.Actor, call string, code control.Code, now
 	r.merge(refusal{actor, book.AccessRefused{Call: call, Code: string(code), Times: 1, First: now, Last: now}})
 }
 
-// merge adds refusals to those of their kind.
+// Merge adds refusals to those of their kind.
 func (r *refusals) merge(more ...refusal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -69,7 +69,7 @@ func (r *refusals) count(one refusal) bool {
 	return false
 }
 
-// take empties it.
+// Take empties it.
 func (r *refusals) take() []refusal {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -79,17 +79,17 @@ func (r *refusals) take() []refusal {
 }
 
 // refused counts a refusal and, on an unlocked vault, commits it.
-func (d *daemon) refused(actor operator.Actor, call string, code control.Code) {
-	d.refusals.add(actor, call, code, envelope.At(d.now()))
-	h, err := d.open()
+func (d *Daemon) refused(actor operator.Actor, call string, code control.Code) {
+	d.refusals.add(actor, call, code, envelope.At(d.config.Now()))
+	u, err := d.current()
 	if err != nil {
 		return
 	}
 	all := d.refusals.take()
-	err = h.ledger.Commit(context.Background(), func(tx *ledger.Tx) error { return appendRefusals(tx, all) })
+	err = u.ledger.Commit(context.Background(), func(tx *ledger.Tx) error { return appendRefusals(tx, all) })
 	if err != nil {
 		d.refusals.merge(all...)
-		d.log.Warn("a refusal is not in the log", "call", call, "error", err)
+		d.config.Logger.Warn("a refusal is not in the log", "call", call, "error", err)
 	}
 }
 
@@ -102,11 +102,11 @@ func appendRefusals(tx *ledger.Tx, all []refusal) error {
 	return nil
 }
 
-// tellStart commits that this process began, and what it refused since. A crash before the commit loses both; the process's log has them.
-func (h *house) tellStart(ctx context.Context, d *daemon) error {
+// logStart commits that this process began, and what it refused since. A crash before the commit loses both; the process's log has them.
+func (u *unlocked) logStart(ctx context.Context, d *Daemon) error {
 	all := d.refusals.take()
-	err := h.ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		_, err := tx.Append(book.Event{Actor: "vault", Origin: "start", Body: book.VaultStarted{Version: version, At: d.started}})
+	err := u.ledger.Commit(ctx, func(tx *ledger.Tx) error {
+		_, err := tx.Append(book.Event{Actor: "vault", Origin: "start", Body: book.VaultStarted{Version: d.config.Version, At: d.started}})
 		return errors.Join(err, appendRefusals(tx, all))
 	})
 	if err != nil {

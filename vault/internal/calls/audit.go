@@ -1,4 +1,4 @@
-package main
+package calls
 
 import (
 	"bytes"
@@ -15,11 +15,12 @@ import (
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/operator"
 	"nightdrop/vault/internal/report"
+	"nightdrop/vault/internal/settings"
 )
 
 // Auditors lists all there ever were.
-func (d *daemon) Auditors(context.Context) ([]control.Auditor, error) {
-	return view(d, func(tx *ledger.Tx) ([]control.Auditor, error) {
+func (c *Calls) Auditors(context.Context) ([]control.Auditor, error) {
+	return view(c, func(tx *ledger.Tx) ([]control.Auditor, error) {
 		all, err := tx.Auditors()
 		if err != nil {
 			return nil, err
@@ -49,7 +50,7 @@ func showAuditor(a book.Auditor) (control.Auditor, error) {
 }
 
 // AddAuditor begins an auditor's time, and with it a log key.
-func (d *daemon) AddAuditor(ctx context.Context, actor operator.Actor, a control.NewAuditor) (control.Auditor, error) {
+func (c *Calls) AddAuditor(ctx context.Context, actor operator.Actor, a control.NewAuditor) (control.Auditor, error) {
 	key, err := seal.ParseAuditor(a.Key)
 	if err != nil {
 		return control.Auditor{}, &control.Error{Code: control.CodeUsage, Detail: err.Error()}
@@ -57,7 +58,7 @@ func (d *daemon) AddAuditor(ctx context.Context, actor operator.Actor, a control
 	if key.Name() != a.Name {
 		return control.Auditor{}, &control.Error{Code: control.CodeUsage, Detail: "the line is the key of an auditor of another name: give that name, or ask for the right line"}
 	}
-	return d.changeAuditor(ctx, actor, a.Name, book.AuditorAdded{Name: a.Name, Key: a.Key}, func(_ book.Auditor, known bool) error {
+	return c.changeAuditor(ctx, actor, a.Name, book.AuditorAdded{Name: a.Name, Key: a.Key}, func(_ book.Auditor, known bool) error {
 		if known {
 			return &control.Error{Code: control.CodeConflict, Detail: "there is or was an auditor " + a.Name + ", and names are never used again: choose another"}
 		}
@@ -66,8 +67,8 @@ func (d *daemon) AddAuditor(ctx context.Context, actor operator.Actor, a control
 }
 
 // RemoveAuditor ends an auditor's time.
-func (d *daemon) RemoveAuditor(ctx context.Context, actor operator.Actor, name string) (control.Auditor, error) {
-	return d.changeAuditor(ctx, actor, name, book.AuditorRemoved{Name: name}, func(a book.Auditor, known bool) error {
+func (c *Calls) RemoveAuditor(ctx context.Context, actor operator.Actor, name string) (control.Auditor, error) {
+	return c.changeAuditor(ctx, actor, name, book.AuditorRemoved{Name: name}, func(a book.Auditor, known bool) error {
 		if !known {
 			return notFound("auditor", name, envelope.ValidMerchant(name))
 		}
@@ -79,12 +80,12 @@ func (d *daemon) RemoveAuditor(ctx context.Context, actor operator.Actor, name s
 }
 
 // changeAuditor commits an event about an auditor, where allow does not refuse it.
-func (d *daemon) changeAuditor(ctx context.Context, actor operator.Actor, name string, body book.Body, allow func(book.Auditor, bool) error) (shown control.Auditor, err error) {
-	h, err := d.open()
+func (c *Calls) changeAuditor(ctx context.Context, actor operator.Actor, name string, body book.Body, allow func(book.Auditor, bool) error) (shown control.Auditor, err error) {
+	parts, err := c.parts()
 	if err != nil {
 		return shown, err
 	}
-	err = h.ledger.Commit(ctx, func(tx *ledger.Tx) error {
+	err = parts.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		before, known, err := tx.Auditor(name)
 		if err != nil {
 			return err
@@ -105,27 +106,27 @@ func (d *daemon) changeAuditor(ctx context.Context, actor operator.Actor, name s
 	return shown, err
 }
 
-// ExportLog writes the sealed log into a directory. That it goes out stands in the log before anything is written, so the export tells of itself.
-func (d *daemon) ExportLog(ctx context.Context, actor operator.Actor, q control.ExportQuery, progress operator.Progress) (control.Export, error) {
-	h, err := d.open()
+// ExportLog writes the sealed log into a directory. That it goes out stands in the log before anything is written, so the export holds itself.
+func (c *Calls) ExportLog(ctx context.Context, actor operator.Actor, q control.ExportQuery, progress operator.Progress) (control.Export, error) {
+	parts, err := c.parts()
 	if err != nil {
 		return control.Export{}, err
 	}
-	if !filepath.IsAbs(q.Dir) || inside(resolved(q.Dir), resolved(d.settings.Dir)) {
+	if !filepath.IsAbs(q.Dir) || settings.Inside(settings.Resolved(q.Dir), settings.Resolved(c.dir)) {
 		return control.Export{}, &control.Error{Code: control.CodeUsage, Detail: "export to an absolute path outside the vault's own directory"}
 	}
-	bodies, err := firstBody(h.ledger, q)
+	bodies, err := firstBody(parts.Ledger, q)
 	if err != nil {
 		return control.Export{}, err
 	}
-	told := book.LogExported{Dir: q.Dir, Bodies: bodies}
-	if err := h.tell(ctx, actor, told); err != nil {
+	event := book.LogExported{Dir: q.Dir, Bodies: bodies}
+	if err := parts.commit(ctx, actor, event); err != nil {
 		return control.Export{}, err
 	}
-	exported, err := d.export(ctx, h, q, bodies, progress)
+	exported, err := c.export(ctx, parts, q, bodies, progress)
 	if err != nil {
-		told.Failed = true
-		return control.Export{}, errors.Join(err, h.tell(context.WithoutCancel(ctx), actor, told))
+		event.Failed = true
+		return control.Export{}, errors.Join(err, parts.commit(context.WithoutCancel(ctx), actor, event))
 	}
 	return exported, nil
 }
@@ -142,34 +143,34 @@ func firstBody(l *ledger.Ledger, q control.ExportQuery) (index int64, err error)
 	return index / audit.Bundle * audit.Bundle, err
 }
 
-// tell commits one event of no merchant.
-func (h *house) tell(ctx context.Context, actor operator.Actor, body book.Body) error {
-	return h.ledger.Commit(ctx, func(tx *ledger.Tx) error {
+// commit commits one event of no merchant.
+func (p Parts) commit(ctx context.Context, actor operator.Actor, body book.Body) error {
+	return p.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		_, err := tx.Append(actor.Event("", body))
 		return err
 	})
 }
 
-func (d *daemon) export(ctx context.Context, h *house, q control.ExportQuery, bodies int64, progress operator.Progress) (control.Export, error) {
-	page, err := d.summary(ctx, bodies)
+func (c *Calls) export(ctx context.Context, parts Parts, q control.ExportQuery, bodies int64, progress operator.Progress) (control.Export, error) {
+	page, auditors, err := c.summary(ctx, bodies)
 	if err != nil {
 		return control.Export{}, err
 	}
-	checkpoint, err := h.ledger.Export(ctx, q.Dir, ledger.ExportOptions{Bodies: bodies, Summary: page, Again: q.Again,
+	checkpoint, err := parts.Ledger.Export(ctx, q.Dir, ledger.ExportOptions{Bodies: bodies, Summary: page, Again: q.Again,
 		Progress: func(done, total int64) { progress(int(done), int(total)) }})
 	if err != nil {
 		return control.Export{}, err
 	}
-	return control.Export{Dir: q.Dir, Size: checkpoint.Size, Root: checkpoint.Root.String(), Bodies: bodies}, nil
+	return control.Export{Dir: q.Dir, Size: checkpoint.Size, Root: checkpoint.Root.String(), Bodies: bodies, Auditors: auditors}, nil
 }
 
-// summary makes the page beside an export. Payments are read some hundred at a time: a long reader would keep the ledger's pages.
-func (d *daemon) summary(ctx context.Context, bodies int64) ([]byte, error) {
-	s := report.Summary{Vault: d.ring.Name(), Made: envelope.At(d.now()), Bodies: bodies}
+// summary makes the page beside an export, and counts those who may read it. Payments are read some hundred at a time: a long reader would keep the ledger's pages.
+func (c *Calls) summary(ctx context.Context, bodies int64) (html []byte, auditors int, err error) {
+	s := report.Summary{Vault: c.keys.Name(), Made: envelope.At(c.now()), Bodies: bodies}
 	builder := report.NewBuilder(report.Report{})
 	for after, more := uint64(0), true; more; {
 		n := 0
-		_, err := view(d, func(tx *ledger.Tx) (struct{}, error) {
+		_, err := view(c, func(tx *ledger.Tx) (struct{}, error) {
 			return struct{}{}, tx.Payments(ledger.Query{After: after, Limit: rowsAtOnce}, func(p book.Payment) error {
 				builder.Payment(p)
 				after = p.Number
@@ -178,17 +179,17 @@ func (d *daemon) summary(ctx context.Context, bodies int64) ([]byte, error) {
 			})
 		})
 		if err := errors.Join(err, ctx.Err()); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		more = n == rowsAtOnce
 	}
 	s.Take(builder)
-	if _, err := view(d, func(tx *ledger.Tx) (struct{}, error) { return struct{}{}, fillSummary(tx, &s) }); err != nil {
-		return nil, err
+	if _, err := view(c, func(tx *ledger.Tx) (struct{}, error) { return struct{}{}, fillSummary(tx, &s) }); err != nil {
+		return nil, 0, err
 	}
 	var page bytes.Buffer
-	err := s.HTML(&page)
-	return page.Bytes(), err
+	err = s.HTML(&page)
+	return page.Bytes(), s.Auditors, err
 }
 
 func fillSummary(tx *ledger.Tx, s *report.Summary) error {

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"nightdrop/shared/text"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/outbox"
 	"nightdrop/vault/internal/settings"
@@ -13,18 +14,16 @@ import (
 
 // What the streams must hold, for their sizing (ops/docs/sizing.md derives the numbers).
 const (
-	day            = 24 * time.Hour
-	bagsKept       = 7                // days that ENVELOPES holds a committed bag
-	resultsOfOne   = 2                // results of a payment: approved, and settled
-	envelopeBytes  = 6_500            // of one in a bag, with three parts sealed by X-Wing
-	journalBytes   = 2_500            // that one adds to JOURNAL from its arrival to its settlement
-	journalKept    = 7                // days of JOURNAL between two backups, and some more
-	pageOfResults  = 100              // the least share: what a shop reads at once
-	usable         = 75               // percent of a stream that is planned for: above it, the vault purges
-	measurable     = time.Hour        // of bags, before their rate says something
-	tellSizesAfter = 30 * time.Second // after the unlock, when the channel has been looked at
-	gibibyte       = float64(1 << 30) // for people
-	mebibyte       = float64(1 << 20)
+	day           = 24 * time.Hour
+	bagsKept      = 7                // days that ENVELOPES holds a committed bag
+	resultsOfOne  = 2                // results of a payment: approved, and settled
+	envelopeBytes = 6_500            // of one in a bag, with three parts sealed by X-Wing
+	journalBytes  = 2_500            // that one adds to JOURNAL from its arrival to its settlement
+	journalKept   = 7                // days of JOURNAL between two backups, and some more
+	pageOfResults = 100              // the least share: what a shop reads at once
+	usable        = 75               // percent of a stream that is planned for: above it, the vault purges
+	measurable    = time.Hour        // of bags, before their rate says something
+	sizesAfter    = 30 * time.Second // after the unlock, when the channel has been looked at
 )
 
 // load is what the channel is sized for, a day.
@@ -35,13 +34,13 @@ type load struct {
 }
 
 // streams says how full the channel's streams are, and what is wrong with them.
-func (h *house) streams(s settings.Settings) []control.Stream {
-	shares, bags := h.outbox.Shares(), h.intake.Envelopes()
+func (u *unlocked) streams() []control.Stream {
+	shares, bags := u.outbox.Shares(), u.intake.Envelopes()
 	l := load{results: shares.PerDay, merchants: shares.Merchants}
-	if age := h.now().Sub(bags.Oldest); !bags.Oldest.IsZero() && age > measurable {
+	if age := u.config.Now().Sub(bags.Oldest); !bags.Oldest.IsZero() && age > measurable {
 		l.envelopes = float64(bags.Room.Bytes) / age.Hours() * 24
 	}
-	if n := float64(s.Limits.PaymentsPerDay); n > 0 {
+	if n := float64(u.config.Settings.Limits.PaymentsPerDay); n > 0 {
 		l.results, l.envelopes = max(l.results, n*resultsOfOne), max(l.envelopes, n*envelopeBytes)
 	}
 	envelopes := control.Stream{Name: "ENVELOPES", Bytes: bags.Room.Bytes, MaxBytes: bags.Room.MaxBytes,
@@ -54,10 +53,10 @@ func (h *house) streams(s settings.Settings) []control.Stream {
 	envelopes.Notes = noteEnvelopes(l, envelopes, bags.Error, bags.Held, bags.Purged)
 	results.Notes = noteResults(l, results, shares)
 	all := []control.Stream{envelopes, results}
-	if one := h.journal.on(settings.OnChannel); one != nil {
+	if one := u.journal.on(settings.OnChannel); one != nil {
 		room := one.State().Room
 		journal := control.Stream{Name: "JOURNAL", Bytes: room.Used, MaxBytes: room.Limit}
-		if n := float64(s.Limits.PaymentsPerDay); n > 0 {
+		if n := float64(u.config.Settings.Limits.PaymentsPerDay); n > 0 {
 			journal.Notes = noteSize(journal, n*journalBytes*journalKept,
 				fmt.Sprintf("%d days at %.0f payments a day", journalKept, n))
 		}
@@ -72,7 +71,7 @@ func noteSize(s control.Stream, bytes float64, what string) []string {
 	if s.MaxBytes <= 0 || needed <= float64(s.MaxBytes) {
 		return nil
 	}
-	return []string{fmt.Sprintf("too small for %s: give it %s at the relay", what, size(int64(needed)))}
+	return []string{fmt.Sprintf("too small for %s: give it %s at the relay", what, text.Size(int64(needed)))}
 }
 
 func noteEnvelopes(l load, s control.Stream, err error, held, purged uint64) []string {
@@ -80,7 +79,7 @@ func noteEnvelopes(l load, s control.Stream, err error, held, purged uint64) []s
 		return []string{"not seen: " + err.Error()}
 	}
 	notes := noteSize(s, l.envelopes*bagsKept,
-		fmt.Sprintf("%d days of bags at %s a day", bagsKept, size(int64(l.envelopes))))
+		fmt.Sprintf("%d days of bags at %s a day", bagsKept, text.Size(int64(l.envelopes))))
 	if purged > 0 {
 		notes = append(notes,
 			fmt.Sprintf("%d committed bags went before their week was over: a standby finds them no more", purged))
@@ -114,17 +113,9 @@ func noteResults(l load, s control.Stream, known outbox.Shares) []string {
 	return notes
 }
 
-// size writes a number of bytes for people.
-func size(bytes int64) string {
-	if n := float64(bytes); n >= gibibyte {
-		return fmt.Sprintf("%.1f GiB", n/gibibyte)
-	}
-	return fmt.Sprintf("%.1f MiB", float64(bytes)/mebibyte)
-}
-
 // shares says how RESULTS is shared.
-func (h *house) shares() *control.ResultShares {
-	known := h.outbox.Shares()
+func (u *unlocked) shares() *control.ResultShares {
+	known := u.outbox.Shares()
 	return &control.ResultShares{Results: known.Share, Over: holdings(known.Over), Purged: holdings(known.Purged)}
 }
 
@@ -135,21 +126,21 @@ func holdings(list []outbox.Holding) (all []control.Holding) {
 	return all
 }
 
-// tellSizes writes once into the log, soon after the start, which streams are too small for what they have to hold.
-func (h *house) tellSizes(s settings.Settings) func(context.Context) error {
+// logSizes writes once into the log, soon after the start, which streams are too small for what they have to hold.
+func (u *unlocked) logSizes() func(context.Context) error {
 	return func(ctx context.Context) error {
-		ticker := time.NewTicker(tellSizesAfter)
+		ticker := time.NewTicker(sizesAfter)
 		defer ticker.Stop()
-		for h.outbox.Shares().Asked.IsZero() || h.intake.Envelopes().Asked.IsZero() {
+		for u.outbox.Shares().Asked.IsZero() || u.intake.Envelopes().Asked.IsZero() {
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
 			case <-ticker.C:
 			}
 		}
-		for _, stream := range h.streams(s) {
+		for _, stream := range u.streams() {
 			if len(stream.Notes) > 0 {
-				h.log.Warn("a stream of the channel", "stream", stream.Name, "holds", size(stream.MaxBytes), "notes",
+				u.config.Logger.Warn("a stream of the channel", "stream", stream.Name, "holds", text.Size(stream.MaxBytes), "notes",
 					strings.Join(stream.Notes, "; "))
 			}
 		}

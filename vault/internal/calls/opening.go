@@ -1,4 +1,4 @@
-package main
+package calls
 
 import (
 	"context"
@@ -15,21 +15,22 @@ import (
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/operator"
 	"nightdrop/vault/internal/replay"
+	"nightdrop/vault/internal/settings"
 )
 
 // WriteOpening folds the log up to an auditor's first entry and writes what it comes to, signed. That it goes out stands in the log first.
-func (d *daemon) WriteOpening(ctx context.Context, actor operator.Actor, q control.OpeningQuery, progress operator.Progress) (control.Opening, error) {
-	h, err := d.open()
+func (c *Calls) WriteOpening(ctx context.Context, actor operator.Actor, q control.OpeningQuery, progress operator.Progress) (control.Opening, error) {
+	parts, err := c.parts()
 	if err != nil {
 		return control.Opening{}, err
 	}
-	if !filepath.IsAbs(q.File) || inside(resolved(q.File), resolved(d.settings.Dir)) {
+	if !filepath.IsAbs(q.File) || settings.Inside(settings.Resolved(q.File), settings.Resolved(c.dir)) {
 		return control.Opening{}, &control.Error{Code: control.CodeUsage, Detail: "write to an absolute path outside the vault's own directory"}
 	}
-	if err := isNew(q.File); err != nil {
+	if err := durable.Fresh(q.File); err != nil {
 		return control.Opening{}, err
 	}
-	known, err := view(d, func(tx *ledger.Tx) (bool, error) {
+	known, err := view(c, func(tx *ledger.Tx) (bool, error) {
 		_, known, err := tx.Auditor(q.Auditor)
 		return known, err
 	})
@@ -39,51 +40,39 @@ func (d *daemon) WriteOpening(ctx context.Context, actor operator.Actor, q contr
 	if !known {
 		return control.Opening{}, notFound("auditor", q.Auditor, envelope.ValidMerchant(q.Auditor))
 	}
-	told := book.LogExported{Dir: q.File}
-	if err := h.tell(ctx, actor, told); err != nil {
+	event := book.LogExported{Dir: q.File}
+	if err := parts.commit(ctx, actor, event); err != nil {
 		return control.Opening{}, err
 	}
-	opening, err := d.writeOpening(ctx, q, progress)
+	opening, err := c.writeOpening(ctx, q, progress)
 	if err != nil {
-		told.Failed = true
-		return control.Opening{}, errors.Join(err, h.tell(context.WithoutCancel(ctx), actor, told))
+		event.Failed = true
+		return control.Opening{}, errors.Join(err, parts.commit(context.WithoutCancel(ctx), actor, event))
 	}
 	return opening, nil
 }
 
-func (d *daemon) writeOpening(ctx context.Context, q control.OpeningQuery, progress operator.Progress) (control.Opening, error) {
-	state, err := d.opening(ctx, q.Auditor, progress)
+func (c *Calls) writeOpening(ctx context.Context, q control.OpeningQuery, progress operator.Progress) (control.Opening, error) {
+	state, err := c.opening(ctx, q.Auditor, progress)
 	if err != nil {
 		return control.Opening{}, err
 	}
 	defer state.Close() //nolint:errcheck // a file without a name
-	if err := saveState(q.File, func(f *os.File) error { return state.SaveOpening(f, d.ring.Signer()) }); err != nil {
+	if err := durable.WriteNew(q.File, func(f *os.File) error { return state.SaveOpening(f, c.keys.Signer()) }); err != nil {
 		return control.Opening{}, err
 	}
 	return control.Opening{Auditor: q.Auditor, File: q.File, Size: state.Size, Root: state.Root.String()}, nil
 }
 
-// saveState writes a new file of mode 0600, whole or not at all.
-func saveState(path string, write func(*os.File) error) error {
-	f, err := durable.Begin(path, durable.Private)
-	if err != nil {
-		return err
-	}
-	if err := write(f.File); err != nil {
-		return errors.Join(err, f.Discard())
-	}
-	return f.Create()
-}
-
 // opening folds the log before the auditor's first entry. The ledger is read some hundred entries at a time: a long reader would keep its pages.
-func (d *daemon) opening(ctx context.Context, auditor string, progress operator.Progress) (*replay.State, error) {
-	state, err := replay.NewState(d.ring.Name())
+func (c *Calls) opening(ctx context.Context, auditor string, progress operator.Progress) (*replay.State, error) {
+	state, err := replay.NewState(c.keys.Name())
 	if err != nil {
 		return nil, err
 	}
 	var tail audit.Tail
 	for found := false; !found; {
-		_, err := view(d, func(tx *ledger.Tx) (struct{}, error) {
+		_, err := view(c, func(tx *ledger.Tx) (struct{}, error) {
 			size, err := tx.TreeSize()
 			if err != nil {
 				return struct{}{}, err

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -27,7 +27,7 @@ type failure struct {
 	err error
 }
 
-// fail notes why; the first reason counts.
+// Fail notes why; the first reason counts.
 func (f *failure) fail(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -37,7 +37,7 @@ func (f *failure) fail(err error) {
 	}
 }
 
-// reason is nil while nothing failed.
+// Reason is nil while nothing failed.
 func (f *failure) reason() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -46,14 +46,14 @@ func (f *failure) reason() error {
 
 // abandon ends the daemon without waiting for anybody's answer, and returns why. A supervisor starts the process
 // again, and the next unlock reads what is true.
-func (d *daemon) abandon(server *control.Server) error {
+func (d *Daemon) abandon(server *control.Server) error {
 	err := d.failure.reason()
-	d.log.Error("the vault ends at once: the next start reads what is on disk", "error", err)
+	d.config.Logger.Error("the vault ends at once: the next start reads what is on disk", "error", err)
 	d.mu.Lock()
-	h := d.house
+	u := d.unlocked
 	d.mu.Unlock()
 	released := make(chan error, 1)
-	go func() { released <- h.abandon() }()
+	go func() { released <- u.abandon() }()
 	limit, cancel := context.WithTimeout(context.Background(), failedCalls)
 	defer cancel()
 	server.Shutdown(limit)
@@ -65,15 +65,15 @@ func (d *daemon) abandon(server *control.Server) error {
 	}
 }
 
-// abandon takes the acquirer's line down, ends the work, and closes everything. There may be no house.
-func (h *house) abandon() error {
-	if h == nil {
+// abandon takes the acquirer's line down, ends the work, and closes everything. u may be nil.
+func (u *unlocked) abandon() error {
+	if u == nil {
 		return nil
 	}
-	h.stop()
-	closing := h.acquirer.Close()
-	_ = h.tasks.Wait() // what made it fail is known
-	return errors.Join(closing, h.release())
+	u.stop()
+	closing := u.acquirer.Close()
+	_ = u.tasks.Wait() // what made it fail is known
+	return errors.Join(closing, u.release())
 }
 
 // halting is an acquirer to which nothing more is sent once the process must end.

@@ -1,4 +1,4 @@
-package main
+package calls
 
 import (
 	"context"
@@ -17,8 +17,8 @@ import (
 )
 
 // SetPolicy changes parts of a merchant's policy. A change to what is so already is none.
-func (d *daemon) SetPolicy(ctx context.Context, actor operator.Actor, id string, change control.PolicyChange) (control.Merchant, error) {
-	return d.changeMerchant(ctx, id, func(tx *ledger.Tx) error {
+func (c *Calls) SetPolicy(ctx context.Context, actor operator.Actor, id string, change control.PolicyChange) (control.Merchant, error) {
+	return c.changeMerchant(ctx, id, func(tx *ledger.Tx) error {
 		m, found, err := tx.Merchant(id)
 		if err != nil {
 			return err

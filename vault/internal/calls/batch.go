@@ -1,4 +1,4 @@
-package main
+package calls
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 )
 
 // Batches lists them.
-func (d *daemon) Batches(_ context.Context, q control.BatchQuery) ([]control.Batch, error) {
-	return view(d, func(tx *ledger.Tx) ([]control.Batch, error) {
+func (c *Calls) Batches(_ context.Context, q control.BatchQuery) ([]control.Batch, error) {
+	return view(c, func(tx *ledger.Tx) ([]control.Batch, error) {
 		batches := []control.Batch{}
 		if err := exist(tx, control.PaymentQuery{Merchant: q.Merchant}); err != nil {
 			return batches, err
@@ -33,8 +33,8 @@ func (d *daemon) Batches(_ context.Context, q control.BatchQuery) ([]control.Bat
 }
 
 // Batch shows one.
-func (d *daemon) Batch(_ context.Context, number uint32) (control.Batch, error) {
-	return view(d, func(tx *ledger.Tx) (control.Batch, error) {
+func (c *Calls) Batch(_ context.Context, number uint32) (control.Batch, error) {
+	return view(c, func(tx *ledger.Tx) (control.Batch, error) {
 		b, err := readBatch(tx, number)
 		if err != nil {
 			return control.Batch{}, err
@@ -89,8 +89,8 @@ func fileOf(tx *ledger.Tx, b book.Batch) (book.File, error) {
 }
 
 // batchViews shows batches with their files as they stand now.
-func (d *daemon) batchViews(batches []book.Batch) ([]control.Batch, error) {
-	return view(d, func(tx *ledger.Tx) ([]control.Batch, error) {
+func (c *Calls) batchViews(batches []book.Batch) ([]control.Batch, error) {
+	return view(c, func(tx *ledger.Tx) ([]control.Batch, error) {
 		views := []control.Batch{}
 		for _, b := range batches {
 			v, err := batchView(tx, b)
@@ -104,16 +104,16 @@ func (d *daemon) batchViews(batches []book.Batch) ([]control.Batch, error) {
 }
 
 // CloseBatches closes open batches.
-func (d *daemon) CloseBatches(ctx context.Context, actor operator.Actor, q control.BatchQuery, progress operator.Progress) ([]control.Batch, error) {
-	h, err := d.open()
+func (c *Calls) CloseBatches(ctx context.Context, actor operator.Actor, q control.BatchQuery, progress operator.Progress) ([]control.Batch, error) {
+	parts, err := c.parts()
 	if err != nil {
 		return nil, err
 	}
 	if q.Merchant != "" && !envelope.ValidMerchant(q.Merchant) {
 		return nil, notFound("merchant", q.Merchant, false)
 	}
-	closed, failure := h.engine.CloseBatch(ctx, q.Merchant, q.Method, actor, progress)
-	views, err := d.batchViews(closed)
+	closed, failure := parts.Engine.CloseBatch(ctx, q.Merchant, q.Method, actor, progress)
+	views, err := c.batchViews(closed)
 	if failure != nil {
 		err = failure
 	}
@@ -121,15 +121,15 @@ func (d *daemon) CloseBatches(ctx context.Context, actor operator.Actor, q contr
 }
 
 // Settle settles closed batches.
-func (d *daemon) Settle(ctx context.Context, actor operator.Actor, batch uint32, method book.Method, progress operator.Progress) (control.Settlement, error) {
+func (c *Calls) Settle(ctx context.Context, actor operator.Actor, batch uint32, method book.Method, progress operator.Progress) (control.Settlement, error) {
 	out := control.Settlement{Batches: []control.Batch{}}
-	h, err := d.open()
+	parts, err := c.parts()
 	if err != nil {
 		return out, err
 	}
-	done, failure := h.engine.Settle(ctx, batch, method, actor, progress)
+	done, failure := parts.Engine.Settle(ctx, batch, method, actor, progress)
 	out.Payments = done.Payments
-	out.Batches, err = d.batchViews(done.Batches)
+	out.Batches, err = c.batchViews(done.Batches)
 	for _, f := range done.Files {
 		out.Files = append(out.Files, fileView(f))
 	}
@@ -140,12 +140,12 @@ func (d *daemon) Settle(ctx context.Context, actor operator.Actor, batch uint32,
 }
 
 // FileAgain puts a settlement file that was out into the bank's outbox once more.
-func (d *daemon) FileAgain(ctx context.Context, actor operator.Actor, name string) (control.File, error) {
-	h, err := d.open()
+func (c *Calls) FileAgain(ctx context.Context, actor operator.Actor, name string) (control.File, error) {
+	parts, err := c.parts()
 	if err != nil {
 		return control.File{}, err
 	}
-	f, err := h.engine.FileAgain(ctx, name, actor)
+	f, err := parts.Engine.FileAgain(ctx, name, actor)
 	if err != nil {
 		return control.File{}, err
 	}
@@ -153,50 +153,50 @@ func (d *daemon) FileAgain(ctx context.Context, actor operator.Actor, name strin
 }
 
 // Compare holds an acquirer's listing against a batch.
-func (d *daemon) Compare(ctx context.Context, batch uint32, listing io.Reader) (control.Comparison, error) {
-	h, err := d.open()
+func (c *Calls) Compare(ctx context.Context, batch uint32, listing io.Reader) (control.Comparison, error) {
+	parts, err := c.parts()
 	if err != nil {
 		return control.Comparison{}, err
 	}
-	compared, err := h.engine.Compare(ctx, batch, listing)
+	compared, err := parts.Engine.Compare(ctx, batch, listing)
 	if err != nil {
 		return control.Comparison{}, err
 	}
-	return d.comparisonView(compared)
+	return c.comparisonView(compared)
 }
 
 // Agree takes a listing that agrees in place of the host's word.
-func (d *daemon) Agree(ctx context.Context, actor operator.Actor, batch uint32, listing io.Reader) (control.Comparison, error) {
-	h, err := d.open()
+func (c *Calls) Agree(ctx context.Context, actor operator.Actor, batch uint32, listing io.Reader) (control.Comparison, error) {
+	parts, err := c.parts()
 	if err != nil {
 		return control.Comparison{}, err
 	}
-	compared, err := h.engine.AgreeByListing(ctx, batch, listing, actor)
+	compared, err := parts.Engine.AgreeByListing(ctx, batch, listing, actor)
 	if err != nil {
 		return control.Comparison{}, err
 	}
-	return d.comparisonView(compared)
+	return c.comparisonView(compared)
 }
 
 // Adjust takes a named difference into a batch.
-func (d *daemon) Adjust(ctx context.Context, actor operator.Actor, batch uint32, a control.Adjustment) (control.Batch, error) {
-	h, err := d.open()
+func (c *Calls) Adjust(ctx context.Context, actor operator.Actor, batch uint32, a control.Adjustment) (control.Batch, error) {
+	parts, err := c.parts()
 	if err != nil {
 		return control.Batch{}, err
 	}
 	actor.Evidence = a.Evidence
-	if _, err := h.engine.Adjust(ctx, batch, a.Total, a.Payment, actor.Purpose, actor); err != nil {
+	if _, err := parts.Engine.Adjust(ctx, batch, a.Total, a.Payment, actor.Purpose, actor); err != nil {
 		return control.Batch{}, err
 	}
-	return d.Batch(ctx, batch)
+	return c.Batch(ctx, batch)
 }
 
-func (d *daemon) comparisonView(compared settle.Comparison) (control.Comparison, error) {
+func (c *Calls) comparisonView(compared settle.Comparison) (control.Comparison, error) {
 	out := control.Comparison{Ours: compared.Ours, Theirs: compared.Theirs, Differences: []control.Compared{}}
 	for _, d := range compared.Differences {
 		out.Differences = append(out.Differences, control.Compared{Problem: string(d.Problem), Payment: d.ID, Line: d.Line, Ours: listed(d.Ours), Theirs: listed(d.Theirs)})
 	}
-	views, err := d.batchViews([]book.Batch{compared.Batch})
+	views, err := c.batchViews([]book.Batch{compared.Batch})
 	if err == nil {
 		out.Batch = views[0]
 	}

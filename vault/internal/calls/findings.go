@@ -1,4 +1,4 @@
-package main
+package calls
 
 import (
 	"context"
@@ -15,8 +15,8 @@ import (
 var errEnough = errors.New("enough")
 
 // Findings lists integrity findings, the newest first.
-func (d *daemon) Findings(_ context.Context, q control.FindingQuery) ([]control.Finding, error) {
-	return view(d, func(tx *ledger.Tx) ([]control.Finding, error) {
+func (c *Calls) Findings(_ context.Context, q control.FindingQuery) ([]control.Finding, error) {
+	return view(c, func(tx *ledger.Tx) ([]control.Finding, error) {
 		shown := []control.Finding{}
 		err := tx.Findings(q.Before, func(f book.Found) error {
 			if q.Kind != "" && f.What.Finding != q.Kind || q.Open && !f.Open() {
@@ -35,8 +35,8 @@ func (d *daemon) Findings(_ context.Context, q control.FindingQuery) ([]control.
 }
 
 // Finding shows one, with its place in the log.
-func (d *daemon) Finding(_ context.Context, number uint64) (control.Finding, error) {
-	return view(d, func(tx *ledger.Tx) (control.Finding, error) {
+func (c *Calls) Finding(_ context.Context, number uint64) (control.Finding, error) {
+	return view(c, func(tx *ledger.Tx) (control.Finding, error) {
 		f, err := findingOf(tx, number)
 		if err != nil {
 			return control.Finding{}, err
@@ -68,7 +68,7 @@ func showFinding(f book.Found) control.Finding {
 	return shown
 }
 
-// ofEnvelope tells whether findings of a kind are of one envelope in a bag.
+// ofEnvelope reports whether findings of a kind are of one envelope in a bag.
 func ofEnvelope(kind book.Finding) bool {
 	switch kind {
 	case book.FindingForgedEnvelope, book.FindingBadEnvelope, book.FindingUnknownMerchant, book.FindingConflicts, book.FindingMismatches:
@@ -78,12 +78,12 @@ func ofEnvelope(kind book.Finding) bool {
 }
 
 // Acknowledge commits a person's word about the findings of a range that wait for it.
-func (d *daemon) Acknowledge(ctx context.Context, actor operator.Actor, a control.Acknowledging) (done []control.Finding, err error) {
-	h, err := d.open()
+func (c *Calls) Acknowledge(ctx context.Context, actor operator.Actor, a control.Acknowledging) (done []control.Finding, err error) {
+	parts, err := c.parts()
 	if err != nil {
 		return nil, err
 	}
-	err = h.ledger.Commit(ctx, func(tx *ledger.Tx) error {
+	err = parts.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		waiting, err := waitingFindings(tx, a)
 		if err != nil {
 			return err

@@ -1,7 +1,8 @@
-package main
+package calls
 
 import (
 	"context"
+	"time"
 
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/seal"
@@ -12,8 +13,8 @@ import (
 )
 
 // Merchants lists them.
-func (d *daemon) Merchants(context.Context) ([]control.Merchant, error) {
-	return view(d, func(tx *ledger.Tx) ([]control.Merchant, error) {
+func (c *Calls) Merchants(context.Context) ([]control.Merchant, error) {
+	return view(c, func(tx *ledger.Tx) ([]control.Merchant, error) {
 		merchants := []control.Merchant{}
 		err := tx.Merchants(func(m book.Merchant) error {
 			merchants = append(merchants, merchantView(m))
@@ -24,8 +25,8 @@ func (d *daemon) Merchants(context.Context) ([]control.Merchant, error) {
 }
 
 // Merchant shows one.
-func (d *daemon) Merchant(_ context.Context, id string) (control.Merchant, error) {
-	return view(d, func(tx *ledger.Tx) (control.Merchant, error) { return readMerchant(tx, id) })
+func (c *Calls) Merchant(_ context.Context, id string) (control.Merchant, error) {
+	return view(c, func(tx *ledger.Tx) (control.Merchant, error) { return readMerchant(tx, id) })
 }
 
 func readMerchant(tx *ledger.Tx, id string) (control.Merchant, error) {
@@ -42,7 +43,7 @@ func merchantView(m book.Merchant) control.Merchant {
 }
 
 // AddMerchant checks and enrols one.
-func (d *daemon) AddMerchant(ctx context.Context, actor operator.Actor, m control.NewMerchant) (control.Merchant, error) {
+func (c *Calls) AddMerchant(ctx context.Context, actor operator.Actor, m control.NewMerchant) (control.Merchant, error) {
 	if m.Acceptor == "" {
 		m.Acceptor = book.AcceptorOf(m.ID)
 	}
@@ -50,7 +51,7 @@ func (d *daemon) AddMerchant(ctx context.Context, actor operator.Actor, m contro
 		return control.Merchant{}, &control.Error{Code: control.CodeUsage, Detail: err.Error()}
 	}
 	body := book.MerchantAdded{Name: m.Name, Verifiers: m.Verifiers, ReplyKeys: m.ReplyKeys, Acceptor: m.Acceptor, Currencies: m.Currencies}
-	return d.changeMerchant(ctx, m.ID, func(tx *ledger.Tx) error {
+	return c.changeMerchant(ctx, m.ID, func(tx *ledger.Tx) error {
 		_, found, err := tx.Merchant(m.ID)
 		if err != nil {
 			return err
@@ -97,18 +98,18 @@ func checkMerchant(m control.NewMerchant) error {
 }
 
 // SuspendMerchant stops one.
-func (d *daemon) SuspendMerchant(ctx context.Context, actor operator.Actor, id string) (control.Merchant, error) {
-	return d.setMerchant(ctx, actor, id, book.MerchantActive, book.MerchantSuspended{})
+func (c *Calls) SuspendMerchant(ctx context.Context, actor operator.Actor, id string) (control.Merchant, error) {
+	return c.setMerchant(ctx, actor, id, book.MerchantActive, book.MerchantSuspended{})
 }
 
 // ResumeMerchant lets one in again.
-func (d *daemon) ResumeMerchant(ctx context.Context, actor operator.Actor, id string) (control.Merchant, error) {
-	return d.setMerchant(ctx, actor, id, book.MerchantStopped, book.MerchantResumed{})
+func (c *Calls) ResumeMerchant(ctx context.Context, actor operator.Actor, id string) (control.Merchant, error) {
+	return c.setMerchant(ctx, actor, id, book.MerchantStopped, book.MerchantResumed{})
 }
 
 // setMerchant changes a merchant that stands in from; one that does not is as it should be already.
-func (d *daemon) setMerchant(ctx context.Context, actor operator.Actor, id string, from book.MerchantStatus, body book.Body) (control.Merchant, error) {
-	return d.changeMerchant(ctx, id, func(tx *ledger.Tx) error {
+func (c *Calls) setMerchant(ctx context.Context, actor operator.Actor, id string, from book.MerchantStatus, body book.Body) (control.Merchant, error) {
+	return c.changeMerchant(ctx, id, func(tx *ledger.Tx) error {
 		m, found, err := tx.Merchant(id)
 		if err != nil {
 			return err
@@ -124,20 +125,29 @@ func (d *daemon) setMerchant(ctx context.Context, actor operator.Actor, id strin
 	})
 }
 
-func (d *daemon) changeMerchant(ctx context.Context, id string, change func(*ledger.Tx) error) (out control.Merchant, err error) {
-	h, err := d.open()
+// memberWait is how long a change of a merchant waits until the channel has the members note with it.
+const memberWait = 5 * time.Second
+
+// changeMerchant commits a change, and says whether the relays' channel has it.
+func (c *Calls) changeMerchant(ctx context.Context, id string, change func(*ledger.Tx) error) (control.Merchant, error) {
+	parts, err := c.parts()
 	if err != nil {
-		return out, err
+		return control.Merchant{}, err
 	}
-	err = h.ledger.Commit(ctx, func(tx *ledger.Tx) error {
+	var m book.Merchant
+	err = parts.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		if err := change(tx); err != nil {
 			return err
 		}
-		out, err = readMerchant(tx, id)
+		m, _, err = tx.Merchant(id)
 		return err
 	})
 	if err != nil {
 		return control.Merchant{}, err
 	}
-	return out, nil
+	out := merchantView(m)
+	wait, cancel := context.WithTimeout(ctx, memberWait)
+	defer cancel()
+	out.Published, err = parts.Outbox.AwaitMember(wait, m)
+	return out, err
 }

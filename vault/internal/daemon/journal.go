@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -42,55 +42,55 @@ type secondPlaces struct {
 }
 
 // openJournal begins to send the log to its second places. It fails where one shows that the ledger is not the newest.
-func (h *house) openJournal(ctx context.Context, s settings.Settings) error {
-	if text := s.Journal.Warning(s.Dir); text != "" {
-		h.log.Warn("journal: " + text)
+func (u *unlocked) openJournal(ctx context.Context) error {
+	if text := u.config.Settings.Journal.Warning(u.config.Settings.Dir); text != "" {
+		u.config.Logger.Warn("journal: " + text)
 	}
-	names := s.Journal.Places()
+	names := u.config.Settings.Journal.Places()
 	if len(names) == 0 {
 		return nil
 	}
 	places := &secondPlaces{trusted: make(chan struct{}), unproven: errors.New("bags wait in the channel until the journal shows that " +
 		"the ledger is the newest: an older one would answer them anew, and destroy keys of stored accounts that are in use")}
-	h.journal = places // so that release closes what is open
-	known := h.ledger.Journalled()
+	u.journal = places // so that release closes what is open
+	known := u.ledger.Journalled()
 	strange := len(known) > 0 && !slices.ContainsFunc(names, func(name string) bool { _, is := known[name]; return is })
 	for _, name := range names {
-		place, err := h.openPlace(name, s)
+		place, err := u.openPlace(name)
 		if err != nil {
 			return err
 		}
 		one := &secondPlace{place: place, ended: make(chan struct{}), stop: func() {},
-			Journal: journal.New(journal.Config{Ledger: h.ledger, Place: place, Name: name, Strange: strange, Tell: h.tellJournal,
-				Signer: h.ring.Signer(), Logger: h.log})}
+			Journal: journal.New(journal.Config{Ledger: u.ledger, Place: place, Name: name, Strange: strange, Tell: u.logJournal,
+				Signer: u.ring.Signer(), Logger: u.config.Logger})}
 		close(one.ended)
 		places.all = append(places.all, one)
 	}
 	for _, one := range places.all {
-		if err := one.begin(ctx, h); err != nil {
+		if err := one.begin(ctx, u); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (h *house) openPlace(name string, s settings.Settings) (journal.Place, error) {
+func (u *unlocked) openPlace(name string) (journal.Place, error) {
 	if name == settings.InDirectory {
-		return journal.OpenDirectory(s.Journal.Directory, s.Journal.MaxBytes)
+		return journal.OpenDirectory(u.config.Settings.Journal.Directory, u.config.Settings.Journal.MaxBytes)
 	}
-	return journal.NewStream(h.channel), nil
+	return journal.NewStream(u.channel), nil
 }
 
-// tellJournal commits a finding about a place.
-func (h *house) tellJournal(ctx context.Context, f book.IntegrityFound) error {
-	return h.ledger.Commit(ctx, func(tx *ledger.Tx) error {
+// logJournal commits a finding about a place.
+func (u *unlocked) logJournal(ctx context.Context, f book.IntegrityFound) error {
+	return u.ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		_, err := tx.Append(book.Event{Actor: "vault", Origin: "journal", Body: f})
 		return err
 	})
 }
 
 // begin compares the place with the ledger, as long as that may take, and sets the journal to work.
-func (p *secondPlace) begin(ctx context.Context, h *house) error {
+func (p *secondPlace) begin(ctx context.Context, u *unlocked) error {
 	limited, cancel := context.WithTimeout(ctx, journalReach)
 	defer cancel()
 	err := p.Begin(limited)
@@ -98,7 +98,7 @@ func (p *secondPlace) begin(ctx context.Context, h *house) error {
 		return err
 	}
 	if err != nil {
-		h.log.Warn("the vault begins its work without its journal; it takes and sends nothing until it is in order", "place", p.State().Place, "cause", err)
+		u.config.Logger.Warn("the vault begins its work without its journal; it takes and sends nothing until it is in order", "place", p.State().Place, "cause", err)
 	}
 	var run context.Context
 	run, p.stop = context.WithCancel(context.Background())
@@ -130,64 +130,64 @@ func (p *secondPlaces) Durable(ctx context.Context, size int64) error {
 	return nil
 }
 
-// proved tells whether a place showed that the ledger is the newest; one that the ledger does not know shows nothing.
+// proved reports whether a place showed that the ledger is the newest; one that the ledger does not know shows nothing.
 func (p *secondPlaces) proved() bool {
 	return p != nil && slices.ContainsFunc(p.all, func(one *secondPlace) bool { return one.State().Proved })
 }
 
 // trustLedger waits until every place shows that the ledger is the newest, or custodians say so, and does then what hangs on it: keys of stored
 // accounts that no record uses are destroyed, and intake takes bags. used are the slots of those that are.
-func (h *house) trustLedger(used []uint32) func(context.Context) error {
+func (u *unlocked) trustLedger(used []uint32) func(context.Context) error {
 	return func(ctx context.Context) error {
-		if h.journal == nil {
+		if u.journal == nil {
 			return nil
 		}
-		for _, one := range h.journal.all {
+		for _, one := range u.journal.all {
 			select {
 			case <-ctx.Done():
 				return nil
 			case <-one.Believed():
 			}
 		}
-		if err := h.ring.KeepStored(used); err != nil {
+		if err := u.ring.KeepStored(used); err != nil {
 			return err
 		}
-		close(h.journal.trusted)
+		close(u.journal.trusted)
 		return nil
 	}
 }
 
 // mayTake is nil while bags may be taken, and says else what they wait for.
-func (h *house) mayTake() error {
-	if err := h.waitsForJournal(); err != nil {
+func (u *unlocked) mayTake() error {
+	if err := u.waitsForJournal(); err != nil {
 		return err
 	}
-	return h.disk.fresh()
+	return u.disk.fresh()
 }
 
 // waitsForJournal says that bags wait for the journal, where they do.
-func (h *house) waitsForJournal() error {
-	if h.journal == nil {
+func (u *unlocked) waitsForJournal() error {
+	if u.journal == nil {
 		return nil
 	}
 	select {
-	case <-h.journal.trusted:
+	case <-u.journal.trusted:
 		return nil
 	default:
-		return h.journal.unproven
+		return u.journal.unproven
 	}
 }
 
 // confirmLedger takes the custodians' word, by shares that were checked, that the ledger is the newest, for every place that lacks what was
-// journalled there. It tells whether there was any.
-func (h *house) confirmLedger(ctx context.Context, actor operator.Actor, shares []int) (confirmed bool, err error) {
-	if h.journal == nil {
+// journalled there. It reports whether there was any.
+func (u *unlocked) confirmLedger(ctx context.Context, actor operator.Actor, shares []int) (confirmed bool, err error) {
+	if u.journal == nil {
 		return false, nil
 	}
-	for _, one := range h.journal.all {
+	for _, one := range u.journal.all {
 		err := one.Confirm(func(lack string) error {
-			return h.ledger.Commit(ctx, func(tx *ledger.Tx) error {
-				detail := fmt.Sprintf("%s by shares %v: %s", envelope.At(h.now()).Format(time.RFC3339), shares, lack)
+			return u.ledger.Commit(ctx, func(tx *ledger.Tx) error {
+				detail := fmt.Sprintf("%s by shares %v: %s", envelope.At(u.config.Now()).Format(time.RFC3339), shares, lack)
 				_, err := tx.Append(actor.Event("", book.IntegrityFound{Finding: book.FindingLedgerConfirmed, Detail: detail}))
 				return err
 			})
@@ -201,12 +201,12 @@ func (h *house) confirmLedger(ctx context.Context, actor operator.Actor, shares 
 }
 
 // watchJournal returns when ctx ends, or with the reason why a journal says that the vault must stop.
-func (h *house) watchJournal(ctx context.Context) error {
-	if h.journal == nil {
+func (u *unlocked) watchJournal(ctx context.Context) error {
+	if u.journal == nil {
 		return nil
 	}
-	ended := make(chan error, len(h.journal.all))
-	for _, one := range h.journal.all {
+	ended := make(chan error, len(u.journal.all))
+	for _, one := range u.journal.all {
 		go func() {
 			select {
 			case <-ctx.Done():
@@ -224,32 +224,32 @@ func (h *house) watchJournal(ctx context.Context) error {
 }
 
 // flushJournal waits a while for the last entries to reach the journal: a vault at rest has its log in every place.
-func (h *house) flushJournal() {
-	if h.journal == nil {
+func (u *unlocked) flushJournal() {
+	if u.journal == nil {
 		return
 	}
 	var size int64
-	err := h.ledger.View(func(tx *ledger.Tx) (err error) {
+	err := u.ledger.View(func(tx *ledger.Tx) (err error) {
 		size, err = tx.TreeSize()
 		return err
 	})
 	if err == nil {
 		limited, cancel := context.WithTimeout(context.Background(), journalFlush)
 		defer cancel()
-		err = h.journal.Durable(limited, size)
+		err = u.journal.Durable(limited, size)
 	}
 	if err != nil {
-		h.log.Warn("the last entries of the log have not reached the journal; they will after the next unlock", "cause", err)
+		u.config.Logger.Warn("the last entries of the log have not reached the journal; they will after the next unlock", "cause", err)
 	}
 }
 
 // closeJournal ends the journals' work, if there are any.
-func (h *house) closeJournal() error {
-	if h.journal == nil {
+func (u *unlocked) closeJournal() error {
+	if u.journal == nil {
 		return nil
 	}
 	var all []error
-	for _, one := range h.journal.all {
+	for _, one := range u.journal.all {
 		one.stop()
 		<-one.ended
 		all = append(all, one.place.Close())
@@ -258,30 +258,30 @@ func (h *house) closeJournal() error {
 }
 
 // journalText says for the status where the log is, and how far.
-func (h *house) journalText(s settings.Settings) string {
+func (u *unlocked) journalText() string {
 	var parts []string
-	if h.journal != nil {
-		if err := h.journal.Ready(); err != nil {
+	if u.journal != nil {
+		if err := u.journal.Ready(); err != nil {
 			parts = append(parts, "nothing is sent to an acquirer: "+err.Error())
 		} else {
 			parts = append(parts, "ready")
 		}
-		if err := h.waitsForJournal(); err != nil {
+		if err := u.waitsForJournal(); err != nil {
 			parts = append(parts, err.Error())
 		}
 	}
-	if warning := s.Journal.Warning(s.Dir); warning != "" {
+	if warning := u.config.Settings.Journal.Warning(u.config.Settings.Dir); warning != "" {
 		parts = append(parts, warning)
 	}
 	return strings.Join(parts, "; ")
 }
 
 // journalPlaces says what each place holds.
-func (h *house) journalPlaces() (all []control.JournalPlace) {
-	if h.journal == nil {
+func (u *unlocked) journalPlaces() (all []control.JournalPlace) {
+	if u.journal == nil {
 		return nil
 	}
-	for _, one := range h.journal.all {
+	for _, one := range u.journal.all {
 		state := one.State()
 		shown := control.JournalPlace{Place: state.Place, Entries: state.Size, First: state.First, Read: state.Read, Percent: state.Room.Percent()}
 		if state.Err != nil {

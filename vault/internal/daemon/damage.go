@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"fmt"
@@ -13,14 +13,14 @@ import (
 // maxNamed bounds the names in one finding.
 const maxNamed = 20
 
-// damageFound is what was found damaged in the files of keys, for the log. A sealing key that is lost is told while
-// the log counts it among those that live, so once; stored accounts whose keys are lost are told at each start.
-func damageFound(told []envelope.KeyName, list []keyring.Damage) (bodies []book.Body) {
+// damageFound is what was found damaged in the files of keys, for the log. A sealing key that is lost is reported while
+// the log counts it among those that live, so once; stored accounts whose keys are lost are reported at each start.
+func damageFound(logged []envelope.KeyName, list []keyring.Damage) (bodies []book.Body) {
 	for _, d := range list {
 		names := d.Keys
 		if d.Sealing && d.Lost {
 			names = slices.DeleteFunc(slices.Clone(names), func(name string) bool {
-				return !slices.Contains(told, envelope.KeyName(name))
+				return !slices.Contains(logged, envelope.KeyName(name))
 			})
 		}
 		if len(names) == 0 {

@@ -1,4 +1,4 @@
-package main
+package calls
 
 import (
 	"context"
@@ -21,24 +21,24 @@ const maxPeriod = 366 * 24 * time.Hour
 
 // Report reads one batch, or those closed in a period. Each batch is summed up as it stands at one moment; rows are read after that, some
 // hundred at a time, because a reader who lingers would keep the ledger from giving pages free.
-func (d *daemon) Report(ctx context.Context, q control.ReportQuery, each func([]report.Row) error) (report.Report, error) {
+func (c *Calls) Report(ctx context.Context, q control.ReportQuery, each func([]report.Row) error) (report.Report, error) {
 	if err := checkPeriod(q); err != nil {
 		return report.Report{}, err
 	}
-	batches, err := view(d, func(tx *ledger.Tx) ([]uint32, error) { return reported(tx, q) })
+	batches, err := view(c, func(tx *ledger.Tx) ([]uint32, error) { return reported(tx, q) })
 	if err != nil {
 		return report.Report{}, err
 	}
-	heading := report.Report{Vault: d.ring.Name(), Made: envelope.At(d.now()), Merchant: q.Merchant, From: q.From, To: q.To,
+	heading := report.Report{Vault: c.keys.Name(), Made: envelope.At(c.now()), Merchant: q.Merchant, From: q.From, To: q.To,
 		Subject: "Batches closed from " + q.From + " to " + q.To}
 	builder := report.NewBuilder(heading)
 	for _, number := range batches {
-		found, err := view(d, func(tx *ledger.Tx) (extent, error) { return sumUp(ctx, tx, builder, number) })
+		found, err := view(c, func(tx *ledger.Tx) (extent, error) { return sumUp(ctx, tx, builder, number) })
 		if err != nil {
 			return heading, err
 		}
 		for each != nil && found.next() {
-			rows, err := view(d, found.page)
+			rows, err := view(c, found.page)
 			if err != nil {
 				return heading, err
 			}
@@ -111,7 +111,7 @@ func sumUp(ctx context.Context, tx *ledger.Tx, builder *report.Builder, number u
 	return found, err
 }
 
-// next tells whether there are payments that page has not come to.
+// next reports whether there are payments that page has not come to.
 func (e *extent) next() bool { return e.last != 0 && e.after < e.last }
 
 // page reads the next rows, in the order of arrival.

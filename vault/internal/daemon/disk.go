@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"nightdrop/shared/text"
 	"nightdrop/shared/volume"
 	"nightdrop/vault/internal/acquirer/nacha"
 	"nightdrop/vault/internal/book"
@@ -19,8 +20,8 @@ import (
 )
 
 const (
-	// diskEvery is how often room is looked for: well under what a busy vault writes in it, of any reserve.
-	diskEvery = 2 * time.Second
+	// DiskEvery is how often room is looked for: well under what a busy vault writes in it, of any reserve.
+	DiskEvery = 2 * time.Second
 	// The default reserve of a file system: the smaller of a part of it and a bound. It holds what the vault still
 	// has to write when nothing new is taken: answers, reversals and results of what is under way, and the death of
 	// keys.
@@ -30,8 +31,8 @@ const (
 	warnAt = 2
 )
 
-// place is a directory that the vault writes to.
-type place struct {
+// guarded is a directory that the vault writes to.
+type guarded struct {
 	name    string // for people
 	dir     string
 	waits   string // what waits while its reserve is touched
@@ -48,19 +49,19 @@ type diskGuard struct {
 	least int64 // bytes of the reserve; 0: by default
 
 	mu     sync.Mutex
-	places []*place
+	places []*guarded
 }
 
 // newDiskGuard watches the places of a vault with these settings.
-func newDiskGuard(s settings.Settings) *diskGuard {
+func newDiskGuard(s settings.Settings, look func(dir string) (volume.Room, error)) *diskGuard {
 	const takes = "no bag is taken and no new authorisation is sent"
-	g := &diskGuard{look: volume.Look, least: s.Limits.DiskReserve,
-		places: []*place{{name: "ledger", dir: s.Dir, waits: takes, takes: true}}}
+	g := &diskGuard{look: look, least: s.Limits.DiskReserve,
+		places: []*guarded{{name: "ledger", dir: s.Dir, waits: takes, takes: true}}}
 	if slices.Contains(s.Journal.Places(), settings.InDirectory) {
-		g.places = append(g.places, &place{name: "journal", dir: s.Journal.Directory, waits: takes, takes: true})
+		g.places = append(g.places, &guarded{name: "journal", dir: s.Journal.Directory, waits: takes, takes: true})
 	}
 	if s.Bank.Enabled() {
-		g.places = append(g.places, &place{name: "bank outbox", dir: s.Bank.Outbox, waits: "no settlement file is written"})
+		g.places = append(g.places, &guarded{name: "bank outbox", dir: s.Bank.Outbox, waits: "no settlement file is written"})
 	}
 	return g
 }
@@ -85,19 +86,19 @@ func (g *diskGuard) renew() {
 			p.err = fmt.Errorf("the room of the %s is not known, so %s: %w", p.name, p.waits, err)
 		} else if needs := p.reserve.Needs(p.seen.Reserve); p.reserve.Touched(room.Free, p.seen.Reserve) {
 			p.err = fmt.Errorf("%s: on the disk of the %s (%s) %s are free, and %s must be: "+
-				"free space or enlarge it; then it goes on by itself", p.waits, p.name, p.dir, size(room.Free), size(needs))
+				"free space or enlarge it; then it goes on by itself", p.waits, p.name, p.dir, text.Size(room.Free), text.Size(needs))
 		}
 		switch {
 		case p.err != nil:
 			p.seen.Note = p.err.Error()
 		case room.Free < warnAt*p.seen.Reserve:
-			p.seen.Note = fmt.Sprintf("near its reserve: below %s %s", size(p.seen.Reserve), p.waits)
+			p.seen.Note = fmt.Sprintf("near its reserve: below %s %s", text.Size(p.seen.Reserve), p.waits)
 		}
 	}
 }
 
 // verdict joins what is wrong with those places that pick admits; nil where nothing is.
-func (g *diskGuard) verdict(pick func(*place) bool) error {
+func (g *diskGuard) verdict(pick func(*guarded) bool) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var all []error
@@ -110,9 +111,9 @@ func (g *diskGuard) verdict(pick func(*place) bool) error {
 }
 
 // room is nil while new things may be taken, as of the last look.
-func (g *diskGuard) room() error { return g.verdict(func(p *place) bool { return p.takes }) }
+func (g *diskGuard) room() error { return g.verdict(func(p *guarded) bool { return p.takes }) }
 
-// fresh is room, after a look.
+// Fresh is room, after a look.
 func (g *diskGuard) fresh() error {
 	g.renew()
 	return g.room()
@@ -139,22 +140,22 @@ func (g *diskGuard) outbox() settle.Disk { return guardedOutbox{nacha.Disk{}, g}
 // Stage implements settle.Disk.
 func (o guardedOutbox) Stage(dir, name string, write func(io.Writer) error) error {
 	o.guard.renew()
-	if err := o.guard.verdict(func(p *place) bool { return p.dir == dir }); err != nil {
+	if err := o.guard.verdict(func(p *guarded) bool { return p.dir == dir }); err != nil {
 		return fmt.Errorf("%w: %w", settle.ErrUnavailable, err)
 	}
 	return o.Disk.Stage(dir, name, write)
 }
 
 // watchDisk looks at the room, and has the beginning and the end of each time without it stand in the log.
-func (h *house) watchDisk(ctx context.Context) error {
-	told, err := h.toldLow()
+func (u *unlocked) watchDisk(ctx context.Context) error {
+	logged, err := u.lowLogged()
 	if err != nil {
 		return err
 	}
-	ticker := time.NewTicker(diskEvery)
+	ticker := time.NewTicker(DiskEvery)
 	defer ticker.Stop()
 	for {
-		if told, err = h.tellDisk(ctx, told); err != nil {
+		if logged, err = u.logDisk(ctx, logged); err != nil {
 			return err
 		}
 		select {
@@ -165,49 +166,49 @@ func (h *house) watchDisk(ctx context.Context) error {
 	}
 }
 
-// toldLow reports whether the log tells of a time without room that has not ended.
-func (h *house) toldLow() (told bool, err error) {
-	err = h.ledger.View(func(tx *ledger.Tx) error {
+// lowLogged reports whether the log has a time without room that has not ended.
+func (u *unlocked) lowLogged() (logged bool, err error) {
+	err = u.ledger.View(func(tx *ledger.Tx) error {
 		v, err := tx.Vault()
-		told = v.Findings[book.FindingDiskLow] > v.Findings[book.FindingDiskRoom]
+		logged = v.Findings[book.FindingDiskLow] > v.Findings[book.FindingDiskRoom]
 		return err
 	})
-	return told, err
+	return logged, err
 }
 
-// tellDisk looks, and commits what the log does not say yet. A crash before that leaves it to the next start.
-func (h *house) tellDisk(ctx context.Context, told bool) (bool, error) {
-	h.disk.renew()
-	low := h.disk.verdict(func(*place) bool { return true })
-	if told == (low != nil) {
-		return told, nil
+// logDisk looks, and commits what the log does not say yet. A crash before that leaves it to the next start.
+func (u *unlocked) logDisk(ctx context.Context, logged bool) (bool, error) {
+	u.disk.renew()
+	low := u.disk.verdict(func(*guarded) bool { return true })
+	if logged == (low != nil) {
+		return logged, nil
 	}
 	found := book.IntegrityFound{Finding: book.FindingDiskRoom, Detail: "there is room again on every disk"}
 	if low != nil {
-		found = book.IntegrityFound{Finding: book.FindingDiskLow, Detail: h.disk.lowPlaces()}
-		h.log.Warn("a disk has less room than its reserve", "reason", low)
+		found = book.IntegrityFound{Finding: book.FindingDiskLow, Detail: u.disk.lowPlaces()}
+		u.config.Logger.Warn("a disk has less room than its reserve", "reason", low)
 	} else {
-		h.log.Info("there is room again: what waited goes on")
+		u.config.Logger.Info("there is room again: what waited goes on")
 	}
-	err := h.ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
+	err := u.ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
 		_, err := tx.Append(book.Event{Actor: "vault", Origin: "disk", Body: found})
 		return err
 	})
-	return !told, err
+	return !logged, err
 }
 
 // lowPlaces names the places whose reserve is touched, for the log, which keeps no path.
-func (g *diskGuard) lowPlaces() (text string) {
+func (g *diskGuard) lowPlaces() (list string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, p := range g.places {
 		if p.err == nil {
 			continue
 		}
-		if text != "" {
-			text += "; "
+		if list != "" {
+			list += "; "
 		}
-		text += fmt.Sprintf("%s: %s free, %s must be", p.name, size(p.seen.Free), size(p.seen.Reserve))
+		list += fmt.Sprintf("%s: %s free, %s must be", p.name, text.Size(p.seen.Free), text.Size(p.seen.Reserve))
 	}
-	return text
+	return list
 }
