@@ -14,7 +14,6 @@ import (
 
 	"nightdrop/shared/durable"
 	"nightdrop/shared/envelope"
-	"nightdrop/shared/note"
 	"nightdrop/vault/internal/auditor"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/replay"
@@ -31,7 +30,7 @@ type replayOptions struct {
 }
 
 func (o *replayOptions) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&o.verifier, "verifier", "", "the vault's verifier key")
+	cmd.Flags().StringVar(&o.verifier, "verifier", "", pinnedHelp)
 	cmd.Flags().StringVar(&o.identity, "identity", "", "the auditor's own key file")
 	cmd.Flags().StringVar(&o.from, "from", "", "state to begin from: the vault's opening, or what an earlier replay with this key saved")
 }
@@ -93,9 +92,9 @@ func (o *replayOptions) run(ctx context.Context, dir string, g *global, c consol
 func (o *replayOptions) open(dir string) (r replay.Options, err error) {
 	debug.SetGCPercent(replay.GCPercent)
 	debug.SetMemoryLimit(replay.MemoryLimit)
-	vault, err := note.ParseVerifier(o.verifier)
+	vault, err := pinned(o.verifier, "the log")
 	if err != nil {
-		return r, fmt.Errorf("%w: --verifier is the vault's one-line key, pinned by you and not taken from the log: %w", errUsage, err)
+		return r, err
 	}
 	if o.identity == "" {
 		return r, fmt.Errorf("%w: --identity is the file that `vault audit auditor keygen` wrote", errUsage)

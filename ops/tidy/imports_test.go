@@ -44,6 +44,10 @@ var rules = []rule{
 		because: "an auditor checks the vault with files and a key alone: code of the daemon in it would check itself"},
 	{from: "nightdrop/vault/internal/account", deny: []string{"net", "log/syslog", "go.etcd.io/bbolt", "github.com/nats-io"},
 		because: "account data has no way out of the package that holds it"},
+	{from: "nightdrop/vault/internal/control", deny: []string{"nightdrop/vault/internal/settle", "nightdrop/vault/internal/intake", "nightdrop/vault/internal/ledger", "go.etcd.io/bbolt"},
+		because: "the socket carries questions and answers: a command line that asks needs no engine and no database, and the API's types must not change with theirs"},
+	{from: "nightdrop/vault/internal/operator", deny: []string{"nightdrop/vault/internal/settle", "nightdrop/vault/internal/control", "nightdrop/vault/internal/ledger"},
+		because: "who acts is the same whatever is done for him and however he asks"},
 	{from: "nightdrop", deny: []string{"github.com/transparency-dev"},
 		because: "the foreign implementation of the log's formats checks ours in tests: a program that linked it would check itself"},
 }

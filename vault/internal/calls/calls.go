@@ -13,6 +13,7 @@ import (
 	"nightdrop/shared/note"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/operator"
 	"nightdrop/vault/internal/outbox"
 	"nightdrop/vault/internal/settle"
 )
@@ -25,9 +26,9 @@ type Daemon interface {
 	// Parts returns those that calls work on, or [keyring.ErrLocked].
 	Parts() (Parts, error)
 	// Unlock, CheckShare and Lock are as in [control.Vault].
-	Unlock(ctx context.Context, actor settle.Actor, shares control.Shares, o control.UnlockOptions) (control.Unlocked, error)
+	Unlock(ctx context.Context, actor operator.Actor, shares control.Shares, o control.UnlockOptions) (control.Unlocked, error)
 	CheckShare(ctx context.Context, shares control.Shares) (control.CheckedShare, error)
-	Lock(ctx context.Context, actor settle.Actor) error
+	Lock(ctx context.Context, actor operator.Actor) error
 }
 
 // Parts are what calls work on while the vault is unlocked.
@@ -64,7 +65,7 @@ func New(c Config) *Calls { return &Calls{c} }
 func (c *Calls) parts() (Parts, error) { return c.config.Daemon.Parts() }
 
 // Unlock gives the custodians' shares to the daemon.
-func (c *Calls) Unlock(ctx context.Context, actor settle.Actor, shares control.Shares, o control.UnlockOptions) (control.Unlocked, error) {
+func (c *Calls) Unlock(ctx context.Context, actor operator.Actor, shares control.Shares, o control.UnlockOptions) (control.Unlocked, error) {
 	return c.config.Daemon.Unlock(ctx, actor, shares, o)
 }
 
@@ -74,7 +75,7 @@ func (c *Calls) CheckShare(ctx context.Context, shares control.Shares) (control.
 }
 
 // Lock has the daemon forget its keys.
-func (c *Calls) Lock(ctx context.Context, actor settle.Actor) error {
+func (c *Calls) Lock(ctx context.Context, actor operator.Actor) error {
 	return c.config.Daemon.Lock(ctx, actor)
 }
 
