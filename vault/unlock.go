@@ -62,9 +62,6 @@ With --rebuild a ledger of the current format is rebuilt too: the cure where rec
 			if err != nil {
 				return err
 			}
-			if err := client.Await(cmd.Context(), daemonWait); err != nil {
-				return err
-			}
 			unlocked, err := runUnlock(cmd.Context(), opts, client, c)
 			if err != nil {
 				return err
@@ -106,6 +103,9 @@ func runUnlock(ctx context.Context, opts unlockOptions, client *control.Client, 
 	if err != nil {
 		return control.Unlocked{}, err
 	}
+	if err := client.Await(ctx, daemonWait); err != nil {
+		return control.Unlocked{}, err
+	}
 	if err := checkGiven(ctx, client, shares); err != nil {
 		return control.Unlocked{}, err
 	}
@@ -120,6 +120,9 @@ func promptAndUnlock(ctx context.Context, opts unlockOptions, client *control.Cl
 		return control.Unlocked{}, err
 	}
 	defer terminal.show()
+	if err := client.Await(ctx, daemonWait); err != nil {
+		return control.Unlocked{}, err
+	}
 	status, err := client.Status(ctx)
 	if err != nil {
 		return control.Unlocked{}, err
