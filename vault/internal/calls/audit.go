@@ -108,7 +108,7 @@ func (c *Calls) changeAuditor(ctx context.Context, actor operator.Actor, name st
 
 // ExportLog writes the sealed log into a directory. That it goes out stands in the log before
 // anything is written, so the export holds itself.
-func (c *Calls) ExportLog(ctx context.Context, actor operator.Actor, q control.ExportQuery, progress operator.Progress) (control.Export, error) {
+func (c *Calls) ExportLog(ctx context.Context, actor operator.Actor, q control.ExportQuery, progress operator.Progress) (exported control.Export, err error) {
 	parts, err := c.parts()
 	if err != nil {
 		return control.Export{}, err
@@ -120,16 +120,11 @@ func (c *Calls) ExportLog(ctx context.Context, actor operator.Actor, q control.E
 	if err != nil {
 		return control.Export{}, err
 	}
-	event := book.LogExported{Dir: q.Dir, Bodies: bodies}
-	if err := parts.commit(ctx, actor, event); err != nil {
-		return control.Export{}, err
-	}
-	exported, err := c.export(ctx, parts, q, bodies, progress)
-	if err != nil {
-		event.Failed = true
-		return control.Export{}, errors.Join(err, parts.commit(context.WithoutCancel(ctx), actor, event))
-	}
-	return exported, nil
+	err = parts.goesOut(ctx, actor, book.LogExported{Dir: q.Dir, Bodies: bodies}, func() (err error) {
+		exported, err = c.export(ctx, parts, q, bodies, progress)
+		return err
+	})
+	return exported, err
 }
 
 // firstBody is the index of the first entry that goes out with its body.
@@ -142,6 +137,19 @@ func firstBody(l *ledger.Ledger, q control.ExportQuery) (index int64, err error)
 		return err
 	})
 	return index / audit.Bundle * audit.Bundle, err
+}
+
+// goesOut commits that something of the log goes out before write does it, and again where that failed.
+func (p Parts) goesOut(ctx context.Context, actor operator.Actor, event book.LogExported, write func() error) error {
+	if err := p.commit(ctx, actor, event); err != nil {
+		return err
+	}
+	err := write()
+	if err == nil {
+		return nil
+	}
+	event.Failed = true
+	return errors.Join(err, p.commit(context.WithoutCancel(ctx), actor, event))
 }
 
 // commit commits one event of no merchant.

@@ -20,7 +20,7 @@ import (
 
 // WriteOpening folds the log up to an auditor's first entry and writes what it comes to, signed.
 // That it goes out stands in the log first.
-func (c *Calls) WriteOpening(ctx context.Context, actor operator.Actor, q control.OpeningQuery, progress operator.Progress) (control.Opening, error) {
+func (c *Calls) WriteOpening(ctx context.Context, actor operator.Actor, q control.OpeningQuery, progress operator.Progress) (opening control.Opening, err error) {
 	parts, err := c.parts()
 	if err != nil {
 		return control.Opening{}, err
@@ -41,16 +41,11 @@ func (c *Calls) WriteOpening(ctx context.Context, actor operator.Actor, q contro
 	if !known {
 		return control.Opening{}, notFound("auditor", q.Auditor, envelope.ValidMerchant(q.Auditor))
 	}
-	event := book.LogExported{Dir: q.File}
-	if err := parts.commit(ctx, actor, event); err != nil {
-		return control.Opening{}, err
-	}
-	opening, err := c.writeOpening(ctx, q, progress)
-	if err != nil {
-		event.Failed = true
-		return control.Opening{}, errors.Join(err, parts.commit(context.WithoutCancel(ctx), actor, event))
-	}
-	return opening, nil
+	err = parts.goesOut(ctx, actor, book.LogExported{Dir: q.File}, func() (err error) {
+		opening, err = c.writeOpening(ctx, q, progress)
+		return err
+	})
+	return opening, err
 }
 
 func (c *Calls) writeOpening(ctx context.Context, q control.OpeningQuery, progress operator.Progress) (control.Opening, error) {

@@ -86,7 +86,7 @@ func startUnlocked(ctx context.Context, d *Daemon, actor operator.Actor, shares 
 	if err := u.logUnlock(ctx, actor, shares); err != nil {
 		return u, err
 	}
-	// Else an older ledger would have keys destroyed that the newest needs: trustLedger does it.
+	// With a journal trustLedger does it: an older ledger would have keys destroyed that the newest needs.
 	if u.journal == nil {
 		if err := u.ring.KeepStored(stored); err != nil {
 			return u, err
@@ -104,6 +104,13 @@ func startUnlocked(ctx context.Context, d *Daemon, actor operator.Actor, shares 
 	if err := u.tick(ctx, "start"); err != nil {
 		return u, err
 	}
+	u.run(stored)
+	return u, nil
+}
+
+// run sets those to work who were built, until one fails or stop is called. stored are the slots of
+// stored accounts in use.
+func (u *unlocked) run(stored []uint32) {
 	work, stop := context.WithCancel(context.Background())
 	u.stop = stop
 	var group context.Context
@@ -117,7 +124,6 @@ func startUnlocked(ctx context.Context, d *Daemon, actor operator.Actor, shares 
 			return nil
 		})
 	}
-	return u, nil
 }
 
 // logUnlock commits that the vault was unlocked, and whose bags count.
