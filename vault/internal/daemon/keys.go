@@ -56,6 +56,8 @@ func (u *unlocked) keepMark() error {
 // the ring did is durable before it is logged: a crash before the commit leaves it to the next
 // tick, at the latest after the next unlock.
 func (u *unlocked) tick(ctx context.Context, origin string) error {
+	u.ticking.Lock()
+	defer u.ticking.Unlock()
 	change, err := u.ring.Tick(u.config.Now())
 	if err != nil {
 		return fmt.Errorf("look after the sealing keys: %w", err)

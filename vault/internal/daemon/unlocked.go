@@ -45,6 +45,8 @@ type unlocked struct {
 	tasks *errgroup.Group
 	stop  context.CancelFunc
 
+	ticking sync.Mutex // one tick at a time: two would commit one change twice
+
 	mu     sync.Mutex
 	locker operator.Actor // who locks; the vault itself where nobody did
 }
