@@ -146,10 +146,7 @@ func (c *Calls) FileAgain(ctx context.Context, actor operator.Actor, name string
 		return control.File{}, err
 	}
 	f, err := parts.Engine.FileAgain(ctx, name, actor)
-	if err != nil {
-		return control.File{}, err
-	}
-	return fileView(f), nil
+	return fileView(f), err
 }
 
 // Compare holds an acquirer's listing against a batch.
@@ -159,10 +156,7 @@ func (c *Calls) Compare(ctx context.Context, batch uint32, listing io.Reader) (c
 		return control.Comparison{}, err
 	}
 	compared, err := parts.Engine.Compare(ctx, batch, listing)
-	if err != nil {
-		return control.Comparison{}, err
-	}
-	return c.comparisonView(compared)
+	return c.comparisonView(compared, err)
 }
 
 // Agree takes a listing that agrees in place of the host's word.
@@ -172,10 +166,7 @@ func (c *Calls) Agree(ctx context.Context, actor operator.Actor, batch uint32, l
 		return control.Comparison{}, err
 	}
 	compared, err := parts.Engine.AgreeByListing(ctx, batch, listing, actor)
-	if err != nil {
-		return control.Comparison{}, err
-	}
-	return c.comparisonView(compared)
+	return c.comparisonView(compared, err)
 }
 
 // Adjust takes a named difference into a batch.
@@ -191,7 +182,10 @@ func (c *Calls) Adjust(ctx context.Context, actor operator.Actor, batch uint32, 
 	return c.Batch(ctx, batch)
 }
 
-func (c *Calls) comparisonView(compared settle.Comparison) (control.Comparison, error) {
+func (c *Calls) comparisonView(compared settle.Comparison, err error) (control.Comparison, error) {
+	if err != nil {
+		return control.Comparison{}, err
+	}
 	out := control.Comparison{Ours: compared.Ours, Theirs: compared.Theirs, Differences: []control.Compared{}}
 	for _, d := range compared.Differences {
 		out.Differences = append(out.Differences, control.Compared{Problem: string(d.Problem), Payment: d.ID, Line: d.Line, Ours: listed(d.Ours), Theirs: listed(d.Theirs)})

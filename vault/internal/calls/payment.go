@@ -90,13 +90,10 @@ func (c *Calls) Resolve(ctx context.Context, actor operator.Actor, r control.Res
 	if !envelope.ValidID(r.ID) || r.Merchant != "" && !envelope.ValidMerchant(r.Merchant) {
 		return control.Payment{}, notFound("payment", r.ID, false)
 	}
-	if r.As == envelope.StatusReturned {
-		return c.recordReturn(ctx, parts.Engine, actor, r)
-	}
 	find := func(id string) (string, error) {
 		return c.ownerAt(id, append(repeatedStages[:], book.StageManual)...)
 	}
-	if r.Correct {
+	if r.Correct || r.As == envelope.StatusReturned {
 		find = c.owner
 	}
 	if r.Merchant == "" {
@@ -105,27 +102,15 @@ func (c *Calls) Resolve(ctx context.Context, actor operator.Actor, r control.Res
 		}
 	}
 	actor.Evidence = r.Evidence
-	if r.Correct {
+	switch {
+	case r.As == envelope.StatusReturned: // a person's word that a bank entry came back
+		err = parts.Engine.RecordReturn(ctx, r.Merchant, r.ID, r.Code, actor.Purpose, actor)
+	case r.Correct:
 		err = parts.Engine.Correct(ctx, r.Merchant, r.ID, r.As, r.Reverse, actor.Purpose, actor)
-	} else {
+	default:
 		err = parts.Engine.Resolve(ctx, r.Merchant, r.ID, r.As, actor.Purpose, actor)
 	}
 	if err != nil {
-		return control.Payment{}, err
-	}
-	return c.Payment(ctx, r.Merchant, r.ID)
-}
-
-// recordReturn takes a person's word that a bank entry came back.
-func (c *Calls) recordReturn(ctx context.Context, engine *settle.Engine, actor operator.Actor, r control.Resolution) (control.Payment, error) {
-	if r.Merchant == "" {
-		var err error
-		if r.Merchant, err = c.owner(r.ID); err != nil {
-			return control.Payment{}, err
-		}
-	}
-	actor.Evidence = r.Evidence
-	if err := engine.RecordReturn(ctx, r.Merchant, r.ID, r.Code, actor.Purpose, actor); err != nil {
 		return control.Payment{}, err
 	}
 	return c.Payment(ctx, r.Merchant, r.ID)
