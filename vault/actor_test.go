@@ -11,6 +11,7 @@ import (
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/settings"
 )
 
 // TestEveryEventSaysWhoAndWhy: what operators do stands in the log under their name and with their reason; everything else has an
@@ -93,7 +94,7 @@ func (s *site) readLog() (all told) {
 	s.t.Helper()
 	ring := s.unlockedRing(keyring.Options{})
 	defer ring.Close()
-	l, err := ledger.Open(filepath.Join(s.dir, ledgerFile), ring, ledger.Options{})
+	l, err := ledger.Open(filepath.Join(s.dir, settings.LedgerFile), ring, ledger.Options{})
 	s.must(err)
 	defer l.Close()
 	s.must(l.View(func(tx *ledger.Tx) (err error) {

@@ -3,11 +3,11 @@ package main
 import (
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"nightdrop/shared/text"
+	"nightdrop/shared/command"
+	"nightdrop/shared/durable"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/keyring"
 )
@@ -34,7 +34,7 @@ operator adds. It needs no vault.`,
 			if err != nil {
 				return fmt.Errorf("%w: --name: %w", errUsage, err)
 			}
-			if err := isNew(out); err != nil {
+			if err := durable.Fresh(out); err != nil {
 				return err
 			}
 			if err := key.Save(out); err != nil {
@@ -63,7 +63,7 @@ auditor is removed. What stood in the log before stays closed. A name is never u
 			if key == "" {
 				return fmt.Errorf("%w: --key is the line that `vault audit auditor keygen` printed, or @FILE of it", errUsage)
 			}
-			key, err := lineOf(key)
+			key, err := command.Line(key, "auditor")
 			if err != nil {
 				return err
 			}
@@ -81,16 +81,6 @@ auditor is removed. What stood in the log before stays closed. A name is never u
 	cmd.Flags().StringVar(&key, "key", "", "the auditor's line, NAME+KEYNAME+BASE64, or @FILE with it")
 	g.actingFlags(cmd)
 	return cmd
-}
-
-// lineOf is what a flag gives: a line, or @FILE with it.
-func lineOf(given string) (string, error) {
-	path, named := strings.CutPrefix(given, "@")
-	if !named {
-		return given, nil
-	}
-	data, err := readGiven(path)
-	return strings.TrimSpace(string(text.WithoutMark(data))), err
 }
 
 func newAuditorListCommand(g *global, c console) *cobra.Command {

@@ -58,6 +58,9 @@ under one of the log's names is refused, and no link in it is followed.`,
 			if err != nil {
 				return err
 			}
+			if export.Auditors == 0 {
+				fmt.Fprintln(c.errOut, "warning: nobody reads this log: it has no auditor, and whoever is added reads from then on only; see vault audit auditor add --help")
+			}
 			return g.print(c.out, export, func(w io.Writer) {
 				fmt.Fprintf(w, "%d entries in %s, root %s\n", export.Size, export.Dir, export.Root)
 				if export.Bodies > 0 {

@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/durable"
 	"nightdrop/shared/envelope"
-	"nightdrop/shared/note"
 	"nightdrop/vault/internal/replay"
 )
 
@@ -59,7 +59,7 @@ func (o *proveOptions) run(cmd *cobra.Command, dir string, g *global, c console)
 	if !ok || !envelope.ValidMerchant(merchant) || !envelope.ValidID(id) {
 		return fmt.Errorf("%w: --payment is MERCHANT/ID, as `vault payment list` and results have it", errUsage)
 	}
-	if err := isNew(o.out); err != nil {
+	if err := durable.Fresh(o.out); err != nil {
 		return err
 	}
 	r, err := o.open(dir)
@@ -81,7 +81,7 @@ func (o *proveOptions) run(cmd *cobra.Command, dir string, g *global, c console)
 		if err != nil {
 			return err
 		}
-		if err := saveState(o.out, func(f *os.File) error { _, err := f.Write(text); return err }); err != nil {
+		if err := durable.WriteNew(o.out, func(f *os.File) error { _, err := f.Write(text); return err }); err != nil {
 			return err
 		}
 	}
@@ -90,9 +90,9 @@ func (o *proveOptions) run(cmd *cobra.Command, dir string, g *global, c console)
 
 // runCheck checks a story's file and tells it.
 func (o *proveOptions) runCheck(g *global, c console) error {
-	vault, err := note.ParseVerifier(o.verifier)
+	vault, err := pinned(o.verifier, "the story")
 	if err != nil {
-		return fmt.Errorf("%w: --verifier is the vault's one-line key, pinned by you and not taken from the story: %w", errUsage, err)
+		return err
 	}
 	data, err := readGiven(o.check)
 	if err != nil {

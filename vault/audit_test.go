@@ -115,22 +115,6 @@ func TestStartsStopsAndRefusalsStandInTheLog(t *testing.T) {
 	s.checkLedger()
 }
 
-// TestRefusalsAreBounded: however many kinds of calls are refused, so many kinds wait, and every refusal is counted.
-func TestRefusalsAreBounded(t *testing.T) {
-	var r refusals
-	for i := range 3 * maxRefusals {
-		r.merge(refusal{body: book.AccessRefused{Call: strings.Repeat("x", i), Code: "locked", Times: 1}})
-	}
-	times := 0
-	all := r.take()
-	for _, one := range all {
-		times += one.body.Times
-	}
-	if len(all) != maxRefusals+1 || times != 3*maxRefusals || len(r.take()) != 0 {
-		t.Errorf("%d kinds, %d refusals", len(all), times)
-	}
-}
-
 // TestAuditorsByTheCommandLine: what an auditor sees begins and ends with the words of the operator.
 func TestAuditorsByTheCommandLine(t *testing.T) {
 	s := newSite(t)
@@ -170,7 +154,7 @@ func TestAuditorsByTheCommandLine(t *testing.T) {
 		}
 	}
 	dir := filepath.Join(t.TempDir(), "log")
-	if got, want := kindsOf(s.exported(dir, anna)), []string{"auditor-added", "merchant-suspended", "auditor-removed"}; !slices.Equal(got, want) {
+	if got, want := kindsOf(s.exported(dir, anna)), []string{"auditor-added", "merchant-suspended", "members-issued", "auditor-removed"}; !slices.Equal(got, want) {
 		t.Errorf("anna reads %v, want %v", got, want)
 	}
 	events := s.exported(dir, bert)

@@ -40,7 +40,7 @@ func newBatchShowCommand(g *global, c console) *cobra.Command {
 // parseBatch takes a batch's name (card-000017, bank-000018) or number (17).
 func parseBatch(text string) (uint32, error) {
 	digits := text
-	for _, method := range methods {
+	for _, method := range book.Methods {
 		digits = strings.TrimPrefix(digits, string(method)+"-")
 	}
 	number, err := strconv.ParseUint(digits, 10, 32)

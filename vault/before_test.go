@@ -15,9 +15,11 @@ import (
 
 	"nightdrop/shared/durable"
 	"nightdrop/vault/internal/book"
+	"nightdrop/vault/internal/calls"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/settings"
 )
 
 // before is where the vault of 30 November 2026 lies; its README says what is in it.
@@ -34,7 +36,7 @@ func layBefore(t *testing.T) *site {
 	for _, path := range beforeFiles(t, "vault/*") {
 		s.must(os.WriteFile(filepath.Join(s.dir, strings.TrimSuffix(filepath.Base(path), ".gz")), readBefore(t, path), 0o600))
 	}
-	s.must(durable.Create(filepath.Join(s.dir, settingsFile), reference))
+	s.must(durable.Create(filepath.Join(s.dir, settings.File), settings.Reference))
 	s.must(os.WriteFile(s.book, readBefore(t, filepath.Join(before, "book")), 0o600))
 	shares := t.TempDir()
 	for _, path := range beforeFiles(t, "shares/*") {
@@ -98,10 +100,19 @@ func (s *site) rebuildBefore() ledger.Rebuilt {
 	now := func() time.Time { return beforeStopped }
 	ring := s.unlockedRing(keyring.Options{Now: now})
 	defer ring.Close()
-	done, err := ledger.Rebuild(s.t.Context(), filepath.Join(s.dir, ledgerFile), ring, ledger.RebuildOptions{Options: ledger.Options{Now: now}})
+	done, err := ledger.Rebuild(s.t.Context(), filepath.Join(s.dir, settings.LedgerFile), ring, ledger.RebuildOptions{Options: ledger.Options{Now: now}})
 	s.must(err)
 	return done
 }
+
+// openedLedger is a daemon of which only the ledger can be asked.
+type openedLedger struct {
+	calls.Daemon
+	l *ledger.Ledger
+}
+
+// Parts implements calls.Daemon.
+func (o openedLedger) Parts() (calls.Parts, error) { return calls.Parts{Ledger: o.l}, nil }
 
 // TestLedgerOfBeforeOpens: the older ledger is rebuilt, every invariant holds, and each of its payments and batches reads as it did.
 func TestLedgerOfBeforeOpens(t *testing.T) {
@@ -110,24 +121,14 @@ func TestLedgerOfBeforeOpens(t *testing.T) {
 	s.checkLedger()
 	ring := s.unlockedRing(keyring.Options{Now: func() time.Time { return beforeStopped }})
 	defer ring.Close()
-	l, err := ledger.Open(filepath.Join(s.dir, ledgerFile), ring, ledger.Options{Now: func() time.Time { return beforeStopped }})
+	l, err := ledger.Open(filepath.Join(s.dir, settings.LedgerFile), ring, ledger.Options{Now: func() time.Time { return beforeStopped }})
 	s.must(err)
 	defer func() { s.must(l.Close()) }()
-	var payments []control.Payment
-	var batches []control.Batch
-	s.must(l.View(func(tx *ledger.Tx) error {
-		if err := tx.Payments(ledger.Query{}, func(p book.Payment) error {
-			payments = append(payments, paymentView(p))
-			return nil
-		}); err != nil {
-			return err
-		}
-		return tx.Batches(func(b book.Batch) error {
-			v, err := batchView(tx, b)
-			batches = append(batches, v)
-			return err
-		})
-	}))
+	asked := calls.New(calls.Config{Daemon: openedLedger{l: l}})
+	payments, err := asked.Payments(t.Context(), control.PaymentQuery{})
+	s.must(err)
+	batches, err := asked.Batches(t.Context(), control.BatchQuery{})
+	s.must(err)
 	for name, now := range map[string]any{"payments.json": payments, "batches.json": batches} {
 		text, err := json.Marshal(now)
 		s.must(err)
@@ -139,7 +140,7 @@ func TestLedgerOfBeforeOpens(t *testing.T) {
 // it holds can be listed.
 func TestVaultOfBeforeGoesOn(t *testing.T) {
 	s := layBefore(t)
-	path := filepath.Join(s.dir, ledgerFile)
+	path := filepath.Join(s.dir, settings.LedgerFile)
 	old, err := os.ReadFile(path)
 	s.must(err)
 	s.surround(strings.TrimSpace(string(readBefore(t, filepath.Join(before, "vault", "channel.nkey.pub")))))
@@ -183,7 +184,7 @@ func (s *site) wantLogOfBefore() {
 	s.must(err)
 	ring := s.unlockedRing(keyring.Options{})
 	defer ring.Close()
-	l, err := ledger.Open(filepath.Join(s.dir, ledgerFile), ring, ledger.Options{})
+	l, err := ledger.Open(filepath.Join(s.dir, settings.LedgerFile), ring, ledger.Options{})
 	s.must(err)
 	defer func() { s.must(l.Close()) }()
 	s.must(l.View(func(tx *ledger.Tx) error {

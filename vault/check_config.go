@@ -41,10 +41,10 @@ func runCheckConfig(g *global, c console) error {
 	if err != nil && (g.dir == "" || errors.Is(err, os.ErrNotExist)) {
 		return err // there is no configuration to speak of
 	}
-	answer := checked{File: s.path(), Warnings: []string{}}
+	answer := checked{File: s.Path(), Warnings: []string{}}
 	if err == nil {
-		answer.Warnings = s.warnings(c.now())
-		err = s.check(c.now())
+		answer.Warnings = s.Warnings(c.now())
+		err = s.Check(c.now())
 	}
 	found := config.NewProblems("")
 	found.AddError("", err)

@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"nightdrop/shared/note"
+	"nightdrop/vault/internal/daemon"
+	"nightdrop/vault/internal/settings"
 )
 
 // checkedVault is a vault's directory whose configuration names everything that can be wrong.
@@ -81,13 +83,13 @@ func (v *checkedVault) must(err error) {
 func (v *checkedVault) file(name string) string { return filepath.Join(v.dir, name) }
 
 func (v *checkedVault) write(text string) {
-	v.must(os.WriteFile(v.file(settingsFile), []byte(text), 0o600))
+	v.must(os.WriteFile(v.file(settings.File), []byte(text), 0o600))
 }
 
 // replace edits the configuration.
 func (v *checkedVault) replace(old, now string) {
 	v.t.Helper()
-	text, err := os.ReadFile(v.file(settingsFile))
+	text, err := os.ReadFile(v.file(settings.File))
 	v.must(err)
 	if !strings.Contains(string(text), old) {
 		v.t.Fatalf("the configuration has no %s", old)
@@ -122,7 +124,7 @@ func (v *checkedVault) check() (out string, err error) {
 
 // serve runs `vault serve` for as long as ctx lives.
 func (v *checkedVault) serve(ctx context.Context) error {
-	s, err := loadSettings(v.dir)
+	s, err := settings.Load(v.dir)
 	if err != nil {
 		return err
 	}
@@ -144,12 +146,12 @@ func TestVaultCheckConfigRefusesWhatServeRefuses(t *testing.T) {
 		{"acquirer with half an address", func(v *checkedVault) { v.replace("acquirer.example:8583", "10.1.2:8583") }, "acquirer.address: "},
 		{"channel of another scheme", func(v *checkedVault) { v.replace("tls://relay.example:4222", "https://relay.example:4222") }, "channel.url: "},
 		{"channel's port", func(v *checkedVault) { v.replace("relay.example:4222", "relay.example:99999") }, "channel.url: "},
-		{"no seed", func(v *checkedVault) { v.must(os.Remove(v.file(channelSeed))) }, "channel.seed: "},
-		{"a seed for everybody", func(v *checkedVault) { v.must(os.Chmod(v.file(channelSeed), 0o604)) }, "channel.seed: "},
+		{"no seed", func(v *checkedVault) { v.must(os.Remove(v.file(settings.ChannelSeed))) }, "channel.seed: "},
+		{"a seed for everybody", func(v *checkedVault) { v.must(os.Chmod(v.file(settings.ChannelSeed), 0o604)) }, "channel.seed: "},
 		{"a public key for a seed", func(v *checkedVault) {
-			v.must(os.Remove(v.file(channelSeed)))
-			v.must(os.Rename(v.file(channelSeed+".pub"), v.file(channelSeed)))
-			v.must(os.Chmod(v.file(channelSeed), 0o600))
+			v.must(os.Remove(v.file(settings.ChannelSeed)))
+			v.must(os.Rename(v.file(settings.ChannelSeed+".pub"), v.file(settings.ChannelSeed)))
+			v.must(os.Chmod(v.file(settings.ChannelSeed), 0o600))
 		}, "channel.seed: "},
 		{"an authority that expired", func(v *checkedVault) { v.issue("ca", past) }, "channel.ca: "},
 		{"an authority that is none", func(v *checkedVault) { v.must(os.WriteFile(v.file("ca.pem"), []byte("none"), 0o600)) }, "acquirer.tls.ca: "},
@@ -237,13 +239,15 @@ func TestVaultCertificatesNearTheirEndAreTold(t *testing.T) {
 	if err != nil || !strings.Contains(out, "acquirer.tls.cert: the certificate "+v.file("client.pem")) || !strings.Contains(out, "in 5 days") {
 		t.Errorf("check-config: %v, %s", err, out)
 	}
-	s, err := loadSettings(v.dir)
+	s, err := settings.Load(v.dir)
 	v.must(err)
 	var log bytes.Buffer
-	d, err := newDaemon(s, time.Now, slog.New(slog.NewTextHandler(&log, nil)))
+	d, err := daemon.New(daemonConfig(s, time.Now, slog.New(slog.NewTextHandler(&log, nil))))
 	v.must(err)
-	defer d.ring.Close()
-	status, err := d.Status(t.Context())
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	defer func() { v.must(d.Run(stopped)) }() // which gives the directory back
+	status, err := d.State()
 	v.must(err)
 	if len(status.Certificates) != 2 || !strings.Contains(status.Certificates[0], "in 5 days") {
 		t.Errorf("status: %q", status.Certificates)

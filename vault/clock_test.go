@@ -12,7 +12,9 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/daemon"
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/settings"
 )
 
 // hands are a wall clock and the monotonic clock beside it, set by hand. They are safe for concurrent use.
@@ -49,23 +51,30 @@ func (h *hands) pass(d time.Duration) {
 	h.elapsed += d
 }
 
+// tickEvery is how often these daemons look after their keys.
+const tickEvery = 50 * time.Millisecond
+
 // serveBy runs and unlocks a daemon whose clocks these are, until the returned function stops it.
-func (s *site) serveBy(clock *hands) (d *daemon, stop func()) {
+func (s *site) serveBy(clock *hands) (ring *keyring.Ring, stop func()) {
 	s.t.Helper()
-	settings, err := loadSettings(s.dir)
+	config, err := settings.Load(s.dir)
 	s.must(err)
-	d, err = newDaemon(settings, clock.now, slog.New(slog.NewTextHandler(s.t.Output(), nil)))
-	s.must(err)
-	s.must(d.ring.Close())
-	d.ring, err = keyring.Open(s.dir, keyring.Options{Now: clock.now, Elapsed: clock.monotonic})
+	c := daemonConfig(config, clock.now, slog.New(slog.NewTextHandler(s.t.Output(), nil)))
+	c.TickEvery = tickEvery
+	c.OpenRing = func(dir string, o keyring.Options) (_ *keyring.Ring, err error) {
+		o.Elapsed = clock.monotonic
+		ring, err = keyring.Open(dir, o)
+		return ring, err
+	}
+	d, err := daemon.New(c)
 	s.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- d.run(ctx) }()
+	go func() { ended <- d.Run(ctx) }()
 	s.wait("the socket", func() bool { code, _ := s.command("status"); return code == 0 })
 	var unlocked control.Unlocked
 	s.json(&unlocked, "unlock", "--share", s.shares[0], "--share", s.shares[1])
-	return d, func() {
+	return ring, func() {
 		s.t.Helper()
 		cancel()
 		s.must(<-ended)
@@ -84,19 +93,20 @@ func names(keys []envelope.DirectoryKey) []envelope.KeyName {
 func TestClockJumpsWhileItRuns(t *testing.T) {
 	s := newSite(t)
 	clock := &hands{wall: time.Now()}
-	d, stop := s.serveBy(clock)
-	h, err := d.open()
-	s.must(err)
-	before := names(d.ring.Live())
+	ring, stop := s.serveBy(clock)
+	before := names(ring.Live())
 	if len(before) == 0 {
 		t.Fatal("there are no keys")
 	}
 
 	clock.jump(12 * 24 * time.Hour)
-	s.must(h.tick(t.Context(), "timer"))
-	clock.pass(time.Minute)
-	s.must(h.tick(t.Context(), "timer"))
 	var st control.Status
+	s.wait("the jump to be seen", func() bool {
+		s.json(&st, "status")
+		return st.Findings[book.FindingClockForward] > 0
+	})
+	clock.pass(time.Minute)
+	time.Sleep(4 * tickEvery) // it is found once
 	s.json(&st, "status")
 	if !strings.Contains(st.Clock, "jumped ahead by 288h") || !strings.Contains(st.Clock, "--confirm-clock") || st.Findings[book.FindingClockForward] != 1 {
 		t.Errorf("status says %q, findings %v", st.Clock, st.Findings)
@@ -107,7 +117,7 @@ func TestClockJumpsWhileItRuns(t *testing.T) {
 	if code, _ := s.command("unlock", "--confirm-clock", "--share", s.shares[0], "--share", s.shares[0]); code != 4 {
 		t.Errorf("one custodian twice: exit code %d", code)
 	}
-	if live := names(d.ring.Live()); !slices.Equal(live, before) {
+	if live := names(ring.Live()); !slices.Equal(live, before) {
 		t.Errorf("before anybody vouched: %v, were %v", live, before)
 	}
 
@@ -116,12 +126,12 @@ func TestClockJumpsWhileItRuns(t *testing.T) {
 	if !unlocked.Confirmed || unlocked.Clock != string(keyring.ClockSteady) {
 		t.Errorf("confirmed: %+v", unlocked)
 	}
-	for _, name := range names(d.ring.Live()) {
+	for _, name := range names(ring.Live()) {
 		if slices.Contains(before, name) {
 			t.Errorf("%s lives, though its time has passed", name)
 		}
 	}
-	live := names(d.ring.Live())
+	live := names(ring.Live())
 	stop()
 	told := s.readLog()
 	confirmed := told.find(book.FindingClockConfirmed)
@@ -139,8 +149,8 @@ func TestClockJumpsWhileItRuns(t *testing.T) {
 func TestKeysThatACrashLeftUntold(t *testing.T) {
 	s := newSite(t)
 	clock := &hands{wall: time.Now()}
-	d, stop := s.serveBy(clock)
-	before := names(d.ring.Live())
+	served, stop := s.serveBy(clock)
+	before := names(served.Live())
 	stop()
 
 	// A ring that makes and destroys keys, in a process that ends before it commits anything. By half hours: more would be a jump.

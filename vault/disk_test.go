@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +12,8 @@ import (
 	"nightdrop/shared/volume"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/daemon"
+	"nightdrop/vault/internal/settings"
 )
 
 // disksSeen is what a guard sees: room by directory, set by hand.
@@ -45,14 +44,15 @@ func (d *disksSeen) set(dir string, free int64) {
 // serveOn runs and unlocks a daemon on these disks, until the returned function stops it.
 func (s *site) serveOn(d *disksSeen) (stop func()) {
 	s.t.Helper()
-	settings, err := loadSettings(s.dir)
+	config, err := settings.Load(s.dir)
 	s.must(err)
-	daemon, err := newDaemon(settings, time.Now, slog.New(slog.NewTextHandler(s.t.Output(), nil)))
+	c := daemonConfig(config, time.Now, slog.New(slog.NewTextHandler(s.t.Output(), nil)))
+	c.Look = d.look
+	served, err := daemon.New(c)
 	s.must(err)
-	daemon.disk.look = d.look
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- daemon.run(ctx) }()
+	go func() { ended <- served.Run(ctx) }()
 	s.wait("the socket", func() bool { code, _ := s.command("status"); return code == 0 })
 	var unlocked control.Unlocked
 	s.json(&unlocked, "unlock", "--share", s.shares[0], "--share", s.shares[1])
@@ -111,12 +111,12 @@ func TestVaultWithoutRoom(t *testing.T) {
 
 	stop()
 	stop = s.serveOn(d) // the restart finds no room either, and unlocks
-	time.Sleep(3 * diskEvery / 2)
+	time.Sleep(3 * daemon.DiskEvery / 2)
 	if _, all := s.stages(); len(all) != 1 {
 		t.Errorf("without room there are %d payments, want the one of before", len(all))
 	}
 	d.set(s.dir, 600<<20) // not a quarter more
-	time.Sleep(3 * diskEvery / 2)
+	time.Sleep(3 * daemon.DiskEvery / 2)
 	if st := s.status(); st.Findings[book.FindingDiskLow] != 1 || st.Findings[book.FindingDiskRoom] != 0 {
 		t.Errorf("at the edge: findings %v", st.Findings)
 	}
@@ -140,7 +140,7 @@ func TestJournalWithoutRoom(t *testing.T) {
 		t.Errorf("the status says %q", note)
 	}
 	s.post(200)
-	time.Sleep(diskEvery)
+	time.Sleep(daemon.DiskEvery)
 	if _, all := s.stages(); len(all) != 0 {
 		t.Errorf("without room %d payments were taken", len(all))
 	}
@@ -148,48 +148,4 @@ func TestJournalWithoutRoom(t *testing.T) {
 	s.wait("what waited", func() bool { stages, _ := s.stages(); return stages[book.StageApproved] == 1 })
 	stop()
 	s.checkLedger()
-}
-
-// TestRoomOfEachPlace: each disk that the vault writes to has its reserve, and what waits for it.
-func TestRoomOfEachPlace(t *testing.T) {
-	second, outbox := t.TempDir(), t.TempDir()
-	s := settings{dir: t.TempDir(), Journal: journalSettings{Place: journalInDirectory, Directory: second}, Bank: bankSettings{Outbox: outbox}}
-	g := newDiskGuard(s)
-	d := &disksSeen{free: map[string]int64{}}
-	g.look = d.look
-	stage := func() error { return g.outbox().Stage(outbox, "file", func(io.Writer) error { return nil }) }
-	if err := errors.Join(g.fresh(), stage()); err != nil {
-		t.Fatal(err)
-	}
-	d.set(outbox, 0)
-	if err := g.fresh(); err != nil {
-		t.Errorf("a full outbox keeps sales waiting: %v", err)
-	}
-	if err := stage(); err == nil || exitCode(err) != 8 || !strings.Contains(err.Error(), "no settlement file is written") {
-		t.Errorf("a full outbox: %v", err)
-	}
-	d.set(second, 0)
-	if err := g.fresh(); err == nil || !strings.Contains(err.Error(), second) {
-		t.Errorf("a full journal: %v", err)
-	}
-	if got := g.lowPlaces(); !strings.Contains(got, "journal: ") || !strings.Contains(got, "bank outbox: ") || strings.Contains(got, "ledger") || strings.Contains(got, outbox) {
-		t.Errorf("the log is told %q", got)
-	}
-	d.set(second, sizeOfDisks)
-	d.err = errors.New("statfs failed")
-	if err := g.fresh(); err == nil || !strings.Contains(err.Error(), "is not known") {
-		t.Errorf("no figures: %v", err)
-	}
-}
-
-func TestReserves(t *testing.T) {
-	for _, c := range []struct{ set, size, want int64 }{{0, 100 << 30, 1 << 30}, {0, 20 << 30, 1 << 30}, {0, 10_000, 500}, {7, 100 << 30, 7}} {
-		if got := (&diskGuard{least: c.set}).reserveOf(c.size); got != c.want {
-			t.Errorf("reserve %d of %d bytes: %d, want %d", c.set, c.size, got, c.want)
-		}
-	}
-	s := settings{Limits: limitSettings{DiskReserve: -1}}
-	if err := s.check(time.Now()); err == nil || !strings.Contains(err.Error(), filepath.Join(settingsFile)+": limits") {
-		t.Errorf("a reserve below nothing: %v", err)
-	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -14,10 +13,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/settings"
 )
 
 // promptly bounds the end of a vault that does not know what its disk holds.
@@ -98,12 +96,12 @@ func TestFailedWriteEndsTheDaemon(t *testing.T) {
 		name, file string
 		cause      func(s *site)
 	}{
-		{"a call's commit", ledgerFile, func(s *site) {
+		{"a call's commit", settings.LedgerFile, func(s *site) {
 			if code, _ := s.command("merchant", "suspend", "shop-1", "--reason", "a test"); code == 0 {
 				t.Error("a call whose commit failed was told that it succeeded")
 			}
 		}},
-		{"an envelope", ledgerFile, func(s *site) { s.post(200) }},
+		{"an envelope", settings.LedgerFile, func(s *site) { s.post(200) }},
 		{"the clock's confirmation", "sealing.keys", func(s *site) {
 			if code, _ := s.command("unlock", "--confirm-clock", "--share", s.shares[0], "--share", s.shares[1]); code != 1 {
 				t.Errorf("a confirmation that was not written: exit code %d", code)
@@ -143,7 +141,7 @@ func TestDamageFoundWhileItRuns(t *testing.T) {
 	s := newSite(t)
 	ended := s.running()
 	s.enrol()
-	f, err := os.OpenFile(filepath.Join(s.dir, ledgerFile), os.O_WRONLY, 0)
+	f, err := os.OpenFile(filepath.Join(s.dir, settings.LedgerFile), os.O_WRONLY, 0)
 	s.must(err)
 	info, err := f.Stat()
 	s.must(err)
@@ -153,36 +151,4 @@ func TestDamageFoundWhileItRuns(t *testing.T) {
 		t.Errorf("a call that met the damage: exit code %d", code)
 	}
 	s.endsWith(ended, 7)
-}
-
-// sentNothing is an acquirer that must not be asked.
-type sentNothing struct{ acquirer.Acquirer }
-
-// TestNothingLeavesAfterAFailure: once the process must end, no message of any kind reaches the line.
-func TestNothingLeavesAfterAFailure(t *testing.T) {
-	f := &failure{failed: make(chan struct{})}
-	a := halting{sentNothing{}, f}
-	f.fail(fmt.Errorf("the first: %w", ledger.ErrUnknownOutcome))
-	f.fail(errors.New("the second"))
-	if _, open := <-f.failed; open || !errors.Is(f.reason(), ledger.ErrUnknownOutcome) {
-		t.Errorf("the reason is %v", f.reason())
-	}
-	ctx := t.Context()
-	d := &daemon{failure: failure{failed: make(chan struct{})}}
-	d.failure.fail(ledger.ErrUnknownOutcome)
-	if st, err := d.Status(ctx); !errors.Is(err, ledger.ErrUnknownOutcome) || st.Acquirer != "" {
-		t.Errorf("its status is %+v, %v", st, err)
-	}
-	_, authorise := a.Authorise(ctx, acquirer.Request{})
-	_, capture := a.Capture(ctx, acquirer.Capture{})
-	_, reverse := a.Reverse(ctx, acquirer.Reversal{})
-	_, reconcile := a.Reconcile(ctx, acquirer.Totals{})
-	for i, err := range []error{authorise, capture, reverse, reconcile} {
-		if !errors.Is(err, acquirer.ErrNotSent) || !errors.Is(err, ledger.ErrUnknownOutcome) {
-			t.Errorf("%d: %v", i, err)
-		}
-	}
-	if a.Ready() == nil {
-		t.Error("the line counts as ready")
-	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"nightdrop/ops/flips"
+	"nightdrop/vault/internal/settings"
 )
 
 // TestFlipsAreJudged: what would be wrong is found wrong. The judge sees lives that nothing was
@@ -20,7 +21,7 @@ func TestFlipsAreJudged(t *testing.T) {
 	if _, err := os.Stat(memoryDisk); err == nil {
 		t.Setenv("TMPDIR", memoryDisk)
 	}
-	p := take(t, journalInDirectory)
+	p := take(t, settings.InDirectory)
 	p.settle()
 	sound := func() outcome { return outcome{truth: maps.Clone(p.standard)} }
 	add := func(subject, line string) outcome {

@@ -31,7 +31,9 @@ import (
 	"nightdrop/shared/storefront"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/daemon"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/settings"
 )
 
 // town is what stays the same whatever is flipped: keys, certificates, who sells.
@@ -118,7 +120,7 @@ type life struct {
 	channel *channel.Relay
 	bags    *recorder
 	relay   *bagtest.Relay
-	daemon  *daemon
+	daemon  *daemon.Daemon
 	client  *control.Client
 	stop    context.CancelFunc
 	ended   chan struct{} // closed when the daemon has ended, with err
@@ -130,7 +132,7 @@ func (l *life) path(parts ...string) string {
 }
 
 // ledgerPath is where the ledger lies.
-func (l *life) ledgerPath() string { return l.path("v", ledgerFile) }
+func (l *life) ledgerPath() string { return l.path("v", settings.LedgerFile) }
 
 // startHost has the acquirer's host answer.
 func (l *life) startHost() (err error) {
@@ -177,8 +179,8 @@ func (r *recorder) all() [][]byte {
 }
 
 // settings are those of the vault in this life.
-func (l *life) settings() (settings, error) {
-	s, err := loadSettings(l.path("v"))
+func (l *life) settings() (settings.Settings, error) {
+	s, err := settings.Load(l.path("v"))
 	if err != nil {
 		return s, err
 	}
@@ -193,13 +195,13 @@ func (l *life) settings() (settings, error) {
 	s.Relays = []note.Verifier{l.relays[0].Verifier(), l.relays[1].Verifier()}
 	s.StopGrace = config.Duration(100 * time.Millisecond)
 	s.Journal.Place = l.place
-	if l.place == journalInDirectory {
+	if l.place == settings.InDirectory {
 		s.Journal.Directory = l.path("journal")
 	}
-	s.Bank = bankSettings{Outbox: l.path("outbox"), ImmediateDestination: "231380104",
+	s.Bank = settings.Bank{Outbox: l.path("outbox"), ImmediateDestination: "231380104",
 		DestinationName: "OUR BANK", ImmediateOrigin: "121042882",
 		OriginName: "NIGHTDROP", ODFI: "23138010", Cutoff: "16:45", Zone: "America/New_York", LeadDays: 1}
-	return s, s.check(time.Now())
+	return s, s.Check(time.Now())
 }
 
 // startVault starts the daemon, locked.
@@ -208,7 +210,7 @@ func (l *life) startVault() error {
 	if err != nil {
 		return err
 	}
-	if l.daemon, err = newDaemon(s, l.clock, slog.New(l.said)); err != nil {
+	if l.daemon, err = daemon.New(daemonConfig(s, l.clock, slog.New(l.said))); err != nil {
 		return err
 	}
 	var ctx context.Context
@@ -216,7 +218,7 @@ func (l *life) startVault() error {
 	l.ended = make(chan struct{})
 	go func() {
 		defer close(l.ended)
-		l.err = l.daemon.run(ctx)
+		l.err = l.daemon.Run(ctx)
 	}()
 	l.client = control.NewClient(s.Socket, "")
 	for {
@@ -302,16 +304,16 @@ func (l *life) end() error {
 	return errors.Join(err, l.stopRelay())
 }
 
-// house is the vault's, nil where it is not unlocked any more.
-func (l *life) house() *house {
+// ledger is the vault's, nil where it is not unlocked any more.
+func (l *life) ledger() *ledger.Ledger {
 	if l.daemon == nil {
 		return nil
 	}
-	h, err := l.daemon.open()
+	parts, err := l.daemon.Parts()
 	if err != nil {
 		return nil
 	}
-	return h
+	return parts.Ledger
 }
 
 // unsettled are the stages of payments on their way.
@@ -321,12 +323,12 @@ var unsettled = []book.Stage{book.StageReceived, book.StageAuthorising, book.Sta
 
 // quiet reports whether the vault has at least so many payments, and nothing under way.
 func (l *life) quiet(payments int) bool {
-	h := l.house()
-	if h == nil {
+	open := l.ledger()
+	if open == nil {
 		return false
 	}
 	quiet := false
-	err := h.ledger.View(func(tx *ledger.Tx) error {
+	err := open.View(func(tx *ledger.Tx) error {
 		if busy, err := underway(tx); err != nil || busy {
 			return err
 		}
@@ -358,8 +360,8 @@ func underway(tx *ledger.Tx) (some bool, err error) {
 // settles waits until the vault has so many payments and is quiet, and reports whether that came about
 // before it committed nothing for as long as patience.
 func (l *life) settles(payments int, patience time.Duration) bool {
-	for h := l.house(); h != nil && l.alive(); {
-		news := h.ledger.Committed()
+	for open := l.ledger(); open != nil && l.alive(); {
+		news := open.Committed()
 		if l.quiet(payments) {
 			return true
 		}

@@ -307,7 +307,7 @@ func (p *picture) breakOff(l *life) {
 	p.must(l.post(ctx, waiting))
 	p.taken = append(p.taken, waiting...)
 	stages := func(stage book.Stage) (n int) {
-		_ = l.house().ledger.View(func(tx *ledger.Tx) error {
+		_ = l.ledger().View(func(tx *ledger.Tx) error {
 			return tx.Payments(ledger.Query{Stage: stage}, func(book.Payment) error { n++; return nil })
 		})
 		return n

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"nightdrop/ops/flips"
+	"nightdrop/vault/internal/settings"
 )
 
 // How many flips, from which seed on, and of which group of files; see make flips.
@@ -43,7 +44,7 @@ func TestFlips(t *testing.T) {
 	if _, err := os.Stat(memoryDisk); err == nil {
 		t.Setenv("TMPDIR", memoryDisk)
 	}
-	pictures := []*picture{take(t, journalOnChannel), take(t, journalInDirectory)}
+	pictures := []*picture{take(t, settings.OnChannel), take(t, settings.InDirectory)}
 	var grounds []flips.Ground
 	for _, p := range pictures {
 		p.settle()

@@ -32,6 +32,7 @@ import (
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/settings"
 )
 
 // site is a vault's daemon between a real broker and a real acquirer's host, worked by its command line.
@@ -103,7 +104,7 @@ func (s *site) runBroker() {
 
 func (s *site) configure(replace map[string]string) {
 	s.t.Helper()
-	path := filepath.Join(s.dir, settingsFile)
+	path := filepath.Join(s.dir, settings.File)
 	text, err := os.ReadFile(path)
 	s.must(err)
 	for from, to := range replace {
@@ -339,7 +340,7 @@ func (s *site) checkLedger() {
 	s.t.Helper()
 	ring := s.unlockedRing(keyring.Options{})
 	defer ring.Close()
-	l, err := ledger.Open(filepath.Join(s.dir, ledgerFile), ring, ledger.Options{})
+	l, err := ledger.Open(filepath.Join(s.dir, settings.LedgerFile), ring, ledger.Options{})
 	s.must(err)
 	s.must(l.Check(s.t.Context(), nil))
 	s.must(l.Close())

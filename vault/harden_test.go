@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"nightdrop/shared/waittest"
+	"nightdrop/vault/internal/settings"
 )
 
 // nobody is a user without rights: a process of root's looks the same whether it may be dumped or not.
@@ -125,7 +126,7 @@ func TestNoCoreFilesOfSecrets(t *testing.T) {
 	made := hold(t, dir, "init", "--dir", filepath.Join(dir, "v"), "--name", "vault.example.com", "--shares", "3", "--threshold", "2", "--shares-to",
 		strings.Join([]string{filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "c")}, ","), "--shares-on-own-disk")
 	waittest.For(t, "init to make the vault", func() bool {
-		_, err := os.Stat(filepath.Join(dir, "v", settingsFile))
+		_, err := os.Stat(filepath.Join(dir, "v", settings.File))
 		return err == nil
 	})
 	if !made.kept(t) {

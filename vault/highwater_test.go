@@ -8,6 +8,7 @@ import (
 
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/settings"
 )
 
 // TestDamagedMarkIsMendedByTheJournal: where the journal shows that the ledger is the newest, a high-water mark that does not open is written
@@ -15,7 +16,7 @@ import (
 func TestDamagedMarkIsMendedByTheJournal(t *testing.T) {
 	s := newSite(t)
 	s.serve()()
-	path := filepath.Join(s.dir, ledgerFile+".high-water")
+	path := filepath.Join(s.dir, settings.LedgerFile+".high-water")
 	mark, err := os.ReadFile(path)
 	s.must(err)
 	mark[len(mark)/2] ^= 1

@@ -17,6 +17,7 @@ import (
 	"nightdrop/shared/channel/broker/brokertest"
 	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/settings"
 )
 
 // daemonProcess is a daemon that runs as a program of its own.
@@ -62,14 +63,14 @@ func serveFrom(t *testing.T, site *brokertest.Site, address string) *daemonProce
 		}
 		d.shares = append(d.shares, share)
 	}
-	settings, err := os.ReadFile(in("v/" + settingsFile))
+	written, err := os.ReadFile(in("v/" + settings.File))
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := strings.Replace(string(settings), `url = ""`, fmt.Sprintf("url = %q", "tls://"+address), 1)
+	text := strings.Replace(string(written), `url = ""`, fmt.Sprintf("url = %q", "tls://"+address), 1)
 	text = strings.Replace(text, `ca = ""`, fmt.Sprintf("ca = %q", site.File("broker.pem")), 1)
 	text = strings.Replace(text, `address = ""`, `address = "127.0.0.1:9"`, 1)
-	if err := os.WriteFile(in("v/"+settingsFile), []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(in("v/"+settings.File), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	public, err := os.ReadFile(in("v/channel.nkey.pub"))

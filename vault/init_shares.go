@@ -10,7 +10,9 @@ import (
 	"strings"
 
 	"nightdrop/shared/durable"
+	"nightdrop/shared/volume"
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/settings"
 )
 
 // shareFiles checks where the shares go and names their files. It makes nothing unless shares may lie on the vault's
@@ -27,7 +29,7 @@ func (o initOptions) shareFiles(errOut io.Writer) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	own = resolved(own)
+	own = settings.Resolved(own)
 	seen := map[string]bool{}
 	var dirs, paths []string
 	for i, dir := range o.sharesTo {
@@ -35,8 +37,8 @@ func (o initOptions) shareFiles(errOut io.Writer) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		real := resolved(dir)
-		if inside(real, own) {
+		real := settings.Resolved(dir)
+		if settings.Inside(real, own) {
 			return nil, fmt.Errorf("%w: %s is inside the vault's directory: shares there would unlock their own copy", errUsage,
 				dir)
 		}
@@ -60,16 +62,16 @@ func (o initOptions) place(own string, dirs []string, errOut io.Writer) error {
 			return err
 		}
 	}
-	vaults, err := disksOf(sysfs, own)
+	vaults, err := volume.DevicesOf(own)
 	if err != nil {
 		return err
 	}
-	of := make([]disks, len(dirs))
+	of := make([]volume.Devices, len(dirs))
 	for i, dir := range dirs {
-		if of[i], err = disksOf(sysfs, dir); err != nil {
+		if of[i], err = volume.DevicesOf(dir); err != nil {
 			return err
 		}
-		if of[i].meet(vaults) && !o.onOwnDisk {
+		if of[i].Meet(vaults) && !o.onOwnDisk {
 			return fmt.Errorf("%w: %s is on the disk of the vault itself: whoever takes the disk would have both. Mount the "+
 				"custodian's stick there, or give --shares-on-own-disk, for training only", errUsage, dir)
 		}
@@ -81,7 +83,7 @@ func (o initOptions) place(own string, dirs []string, errOut io.Writer) error {
 	}
 	for i := range of {
 		for j := range i {
-			if of[i].meet(of[j]) {
+			if of[i].Meet(of[j]) {
 				fmt.Fprintf(errOut, "warning: shares %d and %d are on one disk: whoever takes that has both\n", j+1, i+1)
 			}
 		}
@@ -107,22 +109,6 @@ func (o initOptions) directory(dir string) error {
 		return fmt.Errorf("share directory: %w", err)
 	}
 	return nil
-}
-
-// inside reports whether path is dir or below it; both are resolved.
-func inside(path, dir string) bool {
-	return path == dir || strings.HasPrefix(path, dir+string(filepath.Separator))
-}
-
-// resolved follows symbolic links as far as the path is there.
-func resolved(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
-	}
-	if parent := filepath.Dir(path); parent != path {
-		return filepath.Join(resolved(parent), filepath.Base(path))
-	}
-	return path
 }
 
 // writeShares writes each share into its file, and says where others may read it.

@@ -10,6 +10,7 @@ import (
 
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/settings"
 )
 
 // loseJournal deletes what the channel holds of the journal, as whoever owns the relay's host can.
@@ -51,9 +52,9 @@ func (s *site) sales() (n int) {
 // twice: nothing is taken or sent before custodians say that the ledger is the newest.
 func TestOldCopyWithoutItsJournal(t *testing.T) {
 	for name, lose := range map[string]func(*site, string){
-		journalOnChannel:   func(s *site, _ string) { s.loseJournal() },
-		journalInDirectory: func(s *site, dir string) { s.must(os.RemoveAll(filepath.Join(dir, "generation-1"))) },
-		journalInBoth: func(s *site, dir string) {
+		settings.OnChannel:   func(s *site, _ string) { s.loseJournal() },
+		settings.InDirectory: func(s *site, dir string) { s.must(os.RemoveAll(filepath.Join(dir, "generation-1"))) },
+		settings.InBoth: func(s *site, dir string) {
 			s.loseJournal()
 			s.must(os.RemoveAll(filepath.Join(dir, "generation-1")))
 		},
@@ -62,10 +63,10 @@ func TestOldCopyWithoutItsJournal(t *testing.T) {
 			s := newSite(t)
 			dir := ""
 			switch name {
-			case journalInDirectory:
+			case settings.InDirectory:
 				dir = t.TempDir()
 				s.configure(map[string]string{`place = "channel"`: `place = "directory"`, "directory = \"\"\n": fmt.Sprintf("directory = %q\n", dir)})
-			case journalInBoth:
+			case settings.InBoth:
 				dir = s.inBoth()
 			}
 			stop := s.serve()

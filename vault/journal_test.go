@@ -13,7 +13,8 @@ import (
 
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/journal"
+	"nightdrop/vault/internal/daemon"
+	"nightdrop/vault/internal/settings"
 )
 
 // snapshot copies the vault's directory, as a snapshot of the host's disk does while the vault runs, without the relay's and the socket's files.
@@ -44,17 +45,17 @@ func (s *site) restore(files map[string][]byte) {
 // executes itself again; here it only says that it would.
 func (s *site) failing() (code int, said string) {
 	s.t.Helper()
-	settings, err := loadSettings(s.dir)
+	config, err := settings.Load(s.dir)
 	s.must(err)
-	d, err := newDaemon(settings, time.Now, slog.New(slog.NewTextHandler(s.t.Output(), nil)))
+	d, err := daemon.New(daemonConfig(config, time.Now, slog.New(slog.NewTextHandler(s.t.Output(), nil))))
 	s.must(err)
 	ended := make(chan error, 1)
-	go func() { ended <- d.run(s.t.Context()) }()
+	go func() { ended <- d.Run(s.t.Context()) }()
 	s.wait("the socket", func() bool { code, _ := s.command("status"); return code == 0 })
 	var out, errOut bytes.Buffer
 	code = run(s.t.Context(), []string{"unlock", "--dir", s.dir, "--share", s.shares[0], "--share", s.shares[1]},
 		console{in: strings.NewReader(""), out: &out, errOut: &errOut, now: time.Now})
-	if err := <-ended; !errors.Is(err, errRelock) {
+	if err := <-ended; !errors.Is(err, daemon.ErrRelock) {
 		s.t.Errorf("the daemon ended with %v", err)
 	}
 	return code, errOut.String()
@@ -64,10 +65,10 @@ func (s *site) failing() (code int, said string) {
 // the unlock.
 func TestRollbackWithinTheMinute(t *testing.T) {
 	second := t.TempDir()
-	for _, place := range []string{journalOnChannel, journalInDirectory} {
+	for _, place := range []string{settings.OnChannel, settings.InDirectory} {
 		t.Run(place, func(t *testing.T) {
 			s := newSite(t)
-			if place == journalInDirectory {
+			if place == settings.InDirectory {
 				s.configure(map[string]string{`place = "channel"`: `place = "directory"`, `directory = ""`: fmt.Sprintf("directory = %q", second)})
 			}
 			stop := s.serve()
@@ -119,40 +120,5 @@ func TestStatusSaysWhyNothingIsSent(t *testing.T) {
 		}
 		stop()
 		s.configure(map[string]string{config[1]: config[0]})
-	}
-}
-
-func TestJournalSettings(t *testing.T) {
-	for name, c := range map[string]struct {
-		settings journalSettings
-		wrong    string // "" where nothing is
-	}{
-		"the channel":            {journalSettings{Place: "channel", MaxBytes: journal.DefaultLimit}, ""},
-		"a directory":            {journalSettings{Place: "directory", Directory: t.TempDir(), MaxBytes: journal.DefaultLimit}, ""},
-		"both":                   {journalSettings{Place: "both", Directory: t.TempDir(), MaxBytes: journal.DefaultLimit}, ""},
-		"both without a disk":    {journalSettings{Place: "both", MaxBytes: journal.DefaultLimit}, "journal.directory"},
-		"off":                    {journalSettings{Place: "off", MaxBytes: journal.DefaultLimit}, ""},
-		"nowhere":                {journalSettings{MaxBytes: journal.DefaultLimit}, "journal.place"},
-		"an unmounted disk":      {journalSettings{Place: "directory", Directory: t.TempDir() + "/none", MaxBytes: journal.DefaultLimit}, "journal.directory"},
-		"no directory":           {journalSettings{Place: "directory", MaxBytes: journal.DefaultLimit}, "journal.directory"},
-		"a directory beside":     {journalSettings{Place: "channel", Directory: "x", MaxBytes: journal.DefaultLimit}, "journal.directory"},
-		"a limit that is none":   {journalSettings{Place: "channel", MaxBytes: journal.MinLimit - 1}, "journal.max_bytes"},
-		"a file for a directory": {journalSettings{Place: "directory", Directory: "journal_test.go", MaxBytes: journal.DefaultLimit}, "journal.directory"},
-	} {
-		var got []string
-		c.settings.check(func(key, _ string) { got = append(got, key) })
-		if strings.Join(got, " ") != c.wrong {
-			t.Errorf("%s: wrong are %v, want %q", name, got, c.wrong)
-		}
-	}
-	dir := t.TempDir()
-	if text := (journalSettings{Place: "directory", Directory: dir}).warning(dir); !strings.Contains(text, "same disk") {
-		t.Errorf("the ledger's own disk: %q", text)
-	}
-	if text := (journalSettings{Place: "both", Directory: dir}).warning(t.TempDir()); !strings.Contains(text, "same disk") {
-		t.Errorf("one disk for both: %q", text)
-	}
-	if text := (journalSettings{Place: "channel"}).warning(dir); !strings.Contains(text, "relay's disk only") {
-		t.Errorf("the channel: %q", text)
 	}
 }

@@ -34,7 +34,7 @@ func newMerchantStatusCommand(g *global, c console, verb, short string,
 			if err != nil {
 				return err
 			}
-			return g.print(c.out, m, func(w io.Writer) { fmt.Fprintf(w, "%s is %s\n", m.ID, m.Status) })
+			return g.print(c.out, m, func(w io.Writer) { fmt.Fprintf(w, "%s is %s; %s\n", m.ID, m.Status, atRelays(m)) })
 		},
 	}
 	g.actingFlags(cmd)

@@ -19,6 +19,7 @@ import (
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/settings"
 )
 
 // start runs the laid vault's daemon as a program of its own, locked, until it is killed.
@@ -67,7 +68,7 @@ func (s *site) stamp(format string) {
 // edit changes the stopped vault's ledger behind its back.
 func (s *site) edit(how func(b *bbolt.Tx) error) {
 	s.t.Helper()
-	db, err := bbolt.Open(filepath.Join(s.dir, ledgerFile), 0o600, nil)
+	db, err := bbolt.Open(filepath.Join(s.dir, settings.LedgerFile), 0o600, nil)
 	s.must(err)
 	s.must(db.Update(how))
 	s.must(db.Close())
@@ -91,13 +92,13 @@ func TestUnlockRefusesWhatItCannotRebuild(t *testing.T) {
 				k, _ := b.Bucket([]byte("stored")).Cursor().First()
 				return b.Bucket([]byte("stored")).Delete(bytes.Clone(k))
 			})
-		}, 7, []string{ledgerFile + ", which is as it was", "put a sound copy in its place"}},
+		}, 7, []string{settings.LedgerFile + ", which is as it was", "put a sound copy in its place"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := layBefore(t)
 			s.offline()
 			c.harm(s)
-			path := filepath.Join(s.dir, ledgerFile)
+			path := filepath.Join(s.dir, settings.LedgerFile)
 			was, err := os.ReadFile(path)
 			s.must(err)
 			daemon := s.start()
@@ -142,7 +143,7 @@ func TestRebuildAtUnlockIsKilled(t *testing.T) {
 	s.kill(daemon)
 	s.checkLedger()
 	s.wantLogOfBefore()
-	for _, left := range []string{ledgerFile + ".rebuild", ledgerFile + ".rebuilt"} {
+	for _, left := range []string{settings.LedgerFile + ".rebuild", settings.LedgerFile + ".rebuilt"} {
 		if _, err := os.Lstat(filepath.Join(s.dir, left)); err == nil {
 			t.Errorf("%s is left", left)
 		}
@@ -156,7 +157,7 @@ func TestUnlockRebuildsWhenAsked(t *testing.T) {
 	s.rebuildBefore()
 	daemon := s.start()
 	code, said := s.unlockBy("--rebuild")
-	if code != 0 || !strings.Contains(said, "was rebuilt from its log; the file before is "+filepath.Join(s.dir, ledgerFile)+".v3-") {
+	if code != 0 || !strings.Contains(said, "was rebuilt from its log; the file before is "+filepath.Join(s.dir, settings.LedgerFile)+".v3-") {
 		t.Errorf("exit code %d: %s", code, said)
 	}
 	if code, said := s.unlockBy("--rebuild"); code != 6 || !strings.Contains(said, "lock it") {
@@ -166,7 +167,7 @@ func TestUnlockRebuildsWhenAsked(t *testing.T) {
 	s.checkLedger()
 	ring := s.unlockedRing(keyring.Options{})
 	defer ring.Close()
-	if _, found, err := ledger.UntoldRebuild(filepath.Join(s.dir, ledgerFile)); found || err != nil {
+	if _, found, err := ledger.UntoldRebuild(filepath.Join(s.dir, settings.LedgerFile)); found || err != nil {
 		t.Errorf("the rebuild is not told (%v)", err)
 	}
 }

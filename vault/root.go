@@ -13,6 +13,7 @@ import (
 
 	"nightdrop/shared/text"
 	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/settings"
 )
 
 // console is where a command reads and writes, and its clock.
@@ -130,11 +131,11 @@ func (g *global) client() (*control.Client, error) {
 }
 
 // settings reads the vault's configuration.
-func (g *global) settings() (settings, error) {
+func (g *global) settings() (settings.Settings, error) {
 	if g.dir == "" {
-		return settings{}, fmt.Errorf("%w: give the vault's directory with --dir or %s", errUsage, dirVariable)
+		return settings.Settings{}, fmt.Errorf("%w: give the vault's directory with --dir or %s", errUsage, dirVariable)
 	}
-	s, err := loadSettings(g.dir)
+	s, err := settings.Load(g.dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return s, fmt.Errorf("there is no vault in %s (make one with `vault init`): %w", g.dir, err)
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"nightdrop/shared/config"
-	"nightdrop/shared/durable"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
@@ -98,56 +96,11 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-// TestReferenceConfigurationSaysTheDefaults: the file that init writes is what the daemon does without it.
-func TestReferenceConfigurationSaysTheDefaults(t *testing.T) {
-	dir := t.TempDir()
-	if err := durable.Create(dir+"/"+settingsFile, reference); err != nil {
-		t.Fatal(err)
-	}
-	written, err := loadSettings(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	empty := t.TempDir()
-	if err := durable.Create(empty+"/"+settingsFile, nil); err != nil {
-		t.Fatal(err)
-	}
-	defaults, err := loadSettings(empty)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(written.Bank.AnswersFrom) == 0 && len(written.Bank.AnswersTo) == 0 {
-		written.Bank.AnswersFrom, written.Bank.AnswersTo = nil, nil // an empty list is none
-	}
-	if written.Keys != defaults.Keys || written.DirectoryLifetime != defaults.DirectoryLifetime || written.StopGrace != defaults.StopGrace ||
-		!reflect.DeepEqual(written.Bank, defaults.Bank) || len(written.Batches.CloseAt) != len(defaults.Batches.CloseAt) || written.Acquirer.Dialect != defaults.Acquirer.Dialect ||
-		written.Acquirer.Outstanding != defaults.Acquirer.Outstanding || written.Acquirer.Terminals[0] != defaults.Acquirer.Terminals[0] {
-		t.Errorf("the reference says %+v, the defaults are %+v", written, defaults)
-	}
-}
-
 func TestTableTextCannotSteerTheTerminal(t *testing.T) {
 	var out bytes.Buffer
 	row(&out, "a\x1b[31mb", "c\td\u009be\n")
 	if got := out.String(); got != "a?[31mb\tc?d?e?\n" {
 		t.Errorf("printed %q", got)
-	}
-}
-
-func TestTimesOfDay(t *testing.T) {
-	for text, want := range map[string]time.Duration{"00:00": 0, "16:45": 16*time.Hour + 45*time.Minute, "23:59": 24*time.Hour - time.Minute} {
-		if got, err := clockTime(text); err != nil || got != want {
-			t.Errorf("%s: %v %v", text, got, err)
-		}
-	}
-	for _, text := range []string{"", "24:00", "9:00", "16:60", "4 pm", "16:45:00", " 16:45"} {
-		if got, err := clockTime(text); err == nil {
-			t.Errorf("%q was read as %v", text, got)
-		}
-	}
-	b := batchSettings{CloseAt: []string{"12:00", "22:00"}}
-	if times, err := b.times(); err != nil || len(times) != 2 || times[1] != 22*time.Hour {
-		t.Errorf("closing times %v %v", times, err)
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"nightdrop/shared/storefront"
 	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/settings"
 )
 
 // clockFile holds, in scripts, by how much the vault's clock is wrong: a Go duration.
@@ -97,7 +98,7 @@ func made(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(ts.Exec("vault", append([]string{"init", "--name", "vault.example.com", "--shares", "3", "--threshold", "2",
 		"--shares-to", to, "--shares-on-own-disk"}, args...)...))
 	ts.Setenv("PIN", strings.TrimSpace(ts.ReadFile("stdout")))
-	path := filepath.Join(ts.Getenv(dirVariable), settingsFile)
+	path := filepath.Join(ts.Getenv(dirVariable), settings.File)
 	text := ts.ReadFile(path)
 	text = strings.Replace(text, `url = ""`, `url = "tls://127.0.0.1:9"`, 1)
 	text = strings.Replace(text, `address = ""`, `address = "127.0.0.1:9"`, 1)

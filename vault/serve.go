@@ -8,13 +8,14 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
-	"nightdrop/shared/config"
 	"nightdrop/shared/folded"
-	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/daemon"
+	"nightdrop/vault/internal/settings"
 )
 
 func newServeCommand(g *global, c console) *cobra.Command {
@@ -45,32 +46,25 @@ less room on its disks than limits.disk_reserve it takes nothing new until there
 	return cmd
 }
 
-func runServe(ctx context.Context, s settings, c console, logger *slog.Logger) error {
-	if err := s.check(c.now()); err != nil {
+func runServe(ctx context.Context, s settings.Settings, c console, logger *slog.Logger) error {
+	if err := s.Check(c.now()); err != nil {
 		return err
 	}
 	if err := harden(); err != nil {
 		return err
 	}
-	remains := keyring.Remains(s.dir, keyring.ThisHost())
-	for _, remain := range remains {
-		logger.Warn("what destroying a key does not reach here", "note", remain)
-	}
 	signal.Ignore(unix.SIGXFSZ) // a limit of files' sizes fails a write, as a full disk does; it kills nothing half way
-	d, err := newDaemon(s, c.now, logger)
-	if err != nil {
-		return err
-	}
-	d.remains = remains
-	telling, stop := context.WithCancel(ctx)
-	defer stop()
-	go config.TellNearEnds(telling, s.validities, c.now, logger)
-	err = d.run(ctx)
-	if errors.Is(err, errRelock) {
+	err := daemon.Serve(ctx, daemonConfig(s, c.now, logger))
+	if errors.Is(err, daemon.ErrRelock) {
 		logger.Info("starting anew, locked")
 		return relock()
 	}
 	return err
+}
+
+// daemonConfig is what a daemon runs with that is this program.
+func daemonConfig(s settings.Settings, now func() time.Time, logger *slog.Logger) daemon.Config {
+	return daemon.Config{Settings: s, Version: version, Inspect: inspect, Now: now, Logger: logger}
 }
 
 // harden keeps the process's memory from debuggers of the same user and from core files.

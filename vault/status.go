@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/text"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 )
@@ -71,7 +72,7 @@ func printStatus(w io.Writer, s control.Status) {
 	for _, kind := range slices.Sorted(maps.Keys(s.Repeating)) {
 		row(w, "repeating "+kind, fmt.Sprintf("%d since %s", s.Repeating[kind].Payments, moment(s.Repeating[kind].Oldest)))
 	}
-	for _, method := range methods {
+	for _, method := range book.Methods {
 		row(w, "open "+string(method)+" batches", s.Open[method])
 	}
 	if s.Outbox != nil {
@@ -91,7 +92,7 @@ func printStatus(w io.Writer, s control.Status) {
 // printDisks says how much room there is, and what waits for more.
 func printDisks(w io.Writer, s control.Status) {
 	for _, d := range s.Disks {
-		row(w, "disk of the "+d.Place, fmt.Sprintf("%s of %s free, reserve %s", size(d.Free), size(d.Size), size(d.Reserve)))
+		row(w, "disk of the "+d.Place, fmt.Sprintf("%s of %s free, reserve %s", text.Size(d.Free), text.Size(d.Size), text.Size(d.Reserve)))
 		if d.Note != "" {
 			row(w, "disk of the "+d.Place, d.Note)
 		}
@@ -123,7 +124,7 @@ func printStreams(w io.Writer, s control.Status) {
 			if stream.Since != "" {
 				since = ", since " + stream.Since
 			}
-			row(w, "stream "+stream.Name, fmt.Sprintf("%d %% of %s%s", stream.Bytes/(stream.MaxBytes/100+1), size(stream.MaxBytes), since))
+			row(w, "stream "+stream.Name, fmt.Sprintf("%d %% of %s%s", stream.Bytes/(stream.MaxBytes/100+1), text.Size(stream.MaxBytes), since))
 		}
 		for _, note := range stream.Notes {
 			row(w, "stream "+stream.Name, note)

@@ -17,6 +17,7 @@ import (
 
 	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/settings"
 )
 
 // terminal is a pseudo-terminal: the test is the person and the screen.
@@ -225,7 +226,7 @@ func TestWhatIsPastedReachesNoShell(t *testing.T) {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, settingsFile), reference, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, settings.File), settings.Reference, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		p.paste(t, all) // pasted with the command

@@ -5,12 +5,16 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"nightdrop/vault/internal/control"
 )
+
+// daemonWait is how long an unlock waits for a daemon that is starting.
+const daemonWait = 5 * time.Second
 
 type unlockOptions struct {
 	shares       []string // files
@@ -56,6 +60,9 @@ With --rebuild a ledger of the current format is rebuilt too: the cure where rec
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := g.client()
 			if err != nil {
+				return err
+			}
+			if err := client.Await(cmd.Context(), daemonWait); err != nil {
 				return err
 			}
 			unlocked, err := runUnlock(cmd.Context(), opts, client, c)

@@ -53,7 +53,7 @@ Exit codes: 0 done; 1 failed; 2 usage; 5 a file is not there; 6 another simulato
 	output := text.NewOutput(out)
 	root.SetOut(output)
 	root.SetErr(errOut)
-	root.AddCommand(newServeCommand(), newBookCommand(), newListingCommand(), newReturnsCommand(), newBankBookCommand())
+	root.AddCommand(newServeCommand(), newBookCommand(), newListingCommand(), newReturnsCommand(), newBankBookCommand(), newAuthorityCommand())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	err := output.Told(root.ExecuteContext(ctx))
 	if err != nil {

@@ -145,3 +145,26 @@ func Absent(path string) error {
 	}
 	return fmt.Errorf("%s: %w", path, fs.ErrExist)
 }
+
+// Fresh returns fs.ErrExist where anything has the name path, an empty file too, which Create would take over. "" names nothing.
+func Fresh(path string) error {
+	if path == "" {
+		return nil
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, fmt.Errorf("%s is there, name a new file: %w", path, fs.ErrExist))
+	}
+	return nil
+}
+
+// WriteNew is Create for content that write gives: the file is there whole or not at all.
+func WriteNew(path string, write func(*os.File) error) error {
+	f, err := Begin(path, Private)
+	if err != nil {
+		return err
+	}
+	if err := write(f.File); err != nil {
+		return errors.Join(err, f.Discard())
+	}
+	return f.Create()
+}

@@ -12,8 +12,9 @@ import (
 	"net/url"
 	"strconv"
 	"syscall"
+	"time"
 
-	"nightdrop/vault/internal/settle"
+	"nightdrop/vault/internal/operator"
 )
 
 // Client calls a running vault. It is safe for concurrent use. Every error that the vault gives is an *Error.
@@ -29,6 +30,23 @@ func NewClient(path, reason string) *Client {
 	return &Client{socket: path, reason: reason, http: &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dialer.DialContext(ctx, "unix", path) },
 	}}}
+}
+
+// Await waits until a daemon answers, for at most the time given: one that was started a moment ago makes its socket first.
+func (c *Client) Await(ctx context.Context, most time.Duration) error {
+	end := time.Now().Add(most)
+	for {
+		_, err := c.Status(ctx)
+		failure, ok := errors.AsType[*Error](err)
+		if !ok || failure.Code != CodeUnavailable || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // Status asks what the vault is doing.
@@ -185,7 +203,7 @@ func readError(response *http.Response) error {
 }
 
 // follow has long work done and reads of its progress to its end.
-func follow[T any](ctx context.Context, c *Client, path string, query url.Values, progress settle.Progress) (out T, err error) {
+func follow[T any](ctx context.Context, c *Client, path string, query url.Values, progress operator.Progress) (out T, err error) {
 	return read[T](ctx, c, http.MethodPost, path, query, func(l line) error {
 		if l.Progress != nil && progress != nil {
 			progress(l.Progress.Done, l.Progress.Total)

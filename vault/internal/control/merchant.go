@@ -20,6 +20,9 @@ type Merchant struct {
 	OpenBank   uint32        `json:"openBank,omitempty"`  // number of the open bank batch
 
 	Policy book.Policy `json:"policy"`
+
+	// Published reports in the answer to a change that the relays' channel has the members note with it.
+	Published bool `json:"published,omitempty"`
 }
 
 // NewMerchant is what `merchant add` sends.

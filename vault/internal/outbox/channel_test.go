@@ -350,3 +350,30 @@ func TestDirectoryIssuedByHand(t *testing.T) {
 		t.Errorf("directory %d of %d, %v", newest.Serial, d.State().Directory, err)
 	}
 }
+
+// TestAMemberIsAwaited: a change is out only when the channel has taken the members note with it, and is waited for no longer than asked.
+func TestAMemberIsAwaited(t *testing.T) {
+	d := newDesk(t)
+	r := &recorder{away: true}
+	w := d.watching(r)
+	d.Enrol("shop-2")
+	var m book.Merchant
+	d.View(func(tx *ledger.Tx) (err error) {
+		m, _, err = tx.Merchant("shop-2")
+		return err
+	})
+	expect := func(what string, want bool) {
+		t.Helper()
+		w.look(t)
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		if got, err := w.AwaitMember(ctx, m); err != nil || got != want {
+			t.Errorf("%s: out %t (%v), want %t", what, got, err, want)
+		}
+	}
+	expect("the channel is away", false)
+	r.setAway(false)
+	expect("the channel is there", true)
+	m.Status = book.MerchantStopped
+	expect("it changed since the note", false)
+}

@@ -29,12 +29,7 @@ func order() [4]channel.Notice {
 
 // Newest returns the newest note of a kind, nil before the first. The caller must not change it.
 func (o *Outbox) Newest(kind channel.Notice) []byte {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if n := o.notices[kind]; n != nil {
-		return n.note
-	}
-	return nil
+	return o.newest(kind).note
 }
 
 // IssueDirectory issues a directory at once, as `directory publish` does, and returns its serial. It is published as soon as the
@@ -42,12 +37,50 @@ func (o *Outbox) Newest(kind channel.Notice) []byte {
 func (o *Outbox) IssueDirectory(ctx context.Context, actor, origin, purpose string) (uint64, error) {
 	serial, err := o.directory(ctx, book.Event{Actor: actor, Origin: origin, Purpose: purpose})
 	if err == nil {
-		select {
-		case o.wake <- struct{}{}:
-		default:
-		}
+		o.lookNow()
 	}
 	return serial, err
+}
+
+// lookNow has the notices' loop look now.
+func (o *Outbox) lookNow() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// AwaitMember waits until the newest members note has the merchant as it is now, and the channel has taken that note. It
+// reports false where ctx ends before, or the channel is away and the outbox not new. The channel's word is no proof that a relay has read it.
+func (o *Outbox) AwaitMember(ctx context.Context, m book.Merchant) (bool, error) {
+	now, err := memberOf(m)
+	if err != nil {
+		return false, err
+	}
+	o.lookNow()
+	again := time.NewTicker(memberEvery)
+	defer again.Stop()
+	for o.Channel.Connected() || time.Since(o.made) < connectGrace {
+		if n, line := o.newest(channel.NoticeMembers), memberSays(now); n.sent && strings.Contains("\n"+n.says, "\n"+line) {
+			return true, nil
+		}
+		select {
+		case <-ctx.Done():
+			return false, nil
+		case <-again.C:
+		}
+	}
+	return false, nil
+}
+
+// newest returns the newest notice of a kind, the zero one before the first.
+func (o *Outbox) newest(kind channel.Notice) notice {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if n := o.notices[kind]; n != nil {
+		return *n
+	}
+	return notice{}
 }
 
 // sendNotices keeps the rolling notes current: looking once a second, so that positions and checkpoints are no more
@@ -360,28 +393,34 @@ func (o *Outbox) issueMembers(ctx context.Context) error {
 func members(tx *ledger.Tx) ([]envelope.Member, error) {
 	var list []envelope.Member
 	err := tx.Merchants(func(m book.Merchant) error {
-		keys, err := parse(m.Verifiers)
-		if err != nil {
-			return err
-		}
-		status := envelope.MemberSuspended
-		if m.Status == book.MerchantActive {
-			status = envelope.MemberActive
-		}
-		list = append(list, envelope.Member{ID: m.ID, Verifiers: keys, Status: status})
-		return nil
+		member, err := memberOf(m)
+		list = append(list, member)
+		return err
 	})
 	slices.SortFunc(list, func(a, b envelope.Member) int { return strings.Compare(a.ID, b.ID) })
 	return list, err
 }
 
+// memberOf is a merchant as relays see it.
+func memberOf(m book.Merchant) (envelope.Member, error) {
+	keys, err := parse(m.Verifiers)
+	status := envelope.MemberSuspended
+	if m.Status == book.MerchantActive {
+		status = envelope.MemberActive
+	}
+	return envelope.Member{ID: m.ID, Verifiers: keys, Status: status}, err
+}
+
 func membersSay(list []envelope.Member) string {
 	var b strings.Builder
 	for _, m := range list {
-		fmt.Fprintln(&b, m.ID, m.Status, m.Verifiers)
+		b.WriteString(memberSays(m))
 	}
 	return b.String()
 }
+
+// memberSays is a member's line in a note's content.
+func memberSays(m envelope.Member) string { return fmt.Sprintln(m.ID, m.Status, m.Verifiers) }
 
 // parse reads vkeys that the ledger holds, so a failure is damage.
 func parse(vkeys []string) ([]note.Verifier, error) {
