@@ -40,6 +40,12 @@ type LogExported struct {
 	Failed bool   `json:"failed,omitempty"`
 }
 
+// Auditors are kept by name.
+var Auditors = &Table[string, Auditor]{Name: "auditors", Line: "auditor", Key: func(a *Auditor) string { return a.Name }, Bytes: named}
+
+// Auditor returns an auditor, of now or of before.
+func (s *State) Auditor(name string) (Auditor, bool, error) { return Auditors.Get(s, name) }
+
 // Auditor is who may open the log, or could.
 type Auditor struct {
 	Name    string        `json:"name"`
@@ -59,7 +65,7 @@ func (f *fold) auditorAdded(b AuditorAdded) error {
 	if known || !envelope.ValidMerchant(b.Name) {
 		return misfit("auditor %s exists, existed, or has no auditor's name", b.Name)
 	}
-	return f.PutAuditor(Auditor{Name: b.Name, Key: b.Key, Added: f.event.Time})
+	return Auditors.Put(f.State, Auditor{Name: b.Name, Key: b.Key, Added: f.event.Time})
 }
 
 func (f *fold) auditorRemoved(b AuditorRemoved) error {
@@ -71,5 +77,5 @@ func (f *fold) auditorRemoved(b AuditorRemoved) error {
 		return misfit("there is no auditor %s", b.Name)
 	}
 	a.Removed = f.event.Time
-	return f.PutAuditor(a)
+	return Auditors.Put(f.State, a)
 }

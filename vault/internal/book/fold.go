@@ -24,7 +24,7 @@ type Issued struct {
 
 // Apply folds one event into s and returns the result that it issues, or nil. It is deterministic. On an error the caller
 // must throw the whole transaction away: s may be half changed.
-func Apply(s State, e Event) (*Issued, error) {
+func Apply(s *State, e Event) (*Issued, error) {
 	f := fold{State: s, event: e}
 	if err := f.apply(); err != nil {
 		return nil, fmt.Errorf("%s: %w", e.Body.Kind(), err)
@@ -33,7 +33,7 @@ func Apply(s State, e Event) (*Issued, error) {
 }
 
 type fold struct {
-	State
+	*State
 	event  Event
 	issued *Issued
 }
@@ -162,7 +162,7 @@ func (f *fold) vault(body Body) error {
 		}
 		v.Members = b.Serial
 	}
-	return f.PutVault(v)
+	return TheVault.Put(f.State, v)
 }
 
 // changedKeys returns the keys that live after a change: a key is told once when it is made and once when it is destroyed.
@@ -195,7 +195,7 @@ func (f *fold) merchant(body Body) error {
 		if ok || !envelope.ValidMerchant(id) {
 			return misfit("merchant %s exists or has no merchant's name", id)
 		}
-		return f.PutMerchant(Merchant{ID: id, Name: added.Name, Status: MerchantActive, Verifiers: added.Verifiers,
+		return Merchants.Put(f.State, Merchant{ID: id, Name: added.Name, Status: MerchantActive, Verifiers: added.Verifiers,
 			ReplyKeys: added.ReplyKeys, Acceptor: added.Acceptor, Currencies: added.Currencies, Added: f.event.Time, Version: 1})
 	}
 	if !ok {
@@ -206,7 +206,7 @@ func (f *fold) merchant(body Body) error {
 			return misfit("policy of %s: %v", id, err)
 		}
 		m.Policy = set.Policy
-		return f.PutMerchant(m)
+		return Merchants.Put(f.State, m)
 	}
 	from, to := MerchantActive, MerchantStopped
 	if _, resuming := body.(MerchantResumed); resuming {
@@ -217,7 +217,7 @@ func (f *fold) merchant(body Body) error {
 	}
 	m.Status = to
 	m.Version++
-	return f.PutMerchant(m)
+	return Merchants.Put(f.State, m)
 }
 
 // resent checks that the results are there; to publish them again changes nothing but when the vault did so last by itself.
@@ -233,7 +233,7 @@ func (f *fold) resent(b ResultsResent) error {
 		return nil
 	}
 	m.Republished = f.event.Time
-	return f.PutMerchant(m)
+	return Merchants.Put(f.State, m)
 }
 
 // number makes p the vault's next payment.
@@ -249,7 +249,7 @@ func (f *fold) number(p *Payment) error {
 	}
 	v.Payments++
 	p.Number, p.Received = v.Payments, f.event.Time
-	return f.PutVault(v)
+	return TheVault.Put(f.State, v)
 }
 
 func (f *fold) rejected(b EnvelopeRejected) error {
@@ -313,12 +313,12 @@ func (f *fold) countRefusal(merchant string) error {
 		m.Refusals = Refusals{Day: day}
 	}
 	m.Refusals.Count++
-	return f.PutMerchant(m)
+	return Merchants.Put(f.State, m)
 }
 
 func (f *fold) put(p Payment) error {
 	p.Changed = f.event.Time
-	return f.PutPayment(p)
+	return Payments.Put(f.State, p)
 }
 
 // issue stores p and gives its merchant a result about it.
@@ -340,7 +340,7 @@ func (f *fold) nextSerial(merchant string) (uint64, error) {
 		return 0, misfit("no merchant %s", merchant)
 	}
 	m.Results++
-	return m.Results, f.PutMerchant(m)
+	return m.Results, Merchants.Put(f.State, m)
 }
 
 // tell gives p's merchant a result about p, which need not be remembered, and returns its serial.

@@ -20,7 +20,7 @@ func (f *fold) inBatch(number uint32, stage BatchStage, change func(Batch) Batch
 	if stage != "" && b.Stage != stage {
 		return misfit("batch %d is %s", number, b.Stage)
 	}
-	return f.PutBatch(change(b))
+	return Batches.Put(f.State, change(b))
 }
 
 func (f *fold) batch(body Body) error {
@@ -66,13 +66,13 @@ func (f *fold) batchOpened(b BatchOpened) error {
 	}
 	v.NextBatch++
 	*open = b.Batch
-	if err := f.PutVault(v); err != nil {
+	if err := TheVault.Put(f.State, v); err != nil {
 		return err
 	}
-	if err := f.PutMerchant(m); err != nil {
+	if err := Merchants.Put(f.State, m); err != nil {
 		return err
 	}
-	return f.PutBatch(Batch{Number: b.Batch, Merchant: m.ID, Method: b.Method, Stage: BatchOpen, Opened: f.event.Time})
+	return Batches.Put(f.State, Batch{Number: b.Batch, Merchant: m.ID, Method: b.Method, Stage: BatchOpen, Opened: f.event.Time})
 }
 
 // open is where the merchant has the number of its open batch of a method, nil for a method that is none.
@@ -102,7 +102,7 @@ func (f *fold) leaveBatch(number uint32) error {
 	for _, method := range []Method{MethodCard, MethodBank} {
 		if open := m.open(method); *open == number {
 			*open = 0
-			return f.PutMerchant(m)
+			return Merchants.Put(f.State, m)
 		}
 	}
 	return misfit("batch %d is no open one of %s", number, m.ID)
@@ -161,7 +161,7 @@ func (f *fold) reconciled(b ReconciliationAnswered) error {
 	if len(batch.Host) > 0 {
 		batch.Stage = BatchDiffers
 	}
-	return f.PutBatch(batch)
+	return Batches.Put(f.State, batch)
 }
 
 func totalOf(totals []Total, currency string) (Total, bool) {

@@ -112,14 +112,14 @@ func (f *fold) entryIntended(b EntryIntended) error {
 	if b.Sequence != v.Files.Sequence || len(b.Trace) != 15 || !strings.HasSuffix(b.Trace, fmt.Sprintf("%07d", b.Sequence)) {
 		return misfit("trace number of entry %s is not the next", p.ID)
 	}
-	if err := f.PutVault(v); err != nil {
+	if err := TheVault.Put(f.State, v); err != nil {
 		return err
 	}
 	file.Entries++
-	if err := f.PutFile(file); err != nil {
+	if err := Files.Put(f.State, file); err != nil {
 		return err
 	}
-	if err := f.PutEntry(Entry{Trace: b.Trace, Merchant: p.Merchant, ID: p.ID, Company: b.Company}); err != nil {
+	if err := Entries.Put(f.State, Entry{Trace: b.Trace, Merchant: p.Merchant, ID: p.ID, Company: b.Company}); err != nil {
 		return err
 	}
 	if err := f.moveTo(&p, StageFiling); err != nil {
@@ -143,7 +143,7 @@ func (f *fold) leaveFile(p Payment) error {
 			return misfit("file %s is fixed", p.File)
 		}
 		file.Entries--
-		if err := f.PutFile(file); err != nil {
+		if err := Files.Put(f.State, file); err != nil {
 			return err
 		}
 	}
@@ -174,7 +174,7 @@ func (f *fold) returned(b PaymentReturned) error {
 		return err
 	}
 	if Blocks(reason) && p.Fingerprint != "" {
-		err := f.PutBlock(Block{Merchant: p.Merchant, Fingerprint: p.Fingerprint, Code: b.Code, Payment: p.ID, Since: f.event.Time})
+		err := BlockList.Put(f.State, Block{Merchant: p.Merchant, Fingerprint: p.Fingerprint, Code: b.Code, Payment: p.ID, Since: f.event.Time})
 		if err != nil {
 			return err
 		}
@@ -209,14 +209,14 @@ func (f *fold) file(body Body) error {
 			return misfit("file %s is not due", b.Name)
 		}
 		file.Stage, file.Written = FileOut, f.event.Time
-		return f.PutFile(file)
+		return Files.Put(f.State, file)
 	case AnswerTaken:
 		if before, taken, err := f.File(b.Digest); err != nil {
 			return err
 		} else if taken && before.Left == 0 || len(b.Digest) != 64 {
 			return misfit("answer file %s was taken before, or has no digest", b.Digest)
 		}
-		return f.PutFile(File{Name: b.Digest, Stage: FileTaken, Digest: b.Digest, Created: b.Created, Entries: b.Items, Written: f.event.Time, Left: b.LeftCount})
+		return Files.Put(f.State, File{Name: b.Digest, Stage: FileTaken, Digest: b.Digest, Created: b.Created, Entries: b.Items, Written: f.event.Time, Left: b.LeftCount})
 	}
 	return ErrUnknownKind
 }
@@ -235,7 +235,7 @@ func (f *fold) fileBegun(b FileBegun) error {
 		return misfit("file %s cannot be begun", b.Name)
 	}
 	v.Files.Day, v.Files.Modifier = b.Day, b.Modifier
-	if err := f.PutVault(v); err != nil {
+	if err := TheVault.Put(f.State, v); err != nil {
 		return err
 	}
 	for _, number := range b.Batches {
@@ -247,11 +247,11 @@ func (f *fold) fileBegun(b FileBegun) error {
 			return misfit("batch %d is not for a file", number)
 		}
 		batch.File = b.Name
-		if err := f.PutBatch(batch); err != nil {
+		if err := Batches.Put(f.State, batch); err != nil {
 			return err
 		}
 	}
-	return f.PutFile(File{Name: b.Name, Stage: FileNamed, Batches: b.Batches, Created: f.event.Time, Day: b.Day, Modifier: b.Modifier, Effective: b.Effective})
+	return Files.Put(f.State, File{Name: b.Name, Stage: FileNamed, Batches: b.Batches, Created: f.event.Time, Day: b.Day, Modifier: b.Modifier, Effective: b.Effective})
 }
 
 // next is the modifier of a day's next file.
@@ -295,5 +295,5 @@ func (f *fold) fileIntended(b FileIntended) error {
 		return misfit("file %s does not hold what its batches owe", b.Name)
 	}
 	file.Stage, file.Digest, file.Debits, file.Credits, file.EntryHash = FileHashed, b.Digest, b.Debits, b.Credits, b.EntryHash
-	return f.PutFile(file)
+	return Files.Put(f.State, file)
 }

@@ -28,7 +28,7 @@ func (f *fold) stored(b AccountStored) error {
 		return misfit("account %s is stored, or has no token", p.ID)
 	}
 	now := f.event.Time
-	err = f.PutToken(Token{Merchant: p.Merchant, Token: b.Token, Payment: p.ID, Method: p.Way(), Masked: p.Masked, Brand: p.Brand,
+	err = Tokens.Put(f.State, Token{Merchant: p.Merchant, Token: b.Token, Payment: p.ID, Method: p.Way(), Masked: p.Masked, Brand: p.Brand,
 		Fingerprint: p.Fingerprint, Stored: now, Changed: now, Uncompared: b.Uncompared})
 	if err != nil {
 		return err
@@ -57,7 +57,7 @@ func (f *fold) changed(id string, op envelope.Operation, status envelope.Status,
 		return misfit("%s brings no account for the stored one", p.ID)
 	}
 	t.Changed = f.event.Time
-	if err := f.PutToken(t); err != nil {
+	if err := Tokens.Put(f.State, t); err != nil {
 		return err
 	}
 	if err := f.moveTo(&p, StageDone); err != nil {
