@@ -82,6 +82,6 @@ func (e *Engine) place(tx *ledger.Tx, capture book.Payment, original acquirer.Or
 	if trace, err = e.nextTrace(tx, []string{original.Terminal}, original.Acceptor); err != nil {
 		return trace, 0, err
 	}
-	batch, err = openBatch(tx, m)
+	batch, err = joinBatch(tx, m, capture)
 	return trace, batch, err
 }

@@ -2,212 +2,114 @@ package settle
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"nightdrop/vault/internal/acquirer/nacha"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
 )
 
-// settleEntries settles bank batches: it takes files that were begun up again, and makes new ones of the other batches.
-func (s *settlement) settleEntries(ctx context.Context, batches []book.Batch) error {
-	var failures []error
-	var begun []string
-	var fresh []book.Batch
-	for _, b := range batches {
-		switch {
-		case b.Stage == book.BatchDone || ctx.Err() != nil:
-		case b.File != "":
-			if !slices.Contains(begun, b.File) {
-				begun = append(begun, b.File)
-			}
-		case b.Due() == 0:
-			failures = append(failures, s.finish(ctx, b))
-		default:
-			fresh = append(fresh, b)
-		}
-	}
-	files, err := s.begin(ctx, fresh)
-	failures = append(failures, err)
-	for _, name := range append(begun, files...) {
-		if err := s.file(ctx, name); err != nil {
-			failures = append(failures, fmt.Errorf("%s: %w", name, err))
-		}
-	}
-	return errors.Join(failures...)
+// filing is one settlement file on its way to the bank.
+type filing struct {
+	*settlement
+	file     book.File  // as the ledger has it
+	sections []section  // what it holds
+	sums     nacha.Sums // of what was staged
 }
 
-// begin fixes the names of new files and which batches they settle.
-func (s *settlement) begin(ctx context.Context, batches []book.Batch) (names []string, err error) {
-	if len(batches) == 0 {
-		return nil, nil
-	}
-	if err := s.engine.bankReady(); err != nil {
-		return nil, err
-	}
-	var failures []error
-	var fit []book.Batch
-	for _, b := range batches {
-		if err := s.engine.fits(b); err != nil {
-			failures = append(failures, fmt.Errorf("%s of %s: %w", b.ID(), b.Merchant, err))
-			continue
-		}
-		fit = append(fit, b)
-	}
-	for _, numbers := range inFiles(fit) {
-		name, err := s.beginFile(ctx, numbers)
-		if err != nil {
-			failures = append(failures, err)
-			break
-		}
-		names = append(names, name)
-	}
-	return names, errors.Join(failures...)
+// filing reads how a file stands.
+func (s *settlement) filing(name string) (*filing, error) {
+	f := &filing{settlement: s}
+	return f, f.load(name)
 }
 
-// bankReady tells whether files can be made.
-func (e *Engine) bankReady() error {
-	if e.cfg.Bank == nil {
-		return fmt.Errorf("there are bank entries to settle, and no bank is configured: say in the vault's settings who sends files to whom: %w", ErrConflict)
-	}
-	return nil
-}
-
-// fits tells whether a file can hold a batch at all.
-func (e *Engine) fits(b book.Batch) error {
-	debits, credits := b.Sums()
-	if debits > book.MaxFileAmount || credits > book.MaxFileAmount || b.Count() > book.MaxFileEntries {
-		return fmt.Errorf("a file holds %d entries and %d cents of debits and of credits, and not this batch: settle it with the bank by hand: %w",
-			book.MaxFileEntries, int64(book.MaxFileAmount), ErrConflict)
-	}
-	return e.cfg.Ledger.View(func(tx *ledger.Tx) error {
-		m, found, err := tx.Merchant(b.Merchant)
-		if err != nil || !found {
-			return orMissing(err, "merchant "+b.Merchant)
-		}
-		if err := nacha.Company(m.Policy.Company).Check(); err != nil {
-			return fmt.Errorf("%w in the merchant's policy; set it, then settle again: %w", err, ErrConflict)
-		}
-		return nil
-	})
-}
-
-// inFiles puts batches into as few files as hold them in their order.
-func inFiles(batches []book.Batch) (files [][]uint32) {
-	var debits, credits, entries int64
-	for i, b := range batches {
-		d, c := b.Sums()
-		if i == 0 || debits+d > book.MaxFileAmount || credits+c > book.MaxFileAmount || entries+b.Count() > book.MaxFileEntries {
-			files = append(files, nil)
-			debits, credits, entries = 0, 0, 0
-		}
-		files[len(files)-1] = append(files[len(files)-1], b.Number)
-		debits, credits, entries = debits+d, credits+c, entries+b.Count()
-	}
-	return files
-}
-
-// beginFile commits a file's name, days and batches. What it is called and dated stays as it is, however often it has to be written.
-func (s *settlement) beginFile(ctx context.Context, numbers []uint32) (name string, err error) {
-	bank := s.engine.cfg.Bank
-	err = s.engine.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		v, err := tx.Vault()
-		if err != nil {
-			return err
-		}
-		made := tx.Now().In(bank.Calendar.Location)
-		day := made.Format(time.DateOnly)
-		n := v.NextFile(day)
-		if day < v.Files.Day {
-			return fmt.Errorf("the newest settlement file is of %s, and the bank's clock says %s: settle again then, or correct the time zone: %w", v.Files.Day, day, ErrUnavailable)
-		}
-		if n > book.MaxFilesPerDay {
-			return fmt.Errorf("all %d settlement files of %s are made: settle again tomorrow: %w", book.MaxFilesPerDay, day, ErrUnavailable)
-		}
-		name = fmt.Sprintf("nightdrop-%s-%c.ach", made.Format("20060102"), book.Modifier(n))
-		if err := bank.vacant(name); err != nil {
-			return err
-		}
-		_, err = tx.Append(s.actor.Event("", book.FileBegun{Name: name, Day: day, Modifier: n,
-			Effective: bank.Calendar.Effective(made).Format(time.DateOnly), Batches: numbers}))
-		return err
-	})
-	return name, err
-}
-
-// file takes a file from where it stands to settled batches. Each step is committed; a crash between two leaves the file at the earlier.
-func (s *settlement) file(ctx context.Context, name string) error {
-	f, err := s.engine.fileOf(name)
-	if err != nil {
-		return err
-	}
-	if f.Stage == book.FileNamed {
-		if err := s.number(ctx, f); err != nil {
-			return err
-		}
-		// A crash here leaves entries with trace numbers in a file that is not fixed: the next run writes it with the same ones.
-	}
-	if f.Stage != book.FileOut {
-		if err := s.write(ctx, name); err != nil {
-			return err
-		}
-		// A crash here leaves the file out and its payments filing: the next run marks them settled.
-	}
-	for _, number := range f.Batches {
-		b, err := s.engine.batch(number)
-		if err != nil {
-			return err
-		}
-		if b.Stage == book.BatchDone {
-			continue
-		}
-		if err := s.finish(ctx, b, book.StageFiling); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (e *Engine) fileOf(name string) (f book.File, err error) {
-	err = e.cfg.Ledger.View(func(tx *ledger.Tx) error {
-		found := false
-		if f, found, err = tx.File(name); err != nil || !found {
+func (f *filing) load(name string) error {
+	return f.engine.cfg.Ledger.View(func(tx *ledger.Tx) error {
+		found, err := false, error(nil)
+		if f.file, found, err = tx.File(name); err != nil || !found {
 			return orMissing(err, "file "+name)
 		}
 		return nil
 	})
-	return f, err
 }
 
-// number gives the entries of a file's batches their trace numbers, chunk by chunk.
-func (s *settlement) number(ctx context.Context, f book.File) error {
-	if err := s.engine.bankReady(); err != nil {
+// make takes a file from where it stands to settled batches. Every step is durable before the next
+// one begins, and does nothing where it was done before: whatever interrupts a file, the next run
+// makes it by the same steps, from the first one on.
+func (f *filing) make(ctx context.Context) error {
+	if err := f.number(ctx); err != nil {
 		return err
 	}
-	for _, batch := range f.Batches {
-		for {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			n, err := s.numberChunk(ctx, f.Name, batch)
+	// A crash here leaves entries with trace numbers in a file that is not fixed: the next run
+	// writes it with the same ones.
+
+	for {
+		left, err := f.stage(ctx)
+		if err != nil {
+			return err
+		}
+		if len(left) == 0 {
+			break
+		}
+		if err := f.refuse(ctx, left); err != nil {
+			return err
+		}
+		// A crash here leaves fewer entries, and nothing staged: the next run stages the file
+		// without those that were refused.
+	}
+	// A crash here leaves a staged file that the log does not know: the next run makes it anew.
+
+	if err := f.fix(ctx); err != nil {
+		return err
+	}
+	// A crash here leaves a staged file whose digest is in the log: the next run gives it its name,
+	// or makes it again.
+
+	if err := f.appear(ctx); err != nil {
+		return err
+	}
+	// A crash here leaves the file in the outbox: the next run finds it there with the digest of
+	// the log. Where it does not, the bank may have it, and a person decides.
+
+	if err := f.out(ctx); err != nil {
+		return err
+	}
+	// A crash here, or among the payments, leaves the file out and payments filing: the next run
+	// marks them settled.
+
+	return f.settle(ctx)
+}
+
+// number gives the entries of the file's batches their trace numbers, chunk by chunk.
+func (f *filing) number(ctx context.Context) error {
+	if f.file.Stage != book.FileNamed {
+		return nil
+	}
+	if err := f.engine.bankReady(); err != nil {
+		return err
+	}
+	for _, batch := range f.file.Batches {
+		for numbered := chunk; numbered == chunk; {
+			err := ctx.Err()
 			if err != nil {
 				return err
 			}
-			s.step(n)
-			if n < chunk {
-				break
+			if numbered, err = f.numberChunk(ctx, batch); err != nil {
+				return err
 			}
+			f.step(numbered)
 		}
 	}
 	return nil
 }
 
-func (s *settlement) numberChunk(ctx context.Context, file string, batch uint32) (numbered int, err error) {
-	odfi := s.engine.cfg.Bank.Sender.ODFI
-	err = s.engine.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
+func (f *filing) numberChunk(ctx context.Context, batch uint32) (numbered int, err error) {
+	odfi := f.engine.cfg.Bank.Sender.ODFI
+	err = f.engine.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		b, err := batchOf(tx, batch)
 		if err != nil {
 			return err
@@ -226,11 +128,11 @@ func (s *settlement) numberChunk(ctx context.Context, file string, batch uint32)
 				return err
 			}
 			n := v.NextSequence()
-			body := book.EntryIntended{ID: id, File: file, Trace: nacha.TraceNumber(odfi, n), Sequence: n, Company: m.Policy.Company.ID}
+			body := book.EntryIntended{ID: id, File: f.file.Name, Trace: nacha.TraceNumber(odfi, n), Sequence: n, Company: m.Policy.Company.ID}
 			if err := asUpdated(tx, m.ID, &body); err != nil {
 				return err
 			}
-			if _, err := tx.Append(s.actor.Event(b.Merchant, body)); err != nil {
+			if _, err := tx.Append(f.actor.Event(b.Merchant, body)); err != nil {
 				return err
 			}
 		}
@@ -238,4 +140,111 @@ func (s *settlement) numberChunk(ctx context.Context, file string, batch uint32)
 		return nil
 	})
 	return numbered, err
+}
+
+// stage writes the whole file under its hidden name, unless it is there, and returns the entries
+// that cannot be in it: then nothing is staged.
+func (f *filing) stage(ctx context.Context) (left []leftOut, err error) {
+	if f.file.Stage == book.FileOut {
+		return nil, nil
+	}
+	if err := f.engine.bankReady(); err != nil {
+		return nil, err
+	}
+	if err := f.read(); err != nil {
+		return nil, err
+	}
+	bank, there := f.engine.cfg.Bank, false
+	switch {
+	case len(f.sections) == 0: // of a file without entries nothing is written
+		empty := sha256.Sum256(nil)
+		f.sums, there = nacha.Sums{SHA256: hex.EncodeToString(empty[:])}, true
+	case f.file.Stage == book.FileHashed:
+		there, err = bank.there(f.file)
+	default:
+		err = bank.vacant(f.file.Name)
+	}
+	if there || err != nil {
+		return nil, err
+	}
+	return f.write(ctx)
+}
+
+// refuse ends the entries that were left out.
+func (f *filing) refuse(ctx context.Context, left []leftOut) error {
+	if f.file.Stage != book.FileNamed {
+		return fmt.Errorf("%d accounts, the first of payment %s, cannot be opened any more, so the file cannot be made again. Its digest %s is in the log: "+
+			"ask the bank whether it has this file; put a copy of it into the outbox under its name, then settle again: %w", len(left), left[0].id, f.file.Digest, ErrConflict)
+	}
+	for some := range slices.Chunk(left, chunk) {
+		err := f.engine.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
+			for _, l := range some {
+				if _, err := tx.Append(f.actor.Event(l.merchant, book.PaymentRefused{ID: l.id, Code: l.code})); err != nil {
+					return err
+				}
+				if err := deleteParts(tx, l.merchant, l.id); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	f.engine.cfg.Logger.Warn("entries are left out of a settlement file: their accounts cannot be opened, or something came between; their merchants are told what", "file", f.file.Name, "entries", len(left))
+	return nil
+}
+
+// fix commits what the staged file is. From here on it is these bytes, or none.
+func (f *filing) fix(ctx context.Context) error {
+	if f.file.Stage != book.FileNamed {
+		return nil
+	}
+	if err := f.commit(ctx, "", book.FileIntended{Name: f.file.Name, Digest: f.sums.SHA256, Entries: f.sums.Entries,
+		Debits: f.sums.Debits, Credits: f.sums.Credits, EntryHash: f.sums.EntryHash}); err != nil {
+		return err
+	}
+	return f.load(f.file.Name)
+}
+
+// appear gives the staged file its name, which may have been done before, once all that is
+// committed is in the journal: whoever restores the vault from there is to know what the bank may
+// have.
+func (f *filing) appear(ctx context.Context) error {
+	if len(f.sections) == 0 {
+		return nil
+	}
+	if err := f.engine.patiently(ctx); err != nil {
+		return err
+	}
+	bank := f.engine.cfg.Bank
+	if err := bank.Disk.Appear(bank.Outbox, f.file.Name); errors.Is(err, nacha.ErrExists) {
+		return fmt.Errorf("%w: %w", ErrFileThere, err)
+	} else if err != nil {
+		return ofOutbox(err)
+	}
+	return nil
+}
+
+// out commits that the file is out. It is not cut short by a stop.
+func (f *filing) out(ctx context.Context) error {
+	if f.file.Stage == book.FileOut {
+		return nil
+	}
+	return f.commit(context.WithoutCancel(ctx), "", book.FileWritten{Name: f.file.Name})
+}
+
+// settle marks the payments of the file's batches settled.
+func (f *filing) settle(ctx context.Context) error {
+	for _, number := range f.file.Batches {
+		b, err := f.engine.batch(number)
+		if err == nil && b.Stage != book.BatchDone {
+			err = f.finish(ctx, b, book.StageFiling)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

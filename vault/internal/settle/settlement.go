@@ -157,8 +157,13 @@ func (s *settlement) finish(ctx context.Context, b book.Batch, stages ...book.St
 			}
 		}
 	}
+	return s.commit(ctx, b.Merchant, book.BatchSettled{Batch: b.Number})
+}
+
+// commit commits one event of the person who settles.
+func (s *settlement) commit(ctx context.Context, merchant string, body book.Body) error {
 	return s.engine.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		_, err := tx.Append(s.actor.Event(b.Merchant, book.BatchSettled{Batch: b.Number}))
+		_, err := tx.Append(s.actor.Event(merchant, body))
 		return err
 	})
 }

@@ -9,7 +9,6 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/account"
-	"nightdrop/vault/internal/acquirer/nacha"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
 )
@@ -22,62 +21,21 @@ type entry struct {
 	code    envelope.Code // other than ok: why it is left out
 }
 
-// entries yields the entries of one batch of the file. Only some hundred accounts are open at a time.
-func (w *fileWriter) entries(batch int, yield func(nacha.Entry) error) error {
-	section := w.sections[batch]
-	for ids := range slices.Chunk(section.ids, chunk) {
-		if err := w.ctx.Err(); err != nil {
-			return err
-		}
-		if err := w.some(section, ids, yield); err != nil {
-			return err
-		}
-		w.s.step(len(ids))
-	}
-	return nil
-}
-
-// some yields a few entries, and notes those whose account does not open or that were overtaken.
-func (w *fileWriter) some(section section, ids []string, yield func(nacha.Entry) error) error {
-	entries, err := w.read(section, ids)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		for i := range entries {
-			entries[i].account.Clear()
-		}
-	}()
-	if err := w.open(entries); err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if e.code != envelope.CodeOK {
-			w.left = append(w.left, leftOut{merchant: e.Merchant, id: e.ID, code: e.code})
-			continue
-		}
-		err := yield(nacha.Entry{Trace: e.Entry, Credit: e.Credit(), Amount: e.Amount, Identification: identification(e.Payment), Bank: e.account.Bank})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (w *fileWriter) read(section section, ids []string) (entries []entry, err error) {
-	err = w.s.engine.cfg.Ledger.View(func(tx *ledger.Tx) error {
+// entries reads a few entries, and where their accounts are.
+func (f *filing) entries(merchant string, ids []string) (entries []entry, err error) {
+	err = f.engine.cfg.Ledger.View(func(tx *ledger.Tx) error {
 		entries = make([]entry, len(ids))
 		for i, id := range ids {
-			p, found, err := tx.Payment(section.merchant, id)
+			p, found, err := tx.Payment(merchant, id)
 			if err != nil || !found {
-				return orMissing(err, "payment "+id+" of "+section.merchant)
+				return orMissing(err, "payment "+id+" of "+merchant)
 			}
 			from, err := sourceOf(tx, p)
 			if err != nil {
 				return err
 			}
 			entries[i] = entry{Payment: p, from: from, code: envelope.CodeOK}
-			if w.file.Stage == book.FileNamed { // later the file is what its digest says
+			if f.file.Stage == book.FileNamed { // later the file is what its digest says
 				entries[i].code, err = overtaken(tx, p)
 			}
 			if err != nil {
@@ -89,8 +47,10 @@ func (w *fileWriter) read(section section, ids []string) (entries []entry, err e
 	return entries, err
 }
 
-// overtaken tells whether what came since p was accepted forbids to send it to the bank: its account was blocked, is to be corrected first, or
-// is no longer the one it is for, the sale that it refunds came back, so that the account would be paid twice, or its merchant was suspended and would pay out.
+// overtaken tells whether what came since p was accepted forbids to send it to the bank: its
+// account was blocked, is to be corrected first, or is no longer the one it is for, the sale that
+// it refunds came back, so that the account would be paid twice, or its merchant was suspended and
+// would pay out.
 func overtaken(tx *ledger.Tx, p book.Payment) (envelope.Code, error) {
 	_, blocked, err := tx.Block(p.Merchant, p.Fingerprint)
 	if err != nil || blocked {
@@ -120,8 +80,9 @@ func overtaken(tx *ledger.Tx, p book.Payment) (envelope.Code, error) {
 	return envelope.CodeOK, nil
 }
 
-// asUpdated says with which account a sale or payout goes out whose stored account was replaced since it was accepted. A refund does not follow: it
-// goes to the account that paid, and to no other.
+// asUpdated says with which account a sale or payout goes out whose stored account was replaced
+// since it was accepted. A refund does not follow: it goes to the account that paid, and to no
+// other.
 func asUpdated(tx *ledger.Tx, merchant string, body *book.EntryIntended) error {
 	p, _, err := tx.Payment(merchant, body.ID)
 	if err != nil || p.Token == "" || p.Operation == envelope.OpRefund {
@@ -134,8 +95,9 @@ func asUpdated(tx *ledger.Tx, merchant string, body *book.EntryIntended) error {
 	return err
 }
 
-// open opens the entries' accounts on every processor. An error says nothing about an account: the key ring is locked.
-func (w *fileWriter) open(entries []entry) error {
+// open opens the entries' accounts on every processor. An error says nothing about an account: the
+// key ring is locked.
+func (f *filing) open(entries []entry) error {
 	var workers errgroup.Group
 	workers.SetLimit(runtime.GOMAXPROCS(0))
 	for share := range slices.Chunk(entries, (chunk+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0)) {
@@ -144,9 +106,9 @@ func (w *fileWriter) open(entries []entry) error {
 				if share[i].code != envelope.CodeOK {
 					continue
 				}
-				opened, code, err := w.s.engine.openSource(share[i].from)
+				opened, code, err := f.engine.openSource(share[i].from)
 				if err != nil {
-					return fmt.Errorf("open an account for %s: %w", w.file.Name, err)
+					return fmt.Errorf("open an account for %s: %w", f.file.Name, err)
 				}
 				if code == envelope.CodeOK && opened.Bank == nil {
 					opened.Clear()
