@@ -25,7 +25,12 @@ func newBatchReportCommand(g *global, c console) *cobra.Command {
 		Short: "Report what batches came to: totals, differences, volume, outcomes, returns",
 		Long: `Report what one batch came to, or all batches that were closed on the days of a period (UTC, both included): control totals, hash total,
 differences, volume by day, outcomes and returns. --html writes one page that needs nothing but itself and prints well; --csv writes a row a
-payment; "-" writes either to standard output. --json prints the report with its payments. A file that is there is not overwritten.`,
+payment; "-" writes either to standard output. --json prints the report with its payments, each as vault payment show --json has it.
+A file that is there is not overwritten.
+
+In the CSV, amount is in minor units (1234), amount_major in the currency's own unit with all its digits (12.34 USD, 1234 JPY): with a dot,
+without a sign (direction says debit or credit), thousands not separated. Columns are found by their names in the first line; new ones come
+at the end. Texts are quoted, and one that a spreadsheet would take for a formula has an apostrophe before it. Times are UTC.`,
 		Example: "  vault batch report card-000017\n  vault batch report --from 2026-11-01 --to 2026-11-30 --html november.html --csv november.csv",
 		Args:    arguments(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -106,7 +111,7 @@ func runBatchReport(ctx context.Context, client *control.Client, opts batchRepor
 	if g.json {
 		return printJSON(c.out, struct {
 			report.Report
-			Rows []report.Row `json:"rows"`
+			Rows []report.Payment `json:"rows"`
 		}{made, *rows})
 	}
 	return g.print(c.out, made, made.Text)
@@ -114,8 +119,8 @@ func runBatchReport(ctx context.Context, client *control.Client, opts batchRepor
 
 // rowWriter is where a report's rows go: into a CSV where sheet is one, and kept where whole says all of them, or some the first that a page shows.
 // take is nil where nobody wants any.
-func rowWriter(sheet io.Writer, whole, some bool) (kept *[]report.Row, take func([]report.Row) error, flush func() error) {
-	kept = &[]report.Row{}
+func rowWriter(sheet io.Writer, whole, some bool) (kept *[]report.Payment, take func([]report.Payment) error, flush func() error) {
+	kept = &[]report.Payment{}
 	var csv *report.CSV
 	var failure error
 	if sheet != nil {
@@ -124,7 +129,7 @@ func rowWriter(sheet io.Writer, whole, some bool) (kept *[]report.Row, take func
 	if !whole && !some && csv == nil {
 		return kept, nil, func() error { return nil }
 	}
-	take = func(rows []report.Row) error {
+	take = func(rows []report.Payment) error {
 		if room := report.MaxPageRows - len(*kept); whole || some && room > 0 {
 			n := len(rows)
 			if !whole {

@@ -109,7 +109,7 @@ func appendPages(ctx context.Context, client *control.Client, query control.Paym
 func printPayments(w io.Writer, payments []control.Payment) {
 	row(w, "PAYMENT", "MERCHANT", "OPERATION", "STATUS", "CODE", "AMOUNT", "ACCOUNT", "REFERENCE", "BATCH", "RECEIVED")
 	for _, p := range payments {
-		row(w, p.ID, p.Merchant, orDash(string(p.Operation)), p.Stage, orDash(string(p.Code)), amount(p), orDash(p.Masked), orDash(p.Reference), batchName(p), moment(p.Received))
+		row(w, p.ID, p.Merchant, orDash(string(p.Operation)), p.Stage, orDash(string(p.Code)), amount(p), orDash(p.Masked), orDash(p.Reference), orDash(p.BatchID()), moment(p.Received))
 	}
 }
 
@@ -125,13 +125,6 @@ func orDash(s string) string {
 		return "-"
 	}
 	return s
-}
-
-func batchName(p control.Payment) string {
-	if p.Batch == 0 {
-		return "-"
-	}
-	return book.BatchID(p.Method, p.Batch)
 }
 
 // stageNames lists the stages, which the command line calls statuses.

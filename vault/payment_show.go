@@ -66,7 +66,7 @@ func printPayment(w io.Writer, p control.Payment) {
 		row(w, "token", p.Token)
 	}
 	row(w, "approval", orDash(p.Approval))
-	row(w, "batch", batchName(p))
+	row(w, "batch", orDash(p.BatchID()))
 	printEntry(w, p)
 	row(w, "received", moment(p.Received))
 	row(w, "changed", moment(p.Changed))
@@ -132,7 +132,7 @@ func printOperations(w io.Writer, operations []control.Payment) {
 	fmt.Fprintln(w)
 	row(w, "OPERATION", "PAYMENT", "STATUS", "CODE", "AMOUNT", "BATCH", "RECEIVED")
 	for _, o := range operations {
-		row(w, o.Operation, o.ID, o.Stage, orDash(string(o.Code)), amount(o), batchName(o), moment(o.Received))
+		row(w, o.Operation, o.ID, o.Stage, orDash(string(o.Code)), amount(o), orDash(o.BatchID()), moment(o.Received))
 	}
 }
 

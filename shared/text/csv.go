@@ -20,6 +20,24 @@ func (r *Row) Text(cell string) {
 	r.line = append(r.line, '"')
 }
 
+// Texts adds a cell for each text, as Text does.
+func (r *Row) Texts(cells ...string) {
+	for _, cell := range cells {
+		r.Text(cell)
+	}
+}
+
+// Decimal adds a cell with a number that is written already: digits, with a minus before them or a dot among them.
+// Anything else is added as Text does.
+func (r *Row) Decimal(number string) {
+	if digits := strings.TrimPrefix(number, "-"); digits == "" || strings.Trim(digits, "0123456789.") != "" {
+		r.Text(number)
+		return
+	}
+	r.separate()
+	r.line = append(r.line, number...)
+}
+
 // Number adds a cell with a number.
 func (r *Row) Number(n int64) {
 	r.separate()

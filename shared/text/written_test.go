@@ -3,6 +3,7 @@ package text_test
 import (
 	"errors"
 	"os"
+	"strings"
 	"testing"
 
 	"nightdrop/shared/text"
@@ -37,5 +38,20 @@ func TestOutputThatCannotBeWrittenIsTold(t *testing.T) {
 	}
 	if err := out.Told(nil); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestDecimalsAreNumbersOrTexts: what is no number stands in quotes, and is no formula.
+func TestDecimalsAreNumbersOrTexts(t *testing.T) {
+	for number, want := range map[string]string{
+		"12.34": "12.34", "-0.05": "-0.05", "1234": "1234", "": `""`, "-": `"'-"`, "+1": `"'+1"`, "=1": `"'=1"`, "1,5": `"1,5"`, "--1": `"'--1"`,
+	} {
+		var out strings.Builder
+		w := text.NewCSV(&out)
+		var row text.Row
+		row.Decimal(number)
+		if err := errors.Join(w.Write(row), w.Flush()); err != nil || out.String() != want+"\n" {
+			t.Errorf("%q is written %q, want %q (%v)", number, out.String(), want, err)
+		}
 	}
 }

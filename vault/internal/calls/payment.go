@@ -10,6 +10,7 @@ import (
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/operator"
+	"nightdrop/vault/internal/report"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -22,7 +23,7 @@ func (c *Calls) Payments(_ context.Context, q control.PaymentQuery) ([]control.P
 		}
 		query := ledger.Query{Merchant: q.Merchant, Stage: q.Stage, Batch: q.Batch, After: q.After, Limit: q.Limit}
 		err := tx.Payments(query, func(p book.Payment) error {
-			payments = append(payments, paymentView(p))
+			payments = append(payments, report.PaymentOf(p))
 			return nil
 		})
 		return payments, err
@@ -54,31 +55,16 @@ func (c *Calls) Payment(_ context.Context, merchant, id string) (control.Payment
 		if err != nil {
 			return control.Payment{}, err
 		}
-		v := paymentView(p)
+		v := report.PaymentOf(p)
 		if v.Corrections, err = settle.Corrections(tx, p); err != nil {
 			return v, err
 		}
 		err = tx.Operations(merchant, id, func(o book.Payment) error {
-			v.Operations = append(v.Operations, paymentView(o))
+			v.Operations = append(v.Operations, report.PaymentOf(o))
 			return nil
 		})
 		return v, err
 	})
-}
-
-func paymentView(p book.Payment) control.Payment {
-	v := control.Payment{Merchant: p.Merchant, ID: p.ID, Number: p.Number, Digest: p.Digest, Stage: p.Stage, Code: p.Code, Operation: p.Operation,
-		Amount: p.Amount, Currency: p.Currency, Reference: p.Reference, Masked: p.Masked, Brand: p.Brand, Approval: p.Approval, Method: p.Method,
-		Of: p.Of, Token: p.Token, Captured: p.Captured, Refunded: p.Refunded, Void: p.Void, Standard: p.Standard, Entry: p.Entry, File: p.File,
-		Notice: p.Notice, Notices: p.Notices, Withheld: p.Withheld(), Acked: p.Acked, Batch: p.Batch, Received: p.Received, Changed: p.Changed,
-		Trace: p.Trace, Reversal: p.Reversal, Tries: p.Tries, Answer: p.Answer, Results: p.Results, Resolutions: p.Resolutions(), Decisions: p.Decisions, AtHost: p.AtHost}
-	if len(v.Resolutions) > 0 {
-		v.RepeatedSince, v.Repeats = p.Repeated()
-	}
-	if p.Batch != 0 {
-		v.Method = p.Way() // which an older log does not say
-	}
-	return v
 }
 
 // Resolve takes a person's word on a payment that is repeated, or manual.

@@ -22,7 +22,7 @@ const maxPeriod = 366 * 24 * time.Hour
 // Report reads one batch, or those closed in a period. Each batch is summed up as it stands at one
 // moment; rows are read after that, some hundred at a time, because a reader who lingers would keep
 // the ledger from giving pages free.
-func (c *Calls) Report(ctx context.Context, q control.ReportQuery, each func([]report.Row) error) (report.Report, error) {
+func (c *Calls) Report(ctx context.Context, q control.ReportQuery, each func([]report.Payment) error) (report.Report, error) {
 	if err := checkPeriod(q); err != nil {
 		return report.Report{}, err
 	}
@@ -116,7 +116,7 @@ func sumUp(ctx context.Context, tx *ledger.Tx, builder *report.Builder, number u
 func (e *extent) next() bool { return e.last != 0 && e.after < e.last }
 
 // page reads the next rows, in the order of arrival.
-func (e *extent) page(tx *ledger.Tx) (rows []report.Row, err error) {
+func (e *extent) page(tx *ledger.Tx) (rows []report.Payment, err error) {
 	query := ledger.Query{Merchant: e.batch.Merchant, After: e.after, Limit: rowsAtOnce}
 	e.after = e.last // unless the page is full
 	read := 0
@@ -125,7 +125,7 @@ func (e *extent) page(tx *ledger.Tx) (rows []report.Row, err error) {
 			e.after = p.Number
 		}
 		if p.Batch == e.batch.Number && p.Number <= e.last {
-			rows = append(rows, report.RowOf(p))
+			rows = append(rows, report.PaymentOf(p))
 		}
 		return nil
 	})

@@ -44,7 +44,7 @@ type Vault interface {
 	Adjust(ctx context.Context, actor operator.Actor, batch uint32, a Adjustment) (Batch, error)
 	// Report gives the rows of a report to each, at most some hundred at a time, and then the report. Where each is nil none are read; its
 	// error ends the report.
-	Report(ctx context.Context, q ReportQuery, each func([]report.Row) error) (report.Report, error)
+	Report(ctx context.Context, q ReportQuery, each func([]report.Payment) error) (report.Report, error)
 
 	Payments(ctx context.Context, q PaymentQuery) ([]Payment, error)
 	Payment(ctx context.Context, merchant, id string) (Payment, error)

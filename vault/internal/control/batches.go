@@ -106,9 +106,9 @@ func (s *Server) report(c call, send func(line) error) (any, error) {
 			return nil, err
 		}
 	}
-	var each func([]report.Row) error
+	var each func([]report.Payment) error
 	if q.Rows {
-		each = func(rows []report.Row) error {
+		each = func(rows []report.Payment) error {
 			if len(rows) == 0 {
 				return nil
 			}

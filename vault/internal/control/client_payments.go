@@ -63,7 +63,7 @@ func (c *Client) Adjust(ctx context.Context, number uint32, a Adjustment) (Batch
 }
 
 // Report gets a report, its rows given to each as they come.
-func (c *Client) Report(ctx context.Context, q ReportQuery, each func([]report.Row) error) (report.Report, error) {
+func (c *Client) Report(ctx context.Context, q ReportQuery, each func([]report.Payment) error) (report.Report, error) {
 	query := url.Values{"from": {q.From}, "to": {q.To}, "merchant": {q.Merchant}, "rows": {strconv.FormatBool(q.Rows)}}
 	if q.Batch != 0 {
 		query.Set("batch", strconv.FormatUint(uint64(q.Batch), 10))

@@ -65,10 +65,10 @@ func (s *Server) answerTo(limit int64, handle func(call) (any, error)) http.Hand
 
 // line is one line of a stream; exactly one member is set.
 type line struct {
-	Progress *progressLine   `json:"progress,omitempty"`
-	Rows     []report.Row    `json:"rows,omitempty"`
-	Result   json.RawMessage `json:"result,omitempty"`
-	Error    *Error          `json:"error,omitempty"`
+	Progress *progressLine    `json:"progress,omitempty"`
+	Rows     []report.Payment `json:"rows,omitempty"`
+	Result   json.RawMessage  `json:"result,omitempty"`
+	Error    *Error           `json:"error,omitempty"`
 }
 
 type progressLine struct {

@@ -20,7 +20,7 @@ type counter struct {
 	batches func(BatchQuery) ([]Batch, error)
 	settle  func(uint32, book.Method) (Settlement, error)
 	files   func(name string, file io.Reader) error
-	report  func(ReportQuery, func([]report.Row) error) (report.Report, error)
+	report  func(ReportQuery, func([]report.Payment) error) (report.Report, error)
 	policy  func(string, PolicyChange) error
 	resolve func(operator.Actor, Resolution) (Payment, error)
 }
@@ -38,7 +38,7 @@ func (c counter) Compare(_ context.Context, n uint32, listing io.Reader) (Compar
 func (c counter) ImportReturns(_ context.Context, _ operator.Actor, name string, file io.Reader) (Import, error) {
 	return Import{Name: name}, c.files(name, file)
 }
-func (c counter) Report(_ context.Context, q ReportQuery, each func([]report.Row) error) (report.Report, error) {
+func (c counter) Report(_ context.Context, q ReportQuery, each func([]report.Payment) error) (report.Report, error) {
 	return c.report(q, each)
 }
 func (c counter) SetPolicy(_ context.Context, _ operator.Actor, id string, change PolicyChange) (Merchant, error) {
@@ -119,10 +119,10 @@ func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 func TestReportRowsStream(t *testing.T) {
 	var asked ReportQuery
 	var failure error
-	client := NewClient(serve(t, counter{report: func(q ReportQuery, each func([]report.Row) error) (report.Report, error) {
+	client := NewClient(serve(t, counter{report: func(q ReportQuery, each func([]report.Payment) error) (report.Report, error) {
 		asked = q
 		for i := 0; each != nil && i < 3; i++ {
-			if err := each([]report.Row{{Number: uint64(2*i + 1), Reference: "<x>"}, {Number: uint64(2*i + 2)}}); err != nil {
+			if err := each([]report.Payment{{Number: uint64(2*i + 1), Reference: "<x>"}, {Number: uint64(2*i + 2)}}); err != nil {
 				return report.Report{}, err
 			}
 		}
@@ -130,7 +130,7 @@ func TestReportRowsStream(t *testing.T) {
 	}}), "")
 	want := ReportQuery{Batch: 17, From: "2026-11-01", To: "2026-11-30", Merchant: "shop-1", Rows: true}
 	var numbers []uint64
-	each := func(rows []report.Row) error {
+	each := func(rows []report.Payment) error {
 		for _, r := range rows {
 			numbers = append(numbers, r.Number)
 		}
@@ -145,7 +145,7 @@ func TestReportRowsStream(t *testing.T) {
 		t.Errorf("without rows: %+v %v %v", r, numbers, err)
 	}
 	full := errors.New("the disk is full")
-	if _, err := client.Report(t.Context(), ReportQuery{Batch: 17, Rows: true}, func([]report.Row) error { return full }); !errors.Is(err, full) {
+	if _, err := client.Report(t.Context(), ReportQuery{Batch: 17, Rows: true}, func([]report.Payment) error { return full }); !errors.Is(err, full) {
 		t.Errorf("where rows cannot be kept: %v", err)
 	}
 	failure = &Error{CodeNotFound, "there is no batch"}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strings"
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
@@ -83,9 +82,9 @@ func orNil(t envelope.Time) *envelope.Time {
 	return &t
 }
 
-// Payment adds a payment of one of the batches and returns its row.
-func (b *Builder) Payment(p book.Payment) Row {
-	r := RowOf(p)
+// Payment adds a payment of one of the batches and returns its view.
+func (b *Builder) Payment(p book.Payment) Payment {
+	r := PaymentOf(p)
 	b.report.Payments++
 	codes := b.outcomes[p.Stage]
 	if codes == nil {
@@ -117,21 +116,7 @@ func (b *Builder) Payment(p book.Payment) Row {
 
 const dayLayout = "2006-01-02"
 
-// RowOf is a payment as a report shows it.
-func RowOf(p book.Payment) Row {
-	r := Row{Number: p.Number, Payment: p.ID, Merchant: p.Merchant, Operation: p.Operation, Of: p.Of, Method: p.Way(), Stage: p.Stage, Code: p.Code,
-		Stands: stands(p), Credit: p.Credit(), Amount: p.Amount, Currency: p.Currency, Account: p.Masked, Brand: p.Brand, Reference: p.Reference,
-		Approval: strings.TrimSpace(p.Approval), Entry: p.Entry, File: p.File, Notice: p.Notice, Received: p.Received, Changed: p.Changed}
-	if p.Batch != 0 {
-		r.Batch = book.BatchID(p.Way(), p.Batch)
-	}
-	if p.Trace != nil {
-		r.Terminal, r.STAN, r.RRN = p.Trace.Terminal, p.Trace.STAN, p.Trace.RRN
-	}
-	return r
-}
-
-// stands tells whether a payment counts in its batch's control totals. An entry that its file had to leave out was counted when the batch
+// stands reports whether a payment counts in its batch's control totals. An entry that its file had to leave out was counted when the batch
 // was closed, and a closed batch does not change.
 func stands(p book.Payment) bool {
 	if p.InTotals {
@@ -145,7 +130,7 @@ func stands(p book.Payment) bool {
 	return false
 }
 
-func totalOf(r Row) book.Total {
+func totalOf(r Payment) book.Total {
 	if r.Credit {
 		return book.Total{Currency: r.Currency, Credits: 1, CreditAmount: r.Amount}
 	}
@@ -160,7 +145,7 @@ func (b *Builder) Report() Report {
 		r.Batches = []Batch{}
 	}
 	if r.Returns == nil {
-		r.Returns = []Row{}
+		r.Returns = []Payment{}
 	}
 	r.Totals, r.Returned = b.totals.sorted(), b.returned.sorted()
 	r.Differences, r.Days, r.Outcomes = b.differences(), b.volume(), b.results()

@@ -2,17 +2,23 @@ package report
 
 import (
 	"io"
+	"strconv"
+	"strings"
 	"time"
 
+	"nightdrop/shared/envelope"
 	"nightdrop/shared/text"
+	"nightdrop/vault/internal/book"
 )
 
-// columns heads a CSV; they are only ever added to, at the end.
+// columns heads a CSV; they are only ever added to, at the end. "amount" is minor units, "amount_major" the same in the
+// currency's own unit.
 var columns = [...]string{"number", "payment", "merchant", "batch", "operation", "of", "method", "stage", "code", "stands", "direction", "amount",
-	"currency", "account", "brand", "reference", "approval", "terminal", "stan", "rrn", "entry", "file", "notice", "received", "changed"}
+	"currency", "account", "brand", "reference", "approval", "terminal", "stan", "rrn", "entry", "file", "notice", "received", "changed", "amount_major"}
 
-// CSV writes rows as RFC 4180 text, one a payment. Amounts are minor units without a sign; direction says debit or credit. Texts are quoted,
-// and what a spreadsheet would take for a formula has an apostrophe before it.
+// CSV writes rows as RFC 4180 text, one a payment. Amounts are without a sign; direction says debit or credit. The
+// decimal sign is a dot, and thousands are not separated. Texts are quoted, and what a spreadsheet would take for a
+// formula has an apostrophe before it.
 type CSV struct{ w *text.CSV }
 
 // NewCSV begins a CSV with its heading.
@@ -22,30 +28,31 @@ func NewCSV(w io.Writer) (*CSV, error) {
 }
 
 // Write adds a row.
-func (c *CSV) Write(r Row) error {
-	direction, stands := "debit", "false"
-	if r.Credit {
+func (c *CSV) Write(p Payment) error {
+	direction := "debit"
+	if p.Credit {
 		direction = "credit"
 	}
-	if r.Stands {
-		stands = "true"
+	trace := book.Trace{}
+	if p.Trace != nil {
+		trace = *p.Trace
 	}
 	var line text.Row
-	line.Number(int64(r.Number))
-	for _, cell := range []string{r.Payment, r.Merchant, r.Batch, string(r.Operation), r.Of, string(r.Method), string(r.Stage), string(r.Code), stands, direction} {
-		line.Text(cell)
-	}
-	line.Number(r.Amount)
-	for _, cell := range []string{r.Currency, r.Account, r.Brand, r.Reference, r.Approval, r.Terminal} {
-		line.Text(cell)
-	}
-	if r.STAN != 0 {
-		line.Number(int64(r.STAN))
+	line.Number(int64(p.Number))
+	line.Texts(p.ID, p.Merchant, p.BatchID(), string(p.Operation), p.Of, string(p.Method), string(p.Stage), string(p.Code),
+		strconv.FormatBool(p.Stands), direction)
+	line.Number(p.Amount)
+	line.Texts(p.Currency, p.Masked, p.Brand, p.Reference, strings.TrimSpace(p.Approval), trace.Terminal)
+	if trace.STAN != 0 {
+		line.Number(int64(trace.STAN))
 	} else {
 		line.Blank()
 	}
-	for _, cell := range []string{r.RRN, r.Entry, r.File, r.Notice, r.Received.Format(time.RFC3339), r.Changed.Format(time.RFC3339)} {
-		line.Text(cell)
+	line.Texts(trace.RRN, p.Entry, p.File, p.Notice, p.Received.Format(time.RFC3339), p.Changed.Format(time.RFC3339))
+	if major, known := envelope.MajorUnits(p.Amount, p.Currency); known {
+		line.Decimal(major)
+	} else {
+		line.Blank() // of a payment without money
 	}
 	return c.w.Write(line)
 }

@@ -1,6 +1,6 @@
 // Package report says what batches came to: control totals, hash totals, differences, volume by day, outcomes and returns, and one row a
 // payment. It is pure: a Builder is fed what the ledger holds, and a Report is written as text, CSV or one HTML page that needs nothing
-// but itself. A row shows no more of an account than its masked number.
+// but itself. A row is a [Payment], the one view of a payment that operators, scripts and auditors have; it shows no more of an account than its masked number.
 package report
 
 import (
@@ -25,7 +25,7 @@ type Report struct {
 	Days        []Day        `json:"days"`        // what stands by the UTC day on which it was taken
 	Outcomes    []Outcome    `json:"outcomes"`    // the most frequent first
 	Returned    []book.Total `json:"returned"`    // of the bank entries that came back, by currency
-	Returns     []Row        `json:"returns"`     // those entries, the first MaxReturns
+	Returns     []Payment    `json:"returns"`     // those entries, the first MaxReturns
 }
 
 // MaxReturns bounds Report.Returns; the rows of the rest are among the payments.
@@ -93,33 +93,4 @@ type Outcome struct {
 type CodeCount struct {
 	Code  envelope.Code `json:"code"`
 	Count int64         `json:"count"`
-}
-
-// Row is one payment of a report.
-type Row struct {
-	Number    uint64             `json:"number"` // in the vault, in the order of arrival
-	Payment   string             `json:"payment"`
-	Merchant  string             `json:"merchant"`
-	Batch     string             `json:"batch"`
-	Operation envelope.Operation `json:"operation"`
-	Of        string             `json:"of,omitempty"` // the payment that a capture or refund is of
-	Method    book.Method        `json:"method"`
-	Stage     book.Stage         `json:"stage"`
-	Code      envelope.Code      `json:"code,omitempty"`
-	Stands    bool               `json:"stands"` // it counts in the batch's control totals
-	Credit    bool               `json:"credit"` // the money goes to the account
-	Amount    int64              `json:"amount"` // minor units
-	Currency  string             `json:"currency"`
-	Account   string             `json:"account"` // masked
-	Brand     string             `json:"brand,omitempty"`
-	Reference string             `json:"reference"`
-	Approval  string             `json:"approval,omitempty"`
-	Terminal  string             `json:"terminal,omitempty"`
-	STAN      uint32             `json:"stan,omitempty"`
-	RRN       string             `json:"rrn,omitempty"`
-	Entry     string             `json:"entry,omitempty"`  // of a bank entry: its trace number
-	File      string             `json:"file,omitempty"`   // of a bank entry: the settlement file
-	Notice    string             `json:"notice,omitempty"` // of a bank entry: code of the newest notice of change
-	Received  envelope.Time      `json:"received"`
-	Changed   envelope.Time      `json:"changed"`
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"strings"
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
@@ -14,7 +15,7 @@ const MaxPageRows = 10_000
 
 // HTML writes the report as one page that needs nothing but itself, with the rows of at most MaxPageRows payments; of the others it says
 // how many there are.
-func (r Report) HTML(w io.Writer, rows []Row) error {
+func (r Report) HTML(w io.Writer, rows []Payment) error {
 	s := newSheet(w, formed("%s – %s", r.Subject, r.Vault))
 	r.heading(s)
 	r.controlTotals(s)
@@ -131,12 +132,12 @@ func (r Report) returns(s sheet) {
 	s.table(headings, len(r.Returns), func(i int) markup {
 		p := r.Returns[i]
 		return formed(`<th scope="row" class="code">%s</th><td>%s</td><td class="bad">%s</td><td>%s</td><td class="number">%s</td><td class="code">%s</td><td>%s</td><td class="code">%s</td>`,
-			p.Payment, p.Merchant, p.Code, p.Operation, envelope.FormatAmount(p.Amount, p.Currency), p.Account, p.Reference, p.Entry)
+			p.ID, p.Merchant, p.Code, p.Operation, envelope.FormatAmount(p.Amount, p.Currency), p.Masked, p.Reference, p.Entry)
 	}, "")
 	s.endSection()
 }
 
-func (r Report) payments(s sheet, rows []Row) {
+func (r Report) payments(s sheet, rows []Payment) {
 	shown := rows[:min(len(rows), MaxPageRows)]
 	left := max(r.Payments-int64(len(shown)), 0)
 	caption := formed("\n<caption>%s of %s, in the order of arrival in each batch.%s Amounts in grey do not count in the control totals.</caption>",
@@ -148,11 +149,11 @@ func (r Report) payments(s sheet, rows []Row) {
 	s.endSection()
 }
 
-// cells are the row in the list of payments.
-func (r Row) cells() markup {
+// cells are its row in the list of payments.
+func (p Payment) cells() markup {
 	return formed(`<td class="code">%s</td><td>%s</td><td>%s</td><td class="%s">%s</td><td class="code">%s</td><td class="number%s">%s%s</td><td class="code">%s</td><td>%s</td><td class="code">%s</td><td>%s</td>`,
-		r.Payment, r.Batch, r.Operation, tone(r.Stage), r.Stage, r.Code, when(!r.Stands, " quiet"), when(r.Credit, "−"), envelope.FormatAmount(r.Amount, r.Currency),
-		r.Account, r.Reference, cmp.Or(r.Entry, r.Approval), r.Received)
+		p.ID, p.BatchID(), p.Operation, tone(p.Stage), p.Stage, p.Code, when(!p.Stands, " quiet"), when(p.Credit, "−"), envelope.FormatAmount(p.Amount, p.Currency),
+		p.Masked, p.Reference, cmp.Or(p.Entry, strings.TrimSpace(p.Approval)), p.Received)
 }
 
 // tone is the colour class of a stage: of money that moved, of money that did not, of what is open, and of what came back.

@@ -70,10 +70,10 @@ func payments() []book.Payment {
 	return all
 }
 
-func built(t *testing.T) (Report, []Row) {
+func built(t *testing.T) (Report, []Payment) {
 	t.Helper()
 	b := month()
-	var rows []Row
+	var rows []Payment
 	for _, p := range payments() {
 		rows = append(rows, b.Payment(p))
 	}
@@ -263,7 +263,7 @@ func TestSpreadsheetsRunNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := errorsOf(c.Write(Row{Reference: text}), c.Close()); err != nil {
+		if err := errorsOf(c.Write(Payment{Reference: text}), c.Close()); err != nil {
 			t.Fatal(err)
 		}
 		records, err := csv.NewReader(&out).ReadAll()
@@ -272,6 +272,38 @@ func TestSpreadsheetsRunNothing(t *testing.T) {
 		}
 		if got := records[1][slices.Index(columns[:], "reference")]; !strings.HasPrefix(got, "'") {
 			t.Errorf("%q is written as %q", text, got)
+		}
+	}
+}
+
+// TestMajorUnits: a spreadsheet reads the amount as a number, with the digits of its currency.
+func TestMajorUnits(t *testing.T) {
+	for _, test := range []struct {
+		amount          int64
+		currency, minor string
+		major           string
+	}{
+		{1234, "USD", "1234", "12.34"}, {5, "USD", "5", "0.05"}, {1234, "JPY", "1234", "1234"}, {1250, "KWD", "1250", "1.250"},
+		{9_007_199_254_740_993, "EUR", "9007199254740993", "90071992547409.93"}, {0, "", "0", ""},
+	} {
+		var out bytes.Buffer
+		c, err := NewCSV(&out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errorsOf(c.Write(Payment{Amount: test.amount, Currency: test.currency}), c.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(out.String(), ","+test.major+"\n") {
+			t.Errorf("%d %s is not a bare number at the end of %s", test.amount, test.currency, out.String())
+		}
+		records, err := csv.NewReader(&out).ReadAll()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := records[1]
+		if minor, major := got[slices.Index(columns[:], "amount")], got[slices.Index(columns[:], "amount_major")]; minor != test.minor || major != test.major {
+			t.Errorf("%d %s: amount %q, amount_major %q", test.amount, test.currency, minor, major)
 		}
 	}
 }
@@ -337,11 +369,11 @@ func TestWhatStands(t *testing.T) {
 	standing := []book.Stage{book.StageApproved, book.StageCaptured, book.StageAccepted, book.StageFiling, book.StageSettled,
 		book.StageReturned, book.StageRejected}
 	for _, stage := range book.Stages {
-		in := RowOf(book.Payment{Operation: envelope.OpSale, Stage: stage, Batch: 1})
+		in := PaymentOf(book.Payment{Operation: envelope.OpSale, Stage: stage, Batch: 1})
 		if in.Stands != slices.Contains(standing, stage) {
 			t.Errorf("one that is %s in a batch: stands %v", stage, in.Stands)
 		}
-		if RowOf(book.Payment{Operation: envelope.OpSale, Stage: stage}).Stands {
+		if PaymentOf(book.Payment{Operation: envelope.OpSale, Stage: stage}).Stands {
 			t.Errorf("one that is %s in no batch stands", stage)
 		}
 	}
@@ -366,7 +398,7 @@ func TestEmptyReport(t *testing.T) {
 // TestPageIsBounded: a page of a great batch says what it leaves out.
 func TestPageIsBounded(t *testing.T) {
 	b := NewBuilder(Report{Vault: "v", Made: at(1, 1), Subject: "much"})
-	rows := make([]Row, MaxPageRows+17)
+	rows := make([]Payment, MaxPageRows+17)
 	for i := range rows {
 		rows[i] = b.Payment(book.Payment{Number: uint64(i + 1), Operation: envelope.OpSale, Stage: book.StageApproved, Amount: 1, Currency: "USD", Received: at(1, 1)})
 	}

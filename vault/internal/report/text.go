@@ -54,7 +54,7 @@ func (r Report) Text(w io.Writer) {
 		line(w)
 		line(w, "RETURNED", "MERCHANT", "CODE", "AMOUNT", "ACCOUNT", "REFERENCE")
 		for _, p := range r.Returns {
-			line(w, p.Payment, p.Merchant, p.Code, envelope.FormatAmount(p.Amount, p.Currency), p.Account, p.Reference)
+			line(w, p.ID, p.Merchant, p.Code, envelope.FormatAmount(p.Amount, p.Currency), p.Masked, p.Reference)
 		}
 	}
 }

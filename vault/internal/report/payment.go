@@ -1,0 +1,83 @@
+package report
+
+import (
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
+)
+
+// Payment is a payment as people and scripts see it, in answers, reports and an auditor's files:
+// never more of its account than the masked number. PaymentOf makes it.
+type Payment struct {
+	Merchant  string             `json:"merchant"`
+	ID        string             `json:"id"`
+	Number    uint64             `json:"number"` // in the vault, in the order of arrival
+	Digest    string             `json:"digest"`
+	Stage     book.Stage         `json:"stage"`
+	Code      envelope.Code      `json:"code,omitempty"`
+	Operation envelope.Operation `json:"operation,omitempty"`
+	Amount    int64              `json:"amount"`           // minor units
+	Credit    bool               `json:"credit,omitempty"` // the money goes to the account
+	Stands    bool               `json:"stands,omitempty"` // it counts in its batch's control totals
+	Currency  string             `json:"currency,omitempty"`
+	Reference string             `json:"reference,omitempty"`
+	Masked    string             `json:"masked,omitempty"`
+	Brand     string             `json:"brand,omitempty"`
+	Method    book.Method        `json:"method,omitempty"`
+	Of        string             `json:"of,omitempty"`    // the payment that a capture, refund or void is of
+	Token     string             `json:"token,omitempty"` // the stored account that it uses, made or changed
+	Captured  int64              `json:"captured,omitempty"`
+	Refunded  int64              `json:"refunded,omitempty"`
+	Void      string             `json:"void,omitempty"`     // id of the void that takes it back
+	Standard  string             `json:"standard,omitempty"` // of a bank entry: WEB, PPD or CCD
+	Entry     string             `json:"entry,omitempty"`    // of a bank entry: its trace number, 15 digits
+	File      string             `json:"file,omitempty"`     // of a bank entry: the settlement file
+	Notice    string             `json:"notice,omitempty"`   // of a bank entry: code of the newest notice of change
+	Acked     bool               `json:"acknowledged,omitempty"`
+	Notices   []string           `json:"notices,omitempty"`  // of a bank entry: codes of the notices that its merchant was told, oldest first
+	Withheld  envelope.Code      `json:"withheld,omitempty"` // of a refund that was not sent: why its sale came back, ach-RNN
+	Approval  string             `json:"approval,omitempty"`
+	Batch     uint32             `json:"batch,omitempty"`
+	Received  envelope.Time      `json:"received"`
+	Changed   envelope.Time      `json:"changed"`
+	Trace     *book.Trace        `json:"trace,omitempty"`
+	Reversal  *book.Trace        `json:"reversal,omitempty"`
+	Tries     int                `json:"tries,omitempty"`
+	Answer    envelope.Code      `json:"answer,omitempty"` // iso-XX: the newest answer to its capture or reversal, where it settled nothing
+	Results   []uint64           `json:"results,omitempty"`
+
+	RepeatedSince envelope.Time `json:"repeatedSince,omitzero"` // of a capture or reversal without an answer: when it was first sent, or sent again by a person
+	Repeats       int           `json:"repeats,omitempty"`      // how often it was sent since then
+
+	Resolutions []envelope.Status `json:"resolutions,omitempty"` // of a manual payment: what a person may say became of it
+
+	Decisions   []book.Decision   `json:"decisions,omitempty"`   // what people said became of it, who and why, oldest first
+	AtHost      bool              `json:"atHost,omitempty"`      // by a person's word it stands at the host, though its merchant was told otherwise
+	Corrections []envelope.Status `json:"corrections,omitempty"` // of one payment shown: what a person may say against an earlier word
+
+	Operations []Payment `json:"operations,omitempty"` // of one payment shown: its captures, refunds and voids, oldest first
+}
+
+// PaymentOf is the view of p. Corrections and Operations need more than p, and are the caller's.
+func PaymentOf(p book.Payment) Payment {
+	v := Payment{Merchant: p.Merchant, ID: p.ID, Number: p.Number, Digest: p.Digest, Stage: p.Stage, Code: p.Code, Operation: p.Operation,
+		Amount: p.Amount, Credit: p.Credit(), Stands: stands(p), Currency: p.Currency, Reference: p.Reference, Masked: p.Masked, Brand: p.Brand,
+		Approval: p.Approval, Method: p.Method, Of: p.Of, Token: p.Token, Captured: p.Captured, Refunded: p.Refunded, Void: p.Void,
+		Standard: p.Standard, Entry: p.Entry, File: p.File, Notice: p.Notice, Notices: p.Notices, Withheld: p.Withheld(), Acked: p.Acked,
+		Batch: p.Batch, Received: p.Received, Changed: p.Changed, Trace: p.Trace, Reversal: p.Reversal, Tries: p.Tries, Answer: p.Answer,
+		Results: p.Results, Resolutions: p.Resolutions(), Decisions: p.Decisions, AtHost: p.AtHost}
+	if len(v.Resolutions) > 0 {
+		v.RepeatedSince, v.Repeats = p.Repeated()
+	}
+	if p.Batch != 0 {
+		v.Method = p.Way() // which an older log does not say
+	}
+	return v
+}
+
+// BatchID names the payment's batch as commands take it, "" where it is in none.
+func (p Payment) BatchID() string {
+	if p.Batch == 0 {
+		return ""
+	}
+	return book.BatchID(p.Method, p.Batch)
+}
