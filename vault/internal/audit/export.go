@@ -9,13 +9,13 @@ import (
 	"os"
 	"path"
 
-	"go.etcd.io/bbolt"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"nightdrop/shared/durable"
 	"nightdrop/shared/note"
 	"nightdrop/shared/proof"
 	"nightdrop/shared/untrusted"
+	"nightdrop/vault/internal/merkle"
 )
 
 // ErrOccupied is returned for a directory that holds something else than this vault's log.
@@ -23,10 +23,10 @@ var ErrOccupied = errors.New("choose another directory")
 
 // Exporter writes a log's files.
 type Exporter struct {
-	View       func(fn func(*bbolt.Tx) error) error // a snapshot, later than the checkpoint; taken once for each bundle
-	Vault      note.Verifier                        // whose log it is
-	Checkpoint []byte                               // signed by Vault
-	Progress   func(done, total int64)              // leaves; may be nil
+	View       func(fn func(merkle.Rows) error) error // a snapshot, later than the checkpoint; taken once for each bundle
+	Vault      note.Verifier                          // whose log it is
+	Checkpoint []byte                                 // signed by Vault
+	Progress   func(done, total int64)                // leaves; may be nil
 	// Wraps gives every log key that is wrapped for an auditor; nil where there is none.
 	Wraps func(fn func(number uint32, auditor string, wrap []byte) error) error
 	// Bodies is the index of the first entry that is wanted with its body. Whole bundles before it go without; where an earlier export
@@ -205,8 +205,8 @@ func (x Exporter) have(dir untrusted.Dir, c proof.Checkpoint) (int64, error) {
 		return 0, nil
 	}
 	var root tlog.Hash
-	err = x.View(func(tx *bbolt.Tx) error {
-		root, err = tlog.TreeHash(old.Size, Hashes(tx))
+	err = x.View(func(rows merkle.Rows) error {
+		root, err = tlog.TreeHash(old.Size, merkle.Hashes(rows))
 		return err
 	})
 	if err == nil && root != old.Root {
@@ -232,10 +232,10 @@ func (x Exporter) replaces(dir untrusted.Dir) error {
 // exportBundle writes the records of one bundle, and the bodies where they are wanted.
 func (x Exporter) exportBundle(dir untrusted.Dir, n int64, width int, withBodies bool) error {
 	var records, bodies []byte
-	err := x.View(func(tx *bbolt.Tx) error {
+	err := x.View(func(rows merkle.Rows) error {
 		records, bodies = nil, nil
 		for i := range int64(width) {
-			record, body, err := Stored(tx, n*tileWidth+i)
+			record, body, err := merkle.Stored(rows, n*tileWidth+i)
 			if err != nil {
 				return err
 			}
@@ -255,8 +255,8 @@ func (x Exporter) exportBundle(dir untrusted.Dir, n int64, width int, withBodies
 
 func (x Exporter) exportTile(dir untrusted.Dir, tile tlog.Tile) error {
 	var data []byte
-	err := x.View(func(tx *bbolt.Tx) (err error) {
-		data, err = tlog.ReadTileData(tile, Hashes(tx))
+	err := x.View(func(rows merkle.Rows) (err error) {
+		data, err = tlog.ReadTileData(tile, merkle.Hashes(rows))
 		return err
 	})
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"nightdrop/shared/note"
 	"nightdrop/shared/proof"
 	"nightdrop/shared/untrusted"
+	"nightdrop/vault/internal/merkle"
 )
 
 // An exported log is a directory:
@@ -40,9 +41,6 @@ const (
 	tileHeight = proof.TileHeight
 	tileWidth  = proof.TileWidth
 )
-
-// maxBody bounds a sealed entry: events are a few hundred bytes, those that name relays or keys a few thousand.
-const maxBody = 1 << 20
 
 // maxInfo bounds log.json.
 const maxInfo = 64 << 10
@@ -164,7 +162,7 @@ func (f *frameReader) next(prefix int) ([]byte, error) {
 		return nil, err
 	}
 	switch {
-	case length > maxBody:
+	case length > merkle.MaxEntry:
 		return nil, damage("it is cut")
 	case length > frameBuffer:
 		f.buffer = slices.Grow(f.buffer[:0], int(length))[:length]

@@ -11,7 +11,11 @@ import (
 	"nightdrop/shared/proof/tiles"
 	"nightdrop/shared/untrusted"
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/merkle"
 )
+
+// ErrIntegrity is returned when an exported copy of the log is not what it was: altered, cut, or of another history.
+var ErrIntegrity = merkle.ErrIntegrity
 
 // Why an entry of an export is not opened.
 var (
@@ -23,6 +27,12 @@ var (
 type Identity interface {
 	Name() string
 	OpenLogKey(origin string, number uint32, wrap []byte) (keyring.Box, error)
+}
+
+// Entry is an entry of an export.
+type Entry struct {
+	merkle.Entry
+	Err error // why it was not opened: [ErrNotYours] or [ErrNoBody]; it has index, key and record only
 }
 
 // Export is an exported log, read from its files alone. It is safe for concurrent use.

@@ -12,15 +12,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
-
-	"go.etcd.io/bbolt"
 
 	"nightdrop/shared/frame"
 	"nightdrop/shared/seal"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/merkle"
 )
 
 // begin begins the next log key, wrapped for these auditors.
@@ -40,7 +38,7 @@ func (s *store) begin(auditors ...*keyring.Auditor) {
 			s.t.Fatal(err)
 		}
 	}
-	s.key = Key{Number: number, Box: box}
+	s.key = merkle.Key{Number: number, Box: box}
 }
 
 func (s *store) eachWrap(fn func(number uint32, auditor string, wrap []byte) error) error {
@@ -63,13 +61,7 @@ func (s *store) event(body book.Body) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	err = s.db.Update(func(tx *bbolt.Tx) error {
-		_, err := Append(tx, &s.tail, origin, s.key, text, nil)
-		return err
-	})
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	s.add(text, nil)
 }
 
 func newAuditor(t testing.TB, name string) *keyring.Auditor {
@@ -439,27 +431,4 @@ func exported(t *testing.T, dir string) (files map[string][]byte, total int) {
 		t.Fatal(err)
 	}
 	return files, total
-}
-
-func TestEntryHasOneForm(t *testing.T) {
-	good := string(plaintext(make([]byte, 16), []byte(`{"kind":"x"}`)))
-	var e Entry
-	if err := e.parse([]byte(good)); err != nil || string(e.Event) != `{"kind":"x"}` || len(e.Salt) != 16 {
-		t.Fatalf("%+v, %v", e, err)
-	}
-	for name, text := range map[string]string{
-		"empty":         "",
-		"cut":           good[:30],
-		"no event":      `{"salt":"AAAAAAAAAAAAAAAAAAAAAA==","event":}`,
-		"another order": `{"event":{},"salt":"AAAAAAAAAAAAAAAAAAAAAA=="}`,
-		"spare bits":    strings.Replace(good, "AA==", "AB==", 1),
-		"a short salt":  strings.Replace(good, "AAAA", "AAA=", 1),
-		"another end":   good + " ",
-		"another name":  strings.Replace(good, "event", "evenT", 1),
-	} {
-		var e Entry
-		if err := e.parse([]byte(text)); !errors.Is(err, ErrIntegrity) {
-			t.Errorf("%s: %+v, %v", name, e, err)
-		}
-	}
 }

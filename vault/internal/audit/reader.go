@@ -13,6 +13,7 @@ import (
 	"nightdrop/shared/proof"
 	"nightdrop/shared/seal"
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/merkle"
 )
 
 // Reader reads an export bundle by bundle, in any order. It is for one goroutine: several read the same export, each with a Reader of its own,
@@ -116,7 +117,7 @@ func (r *Reader) records(n int64, entries []Entry) ([]Entry, error) {
 		if len(record) != proof.LeafBytes {
 			return entryError(n*tileWidth+int64(i), "%s: record %d is not 64 bytes: %w", name, i, ErrIntegrity)
 		}
-		entries = append(entries, Entry{Index: n*tileWidth + int64(i), Record: [proof.LeafBytes]byte(record)})
+		entries = append(entries, Entry{Entry: merkle.Entry{Index: n*tileWidth + int64(i), Record: [proof.LeafBytes]byte(record)}})
 		copy(r.leaf[1:], record) // after the 0x00 of a leaf (RFC 6962, 2.1)
 		hashes[i] = sha256.Sum256(r.leaf[:])
 		return nil
@@ -193,13 +194,13 @@ func (r *Reader) open(e *Entry, body []byte) error {
 		e.Err = ErrNotYours
 		return nil
 	}
-	r.ad = appendAssociated(r.ad[:0], r.checkpoint.Origin, e.Index, e.Key)
+	r.ad = merkle.AppendAssociated(r.ad[:0], r.checkpoint.Origin, e.Index, e.Key)
 	text, err := box.Open(body[4:], r.ad)
 	if err != nil {
 		return fmt.Errorf("entry %d does not open under log key %d: it is sealed under another, or %s was exchanged: %w",
 			e.Index, e.Key, wrapPath(e.Key, r.identity.Name()), ErrIntegrity)
 	}
-	return e.parse(text)
+	return e.Parse(text)
 }
 
 // box opens the log key of this number; nil where it was not wrapped for the identity.

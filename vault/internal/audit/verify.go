@@ -20,6 +20,7 @@ import (
 	"nightdrop/shared/proof"
 	"nightdrop/shared/seal"
 	"nightdrop/shared/untrusted"
+	"nightdrop/vault/internal/merkle"
 )
 
 // Report is what Verify found.
@@ -125,9 +126,9 @@ type verifier struct {
 	bodies     int64     // index of the first body that must be there
 	report     *Report
 	progress   func(done, total int64) // may be nil
-	tail       Tail
-	tiles      [maxLevel/tileHeight + 1][]byte // by level: the hashes of the tile under way
-	numbers    [maxLevel/tileHeight + 1]int64  // by level: that tile's number
+	tail       merkle.Tail
+	tiles      [merkle.MaxLevel/tileHeight + 1][]byte // by level: the hashes of the tile under way
+	numbers    [merkle.MaxLevel/tileHeight + 1]int64  // by level: that tile's number
 }
 
 func (v *verifier) run(ctx context.Context, vault note.Verifier) error {
@@ -338,7 +339,7 @@ func (v *verifier) bundleBodies(first int64, name string, records [][]byte) erro
 
 // leaf adds a record to the tree, and checks the tiles that it fills.
 func (v *verifier) leaf(record []byte) error {
-	for level, h := range v.tail.add(tlog.RecordHash(record)) {
+	for level, h := range v.tail.Add(record) {
 		if level%tileHeight != 0 {
 			continue
 		}

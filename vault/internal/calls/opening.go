@@ -9,10 +9,10 @@ import (
 
 	"nightdrop/shared/durable"
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/audit"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/merkle"
 	"nightdrop/vault/internal/operator"
 	"nightdrop/vault/internal/replay"
 	"nightdrop/vault/internal/settings"
@@ -67,7 +67,7 @@ func (c *Calls) opening(ctx context.Context, auditor string, progress operator.P
 	if err != nil {
 		return nil, err
 	}
-	var tail audit.Tail
+	var tail merkle.Tail
 	for found := false; !found; {
 		_, err := view(c, func(tx *ledger.Tx) (struct{}, error) {
 			size, err := tx.TreeSize()
@@ -91,7 +91,7 @@ func (c *Calls) opening(ctx context.Context, auditor string, progress operator.P
 }
 
 // openNext folds the next entry, or has found the auditor's first.
-func openNext(tx *ledger.Tx, state *replay.State, tail *audit.Tail, auditor string) (found bool, err error) {
+func openNext(tx *ledger.Tx, state *replay.State, tail *merkle.Tail, auditor string) (found bool, err error) {
 	e, err := tx.LogEntry(uint64(tail.Size()))
 	if err != nil {
 		return false, err
@@ -103,6 +103,6 @@ func openNext(tx *ledger.Tx, state *replay.State, tail *audit.Tail, auditor stri
 		return false, fmt.Errorf("entry %d: %w", tail.Size(), err)
 	}
 	state.Time = e.Event.Time
-	tail.Follow(e.Record)
+	tail.Add(e.Record[:])
 	return false, nil
 }

@@ -31,7 +31,7 @@ func (c *committer) chain(b *bag, seen book.Bag) error {
 // missing records the numbers of a run, up to through, that never came: one finding a range, so a huge number costs nothing.
 func (c *committer) missing(b *bag, run string, through uint64) error {
 	relay := b.claim.Relay
-	return closeGaps(c.tx, relay, run, through, func(f book.IntegrityFound) error { return c.find(b, f) })
+	return closeGaps(c.tx, relay, run, through, func(f book.IntegrityFound) error { return c.append(b, f) })
 }
 
 func closeGaps(tx *ledger.Tx, relay, run string, through uint64, find func(book.IntegrityFound) error) error {
@@ -60,18 +60,18 @@ func (c *committer) linked(b *bag, seen book.Bag) error {
 		return err
 	}
 	next, named := c.previousOf(n.Relay, n.Run, n.Number+1)
-	f := book.IntegrityFound{Finding: book.FindingBagForked, Relay: n.Relay, Run: n.Run, Number: n.Number}
+	detail := ""
 	switch {
 	case len(seen.Digests) > 0:
-		f.Detail = "another bag has this run and number"
+		detail = "another bag has this run and number"
 	case len(before.Digests) > 0 && !slices.Contains(before.Digests, n.Previous):
-		f.Detail = "its previous is not the bag before"
+		detail = "its previous is not the bag before"
 	case named && next != b.digest:
-		f.Detail = "the bag after it names another one before"
+		detail = "the bag after it names another one before"
 	default:
 		return nil
 	}
-	return c.find(b, f)
+	return c.append(b, b.found(book.FindingBagForked, detail))
 }
 
 // previousOf returns what a bag that came names as the one before, as far as memory reaches: a bag that overtook is
@@ -112,8 +112,7 @@ func (c *committer) begins(b *bag) error {
 		}
 	}
 	if detail := restarted(n.After, named, last, ever); detail != "" {
-		err := c.find(b, book.IntegrityFound{Finding: book.FindingRestart, Relay: n.Relay, Run: n.Run, Number: 1, Detail: detail})
-		if err != nil {
+		if err := c.append(b, b.found(book.FindingRestart, detail)); err != nil {
 			return err
 		}
 	}
@@ -171,7 +170,7 @@ func (c *committer) after(b *bag, after envelope.BagRef, named book.Run) error {
 		return err
 	}
 	if len(came.Digests) > 0 && !slices.Contains(came.Digests, after.Digest) {
-		err := c.find(b, book.IntegrityFound{Finding: book.FindingBagForked, Relay: relay, Run: after.Run, Number: after.Number,
+		err := c.append(b, book.IntegrityFound{Finding: book.FindingBagForked, Relay: relay, Run: after.Run, Number: after.Number,
 			Detail: "run " + b.claim.Run + " follows another bag of this run and number"})
 		if err != nil {
 			return err

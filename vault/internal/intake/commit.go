@@ -115,7 +115,7 @@ func (c *committer) bag(b *bag) error {
 		if c.seenBefore(b) {
 			return nil
 		}
-		return c.find(b, book.IntegrityFound{Finding: b.finding, Relay: b.claim.Relay, Run: b.claim.Run, Number: b.claim.Number, Detail: b.detail})
+		return c.append(b, b.found(b.finding, b.detail))
 	}
 	seen, _, err := c.tx.Bag(b.claim.Relay, b.claim.Run, b.claim.Number)
 	if err != nil || slices.Contains(seen.Digests, b.digest) {
@@ -130,51 +130,71 @@ func (c *committer) bag(b *bag) error {
 	}
 	n := b.claim
 	counts.Relay, counts.Run, counts.Number, counts.Previous, counts.After, counts.Window = n.Relay, n.Run, n.Number, n.Previous, n.After, n.Window
-	return c.append(b, book.Event{Evidence: b.digest, Body: counts})
+	return c.append(b, counts)
 }
 
-// append commits an event that a bag gave rise to. The actor is the relay, for without it nothing would have come.
-func (c *committer) append(b *bag, e book.Event) error {
-	e.Actor = "vault"
+// cause is what an event comes of: a bag, or an envelope of one.
+type cause interface {
+	event() book.Event // without a body
+}
+
+// event is of a bag. The actor is the relay, for without it nothing would have come.
+func (b *bag) event() book.Event {
+	actor := "vault"
 	if b.finding == "" {
-		e.Actor = "relay:" + b.claim.Relay
+		actor = "relay:" + b.claim.Relay
 	}
-	if e.Origin == "" {
-		e.Origin = b.origin()
+	return book.Event{Actor: actor, Origin: fmt.Sprintf("bag:%s/%s/%d", b.claim.Relay, b.claim.Run, b.claim.Number), Evidence: b.digest}
+}
+
+// event is of an envelope. One that is nobody's has no merchant.
+func (v verdict) event() book.Event {
+	e := v.bag.event()
+	e.Origin, e.Evidence = fmt.Sprintf("%s/%d", e.Origin, v.index), v.digest
+	if v.finding == "" || v.finding == book.FindingForgedEnvelope {
+		e.Merchant = v.envelope.Merchant
 	}
+	return e
+}
+
+// found is a finding of a bag.
+func (b *bag) found(f book.Finding, detail string) book.IntegrityFound {
+	return book.IntegrityFound{Finding: f, Relay: b.claim.Relay, Run: b.claim.Run, Number: b.claim.Number, Detail: detail}
+}
+
+// found is a finding of an envelope.
+func (v verdict) found(f book.Finding, detail string) book.IntegrityFound {
+	found := v.bag.found(f, detail)
+	found.Index = v.index
+	return found
+}
+
+// append commits an event; that of a finding only where one is due.
+func (c *committer) append(of cause, body book.Body) error {
+	e := of.event()
+	if f, ok := body.(book.IntegrityFound); ok {
+		if !c.due(e.Merchant, &f) {
+			return nil
+		}
+		c.found = append(c.found, f)
+		body = f
+	}
+	e.Body = body
 	_, err := c.tx.Append(e)
 	return err
 }
 
-// find counts a finding, and commits it where an event is due for it.
-func (c *committer) find(b *bag, f book.IntegrityFound) error {
-	return c.counted(b, f, book.Event{Evidence: b.digest})
-}
-
-// counted commits an event of a finding, or of it and those before it that were not told. That bags are missing is told each
-// time, for it moves the position; it takes a bag of the relay's.
-func (c *committer) counted(b *bag, f book.IntegrityFound, e book.Event) error {
-	if f.Finding != book.FindingBagMissing {
-		from := source{finding: f.Finding, merchant: e.Merchant}
-		if slices.ContainsFunc(c.group.keys, func(v note.Verifier) bool { return v.Name() == f.Relay }) {
-			from.relay = f.Relay
-		}
-		due := c.counts.take(from, c.tx.Now().Time)
-		if due == 0 {
-			return nil
-		}
-		if due > 1 {
-			f.Count = due
-		}
+// due reports whether an event is due for a finding, and sets its count. That bags are missing has one each time, for
+// it moves the position; it takes a bag of the relay's.
+func (c *committer) due(merchant string, f *book.IntegrityFound) bool {
+	if f.Finding == book.FindingBagMissing {
+		return true
 	}
-	c.found = append(c.found, f)
-	e.Body = f
-	return c.append(b, e)
-}
-
-// origin is "bag:RELAY/RUN/NUMBER".
-func (b *bag) origin() string {
-	return fmt.Sprintf("bag:%s/%s/%d", b.claim.Relay, b.claim.Run, b.claim.Number)
+	from := source{finding: f.Finding, merchant: merchant}
+	if slices.ContainsFunc(c.group.keys, func(v note.Verifier) bool { return v.Name() == f.Relay }) {
+		from.relay = f.Relay
+	}
+	return c.counts.due(from, c.tx.Now().Time, f)
 }
 
 // envelopes commits a bag's envelopes and counts what they came to.
@@ -185,16 +205,17 @@ func (c *committer) envelopes(b *bag) (book.BagCommitted, error) {
 		if err != nil {
 			return counts, err
 		}
+		v.bag, v.index = b, index
 		known, err := c.taken(v)
 		if err != nil {
 			return counts, err
 		}
 		if v.finding != "" && !known {
-			if err := c.findEnvelope(b, index, v); err != nil {
+			if err := c.append(v, v.found(v.finding, v.detail)); err != nil {
 				return counts, err
 			}
 		}
-		if err := c.envelope(b, index, v, known, &counts); err != nil {
+		if err := c.envelope(v, known, &counts); err != nil {
 			return counts, err
 		}
 	}
@@ -230,17 +251,8 @@ func (c *committer) taken(v verdict) (bool, error) {
 	return known && p.Digest == v.digest, err
 }
 
-func (c *committer) findEnvelope(b *bag, index int, v verdict) error {
-	f := book.IntegrityFound{Finding: v.finding, Relay: b.claim.Relay, Run: b.claim.Run, Number: b.claim.Number, Index: index, Detail: v.detail}
-	e := book.Event{Evidence: v.digest, Origin: fmt.Sprintf("%s/%d", b.origin(), index)}
-	if v.finding == book.FindingForgedEnvelope {
-		e.Merchant = v.envelope.Merchant
-	}
-	return c.counted(b, f, e)
-}
-
 // envelope commits what one envelope comes to, by the state at this moment: earlier envelopes of the same bag included.
-func (c *committer) envelope(b *bag, index int, v verdict, taken bool, counts *book.BagCommitted) error {
+func (c *committer) envelope(v verdict, taken bool, counts *book.BagCommitted) error {
 	switch {
 	case taken:
 		counts.Repeated++
@@ -249,7 +261,7 @@ func (c *committer) envelope(b *bag, index int, v verdict, taken bool, counts *b
 		}
 		return c.tx.ResendResults(v.envelope.Merchant, v.envelope.ID)
 	case v.finding == book.FindingForgedEnvelope:
-		told, err := c.refuse(b, index, v)
+		told, err := c.refuse(v)
 		if told {
 			counts.Rejected++
 		} else {
@@ -278,13 +290,13 @@ func (c *committer) envelope(b *bag, index int, v verdict, taken bool, counts *b
 	}
 	if v.code != envelope.CodeOK {
 		counts.Rejected++
-		if err := c.reject(b, index, v, !known); err != nil {
+		if err := c.reject(v, !known); err != nil {
 			return err
 		}
-		return c.findBounds(b, index, v)
+		return c.findBounds(v)
 	}
 	counts.Received++
-	return c.receive(b, index, v)
+	return c.receive(v)
 }
 
 // conflictAgain takes another digest of a known id that was refused before, or one too many to be told of.
@@ -318,19 +330,19 @@ func within(at, now time.Time, d time.Duration) bool {
 
 // refuse tells a merchant of an envelope under its name that none of its keys signed, within the day's allowance and
 // once by this process. It is not remembered: else a stranger could burn the merchant's ids.
-func (c *committer) refuse(b *bag, index int, v verdict) (told bool, err error) {
+func (c *committer) refuse(v verdict) (told bool, err error) {
 	key := "forged/" + v.envelope.Merchant + "/" + v.digest
 	m, _, err := c.tx.Merchant(v.envelope.Merchant)
 	if err != nil || !m.MayRefuse(c.tx.Now()) || c.answered[key] || c.answers.Contains(key) {
 		return false, err
 	}
 	c.answered[key] = true
-	return true, c.reject(b, index, v, false)
+	return true, c.reject(v, false)
 }
 
-func (c *committer) reject(b *bag, index int, v verdict, remembered bool) error {
+func (c *committer) reject(v verdict, remembered bool) error {
 	o := v.order
-	return c.happen(b, index, v, book.EnvelopeRejected{ID: v.envelope.ID, Digest: v.digest, Code: v.code, Remembered: remembered,
+	return c.append(v, book.EnvelopeRejected{ID: v.envelope.ID, Digest: v.digest, Code: v.code, Remembered: remembered,
 		Operation: o.Operation, Amount: o.Amount, Currency: o.Currency, Reference: o.Reference, Masked: v.account.masked, Of: o.Of, Token: o.Token,
 		Mismatch: v.mismatch, Compared: v.compared})
 }

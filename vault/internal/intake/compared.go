@@ -63,31 +63,31 @@ func (c *committer) blocked(m book.Merchant, v *verdict) (envelope.Code, error) 
 
 // findBounds records that an answer was the last of its kind: of an id's conflicts, of a payment's mismatches, of
 // a merchant's of the day.
-func (c *committer) findBounds(b *bag, index int, v verdict) error {
+func (c *committer) findBounds(v verdict) error {
 	switch {
 	case v.code == envelope.CodeIDConflict:
 		p, _, err := c.tx.Payment(v.envelope.Merchant, v.envelope.ID)
 		if err != nil || len(p.Conflicts) < book.MaxConflicts {
 			return err
 		}
-		return c.findOf(b, index, v, book.FindingConflicts,
+		return c.append(v, v.found(book.FindingConflicts,
 			fmt.Sprintf("id %s came with %d other instructions; further ones are not answered",
-				v.envelope.ID, book.MaxConflicts))
+				v.envelope.ID, book.MaxConflicts)))
 	case v.mismatch:
-		return c.findMismatches(b, index, v)
+		return c.findMismatches(v)
 	}
 	return nil
 }
 
-func (c *committer) findMismatches(b *bag, index int, v verdict) error {
+func (c *committer) findMismatches(v verdict) error {
 	p, _, err := c.tx.Payment(v.envelope.Merchant, v.order.Of)
 	if err != nil {
 		return err
 	}
 	if p.Mismatches == book.MaxMismatches {
-		err := c.findOf(b, index, v, book.FindingMismatches,
+		err := c.append(v, v.found(book.FindingMismatches,
 			fmt.Sprintf("%d refunds of payment %s named other accounts; no more are compared with its",
-				p.Mismatches, p.ID))
+				p.Mismatches, p.ID)))
 		if err != nil {
 			return err
 		}
@@ -96,15 +96,7 @@ func (c *committer) findMismatches(b *bag, index int, v verdict) error {
 	if err != nil || !m.MismatchesUsedUp(c.tx.Now()) {
 		return err
 	}
-	return c.findOf(b, index, v, book.FindingMismatches,
+	return c.append(v, v.found(book.FindingMismatches,
 		fmt.Sprintf("%d refunds of %s named other accounts today; no more are compared before tomorrow",
-			book.MaxMismatchesPerDay, m.ID))
-}
-
-// findOf records what an envelope of a known merchant showed, counted with others of its kind and merchant.
-func (c *committer) findOf(b *bag, index int, v verdict, finding book.Finding, detail string) error {
-	f := book.IntegrityFound{Finding: finding, Relay: b.claim.Relay, Run: b.claim.Run, Number: b.claim.Number,
-		Index: index, Detail: detail}
-	return c.counted(b, f, book.Event{Evidence: v.digest, Merchant: v.envelope.Merchant,
-		Origin: fmt.Sprintf("%s/%d", b.origin(), index)})
+			book.MaxMismatchesPerDay, m.ID)))
 }

@@ -194,10 +194,7 @@ func (i *Intake) startOver(ctx context.Context, hint ledger.Hint) error {
 	i.lines.Error("start over", "the channel no longer holds the bag that was read last: reading from the start", "sequence", hint.Sequence)
 	found := book.IntegrityFound{Finding: book.FindingSequence, Detail: fmt.Sprintf("sequence %d is not the bag that was read there", hint.Sequence)}
 	return i.commitCounting(ctx, func(tx *ledger.Tx, counts *takes) error {
-		if due := counts.take(source{finding: found.Finding}, tx.Now().Time); due > 0 {
-			if due > 1 {
-				found.Count = due
-			}
+		if counts.due(source{finding: found.Finding}, tx.Now().Time, &found) {
 			if _, err := tx.Append(book.Event{Actor: "vault", Origin: "start", Evidence: hint.Digest, Body: found}); err != nil {
 				return err
 			}

@@ -15,6 +15,8 @@ import (
 
 // verdict is what the vault thinks of one envelope, by the merchant's state of some version.
 type verdict struct {
+	bag      *bag         // that the envelope came in, set as it is committed
+	index    int          // of the envelope in its bag
 	finding  book.Finding // the envelope is nobody's, or forged
 	detail   string       // of the finding
 	envelope envelope.Envelope

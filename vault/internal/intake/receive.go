@@ -1,16 +1,14 @@
 package intake
 
 import (
-	"fmt"
-
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
 )
 
 // receive takes an instruction. A card's waits for the engine; a bank account's joins its batch; a stored account's is done.
-func (c *committer) receive(b *bag, index int, v verdict) error {
+func (c *committer) receive(v verdict) error {
 	e, o, a := v.envelope, v.order, v.account
-	if err := c.happen(b, index, v, book.EnvelopeReceived{ID: e.ID, Digest: v.digest, Until: e.Until, Operation: o.Operation,
+	if err := c.append(v, book.EnvelopeReceived{ID: e.ID, Digest: v.digest, Until: e.Until, Operation: o.Operation,
 		Amount: o.Amount, Currency: o.Currency, Reference: o.Reference, Descriptor: o.Descriptor, Masked: a.masked, Brand: a.brand,
 		Fingerprint: a.print, WithCode: e.Code != nil, Method: a.method, Of: o.Of, Token: o.Token,
 		Compared: v.compared}); err != nil {
@@ -18,37 +16,32 @@ func (c *committer) receive(b *bag, index int, v verdict) error {
 	}
 	switch o.Operation {
 	case envelope.OpStore:
-		if err := c.happen(b, index, v, book.AccountStored{ID: e.ID, Token: v.stored.token,
+		if err := c.append(v, book.AccountStored{ID: e.ID, Token: v.stored.token,
 			Uncompared: a.method == book.MethodBank && !v.compared}); err != nil {
 			return err
 		}
 		return c.putStored(e.Merchant, v.stored)
 	case envelope.OpUpdate:
-		if err := c.happen(b, index, v, book.AccountUpdated{ID: e.ID, Whole: a.method == book.MethodBank,
+		if err := c.append(v, book.AccountUpdated{ID: e.ID, Whole: a.method == book.MethodBank,
 			Uncompared: a.method == book.MethodBank && !v.compared}); err != nil {
 			return err
 		}
 		return c.putStored(e.Merchant, v.stored)
 	case envelope.OpForget:
-		if err := c.happen(b, index, v, book.AccountForgotten{ID: e.ID}); err != nil {
+		if err := c.append(v, book.AccountForgotten{ID: e.ID}); err != nil {
 			return err
 		}
 		return c.deleteStored(e.Merchant, o.Token)
 	case envelope.OpVoid:
-		return c.void(b, index, v)
+		return c.void(v)
 	}
 	if err := c.keepParts(e); err != nil {
 		return err
 	}
 	if a.method == book.MethodBank {
-		return c.accept(b, index, v)
+		return c.accept(v)
 	}
 	return nil
-}
-
-// happen commits an event that an envelope gave rise to.
-func (c *committer) happen(b *bag, index int, v verdict, body book.Body) error {
-	return c.append(b, book.Event{Evidence: v.digest, Merchant: v.envelope.Merchant, Origin: fmt.Sprintf("%s/%d", b.origin(), index), Body: body})
 }
 
 // keepParts keeps the account and code parts as they were sealed: what moves the money opens them. The event holds what the order says.
@@ -66,7 +59,7 @@ func (c *committer) keepParts(e envelope.Envelope) error {
 
 // accept puts a bank entry into its merchant's open batch, opened where there is none. One that would become too large for a settlement file is
 // closed before: it could not be settled at all.
-func (c *committer) accept(b *bag, index int, v verdict) error {
+func (c *committer) accept(v verdict) error {
 	m, _, err := c.tx.Merchant(v.envelope.Merchant)
 	if err != nil {
 		return err
@@ -76,11 +69,11 @@ func (c *committer) accept(b *bag, index int, v verdict) error {
 		return err
 	}
 	for _, body := range joins.Before() {
-		if err := c.happen(b, index, v, body); err != nil {
+		if err := c.append(v, body); err != nil {
 			return err
 		}
 	}
-	return c.happen(b, index, v, book.EntryAccepted{ID: v.envelope.ID, Batch: joins.Batch, Standard: standard(v.order.Operation, m.Policy.Payees)})
+	return c.append(v, book.EntryAccepted{ID: v.envelope.ID, Batch: joins.Batch, Standard: standard(v.order.Operation, m.Policy.Payees)})
 }
 
 // standard is the NACHA class of an entry: a debit that a consumer made online, a credit to a consumer, a credit to a business.
@@ -96,11 +89,11 @@ func standard(op envelope.Operation, payees book.Payees) string {
 
 // void takes a bank entry back at once, for it still waits for its file, and forgets its account part: nothing needs it any more. A card payment
 // is taken back by the engine.
-func (c *committer) void(b *bag, index int, v verdict) error {
+func (c *committer) void(v verdict) error {
 	if v.account.method != book.MethodBank {
 		return nil
 	}
-	if err := c.happen(b, index, v, book.PaymentVoided{ID: v.envelope.ID}); err != nil {
+	if err := c.append(v, book.PaymentVoided{ID: v.envelope.ID}); err != nil {
 		return err
 	}
 	return c.tx.DeletePart(v.envelope.Merchant, v.order.Of, envelope.PartAccount)

@@ -69,8 +69,9 @@ type takes struct {
 
 func (t *tally) begin() *takes { return &takes{tally: t, before: map[source]tallied{}} }
 
-// take counts a finding of a source, as tallied.take.
-func (t *takes) take(s source, now time.Time) uint64 {
+// due counts a finding of a source and reports whether an event is due for it, whose count it sets where the event is
+// also of those before it (tallied.take).
+func (t *takes) due(s source, now time.Time, f *book.IntegrityFound) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	counted := t.sources[s]
@@ -79,7 +80,10 @@ func (t *takes) take(s source, now time.Time) uint64 {
 	}
 	due := counted.take(now)
 	t.sources[s] = counted
-	return due
+	if due > 1 {
+		f.Count = due
+	}
+	return due > 0
 }
 
 // over takes out what is left of hours that are over, or of all.

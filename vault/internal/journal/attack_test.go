@@ -11,10 +11,10 @@ import (
 	"time"
 
 	"nightdrop/shared/waittest"
-	"nightdrop/vault/internal/audit"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/merkle"
 )
 
 // history is a ledger of the desk's vault in a file of its own, which can be copied and put back.
@@ -254,7 +254,7 @@ func TestOwnerOfTheChannelGainsOnlyDelay(t *testing.T) {
 		"one that is not a frame": {[][]byte{all[0], {0, 0, 0}, all[1]}, h.grow(0) - 6},
 	} {
 		read := int64(0)
-		var tail audit.Tail
+		var tail merkle.Tail
 		for _, data := range c.messages {
 			m, err := Decode(data, vault)
 			if err == nil {

@@ -9,11 +9,11 @@ import (
 	"time"
 
 	"nightdrop/shared/waittest"
-	"nightdrop/vault/internal/audit"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/merkle"
 )
 
 // desk is a vault with a journal.
@@ -154,7 +154,7 @@ func (m *memory) set(change func()) {
 }
 
 // standby reads a journal as whoever restores the vault does: from nothing, it reaches the log as it is, and opens every entry.
-func (d *desk) standby(messages [][]byte) (tail audit.Tail) {
+func (d *desk) standby(messages [][]byte) (tail merkle.Tail) {
 	d.t.Helper()
 	for _, data := range messages {
 		m, err := Decode(data, d.Ring.Verifier())

@@ -16,7 +16,7 @@ import (
 	"nightdrop/shared/note"
 	"nightdrop/shared/proof"
 	"nightdrop/shared/strictjson"
-	"nightdrop/vault/internal/audit"
+	"nightdrop/vault/internal/merkle"
 )
 
 // Sizes of messages and what is in them.
@@ -71,7 +71,7 @@ func (e Entry) Record() (record [proof.LeafBytes]byte) {
 
 // Follow adds the message's entries to the end of a log that was read so far; those that it has already are left out. It fails where the
 // message begins beyond that end, or its entries do not lead to the root that the vault signed: then they are of another history.
-func (m Message) Follow(tail audit.Tail) (audit.Tail, error) {
+func (m Message) Follow(tail merkle.Tail) (merkle.Tail, error) {
 	if m.First > tail.Size() {
 		return tail, malformed(fmt.Sprintf("it begins with entry %d, and the log is known up to %d: a message is missing", m.First, tail.Size()))
 	}
@@ -80,7 +80,8 @@ func (m Message) Follow(tail audit.Tail) (audit.Tail, error) {
 	}
 	next := tail
 	for _, e := range m.Entries[tail.Size()-m.First:] {
-		next.Follow(e.Record())
+		record := e.Record()
+		next.Add(record[:])
 	}
 	if next.Root() != m.Root {
 		return tail, malformed("its entries do not lead to its root: it is of another history of the log")

@@ -13,7 +13,7 @@ import (
 	"nightdrop/shared/frame"
 	"nightdrop/shared/note"
 	"nightdrop/shared/strictjson"
-	"nightdrop/vault/internal/audit"
+	"nightdrop/vault/internal/merkle"
 )
 
 var update = flag.Bool("update", false, "write the vectors anew")
@@ -30,16 +30,17 @@ func sample() Message {
 		Entries: []Entry{{Half: sha256.Sum256([]byte("one")), Sealed: sealed(2, 1)}, {Half: sha256.Sum256([]byte("two")), Sealed: sealed(3, 2)}}}
 	tail := before()
 	for _, e := range m.Entries {
-		tail.Follow(e.Record())
+		record := e.Record()
+		tail.Add(record[:])
 	}
 	m.Root = tail.Root()
 	return m
 }
 
 // before is the log's end before the sample.
-func before() (tail audit.Tail) {
+func before() (tail merkle.Tail) {
 	for n := range byte(3) {
-		tail.Follow([64]byte{n})
+		tail.Add((&[64]byte{n})[:])
 	}
 	return tail
 }
@@ -190,16 +191,17 @@ func TestFollow(t *testing.T) {
 		t.Errorf("a message that came twice: %v", err)
 	}
 	half := before()
-	half.Follow(m.Entries[0].Record())
+	record := m.Entries[0].Record()
+	half.Add(record[:])
 	if rest, err := m.Follow(half); err != nil || rest != after {
 		t.Errorf("a message that overlaps: %v", err)
 	}
-	if _, err := m.Follow(audit.Tail{}); !errors.Is(err, ErrMalformed) {
+	if _, err := m.Follow(merkle.Tail{}); !errors.Is(err, ErrMalformed) {
 		t.Errorf("after a gap: %v", err)
 	}
-	var fork audit.Tail
+	var fork merkle.Tail
 	for n := range byte(3) {
-		fork.Follow([64]byte{n, 1})
+		fork.Add((&[64]byte{n, 1})[:])
 	}
 	if _, err := m.Follow(fork); !errors.Is(err, ErrMalformed) {
 		t.Errorf("on another history: %v", err)

@@ -13,9 +13,9 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/shared/proof"
-	"nightdrop/vault/internal/audit"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/merkle"
 )
 
 // Check proves every invariant on a snapshot: the file's structure; every record opens in its place and has its form; the sum
@@ -32,7 +32,7 @@ func (l *Ledger) Check(ctx context.Context, progress func(done, total int64)) er
 		c := checker{Tx: tx, ctx: ctx, folded: book.NewMemory(), counts: map[string]int{}, progress: progress}
 		return c.run()
 	})
-	if errors.Is(err, audit.ErrIntegrity) && !errors.Is(err, ErrDamaged) {
+	if errors.Is(err, merkle.ErrIntegrity) && !errors.Is(err, ErrDamaged) {
 		err = fmt.Errorf("%w: %w", err, ErrDamaged)
 	}
 	if err != nil {
@@ -110,7 +110,7 @@ func (c *checker) checkSums() error {
 
 // checkLog reads every entry, hashes the tree again and folds the events.
 func (c *checker) checkLog() error {
-	var tail audit.Tail
+	var tail merkle.Tail
 	var last envelope.Time
 	for tail.Size() < c.head.Size {
 		if err := c.ctx.Err(); err != nil {
@@ -139,15 +139,15 @@ func (c *checker) checkLog() error {
 		if proof.LeafRecord(e.Place.Salt, facts, [32]byte(e.Record[32:])) != e.Record {
 			return damaged("leaf %d is not that of its event's result", index)
 		}
-		if err := tail.CheckRow(c.bolt, e.Record[:]); err != nil {
+		if err := tail.CheckRow(rows{c.bolt}, e.Record[:]); err != nil {
 			return err
 		}
 	}
 	if tail.Root() != c.head.root() || last != c.head.Time {
 		return damaged("the log does not end as the head says")
 	}
-	for _, bucket := range audit.Buckets() {
-		if n := c.bolt.Bucket(bucket).Stats().KeyN; int64(n) != c.head.Size {
+	for _, bucket := range logBuckets {
+		if n := c.bolt.Bucket([]byte(bucket)).Stats().KeyN; int64(n) != c.head.Size {
 			return damaged("bucket %s has %d rows of %d", bucket, n, c.head.Size)
 		}
 	}

@@ -1,5 +1,5 @@
 // Package ledger keeps the vault's state and its log in one bbolt file. Every change is a payment.Event: the event is folded
-// into the state (payment.Apply), sealed into the log (audit.Append) and, where it issues a result, put into the outbox, all
+// into the state (payment.Apply), sealed into the log (merkle.Append) and, where it issues a result, put into the outbox, all
 // in one transaction that many callers share (Commit).
 //
 // Records are sealed with their bucket and key as associated data: a merchant's payments, parts and results under the
@@ -29,6 +29,6 @@
 //	parts      number, merchant/part -> the part as it came, still sealed to the vault
 //	results    merchant/serial -> facts and place, and the note once it is sealed
 //	chains     merchant -> the end of its chain of results
-//	log, tree  package audit
+//	log, tree  package merkle
 //	by-…       indexes: payments by merchant, working stage, batch and the payment that they are about; results pending and unsent
 package ledger

@@ -5,10 +5,9 @@ import (
 	"sort"
 	"time"
 
-	"go.etcd.io/bbolt"
-
 	"nightdrop/shared/proof"
 	"nightdrop/vault/internal/audit"
+	"nightdrop/vault/internal/merkle"
 )
 
 // ExportOptions say what an export holds. The zero value is all of the log.
@@ -40,8 +39,8 @@ func (l *Ledger) Export(ctx context.Context, dir string, o ExportOptions) (proof
 	}
 	x := audit.Exporter{
 		Vault: signer.Verifier(), Checkpoint: signed, Progress: o.Progress, Bodies: o.Bodies, Summary: o.Summary, Again: o.Again,
-		View: func(fn func(*bbolt.Tx) error) error {
-			return l.View(func(tx *Tx) error { return fn(tx.bolt) })
+		View: func(fn func(merkle.Rows) error) error {
+			return l.View(func(tx *Tx) error { return fn(rows{tx.bolt}) })
 		},
 		Wraps: func(fn func(uint32, string, []byte) error) error {
 			return l.View(func(tx *Tx) error { return tx.Wraps(fn) })

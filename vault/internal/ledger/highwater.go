@@ -11,7 +11,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"nightdrop/shared/durable"
-	"nightdrop/vault/internal/audit"
+	"nightdrop/vault/internal/merkle"
 )
 
 // ErrRolledBack is returned when the file is an older copy of the ledger, or has lost its end: payments that came since would be taken
@@ -104,7 +104,7 @@ func (l *Ledger) checkHighWater(b *bbolt.Tx, h head) error {
 		return fmt.Errorf("%w (%d events; there were %d). Put the newest copy back. Where there is none, learn from the acquirer what was charged since, and only then remove %s",
 			ErrRolledBack, h.Size, mark.Size, path)
 	}
-	root, err := tlog.TreeHash(mark.Size, audit.Hashes(b))
+	root, err := tlog.TreeHash(mark.Size, merkle.Hashes(rows{b}))
 	if err != nil {
 		return fmt.Errorf("%w: %w", err, ErrDamaged)
 	}

@@ -6,14 +6,14 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
-	"nightdrop/vault/internal/audit"
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/merkle"
 )
 
 // SealedEntry returns an entry of the log as it stands, for a copy of it elsewhere: the first half of its leaf's record, and the sealed
 // entry, whose first four bytes are the number of its log key.
 func (tx *Tx) SealedEntry(index int64) (half [sha256.Size]byte, sealed []byte, err error) {
-	record, sealed, err := audit.Stored(tx.bolt, index)
+	record, sealed, err := merkle.Stored(rows{tx.bolt}, index)
 	if err != nil {
 		return half, nil, fmt.Errorf("%w: %w", err, ErrDamaged)
 	}
@@ -35,7 +35,7 @@ func (tx *Tx) WrappedLogKey(number uint32) ([]byte, error) {
 
 // RootAt returns the root of the log's first size entries, at least one, which must be there.
 func (tx *Tx) RootAt(size int64) (tlog.Hash, error) {
-	root, err := tlog.TreeHash(size, audit.Hashes(tx.bolt))
+	root, err := tlog.TreeHash(size, merkle.Hashes(rows{tx.bolt}))
 	if err != nil {
 		return root, fmt.Errorf("%w: %w", err, ErrDamaged)
 	}

@@ -19,9 +19,9 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/shared/seal"
-	"nightdrop/vault/internal/audit"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/merkle"
 )
 
 // Errors of opening.
@@ -128,8 +128,8 @@ type Ledger struct {
 
 	// The writer's, as of the last commit.
 	head   head
-	tail   audit.Tail
-	logKey audit.Key
+	tail   merkle.Tail
+	logKey merkle.Key
 	held   heldTraces
 }
 
@@ -332,7 +332,7 @@ func (l *Ledger) resume() error {
 
 // checkLogEnd reads the end of the log and checks it against the head.
 func (l *Ledger) checkLogEnd(b *bbolt.Tx, h head) (err error) {
-	if l.tail, err = audit.ReadTail(b, h.Size, h.root()); err != nil {
+	if l.tail, err = merkle.ReadTail(rows{b}, h.Size, h.root()); err != nil {
 		return fmt.Errorf("%w: %w", err, ErrDamaged)
 	}
 	return nil

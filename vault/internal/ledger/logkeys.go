@@ -6,9 +6,9 @@ import (
 	"slices"
 
 	"nightdrop/shared/seal"
-	"nightdrop/vault/internal/audit"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/merkle"
 )
 
 // A log key is wrapped for the auditors of the moment in which it begins, and it begins anew with every change of them: the entry that adds
@@ -36,7 +36,7 @@ func (tx *Tx) newLogKey() error {
 			return tx.spoil(err)
 		}
 	}
-	tx.logKey = audit.Key{Number: number, Box: box}
+	tx.logKey = merkle.Key{Number: number, Box: box}
 	tx.head.LogKey, tx.head.LogDay = number, tx.now.Format(dayLayout)
 	return nil
 }

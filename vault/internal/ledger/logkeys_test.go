@@ -14,6 +14,7 @@ import (
 	"nightdrop/vault/internal/audit"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/merkle"
 )
 
 // auditor makes an auditor's key and adds the auditor.
@@ -61,7 +62,7 @@ func (v *vault) reads(a *keyring.Auditor) (kinds []string) {
 			return err
 		}
 		for i := range size {
-			e, err := audit.Read(tx.bolt, i, "vault.example", func(number uint32) (audit.Box, error) {
+			e, err := merkle.Read(rows{tx.bolt}, i, "vault.example", func(number uint32) (merkle.Box, error) {
 				if box := boxes[number]; box != nil {
 					return box, nil
 				}

@@ -12,7 +12,7 @@ import (
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
-	"nightdrop/vault/internal/audit"
+	"nightdrop/vault/internal/merkle"
 )
 
 // laterBuckets are big, and no money hangs on what is not found there alone: they are compared with their sums after the unlock.
@@ -170,7 +170,7 @@ const logChunk = 4096
 
 // proveLog hashes the log's entries again up to where it then ends.
 func (l *Ledger) proveLog() error {
-	var tail audit.Tail
+	var tail merkle.Tail
 	for done := false; !done; {
 		err := l.snapshot(func(b *bbolt.Tx) error {
 			h, err := l.readHead(b)
@@ -181,9 +181,9 @@ func (l *Ledger) proveLog() error {
 				if done = tail.Size() == h.Size; done {
 					break
 				}
-				record, _, err := audit.Stored(b, tail.Size())
+				record, _, err := merkle.Stored(rows{b}, tail.Size())
 				if err == nil {
-					err = tail.CheckRow(b, record[:])
+					err = tail.CheckRow(rows{b}, record[:])
 				}
 				if err != nil {
 					return fmt.Errorf("%w: %w", err, ErrDamaged)

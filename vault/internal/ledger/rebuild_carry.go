@@ -11,8 +11,8 @@ import (
 	"nightdrop/shared/note"
 	"nightdrop/shared/proof"
 	"nightdrop/shared/seal"
-	"nightdrop/vault/internal/audit"
 	"nightdrop/vault/internal/book"
+	"nightdrop/vault/internal/merkle"
 )
 
 // rebuildChunk is how many entries or records one transaction takes: some tens of megabytes, and a fsync every second or so.
@@ -75,7 +75,7 @@ func (r *rebuild) foldNext(tx *Tx) error {
 	if err != nil {
 		return err
 	}
-	if err := audit.Carry(tx.bolt, &tx.tail, e.Record, sealed); err != nil {
+	if err := merkle.Carry(rows{tx.bolt}, &tx.tail, e.Record, sealed); err != nil {
 		return err
 	}
 	tx.changed, tx.head.Time = true, e.Event.Time

@@ -8,7 +8,6 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/audit"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
 )
@@ -47,8 +46,8 @@ var (
 )
 
 func buckets() [][]byte {
-	all := append([][]byte{[]byte(bucketMeta)}, audit.Buckets()...)
-	for _, names := range [][]string{recordBuckets, indexBuckets} {
+	all := [][]byte{[]byte(bucketMeta)}
+	for _, names := range [][]string{logBuckets, recordBuckets, indexBuckets} {
 		for _, name := range names {
 			all = append(all, []byte(name))
 		}

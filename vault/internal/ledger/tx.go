@@ -11,9 +11,9 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/shared/proof"
-	"nightdrop/vault/internal/audit"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/merkle"
 )
 
 // Tx is one transaction: a snapshot to read, or what the callers of one group of commits share. It
@@ -25,8 +25,8 @@ type Tx struct {
 	id      int // of bolt, which forgets it at the commit: a snapshot's is that of the commit that it shows
 	now     envelope.Time
 	head    head
-	tail    audit.Tail
-	logKey  audit.Key
+	tail    merkle.Tail
+	logKey  merkle.Key
 	boxes   map[string]keyring.Box // opened or made in this transaction
 	changed bool
 	spoiled error       // the first failed write
@@ -136,7 +136,7 @@ func (tx *Tx) logEvent(e book.Event, facts []byte) (envelope.Place, error) {
 	if err != nil {
 		return envelope.Place{}, err
 	}
-	return audit.Append(tx.bolt, &tx.tail, tx.ledger.origin, tx.logKey, event, facts)
+	return merkle.Append(rows{tx.bolt}, &tx.tail, tx.ledger.origin, tx.logKey, event, facts)
 }
 
 // finish writes back what the transaction changed; the commit follows.
@@ -180,7 +180,7 @@ func (tx *Tx) Proof(index uint64, size int64) (tlog.RecordProof, error) {
 	if size > have || index >= uint64(max(size, 0)) {
 		return nil, fmt.Errorf("the log has %d entries: no proof of %d in %d", have, index, size)
 	}
-	return tlog.ProveRecord(size, int64(index), audit.Hashes(tx.bolt))
+	return tlog.ProveRecord(size, int64(index), merkle.Hashes(rows{tx.bolt}))
 }
 
 // LogEntry is one event with its place in the log.
@@ -193,7 +193,7 @@ type LogEntry struct {
 
 // LogEntry reads the event at index of the log.
 func (tx *Tx) LogEntry(index uint64) (LogEntry, error) {
-	read, err := audit.Read(tx.bolt, int64(index), tx.ledger.origin, func(number uint32) (audit.Box, error) {
+	read, err := merkle.Read(rows{tx.bolt}, int64(index), tx.ledger.origin, func(number uint32) (merkle.Box, error) {
 		return tx.box(keyring.LogKeyPurpose(number))
 	})
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"nightdrop/vault/internal/audit"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/merkle"
 )
 
 // index returns the place of the n-th event of a kind, from 0.
@@ -228,7 +229,7 @@ func TestWrongKeysAreFound(t *testing.T) {
 	w.history = slices.Clone(v.history)
 	other := newVault(t)
 	for i := range w.history {
-		w.history[i].key = audit.Key{Number: w.history[i].key.Number, Box: other.key.Box}
+		w.history[i].key = merkle.Key{Number: w.history[i].key.Number, Box: other.key.Box}
 	}
 	x := w.rewritten(w.history)
 	if r, _, err := x.replay(x.export(), given{}); err != nil || !errors.Is(r.Err(), ErrDiverged) {

@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"go.etcd.io/bbolt"
-
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/shared/proof"
@@ -19,6 +17,7 @@ import (
 	"nightdrop/vault/internal/audit"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/merkle"
 )
 
 const (
@@ -29,17 +28,17 @@ const (
 // vault writes a real log, as a ledger does, under real keys. Its owner can also write what a ledger would not.
 type vault struct {
 	t       testing.TB
-	db      *bbolt.DB
+	rows    *merkle.Memory
 	ring    *keyring.Ring
 	signer  *note.Signer
-	key     audit.Key
-	tail    audit.Tail
+	key     merkle.Key
+	tail    merkle.Tail
 	wraps   map[string][]byte // by "number auditor"
 	state   *book.State
 	now     time.Time
 	opening bytes.Buffer // signed state at the auditor's first entry
 	anna    *keyring.Auditor
-	pending *bbolt.Tx // of a long run of events
+	long    bool // a run of events that history need not keep
 	pays    int
 	batch   uint32
 	history []logged // what the log holds; not kept in a long run
@@ -49,14 +48,14 @@ type vault struct {
 type logged struct {
 	event book.Event
 	facts []byte
-	key   audit.Key
+	key   merkle.Key
 }
 
 // newVault is a vault with one merchant, added before the auditor anna.
 func newVault(t testing.TB) *vault {
 	t.Helper()
 	dir := t.TempDir()
-	v := &vault{t: t, wraps: map[string][]byte{}, state: book.NewMemory(), now: time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)}
+	v := &vault{t: t, wraps: map[string][]byte{}, state: book.NewMemory(), rows: new(merkle.Memory), now: time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)}
 	shares, _, err := keyring.Create(filepath.Join(dir, "ring"), keyring.CreateOptions{Name: origin, Shares: 1, Threshold: 1})
 	v.must(err)
 	v.ring, err = keyring.Open(filepath.Join(dir, "ring"), keyring.Options{})
@@ -64,7 +63,6 @@ func newVault(t testing.TB) *vault {
 	t.Cleanup(func() { _ = v.ring.Close() })
 	v.must(v.ring.Unlock(shares))
 	v.signer = v.ring.Signer()
-	v.db = newLog(t)
 	v.begin()
 	v.do("", book.VaultCreated{Vault: origin, Generation: 1, Signer: v.signer.Verifier().String()})
 	v.do(shop, book.MerchantAdded{Name: "Shop", Acceptor: "ACCEPTOR1", Currencies: []string{"USD"}})
@@ -122,7 +120,7 @@ func (v *vault) begin(auditors ...*keyring.Auditor) {
 		v.must(err)
 		v.wraps[fmt.Sprintf("%d %s", number, a.Name())] = wrap
 	}
-	v.key = audit.Key{Number: number, Box: box}
+	v.key = merkle.Key{Number: number, Box: box}
 }
 
 // do folds and logs an event.
@@ -150,67 +148,33 @@ func (v *vault) log(e book.Event, issued *book.Issued) {
 		facts, err = envelope.EncodeFacts(issued.Facts)
 		v.must(err)
 	}
-	add := func(tx *bbolt.Tx) error {
-		_, err := audit.Append(tx, &v.tail, origin, v.key, text, facts)
-		return err
+	_, err = merkle.Append(v.rows, &v.tail, origin, v.key, text, facts)
+	v.must(err)
+	if !v.long {
+		v.history = append(v.history, logged{e, facts, v.key})
 	}
-	if v.pending != nil {
-		v.must(add(v.pending))
-		return
-	}
-	v.history = append(v.history, logged{e, facts, v.key})
-	v.must(v.db.Update(add))
 }
 
 // rewritten is the same vault with another history, written by one who owns all of its keys.
 func (v *vault) rewritten(history []logged) *vault {
 	v.t.Helper()
 	w := *v
-	w.tail, w.history = audit.Tail{}, history
-	w.db = newLog(v.t)
+	w.tail, w.history, w.rows = merkle.Tail{}, history, new(merkle.Memory)
 	s, err := LoadState(bytes.NewReader(v.opening.Bytes()), v.signer.Verifier(), v.anna)
 	v.must(err)
 	defer s.Close()
-	v.must(w.db.Update(func(tx *bbolt.Tx) error {
-		for _, l := range history {
-			if w.tail.Size() == s.Size {
-				s.Root = w.tail.Root()
-			}
-			text, err := json.Marshal(l.event)
-			if err != nil {
-				return err
-			}
-			if _, err := audit.Append(tx, &w.tail, origin, l.key, text, l.facts); err != nil {
-				return err
-			}
+	for _, l := range history {
+		if w.tail.Size() == s.Size {
+			s.Root = w.tail.Root()
 		}
-		return nil
-	}))
+		text, err := json.Marshal(l.event)
+		v.must(err)
+		_, err = merkle.Append(w.rows, &w.tail, origin, l.key, text, l.facts)
+		v.must(err)
+	}
 	w.opening = bytes.Buffer{}
 	v.must(s.SaveOpening(&w.opening, v.signer))
 	return &w
-}
-
-// newLog is an empty database of a log.
-func newLog(t testing.TB) *bbolt.DB {
-	t.Helper()
-	db, err := bbolt.Open(filepath.Join(t.TempDir(), "log.db"), 0o600, &bbolt.Options{NoSync: true, NoFreelistSync: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	err = db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range audit.Buckets() {
-			if _, err := tx.CreateBucket(name); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return db
 }
 
 func id(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", n) }
@@ -308,7 +272,7 @@ func (v *vault) checkpoint() []byte {
 func (v *vault) export() string {
 	v.t.Helper()
 	dir := v.t.TempDir()
-	x := audit.Exporter{View: v.db.View, Vault: v.signer.Verifier(), Checkpoint: v.checkpoint(), Wraps: func(fn func(uint32, string, []byte) error) error {
+	x := audit.Exporter{View: func(fn func(merkle.Rows) error) error { return fn(v.rows) }, Vault: v.signer.Verifier(), Checkpoint: v.checkpoint(), Wraps: func(fn func(uint32, string, []byte) error) error {
 		for name, wrap := range v.wraps {
 			var number uint32
 			var auditor string

@@ -249,15 +249,11 @@ func TestAStoreGivesWhatIsLeaving(t *testing.T) {
 // TestALargeBatchReplays: the payments of one batch are more than stay in memory.
 func TestALargeBatchReplays(t *testing.T) {
 	v := newVault(t)
-	tx, err := v.db.Begin(true)
-	v.must(err)
-	v.pending = tx
+	v.long = true
 	for range 3 * spill.Recent {
 		v.sale(1999)
 	}
 	v.settle()
-	v.must(tx.Commit())
-	v.pending = nil
 	r, _, err := v.replay(v.export(), given{})
 	v.must(errors.Join(err, r.Err()))
 	if r.Through != v.tail.Size() || r.Sums.Payments != 3*spill.Recent {

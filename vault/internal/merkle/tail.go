@@ -1,22 +1,21 @@
-package audit
+package merkle
 
 import (
 	"crypto/sha256"
 	"fmt"
 	"math/bits"
 
-	"go.etcd.io/bbolt"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// maxLevel bounds the height of the tree: more leaves than 2^53 have no place in JSON.
-const maxLevel = 54
+// MaxLevel bounds the height of the tree: more leaves than 2^53 have no place in JSON.
+const MaxLevel = 54
 
 // Tail is the end of the log: its size and the roots of the complete subtrees that make it up (RFC 6962, 2.1), which is all that
 // appending needs. The zero Tail is the empty log. It is a value: a copy is a savepoint.
 type Tail struct {
 	size int64
-	edge [maxLevel]tlog.Hash // at level l where bit l of size is set
+	edge [MaxLevel]tlog.Hash // at level l where bit l of size is set
 }
 
 // Size is the number of leaves, which is also the index of the next one.
@@ -29,7 +28,7 @@ func (t *Tail) Root() tlog.Hash {
 	}
 	level := bits.TrailingZeros64(uint64(t.size))
 	root := t.edge[level]
-	for level++; level < maxLevel; level++ {
+	for level++; level < MaxLevel; level++ {
 		if t.size>>level&1 == 1 {
 			root = tlog.NodeHash(t.edge[level], root)
 		}
@@ -37,9 +36,10 @@ func (t *Tail) Root() tlog.Hash {
 	return root
 }
 
-// add appends a leaf's hash and returns it with those of the subtrees that it completes, lowest level first: the stored
-// hashes of tlog.StoredHashes.
-func (t *Tail) add(h tlog.Hash) []tlog.Hash {
+// Add appends a leaf's record and returns its hash with those of the subtrees that it completes, lowest level first: the
+// stored hashes of [tlog.StoredHashes].
+func (t *Tail) Add(record []byte) []tlog.Hash {
+	h := tlog.RecordHash(record)
 	added := []tlog.Hash{h}
 	level := 0
 	for ; t.size>>level&1 == 1; level++ {
@@ -53,13 +53,13 @@ func (t *Tail) add(h tlog.Hash) []tlog.Hash {
 }
 
 // ReadTail reads the tail of the first size leaves and checks it against their root.
-func ReadTail(tx *bbolt.Tx, size int64, root tlog.Hash) (Tail, error) {
+func ReadTail(rows Rows, size int64, root tlog.Hash) (Tail, error) {
 	t := Tail{size: size}
-	for level := range maxLevel {
+	for level := range MaxLevel {
 		if size>>level&1 == 0 {
 			continue
 		}
-		h, err := Hashes(tx).ReadHashes([]int64{tlog.StoredHashIndex(level, size>>level-1)})
+		h, err := Hashes(rows).ReadHashes([]int64{tlog.StoredHashIndex(level, size>>level-1)})
 		if err != nil {
 			return Tail{}, err
 		}
@@ -71,18 +71,14 @@ func ReadTail(tx *bbolt.Tx, size int64, root tlog.Hash) (Tail, error) {
 	return t, nil
 }
 
-// Hashes reads the tree's stored hashes in a transaction.
-func Hashes(tx *bbolt.Tx) tlog.HashReader {
+// Hashes reads the tree's stored hashes.
+func Hashes(rows Rows) tlog.HashReader {
 	return tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
-		tree := tx.Bucket(treeBucket)
-		if tree == nil {
-			return nil, fmt.Errorf("bucket %s is missing: %w", treeBucket, ErrIntegrity)
-		}
 		hashes := make([]tlog.Hash, len(indexes))
 		for i, index := range indexes {
 			level, n := tlog.SplitStoredHashIndex(index)
 			leaf := (n+1)<<level - 1
-			row := tree.Get(rowKey(leaf))
+			row := rows.Node(leaf)
 			from := sha256.Size * (1 + level)
 			if len(row) < from+tlog.HashSize {
 				return nil, fmt.Errorf("the tree's row %d is missing or cut: %w", leaf, ErrIntegrity)
@@ -94,14 +90,13 @@ func Hashes(tx *bbolt.Tx) tlog.HashReader {
 }
 
 // CheckRow adds the next leaf's record to t and compares the hashes that it completes with the stored row.
-func (t *Tail) CheckRow(tx *bbolt.Tx, record []byte) error {
+func (t *Tail) CheckRow(rows Rows, record []byte) error {
 	index := t.size
 	want := append([]byte(nil), record[:sha256.Size]...)
-	for _, h := range t.add(tlog.RecordHash(record)) {
+	for _, h := range t.Add(record) {
 		want = append(want, h[:]...)
 	}
-	tree := tx.Bucket(treeBucket)
-	if tree == nil || string(tree.Get(rowKey(index))) != string(want) {
+	if string(rows.Node(index)) != string(want) {
 		return fmt.Errorf("the tree's row %d is not what its leaf makes it: %w", index, ErrIntegrity)
 	}
 	return nil

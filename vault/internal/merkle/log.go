@@ -1,4 +1,4 @@
-package audit
+package merkle
 
 import (
 	"bytes"
@@ -11,9 +11,6 @@ import (
 	"errors"
 	"fmt"
 
-	"go.etcd.io/bbolt"
-	"golang.org/x/mod/sumdb/tlog"
-
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/proof"
 )
@@ -21,13 +18,8 @@ import (
 // ErrIntegrity is returned when the log, or an exported copy of it, is not what it was: altered, cut, or of another history.
 var ErrIntegrity = errors.New("the log does not verify")
 
-var (
-	logBucket  = []byte("log")
-	treeBucket = []byte("tree")
-)
-
-// Buckets names the database's buckets that hold the log.
-func Buckets() [][]byte { return [][]byte{logBucket, treeBucket} }
+// MaxEntry bounds a sealed entry, in bytes: events are a few hundred, those that name relays or keys a few thousand.
+const MaxEntry = 1 << 20
 
 // Box seals entries under one log key; keyring.Box is one.
 type Box interface {
@@ -48,49 +40,35 @@ type Entry struct {
 	Salt   []byte // 16 bytes
 	Event  json.RawMessage
 	Record [proof.LeafBytes]byte
-	Err    error // of an exported entry that was not opened: ErrNotYours or ErrNoBody; it has index, key and record only
 }
 
 // Append writes the next leaf: event (its JSON) sealed under key, and facts, the line of the result that it issues or nil.
 // tail moves on; the caller throws it away with the transaction when that fails.
-func Append(tx *bbolt.Tx, tail *Tail, origin string, key Key, event, facts []byte) (envelope.Place, error) {
+func Append(store Store, tail *Tail, origin string, key Key, event, facts []byte) (envelope.Place, error) {
 	salt := make([]byte, proof.SaltBytes)
 	_, _ = rand.Read(salt) // never fails (crypto/rand)
 	index := tail.Size()
 	entry := binary.BigEndian.AppendUint32(nil, key.Number)
-	entry = append(entry, key.Box.Seal(plaintext(salt, event), Associated(origin, index, key.Number))...)
-	if len(entry) > maxBody {
-		return envelope.Place{}, fmt.Errorf("an event of %d bytes is too long for the log, which takes %d", len(event), maxBody)
+	entry = append(entry, key.Box.Seal(plaintext(salt, event), AppendAssociated(nil, origin, index, key.Number))...)
+	if len(entry) > MaxEntry {
+		return envelope.Place{}, fmt.Errorf("an event of %d bytes is too long for the log, which takes %d", len(event), MaxEntry)
 	}
 	digest := sha256.Sum256(entry)
-	if err := Carry(tx, tail, proof.LeafRecord(salt, facts, digest), entry); err != nil {
+	if err := Carry(store, tail, proof.LeafRecord(salt, facts, digest), entry); err != nil {
 		return envelope.Place{}, err
 	}
 	return envelope.Place{Index: uint64(index), Salt: salt, Entry: hex.EncodeToString(digest[:])}, nil
 }
 
-// Carry writes a leaf of another database as the next one, byte for byte: its record and its sealed entry are those that Stored returned
-// there, of the same index. tail moves on; the caller throws it away with the transaction when that fails.
-func Carry(tx *bbolt.Tx, tail *Tail, record [proof.LeafBytes]byte, entry []byte) error {
+// Carry writes a leaf of another store as the next one, byte for byte: its record and its sealed entry are those that
+// [Stored] returned there, of the same index. tail moves on; the caller throws it away with the transaction when that fails.
+func Carry(store Store, tail *Tail, record [proof.LeafBytes]byte, entry []byte) error {
 	index := tail.Size()
 	row := append([]byte(nil), record[:sha256.Size]...)
-	for _, h := range tail.add(tlog.RecordHash(record[:])) {
+	for _, h := range tail.Add(record[:]) {
 		row = append(row, h[:]...)
 	}
-	if err := put(tx, logBucket, index, entry); err != nil {
-		return err
-	}
-	return put(tx, treeBucket, index, row)
-}
-
-// put appends a row. Keys only ever grow, so pages are filled to the brim.
-func put(tx *bbolt.Tx, bucket []byte, index int64, value []byte) error {
-	b := tx.Bucket(bucket)
-	if b == nil {
-		return fmt.Errorf("bucket %s is missing: %w", bucket, ErrIntegrity)
-	}
-	b.FillPercent = 1
-	return b.Put(rowKey(index), value)
+	return store.Put(index, entry, row)
 }
 
 func plaintext(salt, event []byte) []byte {
@@ -102,26 +80,17 @@ func plaintext(salt, event []byte) []byte {
 	return append(text, '}')
 }
 
-// Associated is what binds a sealed entry to its place: the associated data under which it is sealed and opened.
-func Associated(origin string, index int64, key uint32) []byte {
-	return appendAssociated(nil, origin, index, key)
-}
-
-func appendAssociated(ad []byte, origin string, index int64, key uint32) []byte {
+// AppendAssociated appends what binds a sealed entry to its place: the associated data under which it is sealed and
+// opened.
+func AppendAssociated(ad []byte, origin string, index int64, key uint32) []byte {
 	ad = append(append(ad, "nightdrop/log/v1\x00"...), origin...)
 	ad = binary.BigEndian.AppendUint64(append(ad, 0), uint64(index))
 	return binary.BigEndian.AppendUint32(ad, key)
 }
 
-func rowKey(index int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(index)) }
-
-// Stored returns a leaf as it stands in the database: its record and the sealed entry, a copy.
-func Stored(tx *bbolt.Tx, index int64) (record [proof.LeafBytes]byte, entry []byte, err error) {
-	log, tree := tx.Bucket(logBucket), tx.Bucket(treeBucket)
-	if log == nil || tree == nil {
-		return record, nil, fmt.Errorf("the log's buckets are missing: %w", ErrIntegrity)
-	}
-	row, body := tree.Get(rowKey(index)), log.Get(rowKey(index))
+// Stored returns a leaf as it stands: its record and the sealed entry, a copy.
+func Stored(rows Rows, index int64) (record [proof.LeafBytes]byte, entry []byte, err error) {
+	row, body := rows.Node(index), rows.Entry(index)
 	if len(row) < 2*sha256.Size || len(body) < 4 {
 		return record, nil, fmt.Errorf("leaf %d is missing or cut: %w", index, ErrIntegrity)
 	}
@@ -132,8 +101,8 @@ func Stored(tx *bbolt.Tx, index int64) (record [proof.LeafBytes]byte, entry []by
 }
 
 // Read opens a leaf. keys gives the box of a log key by its number.
-func Read(tx *bbolt.Tx, index int64, origin string, keys func(uint32) (Box, error)) (Entry, error) {
-	record, body, err := Stored(tx, index)
+func Read(rows Rows, index int64, origin string, keys func(uint32) (Box, error)) (Entry, error) {
+	record, body, err := Stored(rows, index)
 	if err != nil {
 		return Entry{}, err
 	}
@@ -142,16 +111,17 @@ func Read(tx *bbolt.Tx, index int64, origin string, keys func(uint32) (Box, erro
 	if err != nil {
 		return Entry{}, err
 	}
-	text, err := box.Open(body[4:], Associated(origin, index, e.Key))
+	text, err := box.Open(body[4:], AppendAssociated(nil, origin, index, e.Key))
 	if err != nil {
 		return Entry{}, fmt.Errorf("entry %d does not open: %w", index, ErrIntegrity)
 	}
-	return e, e.parse(text)
+	return e, e.Parse(text)
 }
 
-// parse reads what plaintext wrote. The salt has its fixed place near the beginning, and the record's first half hashes it: so two keys
+// Parse reads the plaintext of the sealed entry into Salt and Event, which shares its bytes. It fails with
+// [ErrIntegrity]. The salt has its fixed place near the beginning, and the record's first half hashes it: so two keys
 // under which one sealed entry opened to two events would need equal key streams there, which nobody can make.
-func (e *Entry) parse(text []byte) error {
+func (e *Entry) Parse(text []byte) error {
 	const before, between = `{"salt":"`, `","event":`
 	encoded := base64.StdEncoding.EncodedLen(proof.SaltBytes)
 	salt, ok := bytes.CutPrefix(text, []byte(before))

@@ -1,0 +1,41 @@
+package merkle
+
+import "fmt"
+
+// Rows are a log's rows as they stand, by the index of their leaf. What the methods return may be read until the
+// transaction that it is of ends, and must not be changed; nil where there is no such row.
+type Rows interface {
+	Entry(index int64) []byte // the sealed entry
+	Node(index int64) []byte  // the first half of the record, and the hashes that the leaf completes
+}
+
+// Store takes rows besides. Put is given each index once, in order, and keeps entry and node both or neither.
+type Store interface {
+	Rows
+	Put(index int64, entry, node []byte) error
+}
+
+// Memory is a [Store] in memory, for logs of no ledger. The zero Memory is an empty one.
+type Memory [][2][]byte
+
+// Entry returns the sealed entry of a leaf.
+func (m Memory) Entry(index int64) []byte { return m.row(index, 0) }
+
+// Node returns the node row of a leaf.
+func (m Memory) Node(index int64) []byte { return m.row(index, 1) }
+
+func (m Memory) row(index int64, which int) []byte {
+	if index < 0 || index >= int64(len(m)) {
+		return nil
+	}
+	return m[index][which]
+}
+
+// Put appends a leaf's rows.
+func (m *Memory) Put(index int64, entry, node []byte) error {
+	if index != int64(len(*m)) {
+		return fmt.Errorf("row %d does not follow %d rows", index, len(*m))
+	}
+	*m = append(*m, [2][]byte{entry, node})
+	return nil
+}
