@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/relay/internal/daemon"
 	"nightdrop/shared/config"
 )
 
@@ -45,26 +46,26 @@ a directory already shows at the start only.`,
 
 func runCheckConfig(opts checkConfigOptions, out io.Writer) error {
 	if opts.example {
-		_, err := out.Write(reference)
+		_, err := out.Write(daemon.Reference())
 		return err
 	}
-	s, err := loadSettings(opts.config)
-	var p parts
+	s, err := daemon.Load(opts.config)
+	var p daemon.Parts
 	if err == nil {
-		p, err = s.build(time.Now)
+		p, err = s.Build(time.Now)
 	}
 	if err != nil {
 		return refuse(opts, err, out)
 	}
 	now, notes := time.Now(), []string{}
-	for _, v := range p.validities() {
+	for _, v := range p.Validities() {
 		if v.Near(now) {
 			notes = append(notes, v.Note(now))
 		}
 	}
 	if opts.asJSON {
-		return json.NewEncoder(out).Encode(map[string]any{"ok": true, "relay": p.signer.Verifier(), "vault": s.Vault, "origin": s.Origin,
-			"envelopeBytes": p.sizing.Stream, "merchants": p.sizing.Merchants(), "problems": []config.Problem{}, "warnings": notes})
+		return json.NewEncoder(out).Encode(map[string]any{"ok": true, "relay": p.Signer.Verifier(), "vault": s.Vault, "origin": s.Origin,
+			"envelopeBytes": p.Sizing.Stream, "merchants": p.Sizing.Merchants(), "problems": []config.Problem{}, "warnings": notes})
 	}
 	for _, note := range notes {
 		if _, err := fmt.Fprintf(out, "warning: %s\n", note); err != nil {
@@ -72,7 +73,7 @@ func runCheckConfig(opts checkConfigOptions, out io.Writer) error {
 		}
 	}
 	_, err = fmt.Fprintf(out, "ok: relay %s takes envelopes for %s at %s; ENVELOPES of %d bytes does for %d merchants\n",
-		p.signer.Name(), s.Vault.Name(), s.Origin, p.sizing.Stream, p.sizing.Merchants())
+		p.Signer.Name(), s.Vault.Name(), s.Origin, p.Sizing.Stream, p.Sizing.Merchants())
 	return err
 }
 

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"nightdrop/relay/internal/daemon"
 	"nightdrop/shared/channel"
 	"nightdrop/shared/config"
 )
@@ -167,7 +168,7 @@ func TestASoundConfigurationIsTakenByBoth(t *testing.T) {
 // TestTheExampleIsRecognised: what `check-config --example` prints is refused for its placeholders, each by its key.
 func TestTheExampleIsRecognised(t *testing.T) {
 	s := newSite(t)
-	s.check(os.WriteFile(s.file("relay.toml"), reference, 0o600))
+	s.check(os.WriteFile(s.file("relay.toml"), daemon.Reference(), 0o600))
 	var out bytes.Buffer
 	err := runCheckConfig(checkConfigOptions{config: s.file("relay.toml"), asJSON: true}, &out)
 	if exitCode(err) != 2 && exitCode(err) != 5 {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nightdrop/relay/internal/bagger"
+	"nightdrop/relay/internal/daemon"
 	"nightdrop/relay/internal/scan"
 	"nightdrop/shared/channel"
 	"nightdrop/shared/channel/broker"
@@ -45,7 +46,7 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return 0
-	case is(errWedged):
+	case is(daemon.ErrWedged):
 		return startAnew
 	case is(errUsage, config.ErrInvalid, note.ErrKey, scan.ErrNumber):
 		return 2

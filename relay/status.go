@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/relay/internal/daemon"
 	"nightdrop/relay/internal/ingest"
 )
 
@@ -55,7 +56,7 @@ func runStatus(ctx context.Context, o statusOptions, out io.Writer) error {
 	}
 	admin := o.admin
 	if o.config != "" {
-		s, err := loadSettings(o.config)
+		s, err := daemon.Load(o.config)
 		if err != nil {
 			return err
 		}

@@ -72,6 +72,8 @@ var directRules = []rule{
 	{from: "nightdrop/vault/internal", except: []string{"nightdrop/vault/internal/daemon"},
 		deny:    []string{"nightdrop/vault/internal/daemon", "nightdrop/vault/internal/calls"},
 		because: "the daemon hands out what it wires: who works, or answers, and knew the daemon could reach everything"},
+	{from: "nightdrop/relay/internal", except: []string{"nightdrop/relay/internal/daemon"}, deny: []string{"nightdrop/relay/internal/daemon"},
+		because: "the relay's daemon hands out what it wires: an edge that knew it could reach the store"},
 	{from: "nightdrop/relay", deny: []string{"crypto/hpke"},
 		because: "the relay opens nothing (that crypto/tls links it, for Encrypted Client Hello, cannot be helped)"},
 	{from: "nightdrop/vault", except: []string{"nightdrop/vault/internal/keyring", "nightdrop/vault/internal/intake/intaketest"}, deny: []string{"crypto/hpke"},

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	_ "embed" // the reference configuration
@@ -22,13 +22,14 @@ import (
 	"nightdrop/shared/text"
 )
 
-// reference is the commented example that check-config --example prints, and the reference of every key.
-//
 //go:embed relay.example.toml
-var reference []byte
+var reference string
 
-// settings is a relay's configuration file. Paths in it are relative to the file's directory.
-type settings struct {
+// Reference returns the commented example that check-config --example prints, the reference of every key.
+func Reference() []byte { return []byte(reference) }
+
+// Settings is a relay's configuration file. Paths in it are relative to the file's directory.
+type Settings struct {
 	path string
 
 	KeyFile   string          `toml:"key_file"`
@@ -131,13 +132,13 @@ func (v vaultKey) check(found *config.Problems) {
 	}
 }
 
-// loadSettings reads the configuration at path over the defaults.
-func loadSettings(path string) (settings, error) {
+// Load reads the configuration at path over the defaults.
+func Load(path string) (Settings, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
-		return settings{}, err
+		return Settings{}, err
 	}
-	s := settings{
+	s := Settings{
 		path: path, Listen: ":443", Admin: "127.0.0.1:9443", HeadFile: "relay.head", KeyFile: "relay.key",
 		StopGrace: config.Duration(20 * time.Second),
 		Limits: limitSettings{AddressRate: 50, AddressBurst: 200, MerchantRate: 200, MerchantBurst: 1000, Tracked: 65536,
@@ -152,7 +153,7 @@ func loadSettings(path string) (settings, error) {
 }
 
 // resolve makes paths absolute.
-func (s *settings) resolve() {
+func (s *Settings) resolve() {
 	paths := []*string{&s.KeyFile, &s.Cert, &s.Key, &s.HeadFile}
 	if e := s.Channel.Embedded; e != nil {
 		paths = append(paths, &e.Dir, &e.Cert, &e.Key, &e.ClientCA)
@@ -168,7 +169,7 @@ func (s *settings) resolve() {
 }
 
 // check finds the values that a relay cannot run with.
-func (s settings) check(found *config.Problems) {
+func (s Settings) check(found *config.Problems) {
 	wrong := func(key, what string) { found.Add(key, what, "") }
 	s.Vault.check(found)
 	if s.Origin == exampleOrigin {
@@ -223,7 +224,7 @@ const (
 )
 
 // sizing is how merchants share ENVELOPES.
-func (s settings) sizing() (bagger.Sizing, error) {
+func (s Settings) sizing() (bagger.Sizing, error) {
 	sizing := bagger.Sizing{Stream: defaultExternal, MerchantBytes: s.Limits.MerchantBytes}
 	var err error
 	switch {
@@ -248,7 +249,7 @@ func validOrigin(origin string, plain bool) bool {
 }
 
 // addresses are those to listen on, by their keys.
-func (s settings) addresses() map[string]string {
+func (s Settings) addresses() map[string]string {
 	all := map[string]string{"listen": s.Listen, "admin": s.Admin}
 	if e := s.Channel.Embedded; e != nil && e.Listen != "" {
 		all["channel.embedded.listen"] = e.Listen
@@ -277,7 +278,7 @@ func loopback(address string) bool {
 }
 
 // signer reads the relay's signing key, which nobody else may read.
-func (s settings) signer() (*note.Signer, error) {
+func (s Settings) signer() (*note.Signer, error) {
 	info, err := os.Stat(s.KeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("signing key: %w (make one with `relay keygen`)", err)

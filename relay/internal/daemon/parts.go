@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"fmt"
@@ -14,22 +14,22 @@ import (
 	"nightdrop/shared/note"
 )
 
-// parts are what a relay is made of before it listens, dials or writes anything. `relay serve` starts from them and `relay check-config` makes
+// Parts are what a relay is made of before it listens, dials or writes anything. `relay serve` starts from them and `relay check-config` makes
 // them and no more, so that the one refuses what the other does, in the same words.
-type parts struct {
-	signer      *note.Signer
+type Parts struct {
+	Signer      *note.Signer
 	certificate *certificate    // nil with plain HTTP
 	embedded    *broker.Config  // nil with an external channel
 	external    channel.Options // of an external channel
-	sizing      bagger.Sizing
+	Sizing      bagger.Sizing
 }
 
-// build makes the parts. The error joins every config.Problem that there is.
-func (s settings) build(now func() time.Time) (p parts, err error) {
+// Build makes the parts. The error joins every config.Problem that there is.
+func (s Settings) Build(now func() time.Time) (p Parts, err error) {
 	found := config.NewProblems(s.path)
 	s.check(found)
 	s.checkListening(found)
-	if p.signer, err = s.signer(); err != nil {
+	if p.Signer, err = s.signer(); err != nil {
 		found.AddError("key_file", err)
 	}
 	if !s.PlainHTTP && s.Cert != "" && s.Key != "" {
@@ -50,8 +50,8 @@ func (s settings) build(now func() time.Time) (p parts, err error) {
 			found.AddError("channel.external", p.external.Check(now()))
 		}
 	}
-	if p.sizing, err = s.sizing(); err == nil {
-		if err := p.sizing.Valid(); err != nil {
+	if p.Sizing, err = s.sizing(); err == nil {
+		if err := p.Sizing.Valid(); err != nil {
 			found.Add("limits.merchant_bytes", err.Error(), "")
 		}
 	} else if s.Channel.Embedded == nil {
@@ -60,8 +60,8 @@ func (s settings) build(now func() time.Time) (p parts, err error) {
 	return p, found.Err()
 }
 
-// validities say until when every certificate is good that is in use.
-func (p parts) validities() (list []config.Validity) {
+// Validities say until when every certificate is good that is in use.
+func (p Parts) Validities() (list []config.Validity) {
 	if p.certificate != nil {
 		list = append(list, p.certificate.validity())
 	}
@@ -72,7 +72,7 @@ func (p parts) validities() (list []config.Validity) {
 }
 
 // host is that of the public origin; "" where the origin is none.
-func (s settings) host() string {
+func (s Settings) host() string {
 	u, err := url.Parse(s.Origin)
 	if err != nil {
 		return ""
@@ -86,7 +86,7 @@ func (e embeddedSettings) listenable() bool {
 }
 
 // checkListening finds addresses that this machine cannot listen on, without listening: another process may be the relay that runs.
-func (s settings) checkListening(found *config.Problems) {
+func (s Settings) checkListening(found *config.Problems) {
 	own := ownAddresses()
 	taken := map[string]string{}
 	for _, key := range []string{"listen", "admin", "channel.embedded.listen"} {

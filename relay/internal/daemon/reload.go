@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"strings"
@@ -15,44 +15,44 @@ type reloads struct {
 
 // reload reads the TLS certificates again: that of the public listener, and that of the embedded channel's. Each is read and checked whole,
 // as at a start, before it replaces the one in use; one that a start would refuse is told and changes nothing.
-func (h *house) reload() {
+func (d *daemon) reload() {
 	var refused []string
-	if h.broker != nil {
-		if err := h.broker.Reload(); err != nil {
-			h.logger.Error("the channel's certificate was not reloaded; the old one stays", "error", err)
+	if d.broker != nil {
+		if err := d.broker.Reload(); err != nil {
+			d.logger.Error("the channel's certificate was not reloaded; the old one stays", "error", err)
 			refused = append(refused, "channel.embedded.cert: the new certificate was refused, the old one stays: "+plain(err))
 		}
 	}
-	if h.certificate != nil {
-		if err := h.certificate.reload(); err != nil {
-			h.logger.Error("the certificate was not reloaded; the old one stays", "error", err)
+	if d.certificate != nil {
+		if err := d.certificate.reload(); err != nil {
+			d.logger.Error("the certificate was not reloaded; the old one stays", "error", err)
 			refused = append(refused, "cert: the new certificate was refused, the old one stays: "+plain(err))
 		} else {
-			h.logger.Info("certificate reloaded", "expires", h.certificate.validity().Until)
+			d.logger.Info("certificate reloaded", "expires", d.certificate.validity().Until)
 		}
 	}
-	h.reloads.mu.Lock()
-	h.reloads.refused = refused
-	h.reloads.mu.Unlock()
-	config.TellNow(h.validities(), h.now(), h.logger)
+	d.reloads.mu.Lock()
+	d.reloads.refused = refused
+	d.reloads.mu.Unlock()
+	config.TellNow(d.validities(), d.now(), d.logger)
 }
 
 // plain is an error's text on one line.
 func plain(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // refused says what the last SIGHUP did not take, and why; "" where it took all.
-func (h *house) refused() string {
-	h.reloads.mu.Lock()
-	defer h.reloads.mu.Unlock()
-	return strings.Join(h.reloads.refused, "; ")
+func (d *daemon) refused() string {
+	d.reloads.mu.Lock()
+	defer d.reloads.mu.Unlock()
+	return strings.Join(d.reloads.refused, "; ")
 }
 
 // validities say until when every certificate is good that the relay uses.
-func (h *house) validities() []config.Validity {
-	list := h.parts.validities()
-	if h.broker == nil {
+func (d *daemon) validities() []config.Validity {
+	list := d.Parts.Validities()
+	if d.broker == nil {
 		return list
 	}
-	own := config.Under("channel.embedded", h.broker.Validities())
+	own := config.Under("channel.embedded", d.broker.Validities())
 	return append(list[:len(list)-len(own)], own...)
 }

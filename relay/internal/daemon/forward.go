@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"errors"
@@ -14,20 +14,20 @@ import (
 )
 
 const (
-	// frontConnections is less than what the embedded broker takes, which also has connections of this process.
-	frontConnections = 192
-	// frontAddressConns is ample for vault, standby, couriers and monitors behind one address.
-	frontAddressConns = 48
-	// frontDial is how long the broker, which is in this process, may take to take a connection.
-	frontDial = 5 * time.Second
-	// frontAgain is the wait before connections are taken again after that failed.
-	frontAgain = 100 * time.Millisecond
+	// forwardedConnections is less than what the embedded broker takes, which also has connections of this process.
+	forwardedConnections = 192
+	// forwardedAddressConns is ample for vault, standby, couriers and monitors behind one address.
+	forwardedAddressConns = 48
+	// brokerDial is how long the broker, which is in this process, may take to take a connection.
+	brokerDial = 5 * time.Second
+	// acceptAgain is the wait before connections are taken again after that failed.
+	acceptAgain = 100 * time.Millisecond
 )
 
-// front listens for vault, courier and monitor in the embedded broker's place, and passes on to it what fits into the limits: the broker
+// forwarder listens for vault, courier and monitor in the embedded broker's place, and passes on to it what fits into the limits: the broker
 // bounds connections in all only, so whoever opens as many as it takes would keep the vault away, without any key.
 // TLS is between the caller and the broker.
-type front struct {
+type forwarder struct {
 	listener net.Listener
 	broker   string // address
 	logger   *slog.Logger
@@ -35,21 +35,21 @@ type front struct {
 	ended    chan struct{}
 }
 
-// openFront listens on address and passes on to the broker's.
-func openFront(address, broker string, logger *slog.Logger) (*front, error) {
+// openForwarder listens on address and passes on to the broker's.
+func openForwarder(address, broker string, logger *slog.Logger) (*forwarder, error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("listen for the vault: %w", err)
 	}
-	f := &front{broker: broker, logger: logger, ended: make(chan struct{}),
-		listener: ingest.LimitListener(listener, frontConnections, frontAddressConns, func(int, bool) {})}
+	f := &forwarder{broker: broker, logger: logger, ended: make(chan struct{}),
+		listener: ingest.LimitListener(listener, forwardedConnections, forwardedAddressConns, func(int, bool) {})}
 	f.passing.Go(f.accept)
 	return f, nil
 }
 
 // accept takes connections until the listener is closed. Any other error passes, such as that the process has as many files open as it may:
 // the vault must get in when it has.
-func (f *front) accept() {
+func (f *forwarder) accept() {
 	lines := folded.New(f.logger)
 	for {
 		caller, err := f.listener.Accept()
@@ -64,15 +64,15 @@ func (f *front) accept() {
 		select {
 		case <-f.ended:
 			return
-		case <-time.After(frontAgain):
+		case <-time.After(acceptAgain):
 		}
 	}
 }
 
 // pass copies both ways until either side ends.
-func (f *front) pass(caller net.Conn) {
+func (f *forwarder) pass(caller net.Conn) {
 	defer caller.Close()
-	broker, err := net.DialTimeout("tcp", f.broker, frontDial)
+	broker, err := net.DialTimeout("tcp", f.broker, brokerDial)
 	if err != nil {
 		f.logger.Debug("the broker takes no connection", "error", err)
 		return
@@ -96,10 +96,10 @@ func (f *front) pass(caller net.Conn) {
 }
 
 // close takes no more connections; what is passed on goes on until end.
-func (f *front) close() error { return f.listener.Close() }
+func (f *forwarder) close() error { return f.listener.Close() }
 
 // end breaks what is left and waits for it.
-func (f *front) end() {
+func (f *forwarder) end() {
 	close(f.ended)
 	f.passing.Wait()
 }
