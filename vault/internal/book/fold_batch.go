@@ -23,32 +23,18 @@ func (f *fold) inBatch(number uint32, stage BatchStage, change func(Batch) Batch
 	return Batches.Put(f.State, change(b))
 }
 
-func (f *fold) batch(body Body) error {
-	switch b := body.(type) {
-	case BatchOpened:
-		return f.batchOpened(b)
-	case BatchClosing:
-		if err := f.inBatch(b.Batch, BatchOpen, func(batch Batch) Batch { batch.Stage = BatchCutover; return batch }); err != nil {
-			return err
-		}
-		return f.leaveBatch(b.Batch)
-	case BatchClosed:
-		return f.batchClosed(b)
-	case ReconciliationIntended:
-		if _, err := f.fixedBatch(b.Batch, b.Currency); err != nil {
-			return err
-		}
-		return f.useTrace(b.Trace)
-	case ReconciliationAnswered:
-		return f.reconciled(b)
-	case BatchAdjusted:
-		return f.adjusted(b)
-	case BatchAgreed:
-		return f.agreed(b)
-	case BatchSettled:
-		return f.batchSettled(b)
+func (f *fold) batchClosing(b BatchClosing) error {
+	if err := f.inBatch(b.Batch, BatchOpen, func(batch Batch) Batch { batch.Stage = BatchCutover; return batch }); err != nil {
+		return err
 	}
-	return ErrUnknownKind
+	return f.leaveBatch(b.Batch)
+}
+
+func (f *fold) reconciling(b ReconciliationIntended) error {
+	if _, err := f.fixedBatch(b.Batch, b.Currency); err != nil {
+		return err
+	}
+	return f.useTrace(b.Trace)
 }
 
 func (f *fold) batchOpened(b BatchOpened) error {

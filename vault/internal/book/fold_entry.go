@@ -8,26 +8,13 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// entry applies an event about a bank entry.
-func (f *fold) entry(body Body) error {
-	switch b := body.(type) {
-	case EntryAccepted:
-		return f.accepted(b)
-	case EntryIntended:
-		return f.entryIntended(b)
-	case PaymentReturned:
-		return f.returned(b)
-	case ChangeNotified:
-		return f.changeNotified(b)
-	case EntryAcknowledged:
-		p, err := f.step(b.ID)
-		if err != nil {
-			return err
-		}
-		p.Acked = true
-		return f.put(p)
+func (f *fold) entryAcknowledged(b EntryAcknowledged) error {
+	p, err := f.step(b.ID)
+	if err != nil {
+		return err
 	}
-	return ErrUnknownKind
+	p.Acked = true
+	return f.put(p)
 }
 
 // accepted puts an entry into its merchant's open batch.
@@ -193,32 +180,27 @@ func Blocks(reason string) bool {
 	return false
 }
 
-// file applies an event about a settlement or answer file.
-func (f *fold) file(body Body) error {
-	switch b := body.(type) {
-	case FileBegun:
-		return f.fileBegun(b)
-	case FileIntended:
-		return f.fileIntended(b)
-	case FileWritten:
-		file, _, err := f.File(b.Name)
-		if err != nil {
-			return err
-		}
-		if file.Stage != FileHashed {
-			return misfit("file %s is not due", b.Name)
-		}
-		file.Stage, file.Written = FileOut, f.event.Time
-		return Files.Put(f.State, file)
-	case AnswerTaken:
-		if before, taken, err := f.File(b.Digest); err != nil {
-			return err
-		} else if taken && before.Left == 0 || len(b.Digest) != 64 {
-			return misfit("answer file %s was taken before, or has no digest", b.Digest)
-		}
-		return Files.Put(f.State, File{Name: b.Digest, Stage: FileTaken, Digest: b.Digest, Created: b.Created, Entries: b.Items, Written: f.event.Time, Left: b.LeftCount})
+func (f *fold) fileWritten(b FileWritten) error {
+	file, _, err := f.File(b.Name)
+	if err != nil {
+		return err
 	}
-	return ErrUnknownKind
+	if file.Stage != FileHashed {
+		return misfit("file %s is not due", b.Name)
+	}
+	file.Stage, file.Written = FileOut, f.event.Time
+	return Files.Put(f.State, file)
+}
+
+func (f *fold) answerTaken(b AnswerTaken) error {
+	before, taken, err := f.File(b.Digest)
+	if err != nil {
+		return err
+	}
+	if taken && before.Left == 0 || len(b.Digest) != 64 {
+		return misfit("answer file %s was taken before, or has no digest", b.Digest)
+	}
+	return Files.Put(f.State, File{Name: b.Digest, Stage: FileTaken, Digest: b.Digest, Created: b.Created, Entries: b.Items, Written: f.event.Time, Left: b.LeftCount})
 }
 
 func (f *fold) fileBegun(b FileBegun) error {

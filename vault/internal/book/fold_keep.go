@@ -2,17 +2,12 @@ package book
 
 import "nightdrop/shared/envelope"
 
-// keep applies an event about a stored account.
-func (f *fold) keep(body Body) error {
-	switch b := body.(type) {
-	case AccountStored:
-		return f.stored(b)
-	case AccountUpdated:
-		return f.changed(b.ID, envelope.OpUpdate, envelope.StatusUpdated, func(p Payment, t *Token) bool { return !b.Whole || t.replace(p, b.Uncompared) })
-	case AccountForgotten:
-		return f.changed(b.ID, envelope.OpForget, envelope.StatusForgotten, func(_ Payment, t *Token) bool { t.Forgotten = true; return true })
-	}
-	return ErrUnknownKind
+func (f *fold) accountUpdated(b AccountUpdated) error {
+	return f.changed(b.ID, envelope.OpUpdate, envelope.StatusUpdated, func(p Payment, t *Token) bool { return !b.Whole || t.replace(p, b.Uncompared) })
+}
+
+func (f *fold) accountForgotten(b AccountForgotten) error {
+	return f.changed(b.ID, envelope.OpForget, envelope.StatusForgotten, func(_ Payment, t *Token) bool { t.Forgotten = true; return true })
 }
 
 func (f *fold) stored(b AccountStored) error {
