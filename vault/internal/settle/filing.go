@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 
 	"nightdrop/vault/internal/acquirer/nacha"
 	"nightdrop/vault/internal/book"
@@ -84,7 +83,7 @@ func (f *filing) make(ctx context.Context) error {
 	return f.settle(ctx)
 }
 
-// number gives the entries of the file's batches their trace numbers, chunk by chunk.
+// number gives the entries of the file's batches their trace numbers.
 func (f *filing) number(ctx context.Context) error {
 	if f.file.Stage != book.FileNamed {
 		return nil
@@ -92,54 +91,35 @@ func (f *filing) number(ctx context.Context) error {
 	if err := f.engine.bankReady(); err != nil {
 		return err
 	}
-	for _, batch := range f.file.Batches {
-		for numbered := chunk; numbered == chunk; {
-			err := ctx.Err()
-			if err != nil {
-				return err
-			}
-			if numbered, err = f.numberChunk(ctx, batch); err != nil {
-				return err
-			}
-			f.step(numbered)
+	for _, number := range f.file.Batches {
+		b, err := f.engine.batch(number)
+		if err != nil {
+			return err
+		}
+		_, err = f.inChunks(ctx, b, book.StageAccepted, func(tx *ledger.Tx, id string) (book.Body, error) {
+			return f.intent(tx, b.Merchant, id)
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (f *filing) numberChunk(ctx context.Context, batch uint32) (numbered int, err error) {
-	odfi := f.engine.cfg.Bank.Sender.ODFI
-	err = f.engine.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		b, err := batchOf(tx, batch)
-		if err != nil {
-			return err
-		}
-		next, err := idsOf(tx, ledger.Query{Merchant: b.Merchant, Stage: book.StageAccepted, Batch: batch, Limit: chunk})
-		if err != nil {
-			return err
-		}
-		m, found, err := tx.Merchant(b.Merchant)
-		if err != nil || !found {
-			return orMissing(err, "merchant "+b.Merchant)
-		}
-		for _, id := range next {
-			v, err := tx.Vault()
-			if err != nil {
-				return err
-			}
-			n := v.NextSequence()
-			body := book.EntryIntended{ID: id, File: f.file.Name, Trace: nacha.TraceNumber(odfi, n), Sequence: n, Company: m.Policy.Company.ID}
-			if err := asUpdated(tx, m.ID, &body); err != nil {
-				return err
-			}
-			if _, err := tx.Append(f.actor.Event(b.Merchant, body)); err != nil {
-				return err
-			}
-		}
-		numbered = len(next)
-		return nil
-	})
-	return numbered, err
+// intent gives an entry its trace number.
+func (f *filing) intent(tx *ledger.Tx, merchant, id string) (body book.EntryIntended, err error) {
+	v, err := tx.Vault()
+	if err != nil {
+		return body, err
+	}
+	m, found, err := tx.Merchant(merchant)
+	if err != nil || !found {
+		return body, orMissing(err, "merchant "+merchant)
+	}
+	n := v.NextSequence()
+	body = book.EntryIntended{ID: id, File: f.file.Name, Trace: nacha.TraceNumber(f.engine.cfg.Bank.Sender.ODFI, n),
+		Sequence: n, Company: m.Policy.Company.ID}
+	return body, asUpdated(tx, m.ID, &body)
 }
 
 // stage writes the whole file under its hidden name, unless it is there, and returns the entries
@@ -176,21 +156,14 @@ func (f *filing) refuse(ctx context.Context, left []leftOut) error {
 		return fmt.Errorf("%d accounts, the first of payment %s, cannot be opened any more, so the file cannot be made again. Its digest %s is in the log: "+
 			"ask the bank whether it has this file; put a copy of it into the outbox under its name, then settle again: %w", len(left), left[0].id, f.file.Digest, ErrConflict)
 	}
-	for some := range slices.Chunk(left, chunk) {
-		err := f.engine.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
-			for _, l := range some {
-				if _, err := tx.Append(f.actor.Event(l.merchant, book.PaymentRefused{ID: l.id, Code: l.code})); err != nil {
-					return err
-				}
-				if err := deleteParts(tx, l.merchant, l.id); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
+	err := inCommits(ctx, f.engine.cfg.Ledger, left, func(tx *ledger.Tx, l leftOut) error {
+		if _, err := tx.Append(f.actor.Event(l.merchant, book.PaymentRefused{ID: l.id, Code: l.code})); err != nil {
 			return err
 		}
+		return deleteParts(tx, l.merchant, l.id)
+	})
+	if err != nil {
+		return err
 	}
 	f.engine.cfg.Logger.Warn("entries are left out of a settlement file: their accounts cannot be opened, or something came between; their merchants are told what", "file", f.file.Name, "entries", len(left))
 	return nil

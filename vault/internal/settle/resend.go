@@ -12,18 +12,11 @@ import (
 // Resend has the reversal or capture of a manual payment sent again, at once, and repeated as if its first try were
 // now. reason is as Resolve has it. Errors: ErrReason, ErrNotFound, ErrConflict, or the ledger's.
 func (e *Engine) Resend(ctx context.Context, merchant, id, reason string, actor operator.Actor) error {
-	if err := checkWord(reason, actor); err != nil {
-		return err
-	}
-	return e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		p, found, err := tx.Payment(merchant, id)
-		if err != nil || !found {
-			return orMissing(err, "payment "+id+" of "+merchant)
-		}
+	return e.say(ctx, merchant, id, reason, actor, func(_ *ledger.Tx, p book.Payment) (book.Body, error) {
 		if p.Stage != book.StageManual {
-			return fmt.Errorf("payment %s is %s: only what is manual can be sent again: %w", id, p.Stage, ErrConflict)
+			return nil, fmt.Errorf("payment %s is %s: only what is manual can be sent again: %w", id, p.Stage, ErrConflict)
 		}
-		return resend(tx, p, reason, actor)
+		return book.PaymentResent{ID: id, Reason: reason}, nil
 	})
 }
 
@@ -34,10 +27,8 @@ func (e *Engine) ResendAll(ctx context.Context, merchant, reason string, actor o
 		return 0, err
 	}
 	return e.each(ctx, waiting{stage: book.StageManual, meant: func(p book.Payment) bool { return merchant == "" || p.Merchant == merchant },
-		do: func(tx *ledger.Tx, p book.Payment) (bool, error) { return true, resend(tx, p, reason, actor) }})
-}
-
-func resend(tx *ledger.Tx, p book.Payment, reason string, actor operator.Actor) error {
-	_, err := tx.Append(actor.Event(p.Merchant, book.PaymentResent{ID: p.ID, Reason: reason}))
-	return err
+		do: func(tx *ledger.Tx, p book.Payment) (bool, error) {
+			_, err := tx.Append(actor.Event(p.Merchant, book.PaymentResent{ID: p.ID, Reason: reason}))
+			return true, err
+		}})
 }

@@ -40,20 +40,12 @@ func (e *Engine) Resolve(ctx context.Context, merchant, id string, as envelope.S
 	}
 	// From here on nothing about the payment leaves the vault until release. A crash before the commit leaves the
 	// payment as it is.
-	err = e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		p, found, err := tx.Payment(merchant, id)
-		if err != nil || !found {
-			return orMissing(err, "payment "+id+" of "+merchant)
-		}
+	err = e.say(ctx, merchant, id, reason, actor, func(_ *ledger.Tx, p book.Payment) (book.Body, error) {
 		if len(p.Resolutions()) == 0 {
-			return fmt.Errorf("payment %s was answered in this moment, and is %s (code %s): the answer counts, and nothing was resolved: %w",
+			return nil, fmt.Errorf("payment %s was answered in this moment, and is %s (code %s): the answer counts, and nothing was resolved: %w",
 				id, p.Stage, p.Code, ErrConflict)
 		}
-		if err := mayResolve(p, as); err != nil {
-			return err
-		}
-		_, err = tx.Append(actor.Event(merchant, book.PaymentResolved{ID: id, As: as, Reason: reason, Remembered: true}))
-		return err
+		return book.PaymentResolved{ID: id, As: as, Reason: reason, Remembered: true}, mayResolve(p, as)
 	})
 	if err == nil {
 		e.advices.drop(before.Number)
@@ -83,6 +75,25 @@ func (e *Engine) payment(merchant, id string) (p book.Payment, err error) {
 		return nil
 	})
 	return p, err
+}
+
+// say commits a person's word of a payment: the event that word makes of it as it stands, or its refusal.
+func (e *Engine) say(ctx context.Context, merchant, id, reason string, actor operator.Actor, word func(*ledger.Tx, book.Payment) (book.Body, error)) error {
+	if err := checkWord(reason, actor); err != nil {
+		return err
+	}
+	return e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
+		p, found, err := tx.Payment(merchant, id)
+		if err != nil || !found {
+			return orMissing(err, "payment "+id+" of "+merchant)
+		}
+		body, err := word(tx, p)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Append(actor.Event(merchant, body))
+		return err
+	})
 }
 
 // checkWord checks the reason and the evidence of a person's word.
