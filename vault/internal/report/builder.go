@@ -147,7 +147,7 @@ func (b *Builder) Report() Report {
 	if r.Returns == nil {
 		r.Returns = []Payment{}
 	}
-	r.Totals, r.Returned = b.totals.sorted(), b.returned.sorted()
+	r.Nets, r.Totals, r.Returned = b.nets(), b.totals.sorted(), b.returned.sorted()
 	r.Differences, r.Days, r.Outcomes = b.differences(), b.volume(), b.results()
 	return r
 }

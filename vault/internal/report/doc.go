@@ -18,6 +18,7 @@ type Report struct {
 	To       string        `json:"to,omitempty"`       // the last
 
 	Batches     []Batch      `json:"batches"`     // in order of their numbers
+	Nets        []Net        `json:"nets"`        // what came of it after refunds and returns, by currency
 	Totals      []book.Total `json:"totals"`      // of what stands in all of them, by currency
 	HashTotal   uint64       `json:"hashTotal"`   // of the batches' hash totals, modulo 10^10
 	Payments    int64        `json:"payments"`    // how many have a row: those that stand, and those that came to nothing

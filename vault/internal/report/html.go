@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
@@ -20,7 +21,7 @@ func (r Report) HTML(w io.Writer, rows []Payment) error {
 	r.heading(s)
 	r.controlTotals(s)
 	r.differences(s)
-	r.lines(s)
+	r.adjustmentTable(s)
 	r.batches(s)
 	r.files(s)
 	s.volume(r.Days)
@@ -28,7 +29,7 @@ func (r Report) HTML(w io.Writer, rows []Payment) error {
 	r.returns(s)
 	r.payments(s, rows)
 	return s.end("Amounts are of payments that stand. A batch's hash total is the sum of its payments' numbers, modulo 10<sup>10</sup>: equal sums of " +
-		"the same payments. Accounts are masked; this page loads nothing and runs nothing.")
+		"the same payments. Times are UTC. Accounts are masked; this page loads nothing and runs nothing.")
 }
 
 func (r Report) heading(s sheet) {
@@ -47,8 +48,8 @@ func (r Report) heading(s sheet) {
 
 <p class="verdict%s">%s</p>
 `, r.Made, when(len(r.Differences) > 0, " differs"), r.Verdict())
-	s.figures([]figure{{"Payments", r.Payments}, {"Batches", len(r.Batches)}, {"Hash total", tenDigits(r.HashTotal)}, {"Differences", len(r.Differences)},
-		{"Returned", returned(r.Returned)}})
+	r.net(s)
+	s.figures([]figure{{"Payments", r.Payments}, {"Batches", len(r.Batches)}, {"Hash total", tenDigits(r.HashTotal)}, {"Differences", len(r.Differences)}})
 }
 
 // returned writes what came back: debits, and how many credits of each currency.
@@ -62,11 +63,19 @@ func returned(totals []book.Total) string {
 	return text
 }
 
+// pageTime writes a time for a table: its date and its time of day in UTC, which may stand below one another.
+func pageTime(t *envelope.Time) markup {
+	if t == nil {
+		return "-"
+	}
+	return formed("<span>%s</span> <span>%s</span>", t.Format(time.DateOnly), t.Format(time.TimeOnly))
+}
+
 func tenDigits(hash uint64) string { return fmt.Sprintf("%010d", hash) }
 
 func (r Report) controlTotals(s sheet) {
 	s.section("Control totals")
-	headings := []heading{words("Currency"), number("Debits"), number("Taken"), number("Credits"), number("Given"), number("Net")}
+	headings := []heading{words("Currency"), number("Debits"), number("Taken"), number("Credits"), number("Given"), number("Taken less given")}
 	s.table(headings, len(r.Totals), func(i int) markup {
 		t := r.Totals[i]
 		return formed(`<th scope="row">%s</th><td class="number">%s</td><td class="number">%s</td><td class="number">%s</td><td class="number">%s</td><td class="number">%s</td>`,
@@ -97,8 +106,8 @@ func (r Report) batches(s sheet) {
 		number("Hash total")}
 	s.table(headings, len(r.Batches), func(i int) markup {
 		b := r.Batches[i]
-		return formed(`<th scope="row">%s</th><td>%s</td><td>%s</td><td>%s</td><td>%s</td><td class="number">%s</td><td class="number">%s</td><td class="number">%s</td>`,
-			b.ID, b.Merchant, b.Stage, moment(b.Closed), moment(b.Settled), debits(b.Totals), credits(b.Totals), tenDigits(b.HashTotal))
+		return formed(`<th scope="row">%s</th><td class="text">%s</td><td>%s</td><td class="time">%s</td><td class="time">%s</td><td class="number">%s</td><td class="number">%s</td><td class="number">%s</td>`,
+			b.ID, b.Merchant, b.Stage, pageTime(b.Closed), pageTime(b.Settled), lines(b.Totals, debits), lines(b.Totals, credits), tenDigits(b.HashTotal))
 	}, "")
 	s.endSection()
 }
@@ -131,7 +140,7 @@ func (r Report) returns(s sheet) {
 		words("Entry")}
 	s.table(headings, len(r.Returns), func(i int) markup {
 		p := r.Returns[i]
-		return formed(`<th scope="row" class="code">%s</th><td>%s</td><td class="bad">%s</td><td>%s</td><td class="number">%s</td><td class="code">%s</td><td>%s</td><td class="code">%s</td>`,
+		return formed(`<th scope="row" class="code id">%s</th><td class="text">%s</td><td class="bad short">%s</td><td>%s</td><td class="number">%s</td><td class="code short">%s</td><td class="text">%s</td><td class="code">%s</td>`,
 			p.ID, p.Merchant, p.Code, p.Operation, envelope.FormatAmount(p.Amount, p.Currency), p.Masked, p.Reference, p.Entry)
 	}, "")
 	s.endSection()
@@ -151,9 +160,9 @@ func (r Report) payments(s sheet, rows []Payment) {
 
 // cells are its row in the list of payments.
 func (p Payment) cells() markup {
-	return formed(`<td class="code">%s</td><td>%s</td><td>%s</td><td class="%s">%s</td><td class="code">%s</td><td class="number%s">%s%s</td><td class="code">%s</td><td>%s</td><td class="code">%s</td><td>%s</td>`,
+	return formed(`<td class="code id">%s</td><td class="short">%s</td><td>%s</td><td class="%s">%s</td><td class="code whole">%s</td><td class="number%s">%s%s</td><td class="code short">%s</td><td class="text">%s</td><td class="code">%s</td><td class="time">%s</td>`,
 		p.ID, p.BatchID(), p.Operation, tone(p.Stage), p.Stage, p.Code, when(!p.Stands, " quiet"), when(p.Credit, "−"), envelope.FormatAmount(p.Amount, p.Currency),
-		p.Masked, p.Reference, cmp.Or(p.Entry, strings.TrimSpace(p.Approval)), p.Received)
+		p.Masked, p.Reference, cmp.Or(p.Entry, strings.TrimSpace(p.Approval)), pageTime(&p.Received))
 }
 
 // tone is the colour class of a stage: of money that moved, of money that did not, of what is open, and of what came back.

@@ -52,8 +52,8 @@ func (r Report) linesText(w io.Writer) {
 	}
 }
 
-// lines writes the adjustment lines on the page, if there are any.
-func (r Report) lines(s sheet) {
+// adjustmentTable writes the adjustment lines on the page, if there are any.
+func (r Report) adjustmentTable(s sheet) {
 	all := r.adjustments()
 	if len(all) == 0 {
 		return
@@ -63,8 +63,8 @@ func (r Report) lines(s sheet) {
 		words("Reason"), words("Evidence (SHA-256)")}
 	s.table(headings, len(all), func(i int) markup {
 		a := all[i]
-		return formed(`<th scope="row">%s</th><td>%s</td><td>%s</td><td class="number">%s</td><td class="code">%s</td><td>%s</td><td class="hash">%s</td>`,
-			a.batch, a.Time, a.Actor, Signed(a.Total), a.Payment, a.Reason, a.Evidence)
+		return formed(`<th scope="row">%s</th><td class="time">%s</td><td>%s</td><td class="number">%s</td><td class="code id">%s</td><td class="text">%s</td><td class="hash">%s</td>`,
+			a.batch, pageTime(&a.Time), a.Actor, Signed(a.Total), a.Payment, a.Reason, a.Evidence)
 	}, "")
 	s.endSection()
 }

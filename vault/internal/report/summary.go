@@ -84,14 +84,17 @@ The vault has signed this page, in a comment at its end. <span class="code">vaul
 
 // findings writes how often there was each.
 func (s Summary) findings(page sheet) {
-	counts := make([]int64, len(s.Findings))
+	counts, names := make([]int64, len(s.Findings)), make([]string, len(s.Findings))
 	for i, f := range s.Findings {
-		counts[i] = int64(f.Count)
+		counts[i], names[i] = int64(f.Count), string(f.Finding)
 	}
 	page.section("Findings")
-	page.bars("Integrity findings by kind", counts, func(i int) (markup, any) { return "bad", s.Findings[i].Finding })
-	page.table([]heading{words("Finding"), number("How often, ever")}, len(s.Findings), func(i int) markup {
-		return formed(`<th scope="row">%s</th><td class="number">%s</td>`, s.Findings[i].Finding, s.Findings[i].Count)
-	}, "None.")
+	page.beside(false, func() {
+		page.bars("Integrity findings by kind", names, counts, func(int) markup { return "bad" })
+	}, func() {
+		page.table([]heading{words("Finding"), number("How often, ever")}, len(s.Findings), func(i int) markup {
+			return formed(`<th scope="row">%s</th><td class="number">%s</td>`, s.Findings[i].Finding, s.Findings[i].Count)
+		}, "None.")
+	})
 	page.endSection()
 }

@@ -21,6 +21,7 @@ func (r Report) Text(w io.Writer) {
 	line(w, "payments", r.Payments)
 	line(w, "hash total", fmt.Sprintf("%010d", r.HashTotal))
 	line(w, "verdict", r.Verdict())
+	r.netText(w)
 	line(w)
 	line(w, "BATCH", "MERCHANT", "STAGE", "CLOSED", "SETTLED", "DEBITS", "CREDITS", "HASH TOTAL", "FILE")
 	for _, b := range r.Batches {
