@@ -16,11 +16,11 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/intake"
-	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/outbox"
 	"nightdrop/vault/internal/settle"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 const (
@@ -81,9 +81,9 @@ func watchHeap(b *testing.B) func() float64 {
 
 // memoryVault is an unlocked vault with everything that works between channel and acquirer.
 type memoryVault struct {
-	*intaketest.Vault
-	shops  []*intaketest.Storefront
-	run    *intaketest.Run
+	*vaulttest.Vault
+	shops  []*vaulttest.Storefront
+	run    *vaulttest.Run
 	intake *intake.Intake
 	bags   chan []channel.Message // rounds, sealed ahead
 	taken  int
@@ -94,7 +94,7 @@ type memoryVault struct {
 
 func newMemoryVault(b *testing.B) *memoryVault {
 	b.Helper()
-	m := &memoryVault{Vault: &intaketest.Vault{TB: b, Clock: intaketest.ClockAt(time.Now())}, bags: make(chan []channel.Message)}
+	m := &memoryVault{Vault: &vaulttest.Vault{TB: b, Clock: vaulttest.ClockAt(time.Now())}, bags: make(chan []channel.Message)}
 	m.open(b.TempDir())
 	m.run = m.SetRelays("relay-one")[0].Start()
 	for _, id := range []string{"bookshop", "florist", "grocer", "tailor"} {
@@ -106,10 +106,10 @@ func newMemoryVault(b *testing.B) *memoryVault {
 	return m
 }
 
-// open makes and unlocks a vault. Unlike intaketest.New it does not check the whole ledger at the end, which would take longer
+// open makes and unlocks a vault. Unlike vaulttest.New it does not check the whole ledger at the end, which would take longer
 // than all the rest.
 func (m *memoryVault) open(dir string) {
-	shares, _, err := keyring.Create(dir, keyring.CreateOptions{Name: intaketest.Name, Shares: 3, Threshold: 2, Now: m.Clock.Now})
+	shares, _, err := keyring.Create(dir, keyring.CreateOptions{Name: vaulttest.Name, Shares: 3, Threshold: 2, Now: m.Clock.Now})
 	m.must(err)
 	m.Ring, err = keyring.Open(dir, keyring.Options{Now: m.Clock.Now})
 	m.must(err)

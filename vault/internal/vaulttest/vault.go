@@ -1,7 +1,7 @@
-// Package intaketest is a vault with storefronts and a relay's bags, all on one machine, for the tests of what stands
+// Package vaulttest is a vault with storefronts and a relay's bags, all on one machine, for the tests of what stands
 // between channel and ledger; the broker, which no package of the vault may link, is brokertest's. Keys, ledger, notes
 // and seals are the real ones; only the clock is set by hand. When a test ends the ledger's every invariant is checked.
-package intaketest
+package vaulttest
 
 import (
 	"context"
