@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"path/filepath"
 	"runtime"
 	"runtime/metrics"
 	"sync"
@@ -16,11 +15,10 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/intake"
-	"nightdrop/vault/internal/intake/intaketest"
-	"nightdrop/vault/internal/keyring"
-	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/keyring/keyringtest"
 	"nightdrop/vault/internal/outbox"
 	"nightdrop/vault/internal/settle"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 const (
@@ -81,21 +79,17 @@ func watchHeap(b *testing.B) func() float64 {
 
 // memoryVault is an unlocked vault with everything that works between channel and acquirer.
 type memoryVault struct {
-	*intaketest.Vault
-	shops  []*intaketest.Storefront
-	run    *intaketest.Run
+	*vaulttest.Vault
+	shops  []*vaulttest.Storefront
+	run    *vaulttest.Run
 	intake *intake.Intake
 	bags   chan []channel.Message // rounds, sealed ahead
 	taken  int
-
-	dir, path string // of the key ring, and of the ledger
-	shares    []keyring.Share
 }
 
 func newMemoryVault(b *testing.B) *memoryVault {
 	b.Helper()
-	m := &memoryVault{Vault: &intaketest.Vault{TB: b, Clock: intaketest.ClockAt(time.Now())}, bags: make(chan []channel.Message)}
-	m.open(b.TempDir())
+	m := &memoryVault{Vault: vaulttest.Unchecked(b, keyringtest.ClockAt(time.Now())), bags: make(chan []channel.Message)}
 	m.run = m.SetRelays("relay-one")[0].Start()
 	for _, id := range []string{"bookshop", "florist", "grocer", "tailor"} {
 		m.shops = append(m.shops, m.Enrol(id))
@@ -104,25 +98,6 @@ func newMemoryVault(b *testing.B) *memoryVault {
 	m.intake, err = intake.New(intake.Config{Ledger: m.Ledger, Opener: m.Ring, Now: m.Clock.Now})
 	m.must(err)
 	return m
-}
-
-// open makes and unlocks a vault. Unlike intaketest.New it does not check the whole ledger at the end, which would take longer
-// than all the rest.
-func (m *memoryVault) open(dir string) {
-	shares, _, err := keyring.Create(dir, keyring.CreateOptions{Name: intaketest.Name, Shares: 3, Threshold: 2, Now: m.Clock.Now})
-	m.must(err)
-	m.Ring, err = keyring.Open(dir, keyring.Options{Now: m.Clock.Now})
-	m.must(err)
-	m.TB.Cleanup(func() { m.must(m.Ring.Close()) })
-	m.dir, m.shares = dir, shares[:2]
-	m.must(m.Ring.Unlock(m.shares))
-	m.Tick()
-	path, options := filepath.Join(dir, "ledger"), ledger.Options{Now: m.Clock.Now}
-	m.path = path
-	m.must(ledger.Create(path, m.Ring, options))
-	m.Ledger, err = ledger.Open(path, m.Ring, options)
-	m.must(err)
-	m.TB.Cleanup(func() { m.must(m.Ledger.Close()) })
 }
 
 func (m *memoryVault) must(err error) {

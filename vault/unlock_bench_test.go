@@ -8,6 +8,7 @@ import (
 
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/keyring/keyringtest"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/settle"
 )
@@ -29,7 +30,7 @@ func BenchmarkUnlock(b *testing.B) {
 	m.must(m.Ledger.Check(b.Context(), nil))
 	b.ReportMetric(float64(m.taken)/time.Since(begun).Seconds(), "checked/s")
 
-	path := m.path
+	path := m.Path()
 	m.must(m.Ledger.Close())
 	m.must(m.Ring.Close())
 	clean, _, _ := m.unlock(b, path)
@@ -58,10 +59,10 @@ func (f firstRequest) Authorise(ctx context.Context, r acquirer.Request) (acquir
 // unlock opens ring and ledger as the daemon does, up to the first authorisation, and closes them.
 func (m *memoryVault) unlock(b *testing.B, path string) (took, inspection time.Duration, bytes int64) {
 	b.Helper()
-	ring, err := keyring.Open(m.dir, keyring.Options{Now: m.Clock.Now})
+	ring, err := keyring.Open(m.Dir, keyring.Options{Now: m.Clock.Now})
 	m.must(err)
 	begun := time.Now()
-	m.must(ring.Unlock(m.shares))
+	m.must(ring.Unlock(m.Shares))
 	l, err := ledger.Open(path, ring, ledger.Options{Now: m.Clock.Now, Check: func(path string) error {
 		at := time.Now()
 		defer func() { inspection = time.Since(at) }()
@@ -97,10 +98,8 @@ func (m *memoryVault) unlock(b *testing.B, path string) (took, inspection time.D
 
 // reopen gives the vault back what its clean-up closes.
 func (m *memoryVault) reopen(path string) {
+	m.Ring = keyringtest.Unlock(m.TB, m.Dir, m.Shares, m.Clock.Now)
 	var err error
-	m.Ring, err = keyring.Open(m.dir, keyring.Options{Now: m.Clock.Now})
-	m.must(err)
-	m.must(m.Ring.Unlock(m.shares))
 	m.Ledger, err = ledger.Open(path, m.Ring, ledger.Options{Now: m.Clock.Now})
 	m.must(err)
 }

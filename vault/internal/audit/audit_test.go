@@ -12,12 +12,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
 	"nightdrop/shared/note"
 	"nightdrop/shared/proof"
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/keyring/keyringtest"
 	"nightdrop/vault/internal/merkle"
 )
 
@@ -36,19 +38,7 @@ type store struct {
 
 func newStore(t testing.TB) *store {
 	t.Helper()
-	dir := t.TempDir()
-	shares, _, err := keyring.Create(filepath.Join(dir, "ring"), keyring.CreateOptions{Name: origin, Shares: 1, Threshold: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ring, err := keyring.Open(filepath.Join(dir, "ring"), keyring.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = ring.Close() })
-	if err := ring.Unlock(shares); err != nil {
-		t.Fatal(err)
-	}
+	ring, _ := keyringtest.New(t, t.TempDir(), origin, time.Now)
 	s := &store{t: t, ring: ring, signer: ring.Signer(), wraps: map[string][]byte{}}
 	s.begin()
 	return s

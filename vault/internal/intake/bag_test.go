@@ -9,8 +9,8 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/seal"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // sales returns one sealed sale for each of n, cheaply.
@@ -31,7 +31,7 @@ func (d *desk) sale() []byte {
 }
 
 // bags packs n bags of one sale.
-func (d *desk) bags(run *intaketest.Run, n int) []channel.Message {
+func (d *desk) bags(run *vaulttest.Run, n int) []channel.Message {
 	d.TB.Helper()
 	list := make([]channel.Message, n)
 	for k := range list {
@@ -172,12 +172,12 @@ func alterations() []fault {
 		}, findings{book.FindingBagAltered: 3}, 0, 0},
 		{"a relay of another directory", func(d *desk) []channel.Message {
 			stranger := *d.relay
-			stranger.Signer = intaketest.Signer(d.TB, "relay-9")
+			stranger.Signer = vaulttest.Signer(d.TB, "relay-9")
 			return []channel.Message{stranger.Start().Bag(d.sale())}
 		}, findings{book.FindingUnknownRelay: 1}, 0, 0},
 		{"a stranger's key of the relay's name", func(d *desk) []channel.Message {
 			stranger := *d.relay
-			stranger.Signer = intaketest.Signer(d.TB, "relay-1")
+			stranger.Signer = vaulttest.Signer(d.TB, "relay-1")
 			return []channel.Message{stranger.Start().Bag(d.sale())}
 		}, findings{book.FindingUnknownRelay: 1}, 0, 0},
 	}
@@ -316,7 +316,7 @@ func TestOneEnvelopeTenThousandTimes(t *testing.T) {
 		batch[len(batch)-1] = other
 		d.take(d.run.Bag(batch...))
 	}
-	if p := d.Payment("shop-1", sale.ID); p.Digest != intaketest.Digest(t, msg) || p.Stage != book.StageReceived {
+	if p := d.Payment("shop-1", sale.ID); p.Digest != vaulttest.Digest(t, msg) || p.Stage != book.StageReceived {
 		t.Errorf("payment %+v", p)
 	}
 	told := d.told()
@@ -331,7 +331,7 @@ func TestOtherBytesUnderAnID(t *testing.T) {
 	msgs := [][]byte{d.shop.Seal(first)}
 	for n := range book.MaxConflicts + 3 {
 		again := d.shop.Sale()
-		again.ID, again.Order = first.ID, intaketest.Order(int64(100+n), "USD", "order 18")
+		again.ID, again.Order = first.ID, vaulttest.Order(int64(100+n), "USD", "order 18")
 		msgs = append(msgs, d.shop.Seal(again))
 	}
 	d.take(d.run.Bag(msgs...), d.run.Bag(msgs...))
@@ -354,7 +354,7 @@ func TestOtherBytesUnderAnID(t *testing.T) {
 func TestRepetitionSendsResultsAgain(t *testing.T) {
 	d := newDesk(t)
 	sale := d.shop.Sale()
-	sale.Order = intaketest.Order(0, "USD", "order 17")
+	sale.Order = vaulttest.Order(0, "USD", "order 17")
 	msg := d.shop.Seal(sale)
 	d.take(d.run.Bag(msg))
 	send := func() int {

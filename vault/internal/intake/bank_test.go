@@ -6,7 +6,7 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 var onlyAccount = []envelope.PartName{envelope.PartAccount}
@@ -19,7 +19,7 @@ func bankDesk(t *testing.T) *desk {
 	return d
 }
 
-func (d *desk) accepted(draft intaketest.Draft) string {
+func (d *desk) accepted(draft vaulttest.Draft) string {
 	d.TB.Helper()
 	d.expect(draft, envelope.StatusAccepted, envelope.CodeOK)
 	return draft.ID
@@ -55,7 +55,7 @@ func TestBankSaleIsAccepted(t *testing.T) {
 func TestPayoutsByKindOfPayee(t *testing.T) {
 	d := bankDesk(t)
 	business := d.accepted(d.shop.Payout(700))
-	policy := intaketest.Policy()
+	policy := vaulttest.Policy()
 	policy.Payees = book.PayeesConsumer
 	d.Append("shop-1", book.MerchantPolicySet{Policy: policy})
 	consumer := d.accepted(d.shop.Payout(700))
@@ -104,12 +104,12 @@ func TestRefundOfABankSale(t *testing.T) {
 		t.Errorf("refund %+v", p)
 	}
 	given := d.shop.Refund(sale, 100)
-	given.Account = intaketest.Bank(intaketest.Routing, intaketest.BankAccount)
+	given.Account = vaulttest.Bank(vaulttest.Routing, vaulttest.BankAccount)
 	if d.accepted(given); !slices.Equal(d.parts(given.ID), onlyAccount) {
 		t.Error("the account of a refund is not kept")
 	}
 	other := d.shop.Refund(sale, 1)
-	other.Account = intaketest.Bank(intaketest.Routing, "87654321")
+	other.Account = vaulttest.Bank(vaulttest.Routing, "87654321")
 	d.refused(other, envelope.CodeBadAccount)
 	d.refused(d.shop.Refund(refund, 1), envelope.CodeUnknownPayment)
 	d.refused(d.shop.Refund(sale, 101), envelope.CodeOverCaptured)
@@ -125,20 +125,20 @@ func TestRefundOfABankSale(t *testing.T) {
 func TestBlockedAccount(t *testing.T) {
 	d := bankDesk(t)
 	sale, kept := d.accepted(d.shop.BankSale(300)), d.accepted(d.shop.BankSale(200))
-	token := d.stored(d.shop.Store(intaketest.Bank(intaketest.Routing, intaketest.BankAccount)))
+	token := d.stored(d.shop.Store(vaulttest.Bank(vaulttest.Routing, vaulttest.BankAccount)))
 	d.settleBank()
 	d.Append("shop-1", book.PaymentReturned{ID: sale, Code: envelope.ACHCode("R02")})
 	f := d.refused(d.shop.BankSale(5), envelope.CodeBlockedAccount)
 	if f.Masked != "******5678" || f.Amount != 5 {
 		t.Errorf("refused by %+v", f)
 	}
-	for _, draft := range []intaketest.Draft{d.shop.Payout(5), d.shop.ByToken(envelope.OpSale, token, 5), d.shop.ByToken(envelope.OpPayout, token, 5),
-		d.shop.Refund(kept, 5), d.shop.Store(intaketest.Bank(intaketest.Routing, intaketest.BankAccount))} {
+	for _, draft := range []vaulttest.Draft{d.shop.Payout(5), d.shop.ByToken(envelope.OpSale, token, 5), d.shop.ByToken(envelope.OpPayout, token, 5),
+		d.shop.Refund(kept, 5), d.shop.Store(vaulttest.Bank(vaulttest.Routing, vaulttest.BankAccount))} {
 		d.refused(draft, envelope.CodeBlockedAccount)
 	}
 	d.refused(d.shop.Refund(sale, 5), envelope.CodeWrongState)
 	other := d.shop.BankSale(5)
-	other.Account = intaketest.Bank(intaketest.Routing, "87654321")
+	other.Account = vaulttest.Bank(vaulttest.Routing, "87654321")
 	d.accepted(other)
 
 	elsewhere := d.Enrol("shop-2")

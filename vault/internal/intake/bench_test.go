@@ -11,7 +11,7 @@ import (
 
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/intake/intaketest"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // Sizes of the benchmark. ops/bench runs it with -benchtime=1x and reads its metrics; with -short it takes a tenth.
@@ -32,7 +32,7 @@ func BenchmarkIntake(b *testing.B) {
 		if testing.Short() {
 			n /= 10
 		}
-		messages := d.run.Bags(benchPerBag, intaketest.SealAll(n, func(int) []byte { return d.shop.Seal(d.shop.Sale()) }))
+		messages := d.run.Bags(benchPerBag, vaulttest.SealAll(n, func(int) []byte { return d.shop.Seal(d.shop.Sale()) }))
 		bare := newBare(b)
 		b.StartTimer()
 		var taking, opening time.Duration
@@ -53,8 +53,8 @@ func BenchmarkIntake(b *testing.B) {
 // drain takes those of messages that it has not taken before, as the daemon does, judging and committing side by side.
 func (d *desk) drain(b *testing.B, messages []channel.Message) {
 	b.Helper()
-	err := d.newIntake(intaketest.Backlog{Messages: messages, Ledger: d.Ledger}).Run(b.Context())
-	if !errors.Is(err, intaketest.ErrDrained) {
+	err := d.newIntake(vaulttest.Backlog{Messages: messages, Ledger: d.Ledger}).Run(b.Context())
+	if !errors.Is(err, vaulttest.ErrDrained) {
 		b.Fatal(err)
 	}
 }

@@ -14,9 +14,9 @@ import (
 
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // Canaries: account data that stands nowhere else.
@@ -83,9 +83,9 @@ func (d *desk) postCanaries() (said [][]byte) {
 	card := fmt.Sprintf(`{"card":{"number":%q,"expiry":"2031-12","name":%q}}`, canaryCard, canaryName)
 	bad := fmt.Sprintf(`{"card":{"number":%q,"expiry":"2031-12","name":%q}}`, canaryBad, canaryName)
 	bank := fmt.Sprintf(`{"bank":{"routing":%q,"account":%q,"type":"savings","name":%q}}`, canaryRouting, canaryBank, canaryName)
-	var drafts []intaketest.Draft
+	var drafts []vaulttest.Draft
 	for _, account := range []string{card, bad, bank, bank[1:], card + bank} {
-		for _, draft := range []intaketest.Draft{d.shop.Sale(), d.shop.BankSale(5), d.shop.Authorize(5), d.shop.Payout(5), d.shop.Store(""),
+		for _, draft := range []vaulttest.Draft{d.shop.Sale(), d.shop.BankSale(5), d.shop.Authorize(5), d.shop.Payout(5), d.shop.Store(""),
 			d.shop.Refund(earlier, 5), d.shop.Update(token, "2031-01")} {
 			draft.Account = account
 			if draft.Code != "" {
@@ -101,7 +101,7 @@ func (d *desk) postCanaries() (said [][]byte) {
 	}
 	d.post(drafts...)
 	answers := d.answers()
-	stored := slices.IndexFunc(drafts, func(draft intaketest.Draft) bool { return answers[draft.ID].Status == envelope.StatusStored })
+	stored := slices.IndexFunc(drafts, func(draft vaulttest.Draft) bool { return answers[draft.ID].Status == envelope.StatusStored })
 	if stored < 0 {
 		d.TB.Fatal("no canary was stored")
 	}

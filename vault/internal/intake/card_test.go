@@ -8,7 +8,7 @@ import (
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 var accountAndCode = []envelope.PartName{envelope.PartAccount, envelope.PartCode}
@@ -139,16 +139,16 @@ func TestRefundGoesToTheCardThatPaid(t *testing.T) {
 	d.settleCards()
 	d.refused(d.shop.Refund(sale, 5), envelope.CodeAccountGone) // no number, and none by reference
 
-	to := func(account string) intaketest.Draft {
+	to := func(account string) vaulttest.Draft {
 		draft := d.shop.Refund(sale, 5)
 		draft.Account = account
 		return draft
 	}
-	for _, other := range []string{intaketest.Card("5555555555554444", "2031-12"), intaketest.Card("4000056655665556", intaketest.CardExpiry), payee} {
+	for _, other := range []string{vaulttest.Card("5555555555554444", "2031-12"), vaulttest.Card("4000056655665556", vaulttest.CardExpiry), payee} {
 		d.refused(to(other), envelope.CodeBadAccount)
 	}
 	d.intake.RefundsByReference = true
-	for _, needless := range []string{goodCard, intaketest.Card("5555555555554444", "2031-12"), payee} {
+	for _, needless := range []string{goodCard, vaulttest.Card("5555555555554444", "2031-12"), payee} {
 		d.refused(to(needless), envelope.CodeBadOrder) // the right one too: whether it is, nobody is told
 	}
 	d.intake.RefundsByReference = false
@@ -156,7 +156,7 @@ func TestRefundGoesToTheCardThatPaid(t *testing.T) {
 	sale = d.approved(d.shop.Sale())
 	d.settleCards()
 
-	newer := to(intaketest.Card(intaketest.CardNumber, "2030-01")) // the same number, on a card that was issued anew
+	newer := to(vaulttest.Card(vaulttest.CardNumber, "2030-01")) // the same number, on a card that was issued anew
 	d.waits(newer)
 	if kept := d.parts(newer.ID); !slices.Equal(kept, []envelope.PartName{envelope.PartAccount}) {
 		t.Errorf("parts %v of the refund are kept", kept)
@@ -169,7 +169,7 @@ func TestPaymentsOfAnotherMerchant(t *testing.T) {
 	sale, held := d.approved(d.shop.Sale()), d.approved(d.shop.Authorize(100))
 	d.settleCards()
 	other := d.Enrol("shop-2")
-	for _, draft := range []intaketest.Draft{other.Capture(held, 1), other.Void(held), other.Refund(sale, 1)} {
+	for _, draft := range []vaulttest.Draft{other.Capture(held, 1), other.Void(held), other.Refund(sale, 1)} {
 		d.take(d.run.Bag(other.Seal(draft)))
 		if f := d.answers()[draft.ID]; f.Code != envelope.CodeUnknownPayment || f.Masked != "" || f.Currency != "" {
 			t.Errorf("%s answered %+v", draft.Order, f)
@@ -201,32 +201,32 @@ func TestOfWhatIsNoPayment(t *testing.T) {
 // race is envelopes of one bag that do not go together.
 type race struct {
 	name  string
-	posts func(d *desk) []intaketest.Draft
+	posts func(d *desk) []vaulttest.Draft
 	want  []envelope.Code // of each; ok is no answer yet
 }
 
 func races() []race {
 	const ok = envelope.CodeOK
-	list := func(drafts ...intaketest.Draft) []intaketest.Draft { return drafts }
+	list := func(drafts ...vaulttest.Draft) []vaulttest.Draft { return drafts }
 	return []race{
-		{"two captures that together exceed", func(d *desk) []intaketest.Draft {
+		{"two captures that together exceed", func(d *desk) []vaulttest.Draft {
 			of := d.approved(d.shop.Authorize(100))
 			return list(d.shop.Capture(of, 60), d.shop.Capture(of, 41), d.shop.Capture(of, 40))
 		}, []envelope.Code{ok, envelope.CodeOverAuthorised, ok}},
-		{"a refund twice", func(d *desk) []intaketest.Draft {
+		{"a refund twice", func(d *desk) []vaulttest.Draft {
 			of := d.approved(d.shop.Sale())
 			d.settleCards()
 			return list(d.shop.Refund(of, 1999), d.shop.Refund(of, 1999))
 		}, []envelope.Code{ok, envelope.CodeOverCaptured}},
-		{"void, then capture", func(d *desk) []intaketest.Draft {
+		{"void, then capture", func(d *desk) []vaulttest.Draft {
 			of := d.approved(d.shop.Authorize(100))
 			return list(d.shop.Void(of), d.shop.Capture(of, 1))
 		}, []envelope.Code{ok, envelope.CodeWrongState}},
-		{"capture, then void", func(d *desk) []intaketest.Draft {
+		{"capture, then void", func(d *desk) []vaulttest.Draft {
 			of := d.approved(d.shop.Authorize(100))
 			return list(d.shop.Capture(of, 1), d.shop.Void(of))
 		}, []envelope.Code{ok, envelope.CodeWrongState}},
-		{"a sale and its void", func(d *desk) []intaketest.Draft {
+		{"a sale and its void", func(d *desk) []vaulttest.Draft {
 			sale := d.shop.Sale()
 			return list(sale, d.shop.Void(sale.ID))
 		}, []envelope.Code{ok, envelope.CodeWrongState}},
@@ -269,7 +269,7 @@ func TestLimits(t *testing.T) {
 	d.intake.RefundsByReference = true
 	sale := d.approved(d.shop.Sale())
 	d.settleCards()
-	policy := intaketest.Policy()
+	policy := vaulttest.Policy()
 	policy.Limits = []book.Limit{{Currency: "USD", Payment: 1000, Day: 1999 + 1500, PayoutDay: 1200}}
 	policy.RefundPercent, policy.StoresPerDay = 50, 2
 	d.Append("shop-1", book.MerchantPolicySet{Policy: policy})

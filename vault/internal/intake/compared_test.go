@@ -8,7 +8,7 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // guesses are card numbers with the first six and last four digits of 424242******4242 that pass the check digit
@@ -16,7 +16,7 @@ import (
 func guesses(n int) (numbers []string) {
 	for hidden := 0; len(numbers) < n; hidden++ {
 		number := fmt.Sprintf("424242%06d4242", hidden)
-		if envelope.Luhn([]byte(number)) && number != intaketest.CardNumber {
+		if envelope.Luhn([]byte(number)) && number != vaulttest.CardNumber {
 			numbers = append(numbers, number)
 		}
 	}
@@ -24,14 +24,14 @@ func guesses(n int) (numbers []string) {
 }
 
 // refundTo is a refund of one cent that names an account.
-func (d *desk) refundTo(of, account string) intaketest.Draft {
+func (d *desk) refundTo(of, account string) vaulttest.Draft {
 	draft := d.shop.Refund(of, 1)
 	draft.Account = account
 	return draft
 }
 
 // codes posts drafts in bags of a hundred and counts the codes of their answers; "" is none.
-func (d *desk) codes(drafts []intaketest.Draft) map[envelope.Code]int {
+func (d *desk) codes(drafts []vaulttest.Draft) map[envelope.Code]int {
 	d.TB.Helper()
 	counts := map[envelope.Code]int{}
 	for some := range slices.Chunk(drafts, 100) {
@@ -44,7 +44,7 @@ func (d *desk) codes(drafts []intaketest.Draft) map[envelope.Code]int {
 	return counts
 }
 
-func (d *desk) expectCodes(drafts []intaketest.Draft, want map[envelope.Code]int) {
+func (d *desk) expectCodes(drafts []vaulttest.Draft, want map[envelope.Code]int) {
 	d.TB.Helper()
 	if got := d.codes(drafts); fmt.Sprint(got) != fmt.Sprint(want) {
 		d.TB.Errorf("%d drafts are answered %v, want %v", len(drafts), got, want)
@@ -57,9 +57,9 @@ func TestGuessingTheCardOfAPayment(t *testing.T) {
 	d := newDesk(t)
 	sale := d.approved(d.shop.Sale())
 	d.settleCards()
-	var tries []intaketest.Draft
+	var tries []vaulttest.Draft
 	for _, number := range guesses(1500) {
-		tries = append(tries, d.refundTo(sale, intaketest.Card(number, intaketest.CardExpiry)))
+		tries = append(tries, d.refundTo(sale, vaulttest.Card(number, vaulttest.CardExpiry)))
 	}
 	half := len(tries) / 2
 	d.expectCodes(tries[:half], map[envelope.Code]int{envelope.CodeBadAccount: book.MaxMismatches,
@@ -84,9 +84,9 @@ func TestGuessingTheCardOfManyPayments(t *testing.T) {
 		sales = append(sales, d.approved(d.shop.ByToken(envelope.OpSale, token, 10)))
 	}
 	d.settleCards()
-	var tries []intaketest.Draft
+	var tries []vaulttest.Draft
 	for n, number := range guesses(len(sales) * 3) {
-		tries = append(tries, d.refundTo(sales[n%len(sales)], intaketest.Card(number, intaketest.CardExpiry)))
+		tries = append(tries, d.refundTo(sales[n%len(sales)], vaulttest.Card(number, vaulttest.CardExpiry)))
 	}
 	d.expectCodes(tries, map[envelope.Code]int{envelope.CodeBadAccount: book.MaxMismatchesPerDay,
 		envelope.CodeLimit: len(tries) - book.MaxMismatchesPerDay})
@@ -106,7 +106,7 @@ func TestGuessingTheCardOfManyPayments(t *testing.T) {
 	if m := d.merchant(); m.Compared.Mismatches != book.MaxMismatchesPerDay {
 		t.Errorf("the right account of a new day was counted: %+v", m.Compared)
 	}
-	d.refused(d.refundTo(sales[2], intaketest.Card(guesses(1)[0], intaketest.CardExpiry)), envelope.CodeBadAccount)
+	d.refused(d.refundTo(sales[2], vaulttest.Card(guesses(1)[0], vaulttest.CardExpiry)), envelope.CodeBadAccount)
 	if m := d.merchant(); m.Compared.Mismatches != 1 {
 		t.Errorf("the new day has %+v", m.Compared)
 	}
@@ -116,7 +116,7 @@ func TestGuessingTheCardOfManyPayments(t *testing.T) {
 func TestARefundThatCannotBeMadeComparesNothing(t *testing.T) {
 	d := bankDesk(t)
 	sale := d.approved(d.shop.Sale())
-	wrong := intaketest.Card(guesses(1)[0], intaketest.CardExpiry)
+	wrong := vaulttest.Card(guesses(1)[0], vaulttest.CardExpiry)
 	for range book.MaxMismatches + 1 {
 		d.refused(d.refundTo(sale, wrong), envelope.CodeWrongState)
 	}
@@ -127,7 +127,7 @@ func TestARefundThatCannotBeMadeComparesNothing(t *testing.T) {
 		d.refused(tooMuch, envelope.CodeOverCaptured)
 		tooMuch = d.shop.Refund(sale, 2000)
 	}
-	policy := intaketest.Policy()
+	policy := vaulttest.Policy()
 	policy.RefundPercent = 1
 	d.Append("shop-1", book.MerchantPolicySet{Policy: policy})
 	over := d.shop.Refund(sale, 1999)
@@ -147,18 +147,18 @@ func TestGuessingTheAccountOfABankPayment(t *testing.T) {
 	sale := d.accepted(d.shop.BankSale(300))
 	d.settleBank()
 	d.refused(d.refundTo(sale, goodCard), envelope.CodeBadOrder) // no card's number is ever needed
-	var tries []intaketest.Draft
+	var tries []vaulttest.Draft
 	for n := range 100 {
-		tries = append(tries, d.refundTo(sale, intaketest.Bank(intaketest.Routing, fmt.Sprintf("%04d5678", n))))
+		tries = append(tries, d.refundTo(sale, vaulttest.Bank(vaulttest.Routing, fmt.Sprintf("%04d5678", n))))
 	}
 	d.expectCodes(tries, map[envelope.Code]int{envelope.CodeBadAccount: book.MaxMismatches,
 		envelope.CodeLimit: 100 - book.MaxMismatches})
-	d.refused(d.refundTo(sale, intaketest.Bank(intaketest.Routing, intaketest.BankAccount)), envelope.CodeLimit)
+	d.refused(d.refundTo(sale, vaulttest.Bank(vaulttest.Routing, vaulttest.BankAccount)), envelope.CodeLimit)
 	d.accepted(d.shop.Refund(sale, 1)) // its part is still here
 	d.expectFound(map[book.Finding]uint64{book.FindingMismatches: 1})
 }
 
-// blockedDesk has a merchant at which the account of intaketest is blocked, and one sale settled.
+// blockedDesk has a merchant at which the account of vaulttest is blocked, and one sale settled.
 func blockedDesk(t *testing.T) *desk {
 	t.Helper()
 	d := bankDesk(t)
@@ -176,19 +176,19 @@ func TestGuessingABlockedAccount(t *testing.T) {
 	if used != 1 {
 		t.Fatalf("%d accounts were compared by one sale", used)
 	}
-	policy := intaketest.Policy()
+	policy := vaulttest.Policy()
 	policy.Limits[0].Payment = 10
 	d.Append("shop-1", book.MerchantPolicySet{Policy: policy})
 	d.refused(d.shop.BankSale(11), envelope.CodeLimit) // first: else this would tell of the block for nothing
-	d.Append("shop-1", book.MerchantPolicySet{Policy: intaketest.Policy()})
+	d.Append("shop-1", book.MerchantPolicySet{Policy: vaulttest.Policy()})
 
-	blocked := intaketest.Bank(intaketest.Routing, intaketest.BankAccount)
+	blocked := vaulttest.Bank(vaulttest.Routing, vaulttest.BankAccount)
 	d.refused(d.shop.BankSale(5), envelope.CodeBlockedAccount)
 	d.refused(d.shop.Store(blocked), envelope.CodeBlockedAccount)
-	var tries []intaketest.Draft
+	var tries []vaulttest.Draft
 	for n := range book.MaxBlockComparisons - used - 2 {
 		try := d.shop.BankSale(1)
-		try.Account = intaketest.Bank(intaketest.Routing, fmt.Sprintf("%04d5678", n))
+		try.Account = vaulttest.Bank(vaulttest.Routing, fmt.Sprintf("%04d5678", n))
 		tries = append(tries, try)
 	}
 	d.expectCodes(tries, map[envelope.Code]int{envelope.CodeOK: len(tries)})
@@ -210,14 +210,14 @@ func TestGuessingABlockedAccount(t *testing.T) {
 // paid before tell for free.
 func TestGuessingByUpdates(t *testing.T) {
 	d := blockedDesk(t)
-	token := d.stored(d.shop.Store(intaketest.Bank(intaketest.Routing, "87654321")))
+	token := d.stored(d.shop.Store(vaulttest.Bank(vaulttest.Routing, "87654321")))
 	sale := d.accepted(d.shop.ByToken(envelope.OpSale, token, 300))
 	d.settleBank()
 	d.accepted(d.shop.Refund(sale, 1))
-	update := func(account string) intaketest.Draft {
-		return d.replace(token, intaketest.Bank(intaketest.Routing, account))
+	update := func(account string) vaulttest.Draft {
+		return d.replace(token, vaulttest.Bank(vaulttest.Routing, account))
 	}
-	d.refused(update(intaketest.BankAccount), envelope.CodeBlockedAccount)
+	d.refused(update(vaulttest.BankAccount), envelope.CodeBlockedAccount)
 	for n := range book.MaxMismatches {
 		d.expect(update(fmt.Sprintf("%04d4321", n)), envelope.StatusUpdated, envelope.CodeOK)
 		if f := d.refused(d.shop.Refund(sale, 1), envelope.CodeAccountGone); f.Token != "" {
@@ -231,7 +231,7 @@ func TestGuessingByUpdates(t *testing.T) {
 	for n := 0; d.merchant().Compared.Blocks < book.MaxBlockComparisons; n++ {
 		d.expect(update(fmt.Sprintf("%04d5678", n)), envelope.StatusUpdated, envelope.CodeOK)
 	}
-	d.expect(update(intaketest.BankAccount), envelope.StatusUpdated, envelope.CodeOK)
+	d.expect(update(vaulttest.BankAccount), envelope.StatusUpdated, envelope.CodeOK)
 	d.accepted(d.shop.ByToken(envelope.OpSale, token, 5))
 	d.Clock.Pass(24 * time.Hour)
 	d.accepted(d.shop.ByToken(envelope.OpSale, token, 5))

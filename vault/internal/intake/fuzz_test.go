@@ -7,7 +7,7 @@ import (
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // fuzzing is a fuzz test whose desk is also used inside its target, where the testing package forbids F.Helper.
@@ -47,7 +47,7 @@ func (o opening) OpenPart(part envelope.PartName, _, _ string, _ envelope.Part) 
 func FuzzPlaintexts(f *testing.F) {
 	d := newDesk(fuzzing{f})
 	d.permit("shop-1")
-	add := func(draft intaketest.Draft) { f.Add([]byte(draft.Order), []byte(draft.Account), []byte(draft.Code)) }
+	add := func(draft vaulttest.Draft) { f.Add([]byte(draft.Order), []byte(draft.Account), []byte(draft.Code)) }
 	add(d.shop.Sale())
 	for _, r := range readable() {
 		sale := d.shop.Sale()

@@ -7,22 +7,22 @@ import (
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // desk is a vault with an intake, one relay and one merchant.
 type desk struct {
-	*intaketest.Vault
+	*vaulttest.Vault
 	intake *Intake
-	relay  *intaketest.Relay
-	run    *intaketest.Run
-	shop   *intaketest.Storefront
+	relay  *vaulttest.Relay
+	run    *vaulttest.Run
+	shop   *vaulttest.Storefront
 }
 
 func newDesk(t testing.TB) *desk {
 	t.Helper()
-	d := &desk{Vault: intaketest.New(t)}
+	d := &desk{Vault: vaulttest.New(t)}
 	d.relay = d.SetRelays("relay-1", "relay-2")[0]
 	d.run = d.relay.Start()
 	d.shop = d.Enrol("shop-1")
@@ -85,7 +85,7 @@ func (d *desk) answers() map[string]envelope.Facts {
 // permit gives a merchant a policy that permits everything.
 func (d *desk) permit(merchant string) {
 	d.TB.Helper()
-	d.Append(merchant, book.MerchantPolicySet{Policy: intaketest.Policy()})
+	d.Append(merchant, book.MerchantPolicySet{Policy: vaulttest.Policy()})
 }
 
 // found returns how many findings of each kind there are.
@@ -107,7 +107,7 @@ func (d *desk) expectFound(want map[book.Finding]uint64) {
 }
 
 // runState returns what the vault knows of a run.
-func (d *desk) runState(run *intaketest.Run) (r book.Run) {
+func (d *desk) runState(run *vaulttest.Run) (r book.Run) {
 	d.TB.Helper()
 	d.View(func(tx *ledger.Tx) (err error) {
 		r, _, err = tx.Run("relay-1", run.ID)
@@ -124,7 +124,7 @@ func TestSaleIsReceivedWithItsParts(t *testing.T) {
 	d.take(d.run.Bag(msg))
 
 	p := d.Payment("shop-1", sale.ID)
-	if p.Stage != book.StageReceived || p.Digest != intaketest.Digest(t, msg) || p.Amount != 1999 || p.Currency != "USD" ||
+	if p.Stage != book.StageReceived || p.Digest != vaulttest.Digest(t, msg) || p.Amount != 1999 || p.Currency != "USD" ||
 		p.Reference != "order 17" || p.Descriptor != "SHOP ONE" || p.Masked != "424242******4242" || p.Brand != "visa" ||
 		!p.WithCode || len(p.Fingerprint) != 64 || p.Operation != envelope.OpSale {
 		t.Errorf("payment %+v", p)
@@ -158,7 +158,7 @@ func TestFingerprintIsOfTheNumberAndOfTheMerchant(t *testing.T) {
 	d := newDesk(t)
 	other := d.Enrol("shop-2")
 	first, again, elsewhere := d.shop.Sale(), d.shop.Sale(), other.Sale()
-	again.Account = intaketest.Card("4242424242424242", "2030-01")
+	again.Account = vaulttest.Card("4242424242424242", "2030-01")
 	d.take(d.run.Bag(d.shop.Seal(first), d.shop.Seal(again), other.Seal(elsewhere)))
 	print := d.Payment("shop-1", first.ID).Fingerprint
 	if d.Payment("shop-1", again.ID).Fingerprint != print {
@@ -172,9 +172,9 @@ func TestFingerprintIsOfTheNumberAndOfTheMerchant(t *testing.T) {
 func TestBagIsCounted(t *testing.T) {
 	d := newDesk(t)
 	good, refused := d.shop.Sale(), d.shop.Sale()
-	refused.Order = intaketest.Order(0, "USD", "order 18")
+	refused.Order = vaulttest.Order(0, "USD", "order 18")
 	forged := d.shop.Sale()
-	forged.Signer = intaketest.Signer(t, "shop-1")
+	forged.Signer = vaulttest.Signer(t, "shop-1")
 	msg := d.shop.Seal(good)
 	g, err := d.intake.judgeAll([]channel.Message{d.run.Bag(msg, msg, d.shop.Seal(refused), d.shop.Seal(forged), []byte("not an envelope"))})
 	if err != nil {

@@ -11,32 +11,32 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // refusal is an envelope with one defect, and the facts of the result that answers it.
 type refusal struct {
 	defect string
-	change func(*intaketest.Draft)
+	change func(*vaulttest.Draft)
 	want   envelope.Facts // but status, and payment where it is the envelope's own id
 }
 
-func order(text string) func(*intaketest.Draft) {
-	return func(d *intaketest.Draft) { d.Order = text }
+func order(text string) func(*vaulttest.Draft) {
+	return func(d *vaulttest.Draft) { d.Order = text }
 }
 
 // operation is an order without account and code parts.
-func operation(text string) func(*intaketest.Draft) {
-	return func(d *intaketest.Draft) { d.Order, d.Account, d.Code = text, "", "" }
+func operation(text string) func(*vaulttest.Draft) {
+	return func(d *vaulttest.Draft) { d.Order, d.Account, d.Code = text, "", "" }
 }
 
-func acct(text string) func(*intaketest.Draft) {
-	return func(d *intaketest.Draft) { d.Account = text }
+func acct(text string) func(*vaulttest.Draft) {
+	return func(d *vaulttest.Draft) { d.Account = text }
 }
 
-func sealed(change func(*envelope.Envelope)) func(*intaketest.Draft) {
-	return func(d *intaketest.Draft) { d.Sealed = change }
+func sealed(change func(*envelope.Envelope)) func(*vaulttest.Draft) {
+	return func(d *vaulttest.Draft) { d.Sealed = change }
 }
 
 const (
@@ -86,7 +86,7 @@ func blank(code envelope.Code) envelope.Facts { return envelope.Facts{Code: code
 func refusals() []refusal {
 	list := []refusal{
 		{"another key of the merchant's name", nil, blank(envelope.CodeUnknownSigner)}, // its signer is set by the test
-		{"until has passed", func(d *intaketest.Draft) {
+		{"until has passed", func(d *vaulttest.Draft) {
 			d.Created, d.Until = d.Created.Add(-2*time.Hour), d.Created.Add(-time.Second)
 		}, blank(envelope.CodeLate)},
 		{"order sealed to a key that is not there", sealed(func(e *envelope.Envelope) { rename(&e.Order) }), blank(envelope.CodeKeyDead)},
@@ -115,17 +115,17 @@ func orderRefusals() []refusal {
 		{"sale with account and token", order(sale + `,"token":"` + token + `"}`), withToken(fresh(envelope.CodeBadOrder))},
 		{"sale with neither account nor token", operation(sale + `}`), fresh(envelope.CodeBadOrder)},
 		{"card number in a member that has no amount", order(`{"operation":"sale","reference":"4242424242424242","amount":1999}`), envelope.Facts{Code: envelope.CodeBadOrder, Amount: 1999}},
-		{"reference that is empty", order(intaketest.Order(1999, "USD", "")), withReference(fresh(envelope.CodeReference), "")},
-		{"reference too long", order(intaketest.Order(1999, "USD", strings.Repeat("x", 65))), withReference(fresh(envelope.CodeReference), "")},
-		{"reference that is a card number", order(intaketest.Order(1999, "USD", "4242424242424242")), withReference(fresh(envelope.CodeReference), "")},
+		{"reference that is empty", order(vaulttest.Order(1999, "USD", "")), withReference(fresh(envelope.CodeReference), "")},
+		{"reference too long", order(vaulttest.Order(1999, "USD", strings.Repeat("x", 65))), withReference(fresh(envelope.CodeReference), "")},
+		{"reference that is a card number", order(vaulttest.Order(1999, "USD", "4242424242424242")), withReference(fresh(envelope.CodeReference), "")},
 		{"descriptor too long", order(sale + `,"descriptor":"12345678901234567890123"}`), blank(envelope.CodeBadOrder)},
 		{"descriptor with a card number", order(sale + `,"descriptor":"x4242424242424242"}`), blank(envelope.CodeBadOrder)},
-		{"amount of 0", order(intaketest.Order(0, "USD", "order 17")), withAmount(fresh(envelope.CodeAmount), 0)},
-		{"amount over the largest", order(intaketest.Order(100_000_000, "USD", "order 17")), withAmount(fresh(envelope.CodeAmount), 100_000_000)},
-		{"amount that is a card number", order(intaketest.Order(4242424242424242, "USD", "order 17")), withAmount(fresh(envelope.CodeAmount), 0)},
-		{"currency that is none", order(intaketest.Order(1999, "QQQ", "order 17")), withCurrency(fresh(envelope.CodeCurrency), "QQQ")},
-		{"currency in small letters", order(intaketest.Order(1999, "usd", "order 17")), withCurrency(fresh(envelope.CodeCurrency), "")},
-		{"currency that the merchant does not sell in", order(intaketest.Order(1999, "JPY", "order 17")), withCurrency(fresh(envelope.CodeCurrency), "JPY")},
+		{"amount of 0", order(vaulttest.Order(0, "USD", "order 17")), withAmount(fresh(envelope.CodeAmount), 0)},
+		{"amount over the largest", order(vaulttest.Order(100_000_000, "USD", "order 17")), withAmount(fresh(envelope.CodeAmount), 100_000_000)},
+		{"amount that is a card number", order(vaulttest.Order(4242424242424242, "USD", "order 17")), withAmount(fresh(envelope.CodeAmount), 0)},
+		{"currency that is none", order(vaulttest.Order(1999, "QQQ", "order 17")), withCurrency(fresh(envelope.CodeCurrency), "QQQ")},
+		{"currency in small letters", order(vaulttest.Order(1999, "usd", "order 17")), withCurrency(fresh(envelope.CodeCurrency), "")},
+		{"currency that the merchant does not sell in", order(vaulttest.Order(1999, "JPY", "order 17")), withCurrency(fresh(envelope.CodeCurrency), "JPY")},
 	}
 }
 
@@ -134,14 +134,14 @@ func accountRefusals() []refusal {
 		{"account that is no JSON", acct("4242424242424242"), fresh(envelope.CodeBadAccount)},
 		{"card without an expiry", acct(`{"card":{"number":"4242424242424242"}}`), fresh(envelope.CodeBadAccount)},
 		{"card and bank account", acct(`{"card":{"number":"4242424242424242","expiry":"2031-12"},` + payee[1:]), fresh(envelope.CodeBadAccount)},
-		{"card number with spaces", acct(intaketest.Card("4242 4242 4242 4242", "2031-12")), fresh(envelope.CodeBadAccount)},
-		{"card of another scheme with a wrong check digit", acct(intaketest.Card("9999999999999994", "2031-12")), withMask(fresh(envelope.CodeLuhn), "999999******9994")},
-		{"card of a length that its brand has not", acct(intaketest.Card("42424242424242", "2031-12")), fresh(envelope.CodeBadAccount)},
-		{"code of two digits", func(d *intaketest.Draft) { d.Code = `{"code":"12"}` }, fresh(envelope.CodeBadAccount)},
-		{"code and something else", func(d *intaketest.Draft) { d.Code = `{"code":"123","pin":"1234"}` }, fresh(envelope.CodeBadAccount)},
-		{"wrong check digit", acct(intaketest.Card("4242424242424241", "2031-12")), withMask(fresh(envelope.CodeLuhn), "424242******4241")},
-		{"expired card", acct(intaketest.Card("4242424242424242", "2026-10")), withMask(fresh(envelope.CodeExpiredCard), "424242******4242")},
-		{"expired card with a wrong check digit", acct(intaketest.Card("4242424242424241", "2026-10")), withMask(fresh(envelope.CodeLuhn), "424242******4241")},
+		{"card number with spaces", acct(vaulttest.Card("4242 4242 4242 4242", "2031-12")), fresh(envelope.CodeBadAccount)},
+		{"card of another scheme with a wrong check digit", acct(vaulttest.Card("9999999999999994", "2031-12")), withMask(fresh(envelope.CodeLuhn), "999999******9994")},
+		{"card of a length that its brand has not", acct(vaulttest.Card("42424242424242", "2031-12")), fresh(envelope.CodeBadAccount)},
+		{"code of two digits", func(d *vaulttest.Draft) { d.Code = `{"code":"12"}` }, fresh(envelope.CodeBadAccount)},
+		{"code and something else", func(d *vaulttest.Draft) { d.Code = `{"code":"123","pin":"1234"}` }, fresh(envelope.CodeBadAccount)},
+		{"wrong check digit", acct(vaulttest.Card("4242424242424241", "2031-12")), withMask(fresh(envelope.CodeLuhn), "424242******4241")},
+		{"expired card", acct(vaulttest.Card("4242424242424242", "2026-10")), withMask(fresh(envelope.CodeExpiredCard), "424242******4242")},
+		{"expired card with a wrong check digit", acct(vaulttest.Card("4242424242424241", "2026-10")), withMask(fresh(envelope.CodeLuhn), "424242******4241")},
 	}
 }
 
@@ -157,7 +157,7 @@ func TestEveryDefectHasItsAnswer(t *testing.T) {
 	d := newDesk(t)
 	d.permit("shop-1")
 	list := refusals()
-	stranger := intaketest.Signer(t, "shop-1")
+	stranger := vaulttest.Signer(t, "shop-1")
 	var msgs [][]byte
 	ids := map[string]refusal{}
 	for _, r := range list {
@@ -193,7 +193,7 @@ func TestEveryDefectHasItsAnswer(t *testing.T) {
 func TestRefusedEnvelopeKeepsNoParts(t *testing.T) {
 	d := newDesk(t)
 	sale := d.shop.Sale()
-	sale.Account = intaketest.Card("4242424242424241", "2031-12")
+	sale.Account = vaulttest.Card("4242424242424241", "2031-12")
 	d.take(d.run.Bag(d.shop.Seal(sale)))
 	d.View(func(tx *ledger.Tx) error {
 		for _, name := range []envelope.PartName{envelope.PartAccount, envelope.PartCode} {
@@ -208,7 +208,7 @@ func TestRefusedEnvelopeKeepsNoParts(t *testing.T) {
 func TestSuspendedMerchant(t *testing.T) {
 	d := newDesk(t)
 	before := d.shop.Sale()
-	before.Account = intaketest.Card("4242424242424242", "2026-10")
+	before.Account = vaulttest.Card("4242424242424242", "2026-10")
 	msg := d.shop.Seal(before)
 	d.take(d.run.Bag(msg))
 	d.Append("shop-1", book.MerchantSuspended{})
@@ -234,7 +234,7 @@ func TestSuspendedMerchant(t *testing.T) {
 func TestVerdictIsRenewedWhenTheMerchantChanged(t *testing.T) {
 	d := newDesk(t)
 	sale, forged := d.shop.Sale(), d.shop.Sale()
-	forged.Signer = intaketest.Signer(t, "shop-1")
+	forged.Signer = vaulttest.Signer(t, "shop-1")
 	stranger := d.Stranger("shop-9")
 	unknown := stranger.Sale()
 	g, err := d.intake.judgeAll([]channel.Message{d.run.Bag(d.shop.Seal(sale), d.shop.Seal(forged), stranger.Seal(unknown))})
@@ -310,7 +310,7 @@ func TestEnvelopesOfNobody(t *testing.T) {
 
 func TestForgeriesAreBounded(t *testing.T) {
 	d := newDesk(t)
-	key := intaketest.Signer(t, "shop-1")
+	key := vaulttest.Signer(t, "shop-1")
 	var forged [][]byte
 	for range book.MaxRefusals + 20 {
 		sale := d.shop.Sale()

@@ -12,15 +12,15 @@ import (
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // life is a vault whose storefronts post anything, in bags of any order, while engine, bank, operators and clock do what they may.
 type life struct {
 	*desk
 	*rand.Rand
-	shops  []*intaketest.Storefront
+	shops  []*vaulttest.Storefront
 	posted [][]byte
 	held   *group // judged, and not committed yet
 }
@@ -32,7 +32,7 @@ func TestNothingThatIsPostedStopsIntake(t *testing.T) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			l := &life{desk: newDesk(t), Rand: rand.New(rand.NewPCG(seed, 3))}
 			l.intake.RefundsByReference = seed%2 == 0
-			l.shops = []*intaketest.Storefront{l.shop, l.Enrol("shop-2")}
+			l.shops = []*vaulttest.Storefront{l.shop, l.Enrol("shop-2")}
 			l.permit("shop-1")
 			l.permit("shop-2")
 			for range 120 {
@@ -149,7 +149,7 @@ func (l *life) paymentsAfter(merchant string, number uint64) (all []book.Payment
 	return all
 }
 
-func (l *life) draft(shop *intaketest.Storefront) intaketest.Draft {
+func (l *life) draft(shop *vaulttest.Storefront) vaulttest.Draft {
 	of, held, paid, token := earlier, earlier, earlier, token
 	if recent := l.recent(pick(l, shop.ID, shop.ID, shop.ID, shop.ID, shop.ID, "shop-1")); len(recent) > 0 {
 		of = pick(l, recent...).ID
@@ -166,7 +166,7 @@ func (l *life) draft(shop *intaketest.Storefront) intaketest.Draft {
 		}
 	}
 	amount := pick[int64](l, 1, 40, 40, 100, 100, 1999, envelope.MaxAmount)
-	account := pick(l, goodCard, goodCard, goodCard, payee, payee, payee, oldCard, intaketest.Card("5555555555554444", "2040-01"), noSuchABA)
+	account := pick(l, goodCard, goodCard, goodCard, payee, payee, payee, oldCard, vaulttest.Card("5555555555554444", "2040-01"), noSuchABA)
 	d := pick(l, shop.Sale(), shop.Authorize(amount), shop.Authorize(100), shop.Capture(held, amount), shop.Capture(held, amount), shop.Void(of),
 		shop.Void(held), shop.Refund(paid, amount), shop.Refund(paid, amount), shop.BankSale(amount), shop.BankSale(amount), shop.Payout(amount), shop.Store(account),
 		shop.Update(token, pick(l, "2040-01", "2020-01")), shop.Forget(token), shop.ByToken(envelope.OpSale, token, amount),
@@ -333,7 +333,7 @@ func (l *life) settle(b book.Batch) {
 // operate changes what merchants and relays may do.
 func (l *life) operate() {
 	shop := pick(l, l.shops...).ID
-	policy := intaketest.Policy()
+	policy := vaulttest.Policy()
 	policy.RefundPercent = pick(l, 0, 0, 1, 1000)
 	policy.StoresPerDay = pick(l, 0, 1, 1<<40)
 	policy.Storage = l.IntN(4) > 0

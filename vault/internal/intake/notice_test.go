@@ -6,11 +6,11 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // replace is the draft of an update by a whole account.
-func (d *desk) replace(token, account string) intaketest.Draft {
+func (d *desk) replace(token, account string) vaulttest.Draft {
 	draft := d.shop.Update(token, "2031-01")
 	draft.Account = account
 	return draft
@@ -19,12 +19,12 @@ func (d *desk) replace(token, account string) intaketest.Draft {
 // TestANotedAccountIsNotUsed until an update brings a whole one: sales, payouts and refunds of its token are refused, and only those.
 func TestANotedAccountIsNotUsed(t *testing.T) {
 	d := bankDesk(t)
-	corrected := intaketest.Bank(intaketest.Routing, "99887766")
+	corrected := vaulttest.Bank(vaulttest.Routing, "99887766")
 	token := d.stored(d.shop.Store(payee))
 	sale, other := d.accepted(d.shop.ByToken(envelope.OpSale, token, 300)), d.accepted(d.shop.BankSale(200))
 	d.settleBank()
 	d.Append("shop-1", book.ChangeNotified{ID: sale, Code: "C01", Told: true}, book.ChangeNotified{ID: other, Code: "C02", Told: true})
-	for _, draft := range []intaketest.Draft{d.shop.ByToken(envelope.OpSale, token, 5), d.shop.ByToken(envelope.OpPayout, token, 5), d.shop.Refund(sale, 5)} {
+	for _, draft := range []vaulttest.Draft{d.shop.ByToken(envelope.OpSale, token, 5), d.shop.ByToken(envelope.OpPayout, token, 5), d.shop.Refund(sale, 5)} {
 		d.refused(draft, envelope.CodeBlockedAccount)
 	}
 	d.accepted(d.shop.Refund(other, 5)) // no stored account is noted of it
@@ -52,7 +52,7 @@ func TestARefundDoesNotFollowAnUpdate(t *testing.T) {
 	token := d.stored(d.shop.Store(payee))
 	sale := d.accepted(d.shop.ByToken(envelope.OpSale, token, 300))
 	d.settleBank()
-	d.expect(d.replace(token, intaketest.Bank(intaketest.Routing, "99887766")), envelope.StatusUpdated, envelope.CodeOK)
+	d.expect(d.replace(token, vaulttest.Bank(vaulttest.Routing, "99887766")), envelope.StatusUpdated, envelope.CodeOK)
 	d.refused(d.shop.Refund(sale, 5), envelope.CodeAccountGone)
 	given := d.shop.Refund(sale, 5)
 	given.Account = payee
@@ -65,17 +65,17 @@ func TestUpdatesByAWholeAccount(t *testing.T) {
 	bank, card := d.stored(d.shop.Store(payee)), d.stored(d.shop.Store(goodCard))
 	sale := d.accepted(d.shop.BankSale(300))
 	d.settleBank()
-	blocked := intaketest.Bank(intaketest.Routing, intaketest.BankAccount)
-	good := intaketest.Bank(intaketest.Routing, "99887766")
+	blocked := vaulttest.Bank(vaulttest.Routing, vaulttest.BankAccount)
+	good := vaulttest.Bank(vaulttest.Routing, "99887766")
 	record, _ := d.record(bank)
 	for name, c := range map[string]struct {
-		draft intaketest.Draft
+		draft vaulttest.Draft
 		code  envelope.Code
 	}{
 		"a card for a bank account":  {d.replace(bank, goodCard), envelope.CodeBadAccount},
 		"a card for a card":          {d.replace(card, goodCard), envelope.CodeBadAccount},
 		"a bank account for a card":  {d.replace(card, good), envelope.CodeBadAccount},
-		"a routing number of nobody": {d.replace(bank, intaketest.Bank("990000000", "99887766")), envelope.CodeRouting},
+		"a routing number of nobody": {d.replace(bank, vaulttest.Bank("990000000", "99887766")), envelope.CodeRouting},
 		"no token that was made":     {d.replace("tok_aaaaaaaaaaaaaaaaaaaaaaaaaa", good), envelope.CodeUnknownToken},
 		"nameless":                   {d.replace(bank, nameless), envelope.CodeBadAccount},
 	} {

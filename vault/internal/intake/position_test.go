@@ -7,8 +7,8 @@ import (
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 func TestPosition(t *testing.T) {
@@ -23,7 +23,7 @@ func TestPosition(t *testing.T) {
 	missing.After.Number = 5
 	d.take(d.bags(missing, 2)...)
 	p := d.position()
-	if p.Vault != intaketest.Name || p.Generation != 1 || !p.Issued.Equal(d.Clock.Now()) || len(p.Relays) != 2 {
+	if p.Vault != vaulttest.Name || p.Generation != 1 || !p.Issued.Equal(d.Clock.Now()) || len(p.Relays) != 2 {
 		t.Fatalf("position %+v", p)
 	}
 	for _, e := range p.Relays {

@@ -6,12 +6,12 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // post takes drafts of shop-1 in one bag.
-func (d *desk) post(drafts ...intaketest.Draft) {
+func (d *desk) post(drafts ...vaulttest.Draft) {
 	d.TB.Helper()
 	msgs := make([][]byte, len(drafts))
 	for n, draft := range drafts {
@@ -21,7 +21,7 @@ func (d *desk) post(drafts ...intaketest.Draft) {
 }
 
 // expect takes one draft by itself, which is answered so; "" is no answer yet.
-func (d *desk) expect(draft intaketest.Draft, status envelope.Status, code envelope.Code) envelope.Facts {
+func (d *desk) expect(draft vaulttest.Draft, status envelope.Status, code envelope.Code) envelope.Facts {
 	d.TB.Helper()
 	d.post(draft)
 	f := d.answers()[draft.ID]
@@ -31,13 +31,13 @@ func (d *desk) expect(draft intaketest.Draft, status envelope.Status, code envel
 	return f
 }
 
-func (d *desk) refused(draft intaketest.Draft, code envelope.Code) envelope.Facts {
+func (d *desk) refused(draft vaulttest.Draft, code envelope.Code) envelope.Facts {
 	d.TB.Helper()
 	return d.expect(draft, envelope.StatusRejected, code)
 }
 
 // waits takes one draft that the engine goes on with.
-func (d *desk) waits(draft intaketest.Draft) book.Payment {
+func (d *desk) waits(draft vaulttest.Draft) book.Payment {
 	d.TB.Helper()
 	d.expect(draft, "", "")
 	return d.Payment("shop-1", draft.ID)
@@ -100,7 +100,7 @@ func (d *desk) captured(id string) {
 }
 
 // approved takes a draft and has the host approve it.
-func (d *desk) approved(draft intaketest.Draft) string {
+func (d *desk) approved(draft vaulttest.Draft) string {
 	d.TB.Helper()
 	d.waits(draft)
 	d.approve(draft.ID)

@@ -5,18 +5,18 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // ordered is an envelope of an order of these members beside the reference, with an account and without a code.
-func ordered(op envelope.Operation, members, account string) func(*intaketest.Draft) {
-	return func(d *intaketest.Draft) {
+func ordered(op envelope.Operation, members, account string) func(*vaulttest.Draft) {
+	return func(d *vaulttest.Draft) {
 		d.Order, d.Account, d.Code = `{"operation":"`+string(op)+`","reference":"order 17"`+members+`}`, account, ""
 	}
 }
 
-func withCode(change func(*intaketest.Draft)) func(*intaketest.Draft) {
-	return func(d *intaketest.Draft) {
+func withCode(change func(*vaulttest.Draft)) func(*vaulttest.Draft) {
+	return func(d *vaulttest.Draft) {
 		change(d)
 		d.Code = `{"code":"123"}`
 	}
@@ -61,7 +61,7 @@ func bankRefusals() []refusal {
 func cardOperationRefusals() []refusal {
 	return []refusal{
 		{"sale by an unknown token", ordered(envelope.OpSale, dollars+byToken, ""), withToken(fresh(envelope.CodeUnknownToken))},
-		{"sale by a token with a code of two digits", func(d *intaketest.Draft) {
+		{"sale by a token with a code of two digits", func(d *vaulttest.Draft) {
 			ordered(envelope.OpSale, dollars+byToken, "")(d)
 			d.Code = `{"code":"12"}`
 		}, withToken(fresh(envelope.CodeBadAccount))},
@@ -130,7 +130,7 @@ func TestNotPermitted(t *testing.T) {
 	payout.Account = noSuchABA
 	sale := d.shop.BankSale(5)
 	sale.Account = noSuchABA
-	refused := func(what string, drafts ...intaketest.Draft) {
+	refused := func(what string, drafts ...vaulttest.Draft) {
 		t.Helper()
 		for _, draft := range drafts {
 			d.take(d.run.Bag(d.shop.Seal(draft)))
@@ -141,7 +141,7 @@ func TestNotPermitted(t *testing.T) {
 	}
 	refused("a new merchant", card, unreadable, update, refund, payout, sale)
 
-	policy := intaketest.Policy()
+	policy := vaulttest.Policy()
 	policy.Limits = nil
 	d.Append("shop-1", book.MerchantPolicySet{Policy: policy})
 	refused("a merchant without a payout limit", d.shop.Payout(5))

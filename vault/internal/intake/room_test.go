@@ -12,17 +12,17 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // rejectedBags are bags of many envelopes that are rejected at once: nothing of them is ever sent.
-func (d *desk) rejectedBags(run *intaketest.Run, bags, envelopes int) (list []channel.Message) {
+func (d *desk) rejectedBags(run *vaulttest.Run, bags, envelopes int) (list []channel.Message) {
 	d.TB.Helper()
 	for range bags {
 		var notes [][]byte
 		for range envelopes {
 			sale := d.shop.Sale()
-			sale.Account = intaketest.Card("4242424242424241", "2031-12")
+			sale.Account = vaulttest.Card("4242424242424241", "2031-12")
 			notes = append(notes, d.shop.Seal(sale))
 		}
 		list = append(list, run.Bag(notes...))

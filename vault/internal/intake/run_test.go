@@ -12,16 +12,16 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // publish puts bags into the channel and waits until they are durable.
 func publish(t *testing.T, relay *channel.Relay, messages ...channel.Message) {
 	t.Helper()
 	for _, m := range messages {
-		if err := <-relay.PublishBag("relay-1", intaketest.Digest(t, bagNote(t, m)), m.Data); err != nil {
+		if err := <-relay.PublishBag("relay-1", vaulttest.Digest(t, bagNote(t, m)), m.Data); err != nil {
 			t.Fatal(err)
 		}
 	}

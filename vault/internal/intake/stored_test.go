@@ -9,13 +9,13 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/account"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // stored takes a store and returns its token.
-func (d *desk) stored(draft intaketest.Draft) string {
+func (d *desk) stored(draft vaulttest.Draft) string {
 	d.TB.Helper()
 	f := d.expect(draft, envelope.StatusStored, envelope.CodeOK)
 	if !envelope.ValidToken(f.Token) {
@@ -67,18 +67,18 @@ func (d *desk) dropPart(id string) {
 
 func TestStoredAccountOpens(t *testing.T) {
 	d := bankDesk(t)
-	store := d.shop.Store(intaketest.Card(intaketest.CardNumber, intaketest.CardExpiry))
+	store := d.shop.Store(vaulttest.Card(vaulttest.CardNumber, vaulttest.CardExpiry))
 	token := d.stored(store)
 	p := d.Payment("shop-1", store.ID)
 	if p.Stage != book.StageDone || p.Token != token || p.Method != book.MethodCard || p.Masked != "424242******4242" || len(d.parts(store.ID)) != 0 {
 		t.Errorf("store %+v", p)
 	}
 	acct, err := d.open(token)
-	if err != nil || string(acct.Card.Digits()) != intaketest.CardNumber || string(acct.Card.Name()) != "A. Shopper" {
+	if err != nil || string(acct.Card.Digits()) != vaulttest.CardNumber || string(acct.Card.Name()) != "A. Shopper" {
 		t.Fatalf("the stored card is another, or %v", err)
 	}
-	bank := d.stored(d.shop.Store(intaketest.Bank(intaketest.Routing, intaketest.BankAccount)))
-	if acct, err = d.open(bank); err != nil || acct.Bank == nil || string(acct.Bank.Account()) != intaketest.BankAccount {
+	bank := d.stored(d.shop.Store(vaulttest.Bank(vaulttest.Routing, vaulttest.BankAccount)))
+	if acct, err = d.open(bank); err != nil || acct.Bank == nil || string(acct.Bank.Account()) != vaulttest.BankAccount {
 		t.Errorf("the stored bank account is another, or %v", err)
 	}
 }
@@ -161,7 +161,7 @@ func TestUpdate(t *testing.T) {
 	}
 	d.dead(token, before)
 	acct, err := d.open(token)
-	if err != nil || acct.Card.ExpiryYYMM() != [4]byte{'3', '5', '0', '6'} || string(acct.Card.Digits()) != intaketest.CardNumber {
+	if err != nil || acct.Card.ExpiryYYMM() != [4]byte{'3', '5', '0', '6'} || string(acct.Card.Digits()) != vaulttest.CardNumber {
 		t.Fatalf("the updated card is another, or %v", err)
 	}
 	first, second := d.shop.Update(token, "2036-01"), d.shop.Update(token, "2036-02")
@@ -191,13 +191,13 @@ func TestForget(t *testing.T) {
 		t.Error("the forgotten account's record is there")
 	}
 	d.dead(token, record)
-	for _, draft := range []intaketest.Draft{d.shop.Forget(token), d.shop.Update(token, "2035-06"), d.shop.ByToken(envelope.OpSale, token, 10)} {
+	for _, draft := range []vaulttest.Draft{d.shop.Forget(token), d.shop.Update(token, "2035-06"), d.shop.ByToken(envelope.OpSale, token, 10)} {
 		d.refused(draft, envelope.CodeUnknownToken)
 	}
 	again := d.stored(d.shop.Store(goodCard))
 	forget, update, sale := d.shop.Forget(again), d.shop.Update(again, "2035-06"), d.shop.ByToken(envelope.OpSale, again, 10)
 	d.post(forget, update, sale)
-	for _, draft := range []intaketest.Draft{update, sale} {
+	for _, draft := range []vaulttest.Draft{update, sale} {
 		if f := d.answers()[draft.ID]; f.Code != envelope.CodeUnknownToken {
 			t.Errorf("after a forget in the same bag: %+v", f)
 		}
@@ -205,7 +205,7 @@ func TestForget(t *testing.T) {
 	mine := d.stored(d.shop.Store(goodCard))
 	other := d.Enrol("shop-2")
 	d.permit("shop-2")
-	for _, draft := range []intaketest.Draft{other.Forget(mine), other.Update(mine, "2035-06"), other.ByToken(envelope.OpSale, mine, 10)} {
+	for _, draft := range []vaulttest.Draft{other.Forget(mine), other.Update(mine, "2035-06"), other.ByToken(envelope.OpSale, mine, 10)} {
 		d.take(d.run.Bag(other.Seal(draft)))
 		if f := d.answers()[draft.ID]; f.Code != envelope.CodeUnknownToken || f.Masked != "" {
 			t.Errorf("another merchant's token: %+v", f)
@@ -240,7 +240,7 @@ func TestKeysOfAccountsThatWereNotKept(t *testing.T) {
 	d := bankDesk(t)
 	accounts := counting{d.Ring, map[uint32]bool{}, map[uint32]bool{}}
 	d.intake.Accounts, d.intake.Workers = accounts, 1
-	policy := intaketest.Policy()
+	policy := vaulttest.Policy()
 	policy.StoresPerDay = 3
 	d.Append("shop-1", book.MerchantPolicySet{Policy: policy})
 	msg := d.shop.Seal(d.shop.Store(goodCard))

@@ -11,7 +11,7 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 var update = flag.Bool("update", false, "write testdata/vectors")
@@ -46,20 +46,20 @@ func readable() []refusal {
 }
 
 // good is one good instruction of each operation that needs neither token nor payment.
-func good(s *intaketest.Storefront) []named {
+func good(s *vaulttest.Storefront) []named {
 	return []named{{"a sale by card", s.Sale()}, {"a sale from a bank account", s.BankSale(2500)}, {"an authorisation", s.Authorize(5000)},
 		{"a payout", s.Payout(700)}, {"a card to store", s.Store(goodCard)}, {"a bank account to store", s.Store(payee)}}
 }
 
 type named struct {
 	name  string
-	draft intaketest.Draft
+	draft vaulttest.Draft
 }
 
 // The vectors are the table of refusals, which TestEveryDefectHasItsAnswer holds against the vault, and what it takes.
 func TestInstructionVectors(t *testing.T) {
 	d := bankDesk(t)
-	file := instructions{Format: "instructions", ID: ownID, Now: envelope.At(d.Clock.Now()), Policy: intaketest.Policy(),
+	file := instructions{Format: "instructions", ID: ownID, Now: envelope.At(d.Clock.Now()), Policy: vaulttest.Policy(),
 		About: "What the vault answers to an order with its account and code (plaintexts before padding) of envelope `id` at the time `now`, for a merchant of currencies USD and EUR with `policy`. " +
 			"No token and no payment is there. facts is line 1 of the result; without it the instruction is taken."}
 	for _, g := range good(d.shop) {

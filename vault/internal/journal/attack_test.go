@@ -12,9 +12,9 @@ import (
 
 	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/merkle"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // history is a ledger of the desk's vault in a file of its own, which can be copied and put back.
@@ -201,7 +201,7 @@ func TestForeignJournalIsRefused(t *testing.T) {
 func sampleOf(t *testing.T, h *history, generation uint64) []byte {
 	t.Helper()
 	m := sample()
-	m.Vault, m.Generation = intaketest.Name, generation
+	m.Vault, m.Generation = vaulttest.Name, generation
 	data, err := m.Encode(h.d.Ring.Signer())
 	must(t, err)
 	return data

@@ -10,19 +10,19 @@ import (
 
 	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/merkle"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // desk is a vault with a journal.
 type desk struct {
-	*intaketest.Vault
+	*vaulttest.Vault
 	t testing.TB
 }
 
-func newDesk(t testing.TB) *desk { return &desk{Vault: intaketest.New(t), t: t} }
+func newDesk(t testing.TB) *desk { return &desk{Vault: vaulttest.New(t), t: t} }
 
 // grow commits n events, one a commit, and returns the log's size.
 func (d *desk) grow(n int) int64 {

@@ -79,7 +79,7 @@ func commitForEver(dir, round string) error {
 func TestKilledProcessLosesNothingThatWasAcked(t *testing.T) {
 	v := newVault(t)
 	for i, share := range v.shares {
-		if err := os.WriteFile(filepath.Join(v.dir, fmt.Sprintf("share-%d", i)), share, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(v.dir, fmt.Sprintf("share-%d", i)), share.Encode(), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -91,7 +91,7 @@ func TestKilledProcessLosesNothingThatWasAcked(t *testing.T) {
 	for round := range 4 {
 		acked = append(acked, commitAndKill(t, v.dir, round)...)
 	}
-	v.ring = v.unlockRing()
+	v.unlockRing()
 	v.open()
 	defer v.close()
 	v.view(func(tx *Tx) error {

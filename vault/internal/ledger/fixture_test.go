@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -12,25 +11,8 @@ import (
 	"nightdrop/shared/note"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/keyring/keyringtest"
 )
-
-// clock is the fake clock of events.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
 
 var start = time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
 
@@ -45,35 +27,19 @@ type vault struct {
 	t     testing.TB
 	dir   string
 	ring  *keyring.Ring
-	clock *clock
+	clock *keyringtest.Clock
 	opts  Options
 	ids   int
 
-	shares [][]byte // encoded, enough to unlock
+	shares []keyring.Share // enough to unlock
 }
 
 // newVault creates and opens a ledger with two merchants and checks every invariant when the test is over.
 func newVault(t testing.TB) *vault {
 	t.Helper()
-	v := &vault{t: t, dir: t.TempDir(), clock: &clock{now: start}}
-	ringDir := filepath.Join(v.dir, "ring")
-	shares, _, err := keyring.Create(ringDir, keyring.CreateOptions{Name: "vault.example", Shares: 3, Threshold: 2, Now: v.clock.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if v.ring, err = keyring.Open(ringDir, keyring.Options{Now: v.clock.Now}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = v.ring.Close() })
-	if err := v.ring.Unlock(shares[:2]); err != nil {
-		t.Fatal(err)
-	}
-	if err := v.ring.KeepStored(nil); err != nil {
-		t.Fatal(err)
-	}
-	for _, share := range shares[:2] {
-		v.shares = append(v.shares, share.Encode())
-	}
+	v := &vault{t: t, dir: t.TempDir(), clock: keyringtest.ClockAt(start)}
+	v.ring, v.shares = keyringtest.New(t, v.ringDir(), "vault.example", v.clock.Now)
+	t.Cleanup(func() { _ = v.ring.Close() }) // or what unlockRing put in its place
 	v.opts = Options{Now: v.clock.Now}
 	if err := Create(v.path(), v.ring, v.opts); err != nil {
 		t.Fatal(err)
@@ -91,26 +57,10 @@ func newVault(t testing.TB) *vault {
 	return v
 }
 
-// unlockRing opens the key ring again, once it is closed; the fixture closes it in the end.
-func (v *vault) unlockRing() *keyring.Ring {
-	v.t.Helper()
-	ring, err := keyring.Open(filepath.Join(v.dir, "ring"), keyring.Options{Now: v.clock.Now})
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	var shares []keyring.Share
-	for _, text := range v.shares {
-		share, err := keyring.ParseShare(text)
-		if err != nil {
-			v.t.Fatal(err)
-		}
-		shares = append(shares, share)
-	}
-	if err := ring.Unlock(shares); err != nil {
-		v.t.Fatal(err)
-	}
-	return ring
-}
+// unlockRing opens the key ring again, once it is closed.
+func (v *vault) unlockRing() { v.ring = keyringtest.Unlock(v.t, v.ringDir(), v.shares, v.clock.Now) }
+
+func (v *vault) ringDir() string { return filepath.Join(v.dir, "ring") }
 
 func (v *vault) path() string { return filepath.Join(v.dir, "ledger.db") }
 

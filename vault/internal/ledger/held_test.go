@@ -59,20 +59,20 @@ func TestOpenMessagesHoldTheirTraceNumbers(t *testing.T) {
 	})
 	friday, first := v.intended(3)
 	v.answer(friday[1])
-	v.clock.Add(24 * time.Hour)
+	v.clock.Pass(24 * time.Hour)
 	_, second := v.intended(2) // these stay open as well
 	if got := stans(second); got[0] != 2 || got[1] != 4 {
 		t.Errorf("on Saturday %v were given while 1 and 3 of Friday are open", got)
 	}
 	v.close()
 	v.open()
-	v.clock.Add(24 * time.Hour)
+	v.clock.Pass(24 * time.Hour)
 	third, traces := v.intended(2)
 	if got := stans(traces); got[0] != 5 || got[1] != 6 {
 		t.Errorf("on Sunday %v were given while 1, 2, 3 and 4 are open", got)
 	}
 	v.answer(friday[0], friday[2], third[0])
-	v.clock.Add(24 * time.Hour)
+	v.clock.Pass(24 * time.Hour)
 	if _, traces = v.intended(3); traces[0].STAN != 1 || traces[1].STAN != 3 || traces[2].STAN != 5 {
 		t.Errorf("on Monday %v were given while 2, 4 and 6 are open", stans(traces))
 	}
@@ -107,7 +107,7 @@ func TestWhatIsRolledBackHoldsNothing(t *testing.T) {
 	if !errors.Is(err, broken) {
 		t.Fatal(err)
 	}
-	v.clock.Add(24 * time.Hour)
+	v.clock.Pass(24 * time.Hour)
 	if _, traces := v.intended(1); traces[0].STAN != 2 {
 		t.Errorf("number %d was given while 1 is open", traces[0].STAN)
 	}

@@ -87,7 +87,7 @@ func TestSecondProcessIsRefused(t *testing.T) {
 
 func TestTimeNeverGoesBack(t *testing.T) {
 	v := newVault(t)
-	v.clock.Add(-time.Hour)
+	v.clock.Pass(-time.Hour)
 	v.commit(func(tx *Tx) error {
 		if tx.Now() != envelope.At(start) {
 			t.Errorf("now %v, the last event was at %v", tx.Now(), start)
@@ -124,7 +124,7 @@ func TestLogKeysChangeDailyAndWithEachOpening(t *testing.T) {
 	if len(keys) != 1 {
 		t.Errorf("keys %v within a day", keys)
 	}
-	v.clock.Add(24 * time.Hour)
+	v.clock.Pass(24 * time.Hour)
 	note()
 	if len(keys) != 2 {
 		t.Errorf("keys %v after a day", keys)

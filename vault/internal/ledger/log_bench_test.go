@@ -10,8 +10,8 @@ import (
 
 	"nightdrop/shared/channel"
 	"nightdrop/vault/internal/intake"
-	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // Sizes of the benchmark. ops/bench runs it with -benchtime=1x and reads its metrics; with -short it takes two turns.
@@ -63,7 +63,7 @@ func inTurns(b *testing.B, leave func(*ledger.Ledger, string) (*ledger.Ledger, e
 
 // logSide is an intake into a ledger of its own.
 type logSide struct {
-	vault  *intaketest.Vault
+	vault  *vaulttest.Vault
 	ledger *ledger.Ledger
 	size   int64 // of the log at first
 	took   time.Duration
@@ -72,17 +72,17 @@ type logSide struct {
 // logSides makes a vault, a copy of its ledger that leaves something out, and n sealed sales in bags that both may take.
 func logSides(b *testing.B, n int, leave func(*ledger.Ledger, string) (*ledger.Ledger, error)) (with, without *logSide, messages []channel.Message) {
 	b.Helper()
-	v := intaketest.New(b)
+	v := vaulttest.New(b)
 	run := v.SetRelays("relay-1")[0].Start()
-	shops := make([]*intaketest.Storefront, logMerchants)
+	shops := make([]*vaulttest.Storefront, logMerchants)
 	for k := range shops {
 		shops[k] = v.Enrol(fmt.Sprintf("shop-%d", k+1))
 	}
-	sealed := intaketest.SealAll(n, func(k int) []byte {
+	sealed := vaulttest.SealAll(n, func(k int) []byte {
 		shop := shops[k%logMerchants]
 		sale := shop.Sale()
 		if k%logRefused == 0 {
-			sale.Account = intaketest.Card(intaketest.CardNumber, "2020-01")
+			sale.Account = vaulttest.Card(vaulttest.CardNumber, "2020-01")
 		}
 		return shop.Seal(sale)
 	})
@@ -99,13 +99,13 @@ func logSides(b *testing.B, n int, leave func(*ledger.Ledger, string) (*ledger.L
 func (s *logSide) drain(b *testing.B, messages []channel.Message) {
 	b.Helper()
 	i, err := intake.New(intake.Config{Ledger: s.ledger, Opener: s.vault.Ring, Accounts: s.vault.Ring, Bank: true,
-		Source: intaketest.Backlog{Messages: messages, Ledger: s.ledger}, Now: s.vault.Clock.Now})
+		Source: vaulttest.Backlog{Messages: messages, Ledger: s.ledger}, Now: s.vault.Clock.Now})
 	if err != nil {
 		b.Fatal(err)
 	}
 	runtime.GC() // neither collects what the other left
 	begun := time.Now()
-	if err := i.Run(b.Context()); !errors.Is(err, intaketest.ErrDrained) {
+	if err := i.Run(b.Context()); !errors.Is(err, vaulttest.ErrDrained) {
 		b.Fatal(err)
 	}
 	s.took += time.Since(begun)

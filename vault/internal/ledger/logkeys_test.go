@@ -90,7 +90,7 @@ func TestAnAuditorReadsItsTime(t *testing.T) {
 	anna := v.auditor("anna")
 	receiveOne()
 	bert := v.auditor("bert")
-	v.clock.Add(24 * time.Hour)
+	v.clock.Pass(24 * time.Hour)
 	receiveOne()
 	v.removeAuditor("anna")
 	v.close()
@@ -189,7 +189,7 @@ func TestExportLeavesBodiesOfADayOut(t *testing.T) {
 		})
 	}
 	fill()
-	v.clock.Add(24 * time.Hour)
+	v.clock.Pass(24 * time.Hour)
 	midnight := v.clock.Now().Truncate(24 * time.Hour)
 	var first, size int64
 	v.view(func(tx *Tx) (err error) {

@@ -23,7 +23,7 @@ func (v *vault) restart(meanwhile func()) {
 		v.t.Fatal(err)
 	}
 	meanwhile()
-	v.ring = v.unlockRing()
+	v.unlockRing()
 	v.open()
 	var slots []uint32
 	v.view(func(tx *Tx) (err error) {

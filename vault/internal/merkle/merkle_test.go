@@ -3,14 +3,15 @@ package merkle
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
 	"nightdrop/shared/proof"
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/keyring/keyringtest"
 )
 
 const origin = "vault.example"
@@ -24,19 +25,7 @@ type log struct {
 
 func newLog(t *testing.T) *log {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "ring")
-	shares, _, err := keyring.Create(dir, keyring.CreateOptions{Name: origin, Shares: 1, Threshold: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ring, err := keyring.Open(dir, keyring.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = ring.Close() })
-	if err := ring.Unlock(shares); err != nil {
-		t.Fatal(err)
-	}
+	ring, _ := keyringtest.New(t, t.TempDir(), origin, time.Now)
 	_, box, err := ring.NewBox(keyring.LogKeyPurpose(1))
 	if err != nil {
 		t.Fatal(err)

@@ -17,8 +17,8 @@ import (
 	"nightdrop/shared/proof"
 	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // read returns all results of a merchant that the channel holds.
@@ -46,10 +46,10 @@ func TestResultsReachTheirStorefrontAndAreInTheLog(t *testing.T) {
 	var msgs [][]byte
 	for n := range 30 {
 		sale := d.shop.Sale()
-		sale.Account = intaketest.Card("4242424242424241", "2031-12")
-		sale.Order = intaketest.Order(int64(n+1), "EUR", fmt.Sprintf("order %d", n))
+		sale.Account = vaulttest.Card("4242424242424241", "2031-12")
+		sale.Order = vaulttest.Order(int64(n+1), "EUR", fmt.Sprintf("order %d", n))
 		msg := d.shop.Seal(sale)
-		sent[sale.ID] = intaketest.Digest(t, msg)
+		sent[sale.ID] = vaulttest.Digest(t, msg)
 		msgs = append(msgs, msg)
 	}
 	if err := d.intake().Take(t.Context(), []channel.Message{run.Bag(msgs...)}); err != nil {
@@ -74,7 +74,7 @@ func TestResultsReachTheirStorefrontAndAreInTheLog(t *testing.T) {
 }
 
 // checkLeaf checks that the log holds what a result told, by the log's checkpoint.
-func (d *desk) checkLeaf(r intaketest.Opened) {
+func (d *desk) checkLeaf(r vaulttest.Opened) {
 	d.TB.Helper()
 	raw, err := hex.DecodeString(r.Place.Entry)
 	if err != nil || len(raw) != 32 {
@@ -104,7 +104,7 @@ func (d *desk) checkLeaf(r intaketest.Opened) {
 
 func TestManyMerchantsAtOnce(t *testing.T) {
 	d := newDesk(t)
-	shops := []*intaketest.Storefront{d.shop, d.Enrol("shop-2"), d.Enrol("shop-3")}
+	shops := []*vaulttest.Storefront{d.shop, d.Enrol("shop-2"), d.Enrol("shop-3")}
 	broker := brokertest.Start(t)
 	relay := broker.Relay()
 	stop := start(d.outbox(broker.Vault()))

@@ -15,8 +15,8 @@ import (
 	"nightdrop/shared/note"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake"
-	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // recorder is a channel that keeps what was published and answers as told.
@@ -102,13 +102,13 @@ func (r *recorder) published() []ledger.Ready {
 
 // desk is a vault with an outbox and one merchant.
 type desk struct {
-	*intaketest.Vault
-	shop *intaketest.Storefront
+	*vaulttest.Vault
+	shop *vaulttest.Storefront
 }
 
 func newDesk(t testing.TB) *desk {
 	t.Helper()
-	v := intaketest.New(t)
+	v := vaulttest.New(t)
 	v.SetRelays("relay-1")
 	return &desk{v, v.Enrol("shop-1")}
 }
@@ -174,10 +174,10 @@ func start(o *Outbox) (stop func() error) {
 }
 
 // checkChain opens a merchant's results and checks that they are an unbroken chain from serial 1.
-func checkChain(t *testing.T, shop *intaketest.Storefront, notes [][]byte) []intaketest.Opened {
+func checkChain(t *testing.T, shop *vaulttest.Storefront, notes [][]byte) []vaulttest.Opened {
 	t.Helper()
 	previous := envelope.ZeroDigest
-	opened := make([]intaketest.Opened, len(notes))
+	opened := make([]vaulttest.Opened, len(notes))
 	for n, msg := range notes {
 		r := shop.Open(msg)
 		if r.Serial != uint64(n+1) || r.Previous != previous || r.Merchant != shop.ID {

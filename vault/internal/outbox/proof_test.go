@@ -8,12 +8,12 @@ import (
 	"nightdrop/shared/channel"
 	"nightdrop/shared/proof"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // leaf is the record that a result tells of.
-func leaf(t testing.TB, r intaketest.Opened) [proof.LeafBytes]byte {
+func leaf(t testing.TB, r vaulttest.Opened) [proof.LeafBytes]byte {
 	t.Helper()
 	entry, err := hex.DecodeString(r.Place.Entry)
 	if err != nil || len(entry) != 32 {
@@ -23,7 +23,7 @@ func leaf(t testing.TB, r intaketest.Opened) [proof.LeafBytes]byte {
 }
 
 // sealed opens every result of the channel's log so far, after sealing and sending all that is pending.
-func (d *desk) sealed(t *testing.T, o *Outbox, r *recorder) []intaketest.Opened {
+func (d *desk) sealed(t *testing.T, o *Outbox, r *recorder) []vaulttest.Opened {
 	t.Helper()
 	for {
 		n, err := o.sealRound(t.Context())

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"nightdrop/vault/internal/audit"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/keyring/keyringtest"
 	"nightdrop/vault/internal/merkle"
 )
 
@@ -54,18 +54,13 @@ type logged struct {
 // newVault is a vault with one merchant, added before the auditor anna.
 func newVault(t testing.TB) *vault {
 	t.Helper()
-	dir := t.TempDir()
 	v := &vault{t: t, wraps: map[string][]byte{}, state: book.NewMemory(), rows: new(merkle.Memory), now: time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)}
-	shares, _, err := keyring.Create(filepath.Join(dir, "ring"), keyring.CreateOptions{Name: origin, Shares: 1, Threshold: 1})
-	v.must(err)
-	v.ring, err = keyring.Open(filepath.Join(dir, "ring"), keyring.Options{})
-	v.must(err)
-	t.Cleanup(func() { _ = v.ring.Close() })
-	v.must(v.ring.Unlock(shares))
+	v.ring, _ = keyringtest.New(t, t.TempDir(), origin, time.Now)
 	v.signer = v.ring.Signer()
 	v.begin()
 	v.do("", book.VaultCreated{Vault: origin, Generation: 1, Signer: v.signer.Verifier().String()})
 	v.do(shop, book.MerchantAdded{Name: "Shop", Acceptor: "ACCEPTOR1", Currencies: []string{"USD"}})
+	var err error
 	v.anna, err = keyring.NewAuditor("anna")
 	v.must(err)
 	v.open()

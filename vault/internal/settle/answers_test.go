@@ -17,7 +17,7 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer/nacha"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // amountReturned makes the simulator's bank return an entry with R02, account closed. (INTERFACES 10)
@@ -252,7 +252,7 @@ func TestAnswersOfAnotherCompany(t *testing.T) {
 	if done.Returns != 0 || done.LeftCount != 1 || !strings.Contains(done.Left[0].Problem, "its company is not") {
 		t.Errorf("imported %+v", done)
 	}
-	policy := intaketest.Policy()
+	policy := vaulttest.Policy()
 	policy.Company.ID = "2222222222"
 	c.Append("shop-1", book.MerchantPolicySet{Policy: policy})
 	done, err = c.importing(answerFile{created: today, entries: entry()})

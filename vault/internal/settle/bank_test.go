@@ -18,8 +18,8 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer/nacha"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // theFile reads the one file of the outbox, which must be whole for moov-io/ach.
@@ -69,7 +69,7 @@ func TestBankEntriesBecomeAFile(t *testing.T) {
 	c.want("the sale", sold, book.StageSettled, envelope.CodeOK, "accepted", "settled")
 	c.must(os.Remove(filepath.Join(c.outbox, "nightdrop-20261124-A.ach"))) // the bank's pick-up
 
-	token := c.Payment("shop-1", c.send(c.shop.Store(intaketest.Bank("091000019", "998877665544")))).Token
+	token := c.Payment("shop-1", c.send(c.shop.Store(vaulttest.Bank("091000019", "998877665544")))).Token
 	again, refund, payout := c.send(c.shop.BankSale(50)), c.send(c.shop.Refund(sold, 345)), c.send(c.shop.ByToken(envelope.OpPayout, token, 9900))
 	voided := c.send(c.shop.BankSale(60))
 	c.send(c.shop.Void(voided))
@@ -120,7 +120,7 @@ func (c *counter) hasEntries(file *ach.File, want []string) {
 func TestEntriesWhoseAccountIsGone(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	e := c.engine(nil)
-	token := c.Payment("shop-1", c.send(c.shop.Store(intaketest.Bank("091000019", "998877665544")))).Token
+	token := c.Payment("shop-1", c.send(c.shop.Store(vaulttest.Bank("091000019", "998877665544")))).Token
 	dies, gone := c.send(c.shop.BankSale(100)), c.send(c.shop.ByToken(envelope.OpSale, token, 200))
 	c.send(c.shop.Forget(token))
 	c.pass(8 * 24 * time.Hour)
@@ -364,7 +364,7 @@ func TestSettlingEntriesRefusals(t *testing.T) {
 	if _, err := e.Settle(t.Context(), 1, "", person(), nil); !errors.Is(err, ErrConflict) {
 		t.Errorf("settling entries without a bank: %v", err)
 	}
-	policy := intaketest.Policy()
+	policy := vaulttest.Policy()
 	policy.Company.Name = " A SPACE BEFORE"
 	c.Append("shop-1", book.MerchantPolicySet{Policy: policy})
 	if _, err := c.engine(nil).Settle(t.Context(), 1, "", person(), nil); !errors.Is(err, ErrConflict) || c.stage(id) != book.StageAccepted {

@@ -20,8 +20,8 @@ import (
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/acquirer/iso8583"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // Sizes of the benchmarks. ops/bench runs them with -benchtime=1x and reads their metrics; with -short they take less.
@@ -62,9 +62,9 @@ func BenchmarkSettle(b *testing.B) {
 // settleTime settles n payments in a vault of its own and returns the time for each, in microseconds.
 func settleTime(b *testing.B, n int) float64 {
 	b.Helper()
-	c := &counter{Vault: intaketest.New(b), t: b, outbox: b.TempDir()}
+	c := &counter{Vault: vaulttest.New(b), t: b, outbox: b.TempDir()}
 	c.shop = c.Enrol("shop-1")
-	c.Append("shop-1", book.MerchantPolicySet{Policy: intaketest.Policy()},
+	c.Append("shop-1", book.MerchantPolicySet{Policy: vaulttest.Policy()},
 		book.BatchOpened{Batch: 1, Method: book.MethodCard}, book.BatchOpened{Batch: 2, Method: book.MethodBank})
 	c.fill(n)
 	e := New(Config{Ledger: c.Ledger, Opener: c.Ring, Accounts: c.Ring, Acquirer: agreeing{}, Bank: c.bank(), Terminals: []string{"ND000001"},
@@ -94,7 +94,7 @@ func (c *counter) fill(n int) {
 			id := uuid.NewString()
 			ids = append(ids, id)
 			if i%2 == 0 {
-				parts[id], err = sealer.Seal(envelope.PartAccount, "shop-1", id, []byte(intaketest.Bank(intaketest.Routing, fmt.Sprintf("%012d", i))))
+				parts[id], err = sealer.Seal(envelope.PartAccount, "shop-1", id, []byte(vaulttest.Bank(vaulttest.Routing, fmt.Sprintf("%012d", i))))
 				c.must(err)
 			}
 		}
@@ -169,7 +169,7 @@ func BenchmarkAuthorise(b *testing.B) {
 // authoriseTime authorises so many sales in a vault of its own, with a host that takes so long to answer, and asks as many of it barely.
 func authoriseTime(b *testing.B, sales int, delay time.Duration) (authorising, asking time.Duration) {
 	b.Helper()
-	c := &counter{Vault: intaketest.New(b), t: b, outbox: b.TempDir()}
+	c := &counter{Vault: vaulttest.New(b), t: b, outbox: b.TempDir()}
 	c.run, c.shop = c.SetRelays("relay-1")[0].Start(), c.Enrol("shop-1")
 	var err error
 	c.host, err = host.Start(host.Config{Listen: "127.0.0.1:0", Book: filepath.Join(b.TempDir(), "book"), AnswerDelay: delay})
@@ -189,7 +189,7 @@ func authoriseTime(b *testing.B, sales int, delay time.Duration) (authorising, a
 func (c *counter) takeTurns(sales int) (authorising, asking time.Duration) {
 	c.t.Helper()
 	shares := &shared{Acquirer: c.client, places: make(chan struct{}, sales), answers: make(chan struct{}, sales)}
-	card, err := account.Parse([]byte(intaketest.Card(intaketest.CardNumber, intaketest.CardExpiry)))
+	card, err := account.Parse([]byte(vaulttest.Card(vaulttest.CardNumber, vaulttest.CardExpiry)))
 	c.must(err)
 	defer card.Clear()
 	c.while(c.engine(func(cfg *Config) { cfg.Acquirer = shares }), func() {

@@ -12,8 +12,8 @@ import (
 	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // want checks where a payment stands and what its merchant was told of it.
@@ -106,9 +106,9 @@ func TestARefusalIsOfRequestsAlone(t *testing.T) {
 	c.agree()
 }
 
-func (c *counter) bigSale(amount int64) intaketest.Draft {
+func (c *counter) bigSale(amount int64) vaulttest.Draft {
 	d := c.shop.Sale()
-	d.Order = intaketest.Order(amount, "USD", "a large order")
+	d.Order = vaulttest.Order(amount, "USD", "a large order")
 	return d
 }
 
@@ -253,13 +253,13 @@ func TestStoredCard(t *testing.T) {
 	asks.sales = func(r acquirer.Request) error {
 		mu.Lock()
 		defer mu.Unlock()
-		if r.Card != nil && string(r.Card.Digits()) == intaketest.CardNumber {
+		if r.Card != nil && string(r.Card.Digits()) == vaulttest.CardNumber {
 			cards[r.Kind]++
 		}
 		return nil
 	}
 	e := c.engine(func(cfg *Config) { cfg.Acquirer = asks })
-	token := c.Payment("shop-1", c.send(c.shop.Store(intaketest.Card(intaketest.CardNumber, intaketest.CardExpiry)))).Token
+	token := c.Payment("shop-1", c.send(c.shop.Store(vaulttest.Card(vaulttest.CardNumber, vaulttest.CardExpiry)))).Token
 	sale := c.send(c.shop.ByToken(envelope.OpSale, token, 4200))
 	c.finish(e)
 	c.want("the sale", sale, book.StageApproved, "iso-00", "approved")
@@ -271,7 +271,7 @@ func TestStoredCard(t *testing.T) {
 		t.Errorf("requests with the card: %v", cards)
 	}
 	withNumber := c.shop.Refund(sale, 500)
-	withNumber.Account = intaketest.Card(intaketest.CardNumber, intaketest.CardExpiry)
+	withNumber.Account = vaulttest.Card(vaulttest.CardNumber, vaulttest.CardExpiry)
 	numbered, again := c.send(withNumber), c.send(c.shop.ByToken(envelope.OpSale, token, 100))
 	c.send(c.shop.Forget(token))
 	c.finish(e)
@@ -284,7 +284,7 @@ func TestStoredCard(t *testing.T) {
 // TestStoredCardThatChangesMeanwhile: an update between reading where a card is and opening it is no reason to refuse the sale.
 func TestStoredCardThatChangesMeanwhile(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
-	token := c.Payment("shop-1", c.send(c.shop.Store(intaketest.Card(intaketest.CardNumber, intaketest.CardExpiry)))).Token
+	token := c.Payment("shop-1", c.send(c.shop.Store(vaulttest.Card(vaulttest.CardNumber, vaulttest.CardExpiry)))).Token
 	sale := c.send(c.shop.ByToken(envelope.OpSale, token, 4200))
 	e := c.engine(func(cfg *Config) { cfg.Accounts = &lateAccounts{c: c, token: token} })
 	c.finish(e)

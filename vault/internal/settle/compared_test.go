@@ -7,7 +7,7 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // TestBlockedAccountsThatIntakeDidNotCompare: beyond a day's comparisons a blocked account is accepted, and its
@@ -20,11 +20,11 @@ func TestBlockedAccountsThatIntakeDidNotCompare(t *testing.T) {
 	c.Append("shop-1", book.PaymentReturned{ID: returned, Code: envelope.ACHCode("R02")})
 	var tries [][]byte
 	for n := range book.MaxBlockComparisons {
-		try := c.shop.Store(intaketest.Bank(intaketest.Routing, fmt.Sprintf("%04d5678", n)))
+		try := c.shop.Store(vaulttest.Bank(vaulttest.Routing, fmt.Sprintf("%04d5678", n)))
 		tries = append(tries, c.shop.Seal(try))
 	}
 	c.take(tries...)
-	store := c.send(c.shop.Store(intaketest.Bank(intaketest.Routing, intaketest.BankAccount)))
+	store := c.send(c.shop.Store(vaulttest.Bank(vaulttest.Routing, vaulttest.BankAccount)))
 	byToken := c.shop.ByToken(envelope.OpSale, c.Payment("shop-1", store).Token, 5)
 	blocked := []string{c.send(c.shop.BankSale(5)), c.send(c.shop.Payout(5)), c.send(byToken)}
 	done := c.endOfDay(e)

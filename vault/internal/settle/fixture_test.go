@@ -17,9 +17,9 @@ import (
 	"nightdrop/vault/internal/acquirer/nacha"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake"
-	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/operator"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // Amounts in minor units that make the simulator misbehave (INTERFACES 10).
@@ -32,10 +32,10 @@ const (
 
 // counter is a vault with a merchant, an intake, an acquirer's host on the other end of a TCP line, and an outbox for a bank.
 type counter struct {
-	*intaketest.Vault
+	*vaulttest.Vault
 	t           testing.TB
-	shop        *intaketest.Storefront
-	run         *intaketest.Run
+	shop        *vaulttest.Storefront
+	run         *vaulttest.Run
 	host        *host.Host
 	book        string
 	client      *iso8583.Client
@@ -45,10 +45,10 @@ type counter struct {
 
 func newCounter(t testing.TB, answerTimeout time.Duration) *counter {
 	t.Helper()
-	c := &counter{Vault: intaketest.New(t), t: t, book: filepath.Join(t.TempDir(), "book"), outbox: t.TempDir(), byReference: true}
+	c := &counter{Vault: vaulttest.New(t), t: t, book: filepath.Join(t.TempDir(), "book"), outbox: t.TempDir(), byReference: true}
 	c.run = c.SetRelays("relay-1")[0].Start()
 	c.shop = c.Enrol("shop-1")
-	c.Append("shop-1", book.MerchantPolicySet{Policy: intaketest.Policy()})
+	c.Append("shop-1", book.MerchantPolicySet{Policy: vaulttest.Policy()})
 	c.startHost("127.0.0.1:0")
 	c.client = iso8583.New(iso8583.Config{Address: c.host.Addr(), AnswerTimeout: answerTimeout})
 	t.Cleanup(func() { _ = c.client.Close(); _ = c.host.Close() })
@@ -69,7 +69,7 @@ func (c *counter) post(amounts ...int64) []string {
 	var envelopes [][]byte
 	for i, amount := range amounts {
 		draft := c.shop.Sale()
-		draft.Order = intaketest.Order(amount, "USD", fmt.Sprintf("order %d", i))
+		draft.Order = vaulttest.Order(amount, "USD", fmt.Sprintf("order %d", i))
 		ids = append(ids, draft.ID)
 		envelopes = append(envelopes, c.shop.Seal(draft))
 	}
@@ -78,7 +78,7 @@ func (c *counter) post(amounts ...int64) []string {
 }
 
 // send takes one envelope and returns its id.
-func (c *counter) send(d intaketest.Draft) string {
+func (c *counter) send(d vaulttest.Draft) string {
 	c.t.Helper()
 	c.take(c.shop.Seal(d))
 	return d.ID

@@ -12,8 +12,8 @@ import (
 	"nightdrop/shared/channel/broker/brokertest"
 	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/acquirer/iso8583"
-	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/journal"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // BenchmarkJournal authorises card sales with a journal on the channel of a real broker, which syncs on the same disk as the ledger, and as
@@ -49,7 +49,7 @@ type line struct {
 
 func newLine(b *testing.B, sales int, journaled bool) line {
 	b.Helper()
-	c := &counter{Vault: intaketest.New(b), t: b, outbox: b.TempDir()}
+	c := &counter{Vault: vaulttest.New(b), t: b, outbox: b.TempDir()}
 	c.run, c.shop = c.SetRelays("relay-1")[0].Start(), c.Enrol("shop-1")
 	var err error
 	c.host, err = host.Start(host.Config{Listen: "127.0.0.1:0", Book: filepath.Join(b.TempDir(), "book")})

@@ -15,9 +15,9 @@ import (
 	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/journal"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // valve is a place of a journal that can be closed, and remembers how much of the log it let through. It is safe for concurrent use.
@@ -26,7 +26,7 @@ type valve struct {
 	mu   sync.Mutex
 	shut bool
 	size int64
-	key  *intaketest.Vault
+	key  *vaulttest.Vault
 }
 
 var errShut = errors.New("the disk is gone")

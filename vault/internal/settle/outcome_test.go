@@ -16,8 +16,8 @@ import (
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/acquirer/iso8583"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // scripted is a counter whose host is written by hand and says of each kind of message what a script has for each
@@ -270,7 +270,7 @@ func TestAnswersToARequest(t *testing.T) {
 			answers := []byhand.Answer{c.answer}
 			s := newScripted(t, approving(t, c.dialect), map[string][]byhand.Answer{"010": answers, "020": answers})
 			draft := s.shop.Sale()
-			draft.Order = intaketest.Order(asked, "USD", "order 1")
+			draft.Order = vaulttest.Order(asked, "USD", "order 1")
 			for id, request := range map[string]string{s.send(draft): "0200", s.send(s.shop.Authorize(asked)): "0100"} {
 				s.finish(s.engine(nil))
 				p := s.Payment("shop-1", id)

@@ -8,7 +8,7 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // TestEntriesThatWereOvertaken: what the bank, or an operator, said since an entry was accepted keeps it out of the file.
@@ -17,14 +17,14 @@ func TestEntriesThatWereOvertaken(t *testing.T) {
 	e := c.engine(nil)
 	sold := c.settled(500, 700)
 	shaky := c.shop.BankSale(900)
-	shaky.Account = intaketest.Bank(intaketest.Routing, "777766665555")
+	shaky.Account = vaulttest.Bank(vaulttest.Routing, "777766665555")
 	first := c.send(shaky)
 	c.endOfDay(e)
 	shaky.ID = c.shop.BankSale(1).ID
 	second := c.send(shaky)
 	refund, good := c.send(c.shop.Refund(sold[0], 500)), c.send(c.shop.Refund(sold[1], 10))
 	payout := c.shop.Payout(4000)
-	payout.Account = intaketest.Bank(intaketest.Routing, "444433332222")
+	payout.Account = vaulttest.Bank(vaulttest.Routing, "444433332222")
 	paid := c.send(payout)
 
 	c.Append("shop-1",
@@ -44,9 +44,9 @@ func TestEntriesThatWereOvertaken(t *testing.T) {
 }
 
 // replace is the draft of an update by a whole bank account.
-func (c *counter) replace(token, number string) intaketest.Draft {
+func (c *counter) replace(token, number string) vaulttest.Draft {
 	d := c.shop.Update(token, "2031-01")
-	d.Account = intaketest.Bank(intaketest.Routing, number)
+	d.Account = vaulttest.Bank(vaulttest.Routing, number)
 	return d
 }
 
@@ -54,7 +54,7 @@ func (c *counter) replace(token, number string) intaketest.Draft {
 func TestEntriesOfANotedAccount(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	e := c.engine(nil)
-	token := c.Payment("shop-1", c.send(c.shop.Store(intaketest.Bank(intaketest.Routing, "777766665555")))).Token
+	token := c.Payment("shop-1", c.send(c.shop.Store(vaulttest.Bank(vaulttest.Routing, "777766665555")))).Token
 	first := c.send(c.shop.ByToken(envelope.OpSale, token, 500))
 	c.endOfDay(e)
 	waiting := c.send(c.shop.ByToken(envelope.OpSale, token, 600))
@@ -78,7 +78,7 @@ func TestEntriesOfANotedAccount(t *testing.T) {
 func TestEntriesWhoseAccountWasReplaced(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	e := c.engine(nil)
-	token := c.Payment("shop-1", c.send(c.shop.Store(intaketest.Bank(intaketest.Routing, "777766665555")))).Token
+	token := c.Payment("shop-1", c.send(c.shop.Store(vaulttest.Bank(vaulttest.Routing, "777766665555")))).Token
 	paid := c.send(c.shop.ByToken(envelope.OpSale, token, 500))
 	c.endOfDay(e)
 	sale, refund := c.send(c.shop.ByToken(envelope.OpSale, token, 600)), c.send(c.shop.Refund(paid, 100))

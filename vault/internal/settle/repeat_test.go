@@ -13,8 +13,8 @@ import (
 	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // deafHost is a host that takes messages and answers none while it is deaf; its line stays up.
@@ -280,7 +280,7 @@ func TestOrdersWaitForAnHour(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	hold := c.send(c.shop.Authorize(500))
 	c.finish(c.engine(nil))
-	patient := func(d intaketest.Draft) string {
+	patient := func(d vaulttest.Draft) string {
 		d.Until = d.Created.Add(6 * 24 * time.Hour)
 		return c.send(d)
 	}

@@ -10,7 +10,7 @@ import (
 	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // TestRequestsWaitForRoom: without room no request is begun, while captures and reversals go on; with room again what
@@ -19,7 +19,7 @@ func TestRequestsWaitForRoom(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	hold := c.send(c.shop.Authorize(500))
 	c.finish(c.engine(nil))
-	patient := func(d intaketest.Draft) string {
+	patient := func(d vaulttest.Draft) string {
 		d.Until = d.Created.Add(6 * 24 * time.Hour)
 		return c.send(d)
 	}

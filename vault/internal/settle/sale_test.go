@@ -12,8 +12,8 @@ import (
 	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 func TestSaleOutcomes(t *testing.T) {
@@ -89,7 +89,7 @@ const sixDays = 6 * 24 * time.Hour
 func TestCardExpiresWhileWaiting(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	draft := c.shop.Sale()
-	draft.Account, draft.Code = intaketest.Card("4242424242424242", "2026-11"), ""
+	draft.Account, draft.Code = vaulttest.Card("4242424242424242", "2026-11"), ""
 	c.Clock.Pass(4 * 24 * time.Hour) // 28 November; the card's last day is the 30th
 	c.must(c.Ring.ConfirmClock())
 	c.Tick()

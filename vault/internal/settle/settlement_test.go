@@ -13,8 +13,8 @@ import (
 	"nightdrop/vault/internal/account"
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 func oneBag(m channel.Message) []channel.Message { return []channel.Message{m} }
@@ -186,7 +186,7 @@ func (c *counter) strayCharge(like string) acquirer.Reversal {
 	p := c.Payment("shop-1", like)
 	trace := onWire(*p.Trace)
 	trace.STAN, trace.RRN = 900_001, "690100900001"
-	card, err := account.Parse([]byte(intaketest.Card("4242424242424242", "2031-12")))
+	card, err := account.Parse([]byte(vaulttest.Card("4242424242424242", "2031-12")))
 	c.must(err)
 	defer card.Clear()
 	_, err = c.client.Authorise(c.t.Context(), acquirer.Request{Kind: acquirer.KindSale, Trace: trace, Batch: p.Batch, Amount: 77, Currency: "USD", Card: card.Card})

@@ -6,8 +6,8 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // storedAs puts another account into a token's place, as if it had been stored when the tables were others.
@@ -26,11 +26,11 @@ func (c *counter) storedAs(token, account string) {
 func TestWhatIsStoredOutlivesTheTables(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	stored := func(account string) string { return c.Payment("shop-1", c.send(c.shop.Store(account))).Token }
-	good := intaketest.Card(intaketest.CardNumber, intaketest.CardExpiry)
-	card, expired, bank := stored(good), stored(good), stored(intaketest.Bank(intaketest.Routing, intaketest.BankAccount))
-	c.storedAs(card, intaketest.Card("424242424242424", intaketest.CardExpiry)) // a Visa card of 15 digits
-	c.storedAs(expired, intaketest.Card(intaketest.CardNumber, "2020-01"))
-	c.storedAs(bank, intaketest.Bank("500000005", intaketest.BankAccount)) // 50 is of no district
+	good := vaulttest.Card(vaulttest.CardNumber, vaulttest.CardExpiry)
+	card, expired, bank := stored(good), stored(good), stored(vaulttest.Bank(vaulttest.Routing, vaulttest.BankAccount))
+	c.storedAs(card, vaulttest.Card("424242424242424", vaulttest.CardExpiry)) // a Visa card of 15 digits
+	c.storedAs(expired, vaulttest.Card(vaulttest.CardNumber, "2020-01"))
+	c.storedAs(bank, vaulttest.Bank("500000005", vaulttest.BankAccount)) // 50 is of no district
 	sale := func(token string) string { return c.send(c.shop.ByToken(envelope.OpSale, token, 20)) }
 	charged, late, debit := sale(card), sale(expired), sale(bank)
 	e := c.engine(nil)

@@ -8,7 +8,7 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // aDay is a day of twenty payments, from the first sale to the last settlement, whatever happens to the vault meanwhile. Of one sale the host's
@@ -16,7 +16,7 @@ import (
 func aDay(w *world) {
 	shop := w.shops[0]
 	doubtful := shop.Sale()
-	doubtful.Order = intaketest.Order(900_008, "USD", "order 4")
+	doubtful.Order = vaulttest.Order(900_008, "USD", "order 4")
 	first := w.post(shop.Sale(), shop.Sale(), shop.Sale(), doubtful, shop.Authorize(5000), shop.Authorize(1_000_000), shop.Authorize(100),
 		shop.BankSale(900_201), shop.BankSale(1250), shop.BankSale(700), shop.Payout(3000))
 	w.rest()

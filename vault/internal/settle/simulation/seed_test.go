@@ -16,7 +16,7 @@ import (
 	"nightdrop/ops/simulator/host"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 var (
@@ -261,9 +261,9 @@ func (w *world) settleSome() {
 }
 
 // sale is a sale by card that is approved.
-func (w *world) sale() intaketest.Draft { return w.asks(w.shop().Sale(), w.amount(false)) }
+func (w *world) sale() vaulttest.Draft { return w.asks(w.shop().Sale(), w.amount(false)) }
 
-func (w *world) shop() *intaketest.Storefront { return w.shops[w.draw.IntN(len(w.shops))] }
+func (w *world) shop() *vaulttest.Storefront { return w.shops[w.draw.IntN(len(w.shops))] }
 
 // amount draws an amount, in a few cases one that makes the simulator misbehave or the bank return.
 func (w *world) amount(special bool) int64 {
@@ -275,17 +275,17 @@ func (w *world) amount(special bool) int64 {
 }
 
 // asks puts an amount, and one of the merchant's currencies, into a draft in dollars.
-func (w *world) asks(d intaketest.Draft, amount int64) intaketest.Draft {
+func (w *world) asks(d vaulttest.Draft, amount int64) vaulttest.Draft {
 	currency := []string{"USD", "USD", "EUR", "JPY"}[w.draw.IntN(4)]
 	if strings.Contains(d.Account, `"bank"`) {
 		currency = "USD"
 	}
-	d.Order = intaketest.Order(amount, currency, fmt.Sprintf("order %d", w.posted))
+	d.Order = vaulttest.Order(amount, currency, fmt.Sprintf("order %d", w.posted))
 	return d
 }
 
 // anything draws an envelope. What it is about may not allow it: then it is rejected, and nothing moves.
-func (w *world) anything() intaketest.Draft {
+func (w *world) anything() vaulttest.Draft {
 	shop := w.shop()
 	lives := []time.Duration{time.Hour, 24 * time.Hour, 6 * 24 * time.Hour}[w.draw.IntN(3)]
 	d := w.order(shop)
@@ -293,7 +293,7 @@ func (w *world) anything() intaketest.Draft {
 	return d
 }
 
-func (w *world) order(shop *intaketest.Storefront) intaketest.Draft {
+func (w *world) order(shop *vaulttest.Storefront) vaulttest.Draft {
 	switch w.draw.IntN(16) {
 	case 0, 1, 2:
 		return w.asks(shop.Sale(), w.amount(true))
@@ -316,7 +316,7 @@ func (w *world) order(shop *intaketest.Storefront) intaketest.Draft {
 			return shop.Void(p.ID)
 		}
 	case 14:
-		return shop.Store(intaketest.Card(intaketest.CardNumber, intaketest.CardExpiry))
+		return shop.Store(vaulttest.Card(vaulttest.CardNumber, vaulttest.CardExpiry))
 	case 15:
 		if p, found := w.some(shop, book.FlowKeep); found && p.Operation == envelope.OpStore {
 			if w.draw.IntN(3) == 0 {
@@ -329,7 +329,7 @@ func (w *world) order(shop *intaketest.Storefront) intaketest.Draft {
 }
 
 // some draws one of a storefront's payments of these flows.
-func (w *world) some(shop *intaketest.Storefront, flows ...book.Flow) (book.Payment, bool) {
+func (w *world) some(shop *vaulttest.Storefront, flows ...book.Flow) (book.Payment, bool) {
 	var fit []book.Payment
 	for _, p := range w.payments(shop) {
 		for _, flow := range flows {

@@ -13,7 +13,7 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/intake/intaketest"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // silence is what an acquirer's host does for a time: it takes messages about payments and answers none, though it
@@ -135,7 +135,7 @@ func (w *world) outage(outage time.Duration, books bool) {
 	w.rest()
 	w.host.silence.begin(outage, books)
 	w.post(shop.Void(first[0]), shop.Capture(first[2], 2000), shop.Capture(first[2], 3000), shop.Void(first[4]))
-	patient := func() intaketest.Draft {
+	patient := func() vaulttest.Draft {
 		d := shop.Sale()
 		d.Until = d.Created.Add(6 * 24 * time.Hour)
 		return d

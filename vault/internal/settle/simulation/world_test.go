@@ -18,10 +18,10 @@ import (
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake"
-	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/operator"
 	"nightdrop/vault/internal/settle"
+	"nightdrop/vault/internal/vaulttest"
 )
 
 // plan is what a run is made of.
@@ -49,9 +49,9 @@ type world struct {
 	plan    plan
 	draw    *rand.Rand
 	story   *story
-	vault   *intaketest.Vault
-	shops   []*intaketest.Storefront
-	relay   *intaketest.Run
+	vault   *vaulttest.Vault
+	shops   []*vaulttest.Storefront
+	relay   *vaulttest.Run
 	host    *acquirerHost
 	bank    *bank.Bank
 	process *process // nil: stopped
@@ -68,14 +68,14 @@ type world struct {
 // newWorld makes a world inside a testing/synctest bubble, whose clock it lives by. It ends with the test.
 func newWorld(t testing.TB, p plan) *world {
 	t.Helper()
-	w := &world{t: t, plan: p, draw: rand.New(rand.NewPCG(p.seed, 0)), story: &story{began: time.Now()}, vault: intaketest.New(t),
+	w := &world{t: t, plan: p, draw: rand.New(rand.NewPCG(p.seed, 0)), story: &story{began: time.Now()}, vault: vaulttest.New(t),
 		dir: t.TempDir(), taken: map[string]bool{}}
 	w.vault.Clock.Follow(time.Now)
 	w.relay = w.vault.SetRelays("relay-1")[0].Start()
 	for i := range p.shops {
 		shop := w.vault.Stranger(fmt.Sprintf("shop-%d", i+1))
 		w.vault.Append(shop.ID, book.MerchantAdded{Name: shop.ID, Verifiers: []string{shop.Signer.Verifier().String()}, ReplyKeys: []string{shop.ReplyLine()},
-			Acceptor: fmt.Sprintf("ACCEPTOR%d", i+1), Currencies: []string{"USD", "EUR", "JPY"}}, book.MerchantPolicySet{Policy: intaketest.Policy()})
+			Acceptor: fmt.Sprintf("ACCEPTOR%d", i+1), Currencies: []string{"USD", "EUR", "JPY"}}, book.MerchantPolicySet{Policy: vaulttest.Policy()})
 		w.shops = append(w.shops, shop)
 	}
 	w.outbox, w.returns = filepath.Join(w.dir, "outbox"), filepath.Join(w.dir, "returns")
@@ -116,7 +116,7 @@ func (w *world) fail(format string, args ...any) {
 }
 
 // post seals, signs and takes envelopes, in one bag, and returns their ids.
-func (w *world) post(drafts ...intaketest.Draft) (ids []string) {
+func (w *world) post(drafts ...vaulttest.Draft) (ids []string) {
 	synctest.Wait()
 	w.tick()
 	var envelopes [][]byte
@@ -149,7 +149,7 @@ func (w *world) post(drafts ...intaketest.Draft) (ids []string) {
 }
 
 // shopOf is the storefront that a draft is signed by.
-func (w *world) shopOf(d intaketest.Draft) *intaketest.Storefront {
+func (w *world) shopOf(d vaulttest.Draft) *vaulttest.Storefront {
 	for _, shop := range w.shops {
 		if shop.Signer == d.Signer {
 			return shop
@@ -184,7 +184,7 @@ func (w *world) view(read func(*ledger.Tx) error) {
 }
 
 // payments reads those of a storefront, or of all when it is nil, in the order in which they came.
-func (w *world) payments(shop *intaketest.Storefront) (all []book.Payment) {
+func (w *world) payments(shop *vaulttest.Storefront) (all []book.Payment) {
 	q := ledger.Query{}
 	if shop != nil {
 		q.Merchant = shop.ID

@@ -1,4 +1,4 @@
-package intaketest
+package vaulttest
 
 import "os"
 
@@ -7,6 +7,6 @@ import "os"
 func (v *Vault) Kill() {
 	v.TB.Helper()
 	v.must(v.Ledger.Close())
-	v.must(os.Remove(v.path + ".clean"))
+	v.must(os.Remove(v.Path() + ".clean"))
 	v.open()
 }

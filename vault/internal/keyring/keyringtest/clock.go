@@ -1,4 +1,4 @@
-package intaketest
+package keyringtest
 
 import (
 	"sync"

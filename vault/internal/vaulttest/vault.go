@@ -1,7 +1,7 @@
-// Package intaketest is a vault with storefronts and a relay's bags, all on one machine, for the tests of what stands
+// Package vaulttest is a vault with storefronts and a relay's bags, all on one machine, for the tests of what stands
 // between channel and ledger; the broker, which no package of the vault may link, is brokertest's. Keys, ledger, notes
 // and seals are the real ones; only the clock is set by hand. When a test ends the ledger's every invariant is checked.
-package intaketest
+package vaulttest
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"nightdrop/shared/seal"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/keyring/keyringtest"
 	"nightdrop/vault/internal/ledger"
 )
 
@@ -24,42 +25,47 @@ const Name = "vault.example.com"
 // Vault is an unlocked vault with its ledger.
 type Vault struct {
 	TB     testing.TB
-	Clock  *Clock
+	Clock  *keyringtest.Clock
+	Dir    string          // of key ring and ledger
+	Shares []keyring.Share // that unlock the key ring
 	Ring   *keyring.Ring
 	Ledger *ledger.Ledger
 
-	path    string
 	sealers sync.Map // envelope.KeyName -> *seal.Sealer
 }
 
 // New makes a vault whose clock stands at noon of a working day. It ends with the test, by Ledger.Check.
 func New(tb testing.TB) *Vault {
 	tb.Helper()
-	dir := tb.TempDir()
-	v := &Vault{TB: tb, Clock: ClockAt(time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)), path: filepath.Join(dir, "ledger")}
-	shares, _, err := keyring.Create(dir, keyring.CreateOptions{Name: Name, Shares: 3, Threshold: 2, Now: v.Clock.Now})
-	v.must(err)
-	v.Ring, err = keyring.Open(dir, keyring.Options{Now: v.Clock.Now})
-	v.must(err)
-	tb.Cleanup(func() { _ = v.Ring.Close() })
-	v.must(v.Ring.Unlock(shares[:2]))
-	v.must(v.Ring.KeepStored(nil))
-	v.Tick()
-	v.must(ledger.Create(v.path, v.Ring, ledger.Options{Now: v.Clock.Now}))
-	v.open()
+	v := Unchecked(tb, keyringtest.ClockAt(time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)))
 	tb.Cleanup(func() {
 		if err := v.Ledger.Check(context.Background(), nil); err != nil {
 			tb.Errorf("the ledger after the test: %v", err)
 		}
-		v.must(v.Ledger.Close())
 	})
 	return v
 }
 
+// Unchecked makes a vault whose ledger is not checked in the end, for benchmarks that fill it.
+func Unchecked(tb testing.TB, clock *keyringtest.Clock) *Vault {
+	tb.Helper()
+	v := &Vault{TB: tb, Clock: clock, Dir: tb.TempDir()}
+	v.Ring, v.Shares = keyringtest.New(tb, v.Dir, Name, clock.Now)
+	tb.Cleanup(func() { _ = v.Ring.Close() }) // whichever it then is
+	v.Tick()
+	v.must(ledger.Create(v.Path(), v.Ring, ledger.Options{Now: clock.Now}))
+	v.open()
+	tb.Cleanup(func() { v.must(v.Ledger.Close()) })
+	return v
+}
+
+// Path is the ledger's.
+func (v *Vault) Path() string { return filepath.Join(v.Dir, "ledger") }
+
 func (v *Vault) open() {
 	v.TB.Helper()
 	var err error
-	v.Ledger, err = ledger.Open(v.path, v.Ring, ledger.Options{Now: v.Clock.Now})
+	v.Ledger, err = ledger.Open(v.Path(), v.Ring, ledger.Options{Now: v.Clock.Now})
 	v.must(err)
 }
 
