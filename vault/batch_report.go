@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/shared/durable"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/report"
@@ -27,7 +28,7 @@ func newBatchReportCommand(g *global, c console) *cobra.Command {
 differences, volume by day, outcomes and returns. --html writes one page that needs nothing but itself and prints well; --csv writes a row a
 payment; "-" writes either to standard output. --json prints the report with its payments. A file that is there is not overwritten.`,
 		Example: "  vault batch report card-000017\n  vault batch report --from 2026-11-01 --to 2026-11-30 --html november.html --csv november.csv",
-		Args:    arguments(cobra.MaximumNArgs(1)),
+		Args:    command.Arguments(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := opts.check(args, g.json); err != nil {
 				return err
@@ -62,9 +63,9 @@ func (o batchReportOptions) check(args []string, asJSON bool) error {
 	q := o.query
 	switch {
 	case len(args) == 1 && (q.From != "" || q.To != "" || q.Merchant != ""):
-		return fmt.Errorf("%w: a batch needs no period and no merchant", errUsage)
+		return fmt.Errorf("%w: a batch needs no period and no merchant", command.ErrUsage)
 	case len(args) == 0 && (q.From == "" || q.To == ""):
-		return fmt.Errorf("%w: give a batch, or --from and --to", errUsage)
+		return fmt.Errorf("%w: give a batch, or --from and --to", command.ErrUsage)
 	}
 	outputs := 0
 	for _, standard := range []bool{o.html == standardOutput, o.csv == standardOutput, asJSON} {
@@ -73,7 +74,7 @@ func (o batchReportOptions) check(args []string, asJSON bool) error {
 		}
 	}
 	if outputs > 1 {
-		return fmt.Errorf("%w: only one of --html -, --csv - and --json fits standard output", errUsage)
+		return fmt.Errorf("%w: only one of --html -, --csv - and --json fits standard output", command.ErrUsage)
 	}
 	return nil
 }
@@ -104,7 +105,7 @@ func runBatchReport(ctx context.Context, client *control.Client, opts batchRepor
 		return err
 	}
 	if g.json {
-		return printJSON(c.out, struct {
+		return command.JSON(c.out, struct {
 			report.Report
 			Rows []report.Row `json:"rows"`
 		}{made, *rows})
