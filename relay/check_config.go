@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nightdrop/relay/internal/daemon"
+	"nightdrop/shared/command"
 	"nightdrop/shared/config"
 )
 
@@ -29,10 +30,10 @@ wrong and what to do. It looks into keys, certificates (do they belong together,
 addresses and directories, and changes nothing. Certificates that expire within 30 days are warnings. That another process has an address or
 a directory already shows at the start only.`,
 		Example: "  relay check-config --example > relay.toml\n  relay check-config --config relay.toml\n  relay check-config --config relay.toml --json",
-		Args:    arguments(cobra.NoArgs),
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if opts.example == (opts.config != "") {
-				return fmt.Errorf("%w: give --config FILE, or --example", errUsage)
+				return fmt.Errorf("%w: give --config FILE, or --example", command.ErrUsage)
 			}
 			return runCheckConfig(opts, cmd.OutOrStdout())
 		},

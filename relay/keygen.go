@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nightdrop/shared/channel"
+	"nightdrop/shared/command"
 	"nightdrop/shared/durable"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
@@ -31,7 +32,7 @@ With --name: the key that signs receipts and bags. The line that is printed goes
 With --nkey: a key for an external channel, or for a courier or monitor of the embedded one. The line that is printed goes
 into the channel's configuration.`,
 		Example: "  relay keygen --name relay-one --out relay.key\n  relay keygen --nkey --out courier.nkey",
-		Args:    arguments(cobra.NoArgs),
+		Args:    command.NoArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runKeygen(opts, cmd.OutOrStdout()) },
 	}
 	flags := cmd.Flags()
@@ -43,7 +44,7 @@ into the channel's configuration.`,
 
 func runKeygen(opts keygenOptions, out io.Writer) error {
 	if opts.out == "" || opts.nkey == (opts.name != "") {
-		return fmt.Errorf("%w: give --out, and either --name or --nkey", errUsage)
+		return fmt.Errorf("%w: give --out, and either --name or --nkey", command.ErrUsage)
 	}
 	secret, public, err := opts.generate()
 	if err != nil {
@@ -65,7 +66,7 @@ func (o keygenOptions) generate() (secret []byte, public string, err error) {
 		return channel.GenerateNkey()
 	}
 	if !envelope.ValidMerchant(o.name) {
-		return nil, "", fmt.Errorf("%w: --name %q is not 3 to 32 of a-z, 0-9 and -, beginning with a letter and not ending in -", errUsage, o.name)
+		return nil, "", fmt.Errorf("%w: --name %q is not 3 to 32 of a-z, 0-9 and -, beginning with a letter and not ending in -", command.ErrUsage, o.name)
 	}
 	signer, err := note.GenerateSigner(o.name)
 	if err != nil {

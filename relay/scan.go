@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"nightdrop/relay/internal/scan"
+	"nightdrop/shared/command"
 )
 
 type scanOptions struct {
@@ -44,7 +42,7 @@ Exit code 7 tells that numbers were found.`,
 
 func runScan(ctx context.Context, opts scanOptions, paths []string, out, errOut io.Writer) error {
 	if len(paths) == 0 && len(opts.pids) == 0 {
-		return fmt.Errorf("%w: give paths, or --pid", errUsage)
+		return fmt.Errorf("%w: give paths, or --pid", command.ErrUsage)
 	}
 	scanner, err := opts.scanner()
 	if err != nil {
@@ -69,8 +67,9 @@ func runScan(ctx context.Context, opts scanOptions, paths []string, out, errOut 
 		}
 		_, broken = fmt.Fprintf(out, "%s: offset %d: %s, %s\n", f.Path, f.Offset, f.Masked, f.Encoding)
 	}
-	progress, done := scanBar(errOut, total)
-	defer done()
+	bar := command.NewBar(errOut, "scanning", command.InBytes())
+	defer bar.Close()
+	progress := func(n int) { bar.Add(int64(n), max(total, 1)) }
 	for _, path := range paths {
 		if err := scanner.Tree(ctx, path, emit, progress); err != nil {
 			return err
@@ -106,22 +105,4 @@ func (o scanOptions) scanner() (*scan.Scanner, error) {
 		}
 	}()
 	return scan.NewExact(numbers)
-}
-
-// scanBar shows progress on a terminal, from a second on.
-func scanBar(errOut io.Writer, total int64) (progress func(int), done func()) {
-	f, isFile := errOut.(*os.File)
-	if !isFile || !term.IsTerminal(int(f.Fd())) {
-		return func(int) {}, func() {}
-	}
-	began := time.Now()
-	bar := progressbar.NewOptions64(max(total, 1), progressbar.OptionSetWriter(errOut), progressbar.OptionShowBytes(true),
-		progressbar.OptionSetDescription("scanning"), progressbar.OptionThrottle(200*time.Millisecond), progressbar.OptionClearOnFinish())
-	scanned := 0
-	progress = func(n int) {
-		if scanned += n; time.Since(began) > time.Second {
-			_ = bar.Set(scanned)
-		}
-	}
-	return progress, func() { _ = bar.Clear() }
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nightdrop/relay/internal/daemon"
+	"nightdrop/shared/command"
 	"nightdrop/shared/folded"
 )
 
@@ -31,7 +32,7 @@ of the listener and of the embedded channel; where the new files are not a certi
 also when the channel or the vault's directory is not there yet, and answers 503 meanwhile: see /readyz on the admin listener.
 When the embedded channel's store fails (a disk that was full), the process starts itself anew as soon as there is room.`,
 		Example: "  relay serve --config /etc/nightdrop/relay.toml",
-		Args:    arguments(cobra.NoArgs),
+		Args:    command.NoArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runServe(cmd.Context(), o, cmd.ErrOrStderr()) },
 	}
 	cmd.Flags().StringVar(&o.config, "config", "", "the configuration file")
@@ -41,7 +42,7 @@ When the embedded channel's store fails (a disk that was full), the process star
 
 func runServe(ctx context.Context, o serveOptions, errOut io.Writer) error {
 	if o.config == "" {
-		return fmt.Errorf("%w: give the configuration file with --config", errUsage)
+		return fmt.Errorf("%w: give the configuration file with --config", command.ErrUsage)
 	}
 	s, err := daemon.Load(o.config)
 	if err != nil {
@@ -50,6 +51,6 @@ func runServe(ctx context.Context, o serveOptions, errOut io.Writer) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	return daemon.Run(ctx, s, daemon.Options{AddressFile: o.addressFile, Version: version, Reload: hangup,
+	return daemon.Run(ctx, s, daemon.Options{AddressFile: o.addressFile, Version: command.Release, Reload: hangup,
 		Logger: slog.New(folded.Handler(slog.NewJSONHandler(errOut, &slog.HandlerOptions{Level: s.LogLevel})))})
 }

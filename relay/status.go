@@ -15,6 +15,7 @@ import (
 
 	"nightdrop/relay/internal/daemon"
 	"nightdrop/relay/internal/ingest"
+	"nightdrop/shared/command"
 )
 
 // errNotReady is returned by status when the relay does not answer, or cannot take envelopes.
@@ -40,7 +41,7 @@ func newStatusCommand() *cobra.Command {
 		Long: `Ask a running relay, on its admin listener, whether it is ready, how full the streams of the channel are, and which merchants
 have how much in ENVELOPES that the vault has not committed yet. Exit code 8 tells that it is not ready or does not answer.`,
 		Example: "  relay status --config /etc/nightdrop/relay.toml\n  relay status --admin 127.0.0.1:9443 --json",
-		Args:    arguments(cobra.NoArgs),
+		Args:    command.NoArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runStatus(cmd.Context(), o, cmd.OutOrStdout()) },
 	}
 	flags := cmd.Flags()
@@ -52,7 +53,7 @@ have how much in ENVELOPES that the vault has not committed yet. Exit code 8 tel
 
 func runStatus(ctx context.Context, o statusOptions, out io.Writer) error {
 	if (o.config == "") == (o.admin == "") {
-		return fmt.Errorf("%w: give --config FILE or --admin HOST:PORT", errUsage)
+		return fmt.Errorf("%w: give --config FILE or --admin HOST:PORT", command.ErrUsage)
 	}
 	admin := o.admin
 	if o.config != "" {
@@ -81,7 +82,7 @@ func runStatus(ctx context.Context, o statusOptions, out io.Writer) error {
 func askState(ctx context.Context, address string) (state ingest.State, err error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return state, fmt.Errorf("%w: --admin: %q is not HOST:PORT", errUsage, address)
+		return state, fmt.Errorf("%w: --admin: %q is not HOST:PORT", command.ErrUsage, address)
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
@@ -90,7 +91,7 @@ func askState(ctx context.Context, address string) (state ingest.State, err erro
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
 	if err != nil {
-		return state, fmt.Errorf("%w: --admin: %w", errUsage, err)
+		return state, fmt.Errorf("%w: --admin: %w", command.ErrUsage, err)
 	}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 func newAuditAuditorCommand(g *global, c console) *cobra.Command {
-	return group("auditor", "Who may open the log: keygen, add, list, remove",
+	return command.Group("auditor", "Who may open the log: keygen, add, list, remove",
 		newAuditorKeygenCommand(g, c), newAuditorAddCommand(g, c), newAuditorListCommand(g, c), newAuditorRemoveCommand(g, c))
 }
 
@@ -25,14 +25,14 @@ func newAuditorKeygenCommand(g *global, c console) *cobra.Command {
 		Long: `Make an auditor's own key, on the auditor's machine, in a file of mode 0600 that never leaves it, and print the one line that the vault's
 operator adds. It needs no vault.`,
 		Example: "  vault audit auditor keygen --name anna --out anna.key",
-		Args:    arguments(cobra.NoArgs),
+		Args:    command.NoArguments,
 		RunE: func(*cobra.Command, []string) error {
 			if name == "" || out == "" {
-				return fmt.Errorf("%w: give --name and --out", errUsage)
+				return fmt.Errorf("%w: give --name and --out", command.ErrUsage)
 			}
 			key, err := keyring.NewAuditor(name)
 			if err != nil {
-				return fmt.Errorf("%w: --name: %w", errUsage, err)
+				return fmt.Errorf("%w: --name: %w", command.ErrUsage, err)
 			}
 			if err := durable.Fresh(out); err != nil {
 				return err
@@ -58,10 +58,10 @@ func newAuditorAddCommand(g *global, c console) *cobra.Command {
 		Long: `Let an auditor open the log from now on. A new log key begins at once, and every one from then on is wrapped for the auditor too, until the
 auditor is removed. What stood in the log before stays closed. A name is never used again.`,
 		Example: "  vault audit auditor add anna --key @anna.line --reason \"audit of 2026\"",
-		Args:    arguments(cobra.ExactArgs(1)),
+		Args:    command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if key == "" {
-				return fmt.Errorf("%w: --key is the line that `vault audit auditor keygen` printed, or @FILE of it", errUsage)
+				return fmt.Errorf("%w: --key is the line that `vault audit auditor keygen` printed, or @FILE of it", command.ErrUsage)
 			}
 			key, err := command.Line(key, "auditor")
 			if err != nil {
@@ -88,7 +88,7 @@ func newAuditorListCommand(g *global, c console) *cobra.Command {
 		Use:     "list",
 		Short:   "List the auditors there are and were",
 		Example: "  vault audit auditor list --json",
-		Args:    arguments(cobra.NoArgs),
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := g.client()
 			if err != nil {
@@ -99,13 +99,13 @@ func newAuditorListCommand(g *global, c console) *cobra.Command {
 				return err
 			}
 			return g.print(c.out, auditors, func(w io.Writer) {
-				row(w, "AUDITOR", "KEY", "ADDED", "REMOVED")
+				command.Row(w, "AUDITOR", "KEY", "ADDED", "REMOVED")
 				for _, a := range auditors {
 					removed := "-"
 					if a.Removed != nil {
 						removed = moment(*a.Removed)
 					}
-					row(w, a.Name, a.KeyName, moment(a.Added), removed)
+					command.Row(w, a.Name, a.KeyName, moment(a.Added), removed)
 				}
 			})
 		},
@@ -119,7 +119,7 @@ func newAuditorRemoveCommand(g *global, c console) *cobra.Command {
 		Use:     "remove NAME",
 		Short:   "End an auditor's time: later entries stay closed to it",
 		Example: "  vault audit auditor remove anna --reason \"audit of 2026 is over\"",
-		Args:    arguments(cobra.ExactArgs(1)),
+		Args:    command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := g.client()
 			if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/vault/internal/control"
 )
 
@@ -35,7 +36,7 @@ under one of the log's names is refused, and no link in it is followed.`,
 		Example: `  vault audit export /media/auditor/log
   vault audit export /media/auditor/log --without-bodies-older-than 8784h
   vault audit export /media/auditor/log --again`,
-		Args: arguments(cobra.ExactArgs(1)),
+		Args: command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir, err := filepath.Abs(args[0])
 			if err != nil {
@@ -79,7 +80,7 @@ under one of the log's names is refused, and no link in it is followed.`,
 // bodiesSince is the time from which on bodies are wanted; zero for all.
 func (o auditExportOptions) bodiesSince(now time.Time, aged bool) (time.Time, error) {
 	if aged && (o.older <= 0 || o.since != "") {
-		return time.Time{}, fmt.Errorf("%w: give --bodies-since DAY or --without-bodies-older-than AGE (as 8784h), not both", errUsage)
+		return time.Time{}, fmt.Errorf("%w: give --bodies-since DAY or --without-bodies-older-than AGE (as 8784h), not both", command.ErrUsage)
 	}
 	if o.older > 0 {
 		return now.Add(-o.older), nil
@@ -89,10 +90,10 @@ func (o auditExportOptions) bodiesSince(now time.Time, aged bool) (time.Time, er
 	}
 	since, err := time.Parse(time.DateOnly, o.since)
 	if err != nil {
-		return since, fmt.Errorf("%w: --bodies-since is a day, YYYY-MM-DD", errUsage)
+		return since, fmt.Errorf("%w: --bodies-since is a day, YYYY-MM-DD", command.ErrUsage)
 	}
 	if since.After(now) {
-		return since, fmt.Errorf("%w: --bodies-since is a day that has not come; every sealed entry would be left out", errUsage)
+		return since, fmt.Errorf("%w: --bodies-since is a day that has not come; every sealed entry would be left out", command.ErrUsage)
 	}
 	return since, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/vault/internal/control"
 )
 
@@ -19,10 +20,10 @@ func newAuditOpeningCommand(g *global, c console) *cobra.Command {
 from which "vault audit replay" goes on. It holds no account data, but merchants, payments and totals in clear: give it to the auditor alone.
 It is the vault's word, not proved by anything but its signature; every entry after it is. That it was given out stands in the log.`,
 		Example: "  vault audit opening /media/auditor/anna.state --auditor anna",
-		Args:    arguments(cobra.ExactArgs(1)),
+		Args:    command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if auditor == "" {
-				return fmt.Errorf("%w: --auditor names whose replay begins (vault audit auditor list)", errUsage)
+				return fmt.Errorf("%w: --auditor names whose replay begins (vault audit auditor list)", command.ErrUsage)
 			}
 			file, err := filepath.Abs(args[0])
 			if err != nil {

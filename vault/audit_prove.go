@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/shared/durable"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/replay"
@@ -34,13 +35,13 @@ that time finds the sealed entries by their hashes and can open them too.`,
 		Example: `  vault audit prove /media/log --payment corner-cafe/b3e3d844-35e1-4676-a601-ba76ba37894d --verifier vault.example.com+1a2b... \
     --identity anna.key --from anna.state --out story.json
   vault audit prove --check story.json --verifier vault.example.com+1a2b...`,
-		Args: arguments(cobra.MaximumNArgs(1)),
+		Args: command.Arguments(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if opts.check != "" && len(args) == 0 {
 				return opts.runCheck(g, c)
 			}
 			if opts.check != "" || len(args) == 0 {
-				return fmt.Errorf("%w: give the exported log's directory, or --check FILE without one", errUsage)
+				return fmt.Errorf("%w: give the exported log's directory, or --check FILE without one", command.ErrUsage)
 			}
 			return opts.run(cmd, args[0], g, c)
 		},
@@ -57,7 +58,7 @@ that time finds the sealed entries by their hashes and can open them too.`,
 func (o *proveOptions) run(cmd *cobra.Command, dir string, g *global, c console) error {
 	merchant, id, ok := strings.Cut(o.payment, "/")
 	if !ok || !envelope.ValidMerchant(merchant) || !envelope.ValidID(id) {
-		return fmt.Errorf("%w: --payment is MERCHANT/ID, as `vault payment list` and results have it", errUsage)
+		return fmt.Errorf("%w: --payment is MERCHANT/ID, as `vault payment list` and results have it", command.ErrUsage)
 	}
 	if err := durable.Fresh(o.out); err != nil {
 		return err
@@ -121,7 +122,7 @@ func (o *proveOptions) tell(g *global, c console, story *replay.Story) error {
 	}
 	return g.print(c.out, story, func(w io.Writer) {
 		for line := range strings.Lines(text.String()) {
-			row(w, strings.TrimSuffix(line, "\n"))
+			command.Row(w, strings.TrimSuffix(line, "\n"))
 		}
 	})
 }

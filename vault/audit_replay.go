@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/shared/durable"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/auditor"
@@ -50,7 +51,7 @@ A replay begins --from a state: the vault's signed opening (vault audit opening)
 and --file the settlement files of the outbox.`,
 		Example: `  vault audit replay /media/log --verifier vault.example.com+1a2b... --identity anna.key --from anna.state --save november.state
   vault audit replay /media/log --verifier vault.example.com+1a2b... --identity anna.key --from november.state --statement checkpoint.note`,
-		Args: arguments(cobra.ExactArgs(1)),
+		Args: command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return opts.run(cmd.Context(), args[0], g, c)
 		},
@@ -97,46 +98,46 @@ func (o *replayOptions) open(dir string) (r replay.Options, err error) {
 		return r, err
 	}
 	if o.identity == "" {
-		return r, fmt.Errorf("%w: --identity is the file that `vault audit auditor keygen` wrote", errUsage)
+		return r, fmt.Errorf("%w: --identity is the file that `vault audit auditor keygen` wrote", command.ErrUsage)
 	}
-	s := auditor.Sources{Vault: vault, Identity: o.identity, From: o.from, Statements: o.statements, Files: o.files, Open: openGiven, Read: readGiven}
+	s := auditor.Sources{Vault: vault, Identity: o.identity, From: o.from, Statements: o.statements, Files: o.files, Open: command.Open, Read: readGiven}
 	r, o.owner, err = s.Replay(dir)
 	return r, err
 }
 
 func printReplay(w io.Writer, r *replay.Report) {
-	row(w, "log", r.Origin)
-	row(w, "entries", r.Size)
-	row(w, "replayed", fmt.Sprintf("%d (from %d on)", r.Through-r.From, r.From), map[string]string{replay.ByVault: "opening signed by the vault",
+	command.Row(w, "log", r.Origin)
+	command.Row(w, "entries", r.Size)
+	command.Row(w, "replayed", fmt.Sprintf("%d (from %d on)", r.Through-r.From, r.From), map[string]string{replay.ByVault: "opening signed by the vault",
 		replay.ByReplay: "from the state of an earlier replay"}[r.By])
-	row(w, "not opened", r.Closed)
-	row(w, "results", r.Results, "as their leaves say")
-	row(w, "statements", r.Compared, "agree")
+	command.Row(w, "not opened", r.Closed)
+	command.Row(w, "results", r.Results, "as their leaves say")
+	command.Row(w, "statements", r.Compared, "agree")
 	for _, text := range r.Not {
-		row(w, "  not compared", text)
+		command.Row(w, "  not compared", text)
 	}
 	if s := r.Sums; s != nil {
-		row(w, "merchants", s.Merchants)
-		row(w, "payments", s.Payments)
-		row(w, "batches", s.Batches, fmt.Sprintf("%d settled", s.Settled))
-		row(w, "files", s.Files)
+		command.Row(w, "merchants", s.Merchants)
+		command.Row(w, "payments", s.Payments)
+		command.Row(w, "batches", s.Batches, fmt.Sprintf("%d settled", s.Settled))
+		command.Row(w, "files", s.Files)
 		for _, m := range s.Money {
-			row(w, m.State, envelope.FormatSum(m.Count, m.Amount, m.Currency), "back "+envelope.FormatSum(m.Credits, m.CreditAmount, m.Currency))
+			command.Row(w, m.State, envelope.FormatSum(m.Count, m.Amount, m.Currency), "back "+envelope.FormatSum(m.Credits, m.CreditAmount, m.Currency))
 		}
 	}
 	for _, kind := range slices.Sorted(maps.Keys(r.Found)) {
-		row(w, "logged", kind, r.Found[kind])
+		command.Row(w, "logged", kind, r.Found[kind])
 	}
-	row(w, "root", r.Root)
-	row(w, "findings", r.Count)
+	command.Row(w, "root", r.Root)
+	command.Row(w, "findings", r.Count)
 	for _, f := range r.Findings {
 		at := "  log"
 		if f.Index >= 0 {
 			at = fmt.Sprintf("  entry %d", f.Index)
 		}
-		row(w, at, f.What)
+		command.Row(w, at, f.What)
 	}
 	if r.Gap != "" {
-		row(w, "not replayed", r.Gap)
+		command.Row(w, "not replayed", r.Gap)
 	}
 }

@@ -20,11 +20,11 @@ const pinnedHelp = "the vault's verifier key, or @FILE with it: pinned by you"
 func pinned(given, where string) (note.Verifier, error) {
 	line, err := command.Line(given, "verifier")
 	if err != nil {
-		return note.Verifier{}, fmt.Errorf("%w: --verifier: %w", errUsage, err)
+		return note.Verifier{}, fmt.Errorf("%w: --verifier: %w", command.ErrUsage, err)
 	}
 	key, err := note.ParseVerifier(line)
 	if err != nil {
-		return key, fmt.Errorf("%w: --verifier is the vault's one-line key, pinned by you and not taken from %s: %w", errUsage, where, err)
+		return key, fmt.Errorf("%w: --verifier is the vault's one-line key, pinned by you and not taken from %s: %w", command.ErrUsage, where, err)
 	}
 	return key, nil
 }
@@ -46,7 +46,7 @@ Sealed entries may be left out by whoever exported, in whole bundles before an i
 that they were left out and not lost. Whether a wrapped log key is the right one, only its auditor finds out.`,
 		Example: `  vault audit verify /media/auditor/log --verifier vault.example.com+1a2b3c4d+AbC...
   vault audit verify /media/auditor/log --verifier vault.example.com+1a2b... --earlier october/checkpoint --earlier relay.note --earlier outbox/log.json`,
-		Args: arguments(cobra.ExactArgs(1)),
+		Args: command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			key, err := pinned(verifier, "the log")
 			if err != nil {
@@ -77,29 +77,29 @@ that they were left out and not lost. Whether a wrapped log key is the right one
 }
 
 func printReport(w io.Writer, r audit.Report) {
-	row(w, "log", r.Origin)
-	row(w, "entries", r.Size)
-	row(w, "verified", r.Verified)
+	command.Row(w, "log", r.Origin)
+	command.Row(w, "entries", r.Size)
+	command.Row(w, "verified", r.Verified)
 	if r.Absent > 0 {
-		row(w, "left out", r.Absent, "sealed entries, as log.json says; their records and hashes are here")
+		command.Row(w, "left out", r.Absent, "sealed entries, as log.json says; their records and hashes are here")
 	}
 	if r.Earlier > 0 {
-		row(w, "begins with", r.Earlier, "earlier checkpoints")
+		command.Row(w, "begins with", r.Earlier, "earlier checkpoints")
 	}
-	row(w, "wrapped keys", r.Wraps)
+	command.Row(w, "wrapped keys", r.Wraps)
 	switch r.Summary {
 	case audit.SummarySigned:
-		row(w, "page", "summary.html is as the vault signed it")
+		command.Row(w, "page", "summary.html is as the vault signed it")
 	case audit.SummaryUnsigned:
-		row(w, "page", "nothing covers summary.html: anybody may have written it")
+		command.Row(w, "page", "nothing covers summary.html: anybody may have written it")
 	}
-	row(w, "root", r.Root)
-	row(w, "problems", r.Count)
+	command.Row(w, "root", r.Root)
+	command.Row(w, "problems", r.Count)
 	for _, p := range r.Problems {
 		at := "  log"
 		if p.Index >= 0 {
 			at = fmt.Sprintf("  entry %d", p.Index)
 		}
-		row(w, at, p.File, p.What)
+		command.Row(w, at, p.File, p.What)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 )
@@ -31,13 +32,13 @@ them, with who took it in and why, in the log, in "vault batch show" and in its 
 the acquirer has is what is now expected. A person's wrong word about a payment is better corrected: "vault payment resolve --correct".`,
 		Example: "  vault batch adjust card-000017 --currency EUR --count 1 --amount 1250 --reason \"booked there twice, credited on 3 December, case 4711\"\n" +
 			"  vault batch adjust card-000017 --currency EUR --count -1 --amount -500 --refunds --reason \"the refund goes into their next batch\"",
-		Args: arguments(cobra.ExactArgs(1)),
+		Args: command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if opts.currency == "" || opts.count == 0 && opts.amount == 0 {
-				return fmt.Errorf("%w: --currency, and --count or --amount or both, are needed: what the acquirer has more, negative where it has less", errUsage)
+				return fmt.Errorf("%w: --currency, and --count or --amount or both, are needed: what the acquirer has more, negative where it has less", command.ErrUsage)
 			}
 			if g.reason == "" {
-				return fmt.Errorf("%w: --reason is needed: who explained it, and where it can be looked up", errUsage)
+				return fmt.Errorf("%w: --reason is needed: who explained it, and where it can be looked up", command.ErrUsage)
 			}
 			client, err := g.client()
 			if err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/vault/internal/control"
 )
 
@@ -18,10 +19,10 @@ func newBatchCloseCommand(g *global, c console) *cobra.Command {
 		Long: `Close the open batches of one merchant or of all. New payments join the next batch at once; the command waits for the answers in
 flight and for unknown outcomes, and then fixes content and totals. A merchant without an open batch has nothing to close, which is no error.`,
 		Example: "  vault batch close --all --reason \"end of day\"\n  vault batch close --merchant shop-1 --method bank",
-		Args:    arguments(cobra.NoArgs),
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if all == (q.Merchant != "") {
-				return fmt.Errorf("%w: give --merchant ID or --all", errUsage)
+				return fmt.Errorf("%w: give --merchant ID or --all", command.ErrUsage)
 			}
 			if err := checkMethod(q.Method); err != nil {
 				return err

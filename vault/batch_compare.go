@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/control"
 )
@@ -19,10 +20,10 @@ func newBatchCompareCommand(g *global, c console) *cobra.Command {
 		Long: `Compare a closed card batch with the acquirer's listing of it, payment by payment: what is missing here, what is missing there, and where
 the amounts differ (exit code 7). The listing is a CSV whose first line is "rrn,stan,terminal,kind,amount,currency". Nothing is changed.`,
 		Example: "  vault batch compare card-000017 --listing acquirer.csv",
-		Args:    arguments(cobra.ExactArgs(1)),
+		Args:    command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if listing == "" {
-				return fmt.Errorf("%w: --listing is needed: the acquirer's listing of the batch", errUsage)
+				return fmt.Errorf("%w: --listing is needed: the acquirer's listing of the batch", command.ErrUsage)
 			}
 			client, err := g.client()
 			if err != nil {
@@ -47,7 +48,7 @@ the amounts differ (exit code 7). The listing is a CSV whose first line is "rrn,
 }
 
 func runBatchCompare(ctx context.Context, client *control.Client, batch, path string) (control.Comparison, error) {
-	file, err := openGiven(path)
+	file, err := command.Open(path)
 	if err != nil {
 		return control.Comparison{}, err
 	}
@@ -64,7 +65,7 @@ func printComparison(w io.Writer, compared control.Comparison) {
 	if len(compared.Differences) == 0 {
 		return
 	}
-	row(w, "DIFFERENCE", "LINE", "RRN", "STAN", "TERMINAL", "OURS", "THEIRS", "PAYMENT")
+	command.Row(w, "DIFFERENCE", "LINE", "RRN", "STAN", "TERMINAL", "OURS", "THEIRS", "PAYMENT")
 	for _, d := range compared.Differences {
 		named := d.Theirs
 		if named == nil {
@@ -74,7 +75,7 @@ func printComparison(w io.Writer, compared control.Comparison) {
 		if d.Line > 0 {
 			line = fmt.Sprint(d.Line)
 		}
-		row(w, d.Problem, line, named.RRN, fmt.Sprintf("%06d", named.STAN), named.Terminal, listedAmount(d.Ours), listedAmount(d.Theirs), orDash(d.Payment))
+		command.Row(w, d.Problem, line, named.RRN, fmt.Sprintf("%06d", named.STAN), named.Terminal, listedAmount(d.Ours), listedAmount(d.Theirs), orDash(d.Payment))
 	}
 }
 

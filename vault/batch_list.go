@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
@@ -18,7 +19,7 @@ func newBatchListCommand(g *global, c console) *cobra.Command {
 		Use:     "list [--merchant ID] [--method card|bank]",
 		Short:   "List the batches with their control totals",
 		Example: "  vault batch list --merchant shop-1 --method bank",
-		Args:    arguments(cobra.NoArgs),
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkMethod(q.Method); err != nil {
 				return err
@@ -47,19 +48,19 @@ func batchFlags(cmd *cobra.Command, q *control.BatchQuery) {
 
 func checkMethod(m book.Method) error {
 	if m != "" && m != book.MethodCard && m != book.MethodBank {
-		return fmt.Errorf("%w: --method is card or bank", errUsage)
+		return fmt.Errorf("%w: --method is card or bank", command.ErrUsage)
 	}
 	return nil
 }
 
 func printBatches(w io.Writer, batches []control.Batch) {
-	row(w, "BATCH", "MERCHANT", "STAGE", "OPENED", "TOTALS", "IN FLIGHT", "UNKNOWN", "FILE")
+	command.Row(w, "BATCH", "MERCHANT", "STAGE", "OPENED", "TOTALS", "IN FLIGHT", "UNKNOWN", "FILE")
 	for _, b := range batches {
 		file := ""
 		if b.File != nil {
 			file = b.File.Name
 		}
-		row(w, b.ID, b.Merchant, b.Stage, moment(b.Opened), money(b.Totals), b.Outstanding, b.Unresolved, file)
+		command.Row(w, b.ID, b.Merchant, b.Stage, moment(b.Opened), money(b.Totals), b.Outstanding, b.Unresolved, file)
 	}
 }
 

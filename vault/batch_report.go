@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/shared/durable"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/report"
@@ -32,7 +33,7 @@ In the CSV, amount is in minor units (1234), amount_major in the currency's own 
 without a sign (direction says debit or credit), thousands not separated. Columns are found by their names in the first line; new ones come
 at the end. Texts are quoted, and one that a spreadsheet would take for a formula has an apostrophe before it. Times are UTC.`,
 		Example: "  vault batch report card-000017\n  vault batch report --from 2026-11-01 --to 2026-11-30 --html november.html --csv november.csv",
-		Args:    arguments(cobra.MaximumNArgs(1)),
+		Args:    command.Arguments(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := opts.check(args, g.json); err != nil {
 				return err
@@ -67,9 +68,9 @@ func (o batchReportOptions) check(args []string, asJSON bool) error {
 	q := o.query
 	switch {
 	case len(args) == 1 && (q.From != "" || q.To != "" || q.Merchant != ""):
-		return fmt.Errorf("%w: a batch needs no period and no merchant", errUsage)
+		return fmt.Errorf("%w: a batch needs no period and no merchant", command.ErrUsage)
 	case len(args) == 0 && (q.From == "" || q.To == ""):
-		return fmt.Errorf("%w: give a batch, or --from and --to", errUsage)
+		return fmt.Errorf("%w: give a batch, or --from and --to", command.ErrUsage)
 	}
 	outputs := 0
 	for _, standard := range []bool{o.html == standardOutput, o.csv == standardOutput, asJSON} {
@@ -78,7 +79,7 @@ func (o batchReportOptions) check(args []string, asJSON bool) error {
 		}
 	}
 	if outputs > 1 {
-		return fmt.Errorf("%w: only one of --html -, --csv - and --json fits standard output", errUsage)
+		return fmt.Errorf("%w: only one of --html -, --csv - and --json fits standard output", command.ErrUsage)
 	}
 	return nil
 }
@@ -109,7 +110,7 @@ func runBatchReport(ctx context.Context, client *control.Client, opts batchRepor
 		return err
 	}
 	if g.json {
-		return printJSON(c.out, struct {
+		return command.JSON(c.out, struct {
 			report.Report
 			Rows []report.Payment `json:"rows"`
 		}{made, *rows})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/operator"
@@ -37,13 +38,13 @@ agrees; the log keeps the listing's SHA-256. Where it is "none", it settles by y
 bank first; --reason says who said that it has not got the file. It can be made for as long as its accounts are kept, a week (exit code 6 after that).`,
 		Example: "  vault batch settle --all\n  vault batch settle --all --method bank\n  vault batch settle card-000017\n  vault batch settle card-000017 --listing acquirer.csv\n" +
 			"  vault batch settle --again nightdrop-20261201-A.ach --reason \"outbox's disk replaced; bank, call 4711: not received\"",
-		Args: arguments(cobra.MaximumNArgs(1)),
+		Args: command.Arguments(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if opts.again != "" {
 				return runFileAgain(cmd.Context(), opts, args, g, c)
 			}
 			if opts.all == (len(args) == 1) || opts.method != "" && !opts.all || opts.listing != "" && opts.all {
-				return fmt.Errorf("%w: give a batch and perhaps its --listing, or --all and perhaps --method", errUsage)
+				return fmt.Errorf("%w: give a batch and perhaps its --listing, or --all and perhaps --method", command.ErrUsage)
 			}
 			if err := checkMethod(opts.method); err != nil {
 				return err
@@ -71,10 +72,10 @@ bank first; --reason says who said that it has not got the file. It can be made 
 
 func runFileAgain(ctx context.Context, opts batchSettleOptions, args []string, g *global, c console) error {
 	if opts.all || len(args) > 0 || opts.method != "" || opts.listing != "" {
-		return fmt.Errorf("%w: --again names a file, and goes with --reason alone", errUsage)
+		return fmt.Errorf("%w: --again names a file, and goes with --reason alone", command.ErrUsage)
 	}
 	if g.reason == "" {
-		return fmt.Errorf("%w: --reason is needed: who said that the bank has not got the file", errUsage)
+		return fmt.Errorf("%w: --reason is needed: who said that the bank has not got the file", command.ErrUsage)
 	}
 	client, err := g.client()
 	if err != nil {
@@ -106,7 +107,7 @@ func runBatchSettle(ctx context.Context, client *control.Client, args []string, 
 
 // agreeByListing gives the vault the acquirer's listing. A crash after it leaves a batch that is agreed, and settles without a listing.
 func agreeByListing(ctx context.Context, client *control.Client, number uint32, path string) error {
-	file, err := openGiven(path)
+	file, err := command.Open(path)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
@@ -20,7 +21,7 @@ func newBatchShowCommand(g *global, c console) *cobra.Command {
 		Use:     "show BATCH",
 		Short:   "Show a batch and its control totals",
 		Example: "  vault batch show card-000017",
-		Args:    arguments(cobra.ExactArgs(1)),
+		Args:    command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := g.client()
 			if err != nil {
@@ -45,7 +46,7 @@ func parseBatch(text string) (uint32, error) {
 	}
 	number, err := strconv.ParseUint(digits, 10, 32)
 	if err != nil || number == 0 {
-		return 0, fmt.Errorf("%w: %q is not a batch; give its name (%s) or number", errUsage, text, book.BatchID(book.MethodCard, 17))
+		return 0, fmt.Errorf("%w: %q is not a batch; give its name (%s) or number", command.ErrUsage, text, book.BatchID(book.MethodCard, 17))
 	}
 	return uint32(number), nil
 }
@@ -64,34 +65,34 @@ func findBatch(ctx context.Context, client *control.Client, text string) (contro
 }
 
 func printBatch(w io.Writer, b control.Batch) {
-	row(w, "batch", b.ID)
-	row(w, "merchant", b.Merchant)
-	row(w, "stage", b.Stage)
-	row(w, "opened", moment(b.Opened))
+	command.Row(w, "batch", b.ID)
+	command.Row(w, "merchant", b.Merchant)
+	command.Row(w, "stage", b.Stage)
+	command.Row(w, "opened", moment(b.Opened))
 	if b.Closed != nil {
-		row(w, "closed", moment(*b.Closed))
+		command.Row(w, "closed", moment(*b.Closed))
 	}
 	if b.SettledAt != nil {
-		row(w, "settled", moment(*b.SettledAt))
+		command.Row(w, "settled", moment(*b.SettledAt))
 	}
-	row(w, "totals", money(b.Totals))
-	row(w, "hash total", fmt.Sprintf("%010d", b.HashTotal))
+	command.Row(w, "totals", money(b.Totals))
+	command.Row(w, "hash total", fmt.Sprintf("%010d", b.HashTotal))
 	if len(b.Host) > 0 {
-		row(w, "acquirer has", money(b.Host))
+		command.Row(w, "acquirer has", money(b.Host))
 	}
 	if len(b.Lines) > 0 {
-		row(w, "with adjustments", money(b.Expected))
+		command.Row(w, "with adjustments", money(b.Expected))
 	}
 	if b.By != "" {
-		row(w, "agreed by", b.By)
+		command.Row(w, "agreed by", b.By)
 	}
 	if len(b.Failed) > 0 {
-		row(w, "not in the file", money(b.Failed))
+		command.Row(w, "not in the file", money(b.Failed))
 	}
 	printFile(w, b.File)
-	row(w, "payments settled", b.Done)
-	row(w, "in flight", b.Outstanding)
-	row(w, "unknown", b.Unresolved)
+	command.Row(w, "payments settled", b.Done)
+	command.Row(w, "in flight", b.Outstanding)
+	command.Row(w, "unknown", b.Unresolved)
 	printLines(w, b.Lines)
 }
 
@@ -101,9 +102,9 @@ func printLines(w io.Writer, lines []book.Adjustment) {
 		return
 	}
 	fmt.Fprintln(w)
-	row(w, "ADJUSTED", "BY", "ACQUIRER HAS", "PAYMENT", "REASON", "EVIDENCE")
+	command.Row(w, "ADJUSTED", "BY", "ACQUIRER HAS", "PAYMENT", "REASON", "EVIDENCE")
 	for _, l := range lines {
-		row(w, moment(l.Time), l.Actor, report.Signed(l.Total), orDash(l.Payment), l.Reason, orDash(l.Evidence))
+		command.Row(w, moment(l.Time), l.Actor, report.Signed(l.Total), orDash(l.Payment), l.Reason, orDash(l.Evidence))
 	}
 }
 
@@ -112,15 +113,15 @@ func printFile(w io.Writer, f *control.File) {
 	if f == nil {
 		return
 	}
-	row(w, "file", f.Name)
-	row(w, "file's stage", f.Stage)
+	command.Row(w, "file", f.Name)
+	command.Row(w, "file's stage", f.Stage)
 	if f.Digest != "" {
-		row(w, "file's digest", f.Digest)
-		row(w, "file's debits", envelope.FormatAmount(f.Debits, bankCurrency))
-		row(w, "file's credits", envelope.FormatAmount(f.Credits, bankCurrency))
-		row(w, "file's entries", fmt.Sprintf("%d, hash %010d", f.Entries, f.EntryHash))
+		command.Row(w, "file's digest", f.Digest)
+		command.Row(w, "file's debits", envelope.FormatAmount(f.Debits, bankCurrency))
+		command.Row(w, "file's credits", envelope.FormatAmount(f.Credits, bankCurrency))
+		command.Row(w, "file's entries", fmt.Sprintf("%d, hash %010d", f.Entries, f.EntryHash))
 	}
-	row(w, "effective", f.Effective)
+	command.Row(w, "effective", f.Effective)
 }
 
 // bankCurrency is that of every NACHA entry.

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"nightdrop/shared/command"
 )
 
 func newCheckCommand(g *global, c console) *cobra.Command {
@@ -20,7 +22,7 @@ interrupted. An unlock has compared already what money hangs on; this proves the
 Exit code 7 where something does not hold, with what and in which file: then the vault stops at once, for nothing that it reads there can be
 believed. Keep the file as it is. Where the log itself is sound, vault unlock --rebuild makes the records from it anew.`,
 		Example: "  vault check --dir /var/lib/nightdrop\n  vault check --json",
-		Args:    arguments(cobra.NoArgs),
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := g.client()
 			if err != nil {

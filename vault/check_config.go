@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/shared/config"
 )
 
@@ -29,7 +30,7 @@ it starts, and refuses what that refuses, in the same words: every problem at on
 nothing, dials nothing, and needs neither shares nor a daemon, which may run. Warnings are what a daemon starts with and a person should look
 at: certificates that expire within 30 days, and what destroying a key does not reach on this host (ops/docs/destruction.md).`,
 		Example: "  vault check-config --dir /var/lib/nightdrop\n  vault check-config --dir /var/lib/nightdrop --json",
-		Args:    arguments(cobra.NoArgs),
+		Args:    command.NoArguments,
 		RunE:    func(*cobra.Command, []string) error { return runCheckConfig(g, c) },
 	}
 	g.readingFlags(cmd)
@@ -51,10 +52,10 @@ func runCheckConfig(g *global, c console) error {
 	answer.OK, answer.Problems = err == nil, found.List()
 	printed := g.print(c.out, answer, func(w io.Writer) {
 		for _, warning := range answer.Warnings {
-			row(w, "warning: "+warning)
+			command.Row(w, "warning: "+warning)
 		}
 		if answer.OK {
-			row(w, fmt.Sprintf("ok: a daemon starts with %s", answer.File))
+			command.Row(w, fmt.Sprintf("ok: a daemon starts with %s", answer.File))
 		}
 	})
 	return errors.Join(err, printed)

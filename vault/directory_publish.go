@@ -5,6 +5,8 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+
+	"nightdrop/shared/command"
 )
 
 func newDirectoryPublishCommand(g *global, c console) *cobra.Command {
@@ -13,7 +15,7 @@ func newDirectoryPublishCommand(g *global, c console) *cobra.Command {
 		Short:   "Sign and publish a directory now",
 		Long:    "Sign and publish a directory now. The vault does so by itself when keys change and long before one expires.",
 		Example: "  vault directory publish",
-		Args:    arguments(cobra.NoArgs),
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := g.client()
 			if err != nil {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/vault/internal/control"
 )
 
@@ -13,7 +14,7 @@ func newDirectoryShowCommand(g *global, c console) *cobra.Command {
 		Use:     "show",
 		Short:   "Show the newest signed directory",
 		Example: "  vault directory show --json",
-		Args:    arguments(cobra.NoArgs),
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := g.client()
 			if err != nil {
@@ -31,19 +32,19 @@ func newDirectoryShowCommand(g *global, c console) *cobra.Command {
 }
 
 func printDirectory(w io.Writer, d control.Directory) {
-	row(w, "vault", d.Directory.Vault)
-	row(w, "generation", d.Directory.Generation)
-	row(w, "serial", d.Directory.Serial)
-	row(w, "issued", moment(d.Directory.Issued))
-	row(w, "expires", moment(d.Directory.Expires))
-	row(w, "digest", d.Digest)
+	command.Row(w, "vault", d.Directory.Vault)
+	command.Row(w, "generation", d.Directory.Generation)
+	command.Row(w, "serial", d.Directory.Serial)
+	command.Row(w, "issued", moment(d.Directory.Issued))
+	command.Row(w, "expires", moment(d.Directory.Expires))
+	command.Row(w, "digest", d.Digest)
 	for _, v := range d.Directory.Signers {
-		row(w, "signer", v)
+		command.Row(w, "signer", v)
 	}
 	for _, v := range d.Directory.Relays {
-		row(w, "relay", v)
+		command.Row(w, "relay", v)
 	}
 	for _, k := range d.Directory.Keys {
-		row(w, "key", k.Name, "from", moment(k.From), "until", moment(k.Until), "dies", moment(k.Dies))
+		command.Row(w, "key", k.Name, "from", moment(k.From), "until", moment(k.Until), "dies", moment(k.Dies))
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+
+	"nightdrop/shared/command"
 )
 
 // evidenceFlag gives a command of a person's word its --evidence.
@@ -20,7 +22,7 @@ func digestOf(path string) (string, error) {
 	if path == "" {
 		return "", nil
 	}
-	file, err := openGiven(path)
+	file, err := command.Open(path)
 	if err != nil {
 		return "", err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"nightdrop/shared/command"
 	"nightdrop/vault/internal/auditor"
 	"nightdrop/vault/internal/calls"
 	"nightdrop/vault/internal/control"
@@ -13,38 +14,35 @@ const exitHelp = `Exit codes: 0 done; 1 failed; 2 usage, configuration included;
 few shares); 5 not found; 6 conflict (it exists, is in use, or waits for something); 7 integrity (damage, tampering, totals
 or books that differ, a file of the bank that is damaged); 8 unavailable (no daemon, channel or acquirer). Reading commands take --json.`
 
-// errUsage marks what is wrong with the command line itself.
-var errUsage = errors.New("usage")
-
 // exitCode is the command line's exit code for err (INTERFACES 9).
 func exitCode(err error) int {
 	if err == nil {
-		return 0
+		return command.Done
 	}
 	if code, ok := errors.AsType[codeError](err); ok {
 		return int(code)
 	}
-	if errors.Is(err, errUsage) || errors.Is(err, auditor.ErrUsage) {
-		return 2
+	if command.Is(err, command.ErrUsage, auditor.ErrUsage) {
+		return command.Usage
 	}
 	switch calls.KindOf(err) {
 	case control.CodeUsage:
-		return 2
+		return command.Usage
 	case control.CodeLocked:
-		return 3
+		return command.Locked
 	case control.CodeNotAllowed:
-		return 4
+		return command.NotAllowed
 	case control.CodeNotFound:
-		return 5
+		return command.NotFound
 	case control.CodeConflict:
-		return 6
+		return command.Conflict
 	case control.CodeIntegrity:
-		return 7
+		return command.Integrity
 	case control.CodeUnavailable:
-		return 8
+		return command.Unavailable
 	case control.CodeFailed:
 	}
-	return 1
+	return command.Failed
 }
 
 // codeError is an exit code that a command brings along.

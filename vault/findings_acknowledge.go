@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/vault/internal/control"
 )
 
@@ -19,7 +20,7 @@ func newFindingsAcknowledgeCommand(g *global, c console) *cobra.Command {
 too. Of a range those are acknowledged that were not yet, with --kind only this kind. --withdraw takes the word back.`,
 		Example: "  vault findings acknowledge 17 --reason \"relay-one's disk was replaced on Tuesday, ticket 4711\"\n" +
 			"  vault findings acknowledge 18-40 --kind unknown-merchant --reason \"shop-9 was never enrolled; told to stop\"",
-		Args: arguments(cobra.ExactArgs(1)),
+		Args: command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			first, last, ranged := strings.Cut(args[0], "-")
 			var err error
@@ -32,13 +33,13 @@ too. Of a range those are acknowledged that were not yet, with --kind only this 
 				}
 			}
 			if a.Through < a.From {
-				return fmt.Errorf("%w: a range of findings is FROM-THROUGH, the lower number first", errUsage)
+				return fmt.Errorf("%w: a range of findings is FROM-THROUGH, the lower number first", command.ErrUsage)
 			}
 			if err := checkFinding(a.Kind); err != nil {
 				return err
 			}
 			if g.reason == "" {
-				return fmt.Errorf("%w: --reason is needed: what it was, and what was done", errUsage)
+				return fmt.Errorf("%w: --reason is needed: what it was, and what was done", command.ErrUsage)
 			}
 			client, err := g.client()
 			if err != nil {
@@ -54,10 +55,10 @@ too. Of a range those are acknowledged that were not yet, with --kind only this 
 					state = "open again"
 				}
 				for _, f := range done {
-					row(w, fmt.Sprintf("finding %d (%s) is %s", f.Number, f.Kind, state))
+					command.Row(w, fmt.Sprintf("finding %d (%s) is %s", f.Number, f.Kind, state))
 				}
 				if len(done) == 0 {
-					row(w, "none of them waits for that word")
+					command.Row(w, "none of them waits for that word")
 				}
 			})
 		},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 )
@@ -24,10 +25,10 @@ func newFindingsListCommand(g *global, c console) *cobra.Command {
 		Long: `List integrity findings that nobody has acknowledged, the newest first. With --all those too that were acknowledged, and those that tell of
 the end of something or of people's words. "vault findings show" tells more of one, and what to do about it.`,
 		Example: "  vault findings list\n  vault findings list --all --kind bag-missing --limit 1000 --json",
-		Args:    arguments(cobra.NoArgs),
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if opts.query.Limit < 1 || opts.query.Limit > control.MaxPage {
-				return fmt.Errorf("%w: --limit is 1 to %d", errUsage, control.MaxPage)
+				return fmt.Errorf("%w: --limit is 1 to %d", command.ErrUsage, control.MaxPage)
 			}
 			if err := checkFinding(opts.query.Kind); err != nil {
 				return err
@@ -58,9 +59,9 @@ func runFindingsList(ctx context.Context, opts findingsListOptions, client *cont
 		fmt.Fprintf(c.errOut, "there may be more: go on with --before %d\n", findings[n-1].Number)
 	}
 	return g.print(c.out, findings, func(w io.Writer) {
-		row(w, "FINDING", "KIND", "TIME", "TIMES", "WHERE", "DETAIL", "ACKNOWLEDGED")
+		command.Row(w, "FINDING", "KIND", "TIME", "TIMES", "WHERE", "DETAIL", "ACKNOWLEDGED")
 		for _, f := range findings {
-			row(w, f.Number, f.Kind, moment(f.Time), f.Count, orDash(whereFound(f)), f.Detail, acknowledged(f))
+			command.Row(w, f.Number, f.Kind, moment(f.Time), f.Count, orDash(whereFound(f)), f.Detail, acknowledged(f))
 		}
 	})
 }
@@ -71,7 +72,7 @@ func checkFinding(kind book.Finding) error {
 		return nil
 	}
 	if _, known := meanings[kind]; !known {
-		return fmt.Errorf("%w: --kind is none of the kinds of findings: %s", errUsage, findingKinds())
+		return fmt.Errorf("%w: --kind is none of the kinds of findings: %s", command.ErrUsage, findingKinds())
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/vault/internal/control"
 )
 
@@ -15,7 +16,7 @@ func newFindingsShowCommand(g *global, c console) *cobra.Command {
 		Use:     "show NUMBER",
 		Short:   "Show an integrity finding: what it means, which bag or file, and what to do",
 		Example: "  vault findings show 17",
-		Args:    arguments(cobra.ExactArgs(1)),
+		Args:    command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			number, err := findingNumber(args[0])
 			if err != nil {
@@ -40,48 +41,48 @@ func newFindingsShowCommand(g *global, c console) *cobra.Command {
 func findingNumber(text string) (uint64, error) {
 	number, err := strconv.ParseUint(text, 10, 63)
 	if err != nil || number == 0 {
-		return 0, fmt.Errorf("%w: a finding is named by its number, as vault findings list shows it", errUsage)
+		return 0, fmt.Errorf("%w: a finding is named by its number, as vault findings list shows it", command.ErrUsage)
 	}
 	return number, nil
 }
 
 func printFinding(w io.Writer, f control.Finding) {
-	row(w, "finding", f.Number)
-	row(w, "kind", f.Kind)
+	command.Row(w, "finding", f.Number)
+	command.Row(w, "kind", f.Kind)
 	known := meanings[f.Kind]
-	row(w, "means", orDash(known.means))
-	row(w, "time", moment(f.Time))
-	row(w, "found by", f.Actor)
-	row(w, "origin", f.Origin)
+	command.Row(w, "means", orDash(known.means))
+	command.Row(w, "time", moment(f.Time))
+	command.Row(w, "found by", f.Actor)
+	command.Row(w, "origin", f.Origin)
 	if f.Count > 1 {
-		row(w, "tells of", fmt.Sprintf("%d of its kind", f.Count))
+		command.Row(w, "tells of", fmt.Sprintf("%d of its kind", f.Count))
 	}
 	for _, member := range []struct{ name, value string }{{"merchant", f.Merchant}, {"relay", f.Relay}, {"run", f.Run}} {
 		if member.value != "" {
-			row(w, member.name, member.value)
+			command.Row(w, member.name, member.value)
 		}
 	}
 	if f.Bag != 0 {
-		row(w, "bag", f.Bag)
+		command.Row(w, "bag", f.Bag)
 	}
 	if f.Through != 0 {
-		row(w, "through bag", f.Through)
+		command.Row(w, "through bag", f.Through)
 	}
 	if f.Index != nil {
-		row(w, "envelope in the bag", *f.Index)
+		command.Row(w, "envelope in the bag", *f.Index)
 	}
 	if f.Evidence != "" {
-		row(w, "evidence", f.Evidence)
+		command.Row(w, "evidence", f.Evidence)
 	}
 	if f.Detail != "" {
-		row(w, "detail", f.Detail)
+		command.Row(w, "detail", f.Detail)
 	}
 	if f.Entry != nil {
-		row(w, "entry of the log", *f.Entry)
+		command.Row(w, "entry of the log", *f.Entry)
 	}
-	row(w, "acknowledged", acknowledged(f))
+	command.Row(w, "acknowledged", acknowledged(f))
 	if a := f.Acknowledged; a != nil {
-		row(w, "reason", a.Reason)
+		command.Row(w, "reason", a.Reason)
 	}
-	row(w, "what to do", orDash(known.todo))
+	command.Row(w, "what to do", orDash(known.todo))
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nightdrop/shared/command"
 )
 
 // TestGivenFilesOfAnAttacker: files that come on a courier's stick beside the log make the command wait for nothing, nor fill its memory.
@@ -32,7 +34,7 @@ func TestGivenFilesOfAnAttacker(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("reading a pipe to which nobody writes does not end")
 	}
-	for path, want := range map[string]error{endless: errUsage, dir: errUsage, none: fs.ErrNotExist} {
+	for path, want := range map[string]error{endless: command.ErrUsage, dir: command.ErrUsage, none: fs.ErrNotExist} {
 		if _, err := readGiven(path); !errors.Is(err, want) {
 			t.Errorf("%s: %v", path, err)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/vault/internal/daemon"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/settings"
@@ -45,11 +46,11 @@ one that is missing is a stick that is not mounted, and be on other disks than t
 For training and tests on one machine --shares-on-own-disk lifts both, and makes the directories.`,
 		Example: `  vault init --dir /var/lib/nightdrop --name vault.example.com --shares 3 --threshold 2 --shares-to /media/a,/media/b,/media/c
   vault init --dir try --name try.example.com --shares 1 --threshold 1 --shares-to custodian --shares-on-own-disk`,
-		Args: arguments(cobra.NoArgs),
+		Args: command.NoArguments,
 		RunE: func(*cobra.Command, []string) error {
 			opts.dir = g.dir
 			if opts.dir == "" {
-				return fmt.Errorf("%w: give the new vault's directory with --dir", errUsage)
+				return fmt.Errorf("%w: give the new vault's directory with --dir", command.ErrUsage)
 			}
 			made, err := runInit(opts, c)
 			if err != nil {

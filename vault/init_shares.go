@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"nightdrop/shared/command"
 	"nightdrop/shared/durable"
 	"nightdrop/shared/volume"
 	"nightdrop/vault/internal/keyring"
@@ -19,10 +20,10 @@ import (
 // own disk: then it makes the directories that are not there. What is dangerous and allowed it says on errOut.
 func (o initOptions) shareFiles(errOut io.Writer) ([]string, error) {
 	if o.name == "" || o.shares < 1 || o.threshold < 1 || o.threshold > o.shares {
-		return nil, fmt.Errorf("%w: --name, --shares N and --threshold K from 1 to N are needed", errUsage)
+		return nil, fmt.Errorf("%w: --name, --shares N and --threshold K from 1 to N are needed", command.ErrUsage)
 	}
 	if len(o.sharesTo) != o.shares {
-		return nil, fmt.Errorf("%w: --shares-to names %d directories for %d shares; give each custodian a directory", errUsage,
+		return nil, fmt.Errorf("%w: --shares-to names %d directories for %d shares; give each custodian a directory", command.ErrUsage,
 			len(o.sharesTo), o.shares)
 	}
 	own, err := filepath.Abs(o.dir)
@@ -39,11 +40,11 @@ func (o initOptions) shareFiles(errOut io.Writer) ([]string, error) {
 		}
 		real := settings.Resolved(dir)
 		if settings.Inside(real, own) {
-			return nil, fmt.Errorf("%w: %s is inside the vault's directory: shares there would unlock their own copy", errUsage,
+			return nil, fmt.Errorf("%w: %s is inside the vault's directory: shares there would unlock their own copy", command.ErrUsage,
 				dir)
 		}
 		if seen[real] {
-			return nil, fmt.Errorf("%w: %s is named twice: each share has a directory of its own", errUsage, dir)
+			return nil, fmt.Errorf("%w: %s is named twice: each share has a directory of its own", command.ErrUsage, dir)
 		}
 		seen[real] = true
 		path := filepath.Join(dir, fmt.Sprintf("%s-share-%d", o.name, i+1))
@@ -73,7 +74,7 @@ func (o initOptions) place(own string, dirs []string, errOut io.Writer) error {
 		}
 		if of[i].Meet(vaults) && !o.onOwnDisk {
 			return fmt.Errorf("%w: %s is on the disk of the vault itself: whoever takes the disk would have both. Mount the "+
-				"custodian's stick there, or give --shares-on-own-disk, for training only", errUsage, dir)
+				"custodian's stick there, or give --shares-on-own-disk, for training only", command.ErrUsage, dir)
 		}
 	}
 	if o.onOwnDisk {
@@ -96,7 +97,7 @@ func (o initOptions) directory(dir string) error {
 	info, err := os.Stat(dir)
 	switch {
 	case err == nil && !info.IsDir():
-		return fmt.Errorf("%w: %s is no directory: a share goes into one of a custodian's stick", errUsage, dir)
+		return fmt.Errorf("%w: %s is no directory: a share goes into one of a custodian's stick", command.ErrUsage, dir)
 	case err == nil:
 		return nil
 	case !errors.Is(err, fs.ErrNotExist):

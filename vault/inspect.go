@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/vault/internal/ledger"
 )
 
@@ -17,7 +18,7 @@ func newInspectCommand(c console) *cobra.Command {
 		Short:   "Look at the structure of a ledger's file; the daemon runs this in a process of its own",
 		Hidden:  true,
 		Example: "  vault " + inspectCommand + " ledger.db",
-		Args:    arguments(cobra.ExactArgs(1)),
+		Args:    command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if code := ledger.InspectMain(args[0], c.out); code != 0 {
 				return codeError(code)

@@ -4,6 +4,8 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+
+	"nightdrop/shared/command"
 )
 
 func newKeyListCommand(g *global, c console) *cobra.Command {
@@ -11,7 +13,7 @@ func newKeyListCommand(g *global, c console) *cobra.Command {
 		Use:     "list",
 		Short:   "List the sealing keys that live, and when each dies",
 		Example: "  vault key list",
-		Args:    arguments(cobra.NoArgs),
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := g.client()
 			if err != nil {
@@ -22,9 +24,9 @@ func newKeyListCommand(g *global, c console) *cobra.Command {
 				return err
 			}
 			return g.print(c.out, keys, func(w io.Writer) {
-				row(w, "KEY", "STATE", "FROM", "UNTIL", "DIES")
+				command.Row(w, "KEY", "STATE", "FROM", "UNTIL", "DIES")
 				for _, k := range keys {
-					row(w, k.Name, k.State, moment(k.From), moment(k.Until), moment(k.Dies))
+					command.Row(w, k.Name, k.State, moment(k.From), moment(k.Until), moment(k.Dies))
 				}
 			})
 		},

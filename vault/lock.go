@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/vault/internal/control"
 )
 
@@ -21,7 +22,7 @@ func newLockCommand(g *global, c console) *cobra.Command {
 		Long: `Have the vault forget its keys. It finishes what is outstanding (at most stop_grace), then its process executes itself again, for no
 memory can be trusted to forget. The command returns when the vault answers that it is locked.`,
 		Example: "  vault lock --dir /var/lib/nightdrop --reason \"end of shift\"",
-		Args:    arguments(cobra.NoArgs),
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := g.settings()
 			if err != nil {

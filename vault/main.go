@@ -4,14 +4,13 @@ package main
 import (
 	"context"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
+
+	"nightdrop/shared/command"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], console{in: os.Stdin, out: os.Stdout, errOut: os.Stderr, now: time.Now})
-	stop()
-	os.Exit(code)
+	command.Main(func(ctx context.Context) int {
+		return run(ctx, os.Args[1:], console{in: os.Stdin, out: os.Stdout, errOut: os.Stderr, now: time.Now})
+	})
 }

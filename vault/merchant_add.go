@@ -20,7 +20,7 @@ func publicLines(verifiers, replyKeys []string) error {
 		for n, given := range keys.lines {
 			line, err := command.Line(given, keys.label)
 			if err != nil {
-				return fmt.Errorf("%w: %s: %w", errUsage, keys.flag, err)
+				return fmt.Errorf("%w: %s: %w", command.ErrUsage, keys.flag, err)
 			}
 			keys.lines[n] = line
 		}
@@ -47,7 +47,7 @@ envelopes, and the reply key that its results are sealed to. Both may be repeate
 file: @FILE, which may be what keygen printed as it is.`,
 		Example: `  vault merchant add shop-1 --name "Corner shop" --verifier @shop-1.pub --reply-key @shop-1.pub --currency USD,EUR
   vault merchant add shop-1 --name "Corner shop" --verifier shop-1+8f2c61aa+AbC... --reply-key reply-0a1b2c3d-xwing+AbC... --currency USD,EUR`,
-		Args: arguments(cobra.ExactArgs(1)),
+		Args: command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			merchant.ID = args[0]
 			if err := publicLines(merchant.Verifiers, merchant.ReplyKeys); err != nil {

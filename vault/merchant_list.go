@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"nightdrop/shared/command"
 )
 
 func newMerchantListCommand(g *global, c console) *cobra.Command {
@@ -12,7 +14,7 @@ func newMerchantListCommand(g *global, c console) *cobra.Command {
 		Use:     "list",
 		Short:   "List the merchants",
 		Example: "  vault merchant list",
-		Args:    arguments(cobra.NoArgs),
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := g.client()
 			if err != nil {
@@ -23,9 +25,9 @@ func newMerchantListCommand(g *global, c console) *cobra.Command {
 				return err
 			}
 			return g.print(c.out, merchants, func(w io.Writer) {
-				row(w, "MERCHANT", "STATUS", "NAME", "CURRENCIES", "RESULTS", "ADDED")
+				command.Row(w, "MERCHANT", "STATUS", "NAME", "CURRENCIES", "RESULTS", "ADDED")
 				for _, m := range merchants {
-					row(w, m.ID, m.Status, m.Name, strings.Join(m.Currencies, ","), m.Results, moment(m.Added))
+					command.Row(w, m.ID, m.Status, m.Name, strings.Join(m.Currencies, ","), m.Results, moment(m.Added))
 				}
 			})
 		},

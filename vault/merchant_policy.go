@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
@@ -34,7 +35,7 @@ merchant has a company. Changes count for envelopes that are taken from then on.
 		Example: `  vault merchant policy shop-1
   vault merchant policy shop-1 --limit USD=500000/5000000 --refund-percent 100 --reason "contract 17"
   vault merchant policy shop-1 --company-id 1234567890 --company-name "CORNER SHOP" --payouts USD=1000000 --payees consumer`,
-		Args: arguments(cobra.ExactArgs(1)),
+		Args: command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			change, changes, err := opts.change(cmd.Flags().Changed)
 			if err != nil {
@@ -101,7 +102,7 @@ func (o *merchantPolicyOptions) change(given func(flag string) bool) (change con
 	take("payees", func() { payees := book.Payees(o.payees); change.Payees = &payees })
 	take("storage", func() { on := o.storage == "on"; change.Storage = &on })
 	if given("storage") && o.storage != "on" && o.storage != "off" {
-		return change, true, fmt.Errorf("%w: --storage is on or off", errUsage)
+		return change, true, fmt.Errorf("%w: --storage is on or off", command.ErrUsage)
 	}
 	return change, changes, nil
 }
@@ -118,7 +119,7 @@ func parseLimit(text string) (control.LimitChange, error) {
 		c.Day = &day
 	}
 	if !ok || err != nil {
-		return c, fmt.Errorf("%w: --limit is CUR=PAYMENT or CUR=PAYMENT/DAY in minor units, such as USD=500000/5000000", errUsage)
+		return c, fmt.Errorf("%w: --limit is CUR=PAYMENT or CUR=PAYMENT/DAY in minor units, such as USD=500000/5000000", command.ErrUsage)
 	}
 	return c, nil
 }
@@ -128,7 +129,7 @@ func parsePayouts(text string) (control.LimitChange, error) {
 	currency, amount, ok := strings.Cut(text, "=")
 	day, err := minorUnits(amount)
 	if !ok || err != nil {
-		return control.LimitChange{}, fmt.Errorf("%w: --payouts is CUR=DAY in minor units, such as USD=1000000", errUsage)
+		return control.LimitChange{}, fmt.Errorf("%w: --payouts is CUR=DAY in minor units, such as USD=1000000", command.ErrUsage)
 	}
 	return control.LimitChange{Currency: currency, PayoutDay: &day}, nil
 }
@@ -140,37 +141,37 @@ func minorUnits(text string) (int64, error) {
 
 func printPolicy(w io.Writer, m control.Merchant) {
 	p := m.Policy
-	row(w, "merchant", m.ID)
+	command.Row(w, "merchant", m.ID)
 	for _, l := range p.Limits {
-		row(w, "limits in "+l.Currency, fmt.Sprintf("payment %s, day %s, payouts a day %s", limit(l.Payment, l.Currency, "unlimited"),
+		command.Row(w, "limits in "+l.Currency, fmt.Sprintf("payment %s, day %s, payouts a day %s", limit(l.Payment, l.Currency, "unlimited"),
 			limit(l.Day, l.Currency, "unlimited"), limit(l.PayoutDay, l.Currency, "forbidden")))
 	}
 	if len(p.Limits) == 0 {
-		row(w, "limits", "none; payouts are forbidden")
+		command.Row(w, "limits", "none; payouts are forbidden")
 	}
 	if p.RefundPercent == 0 {
-		row(w, "refunds", "unlimited")
+		command.Row(w, "refunds", "unlimited")
 	} else {
-		row(w, "refunds", fmt.Sprintf("at most %d %% of sales, this and the last month", p.RefundPercent))
+		command.Row(w, "refunds", fmt.Sprintf("at most %d %% of sales, this and the last month", p.RefundPercent))
 	}
 	switch {
 	case !p.Storage:
-		row(w, "stored accounts", "off")
+		command.Row(w, "stored accounts", "off")
 	case p.StoresPerDay == 0:
-		row(w, "stored accounts", fmt.Sprintf("on, %d a day", book.DefaultStoresPerDay))
+		command.Row(w, "stored accounts", fmt.Sprintf("on, %d a day", book.DefaultStoresPerDay))
 	default:
-		row(w, "stored accounts", fmt.Sprintf("on, %d a day", p.StoresPerDay))
+		command.Row(w, "stored accounts", fmt.Sprintf("on, %d a day", p.StoresPerDay))
 	}
 	if p.Company.ID == "" {
-		row(w, "company", "none; bank accounts are not permitted")
+		command.Row(w, "company", "none; bank accounts are not permitted")
 		return
 	}
-	row(w, "company", p.Company.Name+" ("+p.Company.ID+")")
+	command.Row(w, "company", p.Company.Name+" ("+p.Company.ID+")")
 	payees := p.Payees
 	if payees == "" {
 		payees = book.PayeesBusiness
 	}
-	row(w, "payees", payees)
+	command.Row(w, "payees", payees)
 }
 
 func limit(amount int64, currency, none string) string {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 )
@@ -15,7 +16,7 @@ func newMerchantShowCommand(g *global, c console) *cobra.Command {
 		Use:     "show ID",
 		Short:   "Show a merchant",
 		Example: "  vault merchant show shop-1",
-		Args:    arguments(cobra.ExactArgs(1)),
+		Args:    command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := g.client()
 			if err != nil {
@@ -34,22 +35,22 @@ func newMerchantShowCommand(g *global, c console) *cobra.Command {
 
 func printMerchant(w io.Writer, m control.Merchant) {
 	printPolicy(w, m)
-	row(w, "name", m.Name)
-	row(w, "status", m.Status)
-	row(w, "acceptor", m.Acceptor)
-	row(w, "currencies", strings.Join(m.Currencies, ","))
-	row(w, "added", moment(m.Added))
-	row(w, "results", m.Results)
+	command.Row(w, "name", m.Name)
+	command.Row(w, "status", m.Status)
+	command.Row(w, "acceptor", m.Acceptor)
+	command.Row(w, "currencies", strings.Join(m.Currencies, ","))
+	command.Row(w, "added", moment(m.Added))
+	command.Row(w, "results", m.Results)
 	if m.OpenBatch != 0 {
-		row(w, "open card batch", book.BatchID(book.MethodCard, m.OpenBatch))
+		command.Row(w, "open card batch", book.BatchID(book.MethodCard, m.OpenBatch))
 	}
 	if m.OpenBank != 0 {
-		row(w, "open bank batch", book.BatchID(book.MethodBank, m.OpenBank))
+		command.Row(w, "open bank batch", book.BatchID(book.MethodBank, m.OpenBank))
 	}
 	for _, v := range m.Verifiers {
-		row(w, "verifier", v)
+		command.Row(w, "verifier", v)
 	}
 	for _, k := range m.ReplyKeys {
-		row(w, "reply key", k)
+		command.Row(w, "reply key", k)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/vault/internal/control"
 )
 
@@ -24,7 +25,7 @@ func newMerchantStatusCommand(g *global, c console, verb, short string,
 		Use:     verb + " ID",
 		Short:   short,
 		Example: "  vault merchant " + verb + " shop-1 --reason \"ticket 4711\"",
-		Args:    arguments(cobra.ExactArgs(1)),
+		Args:    command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := g.client()
 			if err != nil {

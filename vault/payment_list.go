@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
@@ -27,7 +28,7 @@ func newPaymentListCommand(g *global, c console) *cobra.Command {
 		Use:     "list [--merchant ID] [--status STATUS] [--batch BATCH]",
 		Short:   "List payments; of their accounts never more than the masked number",
 		Example: "  vault payment list --status manual\n  vault payment list --batch card-000017 --all --json",
-		Args:    arguments(cobra.NoArgs),
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := g.client()
 			if err != nil {
@@ -60,10 +61,10 @@ func runPaymentList(ctx context.Context, opts paymentListOptions, client *contro
 	query := opts.query
 	query.Stage = book.Stage(opts.stage)
 	if opts.stage != "" && !slices.Contains(book.Stages[:], query.Stage) {
-		return nil, fmt.Errorf("%w: there is no status %q; there are %s", errUsage, opts.stage, stageNames())
+		return nil, fmt.Errorf("%w: there is no status %q; there are %s", command.ErrUsage, opts.stage, stageNames())
 	}
 	if query.Limit < 1 || query.Limit > control.MaxPage {
-		return nil, fmt.Errorf("%w: --limit is 1 to %d", errUsage, control.MaxPage)
+		return nil, fmt.Errorf("%w: --limit is 1 to %d", command.ErrUsage, control.MaxPage)
 	}
 	if opts.batch != "" {
 		number, err := parseBatch(opts.batch)
@@ -107,9 +108,9 @@ func appendPages(ctx context.Context, client *control.Client, query control.Paym
 }
 
 func printPayments(w io.Writer, payments []control.Payment) {
-	row(w, "PAYMENT", "MERCHANT", "OPERATION", "STATUS", "CODE", "AMOUNT", "ACCOUNT", "REFERENCE", "BATCH", "RECEIVED")
+	command.Row(w, "PAYMENT", "MERCHANT", "OPERATION", "STATUS", "CODE", "AMOUNT", "ACCOUNT", "REFERENCE", "BATCH", "RECEIVED")
 	for _, p := range payments {
-		row(w, p.ID, p.Merchant, orDash(string(p.Operation)), p.Stage, orDash(string(p.Code)), amount(p), orDash(p.Masked), orDash(p.Reference), orDash(p.BatchID()), moment(p.Received))
+		command.Row(w, p.ID, p.Merchant, orDash(string(p.Operation)), p.Stage, orDash(string(p.Code)), amount(p), orDash(p.Masked), orDash(p.Reference), orDash(p.BatchID()), moment(p.Received))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/vault/internal/control"
 )
 
@@ -19,16 +20,16 @@ and the acquirer's host is back. It is sent at once, under its trace number, and
 unknown, voiding, capturing or correcting again until the host answers. The reason stands in the log for ever.`,
 		Example: "  vault payment resend 0190c8f2-7d1e-7b5a-9c3f-2a6d4e8b1c07 --reason \"acquirer, call 4712: the host is up\"\n" +
 			"  vault payment resend --all --reason \"acquirer, call 4712: the host is up\"",
-		Args: arguments(cobra.MaximumNArgs(1)),
+		Args: command.Arguments(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				r.ID = args[0]
 			}
 			if r.All == (r.ID != "") {
-				return fmt.Errorf("%w: name one payment, or take --all", errUsage)
+				return fmt.Errorf("%w: name one payment, or take --all", command.ErrUsage)
 			}
 			if g.reason == "" {
-				return fmt.Errorf("%w: --reason is needed: who said so, and where it can be looked up", errUsage)
+				return fmt.Errorf("%w: --reason is needed: who said so, and where it can be looked up", command.ErrUsage)
 			}
 			client, err := g.client()
 			if err != nil {

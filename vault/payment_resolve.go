@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/control"
 )
@@ -39,19 +40,19 @@ later, it is a repeat; another reason is listed there. R61 to R77 are between ba
 		Example: "  vault payment resolve 0190c8f2-7d1e-7b5a-9c3f-2a6d4e8b1c07 --as reversed --reason \"acquirer, call 4711: never charged\"\n" +
 			"  vault payment resolve 0190c8f2-7d1e-7b5a-9c3f-2a6d4e8b1c07 --correct --as approved --reason \"its listing has it\" --evidence listing.csv\n" +
 			"  vault payment resolve 0190c8f2-7d1e-7b5a-9c3f-2a6d4e8b1c07 --as returned --code ach-R03 --reason \"bank's portal\" --evidence page.pdf",
-		Args: arguments(cobra.ExactArgs(1)),
+		Args: command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if r.ID = args[0]; !slices.Contains(resolutions, r.As) {
-				return fmt.Errorf("%w: --as is one of %v", errUsage, resolutions)
+				return fmt.Errorf("%w: --as is one of %v", command.ErrUsage, resolutions)
 			}
 			if returned := r.As == envelope.StatusReturned; returned != (r.Code != "") || returned && evidence == "" {
-				return fmt.Errorf("%w: --as returned needs --code ach-RNN and --evidence FILE, and nothing else takes a code", errUsage)
+				return fmt.Errorf("%w: --as returned needs --code ach-RNN and --evidence FILE, and nothing else takes a code", command.ErrUsage)
 			}
 			if r.Reverse && !r.Correct || r.Correct && r.As == envelope.StatusReturned {
-				return fmt.Errorf("%w: --reverse goes with --correct, and --correct is of card payments", errUsage)
+				return fmt.Errorf("%w: --reverse goes with --correct, and --correct is of card payments", command.ErrUsage)
 			}
 			if g.reason == "" {
-				return fmt.Errorf("%w: --reason is needed: who said so, and where it can be looked up", errUsage)
+				return fmt.Errorf("%w: --reason is needed: who said so, and where it can be looked up", command.ErrUsage)
 			}
 			client, err := g.client()
 			if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
@@ -17,7 +18,7 @@ func newPaymentShowCommand(g *global, c console) *cobra.Command {
 		Use:     "show MERCHANT ID",
 		Short:   "Show a payment; of its account never more than the masked number",
 		Example: "  vault payment show shop-1 0190c8f2-7d1e-7b5a-9c3f-2a6d4e8b1c07",
-		Args:    arguments(cobra.ExactArgs(2)),
+		Args:    command.Arguments(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := g.client()
 			if err != nil {
@@ -35,53 +36,53 @@ func newPaymentShowCommand(g *global, c console) *cobra.Command {
 }
 
 func printPayment(w io.Writer, p control.Payment) {
-	row(w, "payment", p.ID)
-	row(w, "merchant", p.Merchant)
-	row(w, "digest", p.Digest)
-	row(w, "operation", orDash(string(p.Operation)))
+	command.Row(w, "payment", p.ID)
+	command.Row(w, "merchant", p.Merchant)
+	command.Row(w, "digest", p.Digest)
+	command.Row(w, "operation", orDash(string(p.Operation)))
 	if p.Of != "" {
-		row(w, "of payment", p.Of)
+		command.Row(w, "of payment", p.Of)
 	}
-	row(w, "status", p.Stage)
+	command.Row(w, "status", p.Stage)
 	if len(p.Resolutions) > 0 {
-		row(w, "to be resolved as", fmt.Sprint(p.Resolutions))
+		command.Row(w, "to be resolved as", fmt.Sprint(p.Resolutions))
 	}
 	if len(p.Corrections) > 0 {
-		row(w, "to be corrected to", fmt.Sprint(p.Corrections))
+		command.Row(w, "to be corrected to", fmt.Sprint(p.Corrections))
 	}
 	if p.AtHost {
-		row(w, "at the acquirer", "stands, by a person's word, though its merchant was told otherwise")
+		command.Row(w, "at the acquirer", "stands, by a person's word, though its merchant was told otherwise")
 	}
-	row(w, "code", orDash(string(p.Code)))
-	row(w, "amount", amount(p))
+	command.Row(w, "code", orDash(string(p.Code)))
+	command.Row(w, "amount", amount(p))
 	if p.Captured > 0 {
-		row(w, "captured", envelope.FormatAmount(p.Captured, p.Currency))
+		command.Row(w, "captured", envelope.FormatAmount(p.Captured, p.Currency))
 	}
 	if p.Refunded > 0 {
-		row(w, "refunded", envelope.FormatAmount(p.Refunded, p.Currency))
+		command.Row(w, "refunded", envelope.FormatAmount(p.Refunded, p.Currency))
 	}
-	row(w, "reference", orDash(p.Reference))
-	row(w, "account", strings.TrimSpace(orDash(p.Masked)+" "+p.Brand))
+	command.Row(w, "reference", orDash(p.Reference))
+	command.Row(w, "account", strings.TrimSpace(orDash(p.Masked)+" "+p.Brand))
 	if p.Token != "" {
-		row(w, "token", p.Token)
+		command.Row(w, "token", p.Token)
 	}
-	row(w, "approval", orDash(p.Approval))
-	row(w, "batch", orDash(p.BatchID()))
+	command.Row(w, "approval", orDash(p.Approval))
+	command.Row(w, "batch", orDash(p.BatchID()))
 	printEntry(w, p)
-	row(w, "received", moment(p.Received))
-	row(w, "changed", moment(p.Changed))
+	command.Row(w, "received", moment(p.Received))
+	command.Row(w, "changed", moment(p.Changed))
 	printTrace(w, "sent as", p.Trace)
 	printTrace(w, "reversed as", p.Reversal)
 	if p.Tries > 0 {
-		row(w, "tries", p.Tries)
+		command.Row(w, "tries", p.Tries)
 	}
 	if !p.RepeatedSince.IsZero() {
-		row(w, "repeated", fmt.Sprintf("since %s, sent %d times", moment(p.RepeatedSince), p.Repeats))
+		command.Row(w, "repeated", fmt.Sprintf("since %s, sent %d times", moment(p.RepeatedSince), p.Repeats))
 	}
 	if p.Answer != "" {
-		row(w, "last answer", p.Answer)
+		command.Row(w, "last answer", p.Answer)
 	}
-	row(w, "results", fmt.Sprint(p.Results))
+	command.Row(w, "results", fmt.Sprint(p.Results))
 	printDecisions(w, p.Decisions)
 	printOperations(w, p.Operations)
 }
@@ -92,35 +93,35 @@ func printDecisions(w io.Writer, decisions []book.Decision) {
 		return
 	}
 	fmt.Fprintln(w)
-	row(w, "DECIDED", "BY", "AS", "REASON", "EVIDENCE")
+	command.Row(w, "DECIDED", "BY", "AS", "REASON", "EVIDENCE")
 	for _, d := range decisions {
 		as := string(d.As)
 		if d.Corrects {
 			as += " (correction)"
 		}
-		row(w, moment(d.Time), d.Actor, as, d.Reason, orDash(d.Evidence))
+		command.Row(w, moment(d.Time), d.Actor, as, d.Reason, orDash(d.Evidence))
 	}
 }
 
 // printEntry shows what is told of a bank entry alone.
 func printEntry(w io.Writer, p control.Payment) {
 	if p.Standard != "" {
-		row(w, "entry", strings.TrimSpace(p.Standard+" "+p.Entry))
+		command.Row(w, "entry", strings.TrimSpace(p.Standard+" "+p.Entry))
 	}
 	if p.File != "" {
-		row(w, "file", p.File)
+		command.Row(w, "file", p.File)
 	}
 	if p.Notice != "" {
-		row(w, "notice of change", p.Notice)
+		command.Row(w, "notice of change", p.Notice)
 	}
 	if len(p.Notices) > 0 {
-		row(w, "notices told", strings.Join(p.Notices, " "))
+		command.Row(w, "notices told", strings.Join(p.Notices, " "))
 	}
 	if p.Withheld != "" {
-		row(w, "not sent", fmt.Sprintf("the sale that it refunds came back (%s): its account would be paid what it never paid", p.Withheld))
+		command.Row(w, "not sent", fmt.Sprintf("the sale that it refunds came back (%s): its account would be paid what it never paid", p.Withheld))
 	}
 	if p.Acked {
-		row(w, "acknowledged", "yes")
+		command.Row(w, "acknowledged", "yes")
 	}
 }
 
@@ -130,14 +131,14 @@ func printOperations(w io.Writer, operations []control.Payment) {
 		return
 	}
 	fmt.Fprintln(w)
-	row(w, "OPERATION", "PAYMENT", "STATUS", "CODE", "AMOUNT", "BATCH", "RECEIVED")
+	command.Row(w, "OPERATION", "PAYMENT", "STATUS", "CODE", "AMOUNT", "BATCH", "RECEIVED")
 	for _, o := range operations {
-		row(w, o.Operation, o.ID, o.Stage, orDash(string(o.Code)), amount(o), orDash(o.BatchID()), moment(o.Received))
+		command.Row(w, o.Operation, o.ID, o.Stage, orDash(string(o.Code)), amount(o), orDash(o.BatchID()), moment(o.Received))
 	}
 }
 
 func printTrace(w io.Writer, name string, t *book.Trace) {
 	if t != nil {
-		row(w, name, fmt.Sprintf("terminal %s, trace %06d, reference %s, %s", t.Terminal, t.STAN, t.RRN, moment(t.Sent)))
+		command.Row(w, name, fmt.Sprintf("terminal %s, trace %06d, reference %s, %s", t.Terminal, t.STAN, t.RRN, moment(t.Sent)))
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/vault/internal/control"
 )
 
@@ -20,11 +21,11 @@ merchant's share; the answer names the serial to go on from once the shop has re
 days old are not published again. Exit code 5 where there are none, 8 where the channel does not take them now: then they follow by themselves.`,
 		Example: "  vault results resend shop-1 --from 12 --count 29 --reason \"ticket 4711: results 12 to 40 are missing\"\n" +
 			"  vault results resend shop-1 --json",
-		Args: arguments(cobra.ExactArgs(1)),
+		Args: command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q.Merchant = args[0]
 			if cmd.Flags().Changed("from") && q.From == 0 || cmd.Flags().Changed("count") && q.Count < 1 {
-				return fmt.Errorf("%w: --from and --count are 1 or more", errUsage)
+				return fmt.Errorf("%w: --from and --count are 1 or more", command.ErrUsage)
 			}
 			client, err := g.client()
 			if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/vault/internal/control"
 )
 
@@ -25,7 +26,7 @@ exit code 0. No file is altered or deleted: keep it, the log has its SHA-256 as 
 
 What the bank tells otherwise than in a file is recorded by "vault payment resolve --as returned".`,
 		Example: "  vault returns import /media/bank/returns-20261123.ach\n  vault returns import --json /media/bank/*.ach",
-		Args:    arguments(cobra.MinimumNArgs(1)),
+		Args:    command.Arguments(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := g.client()
 			if err != nil {
@@ -60,7 +61,7 @@ What the bank tells otherwise than in a file is recorded by "vault payment resol
 }
 
 func runReturnsImport(ctx context.Context, client *control.Client, path string) (control.Import, error) {
-	file, err := openGiven(path)
+	file, err := command.Open(path)
 	if err != nil {
 		return control.Import{}, err
 	}
@@ -69,13 +70,13 @@ func runReturnsImport(ctx context.Context, client *control.Client, path string) 
 }
 
 func printImports(w io.Writer, taken []control.Import) {
-	row(w, "FILE", "RETURNS", "CHANGES", "ACKNOWLEDGED", "REPEATED", "LEFT", "DIGEST", "")
+	command.Row(w, "FILE", "RETURNS", "CHANGES", "ACKNOWLEDGED", "REPEATED", "LEFT", "DIGEST", "")
 	for _, t := range taken {
 		already := ""
 		if t.Already {
 			already = "already taken"
 		}
-		row(w, t.Name, t.Returns, t.Changes, t.Acknowledgements, t.Repeats, t.LeftCount, t.Digest, already)
+		command.Row(w, t.Name, t.Returns, t.Changes, t.Acknowledgements, t.Repeats, t.LeftCount, t.Digest, already)
 	}
 	printLeft(w, taken)
 }
@@ -86,13 +87,13 @@ func printLeft(w io.Writer, taken []control.Import) {
 		return
 	}
 	fmt.Fprintln(w)
-	row(w, "LEFT IN", "RECORD", "TRACE", "CODE", "WHY")
+	command.Row(w, "LEFT IN", "RECORD", "TRACE", "CODE", "WHY")
 	for _, t := range taken {
 		for _, l := range t.Left {
-			row(w, t.Name, l.Record, orDash(l.Trace), orDash(l.Code), l.Problem)
+			command.Row(w, t.Name, l.Record, orDash(l.Trace), orDash(l.Code), l.Problem)
 		}
 		if more := t.LeftCount - len(t.Left); more > 0 {
-			row(w, t.Name, "", "", "", fmt.Sprintf("and %d more", more))
+			command.Row(w, t.Name, "", "", "", fmt.Sprintf("and %d more", more))
 		}
 	}
 }

@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"nightdrop/shared/text"
+	"nightdrop/shared/command"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/settings"
 )
@@ -35,79 +34,39 @@ const dirVariable = "NIGHTDROP_VAULT_DIR"
 
 // run runs one command line and returns its exit code.
 func run(ctx context.Context, args []string, c console) int {
-	out := text.NewOutput(c.out)
-	c.out = out
-	root := newRootCommand(c)
-	root.SetArgs(args)
-	err := out.Told(root.ExecuteContext(ctx))
-	if err != nil {
-		fmt.Fprintf(c.errOut, "vault: %v\n", err)
-	}
-	return exitCode(err)
+	return exitCode(command.Run(ctx, args, c.out, c.errOut, func(out io.Writer) *cobra.Command {
+		c.out = out
+		return newRootCommand(c)
+	}))
 }
 
 func newRootCommand(c console) *cobra.Command {
 	g := &global{}
-	root := group("vault", "The offline vault of Nightdrop: daemon and operators' command line")
-	root.Long = "The offline vault of Nightdrop: daemon and operators' command line.\n\n" + exitHelp
-	root.SilenceErrors, root.SilenceUsage = true, true
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root := command.Root("vault", "The offline vault of Nightdrop: daemon and operators' command line", exitHelp)
 	root.SetIn(c.in)
-	root.SetOut(c.out)
-	root.SetErr(c.errOut)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fmt.Errorf("%w: %w (see %s --help)", errUsage, err, cmd.CommandPath())
-	})
 	flags := root.PersistentFlags()
 	flags.StringVar(&g.dir, "dir", os.Getenv(dirVariable), "the vault's directory (or "+dirVariable+")")
 	root.AddCommand(
-		hardened(newInitCommand(g, c)), newServeCommand(g, c), hardened(newUnlockCommand(g, c)), newLockCommand(g, c), newStatusCommand(g, c), newVersionCommand(g, c),
+		hardened(newInitCommand(g, c)), newServeCommand(g, c), hardened(newUnlockCommand(g, c)), newLockCommand(g, c), newStatusCommand(g, c), command.NewVersion("vault"),
 		newInspectCommand(c), newCheckCommand(g, c), newCheckConfigCommand(g, c),
-		group("merchant", "Merchants: add, list, show, suspend, resume, policy",
+		command.Group("merchant", "Merchants: add, list, show, suspend, resume, policy",
 			newMerchantAddCommand(g, c), newMerchantListCommand(g, c), newMerchantShowCommand(g, c), newMerchantSuspendCommand(g, c), newMerchantResumeCommand(g, c),
 			newMerchantPolicyCommand(g, c)),
-		group("directory", "The signed list of sealing keys: show, publish", newDirectoryShowCommand(g, c), newDirectoryPublishCommand(g, c)),
-		group("key", "Sealing keys: list", newKeyListCommand(g, c)),
-		group("batch", "Batches: list, show, close, settle, adjust, compare, report",
+		command.Group("directory", "The signed list of sealing keys: show, publish", newDirectoryShowCommand(g, c), newDirectoryPublishCommand(g, c)),
+		command.Group("key", "Sealing keys: list", newKeyListCommand(g, c)),
+		command.Group("batch", "Batches: list, show, close, settle, adjust, compare, report",
 			newBatchListCommand(g, c), newBatchShowCommand(g, c), newBatchCloseCommand(g, c), newBatchSettleCommand(g, c), newBatchAdjustCommand(g, c), newBatchCompareCommand(g, c),
 			newBatchReportCommand(g, c)),
-		group("payment", "Payments: list, show, resolve, resend", newPaymentListCommand(g, c), newPaymentShowCommand(g, c), newPaymentResolveCommand(g, c),
+		command.Group("payment", "Payments: list, show, resolve, resend", newPaymentListCommand(g, c), newPaymentShowCommand(g, c), newPaymentResolveCommand(g, c),
 			newPaymentResendCommand(g, c)),
-		group("results", "Results for merchants: resend", newResultsResendCommand(g, c)),
-		group("findings", "Integrity findings: list, show, acknowledge", newFindingsListCommand(g, c), newFindingsShowCommand(g, c),
+		command.Group("results", "Results for merchants: resend", newResultsResendCommand(g, c)),
+		command.Group("findings", "Integrity findings: list, show, acknowledge", newFindingsListCommand(g, c), newFindingsShowCommand(g, c),
 			newFindingsAcknowledgeCommand(g, c)),
-		group("returns", "Files of the bank: import", newReturnsImportCommand(g, c)),
-		group("audit", "The sealed log: export, auditor, opening, verify, replay, prove", newAuditExportCommand(g, c), hardened(newAuditAuditorCommand(g, c)),
+		command.Group("returns", "Files of the bank: import", newReturnsImportCommand(g, c)),
+		command.Group("audit", "The sealed log: export, auditor, opening, verify, replay, prove", newAuditExportCommand(g, c), hardened(newAuditAuditorCommand(g, c)),
 			newAuditOpeningCommand(g, c), newAuditVerifyCommand(g, c), hardened(newAuditReplayCommand(g, c)), newAuditProveCommand(g, c)),
 	)
 	return root
-}
-
-// group is a command that only holds others.
-func group(name, short string, commands ...*cobra.Command) *cobra.Command {
-	cmd := &cobra.Command{Use: name, Short: short, Args: cobra.ArbitraryArgs, RunE: func(cmd *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return cmd.Help()
-		}
-		hint := ""
-		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-			hint = "; did you mean " + strings.Join(near, " or ") + "?"
-		}
-		return fmt.Errorf("%w: %s has no command %q%s", errUsage, cmd.CommandPath(), args[0], hint)
-	}}
-	cmd.SuggestionsMinimumDistance = 2
-	cmd.AddCommand(commands...)
-	return cmd
-}
-
-// arguments is cobra's check with our exit code.
-func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return fmt.Errorf("%w: %w (see %s --help)", errUsage, err, cmd.CommandPath())
-		}
-		return nil
-	}
 }
 
 // readingFlags gives a reading command its --json.
@@ -133,7 +92,7 @@ func (g *global) client() (*control.Client, error) {
 // settings reads the vault's configuration.
 func (g *global) settings() (settings.Settings, error) {
 	if g.dir == "" {
-		return settings.Settings{}, fmt.Errorf("%w: give the vault's directory with --dir or %s", errUsage, dirVariable)
+		return settings.Settings{}, fmt.Errorf("%w: give the vault's directory with --dir or %s", command.ErrUsage, dirVariable)
 	}
 	s, err := settings.Load(g.dir)
 	if errors.Is(err, os.ErrNotExist) {

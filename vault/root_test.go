@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/shared/config"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/keyring"
@@ -59,7 +60,7 @@ func TestExitCodes(t *testing.T) {
 		{ledger.ErrUnknownOutcome, 1},
 		{fmt.Errorf("%w: %w", fs.ErrPermission, ledger.ErrUnknownOutcome), 1},
 		{fmt.Errorf("%w: %w", fs.ErrPermission, keyring.ErrUnknownOnDisk), 1},
-		{errUsage, 2},
+		{command.ErrUsage, 2},
 		{config.ErrInvalid, 2},
 		{keyring.ErrLocked, 3},
 		{keyring.ErrWrongShare, 4},
@@ -98,7 +99,7 @@ func TestExitCodes(t *testing.T) {
 
 func TestTableTextCannotSteerTheTerminal(t *testing.T) {
 	var out bytes.Buffer
-	row(&out, "a\x1b[31mb", "c\td\u009be\n")
+	command.Row(&out, "a\x1b[31mb", "c\td\u009be\n")
 	if got := out.String(); got != "a?[31mb\tc?d?e?\n" {
 		t.Errorf("printed %q", got)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"nightdrop/shared/command"
 	"nightdrop/shared/folded"
 	"nightdrop/vault/internal/daemon"
 	"nightdrop/vault/internal/settings"
@@ -28,7 +29,7 @@ once it is unlocked. It does not start with what "vault check-config" refuses. S
 (at most stop_grace). When it cannot know what its disk holds it exits at once with code 1, for a supervisor to start it again, and with 7 where it finds its ledger damaged. With
 less room on its disks than limits.disk_reserve it takes nothing new until there is room again (vault status).`,
 		Example: "  vault serve --dir /var/lib/nightdrop",
-		Args:    arguments(cobra.NoArgs),
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := g.settings()
 			if err != nil {
@@ -64,7 +65,7 @@ func runServe(ctx context.Context, s settings.Settings, c console, logger *slog.
 
 // daemonConfig is what a daemon runs with that is this program.
 func daemonConfig(s settings.Settings, now func() time.Time, logger *slog.Logger) daemon.Config {
-	return daemon.Config{Settings: s, Version: version, Inspect: inspect, Now: now, Logger: logger}
+	return daemon.Config{Settings: s, Version: command.Release, Inspect: inspect, Now: now, Logger: logger}
 }
 
 // harden keeps the process's memory from debuggers of the same user and from core files.

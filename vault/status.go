@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/shared/text"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
@@ -19,7 +20,7 @@ func newStatusCommand(g *global, c console) *cobra.Command {
 		Short:   "Show what the vault is doing",
 		Long:    "Show what the vault is doing. A locked vault answers too (exit code 0): its status is what is asked for.",
 		Example: "  vault status --dir /var/lib/nightdrop --json",
-		Args:    arguments(cobra.NoArgs),
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := g.client()
 			if err != nil {
@@ -37,64 +38,64 @@ func newStatusCommand(g *global, c console) *cobra.Command {
 }
 
 func printStatus(w io.Writer, s control.Status) {
-	row(w, "vault", s.Vault)
-	row(w, "verifier", s.Verifier)
-	row(w, "version", s.Version)
-	row(w, "started", moment(s.Started))
+	command.Row(w, "vault", s.Vault)
+	command.Row(w, "verifier", s.Verifier)
+	command.Row(w, "version", s.Version)
+	command.Row(w, "started", moment(s.Started))
 	for _, note := range s.Certificates {
-		row(w, "certificate", note)
+		command.Row(w, "certificate", note)
 	}
 	for _, note := range s.Remains {
-		row(w, "a destroyed key may remain", note)
+		command.Row(w, "a destroyed key may remain", note)
 	}
 	printDisks(w, s)
 	if s.Locked {
-		row(w, "state", "locked")
+		command.Row(w, "state", "locked")
 		if r := s.Rebuilding; r != nil {
-			row(w, "rebuilding the ledger", fmt.Sprintf("%d of %d entries of its log; the unlock goes on after it", r.Done, r.Total))
+			command.Row(w, "rebuilding the ledger", fmt.Sprintf("%d of %d entries of its log; the unlock goes on after it", r.Done, r.Total))
 			return
 		}
-		row(w, "unlock with", fmt.Sprintf("%d of %d shares", s.Threshold, s.Shares))
+		command.Row(w, "unlock with", fmt.Sprintf("%d of %d shares", s.Threshold, s.Shares))
 		return
 	}
-	row(w, "state", "unlocked")
-	row(w, "clock", s.Clock)
-	row(w, "channel", s.Channel)
-	row(w, "acquirer", s.Acquirer)
-	row(w, "journal", s.Journal)
+	command.Row(w, "state", "unlocked")
+	command.Row(w, "clock", s.Clock)
+	command.Row(w, "channel", s.Channel)
+	command.Row(w, "acquirer", s.Acquirer)
+	command.Row(w, "journal", s.Journal)
 	printJournals(w, s.Journals)
 	printStreams(w, s)
-	row(w, "merchants", s.Merchants)
-	row(w, "log entries", s.LogSize)
+	command.Row(w, "merchants", s.Merchants)
+	command.Row(w, "log entries", s.LogSize)
 	for _, stage := range book.Working {
-		row(w, "payments "+string(stage), s.Working[stage])
+		command.Row(w, "payments "+string(stage), s.Working[stage])
 	}
 	for _, kind := range slices.Sorted(maps.Keys(s.Repeating)) {
-		row(w, "repeating "+kind, fmt.Sprintf("%d since %s", s.Repeating[kind].Payments, moment(s.Repeating[kind].Oldest)))
+		command.Row(w, "repeating "+kind, fmt.Sprintf("%d since %s", s.Repeating[kind].Payments, moment(s.Repeating[kind].Oldest)))
 	}
 	for _, method := range book.Methods {
-		row(w, "open "+string(method)+" batches", s.Open[method])
+		command.Row(w, "open "+string(method)+" batches", s.Open[method])
 	}
 	if s.Outbox != nil {
-		row(w, "files for the bank", *s.Outbox)
+		command.Row(w, "files for the bank", *s.Outbox)
 	}
 	if n := s.Working[book.StageManual]; n > 0 {
-		row(w, "a person must decide", fmt.Sprintf("%d payments: vault payment list --status manual; vault payment resend --all has them sent again", n))
+		command.Row(w, "a person must decide", fmt.Sprintf("%d payments: vault payment list --status manual; vault payment resend --all has them sent again", n))
 	}
 	if s.OpenFindings > 0 {
-		row(w, "findings not acknowledged", fmt.Sprintf("%d: vault findings list", s.OpenFindings))
+		command.Row(w, "findings not acknowledged", fmt.Sprintf("%d: vault findings list", s.OpenFindings))
 	}
 	for _, finding := range slices.Sorted(maps.Keys(s.Findings)) {
-		row(w, "finding "+string(finding), s.Findings[finding])
+		command.Row(w, "finding "+string(finding), s.Findings[finding])
 	}
 }
 
 // printDisks says how much room there is, and what waits for more.
 func printDisks(w io.Writer, s control.Status) {
 	for _, d := range s.Disks {
-		row(w, "disk of the "+d.Place, fmt.Sprintf("%s of %s free, reserve %s", text.Size(d.Free), text.Size(d.Size), text.Size(d.Reserve)))
+		command.Row(w, "disk of the "+d.Place, fmt.Sprintf("%s of %s free, reserve %s", text.Size(d.Free), text.Size(d.Size), text.Size(d.Reserve)))
 		if d.Note != "" {
-			row(w, "disk of the "+d.Place, d.Note)
+			command.Row(w, "disk of the "+d.Place, d.Note)
 		}
 	}
 }
@@ -112,7 +113,7 @@ func printJournals(w io.Writer, places []control.JournalPlace) {
 		if p.Problem != "" {
 			text += "; " + p.Problem
 		}
-		row(w, "journal in the "+p.Place, text)
+		command.Row(w, "journal in the "+p.Place, text)
 	}
 }
 
@@ -124,19 +125,19 @@ func printStreams(w io.Writer, s control.Status) {
 			if stream.Since != "" {
 				since = ", since " + stream.Since
 			}
-			row(w, "stream "+stream.Name, fmt.Sprintf("%d %% of %s%s", stream.Bytes/(stream.MaxBytes/100+1), text.Size(stream.MaxBytes), since))
+			command.Row(w, "stream "+stream.Name, fmt.Sprintf("%d %% of %s%s", stream.Bytes/(stream.MaxBytes/100+1), text.Size(stream.MaxBytes), since))
 		}
 		for _, note := range stream.Notes {
-			row(w, "stream "+stream.Name, note)
+			command.Row(w, "stream "+stream.Name, note)
 		}
 	}
 	if s.ResultShares == nil {
 		return
 	}
 	for _, m := range s.ResultShares.Over {
-		row(w, "over its share of RESULTS", fmt.Sprintf("%s: %d results, of %d for each merchant", m.Merchant, m.Results, s.ResultShares.Results))
+		command.Row(w, "over its share of RESULTS", fmt.Sprintf("%s: %d results, of %d for each merchant", m.Merchant, m.Results, s.ResultShares.Results))
 	}
 	for _, m := range s.ResultShares.Purged {
-		row(w, "purged from RESULTS", fmt.Sprintf("%s: %d of its oldest results; vault results resend %s", m.Merchant, m.Results, m.Merchant))
+		command.Row(w, "purged from RESULTS", fmt.Sprintf("%s: %d of its oldest results; vault results resend %s", m.Merchant, m.Results, m.Merchant))
 	}
 }

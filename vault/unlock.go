@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"nightdrop/shared/command"
 	"nightdrop/vault/internal/control"
 )
 
@@ -56,7 +57,7 @@ beside it as ledger.db.v2-TIME: it holds what the ledger holds, so treat it like
 With --rebuild a ledger of the current format is rebuilt too: the cure where records or indexes are not what the log makes them.`,
 		Example: `  vault unlock --dir /var/lib/nightdrop --share /media/a/vault.example.com-share-1 --share /media/b/vault.example.com-share-2
   cat /media/a/vault.example.com-share-1 /media/b/vault.example.com-share-2 | vault unlock`,
-		Args: arguments(cobra.NoArgs),
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := g.client()
 			if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nightdrop/shared/command"
 	"nightdrop/shared/text"
 	"nightdrop/vault/internal/control"
 )
@@ -58,7 +59,7 @@ func readShareLines(in io.Reader) (shares []givenShare, err error) {
 		}
 	}
 	if len(shares) == 0 && scanner.Err() == nil {
-		return nil, fmt.Errorf("%w: no share: name files with --share, or give one a line on standard input", errUsage)
+		return nil, fmt.Errorf("%w: no share: name files with --share, or give one a line on standard input", command.ErrUsage)
 	}
 	return shares, scanner.Err()
 }

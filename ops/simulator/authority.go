@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -10,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nightdrop/ops/authority"
+	"nightdrop/shared/command"
 )
 
 // authorityOptions are the flags of authority.
@@ -29,10 +28,10 @@ func newAuthorityCommand() *cobra.Command {
 It may be run again: what is there and good for another month stays. The authority's own key lies there in clear: trust it for
 trials and training only. For real, have openssl, step-ca or your own authority make the files of the same names.`,
 		Example: "  simulator authority --out tls\n  simulator authority --out tls --host relay.test --host 192.0.2.7",
-		Args:    noArguments,
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if opts.out == "" {
-				return usageError{errors.New("--out DIR is needed: where the files go")}
+				return fmt.Errorf("%w: --out DIR is needed: where the files go", command.ErrUsage)
 			}
 			return runAuthority(opts, cmd.OutOrStdout())
 		},
@@ -56,7 +55,7 @@ type issuedCertificate struct {
 func runAuthority(opts authorityOptions, out io.Writer) error {
 	for _, name := range opts.names {
 		if name == "" || name == "ca" || filepath.Base(name) != name || name[0] == '.' {
-			return usageError{fmt.Errorf("--name %q: a file's name, and not ca", name)}
+			return fmt.Errorf("%w: --name %q: a file's name, and not ca", command.ErrUsage, name)
 		}
 	}
 	tests, err := authority.Open(opts.out)
@@ -73,9 +72,7 @@ func runAuthority(opts authorityOptions, out io.Writer) error {
 		issued = append(issued, issuedCertificate{Name: name, Cert: path + ".pem", Key: path + ".key", Made: made})
 	}
 	if opts.json {
-		encoder := json.NewEncoder(out)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(map[string]any{"authority": tests.Path(), "certificates": issued})
+		return command.JSON(out, map[string]any{"authority": tests.Path(), "certificates": issued})
 	}
 	fmt.Fprintf(out, "%s: for trials only, its key lies beside it\n", tests.Path())
 	for _, c := range issued {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"nightdrop/ops/simulator/bank"
+	"nightdrop/shared/command"
 )
 
 // nextBankingDay is the value of --bank-returns-after that names no duration.
@@ -39,13 +39,13 @@ func (opts *bankOptions) addFlags(flags *pflag.FlagSet, prefix string) {
 
 func (opts bankOptions) open(logger *slog.Logger) (*bank.Bank, error) {
 	if opts.outbox == "" || opts.returns == "" {
-		return nil, usageError{fmt.Errorf("a bank needs both the directory of the vault's files and the one for returns")}
+		return nil, fmt.Errorf("%w: a bank needs both the directory of the vault's files and the one for returns", command.ErrUsage)
 	}
 	timing := bank.Timing{NextBankingDay: opts.after == nextBankingDay}
 	if opts.after != "" && !timing.NextBankingDay {
 		after, err := time.ParseDuration(opts.after)
 		if err != nil || after < 0 {
-			return nil, usageError{fmt.Errorf("--bank-returns-after: give a duration such as 10s, or %s", nextBankingDay)}
+			return nil, fmt.Errorf("%w: --bank-returns-after: give a duration such as 10s, or %s", command.ErrUsage, nextBankingDay)
 		}
 		timing.After = after
 	}
@@ -65,7 +65,7 @@ func newReturnsCommand() *cobra.Command {
 		Long: `Returns takes every *.ach file of the outbox that is new, writes returns, notices of change and acknowledgements into the directory of returns without
 waiting for the next banking day, and exits. Files answered before are not answered again: the bank's book tells.`,
 		Example: "  simulator returns --outbox /srv/outbox --returns /srv/returns",
-		Args:    noArguments,
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runReturns(opts, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
@@ -98,10 +98,10 @@ func newBankBookCommand() *cobra.Command {
 		Use:     "bank-book --book FILE",
 		Short:   "Show what the bank has booked; a simulator may be running",
 		Example: "  simulator bank-book --book /srv/returns/.bank.book --json",
-		Args:    noArguments,
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if opts.book == "" {
-				return usageError{fmt.Errorf("--book FILE is needed: the book to show")}
+				return fmt.Errorf("%w: --book FILE is needed: the book to show", command.ErrUsage)
 			}
 			return runBankBook(opts, cmd.OutOrStdout())
 		},
@@ -117,9 +117,7 @@ func runBankBook(opts bankBookOptions, out io.Writer) error {
 		return err
 	}
 	if opts.json {
-		encoder := json.NewEncoder(out)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(st)
+		return command.JSON(out, st)
 	}
 	return printBank(st, out)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -9,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nightdrop/ops/simulator/host"
+	"nightdrop/shared/command"
 )
 
 // bookOptions are the flags of book.
@@ -23,10 +23,10 @@ func newBookCommand() *cobra.Command {
 		Use:     "book --book FILE",
 		Short:   "Show what the host has booked; a simulator may be running",
 		Example: "  simulator book --book simulator.book --json",
-		Args:    noArguments,
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if opts.book == "" {
-				return usageError{fmt.Errorf("--book FILE is needed: the book to show")}
+				return fmt.Errorf("%w: --book FILE is needed: the book to show", command.ErrUsage)
 			}
 			return runBook(opts, cmd.OutOrStdout())
 		},
@@ -42,9 +42,7 @@ func runBook(opts bookOptions, out io.Writer) error {
 		return err
 	}
 	if opts.json {
-		encoder := json.NewEncoder(out)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(st)
+		return command.JSON(out, st)
 	}
 	return printBook(st, out)
 }

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
 	"nightdrop/ops/simulator/host"
+	"nightdrop/shared/command"
 	"nightdrop/shared/text"
 )
 
@@ -27,10 +27,10 @@ func newListingCommand() *cobra.Command {
 		Long: `Listing prints every sale, capture and refund of an acceptor's batch that was approved and not reversed, in the order taken, as CSV:
 rrn,stan,terminal,kind,amount,currency. Amounts are minor units, currencies ISO 4217 numbers.`,
 		Example: "  simulator listing --book simulator.book --acceptor BOOKSHOP --batch 7 > listing.csv",
-		Args:    noArguments,
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if opts.book == "" || opts.acceptor == "" || opts.batch < 1 || opts.batch > 999_999 {
-				return usageError{fmt.Errorf("--book FILE, --acceptor NAME and --batch N (1 to 999999) are needed")}
+				return fmt.Errorf("%w: --book FILE, --acceptor NAME and --batch N (1 to 999999) are needed", command.ErrUsage)
 			}
 			return runListing(opts, cmd.OutOrStdout())
 		},
@@ -50,9 +50,7 @@ func runListing(opts listingOptions, out io.Writer) error {
 	}
 	list := st.Listing(opts.acceptor, fmt.Sprintf("%06d", opts.batch))
 	if opts.json {
-		encoder := json.NewEncoder(out)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(list)
+		return command.JSON(out, list)
 	}
 	w := text.NewCSV(out)
 	if err := w.Header("rrn", "stan", "terminal", "kind", "amount", "currency"); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"nightdrop/ops/simulator/bank"
 	"nightdrop/ops/simulator/host"
+	"nightdrop/shared/command"
 	"nightdrop/shared/config"
 	"nightdrop/shared/durable"
 )
@@ -42,10 +43,10 @@ func newServeCommand() *cobra.Command {
 		Example: `  simulator serve --listen 127.0.0.1:8583 --book simulator.book
   simulator serve --book simulator.book --adversary 42 --adversary-rates drop-answer=0.1,crash=0
   simulator serve --book simulator.book --bank-outbox /srv/outbox --bank-returns /srv/returns --bank-returns-after 10s`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if opts.book == "" {
-				return usageError{fmt.Errorf("--book FILE is needed: what the host takes is kept there")}
+				return fmt.Errorf("%w: --book FILE is needed: what the host takes is kept there", command.ErrUsage)
 			}
 			opts.misbehaves = cmd.Flags().Changed("adversary")
 			return runServe(cmd.Context(), opts, cmd.ErrOrStderr())
@@ -105,7 +106,7 @@ func (opts serveOptions) hostConfig(logger *slog.Logger) (host.Config, error) {
 		Totals: host.Form(opts.totals),
 	}
 	if err := cfg.Totals.Check(); err != nil {
-		return cfg, usageError{fmt.Errorf("--totals: %w", err)}
+		return cfg, fmt.Errorf("%w: --totals: %w", command.ErrUsage, err)
 	}
 	if opts.misbehaves {
 		cfg.Adversary = &host.Adversary{Seed: opts.adversary}
@@ -113,10 +114,10 @@ func (opts serveOptions) hostConfig(logger *slog.Logger) (host.Config, error) {
 	if opts.adversaryRates != "" {
 		rates, err := host.ParseRates(opts.adversaryRates)
 		if err != nil {
-			return cfg, usageError{fmt.Errorf("--adversary-rates: %w", err)}
+			return cfg, fmt.Errorf("%w: --adversary-rates: %w", command.ErrUsage, err)
 		}
 		if !opts.misbehaves {
-			return cfg, usageError{fmt.Errorf("--adversary-rates needs --adversary SEED")}
+			return cfg, fmt.Errorf("%w: --adversary-rates needs --adversary SEED", command.ErrUsage)
 		}
 		cfg.Adversary.Rates = rates
 	}
@@ -131,7 +132,7 @@ func (opts serveOptions) tlsConfig() (*tls.Config, error) {
 		return nil, nil
 	}
 	if opts.tlsCert == "" || opts.tlsKey == "" {
-		return nil, usageError{fmt.Errorf("TLS needs both --tls-cert and --tls-key")}
+		return nil, fmt.Errorf("%w: TLS needs both --tls-cert and --tls-key", command.ErrUsage)
 	}
 	certificate, err := tls.LoadX509KeyPair(opts.tlsCert, opts.tlsKey)
 	if err != nil {

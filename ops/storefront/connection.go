@@ -52,7 +52,7 @@ const maxConnections = 64
 
 func (o *connectionOptions) check() error {
 	if o.vault == "" || o.relay == "" {
-		return fmt.Errorf("%w: --vault and --relay are needed, or NIGHTDROP_VAULT and NIGHTDROP_RELAY in the environment (see --help)", errUsage)
+		return fmt.Errorf("%w: --vault and --relay are needed, or NIGHTDROP_VAULT and NIGHTDROP_RELAY in the environment (see --help)", command.ErrUsage)
 	}
 	return nil
 }
@@ -71,7 +71,7 @@ func (o *connectionOptions) connect() (*storefront.Client, error) {
 	}
 	suite := envelope.Suite(o.suite)
 	if !suite.Valid() {
-		return nil, fmt.Errorf("%w: --suite %q: give xwing or x25519", errUsage, o.suite)
+		return nil, fmt.Errorf("%w: --suite %q: give xwing or x25519", command.ErrUsage, o.suite)
 	}
 	client, err := o.httpClient()
 	if err != nil {
@@ -80,7 +80,7 @@ func (o *connectionOptions) connect() (*storefront.Client, error) {
 	connected, err := storefront.New(storefront.Config{Relay: o.relay, Vault: vault, Identity: identity, Suite: suite,
 		MinSerial: o.minSerial, HTTP: client, Log: o.log, Unreached: o.unreached})
 	if err != nil {
-		return nil, fmt.Errorf("%w: --%w", errUsage, err) // what is left to be wrong is the relay's origin
+		return nil, fmt.Errorf("%w: --%w", command.ErrUsage, err) // what is left to be wrong is the relay's origin
 	}
 	return connected, nil
 }
@@ -92,7 +92,7 @@ func parseVault(given string) (note.Verifier, error) {
 	}
 	vault, err := note.ParseVerifier(line)
 	if err != nil {
-		return note.Verifier{}, fmt.Errorf("%w: --vault: %w (give the line that `vault init` printed)", errUsage, err)
+		return note.Verifier{}, fmt.Errorf("%w: --vault: %w (give the line that `vault init` printed)", command.ErrUsage, err)
 	}
 	return vault, nil
 }

@@ -17,10 +17,9 @@ import (
 	"sync/atomic"
 
 	"github.com/google/uuid"
-	"github.com/schollz/progressbar/v3"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/term"
 
+	"nightdrop/shared/command"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/storefront"
 	"nightdrop/shared/text"
@@ -53,7 +52,7 @@ func runPostCSV(ctx context.Context, o postOptions, out, progress io.Writer) err
 	if err != nil {
 		return err
 	}
-	poster := csvPoster{options: o, client: client, outbox: outbox, refused: map[string]int{}, bar: newBar(len(rows), progress)}
+	poster := csvPoster{options: o, client: client, outbox: outbox, refused: map[string]int{}, bar: command.NewBar(progress, "posting")}
 	if err := poster.postAll(ctx, rows); err != nil {
 		return fmt.Errorf("%w\n%d of %d rows have receipts; run the same command again to post the others", err, poster.accepted.Load(), len(rows))
 	}
@@ -72,13 +71,14 @@ type csvPoster struct {
 	options  postOptions
 	client   *storefront.Client
 	outbox   *storefront.Outbox
-	bar      *progressbar.ProgressBar
+	bar      *command.Bar
 	accepted atomic.Int64
 	mu       sync.Mutex
 	refused  map[string]int
 }
 
 func (p *csvPoster) postAll(ctx context.Context, rows []row) error {
+	defer p.bar.Close()
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(min(max(p.options.concurrency, 1), maxConnections))
 	for _, r := range rows {
@@ -86,10 +86,11 @@ func (p *csvPoster) postAll(ctx context.Context, rows []row) error {
 			if err := p.post(ctx, r.payment); err != nil {
 				return fmt.Errorf("line %d: %w", r.line, err)
 			}
-			return p.bar.Add(1)
+			p.bar.Add(1, int64(len(rows)))
+			return nil
 		})
 	}
-	return errors.Join(group.Wait(), p.bar.Finish())
+	return group.Wait()
 }
 
 func (p *csvPoster) post(ctx context.Context, payment storefront.Payment) error {
@@ -134,7 +135,7 @@ func readCSV(path, merchant string) (rows []row, passed int, err error) {
 		return nil, 0, fmt.Errorf("%s: %w", path, err)
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("%w: %s: %w", errUsage, path, err)
+		return nil, 0, fmt.Errorf("%w: %s: %w", command.ErrUsage, path, err)
 	}
 	seen := map[string]int{}
 	for {
@@ -321,12 +322,4 @@ func rowID(name string, before int) string {
 	id := uuid.NewSHA1(uuid.MustParse(rowSpace), fmt.Appendf(nil, "%s %d", name, before))
 	id[6] = id[6]&0x0f | 0x40
 	return id.String()
-}
-
-// newBar draws on a terminal only.
-func newBar(total int, progress io.Writer) *progressbar.ProgressBar {
-	f, isFile := progress.(*os.File)
-	visible := isFile && term.IsTerminal(int(f.Fd()))
-	return progressbar.NewOptions(total, progressbar.OptionSetWriter(progress), progressbar.OptionSetVisibility(visible),
-		progressbar.OptionSetDescription("posting"), progressbar.OptionShowCount(), progressbar.OptionClearOnFinish())
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"text/tabwriter"
 
+	"nightdrop/shared/command"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/proof"
 	"nightdrop/shared/storefront"
@@ -74,10 +75,10 @@ func readTheirs(path string) (*proof.History, error) {
 	}
 	theirs, err := proof.HistoryOf(text.WithoutMark(data))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s is no log.json of another reader, and no checkpoint or tlog-proof: %w", errUsage, path, err)
+		return nil, fmt.Errorf("%w: %s is no log.json of another reader, and no checkpoint or tlog-proof: %w", command.ErrUsage, path, err)
 	}
 	if _, seen := theirs.Newest(); !seen {
-		return nil, fmt.Errorf("%w: %s is no log.json of another reader who saw anything: it holds no checkpoint", errUsage, path)
+		return nil, fmt.Errorf("%w: %s is no log.json of another reader who saw anything: it holds no checkpoint", command.ErrUsage, path)
 	}
 	return theirs, nil
 }

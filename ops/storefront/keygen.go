@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/shared/storefront"
 )
 
@@ -22,7 +23,7 @@ func newKeygenCommand() *cobra.Command {
 		Long: "Make a merchant's signing and reply keys, in one file of mode 0600 that never leaves the shop's server, and print the two\n" +
 			"lines that the vault's operator enrols.",
 		Example: "  storefront keygen --merchant bookshop --out bookshop.key",
-		Args:    noArguments,
+		Args:    command.NoArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runKeygen(o, cmd.OutOrStdout()) },
 	}
 	cmd.Flags().StringVar(&o.merchant, "merchant", "", "merchant id: 3 to 32 of a-z, 0-9 and - (required)")
@@ -33,7 +34,7 @@ func newKeygenCommand() *cobra.Command {
 func runKeygen(o keygenOptions, out io.Writer) error {
 	identity, err := storefront.NewIdentity(o.merchant)
 	if err != nil {
-		return fmt.Errorf("%w: --merchant: %w", errUsage, err)
+		return fmt.Errorf("%w: --merchant: %w", command.ErrUsage, err)
 	}
 	if err := identity.Save(o.out); err != nil {
 		return err

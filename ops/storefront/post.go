@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/storefront"
 )
@@ -43,7 +44,7 @@ func newPostCommand() *cobra.Command {
 			"  storefront post --vault @vault.vkey --relay https://relay.example --csv payments.csv --outbox outbox",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (o.csv == "") == (len(args) == 0) {
-				return fmt.Errorf("%w: give envelope files, or --csv FILE", errUsage)
+				return fmt.Errorf("%w: give envelope files, or --csv FILE", command.ErrUsage)
 			}
 			if o.csv != "" {
 				return runPostCSV(cmd.Context(), o, cmd.OutOrStdout(), cmd.ErrOrStderr())

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/proof"
 	"nightdrop/shared/storefront"
@@ -61,7 +62,7 @@ func newResultsCommand() *cobra.Command {
 			"  storefront results --vault @vault.vkey --relay https://relay.example --compare other-shop/log.json\n" +
 			"  storefront results --vault @vault.vkey --relay https://relay.example --prove 0190a1b2-... --tiles https://auditor.example/vault\n" +
 			"  storefront results --vault @vault.vkey --relay https://relay.example --check-log --tiles /media/auditor/log",
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runResults(cmd.Context(), o, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
@@ -142,7 +143,7 @@ func (o resultsOptions) begins(chain storefront.Chain, errOut io.Writer) error {
 func (o resultsOptions) check() error {
 	for _, id := range []string{o.id, o.explain, o.prove} {
 		if id != "" && !envelope.ValidID(id) {
-			return fmt.Errorf("%w: --id, --explain and --prove take the UUID under which an envelope was posted", errUsage)
+			return fmt.Errorf("%w: --id, --explain and --prove take the UUID under which an envelope was posted", command.ErrUsage)
 		}
 	}
 	given := 0
@@ -154,13 +155,13 @@ func (o resultsOptions) check() error {
 	byCopy := o.prove != "" || o.checks
 	switch {
 	case given > 1:
-		return fmt.Errorf("%w: give one of --since, --id, --explain, --compare, --prove and --check-log", errUsage)
+		return fmt.Errorf("%w: give one of --since, --id, --explain, --compare, --prove and --check-log", command.ErrUsage)
 	case byCopy && o.tiles == "":
-		return fmt.Errorf("%w: --prove and --check-log need --tiles, a copy of the log: a directory, or an https address (http on loopback)", errUsage)
+		return fmt.Errorf("%w: --prove and --check-log need --tiles, a copy of the log: a directory, or an https address (http on loopback)", command.ErrUsage)
 	case o.tiles != "" && !byCopy && o.compare == "":
-		return fmt.Errorf("%w: --tiles goes with --prove, --check-log or --compare", errUsage)
+		return fmt.Errorf("%w: --tiles goes with --prove, --check-log or --compare", command.ErrUsage)
 	case o.out != "" && o.prove == "":
-		return fmt.Errorf("%w: --out goes with --prove", errUsage)
+		return fmt.Errorf("%w: --out goes with --prove", command.ErrUsage)
 	}
 	return o.connectionOptions.check()
 }

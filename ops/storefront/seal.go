@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/shared/durable"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/storefront"
@@ -42,7 +43,7 @@ func newSealCommand() *cobra.Command {
 			"      --reference order-17 --account card.json --out order-17.note\n" +
 			"  storefront seal --vault @vault.vkey --relay https://relay.example --operation capture --of 0190a1b2-... \\\n" +
 			"      --amount 1500 --reference order-17-part --out order-17-capture.note",
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runSeal(cmd.Context(), o, cmd.InOrStdin(), cmd.OutOrStdout())
 		},
@@ -102,7 +103,7 @@ func (o *sealOptions) checkOrder() error {
 
 func runSeal(ctx context.Context, o sealOptions, in io.Reader, out io.Writer) error {
 	if err := o.checkOrder(); err != nil {
-		return fmt.Errorf("%w: %w (see --help)", errUsage, err)
+		return fmt.Errorf("%w: %w (see --help)", command.ErrUsage, err)
 	}
 	client, err := o.connect()
 	if err != nil {

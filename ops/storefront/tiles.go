@@ -10,12 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
-	"time"
 
-	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
-
+	"nightdrop/shared/command"
 	"nightdrop/shared/durable"
 	"nightdrop/shared/proof"
 	"nightdrop/shared/proof/tiles"
@@ -30,7 +26,7 @@ func openCopy(ctx context.Context, o resultsOptions, client *storefront.Client) 
 	}
 	source, err := tiles.Open(o.tiles, server)
 	if err != nil {
-		return nil, fmt.Errorf("%w: --tiles: %w", errUsage, err)
+		return nil, fmt.Errorf("%w: --tiles: %w", command.ErrUsage, err)
 	}
 	return client.OpenTiles(ctx, watched{source, o.read})
 }
@@ -49,32 +45,9 @@ func (w watched) ReadFile(ctx context.Context, path string, limit int) ([]byte, 
 
 // watch counts the files of a copy on standard error, where that is a terminal, once reading them takes over a second.
 func (o *resultsOptions) watch(errOut io.Writer) (done func()) {
-	o.read = func() {}
-	file, isFile := errOut.(*os.File)
-	if !isFile || !term.IsTerminal(int(file.Fd())) {
-		return o.read
-	}
-	var mu sync.Mutex
-	var bar *progressbar.ProgressBar
-	began := time.Now()
-	o.read = func() {
-		mu.Lock()
-		defer mu.Unlock()
-		if bar == nil && time.Since(began) > time.Second {
-			bar = progressbar.NewOptions(-1, progressbar.OptionSetWriter(file), progressbar.OptionSetDescription("reading the copy of the log: files"),
-				progressbar.OptionShowCount(), progressbar.OptionClearOnFinish())
-		}
-		if bar != nil {
-			_ = bar.Add(1) // a bar that cannot be drawn is no failure
-		}
-	}
-	return func() {
-		mu.Lock()
-		defer mu.Unlock()
-		if bar != nil {
-			_ = bar.Finish()
-		}
-	}
+	bar := command.NewBar(errOut, "reading the copy of the log: files")
+	o.read = func() { bar.Add(1, -1) }
+	return bar.Close
 }
 
 // provedLater is a result and its proof in --json: all that anybody needs to check it with the vault's key alone.

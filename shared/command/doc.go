@@ -1,2 +1,3 @@
-// Package command is what the command lines of all our programs share. It knows none of their subjects.
+// Package command is what the command lines of our programs share: the root command and its groups, errors of usage, exit
+// codes, output as JSON or tables, progress, and files that arguments name. It knows none of their subjects.
 package command

@@ -2,12 +2,9 @@ package command
 
 import (
 	"fmt"
-	"os"
 	"strings"
-	"syscall"
 
 	"nightdrop/shared/text"
-	"nightdrop/shared/untrusted"
 )
 
 // maxLineFile bounds a file of public keys, in bytes: sixteen of the longest.
@@ -21,13 +18,7 @@ func Line(given, label string) (string, error) {
 	if !named {
 		return strings.TrimSpace(given), nil
 	}
-	// A named pipe to which nobody writes is empty, and not waited for.
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return "", err
-	}
-	defer file.Close()
-	data, err := untrusted.ReadAll(file, path, maxLineFile)
+	data, err := Read(path, maxLineFile)
 	if err != nil {
 		return "", err
 	}

@@ -1,0 +1,141 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"nightdrop/shared/text"
+)
+
+// Release is that of this source tree. The vault's log holds it at every unlock.
+const Release = "0.1.0"
+
+// Exit codes of every program.
+const (
+	Done        = 0
+	Failed      = 1
+	Usage       = 2 // configuration included
+	Locked      = 3
+	NotAllowed  = 4
+	NotFound    = 5
+	Conflict    = 6 // it exists, is in use, or waits for something
+	Integrity   = 7
+	Unavailable = 8
+)
+
+// ErrUsage marks what is wrong with the command line itself: exit code [Usage].
+var ErrUsage = errors.New("usage")
+
+// Is reports whether err is one of targets, for a program's table of exit codes.
+func Is(err error, targets ...error) bool {
+	for _, target := range targets {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return false
+}
+
+// Main runs a program until it ends, or SIGINT or SIGTERM ends its context, and exits with the code that run returns.
+func Main(run func(context.Context) int) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx)
+	stop()
+	os.Exit(code)
+}
+
+// Run runs one command line and prints its error. Output that could not be written is an error of a command that went well.
+// Build makes the root command, which prints to out.
+func Run(ctx context.Context, args []string, out, errOut io.Writer, build func(out io.Writer) *cobra.Command) error {
+	output := text.NewOutput(out)
+	root := build(output)
+	root.SetOut(output)
+	root.SetErr(errOut)
+	root.SetArgs(args)
+	err := output.Told(root.ExecuteContext(ctx))
+	if err != nil {
+		fmt.Fprintf(errOut, "%s: %v\n", root.Name(), err)
+	}
+	return err
+}
+
+// Root returns a program's root command. Its help begins with short and goes on with the rest.
+func Root(name, short, rest string, commands ...*cobra.Command) *cobra.Command {
+	root := Group(name, short, commands...)
+	root.Long = short + ".\n\n" + rest
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(misused)
+	return root
+}
+
+// Group returns a command that only holds others.
+func Group(name, short string, commands ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: name, Short: short, Args: cobra.ArbitraryArgs, RunE: func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		if strings.ContainsAny(args[0], "0123456789") { // it may be an account number in the wrong place
+			return misused(cmd, errors.New("there is no such command"))
+		}
+		hint := ""
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			hint = "; did you mean " + strings.Join(near, " or ") + "?"
+		}
+		return misused(cmd, fmt.Errorf("%s has no command %q%s", cmd.CommandPath(), args[0], hint))
+	}}
+	cmd.SuggestionsMinimumDistance = 2
+	cmd.AddCommand(commands...)
+	return cmd
+}
+
+func misused(cmd *cobra.Command, err error) error {
+	return fmt.Errorf("%w: %w (see %s --help)", ErrUsage, err, cmd.CommandPath())
+}
+
+// Arguments is a check of cobra's whose error is [ErrUsage].
+func Arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return misused(cmd, err)
+		}
+		return nil
+	}
+}
+
+// NoArguments refuses positional arguments without quoting them: one may be a number that belongs in a file.
+func NoArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return misused(cmd, fmt.Errorf("%s takes no arguments, only flags", cmd.CommandPath()))
+	}
+	return nil
+}
+
+// NewVersion returns the command that prints the program's version.
+func NewVersion(program string) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "version",
+		Short:   "Print the version",
+		Example: "  " + program + " version",
+		Args:    NoArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if asJSON {
+				return JSON(cmd.OutOrStdout(), map[string]string{"version": Release, "go": runtime.Version()})
+			}
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s (%s)\n", program, Release, runtime.Version())
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
