@@ -38,6 +38,8 @@ var rules = []rule{
 		because: "a format knows no technology, and the relay links it"},
 	{from: "nightdrop/vault/internal/book", deny: []string{"net", "os/exec", "go.etcd.io/bbolt", "github.com/nats-io"},
 		because: "the fold does no I/O"},
+	{from: "nightdrop/vault/internal/ledger/pages", deny: []string{"nightdrop/", "github.com/", "go.etcd.io/"},
+		because: "what it finds in the file must not rest on the database whose file it is"},
 	{from: "nightdrop/vault/internal/replay/spill", deny: []string{"nightdrop/vault/internal/book", "nightdrop/vault/internal/audit", "nightdrop/shared"},
 		because: "it keeps what does not fit into memory, of whatever kind: what a payment is, its caller says"},
 	{from: "nightdrop/vault/internal/merkle", deny: []string{"net", "os/exec", "go.etcd.io/bbolt", "nightdrop/vault/internal/book", "nightdrop/vault/internal/keyring", "nightdrop/vault/internal/ledger", "nightdrop/shared/durable", "nightdrop/shared/untrusted"},

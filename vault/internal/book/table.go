@@ -24,9 +24,6 @@ type Table[K comparable, V any] struct {
 	number int // in Tables
 }
 
-// Tables lists every kind of record, in the order in which a saved state has them.
-var Tables = numbered(TheVault, Merchants, Batches, Files, Auditors, Findings, Runs, Tokens, BlockList, Bags, Payments, Entries)
-
 // Kind is a [Table] of whatever types.
 type Kind interface {
 	// Bucket is the table's name in the ledger, Member that in a saved state; "" where it is not saved.

@@ -15,6 +15,7 @@ import (
 	"nightdrop/shared/proof"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/ledger/pages"
 	"nightdrop/vault/internal/merkle"
 )
 
@@ -25,7 +26,7 @@ import (
 // log that were folded, of how many.
 func (l *Ledger) Check(ctx context.Context, progress func(done, total int64)) error {
 	// Of the leaves it sees who names them, in milliseconds; what is in them is looked at on the snapshot.
-	if err := l.submit(&request{ctx: ctx, rest: l.structure, done: make(chan error, 1)}); err != nil {
+	if err := l.submit(&request{ctx: ctx, rest: func() error { return pages.CheckBranches(l.path) }, done: make(chan error, 1)}); err != nil {
 		return fmt.Errorf("check the ledger: %w", err)
 	}
 	err := l.View(func(tx *Tx) error {

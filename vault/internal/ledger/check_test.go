@@ -13,6 +13,7 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
+	"nightdrop/vault/internal/ledger/pages"
 )
 
 // populated returns a closed ledger with something in every bucket and index.
@@ -77,7 +78,7 @@ func populated(t *testing.T) *vault {
 // trim cuts the room that bbolt keeps at the end of the file, so that copies are cheap.
 func (v *vault) trim() {
 	v.t.Helper()
-	db, err := bbolt.Open(v.path(), 0o600, &bbolt.Options{ReadOnly: true, PageSize: filePageSize})
+	db, err := bbolt.Open(v.path(), 0o600, &bbolt.Options{ReadOnly: true, PageSize: pages.Size})
 	if err != nil {
 		v.t.Fatal(err)
 	}
@@ -107,7 +108,7 @@ func (v *vault) afterEdit(t *testing.T, edit func(b *bbolt.Tx) error) error {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "copy.db")
 	v.copyTo(t, path)
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{PageSize: filePageSize, NoSync: true})
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{PageSize: pages.Size, NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +256,7 @@ func TestCheckFindsOlderVersions(t *testing.T) {
 	v := populated(t)
 	// What stood there before the next events.
 	before := map[string]map[string][]byte{}
-	db, err := bbolt.Open(v.path(), 0o600, &bbolt.Options{ReadOnly: true, PageSize: filePageSize})
+	db, err := bbolt.Open(v.path(), 0o600, &bbolt.Options{ReadOnly: true, PageSize: pages.Size})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,59 @@ import (
 	"nightdrop/shared/envelope"
 )
 
+// ReversalIntended is committed before each 0420 or 0421 leaves.
+type ReversalIntended struct {
+	ID    string `json:"id"`
+	Trace Trace  `json:"trace"`
+	Try   int    `json:"try"` // from 1: 0420; above: 0421 with the same trace
+
+	Code envelope.Code `json:"code,omitempty"` // iso-XX of the answer to the try before, after which it is to be sent again
+}
+
+// Kind implements Body.
+func (ReversalIntended) Kind() string { return "reversal-intended" }
+
+// ReversalAnswered is the host's 0430.
+type ReversalAnswered struct {
+	ID   string        `json:"id"`
+	Code envelope.Code `json:"code"`
+}
+
+// Kind implements Body.
+func (ReversalAnswered) Kind() string { return "reversal-answered" }
+
+// ReversalAbandoned tells that no try was answered, or that the answer was that none can help: a person decides.
+type ReversalAbandoned struct {
+	ID    string        `json:"id"`
+	Tries int           `json:"tries"`
+	Code  envelope.Code `json:"code,omitempty"` // iso-XX of the answer to the last try
+}
+
+// Kind implements Body.
+func (ReversalAbandoned) Kind() string { return "reversal-abandoned" }
+
+// OutcomeUnknown gives a capture or void whose message is on its way its first result, unknown: it is due within an hour, and after a stop
+// before any other result (INTERFACES 4).
+type OutcomeUnknown struct {
+	ID   string        `json:"id"`
+	Code envelope.Code `json:"code,omitempty"` // iso-XX of the newest answer to it, where there was one
+}
+
+// Kind implements Body.
+func (OutcomeUnknown) Kind() string { return "outcome-unknown" }
+
+// PaymentResolved is a person's word on a payment that no reversal or advice settled.
+type PaymentResolved struct { //nolint:revive // named as its permanent kind
+	ID     string          `json:"id"`
+	As     envelope.Status `json:"as"`     // see Resolutions
+	Reason string          `json:"reason"` // 1 to 200 printable ASCII
+	// Remembered tells that the payment keeps who decided and why; older logs do not say so, and theirs do not.
+	Remembered bool `json:"remembered,omitempty"`
+}
+
+// Kind implements Body.
+func (PaymentResolved) Kind() string { return "payment-resolved" }
+
 func (f *fold) reversalIntended(b ReversalIntended) error {
 	p, err := f.step(b.ID)
 	if err != nil {
@@ -223,85 +276,4 @@ func (f *fold) notVoided(p Payment) error {
 		return err
 	}
 	return f.endVoid(void, StageDeclined, envelope.StatusDeclined, envelope.CodeNoAnswer)
-}
-
-func (f *fold) captureIntended(b CaptureIntended) error {
-	p, err := f.step(b.ID)
-	if err != nil {
-		return err
-	}
-	if p.Stage == StageReceived {
-		p.Batch = b.Batch
-		if err := f.inCardBatch(p, BatchOpen, func(batch Batch) Batch { batch.Outstanding++; return batch }); err != nil {
-			return err
-		}
-	}
-	if p.Batch == 0 || p.Batch != b.Batch {
-		return misfit("capture %s is of batch %d", p.ID, p.Batch)
-	}
-	if err := f.moveTo(&p, StageCapturing); err != nil {
-		return err
-	}
-	if err := f.again(b.Try, &p.Tries, b.Trace, &p.Trace); err != nil {
-		return err
-	}
-	if err := unsettled(&p, b.Try-1, b.Code); err != nil {
-		return err
-	}
-	return f.put(p)
-}
-
-func (f *fold) captureAnswered(b CaptureAnswered) error {
-	p, err := f.step(b.ID)
-	if err != nil {
-		return err
-	}
-	if !b.Code.Valid() {
-		return misfit("the host's answer has no code of field 39")
-	}
-	if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.Outstanding--; return batch }); err != nil {
-		return err
-	}
-	if !b.Stands && b.Code != codeApproved {
-		return f.notCaptured(p, b.Code) // in a log from before: see Retired
-	}
-	p.Approval = b.Approval
-	return f.captured(p, b.Code)
-}
-
-func (f *fold) captured(p Payment, code envelope.Code) error {
-	if err := f.moveTo(&p, StageCaptured); err != nil {
-		return err
-	}
-	p.Code = code
-	if err := f.inCardBatch(p, "", func(batch Batch) Batch { batch.stand(p); return batch }); err != nil {
-		return err
-	}
-	original, err := f.known(p.Of)
-	if err != nil {
-		return err
-	}
-	original.Captured += p.Amount
-	to := original.Stage
-	if original.Captured == original.Amount {
-		to = StageCompleted
-	}
-	if err := f.move(&original, "capture/"+CaptureAnswered{}.Kind(), to); err != nil {
-		return err
-	}
-	if err := f.put(original); err != nil {
-		return err
-	}
-	return f.issue(p, envelope.StatusCaptured, code)
-}
-
-func (f *fold) notCaptured(p Payment, code envelope.Code) error {
-	if err := f.moveTo(&p, StageDeclined); err != nil {
-		return err
-	}
-	p.Code = code
-	if err := f.release(p); err != nil {
-		return err
-	}
-	return f.issue(p, envelope.StatusDeclined, code)
 }

@@ -8,14 +8,74 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-func (f *fold) entryAcknowledged(b EntryAcknowledged) error {
-	p, err := f.step(b.ID)
-	if err != nil {
-		return err
-	}
-	p.Acked = true
-	return f.put(p)
+// Entries are kept by trace number. The fold never reads them: they are for whoever reads answer files, and a saved
+// state has none.
+var Entries = &Table[string, Entry]{Name: "entries", Key: func(e *Entry) string { return e.Trace }, Bytes: named}
+
+// Entry returns the payment of a trace number.
+func (s *State) Entry(trace string) (Entry, bool, error) { return Entries.Get(s, trace) }
+
+// Entry tells which payment a trace number is of.
+type Entry struct {
+	Trace    string `json:"trace"` // 15 digits: ODFI and sequence
+	Merchant string `json:"merchant"`
+	ID       string `json:"id"`
+	Company  string `json:"company,omitempty"` // identification under which it went out; older logs do not say
 }
+
+// EntryAccepted puts a bank entry into its batch.
+type EntryAccepted struct {
+	ID       string `json:"id"`
+	Batch    uint32 `json:"batch"`
+	Standard string `json:"standard"` // WEB, PPD, CCD
+}
+
+// Kind implements Body.
+func (EntryAccepted) Kind() string { return "entry-accepted" }
+
+// EntryIntended gives a bank entry its trace number, before the file that holds it appears.
+type EntryIntended struct {
+	ID       string `json:"id"`
+	File     string `json:"file"`
+	Trace    string `json:"trace"` // 15 digits
+	Sequence uint32 `json:"sequence"`
+	Company  string `json:"company,omitempty"` // identification under which the bank gets it; older logs do not say
+
+	// Masked and Fingerprint are of the account that it goes to, where an update has put another in the place of the stored one since.
+	Masked      string `json:"masked,omitempty"`
+	Fingerprint string `json:"fingerprint,omitempty"`
+}
+
+// Kind implements Body.
+func (EntryIntended) Kind() string { return "entry-intended" }
+
+// EntryAcknowledged is the receiving bank's acknowledgement.
+type EntryAcknowledged struct {
+	ID string `json:"id"`
+}
+
+// Kind implements Body.
+func (EntryAcknowledged) Kind() string { return "entry-acknowledged" }
+
+// PaymentReturned is the bank's return of an entry.
+type PaymentReturned struct { //nolint:revive // named as its permanent kind
+	ID   string        `json:"id"`
+	Code envelope.Code `json:"code"` // ach-RNN
+
+	// Reason is a person's, who recorded a return that came otherwise than in a file: 1 to 200 printable ASCII. The event's evidence proves it.
+	Reason string `json:"reason,omitempty"`
+}
+
+// Kind implements Body.
+func (PaymentReturned) Kind() string { return "payment-returned" }
+
+// PaymentVoided takes a bank entry back that waits for its file. ID is the void's.
+type PaymentVoided struct { //nolint:revive // named as its permanent kind
+	ID string `json:"id"`
+}
+
+// Kind implements Body.
+func (PaymentVoided) Kind() string { return "payment-voided" }
 
 // accepted puts an entry into its merchant's open batch.
 func (f *fold) accepted(b EntryAccepted) error {
@@ -137,6 +197,15 @@ func (f *fold) leaveFile(p Payment) error {
 	return f.inBatch(p.Batch, BatchFixed, func(batch Batch) Batch { batch.Failed = addTotal(batch.Failed, p.total(1)); return batch })
 }
 
+func (f *fold) entryAcknowledged(b EntryAcknowledged) error {
+	p, err := f.step(b.ID)
+	if err != nil {
+		return err
+	}
+	p.Acked = true
+	return f.put(p)
+}
+
 // returned takes the bank's word that an entry came back. An account whose return says that it must not be used is blocked.
 func (f *fold) returned(b PaymentReturned) error {
 	p, err := f.step(b.ID)
@@ -167,115 +236,4 @@ func (f *fold) returned(b PaymentReturned) error {
 		}
 	}
 	return f.issue(p, envelope.StatusReturned, b.Code)
-}
-
-// Blocks tells whether a return reason blocks the account: closed (R02), no account (R03), invalid number (R04), authorisation
-// revoked (R07), not authorised (R10, R29). Logs are folded again with this list, so it never changes: what NACHA says otherwise
-// one day comes as a member of the event.
-func Blocks(reason string) bool {
-	switch reason {
-	case "R02", "R03", "R04", "R07", "R10", "R29":
-		return true
-	}
-	return false
-}
-
-func (f *fold) fileWritten(b FileWritten) error {
-	file, _, err := f.File(b.Name)
-	if err != nil {
-		return err
-	}
-	if file.Stage != FileHashed {
-		return misfit("file %s is not due", b.Name)
-	}
-	file.Stage, file.Written = FileOut, f.event.Time
-	return Files.Put(f.State, file)
-}
-
-func (f *fold) answerTaken(b AnswerTaken) error {
-	before, taken, err := f.File(b.Digest)
-	if err != nil {
-		return err
-	}
-	if taken && before.Left == 0 || len(b.Digest) != 64 {
-		return misfit("answer file %s was taken before, or has no digest", b.Digest)
-	}
-	return Files.Put(f.State, File{Name: b.Digest, Stage: FileTaken, Digest: b.Digest, Created: b.Created, Entries: b.Items, Written: f.event.Time, Left: b.LeftCount})
-}
-
-func (f *fold) fileBegun(b FileBegun) error {
-	v, err := f.Vault()
-	if err != nil {
-		return err
-	}
-	_, there, err := f.File(b.Name)
-	if err != nil {
-		return err
-	}
-	next := v.Files.next(b.Day)
-	if there || b.Name == "" || b.Modifier != next || next > MaxFilesPerDay || b.Day < v.Files.Day || len(b.Batches) == 0 {
-		return misfit("file %s cannot be begun", b.Name)
-	}
-	v.Files.Day, v.Files.Modifier = b.Day, b.Modifier
-	if err := TheVault.Put(f.State, v); err != nil {
-		return err
-	}
-	for _, number := range b.Batches {
-		batch, ok, err := f.Batch(number)
-		if err != nil {
-			return err
-		}
-		if !ok || batch.Method != MethodBank || batch.Stage != BatchFixed || batch.File != "" {
-			return misfit("batch %d is not for a file", number)
-		}
-		batch.File = b.Name
-		if err := Batches.Put(f.State, batch); err != nil {
-			return err
-		}
-	}
-	return Files.Put(f.State, File{Name: b.Name, Stage: FileNamed, Batches: b.Batches, Created: f.event.Time, Day: b.Day, Modifier: b.Modifier, Effective: b.Effective})
-}
-
-// next is the modifier of a day's next file.
-func (c FileCounter) next(day string) int {
-	if c.Day == day {
-		return c.Modifier + 1
-	}
-	return 1
-}
-
-// NextFile returns the modifier, from 1, of the next settlement file of a day; above MaxFilesPerDay there is none.
-func (v Vault) NextFile(day string) int { return v.Files.next(day) }
-
-// NextSequence returns the sequence of the next entry's trace number.
-func (v Vault) NextSequence() uint32 { return v.Files.Sequence%MaxSequence + 1 }
-
-// fileIntended fixes a file's content: exactly what its batches still owe.
-func (f *fold) fileIntended(b FileIntended) error {
-	file, _, err := f.File(b.Name)
-	if err != nil {
-		return err
-	}
-	if file.Stage != FileNamed || file.Entries != b.Entries || len(b.Digest) != 64 {
-		return misfit("file %s cannot be fixed", b.Name)
-	}
-	var entries, debits, credits int64
-	for _, number := range file.Batches {
-		batch, _, err := f.Batch(number)
-		if err != nil {
-			return err
-		}
-		entries += batch.Due()
-		for _, t := range batch.Totals {
-			debits, credits = debits+t.Amount, credits+t.CreditAmount
-		}
-		for _, t := range batch.Failed {
-			debits, credits = debits-t.Amount, credits-t.CreditAmount
-		}
-	}
-	if int64(b.Entries) != entries || b.Debits != debits || b.Credits != credits {
-		return misfit("file %s does not hold what its batches owe", b.Name)
-	}
-	file.Stage, file.Digest, file.Debits, file.Credits, file.EntryHash = FileHashed, b.Digest, b.Debits, b.Credits, b.EntryHash
-	return Files.Put(f.State, file)
 }

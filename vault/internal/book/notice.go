@@ -7,6 +7,16 @@ import (
 	"nightdrop/shared/envelope"
 )
 
+// ChangeNotified is the bank's word that an account's particulars have changed; what they are now is not kept.
+type ChangeNotified struct {
+	ID   string `json:"id"`
+	Code string `json:"code"`           // C01 to C99
+	Told bool   `json:"told,omitempty"` // the merchant gets a result, and its stored account makes no entry until it is updated; older logs: neither
+}
+
+// Kind implements Body.
+func (ChangeNotified) Kind() string { return "change-notified" }
+
 // changeNotified takes a bank's word that an entry's account is to be corrected. In logs of before 2026-11-30 nobody
 // was told.
 func (f *fold) changeNotified(b ChangeNotified) error {

@@ -6,6 +6,72 @@ import (
 	"nightdrop/shared/envelope"
 )
 
+// Finding is a kind of integrity finding.
+type Finding string
+
+// The findings of intake and of the clock.
+const (
+	FindingBagMissing      Finding = "bag-missing"      // a number of a run never came
+	FindingBagForked       Finding = "bag-forked"       // two bags of one run and number, or a broken chain
+	FindingBagAltered      Finding = "bag-altered"      // signature, count or body hash do not hold
+	FindingRestart         Finding = "restart"          // a run began without naming the end of the one before
+	FindingUnknownRelay    Finding = "unknown-relay"    // signed by no relay of the directory
+	FindingForgedEnvelope  Finding = "forged-envelope"  // in a relay's bag, but not signed by its merchant
+	FindingBadEnvelope     Finding = "bad-envelope"     // in a relay's bag, but not an envelope
+	FindingUnknownMerchant Finding = "unknown-merchant" // of a merchant that the vault does not have
+	FindingSequence        Finding = "sequence-reused"  // the channel lost its tail and reused sequences
+	FindingClockForward    Finding = "clock-forward"    // the clock jumped ahead; destruction of keys is suspended
+	FindingClockConfirmed  Finding = "clock-confirmed"  // custodians confirmed the clock
+	FindingTotalsDiffer    Finding = "totals-differ"    // the acquirer's totals are not ours
+	FindingMessage         Finding = "acquirer-message" // the acquirer's host sent what it should not
+	FindingAnswerFile      Finding = "answer-file"      // a file of the bank was refused
+	FindingHostSilent      Finding = "host-silent"      // the acquirer's host takes messages and answers none: new requests wait
+	FindingHostAnswers     Finding = "host-answers"     // it answers again: they are sent
+	FindingConflicts       Finding = "id-conflicts"     // one id came with more other instructions than are answered
+	FindingResultsLost     Finding = "results-lost"     // RESULTS lost what it had taken: it is published again
+	FindingMismatches      Finding = "refund-account"   // refunds named other accounts than the payment's, until no more are compared
+)
+
+// IntegrityFound is evidence against a relay, the channel, the clock, the acquirer or a storefront. It never stops the rest.
+type IntegrityFound struct {
+	Finding Finding `json:"finding"`
+	Relay   string  `json:"relay,omitempty"`
+	Run     string  `json:"run,omitempty"`
+	Number  uint64  `json:"number,omitempty"`
+	Through uint64  `json:"through,omitempty"` // of bag-missing: the last number of the range that never came
+	Index   int     `json:"index,omitempty"`   // place among the bag's envelopes
+	Detail  string  `json:"detail,omitempty"`
+	Count   uint64  `json:"count,omitempty"` // of findings that this event tells together; absent: one
+}
+
+// Kind implements Body.
+func (IntegrityFound) Kind() string { return "integrity-found" }
+
+// Times is how many findings the event tells.
+func (b IntegrityFound) Times() uint64 { return max(b.Count, 1) }
+
+// The findings of the files and disks on which the vault stands.
+const (
+	FindingKeyLost   Finding = "key-lost"   // neither copy of a key in a file of the key ring opens: what was sealed to it never will
+	FindingKeyMended Finding = "key-mended" // one copy of a key was damaged, and written anew from the other: the disk is to be looked at
+	FindingDiskLow   Finding = "disk-low"   // a disk has less room than its reserve: nothing new is taken, or no settlement file written
+	FindingDiskRoom  Finding = "disk-room"  // there is room again: what waited goes on
+)
+
+// The findings of the places in which the log is kept a second time.
+const (
+	FindingJournalDoubted  Finding = "journal-doubted"  // a place holds less than was journalled there: nothing is sent before custodians speak
+	FindingLedgerConfirmed Finding = "ledger-confirmed" // custodians said that the ledger is the newest all the same
+	FindingJournalLost     Finding = "journal-lost"     // a place lost entries of the log; they are sent again
+)
+
+// FindingMarkMended tells that the high-water mark beside the ledger could not be read, and on whose word the ledger is the newest: then it
+// was written anew.
+const FindingMarkMended Finding = "high-water-mended"
+
+// FindingLedgerRebuilt tells that the ledger was made anew from its own log: its format had changed, or an operator asked for it.
+const FindingLedgerRebuilt Finding = "ledger-rebuilt"
+
 // Findings are kept by number.
 var Findings = &Table[uint64, Found]{Name: "findings", Line: "finding", Key: func(f *Found) uint64 { return f.Number }, Bytes: Ordered}
 

@@ -1,0 +1,328 @@
+package book
+
+import (
+	"slices"
+
+	"nightdrop/shared/envelope"
+)
+
+// Payments are kept by merchant and id; the ledger has them in the order of arrival.
+var Payments = &Table[Key, Payment]{Name: "payments", Line: "payment",
+	Key: func(p *Payment) Key { return Key{p.Merchant, p.ID} }, Bytes: Key.Bytes, Owner: Key.owner}
+
+// Payment returns a payment.
+func (s *State) Payment(merchant, id string) (Payment, bool, error) {
+	return Payments.Get(s, Key{merchant, id})
+}
+
+// Payment is one instruction and what became of it. (Merchant, ID) is Digest for ever.
+type Payment struct {
+	Merchant    string             `json:"merchant"`
+	ID          string             `json:"id"`
+	Number      uint64             `json:"number"` // in the vault, from 1, in the order of arrival
+	Digest      string             `json:"digest"`
+	Stage       Stage              `json:"stage"`
+	Received    envelope.Time      `json:"received"`
+	Changed     envelope.Time      `json:"changed"`
+	Until       envelope.Time      `json:"until,omitzero"`
+	Operation   envelope.Operation `json:"operation,omitempty"`
+	Amount      int64              `json:"amount,omitempty"`
+	Currency    string             `json:"currency,omitempty"`
+	Reference   string             `json:"reference,omitempty"`
+	Descriptor  string             `json:"descriptor,omitempty"`
+	Masked      string             `json:"masked,omitempty"`
+	Brand       string             `json:"brand,omitempty"`
+	Fingerprint string             `json:"fingerprint,omitempty"`
+	WithCode    bool               `json:"withCode,omitempty"`
+	Method      Method             `json:"method,omitempty"`
+	Of          string             `json:"of,omitempty"`    // id of the payment that a capture, refund or void is about
+	Token       string             `json:"token,omitempty"` // of the stored account that it uses, made or changed
+	Authorised  envelope.Time      `json:"authorised,omitzero"`
+	Capturing   int64              `json:"capturing,omitempty"` // of an authorisation: captured, or about to be
+	Captured    int64              `json:"captured,omitempty"`  // of an authorisation: captures that the host took
+	Refunded    int64              `json:"refunded,omitempty"`  // of a sale or authorisation: refunded, or about to be
+	Void        string             `json:"void,omitempty"`      // id of the void that takes it back
+	Standard    string             `json:"standard,omitempty"`  // of a bank entry: WEB, PPD or CCD
+	Entry       string             `json:"entry,omitempty"`     // of a bank entry: its trace number, 15 digits
+	File        string             `json:"file,omitempty"`      // of a bank entry: the settlement file
+	Notice      string             `json:"notice,omitempty"`    // of a bank entry: code of the newest notice of change, C01 to C99
+	Notices     []string           `json:"notices,omitempty"`   // of a bank entry: codes of the notices that its merchant was told, oldest first
+	Acked       bool               `json:"acked,omitempty"`     // of a bank entry: the receiving bank acknowledged it
+	Code        envelope.Code      `json:"code,omitempty"`
+	Approval    string             `json:"approval,omitempty"`
+	Batch       uint32             `json:"batch,omitempty"`
+	Trace       *Trace             `json:"trace,omitempty"`
+	Reversal    *Trace             `json:"reversal,omitempty"`
+	Tries       int                `json:"tries,omitempty"`   // reversals sent, or of a capture: captures
+	Resent      *Resent            `json:"resent,omitempty"`  // a person had that sent again
+	Answer      envelope.Code      `json:"answer,omitempty"`  // of what is being reversed or captured: the newest answer, where it settled nothing
+	First       envelope.Code      `json:"first,omitempty"`   // of a capture: the answer to its first try, where it settled nothing
+	Results     []uint64           `json:"results,omitempty"` // serials, oldest first
+	Conflicts   []Conflict         `json:"conflicts,omitempty"`
+	Mismatches  int                `json:"mismatches,omitempty"` // refunds of it that named another account
+	Decisions   []Decision         `json:"decisions,omitempty"`  // what people said became of it, oldest first
+	AtHost      bool               `json:"atHost,omitempty"`     // a person said so: it stands at the host, though its merchant was told otherwise
+	InTotals    bool               `json:"inTotals,omitempty"`   // its batch's fixed totals count it, though its merchant was told otherwise since
+}
+
+// Conflict is another digest of a payment's id, and the result that refused it.
+type Conflict struct {
+	Digest string `json:"digest"`
+	Serial uint64 `json:"serial"`
+}
+
+// MaxConflicts bounds how many id-conflict results one id can cause: enough for a sender with a bug to learn of it, too few
+// for a relay that repeats old envelopes to flood a merchant's chain. The last of them, the ninth (INTERFACES 7), goes with a
+// finding; later ones are counted in their bag, and no more. Logs of before 2026-12 have eight at most.
+const MaxConflicts = 9
+
+// Refused returns the serial of the result that refused digest under p's id before.
+func (p Payment) Refused(digest string) (serial uint64, ok bool) {
+	for _, c := range p.Conflicts {
+		if c.Digest == digest {
+			return c.Serial, true
+		}
+	}
+	return 0, false
+}
+
+// MayRefuse tells whether digest may get an id-conflict result: it is another one than p's, was not refused before, and
+// there is room to remember it.
+func (p Payment) MayRefuse(digest string) bool {
+	_, refused := p.Refused(digest)
+	return digest != p.Digest && !refused && len(p.Conflicts) < MaxConflicts
+}
+
+// Method is how money moves.
+type Method string
+
+// The methods.
+const (
+	MethodCard Method = "card" // authorised by an acquirer host, settled by reconciliation with it
+	MethodBank Method = "bank" // an entry of a NACHA file
+)
+
+// Methods are how money moves.
+var Methods = [...]Method{MethodCard, MethodBank}
+
+// Way is how the payment's money moves; what an older log does not say is a card's.
+func (p Payment) Way() Method {
+	if p.Method == MethodBank {
+		return MethodBank
+	}
+	return MethodCard
+}
+
+// AuthorisationLife is how long an authorisation may be captured (INTERFACES 3).
+const AuthorisationLife = envelope.AuthorisationLife
+
+// MayCapture tells whether a capture of p may be taken: ok, wrong-state or over-authorised.
+func (p Payment) MayCapture(amount int64, now envelope.Time) envelope.Code {
+	switch {
+	case p.Stage != StageAuthorised, !now.Before(p.Authorised.Add(AuthorisationLife)):
+		return envelope.CodeWrongState
+	case p.Capturing+amount > p.Amount:
+		return envelope.CodeOverAuthorised
+	}
+	return envelope.CodeOK
+}
+
+// MayRefund tells whether a refund of p may be taken: ok, wrong-state or over-captured. batch is p's own, the zero Batch of an
+// authorisation: a sale whose batch is open is voided, not refunded.
+func (p Payment) MayRefund(amount int64, batch Batch) envelope.Code {
+	taken := p.Amount
+	switch {
+	case allowed(p.Flow(), p.Stage, "refund/envelope-received") == nil, p.Credit(),
+		p.Stage == StageApproved && (batch.Stage == BatchOpen || batch.Stage == BatchCutover):
+		return envelope.CodeWrongState
+	case p.Flow() == FlowAuthorise:
+		taken = p.Captured
+	}
+	if p.Refunded+amount > taken {
+		return envelope.CodeOverCaptured
+	}
+	return envelope.CodeOK
+}
+
+// MayVoid tells whether p may be taken back: ok or wrong-state. batch is p's own, the zero Batch of an authorisation.
+func (p Payment) MayVoid(batch Batch) envelope.Code {
+	open := batch.Stage == BatchOpen
+	switch {
+	case p.Flow() == FlowSale && p.Stage == StageApproved && open,
+		p.Flow() == FlowEntry && p.Stage == StageAccepted && open && p.Of == "",
+		p.Flow() == FlowAuthorise && p.Stage == StageAuthorised && p.Capturing == 0:
+		return envelope.CodeOK
+	}
+	return envelope.CodeWrongState
+}
+
+// PaymentSettled ends an approved sale.
+type PaymentSettled struct { //nolint:revive // named as its permanent kind
+	ID    string `json:"id"`
+	Batch uint32 `json:"batch"`
+}
+
+// Kind implements Body.
+func (PaymentSettled) Kind() string { return "payment-settled" }
+
+// step reads the event's payment, of which the event must be one that the machine allows now.
+func (f *fold) step(id string) (Payment, error) {
+	p, err := f.known(id)
+	if err == nil && allowed(p.Flow(), p.Stage, f.event.Body.Kind()) == nil {
+		err = misfit("payment %s is %s", id, p.Stage)
+	}
+	return p, err
+}
+
+func (f *fold) known(id string) (Payment, error) {
+	p, ok, err := f.Payment(f.event.Merchant, id)
+	if err == nil && !ok {
+		err = misfit("no payment %s", id)
+	}
+	return p, err
+}
+
+// move takes p to a stage, as the machine allows under the label of an event.
+func (f *fold) move(p *Payment, label string, to Stage) error {
+	if !slices.Contains(allowed(p.Flow(), p.Stage, label), to) {
+		return misfit("payment %s cannot go from %s to %s", p.ID, p.Stage, to)
+	}
+	p.Stage = to
+	return nil
+}
+
+// moveTo is move under the event's own kind.
+func (f *fold) moveTo(p *Payment, to Stage) error { return f.move(p, f.event.Body.Kind(), to) }
+
+func (f *fold) put(p Payment) error {
+	p.Changed = f.event.Time
+	return Payments.Put(f.State, p)
+}
+
+// settled ends a sale, capture or refund, or puts a bank entry to where the bank may still return it.
+func (f *fold) settled(b PaymentSettled) error {
+	p, err := f.step(b.ID)
+	if err != nil {
+		return err
+	}
+	if p.Batch != b.Batch {
+		return misfit("payment %s is of batch %d", b.ID, p.Batch)
+	}
+	var batch Batch
+	if err := f.inBatch(b.Batch, BatchFixed, func(b Batch) Batch { b.Done++; batch = b; return b }); err != nil {
+		return err
+	}
+	ready, err := f.ready(batch)
+	if err != nil {
+		return err
+	}
+	if !ready {
+		return misfit("batch %d has not been answered for", b.Batch)
+	}
+	if err := f.moveTo(&p, StageSettled); err != nil {
+		return err
+	}
+	if err := f.sold(p, 1); err != nil {
+		return err
+	}
+	status := envelope.StatusSettled
+	if p.Flow() == FlowEntry {
+		p.Code = envelope.CodeOK
+		switch p.Operation {
+		case envelope.OpRefund:
+			status = envelope.StatusRefunded
+		case envelope.OpPayout:
+			status = envelope.StatusPaidOut
+		}
+	}
+	return f.issue(p, status, p.Code)
+}
+
+// hold reserves what a capture or refund takes of its payment, and begins to take back what a void is of.
+func (f *fold) hold(p *Payment) error {
+	if p.Of == "" {
+		return nil
+	}
+	original, err := f.known(p.Of)
+	if err != nil {
+		return err
+	}
+	if original.Of != "" {
+		return misfit("%s is no payment of its own", original.ID)
+	}
+	batch, _, err := f.Batch(original.Batch)
+	if err != nil {
+		return err
+	}
+	var code envelope.Code
+	to := original.Stage
+	switch p.Operation {
+	case envelope.OpCapture:
+		code = original.MayCapture(p.Amount, f.event.Time)
+		original.Capturing += p.Amount
+	case envelope.OpRefund:
+		code = original.MayRefund(p.Amount, batch)
+		original.Refunded += p.Amount
+	case envelope.OpVoid:
+		code = original.MayVoid(batch)
+		if original.Flow() != FlowEntry { // of which payment-voided follows
+			original.Void, to = p.ID, StageVoiding
+			p.Stage = StageWaiting
+		}
+	}
+	if code != envelope.CodeOK || p.Amount != 0 && p.Currency != original.Currency {
+		return misfit("payment %s does not allow this: %s", original.ID, code)
+	}
+	if err := f.move(&original, string(p.Operation)+"/"+EnvelopeReceived{}.Kind(), to); err != nil {
+		return err
+	}
+	if to == StageVoiding && original.Batch != 0 {
+		err := f.inBatch(original.Batch, BatchOpen, func(b Batch) Batch { b.fall(original); b.Outstanding++; return b })
+		if err != nil {
+			return err
+		}
+	}
+	return f.put(original)
+}
+
+// release gives back what a capture or refund that came to nothing held of its payment.
+func (f *fold) release(p Payment) error {
+	if p.Operation != envelope.OpCapture && p.Operation != envelope.OpRefund {
+		return nil
+	}
+	original, err := f.known(p.Of)
+	if err != nil {
+		return err
+	}
+	if p.Operation == envelope.OpCapture {
+		original.Capturing -= p.Amount
+		return f.put(original)
+	}
+	original.Refunded -= p.Amount
+	if err := f.put(original); err != nil {
+		return err
+	}
+	return f.count(func(u Usage) Usage { return u.unrefunded(p.Amount, p.Currency, p.Received, f.event.Time) })
+}
+
+// count changes the usage of the event's merchant.
+func (f *fold) count(change func(Usage) Usage) error {
+	m, ok, err := f.Merchant(f.event.Merchant)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return misfit("no merchant %s", f.event.Merchant)
+	}
+	m.Usage = change(m.Usage)
+	return Merchants.Put(f.State, m)
+}
+
+// sold counts a sale or capture that is settled, or with sign -1 one that came back. What only stands may still be voided: whoever sells,
+// refunds and then voids would refund without sales.
+func (f *fold) sold(p Payment, sign int64) error {
+	if p.Credit() {
+		return nil
+	}
+	return f.count(func(u Usage) Usage { return u.sold(sign*p.Amount, p.Currency, f.event.Time) })
+}
