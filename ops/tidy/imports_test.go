@@ -38,6 +38,8 @@ var rules = []rule{
 		because: "a format knows no technology, and the relay links it"},
 	{from: "nightdrop/vault/internal/book", deny: []string{"net", "os/exec", "go.etcd.io/bbolt", "github.com/nats-io"},
 		because: "the fold does no I/O"},
+	{from: "nightdrop/vault/internal/replay/spill", deny: []string{"nightdrop/vault/internal/book", "nightdrop/vault/internal/audit", "nightdrop/shared"},
+		because: "it keeps what does not fit into memory, of whatever kind: what a payment is, its caller says"},
 	{from: "nightdrop/vault/internal/auditor",
 		deny: []string{"nightdrop/vault/internal/daemon", "nightdrop/vault/internal/calls", "nightdrop/vault/internal/control", "nightdrop/vault/internal/settings",
 			"nightdrop/vault/internal/ledger", "nightdrop/vault/internal/settle", "nightdrop/vault/internal/acquirer"},
