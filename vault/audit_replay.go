@@ -18,6 +18,7 @@ import (
 	"nightdrop/vault/internal/auditor"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/replay"
+	"nightdrop/vault/internal/report"
 )
 
 // replayOptions say where an auditor's replay gets what it needs.
@@ -27,6 +28,8 @@ type replayOptions struct {
 	from, save string
 	statements []string // files of notes
 	files      []string // settlement files
+	csv, html  string   // new files for a report
+	span       report.Span
 	owner      *keyring.Auditor
 }
 
@@ -48,9 +51,15 @@ what the vault has signed elsewhere. Exit code 7 when anything does not hold; th
 A replay begins --from a state: the vault's signed opening (vault audit opening), or what an earlier replay with the same key saved with
 --save, which nobody without that key can alter. Give
 --statement files with checkpoints, positions, directories or results that were fetched before the export was made, or a storefront's log.json,
-and --file the settlement files of the outbox.`,
+and --file the settlement files of the outbox.
+
+--csv and --html write what the replayed log came to into new files, where nothing was found: the rows and the page of vault batch report
+(which says what the columns are), made from the log alone, of all payments or of the batches --closed-from to --closed-to (UTC days). Hold
+them against the vault's own of the same days: the rows must be the same.`,
 		Example: `  vault audit replay /media/log --verifier vault.example.com+1a2b... --identity anna.key --from anna.state --save november.state
-  vault audit replay /media/log --verifier vault.example.com+1a2b... --identity anna.key --from november.state --statement checkpoint.note`,
+  vault audit replay /media/log --verifier vault.example.com+1a2b... --identity anna.key --from november.state --statement checkpoint.note
+  vault audit replay /media/log --verifier vault.example.com+1a2b... --identity anna.key --from anna.state --csv november.csv --html november.html \
+    --closed-from 2026-11-01 --closed-to 2026-11-30`,
 		Args: command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return opts.run(cmd.Context(), args[0], g, c)
@@ -60,13 +69,32 @@ and --file the settlement files of the outbox.`,
 	cmd.Flags().StringVar(&opts.save, "save", "", "new file for the state at the end, for the next replay")
 	cmd.Flags().StringArrayVar(&opts.statements, "statement", nil, "file with a note that the vault signed (again for more)")
 	cmd.Flags().StringArrayVar(&opts.files, "file", nil, "settlement file, named as in the outbox (again for more)")
+	cmd.Flags().StringVar(&opts.csv, "csv", "", "new file for a row a payment")
+	cmd.Flags().StringVar(&opts.html, "html", "", "new file for a page of what the log came to")
+	cmd.Flags().StringVar(&opts.span.From, "closed-from", "", "of --csv and --html: first day on which their batches were closed, YYYY-MM-DD")
+	cmd.Flags().StringVar(&opts.span.To, "closed-to", "", "the last day")
+	cmd.Flags().StringVar(&opts.span.Merchant, "merchant", "", "of --csv and --html: only this merchant's batches")
 	g.readingFlags(cmd)
 	return cmd
 }
 
-// run replays, prints the report, and saves the state where nothing was found.
+// check looks at what is wanted before the work begins.
+func (o *replayOptions) check() error {
+	if o.csv == "" && o.html == "" && o.span != (report.Span{}) {
+		return fmt.Errorf("%w: --closed-from, --closed-to and --merchant say what --csv and --html are of: give one of these", command.ErrUsage)
+	}
+	if o.csv == standardOutput || o.html == standardOutput {
+		return fmt.Errorf("%w: the replay's own report is on standard output: give --csv and --html a file", command.ErrUsage)
+	}
+	if err := o.span.Check(); err != nil {
+		return fmt.Errorf("%w: %w", command.ErrUsage, err)
+	}
+	return errors.Join(durable.Fresh(o.save), durable.Fresh(o.csv), durable.Fresh(o.html))
+}
+
+// run replays, prints the report, and writes the files that are asked for where nothing was found.
 func (o *replayOptions) run(ctx context.Context, dir string, g *global, c console) error {
-	if err := durable.Fresh(o.save); err != nil {
+	if err := o.check(); err != nil {
 		return err
 	}
 	r, err := o.open(dir)
@@ -78,15 +106,36 @@ func (o *replayOptions) run(ctx context.Context, dir string, g *global, c consol
 	if progress != nil {
 		r.Progress = func(done, total int64) { progress(int(done), int(total)) }
 	}
-	report, err := replay.Run(ctx, r)
+	found, err := replay.Run(ctx, r)
 	done()
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(g.print(c.out, report, func(w io.Writer) { printReplay(w, report) }), report.Err()); err != nil || o.save == "" {
+	if err := errors.Join(g.print(c.out, found, func(w io.Writer) { printReplay(w, found) }), found.Err()); err != nil {
+		return err
+	}
+	if err := o.report(r.From, c); err != nil || o.save == "" {
 		return err
 	}
 	return durable.WriteNew(o.save, func(f *os.File) error { return r.From.Save(f, o.owner) })
+}
+
+// report writes what the state at the end came to.
+func (o *replayOptions) report(s *replay.State, c console) (err error) {
+	sheet, closeSheet, err := output(o.csv, c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = closeSheet(err) }()
+	page, closePage, err := output(o.html, c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = closePage(err) }()
+	if sheet == nil && page == nil {
+		return nil
+	}
+	return auditor.Report(s, o.owner.Name(), o.span, sheet, page)
 }
 
 // open reads everything but the log.

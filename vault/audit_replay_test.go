@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
@@ -50,6 +51,8 @@ func TestAnAuditorReplaysAMonth(t *testing.T) {
 	m.json(&export, "audit", "export", log)
 	var st control.Status
 	m.json(&st, "status")
+	own := m.report(filepath.Join(dir, "own"), "batch", "report", "--from", settled.Batches[0].Closed.Format(time.DateOnly),
+		"--to", settled.Batches[1].Closed.Format(time.DateOnly))
 	stop()
 
 	saved := filepath.Join(dir, "saved.state")
@@ -73,6 +76,7 @@ func TestAnAuditorReplaysAMonth(t *testing.T) {
 		t.Errorf("another key of her name: exit code %d", code)
 	}
 	m.checkStory(reading, opening, ids)
+	m.checkReplayedReport(own, reading, opening, settled)
 
 	// One who owns the files, and one byte of a sealed entry.
 	bundle := filepath.Join(log, "bodies", "000")
@@ -117,5 +121,60 @@ func (m *month) checkStory(reading []string, opening string, ids map[string]stri
 	}
 	if code, _ := m.command(append(prove, "--payment", ids["sale"])...); code != 2 {
 		m.t.Errorf("a payment without its merchant: exit code %d", code)
+	}
+}
+
+// report runs a command that writes a CSV and a page, and returns both.
+func (m *month) report(path string, args ...string) [2]string {
+	m.t.Helper()
+	if code, out := m.command(append(args, "--csv", path+".csv", "--html", path+".html")...); code != 0 {
+		m.t.Fatalf("%v: exit code %d\n%s", args, code, out)
+	}
+	var written [2]string
+	for i, ending := range []string{".csv", ".html"} {
+		data, err := os.ReadFile(path + ending)
+		m.must(err)
+		written[i] = string(data)
+	}
+	return written
+}
+
+// checkReplayedReport: from the log alone an auditor writes the very rows, and below its head the very page, that the vault wrote.
+func (m *month) checkReplayedReport(own [2]string, reading []string, opening string, settled control.Settlement) {
+	m.t.Helper()
+	dir := m.t.TempDir()
+	again := append([]string{"audit", "replay", "--from", opening}, reading...)
+	day := settled.Batches[0].Closed.Format(time.DateOnly)
+	replayed := m.report(filepath.Join(dir, "replayed"), append(again, "--closed-from", day, "--closed-to", settled.Batches[1].Closed.Format(time.DateOnly))...)
+	if replayed[0] != own[0] || strings.Count(own[0], "\n") < 8 {
+		m.t.Errorf("the vault's rows are\n%s\nthe auditor's\n%s", own[0], replayed[0])
+	}
+	body := func(page string) string { return page[strings.Index(page, `<p class="verdict`):] }
+	if body(replayed[1]) != body(own[1]) || !strings.Contains(own[1], "<th scope=\"col\" class=\"number\">Returns</th>") {
+		m.t.Errorf("the vault's page is\n%s\nthe auditor's\n%s", own[1], replayed[1])
+	}
+	if !strings.Contains(replayed[1], "Replayed by auditor anna from the first ") || strings.Contains(own[1], "Replayed") {
+		m.t.Error("the auditor's page does not say whose it is, or the vault's says it")
+	}
+	all := m.report(filepath.Join(dir, "all"), again...)
+	if rows := strings.Count(all[0], "\n") - 1; rows != 10 {
+		m.t.Errorf("%d rows of 10 payments:\n%s", rows, all[0])
+	}
+	for name, test := range map[string]struct {
+		code int
+		args []string
+	}{
+		"over a file":     {6, []string{"--csv", filepath.Join(dir, "all.csv")}},
+		"nobody's":        {5, []string{"--csv", filepath.Join(dir, "none.csv"), "--merchant", "shop-9"}},
+		"half a period":   {2, []string{"--csv", filepath.Join(dir, "none.csv"), "--closed-from", day}},
+		"of nothing":      {2, []string{"--closed-from", day, "--closed-to", day}},
+		"standard output": {2, []string{"--html", "-"}},
+	} {
+		if code, out := m.command(append(again, test.args...)...); code != test.code {
+			m.t.Errorf("a report %s: exit code %d, want %d\n%s", name, code, test.code, out)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "none.csv")); err == nil {
+		m.t.Error("a report that failed left a file")
 	}
 }

@@ -50,6 +50,7 @@ var kinds = [...]struct {
 	{replay.ErrNoKey, control.CodeNotAllowed},
 	{replay.ErrNoState, control.CodeNotFound},
 	{replay.ErrNoPayment, control.CodeNotFound},
+	{replay.ErrNoMerchant, control.CodeNotFound},
 	{note.ErrUnverified, control.CodeIntegrity},
 	{settle.ErrTotalsDiffer, control.CodeIntegrity},
 	{settle.ErrAnswerFile, control.CodeIntegrity},

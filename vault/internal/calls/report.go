@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"time"
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
@@ -16,22 +15,20 @@ import (
 // rowsAtOnce is how many rows of a report are read and leave together.
 const rowsAtOnce = 500
 
-// maxPeriod bounds a report's period: its charts have a bar a day.
-const maxPeriod = 366 * 24 * time.Hour
-
 // Report reads one batch, or those closed in a period. Each batch is summed up as it stands at one
 // moment; rows are read after that, some hundred at a time, because a reader who lingers would keep
 // the ledger from giving pages free.
 func (c *Calls) Report(ctx context.Context, q control.ReportQuery, each func([]report.Payment) error) (report.Report, error) {
-	if err := checkPeriod(q); err != nil {
-		return report.Report{}, err
+	span := report.Span{From: q.From, To: q.To, Merchant: q.Merchant}
+	if err := span.Check(); err != nil || q.Batch == 0 && q.From == "" {
+		return report.Report{}, &control.Error{Code: control.CodeUsage, Detail: report.ErrPeriod.Error()}
 	}
-	batches, err := view(c, func(tx *ledger.Tx) ([]uint32, error) { return reported(tx, q) })
+	batches, err := view(c, func(tx *ledger.Tx) ([]uint32, error) { return reported(tx, q, span) })
 	if err != nil {
 		return report.Report{}, err
 	}
 	heading := report.Report{Vault: c.config.Keys.Name(), Made: envelope.At(c.config.Now()), Merchant: q.Merchant, From: q.From, To: q.To,
-		Subject: "Batches closed from " + q.From + " to " + q.To}
+		Subject: span.Subject()}
 	builder := report.NewBuilder(heading)
 	for _, number := range batches {
 		found, err := view(c, func(tx *ledger.Tx) (extent, error) { return sumUp(ctx, tx, builder, number) })
@@ -55,20 +52,8 @@ func (c *Calls) Report(ctx context.Context, q control.ReportQuery, each func([]r
 	return made, nil
 }
 
-func checkPeriod(q control.ReportQuery) error {
-	if q.Batch != 0 {
-		return nil
-	}
-	from, err := time.Parse(time.DateOnly, q.From)
-	to, err2 := time.Parse(time.DateOnly, q.To)
-	if err != nil || err2 != nil || to.Before(from) || to.Sub(from) >= maxPeriod {
-		return &control.Error{Code: control.CodeUsage, Detail: "a period is two dates, YYYY-MM-DD, --from not after --to, of at most 366 days"}
-	}
-	return nil
-}
-
 // reported lists the numbers of a report's batches, in order.
-func reported(tx *ledger.Tx, q control.ReportQuery) (numbers []uint32, err error) {
+func reported(tx *ledger.Tx, q control.ReportQuery, span report.Span) (numbers []uint32, err error) {
 	if err := exist(tx, control.PaymentQuery{Merchant: q.Merchant, Batch: q.Batch}); err != nil {
 		return nil, err
 	}
@@ -76,8 +61,7 @@ func reported(tx *ledger.Tx, q control.ReportQuery) (numbers []uint32, err error
 		return []uint32{q.Batch}, nil
 	}
 	err = tx.Batches(func(b book.Batch) error {
-		day := b.Closed.Format(time.DateOnly)
-		if !b.Closed.IsZero() && q.From <= day && day <= q.To && (q.Merchant == "" || b.Merchant == q.Merchant) {
+		if span.Holds(b) {
 			numbers = append(numbers, b.Number)
 		}
 		return nil

@@ -17,6 +17,8 @@ type Report struct {
 	From     string        `json:"from,omitempty"`     // of a period: the first UTC day on which its batches were closed, YYYY-MM-DD
 	To       string        `json:"to,omitempty"`       // the last
 
+	Replayed *Replayed `json:"replayed,omitempty"` // by whom, where not by the vault
+
 	Batches     []Batch      `json:"batches"`     // in order of their numbers
 	Nets        []Net        `json:"nets"`        // what came of it after refunds and returns, by currency
 	Totals      []book.Total `json:"totals"`      // of what stands in all of them, by currency
@@ -27,6 +29,13 @@ type Report struct {
 	Outcomes    []Outcome    `json:"outcomes"`    // the most frequent first
 	Returned    []book.Total `json:"returned"`    // of the bank entries that came back, by currency
 	Returns     []Payment    `json:"returns"`     // those entries, the first MaxReturns
+}
+
+// Replayed says that an auditor, and not the vault, made a report, from the events of a log.
+type Replayed struct {
+	By      string `json:"by"`
+	Entries int64  `json:"entries"` // of the log, from its beginning
+	Root    string `json:"root"`    // of the tree of these
 }
 
 // MaxReturns bounds Report.Returns; the rows of the rest are among the payments.

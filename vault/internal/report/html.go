@@ -43,11 +43,16 @@ func (r Report) heading(s sheet) {
 	if r.From != "" {
 		s.write("Batches closed from %s to %s (UTC). ", r.From, r.To)
 	}
-	s.write(`Made %s.</p>
+	if a := r.Replayed; a != nil {
+		s.write("Replayed by auditor %s from the first %s entries of the log, up to %s. Root <span class=\"hash\">%s</span>", a.By, a.Entries, r.Made, a.Root)
+	} else {
+		s.write("Made %s.", r.Made)
+	}
+	s.write(`</p>
 </header>
 
 <p class="verdict%s">%s</p>
-`, r.Made, when(len(r.Differences) > 0, " differs"), r.Verdict())
+`, when(len(r.Differences) > 0, " differs"), r.Verdict())
 	r.net(s)
 	s.figures([]figure{{"Payments", r.Payments}, {"Batches", len(r.Batches)}, {"Hash total", tenDigits(r.HashTotal)}, {"Differences", len(r.Differences)}})
 }

@@ -379,6 +379,19 @@ func TestWhatStands(t *testing.T) {
 	}
 }
 
+// TestWhoMadeAPage: an auditor's says so, with what of the log it is made from.
+func TestWhoMadeAPage(t *testing.T) {
+	r := NewBuilder(Report{Vault: "v", Made: at(1, 1), Subject: "all", Replayed: &Replayed{By: "anna", Entries: 431, Root: "cm9vdA=="}}).Report()
+	var page bytes.Buffer
+	if err := r.HTML(&page, nil); err != nil {
+		t.Fatal(err)
+	}
+	want := `Replayed by auditor anna from the first 431 entries of the log, up to 2026-11-01T01:30:00Z. Root <span class="hash">cm9vdA==</span></p>`
+	if !strings.Contains(page.String(), want) || strings.Contains(page.String(), "Made ") {
+		t.Errorf("the page says\n%s", page.String())
+	}
+}
+
 func TestEmptyReport(t *testing.T) {
 	r := NewBuilder(Report{Vault: "v", Made: at(1, 1), Subject: "nothing"}).Report()
 	var page, text bytes.Buffer
