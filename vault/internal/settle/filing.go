@@ -6,10 +6,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
+	"time"
 
 	"nightdrop/vault/internal/acquirer/nacha"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/operator"
 )
 
 // filing is one settlement file on its way to the bank.
@@ -220,4 +224,196 @@ func (f *filing) settle(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// settleEntries settles bank batches: it takes files that were begun up again, and makes new ones
+// of the other batches.
+func (s *settlement) settleEntries(ctx context.Context, batches []book.Batch) error {
+	var failures []error
+	var begun []string
+	var fresh []book.Batch
+	for _, b := range batches {
+		switch {
+		case b.Stage == book.BatchDone || ctx.Err() != nil:
+		case b.File != "":
+			if !slices.Contains(begun, b.File) {
+				begun = append(begun, b.File)
+			}
+		case b.Due() == 0:
+			failures = append(failures, s.finish(ctx, b))
+		default:
+			fresh = append(fresh, b)
+		}
+	}
+	files, err := s.begin(ctx, fresh)
+	failures = append(failures, err)
+	for _, name := range append(begun, files...) {
+		f, err := s.filing(name)
+		if err == nil {
+			err = f.make(ctx)
+		}
+		if err != nil {
+			failures = append(failures, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	return errors.Join(failures...)
+}
+
+// begin fixes the names of new files and which batches they settle.
+func (s *settlement) begin(ctx context.Context, batches []book.Batch) (names []string, err error) {
+	if len(batches) == 0 {
+		return nil, nil
+	}
+	if err := s.engine.bankReady(); err != nil {
+		return nil, err
+	}
+	var failures []error
+	var fit []book.Batch
+	for _, b := range batches {
+		if err := s.engine.fits(b); err != nil {
+			failures = append(failures, fmt.Errorf("%s of %s: %w", b.ID(), b.Merchant, err))
+			continue
+		}
+		fit = append(fit, b)
+	}
+	for _, numbers := range inFiles(fit) {
+		name, err := s.beginFile(ctx, numbers)
+		if err != nil {
+			failures = append(failures, err)
+			break
+		}
+		names = append(names, name)
+	}
+	return names, errors.Join(failures...)
+}
+
+// bankReady tells whether files can be made.
+func (e *Engine) bankReady() error {
+	if e.cfg.Bank == nil {
+		return fmt.Errorf("there are bank entries to settle, and no bank is configured: say in the vault's settings who sends files to whom: %w", ErrConflict)
+	}
+	return nil
+}
+
+// fits tells whether a file can hold a batch at all.
+func (e *Engine) fits(b book.Batch) error {
+	debits, credits := b.Sums()
+	if debits > book.MaxFileAmount || credits > book.MaxFileAmount || b.Count() > book.MaxFileEntries {
+		return fmt.Errorf("a file holds %d entries and %d cents of debits and of credits, and not this batch: settle it with the bank by hand: %w",
+			book.MaxFileEntries, int64(book.MaxFileAmount), ErrConflict)
+	}
+	return e.cfg.Ledger.View(func(tx *ledger.Tx) error {
+		m, found, err := tx.Merchant(b.Merchant)
+		if err != nil || !found {
+			return orMissing(err, "merchant "+b.Merchant)
+		}
+		if err := nacha.Company(m.Policy.Company).Check(); err != nil {
+			return fmt.Errorf("%w in the merchant's policy; set it, then settle again: %w", err, ErrConflict)
+		}
+		return nil
+	})
+}
+
+// inFiles puts batches into as few files as hold them in their order.
+func inFiles(batches []book.Batch) (files [][]uint32) {
+	var debits, credits, entries int64
+	for i, b := range batches {
+		d, c := b.Sums()
+		if i == 0 || debits+d > book.MaxFileAmount || credits+c > book.MaxFileAmount || entries+b.Count() > book.MaxFileEntries {
+			files = append(files, nil)
+			debits, credits, entries = 0, 0, 0
+		}
+		files[len(files)-1] = append(files[len(files)-1], b.Number)
+		debits, credits, entries = debits+d, credits+c, entries+b.Count()
+	}
+	return files
+}
+
+// beginFile commits a file's name, days and batches. What it is called and dated stays as it is,
+// however often it has to be written.
+func (s *settlement) beginFile(ctx context.Context, numbers []uint32) (name string, err error) {
+	bank := s.engine.cfg.Bank
+	err = s.engine.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
+		v, err := tx.Vault()
+		if err != nil {
+			return err
+		}
+		made := tx.Now().In(bank.Calendar.Location)
+		day := made.Format(time.DateOnly)
+		n := v.NextFile(day)
+		if day < v.Files.Day {
+			return fmt.Errorf("the newest settlement file is of %s, and the bank's clock says %s: settle again then, or correct the time zone: %w", v.Files.Day, day, ErrUnavailable)
+		}
+		if n > book.MaxFilesPerDay {
+			return fmt.Errorf("all %d settlement files of %s are made: settle again tomorrow: %w", book.MaxFilesPerDay, day, ErrUnavailable)
+		}
+		name = fmt.Sprintf("nightdrop-%s-%c.ach", made.Format("20060102"), book.Modifier(n))
+		if err := bank.vacant(name); err != nil {
+			return err
+		}
+		_, err = tx.Append(s.actor.Event("", book.FileBegun{Name: name, Day: day, Modifier: n,
+			Effective: bank.Calendar.Effective(made).Format(time.DateOnly), Batches: numbers}))
+		return err
+	})
+	return name, err
+}
+
+// FileAgain puts a settlement file that was out into the outbox once more, byte for byte, on a
+// person's word that the bank has not got it: an outbox's disk may lose what was in it. It fails
+// with ErrConflict where the file is there already, or is not out, or cannot be made as it was: the
+// log's digest must come out. Accounts are kept for a week; after that there is no file any more. A
+// crash leaves it staged, and the next call goes on.
+func (e *Engine) FileAgain(ctx context.Context, name string, actor operator.Actor) (book.File, error) {
+	if !e.operation.TryLock() {
+		return book.File{}, busy()
+	}
+	defer e.operation.Unlock()
+	if err := e.bankReady(); err != nil {
+		return book.File{}, err
+	}
+	s := settlement{engine: e, actor: actor}
+	f, err := s.filing(name)
+	if err != nil {
+		return f.file, err
+	}
+	if f.file.Stage != book.FileOut {
+		return f.file, fmt.Errorf("%s is not out yet: settle its batches: %w", name, ErrConflict)
+	}
+	bank := e.cfg.Bank
+	switch digest, err := bank.Disk.Digest(bank.Outbox, name); {
+	case err == nil && digest == f.file.Digest:
+		return f.file, fmt.Errorf("%s is in the outbox, as it was written: %w", name, ErrConflict)
+	case err == nil && !nacha.Half(digest):
+		return f.file, fmt.Errorf("%s is in the outbox, and is not the file that was written: find out who wrote it, and move it away: %w", name, ErrFileThere)
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		return f.file, outboxFault(err)
+	}
+	return f.file, f.makeAgain(ctx)
+}
+
+// makeAgain takes a file that was out into the outbox once more, by the steps that make took.
+func (f *filing) makeAgain(ctx context.Context) error {
+	if err := f.read(); err != nil {
+		return err
+	}
+	if len(f.sections) == 0 {
+		return fmt.Errorf("%s had no entries: there is no file: %w", f.file.Name, ErrConflict)
+	}
+	left, err := f.write(ctx)
+	if len(left) > 0 {
+		return fmt.Errorf("%s cannot be made again: the keys of %d of its accounts are destroyed, or the accounts were changed; tell the bank, and the shops: %w",
+			f.file.Name, len(left), ErrConflict)
+	}
+	if err != nil {
+		return err
+	}
+	// A crash here leaves a staged file that nobody asks for: the next call makes it anew.
+
+	if err := f.commit(ctx, "", book.FileMadeAgain{Name: f.file.Name}); err != nil {
+		return err
+	}
+	// A crash here leaves the log telling of a file that has not appeared: the next call makes it
+	// anew, and tells of it again.
+
+	return f.appear(ctx)
 }
