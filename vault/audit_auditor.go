@@ -3,12 +3,11 @@ package main
 import (
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/shared/durable"
-	"nightdrop/shared/text"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/keyring"
 )
@@ -64,7 +63,7 @@ auditor is removed. What stood in the log before stays closed. A name is never u
 			if key == "" {
 				return fmt.Errorf("%w: --key is the line that `vault audit auditor keygen` printed, or @FILE of it", errUsage)
 			}
-			key, err := lineOf(key)
+			key, err := command.Line(key, "auditor")
 			if err != nil {
 				return err
 			}
@@ -82,16 +81,6 @@ auditor is removed. What stood in the log before stays closed. A name is never u
 	cmd.Flags().StringVar(&key, "key", "", "the auditor's line, NAME+KEYNAME+BASE64, or @FILE with it")
 	g.actingFlags(cmd)
 	return cmd
-}
-
-// lineOf is what a flag gives: a line, or @FILE with it.
-func lineOf(given string) (string, error) {
-	path, named := strings.CutPrefix(given, "@")
-	if !named {
-		return given, nil
-	}
-	data, err := readGiven(path)
-	return strings.TrimSpace(string(text.WithoutMark(data))), err
 }
 
 func newAuditorListCommand(g *global, c console) *cobra.Command {

@@ -10,7 +10,6 @@ import (
 
 	"nightdrop/shared/durable"
 	"nightdrop/shared/envelope"
-	"nightdrop/shared/note"
 	"nightdrop/vault/internal/replay"
 )
 
@@ -91,9 +90,9 @@ func (o *proveOptions) run(cmd *cobra.Command, dir string, g *global, c console)
 
 // runCheck checks a story's file and tells it.
 func (o *proveOptions) runCheck(g *global, c console) error {
-	vault, err := note.ParseVerifier(o.verifier)
+	vault, err := pinned(o.verifier, "the story")
 	if err != nil {
-		return fmt.Errorf("%w: --verifier is the vault's one-line key, pinned by you and not taken from the story: %w", errUsage, err)
+		return err
 	}
 	data, err := readGiven(o.check)
 	if err != nil {

@@ -14,8 +14,7 @@ import (
 
 	"nightdrop/shared/durable"
 	"nightdrop/shared/envelope"
-	"nightdrop/shared/note"
-	"nightdrop/vault/internal/audit"
+	"nightdrop/vault/internal/auditor"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/replay"
 )
@@ -31,7 +30,7 @@ type replayOptions struct {
 }
 
 func (o *replayOptions) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&o.verifier, "verifier", "", "the vault's verifier key")
+	cmd.Flags().StringVar(&o.verifier, "verifier", "", pinnedHelp)
 	cmd.Flags().StringVar(&o.identity, "identity", "", "the auditor's own key file")
 	cmd.Flags().StringVar(&o.from, "from", "", "state to begin from: the vault's opening, or what an earlier replay with this key saved")
 }
@@ -93,62 +92,16 @@ func (o *replayOptions) run(ctx context.Context, dir string, g *global, c consol
 func (o *replayOptions) open(dir string) (r replay.Options, err error) {
 	debug.SetGCPercent(replay.GCPercent)
 	debug.SetMemoryLimit(replay.MemoryLimit)
-	vault, err := note.ParseVerifier(o.verifier)
+	vault, err := pinned(o.verifier, "the log")
 	if err != nil {
-		return r, fmt.Errorf("%w: --verifier is the vault's one-line key, pinned by you and not taken from the log: %w", errUsage, err)
+		return r, err
 	}
 	if o.identity == "" {
 		return r, fmt.Errorf("%w: --identity is the file that `vault audit auditor keygen` wrote", errUsage)
 	}
-	if o.owner, err = keyring.LoadAuditor(o.identity); err != nil {
-		return r, err
-	}
-	r.Identity = o.owner
-	if r.Export, err = audit.OpenExport(dir, vault); err != nil {
-		return r, err
-	}
-	if r.Statements, err = o.given(vault); err != nil {
-		return r, err
-	}
-	if o.from == "" {
-		r.From, err = replay.NewState(vault.Name())
-		return r, err
-	}
-	f, err := openGiven(o.from)
-	if err != nil {
-		return r, err
-	}
-	defer f.Close()
-	if r.From, err = replay.LoadState(f, vault, o.owner); err != nil {
-		return r, fmt.Errorf("%s: %w", o.from, err)
-	}
-	return r, nil
-}
-
-// given reads what the log is compared with.
-func (o *replayOptions) given(vault note.Verifier) (*replay.Statements, error) {
-	s := replay.NewStatements(vault)
-	for _, path := range o.statements {
-		data, err := readGiven(path)
-		if err != nil {
-			return nil, err
-		}
-		err = s.Add(data)
-		if err != nil && !errors.Is(err, note.ErrUnverified) && !errors.Is(err, replay.ErrDiverged) {
-			err = fmt.Errorf("%w: %w", errUsage, err)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-	}
-	for _, path := range o.files {
-		data, err := readGiven(path)
-		if err != nil {
-			return nil, err
-		}
-		s.AddFile(path, data)
-	}
-	return s, nil
+	s := auditor.Sources{Vault: vault, Identity: o.identity, From: o.from, Statements: o.statements, Files: o.files, Open: openGiven, Read: readGiven}
+	r, o.owner, err = s.Replay(dir)
+	return r, err
 }
 
 func printReplay(w io.Writer, r *replay.Report) {

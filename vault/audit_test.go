@@ -154,7 +154,7 @@ func TestAuditorsByTheCommandLine(t *testing.T) {
 		}
 	}
 	dir := filepath.Join(t.TempDir(), "log")
-	if got, want := kindsOf(s.exported(dir, anna)), []string{"auditor-added", "merchant-suspended", "auditor-removed"}; !slices.Equal(got, want) {
+	if got, want := kindsOf(s.exported(dir, anna)), []string{"auditor-added", "merchant-suspended", "members-issued", "auditor-removed"}; !slices.Equal(got, want) {
 		t.Errorf("anna reads %v, want %v", got, want)
 	}
 	events := s.exported(dir, bert)

@@ -7,10 +7,27 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/shared/note"
-	"nightdrop/shared/proof"
 	"nightdrop/vault/internal/audit"
+	"nightdrop/vault/internal/auditor"
 )
+
+// pinnedHelp is what --verifier takes.
+const pinnedHelp = "the vault's verifier key, or @FILE with it: pinned by you"
+
+// pinned reads the vault's key that an auditor has pinned; where is what it must not be taken from.
+func pinned(given, where string) (note.Verifier, error) {
+	line, err := command.Line(given, "verifier")
+	if err != nil {
+		return note.Verifier{}, fmt.Errorf("%w: --verifier: %w", errUsage, err)
+	}
+	key, err := note.ParseVerifier(line)
+	if err != nil {
+		return key, fmt.Errorf("%w: --verifier is the vault's one-line key, pinned by you and not taken from %s: %w", errUsage, where, err)
+	}
+	return key, nil
+}
 
 func newAuditVerifyCommand(g *global, c console) *cobra.Command {
 	var verifier string
@@ -31,11 +48,11 @@ that they were left out and not lost. Whether a wrapped log key is the right one
   vault audit verify /media/auditor/log --verifier vault.example.com+1a2b... --earlier october/checkpoint --earlier relay.note --earlier outbox/log.json`,
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			key, err := note.ParseVerifier(verifier)
+			key, err := pinned(verifier, "the log")
 			if err != nil {
-				return fmt.Errorf("%w: --verifier is the vault's one-line key, pinned by you and not taken from the log: %w", errUsage, err)
+				return err
 			}
-			options, err := earlierCheckpoints(earlier, key)
+			options, err := auditor.Sources{Vault: key, Statements: earlier, Read: readGiven}.Earlier()
 			if err != nil {
 				return err
 			}
@@ -53,31 +70,10 @@ that they were left out and not lost. Whether a wrapped log key is the right one
 			return errors.Join(g.print(c.out, report, func(w io.Writer) { printReport(w, report) }), err)
 		},
 	}
-	cmd.Flags().StringVar(&verifier, "verifier", "", "the vault's verifier key")
+	cmd.Flags().StringVar(&verifier, "verifier", "", pinnedHelp)
 	cmd.Flags().StringArrayVar(&earlier, "earlier", nil, "file with checkpoints that were seen before (again for more)")
 	g.readingFlags(cmd)
 	return cmd
-}
-
-// earlierCheckpoints reads the files of --earlier.
-func earlierCheckpoints(paths []string, vault note.Verifier) (o audit.VerifyOptions, err error) {
-	for _, path := range paths {
-		data, err := readGiven(path)
-		if err != nil {
-			return o, err
-		}
-		all, err := proof.Checkpoints(data, vault)
-		switch {
-		case errors.Is(err, note.ErrUnverified):
-			return o, fmt.Errorf("%s: %w: %s has not signed it: ask who gave it to you where it is from", path, err, vault.Name())
-		case err != nil:
-			return o, fmt.Errorf("%w: %s is no checkpoint, proof or storefront's file of what it saw: %w", errUsage, path, err)
-		}
-		for _, c := range all {
-			o.Earlier = append(o.Earlier, audit.Earlier{From: path, Checkpoint: c})
-		}
-	}
-	return o, nil
 }
 
 func printReport(w io.Writer, r audit.Report) {

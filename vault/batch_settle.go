@@ -10,7 +10,7 @@ import (
 
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/settle"
+	"nightdrop/vault/internal/operator"
 )
 
 type batchSettleOptions struct {
@@ -87,8 +87,8 @@ func runFileAgain(ctx context.Context, opts batchSettleOptions, args []string, g
 	return g.print(c.out, f, func(w io.Writer) { fmt.Fprintf(w, "%s is in the outbox again, SHA-256 %s\n", f.Name, f.Digest) })
 }
 
-func runBatchSettle(ctx context.Context, client *control.Client, args []string, opts batchSettleOptions, progress settle.Progress) (control.Settlement, error) {
-	number := settle.All
+func runBatchSettle(ctx context.Context, client *control.Client, args []string, opts batchSettleOptions, progress operator.Progress) (control.Settlement, error) {
+	number := book.AllBatches
 	if len(args) == 1 {
 		b, err := findBatch(ctx, client, args[0])
 		if err != nil {

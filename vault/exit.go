@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"nightdrop/vault/internal/auditor"
 	"nightdrop/vault/internal/calls"
 	"nightdrop/vault/internal/control"
 )
@@ -23,7 +24,7 @@ func exitCode(err error) int {
 	if code, ok := errors.AsType[codeError](err); ok {
 		return int(code)
 	}
-	if errors.Is(err, errUsage) {
+	if errors.Is(err, errUsage) || errors.Is(err, auditor.ErrUsage) {
 		return 2
 	}
 	switch calls.KindOf(err) {

@@ -1,17 +1,14 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
-	"nightdrop/shared/channel"
-	"nightdrop/shared/durable"
+	"nightdrop/vault/internal/daemon"
 	"nightdrop/vault/internal/keyring"
-	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/settings"
 )
 
@@ -81,50 +78,10 @@ func runInit(opts initOptions, c console) (initialised, error) {
 	if err != nil {
 		return initialised{}, err
 	}
-	shares, verifier, err := keyring.Create(opts.dir, keyring.CreateOptions{Name: opts.name, Shares: opts.shares, Threshold: opts.threshold, Now: c.now})
+	created, err := daemon.Create(opts.dir, keyring.CreateOptions{Name: opts.name, Shares: opts.shares, Threshold: opts.threshold, Now: c.now},
+		func(shares []keyring.Share) error { return writeShares(paths, shares, c.errOut) })
 	if err != nil {
 		return initialised{}, err
 	}
-	defer func() {
-		for _, share := range shares {
-			share.Clear()
-		}
-	}()
-	made := initialised{Vault: opts.name, Verifier: verifier.String(), Shares: paths}
-	made.ChannelKey, err = opts.fill(c, shares)
-	if err == nil {
-		// Last, so that no share is out of a vault that is not whole.
-		err = writeShares(paths, shares, c.errOut)
-	}
-	if err != nil {
-		return initialised{}, fmt.Errorf("the vault is not whole, remove %s and any share of it, then run init again: %w", opts.dir, err)
-	}
-	return made, nil
-}
-
-// fill makes what a vault's directory holds beside the keys, and returns the channel's public key.
-func (o initOptions) fill(c console, shares []keyring.Share) (channelKey string, err error) {
-	if err := durable.Create(filepath.Join(o.dir, settings.File), settings.Reference); err != nil {
-		return "", err
-	}
-	seed, channelKey, err := channel.GenerateNkey()
-	if err != nil {
-		return "", err
-	}
-	defer clear(seed)
-	if err := durable.Create(filepath.Join(o.dir, settings.ChannelSeed), seed); err != nil {
-		return "", err
-	}
-	if err := durable.Create(filepath.Join(o.dir, settings.ChannelSeed+".pub"), []byte(channelKey+"\n")); err != nil {
-		return "", err
-	}
-	ring, err := keyring.Open(o.dir, keyring.Options{Now: c.now})
-	if err != nil {
-		return "", err
-	}
-	defer func() { err = errors.Join(err, ring.Close()) }()
-	if err := ring.Unlock(shares[:o.threshold]); err != nil {
-		return "", err
-	}
-	return channelKey, ledger.Create(filepath.Join(o.dir, settings.LedgerFile), ring, ledger.Options{Now: c.now})
+	return initialised{Vault: opts.name, Verifier: created.Verifier.String(), ChannelKey: created.ChannelKey, Shares: paths}, nil
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"nightdrop/shared/durable"
+	"nightdrop/shared/volume"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/settings"
 )
@@ -61,16 +62,16 @@ func (o initOptions) place(own string, dirs []string, errOut io.Writer) error {
 			return err
 		}
 	}
-	vaults, err := disksOf(sysfs, own)
+	vaults, err := volume.DevicesOf(own)
 	if err != nil {
 		return err
 	}
-	of := make([]disks, len(dirs))
+	of := make([]volume.Devices, len(dirs))
 	for i, dir := range dirs {
-		if of[i], err = disksOf(sysfs, dir); err != nil {
+		if of[i], err = volume.DevicesOf(dir); err != nil {
 			return err
 		}
-		if of[i].meet(vaults) && !o.onOwnDisk {
+		if of[i].Meet(vaults) && !o.onOwnDisk {
 			return fmt.Errorf("%w: %s is on the disk of the vault itself: whoever takes the disk would have both. Mount the "+
 				"custodian's stick there, or give --shares-on-own-disk, for training only", errUsage, dir)
 		}
@@ -82,7 +83,7 @@ func (o initOptions) place(own string, dirs []string, errOut io.Writer) error {
 	}
 	for i := range of {
 		for j := range i {
-			if of[i].meet(of[j]) {
+			if of[i].Meet(of[j]) {
 				fmt.Fprintf(errOut, "warning: shares %d and %d are on one disk: whoever takes that has both\n", j+1, i+1)
 			}
 		}

@@ -6,9 +6,27 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 )
+
+// publicLines reads the keys that are given as @FILE.
+func publicLines(verifiers, replyKeys []string) error {
+	for _, keys := range []struct {
+		flag, label string
+		lines       []string
+	}{{"--verifier", "verifier", verifiers}, {"--reply-key", "reply-key", replyKeys}} {
+		for n, given := range keys.lines {
+			line, err := command.Line(given, keys.label)
+			if err != nil {
+				return fmt.Errorf("%w: %s: %w", errUsage, keys.flag, err)
+			}
+			keys.lines[n] = line
+		}
+	}
+	return nil
+}
 
 // atRelays says whether relays know of a merchant's change.
 func atRelays(m control.Merchant) string {
@@ -25,11 +43,16 @@ func newMerchantAddCommand(g *global, c console) *cobra.Command {
 		Use:   "add ID --name NAME --verifier VKEY --reply-key LINE --currency CODE,...",
 		Short: "Enrol a merchant",
 		Long: `Enrol a merchant. Its storefront's keys are the two public lines that its keygen printed: the verifier key that signs its
-envelopes, and the reply key that its results are sealed to. Both may be repeated; the last reply key is the newest.`,
-		Example: `  vault merchant add shop-1 --name "Corner shop" --verifier shop-1+8f2c61aa+AbC... --reply-key reply-0a1b2c3d-xwing+AbC... --currency USD,EUR`,
-		Args:    arguments(cobra.ExactArgs(1)),
+envelopes, and the reply key that its results are sealed to. Both may be repeated; the last reply key is the newest. A key may stand in a
+file: @FILE, which may be what keygen printed as it is.`,
+		Example: `  vault merchant add shop-1 --name "Corner shop" --verifier @shop-1.pub --reply-key @shop-1.pub --currency USD,EUR
+  vault merchant add shop-1 --name "Corner shop" --verifier shop-1+8f2c61aa+AbC... --reply-key reply-0a1b2c3d-xwing+AbC... --currency USD,EUR`,
+		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			merchant.ID = args[0]
+			if err := publicLines(merchant.Verifiers, merchant.ReplyKeys); err != nil {
+				return err
+			}
 			if company != (book.Company{}) {
 				merchant.Company = &company
 			}
@@ -46,8 +69,8 @@ envelopes, and the reply key that its results are sealed to. Both may be repeate
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&merchant.Name, "name", "", "the business's name, 1 to 64 characters")
-	flags.StringArrayVar(&merchant.Verifiers, "verifier", nil, "verifier key of the storefront, whose name is the merchant's id")
-	flags.StringArrayVar(&merchant.ReplyKeys, "reply-key", nil, "reply key of the storefront: KEYNAME+BASE64")
+	flags.StringArrayVar(&merchant.Verifiers, "verifier", nil, "verifier key of the storefront, whose name is the merchant's id, or @FILE with it")
+	flags.StringArrayVar(&merchant.ReplyKeys, "reply-key", nil, "reply key of the storefront, KEYNAME+BASE64, or @FILE with it")
 	flags.StringSliceVar(&merchant.Currencies, "currency", nil, "currencies that it sells in, ISO 4217")
 	flags.StringVar(&merchant.Acceptor, "acceptor", "", "card acceptor id that the acquirer gave, 1 to 15 of A-Z0-9 (default: the id in capitals)")
 	flags.StringVar(&company.ID, "company-id", "", "10 of 0-9A-Z that the bank assigned: names the merchant in bank files (default: no bank accounts)")

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/settle"
+	"nightdrop/vault/internal/operator"
 )
 
 // printJSON writes v as indented JSON.
@@ -60,7 +60,7 @@ func moment(t envelope.Time) string {
 
 // bar gives a progress bar on standard error where that is a terminal, and nothing otherwise. The bar appears when the work
 // takes over a second; done ends it.
-func bar(errOut io.Writer, what string) (progress settle.Progress, done func()) {
+func bar(errOut io.Writer, what string) (progress operator.Progress, done func()) {
 	file, ok := errOut.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
 		return nil, func() {}

@@ -1,21 +1,21 @@
 package main
 
 import (
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"nightdrop/shared/command"
 	"nightdrop/shared/config"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
 	"nightdrop/shared/storefront"
-	"nightdrop/shared/text"
 )
 
 // connectionOptions are the flags of every command that talks to a relay.
@@ -32,10 +32,17 @@ type connectionOptions struct {
 
 func (o *connectionOptions) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&o.identity, "identity", "storefront.key", "file that storefront keygen made")
-	flags.StringVar(&o.vault, "vault", "", "the vault's verifier key, one line, or @FILE that holds it (required)")
-	flags.StringVar(&o.relay, "relay", "", "the relay's origin, such as https://relay.example:8443 (required)")
-	flags.StringVar(&o.ca, "ca", "", "PEM file of the certificate authority to trust instead of the system's")
+	for _, flag := range []struct {
+		value                           *string
+		name, variable, otherwise, help string
+	}{
+		{&o.identity, "identity", "NIGHTDROP_IDENTITY", "storefront.key", "file that storefront keygen made"},
+		{&o.vault, "vault", "NIGHTDROP_VAULT", "", "the vault's verifier key, one line, or @FILE that holds it; required"},
+		{&o.relay, "relay", "NIGHTDROP_RELAY", "", "the relay's origin, such as https://relay.example:8443; required"},
+		{&o.ca, "ca", "NIGHTDROP_CA", "", "PEM file of the certificate authority to trust instead of the system's"},
+	} {
+		flags.StringVar(flag.value, flag.name, cmp.Or(os.Getenv(flag.variable), flag.otherwise), flag.help+" (or "+flag.variable+")")
+	}
 	flags.StringVar(&o.suite, "suite", string(envelope.SuiteXWing), "sealing suite: xwing or x25519")
 	flags.Uint64Var(&o.minSerial, "min-serial", 0, "refuse a directory with a lower serial")
 }
@@ -45,7 +52,7 @@ const maxConnections = 64
 
 func (o *connectionOptions) check() error {
 	if o.vault == "" || o.relay == "" {
-		return fmt.Errorf("%w: --vault and --relay are needed (see --help)", errUsage)
+		return fmt.Errorf("%w: --vault and --relay are needed, or NIGHTDROP_VAULT and NIGHTDROP_RELAY in the environment (see --help)", errUsage)
 	}
 	return nil
 }
@@ -78,15 +85,12 @@ func (o *connectionOptions) connect() (*storefront.Client, error) {
 	return connected, nil
 }
 
-func parseVault(line string) (note.Verifier, error) {
-	if path, isFile := strings.CutPrefix(line, "@"); isFile {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return note.Verifier{}, fmt.Errorf("--vault: %w", err)
-		}
-		line = string(text.WithoutMark(data))
+func parseVault(given string) (note.Verifier, error) {
+	line, err := command.Line(given, "verifier")
+	if err != nil {
+		return note.Verifier{}, fmt.Errorf("--vault: %w", err)
 	}
-	vault, err := note.ParseVerifier(strings.TrimSpace(line))
+	vault, err := note.ParseVerifier(line)
 	if err != nil {
 		return note.Verifier{}, fmt.Errorf("%w: --vault: %w (give the line that `vault init` printed)", errUsage, err)
 	}

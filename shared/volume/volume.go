@@ -1,5 +1,5 @@
-// Package volume tells how much room there is on the file system on which a directory lies, and when a reserve of it
-// is touched.
+// Package volume reports how much room there is on the file system on which a directory lies, when a reserve of it
+// is touched, and on which devices it is.
 package volume
 
 import (

@@ -291,6 +291,9 @@ type Batch struct {
 // ID is the batch's name to the outside: "card-000017".
 func (b Batch) ID() string { return BatchID(b.Method, b.Number) }
 
+// AllBatches stands for every batch where one may be named: their numbers begin at 1.
+const AllBatches uint32 = 0
+
 // BatchID is a batch's name to the outside: 1 to 32 of a-z0-9-.
 func BatchID(m Method, number uint32) string { return fmt.Sprintf("%s-%06d", m, number) }
 

@@ -13,9 +13,9 @@ import (
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/operator"
 	"nightdrop/vault/internal/report"
 	"nightdrop/vault/internal/settings"
-	"nightdrop/vault/internal/settle"
 )
 
 // Auditors lists all there ever were.
@@ -50,7 +50,7 @@ func showAuditor(a book.Auditor) (control.Auditor, error) {
 }
 
 // AddAuditor begins an auditor's time, and with it a log key.
-func (c *Calls) AddAuditor(ctx context.Context, actor settle.Actor, a control.NewAuditor) (control.Auditor, error) {
+func (c *Calls) AddAuditor(ctx context.Context, actor operator.Actor, a control.NewAuditor) (control.Auditor, error) {
 	key, err := seal.ParseAuditor(a.Key)
 	if err != nil {
 		return control.Auditor{}, &control.Error{Code: control.CodeUsage, Detail: err.Error()}
@@ -67,7 +67,7 @@ func (c *Calls) AddAuditor(ctx context.Context, actor settle.Actor, a control.Ne
 }
 
 // RemoveAuditor ends an auditor's time.
-func (c *Calls) RemoveAuditor(ctx context.Context, actor settle.Actor, name string) (control.Auditor, error) {
+func (c *Calls) RemoveAuditor(ctx context.Context, actor operator.Actor, name string) (control.Auditor, error) {
 	return c.changeAuditor(ctx, actor, name, book.AuditorRemoved{Name: name}, func(a book.Auditor, known bool) error {
 		if !known {
 			return notFound("auditor", name, envelope.ValidMerchant(name))
@@ -80,7 +80,7 @@ func (c *Calls) RemoveAuditor(ctx context.Context, actor settle.Actor, name stri
 }
 
 // changeAuditor commits an event about an auditor, where allow does not refuse it.
-func (c *Calls) changeAuditor(ctx context.Context, actor settle.Actor, name string, body book.Body, allow func(book.Auditor, bool) error) (shown control.Auditor, err error) {
+func (c *Calls) changeAuditor(ctx context.Context, actor operator.Actor, name string, body book.Body, allow func(book.Auditor, bool) error) (shown control.Auditor, err error) {
 	parts, err := c.parts()
 	if err != nil {
 		return shown, err
@@ -107,7 +107,7 @@ func (c *Calls) changeAuditor(ctx context.Context, actor settle.Actor, name stri
 }
 
 // ExportLog writes the sealed log into a directory. That it goes out stands in the log before anything is written, so the export holds itself.
-func (c *Calls) ExportLog(ctx context.Context, actor settle.Actor, q control.ExportQuery, progress settle.Progress) (control.Export, error) {
+func (c *Calls) ExportLog(ctx context.Context, actor operator.Actor, q control.ExportQuery, progress operator.Progress) (control.Export, error) {
 	parts, err := c.parts()
 	if err != nil {
 		return control.Export{}, err
@@ -144,14 +144,14 @@ func firstBody(l *ledger.Ledger, q control.ExportQuery) (index int64, err error)
 }
 
 // commit commits one event of no merchant.
-func (p Parts) commit(ctx context.Context, actor settle.Actor, body book.Body) error {
+func (p Parts) commit(ctx context.Context, actor operator.Actor, body book.Body) error {
 	return p.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		_, err := tx.Append(actor.Event("", body))
 		return err
 	})
 }
 
-func (c *Calls) export(ctx context.Context, parts Parts, q control.ExportQuery, bodies int64, progress settle.Progress) (control.Export, error) {
+func (c *Calls) export(ctx context.Context, parts Parts, q control.ExportQuery, bodies int64, progress operator.Progress) (control.Export, error) {
 	page, auditors, err := c.summary(ctx, bodies)
 	if err != nil {
 		return control.Export{}, err

@@ -9,6 +9,7 @@ import (
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/operator"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -103,7 +104,7 @@ func (c *Calls) batchViews(batches []book.Batch) ([]control.Batch, error) {
 }
 
 // CloseBatches closes open batches.
-func (c *Calls) CloseBatches(ctx context.Context, actor settle.Actor, q control.BatchQuery, progress settle.Progress) ([]control.Batch, error) {
+func (c *Calls) CloseBatches(ctx context.Context, actor operator.Actor, q control.BatchQuery, progress operator.Progress) ([]control.Batch, error) {
 	parts, err := c.parts()
 	if err != nil {
 		return nil, err
@@ -120,7 +121,7 @@ func (c *Calls) CloseBatches(ctx context.Context, actor settle.Actor, q control.
 }
 
 // Settle settles closed batches.
-func (c *Calls) Settle(ctx context.Context, actor settle.Actor, batch uint32, method book.Method, progress settle.Progress) (control.Settlement, error) {
+func (c *Calls) Settle(ctx context.Context, actor operator.Actor, batch uint32, method book.Method, progress operator.Progress) (control.Settlement, error) {
 	out := control.Settlement{Batches: []control.Batch{}}
 	parts, err := c.parts()
 	if err != nil {
@@ -139,7 +140,7 @@ func (c *Calls) Settle(ctx context.Context, actor settle.Actor, batch uint32, me
 }
 
 // FileAgain puts a settlement file that was out into the bank's outbox once more.
-func (c *Calls) FileAgain(ctx context.Context, actor settle.Actor, name string) (control.File, error) {
+func (c *Calls) FileAgain(ctx context.Context, actor operator.Actor, name string) (control.File, error) {
 	parts, err := c.parts()
 	if err != nil {
 		return control.File{}, err
@@ -165,7 +166,7 @@ func (c *Calls) Compare(ctx context.Context, batch uint32, listing io.Reader) (c
 }
 
 // Agree takes a listing that agrees in place of the host's word.
-func (c *Calls) Agree(ctx context.Context, actor settle.Actor, batch uint32, listing io.Reader) (control.Comparison, error) {
+func (c *Calls) Agree(ctx context.Context, actor operator.Actor, batch uint32, listing io.Reader) (control.Comparison, error) {
 	parts, err := c.parts()
 	if err != nil {
 		return control.Comparison{}, err
@@ -178,7 +179,7 @@ func (c *Calls) Agree(ctx context.Context, actor settle.Actor, batch uint32, lis
 }
 
 // Adjust takes a named difference into a batch.
-func (c *Calls) Adjust(ctx context.Context, actor settle.Actor, batch uint32, a control.Adjustment) (control.Batch, error) {
+func (c *Calls) Adjust(ctx context.Context, actor operator.Actor, batch uint32, a control.Adjustment) (control.Batch, error) {
 	parts, err := c.parts()
 	if err != nil {
 		return control.Batch{}, err
@@ -193,7 +194,7 @@ func (c *Calls) Adjust(ctx context.Context, actor settle.Actor, batch uint32, a 
 func (c *Calls) comparisonView(compared settle.Comparison) (control.Comparison, error) {
 	out := control.Comparison{Ours: compared.Ours, Theirs: compared.Theirs, Differences: []control.Compared{}}
 	for _, d := range compared.Differences {
-		out.Differences = append(out.Differences, control.Compared{Problem: d.Problem, Payment: d.ID, Line: d.Line, Ours: listed(d.Ours), Theirs: listed(d.Theirs)})
+		out.Differences = append(out.Differences, control.Compared{Problem: string(d.Problem), Payment: d.ID, Line: d.Line, Ours: listed(d.Ours), Theirs: listed(d.Theirs)})
 	}
 	views, err := c.batchViews([]book.Batch{compared.Batch})
 	if err == nil {

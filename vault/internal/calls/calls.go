@@ -12,6 +12,7 @@ import (
 	"nightdrop/shared/note"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/operator"
 	"nightdrop/vault/internal/outbox"
 	"nightdrop/vault/internal/settle"
 )
@@ -23,9 +24,9 @@ type Daemon interface {
 	// Parts returns those that calls work on, or [keyring.ErrLocked].
 	Parts() (Parts, error)
 	// Unlock, CheckShare and Lock are as in [control.Vault].
-	Unlock(ctx context.Context, actor settle.Actor, shares control.Shares, o control.UnlockOptions) (control.Unlocked, error)
+	Unlock(ctx context.Context, actor operator.Actor, shares control.Shares, o control.UnlockOptions) (control.Unlocked, error)
 	CheckShare(ctx context.Context, shares control.Shares) (control.CheckedShare, error)
-	Lock(ctx context.Context, actor settle.Actor) error
+	Lock(ctx context.Context, actor operator.Actor) error
 }
 
 // Parts are what calls work on while the vault is unlocked.
@@ -66,7 +67,7 @@ func New(c Config) *Calls { return &Calls{daemon: c.Daemon, keys: c.Keys, dir: c
 func (c *Calls) parts() (Parts, error) { return c.daemon.Parts() }
 
 // Unlock gives the custodians' shares to the daemon.
-func (c *Calls) Unlock(ctx context.Context, actor settle.Actor, shares control.Shares, o control.UnlockOptions) (control.Unlocked, error) {
+func (c *Calls) Unlock(ctx context.Context, actor operator.Actor, shares control.Shares, o control.UnlockOptions) (control.Unlocked, error) {
 	return c.daemon.Unlock(ctx, actor, shares, o)
 }
 
@@ -76,7 +77,9 @@ func (c *Calls) CheckShare(ctx context.Context, shares control.Shares) (control.
 }
 
 // Lock has the daemon forget its keys.
-func (c *Calls) Lock(ctx context.Context, actor settle.Actor) error { return c.daemon.Lock(ctx, actor) }
+func (c *Calls) Lock(ctx context.Context, actor operator.Actor) error {
+	return c.daemon.Lock(ctx, actor)
+}
 
 // view reads the ledger of an unlocked vault.
 func view[T any](c *Calls, read func(tx *ledger.Tx) (T, error)) (out T, err error) {

@@ -6,11 +6,11 @@ import (
 
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/settle"
+	"nightdrop/vault/internal/operator"
 )
 
 // Check checks the whole ledger, as it is when it begins.
-func (c *Calls) Check(ctx context.Context, progress settle.Progress) (done control.Checked, err error) {
+func (c *Calls) Check(ctx context.Context, progress operator.Progress) (done control.Checked, err error) {
 	parts, err := c.parts()
 	if err != nil {
 		return done, err

@@ -7,7 +7,7 @@ import (
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/settle"
+	"nightdrop/vault/internal/operator"
 )
 
 // firstDirectory is how long after an unlock a call waits for the directory that is issued then.
@@ -37,7 +37,7 @@ func (c *Calls) Directory(ctx context.Context) (control.Directory, error) {
 }
 
 // PublishDirectory issues a directory now.
-func (c *Calls) PublishDirectory(ctx context.Context, actor settle.Actor) (control.Directory, error) {
+func (c *Calls) PublishDirectory(ctx context.Context, actor operator.Actor) (control.Directory, error) {
 	parts, err := c.parts()
 	if err != nil {
 		return control.Directory{}, err

@@ -8,7 +8,7 @@ import (
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/settle"
+	"nightdrop/vault/internal/operator"
 )
 
 // errEnough ends a walk through findings.
@@ -78,7 +78,7 @@ func ofEnvelope(kind book.Finding) bool {
 }
 
 // Acknowledge commits a person's word about the findings of a range that wait for it.
-func (c *Calls) Acknowledge(ctx context.Context, actor settle.Actor, a control.Acknowledging) (done []control.Finding, err error) {
+func (c *Calls) Acknowledge(ctx context.Context, actor operator.Actor, a control.Acknowledging) (done []control.Finding, err error) {
 	parts, err := c.parts()
 	if err != nil {
 		return nil, err

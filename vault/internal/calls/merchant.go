@@ -9,7 +9,7 @@ import (
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/settle"
+	"nightdrop/vault/internal/operator"
 )
 
 // Merchants lists them.
@@ -43,7 +43,7 @@ func merchantView(m book.Merchant) control.Merchant {
 }
 
 // AddMerchant checks and enrols one.
-func (c *Calls) AddMerchant(ctx context.Context, actor settle.Actor, m control.NewMerchant) (control.Merchant, error) {
+func (c *Calls) AddMerchant(ctx context.Context, actor operator.Actor, m control.NewMerchant) (control.Merchant, error) {
 	if m.Acceptor == "" {
 		m.Acceptor = book.AcceptorOf(m.ID)
 	}
@@ -98,17 +98,17 @@ func checkMerchant(m control.NewMerchant) error {
 }
 
 // SuspendMerchant stops one.
-func (c *Calls) SuspendMerchant(ctx context.Context, actor settle.Actor, id string) (control.Merchant, error) {
+func (c *Calls) SuspendMerchant(ctx context.Context, actor operator.Actor, id string) (control.Merchant, error) {
 	return c.setMerchant(ctx, actor, id, book.MerchantActive, book.MerchantSuspended{})
 }
 
 // ResumeMerchant lets one in again.
-func (c *Calls) ResumeMerchant(ctx context.Context, actor settle.Actor, id string) (control.Merchant, error) {
+func (c *Calls) ResumeMerchant(ctx context.Context, actor operator.Actor, id string) (control.Merchant, error) {
 	return c.setMerchant(ctx, actor, id, book.MerchantStopped, book.MerchantResumed{})
 }
 
 // setMerchant changes a merchant that stands in from; one that does not is as it should be already.
-func (c *Calls) setMerchant(ctx context.Context, actor settle.Actor, id string, from book.MerchantStatus, body book.Body) (control.Merchant, error) {
+func (c *Calls) setMerchant(ctx context.Context, actor operator.Actor, id string, from book.MerchantStatus, body book.Body) (control.Merchant, error) {
 	return c.changeMerchant(ctx, id, func(tx *ledger.Tx) error {
 		m, found, err := tx.Merchant(id)
 		if err != nil {

@@ -13,13 +13,13 @@ import (
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/operator"
 	"nightdrop/vault/internal/replay"
 	"nightdrop/vault/internal/settings"
-	"nightdrop/vault/internal/settle"
 )
 
 // WriteOpening folds the log up to an auditor's first entry and writes what it comes to, signed. That it goes out stands in the log first.
-func (c *Calls) WriteOpening(ctx context.Context, actor settle.Actor, q control.OpeningQuery, progress settle.Progress) (control.Opening, error) {
+func (c *Calls) WriteOpening(ctx context.Context, actor operator.Actor, q control.OpeningQuery, progress operator.Progress) (control.Opening, error) {
 	parts, err := c.parts()
 	if err != nil {
 		return control.Opening{}, err
@@ -52,7 +52,7 @@ func (c *Calls) WriteOpening(ctx context.Context, actor settle.Actor, q control.
 	return opening, nil
 }
 
-func (c *Calls) writeOpening(ctx context.Context, q control.OpeningQuery, progress settle.Progress) (control.Opening, error) {
+func (c *Calls) writeOpening(ctx context.Context, q control.OpeningQuery, progress operator.Progress) (control.Opening, error) {
 	state, err := c.opening(ctx, q.Auditor, progress)
 	if err != nil {
 		return control.Opening{}, err
@@ -65,7 +65,7 @@ func (c *Calls) writeOpening(ctx context.Context, q control.OpeningQuery, progre
 }
 
 // opening folds the log before the auditor's first entry. The ledger is read some hundred entries at a time: a long reader would keep its pages.
-func (c *Calls) opening(ctx context.Context, auditor string, progress settle.Progress) (*replay.State, error) {
+func (c *Calls) opening(ctx context.Context, auditor string, progress operator.Progress) (*replay.State, error) {
 	state, err := replay.NewState(c.keys.Name())
 	if err != nil {
 		return nil, err

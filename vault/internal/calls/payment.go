@@ -9,6 +9,7 @@ import (
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/operator"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -80,7 +81,7 @@ func paymentView(p book.Payment) control.Payment {
 }
 
 // Resolve takes a person's word on a payment that is repeated, or manual.
-func (c *Calls) Resolve(ctx context.Context, actor settle.Actor, r control.Resolution) (control.Payment, error) {
+func (c *Calls) Resolve(ctx context.Context, actor operator.Actor, r control.Resolution) (control.Payment, error) {
 	parts, err := c.parts()
 	if err != nil {
 		return control.Payment{}, err
@@ -115,7 +116,7 @@ func (c *Calls) Resolve(ctx context.Context, actor settle.Actor, r control.Resol
 }
 
 // recordReturn takes a person's word that a bank entry came back.
-func (c *Calls) recordReturn(ctx context.Context, engine *settle.Engine, actor settle.Actor, r control.Resolution) (control.Payment, error) {
+func (c *Calls) recordReturn(ctx context.Context, engine *settle.Engine, actor operator.Actor, r control.Resolution) (control.Payment, error) {
 	if r.Merchant == "" {
 		var err error
 		if r.Merchant, err = c.owner(r.ID); err != nil {
@@ -159,7 +160,7 @@ func onlyOwner(owners []string, what, id, look string) (string, error) {
 }
 
 // ImportReturns takes a file of the bank.
-func (c *Calls) ImportReturns(ctx context.Context, actor settle.Actor, name string, file io.Reader) (control.Import, error) {
+func (c *Calls) ImportReturns(ctx context.Context, actor operator.Actor, name string, file io.Reader) (control.Import, error) {
 	parts, err := c.parts()
 	if err != nil {
 		return control.Import{}, err

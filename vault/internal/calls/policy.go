@@ -13,11 +13,11 @@ import (
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/settle"
+	"nightdrop/vault/internal/operator"
 )
 
 // SetPolicy changes parts of a merchant's policy. A change to what is so already is none.
-func (c *Calls) SetPolicy(ctx context.Context, actor settle.Actor, id string, change control.PolicyChange) (control.Merchant, error) {
+func (c *Calls) SetPolicy(ctx context.Context, actor operator.Actor, id string, change control.PolicyChange) (control.Merchant, error) {
 	return c.changeMerchant(ctx, id, func(tx *ledger.Tx) error {
 		m, found, err := tx.Merchant(id)
 		if err != nil {

@@ -7,11 +7,11 @@ import (
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/settle"
+	"nightdrop/vault/internal/operator"
 )
 
 // Resend has what is manual be sent again.
-func (c *Calls) Resend(ctx context.Context, actor settle.Actor, r control.Resend) (control.PaymentsResent, error) {
+func (c *Calls) Resend(ctx context.Context, actor operator.Actor, r control.Resend) (control.PaymentsResent, error) {
 	parts, err := c.parts()
 	if err != nil {
 		return control.PaymentsResent{}, err

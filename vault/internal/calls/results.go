@@ -6,11 +6,11 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/settle"
+	"nightdrop/vault/internal/operator"
 )
 
 // ResendResults publishes results of a merchant again.
-func (c *Calls) ResendResults(ctx context.Context, actor settle.Actor, q control.ResendQuery, progress settle.Progress) (control.Resent, error) {
+func (c *Calls) ResendResults(ctx context.Context, actor operator.Actor, q control.ResendQuery, progress operator.Progress) (control.Resent, error) {
 	parts, err := c.parts()
 	if err != nil {
 		return control.Resent{}, err

@@ -6,70 +6,70 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
+	"nightdrop/vault/internal/operator"
 	"nightdrop/vault/internal/report"
-	"nightdrop/vault/internal/settle"
 )
 
 // Vault is what the server serves: the daemon. Methods may be called concurrently. Those that need the ledger fail with an
 // error of code locked while the vault is.
 type Vault interface {
 	Status(ctx context.Context) (Status, error)
-	Unlock(ctx context.Context, actor settle.Actor, shares Shares, o UnlockOptions) (Unlocked, error)
+	Unlock(ctx context.Context, actor operator.Actor, shares Shares, o UnlockOptions) (Unlocked, error)
 	// CheckShare says whose share each is, locked or not, and changes nothing.
 	CheckShare(ctx context.Context, shares Shares) (CheckedShare, error)
-	Lock(ctx context.Context, actor settle.Actor) error
+	Lock(ctx context.Context, actor operator.Actor) error
 
 	Merchants(ctx context.Context) ([]Merchant, error)
 	Merchant(ctx context.Context, id string) (Merchant, error)
-	AddMerchant(ctx context.Context, actor settle.Actor, m NewMerchant) (Merchant, error)
-	SuspendMerchant(ctx context.Context, actor settle.Actor, id string) (Merchant, error)
-	ResumeMerchant(ctx context.Context, actor settle.Actor, id string) (Merchant, error)
-	SetPolicy(ctx context.Context, actor settle.Actor, id string, change PolicyChange) (Merchant, error)
+	AddMerchant(ctx context.Context, actor operator.Actor, m NewMerchant) (Merchant, error)
+	SuspendMerchant(ctx context.Context, actor operator.Actor, id string) (Merchant, error)
+	ResumeMerchant(ctx context.Context, actor operator.Actor, id string) (Merchant, error)
+	SetPolicy(ctx context.Context, actor operator.Actor, id string, change PolicyChange) (Merchant, error)
 
 	Directory(ctx context.Context) (Directory, error)
-	PublishDirectory(ctx context.Context, actor settle.Actor) (Directory, error)
+	PublishDirectory(ctx context.Context, actor operator.Actor) (Directory, error)
 	Keys(ctx context.Context) ([]Key, error)
 
 	Batches(ctx context.Context, q BatchQuery) ([]Batch, error)
 	Batch(ctx context.Context, number uint32) (Batch, error)
-	CloseBatches(ctx context.Context, actor settle.Actor, q BatchQuery, progress settle.Progress) ([]Batch, error)
-	Settle(ctx context.Context, actor settle.Actor, batch uint32, method book.Method, progress settle.Progress) (Settlement, error)
+	CloseBatches(ctx context.Context, actor operator.Actor, q BatchQuery, progress operator.Progress) ([]Batch, error)
+	Settle(ctx context.Context, actor operator.Actor, batch uint32, method book.Method, progress operator.Progress) (Settlement, error)
 	// FileAgain puts a settlement file that was out into the bank's outbox once more; the actor's purpose says why.
-	FileAgain(ctx context.Context, actor settle.Actor, name string) (File, error)
+	FileAgain(ctx context.Context, actor operator.Actor, name string) (File, error)
 	// Compare holds an acquirer's listing against a batch; it reads no further than it needs.
 	Compare(ctx context.Context, batch uint32, listing io.Reader) (Comparison, error)
 	// Agree takes an acquirer's listing that agrees with a batch in place of its host's 0510.
-	Agree(ctx context.Context, actor settle.Actor, batch uint32, listing io.Reader) (Comparison, error)
+	Agree(ctx context.Context, actor operator.Actor, batch uint32, listing io.Reader) (Comparison, error)
 	// Adjust takes a named difference into a batch; the actor's purpose is the reason.
-	Adjust(ctx context.Context, actor settle.Actor, batch uint32, a Adjustment) (Batch, error)
+	Adjust(ctx context.Context, actor operator.Actor, batch uint32, a Adjustment) (Batch, error)
 	// Report gives the rows of a report to each, at most some hundred at a time, and then the report. Where each is nil none are read; its
 	// error ends the report.
 	Report(ctx context.Context, q ReportQuery, each func([]report.Row) error) (report.Report, error)
 
 	Payments(ctx context.Context, q PaymentQuery) ([]Payment, error)
 	Payment(ctx context.Context, merchant, id string) (Payment, error)
-	Resolve(ctx context.Context, actor settle.Actor, r Resolution) (Payment, error)
-	Resend(ctx context.Context, actor settle.Actor, r Resend) (PaymentsResent, error)
+	Resolve(ctx context.Context, actor operator.Actor, r Resolution) (Payment, error)
+	Resend(ctx context.Context, actor operator.Actor, r Resend) (PaymentsResent, error)
 	// ImportReturns takes what is ours of a file of the bank; name is what the log calls it.
-	ImportReturns(ctx context.Context, actor settle.Actor, name string, file io.Reader) (Import, error)
+	ImportReturns(ctx context.Context, actor operator.Actor, name string, file io.Reader) (Import, error)
 
 	// ResendResults publishes results of a merchant again, as many as fit its share of the channel.
-	ResendResults(ctx context.Context, actor settle.Actor, q ResendQuery, progress settle.Progress) (Resent, error)
+	ResendResults(ctx context.Context, actor operator.Actor, q ResendQuery, progress operator.Progress) (Resent, error)
 
 	// Check checks the whole ledger, and tells of its progress in entries of the log.
-	Check(ctx context.Context, progress settle.Progress) (Checked, error)
+	Check(ctx context.Context, progress operator.Progress) (Checked, error)
 
 	// Findings lists integrity findings, the newest first.
 	Findings(ctx context.Context, q FindingQuery) ([]Finding, error)
 	Finding(ctx context.Context, number uint64) (Finding, error)
 	// Acknowledge takes a person's word about findings, the actor's purpose, and returns those that it changed.
-	Acknowledge(ctx context.Context, actor settle.Actor, a Acknowledging) ([]Finding, error)
+	Acknowledge(ctx context.Context, actor operator.Actor, a Acknowledging) ([]Finding, error)
 
 	Auditors(ctx context.Context) ([]Auditor, error)
-	AddAuditor(ctx context.Context, actor settle.Actor, a NewAuditor) (Auditor, error)
-	RemoveAuditor(ctx context.Context, actor settle.Actor, name string) (Auditor, error)
-	ExportLog(ctx context.Context, actor settle.Actor, q ExportQuery, progress settle.Progress) (Export, error)
-	WriteOpening(ctx context.Context, actor settle.Actor, q OpeningQuery, progress settle.Progress) (Opening, error)
+	AddAuditor(ctx context.Context, actor operator.Actor, a NewAuditor) (Auditor, error)
+	RemoveAuditor(ctx context.Context, actor operator.Actor, name string) (Auditor, error)
+	ExportLog(ctx context.Context, actor operator.Actor, q ExportQuery, progress operator.Progress) (Export, error)
+	WriteOpening(ctx context.Context, actor operator.Actor, q OpeningQuery, progress operator.Progress) (Opening, error)
 }
 
 // Status is what the vault is doing. Of a locked vault only the first group is known.

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"nightdrop/shared/envelope"
-	"nightdrop/vault/internal/settle"
+	"nightdrop/vault/internal/operator"
 )
 
 // Auditor is who may open the log, or could.
@@ -62,7 +62,7 @@ func (s *Server) auditRoutes(mux *http.ServeMux) {
 	s.openingRoutes(mux)
 }
 
-func (s *Server) exportLog(c call, p settle.Progress) (any, error) {
+func (s *Server) exportLog(c call, p operator.Progress) (any, error) {
 	query := c.URL.Query()
 	q := ExportQuery{Dir: query.Get("dir"), Again: query.Get("again") == "true"}
 	if err := checkPath(q.Dir); err != nil {
@@ -87,7 +87,7 @@ func (s *Server) refused(c call, code Code) {
 	if s.cfg.Refused == nil || code != CodeLocked && code != CodeNotAllowed && name != unlockPattern {
 		return
 	}
-	actor := settle.Actor{Name: c.actor.Name, Origin: c.actor.Origin}
+	actor := operator.Actor{Name: c.actor.Name, Origin: c.actor.Origin}
 	if actor.Name == "" {
 		actor.Name = UnknownPeer
 	}
@@ -114,7 +114,7 @@ func (c *Client) RemoveAuditor(ctx context.Context, name string) (Auditor, error
 }
 
 // ExportLog writes the sealed log into a directory on the vault's host.
-func (c *Client) ExportLog(ctx context.Context, q ExportQuery, progress settle.Progress) (Export, error) {
+func (c *Client) ExportLog(ctx context.Context, q ExportQuery, progress operator.Progress) (Export, error) {
 	query := url.Values{"dir": {q.Dir}}
 	if !q.BodiesSince.IsZero() {
 		query.Set("bodies-since", envelope.At(q.BodiesSince).String())

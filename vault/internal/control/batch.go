@@ -3,7 +3,6 @@ package control
 import (
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/settle"
 )
 
 // Batch is a batch as operators see it.
@@ -82,11 +81,11 @@ type Comparison struct {
 
 // Compared is a payment that the listing and the batch do not have alike.
 type Compared struct {
-	Problem settle.Problem `json:"problem"`
-	Payment string         `json:"payment,omitempty"` // ours, where we have it
-	Line    int            `json:"line,omitempty"`    // of the listing, from 1
-	Ours    *Listed        `json:"ours,omitempty"`    // where we have it
-	Theirs  *Listed        `json:"theirs,omitempty"`  // where they have it
+	Problem string  `json:"problem"`           // missing-here, missing-there, differs or twice
+	Payment string  `json:"payment,omitempty"` // ours, where we have it
+	Line    int     `json:"line,omitempty"`    // of the listing, from 1
+	Ours    *Listed `json:"ours,omitempty"`    // where we have it
+	Theirs  *Listed `json:"theirs,omitempty"`  // where they have it
 }
 
 // Listed is a payment as a listing names it.

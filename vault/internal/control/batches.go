@@ -4,8 +4,8 @@ import (
 	"net/http"
 
 	"nightdrop/vault/internal/book"
+	"nightdrop/vault/internal/operator"
 	"nightdrop/vault/internal/report"
-	"nightdrop/vault/internal/settle"
 )
 
 func (s *Server) batchRoutes(mux *http.ServeMux) {
@@ -27,7 +27,7 @@ func (s *Server) batchRoutes(mux *http.ServeMux) {
 		}
 		return v.FileAgain(c.Context(), c.actor, c.PathValue("name"))
 	}))
-	mux.Handle("POST /batches/close", s.stream(func(c call, p settle.Progress) (any, error) {
+	mux.Handle("POST /batches/close", s.stream(func(c call, p operator.Progress) (any, error) {
 		q, err := batchQuery(c)
 		if err != nil {
 			return nil, err
@@ -83,8 +83,8 @@ func (s *Server) adjust(c call) (any, error) {
 	return s.cfg.Vault.Adjust(c.Context(), c.actor, number, a)
 }
 
-func (s *Server) settle(c call, p settle.Progress) (any, error) {
-	number := settle.All
+func (s *Server) settle(c call, p operator.Progress) (any, error) {
+	number := book.AllBatches
 	q, err := batchQuery(c)
 	if err != nil {
 		return nil, err

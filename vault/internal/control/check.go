@@ -4,7 +4,7 @@ import (
 	"context"
 	"net/http"
 
-	"nightdrop/vault/internal/settle"
+	"nightdrop/vault/internal/operator"
 )
 
 // Checked tells what a full check of the ledger looked at. There is one only where everything held.
@@ -15,12 +15,12 @@ type Checked struct {
 }
 
 func (s *Server) checkRoutes(mux *http.ServeMux) {
-	mux.Handle("POST /check", s.stream(func(c call, progress settle.Progress) (any, error) {
+	mux.Handle("POST /check", s.stream(func(c call, progress operator.Progress) (any, error) {
 		return s.cfg.Vault.Check(c.Context(), progress)
 	}))
 }
 
 // Check has the whole ledger checked.
-func (c *Client) Check(ctx context.Context, progress settle.Progress) (Checked, error) {
+func (c *Client) Check(ctx context.Context, progress operator.Progress) (Checked, error) {
 	return follow[Checked](ctx, c, "/check", nil, progress)
 }

@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"nightdrop/vault/internal/settle"
+	"nightdrop/vault/internal/operator"
 )
 
 // Client calls a running vault. It is safe for concurrent use. Every error that the vault gives is an *Error.
@@ -203,7 +203,7 @@ func readError(response *http.Response) error {
 }
 
 // follow has long work done and reads of its progress to its end.
-func follow[T any](ctx context.Context, c *Client, path string, query url.Values, progress settle.Progress) (out T, err error) {
+func follow[T any](ctx context.Context, c *Client, path string, query url.Values, progress operator.Progress) (out T, err error) {
 	return read[T](ctx, c, http.MethodPost, path, query, func(l line) error {
 		if l.Progress != nil && progress != nil {
 			progress(l.Progress.Done, l.Progress.Total)

@@ -9,8 +9,8 @@ import (
 	"strconv"
 
 	"nightdrop/vault/internal/book"
+	"nightdrop/vault/internal/operator"
 	"nightdrop/vault/internal/report"
-	"nightdrop/vault/internal/settle"
 )
 
 func (q BatchQuery) values() url.Values {
@@ -30,14 +30,14 @@ func (c *Client) Batch(ctx context.Context, number uint32) (Batch, error) {
 }
 
 // CloseBatches closes the open batches that q selects.
-func (c *Client) CloseBatches(ctx context.Context, q BatchQuery, progress settle.Progress) ([]Batch, error) {
+func (c *Client) CloseBatches(ctx context.Context, q BatchQuery, progress operator.Progress) ([]Batch, error) {
 	return follow[[]Batch](ctx, c, "/batches/close", q.values(), progress)
 }
 
-// Settle settles a batch, or all closed ones (of a method, unless that is empty) when number is settle.All. With an error comes what was done.
-func (c *Client) Settle(ctx context.Context, number uint32, method book.Method, progress settle.Progress) (Settlement, error) {
+// Settle settles a batch, or all closed ones (of a method, unless that is empty) when number is book.AllBatches. With an error comes what was done.
+func (c *Client) Settle(ctx context.Context, number uint32, method book.Method, progress operator.Progress) (Settlement, error) {
 	query := url.Values{"method": {string(method)}}
-	if number != settle.All {
+	if number != book.AllBatches {
 		query.Set("batch", strconv.FormatUint(uint64(number), 10))
 	}
 	return follow[Settlement](ctx, c, "/batches/settle", query, progress)

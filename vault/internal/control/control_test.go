@@ -17,28 +17,28 @@ import (
 
 	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/settle"
+	"nightdrop/vault/internal/operator"
 )
 
 // desk is a vault of which the tests say what it answers; what they do not say panics.
 type desk struct {
 	Vault
 	status  func(context.Context) (Status, error)
-	unlock  func(settle.Actor, Shares, bool) (Unlocked, error)
-	suspend func(settle.Actor, string) (Merchant, error)
-	settle  func(context.Context, settle.Actor, uint32, book.Method, settle.Progress) (Settlement, error)
+	unlock  func(operator.Actor, Shares, bool) (Unlocked, error)
+	suspend func(operator.Actor, string) (Merchant, error)
+	settle  func(context.Context, operator.Actor, uint32, book.Method, operator.Progress) (Settlement, error)
 	show    func(string, string) (Payment, error)
 	list    func(PaymentQuery) ([]Payment, error)
 }
 
 func (d desk) Status(ctx context.Context) (Status, error) { return d.status(ctx) }
-func (d desk) Unlock(_ context.Context, a settle.Actor, s Shares, o UnlockOptions) (Unlocked, error) {
+func (d desk) Unlock(_ context.Context, a operator.Actor, s Shares, o UnlockOptions) (Unlocked, error) {
 	return d.unlock(a, s, o.ConfirmClock)
 }
-func (d desk) SuspendMerchant(_ context.Context, a settle.Actor, id string) (Merchant, error) {
+func (d desk) SuspendMerchant(_ context.Context, a operator.Actor, id string) (Merchant, error) {
 	return d.suspend(a, id)
 }
-func (d desk) Settle(ctx context.Context, a settle.Actor, n uint32, m book.Method, p settle.Progress) (Settlement, error) {
+func (d desk) Settle(ctx context.Context, a operator.Actor, n uint32, m book.Method, p operator.Progress) (Settlement, error) {
 	return d.settle(ctx, a, n, m, p)
 }
 func (d desk) Payment(_ context.Context, merchant, id string) (Payment, error) {
@@ -92,13 +92,13 @@ func TestActorIsThePeer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got settle.Actor
-	path := serve(t, desk{suspend: func(a settle.Actor, id string) (Merchant, error) { got = a; return Merchant{ID: id}, nil }})
+	var got operator.Actor
+	path := serve(t, desk{suspend: func(a operator.Actor, id string) (Merchant, error) { got = a; return Merchant{ID: id}, nil }})
 	m, err := NewClient(path, "ticket 4711 & more").SuspendMerchant(t.Context(), "shop-1")
 	if err != nil || m.ID != "shop-1" {
 		t.Fatalf("answer %+v %v", m, err)
 	}
-	if want := (settle.Actor{Name: "user:" + me.Username, Origin: "socket", Purpose: "ticket 4711 & more"}); got != want {
+	if want := (operator.Actor{Name: "user:" + me.Username, Origin: "socket", Purpose: "ticket 4711 & more"}); got != want {
 		t.Errorf("actor %+v, want %+v", got, want)
 	}
 	if _, err := NewClient(path, strings.Repeat("x", maxPurpose+1)).SuspendMerchant(t.Context(), "shop-1"); codeOf(err) != CodeUsage {
@@ -132,7 +132,7 @@ func TestNobodyAnswers(t *testing.T) {
 
 // TestProgressThenResult: long work tells how far it is, and its result comes even with a failure.
 func TestProgressThenResult(t *testing.T) {
-	path := serve(t, desk{settle: func(_ context.Context, _ settle.Actor, n uint32, _ book.Method, p settle.Progress) (Settlement, error) {
+	path := serve(t, desk{settle: func(_ context.Context, _ operator.Actor, n uint32, _ book.Method, p operator.Progress) (Settlement, error) {
 		for i := range 3 {
 			p(i+1, 3)
 		}
@@ -148,7 +148,7 @@ func TestProgressThenResult(t *testing.T) {
 // TestClientGoesAway: work for a client that left is told to stop.
 func TestClientGoesAway(t *testing.T) {
 	begun, stopped := make(chan struct{}), make(chan struct{})
-	path := serve(t, desk{settle: func(ctx context.Context, _ settle.Actor, _ uint32, _ book.Method, _ settle.Progress) (Settlement, error) {
+	path := serve(t, desk{settle: func(ctx context.Context, _ operator.Actor, _ uint32, _ book.Method, _ operator.Progress) (Settlement, error) {
 		close(begun)
 		<-ctx.Done()
 		close(stopped)
@@ -156,7 +156,7 @@ func TestClientGoesAway(t *testing.T) {
 	}})
 	ctx, leave := context.WithCancel(t.Context())
 	go func() { <-begun; leave() }()
-	if _, err := NewClient(path, "").Settle(ctx, settle.All, "", nil); !errors.Is(err, context.Canceled) {
+	if _, err := NewClient(path, "").Settle(ctx, book.AllBatches, "", nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("the client that left got %v", err)
 	}
 	waittest.Receive(t, "the work to stop", stopped)
@@ -168,7 +168,7 @@ func TestSharesAreLinesOfBytes(t *testing.T) {
 	var text string
 	var confirmed bool
 	var mu sync.Mutex
-	path := serve(t, desk{unlock: func(_ settle.Actor, s Shares, confirm bool) (Unlocked, error) {
+	path := serve(t, desk{unlock: func(_ operator.Actor, s Shares, confirm bool) (Unlocked, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		kept, confirmed = s.Lines(), confirm

@@ -7,24 +7,24 @@ import (
 	"testing"
 
 	"nightdrop/vault/internal/book"
-	"nightdrop/vault/internal/settle"
+	"nightdrop/vault/internal/operator"
 )
 
 // corrector is a vault that takes differences and listings into batches.
 type corrector struct {
 	Vault
 	batch  uint32
-	actor  settle.Actor
+	actor  operator.Actor
 	taken  Adjustment
 	listed string
 }
 
-func (c *corrector) Adjust(_ context.Context, a settle.Actor, n uint32, d Adjustment) (Batch, error) {
+func (c *corrector) Adjust(_ context.Context, a operator.Actor, n uint32, d Adjustment) (Batch, error) {
 	c.batch, c.actor, c.taken = n, a, d
 	return Batch{Number: n}, nil
 }
 
-func (c *corrector) Agree(_ context.Context, a settle.Actor, n uint32, listing io.Reader) (Comparison, error) {
+func (c *corrector) Agree(_ context.Context, a operator.Actor, n uint32, listing io.Reader) (Comparison, error) {
 	text, err := io.ReadAll(listing)
 	c.batch, c.actor, c.listed = n, a, string(text)
 	return Comparison{Theirs: len(text)}, err

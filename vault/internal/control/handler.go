@@ -6,8 +6,8 @@ import (
 	"net/http"
 	"time"
 
+	"nightdrop/vault/internal/operator"
 	"nightdrop/vault/internal/report"
-	"nightdrop/vault/internal/settle"
 )
 
 // Shares are custodians' shares as lines of bytes, which the vault clears after use. They print as "[redacted]".
@@ -25,7 +25,7 @@ func (Shares) GoString() string { return "[redacted]" }
 // prepare bounds the request's body and finds out who calls.
 func (s *Server) prepare(w http.ResponseWriter, r *http.Request, limit int64) (call, error) {
 	r.Body = http.MaxBytesReader(w, r.Body, limit)
-	c := call{Request: r, actor: settle.Actor{Name: peerOf(r.Context()), Origin: "socket", Purpose: r.URL.Query().Get("reason")}}
+	c := call{Request: r, actor: operator.Actor{Name: peerOf(r.Context()), Origin: "socket", Purpose: r.URL.Query().Get("reason")}}
 	if c.actor.Name == "" {
 		return c, &Error{CodeNotAllowed, "the kernel did not tell who calls: use the vault's own socket"}
 	}
@@ -77,7 +77,7 @@ type progressLine struct {
 }
 
 // stream serves a call that tells of its progress. A failure after work was begun comes with the result so far.
-func (s *Server) stream(handle func(call, settle.Progress) (any, error)) http.Handler {
+func (s *Server) stream(handle func(call, operator.Progress) (any, error)) http.Handler {
 	return s.lines(func(c call, send func(line) error) (any, error) {
 		return handle(c, func(done, total int) { _ = send(line{Progress: &progressLine{done, total}}) }) // a client that went away ends the request's context
 	})

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 
 	"nightdrop/vault/internal/loggable"
-	"nightdrop/vault/internal/settle"
+	"nightdrop/vault/internal/operator"
 )
 
 // OpeningQuery asks for the state from which an auditor's replay begins.
@@ -27,7 +27,7 @@ type Opening struct {
 }
 
 func (s *Server) openingRoutes(mux *http.ServeMux) {
-	mux.Handle("POST /log/opening", s.stream(func(c call, p settle.Progress) (any, error) {
+	mux.Handle("POST /log/opening", s.stream(func(c call, p operator.Progress) (any, error) {
 		query := c.URL.Query()
 		q := OpeningQuery{Auditor: query.Get("auditor"), File: query.Get("file")}
 		if err := checkPath(q.File); err != nil {
@@ -49,6 +49,6 @@ func checkPath(path string) error {
 const maxPath = 1000
 
 // WriteOpening writes the state from which an auditor's replay begins into a file on the vault's host.
-func (c *Client) WriteOpening(ctx context.Context, q OpeningQuery, progress settle.Progress) (Opening, error) {
+func (c *Client) WriteOpening(ctx context.Context, q OpeningQuery, progress operator.Progress) (Opening, error) {
 	return follow[Opening](ctx, c, "/log/opening", url.Values{"auditor": {q.Auditor}, "file": {q.File}}, progress)
 }

@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"nightdrop/vault/internal/book"
+	"nightdrop/vault/internal/operator"
 	"nightdrop/vault/internal/report"
-	"nightdrop/vault/internal/settle"
 )
 
 // counter is a vault's desk for batches, files and policies; what the tests do not say panics.
@@ -22,29 +22,29 @@ type counter struct {
 	files   func(name string, file io.Reader) error
 	report  func(ReportQuery, func([]report.Row) error) (report.Report, error)
 	policy  func(string, PolicyChange) error
-	resolve func(settle.Actor, Resolution) (Payment, error)
+	resolve func(operator.Actor, Resolution) (Payment, error)
 }
 
 func (c counter) Batches(_ context.Context, q BatchQuery) ([]Batch, error) { return c.batches(q) }
-func (c counter) CloseBatches(_ context.Context, _ settle.Actor, q BatchQuery, _ settle.Progress) ([]Batch, error) {
+func (c counter) CloseBatches(_ context.Context, _ operator.Actor, q BatchQuery, _ operator.Progress) ([]Batch, error) {
 	return c.batches(q)
 }
-func (c counter) Settle(_ context.Context, _ settle.Actor, n uint32, m book.Method, _ settle.Progress) (Settlement, error) {
+func (c counter) Settle(_ context.Context, _ operator.Actor, n uint32, m book.Method, _ operator.Progress) (Settlement, error) {
 	return c.settle(n, m)
 }
 func (c counter) Compare(_ context.Context, n uint32, listing io.Reader) (Comparison, error) {
 	return Comparison{Ours: int(n)}, c.files("listing", listing)
 }
-func (c counter) ImportReturns(_ context.Context, _ settle.Actor, name string, file io.Reader) (Import, error) {
+func (c counter) ImportReturns(_ context.Context, _ operator.Actor, name string, file io.Reader) (Import, error) {
 	return Import{Name: name}, c.files(name, file)
 }
 func (c counter) Report(_ context.Context, q ReportQuery, each func([]report.Row) error) (report.Report, error) {
 	return c.report(q, each)
 }
-func (c counter) SetPolicy(_ context.Context, _ settle.Actor, id string, change PolicyChange) (Merchant, error) {
+func (c counter) SetPolicy(_ context.Context, _ operator.Actor, id string, change PolicyChange) (Merchant, error) {
 	return Merchant{ID: id}, c.policy(id, change)
 }
-func (c counter) Resolve(_ context.Context, a settle.Actor, r Resolution) (Payment, error) {
+func (c counter) Resolve(_ context.Context, a operator.Actor, r Resolution) (Payment, error) {
 	return c.resolve(a, r)
 }
 
@@ -158,11 +158,11 @@ func TestPolicyAndResolution(t *testing.T) {
 	day, percent, storage, name, payees := int64(100), 0, false, "CORNER SHOP", book.PayeesConsumer
 	want := PolicyChange{Limits: []LimitChange{{Currency: "USD", Day: &day}}, RefundPercent: &percent, Storage: &storage, CompanyName: &name, Payees: &payees}
 	var got PolicyChange
-	var actor settle.Actor
+	var actor operator.Actor
 	var resolution Resolution
 	client := NewClient(serve(t, counter{
 		policy: func(_ string, change PolicyChange) error { got = change; return nil },
-		resolve: func(a settle.Actor, r Resolution) (Payment, error) {
+		resolve: func(a operator.Actor, r Resolution) (Payment, error) {
 			actor, resolution = a, r
 			return Payment{ID: r.ID}, nil
 		},

@@ -5,17 +5,17 @@ import (
 	"strings"
 	"testing"
 
-	"nightdrop/vault/internal/settle"
+	"nightdrop/vault/internal/operator"
 )
 
 // resender is a vault that only sends again.
 type resender struct {
 	Vault
 	asked []Resend
-	actor settle.Actor
+	actor operator.Actor
 }
 
-func (r *resender) Resend(_ context.Context, actor settle.Actor, asked Resend) (PaymentsResent, error) {
+func (r *resender) Resend(_ context.Context, actor operator.Actor, asked Resend) (PaymentsResent, error) {
 	r.asked, r.actor = append(r.asked, asked), actor
 	return PaymentsResent{Resent: 3}, nil
 }

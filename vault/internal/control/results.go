@@ -6,7 +6,7 @@ import (
 	"net/url"
 	"strconv"
 
-	"nightdrop/vault/internal/settle"
+	"nightdrop/vault/internal/operator"
 )
 
 // ResendQuery names results of a merchant.
@@ -26,7 +26,7 @@ type Resent struct {
 	Next     uint64 `json:"next"`    // serial to go on from once the shop has read these; 0 where nothing that was asked for is left
 }
 
-func (s *Server) resend(c call, progress settle.Progress) (any, error) {
+func (s *Server) resend(c call, progress operator.Progress) (any, error) {
 	query := c.URL.Query()
 	q := ResendQuery{Merchant: c.PathValue("merchant")}
 	var err error
@@ -48,7 +48,7 @@ func (s *Server) resultRoutes(mux *http.ServeMux) {
 }
 
 // ResendResults has results of a merchant published again.
-func (c *Client) ResendResults(ctx context.Context, q ResendQuery, progress settle.Progress) (Resent, error) {
+func (c *Client) ResendResults(ctx context.Context, q ResendQuery, progress operator.Progress) (Resent, error) {
 	query := url.Values{}
 	if q.From != 0 {
 		query.Set("from", strconv.FormatUint(q.From, 10))

@@ -15,7 +15,7 @@ import (
 
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/loggable"
-	"nightdrop/vault/internal/settle"
+	"nightdrop/vault/internal/operator"
 )
 
 // Limits of the socket.
@@ -32,7 +32,7 @@ type ServerConfig struct {
 	Classify func(error) Code // the kind of an error that is no *Error
 	// Refused is told of every call that was refused for want of keys or permission, and of every unlock that failed, before the
 	// caller hears of it; nil to tell nobody. A caller whom the kernel did not name is UnknownPeer.
-	Refused func(actor settle.Actor, call string, code Code)
+	Refused func(actor operator.Actor, call string, code Code)
 	Logger  *slog.Logger
 }
 
@@ -79,7 +79,7 @@ const (
 // call is one request as the handlers see it.
 type call struct {
 	*http.Request
-	actor settle.Actor
+	actor operator.Actor
 }
 
 func (s *Server) routes() http.Handler {

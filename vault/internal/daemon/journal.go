@@ -13,8 +13,8 @@ import (
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/journal"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/operator"
 	"nightdrop/vault/internal/settings"
-	"nightdrop/vault/internal/settle"
 )
 
 const (
@@ -180,7 +180,7 @@ func (u *unlocked) waitsForJournal() error {
 
 // confirmLedger takes the custodians' word, by shares that were checked, that the ledger is the newest, for every place that lacks what was
 // journalled there. It reports whether there was any.
-func (u *unlocked) confirmLedger(ctx context.Context, actor settle.Actor, shares []int) (confirmed bool, err error) {
+func (u *unlocked) confirmLedger(ctx context.Context, actor operator.Actor, shares []int) (confirmed bool, err error) {
 	if u.journal == nil {
 		return false, nil
 	}

@@ -13,7 +13,7 @@ import (
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/settle"
+	"nightdrop/vault/internal/operator"
 )
 
 // tickEvery is how often maintain comes round: well under the hour that a clock may jump unnoticed.
@@ -114,7 +114,7 @@ func unlogged(logged []envelope.KeyName, live []envelope.DirectoryKey) (change b
 
 // confirmClock makes the wall clock the trusted one, on the word of the custodians of these shares, which were checked. A crash after
 // the commit leaves a word that nobody heeded: destruction stays suspended until they give it again.
-func (u *unlocked) confirmClock(ctx context.Context, actor settle.Actor, shares []int) error {
+func (u *unlocked) confirmClock(ctx context.Context, actor operator.Actor, shares []int) error {
 	err := u.ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		detail := fmt.Sprintf("%s by shares %v", envelope.At(u.config.Now()).Format(time.RFC3339), shares)
 		_, err := tx.Append(actor.Event("", book.IntegrityFound{Finding: book.FindingClockConfirmed, Detail: detail}))

@@ -10,8 +10,8 @@ import (
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/operator"
 	"nightdrop/vault/internal/settings"
-	"nightdrop/vault/internal/settle"
 )
 
 // openLedger opens the ledger. One of an older format is rebuilt from its log first, and so is one of which an operator asks it (anew).
@@ -57,7 +57,7 @@ func (d *Daemon) rebuildLedger(path string, o ledger.Options, anew bool) error {
 }
 
 // logRebuild puts into the log that the ledger was rebuilt, on whose word, and where the file before is.
-func (u *unlocked) logRebuild(ctx context.Context, d *Daemon, actor settle.Actor) (*control.Rebuilt, error) {
+func (u *unlocked) logRebuild(ctx context.Context, d *Daemon, actor operator.Actor) (*control.Rebuilt, error) {
 	path := filepath.Join(d.config.Settings.Dir, settings.LedgerFile)
 	done, found, err := ledger.UntoldRebuild(path)
 	if err != nil || !found {

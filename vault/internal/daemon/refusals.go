@@ -9,7 +9,7 @@ import (
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/settle"
+	"nightdrop/vault/internal/operator"
 )
 
 // maxRefusals bounds the kinds of refusals that wait for the log; what goes beyond is counted as one kind.
@@ -23,12 +23,12 @@ type refusals struct {
 }
 
 type refusal struct {
-	actor settle.Actor
+	actor operator.Actor
 	body  book.AccessRefused
 }
 
 // add counts one refusal at this moment.
-func (r *refusals) add(actor settle.Actor, call string, code control.Code, now envelope.Time) {
+func (r *refusals) add(actor operator.Actor, call string, code control.Code, now envelope.Time) {
 	r.merge(refusal{actor, book.AccessRefused{Call: call, Code: string(code), Times: 1, First: now, Last: now}})
 }
 
@@ -41,7 +41,7 @@ func (r *refusals) merge(more ...refusal) {
 			continue
 		}
 		if len(r.waiting) >= maxRefusals {
-			one.actor, one.body.Call, one.body.Code = settle.Actor{Name: control.UnknownPeer, Origin: "socket"}, "calls of too many kinds", string(control.CodeNotAllowed)
+			one.actor, one.body.Call, one.body.Code = operator.Actor{Name: control.UnknownPeer, Origin: "socket"}, "calls of too many kinds", string(control.CodeNotAllowed)
 			if r.count(one) {
 				continue
 			}
@@ -79,7 +79,7 @@ func (r *refusals) take() []refusal {
 }
 
 // refused counts a refusal and, on an unlocked vault, commits it.
-func (d *Daemon) refused(actor settle.Actor, call string, code control.Code) {
+func (d *Daemon) refused(actor operator.Actor, call string, code control.Code) {
 	d.refusals.add(actor, call, code, envelope.At(d.config.Now()))
 	u, err := d.current()
 	if err != nil {

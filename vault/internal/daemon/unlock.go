@@ -7,11 +7,11 @@ import (
 
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/keyring"
-	"nightdrop/vault/internal/settle"
+	"nightdrop/vault/internal/operator"
 )
 
 // Unlock checks the shares, starts the work with them, and confirms the clock where that is asked for.
-func (d *Daemon) Unlock(ctx context.Context, actor settle.Actor, given control.Shares, o control.UnlockOptions) (control.Unlocked, error) {
+func (d *Daemon) Unlock(ctx context.Context, actor operator.Actor, given control.Shares, o control.UnlockOptions) (control.Unlocked, error) {
 	d.unlocking.Lock()
 	defer d.unlocking.Unlock()
 	numbers, err := d.giveShares(given)
@@ -45,7 +45,7 @@ func (d *Daemon) Unlock(ctx context.Context, actor settle.Actor, given control.S
 
 // start starts the work with the open ring. From here on a failure ends the process, for only that locks the ring again. It is not broken off
 // by a client that goes away.
-func (d *Daemon) start(ctx context.Context, actor settle.Actor, shares []int, o control.UnlockOptions) (*unlocked, *control.Rebuilt, error) {
+func (d *Daemon) start(ctx context.Context, actor operator.Actor, shares []int, o control.UnlockOptions) (*unlocked, *control.Rebuilt, error) {
 	ctx = context.WithoutCancel(ctx)
 	u, err := startUnlocked(ctx, d, actor, shares, o)
 	if err != nil {
@@ -79,7 +79,7 @@ func (d *Daemon) giveShares(given control.Shares) (numbers []int, err error) {
 }
 
 // Lock ends the process's knowledge of the keys; the answer comes before the end.
-func (d *Daemon) Lock(_ context.Context, actor settle.Actor) error {
+func (d *Daemon) Lock(_ context.Context, actor operator.Actor) error {
 	u, err := d.current()
 	if errors.Is(err, keyring.ErrLocked) {
 		return nil

@@ -17,6 +17,7 @@ import (
 	"nightdrop/vault/internal/intake"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/operator"
 	"nightdrop/vault/internal/outbox"
 	"nightdrop/vault/internal/settings"
 	"nightdrop/vault/internal/settle"
@@ -44,13 +45,13 @@ type unlocked struct {
 	stop  context.CancelFunc
 
 	mu     sync.Mutex
-	locker settle.Actor // who locks; the vault itself where nobody did
+	locker operator.Actor // who locks; the vault itself where nobody did
 }
 
 // startUnlocked opens the ledger with the unlocked ring and sets everything to work. On an error nothing is left running.
-func startUnlocked(ctx context.Context, d *Daemon, actor settle.Actor, shares []int, o control.UnlockOptions) (u *unlocked, err error) {
+func startUnlocked(ctx context.Context, d *Daemon, actor operator.Actor, shares []int, o control.UnlockOptions) (u *unlocked, err error) {
 	u = &unlocked{config: d.config, ring: d.ring, failure: &d.failure, disk: d.disk, built: make(chan struct{}),
-		locker: settle.Actor{Name: "vault", Origin: "stop"}}
+		locker: operator.Actor{Name: "vault", Origin: "stop"}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, u.release())
@@ -116,7 +117,7 @@ func startUnlocked(ctx context.Context, d *Daemon, actor settle.Actor, shares []
 }
 
 // logUnlock commits that the vault was unlocked, and whose bags count.
-func (u *unlocked) logUnlock(ctx context.Context, actor settle.Actor, shares []int) error {
+func (u *unlocked) logUnlock(ctx context.Context, actor operator.Actor, shares []int) error {
 	relays := []string{}
 	for _, r := range u.config.Settings.Relays {
 		relays = append(relays, r.String())
@@ -215,7 +216,7 @@ func (u *unlocked) build() error {
 }
 
 // lockedBy notes who locks, for the event.
-func (u *unlocked) lockedBy(actor settle.Actor) {
+func (u *unlocked) lockedBy(actor operator.Actor) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.locker = actor

@@ -51,7 +51,7 @@ func (o *Outbox) lookNow() {
 }
 
 // AwaitMember waits until the newest members note has the merchant as it is now, and the channel has taken that note. It
-// reports false where ctx ends before, or the channel is away. The channel's word is no proof that a relay has read it.
+// reports false where ctx ends before, or the channel is away and the outbox not new. The channel's word is no proof that a relay has read it.
 func (o *Outbox) AwaitMember(ctx context.Context, m book.Merchant) (bool, error) {
 	now, err := memberOf(m)
 	if err != nil {
@@ -60,7 +60,7 @@ func (o *Outbox) AwaitMember(ctx context.Context, m book.Merchant) (bool, error)
 	o.lookNow()
 	again := time.NewTicker(memberEvery)
 	defer again.Stop()
-	for o.Channel.Connected() {
+	for o.Channel.Connected() || time.Since(o.made) < connectGrace {
 		if n, line := o.newest(channel.NoticeMembers), memberSays(now); n.sent && strings.Contains("\n"+n.says, "\n"+line) {
 			return true, nil
 		}

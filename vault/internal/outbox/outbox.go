@@ -63,6 +63,7 @@ const (
 	connectionEvery = 100 * time.Millisecond // between two looks at the connection: the client takes longer to come back
 	noticeTimeout   = 10 * time.Second
 	memberEvery     = 10 * time.Millisecond // between two looks whether a members note is out
+	connectGrace    = 3 * time.Second       // for the channel's first connection
 	sealersKept     = 4096                  // reply keys parsed and kept, 10 KB each at most
 )
 
@@ -84,6 +85,7 @@ type Config struct {
 type Outbox struct {
 	Config
 	limit   *rate.Limiter
+	made    time.Time
 	sealers *lru.Cache[string, *seal.Sealer] // by reply key line
 	wake    chan struct{}                    // a notice was issued outside the loop
 	shares  *shares                          // of RESULTS
@@ -119,7 +121,7 @@ func New(c Config) (*Outbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &Outbox{Config: c, limit: rate.NewLimiter(rate.Limit(c.Rate), min(c.Rate, roundResults)), sealers: sealers,
+	o := &Outbox{Config: c, made: time.Now(), limit: rate.NewLimiter(rate.Limit(c.Rate), min(c.Rate, roundResults)), sealers: sealers,
 		wake: make(chan struct{}, 1), shares: newShares(), losses: newLosses(), notices: map[channel.Notice]*notice{}}
 	return o, nil
 }

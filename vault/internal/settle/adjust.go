@@ -12,6 +12,7 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/operator"
 )
 
 // maxAdjustment bounds each member of an adjustment, in payments or minor units.
@@ -20,7 +21,7 @@ const maxAdjustment = 1e15
 // Adjust takes a named difference into a closed card batch that is not settled: what the acquirer has more than the
 // ledger, or less where it is negative. id names the payment that it is about; it may be empty. reason is as in
 // Resolve. Errors: ErrReason, ErrNotFound, ErrConflict, or the ledger's.
-func (e *Engine) Adjust(ctx context.Context, batch uint32, difference book.Total, id, reason string, actor Actor) (book.Batch, error) {
+func (e *Engine) Adjust(ctx context.Context, batch uint32, difference book.Total, id, reason string, actor operator.Actor) (book.Batch, error) {
 	if err := checkWord(reason, actor); err != nil {
 		return book.Batch{}, err
 	}
@@ -94,7 +95,7 @@ func unsettled(tx *ledger.Tx, number uint32) (book.Batch, error) {
 // Config.Reconciliation is ByListing and the listing agrees: payment by payment, or, where differences were taken into
 // the batch by Adjust, in its sums. The listing's digest is the event's evidence. Errors: those of Compare,
 // ErrTotalsDiffer, or ErrConflict where the batch is not to be agreed so.
-func (e *Engine) AgreeByListing(ctx context.Context, batch uint32, listing io.Reader, actor Actor) (Comparison, error) {
+func (e *Engine) AgreeByListing(ctx context.Context, batch uint32, listing io.Reader, actor operator.Actor) (Comparison, error) {
 	if way := e.way(); way != book.ByListing {
 		return Comparison{}, fmt.Errorf("batches are agreed by %q (acquirer.reconciliation in vault.toml), not by a listing: settle without one: %w", way, ErrConflict)
 	}
@@ -123,7 +124,7 @@ func (c Comparison) agrees(expected []book.Total) bool {
 }
 
 // agree commits that a batch was agreed.
-func (e *Engine) agree(ctx context.Context, batch uint32, body book.BatchAgreed, actor Actor) error {
+func (e *Engine) agree(ctx context.Context, batch uint32, body book.BatchAgreed, actor operator.Actor) error {
 	return e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		b, err := unsettled(tx, batch)
 		if err != nil {

@@ -10,13 +10,14 @@ import (
 	"nightdrop/vault/internal/acquirer/nacha"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/operator"
 )
 
 // FileAgain puts a settlement file that was out into the outbox once more, byte for byte, on a person's word that the bank has not got it: an
 // outbox's disk may lose what was in it. It fails with ErrConflict where the file is there already, or is not out, or cannot be made as it was:
 // the log's digest must come out. Accounts are kept for a week; after that there is no file any more. A crash leaves it staged, and the next call
 // goes on.
-func (e *Engine) FileAgain(ctx context.Context, name string, actor Actor) (book.File, error) {
+func (e *Engine) FileAgain(ctx context.Context, name string, actor operator.Actor) (book.File, error) {
 	if !e.operation.TryLock() {
 		return book.File{}, busy()
 	}

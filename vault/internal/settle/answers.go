@@ -14,6 +14,7 @@ import (
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/loggable"
+	"nightdrop/vault/internal/operator"
 )
 
 // answerLife is how old a file of the bank may be. A return for any reason comes within 60 days of settlement and a breach of warranty is
@@ -50,7 +51,7 @@ func (i *Import) applied() int { return i.Returns + i.Changes + i.Acknowledgemen
 // and the log has a finding. The same file again does nothing but what could not be done before, and an answer that was told before is
 // counted. name is the file's, as the operator gave it, for the log, which keeps none that loggable.FileName refuses. Without a bank it is
 // ErrConflict. Other errors are r's or the ledger's.
-func (e *Engine) ImportAnswers(ctx context.Context, name string, r io.Reader, actor Actor) (Import, error) {
+func (e *Engine) ImportAnswers(ctx context.Context, name string, r io.Reader, actor operator.Actor) (Import, error) {
 	if name = filepath.Base(name); !loggable.FileName(name) {
 		name = ""
 	}
@@ -100,13 +101,13 @@ func named(number, own string, others []string) bool {
 }
 
 // refuseAnswers commits the finding that goes with a refusal and returns the refusal.
-func (e *Engine) refuseAnswers(ctx context.Context, name, digest string, refusal error, actor Actor) error {
+func (e *Engine) refuseAnswers(ctx context.Context, name, digest string, refusal error, actor operator.Actor) error {
 	err := e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error { return answerFinding(tx, name, digest, refusal.Error(), actor) })
 	return errors.Join(refusal, err)
 }
 
 // answerFinding commits what is wrong with a file of the bank.
-func answerFinding(tx *ledger.Tx, name, digest, what string, actor Actor) error {
+func answerFinding(tx *ledger.Tx, name, digest, what string, actor operator.Actor) error {
 	event := actor.Event("", book.IntegrityFound{Finding: book.FindingAnswerFile, Detail: fmt.Sprintf("file %q: %s", name, what)})
 	event.Evidence = digest
 	_, err := tx.Append(event)
@@ -114,7 +115,7 @@ func answerFinding(tx *ledger.Tx, name, digest, what string, actor Actor) error 
 }
 
 // takeAnswers applies a file's items, in their order.
-func (e *Engine) takeAnswers(tx *ledger.Tx, name string, answer nacha.Answer, actor Actor) (Import, error) {
+func (e *Engine) takeAnswers(tx *ledger.Tx, name string, answer nacha.Answer, actor operator.Actor) (Import, error) {
 	done := Import{Digest: answer.Digest, Created: answer.Created}
 	before, taken, err := tx.File(answer.Digest)
 	if err != nil || taken && before.Left == 0 {
@@ -152,7 +153,7 @@ func (e *Engine) ownTrace(trace string) string {
 }
 
 // takeAnswer applies one item, or leaves it.
-func (e *Engine) takeAnswer(tx *ledger.Tx, done *Import, item nacha.Item, actor Actor) error {
+func (e *Engine) takeAnswer(tx *ledger.Tx, done *Import, item nacha.Item, actor operator.Actor) error {
 	merchant, body, problem, err := answerTo(tx, item)
 	switch {
 	case err != nil:

@@ -58,7 +58,7 @@ func TestAnswersOfTheBank(t *testing.T) {
 	ids := c.settled(amountReturned, 100)
 	e := c.engine(nil)
 	name, text := c.bankAnswers()
-	done, err := e.ImportAnswers(t.Context(), "/media/stick/"+name, bytes.NewReader(text), operator())
+	done, err := e.ImportAnswers(t.Context(), "/media/stick/"+name, bytes.NewReader(text), person())
 	c.must(err)
 	if done.Returns != 1 || done.Acknowledgements != 1 || done.Repeats != 0 || done.Already || len(done.Digest) != 64 {
 		t.Errorf("imported %+v", done)
@@ -72,7 +72,7 @@ func TestAnswersOfTheBank(t *testing.T) {
 	c.want("another sale from the closed account", blocked, book.StageRejected, envelope.CodeBlockedAccount, "rejected")
 
 	before := c.logSize()
-	again, err := e.ImportAnswers(t.Context(), "copy of "+name, bytes.NewReader(text), operator())
+	again, err := e.ImportAnswers(t.Context(), "copy of "+name, bytes.NewReader(text), person())
 	c.must(err)
 	if !again.Already || again.Digest != done.Digest || again.Returns != 0 || c.logSize() != before {
 		t.Errorf("the same file again: %+v, %d events", again, c.logSize()-before)
@@ -151,7 +151,7 @@ func (f answerFile) bytes(t *testing.T) []byte {
 
 func (c *counter) importing(f answerFile) (Import, error) {
 	c.t.Helper()
-	return c.engine(nil).ImportAnswers(c.t.Context(), "returns.ach", bytes.NewReader(f.bytes(c.t.(*testing.T))), operator())
+	return c.engine(nil).ImportAnswers(c.t.Context(), "returns.ach", bytes.NewReader(f.bytes(c.t.(*testing.T))), person())
 }
 
 const today = "261124"
@@ -294,12 +294,12 @@ func TestFilesOfOthers(t *testing.T) {
 	known := c.engine(func(cfg *Config) {
 		cfg.Bank.AnswersFrom, cfg.Bank.AnswersTo = []string{"011000015"}, []string{"1", "1987654322"}
 	})
-	done, err := known.ImportAnswers(t.Context(), "returns.ach", bytes.NewReader(f.bytes(t)), operator())
+	done, err := known.ImportAnswers(t.Context(), "returns.ach", bytes.NewReader(f.bytes(t)), person())
 	c.must(err)
 	if done.Returns != 1 {
 		t.Errorf("by numbers of the settings: %+v", done)
 	}
-	if _, err := c.engine(func(cfg *Config) { cfg.Bank = nil }).ImportAnswers(t.Context(), "returns.ach", bytes.NewReader(f.bytes(t)), operator()); !errors.Is(err, ErrConflict) {
+	if _, err := c.engine(func(cfg *Config) { cfg.Bank = nil }).ImportAnswers(t.Context(), "returns.ach", bytes.NewReader(f.bytes(t)), person()); !errors.Is(err, ErrConflict) {
 		t.Errorf("without a bank: %v", err)
 	}
 }
@@ -311,7 +311,7 @@ func TestAnswerFilesRefusedWhole(t *testing.T) {
 	f := answerFile{created: today, entries: []*ach.EntryDetail{answerOf(c.Payment("shop-1", ids[0]).Entry, "R01", 100, ach.CheckingReturnNOCDebit)}}
 	broken := f.bytes(t)
 	for _, text := range [][]byte{broken[:len(broken)/2], bytes.Replace(broken, []byte("0000000100"), []byte("0000000101"), 1)} {
-		_, err := c.engine(nil).ImportAnswers(t.Context(), "returns-20261123-000006.ach", bytes.NewReader(text), operator())
+		_, err := c.engine(nil).ImportAnswers(t.Context(), "returns-20261123-000006.ach", bytes.NewReader(text), person())
 		if !errors.Is(err, ErrAnswerFile) || !errors.Is(err, nacha.ErrFile) {
 			t.Errorf("a broken file: %v", err)
 		}

@@ -178,9 +178,9 @@ func (c *counter) interrupted(disk fullDisk) (id string) {
 	id = c.send(c.shop.BankSale(100))
 	disk.Disk = nacha.Disk{}
 	e := c.engine(func(cfg *Config) { cfg.Bank.Disk = disk })
-	_, err := e.CloseBatch(c.t.Context(), "", "", operator(), nil)
+	_, err := e.CloseBatch(c.t.Context(), "", "", person(), nil)
 	c.must(err)
-	if _, err := e.Settle(c.t.Context(), All, "", operator(), nil); !errors.Is(err, errCrash) {
+	if _, err := e.Settle(c.t.Context(), book.AllBatches, "", person(), nil); !errors.Is(err, errCrash) {
 		c.t.Fatalf("settling on a disk that fails: %v", err)
 	}
 	if got := c.stage(id); got != book.StageFiling {
@@ -212,7 +212,7 @@ func TestStagedFileOutlivesItsAccounts(t *testing.T) {
 		c := newCounter(t, 5*time.Second)
 		id := c.interrupted(fullDisk{appear: errCrash, keep: keep})
 		c.pass(8 * 24 * time.Hour)
-		_, err := c.engine(nil).Settle(t.Context(), All, "", operator(), nil)
+		_, err := c.engine(nil).Settle(t.Context(), book.AllBatches, "", person(), nil)
 		if keep {
 			c.must(err)
 			c.want("the sale", id, book.StageSettled, envelope.CodeOK, "accepted", "settled")
@@ -223,7 +223,7 @@ func TestStagedFileOutlivesItsAccounts(t *testing.T) {
 			t.Errorf("a file that is gone: %v", err)
 		}
 		c.notAtTheBank()
-		_, err = c.engine(nil).Settle(t.Context(), All, "", operator(), nil)
+		_, err = c.engine(nil).Settle(t.Context(), book.AllBatches, "", person(), nil)
 		if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), digest) || !strings.Contains(err.Error(), id) {
 			t.Errorf("a file that cannot be made again: %v", err)
 		}
@@ -247,7 +247,7 @@ func TestFileThatMayBeAtTheBankIsNotMadeAgain(t *testing.T) {
 			c.must(nacha.Disk{}.Appear(c.outbox, filepath.Base(path)))
 			c.must(os.Rename(path, taken))
 			for range 2 {
-				_, err := c.engine(nil).Settle(t.Context(), All, "", operator(), nil)
+				_, err := c.engine(nil).Settle(t.Context(), book.AllBatches, "", person(), nil)
 				if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), "ask the bank") || c.stage(id) != book.StageFiling {
 					t.Errorf("settling: %v, the sale is %s", err, c.stage(id))
 				}
@@ -279,13 +279,13 @@ func TestOutboxThatCannotBeUsed(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	id := c.send(c.shop.BankSale(100))
 	e := c.engine(nil)
-	_, err := e.CloseBatch(t.Context(), "", "", operator(), nil)
+	_, err := e.CloseBatch(t.Context(), "", "", person(), nil)
 	c.must(err)
 	away := filepath.Join(t.TempDir(), "away")
 	c.must(os.Rename(c.outbox, away))
 	check := func(what string, stage book.Stage) {
 		t.Helper()
-		_, err := e.Settle(t.Context(), All, "", operator(), nil)
+		_, err := e.Settle(t.Context(), book.AllBatches, "", person(), nil)
 		if !errors.Is(err, ErrUnavailable) || errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "settle again") || c.stage(id) != stage {
 			t.Errorf("%s: %v, the sale is %s", what, err, c.stage(id))
 		}
@@ -306,7 +306,7 @@ func TestAnotherFileOfTheName(t *testing.T) {
 	path := filepath.Join(c.outbox, "nightdrop-20261124-A.ach")
 	c.must(os.WriteFile(path, []byte("something else"), 0o600))
 	for range 2 {
-		if _, err := c.engine(nil).Settle(t.Context(), All, "", operator(), nil); !errors.Is(err, ErrFileThere) {
+		if _, err := c.engine(nil).Settle(t.Context(), book.AllBatches, "", person(), nil); !errors.Is(err, ErrFileThere) {
 			t.Errorf("with another file in its place: %v", err)
 		}
 	}
@@ -320,9 +320,9 @@ func TestAnotherFileOfTheName(t *testing.T) {
 	next := c.send(c.shop.BankSale(100))
 	c.must(os.WriteFile(filepath.Join(c.outbox, "nightdrop-20261124-B.ach"), nil, 0o600))
 	e := c.engine(nil)
-	_, err := e.CloseBatch(t.Context(), "", "", operator(), nil)
+	_, err := e.CloseBatch(t.Context(), "", "", person(), nil)
 	c.must(err)
-	if _, err := e.Settle(t.Context(), All, "", operator(), nil); !errors.Is(err, ErrFileThere) || c.stage(next) != book.StageAccepted {
+	if _, err := e.Settle(t.Context(), book.AllBatches, "", person(), nil); !errors.Is(err, ErrFileThere) || c.stage(next) != book.StageAccepted {
 		t.Errorf("with a file of the next name: %v, the sale is %s", err, c.stage(next))
 	}
 }
@@ -333,7 +333,7 @@ func TestChangedSettingsDoNotMakeAnotherFile(t *testing.T) {
 	c.interrupted(fullDisk{appear: errCrash})
 	c.notAtTheBank()
 	e := c.engine(func(cfg *Config) { cfg.Bank.Sender.OriginName = "ANOTHER NAME" })
-	if _, err := e.Settle(t.Context(), All, "", operator(), nil); !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), "put the bank's settings") {
+	if _, err := e.Settle(t.Context(), book.AllBatches, "", person(), nil); !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), "put the bank's settings") {
 		t.Errorf("with other settings: %v", err)
 	}
 	if left, err := os.ReadDir(c.outbox); err != nil || len(left) != 0 {
@@ -349,26 +349,26 @@ func TestSettlingEntriesRefusals(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	id := c.send(c.shop.BankSale(100))
 	e := c.engine(func(cfg *Config) { cfg.Bank = nil })
-	_, err := e.CloseBatch(t.Context(), "shop-1", book.MethodCard, operator(), nil)
+	_, err := e.CloseBatch(t.Context(), "shop-1", book.MethodCard, person(), nil)
 	c.must(err)
 	if got := c.batch(1).Stage; got != book.BatchOpen {
 		t.Errorf("closing the card batch left the bank batch %s", got)
 	}
-	closed, err := e.CloseBatch(t.Context(), "shop-1", book.MethodBank, operator(), nil)
+	closed, err := e.CloseBatch(t.Context(), "shop-1", book.MethodBank, person(), nil)
 	c.must(err)
 	if len(closed) != 1 || closed[0].ID() != "bank-000001" {
 		t.Errorf("closed %+v", closed)
 	}
-	if done, err := e.Settle(t.Context(), All, book.MethodCard, operator(), nil); err != nil || len(done.Batches) != 0 {
+	if done, err := e.Settle(t.Context(), book.AllBatches, book.MethodCard, person(), nil); err != nil || len(done.Batches) != 0 {
 		t.Errorf("settling cards: %+v, %v", done, err)
 	}
-	if _, err := e.Settle(t.Context(), 1, "", operator(), nil); !errors.Is(err, ErrConflict) {
+	if _, err := e.Settle(t.Context(), 1, "", person(), nil); !errors.Is(err, ErrConflict) {
 		t.Errorf("settling entries without a bank: %v", err)
 	}
 	policy := intaketest.Policy()
 	policy.Company.Name = " A SPACE BEFORE"
 	c.Append("shop-1", book.MerchantPolicySet{Policy: policy})
-	if _, err := c.engine(nil).Settle(t.Context(), 1, "", operator(), nil); !errors.Is(err, ErrConflict) || c.stage(id) != book.StageAccepted {
+	if _, err := c.engine(nil).Settle(t.Context(), 1, "", person(), nil); !errors.Is(err, ErrConflict) || c.stage(id) != book.StageAccepted {
 		t.Errorf("settling for a company that no file can name: %v", err)
 	}
 }
@@ -383,9 +383,9 @@ func TestFilesOfADay(t *testing.T) {
 	}
 	id := c.send(c.shop.BankSale(100))
 	e := c.engine(nil)
-	_, err := e.CloseBatch(t.Context(), "", "", operator(), nil)
+	_, err := e.CloseBatch(t.Context(), "", "", person(), nil)
 	c.must(err)
-	if _, err := e.Settle(t.Context(), All, "", operator(), nil); !errors.Is(err, ErrUnavailable) || c.stage(id) != book.StageAccepted {
+	if _, err := e.Settle(t.Context(), book.AllBatches, "", person(), nil); !errors.Is(err, ErrUnavailable) || c.stage(id) != book.StageAccepted {
 		t.Errorf("the file after the last: %v", err)
 	}
 	c.Clock.Pass(17*time.Hour + time.Minute) // midnight in New York

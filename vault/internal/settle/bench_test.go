@@ -69,10 +69,10 @@ func settleTime(b *testing.B, n int) float64 {
 	c.fill(n)
 	e := New(Config{Ledger: c.Ledger, Opener: c.Ring, Accounts: c.Ring, Acquirer: agreeing{}, Bank: c.bank(), Terminals: []string{"ND000001"},
 		Now: c.Clock.Now, Logger: slog.New(slog.DiscardHandler)})
-	_, err := e.CloseBatch(b.Context(), "", "", operator(), nil)
+	_, err := e.CloseBatch(b.Context(), "", "", person(), nil)
 	c.must(err)
 	begun := time.Now()
-	done, err := e.Settle(b.Context(), All, "", operator(), nil)
+	done, err := e.Settle(b.Context(), book.AllBatches, "", person(), nil)
 	elapsed := time.Since(begun)
 	c.must(err)
 	if done.Payments != n {

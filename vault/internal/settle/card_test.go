@@ -31,9 +31,9 @@ func (c *counter) want(what, id string, stage book.Stage, code envelope.Code, to
 // endOfDay closes and settles everything.
 func (c *counter) endOfDay(e *Engine) Settlement {
 	c.t.Helper()
-	_, err := e.CloseBatch(c.t.Context(), "", "", operator(), nil)
+	_, err := e.CloseBatch(c.t.Context(), "", "", person(), nil)
 	c.must(err)
-	done, err := e.Settle(c.t.Context(), All, "", operator(), nil)
+	done, err := e.Settle(c.t.Context(), book.AllBatches, "", person(), nil)
 	c.must(err)
 	return done
 }
@@ -92,7 +92,7 @@ func TestARefusalIsOfRequestsAlone(t *testing.T) {
 	e := c.engine(nil)
 	hold, sale := c.send(c.shop.Authorize(2_000_000)), c.send(c.bigSale(2_000_000))
 	c.finish(e)
-	_, err := e.CloseBatch(t.Context(), "", "", operator(), nil) // a sale of an open batch is voided, not refunded
+	_, err := e.CloseBatch(t.Context(), "", "", person(), nil) // a sale of an open batch is voided, not refunded
 	c.must(err)
 	capture, refund := c.send(c.shop.Capture(hold, amountDeclined)), c.send(c.shop.Refund(sale, amountDeclined))
 	c.repeatInVain(e, capture)
@@ -101,7 +101,7 @@ func TestARefusalIsOfRequestsAlone(t *testing.T) {
 	if h, s := c.Payment("shop-1", hold), c.Payment("shop-1", sale); h.Capturing != amountDeclined || s.Refunded != 0 {
 		t.Errorf("the hold is captured by %d, the sale refunded by %d", h.Capturing, s.Refunded)
 	}
-	c.must(e.Resolve(t.Context(), "shop-1", capture, envelope.StatusDeclined, "the acquirer's desk: not booked", operator()))
+	c.must(e.Resolve(t.Context(), "shop-1", capture, envelope.StatusDeclined, "the acquirer's desk: not booked", person()))
 	c.want("the capture", capture, book.StageDeclined, envelope.CodeNoAnswer, "unknown", "declined")
 	c.agree()
 }
@@ -118,7 +118,7 @@ func TestUnansweredRequestsOfEveryKind(t *testing.T) {
 	one := func(cfg *Config) { cfg.Outstanding = 1 }
 	sale := c.send(c.bigSale(2_000_000))
 	c.finish(c.engine(one))
-	_, err := c.engine(nil).CloseBatch(t.Context(), "", "", operator(), nil)
+	_, err := c.engine(nil).CloseBatch(t.Context(), "", "", person(), nil)
 	c.must(err)
 	hold, refund := c.send(c.shop.Authorize(amountSilent)), c.send(c.shop.Refund(sale, amountSilent))
 	c.finish(c.engine(one))
@@ -159,11 +159,11 @@ func TestCapturesAreAdvicesThenAPersons(t *testing.T) {
 				t.Errorf("capture %d: repeat %d, trace %v of %+v", i, r.Repeat, r.Trace, r.Original)
 			}
 		}
-		_, err := e.CloseBatch(t.Context(), "", "", operator(), nil)
+		_, err := e.CloseBatch(t.Context(), "", "", person(), nil)
 		if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), capture) {
 			t.Errorf("closing over what is manual: %v", err)
 		}
-		c.must(e.Resolve(t.Context(), "shop-1", capture, as, "the acquirer's desk said so on the telephone", operator()))
+		c.must(e.Resolve(t.Context(), "shop-1", capture, as, "the acquirer's desk said so on the telephone", person()))
 		stage := map[envelope.Status]book.Stage{envelope.StatusCaptured: book.StageCaptured, envelope.StatusDeclined: book.StageDeclined}[as]
 		code := map[envelope.Status]envelope.Code{envelope.StatusCaptured: envelope.CodeOK, envelope.StatusDeclined: envelope.CodeNoAnswer}[as]
 		c.want("the capture", capture, stage, code, "unknown", as)
@@ -211,17 +211,17 @@ func TestVoidThatIsNotAnswered(t *testing.T) {
 			t.Errorf("reversals of %v", kinds)
 		}
 		c.want("the void", void, book.StageWaiting, envelope.CodeNoAnswer, "unknown")
-		err := e.Resolve(t.Context(), "shop-1", sale, envelope.StatusReversed, "a guess", operator())
+		err := e.Resolve(t.Context(), "shop-1", sale, envelope.StatusReversed, "a guess", person())
 		if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), "voided or approved") {
 			t.Errorf("resolving as what it cannot be: %v", err)
 		}
-		c.must(e.Resolve(t.Context(), "shop-1", sale, as, "the listing of 24 November says so", operator()))
+		c.must(e.Resolve(t.Context(), "shop-1", sale, as, "the listing of 24 November says so", person()))
 		if as == envelope.StatusVoided {
 			c.want("the void", void, book.StageDone, envelope.CodeNoAnswer, "unknown", "voided")
 		} else {
 			c.want("the void", void, book.StageDeclined, envelope.CodeNoAnswer, "unknown", "declined")
 		}
-		_, err = e.CloseBatch(t.Context(), "", "", operator(), nil)
+		_, err = e.CloseBatch(t.Context(), "", "", person(), nil)
 		c.must(err)
 	}
 }
@@ -234,11 +234,11 @@ func TestResolveRefusals(t *testing.T) {
 		"": ErrReason, strings.Repeat("a", 201): ErrReason, "line one\nline two": ErrReason, "card 4242424242424242": ErrReason,
 		"card 4242 4242 4242 4242": ErrReason, "card 4242-4242-4242-4242.": ErrReason, "ticket 20261124-17": ErrConflict, strings.Repeat("a", 200): ErrConflict,
 	} {
-		if err := e.Resolve(t.Context(), "shop-1", sale, envelope.StatusReversed, reason, operator()); !errors.Is(err, want) {
+		if err := e.Resolve(t.Context(), "shop-1", sale, envelope.StatusReversed, reason, person()); !errors.Is(err, want) {
 			t.Errorf("reason %.20q: %v, want %v", reason, err, want)
 		}
 	}
-	if err := e.Resolve(t.Context(), "shop-1", "11111111-1111-4111-8111-111111111111", envelope.StatusReversed, "x", operator()); !errors.Is(err, ErrNotFound) {
+	if err := e.Resolve(t.Context(), "shop-1", "11111111-1111-4111-8111-111111111111", envelope.StatusReversed, "x", person()); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a payment that is not there: %v", err)
 	}
 }

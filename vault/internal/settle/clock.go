@@ -8,6 +8,7 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/operator"
 )
 
 // keepTime does what the clock asks for, whether the acquirer can be reached or not: results that are due, payments whose time has passed,
@@ -160,7 +161,7 @@ func (e *Engine) closeAt(ctx context.Context, due time.Time) error {
 		return busy()
 	}
 	defer e.operation.Unlock()
-	actor := Actor{Name: "vault", Origin: "timer", Purpose: "closing at " + due.Format("15:04")}
+	actor := operator.Actor{Name: "vault", Origin: "timer", Purpose: "closing at " + due.Format("15:04")}
 	err := e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		merchants, err := merchantsOf(tx, "")
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/operator"
 )
 
 // maxNamed is how many payments an error names.
@@ -19,7 +20,7 @@ const maxNamed = 10
 // its control totals. It returns the batches that it fixed, in order of their numbers; none is no error. One that cannot be fixed does not
 // stop the others, and a close that was interrupted is finished by the next. Errors (joined): ErrNotFound, ErrConflict (naming the
 // payments), or the ledger's.
-func (e *Engine) CloseBatch(ctx context.Context, merchant string, method book.Method, actor Actor, progress Progress) ([]book.Batch, error) {
+func (e *Engine) CloseBatch(ctx context.Context, merchant string, method book.Method, actor operator.Actor, progress operator.Progress) ([]book.Batch, error) {
 	if !e.operation.TryLock() {
 		return nil, busy()
 	}
@@ -60,7 +61,7 @@ func merchantsOf(tx *ledger.Tx, merchant string) (all []book.Merchant, err error
 }
 
 // cutOver begins to close those of the merchants' open batches that are due.
-func cutOver(tx *ledger.Tx, merchants []book.Merchant, method book.Method, actor Actor, due func(number uint32) (bool, error)) error {
+func cutOver(tx *ledger.Tx, merchants []book.Merchant, method book.Method, actor operator.Actor, due func(number uint32) (bool, error)) error {
 	for _, m := range merchants {
 		for _, kind := range []book.Method{book.MethodCard, book.MethodBank} {
 			number := m.Open(kind)
@@ -81,7 +82,7 @@ func cutOver(tx *ledger.Tx, merchants []book.Merchant, method book.Method, actor
 }
 
 // fixAll fixes the batches that are closing and pass keep, waiting up to patience for each.
-func (e *Engine) fixAll(ctx context.Context, keep func(book.Batch) bool, patience time.Duration, actor Actor, progress Progress) ([]book.Batch, error) {
+func (e *Engine) fixAll(ctx context.Context, keep func(book.Batch) bool, patience time.Duration, actor operator.Actor, progress operator.Progress) ([]book.Batch, error) {
 	closing, err := e.batches(func(b book.Batch) bool { return b.Stage == book.BatchCutover && keep(b) })
 	if err != nil {
 		return nil, err
@@ -89,7 +90,7 @@ func (e *Engine) fixAll(ctx context.Context, keep func(book.Batch) bool, patienc
 	var closed []book.Batch
 	var failures []error
 	for i, b := range closing {
-		progress.report(i, len(closing))
+		progress.Report(i, len(closing))
 		b, err := e.fix(ctx, b.Number, patience, actor)
 		switch {
 		case errors.Is(err, ErrConflict):
@@ -100,7 +101,7 @@ func (e *Engine) fixAll(ctx context.Context, keep func(book.Batch) bool, patienc
 			closed = append(closed, b)
 		}
 	}
-	progress.report(len(closing), len(closing))
+	progress.Report(len(closing), len(closing))
 	return closed, errors.Join(failures...)
 }
 
@@ -143,7 +144,7 @@ func batchOf(tx *ledger.Tx, number uint32) (book.Batch, error) {
 
 // fix waits until nothing of a closing batch is outstanding or unresolved and closes it with its control totals. For a person's word it
 // does not wait.
-func (e *Engine) fix(ctx context.Context, number uint32, patience time.Duration, actor Actor) (book.Batch, error) {
+func (e *Engine) fix(ctx context.Context, number uint32, patience time.Duration, actor operator.Actor) (book.Batch, error) {
 	var b book.Batch
 	_, err := until(ctx, patience, func() (done bool, err error) {
 		if b, err = e.batch(number); err != nil || b.Outstanding > 0 || b.Unresolved == 0 {

@@ -8,13 +8,14 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/operator"
 )
 
 // Correct takes a person's word against what a person said of a payment before: as is one of book.Payment.Corrections. Before the payment's
 // batch is closed the payment moves, and what stands at the host though its merchant was told otherwise is reversed there; afterwards the
 // batch gets an adjustment line, unless reverse orders that it is reversed all the same. reason is as in Resolve. Errors: ErrReason, ErrNotFound, ErrConflict (naming what may be said of the
 // payment), or the ledger's.
-func (e *Engine) Correct(ctx context.Context, merchant, id string, as envelope.Status, reverse bool, reason string, actor Actor) error {
+func (e *Engine) Correct(ctx context.Context, merchant, id string, as envelope.Status, reverse bool, reason string, actor operator.Actor) error {
 	if err := checkWord(reason, actor); err != nil {
 		return err
 	}

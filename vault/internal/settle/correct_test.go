@@ -12,6 +12,7 @@ import (
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/acquirer/iso8583"
 	"nightdrop/vault/internal/book"
+	"nightdrop/vault/internal/operator"
 )
 
 // word is what a person says of a payment, and what is true at the host.
@@ -89,7 +90,7 @@ func (c *counter) decided(w word) (id string) {
 		cfg.Acquirer = c.lost(w.truth == envelope.StatusApproved || w.truth == envelope.StatusCaptured)
 	})
 	c.repeatInVain(e, id)
-	c.must(e.Resolve(c.t.Context(), "shop-1", id, w.said, "nobody picked up", operator()))
+	c.must(e.Resolve(c.t.Context(), "shop-1", id, w.said, "nobody picked up", person()))
 	if got := c.told(id); !slices.Equal(got, w.told) {
 		c.t.Errorf("told %v, want %v", got, w.told)
 	}
@@ -105,7 +106,7 @@ func TestCorrectedBeforeTheClose(t *testing.T) {
 			c.finish(c.engine(nil))
 			id := c.decided(w)
 			e := c.engine(nil)
-			c.must(e.Correct(t.Context(), "shop-1", id, w.truth, false, "the listing of 24 November", operator()))
+			c.must(e.Correct(t.Context(), "shop-1", id, w.truth, false, "the listing of 24 November", person()))
 			c.while(e, func() {
 				waittest.For(t, "the correction", func() bool { return c.stage(id) == w.stage && c.stage(other) == book.StageApproved })
 			})
@@ -133,13 +134,13 @@ func TestCorrectedAfterTheClose(t *testing.T) {
 			c.finish(c.engine(nil))
 			id := c.decided(w)
 			e := c.engine(nil)
-			_, err := e.CloseBatch(t.Context(), "", "", operator(), nil)
+			_, err := e.CloseBatch(t.Context(), "", "", person(), nil)
 			c.must(err)
 			closed := c.batch(1)
-			if _, err := e.Settle(t.Context(), All, "", operator(), nil); !errors.Is(err, ErrTotalsDiffer) || !strings.Contains(err.Error(), "batch adjust") {
+			if _, err := e.Settle(t.Context(), book.AllBatches, "", person(), nil); !errors.Is(err, ErrTotalsDiffer) || !strings.Contains(err.Error(), "batch adjust") {
 				t.Errorf("settled over a wrong word: %v", err)
 			}
-			c.must(e.Correct(t.Context(), "shop-1", id, w.truth, false, "the listing of 24 November", operator()))
+			c.must(e.Correct(t.Context(), "shop-1", id, w.truth, false, "the listing of 24 November", person()))
 			b := c.batch(1)
 			if len(b.Lines) != 1 || b.Lines[0].Payment != id || b.Lines[0].Total != w.line || !slices.Equal(b.Totals, closed.Totals) || b.HashTotal != closed.HashTotal {
 				t.Errorf("batch %+v", b)
@@ -147,7 +148,7 @@ func TestCorrectedAfterTheClose(t *testing.T) {
 			if compared, err := e.Compare(t.Context(), 1, strings.NewReader(c.listing(1))); err != nil || len(compared.Differences) != 0 {
 				t.Errorf("against the listing: %+v %v", compared.Differences, err)
 			}
-			done, err := e.Settle(t.Context(), All, "", operator(), nil)
+			done, err := e.Settle(t.Context(), book.AllBatches, "", person(), nil)
 			c.must(err)
 			if done.Payments != 1 || c.batch(1).Stage != book.BatchDone {
 				t.Errorf("settled %d, the batch is %s", done.Payments, c.batch(1).Stage)
@@ -169,11 +170,11 @@ func (c *counter) putRight(e *Engine, w word, id string) {
 	if !stands {
 		as = w.said
 	}
-	err := e.Correct(c.t.Context(), "shop-1", id, w.truth, false, "the same again", operator())
+	err := e.Correct(c.t.Context(), "shop-1", id, w.truth, false, "the same again", person())
 	if !errors.Is(err, ErrConflict) {
 		c.t.Errorf("the same correction again: %v", err)
 	}
-	c.must(e.Correct(c.t.Context(), "shop-1", id, as, stands, "case 4711", operator()))
+	c.must(e.Correct(c.t.Context(), "shop-1", id, as, stands, "case 4711", person()))
 	c.while(e, func() {
 		waittest.For(c.t, "it to be put right", func() bool { return c.stage(id) == w.stage })
 	})
@@ -191,19 +192,19 @@ func TestACorrectionThatIsNotAnswered(t *testing.T) {
 	w := wrongWords()[0]
 	id := c.decided(w)
 	deaf := c.engine(func(cfg *Config) { cfg.Acquirer = c.lost(true) })
-	c.must(deaf.Correct(t.Context(), "shop-1", id, "approved", false, "its listing has it", operator()))
-	if err := deaf.Correct(t.Context(), "shop-1", id, "reversed", false, "no", operator()); !errors.Is(err, ErrConflict) {
+	c.must(deaf.Correct(t.Context(), "shop-1", id, "approved", false, "its listing has it", person()))
+	if err := deaf.Correct(t.Context(), "shop-1", id, "reversed", false, "no", person()); !errors.Is(err, ErrConflict) {
 		t.Errorf("corrected while it is being taken back: %v", err)
 	}
-	if _, err := deaf.CloseBatch(t.Context(), "", "", operator(), nil); !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), id) {
+	if _, err := deaf.CloseBatch(t.Context(), "", "", person(), nil); !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), id) {
 		t.Errorf("closed over a correction: %v", err)
 	}
 	c.repeatInVain(deaf, id)
-	err := deaf.Resolve(t.Context(), "shop-1", id, "approved", "it stands", operator())
+	err := deaf.Resolve(t.Context(), "shop-1", id, "approved", "it stands", person())
 	if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), "resolved as reversed") {
 		t.Errorf("told that it stands: %v", err)
 	}
-	c.must(deaf.Correct(t.Context(), "shop-1", id, "approved", false, "the host reverses nothing any more", operator()))
+	c.must(deaf.Correct(t.Context(), "shop-1", id, "approved", false, "the host reverses nothing any more", person()))
 	e := c.engine(nil)
 	c.endOfDay(e)
 	if b := c.batch(1); b.Stage != book.BatchDone || len(b.Lines) != 1 || b.Lines[0].Total != w.line {
@@ -230,11 +231,11 @@ func TestARefundAndAHoldAreCorrected(t *testing.T) {
 		e := c.engine(func(cfg *Config) { cfg.Acquirer = c.lost(stands) })
 		c.repeatInVain(e, refund, hold)
 		for _, id := range []string{refund, hold} {
-			c.must(e.Resolve(t.Context(), "shop-1", id, said, "a guess", operator()))
+			c.must(e.Resolve(t.Context(), "shop-1", id, said, "a guess", person()))
 		}
 		e = c.engine(nil)
 		for _, id := range []string{refund, hold} {
-			c.must(e.Correct(t.Context(), "shop-1", id, truth, false, "the listing says otherwise", operator()))
+			c.must(e.Correct(t.Context(), "shop-1", id, truth, false, "the listing says otherwise", person()))
 		}
 		c.while(e, func() {
 			waittest.For(t, "both corrections", func() bool { return c.count(book.StageReversed) == 2 })
@@ -253,15 +254,15 @@ func TestOnlyAPersonsWordIsCorrected(t *testing.T) {
 	id := c.send(c.bigSale(1000))
 	e := c.engine(nil)
 	c.finish(e)
-	if err := e.Correct(t.Context(), "shop-1", id, "reversed", false, "a guess", operator()); !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), "batch adjust") {
+	if err := e.Correct(t.Context(), "shop-1", id, "reversed", false, "a guess", person()); !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), "batch adjust") {
 		t.Errorf("the host's own word: %v", err)
 	}
-	if err := e.Correct(t.Context(), "shop-1", "nobody", "reversed", false, "a guess", operator()); !errors.Is(err, ErrNotFound) {
+	if err := e.Correct(t.Context(), "shop-1", "nobody", "reversed", false, "a guess", person()); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a payment that is not there: %v", err)
 	}
-	bad := operator()
+	bad := person()
 	bad.Evidence = "ff"
-	for reason, actor := range map[string]Actor{"": operator(), "card 4242 4242 4242 4242": operator(), "a letter": bad} {
+	for reason, actor := range map[string]operator.Actor{"": person(), "card 4242 4242 4242 4242": person(), "a letter": bad} {
 		if err := e.Correct(t.Context(), "shop-1", id, "reversed", false, reason, actor); !errors.Is(err, ErrReason) {
 			t.Errorf("reason %q, evidence %q: %v", reason, actor.Evidence, err)
 		}
@@ -281,7 +282,7 @@ func TestAnAnswerAfterAPersonsWord(t *testing.T) {
 	e = c.engine(func(cfg *Config) { cfg.Acquirer = line })
 	c.while(e, func() {
 		waittest.For(t, "a try", func() bool { return c.Payment("shop-1", capture).Tries > 0 })
-		c.must(e.Resolve(t.Context(), "shop-1", capture, envelope.StatusDeclined, "nobody picked up", operator()))
+		c.must(e.Resolve(t.Context(), "shop-1", capture, envelope.StatusDeclined, "nobody picked up", person()))
 		waittest.For(t, "the host's late answer", func() bool { return c.State().Findings[book.FindingMessage] > 0 })
 	})
 	c.want("the capture", capture, book.StageDeclined, envelope.CodeNoAnswer, "declined")

@@ -228,9 +228,9 @@ func (c *counter) entriesOnce(want int) {
 }
 
 func closeAndSettle(ctx context.Context, e *Engine) error {
-	if _, err := e.CloseBatch(ctx, "", "", operator(), nil); err != nil {
+	if _, err := e.CloseBatch(ctx, "", "", person(), nil); err != nil {
 		return fmt.Errorf("close: %w", err)
 	}
-	_, err := e.Settle(ctx, All, "", operator(), nil)
+	_, err := e.Settle(ctx, book.AllBatches, "", person(), nil)
 	return err
 }

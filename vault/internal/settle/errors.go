@@ -1,10 +1,6 @@
 package settle
 
-import (
-	"errors"
-
-	"nightdrop/vault/internal/book"
-)
+import "errors"
 
 // Errors of closing, settling and what an operator does beside them.
 var (
@@ -33,26 +29,3 @@ var (
 	// ErrReason is returned when a person's reason cannot be kept.
 	ErrReason = errors.New("a reason is 1 to 200 printable ASCII characters, without anything that could be a card number")
 )
-
-// Actor is on whose behalf an operation is done; it stands in every event of it.
-type Actor struct {
-	Name    string // "user:NAME"
-	Origin  string // "socket"
-	Purpose string // what for, in a few words; may be empty
-
-	Evidence string // hex SHA-256 of what proves a person's word; may be empty
-}
-
-// Event is an event of this actor.
-func (a Actor) Event(merchant string, body book.Body) book.Event {
-	return book.Event{Actor: a.Name, Origin: a.Origin, Purpose: a.Purpose, Evidence: a.Evidence, Merchant: merchant, Body: body}
-}
-
-// Progress is told how much of an operation is done; total may be zero while it is not known. It is not called concurrently.
-type Progress func(done, total int)
-
-func (p Progress) report(done, total int) {
-	if p != nil {
-		p(done, total)
-	}
-}

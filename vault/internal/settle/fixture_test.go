@@ -19,6 +19,7 @@ import (
 	"nightdrop/vault/internal/intake"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/operator"
 )
 
 // Amounts in minor units that make the simulator misbehave (INTERFACES 10).
@@ -240,7 +241,9 @@ func (c *counter) must(err error) {
 	}
 }
 
-func operator() Actor { return Actor{Name: "user:root", Origin: "socket", Purpose: "end of day"} }
+func person() operator.Actor {
+	return operator.Actor{Name: "user:root", Origin: "socket", Purpose: "end of day"}
+}
 
 // spy passes requests on to the host and notes them.
 type spy struct {

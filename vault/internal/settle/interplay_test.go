@@ -26,14 +26,14 @@ func TestACorrectionIsResolvedWhileItIsRepeated(t *testing.T) {
 			id := c.decided(w)
 			host := &deafHost{Acquirer: c.client, deaf: true}
 			e := c.engine(func(cfg *Config) { cfg.Acquirer = host })
-			c.must(e.Correct(t.Context(), "shop-1", id, w.truth, false, "its listing has it", operator()))
+			c.must(e.Correct(t.Context(), "shop-1", id, w.truth, false, "its listing has it", person()))
 			c.while(e, func() {
 				waittest.For(t, "a second try", func() bool { return c.Payment("shop-1", id).Tries >= 2 })
-				if err := e.Resolve(t.Context(), "shop-1", id, w.truth, "it stands", operator()); !errors.Is(err, ErrConflict) ||
+				if err := e.Resolve(t.Context(), "shop-1", id, w.truth, "it stands", person()); !errors.Is(err, ErrConflict) ||
 					!strings.Contains(err.Error(), "resolved as "+string(w.said)) {
 					t.Errorf("resolved as what its shop was never told: %v", err)
 				}
-				c.must(e.Resolve(t.Context(), "shop-1", id, w.said, "given back at the acquirer's desk", operator()))
+				c.must(e.Resolve(t.Context(), "shop-1", id, w.said, "given back at the acquirer's desk", person()))
 				sent := host.counts("reversal")
 				time.Sleep(3 * linePoll)
 				if n := host.counts("reversal"); n != sent {
@@ -43,7 +43,7 @@ func TestACorrectionIsResolvedWhileItIsRepeated(t *testing.T) {
 			if got := c.told(id); !slices.Equal(got, w.after) || c.stage(id) != w.stage {
 				t.Errorf("told %v, want %v; it is %s", got, w.after, c.stage(id))
 			}
-			closed, err := e.CloseBatch(t.Context(), "", "", operator(), nil)
+			closed, err := e.CloseBatch(t.Context(), "", "", person(), nil)
 			c.must(err)
 			if len(closed) != 1 || closed[0].Unresolved != 0 || closed[0].Outstanding != 0 || len(closed[0].Lines) != 0 {
 				t.Errorf("closed %+v", closed)
@@ -66,7 +66,7 @@ func TestADuplicateThatWasNeverSentIsSentAgainByAPerson(t *testing.T) {
 	}
 	s.while(e, func() {
 		waittest.For(t, "a person to be needed", manual(1))
-		s.must(e.Resend(t.Context(), "shop-1", capture, "the acquirer knows of none", operator()))
+		s.must(e.Resend(t.Context(), "shop-1", capture, "the acquirer knows of none", person()))
 		waittest.For(t, "a person to be needed again", manual(2))
 	})
 	if got := s.of("022"); !slices.Equal(got, sent("0220", "0221")) {
@@ -79,7 +79,7 @@ func TestADuplicateThatWasNeverSentIsSentAgainByAPerson(t *testing.T) {
 	if p := s.Payment("shop-1", capture); p.First != "iso-94" || p.Answer != "iso-94" || p.Tries != 2 {
 		t.Errorf("first answered %s, at last %s, after %d tries", p.First, p.Answer, p.Tries)
 	}
-	s.must(e.Resolve(t.Context(), "shop-1", capture, envelope.StatusDeclined, "the acquirer knows of none", operator()))
+	s.must(e.Resolve(t.Context(), "shop-1", capture, envelope.StatusDeclined, "the acquirer knows of none", person()))
 	if got := s.told(capture); !slices.Equal(got, results("unknown", "declined")) {
 		t.Errorf("told %v", got)
 	}
@@ -139,7 +139,7 @@ func TestAProbeIsNoRequestThatHasNoPlace(t *testing.T) {
 		})
 		for _, id := range ids {
 			if c.stage(id) == book.StageUnknown {
-				c.must(e.Resolve(t.Context(), "shop-1", id, envelope.StatusReversed, "the acquirer never had it", operator()))
+				c.must(e.Resolve(t.Context(), "shop-1", id, envelope.StatusReversed, "the acquirer never had it", person()))
 			}
 		}
 		host.set(false)
@@ -157,7 +157,7 @@ func TestWhatAPersonEndedIsNoProbe(t *testing.T) {
 	e := c.engine(func(cfg *Config) { cfg.Acquirer, cfg.ReversalRetry = host, time.Hour })
 	c.while(e, func() {
 		waittest.For(t, "the reversal to be sent", func() bool { return host.counts("reversal") > 0 })
-		c.must(e.Resolve(t.Context(), "shop-1", id, envelope.StatusReversed, "the acquirer never had it", operator()))
+		c.must(e.Resolve(t.Context(), "shop-1", id, envelope.StatusReversed, "the acquirer never had it", person()))
 		if e.advices.probe(time.Now()) {
 			t.Error("a reversal that a person ended is probed with")
 		}

@@ -230,9 +230,9 @@ func TestFileWaitsForTheJournal(t *testing.T) {
 	j := &stuck{}
 	j.shut.Store(true)
 	e := c.engine(func(cfg *Config) { cfg.Journal, cfg.Patience = j, 50*time.Millisecond })
-	_, err := e.CloseBatch(t.Context(), "", "", operator(), nil)
+	_, err := e.CloseBatch(t.Context(), "", "", person(), nil)
 	c.must(err)
-	out, err := e.Settle(t.Context(), All, "", operator(), nil)
+	out, err := e.Settle(t.Context(), book.AllBatches, "", person(), nil)
 	if !errors.Is(err, ErrUnavailable) || len(out.Files) != 1 || out.Files[0].Stage != book.FileHashed {
 		t.Fatalf("settled %+v, %v", out, err)
 	}
@@ -240,7 +240,7 @@ func TestFileWaitsForTheJournal(t *testing.T) {
 		t.Errorf("the file: %v", err)
 	}
 	j.shut.Store(false)
-	out, err = e.Settle(t.Context(), All, "", operator(), nil)
+	out, err = e.Settle(t.Context(), book.AllBatches, "", person(), nil)
 	if err != nil || len(out.Files) != 1 || out.Files[0].Stage != book.FileOut {
 		t.Errorf("settled %+v, %v", out, err)
 	}

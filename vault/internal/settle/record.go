@@ -9,6 +9,7 @@ import (
 	"nightdrop/vault/internal/acquirer/nacha"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/operator"
 )
 
 // RecordReturn takes a person's word that the bank returned an entry, told otherwise than in a file that could be
@@ -16,7 +17,7 @@ import (
 // could stand; the actor's evidence is needed. A file of the bank that brings the same return later is a repeat, and
 // one with another reason is left. Errors: ErrReturn, ErrReason, ErrNotFound, ErrConflict (saying how the entry
 // stands), or the ledger's.
-func (e *Engine) RecordReturn(ctx context.Context, merchant, id string, code envelope.Code, reason string, actor Actor) error {
+func (e *Engine) RecordReturn(ctx context.Context, merchant, id string, code envelope.Code, reason string, actor operator.Actor) error {
 	if why, ach := strings.CutPrefix(string(code), "ach-"); !ach || !nacha.Returns(why) || actor.Evidence == "" {
 		return ErrReturn
 	}

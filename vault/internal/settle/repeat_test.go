@@ -364,7 +364,7 @@ func TestResolveWhileRepeating(t *testing.T) {
 		if may := c.Payment("shop-1", first).Resolutions(); !slices.Equal(may, []envelope.Status{"captured", "declined"}) {
 			t.Errorf("it may be resolved as %v", may)
 		}
-		c.must(e.Resolve(t.Context(), "shop-1", first, envelope.StatusDeclined, "the acquirer's desk: not booked", operator()))
+		c.must(e.Resolve(t.Context(), "shop-1", first, envelope.StatusDeclined, "the acquirer's desk: not booked", person()))
 		mu.Lock()
 		n := sent
 		mu.Unlock()
@@ -378,7 +378,7 @@ func TestResolveWhileRepeating(t *testing.T) {
 		<-under
 		told := make(chan error, 1)
 		go func() {
-			told <- e.Resolve(t.Context(), "shop-1", second, envelope.StatusDeclined, "the acquirer's desk: not booked", operator())
+			told <- e.Resolve(t.Context(), "shop-1", second, envelope.StatusDeclined, "the acquirer's desk: not booked", person())
 		}()
 		select {
 		case err := <-told:
@@ -387,7 +387,7 @@ func TestResolveWhileRepeating(t *testing.T) {
 		}
 		limited, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
-		if err := e.Resolve(limited, "shop-1", second, envelope.StatusDeclined, "impatience", operator()); !errors.Is(err, context.DeadlineExceeded) {
+		if err := e.Resolve(limited, "shop-1", second, envelope.StatusDeclined, "impatience", person()); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a person who does not wait: %v", err)
 		}
 		close(release)
@@ -420,23 +420,23 @@ func TestResend(t *testing.T) {
 		})
 		c.Clock.Pass(25 * time.Hour)
 		waittest.For(t, "a person to be needed", func() bool { return c.count(book.StageManual) == 5 })
-		if err := e.Resend(t.Context(), "shop-1", hold, "the host is up", operator()); !errors.Is(err, ErrConflict) {
+		if err := e.Resend(t.Context(), "shop-1", hold, "the host is up", person()); !errors.Is(err, ErrConflict) {
 			t.Errorf("sending again what is not manual: %v", err)
 		}
-		if err := e.Resend(t.Context(), "shop-1", sales[0], "", operator()); !errors.Is(err, ErrReason) {
+		if err := e.Resend(t.Context(), "shop-1", sales[0], "", person()); !errors.Is(err, ErrReason) {
 			t.Errorf("sending again without a reason: %v", err)
 		}
 		before := c.Payment("shop-1", sales[0]).Tries
-		c.must(e.Resend(t.Context(), "shop-1", sales[0], "the host is up", operator()))
+		c.must(e.Resend(t.Context(), "shop-1", sales[0], "the host is up", person()))
 		waittest.For(t, "it to be repeated again", func() bool { return c.Payment("shop-1", sales[0]).Tries >= before+3 })
 		if got := c.stage(sales[0]); got != book.StageVoiding {
 			t.Errorf("the sale that is sent again is %s", got)
 		}
 		host.set(false)
-		if n, err := e.ResendAll(t.Context(), "nobody", "the host is up", operator()); n != 0 || err != nil {
+		if n, err := e.ResendAll(t.Context(), "nobody", "the host is up", person()); n != 0 || err != nil {
 			t.Errorf("of a merchant that has none %d are sent again, %v", n, err)
 		}
-		n, err := e.ResendAll(t.Context(), "", "the host is up", operator())
+		n, err := e.ResendAll(t.Context(), "", "the host is up", person())
 		if n != 4 || err != nil {
 			t.Errorf("%d are sent again, %v", n, err)
 		}

@@ -6,11 +6,12 @@ import (
 
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/operator"
 )
 
 // Resend has the reversal or capture of a manual payment sent again, at once, and repeated as if its first try were
 // now. reason is as Resolve has it. Errors: ErrReason, ErrNotFound, ErrConflict, or the ledger's.
-func (e *Engine) Resend(ctx context.Context, merchant, id, reason string, actor Actor) error {
+func (e *Engine) Resend(ctx context.Context, merchant, id, reason string, actor operator.Actor) error {
 	if err := checkWord(reason, actor); err != nil {
 		return err
 	}
@@ -28,7 +29,7 @@ func (e *Engine) Resend(ctx context.Context, merchant, id, reason string, actor 
 
 // ResendAll is Resend of every manual payment, of one merchant unless that is empty, and counts them. What was done
 // before an error stays done.
-func (e *Engine) ResendAll(ctx context.Context, merchant, reason string, actor Actor) (resent int, err error) {
+func (e *Engine) ResendAll(ctx context.Context, merchant, reason string, actor operator.Actor) (resent int, err error) {
 	if err := checkWord(reason, actor); err != nil {
 		return 0, err
 	}
@@ -36,7 +37,7 @@ func (e *Engine) ResendAll(ctx context.Context, merchant, reason string, actor A
 		do: func(tx *ledger.Tx, p book.Payment) (bool, error) { return true, resend(tx, p, reason, actor) }})
 }
 
-func resend(tx *ledger.Tx, p book.Payment, reason string, actor Actor) error {
+func resend(tx *ledger.Tx, p book.Payment, reason string, actor operator.Actor) error {
 	_, err := tx.Append(actor.Event(p.Merchant, book.PaymentResent{ID: p.ID, Reason: reason}))
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/loggable"
+	"nightdrop/vault/internal/operator"
 )
 
 // Resolve does what a person says became of a payment whose reversal or capture is being repeated (stages unknown,
@@ -19,7 +20,7 @@ import (
 // before the word is taken: a message that is under way is waited for, and its answer, when one comes, counts and not
 // the word. reason is 1 to 200 printable ASCII characters in which no account number could stand. Errors: ErrReason,
 // ErrNotFound, ErrConflict (naming what may be said of the payment), ctx's, or the ledger's.
-func (e *Engine) Resolve(ctx context.Context, merchant, id string, as envelope.Status, reason string, actor Actor) error {
+func (e *Engine) Resolve(ctx context.Context, merchant, id string, as envelope.Status, reason string, actor operator.Actor) error {
 	if err := checkWord(reason, actor); err != nil {
 		return err
 	}
@@ -85,7 +86,7 @@ func (e *Engine) payment(merchant, id string) (p book.Payment, err error) {
 }
 
 // checkWord checks the reason and the evidence of a person's word.
-func checkWord(reason string, actor Actor) error {
+func checkWord(reason string, actor operator.Actor) error {
 	if len(reason) < 1 || len(reason) > maxText || !loggable.Text(reason) {
 		return ErrReason
 	}

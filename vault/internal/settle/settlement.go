@@ -9,10 +9,8 @@ import (
 
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/operator"
 )
-
-// All stands for every batch that is closed and not settled.
-const All uint32 = 0
 
 // Settlement is what one run of Settle did.
 type Settlement struct {
@@ -27,7 +25,7 @@ type Settlement struct {
 // batch of a file that was begun before takes that file's other batches along. Whatever interrupts it, the next run goes on; a run that
 // finds nothing to do changes nothing. What fails of one batch does not stop the others. Errors (joined): ErrNotFound,
 // ErrConflict, ErrTotalsDiffer, ErrUnavailable, ErrFileThere, or the ledger's.
-func (e *Engine) Settle(ctx context.Context, batch uint32, method book.Method, actor Actor, progress Progress) (Settlement, error) {
+func (e *Engine) Settle(ctx context.Context, batch uint32, method book.Method, actor operator.Actor, progress operator.Progress) (Settlement, error) {
 	if !e.operation.TryLock() {
 		return Settlement{}, busy()
 	}
@@ -66,7 +64,7 @@ func (e *Engine) Settle(ctx context.Context, batch uint32, method book.Method, a
 // due lists what is to be settled: closed batches that are not settled, with those that share a file with them.
 func (e *Engine) due(batch uint32, method book.Method) ([]book.Batch, error) {
 	open := func(b book.Batch) bool { return b.Stage == book.BatchFixed || b.Stage == book.BatchDiffers }
-	if batch == All {
+	if batch == book.AllBatches {
 		return e.batches(func(b book.Batch) bool { return open(b) && (method == "" || method == b.Method) })
 	}
 	b, err := e.batch(batch)
@@ -84,8 +82,8 @@ func (e *Engine) due(batch uint32, method book.Method) ([]book.Batch, error) {
 
 type settlement struct {
 	engine   *Engine
-	actor    Actor
-	progress Progress
+	actor    operator.Actor
+	progress operator.Progress
 	done     int // payments settled
 	steps    int // of work done: a card payment is settled, an entry is numbered, written and settled
 	total    int // steps there are
@@ -97,7 +95,7 @@ const stepsOfEntry = 3
 // step reports that n steps are done. An entry that is written twice counts once too often, so it is cut.
 func (s *settlement) step(n int) {
 	s.steps = min(s.steps+n, s.total)
-	s.progress.report(s.steps, s.total)
+	s.progress.Report(s.steps, s.total)
 }
 
 // outcome reads what became of the batches and their files.

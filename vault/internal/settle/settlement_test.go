@@ -36,14 +36,14 @@ func TestCloseAndSettle(t *testing.T) {
 		waittest.For(t, "four outcomes", func() bool {
 			return c.stage(ids[0]) == book.StageApproved && c.stage(ids[3]) == book.StageReversed
 		})
-		closed, err := e.CloseBatch(t.Context(), "shop-1", "", operator(), nil)
+		closed, err := e.CloseBatch(t.Context(), "shop-1", "", person(), nil)
 		c.must(err)
 		want := []book.Total{{Currency: "USD", Count: 2, Amount: 4499}}
 		if len(closed) != 1 || closed[0].Stage != book.BatchFixed || !slices.Equal(closed[0].Totals, want) {
 			t.Fatalf("closed %+v", closed)
 		}
 		var seen []int
-		done, err := e.Settle(t.Context(), All, "", operator(), func(done, total int) { seen = append(seen, done, total) })
+		done, err := e.Settle(t.Context(), book.AllBatches, "", person(), func(done, total int) { seen = append(seen, done, total) })
 		c.must(err)
 		if done.Payments != 2 || len(done.Batches) != 1 || done.Batches[0].Stage != book.BatchDone {
 			t.Errorf("settled %+v", done)
@@ -63,9 +63,9 @@ func TestCloseAndSettle(t *testing.T) {
 func (c *counter) changesNothing(e *Engine) {
 	c.t.Helper()
 	before := c.logSize()
-	closed, err := e.CloseBatch(c.t.Context(), "", "", operator(), nil)
+	closed, err := e.CloseBatch(c.t.Context(), "", "", person(), nil)
 	c.must(err)
-	done, err := e.Settle(c.t.Context(), All, "", operator(), nil)
+	done, err := e.Settle(c.t.Context(), book.AllBatches, "", person(), nil)
 	c.must(err)
 	if len(closed) != 0 || done.Payments != 0 || c.logSize() != before {
 		c.t.Errorf("a second run closed %d, settled %d and logged %d events", len(closed), done.Payments, c.logSize()-before)
@@ -87,14 +87,14 @@ func TestNewSalesJoinTheNextBatch(t *testing.T) {
 	e := c.engine(nil)
 	first := c.post(1000)
 	c.finish(e)
-	_, err := e.CloseBatch(t.Context(), "", "", operator(), nil)
+	_, err := e.CloseBatch(t.Context(), "", "", person(), nil)
 	c.must(err)
 	second := c.post(2000)
 	c.finish(e)
 	if a, b := c.Payment("shop-1", first[0]).Batch, c.Payment("shop-1", second[0]).Batch; a != 1 || b != 2 {
 		t.Errorf("batches %d and %d", a, b)
 	}
-	if _, err := e.Settle(t.Context(), 2, "", operator(), nil); !errors.Is(err, ErrConflict) {
+	if _, err := e.Settle(t.Context(), 2, "", person(), nil); !errors.Is(err, ErrConflict) {
 		t.Errorf("settling an open batch: %v", err)
 	}
 }
@@ -108,12 +108,12 @@ func TestCloseWaitsForAnswers(t *testing.T) {
 	e := c.engine(func(cfg *Config) { cfg.Acquirer, cfg.Patience = slow, time.Second })
 	c.while(e, func() {
 		waittest.For(t, "the sale to be in flight", func() bool { return c.stage(ids[0]) == book.StageAuthorising })
-		_, err := e.CloseBatch(t.Context(), "shop-1", "", operator(), nil)
+		_, err := e.CloseBatch(t.Context(), "shop-1", "", person(), nil)
 		if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), ids[0]) {
 			t.Errorf("closing over an outstanding answer: %v", err)
 		}
 		close(release)
-		closed, err := e.CloseBatch(t.Context(), "shop-1", "", operator(), nil)
+		closed, err := e.CloseBatch(t.Context(), "shop-1", "", person(), nil)
 		c.must(err)
 		if len(closed) != 1 || len(closed[0].Totals) != 1 || closed[0].Totals[0].Count != 1 {
 			t.Errorf("closed %+v", closed)
@@ -131,19 +131,19 @@ func TestCloseWaitsForUnknown(t *testing.T) {
 	})
 	c.while(e, func() {
 		waittest.For(t, "the sale to be unknown", func() bool { return c.stage(ids[0]) == book.StageUnknown })
-		_, err := e.CloseBatch(t.Context(), "", "", operator(), nil)
+		_, err := e.CloseBatch(t.Context(), "", "", person(), nil)
 		if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), ids[0]) {
 			t.Errorf("closing over an unknown outcome: %v", err)
 		}
-		if _, err := e.Settle(t.Context(), 1, "", operator(), nil); !errors.Is(err, ErrConflict) {
+		if _, err := e.Settle(t.Context(), 1, "", person(), nil); !errors.Is(err, ErrConflict) {
 			t.Errorf("settling a batch that is still closing: %v", err)
 		}
 	})
 	e = c.engine(nil) // the next start reaches the host
 	c.finish(e)
-	_, err := e.CloseBatch(t.Context(), "", "", operator(), nil)
+	_, err := e.CloseBatch(t.Context(), "", "", person(), nil)
 	c.must(err)
-	_, err = e.Settle(t.Context(), 1, "", operator(), nil)
+	_, err = e.Settle(t.Context(), 1, "", person(), nil)
 	c.must(err)
 	if c.batch(1).Stage != book.BatchDone {
 		t.Errorf("batch is %s", c.batch(1).Stage)
@@ -157,10 +157,10 @@ func TestTotalsDiffer(t *testing.T) {
 	e := c.engine(nil)
 	c.finish(e)
 	stray := c.strayCharge(ids[0])
-	_, err := e.CloseBatch(t.Context(), "", "", operator(), nil)
+	_, err := e.CloseBatch(t.Context(), "", "", person(), nil)
 	c.must(err)
 	for range 2 {
-		if _, err = e.Settle(t.Context(), All, "", operator(), nil); !errors.Is(err, ErrTotalsDiffer) {
+		if _, err = e.Settle(t.Context(), book.AllBatches, "", person(), nil); !errors.Is(err, ErrTotalsDiffer) {
 			t.Fatalf("settling with other totals: %v", err)
 		}
 	}
@@ -172,7 +172,7 @@ func TestTotalsDiffer(t *testing.T) {
 	}
 	_, err = c.client.Reverse(t.Context(), stray)
 	c.must(err)
-	done, err := e.Settle(t.Context(), All, "", operator(), nil)
+	done, err := e.Settle(t.Context(), book.AllBatches, "", person(), nil)
 	c.must(err)
 	if done.Payments != 2 || c.batch(1).Stage != book.BatchDone {
 		t.Errorf("after the books are equal: %d settled, batch %s", done.Payments, c.batch(1).Stage)
@@ -202,17 +202,17 @@ func TestHostDownAtSettlement(t *testing.T) {
 	c.post(1000)
 	e := c.engine(func(cfg *Config) { cfg.Patience = 300 * time.Millisecond })
 	c.finish(e)
-	_, err := e.CloseBatch(t.Context(), "", "", operator(), nil)
+	_, err := e.CloseBatch(t.Context(), "", "", person(), nil)
 	c.must(err)
 	address := c.host.Addr()
 	c.must(c.host.Close())
 	waittest.For(t, "the line to be down", func() bool { return c.client.Ready() != nil })
-	if _, err := e.Settle(t.Context(), All, "", operator(), nil); !errors.Is(err, ErrUnavailable) {
+	if _, err := e.Settle(t.Context(), book.AllBatches, "", person(), nil); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("settling without a host: %v", err)
 	}
 	c.startHost(address)
 	waittest.For(t, "the line to be up", func() bool { return c.client.Ready() == nil })
-	_, err = e.Settle(t.Context(), All, "", operator(), nil)
+	_, err = e.Settle(t.Context(), book.AllBatches, "", person(), nil)
 	c.must(err)
 	if c.batch(1).Stage != book.BatchDone {
 		t.Errorf("batch is %s", c.batch(1).Stage)
@@ -228,10 +228,10 @@ func TestSettleGoesOnWhereItStopped(t *testing.T) {
 	}
 	e := c.engine(nil)
 	c.finish(e)
-	_, err := e.CloseBatch(t.Context(), "", "", operator(), nil)
+	_, err := e.CloseBatch(t.Context(), "", "", person(), nil)
 	c.must(err)
 	ctx, leave := context.WithCancel(t.Context())
-	_, err = e.Settle(ctx, All, "", operator(), func(done, _ int) {
+	_, err = e.Settle(ctx, book.AllBatches, "", person(), func(done, _ int) {
 		if done > 0 {
 			leave()
 		}
@@ -242,7 +242,7 @@ func TestSettleGoesOnWhereItStopped(t *testing.T) {
 	if got := c.count(book.StageSettled); got != chunk {
 		t.Errorf("%d settled before the stop", got)
 	}
-	done, err := e.Settle(t.Context(), All, "", operator(), nil)
+	done, err := e.Settle(t.Context(), book.AllBatches, "", person(), nil)
 	c.must(err)
 	if done.Payments != 480-chunk || c.count(book.StageSettled) != 480 {
 		t.Errorf("the second run settled %d, in all %d", done.Payments, c.count(book.StageSettled))
@@ -253,21 +253,21 @@ func TestSettleGoesOnWhereItStopped(t *testing.T) {
 func TestSettleRefusals(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	e := c.engine(nil)
-	if _, err := e.Settle(t.Context(), 17, "", operator(), nil); !errors.Is(err, ErrNotFound) {
+	if _, err := e.Settle(t.Context(), 17, "", person(), nil); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a batch that is not there: %v", err)
 	}
-	if _, err := e.CloseBatch(t.Context(), "shop-9", "", operator(), nil); !errors.Is(err, ErrNotFound) {
+	if _, err := e.CloseBatch(t.Context(), "shop-9", "", person(), nil); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a merchant that is not there: %v", err)
 	}
-	closed, err := e.CloseBatch(t.Context(), "shop-1", "", operator(), nil)
+	closed, err := e.CloseBatch(t.Context(), "shop-1", "", person(), nil)
 	if err != nil || len(closed) != 0 {
 		t.Errorf("a merchant without a batch: %v %v", closed, err)
 	}
 	e.operation.Lock()
-	if _, err := e.Settle(t.Context(), All, "", operator(), nil); !errors.Is(err, ErrConflict) {
+	if _, err := e.Settle(t.Context(), book.AllBatches, "", person(), nil); !errors.Is(err, ErrConflict) {
 		t.Errorf("two settlements at once: %v", err)
 	}
-	if _, err := e.CloseBatch(t.Context(), "", "", operator(), nil); !errors.Is(err, ErrConflict) {
+	if _, err := e.CloseBatch(t.Context(), "", "", person(), nil); !errors.Is(err, ErrConflict) {
 		t.Errorf("a close during a settlement: %v", err)
 	}
 	e.operation.Unlock()

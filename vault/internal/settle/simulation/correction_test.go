@@ -108,7 +108,7 @@ func (w *world) say(e *settle.Engine, p book.Payment) error {
 		w.wrong = append(w.wrong, book.Key{Merchant: p.Merchant, ID: p.ID})
 	}
 	if p.AtHost && !slices.Contains(p.Resolutions(), truth) { // it stands, and its shop was told otherwise: it is a line from now on
-		err := e.Correct(w.t.Context(), p.Merchant, p.ID, truth, false, "the acquirer reverses it no more", operator())
+		err := e.Correct(w.t.Context(), p.Merchant, p.ID, truth, false, "the acquirer reverses it no more", person())
 		w.did(fmt.Sprintf("correct %s to %s", p.ID, truth), err)
 		return err
 	}
@@ -116,7 +116,7 @@ func (w *world) say(e *settle.Engine, p book.Payment) error {
 	if !inPart(p, records) && w.errs() {
 		as = other(p, truth)
 	}
-	err := e.Resolve(w.t.Context(), p.Merchant, p.ID, as, "the acquirer's book says so", operator())
+	err := e.Resolve(w.t.Context(), p.Merchant, p.ID, as, "the acquirer's book says so", person())
 	w.did(fmt.Sprintf("resolve %s as %s", p.ID, as), err)
 	if as != truth {
 		w.wrong = append(w.wrong, book.Key{Merchant: p.Merchant, ID: p.ID})
@@ -142,7 +142,7 @@ func (w *world) correct(due func(book.Payment) bool) {
 				return nil
 			}
 			reverse := as != fell(p) && (w.draw.IntN(4) == 0 || inPart(p, records))
-			return e.Correct(w.t.Context(), p.Merchant, p.ID, as, reverse, "the acquirer's listing says otherwise", operator())
+			return e.Correct(w.t.Context(), p.Merchant, p.ID, as, reverse, "the acquirer's listing says otherwise", person())
 		})
 	}
 }

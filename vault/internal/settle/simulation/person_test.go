@@ -52,7 +52,7 @@ func (w *world) resolveEarly() {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
-		err := w.process.engine.Resolve(ctx, p.Merchant, p.ID, as, "the acquirer's book says so", operator())
+		err := w.process.engine.Resolve(ctx, p.Merchant, p.ID, as, "the acquirer's book says so", person())
 		cancel()
 		w.did(fmt.Sprintf("resolve %s as %s while it is repeated", p.ID, as), err)
 	}
@@ -61,7 +61,7 @@ func (w *world) resolveEarly() {
 // resend has whatever was repeated in vain be sent again.
 func (w *world) resend() {
 	w.revive()
-	n, err := w.process.engine.ResendAll(w.t.Context(), "", "the acquirer asks for it", operator())
+	n, err := w.process.engine.ResendAll(w.t.Context(), "", "the acquirer asks for it", person())
 	w.did(fmt.Sprintf("send %d again", n), err)
 }
 
@@ -124,7 +124,7 @@ func (w *world) fresh() (names []string) {
 // take has the vault take a file of the bank, which it has to.
 func (w *world) take(name, content string) {
 	w.do("take the bank's file "+name, func(e *settle.Engine) error {
-		done, err := e.ImportAnswers(w.t.Context(), name, strings.NewReader(content), operator())
+		done, err := e.ImportAnswers(w.t.Context(), name, strings.NewReader(content), person())
 		if err == nil {
 			w.story.tell("  %d returns, %d notices, %d acknowledgements, %d repeats, already %v", done.Returns, done.Changes, done.Acknowledgements, done.Repeats, done.Already)
 		}
@@ -135,7 +135,7 @@ func (w *world) take(name, content string) {
 // takeDamaged offers the vault a file of the bank with a defect, which it has to refuse whole; or, where one entry is odd, to take without that.
 func (w *world) takeDamaged(name, content, defect string, odd bool) {
 	w.revive()
-	done, err := w.process.engine.ImportAnswers(w.t.Context(), name, strings.NewReader(content), operator())
+	done, err := w.process.engine.ImportAnswers(w.t.Context(), name, strings.NewReader(content), person())
 	w.story.tell("offered the bank's file %s with a defect (%s): %v", name, defect, err)
 	if odd && err == nil && done.LeftCount == 1 {
 		return

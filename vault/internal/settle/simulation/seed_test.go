@@ -17,7 +17,6 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/intake/intaketest"
-	"nightdrop/vault/internal/settle"
 )
 
 var (
@@ -257,7 +256,7 @@ func (w *world) merchants() (ids []string) {
 func (w *world) settleSome() {
 	method := []book.Method{"", book.MethodCard, book.MethodBank}[w.draw.IntN(3)]
 	w.revive()
-	_, err := w.process.engine.Settle(w.t.Context(), settle.All, method, operator(), nil)
+	_, err := w.process.engine.Settle(w.t.Context(), book.AllBatches, method, person(), nil)
 	w.did(fmt.Sprintf("settle %q", method), err)
 }
 

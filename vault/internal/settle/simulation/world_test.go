@@ -20,6 +20,7 @@ import (
 	"nightdrop/vault/internal/intake"
 	"nightdrop/vault/internal/intake/intaketest"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/operator"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -264,11 +265,11 @@ func (w *world) do(what string, ask func(*settle.Engine) error) {
 }
 
 func (w *world) close(merchant string, method book.Method) error {
-	_, err := w.process.engine.CloseBatch(w.t.Context(), merchant, method, operator(), nil)
+	_, err := w.process.engine.CloseBatch(w.t.Context(), merchant, method, person(), nil)
 	return err
 }
 
-func operator() settle.Actor { return settle.Actor{Name: "user:root", Origin: "socket"} }
+func person() operator.Actor { return operator.Actor{Name: "user:root", Origin: "socket"} }
 
 // closeAll closes whatever is open.
 func (w *world) closeAll() {
@@ -279,7 +280,7 @@ func (w *world) closeAll() {
 func (w *world) settleAll() {
 	w.correct(anyone)
 	w.do("settle all batches", func(e *settle.Engine) error {
-		_, err := e.Settle(w.t.Context(), settle.All, "", operator(), nil)
+		_, err := e.Settle(w.t.Context(), book.AllBatches, "", person(), nil)
 		return err
 	})
 }

@@ -1,4 +1,4 @@
-package main
+package volume
 
 import (
 	"errors"
@@ -11,15 +11,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sysfs is where the kernel tells which block devices lie on which.
+// sysfs is where the kernel says which block devices lie on which.
 const sysfs = "/sys"
 
-// disks are the devices that a directory lies on, as major:minor: the file system's own number and every block device
+// Devices are the devices that a directory lies on, as major:minor: the file system's own number and every block device
 // below it.
-type disks map[string]bool
+type Devices map[string]bool
 
-// meet reports whether the two have a device in common.
-func (d disks) meet(other disks) bool {
+// Meet reports whether the two have a device in common.
+func (d Devices) Meet(other Devices) bool {
 	for device := range d {
 		if other[device] {
 			return true
@@ -28,10 +28,10 @@ func (d disks) meet(other disks) bool {
 	return false
 }
 
-// disksOf returns what a directory lies on, or the nearest one above it that is there. Partitions count as their
-// disk, and volumes (LVM, dm-crypt, RAID) as all that they are made of; what the kernel at sys does not tell is the
+// DevicesOf returns what a directory lies on, or the nearest one above it that is there. Partitions count as their
+// disk, and volumes (LVM, dm-crypt, RAID) as all that they are made of; what the kernel does not say is the
 // file system alone, as with btrfs or NFS.
-func disksOf(sys, path string) (disks, error) {
+func DevicesOf(path string) (Devices, error) {
 	info, err := os.Stat(path)
 	for ; errors.Is(err, fs.ErrNotExist) && path != filepath.Dir(path); info, err = os.Stat(path) {
 		path = filepath.Dir(path)
@@ -43,12 +43,12 @@ func disksOf(sys, path string) (disks, error) {
 	if err := unix.Stat(path, &stat); err != nil {
 		return nil, fmt.Errorf("on which disk %s is: %w", info.Name(), err)
 	}
-	found := disks{}
-	found.add(sys, fmt.Sprintf("%d:%d", unix.Major(stat.Dev), unix.Minor(stat.Dev)))
+	found := Devices{}
+	found.add(sysfs, fmt.Sprintf("%d:%d", unix.Major(stat.Dev), unix.Minor(stat.Dev)))
 	return found, nil
 }
 
-func (d disks) add(sys, device string) {
+func (d Devices) add(sys, device string) {
 	if d[device] {
 		return
 	}
@@ -70,7 +70,7 @@ func (d disks) add(sys, device string) {
 }
 
 // addAt adds the device of a directory of sysfs.
-func (d disks) addAt(sys, block string) {
+func (d Devices) addAt(sys, block string) {
 	number, err := os.ReadFile(filepath.Join(block, "dev"))
 	if err != nil {
 		return

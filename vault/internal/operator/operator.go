@@ -1,0 +1,29 @@
+// Package operator says who acts on the vault, and what is said to him of how far his work has come. It knows neither the socket on which
+// operators ask nor what is done for them.
+package operator
+
+import "nightdrop/vault/internal/book"
+
+// Actor is on whose behalf an operation is done; it stands in every event of it.
+type Actor struct {
+	Name    string // "user:NAME"
+	Origin  string // "socket"
+	Purpose string // what for, in a few words; may be empty
+
+	Evidence string // hex SHA-256 of what proves a person's word; may be empty
+}
+
+// Event is an event of this actor.
+func (a Actor) Event(merchant string, body book.Body) book.Event {
+	return book.Event{Actor: a.Name, Origin: a.Origin, Purpose: a.Purpose, Evidence: a.Evidence, Merchant: merchant, Body: body}
+}
+
+// Progress is called with how much of an operation is done; total may be zero while it is not known. It is not called concurrently.
+type Progress func(done, total int)
+
+// Report calls p, unless it is nil: nobody asked.
+func (p Progress) Report(done, total int) {
+	if p != nil {
+		p(done, total)
+	}
+}
