@@ -87,11 +87,17 @@ const (
 	threshold = 2
 )
 
+// maxSocketPath is Linux's limit of a unix socket's path (sockaddr_un).
+const maxSocketPath = 107
+
 // New makes keys, certificates and configuration in o.Dir, which may hold no site. Nothing runs yet.
 func New(ctx context.Context, o Options) (*Site, error) {
 	s := &Site{Options: o.withDefaults()}
 	if err := s.absolute(); err != nil {
 		return nil, err
+	}
+	if socket := s.Path("vault", "vault.sock"); len(socket) > maxSocketPath {
+		return nil, fmt.Errorf("the path of the vault's socket, %s, would be longer than %d bytes: choose a directory with a shorter path", socket, maxSocketPath)
 	}
 	for _, dir := range []string{"relay", "simulator", "returns", "shops", "logs", "journal"} {
 		if err := os.MkdirAll(s.Path(dir), 0o700); err != nil {
