@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -189,11 +190,14 @@ type trainingFacts struct {
 	Vault    string
 	Pids     map[string]int
 	Accounts []struct{ Name, File string }
-	Outcomes []struct {
-		Account, Code, Status, Answer string
-		Amount                        int64
-	}
-	Try []struct{ Command string }
+	Outcomes []trainingOutcome
+	Returns  string
+	Try      []struct{ Command string }
+}
+
+type trainingOutcome struct {
+	Account, Code, Status, Answer string
+	Amount                        int64
 }
 
 // factsOf reads the line of facts.
@@ -212,7 +216,7 @@ func factsOf(t *testing.T, tr *trainer) (f trainingFacts) {
 	return f
 }
 
-// TestTrainingOutcomes posts a sale for each outcome that a training site names, and reads that outcome.
+// TestTrainingOutcomes posts a sale for each outcome that a training site names, reads that outcome, and has the bank's file imported.
 func TestTrainingOutcomes(t *testing.T) {
 	tr := keepSite(t, filepath.Join(t.TempDir(), "site"), "--json")
 	facts := factsOf(t, tr)
@@ -247,7 +251,7 @@ func TestTrainingOutcomes(t *testing.T) {
 		t.Fatalf("%d outcomes", len(want))
 	}
 	got := map[string]string{}
-	waittest.For(t, "the outcomes", func() bool {
+	results := func() {
 		for line := range strings.Lines(paste(t, read)) {
 			var r struct {
 				Facts struct{ Status, Code, Reference string }
@@ -259,6 +263,9 @@ func TestTrainingOutcomes(t *testing.T) {
 				got[r.Facts.Reference] = r.Facts.Status + " " + r.Facts.Code
 			}
 		}
+	}
+	waittest.For(t, "the outcomes", func() bool {
+		results()
 		return len(got) >= len(want)
 	})
 	for reference, is := range want {
@@ -266,6 +273,21 @@ func TestTrainingOutcomes(t *testing.T) {
 			t.Errorf("%s is said to be %s and is %s", reference, is, got[reference])
 		}
 	}
+
+	paste(t, facts.Try[2].Command)
+	waittest.For(t, "the bank's answer", func() bool {
+		answers, err := filepath.Glob(filepath.Join(facts.Returns, "*.ach"))
+		return err == nil && len(answers) > 0
+	})
+	imported := paste(t, filepath.Join(binaries, "vault")+" returns import "+facts.Returns+"/*.ach --dir "+facts.Vault)
+	if !regexp.MustCompile(`\.ach +1 +1 `).MatchString(imported) {
+		t.Errorf("the bank's file has not one return and one notice of change: %s", imported)
+	}
+	returned := fmt.Sprintf("outcome-%d", slices.IndexFunc(facts.Outcomes, func(o trainingOutcome) bool { return o.Amount == 900201 }))
+	waittest.For(t, "the return's result", func() bool {
+		results()
+		return got[returned] == "returned ach-R01"
+	})
 	tr.interrupt()
 }
 
@@ -325,5 +347,18 @@ func TestAProgramOfASiteThatEndsIsReported(t *testing.T) {
 			t.Errorf("%s still runs: %v", name, err)
 		}
 	}
+	again := keepSite(t, dir, "--json")
+	facts = factsOf(t, again)
+	if err := again.cmd.Process.Kill(); err != nil { // and a site that is killed itself leaves nobody behind
+		t.Fatal(err)
+	}
+	waittest.For(t, "all programs to be gone", func() bool {
+		for _, pid := range facts.Pids {
+			if !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+				return false
+			}
+		}
+		return true
+	})
 	keepSite(t, dir).await(ready)
 }

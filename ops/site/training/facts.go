@@ -130,8 +130,8 @@ var outcomes = []outcome{
 	{"visa", "", 900_102, "reversed", "iso-00", "the line breaks: unknown, until it is reversed"},
 	{"visa", "", 900_300, "reversed", "iso-00", "half is approved, and that is reversed"},
 	{"bank", "", 1250, "accepted", "ok", "waits for the file that batch settle writes"},
-	{"bank", "", 900_201, "accepted", "ok", "returned after settling; 900200 + NN: code RNN"},
-	{"bank", "", 900_402, "accepted", "ok", "settled, with a notice of change; 900400 + NN: CNN"},
+	{"bank", "", 900_201, "accepted", "ok", "returned by the file that the bank answers with; 900200 + NN: code RNN"},
+	{"bank", "", 900_402, "accepted", "ok", "a notice of change in that file; 900400 + NN: CNN"},
 }
 
 // commands are the three to try.
@@ -145,12 +145,12 @@ func (t *training) commands() []try {
 		files[a.Name] = a.File
 	}
 	return []try{
-		{"A sale is sealed, and posted:", folded(" | ",
+		{"A sale is sealed, and posted", folded(" | ",
 			shell(append([]string{storefront, "seal", "--amount", "1250", "--currency", "EUR", "--reference", "table-7",
 				"--account", files["visa"], "--code", files["code"]}, connection...)...),
 			shell(append(append([]string{storefront, "post", "/dev/stdin"}, connection...), outbox...)...))},
-		{"Its result is read:", folded("", shell(append(append([]string{storefront, "results", "--wait", "10s"}, connection...), outbox...)...))},
-		{"The day is settled:", folded(" && ", shell(append([]string{vault, "batch", "list"}, dir...)...),
+		{"Its result is read", folded("", shell(append(append([]string{storefront, "results", "--wait", "10s"}, connection...), outbox...)...))},
+		{"The day is settled", folded(" && ", shell(append([]string{vault, "batch", "list"}, dir...)...),
 			shell(append([]string{vault, "batch", "close", "--all"}, dir...)...), shell(append([]string{vault, "batch", "settle", "--all"}, dir...)...))},
 	}
 }
@@ -216,7 +216,7 @@ func (t *training) show() error {
 	}
 	fmt.Fprintf(t.out, "\nTry in another terminal:\n")
 	for _, c := range f.Try {
-		fmt.Fprintf(t.out, "\n%s\n  %s\n", c.What, c.Command)
+		fmt.Fprintf(t.out, "\n%s:\n  %s\n", c.What, c.Command)
 	}
 	fmt.Fprintf(t.out, "\nFor training only: the custodians' shares lie beside the vault (custodian-1 to custodian-%d), so whoever reads this directory\n"+
 		"can open everything. Use no real account. Ctrl-C stops it; the next start goes on.\n", len(f.Shares))

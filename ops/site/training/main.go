@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"nightdrop/ops/site"
 )
@@ -35,9 +36,13 @@ Exit codes: 0 stopped by Ctrl-C or SIGTERM; 1 failed, or one of the programs end
 a site's or is in use, or a port of the site is taken.
 `
 
+// patience is how long a stop is left in peace.
+const patience = 2 * time.Second
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait
+	// A later Ctrl-C does not wait any more; one at once may be the same, from make or for the whole process group.
+	context.AfterFunc(ctx, func() { time.AfterFunc(patience, stop) })
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)

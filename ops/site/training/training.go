@@ -43,6 +43,9 @@ func (t *training) run(ctx context.Context, dir, bin string) (err error) {
 	var made bool
 	t.site, made, err = site.Keep(ctx, site.Options{Dir: dir, Bin: bin, AnswerTimeout: answerTimeout, RepeatFor: repeatFor,
 		EnvelopeBytes: envelopeBytes, BothJournals: true, Auditor: auditor, ConfirmClock: true, Progress: t.progress})
+	if err != nil && ctx.Err() != nil {
+		return errors.New("interrupted before it was made: nothing is left of it")
+	}
 	if err != nil {
 		return err
 	}
