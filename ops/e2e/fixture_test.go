@@ -173,47 +173,22 @@ func (s shop) readAll(ctx context.Context, chain *storefront.Chain, final map[st
 	return nil
 }
 
-// book is `simulator book --json`.
-type book struct {
-	Sales, Holds, Captures, Refunds       int
-	Charged, Credited, Reversed, Declined int
-	Doubled                               []string
-	Transactions                          []struct {
-		RRN, STAN, Answer, Kind string
-		Amount                  int64
-		Reversed                bool
-	}
-}
-
-func readBook(t *testing.T, s *site.Site) book {
+// readBook reads the acquirer's own book.
+func readBook(t *testing.T, s *site.Site) site.HostBook {
 	t.Helper()
-	out, err := s.Run(t.Context(), "simulator", "book", "--book", s.Book(), "--json")
+	b, err := s.ReadHostBook(t.Context())
 	if err != nil {
-		t.Fatal(err)
-	}
-	var b book
-	if err := json.Unmarshal([]byte(out), &b); err != nil {
 		t.Fatal(err)
 	}
 	return b
 }
 
-// bankBook is `simulator bank-book --json`.
-type bankBook struct {
-	Files, Entries, Returned int
-	Doubled                  []string
-}
-
 // awaitBank waits until the bank, which looks for files every second, has taken so many entries, and returns its book.
-func awaitBank(t *testing.T, s *site.Site, entries int) (b bankBook) {
+func awaitBank(t *testing.T, s *site.Site, entries int) (b site.BankBook) {
 	t.Helper()
 	waittest.For(t, fmt.Sprintf("%d entries at the bank", entries), func() bool {
-		out, err := s.Run(t.Context(), "simulator", "bank-book", "--book", s.BankBook(), "--json")
-		if err != nil {
-			t.Fatal(err)
-		}
-		b = bankBook{}
-		if err := json.Unmarshal([]byte(out), &b); err != nil {
+		var err error
+		if b, err = s.ReadBankBook(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		return b.Entries >= entries

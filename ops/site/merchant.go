@@ -3,7 +3,6 @@ package site
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -60,12 +59,8 @@ func (s *Site) Launch(ctx context.Context, merchants ...Merchant) error {
 
 // names are the ids or names in a list of the vault's.
 func (s *Site) names(ctx context.Context, list ...string) (map[string]bool, error) {
-	out, err := s.VaultRun(ctx, append(list, "--json")...)
-	if err != nil {
-		return nil, err
-	}
 	var listed []struct{ ID, Name string }
-	if err := json.Unmarshal([]byte(out), &listed); err != nil {
+	if err := s.runJSON(ctx, &listed, "vault", append(list, "--json", "--dir", s.Path("vault"))...); err != nil {
 		return nil, err
 	}
 	names := map[string]bool{}

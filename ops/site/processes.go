@@ -2,7 +2,6 @@ package site
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -119,13 +118,9 @@ func (s *Site) Processes() (all []*Process) {
 }
 
 // Status is `vault status`.
-func (s *Site) Status(ctx context.Context) (map[string]any, error) {
-	out, err := s.VaultRun(ctx, "status", "--json")
-	if err != nil {
-		return nil, err
-	}
-	var status map[string]any
-	return status, json.Unmarshal([]byte(out), &status)
+func (s *Site) Status(ctx context.Context) (status map[string]any, err error) {
+	err = s.runJSON(ctx, &status, "vault", "status", "--json", "--dir", s.Path("vault"))
+	return status, err
 }
 
 // Start starts simulator, relay and vault, and unlocks the vault with the first two shares.
