@@ -97,7 +97,8 @@ func New(ctx context.Context, o Options) (*Site, error) {
 		return nil, err
 	}
 	if socket := s.Path("vault", "vault.sock"); len(socket) > maxSocketPath {
-		return nil, fmt.Errorf("the path of the vault's socket, %s, would be longer than %d bytes: choose a directory with a shorter path", socket, maxSocketPath)
+		return nil, fmt.Errorf("the path of the vault's socket, %s, would be longer than %d bytes: choose a directory with a shorter path",
+			socket, maxSocketPath)
 	}
 	for _, dir := range []string{"relay", "simulator", "returns", "shops", "logs", "journal"} {
 		if err := os.MkdirAll(s.Path(dir), 0o700); err != nil {

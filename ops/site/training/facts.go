@@ -187,11 +187,13 @@ func (t *training) show() error {
 		return json.NewEncoder(t.out).Encode(f)
 	}
 	table := tabwriter.NewWriter(t.out, 0, 4, 2, ' ', 0)
-	fmt.Fprintf(table, "\nRelay's origin\t%s\nCertificate authority\t%s\nVault's verifier key\t%s\n  (pin this line)\t%s\n", f.Origin, f.CA, f.Verifier, f.Pinned)
+	fmt.Fprintf(table, "\nRelay's origin\t%s\nCertificate authority\t%s\nVault's verifier key\t%s\n  (pin this line)\t%s\n",
+		f.Origin, f.CA, f.Verifier, f.Pinned)
 	for _, m := range f.Merchants {
 		fmt.Fprintf(table, "Merchant %s\t%s (%s)\n", m.ID, m.Key, strings.Join(m.Currencies, ", "))
 	}
-	fmt.Fprintf(table, "Auditor %s\t%s\nVault's directory\t%s\nBank's answers\t%s\nLogs\t%s\n", f.Auditor.ID, f.Auditor.Key, f.Vault, f.Returns, t.site.Path("logs"))
+	fmt.Fprintf(table, "Auditor %s\t%s\nVault's directory\t%s\nBank's answers\t%s\nLogs\t%s\n",
+		f.Auditor.ID, f.Auditor.Key, f.Vault, f.Returns, t.site.Path("logs"))
 	fmt.Fprintf(table, "\nTEST ACCOUNT\tNUMBER\tFILE\n")
 	for _, a := range f.Accounts {
 		fmt.Fprintf(table, "%s\t%s\t%s\n", a.Name, a.Number, a.File)
