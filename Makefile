@@ -24,6 +24,11 @@ build: ## Build the four binaries into bin/
 demo: build ## Run 1,000 orders through relay, vault, acquirer and bank, and look for leaks
 	@$(GO) run ./ops/demo --bin bin
 
+.PHONY: site
+site: build ## Keep a whole site for training in DIR (default site) until Ctrl-C; the next start goes on
+	$(GO) build -o bin/site ./ops/site/training
+	@exec bin/site --dir "$(or $(DIR),site)"
+
 .PHONY: test
 test: ## Run every test; fails on a skipped or empty suite
 	@$(GO) test -json -count=1 -timeout 10m ./... | $(GO) run ./ops/tidy/gate

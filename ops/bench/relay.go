@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
@@ -44,13 +43,7 @@ var relayMemory = source{name: "the relay process at 256 clients", measure: func
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.Stop()) }()
-	if err := s.Start(ctx); err != nil {
-		return nil, err
-	}
-	if err := s.Enrol(ctx, relayMerchant, "EUR"); err != nil {
-		return nil, err
-	}
-	if err := s.AwaitRelay(ctx); err != nil {
+	if err := s.Launch(ctx, site.Merchant{ID: relayMerchant, Currencies: []string{"EUR"}}); err != nil {
 		return nil, err
 	}
 	posts := relayPosts
@@ -71,7 +64,7 @@ func load(ctx context.Context, s *site.Site, posts int) error {
 		return err
 	}
 	defer client.CloseIdleConnections()
-	sales, err := sealedSales(ctx, s, client)
+	sales, err := sealedSales(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -84,13 +77,6 @@ func load(ctx context.Context, s *site.Site, posts int) error {
 		sale.ID = uuid.NewString()
 		signed, err := envelope.Sign(sale, signer)
 		return signed.Note, err
-	}
-	first, err := fresh(0)
-	if err != nil {
-		return err
-	}
-	if err := enrolled(ctx, client, s.Origin(), first); err != nil {
-		return err
 	}
 	var next atomic.Int64
 	clients, ctx := errgroup.WithContext(ctx)
@@ -114,19 +100,6 @@ func load(ctx context.Context, s *site.Site, posts int) error {
 	return clients.Wait()
 }
 
-// enrolled posts until the relay has heard of the merchant from the vault, which takes about a second.
-func enrolled(ctx context.Context, client *http.Client, origin string, body []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	for {
-		err := post(ctx, client, origin, body)
-		if err == nil || ctx.Err() != nil {
-			return err
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-}
-
 // signerOf reads the shop's signing key, which its SDK keeps to itself.
 func signerOf(s *site.Site) (*note.Signer, error) {
 	text, err := os.ReadFile(s.Identity(relayMerchant))
@@ -143,19 +116,12 @@ func signerOf(s *site.Site) (*note.Signer, error) {
 }
 
 // sealedSales seals sales of three X-Wing parts.
-func sealedSales(ctx context.Context, s *site.Site, client *http.Client) ([]envelope.Envelope, error) {
-	identity, err := storefront.LoadIdentity(s.Identity(relayMerchant))
+func sealedSales(ctx context.Context, s *site.Site) ([]envelope.Envelope, error) {
+	shop, err := s.Shop(relayMerchant)
 	if err != nil {
 		return nil, err
 	}
-	vault, err := note.ParseVerifier(s.Verifier)
-	if err != nil {
-		return nil, err
-	}
-	shop, err := storefront.New(storefront.Config{Relay: s.Origin(), Vault: vault, Identity: identity, HTTP: client})
-	if err != nil {
-		return nil, err
-	}
+	defer shop.HTTP.CloseIdleConnections()
 	sales := make([]envelope.Envelope, relayEnvelopes)
 	for n := range sales {
 		sealed, err := shop.Seal(ctx, storefront.Payment{
@@ -166,7 +132,7 @@ func sealedSales(ctx context.Context, s *site.Site, client *http.Client) ([]enve
 		if err != nil {
 			return nil, err
 		}
-		signed, err := envelope.Open[envelope.Envelope](sealed.Note, identity.Verifier())
+		signed, err := envelope.Open[envelope.Envelope](sealed.Note, shop.Identity.Verifier())
 		if err != nil {
 			return nil, err
 		}

@@ -2,40 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 )
 
-// hostBook is what `simulator book --json` tells.
-type hostBook struct {
-	Sales, Holds, Captures, Refunds       int
-	Charged, Credited, Reversed, Declined int
-	Doubled                               []string
-	Transactions                          []struct {
-		RRN, Answer, Kind string
-		Amount            int64
-		Reversed          bool
-	}
-}
-
-// bankBook is what `simulator bank-book --json` tells.
-type bankBook struct {
-	Entries, Returned int
-	Doubled           []string
-	List              []struct {
-		Name    string
-		Entries []struct {
-			Trace, Return string
-			Credit        bool
-			Amount        int64
-		}
-	}
-}
-
 // compareBooks holds the vault's ledger against the acquirer's own book, payment by payment.
 func (d *demo) compareBooks(ctx context.Context) error {
-	var book hostBook
-	if err := d.simulatorBook(ctx, &book, "book", "--book", d.site.Book()); err != nil {
+	book, err := d.site.ReadHostBook(ctx)
+	if err != nil {
 		return err
 	}
 	moved := map[string]int64{} // amount by retrieval reference number, of credits below 0
@@ -71,8 +44,8 @@ func (d *demo) compareBooks(ctx context.Context) error {
 
 // compareBank does the same with the bank's book of the settlement files.
 func (d *demo) compareBank(ctx context.Context) error {
-	var book bankBook
-	if err := d.simulatorBook(ctx, &book, "bank-book", "--book", d.site.BankBook()); err != nil {
+	book, err := d.site.ReadBankBook(ctx)
+	if err != nil {
 		return err
 	}
 	moved := map[string]int64{} // amount by trace number
@@ -94,14 +67,6 @@ func (d *demo) compareBank(ctx context.Context) error {
 	d.tally.lost += lost
 	d.tally.duplicated += more + len(book.Doubled)
 	return nil
-}
-
-func (d *demo) simulatorBook(ctx context.Context, book any, args ...string) error {
-	out, err := d.site.Run(ctx, "simulator", append(args, "--json")...)
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal([]byte(out), book)
 }
 
 func (d *demo) allPayments(ctx context.Context) (all []vaultPayment, err error) {

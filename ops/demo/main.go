@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -95,34 +96,23 @@ var storing = []string{"bookshop", "tickets-live"}
 
 // open starts the three processes and enrols the shops.
 func (d *demo) open(ctx context.Context) error {
-	if err := d.site.Start(ctx); err != nil {
+	merchants := make([]site.Merchant, len(d.shops))
+	for i, shop := range d.shops {
+		merchants[i] = site.Merchant{ID: shop, Currencies: currenciesOf(d.orders, shop)}
+		if slices.Contains(storing, shop) {
+			merchants[i].Policy = []string{"--storage", "on"}
+		}
+		if shop == payouts {
+			merchants[i].Policy = append(merchants[i].Policy, "--payouts", "USD=10000000")
+		}
+	}
+	if err := d.site.Launch(ctx, merchants...); err != nil {
 		return err
 	}
 	d.say("  relay (online)    pid %-7d takes envelopes at %s and can read none of them", d.site.Relay.Pid(), d.site.Origin())
 	d.say("  vault (offline)   pid %-7d dials out only; unlocked with 2 of 3 custodians' shares", d.site.Vault.Pid())
 	d.say("  simulator         pid %-7d is acquirer (ISO 8583 over TLS) and bank (NACHA files), with books of its own", d.site.Simulator.Pid())
 	d.say("  storefronts pin   %s", d.site.Verifier)
-	for _, shop := range d.shops {
-		if err := d.site.Enrol(ctx, shop, currenciesOf(d.orders, shop)...); err != nil {
-			return err
-		}
-	}
-	for _, shop := range storing {
-		if err := d.site.Permit(ctx, shop, "--storage", "on"); err != nil {
-			return err
-		}
-	}
-	if err := d.site.Permit(ctx, payouts, "--payouts", "USD=10000000"); err != nil {
-		return err
-	}
-	if err := d.site.AwaitRelay(ctx); err != nil {
-		return err
-	}
-	for _, shop := range d.shops {
-		if err := d.site.AwaitMerchant(ctx, shop); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 

@@ -29,11 +29,8 @@ func configured(t *testing.T, o site.Options, change func(toml string) string) *
 	if err == nil {
 		err = os.WriteFile(path, []byte(change(string(text))), 0o600)
 	}
-	err = errors.Join(err, s.Start(t.Context()))
+	err = errors.Join(err, s.Launch(t.Context(), site.Merchant{ID: "bookshop", Currencies: []string{"EUR", "USD"}}))
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(s.Enrol(t.Context(), "bookshop", "EUR", "USD"), s.AwaitRelay(t.Context()), s.AwaitMerchant(t.Context(), "bookshop")); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -3,7 +3,6 @@ package e2e
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -15,12 +14,11 @@ import (
 	"nightdrop/ops/site"
 	"nightdrop/shared/durable/durabletest"
 	"nightdrop/shared/envelope"
-	"nightdrop/shared/note"
 	"nightdrop/shared/storefront"
 	"nightdrop/shared/waittest"
 )
 
-// binaries is where TestMain built the four programs.
+// binaries is where TestMain built the programs.
 var binaries string
 
 // builtVariable says where, to a process of tests that another one started.
@@ -38,7 +36,8 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer os.RemoveAll(dir)
-		build := exec.Command("go", "build", "-o", dir, "nightdrop/relay", "nightdrop/vault", "nightdrop/ops/storefront", "nightdrop/ops/simulator")
+		build := exec.Command("go", "build", "-o", dir, "nightdrop/relay", "nightdrop/vault", "nightdrop/ops/storefront", "nightdrop/ops/simulator",
+			"nightdrop/ops/site/training")
 		if out, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
 			return 1
@@ -74,14 +73,9 @@ func newSite(t *testing.T, o site.Options) *site.Site {
 	return s
 }
 
-const shownBytes = 3000
-
 func showLogs(t *testing.T, s *site.Site) {
-	for _, name := range []string{"relay", "vault", "simulator"} {
-		data, err := os.ReadFile(s.Path("logs", name+".log"))
-		if err == nil {
-			t.Logf("--- the end of %s.log\n%s", name, data[max(0, len(data)-shownBytes):])
-		}
+	for _, p := range s.Processes() {
+		t.Logf("--- the end of %s\n%s", p.Log, p.Tail())
 	}
 }
 
@@ -89,13 +83,7 @@ func showLogs(t *testing.T, s *site.Site) {
 func running(t *testing.T, o site.Options, merchant string) *site.Site {
 	t.Helper()
 	s := newSite(t, o)
-	if err := s.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Enrol(t.Context(), merchant, "EUR", "USD"); err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(s.AwaitRelay(t.Context()), s.AwaitMerchant(t.Context(), merchant)); err != nil {
+	if err := s.Launch(t.Context(), site.Merchant{ID: merchant, Currencies: []string{"EUR", "USD"}}); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -103,30 +91,22 @@ func running(t *testing.T, o site.Options, merchant string) *site.Site {
 
 // shop is a storefront's server in this process.
 type shop struct {
-	*storefront.Client
-	identity *storefront.Identity
-	outbox   *storefront.Outbox
+	site.Shop
+	outbox *storefront.Outbox
 }
 
 func newShop(t *testing.T, s *site.Site, merchant string) shop {
 	t.Helper()
-	identity, err := storefront.LoadIdentity(s.Identity(merchant))
+	connected, err := s.Shop(merchant)
 	if err != nil {
 		t.Fatal(err)
 	}
-	vault, err := note.ParseVerifier(s.Verifier)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := storefront.New(storefront.Config{Relay: s.Origin(), Vault: vault, Identity: identity, HTTP: httpClient(t, s)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	t.Cleanup(connected.HTTP.CloseIdleConnections)
 	outbox, err := storefront.OpenOutbox(filepath.Join(t.TempDir(), "outbox"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return shop{client, identity, outbox}
+	return shop{connected, outbox}
 }
 
 func httpClient(t *testing.T, s *site.Site) *http.Client {
@@ -193,47 +173,22 @@ func (s shop) readAll(ctx context.Context, chain *storefront.Chain, final map[st
 	return nil
 }
 
-// book is `simulator book --json`.
-type book struct {
-	Sales, Holds, Captures, Refunds       int
-	Charged, Credited, Reversed, Declined int
-	Doubled                               []string
-	Transactions                          []struct {
-		RRN, STAN, Answer, Kind string
-		Amount                  int64
-		Reversed                bool
-	}
-}
-
-func readBook(t *testing.T, s *site.Site) book {
+// readBook reads the acquirer's own book.
+func readBook(t *testing.T, s *site.Site) site.HostBook {
 	t.Helper()
-	out, err := s.Run(t.Context(), "simulator", "book", "--book", s.Book(), "--json")
+	b, err := s.ReadHostBook(t.Context())
 	if err != nil {
-		t.Fatal(err)
-	}
-	var b book
-	if err := json.Unmarshal([]byte(out), &b); err != nil {
 		t.Fatal(err)
 	}
 	return b
 }
 
-// bankBook is `simulator bank-book --json`.
-type bankBook struct {
-	Files, Entries, Returned int
-	Doubled                  []string
-}
-
 // awaitBank waits until the bank, which looks for files every second, has taken so many entries, and returns its book.
-func awaitBank(t *testing.T, s *site.Site, entries int) (b bankBook) {
+func awaitBank(t *testing.T, s *site.Site, entries int) (b site.BankBook) {
 	t.Helper()
 	waittest.For(t, fmt.Sprintf("%d entries at the bank", entries), func() bool {
-		out, err := s.Run(t.Context(), "simulator", "bank-book", "--book", s.BankBook(), "--json")
-		if err != nil {
-			t.Fatal(err)
-		}
-		b = bankBook{}
-		if err := json.Unmarshal([]byte(out), &b); err != nil {
+		var err error
+		if b, err = s.ReadBankBook(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		return b.Entries >= entries

@@ -208,10 +208,10 @@ func (f *flipped) becomeStandard(e ended, before map[string]int) {
 // begin starts relay and vault and unlocks.
 func (f *flipped) begin(ctx context.Context) error {
 	if err := f.StartRelay(ctx); err != nil {
-		return fmt.Errorf("%w: %s", err, f.log("relay"))
+		return fmt.Errorf("%w: %s", err, site.Tail(f.Path("logs", "relay.log")))
 	}
 	if err := f.StartVault(ctx); err != nil {
-		return fmt.Errorf("%w: %s", err, f.log("vault"))
+		return fmt.Errorf("%w: %s", err, site.Tail(f.Path("logs", "vault.log")))
 	}
 	return f.Unlock(ctx, 1, 2)
 }
@@ -279,13 +279,6 @@ func (f *flipped) charges() map[string]int {
 		}
 	}
 	return n
-}
-
-// log is the end of a program's log.
-func (f *flipped) log(name string) string {
-	text, err := os.ReadFile(f.Path("logs", name+".log"))
-	f.must(err)
-	return string(text[max(0, len(text)-shownBytes):])
 }
 
 // loud finds the messages of warnings and errors.

@@ -165,7 +165,9 @@ func TestVaultWaitsForItsChannel(t *testing.T) {
 	s := newSite(t, site.Options{})
 	for _, step := range []func(context.Context) error{s.StartSimulator, s.StartVault,
 		func(ctx context.Context) error { return s.Unlock(ctx, 1, 2) },
-		func(ctx context.Context) error { return s.Enrol(ctx, "bookshop", "EUR") }, s.StartRelay, s.AwaitRelay,
+		func(ctx context.Context) error {
+			return s.Enrol(ctx, site.Merchant{ID: "bookshop", Currencies: []string{"EUR"}})
+		}, s.StartRelay, s.AwaitRelay,
 		func(ctx context.Context) error { return s.AwaitMerchant(ctx, "bookshop") }} {
 		if err := step(t.Context()); err != nil {
 			t.Fatal(err)

@@ -60,7 +60,7 @@ func resultsIssued(t *testing.T, s *site.Site, merchant string) int {
 func TestOneMerchantFillsResultsForItselfOnly(t *testing.T) {
 	const orders = 1800 // of which RESULTS, 10 MiB, holds some 1,300
 	s := running(t, site.Options{EnvelopeBytes: 20 << 20, ChannelBytes: 40 << 20}, "bookshop")
-	if err := s.Enrol(t.Context(), "velo-works", "EUR"); err != nil {
+	if err := s.Enrol(t.Context(), site.Merchant{ID: "velo-works", Currencies: []string{"EUR"}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.AwaitMerchant(t.Context(), "velo-works"); err != nil {

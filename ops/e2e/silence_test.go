@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"io"
 	"os"
 	"strings"
@@ -25,8 +24,7 @@ func TestAHostThatIsSilentForAWhile(t *testing.T) {
 	s := newSite(t, site.Options{AnswerTimeout: 200 * time.Millisecond, ReversalRetry: 20 * time.Millisecond, RepeatFor: 24 * time.Hour,
 		Acquirer: []string{`repeat_every = "300ms"`, "silences = 3", "outstanding = 4"}})
 	line := newDeafLine(t, s)
-	if err := errors.Join(s.Start(t.Context()), s.Enrol(t.Context(), "bookshop", "EUR"), s.AwaitRelay(t.Context()),
-		s.AwaitMerchant(t.Context(), "bookshop")); err != nil {
+	if err := s.Launch(t.Context(), site.Merchant{ID: "bookshop", Currencies: []string{"EUR"}}); err != nil {
 		t.Fatal(err)
 	}
 	c := newTill(t, s, "bookshop")

@@ -74,7 +74,7 @@ func caseRows(t *testing.T, name string) [][]string {
 // and has them captured, voided, refunded, compared, settled and told; only what is new is refused.
 func TestAWithdrawnCurrencyStrandsNothing(t *testing.T) {
 	s := running(t, site.Options{}, "bookshop")
-	if err := s.Enrol(t.Context(), "geysir", "ISK", "EUR"); err != nil {
+	if err := s.Enrol(t.Context(), site.Merchant{ID: "geysir", Currencies: []string{"ISK", "EUR"}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.AwaitMerchant(t.Context(), "geysir"); err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -89,6 +90,19 @@ func (p *Process) ended() error {
 		return fmt.Errorf("%s ended: %w (see %s)", p.Name, p.err, p.Log)
 	}
 	return nil
+}
+
+// tailLines is how much of a log is shown where its program failed.
+const tailLines = 20
+
+// Tail is the end of the log.
+func (p *Process) Tail() string { return Tail(p.Log) }
+
+// Tail is the end of a log file, empty where there is none.
+func Tail(path string) string {
+	text, _ := os.ReadFile(path)
+	all := strings.SplitAfter(string(text), "\n")
+	return strings.Join(all[max(0, len(all)-tailLines-1):], "")
 }
 
 // pollPause is how often a condition is looked at.

@@ -2,16 +2,13 @@ package site
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -32,7 +29,7 @@ func (s *Site) StartSimulator(ctx context.Context) (err error) {
 	if err := os.Remove(address); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	args := []string{"serve", "--listen", fmt.Sprintf("%s:%d", s.VaultSees, s.ports.host), "--book", s.Book(),
+	args := []string{"serve", "--listen", fmt.Sprintf("%s:%d", s.VaultSees, s.ports.Host), "--book", s.Book(),
 		"--late-after", s.LateAfter.String(), "--address-file", address,
 		"--tls-cert", s.Path("tls", "simulator.pem"), "--tls-key", s.Path("tls", "simulator.key"), "--tls-client-ca", s.CA(),
 		"--bank-outbox", s.BankOutbox(), "--bank-returns", s.Returns(), "--bank-book", s.BankBook(), "--bank-returns-after", s.BankAfter.String()}
@@ -90,7 +87,11 @@ func (s *Site) StartVault(ctx context.Context) (err error) {
 
 // Unlock gives the vault two of the three shares, by number.
 func (s *Site) Unlock(ctx context.Context, one, other int) error {
-	_, err := s.VaultRun(ctx, "unlock", "--share", s.share(one), "--share", s.share(other))
+	args := []string{"unlock", "--share", s.share(one), "--share", s.share(other)}
+	if s.ConfirmClock {
+		args = append(args, "--confirm-clock")
+	}
+	_, err := s.VaultRun(ctx, args...)
 	return err
 }
 
@@ -98,77 +99,73 @@ func (s *Site) share(number int) string {
 	return s.Path(fmt.Sprintf("custodian-%d", number), fmt.Sprintf("%s-share-%d", vaultName, number))
 }
 
+// Shares are the files of all the custodians' shares.
+func (s *Site) Shares() (files []string) {
+	for number := range shares {
+		files = append(files, s.share(number+1))
+	}
+	return files
+}
+
+// Processes are the programs that were started, in the order in which they are stopped.
+func (s *Site) Processes() (all []*Process) {
+	for _, p := range []*Process{s.Vault, s.Relay, s.Simulator} {
+		if p != nil {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
 // Status is `vault status`.
-func (s *Site) Status(ctx context.Context) (map[string]any, error) {
-	out, err := s.VaultRun(ctx, "status", "--json")
-	if err != nil {
-		return nil, err
-	}
-	var status map[string]any
-	return status, json.Unmarshal([]byte(out), &status)
-}
-
-// Enrol makes a merchant's identity and enrols it at the vault, with a company that settlement files name.
-func (s *Site) Enrol(ctx context.Context, merchant string, currencies ...string) error {
-	if err := os.MkdirAll(filepath.Dir(s.Identity(merchant)), 0o700); err != nil {
-		return err
-	}
-	lines, err := s.Run(ctx, "storefront", "keygen", "--merchant", merchant, "--out", s.Identity(merchant))
-	if err != nil {
-		return err
-	}
-	keys := map[string]string{}
-	for line := range strings.Lines(lines) {
-		what, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-		keys[what] = value
-	}
-	_, err = s.VaultRun(ctx, "merchant", "add", merchant, "--name", merchant, "--verifier", keys["verifier"], "--reply-key", keys["reply-key"],
-		"--currency", strings.Join(currencies, ","), "--company-name", company(merchant), "--company-id", companyID(merchant))
-	return err
-}
-
-// Permit changes a merchant's policy by the flags of `vault merchant policy`.
-func (s *Site) Permit(ctx context.Context, merchant string, flags ...string) error {
-	_, err := s.VaultRun(ctx, append([]string{"merchant", "policy", merchant}, flags...)...)
-	return err
-}
-
-// company is a merchant's name in a settlement file, at most 16 characters.
-func company(merchant string) string {
-	name := strings.ToUpper(merchant)
-	return name[:min(len(name), 16)]
-}
-
-// companyID is 10 digits that a bank might have given a merchant.
-func companyID(merchant string) string {
-	return fmt.Sprintf("1%09d", crc32.ChecksumIEEE([]byte(merchant))%1_000_000_000)
+func (s *Site) Status(ctx context.Context) (status map[string]any, err error) {
+	err = s.runJSON(ctx, &status, "vault", "status", "--json", "--dir", s.Path("vault"))
+	return status, err
 }
 
 // Start starts simulator, relay and vault, and unlocks the vault with the first two shares.
 func (s *Site) Start(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{s.StartSimulator, s.StartRelay, s.StartVault} {
-		if err := step(ctx); err != nil {
-			return err
-		}
+	if err := s.StartSimulator(ctx); err != nil {
+		return err
 	}
-	return s.Unlock(ctx, 1, 2)
+	s.Progress("simulator, acquirer and bank: pid %d", s.Simulator.Pid())
+	if err := s.StartRelay(ctx); err != nil {
+		return err
+	}
+	s.Progress("relay: pid %d, %s", s.Relay.Pid(), s.Origin())
+	if err := s.StartVault(ctx); err != nil {
+		return err
+	}
+	s.Progress("vault: pid %d, locked", s.Vault.Pid())
+	if err := s.Unlock(ctx, 1, 2); err != nil {
+		return err
+	}
+	s.Progress("vault: unlocked by the shares in custodian-1 and custodian-2")
+	return nil
+}
+
+// Ended waits until one of the programs ends, and returns it, or nil when ctx is done first.
+func (s *Site) Ended(ctx context.Context) *Process {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-s.Simulator.done:
+		return s.Simulator
+	case <-s.Relay.done:
+		return s.Relay
+	case <-s.Vault.done:
+		return s.Vault
+	}
 }
 
 // Stop stops what runs, the vault first, and tells what did not end well.
 func (s *Site) Stop() error {
 	var all []error
-	for _, p := range []*Process{s.Vault, s.Relay, s.Simulator} {
-		if p != nil && p.Running() {
+	for _, p := range s.Processes() {
+		if p.Running() {
 			all = append(all, p.Stop())
+			s.Progress("%s: stopped", p.Name)
 		}
 	}
 	return errors.Join(all...)
-}
-
-// AwaitMerchant waits until the relay has heard from the vault that the merchant is enrolled.
-func (s *Site) AwaitMerchant(ctx context.Context, merchant string) error {
-	return s.Relay.await(ctx, readyLimit, func() error {
-		_, err := s.ShopRun(ctx, merchant, "results")
-		return err
-	})
 }

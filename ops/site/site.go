@@ -2,6 +2,7 @@ package site
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -18,6 +19,7 @@ import (
 
 	"nightdrop/ops/authority"
 	"nightdrop/shared/config"
+	"nightdrop/shared/durable"
 )
 
 // Options say what kind of site to put up.
@@ -41,7 +43,11 @@ type Options struct {
 	Mishaps       string        // how often it misbehaves, NAME=RATE,...; default the simulator's
 	VaultSees     string        // address under which the vault reaches relay and simulator; default 127.0.0.1
 	BothJournals  bool          // the vault's journal is in the channel and in journal/; default in the channel alone
+	Auditor       string        // name of an auditor who may open the log before the first payment; default nobody
+	ConfirmClock  bool          // custodians vouch for the vault's clock whenever they unlock: a site that is stopped for days needs it
 	VaultPrefix   []string      // command that runs the vault's daemon, such as ip netns exec NAME; default none
+
+	Progress func(format string, args ...any) // called at each step of a start and a stop; default nothing
 }
 
 // Site is a whole Nightdrop in one directory:
@@ -53,7 +59,9 @@ type Options struct {
 //	simulator/    the acquirer host's book, and the bank's
 //	returns/      the bank's answers
 //	shops/NAME/   each merchant's identity, outbox and sales
+//	auditor/      the auditor's key, with Auditor
 //	logs/         what the processes wrote
+//	site.json     what the next start needs
 //
 // Its methods are not safe for concurrent use, but Run is.
 type Site struct {
@@ -66,10 +74,11 @@ type Site struct {
 	relayKey  string // vkey
 	vaultNkey string // public
 	ports     ports
+	lock      *os.File // held while the process lives
 }
 
 // ports stay the same when a process is started again.
-type ports struct{ relay, admin, channel, host int }
+type ports struct{ Relay, Admin, Channel, Host int }
 
 const (
 	vaultName = "vault.nightdrop.example"
@@ -78,45 +87,31 @@ const (
 	threshold = 2
 )
 
-// New makes keys, certificates and configuration. Nothing runs yet.
+// maxSocketPath is Linux's limit of a unix socket's path (sockaddr_un).
+const maxSocketPath = 107
+
+// New makes keys, certificates and configuration in o.Dir, which may hold no site. Nothing runs yet.
 func New(ctx context.Context, o Options) (*Site, error) {
-	if o.AnswerTimeout == 0 {
-		o.AnswerTimeout = 3 * time.Second
+	s := &Site{Options: o.withDefaults()}
+	if err := s.absolute(); err != nil {
+		return nil, err
 	}
-	if o.LateAfter == 0 {
-		o.LateAfter = 2 * o.AnswerTimeout
+	if socket := s.Path("vault", "vault.sock"); len(socket) > maxSocketPath {
+		return nil, fmt.Errorf("the path of the vault's socket, %s, would be longer than %d bytes: choose a directory with a shorter path",
+			socket, maxSocketPath)
 	}
-	if o.ReversalRetry == 0 {
-		o.ReversalRetry = 500 * time.Millisecond
-	}
-	if o.RepeatFor == 0 {
-		o.RepeatFor = 20 * time.Second
-	}
-	if o.Rate == 0 {
-		o.Rate = 100_000
-	}
-	if o.EnvelopeBytes == 0 {
-		o.EnvelopeBytes = 2 << 30
-	}
-	if o.ChannelBytes == 0 {
-		o.ChannelBytes = 4 * o.EnvelopeBytes
-	}
-	if o.VaultSees == "" {
-		o.VaultSees = "127.0.0.1"
-	}
-	for _, path := range []*string{&o.Dir, &o.Bin} {
-		absolute, err := filepath.Abs(*path)
-		if err != nil {
-			return nil, err
-		}
-		*path = absolute
-	}
-	s := &Site{Options: o}
 	for _, dir := range []string{"relay", "simulator", "returns", "shops", "logs", "journal"} {
 		if err := os.MkdirAll(s.Path(dir), 0o700); err != nil {
 			return nil, err
 		}
 	}
+	if err := s.takeLock(); err != nil {
+		return nil, err
+	}
+	if err := durable.Absent(s.Path(stateFile)); err != nil {
+		return nil, err
+	}
+	s.Progress("a certificate authority, keys and settings are made")
 	if err := s.certify(); err != nil {
 		return nil, err
 	}
@@ -126,7 +121,34 @@ func New(ctx context.Context, o Options) (*Site, error) {
 	if err := os.Mkdir(s.BankOutbox(), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, err
 	}
-	return s, s.configure()
+	if err := s.configure(); err != nil {
+		return nil, err
+	}
+	return s, s.save()
+}
+
+func (o Options) withDefaults() Options {
+	o.AnswerTimeout = cmp.Or(o.AnswerTimeout, 3*time.Second)
+	o.LateAfter = cmp.Or(o.LateAfter, 2*o.AnswerTimeout)
+	o.ReversalRetry = cmp.Or(o.ReversalRetry, 500*time.Millisecond)
+	o.RepeatFor = cmp.Or(o.RepeatFor, 20*time.Second)
+	o.Rate = cmp.Or(o.Rate, 100_000)
+	o.EnvelopeBytes = cmp.Or(o.EnvelopeBytes, 2<<30)
+	o.ChannelBytes = cmp.Or(o.ChannelBytes, 4*o.EnvelopeBytes)
+	o.VaultSees = cmp.Or(o.VaultSees, "127.0.0.1")
+	if o.Progress == nil {
+		o.Progress = func(string, ...any) {}
+	}
+	return o
+}
+
+func (s *Site) absolute() (err error) {
+	for _, path := range []*string{&s.Dir, &s.Bin} {
+		if *path, err = filepath.Abs(*path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Path is a path below the site's directory.
@@ -135,10 +157,10 @@ func (s *Site) Path(parts ...string) string {
 }
 
 // Origin is the relay's public origin.
-func (s *Site) Origin() string { return fmt.Sprintf("https://127.0.0.1:%d", s.ports.relay) }
+func (s *Site) Origin() string { return fmt.Sprintf("https://127.0.0.1:%d", s.ports.Relay) }
 
 // Admin is the origin of the relay's admin listener.
-func (s *Site) Admin() string { return fmt.Sprintf("http://127.0.0.1:%d", s.ports.admin) }
+func (s *Site) Admin() string { return fmt.Sprintf("http://127.0.0.1:%d", s.ports.Admin) }
 
 // CA is the PEM file of the site's certificate authority.
 func (s *Site) CA() string { return s.Path("tls", "ca.pem") }
@@ -221,7 +243,7 @@ const (
 
 // choose finds four different ports that are free on every address of the machine.
 func (p *ports) choose() error {
-	wanted := []*int{&p.relay, &p.admin, &p.channel, &p.host}
+	wanted := []*int{&p.Relay, &p.Admin, &p.Channel, &p.Host}
 	for range portTries {
 		if len(wanted) == 0 {
 			return nil

@@ -47,7 +47,7 @@ var mayWrite = map[string]string{
 	"vault/internal/replay/spill/records.go": "a file without a name, gone with the process",
 	"ops/flips/":                       "a disk laid out for a test is thrown away",
 	"ops/demo/":                        "what a demonstration leaves is thrown away",
-	"ops/site/":                        "a site for tests and demonstrations is thrown away",
+	"ops/site/":                        "a site for tests, demonstrations and training holds nothing real; what it must know again goes by durable",
 }
 
 func TestFilesAreWrittenInOnePlace(t *testing.T) {
