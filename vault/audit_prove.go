@@ -11,6 +11,7 @@ import (
 	"nightdrop/shared/command"
 	"nightdrop/shared/durable"
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/replay"
 )
 
@@ -56,8 +57,8 @@ that time finds the sealed entries by their hashes and can open them too.`,
 
 // run replays and tells.
 func (o *proveOptions) run(cmd *cobra.Command, dir string, g *global, c console) error {
-	merchant, id, ok := strings.Cut(o.payment, "/")
-	if !ok || !envelope.ValidMerchant(merchant) || !envelope.ValidID(id) {
+	name, err := control.ParsePaymentName(o.payment)
+	if err != nil || !envelope.ValidMerchant(name.Merchant) || !envelope.ValidID(name.ID) {
 		return fmt.Errorf("%w: --payment is MERCHANT/ID, as `vault payment list` and results have it", command.ErrUsage)
 	}
 	if err := durable.Fresh(o.out); err != nil {
@@ -72,7 +73,7 @@ func (o *proveOptions) run(cmd *cobra.Command, dir string, g *global, c console)
 	if progress != nil {
 		r.Progress = func(done, total int64) { progress(int(done), int(total)) }
 	}
-	story, _, err := replay.Tell(cmd.Context(), r, merchant, id)
+	story, _, err := replay.Tell(cmd.Context(), r, name.Merchant, name.ID)
 	done()
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -20,7 +21,7 @@ func newPaymentResolveCommand(g *global, c console) *cobra.Command {
 	var r control.Resolution
 	var evidence string
 	cmd := &cobra.Command{
-		Use:   "resolve ID --as STATUS --reason TEXT [--correct [--reverse]] [--evidence FILE] [--merchant ID]",
+		Use:   "resolve [MERCHANT/]ID --as STATUS --reason TEXT [--correct [--reverse]] [--evidence FILE] [--merchant ID]",
 		Short: "Say what became of a payment that the acquirer never answered for",
 		Long: `Say what became of a payment whose reversal or capture is repeated without an answer (status unknown, voiding,
 capturing or correcting), or was for hours in vain (manual): a person asks the acquirer and decides. "vault payment show" tells what it may be resolved as: a sale, authorisation
@@ -40,9 +41,13 @@ later, it is a repeat; another reason is listed there. R61 to R77 are between ba
 		Example: "  vault payment resolve 0190c8f2-7d1e-7b5a-9c3f-2a6d4e8b1c07 --as reversed --reason \"acquirer, call 4711: never charged\"\n" +
 			"  vault payment resolve 0190c8f2-7d1e-7b5a-9c3f-2a6d4e8b1c07 --correct --as approved --reason \"its listing has it\" --evidence listing.csv\n" +
 			"  vault payment resolve 0190c8f2-7d1e-7b5a-9c3f-2a6d4e8b1c07 --as returned --code ach-R03 --reason \"bank's portal\" --evidence page.pdf",
-		Args: command.Arguments(cobra.ExactArgs(1)),
+		Args: command.Arguments(cobra.RangeArgs(1, 2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if r.ID = args[0]; !slices.Contains(resolutions, r.As) {
+			name, err := paymentName(args)
+			if err != nil {
+				return err
+			}
+			if r.ID, r.Merchant = name.ID, cmp.Or(name.Merchant, r.Merchant); !slices.Contains(resolutions, r.As) {
 				return fmt.Errorf("%w: --as is one of %v", command.ErrUsage, resolutions)
 			}
 			if returned := r.As == envelope.StatusReturned; returned != (r.Code != "") || returned && evidence == "" {

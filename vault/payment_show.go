@@ -15,16 +15,23 @@ import (
 
 func newPaymentShowCommand(g *global, c console) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "show MERCHANT ID",
+		Use:     "show MERCHANT/ID",
 		Short:   "Show a payment; of its account never more than the masked number",
-		Example: "  vault payment show shop-1 0190c8f2-7d1e-7b5a-9c3f-2a6d4e8b1c07",
-		Args:    command.Arguments(cobra.ExactArgs(2)),
+		Example: "  vault payment show shop-1/0190c8f2-7d1e-7b5a-9c3f-2a6d4e8b1c07",
+		Args:    command.Arguments(cobra.RangeArgs(1, 2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			name, err := paymentName(args)
+			if err == nil && name.Merchant == "" {
+				err = fmt.Errorf("%w: %w", command.ErrUsage, control.ErrPaymentName)
+			}
+			if err != nil {
+				return err
+			}
 			client, err := g.client()
 			if err != nil {
 				return err
 			}
-			p, err := client.Payment(cmd.Context(), args[0], args[1])
+			p, err := client.Payment(cmd.Context(), name.Merchant, name.ID)
 			if err != nil {
 				return err
 			}
@@ -33,6 +40,15 @@ func newPaymentShowCommand(g *global, c console) *cobra.Command {
 	}
 	g.readingFlags(cmd)
 	return cmd
+}
+
+// paymentName reads the payment that a command's arguments name.
+func paymentName(args []string) (control.PaymentName, error) {
+	name, err := control.ParsePaymentName(args...)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", command.ErrUsage, err)
+	}
+	return name, err
 }
 
 func printPayment(w io.Writer, p control.Payment) {

@@ -89,7 +89,7 @@ func (h *Head) load(path string, now func() time.Time) error {
 	}
 	if len(data) == 0 {
 		h.logger.Warn("the head file names no bag, as no ack of this relay is known: this run begins a new chain, which the vault reports "+
-			"where more bags of this relay came ever than may be in flight at once", "path", path)
+			"where more bags of this relay came ever than may be in flight at once", "file", path)
 		return nil
 	}
 	if h.last, err = parseHead(data); err == nil {
@@ -113,7 +113,7 @@ func (h *Head) beginAnew(path string, now func() time.Time, damage error) error 
 	}
 	// A crash here leaves the damaged file too, of which the next start keeps another copy.
 	h.logger.Error("the head file is damaged: this run begins a new chain, which the vault will report as a restart without after; a copy of the damaged file is kept",
-		"path", path, "kept", aside, "error", damage)
+		"file", path, "kept", aside, "error", damage)
 	if err := h.file.Truncate(0); err != nil {
 		return fmt.Errorf("empty the damaged head file: %w", err)
 	}

@@ -59,7 +59,7 @@ func (d *daemon) serve(ctx context.Context, o Options) error {
 			d.logger.Info("stopping")
 			return nil
 		case <-d.wedged():
-			d.logger.Error("the channel's store failed and stays so; starting anew", "hint", "look for a full or failing disk")
+			d.logger.Error("the channel's store failed and stays so; starting anew", "do", "look for a full or failing disk")
 			return ErrWedged
 		case err := <-d.failed:
 			return err

@@ -144,7 +144,7 @@ func (b *Board) takeDirectory(msg []byte) error {
 	b.logger.Info("directory taken", "serial", d.Serial, "generation", d.Generation, "keys", len(d.Keys), "expires", d.Expires)
 	if !slices.Contains(d.Relays, b.relay) {
 		b.logger.Warn("the directory does not list this relay's key: nothing is taken until the vault's operators add it to relays in vault.toml",
-			"vkey", b.relay.String())
+			"verifier", b.relay.String())
 	}
 	return nil
 }

@@ -100,7 +100,7 @@ func (p *secondPlace) begin(ctx context.Context, u *unlocked) error {
 		return err
 	}
 	if err != nil {
-		u.config.Logger.Warn("the vault begins its work without its journal; it takes and sends nothing until it is in order", "place", p.State().Place, "cause", err)
+		u.config.Logger.Warn("the vault begins its work without its journal; it takes and sends nothing until it is in order", "place", p.State().Place, "error", err)
 	}
 	var run context.Context
 	run, p.stop = context.WithCancel(context.Background())
@@ -242,7 +242,7 @@ func (u *unlocked) flushJournal() {
 		err = u.journal.Durable(limited, size)
 	}
 	if err != nil {
-		u.config.Logger.Warn("the last entries of the log have not reached the journal; they will after the next unlock", "cause", err)
+		u.config.Logger.Warn("the last entries of the log have not reached the journal; they will after the next unlock", "error", err)
 	}
 }
 

@@ -30,7 +30,7 @@ func (u *unlocked) mendMark(ctx context.Context, confirmed, vouched bool, actor 
 	if err := u.commit(ctx, actor.Event("", mended)); err != nil {
 		return err
 	}
-	u.config.Logger.Warn("the high-water mark could not be read and is written anew", "cause", bad, "by", by)
+	u.config.Logger.Warn("the high-water mark could not be read and is written anew", "error", bad, "by", by)
 	return u.ledger.TrustMark()
 }
 

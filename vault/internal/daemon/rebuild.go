@@ -24,7 +24,7 @@ func (d *Daemon) openLedger(anew bool) (*ledger.Ledger, error) {
 		if !errors.Is(err, ledger.ErrOlder) {
 			return l, err
 		}
-		d.config.Logger.Info("the ledger has an older format; it is rebuilt from its log", "cause", err)
+		d.config.Logger.Info("the ledger has an older format; it is rebuilt from its log", "error", err)
 	}
 	if err := d.rebuildLedger(path, o, anew); err != nil {
 		return nil, err

@@ -31,7 +31,7 @@ func (i *Intake) seal(m merchant, v *verdict, token string, acct *account.Accoun
 	defer clear(plain)
 	slot, sealed, err := i.Accounts.SealStored(v.envelope.Merchant, token, plain)
 	if errors.Is(err, keyring.ErrFull) {
-		i.Logger.Error("an account cannot be stored", "merchant", v.envelope.Merchant, "cause", err)
+		i.Logger.Error("an account cannot be stored", "merchant", v.envelope.Merchant, "error", err)
 		return nil // the commit answers limit
 	}
 	if err != nil {
@@ -131,7 +131,7 @@ func (i *Intake) openStored(st state, merchant, token string) (*account.Account,
 		}
 		before := record.Slot
 		if record, there, err = st.stored(merchant, token); there && err == nil && record.Slot == before {
-			i.Logger.Error("a stored account does not open; its shop must store it again", "merchant", merchant, "cause", failure)
+			i.Logger.Error("a stored account does not open; its shop must store it again", "merchant", merchant, "error", failure)
 			return nil, nil
 		}
 	}

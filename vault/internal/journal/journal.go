@@ -196,7 +196,7 @@ func (j *Journal) failed(err error) {
 	j.looked, j.cause = false, err
 	j.mu.Unlock()
 	if before == nil || before.Error() != err.Error() {
-		j.lines.Error("stands still", "the journal stands still: nothing is sent to an acquirer", "place", j.cfg.Name, "cause", err)
+		j.lines.Error("stands still", "the journal stands still: nothing is sent to an acquirer", "place", j.cfg.Name, "error", err)
 	}
 }
 

@@ -158,7 +158,7 @@ func (j *Journal) mend(ctx context.Context, generation uint64, now contents, lac
 
 // lost has the ledger know, with a finding, how much less the place holds: a crash while it is filled again is no older ledger then.
 func (j *Journal) lost(ctx context.Context, generation uint64, now contents, lack string) error {
-	j.lines.Error("lost", "the journal's place has lost entries; they are sent again", "place", j.cfg.Name, "lack", lack, "from", now.size)
+	j.lines.Error("lost", "the journal's place has lost entries; they are sent again", "place", j.cfg.Name, "missing", lack, "from", now.size)
 	j.cfg.Ledger.SetJournalled(j.cfg.Name, ledger.Journalled{Generation: generation, Size: now.size, First: now.first})
 	return j.cfg.Tell(ctx, book.IntegrityFound{Finding: book.FindingJournalLost, Detail: lack + "; it is filled again from the ledger"})
 }

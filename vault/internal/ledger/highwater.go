@@ -97,7 +97,7 @@ func (l *Ledger) checkHighWater(b *bbolt.Tx, h head) error {
 	if err != nil {
 		err = fmt.Errorf("%s: %w: %w", path, ErrMarkDamaged, err)
 		l.badMark.Store(&err)
-		l.options.Logger.Warn("the ledger may be an older copy of itself", "cause", err)
+		l.options.Logger.Warn("the ledger may be an older copy of itself", "error", err)
 		return nil
 	}
 	if h.Size < mark.Size {

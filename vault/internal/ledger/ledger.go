@@ -248,7 +248,7 @@ func open(path string, keys Keys, o Options) (*Ledger, error) {
 		return nil, err
 	}
 	if !wasClean(path) {
-		l.options.Logger.Info("the ledger was not closed properly: looking at all of it first", "path", path)
+		l.options.Logger.Info("the ledger was not closed properly: looking at all of it first", "file", path)
 		if err := l.options.Check(path); err != nil {
 			return nil, err
 		}

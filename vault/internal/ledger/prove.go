@@ -84,9 +84,9 @@ func (l *Ledger) proveLater() {
 	case errors.Is(err, ErrClosed):
 	case err != nil:
 		close(l.unproven)
-		l.options.Logger.Error("the rest of the ledger is not what was written: it takes no more", "path", l.path, "error", err)
+		l.options.Logger.Error("the rest of the ledger is not what was written: it takes no more", "file", l.path, "error", err)
 	default:
-		l.options.Logger.Info("the rest of the ledger is what was written", "path", l.path, "took", time.Since(begun).Round(time.Millisecond).String())
+		l.options.Logger.Info("the rest of the ledger is what was written", "file", l.path, "took", time.Since(begun).Round(time.Millisecond).String())
 	}
 }
 

@@ -207,7 +207,7 @@ func (r *rebuild) openTarget(keys Keys) (err error) {
 		r.o.Logger.Info("goes on rebuilding the ledger", "entries", r.to.head.Size, "of", r.fromHead.Size)
 		return nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		r.o.Logger.Warn("begins anew to rebuild the ledger", "cause", err)
+		r.o.Logger.Warn("begins anew to rebuild the ledger", "error", err)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

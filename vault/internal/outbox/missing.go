@@ -149,7 +149,7 @@ func (o *Outbox) republish(ctx context.Context, differs difference, found []abse
 	}
 	o.losses.republished(results, len(found), o.Now())
 	o.Logger.Warn("RESULTS lost results that it had taken: they are published again", "results", results, "merchants", len(found),
-		"because", differs.why)
+		"reason", differs.why)
 	return due, nil
 }
 

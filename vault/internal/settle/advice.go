@@ -43,7 +43,7 @@ type try struct {
 func (e *Engine) advise(ctx context.Context, p book.Payment, a advice) error {
 	t, err := a.intend(ctx, p, e.advices.last(p.Number))
 	if errors.Is(err, ErrUnavailable) {
-		e.cfg.Logger.Error("a payment waits", "cause", err)
+		e.cfg.Logger.Error("a payment waits", "error", err)
 		e.advices.again(p.Number, p.Changed.Time, time.Now().Add(traceWait), lastTry{})
 		return nil
 	}
@@ -54,7 +54,7 @@ func (e *Engine) advise(ctx context.Context, p book.Payment, a advice) error {
 	answer, err := a.at.ask(ctx, t.send)
 	said, outcome := heard(answer, err)
 	log := e.cfg.Logger.With("kind", a.what, "merchant", p.Merchant, "payment", p.ID, "tries", t.tries,
-		"code", string(said), "cause", err)
+		"code", string(said), "error", err)
 	switch {
 	case outcome == acquirer.Stands:
 		return e.cfg.Ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {

@@ -131,7 +131,7 @@ func (c *closer) close(ctx context.Context, now time.Time) error {
 	c.tried = now
 	switch err := c.engine.closeAt(ctx, due); {
 	case errors.Is(err, ErrConflict):
-		c.engine.cfg.Logger.Warn("batches cannot be closed yet; it is tried again every minute", "due", due, "cause", err)
+		c.engine.cfg.Logger.Warn("batches cannot be closed yet; it is tried again every minute", "due", due, "error", err)
 		return nil
 	case err != nil:
 		return err

@@ -41,7 +41,7 @@ func (e *Engine) Odd(kind, detail string) {
 		return appendEvent(tx, "acquirer", "host", "", found)
 	})
 	if err != nil {
-		e.cfg.Logger.Error("a finding about the acquirer's host could not be committed", "kind", kind, "cause", err)
+		e.cfg.Logger.Error("a finding about the acquirer's host could not be committed", "kind", kind, "error", err)
 	}
 }
 

@@ -183,7 +183,7 @@ func (e *Engine) unsent(ctx context.Context, err error) error {
 	if !errors.Is(err, ErrUnavailable) {
 		return ended(ctx, err)
 	}
-	e.cfg.Logger.Error("a payment waits", "cause", err)
+	e.cfg.Logger.Error("a payment waits", "error", err)
 	return ended(ctx, pause(ctx, traceWait))
 }
 
@@ -233,7 +233,7 @@ func (e *Engine) conclude(ctx context.Context, p book.Payment, answer acquirer.A
 	taken := answer.Outcome == acquirer.Approves || answer.Outcome == acquirer.Declines
 	if !taken {
 		e.cfg.Logger.Warn("the outcome of a request is unknown; it will be reversed", "merchant", p.Merchant, "payment", p.ID,
-			"code", string(code), "cause", failure)
+			"code", string(code), "error", failure)
 	}
 	return e.cfg.Ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
 		if !taken {

@@ -29,7 +29,7 @@ func neverSent(ctx context.Context, failure error) bool {
 // giveUp commits that a request or a capture was never sent, and drops what was kept to send it.
 func (e *Engine) giveUp(ctx context.Context, p book.Payment, failure error) error {
 	e.cfg.Logger.Error("a request was not sent, and is given up",
-		"merchant", p.Merchant, "payment", p.ID, "cause", failure)
+		"merchant", p.Merchant, "payment", p.ID, "error", failure)
 	return e.cfg.Ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
 		now, found, err := tx.Payment(p.Merchant, p.ID)
 		if err != nil || !found {
