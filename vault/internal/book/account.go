@@ -48,10 +48,10 @@ type Block struct {
 	Since       envelope.Time `json:"since"`
 }
 
-// Blocks tells whether a return reason blocks the account: closed (R02), no account (R03), invalid number (R04), authorisation
+// blocksAccount reports whether a return reason blocks the account: closed (R02), no account (R03), invalid number (R04), authorisation
 // revoked (R07), not authorised (R10, R29). Logs are folded again with this list, so it never changes: what NACHA says otherwise
 // one day comes as a member of the event.
-func Blocks(reason string) bool {
+func blocksAccount(reason string) bool {
 	switch reason {
 	case "R02", "R03", "R04", "R07", "R10", "R29":
 		return true

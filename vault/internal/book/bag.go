@@ -23,14 +23,14 @@ type Run struct {
 	ID     string            `json:"id"`              // 32 hex
 	Number uint64            `json:"number"`          // the signed position: every bag at or below it came or is a finding
 	Digest string            `json:"digest"`          // of that bag
-	Ahead  map[uint64]string `json:"ahead,omitempty"` // digests of bags that came above Number+1, at most MaxAhead
+	Ahead  map[uint64]string `json:"ahead,omitempty"` // digests of bags that came above Number+1, at most maxAhead
 	Window int               `json:"window"`
 	Before string            `json:"before,omitempty"` // the relay's newest run when the vault first heard of this one
 	Latest envelope.Time     `json:"latest"`           // when a bag of it last came
 }
 
-// MaxAhead bounds Run.Ahead: a relay has at most 8 bags in flight (INTERFACES 8).
-const MaxAhead = 8
+// maxAhead bounds Run.Ahead: a relay has at most 8 bags in flight (INTERFACES 8).
+const maxAhead = 8
 
 // BagKey names a bag.
 type BagKey struct {
@@ -110,8 +110,8 @@ func (f *fold) bag(b BagCommitted) error {
 		maps.Copy(ahead, run.Ahead)
 		run.Ahead = ahead
 		run.absorb()
-		if len(run.Ahead) > MaxAhead {
-			return misfit("run %s is more than %d bags ahead of a gap that is no finding", b.Run, MaxAhead)
+		if len(run.Ahead) > maxAhead {
+			return misfit("run %s is more than %d bags ahead of a gap that is no finding", b.Run, maxAhead)
 		}
 	}
 	return Runs.Put(f.State, run)

@@ -54,10 +54,10 @@ func TestBagsOutOfOrderWaitForTheGap(t *testing.T) {
 
 func TestTooFarAheadOfAGap(t *testing.T) {
 	b := newBook(t)
-	for number := uint64(2); number <= 1+MaxAhead; number++ {
+	for number := uint64(2); number <= 1+maxAhead; number++ {
 		b.must("", bagNumber(number, ""))
 	}
-	b.misfits("", bagNumber(2+MaxAhead, ""))
+	b.misfits("", bagNumber(2+maxAhead, ""))
 }
 
 func TestMissingBags(t *testing.T) {

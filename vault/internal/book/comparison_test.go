@@ -82,8 +82,8 @@ func TestComparisonsWithTheBlockListAreCounted(t *testing.T) {
 func TestTheReasonsThatBlockNeverChange(t *testing.T) {
 	blocks := map[string]bool{"R02": true, "R03": true, "R04": true, "R07": true, "R10": true, "R29": true}
 	for n := range 100 {
-		if reason := fmt.Sprintf("R%02d", n); Blocks(reason) != blocks[reason] {
-			t.Errorf("%s blocks: %v", reason, Blocks(reason))
+		if reason := fmt.Sprintf("R%02d", n); blocksAccount(reason) != blocks[reason] {
+			t.Errorf("%s blocks: %v", reason, blocksAccount(reason))
 		}
 	}
 }

@@ -12,9 +12,9 @@ const drawingFile = "../../../ops/docs/payments.md"
 // drawing is the state machine as Mermaid diagrams, one a flow.
 func drawing() string {
 	var out strings.Builder
-	for _, flow := range Flows {
+	for _, flow := range flows {
 		fmt.Fprintf(&out, "\n### %s\n\n```mermaid\nstateDiagram-v2\n    direction LR\n", flow)
-		for _, m := range Moves() {
+		for _, m := range moves {
 			for _, to := range m.To {
 				if m.Flow == flow {
 					fmt.Fprintf(&out, "    %s --> %s: %s\n", m.From, to, m.Event)

@@ -229,7 +229,7 @@ func (f *fold) returned(b PaymentReturned) error {
 	if err := f.sold(p, -1); err != nil {
 		return err
 	}
-	if Blocks(reason) && p.Fingerprint != "" {
+	if blocksAccount(reason) && p.Fingerprint != "" {
 		err := BlockList.Put(f.State, Block{Merchant: p.Merchant, Fingerprint: p.Fingerprint, Code: b.Code, Payment: p.ID, Since: f.event.Time})
 		if err != nil {
 			return err

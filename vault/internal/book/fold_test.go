@@ -311,7 +311,7 @@ func TestTerminalsTakeTurnsAndKeepTheirNumbers(t *testing.T) {
 	if _, err := b.vault().NextTrace([]string{"TERM-A"}, "A", envelope.At(b.now), nil); err == nil {
 		t.Error("a trace of a terminal that has none left")
 	}
-	for i := len(b.vault().Terminals); i < MaxTerminals; i++ {
+	for i := len(b.vault().Terminals); i < maxTerminals; i++ {
 		b.vault().Terminals[fmt.Sprint(i)] = Terminal{Number: i}
 	}
 	if _, err := b.vault().NextTrace([]string{"TERM-X"}, "A", envelope.At(b.now), nil); err == nil {

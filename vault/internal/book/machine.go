@@ -57,8 +57,8 @@ const (
 	FlowKeep      Flow = "keep" // store, update, forget
 )
 
-// Flows lists them all.
-var Flows = [...]Flow{FlowSale, FlowAuthorise, FlowCapture, FlowRefund, FlowEntry, FlowVoid, FlowKeep}
+// flows lists them all.
+var flows = [...]Flow{FlowSale, FlowAuthorise, FlowCapture, FlowRefund, FlowEntry, FlowVoid, FlowKeep}
 
 // Flow is the payment's; "" of one whose order could not be read.
 func (p Payment) Flow() Flow {
@@ -88,22 +88,20 @@ func (p Payment) Credit() bool {
 	return p.Operation == envelope.OpRefund || p.Operation == envelope.OpPayout
 }
 
-// Move is one step that the machine allows: an event of that kind takes a payment of that flow from one stage to one of others. An event
+// transition is one step that the machine allows: an event of that kind takes a payment of that flow from one stage to one of others. An event
 // about a payment's capture, refund or void is written FLOW/KIND.
-type Move struct {
+type transition struct {
 	Flow  Flow
 	From  Stage
 	Event string
 	To    []Stage
 }
 
-// Moves is the state machine of payments: what is not here does not happen. A test walks every pair of stage and event, and
+// moves is the state machine of payments: what is not here does not happen. A test walks every pair of stage and event, and
 // ops/docs/payments.md is drawn from it.
-func Moves() []Move { return slices.Clone(moves[:]) }
-
 var moves = slices.Concat(moneyMoves[:], correctionMoves[:])
 
-var moneyMoves = [...]Move{
+var moneyMoves = [...]transition{
 	{FlowSale, StageReceived, "payment-refused", to(StageRejected)},
 	{FlowSale, StageReceived, "authorisation-intended", to(StageAuthorising)},
 	{FlowSale, StageAuthorising, "authorisation-answered", to(StageApproved, StageDeclined)},
@@ -215,8 +213,8 @@ type standing struct {
 }
 
 // movesFrom are the moves by where they begin.
-var movesFrom = func() map[standing][]Move {
-	by := map[standing][]Move{}
+var movesFrom = func() map[standing][]transition {
+	by := map[standing][]transition{}
 	for _, m := range moves {
 		at := standing{m.Flow, m.From}
 		by[at] = append(by[at], m)

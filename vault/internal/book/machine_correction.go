@@ -1,7 +1,7 @@
 package book
 
 // correctionMoves are what a person's correction of a person's word does (fold_correction.go).
-var correctionMoves = [...]Move{
+var correctionMoves = [...]transition{
 	{FlowSale, StageApproved, "payment-corrected", to(StageReversed)},
 	{FlowSale, StageSettled, "payment-corrected", to(StageReversed)},
 	{FlowSale, StageReversed, "payment-corrected", to(StageCorrecting, StageReversed)},

@@ -44,8 +44,8 @@ type Terminal struct {
 	Number int    `json:"number"` // of the terminal in the vault for ever, 0 to 99, in the order of first use
 }
 
-// MaxTerminals bounds how many terminal names a vault can use in its life: two digits of the RRN.
-const MaxTerminals = 100
+// maxTerminals bounds how many terminal names a vault can use in its life: two digits of the RRN.
+const maxTerminals = 100
 
 // NextTrace gives the trace numbers of the next message of the first terminal that has one left on that day; committing an
 // event that carries them uses them up, so it is called in the transaction that appends that event. A number that held says an open message
@@ -61,7 +61,7 @@ func (v Vault) NextTrace(terminals []string, acceptor string, now envelope.Time,
 		if used.Day < day {
 			used.Day, used.STAN = day, 0
 		}
-		if used.Day != day || used.Number >= MaxTerminals {
+		if used.Day != day || used.Number >= maxTerminals {
 			continue
 		}
 		stan := used.STAN + 1
@@ -84,7 +84,7 @@ func (v Vault) traced(t Trace) (map[string]Terminal, error) {
 	if !known {
 		used.Number = len(v.Terminals)
 	}
-	if used.Number >= MaxTerminals || used.Day > day || used.Day == day && t.STAN <= used.STAN || t.STAN < 1 || t.STAN > maxSTAN {
+	if used.Number >= maxTerminals || used.Day > day || used.Day == day && t.STAN <= used.STAN || t.STAN < 1 || t.STAN > maxSTAN {
 		return nil, misfit("trace number %d of terminal %s on %s is used", t.STAN, t.Terminal, day)
 	}
 	terminals := maps.Clone(v.Terminals)

@@ -316,7 +316,7 @@ func TestEveryPairOfStageAndEvent(t *testing.T) {
 			}
 		}
 	}
-	for _, m := range Moves() {
+	for _, m := range moves {
 		for _, to := range m.To {
 			if !made[fmt.Sprint(m.Flow, m.From, m.Event, to)] {
 				t.Errorf("%s at %s by %s never goes to %s", m.Flow, m.From, m.Event, to)

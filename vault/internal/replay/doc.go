@@ -1,5 +1,5 @@
 // Package replay does an exported log's sums again, with an auditor's key and nothing else: Run opens the entries of the auditor's time, verifies
-// each against the checkpoint, folds them by the very code of the vault (payment.Apply), holds the result that each issues against
+// each against the checkpoint, folds them by the very code of the vault ([book.Apply]), holds the result that each issues against
 // its leaf, counts every total anew, and compares the end with what the vault has signed elsewhere. What does not hold is a Finding, the
 // first by its index. One payment's story, with its proofs, is a Story.
 //
