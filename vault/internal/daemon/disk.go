@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"sync"
 	"time"
@@ -138,12 +137,12 @@ type guardedOutbox struct {
 func (g *diskGuard) outbox() settle.Disk { return guardedOutbox{nacha.Disk{}, g} }
 
 // Stage implements settle.Disk.
-func (o guardedOutbox) Stage(dir, name string, write func(io.Writer) error) error {
+func (o guardedOutbox) Stage(dir, name string) (nacha.StagedFile, error) {
 	o.guard.renew()
 	if err := o.guard.verdict(func(p *guarded) bool { return p.dir == dir }); err != nil {
-		return fmt.Errorf("%w: %w", settle.ErrUnavailable, err)
+		return nil, fmt.Errorf("%w: %w", settle.ErrUnavailable, err)
 	}
-	return o.Disk.Stage(dir, name, write)
+	return o.Disk.Stage(dir, name)
 }
 
 // watchDisk looks at the room, and has the beginning and the end of each time without it stand in the log.

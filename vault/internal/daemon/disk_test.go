@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"errors"
-	"io"
 	"strings"
 	"testing"
 
@@ -25,7 +24,13 @@ func TestRoomOfEachPlace(t *testing.T) {
 		}
 		return volume.Room{Free: room, Size: size}, failing
 	})
-	stage := func() error { return g.outbox().Stage(outbox, "file", func(io.Writer) error { return nil }) }
+	stage := func() error {
+		file, err := g.outbox().Stage(outbox, "file")
+		if err != nil {
+			return err
+		}
+		return file.Keep()
+	}
 	if err := errors.Join(g.fresh(), stage()); err != nil {
 		t.Fatal(err)
 	}

@@ -64,26 +64,16 @@ func (c *committer) accept(v verdict) error {
 	if err != nil {
 		return err
 	}
-	batch, full, err := c.openBatch(m, book.MethodBank, v.order)
+	joins, err := book.Joins(c.tx, m, v.joining())
 	if err != nil {
 		return err
 	}
-	if full != 0 {
-		if err := c.append(v, book.BatchClosing{Batch: full}); err != nil {
+	for _, body := range joins.Before() {
+		if err := c.append(v, body); err != nil {
 			return err
 		}
 	}
-	if batch == 0 {
-		vault, err := c.tx.Vault()
-		if err != nil {
-			return err
-		}
-		batch = vault.NextBatch
-		if err := c.append(v, book.BatchOpened{Batch: batch, Method: book.MethodBank}); err != nil {
-			return err
-		}
-	}
-	return c.append(v, book.EntryAccepted{ID: v.envelope.ID, Batch: batch, Standard: standard(v.order.Operation, m.Policy.Payees)})
+	return c.append(v, book.EntryAccepted{ID: v.envelope.ID, Batch: joins.Batch, Standard: standard(v.order.Operation, m.Policy.Payees)})
 }
 
 // standard is the NACHA class of an entry: a debit that a consumer made online, a credit to a consumer, a credit to a business.

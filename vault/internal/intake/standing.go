@@ -43,30 +43,18 @@ func (c *committer) batchFor(m book.Merchant, v *verdict) (envelope.Code, error)
 	default:
 		return envelope.CodeOK, nil
 	}
-	vault, err := c.tx.Vault()
-	if err != nil || vault.MayOpenBatch() {
-		return envelope.CodeOK, err
-	}
-	number, _, err := c.openBatch(m, v.account.method, v.order)
-	if err != nil || number != 0 {
+	joins, err := book.Joins(c.tx, m, v.joining())
+	if err != nil || joins.Batch != 0 {
 		return envelope.CodeOK, err
 	}
 	c.exhausted = true
 	return envelope.CodeLimit, nil
 }
 
-// openBatch returns the open batch that an order joins; 0 where a new one is needed. full is the open bank batch that a settlement file could
-// not hold with the order in it too; 0 where there is none.
-func (c *committer) openBatch(m book.Merchant, method book.Method, o envelope.Order) (number, full uint32, err error) {
-	number = m.Open(method)
-	if number == 0 || method != book.MethodBank {
-		return number, 0, nil
-	}
-	batch, _, err := c.tx.Batch(number)
-	if err != nil || batch.Fits(book.Payment{Operation: o.Operation, Currency: o.Currency, Amount: o.Amount}) {
-		return number, 0, err
-	}
-	return 0, number, nil
+// joining is the payment that the order makes, as far as it decides which batch it joins.
+func (v verdict) joining() book.Payment {
+	return book.Payment{Operation: v.order.Operation, Currency: v.order.Currency, Amount: v.order.Amount,
+		Method: v.account.method}
 }
 
 // byToken takes the particulars of the stored account that the order names, and makes the checks that an account part has passed by now.

@@ -25,18 +25,8 @@ func (e *Engine) Adjust(ctx context.Context, batch uint32, difference book.Total
 	if err := checkWord(reason, actor); err != nil {
 		return book.Batch{}, err
 	}
-	err := e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		b, err := unsettled(tx, batch)
-		if err != nil {
-			return err
-		}
-		if err := mayAdjust(tx, b, difference, id); err != nil {
-			return err
-		}
-		_, err = tx.Append(actor.Event(b.Merchant, book.BatchAdjusted{Batch: batch, Total: difference, Payment: id,
-			Reason: reason}))
-		return err
-	})
+	body := book.BatchAdjusted{Batch: batch, Total: difference, Payment: id, Reason: reason}
+	err := e.change(ctx, batch, body, actor, func(tx *ledger.Tx, b book.Batch) error { return mayAdjust(tx, b, difference, id) })
 	if err != nil {
 		return book.Batch{}, err
 	}
@@ -123,14 +113,21 @@ func (c Comparison) agrees(expected []book.Total) bool {
 	return slices.Equal(c.Sums, expected) && (len(c.Differences) == 0 || adjusted)
 }
 
-// agree commits that a batch was agreed.
+// agree commits that a batch was agreed; totals that were adjusted meanwhile are refused.
 func (e *Engine) agree(ctx context.Context, batch uint32, body book.BatchAgreed, actor operator.Actor) error {
+	return e.change(ctx, batch, body, actor, func(*ledger.Tx, book.Batch) error { return nil })
+}
+
+// change commits an event of a card batch that is closed and not settled, where may allows it.
+func (e *Engine) change(ctx context.Context, batch uint32, body book.Body, actor operator.Actor, may func(*ledger.Tx, book.Batch) error) error {
 	return e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		b, err := unsettled(tx, batch)
-		if err != nil {
-			return err
+		if err == nil {
+			err = may(tx, b)
 		}
-		_, err = tx.Append(actor.Event(b.Merchant, body)) // totals that were adjusted meanwhile are refused
+		if err == nil {
+			_, err = tx.Append(actor.Event(b.Merchant, body))
+		}
 		return err
 	})
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -155,11 +154,11 @@ type fullDisk struct {
 	keep          bool // what was staged stays, as after a crash
 }
 
-func (d fullDisk) Stage(dir, name string, write func(io.Writer) error) error {
+func (d fullDisk) Stage(dir, name string) (nacha.StagedFile, error) {
 	if d.stage != nil {
-		return d.stage
+		return nil, d.stage
 	}
-	return d.Disk.Stage(dir, name, write)
+	return d.Disk.Stage(dir, name)
 }
 
 func (d fullDisk) Appear(dir, name string) error {

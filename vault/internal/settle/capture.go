@@ -2,6 +2,7 @@ package settle
 
 import (
 	"context"
+	"strings"
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/acquirer"
@@ -82,6 +83,16 @@ func (e *Engine) place(tx *ledger.Tx, capture book.Payment, original acquirer.Or
 	if trace, err = e.nextTrace(tx, []string{original.Terminal}, original.Acceptor); err != nil {
 		return trace, 0, err
 	}
-	batch, err = openBatch(tx, m)
+	batch, err = joinBatch(tx, m, capture)
 	return trace, batch, err
+}
+
+// firstAnswer is the code that a capture's first try was answered with, "" where it was not; said is what the newest
+// was.
+func firstAnswer(capture book.Payment, said envelope.Code) string {
+	first := capture.First
+	if capture.Tries == 1 && first == "" {
+		first = said
+	}
+	return strings.TrimPrefix(string(first), "iso-")
 }

@@ -157,22 +157,8 @@ func lastClosing(times []time.Duration, now time.Time) (last time.Time, ok bool)
 
 // closeAt closes every batch that was open at a time and holds a payment that joined it before.
 func (e *Engine) closeAt(ctx context.Context, due time.Time) error {
-	if !e.operation.TryLock() {
-		return busy()
-	}
-	defer e.operation.Unlock()
-	actor := operator.Actor{Name: "vault", Origin: "timer", Purpose: "closing at " + due.Format("15:04")}
-	err := e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		merchants, err := merchantsOf(tx, "")
-		if err != nil {
-			return err
-		}
-		return cutOver(tx, merchants, "", actor, func(number uint32) (bool, error) { return joined(tx, number, due) })
-	})
-	if err != nil {
-		return err
-	}
-	_, err = e.fixAll(ctx, func(book.Batch) bool { return true }, 0, actor, nil)
+	_, err := e.closeBatches(ctx, closing{due: func(tx *ledger.Tx, number uint32) (bool, error) { return joined(tx, number, due) },
+		actor: operator.Actor{Name: "vault", Origin: "timer", Purpose: "closing at " + due.Format("15:04")}})
 	return err
 }
 

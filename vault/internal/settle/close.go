@@ -21,23 +21,29 @@ const maxNamed = 10
 // stop the others, and a close that was interrupted is finished by the next. Errors (joined): ErrNotFound, ErrConflict (naming the
 // payments), or the ledger's.
 func (e *Engine) CloseBatch(ctx context.Context, merchant string, method book.Method, actor operator.Actor, progress operator.Progress) ([]book.Batch, error) {
+	return e.closeBatches(ctx, closing{merchant: merchant, method: method, actor: actor, patience: e.cfg.Patience, progress: progress})
+}
+
+// closing says which batches are closed, and how long each is waited for.
+type closing struct {
+	merchant string
+	method   book.Method
+	due      func(tx *ledger.Tx, number uint32) (bool, error) // of open batches; nil: all
+	actor    operator.Actor
+	patience time.Duration
+	progress operator.Progress
+}
+
+func (e *Engine) closeBatches(ctx context.Context, c closing) ([]book.Batch, error) {
 	if !e.operation.TryLock() {
 		return nil, busy()
 	}
 	defer e.operation.Unlock()
-	err := e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		merchants, err := merchantsOf(tx, merchant)
-		if err != nil {
-			return err
-		}
-		return cutOver(tx, merchants, method, actor, func(uint32) (bool, error) { return true, nil })
-	})
-	if err != nil {
+	if err := e.cfg.Ledger.Commit(ctx, c.cutOver); err != nil {
 		return nil, err
 	}
-	return e.fixAll(ctx, func(b book.Batch) bool {
-		return (merchant == "" || b.Merchant == merchant) && (method == "" || b.Method == method)
-	}, e.cfg.Patience, actor, progress)
+	// A crash here leaves batches that are closing, which nothing joins: the next close fixes them.
+	return e.fixAll(ctx, c)
 }
 
 func busy() error {
@@ -60,20 +66,26 @@ func merchantsOf(tx *ledger.Tx, merchant string) (all []book.Merchant, err error
 	return all, err
 }
 
-// cutOver begins to close those of the merchants' open batches that are due.
-func cutOver(tx *ledger.Tx, merchants []book.Merchant, method book.Method, actor operator.Actor, due func(number uint32) (bool, error)) error {
+// cutOver begins to close those of the open batches that are due.
+func (c closing) cutOver(tx *ledger.Tx) error {
+	merchants, err := merchantsOf(tx, c.merchant)
+	if err != nil {
+		return err
+	}
 	for _, m := range merchants {
 		for _, kind := range []book.Method{book.MethodCard, book.MethodBank} {
 			number := m.Open(kind)
-			if number == 0 || method != "" && method != kind {
+			if number == 0 || c.method != "" && c.method != kind {
 				continue
 			}
-			if yes, err := due(number); err != nil {
-				return err
-			} else if !yes {
-				continue
+			if c.due != nil {
+				if yes, err := c.due(tx, number); err != nil {
+					return err
+				} else if !yes {
+					continue
+				}
 			}
-			if _, err := tx.Append(actor.Event(m.ID, book.BatchClosing{Batch: number})); err != nil {
+			if _, err := tx.Append(c.actor.Event(m.ID, book.BatchClosing{Batch: number})); err != nil {
 				return err
 			}
 		}
@@ -81,17 +93,19 @@ func cutOver(tx *ledger.Tx, merchants []book.Merchant, method book.Method, actor
 	return nil
 }
 
-// fixAll fixes the batches that are closing and pass keep, waiting up to patience for each.
-func (e *Engine) fixAll(ctx context.Context, keep func(book.Batch) bool, patience time.Duration, actor operator.Actor, progress operator.Progress) ([]book.Batch, error) {
-	closing, err := e.batches(func(b book.Batch) bool { return b.Stage == book.BatchCutover && keep(b) })
+// fixAll fixes the batches that are closing, of those that are meant, due or not.
+func (e *Engine) fixAll(ctx context.Context, c closing) ([]book.Batch, error) {
+	begun, err := e.batches(func(b book.Batch) bool {
+		return b.Stage == book.BatchCutover && (c.merchant == "" || b.Merchant == c.merchant) && (c.method == "" || b.Method == c.method)
+	})
 	if err != nil {
 		return nil, err
 	}
 	var closed []book.Batch
 	var failures []error
-	for i, b := range closing {
-		progress.Report(i, len(closing))
-		b, err := e.fix(ctx, b.Number, patience, actor)
+	for i, b := range begun {
+		c.progress.Report(i, len(begun))
+		b, err := e.fix(ctx, b.Number, c.patience, c.actor)
 		switch {
 		case errors.Is(err, ErrConflict):
 			failures = append(failures, err)
@@ -101,7 +115,7 @@ func (e *Engine) fixAll(ctx context.Context, keep func(book.Batch) bool, patienc
 			closed = append(closed, b)
 		}
 	}
-	progress.Report(len(closing), len(closing))
+	c.progress.Report(len(begun), len(begun))
 	return closed, errors.Join(failures...)
 }
 

@@ -16,19 +16,8 @@ import (
 // batch gets an adjustment line, unless reverse orders that it is reversed all the same. reason is as in Resolve. Errors: ErrReason, ErrNotFound, ErrConflict (naming what may be said of the
 // payment), or the ledger's.
 func (e *Engine) Correct(ctx context.Context, merchant, id string, as envelope.Status, reverse bool, reason string, actor operator.Actor) error {
-	if err := checkWord(reason, actor); err != nil {
-		return err
-	}
-	return e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		p, found, err := tx.Payment(merchant, id)
-		if err != nil || !found {
-			return orMissing(err, "payment "+id+" of "+merchant)
-		}
-		if err := mayCorrect(tx, p, as, reverse); err != nil {
-			return err
-		}
-		_, err = tx.Append(actor.Event(merchant, book.PaymentCorrected{ID: id, As: as, Reason: reason, Reverse: reverse}))
-		return err
+	return e.say(ctx, merchant, id, reason, actor, func(tx *ledger.Tx, p book.Payment) (book.Body, error) {
+		return book.PaymentCorrected{ID: id, As: as, Reason: reason, Reverse: reverse}, mayCorrect(tx, p, as, reverse)
 	})
 }
 

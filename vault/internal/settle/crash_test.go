@@ -1,11 +1,12 @@
 package settle
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -85,15 +86,25 @@ func (l mortalLine) Reconcile(ctx context.Context, t acquirer.Totals) (r acquire
 	return r, err
 }
 
-// mortalDisk dies before or after a file is staged, and before or after it appears; what was staged stays.
+// mortalDisk dies before or after a file is begun, is staged whole, or appears; what was staged stays.
 type mortalDisk struct {
 	Disk
 	fate *fate
 }
 
-func (d mortalDisk) Stage(dir, name string, write func(io.Writer) error) error {
-	return d.fate.step(func() error { return d.Disk.Stage(dir, name, write) })
+func (d mortalDisk) Stage(dir, name string) (file nacha.StagedFile, err error) {
+	err = d.fate.step(func() error { file, err = d.Disk.Stage(dir, name); return err })
+	return mortalFile{file, d.fate}, err
 }
+
+type mortalFile struct {
+	nacha.StagedFile
+	fate *fate
+}
+
+func (f mortalFile) Keep() error { return f.fate.step(f.StagedFile.Keep) }
+
+func (f mortalFile) Discard() error { return f.fate.step(f.StagedFile.Discard) }
 
 func (d mortalDisk) Appear(dir, name string) error {
 	return d.fate.step(func() error { return d.Disk.Appear(dir, name) })
@@ -233,4 +244,64 @@ func closeAndSettle(ctx context.Context, e *Engine) error {
 	}
 	_, err := e.Settle(ctx, book.AllBatches, "", person(), nil)
 	return err
+}
+
+// TestCrashAtEveryStepOfAFileThatLosesEntries does the same while an entry is left out of a file because its key died: one entry of two, and the only one.
+func TestCrashAtEveryStepOfAFileThatLosesEntries(t *testing.T) {
+	for name, good := range map[string]int{"one of two": 1, "the only one": 0} {
+		t.Run(name, func(t *testing.T) {
+			c := newCounter(t, 5*time.Second)
+			entries := 0
+			atEveryStep(t, 8, func(n int, after bool) bool {
+				dies := c.send(c.shop.BankSale(int64(1000 + n)))
+				c.pass(8 * 24 * time.Hour)
+				for range good {
+					c.send(c.shop.BankSale(int64(2000 + n)))
+					entries++
+				}
+				f := &fate{left: n, after: after}
+				if err := closeAndSettle(t.Context(), c.dying(f)); f.struck() && err == nil {
+					t.Errorf("a crash was not noticed")
+				}
+				c.Reopen()
+				c.must(closeAndSettle(t.Context(), c.engine(nil)))
+				if c.stage(dies) != book.StageRejected || c.count(book.StageAccepted)+c.count(book.StageFiling) != 0 {
+					t.Errorf("the sale whose key died is %s, and %d others are not settled", c.stage(dies), c.count(book.StageFiling))
+				}
+				c.entriesOnce(entries)
+				return f.struck()
+			})
+		})
+	}
+}
+
+// TestCrashAtEveryStepOfMakingAFileAgain: the same bytes are there in the end, and the log told of them before they appeared.
+func TestCrashAtEveryStepOfMakingAFileAgain(t *testing.T) {
+	c := newCounter(t, 5*time.Second)
+	c.send(c.shop.BankSale(1000))
+	c.endOfDay(c.engine(nil))
+	name, text, _ := c.theFile()
+	path := filepath.Join(c.outbox, name)
+	atEveryStep(t, 4, func(n int, after bool) bool {
+		c.must(os.Remove(path))
+		before := len(c.events(book.FileMadeAgain{}.Kind()))
+		f := &fate{left: n, after: after}
+		if _, err := c.dying(f).FileAgain(t.Context(), name, person()); f.struck() && !errors.Is(err, errCrash) {
+			t.Errorf("a crash was not noticed: %v", err)
+		}
+		c.Reopen()
+		_, err := os.Stat(path)
+		if told := len(c.events(book.FileMadeAgain{}.Kind())) > before; err == nil && !told {
+			t.Error("it appeared before the log told of it")
+		}
+		if err != nil {
+			_, err := c.engine(nil).FileAgain(t.Context(), name, person())
+			c.must(err)
+		}
+		if again, err := os.ReadFile(path); err != nil || !bytes.Equal(again, text) {
+			t.Errorf("it is another file: %d bytes of %d, %v", len(again), len(text), err)
+		}
+		c.entriesOnce(1)
+		return f.struck()
+	})
 }

@@ -14,6 +14,6 @@
 //	Run        lanes of requests, captures and reversals (lane.go, request.go, capture.go, reversal.go); what the clock asks for (clock.go)
 //	            what is repeated (advice.go, timetable.go), and a host that is silent (observe.go, breaker.go)
 //	Recover    what a stop left outstanding (recover.go)
-//	CloseBatch, Settle     close.go; settlement.go, reconcile.go for cards, filing.go, file.go and entries.go for bank accounts
+//	CloseBatch, Settle     close.go; settlement.go, reconcile.go for cards, filing*.go for bank accounts
 //	ImportAnswers, Compare, Resolve, DropParts, Odd        what operators, the bank, the keys and the host's mistakes ask for
 package settle

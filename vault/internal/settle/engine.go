@@ -2,7 +2,6 @@ package settle
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -48,7 +47,7 @@ type Bank struct {
 
 // Disk does what is done to files of the outbox, with the contract of nacha.Disk.
 type Disk interface {
-	Stage(dir, name string, write func(io.Writer) error) error
+	Stage(dir, name string) (nacha.StagedFile, error)
 	Appear(dir, name string) error
 	Digest(dir, name string) (string, error)
 	Staged(dir, name string) (string, error)

@@ -17,33 +17,29 @@ type observed struct {
 
 // Authorise implements acquirer.Acquirer.
 func (o observed) Authorise(ctx context.Context, r acquirer.Request) (acquirer.Answer, error) {
-	sent := time.Now()
-	answer, err := o.Acquirer.Authorise(ctx, r)
-	o.saw(ctx, sent, err)
-	return answer, err
+	return seen(ctx, o, o.Acquirer.Authorise, r)
 }
 
 // Capture implements acquirer.Acquirer.
 func (o observed) Capture(ctx context.Context, c acquirer.Capture) (acquirer.Answer, error) {
-	sent := time.Now()
-	answer, err := o.Acquirer.Capture(ctx, c)
-	o.saw(ctx, sent, err)
-	return answer, err
+	return seen(ctx, o, o.Acquirer.Capture, c)
 }
 
 // Reverse implements acquirer.Acquirer.
 func (o observed) Reverse(ctx context.Context, r acquirer.Reversal) (acquirer.Answer, error) {
-	sent := time.Now()
-	answer, err := o.Acquirer.Reverse(ctx, r)
-	o.saw(ctx, sent, err)
-	return answer, err
+	return seen(ctx, o, o.Acquirer.Reverse, r)
 }
 
 // Reconcile implements acquirer.Acquirer; its trace number is held meanwhile.
 func (o observed) Reconcile(ctx context.Context, t acquirer.Totals) (acquirer.Reconciliation, error) {
 	defer o.engine.reconciling.hold(t.Trace)()
+	return seen(ctx, o, o.Acquirer.Reconcile, t)
+}
+
+// seen sends a message, and notes whether it was answered.
+func seen[M, A any](ctx context.Context, o observed, send func(context.Context, M) (A, error), message M) (A, error) {
 	sent := time.Now()
-	answer, err := o.Acquirer.Reconcile(ctx, t)
+	answer, err := send(ctx, message)
 	o.saw(ctx, sent, err)
 	return answer, err
 }

@@ -8,6 +8,7 @@ import (
 
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/ledger"
+	"nightdrop/vault/internal/loggable"
 )
 
 // maxOddities is how many findings an hour a host that misbehaves can put into the log; further ones are counted, and told with the next.
@@ -58,4 +59,16 @@ func (o *oddities) take(now time.Time) (silent int, tell bool) {
 	o.told++
 	silent, o.silent = o.silent, 0
 	return silent, true
+}
+
+// maxText bounds what a person or the acquirer's host can say in one event of the log.
+const maxText = 200
+
+// quotable returns a text from outside for a person to read, cut to maxText; nothing of one that may not stand in the log.
+func quotable(text string) string {
+	text = text[:min(len(text), maxText)]
+	if !loggable.Text(text) {
+		return ""
+	}
+	return text
 }

@@ -31,18 +31,10 @@ func (e *Engine) DropParts(ctx context.Context, keys []envelope.KeyName) error {
 	if err != nil {
 		return err
 	}
-	for some := range slices.Chunk(dead, chunk) {
-		err := e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
-			for _, at := range some {
-				if err := deleteParts(tx, at.Merchant, at.ID); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
+	if err := inCommits(ctx, e.cfg.Ledger, dead, func(tx *ledger.Tx, at book.Key) error {
+		return deleteParts(tx, at.Merchant, at.ID)
+	}); err != nil {
+		return err
 	}
 	if len(dead) > 0 {
 		e.cfg.Logger.Info("accounts that cannot be opened any more were dropped", "payments", len(dead))

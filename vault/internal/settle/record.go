@@ -21,24 +21,16 @@ func (e *Engine) RecordReturn(ctx context.Context, merchant, id string, code env
 	if why, ach := strings.CutPrefix(string(code), "ach-"); !ach || !nacha.Returns(why) || actor.Evidence == "" {
 		return ErrReturn
 	}
-	if err := checkWord(reason, actor); err != nil {
-		return err
-	}
-	return e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		p, found, err := tx.Payment(merchant, id)
-		if err != nil || !found {
-			return orMissing(err, "payment "+id+" of "+merchant)
-		}
+	return e.say(ctx, merchant, id, reason, actor, func(_ *ledger.Tx, p book.Payment) (book.Body, error) {
 		switch {
 		case p.Flow() != book.FlowEntry:
-			return fmt.Errorf("payment %s is no bank entry, and the bank returns no other: %w", id, ErrConflict)
+			return nil, fmt.Errorf("payment %s is no bank entry, and the bank returns no other: %w", id, ErrConflict)
 		case p.Stage == book.StageReturned:
-			return fmt.Errorf("entry %s came back before, with %s, and comes back once: %w", id, p.Code, ErrConflict)
+			return nil, fmt.Errorf("entry %s came back before, with %s, and comes back once: %w", id, p.Code, ErrConflict)
 		case p.Stage != book.StageSettled:
-			return fmt.Errorf("entry %s is %s: only one that is at the bank (settled) comes back: %w", id, p.Stage,
+			return nil, fmt.Errorf("entry %s is %s: only one that is at the bank (settled) comes back: %w", id, p.Stage,
 				ErrConflict)
 		}
-		_, err = tx.Append(actor.Event(merchant, book.PaymentReturned{ID: id, Code: code, Reason: reason}))
-		return err
+		return book.PaymentReturned{ID: id, Code: code, Reason: reason}, nil
 	})
 }

@@ -3,6 +3,7 @@ package settle
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
@@ -107,6 +108,22 @@ func (e *Engine) some(w waiting, after uint64) (found []book.Payment, err error)
 		})
 	})
 	return found, unlessEnough(err)
+}
+
+// inCommits does something to each of all, some hundred a commit.
+func inCommits[T any](ctx context.Context, l Ledger, all []T, do func(*ledger.Tx, T) error) error {
+	for some := range slices.Chunk(all, chunk) {
+		err := l.Commit(ctx, func(tx *ledger.Tx) (err error) {
+			for i := 0; i < len(some) && err == nil; i++ {
+				err = do(tx, some[i])
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // unanswered commits that p's outcome is unknown and drops what was kept to send it: it is never sent again. code is that of an answer that

@@ -92,7 +92,7 @@ func (e *Engine) intend(ctx context.Context, p book.Payment) (request *acquirer.
 			return orMissing(err, "merchant "+p.Merchant)
 		}
 		if now.Flow() != book.FlowAuthorise { // which only holds money
-			if asked.Batch, err = openBatch(tx, m); err != nil {
+			if asked.Batch, err = joinBatch(tx, m, now); err != nil {
 				return err
 			}
 			if asked.Batch == 0 {
@@ -146,18 +146,19 @@ func asOriginal(p book.Payment) (acquirer.Original, error) {
 	return acquirer.Original{Trace: onWire(*p.Trace), Kind: kind, Approval: p.Approval}, nil
 }
 
-// openBatch gives the batch that the merchant's new requests and captures join, and opens one where there is none; 0 when the last number of
-// a batch is used.
-func openBatch(tx *ledger.Tx, m book.Merchant) (uint32, error) {
-	if m.OpenBatch != 0 {
-		return m.OpenBatch, nil
-	}
-	v, err := tx.Vault()
-	if err != nil || !v.MayOpenBatch() {
+// joinBatch gives the batch that a request or capture joins, and opens it where there is none; 0 when
+// the last number of a batch is used.
+func joinBatch(tx *ledger.Tx, m book.Merchant, p book.Payment) (uint32, error) {
+	joins, err := book.Joins(tx, m, p)
+	if err != nil {
 		return 0, err
 	}
-	body := book.BatchOpened{Batch: v.NextBatch, Method: book.MethodCard}
-	return body.Batch, appendEvent(tx, "vault", "timer", m.ID, body)
+	for _, body := range joins.Before() {
+		if err := appendEvent(tx, "vault", "timer", m.ID, body); err != nil {
+			return 0, err
+		}
+	}
+	return joins.Batch, nil
 }
 
 // nextTrace gives the next trace numbers; the event that carries them uses them up. It fails with ErrUnavailable when the day's

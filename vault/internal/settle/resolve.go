@@ -40,20 +40,12 @@ func (e *Engine) Resolve(ctx context.Context, merchant, id string, as envelope.S
 	}
 	// From here on nothing about the payment leaves the vault until release. A crash before the commit leaves the
 	// payment as it is.
-	err = e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		p, found, err := tx.Payment(merchant, id)
-		if err != nil || !found {
-			return orMissing(err, "payment "+id+" of "+merchant)
-		}
+	err = e.say(ctx, merchant, id, reason, actor, func(_ *ledger.Tx, p book.Payment) (book.Body, error) {
 		if len(p.Resolutions()) == 0 {
-			return fmt.Errorf("payment %s was answered in this moment, and is %s (code %s): the answer counts, and nothing was resolved: %w",
+			return nil, fmt.Errorf("payment %s was answered in this moment, and is %s (code %s): the answer counts, and nothing was resolved: %w",
 				id, p.Stage, p.Code, ErrConflict)
 		}
-		if err := mayResolve(p, as); err != nil {
-			return err
-		}
-		_, err = tx.Append(actor.Event(merchant, book.PaymentResolved{ID: id, As: as, Reason: reason, Remembered: true}))
-		return err
+		return book.PaymentResolved{ID: id, As: as, Reason: reason, Remembered: true}, mayResolve(p, as)
 	})
 	if err == nil {
 		e.advices.drop(before.Number)
@@ -85,6 +77,25 @@ func (e *Engine) payment(merchant, id string) (p book.Payment, err error) {
 	return p, err
 }
 
+// say commits a person's word of a payment: the event that word makes of it as it stands, or its refusal.
+func (e *Engine) say(ctx context.Context, merchant, id, reason string, actor operator.Actor, word func(*ledger.Tx, book.Payment) (book.Body, error)) error {
+	if err := checkWord(reason, actor); err != nil {
+		return err
+	}
+	return e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
+		p, found, err := tx.Payment(merchant, id)
+		if err != nil || !found {
+			return orMissing(err, "payment "+id+" of "+merchant)
+		}
+		body, err := word(tx, p)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Append(actor.Event(merchant, body))
+		return err
+	})
+}
+
 // checkWord checks the reason and the evidence of a person's word.
 func checkWord(reason string, actor operator.Actor) error {
 	if len(reason) < 1 || len(reason) > maxText || !loggable.Text(reason) {
@@ -102,4 +113,28 @@ func listed(statuses []envelope.Status) string {
 		names[i] = string(s)
 	}
 	return strings.Join(names, " or ")
+}
+
+// Resend has the reversal or capture of a manual payment sent again, at once, and repeated as if its first try were
+// now. reason is as Resolve has it. Errors: ErrReason, ErrNotFound, ErrConflict, or the ledger's.
+func (e *Engine) Resend(ctx context.Context, merchant, id, reason string, actor operator.Actor) error {
+	return e.say(ctx, merchant, id, reason, actor, func(_ *ledger.Tx, p book.Payment) (book.Body, error) {
+		if p.Stage != book.StageManual {
+			return nil, fmt.Errorf("payment %s is %s: only what is manual can be sent again: %w", id, p.Stage, ErrConflict)
+		}
+		return book.PaymentResent{ID: id, Reason: reason}, nil
+	})
+}
+
+// ResendAll is Resend of every manual payment, of one merchant unless that is empty, and counts them. What was done
+// before an error stays done.
+func (e *Engine) ResendAll(ctx context.Context, merchant, reason string, actor operator.Actor) (resent int, err error) {
+	if err := checkWord(reason, actor); err != nil {
+		return 0, err
+	}
+	return e.each(ctx, waiting{stage: book.StageManual, meant: func(p book.Payment) bool { return merchant == "" || p.Merchant == merchant },
+		do: func(tx *ledger.Tx, p book.Payment) (bool, error) {
+			_, err := tx.Append(actor.Event(p.Merchant, book.PaymentResent{ID: p.ID, Reason: reason}))
+			return true, err
+		}})
 }

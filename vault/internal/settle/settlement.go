@@ -138,46 +138,53 @@ func (s *settlement) settleCards(ctx context.Context, b book.Batch) error {
 	return s.finish(ctx, b, book.StageApproved, book.StageCaptured)
 }
 
-// finish marks the batch's payments of these stages settled, chunk by chunk, and then the batch. A crash between two chunks leaves the rest
-// as they are; the next run goes on there.
+// finish marks the batch's payments of these stages settled, and then the batch.
 func (s *settlement) finish(ctx context.Context, b book.Batch, stages ...book.Stage) error {
 	for _, stage := range stages {
-		for {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			settled, err := s.settleChunk(ctx, b, stage)
-			if err != nil {
-				return err
-			}
-			s.done += settled
-			s.step(settled)
-			if settled < chunk {
-				break
-			}
-		}
-	}
-	return s.engine.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		_, err := tx.Append(s.actor.Event(b.Merchant, book.BatchSettled{Batch: b.Number}))
-		return err
-	})
-}
-
-func (s *settlement) settleChunk(ctx context.Context, b book.Batch, stage book.Stage) (settled int, err error) {
-	err = s.engine.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		next, err := idsOf(tx, ledger.Query{Merchant: b.Merchant, Stage: stage, Batch: b.Number, Limit: chunk})
+		settled, err := s.inChunks(ctx, b, stage, func(_ *ledger.Tx, id string) (book.Body, error) {
+			return book.PaymentSettled{ID: id, Batch: b.Number}, nil
+		})
+		s.done += settled
 		if err != nil {
 			return err
 		}
-		for _, id := range next {
-			if _, err := tx.Append(s.actor.Event(b.Merchant, book.PaymentSettled{ID: id, Batch: b.Number})); err != nil {
-				return err
-			}
+	}
+	return s.commit(ctx, b.Merchant, book.BatchSettled{Batch: b.Number})
+}
+
+// inChunks commits an event for each payment of a batch in a stage, some hundred a commit, and counts
+// them. The events take them out of the stage: a crash between two commits leaves the rest for the next run.
+func (s *settlement) inChunks(ctx context.Context, b book.Batch, stage book.Stage, event func(tx *ledger.Tx, id string) (book.Body, error)) (total int, err error) {
+	for n := chunk; n == chunk; {
+		if err := ctx.Err(); err != nil {
+			return total, err
 		}
-		settled = len(next)
-		return nil
+		err := s.engine.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
+			next, err := idsOf(tx, ledger.Query{Merchant: b.Merchant, Stage: stage, Batch: b.Number, Limit: chunk})
+			n = len(next)
+			for i := 0; i < n && err == nil; i++ {
+				var body book.Body
+				if body, err = event(tx, next[i]); err == nil {
+					_, err = tx.Append(s.actor.Event(b.Merchant, body))
+				}
+			}
+			return err
+		})
+		if err != nil {
+			return total, err
+		}
+		total += n
+		s.step(n)
+	}
+	return total, nil
+}
+
+// commit commits one event of the person who settles.
+func (s *settlement) commit(ctx context.Context, merchant string, body book.Body) error {
+	return s.engine.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
+		_, err := tx.Append(s.actor.Event(merchant, body))
+		return err
 	})
-	return settled, err
 }
 
 // idsOf reads the ids of a merchant's payments.

@@ -30,16 +30,19 @@ func BenchmarkWrite(b *testing.B) {
 	}
 	peak := watchHeap(b)
 	for b.Loop() {
-		sums, err := nacha.Write(io.Discard, plan, func(_ int, yield func(nacha.Entry) error) error {
-			e := first
-			for i := range count {
-				e.Trace, e.Amount, e.Bank = nacha.TraceNumber(odfi, uint32(i+1)), int64(i+1), accounts[i%len(accounts)]
-				if err := yield(e); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		w, err := nacha.NewWriter(io.Discard, plan)
+		if err == nil {
+			err = w.Next()
+		}
+		e := first
+		for i := 0; i < count && err == nil; i++ {
+			e.Trace, e.Amount, e.Bank = nacha.TraceNumber(odfi, uint32(i+1)), int64(i+1), accounts[i%len(accounts)]
+			err = w.Add(e)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		sums, err := w.Close()
 		if err != nil || sums.Entries != count {
 			b.Fatalf("%d entries, %v", sums.Entries, err)
 		}

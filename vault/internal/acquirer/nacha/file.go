@@ -16,44 +16,75 @@ import (
 // ErrExists is returned when another file of that name is there: it is left as it is.
 var ErrExists = errors.New("nacha: another file of that name is there; nothing was overwritten")
 
-// hidden begins the names of files that have not appeared yet; the bank's pick-up takes no hidden files.
+// hidden begins the names of files that have not appeared yet; the bank's pick-up takes no hidden
+// files.
 const hidden = ".partial-"
 
 // StagedName is the hidden name under which the file of a name is staged.
 func StagedName(name string) string { return hidden + name }
 
-// digestBuffer is how many bytes of a file are in memory while it is read; they are cleared afterwards.
+// digestBuffer is how many bytes of a file are in memory while it is read; they are cleared
+// afterwards.
 const digestBuffer = 64 << 10
 
-// Disk puts files into a directory that somebody else looks into: a file is staged under a hidden name, whole and durable, and appears
-// under its own in one step. Between the two its digest goes into the log, so that a crash anywhere leaves a file that is known, or
-// none. The zero Disk is ready. Calls for one name are not to overlap.
+// Disk puts files into a directory that somebody else looks into: a file is staged under a hidden
+// name, whole and durable, and appears under its own in one step. Between the two its digest goes
+// into the log, so that a crash anywhere leaves a file that is known, or none. The zero Disk is
+// ready. Calls for one name are not to overlap.
 type Disk struct{}
 
-// Stage makes the hidden file of a name from what write writes, readable for its owner only, and makes it durable. One that an earlier
-// call or a crash left, account data in it, is removed first, and after an error nothing stays.
-func (Disk) Stage(dir, name string, write func(io.Writer) error) (err error) {
+// StagedFile is a file that is being written under its hidden name, until one of Keep and Discard
+// ends it.
+type StagedFile interface {
+	io.Writer
+	// Keep makes the file durable under its hidden name. Where it cannot be written whole, nothing
+	// stays.
+	Keep() error
+	// Discard removes the file.
+	Discard() error
+}
+
+// Stage begins the hidden file of a name, readable for its owner only. One that an earlier call or
+// a crash left, account data in it, is removed first.
+func (Disk) Stage(dir, name string) (StagedFile, error) {
 	if name == "" || strings.HasPrefix(name, ".") || filepath.Base(name) != name {
-		return fmt.Errorf("nacha: %q is no name for a file in a directory", name)
+		return nil, fmt.Errorf("nacha: %q is no name for a file in a directory", name)
 	}
 	staged := filepath.Join(dir, hidden+name)
 	if err := os.Remove(staged); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("nacha: removing what a crash left behind: %w", err)
+		return nil, fmt.Errorf("nacha: removing what a crash left behind: %w", err)
 	}
 	file, err := os.OpenFile(staged, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return fmt.Errorf("nacha: making a file: %w", err)
+		return nil, fmt.Errorf("nacha: making a file: %w", err)
 	}
-	if err := errors.Join(write(file), file.Sync(), file.Close()); err != nil {
-		return errors.Join(fmt.Errorf("nacha: writing %s: %w", name, err), os.Remove(staged))
-	}
-	return durable.SyncDir(dir)
+	return stagedFile{file, name}, nil
 }
 
-// Appear gives a staged file its name, and makes that durable. It may be repeated: a file that is there already with
-// the staged content, or with nothing staged any more, is success. One with another content is ErrExists. After
-// another error the file may be there. Where a file system has no RENAME_NOREPLACE (FAT, exFAT, SMB) the name stands
-// there as an empty file for a moment, and after a crash until the next call.
+type stagedFile struct {
+	*os.File
+	name string
+}
+
+// Keep implements StagedFile.
+func (f stagedFile) Keep() error {
+	if err := f.Sync(); err != nil {
+		return errors.Join(fmt.Errorf("nacha: writing %s: %w", f.name, err), f.Discard())
+	}
+	if err := f.Close(); err != nil {
+		return errors.Join(fmt.Errorf("nacha: writing %s: %w", f.name, err), os.Remove(f.Name()))
+	}
+	return durable.SyncDir(filepath.Dir(f.Name()))
+}
+
+// Discard implements StagedFile.
+func (f stagedFile) Discard() error { return errors.Join(f.Close(), os.Remove(f.Name())) }
+
+// Appear gives a staged file its name, and makes that durable. It may be repeated: a file that is
+// there already with the staged content, or with nothing staged any more, is success. One with
+// another content is ErrExists. After another error the file may be there. Where a file system has
+// no RENAME_NOREPLACE (FAT, exFAT, SMB) the name stands there as an empty file for a moment, and
+// after a crash until the next call.
 func (Disk) Appear(dir, name string) error {
 	path, staged := filepath.Join(dir, name), filepath.Join(dir, hidden+name)
 	err := durable.Rename(staged, path)
@@ -80,10 +111,12 @@ func (Disk) Appear(dir, name string) error {
 // Digest returns the hex SHA-256 of dir/name; os.ErrNotExist where there is none.
 func (Disk) Digest(dir, name string) (string, error) { return digest(filepath.Join(dir, name)) }
 
-// Staged returns the hex SHA-256 of what is staged for dir/name; os.ErrNotExist where there is nothing.
+// Staged returns the hex SHA-256 of what is staged for dir/name; os.ErrNotExist where there is
+// nothing.
 func (Disk) Staged(dir, name string) (string, error) { return digest(filepath.Join(dir, hidden+name)) }
 
-// Half returns whether a digest of Digest is that of an empty file, as a crash in Appear may leave one.
+// Half returns whether a digest of Digest is that of an empty file, as a crash in Appear may leave
+// one.
 func Half(digest string) bool {
 	empty := sha256.Sum256(nil)
 	return digest == hex.EncodeToString(empty[:])

@@ -13,10 +13,21 @@ import (
 // appear stages a file and has it appear.
 func appear(dir, name string, write func(io.Writer) error) error {
 	var disk nacha.Disk
-	if err := disk.Stage(dir, name, write); err != nil {
+	if err := stage(dir, name, write); err != nil {
 		return err
 	}
 	return disk.Appear(dir, name)
+}
+
+func stage(dir, name string, write func(io.Writer) error) error {
+	file, err := nacha.Disk{}.Stage(dir, name)
+	if err != nil {
+		return err
+	}
+	if err := write(file); err != nil {
+		return errors.Join(err, file.Discard())
+	}
+	return file.Keep()
 }
 
 func content(text string) func(io.Writer) error {
@@ -70,7 +81,7 @@ func TestStagedFileIsHiddenUntilItAppears(t *testing.T) {
 	if err := disk.Appear(dir, "a.ach"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("nothing appears: %v", err)
 	}
-	if err := disk.Stage(dir, "a.ach", content("one")); err != nil {
+	if err := stage(dir, "a.ach", content("one")); err != nil {
 		t.Fatal(err)
 	}
 	only(t, dir, ".partial-a.ach", "one")

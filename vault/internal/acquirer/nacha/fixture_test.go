@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -52,15 +53,27 @@ func oneBatch(t testing.TB) (nacha.Plan, nacha.Entry) {
 // write writes a plan whose batches hold these entries.
 func write(plan nacha.Plan, batches ...[]nacha.Entry) ([]byte, nacha.Sums, error) {
 	var file bytes.Buffer
-	sums, err := nacha.Write(&file, plan, func(i int, yield func(nacha.Entry) error) error {
-		for _, e := range batches[i] {
-			if err := yield(e); err != nil {
-				return err
+	sums, err := writeTo(&file, plan, batches...)
+	return file.Bytes(), sums, err
+}
+
+func writeTo(out io.Writer, plan nacha.Plan, batches ...[]nacha.Entry) (nacha.Sums, error) {
+	w, err := nacha.NewWriter(out, plan)
+	if err != nil {
+		return nacha.Sums{}, err
+	}
+	defer w.Clear()
+	for _, entries := range batches {
+		if err := w.Next(); err != nil {
+			return nacha.Sums{}, err
+		}
+		for _, e := range entries {
+			if err := w.Add(e); err != nil {
+				return nacha.Sums{}, err
 			}
 		}
-		return nil
-	})
-	return file.Bytes(), sums, err
+	}
+	return w.Close()
 }
 
 // golden compares with a file under testdata, which -update writes anew.

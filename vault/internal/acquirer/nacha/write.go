@@ -10,46 +10,83 @@ import (
 	"github.com/moov-io/ach"
 )
 
-// writeBuffer is how many bytes of records are gathered before they are written and cleared: whole blocks of SHA-256 and whole records,
-// so that the hash's own buffer never keeps a piece of an entry.
+// writeBuffer is how many bytes of records are gathered before they are written and cleared: whole
+// blocks of SHA-256 and whole records, so that the hash's own buffer never keeps a piece of an
+// entry.
 const writeBuffer = 10 * sha256.BlockSize * (recordBytes + 1)
 
-// Write writes the planned file: records end with a newline, the last block is filled with lines of nines. entries is called once for each
-// batch, i from 0 in the plan's order, and yields that batch's entries in ascending order of their trace numbers; it stops at yield's first
-// error and returns it. The same plan and entries give the same bytes.
+// Writer writes one planned file: [Writer.Next] begins its next batch, [Writer.Add] puts an entry
+// into it, and [Writer.Close] ends the file. Records end with a newline, the last block is filled
+// with lines of nines, and the same plan and entries give the same bytes. After an error, which is
+// ErrPlan or the underlying writer's, what was written is a part of a file, and of no use.
 //
-// Entries are written as they are yielded, so w sees part of a file when Write fails: ErrPlan, or what entries or w returned. Memory grows
-// with the largest batch, by about half a kilobyte an entry, none of it account data. Nothing of an account is kept after Write returned.
-func Write(w io.Writer, p Plan, entries func(batch int, yield func(Entry) error) error) (Sums, error) {
-	if err := p.check(); err != nil {
-		return Sums{}, err
-	}
-	out := &recordWriter{out: w, hash: sha256.New(), buffer: make([]byte, 0, writeBuffer)}
-	defer out.clear()
-	if err := out.fileHeader(p); err != nil {
-		return Sums{}, err
-	}
-	var sums Sums
-	after := 0
-	for i, planned := range p.Batches {
-		if err := planned.check(after); err != nil {
-			return Sums{}, fmt.Errorf("%w: batch %d: %w", ErrPlan, i+1, err)
-		}
-		after = planned.Number
-		b := openBatch{planned: planned, place: i + 1, odfi: p.Bank.ODFI, out: out}
-		if err := entries(i, b.add); err != nil {
-			return Sums{}, err
-		}
-		if err := b.close(&sums); err != nil {
-			return Sums{}, err
-		}
-	}
-	if err := out.fileControl(len(p.Batches), sums); err != nil {
-		return Sums{}, err
-	}
-	sums.SHA256, sums.Bytes = hex.EncodeToString(out.hash.Sum(nil)), out.bytes
-	return sums, nil
+// Memory grows with the largest batch, by about half a kilobyte an entry, none of it account data:
+// that is in one buffer, which [Writer.Clear] clears.
+type Writer struct {
+	plan  Plan
+	out   recordWriter
+	batch openBatch // under way, or not begun: place 0
+	sums  Sums
 }
+
+// NewWriter begins a file. The caller clears the Writer, whatever becomes of the file.
+func NewWriter(w io.Writer, p Plan) (*Writer, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	file := &Writer{plan: p, out: recordWriter{out: w, hash: sha256.New(), buffer: make([]byte, 0, writeBuffer)}}
+	if err := file.out.fileHeader(p); err != nil {
+		return nil, err
+	}
+	return file, nil
+}
+
+// Next ends the batch under way and begins the plan's next one. It is called once for each batch,
+// before its entries.
+func (w *Writer) Next() error {
+	after, place := w.batch.planned.Number, w.batch.place
+	if err := w.endBatch(); err != nil {
+		return err
+	}
+	if place == len(w.plan.Batches) {
+		return fmt.Errorf("%w: it has %d batches, and no more are planned", ErrPlan, place)
+	}
+	planned := w.plan.Batches[place]
+	if err := planned.check(after); err != nil {
+		return fmt.Errorf("%w: batch %d: %w", ErrPlan, place+1, err)
+	}
+	w.batch = openBatch{planned: planned, place: place + 1, odfi: w.plan.Bank.ODFI, out: &w.out}
+	return nil
+}
+
+// Add writes an entry of the batch under way. Trace numbers ascend within a batch. Nothing of e is
+// kept but in the buffer.
+func (w *Writer) Add(e Entry) error { return w.batch.add(e) }
+
+func (w *Writer) endBatch() error {
+	if w.batch.place == 0 {
+		return nil
+	}
+	return w.batch.close(&w.sums)
+}
+
+// Close ends the file, and returns what it came to.
+func (w *Writer) Close() (Sums, error) {
+	if err := w.endBatch(); err != nil {
+		return Sums{}, err
+	}
+	if w.batch.place != len(w.plan.Batches) {
+		return Sums{}, fmt.Errorf("%w: it has %d batches, and %d are planned", ErrPlan, w.batch.place, len(w.plan.Batches))
+	}
+	if err := w.out.fileControl(len(w.plan.Batches), w.sums); err != nil {
+		return Sums{}, err
+	}
+	w.sums.SHA256, w.sums.Bytes = hex.EncodeToString(w.out.hash.Sum(nil)), w.out.bytes
+	return w.sums, nil
+}
+
+// Clear clears what the Writer still holds of accounts.
+func (w *Writer) Clear() { w.out.clear() }
 
 // recordWriter gathers records, counts and hashes them, and clears them once they are written.
 type recordWriter struct {
@@ -60,7 +97,8 @@ type recordWriter struct {
 	bytes   int64
 }
 
-// record appends one record and returns its bytes in the buffer, to be changed in place before the next call.
+// record appends one record and returns its bytes in the buffer, to be changed in place before the
+// next call.
 func (w *recordWriter) record(text string) ([]byte, error) {
 	if len(text) != recordBytes {
 		return nil, fmt.Errorf("%w: record %d would have %d characters", ErrPlan, w.records+1, len(text))
@@ -99,7 +137,8 @@ func (w *recordWriter) clear() {
 // fileHeader writes record 1.
 func (w *recordWriter) fileHeader(p Plan) error {
 	header := ach.NewFileHeader()
-	// An origin that is no routing number is a number of the bank's own; what it may look like is checked in Bank.
+	// An origin that is no routing number is a number of the bank's own; what it may look like is
+	// checked in Bank.
 	header.SetValidation(&ach.ValidateOpts{BypassOriginValidation: true})
 	header.ImmediateDestination, header.ImmediateDestinationName = p.Bank.ImmediateDestination, p.Bank.DestinationName
 	header.ImmediateOrigin, header.ImmediateOriginName = p.Bank.ImmediateOrigin, p.Bank.OriginName
@@ -112,7 +151,8 @@ func (w *recordWriter) fileHeader(p Plan) error {
 	return err
 }
 
-// fileControl writes record 9 and the nines that fill its block, and then all that is still in the buffer.
+// fileControl writes record 9 and the nines that fill its block, and then all that is still in the
+// buffer.
 func (w *recordWriter) fileControl(batches int, sums Sums) error {
 	if sums.Debits > maxTotal || sums.Credits > maxTotal {
 		return fmt.Errorf("%w: its debits or credits are over %d cents; make several files", ErrPlan, int64(maxTotal))

@@ -210,12 +210,19 @@ func entry(defect func(*nacha.Entry)) func(*nacha.Plan, []nacha.Entry) []nacha.E
 
 func TestErrorsOfOthersAreKept(t *testing.T) {
 	p, e := oneBatch(t)
-	full, gone := errors.New("disk full"), errors.New("the account is gone")
-	if _, err := nacha.Write(failing{full}, p, func(_ int, yield func(nacha.Entry) error) error { return yield(e) }); !errors.Is(err, full) {
+	full := errors.New("disk full")
+	if _, err := writeTo(failing{full}, p, []nacha.Entry{e}); !errors.Is(err, full) {
 		t.Errorf("error %v, want the writer's", err)
 	}
-	if _, err := nacha.Write(new(bytes.Buffer), p, func(int, func(nacha.Entry) error) error { return gone }); !errors.Is(err, gone) {
-		t.Errorf("error %v, want that of the entries", err)
+}
+
+// TestBatchesArePlanned: a file has the batches of its plan, no fewer and no more.
+func TestBatchesArePlanned(t *testing.T) {
+	p, e := oneBatch(t)
+	for _, batches := range [][][]nacha.Entry{{}, {{e}, {e}}} {
+		if _, _, err := write(p, batches...); !errors.Is(err, nacha.ErrPlan) {
+			t.Errorf("%d batches where one is planned: %v", len(batches), err)
+		}
 	}
 }
 
