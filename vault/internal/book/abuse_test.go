@@ -51,9 +51,13 @@ func TestAnAuthorisationThatAPersonApprovedDatesFromItsRequest(t *testing.T) {
 
 func TestBatchNumbersRunOut(t *testing.T) {
 	b := newBook(t)
-	b.TheVault.NextBatch = MaxBatch
+	v := b.vault()
+	v.NextBatch = MaxBatch
+	if err := TheVault.Put(b.State, v); err != nil {
+		t.Fatal(err)
+	}
 	b.must(shop, BatchOpened{Batch: MaxBatch, Method: MethodBank})
-	if b.TheVault.MayOpenBatch() {
+	if b.vault().MayOpenBatch() {
 		t.Error("there is a number after the last")
 	}
 	b.misfits(shop, BatchOpened{Batch: MaxBatch + 1, Method: MethodCard})

@@ -43,7 +43,7 @@ func TestAnswersToRequests(t *testing.T) {
 	}
 	b.must(shop, ReversalIntended{ID: id(3), Trace: b.trace(), Try: 1})
 	b.wantTold(ReversalAnswered{ID: id(3), Code: "iso-94"}, envelope.StatusReversed, "iso-94")
-	if total := b.Batches[1].Totals; len(total) != 1 || total[0].Count != 1 {
+	if total := Batches.In(b.State)[1].Totals; len(total) != 1 || total[0].Count != 1 {
 		t.Errorf("the batch has %+v, want the sale that 08 approved", total)
 	}
 	if err := b.Verify(); err != nil {

@@ -9,20 +9,32 @@ type VaultCreated struct {
 	Signer     string `json:"signer"`     // vkey
 }
 
+// Kind implements Body.
+func (VaultCreated) Kind() string { return "vault-created" }
+
 // VaultUnlocked tells that k custodians opened the vault.
 type VaultUnlocked struct {
 	Version string `json:"version"`          // of the binary
 	Shares  []int  `json:"shares,omitempty"` // numbers of the shares that were given
 }
 
+// Kind implements Body.
+func (VaultUnlocked) Kind() string { return "vault-unlocked" }
+
 // VaultLocked tells that the vault forgot its keys.
 type VaultLocked struct{}
+
+// Kind implements Body.
+func (VaultLocked) Kind() string { return "vault-locked" }
 
 // KeysChanged tells which sealing keys were made and which destroyed.
 type KeysChanged struct {
 	Created   []KeySchedule      `json:"created,omitempty"`
 	Destroyed []envelope.KeyName `json:"destroyed,omitempty"`
 }
+
+// Kind implements Body.
+func (KeysChanged) Kind() string { return "keys-changed" }
 
 // KeySchedule is the published life of one sealing key.
 type KeySchedule struct {
@@ -37,15 +49,24 @@ type RelaysSet struct {
 	Relays []string `json:"relays"`
 }
 
+// Kind implements Body.
+func (RelaysSet) Kind() string { return "relays-set" }
+
 // DirectoryIssued tells that a directory note with this serial was signed; Evidence is its digest.
 type DirectoryIssued struct {
 	Serial uint64 `json:"serial"`
 }
 
+// Kind implements Body.
+func (DirectoryIssued) Kind() string { return "directory-issued" }
+
 // MembersIssued tells that a members note with this serial was signed; Evidence is its digest.
 type MembersIssued struct {
 	Serial uint64 `json:"serial"`
 }
+
+// Kind implements Body.
+func (MembersIssued) Kind() string { return "members-issued" }
 
 // Finding is a kind of integrity finding.
 type Finding string
@@ -85,6 +106,9 @@ type IntegrityFound struct {
 	Count   uint64  `json:"count,omitempty"` // of findings that this event tells together; absent: one
 }
 
+// Kind implements Body.
+func (IntegrityFound) Kind() string { return "integrity-found" }
+
 // Times is how many findings the event tells.
 func (b IntegrityFound) Times() uint64 { return max(b.Count, 1) }
 
@@ -97,11 +121,20 @@ type MerchantAdded struct {
 	Currencies []string `json:"currencies"` // ISO 4217 codes that it may sell in
 }
 
+// Kind implements Body.
+func (MerchantAdded) Kind() string { return "merchant-added" }
+
 // MerchantSuspended stops a merchant's new envelopes.
 type MerchantSuspended struct{}
 
+// Kind implements Body.
+func (MerchantSuspended) Kind() string { return "merchant-suspended" }
+
 // MerchantResumed lets them in again.
 type MerchantResumed struct{}
+
+// Kind implements Body.
+func (MerchantResumed) Kind() string { return "merchant-resumed" }
 
 // ResultsResent tells that a person, or the vault by itself, had results of a merchant published again, the same bytes under the same serials.
 type ResultsResent struct {
@@ -109,6 +142,9 @@ type ResultsResent struct {
 	Through uint64 `json:"through"`        // serial of the last
 	Lost    uint64 `json:"lost,omitempty"` // how many of them RESULTS had lost, where the vault did so by itself; only they go
 }
+
+// Kind implements Body.
+func (ResultsResent) Kind() string { return "results-resent" }
 
 // BagCommitted tells that all of a bag's envelopes have had their effect.
 type BagCommitted struct {
@@ -123,6 +159,9 @@ type BagCommitted struct {
 	Rejected int              `json:"rejected"` // of which the merchant was told so
 	Ignored  int              `json:"ignored"`  // forged or not envelopes at all
 }
+
+// Kind implements Body.
+func (BagCommitted) Kind() string { return "bag-committed" }
 
 // EnvelopeReceived takes a storefront's instruction: from now on (merchant, id) is this digest for ever.
 type EnvelopeReceived struct {
@@ -144,6 +183,9 @@ type EnvelopeReceived struct {
 	Compared    bool               `json:"compared,omitempty"` // a bank account that was given was held against the block list
 }
 
+// Kind implements Body.
+func (EnvelopeReceived) Kind() string { return "envelope-received" }
+
 // EnvelopeRejected answers an envelope that was not taken. Remembered tells whether (merchant, id) is this digest for
 // ever: so for everything whose signature verifies, but not for a stranger's signature nor for a second digest of an id.
 type EnvelopeRejected struct {
@@ -162,9 +204,15 @@ type EnvelopeRejected struct {
 	Compared   bool               `json:"compared,omitempty"` // as in EnvelopeReceived
 }
 
+// Kind implements Body.
+func (EnvelopeRejected) Kind() string { return "envelope-rejected" }
+
 // PaymentRefused ends a payment before anything was sent: its time or its key ran out while it waited, or its request, whose trace
 // numbers were committed, certainly never left.
 type PaymentRefused struct { //nolint:revive // named as its permanent kind
 	ID   string        `json:"id"`
 	Code envelope.Code `json:"code"`
 }
+
+// Kind implements Body.
+func (PaymentRefused) Kind() string { return "payment-refused" }

@@ -14,6 +14,9 @@ type PaymentCorrected struct { //nolint:revive // named as its permanent kind
 	Reverse bool `json:"reverse,omitempty"`
 }
 
+// Kind implements Body.
+func (PaymentCorrected) Kind() string { return "payment-corrected" }
+
 // BatchAdjusted accepts a named difference between a closed card batch and what stands at the acquirer.
 type BatchAdjusted struct {
 	Batch   uint32 `json:"batch"`
@@ -21,6 +24,9 @@ type BatchAdjusted struct {
 	Payment string `json:"payment,omitempty"` // id of the payment that it is about; none where it is about no one of ours
 	Reason  string `json:"reason"`            // 1 to 200 printable ASCII
 }
+
+// Kind implements Body.
+func (BatchAdjusted) Kind() string { return "batch-adjusted" }
 
 // BatchAgreed stands in place of a host's 0510: a listing of the acquirer that agrees, whose digest is the event's
 // evidence, or a person's word.
@@ -30,3 +36,6 @@ type BatchAgreed struct {
 	Totals []Total `json:"totals"`           // what stands at the acquirer, by currency, sorted
 	Reason string  `json:"reason,omitempty"` // of a person's word: 1 to 200 printable ASCII
 }
+
+// Kind implements Body.
+func (BatchAgreed) Kind() string { return "batch-agreed" }

@@ -18,6 +18,9 @@ type AuthorisationIntended struct {
 	Batch uint32 `json:"batch,omitempty"` // none of an authorisation
 }
 
+// Kind implements Body.
+func (AuthorisationIntended) Kind() string { return "authorisation-intended" }
+
 // AuthorisationAnswered is the host's word on a sale, authorisation or refund: field 39 and, when approved, field 38.
 type AuthorisationAnswered struct {
 	ID       string        `json:"id"`
@@ -26,12 +29,18 @@ type AuthorisationAnswered struct {
 	Approved bool          `json:"approved,omitempty"` // another code than iso-00 approved; without it only that one does
 }
 
+// Kind implements Body.
+func (AuthorisationAnswered) Kind() string { return "authorisation-answered" }
+
 // AuthorisationUnanswered tells that the outcome is unknown: no answer, a broken connection, a crash in between, or an answer whose code may
 // be an approval and was not taken as one.
 type AuthorisationUnanswered struct {
 	ID   string        `json:"id"`
 	Code envelope.Code `json:"code,omitempty"` // iso-XX of such an answer
 }
+
+// Kind implements Body.
+func (AuthorisationUnanswered) Kind() string { return "authorisation-unanswered" }
 
 // ReversalIntended is committed before each 0420 or 0421 leaves.
 type ReversalIntended struct {
@@ -42,11 +51,17 @@ type ReversalIntended struct {
 	Code envelope.Code `json:"code,omitempty"` // iso-XX of the answer to the try before, after which it is to be sent again
 }
 
+// Kind implements Body.
+func (ReversalIntended) Kind() string { return "reversal-intended" }
+
 // ReversalAnswered is the host's 0430.
 type ReversalAnswered struct {
 	ID   string        `json:"id"`
 	Code envelope.Code `json:"code"`
 }
+
+// Kind implements Body.
+func (ReversalAnswered) Kind() string { return "reversal-answered" }
 
 // ReversalAbandoned tells that no try was answered, or that the answer was that none can help: a person decides.
 type ReversalAbandoned struct {
@@ -55,16 +70,25 @@ type ReversalAbandoned struct {
 	Code  envelope.Code `json:"code,omitempty"` // iso-XX of the answer to the last try
 }
 
+// Kind implements Body.
+func (ReversalAbandoned) Kind() string { return "reversal-abandoned" }
+
 // BatchOpened starts a merchant's batch.
 type BatchOpened struct {
 	Batch  uint32 `json:"batch"`
 	Method Method `json:"method"`
 }
 
+// Kind implements Body.
+func (BatchOpened) Kind() string { return "batch-opened" }
+
 // BatchClosing cuts over: no new authorisation joins the batch.
 type BatchClosing struct {
 	Batch uint32 `json:"batch"`
 }
+
+// Kind implements Body.
+func (BatchClosing) Kind() string { return "batch-closing" }
 
 // BatchClosed fixes the batch's content for ever.
 type BatchClosed struct {
@@ -72,6 +96,9 @@ type BatchClosed struct {
 	Totals    []Total `json:"totals"` // by currency, sorted
 	HashTotal uint64  `json:"hashTotal,omitempty"`
 }
+
+// Kind implements Body.
+func (BatchClosed) Kind() string { return "batch-closed" }
 
 // Total is one currency's control total, by sign.
 type Total struct {
@@ -89,6 +116,9 @@ type ReconciliationIntended struct {
 	Trace    Trace  `json:"trace"`
 }
 
+// Kind implements Body.
+func (ReconciliationIntended) Kind() string { return "reconciliation-intended" }
+
 // ReconciliationAnswered is the host's 0510 with its own totals.
 type ReconciliationAnswered struct {
 	Batch  uint32 `json:"batch"`
@@ -96,16 +126,25 @@ type ReconciliationAnswered struct {
 	Host   Total  `json:"host"`
 }
 
+// Kind implements Body.
+func (ReconciliationAnswered) Kind() string { return "reconciliation-answered" }
+
 // PaymentSettled ends an approved sale.
 type PaymentSettled struct { //nolint:revive // named as its permanent kind
 	ID    string `json:"id"`
 	Batch uint32 `json:"batch"`
 }
 
+// Kind implements Body.
+func (PaymentSettled) Kind() string { return "payment-settled" }
+
 // BatchSettled tells that every payment of the batch is settled.
 type BatchSettled struct {
 	Batch uint32 `json:"batch"`
 }
+
+// Kind implements Body.
+func (BatchSettled) Kind() string { return "batch-settled" }
 
 // CaptureIntended is committed before each 0220 or 0221 leaves.
 type CaptureIntended struct {
@@ -117,6 +156,9 @@ type CaptureIntended struct {
 	Code envelope.Code `json:"code,omitempty"` // iso-XX of the answer to the try before, after which it is to be sent again
 }
 
+// Kind implements Body.
+func (CaptureIntended) Kind() string { return "capture-intended" }
+
 // CaptureAnswered is the host's 0230 that says that the capture is booked. Logs from before 2026-12 also have it with other codes and without
 // Stands: there it declined the capture, which is not written any more (Retired).
 type CaptureAnswered struct {
@@ -126,12 +168,18 @@ type CaptureAnswered struct {
 	Stands   bool          `json:"stands,omitempty"` // another code than iso-00 says that it is booked, as iso-94 of a repeat
 }
 
+// Kind implements Body.
+func (CaptureAnswered) Kind() string { return "capture-answered" }
+
 // CaptureAbandoned tells that no try was answered, or that the answer was that none can help: a person decides.
 type CaptureAbandoned struct {
 	ID    string        `json:"id"`
 	Tries int           `json:"tries"`
 	Code  envelope.Code `json:"code,omitempty"` // iso-XX of the answer to the last try
 }
+
+// Kind implements Body.
+func (CaptureAbandoned) Kind() string { return "capture-abandoned" }
 
 // OutcomeUnknown gives a capture or void whose message is on its way its first result, unknown: it is due within an hour, and after a stop
 // before any other result (INTERFACES 4).
@@ -140,10 +188,16 @@ type OutcomeUnknown struct {
 	Code envelope.Code `json:"code,omitempty"` // iso-XX of the newest answer to it, where there was one
 }
 
+// Kind implements Body.
+func (OutcomeUnknown) Kind() string { return "outcome-unknown" }
+
 // AuthorisationExpired ends an authorisation after Authorised + AuthorisationLife.
 type AuthorisationExpired struct {
 	ID string `json:"id"`
 }
+
+// Kind implements Body.
+func (AuthorisationExpired) Kind() string { return "authorisation-expired" }
 
 // PaymentResolved is a person's word on a payment that no reversal or advice settled.
 type PaymentResolved struct { //nolint:revive // named as its permanent kind
@@ -154,10 +208,16 @@ type PaymentResolved struct { //nolint:revive // named as its permanent kind
 	Remembered bool `json:"remembered,omitempty"`
 }
 
+// Kind implements Body.
+func (PaymentResolved) Kind() string { return "payment-resolved" }
+
 // PaymentVoided takes a bank entry back that waits for its file. ID is the void's.
 type PaymentVoided struct { //nolint:revive // named as its permanent kind
 	ID string `json:"id"`
 }
+
+// Kind implements Body.
+func (PaymentVoided) Kind() string { return "payment-voided" }
 
 // EntryAccepted puts a bank entry into its batch.
 type EntryAccepted struct {
@@ -165,6 +225,9 @@ type EntryAccepted struct {
 	Batch    uint32 `json:"batch"`
 	Standard string `json:"standard"` // WEB, PPD, CCD
 }
+
+// Kind implements Body.
+func (EntryAccepted) Kind() string { return "entry-accepted" }
 
 // FileBegun fixes a settlement file's name and which batches it settles.
 type FileBegun struct {
@@ -174,6 +237,9 @@ type FileBegun struct {
 	Effective string   `json:"effective"`
 	Batches   []uint32 `json:"batches"`
 }
+
+// Kind implements Body.
+func (FileBegun) Kind() string { return "file-begun" }
 
 // EntryIntended gives a bank entry its trace number, before the file that holds it appears.
 type EntryIntended struct {
@@ -188,6 +254,9 @@ type EntryIntended struct {
 	Fingerprint string `json:"fingerprint,omitempty"`
 }
 
+// Kind implements Body.
+func (EntryIntended) Kind() string { return "entry-intended" }
+
 // FileIntended puts a settlement file's digest into the log before the file appears.
 type FileIntended struct {
 	Name      string `json:"name"`
@@ -198,10 +267,16 @@ type FileIntended struct {
 	EntryHash uint64 `json:"entryHash"`
 }
 
+// Kind implements Body.
+func (FileIntended) Kind() string { return "file-intended" }
+
 // FileWritten tells that the file is in the outbox under its name.
 type FileWritten struct {
 	Name string `json:"name"`
 }
+
+// Kind implements Body.
+func (FileWritten) Kind() string { return "file-written" }
 
 // AnswerTaken tells that what is ours of an answer file of the bank was applied: its returns, changes and acknowledgements are the events beside
 // it. A file of which something was left may be taken again, for what could not be applied may be later.
@@ -213,6 +288,9 @@ type AnswerTaken struct {
 	Left      []AnswerLeft  `json:"left,omitempty"`      // the first MaxAnswersLeft of what was not applied
 	LeftCount int           `json:"leftCount,omitempty"` // how many that were
 }
+
+// Kind implements Body.
+func (AnswerTaken) Kind() string { return "answer-taken" }
 
 // MaxAnswersLeft bounds AnswerTaken.Left, so that an event fits where the log goes. The file, by its digest, has the others.
 const MaxAnswersLeft = 200
@@ -234,6 +312,9 @@ type PaymentReturned struct { //nolint:revive // named as its permanent kind
 	Reason string `json:"reason,omitempty"`
 }
 
+// Kind implements Body.
+func (PaymentReturned) Kind() string { return "payment-returned" }
+
 // ChangeNotified is the bank's word that an account's particulars have changed; what they are now is not kept.
 type ChangeNotified struct {
 	ID   string `json:"id"`
@@ -241,10 +322,16 @@ type ChangeNotified struct {
 	Told bool   `json:"told,omitempty"` // the merchant gets a result, and its stored account makes no entry until it is updated; older logs: neither
 }
 
+// Kind implements Body.
+func (ChangeNotified) Kind() string { return "change-notified" }
+
 // EntryAcknowledged is the receiving bank's acknowledgement.
 type EntryAcknowledged struct {
 	ID string `json:"id"`
 }
+
+// Kind implements Body.
+func (EntryAcknowledged) Kind() string { return "entry-acknowledged" }
 
 // AccountStored answers a store.
 type AccountStored struct {
@@ -252,6 +339,9 @@ type AccountStored struct {
 	Token      string `json:"token"`
 	Uncompared bool   `json:"uncompared,omitempty"` // a bank account that was not held against the block list
 }
+
+// Kind implements Body.
+func (AccountStored) Kind() string { return "account-stored" }
 
 // AccountUpdated answers an update.
 type AccountUpdated struct {
@@ -261,12 +351,21 @@ type AccountUpdated struct {
 	Uncompared bool `json:"uncompared,omitempty"` // as in AccountStored, of a whole account
 }
 
+// Kind implements Body.
+func (AccountUpdated) Kind() string { return "account-updated" }
+
 // AccountForgotten answers a forget: the account's key is destroyed next.
 type AccountForgotten struct {
 	ID string `json:"id"`
 }
 
+// Kind implements Body.
+func (AccountForgotten) Kind() string { return "account-forgotten" }
+
 // MerchantPolicySet replaces a merchant's policy.
 type MerchantPolicySet struct {
 	Policy Policy `json:"policy"`
 }
+
+// Kind implements Body.
+func (MerchantPolicySet) Kind() string { return "merchant-policy-set" }

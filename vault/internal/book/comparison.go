@@ -93,5 +93,5 @@ func (f *fold) compared(b EnvelopeRejected) error {
 		m.Compared = m.Compared.at(f.event.Time)
 		m.Compared.Mismatches++
 	}
-	return f.PutMerchant(m)
+	return Merchants.Put(f.State, m)
 }

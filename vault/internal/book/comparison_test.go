@@ -35,7 +35,7 @@ func TestMismatchesAreCounted(t *testing.T) {
 	b.misfits(shop, mismatch(30))
 	b.now = b.now.Add(24 * time.Hour)
 	b.misfits(shop, mismatch(30)) // a payment's are for ever
-	if m := b.Merchants[shop]; b.payment(1).Mismatches != MaxMismatches || m.Compared.Mismatches != MaxMismatches {
+	if m := Merchants.In(b.State)[shop]; b.payment(1).Mismatches != MaxMismatches || m.Compared.Mismatches != MaxMismatches {
 		t.Errorf("counted %d, %+v", b.payment(1).Mismatches, m.Compared)
 	}
 }
@@ -43,14 +43,14 @@ func TestMismatchesAreCounted(t *testing.T) {
 func TestMismatchesOfADayAreCounted(t *testing.T) {
 	b := newBook(t)
 	b.inStage(1, StageSettled)
-	m := b.Merchants[shop]
+	m := Merchants.In(b.State)[shop]
 	m.Compared = Comparisons{Day: b.now.UTC().Format(time.DateOnly), Mismatches: MaxMismatchesPerDay - 1}
-	b.Merchants[shop] = m
+	Merchants.In(b.State)[shop] = m
 	b.must(shop, mismatch(20))
 	b.misfits(shop, mismatch(21))
 	b.now = b.now.Add(24 * time.Hour)
 	b.must(shop, mismatch(21))
-	if m := b.Merchants[shop]; m.Compared.Mismatches != 1 {
+	if m := Merchants.In(b.State)[shop]; m.Compared.Mismatches != 1 {
 		t.Errorf("a new day begins with %+v", m.Compared)
 	}
 }

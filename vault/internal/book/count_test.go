@@ -13,7 +13,7 @@ func TestFindingsToldTogether(t *testing.T) {
 	b.must("", IntegrityFound{Finding: FindingBagAltered})
 	b.must("", IntegrityFound{Finding: FindingBagAltered, Count: 16})
 	b.must("", IntegrityFound{Finding: FindingUnknownRelay, Count: 1})
-	if v := b.TheVault; v.Findings[FindingBagAltered] != 17 || v.Findings[FindingUnknownRelay] != 1 {
+	if v := b.vault(); v.Findings[FindingBagAltered] != 17 || v.Findings[FindingUnknownRelay] != 1 {
 		t.Errorf("findings %v", v.Findings)
 	}
 	for count, want := range map[uint64]bool{0: false, 16: true} {

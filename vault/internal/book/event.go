@@ -71,7 +71,7 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 	if err := quickjson.Unmarshal(data, &w); err != nil {
 		return err
 	}
-	d, ok := decoders[w.Kind]
+	d, ok := register[w.Kind]
 	if !ok {
 		return fmt.Errorf("%q: %w", w.Kind, ErrUnknownKind)
 	}
@@ -96,7 +96,7 @@ func decoderOf(data []byte) decoder {
 		return decoder{}
 	}
 	kind, _, _ := bytes.Cut(rest, []byte(`"`))
-	return decoders[string(kind)]
+	return register[string(kind)].decoder
 }
 
 // decoding is the decoder of a kind of body. What it decodes into is used again: events come by the million.
@@ -118,69 +118,4 @@ func decoding[B Body]() decoder {
 			return b, err
 		},
 	}
-}
-
-// decoders has every kind of body; a test proves that it is complete.
-var decoders = map[string]decoder{
-	VaultCreated{}.Kind():            decoding[VaultCreated](),
-	VaultUnlocked{}.Kind():           decoding[VaultUnlocked](),
-	VaultLocked{}.Kind():             decoding[VaultLocked](),
-	KeysChanged{}.Kind():             decoding[KeysChanged](),
-	RelaysSet{}.Kind():               decoding[RelaysSet](),
-	DirectoryIssued{}.Kind():         decoding[DirectoryIssued](),
-	MembersIssued{}.Kind():           decoding[MembersIssued](),
-	IntegrityFound{}.Kind():          decoding[IntegrityFound](),
-	FindingAcknowledged{}.Kind():     decoding[FindingAcknowledged](),
-	MerchantAdded{}.Kind():           decoding[MerchantAdded](),
-	MerchantSuspended{}.Kind():       decoding[MerchantSuspended](),
-	ResultsResent{}.Kind():           decoding[ResultsResent](),
-	MerchantResumed{}.Kind():         decoding[MerchantResumed](),
-	BagCommitted{}.Kind():            decoding[BagCommitted](),
-	EnvelopeReceived{}.Kind():        decoding[EnvelopeReceived](),
-	EnvelopeRejected{}.Kind():        decoding[EnvelopeRejected](),
-	PaymentRefused{}.Kind():          decoding[PaymentRefused](),
-	AuthorisationIntended{}.Kind():   decoding[AuthorisationIntended](),
-	AuthorisationAnswered{}.Kind():   decoding[AuthorisationAnswered](),
-	AuthorisationUnanswered{}.Kind(): decoding[AuthorisationUnanswered](),
-	ReversalIntended{}.Kind():        decoding[ReversalIntended](),
-	ReversalAnswered{}.Kind():        decoding[ReversalAnswered](),
-	ReversalAbandoned{}.Kind():       decoding[ReversalAbandoned](),
-	BatchOpened{}.Kind():             decoding[BatchOpened](),
-	BatchClosing{}.Kind():            decoding[BatchClosing](),
-	BatchClosed{}.Kind():             decoding[BatchClosed](),
-	ReconciliationIntended{}.Kind():  decoding[ReconciliationIntended](),
-	ReconciliationAnswered{}.Kind():  decoding[ReconciliationAnswered](),
-	PaymentSettled{}.Kind():          decoding[PaymentSettled](),
-	BatchSettled{}.Kind():            decoding[BatchSettled](),
-	CaptureIntended{}.Kind():         decoding[CaptureIntended](),
-	CaptureAnswered{}.Kind():         decoding[CaptureAnswered](),
-	CaptureAbandoned{}.Kind():        decoding[CaptureAbandoned](),
-	OutcomeUnknown{}.Kind():          decoding[OutcomeUnknown](),
-	AuthorisationExpired{}.Kind():    decoding[AuthorisationExpired](),
-	PaymentResolved{}.Kind():         decoding[PaymentResolved](),
-	PaymentResent{}.Kind():           decoding[PaymentResent](),
-	PaymentVoided{}.Kind():           decoding[PaymentVoided](),
-	EntryAccepted{}.Kind():           decoding[EntryAccepted](),
-	FileBegun{}.Kind():               decoding[FileBegun](),
-	EntryIntended{}.Kind():           decoding[EntryIntended](),
-	FileIntended{}.Kind():            decoding[FileIntended](),
-	FileWritten{}.Kind():             decoding[FileWritten](),
-	AnswerTaken{}.Kind():             decoding[AnswerTaken](),
-	PaymentReturned{}.Kind():         decoding[PaymentReturned](),
-	ChangeNotified{}.Kind():          decoding[ChangeNotified](),
-	EntryAcknowledged{}.Kind():       decoding[EntryAcknowledged](),
-	AccountStored{}.Kind():           decoding[AccountStored](),
-	AccountUpdated{}.Kind():          decoding[AccountUpdated](),
-	AccountForgotten{}.Kind():        decoding[AccountForgotten](),
-	MerchantPolicySet{}.Kind():       decoding[MerchantPolicySet](),
-	VaultStarted{}.Kind():            decoding[VaultStarted](),
-	VaultStopped{}.Kind():            decoding[VaultStopped](),
-	AccessRefused{}.Kind():           decoding[AccessRefused](),
-	AuditorAdded{}.Kind():            decoding[AuditorAdded](),
-	AuditorRemoved{}.Kind():          decoding[AuditorRemoved](),
-	LogExported{}.Kind():             decoding[LogExported](),
-	FileMadeAgain{}.Kind():           decoding[FileMadeAgain](),
-	PaymentCorrected{}.Kind():        decoding[PaymentCorrected](),
-	BatchAdjusted{}.Kind():           decoding[BatchAdjusted](),
-	BatchAgreed{}.Kind():             decoding[BatchAgreed](),
 }

@@ -137,8 +137,8 @@ func TestEventsKeepTheirPermanentForm(t *testing.T) {
 			t.Errorf("%s is written as\n%s, not\n%s (%v)", want.Body.Kind(), text, lines.Text(), err)
 		}
 	}
-	if lines.Scan() || seen != len(decoders) {
-		t.Errorf("%d events of %d kinds in %s", seen, len(decoders), goldenFile)
+	if lines.Scan() || seen != len(register) {
+		t.Errorf("%d events of %d kinds in %s", seen, len(register), goldenFile)
 	}
 }
 
@@ -147,7 +147,7 @@ func TestEveryBodyIsDecodable(t *testing.T) {
 	known := map[string]bool{}
 	for _, e := range examples() {
 		known[reflect.TypeOf(e.Body).Name()] = true
-		if _, ok := decoders[e.Body.Kind()]; !ok {
+		if _, ok := register[e.Body.Kind()]; !ok {
 			t.Errorf("%s has no decoder", e.Body.Kind())
 		}
 	}
@@ -175,8 +175,8 @@ func TestEveryBodyIsDecodable(t *testing.T) {
 			}
 		}
 	}
-	if found != len(decoders) {
-		t.Errorf("%d types with a kind, %d decoders", found, len(decoders))
+	if found != len(register) {
+		t.Errorf("%d types with a kind, %d decoders", found, len(register))
 	}
 }
 

@@ -24,7 +24,7 @@ type Issued struct {
 
 // Apply folds one event into s and returns the result that it issues, or nil. It is deterministic. On an error the caller
 // must throw the whole transaction away: s may be half changed.
-func Apply(s State, e Event) (*Issued, error) {
+func Apply(s *State, e Event) (*Issued, error) {
 	f := fold{State: s, event: e}
 	if err := f.apply(); err != nil {
 		return nil, fmt.Errorf("%s: %w", e.Body.Kind(), err)
@@ -33,7 +33,7 @@ func Apply(s State, e Event) (*Issued, error) {
 }
 
 type fold struct {
-	State
+	*State
 	event  Event
 	issued *Issued
 }
@@ -42,82 +42,11 @@ func (f *fold) apply() error {
 	if err := f.began(); err != nil {
 		return err
 	}
-	switch b := f.event.Body.(type) {
-	case VaultCreated, VaultUnlocked, VaultLocked, KeysChanged, RelaysSet, DirectoryIssued, MembersIssued:
-		return f.vault(b)
-	case IntegrityFound:
-		return f.finding(b)
-	case FindingAcknowledged:
-		return f.acknowledged(b)
-	case MerchantAdded, MerchantSuspended, MerchantResumed, MerchantPolicySet:
-		return f.merchant(b)
-	case ResultsResent:
-		return f.resent(b)
-	case BagCommitted:
-		return f.bag(b)
-	case EnvelopeRejected:
-		return f.rejected(b)
-	case BatchOpened, BatchClosing, BatchClosed, ReconciliationIntended, ReconciliationAnswered, BatchSettled, BatchAdjusted, BatchAgreed:
-		return f.batch(b)
-	case FileMadeAgain:
-		return f.madeAgain(b)
-	case FileBegun, FileIntended, FileWritten, AnswerTaken:
-		return f.file(b)
-	case AuditorAdded:
-		return f.auditorAdded(b)
-	case AuditorRemoved:
-		return f.auditorRemoved(b)
-	case VaultStarted, VaultStopped, AccessRefused, LogExported:
-		return nil // they change nothing
+	r, ok := register[f.event.Body.Kind()]
+	if !ok {
+		return ErrUnknownKind
 	}
-	return f.payment()
-}
-
-// payment applies an event about one payment.
-func (f *fold) payment() error {
-	switch b := f.event.Body.(type) {
-	case EnvelopeReceived:
-		return f.received(b)
-	case PaymentRefused:
-		return f.refused(b)
-	case AuthorisationIntended:
-		return f.intended(b)
-	case AuthorisationAnswered:
-		return f.answered(b)
-	case AuthorisationUnanswered:
-		return f.unanswered(b)
-	case AuthorisationExpired:
-		return f.expired(b)
-	case CaptureIntended:
-		return f.captureIntended(b)
-	case CaptureAnswered:
-		return f.captureAnswered(b)
-	case ReversalIntended:
-		return f.reversalIntended(b)
-	case ReversalAnswered:
-		return f.reversalAnswered(b)
-	case ReversalAbandoned:
-		return f.abandoned(b.ID, b.Code)
-	case CaptureAbandoned:
-		return f.abandoned(b.ID, b.Code)
-	case OutcomeUnknown:
-		return f.outcomeUnknown(b)
-	case PaymentResolved:
-		return f.resolved(b)
-	case PaymentResent:
-		return f.sentAgain(b)
-	case PaymentCorrected:
-		return f.corrected(b)
-	case PaymentVoided:
-		return f.voided(b)
-	case PaymentSettled:
-		return f.settled(b)
-	case EntryAccepted, EntryIntended, PaymentReturned, ChangeNotified, EntryAcknowledged:
-		return f.entry(b)
-	case AccountStored, AccountUpdated, AccountForgotten:
-		return f.keep(b)
-	}
-	return ErrUnknownKind
+	return r.fold(f, f.event.Body)
 }
 
 // began checks that the log begins with vault-created and that nothing creates the vault again.
@@ -137,32 +66,50 @@ func misfit(format string, args ...any) error {
 	return fmt.Errorf(format+": %w", append(args, ErrTransition)...)
 }
 
-func (f *fold) vault(body Body) error {
+// changeVault changes the vault's record.
+func (f *fold) changeVault(change func(*Vault) error) error {
 	v, err := f.Vault()
 	if err != nil {
 		return err
 	}
-	switch b := body.(type) {
-	case VaultCreated:
-		v = Vault{Name: b.Vault, Generation: b.Generation, Signer: b.Signer, NextBatch: 1}
-	case KeysChanged:
-		if v.Keys, err = changedKeys(v.Keys, b); err != nil {
-			return err
-		}
-	case RelaysSet:
-		v.Relays = b.Relays
-	case DirectoryIssued:
-		if b.Serial <= v.Directory {
-			return misfit("directory serial %d after %d", b.Serial, v.Directory)
-		}
-		v.Directory = b.Serial
-	case MembersIssued:
-		if b.Serial <= v.Members {
-			return misfit("members serial %d after %d", b.Serial, v.Members)
-		}
-		v.Members = b.Serial
+	if err := change(&v); err != nil {
+		return err
 	}
-	return f.PutVault(v)
+	return TheVault.Put(f.State, v)
+}
+
+func (f *fold) created(b VaultCreated) error {
+	return TheVault.Put(f.State, Vault{Name: b.Vault, Generation: b.Generation, Signer: b.Signer, NextBatch: 1})
+}
+
+func (f *fold) keysChanged(b KeysChanged) error {
+	return f.changeVault(func(v *Vault) (err error) {
+		v.Keys, err = changedKeys(v.Keys, b)
+		return err
+	})
+}
+
+func (f *fold) relaysSet(b RelaysSet) error {
+	return f.changeVault(func(v *Vault) error {
+		v.Relays = b.Relays
+		return nil
+	})
+}
+
+func (f *fold) directoryIssued(b DirectoryIssued) error {
+	return f.changeVault(func(v *Vault) error { return advance(&v.Directory, b.Serial, "directory") })
+}
+
+func (f *fold) membersIssued(b MembersIssued) error {
+	return f.changeVault(func(v *Vault) error { return advance(&v.Members, b.Serial, "members") })
+}
+
+func advance(newest *uint64, serial uint64, of string) error {
+	if serial <= *newest {
+		return misfit("%s serial %d after %d", of, serial, *newest)
+	}
+	*newest = serial
+	return nil
 }
 
 // changedKeys returns the keys that live after a change: a key is told once when it is made and once when it is destroyed.
@@ -185,39 +132,57 @@ func changedKeys(keys []envelope.KeyName, b KeysChanged) ([]envelope.KeyName, er
 	return keys, nil
 }
 
-func (f *fold) merchant(body Body) error {
+func (f *fold) added(b MerchantAdded) error {
 	id := f.event.Merchant
-	m, ok, err := f.Merchant(id)
+	_, known, err := f.Merchant(id)
 	if err != nil {
 		return err
 	}
-	if added, adding := body.(MerchantAdded); adding {
-		if ok || !envelope.ValidMerchant(id) {
-			return misfit("merchant %s exists or has no merchant's name", id)
-		}
-		return f.PutMerchant(Merchant{ID: id, Name: added.Name, Status: MerchantActive, Verifiers: added.Verifiers,
-			ReplyKeys: added.ReplyKeys, Acceptor: added.Acceptor, Currencies: added.Currencies, Added: f.event.Time, Version: 1})
+	if known || !envelope.ValidMerchant(id) {
+		return misfit("merchant %s exists or has no merchant's name", id)
+	}
+	return Merchants.Put(f.State, Merchant{ID: id, Name: b.Name, Status: MerchantActive, Verifiers: b.Verifiers,
+		ReplyKeys: b.ReplyKeys, Acceptor: b.Acceptor, Currencies: b.Currencies, Added: f.event.Time, Version: 1})
+}
+
+// changeMerchant changes the record of the event's merchant.
+func (f *fold) changeMerchant(change func(*Merchant) error) error {
+	m, ok, err := f.Merchant(f.event.Merchant)
+	if err != nil {
+		return err
 	}
 	if !ok {
-		return misfit("no merchant %s", id)
+		return misfit("no merchant %s", f.event.Merchant)
 	}
-	if set, setting := body.(MerchantPolicySet); setting {
-		if err := set.Policy.Check(); err != nil {
-			return misfit("policy of %s: %v", id, err)
+	if err := change(&m); err != nil {
+		return err
+	}
+	return Merchants.Put(f.State, m)
+}
+
+func (f *fold) policySet(b MerchantPolicySet) error {
+	return f.changeMerchant(func(m *Merchant) error {
+		if err := b.Policy.Check(); err != nil {
+			return misfit("policy of %s: %v", m.ID, err)
 		}
-		m.Policy = set.Policy
-		return f.PutMerchant(m)
-	}
-	from, to := MerchantActive, MerchantStopped
-	if _, resuming := body.(MerchantResumed); resuming {
-		from, to = to, from
-	}
-	if m.Status != from {
-		return misfit("merchant %s is %s", id, m.Status)
-	}
-	m.Status = to
-	m.Version++
-	return f.PutMerchant(m)
+		m.Policy = b.Policy
+		return nil
+	})
+}
+
+func (f *fold) suspended(MerchantSuspended) error { return f.turn(MerchantActive, MerchantStopped) }
+func (f *fold) resumed(MerchantResumed) error     { return f.turn(MerchantStopped, MerchantActive) }
+
+// turn changes a merchant's status.
+func (f *fold) turn(from, to MerchantStatus) error {
+	return f.changeMerchant(func(m *Merchant) error {
+		if m.Status != from {
+			return misfit("merchant %s is %s", m.ID, m.Status)
+		}
+		m.Status = to
+		m.Version++
+		return nil
+	})
 }
 
 // resent checks that the results are there; to publish them again changes nothing but when the vault did so last by itself.
@@ -233,7 +198,7 @@ func (f *fold) resent(b ResultsResent) error {
 		return nil
 	}
 	m.Republished = f.event.Time
-	return f.PutMerchant(m)
+	return Merchants.Put(f.State, m)
 }
 
 // number makes p the vault's next payment.
@@ -249,7 +214,7 @@ func (f *fold) number(p *Payment) error {
 	}
 	v.Payments++
 	p.Number, p.Received = v.Payments, f.event.Time
-	return f.PutVault(v)
+	return TheVault.Put(f.State, v)
 }
 
 func (f *fold) rejected(b EnvelopeRejected) error {
@@ -313,12 +278,12 @@ func (f *fold) countRefusal(merchant string) error {
 		m.Refusals = Refusals{Day: day}
 	}
 	m.Refusals.Count++
-	return f.PutMerchant(m)
+	return Merchants.Put(f.State, m)
 }
 
 func (f *fold) put(p Payment) error {
 	p.Changed = f.event.Time
-	return f.PutPayment(p)
+	return Payments.Put(f.State, p)
 }
 
 // issue stores p and gives its merchant a result about it.
@@ -340,7 +305,7 @@ func (f *fold) nextSerial(merchant string) (uint64, error) {
 		return 0, misfit("no merchant %s", merchant)
 	}
 	m.Results++
-	return m.Results, f.PutMerchant(m)
+	return m.Results, Merchants.Put(f.State, m)
 }
 
 // tell gives p's merchant a result about p, which need not be remembered, and returns its serial.

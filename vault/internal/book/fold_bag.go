@@ -21,7 +21,7 @@ func (f *fold) bag(b BagCommitted) error {
 	first := len(bag.Digests) == 0
 	if len(bag.Digests) < MaxForks {
 		bag = Bag{Relay: b.Relay, Run: b.Run, Number: b.Number, Digests: append(slices.Clip(bag.Digests), digest)}
-		if err := f.PutBag(bag); err != nil {
+		if err := Bags.Put(f.State, bag); err != nil {
 			return err
 		}
 	}
@@ -44,7 +44,7 @@ func (f *fold) bag(b BagCommitted) error {
 			return misfit("run %s is more than %d bags ahead of a gap that is no finding", b.Run, MaxAhead)
 		}
 	}
-	return f.PutRun(run)
+	return Runs.Put(f.State, run)
 }
 
 // beginRun makes a run the newest of its relay.
@@ -58,7 +58,7 @@ func (f *fold) beginRun(relay, run string) (Run, error) {
 	maps.Copy(latest, v.LatestRun)
 	latest[relay] = run
 	v.LatestRun = latest
-	return Run{Relay: relay, ID: run, Before: before, Latest: f.event.Time}, f.PutVault(v)
+	return Run{Relay: relay, ID: run, Before: before, Latest: f.event.Time}, TheVault.Put(f.State, v)
 }
 
 // absorb moves the position over the bags that came ahead of it and are next to it now.
@@ -97,5 +97,5 @@ func (f *fold) missing(b IntegrityFound) error {
 	}
 	run.Number, run.Digest, run.Ahead = b.Through, "", maps.Clone(run.Ahead)
 	run.absorb()
-	return f.PutRun(run)
+	return Runs.Put(f.State, run)
 }

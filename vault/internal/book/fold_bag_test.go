@@ -12,7 +12,7 @@ func bagNumber(number uint64, fork string) BagCommitted {
 }
 
 func (b *book) position() (number uint64, digest string, ahead int) {
-	r := b.Runs[RunKey{"relay-1", "run"}]
+	r := Runs.In(b.State)[RunKey{"relay-1", "run"}]
 	return r.Number, r.Digest, len(r.Ahead)
 }
 
@@ -35,10 +35,10 @@ func TestBagsInOrderMoveThePosition(t *testing.T) {
 		b.misfits("", bagNumber(number, ""))
 	}
 	b.misfits("", bagNumber(0, ""))
-	if b.TheVault.LatestRun["relay-1"] != "run" {
-		t.Errorf("latest runs %v", b.TheVault.LatestRun)
+	if b.vault().LatestRun["relay-1"] != "run" {
+		t.Errorf("latest runs %v", b.vault().LatestRun)
 	}
-	if _, err := Apply(b, Event{Body: bagNumber(4, "")}); err == nil {
+	if _, err := Apply(b.State, Event{Body: bagNumber(4, "")}); err == nil {
 		t.Error("a bag without a digest")
 	}
 }
@@ -87,7 +87,7 @@ func TestMissingBags(t *testing.T) {
 		b := newBook(t)
 		b.must("", missing(1, 2))
 		b.wantPosition(2, 0)
-		if b.TheVault.LatestRun["relay-1"] != "run" {
+		if b.vault().LatestRun["relay-1"] != "run" {
 			t.Error("the run is not the relay's latest")
 		}
 	})
@@ -101,7 +101,7 @@ func TestForkedBags(t *testing.T) {
 	for i := range 2 * MaxForks {
 		b.must("", bagNumber(1, fmt.Sprint("fork ", i)))
 	}
-	if got := len(b.Bags[BagKey{"relay-1", "run", 1}].Digests); got != MaxForks {
+	if got := len(Bags.In(b.State)[BagKey{"relay-1", "run", 1}].Digests); got != MaxForks {
 		t.Errorf("%d digests are remembered", got)
 	}
 }
@@ -113,10 +113,10 @@ func TestRestartsMakeANewRun(t *testing.T) {
 	next := bagNumber(1, "")
 	next.Run = "second"
 	b.must("", next)
-	if b.TheVault.LatestRun["relay-1"] != "second" || len(b.Runs) != 2 {
-		t.Errorf("latest %v of %d runs", b.TheVault.LatestRun, len(b.Runs))
+	if b.vault().LatestRun["relay-1"] != "second" || len(Runs.In(b.State)) != 2 {
+		t.Errorf("latest %v of %d runs", b.vault().LatestRun, len(Runs.In(b.State)))
 	}
-	if r := b.Runs[RunKey{"relay-1", "run"}]; !r.Latest.Before(b.now) {
+	if r := Runs.In(b.State)[RunKey{"relay-1", "run"}]; !r.Latest.Before(b.now) {
 		t.Error("the first run looks as recent as the second")
 	}
 }

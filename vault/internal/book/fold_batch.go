@@ -20,35 +20,21 @@ func (f *fold) inBatch(number uint32, stage BatchStage, change func(Batch) Batch
 	if stage != "" && b.Stage != stage {
 		return misfit("batch %d is %s", number, b.Stage)
 	}
-	return f.PutBatch(change(b))
+	return Batches.Put(f.State, change(b))
 }
 
-func (f *fold) batch(body Body) error {
-	switch b := body.(type) {
-	case BatchOpened:
-		return f.batchOpened(b)
-	case BatchClosing:
-		if err := f.inBatch(b.Batch, BatchOpen, func(batch Batch) Batch { batch.Stage = BatchCutover; return batch }); err != nil {
-			return err
-		}
-		return f.leaveBatch(b.Batch)
-	case BatchClosed:
-		return f.batchClosed(b)
-	case ReconciliationIntended:
-		if _, err := f.fixedBatch(b.Batch, b.Currency); err != nil {
-			return err
-		}
-		return f.useTrace(b.Trace)
-	case ReconciliationAnswered:
-		return f.reconciled(b)
-	case BatchAdjusted:
-		return f.adjusted(b)
-	case BatchAgreed:
-		return f.agreed(b)
-	case BatchSettled:
-		return f.batchSettled(b)
+func (f *fold) batchClosing(b BatchClosing) error {
+	if err := f.inBatch(b.Batch, BatchOpen, func(batch Batch) Batch { batch.Stage = BatchCutover; return batch }); err != nil {
+		return err
 	}
-	return ErrUnknownKind
+	return f.leaveBatch(b.Batch)
+}
+
+func (f *fold) reconciling(b ReconciliationIntended) error {
+	if _, err := f.fixedBatch(b.Batch, b.Currency); err != nil {
+		return err
+	}
+	return f.useTrace(b.Trace)
 }
 
 func (f *fold) batchOpened(b BatchOpened) error {
@@ -66,13 +52,13 @@ func (f *fold) batchOpened(b BatchOpened) error {
 	}
 	v.NextBatch++
 	*open = b.Batch
-	if err := f.PutVault(v); err != nil {
+	if err := TheVault.Put(f.State, v); err != nil {
 		return err
 	}
-	if err := f.PutMerchant(m); err != nil {
+	if err := Merchants.Put(f.State, m); err != nil {
 		return err
 	}
-	return f.PutBatch(Batch{Number: b.Batch, Merchant: m.ID, Method: b.Method, Stage: BatchOpen, Opened: f.event.Time})
+	return Batches.Put(f.State, Batch{Number: b.Batch, Merchant: m.ID, Method: b.Method, Stage: BatchOpen, Opened: f.event.Time})
 }
 
 // open is where the merchant has the number of its open batch of a method, nil for a method that is none.
@@ -102,7 +88,7 @@ func (f *fold) leaveBatch(number uint32) error {
 	for _, method := range []Method{MethodCard, MethodBank} {
 		if open := m.open(method); *open == number {
 			*open = 0
-			return f.PutMerchant(m)
+			return Merchants.Put(f.State, m)
 		}
 	}
 	return misfit("batch %d is no open one of %s", number, m.ID)
@@ -161,7 +147,7 @@ func (f *fold) reconciled(b ReconciliationAnswered) error {
 	if len(batch.Host) > 0 {
 		batch.Stage = BatchDiffers
 	}
-	return f.PutBatch(batch)
+	return Batches.Put(f.State, batch)
 }
 
 func totalOf(totals []Total, currency string) (Total, bool) {

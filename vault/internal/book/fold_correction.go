@@ -213,7 +213,7 @@ func (f *fold) adjusted(b BatchAdjusted) error {
 	batch.Lines = append(slices.Clip(batch.Lines), Adjustment{Time: f.event.Time, Actor: f.event.Actor, Total: b.Total, Payment: b.Payment, Reason: b.Reason,
 		Evidence: f.event.Evidence})
 	batch.held()
-	return f.PutBatch(batch)
+	return Batches.Put(f.State, batch)
 }
 
 // agreed takes a listing or a person's word in place of a host's 0510.
@@ -226,5 +226,5 @@ func (f *fold) agreed(b BatchAgreed) error {
 		return misfit("totals of batch %d that are not the ledger's cannot be agreed", b.Batch)
 	}
 	batch.Agreed, batch.Host, batch.By, batch.Stage = batch.Expected(), nil, b.By, BatchFixed
-	return f.PutBatch(batch)
+	return Batches.Put(f.State, batch)
 }

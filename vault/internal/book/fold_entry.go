@@ -8,26 +8,13 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// entry applies an event about a bank entry.
-func (f *fold) entry(body Body) error {
-	switch b := body.(type) {
-	case EntryAccepted:
-		return f.accepted(b)
-	case EntryIntended:
-		return f.entryIntended(b)
-	case PaymentReturned:
-		return f.returned(b)
-	case ChangeNotified:
-		return f.changeNotified(b)
-	case EntryAcknowledged:
-		p, err := f.step(b.ID)
-		if err != nil {
-			return err
-		}
-		p.Acked = true
-		return f.put(p)
+func (f *fold) entryAcknowledged(b EntryAcknowledged) error {
+	p, err := f.step(b.ID)
+	if err != nil {
+		return err
 	}
-	return ErrUnknownKind
+	p.Acked = true
+	return f.put(p)
 }
 
 // accepted puts an entry into its merchant's open batch.
@@ -112,14 +99,14 @@ func (f *fold) entryIntended(b EntryIntended) error {
 	if b.Sequence != v.Files.Sequence || len(b.Trace) != 15 || !strings.HasSuffix(b.Trace, fmt.Sprintf("%07d", b.Sequence)) {
 		return misfit("trace number of entry %s is not the next", p.ID)
 	}
-	if err := f.PutVault(v); err != nil {
+	if err := TheVault.Put(f.State, v); err != nil {
 		return err
 	}
 	file.Entries++
-	if err := f.PutFile(file); err != nil {
+	if err := Files.Put(f.State, file); err != nil {
 		return err
 	}
-	if err := f.PutEntry(Entry{Trace: b.Trace, Merchant: p.Merchant, ID: p.ID, Company: b.Company}); err != nil {
+	if err := Entries.Put(f.State, Entry{Trace: b.Trace, Merchant: p.Merchant, ID: p.ID, Company: b.Company}); err != nil {
 		return err
 	}
 	if err := f.moveTo(&p, StageFiling); err != nil {
@@ -143,7 +130,7 @@ func (f *fold) leaveFile(p Payment) error {
 			return misfit("file %s is fixed", p.File)
 		}
 		file.Entries--
-		if err := f.PutFile(file); err != nil {
+		if err := Files.Put(f.State, file); err != nil {
 			return err
 		}
 	}
@@ -174,7 +161,7 @@ func (f *fold) returned(b PaymentReturned) error {
 		return err
 	}
 	if Blocks(reason) && p.Fingerprint != "" {
-		err := f.PutBlock(Block{Merchant: p.Merchant, Fingerprint: p.Fingerprint, Code: b.Code, Payment: p.ID, Since: f.event.Time})
+		err := BlockList.Put(f.State, Block{Merchant: p.Merchant, Fingerprint: p.Fingerprint, Code: b.Code, Payment: p.ID, Since: f.event.Time})
 		if err != nil {
 			return err
 		}
@@ -193,32 +180,27 @@ func Blocks(reason string) bool {
 	return false
 }
 
-// file applies an event about a settlement or answer file.
-func (f *fold) file(body Body) error {
-	switch b := body.(type) {
-	case FileBegun:
-		return f.fileBegun(b)
-	case FileIntended:
-		return f.fileIntended(b)
-	case FileWritten:
-		file, _, err := f.File(b.Name)
-		if err != nil {
-			return err
-		}
-		if file.Stage != FileHashed {
-			return misfit("file %s is not due", b.Name)
-		}
-		file.Stage, file.Written = FileOut, f.event.Time
-		return f.PutFile(file)
-	case AnswerTaken:
-		if before, taken, err := f.File(b.Digest); err != nil {
-			return err
-		} else if taken && before.Left == 0 || len(b.Digest) != 64 {
-			return misfit("answer file %s was taken before, or has no digest", b.Digest)
-		}
-		return f.PutFile(File{Name: b.Digest, Stage: FileTaken, Digest: b.Digest, Created: b.Created, Entries: b.Items, Written: f.event.Time, Left: b.LeftCount})
+func (f *fold) fileWritten(b FileWritten) error {
+	file, _, err := f.File(b.Name)
+	if err != nil {
+		return err
 	}
-	return ErrUnknownKind
+	if file.Stage != FileHashed {
+		return misfit("file %s is not due", b.Name)
+	}
+	file.Stage, file.Written = FileOut, f.event.Time
+	return Files.Put(f.State, file)
+}
+
+func (f *fold) answerTaken(b AnswerTaken) error {
+	before, taken, err := f.File(b.Digest)
+	if err != nil {
+		return err
+	}
+	if taken && before.Left == 0 || len(b.Digest) != 64 {
+		return misfit("answer file %s was taken before, or has no digest", b.Digest)
+	}
+	return Files.Put(f.State, File{Name: b.Digest, Stage: FileTaken, Digest: b.Digest, Created: b.Created, Entries: b.Items, Written: f.event.Time, Left: b.LeftCount})
 }
 
 func (f *fold) fileBegun(b FileBegun) error {
@@ -235,7 +217,7 @@ func (f *fold) fileBegun(b FileBegun) error {
 		return misfit("file %s cannot be begun", b.Name)
 	}
 	v.Files.Day, v.Files.Modifier = b.Day, b.Modifier
-	if err := f.PutVault(v); err != nil {
+	if err := TheVault.Put(f.State, v); err != nil {
 		return err
 	}
 	for _, number := range b.Batches {
@@ -247,11 +229,11 @@ func (f *fold) fileBegun(b FileBegun) error {
 			return misfit("batch %d is not for a file", number)
 		}
 		batch.File = b.Name
-		if err := f.PutBatch(batch); err != nil {
+		if err := Batches.Put(f.State, batch); err != nil {
 			return err
 		}
 	}
-	return f.PutFile(File{Name: b.Name, Stage: FileNamed, Batches: b.Batches, Created: f.event.Time, Day: b.Day, Modifier: b.Modifier, Effective: b.Effective})
+	return Files.Put(f.State, File{Name: b.Name, Stage: FileNamed, Batches: b.Batches, Created: f.event.Time, Day: b.Day, Modifier: b.Modifier, Effective: b.Effective})
 }
 
 // next is the modifier of a day's next file.
@@ -295,5 +277,5 @@ func (f *fold) fileIntended(b FileIntended) error {
 		return misfit("file %s does not hold what its batches owe", b.Name)
 	}
 	file.Stage, file.Digest, file.Debits, file.Credits, file.EntryHash = FileHashed, b.Digest, b.Debits, b.Credits, b.EntryHash
-	return f.PutFile(file)
+	return Files.Put(f.State, file)
 }

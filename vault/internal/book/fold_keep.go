@@ -2,17 +2,12 @@ package book
 
 import "nightdrop/shared/envelope"
 
-// keep applies an event about a stored account.
-func (f *fold) keep(body Body) error {
-	switch b := body.(type) {
-	case AccountStored:
-		return f.stored(b)
-	case AccountUpdated:
-		return f.changed(b.ID, envelope.OpUpdate, envelope.StatusUpdated, func(p Payment, t *Token) bool { return !b.Whole || t.replace(p, b.Uncompared) })
-	case AccountForgotten:
-		return f.changed(b.ID, envelope.OpForget, envelope.StatusForgotten, func(_ Payment, t *Token) bool { t.Forgotten = true; return true })
-	}
-	return ErrUnknownKind
+func (f *fold) accountUpdated(b AccountUpdated) error {
+	return f.changed(b.ID, envelope.OpUpdate, envelope.StatusUpdated, func(p Payment, t *Token) bool { return !b.Whole || t.replace(p, b.Uncompared) })
+}
+
+func (f *fold) accountForgotten(b AccountForgotten) error {
+	return f.changed(b.ID, envelope.OpForget, envelope.StatusForgotten, func(_ Payment, t *Token) bool { t.Forgotten = true; return true })
 }
 
 func (f *fold) stored(b AccountStored) error {
@@ -28,7 +23,7 @@ func (f *fold) stored(b AccountStored) error {
 		return misfit("account %s is stored, or has no token", p.ID)
 	}
 	now := f.event.Time
-	err = f.PutToken(Token{Merchant: p.Merchant, Token: b.Token, Payment: p.ID, Method: p.Way(), Masked: p.Masked, Brand: p.Brand,
+	err = Tokens.Put(f.State, Token{Merchant: p.Merchant, Token: b.Token, Payment: p.ID, Method: p.Way(), Masked: p.Masked, Brand: p.Brand,
 		Fingerprint: p.Fingerprint, Stored: now, Changed: now, Uncompared: b.Uncompared})
 	if err != nil {
 		return err
@@ -57,7 +52,7 @@ func (f *fold) changed(id string, op envelope.Operation, status envelope.Status,
 		return misfit("%s brings no account for the stored one", p.ID)
 	}
 	t.Changed = f.event.Time
-	if err := f.PutToken(t); err != nil {
+	if err := Tokens.Put(f.State, t); err != nil {
 		return err
 	}
 	if err := f.moveTo(&p, StageDone); err != nil {

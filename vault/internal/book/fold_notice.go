@@ -47,7 +47,7 @@ func (f *fold) noteAccount(p Payment, code string) error {
 		return err
 	}
 	t.Notice = code
-	return f.PutToken(t)
+	return Tokens.Put(f.State, t)
 }
 
 // Withheld is the code with which the sale of a refund came back before the refund was sent: the refund is rejected

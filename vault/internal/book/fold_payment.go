@@ -111,7 +111,7 @@ func (f *fold) received(b EnvelopeReceived) error {
 			return err
 		}
 	}
-	if err := f.PutMerchant(m); err != nil {
+	if err := Merchants.Put(f.State, m); err != nil {
 		return err
 	}
 	if err := f.number(&p); err != nil {
@@ -207,7 +207,7 @@ func (f *fold) count(change func(Usage) Usage) error {
 		return misfit("no merchant %s", f.event.Merchant)
 	}
 	m.Usage = change(m.Usage)
-	return f.PutMerchant(m)
+	return Merchants.Put(f.State, m)
 }
 
 // sold counts a sale or capture that is settled, or with sign -1 one that came back. What only stands may still be voided: whoever sells,
@@ -292,7 +292,7 @@ func (f *fold) useTrace(t Trace) error {
 	if v.Terminals, err = v.traced(t); err != nil {
 		return err
 	}
-	return f.PutVault(v)
+	return TheVault.Put(f.State, v)
 }
 
 func (f *fold) answered(b AuthorisationAnswered) error {

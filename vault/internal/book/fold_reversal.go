@@ -96,6 +96,9 @@ func (f *fold) endVoid(id string, to Stage, status envelope.Status, code envelop
 	return f.issue(void, status, code)
 }
 
+func (f *fold) reversalAbandoned(b ReversalAbandoned) error { return f.abandoned(b.ID, b.Code) }
+func (f *fold) captureAbandoned(b CaptureAbandoned) error   { return f.abandoned(b.ID, b.Code) }
+
 // abandoned leaves an unknown payment, a void or a capture to a person.
 func (f *fold) abandoned(id string, code envelope.Code) error {
 	p, err := f.step(id)

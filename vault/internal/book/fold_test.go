@@ -19,13 +19,13 @@ const (
 
 // book is a fold in memory.
 type book struct {
-	*Memory
+	*State
 	t   *testing.T
 	now time.Time
 }
 
 func newBook(t *testing.T) *book {
-	b := &book{Memory: NewMemory(), t: t, now: began}
+	b := &book{State: NewMemory(), t: t, now: began}
 	b.must("", VaultCreated{Vault: "vault.example", Generation: 1, Signer: "v"})
 	for _, id := range []string{shop, other} {
 		b.must(id, MerchantAdded{Name: "Shop", Acceptor: "ACCEPTOR1", ReplyKeys: []string{"r"}})
@@ -38,7 +38,7 @@ func (b *book) apply(merchant string, body Body) (*Issued, error) {
 	if bag, ok := body.(BagCommitted); ok {
 		evidence = fmt.Sprintf("%s-%d-%s", bag.Run, bag.Number, bag.Previous)
 	}
-	return Apply(b, Event{Time: envelope.At(b.now), Actor: "vault", Origin: "timer", Evidence: evidence, Merchant: merchant, Body: body})
+	return Apply(b.State, Event{Time: envelope.At(b.now), Actor: "vault", Origin: "timer", Evidence: evidence, Merchant: merchant, Body: body})
 }
 
 func (b *book) must(merchant string, body Body) *Issued {
@@ -48,6 +48,11 @@ func (b *book) must(merchant string, body Body) *Issued {
 		b.t.Fatal(err)
 	}
 	return issued
+}
+
+func (b *book) vault() Vault {
+	v, _ := b.Vault() // in memory nothing fails
+	return v
 }
 
 func (b *book) misfits(merchant string, body Body) {
@@ -61,7 +66,7 @@ func id(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", n) }
 
 func (b *book) trace() Trace {
 	b.t.Helper()
-	trace, err := b.TheVault.NextTrace([]string{"TERM0001"}, "ACCEPTOR1", envelope.At(b.now), nil)
+	trace, err := b.vault().NextTrace([]string{"TERM0001"}, "ACCEPTOR1", envelope.At(b.now), nil)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -75,7 +80,7 @@ func sale(n int) EnvelopeReceived {
 // inStage makes payment n of the shop stand in stage, in batch 1.
 func (b *book) inStage(n int, stage Stage) {
 	b.t.Helper()
-	if _, open := b.Batches[1]; !open {
+	if _, open := Batches.In(b.State)[1]; !open {
 		b.must(shop, BatchOpened{Batch: 1, Method: MethodCard})
 	}
 	if stage == StageRejected {
@@ -111,12 +116,12 @@ func (b *book) inStage(n int, stage Stage) {
 func (b *book) close(number uint32) {
 	b.t.Helper()
 	b.must(shop, BatchClosing{Batch: number})
-	b.must(shop, BatchClosed{Batch: number, Totals: b.Batches[number].Totals, HashTotal: b.Batches[number].HashTotal})
+	b.must(shop, BatchClosed{Batch: number, Totals: Batches.In(b.State)[number].Totals, HashTotal: Batches.In(b.State)[number].HashTotal})
 }
 
 func (b *book) agree(number uint32) {
 	b.t.Helper()
-	for _, total := range b.Batches[number].Totals {
+	for _, total := range Batches.In(b.State)[number].Totals {
 		b.must(shop, ReconciliationIntended{Batch: number, Currency: total.Currency, Trace: b.trace()})
 		b.must(shop, ReconciliationAnswered{Batch: number, Agreed: true, Host: total})
 	}
@@ -183,7 +188,7 @@ func TestBatchStages(t *testing.T) {
 					return
 				}
 				b.must(shop, event(b))
-				if got := b.Batches[1].Stage; got != want {
+				if got := Batches.In(b.State)[1].Stage; got != want {
 					t.Errorf("now %s, want %s", got, want)
 				}
 			})
@@ -196,14 +201,14 @@ func TestBatchWaitsForOpenOutcomes(t *testing.T) {
 	b.inStage(1, StageApproved)
 	b.inStage(2, StageAuthorising)
 	b.must(shop, BatchClosing{Batch: 1})
-	b.misfits(shop, BatchClosed{Batch: 1, Totals: b.Batches[1].Totals}) // one answer is to come
+	b.misfits(shop, BatchClosed{Batch: 1, Totals: Batches.In(b.State)[1].Totals}) // one answer is to come
 	b.must(shop, AuthorisationUnanswered{ID: id(2)})
-	b.misfits(shop, BatchClosed{Batch: 1, Totals: b.Batches[1].Totals, HashTotal: 1}) // a reversal is to come
+	b.misfits(shop, BatchClosed{Batch: 1, Totals: Batches.In(b.State)[1].Totals, HashTotal: 1}) // a reversal is to come
 	b.must(shop, ReversalIntended{ID: id(2), Trace: b.trace(), Try: 1})
 	b.must(shop, ReversalAnswered{ID: id(2), Code: "iso-00"})
 	b.misfits(shop, BatchClosed{Batch: 1, Totals: []Total{{Currency: "USD", Count: 2, Amount: 200}}, HashTotal: 1}) // not the ledger's totals
-	b.misfits(shop, BatchClosed{Batch: 1, Totals: b.Batches[1].Totals, HashTotal: 2})                               // of other payments
-	b.must(shop, BatchClosed{Batch: 1, Totals: b.Batches[1].Totals, HashTotal: 1})
+	b.misfits(shop, BatchClosed{Batch: 1, Totals: Batches.In(b.State)[1].Totals, HashTotal: 2})                     // of other payments
+	b.must(shop, BatchClosed{Batch: 1, Totals: Batches.In(b.State)[1].Totals, HashTotal: 1})
 	b.misfits(shop, ReconciliationIntended{Batch: 1, Currency: "EUR", Trace: b.trace()}) // no total in it
 	b.misfits(other, ReconciliationIntended{Batch: 1, Currency: "USD", Trace: b.trace()})
 	b.misfits(shop, ReconciliationAnswered{Batch: 1, Agreed: true, Host: Total{Currency: "USD", Count: 1, Amount: 1}})
@@ -212,7 +217,7 @@ func TestBatchWaitsForOpenOutcomes(t *testing.T) {
 	b.misfits(shop, BatchSettled{Batch: 1})
 	b.must(shop, PaymentSettled{ID: id(1), Batch: 1})
 	b.must(shop, BatchSettled{Batch: 1})
-	if got := b.Batches[1]; got.Count() != 1 || got.Done != 1 || got.ID() != "card-000001" {
+	if got := Batches.In(b.State)[1]; got.Count() != 1 || got.Done != 1 || got.ID() != "card-000001" {
 		t.Errorf("batch %+v", got)
 	}
 }
@@ -248,7 +253,7 @@ func TestMerchants(t *testing.T) {
 	b.must(shop, MerchantResumed{})
 	b.must(shop, sale(2))
 	b.misfits("nobody", sale(3))
-	if v := b.Merchants[shop].Version; v != 3 {
+	if v := Merchants.In(b.State)[shop].Version; v != 3 {
 		t.Errorf("version %d after two changes", v)
 	}
 }
@@ -256,7 +261,7 @@ func TestMerchants(t *testing.T) {
 func TestTraceNumbersAreUsedOnce(t *testing.T) {
 	b := newBook(t)
 	b.inStage(1, StageAuthorising)
-	first := *b.Payments[Key{shop, id(1)}].Trace
+	first := *Payments.In(b.State)[Key{shop, id(1)}].Trace
 	b.must(shop, sale(2))
 	b.misfits(shop, AuthorisationIntended{ID: id(2), Trace: first, Batch: 1})
 	b.now = b.now.Add(24 * time.Hour)
@@ -282,7 +287,7 @@ func TestTerminalsTakeTurnsAndKeepTheirNumbers(t *testing.T) {
 	seen := map[string]bool{}
 	use := func(n int, terminals ...string) Trace {
 		t.Helper()
-		trace, err := b.TheVault.NextTrace(terminals, "A", envelope.At(b.now), nil)
+		trace, err := b.vault().NextTrace(terminals, "A", envelope.At(b.now), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -295,21 +300,21 @@ func TestTerminalsTakeTurnsAndKeepTheirNumbers(t *testing.T) {
 		return trace
 	}
 	use(1, "TERM-A", "TERM-B")
-	full := b.TheVault.Terminals["TERM-A"]
+	full := b.vault().Terminals["TERM-A"]
 	full.STAN = maxSTAN
-	b.TheVault.Terminals["TERM-A"] = full
+	b.vault().Terminals["TERM-A"] = full
 	if got := use(2, "TERM-A", "TERM-B"); got.Terminal != "TERM-B" || got.STAN != 1 {
 		t.Errorf("after the first is used up: %+v", got)
 	}
 	// Another order in the configuration names no RRN again.
 	use(3, "TERM-B", "TERM-A")
-	if _, err := b.TheVault.NextTrace([]string{"TERM-A"}, "A", envelope.At(b.now), nil); err == nil {
+	if _, err := b.vault().NextTrace([]string{"TERM-A"}, "A", envelope.At(b.now), nil); err == nil {
 		t.Error("a trace of a terminal that has none left")
 	}
-	for i := len(b.TheVault.Terminals); i < MaxTerminals; i++ {
-		b.TheVault.Terminals[fmt.Sprint(i)] = Terminal{Number: i}
+	for i := len(b.vault().Terminals); i < MaxTerminals; i++ {
+		b.vault().Terminals[fmt.Sprint(i)] = Terminal{Number: i}
 	}
-	if _, err := b.TheVault.NextTrace([]string{"TERM-X"}, "A", envelope.At(b.now), nil); err == nil {
+	if _, err := b.vault().NextTrace([]string{"TERM-X"}, "A", envelope.At(b.now), nil); err == nil {
 		t.Error("more terminals than RRNs can tell apart")
 	}
 }
@@ -327,13 +332,13 @@ func TestReversals(t *testing.T) {
 	b.misfits(shop, ReversalIntended{ID: id(1), Trace: b.trace(), Try: 2}) // another trace number
 	b.must(shop, ReversalIntended{ID: id(1), Trace: trace, Try: 2})
 	b.must(shop, ReversalAbandoned{ID: id(1), Tries: 2})
-	if got := b.Batches[1]; got.Unresolved != 1 || got.Outstanding != 0 {
+	if got := Batches.In(b.State)[1]; got.Unresolved != 1 || got.Outstanding != 0 {
 		t.Errorf("batch %+v", got)
 	}
 	b.misfits(shop, ReversalAnswered{ID: id(1), Code: "iso-00"}) // a person has been asked
 	b.misfits(shop, PaymentResolved{ID: id(1), As: envelope.StatusCaptured, Reason: "r"})
 	b.must(shop, PaymentResolved{ID: id(1), As: envelope.StatusReversed, Reason: "r"})
-	if got := b.Batches[1]; got.Unresolved != 0 || got.Count() != 0 {
+	if got := Batches.In(b.State)[1]; got.Unresolved != 0 || got.Count() != 0 {
 		t.Errorf("batch %+v", got)
 	}
 }
@@ -353,7 +358,7 @@ func TestOtherBytesUnderAKnownIDAreToldOnceEach(t *testing.T) {
 		b.misfits(shop, conflict(n))
 	}
 	b.misfits(shop, conflict(MaxConflicts))
-	p := b.Payments[Key{shop, id(1)}]
+	p := Payments.In(b.State)[Key{shop, id(1)}]
 	if p.Stage != StageReceived || p.Digest != sale(1).Digest || len(p.Results) != 0 {
 		t.Errorf("payment %+v", p)
 	}
@@ -371,7 +376,7 @@ func TestStrangersAreToldSeldom(t *testing.T) {
 	b.misfits(shop, stranger)
 	b.now = b.now.Add(24 * time.Hour)
 	b.must(shop, stranger)
-	if len(b.Payments) != 0 {
+	if len(Payments.In(b.State)) != 0 {
 		t.Error("a stranger's envelope is remembered")
 	}
 	stranger.Remembered = true
@@ -383,7 +388,7 @@ func TestWhatAResultSays(t *testing.T) {
 	b := newBook(t)
 	b.must(shop, BatchOpened{Batch: 1, Method: MethodCard})
 	for approval, want := range map[string]string{"A1B2C3": "A1B2C3", "  42  ": "42", "": "", "toolong": "", "a b": "", "abc": "", strings.Repeat("9", 7): ""} {
-		n := 100 + len(b.Payments)
+		n := 100 + len(Payments.In(b.State))
 		b.must(shop, sale(n))
 		b.must(shop, AuthorisationIntended{ID: id(n), Trace: b.trace(), Batch: 1})
 		issued := b.must(shop, AuthorisationAnswered{ID: id(n), Code: "iso-00", Approval: approval})
@@ -405,11 +410,11 @@ func TestNumbersFollowArrival(t *testing.T) {
 	b.must(other, sale(1))
 	b.must(shop, EnvelopeRejected{ID: id(2), Digest: "d", Code: envelope.CodeLate, Remembered: true})
 	for key, want := range map[Key]uint64{{shop, id(1)}: 1, {other, id(1)}: 2, {shop, id(2)}: 3} {
-		if got := b.Payments[key].Number; got != want {
+		if got := Payments.In(b.State)[key].Number; got != want {
 			t.Errorf("%v has number %d, want %d", key, got, want)
 		}
 	}
-	if b.TheVault.Payments != 3 {
-		t.Errorf("%d payments", b.TheVault.Payments)
+	if b.vault().Payments != 3 {
+		t.Errorf("%d payments", b.vault().Payments)
 	}
 }

@@ -8,7 +8,7 @@ import (
 )
 
 func TestVaultsEvents(t *testing.T) {
-	empty := &book{Memory: NewMemory(), t: t, now: began}
+	empty := &book{State: NewMemory(), t: t, now: began}
 	empty.misfits("", VaultLocked{})
 	b := newBook(t)
 	b.misfits("", VaultCreated{Vault: "another.example"})
@@ -19,7 +19,7 @@ func TestVaultsEvents(t *testing.T) {
 	b.must("", RelaysSet{Relays: []string{"r"}})
 	b.must("", IntegrityFound{Finding: FindingClockForward})
 	b.must("", IntegrityFound{Finding: FindingClockForward})
-	if v := b.TheVault; v.Directory != 3 || v.Members != 2 || v.Findings[FindingClockForward] != 2 || len(v.Relays) != 1 {
+	if v := b.vault(); v.Directory != 3 || v.Members != 2 || v.Findings[FindingClockForward] != 2 || len(v.Relays) != 1 {
 		t.Errorf("vault %+v", v)
 	}
 }
@@ -39,7 +39,7 @@ func TestKeysAreToldOnce(t *testing.T) {
 	change.Destroyed = []envelope.KeyName{"day-00000002-xwing"}
 	b.must("", change)
 	b.misfits("", KeysChanged{Destroyed: []envelope.KeyName{"day-00000002-xwing"}})
-	if want := []envelope.KeyName{"code-00000001-xwing", "day-00000003-xwing"}; !slices.Equal(b.TheVault.Keys, want) {
-		t.Errorf("keys %v, want %v", b.TheVault.Keys, want)
+	if want := []envelope.KeyName{"code-00000001-xwing", "day-00000003-xwing"}; !slices.Equal(b.vault().Keys, want) {
+		t.Errorf("keys %v, want %v", b.vault().Keys, want)
 	}
 }

@@ -31,7 +31,7 @@ func out(t *testing.T) *book {
 	return b
 }
 
-func (b *book) stored() Token { return b.Tokens[Key{shop, aToken}] }
+func (b *book) stored() Token { return Tokens.In(b.State)[Key{shop, aToken}] }
 
 // replacing updates the stored account by a whole one.
 func (b *book) replacing(n int, print string) {
@@ -126,7 +126,7 @@ func TestAnAnswerFileMayBeTakenAgain(t *testing.T) {
 	b := newBook(t)
 	digest := strings.Repeat("a", 64)
 	b.must("", AnswerTaken{Digest: digest, Items: 2, Left: []AnswerLeft{{Record: 3, Problem: "not ours"}}, LeftCount: 1})
-	if f := b.Files[digest]; f.Left != 1 {
+	if f := Files.In(b.State)[digest]; f.Left != 1 {
 		t.Errorf("file %+v", f)
 	}
 	b.must("", AnswerTaken{Digest: digest, Items: 3})

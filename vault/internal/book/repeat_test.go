@@ -39,7 +39,7 @@ func TestRepeatedCountsFromTheFirstTryOrAPersonsWord(t *testing.T) {
 		t.Errorf("after another try it was sent %d times since", tries)
 	}
 	b.must(shop, PaymentResolved{ID: id(1), As: envelope.StatusApproved, Reason: "the acquirer's listing"})
-	if p := b.payment(1); p.Stage != StageApproved || p.Resent != nil || b.Batches[1].Unresolved != 0 {
+	if p := b.payment(1); p.Stage != StageApproved || p.Resent != nil || Batches.In(b.State)[1].Unresolved != 0 {
 		t.Errorf("resolved it is %+v", p)
 	}
 	if err := b.Verify(); err != nil {
@@ -57,8 +57,8 @@ func TestRefusedAfterItsIntent(t *testing.T) {
 	batch := b.batchFor(envelope.OpRefund)
 	b.must(shop, AuthorisationIntended{ID: id(subject), Trace: b.trace(), Batch: batch})
 	b.must(shop, PaymentRefused{ID: id(subject), Code: envelope.CodeNoAnswer})
-	if p := b.payment(subject); p.Stage != StageRejected || p.Batch != 0 || b.Batches[batch].Outstanding != 0 || b.payment(original).Refunded != 0 {
-		t.Errorf("refused it is %+v, of a batch with %d outstanding, and %d is refunded", p, b.Batches[batch].Outstanding, b.payment(original).Refunded)
+	if p := b.payment(subject); p.Stage != StageRejected || p.Batch != 0 || Batches.In(b.State)[batch].Outstanding != 0 || b.payment(original).Refunded != 0 {
+		t.Errorf("refused it is %+v, of a batch with %d outstanding, and %d is refunded", p, Batches.In(b.State)[batch].Outstanding, b.payment(original).Refunded)
 	}
 	if err := b.Verify(); err != nil {
 		t.Error(err)

@@ -1,40 +1,21 @@
 package book
 
 import (
+	"encoding/binary"
 	"fmt"
 	"maps"
 
 	"nightdrop/shared/envelope"
 )
 
-// State is what the fold reads and writes. The ledger keeps it in sealed records inside one transaction, a replay in
-// maps. Get methods report false where there is nothing; every error is the store's own and aborts the transaction.
-// Implementations need not be safe for concurrent use.
-type State interface {
-	Vault() (Vault, error) // the zero Vault before VaultCreated
-	PutVault(Vault) error
-	Merchant(id string) (Merchant, bool, error)
-	PutMerchant(Merchant) error
-	Payment(merchant, id string) (Payment, bool, error)
-	PutPayment(Payment) error
-	Batch(number uint32) (Batch, bool, error)
-	PutBatch(Batch) error
-	Run(relay, run string) (Run, bool, error)
-	PutRun(Run) error
-	Bag(relay, run string, number uint64) (Bag, bool, error)
-	PutBag(Bag) error
-	Token(merchant, token string) (Token, bool, error)
-	PutToken(Token) error
-	Block(merchant, fingerprint string) (Block, bool, error)
-	PutBlock(Block) error
-	File(name string) (File, bool, error)
-	PutFile(File) error
-	Entry(trace string) (Entry, bool, error)
-	PutEntry(Entry) error
-	Auditor(name string) (Auditor, bool, error)
-	PutAuditor(Auditor) error
-	Finding(number uint64) (Found, bool, error)
-	PutFinding(Found) error
+// TheVault is the table of one record, the vault's own.
+var TheVault = &Table[struct{}, Vault]{Name: "vault", Line: "vault", Key: func(*Vault) struct{} { return struct{}{} },
+	Bytes: func(struct{}) []byte { return []byte("state") }}
+
+// Vault returns the vault's record; the zero Vault before VaultCreated.
+func (s *State) Vault() (Vault, error) {
+	v, _, err := TheVault.Get(s, struct{}{})
+	return v, err
 }
 
 // Vault is the state of the vault itself.
@@ -131,6 +112,12 @@ const (
 	MerchantStopped MerchantStatus = "suspended"
 )
 
+// Merchants are kept by id.
+var Merchants = &Table[string, Merchant]{Name: "merchants", Line: "merchant", Key: func(m *Merchant) string { return m.ID }, Bytes: named}
+
+// Merchant returns a merchant.
+func (s *State) Merchant(id string) (Merchant, bool, error) { return Merchants.Get(s, id) }
+
 // Merchant is a business whose storefronts send envelopes.
 type Merchant struct {
 	ID         string         `json:"id"`
@@ -162,6 +149,15 @@ type Refusals struct {
 // MaxRefusals is how many unknown-signer results a merchant gets a day: enough for a storefront whose key was removed to
 // learn of it, too few for a stolen relay to flood a merchant's chain. Above it only the integrity finding remains.
 const MaxRefusals = 100
+
+// Payments are kept by merchant and id; the ledger has them in the order of arrival.
+var Payments = &Table[Key, Payment]{Name: "payments", Line: "payment",
+	Key: func(p *Payment) Key { return Key{p.Merchant, p.ID} }, Bytes: Key.Bytes, Owner: Key.owner}
+
+// Payment returns a payment.
+func (s *State) Payment(merchant, id string) (Payment, bool, error) {
+	return Payments.Get(s, Key{merchant, id})
+}
 
 // Payment is one instruction and what became of it. (Merchant, ID) is Digest for ever.
 type Payment struct {
@@ -265,6 +261,13 @@ const (
 	BatchDone    BatchStage = "settled" // final
 )
 
+// Batches are kept by number.
+var Batches = &Table[uint32, Batch]{Name: "batches", Line: "batch", Key: func(b *Batch) uint32 { return b.Number },
+	Bytes: func(number uint32) []byte { return binary.BigEndian.AppendUint32(nil, number) }}
+
+// Batch returns a batch.
+func (s *State) Batch(number uint32) (Batch, bool, error) { return Batches.Get(s, number) }
+
 // Batch collects a merchant's payments of one method.
 type Batch struct {
 	Number      uint32        `json:"number"` // 1 to 999999, unique in the vault
@@ -310,6 +313,16 @@ func countOf(totals []Total) (n int64) {
 	return n
 }
 
+// RunKey names a run.
+type RunKey struct{ Relay, Run string }
+
+// Runs are kept by relay and run.
+var Runs = &Table[RunKey, Run]{Name: "runs", Line: "run", Key: func(r *Run) RunKey { return RunKey{r.Relay, r.ID} },
+	Bytes: func(k RunKey) []byte { return []byte(k.Relay + "/" + k.Run) }}
+
+// Run returns what is known of a relay's run.
+func (s *State) Run(relay, run string) (Run, bool, error) { return Runs.Get(s, RunKey{relay, run}) }
+
 // Run is what the vault knows of one relay process's chain of bags.
 type Run struct {
 	Relay  string            `json:"relay"`
@@ -324,6 +337,21 @@ type Run struct {
 
 // MaxAhead bounds Run.Ahead: a relay has at most 8 bags in flight (INTERFACES 8).
 const MaxAhead = 8
+
+// BagKey names a bag.
+type BagKey struct {
+	Relay, Run string
+	Number     uint64
+}
+
+// Bags are kept by relay, run and number.
+var Bags = &Table[BagKey, Bag]{Name: "bags", Line: "bag", Key: func(b *Bag) BagKey { return BagKey{b.Relay, b.Run, b.Number} },
+	Bytes: func(k BagKey) []byte { return append([]byte(k.Relay+"/"+k.Run+"/"), Ordered(k.Number)...) }}
+
+// Bag returns a bag of a run.
+func (s *State) Bag(relay, run string, number uint64) (Bag, bool, error) {
+	return Bags.Get(s, BagKey{relay, run, number})
+}
 
 // Bag is one committed bag number and the digests seen under it: more than one is a fork.
 type Bag struct {

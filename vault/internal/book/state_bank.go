@@ -2,6 +2,15 @@ package book
 
 import "nightdrop/shared/envelope"
 
+// Tokens are kept by merchant and token.
+var Tokens = &Table[Key, Token]{Name: "tokens", Line: "token", Key: func(t *Token) Key { return Key{t.Merchant, t.Token} },
+	Bytes: Key.Bytes, Owner: Key.owner}
+
+// Token returns a stored account's token.
+func (s *State) Token(merchant, token string) (Token, bool, error) {
+	return Tokens.Get(s, Key{merchant, token})
+}
+
 // Token is a stored account, without the account.
 type Token struct {
 	Merchant    string        `json:"merchant"`
@@ -17,6 +26,15 @@ type Token struct {
 	Uncompared  bool          `json:"uncompared,omitempty"` // not held against the block list when it was stored: the file does it
 	Replaced    bool          `json:"replaced,omitempty"`   // by an update with a whole account, perhaps another than paid before
 	Notice      string        `json:"notice,omitempty"`     // C01 to C99: no entry is made until an update brings a whole account
+}
+
+// BlockList is kept by merchant and fingerprint.
+var BlockList = &Table[Key, Block]{Name: "blocks", Line: "block", Key: func(b *Block) Key { return Key{b.Merchant, b.Fingerprint} },
+	Bytes: Key.Bytes, Owner: Key.owner}
+
+// Block returns the block of an account.
+func (s *State) Block(merchant, fingerprint string) (Block, bool, error) {
+	return BlockList.Get(s, Key{merchant, fingerprint})
 }
 
 // Block is an account that a merchant's entries may not use any more.
@@ -77,6 +95,12 @@ const (
 	FileTaken  FileStage = "taken" // an answer file of the bank: what is ours of it was applied
 )
 
+// Files are kept by name.
+var Files = &Table[string, File]{Name: "files", Line: "file", Key: func(f *File) string { return f.Name }, Bytes: named}
+
+// File returns a settlement or answer file.
+func (s *State) File(name string) (File, bool, error) { return Files.Get(s, name) }
+
 // File is a settlement file that was made, or an answer file that was taken.
 type File struct {
 	Name      string        `json:"name"` // of a settlement file its name in the outbox; of an answer its digest
@@ -94,6 +118,13 @@ type File struct {
 	Written   envelope.Time `json:"written,omitzero"`
 	Left      int           `json:"left,omitempty"` // of an answer: entries that were not applied
 }
+
+// Entries are kept by trace number. The fold never reads them: they are for whoever reads answer files, and a saved
+// state has none.
+var Entries = &Table[string, Entry]{Name: "entries", Key: func(e *Entry) string { return e.Trace }, Bytes: named}
+
+// Entry returns the payment of a trace number.
+func (s *State) Entry(trace string) (Entry, bool, error) { return Entries.Get(s, trace) }
 
 // Entry tells which payment a trace number is of.
 type Entry struct {

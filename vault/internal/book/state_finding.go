@@ -6,6 +6,12 @@ import (
 	"nightdrop/shared/envelope"
 )
 
+// Findings are kept by number.
+var Findings = &Table[uint64, Found]{Name: "findings", Line: "finding", Key: func(f *Found) uint64 { return f.Number }, Bytes: Ordered}
+
+// Finding returns a finding.
+func (s *State) Finding(number uint64) (Found, bool, error) { return Findings.Get(s, number) }
+
 // Found is an integrity finding as the vault remembers it.
 type Found struct {
 	// Number is the finding's in the vault: one more than how many there were before it. A finding that tells of several takes the
@@ -74,13 +80,13 @@ func (f *fold) finding(b IntegrityFound) error {
 		return err
 	}
 	e := f.event
-	err = f.PutFinding(Found{Number: v.FindingCount() + 1, Time: e.Time, Actor: e.Actor, Origin: e.Origin, Merchant: e.Merchant,
+	err = Findings.Put(f.State, Found{Number: v.FindingCount() + 1, Time: e.Time, Actor: e.Actor, Origin: e.Origin, Merchant: e.Merchant,
 		Evidence: e.Evidence, What: b})
 	if err != nil {
 		return err
 	}
 	v.Findings = counted(v.Findings, b.Finding, b.Times())
-	if err := f.PutVault(v); err != nil {
+	if err := TheVault.Put(f.State, v); err != nil {
 		return err
 	}
 	if b.Finding == FindingBagMissing {
@@ -120,12 +126,12 @@ func (f *fold) acknowledged(b FindingAcknowledged) error {
 	} else {
 		found.Acknowledged = &Acknowledgement{Time: f.event.Time, Actor: f.event.Actor, Reason: f.event.Purpose}
 	}
-	if err := f.PutFinding(found); err != nil {
+	if err := Findings.Put(f.State, found); err != nil {
 		return err
 	}
 	v.Acknowledged = counted(v.Acknowledged, kind, n)
 	if v.Acknowledged[kind] == 0 {
 		delete(v.Acknowledged, kind)
 	}
-	return f.PutVault(v)
+	return TheVault.Put(f.State, v)
 }

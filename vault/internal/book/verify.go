@@ -9,17 +9,17 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// Verify counts everything that the fold keeps a running total of anew, from the payments alone (Recount). It returns the first
+// Verify counts, of a state in memory, everything that the fold keeps a running total of anew, from the payments alone (Recount). It returns the first
 // difference, in the order of names.
-func (m *Memory) Verify() error {
+func (s *State) Verify() error {
 	recount := NewRecount()
-	for _, p := range m.Payments {
+	for _, p := range Payments.In(s) {
 		recount.Add(p)
 	}
-	if err := recount.Batches(m.Batches); err != nil {
+	if err := recount.Batches(Batches.In(s)); err != nil {
 		return err
 	}
-	return recount.Payments(m.Payment)
+	return recount.Payments(s.Payment)
 }
 
 // Recount counts what the fold keeps running totals of anew, from the payments alone: control totals and hash totals of batches, what is

@@ -36,7 +36,7 @@ func bankOrder(n int, op envelope.Operation, of int) EnvelopeReceived {
 	return b
 }
 
-func (b *book) payment(n int) Payment { return b.Payments[Key{shop, id(n)}] }
+func (b *book) payment(n int) Payment { return Payments.In(b.State)[Key{shop, id(n)}] }
 
 // try applies what surrounds the event under test, where it fits.
 func (b *book) try(bodies ...Body) {
@@ -48,16 +48,22 @@ func (b *book) try(bodies ...Body) {
 		}
 		before := b.clone()
 		if _, err := b.apply(merchant, body); err != nil {
-			b.Memory = before
+			b.State = before
 		}
 	}
 }
 
-func (b *book) clone() *Memory {
-	m := *b.Memory
-	m.Merchants, m.Payments, m.Batches = maps.Clone(m.Merchants), maps.Clone(m.Payments), maps.Clone(m.Batches)
-	m.Tokens, m.Blocks, m.Files, m.Entries = maps.Clone(m.Tokens), maps.Clone(m.Blocks), maps.Clone(m.Files), maps.Clone(m.Entries)
-	return &m
+// copied are rows of their own with what m has now.
+func (m inMemory[K, V]) copied() any { return maps.Clone(m) }
+
+func (b *book) clone() *State {
+	c := NewMemory()
+	for i, rows := range b.rows {
+		if rows != nil {
+			c.rows[i] = rows.(interface{ copied() any }).copied()
+		}
+	}
+	return c
 }
 
 func (b *book) card(n int, op envelope.Operation, of int) {
@@ -68,15 +74,15 @@ func (b *book) batchFor(op envelope.Operation) uint32 {
 	if op == envelope.OpAuthorize {
 		return 0
 	}
-	b.try(BatchOpened{Batch: b.TheVault.NextBatch, Method: MethodCard})
-	return b.Merchants[shop].OpenBatch
+	b.try(BatchOpened{Batch: b.vault().NextBatch, Method: MethodCard})
+	return Merchants.In(b.State)[shop].OpenBatch
 }
 
 // closeAll closes the shop's open batches, has the host agree, and puts a file out as far as that can be.
 func (b *book) closeAll() {
-	for _, number := range slices.Sorted(maps.Keys(b.Batches)) {
+	for _, number := range slices.Sorted(maps.Keys(Batches.In(b.State))) {
 		b.try(BatchClosing{Batch: number})
-		batch := b.Batches[number]
+		batch := Batches.In(b.State)[number]
 		b.try(BatchClosed{Batch: number, Totals: batch.Totals, HashTotal: batch.HashTotal})
 		if batch.Method == MethodBank {
 			b.try(FileBegun{Name: aFile, Day: "2026-11-20", Modifier: 1, Effective: "2026-11-23", Batches: []uint32{number}})
@@ -90,10 +96,10 @@ func (b *book) closeAll() {
 
 func (b *book) fileOut() {
 	b.closeAll()
-	file := b.Files[aFile]
+	file := Files.In(b.State)[aFile]
 	var debits, credits int64
 	for _, number := range file.Batches {
-		for _, t := range b.Batches[number].Totals {
+		for _, t := range Batches.In(b.State)[number].Totals {
 			debits, credits = debits+t.Amount, credits+t.CreditAmount
 		}
 	}
@@ -212,20 +218,20 @@ func steps() []step {
 		{"payment-resent", always(PaymentResent{ID: one, Reason: "r"})},
 		{"payment-voided", always(PaymentVoided{ID: one})},
 		{"entry-accepted", func(b *book) Body {
-			b.try(BatchOpened{Batch: b.TheVault.NextBatch, Method: MethodBank})
-			return EntryAccepted{ID: one, Batch: b.Merchants[shop].OpenBank, Standard: "WEB"}
+			b.try(BatchOpened{Batch: b.vault().NextBatch, Method: MethodBank})
+			return EntryAccepted{ID: one, Batch: Merchants.In(b.State)[shop].OpenBank, Standard: "WEB"}
 		}},
 		{"entry-intended", func(b *book) Body {
 			b.closeAll()
 			if f := b.payment(subject).Batch; f != 1 {
 				b.try(FileBegun{Name: "b", Day: "2026-11-20", Modifier: 2, Effective: "2026-11-23", Batches: []uint32{f}})
 			}
-			next := b.TheVault.NextSequence()
-			return EntryIntended{ID: one, File: b.Batches[b.payment(subject).Batch].File, Trace: fmt.Sprintf("12345678%07d", next), Sequence: next}
+			next := b.vault().NextSequence()
+			return EntryIntended{ID: one, File: Batches.In(b.State)[b.payment(subject).Batch].File, Trace: fmt.Sprintf("12345678%07d", next), Sequence: next}
 		}},
 		{"payment-settled", func(b *book) Body {
 			b.fileOut()
-			if f := b.Files["b"]; f.Entries > 0 {
+			if f := Files.In(b.State)["b"]; f.Entries > 0 {
 				b.try(FileIntended{Name: "b", Digest: fmt.Sprintf("%064d", 2), Entries: 1, Credits: 100}, FileWritten{Name: "b"})
 			}
 			return PaymentSettled{ID: one, Batch: b.payment(subject).Batch}

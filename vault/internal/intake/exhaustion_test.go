@@ -26,7 +26,7 @@ func (d *desk) nextBatch(number uint32) {
 			return err
 		}
 		v.NextBatch = number
-		return tx.PutVault(v)
+		return book.TheVault.Put(tx.State, v)
 	})
 }
 
@@ -71,7 +71,7 @@ func TestABankBatchIsNotMadeTooLargeForAFile(t *testing.T) {
 				return err
 			}
 			b.Totals = []book.Total{{Currency: "USD", Count: b.Totals[0].Count, Amount: cents}}
-			return tx.PutBatch(b)
+			return book.Batches.Put(tx.State, b)
 		})
 	}
 	amount(book.MaxFileAmount - 400)

@@ -49,7 +49,7 @@ func TestAKeyThatIsFlippedWhileTheLedgerIsOpenIsNoticed(t *testing.T) {
 		at   int // which byte of it
 		read func(tx *Tx, id string) error
 	}{
-		"an id": {func(id string, _ uint64) []byte { return ownedKey{shop, id}.bytes() }, len(shop) + 36, func(tx *Tx, id string) error {
+		"an id": {func(id string, _ uint64) []byte { return book.Key{Merchant: shop, ID: id}.Bytes() }, len(shop) + 36, func(tx *Tx, id string) error {
 			_, found, err := tx.Payment(shop, id)
 			if err == nil && !found {
 				err = errors.New("it would be charged again")
@@ -66,7 +66,7 @@ func TestAKeyThatIsFlippedWhileTheLedgerIsOpenIsNoticed(t *testing.T) {
 			}
 			return err
 		}},
-		"a payment of a merchant": {func(_ string, number uint64) []byte { return append(merchantPrefix(shop), orderedKey(number)...) },
+		"a payment of a merchant": {func(_ string, number uint64) []byte { return append(merchantPrefix(shop), book.Ordered(number)...) },
 			0, func(tx *Tx, _ string) error {
 				n := 0
 				err := tx.Payments(Query{Merchant: shop}, func(book.Payment) error { n++; return nil })

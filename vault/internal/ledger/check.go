@@ -15,6 +15,7 @@ import (
 	"nightdrop/shared/proof"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/ledger/pages"
 	"nightdrop/vault/internal/merkle"
 )
 
@@ -25,7 +26,7 @@ import (
 // log that were folded, of how many.
 func (l *Ledger) Check(ctx context.Context, progress func(done, total int64)) error {
 	// Of the leaves it sees who names them, in milliseconds; what is in them is looked at on the snapshot.
-	if err := l.submit(&request{ctx: ctx, rest: l.structure, done: make(chan error, 1)}); err != nil {
+	if err := l.submit(&request{ctx: ctx, rest: func() error { return pages.CheckBranches(l.path) }, done: make(chan error, 1)}); err != nil {
 		return fmt.Errorf("check the ledger: %w", err)
 	}
 	err := l.View(func(tx *Tx) error {
@@ -45,7 +46,7 @@ type checker struct {
 	*Tx
 	ctx    context.Context
 	head   head
-	folded *book.Memory   // by the log
+	folded *book.State    // by the log
 	issued int            // results, by the log
 	counts map[string]int // of index entries, by the records
 	keys   logKeys
@@ -178,36 +179,31 @@ func (c *checker) fold(e LogEntry) (facts []byte, err error) {
 	return facts, nil
 }
 
-// equalRecords compares a bucket of one kind of record with what the fold made.
-func equalRecords[K comparable, V any](c *checker, folded map[K]V, where func(K) home) error {
-	bucket := where(*new(K)).bucket
-	n := 0
-	err := c.bucket(bucket).ForEach(func(k, _ []byte) error {
-		if bucket != bucketVault || !bytes.Equal(k, keyHint) {
-			n++
+// checkTable compares a bucket of the state's with what the fold made.
+func (c *checker) checkTable(t book.Kind) error {
+	bucket, want := t.Bucket(), 0
+	err := t.Records(c.folded, func(at book.Place, record any) error {
+		want++
+		box, err := c.boxOf(at.Owner)
+		if err != nil {
+			return err
 		}
-		return nil
+		return c.checkRecord(bucket, at.Key, box, record)
 	})
 	if err != nil {
 		return err
 	}
-	for k, v := range folded {
-		at := where(k)
-		box, err := c.boxOf(at.merchant)
-		if err != nil {
-			return err
-		}
-		if err := equalRecord(c, bucket, at.key, box, v); err != nil {
-			return err
-		}
+	n := c.bucket(bucket).Stats().KeyN
+	if bucket == bucketVault && c.bucket(bucket).Get(keyHint) != nil {
+		n--
 	}
-	if n != len(folded) {
-		return damaged("%s has %d records, the log makes %d", bucket, n, len(folded))
+	if n != want {
+		return damaged("%s has %d records, the log makes %d", bucket, n, want)
 	}
 	return nil
 }
 
-func equalRecord(c *checker, bucket string, key []byte, box keyring.Box, folded any) error {
+func (c *checker) checkRecord(bucket string, key []byte, box keyring.Box, folded any) error {
 	text, found, err := c.get(bucket, key, box)
 	if err != nil {
 		return err
@@ -224,33 +220,26 @@ func equalRecord(c *checker, bucket string, key []byte, box keyring.Box, folded 
 
 // checkRecords compares the state with what the fold of the log made.
 func (c *checker) checkRecords() error {
-	m := c.folded
-	if err := errors.Join(
-		equalRecords(c, map[struct{}]book.Vault{{}: m.TheVault}, homeOfVault),
-		equalRecords(c, m.Merchants, homeOfMerchant),
-		equalRecords(c, m.Batches, homeOfBatch),
-		equalRecords(c, m.Runs, func(k book.RunKey) home { return homeOfRun(runKey{k.Relay, k.Run}) }),
-		equalRecords(c, m.Bags, func(k book.BagKey) home { return homeOfBag(bagKey{k.Relay, k.Run, k.Number}) }),
-		equalRecords(c, m.Tokens, func(k book.Key) home { return homeOfToken(ownedKey{k.Merchant, k.ID}) }),
-		equalRecords(c, m.Blocks, func(k book.Key) home { return homeOfBlock(ownedKey{k.Merchant, k.ID}) }),
-		equalRecords(c, m.Files, homeOfFile),
-		equalRecords(c, m.Entries, homeOfEntry),
-		equalRecords(c, m.Auditors, homeOfAuditor),
-		equalRecords(c, m.Findings, homeOfFinding),
-	); err != nil {
-		return err
+	for _, t := range book.Tables {
+		if t.Bucket() == bucketPayments { // which stand by number
+			continue
+		}
+		if err := c.checkTable(t); err != nil {
+			return err
+		}
 	}
 	if _, err := c.BagHint(); err != nil {
 		return err
 	}
-	for _, p := range m.Payments {
+	payments := book.Payments.In(c.folded)
+	for _, p := range payments {
 		if err := c.checkPayment(p); err != nil {
 			return err
 		}
 	}
 	for _, bucket := range []string{bucketIDs, bucketPayments} {
-		if n := c.bucket(bucket).Stats().KeyN; n != len(m.Payments) {
-			return damaged("%s has %d records, the log makes %d", bucket, n, len(m.Payments))
+		if n := c.bucket(bucket).Stats().KeyN; n != len(payments) {
+			return damaged("%s has %d records, the log makes %d", bucket, n, len(payments))
 		}
 	}
 	return errors.Join(c.checkKeys(), c.checkWraps(), c.checkParts(), c.checkStored())
@@ -261,14 +250,14 @@ func (c *checker) checkPayment(p book.Payment) error {
 	if err != nil {
 		return err
 	}
-	number, _, err := c.get(bucketIDs, ownedKey{p.Merchant, p.ID}.bytes(), box)
+	number, _, err := c.get(bucketIDs, book.Key{Merchant: p.Merchant, ID: p.ID}.Bytes(), box)
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(number, orderedKey(p.Number)) {
+	if !bytes.Equal(number, book.Ordered(p.Number)) {
 		return damaged("the id of payment %d names another", p.Number)
 	}
-	if err := equalRecord(c, bucketPayments, recordKey(p.Number, p.Merchant), box, p); err != nil {
+	if err := c.checkRecord(bucketPayments, recordKey(p.Number, p.Merchant), box, p); err != nil {
 		return err
 	}
 	for _, e := range indexed(p) {
@@ -282,7 +271,7 @@ func (c *checker) checkPayment(p book.Payment) error {
 
 // checkKeys opens every wrapped key and counts those that must be there.
 func (c *checker) checkKeys() error {
-	want := 1 + len(c.folded.Merchants) + int(c.head.LogKey)
+	want := 1 + len(book.Merchants.In(c.folded)) + int(c.head.LogKey)
 	n := 0
 	err := c.bucket(bucketKeys).ForEach(func(k, wrapped []byte) error {
 		n++
@@ -290,7 +279,7 @@ func (c *checker) checkKeys() error {
 			return fmt.Errorf("%w: %w", err, ErrDamaged)
 		}
 		merchant, ok := strings.CutPrefix(string(k), purposeMerchant(""))
-		if _, there := c.folded.Merchants[merchant]; ok && !there {
+		if _, there := book.Merchants.In(c.folded)[merchant]; ok && !there {
 			return damaged("there is a key of %s, who is no merchant", merchant)
 		}
 		return nil
@@ -330,7 +319,7 @@ func (c *checker) checkParts() error {
 // checkOutbox follows every merchant's chain of results.
 func (c *checker) checkOutbox() error {
 	chains := 0
-	for id, m := range c.folded.Merchants {
+	for id, m := range book.Merchants.In(c.folded) {
 		end, err := c.chain(id)
 		if err != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
+	"nightdrop/vault/internal/ledger/pages"
 )
 
 // populated returns a closed ledger with something in every bucket and index.
@@ -77,7 +78,7 @@ func populated(t *testing.T) *vault {
 // trim cuts the room that bbolt keeps at the end of the file, so that copies are cheap.
 func (v *vault) trim() {
 	v.t.Helper()
-	db, err := bbolt.Open(v.path(), 0o600, &bbolt.Options{ReadOnly: true, PageSize: filePageSize})
+	db, err := bbolt.Open(v.path(), 0o600, &bbolt.Options{ReadOnly: true, PageSize: pages.Size})
 	if err != nil {
 		v.t.Fatal(err)
 	}
@@ -107,7 +108,7 @@ func (v *vault) afterEdit(t *testing.T, edit func(b *bbolt.Tx) error) error {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "copy.db")
 	v.copyTo(t, path)
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{PageSize: filePageSize, NoSync: true})
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{PageSize: pages.Size, NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,8 +237,8 @@ func TestCheckFindsWhatIsTooMuch(t *testing.T) {
 
 func TestCheckFindsMovedRecords(t *testing.T) {
 	v := populated(t)
-	for _, name := range []string{bucketIDs, bucketPayments, bucketParts, bucketResults, bucketChains, bucketMerchants, bucketBatches,
-		bucketVault, bucketKeys, bucketTokens, bucketStored, bucketBlocks, bucketFiles, bucketEntries, "log", "tree"} {
+	for _, name := range []string{bucketIDs, bucketPayments, bucketParts, bucketResults, bucketChains, book.Merchants.Name, book.Batches.Name,
+		bucketVault, bucketKeys, book.Tokens.Name, bucketStored, book.BlockList.Name, book.Files.Name, book.Entries.Name, "log", "tree"} {
 		t.Run(name, func(t *testing.T) {
 			err := v.afterEdit(t, func(b *bbolt.Tx) error {
 				k1, v1 := nth(b, name, 0)
@@ -255,7 +256,7 @@ func TestCheckFindsOlderVersions(t *testing.T) {
 	v := populated(t)
 	// What stood there before the next events.
 	before := map[string]map[string][]byte{}
-	db, err := bbolt.Open(v.path(), 0o600, &bbolt.Options{ReadOnly: true, PageSize: filePageSize})
+	db, err := bbolt.Open(v.path(), 0o600, &bbolt.Options{ReadOnly: true, PageSize: pages.Size})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -300,8 +301,8 @@ func TestCheckFindsOlderVersions(t *testing.T) {
 	v.sealPending()
 	v.close()
 	v.trim()
-	for _, name := range []string{bucketVault, bucketMerchants, bucketBatches, bucketRuns, bucketBags, bucketPayments, bucketResults,
-		bucketChains, bucketTokens, bucketStored, bucketBlocks, bucketMeta} {
+	for _, name := range []string{bucketVault, book.Merchants.Name, book.Batches.Name, book.Runs.Name, book.Bags.Name, bucketPayments, bucketResults,
+		bucketChains, book.Tokens.Name, bucketStored, book.BlockList.Name, bucketMeta} {
 		t.Run(name, func(t *testing.T) {
 			changed := 0
 			err := v.afterEdit(t, func(b *bbolt.Tx) error {
@@ -327,44 +328,48 @@ func TestCheckFindsOlderVersions(t *testing.T) {
 
 func TestCheckFindsAStateThatTheLogDoesNotMake(t *testing.T) {
 	for name, change := range map[string]func(tx *Tx, p book.Payment) error{
-		"payment":         func(tx *Tx, p book.Payment) error { p.Amount++; return tx.PutPayment(p) },
-		"payment's stage": func(tx *Tx, p book.Payment) error { p.Stage = book.StageSettled; return tx.PutPayment(p) },
+		"payment":         func(tx *Tx, p book.Payment) error { p.Amount++; return book.Payments.Put(tx.State, p) },
+		"payment's stage": func(tx *Tx, p book.Payment) error { p.Stage = book.StageSettled; return book.Payments.Put(tx.State, p) },
 		"payment more": func(tx *Tx, p book.Payment) error {
 			p.ID, p.Number = "00000000-0000-4000-8000-ffffffffffff", 99
-			return tx.PutPayment(p)
+			return book.Payments.Put(tx.State, p)
 		},
 		"merchant": func(tx *Tx, p book.Payment) error {
 			m, _, err := tx.Merchant(p.Merchant)
 			m.Verifiers = []string{"thief"}
-			return errors.Join(err, tx.PutMerchant(m))
+			return errors.Join(err, book.Merchants.Put(tx.State, m))
 		},
 		"batch": func(tx *Tx, p book.Payment) error {
 			b, _, err := tx.Batch(1)
 			b.Totals = append([]book.Total(nil), book.Total{Currency: "USD", Count: 1, Amount: 1})
-			return errors.Join(err, tx.PutBatch(b))
+			return errors.Join(err, book.Batches.Put(tx.State, b))
 		},
 		"vault": func(tx *Tx, _ book.Payment) error {
 			w, err := tx.Vault()
 			w.Generation++
-			return errors.Join(err, tx.PutVault(w))
+			return errors.Join(err, book.TheVault.Put(tx.State, w))
 		},
-		"run": func(tx *Tx, _ book.Payment) error { return tx.PutRun(book.Run{Relay: "relay-1", ID: "x"}) },
+		"run": func(tx *Tx, _ book.Payment) error {
+			return book.Runs.Put(tx.State, book.Run{Relay: "relay-1", ID: "x"})
+		},
 		"bag": func(tx *Tx, _ book.Payment) error {
-			return tx.PutBag(book.Bag{Relay: "relay-1", Run: "x", Number: 1})
+			return book.Bags.Put(tx.State, book.Bag{Relay: "relay-1", Run: "x", Number: 1})
 		},
 		"token": func(tx *Tx, _ book.Payment) error {
 			token, _, err := tx.Token(shop, tokenOf("a"))
 			token.Masked = "424242******0000"
-			return errors.Join(err, tx.PutToken(token))
+			return errors.Join(err, book.Tokens.Put(tx.State, token))
 		},
 		"block": func(tx *Tx, _ book.Payment) error {
-			return tx.PutBlock(book.Block{Merchant: shop, Fingerprint: "f"})
+			return book.BlockList.Put(tx.State, book.Block{Merchant: shop, Fingerprint: "f"})
 		},
-		"file":  func(tx *Tx, _ book.Payment) error { return tx.PutFile(book.File{Name: "f"}) },
-		"entry": func(tx *Tx, _ book.Payment) error { return tx.PutEntry(book.Entry{Trace: "1", Merchant: shop}) },
+		"file": func(tx *Tx, _ book.Payment) error { return book.Files.Put(tx.State, book.File{Name: "f"}) },
+		"entry": func(tx *Tx, _ book.Payment) error {
+			return book.Entries.Put(tx.State, book.Entry{Trace: "1", Merchant: shop})
+		},
 		"payment that another is about": func(tx *Tx, p book.Payment) error {
 			p.Of = p.ID
-			return tx.PutPayment(p)
+			return book.Payments.Put(tx.State, p)
 		},
 		"stored account without a token": func(tx *Tx, _ book.Payment) error {
 			return tx.PutStored(shop, tokenOf("z"), Stored{Slot: 99, Sealed: []byte("sealed")})

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/ledger/pages"
 )
 
 // TestMain is also the child of the tests that inspect or kill one.
@@ -153,14 +154,14 @@ func TestDamagedFileIsAnErrorNotACrash(t *testing.T) {
 		t.Fatalf("control: a sound copy: %v", err)
 	}
 	// bbolt would go back to the older of the two, and forget what was committed last.
-	for _, meta := range []int{0, filePageSize} {
+	for _, meta := range []int{0, pages.Size} {
 		data := bytes.Clone(sound)
-		data[meta+pageHeader+40] ^= 1
+		data[meta+16+40 /* behind the page header: the high water mark */] ^= 1
 		if err := try(data); !errors.Is(err, ErrDamaged) {
 			t.Errorf("a meta page altered: %v", err)
 		}
 	}
-	for _, size := range []int{0, 1, filePageSize, 2 * filePageSize, 5*filePageSize + 17, len(sound) / 2, len(sound) - filePageSize, len(sound) - 1} {
+	for _, size := range []int{0, 1, pages.Size, 2 * pages.Size, 5*pages.Size + 17, len(sound) / 2, len(sound) - pages.Size, len(sound) - 1} {
 		if err := try(sound[:size]); !errors.Is(err, ErrDamaged) {
 			t.Errorf("cut to %d bytes: %v", size, err)
 		}
@@ -174,7 +175,7 @@ func TestDamagedFileIsAnErrorNotACrash(t *testing.T) {
 		for range 1 << random.IntN(8) {
 			at := random.IntN(len(data))
 			if i%3 == 0 {
-				at = at/filePageSize*filePageSize + random.IntN(64)
+				at = at/pages.Size*pages.Size + random.IntN(64)
 			}
 			data[at] ^= 1 << random.IntN(8)
 		}

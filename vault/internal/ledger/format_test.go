@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"go.etcd.io/bbolt"
+
+	"nightdrop/vault/internal/book"
 )
 
 // A ledger of another build is not called damaged: nobody is to put a copy in its place. The error names its format, and changes nothing.
@@ -22,7 +24,7 @@ func TestLedgerOfAnotherBuild(t *testing.T) {
 			t.Fatal(err)
 		}
 		err = db.Update(func(b *bbolt.Tx) error {
-			if err := b.DeleteBucket([]byte(bucketTokens)); err != nil {
+			if err := b.DeleteBucket([]byte(book.Tokens.Name)); err != nil {
 				return err
 			}
 			return b.Bucket([]byte(bucketMeta)).Put(keyFormat, []byte(format))

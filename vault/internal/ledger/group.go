@@ -155,10 +155,10 @@ func (tx *Tx) run(group []*request) (failed *request, err error) {
 				return err
 			}
 		}
-		if !tx.changed {
-			return nil
+		if err := tx.writeBack(); err != nil || !tx.changed {
+			return err
 		}
-		return tx.finish()
+		return tx.writeHead()
 	})
 	return failed, err
 }

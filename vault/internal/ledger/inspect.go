@@ -12,9 +12,11 @@ import (
 
 	"go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
+
+	"nightdrop/vault/internal/ledger/pages"
 )
 
-// Inspect looks at the ledger's file without its keys: first at the structure of its pages (checkPages), then it reads every record
+// Inspect looks at the ledger's file without its keys: first at the structure of its pages ([pages.Check]), then it reads every record
 // through bbolt. It changes nothing. It fails with ErrDamaged or ErrInUse.
 func Inspect(path string) error {
 	if err := notEmpty(path); err != nil {
@@ -26,11 +28,11 @@ func Inspect(path string) error {
 			return err
 		}
 		defer func() { err = errors.Join(err, lock.Close()) }()
-		if err := checkPages(path); err != nil {
+		if err := pages.Check(path); err != nil {
 			return err
 		}
 		// Its shared lock goes along with ours.
-		db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: time.Second, PageSize: filePageSize})
+		db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: time.Second, PageSize: pages.Size})
 		if err != nil {
 			return openError(err)
 		}
@@ -67,7 +69,7 @@ func readAll(b *bbolt.Tx) error {
 
 // touch reads one byte of every page of data.
 func touch(data []byte) (sum byte) {
-	for i := 0; i < len(data); i += filePageSize {
+	for i := 0; i < len(data); i += pages.Size {
 		sum ^= data[i]
 	}
 	return sum

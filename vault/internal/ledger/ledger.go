@@ -21,6 +21,7 @@ import (
 	"nightdrop/shared/seal"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/ledger/pages"
 	"nightdrop/vault/internal/merkle"
 )
 
@@ -33,7 +34,7 @@ var (
 // Errors of a ledger that is open.
 var (
 	// ErrDamaged is returned when the file is not what was written: cut, altered, or parts of it older than others.
-	ErrDamaged = errors.New("the ledger is damaged: stop the vault, keep the file as it is, and put a sound copy in its place")
+	ErrDamaged = pages.ErrDamaged
 	// ErrUnknownOutcome is returned when a commit failed: it may have happened. The ledger takes no more; the process must exit,
 	// open the ledger again and read what is true.
 	ErrUnknownOutcome = errors.New("a commit failed and may have happened: the vault must stop and be started again")
@@ -133,13 +134,11 @@ type Ledger struct {
 	held   heldTraces
 }
 
-const filePageSize = 4096
-
 func (l *Ledger) openStore(path string) error {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
 		Timeout:      l.options.LockWait,
 		FreelistType: bbolt.FreelistMapType,
-		PageSize:     filePageSize,
+		PageSize:     pages.Size,
 		// Address space, not memory: a growing file need not be mapped anew, which would wait for every reader, a check of minutes too.
 		InitialMmapSize: 64 << 30,
 		OpenFile:        l.options.openFile,
@@ -274,7 +273,7 @@ func open(path string, keys Keys, o Options) (*Ledger, error) {
 
 // resume reads the head, checks the end of the log against it, and begins a new log key.
 func (l *Ledger) resume() error {
-	if err := l.structure(); err != nil {
+	if err := pages.CheckBranches(l.path); err != nil {
 		return err
 	}
 	if err := l.db.View(checkFormat); err != nil { // before anything changes: a file of another format is left as it is
@@ -442,7 +441,7 @@ func notEmpty(path string) error {
 	if err != nil {
 		return fmt.Errorf("open the ledger: %w", err)
 	}
-	if info.Size() < 2*filePageSize {
+	if info.Size() < 2*pages.Size {
 		return damaged("the file has %d bytes", info.Size())
 	}
 	return nil

@@ -241,8 +241,8 @@ func TestSnapshotsDoNotWrite(t *testing.T) {
 	v := newVault(t)
 	for name, write := range map[string]func(tx *Tx) error{
 		"append":   func(tx *Tx) error { _, err := tx.Append(bag(1, "a")); return err },
-		"merchant": func(tx *Tx) error { return tx.PutMerchant(book.Merchant{ID: shop}) },
-		"payment":  func(tx *Tx) error { return tx.PutPayment(book.Payment{Merchant: shop, ID: "x"}) },
+		"merchant": func(tx *Tx) error { return book.Merchants.Put(tx.State, book.Merchant{ID: shop}) },
+		"payment":  func(tx *Tx) error { return book.Payments.Put(tx.State, book.Payment{Merchant: shop, ID: "x"}) },
 		"key":      func(tx *Tx) error { return tx.NewMerchantKey("shop-3") },
 		"hint":     func(tx *Tx) error { return tx.SetBagHint(Hint{}) },
 		"sent":     func(tx *Tx) error { return tx.MarkSent([]Ready{{}}) },

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -64,39 +63,14 @@ func (tx *Tx) rotateLogKey() error {
 	return tx.newLogKey()
 }
 
-func homeOfAuditor(name string) home { return home{bucket: bucketAuditors, key: []byte(name)} }
-
 func wrapKey(number uint32, auditor string) []byte {
 	return append(binary.BigEndian.AppendUint32(nil, number), auditor...)
 }
 
-// Auditor implements book.State.
-func (tx *Tx) Auditor(name string) (book.Auditor, bool, error) {
-	r, err := load(tx, tx.auditors, name, homeOfAuditor(name))
-	if err != nil {
-		return book.Auditor{}, false, err
-	}
-	return r.value, r.found, nil
-}
-
-// PutAuditor implements book.State.
-func (tx *Tx) PutAuditor(a book.Auditor) error { return keep(tx, tx.auditors, a.Name, a) }
-
 // Auditors lists all auditors there ever were, by name.
 func (tx *Tx) Auditors() ([]book.Auditor, error) {
-	if err := writeRows(tx, tx.auditors, homeOfAuditor); err != nil {
-		return nil, err
-	}
 	auditors := []book.Auditor{}
-	err := tx.forEach(bucketAuditors, func(k, value []byte) error {
-		text, err := unseal(bucketAuditors, k, tx.ledger.box, value)
-		if err != nil {
-			return err
-		}
-		var a book.Auditor
-		if err := json.Unmarshal(text, &a); err != nil {
-			return damaged("a record of %s is no JSON", bucketAuditors)
-		}
+	err := book.Auditors.Each(tx.State, func(a book.Auditor) error {
 		auditors = append(auditors, a)
 		return nil
 	})
@@ -128,8 +102,8 @@ type logKeys struct {
 }
 
 // reading lists the auditors for whom a key that begins now is wrapped.
-func reading(m *book.Memory) (names []string) {
-	for name, a := range m.Auditors {
+func reading(s *book.State) (names []string) {
+	for name, a := range book.Auditors.In(s) {
 		if a.Reads() {
 			names = append(names, name)
 		}

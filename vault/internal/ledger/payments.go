@@ -2,9 +2,11 @@ package ledger
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -14,11 +16,6 @@ import (
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
 )
-
-// ownedKey names something of a merchant's: a payment by its id, a token, a block by its fingerprint.
-type ownedKey struct{ merchant, id string }
-
-func (k ownedKey) bytes() []byte { return []byte(k.merchant + "/" + k.id) }
 
 // paymentRow is a payment in a writing transaction. was is what its record and the indexes say.
 type paymentRow struct {
@@ -30,41 +27,52 @@ type paymentRow struct {
 }
 
 // recordKey is where a payment stands: in the order of arrival, so that new ones fill whole pages.
-func recordKey(number uint64, merchant string) []byte { return append(orderedKey(number), merchant...) }
+func recordKey(number uint64, merchant string) []byte {
+	return append(book.Ordered(number), merchant...)
+}
 
-// Payment implements book.State.
-func (tx *Tx) Payment(merchant, id string) (book.Payment, bool, error) {
-	k := ownedKey{merchant, id}
-	if r, ok := tx.payments[k]; ok {
+// paymentRows are the payments in a transaction.
+type paymentRows struct {
+	tx   *Tx
+	rows map[book.Key]*paymentRow // nil in a snapshot
+}
+
+// Get implements [book.Rows].
+func (s *paymentRows) Get(k book.Key) (book.Payment, bool, error) {
+	if r, ok := s.rows[k]; ok {
 		return r.value, r.found, nil
 	}
-	p, found, err := tx.readPayment(k)
+	p, found, err := s.tx.readPayment(k)
 	if err != nil {
 		return book.Payment{}, false, err
 	}
-	if tx.payments != nil {
-		tx.payments[k] = &paymentRow{value: p, found: found, stored: found, was: p}
+	if s.rows != nil {
+		s.rows[k] = &paymentRow{value: p, found: found, stored: found, was: p}
 	}
 	return p, found, nil
 }
 
-func (tx *Tx) readPayment(k ownedKey) (p book.Payment, found bool, err error) {
-	if value, err := tx.read(bucketIDs, k.bytes()); value == nil || err != nil { // a merchant who is not there has no box
+// Each implements [book.Rows]: in the order of arrival.
+func (s *paymentRows) Each(fn func(book.Payment) error) error { return s.tx.Payments(Query{}, fn) }
+
+func (tx *Tx) readPayment(k book.Key) (p book.Payment, found bool, err error) {
+	value, err := tx.read(bucketIDs, k.Bytes())
+	if value == nil || err != nil { // a merchant who is not there has no box
 		return p, false, err
 	}
-	box, err := tx.box(purposeMerchant(k.merchant))
+	box, err := tx.box(purposeMerchant(k.Merchant))
 	if err != nil {
 		return p, false, err
 	}
-	number, _, err := tx.get(bucketIDs, k.bytes(), box)
+	number, err := unseal(bucketIDs, k.Bytes(), box, value)
 	if err != nil {
 		return p, false, err
 	}
 	if len(number) != 8 {
 		return p, false, damaged("an id has no number of a payment")
 	}
-	p, err = tx.paymentAt(binary.BigEndian.Uint64(number), k.merchant, box)
-	if err == nil && p.ID != k.id {
+	p, err = tx.paymentAt(binary.BigEndian.Uint64(number), k.Merchant, box)
+	if err == nil && p.ID != k.ID {
 		err = damaged("an id has the number of another payment")
 	}
 	return p, err == nil, err
@@ -84,21 +92,32 @@ func (tx *Tx) paymentAt(number uint64, merchant string, box keyring.Box) (p book
 	return p, nil
 }
 
-// PutPayment implements book.State.
-func (tx *Tx) PutPayment(p book.Payment) error {
-	k := ownedKey{p.Merchant, p.ID}
-	r, ok := tx.payments[k]
+// Put implements [book.Rows].
+func (s *paymentRows) Put(k book.Key, p book.Payment) error {
+	r, ok := s.rows[k]
 	if !ok {
 		// The fold reads before it writes; this is for a caller that does not.
-		if _, _, err := tx.Payment(p.Merchant, p.ID); err != nil {
+		if _, _, err := s.Get(k); err != nil {
 			return err
 		}
-		if r, ok = tx.payments[k]; !ok {
+		if r, ok = s.rows[k]; !ok {
 			return errReadOnly
 		}
 	}
 	r.value, r.found, r.dirty = p, true, true
-	tx.changed = true
+	return nil
+}
+
+// Flush writes what is dirty, in the order of arrival.
+func (s *paymentRows) Flush() error {
+	byNumber := func(a, b *paymentRow) int { return cmp.Compare(a.value.Number, b.value.Number) }
+	for _, r := range slices.SortedFunc(maps.Values(s.rows), byNumber) {
+		if r.dirty {
+			if err := s.tx.writePayment(r); err != nil {
+				return s.tx.spoil(err)
+			}
+		}
+	}
 	return nil
 }
 
@@ -113,7 +132,7 @@ func (tx *Tx) writePayment(r *paymentRow) error {
 		return err
 	}
 	if !r.stored {
-		if err := tx.put(bucketIDs, ownedKey{p.Merchant, p.ID}.bytes(), box, orderedKey(p.Number)); err != nil {
+		if err := tx.put(bucketIDs, book.Payments.Bytes(book.Payments.Key(&p)), box, book.Ordered(p.Number)); err != nil {
 			return err
 		}
 	}
@@ -156,7 +175,7 @@ func (e indexEntry) equal(o indexEntry) bool {
 // indexed lists the index entries that a payment has.
 func indexed(p book.Payment) []indexEntry {
 	record := recordKey(p.Number, p.Merchant)
-	entries := []indexEntry{{indexMerchant, append(merchantPrefix(p.Merchant), orderedKey(p.Number)...)}}
+	entries := []indexEntry{{indexMerchant, append(merchantPrefix(p.Merchant), book.Ordered(p.Number)...)}}
 	if slices.Contains(book.Working[:], p.Stage) {
 		entries = append(entries, indexEntry{indexStage, append(stagePrefix(p.Stage), record...)})
 	}
@@ -164,7 +183,7 @@ func indexed(p book.Payment) []indexEntry {
 		entries = append(entries, indexEntry{indexBatch, append(batchPrefix(p.Batch, p.Stage), record...)})
 	}
 	if p.Of != "" {
-		entries = append(entries, indexEntry{indexOf, append(ofPrefix(p.Merchant, p.Of), orderedKey(p.Number)...)})
+		entries = append(entries, indexEntry{indexOf, append(ofPrefix(p.Merchant, p.Of), book.Ordered(p.Number)...)})
 	}
 	return entries
 }
@@ -172,7 +191,7 @@ func indexed(p book.Payment) []indexEntry {
 func merchantPrefix(merchant string) []byte { return []byte(merchant + "/") }
 func stagePrefix(stage book.Stage) []byte   { return []byte(stage + "/") }
 func batchPrefix(batch uint32, stage book.Stage) []byte {
-	return append(batchKey(batch), stagePrefix(stage)...)
+	return append(book.Batches.Bytes(batch), stagePrefix(stage)...)
 }
 
 func ofPrefix(merchant, id string) []byte { return []byte(merchant + "/" + id + "/") }
@@ -230,10 +249,8 @@ var errLimit = errors.New("enough")
 // Payments calls fn for what q selects, in the order of arrival (of a batch without a stage: stage by stage). Memory does not grow with
 // what is there. fn may change the state; a payment that no longer matches by its turn is left out.
 func (tx *Tx) Payments(q Query, fn func(book.Payment) error) error {
-	if tx.bolt.Writable() {
-		if err := tx.writeBack(); err != nil {
-			return err
-		}
+	if err := tx.writeBack(); err != nil {
+		return err
 	}
 	left := q.Limit
 	for _, s := range q.scans() {
@@ -259,10 +276,8 @@ func (tx *Tx) Payments(q Query, fn func(book.Payment) error) error {
 // Operations calls fn for the captures, refunds and voids of a payment, those that were rejected too, in the order of arrival. fn may
 // change the state.
 func (tx *Tx) Operations(merchant, id string, fn func(book.Payment) error) error {
-	if tx.bolt.Writable() {
-		if err := tx.writeBack(); err != nil {
-			return err
-		}
+	if err := tx.writeBack(); err != nil {
+		return err
 	}
 	return tx.scan(scan{indexOf, ofPrefix(merchant, id), numbersOf(merchant)}, Query{}, fn)
 }
@@ -332,7 +347,7 @@ func (tx *Tx) scanKeys(s scan, after uint64) (records [][]byte, err error) {
 		return nil, nil
 	}
 	cursor := tx.bucket(s.bucket).Cursor()
-	from := append(append([]byte(nil), s.prefix...), orderedKey(after+1)...)
+	from := append(append([]byte(nil), s.prefix...), book.Ordered(after+1)...)
 	for k, value := cursor.Seek(from); k != nil && bytes.HasPrefix(k, s.prefix) && len(records) < scanChunk; k, value = cursor.Next() {
 		if err := tx.agree(s.bucket, k, value); err != nil {
 			return nil, err
@@ -353,44 +368,10 @@ func (tx *Tx) paymentOf(record []byte) (book.Payment, error) {
 	if err != nil {
 		return p, err
 	}
-	if r, ok := tx.payments[ownedKey{merchant, p.ID}]; ok {
+	if r, ok := tx.payments.rows[book.Key{Merchant: merchant, ID: p.ID}]; ok {
 		return r.value, nil
 	}
 	return p, nil
-}
-
-// each calls fn for every record of a bucket of the vault's own, in the order of keys.
-func each[V any](tx *Tx, bucket string, fn func(V) error) error {
-	if tx.bolt.Writable() {
-		if err := tx.writeBack(); err != nil {
-			return err
-		}
-	}
-	met, writes := 0, tx.writes
-	cursor := tx.bucket(bucket).Cursor()
-	for k, value := cursor.First(); k != nil; {
-		met++
-		if err := tx.agree(bucket, k, value); err != nil {
-			return err
-		}
-		text, err := unseal(bucket, k, tx.ledger.box, value)
-		if err != nil {
-			return err
-		}
-		var v V
-		if err := json.Unmarshal(text, &v); err != nil {
-			return damaged("a record of %s is no JSON", bucket)
-		}
-		last := append([]byte(nil), k...)
-		if err := fn(v); err != nil {
-			return err
-		}
-		// fn may have written: find the place again.
-		if k, value = next(cursor, last, tx.bolt); k == nil {
-			break
-		}
-	}
-	return tx.walked(bucket, nil, met, writes)
 }
 
 func next(cursor *bbolt.Cursor, last []byte, b *bbolt.Tx) (k, value []byte) {
@@ -404,14 +385,14 @@ func next(cursor *bbolt.Cursor, last []byte, b *bbolt.Tx) (k, value []byte) {
 }
 
 // Merchants calls fn for every merchant, in the order of names.
-func (tx *Tx) Merchants(fn func(book.Merchant) error) error { return each(tx, bucketMerchants, fn) }
+func (tx *Tx) Merchants(fn func(book.Merchant) error) error { return book.Merchants.Each(tx.State, fn) }
 
 // Batches calls fn for every batch, oldest first.
-func (tx *Tx) Batches(fn func(book.Batch) error) error { return each(tx, bucketBatches, fn) }
+func (tx *Tx) Batches(fn func(book.Batch) error) error { return book.Batches.Each(tx.State, fn) }
 
 // Runs calls fn for every run of a relay of which a bag came at since or later, by relay and run.
 func (tx *Tx) Runs(since time.Time, fn func(book.Run) error) error {
-	return each(tx, bucketRuns, func(r book.Run) error {
+	return book.Runs.Each(tx.State, func(r book.Run) error {
 		if r.Latest.Before(since) {
 			return nil
 		}

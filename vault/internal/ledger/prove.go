@@ -12,6 +12,7 @@ import (
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
+	"nightdrop/vault/internal/ledger/pages"
 	"nightdrop/vault/internal/merkle"
 )
 
@@ -29,50 +30,15 @@ func provenFirst(bucket string) bool {
 // maxEntries bounds for how many tags room is made before the sums have proved how many there are.
 const maxEntries = 1 << 28
 
-// structure checks the pages on the way to every record, before bbolt follows them: keys in order and where their branches say, each page in
-// one place, and none of them free, for bbolt would write over it. Of leaves it knows only who names them.
-func (l *Ledger) structure() (err error) {
-	file, meta, err := l.openPages()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	c := newPageChecker(file, meta.pages)
-	c.skim = func(string) bool { return true }
-	if err := c.freelist(meta.freelist); err != nil {
-		return err
-	}
-	if err := c.tree(meta.root, keyRange{}, 0, ""); err != nil {
-		return err
-	}
-	return c.freeIsUnused()
-}
-
-// openPages opens the file under the lock of the open store, which writes nothing yet.
-func (l *Ledger) openPages() (*os.File, metaPage, error) {
-	file, err := os.Open(l.path)
-	if err != nil {
-		return nil, metaPage{}, fmt.Errorf("open the ledger: %w", err)
-	}
-	meta, err := readMetas(file)
-	if err == nil {
-		err = longEnough(file, meta)
-	}
-	if err != nil {
-		return nil, metaPage{}, errors.Join(err, file.Close())
-	}
-	return file, meta, nil
-}
-
 // proveFirst compares with their sums the buckets on which money hangs, indexes included, reading every leaf of theirs. It costs about 2 s a
 // million payments on two processors, the file in memory.
 func (l *Ledger) proveFirst() (err error) {
 	if l.options.withoutProofs {
 		return nil
 	}
-	file, meta, err := l.openPages()
+	file, meta, err := pages.Open(l.path)
 	if err != nil {
-		return err
+		return fmt.Errorf("open the ledger: %w", err)
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	entries := 0
@@ -83,16 +49,16 @@ func (l *Ledger) proveFirst() (err error) {
 	}
 	l.tags = newTags(entries)
 	found := l.startSumming()
-	c := newPageChecker(file, meta.pages)
-	c.skim = func(bucket string) bool { return !provenFirst(bucket) }
-	c.visit = func(bucket string, records []element) error {
+	c := pages.NewWalk(file, meta.Pages)
+	c.Skim = func(bucket string) bool { return !provenFirst(bucket) }
+	c.Visit = func(bucket string, records []pages.Element) error {
 		if provenFirst(bucket) { // small ones have no pages to be skimmed
 			l.tags.fill(bucket, records)
 			found.add(bucket, records)
 		}
 		return nil
 	}
-	err = c.tree(meta.root, keyRange{}, 0, "")
+	err = c.Tree(meta.Root)
 	of := found.finish()
 	for _, bucket := range summedBuckets() {
 		if err == nil && provenFirst(bucket) {
@@ -148,21 +114,21 @@ func (l *Ledger) sumPages(b *bbolt.Tx, read func(bucket string) bool, goOn func(
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	found = sums{}
-	c := newPageChecker(file, uint64(b.Size()/filePageSize))
-	c.skim = func(bucket string) bool { return !read(bucket) }
-	c.visit = func(bucket string, records []element) error {
+	c := pages.NewWalk(file, uint64(b.Size()/pages.Size))
+	c.Skim = func(bucket string) bool { return !read(bucket) }
+	c.Visit = func(bucket string, records []pages.Element) error {
 		if !read(bucket) { // small ones have no pages to be skimmed
 			return nil
 		}
 		of := found[bucket]
 		for _, e := range records {
 			of.Count++
-			of.Sum.add(l.recordMAC(bucket, e.key, e.value))
+			of.Sum.add(l.recordMAC(bucket, e.Key, e.Value))
 		}
 		found[bucket] = of
 		return goOn()
 	}
-	return found, c.tree(uint64(b.Cursor().Bucket().Root()), keyRange{}, 0, "")
+	return found, c.Tree(uint64(b.Cursor().Bucket().Root()))
 }
 
 // logChunk is how many entries of the log are hashed on one snapshot.
@@ -230,7 +196,7 @@ type summing struct {
 
 type leafRecords struct {
 	bucket  string
-	records []element
+	records []pages.Element
 }
 
 func (l *Ledger) startSumming() *summing {
@@ -242,7 +208,7 @@ func (l *Ledger) startSumming() *summing {
 				of := mine[leaf.bucket]
 				for _, e := range leaf.records {
 					of.Count++
-					of.Sum.add(l.recordMAC(leaf.bucket, e.key, e.value))
+					of.Sum.add(l.recordMAC(leaf.bucket, e.Key, e.Value))
 				}
 				mine[leaf.bucket] = of
 			}
@@ -259,7 +225,9 @@ func (l *Ledger) startSumming() *summing {
 }
 
 // add takes the records of a leaf, which stay as they are.
-func (s *summing) add(bucket string, records []element) { s.leaves <- leafRecords{bucket, records} }
+func (s *summing) add(bucket string, records []pages.Element) {
+	s.leaves <- leafRecords{bucket, records}
+}
 
 // finish returns the sums of what was added.
 func (s *summing) finish() sums {

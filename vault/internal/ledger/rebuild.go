@@ -15,6 +15,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"nightdrop/shared/durable"
+	"nightdrop/vault/internal/ledger/pages"
 )
 
 // RebuildOptions of Rebuild.
@@ -120,7 +121,7 @@ func (r *rebuild) run(keys Keys) (done Rebuilt, err error) {
 		return done, err
 	}
 	// Its shared lock keeps other writers out until the new file has the name.
-	db, err := bbolt.Open(r.path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: r.o.LockWait, PageSize: filePageSize})
+	db, err := bbolt.Open(r.path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: r.o.LockWait, PageSize: pages.Size})
 	if err != nil {
 		return done, openError(err)
 	}

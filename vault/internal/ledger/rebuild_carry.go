@@ -58,7 +58,7 @@ func (r *rebuild) foldNext(tx *Tx) error {
 		return damaged("it is earlier than the one before")
 	}
 	tx.now = e.Event.Time
-	issued, err := book.Apply(tx, e.Event)
+	issued, err := book.Apply(tx.State, e.Event)
 	if err != nil {
 		return fmt.Errorf("%w: %w", err, ErrDamaged)
 	}

@@ -14,6 +14,8 @@ import (
 
 	"go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
+
+	"nightdrop/vault/internal/book"
 )
 
 // fillForRebuild puts something of everything into the ledger that a rebuild must carry over: parts, results pending, unsent and sent, a
@@ -308,7 +310,7 @@ func TestRebuildRefusesDamage(t *testing.T) {
 		"an entry is gone":         func(b *bbolt.Tx) error { return deleteFirst(b, "log") },
 		"an entry flips":           func(b *bbolt.Tx) error { return flipFirst(b, "log") },
 		"a part flips":             func(b *bbolt.Tx) error { return flipFirst(b, bucketParts) },
-		"a bucket is gone":         func(b *bbolt.Tx) error { return b.DeleteBucket([]byte(bucketTokens)) },
+		"a bucket is gone":         func(b *bbolt.Tx) error { return b.DeleteBucket([]byte(book.Tokens.Name)) },
 		"the unsent are gone":      func(b *bbolt.Tx) error { return deleteFirst(b, indexUnsent) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 
@@ -9,6 +8,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
 )
 
@@ -17,26 +17,14 @@ const recordVersion = 1
 
 // Buckets of records, and of indexes, whose values are empty.
 const (
-	bucketMeta      = "meta"
-	bucketKeys      = "keys"
-	bucketVault     = "vault"
-	bucketMerchants = "merchants"
-	bucketBatches   = "batches"
-	bucketRuns      = "runs"
-	bucketBags      = "bags"
-	bucketIDs       = "ids"
-	bucketPayments  = "payments"
-	bucketParts     = "parts"
-	bucketResults   = "results"
-	bucketChains    = "chains"
-	bucketTokens    = "tokens"
-	bucketStored    = "stored"
-	bucketBlocks    = "blocks"
-	bucketFiles     = "files"
-	bucketEntries   = "entries"
-	bucketAuditors  = "auditors"
-	bucketWraps     = "wraps"
-	bucketFindings  = "findings"
+	bucketMeta    = "meta"
+	bucketKeys    = "keys"
+	bucketIDs     = "ids"
+	bucketParts   = "parts"
+	bucketResults = "results"
+	bucketChains  = "chains"
+	bucketStored  = "stored"
+	bucketWraps   = "wraps"
 
 	indexMerchant = "by-merchant" // merchant/number
 	indexStage    = "by-stage"    // stage/number, merchant: working stages only
@@ -47,9 +35,14 @@ const (
 )
 
 var (
-	recordBuckets = []string{bucketKeys, bucketVault, bucketMerchants, bucketBatches, bucketRuns, bucketBags, bucketIDs, bucketPayments,
-		bucketParts, bucketResults, bucketChains, bucketTokens, bucketStored, bucketBlocks, bucketFiles, bucketEntries, bucketAuditors, bucketWraps, bucketFindings}
-	indexBuckets = []string{indexMerchant, indexStage, indexBatch, indexOf, indexPending, indexUnsent}
+	// Of the state's tables, whose buckets go by their names, these two are read by other keys than theirs too.
+	bucketVault    = book.TheVault.Name
+	bucketPayments = book.Payments.Name
+
+	// ownBuckets hold records that are of no table.
+	ownBuckets    = []string{bucketKeys, bucketIDs, bucketParts, bucketResults, bucketChains, bucketStored, bucketWraps}
+	recordBuckets = append(tableBuckets(), ownBuckets...)
+	indexBuckets  = []string{indexMerchant, indexStage, indexBatch, indexOf, indexPending, indexUnsent}
 )
 
 func buckets() [][]byte {
@@ -73,7 +66,6 @@ var (
 const purposeVault = "vault"
 
 func purposeMerchant(id string) string { return "merchant/" + id }
-func orderedKey(number uint64) []byte  { return binary.BigEndian.AppendUint64(nil, number) }
 func place(bucket string, k []byte) []byte {
 	ad := append([]byte("nightdrop/record/"), '0'+recordVersion, 0)
 	ad = append(append(ad, bucket...), 0)
@@ -83,7 +75,7 @@ func place(bucket string, k []byte) []byte {
 func (tx *Tx) bucket(name string) *bbolt.Bucket {
 	b := tx.bolt.Bucket([]byte(name))
 	switch name {
-	case bucketPayments, bucketParts, bucketResults, bucketEntries:
+	case bucketPayments, bucketParts, bucketResults, book.Entries.Name:
 		// Keys grow, values are seldom longer later.
 		b.FillPercent = 0.9
 	}

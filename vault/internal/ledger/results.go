@@ -56,11 +56,11 @@ type chain struct {
 }
 
 func resultKey(merchant string, serial uint64) []byte {
-	return append([]byte(merchant+"/"), orderedKey(serial)...)
+	return append([]byte(merchant+"/"), book.Ordered(serial)...)
 }
 
 func outboxKey(index uint64, merchant string, serial uint64) []byte {
-	return append(orderedKey(index), resultKey(merchant, serial)...)
+	return append(book.Ordered(index), resultKey(merchant, serial)...)
 }
 
 func splitOutboxKey(key []byte) (merchant string, serial uint64, err error) {

@@ -4,6 +4,7 @@ import (
 	"go.etcd.io/bbolt"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/merkle"
 )
 
@@ -29,7 +30,7 @@ func (r rows) get(bucket string, index int64) []byte {
 	if b == nil {
 		return nil
 	}
-	return b.Get(orderedKey(uint64(index)))
+	return b.Get(book.Ordered(uint64(index)))
 }
 
 // Put appends a leaf's rows. Keys only ever grow, so pages are filled to the brim.
@@ -46,7 +47,7 @@ func (r rows) put(bucket string, index int64, value []byte) error {
 		return damaged("bucket %s is missing", bucket)
 	}
 	b.FillPercent = 1
-	return b.Put(orderedKey(uint64(index)), value)
+	return b.Put(book.Ordered(uint64(index)), value)
 }
 
 // Hashes reads the log's stored hashes ([tlog.HashReader]), for who makes many proofs in one transaction; Proof makes

@@ -34,12 +34,12 @@ func (tx *Tx) PutStored(merchant, token string, s Stored) error {
 	if err != nil {
 		return err
 	}
-	return tx.put(bucketStored, ownedKey{merchant, token}.bytes(), box, s.encode())
+	return tx.put(bucketStored, book.Key{Merchant: merchant, ID: token}.Bytes(), box, s.encode())
 }
 
 // Stored returns a token's account.
 func (tx *Tx) Stored(merchant, token string) (Stored, bool, error) {
-	key := ownedKey{merchant, token}.bytes()
+	key := book.Key{Merchant: merchant, ID: token}.Bytes()
 	if value, err := tx.read(bucketStored, key); value == nil || err != nil { // a merchant who is not there has no box
 		return Stored{}, false, err
 	}
@@ -58,7 +58,7 @@ func (tx *Tx) Stored(merchant, token string) (Stored, bool, error) {
 // DeleteStored gives a token's account up, in the transaction of its account-forgotten; one that is not there is no error. The key is
 // destroyed after the commit (keyring.Ring.ForgetStored): a crash between leaves a key that no record uses, which the next start destroys.
 func (tx *Tx) DeleteStored(merchant, token string) error {
-	return tx.store(bucketStored, ownedKey{merchant, token}.bytes(), nil)
+	return tx.store(bucketStored, book.Key{Merchant: merchant, ID: token}.Bytes(), nil)
 }
 
 // EachStored calls fn for every stored account, by merchant and token. fn must not write.
@@ -97,7 +97,7 @@ func (tx *Tx) StoredSlots() (slots []uint32, err error) {
 func (c *checker) checkStored() error {
 	slots := map[uint32]bool{}
 	err := c.EachStored(func(merchant, token string, s Stored) error {
-		if t, ok := c.folded.Tokens[book.Key{Merchant: merchant, ID: token}]; !ok || t.Forgotten {
+		if t, ok := book.Tokens.In(c.folded)[book.Key{Merchant: merchant, ID: token}]; !ok || t.Forgotten {
 			return damaged("an account of %s is stored without a token", merchant)
 		}
 		if slots[s.Slot] {
@@ -110,7 +110,7 @@ func (c *checker) checkStored() error {
 		return err
 	}
 	live := 0
-	for _, t := range c.folded.Tokens {
+	for _, t := range book.Tokens.In(c.folded) {
 		if !t.Forgotten {
 			live++
 		}

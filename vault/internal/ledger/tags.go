@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"hash/maphash"
 	"sync"
+
+	"nightdrop/vault/internal/ledger/pages"
 )
 
 // tags is what the open ledger remembers of each record and index entry of the buckets that are proven first: that it is there, and 32 bits over
@@ -85,10 +87,10 @@ func groupOf(bucket string, key []byte) []byte {
 }
 
 // fill takes what a leaf holds, before anything is read.
-func (t *tags) fill(bucket string, records []element) {
+func (t *tags) fill(bucket string, records []pages.Element) {
 	for _, e := range records {
-		t.now[t.place(bucket, e.key)] = t.value(e.value).bits
-		t.now[t.countPlace(bucket, groupOf(bucket, e.key))]++
+		t.now[t.place(bucket, e.Key)] = t.value(e.Value).bits
+		t.now[t.countPlace(bucket, groupOf(bucket, e.Key))]++
 	}
 }
 

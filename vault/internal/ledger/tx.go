@@ -16,8 +16,8 @@ import (
 	"nightdrop/vault/internal/merkle"
 )
 
-// Tx is one transaction: a snapshot to read, or what the callers of one group of commits share. It implements book.State.
-// It must not be used after its function returned, nor from several goroutines. What its methods return is a copy,
+// Tx is one transaction: a snapshot to read, or what the callers of one group of commits share. It
+// must not be used after its function returned, nor from several goroutines. What its methods return is a copy,
 // but for the maps and slices inside, which callers must not change.
 type Tx struct {
 	ledger  *Ledger
@@ -34,43 +34,20 @@ type Tx struct {
 	writes  int         // stored values so far
 	tagged  map[uint64]tag
 
-	// What the fold read and wrote; written back once, by finish. Unused in a snapshot.
-	vault     map[struct{}]*row[book.Vault]
-	merchants map[string]*row[book.Merchant]
-	batches   map[uint32]*row[book.Batch]
-	runs      map[runKey]*row[book.Run]
-	bags      map[bagKey]*row[book.Bag]
-	tokens    map[ownedKey]*row[book.Token]
-	blocks    map[ownedKey]*row[book.Block]
-	files     map[string]*row[book.File]
-	entries   map[string]*row[book.Entry]
-	auditors  map[string]*row[book.Auditor]
-	findings  map[uint64]*row[book.Found]
-	payments  map[ownedKey]*paymentRow
+	// State is what the fold reads and writes. What it put is written back once, by finish; only the fold puts.
+	*book.State
+	payments *paymentRows // of State
 }
-
-var _ book.State = (*Tx)(nil)
 
 func (l *Ledger) newTx(b *bbolt.Tx) *Tx {
 	tx := &Tx{ledger: l, bolt: b, id: b.ID(), boxes: map[string]keyring.Box{}}
+	tx.State = tx.newState()
 	if !b.Writable() {
 		return tx
 	}
 	tx.head, tx.tail, tx.logKey = l.head, l.tail, l.logKey
 	tx.head.Sums = l.head.Sums.clone()
 	tx.now = later(envelope.At(l.options.Now()), tx.head.Time)
-	tx.vault = map[struct{}]*row[book.Vault]{}
-	tx.merchants = map[string]*row[book.Merchant]{}
-	tx.batches = map[uint32]*row[book.Batch]{}
-	tx.runs = map[runKey]*row[book.Run]{}
-	tx.bags = map[bagKey]*row[book.Bag]{}
-	tx.tokens = map[ownedKey]*row[book.Token]{}
-	tx.blocks = map[ownedKey]*row[book.Block]{}
-	tx.files = map[string]*row[book.File]{}
-	tx.entries = map[string]*row[book.Entry]{}
-	tx.auditors = map[string]*row[book.Auditor]{}
-	tx.findings = map[uint64]*row[book.Found]{}
-	tx.payments = map[ownedKey]*paymentRow{}
 	return tx
 }
 
@@ -121,7 +98,7 @@ func (tx *Tx) append(e book.Event) (uint64, error) {
 	if err := book.Retired(e.Body); err != nil {
 		return 0, err
 	}
-	issued, err := book.Apply(tx, e)
+	issued, err := book.Apply(tx.State, e)
 	if err != nil {
 		return 0, err
 	}

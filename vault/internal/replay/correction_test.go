@@ -29,7 +29,7 @@ func TestCorrectionsAndAdjustmentsReplay(t *testing.T) {
 	v.do(shop, book.PaymentCorrected{ID: early, As: "approved", Reason: "the other letter"})
 	v.do(shop, book.ReversalIntended{ID: early, Trace: v.trace(), Try: 1})
 	v.do(shop, book.ReversalAnswered{ID: early, Code: "iso-00"})
-	b := v.state.Batches[v.batch]
+	b := book.Batches.In(v.state)[v.batch]
 	v.do(shop, book.BatchClosing{Batch: v.batch})
 	v.do(shop, book.BatchClosed{Batch: v.batch, Totals: b.Totals, HashTotal: b.HashTotal})
 	v.do(shop, book.PaymentCorrected{ID: late, As: "reversed", Reason: "its listing"})

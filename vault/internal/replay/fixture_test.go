@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -33,7 +34,7 @@ type vault struct {
 	key     merkle.Key
 	tail    merkle.Tail
 	wraps   map[string][]byte // by "number auditor"
-	state   *book.Memory
+	state   *book.State
 	now     time.Time
 	opening bytes.Buffer // signed state at the auditor's first entry
 	anna    *keyring.Auditor
@@ -83,13 +84,22 @@ func (v *vault) open() {
 	s, err := NewState(origin)
 	v.must(err)
 	defer s.Close()
-	s.state.Memory = v.state
-	for _, p := range v.state.Payments {
-		v.must(s.state.PutPayment(p))
+	for _, table := range book.Tables {
+		v.must(table.Records(v.state, func(_ book.Place, record any) error {
+			text, err := json.Marshal(record)
+			return errors.Join(err, table.Load(s.state.State, text))
+		}))
 	}
 	s.Size, s.Root, s.Time = v.tail.Size(), v.tail.Root(), envelope.At(v.now)
 	v.opening.Reset()
 	v.must(s.SaveOpening(&v.opening, v.signer))
+}
+
+// record is the vault's own record.
+func (v *vault) record() book.Vault {
+	r, err := v.state.Vault()
+	v.must(err)
+	return r
 }
 
 // begin begins the next log key.
@@ -166,7 +176,7 @@ func id(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", n) }
 
 func (v *vault) trace() book.Trace {
 	v.t.Helper()
-	trace, err := v.state.TheVault.NextTrace([]string{"TERM0001", "TERM0002", "TERM0003"}, "ACCEPTOR1", envelope.At(v.now), nil)
+	trace, err := v.record().NextTrace([]string{"TERM0001", "TERM0002", "TERM0003"}, "ACCEPTOR1", envelope.At(v.now), nil)
 	v.must(err)
 	return trace
 }
@@ -197,7 +207,7 @@ func (v *vault) sale(amount int64) string {
 // settle closes the batch, agrees with the host and settles it; another is opened.
 func (v *vault) settle() {
 	v.t.Helper()
-	b := v.state.Batches[v.batch]
+	b := book.Batches.In(v.state)[v.batch]
 	v.do(shop, book.BatchClosing{Batch: v.batch})
 	v.do(shop, book.BatchClosed{Batch: v.batch, Totals: b.Totals, HashTotal: b.HashTotal})
 	for _, total := range b.Totals {
@@ -205,13 +215,13 @@ func (v *vault) settle() {
 		v.do(shop, book.ReconciliationAnswered{Batch: v.batch, Agreed: true, Host: total})
 	}
 	for n := 1; n <= v.pays; n++ {
-		p := v.state.Payments[book.Key{Merchant: shop, ID: id(n)}]
+		p := book.Payments.In(v.state)[book.Key{Merchant: shop, ID: id(n)}]
 		if p.Batch == v.batch && p.Stage == book.StageApproved {
 			v.do(shop, book.PaymentSettled{ID: p.ID, Batch: v.batch})
 		}
 	}
 	v.do(shop, book.BatchSettled{Batch: v.batch})
-	v.batch = v.state.TheVault.NextBatch
+	v.batch = v.record().NextBatch
 	v.do(shop, book.BatchOpened{Batch: v.batch, Method: book.MethodCard})
 }
 

@@ -38,7 +38,7 @@ type Step struct {
 	Event  book.Event
 	Issued *book.Issued // nil where it issued no result
 	Facts  []byte       // line 1 of that result, without its newline; until Watch returns
-	State  book.State   // after the event
+	State  *book.State  // after the event
 }
 
 // Run replays an export. What does not hold is in the report, and Report.Err says so; an error is of reading alone. After the first event
@@ -266,7 +266,7 @@ func (r *run) fold(e *audit.Entry, event *book.Event) error {
 	r.Statements.event(r.report, e.Index, event, issued)
 	r.last, r.report.Through = event.Time, e.Index+1
 	if r.Watch != nil {
-		return r.Watch(Step{Entry: *e, Event: *event, Issued: issued, Facts: facts, State: r.From.state})
+		return r.Watch(Step{Entry: *e, Event: *event, Issued: issued, Facts: facts, State: r.From.state.State})
 	}
 	return nil
 }
@@ -297,5 +297,5 @@ func (r *run) end() error {
 	if r.stopped {
 		return nil
 	}
-	return r.Statements.end(r.report, r.From.state, r.report.Through == r.report.Size)
+	return r.Statements.end(r.report, r.From.state.State, r.report.Through == r.report.Size)
 }

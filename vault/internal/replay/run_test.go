@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/maphash"
-	"maps"
 	"reflect"
 	"strings"
 	"testing"
@@ -16,25 +14,42 @@ import (
 	"nightdrop/shared/envelope/vector"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/keyring"
+	"nightdrop/vault/internal/replay/spill"
 )
 
 // same compares a replayed state with the vault's own.
-func same(t *testing.T, s *State, m *book.Memory) {
+func same(t *testing.T, s *State, m *book.State) {
 	t.Helper()
 	got := map[book.Key]book.Payment{}
-	if err := s.state.payments.each(func(p book.Payment) error {
+	if err := s.state.payments.Each(func(p book.Payment) error {
 		got[book.Key{Merchant: p.Merchant, ID: p.ID}] = p
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if !reflect.DeepEqual(got, m.Payments) {
-		t.Errorf("%d payments differ from the vault's %d", len(got), len(m.Payments))
+	if !reflect.DeepEqual(got, book.Payments.In(m)) {
+		t.Errorf("%d payments differ from the vault's %d", len(got), len(book.Payments.In(m)))
 	}
-	b := s.state.Memory
-	if !reflect.DeepEqual(b.TheVault, m.TheVault) || !reflect.DeepEqual(b.Merchants, m.Merchants) || !reflect.DeepEqual(b.Batches, m.Batches) {
-		t.Error("vault, merchants or batches differ from the vault's own")
+	for _, table := range book.Tables {
+		if table.Bucket() != book.Payments.Name && table.Member() != "" && !reflect.DeepEqual(recordsOf(t, table, s.state.State), recordsOf(t, table, m)) {
+			t.Errorf("%s differ from the vault's own", table.Bucket())
+		}
 	}
+}
+
+// recordsOf are a table's records, as JSON by key.
+func recordsOf(t *testing.T, table book.Kind, s *book.State) map[string]string {
+	t.Helper()
+	records := map[string]string{}
+	err := table.Records(s, func(at book.Place, record any) error {
+		text, err := json.Marshal(record)
+		records[string(at.Key)] = string(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return records
 }
 
 func TestAReplayComesToTheVaultsState(t *testing.T) {
@@ -49,11 +64,11 @@ func TestAReplayComesToTheVaultsState(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	same(t, state, v.state)
-	if r.Results != int64(v.state.Merchants[shop].Results) || r.Found[book.FindingMessage] != 1 || r.Sums.Payments != uint64(v.pays) || r.Sums.Settled != 3 {
+	if r.Results != int64(book.Merchants.In(v.state)[shop].Results) || r.Found[book.FindingMessage] != 1 || r.Sums.Payments != uint64(v.pays) || r.Sums.Settled != 3 {
 		t.Errorf("results %d, found %v, sums %+v", r.Results, r.Found, r.Sums)
 	}
 	var settled, standing book.Total
-	for _, p := range v.state.Payments {
+	for _, p := range book.Payments.In(v.state) {
 		to := map[book.Stage]*book.Total{book.StageSettled: &settled, book.StageApproved: &standing}[p.Stage]
 		switch {
 		case to == nil:
@@ -152,7 +167,7 @@ func TestSavedStatesAreWholeAndSigned(t *testing.T) {
 	if !errors.Is(err, ErrState) {
 		t.Errorf("signed by another vault of that name: %v, %v", s, err)
 	}
-	var last line
+	var last lastLine
 	if err := json.Unmarshal([]byte(lines[len(lines)-2]), &last); err != nil || last.End == nil {
 		t.Fatalf("the last line is %+v, %v", last, err)
 	}
@@ -210,66 +225,6 @@ func (s *swapped) Seek(offset int64, whence int) (int64, error) {
 	return s.Reader.Seek(offset, whence)
 }
 
-// value is what a store of tests holds.
-type value struct {
-	Key    string `json:"key"`
-	Number int    `json:"number"`
-}
-
-// TestAStoreForgetsNothing: more values than stay in memory, written again and again, also where many keys have one hash.
-func TestAStoreForgetsNothing(t *testing.T) {
-	seed := maphash.MakeSeed()
-	tenToOne := func(key string) uint32 { return uint32(maphash.String(seed, key[:len(key)-1])) }
-	for name, hash := range map[string]func(string) uint32{"": nil, "with collisions": tenToOne} {
-		t.Run(name, func(t *testing.T) {
-			s, err := newStore(func(v *value) string { return v.Key }, asJSON[value]())
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer s.close()
-			rounds := 10 * recent
-			if hash != nil {
-				s.hash, rounds = hash, 4*recent // chains grow
-			}
-			testStore(t, s, rounds)
-		})
-	}
-}
-
-func testStore(t *testing.T, s *store[string, value], rounds int) {
-	t.Helper()
-	want := map[string]value{}
-	for n := range rounds {
-		key := id(n * 7919 % (3 * recent))
-		old, found, err := s.get(key)
-		if was, there := want[key]; err != nil || found != there || old != was {
-			t.Fatalf("%s is %v, %v, %v; it was %v, %v", key, old, found, err, was, there)
-		}
-		v := value{key, n}
-		want[key] = v
-		if err := s.put(key, v); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if n := len(s.young) + len(s.old); n > 2*recent {
-		t.Errorf("%d values in memory", n)
-	}
-	got := map[string]value{}
-	err := s.each(func(v value) error {
-		if _, twice := got[v.Key]; twice {
-			t.Errorf("%s comes twice", v.Key)
-		}
-		got[v.Key] = v
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !maps.Equal(got, want) {
-		t.Errorf("%d values of %d, or others", len(got), len(want))
-	}
-}
-
 // TestAStoreGivesWhatIsLeaving: also where the read itself makes room. Under the race detector, reading goes on beside the writing of it.
 func TestAStoreGivesWhatIsLeaving(t *testing.T) {
 	b, err := newSpilled()
@@ -279,12 +234,12 @@ func TestAStoreGivesWhatIsLeaving(t *testing.T) {
 	defer b.close()
 	trace := &book.Trace{STAN: 7}
 	for round := range 3 {
-		for i := range 2*recent + recent/2 {
+		for i := range 2*spill.Recent + spill.Recent/2 {
 			p, found, err := b.Payment(shop, id(i))
 			if err != nil || found != (round > 0) || found && (p.ID != id(i) || p.Amount != int64(round)) {
 				t.Fatalf("round %d: %s is %+v, %v, %v", round, id(i), p, found, err)
 			}
-			if err := b.PutPayment(book.Payment{Merchant: shop, ID: id(i), Amount: int64(round + 1), Trace: trace}); err != nil {
+			if err := book.Payments.Put(b.State, book.Payment{Merchant: shop, ID: id(i), Amount: int64(round + 1), Trace: trace}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -295,37 +250,14 @@ func TestAStoreGivesWhatIsLeaving(t *testing.T) {
 func TestALargeBatchReplays(t *testing.T) {
 	v := newVault(t)
 	v.long = true
-	for range 3 * recent {
+	for range 3 * spill.Recent {
 		v.sale(1999)
 	}
 	v.settle()
 	r, _, err := v.replay(v.export(), given{})
 	v.must(errors.Join(err, r.Err()))
-	if r.Through != v.tail.Size() || r.Sums.Payments != 3*recent {
+	if r.Through != v.tail.Size() || r.Sums.Payments != 3*spill.Recent {
 		t.Errorf("%+v", r)
-	}
-}
-
-// TestAStoreIsUsableAfterABrokenWalk: nothing of it goes on in the background.
-func TestAStoreIsUsableAfterABrokenWalk(t *testing.T) {
-	s, err := newStore(func(v *value) string { return v.Key }, asJSON[value]())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.close()
-	enough := errors.New("enough")
-	for n := range 4 * recent {
-		if err := s.put(id(n), value{id(n), n}); err != nil {
-			t.Fatal(err)
-		}
-		if n%recent == 0 {
-			if err := s.each(func(value) error { return enough }); !errors.Is(err, enough) {
-				t.Fatal(err)
-			}
-		}
-	}
-	if v, found, err := s.get(id(1)); err != nil || !found || v.Number != 1 {
-		t.Errorf("%v, %v, %v", v, found, err)
 	}
 }
 

@@ -3,7 +3,6 @@ package replay
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -12,8 +11,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"maps"
-	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -50,27 +47,18 @@ type Header struct {
 	By     string        `json:"by"`   // ByVault or ByReplay
 }
 
-// line is one line of a state's file after the header: exactly one member.
-type line struct {
-	Vault    *book.Vault    `json:"vault,omitempty"`
-	Merchant *book.Merchant `json:"merchant,omitempty"`
-	Batch    *book.Batch    `json:"batch,omitempty"`
-	Run      *book.Run      `json:"run,omitempty"`
-	Token    *book.Token    `json:"token,omitempty"`
-	Block    *book.Block    `json:"block,omitempty"`
-	File     *book.File     `json:"file,omitempty"`
-	Auditor  *book.Auditor  `json:"auditor,omitempty"`
-	Finding  *book.Found    `json:"finding,omitempty"`
-	Bag      *book.Bag      `json:"bag,omitempty"`
-	Payment  *book.Payment  `json:"payment,omitempty"`
-	End      *trailer       `json:"end,omitempty"`
-}
+// Between its first line and its last, a state's file has a line for each record: an object with one member, which is
+// named for the record's table.
 
 // trailer is the last line: the digest of all before it, and who vouches for it.
 type trailer struct {
 	SHA256 string `json:"sha256"`
 	Note   string `json:"note,omitempty"` // ByVault: signed
 	Code   []byte `json:"code,omitempty"` // ByReplay: the auditor's
+}
+
+type lastLine struct {
+	End *trailer `json:"end"`
 }
 
 // Owner vouches for the states that it saved; *keyring.Auditor does.
@@ -98,7 +86,7 @@ func NewState(origin string) (*State, error) {
 }
 
 // Apply folds one event into the state; size, root and time are the caller's to set.
-func (s *State) Apply(e book.Event) (*book.Issued, error) { return book.Apply(s.state, e) }
+func (s *State) Apply(e book.Event) (*book.Issued, error) { return book.Apply(s.state.State, e) }
 
 // text is what the vault signs of a state, and what an auditor vouches for.
 func (h Header) text(digest string) ([]byte, error) {
@@ -149,55 +137,29 @@ func (s *State) save(out io.Writer, by string, vouch func(text []byte, end *trai
 	header := s.Header
 	header.By = by
 	w := stateWriter{bufio.NewWriter(out), sha256.New()}
-	if err := errors.Join(w.line(header), s.saveSmall(&w)); err != nil {
+	if err := w.line(header); err != nil {
 		return err
 	}
-	err := s.state.bags.each(func(b book.Bag) error { return w.line(line{Bag: &b}) })
-	if err != nil {
-		return err
-	}
-	if err := s.state.payments.each(func(p book.Payment) error { return w.line(line{Payment: &p}) }); err != nil {
-		return err
+	for _, table := range book.Tables {
+		if table.Member() == "" {
+			continue
+		}
+		err := table.Records(s.state.State, func(_ book.Place, record any) error {
+			return w.line(map[string]any{table.Member(): record})
+		})
+		if err != nil {
+			return err
+		}
 	}
 	end := trailer{SHA256: hex.EncodeToString(w.digest.Sum(nil))}
 	text, err := header.text(end.SHA256)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(vouch(text, &end), w.line(line{End: &end})); err != nil {
+	if err := errors.Join(vouch(text, &end), w.line(lastLine{&end})); err != nil {
 		return err
 	}
 	return w.out.Flush()
-}
-
-// saveSmall writes what is kept in memory.
-func (s *State) saveSmall(w *stateWriter) error {
-	m := s.state.Memory
-	errs := []error{w.line(line{Vault: &m.TheVault})}
-	errs = append(errs, saveMap(w, m.Merchants, func(v book.Merchant) line { return line{Merchant: &v} }))
-	errs = append(errs, saveMap(w, m.Batches, func(v book.Batch) line { return line{Batch: &v} }))
-	errs = append(errs, saveMap(w, m.Files, func(v book.File) line { return line{File: &v} }))
-	errs = append(errs, saveMap(w, m.Auditors, func(v book.Auditor) line { return line{Auditor: &v} }))
-	errs = append(errs, saveMap(w, m.Findings, func(v book.Found) line { return line{Finding: &v} }))
-	for _, v := range m.Runs {
-		errs = append(errs, w.line(line{Run: &v}))
-	}
-	for _, v := range m.Tokens {
-		errs = append(errs, w.line(line{Token: &v}))
-	}
-	for _, v := range m.Blocks {
-		errs = append(errs, w.line(line{Block: &v}))
-	}
-	return errors.Join(errs...)
-}
-
-func saveMap[K cmp.Ordered, V any](w *stateWriter, m map[K]V, as func(V) line) error {
-	for _, k := range slices.Sorted(maps.Keys(m)) {
-		if err := w.line(as(m[k])); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // LoadState reads what was saved: the vault's opening must carry its signature, a replay's state the owner's own code. That is checked before
@@ -244,7 +206,7 @@ func (r *stateReader) next() (bool, error) {
 		r.digest.Write([]byte{'\n'})
 		return true, nil
 	}
-	var l line
+	var l lastLine
 	if err := decode(r.Bytes(), &l); err != nil || l.End == nil {
 		return false, fmt.Errorf("its last line does not parse: %w", ErrState)
 	}
@@ -297,11 +259,7 @@ func (s *State) load(in io.Reader, digest string) error {
 		if more, err = r.next(); err != nil || !more {
 			break
 		}
-		var l line
-		if err := decode(r.Bytes(), &l); err != nil {
-			return fmt.Errorf("a line of it does not parse: %w", ErrState)
-		}
-		if err := s.take(l); err != nil {
+		if err := s.take(r.Bytes()); err != nil {
 			return err
 		}
 	}
@@ -344,31 +302,17 @@ func decode(text []byte, v any) error {
 }
 
 // take puts one line into the state.
-func (s *State) take(l line) error {
-	b := s.state
-	switch {
-	case l.Vault != nil:
-		return b.PutVault(*l.Vault)
-	case l.Merchant != nil:
-		return b.PutMerchant(*l.Merchant)
-	case l.Batch != nil:
-		return b.PutBatch(*l.Batch)
-	case l.Run != nil:
-		return b.PutRun(*l.Run)
-	case l.Token != nil:
-		return b.PutToken(*l.Token)
-	case l.Block != nil:
-		return b.PutBlock(*l.Block)
-	case l.File != nil:
-		return b.PutFile(*l.File)
-	case l.Auditor != nil:
-		return b.PutAuditor(*l.Auditor)
-	case l.Finding != nil:
-		return b.PutFinding(*l.Finding)
-	case l.Bag != nil:
-		return b.PutBag(*l.Bag)
-	case l.Payment != nil:
-		return b.PutPayment(*l.Payment)
+func (s *State) take(text []byte) error {
+	member, record, ok := bytes.Cut(bytes.TrimPrefix(text, []byte(`{"`)), []byte(`":`))
+	record, closed := bytes.CutSuffix(record, []byte("}"))
+	for _, table := range book.Tables {
+		if !ok || !closed || table.Member() == "" || table.Member() != string(member) {
+			continue
+		}
+		if table.Load(s.state.State, record) != nil {
+			return fmt.Errorf("a line of it does not parse: %w", ErrState)
+		}
+		return nil
 	}
 	return fmt.Errorf("a line of it says nothing: %w", ErrState)
 }

@@ -163,9 +163,13 @@ func rootAt(size int64, hashes tlog.HashReader) (tlog.Hash, error) {
 }
 
 // end compares what is left with the state after the last entry. whole tells that there are no entries behind it.
-func (s *Statements) end(r *Report, b *spilled, whole bool) error {
+func (s *Statements) end(r *Report, b *book.State, whole bool) error {
+	vault, err := b.Vault()
+	if err != nil {
+		return err
+	}
 	for _, p := range s.positions {
-		if err := s.position(r, b, p, whole); err != nil {
+		if err := s.position(r, b, vault.Generation, p, whole); err != nil {
 			return err
 		}
 	}
@@ -175,12 +179,12 @@ func (s *Statements) end(r *Report, b *spilled, whole bool) error {
 	}
 	slices.SortFunc(rest, func(x, y numbered) int { return bytes.Compare(fmt.Append(nil, x), fmt.Append(nil, y)) })
 	for _, n := range rest {
-		newest := b.TheVault.Directory
+		newest := vault.Directory
 		switch v := s.numbered[n]; {
 		case v.merchant != "":
-			newest = b.Merchants[v.merchant].Results
+			newest = book.Merchants.In(b)[v.merchant].Results
 		case n.what == "members note":
-			newest = b.TheVault.Members
+			newest = vault.Members
 		}
 		if n.serial > newest && whole {
 			r.find(-1, "the vault has signed %s %d, and the log knows none after %d: %s", n.what, n.serial, newest, olderOrCut)
@@ -189,7 +193,7 @@ func (s *Statements) end(r *Report, b *spilled, whole bool) error {
 		r.Not = append(r.Not, fmt.Sprintf("%s %d was logged outside the entries that were replayed", n.what, n.serial))
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.files)) {
-		file, ok := b.Files[name]
+		file, ok := book.Files.In(b)[name]
 		switch {
 		case !ok && !whole:
 			r.Not = append(r.Not, fmt.Sprintf("file %s is not of the entries that were replayed", name))
@@ -205,9 +209,9 @@ func (s *Statements) end(r *Report, b *spilled, whole bool) error {
 }
 
 // position compares which bags the vault says that it has committed.
-func (s *Statements) position(r *Report, b *spilled, p envelope.Position, whole bool) error {
-	if p.Generation > b.TheVault.Generation && whole {
-		r.find(-1, "a position is of generation %d, the log of %d: %s", p.Generation, b.TheVault.Generation, olderOrCut)
+func (s *Statements) position(r *Report, b *book.State, generation uint64, p envelope.Position, whole bool) error {
+	if p.Generation > generation && whole {
+		r.find(-1, "a position is of generation %d, the log of %d: %s", p.Generation, generation, olderOrCut)
 		return nil
 	}
 	for _, e := range p.Relays {

@@ -90,7 +90,7 @@ func Tell(ctx context.Context, o Options, merchant, id string) (*Story, *Report,
 
 // before remembers what is about the payment since before the entries that are replayed.
 func (t *teller) before(from *State) error {
-	remember := func(p book.Payment) error { return t.remember(from.state, p) }
+	remember := func(p book.Payment) error { return t.remember(from.state.State, p) }
 	p, found, err := from.state.Payment(t.story.Merchant, t.ids[0])
 	if err != nil || !found {
 		return err
@@ -99,7 +99,7 @@ func (t *teller) before(from *State) error {
 	if err := remember(p); err != nil {
 		return err
 	}
-	return from.state.payments.each(func(p book.Payment) error {
+	return from.state.payments.Each(func(p book.Payment) error {
 		if p.Merchant != t.story.Merchant || p.Of != t.ids[0] {
 			return nil
 		}
@@ -109,7 +109,7 @@ func (t *teller) before(from *State) error {
 }
 
 // remember keeps which batches and files a payment is of.
-func (t *teller) remember(state book.State, p book.Payment) error {
+func (t *teller) remember(state *book.State, p book.Payment) error {
 	if p.Batch != 0 && !slices.Contains(t.batches, p.Batch) {
 		t.batches = append(t.batches, p.Batch)
 	}

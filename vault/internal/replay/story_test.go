@@ -171,12 +171,12 @@ func TestAStoryFromAnEarlierState(t *testing.T) {
 func TestABankEntrysStory(t *testing.T) {
 	v := newVault(t)
 	v.do(shop, book.MerchantPolicySet{Policy: book.Policy{Company: book.Company{ID: "1234567890", Name: "SHOP"}}})
-	batch := v.state.TheVault.NextBatch
+	batch := v.record().NextBatch
 	v.do(shop, book.BatchOpened{Batch: batch, Method: book.MethodBank})
 	v.do(shop, book.EnvelopeReceived{ID: id(1), Digest: strings.Repeat("b", 64), Operation: envelope.OpSale, Amount: 500, Currency: "USD", Reference: "r",
 		Masked: "******6789", Method: book.MethodBank})
 	v.do(shop, book.EntryAccepted{ID: id(1), Batch: batch, Standard: "WEB"})
-	b := v.state.Batches[batch]
+	b := book.Batches.In(v.state)[batch]
 	v.do(shop, book.BatchClosing{Batch: batch})
 	v.do(shop, book.BatchClosed{Batch: batch, Totals: b.Totals, HashTotal: b.HashTotal})
 	const file = "nacha-20261123-A.ach"

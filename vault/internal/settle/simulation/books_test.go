@@ -207,7 +207,7 @@ func (w *world) follows(told map[book.Key]envelope.Status, body book.Body, issue
 }
 
 // unheld checks that the trace number of a new message is borne by no open message of another payment, from whatever day.
-func (w *world) unheld(folded *book.Memory, e book.Event) {
+func (w *world) unheld(folded *book.State, e book.Event) {
 	var t book.Trace
 	var id string
 	switch b := e.Body.(type) {
@@ -222,7 +222,7 @@ func (w *world) unheld(folded *book.Memory, e book.Event) {
 	default:
 		return
 	}
-	for _, p := range folded.Payments {
+	for _, p := range book.Payments.In(folded) {
 		request, reversal := p.OpenTraces()
 		for _, held := range []*book.Trace{request, reversal} {
 			if held != nil && p.ID != id && held.Terminal == t.Terminal && held.STAN == t.STAN {

@@ -1,4 +1,6 @@
-package replay
+// Package spill keeps values by key of which most are not in memory but in a file without a name, so that nothing of them
+// stays behind: for a replay, whose memory must not grow with a log's payments. It knows nothing of what the values are.
+package spill
 
 import (
 	"errors"
@@ -7,13 +9,13 @@ import (
 	"os"
 )
 
-// recent is how many values of a store stay in memory: three times so many at most, so that the payments of a large batch are there from their
+// Recent is how many values of a store stay in memory: three times so many at most, so that the payments of a large batch are there from their
 // approval to their settlement.
-const recent = 4096
+const Recent = 4096
 
-// store keeps values by key. Those that were used lately are in memory, the others in a file; of each of these there is only where its newest
+// Store keeps values by key. Those that were used lately are in memory, the others in a file; of each of these there is only where its newest
 // record is, 8 bytes. Its methods are for one goroutine.
-type store[K comparable, V any] struct {
+type Store[K comparable, V any] struct {
 	keyOf      func(*V) K
 	hash       func(K) uint32
 	young, old map[K]*kept[V]
@@ -37,19 +39,22 @@ type written struct {
 	err    error
 }
 
-func newStore[K comparable, V any](keyOf func(*V) K, f form[V]) (*store[K, V], error) {
+// New makes an empty store. keyOf gives a value's key.
+func New[K comparable, V any](keyOf func(*V) K, f Form[V]) (*Store[K, V], error) {
 	r, err := newRecords(f)
 	if err != nil {
 		return nil, err
 	}
 	seed := maphash.MakeSeed()
-	return &store[K, V]{keyOf: keyOf, hash: func(key K) uint32 { return uint32(maphash.Comparable(seed, key)) }, young: map[K]*kept[V]{}, old: map[K]*kept[V]{},
+	return &Store[K, V]{keyOf: keyOf, hash: func(key K) uint32 { return uint32(maphash.Comparable(seed, key)) }, young: map[K]*kept[V]{}, old: map[K]*kept[V]{},
 		leaving: map[K]*kept[V]{}, index: map[uint32]uint32{}, records: r}, nil
 }
 
-func (s *store[K, V]) close() error { return errors.Join(s.settle(), s.records.close()) }
+// Close gives the file back.
+func (s *Store[K, V]) Close() error { return errors.Join(s.settle(), s.records.close()) }
 
-func (s *store[K, V]) get(key K) (v V, found bool, err error) {
+// Get returns the value of a key.
+func (s *Store[K, V]) Get(key K) (v V, found bool, err error) {
 	// keep may make room, and wipe what k names: the value is taken before.
 	if k, ok := s.lookup(key); ok {
 		return k.value, true, nil
@@ -78,7 +83,8 @@ func (s *store[K, V]) get(key K) (v V, found bool, err error) {
 	return v, false, nil
 }
 
-func (s *store[K, V]) put(key K, v V) error {
+// Put keeps a value.
+func (s *Store[K, V]) Put(key K, v V) error {
 	k, ok := s.lookup(key)
 	if ok {
 		k.value, k.dirty = v, true
@@ -94,7 +100,7 @@ func (s *store[K, V]) put(key K, v V) error {
 }
 
 // lookup finds what is young.
-func (s *store[K, V]) lookup(key K) (*kept[V], bool) {
+func (s *Store[K, V]) lookup(key K) (*kept[V], bool) {
 	if s.lastKept != nil && key == s.last {
 		return s.lastKept, true
 	}
@@ -105,7 +111,7 @@ func (s *store[K, V]) lookup(key K) (*kept[V], bool) {
 	return k, ok
 }
 
-func (s *store[K, V]) newKept() *kept[V] {
+func (s *Store[K, V]) newKept() *kept[V] {
 	n := len(s.free)
 	if n == 0 {
 		return &kept[V]{}
@@ -115,17 +121,17 @@ func (s *store[K, V]) newKept() *kept[V] {
 	return k
 }
 
-func (s *store[K, V]) keep(key K, k *kept[V]) error {
+func (s *Store[K, V]) keep(key K, k *kept[V]) error {
 	s.young[key] = k
 	s.last, s.lastKept = key, k
-	if len(s.young) < recent {
+	if len(s.young) < Recent {
 		return nil
 	}
 	return s.age()
 }
 
 // age makes room: what was not used since the last time but one is written, side by side with what goes on here.
-func (s *store[K, V]) age() error {
+func (s *Store[K, V]) age() error {
 	if err := s.settle(); err != nil {
 		return err
 	}
@@ -156,7 +162,7 @@ func (s *store[K, V]) age() error {
 }
 
 // settle waits until what is leaving is in the file.
-func (s *store[K, V]) settle() error {
+func (s *Store[K, V]) settle() error {
 	if s.left == nil {
 		return nil
 	}
@@ -176,8 +182,8 @@ func (s *store[K, V]) settle() error {
 	return nil
 }
 
-// each gives fn every value once, in the order in which they were last written.
-func (s *store[K, V]) each(fn func(V) error) error {
+// Each gives fn every value once, in the order in which they were last written.
+func (s *Store[K, V]) Each(fn func(V) error) error {
 	for range 2 { // young becomes old, and old is written
 		if err := s.age(); err != nil {
 			return err
@@ -196,7 +202,7 @@ func (s *store[K, V]) each(fn func(V) error) error {
 }
 
 // isNewest tells whether no later record than that at a place has the key.
-func (s *store[K, V]) isNewest(key K, place uint32) (bool, error) {
+func (s *Store[K, V]) isNewest(key K, place uint32) (bool, error) {
 	for at := s.index[s.hash(key)]; at != place; {
 		var v V
 		earlier, err := s.records.read(at, &v)

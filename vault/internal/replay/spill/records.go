@@ -1,4 +1,4 @@
-package replay
+package spill
 
 import (
 	"bufio"
@@ -22,7 +22,7 @@ import (
 // A record is the place of an earlier record, or 0 (4 bytes), the length of the value (4 bytes, both little endian), the value, and zeros up to
 // a multiple of 16 bytes. A place is counted in these, from 1.
 type records[V any] struct {
-	form    form[V]
+	form    Form[V]
 	file    *os.File
 	end     int64  // of the file
 	buffer  []byte // to be written there
@@ -30,15 +30,15 @@ type records[V any] struct {
 	blockAt int64
 }
 
-// form is how values are written: functions that append one and that replace one by what was appended.
-type form[V any] struct {
-	append func(dst []byte, v *V) ([]byte, error)
-	read   func(text string, v *V) error // v may keep parts of text
+// Form is how values are written: functions that append one and that replace one by what was appended.
+type Form[V any] struct {
+	Append func(dst []byte, v *V) ([]byte, error)
+	Read   func(text string, v *V) error // v may keep parts of text
 }
 
-// asJSON is for values that are few.
-func asJSON[V any]() form[V] {
-	return form[V]{quickjson.Append[V], func(text string, v *V) error { return quickjson.Unmarshal([]byte(text), v) }}
+// JSON is for values that are few.
+func JSON[V any]() Form[V] {
+	return Form[V]{quickjson.Append[V], func(text string, v *V) error { return quickjson.Unmarshal([]byte(text), v) }}
 }
 
 const (
@@ -51,7 +51,7 @@ const (
 	stretchRoom = 4 << 10                  // of it for the last record
 )
 
-func newRecords[V any](f form[V]) (*records[V], error) {
+func newRecords[V any](f Form[V]) (*records[V], error) {
 	file, err := os.CreateTemp("", "nightdrop-replay-*") // mode 0600
 	if err != nil {
 		return nil, fmt.Errorf("a file for what does not fit into memory: %w", err)
@@ -69,7 +69,7 @@ func (r *records[V]) append(earlier uint32, v *V) (place uint32, err error) {
 	at := r.end + int64(len(r.buffer))
 	r.buffer = binary.LittleEndian.AppendUint32(r.buffer, earlier)
 	length := len(r.buffer)
-	if r.buffer, err = r.form.append(append(r.buffer, 0, 0, 0, 0), v); err != nil {
+	if r.buffer, err = r.form.Append(append(r.buffer, 0, 0, 0, 0), v); err != nil {
 		return 0, err
 	}
 	binary.LittleEndian.PutUint32(r.buffer[length:], uint32(len(r.buffer)-length-4))
@@ -104,7 +104,7 @@ func (r *records[V]) read(place uint32, v *V) (earlier uint32, err error) {
 	if err != nil {
 		return 0, err
 	}
-	return earlier, r.form.read(string(record[recordHead:]), v)
+	return earlier, r.form.Read(string(record[recordHead:]), v)
 }
 
 // peek gives n bytes of the file. What is read together was mostly written together, so it reads ahead; but never past what was there then.
@@ -149,7 +149,7 @@ func (r *records[V]) each(fn func(place uint32, v *V) error) error {
 		reading = r.stretches(func(s *stretch[V]) bool {
 			select {
 			case stretches <- s:
-				decoding.Go(func() error { s.decode(r.form.read); return nil })
+				decoding.Go(func() error { s.decode(r.form.Read); return nil })
 				return true
 			case <-stop:
 				return false
