@@ -43,11 +43,11 @@ var mayWrite = map[string]string{
 		"directories are made durable before it is written to",
 	"vault/internal/acquirer/nacha/file.go": "a file is staged under a fixed hidden name of its own, which outlives a crash on " +
 		"purpose and is made durable",
-	"vault/internal/ledger/rebuild.go": "the file before a rebuild gets a second name at no cost; where there are no hard links it is copied",
+	"vault/internal/ledger/rebuild.go":       "the file before a rebuild gets a second name at no cost; where there are no hard links it is copied",
 	"vault/internal/replay/spill/records.go": "a file without a name, gone with the process",
-	"ops/flips/":                       "a disk laid out for a test is thrown away",
-	"ops/demo/":                        "what a demonstration leaves is thrown away",
-	"ops/site/":                        "a site for tests, demonstrations and training holds nothing real; what it must know again goes by durable",
+	"ops/flips/":                             "a disk laid out for a test is thrown away",
+	"ops/demo/":                              "what a demonstration leaves is thrown away",
+	"ops/site/":                              "a site for tests, demonstrations and training holds nothing real; what it must know again goes by durable",
 }
 
 func TestFilesAreWrittenInOnePlace(t *testing.T) {

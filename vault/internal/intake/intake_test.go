@@ -1,7 +1,6 @@
 package intake
 
 import (
-	"encoding/json"
 	"testing"
 
 	"nightdrop/shared/channel"
@@ -47,20 +46,9 @@ func (d *desk) take(messages ...channel.Message) {
 }
 
 // told returns the facts of all results that were issued, in order.
-func (d *desk) told() []envelope.Facts {
+func (d *desk) told() (facts []envelope.Facts) {
 	d.TB.Helper()
-	var facts []envelope.Facts
-	d.View(func(tx *ledger.Tx) error {
-		pending, err := tx.PendingResults(100_000)
-		for _, p := range pending {
-			var f envelope.Facts
-			if err := json.Unmarshal(p.Facts, &f); err != nil {
-				return err
-			}
-			facts = append(facts, f)
-		}
-		return err
-	})
+	d.Issued(func(_ string, f envelope.Facts) { facts = append(facts, f) })
 	return facts
 }
 
@@ -68,17 +56,7 @@ func (d *desk) told() []envelope.Facts {
 func (d *desk) answers() map[string]envelope.Facts {
 	d.TB.Helper()
 	all := map[string]envelope.Facts{}
-	d.View(func(tx *ledger.Tx) error {
-		pending, err := tx.PendingResults(100_000)
-		for _, p := range pending {
-			var f envelope.Facts
-			if err := json.Unmarshal(p.Facts, &f); err != nil {
-				return err
-			}
-			all[p.ID] = f
-		}
-		return err
-	})
+	d.Issued(func(id string, f envelope.Facts) { all[id] = f })
 	return all
 }
 

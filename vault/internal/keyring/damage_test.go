@@ -26,7 +26,7 @@ func newerFile(b []byte, size int) []byte {
 func fileBefore(t *testing.T, content []byte, keys *wrapping) []byte {
 	t.Helper()
 	before := bytes.Clone(content[:bytesBefore])
-	s := &store{keys: keys}
+	s := &store{keyFile: keyFile{keys: keys}}
 	for _, at := range []int{0, headerBytes} {
 		header := before[at:][:headerBytes]
 		copy(header, magicBefore)

@@ -88,17 +88,42 @@ func newerFormat(path, format string) error {
 	return fmt.Errorf("%s is of format %s: %w", path, format, ErrNewer)
 }
 
-// writeTwice makes both copies of a header durable.
-func writeTwice(d disk, header []byte) error {
+// keyFile is what the files of keys have in common, each of which begins with two copies of a header.
+type keyFile struct {
+	f        disk
+	path     string
+	vault    string
+	keys     *wrapping
+	sequence uint64      // of the header
+	failed   error       // the first failed write: what is on disk is unknown from then on
+	report   func(error) // takes it; may be nil
+}
+
+// writeTwice makes both copies of the next header durable.
+func (k *keyFile) writeTwice(encode func() []byte) error {
+	if k.failed != nil {
+		return k.failed
+	}
+	k.sequence++
+	header := encode()
 	for _, at := range [...]int64{0, int64(len(header))} {
-		if _, err := d.WriteAt(header, at); err != nil {
-			return err
+		if _, err := k.f.WriteAt(header, at); err != nil {
+			return k.fail(err)
 		}
-		if err := d.Sync(); err != nil {
-			return err
+		if err := k.f.Sync(); err != nil {
+			return k.fail(err)
 		}
 	}
 	return nil
+}
+
+// fail latches: after a failed write or fsync only a fresh start can know what is on disk.
+func (k *keyFile) fail(err error) error {
+	k.failed = unknownOnDisk(k.path, err)
+	if k.report != nil {
+		k.report(k.failed)
+	}
+	return k.failed
 }
 
 // overwrite fills the places, of size bytes each, first with random bytes, then with zeros, each time durably.

@@ -213,7 +213,7 @@ func (r *Ring) openStore(keys *wrapping) error {
 
 // load reads the store and parses its live keys.
 func (r *Ring) load(path string, keys *wrapping) error {
-	s := &store{f: r.disk, path: path, vault: r.Name(), keys: keys, report: r.failed}
+	s := &store{keyFile: keyFile{f: r.disk, path: path, vault: r.Name(), keys: keys, report: r.failed}}
 	recovered, err := s.load()
 	if err != nil {
 		return err

@@ -70,15 +70,9 @@ type entry struct {
 
 // store is sealing.keys, open. It is not safe for concurrent use.
 type store struct {
-	f        disk
-	path     string
-	vault    string
-	keys     *wrapping
-	sequence uint64
-	mark     time.Time
-	table    [slotCount]entry
-	failed   error       // the first failed write: what is on disk is unknown from then on
-	report   func(error) // told of it; may be nil
+	keyFile
+	mark  time.Time
+	table [slotCount]entry
 }
 
 // madeKey is a key before it has a slot.
@@ -89,7 +83,7 @@ type madeKey struct {
 
 // createStore makes an empty sealing.keys. Every byte is written, so that the slots have their place on the disk.
 func createStore(path string, keys *wrapping, now time.Time) error {
-	s := store{keys: keys, sequence: 1, mark: now}
+	s := store{keyFile: keyFile{keys: keys, sequence: 1}, mark: now}
 	content := make([]byte, storeBytes)
 	header := s.encodeHeader()
 	copy(content, header)
@@ -304,31 +298,13 @@ func (s *store) set(slots []int, state slotState) {
 }
 
 // writeHeader makes table and mark durable.
-func (s *store) writeHeader() error {
-	if s.failed != nil {
-		return s.failed
-	}
-	s.sequence++
-	if err := writeTwice(s.f, s.encodeHeader()); err != nil {
-		return s.fail(err)
-	}
-	return nil
-}
+func (s *store) writeHeader() error { return s.writeTwice(s.encodeHeader) }
 
 func (s *store) sync() error {
 	if err := s.f.Sync(); err != nil {
 		return s.fail(err)
 	}
 	return nil
-}
-
-// fail latches: after a failed write or fsync only a fresh start can know what is on disk.
-func (s *store) fail(err error) error {
-	s.failed = unknownOnDisk(s.path, err)
-	if s.report != nil {
-		s.report(s.failed)
-	}
-	return s.failed
 }
 
 // slotOffset is where a copy, from 0, of a slot stands.

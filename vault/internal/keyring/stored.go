@@ -187,7 +187,7 @@ func (r *Ring) openStored(keys *wrapping) (*storedFile, error) {
 		}
 		r.storedDisk = f
 	}
-	s := &storedFile{f: r.storedDisk, path: path, vault: r.Name(), keys: keys, report: r.failed}
+	s := &storedFile{keyFile: keyFile{f: r.storedDisk, path: path, vault: r.Name(), keys: keys, report: r.failed}}
 	return s, s.load()
 }
 

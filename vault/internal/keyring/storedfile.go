@@ -42,26 +42,20 @@ var errNotKept = errors.New("it is not known which stored accounts are in use: c
 
 // storedFile is stored.keys, open. It is safe for concurrent use.
 type storedFile struct {
-	f     disk
-	path  string
-	vault string
-	keys  *wrapping
+	keyFile
 
-	mu       sync.RWMutex
-	sequence uint64
-	slots    uint32          // of the file
-	first    uint32          // of its first group
-	kept     bool            // keep has told which are in use
-	free     []uint32        // all zeros, and not given out since keep
-	fresh    []uint32        // hold durable keys that nobody has yet
-	missing  map[uint32]bool // in use by the ledger, without a key
-	failed   error           // the first failed write
-	report   func(error)     // told of it; may be nil
+	mu      sync.RWMutex    // of all but the names
+	slots   uint32          // of the file
+	first   uint32          // of its first group
+	kept    bool            // keep has told which are in use
+	free    []uint32        // all zeros, and not given out since keep
+	fresh   []uint32        // hold durable keys that nobody has yet
+	missing map[uint32]bool // in use by the ledger, without a key
 }
 
 // createStored makes a stored.keys of free slots.
 func createStored(path string, keys *wrapping, vault string) error {
-	s := storedFile{keys: keys, vault: vault, sequence: 1, slots: storedGrowth, first: storedGrowth}
+	s := storedFile{keyFile: keyFile{keys: keys, vault: vault, sequence: 1}, slots: storedGrowth, first: storedGrowth}
 	content := make([]byte, storedSlots+copies*storedGrowth*slotBytes)
 	header := s.encodeHeader()
 	copy(content, header)

@@ -17,7 +17,7 @@ import (
 func storedOn(r *Ring, d disk, ledger []account) (*Ring, error) {
 	other := &Ring{custody: r.custody, log: slog.New(slog.DiscardHandler)}
 	other.keys.Store(r.keys.Load())
-	s := &storedFile{f: d, path: storedFileName, vault: r.Name(), keys: r.keys.Load()}
+	s := &storedFile{keyFile: keyFile{f: d, path: storedFileName, vault: r.Name(), keys: r.keys.Load()}}
 	if err := s.load(); err != nil {
 		return nil, err
 	}
@@ -128,7 +128,7 @@ func TestPowerCutsOfStoredKeys(t *testing.T) {
 	t.Parallel()
 	_, _, origin := unlocked(t)
 	// A file of one slot, so that it grows at once.
-	small := storedFile{keys: origin.keys.Load(), vault: origin.Name(), sequence: 1, slots: 1, first: 1}
+	small := storedFile{keyFile: keyFile{keys: origin.keys.Load(), vault: origin.Name(), sequence: 1}, slots: 1, first: 1}
 	header := small.encodeHeader()
 	content := append(append(bytes.Clone(header), header...), make([]byte, copies*slotBytes)...)
 	whole := newPowerDisk(content)
@@ -276,7 +276,7 @@ func TestMissingStoredFileIsMadeNew(t *testing.T) {
 
 // A file that can grow no more refuses the account, and nothing else fails after it.
 func TestStoredKeysFull(t *testing.T) {
-	s := &storedFile{path: "stored.keys", slots: maxStored, kept: true}
+	s := &storedFile{keyFile: keyFile{path: "stored.keys"}, slots: maxStored, kept: true}
 	if _, _, err := s.take(); !errors.Is(err, ErrFull) || s.failed != nil {
 		t.Errorf("got %v, failed %v", err, s.failed)
 	}

@@ -13,24 +13,7 @@ func (s *storedFile) associated(slot uint32) []byte {
 	return binary.BigEndian.AppendUint32(ad, slot)
 }
 
-func (s *storedFile) writeHeader() error {
-	if s.failed != nil {
-		return s.failed
-	}
-	s.sequence++
-	if err := writeTwice(s.f, s.encodeHeader()); err != nil {
-		return s.fail(err)
-	}
-	return nil
-}
-
-func (s *storedFile) fail(err error) error {
-	s.failed = unknownOnDisk(s.path, err)
-	if s.report != nil {
-		s.report(s.failed)
-	}
-	return s.failed
-}
+func (s *storedFile) writeHeader() error { return s.writeTwice(s.encodeHeader) }
 
 func (s *storedFile) encodeHeader() []byte {
 	header := append(make([]byte, 0, pageBytes), storedMagic...)

@@ -14,23 +14,7 @@ import (
 )
 
 // sealResults makes notes of the results that were issued, as they are issued.
-func (o *Outbox) sealResults(ctx context.Context) error {
-	for {
-		committed := o.Ledger.Committed()
-		n, err := o.sealRound(ctx)
-		if err != nil {
-			return err
-		}
-		if n == roundResults {
-			continue
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-committed:
-		}
-	}
-}
+func (o *Outbox) sealResults(ctx context.Context) error { return o.rounds(ctx, o.sealRound) }
 
 // sealRound seals, chains, signs and commits one round of pending results and returns how many there were.
 func (o *Outbox) sealRound(ctx context.Context) (int, error) {

@@ -9,26 +9,14 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// sendResults publishes what is sealed and not known to be durable in the channel.
-func (o *Outbox) sendResults(ctx context.Context) error {
-	quiet := false // the trouble was told
+// rounds does one round after the other; after one of fewer than roundResults it waits for a commit.
+func (o *Outbox) rounds(ctx context.Context, round func(context.Context) (n int, err error)) error {
 	for {
 		committed := o.Ledger.Committed()
-		n, trouble, err := o.sendRound(ctx)
+		n, err := round(ctx)
 		if err != nil {
 			return err
 		}
-		if trouble != nil {
-			if !quiet {
-				o.Logger.Warn("results wait for the channel", "error", trouble)
-			}
-			quiet = true
-			if err := o.await(ctx, trouble); err != nil {
-				return err
-			}
-			continue
-		}
-		quiet = false
 		if n == roundResults {
 			continue
 		}
@@ -38,6 +26,23 @@ func (o *Outbox) sendResults(ctx context.Context) error {
 		case <-committed:
 		}
 	}
+}
+
+// sendResults publishes what is sealed and not known to be durable in the channel.
+func (o *Outbox) sendResults(ctx context.Context) error {
+	quiet := false // the trouble was told
+	return o.rounds(ctx, func(ctx context.Context) (int, error) {
+		n, trouble, err := o.sendRound(ctx)
+		if err != nil || trouble == nil {
+			quiet = false
+			return n, err
+		}
+		if !quiet {
+			o.Logger.Warn("results wait for the channel", "error", trouble)
+		}
+		quiet = true
+		return roundResults, o.await(ctx, trouble) // again, whatever is committed
+	})
 }
 
 // await waits until a round that failed is to be tried again: as soon as there is room where it was room that lacked, and after a second

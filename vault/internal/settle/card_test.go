@@ -355,7 +355,7 @@ func TestFirstResultIsDueWithoutALine(t *testing.T) {
 		return nil
 	}}
 	c.while(c.engine(func(cfg *Config) { cfg.Acquirer = line }), func() {
-		waittest.For(t, "the capture to be sent", func() bool { return c.stage(capture) == book.StageCapturing })
+		waittest.For(t, "the line to be gone", func() bool { mu.Lock(); defer mu.Unlock(); return gone }) // the intent is committed before
 		void := c.send(c.shop.Void(sale))
 		c.Clock.Pass(unsentLimit - time.Minute)
 		time.Sleep(3 * linePoll)

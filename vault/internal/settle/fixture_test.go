@@ -2,7 +2,6 @@ package settle
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -157,19 +156,10 @@ func (c *counter) underWay() (n int) {
 // told lists the statuses of the results about an envelope, oldest first.
 func (c *counter) told(id string) (statuses []envelope.Status) {
 	c.t.Helper()
-	c.View(func(tx *ledger.Tx) error {
-		pending, err := tx.PendingResults(100_000)
-		for _, r := range pending {
-			if r.ID != id {
-				continue
-			}
-			var facts struct {
-				Status envelope.Status `json:"status"`
-			}
-			c.must(json.Unmarshal(r.Facts, &facts))
-			statuses = append(statuses, facts.Status)
+	c.Issued(func(of string, f envelope.Facts) {
+		if of == id {
+			statuses = append(statuses, f.Status)
 		}
-		return err
 	})
 	return statuses
 }

@@ -5,6 +5,7 @@ package vaulttest
 
 import (
 	"context"
+	"encoding/json"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -124,6 +125,20 @@ func (v *Vault) Payment(merchant, id string) (p book.Payment) {
 		return err
 	})
 	return p
+}
+
+// Issued gives the facts of all results that wait to be sealed, in order, and the ids that they are about.
+func (v *Vault) Issued(each func(id string, f envelope.Facts)) {
+	v.TB.Helper()
+	v.View(func(tx *ledger.Tx) error {
+		pending, err := tx.PendingResults(100_000)
+		for _, p := range pending {
+			var f envelope.Facts
+			v.must(json.Unmarshal(p.Facts, &f))
+			each(p.ID, f)
+		}
+		return err
+	})
 }
 
 // Key returns the sealing key that a storefront uses now.
