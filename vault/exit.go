@@ -16,7 +16,7 @@ or books that differ, a file of the bank that is damaged); 8 unavailable (no dae
 // errUsage marks what is wrong with the command line itself.
 var errUsage = errors.New("usage")
 
-// exitCode is the command line's exit code for err (INTERFACES 9).
+// exitCode is the command line's exit code for err (specification 9).
 func exitCode(err error) int {
 	if err == nil {
 		return 0

@@ -49,7 +49,7 @@ copy of the log that is too old or not whole; or the relay was not reached, and 
 // errUsage marks what is wrong with the command line itself.
 var errUsage = errors.New("usage")
 
-// exitCode is the command line's exit code for err (INTERFACES 9).
+// exitCode is the command line's exit code for err (specification 9).
 func exitCode(err error) int {
 	is := func(targets ...error) bool {
 		return slices.ContainsFunc(targets, func(target error) bool { return errors.Is(err, target) })

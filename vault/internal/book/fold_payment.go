@@ -6,7 +6,7 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// AuthorisationLife is how long an authorisation may be captured (INTERFACES 3).
+// AuthorisationLife is how long an authorisation may be captured (specification 3).
 const AuthorisationLife = envelope.AuthorisationLife
 
 // Way is how the payment's money moves; what an older log does not say is a card's.

@@ -220,7 +220,7 @@ type Conflict struct {
 }
 
 // MaxConflicts bounds how many id-conflict results one id can cause: enough for a sender with a bug to learn of it, too few
-// for a relay that repeats old envelopes to flood a merchant's chain. The last of them, the ninth (INTERFACES 7), goes with a
+// for a relay that repeats old envelopes to flood a merchant's chain. The last of them, the ninth (specification 7), goes with a
 // finding; later ones are counted in their bag, and no more. Logs of before 2026-12 have eight at most.
 const MaxConflicts = 9
 
@@ -322,7 +322,7 @@ type Run struct {
 	Latest envelope.Time     `json:"latest"`           // when a bag of it last came
 }
 
-// MaxAhead bounds Run.Ahead: a relay has at most 8 bags in flight (INTERFACES 8).
+// MaxAhead bounds Run.Ahead: a relay has at most 8 bags in flight (specification 8).
 const MaxAhead = 8
 
 // Bag is one committed bag number and the digests seen under it: more than one is a fork.
