@@ -28,7 +28,7 @@ var errInClear = errors.New("account numbers in clear: find out how they got the
 // startAnew is what run returns when the process is to be replaced by a fresh one; nobody outside sees it.
 const startAnew = -1
 
-// exitCode is the command line's exit code for err (INTERFACES 9).
+// exitCode is the command line's exit code for err (specification 9).
 func exitCode(err error) int {
 	switch {
 	case err == nil:

@@ -14,7 +14,7 @@ const exitHelp = `Exit codes: 0 done; 1 failed; 2 usage, configuration included;
 few shares); 5 not found; 6 conflict (it exists, is in use, or waits for something); 7 integrity (damage, tampering, totals
 or books that differ, a file of the bank that is damaged); 8 unavailable (no daemon, channel or acquirer). Reading commands take --json.`
 
-// exitCode is the command line's exit code for err (INTERFACES 9).
+// exitCode is the command line's exit code for err (specification 9).
 func exitCode(err error) int {
 	if err == nil {
 		return command.Done

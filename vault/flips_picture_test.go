@@ -55,7 +55,7 @@ type picture struct {
 	quietly  []string    // how the lines begin that are logged in such a life
 }
 
-// Amounts of the day say what becomes of a payment (INTERFACES 10), and name it in the books of host
+// Amounts of the day say what becomes of a payment (specification 10), and name it in the books of host
 // and bank: no two are the same.
 const (
 	declinedAmount = 900_051

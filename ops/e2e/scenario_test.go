@@ -134,7 +134,7 @@ func TestLockForgetsAndUnlockGoesOn(t *testing.T) {
 	}
 }
 
-// wantExit runs a command that must fail with an exit code of INTERFACES 9.
+// wantExit runs a command that must fail with an exit code of specification 9.
 func wantExit(t *testing.T, code int, run func() error) {
 	t.Helper()
 	err := run()

@@ -9,7 +9,7 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// demands are what an operation takes beside its reference, named as the flags of seal and the columns of a CSV file name it (INTERFACES 3).
+// demands are what an operation takes beside its reference, named as the flags of seal and the columns of a CSV file name it (specification 3).
 type demands struct {
 	needs  []string // all of these
 	either []string // exactly one of these

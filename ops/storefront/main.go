@@ -38,7 +38,7 @@ const exitHelp = `Exit codes: 0 done; 1 failed (also where what is kept here is 
 signature, receipt, chain, log or copy of it that does not verify, or results that are missing); 8 unavailable (the outcome of a post is unknown, or nothing of it was sent, as the message says: run the same command again; or a
 copy of the log that is too old or not whole; or the relay was not reached, and what is here is not enough).`
 
-// exitCode is the command line's exit code for err (INTERFACES 9).
+// exitCode is the command line's exit code for err (specification 9).
 func exitCode(err error) int {
 	refused, wasRefused := errors.AsType[*storefront.Refused](err)
 	_, unreached := errors.AsType[*url.Error](err)

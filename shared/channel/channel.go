@@ -1,5 +1,5 @@
 // Package channel is the one-way slot between the relay and the vault: four NATS JetStream streams, the
-// subjects and allow-lists of the two sides, and a client for each side (INTERFACES 8). The broker that the
+// subjects and allow-lists of the two sides, and a client for each side (specification 8). The broker that the
 // relay embeds is package broker below it, so that whoever needs a client only, as the vault, links no server.
 //
 // Two NATS accounts each own the streams that they read. Account VAULT owns ENVELOPES and JOURNAL, account
@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// MaxMessage is the most bytes of data in one message (a bag, INTERFACES 8). The broker's own limit of
+// MaxMessage is the most bytes of data in one message (a bag, specification 8). The broker's own limit of
 // 1 MiB counts headers too.
 const MaxMessage = 1_000_000
 
@@ -67,7 +67,7 @@ func streamOwners() map[string]string {
 // Notice is a kind of note that the vault publishes for all: the last token of its subject.
 type Notice string
 
-// The notices of INTERFACES 8.
+// The notices of specification 8.
 const (
 	NoticeDirectory  Notice = "directory"
 	NoticeMembers    Notice = "members"

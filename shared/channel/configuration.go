@@ -84,7 +84,7 @@ func purgeResultsSubject() string       { return statePrefix + ".STREAM.PURGE." 
 
 // services are all that crosses. Between VAULT and RELAY only what one writes for the other to read, and the relay's hint
 // that a bag is stored, which wakes the vault and is not kept; and, so that no merchant's results take the room of another's
-// (INTERFACES 8), the state of RESULTS and its purge, whose answers the vault takes for hints. Courier and
+// (specification 8), the state of RESULTS and its purge, whose answers the vault takes for hints. Courier and
 // monitor own nothing, so they have accounts of their own: a key of theirs that was stolen can read and write what is
 // named here, and touch no stream by a reply subject.
 func services() []service {

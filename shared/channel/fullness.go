@@ -22,7 +22,7 @@ func (s StreamState) Nearly() bool { return !s.Rolls && s.Bytes >= s.Limit/4*nea
 // Full reports whether a stream that ought not to be full might refuse the next message, one of most bytes.
 func (s StreamState) full(most int64) bool { return !s.Rolls && s.Bytes+most > s.Limit }
 
-// maxResult is the most that one result takes in its stream: a note of at most 64 KiB (INTERFACES 1), subject and headers.
+// maxResult is the most that one result takes in its stream: a note of at most 64 KiB (specification 1), subject and headers.
 const maxResult = 70_000
 
 // EnvelopesCrowded reports whether ENVELOPES is seven eighths full: from three quarters on the vault purges what it has

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// relayInFlight bounds a relay's bags on the way: a window is at most 8 (INTERFACES 8), a bag at most 1 MB.
+	// relayInFlight bounds a relay's bags on the way: a window is at most 8 (specification 8), a bag at most 1 MB.
 	relayInFlight = 32
 	// watchEvery is how old the state that Ready tells may be.
 	watchEvery = 2 * time.Second

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// maxResults is the most results of one answer (INTERFACES 6).
+	// maxResults is the most results of one answer (specification 6).
 	maxResults = 100
 	// getBatch is the most messages of one read; a multi-subject read is refused above 1,024.
 	getBatch = 1000

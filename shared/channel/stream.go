@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	// resultsAge is how long results stay readable (INTERFACES 7 and 8).
+	// resultsAge is how long results stay readable (specification 7 and 8).
 	resultsAge = 30 * 24 * time.Hour
-	// noticesKept is how many of each notice stay (INTERFACES 8).
+	// noticesKept is how many of each notice stay (specification 8).
 	noticesKept = 100
 	// maxStored is the largest stored message: MaxMessage and room for the headers of a publish.
 	maxStored = MaxMessage + 4096

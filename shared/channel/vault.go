@@ -94,7 +94,7 @@ func (v *Vault) PublishJournal(generation uint64, msgID string, entries []byte) 
 func journalSubject(generation uint64) string { return "journal." + strconv.FormatUint(generation, 10) }
 
 // PurgeBags destroys all bags with a sequence less than below; 0 and 1 destroy nothing. The caller answers for the
-// rule of INTERFACES 8: all of them at or below the signed position, and stored over 7 days ago.
+// rule of specification 8: all of them at or below the signed position, and stored over 7 days ago.
 func (v *Vault) PurgeBags(ctx context.Context, below uint64) error {
 	if below <= 1 {
 		return nil // to the broker, 0 would mean all

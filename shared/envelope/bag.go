@@ -10,7 +10,7 @@ import (
 	"nightdrop/shared/note"
 )
 
-// Limits of bags (INTERFACES 8).
+// Limits of bags (specification 8).
 const (
 	MaxBagBytes     = 1_000_000 // of a whole bag: the broker's 1 MiB counts headers too
 	MaxBagEnvelopes = 256

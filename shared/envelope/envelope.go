@@ -14,7 +14,7 @@ const (
 	MaxEnvelopeBytes = 32 << 10 // three X-Wing parts of the longest plaintext take 13 KiB
 )
 
-// Times of an envelope (INTERFACES 4 and 6).
+// Times of an envelope (specification 4 and 6).
 const (
 	MaxLife      = 6 * 24 * time.Hour // of an envelope: until is at most this after created; day keys live a day longer
 	MaxClockSkew = 5 * time.Minute    // that created may be ahead of the relay's clock

@@ -10,7 +10,7 @@ import (
 // Status is what has become of an operation.
 type Status string
 
-// The statuses (INTERFACES 7).
+// The statuses (specification 7).
 const (
 	StatusRejected  Status = "rejected"
 	StatusDeclined  Status = "declined"
@@ -50,7 +50,7 @@ func (s Status) Valid() bool {
 // Code says why: "ok", "iso-XX" of ISO 8583 field 39, "gw-N" of a gateway, "ach-RNN" or "ach-CNN" of NACHA, or one of the vault's own.
 type Code string
 
-// The vault's own codes (INTERFACES 7), in the order in which they are checked where there is one.
+// The vault's own codes (specification 7), in the order in which they are checked where there is one.
 const (
 	CodeOK                   Code = "ok"
 	CodeIDConflict           Code = "id-conflict"
@@ -59,7 +59,7 @@ const (
 	CodeLate                 Code = "late"
 	CodeKeyDead              Code = "key-dead"
 	CodeCannotOpen           Code = "cannot-open" // a part's seal does not open
-	CodeBadOrder             Code = "bad-order"   // it opened, but is not as INTERFACES 3 says
+	CodeBadOrder             Code = "bad-order"   // it opened, but is not as specification 3 says
 	CodeReference            Code = "reference"
 	CodeAmount               Code = "amount"
 	CodeCurrency             Code = "currency"

@@ -9,7 +9,7 @@ import (
 // Kind says what a sealing key is for.
 type Kind string
 
-// The kinds of sealing keys (INTERFACES 3).
+// The kinds of sealing keys (specification 3).
 const (
 	KindDay   Kind = "day"   // order and account, one a day
 	KindCode  Kind = "code"  // security codes, short-lived
@@ -19,7 +19,7 @@ const (
 // Suite is an HPKE suite: a KEM with HKDF-SHA256 and AES-256-GCM.
 type Suite string
 
-// The suites (INTERFACES 3).
+// The suites (specification 3).
 const (
 	SuiteXWing  Suite = "xwing"  // X-Wing (KEM 0x647a), the default
 	SuiteX25519 Suite = "x25519" // DHKEM(X25519, HKDF-SHA256), for senders with an older Tink
@@ -156,7 +156,7 @@ func ValidToken(token string) bool {
 	return ok && len(rest) == 26 && only(rest, func(c byte) bool { return 'a' <= c && c <= 'z' || '2' <= c && c <= '7' })
 }
 
-// validMasked takes what INTERFACES 2 says of masks, by the rule of 2026-11-30 and by the one before it, for ever. New: a card of 15 to 19
+// validMasked takes what specification 2 says of masks, by the rule of 2026-11-30 and by the one before it, for ever. New: a card of 15 to 19
 // digits as six, stars and four; one of 12 to 14 as stars and four; a bank account as six stars and at most the last four, at least two. Old: a
 // card of 12 to 19 as six, stars and four.
 func validMasked(text string) bool {
@@ -173,7 +173,7 @@ func validMasked(text string) bool {
 	return only(head[:6], digit) && strings.Trim(head[6:], "*") == ""
 }
 
-// MaskCard returns what may be shown and kept of a card number, 12 to 19 ASCII digits (INTERFACES 2; PCI DSS 3.4.1): of one of 15 or more the first
+// MaskCard returns what may be shown and kept of a card number, 12 to 19 ASCII digits (specification 2; PCI DSS 3.4.1): of one of 15 or more the first
 // six and last four, of a shorter one the last four, and a star for each digit hidden.
 func MaskCard(digits []byte) string {
 	var buffer [19]byte

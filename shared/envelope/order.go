@@ -9,7 +9,7 @@ import (
 // Operation is what an order asks for.
 type Operation string
 
-// The operations (INTERFACES 3).
+// The operations (specification 3).
 const (
 	OpSale      Operation = "sale"
 	OpAuthorize Operation = "authorize"
@@ -64,7 +64,7 @@ type orderText struct {
 	Descriptor *string   `json:"descriptor,omitempty"`
 }
 
-// DecodeOrder reads an order after Unpad. An error is what INTERFACES 7 calls bad-order, as is one of CheckMembers: JSON, members,
+// DecodeOrder reads an order after Unpad. An error is what specification 7 calls bad-order, as is one of CheckMembers: JSON, members,
 // types, an operation that is none, a token or `of` of another form (a number in their place must not be repeated in a result), a
 // descriptor that CheckDescriptor refuses. Reference, amount and currency have codes of their own, so the caller checks them, in that order. A
 // currency that is not three capital letters is kept as "", which no list holds, so that it is not repeated either.

@@ -74,7 +74,7 @@ func TestOrderVectors(t *testing.T) {
 	}
 }
 
-// TestOperationNeeds is the table of INTERFACES 3: every operation with exactly what it needs, and with each member more or less.
+// TestOperationNeeds is the table of specification 3: every operation with exactly what it needs, and with each member more or less.
 func TestOperationNeeds(t *testing.T) {
 	const all = hasAmount | hasCurrency | hasToken | hasOf | hasDescriptor | hasAccount | hasCode
 	money := hasAmount | hasCurrency

@@ -9,7 +9,7 @@ import (
 // PartName says what a sealed part holds; it is bound into the seal.
 type PartName string
 
-// The parts (INTERFACES 3).
+// The parts (specification 3).
 const (
 	PartOrder   PartName = "order"   // what to do; written by the storefront's server
 	PartAccount PartName = "account" // card or bank account; written by the browser

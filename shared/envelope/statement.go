@@ -1,5 +1,5 @@
 // Package envelope has the statements that Nightdrop's parties sign (envelope, receipt, bag, result, directory,
-// members, position), the plaintexts that they seal, and their exact formats: INTERFACES 1 to 5, 7 and the
+// members, position), the plaintexts that they seal, and their exact formats: specification 1 to 5, 7 and the
 // bag of 8. It knows no sealing library, no store and no network. Decoders refuse everything that
 // the formats do not name; errors quote nothing of what was read.
 package envelope

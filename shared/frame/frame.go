@@ -1,4 +1,4 @@
-// Package frame lays byte strings one after the other, each behind its length: bags (INTERFACES 8), journal messages and the journal's
+// Package frame lays byte strings one after the other, each behind its length: bags (specification 8), journal messages and the journal's
 // segments are made of frames.
 package frame
 

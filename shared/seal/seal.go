@@ -1,5 +1,5 @@
 // Package seal seals parts to public keys, with tink-go v2: HPKE in Tink's wire format (TINK prefix), suites
-// X-Wing and X25519 (INTERFACES 3). It never opens: no private key passes through it.
+// X-Wing and X25519 (specification 3). It never opens: no private key passes through it.
 package seal
 
 import (

@@ -77,7 +77,7 @@ var (
 // bytes may have been taken.
 type Refused struct {
 	Status     int           // HTTP status
-	Code       string        // INTERFACES 6, such as "unknown-signer"
+	Code       string        // specification 6, such as "unknown-signer"
 	Detail     string        // what to do next, in the relay's words
 	RetryAfter time.Duration // 0: not said
 }

@@ -11,7 +11,7 @@
 //	ours, err := outbox.Record(results, chain)        // only once they are where they are to go: what was recorded is not read again
 //
 // A relay's silence proves nothing: pay again under a new id only on a result that carries the digest of what was posted, or when
-// the unbroken chain of results has reached one created over an hour after the envelope's until (INTERFACES 4): Outbox.Lapsed tells.
+// the unbroken chain of results has reached one created over an hour after the envelope's until (specification 4): Outbox.Lapsed tells.
 //
 // Results that are missing are named by their serials (Chain.MissingError): the reader goes on after them, proves no silence across them, and
 // takes them when the vault's operator had them published again (`vault results resend`).

@@ -252,7 +252,7 @@ func (x *Explanation) judgeLapsed() {
 		envelope.At(x.Chain.Created)), "pay under a new id, if it is still wanted; where there is a receipt, show it to the relay's operators")
 }
 
-// judgeReceipts holds the receipts against the vault's position (INTERFACES 5): it is enough that one bag arrived.
+// judgeReceipts holds the receipts against the vault's position (specification 5): it is enough that one bag arrived.
 func (x *Explanation) judgeReceipts(now time.Time) {
 	r := x.Receipts[len(x.Receipts)-1]
 	if x.Position == nil {

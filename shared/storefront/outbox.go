@@ -112,7 +112,7 @@ func (o *Outbox) Lapsed() ([]Sealed, error) {
 }
 
 // Record stores results and the chain's new end, and marks as answered the envelopes that they are about: those whose digest is
-// the one that was posted (INTERFACES 7). It reports how many of the results were about envelopes of this outbox.
+// the one that was posted (specification 7). It reports how many of the results were about envelopes of this outbox.
 func (o *Outbox) Record(results []Opened, chain Chain) (ours int, err error) {
 	for _, r := range results {
 		if err := durable.Replace(o.path("results", fmt.Sprintf("%012d", r.Result.Serial)), r.Note); err != nil {

@@ -17,7 +17,7 @@ import (
 // Refusal is a relay's last refusal of an envelope, as the outbox keeps it. It says only that this copy was refused.
 type Refusal struct {
 	Status int           `json:"status"` // HTTP
-	Code   string        `json:"code"`   // INTERFACES 6
+	Code   string        `json:"code"`   // specification 6
 	At     envelope.Time `json:"at"`     // by the storefront's clock
 }
 

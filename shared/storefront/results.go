@@ -36,7 +36,7 @@ type Chain struct {
 // ChainFrom returns a chain that begins at a serial (1 or more), or at the first after it that the relay has: to read results again.
 func ChainFrom(serial uint64) Chain { return Chain{start: max(serial, 1) - 1} }
 
-// answerTime is how long after an envelope's until the vault may still give its first result (INTERFACES 4).
+// answerTime is how long after an envelope's until the vault may still give its first result (specification 4).
 const answerTime = time.Hour
 
 // ProvesSilence tells whether a result of an envelope of these times would have to be among those read: the chain began before it and
@@ -63,7 +63,7 @@ type Opened struct {
 // maxResultsBytes bounds a page: 100 notes of about 8 KiB, with JSON escapes.
 const maxResultsBytes = 4 << 20
 
-// maxWait is the longest long poll (INTERFACES 6).
+// maxWait is the longest long poll (specification 6).
 const maxWait = 60 * time.Second
 
 // Results reads the next page of the merchant's results after chain, waiting up to wait (at most 60 s) for the first, checks that
@@ -230,7 +230,7 @@ func (c *Client) open(signers []note.Verifier, msg []byte) (Opened, string, erro
 	return Opened{Result: r, Facts: facts, FactsLine: line, Place: place, Proof: proved, Note: msg}, signed.Digest, nil
 }
 
-// tinkPrefix is the length of 0x01 and the key id before the HPKE ciphertext (INTERFACES 3); a verified result has it.
+// tinkPrefix is the length of 0x01 and the key id before the HPKE ciphertext (specification 3); a verified result has it.
 const tinkPrefix = 5
 
 // tokenLife is within the 5 minutes that a relay allows.

@@ -12,7 +12,7 @@ import (
 	"nightdrop/shared/seal"
 )
 
-// Payment is what a storefront asks for. Account and Code are the plaintext JSON of INTERFACES 3, each nil where the order needs
+// Payment is what a storefront asks for. Account and Code are the plaintext JSON of specification 3, each nil where the order needs
 // none; the caller should clear them after Seal.
 type Payment struct {
 	ID      string // a UUID of version 4 or 7, the idempotency key; "": a fresh one

@@ -1,5 +1,5 @@
 // Package bank is the bank behind a vault's NACHA files, for tests, demonstrations and training: it watches the directory that the vault
-// writes files into, books their entries, and answers with returns, notices of change and acknowledgements as amounts say (INTERFACES 10). It never
+// writes files into, books their entries, and answers with returns, notices of change and acknowledgements as amounts say (specification 10). It never
 // changes or deletes a file of the vault's.
 package bank
 

@@ -11,7 +11,7 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// Amounts, in minor units, of entries that are returned or bring a notice of change: the last two digits are the code's. (INTERFACES 10)
+// Amounts, in minor units, of entries that are returned or bring a notice of change: the last two digits are the code's. (specification 10)
 const (
 	firstReturned = 900_201
 	lastReturned  = 900_299

@@ -1,5 +1,5 @@
 // Package host is an acquirer host for tests, demonstrations and training: ISO 8583 over TCP, a book of its own that survives a crash,
-// amounts that make it decline, fall silent, answer late or hang up (INTERFACES 10), and an adversary that makes it misbehave by seed.
+// amounts that make it decline, fall silent, answer late or hang up (specification 10), and an adversary that makes it misbehave by seed.
 //
 // It takes sales (0200), authorisations (0100) and their captures (0220, 0221), refunds (0200, processing 20), the reversal of each (0420,
 // 0421), and compares totals (0500). What it approves it has taken, answered or not: only a reversal undoes it. So its book tells whether

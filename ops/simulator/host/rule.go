@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Amounts, in minor units, that make the host misbehave, whatever is asked for. (INTERFACES 10)
+// Amounts, in minor units, that make the host misbehave, whatever is asked for. (specification 10)
 const (
 	amountOfCode = 900_000 // to 900,099: answered with the code that the last two digits are
 	amountSilent = 900_100 // taken and never answered

@@ -111,7 +111,7 @@ func (t *training) accounts() (all []account) {
 	return all
 }
 
-// outcome is what the acquirer or the bank makes of an amount (INTERFACES 10).
+// outcome is what the acquirer or the bank makes of an amount (specification 10).
 type outcome struct {
 	Account string `json:"account"` // file in cards/, visa for any card
 	Code    string `json:"code,omitempty"`

@@ -11,7 +11,7 @@ type lately struct {
 	today int64                      // days since 1970
 }
 
-// keptDays is how many days committed bags stay in ENVELOPES where there is room (INTERFACES 8), and today.
+// keptDays is how many days committed bags stay in ENVELOPES where there is room (specification 8), and today.
 const keptDays = 8
 
 func (l *lately) turn(now time.Time) {

@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	// repeatFor is how long after its bag's ack an envelope that is posted again gets that bag's receipt (INTERFACES 6).
+	// repeatFor is how long after its bag's ack an envelope that is posted again gets that bag's receipt (specification 6).
 	repeatFor = time.Minute
 	// sweepEvery is how often what is older is forgotten for those merchants too that post nothing.
 	sweepEvery = 10 * time.Second

@@ -14,7 +14,7 @@ import (
 // choice, and two readers may choose differently.
 var errTwice = errors.New("a member is there twice")
 
-// checkToken checks what the token library lets pass (INTERFACES 6): header and claims are each one JSON object (RFC
+// checkToken checks what the token library lets pass (specification 6): header and claims are each one JSON object (RFC
 // 7515, 7519) without a member that is there twice, at any depth, names being compared after unescaping.
 func checkToken(token string) error {
 	parts := strings.SplitN(token, ".", 3)

@@ -1,4 +1,4 @@
-// Package ingest is the relay's HTTP edge (INTERFACES 6): it takes sealed envelopes, answers with receipts when they are
+// Package ingest is the relay's HTTP edge (specification 6): it takes sealed envelopes, answers with receipts when they are
 // durable, and gives merchants their sealed results.
 //
 // It knows nobody's secrets and keeps nothing. No byte of a body is ever logged or echoed, also where a plaintext was

@@ -16,7 +16,7 @@ import (
 // bodyTimeout is how long a body may take to come in; then the connection is closed.
 const bodyTimeout = 10 * time.Second
 
-// post takes an envelope. The checks are in the order of INTERFACES 6.
+// post takes an envelope. The checks are in the order of specification 6.
 //
 // The order puts rate limits first, and so does the one per address. Slots are taken only when the body is in, or
 // whoever sends slowly could hold them. What counts for a merchant (rate, slots, share of the channel) can only count once

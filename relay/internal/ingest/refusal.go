@@ -30,7 +30,7 @@ func (r refusal) after(wait time.Duration) refusal {
 	return r
 }
 
-// The refusals of INTERFACES 6.
+// The refusals of specification 6.
 var (
 	rateLimited = refusal{429, "rate-limited", "Too many requests",
 		"Wait as long as Retry-After says, then send the same bytes again.", 1}
@@ -53,7 +53,7 @@ var (
 	tooLarge = refusal{413, "too-large", "The envelope is too large",
 		"An envelope is at most 32768 bytes. Send one envelope in each request.", 0}
 	malformedNote = refusal{400, "malformed", "Not an envelope note",
-		"The body must be one envelope note as INTERFACES 1 and 4 say, with exactly one signature line: check JSON, identifiers, times and base64.", 0}
+		"The body must be one envelope note as specification 1 and 4 say, with exactly one signature line: check JSON, identifiers, times and base64.", 0}
 	malformedQuery = refusal{400, "malformed", "A query parameter is not as it should be",
 		"Give after and wait at most once each, as plain decimal numbers; wait is 0 to 60.", 0}
 	unknownSigner = refusal{401, "unknown-signer", "No valid signature by a known key of the merchant",

@@ -15,7 +15,7 @@ import (
 
 const (
 	maxWait     = 60               // seconds of a long poll
-	maxSerial   = 1<<53 - 1        // INTERFACES: integers
+	maxSerial   = 1<<53 - 1        // specification 1.2: integers
 	pageResults = 100              // results in one answer
 	readTimeout = 5 * time.Second  // of one read of the channel
 	writeGrace  = 30 * time.Second // for a slow reader, beyond its wait

@@ -89,7 +89,7 @@ const (
 	longestHeaders = 512 // of a stored message: its id, and what it expects of the stream
 )
 
-// subjects are how the subjects of the channel's streams begin (INTERFACES 8).
+// subjects are how the subjects of the channel's streams begin (specification 8).
 var subjects = [...]string{"bag.", "journal.", "res.", "notice.", "backup."}
 
 // isRecord reports whether a record's head stands at data[at:], and how long its subject is.

@@ -12,7 +12,7 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// ErrForm is returned when an opened account or code part is not of the form of INTERFACES 3 (result code bad-account). It
+// ErrForm is returned when an opened account or code part is not of the form of specification 3 (result code bad-account). It
 // never says what stood there.
 var ErrForm = errors.New("account: the opened part is not of the form that the interface describes; seal a card, a bank account or a code as documented")
 
@@ -23,7 +23,7 @@ type Account struct {
 	Bank *Bank
 }
 
-// Check applies the vault's rules in the order of INTERFACES 7 at the time now and returns the first failure:
+// Check applies the vault's rules in the order of specification 7 at the time now and returns the first failure:
 // bad-account (a length the brand does not have), luhn, expired-card, routing; or ok.
 func (a *Account) Check(now time.Time) envelope.Code {
 	switch {
@@ -35,7 +35,7 @@ func (a *Account) Check(now time.Time) envelope.Code {
 	return envelope.CodeBadAccount
 }
 
-// Masked returns what may be shown and kept of the number (INTERFACES 2); "" of an account of nothing.
+// Masked returns what may be shown and kept of the number (specification 2); "" of an account of nothing.
 func (a *Account) Masked() string {
 	switch {
 	case a.Card != nil:

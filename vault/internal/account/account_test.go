@@ -124,7 +124,7 @@ func TestCardExpiresWithItsMonth(t *testing.T) {
 	}
 }
 
-// Where a number breaks several rules, the first of INTERFACES 7 answers: bad-account, luhn, expired-card.
+// Where a number breaks several rules, the first of specification 7 answers: bad-account, luhn, expired-card.
 func TestChecksKeepTheirOrder(t *testing.T) {
 	now := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
 	for number, want := range map[string]envelope.Code{

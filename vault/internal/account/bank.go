@@ -2,7 +2,7 @@ package account
 
 import "nightdrop/shared/envelope"
 
-// Limits of a bank account's members. (INTERFACES 3; the ABA routing number has nine digits, the last a check digit)
+// Limits of a bank account's members. (specification 3; the ABA routing number has nine digits, the last a check digit)
 const (
 	routingDigits    = 9
 	minAccountDigits = 4

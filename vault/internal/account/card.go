@@ -57,7 +57,7 @@ func issuerRanges() [19]issuerRange {
 	}
 }
 
-// Limits of a card's members. (ISO/IEC 7812-1, INTERFACES 3)
+// Limits of a card's members. (ISO/IEC 7812-1, specification 3)
 const (
 	minCardDigits = 12
 	maxCardDigits = 19

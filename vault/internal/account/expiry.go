@@ -13,7 +13,7 @@ type Expiry struct {
 	year, month int
 }
 
-// ParseExpiry reads the plaintext of the opened account part of an update, `{"card": {"expiry"}}` and nothing else (INTERFACES 3),
+// ParseExpiry reads the plaintext of the opened account part of an update, `{"card": {"expiry"}}` and nothing else (specification 3),
 // after envelope.Unpad; the caller clears plaintext. It checks form only. Every failure is ErrForm.
 func ParseExpiry(plaintext []byte) (*Expiry, error) {
 	e, seen := new(Expiry), false

@@ -29,7 +29,7 @@ type Run struct {
 	Latest envelope.Time     `json:"latest"`           // when a bag of it last came
 }
 
-// maxAhead bounds Run.Ahead: a relay has at most 8 bags in flight (INTERFACES 8).
+// maxAhead bounds Run.Ahead: a relay has at most 8 bags in flight (specification 8).
 const maxAhead = 8
 
 // BagKey names a bag.

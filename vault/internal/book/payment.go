@@ -72,7 +72,7 @@ type Conflict struct {
 }
 
 // MaxConflicts bounds how many id-conflict results one id can cause: enough for a sender with a bug to learn of it, too few
-// for a relay that repeats old envelopes to flood a merchant's chain. The last of them, the ninth (INTERFACES 7), goes with a
+// for a relay that repeats old envelopes to flood a merchant's chain. The last of them, the ninth (specification 7), goes with a
 // finding; later ones are counted in their bag, and no more. Logs of before 2026-12 have eight at most.
 const MaxConflicts = 9
 
@@ -113,7 +113,7 @@ func (p Payment) Way() Method {
 	return MethodCard
 }
 
-// AuthorisationLife is how long an authorisation may be captured (INTERFACES 3).
+// AuthorisationLife is how long an authorisation may be captured (specification 3).
 const AuthorisationLife = envelope.AuthorisationLife
 
 // MayCapture tells whether a capture of p may be taken: ok, wrong-state or over-authorised.

@@ -38,7 +38,7 @@ type ReversalAbandoned struct {
 func (ReversalAbandoned) Kind() string { return "reversal-abandoned" }
 
 // OutcomeUnknown gives a capture or void whose message is on its way its first result, unknown: it is due within an hour, and after a stop
-// before any other result (INTERFACES 4).
+// before any other result (specification 4).
 type OutcomeUnknown struct {
 	ID   string        `json:"id"`
 	Code envelope.Code `json:"code,omitempty"` // iso-XX of the newest answer to it, where there was one

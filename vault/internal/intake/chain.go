@@ -10,7 +10,7 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// chain checks a bag's place among the bags that came (INTERFACES 8). It never refuses a bag: what does not fit is a
+// chain checks a bag's place among the bags that came (specification 8). It never refuses a bag: what does not fit is a
 // finding, with run and number, and the bag is processed like any other.
 func (c *committer) chain(b *bag, seen book.Bag) error {
 	if err := c.begins(b); err != nil {
@@ -206,5 +206,5 @@ func (c *committer) lastRun(n envelope.Bag) (book.Run, error) {
 	return last, err
 }
 
-// positionSpan is how long a run stands in the position after its last bag (INTERFACES 5).
+// positionSpan is how long a run stands in the position after its last bag (specification 5).
 const positionSpan = 7 * 24 * time.Hour

@@ -64,7 +64,7 @@ type Source interface {
 // Limits and times that are the same everywhere, with their reasons.
 const (
 	defaultGroupBytes = 4 << 20            // of bags in one commit: some 700 envelopes of three parts, tens of milliseconds of the ledger's writer
-	defaultKeep       = 7 * 24 * time.Hour // INTERFACES 8: bags stay so long, for a standby to read again
+	defaultKeep       = 7 * 24 * time.Hour // specification 8: bags stay so long, for a standby to read again
 	upkeepEvery       = time.Hour          // between purges
 	roomEvery         = 10 * time.Second   // between looks at how full ENVELOPES is: a quarter of it takes longer to fill
 	gapPatience       = time.Hour          // after which a number that never came is a finding even if no later bag says so

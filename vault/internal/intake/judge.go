@@ -73,7 +73,7 @@ type state interface {
 	fingerprint(merchant string, whole []byte) (string, error)
 }
 
-// judge checks an envelope in the order of INTERFACES 7, up to what only the commit's transaction can tell: token, payment, state, limit.
+// judge checks an envelope in the order of specification 7, up to what only the commit's transaction can tell: token, payment, state, limit.
 // Its errors say nothing about the envelope: the ledger could not be read, or the key ring is locked.
 func (i *Intake) judge(st state, msg []byte) (verdict, error) {
 	u, err := envelope.Read[envelope.Envelope](msg)

@@ -82,7 +82,7 @@ func ofEarlier(f envelope.Facts) envelope.Facts {
 
 func blank(code envelope.Code) envelope.Facts { return envelope.Facts{Code: code} }
 
-// refusals has every way in which an envelope of an active merchant can be wrong, in the order of INTERFACES 7.
+// refusals has every way in which an envelope of an active merchant can be wrong, in the order of specification 7.
 func refusals() []refusal {
 	list := []refusal{
 		{"another key of the merchant's name", nil, blank(envelope.CodeUnknownSigner)}, // its signer is set by the test

@@ -9,7 +9,7 @@ import (
 // bankCurrency is what bank accounts of the United States are debited and credited in.
 const bankCurrency = "USD"
 
-// operation makes the checks of an order from `currency` of a bank account to `routing` (INTERFACES 7), fills in the verdict what the ledger
+// operation makes the checks of an order from `currency` of a bank account to `routing` (specification 7), fills in the verdict what the ledger
 // keeps of the account, and seals what is to be stored. The parts belong to the caller, who clears them.
 func (i *Intake) operation(st state, m merchant, v *verdict, o envelope.Order, parts opened) (envelope.Code, error) {
 	if o.Operation == envelope.OpUpdate {

@@ -13,7 +13,7 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// When ENVELOPES is filling up (INTERFACES 8), in percent of what it may hold: committed bags go before their week is over from the one on,
+// When ENVELOPES is filling up (specification 8), in percent of what it may hold: committed bags go before their week is over from the one on,
 // oldest first, until it holds no more than the other.
 const (
 	pressure = 75

@@ -43,7 +43,7 @@ func (i *Intake) seal(m merchant, v *verdict, token string, acct *account.Accoun
 
 const tokenBytes = 17 // 26 base32 characters hold 130 bits
 
-// newToken makes a token (INTERFACES 2): fresh, random, and without digits that a scan could take for an account number.
+// newToken makes a token (specification 2): fresh, random, and without digits that a scan could take for an account number.
 func newToken() string {
 	for {
 		var random [tokenBytes]byte

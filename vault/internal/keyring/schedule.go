@@ -7,7 +7,7 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// Times of INTERFACES 5.
+// Times of specification 5.
 const (
 	dayPeriod  = 24 * time.Hour  // day keys: one a day and suite
 	dayLife    = 168 * time.Hour // from first use to death

@@ -84,7 +84,7 @@ const (
 	inspectTime   = 30 * time.Minute // a file of 100 GB at 60 MB a second
 )
 
-// Exit codes of InspectMain, as in INTERFACES 9.
+// Exit codes of InspectMain, as in specification 9.
 const (
 	exitSound   = 0
 	exitFailed  = 1

@@ -54,7 +54,7 @@ type Keys interface {
 
 // Limits and times, with their reasons.
 const (
-	defaultLifetime = 48 * time.Hour         // of directory and members, on line (INTERFACES 5)
+	defaultLifetime = 48 * time.Hour         // of directory and members, on line (specification 5)
 	defaultReissue  = time.Hour              // a relay that starts anew has a fresh one soon, and a lost publish does no harm
 	defaultRate     = 2000                   // results a second: above what one disk makes durable, below what would hide a flood
 	roundResults    = 512                    // results sealed in one commit, and in flight at once: three megabytes

@@ -14,7 +14,7 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// ResultsKept is how long RESULTS holds a result (INTERFACES 8): what is older is not published again.
+// ResultsKept is how long RESULTS holds a result (specification 8): what is older is not published again.
 const ResultsKept = 30 * 24 * time.Hour
 
 // ResultBytes is what a result takes in RESULTS at most, for sizing: 4,096 bytes sealed by X-Wing, in base64, with the note around it, the

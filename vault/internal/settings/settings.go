@@ -128,7 +128,7 @@ func Load(dir string) (Settings, error) {
 	return s, nil
 }
 
-// maxAnswerTimeout keeps the first result within the hour of INTERFACES 4: a request may wait half
+// maxAnswerTimeout keeps the first result within the hour of specification 4: a request may wait half
 // an hour for a line before it leaves.
 const maxAnswerTimeout = 5 * time.Minute
 

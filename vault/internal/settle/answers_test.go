@@ -20,7 +20,7 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// amountReturned makes the simulator's bank return an entry with R02, account closed. (INTERFACES 10)
+// amountReturned makes the simulator's bank return an entry with R02, account closed. (specification 10)
 const amountReturned = 900_202
 
 // settled takes and settles bank sales of these amounts, and returns their ids.

@@ -80,7 +80,7 @@ type Config struct {
 // Limits of the engine.
 const (
 	// unsentLimit is how long a message whose intent is committed may wait for a line to leave on, or for its answer, before its payment's
-	// first result is given as unknown. It is due within an hour of acting on the envelope (INTERFACES 4).
+	// first result is given as unknown. It is due within an hour of acting on the envelope (specification 4).
 	unsentLimit = 30 * time.Minute
 	// traceWait is how long a payment waits before it is tried again when the day's trace numbers are used up.
 	traceWait = time.Minute

@@ -21,7 +21,7 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// Amounts in minor units that make the simulator misbehave (INTERFACES 10).
+// Amounts in minor units that make the simulator misbehave (specification 10).
 const (
 	amountDeclined = 900_051
 	amountSilent   = 900_100

@@ -10,7 +10,7 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// partLife is how long after its arrival a part can be opened at the most: as long as a day key lives (INTERFACES 5).
+// partLife is how long after its arrival a part can be opened at the most: as long as a day key lives (specification 5).
 const partLife = 168 * time.Hour
 
 // DropParts deletes what is kept of accounts although it cannot be opened any more: parts sealed to keys that were destroyed, and those that

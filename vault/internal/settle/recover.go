@@ -16,7 +16,7 @@ const chunk = 200
 
 // Recover commits, for every message that a stop left outstanding, that its outcome is unknown: of requests, so that they are reversed; of
 // captures and voids without a result, which are repeated until they are answered. It is to run before anything else issues a result: an
-// envelope that was acted on gets its first result after a stop before any other (INTERFACES 4). Running it while Run does would call
+// envelope that was acted on gets its first result after a stop before any other (specification 4). Running it while Run does would call
 // live requests unknown; once it was done, it does nothing in this process.
 func (e *Engine) Recover(ctx context.Context) error {
 	if e.recovered.Load() {

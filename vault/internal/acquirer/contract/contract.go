@@ -1,5 +1,5 @@
 // Package contract is the suite of tests that every implementation of acquirer.Acquirer passes, against a host that behaves as
-// INTERFACES 10 says and shows its book.
+// specification 10 says and shows its book.
 package contract
 
 import (
@@ -13,7 +13,7 @@ import (
 	"nightdrop/vault/internal/acquirer"
 )
 
-// Amounts of INTERFACES 10.
+// Amounts of specification 10.
 const (
 	amountSilent = 900_100
 	amountLate   = 900_101

@@ -19,7 +19,7 @@ const maxTotal = 9_999_999_999
 // maxSum is the largest sum of amounts that this package sends or accepts: what JSON integers hold elsewhere, 2^53-1.
 const maxSum = 1<<53 - 1
 
-// maxDescriptor is how much of the descriptor a statement's line shows. (INTERFACES 3)
+// maxDescriptor is how much of the descriptor a statement's line shows. (specification 3)
 const maxDescriptor = 22
 
 // request is a message under construction: the first broken limit stays in err.

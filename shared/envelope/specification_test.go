@@ -12,14 +12,14 @@ import (
 	"nightdrop/shared/envelope/vector"
 )
 
-const formatPage = "../../ops/docs/format.md"
+const specificationPage = "../../ops/docs/specification.md"
 
 // example is a fenced block that follows a comment naming its vector.
 var example = regexp.MustCompile("(?m)^<!-- vector: ([a-z0-9-]+) / (.+) -->\n```\n((?s:.*?))```$")
 
-// TestFormatPageShowsRealBytes: the examples of ops/docs/format.md are vectors, and every statement has one.
-func TestFormatPageShowsRealBytes(t *testing.T) {
-	page, err := os.ReadFile(formatPage)
+// TestSpecificationShowsRealBytes: the examples of ops/docs/specification.md are vectors, and every statement has one.
+func TestSpecificationShowsRealBytes(t *testing.T) {
+	page, err := os.ReadFile(specificationPage)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func TestFormatPageShowsRealBytes(t *testing.T) {
 		return fmt.Appendf(nil, "<!-- vector: %s / %s -->\n```\n%s```", format, name, shorten(text))
 	})
 	if *update {
-		if err := os.WriteFile(formatPage, want, 0o644); err != nil {
+		if err := os.WriteFile(specificationPage, want, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	} else if string(page) != string(want) {
@@ -77,9 +77,9 @@ func shorten(text string) string {
 	return manyLines.ReplaceAllString(text, "$1[...]\n$2")
 }
 
-// TestFormatPageNamesStatusesAndCodes: whoever reads results by the page alone finds there what each may say.
-func TestFormatPageNamesStatusesAndCodes(t *testing.T) {
-	page, err := os.ReadFile(formatPage)
+// TestSpecificationNamesStatusesAndCodes: whoever reads results by the page alone finds there what each may say.
+func TestSpecificationNamesStatusesAndCodes(t *testing.T) {
+	page, err := os.ReadFile(specificationPage)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestFormatPageNamesStatusesAndCodes(t *testing.T) {
 	}
 	for _, one := range named {
 		if row := regexp.MustCompile("(?m)^\\| [^|]*`" + string(one[1]) + "`[^|]*\\| "); !row.Match(page) {
-			t.Errorf("format.md has no row that tells what %s means", one[1])
+			t.Errorf("the specification has no row that tells what %s means", one[1])
 		}
 	}
 }
