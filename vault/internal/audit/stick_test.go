@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"go.etcd.io/bbolt"
 	"golang.org/x/mod/sumdb/tlog"
@@ -16,6 +15,7 @@ import (
 
 	"nightdrop/shared/proof"
 	"nightdrop/shared/untrusted"
+	"nightdrop/shared/waittest"
 )
 
 // promptly fails the test when something does not end.
@@ -26,11 +26,7 @@ func promptly(t *testing.T, what string, do func()) {
 		defer close(ended)
 		do()
 	}()
-	select {
-	case <-ended:
-	case <-time.After(time.Minute):
-		t.Fatal(what + " does not end")
-	}
+	waittest.Receive(t, what+" to end", ended)
 }
 
 // TestStickOfAnAttacker: whoever prepared the directory that an auditor reads can make no file block the reader, fill its memory, or be read from

@@ -14,7 +14,7 @@ import (
 )
 
 // ErrExists is returned when another file of that name is there: it is left as it is.
-var ErrExists = errors.New("nacha: another file of that name is there; nothing was overwritten")
+var ErrExists = errors.New("another file of that name is there; nothing was overwritten")
 
 // hidden begins the names of files that have not appeared yet; the bank's pick-up takes no hidden files.
 const hidden = ".partial-"
@@ -34,18 +34,18 @@ type Disk struct{}
 // call or a crash left, account data in it, is removed first, and after an error nothing stays.
 func (Disk) Stage(dir, name string, write func(io.Writer) error) (err error) {
 	if name == "" || strings.HasPrefix(name, ".") || filepath.Base(name) != name {
-		return fmt.Errorf("nacha: %q is no name for a file in a directory", name)
+		return fmt.Errorf("%q is no name for a file in a directory", name)
 	}
 	staged := filepath.Join(dir, hidden+name)
 	if err := os.Remove(staged); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("nacha: removing what a crash left behind: %w", err)
+		return fmt.Errorf("removing what a crash left behind: %w", err)
 	}
 	file, err := os.OpenFile(staged, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return fmt.Errorf("nacha: making a file: %w", err)
+		return fmt.Errorf("making a file: %w", err)
 	}
 	if err := errors.Join(write(file), file.Sync(), file.Close()); err != nil {
-		return errors.Join(fmt.Errorf("nacha: writing %s: %w", name, err), os.Remove(staged))
+		return errors.Join(fmt.Errorf("writing %s: %w", name, err), os.Remove(staged))
 	}
 	return durable.SyncDir(dir)
 }
@@ -62,17 +62,17 @@ func (Disk) Appear(dir, name string) error {
 		return nil
 	case errors.Is(err, os.ErrNotExist):
 		if err := named(path); err != nil {
-			return fmt.Errorf("nacha: giving a file its name: nothing is staged: %w", err)
+			return fmt.Errorf("giving a file its name: nothing is staged: %w", err)
 		}
 		return durable.SyncDir(dir)
 	case !errors.Is(err, os.ErrExist):
-		return fmt.Errorf("nacha: giving a file its name: %w", err)
+		return fmt.Errorf("giving a file its name: %w", err)
 	}
 	if err := same(staged, path); err != nil {
 		return err
 	}
 	if err := os.Remove(staged); err != nil {
-		return fmt.Errorf("nacha: removing a file's hidden name: %w", err)
+		return fmt.Errorf("removing a file's hidden name: %w", err)
 	}
 	return durable.SyncDir(dir)
 }
@@ -97,7 +97,7 @@ func named(path string) error {
 	case errors.Is(err, os.ErrExist):
 		return nil
 	default:
-		return fmt.Errorf("nacha: looking for a file: %w", err)
+		return fmt.Errorf("looking for a file: %w", err)
 	}
 }
 
@@ -120,13 +120,13 @@ func same(staged, there string) error {
 func digest(path string) (string, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return "", fmt.Errorf("nacha: reading a file: %w", err)
+		return "", fmt.Errorf("reading a file: %w", err)
 	}
 	defer file.Close()
 	sum, buffer := sha256.New(), make([]byte, digestBuffer)
 	defer clear(buffer)
 	if _, err := io.CopyBuffer(sum, struct{ io.Reader }{file}, buffer); err != nil { // the struct hides ways around the buffer
-		return "", fmt.Errorf("nacha: reading a file: %w", err)
+		return "", fmt.Errorf("reading a file: %w", err)
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
