@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"nightdrop/shared/note"
+	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/daemon"
 	"nightdrop/vault/internal/settings"
 )
@@ -213,12 +214,7 @@ func TestASoundVaultIsTakenByBoth(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- v.serve(ctx) }()
-	for range 400 {
-		if _, err := os.Stat(v.file("vault.sock")); err == nil {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	waittest.For(t, "the daemon's socket", func() bool { _, err := os.Stat(v.file("vault.sock")); return err == nil })
 	if _, err := v.check(); err != nil {
 		t.Errorf("beside a daemon: %v", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nightdrop/shared/command"
+	"nightdrop/shared/waittest"
 )
 
 // TestGivenFilesOfAnAttacker: files that come on a courier's stick beside the log make the command wait for nothing, nor fill its memory.
@@ -29,11 +30,7 @@ func TestGivenFilesOfAnAttacker(t *testing.T) {
 			t.Errorf("a pipe to which nobody writes: %q, %v", data, err)
 		}
 	}()
-	select {
-	case <-ended:
-	case <-time.After(time.Minute):
-		t.Fatal("reading a pipe to which nobody writes does not end")
-	}
+	waittest.Receive(t, "reading a pipe to which nobody writes to end", ended)
 	for path, want := range map[string]error{endless: command.ErrUsage, dir: command.ErrUsage, none: fs.ErrNotExist} {
 		if _, err := readGiven(path); !errors.Is(err, want) {
 			t.Errorf("%s: %v", path, err)

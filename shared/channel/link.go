@@ -90,7 +90,7 @@ func clientTLS(options Options) (*tls.Config, error) {
 	if options.CA != "" {
 		authorities, err := config.Authorities(options.CA)
 		if err != nil {
-			return nil, fmt.Errorf("channel: %w", err)
+			return nil, fmt.Errorf("the channel: %w", err)
 		}
 		client.RootCAs = authorities
 	}

@@ -162,7 +162,7 @@ var lengths = map[int]int{
 	48: -3, 49: 3, 60: -3, 66: 1, 70: 3, 74: 10, 75: 10, 76: 10, 77: 10, 86: 16, 87: 16, 88: 16, 89: 16, 90: 42, 97: 17,
 }
 
-var errCut = errors.New("byhand: the message is cut, or has a field that is not among its lengths")
+var errCut = errors.New("the message is cut, or has a field that is not among its lengths")
 
 // read splits a message into its type and fields; fields 2, 14 and 48 are left out.
 func read(raw string) (mti string, fields map[int]string, err error) {

@@ -14,7 +14,7 @@ import (
 
 // ErrForm is returned when an opened account or code part is not of the form of specification 3 (result code bad-account). It
 // never says what stood there.
-var ErrForm = errors.New("account: the opened part is not of the form that the interface describes; seal a card, a bank account or a code as documented")
+var ErrForm = errors.New("the opened part is not of the form that the interface describes; seal a card, a bank account or a code as documented")
 
 // Account is what an opened account part holds: exactly one of Card and Bank is set.
 type Account struct {

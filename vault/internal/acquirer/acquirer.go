@@ -14,16 +14,16 @@ import (
 // Errors of a request. Everything that is not ErrNotSent leaves the outcome open.
 var (
 	// ErrNotSent is returned when the request certainly did not leave this host: it may be sent again under the same trace.
-	ErrNotSent = errors.New("acquirer: the request was not sent; it may be sent again under the same trace")
+	ErrNotSent = errors.New("the request was not sent; it may be sent again under the same trace")
 	// ErrNoAnswer is returned when the request may have been taken and no answer tells: the outcome is unknown until a reversal
 	// has been answered. It is never to be sent again as new.
-	ErrNoAnswer = errors.New("acquirer: no answer; the outcome is unknown until a reversal is answered")
+	ErrNoAnswer = errors.New("no answer; the outcome is unknown until a reversal is answered")
 	// ErrMalformedAnswer is returned when an answer came that is not one to this request: errors.Is(err, ErrNoAnswer) is true of
 	// it, for what the host did remains as unknown as without an answer.
-	ErrMalformedAnswer = fmt.Errorf("acquirer: the answer does not fit the request: %w", ErrNoAnswer)
+	ErrMalformedAnswer = fmt.Errorf("the answer does not fit the request: %w", ErrNoAnswer)
 	// ErrRequest is returned when the request breaks a limit of its own fields, so that it cannot be put on the wire;
 	// errors.Is(err, ErrNotSent) is true of it, but sending it again does not help.
-	ErrRequest = fmt.Errorf("acquirer: the request breaks a limit of its fields: %w", ErrNotSent)
+	ErrRequest = fmt.Errorf("the request breaks a limit of its fields: %w", ErrNotSent)
 )
 
 // Approved is the answer code that approves in every dialect, and says of an advice that it is done. (ISO 8583:1987 field 39)

@@ -10,5 +10,5 @@ type RefusedError struct {
 
 // Error names the code.
 func (e *RefusedError) Error() string {
-	return fmt.Sprintf("acquirer: the host refuses to compare totals: code %s", e.Code)
+	return fmt.Sprintf("the host refuses to compare totals: code %s", e.Code)
 }

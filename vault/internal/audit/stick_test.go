@@ -8,13 +8,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 	"golang.org/x/sys/unix"
 
 	"nightdrop/shared/proof"
 	"nightdrop/shared/untrusted"
+	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/merkle"
 )
 
@@ -26,11 +26,7 @@ func promptly(t *testing.T, what string, do func()) {
 		defer close(ended)
 		do()
 	}()
-	select {
-	case <-ended:
-	case <-time.After(time.Minute):
-		t.Fatal(what + " does not end")
-	}
+	waittest.Receive(t, what+" to end", ended)
 }
 
 // TestStickOfAnAttacker: whoever prepared the directory that an auditor reads can make no file block the reader, fill its memory, or be read from

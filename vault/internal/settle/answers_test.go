@@ -317,7 +317,7 @@ func TestAnswerFilesRefusedWhole(t *testing.T) {
 		}
 	}
 	details := c.findings(book.FindingAnswerFile)
-	if len(details) != 2 || !strings.HasPrefix(details[1], `file "returns-20261123-000006.ach": nacha: the file is refused: `) {
+	if len(details) != 2 || !strings.HasPrefix(details[1], `file "returns-20261123-000006.ach": the file is refused: `) {
 		t.Errorf("findings %q", details)
 	}
 	for _, d := range details {

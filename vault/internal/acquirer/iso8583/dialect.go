@@ -29,7 +29,7 @@ import (
 )
 
 // ErrDialect is returned when a dialect file cannot be used. The error names the file, the line or the member, and what to change.
-var ErrDialect = errors.New("iso8583: the dialect file cannot be used")
+var ErrDialect = errors.New("the dialect file cannot be used")
 
 // maxDialect bounds a dialect file in bytes; a whole ISO 8583 specification has some 30 KB.
 const maxDialect = 1 << 20

@@ -21,14 +21,14 @@ import (
 const maxMessage = 2048
 
 // errLength closes the line: after a length that cannot be, nothing that follows can be told apart.
-var errLength = errors.New("iso8583: the host sent a message of an impossible length")
+var errLength = errors.New("the host sent a message of an impossible length")
 
 // lent packs a field of account data whose digits are lent to the message: the library holds the bytes that it was given.
 type lent struct{ encoding encoding.Encoder }
 
 // Pack keeps account data out of Message.Pack, which leaves copies behind; appendFrame writes it.
 func (lent) Pack([]byte, *field.Spec) ([]byte, error) {
-	return nil, errors.New("iso8583: account data is packed by appendFrame only")
+	return nil, errors.New("account data is packed by appendFrame only")
 }
 
 // carried is a field that is of no concern, or account data in what was read: its value is the very bytes on the wire, length prefix
@@ -138,13 +138,13 @@ func appendFrame(dst []byte, m *iso8583.Message) ([]byte, error) {
 	for _, id := range ids {
 		var err error
 		if dst, err = appendField(dst, fields[id]); err != nil {
-			return dst, fmt.Errorf("iso8583: pack field %d: its value has not the dialect's length or characters", id)
+			return dst, fmt.Errorf("pack field %d: its value has not the dialect's length or characters", id)
 		}
 	}
 	return dst, nil
 }
 
-var errRoom = errors.New("iso8583: pack: the message is longer than any of the dialect")
+var errRoom = errors.New("pack: the message is longer than any of the dialect")
 
 // appendField appends f as it stands on the wire. The library's errors may quote values and go no further than here.
 func appendField(dst []byte, f field.Field) ([]byte, error) {
@@ -178,7 +178,7 @@ func appendField(dst []byte, f field.Field) ([]byte, error) {
 func appendDigits(dst []byte, e encoding.Encoder, value []byte) ([]byte, error) {
 	for _, c := range value {
 		if c < '0' || c > '9' {
-			return dst, errors.New("iso8583: pack: account data is digits")
+			return dst, errors.New("pack: account data is digits")
 		}
 	}
 	left, packed := packedDigits(e)
@@ -208,7 +208,7 @@ func readFrame(r io.Reader, h header) ([]byte, error) {
 	var room [4]byte
 	start := room[:h.Bytes]
 	if _, err := io.ReadFull(r, start); err != nil {
-		return nil, fmt.Errorf("iso8583: read length: %w", err)
+		return nil, fmt.Errorf("read length: %w", err)
 	}
 	length, ok := h.length(start)
 	if !ok {
@@ -216,7 +216,7 @@ func readFrame(r io.Reader, h header) ([]byte, error) {
 	}
 	raw := make([]byte, length)
 	if _, err := io.ReadFull(r, raw); err != nil {
-		return nil, fmt.Errorf("iso8583: read message: %w", err)
+		return nil, fmt.Errorf("read message: %w", err)
 	}
 	return raw, nil
 }

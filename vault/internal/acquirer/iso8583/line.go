@@ -53,8 +53,8 @@ var errDown = fmt.Errorf("%w: the line went down", acquirer.ErrNotSent)
 
 // Errors of a network message, about which no payment hangs.
 var (
-	errNoNetworkAnswer = errors.New("iso8583: the host did not answer")
-	errNetworkAnswer   = errors.New("iso8583: the host's answer does not fit what it was asked")
+	errNoNetworkAnswer = errors.New("the host did not answer")
+	errNetworkAnswer   = errors.New("the host's answer does not fit what it was asked")
 )
 
 // errTwin is returned for a request whose trace another request is waiting under: its outcome is the other's to tell.
@@ -69,7 +69,7 @@ func newLine(conn net.Conn, cfg Config, w *watch) (*line, error) {
 		connection.SetMessageReader(l),
 		connection.IdleTime(never), connection.ReadTimeout(never))
 	if err != nil {
-		return nil, fmt.Errorf("iso8583: take over connection: %w", err)
+		return nil, fmt.Errorf("take over connection: %w", err)
 	}
 	l.conn = c
 	go func() {
@@ -230,7 +230,7 @@ func (l *line) forget(k key, ch chan answer) {
 // write writes one frame in one piece. errDown: the line was down before any of it was handed over. Any other error leaves open
 // how much of it the host has.
 func (l *line) write(out []byte) error {
-	stalled := time.AfterFunc(l.writing, func() { l.fail(errors.New("iso8583: the host does not read")) })
+	stalled := time.AfterFunc(l.writing, func() { l.fail(errors.New("the host does not read")) })
 	defer stalled.Stop()
 	_, err := l.conn.Write(out)
 	switch {
@@ -258,7 +258,7 @@ func (l *line) network(ctx context.Context, function string, timeout time.Durati
 		return errNetworkAnswer
 	}
 	if code := value(got, l.dialect.Place.Answer); code != acquirer.Approved {
-		return fmt.Errorf("iso8583: the host refused it with code %q; ask the acquirer whether this terminal may sign on", code)
+		return fmt.Errorf("the host refused it with code %q; ask the acquirer whether this terminal may sign on", code)
 	}
 	return nil
 }
@@ -277,7 +277,7 @@ func (l *line) keepAlive(ctx context.Context, interval, timeout time.Duration) {
 		quiet := time.Since(time.Unix(0, l.lastRead.Load()))
 		if quiet >= interval {
 			if err := l.network(ctx, l.dialect.Messages.Network.Echo, timeout); err != nil {
-				l.fail(fmt.Errorf("iso8583: echo test: %w", err))
+				l.fail(fmt.Errorf("echo test: %w", err))
 				return
 			}
 			quiet = 0

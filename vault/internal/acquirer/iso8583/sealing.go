@@ -47,7 +47,7 @@ func (s *sealed) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, err := s.zero.Write(s.zeros[:]); err != nil {
-		return 0, fmt.Errorf("iso8583: make room to seal a message: %w", err)
+		return 0, fmt.Errorf("make room to seal a message: %w", err)
 	}
 	return s.Conn.Write(p)
 }
@@ -56,13 +56,13 @@ func (s *sealed) Write(p []byte) (int, error) {
 func toNobody(ctx context.Context) (*tls.Conn, error) {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		return nil, fmt.Errorf("iso8583: %w", err)
+		return nil, fmt.Errorf("seal a message: %w", err)
 	}
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour),
 		NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"nobody"}}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, public, private)
 	if err != nil {
-		return nil, fmt.Errorf("iso8583: %w", err)
+		return nil, fmt.Errorf("seal a message: %w", err)
 	}
 	near, far := net.Pipe()
 	end := tls.Server(far, &tls.Config{MinVersion: tls.VersionTLS13, SessionTicketsDisabled: true,
@@ -80,7 +80,7 @@ func toNobody(ctx context.Context) (*tls.Conn, error) {
 	void.open.Store(true)
 	_, _ = near.Close(), far.Close() // a pipe's end has no error
 	if err != nil {
-		return nil, fmt.Errorf("iso8583: %w", err)
+		return nil, fmt.Errorf("seal a message: %w", err)
 	}
 	return zero, nil
 }

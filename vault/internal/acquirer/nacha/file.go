@@ -14,7 +14,7 @@ import (
 )
 
 // ErrExists is returned when another file of that name is there: it is left as it is.
-var ErrExists = errors.New("nacha: another file of that name is there; nothing was overwritten")
+var ErrExists = errors.New("another file of that name is there; nothing was overwritten")
 
 // hidden begins the names of files that have not appeared yet; the bank's pick-up takes no hidden
 // files.
@@ -48,15 +48,15 @@ type StagedFile interface {
 // a crash left, account data in it, is removed first.
 func (Disk) Stage(dir, name string) (StagedFile, error) {
 	if name == "" || strings.HasPrefix(name, ".") || filepath.Base(name) != name {
-		return nil, fmt.Errorf("nacha: %q is no name for a file in a directory", name)
+		return nil, fmt.Errorf("%q is no name for a file in a directory", name)
 	}
 	staged := filepath.Join(dir, hidden+name)
 	if err := os.Remove(staged); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("nacha: removing what a crash left behind: %w", err)
+		return nil, fmt.Errorf("removing what a crash left behind: %w", err)
 	}
 	file, err := os.OpenFile(staged, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("nacha: making a file: %w", err)
+		return nil, fmt.Errorf("making a file: %w", err)
 	}
 	return stagedFile{file, name}, nil
 }
@@ -69,10 +69,10 @@ type stagedFile struct {
 // Keep implements StagedFile.
 func (f stagedFile) Keep() error {
 	if err := f.Sync(); err != nil {
-		return errors.Join(fmt.Errorf("nacha: writing %s: %w", f.name, err), f.Discard())
+		return errors.Join(fmt.Errorf("writing %s: %w", f.name, err), f.Discard())
 	}
 	if err := f.Close(); err != nil {
-		return errors.Join(fmt.Errorf("nacha: writing %s: %w", f.name, err), os.Remove(f.Name()))
+		return errors.Join(fmt.Errorf("writing %s: %w", f.name, err), os.Remove(f.Name()))
 	}
 	return durable.SyncDir(filepath.Dir(f.Name()))
 }
@@ -93,17 +93,17 @@ func (Disk) Appear(dir, name string) error {
 		return nil
 	case errors.Is(err, os.ErrNotExist):
 		if err := named(path); err != nil {
-			return fmt.Errorf("nacha: giving a file its name: nothing is staged: %w", err)
+			return fmt.Errorf("giving a file its name: nothing is staged: %w", err)
 		}
 		return durable.SyncDir(dir)
 	case !errors.Is(err, os.ErrExist):
-		return fmt.Errorf("nacha: giving a file its name: %w", err)
+		return fmt.Errorf("giving a file its name: %w", err)
 	}
 	if err := same(staged, path); err != nil {
 		return err
 	}
 	if err := os.Remove(staged); err != nil {
-		return fmt.Errorf("nacha: removing a file's hidden name: %w", err)
+		return fmt.Errorf("removing a file's hidden name: %w", err)
 	}
 	return durable.SyncDir(dir)
 }
@@ -130,7 +130,7 @@ func named(path string) error {
 	case errors.Is(err, os.ErrExist):
 		return nil
 	default:
-		return fmt.Errorf("nacha: looking for a file: %w", err)
+		return fmt.Errorf("looking for a file: %w", err)
 	}
 }
 
@@ -153,13 +153,13 @@ func same(staged, there string) error {
 func digest(path string) (string, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return "", fmt.Errorf("nacha: reading a file: %w", err)
+		return "", fmt.Errorf("reading a file: %w", err)
 	}
 	defer file.Close()
 	sum, buffer := sha256.New(), make([]byte, digestBuffer)
 	defer clear(buffer)
 	if _, err := io.CopyBuffer(sum, struct{ io.Reader }{file}, buffer); err != nil { // the struct hides ways around the buffer
-		return "", fmt.Errorf("nacha: reading a file: %w", err)
+		return "", fmt.Errorf("reading a file: %w", err)
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }

@@ -12,7 +12,7 @@ import (
 
 // ErrPlan is returned when a file cannot be made as planned: a field, a count or a total is not what NACHA's format holds. What was
 // written until then is of no use. The text names the batch and the entry by their places, counted from 1, and never repeats account data.
-var ErrPlan = errors.New("nacha: the file cannot be made as planned; correct what is named and make it again")
+var ErrPlan = errors.New("the file cannot be made as planned; correct what is named and make it again")
 
 // Standard is a standard entry class: by whom and how the receiver agreed. (NACHA Operating Rules, appendix three, 3.3)
 type Standard string

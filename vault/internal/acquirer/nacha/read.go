@@ -17,7 +17,7 @@ const (
 
 // ErrFile is returned when an answer file is refused: nothing of it may be applied, for its control records do not prove what it holds. The
 // text names the record by its place, counted from 1 without blank lines, its type and what is wrong there, and never repeats what it holds.
-var ErrFile = errors.New("nacha: the file is refused")
+var ErrFile = errors.New("the file is refused")
 
 // ItemKind says what an answer does to the entry it is about.
 type ItemKind string
@@ -104,7 +104,7 @@ func readAll(r io.Reader) ([]byte, error) {
 		case errors.Is(err, io.EOF):
 			return data, nil
 		case err != nil:
-			return data, fmt.Errorf("nacha: reading the answer file: %w", err)
+			return data, fmt.Errorf("reading the answer file: %w", err)
 		}
 	}
 }

@@ -124,7 +124,7 @@ func (w *recordWriter) flush() error {
 	n, err := w.out.Write(w.buffer)
 	w.bytes += int64(n)
 	if err != nil {
-		return fmt.Errorf("nacha: writing the file: %w", err)
+		return fmt.Errorf("writing the file: %w", err)
 	}
 	return nil
 }
