@@ -124,7 +124,8 @@ func brokenConfigurations() []broken {
 	}
 }
 
-// TestCheckConfigRefusesWhatServeRefuses holds the two against each other: the same words, the same exit code, and nothing written.
+// TestCheckConfigRefusesWhatServeRefuses holds the two against each other: the same words, the same
+// exit code, and nothing written.
 func TestCheckConfigRefusesWhatServeRefuses(t *testing.T) {
 	for _, test := range brokenConfigurations() {
 		t.Run(test.name, func(t *testing.T) {
@@ -151,7 +152,8 @@ func TestCheckConfigRefusesWhatServeRefuses(t *testing.T) {
 	}
 }
 
-// TestASoundConfigurationIsTakenByBoth is the control: nothing in the table is refused for another reason.
+// TestASoundConfigurationIsTakenByBoth is the control: nothing in the table is refused for another
+// reason.
 func TestASoundConfigurationIsTakenByBoth(t *testing.T) {
 	for name, change := range map[string]func(*site){"embedded": func(*site) {}, "its own certificate": ownChannel(func(*x509.Certificate) {}), "external": external(func(*site) {})} {
 		t.Run(name, func(t *testing.T) {
@@ -159,13 +161,15 @@ func TestASoundConfigurationIsTakenByBoth(t *testing.T) {
 			change(s)
 			s.check(runCheckConfig(checkConfigOptions{config: s.file("relay.toml")}, io.Discard))
 			s.serve()
-			s.check(runCheckConfig(checkConfigOptions{config: s.file("relay.toml")}, io.Discard)) // beside the running relay
+			// beside the running relay
+			s.check(runCheckConfig(checkConfigOptions{config: s.file("relay.toml")}, io.Discard))
 			s.check(s.finish())
 		})
 	}
 }
 
-// TestTheExampleIsRecognised: what `check-config --example` prints is refused for its placeholders, each by its key.
+// TestTheExampleIsRecognised: what `check-config --example` prints is refused for its placeholders,
+// each by its key.
 func TestTheExampleIsRecognised(t *testing.T) {
 	s := newSite(t)
 	s.check(os.WriteFile(s.file("relay.toml"), daemon.Reference(), 0o600))
@@ -188,8 +192,8 @@ func TestTheExampleIsRecognised(t *testing.T) {
 	}
 }
 
-// TestAReloadNeverGoesFromGoodToBad gives a running relay certificates that a start would refuse: the old one stays in use, and readiness and
-// metrics say so until a good one is taken.
+// TestAReloadNeverGoesFromGoodToBad gives a running relay certificates that a start would refuse:
+// the old one stays in use, and readiness and metrics say so until a good one is taken.
 func TestAReloadNeverGoesFromGoodToBad(t *testing.T) {
 	s := newSite(t)
 	s.serve()
@@ -250,7 +254,8 @@ func tlsOf(address string, s *site) error {
 	return shakeHands(conn, s)
 }
 
-// TestCertificatesNearTheirEndAreTold: by check-config, the log, readiness and metrics; when one has expired the relay is not ready.
+// TestCertificatesNearTheirEndAreTold: by check-config, the log, readiness and metrics; when one
+// has expired the relay is not ready.
 func TestCertificatesNearTheirEndAreTold(t *testing.T) {
 	s := newSite(t)
 	s.check(issue(s.dir, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(20 * 24 * time.Hour) }))

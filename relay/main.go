@@ -1,4 +1,5 @@
-// Program relay is the internet-facing host: it checks sealed envelopes, puts them onto the one-way channel, and can open none of them.
+// Program relay is the internet-facing host: it checks sealed envelopes, puts them onto the one-way
+// channel, and can open none of them.
 package main
 
 import (

@@ -25,7 +25,8 @@ const exitHelp = `Exit codes: 0 done; 1 failed; 2 usage, configuration included;
 // errInClear is returned by scan when it found account numbers.
 var errInClear = errors.New("account numbers in clear: find out how they got there, remove them, and treat the cards as exposed")
 
-// startAnew is what run returns when the process is to be replaced by a fresh one; nobody outside sees it.
+// startAnew is what run returns when the process is to be replaced by a fresh one; nobody outside
+// sees it.
 const startAnew = -1
 
 // exitCode is the command line's exit code for err (specification 9).

@@ -33,7 +33,8 @@ import (
 	"nightdrop/shared/waittest"
 )
 
-// certify writes tls.pem and tls.key into dir: a certificate for relay.example and 127.0.0.1 that is its own authority.
+// certify writes tls.pem and tls.key into dir: a certificate for relay.example and 127.0.0.1 that
+// is its own authority.
 func certify(dir string) error { return issue(dir, func(*x509.Certificate) {}) }
 
 // issue is certify of a certificate that differs.
@@ -249,7 +250,8 @@ func (s *site) post(body []byte) (status int, receipt envelope.Receipt) {
 	return answer.StatusCode, receipt
 }
 
-// bags reads bags until n envelopes came: the bags in stream order, and each envelope's place by digest.
+// bags reads bags until n envelopes came: the bags in stream order, and each envelope's place by
+// digest.
 func (s *site) bags(v *channel.Vault, n int) (bags []envelope.Signed[envelope.Bag], places map[string]string) {
 	s.t.Helper()
 	places = map[string]string{}
@@ -276,8 +278,8 @@ func (s *site) bags(v *channel.Vault, n int) (bags []envelope.Signed[envelope.Ba
 	return bags, places
 }
 
-// TestAStopAnswersAllThatWasAccepted stops a relay in the middle of many posts, twice, and then reads the stream as the
-// vault does: every receipt kept, the chain whole over the restarts.
+// TestAStopAnswersAllThatWasAccepted stops a relay in the middle of many posts, twice, and then
+// reads the stream as the vault does: every receipt kept, the chain whole over the restarts.
 func TestAStopAnswersAllThatWasAccepted(t *testing.T) {
 	s := newSite(t)
 	var mu sync.Mutex
@@ -386,7 +388,8 @@ func TestTheCertificateIsReloaded(t *testing.T) {
 	s.check(s.finish())
 }
 
-// TestTheChannelComesLater starts a relay whose external channel is not there: it serves, says 503, and stops in order.
+// TestTheChannelComesLater starts a relay whose external channel is not there: it serves, says 503,
+// and stops in order.
 func TestTheChannelComesLater(t *testing.T) {
 	s := newSite(t)
 	seed, _, err := channel.GenerateNkey()
@@ -412,8 +415,8 @@ func TestTheChannelGoesAndComes(t *testing.T) {
 	s.publish(s.vault())
 	first, _ := s.post(s.envelope())
 	s.check(s.finish())
-	// The store, on its own, is now an external channel's stand-in that went away: the next run finds directory and
-	// members in it, without the vault.
+	// The store, on its own, is now an external channel's stand-in that went away: the next run
+	// finds directory and members in it, without the vault.
 	s.serve()
 	s.eventually("readiness without the vault", func() bool { status, _ := s.admin("/readyz"); return status == 200 })
 	second, receipt := s.post(s.envelope())

@@ -80,7 +80,8 @@ func (s *site) bytesOf(stream string) int64 {
 	return 0
 }
 
-// TestOneMerchantDoesNotStopTheOthers floods a relay whose ENVELOPES is small: first with one envelope, then with new ones.
+// TestOneMerchantDoesNotStopTheOthers floods a relay whose ENVELOPES is small: first with one
+// envelope, then with new ones.
 func TestOneMerchantDoesNotStopTheOthers(t *testing.T) {
 	s := newSite(t)
 	s.append("envelope_bytes = 12582912")
@@ -152,7 +153,8 @@ func (s *site) append(lines ...string) {
 	s.check(os.WriteFile(s.file("relay.toml"), append(text, "\n"+strings.Join(lines, "\n")...), 0o600))
 }
 
-// TestAChannelThatIsTooSmallForItsMerchantsIsTold: at the start by the configuration, later by log, readiness and status.
+// TestAChannelThatIsTooSmallForItsMerchantsIsTold: at the start by the configuration, later by log,
+// readiness and status.
 func TestAChannelThatIsTooSmallForItsMerchantsIsTold(t *testing.T) {
 	s := newSite(t)
 	s.append("envelope_bytes = 12582912")

@@ -23,7 +23,8 @@ var errNotReady = errors.New("the relay is not ready")
 
 const (
 	statusTimeout = 10 * time.Second
-	// maxStatus is the most bytes of an answer that are read: reasons, streams and 20 merchants take a few KB.
+	// maxStatus is the most bytes of an answer that are read: reasons, streams and 20 merchants
+	// take a few KB.
 	maxStatus = 1 << 20
 )
 
@@ -106,7 +107,8 @@ func askState(ctx context.Context, address string) (state ingest.State, err erro
 
 func printState(out io.Writer, s ingest.State) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	line := func(format string, values ...any) { _, _ = fmt.Fprintf(w, format+"\n", values...) } // Flush tells what went wrong
+	// Flush says what went wrong
+	line := func(format string, values ...any) { _, _ = fmt.Fprintf(w, format+"\n", values...) }
 	if s.OK {
 		line("ready")
 	} else {

@@ -43,7 +43,8 @@ func (s *site) use(v *channel.Vault, rounds int) {
 	}
 }
 
-// TestAStoreWithoutNumbersIsScannedClean scans a relay's directory before and after use, and with a number in it.
+// TestAStoreWithoutNumbersIsScannedClean scans a relay's directory before and after use, and with a
+// number in it.
 func TestAStoreWithoutNumbersIsScannedClean(t *testing.T) {
 	s := newSite(t)
 	s.serve()

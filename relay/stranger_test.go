@@ -8,8 +8,8 @@ import (
 	"nightdrop/shared/channel"
 )
 
-// TestAStrangerDoesNotKeepTheVaultAway opens more silent connections to the embedded channel than the broker takes, again and again,
-// from an address that is not the vault's.
+// TestAStrangerDoesNotKeepTheVaultAway opens more silent connections to the embedded channel than
+// the broker takes, again and again, from an address that is not the vault's.
 func TestAStrangerDoesNotKeepTheVaultAway(t *testing.T) {
 	s := newSite(t)
 	s.serve()

@@ -14,8 +14,8 @@ import (
 	"nightdrop/vault/internal/settings"
 )
 
-// TestEveryEventSaysWhoAndWhy: what operators do stands in the log under their name and with their reason; everything else has an
-// actor and an origin too.
+// TestEveryEventSaysWhoAndWhy: what operators do stands in the log under their name and with their
+// reason; everything else has an actor and an origin too.
 func TestEveryEventSaysWhoAndWhy(t *testing.T) {
 	s := newSite(t)
 	stop := s.serve()

@@ -12,8 +12,8 @@ import (
 	"nightdrop/vault/internal/replay"
 )
 
-// TestAnAuditorReplaysAMonth: an auditor who came when the vault was at work already does the sums of a month's end again, from the
-// vault's opening, by the command line and files alone.
+// TestAnAuditorReplaysAMonth: an auditor who came when the vault was at work already does the sums
+// of a month's end again, from the vault's opening, by the command line and files alone.
 func TestAnAuditorReplaysAMonth(t *testing.T) {
 	m := newMonth(t)
 	stop := m.begin()
@@ -139,7 +139,8 @@ func (m *month) report(path string, args ...string) [2]string {
 	return written
 }
 
-// checkReplayedReport: from the log alone an auditor writes the very rows, and below its head the very page, that the vault wrote.
+// checkReplayedReport: from the log alone an auditor writes the very rows, and below its head the
+// very page, that the vault wrote.
 func (m *month) checkReplayedReport(own [2]string, reading []string, opening string, settled control.Settlement) {
 	m.t.Helper()
 	dir := m.t.TempDir()

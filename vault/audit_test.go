@@ -65,8 +65,9 @@ func kindsOf(events []book.Event) (kinds []string) {
 	return kinds
 }
 
-// TestStartsStopsAndRefusalsStandInTheLog: what was refused while the vault was locked is told at the next unlock, what is refused later
-// at once, with who, what, when, from where and how it ended.
+// TestStartsStopsAndRefusalsStandInTheLog: what was refused while the vault was locked is told at
+// the next unlock, what is refused later at once, with who, what, when, from where and how it
+// ended.
 func TestStartsStopsAndRefusalsStandInTheLog(t *testing.T) {
 	s := newSite(t)
 	stop := s.serve()
@@ -115,7 +116,8 @@ func TestStartsStopsAndRefusalsStandInTheLog(t *testing.T) {
 	s.checkLedger()
 }
 
-// TestAuditorsByTheCommandLine: what an auditor sees begins and ends with the words of the operator.
+// TestAuditorsByTheCommandLine: what an auditor sees begins and ends with the words of the
+// operator.
 func TestAuditorsByTheCommandLine(t *testing.T) {
 	s := newSite(t)
 	stop := s.serve()
@@ -176,7 +178,8 @@ func TestAuditorsByTheCommandLine(t *testing.T) {
 	s.checkLedger()
 }
 
-// canaries are account data that the test has a storefront seal, in the forms in which they could come out again.
+// canaries are account data that the test has a storefront seal, in the forms in which they could
+// come out again.
 func canaries() (forms []string, codes *regexp.Regexp) {
 	for _, secret := range []string{"4242424242424242", "5555555555554444", "4000056655665556", "4242424242424241", "004917226453", "Anne Example", "Hidden Holder"} {
 		forms = append(forms, secret, strings.ToUpper(secret), base64.StdEncoding.EncodeToString([]byte(secret))[:len(secret)/3*4],
@@ -189,8 +192,9 @@ func canaries() (forms []string, codes *regexp.Regexp) {
 	return forms, regexp.MustCompile(`(^|[^0-9A-Za-z])(7391|739)([^0-9A-Za-z]|$)`)
 }
 
-// TestNoAccountDataIsInTheLog feeds account data through every path on which it comes into the vault, sound and not, and looks for it in
-// every event that an auditor opens, in the export's files and on its page.
+// TestNoAccountDataIsInTheLog feeds account data through every path on which it comes into the
+// vault, sound and not, and looks for it in every event that an auditor opens, in the export's
+// files and on its page.
 func TestNoAccountDataIsInTheLog(t *testing.T) {
 	m := newMonth(t)
 	stop := m.begin()
@@ -237,7 +241,8 @@ func TestNoAccountDataIsInTheLog(t *testing.T) {
 	m.checkLedger()
 }
 
-// feedCanaries sends what is wrong in every way that intake tells apart, and the operations that sell leaves out.
+// feedCanaries sends what is wrong in every way that intake tells apart, and the operations that
+// sell leaves out.
 func (m *month) feedCanaries(ids map[string]string) {
 	m.t.Helper()
 	const named = `{"card":{"number":"5555555555554444","expiry":"2031-12","name":"Hidden Holder"}}`
@@ -272,7 +277,8 @@ func (m *month) feedCanaries(ids map[string]string) {
 	m.reaches(debit, book.StageVoided)
 	m.send(draft{order: order("forget", `,"token":"`+token+`"`)})
 	m.reaches(sent[0], book.StageApproved)
-	lost := m.send(draft{order: order("sale", `,"amount":900102,"currency":"USD"`), account: named, code: `{"code":"739"}`})[0] // the host hangs up
+	// the host hangs up
+	lost := m.send(draft{order: order("sale", `,"amount":900102,"currency":"USD"`), account: named, code: `{"code":"739"}`})[0]
 	m.reaches(lost, book.StageReversed)
 }
 

@@ -84,7 +84,8 @@ func (o batchReportOptions) check(args []string, asJSON bool) error {
 	return nil
 }
 
-// runBatchReport reads the report once, its rows as they come, and writes it in every form that is asked for.
+// runBatchReport reads the report once, its rows as they come, and writes it in every form that is
+// asked for.
 func runBatchReport(ctx context.Context, client *control.Client, opts batchReportOptions, g *global, c console) (err error) {
 	page, closePage, err := output(opts.html, c)
 	if err != nil {
@@ -118,8 +119,8 @@ func runBatchReport(ctx context.Context, client *control.Client, opts batchRepor
 	return g.print(c.out, made, made.Text)
 }
 
-// rowWriter is where a report's rows go: into a CSV where sheet is one, and kept where whole says all of them, or some the first that a page shows.
-// take is nil where nobody wants any.
+// rowWriter is where a report's rows go: into a CSV where sheet is one, and kept where whole says
+// all of them, or some the first that a page shows. take is nil where nobody wants any.
 func rowWriter(sheet io.Writer, whole, some bool) (kept *[]report.Payment, take func([]report.Payment) error, flush func() error) {
 	kept = &[]report.Payment{}
 	var csv *report.CSV
@@ -151,8 +152,9 @@ func rowWriter(sheet io.Writer, whole, some bool) (kept *[]report.Payment, take 
 	}
 }
 
-// output opens a new file for a report, or standard output; nil where path is empty. close takes what became of the report and gives the
-// error to return: a report that was not written whole is taken away again.
+// output opens a new file for a report, or standard output; nil where path is empty. close takes
+// what became of the report and gives the error to return: a report that was not written whole is
+// taken away again.
 func output(path string, c console) (w io.Writer, done func(error) error, err error) {
 	switch path {
 	case "":

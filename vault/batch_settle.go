@@ -105,7 +105,8 @@ func runBatchSettle(ctx context.Context, client *control.Client, args []string, 
 	return client.Settle(ctx, number, opts.method, progress)
 }
 
-// agreeByListing gives the vault the acquirer's listing. A crash after it leaves a batch that is agreed, and settles without a listing.
+// agreeByListing gives the vault the acquirer's listing. A crash after it leaves a batch that is
+// agreed, and settles without a listing.
 func agreeByListing(ctx context.Context, client *control.Client, number uint32, path string) error {
 	file, err := command.Open(path)
 	if err != nil {

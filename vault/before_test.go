@@ -114,7 +114,8 @@ type openedLedger struct {
 // Parts implements calls.Daemon.
 func (o openedLedger) Parts() (calls.Parts, error) { return calls.Parts{Ledger: o.l}, nil }
 
-// TestLedgerOfBeforeOpens: the older ledger is rebuilt, every invariant holds, and each of its payments and batches reads as it did.
+// TestLedgerOfBeforeOpens: the older ledger is rebuilt, every invariant holds, and each of its
+// payments and batches reads as it did.
 func TestLedgerOfBeforeOpens(t *testing.T) {
 	s := layBefore(t)
 	s.rebuildBefore()
@@ -136,8 +137,8 @@ func TestLedgerOfBeforeOpens(t *testing.T) {
 	}
 }
 
-// TestVaultOfBeforeGoesOn: the older directory is served and unlocked, its ledger is rebuilt from its log, which stays what it was, and what
-// it holds can be listed.
+// TestVaultOfBeforeGoesOn: the older directory is served and unlocked, its ledger is rebuilt from
+// its log, which stays what it was, and what it holds can be listed.
 func TestVaultOfBeforeGoesOn(t *testing.T) {
 	s := layBefore(t)
 	path := filepath.Join(s.dir, settings.LedgerFile)
@@ -176,7 +177,8 @@ func TestVaultOfBeforeGoesOn(t *testing.T) {
 	stop()
 }
 
-// wantLogOfBefore holds the root of the log's first entries, as many as were exported then, against the checkpoint of that export.
+// wantLogOfBefore holds the root of the log's first entries, as many as were exported then, against
+// the checkpoint of that export.
 func (s *site) wantLogOfBefore() {
 	s.t.Helper()
 	lines := strings.Split(string(readBefore(s.t, filepath.Join(before, "log", "checkpoint"))), "\n")
@@ -196,7 +198,8 @@ func (s *site) wantLogOfBefore() {
 	}))
 }
 
-// wantSame fails where a member that stood in the older text is missing or another now. Members that are new may stand beside them.
+// wantSame fails where a member that stood in the older text is missing or another now. Members
+// that are new may stand beside them.
 func wantSame(t *testing.T, what string, now, then []byte) {
 	t.Helper()
 	var a, b any

@@ -12,8 +12,8 @@ import (
 	"nightdrop/vault/internal/control"
 )
 
-// TestCardsOfOtherBrandsGoToTheAcquirer: a scheme that the vault has no table of is the acquirer's business, as
-// testdata/cases/brands.csv says.
+// TestCardsOfOtherBrandsGoToTheAcquirer: a scheme that the vault has no table of is the acquirer's
+// business, as testdata/cases/brands.csv says.
 func TestCardsOfOtherBrandsGoToTheAcquirer(t *testing.T) {
 	file, err := os.Open(filepath.Join("..", "testdata", "cases", "brands.csv"))
 	if err != nil {

@@ -16,8 +16,9 @@ import (
 // cases are small inputs that failed once; its README says what is right.
 const cases = "../testdata/cases"
 
-// ownCase is a bank's file of the cases, written for entries of our own: each return is of a sale of its amount, in the name of our bank, for us, of our
-// company. What names an entry of another system goes on to name none. It returns the sales that come back, too.
+// ownCase is a bank's file of the cases, written for entries of our own: each return is of a sale
+// of its amount, in the name of our bank, for us, of our company. What names an entry of another
+// system goes on to name none. It returns the sales that come back, too.
 func (r *returns) ownCase(name string) (file []byte, ids []string) {
 	r.t.Helper()
 	text, err := os.ReadFile(filepath.Join(cases, name))
@@ -72,7 +73,8 @@ func TestCasesOfBankFiles(t *testing.T) {
 	r.checkLedger()
 }
 
-// TestCasesOfBankAccounts sells from the accounts of the cases: first digits of a routing number that no bank has, and a number of four digits.
+// TestCasesOfBankAccounts sells from the accounts of the cases: first digits of a routing number
+// that no bank has, and a number of four digits.
 func TestCasesOfBankAccounts(t *testing.T) {
 	m := newMonth(t)
 	stop := m.begin()

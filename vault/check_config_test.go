@@ -135,7 +135,8 @@ func (v *checkedVault) serve(ctx context.Context) error {
 func past(c *x509.Certificate)   { c.NotAfter = time.Now().Add(-time.Minute) }
 func server(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }
 
-// TestVaultCheckConfigRefusesWhatServeRefuses holds the two against each other, by a table of what may be wrong.
+// TestVaultCheckConfigRefusesWhatServeRefuses holds the two against each other, by a table of what
+// may be wrong.
 func TestVaultCheckConfigRefusesWhatServeRefuses(t *testing.T) {
 	tests := []struct {
 		name  string

@@ -17,7 +17,8 @@ import (
 	"nightdrop/vault/internal/settings"
 )
 
-// hands are a wall clock and the monotonic clock beside it, set by hand. They are safe for concurrent use.
+// hands are a wall clock and the monotonic clock beside it, set by hand. They are safe for
+// concurrent use.
 type hands struct {
 	mu      sync.Mutex
 	wall    time.Time
@@ -89,7 +90,8 @@ func names(keys []envelope.DirectoryKey) []envelope.KeyName {
 	return list
 }
 
-// TestClockJumpsWhileItRuns: a clock that jumps past the death of every key destroys none, until enough custodians vouch for it.
+// TestClockJumpsWhileItRuns: a clock that jumps past the death of every key destroys none, until
+// enough custodians vouch for it.
 func TestClockJumpsWhileItRuns(t *testing.T) {
 	s := newSite(t)
 	clock := &hands{wall: time.Now()}
@@ -145,7 +147,8 @@ func TestClockJumpsWhileItRuns(t *testing.T) {
 	s.checkLedger()
 }
 
-// TestKeysThatACrashLeftUntold: what the key ring did before a crash stands in the log after the next unlock.
+// TestKeysThatACrashLeftUntold: what the key ring did before a crash stands in the log after the
+// next unlock.
 func TestKeysThatACrashLeftUntold(t *testing.T) {
 	s := newSite(t)
 	clock := &hands{wall: time.Now()}
@@ -153,7 +156,8 @@ func TestKeysThatACrashLeftUntold(t *testing.T) {
 	before := names(served.Live())
 	stop()
 
-	// A ring that makes and destroys keys, in a process that ends before it commits anything. By half hours: more would be a jump.
+	// A ring that makes and destroys keys, in a process that ends before it commits anything. By
+	// half hours: more would be a jump.
 	ring := s.unlockedRing(keyring.Options{Now: clock.now, Elapsed: clock.monotonic})
 	for range 2 * 24 * 4 {
 		clock.pass(30 * time.Minute)

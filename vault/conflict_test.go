@@ -10,8 +10,8 @@ import (
 	"nightdrop/vault/internal/control"
 )
 
-// TestTheNinthConflictIsTheLastThatIsTold: of twelve other instructions under a sale's id nine are answered, and a
-// finding tells of the ninth.
+// TestTheNinthConflictIsTheLastThatIsTold: of twelve other instructions under a sale's id nine are
+// answered, and a finding reports the ninth.
 func TestTheNinthConflictIsTheLastThatIsTold(t *testing.T) {
 	s := newSite(t)
 	stop := s.serve()

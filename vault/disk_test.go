@@ -74,9 +74,9 @@ func (s *site) note(place string) string {
 	return ""
 }
 
-// TestVaultWithoutRoom: with less room than the reserve nothing new is taken, and what is under way comes to its end;
-// with room again all goes on by itself. Beginning and end are told once, also over a restart in between, which needs
-// no room.
+// TestVaultWithoutRoom: with less room than the reserve nothing new is taken, and what is under way
+// comes to its end; with room again all goes on by itself. Beginning and end are told once, also
+// over a restart in between, which needs no room.
 func TestVaultWithoutRoom(t *testing.T) {
 	s := newSite(t)
 	s.configure(map[string]string{`answer_timeout = "20s"`: `answer_timeout = "2s"`})
@@ -127,7 +127,8 @@ func TestVaultWithoutRoom(t *testing.T) {
 	s.checkLedger()
 }
 
-// TestJournalWithoutRoom: the disk of a journal's directory has a reserve of its own, for the entries of reversals and answers to come.
+// TestJournalWithoutRoom: the disk of a journal's directory has a reserve of its own, for the
+// entries of reversals and answers to come.
 func TestJournalWithoutRoom(t *testing.T) {
 	s := newSite(t)
 	second := t.TempDir()

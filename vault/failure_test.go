@@ -21,7 +21,8 @@ import (
 // promptly bounds the end of a vault that does not know what its disk holds.
 const promptly = time.Second
 
-// failWrites has every write of this process to an open file fail, from now on, as on a disk that is gone.
+// failWrites has every write of this process to an open file fail, from now on, as on a disk that
+// is gone.
 func failWrites(t *testing.T, path string) {
 	t.Helper()
 	open, err := os.ReadDir("/proc/self/fd")
@@ -69,7 +70,8 @@ func (s *site) running() (ended <-chan int) {
 	return code
 }
 
-// endsWith fails unless the daemon ends within a second, with this exit code, and answers no status meanwhile.
+// endsWith fails unless the daemon ends within a second, with this exit code, and answers no status
+// meanwhile.
 func (s *site) endsWith(ended <-chan int, want int) {
 	s.t.Helper()
 	deadline := time.After(promptly)
@@ -88,8 +90,9 @@ func (s *site) endsWith(ended <-chan int, want int) {
 	}
 }
 
-// TestFailedWriteEndsTheDaemon: whichever file it is that could not be written, and whoever wrote it, the process
-// ends within a second though an answer of the host is outstanding; the next one knows what is true.
+// TestFailedWriteEndsTheDaemon: whichever file it is that could not be written, and whoever wrote
+// it, the process ends within a second though an answer of the host is outstanding; the next one
+// knows what is true.
 func TestFailedWriteEndsTheDaemon(t *testing.T) {
 	stored := draft{order: `{"operation":"store","reference":"keep"}`, account: `{"card":{"number":"4242424242424242","expiry":"2031-12"}}`}
 	for _, c := range []struct {
@@ -135,8 +138,8 @@ func TestFailedWriteEndsTheDaemon(t *testing.T) {
 	}
 }
 
-// TestDamageFoundWhileItRuns: a ledger that is found to be damaged ends the process with the exit code of integrity,
-// whoever found it.
+// TestDamageFoundWhileItRuns: a ledger that is found to be damaged ends the process with the exit
+// code of integrity, whoever found it.
 func TestDamageFoundWhileItRuns(t *testing.T) {
 	s := newSite(t)
 	ended := s.running()

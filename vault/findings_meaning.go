@@ -11,7 +11,8 @@ import (
 // meaning is what a kind of finding tells a person.
 type meaning struct{ means, todo string }
 
-// meanings has every kind of finding; a test holds it against them, and against ops/docs/findings.md.
+// meanings has every kind of finding; a test holds it against them, and against
+// ops/docs/findings.md.
 var meanings = map[book.Finding]meaning{
 	book.FindingBagMissing: {"bags of a relay's run never came",
 		"ask the relay's operator what became of them; receipts prove what it took, and shops post again what got no result"},

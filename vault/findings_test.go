@@ -15,7 +15,8 @@ import (
 	"nightdrop/vault/internal/control"
 )
 
-// TestEveryFindingHasAMeaning: each kind that the payment package names is told to people, on the command line and on its page, alike.
+// TestEveryFindingHasAMeaning: each kind that the payment package names is told to people, on the
+// command line and on its page, alike.
 func TestEveryFindingHasAMeaning(t *testing.T) {
 	named := map[book.Finding]bool{}
 	sources, err := os.ReadDir("internal/book")

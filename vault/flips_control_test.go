@@ -14,9 +14,9 @@ import (
 )
 
 // TestFlipsAreJudged: what would be wrong is found wrong. The judge sees lives that nothing was
-// flipped in, and then altered books, results and answers; in the end it sees what no file can tell, a
-// vault and its journal that are both put back to noon, whose payments of the afternoon are charged
-// again.
+// flipped in, and then altered books, results and answers; in the end it sees what no file can
+// tell, a vault and its journal that are both put back to noon, whose payments of the afternoon are
+// charged again.
 func TestFlipsAreJudged(t *testing.T) {
 	if _, err := os.Stat(memoryDisk); err == nil {
 		t.Setenv("TMPDIR", memoryDisk)

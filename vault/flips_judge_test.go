@@ -9,8 +9,8 @@ import (
 	"nightdrop/ops/flips"
 )
 
-// judge holds what a flip came to against what came of the same picture without it. The books of host
-// and bank are the truth about money.
+// judge holds what a flip came to against what came of the same picture without it. The books of
+// host and bank are the truth about money.
 func (p *picture) judge(o outcome, err error) (flips.Verdict, string) {
 	if err != nil {
 		return flips.Wrong, "the life does not come to an end: " + err.Error()

@@ -107,8 +107,8 @@ func (w *town) certify() {
 	w.must(os.WriteFile(w.key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
 }
 
-// life is a vault's life in a directory, with the relay, the channel, the acquirer's host and the bank
-// around it.
+// life is a vault's life in a directory, with the relay, the channel, the acquirer's host and the
+// bank around it.
 type life struct {
 	*town
 	dir   string
@@ -140,8 +140,8 @@ func (l *life) startHost() (err error) {
 	return err
 }
 
-// startRelay starts the channel and the relay that makes bags. On an error nothing is left running but
-// what l names.
+// startRelay starts the channel and the relay that makes bags. On an error nothing is left running
+// but what l names.
 func (l *life) startRelay(ctx context.Context) (err error) {
 	logger := slog.New(l.said)
 	l.broker, err = broker.Start(ctx, broker.Config{Dir: l.path("store"), Listen: "127.0.0.1:0",
@@ -357,8 +357,8 @@ func underway(tx *ledger.Tx) (some bool, err error) {
 	return len(unsent) > 0, err
 }
 
-// settles waits until the vault has so many payments and is quiet, and reports whether that came about
-// before it committed nothing for as long as patience.
+// settles waits until the vault has so many payments and is quiet, and reports whether that came
+// about before it committed nothing for as long as patience.
 func (l *life) settles(payments int, patience time.Duration) bool {
 	for open := l.ledger(); open != nil && l.alive(); {
 		news := open.Committed()
@@ -375,7 +375,8 @@ func (l *life) settles(payments int, patience time.Duration) bool {
 	return false
 }
 
-// await waits until done, and reports whether that came about before the daemon ended and a long time passed.
+// await waits until done, and reports whether that came about before the daemon ended and a long
+// time passed.
 func (l *life) await(done func() bool) bool {
 	for until := time.Now().Add(longWait); ; time.Sleep(2 * time.Millisecond) {
 		if done() {

@@ -31,8 +31,8 @@ type posted struct {
 	storefront.Sealed
 }
 
-// picture is a vault and all around it at rest, after a day of every kind of use, with what each life
-// of it goes on with.
+// picture is a vault and all around it at rest, after a day of every kind of use, with what each
+// life of it goes on with.
 type picture struct {
 	*town
 	dir     string
@@ -55,8 +55,8 @@ type picture struct {
 	quietly  []string    // how the lines begin that are logged in such a life
 }
 
-// Amounts of the day say what becomes of a payment (specification 10), and name it in the books of host
-// and bank: no two are the same.
+// Amounts of the day say what becomes of a payment (specification 10), and name it in the books of
+// host and bank: no two are the same.
 const (
 	declinedAmount = 900_051
 	silentAmount   = 900_100
@@ -127,7 +127,8 @@ func (p *picture) awaitReady(l *life) {
 // longWait is how long a step of a life that nothing was flipped in may take on a busy machine.
 const longWait = 30 * time.Second
 
-// wanted is what a shop wants: an operation with what it needs. Of and token name an earlier envelope.
+// wanted is what a shop wants: an operation with what it needs. Of and token name an earlier
+// envelope.
 type wanted struct {
 	name      string
 	shop      int
@@ -203,7 +204,8 @@ func (p *picture) pass(l *life, all ...wanted) {
 	}
 }
 
-// pause stops the vault at noon, keeps what lies on its disk and in its journal, and starts it again.
+// pause stops the vault at noon, keeps what lies on its disk and in its journal, and starts it
+// again.
 func (p *picture) pause(l *life) {
 	p.t.Helper()
 	p.must(l.stopVault())
@@ -289,7 +291,8 @@ func (p *picture) sellMore(l *life) {
 		wanted{name: "refused", operation: envelope.OpSale, amount: 3005, account: otherBank})
 }
 
-// breakOff leaves a sale without an answer, so that its reversal is due, and two orders that cannot be sent.
+// breakOff leaves a sale without an answer, so that its reversal is due, and two orders that cannot
+// be sent.
 func (p *picture) breakOff(l *life) {
 	p.t.Helper()
 	ctx := p.t.Context()
@@ -367,8 +370,8 @@ func (p *picture) unseen(l *life) {
 	p.bag = l.bags.all()[0]
 }
 
-// untold has the ledger, while no vault runs, take two bags of the other relay's that came by courier:
-// the results of the one are sealed and not published, those of the other not sealed.
+// untold has the ledger, while no vault runs, take two bags of the other relay's that came by
+// courier: the results of the one are sealed and not published, those of the other not sealed.
 func (p *picture) untold(l *life) {
 	p.t.Helper()
 	ring, err := keyring.Open(l.path("v"), keyring.Options{})

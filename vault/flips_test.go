@@ -32,13 +32,13 @@ var (
 // memoryDisk is a disk without fsyncs' cost, where there is one.
 const memoryDisk = "/dev/shm"
 
-// underWay is where the flips under way are written down: a panic in the vault ends the test before it
-// can tell.
+// underWay is where the flips under way are written down: a panic in the vault ends the test before
+// it can tell.
 const underWay = "nightdrop-flips-under-way"
 
 // TestFlips flips single bits of what lies on the disks of a vault, its relay and its journal while
-// they are off, a bit in each life of the same picture, goes on with every kind of use and holds what
-// comes of it against a life without the flip. Nothing may be wrong in silence.
+// they are off, a bit in each life of the same picture, goes on with every kind of use and holds
+// what comes of it against a life without the flip. Nothing may be wrong in silence.
 func TestFlips(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	if _, err := os.Stat(memoryDisk); err == nil {
@@ -133,8 +133,8 @@ func (c *campaign) move(f flips.Flip, now bool) {
 		0o600) // for people only
 }
 
-// soundEvery is of how many refusals one has its file replaced by a sound copy, as the error says, to
-// see that nothing is lost.
+// soundEvery is of how many refusals one has its file replaced by a sound copy, as the error says,
+// to see that nothing is lost.
 const soundEvery = 8
 
 // try lives a flip, and judges it.
@@ -162,7 +162,8 @@ func (p *picture) try(f flips.Flip, patience time.Duration) (flips.Verdict, stri
 	return v, why
 }
 
-// settle finds out what lives come to in which nothing is flipped, stopped or killed before: all to the same.
+// settle finds out what lives come to in which nothing is flipped, stopped or killed before: all to
+// the same.
 func (p *picture) settle() {
 	p.t.Helper()
 	for i := range 4 {

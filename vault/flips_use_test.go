@@ -40,9 +40,9 @@ type outcome struct {
 	truth       flips.Truth
 }
 
-// patience is for how long a vault that is not done may commit nothing before a life goes on without
-// waiting for it, and patienceAgain the same where a first verdict was the worst: the machine may have
-// been busy.
+// patience is for how long a vault that is not done may commit nothing before a life goes on
+// without waiting for it, and patienceAgain the same where a first verdict was the worst: the
+// machine may have been busy.
 const (
 	patience      = 700 * time.Millisecond
 	patienceAgain = 5 * time.Second
@@ -85,7 +85,8 @@ func (p *picture) resume(ctx context.Context, dir string, patience time.Duration
 		return o, nil
 	}
 	if o.refused = l.unlock(ctx); o.refused != nil {
-		// A daemon that finds damage just after the unlock may end before it answers, with the reason.
+		// A daemon that finds damage just after the unlock may end before it answers, with the
+		// reason.
 		select {
 		case <-l.ended:
 			o.refused = errors.Join(o.refused, l.err)
@@ -94,7 +95,8 @@ func (p *picture) resume(ctx context.Context, dir string, patience time.Duration
 		return o, nil
 	}
 	if waits := l.waitsForJournal(ctx); waits != "" {
-		// It takes and sends nothing; custodians end a doubt, and whoever wrote what is foreign has to clear it away.
+		// It takes and sends nothing; custodians end a doubt, and whoever wrote what is foreign has
+		// to clear it away.
 		o.complaints = append(o.complaints, waits)
 		if !strings.Contains(waits, "--confirm-ledger") {
 			o.journal = waits
@@ -221,7 +223,8 @@ func (p *picture) readResults(l *life, o *outcome) (whole bool) {
 	return whole && (p.standard == nil || len(o.truth[results]) == len(p.standard[results]))
 }
 
-// readShop reads all results of a shop, as its server does, and returns what each envelope was told.
+// readShop reads all results of a shop, as its server does, and returns what each envelope was
+// told.
 func (p *picture) readShop(l *life, shop int) (lines []string, missing bool, err error) {
 	client, err := l.shop(shop)
 	if err != nil {

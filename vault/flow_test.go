@@ -35,7 +35,8 @@ import (
 	"nightdrop/vault/internal/settings"
 )
 
-// site is a vault's daemon between a real broker and a real acquirer's host, worked by its command line.
+// site is a vault's daemon between a real broker and a real acquirer's host, worked by its command
+// line.
 type site struct {
 	t        *testing.T
 	dir      string
@@ -60,7 +61,8 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-// surround puts a broker, an acquirer's host and a relay's key around the vault's directory, and names them in its settings.
+// surround puts a broker, an acquirer's host and a relay's key around the vault's directory, and
+// names them in its settings.
 func (s *site) surround(channelKey string) {
 	s.t.Helper()
 	s.startBroker(channelKey)
@@ -185,7 +187,8 @@ func (s *site) enrol() {
 		"--reply-key", identity.ReplyLine(), "--currency", "USD", "--reason", "contract 17")
 }
 
-// draft is an envelope before it is sealed; account and code may be empty, and an empty id is a fresh one.
+// draft is an envelope before it is sealed; account and code may be empty, and an empty id is a
+// fresh one.
 type draft struct{ order, account, code, id string }
 
 // post sends sales of these amounts in one bag.
@@ -199,7 +202,8 @@ func (s *site) post(amounts ...int64) {
 	s.send(drafts...)
 }
 
-// send sends the drafts in one bag, sealed by the directory that the vault published, and returns their ids.
+// send sends the drafts in one bag, sealed by the directory that the vault published, and returns
+// their ids.
 func (s *site) send(drafts ...draft) (ids []string) {
 	s.t.Helper()
 	var d control.Directory
@@ -232,8 +236,9 @@ func (s *site) send(drafts ...draft) (ids []string) {
 	return ids
 }
 
-// TestFromBagToSettlement runs the main job by the command line alone: a bag comes in by the channel, its sales are authorised, the
-// batch is closed and settled, results go out, the log verifies, and the ledger is sound.
+// TestFromBagToSettlement runs the main job by the command line alone: a bag comes in by the
+// channel, its sales are authorised, the batch is closed and settled, results go out, the log
+// verifies, and the ledger is sound.
 func TestFromBagToSettlement(t *testing.T) {
 	s := newSite(t)
 	stop := s.serve()
@@ -287,7 +292,8 @@ func TestFromBagToSettlement(t *testing.T) {
 	}
 }
 
-// TestStopAndStartLosesNothing: what came while the vault was down or locked is processed after the next unlock.
+// TestStopAndStartLosesNothing: what came while the vault was down or locked is processed after the
+// next unlock.
 func TestStopAndStartLosesNothing(t *testing.T) {
 	s := newSite(t)
 	stop := s.serve()

@@ -6,7 +6,8 @@ import (
 	"nightdrop/shared/command"
 )
 
-// maxGiven bounds a file that the command line names and that is read whole: the longest settlement file, of 999,999 entries of 94 bytes, twice.
+// maxGiven bounds a file that the command line names and that is read whole: the longest settlement
+// file, of 999,999 entries of 94 bytes, twice.
 const maxGiven = 256 << 20
 
 // readGiven reads a file that an argument names, of at most [maxGiven] bytes.

@@ -15,7 +15,8 @@ import (
 	"nightdrop/shared/waittest"
 )
 
-// TestGivenFilesOfAnAttacker: files that come on a courier's stick beside the log make the command wait for nothing, nor fill its memory.
+// TestGivenFilesOfAnAttacker: files that come on a courier's stick beside the log make the command
+// wait for nothing, nor fill its memory.
 func TestGivenFilesOfAnAttacker(t *testing.T) {
 	in := func(name string) string { return filepath.Join(t.TempDir(), name) }
 	pipe, endless, dir, none, honest := in("pipe"), in("endless"), t.TempDir(), in("none"), in("honest")

@@ -17,10 +17,12 @@ import (
 	"nightdrop/vault/internal/settings"
 )
 
-// nobody is a user without rights: a process of root's looks the same whether it may be dumped or not.
+// nobody is a user without rights: a process of root's looks the same whether it may be dumped or
+// not.
 const nobody = 65534
 
-// held is a program that stands still: with nothing on its standard input and no room on its standard output.
+// held is a program that stands still: with nothing on its standard input and no room on its
+// standard output.
 type held struct {
 	*exec.Cmd
 	input io.Closer
@@ -86,8 +88,9 @@ func (h *held) kept(t *testing.T) bool {
 	return regexp.MustCompile(`(?m)^Max core file size +0 +0 `).Match(limits) && owner == 0
 }
 
-// TestNoCoreFilesOfSecrets: the commands that read or make a share or an auditor's key leave no core file, and no other process of
-// their user reads their memory. A command that has no secret is the control.
+// TestNoCoreFilesOfSecrets: the commands that read or make a share or an auditor's key leave no
+// core file, and no other process of their user reads their memory. A command that has no secret is
+// the control.
 func TestNoCoreFilesOfSecrets(t *testing.T) {
 	dir := t.TempDir()
 	program, err := os.Executable()
@@ -111,7 +114,8 @@ func TestNoCoreFilesOfSecrets(t *testing.T) {
 			}
 		}
 	}
-	for path := filepath.Dir(dir); path != "/tmp" && path != "/"; path = filepath.Dir(path) { // else nobody does not come as far
+	// else nobody does not come as far
+	for path := filepath.Dir(dir); path != "/tmp" && path != "/"; path = filepath.Dir(path) {
 		if err := os.Chmod(path, 0o755); err != nil {
 			t.Fatal(err)
 		}

@@ -11,8 +11,8 @@ import (
 	"nightdrop/vault/internal/settings"
 )
 
-// TestDamagedMarkIsMendedByTheJournal: where the journal shows that the ledger is the newest, a high-water mark that does not open is written
-// anew by itself, and the log tells of it.
+// TestDamagedMarkIsMendedByTheJournal: where the journal shows that the ledger is the newest, a
+// high-water mark that does not open is written anew by itself, and the log reports it.
 func TestDamagedMarkIsMendedByTheJournal(t *testing.T) {
 	s := newSite(t)
 	s.serve()()

@@ -125,8 +125,9 @@ func (d *daemonProcess) peak(t *testing.T) int {
 	return 0
 }
 
-// TestUnlockedVaultOutlivesAHostileBroker: whoever owns the relay's host says what they like to the unlocked vault, which stays unlocked,
-// keeps its memory in bounds, dials nobody else, and works with an honest broker as soon as there is one.
+// TestUnlockedVaultOutlivesAHostileBroker: whoever owns the relay's host says what they like to the
+// unlocked vault, which stays unlocked, keeps its memory in bounds, dials nobody else, and works
+// with an honest broker as soon as there is one.
 func TestUnlockedVaultOutlivesAHostileBroker(t *testing.T) {
 	canary, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

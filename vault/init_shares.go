@@ -16,8 +16,9 @@ import (
 	"nightdrop/vault/internal/settings"
 )
 
-// shareFiles checks where the shares go and names their files. It makes nothing unless shares may lie on the vault's
-// own disk: then it makes the directories that are not there. What is dangerous and allowed it says on errOut.
+// shareFiles checks where the shares go and names their files. It makes nothing unless shares may
+// lie on the vault's own disk: then it makes the directories that are not there. What is dangerous
+// and allowed it says on errOut.
 func (o initOptions) shareFiles(errOut io.Writer) ([]string, error) {
 	if o.name == "" || o.shares < 1 || o.threshold < 1 || o.threshold > o.shares {
 		return nil, fmt.Errorf("%w: --name, --shares N and --threshold K from 1 to N are needed", command.ErrUsage)

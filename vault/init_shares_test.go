@@ -12,7 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// onAnotherDisk makes a directory that is not on the disk of the tests' own, which goes with the test.
+// onAnotherDisk makes a directory that is not on the disk of the tests' own, which goes with the
+// test.
 func onAnotherDisk(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "nightdrop-shares-")

@@ -9,7 +9,8 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// inspectCommand is how the daemon has a child process look at a ledger that was not closed properly.
+// inspectCommand is how the daemon has a child process look at a ledger that was not closed
+// properly.
 const inspectCommand = "inspect-ledger"
 
 func newInspectCommand(c console) *cobra.Command {
@@ -28,7 +29,8 @@ func newInspectCommand(c console) *cobra.Command {
 	}
 }
 
-// inspect is the daemon's ledger.Options.Check: a damaged file can exhaust the memory of the process that maps it.
+// inspect is the daemon's ledger.Options.Check: a damaged file can exhaust the memory of the
+// process that maps it.
 func inspect(path string) error {
 	program, err := os.Executable()
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"nightdrop/vault/internal/control"
 )
 
-// TestOrdersWaitForAJournalThatIsAway: orders that come while the journal's directory cannot be used end nothing; they wait, also over a
-// restart, and are done when it is back.
+// TestOrdersWaitForAJournalThatIsAway: orders that come while the journal's directory cannot be
+// used end nothing; they wait, also over a restart, and are done when it is back.
 func TestOrdersWaitForAJournalThatIsAway(t *testing.T) {
 	for name, restart := range map[string]bool{"while it runs": false, "over a restart": true} {
 		t.Run(name, func(t *testing.T) {
@@ -70,7 +70,8 @@ func TestOrdersWaitForAJournalThatIsAway(t *testing.T) {
 	}
 }
 
-// TestJournalPutBackInItsDirectory: a directory that held less at the unlock is believed once what is missing is there again, without a restart.
+// TestJournalPutBackInItsDirectory: a directory that held less at the unlock is believed once what
+// is missing is there again, without a restart.
 func TestJournalPutBackInItsDirectory(t *testing.T) {
 	for name, c := range map[string]struct{ lose, putBack func(s *site, dir string) }{
 		"its disk was not mounted": {

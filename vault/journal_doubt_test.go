@@ -48,8 +48,9 @@ func (s *site) sales() (n int) {
 	return n
 }
 
-// TestOldCopyWithoutItsJournal: with an old copy of the vault's directory and the journal gone, the unlock is no way to have a sale charged
-// twice: nothing is taken or sent before custodians say that the ledger is the newest.
+// TestOldCopyWithoutItsJournal: with an old copy of the vault's directory and the journal gone, the
+// unlock is no way to have a sale charged twice: nothing is taken or sent before custodians say
+// that the ledger is the newest.
 func TestOldCopyWithoutItsJournal(t *testing.T) {
 	for name, lose := range map[string]func(*site, string){
 		settings.OnChannel:   func(s *site, _ string) { s.loseJournal() },
@@ -119,8 +120,8 @@ func TestOldCopyWithoutItsJournal(t *testing.T) {
 	}
 }
 
-// TestStoredAccountsAfterAnUnlockWithoutTheJournal: what was left undone while the journal was away is done when it is back, and no order of a
-// shop's ends the daemon meanwhile.
+// TestStoredAccountsAfterAnUnlockWithoutTheJournal: what was left undone while the journal was away
+// is done when it is back, and no order of a shop's ends the daemon meanwhile.
 func TestStoredAccountsAfterAnUnlockWithoutTheJournal(t *testing.T) {
 	s := newSite(t)
 	stop := s.serve()
@@ -155,7 +156,8 @@ func TestStoredAccountsAfterAnUnlockWithoutTheJournal(t *testing.T) {
 	s.checkLedger()
 }
 
-// TestWhatIsForeignInTheJournalEndsByItself: once somebody has cleared it away, the vault goes on without a restart.
+// TestWhatIsForeignInTheJournalEndsByItself: once somebody has cleared it away, the vault goes on
+// without a restart.
 func TestWhatIsForeignInTheJournalEndsByItself(t *testing.T) {
 	s := newSite(t)
 	dir := s.inBoth()

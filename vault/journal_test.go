@@ -17,7 +17,8 @@ import (
 	"nightdrop/vault/internal/settings"
 )
 
-// snapshot copies the vault's directory, as a snapshot of the host's disk does while the vault runs, without the relay's and the socket's files.
+// snapshot copies the vault's directory, as a snapshot of the host's disk does while the vault
+// runs, without the relay's and the socket's files.
 func (s *site) snapshot() (files map[string][]byte) {
 	s.t.Helper()
 	files = map[string][]byte{}
@@ -41,8 +42,8 @@ func (s *site) restore(files map[string][]byte) {
 	}
 }
 
-// failing runs the daemon until its unlock fails, and returns the exit code of that command, with what it said. A daemon whose unlock fails
-// executes itself again; here it only says that it would.
+// failing runs the daemon until its unlock fails, and returns the exit code of that command, with
+// what it said. A daemon whose unlock fails executes itself again; here it only says that it would.
 func (s *site) failing() (code int, said string) {
 	s.t.Helper()
 	config, err := settings.Load(s.dir)
@@ -61,8 +62,8 @@ func (s *site) failing() (code int, said string) {
 	return code, errOut.String()
 }
 
-// TestRollbackWithinTheMinute: the whole vault's disk is put back to how it was a payment ago. Nothing on that disk can tell; the journal does, at
-// the unlock.
+// TestRollbackWithinTheMinute: the whole vault's disk is put back to how it was a payment ago.
+// Nothing on that disk can tell; the journal does, at the unlock.
 func TestRollbackWithinTheMinute(t *testing.T) {
 	second := t.TempDir()
 	for _, place := range []string{settings.OnChannel, settings.InDirectory} {
@@ -99,8 +100,8 @@ func TestRollbackWithinTheMinute(t *testing.T) {
 	}
 }
 
-// TestStatusSaysWhyNothingIsSent: a vault whose journal cannot be had unlocks, takes commands, sends nothing and says why; one without a
-// journal says what that means.
+// TestStatusSaysWhyNothingIsSent: a vault whose journal cannot be had unlocks, takes commands,
+// sends nothing and says why; one without a journal says what that means.
 func TestStatusSaysWhyNothingIsSent(t *testing.T) {
 	s := newSite(t)
 	s.must(s.broker.Close(t.Context()))

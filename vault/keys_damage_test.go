@@ -13,7 +13,8 @@ import (
 	"nightdrop/vault/internal/control"
 )
 
-// Where slots of sealing.keys begin, and how far apart the two copies of one stand (vault/internal/keyring).
+// Where slots of sealing.keys begin, and how far apart the two copies of one stand
+// (vault/internal/keyring).
 const (
 	pageOfKeys   = 4096
 	slotsOfKeys  = 2 * 5 * pageOfKeys
@@ -32,8 +33,8 @@ func (s *site) flip(name string, places ...int) {
 	s.must(os.WriteFile(path, content, 0o600))
 }
 
-// TestOneFlippedBitInSealingKeys: one bit costs nothing and is told; one in each copy of a key costs that key, and
-// the vault goes on selling.
+// TestOneFlippedBitInSealingKeys: one bit costs nothing and is told; one in each copy of a key
+// costs that key, and the vault goes on selling.
 func TestOneFlippedBitInSealingKeys(t *testing.T) {
 	s := newSite(t)
 	stop := s.serve()

@@ -12,7 +12,8 @@ import (
 	"nightdrop/vault/internal/control"
 )
 
-// lockWait is how long lock waits for the vault to come back, beyond the time that it may take to stop.
+// lockWait is how long lock waits for the vault to come back, beyond the time that it may take to
+// stop.
 const lockWait = 30 * time.Second
 
 func newLockCommand(g *global, c console) *cobra.Command {

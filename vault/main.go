@@ -1,4 +1,5 @@
-// Program vault is the offline host: the daemon that holds the keys and moves the money, and the operators' command line.
+// Program vault is the offline host: the daemon that holds the keys and moves the money, and the
+// operators' command line.
 package main
 
 import (

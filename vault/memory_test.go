@@ -22,14 +22,16 @@ import (
 )
 
 const (
-	memoryRound    = 1000   // payments a round
-	memoryPerBag   = 250    // 3 KB each
-	memoryAnswered = 10_000 // payments that go on to the acquirer and to their results, once all are in the ledger
+	memoryRound  = 1000 // payments a round
+	memoryPerBag = 250  // 3 KB each
+	// payments that go on to the acquirer and to their results, once all are in the ledger
+	memoryAnswered = 10_000
 )
 
-// BenchmarkMemory takes payments through intake into the ledger, 1,000 a round; then the engine authorises 10,000 of them and the
-// outbox answers, beside the backlog of the rest. Metrics: heap-MB, what stays on the Go heap (10^6 bytes, after a collection),
-// and peak-MB, the most that lay there at any time. ops/bench runs it with -benchtime=200x, for 200,000 payments.
+// BenchmarkMemory takes payments through intake into the ledger, 1,000 a round; then the engine
+// authorises 10,000 of them and the outbox answers, beside the backlog of the rest. Metrics:
+// heap-MB, what stays on the Go heap (10^6 bytes, after a collection), and peak-MB, the most that
+// lay there at any time. ops/bench runs it with -benchtime=200x, for 200,000 payments.
 func BenchmarkMemory(b *testing.B) {
 	m := newMemoryVault(b)
 	peak := watchHeap(b)
@@ -107,7 +109,8 @@ func (m *memoryVault) must(err error) {
 	}
 }
 
-// sell seals rounds of sales until ctx ends, one ahead: for an older Tink and without codes, which is quickest.
+// sell seals rounds of sales until ctx ends, one ahead: for an older Tink and without codes, which
+// is quickest.
 func (m *memoryVault) sell(ctx context.Context) {
 	for {
 		sealed := make([][]byte, memoryRound)

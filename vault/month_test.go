@@ -90,7 +90,8 @@ func order(operation, rest string) string {
 	return `{"operation":"` + operation + `","reference":"order ` + operation + `"` + rest + `}`
 }
 
-// sell takes one payment of each kind and waits until all of them wait for the end of the day. It returns their ids by name.
+// sell takes one payment of each kind and waits until all of them wait for the end of the day. It
+// returns their ids by name.
 func (m *month) sell() map[string]string {
 	m.t.Helper()
 	ids := m.send(
@@ -116,8 +117,8 @@ func (m *month) sell() map[string]string {
 	return all
 }
 
-// TestMonthsEnd runs a month's end by the command line alone: every kind of payment, both kinds of batches, the bank's file and its
-// answer, the acquirer's listing, and the reports.
+// TestMonthsEnd runs a month's end by the command line alone: every kind of payment, both kinds of
+// batches, the bank's file and its answer, the acquirer's listing, and the reports.
 func TestMonthsEnd(t *testing.T) {
 	m := newMonth(t)
 	stop := m.begin()
@@ -215,7 +216,8 @@ func (m *month) closeAndSettle() control.Settlement {
 	return settled
 }
 
-// checkComparison holds the acquirer's listing, sound and then without its last line, against the card batch.
+// checkComparison holds the acquirer's listing, sound and then without its last line, against the
+// card batch.
 func (m *month) checkComparison(settled control.Settlement) {
 	m.t.Helper()
 	batch := settled.Batches[slices.IndexFunc(settled.Batches, func(b control.Batch) bool { return b.Method == book.MethodCard })]
@@ -338,7 +340,8 @@ func (m *month) checkReports(settled control.Settlement) {
 	}
 }
 
-// deaf listens before an acquirer's host and lets through nothing that is not about the line itself (0800).
+// deaf listens before an acquirer's host and lets through nothing that is not about the line itself
+// (0800).
 func deaf(t *testing.T, host string) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -382,7 +385,8 @@ func passNetwork(server io.WriteCloser, client io.Reader) {
 	}
 }
 
-// TestAPersonDecides: a payment of which the acquirer never says anything waits for a person, who says what became of it.
+// TestAPersonDecides: a payment of which the acquirer never says anything waits for a person, who
+// says what became of it.
 func TestAPersonDecides(t *testing.T) {
 	s := newSite(t)
 	s.configure(map[string]string{s.acquirer.Addr(): deaf(t, s.acquirer.Addr()), `answer_timeout = "20s"`: `answer_timeout = "100ms"`,
@@ -411,7 +415,8 @@ func TestAPersonDecides(t *testing.T) {
 		{5, []string{ids[0], "--merchant", "shop-9", "--as", "reversed", "--reason", "so he said"}},
 		{0, []string{ids[0], "--as", "reversed", "--reason", "acquirer, call 4711: never charged"}},
 		{0, []string{ids[1], "--merchant", "shop-1", "--as", "approved", "--reason", "acquirer, call 4711: charged"}},
-		{5, []string{ids[0], "--as", "approved", "--reason", "acquirer, call 4712"}}, // it is manual no more
+		// it is manual no more
+		{5, []string{ids[0], "--as", "approved", "--reason", "acquirer, call 4712"}},
 		{6, []string{ids[0], "--merchant", "shop-1", "--as", "approved", "--reason", "acquirer, call 4712"}},
 	} {
 		if code, _ := s.command(append([]string{"payment", "resolve"}, test.args...)...); code != test.code {
@@ -455,14 +460,16 @@ func (m *site) correctsAWord(id string) {
 	}
 }
 
-// TestReportOfMoreThanAPage: rows come page by page, each payment once, those of other batches left out.
+// TestReportOfMoreThanAPage: rows come page by page, each payment once, those of other batches left
+// out.
 func TestReportOfMoreThanAPage(t *testing.T) {
 	s := newSite(t)
 	stop := s.serve()
 	s.enrol()
 	const bags, each = 4, 150
 	sale := draft{order: order("sale", `,"amount":1999,"currency":"USD"`), account: aCard}
-	declined := draft{order: order("sale", `,"amount":19,"currency":"XXX"`), account: aCard} // of no batch
+	// of no batch
+	declined := draft{order: order("sale", `,"amount":19,"currency":"XXX"`), account: aCard}
 	for range bags {
 		s.send(slices.Concat(slices.Repeat([]draft{sale}, each), []draft{declined})...)
 	}

@@ -79,7 +79,8 @@ func runPaymentList(ctx context.Context, opts paymentListOptions, client *contro
 	payments := []control.Payment{}
 	stages := book.Stages[:]
 	if query.Stage != "" || query.Batch == 0 {
-		stages = []book.Stage{query.Stage} // of a batch the vault lists stage by stage; everything else in the order of arrival
+		// of a batch the vault lists stage by stage; everything else in the order of arrival
+		stages = []book.Stage{query.Stage}
 	}
 	for _, stage := range stages {
 		query.Stage = stage

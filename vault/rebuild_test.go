@@ -74,8 +74,9 @@ func (s *site) edit(how func(b *bbolt.Tx) error) {
 	s.must(db.Close())
 }
 
-// TestUnlockRefusesWhatItCannotRebuild: a newer ledger is refused by name, one of a build too old by name, and a damaged older one with what
-// to do; each stays as it is, and the vault is locked again.
+// TestUnlockRefusesWhatItCannotRebuild: a newer ledger is refused by name, one of a build too old
+// by name, and a damaged older one with what to do; each stays as it is, and the vault is locked
+// again.
 func TestUnlockRefusesWhatItCannotRebuild(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -116,7 +117,8 @@ func TestUnlockRefusesWhatItCannotRebuild(t *testing.T) {
 	}
 }
 
-// TestRebuildAtUnlockIsKilled kills the daemon at any moment while it rebuilds the older ledger: the next unlock makes it whole.
+// TestRebuildAtUnlockIsKilled kills the daemon at any moment while it rebuilds the older ledger:
+// the next unlock makes it whole.
 func TestRebuildAtUnlockIsKilled(t *testing.T) {
 	s := layBefore(t)
 	s.offline()
@@ -150,7 +152,8 @@ func TestRebuildAtUnlockIsKilled(t *testing.T) {
 	}
 }
 
-// TestUnlockRebuildsWhenAsked: --rebuild makes a ledger of the current format anew, says where the one before is and tells the log.
+// TestUnlockRebuildsWhenAsked: --rebuild makes a ledger of the current format anew, says where the
+// one before is and tells the log.
 func TestUnlockRebuildsWhenAsked(t *testing.T) {
 	s := layBefore(t)
 	s.offline()

@@ -13,7 +13,8 @@ import (
 	"nightdrop/vault/internal/control"
 )
 
-// needsNumbers has the vault speak the built-in dialect to a host that wants the card's number again for a refund.
+// needsNumbers has the vault speak the built-in dialect to a host that wants the card's number
+// again for a refund.
 func (s *site) needsNumbers() {
 	s.t.Helper()
 	builtIn, err := os.ReadFile(filepath.Join("internal", "acquirer", "iso8583", "ascii1987.json"))
@@ -46,8 +47,8 @@ func (s *site) settledSale() string {
 	return payments[0].ID
 }
 
-// guess sends refunds of a payment to n card numbers behind 424242******4242, the first after so many, and counts
-// how they are rejected.
+// guess sends refunds of a payment to n card numbers behind 424242******4242, the first after so
+// many, and counts how they are rejected.
 func (s *site) guess(of string, after, n int) map[envelope.Code]int {
 	s.t.Helper()
 	var drafts []draft
@@ -82,8 +83,8 @@ func (s *site) guess(of string, after, n int) map[envelope.Code]int {
 	return counts
 }
 
-// TestRefundIsNoOracle: whoever holds a shop's signing key tries 1,500 numbers behind a masked result. Three are
-// compared; the count outlives a restart of the vault, and what it wrote replays.
+// TestRefundIsNoOracle: whoever holds a shop's signing key tries 1,500 numbers behind a masked
+// result. Three are compared; the count outlives a restart of the vault, and what it wrote replays.
 func TestRefundIsNoOracle(t *testing.T) {
 	s := newSite(t)
 	s.needsNumbers()
@@ -119,8 +120,8 @@ func TestRefundIsNoOracle(t *testing.T) {
 	s.checkLedger()
 }
 
-// TestRefundByReferenceTakesNoAccount: where the acquirer needs no number, none is compared: the right one is
-// refused like any other.
+// TestRefundByReferenceTakesNoAccount: where the acquirer needs no number, none is compared: the
+// right one is refused like any other.
 func TestRefundByReferenceTakesNoAccount(t *testing.T) {
 	s := newSite(t)
 	stop := s.serve()

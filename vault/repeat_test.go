@@ -15,8 +15,8 @@ import (
 	"nightdrop/vault/internal/control"
 )
 
-// deafLine is a line to the acquirer's host on which, while it is deaf, messages about payments go in and none of
-// them comes out at the other end; echo tests do.
+// deafLine is a line to the acquirer's host on which, while it is deaf, messages about payments go
+// in and none of them comes out at the other end; echo tests do.
 type deafLine struct {
 	listener net.Listener
 	to       string
@@ -128,9 +128,9 @@ func (s *site) stages() (stages map[book.Stage]int, all []control.Payment) {
 	return stages, all
 }
 
-// TestHostThatIsSilentForAWhile takes messages and answers none, though it echoes: no more than a handful of sales is
-// sent to it, none is left to a person however often its reversal is repeated, status tells, a person ends one, and
-// when the host answers again the rest goes on.
+// TestHostThatIsSilentForAWhile takes messages and answers none, though it echoes: no more than a
+// handful of sales is sent to it, none is left to a person however often its reversal is repeated,
+// status tells, a person ends one, and when the host answers again the rest goes on.
 func TestHostThatIsSilentForAWhile(t *testing.T) {
 	s, line, stop := deafSite(t, "24h")
 	line.set(true)

@@ -13,7 +13,8 @@ import (
 	"nightdrop/vault/internal/control"
 )
 
-// chain is the digests that the relay's results name and have, and whether they are an unbroken chain.
+// chain is the digests that the relay's results name and have, and whether they are an unbroken
+// chain.
 func (s *site) chain() (serials int, whole bool) {
 	notes, err := s.relay.Results(s.t.Context(), "shop-1", 0, 100)
 	if err != nil {
@@ -30,8 +31,8 @@ func (s *site) chain() (serials int, whole bool) {
 	return len(notes), true
 }
 
-// RESULTS vanishes from the relay's disk under a vault that had every ack: the shop's chain is made whole, by the
-// same bytes, and people learn of it.
+// RESULTS vanishes from the relay's disk under a vault that had every ack: the shop's chain is made
+// whole, by the same bytes, and people learn of it.
 func TestLostResultsArePublishedAgainByTheDaemon(t *testing.T) {
 	s := newSite(t)
 	stop := s.serve()

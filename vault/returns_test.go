@@ -17,7 +17,8 @@ import (
 	"nightdrop/vault/internal/control"
 )
 
-// answered is one entry of a bank's answer file, as a bank writes it: a return, a notice of change (code C01 to C99), or with code "" a new credit.
+// answered is one entry of a bank's answer file, as a bank writes it: a return, a notice of change
+// (code C01 to C99), or with code "" a new credit.
 type answered struct {
 	trace  string // of the entry that it answers
 	code   string
@@ -33,7 +34,8 @@ type bankBatch struct {
 	company string // "": the shop's
 }
 
-// bankFile writes a file whose control records hold: origin and destination are those of newMonth where they are "".
+// bankFile writes a file whose control records hold: origin and destination are those of newMonth
+// where they are "".
 func bankFile(origin, destination string, batches ...bankBatch) []byte {
 	if origin == "" {
 		origin, destination = " 231380104", " 121042882"
@@ -140,7 +142,8 @@ func returnOf(p control.Payment, code string) answered {
 	return answered{trace: p.Entry, code: code, amount: p.Amount}
 }
 
-// importing imports a file by the command line and returns its exit code and what is told of it. The file stays as it was.
+// importing imports a file by the command line and returns its exit code and what is told of it.
+// The file stays as it was.
 func (r *returns) importing(file []byte) (code int, told control.Import) {
 	r.t.Helper()
 	path := filepath.Join(r.t.TempDir(), "returns.ach")
@@ -202,7 +205,8 @@ func TestFilesAsBanksWriteThem(t *testing.T) {
 	r.checkLedger()
 }
 
-// TestAnOddItemStopsNothing: what is ours beside it is taken, it is listed with its record and why, the log has both, and the exit code is 1.
+// TestAnOddItemStopsNothing: what is ours beside it is taken, it is listed with its record and why,
+// the log has both, and the exit code is 1.
 func TestAnOddItemStopsNothing(t *testing.T) {
 	r, stop := newReturns(t, 12)
 	for name, c := range map[string]struct {
@@ -255,7 +259,8 @@ func TestAnOddItemStopsNothing(t *testing.T) {
 	r.checkLedger()
 }
 
-// TestFilesOfOtherBanks: the control records hold and a trace number fits, but the bank, the addressee or the company is another: nothing is taken.
+// TestFilesOfOtherBanks: the control records hold and a trace number fits, but the bank, the
+// addressee or the company is another: nothing is taken.
 func TestFilesOfOtherBanks(t *testing.T) {
 	r, stop := newReturns(t, 1)
 	p := r.next()
@@ -278,7 +283,8 @@ func TestFilesOfOtherBanks(t *testing.T) {
 	r.checkLedger()
 }
 
-// TestNoticesByTheCommandLine: two notices of one entry, one without its data, are both told, and once.
+// TestNoticesByTheCommandLine: two notices of one entry, one without its data, are both told, and
+// once.
 func TestNoticesByTheCommandLine(t *testing.T) {
 	r, stop := newReturns(t, 1)
 	p := r.next()
@@ -301,8 +307,8 @@ func TestNoticesByTheCommandLine(t *testing.T) {
 	r.checkLedger()
 }
 
-// TestReturnsByHand: what the bank told otherwise is recorded with its evidence; its file is then a repeat, another reason is listed, and R61 to R77
-// return nothing.
+// TestReturnsByHand: what the bank told otherwise is recorded with its evidence; its file is then a
+// repeat, another reason is listed, and R61 to R77 return nothing.
 func TestReturnsByHand(t *testing.T) {
 	r, stop := newReturns(t, 2)
 	p, other := r.next(), r.next()
@@ -354,7 +360,8 @@ func TestReturnsByHand(t *testing.T) {
 	r.checkLedger()
 }
 
-// TestAWithheldRefundSaysWhy: a refund that waits when its sale comes back is not sent, and its code is the return's.
+// TestAWithheldRefundSaysWhy: a refund that waits when its sale comes back is not sent, and its
+// code is the return's.
 func TestAWithheldRefundSaysWhy(t *testing.T) {
 	r, stop := newReturns(t, 1)
 	p := r.next()

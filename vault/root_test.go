@@ -25,7 +25,8 @@ func testConsole() console {
 	return console{in: strings.NewReader(""), out: &bytes.Buffer{}, errOut: &bytes.Buffer{}, now: time.Now}
 }
 
-// TestEveryCommandIsExplained: --help has an example, and every reading command has --json (specification 9).
+// TestEveryCommandIsExplained: --help has an example, and every reading command has --json
+// (specification 9).
 func TestEveryCommandIsExplained(t *testing.T) {
 	seen := 0
 	var visit func(cmd *cobra.Command)

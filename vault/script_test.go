@@ -26,7 +26,8 @@ import (
 const clockFile = "NIGHTDROP_TEST_CLOCK"
 
 func TestMain(m *testing.M) {
-	// A daemon in a test has its own program look at an unclean ledger, and that program is the tests'.
+	// A daemon in a test has its own program look at an unclean ledger, and that program is the
+	// tests'.
 	if len(os.Args) > 1 && os.Args[1] == inspectCommand {
 		os.Exit(run(context.Background(), os.Args[1:], console{in: os.Stdin, out: os.Stdout, errOut: os.Stderr, now: time.Now}))
 	}
@@ -90,8 +91,8 @@ func marked(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// made: makes a vault of 2 of 3 shares in v, its shares in custodian/1 to 3, configured for a channel and an acquirer that are not there;
-// PIN is its verifier key.
+// made: makes a vault of 2 of 3 shares in v, its shares in custodian/1 to 3, configured for a
+// channel and an acquirer that are not there; PIN is its verifier key.
 func made(ts *testscript.TestScript, _ bool, args []string) {
 	share := ts.Getenv("SHARE")
 	to := strings.Join([]string{share + "/1", share + "/2", share + "/3"}, ",")

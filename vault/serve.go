@@ -54,7 +54,8 @@ func runServe(ctx context.Context, s settings.Settings, c console, logger *slog.
 	if err := harden(); err != nil {
 		return err
 	}
-	signal.Ignore(unix.SIGXFSZ) // a limit of files' sizes fails a write, as a full disk does; it kills nothing half way
+	// a limit of files' sizes fails a write, as a full disk does; it kills nothing half way
+	signal.Ignore(unix.SIGXFSZ)
 	err := daemon.Serve(ctx, daemonConfig(s, c.now, logger))
 	if errors.Is(err, daemon.ErrRelock) {
 		logger.Info("starting anew, locked")
@@ -79,15 +80,16 @@ func harden() error {
 	return nil
 }
 
-// hardened has a command, and those below it that say nothing else, keep its memory to itself before it reads or makes a secret: a
-// share, or an auditor's key.
+// hardened has a command, and those below it that say nothing else, keep its memory to itself
+// before it reads or makes a secret: a share, or an auditor's key.
 func hardened(cmd *cobra.Command) *cobra.Command {
 	cmd.PersistentPreRunE = func(*cobra.Command, []string) error { return harden() }
 	return cmd
 }
 
-// relock executes the program again with the same arguments: a fresh process is the only memory that holds no keys. It
-// returns only where that fails; the process then ends, which forgets as well.
+// relock executes the program again with the same arguments: a fresh process is the only memory
+// that holds no keys. It returns only where that fails; the process then ends, which forgets as
+// well.
 func relock() error {
 	path, err := os.Executable()
 	if err != nil {

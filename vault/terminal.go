@@ -12,15 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hiddenTerminal is a terminal that shows nothing of what is typed, for secrets. It is for one goroutine.
+// hiddenTerminal is a terminal that shows nothing of what is typed, for secrets. It is for one
+// goroutine.
 type hiddenTerminal struct {
 	fd     int
 	before unix.Termios
 }
 
 const (
-	// quiet is how long nothing more must come before what was pasted is taken to be over: terminals write a paste
-	// within milliseconds, and one through a slow line in pieces.
+	// quiet is how long nothing more must come before what was pasted is taken to be over:
+	// terminals write a paste within milliseconds, and one through a slow line in pieces.
 	quiet = 300 * time.Millisecond
 	// maxDrain bounds the wait for a paste to be over: somebody may lean on a key.
 	maxDrain = 5 * time.Second
@@ -49,7 +50,8 @@ func hide(file *os.File) (*hiddenTerminal, error) {
 func (t *hiddenTerminal) show() {
 	t.drain()
 	// TCSETSF throws away what came since, in the same step as the echo comes back.
-	_ = unix.IoctlSetTermios(t.fd, unix.TCSETSF, &t.before) // it may be gone: there is nobody to tell
+	// it may be gone: there is nobody to tell
+	_ = unix.IoctlSetTermios(t.fd, unix.TCSETSF, &t.before)
 }
 
 // drain throws away what was typed or pasted and not read, until nothing more comes.
@@ -94,8 +96,8 @@ func (t *hiddenTerminal) raw() (restore func(), err error) {
 	return func() { _ = unix.IoctlSetTermios(t.fd, unix.TCSETS, state) }, nil // as above
 }
 
-// line reads a line without its end and white space around it. It ends with ctx's error, and with io.EOF where the
-// terminal is gone. The caller clears the line.
+// line reads a line without its end and white space around it. It ends with ctx's error, and with
+// io.EOF where the terminal is gone. The caller clears the line.
 func (t *hiddenTerminal) line(ctx context.Context) ([]byte, error) {
 	buffer := make([]byte, maxShareBytes) // the kernel gives at most 4,095 bytes of a line
 	for ctx.Err() == nil {

@@ -162,7 +162,8 @@ func mistyped(share string) string {
 	return share[:at] + string(rune('0'+(share[at]-'0'+1)%8)) + share[at+1:]
 }
 
-// TestAMistypedShareIsAskedForAgain: by its number; what was given before stands; and a vault is unlocked at the end.
+// TestAMistypedShareIsAskedForAgain: by its number; what was given before stands; and a vault is
+// unlocked at the end.
 func TestAMistypedShareIsAskedForAgain(t *testing.T) {
 	s, shares := served(t)
 	p := newTerminal(t)
@@ -201,8 +202,8 @@ func TestAMistypedShareIsAskedForAgain(t *testing.T) {
 	}
 }
 
-// TestWhatIsPastedReachesNoShell: several lines at once, the first of them bad, or more than are asked for, or none
-// asked for at all.
+// TestWhatIsPastedReachesNoShell: several lines at once, the first of them bad, or more than are
+// asked for, or none asked for at all.
 func TestWhatIsPastedReachesNoShell(t *testing.T) {
 	s, shares := served(t)
 	all := strings.Join(shares, "\n") + "\nhalf a line of " + shares[0]

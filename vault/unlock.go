@@ -113,8 +113,9 @@ func runUnlock(ctx context.Context, opts unlockOptions, client *control.Client, 
 	return client.Unlock(ctx, linesOf(shares), opts.asked())
 }
 
-// promptAndUnlock asks for the shares. From before the first question until the answer to the last is known, nothing
-// that is typed or pasted is shown, and what nobody read of it is thrown away: a shell would keep it in its history.
+// promptAndUnlock asks for the shares. From before the first question until the answer to the last
+// is known, nothing that is typed or pasted is shown, and what nobody read of it is thrown away: a
+// shell would keep it in its history.
 func promptAndUnlock(ctx context.Context, opts unlockOptions, client *control.Client, file *os.File, errOut io.Writer) (control.Unlocked, error) {
 	terminal, err := hide(file)
 	if err != nil {

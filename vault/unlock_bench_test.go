@@ -13,9 +13,11 @@ import (
 	"nightdrop/vault/internal/settle"
 )
 
-// BenchmarkUnlock takes payments into a ledger, 1,000 a round, and then unlocks it, its file in memory: clean-s is the seconds from the last share
-// until the first authorisation leaves, after a proper stop; killed-s is the same after a kill, beyond the inspection of the file, which reads
-// inspected-MB/s (10^6 bytes); checked/s is how many payments a second `vault check` proves. ops/bench runs it with -benchtime=200x.
+// BenchmarkUnlock takes payments into a ledger, 1,000 a round, and then unlocks it, its file in
+// memory: clean-s is the seconds from the last share until the first authorisation leaves, after a
+// proper stop; killed-s is the same after a kill, beyond the inspection of the file, which reads
+// inspected-MB/s (10^6 bytes); checked/s is how many payments a second `vault check` proves.
+// ops/bench runs it with -benchtime=200x.
 func BenchmarkUnlock(b *testing.B) {
 	m := newMemoryVault(b)
 	selling, stop := context.WithCancel(b.Context())
@@ -42,7 +44,7 @@ func BenchmarkUnlock(b *testing.B) {
 	m.reopen(path)
 }
 
-// firstRequest tells when the first authorisation leaves.
+// firstRequest says when the first authorisation leaves.
 type firstRequest struct {
 	hostAtOnce
 	left chan time.Time

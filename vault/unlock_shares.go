@@ -81,8 +81,8 @@ func readShare(path string) ([]byte, error) {
 	return bytes.TrimSpace(text.WithoutMark(share)), nil
 }
 
-// ownersAlone fails for a file that others than its owner may read or write, and says what to do about that. What is
-// no regular file, such as a pipe, has no readers but those who hold it.
+// ownersAlone fails for a file that others than its owner may read or write, and says what to do
+// about that. What is no regular file, such as a pipe, has no readers but those who hold it.
 func ownersAlone(f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {
@@ -100,10 +100,11 @@ func ownersAlone(f *os.File) error {
 		info.Mode().Perm(), remedy, fs.ErrPermission)
 }
 
-// withoutModes reports whether a file lies where all files have the mode that the mount was given: FAT, exFAT, NTFS
-// or another by FUSE, SMB.
+// withoutModes reports whether a file lies where all files have the mode that the mount was given:
+// FAT, exFAT, NTFS or another by FUSE, SMB.
 func withoutModes(f *os.File) bool {
-	const exfat, fuseBlock, ntfs3 = 0x2011BAB0, 0x65735546, 0x7366746e // linux/magic.h; both FUSE kinds have one number
+	// linux/magic.h; both FUSE kinds have one number
+	const exfat, fuseBlock, ntfs3 = 0x2011BAB0, 0x65735546, 0x7366746e
 	var s unix.Statfs_t
 	if unix.Fstatfs(int(f.Fd()), &s) != nil {
 		return false
@@ -142,8 +143,9 @@ func isWrongShare(err error) bool {
 	return ok && refused.Code == control.CodeNotAllowed
 }
 
-// promptShares asks for as many shares as are needed. Each is checked before the next is asked for; a wrong one is
-// asked for again by its number, after the rest of what was typed or pasted with it is thrown away.
+// promptShares asks for as many shares as are needed. Each is checked before the next is asked for;
+// a wrong one is asked for again by its number, after the rest of what was typed or pasted with it
+// is thrown away.
 func promptShares(ctx context.Context, client *control.Client, t *hiddenTerminal, out io.Writer, needed int) (shares []givenShare, err error) {
 	given := map[int]bool{}
 	for len(shares) < needed {

@@ -1,5 +1,6 @@
-// Package authority is a certificate authority for tests, trials and training: it makes the certificates of a relay, its
-// channel, a vault and the simulator of one trial. Its own key lies beside them in clear, so nothing real may trust it.
+// Package authority is a certificate authority for tests, trials and training: it makes the
+// certificates of a relay, its channel, a vault and the simulator of one trial. Its own key lies
+// beside them in clear, so nothing real may trust it.
 package authority
 
 import (
@@ -26,7 +27,8 @@ import (
 const (
 	authorityLife   = 366 * 24 * time.Hour
 	certificateLife = 90 * 24 * time.Hour
-	renewBefore     = 31 * 24 * time.Hour // hosts warn of one that is nearer to its end: Open and Issue make it anew
+	// hosts warn of one that is nearer to its end: Open and Issue make it anew
+	renewBefore = 31 * 24 * time.Hour
 )
 
 // ErrForeign is returned where a directory holds a ca.pem without the key that signs for it.
@@ -41,8 +43,9 @@ type Authority struct {
 // Path is the PEM file of the authority's own certificate, which the others are verified with.
 func (a *Authority) Path() string { return filepath.Join(a.dir, "ca.pem") }
 
-// Open opens the authority of dir. Where there is none it is made, ca.pem and ca.key, and its directories of mode 0700; one
-// that expires within a month is replaced, so that what it has issued must be issued anew. It fails with [ErrForeign].
+// Open opens the authority of dir. Where there is none it is made, ca.pem and ca.key, and its
+// directories of mode 0700; one that expires within a month is replaced, so that what it has issued
+// must be issued anew. It fails with [ErrForeign].
 func Open(dir string) (*Authority, error) {
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -69,9 +72,10 @@ func Open(dir string) (*Authority, error) {
 	return a, err
 }
 
-// Issue makes NAME.pem and NAME.key, good for a server under the names and addresses of hosts (loopback, localhost and NAME
-// besides) and for a client, and reports whether it did: one that the authority has signed for all of hosts, and that is good
-// for another month, stays; so does none of which only half was written.
+// Issue makes NAME.pem and NAME.key, good for a server under the names and addresses of hosts
+// (loopback, localhost and NAME besides) and for a client, and reports whether it did: one that the
+// authority has signed for all of hosts, and that is good for another month, stays; so does none of
+// which only half was written.
 func (a *Authority) Issue(name string, hosts ...string) (made bool, err error) {
 	template := &x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, KeyUsage: x509.KeyUsageDigitalSignature,
@@ -114,7 +118,8 @@ func load(dir, name string) (tls.Certificate, error) {
 	return pair, nil
 }
 
-// issue makes NAME.key and NAME.pem of a template, signed by an authority or, without one, by itself.
+// issue makes NAME.key and NAME.pem of a template, signed by an authority or, without one, by
+// itself.
 func issue(dir, name string, template *x509.Certificate, life time.Duration, by *tls.Certificate) (pair tls.Certificate, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

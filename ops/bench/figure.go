@@ -10,11 +10,13 @@ import (
 
 // figure is one line of output.
 type figure struct {
-	name   string
-	unit   string // of the value
-	from   source
-	value  string  // the metric of from that is shown
-	ratio  string  // the metric that is judged: at least target, or with atMost at most; "" where the value is judged: at most target
+	name  string
+	unit  string // of the value
+	from  source
+	value string // the metric of from that is shown
+	// the metric that is judged: at least target, or with atMost at most; "" where the value is
+	// judged: at most target
+	ratio  string
 	target float64 // of the ratio, or of the value; 0: the figure is told, not judged
 	atMost bool    // the ratio is the better the smaller
 }
@@ -25,20 +27,25 @@ var figures = []figure{
 	{name: "relay-ingest", unit: "posts/s", from: ingest, value: "posts/s", ratio: "of-instant", target: 0.7},
 	// Bags must be worth it, against the same relay with one synchronous publish for each envelope.
 	{name: "relay-vs-publish", unit: "posts/s", from: ingest, value: "posts/s", ratio: "of-single", target: 1.5},
-	// What checks, signature, receipt and HTTP cost beside what bags gain, against bare publishes without any relay.
+	// What checks, signature, receipt and HTTP cost beside what bags gain, against bare publishes
+	// without any relay.
 	{name: "relay-vs-bare-publish", unit: "posts/s", from: ingest, value: "posts/s", ratio: "of-publish"},
-	// Opening is the vault's work; everything else, the commit included, may take as long as two thirds of it.
+	// Opening is the vault's work; everything else, the commit included, may take as long as two
+	// thirds of it.
 	{name: "vault-intake", unit: "envelopes/s", from: intake, value: "envelopes/s", ratio: "ratio", target: 0.6},
 	// The relay runs on the smallest machine there is, whatever the internet does.
 	{name: "relay-memory", unit: "MB", from: relayMemory, value: "peak-MB", target: 150},
 	// The vault's memory does not grow with its history.
 	{name: "vault-memory", unit: "MB", from: vaultMemory, value: "heap-MB", target: 200},
 	{name: "vault-memory-peak", unit: "MB", from: vaultMemory, value: "peak-MB", target: 200},
-	// Logging each intent before it leaves, and its answer, may not cost much against a client that keeps nothing.
+	// Logging each intent before it leaves, and its answer, may not cost much against a client that
+	// keeps nothing.
 	{name: "authorise", unit: "authorisations/s", from: authorise, value: "authorisations/s", ratio: "ratio", target: 0.6},
-	// The same of a host that answers at once: what opening accounts and two commits cost beside bare messages, on this machine's processors.
+	// The same of a host that answers at once: what opening accounts and two commits cost beside
+	// bare messages, on this machine's processors.
 	{name: "authorise-at-once", unit: "authorisations/s", from: authorise, value: "at-once/s", ratio: "at-once-ratio"},
-	// Encoding, sealing and hashing an event for auditors is little beside opening the envelope that it tells of.
+	// Encoding, sealing and hashing an event for auditors is little beside opening the envelope
+	// that it reports.
 	{name: "log-append", unit: "envelopes/s", from: logAppend, value: "envelopes/s", ratio: "ratio", target: 0.85},
 	// What proves absence and age costs little of taking an envelope.
 	{name: "absence", unit: "envelopes/s", from: absence, value: "envelopes/s", ratio: "ratio", target: 0.9},
@@ -51,15 +58,18 @@ var figures = []figure{
 	{name: "check", unit: "payments/s", from: unlock, value: "checked/s", ratio: "checked/s"},
 	// The log leaves the host before the money does; many wait for it together.
 	{name: "journal", unit: "authorisations/s", from: journal, value: "authorisations/s", ratio: "ratio", target: 0.8},
-	// A payment of a large settlement takes hardly longer than one of a small one: nothing looks at all of them for each.
+	// A payment of a large settlement takes hardly longer than one of a small one: nothing looks at
+	// all of them for each.
 	{name: "settle", unit: "us/payment", from: settle, value: "us/payment", ratio: "ratio", target: 1.3, atMost: true},
 	// A month's largest settlement file is streamed, not held.
 	{name: "nacha-memory", unit: "MB", from: nachaFile, value: "peak-MB", target: 300},
 	// Hashing every leaf, tile and body of an exported log, without a key.
 	{name: "audit-verify", unit: "entries/s", from: replayed, value: "verified/s"},
-	// Decoding, folding and counting may cost three times what opening the log's sealed bytes and hashing what must be hashed do.
+	// Decoding, folding and counting may cost three times what opening the log's sealed bytes and
+	// hashing what must be hashed do.
 	{name: "audit-replay", unit: "entries/s", from: replayed, value: "entries/s", ratio: "ratio", target: 0.25},
-	// The same beside AES-GCM under one key that is ready and no tree: what a log would cost whose entries had no keys of their own and no proofs.
+	// The same beside AES-GCM under one key that is ready and no tree: what a log would cost whose
+	// entries had no keys of their own and no proofs.
 	{name: "audit-replay-plain", unit: "entries/s", from: replayed, value: "entries/s", ratio: "of-plain"},
 	// An auditor's laptop replays ten times the log in hardly more memory.
 	{name: "audit-replay-memory", unit: "MB", from: replayed, value: "peak-MB", ratio: "growth", target: 1.3, atMost: true},
@@ -105,7 +115,7 @@ func (f figure) read(m metrics) (line, error) {
 
 func bad(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) || v <= 0 }
 
-// met tells whether the target is.
+// met reports whether the target is.
 func (f figure) met(l line) bool {
 	switch {
 	case f.target == 0:
@@ -129,11 +139,13 @@ type bench struct {
 }
 
 var (
-	errNoFigure = errors.New("no such figure")                 // is returned when --only names none
-	errMissed   = errors.New("a figure has missed its target") // is returned when everything was measured
+	errNoFigure = errors.New("no such figure") // is returned when --only names none
+	// is returned when everything was measured
+	errMissed = errors.New("a figure has missed its target")
 )
 
-// run measures and prints the figures, or only the one of that name. It goes on after a figure that fails.
+// run measures and prints the figures, or only the one of that name. It goes on after a figure that
+// fails.
 func (b *bench) run(ctx context.Context, only string) error {
 	b.measured = map[string]metrics{}
 	var all []error

@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// TestEveryFigure measures everything, as little as it can: the real benchmarks and the real processes, and a line for each figure.
+// TestEveryFigure measures everything, as little as it can: the real benchmarks and the real
+// processes, and a line for each figure.
 func TestEveryFigure(t *testing.T) {
 	bin := t.TempDir()
 	build := exec.Command("go", "build", "-o", bin, "nightdrop/relay", "nightdrop/vault", "nightdrop/ops/storefront", "nightdrop/ops/simulator")

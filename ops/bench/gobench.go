@@ -23,7 +23,8 @@ var (
 	replayed    = goBenchmark("nightdrop/vault/internal/replay", "BenchmarkReplay", 1, 1)
 )
 
-// goBenchmark is a source that runs one Go benchmark of a package for so many rounds, or for those of a brief run.
+// goBenchmark is a source that runs one Go benchmark of a package for so many rounds, or for those
+// of a brief run.
 func goBenchmark(pkg, name string, rounds, brief int) source {
 	return source{name: name + " of " + pkg, measure: func(ctx context.Context, b *bench) (metrics, error) {
 		n := rounds
@@ -43,8 +44,8 @@ func goBenchmark(pkg, name string, rounds, brief int) source {
 	}}
 }
 
-// parseBenchmark reads the metrics from the one result line of a benchmark: its name, the number of rounds, then values, each
-// followed by its unit. (golang.org/design/14313-benchmark-format)
+// parseBenchmark reads the metrics from the one result line of a benchmark: its name, the number of
+// rounds, then values, each followed by its unit. (golang.org/design/14313-benchmark-format)
 func parseBenchmark(name, output string) (metrics, error) {
 	for text := range strings.Lines(output) {
 		fields := strings.Fields(text)
@@ -64,7 +65,8 @@ func parseBenchmark(name, output string) (metrics, error) {
 	return nil, fmt.Errorf("%s gave no result: was it renamed?\n%s", name, output)
 }
 
-// isResultOf tells whether a line's first field is the benchmark's name, with the number of processors where that is not 1.
+// isResultOf reports whether a line's first field is the benchmark's name, with the number of
+// processors where that is not 1.
 func isResultOf(name, field string) bool {
 	rest, ok := strings.CutPrefix(field, name)
 	if !ok || rest == "" {

@@ -2,8 +2,9 @@
 //
 //	bench: NAME value=V unit=U ratio=R target=T
 //
-// and exits 1 when one misses its target. Figures of speed are judged by their ratio to something measured in turns with them in
-// the same run, because rates alone say more about the machine than about the code. See `make bench`.
+// and exits 1 when one misses its target. Figures of speed are judged by their ratio to something
+// measured in turns with them in the same run, because rates alone say more about the machine than
+// about the code. See `make bench`.
 package main
 
 import (

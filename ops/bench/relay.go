@@ -23,15 +23,17 @@ import (
 )
 
 const (
-	relayClients   = 256
-	relayPosts     = 40_000 // some 240 MB
-	relayBrief     = 1024
-	relayMerchant  = "bookshop"
-	relayEnvelopes = 256 // that are really sealed; what is posted holds their parts, each under an id of its own, for a repetition costs nothing
+	relayClients  = 256
+	relayPosts    = 40_000 // some 240 MB
+	relayBrief    = 1024
+	relayMerchant = "bookshop"
+	// that are really sealed; what is posted holds their parts, each under an id of its own, for a
+	// repetition costs nothing
+	relayEnvelopes = 256
 )
 
-// relayMemory puts up a whole site and posts with 256 clients at a time. Metric: peak-MB, the most that was ever resident of the relay
-// process (10^6 bytes).
+// relayMemory puts up a whole site and posts with 256 clients at a time. Metric: peak-MB, the most
+// that was ever resident of the relay process (10^6 bytes).
 var relayMemory = source{name: "the relay process at 256 clients", measure: func(ctx context.Context, b *bench) (m metrics, err error) {
 	dir, err := os.MkdirTemp("", "nightdrop-bench-")
 	if err != nil {

@@ -80,8 +80,8 @@ func (d *demo) allPayments(ctx context.Context) (all []vaultPayment, err error) 
 	return all, nil
 }
 
-// compare counts the settled payments that a book has with the same amount, those that it has not, and what else is in it. key names a
-// payment as the book does, "" where it has no business there.
+// compare counts the settled payments that a book has with the same amount, those that it has not,
+// and what else is in it. key names a payment as the book does, "" where it has no business there.
 func compare(payments []vaultPayment, moved map[string]int64, key func(vaultPayment) string) (same, lost, more int) {
 	for _, p := range payments {
 		name := key(p)

@@ -19,7 +19,8 @@ import (
 	"nightdrop/shared/seal"
 )
 
-// answer is who makes a bad envelope, where it is refused and with which code (specification 6 and 7).
+// answer is who makes a bad envelope, where it is refused and with which code (specification 6 and
+// 7).
 type answer struct {
 	byHand  bool // no honest storefront makes it
 	byRelay bool

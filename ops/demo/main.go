@@ -1,6 +1,7 @@
-// Command demo shows Nightdrop's main job on one machine: five shops post a day's orders through the relay, the vault authorises, captures
-// and refunds them with an acquirer host, charges bank accounts by a settlement file, settles, and answers; then it looks for every account
-// number where none may be. See `make demo`.
+// Command demo shows Nightdrop's main job on one machine: five shops post a day's orders through
+// the relay, the vault authorises, captures and refunds them with an acquirer host, charges bank
+// accounts by a settlement file, settles, and answers; then it looks for every account number where
+// none may be. See `make demo`.
 package main
 
 import (
@@ -86,7 +87,8 @@ func (d *demo) run(ctx context.Context, bin, file string) (err error) {
 	return d.finish()
 }
 
-// answerTimeout is more than a busy machine needs, so that only what is meant to has an unknown outcome.
+// answerTimeout is more than a busy machine needs, so that only what is meant to has an unknown
+// outcome.
 const answerTimeout = 5 * time.Second
 
 // payouts is the shop that may pay out, and storing are those that may store accounts.

@@ -24,9 +24,9 @@ type scans struct {
 	bytes    int64
 }
 
-// lookForNumbers looks for every number used in all that the online side keeps: the relay's folder with the channel's store, all
-// logs, and the memory of the running relay, through which those must have passed that a shop posted unsealed. A control proves that the search
-// finds what there is.
+// lookForNumbers looks for every number used in all that the online side keeps: the relay's folder
+// with the channel's store, all logs, and the memory of the running relay, through which those must
+// have passed that a shop posted unsealed. A control proves that the search finds what there is.
 func (d *demo) lookForNumbers(ctx context.Context) (err error) {
 	if err := d.writeNumbers(); err != nil {
 		return err
@@ -63,7 +63,7 @@ func (d *demo) lookForNumbers(ctx context.Context) (err error) {
 	return nil
 }
 
-// unsealed tells of an order whose account a shop posts in clear.
+// unsealed reports an order whose account a shop posts in clear.
 func unsealed(o order) bool { return o.defect == "plaintext" }
 
 func (d *demo) writeNumbers() error {
@@ -94,7 +94,8 @@ func (d *demo) scan(ctx context.Context, numbers string, places ...string) (foun
 	return found, out, err
 }
 
-// control plants a card's and a bank account's number in every encoding, and reads our own memory, which holds all numbers: all must be found.
+// control plants a card's and a bank account's number in every encoding, and reads our own memory,
+// which holds all numbers: all must be found.
 func (d *demo) control(ctx context.Context) (err error) {
 	dir := d.site.Path("control")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -122,7 +123,8 @@ func (d *demo) control(ctx context.Context) (err error) {
 	return nil
 }
 
-// plant writes a number in every encoding, each into a file that is searched, and returns how many those are.
+// plant writes a number in every encoding, each into a file that is searched, and returns how many
+// those are.
 func (d *demo) plant(ctx context.Context, dir, number string) (int, error) {
 	spaced := number[:4] + " " + number[4:8] + " " + number[8:12] + " " + number[12:]
 	packed := number
@@ -151,8 +153,8 @@ func (d *demo) plant(ctx context.Context, dir, number string) (int, error) {
 	return len(planted), nil
 }
 
-// dumpMemory copies what can be read of a process's memory into a file. The process is ours or a child of ours, which is what the
-// kernel asks for (ptrace(2), Yama).
+// dumpMemory copies what can be read of a process's memory into a file. The process is ours or a
+// child of ours, which is what the kernel asks for (ptrace(2), Yama).
 func dumpMemory(pid int, path string) error {
 	maps, err := os.Open(fmt.Sprintf("/proc/%d/maps", pid))
 	if err != nil {

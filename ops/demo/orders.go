@@ -28,7 +28,7 @@ type order struct {
 	cells []string // the line's columns that a shop's own file has
 }
 
-// byHand tells whether no honest storefront would make the order's envelope.
+// byHand reports whether no honest storefront would make the order's envelope.
 func (o order) byHand() bool { return answers[o.defect].byHand }
 
 // ours are the columns that only this file has.
@@ -125,7 +125,8 @@ func operationsOf(orders []order, round int) string {
 	return strings.Join(names, ", ")
 }
 
-// writeShopFile writes a merchant's orders of a round as the CSV file that its shop would have, with the tokens that the vault has given.
+// writeShopFile writes a merchant's orders of a round as the CSV file that its shop would have,
+// with the tokens that the vault has given.
 func (d *demo) writeShopFile(merchant string, round int) (path string, count int, err error) {
 	records := [][]string{d.header}
 	token := slices.Index(d.header, "token")

@@ -20,7 +20,8 @@ import (
 	"nightdrop/shared/storefront"
 )
 
-// postBad posts the bad envelopes that are made by hand, but for those that need a good one before them.
+// postBad posts the bad envelopes that are made by hand, but for those that need a good one before
+// them.
 func (d *demo) postBad(ctx context.Context) error {
 	return d.postDefects(ctx, func(o order) bool { return o.byHand() && o.defect != "id-conflict" })
 }
@@ -89,7 +90,8 @@ func (d *demo) postShop(ctx context.Context, shop string, round int) (accepted i
 	if summary.Posted != count || summary.Accepted != count {
 		return 0, fmt.Errorf("%s: %d of %d orders have a receipt", shop, summary.Accepted, count)
 	}
-	// The shop's list holds numbers in clear; it is the only file here that does, and it has done its work.
+	// The shop's list holds numbers in clear; it is the only file here that does, and it has done
+	// its work.
 	return count, os.Remove(file)
 }
 

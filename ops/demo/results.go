@@ -42,7 +42,8 @@ func (d *demo) readTokens(ctx context.Context) error {
 	return nil
 }
 
-// readResults lets every shop read its results until each receipt has a final one, and checks the bad ones' codes.
+// readResults lets every shop read its results until each receipt has a final one, and checks the
+// bad ones' codes.
 func (d *demo) readResults(ctx context.Context) error {
 	serials := uint64(0)
 	for _, shop := range d.shops {
@@ -85,7 +86,8 @@ func (d *demo) readResults(ctx context.Context) error {
 	return nil
 }
 
-// inOrder tells of a good order that was refused: the vault rejects bad ones only, and what builds on an approved payment is taken.
+// inOrder reports a good order that was refused: the vault rejects bad ones only, and what builds
+// on an approved payment is taken.
 func (d *demo) inOrder(p vaultPayment) error {
 	bad := slices.ContainsFunc(d.bad, func(b badEnvelope) bool { return b.id == p.ID && b.defect != "id-conflict" })
 	if !bad && (p.Stage == "rejected" || p.Stage == "declined" && p.Of != "") {

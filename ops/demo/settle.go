@@ -42,7 +42,8 @@ func (t total) String() string {
 	return text
 }
 
-// settleDay closes every shop's batches and settles them: cards against the acquirer's totals, bank accounts by a file.
+// settleDay closes every shop's batches and settles them: cards against the acquirer's totals, bank
+// accounts by a file.
 func (d *demo) settleDay(ctx context.Context) error {
 	settled, err := d.closeAndSettle(ctx)
 	if err != nil {
@@ -68,7 +69,8 @@ func (d *demo) settleDay(ctx context.Context) error {
 	return d.checkFiles(1)
 }
 
-// settleNextDay lets the shops refund what was settled and forget accounts, settles that too, and then settles nothing.
+// settleNextDay lets the shops refund what was settled and forget accounts, settles that too, and
+// then settles nothing.
 func (d *demo) settleNextDay(ctx context.Context) error {
 	if _, err := d.postRound(ctx, 3); err != nil {
 		return err
@@ -107,7 +109,8 @@ func (d *demo) closeAndSettle(ctx context.Context) (s settlement, err error) {
 	return s, err
 }
 
-// checkFiles looks at the settlement files as the vault's host has them. The bank wants account numbers in them, so nobody else may read them.
+// checkFiles looks at the settlement files as the vault's host has them. The bank wants account
+// numbers in them, so nobody else may read them.
 func (d *demo) checkFiles(want int) error {
 	files, err := filepath.Glob(filepath.Join(d.site.BankOutbox(), "*.ach"))
 	if err != nil || len(files) != want {

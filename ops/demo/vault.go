@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// vaultPayment is what `vault payment list --json` tells of a payment, as far as the demonstration looks.
+// vaultPayment is what `vault payment list --json` shows of a payment, as far as the demonstration
+// looks.
 type vaultPayment struct {
 	ID, Digest, Stage, Code, Operation, Method, Currency string
 	Of, Void, Entry, File                                string
@@ -18,13 +19,14 @@ type vaultPayment struct {
 	Trace                                                *struct{ RRN string }
 }
 
-// credit tells whether the money goes to the account.
+// credit reports whether the money goes to the account.
 func (p vaultPayment) credit() bool { return p.Operation == "refund" || p.Operation == "payout" }
 
-// moved tells whether the payment was settled, even if the bank sent it back afterwards.
+// moved reports whether the payment was settled, even if the bank sent it back afterwards.
 func (p vaultPayment) moved() bool { return p.Stage == "settled" || p.Stage == "returned" }
 
-// told is the status that the newest result of the payment's own envelope must tell. A void's result is told under the void's envelope.
+// told is the status that the newest result of the payment's own envelope must tell. A void's
+// result is told under the void's envelope.
 func (p vaultPayment) told() string {
 	switch p.Stage {
 	case "authorised", "completed":
@@ -50,10 +52,12 @@ func (p vaultPayment) told() string {
 // working are the stages of payments without an outcome.
 var working = []string{"received", "authorising", "unknown", "capturing", "voiding", "waiting"}
 
-// patience bounds waiting for the vault: the timeouts of the unanswered and their reversals, with a wide margin.
+// patience bounds waiting for the vault: the timeouts of the unanswered and their reversals, with a
+// wide margin.
 const patience = 2 * time.Minute
 
-// authorise waits until every order of the morning has an outcome, and reads the tokens of the stored accounts.
+// authorise waits until every order of the morning has an outcome, and reads the tokens of the
+// stored accounts.
 func (d *demo) authorise(ctx context.Context) error {
 	began := time.Now()
 	stages, err := d.await(ctx)
@@ -78,7 +82,8 @@ func (d *demo) followUp(ctx context.Context) error {
 	return nil
 }
 
-// await waits until the vault has taken every receipt's envelope and every payment has an outcome, and returns how many are in each stage.
+// await waits until the vault has taken every receipt's envelope and every payment has an outcome,
+// and returns how many are in each stage.
 func (d *demo) await(ctx context.Context) (stages map[string]int, err error) {
 	for deadline := time.Now().Add(patience); ; {
 		if stages, err = d.stages(ctx); err != nil {
@@ -105,7 +110,8 @@ func (d *demo) await(ctx context.Context) (stages map[string]int, err error) {
 	}
 }
 
-// expectedPayments is how many the ledger must hold: every receipt but the second envelopes of an id.
+// expectedPayments is how many the ledger must hold: every receipt but the second envelopes of an
+// id.
 func (d *demo) expectedPayments() int {
 	n := d.tally.posted
 	for _, bad := range d.bad {

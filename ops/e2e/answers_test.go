@@ -20,7 +20,8 @@ import (
 	"nightdrop/shared/waittest"
 )
 
-// configured starts everything with the vault's configuration changed before, and enrols the bookshop.
+// configured starts everything with the vault's configuration changed before, and enrols the
+// bookshop.
 func configured(t *testing.T, o site.Options, change func(toml string) string) *site.Site {
 	t.Helper()
 	s := newSite(t, o)
@@ -39,7 +40,8 @@ func configured(t *testing.T, o site.Options, change func(toml string) string) *
 // quick is a site whose vault waits for an answer, and between two tries, no longer than it must.
 var quick = site.Options{AnswerTimeout: 500 * time.Millisecond, ReversalRetry: 20 * time.Millisecond, RepeatFor: 3 * time.Second}
 
-// approvalCase is a line of the cases: what is asked for, and the code that the simulator answers by the amount.
+// approvalCase is a line of the cases: what is asked for, and the code that the simulator answers
+// by the amount.
 type approvalCase struct {
 	reference, code string
 	order           envelope.Order
@@ -94,8 +96,8 @@ func become(t *testing.T, s *site.Site, due func(code string) envelope.Status) {
 	}
 }
 
-// TestApprovalsOtherThan00: what may be an approval and is not taken as one is taken back; nothing stays at the host
-// that the shop was not told of.
+// TestApprovalsOtherThan00: what may be an approval and is not taken as one is taken back; nothing
+// stays at the host that the shop was not told of.
 func TestApprovalsOtherThan00(t *testing.T) {
 	approving := []string{"08", "10", "11", "16", "85"}
 	t.Run("a dialect that does not list them", func(t *testing.T) {
@@ -133,7 +135,8 @@ func TestApprovalsOtherThan00(t *testing.T) {
 			return envelope.StatusReversed
 		})
 		c := newTill(t, s, "bookshop")
-		c.do(sale(900_300, "EUR"), testCard, envelope.StatusReversed, approved) // half of it was approved
+		// half of it was approved
+		c.do(sale(900_300, "EUR"), testCard, envelope.StatusReversed, approved)
 		if b := readBook(t, s); b.Charged != 5 || len(b.Doubled) != 0 {
 			t.Errorf("the host charged %d", b.Charged)
 		}
@@ -143,8 +146,9 @@ func TestApprovalsOtherThan00(t *testing.T) {
 	})
 }
 
-// TestACaptureThatTheHostHas is booked, its answer lost, and its repeat answered with 94, duplicate transmission: the
-// shop hears that it is captured, what is left of the authorisation is what is left, and the batches agree.
+// TestACaptureThatTheHostHas is booked, its answer lost, and its repeat answered with 94, duplicate
+// transmission: the shop hears that it is captured, what is left of the authorisation is what is
+// left, and the batches agree.
 func TestACaptureThatTheHostHas(t *testing.T) {
 	s := running(t, quick, "bookshop")
 	c := newTill(t, s, "bookshop")
@@ -171,10 +175,11 @@ func byHand(h *byhand.Host) func(toml string) string {
 	}
 }
 
-// TestAnswersOfAHostByHand: the real vault against bytes that neither it nor the simulator wrote. What is said to
-// each try is by the amount.
+// TestAnswersOfAHostByHand: the real vault against bytes that neither it nor the simulator wrote.
+// What is said to each try is by the amount.
 func TestAnswersOfAHostByHand(t *testing.T) {
-	said := map[string][]string{ // by the first three digits of the message type and the amount; "" is no answer
+	// by the first three digits of the message type and the amount; "" is no answer
+	said := map[string][]string{
 		"020/1001": {"08"}, "020/1002": {"10"}, "020/1003": {""}, "042/1003": {"94"}, "020/1004": {""}, "042/1004": {"", "94"},
 		"020/1005": {"T3"}, "042/1005": {"91", "96", "05", "00"}, "020/1006": {"51"},
 		"022/2001": {"", "94"}, "022/2002": {"91", "96", "00"}, "022/2003": {"05", "", "94"}, "022/2004": {"25"}, "022/2005": {"94"},

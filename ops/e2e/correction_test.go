@@ -17,9 +17,10 @@ import (
 	"nightdrop/shared/waittest"
 )
 
-// TestAWrongWordIsCorrected has a person say of two captures that the host never booked them, which it has. One is corrected while its batch is
-// open: it is taken back at the host. The other is corrected when the acquirer's totals have brought it to light: it is a line of the batch,
-// which settles. The shop was told that they are declined, and is told nothing else.
+// TestAWrongWordIsCorrected has a person say of two captures that the host never booked them, which
+// it has. One is corrected while its batch is open: it is taken back at the host. The other is
+// corrected when the acquirer's totals have brought it to light: it is a line of the batch, which
+// settles. The shop was told that they are declined, and is told nothing else.
 func TestAWrongWordIsCorrected(t *testing.T) {
 	s := running(t, site.Options{AnswerTimeout: 200 * time.Millisecond, ReversalRetry: 10 * time.Millisecond}, "bookshop")
 	c := newTill(t, s, "bookshop")
@@ -39,7 +40,8 @@ func TestAWrongWordIsCorrected(t *testing.T) {
 		_, err := s.VaultRun(t.Context(), append([]string{"payment", "resolve", s2.ID, "--as", as}, more...)...)
 		return err
 	}
-	wantExit(t, 6, func() error { return say(sold, "reversed", "--correct", "--reason", "a guess") }) // the host said so, not a person
+	// the host said so, not a person
+	wantExit(t, 6, func() error { return say(sold, "reversed", "--correct", "--reason", "a guess") })
 	if err := errors.Join(say(early, "declined", "--reason", "nobody picked up"), say(late, "declined", "--reason", "nobody picked up")); err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +87,8 @@ func TestAWrongWordIsCorrected(t *testing.T) {
 	}
 }
 
-// showsCorrection: the payment names who decided and why, and the batch and its report have the line.
+// showsCorrection: the payment names who decided and why, and the batch and its report have the
+// line.
 func showsCorrection(t *testing.T, s *site.Site, late storefront.Sealed) {
 	t.Helper()
 	var p struct {
@@ -109,8 +112,8 @@ func showsCorrection(t *testing.T, s *site.Site, late storefront.Sealed) {
 	}
 }
 
-// TestHostsThatReconcileOtherwise settles a batch with a host of each form of answer to a 0500, and then one that refuses it: by its listing, and
-// by a person's word.
+// TestHostsThatReconcileOtherwise settles a batch with a host of each form of answer to a 0500, and
+// then one that refuses it: by its listing, and by a person's word.
 func TestHostsThatReconcileOtherwise(t *testing.T) {
 	s := running(t, site.Options{}, "bookshop")
 	c := newTill(t, s, "bookshop")

@@ -16,7 +16,8 @@ import (
 	"nightdrop/shared/storefront"
 )
 
-// day is what a shop does under adverse conditions: it posts, reads results as they come, and builds on those that allow it.
+// day is what a shop does under adverse conditions: it posts, reads results as they come, and
+// builds on those that allow it.
 type day struct {
 	shop  shop
 	chain storefront.Chain
@@ -39,8 +40,8 @@ func newDay(s shop) *day {
 	return &day{shop: s, done: map[string]instruction{}, final: map[string]envelope.Status{}}
 }
 
-// begin posts the i-th of the first orders: of ten, six sales of which one is voided, two authorisations that are captured in part, and
-// two bank debits.
+// begin posts the i-th of the first orders: of ten, six sales of which one is voided, two
+// authorisations that are captured in part, and two bank debits.
 func (d *day) begin(ctx context.Context, i int) error {
 	d.open.Add(1)
 	first := instruction{order: envelope.Order{Operation: envelope.OpSale, Reference: fmt.Sprintf("order-%d", i), Amount: int64(1000 + i), Currency: "EUR"}}
@@ -85,7 +86,8 @@ func (d *day) follow(ctx context.Context) error {
 			return errors.Join(fmt.Errorf("%d envelopes have no final result", d.open.Load()), ctx.Err(), posting.Wait())
 		}
 		if err != nil {
-			time.Sleep(100 * time.Millisecond) // the relay may be down: read on after the same place
+			// the relay may be down: read on after the same place
+			time.Sleep(100 * time.Millisecond)
 			continue
 		}
 		for _, r := range page {

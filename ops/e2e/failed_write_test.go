@@ -13,9 +13,9 @@ import (
 	"nightdrop/shared/waittest"
 )
 
-// TestVaultThatCannotWriteEndsAtOnce lets no write of the running vault succeed any more, as on a disk that is gone:
-// the process ends within a second with exit code 1, though an answer is outstanding, and the next one loses and
-// doubles nothing.
+// TestVaultThatCannotWriteEndsAtOnce lets no write of the running vault succeed any more, as on a
+// disk that is gone: the process ends within a second with exit code 1, though an answer is
+// outstanding, and the next one loses and doubles nothing.
 func TestVaultThatCannotWriteEndsAtOnce(t *testing.T) {
 	s := running(t, site.Options{}, "bookshop")
 	shop := newShop(t, s, "bookshop")
@@ -45,7 +45,8 @@ func TestVaultThatCannotWriteEndsAtOnce(t *testing.T) {
 	if _, err := shop.Post(t.Context(), sale.Note); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(2 * time.Second); s.Vault.Running() && time.Now().Before(deadline); { // a second, and the way to the vault
+	// a second, and the way to the vault
+	for deadline := time.Now().Add(2 * time.Second); s.Vault.Running() && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if s.Vault.Running() {

@@ -51,7 +51,8 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// newSite puts up a site that stops with the test. When the test fails it shows the ends of the logs.
+// newSite puts up a site that stops with the test. When the test fails it shows the ends of the
+// logs.
 func newSite(t *testing.T, o site.Options) *site.Site {
 	t.Helper()
 	o.Bin = binaries
@@ -119,7 +120,8 @@ func httpClient(t *testing.T, s *site.Site) *http.Client {
 	return client
 }
 
-// testCard is a Visa test number, testBank a made-up account in the form of the ABA's routing numbers.
+// testCard is a Visa test number, testBank a made-up account in the form of the ABA's routing
+// numbers.
 const (
 	testCard = `{"card":{"number":"4242424242424242","expiry":"2033-11"}}`
 	testBank = `{"bank":{"routing":"800000006","account":"71002345678913","type":"checking","name":"Elif Castro"}}`
@@ -158,7 +160,8 @@ func (s shop) readAll(ctx context.Context, chain *storefront.Chain, final map[st
 			return fmt.Errorf("%d of %d envelopes have no final result: %w", missing(), len(waitFor), ctx.Err())
 		}
 		if err != nil {
-			time.Sleep(100 * time.Millisecond) // the relay may be down: read on after the same place
+			// the relay may be down: read on after the same place
+			time.Sleep(100 * time.Millisecond)
 			continue
 		}
 		if _, err := s.outbox.Record(page, *chain); err != nil {
@@ -183,7 +186,8 @@ func readBook(t *testing.T, s *site.Site) site.HostBook {
 	return b
 }
 
-// awaitBank waits until the bank, which looks for files every second, has taken so many entries, and returns its book.
+// awaitBank waits until the bank, which looks for files every second, has taken so many entries,
+// and returns its book.
 func awaitBank(t *testing.T, s *site.Site, entries int) (b site.BankBook) {
 	t.Helper()
 	waittest.For(t, fmt.Sprintf("%d entries at the bank", entries), func() bool {
@@ -196,7 +200,7 @@ func awaitBank(t *testing.T, s *site.Site, entries int) (b site.BankBook) {
 	return b
 }
 
-// listed is what `vault payment list --json` tells of a payment.
+// listed is what `vault payment list --json` shows of a payment.
 type listed struct {
 	ID, Stage, Operation, Code string
 	Amount                     int64

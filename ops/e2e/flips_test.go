@@ -19,8 +19,8 @@ import (
 	"nightdrop/shared/storefront"
 )
 
-// flippedLives is how many bits are flipped here, one a life; vault's TestFlips flips thousands in one
-// process.
+// flippedLives is how many bits are flipped here, one a life; vault's TestFlips flips thousands in
+// one process.
 const flippedLives = 50
 
 // flipped is a site at rest after a day, and what each life of it goes on with.
@@ -58,8 +58,8 @@ func TestFlippedBitsThroughTheBinaries(t *testing.T) {
 	t.Logf("%d flips in %s\n%s", flippedLives, time.Since(began).Round(time.Second), counts)
 }
 
-// newFlipped lives through a day: sales, an authorisation, a stored card, a settlement, and in the end
-// a sale that is taken and cannot be sent.
+// newFlipped lives through a day: sales, an authorisation, a stored card, a settlement, and in the
+// end a sale that is taken and cannot be sent.
 func newFlipped(t *testing.T) *flipped {
 	t.Helper()
 	f := &flipped{Site: running(t, site.Options{AnswerTimeout: time.Second, NoRepeats: true}, "bookshop"),
@@ -148,8 +148,8 @@ type ended struct {
 	truth   flips.Truth
 }
 
-// live lays the site out with a flip, starts everything, goes on, and stops it. The first one, without
-// a flip, becomes the standard.
+// live lays the site out with a flip, starts everything, goes on, and stops it. The first one,
+// without a flip, becomes the standard.
 func (f *flipped) live(flip flips.Flip) (e ended) {
 	f.t.Helper()
 	for _, dir := range []string{"vault", "relay", "simulator", "logs"} {

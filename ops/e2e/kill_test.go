@@ -18,9 +18,10 @@ const (
 	killTarget     = 50
 )
 
-// TestNothingIsLostOrMovedTwiceWhileEverythingIsKilled posts sales, authorisations, captures, voids and bank debits while relay, vault and
-// simulator are killed with SIGKILL at random moments and started again, at least 50 times; then it settles, killing the vault on the way,
-// and holds the shop's results against the books of the acquirer and the bank.
+// TestNothingIsLostOrMovedTwiceWhileEverythingIsKilled posts sales, authorisations, captures, voids
+// and bank debits while relay, vault and simulator are killed with SIGKILL at random moments and
+// started again, at least 50 times; then it settles, killing the vault on the way, and holds the
+// shop's results against the books of the acquirer and the bank.
 func TestNothingIsLostOrMovedTwiceWhileEverythingIsKilled(t *testing.T) {
 	s := running(t, site.Options{AnswerTimeout: time.Second, BothJournals: true}, "bookshop")
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
@@ -99,7 +100,8 @@ func killAndRestart(ctx context.Context, s *site.Site, victim string) error {
 // settleKills is how often the vault is killed while it settles.
 const settleKills = 3
 
-// settleUnderKills closes and settles every batch. The vault is killed a few times on the way; whatever was interrupted is run again.
+// settleUnderKills closes and settles every batch. The vault is killed a few times on the way;
+// whatever was interrupted is run again.
 func settleUnderKills(t *testing.T, ctx context.Context, s *site.Site) {
 	t.Helper()
 	verbs := [][]string{{"batch", "close", "--all"}, {"batch", "settle", "--all"}}

@@ -14,8 +14,8 @@ import (
 	"nightdrop/shared/storefront"
 )
 
-// TestASiteWithoutHardLinks settles a bank sale, from the making of the keys to the bank's acknowledgement, where no
-// program can make a hard link and renameat2 knows no flags: as on exFAT.
+// TestASiteWithoutHardLinks settles a bank sale, from the making of the keys to the bank's
+// acknowledgement, where no program can make a hard link and renameat2 knows no flags: as on exFAT.
 func TestASiteWithoutHardLinks(t *testing.T) {
 	if !durabletest.Alone(t, durabletest.Links) {
 		return

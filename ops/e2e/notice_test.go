@@ -8,8 +8,9 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// TestANoticeOfChangeReachesTheShop: the bank says that a stored account is to be corrected, the shop reads noted, with the token and the datum's code,
-// and the account makes no entry until an update brings a whole one.
+// TestANoticeOfChangeReachesTheShop: the bank says that a stored account is to be corrected, the
+// shop reads noted, with the token and the datum's code, and the account makes no entry until an
+// update brings a whole one.
 func TestANoticeOfChangeReachesTheShop(t *testing.T) {
 	s := running(t, site.Options{}, "bookshop")
 	if err := s.Permit(t.Context(), "bookshop", "--storage", "on"); err != nil {

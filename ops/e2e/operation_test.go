@@ -27,7 +27,8 @@ func sale(amount int64, currency string) envelope.Order {
 	return envelope.Order{Operation: envelope.OpSale, Amount: amount, Currency: currency}
 }
 
-// TestCardsFromHoldToRefund takes an authorisation, a sale and a stored card through everything that a shop may ask.
+// TestCardsFromHoldToRefund takes an authorisation, a sale and a stored card through everything
+// that a shop may ask.
 func TestCardsFromHoldToRefund(t *testing.T) {
 	s := running(t, site.Options{}, "bookshop")
 	if err := s.Permit(t.Context(), "bookshop", "--storage", "on"); err != nil {
@@ -50,7 +51,8 @@ func TestCardsFromHoldToRefund(t *testing.T) {
 	byToken := sale(1200, "EUR")
 	byToken.Token = facts.Token
 	sold, _ := c.do(byToken, "", envelope.StatusApproved, approved)
-	c.do(of(envelope.OpRefund, sold, 200), "", envelope.StatusRejected, envelope.CodeWrongState) // before the batch is closed it is voided
+	// before the batch is closed it is voided
+	c.do(of(envelope.OpRefund, sold, 200), "", envelope.StatusRejected, envelope.CodeWrongState)
 	c.do(envelope.Order{Operation: envelope.OpForget, Token: facts.Token}, "", envelope.StatusForgotten, envelope.CodeOK)
 	c.do(byToken, "", envelope.StatusRejected, envelope.CodeUnknownToken)
 
@@ -70,7 +72,8 @@ func TestCardsFromHoldToRefund(t *testing.T) {
 	}
 }
 
-// TestBankAccountsFromFileToReturn charges, pays out and refunds bank accounts, and takes the bank's answer once however often it is imported.
+// TestBankAccountsFromFileToReturn charges, pays out and refunds bank accounts, and takes the
+// bank's answer once however often it is imported.
 func TestBankAccountsFromFileToReturn(t *testing.T) {
 	s := running(t, site.Options{}, "bookshop")
 	c := newTill(t, s, "bookshop")
@@ -126,7 +129,8 @@ func importAnswer(t *testing.T, s *site.Site) string {
 	return answers[0]
 }
 
-// refuseDamaged imports the answer with another control sum: it is refused whole, and the file is left alone.
+// refuseDamaged imports the answer with another control sum: it is refused whole, and the file is
+// left alone.
 func refuseDamaged(t *testing.T, s *site.Site, answer string) {
 	t.Helper()
 	data, err := os.ReadFile(answer)
@@ -135,7 +139,8 @@ func refuseDamaged(t *testing.T, s *site.Site, answer string) {
 	}
 	lines := strings.Split(string(data), "\n")
 	control := slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, "9") })
-	lines[control] = lines[control][:21] + "0000000042" + lines[control][31:] // the entry hash (file control record, field 6)
+	// the entry hash (file control record, field 6)
+	lines[control] = lines[control][:21] + "0000000042" + lines[control][31:]
 	damaged := filepath.Join(t.TempDir(), "damaged.ach")
 	if err := os.WriteFile(damaged, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
 		t.Fatal(err)
@@ -146,8 +151,8 @@ func refuseDamaged(t *testing.T, s *site.Site, answer string) {
 	}
 }
 
-// TestAPersonDecides lets a capture go without an answer until a person must say what became of it. What was said wrongly, the acquirer's
-// totals bring to light, and its listing shows where.
+// TestAPersonDecides lets a capture go without an answer until a person must say what became of it.
+// What was said wrongly, the acquirer's totals bring to light, and its listing shows where.
 func TestAPersonDecides(t *testing.T) {
 	s := running(t, site.Options{AnswerTimeout: 200 * time.Millisecond, ReversalRetry: 10 * time.Millisecond, RepeatFor: time.Second}, "bookshop")
 	c := newTill(t, s, "bookshop")
@@ -199,7 +204,8 @@ func TestAPersonDecides(t *testing.T) {
 	wantExit(t, 6, func() error { _, err := s.VaultRun(t.Context(), append(adjust, "--reason", "again")...); return err })
 }
 
-// compareListing holds the first card batch against the acquirer's listing, which has one capture that the vault has not.
+// compareListing holds the first card batch against the acquirer's listing, which has one capture
+// that the vault has not.
 func compareListing(t *testing.T, s *site.Site) {
 	t.Helper()
 	listing, err := s.Run(t.Context(), "simulator", "listing", "--book", s.Book(), "--acceptor", "BOOKSHOP", "--batch", "1")
@@ -223,7 +229,8 @@ func compareListing(t *testing.T, s *site.Site) {
 	}
 }
 
-// TestAcquirerWithAnotherCertificate gives the vault an authority that did not sign the host's certificate: nothing leaves, and nothing is lost.
+// TestAcquirerWithAnotherCertificate gives the vault an authority that did not sign the host's
+// certificate: nothing leaves, and nothing is lost.
 func TestAcquirerWithAnotherCertificate(t *testing.T) {
 	server := httptest.NewTLSServer(nil)
 	defer server.Close()

@@ -21,8 +21,9 @@ type typed struct {
 	prints []string
 }
 
-// TestReadmesSession types the README's session as it is printed, from an empty directory, as a stranger would, and holds what
-// the commands print against what the README says they print. Only ports are others, as those may be in use here.
+// TestReadmesSession types the README's session as it is printed, from an empty directory, as a
+// stranger would, and holds what the commands print against what the README says they print. Only
+// ports are others, as those may be in use here.
 func TestReadmesSession(t *testing.T) {
 	session := readSession(t)
 	if len(session) < 20 {
@@ -112,7 +113,8 @@ func freePorts(t *testing.T, session []typed) *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-// runScript runs a session with bash in an empty directory, and returns what each command printed on standard output.
+// runScript runs a session with bash in an empty directory, and returns what each command printed
+// on standard output.
 func runScript(t *testing.T, home, script string) map[int][]string {
 	t.Helper()
 	dir := t.TempDir()
@@ -179,8 +181,8 @@ func normal(line string) string {
 	return strings.TrimSpace(line)
 }
 
-// compare holds a command's output against the README's: line by line, "..." standing for any number of lines. Where the README
-// prints nothing it is silent about the output.
+// compare holds a command's output against the README's: line by line, "..." standing for any
+// number of lines. Where the README prints nothing it is silent about the output.
 func compare(t *testing.T, c typed, got []string) {
 	t.Helper()
 	if len(c.prints) == 0 {

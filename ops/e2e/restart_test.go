@@ -8,14 +8,16 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// TestARelayThatDiesInItsFirstBagEverIsNoFinding cuts a relay's power when its first bag is durable in the channel and the head file, which
-// would name it, is not on disk yet. Its next run names no bag before; nothing can be missing, and nothing is found.
+// TestARelayThatDiesInItsFirstBagEverIsNoFinding cuts a relay's power when its first bag is durable
+// in the channel and the head file, which would name it, is not on disk yet. Its next run names no
+// bag before; nothing can be missing, and nothing is found.
 func TestARelayThatDiesInItsFirstBagEverIsNoFinding(t *testing.T) {
 	s := running(t, site.Options{}, "bookshop")
 	till := newTill(t, s, "bookshop")
 	first := till.give(envelope.Order{Operation: envelope.OpSale, Amount: 1250, Currency: "EUR"}, testCard)
 	s.Relay.Kill()
-	if err := os.Truncate(s.Path("relay", "relay.head"), 0); err != nil { // as OpenHead made it, which is what was synced last
+	// as OpenHead made it, which is what was synced last
+	if err := os.Truncate(s.Path("relay", "relay.head"), 0); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.StartRelay(t.Context()); err != nil {

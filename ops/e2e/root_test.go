@@ -19,8 +19,8 @@ import (
 	"nightdrop/shared/storefront"
 )
 
-// TestRootFullDisk gives the channel a volume of its own and fills it: posts are refused as such, nothing that was acked is lost, and
-// when there is room again the relay goes on by itself.
+// TestRootFullDisk gives the channel a volume of its own and fills it: posts are refused as such,
+// nothing that was acked is lost, and when there is room again the relay goes on by itself.
 func TestRootFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	volume := filepath.Join(dir, "relay", "channel")
@@ -79,7 +79,8 @@ func fill(t *testing.T, path string) {
 	}
 }
 
-// refusedAsFull posts until the relay's guard has noticed, and fails if the envelope is taken once the disk is full for a while.
+// refusedAsFull posts until the relay's guard has noticed, and fails if the envelope is taken once
+// the disk is full for a while.
 func refusedAsFull(t *testing.T, s shop, sealed storefront.Sealed) {
 	t.Helper()
 	var refused *storefront.Refused
@@ -95,7 +96,8 @@ func refusedAsFull(t *testing.T, s shop, sealed storefront.Sealed) {
 	t.Fatalf("a full disk was answered %v", refused)
 }
 
-// TestRootVaultBehindAFirewall runs the vault on a host of its own: a network namespace whose firewall lets nothing in.
+// TestRootVaultBehindAFirewall runs the vault on a host of its own: a network namespace whose
+// firewall lets nothing in.
 func TestRootVaultBehindAFirewall(t *testing.T) {
 	const online, offline = "10.231.77.1", "10.231.77.2"
 	ns := fmt.Sprintf("nightdrop%d", os.Getpid())

@@ -62,7 +62,8 @@ func TestOutcomesFollowTheHost(t *testing.T) {
 	}
 }
 
-// TestVaultListensOnNothing looks at the kernel's own list of listening sockets. The relay is the control: it must be seen to listen.
+// TestVaultListensOnNothing looks at the kernel's own list of listening sockets. The relay is the
+// control: it must be seen to listen.
 func TestVaultListensOnNothing(t *testing.T) {
 	s := running(t, site.Options{}, "bookshop")
 	if ports := listening(t, s.Relay.Pid()); len(ports) < 3 {
@@ -73,7 +74,8 @@ func TestVaultListensOnNothing(t *testing.T) {
 	}
 }
 
-// listening returns the addresses in /proc/PID/net/{tcp,tcp6,udp,udp6} whose sockets the process holds and that take from anybody.
+// listening returns the addresses in /proc/PID/net/{tcp,tcp6,udp,udp6} whose sockets the process
+// holds and that take from anybody.
 func listening(t *testing.T, pid int) (addresses []string) {
 	t.Helper()
 	held := map[string]bool{}
@@ -160,7 +162,8 @@ func TestRelayBeforeAnyVaultSpoke(t *testing.T) {
 	}
 }
 
-// TestVaultWaitsForItsChannel starts the vault before the relay, and stops the relay for a while in between.
+// TestVaultWaitsForItsChannel starts the vault before the relay, and stops the relay for a while in
+// between.
 func TestVaultWaitsForItsChannel(t *testing.T) {
 	s := newSite(t, site.Options{})
 	for _, step := range []func(context.Context) error{s.StartSimulator, s.StartVault,
@@ -192,8 +195,9 @@ func TestVaultWaitsForItsChannel(t *testing.T) {
 
 const repeats = 10_000
 
-// TestTenThousandRepeatsAreOnePayment posts one envelope ten thousand times, and other bytes under its id. The relay is one
-// that remembers no receipts: what it is posted travels, and the vault decides.
+// TestTenThousandRepeatsAreOnePayment posts one envelope ten thousand times, and other bytes under
+// its id. The relay is one that remembers no receipts: what it is posted travels, and the vault
+// decides.
 func TestTenThousandRepeatsAreOnePayment(t *testing.T) {
 	s := running(t, site.Options{NoRepeats: true}, "bookshop")
 	shop := newShop(t, s, "bookshop")
@@ -235,7 +239,8 @@ func TestTenThousandRepeatsAreOnePayment(t *testing.T) {
 	}
 }
 
-// TestSettlementAndLog closes and settles a batch by command line, twice, and verifies the exported log with a flipped bit as control.
+// TestSettlementAndLog closes and settles a batch by command line, twice, and verifies the exported
+// log with a flipped bit as control.
 func TestSettlementAndLog(t *testing.T) {
 	s := running(t, site.Options{}, "bookshop")
 	shop := newShop(t, s, "bookshop")
@@ -285,7 +290,8 @@ func TestSettlementAndLog(t *testing.T) {
 	})
 }
 
-// proveLater reads a shop's results by command line and proves each again from an exported log, of which only the public files are given.
+// proveLater reads a shop's results by command line and proves each again from an exported log, of
+// which only the public files are given.
 func proveLater(t *testing.T, s *site.Site, merchant, exported string) {
 	t.Helper()
 	run := func(args ...string) (lines []string) {

@@ -55,8 +55,9 @@ func resultsIssued(t *testing.T, s *site.Site, merchant string) int {
 	return m.Results
 }
 
-// TestOneMerchantFillsResultsForItselfOnly: a merchant is sent more results than RESULTS holds. Another is answered meanwhile; the first is told
-// by their serials which of its own are missing, and has them all once the vault's operator published them again, page by page.
+// TestOneMerchantFillsResultsForItselfOnly: a merchant is sent more results than RESULTS holds.
+// Another is answered meanwhile; the first is told by their serials which of its own are missing,
+// and has them all once the vault's operator published them again, page by page.
 func TestOneMerchantFillsResultsForItselfOnly(t *testing.T) {
 	const orders = 1800 // of which RESULTS, 10 MiB, holds some 1,300
 	s := running(t, site.Options{EnvelopeBytes: 20 << 20, ChannelBytes: 40 << 20}, "bookshop")
@@ -97,7 +98,8 @@ func TestOneMerchantFillsResultsForItselfOnly(t *testing.T) {
 	newest := strconv.Itoa(orders + 5)
 	waittest.For(t, "the loud shop's newest result", func() bool {
 		if !strings.Contains(out, "\n"+newest+" ") {
-			more, _ := s.ShopRun(t.Context(), "bookshop", "results") // what is missing is told each time
+			// what is missing is told each time
+			more, _ := s.ShopRun(t.Context(), "bookshop", "results")
 			out += more
 		}
 		return strings.Contains(out, "\n"+newest+" ")

@@ -35,7 +35,8 @@ func sharesOf(t *testing.T, s *site.Site) (bytes int64, over int) {
 	return state.Shares.Bytes, state.Shares.Over
 }
 
-// TestOneMerchantFillsOnlyItsShare floods a relay while the vault is locked, in which time nothing is committed.
+// TestOneMerchantFillsOnlyItsShare floods a relay while the vault is locked, in which time nothing
+// is committed.
 func TestOneMerchantFillsOnlyItsShare(t *testing.T) {
 	s := running(t, site.Options{EnvelopeBytes: 6 << 20, ChannelBytes: 64 << 20}, "bookshop")
 	if err := s.Enrol(t.Context(), site.Merchant{ID: "florist", Currencies: []string{"EUR"}}); err != nil {

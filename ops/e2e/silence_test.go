@@ -17,9 +17,9 @@ import (
 	"nightdrop/shared/waittest"
 )
 
-// TestAHostThatIsSilentForAWhile takes whatever it is sent and answers none of it, though its line is up. Nothing
-// is left to a person, however often it is repeated; status tells that new requests wait; and when the host
-// answers again everything has its end by itself, and settles.
+// TestAHostThatIsSilentForAWhile takes whatever it is sent and answers none of it, though its line
+// is up. Nothing is left to a person, however often it is repeated; status reports that new
+// requests wait; and when the host answers again everything has its end by itself, and settles.
 func TestAHostThatIsSilentForAWhile(t *testing.T) {
 	s := newSite(t, site.Options{AnswerTimeout: 200 * time.Millisecond, ReversalRetry: 20 * time.Millisecond, RepeatFor: 24 * time.Hour,
 		Acquirer: []string{`repeat_every = "300ms"`, "silences = 3", "outstanding = 4"}})
@@ -78,8 +78,8 @@ func TestAHostThatIsSilentForAWhile(t *testing.T) {
 	}
 }
 
-// deafLine is the vault's line to the acquirer's host: while it is deaf, messages about payments go in and none
-// comes out; echo tests do.
+// deafLine is the vault's line to the acquirer's host: while it is deaf, messages about payments go
+// in and none comes out; echo tests do.
 type deafLine struct{ deaf atomic.Bool }
 
 // newDeafLine puts the line between the vault of a site that is not started yet and the host.
@@ -166,7 +166,7 @@ func vaultStatus(t *testing.T, s *site.Site) string {
 	return out
 }
 
-// repeatedAs is what `vault payment show --json` tells of a payment that is repeated.
+// repeatedAs is what `vault payment show --json` shows of a payment that is repeated.
 type repeatedAs struct {
 	RepeatedSince time.Time
 	Repeats       int

@@ -47,7 +47,8 @@ func (c *till) give(order envelope.Order, account string) storefront.Sealed {
 	return sealed
 }
 
-// await waits until the newest result of an envelope has the status and the code, and fails when it has another one that is final.
+// await waits until the newest result of an envelope has the status and the code, and fails when it
+// has another one that is final.
 func (c *till) await(s storefront.Sealed, status envelope.Status, code envelope.Code) envelope.Facts {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)

@@ -135,8 +135,9 @@ func paste(t *testing.T, command string) string {
 	return string(out)
 }
 
-// TestMakeSite starts a site in a directory whose name a shell must have quoted, pastes the three commands as they are printed, stops
-// it with Ctrl-C, starts it again, and finds the payment, and everything else as it was.
+// TestMakeSite starts a site in a directory whose name a shell must have quoted, pastes the three
+// commands as they are printed, stops it with Ctrl-C, starts it again, and finds the payment, and
+// everything else as it was.
 func TestMakeSite(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "my site's")
 	first := keepSite(t, dir)
@@ -216,7 +217,8 @@ func factsOf(t *testing.T, tr *trainer) (f trainingFacts) {
 	return f
 }
 
-// TestTrainingOutcomes posts a sale for each outcome that a training site names, reads that outcome, and has the bank's file imported.
+// TestTrainingOutcomes posts a sale for each outcome that a training site names, reads that
+// outcome, and has the bank's file imported.
 func TestTrainingOutcomes(t *testing.T) {
 	tr := keepSite(t, filepath.Join(t.TempDir(), "site"), "--json")
 	facts := factsOf(t, tr)
@@ -291,7 +293,8 @@ func TestTrainingOutcomes(t *testing.T) {
 	tr.interrupt()
 }
 
-// TestASiteIsKeptOnce refuses a second start in a directory, one that holds other things, and one whose port is taken.
+// TestASiteIsKeptOnce refuses a second start in a directory, one that holds other things, and one
+// whose port is taken.
 func TestASiteIsKeptOnce(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "site")
 	refused := func(dir, why string) {
@@ -329,7 +332,8 @@ func TestASiteIsKeptOnce(t *testing.T) {
 	keepSite(t, dir, "--json").await("\"try\":")
 }
 
-// TestAProgramOfASiteThatEndsIsReported kills the relay: the site says so, shows its log's end, stops the rest, and goes on later.
+// TestAProgramOfASiteThatEndsIsReported kills the relay: the site says so, shows its log's end,
+// stops the rest, and goes on later.
 func TestAProgramOfASiteThatEndsIsReported(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "site")
 	tr := keepSite(t, dir, "--json")
@@ -349,7 +353,8 @@ func TestAProgramOfASiteThatEndsIsReported(t *testing.T) {
 	}
 	again := keepSite(t, dir, "--json")
 	facts = factsOf(t, again)
-	if err := again.cmd.Process.Kill(); err != nil { // and a site that is killed itself leaves nobody behind
+	// and a site that is killed itself leaves nobody behind
+	if err := again.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	waittest.For(t, "all programs to be gone", func() bool {

@@ -18,8 +18,9 @@ import (
 
 const vaultVolume = 128 << 20 // of which a twentieth is the reserve
 
-// TestRootVaultWithoutRoom gives the vault a volume of its own. With less than the reserve orders wait and go on by
-// themselves; with none at all the process ends at once, and after there is room again nothing is lost or doubled.
+// TestRootVaultWithoutRoom gives the vault a volume of its own. With less than the reserve orders
+// wait and go on by themselves; with none at all the process ends at once, and after there is room
+// again nothing is lost or doubled.
 func TestRootVaultWithoutRoom(t *testing.T) {
 	dir := t.TempDir()
 	volume := filepath.Join(dir, "vault")
@@ -39,7 +40,8 @@ func TestRootVaultWithoutRoom(t *testing.T) {
 
 	filler := filepath.Join(volume, "filler")
 	fill(t, filler)
-	if err := os.Truncate(filler, sizeOf(t, filler)-vaultVolume/40); err != nil { // half of the reserve
+	// half of the reserve
+	if err := os.Truncate(filler, sizeOf(t, filler)-vaultVolume/40); err != nil {
 		t.Fatal(err)
 	}
 	waittest.For(t, "the status to name what waits", func() bool { return strings.Contains(statusText(t, s), "no bag is taken") })

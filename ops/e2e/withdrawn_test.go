@@ -16,8 +16,8 @@ import (
 	"nightdrop/shared/storefront"
 )
 
-// withoutISK builds a vault whose table of ISO 4217's list one lacks ISK, as of an amendment that withdraws it,
-// beside the other programs.
+// withoutISK builds a vault whose table of ISO 4217's list one lacks ISK, as of an amendment that
+// withdraws it, beside the other programs.
 func withoutISK(t *testing.T) (dir string) {
 	t.Helper()
 	source, err := filepath.Abs(filepath.Join("..", "..", "shared", "envelope", "currency.go"))
@@ -70,8 +70,9 @@ func caseRows(t *testing.T, name string) [][]string {
 	return rows[1:]
 }
 
-// TestAWithdrawnCurrencyStrandsNothing takes payments in ISK, puts a vault into their place whose table lacks ISK,
-// and has them captured, voided, refunded, compared, settled and told; only what is new is refused.
+// TestAWithdrawnCurrencyStrandsNothing takes payments in ISK, puts a vault into their place whose
+// table lacks ISK, and has them captured, voided, refunded, compared, settled and told; only what
+// is new is refused.
 func TestAWithdrawnCurrencyStrandsNothing(t *testing.T) {
 	s := running(t, site.Options{}, "bookshop")
 	if err := s.Enrol(t.Context(), site.Merchant{ID: "geysir", Currencies: []string{"ISK", "EUR"}}); err != nil {
@@ -134,8 +135,8 @@ func TestAWithdrawnCurrencyStrandsNothing(t *testing.T) {
 	}
 }
 
-// withdrawnOperations does what testdata/cases/withdrawn-currency.csv says, each operation on the payment that is
-// given for it.
+// withdrawnOperations does what testdata/cases/withdrawn-currency.csv says, each operation on the
+// payment that is given for it.
 func withdrawnOperations(t *testing.T, c *till, on map[string]storefront.Sealed) {
 	t.Helper()
 	ends := map[string]envelope.Status{"capture": envelope.StatusCaptured, "void": envelope.StatusVoided,

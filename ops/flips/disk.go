@@ -49,8 +49,8 @@ func Read(dir string) (d Disk, err error) {
 	return d, err
 }
 
-// Lay writes the disk into a directory, with a bit flipped; the zero Flip flips none. A vault that was
-// killed left no word that it closed its ledger.
+// Lay writes the disk into a directory, with a bit flipped; the zero Flip flips none. A vault that
+// was killed left no word that it closed its ledger.
 func (d Disk) Lay(dir string, flipped Flip) error {
 	for _, f := range d {
 		if flipped.Killed && filepath.Ext(f.Name) == ".clean" {

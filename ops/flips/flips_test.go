@@ -12,7 +12,8 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// stored makes a ledger-like file: a bucket of many pages, one inside its parent's page, and free pages.
+// stored makes a ledger-like file: a bucket of many pages, one inside its parent's page, and free
+// pages.
 func stored(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "ledger.db")
@@ -81,8 +82,8 @@ func TestUsedBytesOfALedger(t *testing.T) {
 	}
 }
 
-// TestOneBitIsFlipped: what is laid out is the disk but for one bit, with its times; a seed draws the
-// same flip again, and every structure comes up.
+// TestOneBitIsFlipped: what is laid out is the disk but for one bit, with its times; a seed draws
+// the same flip again, and every structure comes up.
 func TestOneBitIsFlipped(t *testing.T) {
 	from := stored(t)
 	must(t, os.WriteFile(filepath.Join(from, "ledger.db.clean"), []byte("mark"), 0o600))

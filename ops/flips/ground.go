@@ -71,8 +71,8 @@ func Survey(d Disk) Ground {
 	return g
 }
 
-// Pick draws a flip: of a group by its share, then either any used byte of it, or a structure and any
-// byte of that, so that small structures come up often too.
+// Pick draws a flip: of a group by its share, then either any used byte of it, or a structure and
+// any byte of that, so that small structures come up often too.
 func (g Ground) Pick(seed uint64, only string) Flip {
 	r := rand.New(rand.NewPCG(seed, 10)) //nolint:gosec // a seed draws the same again
 	group := only
@@ -101,7 +101,8 @@ func (g Ground) Pick(seed uint64, only string) Flip {
 	for _, s := range spans {
 		total += s.To - s.From
 	}
-	n := int(r.Float64() * float64(total)) // a part of them, so that it falls in much the same place of another picture
+	// a part of them, so that it falls in much the same place of another picture
+	n := int(r.Float64() * float64(total))
 	for _, s := range spans {
 		if n < s.To-s.From {
 			return Flip{Seed: seed, File: s.File, What: s.What, Offset: s.From + n, Bit: r.IntN(8),

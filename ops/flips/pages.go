@@ -2,9 +2,9 @@ package flips
 
 import "encoding/binary"
 
-// pages finds the used bytes of a bbolt file (go.etcd.io/bbolt/internal/common): both meta pages, the
-// list of free pages, and of every page of every tree the header, the elements, the keys and the
-// values.
+// pages finds the used bytes of a bbolt file (go.etcd.io/bbolt/internal/common): both meta pages,
+// the list of free pages, and of every page of every tree the header, the elements, the keys and
+// the values.
 type pages struct {
 	file  string
 	data  []byte
@@ -69,7 +69,8 @@ func (p *pages) page(bucket string, at int) {
 	}
 }
 
-// value adds a value: a record's bytes, or a bucket, whose pages are its own or inside of the value.
+// value adds a value: a record's bytes, or a bucket, whose pages are its own or inside of the
+// value.
 func (p *pages) value(bucket, key string, flags, at, size int) {
 	if flags&boltBucket == 0 {
 		p.add("value of "+bucket, at, size)

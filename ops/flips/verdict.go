@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Truth is what a life came to, as those tell it who are outside of the vault, and as the vault tells
-// it: lines by subject.
+// Truth is what a life came to, as those tell it who are outside of the vault, and as the vault
+// tells it: lines by subject.
 type Truth map[string][]string
 
 // Verdict is what a flip came to.
@@ -17,11 +17,13 @@ type Verdict string
 
 // The verdicts, from the best to the worst.
 const (
-	Harmless Verdict = "harmless" // the same money, results and states as without it, and nothing said
-	Noticed  Verdict = "noticed"  // the vault says so while it runs, or ends with the reason
-	Refused  Verdict = "refused"  // a clear error that names the file; nothing was sent
-	Unnamed  Verdict = "unnamed"  // an error that does not say which file, or what to do
-	Wrong    Verdict = "WRONG"    // something differs and nobody was told, or the vault hangs, or money moved twice
+	// the same money, results and states as without it, and nothing said
+	Harmless Verdict = "harmless"
+	Noticed  Verdict = "noticed" // the vault says so while it runs, or ends with the reason
+	Refused  Verdict = "refused" // a clear error that names the file; nothing was sent
+	Unnamed  Verdict = "unnamed" // an error that does not say which file, or what to do
+	// something differs and nobody was told, or the vault hangs, or money moved twice
+	Wrong Verdict = "WRONG"
 )
 
 var verdicts = []Verdict{Harmless, Noticed, Refused, Unnamed, Wrong}

@@ -1,4 +1,5 @@
-// Program simulator is an acquirer host and a bank with books of their own, for tests, demonstrations and training.
+// Program simulator is an acquirer host and a bank with books of their own, for tests,
+// demonstrations and training.
 package main
 
 import (

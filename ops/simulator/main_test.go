@@ -125,7 +125,8 @@ func TestReturnsAreWrittenOnceAndShown(t *testing.T) {
 	}
 }
 
-// A crash that the adversary decides on ends the program, and what was booked is there when it starts again.
+// A crash that the adversary decides on ends the program, and what was booked is there when it
+// starts again.
 func TestAdversaryCrashesTheProgram(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "address")

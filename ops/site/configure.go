@@ -54,7 +54,8 @@ func (s *Site) journal() string {
 	return fmt.Sprintf("place = \"both\"\ndirectory = %q", s.Path("journal"))
 }
 
-// bankRouting is the routing number of the bank that takes the files: eight digits and the check digit.
+// bankRouting is the routing number of the bank that takes the files: eight digits and the check
+// digit.
 const bankRouting = "123456780"
 
 func lines(all ...string) string { return strings.Join(all, "\n") + "\n" }

@@ -15,8 +15,8 @@ import (
 	"nightdrop/shared/durable"
 )
 
-// ErrConflict is returned for a directory that another process keeps a site in or that holds something else, and for a port of the
-// site that is taken.
+// ErrConflict is returned for a directory that another process keeps a site in or that holds
+// something else, and for a port of the site that is taken.
 var ErrConflict = errors.New("conflict")
 
 const (
@@ -33,8 +33,9 @@ type state struct {
 	Ports     ports  `json:"ports"`
 }
 
-// Open takes up the site that New made in o.Dir, with the same keys, ports, settings and books. It fails with ErrConflict where
-// another process keeps it, and with fs.ErrNotExist where there is none.
+// Open takes up the site that New made in o.Dir, with the same keys, ports, settings and books. It
+// fails with ErrConflict where another process keeps it, and with fs.ErrNotExist where there is
+// none.
 func Open(o Options) (*Site, error) {
 	s := &Site{Options: o.withDefaults()}
 	if err := s.absolute(); err != nil {
@@ -62,8 +63,8 @@ func Open(o Options) (*Site, error) {
 	return s, s.certify() // those that come to their end are renewed
 }
 
-// Keep opens the site in o.Dir, or makes it where the directory is empty or not there, and reports whether it made it. What a first
-// start leaves unfinished is deleted again.
+// Keep opens the site in o.Dir, or makes it where the directory is empty or not there, and reports
+// whether it made it. What a first start leaves unfinished is deleted again.
 func Keep(ctx context.Context, o Options) (s *Site, made bool, err error) {
 	entries, err := os.ReadDir(o.Dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

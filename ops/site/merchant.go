@@ -24,8 +24,8 @@ type Merchant struct {
 	Policy     []string // flags of `vault merchant policy`
 }
 
-// Launch starts all three programs, registers the site's auditor, enrols the merchants that the vault does not know yet, and waits
-// until the relay takes envelopes of all of them.
+// Launch starts all three programs, registers the site's auditor, enrols the merchants that the
+// vault does not know yet, and waits until the relay takes envelopes of all of them.
 func (s *Site) Launch(ctx context.Context, merchants ...Merchant) error {
 	if err := s.Start(ctx); err != nil {
 		return err
@@ -95,7 +95,8 @@ func (s *Site) registerAuditor(ctx context.Context) error {
 // AuditorKey is the file of the auditor's key.
 func (s *Site) AuditorKey() string { return s.Path("auditor", s.Auditor+".key") }
 
-// fresh makes room for a new key: one that is there was made before an interruption, and the vault has not heard of it.
+// fresh makes room for a new key: one that is there was made before an interruption, and the vault
+// has not heard of it.
 func fresh(key string) error {
 	if err := os.Remove(key); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -103,7 +104,8 @@ func fresh(key string) error {
 	return os.MkdirAll(filepath.Dir(key), 0o700)
 }
 
-// Enrol makes a merchant's identity and enrols it at the vault, with a company that settlement files name.
+// Enrol makes a merchant's identity and enrols it at the vault, with a company that settlement
+// files name.
 func (s *Site) Enrol(ctx context.Context, m Merchant) error {
 	if err := fresh(s.Identity(m.ID)); err != nil {
 		return err
@@ -142,7 +144,8 @@ func companyID(merchant string) string {
 	return fmt.Sprintf("1%09d", crc32.ChecksumIEEE([]byte(merchant))%1_000_000_000)
 }
 
-// AwaitMerchant waits until the relay has heard from the vault that the merchant is enrolled. It reads no results for the shop.
+// AwaitMerchant waits until the relay has heard from the vault that the merchant is enrolled. It
+// reads no results for the shop.
 func (s *Site) AwaitMerchant(ctx context.Context, merchant string) error {
 	shop, err := s.Shop(merchant)
 	if err != nil {

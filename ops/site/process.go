@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// Process is one running program of the site. Its output goes to a log file that its restarts append to.
+// Process is one running program of the site. Its output goes to a log file that its restarts
+// append to.
 type Process struct {
 	Name string
 	Log  string // path
@@ -30,7 +31,8 @@ func start(name, dir, log string, command []string) (*Process, error) {
 	defer file.Close()                              // the child has its own
 	cmd := exec.Command(command[0], command[1:]...) //nolint:gosec // the site's own binaries
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, file, file
-	// The child does not outlive whoever put up the site, and a terminal's ^C reaches only us, who stop it in order.
+	// The child does not outlive whoever put up the site, and a terminal's ^C reaches only us, who
+	// stop it in order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
@@ -46,7 +48,7 @@ func start(name, dir, log string, command []string) (*Process, error) {
 // Pid is the process id.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
-// Running tells whether the process has not ended.
+// Running reports whether the process has not ended.
 func (p *Process) Running() bool {
 	select {
 	case <-p.done:

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// readyLimit is how long a process may take to be ready on a busy machine, recovery after a crash included.
+// readyLimit is how long a process may take to be ready on a busy machine, recovery after a crash
+// included.
 const readyLimit = 60 * time.Second
 
 func (s *Site) start(name string, args ...string) (*Process, error) {
@@ -48,7 +49,8 @@ func (s *Site) StartSimulator(ctx context.Context) (err error) {
 	return s.Simulator.await(ctx, readyLimit, func() error { _, err := os.Stat(address); return err })
 }
 
-// StartRelay starts the relay. It listens when StartRelay returns, but is ready only when a vault has spoken.
+// StartRelay starts the relay. It listens when StartRelay returns, but is ready only when a vault
+// has spoken.
 func (s *Site) StartRelay(ctx context.Context) (err error) {
 	if s.Relay, err = s.start("relay", "serve", "--config", s.Path("relay", "relay.toml")); err != nil {
 		return err
@@ -158,7 +160,7 @@ func (s *Site) Ended(ctx context.Context) *Process {
 	}
 }
 
-// Stop stops what runs, the vault first, and tells what did not end well.
+// Stop stops what runs, the vault first, and says what did not end well.
 func (s *Site) Stop() error {
 	var all []error
 	for _, p := range s.Processes() {

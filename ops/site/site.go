@@ -29,25 +29,39 @@ type Options struct {
 	AnswerTimeout time.Duration // of the vault for the acquirer's host; default 3 s
 	LateAfter     time.Duration // when the simulator answers late; default twice AnswerTimeout
 	ReversalRetry time.Duration // default 500 ms
-	RepeatFor     time.Duration // how long reversals and captures are repeated before a person decides; default 20 s
-	Acquirer      []string      // further lines of the vault's [acquirer] settings
-	Rate          int           // envelopes a second that the relay takes from one merchant and one address; default 100,000
-	EnvelopeBytes int64         // size of the ENVELOPES stream; default 2 GiB
-	NoRepeats     bool          // the relay remembers no receipts: what is posted again travels again
-	ChannelBytes  int64         // size of all streams; default four times that
-	MinFree       int64         // room that must stay free on the channel's volume; default the relay's
-	BankAfter     time.Duration // how long after it took a settlement file the bank answers it; default at once
-	AcquirerCA    string        // PEM file of the authorities that the vault trusts for the acquirer's host; default the site's
-	Adversary     uint64        // seed by which the acquirer's host misbehaves; default 0, it does not
-	Totals        string        // how the acquirer's host answers a 0500; default the simulator's
-	Mishaps       string        // how often it misbehaves, NAME=RATE,...; default the simulator's
-	VaultSees     string        // address under which the vault reaches relay and simulator; default 127.0.0.1
-	BothJournals  bool          // the vault's journal is in the channel and in journal/; default in the channel alone
-	Auditor       string        // name of an auditor who may open the log before the first payment; default nobody
-	ConfirmClock  bool          // custodians vouch for the vault's clock whenever they unlock: a site that is stopped for days needs it
-	VaultPrefix   []string      // command that runs the vault's daemon, such as ip netns exec NAME; default none
+	// how long reversals and captures are repeated before a person decides; default 20 s
+	RepeatFor time.Duration
+	Acquirer  []string // further lines of the vault's [acquirer] settings
+	// envelopes a second that the relay takes from one merchant and one address; default 100,000
+	Rate          int
+	EnvelopeBytes int64 // size of the ENVELOPES stream; default 2 GiB
+	// the relay remembers no receipts: what is posted again travels again
+	NoRepeats    bool
+	ChannelBytes int64 // size of all streams; default four times that
+	// room that must stay free on the channel's volume; default the relay's
+	MinFree int64
+	// how long after it took a settlement file the bank answers it; default at once
+	BankAfter time.Duration
+	// PEM file of the authorities that the vault trusts for the acquirer's host; default the site's
+	AcquirerCA string
+	// seed by which the acquirer's host misbehaves; default 0, it does not
+	Adversary uint64
+	Totals    string // how the acquirer's host answers a 0500; default the simulator's
+	Mishaps   string // how often it misbehaves, NAME=RATE,...; default the simulator's
+	// address under which the vault reaches relay and simulator; default 127.0.0.1
+	VaultSees string
+	// the vault's journal is in the channel and in journal/; default in the channel alone
+	BothJournals bool
+	// name of an auditor who may open the log before the first payment; default nobody
+	Auditor string
+	// custodians vouch for the vault's clock whenever they unlock: a site that is stopped for days
+	// needs it
+	ConfirmClock bool
+	// command that runs the vault's daemon, such as ip netns exec NAME; default none
+	VaultPrefix []string
 
-	Progress func(format string, args ...any) // called at each step of a start and a stop; default nothing
+	// called at each step of a start and a stop; default nothing
+	Progress func(format string, args ...any)
 }
 
 // Site is a whole Nightdrop in one directory:
@@ -90,7 +104,8 @@ const (
 // maxSocketPath is Linux's limit of a unix socket's path (sockaddr_un).
 const maxSocketPath = 107
 
-// New makes keys, certificates and configuration in o.Dir, which may hold no site. Nothing runs yet.
+// New makes keys, certificates and configuration in o.Dir, which may hold no site. Nothing runs
+// yet.
 func New(ctx context.Context, o Options) (*Site, error) {
 	s := &Site{Options: o.withDefaults()}
 	if err := s.absolute(); err != nil {
@@ -168,7 +183,8 @@ func (s *Site) CA() string { return s.Path("tls", "ca.pem") }
 // Book is the simulator's book.
 func (s *Site) Book() string { return s.Path("simulator", "book") }
 
-// BankOutbox is where the vault writes settlement files. They hold account numbers, and nobody else's account may read them.
+// BankOutbox is where the vault writes settlement files. They hold account numbers, and nobody
+// else's account may read them.
 func (s *Site) BankOutbox() string { return s.Path("vault", "outbox") }
 
 // Returns is where the bank writes its answers.
@@ -233,8 +249,8 @@ func (s *Site) makeKeys(ctx context.Context) error {
 	return s.ports.choose()
 }
 
-// Ports are chosen below those that the kernel gives to outgoing connections (ip_local_port_range begins at 32768), so that nobody
-// takes one while its process is being restarted.
+// Ports are chosen below those that the kernel gives to outgoing connections (ip_local_port_range
+// begins at 32768), so that nobody takes one while its process is being restarted.
 const (
 	lowestPort  = 20_000
 	highestPort = 32_000
@@ -259,7 +275,8 @@ func (p *ports) choose() error {
 	return fmt.Errorf("no four free ports between %d and %d", lowestPort, highestPort)
 }
 
-// Run runs one of the binaries to its end and returns its standard output. The error holds what it said, and wraps *exec.ExitError.
+// Run runs one of the binaries to its end and returns its standard output. The error holds what it
+// said, and wraps *exec.ExitError.
 func (s *Site) Run(ctx context.Context, program string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(s.Bin, program), args...) //nolint:gosec // the site's own binaries
 	cmd.Dir = s.Dir

@@ -27,7 +27,8 @@ type connectionOptions struct {
 	suite     string
 	minSerial uint64
 	log       storefront.LogStore // what was seen of the vault's log; nil: not kept
-	unreached func(error)         // told why the relay is not reached, where work goes on without it; nil: it does not
+	// told why the relay is not reached, where work goes on without it; nil: it does not
+	unreached func(error)
 }
 
 func (o *connectionOptions) register(cmd *cobra.Command) {
@@ -80,7 +81,8 @@ func (o *connectionOptions) connect() (*storefront.Client, error) {
 	connected, err := storefront.New(storefront.Config{Relay: o.relay, Vault: vault, Identity: identity, Suite: suite,
 		MinSerial: o.minSerial, HTTP: client, Log: o.log, Unreached: o.unreached})
 	if err != nil {
-		return nil, fmt.Errorf("%w: --%w", command.ErrUsage, err) // what is left to be wrong is the relay's origin
+		// what is left to be wrong is the relay's origin
+		return nil, fmt.Errorf("%w: --%w", command.ErrUsage, err)
 	}
 	return connected, nil
 }

@@ -121,8 +121,8 @@ func (p *csvPoster) post(ctx context.Context, payment storefront.Payment) error 
 	return err
 }
 
-// readCSV reads the rows of one merchant. Errors name the line and the column, never a value: what stands in a header's place may be
-// a number.
+// readCSV reads the rows of one merchant. Errors name the line and the column, never a value: what
+// stands in a header's place may be a number.
 func readCSV(path, merchant string) (rows []row, passed int, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -166,7 +166,8 @@ func readCSV(path, merchant string) (rows []row, passed int, err error) {
 	}
 }
 
-// cardColumns and bankColumns are an account's; the header has all of a kind that must be there, or none of that kind.
+// cardColumns and bankColumns are an account's; the header has all of a kind that must be there, or
+// none of that kind.
 var (
 	cardColumns = []string{"number", "expiry"}
 	bankColumns = []string{"routing", "account", "type"}
@@ -316,8 +317,9 @@ func (c cells) filled(columns []string) map[string]string {
 	return filled
 }
 
-// rowID makes the id of a row out of merchant, reference, amount, currency, operation and how many equal rows stand before it, marked as version
-// 4, the form that a vault takes. So a file is posted again safely, also when rows have been put in, taken out or sorted since.
+// rowID makes the id of a row out of merchant, reference, amount, currency, operation and how many
+// equal rows stand before it, marked as version 4, the form that a vault takes. So a file is posted
+// again safely, also when rows have been put in, taken out or sorted since.
 func rowID(name string, before int) string {
 	id := uuid.NewSHA1(uuid.MustParse(rowSpace), fmt.Appendf(nil, "%s %d", name, before))
 	id[6] = id[6]&0x0f | 0x40

@@ -15,7 +15,8 @@ import (
 	"nightdrop/shared/text"
 )
 
-// explain says what became of one envelope. It succeeds whatever that is: the outcome is in what it prints.
+// explain says what became of one envelope. It succeeds whatever that is: the outcome is in what it
+// prints.
 func explain(ctx context.Context, o resultsOptions, client *storefront.Client, outbox *storefront.Outbox, out io.Writer) error {
 	x, err := client.Explain(ctx, outbox, o.explain)
 	if err != nil {
@@ -83,7 +84,8 @@ func readTheirs(path string) (*proof.History, error) {
 	return theirs, nil
 }
 
-// compare holds what was seen of the log here against what another reader saw: ErrLog where they were shown two logs.
+// compare holds what was seen of the log here against what another reader saw: ErrLog where they
+// were shown two logs.
 func compare(ctx context.Context, o resultsOptions, client *storefront.Client, out io.Writer) error {
 	theirs, err := readTheirs(o.compare)
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// demands are what an operation takes beside its reference, named as the flags of seal and the columns of a CSV file name it (specification 3).
+// demands are what an operation takes beside its reference, named as the flags of seal and the
+// columns of a CSV file name it (specification 3).
 type demands struct {
 	needs  []string // all of these
 	either []string // exactly one of these
@@ -51,8 +52,9 @@ type instruction struct {
 	account, code bool
 }
 
-// check tells what an operation lacks or does not take, and what of the order the vault would refuse. Its errors name flags or columns
-// with the given prefix, and never quote a value: a number may stand in any place.
+// check says what an operation lacks or does not take, and what of the order the vault would
+// refuse. Its errors name flags or columns with the given prefix, and never quote a value: a number
+// may stand in any place.
 func (i instruction) check(prefix string) error {
 	d, ok := demandsOf(i.order.Operation)
 	if !ok {

@@ -7,7 +7,8 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// TestEveryOperationTakesWhatTheVaultTakes tries every operation with every set of members: the command line and the vault's own rule agree.
+// TestEveryOperationTakesWhatTheVaultTakes tries every operation with every set of members: the
+// command line and the vault's own rule agree.
 func TestEveryOperationTakesWhatTheVaultTakes(t *testing.T) {
 	names := []string{"amount", "currency", "token", "of", "descriptor", "account", "code"}
 	taken := 0

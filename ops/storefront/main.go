@@ -1,5 +1,5 @@
-// Command storefront is the reference storefront: it makes a shop's keys, seals and posts payments, and reads their results, with the
-// Go SDK shared/storefront.
+// Command storefront is the reference storefront: it makes a shop's keys, seals and posts payments,
+// and reads their results, with the Go SDK shared/storefront.
 package main
 
 import (

@@ -102,7 +102,8 @@ func postFiles(ctx context.Context, p poster, files []string) ([]envelope.Receip
 	return receipts, nil
 }
 
-// poster posts envelopes that the outbox keeps, and keeps what the relay says to each: `results --explain` goes by that.
+// poster posts envelopes that the outbox keeps, and keeps what the relay says to each: `results
+// --explain` goes by that.
 type poster struct {
 	client  *storefront.Client
 	outbox  *storefront.Outbox

@@ -131,7 +131,8 @@ func runResults(ctx context.Context, o resultsOptions, out, errOut io.Writer) er
 	return keepEvidence(outbox, err)
 }
 
-// begins says, after a reading since a serial, where the relay has nothing from there on, and which results are missing after that.
+// begins says, after a reading since a serial, where the relay has nothing from there on, and which
+// results are missing after that.
 func (o resultsOptions) begins(chain storefront.Chain, errOut io.Writer) error {
 	if chain.First > o.since {
 		fmt.Fprintf(errOut, "storefront: the relay's results begin with %d: those before it are over 30 days old, or `vault results resend` publishes them again\n",
@@ -186,7 +187,8 @@ func readResults(ctx context.Context, o resultsOptions, client *storefront.Clien
 	})
 }
 
-// eachPage reads results after a chain, which moves, and calls fn with each page: with an empty one where there is none at all.
+// eachPage reads results after a chain, which moves, and calls fn with each page: with an empty one
+// where there is none at all.
 func eachPage(ctx context.Context, o resultsOptions, client *storefront.Client, chain *storefront.Chain, fn func([]storefront.Opened) error) error {
 	for wait, first := o.wait, true; ; wait, first = 0, false {
 		page, err := client.Results(ctx, chain, wait)
@@ -208,7 +210,8 @@ func missing(outbox *storefront.Outbox) error {
 	return chain.MissingError()
 }
 
-// checkLog holds the relay's newest checkpoint against what was seen. One that the relay does not have, or does not give now, proves nothing.
+// checkLog holds the relay's newest checkpoint against what was seen. One that the relay does not
+// have, or does not give now, proves nothing.
 func checkLog(ctx context.Context, client *storefront.Client) error {
 	_, err := client.Checkpoint(ctx)
 	if _, refused := errors.AsType[*storefront.Refused](err); refused {
@@ -238,7 +241,8 @@ type line struct {
 	Digest  string         `json:"digest"`
 	Facts   envelope.Facts `json:"facts"`
 	Index   uint64         `json:"index"`
-	Proved  int64          `json:"proved,omitempty"` // size of the checkpoint by which the log holds it; absent without a proof
+	// size of the checkpoint by which the log holds it; absent without a proof
+	Proved int64 `json:"proved,omitempty"`
 }
 
 // resultPrinter prints results page by page.

@@ -8,7 +8,8 @@ import (
 	"nightdrop/shared/storefront"
 )
 
-// A refund's result names the refund and the payment that it is of: two refunds of one payment are told apart.
+// A refund's result names the refund and the payment that it is of: two refunds of one payment are
+// told apart.
 func TestTheTableShowsARefundsOwnID(t *testing.T) {
 	const sale, refund = "6f0c2d7e-9c0b-4a5e-8f1d-000000000001", "6f0c2d7e-9c0b-4a5e-8f1d-000000000002"
 	of := func(id string, status envelope.Status) storefront.Opened {

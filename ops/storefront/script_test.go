@@ -30,8 +30,9 @@ func TestMain(m *testing.M) {
 
 type relayKey struct{}
 
-// TestScripts runs testdata/script, each script with a relay of its own: RELAY is its origin, ca.pem its certificate, vault.vkey the
-// pin, and other.vkey that of another vault of the same name.
+// TestScripts runs testdata/script, each script with a relay of its own: RELAY is its origin,
+// ca.pem its certificate, vault.vkey the pin, and other.vkey that of another vault of the same
+// name.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -66,10 +67,12 @@ func relayOf(ts *testscript.TestScript) *relaytest.Relay {
 	return ts.Value(relayKey{}).(*relaytest.Relay)
 }
 
-// code finds the scripts' security code where it stands by itself: three digits stand in base64 and hex by chance.
+// code finds the scripts' security code where it stands by itself: three digits stand in base64 and
+// hex by chance.
 var code = regexp.MustCompile(`(^|[^0-9A-Za-z+/])987($|[^0-9A-Za-z+/])`)
 
-// exits CODE COMMAND...: the command ends with this exit code, and writes no number used in the scripts.
+// exits CODE COMMAND...: the command ends with this exit code, and writes no number used in the
+// scripts.
 func exits(ts *testscript.TestScript, _ bool, args []string) {
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
@@ -145,7 +148,8 @@ func reachedBag(ts *testscript.TestScript, _ bool, args []string) {
 	r.Between(func() { r.Reach(number, time.Now().Add(time.Minute)) })
 }
 
-// vault [twice]: answers every envelope posted so far with an approval, in the chain of the merchant that `enrolled` named.
+// vault [twice]: answers every envelope posted so far with an approval, in the chain of the
+// merchant that `enrolled` named.
 func answer(ts *testscript.TestScript, _ bool, args []string) {
 	r := relayOf(ts)
 	r.Between(func() {
@@ -193,7 +197,8 @@ func exported(ts *testscript.TestScript, _ bool, args []string) {
 	r.Log.Export(r.Log.Size(), r.Vault).Write(r.TB(), ts.MkAbs(args[0]))
 }
 
-// published DIR: a web server gives it as $TILES, and sends whoever asks for $ELSEWHERE to another host.
+// published DIR: a web server gives it as $TILES, and sends whoever asks for $ELSEWHERE to another
+// host.
 func published(ts *testscript.TestScript, _ bool, args []string) {
 	mux := http.NewServeMux()
 	mux.Handle("/vault/", http.StripPrefix("/vault/", http.FileServer(http.Dir(ts.MkAbs(args[0])))))

@@ -88,7 +88,8 @@ func demandsHelp() string {
 	return help.String()
 }
 
-// checkOrder refuses what the vault would, before anything is read or sealed, and settles where the account comes from.
+// checkOrder refuses what the vault would, before anything is read or sealed, and settles where the
+// account comes from.
 func (o *sealOptions) checkOrder() error {
 	if o.id != "" && !envelope.ValidID(o.id) {
 		return errors.New("--id is not a UUID of version 4 or 7 in lower case")
@@ -133,7 +134,8 @@ func runSeal(ctx context.Context, o sealOptions, in io.Reader, out io.Writer) er
 	return err
 }
 
-// readSecret reads the JSON of an account or a code, from a file or standard input; no path is none. Its errors quote nothing of it.
+// readSecret reads the JSON of an account or a code, from a file or standard input; no path is
+// none. Its errors quote nothing of it.
 func readSecret(path string, in io.Reader) ([]byte, error) {
 	if path == "" {
 		return nil, nil

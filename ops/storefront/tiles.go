@@ -43,14 +43,16 @@ func (w watched) ReadFile(ctx context.Context, path string, limit int) ([]byte, 
 	return w.TileSource.ReadFile(ctx, path, limit)
 }
 
-// watch counts the files of a copy on standard error, where that is a terminal, once reading them takes over a second.
+// watch counts the files of a copy on standard error, where that is a terminal, once reading them
+// takes over a second.
 func (o *resultsOptions) watch(errOut io.Writer) (done func()) {
 	bar := command.NewBar(errOut, "reading the copy of the log: files")
 	o.read = func() { bar.Add(1, -1) }
 	return bar.Close
 }
 
-// provedLater is a result and its proof in --json: all that anybody needs to check it with the vault's key alone.
+// provedLater is a result and its proof in --json: all that anybody needs to check it with the
+// vault's key alone.
 type provedLater struct {
 	Serial  uint64 `json:"serial"`
 	ID      string `json:"id"`
@@ -108,7 +110,8 @@ func printProof(o resultsOptions, out io.Writer, r storefront.Opened, later stor
 	return nil
 }
 
-// writeProof writes a proof into a new file, durably. One that is there already is passed over, so that what was broken off is completed.
+// writeProof writes a proof into a new file, durably. One that is there already is passed over, so
+// that what was broken off is completed.
 func writeProof(dir string, r storefront.Opened, later storefront.Later) (string, error) {
 	if err := durable.MkdirAll(dir, 0o755); err != nil {
 		return "", err
@@ -149,7 +152,8 @@ type agreed struct {
 	Beyond  int   `json:"beyond"`  // checkpoints of more entries than the copy has
 }
 
-// checkCopy holds all that was seen of the log here against a copy of it: ErrLog where they are two logs.
+// checkCopy holds all that was seen of the log here against a copy of it: ErrLog where they are two
+// logs.
 func checkCopy(ctx context.Context, o resultsOptions, client *storefront.Client, out io.Writer) error {
 	log, err := openCopy(ctx, o, client)
 	if err != nil {

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// caseTests says which test takes each small input of testdata/cases through the programs: its file, its name, and what the file calls the case.
+// caseTests says which test takes each small input of testdata/cases through the programs: its
+// file, its name, and what the file calls the case.
 var caseTests = map[string]struct{ file, test, calls string }{
 	"brands.csv":                              {"vault/brands_test.go", "TestCardsOfOtherBrandsGoToTheAcquirer", ""},
 	"iso-approval-codes.csv":                  {"ops/e2e/answers_test.go", "TestApprovalsOtherThan00", ""},
@@ -26,7 +27,8 @@ var caseTests = map[string]struct{ file, test, calls string }{
 // laterCases wait for the acquirers of other people's hosts, as the README of the cases says.
 var laterCases = map[string]bool{"iso-answer-oddities.txt": true}
 
-// TestEveryCaseIsTested: a case that nobody takes through the programs, or whose test is gone, is no case.
+// TestEveryCaseIsTested: a case that nobody takes through the programs, or whose test is gone, is
+// no case.
 func TestEveryCaseIsTested(t *testing.T) {
 	found, err := os.ReadDir(filepath.Join(root(t), "testdata", "cases"))
 	if err != nil {

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// citation finds what cites the specification: "specification 7", "specification 1 to 5, 7 and 11.2", and as a link's text.
+// citation finds what cites the specification: "specification 7", "specification 1 to 5, 7 and
+// 11.2", and as a link's text.
 var citation = regexp.MustCompile(`\bspecification ([0-9]+(?:\.[0-9]+)?(?:(?:, | and | to )[0-9]+(?:\.[0-9]+)?)*)`)
 
 var (
@@ -17,7 +18,8 @@ var (
 	oldCitation   = regexp.MustCompile(`\bINTERFACES\b|(?:^|[^-\w])format\.md\b`)
 )
 
-// TestCitedSectionsExist: a comment that sends its reader to a section which is not there explains nothing.
+// TestCitedSectionsExist: a comment that sends its reader to a section which is not there explains
+// nothing.
 func TestCitedSectionsExist(t *testing.T) {
 	page := read(t, "ops/docs/specification.md")
 	sections := map[string]bool{}
@@ -47,7 +49,8 @@ func TestCitedSectionsExist(t *testing.T) {
 	}
 }
 
-// TestDocumentsLinksLead: each link of a page in ops/docs, .github and the README leads to a file that is there, and to a heading of it.
+// TestDocumentsLinksLead: each link of a page in ops/docs, .github and the README leads to a file
+// that is there, and to a heading of it.
 func TestDocumentsLinksLead(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:\s]*)(?:#([a-z0-9-]+))?\)`)
 	seen := 0

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// lasting are the calls by which a file or a directory comes to its name: a reader of shared/durable knows what a
-// crash leaves of each.
+// lasting are the calls by which a file or a directory comes to its name: a reader of
+// shared/durable knows what a crash leaves of each.
 var lasting = map[string]string{
 	"os.Link":        "there are no hard links on FAT, exFAT and SMB: durable.Create, durable.Rename",
 	"unix.Link":      "as os.Link",

@@ -11,7 +11,8 @@ import (
 
 // rule denies packages to the whole dependency closure of others.
 type rule struct {
-	from    string   // import path prefix of ours; the rule holds for every package below it, tests left out
+	// import path prefix of ours; the rule holds for every package below it, tests left out
+	from    string
 	except  []string // packages below it that may
 	deny    []string // import path prefixes
 	because string
@@ -174,7 +175,8 @@ func enforce(t *testing.T, list []goPackage, r rule, imports func(goPackage) []s
 	}
 }
 
-// TestDeniedPackagesExist keeps the deny lists honest: what they name is linked somewhere, imported by a test, or is a package of ours.
+// TestDeniedPackagesExist keeps the deny lists honest: what they name is linked somewhere, imported
+// by a test, or is a package of ours.
 func TestDeniedPackagesExist(t *testing.T) {
 	known := map[string]bool{}
 	for _, p := range packages(t) {

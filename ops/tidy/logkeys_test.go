@@ -13,7 +13,8 @@ import (
 	"testing"
 )
 
-// TestLogKeysAreDocumented: a key of a log line has one meaning, which stands in ops/docs/log-keys.md. An error is "error", a path "file".
+// TestLogKeysAreDocumented: a key of a log line has one meaning, which stands in
+// ops/docs/log-keys.md. An error is "error", a path "file".
 func TestLogKeysAreDocumented(t *testing.T) {
 	page, err := os.ReadFile("../docs/log-keys.md")
 	if err != nil {

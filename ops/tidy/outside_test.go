@@ -36,7 +36,8 @@ func main() {
 }
 `
 
-// TestAnOutsideModuleImportsTheSDK: the module's path is no address, so who imports it says where it is. It is built without a network.
+// TestAnOutsideModuleImportsTheSDK: the module's path is no address, so who imports it says where
+// it is. It is built without a network.
 func TestAnOutsideModuleImportsTheSDK(t *testing.T) {
 	own := read(t, "go.mod")
 	_, requirements, _ := strings.Cut(own, "\nrequire (")

@@ -10,13 +10,15 @@ import (
 	"testing"
 )
 
-// command finds a program of ours and its verbs in the README: `vault batch close` or a line of a session, "$ vault unlock --share f".
+// command finds a program of ours and its verbs in the README: `vault batch close` or a line of a
+// session, "$ vault unlock --share f".
 var command = regexp.MustCompile("(?m)(?:`|^\\$ (?:\\S*/)?)(relay|vault|storefront|simulator)((?: [a-z][a-z-]*)+)")
 
 // target finds `make something`.
 var target = regexp.MustCompile("(?m)(?:`|^\\$ )make ([a-z-]+)")
 
-// TestReadmesLength: under 900 words something is not told, over 2,500 nobody reads to the end. What is more belongs into ops/docs.
+// TestReadmesLength: under 900 words something is not told, over 2,500 nobody reads to the end.
+// What is more belongs into ops/docs.
 func TestReadmesLength(t *testing.T) {
 	readme, err := os.ReadFile(filepath.Join(root(t), "README.md"))
 	if err != nil {
@@ -61,8 +63,8 @@ func TestReadmesCommandsExist(t *testing.T) {
 // usage finds the command's path in its help.
 var usage = regexp.MustCompile(`(?m)^Usage:\n  ((?:[a-z][a-z-]* ?)+)`)
 
-// isHelpOf tells whether help is of the command that words begin with. What follows a command is its arguments; what follows a group of
-// commands is a command that is not there.
+// isHelpOf reports whether help is of the command that words begin with. What follows a command is
+// its arguments; what follows a group of commands is a command that is not there.
 func isHelpOf(help string, words []string) bool {
 	m := usage.FindStringSubmatch(help)
 	if m == nil {

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// binaries says what the linked programs must and must not hold. "must" is the positive control: it proves that the search can find.
+// binaries says what the linked programs must and must not hold. "must" is the positive control: it
+// proves that the search can find.
 var binaries = []struct {
 	name    string
 	must    []string
@@ -23,8 +24,8 @@ var binaries = []struct {
 		"the vault host listens on nothing but its unix socket"},
 }
 
-// executed is in a program that executes templates, and so calls methods by their names: then the linker keeps every exported method of
-// every type, used or not, and mustNot says little.
+// executed is in a program that executes templates, and so calls methods by their names: then the
+// linker keeps every exported method of every type, used or not, and mustNot says little.
 const executed = "text/template.(*Template).Execute"
 
 func TestBinariesHoldWhatTheyShould(t *testing.T) {

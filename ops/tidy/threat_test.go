@@ -9,7 +9,8 @@ import (
 // named finds a test in the tables of a page.
 var named = regexp.MustCompile("`(Test[A-Za-z0-9]+)`")
 
-// TestNamedTestsExist: a bound, or an answer to a crash, whose test is gone is a sentence and no more.
+// TestNamedTestsExist: a bound, or an answer to a crash, whose test is gone is a sentence and no
+// more.
 func TestNamedTestsExist(t *testing.T) {
 	tests := strings.Fields(run(t, "git", "grep", "-hoE", `^func Test[A-Za-z0-9]+\(t`, "--", "*_test.go"))
 	exists := map[string]bool{}

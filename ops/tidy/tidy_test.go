@@ -72,8 +72,9 @@ func sources(t *testing.T) []string {
 	return files
 }
 
-// TestTopLevelIsAsGiven: two hosts, what they share and how it is operated show from the top. What forges look for (contributing, security) is in
-// .github, a dot-file; changes and licence are pages of ops/docs.
+// TestTopLevelIsAsGiven: two hosts, what they share and how it is operated show from the top. What
+// forges look for (contributing, security) is in .github, a dot-file; changes and licence are pages
+// of ops/docs.
 func TestTopLevelIsAsGiven(t *testing.T) {
 	given := []string{"relay", "vault", "shared", "ops", "testdata", "go.mod", "go.sum", "Makefile", "README.md"}
 	for _, file := range strings.Fields(run(t, "git", "ls-files")) {

@@ -1,5 +1,5 @@
-// Package bagtest is what of a relay makes bags, its bagger on its head file, for tests of those who
-// read bags.
+// Package bagtest is what of a relay makes bags, its bagger on its head file, for tests of those
+// who read bags.
 package bagtest
 
 import (
@@ -27,8 +27,8 @@ type Relay struct {
 	head *bagger.Head
 }
 
-// Start begins a run after the bag that the head file names, and publishes by p, a *channel.Relay or
-// what keeps its contract.
+// Start begins a run after the bag that the head file names, and publishes by p, a *channel.Relay
+// or what keeps its contract.
 func Start(head string, signer *note.Signer, p bagger.Publisher, logger *slog.Logger) (*Relay, error) {
 	h, err := bagger.OpenHead(head, time.Now, logger)
 	if err != nil {

@@ -11,29 +11,32 @@ import (
 )
 
 const (
-	// bagsBatch and bagsBytes bound one group; the bag that crosses the latter still comes. The broker holds a group
-	// several times while it is on its way.
+	// bagsBatch and bagsBytes bound one group; the bag that crosses the latter still comes. The
+	// broker holds a group several times while it is on its way.
 	bagsBatch = 512
 	bagsBytes = 4 << 20
-	// bagsEvery is how often an idle reader looks unasked, for hints may be lost, and checks that the stream is the
-	// one that it reads.
+	// bagsEvery is how often an idle reader looks unasked, for hints may be lost, and checks that
+	// the stream is the one that it reads.
 	bagsEvery = 3 * time.Second
 	// bagsRetry is the pause after a read that failed.
 	bagsRetry = 250 * time.Millisecond
-	// bagsPace and bagsPause say how long after it set out a reader that has reached the end of the stream sets out again:
-	// so long for each byte that it read on the way, and how long at most. The broker keeps a block of 8 MB in memory for
-	// ten seconds if it is read while it is written, and drops it at once if it is not; so above 2 MB a second, three
-	// hundred envelopes, the vault gets them every few seconds instead of at once.
+	// bagsPace and bagsPause say how long after it set out a reader that has reached the end of the
+	// stream sets out again: so long for each byte that it read on the way, and how long at most.
+	// The broker keeps a block of 8 MB in memory for ten seconds if it is read while it is written,
+	// and drops it at once if it is not; so above 2 MB a second, three hundred envelopes, the vault
+	// gets them every few seconds instead of at once.
 	bagsPace  = 500 * time.Nanosecond
 	bagsPause = 4 * time.Second
 )
 
-// Bags calls fn with the bags from sequence from (0 or 1: the oldest there is), in stream order, in groups as they come,
-// of at most 512 bags and about 4 MiB. It goes on until ctx ends (and returns ctx's error), fn fails (its error), or the
-// stream proves not to be the one that was read so far (ErrRewound). It outlasts lost connections and restarts of the
-// broker. Nothing is acknowledged to the broker: the reader's own database knows what was taken.
+// Bags calls fn with the bags from sequence from (0 or 1: the oldest there is), in stream order, in
+// groups as they come, of at most 512 bags and about 4 MiB. It goes on until ctx ends (and returns
+// ctx's error), fn fails (its error), or the stream proves not to be the one that was read so far
+// (ErrRewound). It outlasts lost connections and restarts of the broker. Nothing is acknowledged to
+// the broker: the reader's own database knows what was taken.
 //
-// fn is called by one goroutine and owns the messages. Gaps in the sequences are regular (purged or lost).
+// fn is called by one goroutine and owns the messages. Gaps in the sequences are regular (purged or
+// lost).
 func (v *Vault) Bags(ctx context.Context, from uint64, fn func([]Message) error) error {
 	wake := make(chan struct{}, 1)
 	hints, err := v.reads.subscribe(storedPrefix+"bag.*", func(*nats.Msg) { ring(wake) })
@@ -43,7 +46,8 @@ func (v *Vault) Bags(ctx context.Context, from uint64, fn func([]Message) error)
 	defer func() { _ = hints.Unsubscribe() }()
 	defer v.reads.watch(&watcher{connected: func() { ring(wake) }})()
 	c := &cursor{vault: v, next: max(from, 1)}
-	began, read := time.Now(), 0 // bytes read since then, when the reader last set out for the end of the stream
+	// bytes read since then, when the reader last set out for the end of the stream
+	began, read := time.Now(), 0
 	for {
 		group, err := c.fetch(ctx)
 		switch {
@@ -104,8 +108,9 @@ type cursor struct {
 	created time.Time
 	last    uint64 // the last bag read, 0 = none yet
 	digest  [sha256.Size]byte
-	checked uint64 // 1 + the connection's epoch in which the stream was found to be the same; 0 = not yet
-	idle    bool   // nothing came for a while
+	// 1 + the connection's epoch in which the stream was found to be the same; 0 = not yet
+	checked uint64
+	idle    bool // nothing came for a while
 }
 
 // fetch reads the next group and moves on. A group that came short is good as far as it goes.
@@ -129,8 +134,8 @@ func (c *cursor) fetch(ctx context.Context) ([]Message, error) {
 	return group, nil
 }
 
-// check compares the stream with what was read of it: the time it was made, its end, and on a new connection the last
-// bag itself.
+// check compares the stream with what was read of it: the time it was made, its end, and on a new
+// connection the last bag itself.
 func (c *cursor) check(ctx context.Context, bagToo bool) error {
 	info, err := c.vault.reads.info(ctx, streamEnvelopes)
 	if err != nil {

@@ -34,7 +34,8 @@ func TestBrokerInProcess(t *testing.T) {
 	t.Run("results and notices", func(t *testing.T) { checkBackChannel(t, r, s.vault(t)) })
 }
 
-// checkBags is the contract of the way in; every kind of broker must hold it. The stream must be empty.
+// checkBags is the contract of the way in; every kind of broker must hold it. The stream must be
+// empty.
 func checkBags(t *testing.T, r *Relay, v *Vault) {
 	t.Helper()
 	if err := r.Ready(); err != nil {

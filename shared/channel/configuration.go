@@ -9,21 +9,23 @@ import (
 )
 
 const (
-	// maxPayload is the broker's limit for data and headers together, its default: a bag with headers fits.
+	// maxPayload is the broker's limit for data and headers together, its default: a bag with
+	// headers fits.
 	maxPayload = 1 << 20
-	// maxConnections is ample for relays, vault, standby, couriers and monitors, and bounds what strangers can hold.
+	// maxConnections is ample for relays, vault, standby, couriers and monitors, and bounds what
+	// strangers can hold.
 	maxConnections = 256
 )
 
-// RelayKey is the public nkey of one relay and, where it is known, the relay's name: then the key may write the bags
-// of that name only.
+// RelayKey is the public nkey of one relay and, where it is known, the relay's name: then the key
+// may write the bags of that name only.
 type RelayKey struct {
 	Name string // "" = any
 	Nkey string // U...
 }
 
-// Configuration describes a broker. Package broker starts the embedded one from exactly the Text that it prints, so the file for
-// an external broker is the same but for its own cluster settings.
+// Configuration describes a broker. Package broker starts the embedded one from exactly the Text
+// that it prints, so the file for an external broker is the same but for its own cluster settings.
 type Configuration struct {
 	Name           string // the server's name
 	Listen         string // host:port; "" = no listener
@@ -36,8 +38,9 @@ type Configuration struct {
 	Vault          string // public nkeys, "" = off
 	Courier        string
 	Monitor        string
-	VaultKeeper    string // keys that make the streams of account VAULT and RELAY, from this process only
-	RelayKeeper    string
+	// keys that make the streams of account VAULT and RELAY, from this process only
+	VaultKeeper string
+	RelayKeeper string
 }
 
 // user is one key with its allow-list. Every role has an inbox prefix of its own.
@@ -57,8 +60,9 @@ type account struct {
 	Users     []user
 }
 
-// service is a subject that crosses between accounts: requests go from the users' accounts to the owner's, and only
-// answers come back, to whom asked. A reply subject of an asker means something in the asker's own account only.
+// service is a subject that crosses between accounts: requests go from the users' accounts to the
+// owner's, and only answers come back, to whom asked. A reply subject of an asker means something
+// in the asker's own account only.
 type service struct {
 	Subject  string
 	Owner    string
@@ -75,18 +79,20 @@ func (s service) local() string {
 	return s.Subject
 }
 
-// statePrefix stands for $JS.API where one account asks for the state of another's streams, or the vault purges RESULTS: it is the
-// JetStream API prefix for their tools. Under the usual one, the broker would answer for their own accounts.
+// statePrefix stands for $JS.API where one account asks for the state of another's streams, or the
+// vault purges RESULTS: it is the JetStream API prefix for their tools. Under the usual one, the
+// broker would answer for their own accounts.
 const statePrefix = "state"
 
 func stateSubject(stream string) string { return statePrefix + ".STREAM.INFO." + stream }
 func purgeResultsSubject() string       { return statePrefix + ".STREAM.PURGE." + streamResults }
 
-// services are all that crosses. Between VAULT and RELAY only what one writes for the other to read, and the relay's hint
-// that a bag is stored, which wakes the vault and is not kept; and, so that no merchant's results take the room of another's
-// (specification 8), the state of RESULTS and its purge, whose answers the vault takes for hints. Courier and
-// monitor own nothing, so they have accounts of their own: a key of theirs that was stolen can read and write what is
-// named here, and touch no stream by a reply subject.
+// services are all that crosses. Between VAULT and RELAY only what one writes for the other to
+// read, and the relay's hint that a bag is stored, which wakes the vault and is not kept; and, so
+// that no merchant's results take the room of another's (specification 8), the state of RESULTS and
+// its purge, whose answers the vault takes for hints. Courier and monitor own nothing, so they have
+// accounts of their own: a key of theirs that was stolen can read and write what is named here, and
+// touch no stream by a reply subject.
 func services() []service {
 	all := []service{
 		{Subject: "bag.*", Owner: accountVault, Users: []string{accountRelay}},

@@ -18,8 +18,9 @@ import (
 // defaultPort is the broker's where a URL names none.
 const defaultPort = "4222"
 
-// dialer makes the library's connections to the brokers of Options.URL and to no others: it does the TLS itself, so that
-// a guard stands between the broker and the library. One link uses it, one connection at a time.
+// dialer makes the library's connections to the brokers of Options.URL and to no others: it does
+// the TLS itself, so that a guard stands between the broker and the library. One link uses it, one
+// connection at a time.
 type dialer struct {
 	config   *tls.Config
 	hosts    map[string]bool // host:port
@@ -72,7 +73,8 @@ var errURL = errors.New("the channel's URL is not of the form tls://host:port, s
 // SkipTLSHandshake tells the library that the connection has its TLS.
 func (d *dialer) SkipTLSHandshake() bool { return true }
 
-// Dial connects to one of the brokers: at the first of its addresses that takes the handshake, in random order.
+// Dial connects to one of the brokers: at the first of its addresses that takes the handshake, in
+// random order.
 func (d *dialer) Dial(_, address string) (net.Conn, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

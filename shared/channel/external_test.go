@@ -34,7 +34,8 @@ func TestExternalBroker(t *testing.T) {
 	if err := waittest.Receive(t, "an answer", r.PublishBag("relay-a", "m", []byte("bag"))); !errors.Is(err, ErrUnavailable) {
 		t.Fatalf("a bag before there are streams: %v, want unavailable", err)
 	}
-	if err := s.keepers.MakeStreams(t.Context(), s.sizes); err != nil { // what the operator does once
+	// what the operator does once
+	if err := s.keepers.MakeStreams(t.Context(), s.sizes); err != nil {
 		t.Fatal(err)
 	}
 	waittest.For(t, "the relay to be ready", func() bool { return r.Ready() == nil })

@@ -12,8 +12,9 @@ import (
 	"nightdrop/shared/folded"
 )
 
-// TestWaitsBeginAnewAfterASteadyConnection: the long waits after many faults of brokers end with a connection that stood for long, also where
-// no fault but a plain break ends it; a short one changes nothing.
+// TestWaitsBeginAnewAfterASteadyConnection: the long waits after many faults of brokers end with a
+// connection that stood for long, also where no fault but a plain break ends it; a short one
+// changes nothing.
 func TestWaitsBeginAnewAfterASteadyConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &link{folded: folded.New(slog.New(slog.DiscardHandler)), watchers: map[*watcher]struct{}{}}
@@ -40,7 +41,8 @@ func TestWaitsBeginAnewAfterASteadyConnection(t *testing.T) {
 	})
 }
 
-// TestABrokersWordsAreShort: what a broker says of an error goes into logs and status in a short line.
+// TestABrokersWordsAreShort: what a broker says of an error goes into logs and status in a short
+// line.
 func TestABrokersWordsAreShort(t *testing.T) {
 	said := `{"error":{"code":500,"err_code":1,"description":"` + strings.Repeat("x", 1<<20) + `\n"}}`
 	_, err := classifyAnswer(&nats.Msg{Data: []byte(said)}, streamResults)

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// StreamState tells how full a stream is.
+// StreamState says how full a stream is.
 type StreamState struct {
 	Name  string `json:"name"`
 	Bytes int64  `json:"bytes"`
@@ -13,20 +13,23 @@ type StreamState struct {
 	Rolls bool   `json:"rolls"` // what is oldest goes when it is full: full is regular
 }
 
-// nearlyFull is how much of a stream, in quarters, is worth a warning; from there on the vault purges bags that it has committed.
+// nearlyFull is how much of a stream, in quarters, is worth a warning; from there on the vault
+// purges bags that it has committed.
 const nearlyFull = 3
 
 // Nearly reports whether a stream that ought not to be full is so at three quarters or more.
 func (s StreamState) Nearly() bool { return !s.Rolls && s.Bytes >= s.Limit/4*nearlyFull }
 
-// Full reports whether a stream that ought not to be full might refuse the next message, one of most bytes.
+// Full reports whether a stream that ought not to be full might refuse the next message, one of
+// most bytes.
 func (s StreamState) full(most int64) bool { return !s.Rolls && s.Bytes+most > s.Limit }
 
-// maxResult is the most that one result takes in its stream: a note of at most 64 KiB (specification 1), subject and headers.
+// maxResult is the most that one result takes in its stream: a note of at most 64 KiB
+// (specification 1), subject and headers.
 const maxResult = 70_000
 
-// EnvelopesCrowded reports whether ENVELOPES is seven eighths full: from three quarters on the vault purges what it has
-// committed, so that something keeps it from doing so, or it is not there.
+// EnvelopesCrowded reports whether ENVELOPES is seven eighths full: from three quarters on the
+// vault purges what it has committed, so that something keeps it from doing so, or it is not there.
 func EnvelopesCrowded(streams []StreamState) bool {
 	for _, s := range streams {
 		if s.Name == streamEnvelopes {
@@ -36,8 +39,8 @@ func EnvelopesCrowded(streams []StreamState) bool {
 	return false
 }
 
-// ResultsFull is nil, or tells that RESULTS might refuse the vault's next result: what is posted is still taken, and its
-// answers wait in the vault.
+// ResultsFull is nil, or reports that RESULTS might refuse the vault's next result: what is posted
+// is still taken, and its answers wait in the vault.
 func ResultsFull(streams []StreamState) error {
 	for _, s := range streams {
 		if s.Name == streamResults && s.full(maxResult) {

@@ -18,14 +18,16 @@ const (
 	answerTimeout = 5 * time.Second
 	// fetchBytes bounds the data of one read; the message that crosses it still comes.
 	fetchBytes = 16 << 20
-	// maxAnswers is the room for messages of a read that wait to be taken: the most of one read, and its end.
+	// maxAnswers is the room for messages of a read that wait to be taken: the most of one read,
+	// and its end.
 	maxAnswers = getBatch + 24
 )
 
 // errUnasked is returned for more than was asked for, or another thing.
 var errUnasked = errors.New("the broker answers what it was not asked")
 
-// getRequest is a JetStream direct get. Exactly one of Sequence (with Batch), Last, Next and MultiLast leads.
+// getRequest is a JetStream direct get. Exactly one of Sequence (with Batch), Last, Next and
+// MultiLast leads.
 type getRequest struct {
 	Sequence  uint64   `json:"seq,omitempty"`
 	Last      string   `json:"last_by_subj,omitempty"`
@@ -35,8 +37,8 @@ type getRequest struct {
 	MaxBytes  int      `json:"max_bytes,omitempty"`
 }
 
-// get reads from a stream without a consumer, so the broker keeps no state for us. The messages come in stream order;
-// none is no error. A broken read returns what came whole, and the error.
+// get reads from a stream without a consumer, so the broker keeps no state for us. The messages
+// come in stream order; none is no error. A broken read returns what came whole, and the error.
 func (l *link) get(ctx context.Context, stream string, request getRequest) ([]Message, error) {
 	if err := l.up(); err != nil {
 		return nil, err
@@ -52,7 +54,8 @@ func (l *link) get(ctx context.Context, stream string, request getRequest) ([]Me
 	if err != nil {
 		return nil, fmt.Errorf("%w: read %s: %w", ErrUnavailable, stream, err)
 	}
-	defer func() { _ = answers.Unsubscribe() }() // an error here only means that the connection is gone
+	// an error here only means that the connection is gone
+	defer func() { _ = answers.Unsubscribe() }()
 	if err := answers.SetPendingLimits(maxAnswers, request.MaxBytes+2*maxIncoming); err != nil {
 		return nil, fmt.Errorf("%w: read %s: %w", ErrUnavailable, stream, err)
 	}
@@ -101,8 +104,9 @@ func (r getRequest) allowance() allowance {
 	return a
 }
 
-// take counts a message, the one that crosses the bytes asked for too. It is errUnasked where none was to follow, and
-// where the messages do not come in the order of the stream: a reader goes on from the last of them.
+// take counts a message, the one that crosses the bytes asked for too. It is errUnasked where none
+// was to follow, and where the messages do not come in the order of the stream: a reader goes on
+// from the last of them.
 func (a *allowance) take(m Message, previous uint64) error {
 	switch {
 	case a.messages <= 0 || a.bytes <= 0:
@@ -124,8 +128,8 @@ func nextAnswer(ctx context.Context, answers *nats.Subscription) (*nats.Msg, err
 	return answer, nil
 }
 
-// endOfGet tells what the status message means that ends a read: the end of a batch (204), nothing there (404), no
-// such stream (503), or a refusal.
+// endOfGet says what the status message means that ends a read: the end of a batch (204), nothing
+// there (404), no such stream (503), or a refusal.
 func endOfGet(stream, status string, answer *nats.Msg, previous uint64) error {
 	switch status {
 	case "204":
@@ -142,7 +146,8 @@ func endOfGet(stream, status string, answer *nats.Msg, previous uint64) error {
 	}
 }
 
-// storedMessage reads a direct get's answer; last is the sequence of the answer before it in the same batch.
+// storedMessage reads a direct get's answer; last is the sequence of the answer before it in the
+// same batch.
 func storedMessage(answer *nats.Msg) (m Message, last uint64, err error) {
 	m = Message{Subject: answer.Header.Get(nats.JSSubject), Data: answer.Data}
 	if m.Sequence, err = strconv.ParseUint(answer.Header.Get(nats.JSSequence), 10, 64); err != nil {
@@ -165,7 +170,8 @@ type apiError struct {
 	Description string `json:"description"`
 }
 
-// maxDescription bounds what is told of an error in the broker's words, in bytes: it stands in logs and in status.
+// maxDescription bounds what is told of an error in the broker's words, in bytes: it stands in logs
+// and in status.
 const maxDescription = 200
 
 // String is the error in one short line, whatever the broker says.
@@ -216,8 +222,9 @@ func (l *link) call(ctx context.Context, subject string, request, answer any) er
 // streamInfo is what Nightdrop reads of a stream's state.
 type streamInfo struct {
 	Created time.Time `json:"created"`
-	Total   uint64    `json:"total"` // subjects that match those asked for, whether they are listed or not
-	Config  struct {
+	// subjects that match those asked for, whether they are listed or not
+	Total  uint64 `json:"total"`
+	Config struct {
 		MaxBytes int64 `json:"max_bytes"`
 	} `json:"config"`
 	State struct {

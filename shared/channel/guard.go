@@ -11,34 +11,37 @@ import (
 	"time"
 )
 
-// The limits within which the broker must stay. The client library trusts its server: it allocates what a control line
-// announces, keeps lines of any length, and queues a callback for each error.
+// The limits within which the broker must stay. The client library trusts its server: it allocates
+// what a control line announces, keeps lines of any length, and queues a callback for each error.
 const (
-	// maxInfo bounds an INFO line in bytes, with all the addresses that a large cluster lists. It is the library's own
-	// buffer too.
+	// maxInfo bounds an INFO line in bytes, with all the addresses that a large cluster lists. It
+	// is the library's own buffer too.
 	maxInfo = 32 << 10
-	// maxLine bounds the control lines of messages: a subject and a reply subject of ours have under 300 bytes.
+	// maxLine bounds the control lines of messages: a subject and a reply subject of ours have
+	// under 300 bytes.
 	maxLine = 4 << 10
 	// maxErrorLine bounds an -ERR line, which is logged.
 	maxErrorLine = 1 << 10
-	// maxIncoming bounds a message with its header, in bytes: the largest bag as JSON holds it (in base64), as the answer
-	// for one message does.
+	// maxIncoming bounds a message with its header, in bytes: the largest bag as JSON holds it (in
+	// base64), as the answer for one message does.
 	maxIncoming = 3 << 19
-	// controlBurst and controlRate bound the lines that are no messages: so many at once, and so many a second after
-	// them. A ping takes seconds; refusals answer what this side sends.
+	// controlBurst and controlRate bound the lines that are no messages: so many at once, and so
+	// many a second after them. A ping takes seconds; refusals answer what this side sends.
 	controlBurst = 256
 	controlRate  = 20
 )
 
-// errProtocol is returned for what the NATS protocol or the limits above do not allow: the connection is given up.
+// errProtocol is returned for what the NATS protocol or the limits above do not allow: the
+// connection is given up.
 var errProtocol = errors.New("it does not keep to the NATS protocol within this client's limits: see to the broker, or to who owns its host")
 
 // errEnded is returned for an error of the broker's that ends the connection.
 var errEnded = errors.New("it ended the connection")
 
-// guard is a connection to the broker that shows the client library only what is within limits. It reads the server's
-// side of the protocol strictly (INFO, MSG, HMSG, PING, PONG, +OK, -ERR), whole control lines at a time; payloads pass
-// without a copy of their own. The first fault ends the connection. It is read by one goroutine, as the library does.
+// guard is a connection to the broker that shows the client library only what is within limits. It
+// reads the server's side of the protocol strictly (INFO, MSG, HMSG, PING, PONG, +OK, -ERR), whole
+// control lines at a time; payloads pass without a copy of their own. The first fault ends the
+// connection. It is read by one goroutine, as the library does.
 type guard struct {
 	net.Conn
 	raw      net.Conn // beneath the TLS
@@ -134,7 +137,8 @@ func (g *guard) failed(err error) error {
 	return err
 }
 
-// step checks what comes next, a header, a payload's end or a control line, and leaves it in pending.
+// step checks what comes next, a header, a payload's end or a control line, and leaves it in
+// pending.
 func (g *guard) step() error {
 	switch {
 	case g.header > 0:
@@ -189,8 +193,9 @@ func (g *guard) takeLine(line []byte) error {
 	return nil
 }
 
-// refusal looks at an -ERR. On a connection that stands, the library would close its client for ever on one that it does
-// not know; so any but those that refuse a single call ends the connection here, and a new one is tried.
+// refusal looks at an -ERR. On a connection that stands, the library would close its client for
+// ever on one that it does not know; so any but those that refuse a single call ends the connection
+// here, and a new one is tried.
 func (g *guard) refusal(text []byte) error {
 	if len(text) > maxErrorLine {
 		return fmt.Errorf("%w: an error of over %d bytes", errProtocol, maxErrorLine)

@@ -75,8 +75,9 @@ func TestGuardAllowsARate(t *testing.T) {
 	}
 }
 
-// FuzzHostileBroker has a broker say anything, once to the guard alone and once to the library behind it: the library
-// neither panics nor holds more than was said, and what a guard shows another one shows unchanged.
+// FuzzHostileBroker has a broker say anything, once to the guard alone and once to the library
+// behind it: the library neither panics nor holds more than was said, and what a guard shows
+// another one shows unchanged.
 func FuzzHostileBroker(f *testing.F) {
 	for _, script := range []string{"", "PING\r\n", "+OK\r\n", "-ERR 'x'\r\n",
 		"-ERR 'Permissions Violation for Subscription to \"x\"'\r\n", "INFO {\"connect_urls\":[\"h:1\"]}\r\n",
@@ -90,7 +91,8 @@ func FuzzHostileBroker(f *testing.F) {
 		if again, _ := guardedText(shown, !slowly); !strings.HasPrefix(shown, again) || err == nil && again != shown {
 			t.Errorf("shown %q, then %q", shown, again)
 		}
-		if room := strings.Count(script, "HMSG") * len("NATS/1.0\r\n\r\n12 12"); len(shown) > len(script)+room { // the least header
+		// the least header
+		if room := strings.Count(script, "HMSG") * len("NATS/1.0\r\n\r\n12 12"); len(shown) > len(script)+room {
 			t.Errorf("of %d bytes %d were shown", len(script), len(shown))
 		}
 		heard := make(chan *nats.Msg, 64)
@@ -114,12 +116,14 @@ func FuzzHostileBroker(f *testing.F) {
 	})
 }
 
-// scriptDialer hands the library a guarded connection whose script goes on when there is a subscription.
+// scriptDialer hands the library a guarded connection whose script goes on when there is a
+// subscription.
 type scriptDialer struct {
 	script     string
 	slowly     bool
 	subscribed chan struct{}
-	ended      chan struct{} // closed when the guard has given the connection up, at the script's end or before it
+	// closed when the guard has given the connection up, at the script's end or before it
+	ended chan struct{}
 }
 
 func (d *scriptDialer) Dial(_, address string) (net.Conn, error) {
@@ -140,7 +144,7 @@ func (g *gate) Read(p []byte) (int, error) {
 	return g.Reader.Read(p)
 }
 
-// ending tells of its Close.
+// ending reports its Close.
 type ending struct {
 	net.Conn
 	once  sync.Once
@@ -152,7 +156,8 @@ func (e *ending) Close() error {
 	return nil
 }
 
-// BenchmarkGuard reads a stream of bags of 1 MB, 167 envelopes, through a guard: what it adds to the copy out of the TLS record.
+// BenchmarkGuard reads a stream of bags of 1 MB, 167 envelopes, through a guard: what it adds to
+// the copy out of the TLS record.
 func BenchmarkGuard(b *testing.B) {
 	header := "NATS/1.0\r\nNats-Stream: ENVELOPES\r\nNats-Subject: bag.relay-a\r\nNats-Sequence: 1\r\nNats-Time-Stamp: 2026-11-30T00:00:00Z\r\n\r\n"
 	script := greetingText + fmt.Sprintf("HMSG _INBOX_vault.abcdefghijklmnopqrstuv 1 %d %d\r\n%s%s\r\n", len(header), len(header)+MaxMessage, header, strings.Repeat("x", MaxMessage))

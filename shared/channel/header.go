@@ -14,10 +14,11 @@ func headerNames() [6]string {
 	return [6]string{nats.JSStream, nats.JSSubject, nats.JSSequence, nats.JSTimeStamp, nats.JSLastSequence, "Nats-Num-Pending"}
 }
 
-// plainHeader appends to dst what this package reads of a header, in the form that the library expects. A stored
-// message keeps the header of whoever published it, with any number of lines, each of which costs the library many
-// times its length; and what it says of the broker's own names stands before what the broker adds, so the last counts.
-// A line that is not as it should be is left out.
+// plainHeader appends to dst what this package reads of a header, in the form that the library
+// expects. A stored message keeps the header of whoever published it, with any number of lines,
+// each of which costs the library many times its length; and what it says of the broker's own names
+// stands before what the broker adds, so the last counts. A line that is not as it should be is
+// left out.
 func plainHeader(dst, raw []byte) []byte {
 	names := headerNames()
 	var values [len(names)][]byte

@@ -21,8 +21,8 @@ import (
 // hostileConnections is how many connections an attack gets before the broker behaves.
 const hostileConnections = 2
 
-// floodBytes is what a flood stops at where nobody stops it, and floodTaken what a client may take of one: what lies in
-// sockets, and of control lines the burst that is allowed.
+// floodBytes is what a flood stops at where nobody stops it, and floodTaken what a client may take
+// of one: what lies in sockets, and of control lines the burst that is allowed.
 const (
 	floodBytes = 256 << 20
 	floodTaken = 24 << 20
@@ -52,8 +52,8 @@ func (l *lines) count(part string) (n int) {
 	return n
 }
 
-// TestHostileBroker: whatever the broker says on a connection, the client lives, within bounds, says what was wrong and
-// with whom, and comes back.
+// TestHostileBroker: whatever the broker says on a connection, the client lives, within bounds,
+// says what was wrong and with whom, and comes back.
 func TestHostileBroker(t *testing.T) {
 	after := func(text string) func(*brokertest.Peer) {
 		return func(p *brokertest.Peer) {
@@ -165,7 +165,8 @@ func heap() float64 {
 	return float64(sample[0].Value.Uint64()) / 1e6
 }
 
-// TestHostileBrokerNamesOthers: addresses that the broker names are not dialled, before and after it fails.
+// TestHostileBrokerNamesOthers: addresses that the broker names are not dialled, before and after
+// it fails.
 func TestHostileBrokerNamesOthers(t *testing.T) {
 	canary, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -214,7 +215,8 @@ func answerBag(p *brokertest.Peer, sid, reply string, sequence, previous uint64,
 	return p.Say(fmt.Sprintf("HMSG %s %s %d %d\r\n%s%s\r\n", reply, sid, len(header), len(header)+len(data), header, data))
 }
 
-// reads has Bags read from a broker that answers as script says, until Bags called back or returned.
+// reads has Bags read from a broker that answers as script says, until Bags called back or
+// returned.
 func reads(t *testing.T, script func(p *brokertest.Peer, sid, reply string)) (groups chan []channel.Message) {
 	t.Helper()
 	s := brokertest.New(t)
@@ -256,7 +258,8 @@ func reads(t *testing.T, script func(p *brokertest.Peer, sid, reply string)) (gr
 	return groups
 }
 
-// TestHostileBrokerAnswersWithoutEnd: a read ends at what was asked for, whatever comes after it, and its memory is bounded.
+// TestHostileBrokerAnswersWithoutEnd: a read ends at what was asked for, whatever comes after it,
+// and its memory is bounded.
 func TestHostileBrokerAnswersWithoutEnd(t *testing.T) {
 	before := heap()
 	var said atomic.Int64
@@ -286,7 +289,8 @@ func TestHostileBrokerAnswersWithoutEnd(t *testing.T) {
 	}
 }
 
-// TestHostileBrokerCountsDown: a reader goes on from the last sequence it got, so those of one read ascend.
+// TestHostileBrokerCountsDown: a reader goes on from the last sequence it got, so those of one read
+// ascend.
 func TestHostileBrokerCountsDown(t *testing.T) {
 	groups := reads(t, func(p *brokertest.Peer, sid, reply string) {
 		_ = answerBag(p, sid, reply, 5, 0, "", "first")
@@ -299,8 +303,8 @@ func TestHostileBrokerCountsDown(t *testing.T) {
 	}
 }
 
-// TestHeadersOfOthers: a relay that publishes a bag with a header of its own neither hides what the broker says of the
-// bag, nor costs more memory than the bag's size.
+// TestHeadersOfOthers: a relay that publishes a bag with a header of its own neither hides what the
+// broker says of the bag, nor costs more memory than the bag's size.
 func TestHeadersOfOthers(t *testing.T) {
 	before, most := heap(), 0.0
 	groups := reads(t, func(p *brokertest.Peer, sid, reply string) {
@@ -324,8 +328,8 @@ func TestHeadersOfOthers(t *testing.T) {
 	}
 }
 
-// TestHostileBrokerIsTriedLessOften: a broker that breaks the protocol each time is not dialled four times a second for ever,
-// and its log lines are few.
+// TestHostileBrokerIsTriedLessOften: a broker that breaks the protocol each time is not dialled
+// four times a second for ever, and its log lines are few.
 func TestHostileBrokerIsTriedLessOften(t *testing.T) {
 	s := brokertest.New(t)
 	h := s.Hostile(func(p *brokertest.Peer) {
@@ -342,7 +346,8 @@ func TestHostileBrokerIsTriedLessOften(t *testing.T) {
 	}
 	defer v.Close()
 	time.Sleep(6 * time.Second)
-	if n := h.Accepted.Load(); n < 6 || n > 16 { // of two connections; without longer waits it would be thirty
+	// of two connections; without longer waits it would be thirty
+	if n := h.Accepted.Load(); n < 6 || n > 16 {
 		t.Errorf("the broker was dialled %d times in six seconds", n)
 	}
 	if err := <-v.PublishResult("shop", 1, "id", nil); !errors.Is(err, channel.ErrUnavailable) {

@@ -13,12 +13,13 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
-// Keepers make the streams of a broker and look at their room, from the broker's own process: their keys are accepted
-// nowhere else. They are safe for concurrent use.
+// Keepers make the streams of a broker and look at their room, from the broker's own process: their
+// keys are accepted nowhere else. They are safe for concurrent use.
 type Keepers struct{ vault, relay *link }
 
-// DialKeepers connects with the keys that the broker's Configuration names VaultKeeper and RelayKeeper. The pairs are
-// the keepers' from here on, and wiped by Close. A nil logger logs nothing.
+// DialKeepers connects with the keys that the broker's Configuration names VaultKeeper and
+// RelayKeeper. The pairs are the keepers' from here on, and wiped by Close. A nil logger logs
+// nothing.
 func DialKeepers(server nats.InProcessConnProvider, vault, relay nkeys.KeyPair, logger *slog.Logger) (*Keepers, error) {
 	k := &Keepers{}
 	var err error
@@ -41,8 +42,8 @@ func (k *Keepers) Close() {
 	}
 }
 
-// MakeStreams creates the streams of both accounts with one replica, or brings them to their configuration. It deletes
-// nothing: no stream is made smaller than what it holds.
+// MakeStreams creates the streams of both accounts with one replica, or brings them to their
+// configuration. It deletes nothing: no stream is made smaller than what it holds.
 func (k *Keepers) MakeStreams(ctx context.Context, sizes Sizes) error {
 	var plans []plan
 	for _, side := range []struct {
@@ -67,8 +68,9 @@ type plan struct {
 	grows  int64 // bytes by which its limit grows
 }
 
-// makeStreams creates the streams or brings them to their configuration: those that shrink first, for together they may
-// fill all that the broker has. It refuses to shrink one below what it holds, for the broker would delete from its head.
+// makeStreams creates the streams or brings them to their configuration: those that shrink first,
+// for together they may fill all that the broker has. It refuses to shrink one below what it holds,
+// for the broker would delete from its head.
 func makeStreams(ctx context.Context, plans []plan) error {
 	for i := range plans {
 		if err := plans[i].compare(ctx); err != nil {

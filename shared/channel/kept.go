@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// maxListed is the most results whose serials are asked for: their subjects, of 94 bytes at most, fit an answer that
-	// the guard lets through.
+	// maxListed is the most results whose serials are asked for: their subjects, of 94 bytes at
+	// most, fit an answer that the guard lets through.
 	maxListed = 10_000
 	// beyondAll is where a list begins that is to say its length only.
 	beyondAll = 1 << 30
@@ -21,7 +21,8 @@ type Kept struct {
 	Serials map[uint64]bool // which; nil where they are more than 10,000, which no answer holds
 }
 
-// KeptResults asks what RESULTS holds of a merchant: a hint, like every answer about a stream of the relay's side.
+// KeptResults asks what RESULTS holds of a merchant: a hint, like every answer about a stream of
+// the relay's side.
 func (v *Vault) KeptResults(ctx context.Context, merchant string) (Kept, error) {
 	return v.reads.kept(ctx, stateSubject(streamResults), merchant)
 }
@@ -61,9 +62,11 @@ func (l *link) kept(ctx context.Context, subject, merchant string) (Kept, error)
 
 // Acked is how far the durable acks of RESULTS went in this process.
 type Acked struct {
-	First   uint64 // sequence that the first named, 0 before it
-	Last    uint64 // sequence that the newest named
-	Rewinds uint64 // how often one named a sequence not above the one before: the stream had lost its tail, or was another
+	First uint64 // sequence that the first named, 0 before it
+	Last  uint64 // sequence that the newest named
+	// how often one named a sequence not above the one before: the stream had lost its tail, or was
+	// another
+	Rewinds uint64
 }
 
 // ResultsAcked returns how far the durable acks of RESULTS went.

@@ -4,7 +4,8 @@ import (
 	"testing"
 )
 
-// What was published again last says nothing of how far the results go, nor of which comes next: readers go by serials.
+// What was published again last says nothing of how far the results go, nor of which comes next:
+// readers go by serials.
 func TestReadersGoBySerialsWhateverWasPublishedLast(t *testing.T) {
 	s := startSite(t)
 	v := s.vault(t)

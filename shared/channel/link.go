@@ -21,10 +21,11 @@ import (
 const (
 	connectTimeout = 5 * time.Second
 	reconnectWait  = 250 * time.Millisecond // between tries, with as much jitter
-	maxDoublings   = 7                      // of that wait, to 32 s, where broker after broker is at fault
-	steady         = time.Minute            // a connection that stood so long begins the waits anew
-	pingInterval   = 10 * time.Second       // a peer that misses two is gone
-	writeTimeout   = 10 * time.Second       // a broker that reads nothing for so long is gone
+	// of that wait, to 32 s, where broker after broker is at fault
+	maxDoublings = 7
+	steady       = time.Minute      // a connection that stood so long begins the waits anew
+	pingInterval = 10 * time.Second // a peer that misses two is gone
+	writeTimeout = 10 * time.Second // a broker that reads nothing for so long is gone
 )
 
 // link is one connection to the broker, kept up for ever. Nothing is buffered while it is down.
@@ -44,8 +45,9 @@ type link struct {
 	faults   int       // of brokers, one after another
 }
 
-// dial connects as role. provider is the broker of this process, or nil to reach options.URL by TLS. It returns at
-// once where the broker is not there, and goes on trying. pair is the link's from here on.
+// dial connects as role. provider is the broker of this process, or nil to reach options.URL by
+// TLS. It returns at once where the broker is not there, and goes on trying. pair is the link's
+// from here on.
 func dial(role string, options Options, pair nkeys.KeyPair, provider nats.InProcessConnProvider) (*link, error) {
 	public, err := pair.PublicKey()
 	if err != nil {
@@ -84,7 +86,8 @@ func dial(role string, options Options, pair nkeys.KeyPair, provider nats.InProc
 // errHalfCertificate is returned for a certificate without its key, and the other way round.
 var errHalfCertificate = errors.New("channel client certificate: give both the certificate and its key, or neither")
 
-// clientTLS is TLS 1.3 with the certificate read afresh at each handshake, so that a renewed one is taken up, and a broken one is not.
+// clientTLS is TLS 1.3 with the certificate read afresh at each handshake, so that a renewed one is
+// taken up, and a broken one is not.
 func clientTLS(options Options) (*tls.Config, error) {
 	client := &tls.Config{MinVersion: tls.VersionTLS13}
 	if options.CA != "" {
@@ -107,7 +110,8 @@ func clientTLS(options Options) (*tls.Config, error) {
 	return client, nil
 }
 
-// watcher is told of the connection's changes. Its functions must return at once; nil ones are not called.
+// watcher is told of the connection's changes. Its functions must return at once; nil ones are not
+// called.
 type watcher struct{ broke, connected func() }
 
 // watch has w told until the returned function is called.
@@ -133,8 +137,8 @@ func (l *link) tell(which func(*watcher) func()) {
 	}
 }
 
-// Hints and acks that wait to be looked at, which takes microseconds: more than this at once is no honest broker's. What comes
-// beyond it is dropped.
+// Hints and acks that wait to be looked at, which takes microseconds: more than this at once is no
+// honest broker's. What comes beyond it is dropped.
 const (
 	maxWaiting      = 1 << 16
 	maxWaitingBytes = 8 << 20
@@ -191,7 +195,8 @@ func (l *link) violated(err error) {
 	l.lastDown = err.Error()
 }
 
-// rested forgets the faults of before where the connection that now ends stood for long, whatever ended it.
+// rested forgets the faults of before where the connection that now ends stood for long, whatever
+// ended it.
 func (l *link) rested() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -227,7 +232,8 @@ func (l *link) up() error {
 	return fmt.Errorf("%w: not connected: %s", ErrUnavailable, reason)
 }
 
-// whileUp is a context that also ends when the connection breaks: what was asked over it will not be answered.
+// whileUp is a context that also ends when the connection breaks: what was asked over it will not
+// be answered.
 func (l *link) whileUp(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	forget := l.watch(&watcher{broke: cancel})

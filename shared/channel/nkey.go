@@ -10,8 +10,8 @@ import (
 	"nightdrop/shared/text"
 )
 
-// GenerateNkey makes the key of a role: the seed, for a file of mode 0600 that Options.Seed names, and the public
-// key (U...), for the broker's configuration.
+// GenerateNkey makes the key of a role: the seed, for a file of mode 0600 that Options.Seed names,
+// and the public key (U...), for the broker's configuration.
 func GenerateNkey() (seed []byte, public string, err error) {
 	pair, err := nkeys.CreateUser()
 	if err != nil {

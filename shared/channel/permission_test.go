@@ -14,11 +14,13 @@ import (
 	"nightdrop/shared/waittest"
 )
 
-// raw connects with a role's key and nothing of this package in between, as a thief of the key would.
+// raw connects with a role's key and nothing of this package in between, as a thief of the key
+// would.
 func (s *site) raw(t *testing.T, role string) (*nats.Conn, error) {
 	t.Helper()
 	settings := []nats.Option{nats.CustomInboxPrefix(inboxPrefix(role)), nats.Timeout(3 * time.Second), nats.NoReconnect(),
-		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})} // refused reads LastError
+		// refused reads LastError
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})}
 	url := "tls://" + s.config.Listen
 	if role == "relay" {
 		url, settings = "", append(settings, nats.InProcessServer(s.server))
@@ -44,7 +46,7 @@ func (s *site) raw(t *testing.T, role string) (*nats.Conn, error) {
 	return nc, err
 }
 
-// refused tells whether the broker answered what was just sent with a permissions violation.
+// refused reports whether the broker answered what was just sent with a permissions violation.
 func refused(t *testing.T, nc *nats.Conn) bool {
 	t.Helper()
 	if err := nc.Flush(); err != nil {
@@ -147,7 +149,8 @@ func TestAllowLists(t *testing.T) {
 	}
 }
 
-// try does something with a role's key, and checks that the broker refuses it unless the role is among those that may.
+// try does something with a role's key, and checks that the broker refuses it unless the role is
+// among those that may.
 func (s *site) try(t *testing.T, role, subject, may string, do func(*nats.Conn) error) {
 	t.Helper()
 	nc, err := s.raw(t, role)
@@ -166,7 +169,8 @@ func (s *site) try(t *testing.T, role, subject, may string, do func(*nats.Conn) 
 // nothing is a read that is answered with an empty message, which is what DELETE and PURGE take.
 const nothing = `{"seq":999}`
 
-// attack is a request that its role may make, with a reply subject of which the broker asks no permission.
+// attack is a request that its role may make, with a reply subject of which the broker asks no
+// permission.
 type attack struct{ role, subject, body, reply string }
 
 func attacks() []attack {
@@ -204,8 +208,9 @@ func attacks() []attack {
 	}
 }
 
-// TestReplySubjectsReachNoOtherSide plays the attack of FACTS: the broker does not check permissions on reply subjects,
-// so whoever may ask for anything can have the answer sent to the JetStream API of its own account.
+// TestReplySubjectsReachNoOtherSide plays the attack of FACTS: the broker does not check
+// permissions on reply subjects, so whoever may ask for anything can have the answer sent to the
+// JetStream API of its own account.
 func TestReplySubjectsReachNoOtherSide(t *testing.T) {
 	t.Parallel()
 	s := startSite(t)

@@ -12,12 +12,12 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// defaultAckTimeout is long enough for a busy disk to fsync what is in flight, and short enough for a caller of the
-// relay to be told to post again.
+// defaultAckTimeout is long enough for a busy disk to fsync what is in flight, and short enough for
+// a caller of the relay to be told to post again.
 const defaultAckTimeout = 10 * time.Second
 
-// publisher sends messages and matches their durable acks, many in flight over one connection. The order of calls is
-// the order of the stream. It is safe for concurrent use.
+// publisher sends messages and matches their durable acks, many in flight over one connection. The
+// order of calls is the order of the stream. It is safe for concurrent use.
 type publisher struct {
 	link    *link
 	timeout time.Duration
@@ -41,7 +41,8 @@ type flight struct {
 	timer   *time.Timer
 }
 
-// newPublisher returns a publisher that tells stored, unless it is nil, of each message that is durable, before its ack.
+// newPublisher returns a publisher that tells stored, unless it is nil, of each message that is
+// durable, before its ack.
 func newPublisher(l *link, timeout time.Duration, inFlight int, stored func(subject string, sequence uint64)) (*publisher, error) {
 	if timeout <= 0 {
 		timeout = defaultAckTimeout
@@ -55,8 +56,9 @@ func newPublisher(l *link, timeout time.Duration, inFlight int, stored func(subj
 	return p, nil
 }
 
-// publish sends data to a subject of stream. msgID, if any, keeps the broker from storing the message twice within
-// two minutes. It blocks while the most messages are in flight, which the ack timeout bounds.
+// publish sends data to a subject of stream. msgID, if any, keeps the broker from storing the
+// message twice within two minutes. It blocks while the most messages are in flight, which the ack
+// timeout bounds.
 func (p *publisher) publish(stream, subject, msgID string, data []byte) Ack {
 	if len(data) > MaxMessage {
 		return settled(fmt.Errorf("%s: %w", subject, ErrTooLarge))
@@ -157,8 +159,8 @@ func (p *publisher) answered(m *nats.Msg) {
 	p.settle(number, err)
 }
 
-// classifyWrite tells what a failed write means. These errors come before the first byte is written; any other may
-// have left half or all of the message on the wire.
+// classifyWrite says what a failed write means. These errors come before the first byte is written;
+// any other may have left half or all of the message on the wire.
 func classifyWrite(err error) error {
 	for _, certain := range []error{nats.ErrReconnectBufExceeded, nats.ErrConnectionClosed, nats.ErrConnectionDraining,
 		nats.ErrMaxPayload, nats.ErrHeadersNotSupported, nats.ErrBadSubject} {
@@ -169,7 +171,8 @@ func classifyWrite(err error) error {
 	return fmt.Errorf("%w: %w", ErrUnknown, err)
 }
 
-// Error codes of JetStream that say for certain that a message was not stored because something is full.
+// Error codes of JetStream that say for certain that a message was not stored because something is
+// full.
 const (
 	codeAccountResources = 10002
 	codeServerResources  = 10023
@@ -178,7 +181,8 @@ const (
 	codeTooManyRequests  = 10167 // the stream's queue of unwritten messages is full
 )
 
-// classifyAnswer tells what the broker's answer means for a message to stream, and where it says that the message is.
+// classifyAnswer says what the broker's answer means for a message to stream, and where it says
+// that the message is.
 func classifyAnswer(m *nats.Msg, stream string) (sequence uint64, err error) {
 	if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
 		return 0, fmt.Errorf("%w: the broker has no stream %s", ErrUnavailable, stream)

@@ -11,17 +11,19 @@ import (
 )
 
 const (
-	// relayInFlight bounds a relay's bags on the way: a window is at most 8 (specification 8), a bag at most 1 MB.
+	// relayInFlight bounds a relay's bags on the way: a window is at most 8 (specification 8), a
+	// bag at most 1 MB.
 	relayInFlight = 32
 	// watchEvery is how old the state that Ready tells may be.
 	watchEvery = 2 * time.Second
 )
 
-// Relay is the relay's side of the channel. It writes bags, and reads results and notices. It is safe for concurrent
-// use, and goes on reconnecting until Close.
+// Relay is the relay's side of the channel. It writes bags, and reads results and notices. It is
+// safe for concurrent use, and goes on reconnecting until Close.
 type Relay struct {
-	writes    *link
-	reads     *link // of its own: the broker answers a read before it looks at what the connection sends next
+	writes *link
+	// of its own: the broker answers a read before it looks at what the connection sends next
+	reads     *link
 	publisher *publisher
 	arrivals  *arrivals
 	heights   heights
@@ -32,8 +34,8 @@ type Relay struct {
 	done      sync.WaitGroup
 }
 
-// DialRelay reaches an external broker with the relay's key. It fails on wrong files only; a broker that is not there
-// yet is tried until it is.
+// DialRelay reaches an external broker with the relay's key. It fails on wrong files only; a broker
+// that is not there yet is tried until it is.
 func DialRelay(ctx context.Context, options Options) (*Relay, error) {
 	r := &Relay{reserve: func() error { return nil }}
 	err := r.connect(options, nil, func() (nkeys.KeyPair, error) { return readSeed(options.Seed) })
@@ -41,7 +43,8 @@ func DialRelay(ctx context.Context, options Options) (*Relay, error) {
 		r.Close()
 		return nil, err
 	}
-	// The relay may ask for the state of its own streams only: that ENVELOPES is full shows when a bag is refused.
+	// The relay may ask for the state of its own streams only: that ENVELOPES is full shows when a
+	// bag is refused.
 	type look struct {
 		streams []StreamState
 		err     error
@@ -60,14 +63,18 @@ func DialRelay(ctx context.Context, options Options) (*Relay, error) {
 
 // InProcess is a broker in the relay's own process.
 type InProcess struct {
-	Server  nats.InProcessConnProvider
-	Seed    []byte               // the relay's nkey seed, which stays the caller's: it is read while connecting only
-	Verdict func() error         // the broker's state, which Ready tells: nil, ErrFull or ErrUnavailable; answers at once
-	Reserve func() error         // nil, or why a bag must not even be sent: ErrFull or ErrUnavailable; answers at once
+	Server nats.InProcessConnProvider
+	// the relay's nkey seed, which stays the caller's: it is read while connecting only
+	Seed []byte
+	// the broker's state, which Ready tells: nil, ErrFull or ErrUnavailable; answers at once
+	Verdict func() error
+	// nil, or why a bag must not even be sent: ErrFull or ErrUnavailable; answers at once
+	Reserve func() error
 	Streams func() []StreamState // how full the streams are; answers at once
 }
 
-// InProcessRelay connects to a broker in the same process. Of options it reads Name, AckTimeout and Logger.
+// InProcessRelay connects to a broker in the same process. Of options it reads Name, AckTimeout and
+// Logger.
 func InProcessRelay(options Options, broker InProcess) (*Relay, error) {
 	r := &Relay{verdict: broker.Verdict, reserve: broker.Reserve, streams: broker.Streams}
 	if err := r.connect(options, broker.Server, func() (nkeys.KeyPair, error) { return nkeys.FromSeed(broker.Seed) }); err != nil {
@@ -129,10 +136,11 @@ func (r *Relay) repeat(every time.Duration, do func(context.Context)) {
 	})
 }
 
-// PublishBag sends a bag (at most MaxMessage bytes) of relay. Many may be in flight; the order of calls is the order of
-// the stream, as far as they succeed. It blocks while 32 are in flight, never longer than the ack timeout. msgID keeps
-// a repetition within two minutes from being stored twice: give the bag's digest, which nobody can know, and so occupy,
-// before the bag is sent. msg must not be changed until the ack is there.
+// PublishBag sends a bag (at most MaxMessage bytes) of relay. Many may be in flight; the order of
+// calls is the order of the stream, as far as they succeed. It blocks while 32 are in flight, never
+// longer than the ack timeout. msgID keeps a repetition within two minutes from being stored twice:
+// give the bag's digest, which nobody can know, and so occupy, before the bag is sent. msg must not
+// be changed until the ack is there.
 func (r *Relay) PublishBag(relay, msgID string, msg []byte) Ack {
 	subject, err := bagSubject(relay)
 	if err != nil {
@@ -144,9 +152,10 @@ func (r *Relay) PublishBag(relay, msgID string, msg []byte) Ack {
 	return r.publisher.publish(streamEnvelopes, subject, msgID, msg)
 }
 
-// Ready is nil when bags can be taken: connected, the streams there and the broker healthy, and, with the embedded
-// broker, sync always on and room left in ENVELOPES and on the volume. Otherwise it is ErrFull or ErrUnavailable with
-// the reason. It answers at once; what it tells is at most a few seconds old.
+// Ready is nil when bags can be taken: connected, the streams there and the broker healthy, and,
+// with the embedded broker, sync always on and room left in ENVELOPES and on the volume. Otherwise
+// it is ErrFull or ErrUnavailable with the reason. It answers at once; what it tells is at most a
+// few seconds old.
 func (r *Relay) Ready() error {
 	for _, l := range []*link{r.writes, r.reads} {
 		if err := l.up(); err != nil {
@@ -156,8 +165,9 @@ func (r *Relay) Ready() error {
 	return r.verdict()
 }
 
-// Streams tells how full the streams are, as far as the relay may see them: of an external broker RESULTS and NOTICES only.
-// It answers at once; what it tells is at most a few seconds old, and nothing while the broker does not answer.
+// Streams says how full the streams are, as far as the relay may see them: of an external broker
+// RESULTS and NOTICES only. It answers at once; what it tells is at most a few seconds old, and
+// nothing while the broker does not answer.
 func (r *Relay) Streams() []StreamState { return r.streams() }
 
 // Close ends all that is in flight as ErrUnknown and leaves the broker.

@@ -20,10 +20,11 @@ const (
 	getBatch = 1000
 )
 
-// Results returns a merchant's results with serial above after, in order of serial, at most limit (1 to 100). Where
-// the first have aged out it begins at the oldest that is left. None is no error.
+// Results returns a merchant's results with serial above after, in order of serial, at most limit
+// (1 to 100). Where the first have aged out it begins at the oldest that is left. None is no error.
 //
-// A result is found by its subject, not by its place in the stream: one that was published again has moved to the end.
+// A result is found by its subject, not by its place in the stream: one that was published again
+// has moved to the end.
 func (r *Relay) Results(ctx context.Context, merchant string, after uint64, limit int) ([][]byte, error) {
 	if !token(merchant) {
 		return nil, fmt.Errorf("merchant: %w", ErrSubject)
@@ -81,9 +82,11 @@ func (r *Relay) results(ctx context.Context, subjects []string) ([][]byte, error
 	return notes, nil
 }
 
-// highestSerial is the highest serial of the merchant's results, whatever was published again last; 0 when there is none. The broker lists
-// them once, and what is stored from then on is heard of. Of a merchant that has more than a list holds it is what was stored last, or heard of:
-// the vault publishes its newest once more behind older ones, so that this differs from the highest for a moment only.
+// highestSerial is the highest serial of the merchant's results, whatever was published again last;
+// 0 when there is none. The broker lists them once, and what is stored from then on is heard of. Of
+// a merchant that has more than a list holds it is what was stored last, or heard of: the vault
+// publishes its newest once more behind older ones, so that this differs from the highest for a
+// moment only.
 func (r *Relay) highestSerial(ctx context.Context, merchant string) (uint64, error) {
 	newest, err := r.newestSerial(ctx, merchant)
 	if err != nil || newest == 0 {
@@ -92,7 +95,8 @@ func (r *Relay) highestSerial(ctx context.Context, merchant string) (uint64, err
 	if top, known := r.heights.tops.get(merchant); known {
 		return max(top, newest), nil
 	}
-	r.heights.tops.begin(merchant, newest) // before the list is asked for: what comes meanwhile is heard
+	// before the list is asked for: what comes meanwhile is heard
+	r.heights.tops.begin(merchant, newest)
 	kept, err := r.reads.kept(ctx, infoSubject(streamResults), merchant)
 	if err != nil {
 		r.heights.tops.forget(merchant)
@@ -115,8 +119,9 @@ func (r *Relay) newestSerial(ctx context.Context, merchant string) (uint64, erro
 	return serial, nil
 }
 
-// heights remembers how far some merchants' results went when a reader had seen them all. To ask the broker costs it a
-// look at every subject of the merchant, and what comes later falls into the reader's window.
+// heights remembers how far some merchants' results went when a reader had seen them all. To ask
+// the broker costs it a look at every subject of the merchant, and what comes later falls into the
+// reader's window.
 type heights struct {
 	known *lru.Cache[string, height]
 	tops  *tops
@@ -129,7 +134,8 @@ type height struct {
 
 const (
 	heightsKept = 4096
-	// heightUses is how often a height is believed: a reader may stay away until his window has aged out.
+	// heightUses is how often a height is believed: a reader may stay away until his window has
+	// aged out.
 	heightUses = 20
 )
 
@@ -155,7 +161,7 @@ func (h heights) forgetAll() {
 	h.tops.forgetAll()
 }
 
-// reached tells whether a reader at after is known to have seen all.
+// reached reports whether a reader at after is known to have seen all.
 func (h heights) reached(merchant string, after uint64) bool {
 	k, ok := h.known.Get(merchant)
 	if !ok || after < k.serial || k.uses >= heightUses {
@@ -165,8 +171,9 @@ func (h heights) reached(merchant string, after uint64) bool {
 	return true
 }
 
-// lowestAbove is the lowest serial of a merchant above after, 0 where there is none. Results that were published again stand behind later
-// ones, so it is looked for in the list of all; of a merchant that has more than a list holds it is the first in the stream.
+// lowestAbove is the lowest serial of a merchant above after, 0 where there is none. Results that
+// were published again stand behind later ones, so it is looked for in the list of all; of a
+// merchant that has more than a list holds it is the first in the stream.
 func (r *Relay) lowestAbove(ctx context.Context, merchant string, after uint64, firstOnly bool) (uint64, error) {
 	if firstOnly {
 		return r.oldestAbove(ctx, merchant, after, true)
@@ -187,9 +194,11 @@ func (r *Relay) lowestAbove(ctx context.Context, merchant string, after uint64, 
 	return lowest, nil
 }
 
-// oldestAbove looks from the head of the stream for the merchant's first result with a serial above after. What aged out or was purged is
-// the head, so it is nearly always the first message looked at. firstOnly looks at no other: where the reader has come as far as the
-// newest, only a republication can have hidden a later one, and a reader who names a place far ahead must not have all of it read.
+// oldestAbove looks from the head of the stream for the merchant's first result with a serial above
+// after. What aged out or was purged is the head, so it is nearly always the first message looked
+// at. firstOnly looks at no other: where the reader has come as far as the newest, only a
+// republication can have hidden a later one, and a reader who names a place far ahead must not have
+// all of it read.
 func (r *Relay) oldestAbove(ctx context.Context, merchant string, after uint64, firstOnly bool) (uint64, error) {
 	from, batch := uint64(1), 1
 	for {
@@ -217,14 +226,15 @@ func (r *Relay) ResultsOf(ctx context.Context, merchant, id string) ([][]byte, e
 	return r.results(ctx, []string{"res." + merchant + ".*." + id})
 }
 
-// ResultArrived returns a channel that gets a value, without piling up, when a result of the merchant was stored or may
-// have been unnoticed, as after a new connection. Ask for it before reading: then nothing is missed. Call cancel when
-// done; it may be called twice.
+// ResultArrived returns a channel that gets a value, without piling up, when a result of the
+// merchant was stored or may have been unnoticed, as after a new connection. Ask for it before
+// reading: then nothing is missed. Call cancel when done; it may be called twice.
 func (r *Relay) ResultArrived(merchant string) (<-chan struct{}, func()) {
 	return r.arrivals.wait(merchant)
 }
 
-// arrivals wakes those who wait for results: one subscription for all, one buffered signal for each.
+// arrivals wakes those who wait for results: one subscription for all, one buffered signal for
+// each.
 type arrivals struct {
 	heights heights
 

@@ -9,7 +9,8 @@ import (
 	"nightdrop/shared/waittest"
 )
 
-// publishResults sends results from..to (inclusive) of a merchant; the note is its serial, and three share an id.
+// publishResults sends results from..to (inclusive) of a merchant; the note is its serial, and
+// three share an id.
 func publishResults(t *testing.T, v *Vault, merchant string, from, to uint64) {
 	t.Helper()
 	var acks []Ack
@@ -23,7 +24,8 @@ func publishResults(t *testing.T, v *Vault, merchant string, from, to uint64) {
 
 func resultID(serial uint64) string { return string(textf("id-%d", serial/3)) }
 
-// wantResults checks that results are the serials from..to of a merchant, in order; none when to < from.
+// wantResults checks that results are the serials from..to of a merchant, in order; none when to <
+// from.
 func wantResults(t *testing.T, r *Relay, merchant string, after uint64, limit int, from, to uint64) {
 	t.Helper()
 	found, err := r.Results(t.Context(), merchant, after, limit)
@@ -70,7 +72,8 @@ func TestResultsComeInOrderOfSerial(t *testing.T) {
 	wantResults(t, r, "shop", 0, 1_000_000, 1, 100)
 	wantResults(t, r, "shop-b", 0, 100, 1, 5)
 
-	// Published again, the same bytes under the same serials: they move to the end of the stream, not of the order.
+	// Published again, the same bytes under the same serials: they move to the end of the stream,
+	// not of the order.
 	publishResults(t, v, "shop", 3, 7)
 	wantResults(t, r, "shop", 0, 100, 1, 100)
 	wantResults(t, r, "shop", 250, 100, 1, 0)

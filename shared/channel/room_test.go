@@ -20,8 +20,8 @@ func fill(t *testing.T, v *Vault, merchant string, from, count int) {
 	}
 }
 
-// TestPurgeOfOneMerchantsResults shows that the vault sees how full RESULTS is and destroys what one merchant has too many of, the oldest
-// first, and nothing of another's.
+// TestPurgeOfOneMerchantsResults shows that the vault sees how full RESULTS is and destroys what
+// one merchant has too many of, the oldest first, and nothing of another's.
 func TestPurgeOfOneMerchantsResults(t *testing.T) {
 	t.Parallel()
 	s := startSite(t)
@@ -58,8 +58,8 @@ func TestPurgeOfOneMerchantsResults(t *testing.T) {
 	}
 }
 
-// TestReaderAfterARepublication reads on from every place after lower serials were published again last: what was published last tells
-// nothing about how far the results go.
+// TestReaderAfterARepublication reads on from every place after lower serials were published again
+// last: what was published last tells nothing about how far the results go.
 func TestReaderAfterARepublication(t *testing.T) {
 	t.Parallel()
 	s := startSite(t)
@@ -107,8 +107,8 @@ func TestReaderAfterARepublication(t *testing.T) {
 	}
 }
 
-// TestAHeightIsForgottenWhenSomethingComes keeps a reader from believing, for twenty polls, a height that was read between a republication
-// and what came after it.
+// TestAHeightIsForgottenWhenSomethingComes keeps a reader from believing, for twenty polls, a
+// height that was read between a republication and what came after it.
 func TestAHeightIsForgottenWhenSomethingComes(t *testing.T) {
 	t.Parallel()
 	s := startSite(t)

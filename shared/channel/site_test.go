@@ -25,8 +25,9 @@ import (
 // anyPort lets the broker choose, in its own words.
 const anyPort = "127.0.0.1:-1"
 
-// site is a broker started from what Configuration prints, as a relay or an operator runs it, with its files: authority,
-// server and client certificate, and a key for each role. The relay is in its process unless the test says otherwise.
+// site is a broker started from what Configuration prints, as a relay or an operator runs it, with
+// its files: authority, server and client certificate, and a key for each role. The relay is in its
+// process unless the test says otherwise.
 type site struct {
 	dir     string
 	config  Configuration
@@ -66,7 +67,8 @@ func (s *site) start(t *testing.T) {
 	}
 }
 
-// startBare starts the broker without streams; after the first time on the same port, as an operator's broker would be.
+// startBare starts the broker without streams; after the first time on the same port, as an
+// operator's broker would be.
 func (s *site) startBare(t *testing.T) {
 	t.Helper()
 	var pairs [2]nkeys.KeyPair
@@ -171,7 +173,8 @@ func (s *site) key(t *testing.T, role string) string {
 	return public
 }
 
-// certificates makes an authority and, signed by it, one certificate for 127.0.0.1 and one for a client.
+// certificates makes an authority and, signed by it, one certificate for 127.0.0.1 and one for a
+// client.
 func (s *site) certificates(t *testing.T) {
 	t.Helper()
 	authority := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, IsCA: true,

@@ -6,7 +6,8 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 )
 
-// tops remembers the highest serial of some merchants' results, from a list over this connection on.
+// tops remembers the highest serial of some merchants' results, from a list over this connection
+// on.
 type tops struct {
 	mu      sync.Mutex
 	highest *lru.Cache[string, uint64]

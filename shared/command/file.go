@@ -7,8 +7,9 @@ import (
 	"syscall"
 )
 
-// Open opens a file that an argument names. A directory is [ErrUsage]: reading it would fail in the middle of a call. A named
-// pipe to which nobody writes, as may lie on a courier's stick, is empty and not waited for.
+// Open opens a file that an argument names. A directory is [ErrUsage]: reading it would fail in the
+// middle of a call. A named pipe to which nobody writes, as may lie on a courier's stick, is empty
+// and not waited for.
 func Open(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

@@ -10,9 +10,10 @@ import (
 // maxLineFile bounds a file of public keys, in bytes: sixteen of the longest.
 const maxLineFile = 64 << 10
 
-// Line is what an option that takes a public key is given: the line itself, or @FILE that holds it, as it was printed. Of a file whose
-// lines begin with words, as `storefront keygen` prints them, it is the one that begins with label. It fails where the file cannot be
-// read, has over 64 KiB, or has not exactly one such line.
+// Line is what an option that takes a public key is given: the line itself, or @FILE that holds it,
+// as it was printed. Of a file whose lines begin with words, as `storefront keygen` prints them, it
+// is the one that begins with label. It fails where the file cannot be read, has over 64 KiB, or
+// has not exactly one such line.
 func Line(given, label string) (string, error) {
 	path, named := strings.CutPrefix(given, "@")
 	if !named {

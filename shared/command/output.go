@@ -35,7 +35,8 @@ func Row(w io.Writer, cells ...any) {
 	for i, cell := range cells {
 		line[i] = strings.Map(printable, fmt.Sprint(cell))
 	}
-	fmt.Fprintln(w, strings.TrimRight(strings.Join(line, "\t"), "\t")) // Flush reports what went wrong
+	// Flush reports what went wrong
+	fmt.Fprintln(w, strings.TrimRight(strings.Join(line, "\t"), "\t"))
 }
 
 // printable keeps a foreign text from steering the terminal or the table.
@@ -56,8 +57,8 @@ type Bar struct {
 	shown   *progressbar.ProgressBar
 }
 
-// NewBar returns a bar on errOut, where that is a terminal; otherwise it shows nothing. It appears when the work takes
-// over a second. Call Close at the end.
+// NewBar returns a bar on errOut, where that is a terminal; otherwise it shows nothing. It appears
+// when the work takes over a second. Call Close at the end.
 func NewBar(errOut io.Writer, what string, options ...progressbar.Option) *Bar {
 	b := &Bar{began: time.Now(), options: append([]progressbar.Option{progressbar.OptionSetDescription(what),
 		progressbar.OptionShowCount(), progressbar.OptionThrottle(100 * time.Millisecond), progressbar.OptionClearOnFinish()}, options...)}

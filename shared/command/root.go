@@ -45,7 +45,8 @@ func Is(err error, targets ...error) bool {
 	return false
 }
 
-// Main runs a program until it ends, or SIGINT or SIGTERM ends its context, and exits with the code that run returns.
+// Main runs a program until it ends, or SIGINT or SIGTERM ends its context, and exits with the code
+// that run returns.
 func Main(run func(context.Context) int) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx)
@@ -53,8 +54,8 @@ func Main(run func(context.Context) int) {
 	os.Exit(code)
 }
 
-// Run runs one command line and prints its error. Output that could not be written is an error of a command that went well.
-// Build makes the root command, which prints to out.
+// Run runs one command line and prints its error. Output that could not be written is an error of a
+// command that went well. Build makes the root command, which prints to out.
 func Run(ctx context.Context, args []string, out, errOut io.Writer, build func(out io.Writer) *cobra.Command) error {
 	output := text.NewOutput(out)
 	root := build(output)
@@ -84,7 +85,8 @@ func Group(name, short string, commands ...*cobra.Command) *cobra.Command {
 		if len(args) == 0 {
 			return cmd.Help()
 		}
-		if strings.ContainsAny(args[0], "0123456789") { // it may be an account number in the wrong place
+		// it may be an account number in the wrong place
+		if strings.ContainsAny(args[0], "0123456789") {
 			return misused(cmd, errors.New("there is no such command"))
 		}
 		hint := ""
@@ -112,7 +114,8 @@ func Arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// NoArguments refuses positional arguments without quoting them: one may be a number that belongs in a file.
+// NoArguments refuses positional arguments without quoting them: one may be a number that belongs
+// in a file.
 func NoArguments(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return misused(cmd, fmt.Errorf("%s takes no arguments, only flags", cmd.CommandPath()))

@@ -36,7 +36,8 @@ func validHost(host string) bool {
 	return !allDigits(host) // 127.1, say, is neither
 }
 
-// allDigits reports whether the last label is a number, as of a mistyped IP address: no top-level domain is one.
+// allDigits reports whether the last label is a number, as of a mistyped IP address: no top-level
+// domain is one.
 func allDigits(host string) bool {
 	last := host[strings.LastIndexByte(host, '.')+1:]
 	_, err := strconv.ParseUint(last, 10, 64)
@@ -49,7 +50,8 @@ func validPort(port string) bool {
 	return err == nil && n > 0
 }
 
-// CheckAddress checks the form of an address to dial: HOST:PORT, where the host is not empty and the port a number above 0.
+// CheckAddress checks the form of an address to dial: HOST:PORT, where the host is not empty and
+// the port a number above 0.
 func CheckAddress(address string) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || host == "" || !validPort(port) || !validHost(host) {

@@ -10,8 +10,8 @@ import (
 	"nightdrop/shared/text"
 )
 
-// Authorities reads the PEM file of certificate authorities that a configuration names. A file that holds none wraps ErrInvalid, one
-// that cannot be read the os error.
+// Authorities reads the PEM file of certificate authorities that a configuration names. A file that
+// holds none wraps ErrInvalid, one that cannot be read the os error.
 func Authorities(path string) (*x509.CertPool, error) {
 	pem, err := os.ReadFile(path)
 	if err != nil {
@@ -24,7 +24,8 @@ func Authorities(path string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// KeyPair reads a certificate and its key from PEM files, as tls.LoadX509KeyPair does, with or without a byte order mark.
+// KeyPair reads a certificate and its key from PEM files, as tls.LoadX509KeyPair does, with or
+// without a byte order mark.
 func KeyPair(certFile, keyFile string) (tls.Certificate, error) {
 	certificate, err := os.ReadFile(certFile)
 	if err != nil {

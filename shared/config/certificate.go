@@ -15,13 +15,16 @@ import (
 
 // Presented is a certificate as one side of a connection shows it.
 type Presented struct {
-	Cert, Key string           // PEM files, the certificate with those of its intermediate authorities after it
-	Host      string           // name or address that a server's must cover; "" = any, but at least one
-	Usage     x509.ExtKeyUsage // ExtKeyUsageServerAuth or ExtKeyUsageClientAuth
+	// PEM files, the certificate with those of its intermediate authorities after it
+	Cert, Key string
+	// name or address that a server's must cover; "" = any, but at least one
+	Host  string
+	Usage x509.ExtKeyUsage // ExtKeyUsageServerAuth or ExtKeyUsageClientAuth
 }
 
-// Load reads certificate and key and checks all that their holder can know of what the other side will refuse: that they belong together, that
-// the chain is signed in its order, for what and for whom it was issued, and that it is valid at now. Errors are Problems without a key.
+// Load reads certificate and key and checks all that their holder can know of what the other side
+// will refuse: that they belong together, that the chain is signed in its order, for what and for
+// whom it was issued, and that it is valid at now. Errors are Problems without a key.
 func (p Presented) Load(now time.Time) (tls.Certificate, error) {
 	pair, err := KeyPair(p.Cert, p.Key)
 	if err != nil {
@@ -136,7 +139,8 @@ func readableByOthers(path string) error {
 	return nil
 }
 
-// causeOf keeps what decides the exit code: what the system said. A file that is no certificate is an invalid configuration.
+// causeOf keeps what decides the exit code: what the system said. A file that is no certificate is
+// an invalid configuration.
 func causeOf(err error) error {
 	for _, target := range []error{os.ErrNotExist, os.ErrPermission} {
 		if errors.Is(err, target) {
@@ -146,7 +150,8 @@ func causeOf(err error) error {
 	return nil
 }
 
-// CheckAuthorities reads the PEM file of authorities and checks that one of them is valid at now. Errors are Problems without a key.
+// CheckAuthorities reads the PEM file of authorities and checks that one of them is valid at now.
+// Errors are Problems without a key.
 func CheckAuthorities(path string, now time.Time) error {
 	all, err := authorities(path)
 	if err != nil {

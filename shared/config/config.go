@@ -1,6 +1,7 @@
-// Package config reads the configuration files of the two hosts: TOML 1.0, strictly. A key that the program does not know
-// is an error that names its line and the nearest key that exists, because a misspelt limit that is silently ignored is a
-// limit that is not there. Files hold no secrets, only the paths of files that do.
+// Package config reads the configuration files of the two hosts: TOML 1.0, strictly. A key that the
+// program does not know is an error that names its line and the nearest key that exists, because a
+// misspelt limit that is silently ignored is a limit that is not there. Files hold no secrets, only
+// the paths of files that do.
 package config
 
 import (
@@ -21,11 +22,13 @@ import (
 // MaxBytes bounds a configuration file: a larger one is not one.
 const MaxBytes = 1 << 20
 
-// ErrInvalid is returned when a file is not TOML, has an unknown key, or a value of the wrong type or form.
+// ErrInvalid is returned when a file is not TOML, has an unknown key, or a value of the wrong type
+// or form.
 var ErrInvalid = errors.New("invalid configuration")
 
-// Load reads the file at path into v, a pointer to a struct with `toml` tags that holds the defaults. Errors name the file,
-// the line and what to do; those about the content wrap ErrInvalid, those about the file wrap the os error.
+// Load reads the file at path into v, a pointer to a struct with `toml` tags that holds the
+// defaults. Errors name the file, the line and what to do; those about the content wrap ErrInvalid,
+// those about the file wrap the os error.
 func Load(path string, v any) error {
 	f, err := os.Open(path)
 	if err != nil {

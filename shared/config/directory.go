@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CheckMakeable checks that a directory can be written to, or, where it is not there, that it could be made. Errors are Problems without a key.
+// CheckMakeable checks that a directory can be written to, or, where it is not there, that it could
+// be made. Errors are Problems without a key.
 func CheckMakeable(dir string) error {
 	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
 		info, err := os.Stat(at)
@@ -26,7 +27,8 @@ func CheckMakeable(dir string) error {
 	}
 }
 
-// CheckFilePlace checks that a file can be written, or made in its directory, which must be there. Errors are Problems without a key.
+// CheckFilePlace checks that a file can be written, or made in its directory, which must be there.
+// Errors are Problems without a key.
 func CheckFilePlace(path string) error {
 	info, err := os.Stat(path)
 	switch {

@@ -33,8 +33,8 @@ func keysOf(t reflect.Type) []string {
 	return keys
 }
 
-// nearest picks the known key that key was most likely meant to be: by edit distance of the whole name, or of its last
-// part where the key only stands in the wrong table.
+// nearest picks the known key that key was most likely meant to be: by edit distance of the whole
+// name, or of its last part where the key only stands in the wrong table.
 func nearest(key string, known []string) string {
 	best, least := "", -1
 	for _, candidate := range known {

@@ -5,9 +5,11 @@ import (
 	"strings"
 )
 
-// Problem is one thing in a configuration that a program does not start with. As an error it wraps Cause, or ErrInvalid where there is none.
+// Problem is one thing in a configuration that a program does not start with. As an error it wraps
+// Cause, or ErrInvalid where there is none.
 type Problem struct {
-	Key  string `json:"key"`          // of the configuration file, with its tables; "" is the file as a whole
+	// of the configuration file, with its tables; "" is the file as a whole
+	Key  string `json:"key"`
 	What string `json:"what"`         // is wrong
 	Do   string `json:"do,omitempty"` // what to do about it; "" where What says it
 
@@ -42,7 +44,8 @@ func (p *Problem) Unwrap() error {
 	return ErrInvalid
 }
 
-// Problems are all that is wrong with one configuration. What checks a configuration and what starts with it collect the same.
+// Problems are all that is wrong with one configuration. What checks a configuration and what
+// starts with it collect the same.
 type Problems struct {
 	file string
 	all  []*Problem
@@ -54,8 +57,8 @@ func NewProblems(file string) *Problems { return &Problems{file: file} }
 // Add notes that a key's value is wrong.
 func (p *Problems) Add(key, what, do string) { p.add(&Problem{Key: key, What: what, Do: do}) }
 
-// AddError notes why something that a key names cannot be used; nil is nothing. A Problem keeps its words, and its own key after key; of
-// several that are joined each is noted.
+// AddError notes why something that a key names cannot be used; nil is nothing. A Problem keeps its
+// words, and its own key after key; of several that are joined each is noted.
 func (p *Problems) AddError(key string, err error) {
 	if err == nil {
 		return
@@ -75,7 +78,8 @@ func (p *Problems) AddError(key string, err error) {
 	p.add(&Problem{Key: key, What: strings.TrimSuffix(err.Error(), ": "+ErrInvalid.Error()), Cause: causeOf(err)})
 }
 
-// joined returns the errors that err only joins, as errors.Join does, with no words of its own; nil where it is another error.
+// joined returns the errors that err only joins, as errors.Join does, with no words of its own; nil
+// where it is another error.
 func joined(err error) []error {
 	several, ok := err.(interface{ Unwrap() []error })
 	if !ok {

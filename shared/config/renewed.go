@@ -9,8 +9,9 @@ import (
 	"nightdrop/shared/folded"
 )
 
-// Renewed is a client's certificate that is read afresh at each handshake, so that a renewed one is taken up by itself; where the files hold
-// one that cannot be used, the one before stays in use. It is safe for concurrent use.
+// Renewed is a client's certificate that is read afresh at each handshake, so that a renewed one is
+// taken up by itself; where the files hold one that cannot be used, the one before stays in use. It
+// is safe for concurrent use.
 type Renewed struct {
 	files Presented
 	now   func() time.Time
@@ -20,8 +21,8 @@ type Renewed struct {
 	last tls.Certificate
 }
 
-// NewRenewed reads the files a first time. That the certificate has expired is no error: the other side will say so, and a renewed one is
-// taken up.
+// NewRenewed reads the files a first time. That the certificate has expired is no error: the other
+// side will say so, and a renewed one is taken up.
 func NewRenewed(files Presented, now func() time.Time, logger *slog.Logger) (*Renewed, error) {
 	pair, err := KeyPair(files.Cert, files.Key)
 	if err != nil {

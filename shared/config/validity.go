@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	// NearEnd is how long before its end a certificate is told of: a month is long enough to have one issued by hand.
+	// NearEnd is how long before its end a certificate is told of: a month is long enough to have
+	// one issued by hand.
 	NearEnd = 30 * 24 * time.Hour
 	// LastWeek is when that becomes an error in the log.
 	LastWeek = 7 * 24 * time.Hour
@@ -19,9 +20,11 @@ const (
 
 // Validity says until when something that a configuration names is good.
 type Validity struct {
-	Key   string    `json:"key"` // of the configuration: names the certificate in metrics
-	File  string    `json:"file"`
-	Until time.Time `json:"until"` // the earliest end of a certificate and its intermediate ones; of authorities the last; zero: not known
+	Key  string `json:"key"` // of the configuration: names the certificate in metrics
+	File string `json:"file"`
+	// the earliest end of a certificate and its intermediate ones; of authorities the last; zero:
+	// not known
+	Until time.Time `json:"until"`
 	Cause string    `json:"cause,omitempty"`
 }
 
@@ -95,7 +98,8 @@ func (v Validity) Note(now time.Time) string {
 		int(left/(24*time.Hour)))
 }
 
-// TellNearEnds writes into the log, now and daily until ctx ends, which certificates are near their end: as an error in their last week.
+// TellNearEnds writes into the log, now and daily until ctx ends, which certificates are near their
+// end: as an error in their last week.
 func TellNearEnds(ctx context.Context, list func() []Validity, now func() time.Time, logger *slog.Logger) {
 	ticker := time.NewTicker(tellEvery)
 	defer ticker.Stop()

@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Mkdir makes a directory whose name is durable. Where the name is taken the error is fs.ErrExist, as os.Mkdir's.
+// Mkdir makes a directory whose name is durable. Where the name is taken the error is fs.ErrExist,
+// as os.Mkdir's.
 func Mkdir(path string, mode fs.FileMode) error {
 	if err := os.Mkdir(path, mode); err != nil {
 		return err
@@ -18,8 +19,8 @@ func Mkdir(path string, mode fs.FileMode) error {
 	return SyncDir(filepath.Dir(filepath.Clean(path)))
 }
 
-// MkdirAll makes a directory and those above it that are not there, all of whose names are durable. One that is there
-// already is left as it is.
+// MkdirAll makes a directory and those above it that are not there, all of whose names are durable.
+// One that is there already is left as it is.
 func MkdirAll(path string, mode fs.FileMode) error {
 	path = filepath.Clean(path)
 	info, err := os.Stat(path)
@@ -42,8 +43,8 @@ func MkdirAll(path string, mode fs.FileMode) error {
 	return SyncDir(filepath.Dir(path)) // another made it meanwhile, and may not have come so far
 }
 
-// SyncDir makes the names in a directory durable. Where the file system has no fsync of directories, all of it is
-// made durable.
+// SyncDir makes the names in a directory durable. Where the file system has no fsync of
+// directories, all of it is made durable.
 func SyncDir(path string) error {
 	dir, err := os.Open(path)
 	if err != nil {
@@ -59,7 +60,8 @@ func SyncDir(path string) error {
 	return nil
 }
 
-// SyncFileSystem makes all durable that was written to path's file system: one call for thousands of small files.
+// SyncFileSystem makes all durable that was written to path's file system: one call for thousands
+// of small files.
 func SyncFileSystem(path string) error {
 	f, err := os.Open(path)
 	if err != nil {

@@ -62,8 +62,8 @@ func (b Bag) check() error {
 	)
 }
 
-// PackBag fills in Count and Body, signs b and returns the message with the digest of its note. The envelopes are
-// copied as they are.
+// PackBag fills in Count and Body, signs b and returns the message with the digest of its note. The
+// envelopes are copied as they are.
 func PackBag(b Bag, envelopes [][]byte, s *note.Signer) (msg []byte, digest string, err error) {
 	b.Count, b.Body = len(envelopes), bodyHash(envelopes)
 	signed, err := Sign(b, s)
@@ -81,8 +81,9 @@ func PackBag(b Bag, envelopes [][]byte, s *note.Signer) (msg []byte, digest stri
 	return msg, signed.Digest, nil
 }
 
-// SplitBag separates a bag into its note, the bytes after frame 0, and the envelopes, all slices of msg. It checks
-// sizes and frames only, so it also serves to save the envelopes of a bag that does not verify.
+// SplitBag separates a bag into its note, the bytes after frame 0, and the envelopes, all slices of
+// msg. It checks sizes and frames only, so it also serves to save the envelopes of a bag that does
+// not verify.
 func SplitBag(msg []byte) (bagNote, body []byte, envelopes [][]byte, err error) {
 	if len(msg) > MaxBagBytes {
 		return nil, nil, nil, fmt.Errorf("%w: a bag is at most %d bytes", note.ErrTooLarge, MaxBagBytes)
@@ -103,7 +104,8 @@ func SplitBag(msg []byte) (bagNote, body []byte, envelopes [][]byte, err error) 
 	return bagNote, body, envelopes, nil
 }
 
-// OpenBag splits a bag and checks its note's form and signature, its count and the hash of its body. It opens no envelope.
+// OpenBag splits a bag and checks its note's form and signature, its count and the hash of its
+// body. It opens no envelope.
 func OpenBag(msg []byte, relay ...note.Verifier) (Signed[Bag], [][]byte, error) {
 	bagNote, body, envelopes, err := SplitBag(msg)
 	if err != nil {
@@ -127,7 +129,8 @@ func BagOverhead(noteBytes, envelopes int) int {
 	return frame.HeaderBytes + noteBytes + frame.HeaderBytes*envelopes
 }
 
-// MaxBagNoteBytes returns the longest note that a bag of relay can have: what a bagger must leave room for.
+// MaxBagNoteBytes returns the longest note that a bag of relay can have: what a bagger must leave
+// room for.
 func MaxBagNoteBytes(relay string) int {
 	const digits = 16          // of 2^53-1
 	const signatureBase64 = 92 // of 4 + 64 bytes
@@ -137,8 +140,8 @@ func MaxBagNoteBytes(relay string) int {
 	return text + line
 }
 
-// bodyHash returns the hex SHA-256 of the envelopes in their frames, without laying them out first: the note with this
-// hash stands before them.
+// bodyHash returns the hex SHA-256 of the envelopes in their frames, without laying them out first:
+// the note with this hash stands before them.
 func bodyHash(envelopes [][]byte) string {
 	h := sha256.New()
 	var header [frame.HeaderBytes]byte

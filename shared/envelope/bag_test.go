@@ -24,7 +24,8 @@ func sampleBag() Bag {
 	return Bag{Relay: "relay-1", Run: runID, Number: 2, Previous: digestA, Window: 4}
 }
 
-// bagOf frames a bag of any note and frames, with the count and body hash that the frames have or those of other.
+// bagOf frames a bag of any note and frames, with the count and body hash that the frames have or
+// those of other.
 func bagOf(t testing.TB, frames, other [][]byte) []byte {
 	t.Helper()
 	var body, said []byte

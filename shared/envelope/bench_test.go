@@ -6,8 +6,8 @@ import (
 	"nightdrop/shared/note"
 )
 
-// BenchmarkOpenEnvelope is what a relay and a vault do for every envelope of three X-Wing parts; the
-// signature alone is the floor.
+// BenchmarkOpenEnvelope is what a relay and a vault do for every envelope of three X-Wing parts;
+// the signature alone is the floor.
 func BenchmarkOpenEnvelope(b *testing.B) {
 	f := envelopeFamily(b)
 	account, code := part("day-0a1b2c3d-xwing"), part("code-00000001-xwing")

@@ -8,10 +8,11 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// TestCurrenciesAreOthersToo holds the table against another one of the same standard: numeric codes go into ISO 8583 field 49, and a wrong
-// exponent charges a hundred times too much.
+// TestCurrenciesAreOthersToo holds the table against another one of the same standard: numeric
+// codes go into ISO 8583 field 49, and a wrong exponent charges a hundred times too much.
 func TestCurrenciesAreOthersToo(t *testing.T) {
-	newer := map[string]bool{"XCG": true, "ZWG": true, "SLE": true, "VED": true} // of amendments that the other table may not have
+	// of amendments that the other table may not have
+	newer := map[string]bool{"XCG": true, "ZWG": true, "SLE": true, "VED": true}
 	compared := 0
 	for a := 'A'; a <= 'Z'; a++ {
 		for b := 'A'; b <= 'Z'; b++ {

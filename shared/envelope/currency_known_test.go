@@ -8,7 +8,8 @@ import (
 	"github.com/moov-io/iso4217"
 )
 
-// A code that leaves list one keeps its number: what was paid in it is still captured, refunded and settled.
+// A code that leaves list one keeps its number: what was paid in it is still captured, refunded and
+// settled.
 func TestKnownCurrenciesHoldAllThatWereListed(t *testing.T) {
 	rows := strings.Split(knownCurrencies, ";")[1:]
 	if len(knownCurrencies)%8 != 0 || !slices.IsSorted(rows) || len(rows) < 165 {

@@ -9,8 +9,8 @@ import (
 	"nightdrop/shared/strictjson"
 )
 
-// DirectoryKey is a public sealing key. Senders use it from From until Until; what they sealed is accepted until Dies,
-// when the vault destroys the private half.
+// DirectoryKey is a public sealing key. Senders use it from From until Until; what they sealed is
+// accepted until Dies, when the vault destroys the private half.
 type DirectoryKey struct {
 	Name   KeyName `json:"name"` // kind day or code
 	Suite  Suite   `json:"suite"`
@@ -22,14 +22,15 @@ type DirectoryKey struct {
 
 // Directory is the vault's list of keys (nightdrop/directory/v1).
 type Directory struct {
-	Vault      string          `json:"vault"`
-	Serial     uint64          `json:"serial"`
-	Generation uint64          `json:"generation"` // grows when a standby takes over
-	Issued     Time            `json:"issued"`
-	Expires    Time            `json:"expires"`
-	Signers    []note.Verifier `json:"signers"` // the keys whose notes count; all have the vault's name
-	Keys       []DirectoryKey  `json:"keys"`
-	Relays     []note.Verifier `json:"relays"`
+	Vault      string `json:"vault"`
+	Serial     uint64 `json:"serial"`
+	Generation uint64 `json:"generation"` // grows when a standby takes over
+	Issued     Time   `json:"issued"`
+	Expires    Time   `json:"expires"`
+	// the keys whose notes count; all have the vault's name
+	Signers []note.Verifier `json:"signers"`
+	Keys    []DirectoryKey  `json:"keys"`
+	Relays  []note.Verifier `json:"relays"`
 }
 
 func (Directory) typeLine() string    { return "nightdrop/directory/v1" }
@@ -94,7 +95,8 @@ func checkVerifiers(list []note.Verifier, accept func(name string) bool) error {
 	return nil
 }
 
-// Newest returns the key with which to seal at now: of the kind and suite, From ≤ now < Until, the latest From.
+// Newest returns the key with which to seal at now: of the kind and suite, From ≤ now < Until, the
+// latest From.
 func (d Directory) Newest(kind Kind, suite Suite, now time.Time) (DirectoryKey, bool) {
 	var best DirectoryKey
 	for _, k := range d.Keys {
@@ -108,10 +110,12 @@ func (d Directory) Newest(kind Kind, suite Suite, now time.Time) (DirectoryKey, 
 	return best, best.Name != ""
 }
 
-// ErrUnknownKey is returned when a part's key is not listed for that part, has not begun or is dead.
+// ErrUnknownKey is returned when a part's key is not listed for that part, has not begun or is
+// dead.
 var ErrUnknownKey = errors.New("get the newest directory and seal again")
 
-// Accepts returns the key of that name if it is listed for part, has begun and is not dead, else ErrUnknownKey.
+// Accepts returns the key of that name if it is listed for part, has begun and is not dead, else
+// ErrUnknownKey.
 func (d Directory) Accepts(name KeyName, part PartName, now time.Time) (DirectoryKey, error) {
 	if !name.Serves(part) {
 		return DirectoryKey{}, fmt.Errorf("%w: the key is not for the part %s", ErrUnknownKey, part)
@@ -197,7 +201,8 @@ type PositionEntry struct {
 	Digest string `json:"digest"` // of that bag
 }
 
-// Position is the vault's word on which bags are committed (nightdrop/position/v1): an entry for each run of the last 7 days.
+// Position is the vault's word on which bags are committed (nightdrop/position/v1): an entry for
+// each run of the last 7 days.
 type Position struct {
 	Vault      string          `json:"vault"`
 	Generation uint64          `json:"generation"`

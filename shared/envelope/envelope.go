@@ -16,17 +16,21 @@ const (
 
 // Times of an envelope (specification 4 and 6).
 const (
-	MaxLife      = 6 * 24 * time.Hour // of an envelope: until is at most this after created; day keys live a day longer
-	MaxClockSkew = 5 * time.Minute    // that created may be ahead of the relay's clock
+	// of an envelope: until is at most this after created; day keys live a day longer
+	MaxLife      = 6 * 24 * time.Hour
+	MaxClockSkew = 5 * time.Minute // that created may be ahead of the relay's clock
 )
 
 // Errors of Envelope.CheckTimes.
 var (
-	ErrClock = errors.New("created or until are not of this time") // is returned when the sender's clock or arithmetic is off
-	ErrLate  = errors.New("until has passed")                      // is returned when the envelope came too late
+	// is returned when the sender's clock or arithmetic is off
+	ErrClock = errors.New("created or until are not of this time")
+	// is returned when the envelope came too late
+	ErrLate = errors.New("until has passed")
 )
 
-// Envelope is a storefront's signed instruction (nightdrop/envelope/v1). (Merchant, ID) names one instruction for ever.
+// Envelope is a storefront's signed instruction (nightdrop/envelope/v1). (Merchant, ID) names one
+// instruction for ever.
 type Envelope struct {
 	Merchant string `json:"merchant"`
 	ID       string `json:"id"` // UUID version 4 or 7
@@ -37,7 +41,7 @@ type Envelope struct {
 	Code     *Part  `json:"code,omitempty"`
 }
 
-// CheckTimes tells whether a relay takes the envelope at now: ErrClock comes before ErrLate.
+// CheckTimes reports whether a relay takes the envelope at now: ErrClock comes before ErrLate.
 func (e Envelope) CheckTimes(now time.Time) error {
 	if e.Created.After(now.Add(MaxClockSkew)) || !e.Until.After(e.Created.Time) || e.Until.Sub(e.Created.Time) > MaxLife {
 		return ErrClock
@@ -65,7 +69,8 @@ func (Envelope) typeLine() string    { return "nightdrop/envelope/v1" }
 func (e Envelope) signedBy() string  { return e.Merchant }
 func (Envelope) policy() note.Policy { return note.Policy{MaxBytes: MaxEnvelopeBytes, Single: true} }
 
-// check leaves times and the form of parts alone: they have answers of their own (clock, late, unknown-key, not-sealed).
+// check leaves times and the form of parts alone: they have answers of their own (clock, late,
+// unknown-key, not-sealed).
 func (e Envelope) check() error {
 	if err := checkIdentity(e.Merchant, e.ID); err != nil {
 		return err

@@ -26,8 +26,8 @@ func ExampleEncodeOrder() {
 	}
 	fmt.Printf("%s\n%d bytes to seal\n", plain, len(padded))
 	// Output:
-	// {"operation":"sale","reference":"order 1001","amount":1999,"currency":"USD","descriptor":"ACME SHOES"}
-	// 256 bytes to seal
+	// {"operation":"sale","reference":"order
+	// 1001","amount":1999,"currency":"USD","descriptor":"ACME SHOES"} 256 bytes to seal
 }
 
 // A statement opens by its signer's key, and its digest is of its text alone.

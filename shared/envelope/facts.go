@@ -29,14 +29,15 @@ const (
 	StatusUpdated   Status = "updated"
 	StatusForgotten Status = "forgotten"
 
-	StatusNoted       Status = "noted"        // a bank's notice of change: the stored account must be updated
+	// a bank's notice of change: the stored account must be updated
+	StatusNoted       Status = "noted"
 	StatusDisputed    Status = "disputed"     // the money is claimed back
 	StatusDisputeWon  Status = "dispute-won"  // and stays
 	StatusDisputeLost Status = "dispute-lost" // and went
 	StatusShared      Status = "shared"       // a stored account, by another merchant
 )
 
-// Valid tells whether s is one of the statuses.
+// Valid reports whether s is one of the statuses.
 func (s Status) Valid() bool {
 	switch s {
 	case StatusRejected, StatusDeclined, StatusApproved, StatusAccepted, StatusUnknown, StatusReversed, StatusCaptured, StatusSettled,
@@ -47,10 +48,12 @@ func (s Status) Valid() bool {
 	return false
 }
 
-// Code says why: "ok", "iso-XX" of ISO 8583 field 39, "gw-N" of a gateway, "ach-RNN" or "ach-CNN" of NACHA, or one of the vault's own.
+// Code says why: "ok", "iso-XX" of ISO 8583 field 39, "gw-N" of a gateway, "ach-RNN" or "ach-CNN"
+// of NACHA, or one of the vault's own.
 type Code string
 
-// The vault's own codes (specification 7), in the order in which they are checked where there is one.
+// The vault's own codes (specification 7), in the order in which they are checked where there is
+// one.
 const (
 	CodeOK                   Code = "ok"
 	CodeIDConflict           Code = "id-conflict"
@@ -80,13 +83,15 @@ const (
 	CodeOperationUnavailable Code = "operation-unavailable"
 )
 
-// ISOCode returns the code of an answer of ISO 8583 field 39: two of 0-9A-Z, or three of a later edition. "00" is approval.
+// ISOCode returns the code of an answer of ISO 8583 field 39: two of 0-9A-Z, or three of a later
+// edition. "00" is approval.
 func ISOCode(two string) Code { return Code("iso-" + two) }
 
-// ACHCode returns the code of a NACHA return reason, such as "R01", or of a notice of change, such as "C05".
+// ACHCode returns the code of a NACHA return reason, such as "R01", or of a notice of change, such
+// as "C05".
 func ACHCode(reason string) Code { return Code("ach-" + reason) }
 
-// Valid tells whether c is a code that a result may have.
+// Valid reports whether c is a code that a result may have.
 func (c Code) Valid() bool {
 	if two, ok := strings.CutPrefix(string(c), "iso-"); ok {
 		return (len(two) == 2 || len(two) == 3) && only(two, upperOrDigit)
@@ -106,8 +111,8 @@ func (c Code) Valid() bool {
 	return false
 }
 
-// Facts are what a result tells: line 1 of its plaintext. Empty strings and an amount of 0 are absent, but for
-// Reference, which is always there and empty where it was refused.
+// Facts are what a result tells: line 1 of its plaintext. Empty strings and an amount of 0 are
+// absent, but for Reference, which is always there and empty where it was refused.
 type Facts struct {
 	Payment   string `json:"payment"` // id of the envelope that created the payment
 	Status    Status `json:"status"`
@@ -115,29 +120,34 @@ type Facts struct {
 	Amount    int64  `json:"amount,omitempty"`   // minor units, the operation's own
 	Currency  string `json:"currency,omitempty"` // ISO 4217
 	Reference string `json:"reference"`
-	Masked    string `json:"masked,omitempty"`   // 424242******4242 or ******1234
-	Token     string `json:"token,omitempty"`    // of a stored account
-	Approval  string `json:"approval,omitempty"` // 1 to 6 printable ASCII characters, without spaces at the ends
-	Batch     string `json:"batch,omitempty"`    // 1 to 32 of a-z0-9-
+	Masked    string `json:"masked,omitempty"` // 424242******4242 or ******1234
+	Token     string `json:"token,omitempty"`  // of a stored account
+	// 1 to 6 printable ASCII characters, without spaces at the ends
+	Approval string `json:"approval,omitempty"`
+	Batch    string `json:"batch,omitempty"` // 1 to 32 of a-z0-9-
 
-	Checks   *Checks `json:"checks,omitempty"`   // what the issuer said of address and security code
-	Network  string  `json:"network,omitempty"`  // network transaction id: 1 to 64 of 0-9A-Za-z
-	Approved int64   `json:"approved,omitempty"` // minor units: the lower amount of a partial approval
-	By       string  `json:"by,omitempty"`       // ByOperator where no envelope asked for it
-	Of       string  `json:"of,omitempty"`       // of an operator's refund: the payment's id
-	From     string  `json:"from,omitempty"`     // of a shared account: the merchant that shared it
+	// what the issuer said of address and security code
+	Checks  *Checks `json:"checks,omitempty"`
+	Network string  `json:"network,omitempty"` // network transaction id: 1 to 64 of 0-9A-Za-z
+	// minor units: the lower amount of a partial approval
+	Approved int64  `json:"approved,omitempty"`
+	By       string `json:"by,omitempty"`   // ByOperator where no envelope asked for it
+	Of       string `json:"of,omitempty"`   // of an operator's refund: the payment's id
+	From     string `json:"from,omitempty"` // of a shared account: the merchant that shared it
 }
 
 // ByOperator is Facts.By of what an operator ordered.
 const ByOperator = "operator"
 
-// Checks are the issuer's answers of address verification and of the security code: one of 0-9A-Z each, "" where it gave none.
+// Checks are the issuer's answers of address verification and of the security code: one of 0-9A-Z
+// each, "" where it gave none.
 type Checks struct {
 	Address string `json:"address,omitempty"`
 	Code    string `json:"code,omitempty"`
 }
 
-// EncodeFacts checks f and returns line 1 of a result without its newline: also what the log's leaf hashes.
+// EncodeFacts checks f and returns line 1 of a result without its newline: also what the log's leaf
+// hashes.
 func EncodeFacts(f Facts) ([]byte, error) {
 	return f.Append(make([]byte, 0, 256)) // most are shorter
 }
@@ -209,7 +219,8 @@ func decodeFacts(line []byte) (Facts, error) {
 	return f, noneEmpty(line)
 }
 
-// noneEmpty refuses a member that is there and empty: it is to be absent, but for a reference that was refused.
+// noneEmpty refuses a member that is there and empty: it is to be absent, but for a reference that
+// was refused.
 func noneEmpty(line []byte) error {
 	return strictjson.Walk(line, func(path []string, _ strictjson.Kind, value []byte) error {
 		return require(len(value) > 0 || path[0] == "reference", "a fact is empty rather than absent")

@@ -2,8 +2,9 @@ package envelope
 
 import "fmt"
 
-// FormatAmount writes minor units for people: 1999 EUR is "19.99 EUR", 500 JPY is "500 JPY". It is empty where there is no currency,
-// and tells the minor units as they are where the currency is not known.
+// FormatAmount writes minor units for people: 1999 EUR is "19.99 EUR", 500 JPY is "500 JPY". It is
+// empty where there is no currency, and tells the minor units as they are where the currency is not
+// known.
 func FormatAmount(amount int64, currency string) string {
 	if currency == "" {
 		return ""
@@ -14,8 +15,8 @@ func FormatAmount(amount int64, currency string) string {
 	return fmt.Sprintf("%d %s", amount, currency)
 }
 
-// MajorUnits writes minor units as a number of the currency's own unit, with all its digits and a dot: 1999 EUR is
-// "19.99", 500 JPY is "500". It reports false where the currency is not known.
+// MajorUnits writes minor units as a number of the currency's own unit, with all its digits and a
+// dot: 1999 EUR is "19.99", 500 JPY is "500". It reports false where the currency is not known.
 func MajorUnits(amount int64, currency string) (string, bool) {
 	known, ok := KnownCurrency(currency)
 	if !ok {

@@ -159,7 +159,8 @@ func TestPartForm(t *testing.T) {
 }
 
 func TestDateText(t *testing.T) {
-	in := Time{time.Date(2026, 12, 1, 0, 30, 0, 0, time.FixedZone("", 3600))} // November still, in UTC
+	// November still, in UTC
+	in := Time{time.Date(2026, 12, 1, 0, 30, 0, 0, time.FixedZone("", 3600))}
 	for _, likely := range []string{"", "2026-11-30", "2026-12-01", "2026-11"} {
 		if day, month := in.DateText(likely), in.MonthText(likely); day != "2026-11-30" || month != "2026-11" {
 			t.Errorf("%s, %s", day, month)

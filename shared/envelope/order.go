@@ -38,7 +38,9 @@ type Order struct {
 	Of         string // id of the payment that the operation is about
 	Descriptor string // on the shopper's statement, 1 to 22 printable ASCII; see CheckDescriptor
 
-	empty member // members that are there with a value that stands for none: an amount of 0, a currency of no form
+	// members that are there with a value that stands for none: an amount of 0, a currency of no
+	// form
+	empty member
 }
 
 // member is a set of an instruction's members.
@@ -64,10 +66,12 @@ type orderText struct {
 	Descriptor *string   `json:"descriptor,omitempty"`
 }
 
-// DecodeOrder reads an order after Unpad. An error is what specification 7 calls bad-order, as is one of CheckMembers: JSON, members,
-// types, an operation that is none, a token or `of` of another form (a number in their place must not be repeated in a result), a
-// descriptor that CheckDescriptor refuses. Reference, amount and currency have codes of their own, so the caller checks them, in that order. A
-// currency that is not three capital letters is kept as "", which no list holds, so that it is not repeated either.
+// DecodeOrder reads an order after Unpad. An error is what specification 7 calls bad-order, as is
+// one of CheckMembers: JSON, members, types, an operation that is none, a token or `of` of another
+// form (a number in their place must not be repeated in a result), a descriptor that
+// CheckDescriptor refuses. Reference, amount and currency have codes of their own, so the caller
+// checks them, in that order. A currency that is not three capital letters is kept as "", which no
+// list holds, so that it is not repeated either.
 func DecodeOrder(plaintext []byte) (Order, error) {
 	var t orderText
 	if err := strictjson.Unmarshal(plaintext, &t); err != nil {
@@ -187,9 +191,9 @@ func (op Operation) needs() (needs, bool) {
 	return needs{}, false
 }
 
-// CheckMembers tells whether the order has exactly what its operation needs, given whether the envelope has an account and a code
-// part. What it cannot see is whether the account is of the kind the operation takes: authorize and a code need a card,
-// payout a bank account.
+// CheckMembers reports whether the order has exactly what its operation needs, given whether the
+// envelope has an account and a code part. What it cannot see is whether the account is of the kind
+// the operation takes: authorize and a code need a card, payout a bank account.
 func (o Order) CheckMembers(account, code bool) error {
 	n, ok := o.Operation.needs()
 	if !ok {
@@ -244,7 +248,8 @@ func checkFree(what, text string, longest int) error {
 	return nil
 }
 
-// Luhn tells whether ASCII digits pass the check of ISO/IEC 7812-1 annex B. Anything else than digits fails, as does nothing.
+// Luhn reports whether ASCII digits pass the check of ISO/IEC 7812-1 annex B. Anything else than
+// digits fails, as does nothing.
 func Luhn(digits []byte) bool {
 	sum := 0
 	for i := range digits {

@@ -74,7 +74,8 @@ func TestOrderVectors(t *testing.T) {
 	}
 }
 
-// TestOperationNeeds is the table of specification 3: every operation with exactly what it needs, and with each member more or less.
+// TestOperationNeeds is the table of specification 3: every operation with exactly what it needs,
+// and with each member more or less.
 func TestOperationNeeds(t *testing.T) {
 	const all = hasAmount | hasCurrency | hasToken | hasOf | hasDescriptor | hasAccount | hasCode
 	money := hasAmount | hasCurrency
@@ -134,7 +135,8 @@ func orderOf(op Operation, set member) Order {
 	return o
 }
 
-// TestUnusableValuesAreNotKept: an amount of 0 and a currency of no form count as given, and nothing of the currency stays.
+// TestUnusableValuesAreNotKept: an amount of 0 and a currency of no form count as given, and
+// nothing of the currency stays.
 func TestUnusableValuesAreNotKept(t *testing.T) {
 	o, err := DecodeOrder([]byte(`{"operation":"sale","reference":"r","amount":0,"currency":"4242424242424242"}`))
 	if err != nil || o.Currency != "" || o.Amount != 0 {
@@ -152,15 +154,17 @@ func TestReferenceRules(t *testing.T) {
 	for text, ok := range map[string]bool{
 		"r": true, strings.Repeat("x", 64): true, strings.Repeat("x", 65): false, "": false,
 		" ~": true, "a\x7fb": false, "a\tb": false, "é": false,
-		"4242424242424242":              false, // 16 digits that pass
-		"4242424242424243":              true,  // 16 digits that do not
-		"order 4242424242424242 again":  false,
-		"4242 4242 4242 4242":           true, // no run of 12; a storefront's business, not this rule's
-		"4242-4242-4242-4242":           true,
-		"42424242424":                   true,  // 11 digits
-		"000000000000":                  false, // 12 zeroes pass Luhn
-		"0000000000000000000":           false, // 19
-		"00000000000000000000":          true,  // 20: not a run of 12 to 19, though runs inside it would pass
+		"4242424242424242":             false, // 16 digits that pass
+		"4242424242424243":             true,  // 16 digits that do not
+		"order 4242424242424242 again": false,
+		// no run of 12; a storefront's business, not this rule's
+		"4242 4242 4242 4242": true,
+		"4242-4242-4242-4242": true,
+		"42424242424":         true,  // 11 digits
+		"000000000000":        false, // 12 zeroes pass Luhn
+		"0000000000000000000": false, // 19
+		// 20: not a run of 12 to 19, though runs inside it would pass
+		"00000000000000000000":          true,
 		"4242424242424243x000000000000": false,
 		"x378282246310005":              false, // 15 digits, American Express
 	} {

@@ -26,12 +26,14 @@ const (
 
 // Part is one sealed ciphertext and the name of the key that opens it.
 type Part struct {
-	Key    KeyName `json:"key"`
-	Sealed []byte  `json:"sealed"` // 0x01, key id (4 bytes, big endian), HPKE encapsulation, ciphertext
+	Key KeyName `json:"key"`
+	// 0x01, key id (4 bytes, big endian), HPKE encapsulation, ciphertext
+	Sealed []byte `json:"sealed"`
 }
 
-// CheckForm tells whether the part looks sealed: its prefix is Tink's with the key's id, and its length is the suite's overhead
-// plus a padded plaintext's. This is what a relay can see; it refuses a plaintext posted by mistake. The error quotes nothing.
+// CheckForm reports whether the part looks sealed: its prefix is Tink's with the key's id, and its
+// length is the suite's overhead plus a padded plaintext's. This is what a relay can see; it
+// refuses a plaintext posted by mistake. The error quotes nothing.
 func (p Part) CheckForm(name PartName) error {
 	if _, err := ParseKeyName(string(p.Key)); err != nil {
 		return err
@@ -58,14 +60,14 @@ func (p Part) checkKey() error {
 	return err
 }
 
-// PartInfo returns the HPKE info of a part: PAE of PASETO over "nightdrop/part/v1", part, merchant, envelope id and key
-// name. It ties a part to its place, so that it opens nowhere else.
+// PartInfo returns the HPKE info of a part: PAE of PASETO over "nightdrop/part/v1", part, merchant,
+// envelope id and key name. It ties a part to its place, so that it opens nowhere else.
 func PartInfo(part PartName, merchant, id string, key KeyName) []byte {
 	return PAE("nightdrop/part/v1", string(part), merchant, id, string(key))
 }
 
-// PAE is PASETO's pre-authentication encoding: LE64(number of fields), then for each LE64(its length) and its bytes. No two lists of
-// fields have the same encoding.
+// PAE is PASETO's pre-authentication encoding: LE64(number of fields), then for each LE64(its
+// length) and its bytes. No two lists of fields have the same encoding.
 func PAE(fields ...string) []byte {
 	encoded := binary.LittleEndian.AppendUint64(make([]byte, 0, 192), uint64(len(fields)))
 	for _, f := range fields {
@@ -75,8 +77,8 @@ func PAE(fields ...string) []byte {
 	return encoded
 }
 
-// Pad returns a copy of plaintext padded at its end with spaces to a multiple of 256 bytes, 256 to 2,048. The caller
-// clears it after use.
+// Pad returns a copy of plaintext padded at its end with spaces to a multiple of 256 bytes, 256 to
+// 2,048. The caller clears it after use.
 func Pad(plaintext []byte) ([]byte, error) {
 	size := max(PadBlock, (len(plaintext)+PadBlock-1)/PadBlock*PadBlock)
 	if size > MaxPadded {
@@ -89,7 +91,8 @@ func Pad(plaintext []byte) ([]byte, error) {
 	return padded, nil
 }
 
-// Unpad returns padded without its trailing spaces, a subslice. It refuses a length that Pad does not make.
+// Unpad returns padded without its trailing spaces, a subslice. It refuses a length that Pad does
+// not make.
 func Unpad(padded []byte) ([]byte, error) {
 	if !paddedLength(len(padded)) {
 		return nil, malformed("a plaintext's length is not a multiple of 256 from 256 to 2,048")

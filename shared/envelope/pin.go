@@ -12,14 +12,17 @@ import (
 
 // Errors of Pin, beside those of Open.
 var (
-	ErrExpired    = errors.New("the note has expired")                   // is returned when a note's expires has come
-	ErrRolledBack = errors.New("the note is older than one seen before") // is returned when generation, serial or issued went back
+	// is returned when a note's expires has come
+	ErrExpired = errors.New("the note has expired")
+	// is returned when generation, serial or issued went back
+	ErrRolledBack = errors.New("the note is older than one seen before")
 )
 
-// Pin reads a vault's rolling notes (directory, members, position) on the strength of one pinned key. It refuses
-// expired ones, a lower generation than any note it took had, and within a generation a lower serial (of position: an
-// earlier issued) than it took of that kind; the same serial with another text is refused too. It follows a rotation of the
-// vault's key only through a directory signed by both old and new. It is safe for concurrent use and keeps its memory while
+// Pin reads a vault's rolling notes (directory, members, position) on the strength of one pinned
+// key. It refuses expired ones, a lower generation than any note it took had, and within a
+// generation a lower serial (of position: an earlier issued) than it took of that kind; the same
+// serial with another text is refused too. It follows a rotation of the vault's key only through a
+// directory signed by both old and new. It is safe for concurrent use and keeps its memory while
 // the process lives; the minimum serial carries it over restarts.
 type Pin struct {
 	name string
@@ -56,7 +59,8 @@ func (p *Pin) Trusted() []note.Verifier {
 	return slices.Clone(p.trusted)
 }
 
-// Signers returns the keys whose results and checkpoints count: those trusted and those that the newest directory lists.
+// Signers returns the keys whose results and checkpoints count: those trusted and those that the
+// newest directory lists.
 func (p *Pin) Signers() []note.Verifier {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -97,7 +101,8 @@ func (p *Pin) Directory(msg []byte, now time.Time) (Signed[Directory], error) {
 	return signed, nil
 }
 
-// follow returns the keys to trust after directory u: of those it lists, the trusted ones and those that signed it as well.
+// follow returns the keys to trust after directory u: of those it lists, the trusted ones and those
+// that signed it as well.
 func (p *Pin) follow(u Unverified[Directory]) ([]note.Verifier, error) {
 	signed, err := u.Verify(u.Value.Signers...)
 	if err != nil {
@@ -134,8 +139,8 @@ func (p *Pin) Members(msg []byte, now time.Time) (Signed[Members], error) {
 	return signed, nil
 }
 
-// Position opens a position note and takes it as the newest seen. A position does not expire, so the time does not
-// matter, and two of one second may differ.
+// Position opens a position note and takes it as the newest seen. A position does not expire, so
+// the time does not matter, and two of one second may differ.
 func (p *Pin) Position(msg []byte, _ time.Time) (Signed[Position], error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

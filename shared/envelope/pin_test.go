@@ -18,7 +18,8 @@ func vaultKeys(t testing.TB) (a, b, c *note.Signer) {
 	return vector.Signer(t, vaultName, vaultName), vector.Signer(t, vaultName, "next "+vaultName), vector.Signer(t, vaultName, "third "+vaultName)
 }
 
-// issue makes a directory note of a generation and serial that lists the keys of listed and is signed by signers.
+// issue makes a directory note of a generation and serial that lists the keys of listed and is
+// signed by signers.
 func issue(t testing.TB, generation, serial uint64, listed []*note.Signer, signers ...*note.Signer) []byte {
 	t.Helper()
 	d := directoryValue(t)
@@ -86,7 +87,8 @@ func TestPinRefusesExpiredAndForeign(t *testing.T) {
 	}
 }
 
-// TestPinFollowsRotation: a new key counts once a directory signed by old and new lists it, and not before.
+// TestPinFollowsRotation: a new key counts once a directory signed by old and new lists it, and not
+// before.
 func TestPinFollowsRotation(t *testing.T) {
 	a, b, c := vaultKeys(t)
 	pin := NewPin(a.Verifier(), 0)

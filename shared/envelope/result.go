@@ -7,8 +7,8 @@ import (
 	"nightdrop/shared/strictjson"
 )
 
-// Result is the vault's signed answer (nightdrop/result/v1); its sealed part holds the facts. A merchant's results
-// are a chain, so a withheld one shows.
+// Result is the vault's signed answer (nightdrop/result/v1); its sealed part holds the facts. A
+// merchant's results are a chain, so a withheld one shows.
 type Result struct {
 	Merchant string `json:"merchant"`
 	Serial   uint64 `json:"serial"`   // of the merchant's results, from 1
@@ -58,8 +58,8 @@ func (p Place) check() error {
 // proofHeader begins a C2SP tlog-proof.
 const proofHeader = "c2sp.org/tlog-proof@v1\n"
 
-// EncodeResult returns the plaintext of a result, exactly 4,096 bytes: facts (from EncodeFacts), the place, a C2SP tlog-proof
-// where there is one, spaces.
+// EncodeResult returns the plaintext of a result, exactly 4,096 bytes: facts (from EncodeFacts),
+// the place, a C2SP tlog-proof where there is one, spaces.
 func EncodeResult(facts []byte, p Place, proof []byte) ([]byte, error) {
 	if err := p.check(); err != nil {
 		return nil, err
@@ -84,8 +84,9 @@ func EncodeResult(facts []byte, p Place, proof []byte) ([]byte, error) {
 	return append(plain, bytes.Repeat([]byte{' '}, ResultBytes-len(plain))...), nil
 }
 
-// DecodeResult reads a result's plaintext. factsLine is line 1 without its newline, as the log's leaf has it; proof is nil where the
-// log gave none. Both are slices of plain. The proof's own lines are read by shared/proof.
+// DecodeResult reads a result's plaintext. factsLine is line 1 without its newline, as the log's
+// leaf has it; proof is nil where the log gave none. Both are slices of plain. The proof's own
+// lines are read by shared/proof.
 func DecodeResult(plain []byte) (f Facts, p Place, factsLine, proof []byte, err error) {
 	if len(plain) != ResultBytes {
 		return f, p, nil, nil, malformed("a result's plaintext is not 4,096 bytes")

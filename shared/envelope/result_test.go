@@ -14,7 +14,8 @@ import (
 	"nightdrop/shared/strictjson"
 )
 
-// sampleProof is of the longest form a log gives here: 40 hashes. Its hashes and checkpoint are read by shared/proof.
+// sampleProof is of the longest form a log gives here: 40 hashes. Its hashes and checkpoint are
+// read by shared/proof.
 var sampleProof = []byte("c2sp.org/tlog-proof@v1\nindex 7\n" + strings.Repeat(strings.Repeat("A", 43)+"=\n", 40) + "\nvault.example\n8\n" + strings.Repeat("A", 43) + "=\n\n— vault.example " + strings.Repeat("A", 90) + "==\n")
 
 func samplePlace() Place { return Place{7, bytes.Repeat([]byte{0x5a}, 16), digestA} }
@@ -24,7 +25,8 @@ func sampleFacts() Facts {
 		Masked: "424242******4242", Token: sampleToken, Approval: "A1B2C3", Batch: "2026-11-20-usd-1"}
 }
 
-// laterFacts are results of statuses, codes and members that came on 2026-11-30. Readers take them before a vault writes them.
+// laterFacts are results of statuses, codes and members that came on 2026-11-30. Readers take them
+// before a vault writes them.
 func laterFacts() []struct {
 	what  string
 	facts Facts
@@ -131,7 +133,8 @@ func provenResult(t testing.TB) []byte {
 	return plain
 }
 
-// TestResultProvesItself: what the example's lines hash to is in the log of the checkpoint beside them.
+// TestResultProvesItself: what the example's lines hash to is in the log of the checkpoint beside
+// them.
 func TestResultProvesItself(t *testing.T) {
 	_, place, line, text, err := DecodeResult(provenResult(t))
 	if err != nil {
@@ -270,7 +273,8 @@ func TestResultPlaintextVectors(t *testing.T) {
 	}
 }
 
-// TestLongestResultFits: the longest facts and a proof of 40 hashes under the longest names stay within 4,096 bytes.
+// TestLongestResultFits: the longest facts and a proof of 40 hashes under the longest names stay
+// within 4,096 bytes.
 func TestLongestResultFits(t *testing.T) {
 	f := sampleFacts()
 	f.Amount, f.Masked, f.Batch = 1<<53-1, "424242*********4242", strings.Repeat("b", 32)

@@ -17,7 +17,8 @@ const specificationPage = "../../ops/docs/specification.md"
 // example is a fenced block that follows a comment naming its vector.
 var example = regexp.MustCompile("(?m)^<!-- vector: ([a-z0-9-]+) / (.+) -->\n```\n((?s:.*?))```$")
 
-// TestSpecificationShowsRealBytes: the examples of ops/docs/specification.md are vectors, and every statement has one.
+// TestSpecificationShowsRealBytes: the examples of ops/docs/specification.md are vectors, and every
+// statement has one.
 func TestSpecificationShowsRealBytes(t *testing.T) {
 	page, err := os.ReadFile(specificationPage)
 	if err != nil {
@@ -77,7 +78,8 @@ func shorten(text string) string {
 	return manyLines.ReplaceAllString(text, "$1[...]\n$2")
 }
 
-// TestSpecificationNamesStatusesAndCodes: whoever reads results by the page alone finds there what each may say.
+// TestSpecificationNamesStatusesAndCodes: whoever reads results by the page alone finds there what
+// each may say.
 func TestSpecificationNamesStatusesAndCodes(t *testing.T) {
 	page, err := os.ReadFile(specificationPage)
 	if err != nil {

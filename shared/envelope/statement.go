@@ -1,7 +1,7 @@
-// Package envelope has the statements that Nightdrop's parties sign (envelope, receipt, bag, result, directory,
-// members, position), the plaintexts that they seal, and their exact formats: specification 1 to 5, 7 and the
-// bag of 8. It knows no sealing library, no store and no network. Decoders refuse everything that
-// the formats do not name; errors quote nothing of what was read.
+// Package envelope has the statements that Nightdrop's parties sign (envelope, receipt, bag,
+// result, directory, members, position), the plaintexts that they seal, and their exact formats:
+// specification 1 to 5, 7 and the bag of 8. It knows no sealing library, no store and no network.
+// Decoders refuse everything that the formats do not name; errors quote nothing of what was read.
 package envelope
 
 import (
@@ -13,8 +13,8 @@ import (
 	"nightdrop/shared/strictjson"
 )
 
-// ErrMalformed is wrapped by every error about the form of what was read, or of what was to be written.
-// note.ErrTooLarge and note.ErrUnverified are the other two classes.
+// ErrMalformed is wrapped by every error about the form of what was read, or of what was to be
+// written. note.ErrTooLarge and note.ErrUnverified are the other two classes.
 var ErrMalformed = errors.New("malformed")
 
 func malformed(reason string) error { return fmt.Errorf("%w: %s", ErrMalformed, reason) }
@@ -28,7 +28,8 @@ type Statement interface {
 // rules are what the formats say of a kind of statement.
 type rules interface {
 	typeLine() string // first line of the text
-	signedBy() string // name that the signing key must have; "" for a result, which does not name its vault
+	// name that the signing key must have; "" for a result, which does not name its vault
+	signedBy() string
 	policy() note.Policy
 	check() error // of every field that JSON types do not check
 }
@@ -42,7 +43,8 @@ type Signed[T Statement] struct {
 	Signers []note.Verifier
 }
 
-// Sign checks v and signs it. The signers' names must be the name under which v speaks (merchant, relay or vault).
+// Sign checks v and signs it. The signers' names must be the name under which v speaks (merchant,
+// relay or vault).
 func Sign[T Statement](v T, signers ...*note.Signer) (Signed[T], error) {
 	msg, text, err := sign(v, signers)
 	if err != nil {
@@ -55,7 +57,8 @@ func Sign[T Statement](v T, signers ...*note.Signer) (Signed[T], error) {
 	return Signed[T]{v, msg, text, note.Digest(text), keys}, nil
 }
 
-// SignNote is Sign for those who need no more than the note, as a relay of its receipts: it spares the digest.
+// SignNote is Sign for those who need no more than the note, as a relay of its receipts: it spares
+// the digest.
 func SignNote[T Statement](v T, signers ...*note.Signer) ([]byte, error) {
 	msg, _, err := sign(v, signers)
 	return msg, err
@@ -88,7 +91,8 @@ func sign[T Statement](v T, signers []*note.Signer) (msg, text []byte, err error
 	return msg, msg[:len(text):len(text)], nil
 }
 
-// Unverified is a statement whose form was checked and whose signature was not: enough to learn whose key to use.
+// Unverified is a statement whose form was checked and whose signature was not: enough to learn
+// whose key to use.
 type Unverified[T Statement] struct {
 	Value T
 	msg   []byte
@@ -133,7 +137,7 @@ func (u Unverified[T]) Verify(verifiers ...note.Verifier) (Signed[T], error) {
 	return Signed[T]{u.Value, u.msg, opened.Text, note.Digest(opened.Text), opened.Signers}, nil
 }
 
-// speaksFor tells whether a key has the name under which v speaks.
+// speaksFor reports whether a key has the name under which v speaks.
 func speaksFor(v rules, key note.Verifier) bool {
 	if name := v.signedBy(); name != "" {
 		return key.Name() == name
@@ -147,7 +151,8 @@ func (u Unverified[T]) KeyIDs() []note.KeyID { return u.split.KeyIDs() }
 // Digest returns the hex SHA-256 of the note's text.
 func (u Unverified[T]) Digest() string { return note.Digest(u.split.Text) }
 
-// Open checks everything of msg: size, form, type line, JSON, field rules and signature, by at least one of verifiers.
+// Open checks everything of msg: size, form, type line, JSON, field rules and signature, by at
+// least one of verifiers.
 func Open[T Statement](msg []byte, verifiers ...note.Verifier) (Signed[T], error) {
 	u, err := Read[T](msg)
 	if err != nil {

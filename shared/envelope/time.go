@@ -5,7 +5,8 @@ import "time"
 // timeLayout is RFC 3339, UTC, whole seconds.
 const timeLayout = "2006-01-02T15:04:05Z"
 
-// Time is a time of a statement: RFC 3339, UTC, whole seconds, 'Z', years 0000 to 9999. Two of the same second are equal by ==.
+// Time is a time of a statement: RFC 3339, UTC, whole seconds, 'Z', years 0000 to 9999. Two of the
+// same second are equal by ==.
 type Time struct{ time.Time }
 
 // At returns t in UTC without what is under a second.
@@ -14,8 +15,8 @@ func At(t time.Time) Time { return Time{t.UTC().Truncate(time.Second)} }
 // String returns the time as it stands in statements.
 func (t Time) String() string { return t.UTC().Format(timeLayout) }
 
-// DateText is the UTC date of the time, YYYY-MM-DD. likely may be that very text and is returned then,
-// which spares a copy.
+// DateText is the UTC date of the time, YYYY-MM-DD. likely may be that very text and is returned
+// then, which spares a copy.
 func (t Time) DateText(likely string) string { return t.cut(len("2006-01-02"), likely) }
 
 // MonthText is YYYY-MM likewise.
@@ -47,12 +48,14 @@ func (t Time) AppendJSON(dst []byte) ([]byte, error) {
 	if y := utc.Year(); y < 0 || y > 9999 {
 		return nil, malformed("a time outside the years 0000 to 9999")
 	}
-	return append(utc.AppendFormat(append(dst, '"'), time.RFC3339), '"'), nil // whose zone is Z in UTC
+	// whose zone is Z in UTC
+	return append(utc.AppendFormat(append(dst, '"'), time.RFC3339), '"'), nil
 }
 
 // UnmarshalText reads exactly the form that MarshalText writes.
 func (t *Time) UnmarshalText(text []byte) error {
-	// time.Parse takes fractions of a second that the layout does not have, so the length is checked too.
+	// time.Parse takes fractions of a second that the layout does not have, so the length is
+	// checked too.
 	parsed, err := time.Parse(time.RFC3339, string(text)) // the layout that it reads fastest
 	if err != nil || len(text) != len(timeLayout) || text[len(text)-1] != 'Z' {
 		return malformed("a time is RFC 3339, UTC, whole seconds, Z")
@@ -61,7 +64,8 @@ func (t *Time) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// UnmarshalJSON reads the quoted form for encoding/json; statements are read by strictjson, through UnmarshalText.
+// UnmarshalJSON reads the quoted form for encoding/json; statements are read by strictjson, through
+// UnmarshalText.
 func (t *Time) UnmarshalJSON(data []byte) error {
 	if len(data) < 2 || data[0] != '"' || data[len(data)-1] != '"' {
 		return malformed("a time is a string")

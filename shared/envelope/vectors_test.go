@@ -167,7 +167,8 @@ func (f family[T]) check(t *testing.T) {
 	}
 }
 
-// reencode checks that an exact vector comes out byte-identical, and that any accepted value signs and opens again.
+// reencode checks that an exact vector comes out byte-identical, and that any accepted value signs
+// and opens again.
 func (f family[T]) reencode(t *testing.T, v vector.Vector, signed Signed[T]) {
 	again, err := Sign(signed.Value, f.signer)
 	if err != nil {
@@ -181,8 +182,9 @@ func (f family[T]) reencode(t *testing.T, v vector.Vector, signed Signed[T]) {
 	}
 }
 
-// byMod gives the vector to golang.org/x/mod/sumdb/note. What is accepted here opens there to the same text, and what it signs is accepted
-// here; what the expected key did not sign is refused there too. Of form and size, and of whose name a statement gives, it knows less.
+// byMod gives the vector to golang.org/x/mod/sumdb/note. What is accepted here opens there to the
+// same text, and what it signs is accepted here; what the expected key did not sign is refused
+// there too. Of form and size, and of whose name a statement gives, it knows less.
 func (f family[T]) byMod(t *testing.T, v vector.Vector, signed Signed[T]) {
 	text, err := vector.OpenByMod(v.Bytes(), f.signer.Verifier())
 	switch v.Want {
@@ -239,7 +241,8 @@ func (f family[T]) nameFor(v T) string {
 	return f.signer.Name()
 }
 
-// reversed puts the object's members in reverse order, with spaces around the punctuation of the outermost object.
+// reversed puts the object's members in reverse order, with spaces around the punctuation of the
+// outermost object.
 func reversed(object string) string {
 	members := outerMembers(object)
 	for i, j := 0, len(members)-1; i < j; i, j = i+1, j-1 {

@@ -1,5 +1,5 @@
-// Package folded writes log lines that an outsider can cause: a peer that misbehaves must not fill a disk, nor drown
-// what else is to be read.
+// Package folded writes log lines that an outsider can cause: a peer that misbehaves must not fill
+// a disk, nor drown what else is to be read.
 package folded
 
 import (
@@ -14,14 +14,15 @@ const (
 	span = time.Hour
 	// inFull is how many lines of a kind are written in each span; further ones are counted.
 	inFull = 10
-	// counted is the text of the line that tells how many there were.
+	// counted is the text of the line that says how many there were.
 	counted = "log lines of one kind were counted and not written"
-	// maxKinds bounds the kinds of one Lines, for an outsider may have a say in them. Further ones share one.
+	// maxKinds bounds the kinds of one Lines, for an outsider may have a say in them. Further ones
+	// share one.
 	maxKinds = 64
 )
 
-// Lines writes to a logger, of each kind ten lines an hour. What came beyond them is told in one line when their hour
-// is over. It is safe for concurrent use.
+// Lines writes to a logger, of each kind ten lines an hour. What came beyond them is told in one
+// line when their hour is over. It is safe for concurrent use.
 type Lines struct {
 	logger *slog.Logger
 	most   int // lines of a kind in each span that are written
@@ -59,8 +60,8 @@ func (l *Lines) line(level slog.Level, name, text string, args []any) {
 	}
 }
 
-// take reports whether a line of a kind is written. The first that is not sets the clock for the line that tells of
-// them.
+// take reports whether a line of a kind is written. The first that is not sets the clock for the
+// line that reports them.
 func (l *Lines) take(level slog.Level, name string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -29,7 +29,8 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// TestLinesOfOneKind: of any number of lines an hour ten are written, and then how many more there were; the next hour begins anew.
+// TestLinesOfOneKind: of any number of lines an hour ten are written, and then how many more there
+// were; the next hour begins anew.
 func TestLinesOfOneKind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out output
@@ -59,7 +60,8 @@ func TestLinesOfOneKind(t *testing.T) {
 	})
 }
 
-// TestKindsAreBounded: an outsider who has a say in the kinds gets no more lines by it than of one kind beyond the bound.
+// TestKindsAreBounded: an outsider who has a say in the kinds gets no more lines by it than of one
+// kind beyond the bound.
 func TestKindsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out output
@@ -79,8 +81,8 @@ func TestKindsAreBounded(t *testing.T) {
 	})
 }
 
-// TestHandlerFoldsAProgramsLog: of each text at Warn or above a hundred lines an hour are written, whichever logger they come from, and
-// none of those below it is held back.
+// TestHandlerFoldsAProgramsLog: of each text at Warn or above a hundred lines an hour are written,
+// whichever logger they come from, and none of those below it is held back.
 func TestHandlerFoldsAProgramsLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out output

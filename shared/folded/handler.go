@@ -8,9 +8,10 @@ import (
 // inAll is how many lines of one text a program writes in each span.
 const inAll = 100
 
-// Handler returns a handler for a whole program's log: of each text at Warn or above it passes a hundred lines an hour
-// to h, and then tells how many more there were. It is the last resort, for lines that nobody has thought of folding;
-// texts are constants of the program, and what differs stands in attributes.
+// Handler returns a handler for a whole program's log: of each text at Warn or above it passes a
+// hundred lines an hour to h, and then says how many more there were. It is the last resort, for
+// lines that nobody has thought of folding; texts are constants of the program, and what differs
+// stands in attributes.
 func Handler(h slog.Handler) slog.Handler {
 	return handler{Handler: h, lines: newLines(slog.New(h), inAll)}
 }

@@ -1,5 +1,5 @@
-// Package frame lays byte strings one after the other, each behind its length: bags (specification 8), journal messages and the journal's
-// segments are made of frames.
+// Package frame lays byte strings one after the other, each behind its length: bags (specification
+// 8), journal messages and the journal's segments are made of frames.
 package frame
 
 import (

@@ -10,7 +10,8 @@ import (
 
 // A party signs a text under its name; who pinned its line opens it.
 func Example() {
-	signer, err := note.NewSigner("vault.example", ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))) // note.GenerateSigner makes a random key
+	// note.GenerateSigner makes a random key
+	signer, err := note.NewSigner("vault.example", ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -18,7 +18,8 @@ import (
 	"nightdrop/shared/strictjson"
 )
 
-// algorithmEd25519 is the algorithm byte of a plain Ed25519 key (C2SP signed-note, "Signature types").
+// algorithmEd25519 is the algorithm byte of a plain Ed25519 key (C2SP signed-note, "Signature
+// types").
 const algorithmEd25519 = 0x01
 
 // maxNameBytes is the longest key name: that of the longest vault name, a DNS name.
@@ -27,14 +28,16 @@ const maxNameBytes = 253
 // ErrKey is wrapped by errors about a vkey or a private key line that cannot be read.
 var ErrKey = errors.New("not a key of this format")
 
-// Verifier is a public key with its name: a vkey. It is comparable; the zero value verifies nothing.
+// Verifier is a public key with its name: a vkey. It is comparable; the zero value verifies
+// nothing.
 type Verifier struct {
 	name string
 	hash uint32
 	key  [ed25519.PublicKeySize]byte
 }
 
-// NewVerifier names a public key. name is 1 to 253 bytes of UTF-8 without white space, controls or '+'.
+// NewVerifier names a public key. name is 1 to 253 bytes of UTF-8 without white space, controls or
+// '+'.
 func NewVerifier(name string, pub ed25519.PublicKey) (Verifier, error) {
 	if !validName(name) {
 		return Verifier{}, fmt.Errorf("%w: the name is empty, too long, or has a space or a plus", ErrKey)
@@ -47,7 +50,8 @@ func NewVerifier(name string, pub ed25519.PublicKey) (Verifier, error) {
 	return v, nil
 }
 
-// ParseVerifier reads a vkey, "name+hash+base64". The hash must be that of the name and key, in lower case.
+// ParseVerifier reads a vkey, "name+hash+base64". The hash must be that of the name and key, in
+// lower case.
 func ParseVerifier(vkey string) (Verifier, error) {
 	name, rest, _ := strings.Cut(vkey, "+")
 	hash, encoded, ok := strings.Cut(rest, "+")
@@ -83,7 +87,7 @@ func (v Verifier) ID() KeyID { return KeyID{v.name, v.hash} }
 // Public returns a copy of the public key.
 func (v Verifier) Public() ed25519.PublicKey { return bytes.Clone(v.key[:]) }
 
-// IsZero tells whether v is the zero value.
+// IsZero reports whether v is the zero value.
 func (v Verifier) IsZero() bool { return v == Verifier{} }
 
 // String returns the vkey, the line that readers pin; "" for the zero value.
@@ -109,13 +113,13 @@ func (v *Verifier) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// verify tells whether sig is the key's signature of text.
+// verify reports whether sig is the key's signature of text.
 func (v Verifier) verify(text, sig []byte) bool {
 	return !v.IsZero() && ed25519.Verify(v.key[:], text, sig)
 }
 
-// Signer is a private key with its name. It prints as [redacted] and is safe for concurrent use. Whoever
-// holds it can speak under its name: keep it in one process and its file at mode 0600.
+// Signer is a private key with its name. It prints as [redacted] and is safe for concurrent use.
+// Whoever holds it can speak under its name: keep it in one process and its file at mode 0600.
 type Signer struct {
 	redacted.Secret
 	verifier Verifier
@@ -143,7 +147,8 @@ func NewSigner(name string, key ed25519.PrivateKey) (*Signer, error) {
 	return &Signer{verifier: v, key: bytes.Clone(key)}, nil
 }
 
-// ParseSigner reads "PRIVATE+KEY+name+hash+base64" of golang.org/x/mod/sumdb/note. Its errors never quote the line.
+// ParseSigner reads "PRIVATE+KEY+name+hash+base64" of golang.org/x/mod/sumdb/note. Its errors never
+// quote the line.
 func ParseSigner(skey string) (*Signer, error) {
 	fields := strings.Split(skey, "+")
 	if len(fields) < 5 || fields[0] != "PRIVATE" || fields[1] != "KEY" {
@@ -165,7 +170,8 @@ func ParseSigner(skey string) (*Signer, error) {
 	return s, nil
 }
 
-// Encode returns the line that ParseSigner reads, without a newline, for a file of mode 0600. Clear it after use.
+// Encode returns the line that ParseSigner reads, without a newline, for a file of mode 0600. Clear
+// it after use.
 func (s *Signer) Encode() []byte {
 	raw := append([]byte{algorithmEd25519}, s.key.Seed()...)
 	defer clear(raw)
@@ -179,7 +185,8 @@ func (s *Signer) Verifier() Verifier { return s.verifier }
 // Name returns the key's name.
 func (s *Signer) Name() string { return s.verifier.name }
 
-// PrivateKey returns the key itself, for signing JWTs only. The caller must not keep, print or write it.
+// PrivateKey returns the key itself, for signing JWTs only. The caller must not keep, print or
+// write it.
 func (s *Signer) PrivateKey() ed25519.PrivateKey { return s.key }
 
 func keyHash(name string, pub []byte) uint32 {

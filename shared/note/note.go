@@ -1,7 +1,8 @@
-// Package note is the one signing format of Nightdrop: C2SP signed notes (c2sp.org/signed-note) with
-// Ed25519 keys. It is compatible with golang.org/x/mod/sumdb/note and stricter: base64 in signature lines is
-// canonical, no held key signs twice, and a text is split from its signatures once, at the last blank line.
-// So one text has one form, where x/mod takes four byte strings for it.
+// Package note is the one signing format of Nightdrop: C2SP signed notes (c2sp.org/signed-note)
+// with Ed25519 keys. It is compatible with golang.org/x/mod/sumdb/note and stricter: base64 in
+// signature lines is canonical, no held key signs twice, and a text is split from its signatures
+// once, at the last blank line. So one text has one form, where x/mod takes four byte strings for
+// it.
 package note
 
 import (
@@ -25,10 +26,14 @@ const (
 
 // Errors about what was read. Each is wrapped with a reason that quotes nothing.
 var (
-	ErrMalformed  = errors.New("malformed note")                         // is returned when the bytes are not a signed note
-	ErrTooLarge   = errors.New("note too large")                         // is returned when a note exceeds its limit
-	ErrUnverified = errors.New("no valid signature by the expected key") // is returned when a signature is missing or wrong
-	ErrUnknownKey = errors.New("no line of a known key")                 // is wrapped with ErrUnverified when no line names an expected key: none is wrong
+	// is returned when the bytes are not a signed note
+	ErrMalformed = errors.New("malformed note")
+	// is returned when a note exceeds its limit
+	ErrTooLarge = errors.New("note too large")
+	// is returned when a signature is missing or wrong
+	ErrUnverified = errors.New("no valid signature by the expected key")
+	// is wrapped with ErrUnverified when no line names an expected key: none is wrong
+	ErrUnknownKey = errors.New("no line of a known key")
 )
 
 const signaturePrefix = "— " // U+2014 and a space
@@ -47,11 +52,13 @@ type KeyID struct {
 
 // Opened is a note whose signatures were verified.
 type Opened struct {
-	Text    []byte     // a slice of the note, with its final newline
-	Signers []Verifier // those of the expected keys that signed, at least one, in the order of the lines
+	Text []byte // a slice of the note, with its final newline
+	// those of the expected keys that signed, at least one, in the order of the lines
+	Signers []Verifier
 }
 
-// Unverified is a note that was split, its lines checked for form and none of its signatures verified.
+// Unverified is a note that was split, its lines checked for form and none of its signatures
+// verified.
 type Unverified struct {
 	Text  []byte // a slice of the note, with its final newline
 	lines []signature
@@ -81,7 +88,8 @@ func Sign(text []byte, signers ...*Signer) ([]byte, error) {
 	return msg, nil
 }
 
-// Split checks the size and form of msg and separates its text from its signature lines, verifying nothing.
+// Split checks the size and form of msg and separates its text from its signature lines, verifying
+// nothing.
 func Split(msg []byte, p Policy) (Unverified, error) {
 	limit := p.MaxBytes
 	if limit == 0 {
@@ -139,8 +147,8 @@ func parseSignature(line []byte) (signature, error) {
 	return signature{KeyID{string(name), binary.BigEndian.Uint32(raw)}, raw[4:]}, nil
 }
 
-// Verify checks the signature lines of the given keys. Lines of other keys (by name and hash) are ignored;
-// a wrong or repeated line of a given key makes the whole note fail.
+// Verify checks the signature lines of the given keys. Lines of other keys (by name and hash) are
+// ignored; a wrong or repeated line of a given key makes the whole note fail.
 func (u Unverified) Verify(verifiers ...Verifier) (Opened, error) {
 	var signers []Verifier
 	for _, line := range u.lines {
@@ -182,7 +190,8 @@ func (u Unverified) KeyIDs() []KeyID {
 	return ids
 }
 
-// Open checks form and signatures of msg; at least one of verifiers must have signed. Its text is a slice of msg.
+// Open checks form and signatures of msg; at least one of verifiers must have signed. Its text is a
+// slice of msg.
 func Open(msg []byte, p Policy, verifiers ...Verifier) (Opened, error) {
 	u, err := Split(msg, p)
 	if err != nil {
@@ -197,7 +206,7 @@ func Text(msg []byte) ([]byte, error) {
 	return u.Text, err
 }
 
-// plainText tells whether b is UTF-8 without control characters other than newlines.
+// plainText reports whether b is UTF-8 without control characters other than newlines.
 func plainText(b []byte) bool {
 	for rest := b; ; {
 		i := strictjson.IndexControl(rest)

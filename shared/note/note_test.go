@@ -89,7 +89,8 @@ func corpus(t testing.TB) vector.File {
 	return f
 }
 
-// longest are a note of the largest size and one a byte longer. Spaces fill the text before its last newline.
+// longest are a note of the largest size and one a byte longer. Spaces fill the text before its
+// last newline.
 func longest(s *note.Signer, sig string) []vector.Vector {
 	fill := func(size int) (*vector.Fill, string) {
 		count := size - len(text) - len("\n") - len(sig)
@@ -111,7 +112,8 @@ func forged(s, other *note.Signer) string {
 	return "— " + s.Name() + " " + base64.StdEncoding.EncodeToString(raw) + "\n"
 }
 
-// spareBits sets a bit that canonical base64 of 68 bytes leaves unset; a lenient decoder does not see it.
+// spareBits sets a bit that canonical base64 of 68 bytes leaves unset; a lenient decoder does not
+// see it.
 func spareBits(encoded string) string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 	last := strings.TrimRight(encoded, "=")
@@ -151,7 +153,8 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// TestSeveralSignatures is the rule of directories: lines of keys one does not hold are ignored, those of held keys must verify once each.
+// TestSeveralSignatures is the rule of directories: lines of keys one does not hold are ignored,
+// those of held keys must verify once each.
 func TestSeveralSignatures(t *testing.T) {
 	a, b, stranger := vector.Signer(t, "example.com", "a"), vector.Signer(t, "example.com", "b"), vector.Signer(t, "stranger.example", "c")
 	la, lb, ls := line(text, a), line(text, b), line(text, stranger)

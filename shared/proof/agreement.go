@@ -15,9 +15,13 @@ import (
 type Agreement struct {
 	Entries int64 // that the copy has
 	Shown   int64 // size of the largest checkpoint of the history, 0 for none
-	Common  int64 // entries from the first on that are proved to be the same in both: all that were shown, unless the copy is older
-	Checked int   // checkpoints that the copy leads to
-	Beyond  int   // checkpoints of more entries than the copy has: of these only what the last proof shows was checked, up to Common
+	// entries from the first on that are proved to be the same in both: all that were shown, unless
+	// the copy is older
+	Common  int64
+	Checked int // checkpoints that the copy leads to
+	// checkpoints of more entries than the copy has: of these only what the last proof shows was
+	// checked, up to Common
+	Beyond int
 }
 
 // shownRoot is a root of the log's first entries that the vault's word, kept, commits to.
@@ -30,11 +34,13 @@ type shownRoot struct {
 // rootsAtOnce bounds what one pass over the tiles holds: two or three tiles for each.
 const rootsAtOnce = 128
 
-// CheckTiles holds all that was shown against a copy of the log, which may be older than that: every checkpoint of at most as many entries as
-// the copy has must be of its log, entry by entry, and so must what the last proof shows of the log's beginning. *Contradiction with ErrDiverged
-// is returned when one is not: Got is then a Prefix. ErrBehind is returned where all that was shown is newer than the copy, which then shows
-// nothing of it; where nothing was shown, nothing is wrong. It adds nothing. It reads from the copy's source; where that fails, its error says so and
-// nothing is known.
+// CheckTiles holds all that was shown against a copy of the log, which may be older than that:
+// every checkpoint of at most as many entries as the copy has must be of its log, entry by entry,
+// and so must what the last proof shows of the log's beginning. *Contradiction with ErrDiverged is
+// returned when one is not: Got is then a Prefix. ErrBehind is returned where all that was shown is
+// newer than the copy, which then shows nothing of it; where nothing was shown, nothing is wrong.
+// It adds nothing. It reads from the copy's source; where that fails, its error says so and nothing
+// is known.
 func (h *History) CheckTiles(ctx context.Context, t *Tiles) (Agreement, error) {
 	a := Agreement{Entries: t.checkpoint.Size}
 	var shown []shownRoot
@@ -100,13 +106,15 @@ func (t *Tiles) contradict(ctx context.Context, s shownRoot) error {
 	return &Contradiction{ErrDiverged, fmt.Sprintf("the first %d entries are not those of the log that has %d", s.size, t.checkpoint.Size), s.word(), got}
 }
 
-// CheckRoot holds a checkpoint that the vault signed, of no more entries than the copy has (ErrBehind), against it. Errors as CheckTiles.
+// CheckRoot holds a checkpoint that the vault signed, of no more entries than the copy has
+// (ErrBehind), against it. Errors as CheckTiles.
 func (t *Tiles) CheckRoot(ctx context.Context, c Checkpoint, msg []byte) error {
 	return t.hold(ctx, []shownRoot{{c.Size, c.Root, func() []byte { return msg }}})
 }
 
-// AddCopy takes the checkpoint of a copy of the log, after checking the vault's signature. Unlike one that is given as the log's newest it may be
-// smaller than those shown before. Errors as AddCheckpoint.
+// AddCopy takes the checkpoint of a copy of the log, after checking the vault's signature. Unlike
+// one that is given as the log's newest it may be smaller than those shown before. Errors as
+// AddCheckpoint.
 func (h *History) AddCopy(msg []byte, vault ...note.Verifier) (Checkpoint, error) {
 	c, err := OpenCheckpoint(msg, vault...)
 	if err != nil {
@@ -119,7 +127,7 @@ func (h *History) AddCopy(msg []byte, vault ...note.Verifier) (Checkpoint, error
 	return c, nil
 }
 
-// String tells what was proved and what was not, for people.
+// String says what was proved and what was not, for people.
 func (a Agreement) String() string {
 	var b strings.Builder
 	switch {

@@ -65,7 +65,8 @@ func TestCheckpointsOfWhatReadersKeep(t *testing.T) {
 	}
 }
 
-// TestTheLastProofCounts: what a reader holds the vault's word of is held against a copy, also when later checkpoints have pushed it out.
+// TestTheLastProofCounts: what a reader holds the vault's word of is held against a copy, also when
+// later checkpoints have pushed it out.
 func TestTheLastProofCounts(t *testing.T) {
 	vault := vector.Signer(t, "vault.example", "vault.example")
 	log := prooftest.Of(t, 1900)

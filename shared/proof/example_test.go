@@ -11,7 +11,8 @@ import (
 	"nightdrop/shared/proof"
 )
 
-// What a result says is in the log: facts and salt make the record, the proof leads from it to a checkpoint that the vault signed.
+// What a result says is in the log: facts and salt make the record, the proof leads from it to a
+// checkpoint that the vault signed.
 func ExampleProof_Verify() {
 	vault, err := note.GenerateSigner("vault.example")
 	if err != nil {

@@ -19,8 +19,8 @@ import (
 	"nightdrop/shared/proof/prooftest"
 )
 
-// The foreign reader is transparency-dev's: its tree (merkle), and its checkpoints and tlog-proofs (formats). Nothing of it is in the
-// programs (ops/tidy).
+// The foreign reader is transparency-dev's: its tree (merkle), and its checkpoints and tlog-proofs
+// (formats). Nothing of it is in the programs (ops/tidy).
 
 // modKey is a vkey as golang.org/x/mod reads it.
 func modKey(t testing.TB, v note.Verifier) modnote.Verifier {
@@ -53,7 +53,8 @@ func fromForeign(t testing.TB, foreign [][]byte) (all []tlog.Hash) {
 	return all
 }
 
-// randomLog is a log of ours and the foreign tree of the same records, with a fixed sequence of random numbers.
+// randomLog is a log of ours and the foreign tree of the same records, with a fixed sequence of
+// random numbers.
 func randomLog(t testing.TB, size int64) (*prooftest.Log, *testonly.Tree, *rand.Rand) {
 	tree := testonly.New(rfc6962.DefaultHasher)
 	for i := range size {
@@ -76,7 +77,8 @@ func readForeign(t testing.TB, text []byte, key modnote.Verifier) (p tdproof.TLo
 	return p, c
 }
 
-// TestForeignInclusion: the text of a proof of ours is read and verified by the foreign reader, and its proofs verify here.
+// TestForeignInclusion: the text of a proof of ours is read and verified by the foreign reader, and
+// its proofs verify here.
 func TestForeignInclusion(t *testing.T) {
 	const most, rounds = 1500, 400
 	vault := vector.Signer(t, "vault.example", "vault.example")
@@ -119,7 +121,8 @@ func TestForeignInclusion(t *testing.T) {
 	}
 }
 
-// TestForeignConsistency: what tlog proves of two sizes the foreign tree verifies, and what it proves verifies here.
+// TestForeignConsistency: what tlog proves of two sizes the foreign tree verifies, and what it
+// proves verifies here.
 func TestForeignConsistency(t *testing.T) {
 	const most, rounds = 1500, 400
 	ours, theirs, random := randomLog(t, most)
@@ -158,7 +161,8 @@ func TestForeignConsistency(t *testing.T) {
 	}
 }
 
-// TestForeignCheckpoints: what is accepted here is read there alike, and what the vault did not sign is refused there too.
+// TestForeignCheckpoints: what is accepted here is read there alike, and what the vault did not
+// sign is refused there too.
 func TestForeignCheckpoints(t *testing.T) {
 	vault := vector.Signer(t, "vault.example", "vault.example").Verifier()
 	key := modKey(t, vault)

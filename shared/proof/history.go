@@ -26,15 +26,18 @@ type Head struct {
 	Note []byte // as the vault signed it
 }
 
-// History is what one reader was shown of one log: checkpoints by size, and the proof by the largest of them. Whatever is added is held against
-// it, so that a vault which shows two logs, or rewrites one, must keep both stories straight for every reader, and between any two who Compare.
+// History is what one reader was shown of one log: checkpoints by size, and the proof by the
+// largest of them. Whatever is added is held against it, so that a vault which shows two logs, or
+// rewrites one, must keep both stories straight for every reader, and between any two who Compare.
 //
-// Every proof of a leaf shows the log's root at some smaller sizes and the hashes of many complete subtrees (Proof.Subtrees). Where these
-// meet what was shown before they must be the same. So a later log is known to begin with an earlier one where the earlier one's size is among
-// these, and otherwise up to the end of the last subtree that both have; entries between that and the earlier one's end are not compared. A
-// copy of the log's tiles closes the gap (CheckTiles).
+// Every proof of a leaf shows the log's root at some smaller sizes and the hashes of many complete
+// subtrees (Proof.Subtrees). Where these meet what was shown before they must be the same. So a
+// later log is known to begin with an earlier one where the earlier one's size is among these, and
+// otherwise up to the end of the last subtree that both have; entries between that and the earlier
+// one's end are not compared. A copy of the log's tiles closes the gap (CheckTiles).
 //
-// A History is not safe for concurrent use. Its JSON holds notes, proofs and hashes, nothing that need be hidden.
+// A History is not safe for concurrent use. Its JSON holds notes, proofs and hashes, nothing that
+// need be hidden.
 type History struct {
 	heads   []Head // by size, one a size
 	offered int64  // size of the largest that came as the log's newest
@@ -64,7 +67,8 @@ func (p *proved) text() []byte {
 	return text
 }
 
-// Contradiction is two things that a vault signed and that cannot both be true. Keep both: they are evidence.
+// Contradiction is two things that a vault signed and that cannot both be true. Keep both: they are
+// evidence.
 type Contradiction struct {
 	Kind error  // ErrDiverged or ErrRewound
 	Why  string // which entries or sizes
@@ -89,8 +93,8 @@ func (h *History) Newest() (Head, bool) {
 // Heads returns the checkpoints that are kept, by size. The caller must not change them.
 func (h *History) Heads() []Head { return h.heads }
 
-// shown returns the checkpoints that are kept, and that of the last proof where it is not among them: it may have been too many ago, or the
-// history is from elsewhere.
+// shown returns the checkpoints that are kept, and that of the last proof where it is not among
+// them: it may have been too many ago, or the history is from elsewhere.
 func (h *History) shown() []Head {
 	if h.last == nil {
 		return h.heads
@@ -105,7 +109,7 @@ func (h *History) shown() []Head {
 	return append(slices.Clip(h.heads), Head{c.Size, c.Root, h.last.proof.Checkpoint})
 }
 
-// Changed tells whether something was added since the History was made, read or cloned.
+// Changed reports whether something was added since the History was made, read or cloned.
 func (h *History) Changed() bool { return h.changed }
 
 // Clone returns a copy to add to.
@@ -113,8 +117,9 @@ func (h *History) Clone() *History {
 	return &History{heads: slices.Clone(h.heads), offered: h.offered, last: h.last}
 }
 
-// AddCheckpoint takes a checkpoint that was given as the log's newest, after checking the vault's signature. *Contradiction is returned when
-// it does not fit what was shown before; nothing is added then.
+// AddCheckpoint takes a checkpoint that was given as the log's newest, after checking the vault's
+// signature. *Contradiction is returned when it does not fit what was shown before; nothing is
+// added then.
 func (h *History) AddCheckpoint(msg []byte, vault ...note.Verifier) (Checkpoint, error) {
 	c, err := OpenCheckpoint(msg, vault...)
 	if err != nil {
@@ -133,7 +138,8 @@ func (h *History) AddCheckpoint(msg []byte, vault ...note.Verifier) (Checkpoint,
 	return c, nil
 }
 
-// AddProof takes the proof of a leaf, after checking that it holds by a checkpoint that the vault signed. Errors as AddCheckpoint.
+// AddProof takes the proof of a leaf, after checking that it holds by a checkpoint that the vault
+// signed. Errors as AddCheckpoint.
 func (h *History) AddProof(p Proof, record [LeafBytes]byte, vault ...note.Verifier) (Checkpoint, error) {
 	c, err := p.Verify(record, vault...)
 	if err != nil {
@@ -188,7 +194,8 @@ func sameLog(a, b []byte) error {
 	return nil
 }
 
-// against holds the roots that a proof shows against checkpoints, and returns the size of the largest that the proof's log begins with.
+// against holds the roots that a proof shows against checkpoints, and returns the size of the
+// largest that the proof's log begins with.
 func (p *proved) against(heads []Head) (common int64, err error) {
 	bySize := make(map[int64]Head, len(heads))
 	for _, head := range heads {
@@ -236,12 +243,14 @@ func (h *History) insert(head Head) {
 // Comparison is what two readers' histories show about each other.
 type Comparison struct {
 	Ours, Theirs int64 // sizes of the largest checkpoints
-	Common       int64 // entries from the first on that are proved to be the same in both; later ones are not compared
-	Equal        int   // checkpoints of one size and root that both have
+	// entries from the first on that are proved to be the same in both; later ones are not compared
+	Common int64
+	Equal  int // checkpoints of one size and root that both have
 }
 
-// Compare holds what two readers were shown of one log against each other. *Contradiction is returned when the vault showed them different
-// logs, which is a split view: Kept is a's, Got is b's. The signatures of a history from elsewhere are to be checked first (Verify).
+// Compare holds what two readers were shown of one log against each other. *Contradiction is
+// returned when the vault showed them different logs, which is a split view: Kept is a's, Got is
+// b's. The signatures of a history from elsewhere are to be checked first (Verify).
 func Compare(a, b *History) (Comparison, error) {
 	var c Comparison
 	ours, haveOurs := a.Newest()
@@ -293,7 +302,8 @@ func (c *Comparison) proofs(a, b *History) error {
 	return nil
 }
 
-// Verify checks the vault's signature on everything that a history from elsewhere holds, and that its last proof holds.
+// Verify checks the vault's signature on everything that a history from elsewhere holds, and that
+// its last proof holds.
 func (h *History) Verify(vault ...note.Verifier) error {
 	for _, head := range h.heads {
 		if _, err := OpenCheckpoint(head.Note, vault...); err != nil {
@@ -309,9 +319,11 @@ func (h *History) Verify(vault ...note.Verifier) error {
 	return nil
 }
 
-// VerifyKept is Verify for a history that the reader kept itself, where every signature was checked when it was added: it finds out what was
-// damaged since. It is more lenient in one thing, for keys are forgotten some time after a vault has changed them: what only keys that are not
-// among the given ones have signed is not checked, and counted. It is stricter in the rest: all must be of the log of origin and fit together.
+// VerifyKept is Verify for a history that the reader kept itself, where every signature was checked
+// when it was added: it finds out what was damaged since. It is more lenient in one thing, for keys
+// are forgotten some time after a vault has changed them: what only keys that are not among the
+// given ones have signed is not checked, and counted. It is stricter in the rest: all must be of
+// the log of origin and fit together.
 func (h *History) VerifyKept(origin string, vault ...note.Verifier) (unchecked int, err error) {
 	for _, head := range h.heads {
 		c, err := peek(head.Note)
@@ -365,7 +377,8 @@ type historyJSON struct {
 	Proof       string   `json:"proof,omitempty"` // tlog-proof of record
 }
 
-// MarshalJSON writes {"checkpoints": [note], "offered": size, "record"?: BASE64 of a leaf, "proof"?: its tlog-proof}.
+// MarshalJSON writes {"checkpoints": [note], "offered": size, "record"?: BASE64 of a leaf,
+// "proof"?: its tlog-proof}.
 func (h *History) MarshalJSON() ([]byte, error) {
 	out := historyJSON{Checkpoints: []string{}, Offered: h.offered}
 	for _, head := range h.heads {
@@ -423,7 +436,7 @@ func peek(msg []byte) (Checkpoint, error) {
 	return parseCheckpoint(text)
 }
 
-// String tells what was proved and what was not, for people.
+// String says what was proved and what was not, for people.
 func (c Comparison) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "no contradiction: %d and %d entries were shown, %d checkpoints of equal size agree; ", c.Ours, c.Theirs, c.Equal)

@@ -14,7 +14,8 @@ import (
 	"nightdrop/shared/proof/prooftest"
 )
 
-// Every subtree that a proof shows is one of the log's, and the log up to the leaf, before it and with it, is among them.
+// Every subtree that a proof shows is one of the log's, and the log up to the leaf, before it and
+// with it, is among them.
 func TestProofShowsTheLogBeforeItsLeaf(t *testing.T) {
 	vault := vector.Signer(t, "vault.example", "vault.example")
 	log := prooftest.Of(t, 40)
@@ -291,7 +292,8 @@ func TestHistoryIsBounded(t *testing.T) {
 	}
 }
 
-// What a reader kept is damaged when a signature of a known key is wrong or the rest does not fit; keys that the vault gave up are no damage.
+// What a reader kept is damaged when a signature of a known key is wrong or the rest does not fit;
+// keys that the vault gave up are no damage.
 func TestVerifyKept(t *testing.T) {
 	r, _, log := readers(t)
 	if err := errors.Join(r.head(log, 7), r.prove(log, 3, 20), r.head(log, 30)); err != nil {

@@ -11,19 +11,22 @@ import (
 	"nightdrop/shared/note"
 )
 
-// Prefix is a proof, by a checkpoint, that the log's first Size entries have the root Root. Beside a checkpoint that the vault signed of as many
-// entries with another root, it is evidence that anybody can check without the log.
+// Prefix is a proof, by a checkpoint, that the log's first Size entries have the root Root. Beside
+// a checkpoint that the vault signed of as many entries with another root, it is evidence that
+// anybody can check without the log.
 type Prefix struct {
-	Size       int64
-	Root       tlog.Hash
-	Hashes     []tlog.Hash // RFC 6962 consistency proof from Size to the checkpoint's size; at most 63
-	Checkpoint []byte      // the signed note
+	Size int64
+	Root tlog.Hash
+	// RFC 6962 consistency proof from Size to the checkpoint's size; at most 63
+	Hashes     []tlog.Hash
+	Checkpoint []byte // the signed note
 }
 
 // prefixHeader is the first line of a Prefix's text.
 const prefixHeader = "nightdrop/prefix/v1\n"
 
-// EncodePrefix returns the text: header, "size" and "root" with their values, a line for each hash, a blank line, the checkpoint.
+// EncodePrefix returns the text: header, "size" and "root" with their values, a line for each hash,
+// a blank line, the checkpoint.
 func EncodePrefix(p Prefix) ([]byte, error) {
 	text := append([]byte(prefixHeader), "size "...)
 	text = append(strconv.AppendInt(text, p.Size, 10), "\nroot "...)

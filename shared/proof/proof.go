@@ -1,5 +1,6 @@
 // Package proof reads and writes the vault's log for those who do not run it: checkpoints (C2SP
-// tlog-checkpoint), leaf records, inclusion and consistency proofs (RFC 6962) and their text (C2SP tlog-proof).
+// tlog-checkpoint), leaf records, inclusion and consistency proofs (RFC 6962) and their text (C2SP
+// tlog-proof).
 package proof
 
 import (
@@ -19,8 +20,10 @@ import (
 
 // Errors about what was read.
 var (
-	ErrMalformed = errors.New("malformed")                             // is returned when a checkpoint or proof is not of its format
-	ErrDiverged  = errors.New("the log is not what it was said to be") // is returned when a proof does not prove
+	// is returned when a checkpoint or proof is not of its format
+	ErrMalformed = errors.New("malformed")
+	// is returned when a proof does not prove
+	ErrDiverged = errors.New("the log is not what it was said to be")
 )
 
 // LeafBytes is the length of a leaf's record.
@@ -29,7 +32,8 @@ const LeafBytes = 2 * sha256.Size
 // SaltBytes is the length of a leaf's salt.
 const SaltBytes = 16
 
-// Checkpoint is a signed head of the log: its whole text is these three lines. The vault's name is the log's origin.
+// Checkpoint is a signed head of the log: its whole text is these three lines. The vault's name is
+// the log's origin.
 type Checkpoint struct {
 	Origin string
 	Size   int64     // leaves
@@ -51,8 +55,8 @@ func SignCheckpoint(c Checkpoint, s *note.Signer) ([]byte, error) {
 	return note.Sign(c.text(), s)
 }
 
-// OpenCheckpoint checks a checkpoint's form and the vault's signature, by any of its keys, whose name must be the origin.
-// Lines of other keys (witnesses) are ignored.
+// OpenCheckpoint checks a checkpoint's form and the vault's signature, by any of its keys, whose
+// name must be the origin. Lines of other keys (witnesses) are ignored.
 func OpenCheckpoint(msg []byte, vault ...note.Verifier) (Checkpoint, error) {
 	opened, err := note.Open(msg, note.Policy{}, vault...)
 	if err != nil {
@@ -84,8 +88,8 @@ func parseCheckpoint(text []byte) (Checkpoint, error) {
 	return Checkpoint{Origin: string(lines[0]), Size: size, Root: root}, nil
 }
 
-// LeafRecord returns the 64 bytes of a leaf: SHA-256 of salt and facts (line 1 of a result without its newline; nil
-// for an event without a result), then the SHA-256 of the sealed entry.
+// LeafRecord returns the 64 bytes of a leaf: SHA-256 of salt and facts (line 1 of a result without
+// its newline; nil for an event without a result), then the SHA-256 of the sealed entry.
 func LeafRecord(salt []byte, facts []byte, entry [32]byte) [LeafBytes]byte {
 	told := make([]byte, 0, 512) // on the stack, and seldom too small
 	first := sha256.Sum256(append(append(told, salt...), facts...))
@@ -160,8 +164,8 @@ func EncodeProof(p Proof) ([]byte, error) {
 	return text, nil
 }
 
-// DecodeProof reads a proof's text. It takes no extra line, and checks neither the checkpoint's signature nor the hashes: that is for OpenCheckpoint
-// and CheckInclusion.
+// DecodeProof reads a proof's text. It takes no extra line, and checks neither the checkpoint's
+// signature nor the hashes: that is for OpenCheckpoint and CheckInclusion.
 func DecodeProof(text []byte) (Proof, error) {
 	rest, ok := bytes.CutPrefix(text, []byte(header))
 	if !ok {
@@ -198,7 +202,8 @@ func DecodeProof(text []byte) (Proof, error) {
 	return p, nil
 }
 
-// Verify checks that the log holds record where the proof says, by a checkpoint that the vault signed with any of its keys.
+// Verify checks that the log holds record where the proof says, by a checkpoint that the vault
+// signed with any of its keys.
 func (p Proof) Verify(record [LeafBytes]byte, vault ...note.Verifier) (Checkpoint, error) {
 	c, err := OpenCheckpoint(p.Checkpoint, vault...)
 	if err != nil {

@@ -146,7 +146,7 @@ func checkpointCorpus(t testing.TB) vector.File {
 	return f
 }
 
-// isClass tells whether err is of a vector's class; a malformed note is of note's own class.
+// isClass reports whether err is of a vector's class; a malformed note is of note's own class.
 func isClass(err error, want string) bool {
 	switch want {
 	case vector.TooLarge:

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// Subtree names a complete subtree of a log (RFC 6962, 2.1): the 2^Level leaves from N<<Level on. Whatever the log grows to, its
-// hash stays what it is.
+// Subtree names a complete subtree of a log (RFC 6962, 2.1): the 2^Level leaves from N<<Level on.
+// Whatever the log grows to, its hash stays what it is.
 type Subtree struct {
 	Level int
 	N     int64
@@ -20,9 +20,10 @@ func (s Subtree) end() int64 { return (s.N + 1) << s.Level }
 // Subtrees are hashes of complete subtrees that one signed root commits to.
 type Subtrees map[Subtree]tlog.Hash
 
-// Subtrees returns the hashes of the complete subtrees on and beside a leaf's path, all of which the root of a log of size leaves
-// commits to, for a proof that holds (CheckInclusion): so one proof of inclusion shows more of the log than its leaf. Those left of the
-// path make up the log as it was before the leaf.
+// Subtrees returns the hashes of the complete subtrees on and beside a leaf's path, all of which
+// the root of a log of size leaves commits to, for a proof that holds (CheckInclusion): so one
+// proof of inclusion shows more of the log than its leaf. Those left of the path make up the log as
+// it was before the leaf.
 func (p Proof) Subtrees(size int64, record [LeafBytes]byte) (Subtrees, error) {
 	if p.Index < 0 || p.Index >= size {
 		return nil, fmt.Errorf("%w: the index is not below the size", ErrDiverged)
@@ -48,7 +49,8 @@ func (w *walk) root(lo, hi int64) (h tlog.Hash, ok bool) {
 		w.found[Subtree{0, lo}] = w.leaf
 		return w.leaf, true
 	}
-	middle := lo + int64(1)<<(bits.Len64(uint64(hi-lo-1))-1) // RFC 6962: the left half is the largest power of two below the whole
+	// RFC 6962: the left half is the largest power of two below the whole
+	middle := lo + int64(1)<<(bits.Len64(uint64(hi-lo-1))-1)
 	if w.index < middle {
 		if h, ok = w.root(lo, middle); ok {
 			var right tlog.Hash
@@ -86,7 +88,8 @@ func (w *walk) keep(lo, hi int64, h tlog.Hash) {
 	}
 }
 
-// prefix returns the subtrees that make up the log's first size leaves, from the smallest, which is the last, to the largest.
+// prefix returns the subtrees that make up the log's first size leaves, from the smallest, which is
+// the last, to the largest.
 func prefix(size int64) (names []Subtree) {
 	for rest := size; rest > 0; rest &= rest - 1 {
 		level := bits.TrailingZeros64(uint64(rest))
@@ -95,7 +98,8 @@ func prefix(size int64) (names []Subtree) {
 	return names
 }
 
-// Root returns the root of the log's first size leaves, where the subtrees that make it up are known.
+// Root returns the root of the log's first size leaves, where the subtrees that make it up are
+// known.
 func (s Subtrees) Root(size int64) (root tlog.Hash, ok bool) {
 	if size == 0 {
 		return emptyRoot(), true
@@ -114,8 +118,8 @@ func (s Subtrees) Root(size int64) (root tlog.Hash, ok bool) {
 	return root, true
 }
 
-// agree returns how many leaves, from the first on, both show to be the same, 0 where they have nothing in common; and which subtree has two
-// hashes, in words, "" for none.
+// agree returns how many leaves, from the first on, both show to be the same, 0 where they have
+// nothing in common; and which subtree has two hashes, in words, "" for none.
 func (s Subtrees) agree(other Subtrees) (common int64, clash string) {
 	for name, h := range s {
 		if theirs, both := other[name]; both && theirs != h {

@@ -13,9 +13,11 @@ import (
 	"nightdrop/shared/note"
 )
 
-// Errors about a copy of a log. None of them says anything about the vault: whoever keeps the copy can cause each.
+// Errors about a copy of a log. None of them says anything about the vault: whoever keeps the copy
+// can cause each.
 var (
-	// ErrDamaged is returned when a copy is not that of its checkpoint, or its checkpoint not of this vault.
+	// ErrDamaged is returned when a copy is not that of its checkpoint, or its checkpoint not of
+	// this vault.
 	ErrDamaged = errors.New("this copy of the log is damaged, altered or another's: take one from elsewhere")
 	// ErrIncomplete is returned when a file that the copy's checkpoint asks for is not there.
 	ErrIncomplete = errors.New("this copy of the log is not whole, or was just renewed: try again, or take one from elsewhere")
@@ -23,15 +25,18 @@ var (
 	ErrBehind = errors.New("this copy of the log is too old: take a newer one")
 )
 
-// TileSource reads the public files of a log: its checkpoint and tiles, by their C2SP tlog-tiles paths. Nothing that it gives is believed.
+// TileSource reads the public files of a log: its checkpoint and tiles, by their C2SP tlog-tiles
+// paths. Nothing that it gives is believed.
 type TileSource interface {
-	// ReadFile returns the file at a slash-separated path, whole. Where there is no such file the error is fs.ErrNotExist; where it is longer
-	// than limit bytes, ErrDamaged, and no more than that is read. It is called concurrently.
+	// ReadFile returns the file at a slash-separated path, whole. Where there is no such file the
+	// error is fs.ErrNotExist; where it is longer than limit bytes, ErrDamaged, and no more than
+	// that is read. It is called concurrently.
 	ReadFile(ctx context.Context, path string, limit int) ([]byte, error)
 }
 
-// Tiles is a copy of a log as its public files show it. Every hash that it gives is proved to lead to the root that the vault signed, so that
-// whoever keeps the copy can withhold and no more. Tiles is safe for concurrent use.
+// Tiles is a copy of a log as its public files show it. Every hash that it gives is proved to lead
+// to the root that the vault signed, so that whoever keeps the copy can withhold and no more. Tiles
+// is safe for concurrent use.
 type Tiles struct {
 	source     TileSource
 	signed     []byte
@@ -46,8 +51,9 @@ const (
 	readTiles    = 8    // at a time
 )
 
-// OpenTiles reads a copy's checkpoint, which any of the vault's keys must have signed: else ErrDamaged. Where there is none the error is
-// fs.ErrNotExist. The checkpoint is that of the copy's moment: an older one than others have seen is no fault of anybody's.
+// OpenTiles reads a copy's checkpoint, which any of the vault's keys must have signed: else
+// ErrDamaged. Where there is none the error is fs.ErrNotExist. The checkpoint is that of the copy's
+// moment: an older one than others have seen is no fault of anybody's.
 func OpenTiles(ctx context.Context, source TileSource, vault ...note.Verifier) (*Tiles, error) {
 	signed, err := source.ReadFile(ctx, CheckpointPath, note.MaxBytes)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -69,8 +75,9 @@ func (t *Tiles) Checkpoint() Checkpoint { return t.checkpoint }
 // Signed is the checkpoint's note. The caller must not change it.
 func (t *Tiles) Signed() []byte { return t.signed }
 
-// Prove returns a proof, by the copy's checkpoint, that the log holds record at index. ErrBehind: the copy ends before the index. ErrDiverged:
-// the log holds another record there, and the proof returned with it is of that one.
+// Prove returns a proof, by the copy's checkpoint, that the log holds record at index. ErrBehind:
+// the copy ends before the index. ErrDiverged: the log holds another record there, and the proof
+// returned with it is of that one.
 func (t *Tiles) Prove(ctx context.Context, index int64, record [LeafBytes]byte) (Proof, error) {
 	if index < 0 {
 		return Proof{}, fmt.Errorf("%w: an index is not below zero", ErrMalformed)
@@ -91,8 +98,8 @@ func (t *Tiles) Root(ctx context.Context, size int64) (tlog.Hash, error) {
 	return roots[size], err
 }
 
-// Consistency returns the hashes by which CheckConsistency sees that the log of newer entries begins with that of older ones, both at most as
-// many as the copy has.
+// Consistency returns the hashes by which CheckConsistency sees that the log of newer entries
+// begins with that of older ones, both at most as many as the copy has.
 func (t *Tiles) Consistency(ctx context.Context, older, newer int64) ([]tlog.Hash, error) {
 	if older < 0 || newer < older {
 		return nil, fmt.Errorf("%w: sizes are not below zero, and the older one comes first", ErrMalformed)
@@ -150,7 +157,8 @@ func (t *Tiles) roots(ctx context.Context, sizes []int64) (map[int64]tlog.Hash, 
 	return roots, nil
 }
 
-// Hashes reads hashes of the log's tree by their tlog storage indexes, each proved to lead to the signed root. ErrDamaged, ErrIncomplete.
+// Hashes reads hashes of the log's tree by their tlog storage indexes, each proved to lead to the
+// signed root. ErrDamaged, ErrIncomplete.
 func (t *Tiles) Hashes(ctx context.Context) tlog.HashReader {
 	return tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) { return t.hashes(ctx, indexes) })
 }
@@ -215,7 +223,8 @@ func (t *Tiles) known(tile tlog.Tile) []byte {
 	return t.kept[tile]
 }
 
-// tile reads a tile. A partial one may be gone once the log has outgrown it: then the full one begins with it.
+// tile reads a tile. A partial one may be gone once the log has outgrown it: then the full one
+// begins with it.
 func (t *Tiles) tile(ctx context.Context, tile tlog.Tile) ([]byte, error) {
 	path, full := TilePath(tile), tlog.Tile{H: tile.H, L: tile.L, N: tile.N, W: TileWidth}
 	data, err := t.source.ReadFile(ctx, path, TileBytes)

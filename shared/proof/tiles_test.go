@@ -32,7 +32,8 @@ func TestPathsAreThoseOfTheSpecification(t *testing.T) {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}
-	// "A tree of size 70,000 will be represented by 273 full level 0 tiles, one partial level 0 tile of width 112, ..."
+	// "A tree of size 70,000 will be represented by 273 full level 0 tiles, one partial level 0
+	// tile of width 112, ..."
 	count := map[string]int{}
 	for _, tile := range tlog.NewTiles(proof.TileHeight, 0, 70_000) {
 		count[fmt.Sprintf("level %d, width %d", tile.L, tile.W)]++
@@ -136,7 +137,8 @@ func TestTilesAreAskedForWhatTheyDoNotHave(t *testing.T) {
 	}
 }
 
-// Whoever owns the server with the tiles gains nothing: every change of a byte, a length or a file is refused, and says nothing of the vault.
+// Whoever owns the server with the tiles gains nothing: every change of a byte, a length or a file
+// is refused, and says nothing of the vault.
 func TestAnAlteredCopyIsRefused(t *testing.T) {
 	vault := vector.Signer(t, "vault.example", "vault.example")
 	stranger := vector.Signer(t, "vault.example", "second vault.example")
@@ -179,7 +181,8 @@ func TestAnAlteredCopyIsRefused(t *testing.T) {
 	}
 }
 
-// A bad tile is not remembered: the same Tiles proves once it is whole again, and then needs no source any more for what it proved.
+// A bad tile is not remembered: the same Tiles proves once it is whole again, and then needs no
+// source any more for what it proved.
 func TestOnlyProvedTilesAreKept(t *testing.T) {
 	vault := vector.Signer(t, "vault.example", "vault.example")
 	files := prooftest.Of(t, 700).Export(700, vault)
@@ -207,7 +210,8 @@ func TestOnlyProvedTilesAreKept(t *testing.T) {
 	}
 }
 
-// A partial tile may be taken away once the log has outgrown it (C2SP tlog-tiles, partial tiles): the full one begins with it.
+// A partial tile may be taken away once the log has outgrown it (C2SP tlog-tiles, partial tiles):
+// the full one begins with it.
 func TestFullTileStandsInForAPartialOne(t *testing.T) {
 	vault := vector.Signer(t, "vault.example", "vault.example")
 	log := prooftest.Of(t, 1000)
@@ -285,7 +289,8 @@ func TestTilesOlderThanEverythingSeen(t *testing.T) {
 	}
 }
 
-// A vault that shows one log to a reader and another to those who copy it: every entry counts, also those that Compare does not reach.
+// A vault that shows one log to a reader and another to those who copy it: every entry counts, also
+// those that Compare does not reach.
 func TestTilesOfASplitView(t *testing.T) {
 	for name, c := range map[string]struct {
 		seen func(r *reader, log *prooftest.Log) error

@@ -10,8 +10,9 @@ import (
 // Text is what a secret prints as.
 const Text = "[redacted]"
 
-// Secret is embedded, and then whatever prints, logs or encodes its holder writes Text: fmt with every verb but %T and %p, slog, JSON and other
-// text encodings. It holds for pointers and for values.
+// Secret is embedded, and then whatever prints, logs or encodes its holder writes Text: fmt with
+// every verb but %T and %p, slog, JSON and other text encodings. It holds for pointers and for
+// values.
 type Secret struct{}
 
 // String implements fmt.Stringer.

@@ -16,15 +16,17 @@ import (
 
 // Sizes of what a log key is wrapped in, in bytes.
 const (
-	LogKeyBytes     = 32                 // a log key
-	WrapBytes       = 1141 + LogKeyBytes // wrapped: Tink's prefix, X-Wing's encapsulation, ciphertext, tag
-	WrapPrefixBytes = 5                  // of Tink's prefix: 0x01, key id (4 bytes, big endian)
+	LogKeyBytes = 32 // a log key
+	// wrapped: Tink's prefix, X-Wing's encapsulation, ciphertext, tag
+	WrapBytes       = 1141 + LogKeyBytes
+	WrapPrefixBytes = 5 // of Tink's prefix: 0x01, key id (4 bytes, big endian)
 )
 
 // kindAuditor is the first field of an auditor's key name. Such keys open no part.
 const kindAuditor envelope.Kind = "auditor"
 
-// Auditor is whom log keys are wrapped for: a name and an X-Wing public key. It is safe for concurrent use.
+// Auditor is whom log keys are wrapped for: a name and an X-Wing public key. It is safe for
+// concurrent use.
 type Auditor struct {
 	name    string
 	key     string
@@ -32,7 +34,8 @@ type Auditor struct {
 	encrypt tink.HybridEncrypt
 }
 
-// NewAuditor makes an auditor of a name and a raw X-Wing public key (1,216 bytes). The key's id is the first 4 bytes of its SHA-256.
+// NewAuditor makes an auditor of a name and a raw X-Wing public key (1,216 bytes). The key's id is
+// the first 4 bytes of its SHA-256.
 func NewAuditor(name string, public []byte) (*Auditor, error) {
 	if !envelope.ValidMerchant(name) {
 		return nil, fmt.Errorf("%w: an auditor's name is 3 to 32 of a-z, 0-9 and -, beginning with a letter, not ending in -", ErrKey)
@@ -43,7 +46,8 @@ func NewAuditor(name string, public []byte) (*Auditor, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := encrypt.Encrypt(nil, nil); err != nil { // of the right length, and none all the same
+	// of the right length, and none all the same
+	if _, err := encrypt.Encrypt(nil, nil); err != nil {
 		return nil, fmt.Errorf("%w: nothing can be sealed to the auditor's key", ErrKey)
 	}
 	return &Auditor{name, string(envelope.MakeKeyName(kindAuditor, id, envelope.SuiteXWing)), public, encrypt}, nil
@@ -80,7 +84,8 @@ func (a *Auditor) Line() string {
 	return a.name + "+" + a.key + "+" + base64.StdEncoding.EncodeToString(a.public)
 }
 
-// WrapLogKey seals a log key (32 bytes) of the log of origin to the auditor: WrapBytes bytes. The caller clears key.
+// WrapLogKey seals a log key (32 bytes) of the log of origin to the auditor: WrapBytes bytes. The
+// caller clears key.
 func (a *Auditor) WrapLogKey(origin string, number uint32, key []byte) ([]byte, error) {
 	if len(key) != LogKeyBytes {
 		return nil, fmt.Errorf("%w: a log key has %d bytes", ErrKey, LogKeyBytes)

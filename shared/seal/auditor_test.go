@@ -74,7 +74,8 @@ func TestAuditorVectors(t *testing.T) {
 	}
 }
 
-// TestLogKeysOpenWithTheStandardLibrary: what is wrapped opens with the private key, under the info of its place and no other.
+// TestLogKeysOpenWithTheStandardLibrary: what is wrapped opens with the private key, under the info
+// of its place and no other.
 func TestLogKeysOpenWithTheStandardLibrary(t *testing.T) {
 	private := anna(t)
 	a, err := seal.NewAuditor("anna", private.PublicKey().Bytes())

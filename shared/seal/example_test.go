@@ -9,9 +9,11 @@ import (
 	"nightdrop/shared/seal"
 )
 
-// A part is sealed to a key of the vault's directory, and opens only as this part of this envelope of this merchant.
+// A part is sealed to a key of the vault's directory, and opens only as this part of this envelope
+// of this merchant.
 func ExampleSeal() {
-	private, err := hpke.MLKEM768X25519().GenerateKey() // the vault's; a storefront has the public half from the directory
+	// the vault's; a storefront has the public half from the directory
+	private, err := hpke.MLKEM768X25519().GenerateKey()
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -104,7 +104,8 @@ func plaintextOf(part envelope.PartName) []byte {
 
 var parts = []envelope.PartName{envelope.PartOrder, envelope.PartAccount, envelope.PartCode, envelope.PartResult}
 
-// TestTinkAndStandardLibraryOpenEachOther: both libraries seal, both open, for every suite and part.
+// TestTinkAndStandardLibraryOpenEachOther: both libraries seal, both open, for every suite and
+// part.
 func TestTinkAndStandardLibraryOpenEachOther(t *testing.T) {
 	for _, suite := range suites {
 		for _, part := range parts {
@@ -145,7 +146,8 @@ func TestTinkAndStandardLibraryOpenEachOther(t *testing.T) {
 	}
 }
 
-// TestPartOpensOnlyInItsPlace: a part moved to another envelope, merchant, part or key name does not open.
+// TestPartOpensOnlyInItsPlace: a part moved to another envelope, merchant, part or key name does
+// not open.
 func TestPartOpensOnlyInItsPlace(t *testing.T) {
 	const otherID = "0198c0de-0000-7000-8000-000000000002"
 	for _, suite := range suites {
@@ -231,7 +233,8 @@ func TestReplyKey(t *testing.T) {
 	}
 }
 
-// A merchant could enrol a key of the right form that nothing can be sealed to, and so block every result behind its own.
+// A merchant could enrol a key of the right form that nothing can be sealed to, and so block every
+// result behind its own.
 func TestReplyKeyThatTakesNothingIsRefused(t *testing.T) {
 	for defect, key := range map[string]struct {
 		suite  envelope.Suite

@@ -11,7 +11,8 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// TestPartsOfArchivedTink opens what github.com/google/tink/go v1.7.0 sealed (testdata/tinkv1), with tink-go v2 and crypto/hpke.
+// TestPartsOfArchivedTink opens what github.com/google/tink/go v1.7.0 sealed (testdata/tinkv1),
+// with tink-go v2 and crypto/hpke.
 func TestPartsOfArchivedTink(t *testing.T) {
 	var file struct {
 		Vectors []struct {

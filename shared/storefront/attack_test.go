@@ -85,7 +85,8 @@ func TestCertificateMustVerify(t *testing.T) {
 	r := relaytest.New(t)
 	i := identity(t, "bookshop")
 	s := sealOne(t, client(t, r, i))
-	c, err := New(Config{Relay: r.URL, Vault: r.Vault.Verifier(), Identity: i}) // by the system's roots
+	// by the system's roots
+	c, err := New(Config{Relay: r.URL, Vault: r.Vault.Verifier(), Identity: i})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +110,8 @@ func TestReceiptOfARelayNewerThanTheDirectory(t *testing.T) {
 	}
 }
 
-// A directory that is withheld stops nothing before it expires, and never passes for an answer about the envelope.
+// A directory that is withheld stops nothing before it expires, and never passes for an answer
+// about the envelope.
 func TestWithheldDirectory(t *testing.T) {
 	r := relaytest.New(t)
 	now := time.Now()

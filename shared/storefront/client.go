@@ -22,17 +22,23 @@ import (
 
 // Config says which relay, which vault, and who we are.
 type Config struct {
-	Relay     string           // the relay's public origin: https://host or https://host:port, no path; http:// on loopback only
-	Vault     note.Verifier    // the pinned line: what `vault init` printed
-	Identity  *Identity        // our keys
-	MinSerial uint64           // lowest directory serial to accept; 0: any. Keep the highest one seen.
-	Suite     envelope.Suite   // default SuiteXWing
-	HTTP      *http.Client     // default: TLS 1.3 by the system's roots, 90 s a call; redirects are never followed
-	Log       LogStore         // what was seen of the vault's log; default: remembered while the client lives
-	Now       func() time.Time // default time.Now
+	// the relay's public origin: https://host or https://host:port, no path; http:// on loopback
+	// only
+	Relay    string
+	Vault    note.Verifier // the pinned line: what `vault init` printed
+	Identity *Identity     // our keys
+	// lowest directory serial to accept; 0: any. Keep the highest one seen.
+	MinSerial uint64
+	Suite     envelope.Suite // default SuiteXWing
+	// default: TLS 1.3 by the system's roots, 90 s a call; redirects are never followed
+	HTTP *http.Client
+	// what was seen of the vault's log; default: remembered while the client lives
+	Log LogStore
+	Now func() time.Time // default time.Now
 
-	// Unreached lets OpenTiles, AllResultsOf, ProveLater, CheckTiles, Compare and CompareTiles go on where the relay is not reached, with what is
-	// kept here and, of the vault's keys, the pinned one. It is called with the reason, once. Default nil: they fail.
+	// Unreached lets OpenTiles, AllResultsOf, ProveLater, CheckTiles, Compare and CompareTiles go
+	// on where the relay is not reached, with what is kept here and, of the vault's keys, the
+	// pinned one. It is called with the reason, once. Default nil: they fail.
 	Unreached func(error)
 }
 
@@ -65,16 +71,17 @@ type Client struct {
 
 // Errors of a call to the relay.
 var (
-	// ErrUnverified is returned when a relay's answer is not what it should be: its certificate does not verify, its directory is
-	// old or of another vault, or what it says is not signed or not about what was sent.
+	// ErrUnverified is returned when a relay's answer is not what it should be: its certificate
+	// does not verify, its directory is old or of another vault, or what it says is not signed or
+	// not about what was sent.
 	ErrUnverified = errors.New("the relay's answer does not verify")
-	// ErrChain is returned when a merchant's results do not follow one another: two histories exist, or one was put in. That some are
-	// missing is ErrMissing.
+	// ErrChain is returned when a merchant's results do not follow one another: two histories
+	// exist, or one was put in. That some are missing is ErrMissing.
 	ErrChain = errors.New("the chain of results is broken")
 )
 
-// Refused is a relay's answer other than the one asked for. It says only that this copy was refused: an earlier copy of the same
-// bytes may have been taken.
+// Refused is a relay's answer other than the one asked for. It says only that this copy was
+// refused: an earlier copy of the same bytes may have been taken.
 type Refused struct {
 	Status     int           // HTTP status
 	Code       string        // specification 6, such as "unknown-signer"
@@ -87,10 +94,12 @@ func (r *Refused) Error() string {
 	return fmt.Sprintf("the relay answered %d %s: %s", r.Status, r.Code, r.Detail)
 }
 
-// Temporary tells whether the same bytes may be taken later: the outcome is unknown or the relay was busy.
+// Temporary reports whether the same bytes may be taken later: the outcome is unknown or the relay
+// was busy.
 func (r *Refused) Temporary() bool { return r.Status >= 500 || r.Status == http.StatusTooManyRequests }
 
-// directoryAge is how long a directory is used before the client looks for a newer one: well under the 6 hours of a code key.
+// directoryAge is how long a directory is used before the client looks for a newer one: well under
+// the 6 hours of a code key.
 const directoryAge = 10 * time.Minute
 
 // New checks the configuration. It makes no call.
@@ -119,7 +128,8 @@ func New(c Config) (*Client, error) {
 	return client, nil
 }
 
-// publicOrigin returns a relay's origin in the one form that tokens name as their audience: lower case, port 443 left out.
+// publicOrigin returns a relay's origin in the one form that tokens name as their audience: lower
+// case, port 443 left out.
 func publicOrigin(relay string) (string, error) {
 	u, err := url.Parse(relay)
 	if err != nil || u.Hostname() == "" || relay != u.Scheme+"://"+u.Host {
@@ -138,8 +148,9 @@ func publicOrigin(relay string) (string, error) {
 // callTimeout leaves room for a long poll of 60 seconds.
 const callTimeout = 90 * time.Second
 
-// httpClient returns a copy of given, or the default, that follows no redirect: a relay has no reason to send one, and whoever owns
-// it could point the shop's server at hosts that only the shop's server reaches.
+// httpClient returns a copy of given, or the default, that follows no redirect: a relay has no
+// reason to send one, and whoever owns it could point the shop's server at hosts that only the
+// shop's server reaches.
 func httpClient(given *http.Client) *http.Client {
 	h := http.Client{Timeout: callTimeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
 		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS13}, TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: callTimeout}}
@@ -153,8 +164,9 @@ func httpClient(given *http.Client) *http.Client {
 // Merchant is the id that the client acts for.
 func (c *Client) Merchant() string { return c.identity.Merchant() }
 
-// Directory returns the vault's current directory, verified against the pin, fetched again after ten minutes or when it has expired.
-// While the relay has none to give, the one it gave before counts until it expires. ErrUnverified wraps what the pin says.
+// Directory returns the vault's current directory, verified against the pin, fetched again after
+// ten minutes or when it has expired. While the relay has none to give, the one it gave before
+// counts until it expires. ErrUnverified wraps what the pin says.
 func (c *Client) Directory(ctx context.Context) (envelope.Signed[envelope.Directory], error) {
 	return c.directoryAfter(ctx, c.now().Add(-directoryAge))
 }

@@ -1,5 +1,5 @@
-// Package storefront is the Go SDK of a shop's server: it pins a vault by one line, seals and signs payments, posts them to a
-// relay until they are answered, and reads, checks and opens the results.
+// Package storefront is the Go SDK of a shop's server: it pins a vault by one line, seals and signs
+// payments, posts them to a relay until they are answered, and reads, checks and opens the results.
 //
 //	identity, err := storefront.LoadIdentity("shop-1.key")
 //	client, err := storefront.New(storefront.Config{Relay: "https://relay.example", Vault: vkey, Identity: identity})
@@ -10,14 +10,16 @@
 //	results, err := client.Results(ctx, &chain, wait) // in order, complete, opened
 //	ours, err := outbox.Record(results, chain)        // only once they are where they are to go: what was recorded is not read again
 //
-// A relay's silence proves nothing: pay again under a new id only on a result that carries the digest of what was posted, or when
-// the unbroken chain of results has reached one created over an hour after the envelope's until (specification 4): Outbox.Lapsed tells.
+// A relay's silence proves nothing: pay again under a new id only on a result that carries the
+// digest of what was posted, or when the unbroken chain of results has reached one created over an
+// hour after the envelope's until (specification 4): Outbox.Lapsed tells.
 //
-// Results that are missing are named by their serials (Chain.MissingError): the reader goes on after them, proves no silence across them, and
-// takes them when the vault's operator had them published again (`vault results resend`).
+// Results that are missing are named by their serials (Chain.MissingError): the reader goes on
+// after them, proves no silence across them, and takes them when the vault's operator had them
+// published again (`vault results resend`).
 //
-// A result is proved again, by today's log, from a copy of its tiles that anybody may keep (package proof/tiles); the same copy shows that all
-// that was seen of the log is one log:
+// A result is proved again, by today's log, from a copy of its tiles that anybody may keep (package
+// proof/tiles); the same copy shows that all that was seen of the log is one log:
 //
 //	source, err := tiles.Open("https://logs.example/vault", nil)
 //	log, err := client.OpenTiles(ctx, source)

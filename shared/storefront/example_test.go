@@ -13,7 +13,8 @@ import (
 	"nightdrop/shared/storefront/relaytest"
 )
 
-// A sale from its keys to its answer. The relay is one of this process, with a vault's answer, so that the example runs.
+// A sale from its keys to its answer. The relay is one of this process, with a vault's answer, so
+// that the example runs.
 func Example() {
 	relay, stop := aRelay()
 	defer stop()
@@ -53,7 +54,8 @@ func Example() {
 	}
 	fmt.Println("posted to", receipt.Relay, receipt.Digest == sealed.Digest)
 
-	relay.Chain = relay.Results("acme-shoes", identity.ReplyLine(), relay.Approve()...) // what a vault does
+	// what a vault does
+	relay.Chain = relay.Results("acme-shoes", identity.ReplyLine(), relay.Approve()...)
 	chain, err := outbox.Chain()
 	if err != nil {
 		log.Fatal(err)

@@ -16,27 +16,35 @@ type Outcome string
 
 // Outcomes.
 const (
-	OutcomeNeverPosted   Outcome = "never-posted"    // nothing is kept of it, and the vault never answered it
-	OutcomeNoReceipt     Outcome = "no-receipt"      // kept, without a word of a relay: any post of it is in doubt
-	OutcomeRefused       Outcome = "refused"         // a relay refused it, and none gave a receipt
-	OutcomeNoPosition    Outcome = "no-position"     // receipted; the relay shows no position of the vault
-	OutcomeTooEarly      Outcome = "too-early"       // receipted after the vault's last position
-	OutcomeNotAtVault    Outcome = "not-at-vault"    // receipted, and a later position of the vault does not reach its bag
-	OutcomeAtVault       Outcome = "at-vault"        // the vault has passed its bag; no result yet
-	OutcomeOverdue       Outcome = "overdue"         // the vault has passed its bag, and had to answer by now
-	OutcomeAnswered      Outcome = "answered"        // a result with its digest came
-	OutcomeConflict      Outcome = "conflict"        // the vault answered another envelope under its id
-	OutcomeWithheld      Outcome = "withheld"        // the chain of results has a gap
-	OutcomeLapsed        Outcome = "lapsed"          // the chain proves that it will never be answered
+	// nothing is kept of it, and the vault never answered it
+	OutcomeNeverPosted Outcome = "never-posted"
+	// kept, without a word of a relay: any post of it is in doubt
+	OutcomeNoReceipt Outcome = "no-receipt"
+	OutcomeRefused   Outcome = "refused" // a relay refused it, and none gave a receipt
+	// receipted; the relay shows no position of the vault
+	OutcomeNoPosition Outcome = "no-position"
+	OutcomeTooEarly   Outcome = "too-early" // receipted after the vault's last position
+	// receipted, and a later position of the vault does not reach its bag
+	OutcomeNotAtVault Outcome = "not-at-vault"
+	OutcomeAtVault    Outcome = "at-vault" // the vault has passed its bag; no result yet
+	// the vault has passed its bag, and had to answer by now
+	OutcomeOverdue  Outcome = "overdue"
+	OutcomeAnswered Outcome = "answered" // a result with its digest came
+	// the vault answered another envelope under its id
+	OutcomeConflict Outcome = "conflict"
+	OutcomeWithheld Outcome = "withheld" // the chain of results has a gap
+	// the chain proves that it will never be answered
+	OutcomeLapsed        Outcome = "lapsed"
 	OutcomeContradiction Outcome = "log-contradicts" // the vault's log is not one story
 )
 
-// Explanation tells what became of an envelope, who is answerable, and what to do. Its evidence is signed by whom it speaks of, and is in the
-// outbox.
+// Explanation says what became of an envelope, who is answerable, and what to do. Its evidence is
+// signed by whom it speaks of, and is in the outbox.
 type Explanation struct {
-	ID       string             `json:"id"`
-	Outcome  Outcome            `json:"outcome"`
-	By       string             `json:"by,omitempty"` // who dropped or delayed it, empty where nobody did
+	ID      string  `json:"id"`
+	Outcome Outcome `json:"outcome"`
+	// who dropped or delayed it, empty where nobody did
+	By       string             `json:"by,omitempty"`
 	Means    string             `json:"means"`
 	Next     string             `json:"next"`
 	Warnings []string           `json:"warnings,omitempty"`
@@ -45,26 +53,30 @@ type Explanation struct {
 	Until    *envelope.Time     `json:"until,omitempty"`
 	Receipts []envelope.Receipt `json:"receipts,omitempty"`
 	Refused  *Refusal           `json:"refused,omitempty"`
-	Position *envelope.Position `json:"position,omitempty"` // the vault's newest that the relay shows
-	Chain    Chain              `json:"chain,omitzero"`     // how far the results were followed, just now
-	Results  []Told             `json:"results,omitempty"`
-	broken   error              // why the chain could not be followed further
+	// the vault's newest that the relay shows
+	Position *envelope.Position `json:"position,omitempty"`
+	// how far the results were followed, just now
+	Chain   Chain  `json:"chain,omitzero"`
+	Results []Told `json:"results,omitempty"`
+	broken  error  // why the chain could not be followed further
 }
 
 // Told is one result about the envelope.
 type Told struct {
-	Serial     uint64          `json:"serial"`
-	Created    envelope.Time   `json:"created"`
-	Digest     string          `json:"digest"` // of the envelope that it answers
-	Status     envelope.Status `json:"status"`
-	Code       envelope.Code   `json:"code"`
-	Index      uint64          `json:"index"`
-	Checkpoint int64           `json:"checkpoint,omitempty"` // size of the log by which it was proved; absent without a proof
+	Serial  uint64          `json:"serial"`
+	Created envelope.Time   `json:"created"`
+	Digest  string          `json:"digest"` // of the envelope that it answers
+	Status  envelope.Status `json:"status"`
+	Code    envelope.Code   `json:"code"`
+	Index   uint64          `json:"index"`
+	// size of the log by which it was proved; absent without a proof
+	Checkpoint int64 `json:"checkpoint,omitempty"`
 }
 
-// Explain follows an envelope by what the outbox kept of it, the results (to their end, without moving the outbox's chain on) and the vault's
-// position. It changes nothing but what was seen of the log. An error is one of reaching the relay or reading the outbox: what is wrong with
-// results is the explanation.
+// Explain follows an envelope by what the outbox kept of it, the results (to their end, without
+// moving the outbox's chain on) and the vault's position. It changes nothing but what was seen of
+// the log. An error is one of reaching the relay or reading the outbox: what is wrong with results
+// is the explanation.
 func (c *Client) Explain(ctx context.Context, box *Outbox, id string) (Explanation, error) {
 	x := Explanation{ID: id}
 	if err := x.readOutbox(box); err != nil {
@@ -169,7 +181,8 @@ func (x *Explanation) answer() (last *Told) {
 	return last
 }
 
-// judge weighs the evidence: an answer first, then what proves that there is none, then how far the envelope came.
+// judge weighs the evidence: an answer first, then what proves that there is none, then how far the
+// envelope came.
 func (x *Explanation) judge(now time.Time) {
 	answer := x.answer()
 	switch {
@@ -252,7 +265,8 @@ func (x *Explanation) judgeLapsed() {
 		envelope.At(x.Chain.Created)), "pay under a new id, if it is still wanted; where there is a receipt, show it to the relay's operators")
 }
 
-// judgeReceipts holds the receipts against the vault's position (specification 5): it is enough that one bag arrived.
+// judgeReceipts holds the receipts against the vault's position (specification 5): it is enough
+// that one bag arrived.
 func (x *Explanation) judgeReceipts(now time.Time) {
 	r := x.Receipts[len(x.Receipts)-1]
 	if x.Position == nil {
@@ -284,7 +298,8 @@ func (x *Explanation) judgeReceipts(now time.Time) {
 	}
 }
 
-// judgeReached is of a bag that the vault has passed: if it came, it is committed, and what it holds is answered.
+// judgeReached is of a bag that the vault has passed: if it came, it is committed, and what it
+// holds is answered.
 func (x *Explanation) judgeReached(r envelope.Receipt, issued time.Time) {
 	if x.Until == nil || !issued.After(x.Until.Add(answerTime)) {
 		x.say(OutcomeAtVault, "", fmt.Sprintf("the vault has passed bag %.8s/%d, which holds it; no result has come yet", r.Run, r.Number), "wait: the first result comes within an hour of the vault's acting on it")

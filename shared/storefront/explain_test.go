@@ -190,7 +190,7 @@ func TestExplainWhatBecameOfAnEnvelope(t *testing.T) {
 	}
 }
 
-// What the outbox has recorded still tells when the relay gives no results any more.
+// What the outbox has recorded still says when the relay gives no results any more.
 func TestExplainFromWhatWasRead(t *testing.T) {
 	s := newStory(t)
 	s.post()

@@ -54,7 +54,8 @@ func drain(t *testing.T, c *Client, chain *Chain) (serials []uint64) {
 	return nil
 }
 
-// Results that left the channel are a gap that is named, and a chain that is whole again once they came, in whatever pieces.
+// Results that left the channel are a gap that is named, and a chain that is whole again once they
+// came, in whatever pieces.
 func TestAGapIsNamedAndFilled(t *testing.T) {
 	r := relaytest.New(t)
 	i := identity(t, "bookshop")
@@ -101,7 +102,8 @@ func TestAGapIsNamedAndFilled(t *testing.T) {
 	}
 }
 
-// What is missing is asked for now and then, not with each page: a page of a gap is mostly of what was read.
+// What is missing is asked for now and then, not with each page: a page of a gap is mostly of what
+// was read.
 func TestMissingResultsAreAskedForNowAndThen(t *testing.T) {
 	r := relaytest.New(t)
 	i := identity(t, "bookshop")

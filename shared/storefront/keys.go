@@ -11,14 +11,16 @@ import (
 	"nightdrop/shared/note"
 )
 
-// ErrUnreached is returned when the relay was not reached, Config.Unreached lets work go on without it, and what is here does not do.
+// ErrUnreached is returned when the relay was not reached, Config.Unreached lets work go on without
+// it, and what is here does not do.
 var ErrUnreached = errors.New("the relay was not reached, and what is here is not enough")
 
 // awayTime is how long a relay that was not reached is not asked again by what goes on without it.
 const awayTime = time.Minute
 
-// keys returns the vault's keys whose results and checkpoints count: the directory's. Alone: the relay was not reached, and these are the keys
-// that the last directory of this client named, before the first one the pinned key.
+// keys returns the vault's keys whose results and checkpoints count: the directory's. Alone: the
+// relay was not reached, and these are the keys that the last directory of this client named,
+// before the first one the pinned key.
 func (c *Client) keys(ctx context.Context) (signers []note.Verifier, alone bool, err error) {
 	c.mu.Lock()
 	away := !c.away.IsZero() && c.now().Before(c.away.Add(awayTime))
@@ -33,8 +35,8 @@ func (c *Client) keys(ctx context.Context) (signers []note.Verifier, alone bool,
 	return directory.Value.Signers, false, err
 }
 
-// goesOn tells whether err is that the relay was not reached and this client goes on without it. A relay that answers with what does not verify
-// was reached.
+// goesOn reports whether err is that the relay was not reached and this client goes on without it.
+// A relay that answers with what does not verify was reached.
 func (c *Client) goesOn(err error) bool {
 	_, failed := errors.AsType[*url.Error](err)
 	refused, wasRefused := errors.AsType[*Refused](err)
@@ -52,7 +54,8 @@ func (c *Client) goesOn(err error) bool {
 	return true
 }
 
-// lacking makes ErrUnreached of a signature by a key that only the relay could have named. What was signed is for people.
+// lacking makes ErrUnreached of a signature by a key that only the relay could have named. What was
+// signed is for people.
 func lacking(what string, alone bool, err error) error {
 	if !alone || !errors.Is(err, note.ErrUnknownKey) {
 		return err
@@ -61,8 +64,9 @@ func lacking(what string, alone bool, err error) error {
 		"reached, or pin the vault's newer key", ErrUnreached, what)
 }
 
-// known returns the keys by which what was kept here is checked: those that count now, and the pinned one even where a directory no longer lists
-// it. What the vault signed with a key that it gave up cannot be checked here and was, when it was kept (proof.History.VerifyKept).
+// known returns the keys by which what was kept here is checked: those that count now, and the
+// pinned one even where a directory no longer lists it. What the vault signed with a key that it
+// gave up cannot be checked here and was, when it was kept (proof.History.VerifyKept).
 func (c *Client) known() []note.Verifier {
 	keys := c.pin.Signers()
 	if !slices.Contains(keys, c.vault) {

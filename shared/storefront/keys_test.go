@@ -79,7 +79,8 @@ func TestDamagedLogFileAccusesNobody(t *testing.T) {
 	}
 }
 
-// A vault has changed its key and the old one is no longer listed: what it signed stays of use, but cannot be told from damage.
+// A vault has changed its key and the old one is no longer listed: what it signed stays of use, but
+// cannot be told from damage.
 func TestKeptByAFormerKey(t *testing.T) {
 	s := newStory(t)
 	former := relaytest.Signer(t, "vault.example")
@@ -121,7 +122,8 @@ type memoryOf struct{ h *proof.History }
 func (m memoryOf) Load() (*proof.History, error) { return m.h.Clone(), nil }
 func (memoryOf) Save(*proof.History) error       { return nil }
 
-// cutOff is a new client of the same outbox whose relay is not reached: it counts how often it is told so.
+// cutOff is a new client of the same outbox whose relay is not reached: it counts how often it is
+// told so.
 func (s *story) cutOff(pinned note.Verifier) (c *Client, told *int) {
 	s.t.Helper()
 	told = new(int)
@@ -179,7 +181,8 @@ func TestProofsWithoutTheRelay(t *testing.T) {
 	if _, err := c.AllResultsOf(t.Context(), s.box, answer(9).ID); !errors.Is(err, ErrUnreached) {
 		t.Errorf("an id of which nothing is kept: %v", err)
 	}
-	// New results are not read without it, and who did not ask for it is not left without the relay's word.
+	// New results are not read without it, and who did not ask for it is not left without the
+	// relay's word.
 	if _, err := c.Results(t.Context(), &Chain{}, 0); err == nil || errors.Is(err, ErrUnreached) {
 		t.Errorf("new results: %v", err)
 	}
@@ -189,7 +192,8 @@ func TestProofsWithoutTheRelay(t *testing.T) {
 	}
 }
 
-// Without the relay nobody tells that another key is the vault's; that is no fault of a copy or of another reader.
+// Without the relay nobody reports that another key is the vault's; that is no fault of a copy or
+// of another reader.
 func TestOtherKeysWithoutTheRelay(t *testing.T) {
 	s := newStory(t)
 	s.told(s.own())
@@ -219,7 +223,8 @@ func TestOtherKeysWithoutTheRelay(t *testing.T) {
 	}
 }
 
-// A relay that answers was reached, whatever it answers, unless it says itself that it is out of order.
+// A relay that answers was reached, whatever it answers, unless it says itself that it is out of
+// order.
 func TestWhatIsNotReached(t *testing.T) {
 	s := newStory(t)
 	told := 0
@@ -247,7 +252,8 @@ func TestWhatIsNotReached(t *testing.T) {
 	}
 }
 
-// A copy older than all that was seen is not kept: held against itself it would seem to be checked the next time.
+// A copy older than all that was seen is not kept: held against itself it would seem to be checked
+// the next time.
 func TestOlderCopyIsNoCheck(t *testing.T) {
 	s := newStory(t)
 	s.relay.Log.Grow(40)

@@ -17,7 +17,8 @@ import (
 	"nightdrop/shared/storefront/relaytest"
 )
 
-// reader is a client that looks again for a smaller checkpoint without a pause, and keeps what it saw in a file.
+// reader is a client that looks again for a smaller checkpoint without a pause, and keeps what it
+// saw in a file.
 func reader(t *testing.T, r *relaytest.Relay, i *Identity, log LogStore) *Client {
 	t.Helper()
 	c, err := New(Config{Relay: r.URL, Vault: r.Vault.Verifier(), Identity: i, HTTP: r.Client(), Log: log})
@@ -123,7 +124,8 @@ func TestResultThatIsNotInTheLog(t *testing.T) {
 	}
 }
 
-// Results from before the vault gave proofs are read; and a page of results that carry none leaves what was seen alone.
+// Results from before the vault gave proofs are read; and a page of results that carry none leaves
+// what was seen alone.
 func TestResultsWithoutProofs(t *testing.T) {
 	r := relaytest.New(t)
 	i := identity(t, "bookshop")
@@ -138,7 +140,8 @@ func TestResultsWithoutProofs(t *testing.T) {
 	}
 }
 
-// The vault's log is cut and grows again with other entries; each reader that keeps what it saw notices, also after a restart.
+// The vault's log is cut and grows again with other entries; each reader that keeps what it saw
+// notices, also after a restart.
 func TestRewoundAndRewrittenLog(t *testing.T) {
 	i := identity(t, "bookshop")
 	for name, rewrite := range map[string]func(r *relaytest.Relay){
@@ -230,7 +233,8 @@ func foreign(t *testing.T, r *relaytest.Relay) []byte {
 	return msg
 }
 
-// Two shops read; the vault tells each a log of its own. Neither can know it alone; together they do.
+// Two shops read; the vault tells each a log of its own. Neither can know it alone; together they
+// do.
 func TestSplitViewBetweenTwoShops(t *testing.T) {
 	r := relaytest.New(t)
 	one, two := identity(t, "bookshop"), identity(t, "velo-works")

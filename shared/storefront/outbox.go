@@ -15,8 +15,9 @@ import (
 	"nightdrop/shared/note"
 )
 
-// Outbox keeps envelopes in a directory until their results arrive, and remembers how far the results have been read. Everything
-// in it is sealed or public. One process at a time uses an outbox; its methods are safe for concurrent use on different ids.
+// Outbox keeps envelopes in a directory until their results arrive, and remembers how far the
+// results have been read. Everything in it is sealed or public. One process at a time uses an
+// outbox; its methods are safe for concurrent use on different ids.
 //
 //	pending/ID.note    posted or about to be; no result yet
 //	answered/ID.note   a result with its digest has come
@@ -39,8 +40,9 @@ func OpenOutbox(dir string) (*Outbox, error) {
 
 func (o *Outbox) path(folder, name string) string { return filepath.Join(o.dir, folder, name+".note") }
 
-// Keep stores an envelope durably, before its first post. Keeping an id again gives back the bytes that were kept first, which are
-// the ones to post: so a run that was interrupted is run again safely.
+// Keep stores an envelope durably, before its first post. Keeping an id again gives back the bytes
+// that were kept first, which are the ones to post: so a run that was interrupted is run again
+// safely.
 func (o *Outbox) Keep(s Sealed) (Sealed, error) {
 	kept, err := o.Find(s.ID)
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
@@ -76,7 +78,8 @@ func sealedFrom(data []byte) (Sealed, error) {
 	return Sealed{ID: e.ID, Digest: note.Digest(text), Created: e.Created.Time, Until: e.Until.Time, Note: data}, nil
 }
 
-// Pending returns the envelopes without a result, by id: what to post again after a crash or a doubt.
+// Pending returns the envelopes without a result, by id: what to post again after a crash or a
+// doubt.
 func (o *Outbox) Pending() ([]Sealed, error) {
 	entries, err := os.ReadDir(filepath.Join(o.dir, "pending"))
 	if err != nil {
@@ -97,8 +100,9 @@ func (o *Outbox) Pending() ([]Sealed, error) {
 	return pending, nil
 }
 
-// Lapsed returns the pending envelopes that the chain of Chain proves will never be answered: they may be paid again under new ids.
-// Every other pending one may still be acted on, however long the relay has been silent.
+// Lapsed returns the pending envelopes that the chain of Chain proves will never be answered: they
+// may be paid again under new ids. Every other pending one may still be acted on, however long the
+// relay has been silent.
 func (o *Outbox) Lapsed() ([]Sealed, error) {
 	chain, err := o.Chain()
 	if err != nil {
@@ -111,8 +115,9 @@ func (o *Outbox) Lapsed() ([]Sealed, error) {
 	return slices.DeleteFunc(pending, func(s Sealed) bool { return !chain.ProvesSilence(s.Created, s.Until) }), nil
 }
 
-// Record stores results and the chain's new end, and marks as answered the envelopes that they are about: those whose digest is
-// the one that was posted (specification 7). It reports how many of the results were about envelopes of this outbox.
+// Record stores results and the chain's new end, and marks as answered the envelopes that they are
+// about: those whose digest is the one that was posted (specification 7). It reports how many of
+// the results were about envelopes of this outbox.
 func (o *Outbox) Record(results []Opened, chain Chain) (ours int, err error) {
 	for _, r := range results {
 		if err := durable.Replace(o.path("results", fmt.Sprintf("%012d", r.Result.Serial)), r.Note); err != nil {

@@ -14,7 +14,8 @@ import (
 	"nightdrop/shared/proof"
 )
 
-// Refusal is a relay's last refusal of an envelope, as the outbox keeps it. It says only that this copy was refused.
+// Refusal is a relay's last refusal of an envelope, as the outbox keeps it. It says only that this
+// copy was refused.
 type Refusal struct {
 	Status int           `json:"status"` // HTTP
 	Code   string        `json:"code"`   // specification 6
@@ -24,8 +25,9 @@ type Refusal struct {
 // refusalName ends the name of a kept refusal.
 const refusalName = ".refused.json"
 
-// KeepReceipt stores a receipt durably: one envelope may have several, of bags that each hold it. Envelope and receipt are best kept of
-// every post, since Explain has nothing else to tell a lost envelope by.
+// KeepReceipt stores a receipt durably: one envelope may have several, of bags that each hold it.
+// Envelope and receipt are best kept of every post, since Explain has nothing else to tell a lost
+// envelope by.
 func (o *Outbox) KeepReceipt(receipt envelope.Signed[envelope.Receipt]) error {
 	r := receipt.Value
 	if !envelope.ValidID(r.ID) { // it becomes a file's name
@@ -46,8 +48,8 @@ func (o *Outbox) KeepRefusal(id string, r Refusal) error {
 	return durable.Replace(filepath.Join(o.dir, "receipts", id+refusalName), append(data, '\n'))
 }
 
-// Receipts returns what relays said to the posts of an envelope: the receipts, whose signatures were checked when they came, and the
-// last refusal, nil for none.
+// Receipts returns what relays said to the posts of an envelope: the receipts, whose signatures
+// were checked when they came, and the last refusal, nil for none.
 func (o *Outbox) Receipts(id string) (receipts []envelope.Receipt, refused *Refusal, err error) {
 	if !envelope.ValidID(id) {
 		return nil, nil, errors.New("not an envelope id: a UUID of version 4 or 7 in lower case")
@@ -79,8 +81,8 @@ func (o *Outbox) Receipts(id string) (receipts []envelope.Receipt, refused *Refu
 	return receipts, refused, nil
 }
 
-// KeepEvidence stores what a vault said that cannot both be true as evidence/NNNN-kept.note and NNNN-got.note, counted from 1, and returns
-// the first one's path. Neither holds anything to hide.
+// KeepEvidence stores what a vault said that cannot both be true as evidence/NNNN-kept.note and
+// NNNN-got.note, counted from 1, and returns the first one's path. Neither holds anything to hide.
 func (o *Outbox) KeepEvidence(c *proof.Contradiction) (string, error) {
 	dir := filepath.Join(o.dir, "evidence")
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
@@ -98,7 +100,8 @@ func (o *Outbox) KeepEvidence(c *proof.Contradiction) (string, error) {
 	return kept, durable.Replace(o.path("evidence", name+"-got"), c.Got)
 }
 
-// answers returns the vault's notes about an envelope that is marked as answered, as received and by serial.
+// answers returns the vault's notes about an envelope that is marked as answered, as received and
+// by serial.
 func (o *Outbox) answers(id string) (notes []string, err error) {
 	if _, err := os.Stat(o.path("answered", id)); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -109,7 +112,8 @@ func (o *Outbox) answers(id string) (notes []string, err error) {
 	return o.resultsOf(id)
 }
 
-// resultsOf returns the vault's notes about an envelope that were recorded, as received and by serial.
+// resultsOf returns the vault's notes about an envelope that were recorded, as received and by
+// serial.
 func (o *Outbox) resultsOf(id string) (notes []string, err error) {
 	entries, err := os.ReadDir(filepath.Join(o.dir, "results"))
 	if err != nil {

@@ -315,7 +315,8 @@ func TestOutboxKeepsUntilAResultWithTheDigest(t *testing.T) {
 	}
 }
 
-// Only a chain that began before an envelope, and goes on over an hour after its until, proves that nothing answers it.
+// Only a chain that began before an envelope, and goes on over an hour after its until, proves that
+// nothing answers it.
 func TestSilenceIsProvedByTheChainAlone(t *testing.T) {
 	r := relaytest.New(t)
 	s := sealOne(t, client(t, r, identity(t, "bookshop")))

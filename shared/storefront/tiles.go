@@ -16,9 +16,11 @@ import (
 	"nightdrop/shared/proof"
 )
 
-// OpenTiles opens a copy of the vault's log, from a directory or a web server (package tiles): what an auditor or the vault's operators publish
-// of it. Whoever keeps the copy is not trusted: errors that are not ErrLog say nothing about the vault, and another copy may do. The relay tells
-// only which keys the vault signs with; where it is not reached the pinned one may do (Config.Unreached), or not (ErrUnreached).
+// OpenTiles opens a copy of the vault's log, from a directory or a web server (package tiles): what
+// an auditor or the vault's operators publish of it. Whoever keeps the copy is not trusted: errors
+// that are not ErrLog say nothing about the vault, and another copy may do. The relay tells only
+// which keys the vault signs with; where it is not reached the pinned one may do
+// (Config.Unreached), or not (ErrUnreached).
 func (c *Client) OpenTiles(ctx context.Context, source proof.TileSource) (*proof.Tiles, error) {
 	signers, alone, err := c.keys(ctx)
 	if err != nil {
@@ -34,8 +36,9 @@ type Later struct {
 	Proof      []byte // C2SP tlog-proof of the result's leaf (Opened.Leaf)
 }
 
-// Leaf returns the record by which the log holds the result. It needs FactsLine and Place alone, which are what a storefront must keep of a
-// result to have it proved later; the index is Place.Index.
+// Leaf returns the record by which the log holds the result. It needs FactsLine and Place alone,
+// which are what a storefront must keep of a result to have it proved later; the index is
+// Place.Index.
 func (o *Opened) Leaf() ([proof.LeafBytes]byte, error) {
 	entry, err := hex.DecodeString(o.Place.Entry)
 	if err != nil || len(entry) != sha256.Size || len(o.Place.Salt) != proof.SaltBytes || o.Place.Index > math.MaxInt64 {
@@ -44,9 +47,11 @@ func (o *Opened) Leaf() ([proof.LeafBytes]byte, error) {
 	return proof.LeafRecord(o.Place.Salt, o.FactsLine, [sha256.Size]byte(entry)), nil
 }
 
-// ProveLater proves a result that was kept, with a proof of its own or without, by the checkpoint of a copy of the log, and adds the proof to
-// what was seen. ErrLog is returned when the copy's log does not hold the result, or is not that of the result's own checkpoint or of what was
-// seen. proof.ErrBehind: the copy ends before the result; proof.ErrDamaged and proof.ErrIncomplete: it is of no use.
+// ProveLater proves a result that was kept, with a proof of its own or without, by the checkpoint
+// of a copy of the log, and adds the proof to what was seen. ErrLog is returned when the copy's log
+// does not hold the result, or is not that of the result's own checkpoint or of what was seen.
+// proof.ErrBehind: the copy ends before the result; proof.ErrDamaged and proof.ErrIncomplete: it is
+// of no use.
 func (c *Client) ProveLater(ctx context.Context, t *proof.Tiles, o Opened) (Later, error) {
 	leaf, err := o.Leaf()
 	if err != nil {
@@ -80,9 +85,11 @@ func (c *Client) ProveLater(ctx context.Context, t *proof.Tiles, o Opened) (Late
 	return Later{t.Checkpoint(), text}, err
 }
 
-// CheckTiles holds everything that was seen of the vault's log against a copy of it, entry by entry, and keeps the copy's checkpoint. ErrLog
-// with proof.ErrDiverged: the vault showed us another log than those who made the copy. A copy that is older than what was seen is no
-// contradiction: the Agreement says how far it reaches. proof.ErrBehind: all that was seen is newer, so nothing was checked and nothing is kept.
+// CheckTiles holds everything that was seen of the vault's log against a copy of it, entry by
+// entry, and keeps the copy's checkpoint. ErrLog with proof.ErrDiverged: the vault showed us
+// another log than those who made the copy. A copy that is older than what was seen is no
+// contradiction: the Agreement says how far it reaches. proof.ErrBehind: all that was seen is
+// newer, so nothing was checked and nothing is kept.
 func (c *Client) CheckTiles(ctx context.Context, t *proof.Tiles) (proof.Agreement, error) {
 	signers, alone, err := c.keys(ctx)
 	if err != nil {
@@ -102,8 +109,9 @@ func (c *Client) CheckTiles(ctx context.Context, t *proof.Tiles) (proof.Agreemen
 	})
 }
 
-// CompareTiles is Compare for all entries: it holds both what this client was shown and what another reader was against one copy of the log.
-// Where the copy is at least as new as both, and nothing contradicts, both were shown one log, to the last entry. Where it is older than all of
+// CompareTiles is Compare for all entries: it holds both what this client was shown and what
+// another reader was against one copy of the log. Where the copy is at least as new as both, and
+// nothing contradicts, both were shown one log, to the last entry. Where it is older than all of
 // one, nothing was checked there: proof.ErrBehind, unless the other contradicts.
 func (c *Client) CompareTiles(ctx context.Context, theirs *proof.History, t *proof.Tiles) (ours, others proof.Agreement, err error) {
 	if _, err := c.Compare(ctx, theirs); err != nil {
@@ -125,7 +133,8 @@ func (c *Client) CompareTiles(ctx context.Context, theirs *proof.History, t *pro
 	return ours, others, nil
 }
 
-// logError makes ErrLog of a contradiction and ErrUnverified of a note by nobody; other errors stay what they are.
+// logError makes ErrLog of a contradiction and ErrUnverified of a note by nobody; other errors stay
+// what they are.
 func logError(err error) error {
 	_, contradicts := errors.AsType[*proof.Contradiction](err)
 	switch {
@@ -146,8 +155,9 @@ func (id noResult) Error() string {
 
 func (noResult) Is(target error) bool { return target == fs.ErrNotExist }
 
-// AllResultsOf reads the results of one envelope that the outbox recorded, for ever, and those that the relay still has, for 30 days, each once
-// and by serial, and checks them as Results does. fs.ErrNotExist: there is none. Where the relay is not reached (Config.Unreached) those of the
+// AllResultsOf reads the results of one envelope that the outbox recorded, for ever, and those that
+// the relay still has, for 30 days, each once and by serial, and checks them as Results does.
+// fs.ErrNotExist: there is none. Where the relay is not reached (Config.Unreached) those of the
 // outbox have to do: ErrUnreached if there is none.
 func (c *Client) AllResultsOf(ctx context.Context, box *Outbox, id string) ([]Opened, error) {
 	fresh, err := c.ResultsOf(ctx, id)

@@ -173,7 +173,8 @@ func TestEverythingSeenAgainstACopy(t *testing.T) {
 	}
 	s.relay.Log.Grow(700)
 	agreement, err = s.c.CheckTiles(t.Context(), s.copyOf(s.relay.Log, 700))
-	if err != nil || agreement.Common != 40 || agreement.Checked != 3 { // the result's, the relay's and the older copy's
+	// the result's, the relay's and the older copy's
+	if err != nil || agreement.Common != 40 || agreement.Checked != 3 {
 		t.Errorf("by a newer copy: %+v, %v", agreement, err)
 	}
 	// The newer copy is kept: a relay that shows a log without it is found out.
@@ -187,7 +188,8 @@ func TestEverythingSeenAgainstACopy(t *testing.T) {
 	}
 }
 
-// Two readers of different sizes, one entry before the smaller one's end rewritten: Compare cannot see it, a copy shows it.
+// Two readers of different sizes, one entry before the smaller one's end rewritten: Compare cannot
+// see it, a copy shows it.
 func TestCompareReachesEveryEntryByACopy(t *testing.T) {
 	s := newStory(t)
 	vault := s.relay.Vault
@@ -231,7 +233,8 @@ func TestCompareReachesEveryEntryByACopy(t *testing.T) {
 	}
 }
 
-// The outbox has what the relay forgot after 30 days, and the relay what the outbox did not read yet.
+// The outbox has what the relay forgot after 30 days, and the relay what the outbox did not read
+// yet.
 func TestAllResultsOfAnEnvelope(t *testing.T) {
 	s := newStory(t)
 	s.post()

@@ -9,7 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// MaxInteger is the largest integer that a text may hold, 2^53-1: the largest that every JSON reader keeps exact.
+// MaxInteger is the largest integer that a text may hold, 2^53-1: the largest that every JSON
+// reader keeps exact.
 const MaxInteger = 1<<53 - 1
 
 // ErrInvalid is wrapped by every error of this package that is about the text.
@@ -98,8 +99,8 @@ func (l *lexer) name(buf []byte) ([]byte, error) {
 	return name, nil
 }
 
-// text takes a string and appends what it stands for to buf[:0]. That is never longer than the string
-// is in the text, so a buf with the capacity of the text is never reallocated.
+// text takes a string and appends what it stands for to buf[:0]. That is never longer than the
+// string is in the text, so a buf with the capacity of the text is never reallocated.
 func (l *lexer) text(buf []byte) ([]byte, error) {
 	if !l.take('"') {
 		return nil, l.fail("expected a string")
@@ -252,9 +253,9 @@ func (l *lexer) boolean() (bool, error) {
 	return false, l.fail("expected true or false")
 }
 
-// IndexControl returns where the first control character (a byte below 0x20) of b is, -1 if there is none. Sealed parts
-// make texts of kilobytes, so it looks at eight bytes at a time: a byte below 0x20, and only that, borrows into its
-// highest bit when 0x20 is taken from it.
+// IndexControl returns where the first control character (a byte below 0x20) of b is, -1 if there
+// is none. Sealed parts make texts of kilobytes, so it looks at eight bytes at a time: a byte below
+// 0x20, and only that, borrows into its highest bit when 0x20 is taken from it.
 func IndexControl(b []byte) int {
 	const each, highest = 0x2020202020202020, 0x8080808080808080
 	i := 0
@@ -271,8 +272,9 @@ func IndexControl(b []byte) int {
 	return -1
 }
 
-// Base64 decodes BASE64: RFC 4648 standard alphabet, padded, canonical (no spare bits, no line breaks).
-// It is for the text of members and of signature lines alike. The error does not quote the text.
+// Base64 decodes BASE64: RFC 4648 standard alphabet, padded, canonical (no spare bits, no line
+// breaks). It is for the text of members and of signature lines alike. The error does not quote the
+// text.
 func Base64(text []byte) ([]byte, error) {
 	// encoding/base64 passes over these two.
 	if bytes.IndexByte(text, '\n') >= 0 || bytes.IndexByte(text, '\r') >= 0 {

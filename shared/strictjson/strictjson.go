@@ -1,8 +1,9 @@
-// Package strictjson reads and writes the JSON of Nightdrop's signed notes and sealed plaintexts: one
-// object, first byte '{', last byte '}', exactly the members named, in any order, none twice at any
-// depth (names compared after unescaping, exact case), integers without fraction or exponent from 0 to
-// 2^53-1, no null, no lone surrogates, valid UTF-8. encoding/json folds case, keeps the last of
-// duplicate members and takes null for anything, so two readers could see two different orders in one text.
+// Package strictjson reads and writes the JSON of Nightdrop's signed notes and sealed plaintexts:
+// one object, first byte '{', last byte '}', exactly the members named, in any order, none twice at
+// any depth (names compared after unescaping, exact case), integers without fraction or exponent
+// from 0 to 2^53-1, no null, no lone surrogates, valid UTF-8. encoding/json folds case, keeps the
+// last of duplicate members and takes null for anything, so two readers could see two different
+// orders in one text.
 //
 // Errors wrap ErrInvalid, name offsets and members of the known set, and never quote the text.
 package strictjson
@@ -18,9 +19,10 @@ import (
 )
 
 // Unmarshal decodes data into v, a pointer to a struct. The struct's json tags are the exact set of
-// members: those without omitempty are required, those with it may be absent. Values may be strings,
-// bools, integers, []byte (canonical base64), encoding.TextUnmarshaler (from a string), structs, pointers and slices
-// of these. Unexported fields and fields without a json tag are not members. On an error v is undefined.
+// members: those without omitempty are required, those with it may be absent. Values may be
+// strings, bools, integers, []byte (canonical base64), encoding.TextUnmarshaler (from a string),
+// structs, pointers and slices of these. Unexported fields and fields without a json tag are not
+// members. On an error v is undefined.
 func Unmarshal(data []byte, v any) error {
 	target := reflect.ValueOf(v)
 	if target.Kind() != reflect.Pointer || target.IsNil() || target.Elem().Kind() != reflect.Struct {

@@ -101,8 +101,8 @@ func TestUnmarshalTargets(t *testing.T) {
 	}
 }
 
-// TestIndexControl: every byte value at every place of texts around the eight bytes that are looked at together, among
-// the bytes next to its bounds.
+// TestIndexControl: every byte value at every place of texts around the eight bytes that are looked
+// at together, among the bytes next to its bounds.
 func TestIndexControl(t *testing.T) {
 	for _, around := range []byte{0x20, 0x7f, 0x80, 0xa0, 0xff} {
 		for length := range 26 {

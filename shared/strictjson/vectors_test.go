@@ -129,7 +129,8 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// TestWalkAgrees: on texts whose defect is not about the known members, Walk decides as Unmarshal does.
+// TestWalkAgrees: on texts whose defect is not about the known members, Walk decides as Unmarshal
+// does.
 func TestWalkAgrees(t *testing.T) {
 	shape := map[string]bool{
 		"a member missing": true, "an unknown member": true, "an unknown member in an inner object": true,

@@ -10,7 +10,8 @@ const (
 	String  Kind = iota + 1 // value: what the string stands for
 	Integer                 // value: its decimal digits
 	Bool                    // value: true or false
-	Empty                   // an object or array without elements; value is nil. Most formats must refuse it
+	// an object or array without elements; value is nil. Most formats must refuse it
+	Empty
 )
 
 // Limits of Walk.
@@ -19,12 +20,13 @@ const (
 	maxNameBytes = 32 // of a member's name; the longest has 9
 )
 
-// Walk checks data as Unmarshal does and calls fn for every scalar in the order of the text, and for
-// empty objects and arrays. path holds the members' names, and decimal indices of array elements; it is valid
-// during the call. value is in a buffer that is cleared when fn returns: this is the door for account data,
-// of which no Go string may exist. fn must itself refuse paths and kinds that it does not know and miss
-// those that it needs. Member names are 1 to 32 lower-case letters, so that a number in a name's place does not
-// become a Go string either. An error of fn ends the walk and is returned as it is.
+// Walk checks data as Unmarshal does and calls fn for every scalar in the order of the text, and
+// for empty objects and arrays. path holds the members' names, and decimal indices of array
+// elements; it is valid during the call. value is in a buffer that is cleared when fn returns: this
+// is the door for account data, of which no Go string may exist. fn must itself refuse paths and
+// kinds that it does not know and miss those that it needs. Member names are 1 to 32 lower-case
+// letters, so that a number in a name's place does not become a Go string either. An error of fn
+// ends the walk and is returned as it is.
 func Walk(data []byte, fn func(path []string, kind Kind, value []byte) error) error {
 	l, err := newLexer(data)
 	if err != nil {

@@ -10,9 +10,10 @@ import (
 // Row is the cells of one line of a CSV.
 type Row struct{ line []byte }
 
-// Text adds a cell of text: quoted, and so that no spreadsheet takes it, or a part of it, for a formula: an apostrophe
-// stands before what would begin one. Spreadsheets take =, +, - and @ for its beginning, their full-width forms too, at
-// the start of a cell or, where they split lines at another separator than the comma, after that.
+// Text adds a cell of text: quoted, and so that no spreadsheet takes it, or a part of it, for a
+// formula: an apostrophe stands before what would begin one. Spreadsheets take =, +, - and @ for
+// its beginning, their full-width forms too, at the start of a cell or, where they split lines at
+// another separator than the comma, after that.
 func (r *Row) Text(cell string) {
 	r.separate()
 	r.line = append(r.line, '"')
@@ -27,8 +28,8 @@ func (r *Row) Texts(cells ...string) {
 	}
 }
 
-// Decimal adds a cell with a number that is written already: digits, with a minus before them or a dot among them.
-// Anything else is added as Text does.
+// Decimal adds a cell with a number that is written already: digits, with a minus before them or a
+// dot among them. Anything else is added as Text does.
 func (r *Row) Decimal(number string) {
 	if digits := strings.TrimPrefix(number, "-"); digits == "" || strings.Trim(digits, "0123456789.") != "" {
 		r.Text(number)
@@ -81,8 +82,8 @@ func (c *CSV) Write(r Row) error {
 // Flush writes what is left; it does not close the underlying writer.
 func (c *CSV) Flush() error { return c.w.Flush() }
 
-// inert puts an apostrophe before each character that would begin a formula, and before a tab or line break at the
-// start, which spreadsheets pass over.
+// inert puts an apostrophe before each character that would begin a formula, and before a tab or
+// line break at the start, which spreadsheets pass over.
 func inert(cell string) string {
 	var b strings.Builder
 	begins := true // a cell may begin here, for some spreadsheet
@@ -97,7 +98,8 @@ func inert(cell string) string {
 	return b.String()
 }
 
-// BlankRow reports whether a row that was read has nothing in any cell, as spreadsheets leave behind.
+// BlankRow reports whether a row that was read has nothing in any cell, as spreadsheets leave
+// behind.
 func BlankRow(cells []string) bool {
 	for _, cell := range cells {
 		if strings.TrimSpace(cell) != "" {

@@ -1,5 +1,6 @@
-// Package text reads and writes files of text that people edit: UTF-8, with or without the byte order mark that editors
-// and spreadsheets put before it, and CSV that no spreadsheet takes for formulas.
+// Package text reads and writes files of text that people edit: UTF-8, with or without the byte
+// order mark that editors and spreadsheets put before it, and CSV that no spreadsheet takes for
+// formulas.
 package text
 
 import (
@@ -10,13 +11,15 @@ import (
 	"unicode/utf8"
 )
 
-// ErrEncoding is returned when a text is not UTF-8. The error names the line and repeats nothing of it.
+// ErrEncoding is returned when a text is not UTF-8. The error names the line and repeats nothing of
+// it.
 var ErrEncoding = errors.New("save the file as UTF-8 (spreadsheets call it CSV UTF-8)")
 
 // mark is the byte order mark in UTF-8.
 const mark = "\ufeff"
 
-// WithoutMark returns data without the byte order mark that it may begin with: a part of data, which is not changed.
+// WithoutMark returns data without the byte order mark that it may begin with: a part of data,
+// which is not changed.
 func WithoutMark(data []byte) []byte { return bytes.TrimPrefix(data, []byte(mark)) }
 
 // Clean is WithoutMark for data that must be UTF-8; ErrEncoding where it is not.
@@ -45,8 +48,8 @@ func Read(r io.Reader, limit int64) ([]byte, error) {
 	return Clean(data)
 }
 
-// NewReader returns a reader of r's text without its mark, which fails with ErrEncoding at the first line that is not
-// UTF-8.
+// NewReader returns a reader of r's text without its mark, which fails with ErrEncoding at the
+// first line that is not UTF-8.
 func NewReader(r io.Reader) io.Reader {
 	return &reader{r: r, checker: checker{line: 1, first: true}}
 }
@@ -104,7 +107,8 @@ func (c *checker) take(piece []byte, last bool) error {
 		return fmt.Errorf("it is UTF-16: %w", ErrEncoding)
 	}
 	c.first = c.first && len(piece) == 0
-	if len(c.rest) > 0 && len(piece) > 0 { // only the character that was cut is joined: what is read may be secret, and copies stay
+	// only the character that was cut is joined: what is read may be secret, and copies stay
+	if len(c.rest) > 0 && len(piece) > 0 {
 		joined := append(c.rest, piece[:min(len(piece), utf8.UTFMax)]...)
 		r, size := utf8.DecodeRune(joined)
 		switch {

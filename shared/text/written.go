@@ -11,8 +11,8 @@ import (
 // ErrNotWritten is returned when a command's output could not be written, as onto a full disk.
 var ErrNotWritten = errors.New("the output could not be written")
 
-// Output passes on what a command prints and remembers that it could not: a command that ends well has told what it did.
-// It is safe for concurrent use.
+// Output passes on what a command prints and remembers that it could not: a command that ends well
+// has told what it did. It is safe for concurrent use.
 type Output struct {
 	mu  sync.Mutex
 	to  io.Writer
@@ -22,7 +22,8 @@ type Output struct {
 // NewOutput returns an Output that writes to a writer.
 func NewOutput(to io.Writer) *Output { return &Output{to: to} }
 
-// Write implements io.Writer. After an error it writes nothing more, so that no line in the middle is left out.
+// Write implements io.Writer. After an error it writes nothing more, so that no line in the middle
+// is left out.
 func (o *Output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -36,7 +37,8 @@ func (o *Output) Write(p []byte) (int, error) {
 	return n, o.err
 }
 
-// Delivered returns nil once all that was written is where it was to go: on the disk, where that is a file.
+// Delivered returns nil once all that was written is where it was to go: on the disk, where that is
+// a file.
 func (o *Output) Delivered() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()

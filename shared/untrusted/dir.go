@@ -1,6 +1,8 @@
-// Package untrusted reads and writes files in directories that somebody else may have prepared: a courier's stick, a copy of the log. Whoever
-// did so can withhold files and alter them, and gains nothing else: no link leads out of the directory, neither to read what the reader may read nor
-// to overwrite what the writer may write; a pipe or a device blocks nobody; and no more memory is used than the caller allows.
+// Package untrusted reads and writes files in directories that somebody else may have prepared: a
+// courier's stick, a copy of the log. Whoever did so can withhold files and alter them, and gains
+// nothing else: no link leads out of the directory, neither to read what the reader may read nor to
+// overwrite what the writer may write; a pipe or a device blocks nobody; and no more memory is used
+// than the caller allows.
 package untrusted
 
 import (
@@ -15,14 +17,15 @@ import (
 	"syscall"
 )
 
-// ErrUnfit is returned for what is there under a file's name and cannot be that file: no regular file, a link out of the directory, or
-// more bytes than the caller allows.
+// ErrUnfit is returned for what is there under a file's name and cannot be that file: no regular
+// file, a link out of the directory, or more bytes than the caller allows.
 var ErrUnfit = errors.New("it is not what belongs there")
 
 // Unfinished ends the name of a file that is being written; one that stays behind was broken off.
 const Unfinished = ".new"
 
-// Dir is a directory. Paths below it are separated by slashes. It holds nothing open, and is safe for concurrent use.
+// Dir is a directory. Paths below it are separated by slashes. It holds nothing open, and is safe
+// for concurrent use.
 type Dir string
 
 // Open opens a regular file for reading. Where there is none the error is fs.ErrNotExist; ErrUnfit.
@@ -35,7 +38,8 @@ func (d Dir) Open(name string) (*os.File, error) {
 	return open(root, name)
 }
 
-// open opens nothing but a regular file: to open a device may do something already (a watchdog begins to count), and to open a pipe may block.
+// open opens nothing but a regular file: to open a device may do something already (a watchdog
+// begins to count), and to open a pipe may block.
 func open(root *os.Root, name string) (*os.File, error) {
 	info, err := root.Stat(name)
 	if err != nil {
@@ -65,7 +69,8 @@ func regular(name string, info fs.FileInfo) error {
 	return nil
 }
 
-// refused makes ErrUnfit of what links and other things in a file's place cause. Errors without a number are os.Root's own: the path leads out.
+// refused makes ErrUnfit of what links and other things in a file's place cause. Errors without a
+// number are os.Root's own: the path leads out.
 func refused(name string, err error) error {
 	number, ok := errors.AsType[syscall.Errno](err)
 	if ok && number != syscall.ELOOP && number != syscall.ENOTDIR && number != syscall.ENXIO {
@@ -74,7 +79,8 @@ func refused(name string, err error) error {
 	return fmt.Errorf("%s: %w: %w", name, ErrUnfit, err)
 }
 
-// ReadFile returns a file, whole. It fails as Open does, and with ErrUnfit where the file has more than limit bytes, of which it reads one more.
+// ReadFile returns a file, whole. It fails as Open does, and with ErrUnfit where the file has more
+// than limit bytes, of which it reads one more.
 func (d Dir) ReadFile(name string, limit int) ([]byte, error) {
 	f, err := d.Open(name)
 	if err != nil {
@@ -84,7 +90,8 @@ func (d Dir) ReadFile(name string, limit int) ([]byte, error) {
 	return ReadAll(f, name, limit)
 }
 
-// ReadAll reads all of what has a name, and fails with ErrUnfit where it has more than limit bytes, of which it reads one more.
+// ReadAll reads all of what has a name, and fails with ErrUnfit where it has more than limit bytes,
+// of which it reads one more.
 func ReadAll(r io.Reader, name string, limit int) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
 	if err == nil && len(data) > limit {
@@ -93,7 +100,7 @@ func ReadAll(r io.Reader, name string, limit int) ([]byte, error) {
 	return data, err
 }
 
-// Has tells whether anything is there under a name, be it fit or not.
+// Has reports whether anything is there under a name, be it fit or not.
 func (d Dir) Has(name string) (bool, error) {
 	root, err := os.OpenRoot(string(d))
 	if err != nil {
@@ -106,8 +113,9 @@ func (d Dir) Has(name string) (bool, error) {
 	return false, unlessAbsent(err)
 }
 
-// WriteFile makes a file hold data, whole or not at all, in directories that it makes where they are not there. A file that does so already
-// is left alone; what else has the name is replaced, but for a directory: ErrUnfit. It is not durable before the file system is synchronised.
+// WriteFile makes a file hold data, whole or not at all, in directories that it makes where they
+// are not there. A file that does so already is left alone; what else has the name is replaced, but
+// for a directory: ErrUnfit. It is not durable before the file system is synchronised.
 func (d Dir) WriteFile(name string, data []byte) error {
 	if err := os.MkdirAll(string(d), 0o755); err != nil {
 		return err
@@ -177,12 +185,15 @@ func (d Dir) Remove(name string) error {
 	return unlessAbsent(root.Remove(name))
 }
 
-// maxNames bounds what one directory holds: honest ones have a name for each of the vault's log keys, of which a busy day makes some tens.
+// maxNames bounds what one directory holds: honest ones have a name for each of the vault's log
+// keys, of which a busy day makes some tens.
 const maxNames = 1 << 18
 
-// Walk gives fn the path of each thing below a directory that is no directory, and of directories that lie depth levels below it, into which it
-// does not go: in the order of their names, until fn fails. Links are given, not followed; what is no directory itself is given alone. Where there
-// is nothing of that name there is nothing; ErrUnfit where it leads out, or a directory has over 262,144 names.
+// Walk gives fn the path of each thing below a directory that is no directory, and of directories
+// that lie depth levels below it, into which it does not go: in the order of their names, until fn
+// fails. Links are given, not followed; what is no directory itself is given alone. Where there is
+// nothing of that name there is nothing; ErrUnfit where it leads out, or a directory has over
+// 262,144 names.
 func (d Dir) Walk(name string, depth int, fn func(name string) error) error {
 	root, err := os.OpenRoot(string(d))
 	if err != nil {

@@ -134,7 +134,8 @@ func TestUnchangedFilesAreLeftAlone(t *testing.T) {
 	}
 }
 
-// TestWalkIsBounded: directories far below one another cost neither time nor memory, and each thing is given once.
+// TestWalkIsBounded: directories far below one another cost neither time nor memory, and each thing
+// is given once.
 func TestWalkIsBounded(t *testing.T) {
 	dir := t.TempDir()
 	fd, err := unix.Open(dir, unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -167,7 +168,8 @@ func TestWalkIsBounded(t *testing.T) {
 	}
 }
 
-// TestNothingElseIsOpened: what is no regular file is not even opened, as that alone makes some devices do something.
+// TestNothingElseIsOpened: what is no regular file is not even opened, as that alone makes some
+// devices do something.
 func TestNothingElseIsOpened(t *testing.T) {
 	d, _ := prepared(t)
 	watch, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
@@ -188,7 +190,8 @@ func TestNothingElseIsOpened(t *testing.T) {
 	}
 }
 
-// TestDirectoriesInPlaceOfFiles: they are told as what does not belong there, and nothing unfinished stays.
+// TestDirectoriesInPlaceOfFiles: they are told as what does not belong there, and nothing
+// unfinished stays.
 func TestDirectoriesInPlaceOfFiles(t *testing.T) {
 	for _, name := range []string{"file", "file/below", "file.new", "file.new/below"} {
 		dir := t.TempDir()

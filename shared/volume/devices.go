@@ -14,8 +14,8 @@ import (
 // sysfs is where the kernel says which block devices lie on which.
 const sysfs = "/sys"
 
-// Devices are the devices that a directory lies on, as major:minor: the file system's own number and every block device
-// below it.
+// Devices are the devices that a directory lies on, as major:minor: the file system's own number
+// and every block device below it.
 type Devices map[string]bool
 
 // Meet reports whether the two have a device in common.
@@ -28,9 +28,9 @@ func (d Devices) Meet(other Devices) bool {
 	return false
 }
 
-// DevicesOf returns what a directory lies on, or the nearest one above it that is there. Partitions count as their
-// disk, and volumes (LVM, dm-crypt, RAID) as all that they are made of; what the kernel does not say is the
-// file system alone, as with btrfs or NFS.
+// DevicesOf returns what a directory lies on, or the nearest one above it that is there. Partitions
+// count as their disk, and volumes (LVM, dm-crypt, RAID) as all that they are made of; what the
+// kernel does not say is the file system alone, as with btrfs or NFS.
 func DevicesOf(path string) (Devices, error) {
 	info, err := os.Stat(path)
 	for ; errors.Is(err, fs.ErrNotExist) && path != filepath.Dir(path); info, err = os.Stat(path) {

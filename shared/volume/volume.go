@@ -1,5 +1,5 @@
-// Package volume reports how much room there is on the file system on which a directory lies, when a reserve of it
-// is touched, and on which devices it is.
+// Package volume reports how much room there is on the file system on which a directory lies, when
+// a reserve of it is touched, and on which devices it is.
 package volume
 
 import (
@@ -23,9 +23,9 @@ func Look(dir string) (Room, error) {
 	return Room{Free: int64(s.Bavail) * s.Bsize, Size: int64(s.Blocks) * s.Bsize}, nil
 }
 
-// Reserve is room that must stay free. Once it was touched, a quarter more must be free before it counts as whole
-// again, so that what comes and goes at its edge begins and ends nothing. The zero value is whole. It is not safe for
-// concurrent use.
+// Reserve is room that must stay free. Once it was touched, a quarter more must be free before it
+// counts as whole again, so that what comes and goes at its edge begins and ends nothing. The zero
+// value is whole. It is not safe for concurrent use.
 type Reserve struct{ touched bool }
 
 // Needs returns how many bytes must be free now, of a reserve of least bytes.

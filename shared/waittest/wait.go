@@ -1,5 +1,6 @@
-// Package waittest lets tests wait for what other goroutines and programs do. There is one limit for all of them, far beyond what anything
-// here takes, because machines that run tests may be busy: a test that fails at it tells of something that does not happen, not of something slow.
+// Package waittest lets tests wait for what other goroutines and programs do. There is one limit
+// for all of them, far beyond what anything here takes, because machines that run tests may be
+// busy: a test that fails at it reports something that does not happen, not of something slow.
 package waittest
 
 import (
@@ -13,8 +14,8 @@ const limit = 45 * time.Second
 // poll is how often a condition is looked at.
 const poll = 5 * time.Millisecond
 
-// For fails the test at once when done does not become true within 45 seconds; what names what is waited for. done is called in the
-// test's own goroutine and may fail the test itself.
+// For fails the test at once when done does not become true within 45 seconds; what names what is
+// waited for. done is called in the test's own goroutine and may fail the test itself.
 func For(tb testing.TB, what string, done func() bool) {
 	tb.Helper()
 	for deadline := time.Now().Add(limit); !done(); time.Sleep(poll) {
@@ -24,7 +25,8 @@ func For(tb testing.TB, what string, done func() bool) {
 	}
 }
 
-// Receive returns what comes first from a channel, the zero value when it is closed, and fails the test at once when nothing does within 45 seconds.
+// Receive returns what comes first from a channel, the zero value when it is closed, and fails the
+// test at once when nothing does within 45 seconds.
 func Receive[T any](tb testing.TB, what string, c <-chan T) (v T) {
 	tb.Helper()
 	timer := time.NewTimer(limit)

@@ -1,6 +1,7 @@
-// Command tinkv1 seals parts with the archived Tink for Go (github.com/google/tink/go v1.7.0), as a storefront with an older Tink
-// does, to fixed X25519 keys. It writes the vectors that shared/seal opens. It is a module of its own because the archived
-// Tink and tink-go v2 cannot be linked into one binary (both register the same protobuf names).
+// Command tinkv1 seals parts with the archived Tink for Go (github.com/google/tink/go v1.7.0), as a
+// storefront with an older Tink does, to fixed X25519 keys. It writes the vectors that shared/seal
+// opens. It is a module of its own because the archived Tink and tink-go v2 cannot be linked into
+// one binary (both register the same protobuf names).
 //
 //	cd testdata/tinkv1 && go run . > ../vectors/tinkv1.json
 package main
@@ -124,7 +125,8 @@ func publicKeyset(name string, public []byte) (*keyset.Handle, error) {
 	})
 }
 
-// info is PASETO's PAE of fields: the HPKE info of a part, written here a second time, from the specification.
+// info is PASETO's PAE of fields: the HPKE info of a part, written here a second time, from the
+// specification.
 func info(fields ...string) []byte {
 	out := binary.LittleEndian.AppendUint64(nil, uint64(len(fields)))
 	for _, f := range fields {

@@ -84,8 +84,8 @@ func checkDigit(digits []byte) byte {
 	return byte('0' + (10-sum%10)%10)
 }
 
-// routing is a number of the form of the ABA's, nine digits of which the weighted sum is a multiple of ten. The first two, 80, were given to
-// issuers of traveller's cheques, who have no accounts.
+// routing is a number of the form of the ABA's, nine digits of which the weighted sum is a multiple
+// of ten. The first two, 80, were given to issuers of traveller's cheques, who have no accounts.
 func routing(random *rand.Rand) string {
 	digits := fmt.Sprintf("80%d%05d", 1+random.IntN(8), random.IntN(1_000_000)/10)
 	sum := 0

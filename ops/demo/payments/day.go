@@ -21,11 +21,14 @@ var (
 	velo     = merchant{"velo-works", "VELO WORKS", []string{"USD", "EUR"}, 9_900, 780_000, 10}
 )
 
-// outcomes are the card sales that are not simply approved, by the simulator's rules on amounts. A dropped connection leaves whatever
-// waits on it without an answer, so those come when nothing does on which another order builds.
+// outcomes are the card sales that are not simply approved, by the simulator's rules on amounts. A
+// dropped connection leaves whatever waits on it without an answer, so those come when nothing does
+// on which another order builds.
 var outcomes = []struct{ amount, count, round int }{
-	{900_051, 34, 1}, {900_005, 18, 1}, {900_054, 9, 1}, {900_061, 6, 1}, {900_014, 5, 1}, // declined
-	{900_100, 6, 2}, {900_101, 6, 2}, {900_102, 8, 2}, // no answer, a late one, a dropped connection
+	// declined
+	{900_051, 34, 1}, {900_005, 18, 1}, {900_054, 9, 1}, {900_061, 6, 1}, {900_014, 5, 1},
+	// no answer, a late one, a dropped connection
+	{900_100, 6, 2}, {900_101, 6, 2}, {900_102, 8, 2},
 }
 
 // day collects the rows.

@@ -1,6 +1,7 @@
 package main
 
-// defects are the bad ones that no honest storefront makes; the demonstration knows how to make each.
+// defects are the bad ones that no honest storefront makes; the demonstration knows how to make
+// each.
 var defects = []struct {
 	name  string
 	count int
@@ -28,7 +29,8 @@ func (r *row) spoil(defect, otherNumber string) {
 	}
 }
 
-// refusals are in perfect order, each by itself, and ask for what may not be: one of each kind, named by the code that it must get.
+// refusals are in perfect order, each by itself, and ask for what may not be: one of each kind,
+// named by the code that it must get.
 func (d *day) refusals() {
 	hold := d.sale(velo, "authorize")
 	d.follow(hold, velo, 2, "capture", hold.amount+1).defect = "over-authorised"

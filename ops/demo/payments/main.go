@@ -1,10 +1,13 @@
-// Command payments writes testdata/payments.csv: a day of five merchants, with sales on cards of all brands and on bank accounts,
-// authorisations, captures, voids, refunds, payouts and stored accounts, with the declines, timeouts, dropped answers and returns that the
-// simulator knows by amount, and bad ones of eighteen kinds. The same bytes every time; the numbers are made up, and belong to nobody.
+// Command payments writes testdata/payments.csv: a day of five merchants, with sales on cards of
+// all brands and on bank accounts, authorisations, captures, voids, refunds, payouts and stored
+// accounts, with the declines, timeouts, dropped answers and returns that the simulator knows by
+// amount, and bad ones of eighteen kinds. The same bytes every time; the numbers are made up, and
+// belong to nobody.
 //
-// Its columns are those of `storefront post --csv`, and two that the demonstration reads: round is 1 to 3 (the day's first, what needs
-// their answers, what comes after settlement), defect the kind of a bad one. A token's column holds the id of the row that stores the
-// account, until the vault has given the token.
+// Its columns are those of `storefront post --csv`, and two that the demonstration reads: round is
+// 1 to 3 (the day's first, what needs their answers, what comes after settlement), defect the kind
+// of a bad one. A token's column holds the id of the row that stores the account, until the vault
+// has given the token.
 package main
 
 import (

@@ -1,6 +1,7 @@
 package main
 
-// authorisations are captured in two parts, in one, or taken back; one in three of them is refunded in part.
+// authorisations are captured in two parts, in one, or taken back; one in three of them is refunded
+// in part.
 func (d *day) authorisations() {
 	for i := range 30 {
 		m := []merchant{velo, tickets, teaHouse}[i%3]
@@ -41,7 +42,8 @@ func (d *day) storedAccounts() {
 	}
 }
 
-// returned are the amounts of bank entries that come back, by the simulator's rule: 900200 and the number of the reason.
+// returned are the amounts of bank entries that come back, by the simulator's rule: 900200 and the
+// number of the reason.
 var returned = []int{900_201, 900_201, 900_203, 900_210, 900_229}
 
 // bankAccounts are charged, paid out to and refunded, in dollars.

@@ -11,24 +11,26 @@ import (
 
 // Kinds of a book's lines.
 const (
-	lineTaken    = "taken"    // a file of the outbox, with its entries
-	lineRefused  = "refused"  // a file that breaks the rules of the format
-	lineAnswered = "answered" // the answer to a file is in the returns directory, or there is nothing to answer
+	lineTaken   = "taken"   // a file of the outbox, with its entries
+	lineRefused = "refused" // a file that breaks the rules of the format
+	// the answer to a file is in the returns directory, or there is nothing to answer
+	lineAnswered = "answered"
 )
 
 // line is one line of the book. It never holds a whole account number or a name of its owner.
 type line struct {
-	Kind         string    `json:"kind"`
-	At           time.Time `json:"at"`
-	Name         string    `json:"name"` // of the vault's file
-	Hash         string    `json:"hash"` // hex SHA-256 of its bytes: its identity
-	Reason       string    `json:"reason,omitempty"`
-	Due          time.Time `json:"due,omitzero"`
-	Entries      []Entry   `json:"entries,omitempty"`
-	Answer       string    `json:"answer,omitempty"` // name of the bank's file; empty where there was nothing to say
-	Returned     int       `json:"returned,omitempty"`
-	Acknowledged int       `json:"acknowledged,omitempty"`
-	Noted        int       `json:"noted,omitempty"`
+	Kind    string    `json:"kind"`
+	At      time.Time `json:"at"`
+	Name    string    `json:"name"` // of the vault's file
+	Hash    string    `json:"hash"` // hex SHA-256 of its bytes: its identity
+	Reason  string    `json:"reason,omitempty"`
+	Due     time.Time `json:"due,omitzero"`
+	Entries []Entry   `json:"entries,omitempty"`
+	// name of the bank's file; empty where there was nothing to say
+	Answer       string `json:"answer,omitempty"`
+	Returned     int    `json:"returned,omitempty"`
+	Acknowledged int    `json:"acknowledged,omitempty"`
+	Noted        int    `json:"noted,omitempty"`
 }
 
 func (l line) encode() ([]byte, error) {
@@ -74,16 +76,17 @@ type Count struct {
 
 // Statement is what a book tells.
 type Statement struct {
-	Files        int      `json:"files"` // different ones taken
-	Refused      int      `json:"refused"`
-	Entries      int      `json:"entries"`
-	Debits       Count    `json:"debits"`
-	Credits      Count    `json:"credits"`
-	Returned     int      `json:"returned"` // entries in answers written
-	Acknowledged int      `json:"acknowledged"`
-	Noted        int      `json:"noted"`   // of which a notice of change was written
-	Doubled      []string `json:"doubled"` // trace numbers that came in more than one entry: there must be none
-	List         []File   `json:"list"`    // in the order taken
+	Files        int   `json:"files"` // different ones taken
+	Refused      int   `json:"refused"`
+	Entries      int   `json:"entries"`
+	Debits       Count `json:"debits"`
+	Credits      Count `json:"credits"`
+	Returned     int   `json:"returned"` // entries in answers written
+	Acknowledged int   `json:"acknowledged"`
+	Noted        int   `json:"noted"` // of which a notice of change was written
+	// trace numbers that came in more than one entry: there must be none
+	Doubled []string `json:"doubled"`
+	List    []File   `json:"list"` // in the order taken
 }
 
 // account is the fold of a book's lines.

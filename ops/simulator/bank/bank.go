@@ -1,5 +1,6 @@
-// Package bank is the bank behind a vault's NACHA files, for tests, demonstrations and training: it watches the directory that the vault
-// writes files into, books their entries, and answers with returns, notices of change and acknowledgements as amounts say (specification 10). It never
+// Package bank is the bank behind a vault's NACHA files, for tests, demonstrations and training: it
+// watches the directory that the vault writes files into, books their entries, and answers with
+// returns, notices of change and acknowledgements as amounts say (specification 10). It never
 // changes or deletes a file of the vault's.
 package bank
 
@@ -32,18 +33,21 @@ const (
 
 // Config says where the bank reads and writes and when it answers.
 type Config struct {
-	Outbox      string // directory of the vault's files, *.ach
-	Returns     string // directory for the bank's answers
-	Book        string // file, made if it is not there
-	Timing      Timing
-	Acknowledge bool                                   // answer CCD credits that are not returned with ACK entries
-	Every       time.Duration                          // how often Run looks into Outbox; 0: a second
-	Now         func() time.Time                       // nil: time.Now
-	After       func(d time.Duration) <-chan time.Time // for Run; nil: time.After
-	Logger      *slog.Logger                           // nil: nothing is logged
+	Outbox  string // directory of the vault's files, *.ach
+	Returns string // directory for the bank's answers
+	Book    string // file, made if it is not there
+	Timing  Timing
+	// answer CCD credits that are not returned with ACK entries
+	Acknowledge bool
+	// how often Run looks into Outbox; 0: a second
+	Every  time.Duration
+	Now    func() time.Time                       // nil: time.Now
+	After  func(d time.Duration) <-chan time.Time // for Run; nil: time.After
+	Logger *slog.Logger                           // nil: nothing is logged
 }
 
-// Timing says when a file that was taken is answered: on the next banking day, or After it was taken.
+// Timing says when a file that was taken is answered: on the next banking day, or After it was
+// taken.
 type Timing struct {
 	NextBankingDay bool
 	After          time.Duration // where NextBankingDay is false; 0: at once
@@ -73,7 +77,8 @@ type seen struct {
 	modified time.Time
 }
 
-// Open opens or makes the bank's book and checks its directories. Another process with the same book gets book.ErrLocked.
+// Open opens or makes the bank's book and checks its directories. Another process with the same
+// book gets book.ErrLocked.
 func Open(cfg Config) (*Bank, error) {
 	if cfg.Every <= 0 {
 		cfg.Every = time.Second
@@ -110,7 +115,8 @@ func (b *Bank) Close() error { return b.book.Close() }
 // Statement returns what the book tells now.
 func (b *Bank) Statement() Statement { return b.account.statement() }
 
-// Run steps until ctx ends or a step fails in a way that another would not mend: the book cannot be written.
+// Run steps until ctx ends or a step fails in a way that another would not mend: the book cannot be
+// written.
 func (b *Bank) Run(ctx context.Context) error {
 	for {
 		if err := b.Step(); err != nil {
@@ -124,8 +130,9 @@ func (b *Bank) Run(ctx context.Context) error {
 	}
 }
 
-// Step takes the files that are new in the outbox and answers those that are due. Hidden files are still being written. A file that cannot be read now is left for the next
-// step and logged; an error means that the book, or an answer, could not be written.
+// Step takes the files that are new in the outbox and answers those that are due. Hidden files are
+// still being written. A file that cannot be read now is left for the next step and logged; an
+// error means that the book, or an answer, could not be written.
 func (b *Bank) Step() error {
 	entries, err := os.ReadDir(b.cfg.Outbox)
 	if err != nil {
@@ -215,7 +222,8 @@ func (b *Bank) answer(f *File) error {
 			return fmt.Errorf("answer %s: %w", f.Name, err)
 		}
 	}
-	// A crash here means: answered and not booked. The same answer is made again, and found to be there.
+	// A crash here means: answered and not booked. The same answer is made again, and found to be
+	// there.
 	b.cfg.Logger.Info("a file was answered", "file", f.Name, "answer", l.Answer, "returned", l.Returned, "acknowledged", l.Acknowledged, "noted", l.Noted)
 	return b.append(l)
 }

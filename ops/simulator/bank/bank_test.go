@@ -31,7 +31,8 @@ type item struct {
 	number string
 }
 
-// vaultFile returns a file as a vault writes it: a batch for each class, trace numbers from first on.
+// vaultFile returns a file as a vault writes it: a batch for each class, trace numbers from first
+// on.
 func vaultFile(t *testing.T, first int, items ...item) []byte {
 	t.Helper()
 	header := ach.NewFileHeader()
@@ -413,7 +414,8 @@ func TestBanksThatCannotBeOpened(t *testing.T) {
 	b.open()
 }
 
-// TestNoticesOfChange: an entry of 900400+NN is booked and brings a notice CNN, where NACHA has that code; what the bank writes is read again.
+// TestNoticesOfChange: an entry of 900400+NN is booked and brings a notice CNN, where NACHA has
+// that code; what the bank writes is read again.
 func TestNoticesOfChange(t *testing.T) {
 	b := newBranch(t, Timing{})
 	b.put("vault.ach", vaultFile(t, 1,

@@ -11,7 +11,8 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// Amounts, in minor units, of entries that are returned or bring a notice of change: the last two digits are the code's. (specification 10)
+// Amounts, in minor units, of entries that are returned or bring a notice of change: the last two
+// digits are the code's. (specification 10)
 const (
 	firstReturned = 900_201
 	lastReturned  = 900_299
@@ -25,7 +26,8 @@ const blocking = 10
 // purchase is the description that batches of WEB debits must carry since 20 March 2026.
 const purchase = "PURCHASE"
 
-// parse reads a file whole and holds it against the rules. Its errors name lines and fields, never what stands there.
+// parse reads a file whole and holds it against the rules. Its errors name lines and fields, never
+// what stands there.
 func parse(content []byte) (*ach.File, error) {
 	file, err := ach.NewReader(bytes.NewReader(content)).Read()
 	if err != nil {
@@ -52,7 +54,7 @@ func parse(content []byte) (*ach.File, error) {
 	return &file, nil
 }
 
-// reason tells where a file breaks the format, without the value that does.
+// reason says where a file breaks the format, without the value that does.
 func reason(err error) string {
 	var list base.ErrorList
 	if errors.As(err, &list) && len(list) > 0 {
@@ -90,8 +92,8 @@ func entriesOf(file *ach.File) []Entry {
 	return list
 }
 
-// returnCode returns the code that an entry of amount is returned with, "" where it is not: codes that NACHA does not have, or has for
-// answers to returns only, return nothing.
+// returnCode returns the code that an entry of amount is returned with, "" where it is not: codes
+// that NACHA does not have, or has for answers to returns only, return nothing.
 func returnCode(amount int64) string {
 	if amount < firstReturned || amount > lastReturned {
 		return ""
@@ -103,8 +105,8 @@ func returnCode(amount int64) string {
 	return code
 }
 
-// changeCode returns the code of the notice of change that an entry of amount brings, "" where it brings none: codes that NACHA does not have, or has
-// for refusing notices only, bring nothing.
+// changeCode returns the code of the notice of change that an entry of amount brings, "" where it
+// brings none: codes that NACHA does not have, or has for refusing notices only, bring nothing.
 func changeCode(amount int64) string {
 	if amount < firstNoted || amount > lastNoted {
 		return ""
@@ -116,8 +118,8 @@ func changeCode(amount int64) string {
 	return code
 }
 
-// corrected is what a notice of change says that stands in an entry from now on, made up: the fields of each code. (NACHA Operating Rules, appendix
-// five)
+// corrected is what a notice of change says that stands in an entry from now on, made up: the
+// fields of each code. (NACHA Operating Rules, appendix five)
 func corrected(code string, e *ach.EntryDetail) string {
 	const account, otherKind = "1918171615", 37
 	switch code {

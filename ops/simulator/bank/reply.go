@@ -18,7 +18,8 @@ const maxSequence = 9_999_999
 // modifiers are the file id modifiers of a day, in order.
 const modifiers = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
-// reply is the answer to one file while it is made. The same file, due time and place in the book give the same bytes.
+// reply is the answer to one file while it is made. The same file, due time and place in the book
+// give the same bytes.
 type reply struct {
 	original               *ach.File
 	file                   *ach.File
@@ -29,13 +30,15 @@ type reply struct {
 	noted                  int
 }
 
-// batchOf says which entries share a batch: those of one batch of the original and one receiving bank, answered in the same way.
+// batchOf says which entries share a batch: those of one batch of the original and one receiving
+// bank, answered in the same way.
 type batchOf struct {
 	number           int
 	institution, sec string
 }
 
-// newReply begins an answer: answers and items are how many files and entries the bank has answered before.
+// newReply begins an answer: answers and items are how many files and entries the bank has answered
+// before.
 func newReply(original *ach.File, due time.Time, answers, items int) *reply {
 	header := ach.NewFileHeader()
 	header.ImmediateDestination, header.ImmediateDestinationName = original.Header.ImmediateOrigin, original.Header.ImmediateOriginName
@@ -43,7 +46,8 @@ func newReply(original *ach.File, due time.Time, answers, items int) *reply {
 	header.FileCreationDate, header.FileCreationTime = due.Format("060102"), due.Format("1504")
 	header.FileIDModifier = string(modifiers[answers%len(modifiers)])
 	file := ach.NewFile()
-	if ach.CheckRoutingNumber(header.ImmediateDestination) != nil { // the vault's bank gave it a number of another kind
+	// the vault's bank gave it a number of another kind
+	if ach.CheckRoutingNumber(header.ImmediateDestination) != nil {
 		file.SetValidation(&ach.ValidateOpts{BypassDestinationValidation: true})
 		header.SetValidation(&ach.ValidateOpts{BypassDestinationValidation: true})
 	}
@@ -102,8 +106,8 @@ func (r *reply) create() error {
 	return nil
 }
 
-// add puts an answer to an entry into its batch: from the entry's bank back to the bank that sent it. What kind of answer it is
-// remains to be said.
+// add puts an answer to an entry into its batch: from the entry's bank back to the bank that sent
+// it. What kind of answer it is remains to be said.
 func (r *reply) add(header *ach.BatchHeader, sec string, e *ach.EntryDetail) (*ach.EntryDetail, error) {
 	key := batchOf{number: header.BatchNumber, institution: e.RDFIIdentificationField(), sec: sec}
 	batch := r.batches[key]
@@ -151,7 +155,8 @@ func (r *reply) newBatch(original *ach.BatchHeader, key batchOf) (ach.Batcher, e
 	return batch, nil
 }
 
-// answerCode is the transaction code of the return of an entry, and of a notice of change: x1 of a credit, x6 of a debit.
+// answerCode is the transaction code of the return of an entry, and of a notice of change: x1 of a
+// credit, x6 of a debit.
 func answerCode(e *ach.EntryDetail) int {
 	if e.CreditOrDebit() == "D" {
 		return e.TransactionCode/10*10 + 6
@@ -159,7 +164,8 @@ func answerCode(e *ach.EntryDetail) int {
 	return e.TransactionCode/10*10 + 1
 }
 
-// noteEntry makes answer a notice of change about e, which was booked. (NACHA notification of change, addenda 98)
+// noteEntry makes answer a notice of change about e, which was booked. (NACHA notification of
+// change, addenda 98)
 func noteEntry(answer, e *ach.EntryDetail, code string) {
 	answer.TransactionCode, answer.Amount, answer.DiscretionaryData = answerCode(e), 0, ""
 	addenda := ach.NewAddenda98()
@@ -177,7 +183,8 @@ func returnEntry(answer, e *ach.EntryDetail, code string) {
 	answer.Addenda99, answer.AddendaRecordIndicator = addenda, 1
 }
 
-// acknowledgeEntry makes answer the acknowledgement of e. (NACHA ACK entry: no money, the original's trace number)
+// acknowledgeEntry makes answer the acknowledgement of e. (NACHA ACK entry: no money, the
+// original's trace number)
 func acknowledgeEntry(answer, e *ach.EntryDetail) {
 	answer.TransactionCode = e.TransactionCode/10*10 + 4 // x4: zero-dollar credit
 	answer.Amount, answer.DiscretionaryData = 0, ""
@@ -196,8 +203,8 @@ func (r *reply) write(w io.Writer) error {
 	return nil
 }
 
-// writeAnswer writes a file that readers see whole or not at all. One that is there under that name is the same answer, written before
-// a crash, and stays.
+// writeAnswer writes a file that readers see whole or not at all. One that is there under that name
+// is the same answer, written before a crash, and stays.
 func writeAnswer(path string, write func(io.Writer) error) error {
 	f, err := durable.Begin(path, durable.Private)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package book keeps a simulator's memory: a file of one JSON object a line, only ever appended to, made durable before anything is
-// said on its strength, and read back at the start.
+// Package book keeps a simulator's memory: a file of one JSON object a line, only ever appended to,
+// made durable before anything is said on its strength, and read back at the start.
 package book
 
 import (
@@ -23,9 +23,9 @@ type Book struct {
 	noSync bool
 }
 
-// Open opens or creates the book at path, takes its lock and gives every whole line to apply, in order. A last line without a newline
-// was never acted on: a crash cut it short, and it is removed. noSync leaves out the fsyncs, for simulations in which processes die and
-// machines do not.
+// Open opens or creates the book at path, takes its lock and gives every whole line to apply, in
+// order. A last line without a newline was never acted on: a crash cut it short, and it is removed.
+// noSync leaves out the fsyncs, for simulations in which processes die and machines do not.
 func Open(path string, noSync bool, apply func(line []byte) error) (*Book, error) {
 	f, err := durable.OpenFile(path)
 	if err != nil {
@@ -76,7 +76,8 @@ func readLines(r io.Reader, apply func([]byte) error) (whole int64, err error) {
 	}
 }
 
-// Append writes whole lines and makes them durable. After an error nothing is known of them: the book must be opened again.
+// Append writes whole lines and makes them durable. After an error nothing is known of them: the
+// book must be opened again.
 func (b *Book) Append(lines []byte) error {
 	if _, err := b.file.Write(lines); err != nil {
 		return fmt.Errorf("write book: %w", err)
@@ -93,7 +94,8 @@ func (b *Book) Append(lines []byte) error {
 // Close closes the file and so releases its lock.
 func (b *Book) Close() error { return b.file.Close() }
 
-// Read gives every whole line of the book at path to apply, without locking or changing it; a simulator may be writing to it.
+// Read gives every whole line of the book at path to apply, without locking or changing it; a
+// simulator may be writing to it.
 func Read(path string, apply func(line []byte) error) error {
 	f, err := os.Open(path)
 	if err != nil {

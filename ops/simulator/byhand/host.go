@@ -1,7 +1,7 @@
-// Package byhand is an acquirer's host for tests whose bytes are written by hand after the public tables of ISO
-// 8583:1987: two bytes of length, the message type, the bitmaps in hex, and fields in ASCII. It shares no code with
-// the vault's packing nor with the simulator's, so that neither is the only judge of what the vault writes and of
-// what it makes of an answer.
+// Package byhand is an acquirer's host for tests whose bytes are written by hand after the public
+// tables of ISO 8583:1987: two bytes of length, the message type, the bitmaps in hex, and fields in
+// ASCII. It shares no code with the vault's packing nor with the simulator's, so that neither is
+// the only judge of what the vault writes and of what it makes of an answer.
 package byhand
 
 import (
@@ -25,7 +25,8 @@ type Message struct {
 	RRN      string // field 37
 	Terminal string // field 41
 	Original string // field 90
-	Times    int    // how often this terminal has sent this trace number in a message of this class, from 1
+	// how often this terminal has sent this trace number in a message of this class, from 1
+	Times int
 }
 
 // Answer is what the host says to a message.
@@ -47,8 +48,8 @@ type Host struct {
 	conns map[net.Conn]bool
 }
 
-// Listen begins a host on a free port of loopback. answer is called for one message at a time, in the order in which
-// they come. Close ends it.
+// Listen begins a host on a free port of loopback. answer is called for one message at a time, in
+// the order in which they come. Close ends it.
 func Listen(answer func(Message) Answer) (*Host, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -155,8 +156,8 @@ func (h *Host) reply(mti string, fields map[int]string) string {
 	return write(mti[:2]+string(mti[2]+1)+"0", out)
 }
 
-// lengths are those of the fields of fixed length; those of variable length have a number of digits of length, as a
-// negative number. (ISO 8583:1987, table of data elements)
+// lengths are those of the fields of fixed length; those of variable length have a number of digits
+// of length, as a negative number. (ISO 8583:1987, table of data elements)
 var lengths = map[int]int{
 	2: -2, 3: 6, 4: 12, 7: 10, 11: 6, 12: 6, 13: 4, 14: 4, 22: 3, 25: 2, 37: 12, 38: 6, 39: 2, 41: 8, 42: 15, 43: 40,
 	48: -3, 49: 3, 60: -3, 66: 1, 70: 3, 74: 10, 75: 10, 76: 10, 77: 10, 86: 16, 87: 16, 88: 16, 89: 16, 90: 42, 97: 17,

@@ -9,25 +9,30 @@ import (
 const (
 	lineTransaction = "transaction" // a 0100, 0200 or 0220 taken
 	lineRepeat      = "repeat"      // the same request again: answered as before, booked nothing
-	lineConflict    = "conflict"    // another request under a trace that was taken: declined, booked nothing
-	lineReversal    = "reversal"    // a 0420 or 0421 taken
-	lineTotals      = "totals"      // a 0500 compared
-	lineLost        = "lost"        // a message that the adversary lost: it counts as come, and as nothing else
+	// another request under a trace that was taken: declined, booked nothing
+	lineConflict = "conflict"
+	lineReversal = "reversal" // a 0420 or 0421 taken
+	lineTotals   = "totals"   // a 0500 compared
+	// a message that the adversary lost: it counts as come, and as nothing else
+	lineLost = "lost"
 )
 
-// line is one line of the book. It never holds a whole account number, an expiry or a security code.
+// line is one line of the book. It never holds a whole account number, an expiry or a security
+// code.
 type line struct {
 	Kind        string       `json:"kind"`
 	At          string       `json:"at"` // RFC 3339, UTC
 	Transaction *Transaction `json:"transaction,omitempty"`
-	Asked       *Key         `json:"asked,omitempty"`    // the message itself, where it is not a new transaction
-	Original    *Key         `json:"original,omitempty"` // of a reversal
-	Undone      bool         `json:"undone,omitempty"`   // the reversal undid an approved transaction
-	Totals      *Total       `json:"totals,omitempty"`
-	Agreed      bool         `json:"agreed,omitempty"`
+	// the message itself, where it is not a new transaction
+	Asked    *Key `json:"asked,omitempty"`
+	Original *Key `json:"original,omitempty"` // of a reversal
+	// the reversal undid an approved transaction
+	Undone bool   `json:"undone,omitempty"`
+	Totals *Total `json:"totals,omitempty"`
+	Agreed bool   `json:"agreed,omitempty"`
 }
 
-// asked returns the key of the message that the line tells of.
+// asked returns the key of the message that the line reports.
 func (l line) asked() Key {
 	switch {
 	case l.Transaction != nil:
@@ -53,7 +58,8 @@ type account struct {
 	conflicts int
 }
 
-// reference is how a later message names an earlier one: its terminal, and of field 90 the type, the trace number and the time.
+// reference is how a later message names an earlier one: its terminal, and of field 90 the type,
+// the trace number and the time.
 type reference struct{ Terminal, Type, STAN, Sent string }
 
 func (k Key) reference() reference {
@@ -128,8 +134,8 @@ func (a *account) move(t *Transaction, amount int64) {
 	}
 }
 
-// judge returns the answer to a new request: asked names its original by reference, ruled is what the amount's rule says of it. The
-// original, where there is one, is written into asked.
+// judge returns the answer to a new request: asked names its original by reference, ruled is what
+// the amount's rule says of it. The original, where there is one, is written into asked.
 func (a *account) judge(asked *Transaction, of *reference, ruled string) string {
 	if a.cancelled[asked.Key] {
 		return codeInvalid

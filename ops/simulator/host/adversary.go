@@ -21,34 +21,38 @@ const (
 	DropAnswer  Mishap = "drop-answer"  // taken and never answered
 	Duplicate   Mishap = "duplicate"    // answered twice
 	Late        Mishap = "late"         // answered after Config.LateAfter
-	OutOfOrder  Mishap = "out-of-order" // answered after the next answer, or after a moment where none follows
+	// answered after the next answer, or after a moment where none follows
+	OutOfOrder  Mishap = "out-of-order"
 	HalfMessage Mishap = "half-message" // half of the answer, and then the connection is closed
 	HangUp      Mishap = "close"        // taken, and then the connection is closed
-	Slow        Mishap = "slow"         // answered a few bytes at a time, holding up the answers behind it
-	Crash       Mishap = "crash"        // taken and on disk, and then the host is gone
+	// answered a few bytes at a time, holding up the answers behind it
+	Slow  Mishap = "slow"
+	Crash Mishap = "crash" // taken and on disk, and then the host is gone
 )
 
 // mishaps in the order in which a decision goes through them.
 var mishaps = [...]Mishap{DropRequest, DropAnswer, Duplicate, Late, OutOfOrder, HalfMessage, HangUp, Slow, Crash,
 	Inoperative, Malfunction, AlreadyThere, OtherApproval, Unlisted}
 
-// DefaultRates is how often each mishap happens unless told otherwise: to a fifth of all messages in all.
+// DefaultRates is how often each mishap happens unless told otherwise: to a fifth of all messages
+// in all.
 func DefaultRates() map[Mishap]float64 {
 	return map[Mishap]float64{
 		DropRequest: 0.03, DropAnswer: 0.03, Duplicate: 0.03, Late: 0.02, OutOfOrder: 0.03, HalfMessage: 0.02, HangUp: 0.02, Slow: 0.015, Crash: 0.005,
 	}
 }
 
-// Adversary makes a host misbehave, as its seed decides. A decision hangs on the seed, on what the message is (its type with repeats
-// counted to their first, terminal, trace number, time and reference) and on how many times it has come, before a restart too, for the
-// book tells; not on when it comes nor on what comes between. So the same messages meet the same mishaps in every
-// run, in whatever order concurrent ones arrive, and a repeated message gets through in the end.
+// Adversary makes a host misbehave, as its seed decides. A decision hangs on the seed, on what the
+// message is (its type with repeats counted to their first, terminal, trace number, time and
+// reference) and on how many times it has come, before a restart too, for the book tells; not on
+// when it comes nor on what comes between. So the same messages meet the same mishaps in every run,
+// in whatever order concurrent ones arrive, and a repeated message gets through in the end.
 type Adversary struct {
 	Seed  uint64
 	Rates map[Mishap]float64 // of all messages, 0 to 1 each and in all; nil: DefaultRates
 }
 
-// Check tells what is wrong with the rates.
+// Check says what is wrong with the rates.
 func (a Adversary) Check() error {
 	sum := 0.0
 	for _, m := range slices.Sorted(maps.Keys(a.Rates)) {
@@ -66,7 +70,8 @@ func (a Adversary) Check() error {
 	return nil
 }
 
-// ParseRates reads "drop-answer=0.1,crash=0": the default rates with those named replaced; "none" first sets all others to 0.
+// ParseRates reads "drop-answer=0.1,crash=0": the default rates with those named replaced; "none"
+// first sets all others to 0.
 func ParseRates(text string) (map[Mishap]float64, error) {
 	rates := DefaultRates()
 	for item := range strings.SplitSeq(text, ",") {

@@ -197,7 +197,8 @@ func TestOutOfOrder(t *testing.T) {
 	})
 }
 
-// What was booked before a crash stands after it, and a request that comes again is answered in the end.
+// What was booked before a crash stands after it, and a request that comes again is answered in the
+// end.
 func TestCrashAndRestart(t *testing.T) {
 	cfg := Config{Listen: "127.0.0.1:0", Book: filepath.Join(t.TempDir(), "book"), Adversary: &Adversary{Seed: 7, Rates: map[Mishap]float64{Crash: 0.5}}}
 	h, err := Start(cfg)
@@ -235,7 +236,8 @@ func TestCrashAndRestart(t *testing.T) {
 	<-ended
 }
 
-// An asker that repeats until it is answered gets through a host that misbehaves with half of all messages.
+// An asker that repeats until it is answered gets through a host that misbehaves with half of all
+// messages.
 func TestAdvicesGetThrough(t *testing.T) {
 	story := func() (told string) {
 		synctest.Test(t, func(t *testing.T) {

@@ -15,8 +15,9 @@ import (
 // maxMessage bounds a message in bytes; the longest of the dialect has under 500.
 const maxMessage = 2048
 
-// newDialect returns the host's own reading of the dialect: ISO 8583:1987, ASCII, hex bitmaps, lengths of two bytes. It is written
-// apart from the vault's on purpose, as a host's would be, so that a slip in one of them shows.
+// newDialect returns the host's own reading of the dialect: ISO 8583:1987, ASCII, hex bitmaps,
+// lengths of two bytes. It is written apart from the vault's on purpose, as a host's would be, so
+// that a slip in one of them shows.
 func newDialect() *iso8583.MessageSpec {
 	fields := map[int]field.Field{
 		1:  field.NewBitmap(field.NewSpec(8, "bitmap", encoding.BytesToASCIIHex, prefix.Hex.Fixed)),
@@ -33,7 +34,8 @@ func newDialect() *iso8583.MessageSpec {
 	return &iso8583.MessageSpec{Name: "simulator", Fields: fields}
 }
 
-// readMessage reads one message. Errors of reading end the connection; fields that cannot be understood leave m nil.
+// readMessage reads one message. Errors of reading end the connection; fields that cannot be
+// understood leave m nil.
 func readMessage(r io.Reader, spec *iso8583.MessageSpec) (m *iso8583.Message, err error) {
 	var header [2]byte
 	if _, err := io.ReadFull(r, header[:]); err != nil {
@@ -90,5 +92,6 @@ func answer(m *iso8583.Message, mti string, fields map[int]string) ([]byte, erro
 	if err != nil {
 		return nil, fmt.Errorf("pack %s: %w", mti, err)
 	}
-	return append(binary.BigEndian.AppendUint16(nil, uint16(len(packed))), packed...), nil // an answer is under maxMessage
+	// an answer is under maxMessage
+	return append(binary.BigEndian.AppendUint16(nil, uint16(len(packed))), packed...), nil
 }

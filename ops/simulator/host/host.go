@@ -1,9 +1,11 @@
-// Package host is an acquirer host for tests, demonstrations and training: ISO 8583 over TCP, a book of its own that survives a crash,
-// amounts that make it decline, fall silent, answer late or hang up (specification 10), and an adversary that makes it misbehave by seed.
+// Package host is an acquirer host for tests, demonstrations and training: ISO 8583 over TCP, a
+// book of its own that survives a crash, amounts that make it decline, fall silent, answer late or
+// hang up (specification 10), and an adversary that makes it misbehave by seed.
 //
-// It takes sales (0200), authorisations (0100) and their captures (0220, 0221), refunds (0200, processing 20), the reversal of each (0420,
-// 0421), and compares totals (0500). What it approves it has taken, answered or not: only a reversal undoes it. So its book tells whether
-// a vault has charged or paid anybody twice or lost what it acknowledged.
+// It takes sales (0200), authorisations (0100) and their captures (0220, 0221), refunds (0200,
+// processing 20), the reversal of each (0420, 0421), and compares totals (0500). What it approves
+// it has taken, answered or not: only a reversal undoes it. So its book reports whether a vault has
+// charged or paid anybody twice or lost what it acknowledged.
 package host
 
 import (
@@ -19,22 +21,26 @@ import (
 	"github.com/moov-io/iso8583"
 )
 
-// DefaultLateAfter is when the amount 900101 is answered, unless told otherwise: later than a vault waits by default.
+// DefaultLateAfter is when the amount 900101 is answered, unless told otherwise: later than a vault
+// waits by default.
 const DefaultLateAfter = 25 * time.Second
 
 // Config says where the host listens and how it behaves.
 type Config struct {
-	Listen      string           // host:port, port 0 for any; empty: nowhere, connections are given to ServeConn
-	TLS         *tls.Config      // for the listener; nil: plain TCP
-	Book        string           // file, made if it is not there
-	NoSync      bool             // leave out the book's fsyncs: for simulations, in which processes die and machines do not
+	// host:port, port 0 for any; empty: nowhere, connections are given to ServeConn
+	Listen string
+	TLS    *tls.Config // for the listener; nil: plain TCP
+	Book   string      // file, made if it is not there
+	// leave out the book's fsyncs: for simulations, in which processes die and machines do not
+	NoSync      bool
 	AnswerDelay time.Duration    // before every answer
 	LateAfter   time.Duration    // before the answer to the amount 900101; 0: DefaultLateAfter
 	Totals      Form             // of answers to a 0500; "": FormWhole
 	Adversary   *Adversary       // nil: only amounts misbehave
 	Now         func() time.Time // what the book is dated with; nil: time.Now
-	// AfterFunc runs f when d has passed; nil: time.AfterFunc. Deadlines of connections are the net package's and always on its clock,
-	// which in a testing/synctest bubble is the bubble's, over net.Pipe.
+	// AfterFunc runs f when d has passed; nil: time.AfterFunc. Deadlines of connections are the net
+	// package's and always on its clock, which in a testing/synctest bubble is the bubble's, over
+	// net.Pipe.
 	AfterFunc func(d time.Duration, f func())
 	Logger    *slog.Logger // nil: nothing is logged
 }
@@ -126,7 +132,8 @@ func (h *Host) Addr() string {
 // Statement returns what the book tells now.
 func (h *Host) Statement() Statement { return h.writer.statement() }
 
-// Run serves until ctx ends, the book cannot be written, or the adversary has the host crash (ErrCrash), and then stops.
+// Run serves until ctx ends, the book cannot be written, or the adversary has the host crash
+// (ErrCrash), and then stops.
 func (h *Host) Run(ctx context.Context) error {
 	var failure error
 	select {
@@ -137,7 +144,8 @@ func (h *Host) Run(ctx context.Context) error {
 	return errors.Join(failure, h.Close())
 }
 
-// Close stops listening, hangs up on everyone and closes the book when all that was taken is on disk. Closing twice is allowed.
+// Close stops listening, hangs up on everyone and closes the book when all that was taken is on
+// disk. Closing twice is allowed.
 func (h *Host) Close() error {
 	var err error
 	h.stop.Do(func() {
@@ -180,8 +188,8 @@ func (h *Host) accept() {
 	}
 }
 
-// ServeConn serves one connection until it ends, and closes it. The host's clock is the connection's: over net.Pipe it runs in a
-// testing/synctest bubble.
+// ServeConn serves one connection until it ends, and closes it. The host's clock is the
+// connection's: over net.Pipe it runs in a testing/synctest bubble.
 func (h *Host) ServeConn(conn net.Conn) {
 	s := newSession(h, conn)
 	h.mu.Lock()

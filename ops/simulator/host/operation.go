@@ -55,7 +55,8 @@ func (s *session) bookRequest(a *account, asked Transaction, of *reference, rule
 	return line{Kind: lineTransaction, At: s.now(), Transaction: &asked}, asked
 }
 
-// takeReversal books a 0420 or 0421. A request that is not in the book is remembered as reversed: should it come later, it is declined.
+// takeReversal books a 0420 or 0421. A request that is not in the book is remembered as reversed:
+// should it come later, it is declined.
 func (s *session) takeReversal(m *iso8583.Message, key Key, how Mishap) bool {
 	original, ok := readReversed(m)
 	amount, amountOK := number(text(m, 4))
@@ -80,7 +81,8 @@ func (s *session) takeReversal(m *iso8583.Message, key Key, how Mishap) bool {
 	})
 }
 
-// takeTotals compares a 0500 with the book: what stands of acceptor, batch and currency, debits and credits, in number and amount.
+// takeTotals compares a 0500 with the book: what stands of acceptor, batch and currency, debits and
+// credits, in number and amount.
 func (s *session) takeTotals(m *iso8583.Message, key Key, how Mishap) bool {
 	debits, credits, ok := readStanding(m)
 	if !ok {
@@ -103,7 +105,8 @@ func (s *session) takeTotals(m *iso8583.Message, key Key, how Mishap) bool {
 	})
 }
 
-// totalFields returns the host's own figures, and whether those that stand are the asker's. (fields 66, 74 to 77, 86 to 89, 97)
+// totalFields returns the host's own figures, and whether those that stand are the asker's. (fields
+// 66, 74 to 77, 86 to 89, 97)
 func totalFields(t Total, agreed bool) map[int]string {
 	fields := map[int]string{39: codeOutOfBalance, 66: "2", 97: netAmount(t.Standing, t.CreditsStanding)}
 	if agreed {
@@ -116,13 +119,15 @@ func totalFields(t Total, agreed bool) map[int]string {
 	return fields
 }
 
-// Where a 0500 and its answer hold the numbers and sums of credits, credits reversed, debits and debits reversed.
+// Where a 0500 and its answer hold the numbers and sums of credits, credits reversed, debits and
+// debits reversed.
 var (
 	countFields = [4]int{74, 75, 76, 77}
 	sumFields   = [4]int{86, 87, 88, 89}
 )
 
-// netAmount returns field 97: D when debits outweigh credits or are as many, else C, and the difference.
+// netAmount returns field 97: D when debits outweigh credits or are as many, else C, and the
+// difference.
 func netAmount(debits, credits Count) string {
 	if credits.Amount > debits.Amount {
 		return fmt.Sprintf("C%016d", credits.Amount-debits.Amount)

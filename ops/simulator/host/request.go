@@ -17,8 +17,8 @@ func ownKey(m *iso8583.Message, mti string) Key {
 	return Key{Type: mti, Terminal: trimmed(m, 41), STAN: text(m, 11), Sent: text(m, 7), RRN: text(m, 37)}
 }
 
-// readRequest reads what the book keeps of a 0100, 0200 or 0220, and the original that it names, if any; the number goes no further
-// than its mask.
+// readRequest reads what the book keeps of a 0100, 0200 or 0220, and the original that it names, if
+// any; the number goes no further than its mask.
 func readRequest(m *iso8583.Message, key Key) (t Transaction, of *reference, ok bool) {
 	amount, ok := number(text(m, 4))
 	t = Transaction{Key: key, Kind: kindOf(key.Type, text(m, 3)), Acceptor: trimmed(m, 42), Batch: text(m, 60), Amount: amount, Currency: text(m, 49)}
@@ -44,7 +44,8 @@ func readRequest(m *iso8583.Message, key Key) (t Transaction, of *reference, ok 
 	return t, nil, false
 }
 
-// kindOf returns what a message type and a processing code ask for, "" where that is nothing. (field 3: 00 purchase, 20 credit)
+// kindOf returns what a message type and a processing code ask for, "" where that is nothing.
+// (field 3: 00 purchase, 20 credit)
 func kindOf(mti, processing string) Kind {
 	if len(processing) != 6 {
 		return ""
@@ -70,8 +71,8 @@ func mask(pan string) (string, bool) {
 	return envelope.MaskCard([]byte(pan)), true
 }
 
-// readReference reads field 90: the type, the trace number and the time of an earlier message of the same terminal. It returns nil
-// where the field is not there or not of its form.
+// readReference reads field 90: the type, the trace number and the time of an earlier message of
+// the same terminal. It returns nil where the field is not there or not of its form.
 func readReference(m *iso8583.Message) *reference {
 	elements := text(m, 90)
 	if len(elements) != 42 || !allDigits(elements) {
@@ -80,7 +81,8 @@ func readReference(m *iso8583.Message) *reference {
 	return &reference{Terminal: trimmed(m, 41), Type: elements[:4], STAN: elements[4:10], Sent: elements[10:20]}
 }
 
-// readReversed reads which request a reversal is of: field 90, and field 37, which is the original's.
+// readReversed reads which request a reversal is of: field 90, and field 37, which is the
+// original's.
 func readReversed(m *iso8583.Message) (Key, bool) {
 	of := readReference(m)
 	if of == nil {
@@ -91,7 +93,8 @@ func readReversed(m *iso8583.Message) (Key, bool) {
 	return k, known && k.Terminal != "" && k.RRN != ""
 }
 
-// readStanding reads debits and credits of a 0500, each less its reversals; the net amount must be the one that they make.
+// readStanding reads debits and credits of a 0500, each less its reversals; the net amount must be
+// the one that they make.
 func readStanding(m *iso8583.Message) (debits, credits Count, ok bool) {
 	var c [4]Count
 	for i := range c {

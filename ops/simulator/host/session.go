@@ -12,15 +12,19 @@ import (
 
 // Limits and delays of one connection.
 const (
-	maxQueued     = 4096                   // answers that wait for the asker to read; beyond it they are dropped, as by a full line
-	writeDeadline = 10 * time.Second       // for the asker to read
-	lingerTime    = 2 * time.Second        // for the asker to close its side after the host has hung up
-	reorderAfter  = 200 * time.Millisecond // when an answer that waits for another goes out without it
-	slowPieces    = 4                      // of a slow answer
-	slowPause     = 50 * time.Millisecond  // between them
+	// answers that wait for the asker to read; beyond it they are dropped, as by a full line
+	maxQueued     = 4096
+	writeDeadline = 10 * time.Second // for the asker to read
+	// for the asker to close its side after the host has hung up
+	lingerTime = 2 * time.Second
+	// when an answer that waits for another goes out without it
+	reorderAfter = 200 * time.Millisecond
+	slowPieces   = 4                     // of a slow answer
+	slowPause    = 50 * time.Millisecond // between them
 )
 
-// session is one connection. Requests are taken as they come and answered when they are booked, in any order.
+// session is one connection. Requests are taken as they come and answered when they are booked, in
+// any order.
 type session struct {
 	host    *Host
 	conn    net.Conn
@@ -118,8 +122,8 @@ func (s *session) putSlowly(w *bufio.Writer, message []byte) error {
 	return nil
 }
 
-// hangUp sends what was answered before, and then the end of the stream. What comes meanwhile is read and not taken, so that the
-// kernel does not reset the connection over answers on their way.
+// hangUp sends what was answered before, and then the end of the stream. What comes meanwhile is
+// read and not taken, so that the kernel does not reset the connection over answers on their way.
 func (s *session) hangUp(w *bufio.Writer) {
 	s.leaving.Store(true)
 	_ = w.Flush()

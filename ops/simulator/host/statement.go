@@ -8,19 +8,23 @@ import (
 
 // Statement is what a book tells.
 type Statement struct {
-	Sales        int           `json:"sales"` // different ones taken, as are holds, captures and refunds
-	Holds        int           `json:"holds"`
-	Captures     int           `json:"captures"`
-	Refunds      int           `json:"refunds"`
-	Approved     int           `json:"approved"`  // of all these
-	Declined     int           `json:"declined"`  // or answered with another code that does not approve
-	Reversed     int           `json:"reversed"`  // approved and then reversed
-	Charged      int           `json:"charged"`   // sales and captures approved and not reversed
-	Credited     int           `json:"credited"`  // refunds approved and not reversed
-	Reversals    int           `json:"reversals"` // messages, repeats among them
-	Repeats      int           `json:"repeats"`   // requests that came again under the same key
-	Conflicts    int           `json:"conflicts"` // other requests under a key that was taken: there must be none
-	Doubled      []string      `json:"doubled"`   // retrieval reference numbers that are charged, or credited, more than once: there must be none
+	// different ones taken, as are holds, captures and refunds
+	Sales    int `json:"sales"`
+	Holds    int `json:"holds"`
+	Captures int `json:"captures"`
+	Refunds  int `json:"refunds"`
+	Approved int `json:"approved"` // of all these
+	// or answered with another code that does not approve
+	Declined  int `json:"declined"`
+	Reversed  int `json:"reversed"`  // approved and then reversed
+	Charged   int `json:"charged"`   // sales and captures approved and not reversed
+	Credited  int `json:"credited"`  // refunds approved and not reversed
+	Reversals int `json:"reversals"` // messages, repeats among them
+	Repeats   int `json:"repeats"`   // requests that came again under the same key
+	// other requests under a key that was taken: there must be none
+	Conflicts int `json:"conflicts"`
+	// retrieval reference numbers that are charged, or credited, more than once: there must be none
+	Doubled      []string      `json:"doubled"`
 	Totals       []Total       `json:"totals"`
 	Transactions []Transaction `json:"transactions"` // in the order taken
 }

@@ -11,12 +11,14 @@ type Form string
 
 // The forms.
 const (
-	FormWhole    Form = "whole"               // response code, settlement code, and the host's own totals; the default
+	// response code, settlement code, and the host's own totals; the default
+	FormWhole    Form = "whole"
 	FormCode     Form = "settlement-code"     // field 66 alone: no response code, no totals
 	FormAnswer   Form = "response-code"       // field 39 alone: 00 or 95
 	FormCurrency Form = "settlement-currency" // whole, but field 50 in place of 49, and no 60
-	FormRefused  Form = "unsupported"         // refused with code 40: the host does not compare totals
-	FormSilent   Form = "silent"              // not answered at all
+	// refused with code 40: the host does not compare totals
+	FormRefused Form = "unsupported"
+	FormSilent  Form = "silent" // not answered at all
 )
 
 // forms lists them all.
@@ -31,7 +33,7 @@ func Forms() string {
 	return strings.Join(names, ", ")
 }
 
-// Check tells whether there is such a form; "" is FormWhole.
+// Check reports whether there is such a form; "" is FormWhole.
 func (f Form) Check() error {
 	if f != "" && !slices.Contains(forms, f) {
 		return fmt.Errorf("there is no form %q of an answer to a 0500; they are %s", f, Forms())
@@ -42,7 +44,8 @@ func (f Form) Check() error {
 // codeUnsupported is what a host says of a message that it does not know.
 const codeUnsupported = "40"
 
-// fields are those of the answer; one that is empty is left out of it. asked is the currency that was asked for.
+// fields are those of the answer; one that is empty is left out of it. asked is the currency that
+// was asked for.
 func (f Form) fields(ours Total, agreed bool, asked string) map[int]string {
 	whole := totalFields(ours, agreed)
 	switch f {

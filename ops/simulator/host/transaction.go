@@ -15,7 +15,8 @@ const (
 
 // Key names a request as its terminal does, for ever.
 type Key struct {
-	Type     string `json:"type"` // message type, of a repeat its first one's: 0100, 0200, 0220, 0420
+	// message type, of a repeat its first one's: 0100, 0200, 0220, 0420
+	Type     string `json:"type"`
 	Terminal string `json:"terminal"`
 	STAN     string `json:"stan"`
 	Sent     string `json:"sent"` // field 7, MMDDhhmmss
@@ -27,36 +28,42 @@ type Transaction struct {
 	Key
 	Kind     Kind   `json:"kind"`
 	Acceptor string `json:"acceptor"`
-	Batch    string `json:"batch"`    // six digits; empty of a hold
-	Amount   int64  `json:"amount"`   // minor units: what is charged, held or credited where it stands
+	Batch    string `json:"batch"` // six digits; empty of a hold
+	// minor units: what is charged, held or credited where it stands
+	Amount   int64  `json:"amount"`
 	Currency string `json:"currency"` // ISO 4217 number
-	Masked   string `json:"masked"`   // a capture's and a refund's is the original's; empty where the original is unknown
+	// a capture's and a refund's is the original's; empty where the original is unknown
+	Masked   string `json:"masked"`
 	Answer   string `json:"answer"`
 	Approval string `json:"approval,omitempty"`
-	Asked    int64  `json:"asked,omitempty"`    // what was asked for, where only Amount was approved
-	Original *Key   `json:"original,omitempty"` // of a capture its hold, of a refund its sale, capture or hold
-	Captured int64  `json:"captured"`           // of a hold: what captures that stand have taken of it
-	Refunded int64  `json:"refunded"`           // what refunds that stand and name it have given back of it
-	Reversed bool   `json:"reversed"`
-	Repeats  int    `json:"repeats"` // how often the same request came again
+	// what was asked for, where only Amount was approved
+	Asked int64 `json:"asked,omitempty"`
+	// of a capture its hold, of a refund its sale, capture or hold
+	Original *Key `json:"original,omitempty"`
+	// of a hold: what captures that stand have taken of it
+	Captured int64 `json:"captured"`
+	// what refunds that stand and name it have given back of it
+	Refunded int64 `json:"refunded"`
+	Reversed bool  `json:"reversed"`
+	Repeats  int   `json:"repeats"` // how often the same request came again
 }
 
-// standing tells whether the transaction was approved and not reversed.
+// standing reports whether the transaction was approved and not reversed.
 func (t *Transaction) standing() bool { return approves(t.Answer) && !t.Reversed }
 
 // asked returns the amount that the request named.
 func (t *Transaction) asked() int64 { return cmp.Or(t.Asked, t.Amount) }
 
-// charged tells whether the cardholder pays for the transaction.
+// charged reports whether the cardholder pays for the transaction.
 func (t *Transaction) charged() bool {
 	return t.standing() && (t.Kind == KindSale || t.Kind == KindCapture)
 }
 
-// credited tells whether the cardholder is paid by the transaction.
+// credited reports whether the cardholder is paid by the transaction.
 func (t *Transaction) credited() bool { return t.standing() && t.Kind == KindRefund }
 
-// left returns how much more a later request of that kind may take of the transaction: a capture of what is held, a refund of what was
-// charged, which of a hold is what was captured.
+// left returns how much more a later request of that kind may take of the transaction: a capture of
+// what is held, a refund of what was charged, which of a hold is what was captured.
 func (t *Transaction) left(kind Kind) int64 {
 	switch {
 	case kind == KindCapture:
@@ -67,7 +74,7 @@ func (t *Transaction) left(kind Kind) int64 {
 	return t.Amount - t.Refunded
 }
 
-// sameAs tells whether two requests under one key are one.
+// sameAs reports whether two requests under one key are one.
 func (t *Transaction) sameAs(other *Transaction) bool {
 	return t.Kind == other.Kind && t.Acceptor == other.Acceptor && t.Batch == other.Batch && t.asked() == other.asked() && t.Currency == other.Currency
 }
@@ -83,9 +90,9 @@ func (c *Count) add(amount int64) {
 	c.Amount += amount
 }
 
-// Total is one acceptor's batch in one currency. Debits are all approved sales and captures, Reversed those of them that were undone,
-// Standing the difference; Credits, CreditsReversed and CreditsStanding are the same of refunds. What will be paid out is Standing
-// less CreditsStanding.
+// Total is one acceptor's batch in one currency. Debits are all approved sales and captures,
+// Reversed those of them that were undone, Standing the difference; Credits, CreditsReversed and
+// CreditsStanding are the same of refunds. What will be paid out is Standing less CreditsStanding.
 type Total struct {
 	Acceptor        string `json:"acceptor"`
 	Batch           string `json:"batch"`

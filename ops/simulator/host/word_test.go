@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Approvals other than 00 are booked as approvals are, and taken back by a reversal. (ISO 8583:1987 field 39)
+// Approvals other than 00 are booked as approvals are, and taken back by a reversal. (ISO 8583:1987
+// field 39)
 func TestOtherApprovalsAreBooked(t *testing.T) {
 	for amount, code := range map[int64]string{900_008: "08", 900_010: "10", 900_011: "11", 900_016: "16", 900_085: "85"} {
 		h := start(t, filepath.Join(t.TempDir(), "book"))
@@ -30,7 +31,8 @@ func TestOtherApprovalsAreBooked(t *testing.T) {
 	}
 }
 
-// Half of a sale is approved, charged and named in the answer; its reversal names what was asked for.
+// Half of a sale is approved, charged and named in the answer; its reversal names what was asked
+// for.
 func TestApprovedForHalf(t *testing.T) {
 	h := start(t, filepath.Join(t.TempDir(), "book"))
 	a := dial(t, h)
@@ -47,7 +49,8 @@ func TestApprovedForHalf(t *testing.T) {
 	}
 }
 
-// The first try of such an advice is taken and not answered; its repeats are answered with 94, and nothing is booked twice, after a restart too.
+// The first try of such an advice is taken and not answered; its repeats are answered with 94, and
+// nothing is booked twice, after a restart too.
 func TestAdviceOf94(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "book")
 	h := start(t, path)

@@ -9,8 +9,8 @@ import (
 	"nightdrop/ops/simulator/book"
 )
 
-// ErrCrash is returned when the host has crashed because its adversary says so: what was booked is on disk and not answered. It may be
-// started again on its book.
+// ErrCrash is returned when the host has crashed because its adversary says so: what was booked is
+// on disk and not answered. It may be started again on its book.
 var ErrCrash = errors.New("the host has crashed as its adversary decided; start it again on its book")
 
 // maxGroup bounds how many operations share one fsync.
@@ -26,8 +26,8 @@ type writer struct {
 	account *account
 }
 
-// task is one operation: decide looks at the account and returns the line to book; done runs once that line is on disk, unless the
-// host crashes just then.
+// task is one operation: decide looks at the account and returns the line to book; done runs once
+// that line is on disk, unless the host crashes just then.
 type task struct {
 	decide func(*account) line
 	done   func()
@@ -54,8 +54,8 @@ func ReadBook(path string) (Statement, error) {
 	return a.statement(), nil
 }
 
-// run takes tasks until the channel is closed. Those that wait are decided in order, written together, made durable by one fsync,
-// and then done.
+// run takes tasks until the channel is closed. Those that wait are decided in order, written
+// together, made durable by one fsync, and then done.
 func (w *writer) run() {
 	for first := range w.tasks {
 		group := w.gather(first)
@@ -72,7 +72,8 @@ func (w *writer) run() {
 			w.failed <- err
 			return
 		}
-		// A crash here means: booked and not answered. The asker does not know, and reverses or repeats.
+		// A crash here means: booked and not answered. The asker does not know, and reverses or
+		// repeats.
 		for _, t := range group {
 			t.done()
 		}

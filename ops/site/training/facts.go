@@ -90,7 +90,8 @@ type account struct {
 	content string
 }
 
-// accounts are test numbers of the card schemes, and a bank account in the form of the ABA's routing numbers that no bank has.
+// accounts are test numbers of the card schemes, and a bank account in the form of the ABA's
+// routing numbers that no bank has.
 func (t *training) accounts() (all []account) {
 	expiry := time.Now().AddDate(5, 0, 0).Format("2006-01")
 	for _, a := range []account{

@@ -1,6 +1,7 @@
-// Command training keeps a whole Nightdrop in one directory, for whoever wants to try it: relay, vault, acquirer, bank and two
-// merchants. It runs in the foreground until Ctrl-C, and the next start goes on where it stopped. It says what a storefront
-// and an operator need, and which commands to try. See `make site`.
+// Command training keeps a whole Nightdrop in one directory, for whoever wants to try it: relay,
+// vault, acquirer, bank and two merchants. It runs in the foreground until Ctrl-C, and the next
+// start goes on where it stopped. It says what a storefront and an operator need, and which
+// commands to try. See `make site`.
 package main
 
 import (
@@ -41,7 +42,8 @@ const patience = 2 * time.Second
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	// A later Ctrl-C does not wait any more; one at once may be the same, from make or for the whole process group.
+	// A later Ctrl-C does not wait any more; one at once may be the same, from make or for the
+	// whole process group.
 	context.AfterFunc(ctx, func() { time.AfterFunc(patience, stop) })
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()

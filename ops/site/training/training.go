@@ -19,7 +19,8 @@ type training struct {
 	site   *site.Site
 }
 
-// merchants are two, so that one can be seen to know nothing of the other. The second may do what needs a permission.
+// merchants are two, so that one can be seen to know nothing of the other. The second may do what
+// needs a permission.
 var merchants = []site.Merchant{
 	{ID: "corner-cafe", Name: "Corner Cafe", Currencies: []string{"EUR", "USD"}},
 	{ID: "bookshop", Name: "Bookshop", Currencies: []string{"EUR", "USD"}, Policy: []string{"--storage", "on", "--payouts", "USD=10000000"}},

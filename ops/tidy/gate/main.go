@@ -1,5 +1,6 @@
-// Command gate reads `go test -json` and fails where a plain exit code would not: on a skipped test, on a package whose test files ran
-// nothing, and on an empty run. It prints what failed, the slowest packages, and one closing line "N passed, N failed, N skipped".
+// Command gate reads `go test -json` and fails where a plain exit code would not: on a skipped
+// test, on a package whose test files ran nothing, and on an empty run. It prints what failed, the
+// slowest packages, and one closing line "N passed, N failed, N skipped".
 package main
 
 import (

@@ -1,7 +1,9 @@
-// Package bagger puts envelopes into signed, chained bags and publishes them: the relay's group commit.
+// Package bagger puts envelopes into signed, chained bags and publishes them: the relay's group
+// commit.
 //
-// An envelope that arrives while nothing is in flight leaves at once in a bag of its own. Those that arrive while bags
-// are being made durable wait together and ride in the next. There is no timer on this path: the acks are the clock.
+// An envelope that arrives while nothing is in flight leaves at once in a bag of its own. Those
+// that arrive while bags are being made durable wait together and ride in the next. There is no
+// timer on this path: the acks are the clock.
 package bagger
 
 import (
@@ -20,35 +22,42 @@ import (
 	"nightdrop/shared/note"
 )
 
-// Errors of Submit. After any of them the envelope may or may not be stored, now or later: post it again.
+// Errors of Submit. After any of them the envelope may or may not be stored, now or later: post it
+// again.
 var (
 	// ErrFull is returned when the channel has no room.
 	ErrFull = errors.New("the channel is full")
-	// ErrUnavailable is returned when the channel cannot be reached, or more is waiting than the relay will hold.
+	// ErrUnavailable is returned when the channel cannot be reached, or more is waiting than the
+	// relay will hold.
 	ErrUnavailable = errors.New("the channel is unavailable")
-	// ErrUnknown is returned when the caller's patience ended, or the relay stopped, before the durable ack came.
+	// ErrUnknown is returned when the caller's patience ended, or the relay stopped, before the
+	// durable ack came.
 	ErrUnknown = errors.New("no durable ack came in time")
 	// ErrClosed is returned to what is submitted after Close: it was not taken.
 	ErrClosed = errors.New("the relay is stopping")
 )
 
 const (
-	// crowd is how many envelopes must wait, for each bag already in flight, before another bag is sent beside it. Every
-	// bag costs one fsync of the channel and one signature, so nearly empty bags in parallel make all of them slower.
+	// crowd is how many envelopes must wait, for each bag already in flight, before another bag is
+	// sent beside it. Every bag costs one fsync of the channel and one signature, so nearly empty
+	// bags in parallel make all of them slower.
 	crowd = 16
 
-	// retryFirst and retryMost bound the wait before a bag whose outcome is unknown is published again.
+	// retryFirst and retryMost bound the wait before a bag whose outcome is unknown is published
+	// again.
 	retryFirst = 50 * time.Millisecond
 	retryMost  = 2 * time.Second
 )
 
-// Publisher is what the bagger needs of the channel: channel.Relay. Calls are made one after the other; the order of
-// calls is to be the order of the stream. The ack is nil only when the bag is durable.
+// Publisher is what the bagger needs of the channel: channel.Relay. Calls are made one after the
+// other; the order of calls is to be the order of the stream. The ack is nil only when the bag is
+// durable.
 type Publisher interface {
 	PublishBag(relay, msgID string, msg []byte) channel.Ack
 }
 
-// Observer is told what happens, for metrics. Calls come from several goroutines and must return at once.
+// Observer is told what happens, for metrics. Calls come from several goroutines and must return at
+// once.
 type Observer interface {
 	BagAcked(envelopes, bytes int, took time.Duration)
 	BagFailed(err error)
@@ -62,15 +71,17 @@ type Config struct {
 	Head      *Head // the relay's memory of its last acked bag
 	Window    int   // bags in flight, 1 to 8
 
-	// QueueEnvelopes and QueueBytes bound what waits for a bag; more is refused with ErrUnavailable.
+	// QueueEnvelopes and QueueBytes bound what waits for a bag; more is refused with
+	// ErrUnavailable.
 	QueueEnvelopes int
 	QueueBytes     int
 
 	Repeats int    // acked envelopes that are remembered for a minute; 0 = none
 	Sizing  Sizing // how merchants share the channel
 
-	// Crowded reports whether ENVELOPES is so full that the vault's purging does not keep up. It must return at once.
-	// Then those are refused who stored more than an equal part of it in the last week. Nil: nobody is.
+	// Crowded reports whether ENVELOPES is so full that the vault's purging does not keep up. It
+	// must return at once. Then those are refused who stored more than an equal part of it in the
+	// last week. Nil: nobody is.
 	Crowded func() bool
 
 	Now      func() time.Time
@@ -119,8 +130,8 @@ type Bagger struct {
 	finished chan struct{} // closed when the packer has ended
 }
 
-// submission is one envelope on its way. All who post it meanwhile wait for the one outcome, which is there when done is
-// closed.
+// submission is one envelope on its way. All who post it meanwhile wait for the one outcome, which
+// is there when done is closed.
 type submission struct {
 	Envelope
 	waiting int   // how many wait; with none left it is not worth a place in a bag
@@ -136,7 +147,8 @@ func (s *submission) settle(place Place, err error) {
 	close(s.done)
 }
 
-// Open starts a run: a fresh random name, numbers from 1, after the last bag that the head file knows.
+// Open starts a run: a fresh random name, numbers from 1, after the last bag that the head file
+// knows.
 func Open(config Config) (*Bagger, error) {
 	if config.Window < 1 || config.Window > envelope.MaxBagWindow {
 		return nil, fmt.Errorf("bags in flight must be 1 to %d, not %d", envelope.MaxBagWindow, config.Window)
@@ -165,9 +177,10 @@ func Open(config Config) (*Bagger, error) {
 // Run returns the name of this run.
 func (b *Bagger) Run() string { return b.run }
 
-// Submit puts an envelope into a bag and waits until that bag is durable or ctx ends. One that is on its way already is
-// not put into another: its outcome is awaited; one whose bag was acked within the last minute has its place at once. The
-// note's bytes must not be changed afterwards, whatever Submit returns: their bag may still be on its way.
+// Submit puts an envelope into a bag and waits until that bag is durable or ctx ends. One that is
+// on its way already is not put into another: its outcome is awaited; one whose bag was acked
+// within the last minute has its place at once. The note's bytes must not be changed afterwards,
+// whatever Submit returns: their bag may still be on its way.
 func (b *Bagger) Submit(ctx context.Context, e Envelope) (Place, error) {
 	s, place, err := b.enter(e)
 	if s == nil {
@@ -184,8 +197,8 @@ func (b *Bagger) Submit(ctx context.Context, e Envelope) (Place, error) {
 	}
 }
 
-// Room returns ErrShare when Submit would return it: the merchant is over its share, and the envelope is not one that is
-// on its way or was acked within the last minute.
+// Room returns ErrShare when Submit would return it: the merchant is over its share, and the
+// envelope is not one that is on its way or was acked within the last minute.
 func (b *Bagger) Room(e Envelope) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -242,12 +255,14 @@ func (b *Bagger) enqueue(e Envelope) (*submission, error) {
 	b.queue = append(b.queue, s)
 	b.queued += len(e.Note)
 	if b.due() {
-		b.changed.Broadcast() // else the packer would wake for every envelope, to find that none may leave yet
+		// else the packer would wake for every envelope, to find that none may leave yet
+		b.changed.Broadcast()
 	}
 	return s, nil
 }
 
-// charge counts bytes against the merchant's share until the vault has committed them. b.mu is held.
+// charge counts bytes against the merchant's share until the vault has committed them. b.mu is
+// held.
 func (b *Bagger) charge(s *submission, bytes int64) {
 	s.bytes += bytes
 	b.shares.add(s.Merchant, bytes)
@@ -259,14 +274,15 @@ func (b *Bagger) drop(s *submission) {
 	b.charge(s, -s.bytes)
 }
 
-// Committed tells that the vault has committed the bags of this run up to number.
+// Committed reports that the vault has committed the bags of this run up to number.
 func (b *Bagger) Committed(number uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.shares.commit(number)
 }
 
-// Share divides the channel among so many merchants. It returns why the channel is too small for them, or nil.
+// Share divides the channel among so many merchants. It returns why the channel is too small for
+// them, or nil.
 func (b *Bagger) Share(merchants int) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -298,8 +314,9 @@ func (b *Bagger) Waiting() (envelopes, bags int) {
 	return len(b.queue), len(b.flights)
 }
 
-// Close refuses new envelopes, sends what waits, and waits for the acks. When ctx ends first, those still waiting get
-// ErrUnknown and Close returns ctx's error. The head file is left as of the last bag acked in order.
+// Close refuses new envelopes, sends what waits, and waits for the acks. When ctx ends first, those
+// still waiting get ErrUnknown and Close returns ctx's error. The head file is left as of the last
+// bag acked in order.
 func (b *Bagger) Close(ctx context.Context) error {
 	b.mu.Lock()
 	b.closing = true

@@ -12,8 +12,9 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// TestManySubmittersOverABadChannel posts from many sides while a third of the attempts fail, and then reads the stream
-// as the vault would: every bag in the chain, every accepted envelope at the place of its receipt.
+// TestManySubmittersOverABadChannel posts from many sides while a third of the attempts fail, and
+// then reads the stream as the vault would: every bag in the chain, every accepted envelope at the
+// place of its receipt.
 func TestManySubmittersOverABadChannel(t *testing.T) {
 	f := start(t)
 	stream := &lossyStream{stored: map[string][]byte{}}
@@ -48,7 +49,7 @@ func TestManySubmittersOverABadChannel(t *testing.T) {
 	})
 }
 
-// lossyStream takes five of six bags, and tells of only four.
+// lossyStream takes five of six bags, and reports only four.
 type lossyStream struct {
 	mu     sync.Mutex
 	stored map[string][]byte // by message id

@@ -10,8 +10,9 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// flight is a bag that was published and not acked yet. Its bytes and its message id, the digest, never change: whatever
-// happened to the first attempt, the second can only make the same bag durable.
+// flight is a bag that was published and not acked yet. Its bytes and its message id, the digest,
+// never change: whatever happened to the first attempt, the second can only make the same bag
+// durable.
 type flight struct {
 	number uint64
 	digest string
@@ -37,7 +38,8 @@ func (b *Bagger) pack() {
 	}
 }
 
-// depart waits until a bag may leave, makes and publishes it. It returns no flight when all is done.
+// depart waits until a bag may leave, makes and publishes it. It returns no flight when all is
+// done.
 func (b *Bagger) depart() (*flight, channel.Ack) {
 	b.mu.Lock()
 	for !b.due() {
@@ -58,7 +60,8 @@ func (b *Bagger) depart() (*flight, channel.Ack) {
 	b.flights = append(b.flights, f)
 	b.mu.Unlock()
 
-	// Only the packer makes bags, so the chain may grow outside the lock while envelopes go on arriving.
+	// Only the packer makes bags, so the chain may grow outside the lock while envelopes go on
+	// arriving.
 	err := b.make(f, previous)
 	b.mu.Lock()
 	if err != nil {
@@ -78,8 +81,8 @@ func (b *Bagger) depart() (*flight, channel.Ack) {
 	return f, b.config.Publisher.PublishBag(b.config.Relay, f.digest, f.msg)
 }
 
-// due reports whether a bag may leave now: there are envelopes, nothing is wrong, and either nothing is in flight or
-// enough envelopes wait to be worth a bag of their own.
+// due reports whether a bag may leave now: there are envelopes, nothing is wrong, and either
+// nothing is in flight or enough envelopes wait to be worth a bag of their own.
 func (b *Bagger) due() bool {
 	if len(b.queue) == 0 || b.failing > 0 || len(b.flights) >= b.config.Window || b.stop.Err() != nil {
 		return false
@@ -87,7 +90,8 @@ func (b *Bagger) due() bool {
 	return len(b.queue) >= crowd*len(b.flights) || b.queued >= b.room/2
 }
 
-// board takes from the queue as many envelopes as fit into one bag, passing over those whose submitters have left.
+// board takes from the queue as many envelopes as fit into one bag, passing over those whose
+// submitters have left.
 func (b *Bagger) board() []*submission {
 	riders := make([]*submission, 0, min(len(b.queue), envelope.MaxBagEnvelopes))
 	room, taken := b.room, 0
@@ -122,7 +126,8 @@ func (b *Bagger) make(f *flight, previous string) (err error) {
 	return err
 }
 
-// follow waits for a flight's ack, publishing the same bytes again while the outcome is not certain.
+// follow waits for a flight's ack, publishing the same bytes again while the outcome is not
+// certain.
 func (b *Bagger) follow(f *flight, ack channel.Ack) {
 	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
 		err := b.await(ack)
@@ -150,9 +155,10 @@ func (b *Bagger) await(ack channel.Ack) error {
 	}
 }
 
-// stumble notes a failed attempt. While any flight fails no new bag leaves and no envelope is taken. A full channel
-// is told to the riders at once, since it does not pass in seconds; the bag itself is still tried, because a hole in
-// the chain would be worse than an envelope that is stored twice.
+// stumble notes a failed attempt. While any flight fails no new bag leaves and no envelope is
+// taken. A full channel is told to the riders at once, since it does not pass in seconds; the bag
+// itself is still tried, because a hole in the chain would be worse than an envelope that is stored
+// twice.
 func (b *Bagger) stumble(f *flight, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -170,8 +176,8 @@ func (b *Bagger) stumble(f *flight, err error) {
 	b.changed.Broadcast()
 }
 
-// pause waits before another attempt until the flight is the oldest one, so that bags reach the stream in order. It
-// reports false when the flight was given up.
+// pause waits before another attempt until the flight is the oldest one, so that bags reach the
+// stream in order. It reports false when the flight was given up.
 func (b *Bagger) pause(f *flight, wait time.Duration) bool {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -187,8 +193,8 @@ func (b *Bagger) pause(f *flight, wait time.Duration) bool {
 	return b.stop.Err() == nil
 }
 
-// arrive takes a durable ack: the riders get their places, and the head moves to the last bag before which none is
-// missing.
+// arrive takes a durable ack: the riders get their places, and the head moves to the last bag
+// before which none is missing.
 func (b *Bagger) arrive(f *flight) {
 	took := b.config.Now().Sub(f.made)
 	b.mu.Lock()
@@ -207,8 +213,8 @@ func (b *Bagger) arrive(f *flight) {
 		b.flights = slices.Delete(b.flights, 0, 1)
 	}
 	if last != nil {
-		// A crash before this leaves the head at an earlier bag. The next run then names that one in `after`, and the
-		// vault takes up to window bags beyond it as regular.
+		// A crash before this leaves the head at an earlier bag. The next run then names that one
+		// in `after`, and the vault takes up to window bags beyond it as regular.
 		b.config.Head.Advance(envelope.BagRef{Run: b.run, Number: last.number, Digest: last.digest})
 	}
 	b.changed.Broadcast()
@@ -230,8 +236,8 @@ func (b *Bagger) place(f *flight, index int) Place {
 	return Place{Run: b.run, Number: f.number, Index: index, Received: f.made}
 }
 
-// remember notes where the riders of a durable bag lie, for those who post them again, and that they take up their
-// merchants' shares until the vault has committed them. b.mu is held.
+// remember notes where the riders of a durable bag lie, for those who post them again, and that
+// they take up their merchants' shares until the vault has committed them. b.mu is held.
 func (b *Bagger) remember(f *flight) {
 	now := b.config.Now()
 	for i, s := range f.riders {
@@ -241,8 +247,8 @@ func (b *Bagger) remember(f *flight) {
 	b.shares.store(f.number, f.riders, now)
 }
 
-// chargeBag divides among the riders what their bag takes beside them, so that many bags of one envelope cost what they
-// are. b.mu is held.
+// chargeBag divides among the riders what their bag takes beside them, so that many bags of one
+// envelope cost what they are. b.mu is held.
 func (b *Bagger) chargeBag(f *flight) {
 	rest := int64(len(f.msg))
 	for _, s := range f.riders {

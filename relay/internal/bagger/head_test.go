@@ -52,8 +52,8 @@ func TestTheHeadOutlivesItsRun(t *testing.T) {
 	}
 }
 
-// The damaged file is what a person can learn from: on a disk that fails it is not emptied for a copy that may never
-// be there.
+// The damaged file is what a person can learn from: on a disk that fails it is not emptied for a
+// copy that may never be there.
 func TestADamagedHeadIsKeptUntilItsCopyIsDurable(t *testing.T) {
 	if !durabletest.Alone(t, durabletest.Sync) {
 		return
@@ -133,7 +133,8 @@ func TestOneRelayAtATimeUsesAHead(t *testing.T) {
 	}
 }
 
-// TestAPowerCutLeavesTheHeadWithinTheWindow checks the promise of Allow: what is synced is at most window bags behind.
+// TestAPowerCutLeavesTheHeadWithinTheWindow checks the promise of Allow: what is synced is at most
+// window bags behind.
 func TestAPowerCutLeavesTheHeadWithinTheWindow(t *testing.T) {
 	h := openHead(t, filepath.Join(t.TempDir(), "head"), new(bytes.Buffer))
 	for window := 1; window <= envelope.MaxBagWindow; window++ {

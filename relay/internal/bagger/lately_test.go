@@ -11,8 +11,9 @@ import (
 	"nightdrop/shared/channel"
 )
 
-// TestWhoCrowdsTheStreamIsRefusedThere: one merchant's bags are committed as soon as they are stored, but something keeps
-// them from being purged. It takes no more than its part, and the others go on; when there is room again it does too.
+// TestWhoCrowdsTheStreamIsRefusedThere: one merchant's bags are committed as soon as they are
+// stored, but something keeps them from being purged. It takes no more than its part, and the
+// others go on; when there is room again it does too.
 func TestWhoCrowdsTheStreamIsRefusedThere(t *testing.T) {
 	const stream = 4 << 20
 	var crowded atomic.Bool

@@ -6,16 +6,18 @@ import (
 )
 
 const (
-	// repeatFor is how long after its bag's ack an envelope that is posted again gets that bag's receipt (specification 6).
+	// repeatFor is how long after its bag's ack an envelope that is posted again gets that bag's
+	// receipt (specification 6).
 	repeatFor = time.Minute
 	// sweepEvery is how often what is older is forgotten for those merchants too that post nothing.
 	sweepEvery = 10 * time.Second
 )
 
-// repeats remembers where the envelopes acked within the last minute lie, at most `most` of them. Where it is full a
-// merchant that has its equal part of it gives up its own oldest; one that has less may add to it, so that nobody is
-// made to forget by another: the sum stays below twice `most`. It holds no pointers, for the collector passes over such
-// maps. It is not safe for concurrent use.
+// repeats remembers where the envelopes acked within the last minute lie, at most `most` of them.
+// Where it is full a merchant that has its equal part of it gives up its own oldest; one that has
+// less may add to it, so that nobody is made to forget by another: the sum stays below twice
+// `most`. It holds no pointers, for the collector passes over such maps. It is not safe for
+// concurrent use.
 type repeats struct {
 	most      int
 	kept      int
@@ -23,7 +25,8 @@ type repeats struct {
 	swept     time.Time
 }
 
-// recent is one merchant's part: its envelopes by digest, and the digests in the order of their acks.
+// recent is one merchant's part: its envelopes by digest, and the digests in the order of their
+// acks.
 type recent struct {
 	places map[digest]remembered
 	order  []digest
@@ -31,7 +34,8 @@ type recent struct {
 
 type digest [32]byte
 
-// remembered is a Place without its run, which is the bagger's own; times are in nanoseconds of Unix.
+// remembered is a Place without its run, which is the bagger's own; times are in nanoseconds of
+// Unix.
 type remembered struct {
 	number          uint64
 	index           int32

@@ -8,17 +8,19 @@ import (
 	"time"
 )
 
-// ErrShare is returned when the merchant has as much in the channel, above the vault's signed position, as it may, or
-// has stored more than an equal part of a crowded one: the envelope was not taken. Others are still served.
+// ErrShare is returned when the merchant has as much in the channel, above the vault's signed
+// position, as it may, or has stored more than an equal part of a crowded one: the envelope was not
+// taken. Others are still served.
 var ErrShare = errors.New("the merchant's share of the channel is taken")
 
-// Sizing says how ENVELOPES is shared out among merchants. What counts is what the vault has not committed yet: above
-// its signed position.
+// Sizing says how ENVELOPES is shared out among merchants. What counts is what the vault has not
+// committed yet: above its signed position.
 //
-// Three quarters of the stream can be counted on, for above that the vault purges what it has committed. Without
-// MerchantBytes one half of those is divided equally: so much is a merchant's own, whatever others do. The rest is
-// common: a merchant that needs more than its own may have a quarter of that. So it takes four merchants to use up what is
-// common, and none can use up what is another's own.
+// Three quarters of the stream can be counted on, for above that the vault purges what it has
+// committed. Without MerchantBytes one half of those is divided equally: so much is a merchant's
+// own, whatever others do. The rest is common: a merchant that needs more than its own may have a
+// quarter of that. So it takes four merchants to use up what is common, and none can use up what is
+// another's own.
 type Sizing struct {
 	Stream        int64 // bytes of ENVELOPES; 0 = not known: nobody is refused
 	MerchantBytes int64 // a merchant's own; 0 = computed
@@ -29,7 +31,8 @@ const (
 	commonParts = 4
 	// leastOwn is the least that should be a merchant's own: one bag of the largest size.
 	leastOwn = 1_000_000
-	// leastConfigured is the least that may be configured: one envelope of the largest size in a bag of its own.
+	// leastConfigured is the least that may be configured: one envelope of the largest size in a
+	// bag of its own.
 	leastConfigured = 64 << 10
 	// leastStream is the least that ENVELOPES may hold.
 	leastStream = 4 << 20
@@ -49,7 +52,7 @@ func (s Sizing) parts(merchants int) (own, common int64) {
 	return s.MerchantBytes, max(0, s.usable()-n*s.MerchantBytes)
 }
 
-// Valid is nil, or tells what of a sizing cannot be, however many merchants there are.
+// Valid is nil, or says what of a sizing cannot be, however many merchants there are.
 func (s Sizing) Valid() error {
 	switch {
 	case s.Stream < leastStream:
@@ -71,7 +74,7 @@ func (s Sizing) Merchants() int64 {
 	return s.usable() / s.MerchantBytes
 }
 
-// Check is nil, or tells that the stream is too small for so many merchants and what to do.
+// Check is nil, or reports that the stream is too small for so many merchants and what to do.
 func (s Sizing) Check(merchants int) error {
 	if s.Stream == 0 {
 		return nil
@@ -89,9 +92,10 @@ func (s Sizing) Check(merchants int) error {
 	return nil
 }
 
-// shares counts for each merchant the bytes that wait, are on their way, or are stored and not committed by the vault.
-// Only envelopes whose signature has verified come here, so nobody can use up another's share. It begins at zero: what an
-// earlier run stored counts for nobody. It is not safe for concurrent use.
+// shares counts for each merchant the bytes that wait, are on their way, or are stored and not
+// committed by the vault. Only envelopes whose signature has verified come here, so nobody can use
+// up another's share. It begins at zero: what an earlier run stored counts for nobody. It is not
+// safe for concurrent use.
 type shares struct {
 	sizing    Sizing
 	merchants int
@@ -106,15 +110,16 @@ type shares struct {
 	refused   map[string]uint64 // times, by merchant
 }
 
-// stretch is some consecutive bags that are stored: what they hold of each merchant. It is given back when the vault's
-// position has passed the last of them.
+// stretch is some consecutive bags that are stored: what they hold of each merchant. It is given
+// back when the vault's position has passed the last of them.
 type stretch struct {
 	last  uint64 // the highest number
 	bags  int
 	bytes map[string]int64
 }
 
-// stretchBags is how many bags a stretch holds at most. More take less memory, and are given back later.
+// stretchBags is how many bags a stretch holds at most. More take less memory, and are given back
+// later.
 const stretchBags = 64
 
 func newShares(sizing Sizing) *shares {
@@ -157,7 +162,8 @@ func (s *shares) add(merchant string, bytes int64) {
 	s.taken[merchant] = has + bytes
 }
 
-// store notes that a bag is durable, whose riders keep their bytes until the vault has committed it.
+// store notes that a bag is durable, whose riders keep their bytes until the vault has committed
+// it.
 func (s *shares) store(number uint64, riders []*submission, now time.Time) {
 	for _, r := range riders {
 		s.lately.add(r.Merchant, r.bytes, now)
@@ -201,12 +207,15 @@ type Usage struct {
 
 // Shares is how ENVELOPES is shared out now.
 type Shares struct {
-	Own       int64   `json:"own"`                 // bytes that are each merchant's own; 0 = not limited
-	Common    int64   `json:"common"`              // bytes for those who have used up their own
-	Bytes     int64   `json:"bytes"`               // of all merchants, not committed by the vault, since the start
-	Over      int     `json:"over"`                // merchants with more than their own
-	TooSmall  string  `json:"too_small,omitempty"` // why the stream is too small for so many merchants
-	Merchants []Usage `json:"merchants"`           // those with the most bytes, at most 20
+	// bytes that are each merchant's own; 0 = not limited
+	Own    int64 `json:"own"`
+	Common int64 `json:"common"` // bytes for those who have used up their own
+	// of all merchants, not committed by the vault, since the start
+	Bytes int64 `json:"bytes"`
+	Over  int   `json:"over"` // merchants with more than their own
+	// why the stream is too small for so many merchants
+	TooSmall  string  `json:"too_small,omitempty"`
+	Merchants []Usage `json:"merchants"` // those with the most bytes, at most 20
 }
 
 // usage reports on all.

@@ -10,7 +10,8 @@ import (
 	"nightdrop/shared/waittest"
 )
 
-// TestNobodyTakesWhatIsAnothersOwn has four merchants take all that they can get, and then one that had nothing take its own.
+// TestNobodyTakesWhatIsAnothersOwn has four merchants take all that they can get, and then one that
+// had nothing take its own.
 func TestNobodyTakesWhatIsAnothersOwn(t *testing.T) {
 	s := newShares(Sizing{Stream: 64 << 20})
 	s.share(10)
@@ -30,7 +31,8 @@ func TestNobodyTakesWhatIsAnothersOwn(t *testing.T) {
 		if i < commonParts {
 			want += s.common / commonParts
 		}
-		if slack := int64(commonParts+1) * 30_000; got > want+slack || got < want-slack { // steps leave over what others may have
+		// steps leave over what others may have
+		if slack := int64(commonParts+1) * 30_000; got > want+slack || got < want-slack {
 			t.Errorf("merchant %d got %d bytes, want up to %d", i, got, want)
 		}
 	}
@@ -100,7 +102,8 @@ func TestSizing(t *testing.T) {
 	}
 }
 
-// TestAShareIsGivenBackWhenTheVaultHasCommitted counts what a merchant has in the channel, to the byte.
+// TestAShareIsGivenBackWhenTheVaultHasCommitted counts what a merchant has in the channel, to the
+// byte.
 func TestAShareIsGivenBackWhenTheVaultHasCommitted(t *testing.T) {
 	f, _ := clocked(t, func(c *Config) { c.Sizing = Sizing{Stream: 4 << 20} })
 	if err := f.Share(1); err != nil {
@@ -148,7 +151,8 @@ func TestAShareIsGivenBackWhenTheVaultHasCommitted(t *testing.T) {
 
 func TestWhatIsNotTakenCostsNoShare(t *testing.T) {
 	f, _ := clocked(t, func(c *Config) { c.Sizing = Sizing{Stream: 4 << 20, MerchantBytes: 64 << 10} })
-	// Twenty merchants leave nothing that is common: two envelopes of 30 KB are a merchant's own, and no third.
+	// Twenty merchants leave nothing that is common: two envelopes of 30 KB are a merchant's own,
+	// and no third.
 	if err := f.Share(48); err != nil {
 		t.Fatal(err)
 	}

@@ -9,8 +9,8 @@ import (
 	"nightdrop/shared/config"
 )
 
-// certificate is the TLS certificate of the public listener, read from files and read again on SIGHUP. It is safe for
-// concurrent use.
+// certificate is the TLS certificate of the public listener, read from files and read again on
+// SIGHUP. It is safe for concurrent use.
 type certificate struct {
 	files   config.Presented
 	now     func() time.Time

@@ -1,5 +1,6 @@
-// Package daemon wires a relay from its settings: it checks them, starts the channel, the bagger and the HTTP edge on top,
-// reads certificates again, and stops all of it in order. It decides nothing about an envelope: [ingest] and [bagger] do.
+// Package daemon wires a relay from its settings: it checks them, starts the channel, the bagger
+// and the HTTP edge on top, reads certificates again, and stops all of it in order. It decides
+// nothing about an envelope: [ingest] and [bagger] do.
 package daemon
 
 import (
@@ -21,8 +22,8 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// daemon is everything of a running relay. start builds it from the ground up, stop takes it down from the top; stop
-// also takes down what a failed start left.
+// daemon is everything of a running relay. start builds it from the ground up, stop takes it down
+// from the top; stop also takes down what a failed start left.
 type daemon struct {
 	settings Settings
 	version  string
@@ -54,7 +55,8 @@ const (
 	queueBytes     = 32 * envelope.MaxBagBytes
 )
 
-// brokerStart bounds the start of the embedded broker: recovery of two million messages takes seconds.
+// brokerStart bounds the start of the embedded broker: recovery of two million messages takes
+// seconds.
 const brokerStart = 2 * time.Minute
 
 func (d *daemon) start(ctx context.Context) (err error) {
@@ -202,8 +204,8 @@ func (d *daemon) addresses() map[string]string {
 	return all
 }
 
-// stop answers what was accepted and closes everything, from the outside in, as long as ctx lives. What is then still
-// under way is cut off: its outcome is unknown to the caller, who posts again.
+// stop answers what was accepted and closes everything, from the outside in, as long as ctx lives.
+// What is then still under way is cut off: its outcome is unknown to the caller, who posts again.
 func (d *daemon) stop(ctx context.Context) error {
 	var all []error
 	if d.edge != nil {
@@ -246,7 +248,8 @@ func (d *daemon) stop(ctx context.Context) error {
 	return errors.Join(all...)
 }
 
-// wedged is closed when the embedded channel will not store any more; nil, which is never ready, with an external one.
+// wedged is closed when the embedded channel will not store any more; nil, which is never ready,
+// with an external one.
 func (d *daemon) wedged() <-chan struct{} {
 	if d.broker == nil {
 		return nil

@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	// forwardedConnections is less than what the embedded broker takes, which also has connections of this process.
+	// forwardedConnections is less than what the embedded broker takes, which also has connections
+	// of this process.
 	forwardedConnections = 192
 	// forwardedAddressConns is ample for vault, standby, couriers and monitors behind one address.
 	forwardedAddressConns = 48
@@ -24,9 +25,9 @@ const (
 	acceptAgain = 100 * time.Millisecond
 )
 
-// forwarder listens for vault, courier and monitor in the embedded broker's place, and passes on to it what fits into the limits: the broker
-// bounds connections in all only, so whoever opens as many as it takes would keep the vault away, without any key.
-// TLS is between the caller and the broker.
+// forwarder listens for vault, courier and monitor in the embedded broker's place, and passes on to
+// it what fits into the limits: the broker bounds connections in all only, so whoever opens as many
+// as it takes would keep the vault away, without any key. TLS is between the caller and the broker.
 type forwarder struct {
 	listener net.Listener
 	broker   string // address
@@ -47,8 +48,8 @@ func openForwarder(address, broker string, logger *slog.Logger) (*forwarder, err
 	return f, nil
 }
 
-// accept takes connections until the listener is closed. Any other error passes, such as that the process has as many files open as it may:
-// the vault must get in when it has.
+// accept takes connections until the listener is closed. Any other error passes, such as that the
+// process has as many files open as it may: the vault must get in when it has.
 func (f *forwarder) accept() {
 	lines := folded.New(f.logger)
 	for {
@@ -85,7 +86,8 @@ func (f *forwarder) pass(caller net.Conn) {
 	copied := make(chan struct{}, 2)
 	for _, way := range [2][2]net.Conn{{broker, plain}, {plain, broker}} {
 		f.passing.Go(func() {
-			_, _ = io.Copy(way[0], way[1]) // an error is an end like any other: client and broker see it themselves
+			// an error is an end like any other: client and broker see it themselves
+			_, _ = io.Copy(way[0], way[1])
 			copied <- struct{}{}
 		})
 	}

@@ -23,7 +23,8 @@ func (s *scarce) Accept() (net.Conn, error) {
 	return s.Listener.Accept()
 }
 
-// TestTheForwarderOutlivesAScarcityOfFiles: whoever uses up the relay's files for a moment does not keep the vault away for ever.
+// TestTheForwarderOutlivesAScarcityOfFiles: whoever uses up the relay's files for a moment does not
+// keep the vault away for ever.
 func TestTheForwarderOutlivesAScarcityOfFiles(t *testing.T) {
 	listen := func() net.Listener {
 		l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -10,18 +10,19 @@ import (
 )
 
 const (
-	// memoryLimit is where a relay's memory stands with some hundred clients. The embedded broker keeps blocks of 8 MB that
-	// it could read again at any time; the collector frees them when it runs, so it must run before they pile up.
+	// memoryLimit is where a relay's memory stands with some hundred clients. The embedded broker
+	// keeps blocks of 8 MB that it could read again at any time; the collector frees them when it
+	// runs, so it must run before they pile up.
 	memoryLimit = 96 << 20
 	// memoryOther is what the limit counts besides the heap: stacks, and the collector's own.
 	memoryOther = 16 << 20
 	memoryEvery = 5 * time.Second
 )
 
-// limitMemory makes the collector run early while little is in use, and when memory has grown by a quarter once more is
-// in use than fits: a limit held then would cost half the processor. Nearly all that is in use are the broker's blocks,
-// which hold no pointers, so that a collection is quick. It leaves GOMEMLIMIT to whoever set it. It returns
-// when ctx ends, without a limit.
+// limitMemory makes the collector run early while little is in use, and when memory has grown by a
+// quarter once more is in use than fits: a limit held then would cost half the processor. Nearly
+// all that is in use are the broker's blocks, which hold no pointers, so that a collection is
+// quick. It leaves GOMEMLIMIT to whoever set it. It returns when ctx ends, without a limit.
 func limitMemory(ctx context.Context) {
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return

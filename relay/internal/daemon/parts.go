@@ -14,8 +14,9 @@ import (
 	"nightdrop/shared/note"
 )
 
-// Parts are what a relay is made of before it listens, dials or writes anything. `relay serve` starts from them and `relay check-config` makes
-// them and no more, so that the one refuses what the other does, in the same words.
+// Parts are what a relay is made of before it listens, dials or writes anything. `relay serve`
+// starts from them and `relay check-config` makes them and no more, so that the one refuses what
+// the other does, in the same words.
 type Parts struct {
 	Signer      *note.Signer
 	certificate *certificate    // nil with plain HTTP
@@ -80,12 +81,14 @@ func (s Settings) host() string {
 	return u.Hostname()
 }
 
-// listenable reports whether what a listener needs is there; that it is not is a problem of its own.
+// listenable reports whether what a listener needs is there; that it is not is a problem of its
+// own.
 func (e embeddedSettings) listenable() bool {
 	return e.Listen == "" || listenable(e.Listen) && e.Cert != "" && e.Key != "" && e.VaultNkey != ""
 }
 
-// checkListening finds addresses that this machine cannot listen on, without listening: another process may be the relay that runs.
+// checkListening finds addresses that this machine cannot listen on, without listening: another
+// process may be the relay that runs.
 func (s Settings) checkListening(found *config.Problems) {
 	own := ownAddresses()
 	taken := map[string]string{}

@@ -7,14 +7,16 @@ import (
 	"nightdrop/shared/config"
 )
 
-// reloads remembers what the last SIGHUP did not take, for readiness and metrics. It is safe for concurrent use.
+// reloads remembers what the last SIGHUP did not take, for readiness and metrics. It is safe for
+// concurrent use.
 type reloads struct {
 	mu      sync.Mutex
 	refused []string
 }
 
-// reload reads the TLS certificates again: that of the public listener, and that of the embedded channel's. Each is read and checked whole,
-// as at a start, before it replaces the one in use; one that a start would refuse is told and changes nothing.
+// reload reads the TLS certificates again: that of the public listener, and that of the embedded
+// channel's. Each is read and checked whole, as at a start, before it replaces the one in use; one
+// that a start would refuse is told and changes nothing.
 func (d *daemon) reload() {
 	var refused []string
 	if d.broker != nil {

@@ -25,7 +25,8 @@ import (
 //go:embed relay.example.toml
 var reference string
 
-// Reference returns the commented example that check-config --example prints, the reference of every key.
+// Reference returns the commented example that check-config --example prints, the reference of
+// every key.
 func Reference() []byte { return []byte(reference) }
 
 // Settings is a relay's configuration file. Paths in it are relative to the file's directory.
@@ -217,9 +218,11 @@ func (s Settings) check(found *config.Problems) {
 }
 
 const (
-	// maxRepeats bounds limits.repeats: they take some 200 bytes each, and twice as many at the most.
+	// maxRepeats bounds limits.repeats: they take some 200 bytes each, and twice as many at the
+	// most.
 	maxRepeats = 4 << 20
-	// defaultExternal is what a relay takes an external channel's ENVELOPES to hold, as the embedded one's does by default.
+	// defaultExternal is what a relay takes an external channel's ENVELOPES to hold, as the
+	// embedded one's does by default.
 	defaultExternal = 4 << 30
 )
 
@@ -236,7 +239,8 @@ func (s Settings) sizing() (bagger.Sizing, error) {
 	return sizing, err
 }
 
-// validOrigin checks a web origin (RFC 6454) as tokens name it: scheme, host, and a port that is not the scheme's own.
+// validOrigin checks a web origin (RFC 6454) as tokens name it: scheme, host, and a port that is
+// not the scheme's own.
 func validOrigin(origin string, plain bool) bool {
 	u, err := url.Parse(origin)
 	if err != nil || u.Hostname() == "" || u.Scheme+"://"+u.Host != origin || strings.ToLower(origin) != origin {
@@ -257,7 +261,8 @@ func (s Settings) addresses() map[string]string {
 	return all
 }
 
-// listenable tells whether an address has the form of one to listen on: a host, which may be empty, and a port by its number.
+// listenable reports whether an address has the form of one to listen on: a host, which may be
+// empty, and a port by its number.
 func listenable(address string) bool {
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -267,7 +272,7 @@ func listenable(address string) bool {
 	return err == nil
 }
 
-// loopback tells whether an address to listen on is reached from this machine only.
+// loopback reports whether an address to listen on is reached from this machine only.
 func loopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {

@@ -95,8 +95,9 @@ func (v *benchVault) seal(b *testing.B, n int) (sales []envelope.Envelope) {
 	return sales
 }
 
-// sign makes n notes of sealed sales, as notes and as whole HTTP requests. Each is new, for the relay puts none twice into a
-// bag within a minute: their ids are their own, which only who opens the parts could tell.
+// sign makes n notes of sealed sales, as notes and as whole HTTP requests. Each is new, for the
+// relay puts none twice into a bag within a minute: their ids are their own, which only who opens
+// the parts could tell.
 func (v *benchVault) sign(b *testing.B, sales []envelope.Envelope, n int) (requests, notes [][]byte) {
 	b.Helper()
 	for i := range n {
@@ -177,7 +178,8 @@ func certify(b *testing.B) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// poster is one keep-alive connection of a client that does as little as possible: it shares the processors with the relay.
+// poster is one keep-alive connection of a client that does as little as possible: it shares the
+// processors with the relay.
 type poster struct {
 	conn net.Conn
 	in   *bufio.Reader

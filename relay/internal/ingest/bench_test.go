@@ -22,14 +22,17 @@ import (
 const (
 	benchClients    = 64   // keep-alive connections, and publishers
 	benchRoundPosts = 2048 // posts of each variant in one round: a second or less
-	benchEnvelopes  = 256  // envelopes that are really sealed; the others hold the same parts under an id of their own
+	// envelopes that are really sealed; the others hold the same parts under an id of their own
+	benchEnvelopes = 256
 )
 
-// BenchmarkIngest measures four ways to make 6 KB envelopes durable, in turns, one turn of each a round: posts to the relay over
-// TLS with the embedded channel; posts to the same relay with a channel that acks at once; posts to the same relay that makes no bags but one
-// synchronous publish for each envelope to the same embedded channel; and such publishes over TLS without any relay, by as many
-// clients. Metrics: the medians over the rounds of posts/s, instant-posts/s, single-posts/s and publishes/s, and of the rounds' ratios, of-instant, of-single
-// and of-publish. ops/bench runs it with -benchtime=Nx, N rounds, which -short makes shorter.
+// BenchmarkIngest measures four ways to make 6 KB envelopes durable, in turns, one turn of each a
+// round: posts to the relay over TLS with the embedded channel; posts to the same relay with a
+// channel that acks at once; posts to the same relay that makes no bags but one synchronous publish
+// for each envelope to the same embedded channel; and such publishes over TLS without any relay, by
+// as many clients. Metrics: the medians over the rounds of posts/s, instant-posts/s, single-posts/s
+// and publishes/s, and of the rounds' ratios, of-instant, of-single and of-publish. ops/bench runs
+// it with -benchtime=Nx, N rounds, which -short makes shorter.
 func BenchmarkIngest(b *testing.B) {
 	vault := newBenchVault(b)
 	s := startBenchSite(b)
@@ -186,7 +189,8 @@ func (s benchSite) relay(b *testing.B) *channel.Relay {
 	return relay
 }
 
-// dialPublishers makes n connections. The stream that they may write is the vault's journal, which is stored as bags are.
+// dialPublishers makes n connections. The stream that they may write is the vault's journal, which
+// is stored as bags are.
 func (s benchSite) dialPublishers(b *testing.B, n int) []*channel.Vault {
 	b.Helper()
 	publishers := make([]*channel.Vault, n)

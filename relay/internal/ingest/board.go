@@ -15,8 +15,8 @@ import (
 	"nightdrop/shared/proof"
 )
 
-// Board holds the newest notes that the vault has published, each checked against the pinned key before it counts. It
-// is safe for concurrent use; readers never wait.
+// Board holds the newest notes that the vault has published, each checked against the pinned key
+// before it counts. It is safe for concurrent use; readers never wait.
 type Board struct {
 	pin    *envelope.Pin
 	relay  note.Verifier
@@ -46,15 +46,15 @@ type checkpoint struct {
 	size int64
 }
 
-// NewBoard returns an empty board that believes only the pinned vault. relay is the relay's own key, which the
-// directory ought to list.
+// NewBoard returns an empty board that believes only the pinned vault. relay is the relay's own
+// key, which the directory ought to list.
 func NewBoard(pin *envelope.Pin, relay note.Verifier, now func() time.Time, logger *slog.Logger) *Board {
 	return &Board{pin: pin, relay: relay, now: now, logger: logger, refused: make(map[channel.Notice][]byte),
 		onMembers: func(int) {}, onPosition: func(envelope.Position) {}}
 }
 
-// Tell has members called with the number of active merchants, and position with each position, as they are taken. It is
-// to be called before Watch.
+// Tell has members called with the number of active merchants, and position with each position, as
+// they are taken. It is to be called before Watch.
 func (b *Board) Tell(members func(active int), position func(envelope.Position)) {
 	b.onMembers, b.onPosition = members, position
 }
@@ -77,8 +77,8 @@ func (b *Board) Watch(ctx context.Context, notices func(context.Context, func(ch
 	}
 }
 
-// Offer takes a note if it is newer and verifies. A directory may bring a new signer, so notes that were refused before
-// it are offered again.
+// Offer takes a note if it is newer and verifies. A directory may bring a new signer, so notes that
+// were refused before it are offered again.
 func (b *Board) Offer(kind channel.Notice, msg []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -164,7 +164,8 @@ func (b *Board) takeCheckpoint(msg []byte) error {
 	return note.ErrUnverified
 }
 
-// Directory returns the newest directory with its note; nil when there is none that has not expired.
+// Directory returns the newest directory with its note; nil when there is none that has not
+// expired.
 func (b *Board) Directory() *envelope.Signed[envelope.Directory] {
 	d := b.directory.Load()
 	if d == nil || !b.now().Before(d.Value.Expires.Time) {
@@ -173,15 +174,15 @@ func (b *Board) Directory() *envelope.Signed[envelope.Directory] {
 	return d
 }
 
-// Listed reports whether the newest directory lists this relay's key: storefronts believe no receipt of another, and
-// the vault no bag.
+// Listed reports whether the newest directory lists this relay's key: storefronts believe no
+// receipt of another, and the vault no bag.
 func (b *Board) Listed() bool {
 	d := b.Directory()
 	return d != nil && slices.Contains(d.Value.Relays, b.relay)
 }
 
-// Member returns a merchant. known is false while there is no members note that has not expired; found is false when
-// the merchant is not on it.
+// Member returns a merchant. known is false while there is no members note that has not expired;
+// found is false when the merchant is not on it.
 func (b *Board) Member(merchant string) (m envelope.Member, found, known bool) {
 	r := b.members.Load()
 	if r == nil || !b.now().Before(r.note.Expires.Time) {

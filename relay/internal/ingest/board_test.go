@@ -120,7 +120,8 @@ func TestMembersExpire(t *testing.T) {
 	}
 }
 
-// TestANewSigner follows a rotation of the vault's key, whose members came before the directory that explains it.
+// TestANewSigner follows a rotation of the vault's key, whose members came before the directory
+// that explains it.
 func TestANewSigner(t *testing.T) {
 	s, _, _ := boardSite(t)
 	s.board.Offer(channel.NoticeDirectory, s.directory(4, nil))

@@ -10,12 +10,13 @@ import (
 	"unicode/utf8"
 )
 
-// errTwice is returned for JSON in which an object has a member twice: which of the two counts would be the reader's
-// choice, and two readers may choose differently.
+// errTwice is returned for JSON in which an object has a member twice: which of the two counts
+// would be the reader's choice, and two readers may choose differently.
 var errTwice = errors.New("a member is there twice")
 
-// checkToken checks what the token library lets pass (specification 6): header and claims are each one JSON object (RFC
-// 7515, 7519) without a member that is there twice, at any depth, names being compared after unescaping.
+// checkToken checks what the token library lets pass (specification 6): header and claims are each
+// one JSON object (RFC 7515, 7519) without a member that is there twice, at any depth, names being
+// compared after unescaping.
 func checkToken(token string) error {
 	parts := strings.SplitN(token, ".", 3)
 	if len(parts) != 3 {
@@ -49,7 +50,8 @@ func checkObject(text []byte) error {
 	return nil
 }
 
-// maxClaimDepth is how deep objects and lists of a token may be in one another: aud is a list, nothing else needs any.
+// maxClaimDepth is how deep objects and lists of a token may be in one another: aud is a list,
+// nothing else needs any.
 const maxClaimDepth = 16
 
 // checkValue reads the next value.

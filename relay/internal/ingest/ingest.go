@@ -1,9 +1,9 @@
-// Package ingest is the relay's HTTP edge (specification 6): it takes sealed envelopes, answers with receipts when they are
-// durable, and gives merchants their sealed results.
+// Package ingest is the relay's HTTP edge (specification 6): it takes sealed envelopes, answers
+// with receipts when they are durable, and gives merchants their sealed results.
 //
-// It knows nobody's secrets and keeps nothing. No byte of a body is ever logged or echoed, also where a plaintext was
-// posted by mistake. HTTP/1.1 only: a refused post closes its connection, which over HTTP/2 would end the posts of
-// others that share it.
+// It knows nobody's secrets and keeps nothing. No byte of a body is ever logged or echoed, also
+// where a plaintext was posted by mistake. HTTP/1.1 only: a refused post closes its connection,
+// which over HTTP/2 would end the posts of others that share it.
 package ingest
 
 import (
@@ -31,7 +31,8 @@ var openAPI []byte
 
 // Bags makes envelopes durable: bagger.Bagger.
 type Bags interface {
-	// Submit returns when the envelope is durable. After an error but bagger.ErrShare the outcome is unknown.
+	// Submit returns when the envelope is durable. After an error but bagger.ErrShare the outcome
+	// is unknown.
 	Submit(ctx context.Context, e bagger.Envelope) (bagger.Place, error)
 	// Trouble is nil, or why Submit would refuse any envelope now.
 	Trouble() error
@@ -62,7 +63,8 @@ type Config struct {
 	Logger  *slog.Logger
 
 	Certificates func() []config.Validity // in use; nil: none
-	Refused      func() string            // what a reload did not take, and why; "" where it took all; nil: never
+	// what a reload did not take, and why; "" where it took all; nil: never
+	Refused func() string
 }
 
 // Edge is the public handler. It is safe for concurrent use.
@@ -105,8 +107,8 @@ func New(config Config) (*Edge, error) {
 	return e, nil
 }
 
-// Stop ends long polls with what there is, and makes Ready fail, so that a load balancer looks elsewhere. Requests are
-// still answered.
+// Stop ends long polls with what there is, and makes Ready fail, so that a load balancer looks
+// elsewhere. Requests are still answered.
 func (e *Edge) Stop() {
 	if !e.stopped.Swap(true) {
 		close(e.stopping)
@@ -127,7 +129,8 @@ const (
 
 const envelopesPath = "/v1/envelopes"
 
-// call returns what the request's path names, by exact comparison: no cleaning, no escapes, no redirects.
+// call returns what the request's path names, by exact comparison: no cleaning, no escapes, no
+// redirects.
 func call(r *http.Request) string {
 	if r.URL.RawPath != "" {
 		return callOther
@@ -184,7 +187,8 @@ func offered(name, method string) bool {
 	return method == http.MethodGet || method == http.MethodHead
 }
 
-// answer answers, or returns the refusal to answer with, or any other error to close the connection without a word.
+// answer answers, or returns the refusal to answer with, or any other error to close the connection
+// without a word.
 func (e *Edge) answer(w http.ResponseWriter, r *http.Request, name string) error {
 	if wait, ok := e.spendAddress(r); !ok {
 		return rateLimited.after(wait)

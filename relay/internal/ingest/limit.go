@@ -12,20 +12,25 @@ import (
 
 // Limits bound what the edge takes. A rate of 0 means no limit; everything else must be above 0.
 type Limits struct {
-	AddressRate   float64 // requests a second of one address (IPv6: of one /64)
-	AddressBurst  int     // requests that an address may send at once
-	Tracked       int     // addresses, and merchants, remembered; the least recently seen is forgotten first, and starts afresh
-	MerchantRate  float64 // posts a second, and reads a second, of one merchant, counted once it has proved who it is
+	AddressRate  float64 // requests a second of one address (IPv6: of one /64)
+	AddressBurst int     // requests that an address may send at once
+	// addresses, and merchants, remembered; the least recently seen is forgotten first, and starts
+	// afresh
+	Tracked int
+	// posts a second, and reads a second, of one merchant, counted once it has proved who it is
+	MerchantRate  float64
 	MerchantBurst int
 	Polls         int // reads of results that wait at a time, and as many that do not
 	MerchantPolls int // of one merchant
 
-	// Posts at a time whose bodies are in: in all, of one address, and of one merchant that has proved who it is.
+	// Posts at a time whose bodies are in: in all, of one address, and of one merchant that has
+	// proved who it is.
 	InFlight         int
 	AddressInFlight  int
 	MerchantInFlight int
 
-	AckWait time.Duration // how long a post waits for the durable ack before it is told to try again
+	// how long a post waits for the durable ack before it is told to try again
+	AckWait time.Duration
 }
 
 // budgets gives each key its own token bucket, in bounded memory. It is safe for concurrent use.
@@ -66,8 +71,8 @@ func (b *budgets[K]) spend(key K) (wait time.Duration, ok bool) {
 	return time.Duration(missing / float64(b.rate) * float64(time.Second)), false
 }
 
-// address is whom a connection counts against: an IPv4 address, or the /64 of an IPv6 one, which is what a site or a
-// household is given.
+// address is whom a connection counts against: an IPv4 address, or the /64 of an IPv6 one, which is
+// what a site or a household is given.
 func address(remote string) netip.Prefix {
 	endpoint, err := netip.ParseAddrPort(remote)
 	if err != nil {
@@ -85,14 +90,15 @@ func address(remote string) netip.Prefix {
 }
 
 const (
-	// siteBits is the length of the prefix that whoever runs a site of his own gets (RFC 6177): 65,536 of address's prefixes.
+	// siteBits is the length of the prefix that whoever runs a site of his own gets (RFC 6177):
+	// 65,536 of address's prefixes.
 	siteBits = 48
 	// siteRates is how many times an address's rate a site has.
 	siteRates = 16
 )
 
-// siteOf is whose an address is: of an IPv6 prefix the /48 around it. What is held, connections and places, counts against that,
-// or one site could hold all of it, a little by each of its prefixes.
+// siteOf is whose an address is: of an IPv6 prefix the /48 around it. What is held, connections and
+// places, counts against that, or one site could hold all of it, a little by each of its prefixes.
 func siteOf(of netip.Prefix) netip.Prefix {
 	if !of.Addr().Is6() {
 		return of
@@ -100,7 +106,8 @@ func siteOf(of netip.Prefix) netip.Prefix {
 	return netip.PrefixFrom(of.Addr(), siteBits).Masked()
 }
 
-// spendAddress takes a token of the request's address and, where that is one of a site's many, of the site.
+// spendAddress takes a token of the request's address and, where that is one of a site's many, of
+// the site.
 func (e *Edge) spendAddress(r *http.Request) (wait time.Duration, ok bool) {
 	of := addressOf(r)
 	if wait, ok := e.addresses.spend(of); !ok || !of.Addr().Is6() {

@@ -38,7 +38,8 @@ func TestBudgets(t *testing.T) {
 	now = now.Add(500 * time.Millisecond)
 	spend("a", true)
 	spend("a", false)
-	// Memory is bounded: a third key pushes out the one not seen for longest, which then starts afresh.
+	// Memory is bounded: a third key pushes out the one not seen for longest, which then starts
+	// afresh.
 	spend("c", true)
 	for range 3 {
 		spend("b", true)

@@ -10,9 +10,10 @@ import (
 	"github.com/pires/go-proxyproto"
 )
 
-// ProxyListener takes the callers' addresses from PROXY headers (haproxy's proxy-protocol.txt, versions 1 and 2) of
-// connections that come from the balancers' networks. Those must begin with one, within headerTimeout and at most 4 KiB;
-// what comes from elsewhere is taken as it is, so that nobody else can give himself an address.
+// ProxyListener takes the callers' addresses from PROXY headers (haproxy's proxy-protocol.txt,
+// versions 1 and 2) of connections that come from the balancers' networks. Those must begin with
+// one, within headerTimeout and at most 4 KiB; what comes from elsewhere is taken as it is, so that
+// nobody else can give himself an address.
 func ProxyListener(inner net.Listener, balancers []netip.Prefix) net.Listener {
 	if len(balancers) == 0 {
 		return inner
@@ -27,8 +28,8 @@ func ProxyListener(inner net.Listener, balancers []netip.Prefix) net.Listener {
 	return &proxyproto.Listener{Listener: inner, ConnPolicy: policy, ReadHeaderTimeout: headerTimeout}
 }
 
-// Listener bounds the connections that are open, in all and of one address. What is above is closed unanswered: a
-// TLS handshake would cost the relay more than the caller.
+// Listener bounds the connections that are open, in all and of one address. What is above is closed
+// unanswered: a TLS handshake would cost the relay more than the caller.
 type Listener struct {
 	net.Listener
 	slots    *slots[netip.Prefix]
@@ -36,8 +37,8 @@ type Listener struct {
 	observed func(change int, refused bool)
 }
 
-// LimitListener wraps inner, which may be a ProxyListener. observed is told of each connection that opens (1), closes
-// (-1) or is refused.
+// LimitListener wraps inner, which may be a ProxyListener. observed is told of each connection that
+// opens (1), closes (-1) or is refused.
 func LimitListener(inner net.Listener, all, perAddress int, observed func(change int, refused bool)) *Listener {
 	return &Listener{inner, newSlots[netip.Prefix](all, perAddress), newSlots[struct{}](all, all), observed}
 }
@@ -57,8 +58,9 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// admit returns a connection that gives its slot back, or nil where there is none. Whose a balancer's connection is
-// shows when its header has been read, which must not hold up the next: that is for the first read.
+// admit returns a connection that gives its slot back, or nil where there is none. Whose a
+// balancer's connection is shows when its header has been read, which must not hold up the next:
+// that is for the first read.
 func (l *Listener) admit(c net.Conn) net.Conn {
 	var release func()
 	var ok bool
@@ -97,7 +99,8 @@ func (s *slot) give() {
 	}
 }
 
-// exchange takes another slot in its place; where take gives none, this one stays. It fails after give.
+// exchange takes another slot in its place; where take gives none, this one stays. It fails after
+// give.
 func (s *slot) exchange(take func() (func(), bool)) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,7 +10,8 @@ import (
 	"nightdrop/shared/config"
 )
 
-// Metrics are the relay's figures, in a registry of its own. No label holds anything that a caller chooses.
+// Metrics are the relay's figures, in a registry of its own. No label holds anything that a caller
+// chooses.
 type Metrics struct {
 	Registry *prometheus.Registry
 
@@ -60,7 +61,8 @@ func (m *Metrics) BagAcked(envelopes, bytes int, took time.Duration) {
 // BagFailed implements bagger.Observer.
 func (m *Metrics) BagFailed(error) { m.bagFailures.Inc() }
 
-// Connection is told of public connections: 1 for one that opened, -1 for one that closed; refused for one turned away.
+// Connection is told of public connections: 1 for one that opened, -1 for one that closed; refused
+// for one turned away.
 func (m *Metrics) Connection(change int, refused bool) {
 	m.connections.Add(float64(change))
 	if refused {

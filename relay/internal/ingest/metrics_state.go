@@ -8,8 +8,8 @@ type stateCollector struct {
 	bytes, limit, own, uncommitted, over, merchantOver *prometheus.Desc
 }
 
-// WatchState adds how full the streams are and how merchants share ENVELOPES. Merchants are named by ids that the vault
-// gave them, and only those that are over their own share, at most 20.
+// WatchState adds how full the streams are and how merchants share ENVELOPES. Merchants are named
+// by ids that the vault gave them, and only those that are over their own share, at most 20.
 func (m *Metrics) WatchState(state func() State) {
 	describe := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("nightdrop_relay_"+name, help, labels, nil)

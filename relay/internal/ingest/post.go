@@ -18,10 +18,10 @@ const bodyTimeout = 10 * time.Second
 
 // post takes an envelope. The checks are in the order of specification 6.
 //
-// The order puts rate limits first, and so does the one per address. Slots are taken only when the body is in, or
-// whoever sends slowly could hold them. What counts for a merchant (rate, slots, share of the channel) can only count once
-// the signature has proved who posts, or anybody could spend another's by naming it: it stands right after that proof,
-// between 401 and 403.
+// The order puts rate limits first, and so does the one per address. Slots are taken only when the
+// body is in, or whoever sends slowly could hold them. What counts for a merchant (rate, slots,
+// share of the channel) can only count once the signature has proved who posts, or anybody could
+// spend another's by naming it: it stands right after that proof, between 401 and 403.
 func (e *Edge) post(w http.ResponseWriter, r *http.Request) error {
 	directory := e.config.Board.Directory()
 	if directory == nil || !e.config.Board.HasMembers() {
@@ -61,8 +61,9 @@ func (e *Edge) post(w http.ResponseWriter, r *http.Request) error {
 	return e.accept(w, r, signed)
 }
 
-// forget overwrites what was posted and refused: a shop that forgot to seal posts account data in clear. What the connection's buffers hold is
-// beyond reach, and goes with the connection, which every refusal closes.
+// forget overwrites what was posted and refused: a shop that forgot to seal posts account data in
+// clear. What the connection's buffers hold is beyond reach, and goes with the connection, which
+// every refusal closes.
 func forget(body []byte, posted envelope.Envelope) {
 	clear(body)
 	for _, part := range posted.Parts {
@@ -72,7 +73,8 @@ func forget(body []byte, posted envelope.Envelope) {
 
 // checkHeaders refuses a body before it is read.
 func checkHeaders(r *http.Request) error {
-	// ContentLength is 0 also where the header is missing, and a Transfer-Encoding takes a Content-Length away.
+	// ContentLength is 0 also where the header is missing, and a Transfer-Encoding takes a
+	// Content-Length away.
 	if len(r.TransferEncoding) > 0 || r.ContentLength < 0 || r.Header.Get("Content-Length") == "" {
 		return lengthRequired
 	}
@@ -89,8 +91,9 @@ func checkHeaders(r *http.Request) error {
 // firstRead is how much room a body gets before any of it is there. Most fit.
 const firstRead = 8 << 10
 
-// readBody reads the whole body, which must come within bodyTimeout. Room grows with what has come, for who holds no slot
-// yet may promise much. The bytes are the envelope's own: its bag keeps them until it is durable.
+// readBody reads the whole body, which must come within bodyTimeout. Room grows with what has come,
+// for who holds no slot yet may promise much. The bytes are the envelope's own: its bag keeps them
+// until it is durable.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	connection := http.NewResponseController(w)
 	if err := connection.SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
@@ -136,7 +139,8 @@ func (e *Edge) verify(body []byte) (posted envelope.Signed[envelope.Envelope], m
 	return signed, member, nil
 }
 
-// admit checks what counts for the merchant that has proved who it is, and takes one of its slots until leave is called.
+// admit checks what counts for the merchant that has proved who it is, and takes one of its slots
+// until leave is called.
 func (e *Edge) admit(signed envelope.Signed[envelope.Envelope], member envelope.Member) (leave func(), err error) {
 	if wait, ok := e.posts.spend(member.ID); !ok {
 		return nil, rateLimited.after(wait)
@@ -162,7 +166,8 @@ func parcel(signed envelope.Signed[envelope.Envelope]) bagger.Envelope {
 	return bagger.Envelope{Merchant: signed.Value.Merchant, Digest: signed.Digest, Note: signed.Note}
 }
 
-// checkParts checks times and, as far as a relay can see, that every part is sealed to a key in force.
+// checkParts checks times and, as far as a relay can see, that every part is sealed to a key in
+// force.
 func checkParts(posted envelope.Envelope, directory envelope.Directory, now time.Time) error {
 	switch err := posted.CheckTimes(now); {
 	case errors.Is(err, envelope.ErrLate):
@@ -183,9 +188,10 @@ func checkParts(posted envelope.Envelope, directory envelope.Directory, now time
 	return nil
 }
 
-// accept waits until the envelope is durable and answers with the receipt: that of the bag which holds it already, where it
-// was posted a moment ago. Whatever fails here, but for a share that others of the merchant took meanwhile, leaves the outcome
-// unknown, so it is a 503: the same bytes may be posted again.
+// accept waits until the envelope is durable and answers with the receipt: that of the bag which
+// holds it already, where it was posted a moment ago. Whatever fails here, but for a share that
+// others of the merchant took meanwhile, leaves the outcome unknown, so it is a 503: the same bytes
+// may be posted again.
 func (e *Edge) accept(w http.ResponseWriter, r *http.Request, signed envelope.Signed[envelope.Envelope]) error {
 	ctx, cancel := context.WithTimeout(r.Context(), e.config.Limits.AckWait)
 	defer cancel()

@@ -12,8 +12,8 @@ import (
 	"nightdrop/shared/channel"
 )
 
-// refusal is one problem of RFC 9457. Its text is fixed: nothing of a request is ever echoed. It implements error so
-// that steps of a check can return it.
+// refusal is one problem of RFC 9457. Its text is fixed: nothing of a request is ever echoed. It
+// implements error so that steps of a check can return it.
 type refusal struct {
 	status int
 	code   string // type is urn:nightdrop:CODE
@@ -78,8 +78,8 @@ var (
 		"Use a method that Allow names.", 0}
 )
 
-// write answers with the problem. Every refusal of a request that has or may have a body closes the connection: what
-// follows on it could be read as another request.
+// write answers with the problem. Every refusal of a request that has or may have a body closes the
+// connection: what follows on it could be read as another request.
 func (r refusal) write(w http.ResponseWriter, request *http.Request) {
 	body, err := json.Marshal(struct {
 		Type   string `json:"type"`

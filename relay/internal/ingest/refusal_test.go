@@ -176,7 +176,8 @@ type patient struct{ *httptest.ResponseRecorder }
 
 func (patient) SetReadDeadline(time.Time) error { return nil }
 
-// TestRefusedBodiesAreForgotten: of what was posted in clear, by whomever, nothing stays in the memory that the relay has in its hands.
+// TestRefusedBodiesAreForgotten: of what was posted in clear, by whomever, nothing stays in the
+// memory that the relay has in its hands.
 func TestRefusedBodiesAreForgotten(t *testing.T) {
 	s := newSite(t, nil)
 	unsealed := func(change func(*envelope.Envelope)) []byte {

@@ -33,7 +33,8 @@ func (s *site) held(stream string) int64 {
 	return 0
 }
 
-// TestOneEnvelopePostedAgainAndAgainTakesItsRoomOnce posts the same bytes many times, one after the other and at once.
+// TestOneEnvelopePostedAgainAndAgainTakesItsRoomOnce posts the same bytes many times, one after the
+// other and at once.
 func TestOneEnvelopePostedAgainAndAgainTakesItsRoomOnce(t *testing.T) {
 	s := newSite(t, nil)
 	posted := sign(s, s.envelope(), s.shops[shop])
@@ -295,7 +296,8 @@ func proxied(t *testing.T, perAddress int) (address string, seen chan string, re
 
 const plainRequest = "GET / HTTP/1.1\r\nHost: relay\r\n\r\n"
 
-// send opens a connection with a header and reads the first line of the answer; "" when it was closed.
+// send opens a connection with a header and reads the first line of the answer; "" when it was
+// closed.
 func send(t *testing.T, address, header string) (answer string, c net.Conn) {
 	t.Helper()
 	c, err := net.Dial("tcp", address)

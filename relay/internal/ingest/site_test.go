@@ -42,7 +42,8 @@ const (
 	origin    = "https://relay.example"
 )
 
-// site is a relay's edge over real TLS with the real embedded channel, and a vault that publishes into it.
+// site is a relay's edge over real TLS with the real embedded channel, and a vault that publishes
+// into it.
 type site struct {
 	t       *testing.T
 	dir     string

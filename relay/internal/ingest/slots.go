@@ -4,8 +4,9 @@ import "sync"
 
 // slots counts what goes on at a time, in all and for each key. It is safe for concurrent use.
 //
-// Where fewer than all may be one key's, a key gets no more than half of what is left, and the last quarter is for keys that
-// have next to none. So it takes very many keys to leave a newcomer without, and a few that each hold all they may do not.
+// Where fewer than all may be one key's, a key gets no more than half of what is left, and the last
+// quarter is for keys that have next to none. So it takes very many keys to leave a newcomer
+// without, and a few that each hold all they may do not.
 type slots[K comparable] struct {
 	mu        sync.Mutex
 	all       int

@@ -10,7 +10,7 @@ import (
 	"nightdrop/shared/config"
 )
 
-// State is what the admin listener tells of a relay.
+// State is what the admin listener says of a relay.
 type State struct {
 	OK       bool                  `json:"ok"`       // posts can be accepted, and answers come back
 	Reasons  []string              `json:"reasons"`  // why not

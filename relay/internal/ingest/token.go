@@ -16,11 +16,12 @@ const (
 	tokenLeeway = 60 * time.Second // between the storefront's clock and ours
 )
 
-// errToken is the one answer to every token that does not count: which part of it was wrong is the caller's to find.
+// errToken is the one answer to every token that does not count: which part of it was wrong is the
+// caller's to find.
 var errToken = errors.New("no valid bearer token")
 
-// authenticate returns the merchant that signed the request's bearer token (RFC 6750, RFC 7519; EdDSA of RFC 8037). A
-// suspended merchant still reads.
+// authenticate returns the merchant that signed the request's bearer token (RFC 6750, RFC 7519;
+// EdDSA of RFC 8037). A suspended merchant still reads.
 func (e *Edge) authenticate(r *http.Request) (merchant string, err error) {
 	headers := r.Header["Authorization"]
 	if len(headers) != 1 {
@@ -64,7 +65,8 @@ func newTokenParser(origin string, now func() time.Time) *jwt.Parser {
 // tokenKey returns the key that kid and sub name: one of the merchant's own.
 func (e *Edge) tokenKey(t *jwt.Token) (any, error) {
 	kid, _ := t.Header["kid"].(string)
-	if _, critical := t.Header["crit"]; critical { // RFC 7515, 4.1.11: not understood, so not accepted
+	// RFC 7515, 4.1.11: not understood, so not accepted
+	if _, critical := t.Header["crit"]; critical {
 		return nil, errToken
 	}
 	merchant, err := t.Claims.GetSubject()

@@ -29,7 +29,8 @@ func (s *site) dial() net.Conn {
 	return c
 }
 
-// exchange writes bytes as they are and returns every answer until the server closes, which it must within seconds.
+// exchange writes bytes as they are and returns every answer until the server closes, which it must
+// within seconds.
 func (s *site) exchange(request string) []response {
 	s.t.Helper()
 	c := s.dial()

@@ -2,14 +2,15 @@ package scan
 
 import "slices"
 
-// The shortest runs of base64 letters worth undoing: twelve digits take sixteen letters, packed in BCD eight.
+// The shortest runs of base64 letters worth undoing: twelve digits take sixteen letters, packed in
+// BCD eight.
 const (
 	minBase64       = 16
 	minBase64Packed = 8
 )
 
-// base64 finds numbers in base64 (RFC 4648, both alphabets, line breaks allowed). Where a text starts is not known, so
-// each run is undone at all four alignments.
+// base64 finds numbers in base64 (RFC 4648, both alphabets, line breaks allowed). Where a text
+// starts is not known, so each run is undone at all four alignments.
 func (s *Scanner) base64(data []byte) {
 	shortest := minBase64
 	if s.exact != nil {
@@ -29,7 +30,8 @@ func (s *Scanner) base64(data []byte) {
 	}
 }
 
-// collectLetters reads the base64 letters from data[i] on, over line breaks, and returns the index after them.
+// collectLetters reads the base64 letters from data[i] on, over line breaks, and returns the index
+// after them.
 func (s *Scanner) collectLetters(data []byte, i int) int {
 	s.letters, s.places = s.letters[:0], s.places[:0]
 	for ; i < len(data); i++ {

@@ -6,7 +6,8 @@ import (
 	"errors"
 )
 
-// ErrNumber is returned by NewExact and ReadNumbers when a line is not 12 to 19 digits. It does not quote the line.
+// ErrNumber is returned by NewExact and ReadNumbers when a line is not 12 to 19 digits. It does not
+// quote the line.
 var ErrNumber = errors.New("an account number to look for must be 12 to 19 digits, one a line")
 
 // pattern is one given number as bytes in one encoding.
@@ -16,8 +17,8 @@ type pattern struct {
 	digits   []byte
 }
 
-// numberSet finds given numbers as bytes: a bitmap over a hash of the first four bytes of every pattern passes over
-// nearly all positions, a map of the rest decides.
+// numberSet finds given numbers as bytes: a bitmap over a hash of the first four bytes of every
+// pattern passes over nearly all positions, a map of the rest decides.
 type numberSet struct {
 	numbers  map[[maxDigits]byte]struct{} // padded with zero bytes
 	patterns map[uint32][]pattern         // by the first four bytes
@@ -54,8 +55,9 @@ func newNumberSet(numbers [][]byte) (*numberSet, error) {
 	return set, nil
 }
 
-// pack returns the BCD forms of digits. An even count is given from a byte's edge and, without its outer digits, from
-// the middle of one; an odd count with a digit of a neighbour left off at either end.
+// pack returns the BCD forms of digits. An even count is given from a byte's edge and, without its
+// outer digits, from the middle of one; an odd count with a digit of a neighbour left off at either
+// end.
 func pack(digits []byte) [][]byte {
 	inner := func(d []byte) []byte {
 		out := make([]byte, 0, len(d)/2)

@@ -6,14 +6,15 @@ import (
 	"strconv"
 )
 
-// What is known not to be an account number, by what stands around it: identifiers, a stream's settings, and the frames
-// of records in the channel's store. Each rule wants the whole of its form, so that a number beside it is still found.
+// What is known not to be an account number, by what stands around it: identifiers, a stream's
+// settings, and the frames of records in the channel's store. Each rule wants the whole of its
+// form, so that a number beside it is still found.
 
 // uuidBytes is the length of a UUID as text (RFC 9562): 8, 4, 4, 4 and 12 hexadecimal digits.
 const uuidBytes = 36
 
-// insideUUID reports whether data[first:end] lies in a UUID that stands alone and has letters: one of digits alone might be
-// numbers that somebody joined by dashes.
+// insideUUID reports whether data[first:end] lies in a UUID that stands alone and has letters: one
+// of digits alone might be numbers that somebody joined by dashes.
 func insideUUID(data []byte, first, end int) bool {
 	for start := max(0, end-uuidBytes); start <= first && start+uuidBytes <= len(data); start++ {
 		if !isUUID(data[start : start+uuidBytes]) {
@@ -45,8 +46,8 @@ func isUUID(text []byte) bool {
 	return letters && text[14] >= '1' && text[14] <= '8' && bytes.IndexByte([]byte("89abAB"), text[19]) >= 0
 }
 
-// settings are the members of a JetStream stream's settings (meta.inf) that are long integers, and what their values are
-// whole multiples of: seconds in nanoseconds, and bytes that somebody chose.
+// settings are the members of a JetStream stream's settings (meta.inf) that are long integers, and
+// what their values are whole multiples of: seconds in nanoseconds, and bytes that somebody chose.
 var settings = map[string][]uint64{
 	"max_age":          {1e9},
 	"duplicate_window": {1e9},
@@ -77,9 +78,9 @@ func isSetting(data []byte, first, end int) bool {
 	return false
 }
 
-// A record of a JetStream block is its length (4 bytes, little endian, the highest bit telling of headers), sequence (8),
-// time (8), length of the subject (2), the subject, the length of the headers (4) and headers where it has some, the
-// message, and a hash (8).
+// A record of a JetStream block is its length (4 bytes, little endian, the highest bit telling of
+// headers), sequence (8), time (8), length of the subject (2), the subject, the length of the
+// headers (4) and headers where it has some, the message, and a hash (8).
 const (
 	recordHead     = 22
 	recordHash     = 8
@@ -121,8 +122,8 @@ func isRecord(data []byte, at int) (subject int, headers, ok bool) {
 // span is data[start:end].
 type span struct{ start, end int }
 
-// frames returns what of the records near data[start:end] is no message: each head with the hash of the record before, the
-// subject, and the headers with their length.
+// frames returns what of the records near data[start:end] is no message: each head with the hash of
+// the record before, the subject, and the headers with their length.
 func frames(data []byte, start, end int) (found []span) {
 	for at := max(0, start-recordHead-longestSubject-longestHeaders); at < end+recordHash; at++ {
 		subject, headers, ok := isRecord(data, at)

@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	age       = "2592000000000000" // 30 days in nanoseconds: passes Luhn, and has a brand's prefix and length
+	// 30 days in nanoseconds: passes Luhn, and has a brand's prefix and length
+	age       = "2592000000000000"
 	maestro12 = "500000000009"
 	someID    = "0198c0de-77aa-7000-8000-00000000000a"
 )
@@ -108,7 +109,8 @@ func TestNumbersBesideWhatIsKnown(t *testing.T) {
 	}
 	for name, data := range tests {
 		t.Run(name, func(t *testing.T) {
-			if name == "a frame of another subject" { // control: without the frame's rule the hash hides the number
+			// control: without the frame's rule the hash hides the number
+			if name == "a frame of another subject" {
 				if found := findings(t, New(), data); len(found) != 0 {
 					t.Errorf("found %v", found)
 				}
@@ -121,7 +123,8 @@ func TestNumbersBesideWhatIsKnown(t *testing.T) {
 	}
 }
 
-// TestNumbersAsTheyLeak has each form at the beginning, in the middle and at the end, and across the windows' borders.
+// TestNumbersAsTheyLeak has each form at the beginning, in the middle and at the end, and across
+// the windows' borders.
 func TestNumbersAsTheyLeak(t *testing.T) {
 	forms := map[string]string{
 		"JSON string":     `{"number":"` + visa + `"}`,

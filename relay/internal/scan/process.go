@@ -13,9 +13,9 @@ import (
 // ErrNoMemory is returned when nothing of a process's memory could be read.
 var ErrNoMemory = errors.New("none of the process's memory could be read: run as its user or as root, and check kernel.yama.ptrace_scope")
 
-// Process scans the readable memory of a running process by /proc (Linux). Offsets in findings are addresses. The
-// process runs on meanwhile, so regions may vanish; those are passed over. It returns ErrNoMemory rather than a
-// clean bill when the kernel let it read nothing.
+// Process scans the readable memory of a running process by /proc (Linux). Offsets in findings are
+// addresses. The process runs on meanwhile, so regions may vanish; those are passed over. It
+// returns ErrNoMemory rather than a clean bill when the kernel let it read nothing.
 func (s *Scanner) Process(ctx context.Context, pid int, emit func(Finding), progress func(bytes int)) error {
 	regions, err := readRegions(pid)
 	if err != nil {
@@ -45,7 +45,8 @@ func (s *Scanner) Process(ctx context.Context, pid int, emit func(Finding), prog
 // region is a mapping of a process: addresses start to end.
 type region struct{ start, end int64 }
 
-// readRegions returns the readable mappings of a process (proc(5), /proc/pid/maps), but for the kernel's own.
+// readRegions returns the readable mappings of a process (proc(5), /proc/pid/maps), but for the
+// kernel's own.
 func readRegions(pid int) ([]region, error) {
 	maps, err := os.Open(fmt.Sprintf("/proc/%d/maps", pid))
 	if err != nil {
@@ -68,7 +69,8 @@ func readRegions(pid int) ([]region, error) {
 	return regions, lines.Err()
 }
 
-// pageReader reads a mapping and gives zeros for pages that cannot be read, so that offsets stay true.
+// pageReader reads a mapping and gives zeros for pages that cannot be read, so that offsets stay
+// true.
 type pageReader struct {
 	memory  io.ReaderAt
 	at, end int64

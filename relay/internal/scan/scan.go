@@ -1,8 +1,10 @@
-// Package scan looks for account numbers in clear: in files, in folders and in the memory of a process.
+// Package scan looks for account numbers in clear: in files, in folders and in the memory of a
+// process.
 //
-// It reads any bytes, knows the ways in which a number leaks (plain text, grouped by spaces or dashes, UTF-16, packed
-// BCD, and the text forms again inside base64 at every alignment), and reports place and masked number only. It keeps
-// numbers in byte slices that it clears, so that a scan does not spread what it looks for.
+// It reads any bytes, knows the ways in which a number leaks (plain text, grouped by spaces or
+// dashes, UTF-16, packed BCD, and the text forms again inside base64 at every alignment), and
+// reports place and masked number only. It keeps numbers in byte slices that it clears, so that a
+// scan does not spread what it looks for.
 package scan
 
 import (
@@ -40,22 +42,24 @@ type Finding struct {
 const (
 	// windowBytes is how much is looked at in one go.
 	windowBytes = 1 << 20
-	// marginBytes is how far a number may reach over the edge of a window. The longest form, 19 digits, grouped, in
-	// UTF-16, in base64 with line breaks, takes about 110 bytes; the rest is context for the rules against noise.
+	// marginBytes is how far a number may reach over the edge of a window. The longest form, 19
+	// digits, grouped, in UTF-16, in base64 with line breaks, takes about 110 bytes; the rest is
+	// context for the rules against noise.
 	marginBytes = 1 << 10
 
 	minDigits = 12 // ISO/IEC 7812-1: 8 to 19; no card brand issues below 12
 	maxDigits = 19
 )
 
-// A Scanner finds either every plausible card number or exactly the given ones. It is not safe for concurrent use: it
-// reuses its buffers.
+// A Scanner finds either every plausible card number or exactly the given ones. It is not safe for
+// concurrent use: it reuses its buffers.
 type Scanner struct {
-	exact   *numberSet // nil: every run that passes Luhn and has a brand's prefix and length
-	emit    func(Finding)
-	path    string
-	base    int64 // offset of data[0] of the window
-	from    int   // findings that start before from or at or after to belong to a neighbouring window
+	exact *numberSet // nil: every run that passes Luhn and has a brand's prefix and length
+	emit  func(Finding)
+	path  string
+	base  int64 // offset of data[0] of the window
+	// findings that start before from or at or after to belong to a neighbouring window
+	from    int
 	to      int
 	chain   chain
 	decoded []byte
@@ -63,12 +67,13 @@ type Scanner struct {
 	places  []int32
 }
 
-// New returns a scanner for every 12 to 19 digits that pass Luhn and have the prefix and length of a known brand. It
-// misses packed BCD between random bytes, where chance alone makes such numbers: give the numbers for that.
+// New returns a scanner for every 12 to 19 digits that pass Luhn and have the prefix and length of
+// a known brand. It misses packed BCD between random bytes, where chance alone makes such numbers:
+// give the numbers for that.
 func New() *Scanner { return &Scanner{} }
 
-// NewExact returns a scanner for exactly the given numbers (12 to 19 ASCII digits each) in every encoding. The numbers
-// are copied; Clear removes the copies.
+// NewExact returns a scanner for exactly the given numbers (12 to 19 ASCII digits each) in every
+// encoding. The numbers are copied; Clear removes the copies.
 func NewExact(numbers [][]byte) (*Scanner, error) {
 	set, err := newNumberSet(numbers)
 	if err != nil {
@@ -77,7 +82,8 @@ func NewExact(numbers [][]byte) (*Scanner, error) {
 	return &Scanner{exact: set}, nil
 }
 
-// Clear removes the numbers that the scanner was given and what its buffers hold. The scanner is of no use afterwards.
+// Clear removes the numbers that the scanner was given and what its buffers hold. The scanner is of
+// no use afterwards.
 func (s *Scanner) Clear() {
 	if s.exact != nil {
 		s.exact.clear()
@@ -87,7 +93,8 @@ func (s *Scanner) Clear() {
 	clear(s.chain.digits[:cap(s.chain.digits)])
 }
 
-// Reader scans all that r gives, calling emit for each finding, in order of windows. path names the source in findings.
+// Reader scans all that r gives, calling emit for each finding, in order of windows. path names the
+// source in findings.
 func (s *Scanner) Reader(ctx context.Context, path string, r io.Reader, emit func(Finding)) error {
 	return s.reader(ctx, path, 0, r, emit, func(int) {})
 }

@@ -109,7 +109,8 @@ func TestEveryEncodingIsFound(t *testing.T) {
 				found := findings(t, s, test.data)
 				want := Finding{Path: "input", Offset: test.offset, Encoding: test.encoding, Masked: test.masked}
 				if name == "given numbers" && len(found) == 1 && test.encoding == BCD {
-					want.Offset = found[0].Offset // the packed form is looked for without the pad, so it may start a byte on
+					// the packed form is looked for without the pad, so it may start a byte on
+					want.Offset = found[0].Offset
 				}
 				if len(found) != 1 || found[0] != want {
 					t.Errorf("%s: found %v, want %v", name, found, want)

@@ -1,6 +1,6 @@
-// Package broker is the NATS server inside the relay's process: it serves the channel's streams with the accounts and
-// allow-lists of package channel, and refuses bags before its volume is full. It is a package of its own so that the
-// vault, which needs the channel's clients, links no server.
+// Package broker is the NATS server inside the relay's process: it serves the channel's streams
+// with the accounts and allow-lists of package channel, and refuses bags before its volume is full.
+// It is a package of its own so that the vault, which needs the channel's clients, links no server.
 package broker
 
 import (
@@ -37,21 +37,27 @@ const (
 
 // Config describes a broker.
 type Config struct {
-	Dir      string // store directory, made with mode 0700; one process at a time
-	Listen   string // host:port for vault, courier and monitor, by TLS; port 0 = any; "" = no listener
-	Cert     string // PEM file; needed with Listen; Reload reads it again
-	Key      string // PEM file; needed with Listen; Reload reads it again
-	ClientCA string // PEM file; set, clients must show a certificate of these authorities besides their nkey; read at the start only
+	Dir string // store directory, made with mode 0700; one process at a time
+	// host:port for vault, courier and monitor, by TLS; port 0 = any; "" = no listener
+	Listen string
+	Cert   string // PEM file; needed with Listen; Reload reads it again
+	Key    string // PEM file; needed with Listen; Reload reads it again
+	// PEM file; set, clients must show a certificate of these authorities besides their nkey; read
+	// at the start only
+	ClientCA string
 
-	// Public nkeys (U...); "" = that role is off. The relay's own key is made at each start and never leaves the process.
+	// Public nkeys (U...); "" = that role is off. The relay's own key is made at each start and
+	// never leaves the process.
 	VaultNkey, CourierNkey, MonitorNkey string
 
-	MaxBytes       int64         // all streams together; 0 = 8 GiB
-	EnvelopesBytes int64         // 0 = half of MaxBytes
-	ResultsBytes   int64         // 0 = a quarter of MaxBytes; JOURNAL and NOTICES share what is left
-	MinFree        int64         // bytes that must stay free on the volume, else bags are refused; 0 = 256 MiB
-	AckTimeout     time.Duration // of the relay's own publishing; 0 = 10 s
-	Logger         *slog.Logger  // nil = none
+	MaxBytes       int64 // all streams together; 0 = 8 GiB
+	EnvelopesBytes int64 // 0 = half of MaxBytes
+	// 0 = a quarter of MaxBytes; JOURNAL and NOTICES share what is left
+	ResultsBytes int64
+	// bytes that must stay free on the volume, else bags are refused; 0 = 256 MiB
+	MinFree    int64
+	AckTimeout time.Duration // of the relay's own publishing; 0 = 10 s
+	Logger     *slog.Logger  // nil = none
 }
 
 // withDefaults fills in what is 0.
@@ -103,8 +109,9 @@ type Broker struct {
 	done        sync.WaitGroup
 }
 
-// Start starts a broker and returns when its streams are ready and found to be durable; after a crash with
-// much in store this takes seconds. ctx bounds the start only. It is ErrLocked when another process uses the directory.
+// Start starts a broker and returns when its streams are ready and found to be durable; after a
+// crash with much in store this takes seconds. ctx bounds the start only. It is ErrLocked when
+// another process uses the directory.
 func Start(ctx context.Context, config Config) (*Broker, error) {
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
@@ -164,7 +171,8 @@ func makeKeys() ([]nkeys.KeyPair, error) {
 	return keys, nil
 }
 
-// lockDir makes the directory and takes its lock, which ends with the process: JetStream itself has none.
+// lockDir makes the directory and takes its lock, which ends with the process: JetStream itself has
+// none.
 func lockDir(dir string) (*os.File, error) {
 	if dir == "" {
 		return nil, errors.New("channel store: no directory given")
@@ -226,8 +234,8 @@ func options(c channel.Configuration) (*server.Options, error) {
 	return o, nil
 }
 
-// maxStore is what the broker's streams may take in all. Their own limits add up to MaxBytes; the broker's must hold what they had before,
-// to let them shrink.
+// maxStore is what the broker's streams may take in all. Their own limits add up to MaxBytes; the
+// broker's must hold what they had before, to let them shrink.
 func (b *Broker) maxStore() (int64, error) {
 	room, err := volume.Look(b.config.Dir)
 	if err != nil {
@@ -258,7 +266,8 @@ func (b *Broker) startServer(ctx context.Context, keys []nkeys.KeyPair) error {
 		if err := b.Reload(); err != nil {
 			return err
 		}
-		options.TLSConfig.Certificates = nil // else they are taken for clients that name no server, as by an IP address
+		// else they are taken for clients that name no server, as by an IP address
+		options.TLSConfig.Certificates = nil
 		options.TLSConfig.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return b.certificate.Load(), nil }
 	}
 	if b.server, err = server.NewServer(options); err != nil {
@@ -279,7 +288,8 @@ func (b *Broker) startServer(ctx context.Context, keys []nkeys.KeyPair) error {
 	return b.assertDurable()
 }
 
-// assertDurable refuses a broker that acks before fsync (FACTS: it loses everything acked in a power cut).
+// assertDurable refuses a broker that acks before fsync (FACTS: it loses everything acked in a
+// power cut).
 func (b *Broker) assertDurable() error {
 	js := b.server.JetStreamConfig()
 	if js == nil || !js.SyncAlways || !js.Strict {
@@ -323,8 +333,8 @@ func (b *Broker) Relay() (*channel.Relay, error) {
 		Streams: b.guard.full})
 }
 
-// Wedged is closed when the broker has stopped storing for good, though its volume has room: only a start in a new process helps.
-// Nothing that was acked is lost by it.
+// Wedged is closed when the broker has stopped storing for good, though its volume has room: only a
+// start in a new process helps. Nothing that was acked is lost by it.
 func (b *Broker) Wedged() <-chan struct{} { return b.guard.wedged }
 
 // Addr is the listener's address, "" without one.

@@ -13,9 +13,10 @@ import (
 	"nightdrop/shared/config"
 )
 
-// Check returns all for which Start would refuse the configuration, without writing or listening: config.Problems under the names of a
-// relay's keys in [channel.embedded]. It reads the files that the configuration names. That another process uses the directory or the
-// address shows at the start only.
+// Check returns all for which Start would refuse the configuration, without writing or listening:
+// config.Problems under the names of a relay's keys in [channel.embedded]. It reads the files that
+// the configuration names. That another process uses the directory or the address shows at the
+// start only.
 func (c Config) Check(now time.Time) error {
 	c = c.withDefaults()
 	found := config.NewProblems("")
@@ -83,11 +84,13 @@ func (c Config) presented() config.Presented {
 	return config.Presented{Cert: c.Cert, Key: c.Key, Usage: x509.ExtKeyUsageServerAuth}
 }
 
-// ErrOtherNames is returned by Reload for a certificate that covers none of the names of the one in use: the vault would refuse it.
+// ErrOtherNames is returned by Reload for a certificate that covers none of the names of the one in
+// use: the vault would refuse it.
 var ErrOtherNames = errors.New("covers none of the names of the certificate in use: have it issued for them, or restart the relay to change them")
 
-// Reload reads the listener's certificate and key again, for connections to come. They replace the old ones only where a start would take
-// them, and where they cover a name of the old ones. It does nothing without a listener.
+// Reload reads the listener's certificate and key again, for connections to come. They replace the
+// old ones only where a start would take them, and where they cover a name of the old ones. It does
+// nothing without a listener.
 func (b *Broker) Reload() error {
 	if b.config.Listen == "" {
 		return nil
@@ -106,8 +109,8 @@ func (b *Broker) Reload() error {
 	return nil
 }
 
-// Validities say until when the listener's certificate, and the authorities of clients' certificates, are good, as their files are now; nil
-// without a listener.
+// Validities say until when the listener's certificate, and the authorities of clients'
+// certificates, are good, as their files are now; nil without a listener.
 func (c Config) Validities() (list []config.Validity) {
 	if c.Listen == "" {
 		return nil

@@ -34,8 +34,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// runChild is a relay's process: it says its address, then publishes bags and says the number of each that is acked,
-// until it is killed.
+// runChild is a relay's process: it says its address, then publishes bags and says the number of
+// each that is acked, until it is killed.
 func runChild(text string) error {
 	var config broker.Config
 	if err := json.Unmarshal([]byte(text), &config); err != nil {

@@ -13,12 +13,13 @@ import (
 const (
 	// guardEvery is how often the broker's health and room are looked at.
 	guardEvery = time.Second
-	// sickLooks is after how many looks in a row at a broker that is sick, on a volume that has room, it will not get well by itself.
+	// sickLooks is after how many looks in a row at a broker that is sick, on a volume that has
+	// room, it will not get well by itself.
 	sickLooks = 5
 )
 
-// guard keeps an eye on what the broker stands on. A full disk would wedge the broker until a restart, so
-// bags are refused while there is still a reserve.
+// guard keeps an eye on what the broker stands on. A full disk would wedge the broker until a
+// restart, so bags are refused while there is still a reserve.
 type guard struct {
 	minFree int64
 	free    func() (int64, error) // bytes free on the store's volume
@@ -26,9 +27,10 @@ type guard struct {
 	streams func(ctx context.Context) ([]channel.StreamState, error)
 	state   atomic.Pointer[guardState] // nil before the first look
 	low     volume.Reserve
-	sick    int                                 // looks in a row at a sick broker on a volume that has room
-	wedged  chan struct{}                       // closed when sick reaches sickLooks
-	change  func(message string, fields ...any) // tells of each change
+	// looks in a row at a sick broker on a volume that has room
+	sick   int
+	wedged chan struct{}                       // closed when sick reaches sickLooks
+	change func(message string, fields ...any) // reports each change
 }
 
 // guardState is the outcome of one look.
@@ -56,8 +58,8 @@ func (g *guard) look(ctx context.Context) {
 	}
 }
 
-// count closes wedged when the broker has been sick for too long: a write that failed (a disk that filled faster than we look, an I/O
-// error) latches in JetStream until a restart.
+// count closes wedged when the broker has been sick for too long: a write that failed (a disk that
+// filled faster than we look, an I/O error) latches in JetStream until a restart.
 func (g *guard) count(sick bool) {
 	if !sick {
 		g.sick = 0
@@ -68,7 +70,7 @@ func (g *guard) count(sick bool) {
 	}
 }
 
-// checkFree tells whether the reserve is whole.
+// checkFree reports whether the reserve is whole.
 func (g *guard) checkFree() error {
 	free, err := g.free()
 	if err != nil {
@@ -83,7 +85,7 @@ func (g *guard) checkFree() error {
 func (g *guard) verdict() error { return g.state.Load().verdict }
 func (g *guard) reserve() error { return g.state.Load().reserve }
 
-// full tells how full the streams were at the last look; nothing where it could not look.
+// full says how full the streams were at the last look; nothing where it could not look.
 func (g *guard) full() []channel.StreamState { return g.state.Load().streams }
 
 // run looks until ctx ends.

@@ -89,7 +89,8 @@ func TestClientsMustShowACertificateWhereOneIsAsked(t *testing.T) {
 // shown is the certificate that the listener shows to a new connection.
 func shown(t *testing.T, s *brokertest.Site) *x509.Certificate {
 	t.Helper()
-	conn, err := tls.Dial("tcp", s.Config.Listen, &tls.Config{InsecureSkipVerify: true}) // only looked at
+	// only looked at
+	conn, err := tls.Dial("tcp", s.Config.Listen, &tls.Config{InsecureSkipVerify: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,8 @@ import (
 // brokerSays is the text of lines whose words are the broker's own.
 const brokerSays = "the channel's broker warns"
 
-// numbers are what differs between lines of one kind: addresses, ports and connections stand in the broker's formats.
+// numbers are what differs between lines of one kind: addresses, ports and connections stand in the
+// broker's formats.
 var numbers = regexp.MustCompile("[0-9]+")
 
 // kindOf is the kind of a line: its format without numbers.
@@ -20,8 +21,8 @@ func kindOf(format string) string {
 	return kind[:min(len(kind), 100)]
 }
 
-// serverLogger writes the broker's log lines to slog, those that whoever reaches the listener can cause folded per kind and
-// hour. Its debug and trace lines, which could hold payloads, are never
+// serverLogger writes the broker's log lines to slog, those that whoever reaches the listener can
+// cause folded per kind and hour. Its debug and trace lines, which could hold payloads, are never
 // switched on. A fatal line does not end the process: it fails Start.
 type serverLogger struct {
 	logger *slog.Logger

@@ -32,7 +32,8 @@ func (b *lockedBuffer) String() string {
 	return b.text.String()
 }
 
-// TestStrangersFillNoLog: connections that are refused, for they speak no TLS or have no key of ours, make some dozens of lines an hour.
+// TestStrangersFillNoLog: connections that are refused, for they speak no TLS or have no key of
+// ours, make some dozens of lines an hour.
 func TestStrangersFillNoLog(t *testing.T) {
 	s := brokertest.New(t)
 	log := &lockedBuffer{}
@@ -47,7 +48,8 @@ func TestStrangersFillNoLog(t *testing.T) {
 		_ = plain.Close()
 	}
 	for i := range 300 {
-		conn, err := tls.Dial("tcp", s.Config.Listen, &tls.Config{InsecureSkipVerify: true}) // a stranger's
+		// a stranger's
+		conn, err := tls.Dial("tcp", s.Config.Listen, &tls.Config{InsecureSkipVerify: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,5 @@
-// Package durabletest lets a process live as on a disk without hard links, or on one that keeps nothing, for tests.
+// Package durabletest lets a process live as on a disk without hard links, or on one that keeps
+// nothing, for tests.
 package durabletest
 
 import (
@@ -14,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// In the environment of a test's binary: what it is to go without, and the program that it is to become, empty where
-// it is to run the test.
+// In the environment of a test's binary: what it is to go without, and the program that it is to
+// become, empty where it is to run the test.
 const (
 	variable = "NIGHTDROP_DURABLETEST_WITHOUT"
 	becoming = "NIGHTDROP_DURABLETEST_BECOMES"
@@ -31,8 +32,8 @@ const (
 	Sync Want = "sync"
 )
 
-// Enter makes the process what Without or Alone started it as; in any other it does nothing. Every TestMain of a
-// package whose tests use one of the two begins with it.
+// Enter makes the process what Without or Alone started it as; in any other it does nothing. Every
+// TestMain of a package whose tests use one of the two begins with it.
 func Enter() {
 	if _, told := os.LookupEnv(variable); !told {
 		return
@@ -43,7 +44,8 @@ func Enter() {
 	}
 }
 
-// become goes without something, and becomes the program that its environment names, if it names one.
+// become goes without something, and becomes the program that its environment names, if it names
+// one.
 func become() error {
 	if err := install(filter(Want(os.Getenv(variable)))); err != nil {
 		return err
@@ -68,8 +70,8 @@ func Without(want Want, cmd *exec.Cmd) *exec.Cmd {
 	return cmd
 }
 
-// Alone runs the test that calls it once more in a process of its own, without something, and reports true in that
-// process.
+// Alone runs the test that calls it once more in a process of its own, without something, and
+// reports true in that process.
 func Alone(t *testing.T, want Want) bool {
 	t.Helper()
 	if _, told := os.LookupEnv(variable); told {
@@ -92,7 +94,8 @@ func self() string {
 	return path
 }
 
-// In struct seccomp_data: the system call's number, and the low half of its fifth argument on a little-endian machine.
+// In struct seccomp_data: the system call's number, and the low half of its fifth argument on a
+// little-endian machine.
 const number, fifth = 0, 16 + 8*4
 
 // filter is a program that refuses what a process is to go without. (seccomp(2))

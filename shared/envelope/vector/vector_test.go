@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestCorpusIsWhole: the committed corpus has a file for each format and at least 50 refusals in all.
+// TestCorpusIsWhole: the committed corpus has a file for each format and at least 50 refusals in
+// all.
 func TestCorpusIsWhole(t *testing.T) {
 	const dir = "../../../testdata/vectors"
 	formats := []string{

@@ -84,7 +84,8 @@ func TestFromADirectory(t *testing.T) {
 	}
 }
 
-// server is a web server with a copy below /logs/vault; bend, where it is not nil, answers for one tile.
+// server is a web server with a copy below /logs/vault; bend, where it is not nil, answers for one
+// tile.
 func server(t *testing.T, bend http.HandlerFunc) *httptest.Server {
 	t.Helper()
 	files := http.StripPrefix("/logs/vault/", http.FileServer(http.Dir(copied(t))))

@@ -1,5 +1,5 @@
-// Package relaytest is a relay over real TLS, with a vault's keys behind it, whose every answer a test can bend: what an attacker who
-// owns the relay could do to a storefront.
+// Package relaytest is a relay over real TLS, with a vault's keys behind it, whose every answer a
+// test can bend: what an attacker who owns the relay could do to a storefront.
 package relaytest
 
 import (
@@ -25,7 +25,8 @@ import (
 	"nightdrop/shared/seal"
 )
 
-// Relay answers as an honest relay does until a test sets one of its exported fields, between calls.
+// Relay answers as an honest relay does until a test sets one of its exported fields, between
+// calls.
 type Relay struct {
 	*httptest.Server
 	Vault   *note.Signer                                 // signs directory and results
@@ -36,12 +37,14 @@ type Relay struct {
 	Get     func(w http.ResponseWriter, r *http.Request) // instead of every GET
 	Post    func(w http.ResponseWriter, body []byte)     // instead of a receipt
 	Page    []string                                     // instead of the results that follow
-	Chain   []string                                     // results, by serial from 1; "" is one that it has not
-	Log     *prooftest.Log                               // the vault's: results are its leaves
-	Head    []byte                                       // instead of the log's newest checkpoint
-	Where   envelope.Position                            // how far the vault came; without a vault there is none yet
-	Keys    map[envelope.PartName]envelope.KeyName       // of the directory, X-Wing
-	Private map[envelope.PartName]hpke.PrivateKey        // their other halves
+	// results, by serial from 1; "" is one that it has not
+	Chain []string
+	Log   *prooftest.Log // the vault's: results are its leaves
+	Head  []byte         // instead of the log's newest checkpoint
+	// how far the vault came; without a vault there is none yet
+	Where   envelope.Position
+	Keys    map[envelope.PartName]envelope.KeyName // of the directory, X-Wing
+	Private map[envelope.PartName]hpke.PrivateKey  // their other halves
 
 	tb        testing.TB
 	calls     sync.RWMutex // held for reading by each call
@@ -99,7 +102,8 @@ func Signer(tb testing.TB, name string) *note.Signer {
 	return s
 }
 
-// Between changes the relay while it answers nobody: for tests whose calls other programs make, of whose order the race detector knows nothing.
+// Between changes the relay while it answers nobody: for tests whose calls other programs make, of
+// whose order the race detector knows nothing.
 func (r *Relay) Between(change func()) {
 	r.calls.Lock()
 	defer r.calls.Unlock()
@@ -228,7 +232,8 @@ func (r *Relay) position(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(signed.Note)
 }
 
-// Reach makes the vault's position that it came to a bag of the run in which Accept's receipts are; 0: to none.
+// Reach makes the vault's position that it came to a bag of the run in which Accept's receipts are;
+// 0: to none.
 func (r *Relay) Reach(number uint64, issued time.Time) {
 	r.Where = envelope.Position{Vault: r.Vault.Name(), Generation: 1, Issued: envelope.At(issued)}
 	if number > 0 {
@@ -280,8 +285,8 @@ func (r *Relay) Approve() []Answer {
 	return answers
 }
 
-// Results makes a merchant's chain of results from serial 1 as the vault would, sealed to a reply key's line: each is a new leaf of the log,
-// proved by a checkpoint that has one entry more.
+// Results makes a merchant's chain of results from serial 1 as the vault would, sealed to a reply
+// key's line: each is a new leaf of the log, proved by a checkpoint that has one entry more.
 func (r *Relay) Results(merchant, replyLine string, answers ...Answer) []string {
 	r.tb.Helper()
 	name, public, err := seal.ReplyKey(replyLine)
@@ -313,7 +318,7 @@ func (r *Relay) Results(merchant, replyLine string, answers ...Answer) []string 
 	return chain
 }
 
-// log makes a result's plaintext and the leaf that it tells of.
+// log makes a result's plaintext and the leaf that it reports.
 func (r *Relay) log(a Answer) ([]byte, error) {
 	facts, err := envelope.EncodeFacts(envelope.Facts{Payment: a.ID, Status: a.Status, Code: a.Code, Amount: 1999, Currency: "EUR",
 		Reference: "order-1", Masked: "424242******4242", Approval: "A1"})

@@ -1,8 +1,9 @@
-// Package account holds account data in the clear for as long as one payment needs it: a card or a bank account and a
-// card security code, in byte arrays that are cleared after use.
+// Package account holds account data in the clear for as long as one payment needs it: a card or a
+// bank account and a card security code, in byte arrays that are cleared after use.
 //
-// The package makes no Go string of a number, an expiry, a name or a code, because strings cannot be cleared: a test reads the
-// sources and keeps it so. Everything here prints as "[redacted]". Nothing is safe for concurrent use: one payment, one owner.
+// The package makes no Go string of a number, an expiry, a name or a code, because strings cannot
+// be cleared: a test reads the sources and keeps it so. Everything here prints as "[redacted]".
+// Nothing is safe for concurrent use: one payment, one owner.
 package account
 
 import (
@@ -12,8 +13,8 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// ErrForm is returned when an opened account or code part is not of the form of specification 3 (result code bad-account). It
-// never says what stood there.
+// ErrForm is returned when an opened account or code part is not of the form of specification 3
+// (result code bad-account). It never says what stood there.
 var ErrForm = errors.New("the opened part is not of the form that the interface describes; seal a card, a bank account or a code as documented")
 
 // Account is what an opened account part holds: exactly one of Card and Bank is set.
@@ -23,8 +24,9 @@ type Account struct {
 	Bank *Bank
 }
 
-// Check applies the vault's rules in the order of specification 7 at the time now and returns the first failure:
-// bad-account (a length the brand does not have), luhn, expired-card, routing; or ok.
+// Check applies the vault's rules in the order of specification 7 at the time now and returns the
+// first failure: bad-account (a length the brand does not have), luhn, expired-card, routing; or
+// ok.
 func (a *Account) Check(now time.Time) envelope.Code {
 	switch {
 	case a.Card != nil:
@@ -35,7 +37,8 @@ func (a *Account) Check(now time.Time) envelope.Code {
 	return envelope.CodeBadAccount
 }
 
-// Masked returns what may be shown and kept of the number (specification 2); "" of an account of nothing.
+// Masked returns what may be shown and kept of the number (specification 2); "" of an account of
+// nothing.
 func (a *Account) Masked() string {
 	switch {
 	case a.Card != nil:
@@ -46,8 +49,9 @@ func (a *Account) Masked() string {
 	return ""
 }
 
-// CheckRefund is Check for an account that money goes back to: which routing numbers are assigned and how long a scheme's numbers are changes,
-// and an account that paid before must not be stranded by a table of today.
+// CheckRefund is Check for an account that money goes back to: which routing numbers are assigned
+// and how long a scheme's numbers are changes, and an account that paid before must not be stranded
+// by a table of today.
 func (a *Account) CheckRefund(now time.Time) envelope.Code {
 	switch {
 	case a.Bank != nil && a.Bank.summed():
@@ -60,8 +64,8 @@ func (a *Account) CheckRefund(now time.Time) envelope.Code {
 	return a.Check(now)
 }
 
-// Whole returns the digits that a fingerprint is taken over: the card's number, or the routing number and then the account
-// number. It is a fresh slice; the caller clears it.
+// Whole returns the digits that a fingerprint is taken over: the card's number, or the routing
+// number and then the account number. It is a fresh slice; the caller clears it.
 func (a *Account) Whole() []byte {
 	switch {
 	case a.Card != nil:
@@ -73,7 +77,8 @@ func (a *Account) Whole() []byte {
 	return nil
 }
 
-// Clear overwrites everything with zeros. The account is of no use afterwards. Clearing nil or twice does nothing.
+// Clear overwrites everything with zeros. The account is of no use afterwards. Clearing nil or
+// twice does nothing.
 func (a *Account) Clear() {
 	if a == nil {
 		return
@@ -87,8 +92,8 @@ func (a *Account) Clear() {
 	a.Card, a.Bank = nil, nil
 }
 
-// Code is a card security code of three or four digits. It may not be kept once the authorisation has been answered, not
-// even encrypted (PCI DSS 3.3.1).
+// Code is a card security code of three or four digits. It may not be kept once the authorisation
+// has been answered, not even encrypted (PCI DSS 3.3.1).
 type Code struct {
 	hidden
 	code   [maxCodeDigits]byte

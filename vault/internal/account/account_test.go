@@ -90,7 +90,8 @@ func TestBrandsAreTold(t *testing.T) {
 		"371449635398431": account.BrandAmex, "6011111111111117": account.BrandDiscover, "6445644564456445": account.BrandDiscover,
 		"36006666333344": account.BrandDiners, "3528000000000007": account.BrandJCB, "6221260000000000": account.BrandUnionPay,
 		"6759649826438453": account.BrandMaestro, "9000000000000000": account.BrandOther,
-		"2200000000000004": account.BrandOther, "6074820000000009": account.BrandOther, "8200000000000001": account.BrandOther, // MIR, RuPay
+		// MIR, RuPay
+		"2200000000000004": account.BrandOther, "6074820000000009": account.BrandOther, "8200000000000001": account.BrandOther,
 	} {
 		if got := parse(t, number, "2030-12").Card.Brand(); got != want {
 			t.Errorf("%s is %q, want %q", number, got, want)
@@ -98,7 +99,8 @@ func TestBrandsAreTold(t *testing.T) {
 	}
 }
 
-// A card is good through the last second of its month, wherever on earth: 12 hours after that second in UTC.
+// A card is good through the last second of its month, wherever on earth: 12 hours after that
+// second in UTC.
 func TestCardExpiresWithItsMonth(t *testing.T) {
 	for _, c := range []struct {
 		expiry, now string
@@ -124,13 +126,15 @@ func TestCardExpiresWithItsMonth(t *testing.T) {
 	}
 }
 
-// Where a number breaks several rules, the first of specification 7 answers: bad-account, luhn, expired-card.
+// Where a number breaks several rules, the first of specification 7 answers: bad-account, luhn,
+// expired-card.
 func TestChecksKeepTheirOrder(t *testing.T) {
 	now := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
 	for number, want := range map[string]envelope.Code{
-		"424242424242423":  envelope.CodeBadAccount, // a Visa card of 15 digits, and luhn, and expired
-		"9242424242424242": envelope.CodeLuhn,       // of another scheme, and expired
-		"4242424242424241": envelope.CodeLuhn,       // and expired
+		// a Visa card of 15 digits, and luhn, and expired
+		"424242424242423":  envelope.CodeBadAccount,
+		"9242424242424242": envelope.CodeLuhn, // of another scheme, and expired
+		"4242424242424241": envelope.CodeLuhn, // and expired
 		"4242424242424242": envelope.CodeExpiredCard,
 	} {
 		if got := parse(t, number, "2020-01").Check(now); got != want {
@@ -194,7 +198,8 @@ func parse(t testing.TB, number, expiry string) *account.Account {
 	return a
 }
 
-// FuzzParse: whatever was sealed, parsing answers with a whole account or with ErrForm, and what it takes has the lengths promised.
+// FuzzParse: whatever was sealed, parsing answers with a whole account or with ErrForm, and what it
+// takes has the lengths promised.
 func FuzzParse(f *testing.F) {
 	c := readCorpus(f, "account.json", 100)
 	for _, v := range c.Vectors {
@@ -225,7 +230,8 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// A refund goes to an account that paid before, whatever the table of routing numbers says by then; what never was a routing number stays none.
+// A refund goes to an account that paid before, whatever the table of routing numbers says by then;
+// what never was a routing number stays none.
 func TestRefundsAreNotHeldAgainstTheTable(t *testing.T) {
 	now := time.Date(2026, 11, 30, 0, 0, 0, 0, time.UTC)
 	for routing, want := range map[string]envelope.Code{"110000000": envelope.CodeOK, "990000000": envelope.CodeOK, "130000006": envelope.CodeOK,

@@ -6,10 +6,12 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// Brand is a card scheme, told by the first digits of a number (ISO/IEC 7812 issuer ranges as the schemes publish them).
+// Brand is a card scheme, told by the first digits of a number (ISO/IEC 7812 issuer ranges as the
+// schemes publish them).
 type Brand string
 
-// The brands that the vault knows. A number of none of them is passed to the acquirer, who knows which schemes it takes.
+// The brands that the vault knows. A number of none of them is passed to the acquirer, who knows
+// which schemes it takes.
 const (
 	BrandVisa       Brand = "visa"
 	BrandMastercard Brand = "mastercard"
@@ -22,8 +24,8 @@ const (
 	BrandOther      Brand = "other"
 )
 
-// issuerRange says that numbers whose first `places` digits lie from low to high belong to brand and have min to max
-// digits, in steps of step.
+// issuerRange says that numbers whose first `places` digits lie from low to high belong to brand
+// and have min to max digits, in steps of step.
 type issuerRange struct {
 	brand          Brand
 	places         int
@@ -31,8 +33,8 @@ type issuerRange struct {
 	min, max, step int
 }
 
-// issuerRanges returns the ranges; no two overlap. Numbers from 622126 to 622925 are issued by UnionPay and carried by Discover's
-// network in the United States: here they are UnionPay's.
+// issuerRanges returns the ranges; no two overlap. Numbers from 622126 to 622925 are issued by
+// UnionPay and carried by Discover's network in the United States: here they are UnionPay's.
 func issuerRanges() [19]issuerRange {
 	return [...]issuerRange{
 		{BrandVisa, 1, 4, 4, 13, 19, 3},
@@ -80,16 +82,19 @@ type Card struct {
 // Digits returns the number as ASCII digits: a slice of the card's own array, not to be kept.
 func (c *Card) Digits() []byte { return c.number[:c.digits] }
 
-// Name returns the cardholder's name in UTF-8, empty when none was given: a slice of the card's own array, not to be kept.
+// Name returns the cardholder's name in UTF-8, empty when none was given: a slice of the card's own
+// array, not to be kept.
 func (c *Card) Name() []byte { return c.name[:c.nameBytes] }
 
-// ExpiryYYMM returns the last month of validity in the form of ISO 8583 field 14. The caller clears it.
+// ExpiryYYMM returns the last month of validity in the form of ISO 8583 field 14. The caller clears
+// it.
 func (c *Card) ExpiryYYMM() [4]byte {
 	yyyymm := c.expiry.digits()
 	return [4]byte(yyyymm[2:])
 }
 
-// Brand returns the scheme that issued the number, BrandOther when its first digits are of none that the vault knows.
+// Brand returns the scheme that issued the number, BrandOther when its first digits are of none
+// that the vault knows.
 func (c *Card) Brand() Brand { return c.issuer().brand }
 
 // issuer returns the range that the number is of, that of BrandOther when there is none.
@@ -117,6 +122,7 @@ func (c *Card) check(now time.Time) envelope.Code {
 	return c.expiry.Check(now)
 }
 
-// CheckExpiry is Expiry.Check of the card's month. It is all that is asked of a card that was taken before: which numbers its scheme has, and
-// how long they are, is a table that changes, and what was taken by the old one must not be stranded.
+// CheckExpiry is Expiry.Check of the card's month. It is all that is asked of a card that was taken
+// before: which numbers its scheme has, and how long they are, is a table that changes, and what
+// was taken by the old one must not be stranded.
 func (c *Card) CheckExpiry(now time.Time) envelope.Code { return c.expiry.Check(now) }

@@ -1,10 +1,12 @@
 package account
 
-// maxEncodedBytes holds the longest account: a card of 19 digits, or a bank account, with a name of 64 characters.
+// maxEncodedBytes holds the longest account: a card of 19 digits, or a bank account, with a name of
+// 64 characters.
 const maxEncodedBytes = 512
 
-// Encode returns the account as the JSON that Parse reads (specification 3): Parse of it gives an equal account. It is one fresh slice that
-// never grew, so that clearing it leaves nothing; the caller clears it. An account of nothing gives nil.
+// Encode returns the account as the JSON that Parse reads (specification 3): Parse of it gives an
+// equal account. It is one fresh slice that never grew, so that clearing it leaves nothing; the
+// caller clears it. An account of nothing gives nil.
 func (a *Account) Encode() []byte {
 	switch {
 	case a.Card != nil:

@@ -13,8 +13,9 @@ type Expiry struct {
 	year, month int
 }
 
-// ParseExpiry reads the plaintext of the opened account part of an update, `{"card": {"expiry"}}` and nothing else (specification 3),
-// after envelope.Unpad; the caller clears plaintext. It checks form only. Every failure is ErrForm.
+// ParseExpiry reads the plaintext of the opened account part of an update, `{"card": {"expiry"}}`
+// and nothing else (specification 3), after envelope.Unpad; the caller clears plaintext. It checks
+// form only. Every failure is ErrForm.
 func ParseExpiry(plaintext []byte) (*Expiry, error) {
 	e, seen := new(Expiry), false
 	err := strictjson.Walk(plaintext, func(path []string, kind strictjson.Kind, value []byte) error {
@@ -33,11 +34,12 @@ func ParseExpiry(plaintext []byte) (*Expiry, error) {
 	return e, nil
 }
 
-// westernmost is how long after its end in UTC a month ends in the last place on earth (UTC-12): a card is good there until then.
+// westernmost is how long after its end in UTC a month ends in the last place on earth (UTC-12): a
+// card is good there until then.
 const westernmost = 12 * time.Hour
 
-// Check returns expired-card once the month has ended everywhere, 12 hours after its last second in UTC, for a card is good through the last
-// day of it; or ok.
+// Check returns expired-card once the month has ended everywhere, 12 hours after its last second in
+// UTC, for a card is good through the last day of it; or ok.
 func (e *Expiry) Check(now time.Time) envelope.Code {
 	firstDayAfter := time.Date(e.year, time.Month(e.month)+1, 1, 0, 0, 0, 0, time.UTC)
 	if now.Before(firstDayAfter.Add(westernmost)) {
@@ -53,7 +55,8 @@ func (e *Expiry) Clear() {
 	}
 }
 
-// SetExpiry gives a card the month of e, and tells whether a is a card: a bank account has no expiry and stays as it is.
+// SetExpiry gives a card the month of e, and reports whether a is a card: a bank account has no
+// expiry and stays as it is.
 func (a *Account) SetExpiry(e *Expiry) bool {
 	if a.Card == nil {
 		return false

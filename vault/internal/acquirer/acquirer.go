@@ -1,5 +1,6 @@
-// Package acquirer is the vault's edge to whoever moves the money: the requests that the vault makes of an acquirer host, and
-// what the host's answers and silences mean. Implementations are in packages below; one contract suite runs against each.
+// Package acquirer is the vault's edge to whoever moves the money: the requests that the vault
+// makes of an acquirer host, and what the host's answers and silences mean. Implementations are in
+// packages below; one contract suite runs against each.
 package acquirer
 
 import (
@@ -13,66 +14,82 @@ import (
 
 // Errors of a request. Everything that is not ErrNotSent leaves the outcome open.
 var (
-	// ErrNotSent is returned when the request certainly did not leave this host: it may be sent again under the same trace.
+	// ErrNotSent is returned when the request certainly did not leave this host: it may be sent
+	// again under the same trace.
 	ErrNotSent = errors.New("the request was not sent; it may be sent again under the same trace")
-	// ErrNoAnswer is returned when the request may have been taken and no answer tells: the outcome is unknown until a reversal
-	// has been answered. It is never to be sent again as new.
+	// ErrNoAnswer is returned when the request may have been taken and no answer tells: the outcome
+	// is unknown until a reversal has been answered. It is never to be sent again as new.
 	ErrNoAnswer = errors.New("no answer; the outcome is unknown until a reversal is answered")
-	// ErrMalformedAnswer is returned when an answer came that is not one to this request: errors.Is(err, ErrNoAnswer) is true of
-	// it, for what the host did remains as unknown as without an answer.
+	// ErrMalformedAnswer is returned when an answer came that is not one to this request:
+	// errors.Is(err, ErrNoAnswer) is true of it, for what the host did remains as unknown as
+	// without an answer.
 	ErrMalformedAnswer = fmt.Errorf("the answer does not fit the request: %w", ErrNoAnswer)
-	// ErrRequest is returned when the request breaks a limit of its own fields, so that it cannot be put on the wire;
-	// errors.Is(err, ErrNotSent) is true of it, but sending it again does not help.
+	// ErrRequest is returned when the request breaks a limit of its own fields, so that it cannot
+	// be put on the wire; errors.Is(err, ErrNotSent) is true of it, but sending it again does not
+	// help.
 	ErrRequest = fmt.Errorf("the request breaks a limit of its fields: %w", ErrNotSent)
 )
 
-// Approved is the answer code that approves in every dialect, and says of an advice that it is done. (ISO 8583:1987 field 39)
+// Approved is the answer code that approves in every dialect, and says of an advice that it is
+// done. (ISO 8583:1987 field 39)
 const Approved = "00"
 
-// Outcome is what an answer's code means, by the dialect's table for the class of the message. A request may be refused by an issuer; an
-// advice tells what has happened, so that no code refuses it.
+// Outcome is what an answer's code means, by the dialect's table for the class of the message. A
+// request may be refused by an issuer; an advice says what has happened, so that no code refuses
+// it.
 type Outcome string
 
-// The outcomes. Only the first three are of requests (Authorise), only the last three of advices (Capture, Reverse).
+// The outcomes. Only the first three are of requests (Authorise), only the last three of advices
+// (Capture, Reverse).
 const (
 	Approves Outcome = "approves" // a request: it stands
 	Declines Outcome = "declines" // a request: it was refused, and nothing is held
-	Doubtful Outcome = "doubtful" // a request: it may be an approval and is not taken as one, or no table lists it; it is to be reversed
-	Stands   Outcome = "stands"   // an advice: it is done, now or before
-	Repeat   Outcome = "repeat"   // an advice: it is to be sent again
-	Person   Outcome = "person"   // an advice: sending it again cannot help, and a person decides
+	// a request: it may be an approval and is not taken as one, or no table lists it; it is to be
+	// reversed
+	Doubtful Outcome = "doubtful"
+	Stands   Outcome = "stands" // an advice: it is done, now or before
+	Repeat   Outcome = "repeat" // an advice: it is to be sent again
+	Person   Outcome = "person" // an advice: sending it again cannot help, and a person decides
 )
 
-// Limits of numbers that identify a request; both wrap to 1. (ISO 8583 field 11: six digits; field 60 as the dialect uses it)
+// Limits of numbers that identify a request; both wrap to 1. (ISO 8583 field 11: six digits; field
+// 60 as the dialect uses it)
 const (
 	MaxSTAN  = 999_999
 	MaxBatch = 999_999
 )
 
-// Acquirer is one line to an acquirer host. All methods may be called concurrently, and many requests may wait for their answers
-// at once; answers come in any order.
+// Acquirer is one line to an acquirer host. All methods may be called concurrently, and many
+// requests may wait for their answers at once; answers come in any order.
 //
-// A request's trace is committed to the ledger before the call. An implementation sends a request at most once a call and never
-// repeats one by itself. An error is ErrNotSent or ErrNoAnswer; an answer, whatever it says, is none. When ctx ends before the answer came, the
-// error is ErrNoAnswer, or ErrNotSent where that is certain; an answer that comes later is dropped and counted, and never given
-// to another request. No account data appears in an error or a log line, and the caller still owns, and clears, the card and the code.
+// A request's trace is committed to the ledger before the call. An implementation sends a request
+// at most once a call and never repeats one by itself. An error is ErrNotSent or ErrNoAnswer; an
+// answer, whatever it says, is none. When ctx ends before the answer came, the error is
+// ErrNoAnswer, or ErrNotSent where that is certain; an answer that comes later is dropped and
+// counted, and never given to another request. No account data appears in an error or a log line,
+// and the caller still owns, and clears, the card and the code.
 type Acquirer interface {
-	// Authorise asks for approval of a sale, an authorisation or a refund and waits for the answer. The host books an approved sale or
-	// refund into its batch; an approved authorisation only holds the money, until it is captured.
+	// Authorise asks for approval of a sale, an authorisation or a refund and waits for the answer.
+	// The host books an approved sale or refund into its batch; an approved authorisation only
+	// holds the money, until it is captured.
 	Authorise(ctx context.Context, request Request) (Answer, error)
-	// Capture advises the host that all or part of an approved authorisation is to be paid. The host books it into its batch. It may be
-	// sent any number of times, under its first trace and with Repeat above 0 after the first, until it is answered.
+	// Capture advises the host that all or part of an approved authorisation is to be paid. The
+	// host books it into its batch. It may be sent any number of times, under its first trace and
+	// with Repeat above 0 after the first, until it is answered.
 	Capture(ctx context.Context, capture Capture) (Answer, error)
-	// Reverse tells the host to undo a request whose outcome is unknown, or to take back an approved one that is not settled. It
-	// may be sent any number of times, under its first trace and with Repeat above 0 after the first, until it is answered.
-	// Stands in the answer says that the original does not stand, whether the host knew it or not.
+	// Reverse tells the host to undo a request whose outcome is unknown, or to take back an
+	// approved one that is not settled. It may be sent any number of times, under its first trace
+	// and with Repeat above 0 after the first, until it is answered. Stands in the answer says that
+	// the original does not stand, whether the host knew it or not.
 	Reverse(ctx context.Context, reversal Reversal) (Answer, error)
-	// Reconcile compares a batch's totals in one currency with the host's. It changes nothing at the host and may be repeated. A host that
-	// answers that it does not compare is a RefusedError.
+	// Reconcile compares a batch's totals in one currency with the host's. It changes nothing at
+	// the host and may be repeated. A host that answers that it does not compare is a RefusedError.
 	Reconcile(ctx context.Context, totals Totals) (Reconciliation, error)
-	// RefundsByReference tells whether the host refunds by the original's trace alone. Where it does not, a refund carries the card.
+	// RefundsByReference reports whether the host refunds by the original's trace alone. Where it
+	// does not, a refund carries the card.
 	RefundsByReference() bool
-	// Ready returns nil when the line is up and signed on, and otherwise says why not. It does not wait.
+	// Ready returns nil when the line is up and signed on, and otherwise says why not. It does not
+	// wait.
 	Ready() error
 	// Close takes the line down. Requests that wait get their error. Closing twice is allowed.
 	Close() error
@@ -92,7 +109,8 @@ type Kind string
 
 // The kinds of request. The messages are the standard's; a dialect may say otherwise.
 const (
-	KindSale          Kind = "sale"          // 0200, processing 00: a purchase, booked when approved
+	// 0200, processing 00: a purchase, booked when approved
+	KindSale          Kind = "sale"
 	KindAuthorisation Kind = "authorisation" // 0100, processing 00: the money is held
 	KindRefund        Kind = "refund"        // 0200, processing 20: a credit, booked when approved
 	KindCapture       Kind = "capture"       // 0220: only of an Original, which Capture has sent
@@ -101,14 +119,18 @@ const (
 // Request asks for approval. Its card and code are borrowed for the call.
 type Request struct {
 	Trace
-	Kind       Kind
-	Batch      uint32 // 1..999999: the host books it into this batch; private field 60. Not used by an authorisation.
-	Amount     int64  // minor units, 1..99999999; field 4
-	Currency   string // ISO 4217 letters; field 49
-	Card       *account.Card
-	Code       *account.Code // nil: none was given
-	Descriptor string        // what the cardholder's statement shows, at most 22 printable ASCII; field 43
-	Original   *Original     // of a refund: what is refunded; nil otherwise. With it a refund may have no Card, if RefundsByReference
+	Kind Kind
+	// 1..999999: the host books it into this batch; private field 60. Not used by an authorisation.
+	Batch    uint32
+	Amount   int64  // minor units, 1..99999999; field 4
+	Currency string // ISO 4217 letters; field 49
+	Card     *account.Card
+	Code     *account.Code // nil: none was given
+	// what the cardholder's statement shows, at most 22 printable ASCII; field 43
+	Descriptor string
+	// of a refund: what is refunded; nil otherwise. With it a refund may have no Card, if
+	// RefundsByReference
+	Original *Original
 }
 
 // Original names an earlier request for ever.
@@ -118,8 +140,8 @@ type Original struct {
 	Approval string // field 38 of its answer; may be empty
 }
 
-// Capture completes an authorisation, in full or in part (0220, repeated as 0221). It names the authorisation by its trace and carries no
-// account number.
+// Capture completes an authorisation, in full or in part (0220, repeated as 0221). It names the
+// authorisation by its trace and carries no account number.
 type Capture struct {
 	Trace             // its own STAN, RRN and time; terminal and acceptor are the original's
 	Original Original // the authorisation; fields 90 and 38
@@ -130,7 +152,8 @@ type Capture struct {
 	First    string // the code that its first try was answered with; "" where it was not
 }
 
-// Reversal undoes a request (0420, repeated as 0421). It names the original by its trace and carries no account number.
+// Reversal undoes a request (0420, repeated as 0421). It names the original by its trace and
+// carries no account number.
 type Reversal struct {
 	Trace             // the reversal's own STAN and time; terminal and acceptor are the original's
 	Original Original // as it was committed; fields 90 and 37
@@ -146,9 +169,10 @@ type Count struct {
 	Amount int64 `json:"amount"`
 }
 
-// Totals are one batch of one acceptor in one currency (0500). Debits are approved sales and captures, Credits approved refunds. One that
-// was reversed may be left out of both Debits and DebitReversals or stand in both: the host compares what stands,
-// Debits less DebitReversals and Credits less CreditReversals, in number and amount.
+// Totals are one batch of one acceptor in one currency (0500). Debits are approved sales and
+// captures, Credits approved refunds. One that was reversed may be left out of both Debits and
+// DebitReversals or stand in both: the host compares what stands, Debits less DebitReversals and
+// Credits less CreditReversals, in number and amount.
 type Totals struct {
 	Trace
 	Batch           uint32
@@ -166,11 +190,14 @@ type Answer struct {
 	Outcome  Outcome // what the code means for this message
 }
 
-// Reconciliation is the host's view of a batch: what stands there is equal to what was sent, or not. (field 66)
+// Reconciliation is the host's view of a batch: what stands there is equal to what was sent, or
+// not. (field 66)
 type Reconciliation struct {
 	Agreed bool
-	Host   Totals // the host's own figures, with the request's trace; where it agrees without figures, the request's
-	Untold bool   // the host said only whether it agrees, and gave no figures
+	// the host's own figures, with the request's trace; where it agrees without figures, the
+	// request's
+	Host   Totals
+	Untold bool // the host said only whether it agrees, and gave no figures
 }
 
 // Standing returns what remains of debits when those reversed are taken off.

@@ -94,8 +94,8 @@ func TestExportGrowsAndVerifies(t *testing.T) {
 			t.Fatalf("size %d: %+v, %v", size, report, err)
 		}
 	}
-	// Nothing is left of the smaller sizes but partial tiles of a tile that is not full yet: for readers of their
-	// checkpoints.
+	// Nothing is left of the smaller sizes but partial tiles of a tile that is not full yet: for
+	// readers of their checkpoints.
 	want := map[string]bool{"checkpoint": true, "log.json": true}
 	for n := range bundlesOf(1000) {
 		want[entriesPath(n, widthOf(n, 1000))] = true
@@ -183,7 +183,8 @@ func TestExportRefusesAnotherHistory(t *testing.T) {
 	}
 }
 
-// TestExportAgainRepairs: what was damaged, cut or lost below a directory is whole after an export that writes everything again.
+// TestExportAgainRepairs: what was damaged, cut or lost below a directory is whole after an export
+// that writes everything again.
 func TestExportAgainRepairs(t *testing.T) {
 	s := newStore(t)
 	s.grow(700)
@@ -304,7 +305,8 @@ func TestVerifyNeedsTheVaultsKey(t *testing.T) {
 	}
 }
 
-// TestEarlierCheckpoints: whoever kept a checkpoint finds a log that was rewritten before it or cut after it, also one that verifies by itself.
+// TestEarlierCheckpoints: whoever kept a checkpoint finds a log that was rewritten before it or cut
+// after it, also one that verifies by itself.
 func TestEarlierCheckpoints(t *testing.T) {
 	s := newStore(t)
 	var earlier []Earlier

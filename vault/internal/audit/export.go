@@ -23,27 +23,31 @@ var ErrOccupied = errors.New("choose another directory")
 
 // Exporter writes a log's files.
 type Exporter struct {
-	View       func(fn func(merkle.Rows) error) error // a snapshot, later than the checkpoint; taken once for each bundle
-	Vault      note.Verifier                          // whose log it is
-	Checkpoint []byte                                 // signed by Vault
-	Progress   func(done, total int64)                // leaves; may be nil
+	// a snapshot, later than the checkpoint; taken once for each bundle
+	View       func(fn func(merkle.Rows) error) error
+	Vault      note.Verifier           // whose log it is
+	Checkpoint []byte                  // signed by Vault
+	Progress   func(done, total int64) // leaves; may be nil
 	// Wraps gives every log key that is wrapped for an auditor; nil where there is none.
 	Wraps func(fn func(number uint32, auditor string, wrap []byte) error) error
-	// Bodies is the index of the first entry that is wanted with its body. Whole bundles before it go without; where an earlier export
-	// into the directory wrote their bodies, they are removed. 0 for all.
+	// Bodies is the index of the first entry that is wanted with its body. Whole bundles before it
+	// go without; where an earlier export into the directory wrote their bodies, they are removed.
+	// 0 for all.
 	Bodies  int64
 	Summary []byte // a page for people, nil to leave out
-	// Again is to write also what an earlier export wrote, where it is not there or not as it was: what was damaged meanwhile is whole then.
-	// A damaged checkpoint is written anew where log.json says whose it was.
+	// Again is to write also what an earlier export wrote, where it is not there or not as it was:
+	// what was damaged meanwhile is whole then. A damaged checkpoint is written anew where log.json
+	// says whose it was.
 	Again bool
 }
 
 // Bundle is how many entries are left out or kept together.
 const Bundle = tileWidth
 
-// Export writes the log of the checkpoint into dir, which is made when it is not there. What an earlier export wrote is kept, after a
-// proof that this log begins with it; one that was broken off is begun again from the last checkpoint. The checkpoint is written last, after all
-// files are durable. It fails with ErrIntegrity where dir holds another log or a longer one.
+// Export writes the log of the checkpoint into dir, which is made when it is not there. What an
+// earlier export wrote is kept, after a proof that this log begins with it; one that was broken off
+// is begun again from the last checkpoint. The checkpoint is written last, after all files are
+// durable. It fails with ErrIntegrity where dir holds another log or a longer one.
 func (x Exporter) Export(ctx context.Context, dir string) (proof.Checkpoint, error) {
 	c, err := proof.OpenCheckpoint(x.Checkpoint, x.Vault)
 	if err != nil {
@@ -101,7 +105,8 @@ func (x Exporter) export(ctx context.Context, dir untrusted.Dir, c proof.Checkpo
 	return errors.Join(prune(dir, have, c.Size), pruneBodies(dir, first))
 }
 
-// exportLeftOut writes the bodies that an earlier export of have leaves left out and that are wanted now, in whole bundles.
+// exportLeftOut writes the bodies that an earlier export of have leaves left out and that are
+// wanted now, in whole bundles.
 func (x Exporter) exportLeftOut(ctx context.Context, dir untrusted.Dir, first, have int64) error {
 	info, err := x.info(dir)
 	if unclaimed(err) {
@@ -135,8 +140,9 @@ func (x Exporter) exportRest(dir untrusted.Dir) error {
 	})
 }
 
-// claim makes a directory that has no checkpoint the log's: by its log.json, which tells after an export that was broken off that what else is
-// there may be overwritten. ErrOccupied is returned where it is somebody else's.
+// claim makes a directory that has no checkpoint the log's: by its log.json, which tells after an
+// export that was broken off that what else is there may be overwritten. ErrOccupied is returned
+// where it is somebody else's.
 func (x Exporter) claim(dir untrusted.Dir, bodies int64) error {
 	if info, err := os.Stat(string(dir)); err == nil && !info.IsDir() {
 		return fmt.Errorf("it is a file: %w", ErrOccupied)
@@ -173,7 +179,7 @@ func (x Exporter) info(dir untrusted.Dir) (logInfo, error) {
 	return parseInfo(data, x.Vault)
 }
 
-// unclaimed tells whether that is why log.json does not say that the directory is this vault's.
+// unclaimed reports whether that is why log.json does not say that the directory is this vault's.
 func unclaimed(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrIntegrity) }
 
 // inform writes log.json.
@@ -215,7 +221,8 @@ func (x Exporter) have(dir untrusted.Dir, c proof.Checkpoint) (int64, error) {
 	return old.Size, err
 }
 
-// replaces tells whether a checkpoint that the vault has not signed may be replaced: with Again, in a directory that is the vault's.
+// replaces reports whether a checkpoint that the vault has not signed may be replaced: with Again,
+// in a directory that is the vault's.
 func (x Exporter) replaces(dir untrusted.Dir) error {
 	_, err := x.info(dir)
 	switch {
@@ -265,8 +272,9 @@ func (x Exporter) exportTile(dir untrusted.Dir, tile tlog.Tile) error {
 	return dir.WriteFile(tilePath(tile), data)
 }
 
-// seal makes all files durable, then log.json, which may promise bodies that were left out before, and then the checkpoint. A crash before it
-// leaves the earlier checkpoint, whose files are all there: bodies that are to be left out from now on are removed last.
+// seal makes all files durable, then log.json, which may promise bodies that were left out before,
+// and then the checkpoint. A crash before it leaves the earlier checkpoint, whose files are all
+// there: bodies that are to be left out from now on are removed last.
 func (x Exporter) seal(dir untrusted.Dir, bodies int64) error {
 	if err := durable.SyncFileSystem(string(dir)); err != nil {
 		return err
@@ -283,9 +291,10 @@ func (x Exporter) seal(dir untrusted.Dir, bodies int64) error {
 	return durable.SyncFileSystem(string(dir))
 }
 
-// prune removes the partial tiles and bundles of tiles and bundles that were not full at an earlier size and are now.
-// Until then each stays, for a reader of any checkpoint that was shown, who asks for the width of its own (C2SP
-// tlog-tiles). A crash before it leaves some for ever, which are in nobody's way.
+// prune removes the partial tiles and bundles of tiles and bundles that were not full at an earlier
+// size and are now. Until then each stays, for a reader of any checkpoint that was shown, who asks
+// for the width of its own (C2SP tlog-tiles). A crash before it leaves some for ever, which are in
+// nobody's way.
 func prune(dir untrusted.Dir, old, size int64) error {
 	if old == 0 {
 		return nil
@@ -309,7 +318,8 @@ func prune(dir untrusted.Dir, old, size int64) error {
 	return nil
 }
 
-// pruneBodies removes the bodies of bundles before first, also what exports that were broken off left of them.
+// pruneBodies removes the bodies of bundles before first, also what exports that were broken off
+// left of them.
 func pruneBodies(dir untrusted.Dir, first int64) error {
 	for n := range first {
 		whole, parts := bodiesPath(n, tileWidth), path.Dir(bodiesPath(n, 1))

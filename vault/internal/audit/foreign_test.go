@@ -27,8 +27,9 @@ import (
 	"nightdrop/vault/internal/merkle"
 )
 
-// foreign is an exported log as transparency-dev's client for C2SP tlog-tiles (tessera) sees it: over HTTP, given the origin and the vault's
-// plain vkey. Nothing of it is in the programs (ops/tidy).
+// foreign is an exported log as transparency-dev's client for C2SP tlog-tiles (tessera) sees it:
+// over HTTP, given the origin and the vault's plain vkey. Nothing of it is in the programs
+// (ops/tidy).
 type foreign struct {
 	*client.HTTPFetcher
 	key modnote.Verifier
@@ -66,7 +67,8 @@ func leafHashes(data []byte) (hashes [][]byte, err error) {
 	return hashes, nil
 }
 
-// fsckWorkers are more than the tiles of a small log: each ends at its first wrong tile, and Check would wait for ever for one that is left.
+// fsckWorkers are more than the tiles of a small log: each ends at its first wrong tile, and Check
+// would wait for ever for one that is left.
 const fsckWorkers = 16
 
 // fsck has the log recomputed from its entry bundles: every tile and the root.
@@ -111,7 +113,8 @@ func (f foreign) inclusion(index int64) ([][]byte, error) {
 	return path, tdproof.VerifyInclusion(rfc6962.DefaultHasher, uint64(index), c.Size, leaf, path, c.Hash)
 }
 
-// consistency has the proof between two sizes made from the tiles and verified with the roots that the vault signed.
+// consistency has the proof between two sizes made from the tiles and verified with the roots that
+// the vault signed.
 func (f foreign) consistency(older, newer proof.Checkpoint) ([][]byte, error) {
 	ctx := context.Background()
 	builder, err := client.NewProofBuilder(ctx, uint64(newer.Size), f.ReadTile)
@@ -125,7 +128,7 @@ func (f foreign) consistency(older, newer proof.Checkpoint) ([][]byte, error) {
 	return path, tdproof.VerifyConsistency(rfc6962.DefaultHasher, uint64(older.Size), uint64(newer.Size), path, older.Root[:], newer.Root[:])
 }
 
-// samePath tells whether a proof of theirs is the one that tlog makes.
+// samePath reports whether a proof of theirs is the one that tlog makes.
 func samePath(theirs [][]byte, ours []tlog.Hash) bool {
 	return slices.EqualFunc(theirs, ours, func(a []byte, b tlog.Hash) bool { return bytes.Equal(a, b[:]) })
 }
@@ -135,8 +138,8 @@ func (s *store) head() proof.Checkpoint {
 	return proof.Checkpoint{Origin: origin, Size: s.tail.Size(), Root: s.tail.Root()}
 }
 
-// TestForeignClientVerifiesTheLog: exports made at once and those grown from one size to the next, with partial tiles on every level. The
-// last has tiles on three levels.
+// TestForeignClientVerifiesTheLog: exports made at once and those grown from one size to the next,
+// with partial tiles on every level. The last has tiles on three levels.
 func TestForeignClientVerifiesTheLog(t *testing.T) {
 	s := newStore(t)
 	grown := t.TempDir()
@@ -180,8 +183,8 @@ func follow(t testing.TB, tracker *client.LogStateTracker, f foreign, head proof
 	return tracker
 }
 
-// checkPaths has the foreign client prove leaves at the edges of bundles and at random, and consistency with every earlier size. Its proofs are
-// those that the vault makes from its database.
+// checkPaths has the foreign client prove leaves at the edges of bundles and at random, and
+// consistency with every earlier size. Its proofs are those that the vault makes from its database.
 func checkPaths(t testing.TB, s *store, f foreign, heads []proof.Checkpoint) {
 	t.Helper()
 	head := heads[len(heads)-1]
@@ -215,7 +218,8 @@ func checkPaths(t testing.TB, s *store, f foreign, heads []proof.Checkpoint) {
 	}
 }
 
-// TestForeignClientFindsWhatIsWrong is the control of the test above: one bit flipped and it fails, flipped back and it verifies again.
+// TestForeignClientFindsWhatIsWrong is the control of the test above: one bit flipped and it fails,
+// flipped back and it verifies again.
 func TestForeignClientFindsWhatIsWrong(t *testing.T) {
 	s := newStore(t)
 	s.grow(700)
@@ -223,7 +227,8 @@ func TestForeignClientFindsWhatIsWrong(t *testing.T) {
 	if err := s.export(dir); err != nil {
 		t.Fatal(err)
 	}
-	const leaf = 301 // whose proof has leaf 300 beside it, the first tile's root, and that of the leaves from 512 on
+	// whose proof has leaf 300 beside it, the first tile's root, and that of the leaves from 512 on
+	const leaf = 301
 	record := (leaf % tileWidth) * (2 + proof.LeafBytes)
 	f := serve(t, s, dir)
 	verify := func() (whole, one error) {
@@ -258,7 +263,8 @@ func TestForeignClientFindsWhatIsWrong(t *testing.T) {
 	}
 }
 
-// TestForeignReaderNoticesAnotherHistory: the vault's own key does not help a log that does not go on from where it was.
+// TestForeignReaderNoticesAnotherHistory: the vault's own key does not help a log that does not go
+// on from where it was.
 func TestForeignReaderNoticesAnotherHistory(t *testing.T) {
 	s, other := newStore(t), newStore(t)
 	other.signer = s.signer
@@ -286,7 +292,8 @@ func TestForeignReaderNoticesAnotherHistory(t *testing.T) {
 	}
 }
 
-// TestForeignPaths: tiles and entry bundles stand where the foreign client looks for them, in logs too large for a test.
+// TestForeignPaths: tiles and entry bundles stand where the foreign client looks for them, in logs
+// too large for a test.
 func TestForeignPaths(t *testing.T) {
 	random := rand.New(rand.NewPCG(6962, 0))
 	numbers := []int64{0, 1, 999, 1000, 1001, 999_999, 1_000_000, 1_234_067}

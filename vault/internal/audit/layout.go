@@ -67,7 +67,8 @@ type logInfo struct {
 	Format string `json:"format"`
 	Origin string `json:"origin"`
 	Vkey   string `json:"vkey"`
-	// Bodies is the index of the first entry whose body is there, a multiple of 256: those before it were left out by choice.
+	// Bodies is the index of the first entry whose body is there, a multiple of 256: those before
+	// it were left out by choice.
 	Bodies int64 `json:"bodies,omitempty"`
 }
 
@@ -108,8 +109,8 @@ func widthOf(n, size int64) int { return int(min(tileWidth, size-n*tileWidth)) }
 // bundlesOf is how many bundles hold size leaves.
 func bundlesOf(size int64) int64 { return (size + tileWidth - 1) / tileWidth }
 
-// frameReader reads the frames of bundles, one after the other, so that a file of any length takes no more memory than its longest honest frame.
-// It is for one goroutine.
+// frameReader reads the frames of bundles, one after the other, so that a file of any length takes
+// no more memory than its longest honest frame. It is for one goroutine.
 type frameReader struct {
 	dir    untrusted.Dir
 	in     *bufio.Reader
@@ -119,8 +120,9 @@ type frameReader struct {
 // frameBuffer takes most frames.
 const frameBuffer = 64 << 10
 
-// each gives fn the width frames of a bundle, each after its length of prefix bytes (2 or 4), in order; a frame is valid until fn returns. It
-// ends with fn's error, with fs.ErrNotExist where there is no such file, or with damage where it holds anything else.
+// each gives fn the width frames of a bundle, each after its length of prefix bytes (2 or 4), in
+// order; a frame is valid until fn returns. It ends with fn's error, with fs.ErrNotExist where
+// there is no such file, or with damage where it holds anything else.
 func (f *frameReader) each(name string, prefix, width int, fn func(frame []byte) error) error {
 	file, err := f.dir.Open(name)
 	if err != nil {

@@ -13,14 +13,15 @@ import (
 	"nightdrop/shared/proof"
 )
 
-// monitor is a foreign reader that has seen a checkpoint and reads its log by it, whatever the directory's checkpoint
-// is meanwhile.
+// monitor is a foreign reader that has seen a checkpoint and reads its log by it, whatever the
+// directory's checkpoint is meanwhile.
 type monitor struct {
 	foreign
 	proof.Checkpoint
 }
 
-// read has all of the log read as the checkpoint has it: every bundle, and the proofs of leaves from the tiles.
+// read has all of the log read as the checkpoint has it: every bundle, and the proofs of leaves
+// from the tiles.
 func (m monitor) read(ctx context.Context) error {
 	tree, err := client.NewProofBuilder(ctx, uint64(m.Size), m.ReadTile)
 	if err != nil {
@@ -46,8 +47,9 @@ func (m monitor) read(ctx context.Context) error {
 	return nil
 }
 
-// TestForeignMonitorReadsBetweenExports: whoever has seen a checkpoint reads by it, while the next export is written
-// and after it, until every tile is full. (C2SP tlog-tiles: a partial tile may go only when the full one is there.)
+// TestForeignMonitorReadsBetweenExports: whoever has seen a checkpoint reads by it, while the next
+// export is written and after it, until every tile is full. (C2SP tlog-tiles: a partial tile may go
+// only when the full one is there.)
 func TestForeignMonitorReadsBetweenExports(t *testing.T) {
 	s := newStore(t)
 	dir := t.TempDir()
@@ -65,7 +67,8 @@ func TestForeignMonitorReadsBetweenExports(t *testing.T) {
 		s.grow(size)
 		x := s.exporter()
 		x.Progress = func(done, total int64) { readAll(fmt.Sprintf("while %d of %d entries are written", done, total)) }
-		x.Wraps = func(func(uint32, string, []byte) error) error { // after the tiles, before the checkpoint
+		// after the tiles, before the checkpoint
+		x.Wraps = func(func(uint32, string, []byte) error) error {
 			readAll(fmt.Sprintf("before the checkpoint of %d is written", size))
 			return nil
 		}

@@ -14,13 +14,16 @@ import (
 	"nightdrop/vault/internal/merkle"
 )
 
-// ErrIntegrity is returned when an exported copy of the log is not what it was: altered, cut, or of another history.
+// ErrIntegrity is returned when an exported copy of the log is not what it was: altered, cut, or of
+// another history.
 var ErrIntegrity = merkle.ErrIntegrity
 
 // Why an entry of an export is not opened.
 var (
-	ErrNotYours = errors.New("the entry is not of this auditor's time")               // its log key was not wrapped for the identity
-	ErrNoBody   = errors.New("the entry's body was left out of the export by choice") // log.json says so
+	// its log key was not wrapped for the identity
+	ErrNotYours = errors.New("the entry is not of this auditor's time")
+	// log.json says so
+	ErrNoBody = errors.New("the entry's body was left out of the export by choice")
 )
 
 // Identity opens log keys that were wrapped for it; *keyring.Auditor is one.
@@ -32,7 +35,8 @@ type Identity interface {
 // Entry is an entry of an export.
 type Entry struct {
 	merkle.Entry
-	Err error // why it was not opened: [ErrNotYours] or [ErrNoBody]; it has index, key and record only
+	// why it was not opened: [ErrNotYours] or [ErrNoBody]; it has index, key and record only
+	Err error
 }
 
 // Export is an exported log, read from its files alone. It is safe for concurrent use.
@@ -43,8 +47,9 @@ type Export struct {
 	info       logInfo
 }
 
-// OpenExport opens the export in dir, which nothing writes to meanwhile, and checks the vault's signature over its checkpoint. It
-// fails with ErrIntegrity. What stands under the checkpoint is verified as it is read.
+// OpenExport opens the export in dir, which nothing writes to meanwhile, and checks the vault's
+// signature over its checkpoint. It fails with ErrIntegrity. What stands under the checkpoint is
+// verified as it is read.
 func OpenExport(dir string, vault note.Verifier) (*Export, error) {
 	x := &Export{dir: untrusted.Dir(dir)}
 	var err error
@@ -74,7 +79,8 @@ func (x *Export) Signed() []byte { return x.tiles.Signed() }
 // FirstBody is the index of the first entry whose body must be there; a multiple of Bundle.
 func (x *Export) FirstBody() int64 { return x.info.Bodies }
 
-// ofTiles makes ErrIntegrity of what a copy of the tiles can be; whoever holds a whole export is not helped by a newer one.
+// ofTiles makes ErrIntegrity of what a copy of the tiles can be; whoever holds a whole export is
+// not helped by a newer one.
 func ofTiles(err error) error {
 	if errors.Is(err, proof.ErrDamaged) || errors.Is(err, proof.ErrIncomplete) || errors.Is(err, proof.ErrBehind) {
 		return fmt.Errorf("%w: %w", err, ErrIntegrity)
@@ -82,12 +88,14 @@ func ofTiles(err error) error {
 	return err
 }
 
-// Entries gives fn every entry from an index on, in order: each verified against the checkpoint's root before, and opened where
-// identity, which may be nil, has its log key; the others carry their Err. An entry and what is in it is fn's to keep. Memory does not
-// grow with the log. Entries ends with fn's error, with ctx's, or with ErrIntegrity at the first entry that is not what the checkpoint
-// says, does not open under its log key, or shows that log keys were withheld: an auditor's time begins with the entry that adds it and
-// ends with the one that removes it. It does not know the facts of results: that the record's first half is that of salt and facts,
-// whoever folds the events must check.
+// Entries gives fn every entry from an index on, in order: each verified against the checkpoint's
+// root before, and opened where identity, which may be nil, has its log key; the others carry their
+// Err. An entry and what is in it is fn's to keep. Memory does not grow with the log. Entries ends
+// with fn's error, with ctx's, or with ErrIntegrity at the first entry that is not what the
+// checkpoint says, does not open under its log key, or shows that log keys were withheld: an
+// auditor's time begins with the entry that adds it and ends with the one that removes it. It does
+// not know the facts of results: that the record's first half is that of salt and facts, whoever
+// folds the events must check.
 func (x *Export) Entries(ctx context.Context, from int64, identity Identity, fn func(Entry) error) error {
 	reader, order := x.NewReader(identity), x.NewOrder(identity)
 	from = max(from, 0)

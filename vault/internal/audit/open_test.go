@@ -73,7 +73,8 @@ func newAuditor(t testing.TB, name string) *keyring.Auditor {
 	return a
 }
 
-// audited is a log of 700 entries: anna's from 100 to 449, over three log keys; bert's from 300 to the end.
+// audited is a log of 700 entries: anna's from 100 to 449, over three log keys; bert's from 300 to
+// the end.
 func audited(t testing.TB) (s *store, anna, bert *keyring.Auditor) {
 	t.Helper()
 	return auditedBy(t, 100)
@@ -172,8 +173,8 @@ func TestAuditorsOpenTheirTime(t *testing.T) {
 	}
 }
 
-// TestWrapsThatAreNotRight: each attack on the wrapped log keys is found, with the entry at which it shows, by the auditor whom it is
-// against.
+// TestWrapsThatAreNotRight: each attack on the wrapped log keys is found, with the entry at which
+// it shows, by the auditor whom it is against.
 func TestWrapsThatAreNotRight(t *testing.T) {
 	s, anna, bert := audited(t)
 	impostor := newAuditor(t, "anna")
@@ -258,7 +259,8 @@ func TestVerifyLooksAtTheFormOfWraps(t *testing.T) {
 	}
 }
 
-// TestBodiesMayBeLeftOut: whole leading bundles, and back again; what is left out and not told is found.
+// TestBodiesMayBeLeftOut: whole leading bundles, and back again; what is left out and not told is
+// found.
 func TestBodiesMayBeLeftOut(t *testing.T) {
 	s, _, bert := audited(t)
 	dir := t.TempDir()
@@ -352,8 +354,9 @@ func TestReadingFindsWhatVerifyFinds(t *testing.T) {
 	}
 }
 
-// TestNoFlippedBitIsAcceptedInSilence turns one bit over at 10,000 random places of an export: each time the verification finds it, or an
-// auditor does, or both auditors read exactly what they read before.
+// TestNoFlippedBitIsAcceptedInSilence turns one bit over at 10,000 random places of an export: each
+// time the verification finds it, or an auditor does, or both auditors read exactly what they read
+// before.
 func TestNoFlippedBitIsAcceptedInSilence(t *testing.T) {
 	s, anna, bert := auditedBy(t, 39) // a full bundle and a short one
 	dir := t.TempDir()
@@ -398,7 +401,8 @@ func TestNoFlippedBitIsAcceptedInSilence(t *testing.T) {
 	}
 }
 
-// overwrite writes one byte in place: nothing is cut or made durable, so ten thousand of them are quick.
+// overwrite writes one byte in place: nothing is cut or made durable, so ten thousand of them are
+// quick.
 func overwrite(t *testing.T, path string, at int, b byte) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)

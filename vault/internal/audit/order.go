@@ -8,8 +8,8 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// Order checks what entries, each of which holds for itself, must also be one after the other: that log keys only grow, and that an
-// auditor's time begins and ends where the log says so.
+// Order checks what entries, each of which holds for itself, must also be one after the other: that
+// log keys only grow, and that an auditor's time begins and ends where the log says so.
 type Order struct {
 	identity Identity
 	key      uint32 // number of the newest log key

@@ -16,8 +16,8 @@ import (
 	"nightdrop/vault/internal/merkle"
 )
 
-// Reader reads an export bundle by bundle, in any order. It is for one goroutine: several read the same export, each with a Reader of its own,
-// and an Order then looks at what they read.
+// Reader reads an export bundle by bundle, in any order. It is for one goroutine: several read the
+// same export, each with a Reader of its own, and an Order then looks at what they read.
 type Reader struct {
 	*Export
 	identity Identity
@@ -58,9 +58,10 @@ func (x *Export) NewReader(identity Identity) *Reader {
 // Bundles is how many bundles of 256 entries the export has, the last of which may be smaller.
 func (x *Export) Bundles() int64 { return bundlesOf(x.checkpoint.Size) }
 
-// Bundle reads the entries from 256n on, verifies them against the checkpoint's root, and opens those that are the identity's; the others
-// carry their Err. It puts them into the room of entries, where there is enough; what is in them is the caller's to keep. It fails with
-// ErrIntegrity, an *EntryError where it is known which, and then returns the entries before that.
+// Bundle reads the entries from 256n on, verifies them against the checkpoint's root, and opens
+// those that are the identity's; the others carry their Err. It puts them into the room of entries,
+// where there is enough; what is in them is the caller's to keep. It fails with ErrIntegrity, an
+// *EntryError where it is known which, and then returns the entries before that.
 func (r *Reader) Bundle(n int64, entries []Entry) ([]Entry, error) {
 	entries, err := r.records(n, entries)
 	if err != nil {

@@ -29,8 +29,9 @@ func promptly(t *testing.T, what string, do func()) {
 	waittest.Receive(t, what+" to end", ended)
 }
 
-// TestStickOfAnAttacker: whoever prepared the directory that an auditor reads can make no file block the reader, fill its memory, or be read from
-// elsewhere: each is found as what is wrong with the export.
+// TestStickOfAnAttacker: whoever prepared the directory that an auditor reads can make no file
+// block the reader, fill its memory, or be read from elsewhere: each is found as what is wrong with
+// the export.
 func TestStickOfAnAttacker(t *testing.T) {
 	s, _, bert := audited(t)
 	whole := t.TempDir()
@@ -101,7 +102,8 @@ func TestStickOfAnAttacker(t *testing.T) {
 	}
 }
 
-// TestExportOntoAnAttackersStick: links that somebody prepared for the vault to write through change nothing outside the stick.
+// TestExportOntoAnAttackersStick: links that somebody prepared for the vault to write through
+// change nothing outside the stick.
 func TestExportOntoAnAttackersStick(t *testing.T) {
 	s, _, _ := audited(t)
 	for name, prepare := range map[string]func(dir, outside string) error{
@@ -144,8 +146,8 @@ func TestExportOntoAnAttackersStick(t *testing.T) {
 	}
 }
 
-// TestExportTakesNobodysDirectory: an export neither overwrites nor mixes with what somebody else keeps under one of its names, and one that was
-// broken off is known by its log.json.
+// TestExportTakesNobodysDirectory: an export neither overwrites nor mixes with what somebody else
+// keeps under one of its names, and one that was broken off is known by its log.json.
 func TestExportTakesNobodysDirectory(t *testing.T) {
 	s := newStore(t)
 	s.grow(300)
@@ -180,12 +182,14 @@ func TestExportTakesNobodysDirectory(t *testing.T) {
 	}
 }
 
-// TestAgainRepairs: whatever became of an export's files, --again makes it whole, or the error says what to do for that.
+// TestAgainRepairs: whatever became of an export's files, --again makes it whole, or the error says
+// what to do for that.
 func TestAgainRepairs(t *testing.T) {
 	s, _, _ := audited(t)
 	damages := map[string]func(path string) error{
-		"lost":        os.Remove,
-		"emptied":     func(path string) error { return os.Truncate(path, 0) }, // as after a power failure
+		"lost": os.Remove,
+		// as after a power failure
+		"emptied":     func(path string) error { return os.Truncate(path, 0) },
 		"overwritten": func(path string) error { return os.WriteFile(path, []byte("garbage"), 0o644) },
 		"a directory": func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o755)) },
 		"a pipe":      func(path string) error { return errors.Join(os.Remove(path), unix.Mkfifo(path, 0o644)) },
@@ -253,7 +257,8 @@ func TestAgainRepairsNobodysCheckpoint(t *testing.T) {
 	}
 }
 
-// TestKeysOfAnAttacker: what lies deeper under keys/ than keys do is a problem, and not looked into.
+// TestKeysOfAnAttacker: what lies deeper under keys/ than keys do is a problem, and not looked
+// into.
 func TestKeysOfAnAttacker(t *testing.T) {
 	s, _, _ := audited(t)
 	dir := t.TempDir()
@@ -297,7 +302,8 @@ func (s *store) exporterAt(size int64) Exporter {
 	return x
 }
 
-// TestExportsBrokenOffGoOn: wherever an export breaks off, the next makes it whole, whatever each leaves out and however the log has grown.
+// TestExportsBrokenOffGoOn: wherever an export breaks off, the next makes it whole, whatever each
+// leaves out and however the log has grown.
 func TestExportsBrokenOffGoOn(t *testing.T) {
 	s := newStore(t)
 	s.grow(1600)
@@ -339,7 +345,8 @@ func TestExportsBrokenOffGoOn(t *testing.T) {
 	}
 }
 
-// TestBodiesOfExportsBrokenOffAreLeftOutToo: what an export that was broken off wrote of them does not stay.
+// TestBodiesOfExportsBrokenOffAreLeftOutToo: what an export that was broken off wrote of them does
+// not stay.
 func TestBodiesOfExportsBrokenOffAreLeftOutToo(t *testing.T) {
 	s := newStore(t)
 	s.grow(1600)

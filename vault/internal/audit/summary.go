@@ -12,7 +12,8 @@ import (
 	"nightdrop/shared/strictjson"
 )
 
-// The page for people ends in an HTML comment that holds a note of the vault over all bytes before it:
+// The page for people ends in an HTML comment that holds a note of the vault over all bytes before
+// it:
 //
 //	nightdrop/summary/v1
 //	{"vault","size","sha256"}
@@ -25,8 +26,9 @@ const maxSummary = 16 << 20
 
 // What vouches for the page for people, in a report of [Verify].
 const (
-	SummarySigned   = "signed"   // by the vault, at its end
-	SummaryUnsigned = "unsigned" // by nobody: written by a build that did not sign it, or by anybody
+	SummarySigned = "signed" // by the vault, at its end
+	// by nobody: written by a build that did not sign it, or by anybody
+	SummaryUnsigned = "unsigned"
 )
 
 // summaryWord is what the vault says of a page.
@@ -36,7 +38,8 @@ type summaryWord struct {
 	SHA256 string `json:"sha256"` // hex, of what stands before the comment
 }
 
-// SignSummary returns a page with the vault's word on it at its end. size is that of the checkpoint beside it.
+// SignSummary returns a page with the vault's word on it at its end. size is that of the checkpoint
+// beside it.
 func SignSummary(page []byte, size int64, vault *note.Signer) ([]byte, error) {
 	sum := sha256.Sum256(page)
 	text, err := strictjson.Marshal(summaryWord{vault.Name(), size, hex.EncodeToString(sum[:])})

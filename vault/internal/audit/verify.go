@@ -25,23 +25,30 @@ import (
 
 // Report is what Verify found.
 type Report struct {
-	Origin   string    `json:"origin"`
-	Size     int64     `json:"size"`     // entries, as the checkpoint says
-	Root     string    `json:"root"`     // base64, as the checkpoint says
-	Verified int64     `json:"verified"` // entries whose record, hashes and body are right
-	Absent   int64     `json:"absent"`   // entries whose body was left out, as log.json says: their records and hashes are right
-	Earlier  int       `json:"earlier"`  // checkpoints that were given and with which the log begins
-	Wraps    int       `json:"wraps"`    // log keys that are wrapped for auditors; only these can tell whether they open
-	Summary  string    `json:"summary"`  // what vouches for the page for people: SummarySigned, SummaryUnsigned; empty where there is none
-	FirstBad int64     `json:"firstBad"` // index of the first entry that does not verify itself; -1 for none
+	Origin   string `json:"origin"`
+	Size     int64  `json:"size"`     // entries, as the checkpoint says
+	Root     string `json:"root"`     // base64, as the checkpoint says
+	Verified int64  `json:"verified"` // entries whose record, hashes and body are right
+	// entries whose body was left out, as log.json says: their records and hashes are right
+	Absent int64 `json:"absent"`
+	// checkpoints that were given and with which the log begins
+	Earlier int `json:"earlier"`
+	// log keys that are wrapped for auditors; only these can report whether they open
+	Wraps int `json:"wraps"`
+	// what vouches for the page for people: SummarySigned, SummaryUnsigned; empty where there is
+	// none
+	Summary string `json:"summary"`
+	// index of the first entry that does not verify itself; -1 for none
+	FirstBad int64     `json:"firstBad"`
 	Problems []Problem `json:"problems"` // at most maxProblems
 	Count    int       `json:"count"`    // of all problems
 }
 
 // Problem is one thing that is not as the checkpoint says.
 type Problem struct {
-	Index int64  `json:"index"` // of the entry, or of the first that the file is about; -1 for the log as a whole
-	File  string `json:"file"`  // in the log's directory
+	// of the entry, or of the first that the file is about; -1 for the log as a whole
+	Index int64  `json:"index"`
+	File  string `json:"file"` // in the log's directory
 	What  string `json:"what"`
 }
 
@@ -85,9 +92,10 @@ type Earlier struct {
 	proof.Checkpoint
 }
 
-// Verify recomputes an exported log from its files alone: the checkpoint's signature by vault, every record, every hash of every tile, the
-// root, every sealed entry against its record, and that the log begins with the log of each earlier checkpoint. It needs no secret and opens
-// no entry. On ErrIntegrity the report says what is wrong; other errors are of reading, or ctx's.
+// Verify recomputes an exported log from its files alone: the checkpoint's signature by vault,
+// every record, every hash of every tile, the root, every sealed entry against its record, and that
+// the log begins with the log of each earlier checkpoint. It needs no secret and opens no entry. On
+// ErrIntegrity the report says what is wrong; other errors are of reading, or ctx's.
 func Verify(ctx context.Context, dir string, vault note.Verifier, o VerifyOptions) (Report, error) {
 	report := Report{Origin: vault.Name(), FirstBad: -1, Problems: []Problem{}}
 	msg, err := untrusted.Dir(dir).ReadFile(checkpointFile, note.MaxBytes)
@@ -200,7 +208,8 @@ func (v *verifier) info(vault note.Verifier) error {
 	return nil
 }
 
-// read returns a file, or nil and a problem of the log as a whole where there is no such file of up to limit bytes.
+// read returns a file, or nil and a problem of the log as a whole where there is no such file of up
+// to limit bytes.
 func (v *verifier) read(name string, limit int) ([]byte, error) {
 	data, err := v.dir.ReadFile(name, limit)
 	return data, v.problem(-1, name, asDamage(err))
@@ -219,7 +228,7 @@ func (v *verifier) problem(index int64, name string, err error) error {
 	return err
 }
 
-// absent tells whether the bodies of the bundle that begins with first were left out by choice.
+// absent reports whether the bodies of the bundle that begins with first were left out by choice.
 func (v *verifier) absent(first int64, name string) (bool, error) {
 	if first >= v.bodies {
 		return false, nil
@@ -290,7 +299,8 @@ func (v *verifier) bundle(n int64, width int) error {
 	return nil
 }
 
-// records reads the records of a bundle; those that are not there are nil, and keep the count: the root will not agree.
+// records reads the records of a bundle; those that are not there are nil, and keep the count: the
+// root will not agree.
 func (v *verifier) records(first int64, name string, width int) ([][]byte, error) {
 	records := make([][]byte, 0, width)
 	err := v.frames.each(name, 2, width, func(record []byte) error {

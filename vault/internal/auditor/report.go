@@ -10,9 +10,10 @@ import (
 	"nightdrop/vault/internal/report"
 )
 
-// Report writes what a replay's state came to: a row a payment into sheet and a page into page, either nil where it is
-// not wanted. They are what the vault's own report of the span is, but for the page's head, which names the auditor and
-// the log. The zero span also has the payments that are in no batch.
+// Report writes what a replay's state came to: a row a payment into sheet and a page into page,
+// either nil where it is not wanted. They are what the vault's own report of the span is, but for
+// the page's head, which names the auditor and the log. The zero span also has the payments that
+// are in no batch.
 func Report(s *replay.State, name string, span report.Span, sheet, page io.Writer) error {
 	if err := span.Check(); err != nil {
 		return fmt.Errorf("%w: %w", ErrUsage, err)

@@ -7,7 +7,8 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// Who sells, refunds old sales on the strength of it, and voids, would refund without sales: only what is settled counts.
+// Who sells, refunds old sales on the strength of it, and voids, would refund without sales: only
+// what is settled counts.
 func TestSalesThatMayStillBeVoidedAllowNoRefunds(t *testing.T) {
 	b := newBook(t)
 	b.inStage(1, StageSettled)

@@ -25,9 +25,12 @@ type Token struct {
 	Stored      envelope.Time `json:"stored"`
 	Changed     envelope.Time `json:"changed"`
 	Forgotten   bool          `json:"forgotten,omitempty"`
-	Uncompared  bool          `json:"uncompared,omitempty"` // not held against the block list when it was stored: the file does it
-	Replaced    bool          `json:"replaced,omitempty"`   // by an update with a whole account, perhaps another than paid before
-	Notice      string        `json:"notice,omitempty"`     // C01 to C99: no entry is made until an update brings a whole account
+	// not held against the block list when it was stored: the file does it
+	Uncompared bool `json:"uncompared,omitempty"`
+	// by an update with a whole account, perhaps another than paid before
+	Replaced bool `json:"replaced,omitempty"`
+	// C01 to C99: no entry is made until an update brings a whole account
+	Notice string `json:"notice,omitempty"`
 }
 
 // BlockList is kept by merchant and fingerprint.
@@ -48,9 +51,10 @@ type Block struct {
 	Since       envelope.Time `json:"since"`
 }
 
-// blocksAccount reports whether a return reason blocks the account: closed (R02), no account (R03), invalid number (R04), authorisation
-// revoked (R07), not authorised (R10, R29). Logs are folded again with this list, so it never changes: what NACHA says otherwise
-// one day comes as a member of the event.
+// blocksAccount reports whether a return reason blocks the account: closed (R02), no account (R03),
+// invalid number (R04), authorisation revoked (R07), not authorised (R10, R29). Logs are folded
+// again with this list, so it never changes: what NACHA says otherwise one day comes as a member of
+// the event.
 func blocksAccount(reason string) bool {
 	switch reason {
 	case "R02", "R03", "R04", "R07", "R10", "R29":
@@ -61,9 +65,10 @@ func blocksAccount(reason string) bool {
 
 // AccountStored answers a store.
 type AccountStored struct {
-	ID         string `json:"id"`
-	Token      string `json:"token"`
-	Uncompared bool   `json:"uncompared,omitempty"` // a bank account that was not held against the block list
+	ID    string `json:"id"`
+	Token string `json:"token"`
+	// a bank account that was not held against the block list
+	Uncompared bool `json:"uncompared,omitempty"`
 }
 
 // Kind implements Body.
@@ -71,8 +76,9 @@ func (AccountStored) Kind() string { return "account-stored" }
 
 // AccountUpdated answers an update.
 type AccountUpdated struct {
-	ID    string `json:"id"`
-	Whole bool   `json:"whole,omitempty"` // a bank account took the place of the stored one; else a card got another expiry
+	ID string `json:"id"`
+	// a bank account took the place of the stored one; else a card got another expiry
+	Whole bool `json:"whole,omitempty"`
 
 	Uncompared bool `json:"uncompared,omitempty"` // as in AccountStored, of a whole account
 }
@@ -148,7 +154,8 @@ func (f *fold) changed(id string, op envelope.Operation, status envelope.Status,
 	return f.issue(p, status, envelope.CodeOK)
 }
 
-// replace puts the account of an update in the place of a stored one, and reports whether both are of a bank. What was noted of the old is over.
+// replace puts the account of an update in the place of a stored one, and reports whether both are
+// of a bank. What was noted of the old is over.
 func (t *Token) replace(update Payment, uncompared bool) bool {
 	if t.Method != MethodBank || update.Way() != MethodBank || update.Fingerprint == "" {
 		return false

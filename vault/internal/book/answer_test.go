@@ -26,8 +26,8 @@ func (b *book) wantTold(body Body, status envelope.Status, code envelope.Code) {
 	}
 }
 
-// TestAnswersToRequests: 00 approves by itself and other codes where the event says so; a code that was not taken
-// stays with what is unknown.
+// TestAnswersToRequests: 00 approves by itself and other codes where the event says so; a code that
+// was not taken stays with what is unknown.
 func TestAnswersToRequests(t *testing.T) {
 	b := newBook(t)
 	for n := 1; n <= 5; n++ {
@@ -35,7 +35,8 @@ func TestAnswersToRequests(t *testing.T) {
 		b.must(shop, AuthorisationIntended{ID: id(n), Trace: b.trace(), Batch: 1})
 	}
 	b.wantTold(AuthorisationAnswered{ID: id(1), Code: "iso-08", Approval: "A1", Approved: true}, envelope.StatusApproved, "iso-08")
-	b.wantTold(AuthorisationAnswered{ID: id(2), Code: "iso-08"}, envelope.StatusDeclined, "iso-08") // as logs of before have it
+	// as logs of before have it
+	b.wantTold(AuthorisationAnswered{ID: id(2), Code: "iso-08"}, envelope.StatusDeclined, "iso-08")
 	b.wantTold(AuthorisationUnanswered{ID: id(3), Code: "iso-68"}, envelope.StatusUnknown, "iso-68")
 	b.wantTold(AuthorisationUnanswered{ID: id(4)}, envelope.StatusUnknown, envelope.CodeNoAnswer)
 	for _, code := range []envelope.Code{envelope.CodeLate, "ach-R01", "iso-0", "iso-0000", "iso-a1", "00"} {
@@ -51,8 +52,8 @@ func TestAnswersToRequests(t *testing.T) {
 	}
 }
 
-// TestAnswersToCaptures: what stands is booked, whatever the code; what does not is repeated with the code in the
-// log, or left to a person.
+// TestAnswersToCaptures: what stands is booked, whatever the code; what does not is repeated with
+// the code in the log, or left to a person.
 func TestAnswersToCaptures(t *testing.T) {
 	b := newBook(t)
 	b.card(original, envelope.OpAuthorize, 0)
@@ -76,7 +77,8 @@ func TestAnswersToCaptures(t *testing.T) {
 	if got := b.payment(original); got.Captured != 30 || got.Capturing != 90 {
 		t.Errorf("the authorisation has %d captured, %d under way", got.Captured, got.Capturing)
 	}
-	b.wantTold(CaptureAnswered{ID: id(3), Code: "iso-94"}, envelope.StatusDeclined, "iso-94") // as logs of before have it
+	// as logs of before have it
+	b.wantTold(CaptureAnswered{ID: id(3), Code: "iso-94"}, envelope.StatusDeclined, "iso-94")
 	b.misfits(shop, CaptureAbandoned{ID: id(2), Tries: 1, Code: "no-answer"})
 	if err := b.Verify(); err != nil {
 		t.Error(err)

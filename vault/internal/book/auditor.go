@@ -18,7 +18,7 @@ type Auditor struct {
 	Removed envelope.Time `json:"removed,omitzero"`
 }
 
-// Reads tells whether log keys are wrapped for the auditor.
+// Reads reports whether log keys are wrapped for the auditor.
 func (a Auditor) Reads() bool { return a.Removed.IsZero() }
 
 // AuditorAdded lets an auditor open the log from this very entry on, the first under a new log key.

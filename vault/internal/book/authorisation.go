@@ -6,7 +6,8 @@ import (
 
 // Trace names one message to an acquirer host for ever.
 type Trace struct {
-	STAN     uint32        `json:"stan"`     // ISO 8583 field 11, 1 to 999999, unique per terminal and business day
+	// ISO 8583 field 11, 1 to 999999, unique per terminal and business day
+	STAN     uint32        `json:"stan"`
 	RRN      string        `json:"rrn"`      // field 37, 12 characters
 	Terminal string        `json:"terminal"` // field 41, 8 characters
 	Acceptor string        `json:"acceptor"` // field 42, 1 to 15 characters
@@ -23,19 +24,21 @@ type AuthorisationIntended struct {
 // Kind implements Body.
 func (AuthorisationIntended) Kind() string { return "authorisation-intended" }
 
-// AuthorisationAnswered is the host's word on a sale, authorisation or refund: field 39 and, when approved, field 38.
+// AuthorisationAnswered is the host's word on a sale, authorisation or refund: field 39 and, when
+// approved, field 38.
 type AuthorisationAnswered struct {
 	ID       string        `json:"id"`
 	Code     envelope.Code `json:"code"` // iso-XX
 	Approval string        `json:"approval,omitempty"`
-	Approved bool          `json:"approved,omitempty"` // another code than iso-00 approved; without it only that one does
+	// another code than iso-00 approved; without it only that one does
+	Approved bool `json:"approved,omitempty"`
 }
 
 // Kind implements Body.
 func (AuthorisationAnswered) Kind() string { return "authorisation-answered" }
 
-// AuthorisationUnanswered tells that the outcome is unknown: no answer, a broken connection, a crash in between, or an answer whose code may
-// be an approval and was not taken as one.
+// AuthorisationUnanswered reports that the outcome is unknown: no answer, a broken connection, a
+// crash in between, or an answer whose code may be an approval and was not taken as one.
 type AuthorisationUnanswered struct {
 	ID   string        `json:"id"`
 	Code envelope.Code `json:"code,omitempty"` // iso-XX of such an answer
@@ -100,11 +103,13 @@ func (f *fold) answered(b AuthorisationAnswered) error {
 	return f.stands(p, envelope.StatusApproved)
 }
 
-// stands is a sale, authorisation or refund that the host approved, by its answer or by a person's word.
+// stands is a sale, authorisation or refund that the host approved, by its answer or by a person's
+// word.
 func (f *fold) stands(p Payment, status envelope.Status) error {
 	to := StageApproved
 	if p.Flow() == FlowAuthorise {
-		to, p.Authorised = StageAuthorised, p.Trace.Sent // also where a person says so days later: the issuer holds the money since then
+		// also where a person says so days later: the issuer holds the money since then
+		to, p.Authorised = StageAuthorised, p.Trace.Sent
 	}
 	if err := f.moveTo(&p, to); err != nil {
 		return err

@@ -19,14 +19,17 @@ func (s *State) Run(relay, run string) (Run, bool, error) { return Runs.Get(s, R
 
 // Run is what the vault knows of one relay process's chain of bags.
 type Run struct {
-	Relay  string            `json:"relay"`
-	ID     string            `json:"id"`              // 32 hex
-	Number uint64            `json:"number"`          // the signed position: every bag at or below it came or is a finding
-	Digest string            `json:"digest"`          // of that bag
-	Ahead  map[uint64]string `json:"ahead,omitempty"` // digests of bags that came above Number+1, at most maxAhead
+	Relay string `json:"relay"`
+	ID    string `json:"id"` // 32 hex
+	// the signed position: every bag at or below it came or is a finding
+	Number uint64 `json:"number"`
+	Digest string `json:"digest"` // of that bag
+	// digests of bags that came above Number+1, at most maxAhead
+	Ahead  map[uint64]string `json:"ahead,omitempty"`
 	Window int               `json:"window"`
-	Before string            `json:"before,omitempty"` // the relay's newest run when the vault first heard of this one
-	Latest envelope.Time     `json:"latest"`           // when a bag of it last came
+	// the relay's newest run when the vault first heard of this one
+	Before string        `json:"before,omitempty"`
+	Latest envelope.Time `json:"latest"` // when a bag of it last came
 }
 
 // maxAhead bounds Run.Ahead: a relay has at most 8 bags in flight (specification 8).
@@ -55,10 +58,11 @@ type Bag struct {
 	Digests []string `json:"digests"` // at most MaxForks
 }
 
-// MaxForks bounds Bag.Digests. Envelopes of further forks are still processed; their digests are not remembered.
+// MaxForks bounds Bag.Digests. Envelopes of further forks are still processed; their digests are
+// not remembered.
 const MaxForks = 8
 
-// BagCommitted tells that all of a bag's envelopes have had their effect.
+// BagCommitted reports that all of a bag's envelopes have had their effect.
 type BagCommitted struct {
 	Relay    string           `json:"relay"`
 	Run      string           `json:"run"`
@@ -147,7 +151,8 @@ func (r *Run) absorb() {
 	}
 }
 
-// missing moves the position over numbers none of which came. The bag after them must be there, or come in this transaction.
+// missing moves the position over numbers none of which came. The bag after them must be there, or
+// come in this transaction.
 func (f *fold) missing(b IntegrityFound) error {
 	run, known, err := f.Run(b.Relay, b.Run)
 	if err != nil {

@@ -6,20 +6,25 @@ import (
 
 // FileCounter gives settlement files and their entries their numbers.
 type FileCounter struct {
-	Day      string `json:"day,omitempty"`      // of the newest file, YYYY-MM-DD by the file's own creation date
+	// of the newest file, YYYY-MM-DD by the file's own creation date
+	Day      string `json:"day,omitempty"`
 	Modifier int    `json:"modifier,omitempty"` // files of that day: 1 is A
-	Sequence uint32 `json:"sequence,omitempty"` // of the newest entry, 1 to 9999999, then from 1 again
+	// of the newest entry, 1 to 9999999, then from 1 again
+	Sequence uint32 `json:"sequence,omitempty"`
 }
 
 // Limits of NACHA files. (NACHA Operating Rules, appendix three)
 const (
-	MaxFilesPerDay = 36              // file id modifier: A to Z, then 0 to 9 (file header field 7)
-	MaxSequence    = 9_999_999       // the last seven digits of a trace number (entry detail field 11)
-	MaxFileAmount  = 999_999_999_999 // cents of debits, and of credits: twelve digits of a total (file control fields 7 and 8)
-	MaxFileEntries = 999_999         // of one batch: six digits of its entry count (batch control field 3)
+	MaxFilesPerDay = 36 // file id modifier: A to Z, then 0 to 9 (file header field 7)
+	// the last seven digits of a trace number (entry detail field 11)
+	MaxSequence = 9_999_999
+	// cents of debits, and of credits: twelve digits of a total (file control fields 7 and 8)
+	MaxFileAmount = 999_999_999_999
+	// of one batch: six digits of its entry count (batch control field 3)
+	MaxFileEntries = 999_999
 )
 
-// Fits tells whether a settlement file could hold the batch with p in it too.
+// Fits reports whether a settlement file could hold the batch with p in it too.
 func (b Batch) Fits(p Payment) bool {
 	b.stand(p)
 	debits, credits := b.Sums()
@@ -47,7 +52,8 @@ type FileStage string
 
 // The stages of a file.
 const (
-	FileNamed  FileStage = "begun"    // its name and batches are fixed; entries get their trace numbers
+	// its name and batches are fixed; entries get their trace numbers
+	FileNamed  FileStage = "begun"
 	FileHashed FileStage = "intended" // its digest is in the log; it may have appeared
 	FileOut    FileStage = "written"
 	FileTaken  FileStage = "taken" // an answer file of the bank: what is ours of it was applied
@@ -61,12 +67,14 @@ func (s *State) File(name string) (File, bool, error) { return Files.Get(s, name
 
 // File is a settlement file that was made, or an answer file that was taken.
 type File struct {
-	Name      string        `json:"name"` // of a settlement file its name in the outbox; of an answer its digest
-	Stage     FileStage     `json:"stage"`
-	Digest    string        `json:"digest,omitempty"`  // hex SHA-256 of the bytes
-	Batches   []uint32      `json:"batches,omitempty"` // that it settles
-	Created   envelope.Time `json:"created"`           // file header fields 5 and 6
-	Day       string        `json:"day,omitempty"`     // file header field 5 in the bank's time, YYYY-MM-DD
+	// of a settlement file its name in the outbox; of an answer its digest
+	Name    string        `json:"name"`
+	Stage   FileStage     `json:"stage"`
+	Digest  string        `json:"digest,omitempty"`  // hex SHA-256 of the bytes
+	Batches []uint32      `json:"batches,omitempty"` // that it settles
+	Created envelope.Time `json:"created"`           // file header fields 5 and 6
+	// file header field 5 in the bank's time, YYYY-MM-DD
+	Day       string        `json:"day,omitempty"`
 	Modifier  int           `json:"modifier,omitempty"`
 	Effective string        `json:"effective,omitempty"` // batch header field 9, YYYY-MM-DD
 	Entries   int           `json:"entries,omitempty"`
@@ -102,7 +110,7 @@ type FileIntended struct {
 // Kind implements Body.
 func (FileIntended) Kind() string { return "file-intended" }
 
-// FileWritten tells that the file is in the outbox under its name.
+// FileWritten reports that the file is in the outbox under its name.
 type FileWritten struct {
 	Name string `json:"name"`
 }
@@ -110,21 +118,24 @@ type FileWritten struct {
 // Kind implements Body.
 func (FileWritten) Kind() string { return "file-written" }
 
-// AnswerTaken tells that what is ours of an answer file of the bank was applied: its returns, changes and acknowledgements are the events beside
-// it. A file of which something was left may be taken again, for what could not be applied may be later.
+// AnswerTaken reports that what is ours of an answer file of the bank was applied: its returns,
+// changes and acknowledgements are the events beside it. A file of which something was left may be
+// taken again, for what could not be applied may be later.
 type AnswerTaken struct {
-	Name      string        `json:"name"` // as the operator gave it, without directories
-	Digest    string        `json:"digest"`
-	Created   envelope.Time `json:"created"`
-	Items     int           `json:"items"`               // answers to our entries that it holds
-	Left      []AnswerLeft  `json:"left,omitempty"`      // the first MaxAnswersLeft of what was not applied
-	LeftCount int           `json:"leftCount,omitempty"` // how many that were
+	Name    string        `json:"name"` // as the operator gave it, without directories
+	Digest  string        `json:"digest"`
+	Created envelope.Time `json:"created"`
+	Items   int           `json:"items"` // answers to our entries that it holds
+	// the first MaxAnswersLeft of what was not applied
+	Left      []AnswerLeft `json:"left,omitempty"`
+	LeftCount int          `json:"leftCount,omitempty"` // how many that were
 }
 
 // Kind implements Body.
 func (AnswerTaken) Kind() string { return "answer-taken" }
 
-// MaxAnswersLeft bounds AnswerTaken.Left, so that an event fits where the log goes. The file, by its digest, has the others.
+// MaxAnswersLeft bounds AnswerTaken.Left, so that an event fits where the log goes. The file, by
+// its digest, has the others.
 const MaxAnswersLeft = 200
 
 // AnswerLeft is an entry of an answer file that was not applied.
@@ -176,7 +187,8 @@ func (c FileCounter) next(day string) int {
 	return 1
 }
 
-// NextFile returns the modifier, from 1, of the next settlement file of a day; above MaxFilesPerDay there is none.
+// NextFile returns the modifier, from 1, of the next settlement file of a day; above MaxFilesPerDay
+// there is none.
 func (v Vault) NextFile(day string) int { return v.Files.next(day) }
 
 // NextSequence returns the sequence of the next entry's trace number.
@@ -235,8 +247,8 @@ func (f *fold) answerTaken(b AnswerTaken) error {
 	return Files.Put(f.State, File{Name: b.Digest, Stage: FileTaken, Digest: b.Digest, Created: b.Created, Entries: b.Items, Written: f.event.Time, Left: b.LeftCount})
 }
 
-// FileMadeAgain tells, before it appears, that a settlement file which was out is put into the outbox once more, byte for byte: a person said
-// that the bank has not got it. It changes nothing.
+// FileMadeAgain tells, before it appears, that a settlement file which was out is put into the
+// outbox once more, byte for byte: a person said that the bank has not got it. It changes nothing.
 type FileMadeAgain struct {
 	Name string `json:"name"`
 }

@@ -9,10 +9,12 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// MaxBatch is the last number of a batch, of either method: six digits on the wire to the acquirer. No number is used twice.
+// MaxBatch is the last number of a batch, of either method: six digits on the wire to the acquirer.
+// No number is used twice.
 const MaxBatch = 999_999
 
-// MayOpenBatch tells whether there is a number left for another batch. Without, what would join one is refused (result code limit).
+// MayOpenBatch reports whether there is a number left for another batch. Without, what would join
+// one is refused (result code limit).
 func (v Vault) MayOpenBatch() bool { return v.NextBatch <= MaxBatch }
 
 // BatchStage is where a batch stands.
@@ -36,25 +38,33 @@ func (s *State) Batch(number uint32) (Batch, bool, error) { return Batches.Get(s
 
 // Batch collects a merchant's payments of one method.
 type Batch struct {
-	Number      uint32        `json:"number"` // 1 to 999999, unique in the vault
-	Merchant    string        `json:"merchant"`
-	Method      Method        `json:"method"`
-	Stage       BatchStage    `json:"stage"`
-	Opened      envelope.Time `json:"opened"`
-	Closed      envelope.Time `json:"closed,omitzero"`
-	Settled     envelope.Time `json:"settled,omitzero"`
-	Totals      []Total       `json:"totals,omitempty"`      // of what stands, by currency, sorted
-	HashTotal   uint64        `json:"hashTotal,omitempty"`   // sum of the numbers of what stands, modulo 10^10: tells whether it is the same payments
-	Outstanding int64         `json:"outstanding,omitempty"` // authorising, capturing, voiding: answers to come
-	Unresolved  int64         `json:"unresolved,omitempty"`  // unknown or manual: reversals, or a person's word, to come
-	Done        int64         `json:"done,omitempty"`        // payments settled
-	Failed      []Total       `json:"failed,omitempty"`      // bank: entries whose account could not be opened for the file
-	File        string        `json:"file,omitempty"`        // bank: the settlement file
-	Agreed      []Total       `json:"agreed,omitempty"`      // currencies whose totals the host confirmed
-	Host        []Total       `json:"host,omitempty"`        // the host's totals where they differ
-	Corrected   int64         `json:"corrected,omitempty"`   // of Totals: payments that a person's correction has taken out since
-	Lines       []Adjustment  `json:"lines,omitempty"`       // what the acquirer has otherwise, and why that is accepted; oldest first
-	By          Way           `json:"by,omitempty"`          // what it was agreed by, where not by the host's 0510
+	Number   uint32        `json:"number"` // 1 to 999999, unique in the vault
+	Merchant string        `json:"merchant"`
+	Method   Method        `json:"method"`
+	Stage    BatchStage    `json:"stage"`
+	Opened   envelope.Time `json:"opened"`
+	Closed   envelope.Time `json:"closed,omitzero"`
+	Settled  envelope.Time `json:"settled,omitzero"`
+	Totals   []Total       `json:"totals,omitempty"` // of what stands, by currency, sorted
+	// sum of the numbers of what stands, modulo 10^10: reports whether it is the same payments
+	HashTotal uint64 `json:"hashTotal,omitempty"`
+	// authorising, capturing, voiding: answers to come
+	Outstanding int64 `json:"outstanding,omitempty"`
+	// unknown or manual: reversals, or a person's word, to come
+	Unresolved int64 `json:"unresolved,omitempty"`
+	Done       int64 `json:"done,omitempty"` // payments settled
+	// bank: entries whose account could not be opened for the file
+	Failed []Total `json:"failed,omitempty"`
+	File   string  `json:"file,omitempty"` // bank: the settlement file
+	// currencies whose totals the host confirmed
+	Agreed []Total `json:"agreed,omitempty"`
+	Host   []Total `json:"host,omitempty"` // the host's totals where they differ
+	// of Totals: payments that a person's correction has taken out since
+	Corrected int64 `json:"corrected,omitempty"`
+	// what the acquirer has otherwise, and why that is accepted; oldest first
+	Lines []Adjustment `json:"lines,omitempty"`
+	// what it was agreed by, where not by the host's 0510
+	By Way `json:"by,omitempty"`
 }
 
 // ID is the batch's name to the outside: "card-000017".
@@ -115,7 +125,7 @@ type BatchClosed struct {
 // Kind implements Body.
 func (BatchClosed) Kind() string { return "batch-closed" }
 
-// BatchSettled tells that every payment of the batch is settled.
+// BatchSettled reports that every payment of the batch is settled.
 type BatchSettled struct {
 	Batch uint32 `json:"batch"`
 }
@@ -165,7 +175,8 @@ func (f *fold) batchOpened(b BatchOpened) error {
 	return Batches.Put(f.State, Batch{Number: b.Batch, Merchant: m.ID, Method: b.Method, Stage: BatchOpen, Opened: f.event.Time})
 }
 
-// open is where the merchant has the number of its open batch of a method, nil for a method that is none.
+// open is where the merchant has the number of its open batch of a method, nil for a method that is
+// none.
 func (m *Merchant) open(method Method) *uint32 {
 	switch method {
 	case MethodCard:
@@ -237,7 +248,8 @@ func (f *fold) batchSettled(b BatchSettled) error {
 	return f.inBatch(b.Batch, BatchFixed, func(batch Batch) Batch { batch.Stage, batch.Settled = BatchDone, f.event.Time; return batch })
 }
 
-// ready tells whether the batch's payments may be called settled: what is expected at the acquirer was agreed, or its file is out.
+// ready reports whether the batch's payments may be called settled: what is expected at the
+// acquirer was agreed, or its file is out.
 func (f *fold) ready(b Batch) (bool, error) {
 	if b.Method != MethodBank {
 		return slices.Equal(b.Expected(), b.Agreed), nil

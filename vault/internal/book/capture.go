@@ -11,25 +11,29 @@ type CaptureIntended struct {
 	Batch uint32 `json:"batch"`
 	Try   int    `json:"try"` // from 1: 0220; above: 0221 with the same trace
 
-	Code envelope.Code `json:"code,omitempty"` // iso-XX of the answer to the try before, after which it is to be sent again
+	// iso-XX of the answer to the try before, after which it is to be sent again
+	Code envelope.Code `json:"code,omitempty"`
 }
 
 // Kind implements Body.
 func (CaptureIntended) Kind() string { return "capture-intended" }
 
-// CaptureAnswered is the host's 0230 that says that the capture is booked. Logs from before 2026-12 also have it with other codes and without
-// Stands: there it declined the capture, which is not written any more (Retired).
+// CaptureAnswered is the host's 0230 that says that the capture is booked. Logs from before 2026-12
+// also have it with other codes and without Stands: there it declined the capture, which is not
+// written any more (Retired).
 type CaptureAnswered struct {
 	ID       string        `json:"id"`
 	Code     envelope.Code `json:"code"` // iso-XX
 	Approval string        `json:"approval,omitempty"`
-	Stands   bool          `json:"stands,omitempty"` // another code than iso-00 says that it is booked, as iso-94 of a repeat
+	// another code than iso-00 says that it is booked, as iso-94 of a repeat
+	Stands bool `json:"stands,omitempty"`
 }
 
 // Kind implements Body.
 func (CaptureAnswered) Kind() string { return "capture-answered" }
 
-// CaptureAbandoned tells that no try was answered, or that the answer was that none can help: a person decides.
+// CaptureAbandoned reports that no try was answered, or that the answer was that none can help: a
+// person decides.
 type CaptureAbandoned struct {
 	ID    string        `json:"id"`
 	Tries int           `json:"tries"`

@@ -78,7 +78,8 @@ func TestComparisonsWithTheBlockListAreCounted(t *testing.T) {
 	b.must(shop, refused)
 }
 
-// The fold reads one list of return reasons. If it changed, logs of before would fold to other states.
+// The fold reads one list of return reasons. If it changed, logs of before would fold to other
+// states.
 func TestTheReasonsThatBlockNeverChange(t *testing.T) {
 	blocks := map[string]bool{"R02": true, "R03": true, "R04": true, "R07": true, "R10": true, "R29": true}
 	for n := range 100 {

@@ -17,7 +17,8 @@ type Decision struct {
 	Corrects bool            `json:"corrects,omitempty"` // it corrects an earlier word
 }
 
-// MaxDecisions bounds Payment.Decisions: who is wrong more often than this needs the acquirer's help, not another event.
+// MaxDecisions bounds Payment.Decisions: who is wrong more often than this needs the acquirer's
+// help, not another event.
 const MaxDecisions = 16
 
 // Way is what a card batch is agreed with its acquirer by.
@@ -30,24 +31,27 @@ const (
 	ByWord    Way = "none"    // a person says so
 )
 
-// Adjustment is one line of a batch: a difference between its fixed totals and what stands at the acquirer, that a person has accepted.
+// Adjustment is one line of a batch: a difference between its fixed totals and what stands at the
+// acquirer, that a person has accepted.
 type Adjustment struct {
-	Time     envelope.Time `json:"time"`
-	Actor    string        `json:"actor"`
-	Total    Total         `json:"total"`             // what the acquirer has more; less where it is negative
-	Payment  string        `json:"payment,omitempty"` // id
-	Reason   string        `json:"reason"`
-	Evidence string        `json:"evidence,omitempty"` // hex SHA-256 of what proves it
-	Corrects bool          `json:"corrects,omitempty"` // it comes of a payment-corrected
+	Time  envelope.Time `json:"time"`
+	Actor string        `json:"actor"`
+	// what the acquirer has more; less where it is negative
+	Total    Total  `json:"total"`
+	Payment  string `json:"payment,omitempty"` // id
+	Reason   string `json:"reason"`
+	Evidence string `json:"evidence,omitempty"` // hex SHA-256 of what proves it
+	Corrects bool   `json:"corrects,omitempty"` // it comes of a payment-corrected
 }
 
 // MaxAdjustments bounds Batch.Lines, which stand in the batch's record.
 const MaxAdjustments = 500
 
-// MayAdjust tells whether the batch has room for another line.
+// MayAdjust reports whether the batch has room for another line.
 func (b Batch) MayAdjust() bool { return len(b.Lines) < MaxAdjustments }
 
-// Expected is what stands at the acquirer by what the ledger knows: the batch's totals and its adjustment lines, by currency, sorted.
+// Expected is what stands at the acquirer by what the ledger knows: the batch's totals and its
+// adjustment lines, by currency, sorted.
 func (b Batch) Expected() []Total {
 	if len(b.Lines) == 0 {
 		return b.Totals
@@ -74,20 +78,21 @@ func sum(a, b Total) Total {
 		CreditAmount: a.CreditAmount + b.CreditAmount}
 }
 
-// MayTake tells whether the batch can come to what it comes to with another line: no less than nothing, and no sums of no payments.
+// MayTake reports whether the batch can come to what it comes to with another line: no less than
+// nothing, and no sums of no payments.
 func (b Batch) MayTake(difference Total) bool {
 	b.Lines = append(slices.Clip(b.Lines), Adjustment{Total: difference})
 	t, still := totalOf(b.Expected(), difference.Currency)
 	return !still || t.possible()
 }
 
-// possible tells whether so much can stand anywhere.
+// possible reports whether so much can stand anywhere.
 func (t Total) possible() bool {
 	return t.Count >= 0 && t.Credits >= 0 && t.Amount >= t.Count && t.CreditAmount >= t.Credits &&
 		(t.Count > 0 || t.Amount == 0) && (t.Credits > 0 || t.CreditAmount == 0)
 }
 
-// Fixed tells whether the batch's content is fixed for ever.
+// Fixed reports whether the batch's content is fixed for ever.
 func (b Batch) Fixed() bool {
 	return b.Stage == BatchFixed || b.Stage == BatchDiffers || b.Stage == BatchDone
 }
@@ -100,7 +105,8 @@ func (p Payment) standsAs() envelope.Status {
 	return envelope.StatusApproved
 }
 
-// fellAs is what the merchant is told, or was told, of a card payment that does not stand, and where it then is.
+// fellAs is what the merchant is told, or was told, of a card payment that does not stand, and
+// where it then is.
 func (p Payment) fellAs() (envelope.Status, Stage) {
 	switch {
 	case p.Flow() == FlowCapture:
@@ -111,8 +117,9 @@ func (p Payment) fellAs() (envelope.Status, Stage) {
 	return envelope.StatusReversed, StageReversed
 }
 
-// Corrections lists what a person may say in correction of what a person said of p. void is the payment that takes p back, the zero Payment
-// where there is none. What the acquirer itself answered is not corrected: a batch that differs because of it is adjusted.
+// Corrections lists what a person may say in correction of what a person said of p. void is the
+// payment that takes p back, the zero Payment where there is none. What the acquirer itself
+// answered is not corrected: a batch that differs because of it is adjusted.
 func (p Payment) Corrections(void Payment) []envelope.Status {
 	if p.Way() == MethodBank || !p.decided(void) {
 		return nil
@@ -138,14 +145,15 @@ func (p Payment) Corrections(void Payment) []envelope.Status {
 	return nil
 }
 
-// MayReverse tells whether a person may order that p is taken back at the host: by its word it stands there, though its merchant was told
-// otherwise.
+// MayReverse reports whether a person may order that p is taken back at the host: by its word it
+// stands there, though its merchant was told otherwise.
 func (p Payment) MayReverse() bool {
 	_, at := p.fellAs()
 	return p.AtHost && p.Stage == at
 }
 
-// decided tells whether a person said what became of p. Logs of before decisions were remembered tell it by the code alone.
+// decided reports whether a person said what became of p. Logs of before decisions were remembered
+// tell it by the code alone.
 func (p Payment) decided(void Payment) bool {
 	if len(p.Decisions) > 0 {
 		return true
@@ -161,10 +169,10 @@ func (p Payment) decided(void Payment) bool {
 	return false
 }
 
-// PaymentCorrected is a person's word against an earlier one of a person. While the payment's batch is open it moves
-// the payment; what stands at the host though its merchant was told otherwise is reversed there. Afterwards totals
-// stand, and it is an adjustment line of the batch. Nobody who was told that a payment does not stand is ever told that
-// it does.
+// PaymentCorrected is a person's word against an earlier one of a person. While the payment's batch
+// is open it moves the payment; what stands at the host though its merchant was told otherwise is
+// reversed there. Afterwards totals stand, and it is an adjustment line of the batch. Nobody who
+// was told that a payment does not stand is ever told that it does.
 type PaymentCorrected struct { //nolint:revive // named as its permanent kind
 	ID     string          `json:"id"`
 	As     envelope.Status `json:"as"`     // see Corrections
@@ -176,19 +184,22 @@ type PaymentCorrected struct { //nolint:revive // named as its permanent kind
 // Kind implements Body.
 func (PaymentCorrected) Kind() string { return "payment-corrected" }
 
-// BatchAdjusted accepts a named difference between a closed card batch and what stands at the acquirer.
+// BatchAdjusted accepts a named difference between a closed card batch and what stands at the
+// acquirer.
 type BatchAdjusted struct {
-	Batch   uint32 `json:"batch"`
-	Total   Total  `json:"total"`             // what the acquirer has more than the ledger; less where it is negative
-	Payment string `json:"payment,omitempty"` // id of the payment that it is about; none where it is about no one of ours
-	Reason  string `json:"reason"`            // 1 to 200 printable ASCII
+	Batch uint32 `json:"batch"`
+	// what the acquirer has more than the ledger; less where it is negative
+	Total Total `json:"total"`
+	// id of the payment that it is about; none where it is about no one of ours
+	Payment string `json:"payment,omitempty"`
+	Reason  string `json:"reason"` // 1 to 200 printable ASCII
 }
 
 // Kind implements Body.
 func (BatchAdjusted) Kind() string { return "batch-adjusted" }
 
-// BatchAgreed stands in place of a host's 0510: a listing of the acquirer that agrees, whose digest is the event's
-// evidence, or a person's word.
+// BatchAgreed stands in place of a host's 0510: a listing of the acquirer that agrees, whose digest
+// is the event's evidence, or a person's word.
 type BatchAgreed struct {
 	Batch  uint32  `json:"batch"`
 	By     Way     `json:"by"`
@@ -240,8 +251,9 @@ func (f *fold) corrected(b PaymentCorrected) error {
 	return f.fallsAfterAll(p, batch)
 }
 
-// standsAfterAll is a payment that stands at the host though its merchant was told otherwise, and is told nothing now: it is taken back there,
-// or, where that is too late or was not answered, it is an adjustment line.
+// standsAfterAll is a payment that stands at the host though its merchant was told otherwise, and
+// is told nothing now: it is taken back there, or, where that is too late or was not answered, it
+// is an adjustment line.
 func (f *fold) standsAfterAll(p Payment, reverse bool) error {
 	p.AtHost = true
 	if p.Stage == StageManual {
@@ -259,7 +271,8 @@ func (f *fold) standsAfterAll(p Payment, reverse bool) error {
 	return f.settleLine(p, at)
 }
 
-// settleLine takes p to a stage of which its merchant is told nothing, and makes the batch's line about it what is true then.
+// settleLine takes p to a stage of which its merchant is told nothing, and makes the batch's line
+// about it what is true then.
 func (f *fold) settleLine(p Payment, at Stage) error {
 	if err := f.moveTo(&p, at); err != nil {
 		return err
@@ -270,7 +283,8 @@ func (f *fold) settleLine(p Payment, at Stage) error {
 	return f.put(p)
 }
 
-// fallsAfterAll is a payment that does not stand at the host though its merchant was told that it does, and is told so now.
+// fallsAfterAll is a payment that does not stand at the host though its merchant was told that it
+// does, and is told so now.
 func (f *fold) fallsAfterAll(p Payment, batch Batch) error {
 	if batch.Fixed() {
 		p.InTotals = true
@@ -317,7 +331,8 @@ func settledNow(p Payment) int64 {
 	return 0
 }
 
-// tookBack ends the correction of a payment that was taken back at the host: it is where its merchant was told long ago.
+// tookBack ends the correction of a payment that was taken back at the host: it is where its
+// merchant was told long ago.
 func (f *fold) tookBack(p Payment, code envelope.Code) error {
 	_, at := p.fellAs()
 	p.AtHost, p.Code = false, code
@@ -341,8 +356,8 @@ func (f *fold) line(p Payment) error {
 	})
 }
 
-// outOfTotals is 1 of a payment that stands at the host and not in its batch's totals, -1 the other way round, and 0 where they agree, or
-// where a reversal is to make them agree.
+// outOfTotals is 1 of a payment that stands at the host and not in its batch's totals, -1 the other
+// way round, and 0 where they agree, or where a reversal is to make them agree.
 func (p Payment) outOfTotals() int64 {
 	switch {
 	case p.AtHost == p.InTotals, p.Stage == StageCorrecting, p.Stage == StageManual:
@@ -353,7 +368,8 @@ func (p Payment) outOfTotals() int64 {
 	return -1
 }
 
-// held holds what the host said against the batch's lines: totals that are what is expected now are agreed, others are asked for again.
+// held holds what the host said against the batch's lines: totals that are what is expected now are
+// agreed, others are asked for again.
 func (b *Batch) held() {
 	if b.Stage != BatchFixed && b.Stage != BatchDiffers {
 		return
@@ -374,7 +390,8 @@ func (b *Batch) held() {
 	}
 }
 
-// unsettled reads a card batch of the event's merchant whose content is fixed and that is not settled.
+// unsettled reads a card batch of the event's merchant whose content is fixed and that is not
+// settled.
 func (f *fold) unsettled(number uint32) (Batch, error) {
 	b, ok, err := f.Batch(number)
 	if err != nil {

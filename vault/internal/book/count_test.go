@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestFindingsToldTogether: an event may stand for several findings; one that says nothing of it, as every one before 2026-11-30, is one,
-// and is written as it was.
+// TestFindingsToldTogether: an event may stand for several findings; one that says nothing of it,
+// as every one before 2026-11-30, is one, and is written as it was.
 func TestFindingsToldTogether(t *testing.T) {
 	b := newBook(t)
 	b.must("", IntegrityFound{Finding: FindingBagAltered})

@@ -26,7 +26,8 @@ func drawing() string {
 	return out.String()
 }
 
-// TestTheDrawingIsTheMachine holds ops/docs/payments.md against the table of moves; -update draws it anew.
+// TestTheDrawingIsTheMachine holds ops/docs/payments.md against the table of moves; -update draws
+// it anew.
 func TestTheDrawingIsTheMachine(t *testing.T) {
 	const begin, end = "<!-- drawn from vault/internal/book: begin -->\n", "<!-- drawn: end -->\n"
 	data, err := os.ReadFile(drawingFile)

@@ -8,19 +8,20 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// Entries are kept by trace number. The fold never reads them: they are for whoever reads answer files, and a saved
-// state has none.
+// Entries are kept by trace number. The fold never reads them: they are for whoever reads answer
+// files, and a saved state has none.
 var Entries = &Table[string, Entry]{Name: "entries", Key: func(e *Entry) string { return e.Trace }, Bytes: named}
 
 // Entry returns the payment of a trace number.
 func (s *State) Entry(trace string) (Entry, bool, error) { return Entries.Get(s, trace) }
 
-// Entry tells which payment a trace number is of.
+// Entry says which payment a trace number is of.
 type Entry struct {
 	Trace    string `json:"trace"` // 15 digits: ODFI and sequence
 	Merchant string `json:"merchant"`
 	ID       string `json:"id"`
-	Company  string `json:"company,omitempty"` // identification under which it went out; older logs do not say
+	// identification under which it went out; older logs do not say
+	Company string `json:"company,omitempty"`
 }
 
 // EntryAccepted puts a bank entry into its batch.
@@ -39,9 +40,11 @@ type EntryIntended struct {
 	File     string `json:"file"`
 	Trace    string `json:"trace"` // 15 digits
 	Sequence uint32 `json:"sequence"`
-	Company  string `json:"company,omitempty"` // identification under which the bank gets it; older logs do not say
+	// identification under which the bank gets it; older logs do not say
+	Company string `json:"company,omitempty"`
 
-	// Masked and Fingerprint are of the account that it goes to, where an update has put another in the place of the stored one since.
+	// Masked and Fingerprint are of the account that it goes to, where an update has put another in
+	// the place of the stored one since.
 	Masked      string `json:"masked,omitempty"`
 	Fingerprint string `json:"fingerprint,omitempty"`
 }
@@ -62,7 +65,8 @@ type PaymentReturned struct { //nolint:revive // named as its permanent kind
 	ID   string        `json:"id"`
 	Code envelope.Code `json:"code"` // ach-RNN
 
-	// Reason is a person's, who recorded a return that came otherwise than in a file: 1 to 200 printable ASCII. The event's evidence proves it.
+	// Reason is a person's, who recorded a return that came otherwise than in a file: 1 to 200
+	// printable ASCII. The event's evidence proves it.
 	Reason string `json:"reason,omitempty"`
 }
 
@@ -206,7 +210,8 @@ func (f *fold) entryAcknowledged(b EntryAcknowledged) error {
 	return f.put(p)
 }
 
-// returned takes the bank's word that an entry came back. An account whose return says that it must not be used is blocked.
+// returned takes the bank's word that an entry came back. An account whose return says that it must
+// not be used is blocked.
 func (f *fold) returned(b PaymentReturned) error {
 	p, err := f.step(b.ID)
 	if err != nil {

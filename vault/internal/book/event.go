@@ -11,17 +11,19 @@ import (
 	"nightdrop/vault/internal/quickjson"
 )
 
-// Event is one state change: who did it, from where, what for, on which evidence, and the change itself. It is what the
-// sealed log holds, so its JSON form is permanent: kinds and members are added, never renamed. Events never hold account
-// data beyond the masked number and a keyed fingerprint.
+// Event is one state change: who did it, from where, what for, on which evidence, and the change
+// itself. It is what the sealed log holds, so its JSON form is permanent: kinds and members are
+// added, never renamed. Events never hold account data beyond the masked number and a keyed
+// fingerprint.
 type Event struct {
-	Time     envelope.Time // when it was committed, by the vault's clock
-	Actor    string        // who: "user:NAME" (socket peer), "vault", "relay:NAME", "acquirer"
-	Origin   string        // from where: "socket", "timer", "start", "stop", "bag:RELAY/RUN/NUMBER/INDEX", "host"
-	Purpose  string        // what for, in a few words; may be empty
-	Evidence string        // hex digest of the note or message that proves it; may be empty
-	Merchant string        // merchant id; empty for events of the vault itself
-	Body     Body          // the change
+	Time  envelope.Time // when it was committed, by the vault's clock
+	Actor string        // who: "user:NAME" (socket peer), "vault", "relay:NAME", "acquirer"
+	// from where: "socket", "timer", "start", "stop", "bag:RELAY/RUN/NUMBER/INDEX", "host"
+	Origin   string
+	Purpose  string // what for, in a few words; may be empty
+	Evidence string // hex digest of the note or message that proves it; may be empty
+	Merchant string // merchant id; empty for events of the vault itself
+	Body     Body   // the change
 }
 
 // Body is one kind of change. Bodies are plain data; their zero members are left out of the JSON.
@@ -61,8 +63,9 @@ func (e Event) MarshalJSON() ([]byte, error) {
 // usualBytes is what most events take.
 const usualBytes = 512
 
-// UnmarshalJSON reads the permanent form. It fails with ErrUnknownKind on a kind of a newer build, and on members that this
-// build does not know: ignoring them would fold to something else than the newer build did.
+// UnmarshalJSON reads the permanent form. It fails with ErrUnknownKind on a kind of a newer build,
+// and on members that this build does not know: ignoring them would fold to something else than the
+// newer build did.
 func (e *Event) UnmarshalJSON(data []byte) error {
 	if d := decoderOf(data); d.quick != nil && d.quick(data, e) {
 		return nil
@@ -85,7 +88,8 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 
 // decoder reads events of one kind.
 type decoder struct {
-	quick func(data []byte, e *Event) bool    // a whole event, as MarshalJSON writes it; false where it is not that
+	// a whole event, as MarshalJSON writes it; false where it is not that
+	quick func(data []byte, e *Event) bool
 	body  func(json.RawMessage) (Body, error) // the body of any other
 }
 
@@ -99,7 +103,8 @@ func decoderOf(data []byte) decoder {
 	return register[string(kind)].decoder
 }
 
-// decoding is the decoder of a kind of body. What it decodes into is used again: events come by the million.
+// decoding is the decoder of a kind of body. What it decodes into is used again: events come by the
+// million.
 func decoding[B Body]() decoder {
 	used := sync.Pool{New: func() any { return new(wireEvent[B]) }}
 	return decoder{

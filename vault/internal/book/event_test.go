@@ -142,7 +142,8 @@ func TestEventsKeepTheirPermanentForm(t *testing.T) {
 	}
 }
 
-// TestEveryBodyIsDecodable finds the types with a Kind in the sources: one that no decoder knows could be written and never read.
+// TestEveryBodyIsDecodable finds the types with a Kind in the sources: one that no decoder knows
+// could be written and never read.
 func TestEveryBodyIsDecodable(t *testing.T) {
 	known := map[string]bool{}
 	for _, e := range examples() {

@@ -11,37 +11,51 @@ type Finding string
 
 // The findings of intake and of the clock.
 const (
-	FindingBagMissing      Finding = "bag-missing"      // a number of a run never came
-	FindingBagForked       Finding = "bag-forked"       // two bags of one run and number, or a broken chain
-	FindingBagAltered      Finding = "bag-altered"      // signature, count or body hash do not hold
-	FindingRestart         Finding = "restart"          // a run began without naming the end of the one before
-	FindingUnknownRelay    Finding = "unknown-relay"    // signed by no relay of the directory
-	FindingForgedEnvelope  Finding = "forged-envelope"  // in a relay's bag, but not signed by its merchant
-	FindingBadEnvelope     Finding = "bad-envelope"     // in a relay's bag, but not an envelope
-	FindingUnknownMerchant Finding = "unknown-merchant" // of a merchant that the vault does not have
-	FindingSequence        Finding = "sequence-reused"  // the channel lost its tail and reused sequences
-	FindingClockForward    Finding = "clock-forward"    // the clock jumped ahead; destruction of keys is suspended
-	FindingClockConfirmed  Finding = "clock-confirmed"  // custodians confirmed the clock
-	FindingTotalsDiffer    Finding = "totals-differ"    // the acquirer's totals are not ours
-	FindingMessage         Finding = "acquirer-message" // the acquirer's host sent what it should not
-	FindingAnswerFile      Finding = "answer-file"      // a file of the bank was refused
-	FindingHostSilent      Finding = "host-silent"      // the acquirer's host takes messages and answers none: new requests wait
-	FindingHostAnswers     Finding = "host-answers"     // it answers again: they are sent
-	FindingConflicts       Finding = "id-conflicts"     // one id came with more other instructions than are answered
-	FindingResultsLost     Finding = "results-lost"     // RESULTS lost what it had taken: it is published again
-	FindingMismatches      Finding = "refund-account"   // refunds named other accounts than the payment's, until no more are compared
+	FindingBagMissing Finding = "bag-missing" // a number of a run never came
+	// two bags of one run and number, or a broken chain
+	FindingBagForked  Finding = "bag-forked"
+	FindingBagAltered Finding = "bag-altered" // signature, count or body hash do not hold
+	// a run began without naming the end of the one before
+	FindingRestart      Finding = "restart"
+	FindingUnknownRelay Finding = "unknown-relay" // signed by no relay of the directory
+	// in a relay's bag, but not signed by its merchant
+	FindingForgedEnvelope Finding = "forged-envelope"
+	FindingBadEnvelope    Finding = "bad-envelope" // in a relay's bag, but not an envelope
+	// of a merchant that the vault does not have
+	FindingUnknownMerchant Finding = "unknown-merchant"
+	// the channel lost its tail and reused sequences
+	FindingSequence Finding = "sequence-reused"
+	// the clock jumped ahead; destruction of keys is suspended
+	FindingClockForward   Finding = "clock-forward"
+	FindingClockConfirmed Finding = "clock-confirmed" // custodians confirmed the clock
+	FindingTotalsDiffer   Finding = "totals-differ"   // the acquirer's totals are not ours
+	// the acquirer's host sent what it should not
+	FindingMessage    Finding = "acquirer-message"
+	FindingAnswerFile Finding = "answer-file" // a file of the bank was refused
+	// the acquirer's host takes messages and answers none: new requests wait
+	FindingHostSilent  Finding = "host-silent"
+	FindingHostAnswers Finding = "host-answers" // it answers again: they are sent
+	// one id came with more other instructions than are answered
+	FindingConflicts Finding = "id-conflicts"
+	// RESULTS lost what it had taken: it is published again
+	FindingResultsLost Finding = "results-lost"
+	// refunds named other accounts than the payment's, until no more are compared
+	FindingMismatches Finding = "refund-account"
 )
 
-// IntegrityFound is evidence against a relay, the channel, the clock, the acquirer or a storefront. It never stops the rest.
+// IntegrityFound is evidence against a relay, the channel, the clock, the acquirer or a storefront.
+// It never stops the rest.
 type IntegrityFound struct {
 	Finding Finding `json:"finding"`
 	Relay   string  `json:"relay,omitempty"`
 	Run     string  `json:"run,omitempty"`
 	Number  uint64  `json:"number,omitempty"`
-	Through uint64  `json:"through,omitempty"` // of bag-missing: the last number of the range that never came
-	Index   int     `json:"index,omitempty"`   // place among the bag's envelopes
-	Detail  string  `json:"detail,omitempty"`
-	Count   uint64  `json:"count,omitempty"` // of findings that this event tells together; absent: one
+	// of bag-missing: the last number of the range that never came
+	Through uint64 `json:"through,omitempty"`
+	Index   int    `json:"index,omitempty"` // place among the bag's envelopes
+	Detail  string `json:"detail,omitempty"`
+	// of findings that this event tells together; absent: one
+	Count uint64 `json:"count,omitempty"`
 }
 
 // Kind implements Body.
@@ -52,24 +66,31 @@ func (b IntegrityFound) Times() uint64 { return max(b.Count, 1) }
 
 // The findings of the files and disks on which the vault stands.
 const (
-	FindingKeyLost   Finding = "key-lost"   // neither copy of a key in a file of the key ring opens: what was sealed to it never will
-	FindingKeyMended Finding = "key-mended" // one copy of a key was damaged, and written anew from the other: the disk is to be looked at
-	FindingDiskLow   Finding = "disk-low"   // a disk has less room than its reserve: nothing new is taken, or no settlement file written
-	FindingDiskRoom  Finding = "disk-room"  // there is room again: what waited goes on
+	// neither copy of a key in a file of the key ring opens: what was sealed to it never will
+	FindingKeyLost Finding = "key-lost"
+	// one copy of a key was damaged, and written anew from the other: the disk is to be looked at
+	FindingKeyMended Finding = "key-mended"
+	// a disk has less room than its reserve: nothing new is taken, or no settlement file written
+	FindingDiskLow  Finding = "disk-low"
+	FindingDiskRoom Finding = "disk-room" // there is room again: what waited goes on
 )
 
 // The findings of the places in which the log is kept a second time.
 const (
-	FindingJournalDoubted  Finding = "journal-doubted"  // a place holds less than was journalled there: nothing is sent before custodians speak
-	FindingLedgerConfirmed Finding = "ledger-confirmed" // custodians said that the ledger is the newest all the same
-	FindingJournalLost     Finding = "journal-lost"     // a place lost entries of the log; they are sent again
+	// a place holds less than was journalled there: nothing is sent before custodians speak
+	FindingJournalDoubted Finding = "journal-doubted"
+	// custodians said that the ledger is the newest all the same
+	FindingLedgerConfirmed Finding = "ledger-confirmed"
+	// a place lost entries of the log; they are sent again
+	FindingJournalLost Finding = "journal-lost"
 )
 
-// FindingMarkMended tells that the high-water mark beside the ledger could not be read, and on whose word the ledger is the newest: then it
-// was written anew.
+// FindingMarkMended reports that the high-water mark beside the ledger could not be read, and on
+// whose word the ledger is the newest: then it was written anew.
 const FindingMarkMended Finding = "high-water-mended"
 
-// FindingLedgerRebuilt tells that the ledger was made anew from its own log: its format had changed, or an operator asked for it.
+// FindingLedgerRebuilt reports that the ledger was made anew from its own log: its format had
+// changed, or an operator asked for it.
 const FindingLedgerRebuilt Finding = "ledger-rebuilt"
 
 // Findings are kept by number.
@@ -80,8 +101,8 @@ func (s *State) Finding(number uint64) (Found, bool, error) { return Findings.Ge
 
 // Found is an integrity finding as the vault remembers it.
 type Found struct {
-	// Number is the finding's in the vault: one more than how many there were before it. A finding that tells of several takes the
-	// numbers from here on, one for each, and is known by the first.
+	// Number is the finding's in the vault: one more than how many there were before it. A finding
+	// that reports several takes the numbers from here on, one for each, and is known by the first.
 	Number       uint64           `json:"number"`
 	Time         envelope.Time    `json:"time"`
 	Actor        string           `json:"actor"` // who found it, as in Event
@@ -92,7 +113,7 @@ type Found struct {
 	Acknowledged *Acknowledgement `json:"acknowledged,omitempty"` // nil: open, or not alarming
 }
 
-// Open tells whether a person has still to look at it.
+// Open reports whether a person has still to look at it.
 func (f Found) Open() bool { return f.What.Finding.Alarming() && f.Acknowledged == nil }
 
 // Acknowledgement is a person's word that a finding was looked into.
@@ -102,17 +123,19 @@ type Acknowledgement struct {
 	Reason string        `json:"reason"` // what it was
 }
 
-// FindingAcknowledged is a person's word that a finding was looked into; the event's purpose says what it was. It changes nothing of
-// what was found.
+// FindingAcknowledged is a person's word that a finding was looked into; the event's purpose says
+// what it was. It changes nothing of what was found.
 type FindingAcknowledged struct {
-	Number    uint64 `json:"number"`              // of the finding, as in Found
-	Withdrawn bool   `json:"withdrawn,omitempty"` // the word is taken back: the finding is open again
+	Number uint64 `json:"number"` // of the finding, as in Found
+	// the word is taken back: the finding is open again
+	Withdrawn bool `json:"withdrawn,omitempty"`
 }
 
 // Kind implements Body.
 func (FindingAcknowledged) Kind() string { return "finding-acknowledged" }
 
-// Alarming tells whether somebody has to look at findings of the kind: others tell that something is over, or of people's words.
+// Alarming reports whether somebody has to look at findings of the kind: others tell that something
+// is over, or of people's words.
 func (f Finding) Alarming() bool {
 	switch f {
 	case FindingClockConfirmed, FindingHostAnswers, FindingDiskRoom, FindingLedgerConfirmed:
@@ -169,8 +192,8 @@ func counted(counts map[Finding]uint64, kind Finding, n uint64) map[Finding]uint
 	return more
 }
 
-// acknowledged takes a person's word about a finding. A replay that began with a state of before 2026-12 does not have the findings from
-// before it, and then only checks that there were so many.
+// acknowledged takes a person's word about a finding. A replay that began with a state of before
+// 2026-12 does not have the findings from before it, and then only checks that there were so many.
 func (f *fold) acknowledged(b FindingAcknowledged) error {
 	v, err := f.Vault()
 	if err != nil {

@@ -9,10 +9,12 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// ErrTransition is returned when an event does not fit the state: a bug in the caller, or a log that was tampered with.
+// ErrTransition is returned when an event does not fit the state: a bug in the caller, or a log
+// that was tampered with.
 var ErrTransition = errors.New("event does not fit the state")
 
-// Issued is a result that an event gives its merchant. The ledger seals it, with its place in the log, and sends it.
+// Issued is a result that an event gives its merchant. The ledger seals it, with its place in the
+// log, and sends it.
 type Issued struct {
 	Merchant string
 	Serial   uint64        // in the merchant's chain
@@ -22,8 +24,8 @@ type Issued struct {
 	Facts    envelope.Facts
 }
 
-// Apply folds one event into s and returns the result that it issues, or nil. It is deterministic. On an error the caller
-// must throw the whole transaction away: s may be half changed.
+// Apply folds one event into s and returns the result that it issues, or nil. It is deterministic.
+// On an error the caller must throw the whole transaction away: s may be half changed.
 func Apply(s *State, e Event) (*Issued, error) {
 	f := fold{State: s, event: e}
 	if err := f.apply(); err != nil {
@@ -72,7 +74,8 @@ func (f *fold) issue(p Payment, status envelope.Status, code envelope.Code) erro
 	if err != nil {
 		return err
 	}
-	p.Results = append(slices.Clip(p.Results), serial) // a copy: who has the old one must not see it
+	// a copy: who has the old one must not see it
+	p.Results = append(slices.Clip(p.Results), serial)
 	return f.put(p)
 }
 
@@ -94,7 +97,8 @@ func (f *fold) tell(p Payment, status envelope.Status, code envelope.Code) (uint
 	return serial, nil
 }
 
-// approval returns what a result may say of field 38: hosts pad it with spaces, and some fill it with what is none.
+// approval returns what a result may say of field 38: hosts pad it with spaces, and some fill it
+// with what is none.
 func approval(field string) string {
 	field = strings.TrimSpace(field)
 	other := func(c rune) bool { return (c < '0' || c > '9') && (c < 'A' || c > 'Z') }

@@ -201,15 +201,20 @@ func TestBatchWaitsForOpenOutcomes(t *testing.T) {
 	b.inStage(1, StageApproved)
 	b.inStage(2, StageAuthorising)
 	b.must(shop, BatchClosing{Batch: 1})
-	b.misfits(shop, BatchClosed{Batch: 1, Totals: Batches.In(b.State)[1].Totals}) // one answer is to come
+	// one answer is to come
+	b.misfits(shop, BatchClosed{Batch: 1, Totals: Batches.In(b.State)[1].Totals})
 	b.must(shop, AuthorisationUnanswered{ID: id(2)})
-	b.misfits(shop, BatchClosed{Batch: 1, Totals: Batches.In(b.State)[1].Totals, HashTotal: 1}) // a reversal is to come
+	// a reversal is to come
+	b.misfits(shop, BatchClosed{Batch: 1, Totals: Batches.In(b.State)[1].Totals, HashTotal: 1})
 	b.must(shop, ReversalIntended{ID: id(2), Trace: b.trace(), Try: 1})
 	b.must(shop, ReversalAnswered{ID: id(2), Code: "iso-00"})
-	b.misfits(shop, BatchClosed{Batch: 1, Totals: []Total{{Currency: "USD", Count: 2, Amount: 200}}, HashTotal: 1}) // not the ledger's totals
-	b.misfits(shop, BatchClosed{Batch: 1, Totals: Batches.In(b.State)[1].Totals, HashTotal: 2})                     // of other payments
+	// not the ledger's totals
+	b.misfits(shop, BatchClosed{Batch: 1, Totals: []Total{{Currency: "USD", Count: 2, Amount: 200}}, HashTotal: 1})
+	// of other payments
+	b.misfits(shop, BatchClosed{Batch: 1, Totals: Batches.In(b.State)[1].Totals, HashTotal: 2})
 	b.must(shop, BatchClosed{Batch: 1, Totals: Batches.In(b.State)[1].Totals, HashTotal: 1})
-	b.misfits(shop, ReconciliationIntended{Batch: 1, Currency: "EUR", Trace: b.trace()}) // no total in it
+	// no total in it
+	b.misfits(shop, ReconciliationIntended{Batch: 1, Currency: "EUR", Trace: b.trace()})
 	b.misfits(other, ReconciliationIntended{Batch: 1, Currency: "USD", Trace: b.trace()})
 	b.misfits(shop, ReconciliationAnswered{Batch: 1, Agreed: true, Host: Total{Currency: "USD", Count: 1, Amount: 1}})
 	b.agree(1)

@@ -2,14 +2,16 @@ package book
 
 // Joining says which batch a payment joins, and what comes before.
 type Joining struct {
-	Batch  uint32 // 0: the last number of a batch is used, and the payment is refused (result code limit)
-	Full   uint32 // the open batch that is closed first, for no file could hold it with the payment; 0: none
-	Opens  bool   // whether Batch is opened first
+	// 0: the last number of a batch is used, and the payment is refused (result code limit)
+	Batch uint32
+	// the open batch that is closed first, for no file could hold it with the payment; 0: none
+	Full   uint32
+	Opens  bool // whether Batch is opened first
 	method Method
 }
 
-// Joins decides which batch a payment of the merchant joins: the open one of its method, or a new one
-// where none is open or the open one is full. p's operation, amount, currency and method count.
+// Joins decides which batch a payment of the merchant joins: the open one of its method, or a new
+// one where none is open or the open one is full. p's operation, amount, currency and method count.
 func Joins(s interface {
 	Vault() (Vault, error)
 	Batch(number uint32) (Batch, bool, error)

@@ -25,14 +25,18 @@ const (
 	StageVoiding     Stage = "voiding"     // a void takes it back; a reversal is under way
 	StageVoided      Stage = "voided"      // final
 	StageUnknown     Stage = "unknown"     // no answer; a reversal is under way
-	StageManual      Stage = "manual"      // no answer to reversal or capture either, for hours: a person decides
-	StageCorrecting  Stage = "correcting"  // it stands though its merchant was told otherwise; a reversal is under way
-	StageReversed    Stage = "reversed"    // final
-	StageAccepted    Stage = "accepted"    // a bank entry that waits for a file
-	StageFiling      Stage = "filing"      // its trace number is committed; the file may have been written
-	StageSettled     Stage = "settled"     // final, but that a bank entry may come back
-	StageReturned    Stage = "returned"    // final
-	StageDone        Stage = "done"        // a void, store, update or forget that had its effect; final
+	// no answer to reversal or capture either, for hours: a person decides
+	StageManual Stage = "manual"
+	// it stands though its merchant was told otherwise; a reversal is under way
+	StageCorrecting Stage = "correcting"
+	StageReversed   Stage = "reversed" // final
+	StageAccepted   Stage = "accepted" // a bank entry that waits for a file
+	// its trace number is committed; the file may have been written
+	StageFiling   Stage = "filing"
+	StageSettled  Stage = "settled"  // final, but that a bank entry may come back
+	StageReturned Stage = "returned" // final
+	// a void, store, update or forget that had its effect; final
+	StageDone Stage = "done"
 )
 
 // Stages lists them all, in the order of a payment's life.
@@ -40,7 +44,8 @@ var Stages = [...]Stage{StageReceived, StageRejected, StageAuthorising, StageDec
 	StageCapturing, StageCaptured, StageWaiting, StageVoiding, StageVoided, StageUnknown, StageManual, StageCorrecting, StageReversed, StageAccepted, StageFiling, StageSettled,
 	StageReturned, StageDone}
 
-// Working lists the stages that the engine looks at by themselves; bank entries that wait are found by their batch.
+// Working lists the stages that the engine looks at by themselves; bank entries that wait are found
+// by their batch.
 var Working = [...]Stage{StageReceived, StageAuthorising, StageAuthorised, StageCapturing, StageVoiding, StageUnknown, StageManual, StageCorrecting}
 
 // Flow is the course that a payment takes through the stages.
@@ -83,13 +88,14 @@ func (p Payment) Flow() Flow {
 	return ""
 }
 
-// Credit tells whether the money goes to the account: of refunds and payouts.
+// Credit reports whether the money goes to the account: of refunds and payouts.
 func (p Payment) Credit() bool {
 	return p.Operation == envelope.OpRefund || p.Operation == envelope.OpPayout
 }
 
-// transition is one step that the machine allows: an event of that kind takes a payment of that flow from one stage to one of others. An event
-// about a payment's capture, refund or void is written FLOW/KIND.
+// transition is one step that the machine allows: an event of that kind takes a payment of that
+// flow from one stage to one of others. An event about a payment's capture, refund or void is
+// written FLOW/KIND.
 type transition struct {
 	Flow  Flow
 	From  Stage
@@ -97,8 +103,8 @@ type transition struct {
 	To    []Stage
 }
 
-// moves is the state machine of payments: what is not here does not happen. A test walks every pair of stage and event, and
-// ops/docs/payments.md is drawn from it.
+// moves is the state machine of payments: what is not here does not happen. A test walks every pair
+// of stage and event, and ops/docs/payments.md is drawn from it.
 var moves = slices.Concat(moneyMoves[:], correctionMoves[:])
 
 var moneyMoves = [...]transition{
@@ -106,7 +112,8 @@ var moneyMoves = [...]transition{
 	{FlowSale, StageReceived, "authorisation-intended", to(StageAuthorising)},
 	{FlowSale, StageAuthorising, "authorisation-answered", to(StageApproved, StageDeclined)},
 	{FlowSale, StageAuthorising, "authorisation-unanswered", to(StageUnknown)},
-	{FlowSale, StageAuthorising, "payment-refused", to(StageRejected)}, // its request certainly never left
+	// its request certainly never left
+	{FlowSale, StageAuthorising, "payment-refused", to(StageRejected)},
 	{FlowSale, StageUnknown, "reversal-intended", to(StageUnknown)},
 	{FlowSale, StageUnknown, "reversal-answered", to(StageReversed)},
 	{FlowSale, StageUnknown, "reversal-abandoned", to(StageManual)},
@@ -126,7 +133,8 @@ var moneyMoves = [...]transition{
 	{FlowAuthorise, StageReceived, "authorisation-intended", to(StageAuthorising)},
 	{FlowAuthorise, StageAuthorising, "authorisation-answered", to(StageAuthorised, StageDeclined)},
 	{FlowAuthorise, StageAuthorising, "authorisation-unanswered", to(StageUnknown)},
-	{FlowAuthorise, StageAuthorising, "payment-refused", to(StageRejected)}, // its request certainly never left
+	// its request certainly never left
+	{FlowAuthorise, StageAuthorising, "payment-refused", to(StageRejected)},
 	{FlowAuthorise, StageUnknown, "reversal-intended", to(StageUnknown)},
 	{FlowAuthorise, StageUnknown, "reversal-answered", to(StageReversed)},
 	{FlowAuthorise, StageUnknown, "reversal-abandoned", to(StageManual)},
@@ -148,11 +156,13 @@ var moneyMoves = [...]transition{
 	{FlowCapture, StageReceived, "payment-refused", to(StageRejected)},
 	{FlowCapture, StageReceived, "capture-intended", to(StageCapturing)},
 	{FlowCapture, StageCapturing, "capture-intended", to(StageCapturing)},
-	{FlowCapture, StageCapturing, "capture-answered", to(StageCaptured, StageDeclined)}, // declined only in logs from before: see Retired
+	// declined only in logs from before: see Retired
+	{FlowCapture, StageCapturing, "capture-answered", to(StageCaptured, StageDeclined)},
 	{FlowCapture, StageCapturing, "outcome-unknown", to(StageCapturing)},
 	{FlowCapture, StageCapturing, "capture-abandoned", to(StageManual)},
 	{FlowCapture, StageCapturing, "payment-resolved", to(StageCaptured, StageDeclined)},
-	{FlowCapture, StageCapturing, "payment-refused", to(StageRejected)}, // likewise, at its first try
+	// likewise, at its first try
+	{FlowCapture, StageCapturing, "payment-refused", to(StageRejected)},
 	{FlowCapture, StageManual, "payment-resolved", to(StageCaptured, StageDeclined)},
 	{FlowCapture, StageManual, "payment-resent", to(StageCapturing, StageCorrecting)},
 	{FlowCapture, StageCaptured, "payment-settled", to(StageSettled)},
@@ -161,7 +171,8 @@ var moneyMoves = [...]transition{
 	{FlowRefund, StageReceived, "authorisation-intended", to(StageAuthorising)},
 	{FlowRefund, StageAuthorising, "authorisation-answered", to(StageApproved, StageDeclined)},
 	{FlowRefund, StageAuthorising, "authorisation-unanswered", to(StageUnknown)},
-	{FlowRefund, StageAuthorising, "payment-refused", to(StageRejected)}, // its request certainly never left
+	// its request certainly never left
+	{FlowRefund, StageAuthorising, "payment-refused", to(StageRejected)},
 	{FlowRefund, StageUnknown, "reversal-intended", to(StageUnknown)},
 	{FlowRefund, StageUnknown, "reversal-answered", to(StageReversed)},
 	{FlowRefund, StageUnknown, "reversal-abandoned", to(StageManual)},
@@ -171,10 +182,12 @@ var moneyMoves = [...]transition{
 	{FlowRefund, StageApproved, "payment-settled", to(StageSettled)},
 
 	{FlowEntry, StageReceived, "entry-accepted", to(StageAccepted)},
-	{FlowEntry, StageAccepted, "void/envelope-received", to(StageAccepted)}, // payment-voided follows at once
+	// payment-voided follows at once
+	{FlowEntry, StageAccepted, "void/envelope-received", to(StageAccepted)},
 	{FlowEntry, StageAccepted, "void/payment-voided", to(StageVoided)},
 	{FlowEntry, StageAccepted, "entry-intended", to(StageFiling)},
-	{FlowEntry, StageAccepted, "payment-refused", to(StageRejected)}, // its account cannot be opened for the file
+	// its account cannot be opened for the file
+	{FlowEntry, StageAccepted, "payment-refused", to(StageRejected)},
 	{FlowEntry, StageFiling, "payment-refused", to(StageRejected)},
 	{FlowEntry, StageFiling, "payment-settled", to(StageSettled)},
 	{FlowEntry, StageSettled, "payment-returned", to(StageReturned)},
@@ -184,10 +197,14 @@ var moneyMoves = [...]transition{
 	{FlowEntry, StageReturned, "entry-acknowledged", to(StageReturned)},
 	{FlowEntry, StageSettled, "refund/envelope-received", to(StageSettled)},
 
-	{FlowVoid, StageReceived, "payment-voided", to(StageDone)},                          // of a bank entry: at once
-	{FlowVoid, StageWaiting, "outcome-unknown", to(StageWaiting)},                       // of a card payment: the message is on its way
-	{FlowVoid, StageWaiting, "reversal/reversal-answered", to(StageDone)},               // the payment's reversal took it back
-	{FlowVoid, StageWaiting, "reversal/payment-resolved", to(StageDone, StageDeclined)}, // a person said what became of it
+	// of a bank entry: at once
+	{FlowVoid, StageReceived, "payment-voided", to(StageDone)},
+	// of a card payment: the message is on its way
+	{FlowVoid, StageWaiting, "outcome-unknown", to(StageWaiting)},
+	// the payment's reversal took it back
+	{FlowVoid, StageWaiting, "reversal/reversal-answered", to(StageDone)},
+	// a person said what became of it
+	{FlowVoid, StageWaiting, "reversal/payment-resolved", to(StageDone, StageDeclined)},
 
 	{FlowKeep, StageReceived, "account-stored", to(StageDone)},
 	{FlowKeep, StageReceived, "account-updated", to(StageDone)},

@@ -6,7 +6,8 @@ var correctionMoves = [...]transition{
 	{FlowSale, StageSettled, "payment-corrected", to(StageReversed)},
 	{FlowSale, StageReversed, "payment-corrected", to(StageCorrecting, StageReversed)},
 	{FlowSale, StageVoided, "payment-corrected", to(StageCorrecting, StageVoided)},
-	{FlowSale, StageManual, "payment-corrected", to(StageReversed, StageVoided)}, // its correction was not answered
+	// its correction was not answered
+	{FlowSale, StageManual, "payment-corrected", to(StageReversed, StageVoided)},
 	{FlowSale, StageCorrecting, "reversal-intended", to(StageCorrecting)},
 	{FlowSale, StageCorrecting, "reversal-answered", to(StageReversed, StageVoided)},
 	{FlowSale, StageCorrecting, "reversal-abandoned", to(StageManual)},

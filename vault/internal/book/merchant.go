@@ -29,29 +29,33 @@ type Merchant struct {
 	Acceptor   string         `json:"acceptor"`
 	Currencies []string       `json:"currencies"`
 	Added      envelope.Time  `json:"added"`
-	Results    uint64         `json:"results"`             // serial of the newest result
-	OpenBatch  uint32         `json:"openBatch,omitempty"` // card batch that new authorisations and captures join
-	OpenBank   uint32         `json:"openBank,omitempty"`  // bank batch that new entries join
-	Policy     Policy         `json:"policy,omitzero"`
-	Usage      Usage          `json:"usage,omitzero"`
-	Version    uint64         `json:"version"` // grows when verifiers or status change
-	Refusals   Refusals       `json:"refusals"`
-	Compared   Comparisons    `json:"compared,omitzero"`
+	Results    uint64         `json:"results"` // serial of the newest result
+	// card batch that new authorisations and captures join
+	OpenBatch uint32      `json:"openBatch,omitempty"`
+	OpenBank  uint32      `json:"openBank,omitempty"` // bank batch that new entries join
+	Policy    Policy      `json:"policy,omitzero"`
+	Usage     Usage       `json:"usage,omitzero"`
+	Version   uint64      `json:"version"` // grows when verifiers or status change
+	Refusals  Refusals    `json:"refusals"`
+	Compared  Comparisons `json:"compared,omitzero"`
 
-	Republished envelope.Time `json:"republished,omitzero"` // when the vault last published by itself what RESULTS had lost: once a day at most
+	// when the vault last published by itself what RESULTS had lost: once a day at most
+	Republished envelope.Time `json:"republished,omitzero"`
 }
 
-// Refusals bounds what a stranger can make the vault say: results of code unknown-signer per UTC day.
+// Refusals bounds what a stranger can make the vault say: results of code unknown-signer per UTC
+// day.
 type Refusals struct {
 	Day   string `json:"day,omitempty"`
 	Count int    `json:"count,omitempty"`
 }
 
-// MaxRefusals is how many unknown-signer results a merchant gets a day: enough for a storefront whose key was removed to
-// learn of it, too few for a stolen relay to flood a merchant's chain. Above it only the integrity finding remains.
+// MaxRefusals is how many unknown-signer results a merchant gets a day: enough for a storefront
+// whose key was removed to learn of it, too few for a stolen relay to flood a merchant's chain.
+// Above it only the integrity finding remains.
 const MaxRefusals = 100
 
-// MayRefuse tells whether a merchant may be sent another unknown-signer result today.
+// MayRefuse reports whether a merchant may be sent another unknown-signer result today.
 func (m Merchant) MayRefuse(now envelope.Time) bool {
 	return m.Refusals.Day != now.DateText(m.Refusals.Day) || m.Refusals.Count < MaxRefusals
 }
@@ -74,10 +78,11 @@ func (f *fold) countRefusal(merchant string) error {
 
 // MerchantAdded enrols a merchant.
 type MerchantAdded struct {
-	Name       string   `json:"name"`
-	Verifiers  []string `json:"verifiers"`  // vkeys of the storefront's signing keys
-	ReplyKeys  []string `json:"replyKeys"`  // KEYNAME+BASE64, newest last
-	Acceptor   string   `json:"acceptor"`   // card acceptor id, ISO 8583 field 42, 1 to 15 of A-Z0-9
+	Name      string   `json:"name"`
+	Verifiers []string `json:"verifiers"` // vkeys of the storefront's signing keys
+	ReplyKeys []string `json:"replyKeys"` // KEYNAME+BASE64, newest last
+	// card acceptor id, ISO 8583 field 42, 1 to 15 of A-Z0-9
+	Acceptor   string   `json:"acceptor"`
 	Currencies []string `json:"currencies"` // ISO 4217 codes that it may sell in
 }
 
@@ -104,11 +109,13 @@ type MerchantPolicySet struct {
 // Kind implements Body.
 func (MerchantPolicySet) Kind() string { return "merchant-policy-set" }
 
-// ResultsResent tells that a person, or the vault by itself, had results of a merchant published again, the same bytes under the same serials.
+// ResultsResent reports that a person, or the vault by itself, had results of a merchant published
+// again, the same bytes under the same serials.
 type ResultsResent struct {
-	From    uint64 `json:"from"`           // serial of the first
-	Through uint64 `json:"through"`        // serial of the last
-	Lost    uint64 `json:"lost,omitempty"` // how many of them RESULTS had lost, where the vault did so by itself; only they go
+	From    uint64 `json:"from"`    // serial of the first
+	Through uint64 `json:"through"` // serial of the last
+	// how many of them RESULTS had lost, where the vault did so by itself; only they go
+	Lost uint64 `json:"lost,omitempty"`
 }
 
 // Kind implements Body.
@@ -167,7 +174,8 @@ func (f *fold) turn(from, to MerchantStatus) error {
 	})
 }
 
-// resent checks that the results are there; to publish them again changes nothing but when the vault did so last by itself.
+// resent checks that the results are there; to publish them again changes nothing but when the
+// vault did so last by itself.
 func (f *fold) resent(b ResultsResent) error {
 	m, ok, err := f.Merchant(f.event.Merchant)
 	if err != nil {

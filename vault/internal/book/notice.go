@@ -7,18 +7,21 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// ChangeNotified is the bank's word that an account's particulars have changed; what they are now is not kept.
+// ChangeNotified is the bank's word that an account's particulars have changed; what they are now
+// is not kept.
 type ChangeNotified struct {
 	ID   string `json:"id"`
-	Code string `json:"code"`           // C01 to C99
-	Told bool   `json:"told,omitempty"` // the merchant gets a result, and its stored account makes no entry until it is updated; older logs: neither
+	Code string `json:"code"` // C01 to C99
+	// the merchant gets a result, and its stored account makes no entry until it is updated; older
+	// logs: neither
+	Told bool `json:"told,omitempty"`
 }
 
 // Kind implements Body.
 func (ChangeNotified) Kind() string { return "change-notified" }
 
-// changeNotified takes a bank's word that an entry's account is to be corrected. In logs of before 2026-11-30 nobody
-// was told.
+// changeNotified takes a bank's word that an entry's account is to be corrected. In logs of before
+// 2026-11-30 nobody was told.
 func (f *fold) changeNotified(b ChangeNotified) error {
 	p, err := f.step(b.ID)
 	if err != nil {
@@ -42,8 +45,8 @@ func (f *fold) changeNotified(b ChangeNotified) error {
 // MayNote reports whether p's merchant was not told of a notice of change with this code yet.
 func (p Payment) MayNote(code string) bool { return !slices.Contains(p.Notices, code) }
 
-// noteAccount blocks the stored account that an entry used, unless it was given up, or was changed after the entry went
-// out: the notice is about what it was before.
+// noteAccount blocks the stored account that an entry used, unless it was given up, or was changed
+// after the entry went out: the notice is about what it was before.
 func (f *fold) noteAccount(p Payment, code string) error {
 	if p.Token == "" {
 		return nil
@@ -60,8 +63,9 @@ func (f *fold) noteAccount(p Payment, code string) error {
 	return Tokens.Put(f.State, t)
 }
 
-// Withheld is the code with which the sale of a refund came back before the refund was sent: the refund is rejected
-// with it, for the account would be paid what it never paid. It is "" of everything else.
+// Withheld is the code with which the sale of a refund came back before the refund was sent: the
+// refund is rejected with it, for the account would be paid what it never paid. It is "" of
+// everything else.
 func (p Payment) Withheld() envelope.Code {
 	if p.Stage == StageRejected && p.Operation == envelope.OpRefund && strings.HasPrefix(string(p.Code), "ach-R") {
 		return p.Code

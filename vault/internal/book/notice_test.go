@@ -9,7 +9,8 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// out is a shop with a stored bank account and an entry by its token, number 1, that is at the bank.
+// out is a shop with a stored bank account and an entry by its token, number 1, that is at the
+// bank.
 func out(t *testing.T) *book {
 	t.Helper()
 	b := newBook(t)
@@ -45,7 +46,8 @@ func (b *book) replacing(n int, print string) {
 	}
 }
 
-// TestNoticesOfOldLogsTellNobody: what was logged before notices were told folds to what it did then, byte for byte.
+// TestNoticesOfOldLogsTellNobody: what was logged before notices were told folds to what it did
+// then, byte for byte.
 func TestNoticesOfOldLogsTellNobody(t *testing.T) {
 	b := out(t)
 	for _, code := range []string{"C01", "C02", "C01"} {
@@ -59,7 +61,8 @@ func TestNoticesOfOldLogsTellNobody(t *testing.T) {
 	}
 }
 
-// TestANoticeOfChangeIsTold once for each of its codes, and blocks the stored account until a whole one takes its place.
+// TestANoticeOfChangeIsTold once for each of its codes, and blocks the stored account until a whole
+// one takes its place.
 func TestANoticeOfChangeIsTold(t *testing.T) {
 	b := out(t)
 	issued := b.must(shop, ChangeNotified{ID: id(1), Code: "C01", Told: true})
@@ -86,7 +89,8 @@ func TestANoticeOfChangeIsTold(t *testing.T) {
 	if s := b.stored(); s.Notice != "" || s.Fingerprint != "ee" || s.Masked != "******99" {
 		t.Errorf("stored %+v", s)
 	}
-	b.must(shop, ChangeNotified{ID: id(1), Code: "C02", Told: true}) // of the account as it was when the entry went out
+	// of the account as it was when the entry went out
+	b.must(shop, ChangeNotified{ID: id(1), Code: "C02", Told: true})
 	if b.stored().Notice != "" {
 		t.Errorf("stored %+v", b.stored())
 	}

@@ -35,34 +35,51 @@ type Payment struct {
 	Fingerprint string             `json:"fingerprint,omitempty"`
 	WithCode    bool               `json:"withCode,omitempty"`
 	Method      Method             `json:"method,omitempty"`
-	Of          string             `json:"of,omitempty"`    // id of the payment that a capture, refund or void is about
-	Token       string             `json:"token,omitempty"` // of the stored account that it uses, made or changed
-	Authorised  envelope.Time      `json:"authorised,omitzero"`
-	Capturing   int64              `json:"capturing,omitempty"` // of an authorisation: captured, or about to be
-	Captured    int64              `json:"captured,omitempty"`  // of an authorisation: captures that the host took
-	Refunded    int64              `json:"refunded,omitempty"`  // of a sale or authorisation: refunded, or about to be
-	Void        string             `json:"void,omitempty"`      // id of the void that takes it back
-	Standard    string             `json:"standard,omitempty"`  // of a bank entry: WEB, PPD or CCD
-	Entry       string             `json:"entry,omitempty"`     // of a bank entry: its trace number, 15 digits
-	File        string             `json:"file,omitempty"`      // of a bank entry: the settlement file
-	Notice      string             `json:"notice,omitempty"`    // of a bank entry: code of the newest notice of change, C01 to C99
-	Notices     []string           `json:"notices,omitempty"`   // of a bank entry: codes of the notices that its merchant was told, oldest first
-	Acked       bool               `json:"acked,omitempty"`     // of a bank entry: the receiving bank acknowledged it
-	Code        envelope.Code      `json:"code,omitempty"`
-	Approval    string             `json:"approval,omitempty"`
-	Batch       uint32             `json:"batch,omitempty"`
-	Trace       *Trace             `json:"trace,omitempty"`
-	Reversal    *Trace             `json:"reversal,omitempty"`
-	Tries       int                `json:"tries,omitempty"`   // reversals sent, or of a capture: captures
-	Resent      *Resent            `json:"resent,omitempty"`  // a person had that sent again
-	Answer      envelope.Code      `json:"answer,omitempty"`  // of what is being reversed or captured: the newest answer, where it settled nothing
-	First       envelope.Code      `json:"first,omitempty"`   // of a capture: the answer to its first try, where it settled nothing
-	Results     []uint64           `json:"results,omitempty"` // serials, oldest first
-	Conflicts   []Conflict         `json:"conflicts,omitempty"`
-	Mismatches  int                `json:"mismatches,omitempty"` // refunds of it that named another account
-	Decisions   []Decision         `json:"decisions,omitempty"`  // what people said became of it, oldest first
-	AtHost      bool               `json:"atHost,omitempty"`     // a person said so: it stands at the host, though its merchant was told otherwise
-	InTotals    bool               `json:"inTotals,omitempty"`   // its batch's fixed totals count it, though its merchant was told otherwise since
+	// id of the payment that a capture, refund or void is about
+	Of string `json:"of,omitempty"`
+	// of the stored account that it uses, made or changed
+	Token      string        `json:"token,omitempty"`
+	Authorised envelope.Time `json:"authorised,omitzero"`
+	// of an authorisation: captured, or about to be
+	Capturing int64 `json:"capturing,omitempty"`
+	// of an authorisation: captures that the host took
+	Captured int64 `json:"captured,omitempty"`
+	// of a sale or authorisation: refunded, or about to be
+	Refunded int64  `json:"refunded,omitempty"`
+	Void     string `json:"void,omitempty"`     // id of the void that takes it back
+	Standard string `json:"standard,omitempty"` // of a bank entry: WEB, PPD or CCD
+	// of a bank entry: its trace number, 15 digits
+	Entry string `json:"entry,omitempty"`
+	// of a bank entry: the settlement file
+	File string `json:"file,omitempty"`
+	// of a bank entry: code of the newest notice of change, C01 to C99
+	Notice string `json:"notice,omitempty"`
+	// of a bank entry: codes of the notices that its merchant was told, oldest first
+	Notices []string `json:"notices,omitempty"`
+	// of a bank entry: the receiving bank acknowledged it
+	Acked    bool          `json:"acked,omitempty"`
+	Code     envelope.Code `json:"code,omitempty"`
+	Approval string        `json:"approval,omitempty"`
+	Batch    uint32        `json:"batch,omitempty"`
+	Trace    *Trace        `json:"trace,omitempty"`
+	Reversal *Trace        `json:"reversal,omitempty"`
+	// reversals sent, or of a capture: captures
+	Tries  int     `json:"tries,omitempty"`
+	Resent *Resent `json:"resent,omitempty"` // a person had that sent again
+	// of what is being reversed or captured: the newest answer, where it settled nothing
+	Answer envelope.Code `json:"answer,omitempty"`
+	// of a capture: the answer to its first try, where it settled nothing
+	First     envelope.Code `json:"first,omitempty"`
+	Results   []uint64      `json:"results,omitempty"` // serials, oldest first
+	Conflicts []Conflict    `json:"conflicts,omitempty"`
+	// refunds of it that named another account
+	Mismatches int `json:"mismatches,omitempty"`
+	// what people said became of it, oldest first
+	Decisions []Decision `json:"decisions,omitempty"`
+	// a person said so: it stands at the host, though its merchant was told otherwise
+	AtHost bool `json:"atHost,omitempty"`
+	// its batch's fixed totals count it, though its merchant was told otherwise since
+	InTotals bool `json:"inTotals,omitempty"`
 }
 
 // Conflict is another digest of a payment's id, and the result that refused it.
@@ -71,9 +88,10 @@ type Conflict struct {
 	Serial uint64 `json:"serial"`
 }
 
-// MaxConflicts bounds how many id-conflict results one id can cause: enough for a sender with a bug to learn of it, too few
-// for a relay that repeats old envelopes to flood a merchant's chain. The last of them, the ninth (specification 7), goes with a
-// finding; later ones are counted in their bag, and no more. Logs of before 2026-12 have eight at most.
+// MaxConflicts bounds how many id-conflict results one id can cause: enough for a sender with a bug
+// to learn of it, too few for a relay that repeats old envelopes to flood a merchant's chain. The
+// last of them, the ninth (specification 7), goes with a finding; later ones are counted in their
+// bag, and no more. Logs of before 2026-12 have eight at most.
 const MaxConflicts = 9
 
 // Refused returns the serial of the result that refused digest under p's id before.
@@ -86,8 +104,8 @@ func (p Payment) Refused(digest string) (serial uint64, ok bool) {
 	return 0, false
 }
 
-// MayRefuse tells whether digest may get an id-conflict result: it is another one than p's, was not refused before, and
-// there is room to remember it.
+// MayRefuse reports whether digest may get an id-conflict result: it is another one than p's, was
+// not refused before, and there is room to remember it.
 func (p Payment) MayRefuse(digest string) bool {
 	_, refused := p.Refused(digest)
 	return digest != p.Digest && !refused && len(p.Conflicts) < MaxConflicts
@@ -116,7 +134,7 @@ func (p Payment) Way() Method {
 // AuthorisationLife is how long an authorisation may be captured (specification 3).
 const AuthorisationLife = envelope.AuthorisationLife
 
-// MayCapture tells whether a capture of p may be taken: ok, wrong-state or over-authorised.
+// MayCapture reports whether a capture of p may be taken: ok, wrong-state or over-authorised.
 func (p Payment) MayCapture(amount int64, now envelope.Time) envelope.Code {
 	switch {
 	case p.Stage != StageAuthorised, !now.Before(p.Authorised.Add(AuthorisationLife)):
@@ -127,8 +145,8 @@ func (p Payment) MayCapture(amount int64, now envelope.Time) envelope.Code {
 	return envelope.CodeOK
 }
 
-// MayRefund tells whether a refund of p may be taken: ok, wrong-state or over-captured. batch is p's own, the zero Batch of an
-// authorisation: a sale whose batch is open is voided, not refunded.
+// MayRefund reports whether a refund of p may be taken: ok, wrong-state or over-captured. batch is
+// p's own, the zero Batch of an authorisation: a sale whose batch is open is voided, not refunded.
 func (p Payment) MayRefund(amount int64, batch Batch) envelope.Code {
 	taken := p.Amount
 	switch {
@@ -144,7 +162,8 @@ func (p Payment) MayRefund(amount int64, batch Batch) envelope.Code {
 	return envelope.CodeOK
 }
 
-// MayVoid tells whether p may be taken back: ok or wrong-state. batch is p's own, the zero Batch of an authorisation.
+// MayVoid reports whether p may be taken back: ok or wrong-state. batch is p's own, the zero Batch
+// of an authorisation.
 func (p Payment) MayVoid(batch Batch) envelope.Code {
 	open := batch.Stage == BatchOpen
 	switch {
@@ -199,7 +218,8 @@ func (f *fold) put(p Payment) error {
 	return Payments.Put(f.State, p)
 }
 
-// settled ends a sale, capture or refund, or puts a bank entry to where the bank may still return it.
+// settled ends a sale, capture or refund, or puts a bank entry to where the bank may still return
+// it.
 func (f *fold) settled(b PaymentSettled) error {
 	p, err := f.step(b.ID)
 	if err != nil {
@@ -238,7 +258,8 @@ func (f *fold) settled(b PaymentSettled) error {
 	return f.issue(p, status, p.Code)
 }
 
-// hold reserves what a capture or refund takes of its payment, and begins to take back what a void is of.
+// hold reserves what a capture or refund takes of its payment, and begins to take back what a void
+// is of.
 func (f *fold) hold(p *Payment) error {
 	if p.Of == "" {
 		return nil
@@ -318,8 +339,8 @@ func (f *fold) count(change func(Usage) Usage) error {
 	return Merchants.Put(f.State, m)
 }
 
-// sold counts a sale or capture that is settled, or with sign -1 one that came back. What only stands may still be voided: whoever sells,
-// refunds and then voids would refund without sales.
+// sold counts a sale or capture that is settled, or with sign -1 one that came back. What only
+// stands may still be voided: whoever sells, refunds and then voids would refund without sales.
 func (f *fold) sold(p Payment, sign int64) error {
 	if p.Credit() {
 		return nil

@@ -8,21 +8,27 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// Policy is what a merchant may do beyond selling, and how much. The zero value is that of a new merchant: no limit but the largest
-// amount, no payouts, no stored accounts, no bank accounts.
+// Policy is what a merchant may do beyond selling, and how much. The zero value is that of a new
+// merchant: no limit but the largest amount, no payouts, no stored accounts, no bank accounts.
 type Policy struct {
-	Limits        []Limit `json:"limits,omitempty"`        // by currency, sorted; none: no limit
-	RefundPercent int     `json:"refundPercent,omitempty"` // refunds of this and the last month may be so much of their sales; 0: no limit
-	Payees        Payees  `json:"payees,omitempty"`        // whom payouts go to
-	Storage       bool    `json:"storage,omitempty"`       // accounts may be stored: the merchant's storage exception
-	StoresPerDay  int     `json:"storesPerDay,omitempty"`  // stores and updates; 0: DefaultStoresPerDay
-	Company       Company `json:"company,omitzero"`        // as NACHA files name it; without it no bank accounts
+	Limits []Limit `json:"limits,omitempty"` // by currency, sorted; none: no limit
+	// refunds of this and the last month may be so much of their sales; 0: no limit
+	RefundPercent int    `json:"refundPercent,omitempty"`
+	Payees        Payees `json:"payees,omitempty"` // whom payouts go to
+	// accounts may be stored: the merchant's storage exception
+	Storage bool `json:"storage,omitempty"`
+	// stores and updates; 0: DefaultStoresPerDay
+	StoresPerDay int `json:"storesPerDay,omitempty"`
+	// as NACHA files name it; without it no bank accounts
+	Company Company `json:"company,omitzero"`
 }
 
-// Check tells what is wrong with a policy: currencies that are none or out of order, amounts below 0, a company that no NACHA file can name.
+// Check says what is wrong with a policy: currencies that are none or out of order, amounts below
+// 0, a company that no NACHA file can name.
 func (p Policy) Check() error {
 	for i, l := range p.Limits {
-		if !envelope.ValidCurrency(l.Currency) { // no table: a log is folded again when its currencies are withdrawn
+		// no table: a log is folded again when its currencies are withdrawn
+		if !envelope.ValidCurrency(l.Currency) {
 			return errors.New("a limit is in no currency: a code has three capital letters")
 		}
 		if i > 0 && p.Limits[i-1].Currency >= l.Currency {
@@ -46,7 +52,8 @@ func (p Policy) Check() error {
 }
 
 func (c Company) valid() bool {
-	if len(c.Name) > 16 || len(c.ID) != 10 || strings.Trim(c.Name, " 0") == "" || strings.Trim(c.ID, "0") == "" { // NACHA counts zeros and spaces as nothing
+	// NACHA counts zeros and spaces as nothing
+	if len(c.Name) > 16 || len(c.ID) != 10 || strings.Trim(c.Name, " 0") == "" || strings.Trim(c.ID, "0") == "" {
 		return false
 	}
 	for _, b := range []byte(c.Name) {
@@ -62,15 +69,18 @@ func (c Company) valid() bool {
 	return true
 }
 
-// DefaultStoresPerDay bounds what a stolen storefront key could fill the vault with. Updates count too: each takes a key of its own.
+// DefaultStoresPerDay bounds what a stolen storefront key could fill the vault with. Updates count
+// too: each takes a key of its own.
 const DefaultStoresPerDay = 10_000
 
-// Limit is what a merchant may move in one currency, in minor units; 0 is no limit, but for payouts, where it is none.
+// Limit is what a merchant may move in one currency, in minor units; 0 is no limit, but for
+// payouts, where it is none.
 type Limit struct {
-	Currency  string `json:"currency"`
-	Payment   int64  `json:"payment,omitempty"`   // one sale, authorisation or payout
-	Day       int64  `json:"day,omitempty"`       // sales and authorisations of a UTC day, as they were asked for
-	PayoutDay int64  `json:"payoutDay,omitempty"` // payouts of a UTC day
+	Currency string `json:"currency"`
+	Payment  int64  `json:"payment,omitempty"` // one sale, authorisation or payout
+	// sales and authorisations of a UTC day, as they were asked for
+	Day       int64 `json:"day,omitempty"`
+	PayoutDay int64 `json:"payoutDay,omitempty"` // payouts of a UTC day
 }
 
 // Payees are whom a merchant pays out to: businesses by CCD entries, consumers by PPD.
@@ -104,7 +114,8 @@ type DayUse struct {
 	Payouts  int64  `json:"payouts,omitempty"`
 }
 
-// RateUse is what refunds are held against, in minor units: sales and captures that were settled, refunds that were asked for and not refused.
+// RateUse is what refunds are held against, in minor units: sales and captures that were settled,
+// refunds that were asked for and not refused.
 type RateUse struct {
 	Currency   string `json:"currency"`
 	Sold       int64  `json:"sold,omitempty"`
@@ -123,7 +134,8 @@ func (p Policy) Limit(currency string) Limit {
 	return Limit{Currency: currency}
 }
 
-// Permits tells whether the merchant may use an operation at all (result code not-permitted). Bank accounts need a company.
+// Permits reports whether the merchant may use an operation at all (result code not-permitted).
+// Bank accounts need a company.
 func (p Policy) Permits(op envelope.Operation, currency string) bool {
 	switch op {
 	case envelope.OpPayout:
@@ -161,7 +173,8 @@ func (m Merchant) Allows(op envelope.Operation, amount int64, currency string, n
 	return envelope.CodeOK
 }
 
-// at is the usage as it stands at a time: a new day and a new month begin with nothing. It shares rows with u.
+// at is the usage as it stands at a time: a new day and a new month begin with nothing. It shares
+// rows with u.
 func (u Usage) at(now envelope.Time) Usage {
 	day, month := now.DateText(u.Day), now.MonthText(u.Month)
 	if u.Day != day {
@@ -234,7 +247,8 @@ func (u Usage) sold(amount int64, currency string, now envelope.Time) Usage {
 	return u
 }
 
-// unrefunded takes a refund that came to nothing off the month that it was asked for in; what is older is not counted any more.
+// unrefunded takes a refund that came to nothing off the month that it was asked for in; what is
+// older is not counted any more.
 func (u Usage) unrefunded(amount int64, currency string, asked, now envelope.Time) Usage {
 	u = u.at(now)
 	switch asked.MonthText(u.Month) {

@@ -73,7 +73,8 @@ func TestPermissions(t *testing.T) {
 		{Policy{}, envelope.OpSale, true}, {Policy{}, envelope.OpPayout, false}, {Policy{}, envelope.OpStore, false}, {Policy{}, envelope.OpUpdate, false},
 		{Policy{}, envelope.OpForget, true}, // an account can always be forgotten
 		{all, envelope.OpPayout, true}, {all, envelope.OpStore, true}, {all, envelope.OpUpdate, true},
-		{Policy{Limits: all.Limits}, envelope.OpPayout, false}, // no company to pay out in the name of
+		// no company to pay out in the name of
+		{Policy{Limits: all.Limits}, envelope.OpPayout, false},
 	} {
 		if got := c.policy.Permits(c.op, "USD"); got != c.want {
 			t.Errorf("%s under %+v: %v", c.op, c.policy, got)
@@ -85,7 +86,8 @@ func TestPoliciesThatAreNone(t *testing.T) {
 	if err := usd(Limit{Payment: 1, Day: 2, PayoutDay: 3}).Check(); err != nil {
 		t.Error(err)
 	}
-	if err := (Policy{Limits: []Limit{{Currency: "HRK", Day: 1}}}).Check(); err != nil { // it stands in a log of when there was one
+	// it stands in a log of when there was one
+	if err := (Policy{Limits: []Limit{{Currency: "HRK", Day: 1}}}).Check(); err != nil {
 		t.Error(err)
 	}
 	for name, p := range map[string]Policy{

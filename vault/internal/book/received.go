@@ -6,31 +6,35 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// EnvelopeReceived takes a storefront's instruction: from now on (merchant, id) is this digest for ever.
+// EnvelopeReceived takes a storefront's instruction: from now on (merchant, id) is this digest for
+// ever.
 type EnvelopeReceived struct {
-	ID          string             `json:"id"`
-	Digest      string             `json:"digest"`
-	Until       envelope.Time      `json:"until"`
-	Operation   envelope.Operation `json:"operation"`
-	Amount      int64              `json:"amount"`
-	Currency    string             `json:"currency"` // of a capture or refund: the payment's
-	Reference   string             `json:"reference"`
-	Descriptor  string             `json:"descriptor,omitempty"`
-	Masked      string             `json:"masked"`
-	Brand       string             `json:"brand,omitempty"`
-	Fingerprint string             `json:"fingerprint,omitempty"` // keyed, hex: useless without the merchant's key
-	WithCode    bool               `json:"withCode,omitempty"`
-	Method      Method             `json:"method,omitempty"`
-	Of          string             `json:"of,omitempty"`
-	Token       string             `json:"token,omitempty"`
-	Compared    bool               `json:"compared,omitempty"` // a bank account that was given was held against the block list
+	ID         string             `json:"id"`
+	Digest     string             `json:"digest"`
+	Until      envelope.Time      `json:"until"`
+	Operation  envelope.Operation `json:"operation"`
+	Amount     int64              `json:"amount"`
+	Currency   string             `json:"currency"` // of a capture or refund: the payment's
+	Reference  string             `json:"reference"`
+	Descriptor string             `json:"descriptor,omitempty"`
+	Masked     string             `json:"masked"`
+	Brand      string             `json:"brand,omitempty"`
+	// keyed, hex: useless without the merchant's key
+	Fingerprint string `json:"fingerprint,omitempty"`
+	WithCode    bool   `json:"withCode,omitempty"`
+	Method      Method `json:"method,omitempty"`
+	Of          string `json:"of,omitempty"`
+	Token       string `json:"token,omitempty"`
+	// a bank account that was given was held against the block list
+	Compared bool `json:"compared,omitempty"`
 }
 
 // Kind implements Body.
 func (EnvelopeReceived) Kind() string { return "envelope-received" }
 
-// EnvelopeRejected answers an envelope that was not taken. Remembered tells whether (merchant, id) is this digest for
-// ever: so for everything whose signature verifies, but not for a stranger's signature nor for a second digest of an id.
+// EnvelopeRejected answers an envelope that was not taken. Remembered reports whether (merchant,
+// id) is this digest for ever: so for everything whose signature verifies, but not for a stranger's
+// signature nor for a second digest of an id.
 type EnvelopeRejected struct {
 	ID         string             `json:"id"`
 	Digest     string             `json:"digest"`
@@ -43,15 +47,16 @@ type EnvelopeRejected struct {
 	Masked     string             `json:"masked,omitempty"`
 	Of         string             `json:"of,omitempty"`
 	Token      string             `json:"token,omitempty"`
-	Mismatch   bool               `json:"mismatch,omitempty"` // a refund's account, or the one that replaced its payment's, is not the one that paid
-	Compared   bool               `json:"compared,omitempty"` // as in EnvelopeReceived
+	// a refund's account, or the one that replaced its payment's, is not the one that paid
+	Mismatch bool `json:"mismatch,omitempty"`
+	Compared bool `json:"compared,omitempty"` // as in EnvelopeReceived
 }
 
 // Kind implements Body.
 func (EnvelopeRejected) Kind() string { return "envelope-rejected" }
 
-// PaymentRefused ends a payment before anything was sent: its time or its key ran out while it waited, or its request, whose trace
-// numbers were committed, certainly never left.
+// PaymentRefused ends a payment before anything was sent: its time or its key ran out while it
+// waited, or its request, whose trace numbers were committed, certainly never left.
 type PaymentRefused struct { //nolint:revive // named as its permanent kind
 	ID   string        `json:"id"`
 	Code envelope.Code `json:"code"`

@@ -27,14 +27,16 @@ func (f *fold) reconciling(b ReconciliationIntended) error {
 	return f.useTrace(b.Trace)
 }
 
-// fixedBatch reads a batch that may be reconciled in currency: its content is fixed, no outcome is open, none is settled yet.
+// fixedBatch reads a batch that may be reconciled in currency: its content is fixed, no outcome is
+// open, none is settled yet.
 func (f *fold) fixedBatch(number uint32, currency string) (Batch, error) {
 	b, ok, err := f.Batch(number)
 	if err != nil {
 		return b, err
 	}
 	fixed := b.Stage == BatchFixed || b.Stage == BatchDiffers
-	if !ok || b.Method != MethodCard || !fixed || b.Done != 0 && len(b.Lines) == 0 { // with a new line the host is asked again
+	// with a new line the host is asked again
+	if !ok || b.Method != MethodCard || !fixed || b.Done != 0 && len(b.Lines) == 0 {
 		return b, misfit("batch %d cannot be reconciled", number)
 	}
 	if b.Merchant != f.event.Merchant {

@@ -3,9 +3,9 @@ package book
 // Tables lists every kind of record, in the order in which a saved state has them.
 var Tables = numbered(TheVault, Merchants, Batches, Files, Auditors, Findings, Runs, Tokens, BlockList, Bags, Payments, Entries)
 
-// register has every kind of event by its permanent name: how it is read, what it does, and which requirements of PCI
-// DSS 10.2.1 it answers, by their last number (none: what the vault does by itself for storefronts). A new event has its
-// body, name and fold in one file, and its line here.
+// register has every kind of event by its permanent name: how it is read, what it does, and which
+// requirements of PCI DSS 10.2.1 it answers, by their last number (none: what the vault does by
+// itself for storefronts). A new event has its body, name and fold in one file, and its line here.
 var register = byKind(
 	event((*fold).created, 6, 7),
 	event[VaultUnlocked](nil, 6),

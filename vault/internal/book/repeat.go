@@ -2,8 +2,8 @@ package book
 
 import "nightdrop/shared/envelope"
 
-// PaymentResent is a person's word that the reversal or capture of a manual payment is to be sent again, and repeated
-// as if its first try were now.
+// PaymentResent is a person's word that the reversal or capture of a manual payment is to be sent
+// again, and repeated as if its first try were now.
 type PaymentResent struct { //nolint:revive // named as its permanent kind
 	ID     string `json:"id"`
 	Reason string `json:"reason"` // 1 to 200 printable ASCII
@@ -12,14 +12,16 @@ type PaymentResent struct { //nolint:revive // named as its permanent kind
 // Kind implements Body.
 func (PaymentResent) Kind() string { return "payment-resent" }
 
-// Resent is when a person last had a reversal or capture sent again, and how often it had been sent before.
+// Resent is when a person last had a reversal or capture sent again, and how often it had been sent
+// before.
 type Resent struct {
 	At    envelope.Time `json:"at"`
 	Tries int           `json:"tries"`
 }
 
-// Repeated tells since when p's reversal or capture is being repeated, from its first try or since a person had it
-// sent again, and how often it was sent since then. The time is zero where it was not sent yet.
+// Repeated tells since when p's reversal or capture is being repeated, from its first try or since
+// a person had it sent again, and how often it was sent since then. The time is zero where it was
+// not sent yet.
 func (p Payment) Repeated() (since envelope.Time, tries int) {
 	first := p.Reversal
 	if p.Flow() == FlowCapture && !p.AtHost {

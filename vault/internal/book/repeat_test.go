@@ -7,8 +7,8 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// TestRepeatedCountsFromTheFirstTryOrAPersonsWord: since when a message is repeated, and how often it was sent since
-// then, is what the log says.
+// TestRepeatedCountsFromTheFirstTryOrAPersonsWord: since when a message is repeated, and how often
+// it was sent since then, is what the log says.
 func TestRepeatedCountsFromTheFirstTryOrAPersonsWord(t *testing.T) {
 	b := newBook(t)
 	b.must(shop, BatchOpened{Batch: 1, Method: MethodCard})
@@ -47,8 +47,8 @@ func TestRepeatedCountsFromTheFirstTryOrAPersonsWord(t *testing.T) {
 	}
 }
 
-// TestRefusedAfterItsIntent: a request that certainly never left is of no batch, and what it would have refunded is
-// free again.
+// TestRefusedAfterItsIntent: a request that certainly never left is of no batch, and what it would
+// have refunded is free again.
 func TestRefusedAfterItsIntent(t *testing.T) {
 	b := newBook(t)
 	b.card(original, envelope.OpSale, 0)

@@ -12,7 +12,8 @@ type ReversalIntended struct {
 	Trace Trace  `json:"trace"`
 	Try   int    `json:"try"` // from 1: 0420; above: 0421 with the same trace
 
-	Code envelope.Code `json:"code,omitempty"` // iso-XX of the answer to the try before, after which it is to be sent again
+	// iso-XX of the answer to the try before, after which it is to be sent again
+	Code envelope.Code `json:"code,omitempty"`
 }
 
 // Kind implements Body.
@@ -27,7 +28,8 @@ type ReversalAnswered struct {
 // Kind implements Body.
 func (ReversalAnswered) Kind() string { return "reversal-answered" }
 
-// ReversalAbandoned tells that no try was answered, or that the answer was that none can help: a person decides.
+// ReversalAbandoned reports that no try was answered, or that the answer was that none can help: a
+// person decides.
 type ReversalAbandoned struct {
 	ID    string        `json:"id"`
 	Tries int           `json:"tries"`
@@ -37,11 +39,12 @@ type ReversalAbandoned struct {
 // Kind implements Body.
 func (ReversalAbandoned) Kind() string { return "reversal-abandoned" }
 
-// OutcomeUnknown gives a capture or void whose message is on its way its first result, unknown: it is due within an hour, and after a stop
-// before any other result (specification 4).
+// OutcomeUnknown gives a capture or void whose message is on its way its first result, unknown: it
+// is due within an hour, and after a stop before any other result (specification 4).
 type OutcomeUnknown struct {
-	ID   string        `json:"id"`
-	Code envelope.Code `json:"code,omitempty"` // iso-XX of the newest answer to it, where there was one
+	ID string `json:"id"`
+	// iso-XX of the newest answer to it, where there was one
+	Code envelope.Code `json:"code,omitempty"`
 }
 
 // Kind implements Body.
@@ -52,7 +55,8 @@ type PaymentResolved struct { //nolint:revive // named as its permanent kind
 	ID     string          `json:"id"`
 	As     envelope.Status `json:"as"`     // see Resolutions
 	Reason string          `json:"reason"` // 1 to 200 printable ASCII
-	// Remembered tells that the payment keeps who decided and why; older logs do not say so, and theirs do not.
+	// Remembered reports that the payment keeps who decided and why; older logs do not say so, and
+	// theirs do not.
 	Remembered bool `json:"remembered,omitempty"`
 }
 
@@ -196,7 +200,8 @@ func (f *fold) outcomeUnknown(b OutcomeUnknown) error {
 	return f.issue(p, envelope.StatusUnknown, p.Code)
 }
 
-// Resolutions lists what a person may say became of a payment whose reversal or capture is being repeated, or that stands at manual.
+// Resolutions lists what a person may say became of a payment whose reversal or capture is being
+// repeated, or that stands at manual.
 func (p Payment) Resolutions() []envelope.Status {
 	if _, open := openAs[p.Stage]; !open {
 		return nil
@@ -213,7 +218,8 @@ func (p Payment) Resolutions() []envelope.Status {
 	return []envelope.Status{envelope.StatusReversed, envelope.StatusApproved}
 }
 
-// openAs are the stages in which a person may say what became of a payment, and what its word takes off the batch's count.
+// openAs are the stages in which a person may say what became of a payment, and what its word takes
+// off the batch's count.
 var openAs = map[Stage]func(Batch) Batch{
 	StageCapturing: func(b Batch) Batch { b.Outstanding--; return b },
 	StageVoiding:   func(b Batch) Batch { b.Outstanding--; return b },

@@ -9,16 +9,19 @@ import (
 	"slices"
 )
 
-// Table declares one kind of record of the state: what names a record, where a [Store] keeps it, and under whose key.
-// All that stores, rebuilds, checks, saves and loads the state goes by [Tables].
+// Table declares one kind of record of the state: what names a record, where a [Store] keeps it,
+// and under whose key. All that stores, rebuilds, checks, saves and loads the state goes by
+// [Tables].
 type Table[K comparable, V any] struct {
 	// Name is the ledger's bucket. It is permanent: records are sealed into their place.
 	Name string
-	// Line names the one member of a record's line in a saved state. Without it nothing is saved there.
+	// Line names the one member of a record's line in a saved state. Without it nothing is saved
+	// there.
 	Line  string
 	Key   func(*V) K
 	Bytes func(K) []byte // a key as it stands in the ledger, which keeps records in its order
-	// Owner is the merchant under whose key a record is sealed; nil where all are under the vault's own.
+	// Owner is the merchant under whose key a record is sealed; nil where all are under the vault's
+	// own.
 	Owner func(K) string
 
 	number int // in Tables
@@ -26,10 +29,12 @@ type Table[K comparable, V any] struct {
 
 // Kind is a [Table] of whatever types.
 type Kind interface {
-	// Bucket is the table's name in the ledger, Member that in a saved state; "" where it is not saved.
+	// Bucket is the table's name in the ledger, Member that in a saved state; "" where it is not
+	// saved.
 	Bucket() string
 	Member() string
-	// Records calls fn for each record of s with a pointer to it; those in memory come in the order of their places.
+	// Records calls fn for each record of s with a pointer to it; those in memory come in the order
+	// of their places.
 	Records(s *State, fn func(at Place, record any) error) error
 	// Load decodes a record that was saved as JSON and puts it into s.
 	Load(s *State, text []byte) error
@@ -49,14 +54,16 @@ type Store interface {
 	// Load reads the record of a place into one, and reports whether there is any.
 	Load(at Place, into any) (bool, error)
 	Save(at Place, record any) error
-	// Each calls fn with what decodes each record of a bucket of the vault's own, in the order of keys.
+	// Each calls fn with what decodes each record of a bucket of the vault's own, in the order of
+	// keys.
 	Each(bucket string, fn func(decode func(into any) error) error) error
-	// Keeps reports whether what was read or written is to be held in memory until [State.Flush]: nobody else writes
-	// meanwhile. Otherwise Put saves at once.
+	// Keeps reports whether what was read or written is to be held in memory until [State.Flush]:
+	// nobody else writes meanwhile. Otherwise Put saves at once.
 	Keeps() bool
 }
 
-// Rows are the records of one table in one state. Implementations need not be safe for concurrent use.
+// Rows are the records of one table in one state. Implementations need not be safe for concurrent
+// use.
 type Rows[K comparable, V any] interface {
 	Get(K) (V, bool, error)
 	Put(K, V) error
@@ -64,15 +71,16 @@ type Rows[K comparable, V any] interface {
 	Each(fn func(V) error) error
 }
 
-// State is what the fold reads and writes: the rows of every table. Methods that get report false where there is
-// nothing; every error is the store's own and aborts the transaction. It is not safe for concurrent use.
+// State is what the fold reads and writes: the rows of every table. Methods that get report false
+// where there is nothing; every error is the store's own and aborts the transaction. It is not safe
+// for concurrent use.
 type State struct {
 	store Store // nil: in memory
 	rows  []any // by number of the table: its Rows; nil before the first use
 }
 
-// NewMemory returns the state before the first event, in memory: for checks and replays of a log, and for tests. About
-// 1 KB a payment.
+// NewMemory returns the state before the first event, in memory: for checks and replays of a log,
+// and for tests. About 1 KB a payment.
 func NewMemory() *State { return NewState(nil) }
 
 // NewState returns the state that a store keeps.
@@ -108,10 +116,12 @@ func (t *Table[K, V]) Member() string { return t.Line }
 // Get returns a record of s.
 func (t *Table[K, V]) Get(s *State, key K) (V, bool, error) { return t.of(s).Get(key) }
 
-// Put puts a record into s, in the place of the one with its key. Only the fold, and tests, put records.
+// Put puts a record into s, in the place of the one with its key. Only the fold, and tests, put
+// records.
 func (t *Table[K, V]) Put(s *State, v V) error { return t.of(s).Put(t.Key(&v), v) }
 
-// Each calls fn for every record of s: of a store's in the order of keys, of those in memory in none.
+// Each calls fn for every record of s: of a store's in the order of keys, of those in memory in
+// none.
 func (t *Table[K, V]) Each(s *State, fn func(V) error) error { return t.of(s).Each(fn) }
 
 // In returns the records of a state in memory, which the caller must not change.

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// The fold reads no table of the outside world: a log is folded again when currencies have been withdrawn, and has to come to the same.
+// The fold reads no table of the outside world: a log is folded again when currencies have been
+// withdrawn, and has to come to the same.
 func TestTheFoldReadsNoTableOfCurrencies(t *testing.T) {
 	sources, err := filepath.Glob("*.go")
 	if err != nil || len(sources) < 10 {

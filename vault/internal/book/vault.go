@@ -20,37 +20,42 @@ func (s *State) Vault() (Vault, error) {
 
 // Vault is the state of the vault itself.
 type Vault struct {
-	Name       string              `json:"name"`
-	Generation uint64              `json:"generation"`
-	Signer     string              `json:"signer"` // vkey
-	Relays     []string            `json:"relays,omitempty"`
-	Keys       []envelope.KeyName  `json:"keys,omitempty"` // sealing keys that live, as far as the log tells; sorted
-	Directory  uint64              `json:"directory"`      // serial of the newest directory
-	Members    uint64              `json:"members"`        // serial of the newest members note
-	Payments   uint64              `json:"payments"`       // how many there are: the number of the newest
-	NextBatch  uint32              `json:"nextBatch"`      // 1 to 999999
-	Terminals  map[string]Terminal `json:"terminals,omitempty"`
-	LatestRun  map[string]string   `json:"latestRun,omitempty"` // by relay: its newest run
-	Findings   map[Finding]uint64  `json:"findings,omitempty"`  // how many of each
+	Name       string   `json:"name"`
+	Generation uint64   `json:"generation"`
+	Signer     string   `json:"signer"` // vkey
+	Relays     []string `json:"relays,omitempty"`
+	// sealing keys that live, as far as the log tells; sorted
+	Keys      []envelope.KeyName `json:"keys,omitempty"`
+	Directory uint64             `json:"directory"` // serial of the newest directory
+	Members   uint64             `json:"members"`   // serial of the newest members note
+	// how many there are: the number of the newest
+	Payments  uint64              `json:"payments"`
+	NextBatch uint32              `json:"nextBatch"` // 1 to 999999
+	Terminals map[string]Terminal `json:"terminals,omitempty"`
+	LatestRun map[string]string   `json:"latestRun,omitempty"` // by relay: its newest run
+	Findings  map[Finding]uint64  `json:"findings,omitempty"`  // how many of each
 	// Acknowledged is how many of them people have acknowledged.
 	Acknowledged map[Finding]uint64 `json:"acknowledged,omitempty"`
 	Files        FileCounter        `json:"files,omitzero"`
 }
 
-// Terminal is the trace counter of one terminal: STANs count from 1 in each business day (UTC date of Sent).
+// Terminal is the trace counter of one terminal: STANs count from 1 in each business day (UTC date
+// of Sent).
 type Terminal struct {
-	Day    string `json:"day"` // YYYY-MM-DD
-	STAN   uint32 `json:"stan"`
-	Number int    `json:"number"` // of the terminal in the vault for ever, 0 to 99, in the order of first use
+	Day  string `json:"day"` // YYYY-MM-DD
+	STAN uint32 `json:"stan"`
+	// of the terminal in the vault for ever, 0 to 99, in the order of first use
+	Number int `json:"number"`
 }
 
 // maxTerminals bounds how many terminal names a vault can use in its life: two digits of the RRN.
 const maxTerminals = 100
 
-// NextTrace gives the trace numbers of the next message of the first terminal that has one left on that day; committing an
-// event that carries them uses them up, so it is called in the transaction that appends that event. A number that held says an open message
-// of an earlier day has is passed over (nil: there are none): an answer to the one must not be taken for an answer to the other. It fails
-// when no terminal has one of its 999,999 numbers of that day left.
+// NextTrace gives the trace numbers of the next message of the first terminal that has one left on
+// that day; committing an event that carries them uses them up, so it is called in the transaction
+// that appends that event. A number that held says an open message of an earlier day has is passed
+// over (nil: there are none): an answer to the one must not be taken for an answer to the other. It
+// fails when no terminal has one of its 999,999 numbers of that day left.
 func (v Vault) NextTrace(terminals []string, acceptor string, now envelope.Time, held func(terminal string, stan uint32) bool) (Trace, error) {
 	day := now.DateText("")
 	for _, name := range terminals {
@@ -69,7 +74,8 @@ func (v Vault) NextTrace(terminals []string, acceptor string, now envelope.Time,
 			stan++
 		}
 		if stan <= maxSTAN {
-			// Year digit, day of the year, terminal, STAN: unique for ten years, whatever the order of the configuration.
+			// Year digit, day of the year, terminal, STAN: unique for ten years, whatever the order
+			// of the configuration.
 			rrn := fmt.Sprintf("%d%03d%02d%06d", now.Year()%10, now.YearDay(), used.Number, stan)
 			return Trace{STAN: stan, RRN: rrn, Terminal: name, Acceptor: acceptor, Sent: now}, nil
 		}
@@ -77,7 +83,8 @@ func (v Vault) NextTrace(terminals []string, acceptor string, now envelope.Time,
 	return Trace{}, fmt.Errorf("all %d terminals have used their trace numbers of %s: configure more terminals", len(terminals), day)
 }
 
-// traced returns the terminals' counters after a message of trace t; it refuses a trace number that was used before.
+// traced returns the terminals' counters after a message of trace t; it refuses a trace number that
+// was used before.
 func (v Vault) traced(t Trace) (map[string]Terminal, error) {
 	used, known := v.Terminals[t.Terminal]
 	day := t.Sent.DateText(used.Day)
@@ -107,7 +114,7 @@ type VaultCreated struct {
 // Kind implements Body.
 func (VaultCreated) Kind() string { return "vault-created" }
 
-// KeysChanged tells which sealing keys were made and which destroyed.
+// KeysChanged says which sealing keys were made and which destroyed.
 type KeysChanged struct {
 	Created   []KeySchedule      `json:"created,omitempty"`
 	Destroyed []envelope.KeyName `json:"destroyed,omitempty"`
@@ -132,7 +139,8 @@ type RelaysSet struct {
 // Kind implements Body.
 func (RelaysSet) Kind() string { return "relays-set" }
 
-// DirectoryIssued tells that a directory note with this serial was signed; Evidence is its digest.
+// DirectoryIssued reports that a directory note with this serial was signed; Evidence is its
+// digest.
 type DirectoryIssued struct {
 	Serial uint64 `json:"serial"`
 }
@@ -140,7 +148,7 @@ type DirectoryIssued struct {
 // Kind implements Body.
 func (DirectoryIssued) Kind() string { return "directory-issued" }
 
-// MembersIssued tells that a members note with this serial was signed; Evidence is its digest.
+// MembersIssued reports that a members note with this serial was signed; Evidence is its digest.
 type MembersIssued struct {
 	Serial uint64 `json:"serial"`
 }
@@ -148,7 +156,7 @@ type MembersIssued struct {
 // Kind implements Body.
 func (MembersIssued) Kind() string { return "members-issued" }
 
-// VaultUnlocked tells that k custodians opened the vault.
+// VaultUnlocked reports that k custodians opened the vault.
 type VaultUnlocked struct {
 	Version string `json:"version"`          // of the binary
 	Shares  []int  `json:"shares,omitempty"` // numbers of the shares that were given
@@ -157,14 +165,14 @@ type VaultUnlocked struct {
 // Kind implements Body.
 func (VaultUnlocked) Kind() string { return "vault-unlocked" }
 
-// VaultLocked tells that the vault forgot its keys.
+// VaultLocked reports that the vault forgot its keys.
 type VaultLocked struct{}
 
 // Kind implements Body.
 func (VaultLocked) Kind() string { return "vault-locked" }
 
-// VaultStarted tells that the daemon began, locked. Nothing can be sealed then: it stands in the log from the next unlock on, and At
-// is when it was.
+// VaultStarted reports that the daemon began, locked. Nothing can be sealed then: it stands in the
+// log from the next unlock on, and At is when it was.
 type VaultStarted struct {
 	Version string        `json:"version"` // of the binary
 	At      envelope.Time `json:"at"`
@@ -173,14 +181,15 @@ type VaultStarted struct {
 // Kind implements Body.
 func (VaultStarted) Kind() string { return "vault-started" }
 
-// VaultStopped tells that the daemon ended in order, after it locked. A start without it follows a lock, a crash, or the end of a daemon
-// that was locked.
+// VaultStopped reports that the daemon ended in order, after it locked. A start without it follows
+// a lock, a crash, or the end of a daemon that was locked.
 type VaultStopped struct{}
 
 // Kind implements Body.
 func (VaultStopped) Kind() string { return "vault-stopped" }
 
-// AccessRefused tells of calls that were refused. Those of a locked vault stand in the log from the next unlock on.
+// AccessRefused reports calls that were refused. Those of a locked vault stand in the log from the
+// next unlock on.
 type AccessRefused struct {
 	Call  string        `json:"call"` // what was asked for, as "POST /unlock"
 	Code  string        `json:"code"` // how it was answered: "locked", "not-allowed"
@@ -192,7 +201,8 @@ type AccessRefused struct {
 // Kind implements Body.
 func (AccessRefused) Kind() string { return "access-refused" }
 
-// LogExported tells that the log was given out. It stands there before anything is written, and again, Failed, where that went wrong.
+// LogExported reports that the log was given out. It stands there before anything is written, and
+// again, Failed, where that went wrong.
 type LogExported struct {
 	Dir    string `json:"dir"`              // on the vault's host
 	Bodies int64  `json:"bodies,omitempty"` // index of the first entry that goes with its body
@@ -225,7 +235,8 @@ func (f *fold) keysChanged(b KeysChanged) error {
 	})
 }
 
-// changedKeys returns the keys that live after a change: a key is told once when it is made and once when it is destroyed.
+// changedKeys returns the keys that live after a change: a key is told once when it is made and
+// once when it is destroyed.
 func changedKeys(keys []envelope.KeyName, b KeysChanged) ([]envelope.KeyName, error) {
 	keys = slices.Clone(keys)
 	for _, k := range b.Created {

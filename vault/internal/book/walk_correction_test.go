@@ -2,7 +2,8 @@ package book
 
 import "nightdrop/shared/envelope"
 
-// corrections are the steps of a person who corrects a person's word, before the payment's batch is closed and after.
+// corrections are the steps of a person who corrects a person's word, before the payment's batch is
+// closed and after.
 func corrections(as envelope.Status) []step {
 	one := id(subject)
 	correct := PaymentCorrected{ID: one, As: as, Reason: "r"}

@@ -10,7 +10,8 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// The walk is about payment 1. What it is about is payment 100; what is about it are a void 200, a capture 201 and a refund 202.
+// The walk is about payment 1. What it is about is payment 100; what is about it are a void 200, a
+// capture 201 and a refund 202.
 const (
 	subject, original    = 1, 100
 	aVoid, aCap, aRefund = 200, 201, 202
@@ -78,7 +79,8 @@ func (b *book) batchFor(op envelope.Operation) uint32 {
 	return Merchants.In(b.State)[shop].OpenBatch
 }
 
-// closeAll closes the shop's open batches, has the host agree, and puts a file out as far as that can be.
+// closeAll closes the shop's open batches, has the host agree, and puts a file out as far as that
+// can be.
 func (b *book) closeAll() {
 	for _, number := range slices.Sorted(maps.Keys(Batches.In(b.State))) {
 		b.try(BatchClosing{Batch: number})
@@ -272,8 +274,9 @@ func steps() []step {
 	return all
 }
 
-// TestEveryPairOfStageAndEvent takes payments of every flow to every stage that they can reach, and has every event happen there: what the
-// table of moves allows happens, and nothing else does; and after each event the running totals are what the payments come to.
+// TestEveryPairOfStageAndEvent takes payments of every flow to every stage that they can reach, and
+// has every event happen there: what the table of moves allows happens, and nothing else does; and
+// after each event the running totals are what the payments come to.
 func TestEveryPairOfStageAndEvent(t *testing.T) {
 	begin, happen := beginnings(), steps()
 	made := map[string]bool{}

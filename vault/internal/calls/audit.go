@@ -139,7 +139,8 @@ func firstBody(l *ledger.Ledger, q control.ExportQuery) (index int64, err error)
 	return index / audit.Bundle * audit.Bundle, err
 }
 
-// goesOut commits that something of the log goes out before write does it, and again where that failed.
+// goesOut commits that something of the log goes out before write does it, and again where that
+// failed.
 func (p Parts) goesOut(ctx context.Context, actor operator.Actor, event book.LogExported, write func() error) error {
 	if err := p.commit(ctx, actor, event); err != nil {
 		return err

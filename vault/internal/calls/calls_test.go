@@ -15,7 +15,8 @@ type lockedDaemon struct{ Daemon }
 
 func (lockedDaemon) Parts() (Parts, error) { return Parts{}, keyring.ErrLocked }
 
-// TestNoCallOfALockedVaultAnswers: whatever the API has, it is refused as locked, or before that because it says nothing.
+// TestNoCallOfALockedVaultAnswers: whatever the API has, it is refused as locked, or before that
+// because it says nothing.
 func TestNoCallOfALockedVaultAnswers(t *testing.T) {
 	var asked control.Vault = New(Config{Daemon: lockedDaemon{}})
 	custody := []string{"Status", "Unlock", "CheckShare", "Lock"} // which are the daemon's

@@ -10,8 +10,8 @@ import (
 	"nightdrop/vault/internal/report"
 )
 
-// Vault is what the server serves: the daemon. Methods may be called concurrently. Those that need the ledger fail with an
-// error of code locked while the vault is.
+// Vault is what the server serves: the daemon. Methods may be called concurrently. Those that need
+// the ledger fail with an error of code locked while the vault is.
 type Vault interface {
 	Status(ctx context.Context) (Status, error)
 	Unlock(ctx context.Context, actor operator.Actor, shares Shares, o UnlockOptions) (Unlocked, error)
@@ -34,7 +34,8 @@ type Vault interface {
 	Batch(ctx context.Context, number uint32) (Batch, error)
 	CloseBatches(ctx context.Context, actor operator.Actor, q BatchQuery, progress operator.Progress) ([]Batch, error)
 	Settle(ctx context.Context, actor operator.Actor, batch uint32, method book.Method, progress operator.Progress) (Settlement, error)
-	// FileAgain puts a settlement file that was out into the bank's outbox once more; the actor's purpose says why.
+	// FileAgain puts a settlement file that was out into the bank's outbox once more; the actor's
+	// purpose says why.
 	FileAgain(ctx context.Context, actor operator.Actor, name string) (File, error)
 	// Compare holds an acquirer's listing against a batch; it reads no further than it needs.
 	Compare(ctx context.Context, batch uint32, listing io.Reader) (Comparison, error)
@@ -42,8 +43,8 @@ type Vault interface {
 	Agree(ctx context.Context, actor operator.Actor, batch uint32, listing io.Reader) (Comparison, error)
 	// Adjust takes a named difference into a batch; the actor's purpose is the reason.
 	Adjust(ctx context.Context, actor operator.Actor, batch uint32, a Adjustment) (Batch, error)
-	// Report gives the rows of a report to each, at most some hundred at a time, and then the report. Where each is nil none are read; its
-	// error ends the report.
+	// Report gives the rows of a report to each, at most some hundred at a time, and then the
+	// report. Where each is nil none are read; its error ends the report.
 	Report(ctx context.Context, q ReportQuery, each func([]report.Payment) error) (report.Report, error)
 
 	Payments(ctx context.Context, q PaymentQuery) ([]Payment, error)
@@ -56,13 +57,14 @@ type Vault interface {
 	// ResendResults publishes results of a merchant again, as many as fit its share of the channel.
 	ResendResults(ctx context.Context, actor operator.Actor, q ResendQuery, progress operator.Progress) (Resent, error)
 
-	// Check checks the whole ledger, and tells of its progress in entries of the log.
+	// Check checks the whole ledger, and reports its progress in entries of the log.
 	Check(ctx context.Context, progress operator.Progress) (Checked, error)
 
 	// Findings lists integrity findings, the newest first.
 	Findings(ctx context.Context, q FindingQuery) ([]Finding, error)
 	Finding(ctx context.Context, number uint64) (Finding, error)
-	// Acknowledge takes a person's word about findings, the actor's purpose, and returns those that it changed.
+	// Acknowledge takes a person's word about findings, the actor's purpose, and returns those that
+	// it changed.
 	Acknowledge(ctx context.Context, actor operator.Actor, a Acknowledging) ([]Finding, error)
 
 	Auditors(ctx context.Context) ([]Auditor, error)
@@ -86,26 +88,35 @@ type Status struct {
 	Rebuilding *Rebuilding `json:"rebuilding,omitempty"` // while an unlock rebuilds the ledger
 
 	Certificates []string `json:"certificates,omitempty"` // that are near their end, or past it
-	Remains      []string `json:"remains,omitempty"`      // what destroying a key does not reach on this host
+	// what destroying a key does not reach on this host
+	Remains []string `json:"remains,omitempty"`
 
-	Generation uint64                  `json:"generation,omitempty"`
-	LogSize    int64                   `json:"logSize,omitempty"` // entries
-	Merchants  int                     `json:"merchants,omitempty"`
-	Working    map[book.Stage]int      `json:"working,omitempty"`    // payments that are not final, by stage, counted to MaxCounted
-	Open       map[book.Method]int     `json:"open,omitempty"`       // open batches, by method
-	Outbox     *int                    `json:"outbox,omitempty"`     // settlement files that the bank has not fetched; absent where there is no bank
-	Findings   map[book.Finding]uint64 `json:"findings,omitempty"`   // integrity findings, ever
-	Channel    string                  `json:"channel,omitempty"`    // "connected" or why not
-	Acquirer   string                  `json:"acquirer,omitempty"`   // "ready" or why not
-	Repeating  map[string]Repeating    `json:"repeating,omitempty"`  // what is repeated until it is answered, by kind
-	HostSilent *Silence                `json:"hostSilent,omitempty"` // the acquirer's host takes messages and answers none
-	Journal    string                  `json:"journal,omitempty"`    // "ready" and how far it has come, or why not and what to do about it
-	Clock      string                  `json:"clock,omitempty"`      // "trusted", or what to do about it
+	Generation uint64 `json:"generation,omitempty"`
+	LogSize    int64  `json:"logSize,omitempty"` // entries
+	Merchants  int    `json:"merchants,omitempty"`
+	// payments that are not final, by stage, counted to MaxCounted
+	Working map[book.Stage]int  `json:"working,omitempty"`
+	Open    map[book.Method]int `json:"open,omitempty"` // open batches, by method
+	// settlement files that the bank has not fetched; absent where there is no bank
+	Outbox   *int                    `json:"outbox,omitempty"`
+	Findings map[book.Finding]uint64 `json:"findings,omitempty"` // integrity findings, ever
+	Channel  string                  `json:"channel,omitempty"`  // "connected" or why not
+	Acquirer string                  `json:"acquirer,omitempty"` // "ready" or why not
+	// what is repeated until it is answered, by kind
+	Repeating map[string]Repeating `json:"repeating,omitempty"`
+	// the acquirer's host takes messages and answers none
+	HostSilent *Silence `json:"hostSilent,omitempty"`
+	// "ready" and how far it has come, or why not and what to do about it
+	Journal string `json:"journal,omitempty"`
+	// "trusted", or what to do about it
+	Clock string `json:"clock,omitempty"`
 
-	Journals     []JournalPlace `json:"journals,omitempty"`     // each place of the journal
-	OpenFindings uint64         `json:"openFindings,omitempty"` // of Findings, those that somebody has to look at and acknowledge
+	Journals []JournalPlace `json:"journals,omitempty"` // each place of the journal
+	// of Findings, those that somebody has to look at and acknowledge
+	OpenFindings uint64 `json:"openFindings,omitempty"`
 
-	Streams      []Stream      `json:"streams,omitempty"`      // of the channel, as they were last seen
+	// of the channel, as they were last seen
+	Streams      []Stream      `json:"streams,omitempty"`
 	ResultShares *ResultShares `json:"resultShares,omitempty"` // of RESULTS
 }
 
@@ -131,9 +142,12 @@ type Stream struct {
 
 // ResultShares is how merchants share RESULTS.
 type ResultShares struct {
-	Results uint64    `json:"results"`          // that each merchant may have there while it is over three quarters full; 0 before it was seen
-	Over    []Holding `json:"over,omitempty"`   // merchants over their share when it was last so full, with what they have there; at most 100
-	Purged  []Holding `json:"purged,omitempty"` // merchants with how many of their results were purged since the unlock; at most 100
+	// that each merchant may have there while it is over three quarters full; 0 before it was seen
+	Results uint64 `json:"results"`
+	// merchants over their share when it was last so full, with what they have there; at most 100
+	Over []Holding `json:"over,omitempty"`
+	// merchants with how many of their results were purged since the unlock; at most 100
+	Purged []Holding `json:"purged,omitempty"`
 }
 
 // Holding is a merchant and a number of its results.
@@ -151,13 +165,15 @@ type CheckedShare struct {
 	Threshold int `json:"threshold"` // shares that unlock
 }
 
-// Unlocked tells what an unlock did.
+// Unlocked says what an unlock did.
 type Unlocked struct {
-	Vault     string `json:"vault"`
-	Already   bool   `json:"already"`        // it was unlocked before; the shares were checked all the same
+	Vault string `json:"vault"`
+	// it was unlocked before; the shares were checked all the same
+	Already   bool   `json:"already"`
 	Clock     string `json:"clock"`          // as in Status
 	Confirmed bool   `json:"clockConfirmed"` // by this call
-	// LedgerConfirmed tells that this call put the custodians' word into the log for a journal that was in doubt.
+	// LedgerConfirmed reports that this call put the custodians' word into the log for a journal
+	// that was in doubt.
 	LedgerConfirmed bool `json:"ledgerConfirmed"`
 	// Rebuilt is there where the ledger was rebuilt first.
 	Rebuilt *Rebuilt `json:"rebuilt,omitempty"`

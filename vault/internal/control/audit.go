@@ -27,19 +27,21 @@ type NewAuditor struct {
 
 // ExportQuery says what an export holds.
 type ExportQuery struct {
-	Dir         string    // absolute, on the vault's host
-	BodiesSince time.Time // entries before it go without their bodies, in whole bundles; zero for all bodies
-	Again       bool      // what an earlier export wrote is written again where it is not as it was
+	Dir string // absolute, on the vault's host
+	// entries before it go without their bodies, in whole bundles; zero for all bodies
+	BodiesSince time.Time
+	Again       bool // what an earlier export wrote is written again where it is not as it was
 }
 
-// Export tells what `audit export` wrote.
+// Export says what `audit export` wrote.
 type Export struct {
 	Dir    string `json:"dir"`
 	Size   int64  `json:"size"`             // entries
 	Root   string `json:"root"`             // base64, as in the checkpoint
 	Bodies int64  `json:"bodies,omitempty"` // index of the first entry with its body
 
-	Auditors int `json:"auditors"` // who may read what comes; 0: nobody but the vault opens its entries
+	// who may read what comes; 0: nobody but the vault opens its entries
+	Auditors int `json:"auditors"`
 }
 
 // UnknownPeer is the actor of a call whose caller the kernel did not name.
@@ -78,7 +80,7 @@ func (s *Server) exportLog(c call, p operator.Progress) (any, error) {
 	return s.cfg.Vault.ExportLog(c.Context(), c.actor, q, p)
 }
 
-// refused tells of a call that was refused.
+// refused reports a call that was refused.
 func (s *Server) refused(c call, code Code) {
 	name := c.Pattern
 	if name == checkPattern {

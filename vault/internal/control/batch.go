@@ -18,13 +18,17 @@ type Batch struct {
 	Totals    []book.Total    `json:"totals"`
 	HashTotal uint64          `json:"hashTotal"`
 	Host      []book.Total    `json:"host,omitempty"` // the acquirer's, where they differ
-	By        book.Way        `json:"by,omitempty"`   // what it was agreed by, where not by the host's 0510
+	// what it was agreed by, where not by the host's 0510
+	By book.Way `json:"by,omitempty"`
 
-	Lines    []book.Adjustment `json:"lines,omitempty"`    // what the acquirer has otherwise, and why that is accepted; oldest first
-	Expected []book.Total      `json:"expected,omitempty"` // with lines: what stands at the acquirer then
+	// what the acquirer has otherwise, and why that is accepted; oldest first
+	Lines []book.Adjustment `json:"lines,omitempty"`
+	// with lines: what stands at the acquirer then
+	Expected []book.Total `json:"expected,omitempty"`
 
-	Failed      []book.Total `json:"failed,omitempty"` // bank: entries whose account could not be opened for the file
-	File        *File        `json:"file,omitempty"`   // bank: the settlement file
+	// bank: entries whose account could not be opened for the file
+	Failed      []book.Total `json:"failed,omitempty"`
+	File        *File        `json:"file,omitempty"` // bank: the settlement file
 	Outstanding int64        `json:"outstanding"`
 	Unresolved  int64        `json:"unresolved"`
 	Done        int64        `json:"done"` // payments settled
@@ -66,7 +70,8 @@ type ReportQuery struct {
 
 // Adjustment takes a named difference into a batch.
 type Adjustment struct {
-	Total    book.Total `json:"total"`              // what the acquirer has more; less where it is negative
+	// what the acquirer has more; less where it is negative
+	Total    book.Total `json:"total"`
 	Payment  string     `json:"payment,omitempty"`  // id of the payment that it is about
 	Evidence string     `json:"evidence,omitempty"` // hex SHA-256 of what proves it
 }

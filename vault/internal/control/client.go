@@ -17,14 +17,16 @@ import (
 	"nightdrop/vault/internal/operator"
 )
 
-// Client calls a running vault. It is safe for concurrent use. Every error that the vault gives is an *Error.
+// Client calls a running vault. It is safe for concurrent use. Every error that the vault gives is
+// an *Error.
 type Client struct {
 	socket string
 	reason string
 	http   *http.Client
 }
 
-// NewClient makes a client for the socket at path; reason, which may be empty, stands in the log as what the calls are for.
+// NewClient makes a client for the socket at path; reason, which may be empty, stands in the log as
+// what the calls are for.
 func NewClient(path, reason string) *Client {
 	dialer := net.Dialer{}
 	return &Client{socket: path, reason: reason, http: &http.Client{Transport: &http.Transport{
@@ -32,7 +34,8 @@ func NewClient(path, reason string) *Client {
 	}}}
 }
 
-// Await waits until a daemon answers, for at most the time given: one that was started a moment ago makes its socket first.
+// Await waits until a daemon answers, for at most the time given: one that was started a moment ago
+// makes its socket first.
 func (c *Client) Await(ctx context.Context, most time.Duration) error {
 	end := time.Now().Add(most)
 	for {

@@ -34,7 +34,8 @@ func (c *Client) CloseBatches(ctx context.Context, q BatchQuery, progress operat
 	return follow[[]Batch](ctx, c, "/batches/close", q.values(), progress)
 }
 
-// Settle settles a batch, or all closed ones (of a method, unless that is empty) when number is book.AllBatches. With an error comes what was done.
+// Settle settles a batch, or all closed ones (of a method, unless that is empty) when number is
+// book.AllBatches. With an error comes what was done.
 func (c *Client) Settle(ctx context.Context, number uint32, method book.Method, progress operator.Progress) (Settlement, error) {
 	query := url.Values{"method": {string(method)}}
 	if number != book.AllBatches {

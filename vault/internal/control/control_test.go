@@ -106,7 +106,8 @@ func TestActorIsThePeer(t *testing.T) {
 	}
 }
 
-// TestErrorsKeepTheirKind: every code crosses the socket, and an error without one gets it from Classify.
+// TestErrorsKeepTheirKind: every code crosses the socket, and an error without one gets it from
+// Classify.
 func TestErrorsKeepTheirKind(t *testing.T) {
 	var next error
 	client := NewClient(serve(t, desk{status: func(context.Context) (Status, error) { return Status{}, next }}), "")
@@ -130,7 +131,7 @@ func TestNobodyAnswers(t *testing.T) {
 	}
 }
 
-// TestProgressThenResult: long work tells how far it is, and its result comes even with a failure.
+// TestProgressThenResult: long work says how far it is, and its result comes even with a failure.
 func TestProgressThenResult(t *testing.T) {
 	path := serve(t, desk{settle: func(_ context.Context, _ operator.Actor, n uint32, _ book.Method, p operator.Progress) (Settlement, error) {
 		for i := range 3 {
@@ -162,7 +163,8 @@ func TestClientGoesAway(t *testing.T) {
 	waittest.Receive(t, "the work to stop", stopped)
 }
 
-// TestSharesAreLinesOfBytes: they arrive as given, print as nothing, and are cleared when the call is over.
+// TestSharesAreLinesOfBytes: they arrive as given, print as nothing, and are cleared when the call
+// is over.
 func TestSharesAreLinesOfBytes(t *testing.T) {
 	var kept [][]byte
 	var text string

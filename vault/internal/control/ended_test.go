@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestAVaultThatEndsBeforeItAnswers: whoever asked it is sent to its log, and not told to start it again before that is read.
+// TestAVaultThatEndsBeforeItAnswers: whoever asked it is sent to its log, and not told to start it
+// again before that is read.
 func TestAVaultThatEndsBeforeItAnswers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "vault.sock")
 	socket, err := net.Listen("unix", path)

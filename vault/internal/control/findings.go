@@ -13,22 +13,27 @@ import (
 
 // Finding is an integrity finding.
 type Finding struct {
-	Number       uint64                `json:"number"` // the finding's name: how many there were before it, plus one
-	Kind         book.Finding          `json:"kind"`
-	Time         envelope.Time         `json:"time"`
-	Actor        string                `json:"actor"`  // who found it
-	Origin       string                `json:"origin"` // from where: "bag:RELAY/RUN/NUMBER/INDEX", "socket", "timer", ...
-	Count        uint64                `json:"count"`  // how many of a kind it tells together
-	Relay        string                `json:"relay,omitempty"`
-	Run          string                `json:"run,omitempty"`
-	Bag          uint64                `json:"bag,omitempty"`     // number in the run
-	Through      uint64                `json:"through,omitempty"` // of bag-missing: the last that never came
-	Index        *int                  `json:"index,omitempty"`   // place among the bag's envelopes, where it is of one
-	Merchant     string                `json:"merchant,omitempty"`
-	Evidence     string                `json:"evidence,omitempty"` // hex digest of the note or file
-	Detail       string                `json:"detail,omitempty"`
-	Entry        *int64                `json:"entry,omitempty"` // index in the log; of one finding that is shown
-	Alarming     bool                  `json:"alarming"`        // somebody has to look at it
+	// the finding's name: how many there were before it, plus one
+	Number uint64        `json:"number"`
+	Kind   book.Finding  `json:"kind"`
+	Time   envelope.Time `json:"time"`
+	Actor  string        `json:"actor"` // who found it
+	// from where: "bag:RELAY/RUN/NUMBER/INDEX", "socket", "timer", ...
+	Origin string `json:"origin"`
+	Count  uint64 `json:"count"` // how many of a kind it tells together
+	Relay  string `json:"relay,omitempty"`
+	Run    string `json:"run,omitempty"`
+	Bag    uint64 `json:"bag,omitempty"` // number in the run
+	// of bag-missing: the last that never came
+	Through uint64 `json:"through,omitempty"`
+	// place among the bag's envelopes, where it is of one
+	Index    *int   `json:"index,omitempty"`
+	Merchant string `json:"merchant,omitempty"`
+	Evidence string `json:"evidence,omitempty"` // hex digest of the note or file
+	Detail   string `json:"detail,omitempty"`
+	// index in the log; of one finding that is shown
+	Entry        *int64                `json:"entry,omitempty"`
+	Alarming     bool                  `json:"alarming"` // somebody has to look at it
 	Acknowledged *book.Acknowledgement `json:"acknowledged,omitempty"`
 }
 
@@ -42,8 +47,9 @@ type FindingQuery struct {
 
 // Acknowledging is a word about findings; what they were, the actor's purpose says.
 type Acknowledging struct {
-	From     uint64       `json:"from"`
-	Through  uint64       `json:"through"`        // the findings of the range that wait for the word
+	From uint64 `json:"from"`
+	// the findings of the range that wait for the word
+	Through  uint64       `json:"through"`
 	Kind     book.Finding `json:"kind,omitempty"` // of these, only this kind
 	Withdraw bool         `json:"withdraw,omitempty"`
 }

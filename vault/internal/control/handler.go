@@ -10,7 +10,8 @@ import (
 	"nightdrop/vault/internal/report"
 )
 
-// Shares are custodians' shares as lines of bytes, which the vault clears after use. They print as "[redacted]".
+// Shares are custodians' shares as lines of bytes, which the vault clears after use. They print as
+// "[redacted]".
 type Shares struct{ lines [][]byte }
 
 // Lines gives the shares; the slices are the request's own and are cleared when the call ends.
@@ -37,7 +38,8 @@ func (s *Server) answer(handle func(call) (any, error)) http.Handler {
 	return s.answerTo(maxBody, handle)
 }
 
-// upload serves a call that brings a file. What the handler does not read of it is read and dropped, so that the client hears the answer.
+// upload serves a call that brings a file. What the handler does not read of it is read and
+// dropped, so that the client hears the answer.
 func (s *Server) upload(handle func(call) (any, error)) http.Handler {
 	return s.answerTo(maxFile, func(c call) (any, error) {
 		out, err := handle(c)
@@ -76,22 +78,27 @@ type progressLine struct {
 	Total int `json:"total"`
 }
 
-// stream serves a call that tells of its progress. A failure after work was begun comes with the result so far.
+// stream serves a call that reports its progress. A failure after work was begun comes with the
+// result so far.
 func (s *Server) stream(handle func(call, operator.Progress) (any, error)) http.Handler {
 	return s.lines(func(c call, send func(line) error) (any, error) {
-		return handle(c, func(done, total int) { _ = send(line{Progress: &progressLine{done, total}}) }) // a client that went away ends the request's context
+		// a client that went away ends the request's context
+		return handle(c, func(done, total int) { _ = send(line{Progress: &progressLine{done, total}}) })
 	})
 }
 
-// lines serves a call whose answer is many lines. A client that takes no line for lineTimeout is cut off.
+// lines serves a call whose answer is many lines. A client that takes no line for lineTimeout is
+// cut off.
 func (s *Server) lines(handle func(c call, send func(line) error) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := s.prepare(w, r, maxBody)
 		w.Header().Set("Content-Type", "application/x-ndjson")
 		control := http.NewResponseController(w)
-		defer func() { _ = control.SetWriteDeadline(time.Time{}) }() // the connection may serve another call
+		// the connection may serve another call
+		defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
 		send := func(l line) error {
-			_ = control.SetWriteDeadline(time.Now().Add(lineTimeout)) // a connection without deadlines is none of net/http's
+			// a connection without deadlines is none of net/http's
+			_ = control.SetWriteDeadline(time.Now().Add(lineTimeout))
 			if err := json.NewEncoder(w).Encode(l); err != nil {
 				return err
 			}

@@ -21,7 +21,8 @@ type Merchant struct {
 
 	Policy book.Policy `json:"policy"`
 
-	// Published reports in the answer to a change that the relays' channel has the members note with it.
+	// Published reports in the answer to a change that the relays' channel has the members note
+	// with it.
 	Published bool `json:"published,omitempty"`
 }
 
@@ -34,7 +35,8 @@ type NewMerchant struct {
 	Acceptor   string   `json:"acceptor"`  // 1 to 15 of A-Z0-9; empty: made from the id
 	Currencies []string `json:"currencies"`
 
-	Company *book.Company `json:"company,omitempty"` // as bank files name it; absent: no bank accounts
+	// as bank files name it; absent: no bank accounts
+	Company *book.Company `json:"company,omitempty"`
 }
 
 // PolicyChange changes parts of a merchant's policy; what is absent stays as it is.
@@ -48,7 +50,8 @@ type PolicyChange struct {
 	CompanyID     *string       `json:"companyID,omitempty"`
 }
 
-// LimitChange changes limits in one currency, in minor units; 0 takes a limit away, and forbids payouts.
+// LimitChange changes limits in one currency, in minor units; 0 takes a limit away, and forbids
+// payouts.
 type LimitChange struct {
 	Currency  string `json:"currency"`
 	Payment   *int64 `json:"payment,omitempty"`

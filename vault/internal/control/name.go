@@ -15,9 +15,9 @@ type PaymentName struct {
 // ErrPaymentName is returned for what names no payment.
 var ErrPaymentName = errors.New("name a payment as MERCHANT/ID, as `vault payment list` shows merchants and ids")
 
-// ParsePaymentName reads MERCHANT/ID, or MERCHANT and ID as two words, or an ID alone. It looks at the form only: whether there
-// is such a payment the daemon knows. It fails with [ErrPaymentName] and repeats nothing of what was given: it may be an account
-// number.
+// ParsePaymentName reads MERCHANT/ID, or MERCHANT and ID as two words, or an ID alone. It looks at
+// the form only: whether there is such a payment the daemon knows. It fails with [ErrPaymentName]
+// and repeats nothing of what was given: it may be an account number.
 func ParsePaymentName(words ...string) (PaymentName, error) {
 	parts := strings.Split(strings.Join(words, "/"), "/")
 	if len(parts) > 2 || slices.Contains(parts, "") {

@@ -18,7 +18,7 @@ type OpeningQuery struct {
 	File    string // new, absolute, on the vault's host
 }
 
-// Opening tells what `audit opening` wrote.
+// Opening says what `audit opening` wrote.
 type Opening struct {
 	Auditor string `json:"auditor"`
 	File    string `json:"file"`
@@ -48,7 +48,8 @@ func checkPath(path string) error {
 // maxPath bounds the path of an export in bytes: it is kept for ever in the log.
 const maxPath = 1000
 
-// WriteOpening writes the state from which an auditor's replay begins into a file on the vault's host.
+// WriteOpening writes the state from which an auditor's replay begins into a file on the vault's
+// host.
 func (c *Client) WriteOpening(ctx context.Context, q OpeningQuery, progress operator.Progress) (Opening, error) {
 	return follow[Opening](ctx, c, "/log/opening", url.Values{"auditor": {q.Auditor}, "file": {q.File}}, progress)
 }

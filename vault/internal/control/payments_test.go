@@ -79,7 +79,8 @@ func methodIs(got, want book.Method) error {
 	return nil
 }
 
-// TestFilesAreStreamed: a file arrives byte for byte, whatever its size up to the limit, and a vault that refuses it early is heard.
+// TestFilesAreStreamed: a file arrives byte for byte, whatever its size up to the limit, and a
+// vault that refuses it early is heard.
 func TestFilesAreStreamed(t *testing.T) {
 	const size = 3 << 20
 	var got int64

@@ -13,7 +13,8 @@ import (
 
 type peerKey struct{}
 
-// withPeer keeps the name of the connection's user, as the kernel gives it, in the connection's context.
+// withPeer keeps the name of the connection's user, as the kernel gives it, in the connection's
+// context.
 func withPeer(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, peerKey{}, peerName(c))
 }

@@ -11,8 +11,8 @@ import (
 // maxPurpose bounds a --reason in bytes: it is kept for ever in the log.
 const maxPurpose = 200
 
-// checkPurpose refuses a reason that the log must not hold: what could be a card number, however it is grouped, and what is
-// no line of text.
+// checkPurpose refuses a reason that the log must not hold: what could be a card number, however it
+// is grouped, and what is no line of text.
 func checkPurpose(reason string) error {
 	switch {
 	case len(reason) > maxPurpose:

@@ -14,13 +14,15 @@ const (
 	RepeatVoids     = "voids"     // reversals of payments that are being voided
 )
 
-// Repeating tells of the messages of a kind that are being repeated.
+// Repeating reports the messages of a kind that are being repeated.
 type Repeating struct {
-	Payments int           `json:"payments"` // counted to MaxCounted
-	Oldest   envelope.Time `json:"oldest"`   // when the first of them was first sent, or sent again by a person; or is to be
+	Payments int `json:"payments"` // counted to MaxCounted
+	// when the first of them was first sent, or sent again by a person; or is to be
+	Oldest envelope.Time `json:"oldest"`
 }
 
-// Silence is an acquirer's host that takes messages and answers none: no new authorisation is sent meanwhile.
+// Silence is an acquirer's host that takes messages and answers none: no new authorisation is sent
+// meanwhile.
 type Silence struct {
 	Since    envelope.Time `json:"since"`
 	Messages int           `json:"messages"` // in a row without an answer, since the start
@@ -28,12 +30,13 @@ type Silence struct {
 
 // Resend names what is to be sent again: one manual payment, or all.
 type Resend struct {
-	Merchant string `json:"merchant,omitempty"` // of one, where two have a manual payment of that id; of all, only this merchant's
+	// of one, where two have a manual payment of that id; of all, only this merchant's
+	Merchant string `json:"merchant,omitempty"`
 	ID       string `json:"id,omitempty"`
 	All      bool   `json:"all,omitempty"`
 }
 
-// PaymentsResent tells how many are being sent again.
+// PaymentsResent says how many are being sent again.
 type PaymentsResent struct {
 	Resent int `json:"resent"`
 }

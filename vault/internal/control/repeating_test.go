@@ -20,7 +20,8 @@ func (r *resender) Resend(_ context.Context, actor operator.Actor, asked Resend)
 	return PaymentsResent{Resent: 3}, nil
 }
 
-// TestResendNamesOneOrAll: what names neither a payment nor all, or both, does not come as far as the vault.
+// TestResendNamesOneOrAll: what names neither a payment nor all, or both, does not come as far as
+// the vault.
 func TestResendNamesOneOrAll(t *testing.T) {
 	v := &resender{}
 	client := NewClient(serve(t, v), "the host is up")

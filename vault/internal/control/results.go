@@ -21,9 +21,11 @@ type Resent struct {
 	Merchant string `json:"merchant"`
 	From     uint64 `json:"from"`    // serial of the first
 	Through  uint64 `json:"through"` // serial of the last
-	Oldest   uint64 `json:"oldest"`  // serial of the oldest result of the last 30 days: none before it is published again
-	Last     uint64 `json:"last"`    // serial of the merchant's newest result
-	Next     uint64 `json:"next"`    // serial to go on from once the shop has read these; 0 where nothing that was asked for is left
+	// serial of the oldest result of the last 30 days: none before it is published again
+	Oldest uint64 `json:"oldest"`
+	Last   uint64 `json:"last"` // serial of the merchant's newest result
+	// serial to go on from once the shop has read these; 0 where nothing that was asked for is left
+	Next uint64 `json:"next"`
 }
 
 func (s *Server) resend(c call, progress operator.Progress) (any, error) {

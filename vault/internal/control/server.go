@@ -20,8 +20,9 @@ import (
 
 // Limits of the socket.
 const (
-	maxBody       = 256 << 10  // a merchant with many keys is some ten KiB
-	maxFile       = 64<<20 + 1 // a file of the bank or the acquirer; their readers refuse what is over 64 MiB
+	maxBody = 256 << 10 // a merchant with many keys is some ten KiB
+	// a file of the bank or the acquirer; their readers refuse what is over 64 MiB
+	maxFile       = 64<<20 + 1
 	headerTimeout = 5 * time.Second
 	lineTimeout   = 30 * time.Second
 )
@@ -30,8 +31,9 @@ const (
 type ServerConfig struct {
 	Vault    Vault
 	Classify func(error) Code // the kind of an error that is no *Error
-	// Refused is told of every call that was refused for want of keys or permission, and of every unlock that failed, before the
-	// caller hears of it; nil to tell nobody. A caller whom the kernel did not name is UnknownPeer.
+	// Refused is told of every call that was refused for want of keys or permission, and of every
+	// unlock that failed, before the caller hears of it; nil to tell nobody. A caller whom the
+	// kernel did not name is UnknownPeer.
 	Refused func(actor operator.Actor, call string, code Code)
 	Logger  *slog.Logger
 }
@@ -65,12 +67,14 @@ func (s *Server) Serve(l net.Listener) error {
 // Shutdown takes no new calls, waits for those under way until ctx ends, then cuts them off.
 func (s *Server) Shutdown(ctx context.Context) {
 	if s.http.Shutdown(ctx) != nil {
-		_ = s.http.Close() // calls that are still under way lose their connection; their work stops at its next safe place
+		// calls that are still under way lose their connection; their work stops at its next safe
+		// place
+		_ = s.http.Close()
 	}
 }
 
-// Calls that bring shares. A share that is refused when it is looked at by itself stands in the log as a refused
-// unlock.
+// Calls that bring shares. A share that is refused when it is looked at by itself stands in the log
+// as a refused unlock.
 const (
 	unlockPattern = "POST /unlock"
 	checkPattern  = "POST /unlock/check"

@@ -13,8 +13,9 @@ import (
 // maxSocketPath is Linux's limit of a unix socket's path (sockaddr_un).
 const maxSocketPath = 107
 
-// CheckSocket returns why a socket cannot be made at path, as far as that shows without making it or asking who answers there: the path is
-// too long, its directory is not there or not closed to others, or something else is in its place.
+// CheckSocket returns why a socket cannot be made at path, as far as that shows without making it
+// or asking who answers there: the path is too long, its directory is not there or not closed to
+// others, or something else is in its place.
 func CheckSocket(path string) error {
 	if len(path) > maxSocketPath {
 		return &Error{CodeUsage, fmt.Sprintf("socket path %s is longer than %d bytes: set a shorter `socket` in vault.toml", path, maxSocketPath)}
@@ -33,8 +34,8 @@ func CheckSocket(path string) error {
 	return nil
 }
 
-// Listen makes the socket at path, mode 0600. Its directory must be closed to others (mode 0700). A socket that a dead process left is
-// replaced; one that answers is a conflict.
+// Listen makes the socket at path, mode 0600. Its directory must be closed to others (mode 0700). A
+// socket that a dead process left is replaced; one that answers is a conflict.
 func Listen(path string) (net.Listener, error) {
 	if err := CheckSocket(path); err != nil {
 		return nil, err

@@ -40,7 +40,8 @@ type secondPlace struct {
 // them.
 type secondPlaces struct {
 	all []*secondPlace
-	// trusted is closed when each shows that the ledger is the newest, and what hangs on that is done.
+	// trusted is closed when each shows that the ledger is the newest, and what hangs on that is
+	// done.
 	trusted  chan struct{}
 	unproven error // what intake says until then
 }

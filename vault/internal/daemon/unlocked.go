@@ -88,7 +88,8 @@ func startUnlocked(ctx context.Context, d *Daemon, actor operator.Actor, shares 
 	if err := u.logUnlock(ctx, actor, shares); err != nil {
 		return u, err
 	}
-	// With a journal trustLedger does it: an older ledger would have keys destroyed that the newest needs.
+	// With a journal trustLedger does it: an older ledger would have keys destroyed that the newest
+	// needs.
 	if u.journal == nil {
 		if err := u.ring.KeepStored(stored); err != nil {
 			return u, err

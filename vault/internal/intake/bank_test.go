@@ -121,7 +121,8 @@ func TestRefundOfABankSale(t *testing.T) {
 	d.refused(d.shop.Refund(sale, 1), envelope.CodeNotPermitted)
 }
 
-// An account that a return has blocked is not used again by its merchant, with whatever operation and by token neither.
+// An account that a return has blocked is not used again by its merchant, with whatever operation
+// and by token neither.
 func TestBlockedAccount(t *testing.T) {
 	d := bankDesk(t)
 	sale, kept := d.accepted(d.shop.BankSale(300)), d.accepted(d.shop.BankSale(200))

@@ -14,16 +14,18 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// Sizes of the benchmark. ops/bench runs it with -benchtime=1x and reads its metrics; with -short it takes a tenth.
+// Sizes of the benchmark. ops/bench runs it with -benchtime=1x and reads its metrics; with -short
+// it takes a tenth.
 const (
 	benchEnvelopes = 4800
 	benchTurns     = 3   // of some groups each
 	benchPerBag    = 160 // three X-Wing parts of an envelope take 6 KB, a bag holds a megabyte
 )
 
-// BenchmarkIntake takes three-part X-Wing envelopes through judging and committing, in bags as the channel gives them, and
-// compares with their bare cryptography (one Ed25519 verification, three HPKE openings) on the same cores. The two take turns, so
-// that other work on the machine slows both. Metrics: envelopes/s, bare/s and ratio.
+// BenchmarkIntake takes three-part X-Wing envelopes through judging and committing, in bags as the
+// channel gives them, and compares with their bare cryptography (one Ed25519 verification, three
+// HPKE openings) on the same cores. The two take turns, so that other work on the machine slows
+// both. Metrics: envelopes/s, bare/s and ratio.
 func BenchmarkIntake(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()
@@ -50,7 +52,8 @@ func BenchmarkIntake(b *testing.B) {
 	}
 }
 
-// drain takes those of messages that it has not taken before, as the daemon does, judging and committing side by side.
+// drain takes those of messages that it has not taken before, as the daemon does, judging and
+// committing side by side.
 func (d *desk) drain(b *testing.B, messages []channel.Message) {
 	b.Helper()
 	err := d.newIntake(vaulttest.Backlog{Messages: messages, Ledger: d.Ledger}).Run(b.Context())

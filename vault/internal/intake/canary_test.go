@@ -29,7 +29,8 @@ const (
 	canaryCode    = "8461"
 )
 
-// Whatever comes in, good or bad, no event, result, log line, error or file of the vault holds a number, a name or a code.
+// Whatever comes in, good or bad, no event, result, log line, error or file of the vault holds a
+// number, a name or a code.
 func TestAccountDataIsNowhereInClear(t *testing.T) {
 	dir := filepath.Dir(t.TempDir()) // where the vault's own directory will stand too
 	d := bankDesk(t)
@@ -76,8 +77,8 @@ func TestAccountDataIsNowhereInClear(t *testing.T) {
 	}
 }
 
-// postCanaries takes every operation with canaries in place of all account data, and in places where they do not belong, and returns the
-// texts of the errors on the way.
+// postCanaries takes every operation with canaries in place of all account data, and in places
+// where they do not belong, and returns the texts of the errors on the way.
 func (d *desk) postCanaries() (said [][]byte) {
 	d.TB.Helper()
 	card := fmt.Sprintf(`{"card":{"number":%q,"expiry":"2031-12","name":%q}}`, canaryCard, canaryName)

@@ -106,7 +106,8 @@ func TestRefundOfACard(t *testing.T) {
 	d := newDesk(t)
 	d.intake.RefundsByReference = true
 	sale := d.approved(d.shop.Sale())
-	d.refused(d.shop.Refund(sale, 5), envelope.CodeWrongState) // it is voided while its batch is open
+	// it is voided while its batch is open
+	d.refused(d.shop.Refund(sale, 5), envelope.CodeWrongState)
 	d.settleCards()
 
 	first := d.shop.Refund(sale, 1000)
@@ -149,14 +150,17 @@ func TestRefundGoesToTheCardThatPaid(t *testing.T) {
 	}
 	d.intake.RefundsByReference = true
 	for _, needless := range []string{goodCard, vaulttest.Card("5555555555554444", "2031-12"), payee} {
-		d.refused(to(needless), envelope.CodeBadOrder) // the right one too: whether it is, nobody is told
+		// the right one too: whether it is, nobody is told
+		d.refused(to(needless), envelope.CodeBadOrder)
 	}
 	d.intake.RefundsByReference = false
-	d.Clock.Pass(24 * time.Hour) // no more than three are compared; of another payment, for the three of this are used up
+	// no more than three are compared; of another payment, for the three of this are used up
+	d.Clock.Pass(24 * time.Hour)
 	sale = d.approved(d.shop.Sale())
 	d.settleCards()
 
-	newer := to(vaulttest.Card(vaulttest.CardNumber, "2030-01")) // the same number, on a card that was issued anew
+	// the same number, on a card that was issued anew
+	newer := to(vaulttest.Card(vaulttest.CardNumber, "2030-01"))
 	d.waits(newer)
 	if kept := d.parts(newer.ID); !slices.Equal(kept, []envelope.PartName{envelope.PartAccount}) {
 		t.Errorf("parts %v of the refund are kept", kept)

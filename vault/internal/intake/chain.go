@@ -10,8 +10,8 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// chain checks a bag's place among the bags that came (specification 8). It never refuses a bag: what does not fit is a
-// finding, with run and number, and the bag is processed like any other.
+// chain checks a bag's place among the bags that came (specification 8). It never refuses a bag:
+// what does not fit is a finding, with run and number, and the bag is processed like any other.
 func (c *committer) chain(b *bag, seen book.Bag) error {
 	if err := c.begins(b); err != nil {
 		return err
@@ -19,8 +19,8 @@ func (c *committer) chain(b *bag, seen book.Bag) error {
 	if err := c.linked(b, seen); err != nil {
 		return err
 	}
-	// At most `window` bags are in flight, so what is further back than that was acked before this one was sent, and
-	// will not come any more.
+	// At most `window` bags are in flight, so what is further back than that was acked before this
+	// one was sent, and will not come any more.
 	n := b.claim
 	if n.Number <= uint64(n.Window) {
 		return nil
@@ -28,7 +28,8 @@ func (c *committer) chain(b *bag, seen book.Bag) error {
 	return c.missing(b, n.Run, n.Number-uint64(n.Window))
 }
 
-// missing records the numbers of a run, up to through, that never came: one finding a range, so a huge number costs nothing.
+// missing records the numbers of a run, up to through, that never came: one finding a range, so a
+// huge number costs nothing.
 func (c *committer) missing(b *bag, run string, through uint64) error {
 	relay := b.claim.Relay
 	return closeGaps(c.tx, relay, run, through, func(f book.IntegrityFound) error { return c.append(b, f) })
@@ -74,8 +75,8 @@ func (c *committer) linked(b *bag, seen book.Bag) error {
 	return c.append(b, b.found(book.FindingBagForked, detail))
 }
 
-// previousOf returns what a bag that came names as the one before, as far as memory reaches: a bag that overtook is
-// followed by the overtaken one at once or not at all.
+// previousOf returns what a bag that came names as the one before, as far as memory reaches: a bag
+// that overtook is followed by the overtaken one at once or not at all.
 func (c *committer) previousOf(relay, run string, number uint64) (string, bool) {
 	key := linkKey(relay, run, number)
 	if previous, ok := c.links[key]; ok {
@@ -88,8 +89,8 @@ func linkKey(relay, run string, number uint64) string {
 	return fmt.Sprintf("%s/%s/%d", relay, run, number)
 }
 
-// begins checks what number 1 of a run says of the run before it, and closes that run: its process is gone, so what
-// has not come of it never will.
+// begins checks what number 1 of a run says of the run before it, and closes that run: its process
+// is gone, so what has not come of it never will.
 func (c *committer) begins(b *bag) error {
 	n := b.claim
 	if n.Number != 1 {
@@ -127,8 +128,9 @@ func (c *committer) begins(b *bag) error {
 	return c.missing(b, last.ID, highest(last))
 }
 
-// everCame counts the bags of a relay up to and with its run last, as far as they are more than were in flight together: what is beyond
-// that number is not counted, so a long history costs nothing.
+// everCame counts the bags of a relay up to and with its run last, as far as they are more than
+// were in flight together: what is beyond that number is not counted, so a long history costs
+// nothing.
 func (c *committer) everCame(last book.Run) (n uint64, err error) {
 	most := window(last)
 	for run := last; run.ID != "" && n <= most; {
@@ -140,9 +142,10 @@ func (c *committer) everCame(last book.Run) (n uint64, err error) {
 	return n, nil
 }
 
-// restarted says what is irregular about the beginning of a run; "" is nothing. Bags that the relay did not know to be
-// acked when its process ended are regular: as many as its window of the run that it names, of a run of which it knew no ack at all, and,
-// where it names none, of all that came of it ever: it died, with its host perhaps, before it knew of its first ack.
+// restarted says what is irregular about the beginning of a run; "" is nothing. Bags that the relay
+// did not know to be acked when its process ended are regular: as many as its window of the run
+// that it names, of a run of which it knew no ack at all, and, where it names none, of all that
+// came of it ever: it died, with its host perhaps, before it knew of its first ack.
 func restarted(after *envelope.BagRef, named, last book.Run, ever uint64) string {
 	switch {
 	case last.ID == "":
@@ -159,10 +162,12 @@ func restarted(after *envelope.BagRef, named, last book.Run, ever uint64) string
 	return ""
 }
 
-// window is how many bags of a run may have been in flight at its end; of a run of which nothing came, one.
+// window is how many bags of a run may have been in flight at its end; of a run of which nothing
+// came, one.
 func window(r book.Run) uint64 { return uint64(max(r.Window, 1)) }
 
-// after checks the bag that a run says it follows: it is one that came, or its run has gaps up to it.
+// after checks the bag that a run says it follows: it is one that came, or its run has gaps up to
+// it.
 func (c *committer) after(b *bag, after envelope.BagRef, named book.Run) error {
 	relay := b.claim.Relay
 	came, _, err := c.tx.Bag(relay, after.Run, after.Number)
@@ -188,7 +193,8 @@ func highest(r book.Run) uint64 {
 	return n
 }
 
-// lastRun returns the run of the bag's relay that was the newest before the bag's own; the zero Run where there is none.
+// lastRun returns the run of the bag's relay that was the newest before the bag's own; the zero Run
+// where there is none.
 func (c *committer) lastRun(n envelope.Bag) (book.Run, error) {
 	this, known, err := c.tx.Run(n.Relay, n.Run)
 	if err != nil {

@@ -13,8 +13,9 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// commit makes all effects of a group durable together. A crash before it means that the group is read again; a crash after it
-// that its bags are recognised. Keys of stored accounts that it gave up are destroyed when it returns.
+// commit makes all effects of a group durable together. A crash before it means that the group is
+// read again; a crash after it that its bags are recognised. Keys of stored accounts that it gave
+// up are destroyed when it returns.
 func (i *Intake) commit(ctx context.Context, g *group) error {
 	var done *committer
 	err := i.commitCounting(ctx, func(tx *ledger.Tx, counts *takes) error {
@@ -42,7 +43,8 @@ func (i *Intake) commit(ctx context.Context, g *group) error {
 	return done.destroy()
 }
 
-// committer is one try at committing a group. The ledger may try twice, so it has no effect but on tx and itself.
+// committer is one try at committing a group. The ledger may try twice, so it has no effect but on
+// tx and itself.
 type committer struct {
 	*Intake
 	tx       *ledger.Tx
@@ -184,8 +186,8 @@ func (c *committer) append(of cause, body book.Body) error {
 	return err
 }
 
-// due reports whether an event is due for a finding, and sets its count. That bags are missing has one each time, for
-// it moves the position; it takes a bag of the relay's.
+// due reports whether an event is due for a finding, and sets its count. That bags are missing has
+// one each time, for it moves the position; it takes a bag of the relay's.
 func (c *committer) due(merchant string, f *book.IntegrityFound) bool {
 	if f.Finding == book.FindingBagMissing {
 		return true
@@ -229,7 +231,8 @@ func (c *committer) judgeAgain(msg []byte) (verdict, error) {
 	return v, err
 }
 
-// renew returns the verdict on an envelope, made again if its merchant or the merchant's policy changed since.
+// renew returns the verdict on an envelope, made again if its merchant or the merchant's policy
+// changed since.
 func (c *committer) renew(b *bag, index int) (verdict, error) {
 	v := b.verdicts[index]
 	if v.digest == "" {
@@ -242,7 +245,7 @@ func (c *committer) renew(b *bag, index int) (verdict, error) {
 	return c.judgeAgain(b.envelopes[index])
 }
 
-// taken tells whether the very instruction was committed before.
+// taken reports whether the very instruction was committed before.
 func (c *committer) taken(v verdict) (bool, error) {
 	if v.version == 0 {
 		return false, nil
@@ -251,7 +254,8 @@ func (c *committer) taken(v verdict) (bool, error) {
 	return known && p.Digest == v.digest, err
 }
 
-// envelope commits what one envelope comes to, by the state at this moment: earlier envelopes of the same bag included.
+// envelope commits what one envelope comes to, by the state at this moment: earlier envelopes of
+// the same bag included.
 func (c *committer) envelope(v verdict, taken bool, counts *book.BagCommitted) error {
 	switch {
 	case taken:
@@ -299,7 +303,8 @@ func (c *committer) envelope(v verdict, taken bool, counts *book.BagCommitted) e
 	return c.receive(v)
 }
 
-// conflictAgain takes another digest of a known id that was refused before, or one too many to be told of.
+// conflictAgain takes another digest of a known id that was refused before, or one too many to be
+// told of.
 func (c *committer) conflictAgain(v verdict, first book.Payment, counts *book.BagCommitted) error {
 	serial, refused := first.Refused(v.digest)
 	if !refused {
@@ -313,7 +318,8 @@ func (c *committer) conflictAgain(v verdict, first book.Payment, counts *book.Ba
 	return c.tx.ResendResult(v.envelope.Merchant, serial)
 }
 
-// mayResend tells whether an envelope that was answered may have its results published again: once in resendEvery.
+// mayResend reports whether an envelope that was answered may have its results published again:
+// once in resendEvery.
 func (c *committer) mayResend(v verdict) bool {
 	key := "resend/" + v.envelope.Merchant + "/" + v.digest
 	if at, ok := c.answers.Get(key); c.answered[key] || ok && within(at, c.Now(), resendEvery) {
@@ -328,8 +334,9 @@ func within(at, now time.Time, d time.Duration) bool {
 	return 0 <= passed && passed < d
 }
 
-// refuse tells a merchant of an envelope under its name that none of its keys signed, within the day's allowance and
-// once by this process. It is not remembered: else a stranger could burn the merchant's ids.
+// refuse tells a merchant of an envelope under its name that none of its keys signed, within the
+// day's allowance and once by this process. It is not remembered: else a stranger could burn the
+// merchant's ids.
 func (c *committer) refuse(v verdict) (told bool, err error) {
 	key := "forged/" + v.envelope.Merchant + "/" + v.digest
 	m, _, err := c.tx.Merchant(v.envelope.Merchant)

@@ -8,9 +8,10 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// compared makes the checks whose answers depend on equality with an account that whoever asks may not know. They
-// come last, so that nothing is told for free, and are counted in the ledger: beyond their bounds
-// (book.MaxMismatches and those beside it) no account is compared here. ops/docs/threat-model.md lists them.
+// compared makes the checks whose answers depend on equality with an account that whoever asks may
+// not know. They come last, so that nothing is told for free, and are counted in the ledger: beyond
+// their bounds (book.MaxMismatches and those beside it) no account is compared here.
+// ops/docs/threat-model.md lists them.
 func (c *committer) compared(m book.Merchant, v *verdict) (envelope.Code, error) {
 	if code, err := c.blocked(m, v); err != nil || code != envelope.CodeOK {
 		return code, err
@@ -35,8 +36,9 @@ func (c *committer) compared(m book.Merchant, v *verdict) (envelope.Code, error)
 	return envelope.CodeBadAccount, nil
 }
 
-// blocked tells whether returns have blocked the bank account of what moves money or stores it. An account that
-// the envelope gives is held against the block list so many times a day; beyond that, the file does it.
+// blocked reports whether returns have blocked the bank account of what moves money or stores it.
+// An account that the envelope gives is held against the block list so many times a day; beyond
+// that, the file does it.
 func (c *committer) blocked(m book.Merchant, v *verdict) (envelope.Code, error) {
 	op := v.order.Operation
 	if v.account.method != book.MethodBank || !takesAmount(op) && op != envelope.OpStore && op != envelope.OpUpdate {
@@ -61,8 +63,8 @@ func (c *committer) blocked(m book.Merchant, v *verdict) (envelope.Code, error) 
 	return envelope.CodeOK, err
 }
 
-// findBounds records that an answer was the last of its kind: of an id's conflicts, of a payment's mismatches, of
-// a merchant's of the day.
+// findBounds records that an answer was the last of its kind: of an id's conflicts, of a payment's
+// mismatches, of a merchant's of the day.
 func (c *committer) findBounds(v verdict) error {
 	switch {
 	case v.code == envelope.CodeIDConflict:

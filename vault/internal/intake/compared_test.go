@@ -11,8 +11,8 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// guesses are card numbers with the first six and last four digits of 424242******4242 that pass the check digit
-// and are not 4242424242424242.
+// guesses are card numbers with the first six and last four digits of 424242******4242 that pass
+// the check digit and are not 4242424242424242.
 func guesses(n int) (numbers []string) {
 	for hidden := 0; len(numbers) < n; hidden++ {
 		number := fmt.Sprintf("424242%06d4242", hidden)
@@ -51,8 +51,8 @@ func (d *desk) expectCodes(drafts []vaulttest.Draft, want map[envelope.Code]int)
 	}
 }
 
-// Who holds a storefront's key tries 1,500 numbers behind a masked result: three are compared, whatever comes
-// between.
+// Who holds a storefront's key tries 1,500 numbers behind a masked result: three are compared,
+// whatever comes between.
 func TestGuessingTheCardOfAPayment(t *testing.T) {
 	d := newDesk(t)
 	sale := d.approved(d.shop.Sale())
@@ -68,14 +68,16 @@ func TestGuessingTheCardOfAPayment(t *testing.T) {
 	d.intake = d.newIntake(nil)
 	d.expectCodes(tries[half:], map[envelope.Code]int{envelope.CodeLimit: len(tries) - half})
 	d.Clock.Pass(24 * time.Hour)
-	d.refused(d.refundTo(sale, goodCard), envelope.CodeLimit) // the right one tells nothing either, also on later days
+	// the right one tells nothing either, also on later days
+	d.refused(d.refundTo(sale, goodCard), envelope.CodeLimit)
 	d.expectFound(map[book.Finding]uint64{book.FindingMismatches: 1})
 	if p := d.Payment("shop-1", sale); p.Mismatches != book.MaxMismatches || p.Refunded != 0 {
 		t.Errorf("payment %+v", p)
 	}
 }
 
-// One card may have paid many times, by a token for one: the day's tries are counted over all payments.
+// One card may have paid many times, by a token for one: the day's tries are counted over all
+// payments.
 func TestGuessingTheCardOfManyPayments(t *testing.T) {
 	d := bankDesk(t)
 	token := d.stored(d.shop.Store(goodCard))
@@ -139,8 +141,8 @@ func TestARefundThatCannotBeMadeComparesNothing(t *testing.T) {
 	d.expectFound(nil)
 }
 
-// A bank payment's account is needed again once its part is gone, whatever the card acquirer does; it is guarded
-// in the same way.
+// A bank payment's account is needed again once its part is gone, whatever the card acquirer does;
+// it is guarded in the same way.
 func TestGuessingTheAccountOfABankPayment(t *testing.T) {
 	d := bankDesk(t)
 	d.intake.RefundsByReference = true
@@ -168,8 +170,8 @@ func blockedDesk(t *testing.T) *desk {
 	return d
 }
 
-// The block list answers so many times a day. Beyond that an entry is accepted whether its account is blocked or
-// not, and the file tells.
+// The block list answers so many times a day. Beyond that an entry is accepted whether its account
+// is blocked or not, and the file tells.
 func TestGuessingABlockedAccount(t *testing.T) {
 	d := blockedDesk(t)
 	used := d.merchant().Compared.Blocks
@@ -179,7 +181,8 @@ func TestGuessingABlockedAccount(t *testing.T) {
 	policy := vaulttest.Policy()
 	policy.Limits[0].Payment = 10
 	d.Append("shop-1", book.MerchantPolicySet{Policy: policy})
-	d.refused(d.shop.BankSale(11), envelope.CodeLimit) // first: else this would tell of the block for nothing
+	// first: else this would tell of the block for nothing
+	d.refused(d.shop.BankSale(11), envelope.CodeLimit)
 	d.Append("shop-1", book.MerchantPolicySet{Policy: vaulttest.Policy()})
 
 	blocked := vaulttest.Bank(vaulttest.Routing, vaulttest.BankAccount)
@@ -202,12 +205,13 @@ func TestGuessingABlockedAccount(t *testing.T) {
 	token := d.stored(d.shop.Store(blocked))
 	d.accepted(d.shop.ByToken(envelope.OpSale, token, 5))
 	d.Clock.Pass(24 * time.Hour)
-	d.accepted(d.shop.ByToken(envelope.OpSale, token, 5)) // nor does a token tell later what its store did not
+	// nor does a token tell later what its store did not
+	d.accepted(d.shop.ByToken(envelope.OpSale, token, 5))
 	d.refused(d.shop.BankSale(5), envelope.CodeBlockedAccount)
 }
 
-// An update puts an account of the asker's choice into a token's place: neither its sales nor refunds of what it
-// paid before tell for free.
+// An update puts an account of the asker's choice into a token's place: neither its sales nor
+// refunds of what it paid before tell for free.
 func TestGuessingByUpdates(t *testing.T) {
 	d := blockedDesk(t)
 	token := d.stored(d.shop.Store(vaulttest.Bank(vaulttest.Routing, "87654321")))

@@ -10,7 +10,8 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// edit changes a record behind the log's back, and must be undone before the test ends: a vault that is used up takes too long to make.
+// edit changes a record behind the log's back, and must be undone before the test ends: a vault
+// that is used up takes too long to make.
 func (d *desk) edit(change func(tx *ledger.Tx) error) {
 	d.TB.Helper()
 	if err := d.Ledger.Commit(d.TB.Context(), change); err != nil {
@@ -30,7 +31,8 @@ func (d *desk) nextBatch(number uint32) {
 	})
 }
 
-// When the last number of a batch is used, what needs a new batch is refused; everything else goes on, and intake does not stop.
+// When the last number of a batch is used, what needs a new batch is refused; everything else goes
+// on, and intake does not stop.
 func TestBatchNumbersRunOut(t *testing.T) {
 	d := bankDesk(t)
 	d.intake.RefundsByReference = true
@@ -59,7 +61,8 @@ func TestBatchNumbersRunOut(t *testing.T) {
 	d.nextBatch(next)
 }
 
-// A batch that no settlement file could hold would never be settled: it is closed before, and the entry begins the next.
+// A batch that no settlement file could hold would never be settled: it is closed before, and the
+// entry begins the next.
 func TestABankBatchIsNotMadeTooLargeForAFile(t *testing.T) {
 	d := bankDesk(t)
 	first := d.accepted(d.shop.BankSale(300))

@@ -10,7 +10,8 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// fuzzing is a fuzz test whose desk is also used inside its target, where the testing package forbids F.Helper.
+// fuzzing is a fuzz test whose desk is also used inside its target, where the testing package
+// forbids F.Helper.
 type fuzzing struct{ testing.TB }
 
 // Helper does nothing.
@@ -42,8 +43,9 @@ func (o opening) OpenPart(part envelope.PartName, _, _ string, _ envelope.Part) 
 	return bytes.Clone(o[part]), nil
 }
 
-// FuzzPlaintexts judges anything that the parts of a well-signed envelope may hold. The verdict is one of the codes, and what it
-// lets into results and the log holds no account number and can be encoded.
+// FuzzPlaintexts judges anything that the parts of a well-signed envelope may hold. The verdict is
+// one of the codes, and what it lets into results and the log holds no account number and can be
+// encoded.
 func FuzzPlaintexts(f *testing.F) {
 	d := newDesk(fuzzing{f})
 	d.permit("shop-1")

@@ -14,8 +14,8 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// group is some messages and what was found out about them before the transaction. The commit looks again at everything that
-// may have changed in between.
+// group is some messages and what was found out about them before the transaction. The commit looks
+// again at everything that may have changed in between.
 type group struct {
 	relays []string // vkeys that the bags were opened with
 	keys   []note.Verifier
@@ -85,10 +85,11 @@ func (i *Intake) judgeAll(messages []channel.Message) (*group, error) {
 	return g, err
 }
 
-// openBag checks a bag's frames, note, signature, count and body. Only a bag that is whole and signed by one of relays has its
-// envelopes processed: the signature is what bounds the work that a stranger on the channel can cause, and a genuine note on
-// another body proves nothing about who wrote that body. An altered bag does not take its number: if the relay's own
-// never comes, the number is missing too.
+// openBag checks a bag's frames, note, signature, count and body. Only a bag that is whole and
+// signed by one of relays has its envelopes processed: the signature is what bounds the work that a
+// stranger on the channel can cause, and a genuine note on another body proves nothing about who
+// wrote that body. An altered bag does not take its number: if the relay's own never comes, the
+// number is missing too.
 func openBag(m channel.Message, relays []note.Verifier) *bag {
 	b := &bag{message: m}
 	signed, envelopes, err := envelope.OpenBag(m.Data, relays...)
@@ -126,7 +127,8 @@ func (b *bag) nameless(detail string) *bag {
 	return b
 }
 
-// snapshot reads the ledger as it was committed. It is safe for concurrent use; merchants are read once.
+// snapshot reads the ledger as it was committed. It is safe for concurrent use; merchants are read
+// once.
 type snapshot struct {
 	ledger    *ledger.Ledger
 	mu        sync.Mutex
@@ -142,7 +144,7 @@ func (s *snapshot) relays() (vkeys []string, err error) {
 	return vkeys, err
 }
 
-// committed tells whether a bag was: then nothing of it needs looking at.
+// committed reports whether a bag was: then nothing of it needs looking at.
 func (s *snapshot) committed(b *bag) (known bool, err error) {
 	if b.finding != "" {
 		return false, nil

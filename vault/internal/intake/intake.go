@@ -1,13 +1,15 @@
-// Package intake takes what storefronts sent into the ledger: bags from the channel (or from a courier's bundles) are
-// verified and opened in parallel, and all effects of a group of bags are committed in one transaction.
+// Package intake takes what storefronts sent into the ledger: bags from the channel (or from a
+// courier's bundles) are verified and opened in parallel, and all effects of a group of bags are
+// committed in one transaction.
 //
-// Nothing that a relay or a storefront can send stops the rest: a bad envelope gets its rejection or is an integrity
-// finding, a bad bag is a finding, and the stream goes on. Taking the same message again changes nothing, so a crash
-// anywhere, or a channel that lost its place, is answered by reading again.
+// Nothing that a relay or a storefront can send stops the rest: a bad envelope gets its rejection
+// or is an integrity finding, a bad bag is a finding, and the stream goes on. Taking the same
+// message again changes nothing, so a crash anywhere, or a channel that lost its place, is answered
+// by reading again.
 //
-// Account data lives in byte slices, for as long as one envelope is judged, and is cleared. What stays is the masked number, a
-// keyed fingerprint, the account and code parts as they were received where something later needs them, and stored accounts, sealed
-// under a key each.
+// Account data lives in byte slices, for as long as one envelope is judged, and is cleared. What
+// stays is the masked number, a keyed fingerprint, the account and code parts as they were received
+// where something later needs them, and stored accounts, sealed under a key each.
 package intake
 
 import (
@@ -33,15 +35,16 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// Opener opens sealed parts; keyring.Ring is the one there is. It is called from many goroutines at once. The plaintext
-// belongs to the caller, who clears it. An error other than keyring.ErrKeyDead and keyring.ErrCannotOpen says
-// nothing about the part: the envelope is not judged and the group is not committed.
+// Opener opens sealed parts; keyring.Ring is the one there is. It is called from many goroutines at
+// once. The plaintext belongs to the caller, who clears it. An error other than keyring.ErrKeyDead
+// and keyring.ErrCannotOpen says nothing about the part: the envelope is not judged and the group
+// is not committed.
 type Opener interface {
 	OpenPart(part envelope.PartName, merchant, id string, p envelope.Part) ([]byte, error)
 }
 
-// Accounts seals, opens and forgets stored accounts; keyring.Ring is the one there is, and its comments are the contract. It is called from
-// many goroutines at once.
+// Accounts seals, opens and forgets stored accounts; keyring.Ring is the one there is, and its
+// comments are the contract. It is called from many goroutines at once.
 type Accounts interface {
 	SealStored(merchant, token string, plain []byte) (slot uint32, sealed []byte, err error)
 	OpenStored(merchant, token string, slot uint32, sealed []byte) ([]byte, error)
@@ -55,7 +58,7 @@ type Source interface {
 	Bags(ctx context.Context, from uint64, fn func([]channel.Message) error) error
 	// BagAt returns one message, or channel.ErrNotFound.
 	BagAt(ctx context.Context, sequence uint64) (channel.Message, error)
-	// EnvelopesRoom tells how full the stream is.
+	// EnvelopesRoom says how full the stream is.
 	EnvelopesRoom(ctx context.Context) (channel.Room, error)
 	// PurgeBags deletes the messages below a sequence.
 	PurgeBags(ctx context.Context, below uint64) error
@@ -63,15 +66,23 @@ type Source interface {
 
 // Limits and times that are the same everywhere, with their reasons.
 const (
-	defaultGroupBytes = 4 << 20            // of bags in one commit: some 700 envelopes of three parts, tens of milliseconds of the ledger's writer
-	defaultKeep       = 7 * 24 * time.Hour // specification 8: bags stay so long, for a standby to read again
-	upkeepEvery       = time.Hour          // between purges
-	roomEvery         = 10 * time.Second   // between looks at how full ENVELOPES is: a quarter of it takes longer to fill
-	gapPatience       = time.Hour          // after which a number that never came is a finding even if no later bag says so
-	retryEvery        = time.Second        // while the channel is away
-	resendEvery       = 10 * time.Second   // least time between two resends of one payment's results, however often its envelope is posted
-	rememberedAnswers = 1 << 14            // resends, refusals and links kept in memory; forgetting one costs one more resend or result
-	rememberedStrays  = 1 << 16            // messages that are no bags, some 120 bytes each; forgetting one costs that it is counted again
+	// of bags in one commit: some 700 envelopes of three parts, tens of milliseconds of the
+	// ledger's writer
+	defaultGroupBytes = 4 << 20
+	// specification 8: bags stay so long, for a standby to read again
+	defaultKeep = 7 * 24 * time.Hour
+	upkeepEvery = time.Hour // between purges
+	// between looks at how full ENVELOPES is: a quarter of it takes longer to fill
+	roomEvery = 10 * time.Second
+	// after which a number that never came is a finding even if no later bag says so
+	gapPatience = time.Hour
+	retryEvery  = time.Second // while the channel is away
+	// least time between two resends of one payment's results, however often its envelope is posted
+	resendEvery = 10 * time.Second
+	// resends, refusals and links kept in memory; forgetting one costs one more resend or result
+	rememberedAnswers = 1 << 14
+	// messages that are no bags, some 120 bytes each; forgetting one costs that it is counted again
+	rememberedStrays = 1 << 16
 )
 
 // Config is what an Intake works with.
@@ -85,21 +96,29 @@ type Config struct {
 	Now        func() time.Time // the vault's clock
 	Logger     *slog.Logger     // nil is none
 
-	Accounts           Accounts     // of stored accounts, after keyring.Ring.KeepStored; nil: store, update and forget are not permitted
-	RefundsByReference bool         // the acquirer pays back to a card by reference: a refund needs no number (acquirer.Acquirer)
-	Room               func() error // nil while there is room for bags, else why they wait in the channel; asked before each group; may be nil
-	Bank               bool         // settlement files are written for a bank; without, bank accounts are not permitted
+	// of stored accounts, after keyring.Ring.KeepStored; nil: store, update and forget are not
+	// permitted
+	Accounts Accounts
+	// the acquirer pays back to a card by reference: a refund needs no number (acquirer.Acquirer)
+	RefundsByReference bool
+	// nil while there is room for bags, else why they wait in the channel; asked before each group;
+	// may be nil
+	Room func() error
+	// settlement files are written for a bank; without, bank accounts are not permitted
+	Bank bool
 }
 
 // Intake takes bags. Take may be called while Run runs, from any goroutine.
 type Intake struct {
 	Config
-	answers *lru.Cache[string, time.Time] // when a payment's results were last sent again, or a forged envelope was refused
-	links   *lru.Cache[string, string]    // of bags that came: the previous that they name
-	room    envelopes                     // what was last seen of the stream
-	strays  *lru.Cache[stray, bool]       // messages that are no bags and were found, by place and digest
-	tally   *tally
-	lines   *folded.Lines // of Logger: what a stranger can cause
+	// when a payment's results were last sent again, or a forged envelope was refused
+	answers *lru.Cache[string, time.Time]
+	links   *lru.Cache[string, string] // of bags that came: the previous that they name
+	room    envelopes                  // what was last seen of the stream
+	// messages that are no bags and were found, by place and digest
+	strays *lru.Cache[stray, bool]
+	tally  *tally
+	lines  *folded.Lines // of Logger: what a stranger can cause
 }
 
 // New returns an Intake. It fails on a configuration that lacks something.
@@ -134,9 +153,9 @@ func New(c Config) (*Intake, error) {
 	return &Intake{Config: c, answers: answers, links: links, strays: strays, tally: &tally{sources: map[source]tallied{}}, lines: folded.New(c.Logger)}, nil
 }
 
-// Run reads the channel from where the ledger stands until ctx ends, whose error it then returns. It waits while the channel is
-// away. Any other error is the ledger's or the key ring's, and the daemon must stop: what was read and not committed is
-// read again at the next start.
+// Run reads the channel from where the ledger stands until ctx ends, whose error it then returns.
+// It waits while the channel is away. Any other error is the ledger's or the key ring's, and the
+// daemon must stop: what was read and not committed is read again at the next start.
 func (i *Intake) Run(ctx context.Context) (err error) {
 	defer func() {
 		if errors.Is(err, context.Canceled) {
@@ -159,9 +178,9 @@ func (i *Intake) Run(ctx context.Context) (err error) {
 	}
 }
 
-// resume returns the sequence to read from: the one after the ledger's hint when the channel still holds the same
-// message there. Otherwise the channel lost its tail and may reuse sequences, so everything is read again from the
-// start; what was committed is recognised by its bag.
+// resume returns the sequence to read from: the one after the ledger's hint when the channel still
+// holds the same message there. Otherwise the channel lost its tail and may reuse sequences, so
+// everything is read again from the start; what was committed is recognised by its bag.
 func (i *Intake) resume(ctx context.Context) (uint64, error) {
 	var hint ledger.Hint
 	err := i.Ledger.View(func(tx *ledger.Tx) (err error) {
@@ -188,8 +207,8 @@ func (i *Intake) resume(ctx context.Context) (uint64, error) {
 	}
 }
 
-// startOver records that the channel does not hold what was read from it. A crash after it means one finding and a
-// plain start; a crash before it means that it is found again.
+// startOver records that the channel does not hold what was read from it. A crash after it means
+// one finding and a plain start; a crash before it means that it is found again.
 func (i *Intake) startOver(ctx context.Context, hint ledger.Hint) error {
 	i.lines.Error("start over", "the channel no longer holds the bag that was read last: reading from the start", "sequence", hint.Sequence)
 	found := book.IntegrityFound{Finding: book.FindingSequence, Detail: fmt.Sprintf("sequence %d is not the bag that was read there", hint.Sequence)}
@@ -203,10 +222,12 @@ func (i *Intake) startOver(ctx context.Context, hint ledger.Hint) error {
 	})
 }
 
-// follow reads, judges and commits in a pipeline: while one group is being made durable the next is judged.
+// follow reads, judges and commits in a pipeline: while one group is being made durable the next is
+// judged.
 func (i *Intake) follow(ctx context.Context, from uint64) error {
 	tasks, ctx := errgroup.WithContext(ctx)
-	judged := make(chan *group) // unbuffered: at most one group waits, so memory is bounded by three
+	// unbuffered: at most one group waits, so memory is bounded by three
+	judged := make(chan *group)
 	tasks.Go(func() error {
 		defer close(judged)
 		return i.Source.Bags(ctx, from, func(messages []channel.Message) error {
@@ -247,8 +268,8 @@ func (i *Intake) hasRoom() error {
 	return i.Room()
 }
 
-// awaitRoom returns when there is room for bags, or ctx ends. They wait in the channel; one whose time passes
-// meanwhile is late.
+// awaitRoom returns when there is room for bags, or ctx ends. They wait in the channel; one whose
+// time passes meanwhile is late.
 func (i *Intake) awaitRoom(ctx context.Context) error {
 	for {
 		err := i.hasRoom()
@@ -262,9 +283,9 @@ func (i *Intake) awaitRoom(ctx context.Context) error {
 	}
 }
 
-// Take verifies and commits messages, in their order: when it returns nil all their effects are durable. It takes
-// none, and says why, where there is no room. Messages with a sequence move the ledger's place in the channel; those
-// of a bundle have none.
+// Take verifies and commits messages, in their order: when it returns nil all their effects are
+// durable. It takes none, and says why, where there is no room. Messages with a sequence move the
+// ledger's place in the channel; those of a bundle have none.
 func (i *Intake) Take(ctx context.Context, messages []channel.Message) error {
 	for _, part := range i.split(messages) {
 		if err := i.hasRoom(); err != nil {
@@ -298,7 +319,8 @@ func (i *Intake) split(messages []channel.Message) [][]channel.Message {
 	return groups
 }
 
-// parallel calls do for 0 to n-1 on the intake's workers and returns the first error, after which no new call begins.
+// parallel calls do for 0 to n-1 on the intake's workers and returns the first error, after which
+// no new call begins.
 func (i *Intake) parallel(n int, do func(int) error) error {
 	var (
 		next  atomic.Int64

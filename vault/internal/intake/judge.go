@@ -25,11 +25,14 @@ type verdict struct {
 	policy   book.Policy   // of the merchant when it was judged
 	code     envelope.Code // ok, or the first check that failed
 	order    envelope.Order
-	account  particulars // of the account part; the transaction fills in those of a token or payment
-	given    particulars // of a refund's account part, or of what replaced the stored account, once account is its payment's
-	stored   *stored     // of a store or update: the account, sealed anew
-	mismatch bool        // refused because a refund's account is not its payment's: counted
-	compared bool        // the bank account that it gives was held against the block list: counted
+	// of the account part; the transaction fills in those of a token or payment
+	account particulars
+	// of a refund's account part, or of what replaced the stored account, once account is its
+	// payment's
+	given    particulars
+	stored   *stored // of a store or update: the account, sealed anew
+	mismatch bool    // refused because a refund's account is not its payment's: counted
+	compared bool    // the bank account that it gives was held against the block list: counted
 }
 
 // particulars are what may be kept of an account.
@@ -73,8 +76,9 @@ type state interface {
 	fingerprint(merchant string, whole []byte) (string, error)
 }
 
-// judge checks an envelope in the order of specification 7, up to what only the commit's transaction can tell: token, payment, state, limit.
-// Its errors say nothing about the envelope: the ledger could not be read, or the key ring is locked.
+// judge checks an envelope in the order of specification 7, up to what only the commit's
+// transaction can tell: token, payment, state, limit. Its errors say nothing about the envelope:
+// the ledger could not be read, or the key ring is locked.
 func (i *Intake) judge(st state, msg []byte) (verdict, error) {
 	u, err := envelope.Read[envelope.Envelope](msg)
 	if err != nil {
@@ -83,7 +87,8 @@ func (i *Intake) judge(st state, msg []byte) (verdict, error) {
 	v := verdict{envelope: u.Value, digest: u.Digest()}
 	e := u.Value
 	if life := e.Until.Sub(e.Created.Time); life <= 0 || life > envelope.MaxLife {
-		// A relay answers this with `clock`; there is no code for it because an honest one never lets it pass.
+		// A relay answers this with `clock`; there is no code for it because an honest one never
+		// lets it pass.
 		v.finding, v.detail = book.FindingBadEnvelope, "its until is not at most 6 days after created"
 		return v, nil
 	}
@@ -119,7 +124,8 @@ func (i *Intake) judge(st state, msg []byte) (verdict, error) {
 	return v, err
 }
 
-// quotable returns a name from outside for an operator to read, unless an account number could stand in it.
+// quotable returns a name from outside for an operator to read, unless an account number could
+// stand in it.
 func quotable(name string) string {
 	if envelope.CheckReference(name) != nil {
 		return ""
@@ -191,8 +197,9 @@ func (i *Intake) open(st state, m merchant, v *verdict) error {
 	return err
 }
 
-// repeatable returns what of an order may stand in results and in the log: not a reference that is refused, nor an amount or token that
-// could be an account number (the rule is the reference's: 12 digits or more that pass Luhn; no such amount is valid, no such token is made).
+// repeatable returns what of an order may stand in results and in the log: not a reference that is
+// refused, nor an amount or token that could be an account number (the rule is the reference's: 12
+// digits or more that pass Luhn; no such amount is valid, no such token is made).
 func repeatable(o envelope.Order) envelope.Order {
 	if envelope.CheckReference(o.Reference) != nil {
 		o.Reference = ""
@@ -206,7 +213,8 @@ func repeatable(o envelope.Order) envelope.Order {
 	return o
 }
 
-// checkOrder makes the checks that all operations have in common: bad-order, reference, amount, currency.
+// checkOrder makes the checks that all operations have in common: bad-order, reference, amount,
+// currency.
 func checkOrder(m merchant, o envelope.Order, unread error, e envelope.Envelope) envelope.Code {
 	switch {
 	case unread != nil, o.CheckMembers(e.Account != nil, e.Code != nil) != nil:
@@ -229,7 +237,7 @@ func takesCurrency(op envelope.Operation) bool {
 	return op == envelope.OpSale || op == envelope.OpAuthorize || op == envelope.OpPayout
 }
 
-// maySell tells whether a currency is of ISO 4217 and one that the merchant was enrolled with.
+// maySell reports whether a currency is of ISO 4217 and one that the merchant was enrolled with.
 func maySell(m merchant, currency string) bool {
 	_, listed := envelope.LookupCurrency(currency)
 	return listed && slices.Contains(m.Currencies, currency)

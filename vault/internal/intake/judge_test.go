@@ -45,7 +45,8 @@ const (
 	payee   = `{"bank":{"routing":"011000015","account":"12345678","type":"checking","name":"A. Payee"}}`
 )
 
-// fresh are the facts of a rejection whose order opened: amount, currency and reference are the sale's own.
+// fresh are the facts of a rejection whose order opened: amount, currency and reference are the
+// sale's own.
 func fresh(code envelope.Code) envelope.Facts {
 	return envelope.Facts{Code: code, Amount: 1999, Currency: "USD", Reference: "order 17"}
 }
@@ -82,10 +83,12 @@ func ofEarlier(f envelope.Facts) envelope.Facts {
 
 func blank(code envelope.Code) envelope.Facts { return envelope.Facts{Code: code} }
 
-// refusals has every way in which an envelope of an active merchant can be wrong, in the order of specification 7.
+// refusals has every way in which an envelope of an active merchant can be wrong, in the order of
+// specification 7.
 func refusals() []refusal {
 	list := []refusal{
-		{"another key of the merchant's name", nil, blank(envelope.CodeUnknownSigner)}, // its signer is set by the test
+		// its signer is set by the test
+		{"another key of the merchant's name", nil, blank(envelope.CodeUnknownSigner)},
 		{"until has passed", func(d *vaulttest.Draft) {
 			d.Created, d.Until = d.Created.Add(-2*time.Hour), d.Created.Add(-time.Second)
 		}, blank(envelope.CodeLate)},
@@ -326,7 +329,7 @@ func TestForgeriesAreBounded(t *testing.T) {
 	d.Clock.Pass(24 * time.Hour)
 	d.Tick()
 	d.take(d.run.Bag(forged[book.MaxRefusals]))
-	// The next one tells of those that were counted.
+	// The next one reports those that were counted.
 	d.expectFound(map[book.Finding]uint64{book.FindingForgedEnvelope: book.MaxRefusals + 20 + 2 + 1})
 	if n := len(d.told()); n != book.MaxRefusals+1 {
 		t.Errorf("%d forgeries were answered in two days", n)

@@ -16,7 +16,8 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// life is a vault whose storefronts post anything, in bags of any order, while engine, bank, operators and clock do what they may.
+// life is a vault whose storefronts post anything, in bags of any order, while engine, bank,
+// operators and clock do what they may.
 type life struct {
 	*desk
 	*rand.Rand
@@ -25,8 +26,9 @@ type life struct {
 	held   *group // judged, and not committed yet
 }
 
-// TestNothingThatIsPostedStopsIntake: what a storefront may post and a relay may repeat or reorder is answered, whatever happened meanwhile;
-// nothing of it makes the fold refuse an event, for that would stop intake for everybody. At the end the ledger is checked whole.
+// TestNothingThatIsPostedStopsIntake: what a storefront may post and a relay may repeat or reorder
+// is answered, whatever happened meanwhile; nothing of it makes the fold refuse an event, for that
+// would stop intake for everybody. At the end the ledger is checked whole.
 func TestNothingThatIsPostedStopsIntake(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
@@ -68,7 +70,7 @@ func (l *life) live() {
 
 func pick[T any](l *life, of ...T) T { return of[l.IntN(len(of))] }
 
-// attempt appends what an engine or an operator would, and tells whether the fold took it.
+// attempt appends what an engine or an operator would, and reports whether the fold took it.
 func (l *life) attempt(merchant string, bodies ...book.Body) bool {
 	l.TB.Helper()
 	err := l.Ledger.Commit(l.TB.Context(), func(tx *ledger.Tx) error {
@@ -96,7 +98,8 @@ func (l *life) commitHeld() {
 	l.held = nil
 }
 
-// post puts new and old envelopes into some bags, which are committed at once, or when something has happened after they were judged.
+// post puts new and old envelopes into some bags, which are committed at once, or when something
+// has happened after they were judged.
 func (l *life) post() {
 	l.TB.Helper()
 	l.commitHeld()
@@ -223,7 +226,7 @@ func (l *life) work() {
 	}
 }
 
-// done tells whether nothing more is due of a payment.
+// done reports whether nothing more is due of a payment.
 func done(p book.Payment) bool {
 	switch p.Stage {
 	case book.StageReceived, book.StageAuthorising, book.StageUnknown, book.StageVoiding, book.StageCapturing, book.StageManual:

@@ -16,7 +16,8 @@ func (d *desk) replace(token, account string) vaulttest.Draft {
 	return draft
 }
 
-// TestANotedAccountIsNotUsed until an update brings a whole one: sales, payouts and refunds of its token are refused, and only those.
+// TestANotedAccountIsNotUsed until an update brings a whole one: sales, payouts and refunds of its
+// token are refused, and only those.
 func TestANotedAccountIsNotUsed(t *testing.T) {
 	d := bankDesk(t)
 	corrected := vaulttest.Bank(vaulttest.Routing, "99887766")
@@ -46,7 +47,8 @@ func TestANotedAccountIsNotUsed(t *testing.T) {
 	}
 }
 
-// TestARefundDoesNotFollowAnUpdate: who can sign for a shop could else have every sale of a token refunded to an account of its own.
+// TestARefundDoesNotFollowAnUpdate: who can sign for a shop could else have every sale of a token
+// refunded to an account of its own.
 func TestARefundDoesNotFollowAnUpdate(t *testing.T) {
 	d := bankDesk(t)
 	token := d.stored(d.shop.Store(payee))

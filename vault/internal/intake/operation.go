@@ -9,8 +9,9 @@ import (
 // bankCurrency is what bank accounts of the United States are debited and credited in.
 const bankCurrency = "USD"
 
-// operation makes the checks of an order from `currency` of a bank account to `routing` (specification 7), fills in the verdict what the ledger
-// keeps of the account, and seals what is to be stored. The parts belong to the caller, who clears them.
+// operation makes the checks of an order from `currency` of a bank account to `routing`
+// (specification 7), fills in the verdict what the ledger keeps of the account, and seals what is
+// to be stored. The parts belong to the caller, who clears them.
 func (i *Intake) operation(st state, m merchant, v *verdict, o envelope.Order, parts opened) (envelope.Code, error) {
 	if o.Operation == envelope.OpUpdate {
 		return i.update(st, m, v, o, parts)
@@ -38,7 +39,8 @@ func (i *Intake) operation(st state, m merchant, v *verdict, o envelope.Order, p
 		}
 	}
 	if o.Token != v.order.Token {
-		return envelope.CodeUnknownToken, nil // it could be an account number, and so is none that was made
+		// it could be an account number, and so is none that was made
+		return envelope.CodeUnknownToken, nil
 	}
 	if o.Operation == envelope.OpStore {
 		return envelope.CodeOK, i.seal(m, v, newToken(), acct)
@@ -46,7 +48,7 @@ func (i *Intake) operation(st state, m merchant, v *verdict, o envelope.Order, p
 	return envelope.CodeOK, nil
 }
 
-// permits tells whether a merchant may use an operation here at all.
+// permits reports whether a merchant may use an operation here at all.
 func (i *Intake) permits(m book.Merchant, o envelope.Order) bool {
 	switch o.Operation {
 	case envelope.OpPayout:
@@ -57,8 +59,9 @@ func (i *Intake) permits(m book.Merchant, o envelope.Order) bool {
 	return m.Policy.Permits(o.Operation, o.Currency)
 }
 
-// needless reports whether a refund's account part is refused unseen: the acquirer pays back to cards by reference, and what needs no number
-// is told none. A bank account may be needed, where the merchant has any: the payment tells.
+// needless reports whether a refund's account part is refused unseen: the acquirer pays back to
+// cards by reference, and what needs no number is told none. A bank account may be needed, where
+// the merchant has any: the payment tells.
 func (i *Intake) needless(m book.Merchant, plain []byte) bool {
 	if plain == nil || !i.RefundsByReference {
 		return false
@@ -71,10 +74,12 @@ func (i *Intake) needless(m book.Merchant, plain []byte) bool {
 	return err == nil && acct.Card != nil
 }
 
-// banks tells whether a merchant may use bank accounts: settlement files are written, and can name it.
+// banks reports whether a merchant may use bank accounts: settlement files are written, and can
+// name it.
 func (i *Intake) banks(m book.Merchant) bool { return i.Bank && m.Policy.Company.ID != "" }
 
-// suits tells whether an operation takes an account of this kind: authorize takes a card, payout a bank account, a code is of a card.
+// suits reports whether an operation takes an account of this kind: authorize takes a card, payout
+// a bank account, a code is of a card.
 func suits(op envelope.Operation, acct *account.Account, code bool) bool {
 	if acct.Bank != nil {
 		return op != envelope.OpAuthorize && !code
@@ -91,8 +96,9 @@ func codeReadable(plain []byte) bool {
 	return err == nil
 }
 
-// particulars checks an account and keeps its mask, also of a card that failed by its check digit or date, for the storefront to tell the
-// shopper; and, of a good account, its brand and fingerprint.
+// particulars checks an account and keeps its mask, also of a card that failed by its check digit
+// or date, for the storefront to tell the shopper; and, of a good account, its brand and
+// fingerprint.
 func (i *Intake) particulars(st state, v *verdict, acct *account.Account) (envelope.Code, error) {
 	code := acct.Check(i.Now())
 	if v.order.Operation == envelope.OpRefund {

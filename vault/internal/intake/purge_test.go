@@ -9,7 +9,8 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// denier is a broker that says of bags that they are not there, or that they are old, and notes what is purged.
+// denier is a broker that says of bags that they are not there, or that they are old, and notes
+// what is purged.
 type denier struct {
 	bags  map[uint64]channel.Message
 	below uint64
@@ -35,7 +36,8 @@ func (d *denier) PurgeBags(_ context.Context, below uint64) error {
 	return nil
 }
 
-// A broker that says that bags are not there, or are old, has none purged that were committed within the week.
+// A broker that says that bags are not there, or are old, has none purged that were committed
+// within the week.
 func TestALookupThatFoundNothingPurgesNothing(t *testing.T) {
 	d := newDesk(t)
 	bags := d.bags(d.run, 8)

@@ -8,7 +8,8 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// ordered is an envelope of an order of these members beside the reference, with an account and without a code.
+// ordered is an envelope of an order of these members beside the reference, with an account and
+// without a code.
 func ordered(op envelope.Operation, members, account string) func(*vaulttest.Draft) {
 	return func(d *vaulttest.Draft) {
 		d.Order, d.Account, d.Code = `{"operation":"`+string(op)+`","reference":"order 17"`+members+`}`, account, ""

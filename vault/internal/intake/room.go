@@ -13,8 +13,8 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// When ENVELOPES is filling up (specification 8), in percent of what it may hold: committed bags go before their week is over from the one on,
-// oldest first, until it holds no more than the other.
+// When ENVELOPES is filling up (specification 8), in percent of what it may hold: committed bags go
+// before their week is over from the one on, oldest first, until it holds no more than the other.
 const (
 	pressure = 75
 	relieved = 65
@@ -24,12 +24,15 @@ const (
 
 // Envelopes is what the vault last saw of the stream ENVELOPES.
 type Envelopes struct {
-	Room   channel.Room
-	Asked  time.Time // when; zero before the first answer
-	Error  error     // why the last look failed; nil where it did not
-	Oldest time.Time // when the broker stored the oldest bag that is there; zero where that is not known
-	Purged uint64    // bags that went before their week was over, since the vault was unlocked
-	Held   uint64    // sequence of the bag that keeps newer ones there: above the position, or with an envelope not yet sent or filed; 0 where none does
+	Room  channel.Room
+	Asked time.Time // when; zero before the first answer
+	Error error     // why the last look failed; nil where it did not
+	// when the broker stored the oldest bag that is there; zero where that is not known
+	Oldest time.Time
+	Purged uint64 // bags that went before their week was over, since the vault was unlocked
+	// sequence of the bag that keeps newer ones there: above the position, or with an envelope not
+	// yet sent or filed; 0 where none does
+	Held uint64
 }
 
 type envelopes struct {
@@ -38,7 +41,7 @@ type envelopes struct {
 	told time.Time // when the log was last told that nothing can go
 }
 
-// Envelopes tells what was last seen of the stream ENVELOPES.
+// Envelopes says what was last seen of the stream ENVELOPES.
 func (i *Intake) Envelopes() Envelopes {
 	i.room.mu.Lock()
 	defer i.room.mu.Unlock()
@@ -71,8 +74,9 @@ func (i *Intake) relieve(ctx context.Context) error {
 	return i.makeRoom(ctx, room)
 }
 
-// makeRoom purges committed bags, oldest first, until ENVELOPES is relieved, or a bag comes that must stay: one that is not committed, that is
-// above the signed position, or that has an envelope which is not yet sent or filed. A standby that takes over needs those.
+// makeRoom purges committed bags, oldest first, until ENVELOPES is relieved, or a bag comes that
+// must stay: one that is not committed, that is above the signed position, or that has an envelope
+// which is not yet sent or filed. A standby that takes over needs those.
 func (i *Intake) makeRoom(ctx context.Context, room channel.Room) error {
 	var hint ledger.Hint
 	err := i.Ledger.View(func(tx *ledger.Tx) (err error) {
@@ -99,12 +103,14 @@ type freeable struct {
 	held  bool // no more may, and that is too little
 }
 
-// freeable looks at the bags below a sequence, oldest first, until enough may go, one comes that must stay or is not shown, or lookFor is over: upkeep has
-// other work, and what a broker says of its first sequence may have it look for ever.
+// freeable looks at the bags below a sequence, oldest first, until enough may go, one comes that
+// must stay or is not shown, or lookFor is over: upkeep has other work, and what a broker says of
+// its first sequence may have it look for ever.
 func (i *Intake) freeable(ctx context.Context, room channel.Room, end uint64) (free freeable, err error) {
 	excess := room.Bytes - room.MaxBytes/100*relieved
 	began := time.Now()
-	for free.below = room.First; excess > 0 && free.below < end; free.below++ { // the bag that the hint names stays
+	// the bag that the hint names stays
+	for free.below = room.First; excess > 0 && free.below < end; free.below++ {
 		if time.Since(began) > lookFor {
 			return free, nil
 		}
@@ -148,8 +154,8 @@ func (i *Intake) noteRoom(bags, next uint64, tight bool) {
 	}
 }
 
-// waits reports whether a bag is above the position that the vault signs, or has an envelope that is not yet sent or filed. What was never
-// taken, such as a stranger's, waits for nothing.
+// waits reports whether a bag is above the position that the vault signs, or has an envelope that
+// is not yet sent or filed. What was never taken, such as a stranger's, waits for nothing.
 func (i *Intake) waits(m channel.Message) (waits bool, err error) {
 	head, _, notes, err := envelope.SplitBag(m.Data)
 	if err != nil {
@@ -178,8 +184,9 @@ func (i *Intake) waits(m channel.Message) (waits bool, err error) {
 	return waits, err
 }
 
-// ahead reports whether a bag is committed above its run's signed position, since one before it has not come. Only what the ledger has of
-// the very bag counts: whoever is no relay could name any number.
+// ahead reports whether a bag is committed above its run's signed position, since one before it has
+// not come. Only what the ledger has of the very bag counts: whoever is no relay could name any
+// number.
 func ahead(tx *ledger.Tx, head []byte) (bool, error) {
 	claimed, err := envelope.Read[envelope.Bag](head)
 	if err != nil {
@@ -194,7 +201,8 @@ func ahead(tx *ledger.Tx, head []byte) (bool, error) {
 	return b.Number > run.Number, err
 }
 
-// unsent reports whether a payment of this stage may still have to be sent to the acquirer, or filed, from what its envelope holds.
+// unsent reports whether a payment of this stage may still have to be sent to the acquirer, or
+// filed, from what its envelope holds.
 func unsent(stage book.Stage) bool {
 	switch stage {
 	case book.StageReceived, book.StageAuthorising, book.StageWaiting, book.StageAccepted, book.StageFiling:

@@ -30,7 +30,8 @@ func (d *desk) rejectedBags(run *vaulttest.Run, bags, envelopes int) (list []cha
 	return list
 }
 
-// Under pressure committed bags go before their week is over, the oldest first; never one with an envelope that is not yet sent, nor one after it.
+// Under pressure committed bags go before their week is over, the oldest first; never one with an
+// envelope that is not yet sent, nor one after it.
 func TestBagsGoEarlierUnderPressure(t *testing.T) {
 	d := newDesk(t)
 	broker := brokertest.New(t)
@@ -62,7 +63,8 @@ func TestBagsGoEarlierUnderPressure(t *testing.T) {
 	if has(1) || has(4) || !has(5) || !has(6) || seen.Purged != 4 || seen.Held != 5 || !seen.Room.Full(pressure) || seen.Oldest.IsZero() {
 		t.Fatalf("there: 1 %v, 4 %v, 5 %v, 6 %v; %+v", has(1), has(4), has(5), has(6), seen)
 	}
-	d.Append("shop-1", book.PaymentRefused{ID: sale.ID, Code: envelope.CodeLate}) // what waited is decided
+	// what waited is decided
+	d.Append("shop-1", book.PaymentRefused{ID: sale.ID, Code: envelope.CodeLate})
 	for range 2 {
 		if err := i.relieve(t.Context()); err != nil {
 			t.Fatal(err)
@@ -96,8 +98,9 @@ func TestWhatIsNotCommittedStays(t *testing.T) {
 	}
 }
 
-// A bag above the signed position stays, though it is committed and nothing in it waits, until the number that is missing before it came or is
-// found missing; what claims a number without being a relay's holds nothing back.
+// A bag above the signed position stays, though it is committed and nothing in it waits, until the
+// number that is missing before it came or is found missing; what claims a number without being a
+// relay's holds nothing back.
 func TestBagsAboveThePositionStay(t *testing.T) {
 	d := newDesk(t)
 	broker := brokertest.New(t)
@@ -150,7 +153,8 @@ func (f flaky) BagAt(ctx context.Context, sequence uint64) (channel.Message, err
 	return f.Source.BagAt(ctx, sequence)
 }
 
-// What was seen before a look broke off goes: a channel that fails now and then must not keep its stream full.
+// What was seen before a look broke off goes: a channel that fails now and then must not keep its
+// stream full.
 func TestALookThatBreaksOffMakesRoom(t *testing.T) {
 	d := newDesk(t)
 	broker := brokertest.New(t)
@@ -174,8 +178,8 @@ func TestALookThatBreaksOffMakesRoom(t *testing.T) {
 	}
 }
 
-// Bags wait in the channel while there is no room for them, are taken by themselves when there is, and a bundle is
-// refused meanwhile.
+// Bags wait in the channel while there is no room for them, are taken by themselves when there is,
+// and a bundle is refused meanwhile.
 func TestBagsWaitForRoom(t *testing.T) {
 	d := newDesk(t)
 	broker := brokertest.New(t)

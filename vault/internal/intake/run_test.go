@@ -107,7 +107,8 @@ func TestRunOutlastsTheBroker(t *testing.T) {
 	d.expectFound(nil)
 }
 
-// A channel that lost its store reuses sequences: that is found, and what it holds now is read from its start.
+// A channel that lost its store reuses sequences: that is found, and what it holds now is read from
+// its start.
 func TestChannelThatLostItsStore(t *testing.T) {
 	d := newDesk(t)
 	broker := brokertest.Start(t)
@@ -182,7 +183,8 @@ func (o *lockedAfter) OpenPart(part envelope.PartName, merchant, id string, p en
 	return o.Opener.OpenPart(part, merchant, id, p)
 }
 
-// A ring that is locked says nothing about an envelope: nothing of the group is committed, and it is taken later.
+// A ring that is locked says nothing about an envelope: nothing of the group is committed, and it
+// is taken later.
 func TestLockedRingRejectsNothing(t *testing.T) {
 	d := newDesk(t)
 	b := d.bags(d.run, 4)

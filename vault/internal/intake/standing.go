@@ -5,9 +5,10 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// standing makes the checks that only the transaction can make, for earlier envelopes of the same group count: token, payment, state,
-// account-gone, limit, and last those whose answers depend on an account of before. It fills in what the event says of the account. The fold asks the same of the same functions: what is
-// ok here, it takes.
+// standing makes the checks that only the transaction can make, for earlier envelopes of the same
+// group count: token, payment, state, account-gone, limit, and last those whose answers depend on
+// an account of before. It fills in what the event says of the account. The fold asks the same of
+// the same functions: what is ok here, it takes.
 func (c *committer) standing(v *verdict) (envelope.Code, error) {
 	m, _, err := c.tx.Merchant(v.envelope.Merchant)
 	if err != nil {
@@ -24,7 +25,8 @@ func (c *committer) standing(v *verdict) (envelope.Code, error) {
 		return code, err
 	}
 	if op := v.order.Operation; (op == envelope.OpStore || op == envelope.OpUpdate) && v.stored == nil {
-		return envelope.CodeLimit, nil // by what the merchant, or everybody, had stored when it was judged
+		// by what the merchant, or everybody, had stored when it was judged
+		return envelope.CodeLimit, nil
 	}
 	if code, err := c.batchFor(m, v); err != nil || code != envelope.CodeOK {
 		return code, err
@@ -35,8 +37,8 @@ func (c *committer) standing(v *verdict) (envelope.Code, error) {
 	return c.compared(m, v)
 }
 
-// batchFor tells whether there is a batch for what needs one, or a number left for a new one: else limit. A card's batch may have closed when
-// its message is sent, so the engine asks again.
+// batchFor reports whether there is a batch for what needs one, or a number left for a new one:
+// else limit. A card's batch may have closed when its message is sent, so the engine asks again.
 func (c *committer) batchFor(m book.Merchant, v *verdict) (envelope.Code, error) {
 	switch v.order.Operation {
 	case envelope.OpSale, envelope.OpCapture, envelope.OpRefund, envelope.OpPayout:
@@ -57,7 +59,8 @@ func (v verdict) joining() book.Payment {
 		Method: v.account.method}
 }
 
-// byToken takes the particulars of the stored account that the order names, and makes the checks that an account part has passed by now.
+// byToken takes the particulars of the stored account that the order names, and makes the checks
+// that an account part has passed by now.
 func (c *committer) byToken(m book.Merchant, v *verdict) (envelope.Code, error) {
 	t, there, err := c.tx.Token(m.ID, v.order.Token)
 	if err != nil {
@@ -82,7 +85,8 @@ func (c *committer) byToken(m book.Merchant, v *verdict) (envelope.Code, error) 
 	case bank && (op == envelope.OpAuthorize || v.envelope.Code != nil), !bank && op == envelope.OpPayout:
 		return envelope.CodeBadAccount, nil
 	case t.Notice != "":
-		return envelope.CodeBlockedAccount, nil // a notice of change: its shop is to update it first
+		// a notice of change: its shop is to update it first
+		return envelope.CodeBlockedAccount, nil
 	}
 	return envelope.CodeOK, nil
 }
@@ -113,12 +117,14 @@ func (c *committer) ofPayment(m book.Merchant, v *verdict) (envelope.Code, error
 	return c.refund(m, v, original, batch)
 }
 
-// ownPayment tells whether other envelopes may be about p: it began with a sale, an authorisation or a payout.
+// ownPayment reports whether other envelopes may be about p: it began with a sale, an authorisation
+// or a payout.
 func ownPayment(p book.Payment) bool {
 	return p.Operation == envelope.OpSale || p.Operation == envelope.OpAuthorize || p.Operation == envelope.OpPayout
 }
 
-// refund goes to the account that paid, and to no other (compared): who stole a storefront's key could pay out to a card of its own.
+// refund goes to the account that paid, and to no other (compared): who stole a storefront's key
+// could pay out to a card of its own.
 func (c *committer) refund(m book.Merchant, v *verdict, original book.Payment, batch book.Batch) (envelope.Code, error) {
 	given := v.envelope.Account != nil
 	byReference := original.Way() == book.MethodCard && c.RefundsByReference
@@ -137,7 +143,8 @@ func (c *committer) refund(m book.Merchant, v *verdict, original book.Payment, b
 	return c.accountOf(v, original)
 }
 
-// accountOf looks for the account that paid: the token's, while it is stored, or that of a bank entry, while its part is kept.
+// accountOf looks for the account that paid: the token's, while it is stored, or that of a bank
+// entry, while its part is kept.
 func (c *committer) accountOf(v *verdict, original book.Payment) (envelope.Code, error) {
 	if original.Token != "" {
 		t, there, err := c.tx.Token(original.Merchant, original.Token)

@@ -8,11 +8,13 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// Who steals a relay's signing key can say again what storefronts said, in as many bags, runs and forks as they like: no sale comes
-// twice, no merchant is told anything new, and what the thief did shows.
+// Who steals a relay's signing key can say again what storefronts said, in as many bags, runs and
+// forks as they like: no sale comes twice, no merchant is told anything new, and what the thief did
+// shows.
 func TestStolenRelayKeyRepeatsEverything(t *testing.T) {
 	d := newDesk(t)
-	d.take(d.bags(d.run, 4)...) // with a history of more than a window: a run that names none is no first one
+	// with a history of more than a window: a run that names none is no first one
+	d.take(d.bags(d.run, 4)...)
 	earlier := d.run.Fork()
 	sales := d.sales(3)
 	genuine := d.run.Bag(sales...)
@@ -33,7 +35,8 @@ func TestStolenRelayKeyRepeatsEverything(t *testing.T) {
 	d.expectFound(findings{book.FindingRestart: 1, book.FindingBagMissing: 1, book.FindingBagForked: 1})
 }
 
-// A stolen key cannot make an envelope: every change to one is a forgery or no envelope at all, and the genuine one still counts.
+// A stolen key cannot make an envelope: every change to one is a forgery or no envelope at all, and
+// the genuine one still counts.
 func TestStolenRelayKeyAltersEnvelopes(t *testing.T) {
 	d := newDesk(t)
 	genuine := d.sale()
@@ -60,7 +63,8 @@ func TestStolenRelayKeyAltersEnvelopes(t *testing.T) {
 	}
 }
 
-// Runs without end from one relay cost each bag the same, and push no other relay out of the position.
+// Runs without end from one relay cost each bag the same, and push no other relay out of the
+// position.
 func TestStolenRelayKeyStartsRunsWithoutEnd(t *testing.T) {
 	d := newDesk(t)
 	relays := d.SetRelays("relay-1", "relay-2")

@@ -235,7 +235,8 @@ func (c counting) ForgetStored(slots ...uint32) error {
 	return c.Ring.ForgetStored(slots...)
 }
 
-// Accounts that were sealed and of which nothing came leave no key behind: repeated, late, over the limit, or judged again.
+// Accounts that were sealed and of which nothing came leave no key behind: repeated, late, over the
+// limit, or judged again.
 func TestKeysOfAccountsThatWereNotKept(t *testing.T) {
 	d := bankDesk(t)
 	accounts := counting{d.Ring, map[uint32]bool{}, map[uint32]bool{}}

@@ -13,23 +13,25 @@ import (
 )
 
 const (
-	// inDetail is how many findings of one source get an event each, an hour. Whoever owns the relay's host could otherwise
-	// write thousands of log entries a second, for ever, with bags of a few bytes.
+	// inDetail is how many findings of one source get an event each, an hour. Whoever owns the
+	// relay's host could otherwise write thousands of log entries a second, for ever, with bags of
+	// a few bytes.
 	inDetail = 16
 	// tallySpan is the hour.
 	tallySpan = time.Hour
 )
 
-// source is where findings come from that are counted together. The relay is one that the vault knows, or "": else a stranger could make
-// up sources. The merchant is that of a forged envelope.
+// source is where findings come from that are counted together. The relay is one that the vault
+// knows, or "": else a stranger could make up sources. The merchant is that of a forged envelope.
 type source struct {
 	finding  book.Finding
 	relay    string
 	merchant string
 }
 
-// tally counts findings per source and hour: the first of an hour are told one by one, those after them in one event each time that
-// there are twice as many, and what is left when the hour is over. What was counted and not told is lost with the process.
+// tally counts findings per source and hour: the first of an hour are told one by one, those after
+// them in one event each time that there are twice as many, and what is left when the hour is over.
+// What was counted and not told is lost with the process.
 type tally struct {
 	mu      sync.Mutex
 	sources map[source]tallied
@@ -43,7 +45,8 @@ type tallied struct {
 	due    uint64 // found, at which silent is told
 }
 
-// take counts a finding and returns for how many an event is due: none, this one, or it with those before it.
+// take counts a finding and returns for how many an event is due: none, this one, or it with those
+// before it.
 func (t *tallied) take(now time.Time) uint64 {
 	if age := now.Sub(t.since); age < 0 || age >= tallySpan {
 		*t = tallied{since: now, silent: t.silent, due: 2 * inDetail}
@@ -69,8 +72,8 @@ type takes struct {
 
 func (t *tally) begin() *takes { return &takes{tally: t, before: map[source]tallied{}} }
 
-// due counts a finding of a source and reports whether an event is due for it, whose count it sets where the event is
-// also of those before it (tallied.take).
+// due counts a finding of a source and reports whether an event is due for it, whose count it sets
+// where the event is also of those before it (tallied.take).
 func (t *takes) due(s source, now time.Time, f *book.IntegrityFound) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -128,7 +131,8 @@ func (i *Intake) tellCounted(ctx context.Context, all bool) error {
 	})
 }
 
-// commitCounting commits what do does; what it counts stands only where the commit does. The ledger may call it twice.
+// commitCounting commits what do does; what it counts stands only where the commit does. The ledger
+// may call it twice.
 func (i *Intake) commitCounting(ctx context.Context, do func(*ledger.Tx, *takes) error) error {
 	var counts *takes
 	undo := func() {
@@ -156,8 +160,8 @@ func strayOf(m channel.Message) (s stray) {
 	return s
 }
 
-// seenBefore reports whether a message that is no bag was found before, at this very place: who makes the vault read the channel again
-// has nothing counted again, as far as memory reaches.
+// seenBefore reports whether a message that is no bag was found before, at this very place: who
+// makes the vault read the channel again has nothing counted again, as far as memory reaches.
 func (c *committer) seenBefore(b *bag) bool {
 	key := strayOf(b.message)
 	if c.strays[key] || c.Intake.strays.Contains(key) {

@@ -18,8 +18,8 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// mostEntries is how many log entries a source gets in an hour in which 100,000 findings come of it: one each for the first, and one each
-// time that there are twice as many.
+// mostEntries is how many log entries a source gets in an hour in which 100,000 findings come of
+// it: one each for the first, and one each time that there are twice as many.
 const mostEntries = inDetail + 13
 
 // entries counts the log's entries.
@@ -53,8 +53,9 @@ func (b *lockedBuffer) lines() int {
 // garbage is a message of 12 bytes.
 func garbage(n int) []byte { return fmt.Appendf(nil, "junk %07d", n) }
 
-// TestGarbageIsCounted: 100,000 messages that are no bags make some dozens of log entries and lines, however often they are read, and
-// none is lost from the count. Payments among them are taken.
+// TestGarbageIsCounted: 100,000 messages that are no bags make some dozens of log entries and
+// lines, however often they are read, and none is lost from the count. Payments among them are
+// taken.
 func TestGarbageIsCounted(t *testing.T) {
 	const published, given = 5_000, 95_000
 	d := newDesk(t)
@@ -94,7 +95,8 @@ func TestGarbageIsCounted(t *testing.T) {
 		messages = append(messages, channel.Message{Subject: "bag.relay-1", Sequence: uint64(published + 1 + n), Data: garbage(published + n)})
 	}
 	d.take(messages...)
-	if n := d.entries() - before; n > mostEntries+3 { // stops and the last commit tell what was counted
+	// stops and the last commit tell what was counted
+	if n := d.entries() - before; n > mostEntries+3 {
 		t.Errorf("%d log entries tell of %d messages", n, published+given)
 	}
 	if n := log.lines(); n > 40 {
@@ -106,7 +108,8 @@ func TestGarbageIsCounted(t *testing.T) {
 	}
 	d.expectFound(findings{book.FindingBagAltered: published + given})
 
-	// The channel is rewound: what memory holds is not counted again, and nothing makes more entries than the bound.
+	// The channel is rewound: what memory holds is not counted again, and nothing makes more
+	// entries than the bound.
 	if err := d.Ledger.Commit(t.Context(), func(tx *ledger.Tx) error {
 		return tx.SetBagHint(ledger.Hint{Sequence: published + given, Digest: "lost"})
 	}); err != nil {
@@ -123,7 +126,8 @@ func TestGarbageIsCounted(t *testing.T) {
 	}
 }
 
-// TestRewindCountsNothingAgain: garbage that was read before, at the same place, is no finding again.
+// TestRewindCountsNothingAgain: garbage that was read before, at the same place, is no finding
+// again.
 func TestRewindCountsNothingAgain(t *testing.T) {
 	d := newDesk(t)
 	var messages []channel.Message
@@ -142,7 +146,8 @@ func TestRewindCountsNothingAgain(t *testing.T) {
 	d.expectFound(findings{book.FindingBagAltered: 41})
 }
 
-// TestStrangersShareOneSource: relays that the vault does not know, as many as a stranger makes up, are counted together.
+// TestStrangersShareOneSource: relays that the vault does not know, as many as a stranger makes up,
+// are counted together.
 func TestStrangersShareOneSource(t *testing.T) {
 	d := newDesk(t)
 	before := d.entries()
@@ -154,7 +159,8 @@ func TestStrangersShareOneSource(t *testing.T) {
 	}
 }
 
-// TestCountsSurviveAFailedCommit: what a try counted that did not stand is counted again by the next.
+// TestCountsSurviveAFailedCommit: what a try counted that did not stand is counted again by the
+// next.
 func TestCountsSurviveAFailedCommit(t *testing.T) {
 	d := newDesk(t)
 	failure := errors.New("the disk is full")

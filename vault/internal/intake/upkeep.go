@@ -13,15 +13,15 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// Limits of a position, so that a relay that starts runs without end cannot make the note too long to sign: an entry takes
-// up to 200 of its 65,536 bytes.
+// Limits of a position, so that a relay that starts runs without end cannot make the note too long
+// to sign: an entry takes up to 200 of its 65,536 bytes.
 const (
 	maxPositions     = 256 // entries
 	maxRelayPosition = 64  // of one relay, its newest
 )
 
-// Position returns how far each run of the last 7 days is committed: what the outbox signs. Where the last number at or below
-// which all is accounted for never came, its digest is 64 zeros.
+// Position returns how far each run of the last 7 days is committed: what the outbox signs. Where
+// the last number at or below which all is accounted for never came, its digest is 64 zeros.
 func (i *Intake) Position(tx *ledger.Tx) (envelope.Position, error) {
 	v, err := tx.Vault()
 	if err != nil {
@@ -57,8 +57,9 @@ func (i *Intake) Position(tx *ledger.Tx) (envelope.Position, error) {
 	return p, nil
 }
 
-// upkeep closes gaps, tells what was counted and purges the channel every hour until ctx ends, and looks more often whether ENVELOPES is filling
-// up. The first hour leaves time for a backlog, in which a gap's bags may be waiting, to be read.
+// upkeep closes gaps, says what was counted and purges the channel every hour until ctx ends, and
+// looks more often whether ENVELOPES is filling up. The first hour leaves time for a backlog, in
+// which a gap's bags may be waiting, to be read.
 func (i *Intake) upkeep(ctx context.Context) error {
 	next := time.Now().Add(upkeepEvery)
 	for {
@@ -84,8 +85,8 @@ func (i *Intake) upkeep(ctx context.Context) error {
 	}
 }
 
-// closeOldGaps records numbers as missing when later bags of their run came and nothing has for an hour. So the signed position
-// passes every bag before it may be purged.
+// closeOldGaps records numbers as missing when later bags of their run came and nothing has for an
+// hour. So the signed position passes every bag before it may be purged.
 func (i *Intake) closeOldGaps(ctx context.Context) error {
 	return i.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		var gaps []book.Run
@@ -111,9 +112,10 @@ func (i *Intake) closeOldGaps(ctx context.Context) error {
 	})
 }
 
-// purge deletes from the channel what was committed over Keep ago. The ledger says which that is: it marks how far intake had come when, and the
-// bag at the mark is read before anything below it goes. That the broker has no bag at a sequence, or says that one is old, proves nothing. The
-// bag that the hint names always stays: it tells whether the channel still is the one that was read.
+// purge deletes from the channel what was committed over Keep ago. The ledger says which that is:
+// it marks how far intake had come when, and the bag at the mark is read before anything below it
+// goes. That the broker has no bag at a sequence, or says that one is old, proves nothing. The bag
+// that the hint names always stays: it reports whether the channel still is the one that was read.
 func (i *Intake) purge(ctx context.Context) error {
 	var (
 		hint ledger.Hint
@@ -131,7 +133,9 @@ func (i *Intake) purge(ctx context.Context) error {
 	}
 	bag, err := i.Source.BagAt(ctx, mark.Sequence)
 	if errors.Is(err, channel.ErrNotFound) || err == nil && digestOf(bag) != mark.Digest {
-		return nil // all up to it is gone, as after a purge under pressure, or the stream is another, which the next start finds
+		// all up to it is gone, as after a purge under pressure, or the stream is another, which
+		// the next start finds
+		return nil
 	}
 	if err != nil {
 		return err

@@ -18,8 +18,8 @@ var update = flag.Bool("update", false, "write testdata/vectors")
 
 const vectorsPath = "../../../testdata/vectors/intake/instructions.json"
 
-// instruction is one vector: plaintexts before padding, and the facts of the answer by a vault that knows no token and no payment. Without
-// facts the instruction is taken.
+// instruction is one vector: plaintexts before padding, and the facts of the answer by a vault that
+// knows no token and no payment. Without facts the instruction is taken.
 type instruction struct {
 	Name    string `json:"name"`
 	Order   string `json:"order"`
@@ -56,7 +56,8 @@ type named struct {
 	draft vaulttest.Draft
 }
 
-// The vectors are the table of refusals, which TestEveryDefectHasItsAnswer holds against the vault, and what it takes.
+// The vectors are the table of refusals, which TestEveryDefectHasItsAnswer holds against the vault,
+// and what it takes.
 func TestInstructionVectors(t *testing.T) {
 	d := bankDesk(t)
 	file := instructions{Format: "instructions", ID: ownID, Now: envelope.At(d.Clock.Now()), Policy: vaulttest.Policy(),

@@ -40,8 +40,9 @@ func (h *history) open() {
 	must(h.d.t, err)
 }
 
-// swap closes the ledger, puts another file in its place, none to leave it, and opens it; it returns what was there. The mark of how far the
-// log had come goes too, as when the vault was killed within a minute, or its whole disk is an older one.
+// swap closes the ledger, puts another file in its place, none to leave it, and opens it; it
+// returns what was there. The mark of how far the log had come goes too, as when the vault was
+// killed within a minute, or its whole disk is an older one.
 func (h *history) swap(file []byte) (was []byte) {
 	h.d.t.Helper()
 	must(h.d.t, h.Close())
@@ -109,8 +110,9 @@ func (h *history) begin(p Place) error {
 	return h.journal(p).Begin(ctx)
 }
 
-// TestOlderLedgerIsNoticed: a copy of the ledger that is older than its journal by one commit is refused at the unlock, in both places, also
-// where the place is reached only later, and where the copy has grown past the journal's end.
+// TestOlderLedgerIsNoticed: a copy of the ledger that is older than its journal by one commit is
+// refused at the unlock, in both places, also where the place is reached only later, and where the
+// copy has grown past the journal's end.
 func TestOlderLedgerIsNoticed(t *testing.T) {
 	for name, s := range map[string]store{"channel": newChannel(t), "directory": newDirectory(t)} {
 		t.Run(name, func(t *testing.T) {
@@ -137,7 +139,8 @@ func TestOlderLedgerIsNoticed(t *testing.T) {
 	}
 }
 
-// TestSecondVaultIsNoticed: a vault whose journal grows by another's hand stops, for it is not the only one.
+// TestSecondVaultIsNoticed: a vault whose journal grows by another's hand stops, for it is not the
+// only one.
 func TestSecondVaultIsNoticed(t *testing.T) {
 	h, p := newDesk(t).history(), newMemory()
 	h.grow(1)
@@ -158,7 +161,8 @@ func TestSecondVaultIsNoticed(t *testing.T) {
 	}
 }
 
-// TestForeignJournalIsRefused: nothing is sent into, or believed of, a place that holds what this vault did not write.
+// TestForeignJournalIsRefused: nothing is sent into, or believed of, a place that holds what this
+// vault did not write.
 func TestForeignJournalIsRefused(t *testing.T) {
 	h := newDesk(t).history()
 	h.grow(2)
@@ -207,7 +211,8 @@ func sampleOf(t *testing.T, h *history, generation uint64) []byte {
 	return data
 }
 
-// TestStandbyFencesTheOldVault: once a vault of the next generation writes, this one stops. What only claims to be that stops nobody.
+// TestStandbyFencesTheOldVault: once a vault of the next generation writes, this one stops. What
+// only claims to be that stops nobody.
 func TestStandbyFencesTheOldVault(t *testing.T) {
 	h, p := newDesk(t).history(), newMemory()
 	h.grow(1)
@@ -224,8 +229,9 @@ func TestStandbyFencesTheOldVault(t *testing.T) {
 	}
 }
 
-// TestOwnerOfTheChannelGainsOnlyDelay: whoever owns the second place drops, alters, repeats and exchanges messages. The standby that reads
-// what is left takes a true part of the log or refuses, and never anything else; and the vault sends what it finds missing.
+// TestOwnerOfTheChannelGainsOnlyDelay: whoever owns the second place drops, alters, repeats and
+// exchanges messages. The standby that reads what is left takes a true part of the log or refuses,
+// and never anything else; and the vault sends what it finds missing.
 func TestOwnerOfTheChannelGainsOnlyDelay(t *testing.T) {
 	h, p := newDesk(t).history(), newMemory()
 	for range 4 {

@@ -30,21 +30,25 @@ const (
 // ErrInUse is returned when another process has the directory.
 var ErrInUse = errors.New("another process uses the journal's directory: stop that vault, or give this one a directory of its own")
 
-// Directory is a second place on a disk: a directory for each generation, generation-N, of segments NNNNNNNN.seg, which are messages in
-// their order, each after its length (4 bytes, big endian). Every message is synced before Append returns. Each process begins a segment of
-// its own, and what a crash tore off the end of an earlier one stays there: nothing that is not known to be torn is ever cut.
+// Directory is a second place on a disk: a directory for each generation, generation-N, of segments
+// NNNNNNNN.seg, which are messages in their order, each after its length (4 bytes, big endian).
+// Every message is synced before Append returns. Each process begins a segment of its own, and what
+// a crash tore off the end of an earlier one stays there: nothing that is not known to be torn is
+// ever cut.
 type Directory struct {
 	path  string
 	limit int64
 	lock  *os.File
 
-	mu      sync.Mutex
-	open    *segment          // the last of a generation, begun by this process; nil: the next message begins one
-	of      uint64            // the generation of open
-	newest  map[uint64]end    // by generation: what was found and what was appended since
-	damaged map[string]string // segments that were found damaged, and the generation's directory of each
-	known   map[string]int64  // segments and how long they were when Room was asked
-	trouble error             // what the last Append failed with
+	mu sync.Mutex
+	// the last of a generation, begun by this process; nil: the next message begins one
+	open   *segment
+	of     uint64         // the generation of open
+	newest map[uint64]end // by generation: what was found and what was appended since
+	// segments that were found damaged, and the generation's directory of each
+	damaged map[string]string
+	known   map[string]int64 // segments and how long they were when Room was asked
+	trouble error            // what the last Append failed with
 }
 
 // end is a generation's newest message.
@@ -63,7 +67,8 @@ type segment struct {
 	bytes int64 // that are durable
 }
 
-// OpenDirectory takes path, which must be there, for this process. limit bounds it in bytes, at least 64 MiB; 0 is DefaultLimit.
+// OpenDirectory takes path, which must be there, for this process. limit bounds it in bytes, at
+// least 64 MiB; 0 is DefaultLimit.
 func OpenDirectory(path string, limit int64) (*Directory, error) {
 	if limit == 0 {
 		limit = DefaultLimit
@@ -122,8 +127,9 @@ func (d *Directory) Newest(_ context.Context, generation uint64) ([]byte, error)
 	return bytes.Clone(newest.message), newest.damage
 }
 
-// find gives the newest message of a generation. Once this process appends to it, memory knows better than the disk, which may show a
-// message that it could not sync. Before that the disk is read at each look: what somebody puts back there is seen.
+// find gives the newest message of a generation. Once this process appends to it, memory knows
+// better than the disk, which may show a message that it could not sync. Before that the disk is
+// read at each look: what somebody puts back there is seen.
 func (d *Directory) find(generation uint64) (newest end, err error) {
 	if newest, known := d.newest[generation]; known && newest.ours {
 		return newest, nil
@@ -152,7 +158,8 @@ func (d *Directory) find(generation uint64) (newest end, err error) {
 	return newest, nil
 }
 
-// scanAll reads a segment, which is made durable: a process that was killed may not have come to that.
+// scanAll reads a segment, which is made durable: a process that was killed may not have come to
+// that.
 func (d *Directory) scanAll(generation uint64, path string) (scanned, error) {
 	if err := syncPath(path); err != nil {
 		return scanned{}, err
@@ -212,7 +219,8 @@ func (d *Directory) Page(_ context.Context, generation uint64, from Cursor) ([][
 	return found.messages, &Cursor{Part: at.Part + 1}, nil
 }
 
-// pageAt finds the segment of a cursor, the first at or behind it, and how much of it is durable, 0 for all; at is nil behind the last.
+// pageAt finds the segment of a cursor, the first at or behind it, and how much of it is durable, 0
+// for all; at is nil behind the last.
 func (d *Directory) pageAt(generation uint64, from Cursor) (path string, limit int64, at *Cursor, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -237,7 +245,8 @@ func (d *Directory) pageAt(generation uint64, from Cursor) (path string, limit i
 	return path, limit, at, nil
 }
 
-// SetAside implements Place: a damaged segment gets the name NNNNNNNN.seg.damaged, and is read no more.
+// SetAside implements Place: a damaged segment gets the name NNNNNNNN.seg.damaged, and is read no
+// more.
 func (d *Directory) SetAside(_ context.Context, generation uint64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -284,7 +293,8 @@ func asideOf(path string) error {
 	}
 }
 
-// Append implements Place. After an error a new segment begins: nobody can tell what the disk has of the one before.
+// Append implements Place. After an error a new segment begins: nobody can tell what the disk has
+// of the one before.
 func (d *Directory) Append(_ context.Context, generation uint64, message []byte) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -323,8 +333,9 @@ func (d *Directory) append(generation uint64, message []byte) error {
 	return nil
 }
 
-// abandon ends a segment that could not be written, as far as it can behind its last durable message: what is after that may be in memory
-// only, and the next process must not take it for durable. One without any message goes.
+// abandon ends a segment that could not be written, as far as it can behind its last durable
+// message: what is after that may be in memory only, and the next process must not take it for
+// durable. One without any message goes.
 func (d *Directory) abandon() error {
 	if d.open == nil {
 		return nil
@@ -411,7 +422,8 @@ func (d *Directory) all() (all []stored, err error) {
 	return all, nil
 }
 
-// Room implements Place. A segment that is gone or shorter than it was is a loss; what memory knew of the directory counts no more then.
+// Room implements Place. A segment that is gone or shorter than it was is a loss; what memory knew
+// of the directory counts no more then.
 func (d *Directory) Room(context.Context) (Room, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -443,7 +455,8 @@ func (d *Directory) Room(context.Context) (Room, error) {
 	return room, nil
 }
 
-// makeRoom removes the oldest segments until another fits. The newest of all stays: it tells how far the log has come.
+// makeRoom removes the oldest segments until another fits. The newest of all stays: it says how far
+// the log has come.
 func (d *Directory) makeRoom() error {
 	all, err := d.all()
 	if err != nil {
@@ -494,7 +507,8 @@ func (d *Directory) segments(generation uint64) (numbers []uint64, err error) {
 	return numbers, err
 }
 
-// sweep removes the empty segments of a generation, which hold nothing: earlier builds left one at each try to write to a full disk.
+// sweep removes the empty segments of a generation, which hold nothing: earlier builds left one at
+// each try to write to a full disk.
 func (d *Directory) sweep(generation uint64) error {
 	numbers, err := d.segments(generation)
 	if err != nil {

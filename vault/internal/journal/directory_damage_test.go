@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-// TestFlippedLengthIsNoTornAppend: one bit in the length of any of twenty messages of 1 KB, which were all acknowledged. Whichever it is, the
-// directory says that it is damaged, and neither a look at it nor another message takes one byte of the file away.
+// TestFlippedLengthIsNoTornAppend: one bit in the length of any of twenty messages of 1 KB, which
+// were all acknowledged. Whichever it is, the directory says that it is damaged, and neither a look
+// at it nor another message takes one byte of the file away.
 func TestFlippedLengthIsNoTornAppend(t *testing.T) {
 	const messages = 20
 	one := message(t, 1, 1000)
@@ -44,7 +45,8 @@ func TestFlippedLengthIsNoTornAppend(t *testing.T) {
 	}
 }
 
-// TestEmptySegmentsGo: 10,000 that an earlier build left at its tries to write to a full disk are gone after one look, and soon.
+// TestEmptySegmentsGo: 10,000 that an earlier build left at its tries to write to a full disk are
+// gone after one look, and soon.
 func TestEmptySegmentsGo(t *testing.T) {
 	const empty = 10_000
 	d := newDirectory(t)
@@ -70,7 +72,8 @@ func TestEmptySegmentsGo(t *testing.T) {
 	must(t, p.Append(t.Context(), 1, first))
 }
 
-// TestFailedAppendLeavesNoSegment: each try on a disk that takes nothing begins a segment, and removes it.
+// TestFailedAppendLeavesNoSegment: each try on a disk that takes nothing begins a segment, and
+// removes it.
 func TestFailedAppendLeavesNoSegment(t *testing.T) {
 	d := newDirectory(t)
 	p := d.open().(*Directory)

@@ -25,7 +25,7 @@ func journalled(t *testing.T) (*history, *memory) {
 	return h, p
 }
 
-// whole tells whether the place holds every entry of the log.
+// whole reports whether the place holds every entry of the log.
 func (h *history) whole(p *memory) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -40,7 +40,8 @@ func (h *history) whole(p *memory) bool {
 	return r.begun && r.end == h.grow(0) && len(r.spans) == 0
 }
 
-// TestAPlaceThatHoldsLessIsDoubted: nothing is appended to it and nothing durable in it before custodians speak; then it is filled again.
+// TestAPlaceThatHoldsLessIsDoubted: nothing is appended to it and nothing durable in it before
+// custodians speak; then it is filled again.
 func TestAPlaceThatHoldsLessIsDoubted(t *testing.T) {
 	for name, cut := range map[string]func(all [][]byte) [][]byte{
 		"emptied":                func([][]byte) [][]byte { return nil },
@@ -106,7 +107,8 @@ func TestWhatIsPutBackIsBelieved(t *testing.T) {
 	must(t, stop())
 }
 
-// TestAHoleIsDoubted where it is found before the place is believed; one that is found by reading on is told, and sent again.
+// TestAHoleIsDoubted where it is found before the place is believed; one that is found by reading
+// on is told, and sent again.
 func TestAHoleIsDoubted(t *testing.T) {
 	for name, hole := range map[string]func(all [][]byte) [][]byte{
 		"a message gone": func(all [][]byte) [][]byte { return slices.Delete(slices.Clone(all), 1, 2) },
@@ -144,7 +146,8 @@ func TestAHoleIsDoubted(t *testing.T) {
 	}
 }
 
-// TestALossWhileItRunsIsFilledAgain: the process that wrote it knows that its ledger is the newest, and tells.
+// TestALossWhileItRunsIsFilledAgain: the process that wrote it knows that its ledger is the newest,
+// and tells.
 func TestALossWhileItRunsIsFilledAgain(t *testing.T) {
 	h, p := journalled(t)
 	j := h.journal(p)
@@ -176,7 +179,8 @@ func TestAFillingThatIsKilled(t *testing.T) {
 	waittest.For(t, "a part of it", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return len(p.messages[1]) == 1 })
 	must(t, stop())
 	p.append = nil
-	h.SetJournalled("directory", ledger.Journalled{Generation: 1}) // what the head had when it was killed
+	// what the head had when it was killed
+	h.SetJournalled("directory", ledger.Journalled{Generation: 1})
 	must(t, h.begin(p))
 	h.send(p)
 	if !h.whole(p) {

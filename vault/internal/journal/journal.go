@@ -17,17 +17,20 @@ import (
 
 // Errors of a journal.
 var (
-	// ErrUnavailable is returned while the second place cannot be reached, does not store, or has not caught up: nothing is sent to an
-	// acquirer, payments wait, and the journal goes on by itself when it can.
+	// ErrUnavailable is returned while the second place cannot be reached, does not store, or has
+	// not caught up: nothing is sent to an acquirer, payments wait, and the journal goes on by
+	// itself when it can.
 	ErrUnavailable = errors.New("the journal is not to be had now")
-	// ErrForeign is returned when the second place holds what this vault did not write: another vault's journal, or one that was altered.
+	// ErrForeign is returned when the second place holds what this vault did not write: another
+	// vault's journal, or one that was altered.
 	ErrForeign = errors.New("the journal's place holds what this vault did not write: give the vault a place of its own, or find out who wrote there and clear it away")
-	// ErrFenced is returned when a vault of a later generation has begun its journal: a standby has taken over, and this vault must not
-	// send anything any more.
+	// ErrFenced is returned when a vault of a later generation has begun its journal: a standby has
+	// taken over, and this vault must not send anything any more.
 	ErrFenced = errors.New("a standby has taken over from this vault: this one must stay off; learn from the standby's operators why")
-	// ErrDoubted is returned when the second place holds less than the ledger says was journalled there: the ledger may be an older copy
-	// whose journal was shortened to hide it, or the place was lost. Nothing is sent and no key of a stored account destroyed before
-	// custodians say which (Confirm), or the place holds again what it held.
+	// ErrDoubted is returned when the second place holds less than the ledger says was journalled
+	// there: the ledger may be an older copy whose journal was shortened to hide it, or the place
+	// was lost. Nothing is sent and no key of a stored account destroyed before custodians say
+	// which (Confirm), or the place holds again what it held.
 	ErrDoubted = errors.New("the journal is not believed: find out what became of it, and whether this is the newest ledger " +
 		"(does the acquirer know of later payments?); then put the journal back, or have custodians confirm: vault unlock --confirm-ledger")
 	// ErrNotDoubted is returned by Confirm where there is nothing to confirm.
@@ -46,9 +49,11 @@ type Ledger interface {
 type Config struct {
 	Ledger Ledger
 	Place  Place
-	Name   string       // of the place, by which the ledger knows what it has confirmed: "channel", "directory"
+	// of the place, by which the ledger knows what it has confirmed: "channel", "directory"
+	Name   string
 	Signer *note.Signer // the vault's
-	// Strange tells that the ledger knows of other places and not of this one, so that what it holds proves nothing.
+	// Strange reports that the ledger knows of other places and not of this one, so that what it
+	// holds proves nothing.
 	Strange bool
 	// Tell commits a finding; nil: nobody is told.
 	Tell func(ctx context.Context, f book.IntegrityFound) error
@@ -56,22 +61,24 @@ type Config struct {
 	Retry time.Duration
 	// Look is how often the place is compared with what was appended to it; 0: 30 s.
 	Look time.Duration
-	// Survey is how long the place is read before it is believed; 0: 1 s. What is found to be missing later is sent again without custodians.
+	// Survey is how long the place is read before it is believed; 0: 1 s. What is found to be
+	// missing later is sent again without custodians.
 	Survey time.Duration
 	Logger *slog.Logger
 }
 
-// Journal sends the log to a second place and tells how far it has come. It is safe for concurrent use; only one Run at a time, and
-// Begin, if at all, before it.
+// Journal sends the log to a second place and says how far it has come. It is safe for concurrent
+// use; only one Run at a time, and Begin, if at all, before it.
 type Journal struct {
 	cfg   Config
 	lines *folded.Lines // of cfg.Logger: what who owns the place can cause
 
-	mu       sync.Mutex
-	size     int64         // the log's first size entries are durable in the place
-	first    int64         // index of the oldest entry that is kept there
-	looked   bool          // the place was looked at since the start, or since it failed
-	believed bool          // it was in order once since the start: this ledger is the newest, as far as it can tell
+	mu     sync.Mutex
+	size   int64 // the log's first size entries are durable in the place
+	first  int64 // index of the oldest entry that is kept there
+	looked bool  // the place was looked at since the start, or since it failed
+	// it was in order once since the start: this ledger is the newest, as far as it can tell
+	believed bool
 	proved   bool          // it held all that the ledger says was journalled there
 	vouched  bool          // custodians vouched for the ledger, and the place is to be filled again
 	doubt    string        // what the place lacks; "" where it is believed
@@ -92,8 +99,11 @@ type State struct {
 	Place string // its name
 	Size  int64  // the log's first Size entries are durable in the place
 	First int64  // index of the oldest that is kept there: a full place drops its oldest
-	Read  int64  // entries from First up to Read were read in the place since the start, and are as they were written
-	// Proved tells that the place held what the ledger says was journalled there: no older copy of the ledger could say so much.
+	// entries from First up to Read were read in the place since the start, and are as they were
+	// written
+	Read int64
+	// Proved reports that the place held what the ledger says was journalled there: no older copy
+	// of the ledger could say so much.
 	Proved bool
 	Room   Room
 	Doubt  string // what the place lacks, where it is not believed; else ""
@@ -120,8 +130,8 @@ func New(cfg Config) *Journal {
 	return &Journal{cfg: cfg, lines: folded.New(cfg.Logger), moved: make(chan struct{}), belief: make(chan struct{}), vouch: make(chan struct{}, 1)}
 }
 
-// Ready returns nil while entries reach the second place, as far as that is known, and else ErrUnavailable, ErrForeign or ErrDoubted. It
-// does not wait.
+// Ready returns nil while entries reach the second place, as far as that is known, and else
+// ErrUnavailable, ErrForeign or ErrDoubted. It does not wait.
 func (j *Journal) Ready() error {
 	if err := j.trouble(); err != nil {
 		return err
@@ -139,7 +149,7 @@ func (j *Journal) trouble() error {
 	return j.cause
 }
 
-// State tells how far the journal has come.
+// State says how far the journal has come.
 func (j *Journal) State() State {
 	err := j.Ready()
 	j.mu.Lock()
@@ -147,12 +157,13 @@ func (j *Journal) State() State {
 	return State{Place: j.cfg.Name, Size: j.size, First: j.first, Read: j.reading.end, Proved: j.proved, Room: j.room, Doubt: j.doubt, Err: err}
 }
 
-// Believed is closed once the place has been in order since the start, or custodians vouched for the ledger: then this ledger is the newest,
-// as far as the place can tell.
+// Believed is closed once the place has been in order since the start, or custodians vouched for
+// the ledger: then this ledger is the newest, as far as the place can tell.
 func (j *Journal) Believed() <-chan struct{} { return j.belief }
 
-// Durable returns nil when the log's first size entries, which are committed, are durable in the second place. When ctx ends before, it
-// returns ErrUnavailable with the cause; they may be durable all the same.
+// Durable returns nil when the log's first size entries, which are committed, are durable in the
+// second place. When ctx ends before, it returns ErrUnavailable with the cause; they may be durable
+// all the same.
 func (j *Journal) Durable(ctx context.Context, size int64) error {
 	for {
 		j.mu.Lock()
@@ -200,8 +211,9 @@ func (j *Journal) failed(err error) {
 	}
 }
 
-// Run sends what the ledger committed, in groups, until ctx ends (nil). It outlasts failures of the place. It returns an error where the
-// vault must stop: the ledger's, ledger.ErrRolledBack or ErrFenced.
+// Run sends what the ledger committed, in groups, until ctx ends (nil). It outlasts failures of the
+// place. It returns an error where the vault must stop: the ledger's, ledger.ErrRolledBack or
+// ErrFenced.
 func (j *Journal) Run(ctx context.Context) error {
 	look := time.NewTicker(j.cfg.Look)
 	defer look.Stop()
@@ -252,7 +264,7 @@ type placeError struct{ error }
 // Unwrap is what the place said.
 func (e placeError) Unwrap() error { return e.error }
 
-// fatal tells whether the vault must stop.
+// fatal reports whether the vault must stop.
 func fatal(err error) bool {
 	if err == nil || errors.Is(err, ErrForeign) || errors.Is(err, ErrDoubted) {
 		return false
@@ -268,7 +280,8 @@ func (j *Journal) unsure() {
 	j.again = true
 }
 
-// round looks at the place where that is due, or sends one message, or reads on in the place, and tells whether there was anything to do.
+// round looks at the place where that is due, or sends one message, or reads on in the place, and
+// reports whether there was anything to do.
 func (j *Journal) round(ctx context.Context) (moved bool, err error) {
 	j.mu.Lock()
 	due := !j.looked || j.again
@@ -292,7 +305,8 @@ func (j *Journal) round(ctx context.Context) (moved bool, err error) {
 	return true, nil
 }
 
-// next makes the message of what comes after the first entries, as far as it fits, and returns the log's size with it.
+// next makes the message of what comes after the first entries, as far as it fits, and returns the
+// log's size with it.
 func (j *Journal) next(first int64) (generation uint64, message []byte, size int64, err error) {
 	var m Message
 	err = j.cfg.Ledger.View(func(tx *ledger.Tx) error {

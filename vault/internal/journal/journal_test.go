@@ -75,15 +75,18 @@ func (d *desk) durable(j *Journal, size int64) {
 	must(d.t, j.Durable(ctx, size))
 }
 
-// memory is a place that keeps what it is given, and does with it what an attacker would. It is safe for concurrent use.
+// memory is a place that keeps what it is given, and does with it what an attacker would. It is
+// safe for concurrent use.
 type memory struct {
 	mu       sync.Mutex
 	messages map[uint64][][]byte
-	down     error                                       // of every call
-	append   func(n int, message []byte) ([]byte, error) // what is kept instead; nil: nothing is, and nobody is told
-	after    error                                       // Append keeps the message and fails with it, once
-	calls    int
-	seen     int // messages when Room was asked last
+	down     error // of every call
+	// what is kept instead; nil: nothing is, and nobody is told
+	append func(n int, message []byte) ([]byte, error)
+	// Append keeps the message and fails with it, once
+	after error
+	calls int
+	seen  int // messages when Room was asked last
 }
 
 func newMemory() *memory { return &memory{messages: map[uint64][][]byte{}} }
@@ -153,7 +156,8 @@ func (m *memory) set(change func()) {
 	change()
 }
 
-// standby reads a journal as whoever restores the vault does: from nothing, it reaches the log as it is, and opens every entry.
+// standby reads a journal as whoever restores the vault does: from nothing, it reaches the log as
+// it is, and opens every entry.
 func (d *desk) standby(messages [][]byte) (tail merkle.Tail) {
 	d.t.Helper()
 	for _, data := range messages {
@@ -169,7 +173,8 @@ func (d *desk) standby(messages [][]byte) (tail merkle.Tail) {
 	return tail
 }
 
-// TestLogReachesBothPlaces follows a vault through a restart and a new day, and reads the journal as a standby does.
+// TestLogReachesBothPlaces follows a vault through a restart and a new day, and reads the journal
+// as a standby does.
 func TestLogReachesBothPlaces(t *testing.T) {
 	for name, s := range map[string]store{"channel": newChannel(t), "directory": newDirectory(t)} {
 		t.Run(name, func(t *testing.T) {
@@ -211,7 +216,8 @@ func (k *keeping) Append(ctx context.Context, generation uint64, message []byte)
 	return k.Place.Append(ctx, generation, message)
 }
 
-// TestManyShareAMessage: what waits together goes together, and a log longer than a message goes in several.
+// TestManyShareAMessage: what waits together goes together, and a log longer than a message goes in
+// several.
 func TestManyShareAMessage(t *testing.T) {
 	d, p := newDesk(t), newMemory()
 	must(t, d.Ledger.Commit(t.Context(), func(tx *ledger.Tx) error {
@@ -240,7 +246,8 @@ func TestManyShareAMessage(t *testing.T) {
 	}
 }
 
-// TestPlaceThatIsDown: nothing is durable while the place is down, from the start or later, and everything is soon after it came back.
+// TestPlaceThatIsDown: nothing is durable while the place is down, from the start or later, and
+// everything is soon after it came back.
 func TestPlaceThatIsDown(t *testing.T) {
 	d, p := newDesk(t), newMemory()
 	p.down = errors.New("no route to host")

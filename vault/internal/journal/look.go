@@ -9,10 +9,12 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// Begin looks at the place before the vault does anything that it could not take back. It tries until ctx ends, and returns nil when the
-// ledger holds everything that the place does, and the place everything that the ledger says; ledger.ErrRolledBack when the ledger does not;
-// ErrDoubted when the place does not; ErrFenced; ErrForeign; or ErrUnavailable when the place was not to be had. After ErrDoubted, ErrForeign
-// and ErrUnavailable a vault may begin its work: nothing is sent before Run has found the place in order.
+// Begin looks at the place before the vault does anything that it could not take back. It tries
+// until ctx ends, and returns nil when the ledger holds everything that the place does, and the
+// place everything that the ledger says; ledger.ErrRolledBack when the ledger does not; ErrDoubted
+// when the place does not; ErrFenced; ErrForeign; or ErrUnavailable when the place was not to be
+// had. After ErrDoubted, ErrForeign and ErrUnavailable a vault may begin its work: nothing is sent
+// before Run has found the place in order.
 func (j *Journal) Begin(ctx context.Context) error {
 	for {
 		err := j.look(ctx)
@@ -36,7 +38,8 @@ type contents struct {
 	room        Room
 }
 
-// look finds out how far the journal has come by what its place holds, and compares that with the ledger.
+// look finds out how far the journal has come by what its place holds, and compares that with the
+// ledger.
 func (j *Journal) look(ctx context.Context) error {
 	generation, err := j.generation()
 	if err != nil {
@@ -73,9 +76,11 @@ func (j *Journal) generation() (generation uint64, err error) {
 	return generation, err
 }
 
-// inspect looks at both ends of what a place holds. What it lost without that showing there is found by reading (readOn).
+// inspect looks at both ends of what a place holds. What it lost without that showing there is
+// found by reading (readOn).
 func (j *Journal) inspect(ctx context.Context, generation uint64) (now contents, err error) {
-	if now.room, err = j.cfg.Place.Room(ctx); err != nil { // first: what was lost meanwhile is not remembered then
+	// first: what was lost meanwhile is not remembered then
+	if now.room, err = j.cfg.Place.Room(ctx); err != nil {
 		return now, placeError{err}
 	}
 	newest, err := j.cfg.Place.Newest(ctx, generation)
@@ -125,16 +130,16 @@ func (j *Journal) lack(generation uint64, now contents) string {
 	return ""
 }
 
-// trusted tells whether what is lacking was lost, and does not tell of an older ledger: the place was in order since the start, or custodians
-// vouched for the ledger.
+// trusted reports whether what is lacking was lost, and does not tell of an older ledger: the place
+// was in order since the start, or custodians vouched for the ledger.
 func (j *Journal) trusted() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.believed || j.vouched
 }
 
-// mend takes what is damaged out of the way, where the ledger is known to be the newest, and says from where on the place is filled again.
-// Otherwise it fails with ErrDoubted.
+// mend takes what is damaged out of the way, where the ledger is known to be the newest, and says
+// from where on the place is filled again. Otherwise it fails with ErrDoubted.
 func (j *Journal) mend(ctx context.Context, generation uint64, now contents, lack string) (contents, error) {
 	if !j.trusted() {
 		return now, j.doubts(ctx, lack)
@@ -156,7 +161,8 @@ func (j *Journal) mend(ctx context.Context, generation uint64, now contents, lac
 	return now, j.lost(ctx, generation, now, lack)
 }
 
-// lost has the ledger know, with a finding, how much less the place holds: a crash while it is filled again is no older ledger then.
+// lost has the ledger know, with a finding, how much less the place holds: a crash while it is
+// filled again is no older ledger then.
 func (j *Journal) lost(ctx context.Context, generation uint64, now contents, lack string) error {
 	j.lines.Error("lost", "the journal's place has lost entries; they are sent again", "place", j.cfg.Name, "missing", lack, "from", now.size)
 	j.cfg.Ledger.SetJournalled(j.cfg.Name, ledger.Journalled{Generation: generation, Size: now.size, First: now.first})
@@ -176,9 +182,10 @@ func (j *Journal) doubts(ctx context.Context, lack string) error {
 	return err
 }
 
-// Confirm takes the custodians' word that the ledger is the newest though the place lacks what was journalled there. commit puts that into the
-// log, with what was lacking; then the place is filled again. It fails with ErrNotDoubted. A crash after the commit leaves a word that nobody
-// heeded: the journal is in doubt again until they give it once more.
+// Confirm takes the custodians' word that the ledger is the newest though the place lacks what was
+// journalled there. commit puts that into the log, with what was lacking; then the place is filled
+// again. It fails with ErrNotDoubted. A crash after the commit leaves a word that nobody heeded:
+// the journal is in doubt again until they give it once more.
 func (j *Journal) Confirm(commit func(lack string) error) error {
 	j.mu.Lock()
 	lack := j.doubt
@@ -199,7 +206,8 @@ func (j *Journal) Confirm(commit func(lack string) error) error {
 	return nil
 }
 
-// fenced tells whether a vault of the next generation has begun its journal. What others wrote there says nothing.
+// fenced reports whether a vault of the next generation has begun its journal. What others wrote
+// there says nothing.
 func (j *Journal) fenced(ctx context.Context, generation uint64) error {
 	data, err := j.cfg.Place.Newest(ctx, generation+1)
 	if err != nil {

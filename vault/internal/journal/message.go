@@ -28,7 +28,8 @@ const (
 	typeLine  = "nightdrop/journal/v1"
 )
 
-// ErrMalformed is returned for what is not a message of a journal. note.ErrTooLarge and note.ErrUnverified are the other two classes.
+// ErrMalformed is returned for what is not a message of a journal. note.ErrTooLarge and
+// note.ErrUnverified are the other two classes.
 var ErrMalformed = errors.New("malformed journal message")
 
 func malformed(reason string) error { return fmt.Errorf("%w: %s", ErrMalformed, reason) }
@@ -51,8 +52,9 @@ type LogKey struct {
 
 // Entry is an entry of the log, sealed.
 type Entry struct {
-	Half   [sha256.Size]byte // first half of its leaf's record
-	Sealed []byte            // the number of its log key (4 bytes, big endian), then nonce, ciphertext and tag
+	Half [sha256.Size]byte // first half of its leaf's record
+	// the number of its log key (4 bytes, big endian), then nonce, ciphertext and tag
+	Sealed []byte
 }
 
 // Size is the log's with the message's entries.
@@ -69,8 +71,9 @@ func (e Entry) Record() (record [proof.LeafBytes]byte) {
 	return record
 }
 
-// Follow adds the message's entries to the end of a log that was read so far; those that it has already are left out. It fails where the
-// message begins beyond that end, or its entries do not lead to the root that the vault signed: then they are of another history.
+// Follow adds the message's entries to the end of a log that was read so far; those that it has
+// already are left out. It fails where the message begins beyond that end, or its entries do not
+// lead to the root that the vault signed: then they are of another history.
 func (m Message) Follow(tail merkle.Tail) (merkle.Tail, error) {
 	if m.First > tail.Size() {
 		return tail, malformed(fmt.Sprintf("it begins with entry %d, and the log is known up to %d: a message is missing", m.First, tail.Size()))
@@ -119,7 +122,8 @@ func isDigest(s string) bool {
 	return err == nil && len(raw) == sha256.Size && hex.EncodeToString(raw) == s
 }
 
-// Encode writes the message and signs it. It fails with note.ErrTooLarge where it would not go through the channel.
+// Encode writes the message and signs it. It fails with note.ErrTooLarge where it would not go
+// through the channel.
 func (m Message) Encode(s *note.Signer) ([]byte, error) {
 	var body []byte
 	numbers := make([]uint32, 0, len(m.Keys))
@@ -155,8 +159,8 @@ func tooLarge() error {
 	return fmt.Errorf("%w: a journal's message is at most %d bytes", note.ErrTooLarge, MaxBytes)
 }
 
-// Decode reads a message that one of these keys of its vault signed. Its parts are slices of data. Whether its entries lead to its root,
-// Follow tells.
+// Decode reads a message that one of these keys of its vault signed. Its parts are slices of data.
+// Whether its entries lead to its root, Follow tells.
 func Decode(data []byte, vault ...note.Verifier) (Message, error) {
 	if len(data) > MaxBytes {
 		return Message{}, tooLarge()
@@ -193,7 +197,7 @@ func read(signed []byte) (said statement, split note.Unverified, err error) {
 	return said, split, said.check()
 }
 
-// holds tells whether a body is the one of which a note speaks, whoever signed that.
+// holds reports whether a body is the one of which a note speaks, whoever signed that.
 func holds(signed, body []byte) bool {
 	said, _, err := read(signed)
 	sum := sha256.Sum256(body)
@@ -226,7 +230,8 @@ func class(err error) error {
 	return fmt.Errorf("%w: %w", ErrMalformed, err)
 }
 
-// take reads the frames after the note: the log keys that it names, then the entries, sealed under just these keys.
+// take reads the frames after the note: the log keys that it names, then the entries, sealed under
+// just these keys.
 func (m *Message) take(said statement, body []byte) error {
 	for _, number := range said.Keys {
 		wrapped, rest, err := cutFrame(body)

@@ -180,7 +180,8 @@ func TestJournalVectors(t *testing.T) {
 	}
 }
 
-// TestFollow: a reader takes what extends the log that it knows, once, and nothing of another history.
+// TestFollow: a reader takes what extends the log that it knows, once, and nothing of another
+// history.
 func TestFollow(t *testing.T) {
 	m := sample()
 	after, err := m.Follow(before())

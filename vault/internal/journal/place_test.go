@@ -142,8 +142,8 @@ func message(t testing.TB, generation uint64, more int) []byte {
 	return data
 }
 
-// TestTornAppend cuts a directory's last append at every byte, as a crash in it does, and fills the rest with nothing: what was durable before
-// is there, and the journal goes on.
+// TestTornAppend cuts a directory's last append at every byte, as a crash in it does, and fills the
+// rest with nothing: what was durable before is there, and the journal goes on.
 func TestTornAppend(t *testing.T) {
 	whole, torn := message(t, 1, 0), message(t, 1, 200)
 	frame := frame.Append(nil, torn)
@@ -190,7 +190,8 @@ func TestDamageIsNoTornAppend(t *testing.T) {
 	}
 }
 
-// TestDiskThatFails: after a failed append the place says so, what was durable stays the newest, and the next append that works begins anew.
+// TestDiskThatFails: after a failed append the place says so, what was durable stays the newest,
+// and the next append that works begins anew.
 func TestDiskThatFails(t *testing.T) {
 	d := newDirectory(t)
 	p := d.open().(*Directory)

@@ -7,15 +7,17 @@ import (
 	"time"
 )
 
-// reading is how far the place was read from its beginning, while nothing had to be sent: what is lost in the middle shows in no end.
+// reading is how far the place was read from its beginning, while nothing had to be sent: what is
+// lost in the middle shows in no end.
 type reading struct {
-	from    Cursor
-	begun   bool
-	done    bool
-	until   int64  // how far the journal had come when it began
-	end     int64  // entries from the first on up to here are there
-	spans   []span // of entries that were read, behind end: sent again, they stand out of their order
-	unsound int    // messages that no vault signed, or of another generation
+	from  Cursor
+	begun bool
+	done  bool
+	until int64 // how far the journal had come when it began
+	end   int64 // entries from the first on up to here are there
+	// of entries that were read, behind end: sent again, they stand out of their order
+	spans   []span
+	unsound int // messages that no vault signed, or of another generation
 }
 
 // span is entries from first up to size.
@@ -34,8 +36,9 @@ func (r *reading) take(m Message) {
 	}
 }
 
-// readOn reads the next page of the place, from its beginning once since the start, and once more whenever it shrank. It tells whether there
-// was anything to read. What is missing is sent again, with a finding: the newest message has shown that this ledger is the newest.
+// readOn reads the next page of the place, from its beginning once since the start, and once more
+// whenever it shrank. It reports whether there was anything to read. What is missing is sent again,
+// with a finding: the newest message has shown that this ledger is the newest.
 func (j *Journal) readOn(ctx context.Context) (more bool, err error) {
 	generation, err := j.generation()
 	if err != nil {
@@ -63,8 +66,9 @@ func (j *Journal) readOn(ctx context.Context) (more bool, err error) {
 	return true, nil
 }
 
-// survey reads the place from its beginning before anything is believed of it, for as long as Config.Survey; readOn goes on from there. It says
-// what is missing, "" for nothing as far as it came.
+// survey reads the place from its beginning before anything is believed of it, for as long as
+// Config.Survey; readOn goes on from there. It says what is missing, "" for nothing as far as it
+// came.
 func (j *Journal) survey(ctx context.Context, generation uint64, size int64) (hole string, err error) {
 	r := reading{until: size}
 	for begun := time.Now(); !r.done && time.Since(begun) < j.cfg.Survey; {
@@ -113,7 +117,8 @@ func (j *Journal) page(ctx context.Context, generation uint64, r *reading) error
 	return nil
 }
 
-// refill takes what is damaged out of the way, reads what is left, and sends again what is missing from there on. Then all is read once more.
+// refill takes what is damaged out of the way, reads what is left, and sends again what is missing
+// from there on. Then all is read once more.
 func (j *Journal) refill(ctx context.Context, generation uint64, r reading) error {
 	lack := r.lack(j.cfg.Name)
 	if err := j.cfg.Place.SetAside(ctx, generation); err != nil {

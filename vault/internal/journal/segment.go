@@ -24,7 +24,8 @@ type scanned struct {
 	damaged  bool     // there is something else than one write at the end that did not come through
 }
 
-// scan finds the messages of a segment from an offset on, at most most of them. Where something is in the way, it looks for the next behind it.
+// scan finds the messages of a segment from an offset on, at most most of them. Where something is
+// in the way, it looks for the next behind it.
 func scan(data []byte, from, most int) (s scanned) {
 	for s.end = from; s.end < len(data) && len(s.messages) < most; {
 		rest := data[s.end:]
@@ -45,7 +46,7 @@ func scan(data []byte, from, most int) (s scanned) {
 	return s
 }
 
-// sound tells whether a frame is a message as it was written; who wrote it is asked elsewhere.
+// sound reports whether a frame is a message as it was written; who wrote it is asked elsewhere.
 func sound(message []byte) bool {
 	signed, body, err := cutFrame(message)
 	return err == nil && holds(signed, body)
@@ -73,8 +74,9 @@ func nextSound(rest []byte) int {
 
 const sector = 512 // bytes that a disk writes together
 
-// isTorn tells whether what is left of a segment, from an offset in its file, may be one write that did not come through: it ends too early, or
-// has sectors that were never written. What was written whole and is not sound was altered since, and so was a length behind which all is there.
+// isTorn reports whether what is left of a segment, from an offset in its file, may be one write
+// that did not come through: it ends too early, or has sectors that were never written. What was
+// written whole and is not sound was altered since, and so was a length behind which all is there.
 func isTorn(rest []byte, offset int) bool {
 	if len(rest) < noteAt || unwritten(rest, offset) {
 		return true
@@ -89,8 +91,8 @@ func isTorn(rest []byte, offset int) bool {
 	return uint64(len(rest)-frame.HeaderBytes) < uint64(binary.BigEndian.Uint32(rest))
 }
 
-// unwritten tells whether bytes from an offset in their file hold a sector of zeros, or end in zeros: the place of what was not written. What is
-// sealed has no such rows.
+// unwritten reports whether bytes from an offset in their file hold a sector of zeros, or end in
+// zeros: the place of what was not written. What is sealed has no such rows.
 func unwritten(rest []byte, offset int) bool {
 	const row = 4 // bytes at the end that chance does not make
 	if len(bytes.TrimRight(rest, "\x00")) <= len(rest)-row {
@@ -126,7 +128,8 @@ func readSegment(path string, limit int64) ([]byte, error) {
 	return data, err
 }
 
-// oldestIn returns a segment's first message, nil where it does not begin with one, without reading the rest.
+// oldestIn returns a segment's first message, nil where it does not begin with one, without reading
+// the rest.
 func oldestIn(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -20,7 +20,8 @@ type Channel interface {
 	JournalRoom(ctx context.Context) (channel.Room, error)
 }
 
-// Stream is the JOURNAL stream of the channel. It lies on the relay's disk: whoever owns that can shorten it to any length.
+// Stream is the JOURNAL stream of the channel. It lies on the relay's disk: whoever owns that can
+// shorten it to any length.
 type Stream struct {
 	channel Channel
 
@@ -64,8 +65,8 @@ func found(m channel.Message, err error) ([]byte, error) {
 // asked is how many messages are asked for at once.
 const asked = 16
 
-// Page implements Place. The cursor's part is a sequence. The vault alone writes, so the next sequences are most often those of the next
-// messages: they are asked for together.
+// Page implements Place. The cursor's part is a sequence. The vault alone writes, so the next
+// sequences are most often those of the next messages: they are asked for together.
 func (s *Stream) Page(ctx context.Context, generation uint64, from Cursor) ([][]byte, *Cursor, error) {
 	last, err := s.channel.NewestJournal(ctx, generation)
 	if errors.Is(err, channel.ErrNotFound) {
@@ -106,7 +107,8 @@ func (s *Stream) Page(ctx context.Context, generation uint64, from Cursor) ([][]
 	return messages, &Cursor{Part: behind}, nil
 }
 
-// Append implements Place. A message that was given up for lost and comes late is only an old one, as is one that comes twice.
+// Append implements Place. A message that was given up for lost and comes late is only an old one,
+// as is one that comes twice.
 func (s *Stream) Append(ctx context.Context, generation uint64, message []byte) error {
 	select {
 	case err := <-s.channel.PublishJournal(generation, "", message):

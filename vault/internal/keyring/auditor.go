@@ -16,14 +16,16 @@ import (
 	"nightdrop/shared/text"
 )
 
-// ErrNotYours is returned for a log key that was wrapped for another auditor, of another log, or altered.
+// ErrNotYours is returned for a log key that was wrapped for another auditor, of another log, or
+// altered.
 var ErrNotYours = errors.New("the log key does not open with this auditor's key")
 
 // LogKeyPurpose is the purpose of the box of a log key.
 func LogKeyPurpose(number uint32) string { return fmt.Sprintf("log/%d", number) }
 
-// WrapLogKey seals the key of the box of LogKeyPurpose(number), as NewBox wrapped it, to an auditor, who from then on opens what that
-// box sealed: seal.WrapBytes bytes. It hands out no other key than a log's. It fails with ErrLocked.
+// WrapLogKey seals the key of the box of LogKeyPurpose(number), as NewBox wrapped it, to an
+// auditor, who from then on opens what that box sealed: seal.WrapBytes bytes. It hands out no other
+// key than a log's. It fails with ErrLocked.
 func (r *Ring) WrapLogKey(number uint32, wrapped []byte, to *seal.Auditor) ([]byte, error) {
 	keys := r.keys.Load()
 	if keys == nil {
@@ -37,8 +39,8 @@ func (r *Ring) WrapLogKey(number uint32, wrapped []byte, to *seal.Auditor) ([]by
 	return to.WrapLogKey(r.Name(), number, key)
 }
 
-// Auditor is an auditor's own key, on the auditor's own machine: with it, whoever holds it reads the log of the auditor's time. It
-// prints as [redacted]. It is safe for concurrent use.
+// Auditor is an auditor's own key, on the auditor's own machine: with it, whoever holds it reads
+// the log of the auditor's time. It prints as [redacted]. It is safe for concurrent use.
 type Auditor struct {
 	secret
 	public  *seal.Auditor
@@ -83,8 +85,9 @@ func (a *Auditor) OpenLogKey(origin string, number uint32, wrap []byte) (Box, er
 	return newBox(key)
 }
 
-// Vouch returns a code of 32 bytes over a text of a kind, which only the holder of this key can make or check: for what an auditor keeps for
-// itself where others may get at it. It is HMAC-SHA-256; its key, HKDF-SHA-256 (RFC 5869) of the private key.
+// Vouch returns a code of 32 bytes over a text of a kind, which only the holder of this key can
+// make or check: for what an auditor keeps for itself where others may get at it. It is
+// HMAC-SHA-256; its key, HKDF-SHA-256 (RFC 5869) of the private key.
 func (a *Auditor) Vouch(kind string, text []byte) ([]byte, error) {
 	private, err := a.encode()
 	if err != nil {
@@ -101,7 +104,8 @@ func (a *Auditor) Vouch(kind string, text []byte) ([]byte, error) {
 	return code.Sum(nil), nil
 }
 
-// encode returns the private key's bytes for the caller to clear: a copy, as crypto/hpke hands out its own.
+// encode returns the private key's bytes for the caller to clear: a copy, as crypto/hpke hands out
+// its own.
 func (a *Auditor) encode() ([]byte, error) {
 	private, err := a.private.Bytes()
 	if err != nil {
@@ -134,7 +138,8 @@ func (a *Auditor) Save(path string) error {
 	return writeNew(path, append(text, '\n'))
 }
 
-// LoadAuditor reads a file that Save wrote. It fails with ErrMode where others may read it, and with ErrDamaged.
+// LoadAuditor reads a file that Save wrote. It fails with ErrMode where others may read it, and
+// with ErrDamaged.
 func LoadAuditor(path string) (*Auditor, error) {
 	written, err := readPrivate(path)
 	if err != nil {

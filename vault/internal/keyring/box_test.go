@@ -58,7 +58,8 @@ func seal256(key, nonce, plaintext, ad []byte) []byte {
 	return gcm.Seal(nil, nonce[12:], plaintext, ad)
 }
 
-// The accumulated vector of c2sp.org/XAES-256-GCM: 10,000 inputs drawn from SHAKE128. What the specification seals, we open.
+// The accumulated vector of c2sp.org/XAES-256-GCM: 10,000 inputs drawn from SHAKE128. What the
+// specification seals, we open.
 func TestXAESAccumulated(t *testing.T) {
 	draw, sum := sha3.NewSHAKE128(), sha3.NewSHAKE128()
 	read := func(n int) []byte {

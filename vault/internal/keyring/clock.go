@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// maxJump is how far the wall clock may leave the monotonic clock, or the last time written down, before it is
-// doubted: over any correction that a time service makes in normal life, under any life of a key.
+// maxJump is how far the wall clock may leave the monotonic clock, or the last time written down,
+// before it is doubted: over any correction that a time service makes in normal life, under any
+// life of a key.
 const maxJump = time.Hour
 
 // Clock says how far the wall clock is believed.
@@ -15,8 +16,11 @@ type Clock string
 // The states of the clock.
 const (
 	ClockSteady Clock = "steady" // the wall clock is believed
-	ClockJumped Clock = "jumped" // it went forward by over an hour: no key is destroyed until ConfirmClock
-	ClockBehind Clock = "behind" // it went back by over an hour: keys live on by the monotonic clock until ConfirmClock or the wall clock catches up
+	// it went forward by over an hour: no key is destroyed until ConfirmClock
+	ClockJumped Clock = "jumped"
+	// it went back by over an hour: keys live on by the monotonic clock until ConfirmClock or the
+	// wall clock catches up
+	ClockBehind Clock = "behind"
 )
 
 // ClockStatus is the clock for an operator's eyes.
@@ -27,8 +31,9 @@ type ClockStatus struct {
 	Jump    time.Duration // Wall minus Trusted where Clock is not steady, else 0
 }
 
-// trustedClock follows the wall clock while that agrees, within maxJump, with the monotonic clock since the anchor (the
-// unlock or the last confirmation). It never goes back but by confirm. Safe for concurrent use.
+// trustedClock follows the wall clock while that agrees, within maxJump, with the monotonic clock
+// since the anchor (the unlock or the last confirmation). It never goes back but by confirm. Safe
+// for concurrent use.
 type trustedClock struct {
 	elapsed func() time.Duration // monotonic
 
@@ -40,8 +45,8 @@ type trustedClock struct {
 	seenAt   time.Duration
 }
 
-// start begins at the last time written down. Where no key lives nothing can be destroyed by mistake, and a clock that
-// went forward is taken as it is.
+// start begins at the last time written down. Where no key lives nothing can be destroyed by
+// mistake, and a clock that went forward is taken as it is.
 func (c *trustedClock) start(mark, wall time.Time, keys bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -55,7 +60,7 @@ func (c *trustedClock) start(mark, wall time.Time, keys bool) {
 	}
 }
 
-// observe takes in the wall clock. changed tells that the state is not what it was before.
+// observe takes in the wall clock. changed reports that the state is not what it was before.
 func (c *trustedClock) observe(wall time.Time) (s ClockStatus, changed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -170,7 +170,8 @@ func TestConfirmedJumpDestroysTheDead(t *testing.T) {
 		t.Fatal(err)
 	}
 	change = tick(t, r, h)
-	// The code keys of yesterday 12:00, 18:00 (died at 00:00, 06:00) and today 00:00, 06:00 (12:00, 18:00).
+	// The code keys of yesterday 12:00, 18:00 (died at 00:00, 06:00) and today 00:00, 06:00 (12:00,
+	// 18:00).
 	if change.Clock != ClockSteady || len(change.Destroyed) != 2*4 || len(change.Created) == 0 || r.Suspended() {
 		t.Fatalf("after the confirmation: %+v", change)
 	}

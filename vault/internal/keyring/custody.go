@@ -25,8 +25,9 @@ const (
 	sealingFile    = "sealing.keys"
 	storedFileName = "stored.keys"
 
-	// custodyType is the first line of vault.key; the second is one JSON object (strictjson), the third
-	// "sha256 " and the hex SHA-256 of the first two, so that damage shows before custodians are called.
+	// custodyType is the first line of vault.key; the second is one JSON object (strictjson), the
+	// third "sha256 " and the hex SHA-256 of the first two, so that damage shows before custodians
+	// are called.
 	custodyType     = "nightdrop/vault-key/v1"
 	custodySum      = "sha256 "
 	maxCustodyBytes = 64 << 10
@@ -42,8 +43,9 @@ type custody struct {
 	Shares    int           `json:"shares"`
 	Sharing   string        `json:"sharing"` // 16 hex digits, in every share of it
 	Salt      []byte        `json:"salt"`    // of HKDF-Extract, 32 bytes
-	Checks    []string      `json:"checks"`  // of each share, by number, so that a wrong one is named
-	Check     string        `json:"check"`   // of the key-encryption key
+	// of each share, by number, so that a wrong one is named
+	Checks []string `json:"checks"`
+	Check  string   `json:"check"` // of the key-encryption key
 }
 
 // custodyBody is the JSON of vault.key.
@@ -54,15 +56,17 @@ type custodyBody struct {
 
 // CreateOptions say what vault to make.
 type CreateOptions struct {
-	Name      string           // the vault's name, a DNS name in lower case
-	Shares    int              // custodians: 1 to 32
-	Threshold int              // how many of them unlock: 1 to Shares; under 2 one person alone is the vault
+	Name   string // the vault's name, a DNS name in lower case
+	Shares int    // custodians: 1 to 32
+	// how many of them unlock: 1 to Shares; under 2 one person alone is the vault
+	Threshold int
 	Now       func() time.Time // nil: time.Now
 }
 
-// Create makes a vault in dir (made 0700 where it is missing): keys, shares and files. It never overwrites: ErrExists. The
-// shares exist nowhere else; the caller gives each to its custodian and clears it. A vault whose Create did not return
-// is of no use, for its shares are lost: remove its directory.
+// Create makes a vault in dir (made 0700 where it is missing): keys, shares and files. It never
+// overwrites: ErrExists. The shares exist nowhere else; the caller gives each to its custodian and
+// clears it. A vault whose Create did not return is of no use, for its shares are lost: remove its
+// directory.
 func Create(dir string, o CreateOptions) ([]Share, note.Verifier, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -188,7 +192,8 @@ func (h custody) associated() ([]byte, error) {
 	return append([]byte(custodyType+"\n"), text...), nil
 }
 
-// checkShare tells whether s is one of this vault's, of its newest sharing, and which it is where it is not.
+// checkShare reports whether s is one of this vault's, of its newest sharing, and which it is where
+// it is not.
 func (h custody) checkShare(s Share) error {
 	switch {
 	case s.vault != h.Vault:
@@ -203,7 +208,7 @@ func (h custody) checkShare(s Share) error {
 	return nil
 }
 
-// checkShares tells whether shares, each good and none twice, reach the threshold.
+// checkShares reports whether shares, each good and none twice, reach the threshold.
 func (h custody) checkShares(shares []Share) error {
 	seen := make(map[int]bool, len(shares))
 	for _, s := range shares {

@@ -7,14 +7,16 @@ import (
 
 // Damage is what Unlock or KeepStored found damaged in a file of keys.
 type Damage struct {
-	File    string   // its name, without a directory
-	Sealing bool     // of sealing keys; else of stored accounts
-	Lost    bool     // neither copy of these keys opens: they are lost; else they were mended from the copy that does
-	Keys    []string // names of sealing keys, or slots of stored accounts
+	File    string // its name, without a directory
+	Sealing bool   // of sealing keys; else of stored accounts
+	// neither copy of these keys opens: they are lost; else they were mended from the copy that
+	// does
+	Lost bool
+	Keys []string // names of sealing keys, or slots of stored accounts
 }
 
-// Damage returns what was found damaged since the last call, for the log. A crash before it is told loses only the
-// word of what was mended: what is lost is found again at the next start.
+// Damage returns what was found damaged since the last call, for the log. A crash before it is told
+// loses only the word of what was mended: what is lost is found again at the next start.
 func (r *Ring) Damage() []Damage {
 	r.damageMu.Lock()
 	defer r.damageMu.Unlock()
@@ -45,8 +47,8 @@ func (r *Ring) foundAtStart(path string, slots []uint32) {
 	r.found(path, true, slotNames(slots))
 }
 
-// foundInUse keeps that a key of stored.keys was lost since the start, and logs it: once, however often its account
-// is asked for.
+// foundInUse keeps that a key of stored.keys was lost since the start, and logs it: once, however
+// often its account is asked for.
 func (r *Ring) foundInUse(path string, slot uint32, err error) {
 	r.damageMu.Lock()
 	known := r.lost[slot]

@@ -48,8 +48,8 @@ func storedBefore(content []byte, r *Ring) []byte {
 	return before
 }
 
-// Where both copies of a key are damaged, that key alone is lost: it is named, its parts are dead, a new one stands
-// in its place for senders, and everything else goes on.
+// Where both copies of a key are damaged, that key alone is lost: it is named, its parts are dead,
+// a new one stands in its place for senders, and everything else goes on.
 func TestOneLostKeyCostsThatKey(t *testing.T) {
 	h := &hand{wall: start}
 	dir := t.TempDir()
@@ -113,7 +113,8 @@ func TestOneLostKeyCostsThatKey(t *testing.T) {
 	}
 }
 
-// A file of before is doubled in place, whatever moment the power goes at, and no key of it is lost or left behind.
+// A file of before is doubled in place, whatever moment the power goes at, and no key of it is lost
+// or left behind.
 func TestSealingKeysOfBefore(t *testing.T) {
 	h := &hand{wall: start}
 	dir := t.TempDir()
@@ -258,7 +259,8 @@ func TestStoredKeysAreMended(t *testing.T) {
 	}
 }
 
-// An older header put back counts fewer slots: those that the ledger uses beyond it are kept, and growing spares them.
+// An older header put back counts fewer slots: those that the ledger uses beyond it are kept, and
+// growing spares them.
 func TestOlderHeaderOfStoredKeys(t *testing.T) {
 	dir, shares, r := unlocked(t)
 	old := storedContent(t, dir)[:storedSlots]
@@ -283,8 +285,8 @@ func TestOlderHeaderOfStoredKeys(t *testing.T) {
 	}
 }
 
-// One flipped bit anywhere in any file of the ring is harmless, or stops the vault with the file named and the next
-// step.
+// One flipped bit anywhere in any file of the ring is harmless, or stops the vault with the file
+// named and the next step.
 func TestFlipsOfKeyFiles(t *testing.T) {
 	h := &hand{wall: start}
 	origin := t.TempDir()
@@ -360,8 +362,8 @@ func (d *badDisk) WriteAt(p []byte, at int64) (int, error) {
 	return d.powerDisk.WriteAt(p, at)
 }
 
-// One copy that cannot be read costs nothing, of a header and of a slot; where neither can, the file is named and nothing is changed, for
-// nobody knows what is there.
+// One copy that cannot be read costs nothing, of a header and of a slot; where neither can, the
+// file is named and nothing is changed, for nobody knows what is there.
 func TestBadSectors(t *testing.T) {
 	h := &hand{wall: start}
 	dir := t.TempDir()

@@ -19,11 +19,13 @@ type disk interface {
 	Close() error
 }
 
-// copies is how often a file of slots holds its header and each slot: one flipped bit, or one bad sector, costs no key.
+// copies is how often a file of slots holds its header and each slot: one flipped bit, or one bad
+// sector, costs no key.
 const copies = 2
 
-// A file of slots begins with two equal copies of a header: magic (32), sequence (8), what the file adds, HMAC. They are written one
-// after the other with an fsync between, so that one is always whole; of two, the one with the higher sequence counts.
+// A file of slots begins with two equal copies of a header: magic (32), sequence (8), what the file
+// adds, HMAC. They are written one after the other with an fsync between, so that one is always
+// whole; of two, the one with the higher sequence counts.
 
 // newer returns the copy that counts, nil where neither is whole.
 func newer(first, second []byte, whole func([]byte) bool) []byte {
@@ -38,8 +40,8 @@ func newer(first, second []byte, whole func([]byte) bool) []byte {
 
 func sequenceOf(header []byte) uint64 { return binary.BigEndian.Uint64(header[magicBytes:]) }
 
-// readTwice reads both copies of a header of size bytes. One that cannot be read is zeros, as a damaged one counts; it fails where neither
-// can, and with io.EOF where the file is too short.
+// readTwice reads both copies of a header of size bytes. One that cannot be read is zeros, as a
+// damaged one counts; it fails where neither can, and with io.EOF where the file is too short.
 func readTwice(d disk, path string, size int) (first, second []byte, err error) {
 	var headers [copies][]byte
 	var unread []error
@@ -64,8 +66,8 @@ func readTwice(d disk, path string, size int) (first, second []byte, err error) 
 // magicOf returns the name of the format that a header's copy is in.
 func magicOf(header []byte) string { return string(bytes.TrimRight(header[:magicBytes], "\x00")) }
 
-// unreadable is the error for a file neither of whose headers is whole: damage, unless both name one format that this
-// program does not know.
+// unreadable is the error for a file neither of whose headers is whole: damage, unless both name
+// one format that this program does not know.
 func unreadable(path, prefix string, first, second []byte, remedy string) error {
 	format := magicOf(first)
 	if number, ok := versionOf(format, prefix); ok && number > keyFormats && magicOf(second) == format {
@@ -88,7 +90,8 @@ func newerFormat(path, format string) error {
 	return fmt.Errorf("%s is of format %s: %w", path, format, ErrNewer)
 }
 
-// keyFile is what the files of keys have in common, each of which begins with two copies of a header.
+// keyFile is what the files of keys have in common, each of which begins with two copies of a
+// header.
 type keyFile struct {
 	f        disk
 	path     string
@@ -126,7 +129,8 @@ func (k *keyFile) fail(err error) error {
 	return k.failed
 }
 
-// overwrite fills the places, of size bytes each, first with random bytes, then with zeros, each time durably.
+// overwrite fills the places, of size bytes each, first with random bytes, then with zeros, each
+// time durably.
 func overwrite(d disk, places []int64, size int) error {
 	fill := make([]byte, size)
 	for _, next := range [...]func(){func() { _, _ = rand.Read(fill) }, func() { clear(fill) }} {
@@ -143,7 +147,8 @@ func overwrite(d disk, places []int64, size int) error {
 	return nil
 }
 
-// unknownOnDisk is what a file of slots answers from its first failed write on: only a fresh start can know what is on disk.
+// unknownOnDisk is what a file of slots answers from its first failed write on: only a fresh start
+// can know what is on disk.
 func unknownOnDisk(path string, err error) error {
 	return fmt.Errorf("write %s: %w; %w", path, err, ErrUnknownOnDisk)
 }

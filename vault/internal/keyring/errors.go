@@ -7,34 +7,46 @@ import (
 
 // Errors of creating and opening a vault's directory.
 var (
-	ErrExists  = errors.New("there is a vault in this directory already; choose another directory")             // is returned when Create would overwrite
-	ErrInUse   = errors.New("another process has this vault open; stop it first")                               // is returned when the directory is locked
-	ErrDamaged = errors.New("damaged")                                                                          // is returned, with file and remedy, when a file is not what this vault wrote
-	ErrNewer   = errors.New("a newer version of the vault wrote it; run that version: nothing was changed")     // is returned, with the file, when its format is not known here
-	ErrMode    = errors.New("a key file can be read by others; set its mode to 0600 and consider it disclosed") // is returned when a file's mode is too wide
+	// is returned when Create would overwrite
+	ErrExists = errors.New("there is a vault in this directory already; choose another directory")
+	// is returned when the directory is locked
+	ErrInUse = errors.New("another process has this vault open; stop it first")
+	// is returned, with file and remedy, when a file is not what this vault wrote
+	ErrDamaged = errors.New("damaged")
+	// is returned, with the file, when its format is not known here
+	ErrNewer = errors.New("a newer version of the vault wrote it; run that version: nothing was changed")
+	// is returned when a file's mode is too wide
+	ErrMode = errors.New("a key file can be read by others; set its mode to 0600 and consider it disclosed")
 )
 
 // Errors of custody.
 var (
-	ErrLocked     = errors.New("the vault is locked; unlock it with custodians' shares") // is returned when a key is needed before Unlock
-	ErrWrongShare = errors.New("wrong share")                                            // is returned, with the reason, for a share that is damaged or not of this vault
-	ErrSameShare  = errors.New("the same share was given twice")                         // is returned when two shares have one number
+	// is returned when a key is needed before Unlock
+	ErrLocked = errors.New("the vault is locked; unlock it with custodians' shares")
+	// is returned, with the reason, for a share that is damaged or not of this vault
+	ErrWrongShare = errors.New("wrong share")
+	// is returned when two shares have one number
+	ErrSameShare = errors.New("the same share was given twice")
 )
 
 // Errors of opening a part.
 var (
-	ErrKeyDead    = errors.New("the part's key is dead or was never this vault's")         // is returned when no private half exists any more, or by the clock should not
-	ErrCannotOpen = errors.New("the part does not open: altered, moved or sealed wrongly") // is returned when the key lives and the seal does not open
+	// is returned when no private half exists any more, or by the clock should not
+	ErrKeyDead = errors.New("the part's key is dead or was never this vault's")
+	// is returned when the key lives and the seal does not open
+	ErrCannotOpen = errors.New("the part does not open: altered, moved or sealed wrongly")
 )
 
-// ErrForgotten is returned when a stored account is opened whose key is destroyed: it is gone from every copy of the ledger.
+// ErrForgotten is returned when a stored account is opened whose key is destroyed: it is gone from
+// every copy of the ledger.
 var ErrForgotten = errors.New("the stored account is forgotten: its key is destroyed")
 
-// ErrUnknownOnDisk is returned, with the file, from the first failed write to a file of keys on: the process must end
-// and start again.
+// ErrUnknownOnDisk is returned, with the file, from the first failed write to a file of keys on:
+// the process must end and start again.
 var ErrUnknownOnDisk = errors.New("what is on disk is unknown: check the disk, then stop the vault and start it again")
 
-// ErrFull is returned when an account is to be stored and stored.keys can hold no more. Everything else goes on.
+// ErrFull is returned when an account is to be stored and stored.keys can hold no more. Everything
+// else goes on.
 var ErrFull = errors.New("no more accounts can be stored: forget some and restart the vault, or take another vault into service")
 
 // ErrFewShares is returned when the shares are good and fewer than the threshold.

@@ -11,7 +11,8 @@ import (
 	"nightdrop/shared/durable"
 )
 
-// lockDir takes the directory for this process; the kernel lets go of it when the process ends, however it ends.
+// lockDir takes the directory for this process; the kernel lets go of it when the process ends,
+// however it ends.
 func lockDir(dir string) (*os.File, error) {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -39,7 +40,8 @@ func checkMode(f *os.File) error {
 	return nil
 }
 
-// openPrivate opens a key file to be written in place, checks its mode and returns its size in bytes.
+// openPrivate opens a key file to be written in place, checks its mode and returns its size in
+// bytes.
 func openPrivate(path string) (f *os.File, size int64, err error) {
 	if f, err = os.OpenFile(path, os.O_RDWR, 0); err != nil {
 		return nil, 0, err

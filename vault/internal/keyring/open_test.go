@@ -100,7 +100,8 @@ func sealRaw(t testing.TB, key envelope.DirectoryKey, part envelope.PartName, pa
 	return envelope.Part{Key: key.Name, Sealed: append([]byte{1, byte(id >> 24), byte(id >> 16), byte(id >> 8), byte(id)}, ciphertext...)}
 }
 
-// What Tink seals we open, what crypto/hpke seals Tink opens with the same stored keyset, and both refuse the same alterations.
+// What Tink seals we open, what crypto/hpke seals Tink opens with the same stored keyset, and both
+// refuse the same alterations.
 func TestOpeningAgreesWithTink(t *testing.T) {
 	h := &hand{wall: start}
 	dir := t.TempDir()
@@ -185,7 +186,8 @@ func TestOpenPartWhileKeysRotate(t *testing.T) {
 	wg.Wait()
 }
 
-// Rules on imports exempt this package from the ban on Tink's door to raw keys; within it, one file has it.
+// Rules on imports exempt this package from the ban on Tink's door to raw keys; within it, one file
+// has it.
 func TestOneFileTouchesRawKeys(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	if err != nil || len(files) < 10 {
@@ -212,7 +214,8 @@ func TestOneFileTouchesRawKeys(t *testing.T) {
 	}
 }
 
-// The vault opens tens of thousands of parts a minute at its busiest, so what is around the bare opening must stay small.
+// The vault opens tens of thousands of parts a minute at its busiest, so what is around the bare
+// opening must stay small.
 func BenchmarkOpen(b *testing.B) {
 	dir := b.TempDir()
 	shares, _, err := Create(dir, CreateOptions{Name: testVault, Shares: 1, Threshold: 1})

@@ -11,13 +11,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A key is destroyed by overwriting its place in a file. Remains names what that does not reach on this host, because something below or beside
-// the file keeps older bytes. It only warns: what a person did about it, such as a disk that is encrypted as a whole, cannot always be seen.
+// A key is destroyed by overwriting its place in a file. Remains names what that does not reach on
+// this host, because something below or beside the file keeps older bytes. It only warns: what a
+// person did about it, such as a disk that is encrypted as a whole, cannot always be seen.
 
 // Host is what Remains looks at; tests give other places and answers.
 type Host struct {
-	Proc, Sys string                                                     // /proc and /sys
-	Stat      func(dir string) (filesystem int64, dev uint64, err error) // statfs(2)'s f_type, stat(2)'s st_dev
+	Proc, Sys string // /proc and /sys
+	// statfs(2)'s f_type, stat(2)'s st_dev
+	Stat func(dir string) (filesystem int64, dev uint64, err error)
 }
 
 // ThisHost is the machine that the process runs on.
@@ -57,8 +59,8 @@ func keeping() map[int64]string {
 	}
 }
 
-// Remains lists, for people, what destroying a key in dir does not reach on this host, each with what to do; none where nothing is known to.
-// What cannot be looked at is passed over.
+// Remains lists, for people, what destroying a key in dir does not reach on this host, each with
+// what to do; none where nothing is known to. What cannot be looked at is passed over.
 func Remains(dir string, host Host) (notes []string) {
 	filesystem, dev, err := host.Stat(dir)
 	if err == nil {
@@ -146,7 +148,8 @@ func read(path ...string) string {
 	return string(bytes.TrimSpace(data))
 }
 
-// swap warns of memory that is written to a disk in clear: keys are in the daemon's memory while it is unlocked.
+// swap warns of memory that is written to a disk in clear: keys are in the daemon's memory while it
+// is unlocked.
 func (h Host) swap() (notes []string) {
 	var clear []string
 	lines := strings.Split(read(h.Proc, "swaps"), "\n")

@@ -18,15 +18,21 @@ import (
 
 // Options are how a ring runs; the zero value is an on-line vault.
 type Options struct {
-	Now      func() time.Time     // the wall clock; nil: time.Now
-	Elapsed  func() time.Duration // a monotonic clock from any start; nil: by Now's own monotonic reading
-	Logger   *slog.Logger         // nil: none
-	Ahead    time.Duration        // how long before its period a key is published; 0: 48 h; courier sites 14 days
-	CodeLife time.Duration        // from a code key's until to its death; 0: 6 h; longer by policy for courier sites
-	Failed   func(error)          // is called when a write failed and what is on disk is unknown: the process must end; nil: nobody
+	Now func() time.Time // the wall clock; nil: time.Now
+	// a monotonic clock from any start; nil: by Now's own monotonic reading
+	Elapsed func() time.Duration
+	Logger  *slog.Logger // nil: none
+	// how long before its period a key is published; 0: 48 h; courier sites 14 days
+	Ahead time.Duration
+	// from a code key's until to its death; 0: 6 h; longer by policy for courier sites
+	CodeLife time.Duration
+	// is called when a write failed and what is on disk is unknown: the process must end; nil:
+	// nobody
+	Failed func(error)
 }
 
-// Ring holds a vault's private keys. It is safe for concurrent use, starts locked, and prints as [redacted].
+// Ring holds a vault's private keys. It is safe for concurrent use, starts locked, and prints as
+// [redacted].
 type Ring struct {
 	secret
 	dir     string
@@ -66,9 +72,10 @@ type sealingKey struct {
 	private stdhpke.PrivateKey
 }
 
-// Open takes the vault in dir for this process and checks its files as far as is possible without shares. It fails with
-// ErrInUse where another process has it, ErrDamaged or ErrMode. The ring is locked. A missing sealing.keys or stored.keys, as
-// after a restore from a backup, is no error: Unlock makes a new one.
+// Open takes the vault in dir for this process and checks its files as far as is possible without
+// shares. It fails with ErrInUse where another process has it, ErrDamaged or ErrMode. The ring is
+// locked. A missing sealing.keys or stored.keys, as after a restore from a backup, is no error:
+// Unlock makes a new one.
 func Open(dir string, o Options) (*Ring, error) {
 	r := &Ring{dir: dir, now: o.Now, log: o.Logger, failed: o.Failed, plan: schedule{ahead: o.Ahead, codeLife: o.CodeLife}}
 	if r.now == nil {
@@ -126,8 +133,8 @@ func (r *Ring) closeFiles() (err error) {
 	return err
 }
 
-// Close lets go of the directory and drops the keys. Calls after it fail with ErrLocked. What the process's memory
-// still holds is gone only with the process.
+// Close lets go of the directory and drops the keys. Calls after it fail with ErrLocked. What the
+// process's memory still holds is gone only with the process.
 func (r *Ring) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -154,17 +161,19 @@ func (r *Ring) Verifier() note.Verifier { return r.custody.Header.VKey }
 // Threshold returns how many shares unlock (k) and how many there are (n).
 func (r *Ring) Threshold() (k, n int) { return r.custody.Header.Threshold, r.custody.Header.Shares }
 
-// Locked tells whether Unlock is still to come.
+// Locked reports whether Unlock is still to come.
 func (r *Ring) Locked() bool { return r.keys.Load() == nil }
 
 // Signer returns the key of the vault's statements, nil while locked.
 func (r *Ring) Signer() *note.Signer { return r.signer.Load() }
 
-// CheckShare tells whether s is this vault's: nil or ErrWrongShare with the reason. It needs no other share.
+// CheckShare reports whether s is this vault's: nil or ErrWrongShare with the reason. It needs no
+// other share.
 func (r *Ring) CheckShare(s Share) error { return r.custody.Header.checkShare(s) }
 
-// Unlock opens the ring with k or more distinct shares: ErrWrongShare, ErrSameShare, ErrFewShares, ErrDamaged. On an
-// unlocked ring it only checks them, which is how custodians vouch for something (ConfirmClock). It makes no keys: call Tick next.
+// Unlock opens the ring with k or more distinct shares: ErrWrongShare, ErrSameShare, ErrFewShares,
+// ErrDamaged. On an unlocked ring it only checks them, which is how custodians vouch for something
+// (ConfirmClock). It makes no keys: call Tick next.
 func (r *Ring) Unlock(shares []Share) error {
 	if err := r.custody.Header.checkShares(shares); err != nil {
 		return err
@@ -232,8 +241,8 @@ func (r *Ring) load(path string, keys *wrapping) error {
 	return nil
 }
 
-// openLive parses the live keys. One of which neither copy opens is lost, and the others go on; where all are, the
-// file is damaged as a whole.
+// openLive parses the live keys. One of which neither copy opens is lost, and the others go on;
+// where all are, the file is damaged as a whole.
 func (r *Ring) openLive(s *store) (map[envelope.KeyName]*sealingKey, error) {
 	opened := make(map[envelope.KeyName]*sealingKey)
 	var lost, mended []string

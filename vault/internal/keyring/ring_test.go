@@ -97,7 +97,8 @@ func TestNewVaultUnlocksAndHasCurrentKeysAtOnce(t *testing.T) {
 		t.Fatal("the signer is not the vkey's")
 	}
 	change := tick(t, r, h)
-	// Day keys begin on 3 days (today and 48 h ahead), code keys at 12:00 today and 8 times more; two suites each.
+	// Day keys begin on 3 days (today and 48 h ahead), code keys at 12:00 today and 8 times more;
+	// two suites each.
 	if len(change.Created) != 2*(3+9) || len(change.Destroyed) != 0 || change.Clock != ClockSteady {
 		t.Fatalf("first tick: %d created, %d destroyed, %s", len(change.Created), len(change.Destroyed), change.Clock)
 	}

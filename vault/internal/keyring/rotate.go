@@ -14,13 +14,15 @@ type Change struct {
 	Created   []envelope.DirectoryKey // durable, and so may be published
 	Destroyed []envelope.KeyName      // overwritten on disk, and gone from memory's map
 	Clock     Clock                   // ClockJumped while destruction is suspended
-	Jump      time.Duration           // in the Tick (or first after Unlock) that finds the clock jumped or behind: how far; else 0
+	// in the Tick (or first after Unlock) that finds the clock jumped or behind: how far; else 0
+	Jump time.Duration
 }
 
-// Tick makes the keys that are due and destroys those that are dead, by the trusted clock, as of now. Both are durable when it
-// returns; call it at least every few minutes. On an error Change tells what was done before it. After a failed
-// write every later Tick fails too: restart the process. A crash may come between a change and its telling: after a Tick compare
-// Live with what was recorded. It fails with ErrLocked.
+// Tick makes the keys that are due and destroys those that are dead, by the trusted clock, as of
+// now. Both are durable when it returns; call it at least every few minutes. On an error Change
+// says what was done before it. After a failed write every later Tick fails too: restart the
+// process. A crash may come between a change and its telling: after a Tick compare Live with what
+// was recorded. It fails with ErrLocked.
 func (r *Ring) Tick(now time.Time) (Change, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -52,7 +54,8 @@ func (r *Ring) Tick(now time.Time) (Change, error) {
 	return change, nil
 }
 
-// observe takes in the wall clock, says once what is wrong with it, and keeps the jump for the next Tick to tell.
+// observe takes in the wall clock, says once what is wrong with it, and keeps the jump for the next
+// Tick to tell.
 func (r *Ring) observe(wall time.Time) ClockStatus {
 	status, changed := r.clock.observe(wall)
 	if !changed {
@@ -155,8 +158,8 @@ func (r *Ring) keep(made []madeKey) ([]envelope.DirectoryKey, error) {
 	return public, nil
 }
 
-// Directory returns the public halves of the keys that are not dead at now (nor by the trusted clock), by kind, from
-// and suite: what a directory lists. It is empty while locked.
+// Directory returns the public halves of the keys that are not dead at now (nor by the trusted
+// clock), by kind, from and suite: what a directory lists. It is empty while locked.
 func (r *Ring) Directory(now time.Time) []envelope.DirectoryKey {
 	trusted := r.clock.read()
 	if now.Before(trusted) || r.Suspended() {
@@ -165,8 +168,8 @@ func (r *Ring) Directory(now time.Time) []envelope.DirectoryKey {
 	return slices.DeleteFunc(r.Live(), func(k envelope.DirectoryKey) bool { return !k.Dies.After(now) })
 }
 
-// Live returns the public halves of all keys whose private halves are there, in Directory's order: those too whose time has come
-// while destruction is suspended. It is empty while locked.
+// Live returns the public halves of all keys whose private halves are there, in Directory's order:
+// those too whose time has come while destruction is suspended. It is empty while locked.
 func (r *Ring) Live() []envelope.DirectoryKey {
 	var list []envelope.DirectoryKey
 	r.openMu.RLock()
@@ -185,8 +188,9 @@ func (k *sealingKey) directory() envelope.DirectoryKey {
 		From: envelope.At(k.life.From), Until: envelope.At(k.life.Until), Dies: envelope.At(k.life.Dies)}
 }
 
-// ConfirmClock takes the wall clock as right, forward or back, on the custodians' word: call it only after Unlock succeeded
-// with shares given for that purpose. The next Tick destroys what is dead by it. It fails with ErrLocked.
+// ConfirmClock takes the wall clock as right, forward or back, on the custodians' word: call it
+// only after Unlock succeeded with shares given for that purpose. The next Tick destroys what is
+// dead by it. It fails with ErrLocked.
 func (r *Ring) ConfirmClock() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -201,7 +205,7 @@ func (r *Ring) ConfirmClock() error {
 	return r.store.writeHeader()
 }
 
-// Suspended tells whether destruction waits for ConfirmClock.
+// Suspended reports whether destruction waits for ConfirmClock.
 func (r *Ring) Suspended() bool { return r.Clock().Clock == ClockJumped }
 
 // Clock returns the state of the clock as of the last Tick or Unlock, for status.

@@ -15,8 +15,9 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// Four virtual months of ticks at random moments: every key dies at the first tick after its time, once, and never before;
-// at every moment of the directory's life ahead there is exactly one current key of each kind and suite.
+// Four virtual months of ticks at random moments: every key dies at the first tick after its time,
+// once, and never before; at every moment of the directory's life ahead there is exactly one
+// current key of each kind and suite.
 func TestMonthsOfTicks(t *testing.T) {
 	t.Parallel()
 	h := &hand{wall: start}
@@ -280,7 +281,8 @@ func damages(good, foreign []byte, offset int64) []damage {
 	}
 }
 
-// sealedToAll makes a vault in dir, a part for each of its keys, and tells the offset of the last live slot.
+// sealedToAll makes a vault in dir, a part for each of its keys, and tells the offset of the last
+// live slot.
 func sealedToAll(t *testing.T, dir string, h *hand) (shares []Share, parts *told, offset int64) {
 	t.Helper()
 	shares = newVault(t, dir, h, 1, 1)
@@ -358,8 +360,8 @@ func TestDamagedSealingKeys(t *testing.T) {
 	}
 }
 
-// An old copy of sealing.keys put back holds keys that died since. It is noticed as a clock that jumped, and the keys die again with the
-// custodians' word for the clock.
+// An old copy of sealing.keys put back holds keys that died since. It is noticed as a clock that
+// jumped, and the keys die again with the custodians' word for the clock.
 func TestOldSealingKeysPutBack(t *testing.T) {
 	h := &hand{wall: start}
 	dir, old := t.TempDir(), t.TempDir()

@@ -58,7 +58,8 @@ func (s schedule) check() error {
 	return nil
 }
 
-// due lists the keys whose period has begun and not ended at now, or begins within ahead; oldest first of each kind.
+// due lists the keys whose period has begun and not ended at now, or begins within ahead; oldest
+// first of each kind.
 func (s schedule) due(now time.Time) []due {
 	var list []due
 	for _, k := range [...]struct {

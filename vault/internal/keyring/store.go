@@ -15,25 +15,27 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// sealing.keys is two equal copies of a header, slotCount slots, and the same slots once more; integers are big
-// endian.
+// sealing.keys is two equal copies of a header, slotCount slots, and the same slots once more;
+// integers are big endian.
 //
 //	header  magic (32) sequence (8) mark (8) table (slotCount * 32) HMAC-SHA-256 of all before it (32), zeros to a page
 //	table   state (1) kind (1) suite (1) zero (1) key id (4) from (8) until (8) dies (8), times in Unix seconds
 //	slot    one page: length (4), a Tink keyset sealed under XAES-256-GCM with vault, slot and life as associated data, zeros
 //
-// mark is the last trusted time written down. The header's copies are written one after the other with an fsync
-// between, so that one is always whole; the one with the higher sequence counts. A slot is written only while its
-// state says so, in both of its copies, and a crash then means that the step is done again:
+// mark is the last trusted time written down. The header's copies are written one after the other
+// with an fsync between, so that one is always whole; the one with the higher sequence counts. A
+// slot is written only while its state says so, in both of its copies, and a crash then means that
+// the step is done again:
 //
 //	free -> writing -> (both copies) -> live     a slot found writing was never returned, so never published: it is wiped
 //	live -> dying -> (random, zeros, in both) -> free   a slot found dying is wiped to the end
 //
-// So a copy of a live slot that does not open is damage, never a crash: it is mended from the other. Where neither
-// opens, that key is lost, and only that one. It keeps its slot until its time has come.
+// So a copy of a live slot that does not open is damage, never a crash: it is mended from the
+// other. Where neither opens, that key is lost, and only that one. It keeps its slot until its time
+// has come.
 //
-// A file of before 2026-12-01 (magicBefore) has its slots once. load writes the second copies behind them, in place,
-// before the header says so: no other file ever holds a key.
+// A file of before 2026-12-01 (magicBefore) has its slots once. load writes the second copies
+// behind them, in place, before the header says so: no other file ever holds a key.
 const (
 	pageBytes   = 4096
 	slotCount   = 512
@@ -81,7 +83,8 @@ type madeKey struct {
 	handle *keyset.Handle
 }
 
-// createStore makes an empty sealing.keys. Every byte is written, so that the slots have their place on the disk.
+// createStore makes an empty sealing.keys. Every byte is written, so that the slots have their
+// place on the disk.
 func createStore(path string, keys *wrapping, now time.Time) error {
 	s := store{keyFile: keyFile{keys: keys, sequence: 1}, mark: now}
 	content := make([]byte, storeBytes)
@@ -104,7 +107,8 @@ func openDisk(path string) (*os.File, error) {
 	return f, nil
 }
 
-// load reads the header and finishes what a crash interrupted. It returns the names of the keys that this destroyed.
+// load reads the header and finishes what a crash interrupted. It returns the names of the keys
+// that this destroyed.
 func (s *store) load() ([]envelope.KeyName, error) {
 	first, second, err := readTwice(s.f, s.path, headerBytes)
 	if err != nil {
@@ -137,7 +141,8 @@ func (s *store) load() ([]envelope.KeyName, error) {
 	return nil, nil
 }
 
-// interrupted returns the slots that a crash left to be wiped, and which keys, once published, die with that.
+// interrupted returns the slots that a crash left to be wiped, and which keys, once published, die
+// with that.
 func (s *store) interrupted() (destroyed []envelope.KeyName, wipe []int) {
 	for i, e := range s.table {
 		switch e.state {
@@ -152,8 +157,8 @@ func (s *store) interrupted() (destroyed []envelope.KeyName, wipe []int) {
 	return destroyed, wipe
 }
 
-// double gives a file of before its second copies, of live slots only. A crash before the header is written means
-// that the file is still one of before, and this is done again.
+// double gives a file of before its second copies, of live slots only. A crash before the header is
+// written means that the file is still one of before, and this is done again.
 func (s *store) double() error {
 	area := make([]byte, areaBytes)
 	for slot, e := range s.table {
@@ -173,9 +178,9 @@ func (s *store) double() error {
 	return s.writeHeader()
 }
 
-// keyset returns what a live slot holds, nil where neither copy opens. A copy that is not as it was written is
-// written again from the other, which mended tells. It fails where a copy cannot be read and the other does not open:
-// then nobody knows what the slot holds.
+// keyset returns what a live slot holds, nil where neither copy opens. A copy that is not as it was
+// written is written again from the other, which mended tells. It fails where a copy cannot be read
+// and the other does not open: then nobody knows what the slot holds.
 func (s *store) keyset(slot int) (handle *keyset.Handle, mended bool, err error) {
 	var found [copies][]byte
 	var sound []byte
@@ -236,7 +241,8 @@ func (s *store) put(keys []madeKey) ([]int, error) {
 		s.set(slots, slotFree)
 		return nil, fmt.Errorf("%s is full: destroy keys or publish less far ahead", s.path)
 	}
-	if err := s.writeHeader(); err != nil { // a crash from here to the last header means: these keys never were
+	// a crash from here to the last header means: these keys never were
+	if err := s.writeHeader(); err != nil {
 		return nil, err
 	}
 	for i, slot := range slots {
@@ -263,7 +269,8 @@ func (s *store) put(keys []madeKey) ([]int, error) {
 	return slots, s.writeHeader()
 }
 
-// destroy wipes both copies of live slots, durably. A crash on the way means: wiped at the next start.
+// destroy wipes both copies of live slots, durably. A crash on the way means: wiped at the next
+// start.
 func (s *store) destroy(slots []int) error {
 	s.set(slots, slotDying)
 	if err := s.writeHeader(); err != nil {
@@ -272,8 +279,8 @@ func (s *store) destroy(slots []int) error {
 	return s.wipe(slots)
 }
 
-// wipe overwrites both copies of slots in place and frees them. A crash on the way means: wiped again at the next
-// start.
+// wipe overwrites both copies of slots in place and frees them. A crash on the way means: wiped
+// again at the next start.
 func (s *store) wipe(slots []int) error {
 	var places []int64
 	for _, slot := range slots {
@@ -335,7 +342,7 @@ func (s *store) headerMAC(text []byte) []byte {
 	return h.Sum(nil)
 }
 
-// valid tells whether a copy of the header is whole and this vault's, of whichever version.
+// valid reports whether a copy of the header is whole and this vault's, of whichever version.
 func (s *store) valid(header []byte) bool {
 	const end = magicBytes + 16 + slotCount*entryBytes
 	return hmac.Equal(header[end:end+sha256.Size], s.headerMAC(header[:end]))

@@ -24,8 +24,8 @@ type write struct {
 	data []byte
 }
 
-// powerDisk keeps a file in memory and cuts the power at one operation: of the writes since the last sync any sector may have
-// arrived. A lying disk says that it synced and did not.
+// powerDisk keeps a file in memory and cuts the power at one operation: of the writes since the
+// last sync any sector may have arrived. A lying disk says that it synced and did not.
 type powerDisk struct {
 	seen, durable []byte
 	pending       []write
@@ -150,7 +150,8 @@ func (w *told) opens(r *Ring, name envelope.KeyName) error {
 
 var powerTimes = []time.Duration{0, 6 * time.Hour, 12 * time.Hour, 168 * time.Hour}
 
-// powerRun ticks over keys' births and deaths until the power goes, starts again, and says which promise was broken.
+// powerRun ticks over keys' births and deaths until the power goes, starts again, and says which
+// promise was broken.
 func powerRun(t *testing.T, dir string, shares []Share, d *powerDisk) error {
 	h := &hand{wall: start}
 	o := h.options()
@@ -197,7 +198,8 @@ func powerRun(t *testing.T, dir string, shares []Share, d *powerDisk) error {
 	return w.check(r, d, h.wall)
 }
 
-// check proves that every told key lives or is dead by the clock, that the due ones are there once, and free slots are zeros.
+// check proves that every told key lives or is dead by the clock, that the due ones are there once,
+// and free slots are zeros.
 func (w *told) check(r *Ring, d *powerDisk, now time.Time) error {
 	for name, k := range w.keys {
 		switch err := w.opens(r, name); {
@@ -259,7 +261,8 @@ func TestPowerCuts(t *testing.T) {
 		if err := powerRun(t, dir, shares, d); err != nil {
 			t.Fatalf("power cut at operation %d: %v", cutAt, err)
 		}
-		// The control: on a disk that lies the same cuts must break something, or this test sees nothing.
+		// The control: on a disk that lies the same cuts must break something, or this test sees
+		// nothing.
 		if cutAt%4 != 0 {
 			continue
 		}

@@ -37,22 +37,26 @@ func (k *storedKey) clear() { *k = storedKey{} }
 
 func (k *storedKey) aead() (tink.AEAD, error) { return newXAES(k.key[:]) }
 
-// storedAD binds a stored account to vault, merchant and token: the same bytes under another token do not open.
+// storedAD binds a stored account to vault, merchant and token: the same bytes under another token
+// do not open.
 func storedAD(vault, merchant, token string) []byte {
 	return fmt.Appendf(nil, "nightdrop/stored/v1\x00%s\x00%s\x00%s", vault, merchant, token)
 }
 
-// SealStored seals plain, at most 2,048 bytes, under a random key of its own, and returns it (key id 16, nonce 24, ciphertext, tag 16) with
-// the slot of stored.keys that holds the key. The key is durable when it returns; keys are made ahead, so that one fsync serves many. Both
-// go into the ledger next: a crash before that leaves a key without a record, which KeepStored destroys at the next start; a caller
-// who gives the account up gives the slot to ForgetStored. Each call takes a slot: it is made outside functions that may run again. It
-// fails with ErrLocked, with ErrFull, before KeepStored, and after a failed write. The caller clears plain. Safe for concurrent use.
+// SealStored seals plain, at most 2,048 bytes, under a random key of its own, and returns it (key
+// id 16, nonce 24, ciphertext, tag 16) with the slot of stored.keys that holds the key. The key is
+// durable when it returns; keys are made ahead, so that one fsync serves many. Both go into the
+// ledger next: a crash before that leaves a key without a record, which KeepStored destroys at the
+// next start; a caller who gives the account up gives the slot to ForgetStored. Each call takes a
+// slot: it is made outside functions that may run again. It fails with ErrLocked, with ErrFull,
+// before KeepStored, and after a failed write. The caller clears plain. Safe for concurrent use.
 func (r *Ring) SealStored(merchant, token string, plain []byte) (slot uint32, sealed []byte, err error) {
 	s, err := r.storedKeys()
 	if err != nil {
 		return 0, nil, err
 	}
-	padded, err := envelope.Pad(plain) // so that its length does not tell a card from a bank account
+	// so that its length does not tell a card from a bank account
+	padded, err := envelope.Pad(plain)
 	if err != nil {
 		return 0, nil, fmt.Errorf("seal a stored account: %w", err)
 	}
@@ -73,10 +77,11 @@ func (r *Ring) SealStored(merchant, token string, plain []byte) (slot uint32, se
 	return slot, append(key.id[:], ciphertext...), nil
 }
 
-// OpenStored returns what SealStored sealed for merchant and token. It fails with ErrForgotten where the key is
-// destroyed, also when the slot serves another account since; with ErrForgotten and ErrDamaged where both copies of
-// the slot are damaged, so that they cost one account; with ErrCannotOpen where the key is there and sealed was
-// altered or is another token's; and with ErrLocked. The caller clears the plaintext. Safe for concurrent use.
+// OpenStored returns what SealStored sealed for merchant and token. It fails with ErrForgotten
+// where the key is destroyed, also when the slot serves another account since; with ErrForgotten
+// and ErrDamaged where both copies of the slot are damaged, so that they cost one account; with
+// ErrCannotOpen where the key is there and sealed was altered or is another token's; and with
+// ErrLocked. The caller clears the plaintext. Safe for concurrent use.
 func (r *Ring) OpenStored(merchant, token string, slot uint32, sealed []byte) ([]byte, error) {
 	s, err := r.storedKeys()
 	if err != nil {
@@ -109,10 +114,12 @@ func (r *Ring) OpenStored(merchant, token string, slot uint32, sealed []byte) ([
 	return plain, nil
 }
 
-// ForgetStored destroys the keys in slots, for ever and in every copy of the ledger: overwritten and fsynced when it returns. It is
-// called when the ledger has durably given the records up, never before: a crash between leaves a key that KeepStored destroys. A slot whose
-// key is destroyed is no error, and its number is not used again before the next KeepStored, so that a call repeated in doubt harms
-// nobody else. It fails with ErrLocked, before KeepStored, and after a failed write. Safe for concurrent use.
+// ForgetStored destroys the keys in slots, for ever and in every copy of the ledger: overwritten
+// and fsynced when it returns. It is called when the ledger has durably given the records up, never
+// before: a crash between leaves a key that KeepStored destroys. A slot whose key is destroyed is
+// no error, and its number is not used again before the next KeepStored, so that a call repeated in
+// doubt harms nobody else. It fails with ErrLocked, before KeepStored, and after a failed write.
+// Safe for concurrent use.
 func (r *Ring) ForgetStored(slots ...uint32) error {
 	s, err := r.storedKeys()
 	if err != nil {
@@ -124,11 +131,12 @@ func (r *Ring) ForgetStored(slots ...uint32) error {
 	return nil
 }
 
-// KeepStored takes the slots that the ledger's records use, once, at start and before SealStored and ForgetStored:
-// every other key is destroyed, durably, and its slot free again. So it is called with a ledger that is known to be
-// the newest: what an older one does not know of is lost. Used slots of which a copy is damaged are mended from the
-// other; those of which none opens stay taken, and their accounts answer ErrForgotten. Both are logged and told by
-// Damage. It fails with ErrLocked and after a failed write.
+// KeepStored takes the slots that the ledger's records use, once, at start and before SealStored
+// and ForgetStored: every other key is destroyed, durably, and its slot free again. So it is called
+// with a ledger that is known to be the newest: what an older one does not know of is lost. Used
+// slots of which a copy is damaged are mended from the other; those of which none opens stay taken,
+// and their accounts answer ErrForgotten. Both are logged and told by Damage. It fails with
+// ErrLocked and after a failed write.
 func (r *Ring) KeepStored(used []uint32) error {
 	s, err := r.storedKeys()
 	if err != nil {

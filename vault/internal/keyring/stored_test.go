@@ -141,8 +141,8 @@ func TestStoredAccountsOpenInTheirPlaceOnly(t *testing.T) {
 	}
 }
 
-// Yesterday's ledger still has the record of an account that was forgotten today. Its key is gone, now and after its slot serves
-// another account.
+// Yesterday's ledger still has the record of an account that was forgotten today. Its key is gone,
+// now and after its slot serves another account.
 func TestForgottenAccountsAreGoneFromOldLedgersToo(t *testing.T) {
 	dir, shares, r := unlocked(t)
 	kept, forgotten := storeOne(t, r, "tok_kept"), storeOne(t, r, "tok_forgotten")
@@ -175,7 +175,8 @@ func TestForgottenAccountsAreGoneFromOldLedgersToo(t *testing.T) {
 	}
 }
 
-// A slot is free again only at the next start: ForgetStored repeated in doubt must not hit whoever came after.
+// A slot is free again only at the next start: ForgetStored repeated in doubt must not hit whoever
+// came after.
 func TestForgottenSlotsStayEmptyUntilTheNextStart(t *testing.T) {
 	_, _, r := unlocked(t)
 	first := storeOne(t, r, testToken)
@@ -237,7 +238,8 @@ func TestAStartDestroysKeysThatNoRecordUses(t *testing.T) {
 	}
 }
 
-// An old stored.keys put back holds keys that were destroyed since: a start with the ledger of today destroys them again.
+// An old stored.keys put back holds keys that were destroyed since: a start with the ledger of
+// today destroys them again.
 func TestOldStoredKeysPutBack(t *testing.T) {
 	dir, shares, r := unlocked(t)
 	kept, forgotten := storeOne(t, r, "tok_kept"), storeOne(t, r, "tok_forgotten")
@@ -324,7 +326,8 @@ func TestLockedRingsStoreNothing(t *testing.T) {
 	}
 }
 
-// Keys of accounts that the ledger knows and that are missing or damaged cost those accounts, are said loudly, and harm no other.
+// Keys of accounts that the ledger knows and that are missing or damaged cost those accounts, are
+// said loudly, and harm no other.
 func TestMissingAndDamagedStoredKeys(t *testing.T) {
 	dir, shares, r := unlocked(t)
 	sound, wiped, damaged := storeOne(t, r, "tok_sound"), storeOne(t, r, "tok_wiped"), storeOne(t, r, "tok_damaged")

@@ -9,19 +9,20 @@ import (
 	"sync"
 )
 
-// stored.keys is two equal copies of a header and a growing number of groups of slots; integers are big endian.
+// stored.keys is two equal copies of a header and a growing number of groups of slots; integers are
+// big endian.
 //
 //	header  magic (32) sequence (8) slots (8) first (8) HMAC-SHA-256 of all before it and the vault's name (32), zeros to a page
 //	group   its slots, and the same slots once more; the first group has as many as the header's first says, others storedGrowth
 //	slot    id (16) and key (32) sealed under XAES-256-GCM with vault and slot as associated data (88), zeros; or all zeros: free
 //
-// A slot lies within one sector of the disk. It is written, and fsynced, in both copies before its number is given
-// out; what a crash leaves half written has no record in the ledger, and keep wipes it. So a copy of a slot that a
-// record uses and that does not open is damage, never a crash: keep mends it from the other. The file grows by zeros,
-// before the header counts them.
+// A slot lies within one sector of the disk. It is written, and fsynced, in both copies before its
+// number is given out; what a crash leaves half written has no record in the ledger, and keep wipes
+// it. So a copy of a slot that a record uses and that does not open is damage, never a crash: keep
+// mends it from the other. The file grows by zeros, before the header counts them.
 //
-// A file of before 2026-12-01 (storedMagicBefore) has no first, and its slots once: load makes them its first group,
-// in place, before the header says so.
+// A file of before 2026-12-01 (storedMagicBefore) has no first, and its slots once: load makes them
+// its first group, in place, before the header says so.
 const (
 	storedMagic       = "nightdrop/stored-keys/v2"
 	storedMagicBefore = "nightdrop/stored-keys/v1"
@@ -37,7 +38,8 @@ const (
 	storedTextBefore  = magicBytes + 16
 )
 
-// errNotKept is returned when a slot is taken or forgotten while it is not known which are in use: a bug in the caller.
+// errNotKept is returned when a slot is taken or forgotten while it is not known which are in use:
+// a bug in the caller.
 var errNotKept = errors.New("it is not known which stored accounts are in use: call KeepStored first")
 
 // storedFile is stored.keys, open. It is safe for concurrent use.
@@ -98,8 +100,8 @@ func (s *storedFile) load() error {
 	return nil
 }
 
-// double makes the slots of a file of before the first group. A crash before the header is written means that this is
-// done again.
+// double makes the slots of a file of before the first group. A crash before the header is written
+// means that this is done again.
 func (s *storedFile) double() error {
 	s.first = s.slots
 	if s.slots > 0 && !s.holds(s.slots-1, 0) {
@@ -121,7 +123,7 @@ func (s *storedFile) double() error {
 	return s.writeHeader()
 }
 
-// holds tells whether the file reaches to the end of a copy of a slot.
+// holds reports whether the file reaches to the end of a copy of a slot.
 func (s *storedFile) holds(slot uint32, c int) bool {
 	n, _ := s.f.ReadAt(make([]byte, slotBytes), s.offset(slot, c))
 	return n == slotBytes
@@ -188,8 +190,8 @@ func (s *storedFile) keep(used []uint32) (found keptStored, err error) {
 	return found, nil
 }
 
-// keepOne looks at a slot that is in use. Copies that hold two keys, one of them of an account of earlier, stay as
-// they are: the account's record tells which one counts.
+// keepOne looks at a slot that is in use. Copies that hold two keys, one of them of an account of
+// earlier, stay as they are: the account's record says which one counts.
 func (s *storedFile) keepOne(slot uint32, content [copies][]byte, found *keptStored) error {
 	var opens [copies]bool
 	for i := range content {
@@ -219,8 +221,8 @@ func (s *storedFile) keepOne(slot uint32, content [copies][]byte, found *keptSto
 	return nil
 }
 
-// cover counts the slots that the ledger uses and the file holds beyond its count: an older header was put back, and
-// growing by its count would write zeros over them.
+// cover counts the slots that the ledger uses and the file holds beyond its count: an older header
+// was put back, and growing by its count would write zeros over them.
 func (s *storedFile) cover(used []uint32) (older bool, err error) {
 	for _, slot := range used {
 		for slot >= s.slots && slot < maxStored && s.slots+storedGrowth <= maxStored && s.holds(s.slots+storedGrowth-1, copies-1) {
@@ -234,7 +236,8 @@ func (s *storedFile) cover(used []uint32) (older bool, err error) {
 	return older, err
 }
 
-// each calls fn with every slot's copies, which are good during the call; one that cannot be read is nil.
+// each calls fn with every slot's copies, which are good during the call; one that cannot be read
+// is nil.
 func (s *storedFile) each(fn func(slot uint32, content [copies][]byte) error) error {
 	var chunks [copies][]byte
 	for from := uint32(0); from < s.slots; {
@@ -260,7 +263,8 @@ func (s *storedFile) each(fn func(slot uint32, content [copies][]byte) error) er
 	return nil
 }
 
-// copyOf returns a copy of a slot out of a chunk that begins at from, or, where the chunk could not be read, by itself.
+// copyOf returns a copy of a slot out of a chunk that begins at from, or, where the chunk could not
+// be read, by itself.
 func (s *storedFile) copyOf(chunk []byte, slot, from uint32, c int) []byte {
 	if chunk != nil {
 		return chunk[(slot-from)*slotBytes:][:slotBytes]
@@ -290,7 +294,8 @@ func (s *storedFile) take() (uint32, *storedKey, error) {
 	return slot, key, err
 }
 
-// refill fills the pool: many keys, one fsync. A crash before the ledger's record means: wiped at the next start.
+// refill fills the pool: many keys, one fsync. A crash before the ledger's record means: wiped at
+// the next start.
 func (s *storedFile) refill() error {
 	switch {
 	case s.failed != nil:
@@ -371,7 +376,8 @@ func (s *storedFile) forget(slots []uint32) error {
 	return nil
 }
 
-// key reads the key of this id in a slot: ErrForgotten where no copy holds it, and ErrDamaged too where one is damaged.
+// key reads the key of this id in a slot: ErrForgotten where no copy holds it, and ErrDamaged too
+// where one is damaged.
 func (s *storedFile) key(slot uint32, id [storedIDBytes]byte) (*storedKey, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -37,7 +37,8 @@ type shop struct {
 	gone      [][]byte  // sealed keys of what is forgotten
 }
 
-// day stores, gives up, forgets, and stores until the file has grown, in the order that crash safety asks for: key, record; record, key.
+// day stores, gives up, forgets, and stores until the file has grown, in the order that crash
+// safety asks for: key, record; record, key.
 func (s *shop) day(r *Ring, d *powerDisk) error {
 	for i := range 70 {
 		slot, sealed, err := r.SealStored(testMerchant, testToken, []byte(testCard))
@@ -97,7 +98,8 @@ func (s *shop) promises(r *Ring, d *powerDisk) error {
 	return nil
 }
 
-// storedPowerRun stores and forgets until the power goes, starts again, and says which promise was broken.
+// storedPowerRun stores and forgets until the power goes, starts again, and says which promise was
+// broken.
 func storedPowerRun(origin *Ring, d *powerDisk) error {
 	s := &shop{}
 	r, err := storedOn(origin, d, nil)
@@ -149,7 +151,8 @@ func TestPowerCutsOfStoredKeys(t *testing.T) {
 			}
 		}
 	}
-	// The control: on a disk that lies the same cuts must break something, or this test sees nothing.
+	// The control: on a disk that lies the same cuts must break something, or this test sees
+	// nothing.
 	if broken < whole.ops/3 {
 		t.Fatalf("a lying disk broke only %d of %d cuts", broken, whole.ops)
 	}
@@ -244,7 +247,8 @@ func TestDamagedStoredFile(t *testing.T) {
 	}
 }
 
-// After a restore from a backup, which holds no keys of stored accounts, these accounts are gone and the vault works.
+// After a restore from a backup, which holds no keys of stored accounts, these accounts are gone
+// and the vault works.
 func TestMissingStoredFileIsMadeNew(t *testing.T) {
 	dir, shares, r := unlocked(t)
 	lost := storeOne(t, r, testToken)

@@ -31,7 +31,7 @@ func (s *storedFile) headerMAC(text []byte) []byte {
 	return h.Sum(nil)
 }
 
-// whole tells whether a copy of the header is whole and this vault's, of whichever version.
+// whole reports whether a copy of the header is whole and this vault's, of whichever version.
 func (s *storedFile) whole(header []byte) bool {
 	end := storedTextEnd
 	if magicOf(header) == storedMagicBefore {
@@ -54,7 +54,7 @@ func (s *storedFile) offset(slot uint32, c int) int64 {
 	return storedSlots + (copies*int64(begins)+int64(c)*int64(size)+int64(slot-begins))*slotBytes
 }
 
-// isFree tells whether a copy of a slot was read and holds nothing.
+// isFree reports whether a copy of a slot was read and holds nothing.
 func isFree(content []byte) bool { return content != nil && allZeros(content) }
 
 func allZeros(b []byte) bool {

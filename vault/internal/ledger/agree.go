@@ -11,14 +11,15 @@ func (tx *Tx) known(place uint64) tag {
 // tagsOf reports whether there are tags of a bucket.
 func (tx *Tx) tagsOf(bucket string) bool { return tx.ledger.tags != nil && provenFirst(bucket) }
 
-// read returns the stored value of a key, nil where there is none, once it agrees with what is known of it.
+// read returns the stored value of a key, nil where there is none, once it agrees with what is
+// known of it.
 func (tx *Tx) read(bucket string, key []byte) ([]byte, error) {
 	value := tx.bucket(bucket).Get(key)
 	return value, tx.agree(bucket, key, value)
 }
 
-// agree compares what was read of a key, nil where nothing was found, with what is known of it. Of a bucket that is compared after the unlock an
-// absence is believed once that is done.
+// agree compares what was read of a key, nil where nothing was found, with what is known of it. Of
+// a bucket that is compared after the unlock an absence is believed once that is done.
 func (tx *Tx) agree(bucket string, key, value []byte) error {
 	if !tx.tagsOf(bucket) {
 		if value == nil {
@@ -68,8 +69,9 @@ func (tx *Tx) tagChange(bucket string, key, old, value []byte) {
 	tx.tagged[counted] = count
 }
 
-// walked compares how many were met on a walk over all that a bucket has under prefix with how many there are. A walk during which this
-// transaction wrote (since its writes-th write) is not compared: it may have met fewer or more.
+// walked compares how many were met on a walk over all that a bucket has under prefix with how many
+// there are. A walk during which this transaction wrote (since its writes-th write) is not
+// compared: it may have met fewer or more.
 func (tx *Tx) walked(bucket string, prefix []byte, met int, writes int) error {
 	if !tx.tagsOf(bucket) || tx.writes != writes {
 		return nil
@@ -97,7 +99,8 @@ func (tx *Tx) forEach(bucket string, fn func(key, value []byte) error) error {
 	return tx.walked(bucket, nil, met, writes)
 }
 
-// awaitProof returns when a bucket that is compared after the unlock has been, with what was found then; at once for the others.
+// awaitProof returns when a bucket that is compared after the unlock has been, with what was found
+// then; at once for the others.
 func (l *Ledger) awaitProof(bucket string) error {
 	proven, ok := l.proven[bucket]
 	if !ok {

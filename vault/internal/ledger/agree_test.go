@@ -12,7 +12,8 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// flipAll flips a bit of a key wherever the file of the open ledger has it, behind its back: what is read next sees that.
+// flipAll flips a bit of a key wherever the file of the open ledger has it, behind its back: what
+// is read next sees that.
 func (v *vault) flipAll(key []byte, at int) {
 	v.t.Helper()
 	data, err := os.ReadFile(v.path())
@@ -41,8 +42,8 @@ func (v *vault) flipAll(key []byte, at int) {
 	}
 }
 
-// TestAKeyThatIsFlippedWhileTheLedgerIsOpenIsNoticed: an absence is not believed where something was, nor a walk that met too few; the ledger takes
-// no more then, and names its file.
+// TestAKeyThatIsFlippedWhileTheLedgerIsOpenIsNoticed: an absence is not believed where something
+// was, nor a walk that met too few; the ledger takes no more then, and names its file.
 func TestAKeyThatIsFlippedWhileTheLedgerIsOpenIsNoticed(t *testing.T) {
 	for name, c := range map[string]struct {
 		key  func(id string, number uint64) []byte
@@ -122,7 +123,8 @@ func TestAKeyThatIsFlippedWhileTheLedgerIsOpenIsNoticed(t *testing.T) {
 	}
 }
 
-// TestSnapshotsAgreeWithTheirOwnCommit: readers on older commits see what was there then, while others write.
+// TestSnapshotsAgreeWithTheirOwnCommit: readers on older commits see what was there then, while
+// others write.
 func TestSnapshotsAgreeWithTheirOwnCommit(t *testing.T) {
 	v := newVault(t)
 	ids := make([]string, 40)

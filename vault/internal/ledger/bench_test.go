@@ -16,7 +16,8 @@ func cpu() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkReceive commits three-part envelopes, 256 a group as intake does: event, entry, payment, indexes and two parts each.
+// BenchmarkReceive commits three-part envelopes, 256 a group as intake does: event, entry, payment,
+// indexes and two parts each.
 func BenchmarkReceive(b *testing.B) {
 	v := newVault(b)
 	b.ReportAllocs()
@@ -41,7 +42,8 @@ func BenchmarkReceive(b *testing.B) {
 	b.ReportMetric(float64((cpu()-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
 }
 
-// BenchmarkRebuild rebuilds a ledger of 5,000 sales: payments a second, with the inspection of the file before and its sums.
+// BenchmarkRebuild rebuilds a ledger of 5,000 sales: payments a second, with the inspection of the
+// file before and its sums.
 func BenchmarkRebuild(b *testing.B) {
 	const sales, group = 5000, 100
 	v := newVault(b)

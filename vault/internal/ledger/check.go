@@ -19,13 +19,15 @@ import (
 	"nightdrop/vault/internal/merkle"
 )
 
-// Check proves every invariant on a snapshot: the file's structure; every record opens in its place and has its form; the sum
-// of each bucket; the log's tree, hashed again; the state, folded again from the log, and the results that it issued, equal to the
-// records; the indexes; each merchant's chain of results. It fails with ErrDamaged at the first that does not hold.
-// It takes about 1 KB of memory a payment, and commits go on meanwhile. progress, which may be nil, is told of entries of the
-// log that were folded, of how many.
+// Check proves every invariant on a snapshot: the file's structure; every record opens in its place
+// and has its form; the sum of each bucket; the log's tree, hashed again; the state, folded again
+// from the log, and the results that it issued, equal to the records; the indexes; each merchant's
+// chain of results. It fails with ErrDamaged at the first that does not hold. It takes about 1 KB
+// of memory a payment, and commits go on meanwhile. progress, which may be nil, is told of entries
+// of the log that were folded, of how many.
 func (l *Ledger) Check(ctx context.Context, progress func(done, total int64)) error {
-	// Of the leaves it sees who names them, in milliseconds; what is in them is looked at on the snapshot.
+	// Of the leaves it sees who names them, in milliseconds; what is in them is looked at on the
+	// snapshot.
 	if err := l.submit(&request{ctx: ctx, rest: func() error { return pages.CheckBranches(l.path) }, done: make(chan error, 1)}); err != nil {
 		return fmt.Errorf("check the ledger: %w", err)
 	}
@@ -95,7 +97,8 @@ func (c *checker) checkBuckets() error {
 	})
 }
 
-// checkSums checks the structure of every page, and compares every bucket's records with the sum in the head.
+// checkSums checks the structure of every page, and compares every bucket's records with the sum in
+// the head.
 func (c *checker) checkSums() error {
 	found, err := c.ledger.sumPages(c.bolt, func(string) bool { return true }, c.ctx.Err)
 	if err != nil {

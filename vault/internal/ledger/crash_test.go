@@ -30,7 +30,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// commitForEver unlocks and opens the ledger in dir and prints every payment that is durable, until it is killed.
+// commitForEver unlocks and opens the ledger in dir and prints every payment that is durable, until
+// it is killed.
 func commitForEver(dir, round string) error {
 	ring, err := keyring.Open(filepath.Join(dir, "ring"), keyring.Options{})
 	if err != nil {
@@ -108,7 +109,8 @@ func TestKilledProcessLosesNothingThatWasAcked(t *testing.T) {
 	}
 }
 
-// commitAndKill runs a child until it has acked some payments and a random moment more, and returns what it acked.
+// commitAndKill runs a child until it has acked some payments and a random moment more, and returns
+// what it acked.
 func commitAndKill(t *testing.T, dir string, round int) (acked []string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "commit", dir, fmt.Sprintf("%08d", round))
@@ -171,7 +173,8 @@ func TestDamagedFileIsAnErrorNotACrash(t *testing.T) {
 	const tries = 100
 	for i := range tries {
 		data := bytes.Clone(sound)
-		// From one bit to a whole stripe of noise; every third in the headers of pages, where bbolt trusts most.
+		// From one bit to a whole stripe of noise; every third in the headers of pages, where bbolt
+		// trusts most.
 		for range 1 << random.IntN(8) {
 			at := random.IntN(len(data))
 			if i%3 == 0 {

@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestErrorOfTheDiskNamesItsFile: fsync and flock give bare error numbers; whoever reads them must know which file and what to do.
+// TestErrorOfTheDiskNamesItsFile: fsync and flock give bare error numbers; whoever reads them must
+// know which file and what to do.
 func TestErrorOfTheDiskNamesItsFile(t *testing.T) {
 	v := newVault(t)
 	v.stop()

@@ -28,7 +28,8 @@ func (o *told) first() error {
 	return o.errs[0]
 }
 
-// TestAFailedCommitIsTold: before whoever made the commit learns of it, so that nobody goes on meanwhile.
+// TestAFailedCommitIsTold: before whoever made the commit learns of it, so that nobody goes on
+// meanwhile.
 func TestAFailedCommitIsTold(t *testing.T) {
 	v := newVault(t)
 	v.close()

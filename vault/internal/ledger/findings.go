@@ -7,7 +7,8 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// Findings calls fn for every finding with a number below before (0: for all), the newest first. fn must not write.
+// Findings calls fn for every finding with a number below before (0: for all), the newest first. fn
+// must not write.
 func (tx *Tx) Findings(before uint64, fn func(book.Found) error) error {
 	if before == 0 {
 		before = 1<<64 - 1
@@ -41,7 +42,7 @@ func (tx *Tx) Findings(before uint64, fn func(book.Found) error) error {
 	return tx.walked(book.Findings.Name, nil, met, writes)
 }
 
-// FindingEntry returns the index of the log's entry that tells of a finding.
+// FindingEntry returns the index of the log's entry that reports a finding.
 func (tx *Tx) FindingEntry(f book.Found) (index int64, err error) {
 	if index, err = tx.FirstSince(f.Time.Time); err != nil {
 		return 0, err

@@ -11,7 +11,8 @@ func found(f book.IntegrityFound) book.Event {
 	return book.Event{Actor: "vault", Origin: "channel", Body: f}
 }
 
-// TestFindingsAreRemembered: each has a number and its entry of the log, and a person's word stays until it is taken back.
+// TestFindingsAreRemembered: each has a number and its entry of the log, and a person's word stays
+// until it is taken back.
 func TestFindingsAreRemembered(t *testing.T) {
 	v := newVault(t)
 	forked := book.IntegrityFound{Finding: book.FindingBagForked, Relay: "relay-1", Run: "00112233445566778899aabbccddeeff", Number: 3}

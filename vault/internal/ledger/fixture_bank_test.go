@@ -53,7 +53,8 @@ func store(tx *Tx, merchant, id, token string, s Stored) error {
 	return tx.PutStored(merchant, token, s)
 }
 
-// forget gives an account up: event and record together. Its key is the caller's to destroy, after the commit.
+// forget gives an account up: event and record together. Its key is the caller's to destroy, after
+// the commit.
 func forget(tx *Tx, merchant, id, token string) error {
 	received := instruction(id, envelope.OpForget)
 	received.Token = token
@@ -93,7 +94,8 @@ func take(tx *Tx, merchant, of, id string, amount int64) error {
 	return appendAll(tx, merchant, received)
 }
 
-// debit walks a bank account's sale through a settlement file and back: returned for good, so that the account is blocked.
+// debit walks a bank account's sale through a settlement file and back: returned for good, so that
+// the account is blocked.
 func debit(tx *Tx, merchant, id string) error {
 	v, err := tx.Vault()
 	if err != nil {

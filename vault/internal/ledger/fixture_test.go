@@ -34,7 +34,8 @@ type vault struct {
 	shares []keyring.Share // enough to unlock
 }
 
-// newVault creates and opens a ledger with two merchants and checks every invariant when the test is over.
+// newVault creates and opens a ledger with two merchants and checks every invariant when the test
+// is over.
 func newVault(t testing.TB) *vault {
 	t.Helper()
 	v := &vault{t: t, dir: t.TempDir(), clock: keyringtest.ClockAt(start)}

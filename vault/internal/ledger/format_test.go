@@ -12,7 +12,8 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// A ledger of another build is not called damaged: nobody is to put a copy in its place. The error names its format, and changes nothing.
+// A ledger of another build is not called damaged: nobody is to put a copy in its place. The error
+// names its format, and changes nothing.
 func TestLedgerOfAnotherBuild(t *testing.T) {
 	for format, want := range map[string]error{"nightdrop/ledger/v1": ErrFormat, "nightdrop/ledger/v2": ErrOlder, "nightdrop/ledger/v4": ErrNewer,
 		"nightdrop/ledger/v12": ErrNewer, "nightdrop/ledger/v04": ErrDamaged, "nightdrop/ledger/v": ErrDamaged, "nightdrop/ledger/v3-unfinished": ErrDamaged,

@@ -21,7 +21,8 @@ const (
 	// formatNumber is of the format that this build writes and opens.
 	formatNumber = 3
 	format       = formatPrefix + "3"
-	// formatV2 had one multiset hash over all records in its head, and none over most indexes. It is rebuilt from its log.
+	// formatV2 had one multiset hash over all records in its head, and none over most indexes. It
+	// is rebuilt from its log.
 	formatV2 = formatPrefix + "2"
 	// formatUnfinished is of a file that Rebuild has begun and not finished.
 	formatUnfinished = format + "-unfinished"
@@ -29,7 +30,8 @@ const (
 
 // Errors of formats.
 var (
-	// ErrFormat is returned for a ledger of builds that knew sales by card only (v1): their buckets and totals were others.
+	// ErrFormat is returned for a ledger of builds that knew sales by card only (v1): their buckets
+	// and totals were others.
 	ErrFormat = errors.New("the ledger was written by an older build, and this one cannot rebuild it: " +
 		"open it with that build, and carry its merchants over to a new vault")
 	// ErrOlder is returned by Open for a ledger that Rebuild makes into one of this build's format.
@@ -38,17 +40,20 @@ var (
 	ErrNewer = errors.New("the ledger was written by a newer build: open it with that build, or with a newer one")
 )
 
-// sourceFormat is how Rebuild reads a file of one format. All else, records and the log, has been the same in all of them.
+// sourceFormat is how Rebuild reads a file of one format. All else, records and the log, has been
+// the same in all of them.
 type sourceFormat struct {
 	name    string
 	buckets []string // that such a file must have to be read
-	// readHead opens the head. Its sums are left out: they are of other buckets, or of other records, than the new file's.
+	// readHead opens the head. Its sums are left out: they are of other buckets, or of other
+	// records, than the new file's.
 	readHead func(l *Ledger, b *bbolt.Tx) (head, error)
 	// prove compares what Rebuild carries over with the sums in the head. It fails with ErrDamaged.
 	prove func(ctx context.Context, tx *Tx) error
 }
 
-// sourceFormats are the formats that Rebuild reads. A later change of the format adds a line: the reader of the format before it.
+// sourceFormats are the formats that Rebuild reads. A later change of the format adds a line: the
+// reader of the format before it.
 var sourceFormats = [...]sourceFormat{
 	{formatV2, bucketsV2, readHeadV2, proveV2},
 	{format, append([]string{bucketVault}, carriedBuckets...), (*Ledger).readHeadToCarry, proveCarried},
@@ -98,7 +103,8 @@ func sourceFormatOf(b *bbolt.Tx) (sourceFormat, error) {
 	return sourceFormat{}, damaged("it has not the format %s", format)
 }
 
-// bucketsV2 are those over which the one sum of v2 goes: of records, and the index of what is unsent.
+// bucketsV2 are those over which the one sum of v2 goes: of records, and the index of what is
+// unsent.
 var bucketsV2 = []string{"keys", "vault", "merchants", "batches", "runs", "bags", "ids", "payments", "parts", "results", "chains", "tokens",
 	"stored", "blocks", "files", "entries", "auditors", "wraps", "by-unsent"}
 
@@ -128,7 +134,8 @@ func readHeadV2(l *Ledger, b *bbolt.Tx) (head, error) {
 	return head{Size: h.Size, Root: h.Root, Time: h.Time, LogKey: h.LogKey, LogDay: h.LogDay}, err
 }
 
-// proveV2 compares all records with the one sum, which cannot say where it does not hold: what is carried over might be it.
+// proveV2 compares all records with the one sum, which cannot say where it does not hold: what is
+// carried over might be it.
 func proveV2(ctx context.Context, tx *Tx) error {
 	h, err := tx.ledger.openHeadV2(tx.bolt)
 	if err != nil {
@@ -157,7 +164,8 @@ func (l *Ledger) readHeadToCarry(b *bbolt.Tx) (head, error) {
 	return h, err
 }
 
-// carriedBuckets are those whose content no event holds, so that a rebuild carries it over. All others are made anew from the log.
+// carriedBuckets are those whose content no event holds, so that a rebuild carries it over. All
+// others are made anew from the log.
 var carriedBuckets = []string{bucketKeys, bucketWraps, bucketParts, bucketStored, bucketResults, indexUnsent}
 
 // cure says what helps a bucket that is not as it was left; nothing where only a sound copy does.

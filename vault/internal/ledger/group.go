@@ -18,11 +18,12 @@ type request struct {
 	done chan error   // buffered: one answer
 }
 
-// Commit runs fn in a transaction and returns when its effects are durable. Callers that come while a transaction is under way ride
-// together in the next, one fsync for all; each sees the effects of those before it. When fn fails, or an Append of its failed,
-// nothing of it stays and its error is returned; fn may run again when another of its group fails, so it must have no effect
-// outside tx, or one that a second run overwrites. ctx counts until fn begins. ErrUnknownOutcome tells that the commit itself
-// failed: what fn did may be there or not, and the ledger takes no more.
+// Commit runs fn in a transaction and returns when its effects are durable. Callers that come while
+// a transaction is under way ride together in the next, one fsync for all; each sees the effects of
+// those before it. When fn fails, or an Append of its failed, nothing of it stays and its error is
+// returned; fn may run again when another of its group fails, so it must have no effect outside tx,
+// or one that a second run overwrites. ctx counts until fn begins. ErrUnknownOutcome reports that
+// the commit itself failed: what fn did may be there or not, and the ledger takes no more.
 func (l *Ledger) Commit(ctx context.Context, fn func(*Tx) error) error {
 	if err := l.latchedError(); err != nil {
 		return err
@@ -92,7 +93,8 @@ func (l *Ledger) gather(first *request) []*request {
 	return group
 }
 
-// commit answers every request of group. One that fails is answered and left out, and the others run again without it.
+// commit answers every request of group. One that fails is answered and left out, and the others
+// run again without it.
 func (l *Ledger) commit(group []*request) {
 	group = slices.DeleteFunc(group, func(r *request) bool {
 		if r.rest != nil {
@@ -118,7 +120,8 @@ func (l *Ledger) commit(group []*request) {
 	}
 }
 
-// try runs group in one transaction. It returns the request that failed and its error, or the error of all.
+// try runs group in one transaction. It returns the request that failed and its error, or the error
+// of all.
 func (l *Ledger) try(group []*request) (failed *request, err error) {
 	b, err := l.db.Begin(true)
 	if err != nil {

@@ -49,8 +49,9 @@ func stans(traces []book.Trace) (all []uint32) {
 	return all
 }
 
-// TestOpenMessagesHoldTheirTraceNumbers over two midnights: of three requests of Friday the second is answered, and
-// on Saturday, Sunday and after a restart nobody else gets the numbers of the others, until they are answered too.
+// TestOpenMessagesHoldTheirTraceNumbers over two midnights: of three requests of Friday the second
+// is answered, and on Saturday, Sunday and after a restart nobody else gets the numbers of the
+// others, until they are answered too.
 func TestOpenMessagesHoldTheirTraceNumbers(t *testing.T) {
 	v := newVault(t)
 	v.commit(func(tx *Tx) error {
@@ -85,8 +86,8 @@ func TestOpenMessagesHoldTheirTraceNumbers(t *testing.T) {
 	}
 }
 
-// TestWhatIsRolledBackHoldsNothing: an answer that is not committed gives no trace number free, nor does an intent
-// take one.
+// TestWhatIsRolledBackHoldsNothing: an answer that is not committed gives no trace number free, nor
+// does an intent take one.
 func TestWhatIsRolledBackHoldsNothing(t *testing.T) {
 	v := newVault(t)
 	v.commit(func(tx *Tx) error {

@@ -38,7 +38,7 @@ func (v *vault) stop() {
 	}
 }
 
-// refused tells what Open says of the file as it stands.
+// refused says what Open says of the file as it stands.
 func (v *vault) refused(want error) {
 	v.t.Helper()
 	l, err := Open(v.path(), v.ring, v.opts)
@@ -117,7 +117,8 @@ func TestHighWaterMarkThatIsNone(t *testing.T) {
 		if err := v.MarkDamaged(); !errors.Is(err, ErrMarkDamaged) || errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), highWaterPath(v.path())) {
 			t.Errorf("of %q it says %v", text, err)
 		}
-		// Nor does a stop, or a minute that passes, make the mark of a ledger that may be an older copy.
+		// Nor does a stop, or a minute that passes, make the mark of a ledger that may be an older
+		// copy.
 		if err := v.Remember(); err != nil {
 			t.Fatal(err)
 		}
@@ -142,7 +143,8 @@ func TestHighWaterMarkThatCannotBeRead(t *testing.T) {
 	v := newVault(t)
 	v.stop()
 	path := highWaterPath(v.path())
-	if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil { // reading a directory fails
+	// reading a directory fails
+	if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {
 		t.Fatal(err)
 	}
 	v.open()

@@ -5,27 +5,34 @@ import (
 	"time"
 )
 
-// ResultsHint is how RESULTS looked when it was last compared with what was published. What the broker says is a
-// hint: a difference has the vault look closer, and publish again what is missing, once a day at most.
+// ResultsHint is how RESULTS looked when it was last compared with what was published. What the
+// broker says is a hint: a difference has the vault look closer, and publish again what is missing,
+// once a day at most.
 type ResultsHint struct {
-	Created time.Time         `json:"created,omitzero"` // when the stream was made; zero before it was first compared
-	Last    uint64            `json:"last,omitempty"`   // highest sequence that it had, or that an ack named
-	First   uint64            `json:"first,omitempty"`  // lowest sequence that it had
-	Oldest  time.Time         `json:"oldest,omitzero"`  // when the message there was stored
-	Gone    uint64            `json:"gone,omitempty"`   // how many of its messages were there no more
-	Due     time.Time         `json:"due,omitzero"`     // from when a merchant may be looked at again whose turn had not come; zero where none is
-	Floors  map[string]uint64 `json:"floors,omitempty"` // by merchant: lowest serial that purges of the vault's own have left
+	// when the stream was made; zero before it was first compared
+	Created time.Time `json:"created,omitzero"`
+	// highest sequence that it had, or that an ack named
+	Last   uint64    `json:"last,omitempty"`
+	First  uint64    `json:"first,omitempty"` // lowest sequence that it had
+	Oldest time.Time `json:"oldest,omitzero"` // when the message there was stored
+	// how many of its messages were there no more
+	Gone uint64 `json:"gone,omitempty"`
+	// from when a merchant may be looked at again whose turn had not come; zero where none is
+	Due time.Time `json:"due,omitzero"`
+	// by merchant: lowest serial that purges of the vault's own have left
+	Floors map[string]uint64 `json:"floors,omitempty"`
 }
 
-// hints is one record of the ledger that no event makes: what it says is held against what is there before it counts.
+// hints is one record of the ledger that no event makes: what it says is held against what is there
+// before it counts.
 type hints struct {
 	Hint
 	Marks   []Mark       `json:"marks,omitempty"` // in their order, the newest last
 	Results *ResultsHint `json:"results,omitempty"`
 }
 
-// Mark says that intake had come to a bag at a time of the vault's clock: each at a lower sequence was committed
-// by then.
+// Mark says that intake had come to a bag at a time of the vault's clock: each at a lower sequence
+// was committed by then.
 type Mark struct {
 	Hint
 	Time time.Time `json:"time"`
@@ -37,7 +44,8 @@ const (
 	maxMarks  = 2*8 + 2 // of a week and a day, the one that moves and one more
 )
 
-// mark notes that intake has come to a bag. The newest mark moves until it is markEvery after the one before it.
+// mark notes that intake has come to a bag. The newest mark moves until it is markEvery after the
+// one before it.
 func (h *hints) mark(at Hint, now time.Time) {
 	n := len(h.Marks)
 	if at.Sequence == 0 || n > 0 && at.Sequence < h.Marks[n-1].Sequence {

@@ -16,8 +16,9 @@ import (
 	"nightdrop/vault/internal/ledger/pages"
 )
 
-// Inspect looks at the ledger's file without its keys: first at the structure of its pages ([pages.Check]), then it reads every record
-// through bbolt. It changes nothing. It fails with ErrDamaged or ErrInUse.
+// Inspect looks at the ledger's file without its keys: first at the structure of its pages
+// ([pages.Check]), then it reads every record through bbolt. It changes nothing. It fails with
+// ErrDamaged or ErrInUse.
 func Inspect(path string) error {
 	if err := notEmpty(path); err != nil {
 		return err
@@ -77,8 +78,8 @@ func touch(data []byte) (sum byte) {
 
 // Limits of the process that inspects.
 const (
-	// inspectMemory and the inspectShare-th of the file are the private memory it may use (RLIMIT_DATA): the list of free pages is at
-	// most a 512th of the file.
+	// inspectMemory and the inspectShare-th of the file are the private memory it may use
+	// (RLIMIT_DATA): the list of free pages is at most a 512th of the file.
 	inspectMemory = 256 << 20
 	inspectShare  = 64
 	inspectTime   = 30 * time.Minute // a file of 100 GB at 60 MB a second
@@ -92,8 +93,8 @@ const (
 	exitInUse   = 8
 )
 
-// InspectMain is the whole of the child process that InspectByCommand starts: it limits its own memory, inspects the file and
-// returns the exit code. What it found goes to out.
+// InspectMain is the whole of the child process that InspectByCommand starts: it limits its own
+// memory, inspects the file and returns the exit code. What it found goes to out.
 func InspectMain(path string, out io.Writer) int {
 	memory := uint64(inspectMemory)
 	if info, err := os.Stat(path); err == nil {
@@ -118,8 +119,9 @@ func InspectMain(path string, out io.Writer) int {
 	return exitFailed
 }
 
-// InspectByCommand returns an Options.Check that runs argv with the path appended; the command must be InspectMain's. However the
-// child ends, other than well or because the file is in use or unreadable, the ledger is damaged.
+// InspectByCommand returns an Options.Check that runs argv with the path appended; the command must
+// be InspectMain's. However the child ends, other than well or because the file is in use or
+// unreadable, the ledger is damaged.
 func InspectByCommand(argv ...string) func(path string) error {
 	return func(path string) error {
 		ctx, cancel := context.WithTimeout(context.Background(), inspectTime)

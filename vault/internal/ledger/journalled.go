@@ -10,12 +10,14 @@ import (
 
 // Journalled is how much of the log a second place has confirmed (package journal).
 type Journalled struct {
-	Generation uint64 `json:"generation"`      // of the vault whose journal it is
-	Size       int64  `json:"size"`            // the log's first Size entries were durable there
-	First      int64  `json:"first,omitempty"` // index of the oldest that is kept: a full place drops its oldest
+	Generation uint64 `json:"generation"` // of the vault whose journal it is
+	Size       int64  `json:"size"`       // the log's first Size entries were durable there
+	// index of the oldest that is kept: a full place drops its oldest
+	First int64 `json:"first,omitempty"`
 }
 
-// journalled is what the second places have confirmed, by their names. It is safe for concurrent use.
+// journalled is what the second places have confirmed, by their names. It is safe for concurrent
+// use.
 type journalled struct {
 	mu     sync.Mutex
 	places map[string]Journalled
@@ -36,12 +38,13 @@ func (j *journalled) change(fn func(map[string]Journalled)) {
 	fn(j.places)
 }
 
-// Journalled returns what each second place has confirmed, by its name, as far as this ledger knows. A place of which it knows nothing has
-// none.
+// Journalled returns what each second place has confirmed, by its name, as far as this ledger
+// knows. A place of which it knows nothing has none.
 func (l *Ledger) Journalled() map[string]Journalled { return l.journal.all() }
 
-// SetJournalled notes what a second place has confirmed. It rides in the head of the next commit, and of Close: it costs no event and no
-// fsync of its own, and a crash before that leaves an older note, which is only less strict.
+// SetJournalled notes what a second place has confirmed. It rides in the head of the next commit,
+// and of Close: it costs no event and no fsync of its own, and a crash before that leaves an older
+// note, which is only less strict.
 func (l *Ledger) SetJournalled(place string, j Journalled) {
 	l.journal.change(func(places map[string]Journalled) { places[place] = j })
 }

@@ -27,16 +27,19 @@ import (
 
 // Errors of opening.
 var (
-	ErrExists = errors.New("a ledger is there already: nothing was changed")             // is returned when Create would overwrite
-	ErrInUse  = errors.New("another process has the ledger open: stop that vault first") // is returned when two daemons meet
+	// is returned when Create would overwrite
+	ErrExists = errors.New("a ledger is there already: nothing was changed")
+	// is returned when two daemons meet
+	ErrInUse = errors.New("another process has the ledger open: stop that vault first")
 )
 
 // Errors of a ledger that is open.
 var (
-	// ErrDamaged is returned when the file is not what was written: cut, altered, or parts of it older than others.
+	// ErrDamaged is returned when the file is not what was written: cut, altered, or parts of it
+	// older than others.
 	ErrDamaged = pages.ErrDamaged
-	// ErrUnknownOutcome is returned when a commit failed: it may have happened. The ledger takes no more; the process must exit,
-	// open the ledger again and read what is true.
+	// ErrUnknownOutcome is returned when a commit failed: it may have happened. The ledger takes no
+	// more; the process must exit, open the ledger again and read what is true.
 	ErrUnknownOutcome = errors.New("a commit failed and may have happened: the vault must stop and be started again")
 	// ErrClosed is returned after Close.
 	ErrClosed = errors.New("the ledger is closed")
@@ -56,20 +59,23 @@ type Options struct {
 	Logger *slog.Logger     // discards when nil
 	// Actor is who creates the ledger, as in book.Event; "vault" when empty.
 	Actor string
-	// MaxGroup is how many callers of Commit ride in one transaction; 256 when 0. It bounds memory and the wait of the last.
+	// MaxGroup is how many callers of Commit ride in one transaction; 256 when 0. It bounds memory
+	// and the wait of the last.
 	MaxGroup int
 	// LockWait is how long Open waits for another process to let go of the file; 500 ms when 0.
 	LockWait time.Duration
-	// Check looks at a file that was not closed properly before this process maps it; Inspect when nil. A daemon passes
-	// InspectByCommand, so that what Inspect may not see in a damaged file harms another process.
+	// Check looks at a file that was not closed properly before this process maps it; Inspect when
+	// nil. A daemon passes InspectByCommand, so that what Inspect may not see in a damaged file
+	// harms another process.
 	Check func(path string) error
-	// Failed is called when a commit failed, so that what is on disk is unknown, and with ErrDamaged when damage is
-	// found while the ledger is open, whoever met it: the process must end. It does not block, may be called again
-	// and from any goroutine; nil: nobody is told.
+	// Failed is called when a commit failed, so that what is on disk is unknown, and with
+	// ErrDamaged when damage is found while the ledger is open, whoever met it: the process must
+	// end. It does not block, may be called again and from any goroutine; nil: nobody is told.
 	Failed func(error)
 	// openFile is bbolt's door to the file; tests make it fail.
 	openFile func(string, int, os.FileMode) (*os.File, error)
-	// withoutProofs leaves the sums of buckets and the tags of records out; the benchmark of the proofs does.
+	// withoutProofs leaves the sums of buckets and the tags of records out; the benchmark of the
+	// proofs does.
 	withoutProofs bool
 	// logEvent writes an event's leaf, as Tx.logEvent does; the benchmark of the log leaves it out.
 	logEvent func(*Tx, book.Event, []byte) (envelope.Place, error)
@@ -139,7 +145,8 @@ func (l *Ledger) openStore(path string) error {
 		Timeout:      l.options.LockWait,
 		FreelistType: bbolt.FreelistMapType,
 		PageSize:     pages.Size,
-		// Address space, not memory: a growing file need not be mapped anew, which would wait for every reader, a check of minutes too.
+		// Address space, not memory: a growing file need not be mapped anew, which would wait for
+		// every reader, a check of minutes too.
 		InitialMmapSize: 64 << 30,
 		OpenFile:        l.options.openFile,
 		NoStatistics:    true,
@@ -170,7 +177,8 @@ func newLedger(path string, keys Keys, o Options) (*Ledger, error) {
 		stop: make(chan struct{}), stopped: make(chan struct{}), committed: make(chan struct{})}, nil
 }
 
-// Create makes the ledger of a new vault at path, with its first event, and closes it again. It never overwrites.
+// Create makes the ledger of a new vault at path, with its first event, and closes it again. It
+// never overwrites.
 func Create(path string, keys Keys, o Options) error {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return errors.Join(ErrExists, err)
@@ -231,9 +239,10 @@ func (l *Ledger) begin() error {
 	})
 }
 
-// Open opens the ledger at path. A file that was not closed properly is looked at first (Options.Check). It fails with ErrInUse
-// while another process has it open, with ErrDamaged, with ErrRolledBack where Remember knows of more than the file holds, with ErrOlder
-// where Rebuild must come first, with ErrNewer or ErrFormat, or with what the keys say, such as keyring.ErrLocked.
+// Open opens the ledger at path. A file that was not closed properly is looked at first
+// (Options.Check). It fails with ErrInUse while another process has it open, with ErrDamaged, with
+// ErrRolledBack where Remember knows of more than the file holds, with ErrOlder where Rebuild must
+// come first, with ErrNewer or ErrFormat, or with what the keys say, such as keyring.ErrLocked.
 func Open(path string, keys Keys, o Options) (*Ledger, error) {
 	l, err := open(path, keys, o)
 	return l, onDisk(path, err)
@@ -276,7 +285,8 @@ func (l *Ledger) resume() error {
 	if err := pages.CheckBranches(l.path); err != nil {
 		return err
 	}
-	if err := l.db.View(checkFormat); err != nil { // before anything changes: a file of another format is left as it is
+	// before anything changes: a file of another format is left as it is
+	if err := l.db.View(checkFormat); err != nil {
 		return err
 	}
 	if err := os.Remove(cleanMark(l.path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -361,7 +371,8 @@ func (l *Ledger) openBox(b *bbolt.Tx) error {
 	return nil
 }
 
-// View runs fn on a snapshot of the ledger. fn must not keep tx, use it from several goroutines, nor wait for a Commit.
+// View runs fn on a snapshot of the ledger. fn must not keep tx, use it from several goroutines,
+// nor wait for a Commit.
 func (l *Ledger) View(fn func(*Tx) error) error {
 	if l.tags != nil {
 		entered := l.tags.enter()
@@ -376,11 +387,12 @@ func (l *Ledger) View(fn func(*Tx) error) error {
 	}))
 }
 
-// Named says of which file an error of damage is, where it does not: of those who read the ledger and found what cannot be.
+// Named says of which file an error of damage is, where it does not: of those who read the ledger
+// and found what cannot be.
 func (l *Ledger) Named(err error) error { return naming(l.path, err) }
 
-// told returns err. Where it is damage it names the file, refuses every later commit, and has Options.Failed know of it: no
-// caller may go on with part of a damaged ledger.
+// told returns err. Where it is damage it names the file, refuses every later commit, and has
+// Options.Failed know of it: no caller may go on with part of a damaged ledger.
 func (l *Ledger) told(err error) error {
 	if !errors.Is(err, ErrDamaged) {
 		return err
@@ -393,8 +405,9 @@ func (l *Ledger) told(err error) error {
 	return err
 }
 
-// Committed returns a channel that the next commit closes. Whoever waits for news takes the channel first, then looks, then
-// waits on it, and takes a new one for the next round: so nothing between looking and waiting is missed.
+// Committed returns a channel that the next commit closes. Whoever waits for news takes the channel
+// first, then looks, then waits on it, and takes a new one for the next round: so nothing between
+// looking and waiting is missed.
 func (l *Ledger) Committed() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -414,7 +427,8 @@ func (l *Ledger) Close() error {
 		close(l.stop)
 		<-l.stopped
 		l.proving.Wait()
-		sound := l.latched.Load() == nil // after a failed commit the file is doubtful, so it is not marked
+		// after a failed commit the file is doubtful, so it is not marked
+		sound := l.latched.Load() == nil
 		if sound {
 			l.closed = errors.Join(l.keepJournalled(), l.remember(l.head))
 		}
@@ -426,7 +440,8 @@ func (l *Ledger) Close() error {
 	return l.closed
 }
 
-// Fingerprint returns the keyed fingerprint of a whole account number, as Tx.Fingerprint does, on a snapshot of its own.
+// Fingerprint returns the keyed fingerprint of a whole account number, as Tx.Fingerprint does, on a
+// snapshot of its own.
 func (l *Ledger) Fingerprint(merchant string, whole []byte) (fingerprint string, err error) {
 	err = l.View(func(tx *Tx) error {
 		fingerprint, err = tx.Fingerprint(merchant, whole)
@@ -435,7 +450,8 @@ func (l *Ledger) Fingerprint(merchant string, whole []byte) (fingerprint string,
 	return fingerprint, err
 }
 
-// notEmpty refuses a file that is too short for bbolt's two first pages: bbolt would begin a new store in an empty one.
+// notEmpty refuses a file that is too short for bbolt's two first pages: bbolt would begin a new
+// store in an empty one.
 func notEmpty(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {

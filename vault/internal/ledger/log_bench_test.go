@@ -14,7 +14,8 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// Sizes of the benchmark. ops/bench runs it with -benchtime=1x and reads its metrics; with -short it takes two turns.
+// Sizes of the benchmark. ops/bench runs it with -benchtime=1x and reads its metrics; with -short
+// it takes two turns.
 const (
 	logTurns     = 12
 	logPerTurn   = 1600 // three groups of intake's
@@ -23,15 +24,18 @@ const (
 	logRefused   = 16 // one of so many sales has an expired card, so that results are issued too
 )
 
-// BenchmarkLog takes three-part X-Wing envelopes of several merchants through the whole of intake, and the same bags through an intake
-// whose ledger writes everything but the log. The two take turns, and turns in going first, so that other work on the machine slows both.
-// Metrics: envelopes/s, with the log; without/s; ratio of the two.
+// BenchmarkLog takes three-part X-Wing envelopes of several merchants through the whole of intake,
+// and the same bags through an intake whose ledger writes everything but the log. The two take
+// turns, and turns in going first, so that other work on the machine slows both. Metrics:
+// envelopes/s, with the log; without/s; ratio of the two.
 func BenchmarkLog(b *testing.B) { inTurns(b, (*ledger.Ledger).WithoutLog, expectLog) }
 
-// BenchmarkAbsence is the same against an intake whose ledger keeps no sums of buckets and no tags of keys: nothing that proves absence and age.
+// BenchmarkAbsence is the same against an intake whose ledger keeps no sums of buckets and no tags
+// of keys: nothing that proves absence and age.
 func BenchmarkAbsence(b *testing.B) { inTurns(b, (*ledger.Ledger).WithoutProofs, expectProofs) }
 
-// inTurns has intake take the same bags into a ledger and into a copy of it that leaves something out.
+// inTurns has intake take the same bags into a ledger and into a copy of it that leaves something
+// out.
 func inTurns(b *testing.B, leave func(*ledger.Ledger, string) (*ledger.Ledger, error), expect func(b *testing.B, with, without *logSide, n int)) {
 	b.Helper()
 	turns := logTurns
@@ -69,7 +73,8 @@ type logSide struct {
 	took   time.Duration
 }
 
-// logSides makes a vault, a copy of its ledger that leaves something out, and n sealed sales in bags that both may take.
+// logSides makes a vault, a copy of its ledger that leaves something out, and n sealed sales in
+// bags that both may take.
 func logSides(b *testing.B, n int, leave func(*ledger.Ledger, string) (*ledger.Ledger, error)) (with, without *logSide, messages []channel.Message) {
 	b.Helper()
 	v := vaulttest.New(b)

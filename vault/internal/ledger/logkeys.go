@@ -11,9 +11,10 @@ import (
 	"nightdrop/vault/internal/merkle"
 )
 
-// A log key is wrapped for the auditors of the moment in which it begins, and it begins anew with every change of them: the entry that adds
-// an auditor is the first under its key, the one that removes one the last. So an auditor opens the entries of its time, both ends
-// included, and an auditor whose keys were withheld sees it: its time would begin or end with another entry.
+// A log key is wrapped for the auditors of the moment in which it begins, and it begins anew with
+// every change of them: the entry that adds an auditor is the first under its key, the one that
+// removes one the last. So an auditor opens the entries of its time, both ends included, and an
+// auditor whose keys were withheld sees it: its time would begin or end with another entry.
 
 // newLogKey begins a log key, for the entries from here on.
 func (tx *Tx) newLogKey() error {
@@ -138,7 +139,8 @@ func (k *logKeys) through(number uint32, names []string) {
 	}
 }
 
-// checkWraps finds a wrap for every auditor of every log key's time, and no other. What is in a wrap, only its auditor knows.
+// checkWraps finds a wrap for every auditor of every log key's time, and no other. What is in a
+// wrap, only its auditor knows.
 func (c *checker) checkWraps() error {
 	c.keys.through(c.head.LogKey, reading(c.folded))
 	if uint32(len(c.keys.auditors)) != c.head.LogKey {

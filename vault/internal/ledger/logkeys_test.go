@@ -39,7 +39,8 @@ func (v *vault) removeAuditor(name string) {
 	})
 }
 
-// reads lists the kinds of the entries that an auditor opens, with the log keys that are wrapped for it.
+// reads lists the kinds of the entries that an auditor opens, with the log keys that are wrapped
+// for it.
 func (v *vault) reads(a *keyring.Auditor) (kinds []string) {
 	v.t.Helper()
 	v.view(func(tx *Tx) error {
@@ -82,7 +83,8 @@ func (v *vault) reads(a *keyring.Auditor) (kinds []string) {
 	return kinds
 }
 
-// TestAnAuditorReadsItsTime: from the entry that adds it to the one that removes it, both included, over days and openings.
+// TestAnAuditorReadsItsTime: from the entry that adds it to the one that removes it, both included,
+// over days and openings.
 func TestAnAuditorReadsItsTime(t *testing.T) {
 	v := newVault(t)
 	receiveOne := func() { v.commit(func(tx *Tx) error { return receive(tx, shop, v.newID()) }) }
@@ -153,7 +155,8 @@ func TestAuditorsNamesAreNeverReused(t *testing.T) {
 	})
 }
 
-// TestCheckFindsSwappedWraps: a wrap that is moved to another key or auditor, or comes from an older ledger, is damage.
+// TestCheckFindsSwappedWraps: a wrap that is moved to another key or auditor, or comes from an
+// older ledger, is damage.
 func TestCheckFindsSwappedWraps(t *testing.T) {
 	v := populated(t)
 	for name, edit := range map[string]func(b *bbolt.Bucket, k0, v0, k1, v1 []byte) error{
@@ -175,7 +178,8 @@ func TestCheckFindsSwappedWraps(t *testing.T) {
 	}
 }
 
-// TestExportLeavesBodiesOfADayOut: what is older than a moment goes without its body, and the log still verifies.
+// TestExportLeavesBodiesOfADayOut: what is older than a moment goes without its body, and the log
+// still verifies.
 func TestExportLeavesBodiesOfADayOut(t *testing.T) {
 	v := newVault(t)
 	fill := func() {

@@ -16,13 +16,15 @@ import (
 	"nightdrop/vault/internal/merkle"
 )
 
-// laterBuckets are big, and no money hangs on what is not found there alone: they are compared with their sums after the unlock.
+// laterBuckets are big, and no money hangs on what is not found there alone: they are compared with
+// their sums after the unlock.
 var laterBuckets = []string{bucketParts, bucketResults}
 
 // summedBuckets are those of which the head has a sum.
 func summedBuckets() []string { return slices.Concat(recordBuckets, indexBuckets) }
 
-// provenFirst reports whether a bucket is compared with its sum before anything is sent or destroyed.
+// provenFirst reports whether a bucket is compared with its sum before anything is sent or
+// destroyed.
 func provenFirst(bucket string) bool {
 	return !slices.Contains(laterBuckets, bucket) && slices.Contains(summedBuckets(), bucket)
 }
@@ -30,8 +32,9 @@ func provenFirst(bucket string) bool {
 // maxEntries bounds for how many tags room is made before the sums have proved how many there are.
 const maxEntries = 1 << 28
 
-// proveFirst compares with their sums the buckets on which money hangs, indexes included, reading every leaf of theirs. It costs about 2 s a
-// million payments on two processors, the file in memory.
+// proveFirst compares with their sums the buckets on which money hangs, indexes included, reading
+// every leaf of theirs. It costs about 2 s a million payments on two processors, the file in
+// memory.
 func (l *Ledger) proveFirst() (err error) {
 	if l.options.withoutProofs {
 		return nil
@@ -68,7 +71,8 @@ func (l *Ledger) proveFirst() (err error) {
 	return err
 }
 
-// proveLater does so with the rest, while the vault works already, and hashes the log's tree again. What it finds ends the work.
+// proveLater does so with the rest, while the vault works already, and hashes the log's tree again.
+// What it finds ends the work.
 func (l *Ledger) proveLater() {
 	begun := time.Now()
 	err := l.told(naming(l.path, guard(func() error {
@@ -105,8 +109,8 @@ func (l *Ledger) proveBucket(bucket string) error {
 	})
 }
 
-// sumPages reads all pages of some buckets as a snapshot has them, checks their structure and adds up what is in them. goOn is asked after every
-// leaf. Nobody writes over a snapshot's pages.
+// sumPages reads all pages of some buckets as a snapshot has them, checks their structure and adds
+// up what is in them. goOn is asked after every leaf. Nobody writes over a snapshot's pages.
 func (l *Ledger) sumPages(b *bbolt.Tx, read func(bucket string) bool, goOn func() error) (found sums, err error) {
 	file, err := os.Open(l.path)
 	if err != nil {

@@ -21,12 +21,15 @@ import (
 // RebuildOptions of Rebuild.
 type RebuildOptions struct {
 	Options
-	// Progress is told of entries of the log that are folded, of how many; may be nil. It is called some times a second.
+	// Progress is told of entries of the log that are folded, of how many; may be nil. It is called
+	// some times a second.
 	Progress func(done, total int64)
-	// Cure rebuilds a ledger of the current format too, whose records or indexes are not what its log makes them.
+	// Cure rebuilds a ledger of the current format too, whose records or indexes are not what its
+	// log makes them.
 	Cure bool
 
-	// free tells how many bytes a directory's volume has left, step is called before each durable step; tests replace them.
+	// free says how many bytes a directory's volume has left, step is called before each durable
+	// step; tests replace them.
 	free func(dir string) (uint64, error)
 	step func(name string) error
 	// link gives a file another name; os.Link when nil.
@@ -37,7 +40,7 @@ type RebuildOptions struct {
 	every time.Duration
 }
 
-// Rebuilt tells what Rebuild did.
+// Rebuilt says what Rebuild did.
 type Rebuilt struct {
 	Format  string `json:"format"`  // of the file before
 	Entries int64  `json:"entries"` // of its log
@@ -46,9 +49,11 @@ type Rebuilt struct {
 
 // Errors of rebuilding. With each the ledger is as it was before, under its name.
 var (
-	// ErrCurrent is returned where there is nothing to do: the ledger has the current format, and no cure was asked for.
+	// ErrCurrent is returned where there is nothing to do: the ledger has the current format, and
+	// no cure was asked for.
 	ErrCurrent = errors.New("the ledger has the format of this build already")
-	// ErrNoSpace is returned before anything is written where the volume is too small for a second ledger.
+	// ErrNoSpace is returned before anything is written where the volume is too small for a second
+	// ledger.
 	ErrNoSpace = errors.New("there is no room to rebuild the ledger")
 )
 
@@ -68,17 +73,21 @@ type rebuild struct {
 
 func unfinishedPath(path string) string { return path + ".rebuild" }
 
-// Rebuild makes a new ledger out of the log of the one at path and puts it in its place; the one before is kept beside it under the name in
-// Rebuilt.Kept, unchanged. It serves a change of the format (Open says ErrOlder), and, with Cure, a ledger whose log is sound and whose records
-// or indexes are not. ring is unlocked; no other process may have the file open (ErrInUse).
+// Rebuild makes a new ledger out of the log of the one at path and puts it in its place; the one
+// before is kept beside it under the name in Rebuilt.Kept, unchanged. It serves a change of the
+// format (Open says ErrOlder), and, with Cure, a ledger whose log is sound and whose records or
+// indexes are not. ring is unlocked; no other process may have the file open (ErrInUse).
 //
-// Every event is folded anew and every entry of the log copied byte for byte, so leaves and root stay. What no event holds is carried over:
-// wrapped keys, results with their notes, what of them is unsent, parts, stored accounts, log keys wrapped for auditors, and the bag hint. All of
-// it must open in its place and agree with the sums in the head of the file before, and the log with its root: damage is refused with ErrDamaged,
-// not carried over. Of v2, whose head has one sum over everything, all records must be sound.
+// Every event is folded anew and every entry of the log copied byte for byte, so leaves and root
+// stay. What no event holds is carried over: wrapped keys, results with their notes, what of them
+// is unsent, parts, stored accounts, log keys wrapped for auditors, and the bag hint. All of it
+// must open in its place and agree with the sums in the head of the file before, and the log with
+// its root: damage is refused with ErrDamaged, not carried over. Of v2, whose head has one sum over
+// everything, all records must be sound.
 //
-// Memory does not grow with the log, and no transaction is longer than some thousand entries. A kill at any moment leaves either ledger whole
-// under its name; the next call goes on where the last transaction ended, or begins anew where the ledger has changed since. It fails with
+// Memory does not grow with the log, and no transaction is longer than some thousand entries. A
+// kill at any moment leaves either ledger whole under its name; the next call goes on where the
+// last transaction ended, or begins anew where the ledger has changed since. It fails with
 // ErrNoSpace before it writes anything where the volume has not room for a second ledger.
 func Rebuild(ctx context.Context, path string, keys Keys, o RebuildOptions) (done Rebuilt, err error) {
 	o.Options = o.withDefaults()
@@ -192,7 +201,8 @@ func (r *rebuild) readSource(l *Ledger, b *bbolt.Tx) (err error) {
 	return r.source.prove(r.ctx, r.from)
 }
 
-// openTarget opens the unfinished file where it is of this very ledger, and begins it anew otherwise.
+// openTarget opens the unfinished file where it is of this very ledger, and begins it anew
+// otherwise.
 func (r *rebuild) openTarget(keys Keys) (err error) {
 	path := unfinishedPath(r.path)
 	if err := r.checkSpace(path); err != nil {
@@ -224,7 +234,8 @@ func (r *rebuild) openTarget(keys Keys) (err error) {
 // errOtherSource is why an unfinished file is thrown away.
 var errOtherSource = errors.New("the unfinished file was made of another state of the ledger")
 
-// resumeTarget opens an unfinished file: whole, of this build's format, and made of the file before as it is now.
+// resumeTarget opens an unfinished file: whole, of this build's format, and made of the file before
+// as it is now.
 func (r *rebuild) resumeTarget(path string) error {
 	if _, err := os.Lstat(path); err != nil {
 		return err
@@ -260,7 +271,7 @@ func (r *rebuild) resumeTarget(path string) error {
 	return nil
 }
 
-// sameRoot tells whether the file before has the same first entries.
+// sameRoot reports whether the file before has the same first entries.
 func (r *rebuild) sameRoot(h head) (bool, error) {
 	if h.Size > r.fromHead.Size {
 		return false, nil
@@ -326,7 +337,8 @@ func (r *rebuild) compare() error {
 	})
 }
 
-// finish makes the new file a ledger. A crash after it, before it has its name, has the next call begin anew.
+// finish makes the new file a ledger. A crash after it, before it has its name, has the next call
+// begin anew.
 func (r *rebuild) finish() error {
 	return r.update(func(tx *Tx) error {
 		meta := tx.bucket(bucketMeta)

@@ -14,8 +14,8 @@ import (
 	"nightdrop/shared/durable"
 )
 
-// spaceShare and spaceMore are the room that Rebuild asks for beyond the size of the file before: pages are filled otherwise, and the vault
-// goes on writing.
+// spaceShare and spaceMore are the room that Rebuild asks for beyond the size of the file before:
+// pages are filled otherwise, and the vault goes on writing.
 const (
 	spaceShare = 4
 	spaceMore  = 64 << 20
@@ -53,7 +53,8 @@ func freeBytes(dir string) (uint64, error) {
 
 func rebuiltPath(path string) string { return path + ".rebuilt" }
 
-// writeRebuilt keeps beside the ledger that it was rebuilt, until whoever unlocked it has told the log.
+// writeRebuilt keeps beside the ledger that it was rebuilt, until whoever unlocked it has told the
+// log.
 func writeRebuilt(path string, done Rebuilt) error {
 	text, err := json.Marshal(done)
 	if err != nil {
@@ -79,7 +80,8 @@ func copyFile(from, to string) error {
 	return out.Create()
 }
 
-// UntoldRebuild returns what the last Rebuild of the ledger at path did, until RebuildTold; found is false where all is told.
+// UntoldRebuild returns what the last Rebuild of the ledger at path did, until RebuildTold; found
+// is false where all is told.
 func UntoldRebuild(path string) (done Rebuilt, found bool, err error) {
 	text, err := os.ReadFile(rebuiltPath(path))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -94,7 +96,8 @@ func UntoldRebuild(path string) (done Rebuilt, found bool, err error) {
 	return done, true, nil
 }
 
-// RebuildTold ends what UntoldRebuild returns, once it stands in the log. A crash before it has it told twice.
+// RebuildTold ends what UntoldRebuild returns, once it stands in the log. A crash before it has it
+// told twice.
 func RebuildTold(path string) error {
 	if err := os.Remove(rebuiltPath(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

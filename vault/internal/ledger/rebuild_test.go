@@ -18,8 +18,8 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// fillForRebuild puts something of everything into the ledger that a rebuild must carry over: parts, results pending, unsent and sent, a
-// stored account, an auditor's keys, the hint.
+// fillForRebuild puts something of everything into the ledger that a rebuild must carry over:
+// parts, results pending, unsent and sent, a stored account, an auditor's keys, the hint.
 func (v *vault) fillForRebuild(sales int) {
 	v.t.Helper()
 	v.auditor("anna")
@@ -40,7 +40,8 @@ func (v *vault) fillForRebuild(sales int) {
 	v.commit(func(tx *Tx) error { return tx.SetBagHint(Hint{Sequence: 7, Digest: digestOf("bag")}) })
 }
 
-// makeV2 rewrites the closed ledger as the build before would have left it: one sum over all records in the head, and the older format.
+// makeV2 rewrites the closed ledger as the build before would have left it: one sum over all
+// records in the head, and the older format.
 func (v *vault) makeV2() {
 	v.t.Helper()
 	l, err := newLedger(v.path(), v.ring, v.opts)
@@ -265,7 +266,8 @@ func (v *vault) wantFiles(t *testing.T) {
 	}
 }
 
-// TestRebuildGoesOn: what a rebuild had folded when it was killed is not folded again, unless the ledger has changed since.
+// TestRebuildGoesOn: what a rebuild had folded when it was killed is not folded again, unless the
+// ledger has changed since.
 func TestRebuildGoesOn(t *testing.T) {
 	for _, changed := range []bool{false, true} {
 		v, was := olderVault(t, 6)
@@ -298,7 +300,8 @@ func TestRebuildGoesOn(t *testing.T) {
 	}
 }
 
-// TestRebuildRefusesDamage: what is not as it was written is not carried over into a ledger that looks sound.
+// TestRebuildRefusesDamage: what is not as it was written is not carried over into a ledger that
+// looks sound.
 func TestRebuildRefusesDamage(t *testing.T) {
 	for name, harm := range map[string]func(b *bbolt.Tx) error{
 		"a part is gone":           func(b *bbolt.Tx) error { return deleteFirst(b, bucketParts) },
@@ -361,7 +364,8 @@ func flipFirst(b *bbolt.Tx, bucket string) error {
 	return b.Bucket([]byte(bucket)).Put(bytes.Clone(k), flipped)
 }
 
-// TestRebuildNeedsRoom: a full volume is found before anything is written, and one that fills meanwhile leaves the ledger as it was.
+// TestRebuildNeedsRoom: a full volume is found before anything is written, and one that fills
+// meanwhile leaves the ledger as it was.
 func TestRebuildNeedsRoom(t *testing.T) {
 	v, was := olderVault(t, 6)
 	_, err := v.rebuild(RebuildOptions{free: func(string) (uint64, error) { return 1 << 20, nil }})
@@ -404,7 +408,8 @@ func TestRebuildNeedsRoom(t *testing.T) {
 	v.open()
 }
 
-// TestRebuildRefusesOlderCopy: a copy from before the high-water mark is not made into a new ledger.
+// TestRebuildRefusesOlderCopy: a copy from before the high-water mark is not made into a new
+// ledger.
 func TestRebuildRefusesOlderCopy(t *testing.T) {
 	v := newVault(t)
 	v.take()
@@ -423,8 +428,8 @@ func TestRebuildRefusesOlderCopy(t *testing.T) {
 	v.open()
 }
 
-// TestRebuildCures: records and indexes that are not what the log makes them are made anew where that is asked for; what is carried over must
-// be as the last commit left it.
+// TestRebuildCures: records and indexes that are not what the log makes them are made anew where
+// that is asked for; what is carried over must be as the last commit left it.
 func TestRebuildCures(t *testing.T) {
 	for name, c := range map[string]struct {
 		harm  func(b *bbolt.Tx) error
@@ -470,7 +475,8 @@ func TestRebuildCures(t *testing.T) {
 			if !c.cured {
 				v.copyFile(v.dir+"/sound", v.path())
 			}
-			if now := v.readClosed(v.path()); now != was && name != "the vault flips" { // which may take the hint along
+			// which may take the hint along
+			if now := v.readClosed(v.path()); now != was && name != "the vault flips" {
 				t.Errorf("the ledger says otherwise than before:\n%s", firstDifference(now, was))
 			}
 			v.open()

@@ -35,7 +35,8 @@ const (
 )
 
 var (
-	// Of the state's tables, whose buckets go by their names, these two are read by other keys than theirs too.
+	// Of the state's tables, whose buckets go by their names, these two are read by other keys than
+	// theirs too.
 	bucketVault    = book.TheVault.Name
 	bucketPayments = book.Payments.Name
 
@@ -159,7 +160,8 @@ type head struct {
 	LogKey uint32        `json:"logKey"` // number of the newest
 	LogDay string        `json:"logDay"` // when it was made, YYYY-MM-DD
 
-	Journal map[string]Journalled `json:"journal,omitempty"` // what the second places had confirmed before this commit, by name
+	// what the second places had confirmed before this commit, by name
+	Journal map[string]Journalled `json:"journal,omitempty"`
 }
 
 func (h head) root() (root tlog.Hash) {
@@ -242,8 +244,8 @@ func (tx *Tx) NewMerchantKey(merchant string) error {
 	return err
 }
 
-// Fingerprint returns the hex HMAC-SHA-256 of a whole account number under the merchant's key: it tells the same account again,
-// for this merchant only. The caller clears whole.
+// Fingerprint returns the hex HMAC-SHA-256 of a whole account number under the merchant's key: it
+// tells the same account again, for this merchant only. The caller clears whole.
 func (tx *Tx) Fingerprint(merchant string, whole []byte) (string, error) {
 	box, err := tx.box(purposeMerchant(merchant))
 	if err != nil {

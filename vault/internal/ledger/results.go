@@ -33,7 +33,8 @@ type Ready struct {
 	index    uint64 // of the event
 }
 
-// result is the record of one result, kept for as long as the merchant is: the same envelope posted again gets the same bytes.
+// result is the record of one result, kept for as long as the merchant is: the same envelope posted
+// again gets the same bytes.
 type result struct {
 	ID      string         `json:"id"`
 	Digest  string         `json:"digest"`
@@ -128,8 +129,8 @@ func (tx *Tx) putIssued(issued *book.Issued, facts []byte, place envelope.Place)
 	return tx.point(indexPending, outboxKey(place.Index, issued.Merchant, issued.Serial), true)
 }
 
-// PendingResults returns results that are issued and not sealed, at most limit: the merchants take turns, each from its oldest on, in the
-// order of its serials.
+// PendingResults returns results that are issued and not sealed, at most limit: the merchants take
+// turns, each from its oldest on, in the order of its serials.
 func (tx *Tx) PendingResults(limit int) (all []Pending, err error) {
 	err = tx.outbox(indexPending, limit, func(merchant string, serial uint64, r result) error {
 		m, _, err := tx.Merchant(merchant)
@@ -146,8 +147,9 @@ func (tx *Tx) PendingResults(limit int) (all []Pending, err error) {
 	return all, err
 }
 
-// PreviousDigest returns the end of the merchant's chain of sealed results: serial 0 and 64 zeros where there is none. The next
-// result to be sealed has the next serial and this digest as its previous.
+// PreviousDigest returns the end of the merchant's chain of sealed results: serial 0 and 64 zeros
+// where there is none. The next result to be sealed has the next serial and this digest as its
+// previous.
 func (tx *Tx) PreviousDigest(merchant string) (serial uint64, digest string, err error) {
 	c, err := tx.chain(merchant)
 	return c.Serial, c.Digest, err
@@ -168,11 +170,13 @@ func (tx *Tx) chain(merchant string) (c chain, err error) {
 	return c, nil
 }
 
-// ErrChain is returned when a result is not the next of its merchant's chain, or not the one that was issued.
+// ErrChain is returned when a result is not the next of its merchant's chain, or not the one that
+// was issued.
 var ErrChain = fmt.Errorf("the result is not the next of its merchant's chain")
 
-// PutResult keeps a pending result's signed note and makes it ready to be published. It must be the next of the merchant's chain
-// and carry the pending result's identity; digest is that of the note's text. The same note again changes nothing.
+// PutResult keeps a pending result's signed note and makes it ready to be published. It must be the
+// next of the merchant's chain and carry the pending result's identity; digest is that of the
+// note's text. The same note again changes nothing.
 func (tx *Tx) PutResult(merchant string, serial uint64, id, digest string, msg []byte) error {
 	r, box, err := tx.result(merchant, serial)
 	if err != nil {
@@ -223,8 +227,8 @@ func (r result) checkNext(merchant string, serial uint64, id, digest string, msg
 	return nil
 }
 
-// UnsentResults returns results that are sealed and not marked as sent, at most limit: the merchants take turns, each from its oldest on, in
-// the order of its serials.
+// UnsentResults returns results that are sealed and not marked as sent, at most limit: the
+// merchants take turns, each from its oldest on, in the order of its serials.
 func (tx *Tx) UnsentResults(limit int) (all []Ready, err error) {
 	err = tx.outbox(indexUnsent, limit, func(merchant string, serial uint64, r result) error {
 		all = append(all, Ready{Merchant: merchant, Serial: serial, ID: r.ID, Note: r.note, index: r.Place.Index})
@@ -233,7 +237,8 @@ func (tx *Tx) UnsentResults(limit int) (all []Ready, err error) {
 	return all, err
 }
 
-// MarkSent takes results out of UnsentResults, after the channel's durable ack. A crash before it publishes the same bytes again.
+// MarkSent takes results out of UnsentResults, after the channel's durable ack. A crash before it
+// publishes the same bytes again.
 func (tx *Tx) MarkSent(sent []Ready) error {
 	if !tx.bolt.Writable() {
 		return errReadOnly

@@ -2,8 +2,9 @@ package ledger
 
 import "time"
 
-// ResendResults has all results of a payment published again, the same bytes under the same serials. Those that are
-// still pending are published anyway. Any number of calls before they are sent is one.
+// ResendResults has all results of a payment published again, the same bytes under the same
+// serials. Those that are still pending are published anyway. Any number of calls before they are
+// sent is one.
 func (tx *Tx) ResendResults(merchant, paymentID string) error {
 	p, found, err := tx.Payment(merchant, paymentID)
 	if err != nil {
@@ -47,8 +48,9 @@ func (tx *Tx) SealedResult(merchant string, serial uint64) (sealed Ready, unsent
 	return sealed, waits != nil, err
 }
 
-// ResultsSince returns the serials of a merchant's sealed results that were created at since or later: from first to
-// last, first = last + 1 where there is none. It reads some twenty records, however many there are.
+// ResultsSince returns the serials of a merchant's sealed results that were created at since or
+// later: from first to last, first = last + 1 where there is none. It reads some twenty records,
+// however many there are.
 func (tx *Tx) ResultsSince(merchant string, since time.Time) (first, last uint64, err error) {
 	end, err := tx.chain(merchant)
 	if err != nil {

@@ -8,10 +8,12 @@ import (
 	"nightdrop/vault/internal/keyring"
 )
 
-// records is a transaction as the [book.Store] of its state: each table is a bucket, each record a sealed one there.
+// records is a transaction as the [book.Store] of its state: each table is a bucket, each record a
+// sealed one there.
 type records struct{ *Tx }
 
-// newState is the state as the transaction has it: that of the snapshot, or with what it has put itself.
+// newState is the state as the transaction has it: that of the snapshot, or with what it has put
+// itself.
 func (tx *Tx) newState() *book.State {
 	s := book.NewState(records{tx})
 	tx.payments = &paymentRows{tx: tx}

@@ -7,7 +7,8 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// Stored is a stored account: sealed by keyring.Ring.SealStored under the key in Slot, which lives outside the ledger and all its copies.
+// Stored is a stored account: sealed by keyring.Ring.SealStored under the key in Slot, which lives
+// outside the ledger and all its copies.
 type Stored struct {
 	Slot   uint32
 	Sealed []byte
@@ -27,8 +28,8 @@ func decodeStored(value []byte) (Stored, error) {
 	return Stored{Slot: binary.BigEndian.Uint32(value), Sealed: value[slotBytes:]}, nil
 }
 
-// PutStored keeps a token's account, in the transaction of its account-stored or account-updated. What stood there is replaced: after
-// the commit its slot goes to keyring.Ring.ForgetStored.
+// PutStored keeps a token's account, in the transaction of its account-stored or account-updated.
+// What stood there is replaced: after the commit its slot goes to keyring.Ring.ForgetStored.
 func (tx *Tx) PutStored(merchant, token string, s Stored) error {
 	box, err := tx.box(purposeMerchant(merchant))
 	if err != nil {
@@ -40,7 +41,8 @@ func (tx *Tx) PutStored(merchant, token string, s Stored) error {
 // Stored returns a token's account.
 func (tx *Tx) Stored(merchant, token string) (Stored, bool, error) {
 	key := book.Key{Merchant: merchant, ID: token}.Bytes()
-	if value, err := tx.read(bucketStored, key); value == nil || err != nil { // a merchant who is not there has no box
+	// a merchant who is not there has no box
+	if value, err := tx.read(bucketStored, key); value == nil || err != nil {
 		return Stored{}, false, err
 	}
 	box, err := tx.box(purposeMerchant(merchant))
@@ -55,8 +57,9 @@ func (tx *Tx) Stored(merchant, token string) (Stored, bool, error) {
 	return s, err == nil, err
 }
 
-// DeleteStored gives a token's account up, in the transaction of its account-forgotten; one that is not there is no error. The key is
-// destroyed after the commit (keyring.Ring.ForgetStored): a crash between leaves a key that no record uses, which the next start destroys.
+// DeleteStored gives a token's account up, in the transaction of its account-forgotten; one that is
+// not there is no error. The key is destroyed after the commit (keyring.Ring.ForgetStored): a crash
+// between leaves a key that no record uses, which the next start destroys.
 func (tx *Tx) DeleteStored(merchant, token string) error {
 	return tx.store(bucketStored, book.Key{Merchant: merchant, ID: token}.Bytes(), nil)
 }
@@ -93,7 +96,8 @@ func (tx *Tx) StoredSlots() (slots []uint32, err error) {
 	return slots, err
 }
 
-// checkStored finds the token of every stored account, which is not forgotten, and the account of every such token; no two share a slot.
+// checkStored finds the token of every stored account, which is not forgotten, and the account of
+// every such token; no two share a slot.
 func (c *checker) checkStored() error {
 	slots := map[uint32]bool{}
 	err := c.EachStored(func(merchant, token string, s Stored) error {

@@ -15,7 +15,8 @@ import (
 	"nightdrop/vault/internal/keyring"
 )
 
-// restart ends the process as a crash does, between two durable steps, and starts it again as the daemon does. meanwhile runs while it is down.
+// restart ends the process as a crash does, between two durable steps, and starts it again as the
+// daemon does. meanwhile runs while it is down.
 func (v *vault) restart(meanwhile func()) {
 	v.t.Helper()
 	v.close()
@@ -57,7 +58,8 @@ func (v *vault) opens(token string, s Stored) error {
 	return err
 }
 
-// keep stores an account in the order that crash safety asks for: its key, then event and record together.
+// keep stores an account in the order that crash safety asks for: its key, then event and record
+// together.
 func (v *vault) keep(token string) Stored {
 	v.t.Helper()
 	s, id := v.keyed(shop, token), v.newID()
@@ -77,8 +79,8 @@ func (v *vault) keyFile() []byte {
 // keyOf is a slot's sealed key in the key file.
 func keyOf(file []byte, slot uint32) []byte { return file[8192+128*int(slot):][:88] }
 
-// A crash after the key and before the record leaves a key that nothing uses: the next start destroys it, and the store's envelope, which
-// comes again, gets another.
+// A crash after the key and before the record leaves a key that nothing uses: the next start
+// destroys it, and the store's envelope, which comes again, gets another.
 func TestCrashBetweenKeyAndRecord(t *testing.T) {
 	v := newVault(t)
 	v.commit(func(tx *Tx) error { return permit(tx, shop) })
@@ -101,7 +103,8 @@ func TestCrashBetweenKeyAndRecord(t *testing.T) {
 	}
 }
 
-// A crash after the ledger gave the account up and before its key died: the next start destroys the key.
+// A crash after the ledger gave the account up and before its key died: the next start destroys the
+// key.
 func TestCrashBetweenForgettingAndTheKeysDeath(t *testing.T) {
 	v := newVault(t)
 	v.commit(func(tx *Tx) error { return permit(tx, shop) })
@@ -130,8 +133,8 @@ func TestCrashBetweenForgettingAndTheKeysDeath(t *testing.T) {
 	})
 }
 
-// Yesterday's ledger, put in the place of today's, has the record of an account that was forgotten today: nothing opens it any more, not
-// even before the start has looked at which keys are in use.
+// Yesterday's ledger, put in the place of today's, has the record of an account that was forgotten
+// today: nothing opens it any more, not even before the start has looked at which keys are in use.
 func TestYesterdaysLedgerOpensNoForgottenAccount(t *testing.T) {
 	v := newVault(t)
 	v.commit(func(tx *Tx) error { return permit(tx, shop) })
@@ -156,7 +159,8 @@ func TestYesterdaysLedgerOpensNoForgottenAccount(t *testing.T) {
 	if err := v.ring.ForgetStored(slot); err != nil {
 		t.Fatal(err)
 	}
-	// Restored where nobody remembers how far the log had come; in its own place the ledger would refuse to open.
+	// Restored where nobody remembers how far the log had come; in its own place the ledger would
+	// refuse to open.
 	v.close()
 	v.dir = filepath.Join(v.dir, "restored")
 	if err := errors.Join(os.Mkdir(v.dir, 0o700), os.WriteFile(v.path(), yesterday, 0o600)); err != nil {

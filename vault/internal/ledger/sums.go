@@ -6,14 +6,16 @@ import (
 	"math/bits"
 )
 
-// sum is what the sealed head says of one bucket: how many records or index entries stand in it, and the sum of their MACs. It proves presence,
-// absence and age alike: what is missing, too many, altered, or an older version of itself makes another sum.
+// sum is what the sealed head says of one bucket: how many records or index entries stand in it,
+// and the sum of their MACs. It proves presence, absence and age alike: what is missing, too many,
+// altered, or an older version of itself makes another sum.
 type sum struct {
 	Count uint64   `json:"count"`
 	Sum   multiset `json:"sum"`
 }
 
-// sums holds the sum of each bucket by its name, but for the log's own, whose root stands in the head; a bucket without one is empty.
+// sums holds the sum of each bucket by its name, but for the log's own, whose root stands in the
+// head; a bucket without one is empty.
 type sums map[string]sum
 
 // clone copies them for a transaction.
@@ -52,12 +54,14 @@ func (s sums) equal(bucket string, found sum) error {
 	return nil
 }
 
-// sealEnds is how much of a sealed value, at both ends, its MAC is over: version and nonce (25 bytes) before, tag (16) after.
+// sealEnds is how much of a sealed value, at both ends, its MAC is over: version and nonce (25
+// bytes) before, tag (16) after.
 const sealEnds = 25
 
-// recordMAC is a record's share of its bucket's sum: over bucket, key, length, and both ends of the value. For a sealed value these stand
-// for the whole: the tag holds what is between them, under the nonce and the place, and whoever reads a record opens it. An older version of a
-// record has another nonce.
+// recordMAC is a record's share of its bucket's sum: over bucket, key, length, and both ends of the
+// value. For a sealed value these stand for the whole: the tag holds what is between them, under
+// the nonce and the place, and whoever reads a record opens it. An older version of a record has
+// another nonce.
 func (l *Ledger) recordMAC(bucket string, key, value []byte) [32]byte {
 	data := make([]byte, 0, 192)
 	data = append(binary.BigEndian.AppendUint32(data, uint32(len(bucket))), bucket...)
@@ -70,8 +74,9 @@ func (l *Ledger) recordMAC(bucket string, key, value []byte) [32]byte {
 	return l.box.MAC(append(data, value[len(value)-sealEnds:]...))
 }
 
-// multiset is the sum of its members' MACs modulo 2^256 (the MSet-Add-Hash of Clarke and others, 2003): it does not depend on their order,
-// and a record's share is taken out as it was put in. Little-endian words.
+// multiset is the sum of its members' MACs modulo 2^256 (the MSet-Add-Hash of Clarke and others,
+// 2003): it does not depend on their order, and a record's share is taken out as it was put in.
+// Little-endian words.
 type multiset [4]uint64
 
 func (m *multiset) add(mac [32]byte) {

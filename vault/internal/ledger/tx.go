@@ -17,12 +17,13 @@ import (
 )
 
 // Tx is one transaction: a snapshot to read, or what the callers of one group of commits share. It
-// must not be used after its function returned, nor from several goroutines. What its methods return is a copy,
-// but for the maps and slices inside, which callers must not change.
+// must not be used after its function returned, nor from several goroutines. What its methods
+// return is a copy, but for the maps and slices inside, which callers must not change.
 type Tx struct {
-	ledger  *Ledger
-	bolt    *bbolt.Tx
-	id      int // of bolt, which forgets it at the commit: a snapshot's is that of the commit that it shows
+	ledger *Ledger
+	bolt   *bbolt.Tx
+	// of bolt, which forgets it at the commit: a snapshot's is that of the commit that it shows
+	id      int
 	now     envelope.Time
 	head    head
 	tail    merkle.Tail
@@ -34,7 +35,8 @@ type Tx struct {
 	writes  int         // stored values so far
 	tagged  map[uint64]tag
 
-	// State is what the fold reads and writes. What it put is written back once, by finish; only the fold puts.
+	// State is what the fold reads and writes. What it put is written back once, by finish; only
+	// the fold puts.
 	*book.State
 	payments *paymentRows // of State
 }
@@ -62,7 +64,8 @@ func (tx *Tx) spoil(err error) error {
 	return err
 }
 
-// Now is the time of every event of the transaction: the clock's, but never before the last event's.
+// Now is the time of every event of the transaction: the clock's, but never before the last
+// event's.
 func (tx *Tx) Now() envelope.Time {
 	if tx.bolt.Writable() {
 		return tx.now
@@ -75,9 +78,11 @@ func (tx *Tx) Now() envelope.Time {
 	return later(now, head.Time)
 }
 
-// Append commits one event: its Time is set to Now, it is folded into the state, sealed into the log, and the result that it
-// issues becomes pending. MerchantAdded also makes the merchant's key; a change of auditors begins a log key. It returns the event's index in the log. An event
-// that does not fit the state fails with book.ErrTransition, and with it the caller's part of the transaction.
+// Append commits one event: its Time is set to Now, it is folded into the state, sealed into the
+// log, and the result that it issues becomes pending. MerchantAdded also makes the merchant's key;
+// a change of auditors begins a log key. It returns the event's index in the log. An event that
+// does not fit the state fails with book.ErrTransition, and with it the caller's part of the
+// transaction.
 func (tx *Tx) Append(e book.Event) (index uint64, err error) {
 	if !tx.bolt.Writable() {
 		return 0, errReadOnly
@@ -130,7 +135,8 @@ func (tx *Tx) append(e book.Event) (uint64, error) {
 	return place.Index, nil
 }
 
-// logEvent seals an event into the log's next leaf, with the line of the result that it issues or nil.
+// logEvent seals an event into the log's next leaf, with the line of the result that it issues or
+// nil.
 func (tx *Tx) logEvent(e book.Event, facts []byte) (envelope.Place, error) {
 	event, err := e.MarshalJSON() // not json.Marshal, which would read it all once more
 	if err != nil {
@@ -207,7 +213,8 @@ func (tx *Tx) LogEntry(index uint64) (LogEntry, error) {
 	return e, nil
 }
 
-// Hint says where intake was in the channel's stream. It is a hint: sequences are no identity (specification 8).
+// Hint says where intake was in the channel's stream. It is a hint: sequences are no identity
+// (specification 8).
 type Hint struct {
 	Sequence uint64 `json:"sequence"` // of the last bag taken, 0 for none
 	Digest   string `json:"digest"`   // of that bag's message or note, as intake has it

@@ -1,5 +1,6 @@
-// Package loggable tells which texts from outside may stand in the log, where they stay for ever: none in which an account number could stand, be
-// it typed by mistake. Times, of which names of files and directories are full, are told from numbers.
+// Package loggable says which texts from outside may stand in the log, where they stay for ever:
+// none in which an account number could stand, be it typed by mistake. Times, of which names of
+// files and directories are full, are told from numbers.
 package loggable
 
 import (
@@ -11,10 +12,11 @@ import (
 // maxFileName bounds the name of a file in the log, in bytes.
 const maxFileName = 100
 
-// FileName tells whether the name of a file from outside may stand in the log: 1 to 100 bytes of Text.
+// FileName reports whether the name of a file from outside may stand in the log: 1 to 100 bytes of
+// Text.
 func FileName(name string) bool { return 1 <= len(name) && len(name) <= maxFileName && Text(name) }
 
-// Text tells whether a text may stand in the log: printable ASCII that holds no number.
+// Text reports whether a text may stand in the log: printable ASCII that holds no number.
 func Text(text string) bool {
 	for i := range len(text) {
 		if text[i] < ' ' || text[i] > '~' {
@@ -24,9 +26,10 @@ func Text(text string) bool {
 	return !HoldsNumber(text)
 }
 
-// HoldsNumber tells whether 12 to 19 digits of a text could be an account number (they pass Luhn, ISO/IEC 7812-1), in one piece or in groups with one
-// or two spaces, hyphens or dots between them, whatever other groups stand beside it. A group that begins a date or a time of this century,
-// as 20261129-175406, begins no number: no issuer's numbers begin with 20. Its other groups may.
+// HoldsNumber reports whether 12 to 19 digits of a text could be an account number (they pass Luhn,
+// ISO/IEC 7812-1), in one piece or in groups with one or two spaces, hyphens or dots between them,
+// whatever other groups stand beside it. A group that begins a date or a time of this century, as
+// 20261129-175406, begins no number: no issuer's numbers begin with 20. Its other groups may.
 func HoldsNumber(text string) bool {
 	for i := 0; i < len(text); {
 		switch {
@@ -43,7 +46,8 @@ func HoldsNumber(text string) bool {
 	return false
 }
 
-// mayBeNumber tells whether some of the groups of digits that a text begins with could be an account number.
+// mayBeNumber reports whether some of the groups of digits that a text begins with could be an
+// account number.
 func mayBeNumber(text string) bool {
 	const shortest, longest, between = 12, 19, 2
 	var digits []byte
@@ -69,7 +73,7 @@ func mayBeNumber(text string) bool {
 // times are a day, or that and hour and minute, or seconds too.
 var times = regexp.MustCompile(`^20\d\d[-.]?(0[1-9]|1[0-2])[-.]?(0[1-9]|[12]\d|3[01])([-. ]?([01]\d|2[0-3])[-.]?[0-5]\d([-.]?[0-5]\d)?)?`)
 
-// isMoment tells whether a text begins with a time.
+// isMoment reports whether a text begins with a time.
 func isMoment(text string) bool {
 	n := len(times.FindString(text))
 	return n > 0 && (n == len(text) || !digit(text[n]))

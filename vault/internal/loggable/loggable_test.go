@@ -26,7 +26,8 @@ func TestWhatMayStand(t *testing.T) {
 	}
 }
 
-// TestNamesWithTimes: no second of a day makes the name of a file or a directory one that is refused.
+// TestNamesWithTimes: no second of a day makes the name of a file or a directory one that is
+// refused.
 func TestNamesWithTimes(t *testing.T) {
 	for _, layout := range []string{"demo-20060102-150405", "returns_20060102150405.ach", "2006-01-02T15:04", "log 2006-01-02 15.04.05", "200601021504", "log.2006.01.02-15.04"} {
 		at := time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC)

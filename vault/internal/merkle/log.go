@@ -15,10 +15,12 @@ import (
 	"nightdrop/shared/proof"
 )
 
-// ErrIntegrity is returned when the log, or an exported copy of it, is not what it was: altered, cut, or of another history.
+// ErrIntegrity is returned when the log, or an exported copy of it, is not what it was: altered,
+// cut, or of another history.
 var ErrIntegrity = errors.New("the log does not verify")
 
-// MaxEntry bounds a sealed entry, in bytes: events are a few hundred, those that name relays or keys a few thousand.
+// MaxEntry bounds a sealed entry, in bytes: events are a few hundred, those that name relays or
+// keys a few thousand.
 const MaxEntry = 1 << 20
 
 // Box seals entries under one log key; keyring.Box is one.
@@ -42,8 +44,9 @@ type Entry struct {
 	Record [proof.LeafBytes]byte
 }
 
-// Append writes the next leaf: event (its JSON) sealed under key, and facts, the line of the result that it issues or nil.
-// tail moves on; the caller throws it away with the transaction when that fails.
+// Append writes the next leaf: event (its JSON) sealed under key, and facts, the line of the result
+// that it issues or nil. tail moves on; the caller throws it away with the transaction when that
+// fails.
 func Append(store Store, tail *Tail, origin string, key Key, event, facts []byte) (envelope.Place, error) {
 	salt := make([]byte, proof.SaltBytes)
 	_, _ = rand.Read(salt) // never fails (crypto/rand)
@@ -60,8 +63,9 @@ func Append(store Store, tail *Tail, origin string, key Key, event, facts []byte
 	return envelope.Place{Index: uint64(index), Salt: salt, Entry: hex.EncodeToString(digest[:])}, nil
 }
 
-// Carry writes a leaf of another store as the next one, byte for byte: its record and its sealed entry are those that
-// [Stored] returned there, of the same index. tail moves on; the caller throws it away with the transaction when that fails.
+// Carry writes a leaf of another store as the next one, byte for byte: its record and its sealed
+// entry are those that [Stored] returned there, of the same index. tail moves on; the caller throws
+// it away with the transaction when that fails.
 func Carry(store Store, tail *Tail, record [proof.LeafBytes]byte, entry []byte) error {
 	index := tail.Size()
 	row := append([]byte(nil), record[:sha256.Size]...)
@@ -80,8 +84,8 @@ func plaintext(salt, event []byte) []byte {
 	return append(text, '}')
 }
 
-// AppendAssociated appends what binds a sealed entry to its place: the associated data under which it is sealed and
-// opened.
+// AppendAssociated appends what binds a sealed entry to its place: the associated data under which
+// it is sealed and opened.
 func AppendAssociated(ad []byte, origin string, index int64, key uint32) []byte {
 	ad = append(append(ad, "nightdrop/log/v1\x00"...), origin...)
 	ad = binary.BigEndian.AppendUint64(append(ad, 0), uint64(index))
@@ -118,9 +122,10 @@ func Read(rows Rows, index int64, origin string, keys func(uint32) (Box, error))
 	return e, e.Parse(text)
 }
 
-// Parse reads the plaintext of the sealed entry into Salt and Event, which shares its bytes. It fails with
-// [ErrIntegrity]. The salt has its fixed place near the beginning, and the record's first half hashes it: so two keys
-// under which one sealed entry opened to two events would need equal key streams there, which nobody can make.
+// Parse reads the plaintext of the sealed entry into Salt and Event, which shares its bytes. It
+// fails with [ErrIntegrity]. The salt has its fixed place near the beginning, and the record's
+// first half hashes it: so two keys under which one sealed entry opened to two events would need
+// equal key streams there, which nobody can make.
 func (e *Entry) Parse(text []byte) error {
 	const before, between = `{"salt":"`, `","event":`
 	encoded := base64.StdEncoding.EncodedLen(proof.SaltBytes)

@@ -2,14 +2,17 @@ package merkle
 
 import "fmt"
 
-// Rows are a log's rows as they stand, by the index of their leaf. What the methods return may be read until the
-// transaction that it is of ends, and must not be changed; nil where there is no such row.
+// Rows are a log's rows as they stand, by the index of their leaf. What the methods return may be
+// read until the transaction that it is of ends, and must not be changed; nil where there is no
+// such row.
 type Rows interface {
 	Entry(index int64) []byte // the sealed entry
-	Node(index int64) []byte  // the first half of the record, and the hashes that the leaf completes
+	// the first half of the record, and the hashes that the leaf completes
+	Node(index int64) []byte
 }
 
-// Store takes rows besides. Put is given each index once, in order, and keeps entry and node both or neither.
+// Store takes rows besides. Put is given each index once, in order, and keeps entry and node both
+// or neither.
 type Store interface {
 	Rows
 	Put(index int64, entry, node []byte) error

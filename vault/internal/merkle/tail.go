@@ -11,8 +11,9 @@ import (
 // MaxLevel bounds the height of the tree: more leaves than 2^53 have no place in JSON.
 const MaxLevel = 54
 
-// Tail is the end of the log: its size and the roots of the complete subtrees that make it up (RFC 6962, 2.1), which is all that
-// appending needs. The zero Tail is the empty log. It is a value: a copy is a savepoint.
+// Tail is the end of the log: its size and the roots of the complete subtrees that make it up (RFC
+// 6962, 2.1), which is all that appending needs. The zero Tail is the empty log. It is a value: a
+// copy is a savepoint.
 type Tail struct {
 	size int64
 	edge [MaxLevel]tlog.Hash // at level l where bit l of size is set
@@ -36,8 +37,8 @@ func (t *Tail) Root() tlog.Hash {
 	return root
 }
 
-// Add appends a leaf's record and returns its hash with those of the subtrees that it completes, lowest level first: the
-// stored hashes of [tlog.StoredHashes].
+// Add appends a leaf's record and returns its hash with those of the subtrees that it completes,
+// lowest level first: the stored hashes of [tlog.StoredHashes].
 func (t *Tail) Add(record []byte) []tlog.Hash {
 	h := tlog.RecordHash(record)
 	added := []tlog.Hash{h}
@@ -89,7 +90,8 @@ func Hashes(rows Rows) tlog.HashReader {
 	})
 }
 
-// CheckRow adds the next leaf's record to t and compares the hashes that it completes with the stored row.
+// CheckRow adds the next leaf's record to t and compares the hashes that it completes with the
+// stored row.
 func (t *Tail) CheckRow(rows Rows, record []byte) error {
 	index := t.size
 	want := append([]byte(nil), record[:sha256.Size]...)

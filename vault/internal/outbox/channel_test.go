@@ -36,7 +36,8 @@ func read(t *testing.T, relay *channel.Relay, merchant string) (notes [][]byte) 
 	}
 }
 
-// Bad envelopes go in at one end, and their storefront opens what comes out at the other and finds it in the log.
+// Bad envelopes go in at one end, and their storefront opens what comes out at the other and finds
+// it in the log.
 func TestResultsReachTheirStorefrontAndAreInTheLog(t *testing.T) {
 	d := newDesk(t)
 	broker := brokertest.Start(t)
@@ -124,7 +125,8 @@ func TestManyMerchantsAtOnce(t *testing.T) {
 	_ = stop()
 }
 
-// The broker is away when results are issued, comes, and loses its store: what is due is published, and notices always.
+// The broker is away when results are issued, comes, and loses its store: what is due is published,
+// and notices always.
 func TestChannelThatComesAndGoes(t *testing.T) {
 	d := newDesk(t)
 	broker := brokertest.Start(t)
@@ -351,7 +353,8 @@ func TestDirectoryIssuedByHand(t *testing.T) {
 	}
 }
 
-// TestAMemberIsAwaited: a change is out only when the channel has taken the members note with it, and is waited for no longer than asked.
+// TestAMemberIsAwaited: a change is out only when the channel has taken the members note with it,
+// and is waited for no longer than asked.
 func TestAMemberIsAwaited(t *testing.T) {
 	d := newDesk(t)
 	r := &recorder{away: true}

@@ -11,13 +11,14 @@ import (
 
 // Times of comparing RESULTS with what was published.
 const (
-	// republishEvery bounds what a lying broker can cause: of each merchant the last 30 days are published again
-	// once in this time, at most.
+	// republishEvery bounds what a lying broker can cause: of each merchant the last 30 days are
+	// published again once in this time, at most.
 	republishEvery = 24 * time.Hour
-	// ageMargin is how far the broker's clock may be ahead before what has aged out by it is taken for lost.
+	// ageMargin is how far the broker's clock may be ahead before what has aged out by it is taken
+	// for lost.
 	ageMargin = time.Hour
-	// quietSpan is how long nothing need have been published 30 days ago, for the oldest result to be so much
-	// younger than that.
+	// quietSpan is how long nothing need have been published 30 days ago, for the oldest result to
+	// be so much younger than that.
 	quietSpan = 12 * time.Hour
 )
 
@@ -37,8 +38,9 @@ type difference struct {
 	lost uint64 // messages that nothing explains, where they can be counted
 }
 
-// compare holds RESULTS against what was published, and has what is missing published again. It looks at the
-// stream as a whole, and only where that differs at what is there of each merchant. Its error is the ledger's.
+// compare holds RESULTS against what was published, and has what is missing published again. It
+// looks at the stream as a whole, and only where that differs at what is there of each merchant.
+// Its error is the ledger's.
 func (o *Outbox) compare(ctx context.Context, s look) error {
 	var hint ledger.ResultsHint
 	err := o.Ledger.View(func(tx *ledger.Tx) (err error) {

@@ -13,7 +13,9 @@ type Lost struct {
 	Results   uint64    // that are published again
 	Merchants int       // whose they were
 	At        time.Time // when that was last seen; zero where nothing was
-	Waiting   time.Time // until when more of a merchant waits, for what was lost is published again once a day; zero where none does
+	// until when more of a merchant waits, for what was lost is published again once a day; zero
+	// where none does
+	Waiting time.Time
 }
 
 // losses is what the outbox knows of how RESULTS should look.
@@ -22,14 +24,17 @@ type losses struct {
 	began   ledger.ResultsHint // how it looked before this process
 	rewinds uint64             // of the acks, that led to a look
 	counted uint64             // of again, when RESULTS was last compared
-	again   uint64             // results published so far whose serial had gone before, or that were purged: they take the place of what is there
-	tops    map[string]uint64  // by merchant: the highest serial that was sent
-	lost    Lost
+	// results published so far whose serial had gone before, or that were purged: they take the
+	// place of what is there
+	again uint64
+	tops  map[string]uint64 // by merchant: the highest serial that was sent
+	lost  Lost
 }
 
 func newLosses() *losses { return &losses{tops: map[string]uint64{}} }
 
-// begin reads how RESULTS looked when it was last compared. It is called before anything is published.
+// begin reads how RESULTS looked when it was last compared. It is called before anything is
+// published.
 func (l *losses) begin(from *ledger.Ledger) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -52,8 +57,8 @@ func (l *losses) repeated() uint64 {
 	return l.again
 }
 
-// maxBacklog is how far findTops looks back for the end of what was sent: where more waits, what stands before it
-// counts as sent.
+// maxBacklog is how far findTops looks back for the end of what was sent: where more waits, what
+// stands before it counts as sent.
 const maxBacklog = 4096
 
 // findTops finds the highest serial that was sent of each merchant of whom it is not known yet.
@@ -83,8 +88,8 @@ func (l *losses) findTops(tx *ledger.Tx, ready []ledger.Ready) error {
 	return nil
 }
 
-// publishing counts a result that is about to be published: one whose serial was sent before takes the place of
-// that one.
+// publishing counts a result that is about to be published: one whose serial was sent before takes
+// the place of that one.
 func (l *losses) publishing(r ledger.Ready) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -95,8 +100,8 @@ func (l *losses) publishing(r ledger.Ready) {
 	l.tops[r.Merchant] = r.Serial
 }
 
-// reached notes, with the results that are marked as sent, how far the acks went: a stream that ends before that
-// has lost its tail.
+// reached notes, with the results that are marked as sent, how far the acks went: a stream that
+// ends before that has lost its tail.
 func (o *Outbox) reached(tx *ledger.Tx) error {
 	acked := o.Channel.ResultsAcked()
 	hint, err := tx.ResultsHint()
@@ -107,15 +112,16 @@ func (o *Outbox) reached(tx *ledger.Tx) error {
 	return tx.SetResultsHint(hint)
 }
 
-// rewound reports whether acks named sequences that were there before: since the last look, or before this process.
+// rewound reports whether acks named sequences that were there before: since the last look, or
+// before this process.
 func (l *losses) rewound(acked channel.Acked) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return acked.Rewinds > l.rewinds || acked.First > 0 && acked.First <= l.began.Last
 }
 
-// since is how many messages took the place of others since the last look that was compared. Those published
-// during this look may be seen in it, or in the next.
+// since is how many messages took the place of others since the last look that was compared. Those
+// published during this look may be seen in it, or in the next.
 func (l *losses) since() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()

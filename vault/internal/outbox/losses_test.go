@@ -67,8 +67,8 @@ func (d *desk) mends(t *testing.T, relay *channel.Relay, o *Outbox) {
 	})
 }
 
-// The relay has a new disk: the stream is made anew and empty. The vault, which had every ack, publishes all again
-// by itself.
+// The relay has a new disk: the stream is made anew and empty. The vault, which had every ack,
+// publishes all again by itself.
 func TestResultsOfALostStoreArePublishedAgain(t *testing.T) {
 	d, broker, _, o, stop := published(t)
 	defer func() { _ = stop() }()
@@ -166,8 +166,8 @@ func (e *empty) KeptResults(context.Context, string) (channel.Kept, error) {
 	return channel.Kept{Serials: map[uint64]bool{}}, nil
 }
 
-// A broker that lies has the last 30 days published again once a day and no more, also where the vault is started
-// again between its lies.
+// A broker that lies has the last 30 days published again once a day and no more, also where the
+// vault is started again between its lies.
 func TestALyingBrokerHasResultsRepublishedOnceADay(t *testing.T) {
 	d := newDesk(t)
 	d.reject("shop-1", 20)

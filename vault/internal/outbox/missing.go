@@ -20,8 +20,8 @@ type absent struct {
 	serials  []uint64
 }
 
-// missing finds what RESULTS lost of each merchant, and when to look again for those who had theirs published
-// again within a day: zero where there is none. Its error is errUnseen or the ledger's.
+// missing finds what RESULTS lost of each merchant, and when to look again for those who had theirs
+// published again within a day: zero where there is none. Its error is errUnseen or the ledger's.
 func (o *Outbox) missing(ctx context.Context, hint ledger.ResultsHint, differs difference) (found []absent, due time.Time, err error) {
 	var merchants []book.Merchant
 	err = o.Ledger.View(func(tx *ledger.Tx) error {
@@ -33,7 +33,8 @@ func (o *Outbox) missing(ctx context.Context, hint ledger.ResultsHint, differs d
 	if err != nil {
 		return nil, due, err
 	}
-	var doubtful []absent // merchants with more results than an answer can list, and no fewer than there should be
+	// merchants with more results than an answer can list, and no fewer than there should be
+	var doubtful []absent
 	count := uint64(0)
 	for _, m := range merchants {
 		a, sure, err := o.missingOf(ctx, m.ID, hint.Floors[m.ID])
@@ -65,9 +66,9 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// missingOf finds the results of a merchant, of the last 30 days and not below a serial, that were sent and are
-// not in RESULTS. Where there are too many for the broker to list, they are all of them: sure where it has fewer
-// than it should.
+// missingOf finds the results of a merchant, of the last 30 days and not below a serial, that were
+// sent and are not in RESULTS. Where there are too many for the broker to list, they are all of
+// them: sure where it has fewer than it should.
 func (o *Outbox) missingOf(ctx context.Context, merchant string, floor uint64) (a absent, sure bool, err error) {
 	a.merchant = merchant
 	var first, last uint64
@@ -115,8 +116,8 @@ func (o *Outbox) sent(merchant string, first, last uint64, kept map[uint64]bool)
 	return serials, err
 }
 
-// republish tells what RESULTS lost, as one finding, and marks it to be sent again: of each merchant a page, as
-// many as fit. It returns when to look again.
+// republish says what RESULTS lost, as one finding, and marks it to be sent again: of each merchant
+// a page, as many as fit. It returns when to look again.
 func (o *Outbox) republish(ctx context.Context, differs difference, found []absent, due time.Time) (time.Time, error) {
 	if len(found) == 0 {
 		return due, nil
@@ -153,7 +154,8 @@ func (o *Outbox) republish(ctx context.Context, differs difference, found []abse
 	return due, nil
 }
 
-// begin says in the log what is published again, and marks the first of it. From here on the merchant's day counts.
+// begin says in the log what is published again, and marks the first of it. From here on the
+// merchant's day counts.
 func (a absent) begin(tx *ledger.Tx) error {
 	_, err := tx.Append(book.Event{Actor: "vault", Origin: "timer", Merchant: a.merchant, Body: book.ResultsResent{From: a.serials[0],
 		Through: a.serials[len(a.serials)-1], Lost: uint64(len(a.serials))}})
@@ -183,8 +185,8 @@ func (o *Outbox) markRest(ctx context.Context, a absent) error {
 	return nil
 }
 
-// lower notes that a purge of the vault's own has left a merchant its newest results only: what is below them is
-// not missing.
+// lower notes that a purge of the vault's own has left a merchant its newest results only: what is
+// below them is not missing.
 func (o *Outbox) lower(ctx context.Context, merchant string, keep, purged uint64) error {
 	if purged == 0 {
 		return nil

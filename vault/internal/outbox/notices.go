@@ -32,8 +32,8 @@ func (o *Outbox) Newest(kind channel.Notice) []byte {
 	return o.newest(kind).note
 }
 
-// IssueDirectory issues a directory at once, as `directory publish` does, and returns its serial. It is published as soon as the
-// channel is there.
+// IssueDirectory issues a directory at once, as `directory publish` does, and returns its serial.
+// It is published as soon as the channel is there.
 func (o *Outbox) IssueDirectory(ctx context.Context, actor, origin, purpose string) (uint64, error) {
 	serial, err := o.directory(ctx, book.Event{Actor: actor, Origin: origin, Purpose: purpose})
 	if err == nil {
@@ -50,8 +50,9 @@ func (o *Outbox) lookNow() {
 	}
 }
 
-// AwaitMember waits until the newest members note has the merchant as it is now, and the channel has taken that note. It
-// reports false where ctx ends before, or the channel is away and the outbox not new. The channel's word is no proof that a relay has read it.
+// AwaitMember waits until the newest members note has the merchant as it is now, and the channel
+// has taken that note. It reports false where ctx ends before, or the channel is away and the
+// outbox not new. The channel's word is no proof that a relay has read it.
 func (o *Outbox) AwaitMember(ctx context.Context, m book.Merchant) (bool, error) {
 	now, err := memberOf(m)
 	if err != nil {
@@ -83,8 +84,9 @@ func (o *Outbox) newest(kind channel.Notice) notice {
 	return notice{}
 }
 
-// sendNotices keeps the rolling notes current: looking once a second, so that positions and checkpoints are no more
-// frequent than that, and costing two reads of the ledger when nothing happens.
+// sendNotices keeps the rolling notes current: looking once a second, so that positions and
+// checkpoints are no more frequent than that, and costing two reads of the ledger when nothing
+// happens.
 func (o *Outbox) sendNotices(ctx context.Context) error {
 	w := &watch{Outbox: o, size: -1}
 	for {
@@ -98,8 +100,9 @@ func (o *Outbox) sendNotices(ctx context.Context) error {
 	}
 }
 
-// rest waits until the notices are to be looked at again. It looks at the connection more often: a broker that was stopped, lost
-// its store and was started again is back within a second, and holds none of them.
+// rest waits until the notices are to be looked at again. It looks at the connection more often: a
+// broker that was stopped, lost its store and was started again is back within a second, and holds
+// none of them.
 func (w *watch) rest(ctx context.Context) error {
 	enough := time.NewTimer(noticeEvery)
 	look := time.NewTicker(connectionEvery)
@@ -126,10 +129,12 @@ type watch struct {
 	connected bool
 	quiet     bool      // the channel's trouble was told
 	members   time.Time // when the merchants may be read again
-	heads     time.Time // when the runs may be: a relay that starts runs without end makes that slow
+	// when the runs may be: a relay that starts runs without end makes that slow
+	heads time.Time
 }
 
-// refresh issues what has changed or grown old. It spends at most a twentieth of its time on reading merchants, and as much on runs.
+// refresh issues what has changed or grown old. It spends at most a twentieth of its time on
+// reading merchants, and as much on runs.
 func (w *watch) refresh(ctx context.Context) error {
 	var (
 		size  int64
@@ -188,7 +193,8 @@ func (w *watch) refreshMembers(ctx context.Context, moved bool) error {
 	return w.issueMembers(ctx)
 }
 
-// refreshHeads signs a new position if it says something new or is old, and a new checkpoint if the log grew.
+// refreshHeads signs a new position if it says something new or is old, and a new checkpoint if the
+// log grew.
 func (w *watch) refreshHeads() error {
 	signer, err := w.signer()
 	if err != nil {
@@ -225,7 +231,8 @@ func (w *watch) refreshHeads() error {
 	return nil
 }
 
-// due tells whether a note of kind must be issued: there is none, it says something else, or it is old.
+// due reports whether a note of kind must be issued: there is none, it says something else, or it
+// is old.
 func (o *Outbox) due(kind channel.Notice, says string) bool {
 	return o.changed(kind, says) || o.old(kind)
 }
@@ -237,7 +244,8 @@ func (o *Outbox) changed(kind channel.Notice, says string) bool {
 	return n == nil || n.says != says
 }
 
-// old tells whether the newest note of kind is older than Reissue, or from a time that has not come: the clock went back.
+// old reports whether the newest note of kind is older than Reissue, or from a time that has not
+// come: the clock went back.
 func (o *Outbox) old(kind channel.Notice) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -255,7 +263,8 @@ func (o *Outbox) set(kind channel.Notice, note []byte, says string) {
 	o.notices[kind] = &notice{note: note, says: says, issued: o.Now()}
 }
 
-// publish sends the notes that did not go out over this connection. A relay that was away, or has a new disk, gets them all.
+// publish sends the notes that did not go out over this connection. A relay that was away, or has a
+// new disk, gets them all.
 func (w *watch) publish(ctx context.Context) {
 	connected := w.Channel.Connected()
 	if !connected || !w.connected {
@@ -303,8 +312,8 @@ func (o *Outbox) unsent(kind channel.Notice) *notice {
 	return nil
 }
 
-// directory signs and commits the next directory; by says who wants it. A crash after the commit costs a serial: the next start issues
-// another one.
+// directory signs and commits the next directory; by says who wants it. A crash after the commit
+// costs a serial: the next start issues another one.
 func (o *Outbox) directory(ctx context.Context, by book.Event) (serial uint64, err error) {
 	o.issuing.Lock()
 	defer o.issuing.Unlock()

@@ -1,12 +1,14 @@
-// Package outbox is what the vault says: results to merchants, and the rolling notes (directory, members, position,
-// checkpoint) to everyone.
+// Package outbox is what the vault says: results to merchants, and the rolling notes (directory,
+// members, position, checkpoint) to everyone.
 //
-// Results are issued by the ledger's fold, one row each, in the transaction of the event that they tell. The outbox seals them to
-// the merchant's newest reply key, links them into the merchant's chain, signs, commits the bytes, and only then publishes; what has its
-// durable ack is marked sent. A crash between any two steps repeats the step: before the commit nothing was told, after
+// Results are issued by the ledger's fold, one row each, in the transaction of the event that they
+// tell. The outbox seals them to the merchant's newest reply key, links them into the merchant's
+// chain, signs, commits the bytes, and only then publishes; what has its durable ack is marked
+// sent. A crash between any two steps repeats the step: before the commit nothing was told, after
 // it the same bytes are published again under the same serial.
 //
-// Rolling notes are made anew at each start, so they need no store: only the serials of directory and members are events.
+// Rolling notes are made anew at each start, so they need no store: only the serials of directory
+// and members are events.
 package outbox
 
 import (
@@ -28,21 +30,24 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// Channel is the way out; channel.Vault is the one there is. Publishing the same bytes again is always safe.
+// Channel is the way out; channel.Vault is the one there is. Publishing the same bytes again is
+// always safe.
 type Channel interface {
-	// PublishResult sends one result, with many in flight; the order of calls is the order of the stream.
+	// PublishResult sends one result, with many in flight; the order of calls is the order of the
+	// stream.
 	PublishResult(merchant string, serial uint64, id string, note []byte) channel.Ack
 	// PublishNotice returns when the note is durable.
 	PublishNotice(ctx context.Context, kind channel.Notice, note []byte) error
-	// ResultsRoom tells how full RESULTS is: the broker's hint.
+	// ResultsRoom says how full RESULTS is: the broker's hint.
 	ResultsRoom(ctx context.Context) (channel.Room, error)
-	// PurgeResults destroys a merchant's results but for the keep that were published last, and returns how many there were.
+	// PurgeResults destroys a merchant's results but for the keep that were published last, and
+	// returns how many there were.
 	PurgeResults(ctx context.Context, merchant string, keep uint64) (uint64, error)
-	// KeptResults tells which results of a merchant RESULTS holds: the broker's hint.
+	// KeptResults says which results of a merchant RESULTS holds: the broker's hint.
 	KeptResults(ctx context.Context, merchant string) (channel.Kept, error)
-	// ResultsAcked tells how far the acks of results went.
+	// ResultsAcked says how far the acks of results went.
 	ResultsAcked() channel.Acked
-	// Connected tells whether the broker is reached now.
+	// Connected reports whether the broker is reached now.
 	Connected() bool
 }
 
@@ -54,13 +59,17 @@ type Keys interface {
 
 // Limits and times, with their reasons.
 const (
-	defaultLifetime = 48 * time.Hour         // of directory and members, on line (specification 5)
-	defaultReissue  = time.Hour              // a relay that starts anew has a fresh one soon, and a lost publish does no harm
-	defaultRate     = 2000                   // results a second: above what one disk makes durable, below what would hide a flood
-	roundResults    = 512                    // results sealed in one commit, and in flight at once: three megabytes
-	retryEvery      = time.Second            // while the channel is away or full
-	noticeEvery     = time.Second            // between two positions or checkpoints
-	connectionEvery = 100 * time.Millisecond // between two looks at the connection: the client takes longer to come back
+	defaultLifetime = 48 * time.Hour // of directory and members, on line (specification 5)
+	// a relay that starts anew has a fresh one soon, and a lost publish does no harm
+	defaultReissue = time.Hour
+	// results a second: above what one disk makes durable, below what would hide a flood
+	defaultRate = 2000
+	// results sealed in one commit, and in flight at once: three megabytes
+	roundResults = 512
+	retryEvery   = time.Second // while the channel is away or full
+	noticeEvery  = time.Second // between two positions or checkpoints
+	// between two looks at the connection: the client takes longer to come back
+	connectionEvery = 100 * time.Millisecond
 	noticeTimeout   = 10 * time.Second
 	memberEvery     = 10 * time.Millisecond // between two looks whether a members note is out
 	connectGrace    = 3 * time.Second       // for the channel's first connection
@@ -73,12 +82,15 @@ type Config struct {
 	Keys     Keys
 	Channel  Channel
 	Position func(*ledger.Tx) (envelope.Position, error) // intake's
-	Lifetime time.Duration                               // of directory and members; 0 is 48 h; courier sites 14 days
-	Reissue  time.Duration                               // the longest time between two directories; 0 is 1 h, at most half of Lifetime
-	Rate     int                                         // results published a second, the bound on the back channel; 0 is 2,000
-	Workers  int                                         // results sealed at once; 0 is GOMAXPROCS
-	Now      func() time.Time                            // the vault's clock
-	Logger   *slog.Logger                                // nil is none
+	// of directory and members; 0 is 48 h; courier sites 14 days
+	Lifetime time.Duration
+	// the longest time between two directories; 0 is 1 h, at most half of Lifetime
+	Reissue time.Duration
+	// results published a second, the bound on the back channel; 0 is 2,000
+	Rate    int
+	Workers int              // results sealed at once; 0 is GOMAXPROCS
+	Now     func() time.Time // the vault's clock
+	Logger  *slog.Logger     // nil is none
 }
 
 // Outbox publishes. Its methods are safe for concurrent use; one Run at a time.
@@ -126,8 +138,8 @@ func New(c Config) (*Outbox, error) {
 	return o, nil
 }
 
-// Run publishes until ctx ends, whose error it then returns. It waits while the channel is away. Any other error is the ledger's
-// or the signing key's, and the daemon must stop.
+// Run publishes until ctx ends, whose error it then returns. It waits while the channel is away.
+// Any other error is the ledger's or the signing key's, and the daemon must stop.
 func (o *Outbox) Run(ctx context.Context) error {
 	if err := o.losses.begin(o.Ledger); err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// leaf is the record that a result tells of.
+// leaf is the record that a result reports.
 func leaf(t testing.TB, r vaulttest.Opened) [proof.LeafBytes]byte {
 	t.Helper()
 	entry, err := hex.DecodeString(r.Place.Entry)
@@ -22,7 +22,8 @@ func leaf(t testing.TB, r vaulttest.Opened) [proof.LeafBytes]byte {
 	return proof.LeafRecord(r.Place.Salt, r.Line, [32]byte(entry))
 }
 
-// sealed opens every result of the channel's log so far, after sealing and sending all that is pending.
+// sealed opens every result of the channel's log so far, after sealing and sending all that is
+// pending.
 func (d *desk) sealed(t *testing.T, o *Outbox, r *recorder) []vaulttest.Opened {
 	t.Helper()
 	for {
@@ -45,7 +46,8 @@ func (d *desk) sealed(t *testing.T, o *Outbox, r *recorder) []vaulttest.Opened {
 	}
 }
 
-// Each result proves itself by the vault's key alone; a round has one checkpoint, and all are of one log, the published ones too.
+// Each result proves itself by the vault's key alone; a round has one checkpoint, and all are of
+// one log, the published ones too.
 func TestEveryResultProvesItsPlaceInTheLog(t *testing.T) {
 	d := newDesk(t)
 	r := &recorder{}
@@ -118,7 +120,8 @@ func (d *desk) checkPrefixes(t *testing.T, bySize map[int64]proof.Checkpoint) {
 	})
 }
 
-// The longest names and facts leave room for the proof of a large log: what is sealed is never short of its proof.
+// The longest names and facts leave room for the proof of a large log: what is sealed is never
+// short of its proof.
 func TestLongestProofFits(t *testing.T) {
 	d := newDesk(t)
 	ids := d.reject("shop-1", 1)
@@ -143,8 +146,9 @@ func TestLongestProofFits(t *testing.T) {
 	}
 }
 
-// BenchmarkSealRound seals rounds of 512 results in a log of some thousand entries. Metrics: results/s, and what part of the time is spent on
-// reading the round with its proofs and on the proofs alone.
+// BenchmarkSealRound seals rounds of 512 results in a log of some thousand entries. Metrics:
+// results/s, and what part of the time is spent on reading the round with its proofs and on the
+// proofs alone.
 func BenchmarkSealRound(b *testing.B) {
 	d := newDesk(b)
 	d.reject("shop-1", 20000)

@@ -10,8 +10,8 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// prover makes the proofs of one round within one transaction: by one checkpoint, and reading each hash once, for leaves that were written
-// together share most of theirs.
+// prover makes the proofs of one round within one transaction: by one checkpoint, and reading each
+// hash once, for leaves that were written together share most of theirs.
 type prover struct {
 	size       int64
 	checkpoint []byte

@@ -13,33 +13,40 @@ import (
 
 // Limits of publishing results again.
 const (
-	minResend   = 256                    // results in a page before the broker told how much room there is
+	// results in a page before the broker told how much room there is
+	minResend   = 256
 	maxResend   = 1 << 16                // results in a page: half a gigabyte
 	resendChunk = 512                    // results marked in one commit
 	resendLook  = 100 * time.Millisecond // between two looks at how many were published
-	resendQuiet = 30 * time.Second       // after which, when none was, the channel is not to be waited for
+	// after which, when none was, the channel is not to be waited for
+	resendQuiet = 30 * time.Second
 )
 
 // Errors of Resend.
 var (
 	// ErrNoResults is returned when the merchant has no results from that serial on.
 	ErrNoResults = errors.New("there are no such results")
-	// ErrResendWaits is returned when the results could not be published yet. They are marked, and go out as soon as the channel takes them.
+	// ErrResendWaits is returned when the results could not be published yet. They are marked, and
+	// go out as soon as the channel takes them.
 	ErrResendWaits = errors.New("the results wait for the channel: they are sent as soon as it takes them, and need not be asked for again")
 )
 
 // Resent is what Resend published again.
 type Resent struct {
 	From, Through uint64 // serials
-	Oldest        uint64 // serial of the merchant's oldest result of the last 30 days: none before it is published again
-	Last          uint64 // serial of the merchant's newest result
-	Next          uint64 // serial to go on from once the shop has read these; 0 where nothing that was asked for is left
+	// serial of the merchant's oldest result of the last 30 days: none before it is published again
+	Oldest uint64
+	Last   uint64 // serial of the merchant's newest result
+	// serial to go on from once the shop has read these; 0 where nothing that was asked for is left
+	Next uint64
 }
 
-// Resend publishes results of a merchant again, the same bytes under the same serials: count of them, or fewer, from a serial on (0: the
-// oldest of the last 30 days). They are one page, as many as fit the merchant's share of RESULTS, for more would push each other out before
-// the shop has read them. It returns when they are durable in the channel. Any number of calls does no harm; a crash amid one has those
-// that were marked sent after the next unlock. by is who asks for it. progress may be nil.
+// Resend publishes results of a merchant again, the same bytes under the same serials: count of
+// them, or fewer, from a serial on (0: the oldest of the last 30 days). They are one page, as many
+// as fit the merchant's share of RESULTS, for more would push each other out before the shop has
+// read them. It returns when they are durable in the channel. Any number of calls does no harm; a
+// crash amid one has those that were marked sent after the next unlock. by is who asks for it.
+// progress may be nil.
 func (o *Outbox) Resend(ctx context.Context, by book.Event, from uint64, count int, progress func(done, total int)) (Resent, error) {
 	page, err := o.markAgain(ctx, by, from, count)
 	if err != nil {
@@ -77,7 +84,8 @@ func (o *Outbox) page(tx *ledger.Tx, merchant string, from uint64, count int) (p
 	return page, nil
 }
 
-// fits is how many results of one merchant may be published again at once: its share, or what is free where that is more.
+// fits is how many results of one merchant may be published again at once: its share, or what is
+// free where that is more.
 func (s *shares) fits() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,7 +97,8 @@ func (s *shares) fits() uint64 {
 	return min(max(share, uint64(free)), maxResend)
 }
 
-// markAgain says in the log what is published again, and marks it: the first commit has both the event and the first results.
+// markAgain says in the log what is published again, and marks it: the first commit has both the
+// event and the first results.
 func (o *Outbox) markAgain(ctx context.Context, by book.Event, from uint64, count int) (page Resent, err error) {
 	err = o.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		if page, err = o.page(tx, by.Merchant, from, count); err != nil {
@@ -124,8 +133,8 @@ func markRange(tx *ledger.Tx, merchant string, from, through uint64) error {
 	return nil
 }
 
-// awaitAgain waits until a page is durable in the channel. A merchant's results go out in their order, so those that are through are its
-// first.
+// awaitAgain waits until a page is durable in the channel. A merchant's results go out in their
+// order, so those that are through are its first.
 func (o *Outbox) awaitAgain(ctx context.Context, merchant string, page Resent, progress func(done, total int)) error {
 	next, moved := page.From, time.Now()
 	for {

@@ -16,7 +16,8 @@ import (
 // sealResults makes notes of the results that were issued, as they are issued.
 func (o *Outbox) sealResults(ctx context.Context) error { return o.rounds(ctx, o.sealRound) }
 
-// sealRound seals, chains, signs and commits one round of pending results and returns how many there were.
+// sealRound seals, chains, signs and commits one round of pending results and returns how many
+// there were.
 func (o *Outbox) sealRound(ctx context.Context) (int, error) {
 	signer, err := o.signer()
 	if err != nil {
@@ -46,7 +47,8 @@ func (o *Outbox) sealRound(ctx context.Context) (int, error) {
 	return n, nil
 }
 
-// chain is the results of one merchant that wait to be sealed, in order of serial, and where its chain ends.
+// chain is the results of one merchant that wait to be sealed, in order of serial, and where its
+// chain ends.
 type chain struct {
 	merchant string
 	serial   uint64 // of the last sealed result, 0 for none
@@ -62,9 +64,10 @@ type result struct {
 	digest  string
 }
 
-// pending reads one round of issued results, by merchant, each with the proof that it is in the log. The round's proofs have one
-// checkpoint: of the log as it is in the snapshot that the results are read from, so that whoever gets two results of a round, or of two
-// rounds, can hold one against the other.
+// pending reads one round of issued results, by merchant, each with the proof that it is in the
+// log. The round's proofs have one checkpoint: of the log as it is in the snapshot that the results
+// are read from, so that whoever gets two results of a round, or of two rounds, can hold one
+// against the other.
 func (o *Outbox) pending(signer *note.Signer) (chains []*chain, n int, err error) {
 	err = o.Ledger.View(func(tx *ledger.Tx) error {
 		list, err := tx.PendingResults(roundResults)
@@ -123,8 +126,8 @@ func (o *Outbox) sealPart(r *result) error {
 	return err
 }
 
-// sealer returns the sealer of a reply key, KEYNAME+BASE64: the merchant's newest, which may have changed since the result
-// before.
+// sealer returns the sealer of a reply key, KEYNAME+BASE64: the merchant's newest, which may have
+// changed since the result before.
 func (o *Outbox) sealer(line string) (*seal.Sealer, error) {
 	if s, ok := o.sealers.Get(line); ok {
 		return s, nil
@@ -141,7 +144,8 @@ func (o *Outbox) sealer(line string) (*seal.Sealer, error) {
 	return s, nil
 }
 
-// sign links and signs each merchant's results: one after the other within a chain, chains side by side.
+// sign links and signs each merchant's results: one after the other within a chain, chains side by
+// side.
 func (o *Outbox) sign(chains []*chain, signer *note.Signer) error {
 	tasks := new(errgroup.Group)
 	tasks.SetLimit(o.Workers)
@@ -170,7 +174,8 @@ func (o *Outbox) sign(chains []*chain, signer *note.Signer) error {
 // errChain is returned when two outboxes work on one ledger.
 var errChain = errors.New("a merchant's chain of results moved while results were sealed: is another outbox running?")
 
-// commit stores a chain's notes if it still ends where it did. After this the bytes are fixed for ever.
+// commit stores a chain's notes if it still ends where it did. After this the bytes are fixed for
+// ever.
 func (c *chain) commit(tx *ledger.Tx) error {
 	serial, previous, err := tx.PreviousDigest(c.merchant)
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// rounds does one round after the other; after one of fewer than roundResults it waits for a commit.
+// rounds does one round after the other; after one of fewer than roundResults it waits for a
+// commit.
 func (o *Outbox) rounds(ctx context.Context, round func(context.Context) (n int, err error)) error {
 	for {
 		committed := o.Ledger.Committed()
@@ -45,8 +46,8 @@ func (o *Outbox) sendResults(ctx context.Context) error {
 	})
 }
 
-// await waits until a round that failed is to be tried again: as soon as there is room where it was room that lacked, and after a second
-// in any case.
+// await waits until a round that failed is to be tried again: as soon as there is room where it was
+// room that lacked, and after a second in any case.
 func (o *Outbox) await(ctx context.Context, trouble error) error {
 	var freed <-chan struct{} // nil, for ever, where it was something else
 	if errors.Is(trouble, channel.ErrFull) {
@@ -62,8 +63,9 @@ func (o *Outbox) await(ctx context.Context, trouble error) error {
 	return nil
 }
 
-// sendRound publishes one round, waits for its acks and marks what is durable. A crash before the mark means that the same
-// bytes are published once more. trouble is the channel's, err the ledger's.
+// sendRound publishes one round, waits for its acks and marks what is durable. A crash before the
+// mark means that the same bytes are published once more. trouble is the channel's, err the
+// ledger's.
 func (o *Outbox) sendRound(ctx context.Context) (n int, trouble, err error) {
 	var ready, newest []ledger.Ready
 	err = o.Ledger.View(func(tx *ledger.Tx) (err error) {
@@ -111,9 +113,9 @@ func (o *Outbox) sendRound(ctx context.Context) (n int, trouble, err error) {
 	return len(ready), trouble, err
 }
 
-// newestAgain returns, for each merchant of whom only lower results are published again, the newest that it was sent: relays look for the
-// end of a merchant's results at what was published last. It goes in the same round, before that round is marked, so that a crash repeats
-// both.
+// newestAgain returns, for each merchant of whom only lower results are published again, the newest
+// that it was sent: relays look for the end of a merchant's results at what was published last. It
+// goes in the same round, before that round is marked, so that a crash repeats both.
 func newestAgain(tx *ledger.Tx, ready []ledger.Ready) (newest []ledger.Ready, err error) {
 	highest := map[string]uint64{}
 	var merchants []string

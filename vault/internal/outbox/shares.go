@@ -14,23 +14,32 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// ResultsKept is how long RESULTS holds a result (specification 8): what is older is not published again.
+// ResultsKept is how long RESULTS holds a result (specification 8): what is older is not published
+// again.
 const ResultsKept = 30 * 24 * time.Hour
 
-// ResultBytes is what a result takes in RESULTS at most, for sizing: 4,096 bytes sealed by X-Wing, in base64, with the note around it, the
-// subject, and the broker's own bytes (measured: 7.6 KB; 6.1 KB by X25519).
+// ResultBytes is what a result takes in RESULTS at most, for sizing: 4,096 bytes sealed by X-Wing,
+// in base64, with the note around it, the subject, and the broker's own bytes (measured: 7.6 KB;
+// 6.1 KB by X25519).
 const ResultBytes = 8 << 10
 
 // Limits of the shares, with their reasons.
 const (
-	pressure    = 75               // percent of RESULTS from which merchants over their share lose their oldest results: the rest is for bursts
-	purgedPart  = 8                // one in so many of a merchant's results goes at a time: a purge for each result would cost a file each
-	roomEvery   = 10 * time.Second // between two looks at how full RESULTS is, while nothing makes it look sooner
-	roomPart    = 16               // a look each time that one in so many bytes of it was published
-	recountWait = time.Hour        // between two counts of what merchants have in RESULTS: it costs some twenty records each
-	listWait    = time.Minute      // between two counts of the merchants
-	doubtWait   = time.Minute      // the same, where the counts say that nobody is over its share and the stream is full
-	tellEvery   = time.Hour        // between two log lines about one merchant
+	// percent of RESULTS from which merchants over their share lose their oldest results: the rest
+	// is for bursts
+	pressure = 75
+	// one in so many of a merchant's results goes at a time: a purge for each result would cost a
+	// file each
+	purgedPart = 8
+	// between two looks at how full RESULTS is, while nothing makes it look sooner
+	roomEvery = 10 * time.Second
+	roomPart  = 16 // a look each time that one in so many bytes of it was published
+	// between two counts of what merchants have in RESULTS: it costs some twenty records each
+	recountWait = time.Hour
+	listWait    = time.Minute // between two counts of the merchants
+	// the same, where the counts say that nobody is over its share and the stream is full
+	doubtWait = time.Minute
+	tellEvery = time.Hour // between two log lines about one merchant
 )
 
 // Shares is what is known of how RESULTS is shared.
@@ -40,10 +49,15 @@ type Shares struct {
 	Error     error        // why the last look failed; nil where it did not
 	Merchants int          // that share it; 0 before they were counted
 	PerDay    float64      // results a day, of the last seven days
-	Share     uint64       // results that each merchant may have while RESULTS is over three quarters full; 0 before the first answer
-	Over      []Holding    // merchants that were over their share when RESULTS was last so full, the largest first; at most 100
-	Purged    []Holding    // of whom how many were purged since the vault was unlocked, the most first; at most 100
-	Lost      Lost         // what RESULTS lost since then
+	// results that each merchant may have while RESULTS is over three quarters full; 0 before the
+	// first answer
+	Share uint64
+	// merchants that were over their share when RESULTS was last so full, the largest first; at
+	// most 100
+	Over []Holding
+	// of whom how many were purged since the vault was unlocked, the most first; at most 100
+	Purged []Holding
+	Lost   Lost // what RESULTS lost since then
 }
 
 // Holding is a merchant and a number of its results.
@@ -55,8 +69,9 @@ type Holding struct {
 // maxHoldings bounds the lists of Shares.
 const maxHoldings = 100
 
-// shares is what the outbox knows of RESULTS. The broker's answers are hints: the worst that a lying broker does with them is to have a
-// merchant over its share lose results, which it could do without asking.
+// shares is what the outbox knows of RESULTS. The broker's answers are hints: the worst that a
+// lying broker does with them is to have a merchant over its share lose results, which it could do
+// without asking.
 type shares struct {
 	look  chan struct{} // has the keeper look now
 	freed chan struct{} // tells the sender that there is room again
@@ -66,10 +81,11 @@ type shares struct {
 	asked     time.Time
 	err       error
 	merchants int
-	week      uint64            // results of the last seven days
-	listed    time.Time         // when merchants were counted
-	weighed   time.Time         // when week was
-	held      map[string]uint64 // at most so many of a merchant are there; nil before the first count
+	week      uint64    // results of the last seven days
+	listed    time.Time // when merchants were counted
+	weighed   time.Time // when week was
+	// at most so many of a merchant are there; nil before the first count
+	held      map[string]uint64
 	counted   time.Time
 	doubted   time.Time // when the counts were last thrown away
 	purged    map[string]uint64
@@ -81,8 +97,8 @@ func newShares() *shares {
 	return &shares{look: make(chan struct{}, 1), freed: make(chan struct{}, 1), purged: map[string]uint64{}, told: map[string]time.Time{}}
 }
 
-// share is how many results each merchant may have while RESULTS is full: an equal part of what may be used, so that all shares together
-// fit. It is 0 before the broker was asked.
+// share is how many results each merchant may have while RESULTS is full: an equal part of what may
+// be used, so that all shares together fit. It is 0 before the broker was asked.
 func (s *shares) share() uint64 {
 	if s.room.MaxBytes <= 0 || s.merchants == 0 {
 		return 0
@@ -90,7 +106,7 @@ func (s *shares) share() uint64 {
 	return max(1, uint64(s.room.MaxBytes/100*pressure/ResultBytes)/uint64(s.merchants))
 }
 
-// Shares tells how RESULTS is shared.
+// Shares says how RESULTS is shared.
 func (o *Outbox) Shares() Shares {
 	s := o.shares
 	s.mu.Lock()
@@ -116,7 +132,8 @@ func largest(numbers map[string]uint64, above uint64) (list []Holding) {
 	return list[:min(len(list), maxHoldings)]
 }
 
-// sent counts a result that is durable in the channel, and has the keeper look when many bytes were sent since it last did.
+// sent counts a result that is durable in the channel, and has the keeper look when many bytes were
+// sent since it last did.
 func (s *shares) sent(r ledger.Ready) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -137,8 +154,9 @@ func ring(signal chan<- struct{}) {
 	}
 }
 
-// keepRoom looks after RESULTS until ctx ends: where it is over three quarters full, the merchant that has the most in it loses its oldest
-// results, again and again until there is room or nobody is over its share.
+// keepRoom looks after RESULTS until ctx ends: where it is over three quarters full, the merchant
+// that has the most in it loses its oldest results, again and again until there is room or nobody
+// is over its share.
 func (o *Outbox) keepRoom(ctx context.Context) error {
 	ticker := time.NewTicker(roomEvery)
 	defer ticker.Stop()
@@ -157,7 +175,8 @@ func (o *Outbox) keepRoom(ctx context.Context) error {
 	}
 }
 
-// lookAtRoom asks how full RESULTS is, and makes room where that is needed. Its error is the ledger's.
+// lookAtRoom asks how full RESULTS is, and makes room where that is needed. Its error is the
+// ledger's.
 func (o *Outbox) lookAtRoom(ctx context.Context) error {
 	acked, again := o.Channel.ResultsAcked(), o.losses.repeated()
 	room, err := o.Channel.ResultsRoom(ctx)
@@ -192,8 +211,9 @@ type census struct {
 	kept       map[string]uint64 // results of the last 30 days, by merchant
 }
 
-// count counts the merchants every minute, their results of the last seven days every hour, and under pressure, at most once an hour, what each
-// may have in RESULTS: the results of the last 30 days. What was purged of them before the vault was unlocked is not known; the first purges
+// count counts the merchants every minute, their results of the last seven days every hour, and
+// under pressure, at most once an hour, what each may have in RESULTS: the results of the last 30
+// days. What was purged of them before the vault was unlocked is not known; the first purges
 // correct it.
 func (o *Outbox) count() error {
 	s := o.shares
@@ -218,7 +238,8 @@ func (o *Outbox) count() error {
 	if !c.held {
 		return nil
 	}
-	for id, n := range s.held { // what purges have shown is nearer to the truth, and so is what was sent while we counted
+	// what purges have shown is nearer to the truth, and so is what was sent while we counted
+	for id, n := range s.held {
 		c.kept[id] = min(c.kept[id]+n-before[id], n)
 	}
 	s.held, s.counted = c.kept, now
@@ -244,7 +265,8 @@ func (c *census) read(tx *ledger.Tx, now time.Time) error {
 	})
 }
 
-// makeRoom purges until RESULTS is under three quarters full, or nobody is over its share. Its error is the ledger's.
+// makeRoom purges until RESULTS is under three quarters full, or nobody is over its share. Its
+// error is the ledger's.
 func (o *Outbox) makeRoom(ctx context.Context, room channel.Room) error {
 	excess := room.Bytes - room.MaxBytes/100*pressure
 	for excess > 0 && ctx.Err() == nil {
@@ -274,8 +296,8 @@ func (o *Outbox) makeRoom(ctx context.Context, room channel.Room) error {
 	return nil
 }
 
-// most is the merchant that has the most in RESULTS, if it is over its share, and how many it may keep now: an eighth less, and never less
-// than its share.
+// most is the merchant that has the most in RESULTS, if it is over its share, and how many it may
+// keep now: an eighth less, and never less than its share.
 func (s *shares) most() (merchant string, had, keep uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -288,8 +310,8 @@ func (s *shares) most() (merchant string, had, keep uint64) {
 	return list[0].Merchant, had, max(share, had-max(had/purgedPart, 1))
 }
 
-// doubt forgets the counts, for the stream is full and they say that it is not: results may be there that the ledger believes unsent, as
-// after a crash. The next look counts anew.
+// doubt forgets the counts, for the stream is full and they say that it is not: results may be
+// there that the ledger believes unsent, as after a crash. The next look counts anew.
 func (s *shares) doubt(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -299,8 +321,8 @@ func (s *shares) doubt(now time.Time) {
 	}
 }
 
-// note notes that a merchant has so many fewer in RESULTS than it was thought to have, for purged was all above that, and reports whether the
-// log is to be told of it.
+// note notes that a merchant has so many fewer in RESULTS than it was thought to have, for purged
+// was all above that, and reports whether the log is to be told of it.
 func (s *shares) note(merchant string, fewer, purged uint64, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

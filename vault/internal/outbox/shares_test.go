@@ -25,7 +25,8 @@ func small(t *testing.T) *brokertest.Site {
 	return broker
 }
 
-// A merchant issues more than RESULTS holds; another's results arrive all the same, and the first has its newest there.
+// A merchant issues more than RESULTS holds; another's results arrive all the same, and the first
+// has its newest there.
 func TestOneMerchantCannotFillResultsForOthers(t *testing.T) {
 	d := newDesk(t)
 	quiet := d.Enrol("shop-2")
@@ -60,7 +61,8 @@ func TestOneMerchantCannotFillResultsForOthers(t *testing.T) {
 	}
 }
 
-// A vault that starts on a stream which a merchant has filled already, as those of before did, makes room.
+// A vault that starts on a stream which a merchant has filled already, as those of before did,
+// makes room.
 func TestAFullStreamIsFreedAtTheStart(t *testing.T) {
 	d := newDesk(t)
 	quiet := d.Enrol("shop-2")
@@ -96,7 +98,8 @@ func sealAll(t *testing.T, o *Outbox) {
 	}
 }
 
-// Merchants take turns: what one has waiting in thousands holds up no other, whichever end of the queue it is at.
+// Merchants take turns: what one has waiting in thousands holds up no other, whichever end of the
+// queue it is at.
 func TestMerchantsTakeTurns(t *testing.T) {
 	d := newDesk(t)
 	late := d.Enrol("shop-2")
@@ -117,7 +120,8 @@ func TestMerchantsTakeTurns(t *testing.T) {
 	})
 }
 
-// Lower serials are published again: the newest follows them, so that a relay sees how far the results go.
+// Lower serials are published again: the newest follows them, so that a relay sees how far the
+// results go.
 func TestTheNewestFollowsARepublication(t *testing.T) {
 	d := newDesk(t)
 	d.reject("shop-1", 6)
@@ -301,7 +305,8 @@ func (l *liar) PurgeResults(_ context.Context, _ string, keep uint64) (uint64, e
 	return l.gives, nil
 }
 
-// What a broker says of RESULTS is a hint: a lie neither keeps the vault busy nor stops it, and a merchant within its share is not touched.
+// What a broker says of RESULTS is a hint: a lie neither keeps the vault busy nor stops it, and a
+// merchant within its share is not touched.
 func TestALyingBrokerCostsLittle(t *testing.T) {
 	d := newDesk(t)
 	d.Enrol("shop-2")

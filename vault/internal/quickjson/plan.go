@@ -46,7 +46,8 @@ type form struct {
 
 var plans sync.Map // reflect.Type to *plan, nil for types that are encoding/json's
 
-// planOf gives the plan of a struct type, nil where encoding/json does something with it that is not done here.
+// planOf gives the plan of a struct type, nil where encoding/json does something with it that is
+// not done here.
 func planOf(t reflect.Type) *plan {
 	if p, ok := plans.Load(t); ok {
 		return p.(*plan)
@@ -89,7 +90,7 @@ var (
 	custom     = [...]reflect.Type{reflect.TypeFor[json.Marshaler](), readerType, reflect.TypeFor[encoding.TextMarshaler](), reflect.TypeFor[encoding.TextUnmarshaler]()}
 )
 
-// hasMethods tells whether encoding/json asks the type itself.
+// hasMethods reports whether encoding/json asks the type itself.
 func hasMethods(t reflect.Type) bool {
 	for _, c := range custom {
 		if t.Implements(c) || reflect.PointerTo(t).Implements(c) {
@@ -120,11 +121,13 @@ func formOf(t reflect.Type) *form {
 			return &form{kind: kindStruct, plan: p}
 		}
 	case reflect.Pointer:
-		if elem := formOf(t.Elem()); elem.kind == kindStruct { // types that hold themselves have no place in records
+		// types that hold themselves have no place in records
+		if elem := formOf(t.Elem()); elem.kind == kindStruct {
 			return &form{kind: kindPointer, elem: elem}
 		}
 	case reflect.Slice:
-		if elem := formOf(t.Elem()); elem.kind != kindOther && t.Elem().Kind() != reflect.Uint8 { // bytes are base64
+		// bytes are base64
+		if elem := formOf(t.Elem()); elem.kind != kindOther && t.Elem().Kind() != reflect.Uint8 {
 			return &form{kind: kindSlice, elem: elem}
 		}
 	case reflect.Interface:
@@ -134,7 +137,8 @@ func formOf(t reflect.Type) *form {
 	return &form{}
 }
 
-// omission gives what a field's options leave out; nil is nothing. It reports false for an option that is not known here.
+// omission gives what a field's options leave out; nil is nothing. It reports false for an option
+// that is not known here.
 func omission(t reflect.Type, options string) (func(reflect.Value) bool, bool) {
 	switch options {
 	case "":

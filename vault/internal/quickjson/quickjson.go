@@ -1,9 +1,11 @@
-// Package quickjson reads and writes the JSON of events and records several times as fast as encoding/json: Append writes the same bytes, and
-// Unmarshal reads the same values, unknown members refused.
+// Package quickjson reads and writes the JSON of events and records several times as fast as
+// encoding/json: Append writes the same bytes, and Unmarshal reads the same values, unknown members
+// refused.
 //
-// It is fast on the very form that Append writes: no white space, members in the order of the struct's fields, strings that need no escape.
-// Whatever else it meets it leaves to encoding/json, from the beginning of the value, so that there is one meaning of every text. It uses
-// no unsafe memory: an auditor reads events of a vault that it does not trust.
+// It is fast on the very form that Append writes: no white space, members in the order of the
+// struct's fields, strings that need no escape. Whatever else it meets it leaves to encoding/json,
+// from the beginning of the value, so that there is one meaning of every text. It uses no unsafe
+// memory: an auditor reads events of a vault that it does not trust.
 package quickjson
 
 import (
@@ -15,13 +17,14 @@ import (
 	"strconv"
 )
 
-// Form is a value that writes its own JSON. Types that implement json.Marshaler implement it too where they are to be quick, and the two must
-// agree.
+// Form is a value that writes its own JSON. Types that implement json.Marshaler implement it too
+// where they are to be quick, and the two must agree.
 type Form interface {
 	AppendJSON(dst []byte) ([]byte, error)
 }
 
-// Append appends the JSON of v to dst: the bytes of json.Marshal. It is safe for concurrent use, as long as nothing changes v.
+// Append appends the JSON of v to dst: the bytes of json.Marshal. It is safe for concurrent use, as
+// long as nothing changes v.
 func Append[T any](dst []byte, v *T) ([]byte, error) {
 	return appendValue(dst, reflect.ValueOf(v).Elem())
 }
@@ -33,8 +36,8 @@ func appendValue(dst []byte, v reflect.Value) ([]byte, error) {
 	return appendSlowly(dst, v)
 }
 
-// Unmarshal replaces *v by the value of data, which is one JSON text. Strings of *v share one copy of data. Errors are those of
-// encoding/json; *v is undefined then.
+// Unmarshal replaces *v by the value of data, which is one JSON text. Strings of *v share one copy
+// of data. Errors are those of encoding/json; *v is undefined then.
 func Unmarshal[T any](data []byte, v *T) error {
 	if Read(data, v) {
 		return nil
@@ -51,8 +54,8 @@ func Unmarshal[T any](data []byte, v *T) error {
 	return nil
 }
 
-// Read replaces *v by the value of data if that is in the form that Append writes; else it reports false, whatever else data may be, and *v is
-// undefined. Strings of *v share one copy of data.
+// Read replaces *v by the value of data if that is in the form that Append writes; else it reports
+// false, whatever else data may be, and *v is undefined. Strings of *v share one copy of data.
 func Read[T any](data []byte, v *T) bool {
 	target := reflect.ValueOf(v).Elem()
 	target.SetZero()
@@ -153,7 +156,8 @@ func appendString(dst []byte, s string) ([]byte, error) {
 	return append(dst, '"'), nil
 }
 
-// plainIn are the bytes that stand for themselves in a string, plainOut those that encoding/json also writes so: not what HTML reads.
+// plainIn are the bytes that stand for themselves in a string, plainOut those that encoding/json
+// also writes so: not what HTML reads.
 var plainIn, plainOut = plain("\"\\"), plain("\"\\<>&")
 
 func plain(but string) (set [256]bool) {

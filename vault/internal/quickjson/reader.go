@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// reader reads the form that Append writes. Its methods report false where the text is not that: it may be JSON all the same.
+// reader reads the form that Append writes. Its methods report false where the text is not that: it
+// may be JSON all the same.
 type reader struct {
 	data []byte
 	text string // the same bytes
@@ -95,15 +96,16 @@ func (r *reader) string() (string, bool) {
 	return s, true
 }
 
-// isPlain tells whether all bytes stand for themselves in a string, eight at a time as long as there are so many.
+// isPlain reports whether all bytes stand for themselves in a string, eight at a time as long as
+// there are so many.
 func isPlain(b []byte) bool {
 	const each, high = 0x0101010101010101, 0x8080808080808080
 	for ; len(b) >= 8; b = b[8:] {
 		w := binary.LittleEndian.Uint64(b)
 		backslash := w ^ each*'\\'
 		del := w ^ each*0x7f
-		// The highest bit of a byte is set in x-0x01 and not in x where x was 0, in x-0x20 where x was below 0x20; a borrow only ever marks
-		// a byte behind one that is marked too.
+		// The highest bit of a byte is set in x-0x01 and not in x where x was 0, in x-0x20 where x
+		// was below 0x20; a borrow only ever marks a byte behind one that is marked too.
 		if (w|(w-each*0x20)&^w|(backslash-each)&^backslash|(del-each)&^del)&high != 0 {
 			return false
 		}

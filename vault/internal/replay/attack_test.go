@@ -32,7 +32,8 @@ func (v *vault) index(kind string, n int) int {
 	return 0
 }
 
-// TestOneWhoOwnsTheLogsKeysIsFound: a log that was written anew, with every seal, hash and signature right, does not replay.
+// TestOneWhoOwnsTheLogsKeysIsFound: a log that was written anew, with every seal, hash and
+// signature right, does not replay.
 func TestOneWhoOwnsTheLogsKeysIsFound(t *testing.T) {
 	v := newVault(t)
 	v.month()
@@ -124,7 +125,8 @@ func TestOneWhoOwnsTheLogsKeysIsFound(t *testing.T) {
 	}
 }
 
-// TestAnOlderDatabaseIsFound: a log that was cut, or grown again from an older copy, folds without a fault; the vault's own word is against it.
+// TestAnOlderDatabaseIsFound: a log that was cut, or grown again from an older copy, folds without
+// a fault; the vault's own word is against it.
 func TestAnOlderDatabaseIsFound(t *testing.T) {
 	v := newVault(t)
 	v.month()
@@ -160,7 +162,8 @@ func frames(data []byte, prefix int) (all [][]byte) {
 	return all
 }
 
-// TestOneWhoOwnsTheFilesIsFound: whatever is done to records and bodies together, without the vault's key, the tree tells.
+// TestOneWhoOwnsTheFilesIsFound: whatever is done to records and bodies together, without the
+// vault's key, the tree tells.
 func TestOneWhoOwnsTheFilesIsFound(t *testing.T) {
 	v := newVault(t)
 	v.month()
@@ -185,7 +188,8 @@ func TestOneWhoOwnsTheFilesIsFound(t *testing.T) {
 	}
 }
 
-// TestDamageBeforeTheState has its own entry's index, though only what comes after is folded, and blames no key.
+// TestDamageBeforeTheState has its own entry's index, though only what comes after is folded, and
+// blames no key.
 func TestDamageBeforeTheState(t *testing.T) {
 	v := newVault(t)
 	v.sale(1)

@@ -19,9 +19,10 @@ import (
 	"nightdrop/vault/internal/merkle"
 )
 
-// BenchmarkReplay replays logs of 100,000 and of 1,000,000 entries: sales by card, settled in batches of 5,000. Metrics of the larger:
-// entries/s; ratio, to bare cryptography of the same bytes on all cores (see bare), and of-plain; peak-MB, the highest heap; growth, to the
-// smaller log's; verified/s, of `audit verify` on the same files.
+// BenchmarkReplay replays logs of 100,000 and of 1,000,000 entries: sales by card, settled in
+// batches of 5,000. Metrics of the larger: entries/s; ratio, to bare cryptography of the same bytes
+// on all cores (see bare), and of-plain; peak-MB, the highest heap; growth, to the smaller log's;
+// verified/s, of `audit verify` on the same files.
 func BenchmarkReplay(b *testing.B) {
 	small, large := int64(100_000), int64(1_000_000)
 	if testing.Short() {
@@ -120,9 +121,10 @@ func (v *vault) samples() (samples []sample) {
 	return samples
 }
 
-// bare is how many entries a second all cores open and hash, and nothing else: the sealed bytes of the log's own entries, opened as they were
-// sealed (XAES-256-GCM) and hashed (SHA-256), what the records hash, and the records and inner nodes of the tree above them. plain is the same with AES-GCM under
-// one key that is ready, and without the tree.
+// bare is how many entries a second all cores open and hash, and nothing else: the sealed bytes of
+// the log's own entries, opened as they were sealed (XAES-256-GCM) and hashed (SHA-256), what the
+// records hash, and the records and inner nodes of the tree above them. plain is the same with
+// AES-GCM under one key that is ready, and without the tree.
 func (v *vault) bare(n int64, samples []sample) (bare, plain float64) {
 	v.t.Helper()
 	block, err := aes.NewCipher(make([]byte, 32))

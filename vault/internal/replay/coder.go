@@ -9,8 +9,8 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// coder writes values into bytes, or reads them from there: which of them, one list of members says for both, so that they cannot differ. Its
-// form is private to one process.
+// coder writes values into bytes, or reads them from there: which of them, one list of members says
+// for both, so that they cannot differ. Its form is private to one process.
 type coder struct {
 	reading bool
 	buffer  []byte // what was written
@@ -87,7 +87,8 @@ func (c *coder) decision(d *book.Decision) {
 	c.bool(&d.Corrects)
 }
 
-// optional has the presence of a value, which is made where it is read, and tells whether its members follow.
+// optional has the presence of a value, which is made where it is read, and reports whether its
+// members follow.
 func optional[T any](c *coder, v **T) bool {
 	there := *v != nil
 	c.bool(&there)

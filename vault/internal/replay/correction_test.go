@@ -20,7 +20,8 @@ func (v *vault) decided(amount int64) string {
 	return pay
 }
 
-// TestCorrectionsAndAdjustmentsReplay: an auditor's replay comes to the vault's own state, and a payment's story tells of them.
+// TestCorrectionsAndAdjustmentsReplay: an auditor's replay comes to the vault's own state, and a
+// payment's story reports them.
 func TestCorrectionsAndAdjustmentsReplay(t *testing.T) {
 	v := newVault(t)
 	good := v.sale(1000)

@@ -25,7 +25,8 @@ const (
 	shop   = "shop-1"
 )
 
-// vault writes a real log, as a ledger does, under real keys. Its owner can also write what a ledger would not.
+// vault writes a real log, as a ledger does, under real keys. Its owner can also write what a
+// ledger would not.
 type vault struct {
 	t       testing.TB
 	rows    *merkle.Memory
@@ -237,7 +238,8 @@ func (v *vault) refund(of string, amount int64) string {
 	return pay
 }
 
-// month is some weeks of a shop: sales of which some are declined, settled batches, a refund, a sale of unknown outcome that is reversed.
+// month is some weeks of a shop: sales of which some are declined, settled batches, a refund, a
+// sale of unknown outcome that is reversed.
 func (v *vault) month() {
 	v.t.Helper()
 	for range 3 {

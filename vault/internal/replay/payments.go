@@ -35,15 +35,17 @@ func (s *State) Merchant(id string) (bool, error) {
 	return found, err
 }
 
-// Payments gives fn the payments that are wanted, by the number of their batch and in one in the order of arrival;
-// those without a batch come last. It holds some 100 bytes of each in memory meanwhile. The first error of fn ends it.
+// Payments gives fn the payments that are wanted, by the number of their batch and in one in the
+// order of arrival; those without a batch come last. It holds some 100 bytes of each in memory
+// meanwhile. The first error of fn ends it.
 func (s *State) Payments(wanted func(book.Payment) bool, fn func(book.Payment) error) error {
 	type place struct {
 		batch, number uint64
 		key           book.Key
 	}
 	var places []place
-	merchants := map[string]string{} // one string of each: a payment's is a part of all that was read with it
+	// one string of each: a payment's is a part of all that was read with it
+	merchants := map[string]string{}
 	err := s.state.payments.Each(func(p book.Payment) error {
 		if !wanted(p) {
 			return nil

@@ -8,7 +8,8 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// TestPaymentsComeByBatch: in the order of a report, however they were written, also those that are in the file.
+// TestPaymentsComeByBatch: in the order of a report, however they were written, also those that are
+// in the file.
 func TestPaymentsComeByBatch(t *testing.T) {
 	s, err := NewState("vault.example.com")
 	if err != nil {

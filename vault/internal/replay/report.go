@@ -9,10 +9,12 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// ErrDiverged is returned when the log does not come to what it says, or to what the vault has signed elsewhere.
+// ErrDiverged is returned when the log does not come to what it says, or to what the vault has
+// signed elsewhere.
 var ErrDiverged = errors.New("the log does not replay")
 
-// ErrNoState is returned when entries could not be folded, because what was before them is not there.
+// ErrNoState is returned when entries could not be folded, because what was before them is not
+// there.
 var ErrNoState = errors.New("the state before these entries is missing")
 
 // ErrNoKey is returned when the key that was given opens no entry.
@@ -20,24 +22,32 @@ var ErrNoKey = errors.New("give the identity of an auditor of that time, or ask 
 
 // Report is what a replay found.
 type Report struct {
-	Origin   string                  `json:"origin"`
-	Size     int64                   `json:"size"`           // entries, as the checkpoint says
-	Root     string                  `json:"root"`           // base64, as the checkpoint says
-	From     int64                   `json:"from"`           // entries [From, Through) were folded
-	Through  int64                   `json:"through"`        //
-	By       string                  `json:"by"`             // who vouches for the state before From; "" for nothing before
-	Opened   int64                   `json:"opened"`         // entries
-	Closed   int64                   `json:"closed"`         // entries outside the auditor's time or without a body: verified in the tree only
-	Results  int64                   `json:"results"`        // whose facts are those of their leaf
-	Compared int                     `json:"compared"`       // statements and files that agree with the log
-	Not      []string                `json:"notCompared"`    // statements that say nothing about these entries
-	Events   map[string]int64        `json:"events"`         // opened, by kind
-	Found    map[book.Finding]uint64 `json:"found"`          // integrity findings that the vault itself logged
-	Sums     *Sums                   `json:"sums,omitempty"` // at Through; absent where nothing could be folded
-	First    int64                   `json:"firstFinding"`   // index of the first entry that is wrong; -1 for none
-	Findings []Finding               `json:"findings"`       // at most maxFindings
-	Count    int                     `json:"count"`          // of all findings
-	Gap      string                  `json:"gap,omitempty"`  // why entries that open were not folded
+	Origin  string `json:"origin"`
+	Size    int64  `json:"size"`    // entries, as the checkpoint says
+	Root    string `json:"root"`    // base64, as the checkpoint says
+	From    int64  `json:"from"`    // entries [From, Through) were folded
+	Through int64  `json:"through"` //
+	// who vouches for the state before From; "" for nothing before
+	By     string `json:"by"`
+	Opened int64  `json:"opened"` // entries
+	// entries outside the auditor's time or without a body: verified in the tree only
+	Closed  int64 `json:"closed"`
+	Results int64 `json:"results"` // whose facts are those of their leaf
+	// statements and files that agree with the log
+	Compared int `json:"compared"`
+	// statements that say nothing about these entries
+	Not    []string         `json:"notCompared"`
+	Events map[string]int64 `json:"events"` // opened, by kind
+	// integrity findings that the vault itself logged
+	Found map[book.Finding]uint64 `json:"found"`
+	// at Through; absent where nothing could be folded
+	Sums *Sums `json:"sums,omitempty"`
+	// index of the first entry that is wrong; -1 for none
+	First    int64     `json:"firstFinding"`
+	Findings []Finding `json:"findings"` // at most maxFindings
+	Count    int       `json:"count"`    // of all findings
+	// why entries that open were not folded
+	Gap string `json:"gap,omitempty"`
 }
 
 // Sums are what the payments come to, counted anew.
@@ -75,7 +85,8 @@ func (r *Report) find(index int64, format string, args ...any) {
 	}
 }
 
-// Err returns ErrDiverged with the first finding, ErrNoState where entries that open were not folded, or nil.
+// Err returns ErrDiverged with the first finding, ErrNoState where entries that open were not
+// folded, or nil.
 func (r *Report) Err() error {
 	switch {
 	case r.Count > 0 && r.Findings[0].Index >= 0:

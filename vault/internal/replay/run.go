@@ -16,17 +16,19 @@ import (
 
 // Options say what is replayed.
 type Options struct {
-	Export     *audit.Export
-	Identity   audit.Identity
-	From       *State                  // begins with it, and changes it: at the end it is the state at Report.Through
+	Export   *audit.Export
+	Identity audit.Identity
+	// begins with it, and changes it: at the end it is the state at Report.Through
+	From       *State
 	Statements *Statements             // to compare with; may be nil
 	Progress   func(done, total int64) // entries; may be nil
 	Watch      func(Step) error        // every entry that was folded, in order; may be nil
 }
 
-// A process that replays and does nothing else is best run with these (runtime/debug): it allocates much and keeps little, so collecting
-// seldom spares much of its time. A log of a million entries needs some 40 MB; up to the limit, more is used. A log whose payments' places
-// alone need more than the limit (8 bytes each) is still replayed, only slower.
+// A process that replays and does nothing else is best run with these (runtime/debug): it allocates
+// much and keeps little, so collecting seldom spares much of its time. A log of a million entries
+// needs some 40 MB; up to the limit, more is used. A log whose payments' places alone need more
+// than the limit (8 bytes each) is still replayed, only slower.
 const (
 	GCPercent   = 400
 	MemoryLimit = 128 << 20 // bytes
@@ -41,8 +43,9 @@ type Step struct {
 	State  *book.State  // after the event
 }
 
-// Run replays an export. What does not hold is in the report, and Report.Err says so; an error is of reading alone. After the first event
-// that does not fit, nothing is folded any more, but entries are still verified and opened.
+// Run replays an export. What does not hold is in the report, and Report.Err says so; an error is
+// of reading alone. After the first event that does not fit, nothing is folded any more, but
+// entries are still verified and opened.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	c := o.Export.Checkpoint()
 	r := &run{Options: o, report: &Report{Origin: c.Origin, Size: c.Size, Root: c.Root.String(), From: o.From.Size, Through: o.From.Size, By: o.From.By,
@@ -148,8 +151,8 @@ func (r *run) entries(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// deal gives out bundles, each to whoever reads it and to the one that folds them in order. Those that come back are used again: in their
-// room there is enough.
+// deal gives out bundles, each to whoever reads it and to the one that folds them in order. Those
+// that come back are used again: in their room there is enough.
 func (r *run) deal(ctx context.Context, work, inOrder chan<- *chunk, done <-chan *chunk) {
 	defer close(work)
 	defer close(inOrder)

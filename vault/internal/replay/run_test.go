@@ -83,7 +83,8 @@ func TestAReplayComesToTheVaultsState(t *testing.T) {
 	}
 }
 
-// TestAReplayGoesOnFromWhereItEnded: a saved state and the new entries come to what all entries come to, and the log must be the same one.
+// TestAReplayGoesOnFromWhereItEnded: a saved state and the new entries come to what all entries
+// come to, and the log must be the same one.
 func TestAReplayGoesOnFromWhereItEnded(t *testing.T) {
 	v := newVault(t)
 	v.month()
@@ -225,7 +226,8 @@ func (s *swapped) Seek(offset int64, whence int) (int64, error) {
 	return s.Reader.Seek(offset, whence)
 }
 
-// TestAStoreGivesWhatIsLeaving: also where the read itself makes room. Under the race detector, reading goes on beside the writing of it.
+// TestAStoreGivesWhatIsLeaving: also where the read itself makes room. Under the race detector,
+// reading goes on beside the writing of it.
 func TestAStoreGivesWhatIsLeaving(t *testing.T) {
 	b, err := newSpilled()
 	if err != nil {

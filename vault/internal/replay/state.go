@@ -47,8 +47,8 @@ type Header struct {
 	By     string        `json:"by"`   // ByVault or ByReplay
 }
 
-// Between its first line and its last, a state's file has a line for each record: an object with one member, which is
-// named for the record's table.
+// Between its first line and its last, a state's file has a line for each record: an object with
+// one member, which is named for the record's table.
 
 // trailer is the last line: the digest of all before it, and who vouches for it.
 type trailer struct {
@@ -162,8 +162,9 @@ func (s *State) save(out io.Writer, by string, vouch func(text []byte, end *trai
 	return w.out.Flush()
 }
 
-// LoadState reads what was saved: the vault's opening must carry its signature, a replay's state the owner's own code. That is checked before
-// anything else is believed, or held in memory; in is read twice. It fails with ErrState, and with ErrForm for what is no state.
+// LoadState reads what was saved: the vault's opening must carry its signature, a replay's state
+// the owner's own code. That is checked before anything else is believed, or held in memory; in is
+// read twice. It fails with ErrState, and with ErrForm for what is no state.
 func LoadState(in io.ReadSeeker, vault note.Verifier, owner Owner) (*State, error) {
 	h, digest, err := checkState(in, vault, owner)
 	if err != nil {
@@ -269,7 +270,7 @@ func (s *State) load(in io.Reader, digest string) error {
 	return err
 }
 
-// signed tells whether the vault signed the state.
+// signed reports whether the vault signed the state.
 func (h Header) signed(end trailer, vault note.Verifier) error {
 	opened, err := note.Open([]byte(end.Note), note.Policy{Single: true}, vault)
 	if err != nil {
@@ -282,7 +283,7 @@ func (h Header) signed(end trailer, vault note.Verifier) error {
 	return err
 }
 
-// kept tells whether the owner saved the state.
+// kept reports whether the owner saved the state.
 func (h Header) kept(end trailer, owner Owner) error {
 	text, err := h.text(end.SHA256)
 	if err != nil {

@@ -17,7 +17,8 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// Statements are what the vault has signed or given out elsewhere, before the export: the log must come to the same.
+// Statements are what the vault has signed or given out elsewhere, before the export: the log must
+// come to the same.
 type Statements struct {
 	vault       note.Verifier
 	checkpoints []proof.Checkpoint
@@ -26,7 +27,7 @@ type Statements struct {
 	files       map[string]string // settlement files: hex SHA-256 by name
 }
 
-// numbered names a statement that an event of the log tells of.
+// numbered names a statement that an event of the log reports.
 type numbered struct {
 	what   string // directory, members, or result of MERCHANT
 	serial uint64
@@ -51,7 +52,8 @@ func (s *Statements) AddFile(name string, data []byte) {
 	s.files[filepath.Base(name)] = hex.EncodeToString(digest[:])
 }
 
-// Add takes a position, directory, members note or result, or what proof.Checkpoints reads. It fails on anything that the vault has not signed.
+// Add takes a position, directory, members note or result, or what proof.Checkpoints reads. It
+// fails on anything that the vault has not signed.
 func (s *Statements) Add(msg []byte) error {
 	first, _, _ := bytes.Cut(msg, []byte("\n"))
 	switch string(first) {
@@ -104,7 +106,7 @@ func (s *Statements) number(n numbered, v signed) error {
 	return nil
 }
 
-// event compares a statement with the event that tells of it.
+// event compares a statement with the event that reports it.
 func (s *Statements) event(r *Report, index int64, e *book.Event, issued *book.Issued) {
 	var n numbered
 	switch b := e.Body.(type) {
@@ -162,7 +164,8 @@ func rootAt(size int64, hashes tlog.HashReader) (tlog.Hash, error) {
 	return tlog.TreeHash(size, hashes)
 }
 
-// end compares what is left with the state after the last entry. whole tells that there are no entries behind it.
+// end compares what is left with the state after the last entry. whole reports that there are no
+// entries behind it.
 func (s *Statements) end(r *Report, b *book.State, whole bool) error {
 	vault, err := b.Vault()
 	if err != nil {
@@ -231,7 +234,8 @@ func (s *Statements) position(r *Report, b *book.State, generation uint64, p env
 		if err != nil {
 			return err
 		}
-		if e.Digest != envelope.ZeroDigest && !slices.Contains(bag.Digests, e.Digest) { // zeros: it ended in a gap, which a late bag may have filled
+		// zeros: it ended in a gap, which a late bag may have filled
+		if e.Digest != envelope.ZeroDigest && !slices.Contains(bag.Digests, e.Digest) {
 			r.find(-1, "a position names another bag %d of run %s than the log", e.Number, e.Run)
 			continue
 		}

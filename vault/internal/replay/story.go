@@ -25,12 +25,14 @@ var ErrStory = errors.New("the story is not proved")
 // ErrNoPayment is returned where the replayed entries do not tell of a payment.
 var ErrNoPayment = errors.New("the replayed entries do not tell of this payment: it was asked for wrongly, or is of another time")
 
-// ErrOperation is returned where a capture, refund or void is asked for: what it did is in its payment's story.
+// ErrOperation is returned where a capture, refund or void is asked for: what it did is in its
+// payment's story.
 var ErrOperation = errors.New("it is an operation on another payment, whose story has it")
 
 const storyFormat = "nightdrop/story/v1"
 
-// Story is what the log says of one payment, its captures, refunds and voids, its batches and their files, with a proof of each entry.
+// Story is what the log says of one payment, its captures, refunds and voids, its batches and their
+// files, with a proof of each entry.
 type Story struct {
 	Format     string    `json:"format"`
 	Merchant   string    `json:"merchant"`
@@ -58,7 +60,8 @@ type teller struct {
 	of      string // the payment that it is an operation on; "" where it is a payment
 }
 
-// Tell replays, and writes down what is about one payment. The report says whether the replay held; its error is that of Run, or ErrNoPayment.
+// Tell replays, and writes down what is about one payment. The report says whether the replay held;
+// its error is that of Run, or ErrNoPayment.
 func Tell(ctx context.Context, o Options, merchant, id string) (*Story, *Report, error) {
 	t := &teller{story: &Story{Format: storyFormat, Merchant: merchant, Payment: id, Checkpoint: string(o.Export.Signed())}, ids: []string{id}}
 	if err := t.before(o.From); err != nil {
@@ -150,7 +153,8 @@ func (t *teller) watch(s Step) error {
 		if of.ID == t.ids[0] && t.of == "" && s.Issued.Facts.Code != envelope.CodeIDConflict {
 			t.of = s.Issued.Facts.Payment
 		}
-		return nil // an envelope of the same id that was about another payment, in whose story it is
+		// an envelope of the same id that was about another payment, in whose story it is
+		return nil
 	}
 	if received, ok := s.Event.Body.(book.EnvelopeReceived); ok && received.ID == t.ids[0] {
 		t.of = received.Of
@@ -219,10 +223,12 @@ func (s *Story) Encode() ([]byte, error) {
 // maxStory bounds a story's file.
 const maxStory = 64 << 20
 
-// CheckStory reads a story's file and checks it without any key: that the vault signed a log in which, at these places, stand entries of these
-// hashes, which told some merchant exactly these facts of this payment. Which merchant, the events themselves, and that entries without facts
-// are about the payment, are the word of the auditor who opened them; whoever has a key of that time finds the sealed entries by their
-// hashes. It fails with ErrStory, or with ErrForm where data is no story at all.
+// CheckStory reads a story's file and checks it without any key: that the vault signed a log in
+// which, at these places, stand entries of these hashes, which told some merchant exactly these
+// facts of this payment. Which merchant, the events themselves, and that entries without facts are
+// about the payment, are the word of the auditor who opened them; whoever has a key of that time
+// finds the sealed entries by their hashes. It fails with ErrStory, or with ErrForm where data is
+// no story at all.
 func CheckStory(data []byte, vault note.Verifier) (*Story, proof.Checkpoint, error) {
 	var s Story
 	var c proof.Checkpoint
@@ -277,7 +283,8 @@ func (c Chapter) check(checkpoint proof.Checkpoint, s *Story) error {
 	return nil
 }
 
-// Told is how many of the story's entries told the merchant something: only these name the payment in what is proved.
+// Told is how many of the story's entries told the merchant something: only these name the payment
+// in what is proved.
 func (s *Story) Told() (n int) {
 	for _, c := range s.Chapters {
 		if c.Facts != "" {
@@ -287,7 +294,8 @@ func (s *Story) Told() (n int) {
 	return n
 }
 
-// Write tells the story to people. A terminal needs it without control characters: a story's file may be anybody's.
+// Write tells the story to people. A terminal needs it without control characters: a story's file
+// may be anybody's.
 func (s *Story) Write(w io.Writer) error {
 	size := "?"
 	if lines := bytes.SplitN([]byte(s.Checkpoint), []byte("\n"), 3); len(lines) == 3 {

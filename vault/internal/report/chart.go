@@ -11,8 +11,8 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// Sizes of the charts, in units of their own coordinates: at two charts a row of a page 1,200 pixels wide, a unit is
-// about a pixel.
+// Sizes of the charts, in units of their own coordinates: at two charts a row of a page 1,200
+// pixels wide, a unit is about a pixel.
 const (
 	chartWidth   = 540.0
 	chartHeight  = 200.0
@@ -167,8 +167,8 @@ func onAxis(amount, step int64, currency string) string {
 	return whole + "." + fraction
 }
 
-// scale chooses the distance of the grid's lines, 1, 2 or 5 times a power of ten in the currency's major unit where that is large enough,
-// and the highest line.
+// scale chooses the distance of the grid's lines, 1, 2 or 5 times a power of ten in the currency's
+// major unit where that is large enough, and the highest line.
 func scale(most int64, currency string) (step, top int64) {
 	step = int64(math.Pow10(int(math.Floor(math.Log10(max(float64(most)/4, 1))))))
 	for _, times := range []int64{1, 2, 5, 10} {
@@ -187,7 +187,8 @@ func scale(most int64, currency string) (step, top int64) {
 	return step, top
 }
 
-// lyingBars draws counts below one another, with their share of the whole; left is where their names end.
+// lyingBars draws counts below one another, with their share of the whole; left is where their
+// names end.
 func lyingBars(names []string, counts []int64) (bars []bar, left float64) {
 	var most, all int64
 	for i, n := range counts {

@@ -20,7 +20,8 @@ func parsed(t *testing.T, text string) float64 {
 	return v
 }
 
-// TestNoTextOfAChartIsCut: in a font as wide as any, names of amounts and days lie within the drawing.
+// TestNoTextOfAChartIsCut: in a font as wide as any, names of amounts and days lie within the
+// drawing.
 func TestNoTextOfAChartIsCut(t *testing.T) {
 	for _, amount := range []int64{1, 99, 12_345, 99_999_999_999, 999_999_999_999_999} {
 		for _, currency := range []string{"USD", "JPY", "KWD"} {
@@ -70,7 +71,8 @@ func TestAmountsBesideAnAxis(t *testing.T) {
 	}
 }
 
-// TestNet: what is left after refunds, returns, what a file lacks and what an acquirer has otherwise.
+// TestNet: what is left after refunds, returns, what a file lacks and what an acquirer has
+// otherwise.
 func TestNet(t *testing.T) {
 	b := NewBuilder(Report{})
 	b.Batch(book.Batch{Number: 1, Merchant: "shop-1", Method: book.MethodBank, Stage: book.BatchDone,

@@ -1,6 +1,8 @@
-// Package report says what batches came to: control totals, hash totals, differences, volume by day, outcomes and returns, and one row a
-// payment. It is pure: a Builder is fed what the ledger holds, and a Report is written as text, CSV or one HTML page that needs nothing
-// but itself. A row is a [Payment], the one view of a payment that operators, scripts and auditors have; it shows no more of an account than its masked number.
+// Package report says what batches came to: control totals, hash totals, differences, volume by
+// day, outcomes and returns, and one row a payment. It is pure: a Builder is fed what the ledger
+// holds, and a Report is written as text, CSV or one HTML page that needs nothing but itself. A row
+// is a [Payment], the one view of a payment that operators, scripts and auditors have; it shows no
+// more of an account than its masked number.
 package report
 
 import (
@@ -10,25 +12,30 @@ import (
 
 // Report is what one batch came to, or all batches closed in a period.
 type Report struct {
-	Vault    string        `json:"vault"`
-	Made     envelope.Time `json:"made"`
-	Subject  string        `json:"subject"`            // a batch's name, or what the batches have in common
-	Merchant string        `json:"merchant,omitempty"` // the only one whose batches were asked for
-	From     string        `json:"from,omitempty"`     // of a period: the first UTC day on which its batches were closed, YYYY-MM-DD
-	To       string        `json:"to,omitempty"`       // the last
+	Vault string        `json:"vault"`
+	Made  envelope.Time `json:"made"`
+	// a batch's name, or what the batches have in common
+	Subject  string `json:"subject"`
+	Merchant string `json:"merchant,omitempty"` // the only one whose batches were asked for
+	// of a period: the first UTC day on which its batches were closed, YYYY-MM-DD
+	From string `json:"from,omitempty"`
+	To   string `json:"to,omitempty"` // the last
 
 	Replayed *Replayed `json:"replayed,omitempty"` // by whom, where not by the vault
 
-	Batches     []Batch      `json:"batches"`     // in order of their numbers
-	Nets        []Net        `json:"nets"`        // what came of it after refunds and returns, by currency
-	Totals      []book.Total `json:"totals"`      // of what stands in all of them, by currency
-	HashTotal   uint64       `json:"hashTotal"`   // of the batches' hash totals, modulo 10^10
-	Payments    int64        `json:"payments"`    // how many have a row: those that stand, and those that came to nothing
+	Batches []Batch `json:"batches"` // in order of their numbers
+	// what came of it after refunds and returns, by currency
+	Nets      []Net        `json:"nets"`
+	Totals    []book.Total `json:"totals"`    // of what stands in all of them, by currency
+	HashTotal uint64       `json:"hashTotal"` // of the batches' hash totals, modulo 10^10
+	// how many have a row: those that stand, and those that came to nothing
+	Payments    int64        `json:"payments"`
 	Differences []Difference `json:"differences"` // none when everything adds up
-	Days        []Day        `json:"days"`        // what stands by the UTC day on which it was taken
-	Outcomes    []Outcome    `json:"outcomes"`    // the most frequent first
-	Returned    []book.Total `json:"returned"`    // of the bank entries that came back, by currency
-	Returns     []Payment    `json:"returns"`     // those entries, the first MaxReturns
+	// what stands by the UTC day on which it was taken
+	Days     []Day        `json:"days"`
+	Outcomes []Outcome    `json:"outcomes"` // the most frequent first
+	Returned []book.Total `json:"returned"` // of the bank entries that came back, by currency
+	Returns  []Payment    `json:"returns"`  // those entries, the first MaxReturns
 }
 
 // Replayed says that an auditor, and not the vault, made a report, from the events of a log.
@@ -54,9 +61,11 @@ type Batch struct {
 	Totals    []book.Total    `json:"totals"`
 	HashTotal uint64          `json:"hashTotal"`
 	File      *File           `json:"file,omitempty"` // bank: the settlement file that holds it
-	By        book.Way        `json:"by,omitempty"`   // what it was agreed by, where not by the host's 0510
+	// what it was agreed by, where not by the host's 0510
+	By book.Way `json:"by,omitempty"`
 
-	Lines []book.Adjustment `json:"lines,omitempty"` // what the acquirer has otherwise, and why that is accepted; oldest first
+	// what the acquirer has otherwise, and why that is accepted; oldest first
+	Lines []book.Adjustment `json:"lines,omitempty"`
 }
 
 // File is a settlement file as a report names it.
@@ -72,18 +81,22 @@ type Gap string
 // The gaps.
 const (
 	GapAcquirer Gap = "acquirer" // the acquirer's host has other totals
-	GapPayments Gap = "payments" // the payments themselves come to something else: the ledger is to be checked
-	GapHash     Gap = "hash"     // the hash total is not that of the payments: they are others; the ledger is to be checked
-	GapFile     Gap = "file"     // entries whose account could not be opened any more are not in the file
+	// the payments themselves come to something else: the ledger is to be checked
+	GapPayments Gap = "payments"
+	// the hash total is not that of the payments: they are others; the ledger is to be checked
+	GapHash Gap = "hash"
+	// entries whose account could not be opened any more are not in the file
+	GapFile Gap = "file"
 )
 
 // Difference is one place where two sums that should be the same are not.
 type Difference struct {
-	Batch    string     `json:"batch"`
-	Currency string     `json:"currency,omitempty"` // of sums of money
-	Gap      Gap        `json:"gap"`
-	Ours     book.Total `json:"ours"`   // the batch's control total; against the acquirer's, with the batch's adjustment lines
-	Theirs   book.Total `json:"theirs"` // what it was compared with
+	Batch    string `json:"batch"`
+	Currency string `json:"currency,omitempty"` // of sums of money
+	Gap      Gap    `json:"gap"`
+	// the batch's control total; against the acquirer's, with the batch's adjustment lines
+	Ours   book.Total `json:"ours"`
+	Theirs book.Total `json:"theirs"` // what it was compared with
 }
 
 // Day is the volume of one UTC day.
@@ -92,7 +105,7 @@ type Day struct {
 	Totals []book.Total `json:"totals"`
 }
 
-// Outcome tells how many payments stand at a stage, and the codes of their last results.
+// Outcome says how many payments stand at a stage, and the codes of their last results.
 type Outcome struct {
 	Stage book.Stage  `json:"stage"`
 	Count int64       `json:"count"`

@@ -8,15 +8,19 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// Net is what came of one currency, in minor units: Net is Gross less Refunds, Returns and LeftOut, and Adjusted added.
+// Net is what came of one currency, in minor units: Net is Gross less Refunds, Returns and LeftOut,
+// and Adjusted added.
 type Net struct {
 	Currency string `json:"currency"`
-	Gross    int64  `json:"gross"`              // debits of the control totals
-	Refunds  int64  `json:"refunds"`            // credits of the control totals: refunds and payouts
-	Returns  int64  `json:"returns"`            // bank entries that came back, debits less credits
-	LeftOut  int64  `json:"leftOut,omitempty"`  // entries that their settlement file lacks, debits less credits
-	Adjusted int64  `json:"adjusted,omitempty"` // what the acquirer has more by the batches' lines, debits less credits
-	Net      int64  `json:"net"`
+	Gross    int64  `json:"gross"` // debits of the control totals
+	// credits of the control totals: refunds and payouts
+	Refunds int64 `json:"refunds"`
+	Returns int64 `json:"returns"` // bank entries that came back, debits less credits
+	// entries that their settlement file lacks, debits less credits
+	LeftOut int64 `json:"leftOut,omitempty"`
+	// what the acquirer has more by the batches' lines, debits less credits
+	Adjusted int64 `json:"adjusted,omitempty"`
+	Net      int64 `json:"net"`
 }
 
 // nets are those of all currencies, in their order.

@@ -17,44 +17,58 @@ type Payment struct {
 	Operation envelope.Operation `json:"operation,omitempty"`
 	Amount    int64              `json:"amount"`           // minor units
 	Credit    bool               `json:"credit,omitempty"` // the money goes to the account
-	Stands    bool               `json:"stands,omitempty"` // it counts in its batch's control totals
-	Currency  string             `json:"currency,omitempty"`
-	Reference string             `json:"reference,omitempty"`
-	Masked    string             `json:"masked,omitempty"`
-	Brand     string             `json:"brand,omitempty"`
-	Method    book.Method        `json:"method,omitempty"`
-	Of        string             `json:"of,omitempty"`    // the payment that a capture, refund or void is of
-	Token     string             `json:"token,omitempty"` // the stored account that it uses, made or changed
-	Captured  int64              `json:"captured,omitempty"`
-	Refunded  int64              `json:"refunded,omitempty"`
-	Void      string             `json:"void,omitempty"`     // id of the void that takes it back
-	Standard  string             `json:"standard,omitempty"` // of a bank entry: WEB, PPD or CCD
-	Entry     string             `json:"entry,omitempty"`    // of a bank entry: its trace number, 15 digits
-	File      string             `json:"file,omitempty"`     // of a bank entry: the settlement file
-	Notice    string             `json:"notice,omitempty"`   // of a bank entry: code of the newest notice of change
-	Acked     bool               `json:"acknowledged,omitempty"`
-	Notices   []string           `json:"notices,omitempty"`  // of a bank entry: codes of the notices that its merchant was told, oldest first
-	Withheld  envelope.Code      `json:"withheld,omitempty"` // of a refund that was not sent: why its sale came back, ach-RNN
-	Approval  string             `json:"approval,omitempty"`
-	Batch     uint32             `json:"batch,omitempty"`
-	Received  envelope.Time      `json:"received"`
-	Changed   envelope.Time      `json:"changed"`
-	Trace     *book.Trace        `json:"trace,omitempty"`
-	Reversal  *book.Trace        `json:"reversal,omitempty"`
-	Tries     int                `json:"tries,omitempty"`
-	Answer    envelope.Code      `json:"answer,omitempty"` // iso-XX: the newest answer to its capture or reversal, where it settled nothing
-	Results   []uint64           `json:"results,omitempty"`
+	// it counts in its batch's control totals
+	Stands    bool        `json:"stands,omitempty"`
+	Currency  string      `json:"currency,omitempty"`
+	Reference string      `json:"reference,omitempty"`
+	Masked    string      `json:"masked,omitempty"`
+	Brand     string      `json:"brand,omitempty"`
+	Method    book.Method `json:"method,omitempty"`
+	// the payment that a capture, refund or void is of
+	Of string `json:"of,omitempty"`
+	// the stored account that it uses, made or changed
+	Token    string `json:"token,omitempty"`
+	Captured int64  `json:"captured,omitempty"`
+	Refunded int64  `json:"refunded,omitempty"`
+	Void     string `json:"void,omitempty"`     // id of the void that takes it back
+	Standard string `json:"standard,omitempty"` // of a bank entry: WEB, PPD or CCD
+	// of a bank entry: its trace number, 15 digits
+	Entry string `json:"entry,omitempty"`
+	File  string `json:"file,omitempty"` // of a bank entry: the settlement file
+	// of a bank entry: code of the newest notice of change
+	Notice string `json:"notice,omitempty"`
+	Acked  bool   `json:"acknowledged,omitempty"`
+	// of a bank entry: codes of the notices that its merchant was told, oldest first
+	Notices []string `json:"notices,omitempty"`
+	// of a refund that was not sent: why its sale came back, ach-RNN
+	Withheld envelope.Code `json:"withheld,omitempty"`
+	Approval string        `json:"approval,omitempty"`
+	Batch    uint32        `json:"batch,omitempty"`
+	Received envelope.Time `json:"received"`
+	Changed  envelope.Time `json:"changed"`
+	Trace    *book.Trace   `json:"trace,omitempty"`
+	Reversal *book.Trace   `json:"reversal,omitempty"`
+	Tries    int           `json:"tries,omitempty"`
+	// iso-XX: the newest answer to its capture or reversal, where it settled nothing
+	Answer  envelope.Code `json:"answer,omitempty"`
+	Results []uint64      `json:"results,omitempty"`
 
-	RepeatedSince envelope.Time `json:"repeatedSince,omitzero"` // of a capture or reversal without an answer: when it was first sent, or sent again by a person
-	Repeats       int           `json:"repeats,omitempty"`      // how often it was sent since then
+	// of a capture or reversal without an answer: when it was first sent, or sent again by a person
+	RepeatedSince envelope.Time `json:"repeatedSince,omitzero"`
+	Repeats       int           `json:"repeats,omitempty"` // how often it was sent since then
 
-	Resolutions []envelope.Status `json:"resolutions,omitempty"` // of a manual payment: what a person may say became of it
+	// of a manual payment: what a person may say became of it
+	Resolutions []envelope.Status `json:"resolutions,omitempty"`
 
-	Decisions   []book.Decision   `json:"decisions,omitempty"`   // what people said became of it, who and why, oldest first
-	AtHost      bool              `json:"atHost,omitempty"`      // by a person's word it stands at the host, though its merchant was told otherwise
-	Corrections []envelope.Status `json:"corrections,omitempty"` // of one payment shown: what a person may say against an earlier word
+	// what people said became of it, who and why, oldest first
+	Decisions []book.Decision `json:"decisions,omitempty"`
+	// by a person's word it stands at the host, though its merchant was told otherwise
+	AtHost bool `json:"atHost,omitempty"`
+	// of one payment shown: what a person may say against an earlier word
+	Corrections []envelope.Status `json:"corrections,omitempty"`
 
-	Operations []Payment `json:"operations,omitempty"` // of one payment shown: its captures, refunds and voids, oldest first
+	// of one payment shown: its captures, refunds and voids, oldest first
+	Operations []Payment `json:"operations,omitempty"`
 }
 
 // PaymentOf is the view of p. Corrections and Operations need more than p, and are the caller's.

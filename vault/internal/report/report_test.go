@@ -27,7 +27,8 @@ func at(day, hour int) envelope.Time {
 	return envelope.At(time.Date(2026, 11, day, hour, 30, 0, 0, time.UTC))
 }
 
-// month is three batches: cards of two shops, one with totals that differ, and a bank batch with a return and an entry that its file lacks.
+// month is three batches: cards of two shops, one with totals that differ, and a bank batch with a
+// return and an entry that its file lacks.
 func month() *Builder {
 	b := NewBuilder(Report{Vault: "vault.example.com", Made: at(30, 12), Subject: "Batches closed from 2026-11-20 to 2026-11-23", From: "2026-11-20", To: "2026-11-23"})
 	b.Batch(book.Batch{Number: 17, Merchant: "shop-1", Method: book.MethodCard, Stage: book.BatchDone, Opened: at(20, 8), Closed: at(22, 22), Settled: at(22, 23),
@@ -133,7 +134,8 @@ func TestFormsOfAReport(t *testing.T) {
 	golden(t, "month.json", append(encoded, '\n'))
 }
 
-// TestNothingRunsOnThePage: what a storefront writes stays text, and the page asks nobody for anything.
+// TestNothingRunsOnThePage: what a storefront writes stays text, and the page asks nobody for
+// anything.
 func TestNothingRunsOnThePage(t *testing.T) {
 	r, rows := built(t)
 	var page bytes.Buffer
@@ -170,7 +172,8 @@ func fill(v reflect.Value, text string) {
 	}
 }
 
-// TestEveryTextIsEscaped: whatever stands in a report, in text and in attributes, its pages have the same tags and attributes.
+// TestEveryTextIsEscaped: whatever stands in a report, in text and in attributes, its pages have
+// the same tags and attributes.
 func TestEveryTextIsEscaped(t *testing.T) {
 	pages := func(text string) (both string) {
 		r, rows := built(t)

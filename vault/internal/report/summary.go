@@ -9,7 +9,8 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// Summary is what a whole log came to, for the page beside its export. It names no account, no payment and no merchant.
+// Summary is what a whole log came to, for the page beside its export. It names no account, no
+// payment and no merchant.
 type Summary struct {
 	Vault     string
 	Made      envelope.Time
@@ -24,7 +25,7 @@ type Summary struct {
 	Findings  []FindingCount // the most frequent first
 }
 
-// FindingCount tells how often there was an integrity finding.
+// FindingCount says how often there was an integrity finding.
 type FindingCount struct {
 	Finding book.Finding
 	Count   uint64

@@ -128,8 +128,8 @@ func Load(dir string) (Settings, error) {
 	return s, nil
 }
 
-// maxAnswerTimeout keeps the first result within the hour of specification 4: a request may wait half
-// an hour for a line before it leaves.
+// maxAnswerTimeout keeps the first result within the hour of specification 4: a request may wait
+// half an hour for a line before it leaves.
 const maxAnswerTimeout = 5 * time.Minute
 
 // Check returns what a daemon cannot run with: it joins every config.Problem that there is at now,

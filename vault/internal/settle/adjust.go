@@ -18,9 +18,10 @@ import (
 // maxAdjustment bounds each member of an adjustment, in payments or minor units.
 const maxAdjustment = 1e15
 
-// Adjust takes a named difference into a closed card batch that is not settled: what the acquirer has more than the
-// ledger, or less where it is negative. id names the payment that it is about; it may be empty. reason is as in
-// Resolve. Errors: ErrReason, ErrNotFound, ErrConflict, or the ledger's.
+// Adjust takes a named difference into a closed card batch that is not settled: what the acquirer
+// has more than the ledger, or less where it is negative. id names the payment that it is about; it
+// may be empty. reason is as in Resolve. Errors: ErrReason, ErrNotFound, ErrConflict, or the
+// ledger's.
 func (e *Engine) Adjust(ctx context.Context, batch uint32, difference book.Total, id, reason string, actor operator.Actor) (book.Batch, error) {
 	if err := checkWord(reason, actor); err != nil {
 		return book.Batch{}, err
@@ -37,7 +38,8 @@ func mayAdjust(tx *ledger.Tx, b book.Batch, t book.Total, id string) error {
 	conflict := func(format string, args ...any) error {
 		return fmt.Errorf("%s: "+format+": %w", append(append([]any{b.ID()}, args...), ErrConflict)...)
 	}
-	_, listed := envelope.KnownCurrency(t.Currency) // also a withdrawn one: what was paid in it is settled
+	// also a withdrawn one: what was paid in it is settled
+	_, listed := envelope.KnownCurrency(t.Currency)
 	ours := slices.ContainsFunc(b.Totals, func(own book.Total) bool { return own.Currency == t.Currency })
 	switch {
 	case !listed && !ours:
@@ -81,10 +83,11 @@ func unsettled(tx *ledger.Tx, number uint32) (book.Batch, error) {
 	return b, nil
 }
 
-// AgreeByListing takes an acquirer's listing of a closed card batch in place of its host's 0510, where
-// Config.Reconciliation is ByListing and the listing agrees: payment by payment, or, where differences were taken into
-// the batch by Adjust, in its sums. The listing's digest is the event's evidence. Errors: those of Compare,
-// ErrTotalsDiffer, or ErrConflict where the batch is not to be agreed so.
+// AgreeByListing takes an acquirer's listing of a closed card batch in place of its host's 0510,
+// where Config.Reconciliation is ByListing and the listing agrees: payment by payment, or, where
+// differences were taken into the batch by Adjust, in its sums. The listing's digest is the event's
+// evidence. Errors: those of Compare, ErrTotalsDiffer, or ErrConflict where the batch is not to be
+// agreed so.
 func (e *Engine) AgreeByListing(ctx context.Context, batch uint32, listing io.Reader, actor operator.Actor) (Comparison, error) {
 	if way := e.way(); way != book.ByListing {
 		return Comparison{}, fmt.Errorf("batches are agreed by %q (acquirer.reconciliation in vault.toml), not by a listing: settle without one: %w", way, ErrConflict)
@@ -106,8 +109,8 @@ func (e *Engine) AgreeByListing(ctx context.Context, batch uint32, listing io.Re
 		Totals: compared.Batch.Expected()}, actor)
 }
 
-// agrees tells whether a listing is what is expected: the same payments, or sums that differ from ours by what was
-// adjusted.
+// agrees reports whether a listing is what is expected: the same payments, or sums that differ from
+// ours by what was adjusted.
 func (c Comparison) agrees(expected []book.Total) bool {
 	adjusted := slices.ContainsFunc(c.Batch.Lines, func(l book.Adjustment) bool { return !l.Corrects })
 	return slices.Equal(c.Sums, expected) && (len(c.Differences) == 0 || adjusted)

@@ -57,8 +57,8 @@ func (c *counter) events(kind string) (found []book.Event) {
 	return found
 }
 
-// TestADifferenceIsTakenIn: the host has a sale that is not ours; a person names it, the totals stay, and the batch settles without asking
-// a host again that may answer once.
+// TestADifferenceIsTakenIn: the host has a sale that is not ours; a person names it, the totals
+// stay, and the batch settles without asking a host again that may answer once.
 func TestADifferenceIsTakenIn(t *testing.T) {
 	c, ids := closed(t)
 	c.strayCharge(ids[0])
@@ -116,7 +116,8 @@ func TestADifferenceIsTakenIn(t *testing.T) {
 	c.changesNothing(e)
 }
 
-// TestAHostThatGivesNoTotals: what it agrees to settles; what it does not is asked again with the lines.
+// TestAHostThatGivesNoTotals: what it agrees to settles; what it does not is asked again with the
+// lines.
 func TestAHostThatGivesNoTotals(t *testing.T) {
 	c, _ := closed(t)
 	host := &compares{Acquirer: c.client, answer: func(t acquirer.Totals) (acquirer.Reconciliation, error) {
@@ -135,7 +136,8 @@ func TestAHostThatGivesNoTotals(t *testing.T) {
 	}
 }
 
-// TestAHostThatRefuses: it is told apart from one that does not answer, and the error says what to change.
+// TestAHostThatRefuses: it is told apart from one that does not answer, and the error says what to
+// change.
 func TestAHostThatRefuses(t *testing.T) {
 	for code, passing := range map[string]bool{"40": false, "12": false, "91": true} {
 		c, _ := closed(t)
@@ -157,7 +159,8 @@ func TestAHostThatRefuses(t *testing.T) {
 	}
 }
 
-// TestSettledByListing: only the acquirer's own listing of the batch settles it, and the log has its digest.
+// TestSettledByListing: only the acquirer's own listing of the batch settles it, and the log has
+// its digest.
 func TestSettledByListing(t *testing.T) {
 	c, _ := closed(t)
 	e := c.engine(func(cfg *Config) { cfg.Reconciliation = book.ByListing })

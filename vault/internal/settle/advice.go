@@ -11,15 +11,16 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// advice is a message that tells what has happened: a capture or a reversal. It is repeated under its trace until it
-// stands at the host.
+// advice is a message that says what has happened: a capture or a reversal. It is repeated under
+// its trace until it stands at the host.
 type advice struct {
 	what string // for log lines
 	at   door
 	// intend commits the next try; nil: there is nothing to send any more.
 	intend func(ctx context.Context, p book.Payment, last lastTry) (*try, error)
 	stands func(p book.Payment, said envelope.Code, answer acquirer.Answer) book.Body
-	leave  func(tx *ledger.Tx, p book.Payment) error // to a person; p.Answer is what the host said at last
+	// to a person; p.Answer is what the host said at last
+	leave func(tx *ledger.Tx, p book.Payment) error
 }
 
 // lastTry is what became of the try before.
@@ -36,10 +37,10 @@ type try struct {
 	fresh bool      // nothing of it was ever sent
 }
 
-// advise sends one try of an advice. Without an answer by which it stands it is due again after a wait that doubles
-// with each try, and goes to a person when it was repeated for Config.RepeatFor, or at once where the host says that
-// repeating cannot help. An error is the ledger's; when ctx ends it returns nil and the advice goes on at the next
-// start.
+// advise sends one try of an advice. Without an answer by which it stands it is due again after a
+// wait that doubles with each try, and goes to a person when it was repeated for Config.RepeatFor,
+// or at once where the host says that repeating cannot help. An error is the ledger's; when ctx
+// ends it returns nil and the advice goes on at the next start.
 func (e *Engine) advise(ctx context.Context, p book.Payment, a advice) error {
 	t, err := a.intend(ctx, p, e.advices.last(p.Number))
 	if errors.Is(err, ErrUnavailable) {
@@ -50,7 +51,8 @@ func (e *Engine) advise(ctx context.Context, p book.Payment, a advice) error {
 	if err != nil || t == nil {
 		return ended(ctx, err)
 	}
-	// A crash from here on leaves a message that may have been taken: the next start repeats it under its trace.
+	// A crash from here on leaves a message that may have been taken: the next start repeats it
+	// under its trace.
 	answer, err := a.at.ask(ctx, t.send)
 	said, outcome := heard(answer, err)
 	log := e.cfg.Logger.With("kind", a.what, "merchant", p.Merchant, "payment", p.ID, "tries", t.tries,
@@ -80,7 +82,8 @@ func (e *Engine) advise(ctx context.Context, p book.Payment, a advice) error {
 	return nil
 }
 
-// heard is what the host said to a try of an advice, and what that means; without an answer the advice is repeated.
+// heard is what the host said to a try of an advice, and what that means; without an answer the
+// advice is repeated.
 func heard(answer acquirer.Answer, err error) (said envelope.Code, outcome acquirer.Outcome) {
 	if said = envelope.ISOCode(answer.Code); err != nil || !said.Valid() {
 		return "", acquirer.Repeat

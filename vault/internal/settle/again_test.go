@@ -11,8 +11,8 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// TestFileThatTheOutboxLost: the same bytes are put there once more for as long as the accounts are kept, whatever became of entries since, and
-// never another file.
+// TestFileThatTheOutboxLost: the same bytes are put there once more for as long as the accounts are
+// kept, whatever became of entries since, and never another file.
 func TestFileThatTheOutboxLost(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	for _, amount := range []int64{100, amountReturned, 300} { // the second is returned

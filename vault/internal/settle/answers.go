@@ -17,8 +17,9 @@ import (
 	"nightdrop/vault/internal/operator"
 )
 
-// answerLife is how old a file of the bank may be. A return for any reason comes within 60 days of settlement and a breach of warranty is
-// claimed within a year, by hand; what is older than this is a file that was found again.
+// answerLife is how old a file of the bank may be. A return for any reason comes within 60 days of
+// settlement and a breach of warranty is claimed within a year, by hand; what is older than this is
+// a file that was found again.
 const answerLife = 180 * 24 * time.Hour
 
 // Import is what a file of the bank did.
@@ -28,8 +29,9 @@ type Import struct {
 	Returns          int
 	Changes          int
 	Acknowledgements int
-	Repeats          int  // answers that were told before, by another file or by a person; they changed nothing
-	Already          bool // the very file was taken before, and nothing more of it could be applied
+	// answers that were told before, by another file or by a person; they changed nothing
+	Repeats int
+	Already bool // the very file was taken before, and nothing more of it could be applied
 
 	Left      []book.AnswerLeft // the first book.MaxAnswersLeft of what was not applied
 	LeftCount int
@@ -45,12 +47,15 @@ func (i *Import) leave(l book.AnswerLeft) {
 // applied counts the answers that changed something.
 func (i *Import) applied() int { return i.Returns + i.Changes + i.Acknowledgements }
 
-// ImportAnswers takes what is ours of a file of the bank, of returns, notices of change and acknowledgements, in one commit. Entries of others, and
-// those that do not answer ours as they should, are listed in the import and the log, and stop nothing. A file that its control records do not prove
-// is ErrAnswerFile, which names the record; one that is not from our bank or not for us, or is too old, ErrOthersFile: nothing of either is applied,
-// and the log has a finding. The same file again does nothing but what could not be done before, and an answer that was told before is
-// counted. name is the file's, as the operator gave it, for the log, which keeps none that loggable.FileName refuses. Without a bank it is
-// ErrConflict. Other errors are r's or the ledger's.
+// ImportAnswers takes what is ours of a file of the bank, of returns, notices of change and
+// acknowledgements, in one commit. Entries of others, and those that do not answer ours as they
+// should, are listed in the import and the log, and stop nothing. A file that its control records
+// do not prove is ErrAnswerFile, which names the record; one that is not from our bank or not for
+// us, or is too old, ErrOthersFile: nothing of either is applied, and the log has a finding. The
+// same file again does nothing but what could not be done before, and an answer that was told
+// before is counted. name is the file's, as the operator gave it, for the log, which keeps none
+// that loggable.FileName refuses. Without a bank it is ErrConflict. Other errors are r's or the
+// ledger's.
 func (e *Engine) ImportAnswers(ctx context.Context, name string, r io.Reader, actor operator.Actor) (Import, error) {
 	if name = filepath.Base(name); !loggable.FileName(name) {
 		name = ""
@@ -90,7 +95,8 @@ func (e *Engine) foreign(answer nacha.Answer) error {
 	return nil
 }
 
-// named reports whether a number of a file header is one of those known. Where a routing number stands in a field of ten, some fill it with a zero.
+// named reports whether a number of a file header is one of those known. Where a routing number
+// stands in a field of ten, some fill it with a zero.
 func named(number, own string, others []string) bool {
 	for _, known := range append([]string{own}, others...) {
 		if number == known || number == "0"+known || "0"+number == known {
@@ -181,8 +187,8 @@ func (e *Engine) takeAnswer(tx *ledger.Tx, done *Import, item nacha.Item, actor 
 	return nil
 }
 
-// answerTo finds the entry that an item is about, and the event that it makes of it; none where it was told before. A problem says why it is
-// not to be applied.
+// answerTo finds the entry that an item is about, and the event that it makes of it; none where it
+// was told before. A problem says why it is not to be applied.
 func answerTo(tx *ledger.Tx, item nacha.Item) (merchant string, body book.Body, problem string, err error) {
 	entry, found, err := tx.Entry(item.Trace)
 	if err != nil || !found {

@@ -20,7 +20,8 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// amountReturned makes the simulator's bank return an entry with R02, account closed. (specification 10)
+// amountReturned makes the simulator's bank return an entry with R02, account closed.
+// (specification 10)
 const amountReturned = 900_202
 
 // settled takes and settles bank sales of these amounts, and returns their ids.
@@ -51,7 +52,8 @@ func (c *counter) bankAnswers() (name string, text []byte) {
 	return all[0].Name(), text
 }
 
-// TestAnswersOfTheBank: a return, which blocks the account, and an acknowledgement of a payout; the same file again does nothing.
+// TestAnswersOfTheBank: a return, which blocks the account, and an acknowledgement of a payout; the
+// same file again does nothing.
 func TestAnswersOfTheBank(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	payout := c.send(c.shop.Payout(5000))
@@ -156,7 +158,8 @@ func (c *counter) importing(f answerFile) (Import, error) {
 
 const today = "261124"
 
-// TestAnswersThatComeAgain in other files are counted; a change is noted once, also of an entry that came back.
+// TestAnswersThatComeAgain in other files are counted; a change is noted once, also of an entry
+// that came back.
 func TestAnswersThatComeAgain(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	trace := c.Payment("shop-1", c.settled(100)[0]).Entry
@@ -175,12 +178,14 @@ func TestAnswersThatComeAgain(t *testing.T) {
 	}
 }
 
-// TestAnswersThatAreLeft: each stands beside a sound return in one file. The sound one is taken, the other is listed with its record and why, in the
-// import and in the log, and nothing of an account is repeated.
+// TestAnswersThatAreLeft: each stands beside a sound return in one file. The sound one is taken,
+// the other is listed with its record and why, in the import and in the log, and nothing of an
+// account is repeated.
 func TestAnswersThatAreLeft(t *testing.T) {
 	debit, credit := ach.CheckingReturnNOCDebit, ach.CheckingReturnNOCCredit
 	for name, test := range map[string]struct {
-		odd func(c *counter, other string) *ach.EntryDetail // other is an entry of ours that is at the bank, of 200
+		// other is an entry of ours that is at the bank, of 200
+		odd func(c *counter, other string) *ach.EntryDetail
 		why string
 	}{
 		"a trace number of another system": {func(*counter, string) *ach.EntryDetail { return answerOf("091000019999999", "R01", 200, debit) }, "no entry of ours"},
@@ -222,7 +227,8 @@ func TestAnswersThatAreLeft(t *testing.T) {
 	}
 }
 
-// TestWhatWasLeftIsTakenLater: an entry whose file had not been seen out is returned by the very file once it is.
+// TestWhatWasLeftIsTakenLater: an entry whose file had not been seen out is returned by the very
+// file once it is.
 func TestWhatWasLeftIsTakenLater(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	id := c.interrupted(fullDisk{appear: errCrash, keep: true})
@@ -240,7 +246,8 @@ func TestWhatWasLeftIsTakenLater(t *testing.T) {
 	c.want("the sale", id, book.StageReturned, "ach-R01", "accepted", "settled", "returned")
 }
 
-// TestAnswersOfAnotherCompany are none of ours, though a trace number, an amount and the bank fit; an entry keeps the company that it went out under.
+// TestAnswersOfAnotherCompany are none of ours, though a trace number, an amount and the bank fit;
+// an entry keeps the company that it went out under.
 func TestAnswersOfAnotherCompany(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	id := c.settled(100)[0]
@@ -262,7 +269,8 @@ func TestAnswersOfAnotherCompany(t *testing.T) {
 	}
 }
 
-// TestFilesOfOthers: the control records hold, one trace number fits, and yet the file is not our bank's for us, or too old. Nothing is taken.
+// TestFilesOfOthers: the control records hold, one trace number fits, and yet the file is not our
+// bank's for us, or too old. Nothing is taken.
 func TestFilesOfOthers(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	id := c.settled(100)[0]
@@ -304,7 +312,8 @@ func TestFilesOfOthers(t *testing.T) {
 	}
 }
 
-// TestAnswerFilesRefusedWhole: a file that its control records do not prove, and nothing of it is applied.
+// TestAnswerFilesRefusedWhole: a file that its control records do not prove, and nothing of it is
+// applied.
 func TestAnswerFilesRefusedWhole(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	ids := c.settled(100)
@@ -328,7 +337,8 @@ func TestAnswerFilesRefusedWhole(t *testing.T) {
 	c.want("the sale", ids[0], book.StageSettled, envelope.CodeOK, "accepted", "settled")
 }
 
-// TestAnEntryComesBackOnce: in one file, or in several, another reason is listed and the same one is a repeat.
+// TestAnEntryComesBackOnce: in one file, or in several, another reason is listed and the same one
+// is a repeat.
 func TestAnEntryComesBackOnce(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	id := c.settled(100)[0]

@@ -57,7 +57,8 @@ func (c *counter) file(name string) (f book.File) {
 	return f
 }
 
-// TestBankEntriesBecomeAFile: a sale, a refund of another day's sale, and a payout by a stored account, of two merchants.
+// TestBankEntriesBecomeAFile: a sale, a refund of another day's sale, and a payout by a stored
+// account, of two merchants.
 func TestBankEntriesBecomeAFile(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	e := c.engine(nil)
@@ -99,8 +100,8 @@ func TestBankEntriesBecomeAFile(t *testing.T) {
 	c.changesNothing(e)
 }
 
-// hasEntries compares a file's entries with lines: class, company, description, batch, transaction code, account, amount, trace number,
-// identification.
+// hasEntries compares a file's entries with lines: class, company, description, batch, transaction
+// code, account, amount, trace number, identification.
 func (c *counter) hasEntries(file *ach.File, want []string) {
 	c.t.Helper()
 	var got []string
@@ -116,7 +117,8 @@ func (c *counter) hasEntries(file *ach.File, want []string) {
 	}
 }
 
-// TestEntriesWhoseAccountIsGone are refused and left out; a file of which nothing is left is not written, and its batch is done.
+// TestEntriesWhoseAccountIsGone are refused and left out; a file of which nothing is left is not
+// written, and its batch is done.
 func TestEntriesWhoseAccountIsGone(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	e := c.engine(nil)
@@ -205,7 +207,8 @@ func TestFileIsFinishedAfterAFailure(t *testing.T) {
 	}
 }
 
-// TestStagedFileOutlivesItsAccounts: what was staged appears even when its accounts cannot be opened any more; without it a person is told.
+// TestStagedFileOutlivesItsAccounts: what was staged appears even when its accounts cannot be
+// opened any more; without it a person is told.
 func TestStagedFileOutlivesItsAccounts(t *testing.T) {
 	for _, keep := range []bool{true, false} {
 		c := newCounter(t, 5*time.Second)
@@ -235,7 +238,8 @@ func (c *counter) notAtTheBank() {
 	c.must(os.WriteFile(filepath.Join(c.outbox, nacha.StagedName("nightdrop-20261124-A.ach")), nil, 0o600))
 }
 
-// TestFileThatMayBeAtTheBankIsNotMadeAgain: the vault fell after the file had appeared, and before the log said so, and the file was taken away.
+// TestFileThatMayBeAtTheBankIsNotMadeAgain: the vault fell after the file had appeared, and before
+// the log said so, and the file was taken away.
 func TestFileThatMayBeAtTheBankIsNotMadeAgain(t *testing.T) {
 	for name, copied := range map[string]bool{"the bank has it": true, "the bank has it not": false} {
 		t.Run(name, func(t *testing.T) {
@@ -273,7 +277,8 @@ func digestOf(text []byte) []byte {
 	return sum[:]
 }
 
-// TestOutboxThatCannotBeUsed: nothing is settled, the person is told what to do, and the next settlement goes on.
+// TestOutboxThatCannotBeUsed: nothing is settled, the person is told what to do, and the next
+// settlement goes on.
 func TestOutboxThatCannotBeUsed(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	id := c.send(c.shop.BankSale(100))
@@ -326,7 +331,8 @@ func TestAnotherFileOfTheName(t *testing.T) {
 	}
 }
 
-// TestChangedSettingsDoNotMakeAnotherFile: after its digest is in the log, a file is the same bytes or none.
+// TestChangedSettingsDoNotMakeAnotherFile: after its digest is in the log, a file is the same bytes
+// or none.
 func TestChangedSettingsDoNotMakeAnotherFile(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	c.interrupted(fullDisk{appear: errCrash})
@@ -393,8 +399,8 @@ func TestFilesOfADay(t *testing.T) {
 	}
 }
 
-// TestTraceNumbersBeginAgain: entries whose numbers started from 1 again within a file get batches of their own, for in each the numbers
-// ascend.
+// TestTraceNumbersBeginAgain: entries whose numbers started from 1 again within a file get batches
+// of their own, for in each the numbers ascend.
 func TestTraceNumbersBeginAgain(t *testing.T) {
 	found := sorting{ids: map[class][]string{}}
 	for i, sequence := range []uint32{book.MaxSequence - 1, book.MaxSequence, 1, 2} {
@@ -410,7 +416,8 @@ func TestTraceNumbersBeginAgain(t *testing.T) {
 	}
 }
 
-// TestDropParts: a bank account is kept for refunds until its key dies, and one that waits for its file keeps its part until it is refused.
+// TestDropParts: a bank account is kept for refunds until its key dies, and one that waits for its
+// file keeps its part until it is refused.
 func TestDropParts(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	e := c.engine(nil)

@@ -24,7 +24,8 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// Sizes of the benchmarks. ops/bench runs them with -benchtime=1x and reads their metrics; with -short they take less.
+// Sizes of the benchmarks. ops/bench runs them with -benchtime=1x and reads their metrics; with
+// -short they take less.
 const (
 	benchMany      = 100_000
 	benchManyShort = 10_000
@@ -36,8 +37,9 @@ const (
 	benchTurns     = 3 // in which the engine and the bare client take turns
 )
 
-// BenchmarkSettle settles 100,000 payments, half of them approved card sales and half bank entries, into reconciliation and a file, and
-// 1,000. Metrics: us/payment, at 100,000; ratio, of that to the time at 1,000.
+// BenchmarkSettle settles 100,000 payments, half of them approved card sales and half bank entries,
+// into reconciliation and a file, and 1,000. Metrics: us/payment, at 100,000; ratio, of that to the
+// time at 1,000.
 func BenchmarkSettle(b *testing.B) {
 	many := benchMany
 	if testing.Short() {
@@ -59,7 +61,8 @@ func BenchmarkSettle(b *testing.B) {
 	}
 }
 
-// settleTime settles n payments in a vault of its own and returns the time for each, in microseconds.
+// settleTime settles n payments in a vault of its own and returns the time for each, in
+// microseconds.
 func settleTime(b *testing.B, n int) float64 {
 	b.Helper()
 	c := &counter{Vault: vaulttest.New(b), t: b, outbox: b.TempDir()}
@@ -81,7 +84,8 @@ func settleTime(b *testing.B, n int) float64 {
 	return float64(elapsed.Microseconds()) / float64(n)
 }
 
-// fill puts n payments into the ledger as intake and engine would: every second a card sale that the host approved, the others bank sales.
+// fill puts n payments into the ledger as intake and engine would: every second a card sale that
+// the host approved, the others bank sales.
 func (c *counter) fill(n int) {
 	c.t.Helper()
 	key := c.Key(envelope.KindDay, envelope.SuiteX25519)
@@ -145,11 +149,13 @@ func (agreeing) Reconcile(_ context.Context, t acquirer.Totals) (acquirer.Reconc
 	return acquirer.Reconciliation{Agreed: true, Host: t}, nil
 }
 
-// BenchmarkAuthorise authorises card sales, which intake has taken, through the simulator's host over TCP, and compares with a bare client of
-// the same host with as many outstanding: no ledger, no keys, no events. The two take turns, so that other work on the machine slows
-// both. The host answers after benchDelay, as a fast acquirer does, so that the question is whether the engine keeps as many outstanding as it
-// may; beside it the same is measured of a host that answers at once, where both wait for this machine's processors alone.
-// Metrics: authorisations/s, bare/s and ratio; at-once/s and at-once-ratio of the other host.
+// BenchmarkAuthorise authorises card sales, which intake has taken, through the simulator's host
+// over TCP, and compares with a bare client of the same host with as many outstanding: no ledger,
+// no keys, no events. The two take turns, so that other work on the machine slows both. The host
+// answers after benchDelay, as a fast acquirer does, so that the question is whether the engine
+// keeps as many outstanding as it may; beside it the same is measured of a host that answers at
+// once, where both wait for this machine's processors alone. Metrics: authorisations/s, bare/s and
+// ratio; at-once/s and at-once-ratio of the other host.
 func BenchmarkAuthorise(b *testing.B) {
 	sales := benchSales
 	if testing.Short() {
@@ -166,7 +172,8 @@ func BenchmarkAuthorise(b *testing.B) {
 	}
 }
 
-// authoriseTime authorises so many sales in a vault of its own, with a host that takes so long to answer, and asks as many of it barely.
+// authoriseTime authorises so many sales in a vault of its own, with a host that takes so long to
+// answer, and asks as many of it barely.
 func authoriseTime(b *testing.B, sales int, delay time.Duration) (authorising, asking time.Duration) {
 	b.Helper()
 	c := &counter{Vault: vaulttest.New(b), t: b, outbox: b.TempDir()}
@@ -185,7 +192,8 @@ func authoriseTime(b *testing.B, sales int, delay time.Duration) (authorising, a
 	return authorising, asking
 }
 
-// takeTurns has the engine authorise the waiting sales, and the bare client as many, a share at a time, and returns what each took.
+// takeTurns has the engine authorise the waiting sales, and the bare client as many, a share at a
+// time, and returns what each took.
 func (c *counter) takeTurns(sales int) (authorising, asking time.Duration) {
 	c.t.Helper()
 	shares := &shared{Acquirer: c.client, places: make(chan struct{}, sales), answers: make(chan struct{}, sales)}
@@ -211,7 +219,7 @@ func (c *counter) takeTurns(sales int) (authorising, asking time.Duration) {
 	return authorising, asking
 }
 
-// shared lets as many requests through as there are places, and tells of each answer.
+// shared lets as many requests through as there are places, and reports each answer.
 type shared struct {
 	acquirer.Acquirer
 	places, answers chan struct{}

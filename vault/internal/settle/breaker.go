@@ -13,12 +13,13 @@ import (
 // maxProbe bounds the wait between two probes of a silent host.
 const maxProbe = time.Minute
 
-// breaker stops new requests while the host takes messages and answers none, though it may answer echo tests. It
-// opens after a bound of messages in a row without an answer. While it is open, captures and reversals go on being
-// repeated, and from the oldest on one is sent before its time to see whether the host is back; where there are none
-// one request is, and now and then also where there are, for a host that is asked about nothing but what it never
-// answers would seem silent for ever. The first answer to any message closes the breaker. Both stand in the log as
-// findings, so that a start goes on where a stop was. Its methods may be called concurrently.
+// breaker stops new requests while the host takes messages and answers none, though it may answer
+// echo tests. It opens after a bound of messages in a row without an answer. While it is open,
+// captures and reversals go on being repeated, and from the oldest on one is sent before its time
+// to see whether the host is back; where there are none one request is, and now and then also where
+// there are, for a host that is asked about nothing but what it never answers would seem silent for
+// ever. The first answer to any message closes the breaker. Both stand in the log as findings, so
+// that a start goes on where a stop was. Its methods may be called concurrently.
 type breaker struct {
 	bound int           // silences in a row that open it
 	first time.Duration // wait before the second probe, doubled after each up to maxProbe
@@ -61,8 +62,8 @@ func (b *breaker) again() {
 	b.tell()
 }
 
-// silent counts a message without an answer, that was sent at a time. broken says that its line broke: of those that
-// a line takes along one counts. It tells whether the breaker opens.
+// silent counts a message without an answer, that was sent at a time. broken says that its line
+// broke: of those that a line takes along one counts. It reports whether the breaker opens.
 func (b *breaker) silent(sent, now, clock time.Time, broken bool) (opens bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -85,7 +86,7 @@ func (b *breaker) open(now, clock time.Time) {
 	b.opened, b.probe, b.step, b.asked, b.asks, b.passes = clock, now, min(b.first, maxProbe), now, false, 0
 }
 
-// heard ends a silence, and tells whether there was one and whether it closes the breaker.
+// heard ends a silence, and reports whether there was one and whether it closes the breaker.
 func (b *breaker) heard(clock time.Time) (after, closes bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -100,8 +101,9 @@ func (b *breaker) heard(clock time.Time) (after, closes bool) {
 	return true, true
 }
 
-// admits tells whether the request of the payment of this number may be sent: the breaker is closed, or it is the one
-// that probes. Without a place to be handled in now it is not made the one.
+// admits reports whether the request of the payment of this number may be sent: the breaker is
+// closed, or it is the one that probes. Without a place to be handled in now it is not made the
+// one.
 func (b *breaker) admits(number uint64, place bool) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -111,15 +113,15 @@ func (b *breaker) admits(number uint64, place bool) bool {
 	return b.opened.IsZero() || b.passes == number
 }
 
-// state is since when the breaker is open, by the vault's clock, zero where it is closed, and how many messages in a
-// row were not answered.
+// state is since when the breaker is open, by the vault's clock, zero where it is closed, and how
+// many messages in a row were not answered.
 func (b *breaker) state() (opened time.Time, silences int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.opened, b.silences
 }
 
-// due tells whether a probe is to be sent now, and moves the next one on.
+// due reports whether a probe is to be sent now, and moves the next one on.
 func (b *breaker) due(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -157,8 +159,8 @@ func (b *breaker) take() []book.IntegrityFound {
 	return untold
 }
 
-// tellSilence commits that the host was silent, or answers again, where that is not in the log yet. A crash before it
-// leaves that untold: the next start finds the breaker as the log has it.
+// tellSilence commits that the host was silent, or answers again, where that is not in the log yet.
+// A crash before it leaves that untold: the next start finds the breaker as the log has it.
 func (e *Engine) tellSilence(ctx context.Context) error {
 	untold := e.breaker.take()
 	if len(untold) == 0 {
@@ -174,7 +176,8 @@ func (e *Engine) tellSilence(ctx context.Context) error {
 	})
 }
 
-// watchHost looks after the breaker: it has what began and ended stand in the log, and a silent host be probed.
+// watchHost looks after the breaker: it has what began and ended stand in the log, and a silent
+// host be probed.
 func (e *Engine) watchHost(ctx context.Context) error {
 	if err := e.tellSilence(ctx); err != nil {
 		return err
@@ -190,7 +193,8 @@ func (e *Engine) watchHost(ctx context.Context) error {
 	return nil
 }
 
-// resumeBreaker opens the breaker where the log says that the host was silent when the vault stopped.
+// resumeBreaker opens the breaker where the log says that the host was silent when the vault
+// stopped.
 func (e *Engine) resumeBreaker() error {
 	return e.cfg.Ledger.View(func(tx *ledger.Tx) error {
 		v, err := tx.Vault()
@@ -204,6 +208,6 @@ func (e *Engine) resumeBreaker() error {
 	})
 }
 
-// Silent tells since when the host has taken messages and answered none, so that new requests wait, and how many in a
-// row it did not answer. The time is zero where requests are sent.
+// Silent tells since when the host has taken messages and answered none, so that new requests wait,
+// and how many in a row it did not answer. The time is zero where requests are sent.
 func (e *Engine) Silent() (since time.Time, messages int) { return e.breaker.state() }

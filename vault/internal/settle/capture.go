@@ -27,8 +27,9 @@ func (e *Engine) capture(ctx context.Context, p book.Payment) error {
 		}})
 }
 
-// intendCapture commits the next try, and what was said to the one before. It is nil when there is nothing to send:
-// the capture's time has passed before its first try (and it is refused as late), or it has its outcome.
+// intendCapture commits the next try, and what was said to the one before. It is nil when there is
+// nothing to send: the capture's time has passed before its first try (and it is refused as late),
+// or it has its outcome.
 func (e *Engine) intendCapture(ctx context.Context, p book.Payment, last lastTry) (next *try, err error) {
 	err = e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		next = nil
@@ -70,8 +71,8 @@ func (e *Engine) intendCapture(ctx context.Context, p book.Payment, last lastTry
 	return next, nil
 }
 
-// place gives a capture its trace numbers, at the authorisation's terminal, and its batch; those that it has where it
-// was sent before. The batch is 0 when the last number of one is used.
+// place gives a capture its trace numbers, at the authorisation's terminal, and its batch; those
+// that it has where it was sent before. The batch is 0 when the last number of one is used.
 func (e *Engine) place(tx *ledger.Tx, capture book.Payment, original acquirer.Original) (trace book.Trace, batch uint32, err error) {
 	if capture.Trace != nil {
 		return *capture.Trace, capture.Batch, nil
@@ -87,8 +88,8 @@ func (e *Engine) place(tx *ledger.Tx, capture book.Payment, original acquirer.Or
 	return trace, batch, err
 }
 
-// firstAnswer is the code that a capture's first try was answered with, "" where it was not; said is what the newest
-// was.
+// firstAnswer is the code that a capture's first try was answered with, "" where it was not; said
+// is what the newest was.
 func firstAnswer(capture book.Payment, said envelope.Code) string {
 	first := capture.First
 	if capture.Tries == 1 && first == "" {

@@ -38,7 +38,8 @@ func (c *counter) endOfDay(e *Engine) Settlement {
 	return done
 }
 
-// TestAuthorisationCapturedInParts follows a hold to the day after its captures: the host's batch has the captures and the refund.
+// TestAuthorisationCapturedInParts follows a hold to the day after its captures: the host's batch
+// has the captures and the refund.
 func TestAuthorisationCapturedInParts(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	e := c.engine(nil)
@@ -85,14 +86,16 @@ func TestVoids(t *testing.T) {
 	c.agree()
 }
 
-// TestARefusalIsOfRequestsAlone: an issuer's code declines a refund, which gives back what it held; a capture tells what has happened, so that
-// the code only has it repeated, and a person is asked in the end.
+// TestARefusalIsOfRequestsAlone: an issuer's code declines a refund, which gives back what it held;
+// a capture says what has happened, so that the code only has it repeated, and a person is asked in
+// the end.
 func TestARefusalIsOfRequestsAlone(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	e := c.engine(nil)
 	hold, sale := c.send(c.shop.Authorize(2_000_000)), c.send(c.bigSale(2_000_000))
 	c.finish(e)
-	_, err := e.CloseBatch(t.Context(), "", "", person(), nil) // a sale of an open batch is voided, not refunded
+	// a sale of an open batch is voided, not refunded
+	_, err := e.CloseBatch(t.Context(), "", "", person(), nil)
 	c.must(err)
 	capture, refund := c.send(c.shop.Capture(hold, amountDeclined)), c.send(c.shop.Refund(sale, amountDeclined))
 	c.repeatInVain(e, capture)
@@ -112,7 +115,8 @@ func (c *counter) bigSale(amount int64) vaulttest.Draft {
 	return d
 }
 
-// TestUnansweredRequestsOfEveryKind: a hold and a refund of unknown outcome are reversed, each as what it was.
+// TestUnansweredRequestsOfEveryKind: a hold and a refund of unknown outcome are reversed, each as
+// what it was.
 func TestUnansweredRequestsOfEveryKind(t *testing.T) {
 	c := newCounter(t, 400*time.Millisecond)
 	one := func(cfg *Config) { cfg.Outstanding = 1 }
@@ -130,7 +134,8 @@ func TestUnansweredRequestsOfEveryKind(t *testing.T) {
 	c.agree()
 }
 
-// TestCapturesAreAdvicesThenAPersons: 0220 once, 0221 under the same trace for a day, then manual; and what a person may say of it.
+// TestCapturesAreAdvicesThenAPersons: 0220 once, 0221 under the same trace for a day, then manual;
+// and what a person may say of it.
 func TestCapturesAreAdvicesThenAPersons(t *testing.T) {
 	for _, as := range []envelope.Status{envelope.StatusCaptured, envelope.StatusDeclined} {
 		c := newCounter(t, 5*time.Second)
@@ -170,7 +175,8 @@ func TestCapturesAreAdvicesThenAPersons(t *testing.T) {
 	}
 }
 
-// TestCaptureIsRepeatedUntilAnswered: an answer that is lost costs nothing; the host books the capture once.
+// TestCaptureIsRepeatedUntilAnswered: an answer that is lost costs nothing; the host books the
+// capture once.
 func TestCaptureIsRepeatedUntilAnswered(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	hold := c.send(c.shop.Authorize(5000))
@@ -193,7 +199,8 @@ func TestCaptureIsRepeatedUntilAnswered(t *testing.T) {
 	c.agree()
 }
 
-// TestVoidThatIsNotAnswered: the void's merchant hears that it is unknown, a person says what became of it, and only then the batch closes.
+// TestVoidThatIsNotAnswered: the void's merchant hears that it is unknown, a person says what
+// became of it, and only then the batch closes.
 func TestVoidThatIsNotAnswered(t *testing.T) {
 	for _, as := range []envelope.Status{envelope.StatusVoided, envelope.StatusApproved} {
 		c := newCounter(t, 5*time.Second)
@@ -243,7 +250,8 @@ func TestResolveRefusals(t *testing.T) {
 	}
 }
 
-// TestStoredCard: a sale by token, a refund that needs the number, and a card that was forgotten in between.
+// TestStoredCard: a sale by token, a refund that needs the number, and a card that was forgotten in
+// between.
 func TestStoredCard(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	c.byReference = false
@@ -281,7 +289,8 @@ func TestStoredCard(t *testing.T) {
 	c.agree()
 }
 
-// TestStoredCardThatChangesMeanwhile: an update between reading where a card is and opening it is no reason to refuse the sale.
+// TestStoredCardThatChangesMeanwhile: an update between reading where a card is and opening it is
+// no reason to refuse the sale.
 func TestStoredCardThatChangesMeanwhile(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	token := c.Payment("shop-1", c.send(c.shop.Store(vaulttest.Card(vaulttest.CardNumber, vaulttest.CardExpiry)))).Token
@@ -333,7 +342,8 @@ func (c *counter) pass(d time.Duration) {
 	c.Tick()
 }
 
-// TestFirstResultIsDueWithoutALine: a capture that was sent and a void that cannot be are told as unknown in time.
+// TestFirstResultIsDueWithoutALine: a capture that was sent and a void that cannot be are told as
+// unknown in time.
 func TestFirstResultIsDueWithoutALine(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	sale, hold := c.send(c.shop.Sale()), c.send(c.shop.Authorize(300))
@@ -355,7 +365,8 @@ func TestFirstResultIsDueWithoutALine(t *testing.T) {
 		return nil
 	}}
 	c.while(c.engine(func(cfg *Config) { cfg.Acquirer = line }), func() {
-		waittest.For(t, "the line to be gone", func() bool { mu.Lock(); defer mu.Unlock(); return gone }) // the intent is committed before
+		// the intent is committed before
+		waittest.For(t, "the line to be gone", func() bool { mu.Lock(); defer mu.Unlock(); return gone })
 		void := c.send(c.shop.Void(sale))
 		c.Clock.Pass(unsentLimit - time.Minute)
 		time.Sleep(3 * linePoll)
@@ -372,7 +383,8 @@ func TestFirstResultIsDueWithoutALine(t *testing.T) {
 	c.agree()
 }
 
-// TestRecoveryTellsFirst: what was outstanding at the stop has its result before anything else happens, and once.
+// TestRecoveryTellsFirst: what was outstanding at the stop has its result before anything else
+// happens, and once.
 func TestRecoveryTellsFirst(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	sale, hold := c.send(c.shop.Sale()), c.send(c.shop.Authorize(300))
@@ -415,7 +427,8 @@ func TestCaptureThatCameTooLate(t *testing.T) {
 	}
 }
 
-// TestOddMessagesAreFindings: at most so many an hour, the rest counted; nothing that could be an account number is repeated.
+// TestOddMessagesAreFindings: at most so many an hour, the rest counted; nothing that could be an
+// account number is repeated.
 func TestOddMessagesAreFindings(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	e := c.engine(nil)

@@ -11,8 +11,9 @@ import (
 	"nightdrop/vault/internal/operator"
 )
 
-// keepTime does what the clock asks for, whether the acquirer can be reached or not: results that are due, payments whose time has passed,
-// authorisations that expire, batches that close. It returns when ctx ends, or with the ledger's error.
+// keepTime does what the clock asks for, whether the acquirer can be reached or not: results that
+// are due, payments whose time has passed, authorisations that expire, batches that close. It
+// returns when ctx ends, or with the ledger's error.
 func (e *Engine) keepTime(ctx context.Context) error {
 	var swept time.Time
 	closing := closer{engine: e}
@@ -42,7 +43,8 @@ func (e *Engine) sweep(ctx context.Context, now time.Time) error {
 	waited := e.waited(now)
 	for _, w := range []waiting{
 		{stage: book.StageAuthorised, more: func(p book.Payment) bool {
-			return !now.Before(p.Received.Add(book.AuthorisationLife)) // and none that came later was authorised earlier
+			// and none that came later was authorised earlier
+			return !now.Before(p.Received.Add(book.AuthorisationLife))
 		}, do: expire},
 		{stage: book.StageCapturing, do: overdue},
 		{stage: book.StageVoiding, do: overdueVoid},
@@ -56,7 +58,8 @@ func (e *Engine) sweep(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// expire ends an authorisation of which no more may be captured; one with a capture under way waits for its outcome.
+// expire ends an authorisation of which no more may be captured; one with a capture under way waits
+// for its outcome.
 func expire(tx *ledger.Tx, p book.Payment) (bool, error) {
 	if tx.Now().Before(p.Authorised.Add(book.AuthorisationLife)) || p.Capturing != p.Captured {
 		return false, nil
@@ -64,7 +67,8 @@ func expire(tx *ledger.Tx, p book.Payment) (bool, error) {
 	return true, appendEvent(tx, "vault", "timer", p.Merchant, book.AuthorisationExpired{ID: p.ID})
 }
 
-// overdue gives a capture its first result when it has waited too long for a line, or for its answer.
+// overdue gives a capture its first result when it has waited too long for a line, or for its
+// answer.
 func overdue(tx *ledger.Tx, p book.Payment) (bool, error) {
 	if tx.Now().Before(p.Trace.Sent.Add(unsentLimit)) {
 		return false, nil
@@ -72,7 +76,8 @@ func overdue(tx *ledger.Tx, p book.Payment) (bool, error) {
 	return firstResult(tx, p, "timer")
 }
 
-// overdueVoid is overdue of the void that takes p back: the vault acts on it from when it was taken.
+// overdueVoid is overdue of the void that takes p back: the vault acts on it from when it was
+// taken.
 func overdueVoid(tx *ledger.Tx, p book.Payment) (bool, error) {
 	void, found, err := tx.Payment(p.Merchant, p.Void)
 	if err != nil || !found {
@@ -84,8 +89,9 @@ func overdueVoid(tx *ledger.Tx, p book.Payment) (bool, error) {
 	return firstResult(tx, void, "timer")
 }
 
-// waited says of a payment that was received whether it cannot be sent now and has waited too long for that: since it came, or since the
-// vault was started. One that can be sent is sent, however long it has waited.
+// waited says of a payment that was received whether it cannot be sent now and has waited too long
+// for that: since it came, or since the vault was started. One that can be sent is sent, however
+// long it has waited.
 func (e *Engine) waited(now time.Time) func(book.Payment) bool {
 	down := e.cfg.Acquirer.Ready() != nil
 	opened, _ := e.breaker.state()
@@ -99,8 +105,8 @@ func (e *Engine) waited(now time.Time) func(book.Payment) bool {
 	}
 }
 
-// late refuses a payment that waits and whose time has passed, or that has waited too long for a host that answers,
-// or for room. Nothing of it was sent.
+// late refuses a payment that waits and whose time has passed, or that has waited too long for a
+// host that answers, or for room. Nothing of it was sent.
 func (e *Engine) late(tx *ledger.Tx, p book.Payment, waited func(book.Payment) bool) (bool, error) {
 	switch {
 	case tx.Now().After(p.Until.Time):
@@ -111,7 +117,8 @@ func (e *Engine) late(tx *ledger.Tx, p book.Payment, waited func(book.Payment) b
 	return false, nil
 }
 
-// closer closes batches at Config.CloseAt, once for each time, also for the last one over which the vault was down.
+// closer closes batches at Config.CloseAt, once for each time, also for the last one over which the
+// vault was down.
 type closer struct {
 	engine *Engine
 	done   time.Time // the last time of closing that is done with
@@ -121,8 +128,8 @@ type closer struct {
 // closeLast is how long after midnight a time of closing can be.
 const closeLast = 24 * time.Hour
 
-// close closes what was open at the last time of closing. What cannot be closed yet, because answers are outstanding, is tried again every
-// minute; no new payment joins it meanwhile.
+// close closes what was open at the last time of closing. What cannot be closed yet, because
+// answers are outstanding, is tried again every minute; no new payment joins it meanwhile.
 func (c *closer) close(ctx context.Context, now time.Time) error {
 	due, ok := lastClosing(c.engine.cfg.CloseAt, now)
 	if !ok || !due.After(c.done) || now.Sub(c.tried).Abs() < sweepEvery {
@@ -162,7 +169,7 @@ func (e *Engine) closeAt(ctx context.Context, due time.Time) error {
 	return err
 }
 
-// joined tells whether a payment that counts in a batch joined it before a time.
+// joined reports whether a payment that counts in a batch joined it before a time.
 func joined(tx *ledger.Tx, number uint32, before time.Time) (found bool, err error) {
 	b, known, err := tx.Batch(number)
 	if err != nil || !known || !b.Opened.Before(before) {

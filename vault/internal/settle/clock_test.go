@@ -32,7 +32,8 @@ func TestLastClosing(t *testing.T) {
 	}
 }
 
-// TestBatchesCloseByTheClock: at the time, once, both methods, but not one that has nothing in it; and after having been down over it.
+// TestBatchesCloseByTheClock: at the time, once, both methods, but not one that has nothing in it;
+// and after having been down over it.
 func TestBatchesCloseByTheClock(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	timed := func() *Engine { return c.engine(func(cfg *Config) { cfg.CloseAt = []time.Duration{22 * time.Hour} }) }
@@ -60,7 +61,8 @@ func TestBatchesCloseByTheClock(t *testing.T) {
 		return err
 	})
 
-	// A batch of which nothing stands is left open at the time, and what joins it afterwards stays until the next.
+	// A batch of which nothing stands is left open at the time, and what joins it afterwards stays
+	// until the next.
 	declined := c.send(c.bigSale(amountDeclined))
 	c.finish(c.engine(nil))
 	c.Clock.Pass(24 * time.Hour)

@@ -26,10 +26,13 @@ type Problem string
 
 // The problems.
 const (
-	MissingHere  Problem = "missing-here"  // the acquirer lists it, and it does not stand in our batch
-	MissingThere Problem = "missing-there" // it stands in our batch, and the acquirer does not list it
-	Differs      Problem = "differs"       // amount, currency, kind, terminal or trace number are not the same
-	Twice        Problem = "twice"         // the acquirer lists it more than once
+	// the acquirer lists it, and it does not stand in our batch
+	MissingHere Problem = "missing-here"
+	// it stands in our batch, and the acquirer does not list it
+	MissingThere Problem = "missing-there"
+	// amount, currency, kind, terminal or trace number are not the same
+	Differs Problem = "differs"
+	Twice   Problem = "twice" // the acquirer lists it more than once
 )
 
 // Listed is one line of a listing, or one payment of ours in the same form.
@@ -39,7 +42,8 @@ type Listed struct {
 	Terminal string // field 41
 	Kind     string // sale, capture or refund
 	Amount   int64  // minor units
-	Currency string // ISO 4217 letters; of a listing its number where our batch has nothing in that currency
+	// ISO 4217 letters; of a listing its number where our batch has nothing in that currency
+	Currency string
 }
 
 // Difference is one payment that is not the same on both sides.
@@ -60,9 +64,11 @@ type Comparison struct {
 	Sums        []book.Total // of the listing, by currency, sorted
 }
 
-// Compare holds a card batch against the acquirer's listing of it: CSV with the header rrn,stan,terminal,kind,amount,currency and a line
-// for each payment that stands there; currencies are letters or numbers. It changes nothing. Differences are in the order of the listing, then of our payments. Errors:
-// ErrNotFound, ErrConflict (a bank batch), ErrListing (naming the line), r's or the ledger's.
+// Compare holds a card batch against the acquirer's listing of it: CSV with the header
+// rrn,stan,terminal,kind,amount,currency and a line for each payment that stands there; currencies
+// are letters or numbers. It changes nothing. Differences are in the order of the listing, then of
+// our payments. Errors: ErrNotFound, ErrConflict (a bank batch), ErrListing (naming the line), r's
+// or the ledger's.
 func (e *Engine) Compare(ctx context.Context, batch uint32, listing io.Reader) (Comparison, error) {
 	b, err := e.batch(batch)
 	if err != nil {
@@ -107,7 +113,8 @@ func (e *Engine) Compare(ctx context.Context, batch uint32, listing io.Reader) (
 	return c, nil
 }
 
-// inLetters gives currencies that are listed by their numbers, as field 49 has them, the letters that they have in our batch.
+// inLetters gives currencies that are listed by their numbers, as field 49 has them, the letters
+// that they have in our batch.
 func inLetters(listing []listingLine, b book.Batch) {
 	letters := map[string]string{}
 	for _, t := range b.Totals {
@@ -122,7 +129,8 @@ func inLetters(listing []listingLine, b book.Batch) {
 	}
 }
 
-// same compares two lines. Currencies are held together by their numbers: a successor may have its predecessor's (XCG, once ANG).
+// same compares two lines. Currencies are held together by their numbers: a successor may have its
+// predecessor's (XCG, once ANG).
 func same(a, b Listed) bool {
 	a.Currency, b.Currency = inNumber(a.Currency), inNumber(b.Currency)
 	return a == b
@@ -143,7 +151,8 @@ func order(d Difference) int {
 	return d.Line
 }
 
-// atAcquirer are the stages of payments that stand at the acquirer, and then those of which only what a person said to stand there does.
+// atAcquirer are the stages of payments that stand at the acquirer, and then those of which only
+// what a person said to stand there does.
 var atAcquirer = []book.Stage{book.StageApproved, book.StageCaptured, book.StageSettled,
 	book.StageReversed, book.StageVoided, book.StageDeclined}
 

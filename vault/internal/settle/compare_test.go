@@ -33,7 +33,8 @@ func (c *counter) compare(listing string) []string {
 	return all
 }
 
-// TestCompare holds a batch of every kind of payment against the acquirer's listing, and finds what was done to it.
+// TestCompare holds a batch of every kind of payment against the acquirer's listing, and finds what
+// was done to it.
 func TestCompare(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	e := c.engine(nil)

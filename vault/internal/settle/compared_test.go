@@ -10,8 +10,8 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// TestBlockedAccountsThatIntakeDidNotCompare: beyond a day's comparisons a blocked account is accepted, and its
-// entry does not reach the bank.
+// TestBlockedAccountsThatIntakeDidNotCompare: beyond a day's comparisons a blocked account is
+// accepted, and its entry does not reach the bank.
 func TestBlockedAccountsThatIntakeDidNotCompare(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	e := c.engine(nil)

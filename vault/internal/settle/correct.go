@@ -11,10 +11,12 @@ import (
 	"nightdrop/vault/internal/operator"
 )
 
-// Correct takes a person's word against what a person said of a payment before: as is one of book.Payment.Corrections. Before the payment's
-// batch is closed the payment moves, and what stands at the host though its merchant was told otherwise is reversed there; afterwards the
-// batch gets an adjustment line, unless reverse orders that it is reversed all the same. reason is as in Resolve. Errors: ErrReason, ErrNotFound, ErrConflict (naming what may be said of the
-// payment), or the ledger's.
+// Correct takes a person's word against what a person said of a payment before: as is one of
+// book.Payment.Corrections. Before the payment's batch is closed the payment moves, and what stands
+// at the host though its merchant was told otherwise is reversed there; afterwards the batch gets
+// an adjustment line, unless reverse orders that it is reversed all the same. reason is as in
+// Resolve. Errors: ErrReason, ErrNotFound, ErrConflict (naming what may be said of the payment), or
+// the ledger's.
 func (e *Engine) Correct(ctx context.Context, merchant, id string, as envelope.Status, reverse bool, reason string, actor operator.Actor) error {
 	return e.say(ctx, merchant, id, reason, actor, func(tx *ledger.Tx, p book.Payment) (book.Body, error) {
 		return book.PaymentCorrected{ID: id, As: as, Reason: reason, Reverse: reverse}, mayCorrect(tx, p, as, reverse)
@@ -62,7 +64,8 @@ func mayCorrect(tx *ledger.Tx, p book.Payment, as envelope.Status, reverse bool)
 	return nil
 }
 
-// Corrections lists what a person may say of a payment in correction of an earlier word; none where nobody said anything.
+// Corrections lists what a person may say of a payment in correction of an earlier word; none where
+// nobody said anything.
 func Corrections(tx *ledger.Tx, p book.Payment) ([]envelope.Status, error) {
 	var void book.Payment
 	if p.Void != "" {

@@ -17,9 +17,10 @@ import (
 
 // word is what a person says of a payment, and what is true at the host.
 type word struct {
-	name  string
-	begin func(c *counter) (id string) // gives the order whose answer is lost; id is of the payment that a person decides about
-	said  envelope.Status              // wrongly
+	name string
+	// gives the order whose answer is lost; id is of the payment that a person decides about
+	begin func(c *counter) (id string)
+	said  envelope.Status // wrongly
 	truth envelope.Status
 	told  []envelope.Status // of the payment, before the correction
 	after []envelope.Status // and after it
@@ -27,7 +28,8 @@ type word struct {
 	line  book.Total        // of a correction that comes after the close
 }
 
-// lost makes every answer about one payment be lost, though the host takes what is sent (stands), or has it never reach the host.
+// lost makes every answer about one payment be lost, though the host takes what is sent (stands),
+// or has it never reach the host.
 func (c *counter) lost(stands bool) *spy {
 	ended := func(err error) error {
 		if err != nil {
@@ -97,7 +99,8 @@ func (c *counter) decided(w word) (id string) {
 	return id
 }
 
-// TestCorrectedBeforeTheClose: the payment moves, what stands is taken back at the host, and the batch settles by the host's own totals.
+// TestCorrectedBeforeTheClose: the payment moves, what stands is taken back at the host, and the
+// batch settles by the host's own totals.
 func TestCorrectedBeforeTheClose(t *testing.T) {
 	for _, w := range wrongWords() {
 		t.Run(w.name, func(t *testing.T) {
@@ -125,7 +128,8 @@ func TestCorrectedBeforeTheClose(t *testing.T) {
 	}
 }
 
-// TestCorrectedAfterTheClose: totals stay, the batch gets a line that names the payment, and settles; and nobody is told that something stands.
+// TestCorrectedAfterTheClose: totals stay, the batch gets a line that names the payment, and
+// settles; and nobody is told that something stands.
 func TestCorrectedAfterTheClose(t *testing.T) {
 	for _, w := range wrongWords() {
 		t.Run(w.name, func(t *testing.T) {
@@ -162,7 +166,8 @@ func TestCorrectedAfterTheClose(t *testing.T) {
 	}
 }
 
-// putRight corrects once more: a person orders the reversal of what stands, or says that it stands after all, of which nobody is told.
+// putRight corrects once more: a person orders the reversal of what stands, or says that it stands
+// after all, of which nobody is told.
 func (c *counter) putRight(e *Engine, w word, id string) {
 	c.t.Helper()
 	stands := w.line.Count > 0
@@ -186,7 +191,8 @@ func (c *counter) putRight(e *Engine, w word, id string) {
 	}
 }
 
-// TestACorrectionThatIsNotAnswered comes to a person again, who cannot have the shop told that it stands.
+// TestACorrectionThatIsNotAnswered comes to a person again, who cannot have the shop told that it
+// stands.
 func TestACorrectionThatIsNotAnswered(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	w := wrongWords()[0]
@@ -274,7 +280,8 @@ func TestAnAnswerAfterAPersonsWord(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	hold := c.send(c.shop.Authorize(2_000_000))
 	c.finish(c.engine(nil))
-	capture := c.send(c.shop.Capture(hold, amountLate)) // the host takes it, and answers after 800 ms
+	// the host takes it, and answers after 800 ms
+	capture := c.send(c.shop.Capture(hold, amountLate))
 	var e *Engine
 	line := iso8583.New(iso8583.Config{Address: c.host.Addr(), AnswerTimeout: 50 * time.Millisecond,
 		Report: func(o iso8583.Oddity) { e.Odd(string(o.Kind), o.Detail) }})

@@ -20,7 +20,8 @@ import (
 
 var errCrash = errors.New("the process is dead")
 
-// fate kills the process at its n-th step, just before or just after the step took effect. What is dead does nothing more.
+// fate kills the process at its n-th step, just before or just after the step took effect. What is
+// dead does nothing more.
 type fate struct {
 	mu    sync.Mutex
 	left  int
@@ -86,7 +87,8 @@ func (l mortalLine) Reconcile(ctx context.Context, t acquirer.Totals) (r acquire
 	return r, err
 }
 
-// mortalDisk dies before or after a file is begun, is staged whole, or appears; what was staged stays.
+// mortalDisk dies before or after a file is begun, is staged whole, or appears; what was staged
+// stays.
 type mortalDisk struct {
 	Disk
 	fate *fate
@@ -118,7 +120,8 @@ func (c *counter) dying(f *fate) *Engine {
 	})
 }
 
-// dies runs an engine that dies at step n, or until it has nothing more to do, and tells whether it died.
+// dies runs an engine that dies at step n, or until it has nothing more to do, and reports whether
+// it died.
 func (c *counter) dies(n int, after bool) bool {
 	c.t.Helper()
 	f := &fate{left: n, after: after}
@@ -135,7 +138,8 @@ func (c *counter) dies(n int, after bool) bool {
 	return f.struck()
 }
 
-// atEveryStep calls crash for each step, dying before and after it took effect, until it says that nobody died.
+// atEveryStep calls crash for each step, dying before and after it took effect, until it says that
+// nobody died.
 func atEveryStep(t *testing.T, atLeast int, crash func(n int, after bool) bool) {
 	t.Helper()
 	for _, after := range []bool{false, true} {
@@ -154,8 +158,9 @@ func atEveryStep(t *testing.T, atLeast int, crash func(n int, after bool) bool) 
 	}
 }
 
-// TestCrashAtEveryStepOfSales kills the engine before and after each commit and each message, starts another one, and compares books:
-// nobody is charged twice, nothing is left open, and every charge is an approved sale.
+// TestCrashAtEveryStepOfSales kills the engine before and after each commit and each message,
+// starts another one, and compares books: nobody is charged twice, nothing is left open, and every
+// charge is an approved sale.
 func TestCrashAtEveryStepOfSales(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	atEveryStep(t, 8, func(n int, after bool) bool {
@@ -168,7 +173,8 @@ func TestCrashAtEveryStepOfSales(t *testing.T) {
 	})
 }
 
-// TestCrashAtEveryStepOfCapturesAndVoids does the same while money that is held is captured, and given back.
+// TestCrashAtEveryStepOfCapturesAndVoids does the same while money that is held is captured, and
+// given back.
 func TestCrashAtEveryStepOfCapturesAndVoids(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	atEveryStep(t, 6, func(n int, after bool) bool {
@@ -185,7 +191,8 @@ func TestCrashAtEveryStepOfCapturesAndVoids(t *testing.T) {
 	})
 }
 
-// TestCrashAtEveryStepOfSettling does the same while batches are closed and settled: each crash is answered by the same command.
+// TestCrashAtEveryStepOfSettling does the same while batches are closed and settled: each crash is
+// answered by the same command.
 func TestCrashAtEveryStepOfSettling(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	entries := 0
@@ -212,7 +219,8 @@ func TestCrashAtEveryStepOfSettling(t *testing.T) {
 	})
 }
 
-// entriesOnce checks that the outbox holds whole files with this many entries, none twice, and nothing else.
+// entriesOnce checks that the outbox holds whole files with this many entries, none twice, and
+// nothing else.
 func (c *counter) entriesOnce(want int) {
 	c.t.Helper()
 	all, err := os.ReadDir(c.outbox)
@@ -246,7 +254,8 @@ func closeAndSettle(ctx context.Context, e *Engine) error {
 	return err
 }
 
-// TestCrashAtEveryStepOfAFileThatLosesEntries does the same while an entry is left out of a file because its key died: one entry of two, and the only one.
+// TestCrashAtEveryStepOfAFileThatLosesEntries does the same while an entry is left out of a file
+// because its key died: one entry of two, and the only one.
 func TestCrashAtEveryStepOfAFileThatLosesEntries(t *testing.T) {
 	for name, good := range map[string]int{"one of two": 1, "the only one": 0} {
 		t.Run(name, func(t *testing.T) {
@@ -275,7 +284,8 @@ func TestCrashAtEveryStepOfAFileThatLosesEntries(t *testing.T) {
 	}
 }
 
-// TestCrashAtEveryStepOfMakingAFileAgain: the same bytes are there in the end, and the log told of them before they appeared.
+// TestCrashAtEveryStepOfMakingAFileAgain: the same bytes are there in the end, and the log told of
+// them before they appeared.
 func TestCrashAtEveryStepOfMakingAFileAgain(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	c.send(c.shop.BankSale(1000))

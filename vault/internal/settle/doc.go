@@ -1,15 +1,19 @@
-// Package settle moves the money of the payments that intake took: it asks the acquirer's host for approval, captures, reverses and
-// expires, closes batches, reconciles card batches with the host, puts bank entries into files for the bank, and takes the bank's answers.
-// What may happen to a payment is the state machine of package payment; ops/docs/payments.md draws it.
+// Package settle moves the money of the payments that intake took: it asks the acquirer's host for
+// approval, captures, reverses and expires, closes batches, reconciles card batches with the host,
+// puts bank entries into files for the bank, and takes the bank's answers. What may happen to a
+// payment is the state machine of package payment; ops/docs/payments.md draws it.
 //
-// Every request to the host is committed to the ledger, with its trace number, before it leaves, and its outcome before anything
-// else is done with it. So at any moment a crash leaves one of three things: an intent that may have been sent (the next start
-// calls it unknown), an outcome, or nothing. A request for approval is sent once: no answer is never "try again", it is reversed. Captures
-// and reversals are advices: they are repeated under their trace until they stand, for a day, and then a person decides (Resolve, Resend).
-// New requests wait while the host answers nothing (breaker).
+// Every request to the host is committed to the ledger, with its trace number, before it leaves,
+// and its outcome before anything else is done with it. So at any moment a crash leaves one of
+// three things: an intent that may have been sent (the next start calls it unknown), an outcome, or
+// nothing. A request for approval is sent once: no answer is never "try again", it is reversed.
+// Captures and reversals are advices: they are repeated under their trace until they stand, for a
+// day, and then a person decides (Resolve, Resend). New requests wait while the host answers
+// nothing (breaker).
 //
-// A file for the bank is treated alike: its name, its entries' trace numbers and its digest are committed before it appears in the outbox,
-// whole, and the same entries always give the same bytes. So a file appears once, as it stands in the log, or not at all.
+// A file for the bank is treated alike: its name, its entries' trace numbers and its digest are
+// committed before it appears in the outbox, whole, and the same entries always give the same
+// bytes. So a file appears once, as it stands in the log, or not at all.
 //
 //	Run        lanes of requests, captures and reversals (lane.go, request.go, capture.go, reversal.go); what the clock asks for (clock.go)
 //	            what is repeated (advice.go, timetable.go), and a host that is silent (observe.go, breaker.go)

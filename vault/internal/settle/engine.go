@@ -37,11 +37,13 @@ type Accounts interface {
 type Bank struct {
 	Sender   nacha.Bank     // who sends files to whom
 	Calendar nacha.Calendar // which day a file is of, and when its money moves
-	Outbox   string         // directory where files appear, whole, under their names; no file there is ever overwritten or deleted
-	Disk     Disk           // nil: nacha.Disk
+	// directory where files appear, whole, under their names; no file there is ever overwritten or
+	// deleted
+	Outbox string
+	Disk   Disk // nil: nacha.Disk
 
-	// AnswersFrom and AnswersTo are further numbers by which the bank calls itself and us in its files: immediate origins and destinations, beside
-	// Sender's immediate destination and origin.
+	// AnswersFrom and AnswersTo are further numbers by which the bank calls itself and us in its
+	// files: immediate origins and destinations, beside Sender's immediate destination and origin.
 	AnswersFrom, AnswersTo []string
 }
 
@@ -55,42 +57,62 @@ type Disk interface {
 
 // Config is what an Engine works with.
 type Config struct {
-	Ledger         Ledger
-	Opener         Opener
-	Accounts       Accounts
-	Acquirer       acquirer.Acquirer
-	Journal        Journal         // where the log must be durable before anything is sent; nil: nothing is waited for
-	Room           func() error    // nil while new requests may be begun, else why they wait; cheap, for it is asked often; may be nil
-	Bank           *Bank           // nil: bank batches cannot be settled
-	Reconciliation book.Way        // what card batches are agreed with the acquirer by; "": ByTotals
-	Terminals      []string        // card acceptor terminals, ISO 8583 field 41, at least one
-	CloseAt        []time.Duration // times of day, since midnight UTC, at which open batches are closed by themselves; none: never
-	Outstanding    int             // requests, as many captures and as many reversals, that may wait for the host at once; 0: 64
-	ReversalRetry  time.Duration   // wait after the first try of a reversal or capture that was not taken, doubled after each further; 0: 5 s
-	RepeatEvery    time.Duration   // bound of that wait; 0: 5 min
-	RepeatFor      time.Duration   // from the first try of a reversal or capture to the last, after which a person decides; 0: 24 h
-	Silences       int             // messages in a row without an answer after which no new request is sent until one is answered; 0: 10
-	OrderWait      time.Duration   // how long an order may wait for a line, or for a host that is silent, before it is refused; 0: 1 h
-	Drain          time.Duration   // how long a stop waits for answers that are outstanding; 0: 10 s
-	Patience       time.Duration   // how long closing and settling wait for payments in flight; 0: 90 s
-	Now            func() time.Time
-	Logger         *slog.Logger
+	Ledger   Ledger
+	Opener   Opener
+	Accounts Accounts
+	Acquirer acquirer.Acquirer
+	// where the log must be durable before anything is sent; nil: nothing is waited for
+	Journal Journal
+	// nil while new requests may be begun, else why they wait; cheap, for it is asked often; may be
+	// nil
+	Room func() error
+	Bank *Bank // nil: bank batches cannot be settled
+	// what card batches are agreed with the acquirer by; "": ByTotals
+	Reconciliation book.Way
+	Terminals      []string // card acceptor terminals, ISO 8583 field 41, at least one
+	// times of day, since midnight UTC, at which open batches are closed by themselves; none: never
+	CloseAt []time.Duration
+	// requests, as many captures and as many reversals, that may wait for the host at once; 0: 64
+	Outstanding int
+	// wait after the first try of a reversal or capture that was not taken, doubled after each
+	// further; 0: 5 s
+	ReversalRetry time.Duration
+	RepeatEvery   time.Duration // bound of that wait; 0: 5 min
+	// from the first try of a reversal or capture to the last, after which a person decides; 0: 24
+	// h
+	RepeatFor time.Duration
+	// messages in a row without an answer after which no new request is sent until one is answered;
+	// 0: 10
+	Silences int
+	// how long an order may wait for a line, or for a host that is silent, before it is refused; 0:
+	// 1 h
+	OrderWait time.Duration
+	// how long a stop waits for answers that are outstanding; 0: 10 s
+	Drain time.Duration
+	// how long closing and settling wait for payments in flight; 0: 90 s
+	Patience time.Duration
+	Now      func() time.Time
+	Logger   *slog.Logger
 }
 
 // Limits of the engine.
 const (
-	// unsentLimit is how long a message whose intent is committed may wait for a line to leave on, or for its answer, before its payment's
-	// first result is given as unknown. It is due within an hour of acting on the envelope (specification 4).
+	// unsentLimit is how long a message whose intent is committed may wait for a line to leave on,
+	// or for its answer, before its payment's first result is given as unknown. It is due within an
+	// hour of acting on the envelope (specification 4).
 	unsentLimit = 30 * time.Minute
-	// traceWait is how long a payment waits before it is tried again when the day's trace numbers are used up.
+	// traceWait is how long a payment waits before it is tried again when the day's trace numbers
+	// are used up.
 	traceWait = time.Minute
 	// linePoll is how often a line that is down is looked at.
 	linePoll = 100 * time.Millisecond
-	// sweepEvery is how often payments that wait are looked through for those whose time has passed.
+	// sweepEvery is how often payments that wait are looked through for those whose time has
+	// passed.
 	sweepEvery = time.Minute
 )
 
-// Engine moves the money of the payments that intake took. Its methods may be called concurrently; only one Run at a time.
+// Engine moves the money of the payments that intake took. Its methods may be called concurrently;
+// only one Run at a time.
 type Engine struct {
 	cfg       Config
 	operation sync.Mutex  // held by the close or settlement that is under way
@@ -141,9 +163,10 @@ func orDefault[N int | time.Duration](n, standard N) N {
 	return n
 }
 
-// Run recovers, unless Recover did, then sends, captures, reverses, expires and closes until ctx ends; it then starts nothing more, waits up
-// to Config.Drain for the answers that are outstanding, and commits what is still open as unknown. It returns nil after a stop, and
-// otherwise the ledger's error: what was outstanding is then recovered by the next start.
+// Run recovers, unless Recover did, then sends, captures, reverses, expires and closes until ctx
+// ends; it then starts nothing more, waits up to Config.Drain for the answers that are outstanding,
+// and commits what is still open as unknown. It returns nil after a stop, and otherwise the
+// ledger's error: what was outstanding is then recovered by the next start.
 func (e *Engine) Run(ctx context.Context) error {
 	if err := e.Recover(ctx); err != nil {
 		return ended(ctx, err)
@@ -179,7 +202,8 @@ func (e *Engine) handle(ctx context.Context, p book.Payment) error {
 	return e.request(ctx, p)
 }
 
-// admits tells whether a payment may be begun now. Captures always may: they are repeated until they are answered.
+// admits reports whether a payment may be begun now. Captures always may: they are repeated until
+// they are answered.
 func (e *Engine) admits(p book.Payment, place bool) bool {
 	return isCapture(p) || e.admitsByRoom() && e.breaker.admits(p.Number, place)
 }

@@ -287,7 +287,7 @@ func (s *settlement) begin(ctx context.Context, batches []book.Batch) (names []s
 	return names, errors.Join(failures...)
 }
 
-// bankReady tells whether files can be made.
+// bankReady reports whether files can be made.
 func (e *Engine) bankReady() error {
 	if e.cfg.Bank == nil {
 		return fmt.Errorf("there are bank entries to settle, and no bank is configured: say in the vault's settings who sends files to whom: %w", ErrConflict)
@@ -295,7 +295,7 @@ func (e *Engine) bankReady() error {
 	return nil
 }
 
-// fits tells whether a file can hold a batch at all.
+// fits reports whether a file can hold a batch at all.
 func (e *Engine) fits(b book.Batch) error {
 	debits, credits := b.Sums()
 	if debits > book.MaxFileAmount || credits > book.MaxFileAmount || b.Count() > book.MaxFileEntries {
@@ -413,7 +413,7 @@ func (f *filing) makeAgain(ctx context.Context) error {
 		return err
 	}
 	// A crash here leaves the log telling of a file that has not appeared: the next call makes it
-	// anew, and tells of it again.
+	// anew, and reports it again.
 
 	return f.appear(ctx)
 }

@@ -25,8 +25,9 @@ import (
 
 // class is what the entries of one batch of a file have in common.
 type class struct {
-	batch       uint32 // ours
-	again       bool   // trace numbers that began from 1 again after the file's first: they ascend by themselves
+	batch uint32 // ours
+	// trace numbers that began from 1 again after the file's first: they ascend by themselves
+	again       bool
 	standard    string
 	description string
 }
@@ -284,7 +285,7 @@ func (f *filing) entries(merchant string, ids []string) (entries []entry, err er
 	return entries, err
 }
 
-// overtaken tells whether what came since p was accepted forbids to send it to the bank: its
+// overtaken reports whether what came since p was accepted forbids to send it to the bank: its
 // account was blocked, is to be corrected first, or is no longer the one it is for, the sale that
 // it refunds came back, so that the account would be paid twice, or its merchant was suspended and
 // would pay out.
@@ -359,7 +360,7 @@ func (f *filing) open(entries []entry) error {
 	return workers.Wait()
 }
 
-// vacant tells whether a name is free in the outbox.
+// vacant reports whether a name is free in the outbox.
 func (b *Bank) vacant(name string) error {
 	switch _, err := b.Disk.Digest(b.Outbox, name); {
 	case errors.Is(err, os.ErrNotExist):
@@ -387,14 +388,15 @@ func ofOutbox(err error) error {
 	return err
 }
 
-// there tells whether a file whose digest is in the log is in the outbox, or staged there. It was
+// there reports whether a file whose digest is in the log is in the outbox, or staged there. It was
 // staged before its digest was logged, and what was staged goes only when the file appears: where
 // there is neither, somebody may have taken the file to the bank, and made once more it could move
 // its money twice. Then it is ErrConflict, until a person leaves something else staged: its word
 // that the bank has not got it.
 func (b *Bank) there(f book.File) (bool, error) {
 	switch digest, err := b.Disk.Digest(b.Outbox, f.Name); {
-	case err == nil && nacha.Half(digest): // a crash came between its name and its content, which is staged
+	// a crash came between its name and its content, which is staged
+	case err == nil && nacha.Half(digest):
 	case err == nil && digest != f.Digest:
 		return false, fmt.Errorf("%s: %w", f.Name, ErrFileThere)
 	case err == nil:

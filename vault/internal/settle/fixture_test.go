@@ -29,7 +29,8 @@ const (
 	amountDropped  = 900_102
 )
 
-// counter is a vault with a merchant, an intake, an acquirer's host on the other end of a TCP line, and an outbox for a bank.
+// counter is a vault with a merchant, an intake, an acquirer's host on the other end of a TCP line,
+// and an outbox for a bank.
 type counter struct {
 	*vaulttest.Vault
 	t           testing.TB
@@ -130,7 +131,8 @@ func (c *counter) finish(e *Engine) {
 	})
 }
 
-// repeatInVain runs an engine until the reversals or captures of payments were repeated for a day, and a person is needed.
+// repeatInVain runs an engine until the reversals or captures of payments were repeated for a day,
+// and a person is needed.
 func (c *counter) repeatInVain(e *Engine, ids ...string) {
 	c.t.Helper()
 	c.while(e, func() {
@@ -185,7 +187,8 @@ func (c *counter) statement() host.Statement {
 	return s
 }
 
-// agree checks that the host charged and credited what stands in the ledger, each once, and nothing else.
+// agree checks that the host charged and credited what stands in the ledger, each once, and nothing
+// else.
 func (c *counter) agree() {
 	c.t.Helper()
 	s := c.statement()

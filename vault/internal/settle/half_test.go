@@ -11,8 +11,8 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// TestAnEmptyFileOfACrash: where there is no RENAME_NOREPLACE a file's name comes a moment before its content, and a
-// crash between the two is no conflict: the content is staged.
+// TestAnEmptyFileOfACrash: where there is no RENAME_NOREPLACE a file's name comes a moment before
+// its content, and a crash between the two is no conflict: the content is staged.
 func TestAnEmptyFileOfACrash(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	id := c.interrupted(fullDisk{appear: errCrash, keep: true})

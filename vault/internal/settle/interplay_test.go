@@ -13,9 +13,9 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// TestACorrectionIsResolvedWhileItIsRepeated: a person need not wait a day for a host that reverses nothing: what
-// was put right by hand at the acquirer is said while the reversal is being repeated, nothing is sent any more,
-// the shop is told nothing, and the batch closes.
+// TestACorrectionIsResolvedWhileItIsRepeated: a person need not wait a day for a host that reverses
+// nothing: what was put right by hand at the acquirer is said while the reversal is being repeated,
+// nothing is sent any more, the shop is told nothing, and the batch closes.
 func TestACorrectionIsResolvedWhileItIsRepeated(t *testing.T) {
 	for _, w := range wrongWords() {
 		if w.line.Count < 0 {
@@ -52,9 +52,9 @@ func TestACorrectionIsResolvedWhileItIsRepeated(t *testing.T) {
 	}
 }
 
-// TestADuplicateThatWasNeverSentIsSentAgainByAPerson: 94 to a first 0220 is about another message. A person may
-// have it sent again; what the host says of the repeat is no better, so it comes to a person again, and its shop,
-// which was told `unknown`, is told nothing more.
+// TestADuplicateThatWasNeverSentIsSentAgainByAPerson: 94 to a first 0220 is about another message.
+// A person may have it sent again; what the host says of the repeat is no better, so it comes to a
+// person again, and its shop, which was told `unknown`, is told nothing more.
 func TestADuplicateThatWasNeverSentIsSentAgainByAPerson(t *testing.T) {
 	s := newScripted(t, nil, map[string][]byhand.Answer{"022": codes("94")})
 	hold := s.send(s.shop.Authorize(3000))
@@ -85,8 +85,9 @@ func TestADuplicateThatWasNeverSentIsSentAgainByAPerson(t *testing.T) {
 	}
 }
 
-// TestRequestsThatWaitForASilentHostKeepNoCaptureWaiting: requests whose trace numbers are committed and that must
-// not leave fill every place that there is for requests; captures are sent and repeated all the same.
+// TestRequestsThatWaitForASilentHostKeepNoCaptureWaiting: requests whose trace numbers are
+// committed and that must not leave fill every place that there is for requests; captures are sent
+// and repeated all the same.
 func TestRequestsThatWaitForASilentHostKeepNoCaptureWaiting(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	hold := c.send(c.shop.Authorize(3000))
@@ -112,7 +113,8 @@ func TestRequestsThatWaitForASilentHostKeepNoCaptureWaiting(t *testing.T) {
 	c.agree()
 }
 
-// TestTheFirstProbesAreNotAnHourApart: whatever the interval of repeats is, a silent host is probed within a minute.
+// TestTheFirstProbesAreNotAnHourApart: whatever the interval of repeats is, a silent host is probed
+// within a minute.
 func TestTheFirstProbesAreNotAnHourApart(t *testing.T) {
 	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 	b := newBreaker(1, time.Hour, 24*time.Hour)
@@ -121,8 +123,8 @@ func TestTheFirstProbesAreNotAnHourApart(t *testing.T) {
 	}
 }
 
-// TestAProbeIsNoRequestThatHasNoPlace: where nothing is repeated, a request that may leave finds out whether the
-// host is back, however many others wait for the same.
+// TestAProbeIsNoRequestThatHasNoPlace: where nothing is repeated, a request that may leave finds
+// out whether the host is back, however many others wait for the same.
 func TestAProbeIsNoRequestThatHasNoPlace(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	var amounts []int64
@@ -148,8 +150,8 @@ func TestAProbeIsNoRequestThatHasNoPlace(t *testing.T) {
 	c.agree()
 }
 
-// TestWhatAPersonEndedIsNoProbe: a row that waits and whose payment has its end would stand for a probe that
-// nobody sends.
+// TestWhatAPersonEndedIsNoProbe: a row that waits and whose payment has its end would stand for a
+// probe that nobody sends.
 func TestWhatAPersonEndedIsNoProbe(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	id := c.post(1000)[0]

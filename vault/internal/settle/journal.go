@@ -11,16 +11,20 @@ import (
 
 // Journal holds what the ledger committed in a second place; *journal.Journal is one.
 type Journal interface {
-	// Ready is nil while entries reach the second place, as far as that is known, and says else why not. It does not wait.
+	// Ready is nil while entries reach the second place, as far as that is known, and says else why
+	// not. It does not wait.
 	Ready() error
-	// Durable returns nil when the log's first size entries are durable there, or an error when ctx ends before.
+	// Durable returns nil when the log's first size entries are durable there, or an error when ctx
+	// ends before.
 	Durable(ctx context.Context, size int64) error
 }
 
-// journalTurn bounds one wait for the journal: after it a message counts as not sent, and whether it is still to be sent is asked anew.
+// journalTurn bounds one wait for the journal: after it a message counts as not sent, and whether
+// it is still to be sent is asked anew.
 const journalTurn = time.Second
 
-// logged waits until all that is committed now is durable in the journal, and returns nil, or what the journal says when ctx ends before.
+// logged waits until all that is committed now is durable in the journal, and returns nil, or what
+// the journal says when ctx ends before.
 func (e *Engine) logged(ctx context.Context) error {
 	if e.cfg.Journal == nil {
 		return nil
@@ -56,8 +60,9 @@ func (e *Engine) turn(ctx context.Context) error {
 	return nil
 }
 
-// door is the way to the host. A message leaves when its intent is durable in the journal, so that whoever restores the vault from there
-// knows of everything that may have left, and when a place at the host is free, which it does not take before.
+// door is the way to the host. A message leaves when its intent is durable in the journal, so that
+// whoever restores the vault from there knows of everything that may have left, and when a place at
+// the host is free, which it does not take before.
 type door struct {
 	places
 	logged func(ctx context.Context) error

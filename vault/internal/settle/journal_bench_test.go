@@ -16,9 +16,10 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// BenchmarkJournal authorises card sales with a journal on the channel of a real broker, which syncs on the same disk as the ledger, and as
-// many without, in turns. The host answers at once, so that nothing hides what the journal costs; a host that takes its time hides all of
-// it, for the wait is shared. Metrics: authorisations/s with the journal, without/s and ratio.
+// BenchmarkJournal authorises card sales with a journal on the channel of a real broker, which
+// syncs on the same disk as the ledger, and as many without, in turns. The host answers at once, so
+// that nothing hides what the journal costs; a host that takes its time hides all of it, for the
+// wait is shared. Metrics: authorisations/s with the journal, without/s and ratio.
 func BenchmarkJournal(b *testing.B) {
 	sales := benchSales
 	if testing.Short() {

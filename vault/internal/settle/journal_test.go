@@ -20,7 +20,8 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// valve is a place of a journal that can be closed, and remembers how much of the log it let through. It is safe for concurrent use.
+// valve is a place of a journal that can be closed, and remembers how much of the log it let
+// through. It is safe for concurrent use.
 type valve struct {
 	journal.Place
 	mu   sync.Mutex
@@ -71,7 +72,8 @@ func (v *valve) has() int64 {
 	return v.size
 }
 
-// journaled gives the counter a journal in a directory, which runs until the test ends, and the valve before it.
+// journaled gives the counter a journal in a directory, which runs until the test ends, and the
+// valve before it.
 func (c *counter) journaled() (*journal.Journal, *valve) {
 	c.t.Helper()
 	dir, err := journal.OpenDirectory(c.t.TempDir(), 0)
@@ -120,7 +122,8 @@ func stanOf(b book.Body) uint32 {
 	return 0
 }
 
-// TestNothingLeavesBeforeItsIntentIsInTheJournal: of every 0100, 0200, 0220 and 0420 that reaches the line, the journal has the intent.
+// TestNothingLeavesBeforeItsIntentIsInTheJournal: of every 0100, 0200, 0220 and 0420 that reaches
+// the line, the journal has the intent.
 func TestNothingLeavesBeforeItsIntentIsInTheJournal(t *testing.T) {
 	c := newCounter(t, 3*time.Second) // a busy machine answers late
 	j, v := c.journaled()
@@ -155,8 +158,8 @@ func TestNothingLeavesBeforeItsIntentIsInTheJournal(t *testing.T) {
 	c.agree()
 }
 
-// TestPaymentsWaitForTheJournal: while the journal stands still nothing is sent: what is received waits, or is refused late, and everything
-// goes on when the journal does.
+// TestPaymentsWaitForTheJournal: while the journal stands still nothing is sent: what is received
+// waits, or is refused late, and everything goes on when the journal does.
 func TestPaymentsWaitForTheJournal(t *testing.T) {
 	c := newCounter(t, time.Second)
 	j, v := c.journaled()
@@ -199,8 +202,8 @@ func (s *stuck) Durable(ctx context.Context, _ int64) error {
 	return nil
 }
 
-// TestJournalThatStopsUnderARequest: an intent that the journal does not get is answered unknown within the hour and is never sent: its
-// reversal waits for the journal too.
+// TestJournalThatStopsUnderARequest: an intent that the journal does not get is answered unknown
+// within the hour and is never sent: its reversal waits for the journal too.
 func TestJournalThatStopsUnderARequest(t *testing.T) {
 	c := newCounter(t, time.Second)
 	j := &stuck{}
@@ -222,7 +225,8 @@ func TestJournalThatStopsUnderARequest(t *testing.T) {
 	c.agree()
 }
 
-// TestFileWaitsForTheJournal: a settlement file appears when its digest is in the journal, and not before.
+// TestFileWaitsForTheJournal: a settlement file appears when its digest is in the journal, and not
+// before.
 func TestFileWaitsForTheJournal(t *testing.T) {
 	c := newCounter(t, time.Second)
 	c.send(c.shop.BankSale(1250))
@@ -256,8 +260,9 @@ func (m mortalJournal) Durable(ctx context.Context, size int64) error {
 	return m.fate.step(func() error { return m.Journal.Durable(ctx, size) })
 }
 
-// TestCrashAroundTheJournal kills the engine before and after each commit, each wait for the journal and each message, and starts another one:
-// between commit and journal nothing had left, between journal and message neither, and after it the next start reverses it.
+// TestCrashAroundTheJournal kills the engine before and after each commit, each wait for the
+// journal and each message, and starts another one: between commit and journal nothing had left,
+// between journal and message neither, and after it the next start reverses it.
 func TestCrashAroundTheJournal(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	j, _ := c.journaled()

@@ -12,15 +12,15 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// ahead is how many payments are handled for each that may wait for the host: while those wait, others have their
-// intents and their answers made durable, in commits that they share.
+// ahead is how many payments are handled for each that may wait for the host: while those wait,
+// others have their intents and their answers made durable, in commits that they share.
 const ahead = 4
 
 // places are as many as there may be at once.
 type places chan struct{}
 
-// ask sends a message when there is a place at the host, and waits for its answer. When ctx ends before, it was not
-// sent.
+// ask sends a message when there is a place at the host, and waits for its answer. When ctx ends
+// before, it was not sent.
 func (p places) ask(ctx context.Context, send func() (acquirer.Answer, error)) (acquirer.Answer, error) {
 	select {
 	case p <- struct{}{}:
@@ -31,29 +31,36 @@ func (p places) ask(ctx context.Context, send func() (acquirer.Answer, error)) (
 	return send()
 }
 
-// lane takes payments that wait for the acquirer, of each of its stages oldest first, and handles many of them at once.
+// lane takes payments that wait for the acquirer, of each of its stages oldest first, and handles
+// many of them at once.
 type lane struct {
 	engine *Engine
 	stages []book.Stage
-	aside  func(p book.Payment) bool             // which are handled beside the others, as many at once, and never make them wait; nil: none
-	admits func(p book.Payment, place bool) bool // which may be begun now, where there is a place or not; nil: all
+	// which are handled beside the others, as many at once, and never make them wait; nil: none
+	aside func(p book.Payment) bool
+	// which may be begun now, where there is a place or not; nil: all
+	admits func(p book.Payment, place bool) bool
 	handle func(ctx context.Context, p book.Payment) error
-	// follows says that the lane takes payments over from another, which may not be done with them when they come.
+	// follows says that the lane takes payments over from another, which may not be done with them
+	// when they come.
 	follows bool
 	gate    func(ctx context.Context) error // waits until the acquirer can be reached
 
 	places, beside places // taken by the payments being handled, and by those aside
-	// Payments that were not admitted, by number: they are not read again until something may have changed that.
+	// Payments that were not admitted, by number: they are not read again until something may have
+	// changed that.
 	refused map[uint64]bool
-	due     time.Time // when the first of those that wait is due, as of the last look; zero: none is
-	passed  int       // how many that look passed over
+	// when the first of those that wait is due, as of the last look; zero: none is
+	due    time.Time
+	passed int // how many that look passed over
 }
 
-// skipCost is how much longer a look at what waits is put off for each payment that the last one passed over: however
-// many are repeated, looking takes little of the processor's time.
+// skipCost is how much longer a look at what waits is put off for each payment that the last one
+// passed over: however many are repeated, looking takes little of the processor's time.
 const skipCost = 10 * time.Microsecond
 
-// run takes payments until dispatch ends, and returns when all that it began are handled; handlers run under work.
+// run takes payments until dispatch ends, and returns when all that it began are handled; handlers
+// run under work.
 func (l *lane) run(dispatch, work context.Context) error {
 	l.refused = map[uint64]bool{}
 	l.places, l.beside = make(places, ahead*l.engine.cfg.Outstanding), make(places, ahead*l.engine.cfg.Outstanding)
@@ -84,7 +91,8 @@ func (l *lane) run(dispatch, work context.Context) error {
 	return errors.Join(handlers.Wait(), failure)
 }
 
-// wait returns when there may be something to do: after a commit, when something is due, at the latest after a second.
+// wait returns when there may be something to do: after a commit, when something is due, at the
+// latest after a second.
 func (l *lane) wait(ctx context.Context, committed, sooner, turned <-chan struct{}) {
 	longest := time.Second
 	if !l.due.IsZero() {
@@ -101,7 +109,7 @@ func (l *lane) wait(ctx context.Context, committed, sooner, turned <-chan struct
 	}
 }
 
-// round begins what waits in the lane's stages and tells whether there was anything.
+// round begins what waits in the lane's stages and reports whether there was anything.
 func (l *lane) round(dispatch, work context.Context, handlers *errgroup.Group) (began bool, err error) {
 	waiting, err := l.waiting()
 	if err != nil {
@@ -134,11 +142,12 @@ func (l *lane) round(dispatch, work context.Context, handlers *errgroup.Group) (
 	return began, nil
 }
 
-// placeWait bounds a wait for a place: those aside are not looked for meanwhile, and requests that must not leave
-// while the host is silent keep their places for long.
+// placeWait bounds a wait for a place: those aside are not looked for meanwhile, and requests that
+// must not leave while the host is silent keep their places for long.
 const placeWait = time.Second
 
-// place waits for a place to handle p in, though not for long; those aside get one only if it is free.
+// place waits for a place to handle p in, though not for long; those aside get one only if it is
+// free.
 func (l *lane) place(ctx context.Context, p book.Payment) (place places, ok bool) {
 	if l.isAside(p) {
 		select {

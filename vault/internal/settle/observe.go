@@ -9,7 +9,8 @@ import (
 	"nightdrop/vault/internal/acquirer"
 )
 
-// observed is the acquirer as the engine has it: it sees which messages are answered, and which are under way.
+// observed is the acquirer as the engine has it: it sees which messages are answered, and which are
+// under way.
 type observed struct {
 	acquirer.Acquirer
 	engine *Engine
@@ -44,8 +45,8 @@ func seen[M, A any](ctx context.Context, o observed, send func(context.Context, 
 	return answer, err
 }
 
-// saw notes whether a message was answered. What was broken off, or did not leave, says nothing about the host; an
-// answer that does not fit is none.
+// saw notes whether a message was answered. What was broken off, or did not leave, says nothing
+// about the host; an answer that does not fit is none.
 func (o observed) saw(ctx context.Context, sent time.Time, err error) {
 	e := o.engine
 	_, refused := errors.AsType[*acquirer.RefusedError](err)
@@ -65,8 +66,8 @@ func (o observed) saw(ctx context.Context, sent time.Time, err error) {
 	}
 }
 
-// traces are numbers that messages bear which are of no payment and wait for their answer: reconciliations. What a
-// crash cuts short waits no more.
+// traces are numbers that messages bear which are of no payment and wait for their answer:
+// reconciliations. What a crash cuts short waits no more.
 type traces struct {
 	mu   sync.Mutex
 	held map[terminalTrace]int
@@ -95,7 +96,7 @@ func (t *traces) add(key terminalTrace, by int) {
 	}
 }
 
-// holds tells whether the number is held.
+// holds reports whether the number is held.
 func (t *traces) holds(terminal string, stan uint32) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

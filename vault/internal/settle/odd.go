@@ -11,7 +11,8 @@ import (
 	"nightdrop/vault/internal/loggable"
 )
 
-// maxOddities is how many findings an hour a host that misbehaves can put into the log; further ones are counted, and told with the next.
+// maxOddities is how many findings an hour a host that misbehaves can put into the log; further
+// ones are counted, and told with the next.
 const maxOddities = 60
 
 // oddities counts what was told in the hour that began at since.
@@ -22,8 +23,9 @@ type oddities struct {
 	silent int // not told since the last one that was
 }
 
-// Odd puts into the log that the acquirer's host sent what it should not have: a finding, at most 60 an hour. kind and detail are for a
-// person; a detail in which an account number could stand is left out. What cannot be committed is logged.
+// Odd puts into the log that the acquirer's host sent what it should not have: a finding, at most
+// 60 an hour. kind and detail are for a person; a detail in which an account number could stand is
+// left out. What cannot be committed is logged.
 func (e *Engine) Odd(kind, detail string) {
 	silent, tell := e.odd.take(e.cfg.Now())
 	if !tell {
@@ -45,7 +47,7 @@ func (e *Engine) Odd(kind, detail string) {
 	}
 }
 
-// take tells whether there is room for another finding, and how many had none.
+// take reports whether there is room for another finding, and how many had none.
 func (o *oddities) take(now time.Time) (silent int, tell bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -64,7 +66,8 @@ func (o *oddities) take(now time.Time) (silent int, tell bool) {
 // maxText bounds what a person or the acquirer's host can say in one event of the log.
 const maxText = 200
 
-// quotable returns a text from outside for a person to read, cut to maxText; nothing of one that may not stand in the log.
+// quotable returns a text from outside for a person to read, cut to maxText; nothing of one that
+// may not stand in the log.
 func quotable(text string) string {
 	text = text[:min(len(text), maxText)]
 	if !loggable.Text(text) {

@@ -20,8 +20,9 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// scripted is a counter whose host is written by hand and says of each kind of message what a script has for each
-// try, "" being nothing; the last word is said for ever. What has none is approved.
+// scripted is a counter whose host is written by hand and says of each kind of message what a
+// script has for each try, "" being nothing; the last word is said for ever. What has none is
+// approved.
 type scripted struct {
 	*counter
 	byHand *byhand.Host
@@ -54,7 +55,8 @@ func codes(list ...string) (answers []byhand.Answer) {
 	return answers
 }
 
-// of lists the types of the messages of a class that came, which must all have one trace number and time.
+// of lists the types of the messages of a class that came, which must all have one trace number and
+// time.
 func (s *scripted) of(class string) (types []string) {
 	s.t.Helper()
 	traces := map[string]bool{}
@@ -112,8 +114,8 @@ func (s *scripted) said(id string) (codes []string) {
 	return codes
 }
 
-// TestAnswersToACapture: what a 0230 says stands, is repeated under the same trace number, or goes to a person at
-// once, and never declines.
+// TestAnswersToACapture: what a 0230 says stands, is repeated under the same trace number, or goes
+// to a person at once, and never declines.
 func TestAnswersToACapture(t *testing.T) {
 	for _, c := range []struct {
 		script string // what is said to the tries
@@ -129,7 +131,8 @@ func TestAnswersToACapture(t *testing.T) {
 		{"96 _ 94", book.StageCaptured, "iso-94", results("captured"), sent("0220", "0221", "0221"), "- 96 - 94"},
 		{"05 51 00", book.StageCaptured, "iso-00", results("captured"), sent("0220", "0221", "0221"), "- 05 51 00"},
 		{"Z9 00", book.StageCaptured, "iso-00", results("captured"), sent("0220", "0221"), "- Z9 00"},
-		{"94", book.StageManual, "iso-94", results("unknown"), sent("0220"), "- 94"}, // of another capture, for this one was never sent before
+		// of another capture, for this one was never sent before
+		{"94", book.StageManual, "iso-94", results("unknown"), sent("0220"), "- 94"},
 		{"12", book.StageManual, "iso-12", results("unknown"), sent("0220"), "- 12"},
 		{"13", book.StageManual, "iso-13", results("unknown"), sent("0220"), "- 13"},
 		{"14", book.StageManual, "iso-14", results("unknown"), sent("0220"), "- 14"},
@@ -157,8 +160,8 @@ func TestAnswersToACapture(t *testing.T) {
 	}
 }
 
-// TestAnswersToAReversal: likewise of a 0430, but that a host that has no such original, or has reversed it before,
-// holds nothing.
+// TestAnswersToAReversal: likewise of a 0430, but that a host that has no such original, or has
+// reversed it before, holds nothing.
 func TestAnswersToAReversal(t *testing.T) {
 	for _, c := range []struct {
 		script string
@@ -191,8 +194,8 @@ func TestAnswersToAReversal(t *testing.T) {
 	}
 }
 
-// TestWhatACapturesFirstTryWasAnsweredWith goes along with its repeats: a host that calls the first a duplicate has not booked it, and says
-// so of every other.
+// TestWhatACapturesFirstTryWasAnsweredWith goes along with its repeats: a host that calls the first
+// a duplicate has not booked it, and says so of every other.
 func TestWhatACapturesFirstTryWasAnsweredWith(t *testing.T) {
 	s := newScripted(t, nil, map[string][]byhand.Answer{"022": codes("91", "96", "", "00")})
 	hold := s.send(s.shop.Authorize(5000))
@@ -207,8 +210,8 @@ func TestWhatACapturesFirstTryWasAnsweredWith(t *testing.T) {
 	}
 }
 
-// TestAVoidThatTheHostHas: 94 to the repeat of a void's reversal voids, and a person's code is told to nobody as an
-// answer that never came.
+// TestAVoidThatTheHostHas: 94 to the repeat of a void's reversal voids, and a person's code is told
+// to nobody as an answer that never came.
 func TestAVoidThatTheHostHas(t *testing.T) {
 	for _, c := range []struct {
 		script string
@@ -232,8 +235,8 @@ func TestAVoidThatTheHostHas(t *testing.T) {
 	}
 }
 
-// TestAnswersToARequest: 00 approves, refusals of the public table decline, and everything else is taken back, with
-// its code in the log.
+// TestAnswersToARequest: 00 approves, refusals of the public table decline, and everything else is
+// taken back, with its code in the log.
 func TestAnswersToARequest(t *testing.T) {
 	const asked = 1999
 	reversed := []envelope.Status{"unknown", "reversed"}

@@ -11,7 +11,8 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// TestEntriesThatWereOvertaken: what the bank, or an operator, said since an entry was accepted keeps it out of the file.
+// TestEntriesThatWereOvertaken: what the bank, or an operator, said since an entry was accepted
+// keeps it out of the file.
 func TestEntriesThatWereOvertaken(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	e := c.engine(nil)
@@ -28,8 +29,9 @@ func TestEntriesThatWereOvertaken(t *testing.T) {
 	paid := c.send(payout)
 
 	c.Append("shop-1",
-		book.PaymentReturned{ID: sold[0], Code: envelope.ACHCode("R01")}, // the account would be paid what it never paid
-		book.PaymentReturned{ID: first, Code: envelope.ACHCode("R02")},   // and blocked
+		// the account would be paid what it never paid
+		book.PaymentReturned{ID: sold[0], Code: envelope.ACHCode("R01")},
+		book.PaymentReturned{ID: first, Code: envelope.ACHCode("R02")}, // and blocked
 		book.MerchantSuspended{})
 	c.endOfDay(e)
 	c.want("the refund of a sale that came back", refund, book.StageRejected, "ach-R01", "accepted", "rejected")
@@ -50,7 +52,8 @@ func (c *counter) replace(token, number string) vaulttest.Draft {
 	return d
 }
 
-// TestEntriesOfANotedAccount: what waits for its file when a notice of change comes is not sent, and what is made after the update is.
+// TestEntriesOfANotedAccount: what waits for its file when a notice of change comes is not sent,
+// and what is made after the update is.
 func TestEntriesOfANotedAccount(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	e := c.engine(nil)
@@ -74,7 +77,8 @@ func TestEntriesOfANotedAccount(t *testing.T) {
 	c.want("the sale after the update", again, book.StageSettled, envelope.CodeOK, "accepted", "settled")
 }
 
-// TestEntriesWhoseAccountWasReplaced while they waited: a sale is of the new account from then on, also where it comes back; a refund is not sent.
+// TestEntriesWhoseAccountWasReplaced while they waited: a sale is of the new account from then on,
+// also where it comes back; a refund is not sent.
 func TestEntriesWhoseAccountWasReplaced(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	e := c.engine(nil)

@@ -10,12 +10,13 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// partLife is how long after its arrival a part can be opened at the most: as long as a day key lives (specification 5).
+// partLife is how long after its arrival a part can be opened at the most: as long as a day key
+// lives (specification 5).
 const partLife = 168 * time.Hour
 
-// DropParts deletes what is kept of accounts although it cannot be opened any more: parts sealed to keys that were destroyed, and those that
-// are older than any key. A payment that still waits for its account keeps it, so that it is refused for the right reason. It may be
-// repeated at any time.
+// DropParts deletes what is kept of accounts although it cannot be opened any more: parts sealed to
+// keys that were destroyed, and those that are older than any key. A payment that still waits for
+// its account keeps it, so that it is refused for the right reason. It may be repeated at any time.
 func (e *Engine) DropParts(ctx context.Context, keys []envelope.KeyName) error {
 	oldest := e.cfg.Now().Add(-partLife)
 	var dead []book.Key
@@ -42,7 +43,7 @@ func (e *Engine) DropParts(ctx context.Context, keys []envelope.KeyName) error {
 	return nil
 }
 
-// waitsForAccount tells whether p's account is still to be used.
+// waitsForAccount reports whether p's account is still to be used.
 func waitsForAccount(p book.Payment) bool {
 	return p.Stage == book.StageReceived || p.Stage == book.StageAccepted || p.Stage == book.StageFiling
 }

@@ -10,14 +10,15 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// chunk is how many payments one commit settles or recovers: large enough to make an fsync cheap, small enough that a
-// progress bar moves and other commits do not wait.
+// chunk is how many payments one commit settles or recovers: large enough to make an fsync cheap,
+// small enough that a progress bar moves and other commits do not wait.
 const chunk = 200
 
-// Recover commits, for every message that a stop left outstanding, that its outcome is unknown: of requests, so that they are reversed; of
-// captures and voids without a result, which are repeated until they are answered. It is to run before anything else issues a result: an
-// envelope that was acted on gets its first result after a stop before any other (specification 4). Running it while Run does would call
-// live requests unknown; once it was done, it does nothing in this process.
+// Recover commits, for every message that a stop left outstanding, that its outcome is unknown: of
+// requests, so that they are reversed; of captures and voids without a result, which are repeated
+// until they are answered. It is to run before anything else issues a result: an envelope that was
+// acted on gets its first result after a stop before any other (specification 4). Running it while
+// Run does would call live requests unknown; once it was done, it does nothing in this process.
 func (e *Engine) Recover(ctx context.Context) error {
 	if e.recovered.Load() {
 		return nil
@@ -51,8 +52,8 @@ type waiting struct {
 	do    func(tx *ledger.Tx, p book.Payment) (bool, error)
 }
 
-// each does it, oldest first and some hundred a commit, and counts the payments of which do says that it changed something. do runs again
-// when its commit does.
+// each does it, oldest first and some hundred a commit, and counts the payments of which do says
+// that it changed something. do runs again when its commit does.
 func (e *Engine) each(ctx context.Context, w waiting) (changed int, err error) {
 	for after := uint64(0); ; {
 		next, err := e.some(w, after)
@@ -126,8 +127,8 @@ func inCommits[T any](ctx context.Context, l Ledger, all []T, do func(*ledger.Tx
 	return nil
 }
 
-// unanswered commits that p's outcome is unknown and drops what was kept to send it: it is never sent again. code is that of an answer that
-// was not taken, "" where there was none.
+// unanswered commits that p's outcome is unknown and drops what was kept to send it: it is never
+// sent again. code is that of an answer that was not taken, "" where there was none.
 func unanswered(tx *ledger.Tx, p book.Payment, origin string, code envelope.Code) error {
 	if err := appendEvent(tx, "vault", origin, p.Merchant, book.AuthorisationUnanswered{ID: p.ID, Code: code}); err != nil {
 		return err
@@ -135,7 +136,8 @@ func unanswered(tx *ledger.Tx, p book.Payment, origin string, code envelope.Code
 	return deleteParts(tx, p.Merchant, p.ID)
 }
 
-// firstResult gives a capture or void that has no result its first one, unknown, and tells whether it did.
+// firstResult gives a capture or void that has no result its first one, unknown, and reports
+// whether it did.
 func firstResult(tx *ledger.Tx, p book.Payment, origin string) (bool, error) {
 	if len(p.Results) > 0 {
 		return false, nil
@@ -153,7 +155,8 @@ func voidResult(tx *ledger.Tx, p book.Payment, origin string) (bool, error) {
 	return firstResult(tx, void, origin)
 }
 
-// deleteParts drops the sealed account and code of a payment: its request has an outcome, and a reversal needs neither.
+// deleteParts drops the sealed account and code of a payment: its request has an outcome, and a
+// reversal needs neither.
 func deleteParts(tx *ledger.Tx, merchant, id string) error {
 	if err := tx.DeletePart(merchant, id, envelope.PartAccount); err != nil {
 		return err

@@ -44,7 +44,7 @@ func (d *deafHost) counts(kind string) (n int) {
 	return n
 }
 
-// take tells whether the host answers a message.
+// take reports whether the host answers a message.
 func (d *deafHost) take(kind string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -77,8 +77,8 @@ func (d *deafHost) Reverse(ctx context.Context, r acquirer.Reversal) (acquirer.A
 	return d.Acquirer.Reverse(ctx, r)
 }
 
-// TestRestartsDoNotBeginTheDayAnew: what was repeated for 23 hours is repeated for one more after a restart, and then
-// goes to a person.
+// TestRestartsDoNotBeginTheDayAnew: what was repeated for 23 hours is repeated for one more after a
+// restart, and then goes to a person.
 func TestRestartsDoNotBeginTheDayAnew(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	ids := c.post(1999)
@@ -106,8 +106,8 @@ func TestRestartsDoNotBeginTheDayAnew(t *testing.T) {
 	}
 }
 
-// TestRepeatedAtOnceWhenTheHostIsHeard: an advice does not wait out its interval when the host answers something else
-// after its silence.
+// TestRepeatedAtOnceWhenTheHostIsHeard: an advice does not wait out its interval when the host
+// answers something else after its silence.
 func TestRepeatedAtOnceWhenTheHostIsHeard(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	sale := c.send(c.shop.Sale())
@@ -155,8 +155,8 @@ func TestLineThatIsBack(t *testing.T) {
 	c.agree()
 }
 
-// TestOneThatIsNeverAnswered: a host that answers everything but one message does not have it repeated all the time:
-// once before its time in each interval.
+// TestOneThatIsNeverAnswered: a host that answers everything but one message does not have it
+// repeated all the time: once before its time in each interval.
 func TestOneThatIsNeverAnswered(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	sale := c.send(c.shop.Sale())
@@ -183,8 +183,8 @@ func TestOneThatIsNeverAnswered(t *testing.T) {
 	}
 }
 
-// TestBreaker: after so many silences no new request is sent, orders wait, the oldest advice probes; its answer has
-// them sent. Both are told.
+// TestBreaker: after so many silences no new request is sent, orders wait, the oldest advice
+// probes; its answer has them sent. Both are told.
 func TestBreaker(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	host := &deafHost{Acquirer: c.client, deaf: true}
@@ -233,8 +233,8 @@ func TestBreaker(t *testing.T) {
 	c.agree()
 }
 
-// TestBreakerOverAStop: a vault that stops while the host is silent begins so, and a request probes where nothing is
-// repeated.
+// TestBreakerOverAStop: a vault that stops while the host is silent begins so, and a request probes
+// where nothing is repeated.
 func TestBreakerOverAStop(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	c.Append("", book.IntegrityFound{Finding: book.FindingHostSilent, Detail: "10 messages"})
@@ -256,8 +256,8 @@ func TestBreakerOverAStop(t *testing.T) {
 	}
 }
 
-// TestPoisonDoesNotStopTheShop: a host that never answers four old advices and answers everything else is found to
-// answer by a request.
+// TestPoisonDoesNotStopTheShop: a host that never answers four old advices and answers everything
+// else is found to answer by a request.
 func TestPoisonDoesNotStopTheShop(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	sales := c.post(1, 2, 3, 4)
@@ -274,8 +274,8 @@ func TestPoisonDoesNotStopTheShop(t *testing.T) {
 	})
 }
 
-// TestOrdersWaitForAnHour while they cannot be sent, and are then refused; nothing of them was sent. What comes when
-// the line is up is sent.
+// TestOrdersWaitForAnHour while they cannot be sent, and are then refused; nothing of them was
+// sent. What comes when the line is up is sent.
 func TestOrdersWaitForAnHour(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	hold := c.send(c.shop.Authorize(500))
@@ -330,8 +330,8 @@ func TestOrdersWaitForAnHour(t *testing.T) {
 	c.agree()
 }
 
-// TestResolveWhileRepeating: a person ends the repeating, and nothing leaves after the word; an answer that comes in
-// that moment counts.
+// TestResolveWhileRepeating: a person ends the repeating, and nothing leaves after the word; an
+// answer that comes in that moment counts.
 func TestResolveWhileRepeating(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	hold := c.send(c.shop.Authorize(1000))
@@ -399,7 +399,8 @@ func TestResolveWhileRepeating(t *testing.T) {
 	c.agree()
 }
 
-// TestResend: one manual payment, and all of them, are sent again, and told when they stand. The day begins anew.
+// TestResend: one manual payment, and all of them, are sent again, and told when they stand. The
+// day begins anew.
 func TestResend(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	sales := c.post(1000, 2000, 3000)
@@ -451,8 +452,8 @@ func TestResend(t *testing.T) {
 	c.agree()
 }
 
-// TestYesterdaysAdviceKeepsItsTraceNumber over two midnights: no request or advice of a later day has the number of
-// the capture that waits.
+// TestYesterdaysAdviceKeepsItsTraceNumber over two midnights: no request or advice of a later day
+// has the number of the capture that waits.
 func TestYesterdaysAdviceKeepsItsTraceNumber(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	hold := c.send(c.shop.Authorize(900))
@@ -516,8 +517,8 @@ func TestYesterdaysAdviceKeepsItsTraceNumber(t *testing.T) {
 	c.agree()
 }
 
-// TestFewEventsForWhatIsRepeated: of an advice that is never answered stand in the log of a day at most as many tries
-// as payments.md says.
+// TestFewEventsForWhatIsRepeated: of an advice that is never answered stand in the log of a day at
+// most as many tries as payments.md says.
 func TestFewEventsForWhatIsRepeated(t *testing.T) {
 	e := New(Config{Ledger: (*ledger.Ledger)(nil)})
 	tries := 0

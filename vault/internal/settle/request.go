@@ -11,7 +11,8 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// request takes one received sale, authorisation or card refund to its outcome. An error is the ledger's.
+// request takes one received sale, authorisation or card refund to its outcome. An error is the
+// ledger's.
 func (e *Engine) request(ctx context.Context, p book.Payment) error {
 	if _, known := requestKind(p.Flow()); !known {
 		return fmt.Errorf("payment %s waits as received, and %s is no request: %w", p.ID, p.Flow(), book.ErrTransition)
@@ -32,7 +33,8 @@ func (e *Engine) request(ctx context.Context, p book.Payment) error {
 	if err != nil || request == nil {
 		return e.unsent(ctx, err)
 	}
-	// A crash from here on leaves an intent: the next start calls it unknown and reverses it, sent or not.
+	// A crash from here on leaves an intent: the next start calls it unknown and reverses it, sent
+	// or not.
 	if card != nil {
 		request.Card, request.Code = card.Card, code
 	}
@@ -71,8 +73,8 @@ func refuse(tx *ledger.Tx, p book.Payment, code envelope.Code) error {
 	return deleteParts(tx, p.Merchant, p.ID)
 }
 
-// intend commits the request's trace and batch. The request is nil when there is nothing to send: the payment's time
-// has passed (and it is refused as late), or it is not waiting any more.
+// intend commits the request's trace and batch. The request is nil when there is nothing to send:
+// the payment's time has passed (and it is refused as late), or it is not waiting any more.
 func (e *Engine) intend(ctx context.Context, p book.Payment) (request *acquirer.Request, err error) {
 	err = e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		request = nil
@@ -146,8 +148,8 @@ func asOriginal(p book.Payment) (acquirer.Original, error) {
 	return acquirer.Original{Trace: onWire(*p.Trace), Kind: kind, Approval: p.Approval}, nil
 }
 
-// joinBatch gives the batch that a request or capture joins, and opens it where there is none; 0 when
-// the last number of a batch is used.
+// joinBatch gives the batch that a request or capture joins, and opens it where there is none; 0
+// when the last number of a batch is used.
 func joinBatch(tx *ledger.Tx, m book.Merchant, p book.Payment) (uint32, error) {
 	joins, err := book.Joins(tx, m, p)
 	if err != nil {
@@ -161,8 +163,9 @@ func joinBatch(tx *ledger.Tx, m book.Merchant, p book.Payment) (uint32, error) {
 	return joins.Batch, nil
 }
 
-// nextTrace gives the next trace numbers; the event that carries them uses them up. It fails with ErrUnavailable when the day's
-// numbers of these terminals are used up. No number that an open message bears is given, of whatever day that is.
+// nextTrace gives the next trace numbers; the event that carries them uses them up. It fails with
+// ErrUnavailable when the day's numbers of these terminals are used up. No number that an open
+// message bears is given, of whatever day that is.
 func (e *Engine) nextTrace(tx *ledger.Tx, terminals []string, acceptor string) (book.Trace, error) {
 	v, err := tx.Vault()
 	if err != nil {
@@ -177,8 +180,8 @@ func (e *Engine) nextTrace(tx *ledger.Tx, terminals []string, acceptor string) (
 	return trace, nil
 }
 
-// unsent is what becomes of an error before anything was sent: without a trace number the payment waits, for the next day or more
-// terminals; a stop is none; everything else is the ledger's.
+// unsent is what becomes of an error before anything was sent: without a trace number the payment
+// waits, for the next day or more terminals; a stop is none; everything else is the ledger's.
 func (e *Engine) unsent(ctx context.Context, err error) error {
 	if !errors.Is(err, ErrUnavailable) {
 		return ended(ctx, err)
@@ -194,9 +197,9 @@ func onWire(t book.Trace) acquirer.Trace {
 // errSilent is why a request waits although there is a line.
 var errSilent = fmt.Errorf("%w: the host answers nothing", acquirer.ErrNotSent)
 
-// authorise sends the request and waits for its answer. What certainly did not leave is sent again under the same trace, until
-// the envelope's time has passed or its first result is due, counted from its intent however long this took to begin. It does not leave while
-// the breaker is open.
+// authorise sends the request and waits for its answer. What certainly did not leave is sent again
+// under the same trace, until the envelope's time has passed or its first result is due, counted
+// from its intent however long this took to begin. It does not leave while the breaker is open.
 func (e *Engine) authorise(ctx context.Context, request acquirer.Request, p book.Payment) (acquirer.Answer, error) {
 	deadline := request.Sent.Add(unsentLimit)
 	if p.Until.Before(deadline) {
@@ -218,7 +221,8 @@ func (e *Engine) authorise(ctx context.Context, request acquirer.Request, p book
 	}
 }
 
-// conclude commits the outcome. It is not cut short by a stop: the commit is what the stop waits for.
+// conclude commits the outcome. It is not cut short by a stop: the commit is what the stop waits
+// for.
 func (e *Engine) conclude(ctx context.Context, p book.Payment, answer acquirer.Answer, failure error) error {
 	code := envelope.ISOCode(answer.Code)
 	if failure == nil && !code.Valid() {

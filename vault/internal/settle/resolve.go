@@ -15,10 +15,11 @@ import (
 	"nightdrop/vault/internal/operator"
 )
 
-// Resolve does what a person says became of a payment whose reversal or capture is being repeated (stages unknown,
-// voiding, capturing and correcting), or was in vain (manual): as is one of book.Payment.Resolutions. The repeating ends
-// before the word is taken: a message that is under way is waited for, and its answer, when one comes, counts and not
-// the word. reason is 1 to 200 printable ASCII characters in which no account number could stand. Errors: ErrReason,
+// Resolve does what a person says became of a payment whose reversal or capture is being repeated
+// (stages unknown, voiding, capturing and correcting), or was in vain (manual): as is one of
+// book.Payment.Resolutions. The repeating ends before the word is taken: a message that is under
+// way is waited for, and its answer, when one comes, counts and not the word. reason is 1 to 200
+// printable ASCII characters in which no account number could stand. Errors: ErrReason,
 // ErrNotFound, ErrConflict (naming what may be said of the payment), ctx's, or the ledger's.
 func (e *Engine) Resolve(ctx context.Context, merchant, id string, as envelope.Status, reason string, actor operator.Actor) error {
 	if err := checkWord(reason, actor); err != nil {
@@ -38,8 +39,8 @@ func (e *Engine) Resolve(ctx context.Context, merchant, id string, as envelope.S
 	case <-ctx.Done():
 		return fmt.Errorf("a message about payment %s is under way, and its answer or its end was not waited for: resolve it again: %w", id, ctx.Err())
 	}
-	// From here on nothing about the payment leaves the vault until release. A crash before the commit leaves the
-	// payment as it is.
+	// From here on nothing about the payment leaves the vault until release. A crash before the
+	// commit leaves the payment as it is.
 	err = e.say(ctx, merchant, id, reason, actor, func(_ *ledger.Tx, p book.Payment) (book.Body, error) {
 		if len(p.Resolutions()) == 0 {
 			return nil, fmt.Errorf("payment %s was answered in this moment, and is %s (code %s): the answer counts, and nothing was resolved: %w",
@@ -77,7 +78,8 @@ func (e *Engine) payment(merchant, id string) (p book.Payment, err error) {
 	return p, err
 }
 
-// say commits a person's word of a payment: the event that word makes of it as it stands, or its refusal.
+// say commits a person's word of a payment: the event that word makes of it as it stands, or its
+// refusal.
 func (e *Engine) say(ctx context.Context, merchant, id, reason string, actor operator.Actor, word func(*ledger.Tx, book.Payment) (book.Body, error)) error {
 	if err := checkWord(reason, actor); err != nil {
 		return err
@@ -115,8 +117,9 @@ func listed(statuses []envelope.Status) string {
 	return strings.Join(names, " or ")
 }
 
-// Resend has the reversal or capture of a manual payment sent again, at once, and repeated as if its first try were
-// now. reason is as Resolve has it. Errors: ErrReason, ErrNotFound, ErrConflict, or the ledger's.
+// Resend has the reversal or capture of a manual payment sent again, at once, and repeated as if
+// its first try were now. reason is as Resolve has it. Errors: ErrReason, ErrNotFound, ErrConflict,
+// or the ledger's.
 func (e *Engine) Resend(ctx context.Context, merchant, id, reason string, actor operator.Actor) error {
 	return e.say(ctx, merchant, id, reason, actor, func(_ *ledger.Tx, p book.Payment) (book.Body, error) {
 		if p.Stage != book.StageManual {
@@ -126,8 +129,8 @@ func (e *Engine) Resend(ctx context.Context, merchant, id, reason string, actor 
 	})
 }
 
-// ResendAll is Resend of every manual payment, of one merchant unless that is empty, and counts them. What was done
-// before an error stays done.
+// ResendAll is Resend of every manual payment, of one merchant unless that is empty, and counts
+// them. What was done before an error stays done.
 func (e *Engine) ResendAll(ctx context.Context, merchant, reason string, actor operator.Actor) (resent int, err error) {
 	if err := checkWord(reason, actor); err != nil {
 		return 0, err

@@ -9,15 +9,16 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// reverse sends one try of the reversal of a payment of unknown outcome, or of one that is being voided. It is an
-// advice.
+// reverse sends one try of the reversal of a payment of unknown outcome, or of one that is being
+// voided. It is an advice.
 func (e *Engine) reverse(ctx context.Context, p book.Payment) error {
 	return e.advise(ctx, p, advice{what: "reversal", at: e.reversals, intend: e.intendReversal,
 		stands: func(p book.Payment, said envelope.Code, _ acquirer.Answer) book.Body {
 			return book.ReversalAnswered{ID: p.ID, Code: said}
 		},
 		leave: func(tx *ledger.Tx, p book.Payment) error {
-			if p.Stage == book.StageVoiding { // its merchant has heard by then that its outcome is unknown
+			// its merchant has heard by then that its outcome is unknown
+			if p.Stage == book.StageVoiding {
 				if _, err := voidResult(tx, p, "timer"); err != nil {
 					return err
 				}
@@ -26,12 +27,13 @@ func (e *Engine) reverse(ctx context.Context, p book.Payment) error {
 		}})
 }
 
-// isReversing tells whether a reversal of p is due.
+// isReversing reports whether a reversal of p is due.
 func isReversing(p book.Payment) bool {
 	return p.Stage == book.StageUnknown || p.Stage == book.StageVoiding || p.Stage == book.StageCorrecting
 }
 
-// intendReversal commits the next try, and what was said to the one before. It is nil when no reversal is due any more.
+// intendReversal commits the next try, and what was said to the one before. It is nil when no
+// reversal is due any more.
 func (e *Engine) intendReversal(ctx context.Context, p book.Payment, last lastTry) (next *try, err error) {
 	err = e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		next = nil

@@ -1,7 +1,7 @@
 package settle
 
-// hasRoom is Config.Room where there is one. While it is not nil no request is begun; captures and reversals go on,
-// and what is under way has its outcome and its result.
+// hasRoom is Config.Room where there is one. While it is not nil no request is begun; captures and
+// reversals go on, and what is under way has its outcome and its result.
 func (e *Engine) hasRoom() error {
 	if e.cfg.Room == nil {
 		return nil

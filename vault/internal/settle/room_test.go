@@ -13,8 +13,9 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// TestRequestsWaitForRoom: without room no request is begun, while captures and reversals go on; with room again what
-// waited is sent by itself, but for what has waited for an hour, of which nothing was sent.
+// TestRequestsWaitForRoom: without room no request is begun, while captures and reversals go on;
+// with room again what waited is sent by itself, but for what has waited for an hour, of which
+// nothing was sent.
 func TestRequestsWaitForRoom(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	hold := c.send(c.shop.Authorize(500))

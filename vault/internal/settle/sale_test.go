@@ -19,7 +19,8 @@ import (
 func TestSaleOutcomes(t *testing.T) {
 	c := newCounter(t, 400*time.Millisecond)
 	ids := c.post(1999, amountDeclined, amountSilent, amountLate, amountDropped, 2500)
-	c.finish(c.engine(func(cfg *Config) { cfg.Outstanding = 1 })) // a dropped line takes along what else is outstanding on it
+	// a dropped line takes along what else is outstanding on it
+	c.finish(c.engine(func(cfg *Config) { cfg.Outstanding = 1 }))
 	want := []struct {
 		stage book.Stage
 		code  envelope.Code
@@ -51,7 +52,8 @@ func TestWrongSecurityCodeIsDeclined(t *testing.T) {
 	}
 }
 
-// TestRefusedWhileWaiting: a payment whose time or key ran out before anything was sent is refused, and nothing is sent.
+// TestRefusedWhileWaiting: a payment whose time or key ran out before anything was sent is refused,
+// and nothing is sent.
 func TestRefusedWhileWaiting(t *testing.T) {
 	tests := []struct {
 		name        string
@@ -85,7 +87,8 @@ func TestRefusedWhileWaiting(t *testing.T) {
 
 const sixDays = 6 * 24 * time.Hour
 
-// TestCardExpiresWhileWaiting: the card was good when it was taken and is not when it would be sent.
+// TestCardExpiresWhileWaiting: the card was good when it was taken and is not when it would be
+// sent.
 func TestCardExpiresWhileWaiting(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	draft := c.shop.Sale()
@@ -137,7 +140,8 @@ func TestUnsentIsSentAgainUnderItsTrace(t *testing.T) {
 	c.agree()
 }
 
-// TestUnsentIsRejectedInTime: of an intent that finds no line until its time is over nothing was sent: it is neither unknown nor reversed.
+// TestUnsentIsRejectedInTime: of an intent that finds no line until its time is over nothing was
+// sent: it is neither unknown nor reversed.
 func TestUnsentIsRejectedInTime(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	ids := c.post(1999)
@@ -178,7 +182,8 @@ func TestReversalsAreAdvicesThenAPersons(t *testing.T) {
 	}
 }
 
-// TestStopLeavesNothingOpen: a stop waits for answers, and what has none by then is unknown at once.
+// TestStopLeavesNothingOpen: a stop waits for answers, and what has none by then is unknown at
+// once.
 func TestStopLeavesNothingOpen(t *testing.T) {
 	c := newCounter(t, time.Minute)
 	ids := c.post(amountSilent, 1999)
@@ -251,7 +256,8 @@ func TestNoTraceNumberLeft(t *testing.T) {
 	}
 }
 
-// TestLockedRingStopsTheEngine: a ring that cannot say anything about a part is no reason to refuse it.
+// TestLockedRingStopsTheEngine: a ring that cannot say anything about a part is no reason to refuse
+// it.
 func TestLockedRingStopsTheEngine(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	ids := c.post(1999)

@@ -16,15 +16,19 @@ import (
 type Settlement struct {
 	Batches  []book.Batch // as they stand now, in order of their numbers
 	Payments int          // settled by this run
-	Files    []book.File  // that hold entries of these batches, as they stand now, in order of their names
+	// that hold entries of these batches, as they stand now, in order of their names
+	Files []book.File
 }
 
-// Settle settles one closed batch, or with All those of one method, or of both where method is empty. Of a card batch it compares control totals with the acquirer per currency, and when
-// all agree marks the payments settled, some hundred a commit. Bank batches go together into one file for the bank, as far as a file
-// holds them, whose digest is in the log before it appears; an entry whose account cannot be opened any more, or that must not leave any more, is refused and left out. A
-// batch of a file that was begun before takes that file's other batches along. Whatever interrupts it, the next run goes on; a run that
-// finds nothing to do changes nothing. What fails of one batch does not stop the others. Errors (joined): ErrNotFound,
-// ErrConflict, ErrTotalsDiffer, ErrUnavailable, ErrFileThere, or the ledger's.
+// Settle settles one closed batch, or with All those of one method, or of both where method is
+// empty. Of a card batch it compares control totals with the acquirer per currency, and when all
+// agree marks the payments settled, some hundred a commit. Bank batches go together into one file
+// for the bank, as far as a file holds them, whose digest is in the log before it appears; an entry
+// whose account cannot be opened any more, or that must not leave any more, is refused and left
+// out. A batch of a file that was begun before takes that file's other batches along. Whatever
+// interrupts it, the next run goes on; a run that finds nothing to do changes nothing. What fails
+// of one batch does not stop the others. Errors (joined): ErrNotFound, ErrConflict,
+// ErrTotalsDiffer, ErrUnavailable, ErrFileThere, or the ledger's.
 func (e *Engine) Settle(ctx context.Context, batch uint32, method book.Method, actor operator.Actor, progress operator.Progress) (Settlement, error) {
 	if !e.operation.TryLock() {
 		return Settlement{}, busy()
@@ -61,7 +65,8 @@ func (e *Engine) Settle(ctx context.Context, batch uint32, method book.Method, a
 	return out, errors.Join(append(failures, err)...)
 }
 
-// due lists what is to be settled: closed batches that are not settled, with those that share a file with them.
+// due lists what is to be settled: closed batches that are not settled, with those that share a
+// file with them.
 func (e *Engine) due(batch uint32, method book.Method) ([]book.Batch, error) {
 	open := func(b book.Batch) bool { return b.Stage == book.BatchFixed || b.Stage == book.BatchDiffers }
 	if batch == book.AllBatches {
@@ -85,14 +90,16 @@ type settlement struct {
 	actor    operator.Actor
 	progress operator.Progress
 	done     int // payments settled
-	steps    int // of work done: a card payment is settled, an entry is numbered, written and settled
-	total    int // steps there are
+	// of work done: a card payment is settled, an entry is numbered, written and settled
+	steps int
+	total int // steps there are
 }
 
 // stepsOfEntry is how often settling works on a bank entry.
 const stepsOfEntry = 3
 
-// step reports that n steps are done. An entry that is written twice counts once too often, so it is cut.
+// step reports that n steps are done. An entry that is written twice counts once too often, so it
+// is cut.
 func (s *settlement) step(n int) {
 	s.steps = min(s.steps+n, s.total)
 	s.progress.Report(s.steps, s.total)
@@ -152,8 +159,9 @@ func (s *settlement) finish(ctx context.Context, b book.Batch, stages ...book.St
 	return s.commit(ctx, b.Merchant, book.BatchSettled{Batch: b.Number})
 }
 
-// inChunks commits an event for each payment of a batch in a stage, some hundred a commit, and counts
-// them. The events take them out of the stage: a crash between two commits leaves the rest for the next run.
+// inChunks commits an event for each payment of a batch in a stage, some hundred a commit, and
+// counts them. The events take them out of the stage: a crash between two commits leaves the rest
+// for the next run.
 func (s *settlement) inChunks(ctx context.Context, b book.Batch, stage book.Stage, event func(tx *ledger.Tx, id string) (book.Body, error)) (total int, err error) {
 	for n := chunk; n == chunk; {
 		if err := ctx.Err(); err != nil {

@@ -31,7 +31,8 @@ func (c *counter) batch(number uint32) (b book.Batch) {
 func TestCloseAndSettle(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	ids := c.post(1999, amountDeclined, 2500, amountDropped)
-	e := c.engine(func(cfg *Config) { cfg.Outstanding = 1 }) // so that the dropped line takes nothing along
+	// so that the dropped line takes nothing along
+	e := c.engine(func(cfg *Config) { cfg.Outstanding = 1 })
 	c.while(e, func() {
 		waittest.For(t, "four outcomes", func() bool {
 			return c.stage(ids[0]) == book.StageApproved && c.stage(ids[3]) == book.StageReversed
@@ -150,7 +151,8 @@ func TestCloseWaitsForUnknown(t *testing.T) {
 	}
 }
 
-// TestTotalsDiffer: the host has a sale that the vault does not know of; nothing is settled until the books are equal.
+// TestTotalsDiffer: the host has a sale that the vault does not know of; nothing is settled until
+// the books are equal.
 func TestTotalsDiffer(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	ids := c.post(1000, 2000)
@@ -180,7 +182,8 @@ func TestTotalsDiffer(t *testing.T) {
 	c.changesNothing(e)
 }
 
-// strayCharge has the host book a sale into the batch of another that the vault never intended, and returns what undoes it.
+// strayCharge has the host book a sale into the batch of another that the vault never intended, and
+// returns what undoes it.
 func (c *counter) strayCharge(like string) acquirer.Reversal {
 	c.t.Helper()
 	p := c.Payment("shop-1", like)

@@ -10,7 +10,8 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// storedAs puts another account into a token's place, as if it had been stored when the tables were others.
+// storedAs puts another account into a token's place, as if it had been stored when the tables were
+// others.
 func (c *counter) storedAs(token, account string) {
 	c.t.Helper()
 	slot, sealed, err := c.Ring.SealStored("shop-1", token, []byte(account))
@@ -20,15 +21,16 @@ func (c *counter) storedAs(token, account string) {
 	}))
 }
 
-// TestWhatIsStoredOutlivesTheTables: cards of a length that their scheme no longer has, and bank accounts of
-// routing numbers that are not assigned any more, are charged, filed and refunded as they were stored; only a
-// card's expiry is looked at again.
+// TestWhatIsStoredOutlivesTheTables: cards of a length that their scheme no longer has, and bank
+// accounts of routing numbers that are not assigned any more, are charged, filed and refunded as
+// they were stored; only a card's expiry is looked at again.
 func TestWhatIsStoredOutlivesTheTables(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	stored := func(account string) string { return c.Payment("shop-1", c.send(c.shop.Store(account))).Token }
 	good := vaulttest.Card(vaulttest.CardNumber, vaulttest.CardExpiry)
 	card, expired, bank := stored(good), stored(good), stored(vaulttest.Bank(vaulttest.Routing, vaulttest.BankAccount))
-	c.storedAs(card, vaulttest.Card("424242424242424", vaulttest.CardExpiry)) // a Visa card of 15 digits
+	// a Visa card of 15 digits
+	c.storedAs(card, vaulttest.Card("424242424242424", vaulttest.CardExpiry))
 	c.storedAs(expired, vaulttest.Card(vaulttest.CardNumber, "2020-01"))
 	c.storedAs(bank, vaulttest.Bank("500000005", vaulttest.BankAccount)) // 50 is of no district
 	sale := func(token string) string { return c.send(c.shop.ByToken(envelope.OpSale, token, 20)) }

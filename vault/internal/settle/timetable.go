@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// timetable says which payments are being handled, and when those whose capture or reversal was not answered are due
-// again. It is in memory alone: a start finds the payments by their stages and tries each at once. Its methods may be
-// called concurrently.
+// timetable says which payments are being handled, and when those whose capture or reversal was not
+// answered are due again. It is in memory alone: a start finds the payments by their stages and
+// tries each at once. Its methods may be called concurrently.
 type timetable struct {
 	mu    sync.Mutex
 	rows  map[uint64]*row // by the payment's number
@@ -53,8 +53,8 @@ func (t *timetable) tidy(r *row) {
 	}
 }
 
-// skips tells whether a payment is not to be handled now, and when it is due; zero where something else has to happen
-// first.
+// skips reports whether a payment is not to be handled now, and when it is due; zero where
+// something else has to happen first.
 func (t *timetable) skips(number uint64, now time.Time) (skips bool, due time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -77,8 +77,8 @@ func (t *timetable) miss(number uint64) {
 	}
 }
 
-// begin marks a payment as being handled, and tells whether it may be: nobody else does, no person holds it, and it
-// is due.
+// begin marks a payment as being handled, and reports whether it may be: nobody else does, no
+// person holds it, and it is due.
 func (t *timetable) begin(number uint64, advice bool, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -91,7 +91,8 @@ func (t *timetable) begin(number uint64, advice bool, now time.Time) bool {
 	return true
 }
 
-// end marks it as not being handled any more. Unless again was called meanwhile, nothing of it waits.
+// end marks it as not being handled any more. Unless again was called meanwhile, nothing of it
+// waits.
 func (t *timetable) end(number uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -105,8 +106,8 @@ func (t *timetable) end(number uint64) {
 	r.missed = false
 }
 
-// again has a payment that is being handled be due again. Where the host was heard since it was begun, that is at
-// once, as wake has it.
+// again has a payment that is being handled be due again. Where the host was heard since it was
+// begun, that is at once, as wake has it.
 func (t *timetable) again(number uint64, since, due time.Time, last lastTry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -127,8 +128,8 @@ func (t *timetable) last(number uint64) lastTry {
 	return lastTry{}
 }
 
-// hurry has a payment be due now, once between two of its regular turns: a host that answers everything else does not
-// have one message that it never answers repeated all the time.
+// hurry has a payment be due now, once between two of its regular turns: a host that answers
+// everything else does not have one message that it never answers repeated all the time.
 func (r *row) hurry(now time.Time) (hurried bool) {
 	if !r.waits || r.early || r.sooner || !now.Before(r.due) {
 		return false
@@ -148,8 +149,8 @@ func (t *timetable) wake(now time.Time) {
 	t.move()
 }
 
-// probe has one of the captures and reversals that wait be due now: each in turn, from the oldest. It tells false
-// when there are none, nor any under way.
+// probe has one of the captures and reversals that wait be due now: each in turn, from the oldest.
+// It tells false when there are none, nor any under way.
 func (t *timetable) probe(now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -191,7 +192,8 @@ func (r *row) older(other *row) bool {
 	return r.since.Before(other.since) || r.since.Equal(other.since) && r.number < other.number
 }
 
-// hold keeps a payment from being handled until release is called. idle is closed when nobody handles it any more.
+// hold keeps a payment from being handled until release is called. idle is closed when nobody
+// handles it any more.
 func (t *timetable) hold(number uint64) (idle <-chan struct{}, release func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -211,7 +213,8 @@ func (t *timetable) hold(number uint64) (idle <-chan struct{}, release func()) {
 	}
 }
 
-// drop ends the waiting of a payment that a person holds: nothing of it is sent any more, nor can it be a probe.
+// drop ends the waiting of a payment that a person holds: nothing of it is sent any more, nor can
+// it be a probe.
 func (t *timetable) drop(number uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -220,7 +223,7 @@ func (t *timetable) drop(number uint64) {
 	}
 }
 
-// move tells that something is due sooner.
+// move reports that something is due sooner.
 func (t *timetable) move() {
 	close(t.moved)
 	t.moved = make(chan struct{})

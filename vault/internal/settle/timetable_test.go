@@ -14,8 +14,8 @@ func (t *timetable) waits(number uint64, since, due time.Time) {
 	t.end(number)
 }
 
-// TestProbesTakeTurns from the oldest on; what is held or under way is left out, and without any advice there is no
-// probe.
+// TestProbesTakeTurns from the oldest on; what is held or under way is left out, and without any
+// advice there is no probe.
 func TestProbesTakeTurns(t *testing.T) {
 	table := newTimetable()
 	if table.probe(noon) {
@@ -42,7 +42,8 @@ func TestProbesTakeTurns(t *testing.T) {
 	release()
 }
 
-// TestHeldIsNotBegun: what a person holds is handled by nobody, and who holds it learns when nobody does.
+// TestHeldIsNotBegun: what a person holds is handled by nobody, and who holds it learns when nobody
+// does.
 func TestHeldIsNotBegun(t *testing.T) {
 	table := newTimetable()
 	if !table.begin(1, true, noon) || table.begin(1, true, noon) {
@@ -70,8 +71,8 @@ func TestHeldIsNotBegun(t *testing.T) {
 	}
 }
 
-// TestWokenOnceInAnInterval: what waits is due when the host is heard, once before its time, and also what was under
-// way then.
+// TestWokenOnceInAnInterval: what waits is due when the host is heard, once before its time, and
+// also what was under way then.
 func TestWokenOnceInAnInterval(t *testing.T) {
 	table := newTimetable()
 	table.waits(1, noon, noon.Add(time.Hour))
@@ -102,8 +103,8 @@ func TestWokenOnceInAnInterval(t *testing.T) {
 	}
 }
 
-// TestOfALineThatBreaksOneMessageCounts: sixty messages that a line takes along are one silence, and a host that
-// hangs up each time is silent.
+// TestOfALineThatBreaksOneMessageCounts: sixty messages that a line takes along are one silence,
+// and a host that hangs up each time is silent.
 func TestOfALineThatBreaksOneMessageCounts(t *testing.T) {
 	b := newBreaker(3, time.Second, time.Hour)
 	for range 60 {

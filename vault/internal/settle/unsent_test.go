@@ -9,8 +9,9 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// TestWhatCannotBeSaidWasNotSent: a request that the dialect has no words for never leaves, so it has no unknown
-// outcome and no reversal; what it held of its payment is given back, and its batch closes.
+// TestWhatCannotBeSaidWasNotSent: a request that the dialect has no words for never leaves, so it
+// has no unknown outcome and no reversal; what it held of its payment is given back, and its batch
+// closes.
 func TestWhatCannotBeSaidWasNotSent(t *testing.T) {
 	c := newCounter(t, 5*time.Second)
 	hold, sold := c.send(c.shop.Authorize(300)), c.send(c.shop.Sale())

@@ -1,6 +1,7 @@
-// Package vaulttest is a vault with storefronts and a relay's bags, all on one machine, for the tests of what stands
-// between channel and ledger; the broker, which no package of the vault may link, is brokertest's. Keys, ledger, notes
-// and seals are the real ones; only the clock is set by hand. When a test ends the ledger's every invariant is checked.
+// Package vaulttest is a vault with storefronts and a relay's bags, all on one machine, for the
+// tests of what stands between channel and ledger; the broker, which no package of the vault may
+// link, is brokertest's. Keys, ledger, notes and seals are the real ones; only the clock is set by
+// hand. When a test ends the ledger's every invariant is checked.
 package vaulttest
 
 import (
@@ -35,7 +36,8 @@ type Vault struct {
 	sealers sync.Map // envelope.KeyName -> *seal.Sealer
 }
 
-// New makes a vault whose clock stands at noon of a working day. It ends with the test, by Ledger.Check.
+// New makes a vault whose clock stands at noon of a working day. It ends with the test, by
+// Ledger.Check.
 func New(tb testing.TB) *Vault {
 	tb.Helper()
 	v := Unchecked(tb, keyringtest.ClockAt(time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)))
@@ -127,7 +129,8 @@ func (v *Vault) Payment(merchant, id string) (p book.Payment) {
 	return p
 }
 
-// Issued gives the facts of all results that wait to be sealed, in order, and the ids that they are about.
+// Issued gives the facts of all results that wait to be sealed, in order, and the ids that they are
+// about.
 func (v *Vault) Issued(each func(id string, f envelope.Facts)) {
 	v.TB.Helper()
 	v.View(func(tx *ledger.Tx) error {

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// Hostile is a listener in the broker's place that says what a script says. Its certificate is the site's.
+// Hostile is a listener in the broker's place that says what a script says. Its certificate is the
+// site's.
 type Hostile struct {
 	Address  string
 	Accepted atomic.Int64 // connections whose TLS stood
@@ -32,8 +33,8 @@ type Peer struct {
 	in *bufio.Reader
 }
 
-// Hostile listens on the site's address, while its broker is stopped, and hands each connection to script, which may
-// leave it open: it is closed with the test or by Close.
+// Hostile listens on the site's address, while its broker is stopped, and hands each connection to
+// script, which may leave it open: it is closed with the test or by Close.
 func (s *Site) Hostile(script func(*Peer)) *Hostile {
 	s.tb.Helper()
 	certificate, err := tls.LoadX509KeyPair(s.File("broker.pem"), s.File("broker.key"))
@@ -77,7 +78,8 @@ func (h *Hostile) Close() {
 	h.done.Wait()
 }
 
-// Greet says what a broker says first, with members added to its INFO (",\"member\":value"), and takes the client in.
+// Greet says what a broker says first, with members added to its INFO (",\"member\":value"), and
+// takes the client in.
 func (p *Peer) Greet(members string) error {
 	if err := p.Inform(members); err != nil {
 		return err
@@ -100,7 +102,8 @@ func (p *Peer) Say(text string) error {
 	return err
 }
 
-// Flood says text again and again until the client closes the connection or limit bytes were taken. It returns the bytes taken.
+// Flood says text again and again until the client closes the connection or limit bytes were taken.
+// It returns the bytes taken.
 func (p *Peer) Flood(text string, limit int) (taken int) {
 	block := strings.Repeat(text, max(1, 64<<10/len(text)))
 	for taken < limit {
@@ -146,8 +149,8 @@ func (p *Peer) skip(words []string) error {
 	return err
 }
 
-// Request reads the client's next request on a subject that begins with prefix, and what it subscribed to before it:
-// sids by subject. It returns the reply subject.
+// Request reads the client's next request on a subject that begins with prefix, and what it
+// subscribed to before it: sids by subject. It returns the reply subject.
 func (p *Peer) Request(prefix string, sids map[string]string) (subject, reply string, err error) {
 	for {
 		line, err := p.in.ReadString('\n')

@@ -1,6 +1,6 @@
-// Package brokertest runs the relay's broker in tests: the real one, on a store of the test's own, with the vault's side
-// over TLS and the relay's side in the process. It is apart from the tests that use it, so that no package of the vault
-// links a server.
+// Package brokertest runs the relay's broker in tests: the real one, on a store of the test's own,
+// with the vault's side over TLS and the relay's side in the process. It is apart from the tests
+// that use it, so that no package of the vault links a server.
 package brokertest
 
 import (
@@ -53,10 +53,12 @@ func Start(tb testing.TB) *Site {
 	return s
 }
 
-// File is the path of a file of the site: store, vault.seed, broker.pem, broker.key, and what the test adds.
+// File is the path of a file of the site: store, vault.seed, broker.pem, broker.key, and what the
+// test adds.
 func (s *Site) File(name string) string { return filepath.Join(s.dir, name) }
 
-// Start starts the broker on the site's store; after the first time on the same port, as an operator's broker would be.
+// Start starts the broker on the site's store; after the first time on the same port, as an
+// operator's broker would be.
 func (s *Site) Start() {
 	s.tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
@@ -114,8 +116,8 @@ func (s *Site) Relay() *channel.Relay {
 	return r
 }
 
-// Certify writes name.pem and name.key, in place of those that are there: a certificate for 127.0.0.1, of a server and
-// a client, that vouches for itself.
+// Certify writes name.pem and name.key, in place of those that are there: a certificate for
+// 127.0.0.1, of a server and a client, that vouches for itself.
 func (s *Site) Certify(name string) {
 	s.tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -1,5 +1,5 @@
-// Package contract is the suite of tests that every implementation of acquirer.Acquirer passes, against a host that behaves as
-// specification 10 says and shows its book.
+// Package contract is the suite of tests that every implementation of acquirer.Acquirer passes,
+// against a host that behaves as specification 10 says and shows its book.
 package contract
 
 import (
@@ -42,11 +42,13 @@ type Line struct {
 	Acquirer acquirer.Acquirer
 	// Book returns what the host has booked under a retrieval reference number.
 	Book func(t *testing.T, rrn string) (Booked, bool)
-	// AnswerTimeout is how long the implementation waits, and LateAfter when the host answers a late one: later.
+	// AnswerTimeout is how long the implementation waits, and LateAfter when the host answers a
+	// late one: later.
 	AnswerTimeout, LateAfter time.Duration
 }
 
-// Run runs the suite. open is called once a test and closes its line in the test's cleanup; the host may be shared.
+// Run runs the suite. open is called once a test and closes its line in the test's cleanup; the
+// host may be shared.
 func Run(t *testing.T, open func(t *testing.T) Line) {
 	for name, test := range map[string]func(*testing.T, Line){
 		"an approved sale is booked":                     approved,

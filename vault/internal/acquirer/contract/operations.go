@@ -208,7 +208,8 @@ func reversedEach(t *testing.T, l Line) {
 	}
 }
 
-// captureUnknown: a capture that is not answered is as unknown as a sale; its reversal frees the authorisation again.
+// captureUnknown: a capture that is not answered is as unknown as a sale; its reversal frees the
+// authorisation again.
 func captureUnknown(t *testing.T, l Line) {
 	shop := newShop()
 	hold := l.hold(t, shop, 1_000_000)

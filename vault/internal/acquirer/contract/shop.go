@@ -44,7 +44,8 @@ func (s *shop) authorisation(t *testing.T, amount int64) acquirer.Request {
 	return a
 }
 
-// refund gives back a part of what original names; by the card, as a new one would be, when original is nil.
+// refund gives back a part of what original names; by the card, as a new one would be, when
+// original is nil.
 func (s *shop) refund(t *testing.T, original *acquirer.Original, amount int64) acquirer.Request {
 	t.Helper()
 	r := s.sale(t, amount)

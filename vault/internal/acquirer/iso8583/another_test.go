@@ -94,14 +94,16 @@ func (h *packedHost) answer(m *iso8583.Message) *iso8583.Message {
 	return out
 }
 
-// A host of another dialect: what is sent, what undoes and how refunds are made follow from the file.
+// A host of another dialect: what is sent, what undoes and how refunds are made follow from the
+// file.
 func TestHostOfAnotherDialect(t *testing.T) {
 	for _, c := range []struct {
 		code                    string
 		asked, captured, undone acquirer.Outcome // what the code means to each
 	}{
 		{"00", acquirer.Approves, acquirer.Stands, acquirer.Stands},
-		{"12", acquirer.Declines, acquirer.Person, acquirer.Stands}, // the file's own word on reversals, in a member of before there were tables
+		// the file's own word on reversals, in a member of before there were tables
+		{"12", acquirer.Declines, acquirer.Person, acquirer.Stands},
 		{"21", acquirer.Doubtful, acquirer.Repeat, acquirer.Repeat},
 		{"25", acquirer.Declines, acquirer.Person, acquirer.Repeat},
 		{"94", acquirer.Doubtful, acquirer.Stands, acquirer.Stands},
@@ -150,7 +152,8 @@ func TestHostOfAnotherDialect(t *testing.T) {
 	}
 }
 
-// A line may be anything that is a net.Conn, under a clock of its own: an hour of silence is an hour's echo tests.
+// A line may be anything that is a net.Conn, under a clock of its own: an hour of silence is an
+// hour's echo tests.
 func TestLineUnderAnotherClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newPackedHost(t, "00")
@@ -174,7 +177,8 @@ func TestLineUnderAnotherClock(t *testing.T) {
 	})
 }
 
-// What Report is told is what Counts counts, in order, and a Report that takes its time holds up no answer.
+// What Report is told is what Counts counts, in order, and a Report that takes its time holds up no
+// answer.
 func TestOdditiesAreReported(t *testing.T) {
 	release := make(chan struct{})
 	var kinds []OddityKind
@@ -216,10 +220,14 @@ func TestOdditiesAreReported(t *testing.T) {
 	if _, err := a.Authorise(t.Context(), goldenSale(t)); err != nil {
 		t.Fatal(err)
 	}
-	strange(there, func(*iso8583.Message) {})                                                               // once more
-	strange(there, func(m *iso8583.Message) { _ = m.Field(11, "999999"); _ = m.Field(37, "STRANGER0000") }) // nobody's
-	strange(there, func(m *iso8583.Message) { _ = m.Field(41, "42424242") })                                // another terminal's
-	out := []byte("0008\x02\x10\x00\x00")                                                                   // cut in its bitmap
+	// once more
+	strange(there, func(*iso8583.Message) {})
+	// nobody's
+	strange(there, func(m *iso8583.Message) { _ = m.Field(11, "999999"); _ = m.Field(37, "STRANGER0000") })
+	// another terminal's
+	strange(there, func(m *iso8583.Message) { _ = m.Field(41, "42424242") })
+	// cut in its bitmap
+	out := []byte("0008\x02\x10\x00\x00")
 	_, _ = there.Write(out)
 	again := goldenSale(t)
 	again.STAN, again.RRN, again.Amount = 43, "632617000043", 5

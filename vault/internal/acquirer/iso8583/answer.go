@@ -10,11 +10,12 @@ import (
 	"nightdrop/vault/internal/acquirer"
 )
 
-// key says whose answer a message is: the message class (02, 04, 05, 08), the terminal and the trace number, which is unique only
-// per terminal. Network messages have no terminal.
+// key says whose answer a message is: the message class (02, 04, 05, 08), the terminal and the
+// trace number, which is unique only per terminal. Network messages have no terminal.
 type key struct{ class, terminal, stan string }
 
-// keyOf returns the key of a request or of an answer; ok is false when the message has no type or trace number.
+// keyOf returns the key of a request or of an answer; ok is false when the message has no type or
+// trace number.
 func (d *Dialect) keyOf(m *iso8583.Message) (k key, mti string, ok bool) {
 	mti, _ = m.GetMTI()
 	stan := value(m, d.Place.STAN)
@@ -24,7 +25,8 @@ func (d *Dialect) keyOf(m *iso8583.Message) (k key, mti string, ok bool) {
 	return key{class: mti[:2], terminal: value(m, d.Place.Terminal), stan: stan}, mti, true
 }
 
-// value returns the field as it stands in the message, "" when it is not there. It is not to be used on secret fields.
+// value returns the field as it stands in the message, "" when it is not there. It is not to be
+// used on secret fields.
 func value(m *iso8583.Message, id int) string {
 	s, err := m.GetString(id)
 	if err != nil {
@@ -33,7 +35,8 @@ func value(m *iso8583.Message, id int) string {
 	return s
 }
 
-// fits compares an answer with its request: the type, and every one of the fields given, must be the request's.
+// fits compares an answer with its request: the type, and every one of the fields given, must be
+// the request's.
 func (d *Dialect) fits(asked, got *iso8583.Message, fields ...int) error {
 	wanted, _ := asked.GetMTI()
 	if mti, _ := got.GetMTI(); mti != d.answerType(wanted) {
@@ -53,7 +56,8 @@ func malformed(what string) error {
 	return fmt.Errorf("%w: %s", acquirer.ErrMalformedAnswer, what)
 }
 
-// readAnswer returns the response code, what it means by the table of the message's class, and the approval. (ISO 8583:1987 fields 39 and 38)
+// readAnswer returns the response code, what it means by the table of the message's class, and the
+// approval. (ISO 8583:1987 fields 39 and 38)
 func (d *Dialect) readAnswer(m *iso8583.Message, means func(code string) acquirer.Outcome) (acquirer.Answer, error) {
 	a := acquirer.Answer{Code: value(m, d.Place.Answer)}
 	if len(a.Code) != 2 || !alphanumeric(a.Code) {

@@ -30,24 +30,28 @@ const (
 
 // Config says where the host is and how long to wait for it. Zero durations are the defaults.
 type Config struct {
-	Address        string        // host:port
-	TLS            *tls.Config   // nil: plain TCP, for a leased line or a tunnel
-	AnswerTimeout  time.Duration // from the end of the write to the answer; also what a write may stall
-	ConnectTimeout time.Duration // of a dial, a sign-on, and how long a request waits for the line to be up
+	Address string      // host:port
+	TLS     *tls.Config // nil: plain TCP, for a leased line or a tunnel
+	// from the end of the write to the answer; also what a write may stall
+	AnswerTimeout time.Duration
+	// of a dial, a sign-on, and how long a request waits for the line to be up
+	ConnectTimeout time.Duration
 	EchoInterval   time.Duration // of silence before an echo test
 	Logger         *slog.Logger  // nil: nothing is logged
 
 	Dialect *Dialect // nil: DefaultDialect
 	// Dial opens the connection; nil: TCP to Address, with TLS where it is given.
 	Dial func(ctx context.Context) (net.Conn, error)
-	// Report is told, one at a time and in order, what odd things the host sends; nil: nobody is. It may take its time: answers do not
-	// wait for it, and beyond some thousand that wait, oddities are only counted. Close returns when it has returned.
+	// Report is told, one at a time and in order, what odd things the host sends; nil: nobody is.
+	// It may take its time: answers do not wait for it, and beyond some thousand that wait,
+	// oddities are only counted. Close returns when it has returned.
 	Report func(Oddity)
 }
 
-// Client is an acquirer.Acquirer over one long-lived connection that is dialled, signed on, tested when idle and dialled again
-// when it fails. Many requests wait for their answers at once, matched by message class, terminal and trace number. When the line goes
-// down, every request that had been written gets ErrNoAnswer; those that come meanwhile wait ConnectTimeout for the new one.
+// Client is an acquirer.Acquirer over one long-lived connection that is dialled, signed on, tested
+// when idle and dialled again when it fails. Many requests wait for their answers at once, matched
+// by message class, terminal and trace number. When the line goes down, every request that had been
+// written gets ErrNoAnswer; those that come meanwhile wait ConnectTimeout for the new one.
 type Client struct {
 	cfg      Config
 	watch    *watch
@@ -151,7 +155,7 @@ func (c *Client) Reverse(ctx context.Context, reversal acquirer.Reversal) (acqui
 	})
 }
 
-// RefundsByReference tells whether the dialect refunds by the original's trace alone.
+// RefundsByReference reports whether the dialect refunds by the original's trace alone.
 func (c *Client) RefundsByReference() bool { return c.cfg.Dialect.RefundsByReference }
 
 // advise exchanges an advice about one payment, whose answer has its amount.
@@ -163,7 +167,7 @@ func (c *Client) advise(ctx context.Context, r *request, means func(code string)
 	return answer, err
 }
 
-// ask exchanges a message about one payment, and tells whether the answer has its amount.
+// ask exchanges a message about one payment, and reports whether the answer has its amount.
 func (c *Client) ask(ctx context.Context, r *request, means func(code string) acquirer.Outcome) (answer acquirer.Answer, sameAmount bool, err error) {
 	got, err := c.exchange(ctx, r)
 	if err != nil {
@@ -247,7 +251,8 @@ func (c *Client) exchange(ctx context.Context, r *request) (*iso8583.Message, er
 	}
 }
 
-// current returns the line unless it is the one known to be down, waiting for another until wait ends.
+// current returns the line unless it is the one known to be down, waiting for another until wait
+// ends.
 func (c *Client) current(ctx, wait context.Context, down *line) (*line, error) {
 	for {
 		c.mu.Lock()

@@ -19,10 +19,12 @@ import (
 	"nightdrop/vault/internal/acquirer/iso8583"
 )
 
-// accountData finds the test sale's number, in part too, and its security code where it stands by itself: a port holds such digits by chance.
+// accountData finds the test sale's number, in part too, and its security code where it stands by
+// itself: a port holds such digits by chance.
 var accountData = regexp.MustCompile(`42424242|\b123\b`)
 
-// crookedHost is a host that signs on as it should and answers a 0200 with the frames that its script makes of a good answer.
+// crookedHost is a host that signs on as it should and answers a 0200 with the frames that its
+// script makes of a good answer.
 type crookedHost struct {
 	listener net.Listener
 	answers  func(good string) []string // texts without their length; nil: silence
@@ -105,7 +107,8 @@ func (h *crookedHost) serve(conn net.Conn) {
 	}
 }
 
-// Offsets in the answer that goodAnswer makes: type 4, bitmap 16, then 4, 7, 11, 37, 38, 39, 41, 42, 49.
+// Offsets in the answer that goodAnswer makes: type 4, bitmap 16, then 4, 7, 11, 37, 38, 39, 41,
+// 42, 49.
 const (
 	atAmount   = 20
 	atSTAN     = atAmount + 12 + 10
@@ -119,8 +122,9 @@ const (
 
 // goodAnswer approves a 0200 as the dialect's tests send it: with 16 digits in field 2 and a code.
 func goodAnswer(asked string) string {
-	const head = 4 + 16     // one bitmap: the last field is 60
-	fields := asked[head:]  // LL + 16 digits, 3, 4, 7, 11, 12, 13, 14, 22, 25, 37, 41, 42, 43, 48, 49, 60
+	const head = 4 + 16 // one bitmap: the last field is 60
+	// LL + 16 digits, 3, 4, 7, 11, 12, 13, 14, 22, 25, 37, 41, 42, 43, 48, 49, 60
+	fields := asked[head:]
 	amount := fields[24:36] // after 18 and 6
 	sent := fields[36:46]
 	stan := fields[46:52]

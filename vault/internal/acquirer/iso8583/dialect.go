@@ -1,18 +1,22 @@
-// Package iso8583 speaks ISO 8583 over TCP to an acquirer host: moov-io/iso8583 packs and reads the fields,
-// moov-io/iso8583-connection owns the socket's loops, and this package says what the messages are and what silence means.
+// Package iso8583 speaks ISO 8583 over TCP to an acquirer host: moov-io/iso8583 packs and reads the
+// fields, moov-io/iso8583-connection owns the socket's loops, and this package says what the
+// messages are and what silence means.
 //
 // # The dialect
 //
-// A dialect is a file (LoadDialect): a specification of fields as moov-io/iso8583 reads it, and a section "nightdrop" that says which
-// field holds what, the message types and processing codes, the length header, fields that never change, and what the codes of field 39
-// mean, in a table for each class of message (see ops/docs/dialect.md).
-// The one that is built in, ascii1987.json, is ISO 8583:1987: two big-endian bytes of length and so many bytes of ASCII: the message
-// type, the bitmaps in upper-case hex, the fields. There 0800 signs on (field 70 001) and asks for an echo (301); 0100 is an
-// authorisation, 0200 a sale or a refund, 0220 and 0221 a capture, 0420 and 0421 a reversal, 0500 a batch's totals. An answer has the
-// class of the request's type, and its terminal and trace number.
+// A dialect is a file (LoadDialect): a specification of fields as moov-io/iso8583 reads it, and a
+// section "nightdrop" that says which field holds what, the message types and processing codes, the
+// length header, fields that never change, and what the codes of field 39 mean, in a table for each
+// class of message (see ops/docs/dialect.md). The one that is built in, ascii1987.json, is ISO
+// 8583:1987: two big-endian bytes of length and so many bytes of ASCII: the message type, the
+// bitmaps in upper-case hex, the fields. There 0800 signs on (field 70 001) and asks for an echo
+// (301); 0100 is an authorisation, 0200 a sale or a refund, 0220 and 0221 a capture, 0420 and 0421
+// a reversal, 0500 a batch's totals. An answer has the class of the request's type, and its
+// terminal and trace number.
 //
-// Values that this package writes have the whole length of their field, so padding that a file asks for is never needed; and an answer
-// packs to the very bytes that it was read from, or is not taken.
+// Values that this package writes have the whole length of their field, so padding that a file asks
+// for is never needed; and an answer packs to the very bytes that it was read from, or is not
+// taken.
 package iso8583
 
 import (
@@ -28,7 +32,8 @@ import (
 	"nightdrop/vault/internal/acquirer"
 )
 
-// ErrDialect is returned when a dialect file cannot be used. The error names the file, the line or the member, and what to change.
+// ErrDialect is returned when a dialect file cannot be used. The error names the file, the line or
+// the member, and what to change.
 var ErrDialect = errors.New("the dialect file cannot be used")
 
 // maxDialect bounds a dialect file in bytes; a whole ISO 8583 specification has some 30 KB.
@@ -53,13 +58,17 @@ type width struct {
 
 // section is the member "nightdrop" of a dialect file.
 type section struct {
-	Header             header   `json:"header"`
-	Place              places   `json:"place"`
-	Messages           messages `json:"messages"`
-	RefundsByReference bool     `json:"refunds-by-reference"` // false: a refund carries the number and names no original
-	Answers            answers  `json:"answers,omitzero"`     // what answers to requests and advices mean
-	Undone             []string `json:"undone,omitempty"`     // of files from before Answers: codes of an answered reversal that stand
-	Compared           []string `json:"compared"`             // codes of an answered 0500 that say that totals were compared
+	Header   header   `json:"header"`
+	Place    places   `json:"place"`
+	Messages messages `json:"messages"`
+	// false: a refund carries the number and names no original
+	RefundsByReference bool `json:"refunds-by-reference"`
+	// what answers to requests and advices mean
+	Answers answers `json:"answers,omitzero"`
+	// of files from before Answers: codes of an answered reversal that stand
+	Undone []string `json:"undone,omitempty"`
+	// codes of an answered 0500 that say that totals were compared
+	Compared []string `json:"compared"`
 }
 
 // header is the length before a message.
@@ -69,7 +78,8 @@ type header struct {
 	Counted bool   `json:"counted"` // the length counts the header too
 }
 
-// places are field numbers. Time, Date, Descriptor and SettlementCurrency may be 0: the dialect has none.
+// places are field numbers. Time, Date, Descriptor and SettlementCurrency may be 0: the dialect has
+// none.
 type places struct {
 	Number      int `json:"number"`     // account number
 	Processing  int `json:"processing"` // processing code
@@ -90,10 +100,12 @@ type places struct {
 	Batch       int `json:"batch"`      // private: six digits
 	Settlement  int `json:"settlement"` // 1: the totals agree, 2: they do not
 	Network     int `json:"network"`    // what a network message asks for
-	Original    int `json:"original"`   // type, trace number and field 7 of the original, and two institution codes of zeros
-	Net         int `json:"net"`        // C or D and the net amount
+	// type, trace number and field 7 of the original, and two institution codes of zeros
+	Original int `json:"original"`
+	Net      int `json:"net"` // C or D and the net amount
 
-	SettlementCurrency int `json:"settlement-currency,omitempty"` // of an answer to a reconciliation, where it stands in place of currency
+	// of an answer to a reconciliation, where it stands in place of currency
+	SettlementCurrency int `json:"settlement-currency,omitempty"`
 
 	Credits         total `json:"credits"`
 	CreditReversals total `json:"credit-reversals"`
@@ -119,11 +131,13 @@ type messages struct {
 }
 
 type message struct {
-	Request    string            `json:"request"`              // message type
-	Repeat     string            `json:"repeat,omitempty"`     // when it is sent again; of a capture and a reversal
-	Answer     string            `json:"answer"`               // message type
-	Processing string            `json:"processing,omitempty"` // processing code; a reversal has its original's, a reconciliation none
-	Constants  map[string]string `json:"constants,omitempty"`  // field number to value
+	Request string `json:"request"` // message type
+	// when it is sent again; of a capture and a reversal
+	Repeat string `json:"repeat,omitempty"`
+	Answer string `json:"answer"` // message type
+	// processing code; a reversal has its original's, a reconciliation none
+	Processing string            `json:"processing,omitempty"`
+	Constants  map[string]string `json:"constants,omitempty"` // field number to value
 }
 
 type network struct {

@@ -85,7 +85,8 @@ func TestRequestsOnTheWire(t *testing.T) {
 	}
 }
 
-// A request lends the card's own bytes to the message and leaves nothing behind but the frame, which is cleared.
+// A request lends the card's own bytes to the message and leaves nothing behind but the frame,
+// which is cleared.
 func TestSecretFieldsAreNotCopied(t *testing.T) {
 	sale := goldenSale(t)
 	r, clearCopy := newAuthorise(DefaultDialect(), sale)
@@ -122,7 +123,8 @@ func TestFrameLimits(t *testing.T) {
 	}
 }
 
-// FuzzUnpack: whatever a host sends, reading it neither fails nor takes for whole what packs to other bytes.
+// FuzzUnpack: whatever a host sends, reading it neither fails nor takes for whole what packs to
+// other bytes.
 func FuzzUnpack(f *testing.F) {
 	for _, seed := range []string{
 		"0210122000000EC08000000000001099112217040500004263261700004200A1B2C300TERM01  BOOKSHOP       840",

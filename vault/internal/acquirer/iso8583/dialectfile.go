@@ -31,8 +31,8 @@ type dialectFile struct {
 	Nightdrop *section             `json:"nightdrop"`
 }
 
-// fieldText is a field's description as moov-io/iso8583 writes it. Composites are not among them: no field that this package uses is
-// one, and every other is carried as it is.
+// fieldText is a field's description as moov-io/iso8583 writes it. Composites are not among them:
+// no field that this package uses is one, and every other is carried as it is.
 type fieldText struct {
 	Type        string `json:"type"`
 	Length      int    `json:"length"`
@@ -114,7 +114,8 @@ func (f *dialectFile) line(offset int64) int {
 	return 1 + bytes.Count(f.raw[:min(max(offset, 0), int64(len(f.raw)))], []byte("\n"))
 }
 
-// outline notes the line of every member and refuses members that stand twice: JSON readers keep the last, and fold case.
+// outline notes the line of every member and refuses members that stand twice: JSON readers keep
+// the last, and fold case.
 func (f *dialectFile) outline() error {
 	decoder := json.NewDecoder(bytes.NewReader(f.raw))
 	if err := f.walk(decoder, "", 0); err != nil {

@@ -25,7 +25,8 @@ func TestDialectFiles(t *testing.T) {
 		t.Errorf("built in: %q, refunds by reference %v", d.Name(), d.RefundsByReference)
 	}
 	path := filepath.Join(t.TempDir(), "ours.json")
-	if err := os.WriteFile(path, append([]byte("\ufeff"), ascii1987...), 0o600); err != nil { // as an editor saves it
+	// as an editor saves it
+	if err := os.WriteFile(path, append([]byte("\ufeff"), ascii1987...), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if loaded, err := LoadDialect(path); err != nil || loaded.Place != d.Place {
@@ -141,7 +142,8 @@ func TestConstantsOfADialect(t *testing.T) {
 	}
 }
 
-// FuzzDialect: whatever a file says, it is refused with an error or makes a dialect whose requests can be written and read.
+// FuzzDialect: whatever a file says, it is refused with an error or makes a dialect whose requests
+// can be written and read.
 func FuzzDialect(f *testing.F) {
 	packed, err := os.ReadFile(filepath.Join("testdata", "packed1987.json"))
 	if err != nil {

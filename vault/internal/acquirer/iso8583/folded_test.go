@@ -31,7 +31,8 @@ func (b *lockedBuffer) lines() int {
 	return strings.Count(b.text.String(), "\n")
 }
 
-// TestOddHostFillsNoLog: a host that sends the same answer again without end is told of some times an hour, and counted.
+// TestOddHostFillsNoLog: a host that sends the same answer again without end is told of some times
+// an hour, and counted.
 func TestOddHostFillsNoLog(t *testing.T) {
 	const more = 20_000
 	log := &lockedBuffer{}

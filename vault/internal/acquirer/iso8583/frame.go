@@ -16,14 +16,15 @@ import (
 	"github.com/moov-io/iso8583/field"
 )
 
-// maxMessage bounds a message in bytes, its header too. The longest that is sent has under 600; a length header alone would allow
-// far more.
+// maxMessage bounds a message in bytes, its header too. The longest that is sent has under 600; a
+// length header alone would allow far more.
 const maxMessage = 2048
 
 // errLength closes the line: after a length that cannot be, nothing that follows can be told apart.
 var errLength = errors.New("the host sent a message of an impossible length")
 
-// lent packs a field of account data whose digits are lent to the message: the library holds the bytes that it was given.
+// lent packs a field of account data whose digits are lent to the message: the library holds the
+// bytes that it was given.
 type lent struct{ encoding encoding.Encoder }
 
 // Pack keeps account data out of Message.Pack, which leaves copies behind; appendFrame writes it.
@@ -31,8 +32,8 @@ func (lent) Pack([]byte, *field.Spec) ([]byte, error) {
 	return nil, errors.New("account data is packed by appendFrame only")
 }
 
-// carried is a field that is of no concern, or account data in what was read: its value is the very bytes on the wire, length prefix
-// too, left where they lie in the message.
+// carried is a field that is of no concern, or account data in what was read: its value is the very
+// bytes on the wire, length prefix too, left where they lie in the message.
 type carried struct{ encoding encoding.Encoder }
 
 // Pack returns the bytes as they were.
@@ -62,10 +63,12 @@ func onWire(e encoding.Encoder, length int) int {
 	return length
 }
 
-// frame packs m with its length header into one slice that is never reallocated. It holds the only copy that this package
-// makes of the number, the expiry and the code: the sender clears it when the write has returned. Beyond it there are
-// the kernel's buffers and, with TLS, those of crypto/tls, which encrypts in place. Answers of this dialect carry no account data;
-// were a host to send some, the read buffer of iso8583-connection would hold it until later answers overwrite it.
+// frame packs m with its length header into one slice that is never reallocated. It holds the only
+// copy that this package makes of the number, the expiry and the code: the sender clears it when
+// the write has returned. Beyond it there are the kernel's buffers and, with TLS, those of
+// crypto/tls, which encrypts in place. Answers of this dialect carry no account data; were a host
+// to send some, the read buffer of iso8583-connection would hold it until later answers overwrite
+// it.
 func frame(d *Dialect, m *iso8583.Message) ([]byte, error) {
 	out, err := appendFrame(make([]byte, d.Header.Bytes, maxMessage), m)
 	if err != nil {
@@ -87,7 +90,8 @@ func (h header) put(out []byte) {
 		copy(out, fmt.Sprintf("%04d", length))
 		return
 	case "bcd": // the decimal digits, read as hex
-		packed, _ := strconv.ParseUint(strconv.Itoa(length), 16, 32) // at most four decimal digits: no error
+		// at most four decimal digits: no error
+		packed, _ := strconv.ParseUint(strconv.Itoa(length), 16, 32)
 		length = int(packed)
 	}
 	if h.Bytes == 2 {
@@ -123,8 +127,8 @@ func (h header) length(header []byte) (length int, ok bool) {
 	return int(n), true
 }
 
-// appendFrame appends m's packed fields to dst, which must have room for them. It does what Message.Pack does, which
-// grows its buffer and so leaves copies of what the fields hold.
+// appendFrame appends m's packed fields to dst, which must have room for them. It does what
+// Message.Pack does, which grows its buffer and so leaves copies of what the fields hold.
 func appendFrame(dst []byte, m *iso8583.Message) ([]byte, error) {
 	bitmap := m.Bitmap()
 	bitmap.Reset()
@@ -146,7 +150,8 @@ func appendFrame(dst []byte, m *iso8583.Message) ([]byte, error) {
 
 var errRoom = errors.New("pack: the message is longer than any of the dialect")
 
-// appendField appends f as it stands on the wire. The library's errors may quote values and go no further than here.
+// appendField appends f as it stands on the wire. The library's errors may quote values and go no
+// further than here.
 func appendField(dst []byte, f field.Field) ([]byte, error) {
 	spec := f.Spec()
 	secret, isLent := spec.Packer.(lent)
@@ -221,11 +226,13 @@ func readFrame(r io.Reader, h header) ([]byte, error) {
 	return raw, nil
 }
 
-// unpack reads raw. whole tells whether raw is exactly what the message packs to; if not, the fields up to the fault are
-// there, enough perhaps to tell whose answer it was meant to be. Nothing of raw is kept once the caller clears it.
+// unpack reads raw. whole reports whether raw is exactly what the message packs to; if not, the
+// fields up to the fault are there, enough perhaps to tell whose answer it was meant to be. Nothing
+// of raw is kept once the caller clears it.
 func unpack(d *Dialect, raw []byte) (m *iso8583.Message, whole bool) {
 	m = iso8583.NewMessage(d.reads)
-	if err := m.Unpack(raw); err != nil { // an UnpackError carries the raw message: it goes no further
+	// an UnpackError carries the raw message: it goes no further
+	if err := m.Unpack(raw); err != nil {
 		return m, false
 	}
 	again, err := appendFrame(make([]byte, 0, maxMessage), m)

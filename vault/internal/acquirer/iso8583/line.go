@@ -18,10 +18,11 @@ import (
 
 // line is one connection to the host from its dial to its end.
 //
-// iso8583-connection dials nothing here and matches nothing: it is given the socket, writes whole frames in order, reads in a
-// loop and closes all the same however the line ends. Its Send is not used: it holds a lock over unbuffered channels when a
-// connection fails, so a failure while other answers are being collected can hang every caller for ever (v0.9.0); and it cannot say
-// whether a request that failed had been written, on which ErrNotSent rests. Its Write can.
+// iso8583-connection dials nothing here and matches nothing: it is given the socket, writes whole
+// frames in order, reads in a loop and closes all the same however the line ends. Its Send is not
+// used: it holds a lock over unbuffered channels when a connection fails, so a failure while other
+// answers are being collected can hang every caller for ever (v0.9.0); and it cannot say whether a
+// request that failed had been written, on which ErrNotSent rests. Its Write can.
 type line struct {
 	conn    *connection.Connection
 	dialect *Dialect
@@ -57,7 +58,8 @@ var (
 	errNetworkAnswer   = errors.New("the host's answer does not fit what it was asked")
 )
 
-// errTwin is returned for a request whose trace another request is waiting under: its outcome is the other's to tell.
+// errTwin is returned for a request whose trace another request is waiting under: its outcome is
+// the other's to tell.
 var errTwin = fmt.Errorf("%w: another request with the same trace is waiting for it", acquirer.ErrNoAnswer)
 
 // newLine takes over conn and starts its loops.
@@ -79,8 +81,9 @@ func newLine(conn net.Conn, cfg Config, w *watch) (*line, error) {
 	return l, nil
 }
 
-// ReadMessage is called by the connection's read loop. It hands each answer to who waits for it before it reads on, so that all
-// that came before the line's end has been delivered when the end is seen. It returns no message: the library has nothing to match.
+// ReadMessage is called by the connection's read loop. It hands each answer to who waits for it
+// before it reads on, so that all that came before the line's end has been delivered when the end
+// is seen. It returns no message: the library has nothing to match.
 func (l *line) ReadMessage(r io.Reader) (*iso8583.Message, error) {
 	raw, err := readFrame(r, l.dialect.Header)
 	if err != nil {
@@ -96,7 +99,8 @@ func (l *line) ReadMessage(r io.Reader) (*iso8583.Message, error) {
 	return nil, nil
 }
 
-// deliver finds who waits for the answer. Nobody: it came late, or twice, or is not an answer, and is noted and dropped.
+// deliver finds who waits for the answer. Nobody: it came late, or twice, or is not an answer, and
+// is noted and dropped.
 func (l *line) deliver(a answer) {
 	k, mti, ok := l.dialect.keyOf(a.message)
 	switch {
@@ -114,8 +118,9 @@ func (l *line) deliver(a answer) {
 	}
 }
 
-// claim takes out who waits for an answer of key k: the trace number is a terminal's own. An answer that names a reference of ours with
-// another terminal is that request's all the same, and will be found not to fit it.
+// claim takes out who waits for an answer of key k: the trace number is a terminal's own. An answer
+// that names a reference of ours with another terminal is that request's all the same, and will be
+// found not to fit it.
 func (l *line) claim(k key, rrn string) (w waiter, waiting bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -135,8 +140,8 @@ func (l *line) claim(k key, rrn string) (w waiter, waiting bool) {
 	return w, waiting
 }
 
-// replyToHost answers the host's own echo test or sign-on, one at a time, away from the read loop: a host that asks and does not
-// read must not stop the reading.
+// replyToHost answers the host's own echo test or sign-on, one at a time, away from the read loop:
+// a host that asks and does not read must not stop the reading.
 func (l *line) replyToHost(asked *iso8583.Message) {
 	if !l.replying.CompareAndSwap(false, true) {
 		return
@@ -155,8 +160,8 @@ func (l *line) replyToHost(asked *iso8583.Message) {
 	}()
 }
 
-// exchange sends the request and waits for its answer for at most timeout after the write. The answer's fields are still
-// to be compared with the request's.
+// exchange sends the request and waits for its answer for at most timeout after the write. The
+// answer's fields are still to be compared with the request's.
 func (l *line) exchange(ctx context.Context, r *request, timeout time.Duration) (*iso8583.Message, error) {
 	if r.err != nil {
 		return nil, r.err
@@ -227,8 +232,8 @@ func (l *line) forget(k key, ch chan answer) {
 	}
 }
 
-// write writes one frame in one piece. errDown: the line was down before any of it was handed over. Any other error leaves open
-// how much of it the host has.
+// write writes one frame in one piece. errDown: the line was down before any of it was handed over.
+// Any other error leaves open how much of it the host has.
 func (l *line) write(out []byte) error {
 	stalled := time.AfterFunc(l.writing, func() { l.fail(errors.New("the host does not read")) })
 	defer stalled.Stop()
@@ -263,8 +268,8 @@ func (l *line) network(ctx context.Context, function string, timeout time.Durati
 	return nil
 }
 
-// keepAlive asks for an echo whenever nothing has been read for interval, and fails the line when none comes. It returns when
-// the line is down.
+// keepAlive asks for an echo whenever nothing has been read for interval, and fails the line when
+// none comes. It returns when the line is down.
 func (l *line) keepAlive(ctx context.Context, interval, timeout time.Duration) {
 	timer := time.NewTimer(interval)
 	defer timer.Stop()
@@ -292,7 +297,8 @@ func (l *line) fail(why error) {
 	l.conn.TriggerFailure(why)
 }
 
-// end wakes everyone who waits, once the connection is closed and its read loop has delivered what came.
+// end wakes everyone who waits, once the connection is closed and its read loop has delivered what
+// came.
 func (l *line) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

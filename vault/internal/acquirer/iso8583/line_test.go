@@ -129,7 +129,8 @@ func TestLinesThatFailUnderLoad(t *testing.T) {
 	}
 }
 
-// Kill -9 of the host at random moments: what it approved is in its book, what is unknown is reversed, nobody is charged twice.
+// Kill -9 of the host at random moments: what it approved is in its book, what is unknown is
+// reversed, nobody is charged twice.
 func TestHostIsKilledUnderLoad(t *testing.T) {
 	p := newSimulator(t)
 	p.start(t)
@@ -164,7 +165,8 @@ type attempt struct {
 	err      error
 }
 
-// authoriseMany runs 64 sales at a time, each once, and again only where it certainly did not leave.
+// authoriseMany runs 64 sales at a time, each once, and again only where it certainly did not
+// leave.
 func authoriseMany(t *testing.T, a acquirer.Acquirer, many int) []attempt {
 	t.Helper()
 	attempts := make([]attempt, many)

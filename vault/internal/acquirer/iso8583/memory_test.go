@@ -23,15 +23,17 @@ import (
 	"nightdrop/vault/internal/acquirer/iso8583"
 )
 
-// TestNumberLeavesNoCopies sends sales to a host in another process and then looks for their number through the whole of this process's
-// writable memory. A copy that is kept on purpose is the control: it must be found.
+// TestNumberLeavesNoCopies sends sales to a host in another process and then looks for their number
+// through the whole of this process's writable memory. A copy that is kept on purpose is the
+// control: it must be found.
 func TestNumberLeavesNoCopies(t *testing.T) {
 	p := newSimulator(t)
 	p.start(t)
 	leavesNoCopies(t, iso8583.Config{Address: p.address}, 50)
 }
 
-// TestNumberLeavesNoCopiesOverTLS does so over TLS, while the garbage collector empties the pools of buffers all the time.
+// TestNumberLeavesNoCopiesOverTLS does so over TLS, while the garbage collector empties the pools
+// of buffers all the time.
 func TestNumberLeavesNoCopiesOverTLS(t *testing.T) {
 	certificate, roots := selfSigned(t)
 	dir := t.TempDir()
@@ -104,8 +106,8 @@ func leavesNoCopies(t *testing.T, config iso8583.Config, sales int) {
 	clear(control)
 }
 
-// freshNumber returns a Visa number that stands nowhere in the program, hidden by a mask so that the search does not find what it
-// searches by.
+// freshNumber returns a Visa number that stands nowhere in the program, hidden by a mask so that
+// the search does not find what it searches by.
 func freshNumber(t *testing.T) (hidden, mask [16]byte) {
 	t.Helper()
 	if _, err := rand.Read(mask[:]); err != nil {

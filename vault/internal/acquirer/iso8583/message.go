@@ -16,7 +16,8 @@ import (
 // maxTotal is the largest number of transactions that a count field of ten digits holds.
 const maxTotal = 9_999_999_999
 
-// maxSum is the largest sum of amounts that this package sends or accepts: what JSON integers hold elsewhere, 2^53-1.
+// maxSum is the largest sum of amounts that this package sends or accepts: what JSON integers hold
+// elsewhere, 2^53-1.
 const maxSum = 1<<53 - 1
 
 // maxDescriptor is how much of the descriptor a statement's line shows. (specification 3)
@@ -95,7 +96,8 @@ func (r *request) text(id int, value, what string) {
 	r.set(id, value)
 }
 
-// trace sets what identifies the request; rrn is the one to be named, which in a reversal is the original's.
+// trace sets what identifies the request; rrn is the one to be named, which in a reversal is the
+// original's.
 func (r *request) trace(t acquirer.Trace, rrn string) {
 	if t.STAN < 1 || t.STAN > acquirer.MaxSTAN {
 		r.fail("trace number")
@@ -129,7 +131,8 @@ func (r *request) money(amount int64, currency string) {
 }
 
 func (r *request) currency(code string) {
-	currency, ok := envelope.KnownCurrency(code) // also a withdrawn one: what exists in it is still settled
+	// also a withdrawn one: what exists in it is still settled
+	currency, ok := envelope.KnownCurrency(code)
 	if !ok {
 		r.fail("currency")
 		return
@@ -144,8 +147,8 @@ func (r *request) batch(batch uint32) {
 	r.number(r.dialect.Place.Batch, 6, int64(batch), acquirer.MaxBatch, "batch")
 }
 
-// original names the request that this one is about: its message type, trace number and time of sending, and two institution codes
-// that nobody needs. (ISO 8583:1987 field 90)
+// original names the request that this one is about: its message type, trace number and time of
+// sending, and two institution codes that nobody needs. (ISO 8583:1987 field 90)
 func (r *request) original(own acquirer.Trace, o acquirer.Original) {
 	if own.Terminal != o.Terminal || own.Acceptor != o.Acceptor {
 		r.fail("terminal and acceptor must be the original's")
@@ -160,8 +163,8 @@ func (r *request) original(own acquirer.Trace, o acquirer.Original) {
 	r.set(r.dialect.Place.Original, fmt.Sprintf("%s%06d%s%022d", m.Request, o.STAN, transmitted(o.Sent), 0))
 }
 
-// newAuthorise builds the request for a sale, an authorisation or a refund. The returned clear overwrites the one copy made here, the
-// expiry's.
+// newAuthorise builds the request for a sale, an authorisation or a refund. The returned clear
+// overwrites the one copy made here, the expiry's.
 func newAuthorise(d *Dialect, a acquirer.Request) (r *request, clearCopy func()) {
 	m, ok := d.message(a.Kind)
 	r = newRequest(d, m, 0)
@@ -172,7 +175,8 @@ func newAuthorise(d *Dialect, a acquirer.Request) (r *request, clearCopy func())
 		r.fail("only a refund has an original")
 	}
 	clearCopy = func() {}
-	byReference := a.Original != nil && d.RefundsByReference // then no account data leaves this host
+	// then no account data leaves this host
+	byReference := a.Original != nil && d.RefundsByReference
 	if !byReference {
 		clearCopy = r.card(a.Card, a.Code)
 	}
@@ -256,7 +260,8 @@ func newTotals(d *Dialect, t acquirer.Totals) *request {
 	return r
 }
 
-// netAmount returns D when debits outweigh credits or are as many, else C, and the difference. (ISO 8583:1987 field 97)
+// netAmount returns D when debits outweigh credits or are as many, else C, and the difference. (ISO
+// 8583:1987 field 97)
 func netAmount(t acquirer.Totals) string {
 	amount := t.Standing().Amount - t.StandingCredits().Amount
 	if amount < 0 {
@@ -285,7 +290,7 @@ func alphanumeric(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return (r < '0' || r > '9') && (r < 'A' || r > 'Z') })
 }
 
-// digits tells whether s is one decimal digit or more, and nothing else.
+// digits reports whether s is one decimal digit or more, and nothing else.
 func digits(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r < '0' || r > '9' })
 }

@@ -12,22 +12,28 @@ import (
 // OddityKind says what was wrong with something that the host sent.
 type OddityKind string
 
-// The kinds of oddity. None of them gives an answer to anybody, and none ends the line unless it says so.
+// The kinds of oddity. None of them gives an answer to anybody, and none ends the line unless it
+// says so.
 const (
 	OddityLate      OddityKind = "late-answer"      // to a request that nobody waits for any more
 	OddityDuplicate OddityKind = "duplicate-answer" // to a request that has been answered
 	OddityUnknown   OddityKind = "unknown-trace"    // to no request among the last of this client
-	OddityUnfit     OddityKind = "unfit-answer"     // another amount, terminal, reference, currency or type than the request's, or not whole
-	OddityMalformed OddityKind = "malformed"        // not even its type and trace number can be read; one of an impossible length ends the line
+	// another amount, terminal, reference, currency or type than the request's, or not whole
+	OddityUnfit OddityKind = "unfit-answer"
+	// not even its type and trace number can be read; one of an impossible length ends the line
+	OddityMalformed OddityKind = "malformed"
 )
 
 // Oddity is something that the host sent and should not have.
 type Oddity struct {
-	Kind   OddityKind
-	Detail string // for a person; no account data, and nothing that the host wrote but digits of a type and a trace number
+	Kind OddityKind
+	// for a person; no account data, and nothing that the host wrote but digits of a type and a
+	// trace number
+	Detail string
 }
 
-// remembered is how many of a client's last requests are known by their trace, to tell late answers from strangers'.
+// remembered is how many of a client's last requests are known by their trace, to tell late answers
+// from strangers'.
 const remembered = 8192
 
 // oddityRoom is how many oddities may wait for Config.Report; further ones are only counted.

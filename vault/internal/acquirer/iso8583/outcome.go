@@ -9,17 +9,18 @@ import (
 	"nightdrop/vault/internal/acquirer"
 )
 
-// answers say what the codes of field 39 mean, by the class of the message that is answered: requests (0100, 0200)
-// may be refused by an issuer; captures (0220, 0221) and reversals (0420, 0421) are advices, which tell what has
-// happened. A class that a file leaves out is as in the dialect that is built in.
+// answers say what the codes of field 39 mean, by the class of the message that is answered:
+// requests (0100, 0200) may be refused by an issuer; captures (0220, 0221) and reversals (0420,
+// 0421) are advices, which tell what has happened. A class that a file leaves out is as in the
+// dialect that is built in.
 type answers struct {
 	Requests  *requestAnswers `json:"requests,omitempty"`
 	Captures  *adviceAnswers  `json:"captures,omitempty"`
 	Reversals *adviceAnswers  `json:"reversals,omitempty"`
 }
 
-// requestAnswers sort the answers to a request. What is in neither is reversed: it may be an approval. 00 approves
-// the whole, listed or not.
+// requestAnswers sort the answers to a request. What is in neither is reversed: it may be an
+// approval. 00 approves the whole, listed or not.
 type requestAnswers struct {
 	Approve map[string]extent `json:"approve"` // code to what it approves
 	Decline []string          `json:"decline"` // codes after which the host holds nothing
@@ -31,10 +32,12 @@ type extent string
 // The extents.
 const (
 	whole extent = "whole" // what was asked for: the answer has the request's amount
-	part  extent = "part"  // what the answer's amount says: one that is not the request's is not taken, and reversed
+	// what the answer's amount says: one that is not the request's is not taken, and reversed
+	part extent = "part"
 )
 
-// adviceAnswers sort the answers to an advice. What is in none is repeated. 00 stands, listed or not.
+// adviceAnswers sort the answers to an advice. What is in none is repeated. 00 stands, listed or
+// not.
 type adviceAnswers struct {
 	Stands    []string `json:"stands"`              // it is done, or needs not be
 	Duplicate []string `json:"duplicate,omitempty"` // the host has it already
@@ -60,9 +63,10 @@ func (r requestAnswers) approves(code string) extent {
 	return r.Approve[code]
 }
 
-// outcome says what the answer to an advice means. A duplicate stands: the host has it. That holds of a reversal that
-// was never sent before, too: hosts reverse by themselves what they could not answer, and say so of a reversal that
-// comes then. What counts is its original, and that does not stand.
+// outcome says what the answer to an advice means. A duplicate stands: the host has it. That holds
+// of a reversal that was never sent before, too: hosts reverse by themselves what they could not
+// answer, and say so of a reversal that comes then. What counts is its original, and that does not
+// stand.
 func (a adviceAnswers) outcome(code string) acquirer.Outcome {
 	switch {
 	case code == acquirer.Approved, slices.Contains(a.Stands, code), slices.Contains(a.Duplicate, code):
@@ -73,10 +77,10 @@ func (a adviceAnswers) outcome(code string) acquirer.Outcome {
 	return acquirer.Repeat
 }
 
-// outcomeOfCapture is outcome, but that a duplicate of a capture that was never sent before goes to a person, and so do
-// the repeats of such a one: first is what its first try was answered with. Hosts that look for duplicates by their
-// content (the same amount of the same authorisation) say so of a second capture, which they have not booked; its
-// repeat would read as booked.
+// outcomeOfCapture is outcome, but that a duplicate of a capture that was never sent before goes to
+// a person, and so do the repeats of such a one: first is what its first try was answered with.
+// Hosts that look for duplicates by their content (the same amount of the same authorisation) say
+// so of a second capture, which they have not booked; its repeat would read as booked.
 func (a adviceAnswers) outcomeOfCapture(code string, repeat int, first string) acquirer.Outcome {
 	if slices.Contains(a.Duplicate, code) && (repeat == 0 || slices.Contains(a.Duplicate, first)) {
 		return acquirer.Person
@@ -97,8 +101,8 @@ func builtInAnswers() (answers, error) {
 	return file.Nightdrop.Answers, nil
 }
 
-// completeAnswers puts the built-in tables in place of those that the section leaves out. Files from before there
-// were tables have "undone", which says which answers to a reversal stand.
+// completeAnswers puts the built-in tables in place of those that the section leaves out. Files
+// from before there were tables have "undone", which says which answers to a reversal stand.
 func (s *section) completeAnswers() error {
 	standard, err := builtInAnswers()
 	if err != nil {
@@ -133,8 +137,8 @@ type codeList struct {
 	must  bool // it is to be there, if only as []
 }
 
-// checkAnswers checks the tables as a file gives them: codes are codes, each in one list of its table, and 00 where
-// it means what it always means.
+// checkAnswers checks the tables as a file gives them: codes are codes, each in one list of its
+// table, and 00 where it means what it always means.
 func (f *dialectFile) checkAnswers() error {
 	a := f.Nightdrop.Answers
 	if a.Reversals != nil && f.Nightdrop.Undone != nil {

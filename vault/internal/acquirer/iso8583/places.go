@@ -141,19 +141,20 @@ func (r placeRule) fits(s fieldShape) string {
 	return ""
 }
 
-// characters tells whether the encoding has one byte for each character.
+// characters reports whether the encoding has one byte for each character.
 func characters(e encoding.Encoder) bool {
 	return e == encoding.ASCII || e == encoding.EBCDIC || e == encoding.EBCDIC1047
 }
 
-// packedDigits tells whether the encoding has two digits in a byte; left says that an odd one is the high half of its byte.
+// packedDigits reports whether the encoding has two digits in a byte; left says that an odd one is
+// the high half of its byte.
 func packedDigits(e encoding.Encoder) (left, packed bool) {
 	return e == encoding.LBCD, e == encoding.LBCD || e == encoding.BCD
 }
 
-// specifications returns the fields of messages that are written and of those that are read. Fields that hold something of ours are
-// strings of their whole length; account data is lent in the one and left where it lies in the other; every other field is
-// carried as it is.
+// specifications returns the fields of messages that are written and of those that are read. Fields
+// that hold something of ours are strings of their whole length; account data is lent in the one
+// and left where it lies in the other; every other field is carried as it is.
 func (d *Dialect) specifications(from *iso8583.MessageSpec) (asks, reads *iso8583.MessageSpec) {
 	asks = &iso8583.MessageSpec{Name: d.name, Fields: map[int]field.Field{}}
 	reads = &iso8583.MessageSpec{Name: d.name, Fields: map[int]field.Field{}}

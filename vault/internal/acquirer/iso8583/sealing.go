@@ -17,11 +17,12 @@ import (
 // warmth is how long the record is that is written before each message: longer than any message.
 const warmth = 2 * maxMessage
 
-// sealed is a TLS connection that leaves no copy of what is written in memory. crypto/tls seals in place, but first it
-// appends the plaintext to a buffer of a pool that all connections of the process share, and where that is too small it
-// lets go of one that holds the plaintext. Who gets a buffer gets the one that was given back last, so a long record of
-// zeros, sealed to nobody just before, leaves one that is long enough. The pool is emptied by the garbage collector:
-// once after dialling would not do.
+// sealed is a TLS connection that leaves no copy of what is written in memory. crypto/tls seals in
+// place, but first it appends the plaintext to a buffer of a pool that all connections of the
+// process share, and where that is too small it lets go of one that holds the plaintext. Who gets a
+// buffer gets the one that was given back last, so a long record of zeros, sealed to nobody just
+// before, leaves one that is long enough. The pool is emptied by the garbage collector: once after
+// dialling would not do.
 type sealed struct {
 	net.Conn
 	mu    sync.Mutex
@@ -52,7 +53,8 @@ func (s *sealed) Write(p []byte) (int, error) {
 	return s.Conn.Write(p)
 }
 
-// toNobody returns a TLS connection whose records vanish. Its other end was there for the handshake only.
+// toNobody returns a TLS connection whose records vanish. Its other end was there for the handshake
+// only.
 func toNobody(ctx context.Context) (*tls.Conn, error) {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {

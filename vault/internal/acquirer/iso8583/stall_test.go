@@ -12,8 +12,8 @@ import (
 	"nightdrop/vault/internal/acquirer"
 )
 
-// A host that takes nothing off the wire must not hold requests for ever: the line is given up. The one request that was being
-// written has an unknown outcome; those behind it have not been sent.
+// A host that takes nothing off the wire must not hold requests for ever: the line is given up. The
+// one request that was being written has an unknown outcome; those behind it have not been sent.
 func TestHostThatDoesNotRead(t *testing.T) {
 	here, there := net.Pipe()
 	defer func() { _ = there.Close() }()

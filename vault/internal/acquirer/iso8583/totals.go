@@ -15,13 +15,14 @@ const (
 	settlementDiffers = "2"
 )
 
-// passing are codes of a host that cannot compare totals now: a request is in progress, is to be entered again, a
-// cutover is in process, the switch or the system is down. (ISO 8583:1987 field 39)
+// passing are codes of a host that cannot compare totals now: a request is in progress, is to be
+// entered again, a cutover is in process, the switch or the system is down. (ISO 8583:1987 field
+// 39)
 var passing = []string{"09", "19", "68", "90", "91", "96"}
 
-// fitsTotals compares an answer to a 0500 with it: the type and the trace number must be the request's, and so must the
-// terminal, the acceptor, the currency and the batch where the answer has them. A host may give the currency as that of
-// settlement.
+// fitsTotals compares an answer to a 0500 with it: the type and the trace number must be the
+// request's, and so must the terminal, the acceptor, the currency and the batch where the answer
+// has them. A host may give the currency as that of settlement.
 func (d *Dialect) fitsTotals(asked, got *iso8583.Message) error {
 	if err := d.fits(asked, got, d.Place.STAN); err != nil {
 		return err
@@ -39,9 +40,10 @@ func (d *Dialect) fitsTotals(asked, got *iso8583.Message) error {
 	return nil
 }
 
-// readTotals returns the host's view of the batch that asked named, in any form that is usual of a 0510: the host's own
-// totals, with or without a settlement code; a settlement code alone; or a response code alone, which then says whether
-// they agree. A host that answers that it does not compare is a RefusedError. What contradicts itself is no answer.
+// readTotals returns the host's view of the batch that asked named, in any form that is usual of a
+// 0510: the host's own totals, with or without a settlement code; a settlement code alone; or a
+// response code alone, which then says whether they agree. A host that answers that it does not
+// compare is a RefusedError. What contradicts itself is no answer.
 func (d *Dialect) readTotals(m *iso8583.Message, asked acquirer.Totals) (acquirer.Reconciliation, error) {
 	none := acquirer.Reconciliation{}
 	code, said := value(m, d.Place.Answer), value(m, d.Place.Settlement)
@@ -82,8 +84,8 @@ func (d *Dialect) readTotals(m *iso8583.Message, asked acquirer.Totals) (acquire
 	return acquirer.Reconciliation{Agreed: agreed, Host: host, Untold: !told}, nil
 }
 
-// readFigures reads the host's own totals; told is false where there are none. A total that it leaves out is one of
-// nothing.
+// readFigures reads the host's own totals; told is false where there are none. A total that it
+// leaves out is one of nothing.
 func (d *Dialect) readFigures(m *iso8583.Message, asked acquirer.Totals) (host acquirer.Totals, told bool, err error) {
 	host = acquirer.Totals{Trace: asked.Trace, Batch: asked.Batch, Currency: asked.Currency}
 	for _, f := range d.Place.totals(&host) {

@@ -10,8 +10,8 @@ import (
 	"nightdrop/vault/internal/acquirer/iso8583"
 )
 
-// goodTotals is a 0510 by hand, from the bytes of the 0500 that was asked: bitmaps, fields 7, 11, 37, 39, 41, 42, 49, 60, 66, 74 to 77, 86 to 89
-// and 97. What a form leaves out is cut from it.
+// goodTotals is a 0510 by hand, from the bytes of the 0500 that was asked: bitmaps, fields 7, 11,
+// 37, 39, 41, 42, 49, 60, 66, 74 to 77, 86 to 89 and 97. What a form leaves out is cut from it.
 type goodTotals struct{ sent, stan, rrn, terminal, acceptor, currency, batch string }
 
 // readAsked takes a 0500 apart: two bitmaps, then 7, 11, 12, 13, 37, 41, 42, 49, 60.
@@ -21,9 +21,12 @@ func readAsked(text string) goodTotals {
 }
 
 const (
-	counts    = "0000000000" + "0000000000" + "0000000003" + "0000000001"                         // 74 to 77
-	sums      = "0000000000000000" + "0000000000000000" + "0000000000001327" + "0000000000000077" // 86 to 89
-	netSum    = "D0000000000001250"                                                               // 97
+	// 74 to 77
+	counts = "0000000000" + "0000000000" + "0000000003" + "0000000001"
+	// 86 to 89
+	sums = "0000000000000000" + "0000000000000000" + "0000000000001327" + "0000000000000077"
+	// 97
+	netSum    = "D0000000000001250"
 	otherSums = "0000000000000000" + "0000000000000000" + "0000000000001328" + "0000000000000077" //
 	otherNet  = "D0000000000001251"                                                               //
 )
@@ -72,7 +75,8 @@ func TestFormsOfA0510(t *testing.T) {
 		"totals without 66": {answer: func(a goodTotals) string {
 			return "0510" + "822000000AC08010" + "0078078080000000" + head(a, "00") + a.currency + a.batch + counts + otherSums + otherNet
 		}, host: acquirer.Count{Number: 2, Amount: 1251}},
-		"debits alone": {answer: func(a goodTotals) string { // 77, 76 and 88, 89: credits of none are left out
+		// 77, 76 and 88, 89: credits of none are left out
+		"debits alone": {answer: func(a goodTotals) string {
 			return "0510" + "822000000AC08010" + "4018018000000000" + head(a, "00") + a.currency + a.batch + "1" + counts[20:] + sums[32:]
 		}, want: acquirer.Reconciliation{Agreed: true}, host: standing},
 		"another batch": {answer: func(a goodTotals) string {

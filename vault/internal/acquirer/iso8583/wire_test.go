@@ -57,7 +57,8 @@ const (
 	asciiOriginal = "00004211221704050000000000000000000000"
 )
 
-// The bytes of the other operations in the dialect that is built in; TestRequestsOnTheWire has the first.
+// The bytes of the other operations in the dialect that is built in; TestRequestsOnTheWire has the
+// first.
 func TestOperationsOnTheWire(t *testing.T) {
 	d := DefaultDialect()
 	made := operations(t, d)
@@ -91,8 +92,8 @@ func TestOperationsOnTheWire(t *testing.T) {
 	}
 }
 
-// The file alone decides: the same requests in packed digits, with a binary bitmap, another place for the security code, fields of the
-// host's own, and a header of ASCII digits that counts itself.
+// The file alone decides: the same requests in packed digits, with a binary bitmap, another place
+// for the security code, fields of the host's own, and a header of ASCII digits that counts itself.
 func TestAnotherDialectOnTheWire(t *testing.T) {
 	d := packedDialect(t)
 	made := operations(t, d)
@@ -119,7 +120,8 @@ func TestAnotherDialectOnTheWire(t *testing.T) {
 	}
 }
 
-// What is written is what moov-io/iso8583 itself reads by the same file, padding and numeric fields included, and packs again.
+// What is written is what moov-io/iso8583 itself reads by the same file, padding and numeric fields
+// included, and packs again.
 func TestTheLibraryReadsTheSame(t *testing.T) {
 	for name, d := range map[string]*Dialect{"ascii1987.json": DefaultDialect(), filepath.Join("testdata", "packed1987.json"): packedDialect(t)} {
 		raw, err := os.ReadFile(name)

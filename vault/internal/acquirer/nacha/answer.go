@@ -28,7 +28,8 @@ func (t *tally) add(o tally) {
 	t.entries, t.hash, t.debits, t.credits = t.entries+o.entries, t.hash+o.hash, t.debits+o.debits, t.credits+o.credits
 }
 
-// differs names the first sum in which a control record differs from what it is about; "" where it holds.
+// differs names the first sum in which a control record differs from what it is about; "" where it
+// holds.
 func (t tally) differs(said tally) string {
 	switch {
 	case said.entries != t.entries:
@@ -43,8 +44,9 @@ func (t tally) differs(said tally) string {
 	return ""
 }
 
-// fileReader reads a file record by record, strictly in the order that the format gives, and adds up every record, whatever it is, for the control
-// records prove the whole. moov-io/ach's own reader is not used: even when it is asked to take such files it makes zero of a total that is no
+// fileReader reads a file record by record, strictly in the order that the format gives, and adds
+// up every record, whatever it is, for the control records prove the whole. moov-io/ach's own
+// reader is not used: even when it is asked to take such files it makes zero of a total that is no
 // number, keeps only the last of two addenda, and holds account numbers in strings.
 type fileReader struct {
 	records records
@@ -96,7 +98,8 @@ func (f *fileReader) read() error {
 	}
 }
 
-// header reads record 1. An answer's destination is the number that the bank gave us, which need be no routing number.
+// header reads record 1. An answer's destination is the number that the bank gave us, which need be
+// no routing number.
 func (f *fileReader) header(record []byte) error {
 	const name = "file header"
 	if string(record[1:3]) != "01" || string(record[34:40]) != "094101" {

@@ -7,7 +7,8 @@ import (
 	"github.com/moov-io/ach"
 )
 
-// answerBatch reads one batch of answers. Entries that are none are counted like the others: the batch's control record is about all.
+// answerBatch reads one batch of answers. Entries that are none are counted like the others: the
+// batch's control record is about all.
 type answerBatch struct {
 	file    *fileReader
 	header  []byte // its record
@@ -78,8 +79,8 @@ func (b *answerBatch) read() error {
 	}
 }
 
-// begin adds up an entry record. The sign of its amount is the second digit of its transaction code: to 4 a credit, from 5 a debit. (appendix
-// three, 3.4)
+// begin adds up an entry record. The sign of its amount is the second digit of its transaction
+// code: to 4 a credit, from 5 a debit. (appendix three, 3.4)
 func (b *answerBatch) begin(record []byte) error {
 	if !decimal(record[1:12], 11) || !decimal(record[29:39], 10) {
 		return b.file.refuse("entry", "its transaction code, routing number or amount is no number")
@@ -152,8 +153,8 @@ func coded(record []byte) bool {
 	return (kind == "99" && code[0] == 'R' || kind == "98" && code[0] == 'C') && decimal(code[1:], 2)
 }
 
-// judgeAddenda says why the addenda of a return or notice are not as they should be. Which codes there are is not asked: NACHA adds some, and
-// what came back came back.
+// judgeAddenda says why the addenda of a return or notice are not as they should be. Which codes
+// there are is not asked: NACHA adds some, and what came back came back.
 func (b *answerBatch) judgeAddenda(item Item) string {
 	e, letter := b.entry, byte('R')
 	if b.kind == Acknowledgement {
@@ -179,20 +180,23 @@ func (b *answerBatch) judgeAddenda(item Item) string {
 	return ""
 }
 
-// Returns reports whether a code is of the form of a return reason, R01 to R99, and one that returns an entry: banks return returns with R61 to R77.
+// Returns reports whether a code is of the form of a return reason, R01 to R99, and one that
+// returns an entry: banks return returns with R61 to R77.
 func Returns(code string) bool {
 	return len(code) == 3 && code[0] == 'R' && decimal(code[1:], 2) && code != "R00" && !contested(code)
 }
 
-// contested reports whether a code is one that banks return returns with: dishonoured (R61 to R70) and contested (R71 to R77), all of them
-// whether in use or not. They never return an entry.
+// contested reports whether a code is one that banks return returns with: dishonoured (R61 to R70)
+// and contested (R71 to R77), all of them whether in use or not. They never return an entry.
 func contested(code string) bool { return "R61" <= code && code <= "R77" }
 
-// refusedChange reports whether a code is one that an originating bank refuses a notice of change with. (C61 to C69)
+// refusedChange reports whether a code is one that an originating bank refuses a notice of change
+// with. (C61 to C69)
 func refusedChange(code string) bool { return "C61" <= code && code <= "C69" }
 
-// sign tells from a transaction code whether the original entry was a credit, and whether the code fits the batch's kind. (appendix three,
-// 3.4: returns and notices of change have codes of their own, and a zero dollar credit acknowledges a credit)
+// sign tells from a transaction code whether the original entry was a credit, and whether the code
+// fits the batch's kind. (appendix three, 3.4: returns and notices of change have codes of their
+// own, and a zero dollar credit acknowledges a credit)
 func (b *answerBatch) sign(code int) (credit, fits bool) {
 	switch code {
 	case ach.CheckingReturnNOCCredit, ach.SavingsReturnNOCCredit:
@@ -205,7 +209,8 @@ func (b *answerBatch) sign(code int) (credit, fits bool) {
 	return false, false
 }
 
-// control compares the batch's control record with its header and entries. A company that is left out there is no other.
+// control compares the batch's control record with its header and entries. A company that is left
+// out there is no other.
 func (b *answerBatch) control(record []byte) error {
 	const name = "batch control"
 	f := b.file

@@ -11,7 +11,8 @@ import (
 // placeholder stands in the strings of moov-io/ach for an account number and for a name.
 const placeholder = "X"
 
-// openBatch is a batch that is being written. moov-io/ach holds its entries too, with placeholders, and judges the whole at the end.
+// openBatch is a batch that is being written. moov-io/ach holds its entries too, with placeholders,
+// and judges the whole at the end.
 type openBatch struct {
 	planned Batch
 	place   int // from 1
@@ -87,7 +88,8 @@ func (b *openBatch) open(credit bool) error {
 func (b *openBatch) detail(e Entry) *ach.EntryDetail {
 	detail := ach.NewEntryDetail()
 	detail.TransactionCode = transactionCode(e.Bank.Kind(), e.Credit)
-	routing := string(e.Bank.Routing()) // a bank's public number; the account's never becomes a string
+	// a bank's public number; the account's never becomes a string
+	routing := string(e.Bank.Routing())
 	detail.RDFIIdentification, detail.CheckDigit = routing[:8], routing[8:]
 	detail.DFIAccountNumber, detail.IndividualName = placeholder, placeholder
 	detail.Amount, detail.IdentificationNumber, detail.TraceNumber = int(e.Amount), e.Identification, e.Trace
@@ -128,8 +130,8 @@ func firstEight(routing []byte) uint64 {
 	return n
 }
 
-// close writes the batch's control record and adds the batch to the file's sums. moov-io/ach counts and adds up for itself; that it
-// comes to the same is part of the check.
+// close writes the batch's control record and adds the batch to the file's sums. moov-io/ach counts
+// and adds up for itself; that it comes to the same is part of the check.
 func (b *openBatch) close(sums *Sums) error {
 	if b.batch == nil {
 		return fmt.Errorf("%w: batch %d has no entries", ErrPlan, b.place)

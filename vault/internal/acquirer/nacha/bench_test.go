@@ -16,8 +16,9 @@ const (
 	benchShortEntries = 10_000 // with -short
 )
 
-// BenchmarkWrite writes a file of 100,000 debits, in one batch, which takes the most memory. Metrics: peak-MB, the highest heap that was
-// seen, in 10^6 bytes, looked at every millisecond; and us/entry. ops/bench runs it with -benchtime=Nx, N rounds.
+// BenchmarkWrite writes a file of 100,000 debits, in one batch, which takes the most memory.
+// Metrics: peak-MB, the highest heap that was seen, in 10^6 bytes, looked at every millisecond; and
+// us/entry. ops/bench runs it with -benchtime=Nx, N rounds.
 func BenchmarkWrite(b *testing.B) {
 	count := benchEntries
 	if testing.Short() {

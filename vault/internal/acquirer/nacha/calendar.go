@@ -7,15 +7,19 @@ import (
 	"github.com/moov-io/base"
 )
 
-// maxLead bounds how many banking days ahead a file is dated. (banks take debits from one and credits from one or two days ahead)
+// maxLead bounds how many banking days ahead a file is dated. (banks take debits from one and
+// credits from one or two days ahead)
 const maxLead = 5
 
-// Calendar knows the banking days of the Federal Reserve: Monday to Friday without its holidays. A holiday on a Sunday is kept on the
-// Monday after it; one on a Saturday is not moved to the Friday. (Federal Reserve Banks, holiday schedules)
+// Calendar knows the banking days of the Federal Reserve: Monday to Friday without its holidays. A
+// holiday on a Sunday is kept on the Monday after it; one on a Saturday is not moved to the Friday.
+// (Federal Reserve Banks, holiday schedules)
 type Calendar struct {
 	Location *time.Location // the bank's
-	Cutoff   time.Duration  // on the bank's clock, from 0:00 to 24:00: a file made at it or later belongs to the next banking day
-	Lead     int            // banking days from a file's day to the day its money moves, 1 to 5
+	// on the bank's clock, from 0:00 to 24:00: a file made at it or later belongs to the next
+	// banking day
+	Cutoff time.Duration
+	Lead   int // banking days from a file's day to the day its money moves, 1 to 5
 }
 
 // Check returns nil, or an error that names the first field that is not as its comment asks.
@@ -31,12 +35,13 @@ func (c Calendar) Check() error {
 	return nil
 }
 
-// FileDay returns the banking day, at 0:00 of the calendar's location, to which a file made now belongs: today before the cut-off where
-// today is a banking day, else the next one.
+// FileDay returns the banking day, at 0:00 of the calendar's location, to which a file made now
+// belongs: today before the cut-off where today is a banking day, else the next one.
 func (c Calendar) FileDay(now time.Time) time.Time {
 	now = now.In(c.Location)
 	day := c.noon(now, 0)
-	// The clock's own reading: on the two days of a year that have not 24 hours the cut-off stays where the clock shows it.
+	// The clock's own reading: on the two days of a year that have not 24 hours the cut-off stays
+	// where the clock shows it.
 	clock := time.Duration(now.Hour())*time.Hour + time.Duration(now.Minute())*time.Minute +
 		time.Duration(now.Second())*time.Second + time.Duration(now.Nanosecond())
 	if clock >= c.Cutoff {
@@ -48,7 +53,8 @@ func (c Calendar) FileDay(now time.Time) time.Time {
 	return c.midnight(day)
 }
 
-// Effective returns the banking day, at 0:00 of the calendar's location, on which the money of a file made now moves.
+// Effective returns the banking day, at 0:00 of the calendar's location, on which the money of a
+// file made now moves.
 func (c Calendar) Effective(now time.Time) time.Time {
 	day := c.FileDay(now)
 	for range c.Lead {
@@ -60,7 +66,8 @@ func (c Calendar) Effective(now time.Time) time.Time {
 	return c.midnight(day)
 }
 
-// noon is the middle of a day so many days after another's: an hour that no change of clocks moves to another date.
+// noon is the middle of a day so many days after another's: an hour that no change of clocks moves
+// to another date.
 func (c Calendar) noon(day time.Time, days int) time.Time {
 	return time.Date(day.Year(), day.Month(), day.Day()+days, 12, 0, 0, 0, c.Location)
 }

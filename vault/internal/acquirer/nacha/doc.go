@@ -1,13 +1,17 @@
-// Package nacha writes the files that move money between bank accounts of the United States, and reads what the bank answers to them:
-// returns, notices of change and acknowledgements (NACHA Operating Rules, appendix three). moov-io/ach says what a record is and what a
-// batch must satisfy; this package sees to it that an account number never becomes a Go string, that a file is written whole or not at all, and that
-// nothing of a bank's file is taken unless its control records prove it.
+// Package nacha writes the files that move money between bank accounts of the United States, and
+// reads what the bank answers to them: returns, notices of change and acknowledgements (NACHA
+// Operating Rules, appendix three). moov-io/ach says what a record is and what a batch must
+// satisfy; this package sees to it that an account number never becomes a Go string, that a file is
+// written whole or not at all, and that nothing of a bank's file is taken unless its control
+// records prove it.
 //
-// A file is lines of 94 printable ASCII characters in blocks of ten: a file header (1), batches of a header (5), entries (6) with addenda
-// (7) and a control record (8), and the file's control record (9), then lines of nines up to the block's end. moov-io/ach works on
-// strings, so it only ever sees placeholders where a record holds an account number or a holder's name.
+// A file is lines of 94 printable ASCII characters in blocks of ten: a file header (1), batches of
+// a header (5), entries (6) with addenda (7) and a control record (8), and the file's control
+// record (9), then lines of nines up to the block's end. moov-io/ach works on strings, so it only
+// ever sees placeholders where a record holds an account number or a holder's name.
 //
-// Nothing here keeps state: functions may be called concurrently, each with its own reader or writer.
+// Nothing here keeps state: functions may be called concurrently, each with its own reader or
+// writer.
 package nacha
 
 import (
@@ -23,12 +27,14 @@ const (
 	nines       = "9999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999"
 )
 
-// Columns of a record that are used here, as [from, to) of the record's bytes. (appendix three, 3.2: columns count from 1)
+// Columns of a record that are used here, as [from, to) of the record's bytes. (appendix three,
+// 3.2: columns count from 1)
 const (
-	accountFrom, accountTo   = 12, 29 // entry: DFI account number
-	nameFrom, nameTo         = 54, 76 // entry: individual or receiving company name
-	traceFrom, traceTo       = 79, 94 // entry, addenda 98 and 99: trace number of the record itself
-	originalFrom, originalTo = 6, 21  // addenda 98 and 99: trace number of the entry that is answered
+	accountFrom, accountTo = 12, 29 // entry: DFI account number
+	nameFrom, nameTo       = 54, 76 // entry: individual or receiving company name
+	traceFrom, traceTo     = 79, 94 // entry, addenda 98 and 99: trace number of the record itself
+	// addenda 98 and 99: trace number of the entry that is answered
+	originalFrom, originalTo = 6, 21
 	ackFrom, ackTo           = 39, 54 // entry of an acknowledgement: the same
 )
 
@@ -37,13 +43,15 @@ const (
 	maxEntryAmount  = 9_999_999_999   // cents; ten digits
 	maxTotal        = 999_999_999_999 // cents of a batch or a file and sign; twelve digits
 	maxBatchEntries = 999_999         // six digits
-	maxBatches      = 899_999         // six digits, but a control record of more would begin like a line of nines
-	maxBatchNumber  = 9_999_999       // seven digits
-	maxRecords      = 9_999_990       // six digits of blocks
-	hashModulus     = 10_000_000_000  // the entry hash keeps the ten lowest digits
+	// six digits, but a control record of more would begin like a line of nines
+	maxBatches     = 899_999
+	maxBatchNumber = 9_999_999      // seven digits
+	maxRecords     = 9_999_990      // six digits of blocks
+	hashModulus    = 10_000_000_000 // the entry hash keeps the ten lowest digits
 )
 
-// fault says which field a moov-io/ach error is about. The library's own text quotes what stood there, and is never passed on.
+// fault says which field a moov-io/ach error is about. The library's own text quotes what stood
+// there, and is never passed on.
 func fault(err error) string {
 	var field *ach.FieldError
 	var batch *ach.BatchError
@@ -56,7 +64,8 @@ func fault(err error) string {
 	return "it breaks one of NACHA's rules"
 }
 
-// printable tells whether a text of from min to max bytes is ASCII from 0x20 to 0x7E and neither begins nor ends with a space.
+// printable reports whether a text of from min to max bytes is ASCII from 0x20 to 0x7E and neither
+// begins nor ends with a space.
 func printable(text string, min, max int) bool {
 	if len(text) < min || len(text) > max {
 		return false
@@ -69,7 +78,7 @@ func printable(text string, min, max int) bool {
 	return text == "" || text[0] != ' ' && text[len(text)-1] != ' '
 }
 
-// decimal tells whether a text consists of exactly n ASCII digits.
+// decimal reports whether a text consists of exactly n ASCII digits.
 func decimal[T string | []byte](text T, n int) bool {
 	if len(text) != n {
 		return false

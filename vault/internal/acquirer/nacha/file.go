@@ -158,7 +158,8 @@ func digest(path string) (string, error) {
 	defer file.Close()
 	sum, buffer := sha256.New(), make([]byte, digestBuffer)
 	defer clear(buffer)
-	if _, err := io.CopyBuffer(sum, struct{ io.Reader }{file}, buffer); err != nil { // the struct hides ways around the buffer
+	// the struct hides ways around the buffer
+	if _, err := io.CopyBuffer(sum, struct{ io.Reader }{file}, buffer); err != nil {
 		return "", fmt.Errorf("reading a file: %w", err)
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil

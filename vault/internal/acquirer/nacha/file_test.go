@@ -123,7 +123,8 @@ func TestNothingAppearsWhenWritingFails(t *testing.T) {
 	}
 }
 
-// A crash while a file was written, or before its other name was removed, is mended by the next call.
+// A crash while a file was written, or before its other name was removed, is mended by the next
+// call.
 func TestWhatACrashLeftIsRemoved(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, ".partial-a.ach"), []byte("ha"), 0o600); err != nil {

@@ -9,9 +9,11 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// latin says how letters that Unicode does not take apart are written in ASCII, upper case; a row's first field stands for each letter of the
-// second. (ICAO Doc 9303 part 3, section 6 A, shortened to one letter where a field has 22.) Letters with marks are taken apart first. What only
-// guides a reader's tongue, as the Hawaiian okina, the Arabic hamza and ayin and the Catalan dot, is left out.
+// latin says how letters that Unicode does not take apart are written in ASCII, upper case; a row's
+// first field stands for each letter of the second. (ICAO Doc 9303 part 3, section 6 A, shortened
+// to one letter where a field has 22.) Letters with marks are taken apart first. What only guides a
+// reader's tongue, as the Hawaiian okina, the Arabic hamza and ayin and the Catalan dot, is left
+// out.
 var latin = [...]struct{ ascii, letters string }{
 	{"A", "ȺⱭ"}, {"AE", "Æ"}, {"B", "ɃƁƂ"}, {"C", "ȻƇ"}, {"D", "ÐĐƉƊƋ"}, {"E", "ƏƎɆƐ"}, {"F", "Ƒ"}, {"G", "ǤƓƔ"}, {"H", "ĦⱧ"}, {"I", "ƗƖ"}, {"J", "Ɉ"},
 	{"K", "ƘĸⱩ"}, {"L", "ŁȽⱢⱠ"}, {"M", "Ɱ"}, {"N", "ŊƝȠ"}, {"O", "ØƟƆ"}, {"OE", "Œ"}, {"P", "ƤⱣ"}, {"Q", "Ɋ"}, {"R", "ɌⱤ"}, {"S", "ƩⱾ"}, {"SS", "ßẞ"},
@@ -22,8 +24,9 @@ var latin = [...]struct{ ascii, letters string }{
 // unknownLetter stands for a letter of which nothing is known.
 const unknownLetter = "?"
 
-// printName writes a holder's name, in UTF-8, into a field: printable ASCII in upper case, single spaces, cut to the field's length and
-// filled with spaces. A name of which nothing is left is one question mark, for the field is mandatory.
+// printName writes a holder's name, in UTF-8, into a field: printable ASCII in upper case, single
+// spaces, cut to the field's length and filled with spaces. A name of which nothing is left is one
+// question mark, for the field is mandatory.
 func printName(field, name []byte) {
 	n, space := 0, false
 	for len(name) > 0 {
@@ -62,7 +65,8 @@ func asciiLetter(r rune) string {
 		return unknownLetter
 	}
 	text := ""
-	for _, part := range bytes.Runes(parts) { // of one letter, as o and a horn: no name is put together here
+	// of one letter, as o and a horn: no name is put together here
+	for _, part := range bytes.Runes(parts) {
 		known, found := knownLetter(part)
 		if !found && part != ' ' {
 			known = unknownLetter

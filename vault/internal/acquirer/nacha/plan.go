@@ -10,11 +10,13 @@ import (
 	"nightdrop/vault/internal/account"
 )
 
-// ErrPlan is returned when a file cannot be made as planned: a field, a count or a total is not what NACHA's format holds. What was
-// written until then is of no use. The text names the batch and the entry by their places, counted from 1, and never repeats account data.
+// ErrPlan is returned when a file cannot be made as planned: a field, a count or a total is not
+// what NACHA's format holds. What was written until then is of no use. The text names the batch and
+// the entry by their places, counted from 1, and never repeats account data.
 var ErrPlan = errors.New("the file cannot be made as planned; correct what is named and make it again")
 
-// Standard is a standard entry class: by whom and how the receiver agreed. (NACHA Operating Rules, appendix three, 3.3)
+// Standard is a standard entry class: by whom and how the receiver agreed. (NACHA Operating Rules,
+// appendix three, 3.3)
 type Standard string
 
 // The classes that files are made of.
@@ -31,9 +33,11 @@ const Purchase = "PURCHASE"
 type Bank struct {
 	ImmediateDestination string // nine digits: the routing number of the bank that gets the file
 	DestinationName      string // 1 to 23 printable ASCII characters
-	ImmediateOrigin      string // the bank's number for its customer: a routing number of nine digits, or ten of 0-9 and A-Z
-	OriginName           string // 1 to 23 printable ASCII characters
-	ODFI                 string // eight digits: the originating bank, with which every trace number begins
+	// the bank's number for its customer: a routing number of nine digits, or ten of 0-9 and A-Z
+	ImmediateOrigin string
+	OriginName      string // 1 to 23 printable ASCII characters
+	// eight digits: the originating bank, with which every trace number begins
+	ODFI string
 }
 
 // Check returns nil, or an error that names the first field that is not as its comment asks.
@@ -53,7 +57,7 @@ func (b Bank) Check() error {
 	return nil
 }
 
-// isOriginID tells whether an origin is ten of 0-9 and A-Z.
+// isOriginID reports whether an origin is ten of 0-9 and A-Z.
 func isOriginID(origin string) bool {
 	for i := range len(origin) {
 		if c := origin[i]; (c < '0' || c > '9') && (c < 'A' || c > 'Z') {
@@ -80,7 +84,7 @@ func (c Company) Check() error {
 	return nil
 }
 
-// blank tells whether a text holds zeros and spaces only, which NACHA counts as nothing.
+// blank reports whether a text holds zeros and spaces only, which NACHA counts as nothing.
 func blank(text string) bool {
 	for i := range len(text) {
 		if text[i] != '0' && text[i] != ' ' {
@@ -92,47 +96,54 @@ func blank(text string) bool {
 
 // Plan is a file to be written.
 type Plan struct {
-	Bank     Bank
-	Created  time.Time // as the bank's clock shows it: date and minute stand in the header as they are given
-	Modifier byte      // tells the files of one day apart: A to Z, then 0 to 9
-	Batches  []Batch   // at least one
+	Bank Bank
+	// as the bank's clock shows it: date and minute stand in the header as they are given
+	Created  time.Time
+	Modifier byte    // tells the files of one day apart: A to Z, then 0 to 9
+	Batches  []Batch // at least one
 }
 
-// Batch is the entries of one company, class and date; all are debits or all are credits. (batch header record)
+// Batch is the entries of one company, class and date; all are debits or all are credits. (batch
+// header record)
 type Batch struct {
-	Company     Company
-	Standard    Standard
-	Description string    // 1 to 10 printable ASCII characters, shown to the receiver; of WEB debits: Purchase
+	Company  Company
+	Standard Standard
+	// 1 to 10 printable ASCII characters, shown to the receiver; of WEB debits: Purchase
+	Description string
 	Effective   time.Time // the day on which money is to move, as the bank's calendar shows it
 	Number      int       // 1 to 9,999,999, ascending in a file
 }
 
 // Entry is one movement of money. (entry detail record)
 type Entry struct {
-	Trace          string        // 15 digits: the file's ODFI and a sequence number, ascending in a batch
-	Credit         bool          // money goes to the account; else it is taken from there
-	Amount         int64         // cents, 1 to 9,999,999,999
-	Identification string        // at most 15 printable ASCII characters: what the company calls this payment; no account data
+	// 15 digits: the file's ODFI and a sequence number, ascending in a batch
+	Trace  string
+	Credit bool  // money goes to the account; else it is taken from there
+	Amount int64 // cents, 1 to 9,999,999,999
+	// at most 15 printable ASCII characters: what the company calls this payment; no account data
+	Identification string
 	Bank           *account.Bank // borrowed until the yield that took the entry returns
 }
 
 // Sums are what a written file came to.
 type Sums struct {
-	Entries   int    // entry records
-	Debits    int64  // cents
-	Credits   int64  // cents
-	EntryHash uint64 // the first eight digits of every entry's routing number added up, ten lowest digits
+	Entries int   // entry records
+	Debits  int64 // cents
+	Credits int64 // cents
+	// the first eight digits of every entry's routing number added up, ten lowest digits
+	EntryHash uint64
 	SHA256    string // hex, of the whole file
 	Bytes     int64
 }
 
-// TraceNumber returns the 15 digits of a trace number: the originating bank's eight, and the sequence number in seven, of which higher
-// digits are dropped: sequence is 1 to 9,999,999.
+// TraceNumber returns the 15 digits of a trace number: the originating bank's eight, and the
+// sequence number in seven, of which higher digits are dropped: sequence is 1 to 9,999,999.
 func TraceNumber(odfi string, sequence uint32) string {
 	return fmt.Sprintf("%s%07d", odfi, sequence%10_000_000)
 }
 
-// check returns ErrPlan where the header of the file is not as the fields' comments ask; batches are checked as they are written.
+// check returns ErrPlan where the header of the file is not as the fields' comments ask; batches
+// are checked as they are written.
 func (p Plan) check() error {
 	if err := p.Bank.Check(); err != nil {
 		return fmt.Errorf("%w: %w", ErrPlan, err)
@@ -148,7 +159,8 @@ func (p Plan) check() error {
 	return nil
 }
 
-// check returns an error where a batch is not as the fields' comments ask; after is the number of the batch before, or 0.
+// check returns an error where a batch is not as the fields' comments ask; after is the number of
+// the batch before, or 0.
 func (b Batch) check(after int) error {
 	if err := b.Company.Check(); err != nil {
 		return err
@@ -168,7 +180,8 @@ func (b Batch) check(after int) error {
 	return nil
 }
 
-// check returns an error where an entry is not as the fields' comments ask; after is the trace number of the entry before, or "".
+// check returns an error where an entry is not as the fields' comments ask; after is the trace
+// number of the entry before, or "".
 func (e Entry) check(odfi, after string) error {
 	switch {
 	case !decimal(e.Trace, 15) || e.Trace[:8] != odfi:

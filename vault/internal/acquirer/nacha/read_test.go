@@ -27,7 +27,8 @@ var nines = strings.Repeat("9", 94)
 // theirODFI is the bank that answers.
 const theirODFI = "01100001"
 
-// answers is a bank's file: two returns of WEB debits, one of a PPD credit, a notice of change and two acknowledgements.
+// answers is a bank's file: two returns of WEB debits, one of a PPD credit, a notice of change and
+// two acknowledgements.
 func answers(t testing.TB) []byte {
 	t.Helper()
 	file := ach.NewFile()
@@ -204,8 +205,8 @@ func all(changes ...func([]byte) []byte) func([]byte) []byte {
 	}
 }
 
-// One defect each, by which the control records prove the file no more. It has 21 records: header 1; WEB 2-7, of entries 3 and 5; PPD 8-11; COR 12-15;
-// ACK 16-20; control 21; and nines to 30.
+// One defect each, by which the control records prove the file no more. It has 21 records: header
+// 1; WEB 2-7, of entries 3 and 5; PPD 8-11; COR 12-15; ACK 16-20; control 21; and nines to 30.
 func TestFilesThatAreRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		defect func([]byte) []byte
@@ -284,7 +285,8 @@ func TestFilesThatAreRefused(t *testing.T) {
 	}
 }
 
-// TestEntriesThatAreLeft: each is listed with what is told of it, and all the others are taken as they were.
+// TestEntriesThatAreLeft: each is listed with what is told of it, and all the others are taken as
+// they were.
 func TestEntriesThatAreLeft(t *testing.T) {
 	first := "091000010000001"
 	for name, c := range map[string]struct {
@@ -340,7 +342,8 @@ func TestEntriesThatAreLeft(t *testing.T) {
 	}
 }
 
-// A code that NACHA has not given yet is taken: the money came back, or the account's data is to be corrected.
+// A code that NACHA has not given yet is taken: the money came back, or the account's data is to be
+// corrected.
 func TestCodesThatComeLater(t *testing.T) {
 	got, err := nacha.Read(bytes.NewReader(all(put(4, 4, "R99"), put(14, 4, "C44"))(bytes.Clone(answers(t)))))
 	if err != nil || len(got.Left) != 0 || got.Items[0].Code != "R99" || got.Items[3].Code != "C44" {
@@ -348,7 +351,8 @@ func TestCodesThatComeLater(t *testing.T) {
 	}
 }
 
-// The same entry may be answered more than once in a file: whoever knows the entries tells what is new.
+// The same entry may be answered more than once in a file: whoever knows the entries says what is
+// new.
 func TestTwoAnswersToOneEntry(t *testing.T) {
 	got, err := nacha.Read(bytes.NewReader(put(6, 7, odfi+"0000001")(bytes.Clone(answers(t)))))
 	if err != nil || len(got.Left) != 0 || got.Items[0].Trace != got.Items[1].Trace {
@@ -387,8 +391,8 @@ func (endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// agrees reads a file, and checks that the answer is ErrFile, or one in which every item is whole and each entry is told once. It tells what was
-// taken.
+// agrees reads a file, and checks that the answer is ErrFile, or one in which every item is whole
+// and each entry is told once. It says what was taken.
 func agrees(t *testing.T, file []byte) (nacha.Answer, bool) {
 	t.Helper()
 	got, err := nacha.Read(bytes.NewReader(file))
@@ -414,7 +418,8 @@ func agrees(t *testing.T, file []byte) (nacha.Answer, bool) {
 	return got, true
 }
 
-// TestMoovReadsTheSame: what moov-io/ach makes, and what it takes when it is asked to, is taken here with the same entries.
+// TestMoovReadsTheSame: what moov-io/ach makes, and what it takes when it is asked to, is taken
+// here with the same entries.
 func TestMoovReadsTheSame(t *testing.T) {
 	file := answers(t)
 	reader := ach.NewReader(bytes.NewReader(file))
@@ -441,13 +446,16 @@ func TestMoovReadsTheSame(t *testing.T) {
 	}
 }
 
-// Each character of the file in turn is damaged in four ways. No damage to counts, hashes, totals, routing numbers, amounts, signs and the
-// answers' own trace numbers goes unnoticed: the file is refused, or the entry is left. What the format holds once only, as the trace number of the
-// original entry, it cannot protect: the caller knows which entries it sent, of what amount and of which company.
+// Each character of the file in turn is damaged in four ways. No damage to counts, hashes, totals,
+// routing numbers, amounts, signs and the answers' own trace numbers goes unnoticed: the file is
+// refused, or the entry is left. What the format holds once only, as the trace number of the
+// original entry, it cannot protect: the caller knows which entries it sent, of what amount and of
+// which company.
 func TestDamageOfOneCharacter(t *testing.T) {
 	good := answers(t)
 	whole, _ := agrees(t, good)
-	columns := map[byte][][2]int{ // of a record type, from 1: columns of which any damage is noticed
+	// of a record type, from 1: columns of which any damage is noticed
+	columns := map[byte][][2]int{
 		'6': {{1, 12}, {30, 39}, {80, 94}}, '8': {{1, 54}, {80, 94}}, '9': {{1, 55}}, '5': {{1, 4}, {41, 50}, {80, 94}}, '7': {{1, 1}, {80, 94}},
 	}
 	taken := 0

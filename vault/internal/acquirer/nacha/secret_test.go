@@ -13,7 +13,8 @@ import (
 	"nightdrop/vault/internal/account"
 )
 
-// stringsOf lists every string that can be reached from a value, unexported fields and interfaces included.
+// stringsOf lists every string that can be reached from a value, unexported fields and interfaces
+// included.
 func stringsOf(v reflect.Value, seen map[uintptr]bool) []string {
 	var all []string
 	switch v.Kind() {
@@ -46,7 +47,8 @@ func stringsOf(v reflect.Value, seen map[uintptr]bool) []string {
 	return all
 }
 
-// holds fails where a string holds account data; it must find the marker, or it looked in the wrong place.
+// holds fails where a string holds account data; it must find the marker, or it looked in the wrong
+// place.
 func holds(t *testing.T, value any, marker string, secrets ...string) {
 	t.Helper()
 	found := false

@@ -15,7 +15,8 @@ import (
 	"nightdrop/vault/internal/acquirer/nacha"
 )
 
-// Three companies, three classes, checking and savings, a name that has to be shortened and written in ASCII.
+// Three companies, three classes, checking and savings, a name that has to be shortened and written
+// in ASCII.
 func TestFileOfSeveralCompanies(t *testing.T) {
 	plan, entry := oneBatch(t)
 	cafe, roast := plan.Batches[0].Company, nacha.Company{Name: "Roast & Sons", ID: "9876543210"}
@@ -57,7 +58,8 @@ func checkByMoov(t *testing.T, file []byte, sums nacha.Sums) {
 		t.Errorf("%d bytes are not blocks of ten lines", len(file))
 	}
 	reader := ach.NewReader(bytes.NewReader(file))
-	reader.SetValidation(&ach.ValidateOpts{BypassOriginValidation: true}) // the origin is a number that the bank assigned
+	// the origin is a number that the bank assigned
+	reader.SetValidation(&ach.ValidateOpts{BypassOriginValidation: true})
 	read, err := reader.Read()
 	if err == nil {
 		err = read.Validate()
@@ -238,7 +240,8 @@ func TestTraceNumbers(t *testing.T) {
 	}
 }
 
-// An account that was taken when routing numbers were not held against the table of districts is written like any other.
+// An account that was taken when routing numbers were not held against the table of districts is
+// written like any other.
 func TestEntryOfADistrictThatIsNone(t *testing.T) {
 	plan, entry := oneBatch(t)
 	entry.Bank = bank(t, "990000000", "0012345678", "checking", "Ann")

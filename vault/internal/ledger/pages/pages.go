@@ -1,5 +1,6 @@
-// Package pages checks the structure of a bbolt file before bbolt follows it, and reads the records on its leaves without
-// it. It opens no record and holds no key: what is in the records, the ledger proves.
+// Package pages checks the structure of a bbolt file before bbolt follows it, and reads the records
+// on its leaves without it. It opens no record and holds no key: what is in the records, the ledger
+// proves.
 package pages
 
 import (
@@ -23,8 +24,9 @@ func damaged(format string, args ...any) error {
 	return fmt.Errorf(format+": %w", append(args, ErrDamaged)...)
 }
 
-// The file's format is bbolt's (go.etcd.io/bbolt/internal/common), read here with every bound checked. bbolt itself trusts what its pages
-// say: a flipped bit there lets it read, and make pointers, anywhere in memory.
+// The file's format is bbolt's (go.etcd.io/bbolt/internal/common), read here with every bound
+// checked. bbolt itself trusts what its pages say: a flipped bit there lets it read, and make
+// pointers, anywhere in memory.
 const (
 	pageHeader  = 16 // id (8), flags (2), count (2), overflow (4); all little endian
 	pageElement = 16
@@ -46,7 +48,8 @@ const (
 	maxDepth    = 32       // of a tree
 )
 
-// Meta is one of the two pages that say where everything is; the one with the higher transaction counts.
+// Meta is one of the two pages that say where everything is; the one with the higher transaction
+// counts.
 type Meta struct {
 	Root     uint64
 	Freelist uint64
@@ -54,8 +57,9 @@ type Meta struct {
 	txid     uint64
 }
 
-// readMetas reads both meta pages and returns the newer. A commit writes one of them, in one sector, after everything else: so both are
-// whole even after a crash, and of consecutive transactions. bbolt would quietly go back to the older.
+// readMetas reads both meta pages and returns the newer. A commit writes one of them, in one
+// sector, after everything else: so both are whole even after a crash, and of consecutive
+// transactions. bbolt would quietly go back to the older.
 func readMetas(file io.ReaderAt) (Meta, error) {
 	var metas [2]Meta
 	for i := range metas {
@@ -103,7 +107,8 @@ type Walk struct {
 	// Skim says of which buckets the leaves are named by their branches and not read; nil: of none.
 	Skim    func(bucket string) bool
 	skimmed pageSet // such leaves; of their overflow nothing is known
-	// Visit is given the records of each leaf that is read, in the order of keys; they stay as they are. nil: nobody looks.
+	// Visit is given the records of each leaf that is read, in the order of keys; they stay as they
+	// are. nil: nobody looks.
 	Visit func(bucket string, records []Element) error
 }
 
@@ -138,8 +143,9 @@ func Open(path string) (*os.File, Meta, error) {
 	return file, meta, nil
 }
 
-// Check proves the structure of the file at path: both meta pages, every page of every tree within its bounds and its keys in
-// order, and each page of the file used or free, once. Memory: a bit a page, the list of free pages, and a page of each level.
+// Check proves the structure of the file at path: both meta pages, every page of every tree within
+// its bounds and its keys in order, and each page of the file used or free, once. Memory: a bit a
+// page, the list of free pages, and a page of each level.
 func Check(path string) error {
 	return walk(path, nil, func(c *Walk) error {
 		for page := range c.pages {
@@ -151,9 +157,9 @@ func Check(path string) error {
 	})
 }
 
-// CheckBranches checks the pages on the way to every record, before bbolt follows them: keys in order and where their
-// branches say, each page in one place, and none of them free, for bbolt would write over it. Of leaves it knows only who
-// names them.
+// CheckBranches checks the pages on the way to every record, before bbolt follows them: keys in
+// order and where their branches say, each page in one place, and none of them free, for bbolt
+// would write over it. Of leaves it knows only who names them.
 func CheckBranches(path string) error {
 	return walk(path, func(string) bool { return true }, (*Walk).freeIsUnused)
 }
@@ -253,8 +259,8 @@ type keyRange struct{ from, to []byte }
 // Tree checks the whole tree below the file's root, whose leaves hold the buckets.
 func (c *Walk) Tree(root uint64) error { return c.subtree(root, keyRange{}, 0, maxDepth+1, "") }
 
-// subtree checks a page and what is below it. bucket is whose records its leaves hold; "" is the file's root. At leaves and deeper the
-// pages are only named.
+// subtree checks a page and what is below it. bucket is whose records its leaves hold; "" is the
+// file's root. At leaves and deeper the pages are only named.
 func (c *Walk) subtree(id uint64, keys keyRange, depth, leaves int, bucket string) error {
 	if depth > maxDepth {
 		return damaged("a tree is deeper than %d pages", maxDepth)
@@ -357,8 +363,8 @@ func (c *Walk) depth(id uint64) (int, error) {
 	return 0, damaged("a tree is deeper than %d pages", maxDepth)
 }
 
-// freeIsUnused checks that no page of a skimmed leaf is free: bbolt would write over it. A leaf's overflow follows it, so only leaves before free
-// pages are looked at.
+// freeIsUnused checks that no page of a skimmed leaf is free: bbolt would write over it. A leaf's
+// overflow follows it, so only leaves before free pages are looked at.
 func (c *Walk) freeIsUnused() error {
 	for page := uint64(2); page < c.pages; page++ {
 		if !c.free.has(page) || c.free.has(page-1) {

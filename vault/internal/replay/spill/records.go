@@ -16,11 +16,12 @@ import (
 	"nightdrop/vault/internal/quickjson"
 )
 
-// records is a file of values that only grows and has no name, so that nothing of it stays behind. One goroutine appends, another reads what
-// was flushed before.
+// records is a file of values that only grows and has no name, so that nothing of it stays behind.
+// One goroutine appends, another reads what was flushed before.
 //
-// A record is the place of an earlier record, or 0 (4 bytes), the length of the value (4 bytes, both little endian), the value, and zeros up to
-// a multiple of 16 bytes. A place is counted in these, from 1.
+// A record is the place of an earlier record, or 0 (4 bytes), the length of the value (4 bytes,
+// both little endian), the value, and zeros up to a multiple of 16 bytes. A place is counted in
+// these, from 1.
 type records[V any] struct {
 	form    Form[V]
 	file    *os.File
@@ -30,7 +31,8 @@ type records[V any] struct {
 	blockAt int64
 }
 
-// Form is how values are written: functions that append one and that replace one by what was appended.
+// Form is how values are written: functions that append one and that replace one by what was
+// appended.
 type Form[V any] struct {
 	Append func(dst []byte, v *V) ([]byte, error)
 	Read   func(text string, v *V) error // v may keep parts of text
@@ -42,13 +44,14 @@ func JSON[V any]() Form[V] {
 }
 
 const (
-	recordHead  = 8
-	recordUnit  = 16
-	maxRecords  = 1<<32*recordUnit - 1<<30 // bytes that places can name, with room for what is being written
-	aheadBytes  = 4 << 10                  // that are read together
-	flushBytes  = 64 << 10                 // that are written together
-	stretchSize = 256 << 10                // of what is decoded together
-	stretchRoom = 4 << 10                  // of it for the last record
+	recordHead = 8
+	recordUnit = 16
+	// bytes that places can name, with room for what is being written
+	maxRecords  = 1<<32*recordUnit - 1<<30
+	aheadBytes  = 4 << 10   // that are read together
+	flushBytes  = 64 << 10  // that are written together
+	stretchSize = 256 << 10 // of what is decoded together
+	stretchRoom = 4 << 10   // of it for the last record
 )
 
 func newRecords[V any](f Form[V]) (*records[V], error) {
@@ -107,7 +110,8 @@ func (r *records[V]) read(place uint32, v *V) (earlier uint32, err error) {
 	return earlier, r.form.Read(string(record[recordHead:]), v)
 }
 
-// peek gives n bytes of the file. What is read together was mostly written together, so it reads ahead; but never past what was there then.
+// peek gives n bytes of the file. What is read together was mostly written together, so it reads
+// ahead; but never past what was there then.
 func (r *records[V]) peek(at int64, n int) ([]byte, error) {
 	if at < r.blockAt || at+int64(n) > r.blockAt+int64(len(r.block)) {
 		if want := max(n, aheadBytes); cap(r.block) < want {
@@ -133,7 +137,8 @@ type stretch[V any] struct {
 	ready  chan struct{}
 }
 
-// each gives fn every record that was flushed, in order: decoded side by side. A value is fn's until it returns.
+// each gives fn every record that was flushed, in order: decoded side by side. A value is fn's
+// until it returns.
 func (r *records[V]) each(fn func(place uint32, v *V) error) error {
 	var decoding errgroup.Group
 	decoding.SetLimit(runtime.GOMAXPROCS(0))

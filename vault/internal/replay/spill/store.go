@@ -1,5 +1,6 @@
-// Package spill keeps values by key of which most are not in memory but in a file without a name, so that nothing of them
-// stays behind: for a replay, whose memory must not grow with a log's payments. It knows nothing of what the values are.
+// Package spill keeps values by key of which most are not in memory but in a file without a name,
+// so that nothing of them stays behind: for a replay, whose memory must not grow with a log's
+// payments. It knows nothing of what the values are.
 package spill
 
 import (
@@ -9,12 +10,13 @@ import (
 	"os"
 )
 
-// Recent is how many values of a store stay in memory: three times so many at most, so that the payments of a large batch are there from their
-// approval to their settlement.
+// Recent is how many values of a store stay in memory: three times so many at most, so that the
+// payments of a large batch are there from their approval to their settlement.
 const Recent = 4096
 
-// Store keeps values by key. Those that were used lately are in memory, the others in a file; of each of these there is only where its newest
-// record is, 8 bytes. Its methods are for one goroutine.
+// Store keeps values by key. Those that were used lately are in memory, the others in a file; of
+// each of these there is only where its newest record is, 8 bytes. Its methods are for one
+// goroutine.
 type Store[K comparable, V any] struct {
 	keyOf      func(*V) K
 	hash       func(K) uint32
@@ -130,7 +132,8 @@ func (s *Store[K, V]) keep(key K, k *kept[V]) error {
 	return s.age()
 }
 
-// age makes room: what was not used since the last time but one is written, side by side with what goes on here.
+// age makes room: what was not used since the last time but one is written, side by side with what
+// goes on here.
 func (s *Store[K, V]) age() error {
 	if err := s.settle(); err != nil {
 		return err
@@ -201,7 +204,7 @@ func (s *Store[K, V]) Each(fn func(V) error) error {
 	})
 }
 
-// isNewest tells whether no later record than that at a place has the key.
+// isNewest reports whether no later record than that at a place has the key.
 func (s *Store[K, V]) isNewest(key K, place uint32) (bool, error) {
 	for at := s.index[s.hash(key)]; at != place; {
 		var v V

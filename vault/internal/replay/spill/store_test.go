@@ -16,7 +16,8 @@ type value struct {
 	Number int    `json:"number"`
 }
 
-// TestAStoreForgetsNothing: more values than stay in memory, written again and again, also where many keys have one hash.
+// TestAStoreForgetsNothing: more values than stay in memory, written again and again, also where
+// many keys have one hash.
 func TestAStoreForgetsNothing(t *testing.T) {
 	seed := maphash.MakeSeed()
 	tenToOne := func(key string) uint32 { return uint32(maphash.String(seed, key[:len(key)-1])) }

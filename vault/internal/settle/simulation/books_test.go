@@ -11,7 +11,8 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// compare holds the ledger against the books of the acquirer's host and of the bank, one by one, and the log against its rules.
+// compare holds the ledger against the books of the acquirer's host and of the bank, one by one,
+// and the log against its rules.
 func (w *world) compare() {
 	w.compareHost()
 	w.compareBank()
@@ -45,7 +46,8 @@ func keyOf(p book.Payment) host.Key {
 
 func standing(t host.Transaction) bool { return slices.Contains(approvals[:], t.Answer) && !t.Reversed }
 
-// approvals are the codes of ISO 8583:1987 after which a host holds or moves money, whatever the vault makes of them.
+// approvals are the codes of ISO 8583:1987 after which a host holds or moves money, whatever the
+// vault makes of them.
 var approvals = [...]string{"00", "08", "10", "11", "16", "85"}
 
 // transactions are the host's, by what it calls them.
@@ -63,7 +65,7 @@ func (w *world) statement() host.Statement {
 	return s
 }
 
-// stands tells whether the vault counts on a card payment's standing at the host.
+// stands reports whether the vault counts on a card payment's standing at the host.
 func stands(p book.Payment) bool {
 	switch p.Stage {
 	case book.StageApproved, book.StageSettled, book.StageAuthorised, book.StageCompleted, book.StageExpired, book.StageCaptured:
@@ -72,7 +74,8 @@ func stands(p book.Payment) bool {
 	return false
 }
 
-// compareHost: what stands here stands there once, with the same amount, and what stands there stands here.
+// compareHost: what stands here stands there once, with the same amount, and what stands there
+// stands here.
 func (w *world) compareHost() {
 	statement, there := w.statement(), w.transactions()
 	captured, refunded := w.besides()
@@ -109,7 +112,8 @@ func (w *world) compareHost() {
 	}
 }
 
-// compareBank: every entry that the vault filed is in the bank's book once, and nothing else; what came back there came back here.
+// compareBank: every entry that the vault filed is in the bank's book once, and nothing else; what
+// came back there came back here.
 func (w *world) compareBank() {
 	statement := w.bank.Statement()
 	if len(statement.Doubled) != 0 || statement.Refused != 0 {
@@ -167,8 +171,8 @@ var after = map[envelope.Status][]envelope.Status{
 	envelope.StatusNoted:    {envelope.StatusReturned, envelope.StatusNoted},
 }
 
-// compareResults folds the log again: no result contradicts one before it, no trace number is used twice, and what the fold counts is what
-// the payments come to.
+// compareResults folds the log again: no result contradicts one before it, no trace number is used
+// twice, and what the fold counts is what the payments come to.
 func (w *world) compareResults() {
 	folded := book.NewMemory()
 	told := map[book.Key]envelope.Status{}
@@ -206,7 +210,8 @@ func (w *world) follows(told map[book.Key]envelope.Status, body book.Body, issue
 	told[key] = status
 }
 
-// unheld checks that the trace number of a new message is borne by no open message of another payment, from whatever day.
+// unheld checks that the trace number of a new message is borne by no open message of another
+// payment, from whatever day.
 func (w *world) unheld(folded *book.State, e book.Event) {
 	var t book.Trace
 	var id string
@@ -232,7 +237,8 @@ func (w *world) unheld(folded *book.State, e book.Event) {
 	}
 }
 
-// usedOnce notes the trace numbers of an event, which only repeats of the message that they were made for may use again.
+// usedOnce notes the trace numbers of an event, which only repeats of the message that they were
+// made for may use again.
 func (w *world) usedOnce(traces map[string]string, index int64, e book.Event) {
 	numbers, message := traced(index, e)
 	for _, number := range numbers {
@@ -243,8 +249,8 @@ func (w *world) usedOnce(traces map[string]string, index int64, e book.Event) {
 	}
 }
 
-// traced returns the trace numbers that an event uses, and the message that they are of: an advice is repeated under its own, all else is
-// sent once.
+// traced returns the trace numbers that an event uses, and the message that they are of: an advice
+// is repeated under its own, all else is sent once.
 func traced(index int64, e book.Event) (numbers []string, message string) {
 	var t book.Trace
 	message = fmt.Sprintf("event %d", index)

@@ -18,8 +18,9 @@ import (
 	"nightdrop/vault/internal/settle"
 )
 
-// TestPeopleWhoAreWrong lives through lives whose host hardly ever answers, so that people decide, half of the time wrongly, and correct it:
-// before the close, after it, and by reversals that they order.
+// TestPeopleWhoAreWrong lives through lives whose host hardly ever answers, so that people decide,
+// half of the time wrongly, and correct it: before the close, after it, and by reversals that they
+// order.
 func TestPeopleWhoAreWrong(t *testing.T) {
 	happened := map[string]int{}
 	for seed := uint64(1); seed <= 60; seed++ {
@@ -48,8 +49,8 @@ func TestPeopleWhoAreWrong(t *testing.T) {
 	t.Log(happened)
 }
 
-// forgetful is a line that loses the answers to a third of all requests, and the first reversals and captures of each: those six that come to a
-// person.
+// forgetful is a line that loses the answers to a third of all requests, and the first reversals
+// and captures of each: those six that come to a person.
 type forgetful struct {
 	acquirer.Acquirer
 	mu    sync.Mutex
@@ -72,7 +73,8 @@ func (f *forgetful) Capture(ctx context.Context, c acquirer.Capture) (acquirer.A
 	return answer, err
 }
 
-// inVain is how many tries of a reversal the forgetful line loses: more than there are in the time for which a plan repeats them.
+// inVain is how many tries of a reversal the forgetful line loses: more than there are in the time
+// for which a plan repeats them.
 const inVain = 13
 
 func (f *forgetful) Reverse(ctx context.Context, r acquirer.Reversal) (acquirer.Answer, error) {
@@ -86,7 +88,7 @@ func (f *forgetful) Reverse(ctx context.Context, r acquirer.Reversal) (acquirer.
 	return f.Acquirer.Reverse(ctx, r)
 }
 
-// errs tells whether the person is wrong this time. At the end of a life everybody is careful.
+// errs reports whether the person is wrong this time. At the end of a life everybody is careful.
 func (w *world) errs() bool { return !w.careful && w.draw.IntN(2) == 0 }
 
 // other is what a person says who is wrong.
@@ -99,7 +101,8 @@ func other(p book.Payment, truth envelope.Status) envelope.Status {
 	return truth // there is only one thing to say
 }
 
-// say has a person say what became of a payment at manual, which the acquirer's book tells; a word that is wrong is remembered.
+// say has a person say what became of a payment at manual, which the acquirer's book tells; a word
+// that is wrong is remembered.
 func (w *world) say(e *settle.Engine, p book.Payment) error {
 	records := w.transactions()
 	truth := became(p, records)
@@ -107,7 +110,8 @@ func (w *world) say(e *settle.Engine, p book.Payment) error {
 		truth = fell(p)
 		w.wrong = append(w.wrong, book.Key{Merchant: p.Merchant, ID: p.ID})
 	}
-	if p.AtHost && !slices.Contains(p.Resolutions(), truth) { // it stands, and its shop was told otherwise: it is a line from now on
+	// it stands, and its shop was told otherwise: it is a line from now on
+	if p.AtHost && !slices.Contains(p.Resolutions(), truth) {
 		err := e.Correct(w.t.Context(), p.Merchant, p.ID, truth, false, "the acquirer reverses it no more", person())
 		w.did(fmt.Sprintf("correct %s to %s", p.ID, truth), err)
 		return err
@@ -124,7 +128,8 @@ func (w *world) say(e *settle.Engine, p book.Payment) error {
 	return err
 }
 
-// correct corrects those wrong words that pass due, as far as something is wrong by now: shops and hosts have gone on.
+// correct corrects those wrong words that pass due, as far as something is wrong by now: shops and
+// hosts have gone on.
 func (w *world) correct(due func(book.Payment) bool) {
 	wrong := w.wrong
 	w.wrong = nil
@@ -164,7 +169,7 @@ func (w *world) payment(key book.Key) (p book.Payment) {
 	return p
 }
 
-// inPart tells whether a payment stands at the host with another amount than was asked for.
+// inPart reports whether a payment stands at the host with another amount than was asked for.
 func inPart(p book.Payment, records map[host.Key]host.Transaction) bool {
 	t, there := records[keyOf(p)]
 	return there && standing(t) && t.Amount != p.Amount
@@ -181,7 +186,8 @@ func fell(p book.Payment) envelope.Status {
 	return envelope.StatusReversed
 }
 
-// correction is what the acquirer's book says of a payment, where the vault has it otherwise; "" where it has not, or is about to.
+// correction is what the acquirer's book says of a payment, where the vault has it otherwise; ""
+// where it has not, or is about to.
 func correction(p book.Payment, records map[host.Key]host.Transaction) envelope.Status {
 	t, there := records[keyOf(p)]
 	up := there && standing(t)
@@ -205,8 +211,8 @@ var afterCorrection = map[envelope.Status][]envelope.Status{
 	envelope.StatusSettled:  {envelope.StatusReversed, envelope.StatusDeclined},
 }
 
-// besides adds to what the vault has of payments what stands at the host though its shop was told otherwise: captures and refunds, by what they
-// are of.
+// besides adds to what the vault has of payments what stands at the host though its shop was told
+// otherwise: captures and refunds, by what they are of.
 func (w *world) besides() (captured, refunded map[string]int64) {
 	captured, refunded = map[string]int64{}, map[string]int64{}
 	for _, p := range w.payments(nil) {

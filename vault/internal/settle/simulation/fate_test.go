@@ -20,7 +20,8 @@ import (
 // errKilled is what a process that is dead gets from whatever it tries.
 var errKilled = errors.New("the process is dead")
 
-// fate counts the points at which a process may be killed, and kills it at one of them. What is dead has no effect any more.
+// fate counts the points at which a process may be killed, and kills it at one of them. What is
+// dead has no effect any more.
 type fate struct {
 	kill func(damage damage) // called at the kill, before anything else happens
 
@@ -31,14 +32,15 @@ type fate struct {
 	died  chan struct{} // closed at the kill
 }
 
-// damage makes, of the outbox as it is at a point, another state in which the step after that point passes on its way. Nil changes nothing.
+// damage makes, of the outbox as it is at a point, another state in which the step after that point
+// passes on its way. Nil changes nothing.
 type damage func(outbox string) error
 
 func newFate(left int, kill func(damage)) *fate {
 	return &fate{kill: kill, left: left, died: make(chan struct{})}
 }
 
-// point is one more point; it tells whether the process lives on.
+// point is one more point; it reports whether the process lives on.
 func (f *fate) point(d damage, format string, args ...any) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -68,8 +70,8 @@ func (f *fate) doom(points int) {
 	f.left = len(f.names) + points
 }
 
-// mortalLedger is the ledger as a process has it: it dies before or after a commit, and its commits come one at a time, in an order that
-// the seed decides.
+// mortalLedger is the ledger as a process has it: it dies before or after a commit, and its commits
+// come one at a time, in an order that the seed decides.
 type mortalLedger struct {
 	world *world
 	real  *ledger.Ledger
@@ -165,7 +167,8 @@ func nameOf(events []book.Event) string {
 	return strings.Join(names, ", ")
 }
 
-// turn is how long a commit waits for its turn: a few hundred microseconds, by the seed, the time and what it is.
+// turn is how long a commit waits for its turn: a few hundred microseconds, by the seed, the time
+// and what it is.
 func (w *world) turn(name string) time.Duration {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%d %d %s", w.plan.seed, time.Now().UnixNano(), name)
@@ -178,8 +181,8 @@ type state struct {
 	damage damage
 }
 
-// damagesBefore lists the states of the outbox in which a kill before a commit can leave it: as it is, and those through which the steps
-// before the commit went.
+// damagesBefore lists the states of the outbox in which a kill before a commit can leave it: as it
+// is, and those through which the steps before the commit went.
 func damagesBefore(events []book.Event) []state {
 	states := []state{{}}
 	switch b := events[0].Body.(type) {
@@ -207,7 +210,8 @@ func halve(path string) error {
 	return os.Truncate(path, info.Size()/2)
 }
 
-// mortalConn is a connection to the host as a process has it: it dies before or after a message is written.
+// mortalConn is a connection to the host as a process has it: it dies before or after a message is
+// written.
 type mortalConn struct {
 	net.Conn
 	fate *fate

@@ -11,8 +11,9 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// aDay is a day of twenty payments, from the first sale to the last settlement, whatever happens to the vault meanwhile. Of one sale the host's
-// approval is not taken, and to the repeat of one capture it says that it has it.
+// aDay is a day of twenty payments, from the first sale to the last settlement, whatever happens to
+// the vault meanwhile. Of one sale the host's approval is not taken, and to the repeat of one
+// capture it says that it has it.
 func aDay(w *world) {
 	shop := w.shops[0]
 	doubtful := shop.Sale()
@@ -30,8 +31,9 @@ func aDay(w *world) {
 	w.bankDay()
 }
 
-// TestKillAtEveryIndex kills the vault before and after every commit and every message of a day of twenty payments, and in every state that
-// a file to the bank goes through, a run for each, and compares books: they are equal every time.
+// TestKillAtEveryIndex kills the vault before and after every commit and every message of a day of
+// twenty payments, and in every state that a file to the bank goes through, a run for each, and
+// compares books: they are equal every time.
 func TestKillAtEveryIndex(t *testing.T) {
 	var points []string
 	synctest.Test(t, func(t *testing.T) { points = killed(t, 0, "") })
@@ -51,7 +53,8 @@ func TestKillAtEveryIndex(t *testing.T) {
 	}
 }
 
-// killed has a day whose vault is killed at a point, 0 for never, and compares the books. It returns the points there were.
+// killed has a day whose vault is killed at a point, 0 for never, and compares the books. It
+// returns the points there were.
 func killed(t *testing.T, at int, name string) []string {
 	w := newWorld(t, plan{seed: 1, shops: 1, outstanding: 4})
 	w.start(at)
@@ -69,7 +72,8 @@ func killed(t *testing.T, at int, name string) []string {
 	return points
 }
 
-// twenty checks that there were twenty payments, and that none was turned away but for the reversal of the one that it is about.
+// twenty checks that there were twenty payments, and that none was turned away but for the reversal
+// of the one that it is about.
 func (w *world) twenty(killed bool) {
 	all := w.payments(nil)
 	if len(all) != 20 {

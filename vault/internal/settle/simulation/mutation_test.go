@@ -17,8 +17,8 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// TestWrongWorldsAreNoticed puts a fault of its own kind into each world, which the comparison of the books has to notice wherever it
-// struck: a simulation that cannot fail proves nothing.
+// TestWrongWorldsAreNoticed puts a fault of its own kind into each world, which the comparison of
+// the books has to notice wherever it struck: a simulation that cannot fail proves nothing.
 func TestWrongWorldsAreNoticed(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -158,7 +158,8 @@ func (d *doubler) Authorise(ctx context.Context, request acquirer.Request) (acqu
 	return answer, err
 }
 
-// watching counts the commits that a fault shows in, and loses none: whatever came before could still be put right after a kill.
+// watching counts the commits that a fault shows in, and loses none: whatever came before could
+// still be put right after a kill.
 func watching(struck *atomic.Int64, shows func(book.Body) bool) func(book.Body) bool {
 	return func(b book.Body) bool {
 		if shows(b) {
@@ -172,7 +173,8 @@ func isApproval(code envelope.Code) bool {
 	return slices.Contains(approvals[:], strings.TrimPrefix(string(code), "iso-"))
 }
 
-// decliner takes an approval other than 00 for a decline, as one list of codes for everything would.
+// decliner takes an approval other than 00 for a decline, as one list of codes for everything
+// would.
 type decliner struct{ acquirer.Acquirer }
 
 func (d decliner) Authorise(ctx context.Context, request acquirer.Request) (acquirer.Answer, error) {

@@ -16,7 +16,8 @@ import (
 	"nightdrop/vault/internal/settle"
 )
 
-// resolve does what a person does with payments that nothing was answered about: asks the acquirer what became of them, and tells the vault.
+// resolve does what a person does with payments that nothing was answered about: asks the acquirer
+// what became of them, and tells the vault.
 func (w *world) resolve() {
 	for _, p := range w.at(book.StageManual) {
 		w.revive()
@@ -42,8 +43,9 @@ func (w *world) at(stages ...book.Stage) (found []book.Payment) {
 	return found
 }
 
-// resolveEarly does what a person does who need not wait for the end of the repeating: the acquirer's book says that what is repeated has
-// happened, which no message that is still on its way can change.
+// resolveEarly does what a person does who need not wait for the end of the repeating: the
+// acquirer's book says that what is repeated has happened, which no message that is still on its
+// way can change.
 func (w *world) resolveEarly() {
 	for _, p := range w.at(book.StageUnknown, book.StageVoiding, book.StageCapturing) {
 		w.revive()
@@ -82,8 +84,8 @@ func became(p book.Payment, records map[host.Key]host.Transaction) envelope.Stat
 	return envelope.StatusReversed
 }
 
-// bankDay has the bank read the outbox, and answer what it read once that is due. The vault takes the answers; of some it is offered damaged
-// ones before, and others twice.
+// bankDay has the bank read the outbox, and answer what it read once that is due. The vault takes
+// the answers; of some it is offered damaged ones before, and others twice.
 func (w *world) bankDay() {
 	w.must(w.bank.Step())
 	w.vault.Clock.Pass(2 * time.Hour)
@@ -132,7 +134,8 @@ func (w *world) take(name, content string) {
 	})
 }
 
-// takeDamaged offers the vault a file of the bank with a defect, which it has to refuse whole; or, where one entry is odd, to take without that.
+// takeDamaged offers the vault a file of the bank with a defect, which it has to refuse whole; or,
+// where one entry is odd, to take without that.
 func (w *world) takeDamaged(name, content, defect string, odd bool) {
 	w.revive()
 	done, err := w.process.engine.ImportAnswers(w.t.Context(), name, strings.NewReader(content), person())
@@ -158,7 +161,8 @@ var defects = []struct {
 	{"a line too many", func(lines []string) []string { return append([]string{lines[0]}, lines...) }, false},
 }
 
-// alter writes over part of the first line that begins so; a file without one, of acknowledgements alone, is cut.
+// alter writes over part of the first line that begins so; a file without one, of acknowledgements
+// alone, is cut.
 func alter(lines []string, begins string, at int, text string) []string {
 	for i, line := range lines {
 		if strings.HasPrefix(line, begins) && !strings.HasPrefix(line, "99999") {

@@ -7,7 +7,8 @@ import (
 	"testing/synctest"
 )
 
-// TestSameSeedSameStory runs seeds twice: what happens, and when, is the same to the nanosecond, so that a seed that fails can be looked into.
+// TestSameSeedSameStory runs seeds twice: what happens, and when, is the same to the nanosecond, so
+// that a seed that fails can be looked into.
 func TestSameSeedSameStory(t *testing.T) {
 	for seed := uint64(1); seed <= 12; seed++ {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {

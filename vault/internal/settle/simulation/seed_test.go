@@ -25,8 +25,9 @@ var (
 	tell  = flag.Bool("story", false, "print the story of every seed, not only of those that fail")
 )
 
-// TestMain puts the tests' files into memory where the system has room for them there: a kill of a process loses nothing that was written, so
-// a disk adds nothing but time. Worlds are small and many, so that garbage is collected more rarely than usual.
+// TestMain puts the tests' files into memory where the system has room for them there: a kill of a
+// process loses nothing that was written, so a disk adds nothing but time. Worlds are small and
+// many, so that garbage is collected more rarely than usual.
 func TestMain(m *testing.M) {
 	debug.SetGCPercent(400)
 	const memory = "/dev/shm"
@@ -41,8 +42,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestSimulation runs a vault through what each seed draws: who posts what, what the acquirer's host does wrong, when the vault is killed, the
-// host crashes, the line breaks and the clock jumps, and when an operator closes, settles and takes the bank's files.
+// TestSimulation runs a vault through what each seed draws: who posts what, what the acquirer's
+// host does wrong, when the vault is killed, the host crashes, the line breaks and the clock jumps,
+// and when an operator closes, settles and takes the bank's files.
 func TestSimulation(t *testing.T) {
 	var seen sightings
 	t.Cleanup(func() { seen.check(t) })
@@ -95,7 +97,8 @@ func (s *sightings) add(story string) {
 	}
 }
 
-// check fails when there were many stories and something happened in none of them: then what is drawn has lost its variety.
+// check fails when there were many stories and something happened in none of them: then what is
+// drawn has lost its variety.
 func (s *sightings) check(t *testing.T) {
 	for _, what := range everything {
 		if s.stories >= enough && s.count[what] == 0 {
@@ -122,7 +125,8 @@ func drawn(seed uint64) plan {
 	return p
 }
 
-// rates are those of a host with mishaps of its line and of its codes, so many times as often as usual.
+// rates are those of a host with mishaps of its line and of its codes, so many times as often as
+// usual.
 func rates(times float64) map[host.Mishap]float64 {
 	all := host.DefaultRates()
 	maps.Copy(all, host.CodeRates())
@@ -146,7 +150,8 @@ func simulate(t *testing.T, p plan) *world {
 	return w
 }
 
-// finish brings everything to its end: the vault lives, payments get their outcomes, batches are settled, and the bank has answered.
+// finish brings everything to its end: the vault lives, payments get their outcomes, batches are
+// settled, and the bank has answered.
 func (w *world) finish() {
 	w.rest()
 	time.Sleep(max(0, w.host.silence.left()))
@@ -237,7 +242,8 @@ func (w *world) jump() {
 	w.vault.Clock.Pass(step)
 }
 
-// closeSome closes one storefront's batches, or all, of one method or both. It may have to be done again.
+// closeSome closes one storefront's batches, or all, of one method or both. It may have to be done
+// again.
 func (w *world) closeSome() {
 	merchant := append([]string{""}, w.merchants()...)[w.draw.IntN(1+len(w.shops))]
 	method := []book.Method{"", book.MethodCard, book.MethodBank}[w.draw.IntN(3)]
@@ -284,7 +290,8 @@ func (w *world) asks(d vaulttest.Draft, amount int64) vaulttest.Draft {
 	return d
 }
 
-// anything draws an envelope. What it is about may not allow it: then it is rejected, and nothing moves.
+// anything draws an envelope. What it is about may not allow it: then it is rejected, and nothing
+// moves.
 func (w *world) anything() vaulttest.Draft {
 	shop := w.shop()
 	lives := []time.Duration{time.Hour, 24 * time.Hour, 6 * 24 * time.Hour}[w.draw.IntN(3)]

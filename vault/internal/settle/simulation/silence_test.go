@@ -16,8 +16,8 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// silence is what an acquirer's host does for a time: it takes messages about payments and answers none, though it
-// answers echo tests.
+// silence is what an acquirer's host does for a time: it takes messages about payments and answers
+// none, though it answers echo tests.
 type silence struct {
 	mu    sync.Mutex
 	until time.Time
@@ -38,7 +38,7 @@ func (s *silence) left() time.Duration {
 	return time.Until(s.until)
 }
 
-// loses tells whether a message of a type is lost on its way to the host, or from it.
+// loses reports whether a message of a type is lost on its way to the host, or from it.
 func (s *silence) loses(kind string, fromHost bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,9 +107,9 @@ func (w *world) evening() {
 	w.post(w.anything())
 }
 
-// TestOutages of a host that takes messages and answers none, for minutes and for hours and over midnight, leave
-// nothing to a person: when it answers again everything is reversed or captured, orders that came meanwhile are sent
-// or were refused in time, and the books are equal.
+// TestOutages of a host that takes messages and answers none, for minutes and for hours and over
+// midnight, leave nothing to a person: when it answers again everything is reversed or captured,
+// orders that came meanwhile are sent or were refused in time, and the books are equal.
 func TestOutages(t *testing.T) {
 	for _, outage := range []time.Duration{3 * time.Minute, 3 * time.Hour} {
 		for _, books := range []bool{false, true} {

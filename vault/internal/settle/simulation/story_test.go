@@ -25,7 +25,7 @@ func (s *story) tell(format string, args ...any) {
 	s.lines = append(s.lines, fmt.Sprintf("%16.9f  ", time.Since(s.began).Seconds())+fmt.Sprintf(format, args...))
 }
 
-// event tells of a committed event.
+// event reports a committed event.
 func (s *story) event(e book.Event) {
 	body, _ := json.Marshal(e.Body)
 	s.tell("  %s %s %s", e.Body.Kind(), e.Merchant, body)
@@ -52,7 +52,8 @@ func (s *story) String() string {
 	return strings.NewReplacer(s.labels...).Replace(strings.Join(s.lines, "\n"))
 }
 
-// settled is the story in an order that is the same in every run: lines of one moment are told by goroutines that do not wait for one another.
+// settled is the story in an order that is the same in every run: lines of one moment are told by
+// goroutines that do not wait for one another.
 func (s *story) settled() string {
 	lines := strings.Split(s.String(), "\n")
 	slices.Sort(lines)

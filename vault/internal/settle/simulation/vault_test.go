@@ -90,8 +90,8 @@ type toldLine struct {
 	story *story
 }
 
-// Ready looks a little later than it is asked: the engine and the host both do things every tenth of a second, and at one moment the order of
-// the two would be anybody's.
+// Ready looks a little later than it is asked: the engine and the host both do things every tenth
+// of a second, and at one moment the order of the two would be anybody's.
 func (l *toldLine) Ready() error {
 	time.Sleep(lookLater)
 	return l.Acquirer.Ready()
@@ -189,7 +189,8 @@ func (w *world) fill(dir string, files map[string][]byte) {
 	}
 }
 
-// hang puts the outbox back to what it held at the kill: what the dead process cleared away was still there.
+// hang puts the outbox back to what it held at the kill: what the dead process cleared away was
+// still there.
 func (w *world) hang(files map[string][]byte) {
 	for name, content := range w.held(w.outbox) {
 		if there, kept := files[name]; !kept || string(there) != string(content) {

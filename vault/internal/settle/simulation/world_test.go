@@ -35,7 +35,8 @@ type plan struct {
 	mutation    mutation
 }
 
-// mutation makes a part of the world wrong, to show that the simulation notices. Nil members change nothing.
+// mutation makes a part of the world wrong, to show that the simulation notices. Nil members change
+// nothing.
 type mutation struct {
 	lose func(book.Body) bool                      // commits that do not happen
 	line func(acquirer.Acquirer) acquirer.Acquirer // in place of the line to the host
@@ -65,7 +66,8 @@ type world struct {
 	faults  []string
 }
 
-// newWorld makes a world inside a testing/synctest bubble, whose clock it lives by. It ends with the test.
+// newWorld makes a world inside a testing/synctest bubble, whose clock it lives by. It ends with
+// the test.
 func newWorld(t testing.TB, p plan) *world {
 	t.Helper()
 	w := &world{t: t, plan: p, draw: rand.New(rand.NewPCG(p.seed, 0)), story: &story{began: time.Now()}, vault: vaulttest.New(t),
@@ -139,7 +141,8 @@ func (w *world) post(drafts ...vaulttest.Draft) (ids []string) {
 			continue
 		}
 		if p.Operation == envelope.OpStore && p.Token != "" {
-			w.story.label(p.Token, "token-"+w.story.called(p.ID)) // drawn by the vault, and not by the seed
+			// drawn by the vault, and not by the seed
+			w.story.label(p.Token, "token-"+w.story.called(p.ID))
 		}
 		if p.Stage == book.StageRejected {
 			w.story.tell("  %s is rejected: %s", p.ID, p.Code)
@@ -159,7 +162,8 @@ func (w *world) shopOf(d vaulttest.Draft) *vaulttest.Storefront {
 	return nil
 }
 
-// tick makes the sealing keys that are due and destroys those that are dead, as the vault's house does.
+// tick makes the sealing keys that are due and destroys those that are dead, as the vault's house
+// does.
 func (w *world) tick() {
 	w.must(w.vault.Ring.ConfirmClock())
 	change, err := w.vault.Ring.Tick(w.vault.Clock.Now())
@@ -169,7 +173,7 @@ func (w *world) tick() {
 	}
 }
 
-// did tells how an operation of the vault's ended.
+// did says how an operation of the vault's ended.
 func (w *world) did(what string, err error) {
 	if err != nil {
 		w.story.tell("%s: %v", what, err)
@@ -199,7 +203,8 @@ func (w *world) payments(shop *vaulttest.Storefront) (all []book.Payment) {
 	return all
 }
 
-// rest waits until every payment has an outcome, or a person's to get; a vault that was killed is started again.
+// rest waits until every payment has an outcome, or a person's to get; a vault that was killed is
+// started again.
 func (w *world) rest() {
 	wait := 500 * time.Millisecond
 	for n := range 3600 {
@@ -219,7 +224,7 @@ func (w *world) rest() {
 	w.fail("payments are without an outcome after all this time")
 }
 
-// busy tells whether a payment is on its way to an outcome.
+// busy reports whether a payment is on its way to an outcome.
 func (w *world) busy() (busy bool) {
 	w.view(func(tx *ledger.Tx) error {
 		for _, stage := range underway {
@@ -240,7 +245,8 @@ func (w *world) busy() (busy bool) {
 var underway = []book.Stage{book.StageReceived, book.StageAuthorising, book.StageCapturing, book.StageVoiding, book.StageUnknown,
 	book.StageCorrecting}
 
-// do has the vault do what an operator asks for; when it is killed meanwhile, the operator asks again.
+// do has the vault do what an operator asks for; when it is killed meanwhile, the operator asks
+// again.
 func (w *world) do(what string, ask func(*settle.Engine) error) {
 	for range 40 {
 		w.revive()
