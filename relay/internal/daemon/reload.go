@@ -51,7 +51,7 @@ func (d *daemon) refused() string {
 
 // validities say until when every certificate is good that the relay uses.
 func (d *daemon) validities() []config.Validity {
-	list := d.Parts.Validities()
+	list := d.Validities()
 	if d.broker == nil {
 		return list
 	}
