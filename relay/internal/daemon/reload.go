@@ -48,7 +48,7 @@ func (d *daemon) refused() string {
 }
 
 func (d *daemon) validities() []config.Validity {
-	list := d.Parts.Validities()
+	list := d.Validities()
 	if d.broker == nil {
 		return list
 	}
