@@ -155,6 +155,17 @@ func NoArguments(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
+// Values has a shell offer these values of a flag that cmd has.
+func Values[T ~string](cmd *cobra.Command, flag string, values ...T) {
+	texts := make([]string, len(values))
+	for i, v := range values {
+		texts[i] = string(v)
+	}
+	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(texts, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // there is no such flag: a mistake of ours
+	}
+}
+
 // NewVersion returns the command that prints the program's version.
 func NewVersion(program string) *cobra.Command {
 	var asJSON bool

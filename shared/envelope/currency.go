@@ -13,6 +13,15 @@ type Currency struct {
 // (XXX, XTS, XAU) and withdrawn currencies (KnownCurrency) are not there.
 func LookupCurrency(code string) (Currency, bool) { return findCurrency(currencies, code) }
 
+// Currencies lists the codes that LookupCurrency finds, in the order of the alphabet.
+func Currencies() []string {
+	var codes []string
+	for row := range strings.SplitSeq(currencies[1:], ";") {
+		codes = append(codes, row[:3])
+	}
+	return codes
+}
+
 // findCurrency finds a code in a table whose rows are eight bytes: separator, code, numeric code,
 // exponent.
 func findCurrency(table, code string) (Currency, bool) {
