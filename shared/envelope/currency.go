@@ -42,3 +42,12 @@ const currencies = "" +
 	";SOS7062;SRD9682;SSP7282;STN9302;SVC2222;SYP7602;SZL7482;THB7642;TJS9722;TMT9342;TND7883;TOP7762" +
 	";TRY9492;TTD7802;TWD9012;TZS8342;UAH9802;UGX8000;USD8402;UYU8582;UZS8602;VED9262;VES9282;VND7040" +
 	";VUV5480;WST8822;XAF9500;XCD9512;XCG5322;XOF9520;XPF9530;YER8862;ZAR7102;ZMW9672;ZWG9242"
+
+// Currencies lists the codes that LookupCurrency finds, in the order of the alphabet.
+func Currencies() []string {
+	var codes []string
+	for row := range strings.SplitSeq(currencies[1:], ";") {
+		codes = append(codes, row[:3])
+	}
+	return codes
+}
