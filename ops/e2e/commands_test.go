@@ -78,7 +78,7 @@ func walkCommands(t *testing.T, walked map[string]bool, path string) {
 func execute(t *testing.T, line string) (output string, code int) {
 	t.Helper()
 	words := strings.Fields(line)
-	out, err := exec.CommandContext(t.Context(), filepath.Join(binaries, words[0]), words[1:]...).CombinedOutput() //nolint:gosec // our programs
+	out, err := exec.CommandContext(t.Context(), filepath.Join(binaries, words[0]), words[1:]...).CombinedOutput()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return string(out), exit.ExitCode()
 	}

@@ -58,6 +58,7 @@ func (l *link) kept(ctx context.Context, subject, merchant string) (Kept, error)
 	return kept, nil
 }
 
+// Acked is how far the durable acks of RESULTS went in this process.
 type Acked struct {
 	First uint64 // sequence that the first named, 0 before it
 	Last  uint64 // sequence that the newest named

@@ -60,6 +60,7 @@ func DialRelay(ctx context.Context, options Options) (*Relay, error) {
 	return r, nil
 }
 
+// InProcess is a broker in the relay's own process.
 type InProcess struct {
 	Server nats.InProcessConnProvider
 	// the relay's nkey seed, owned by the caller: it is read while connecting only

@@ -47,6 +47,7 @@ func (v *Vault) connect(options Options) (err error) {
 	return err
 }
 
+// Connected reports whether the broker is reached right now.
 func (v *Vault) Connected() bool { return v.writes.up() == nil && v.reads.up() == nil }
 
 // Close ends all in flight as [ErrUnknown] and closes the connections.

@@ -88,6 +88,7 @@ func ISOCode(two string) Code { return Code("iso-" + two) }
 // ACHCode returns the code for a NACHA return reason ("R01") or notice of change ("C05").
 func ACHCode(reason string) Code { return Code("ach-" + reason) }
 
+// Valid reports whether c is a code that a result may have.
 func (c Code) Valid() bool {
 	if two, ok := strings.CutPrefix(string(c), "iso-"); ok {
 		return (len(two) == 2 || len(two) == 3) && only(two, upperOrDigit)

@@ -25,6 +25,7 @@ const (
 	SuiteX25519 Suite = "x25519" // DHKEM(X25519, HKDF-SHA256), for senders with an older Tink
 )
 
+// Valid reports whether s is one of the suites.
 func (s Suite) Valid() bool { return s == SuiteXWing || s == SuiteX25519 }
 
 // Overhead returns how many bytes a sealed part exceeds its padded plaintext by: Tink's prefix of

@@ -14,6 +14,7 @@ import (
 // Outcome is what became of an envelope, as far as the evidence shows.
 type Outcome string
 
+// The outcomes of an explanation.
 const (
 	// nothing is kept of it, and the vault never answered it
 	OutcomeNeverPosted Outcome = "never-posted"

@@ -23,6 +23,7 @@ type Gap struct {
 	After Edge `json:"after"`
 }
 
+// Edge is what a side of a gap must fit.
 type Edge struct {
 	Digest  string    `json:"digest"`
 	Created time.Time `json:"created"` // of the result on this side

@@ -166,6 +166,7 @@ func Open(config Config) (*Bagger, error) {
 	return b, nil
 }
 
+// Run returns the id of this run.
 func (b *Bagger) Run() string { return b.run }
 
 // Submit puts an envelope into a bag and waits until that bag is durable or ctx ends. An envelope

@@ -131,6 +131,7 @@ func (v vaultKey) check(found *config.Problems) {
 	}
 }
 
+// Load reads the configuration at path over the defaults.
 func Load(path string) (Settings, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {

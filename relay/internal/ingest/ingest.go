@@ -83,6 +83,7 @@ type Edge struct {
 	stopped   atomic.Bool
 }
 
+// New returns an edge.
 func New(config Config) (*Edge, error) {
 	limits := config.Limits
 	if min(limits.InFlight, limits.AddressInFlight, limits.MerchantInFlight, limits.Polls, limits.MerchantPolls) < 1 {

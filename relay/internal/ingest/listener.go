@@ -43,6 +43,7 @@ func LimitListener(inner net.Listener, all, perAddress int, observed func(change
 	return &Listener{inner, newSlots[netip.Prefix](all, perAddress), newSlots[struct{}](all, all), observed}
 }
 
+// Accept waits for a connection that fits into the limits.
 func (l *Listener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()

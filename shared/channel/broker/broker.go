@@ -35,6 +35,7 @@ const (
 	minStream = 4 << 20
 )
 
+// Config describes a broker.
 type Config struct {
 	Dir string // store directory, made with mode 0700; one process at a time
 	// host:port for vault, courier and monitor, by TLS; port 0 = any; "" = none

@@ -18,6 +18,7 @@ import (
 	"nightdrop/shared/note"
 )
 
+// What a decoder says of a vector.
 const (
 	Accepted   = "accepted"
 	Malformed  = "malformed"  // not of the format
@@ -50,6 +51,7 @@ type Fill struct {
 	Count int `json:"count"`
 }
 
+// New makes a vector of data.
 func New(name, want, defect string, data []byte) Vector {
 	v := Vector{Name: name, Want: want, Defect: defect}
 	if utf8.Valid(data) && len(data) > 0 {

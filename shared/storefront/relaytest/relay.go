@@ -90,6 +90,7 @@ func New(tb testing.TB) *Relay {
 
 const run = "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a"
 
+// Signer makes a signing key.
 func Signer(tb testing.TB, name string) *note.Signer {
 	tb.Helper()
 	s, err := note.GenerateSigner(name)
