@@ -84,6 +84,8 @@ type MerchantAdded struct {
 	// card acceptor id, ISO 8583 field 42, 1 to 15 of A-Z0-9
 	Acceptor   string   `json:"acceptor"`
 	Currencies []string `json:"currencies"` // ISO 4217 codes that it may sell in
+	// the fold enforces a merchant's rules; in logs of before, [Breach] finds what does not hold
+	Checked bool `json:"checked,omitempty"`
 }
 
 // Kind implements Body.
@@ -104,6 +106,8 @@ func (MerchantResumed) Kind() string { return "merchant-resumed" }
 // MerchantPolicySet replaces a merchant's policy.
 type MerchantPolicySet struct {
 	Policy Policy `json:"policy"`
+	// the fold enforces the rules of its company; in logs of before, [Breach] does
+	Checked bool `json:"checked,omitempty"`
 }
 
 // Kind implements Body.
@@ -130,8 +134,20 @@ func (f *fold) added(b MerchantAdded) error {
 	if known || !envelope.ValidMerchant(id) {
 		return misfit("merchant %s exists or has no merchant's name", id)
 	}
-	return Merchants.Put(f.State, Merchant{ID: id, Name: b.Name, Status: MerchantActive, Verifiers: b.Verifiers,
-		ReplyKeys: b.ReplyKeys, Acceptor: b.Acceptor, Currencies: b.Currencies, Added: f.event.Time, Version: 1})
+	m := b.merchant(id)
+	if b.Checked {
+		if err := checkEnrolled(f.State, m); err != nil {
+			return err
+		}
+	}
+	m.Added = f.event.Time
+	return Merchants.Put(f.State, m)
+}
+
+// merchant is the record that the event makes, without when.
+func (b MerchantAdded) merchant(id string) Merchant {
+	return Merchant{ID: id, Name: b.Name, Status: MerchantActive, Verifiers: b.Verifiers, ReplyKeys: b.ReplyKeys, Acceptor: b.Acceptor,
+		Currencies: b.Currencies, Version: 1}
 }
 
 // changeMerchant changes the record of the event's merchant.
@@ -153,6 +169,11 @@ func (f *fold) policySet(b MerchantPolicySet) error {
 	return f.changeMerchant(func(m *Merchant) error {
 		if err := b.Policy.Check(); err != nil {
 			return misfit("policy of %s: %v", m.ID, err)
+		}
+		if b.Checked {
+			if err := CheckCompany(m.Policy.Company, b.Policy.Company); err != nil {
+				return misfit("policy of %s: %v", m.ID, err)
+			}
 		}
 		m.Policy = b.Policy
 		return nil

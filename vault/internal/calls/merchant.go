@@ -54,7 +54,7 @@ func (c *Calls) AddMerchant(ctx context.Context, actor operator.Actor, m control
 	if err := checkMerchant(m); err != nil {
 		return control.Merchant{}, &control.Error{Code: control.CodeUsage, Detail: err.Error()}
 	}
-	body := book.MerchantAdded{Name: m.Name, Verifiers: m.Verifiers, ReplyKeys: m.ReplyKeys, Acceptor: m.Acceptor, Currencies: m.Currencies}
+	body := book.MerchantAdded{Name: m.Name, Verifiers: m.Verifiers, ReplyKeys: m.ReplyKeys, Acceptor: m.Acceptor, Currencies: m.Currencies, Checked: true}
 	return c.changeMerchant(ctx, m.ID, func(tx *ledger.Tx) error {
 		_, found, err := tx.Merchant(m.ID)
 		if err != nil {
@@ -78,7 +78,7 @@ func (c *Calls) AddMerchant(ctx context.Context, actor operator.Actor, m control
 		if _, err = tx.Append(actor.Event(m.ID, body)); err != nil || m.Company == nil {
 			return err
 		}
-		_, err = tx.Append(actor.Event(m.ID, book.MerchantPolicySet{Policy: book.Policy{Company: *m.Company}}))
+		_, err = tx.Append(actor.Event(m.ID, book.MerchantPolicySet{Policy: book.Policy{Company: *m.Company}, Checked: true}))
 		return err
 	})
 }
