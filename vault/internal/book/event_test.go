@@ -91,6 +91,8 @@ func examples() []Event {
 		BatchAgreed{Batch: 1, By: ByWord, Totals: []Total{{Currency: "USD", Count: 1, Amount: 77}}, Reason: "the host has no 0500"},
 		ResultsResent{From: 12, Through: 40},
 		FindingAcknowledged{Number: 17, Withdrawn: true},
+		MerchantUpdated{Name: "Shop 2", Currencies: []string{"EUR"}, Acceptor: "ACCEPTOR2", AddedVerifiers: []string{"shop-1+0a1b2c3e+AQ=="}, RetiredVerifiers: []string{"shop-1+0a1b2c3d+AQ=="},
+			AddedReplyKeys: []string{"reply-0a1b2c3e-xwing+AQ=="}, RetiredReplyKeys: []string{"reply-0a1b2c3d-xwing+AQ=="}},
 		FileMadeAgain{Name: "nightdrop-20261120-A.ach"},
 	}
 	events := make([]Event, len(bodies))

@@ -35,9 +35,12 @@ type Merchant struct {
 	OpenBank  uint32      `json:"openBank,omitempty"` // bank batch that new entries join
 	Policy    Policy      `json:"policy,omitzero"`
 	Usage     Usage       `json:"usage,omitzero"`
-	Version   uint64      `json:"version"` // grows when verifiers or status change
+	Version   uint64      `json:"version"` // grows when status changes, and with each update
 	Refusals  Refusals    `json:"refusals"`
 	Compared  Comparisons `json:"compared,omitzero"`
+
+	// keys that an update added or retired, oldest first
+	Keys []MerchantKey `json:"keys,omitempty"`
 
 	// when the vault last published by itself what RESULTS had lost: once a day at most
 	Republished envelope.Time `json:"republished,omitzero"`
