@@ -67,15 +67,9 @@ auditor is removed. What stood in the log before stays closed. A name is never u
 			if err != nil {
 				return err
 			}
-			client, err := g.client()
-			if err != nil {
-				return err
-			}
-			added, err := client.AddAuditor(cmd.Context(), control.NewAuditor{Name: args[0], Key: key})
-			if err != nil {
-				return err
-			}
-			return g.print(c.out, added, func(w io.Writer) { fmt.Fprintf(w, "%s reads the log from now on\n", added.Name) })
+			return ask(g, c, func(client *control.Client) (control.Auditor, error) {
+				return client.AddAuditor(cmd.Context(), control.NewAuditor{Name: args[0], Key: key})
+			}, func(w io.Writer, added control.Auditor) { fmt.Fprintf(w, "%s reads the log from now on\n", added.Name) })
 		},
 	}
 	cmd.Flags().StringVar(&key, "key", "", "the auditor's line, NAME+KEYNAME+BASE64, or @FILE with it")
@@ -90,15 +84,9 @@ func newAuditorListCommand(g *global, c console) *cobra.Command {
 		Example: "  vault audit auditor list --json",
 		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := g.client()
-			if err != nil {
-				return err
-			}
-			auditors, err := client.Auditors(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return g.print(c.out, auditors, func(w io.Writer) {
+			return ask(g, c, func(client *control.Client) ([]control.Auditor, error) {
+				return client.Auditors(cmd.Context())
+			}, func(w io.Writer, auditors []control.Auditor) {
 				command.Row(w, "AUDITOR", "KEY", "ADDED", "REMOVED")
 				for _, a := range auditors {
 					removed := "-"
@@ -121,15 +109,11 @@ func newAuditorRemoveCommand(g *global, c console) *cobra.Command {
 		Example: "  vault audit auditor remove anna --reason \"audit of 2026 is over\"",
 		Args:    command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := g.client()
-			if err != nil {
-				return err
-			}
-			removed, err := client.RemoveAuditor(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			return g.print(c.out, removed, func(w io.Writer) { fmt.Fprintf(w, "%s reads nothing that is logged from now on\n", removed.Name) })
+			return ask(g, c, func(client *control.Client) (control.Auditor, error) {
+				return client.RemoveAuditor(cmd.Context(), args[0])
+			}, func(w io.Writer, removed control.Auditor) {
+				fmt.Fprintf(w, "%s reads nothing that is logged from now on\n", removed.Name)
+			})
 		},
 	}
 	g.actingFlags(cmd)

@@ -9,6 +9,7 @@ import (
 
 	"nightdrop/shared/command"
 	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/operator"
 )
 
 func newAuditOpeningCommand(g *global, c console) *cobra.Command {
@@ -29,17 +30,9 @@ It is the vault's word, not proved by anything but its signature; every entry af
 			if err != nil {
 				return err
 			}
-			client, err := g.client()
-			if err != nil {
-				return err
-			}
-			progress, done := bar(c.errOut, "folding")
-			opening, err := client.WriteOpening(cmd.Context(), control.OpeningQuery{Auditor: auditor, File: file}, progress)
-			done()
-			if err != nil {
-				return err
-			}
-			return g.print(c.out, opening, func(w io.Writer) {
+			return follow(g, c, "folding", func(client *control.Client, progress operator.Progress) (control.Opening, error) {
+				return client.WriteOpening(cmd.Context(), control.OpeningQuery{Auditor: auditor, File: file}, progress)
+			}, func(w io.Writer, opening control.Opening) {
 				fmt.Fprintf(w, "state before entry %d in %s, signed; %s's replay begins there\n", opening.Size, opening.File, opening.Auditor)
 			})
 		},

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -40,15 +39,9 @@ the acquirer has is what is now expected. A person's wrong word about a payment 
 			if g.reason == "" {
 				return fmt.Errorf("%w: --reason is needed: who explained it, and where it can be looked up", command.ErrUsage)
 			}
-			client, err := g.client()
-			if err != nil {
-				return err
-			}
-			b, err := runBatchAdjust(cmd.Context(), client, args[0], opts)
-			if err != nil {
-				return err
-			}
-			return g.print(c.out, b, func(w io.Writer) { printBatch(w, b) })
+			return ask(g, c, func(client *control.Client) (control.Batch, error) {
+				return runBatchAdjust(cmd.Context(), client, args[0], opts)
+			}, printBatch)
 		},
 	}
 	flags := cmd.Flags()

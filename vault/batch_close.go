@@ -8,6 +8,7 @@ import (
 
 	"nightdrop/shared/command"
 	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/operator"
 )
 
 func newBatchCloseCommand(g *global, c console) *cobra.Command {
@@ -27,17 +28,9 @@ flight and for unknown outcomes, and then fixes content and totals. A merchant w
 			if err := checkMethod(q.Method); err != nil {
 				return err
 			}
-			client, err := g.client()
-			if err != nil {
-				return err
-			}
-			progress, done := bar(c.errOut, "closing")
-			closed, err := client.CloseBatches(cmd.Context(), q, progress)
-			done()
-			if err != nil {
-				return err
-			}
-			return g.print(c.out, closed, func(w io.Writer) {
+			return follow(g, c, "closing", func(client *control.Client, progress operator.Progress) ([]control.Batch, error) {
+				return client.CloseBatches(cmd.Context(), q, progress)
+			}, func(w io.Writer, closed []control.Batch) {
 				if len(closed) == 0 {
 					fmt.Fprintln(w, "no open batch: nothing to close")
 					return

@@ -24,15 +24,9 @@ func newBatchListCommand(g *global, c console) *cobra.Command {
 			if err := checkMethod(q.Method); err != nil {
 				return err
 			}
-			client, err := g.client()
-			if err != nil {
-				return err
-			}
-			batches, err := client.Batches(cmd.Context(), q)
-			if err != nil {
-				return err
-			}
-			return g.print(c.out, batches, func(w io.Writer) { printBatches(w, batches) })
+			return ask(g, c, func(client *control.Client) ([]control.Batch, error) {
+				return client.Batches(cmd.Context(), q)
+			}, printBatches)
 		},
 	}
 	batchFlags(cmd, &q)

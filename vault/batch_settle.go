@@ -77,15 +77,11 @@ func runFileAgain(ctx context.Context, opts batchSettleOptions, args []string, g
 	if g.reason == "" {
 		return fmt.Errorf("%w: --reason is needed: who said that the bank has not got the file", command.ErrUsage)
 	}
-	client, err := g.client()
-	if err != nil {
-		return err
-	}
-	f, err := client.FileAgain(ctx, opts.again)
-	if err != nil {
-		return err
-	}
-	return g.print(c.out, f, func(w io.Writer) { fmt.Fprintf(w, "%s is in the outbox again, SHA-256 %s\n", f.Name, f.Digest) })
+	return ask(g, c, func(client *control.Client) (control.File, error) {
+		return client.FileAgain(ctx, opts.again)
+	}, func(w io.Writer, f control.File) {
+		fmt.Fprintf(w, "%s is in the outbox again, SHA-256 %s\n", f.Name, f.Digest)
+	})
 }
 
 func runBatchSettle(ctx context.Context, client *control.Client, args []string, opts batchSettleOptions, progress operator.Progress) (control.Settlement, error) {

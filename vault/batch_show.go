@@ -23,15 +23,9 @@ func newBatchShowCommand(g *global, c console) *cobra.Command {
 		Example: "  vault batch show card-000017",
 		Args:    command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := g.client()
-			if err != nil {
-				return err
-			}
-			b, err := findBatch(cmd.Context(), client, args[0])
-			if err != nil {
-				return err
-			}
-			return g.print(c.out, b, func(w io.Writer) { printBatch(w, b) })
+			return ask(g, c, func(client *control.Client) (control.Batch, error) {
+				return findBatch(cmd.Context(), client, args[0])
+			}, printBatch)
 		},
 	}
 	g.readingFlags(cmd)

@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"nightdrop/shared/command"
+	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/operator"
 )
 
 func newCheckCommand(g *global, c console) *cobra.Command {
@@ -24,17 +26,9 @@ believed. Keep the file as it is. Where the log itself is sound, vault unlock --
 		Example: "  vault check --dir /var/lib/nightdrop\n  vault check --json",
 		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := g.client()
-			if err != nil {
-				return err
-			}
-			progress, done := bar(c.errOut, "checking")
-			checked, err := client.Check(cmd.Context(), progress)
-			done()
-			if err != nil {
-				return err
-			}
-			return g.print(c.out, checked, func(w io.Writer) {
+			return follow(g, c, "checking", func(client *control.Client, progress operator.Progress) (control.Checked, error) {
+				return client.Check(cmd.Context(), progress)
+			}, func(w io.Writer, checked control.Checked) {
 				fmt.Fprintf(w, "sound: %d entries of the log, %d payments, in %s\n", checked.Entries, checked.Payments,
 					time.Duration(checked.Seconds*float64(time.Second)).Round(time.Millisecond))
 			})

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nightdrop/shared/command"
+	"nightdrop/vault/internal/control"
 )
 
 func newDirectoryPublishCommand(g *global, c console) *cobra.Command {
@@ -17,15 +18,9 @@ func newDirectoryPublishCommand(g *global, c console) *cobra.Command {
 		Example: "  vault directory publish",
 		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := g.client()
-			if err != nil {
-				return err
-			}
-			d, err := client.PublishDirectory(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return g.print(c.out, d, func(w io.Writer) {
+			return ask(g, c, func(client *control.Client) (control.Directory, error) {
+				return client.PublishDirectory(cmd.Context())
+			}, func(w io.Writer, d control.Directory) {
 				fmt.Fprintf(w, "directory %d issued, expires %s\n", d.Directory.Serial, moment(d.Directory.Expires))
 			})
 		},

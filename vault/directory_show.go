@@ -16,15 +16,9 @@ func newDirectoryShowCommand(g *global, c console) *cobra.Command {
 		Example: "  vault directory show --json",
 		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := g.client()
-			if err != nil {
-				return err
-			}
-			d, err := client.Directory(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return g.print(c.out, d, func(w io.Writer) { printDirectory(w, d) })
+			return ask(g, c, func(client *control.Client) (control.Directory, error) {
+				return client.Directory(cmd.Context())
+			}, printDirectory)
 		},
 	}
 	g.readingFlags(cmd)

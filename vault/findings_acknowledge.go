@@ -41,15 +41,9 @@ too. Of a range those are acknowledged that were not yet, with --kind only this 
 			if g.reason == "" {
 				return fmt.Errorf("%w: --reason is needed: what it was, and what was done", command.ErrUsage)
 			}
-			client, err := g.client()
-			if err != nil {
-				return err
-			}
-			done, err := client.Acknowledge(cmd.Context(), a)
-			if err != nil {
-				return err
-			}
-			return g.print(c.out, done, func(w io.Writer) {
+			return ask(g, c, func(client *control.Client) ([]control.Finding, error) {
+				return client.Acknowledge(cmd.Context(), a)
+			}, func(w io.Writer, done []control.Finding) {
 				state := "acknowledged"
 				if a.Withdraw {
 					state = "open again"

@@ -22,15 +22,9 @@ func newFindingsShowCommand(g *global, c console) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			client, err := g.client()
-			if err != nil {
-				return err
-			}
-			f, err := client.Finding(cmd.Context(), number)
-			if err != nil {
-				return err
-			}
-			return g.print(c.out, f, func(w io.Writer) { printFinding(w, f) })
+			return ask(g, c, func(client *control.Client) (control.Finding, error) {
+				return client.Finding(cmd.Context(), number)
+			}, printFinding)
 		},
 	}
 	g.readingFlags(cmd)

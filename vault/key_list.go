@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nightdrop/shared/command"
+	"nightdrop/vault/internal/control"
 )
 
 func newKeyListCommand(g *global, c console) *cobra.Command {
@@ -15,15 +16,9 @@ func newKeyListCommand(g *global, c console) *cobra.Command {
 		Example: "  vault key list",
 		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := g.client()
-			if err != nil {
-				return err
-			}
-			keys, err := client.Keys(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return g.print(c.out, keys, func(w io.Writer) {
+			return ask(g, c, func(client *control.Client) ([]control.Key, error) {
+				return client.Keys(cmd.Context())
+			}, func(w io.Writer, keys []control.Key) {
 				command.Row(w, "KEY", "STATE", "FROM", "UNTIL", "DIES")
 				for _, k := range keys {
 					command.Row(w, k.Name, k.State, moment(k.From), moment(k.Until), moment(k.Dies))

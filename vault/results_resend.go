@@ -8,6 +8,7 @@ import (
 
 	"nightdrop/shared/command"
 	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/operator"
 )
 
 func newResultsResendCommand(g *global, c console) *cobra.Command {
@@ -27,17 +28,9 @@ days old are not published again. Exit code 5 where there are none, 8 where the 
 			if cmd.Flags().Changed("from") && q.From == 0 || cmd.Flags().Changed("count") && q.Count < 1 {
 				return fmt.Errorf("%w: --from and --count are 1 or more", command.ErrUsage)
 			}
-			client, err := g.client()
-			if err != nil {
-				return err
-			}
-			progress, done := bar(c.errOut, "publishing")
-			sent, err := client.ResendResults(cmd.Context(), q, progress)
-			done()
-			if err != nil {
-				return err
-			}
-			return g.print(c.out, sent, func(w io.Writer) { printResent(w, q, sent) })
+			return follow(g, c, "publishing", func(client *control.Client, progress operator.Progress) (control.Resent, error) {
+				return client.ResendResults(cmd.Context(), q, progress)
+			}, func(w io.Writer, sent control.Resent) { printResent(w, q, sent) })
 		},
 	}
 	flags := cmd.Flags()

@@ -66,6 +66,7 @@ func newRootCommand(c console) *cobra.Command {
 		command.Group("audit", "The sealed log: export, auditor, opening, verify, replay, prove", newAuditExportCommand(g, c), hardened(newAuditAuditorCommand(g, c)),
 			newAuditOpeningCommand(g, c), newAuditVerifyCommand(g, c), hardened(newAuditReplayCommand(g, c)), newAuditProveCommand(g, c)),
 	)
+	g.completeAll(root)
 	return root
 }
 

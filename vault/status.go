@@ -22,15 +22,9 @@ func newStatusCommand(g *global, c console) *cobra.Command {
 		Example: "  vault status --dir /var/lib/nightdrop --json",
 		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := g.client()
-			if err != nil {
-				return err
-			}
-			status, err := client.Status(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return g.print(c.out, status, func(w io.Writer) { printStatus(w, status) })
+			return ask(g, c, func(client *control.Client) (control.Status, error) {
+				return client.Status(cmd.Context())
+			}, printStatus)
 		},
 	}
 	g.readingFlags(cmd)

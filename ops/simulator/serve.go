@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -64,6 +65,7 @@ func newServeCommand() *cobra.Command {
 	flags.Uint64Var(&opts.adversary, "adversary", 0, "misbehave with a fifth of all messages, as this seed decides; crashes exit with 9")
 	flags.StringVar(&opts.adversaryRates, "adversary-rates", "", "NAME=RATE,... to change how often; \"none\" first sets all others to 0")
 	flags.StringVar(&opts.totals, "totals", string(host.FormWhole), "how a 0500 is answered: "+host.Forms())
+	command.Values(cmd, "totals", strings.Split(host.Forms(), ", ")...)
 	opts.bank.addFlags(flags, "bank-")
 	return cmd
 }

@@ -45,6 +45,7 @@ func (o *connectionOptions) register(cmd *cobra.Command) {
 		flags.StringVar(flag.value, flag.name, cmp.Or(os.Getenv(flag.variable), flag.otherwise), flag.help+" (or "+flag.variable+")")
 	}
 	flags.StringVar(&o.suite, "suite", string(envelope.SuiteXWing), "sealing suite: xwing or x25519")
+	command.Values(cmd, "suite", envelope.SuiteXWing, envelope.SuiteX25519)
 	flags.Uint64Var(&o.minSerial, "min-serial", 0, "refuse a directory with a lower serial")
 }
 

@@ -61,6 +61,8 @@ func newSealCommand() *cobra.Command {
 	flags.StringVar(&o.account, "account", "", "file with the account's JSON, - for standard input, which is the default where nothing but an account will do; of a refund only where the acquirer needs the number again")
 	flags.StringVar(&o.code, "code", "", "file with the security code's JSON")
 	flags.StringVar(&o.out, "out", "-", "new file for the envelope, - for standard output")
+	command.Values(cmd, "operation", operations()...)
+	command.Values(cmd, "currency", envelope.Currencies()...)
 	return cmd
 }
 

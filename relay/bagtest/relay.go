@@ -1,5 +1,4 @@
-// Package bagtest is what of a relay makes bags, its bagger on its head file, for tests of those
-// who read bags.
+// Package bagtest makes bags as a relay does, for tests of those who read them.
 package bagtest
 
 import (
@@ -14,7 +13,7 @@ import (
 	"nightdrop/shared/note"
 )
 
-// Limits of the bagger, those of a relay's defaults.
+// The bagger's limits, a relay's defaults.
 const (
 	window         = 4
 	queueEnvelopes = 4096
@@ -27,8 +26,7 @@ type Relay struct {
 	head *bagger.Head
 }
 
-// Start begins a run after the bag that the head file names, and publishes by p, a *channel.Relay
-// or what keeps its contract.
+// Start begins a run after the bag that the head file names, and publishes by p.
 func Start(head string, signer *note.Signer, p bagger.Publisher, logger *slog.Logger) (*Relay, error) {
 	h, err := bagger.OpenHead(head, time.Now, logger)
 	if err != nil {

@@ -11,32 +11,29 @@ import (
 )
 
 const (
-	// bagsBatch and bagsBytes bound one group; the bag that crosses the latter still comes. The
-	// broker holds a group several times while it is on its way.
+	// bagsBatch and bagsBytes bound one group; the bag that crosses the latter is included.
 	bagsBatch = 512
 	bagsBytes = 4 << 20
-	// bagsEvery is how often an idle reader looks unasked, for hints may be lost, and checks that
-	// the stream is the one that it reads.
+	// bagsEvery is how often an idle reader looks unasked, for hints may be lost, and checks the
+	// stream.
 	bagsEvery = 3 * time.Second
-	// bagsRetry is the pause after a read that failed.
 	bagsRetry = 250 * time.Millisecond
-	// bagsPace and bagsPause say how long after it set out a reader that has reached the end of the
-	// stream sets out again: so long for each byte that it read on the way, and how long at most.
-	// The broker keeps a block of 8 MB in memory for ten seconds if it is read while it is written,
-	// and drops it at once if it is not; so above 2 MB a second, three hundred envelopes, the vault
-	// gets them every few seconds instead of at once.
+	// bagsPace and bagsPause delay the next read of a reader that reached the end of the stream: so
+	// long per byte that it read, and how long at most. The broker keeps a block of 8 MB in memory
+	// for ten seconds if it is read while it is written; so above 2 MB a second, three hundred
+	// envelopes, the vault gets them every few seconds instead of at once.
 	bagsPace  = 500 * time.Nanosecond
 	bagsPause = 4 * time.Second
 )
 
-// Bags calls fn with the bags from sequence from (0 or 1: the oldest there is), in stream order, in
-// groups as they come, of at most 512 bags and about 4 MiB. It goes on until ctx ends (and returns
-// ctx's error), fn fails (its error), or the stream proves not to be the one that was read so far
-// (ErrRewound). It outlasts lost connections and restarts of the broker. Nothing is acknowledged to
-// the broker: the reader's own database knows what was taken.
+// Bags calls fn with the bags from sequence from on (0 or 1: the oldest), in stream order, in
+// groups of at most 512 bags and about 4 MiB. It goes on until ctx ends (its error), fn fails (its
+// error), or the stream proves to be another ([ErrRewound]). It outlasts lost connections and
+// restarts of the broker. Nothing is acknowledged to the broker: the reader's own database knows
+// what was read.
 //
-// fn is called by one goroutine and owns the messages. Gaps in the sequences are regular (purged or
-// lost).
+// fn is called by one goroutine and owns the messages. Gaps in the sequences (purged or lost) are
+// regular.
 func (v *Vault) Bags(ctx context.Context, from uint64, fn func([]Message) error) error {
 	wake := make(chan struct{}, 1)
 	hints, err := v.reads.subscribe(storedPrefix+"bag.*", func(*nats.Msg) { ring(wake) })
@@ -46,7 +43,7 @@ func (v *Vault) Bags(ctx context.Context, from uint64, fn func([]Message) error)
 	defer func() { _ = hints.Unsubscribe() }()
 	defer v.reads.watch(&watcher{connected: func() { ring(wake) }})()
 	c := &cursor{vault: v, next: max(from, 1)}
-	// bytes read since then, when the reader last set out for the end of the stream
+	// bytes read since the reader last began to read to the end
 	began, read := time.Now(), 0
 	for {
 		group, err := c.fetch(ctx)
@@ -101,19 +98,19 @@ func rest(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// cursor is a place in the ENVELOPES stream, and what proves that the stream is still the same.
+// cursor is a position in ENVELOPES, and what proves that the stream is still the same.
 type cursor struct {
 	vault   *Vault
 	next    uint64 // the sequence to read from
 	created time.Time
 	last    uint64 // the last bag read, 0 = none yet
 	digest  [sha256.Size]byte
-	// 1 + the connection's epoch in which the stream was found to be the same; 0 = not yet
+	// 1 + the connection's epoch in which the stream was found unchanged; 0 = not yet
 	checked uint64
 	idle    bool // nothing came for a while
 }
 
-// fetch reads the next group and moves on. A group that came short is good as far as it goes.
+// fetch reads the next group. A group that ended early is good as far as it goes.
 func (c *cursor) fetch(ctx context.Context) ([]Message, error) {
 	epoch := c.vault.reads.epoch.Load() + 1
 	if c.checked != epoch || c.idle {
@@ -134,8 +131,8 @@ func (c *cursor) fetch(ctx context.Context) ([]Message, error) {
 	return group, nil
 }
 
-// check compares the stream with what was read of it: the time it was made, its end, and on a new
-// connection the last bag itself.
+// check compares the stream's creation time, its end, and on a new connection the last bag, with
+// what was read before.
 func (c *cursor) check(ctx context.Context, bagToo bool) error {
 	info, err := c.vault.reads.info(ctx, streamEnvelopes)
 	if err != nil {
@@ -145,7 +142,7 @@ func (c *cursor) check(ctx context.Context, bagToo bool) error {
 		c.created = info.Created
 	}
 	if !info.Created.Equal(c.created) {
-		return fmt.Errorf("%w: the stream was made anew", ErrRewound)
+		return fmt.Errorf("%w: the stream was recreated", ErrRewound)
 	}
 	if info.State.Last+1 < c.next {
 		return fmt.Errorf("%w: it ends at %d, read from %d", ErrRewound, info.State.Last, c.next)
@@ -160,7 +157,7 @@ func (c *cursor) check(ctx context.Context, bagToo bool) error {
 	case err != nil:
 		return err
 	case sha256.Sum256(bag.Data) != c.digest:
-		return fmt.Errorf("%w: bag %d is another", ErrRewound, c.last)
+		return fmt.Errorf("%w: bag %d has changed", ErrRewound, c.last)
 	}
 	return nil
 }

@@ -1,12 +1,11 @@
 // Package channel is the one-way slot between the relay and the vault: four NATS JetStream streams,
 // the subjects and allow-lists of the two sides, and a client for each side (specification 8). The
-// broker that the relay embeds is package broker below it, so that whoever needs a client only, as
-// the vault, links no server.
+// broker that the relay embeds is package broker, so that the vault links no server.
 //
 // Two NATS accounts each own the streams that they read. Account VAULT owns ENVELOPES and JOURNAL,
 // account RELAY owns RESULTS and NOTICES, and only the write subjects cross, as service export and
-// import. An allow-list per key stands on top; by itself it would be no boundary, because the
-// broker checks no permission on reply subjects.
+// import. An allow-list per key comes on top; alone it would be no boundary, because the broker
+// checks no permission on reply subjects.
 //
 // An Ack of nil means that the message is on disk. Nothing here is an identity: sequences may be
 // reused after a broker lost the tail of a stream, and a message may come twice.
@@ -21,36 +20,34 @@ import (
 	"time"
 )
 
-// MaxMessage is the most bytes of data in one message (a bag, specification 8). The broker's own
-// limit of 1 MiB counts headers too.
+// MaxMessage is the most bytes of data in a message (specification 8). The broker's 1 MiB counts
+// headers.
 const MaxMessage = 1_000_000
 
 // Errors of writing and reading.
 var (
-	// ErrFull is returned when the message was certainly not stored because a size limit or the
-	// reserve of free space on the broker's volume is reached. Try again after the vault has caught
-	// up or space was freed.
+	// ErrFull is returned when the message was not stored because a size limit or the reserve of
+	// free space on the broker's volume is reached. Try again when the vault has caught up or space
+	// is free.
 	ErrFull = errors.New("channel full")
-	// ErrUnavailable is returned when the broker is not reachable now; a message was certainly not
-	// stored. The client goes on reconnecting: try again later.
+	// ErrUnavailable is returned when the broker is not reachable; the message was not stored. The
+	// client goes on reconnecting: try again later.
 	ErrUnavailable = errors.New("channel unavailable")
-	// ErrUnknown is returned when no clear answer came: the message may be there, and may still
-	// arrive.
+	// ErrUnknown is returned when no clear answer came: the message may be stored, even later.
 	ErrUnknown = errors.New("channel gave no answer: the message may be stored")
 	// ErrTooLarge is returned for data above MaxMessage; nothing was sent.
 	ErrTooLarge = errors.New("message over 1,000,000 bytes")
-	// ErrSubject is returned for a relay, merchant, id or notice that cannot be part of a subject;
-	// nothing was sent.
+	// ErrSubject is returned for a name or id that cannot be part of a subject; nothing was sent.
 	ErrSubject = errors.New("not usable in a subject")
-	// ErrNotFound is returned when the stream holds no such message (never stored, purged or lost).
+	// ErrNotFound is returned for a message that was never stored, purged or lost.
 	ErrNotFound = errors.New("no such message")
-	// ErrRewound is returned by Bags when the stream no longer holds what was read from it before,
-	// or ends before the position asked for: the broker lost its tail or its store was replaced.
-	// Find a position that BagAt confirms and start again from there, or from 1.
+	// ErrRewound is returned by [Vault.Bags] when the stream does not hold what was read before, or
+	// ends before the position asked for: the broker lost its tail or its store was replaced. Look
+	// for a position that [Vault.BagAt] confirms and start again there, or from 1.
 	ErrRewound = errors.New("the ENVELOPES stream was rewound or replaced")
 )
 
-// The streams, the two accounts that own them, and those of the roles that own nothing.
+// The streams, the accounts that own them, and those of the roles that own none.
 const (
 	accountVault   = "VAULT"
 	accountRelay   = "RELAY"
@@ -63,12 +60,11 @@ const (
 	streamNotices   = "NOTICES"
 )
 
-// streamOwners tells each stream's account.
 func streamOwners() map[string]string {
 	return map[string]string{streamEnvelopes: accountVault, streamJournal: accountVault, streamResults: accountRelay, streamNotices: accountRelay}
 }
 
-// Notice is a kind of note that the vault publishes for all: the last token of its subject.
+// Notice is a kind of note that the vault publishes: the last token of its subject.
 type Notice string
 
 // The notices of specification 8.
@@ -79,7 +75,7 @@ const (
 	NoticeCheckpoint Notice = "checkpoint"
 )
 
-// notices is every kind, in the order in which a reader gets the newest of each.
+// notices is every kind, in the order in which a reader gets them.
 func notices() [4]Notice {
 	return [4]Notice{NoticeDirectory, NoticeMembers, NoticePosition, NoticeCheckpoint}
 }
@@ -93,8 +89,8 @@ func (n Notice) valid() bool {
 	return false
 }
 
-// Ack carries one value: nil when the message is durable, or an error that wraps ErrFull,
-// ErrUnavailable, ErrUnknown, ErrTooLarge or ErrSubject. It is buffered: nobody has to receive.
+// Ack carries one value: nil when the message is durable, or one of [ErrFull], [ErrUnavailable],
+// [ErrUnknown], [ErrTooLarge] or [ErrSubject]. It is buffered: nobody has to receive.
 type Ack <-chan error
 
 // Message is one stored message. Data is the receiver's own.
@@ -105,8 +101,7 @@ type Message struct {
 	Data     []byte
 }
 
-// Options say how a client reaches an external broker. The connection is always TLS 1.3, handshake
-// first.
+// Options say how a client reaches an external broker, always by TLS 1.3, handshake first.
 type Options struct {
 	URL  string // tls://host:port, several with commas
 	Seed string // file with the role's nkey seed, mode 0600
@@ -114,7 +109,7 @@ type Options struct {
 	Cert string // PEM file with the client certificate; "" = none
 	Key  string // PEM file with its key
 	Name string // shown in the broker's connection list; "" = the role
-	// AckTimeout is how long a publish waits for its durable ack before it is ErrUnknown; 0 = 10 s.
+	// AckTimeout is how long a publish waits for its ack before it is ErrUnknown; 0 = 10 s.
 	AckTimeout time.Duration
 	Logger     *slog.Logger // nil = none
 }
@@ -126,8 +121,8 @@ func (o Options) logger() *slog.Logger {
 	return o.Logger
 }
 
-// token reports whether s may stand as one token of a subject: 1 to 64 of a-z, 0-9 and '-'. It
-// keeps wildcards and dots out; what merchants, relays and ids look like is the business of others.
+// token reports whether s may be one token of a subject: 1 to 64 of a-z, 0-9 and '-'. It keeps out
+// wildcards and dots; names and ids are checked elsewhere.
 func token(s string) bool {
 	if len(s) == 0 || len(s) > 64 {
 		return false
@@ -162,7 +157,6 @@ func noticeSubject(n Notice) (string, error) {
 	return "notice." + string(n), nil
 }
 
-// serialOf returns the serial in a result's subject, res.<merchant>.<serial>.<id>.
 func serialOf(subject string) (uint64, bool) {
 	tokens := strings.Split(subject, ".")
 	if len(tokens) != 4 || tokens[0] != "res" {

@@ -7,9 +7,8 @@ import (
 	"nightdrop/shared/config"
 )
 
-// Check returns all for which DialRelay and DialVault would refuse the options, without dialling,
-// and that a file which they name has expired: config.Problems under the names of the keys of a
-// configuration's channel section.
+// Check returns, without dialling, all for which DialRelay and DialVault would refuse the options,
+// and expired files: [config.Problems] by the keys of a configuration's channel section.
 func (o Options) Check(now time.Time) error {
 	found := config.NewProblems("")
 	if _, err := brokers(o.URL); err != nil {
@@ -37,7 +36,7 @@ func (o Options) presented() config.Presented {
 	return config.Presented{Cert: o.Cert, Key: o.Key, Usage: x509.ExtKeyUsageClientAuth}
 }
 
-// Validities say until when the certificates are good that the options name, as their files are
+// Validities returns the validity of the certificates that the options name, as their files are
 // now.
 func (o Options) Validities() (list []config.Validity) {
 	if o.Cert != "" {

@@ -9,23 +9,21 @@ import (
 )
 
 const (
-	// maxPayload is the broker's limit for data and headers together, its default: a bag with
-	// headers fits.
+	// maxPayload is the broker's default limit of data and headers: a bag with headers fits.
 	maxPayload = 1 << 20
-	// maxConnections is ample for relays, vault, standby, couriers and monitors, and bounds what
-	// strangers can hold.
+	// maxConnections is ample for relays, vault, standby, couriers and monitors.
 	maxConnections = 256
 )
 
-// RelayKey is the public nkey of one relay and, where it is known, the relay's name: then the key
-// may write the bags of that name only.
+// RelayKey is a relay's public nkey and, if known, its name: then it may write only that name's
+// bags.
 type RelayKey struct {
 	Name string // "" = any
 	Nkey string // U...
 }
 
-// Configuration describes a broker. Package broker starts the embedded one from exactly the Text
-// that it prints, so the file for an external broker is the same but for its own cluster settings.
+// Configuration describes a broker. Package broker starts the embedded one from the same Text, so
+// an external broker's file differs only by its cluster settings.
 type Configuration struct {
 	Name           string // the server's name
 	Listen         string // host:port; "" = no listener
@@ -38,12 +36,12 @@ type Configuration struct {
 	Vault          string // public nkeys, "" = off
 	Courier        string
 	Monitor        string
-	// keys that make the streams of account VAULT and RELAY, from this process only
+	// keys that make the streams of VAULT and RELAY, from this process only
 	VaultKeeper string
 	RelayKeeper string
 }
 
-// user is one key with its allow-list. Every role has an inbox prefix of its own.
+// user is one key with its allow-list and its own inbox prefix.
 type user struct {
 	Nkey      string
 	InProcess bool
@@ -51,7 +49,6 @@ type user struct {
 	Subscribe []string
 }
 
-// account is one NATS account.
 type account struct {
 	Name      string
 	JetStream bool
@@ -61,8 +58,8 @@ type account struct {
 }
 
 // service is a subject that crosses between accounts: requests go from the users' accounts to the
-// owner's, and only answers come back, to whom asked. A reply subject of an asker means something
-// in the asker's own account only.
+// owner's, and only answers come back. A reply subject has a meaning in the asker's own account
+// only.
 type service struct {
 	Subject  string
 	Owner    string
@@ -71,7 +68,6 @@ type service struct {
 	As       string // the subject in the users' accounts; "" = the same
 }
 
-// local is the subject by which the users ask.
 func (s service) local() string {
 	if s.As != "" {
 		return s.As
@@ -79,20 +75,20 @@ func (s service) local() string {
 	return s.Subject
 }
 
-// statePrefix stands for $JS.API where one account asks for the state of another's streams, or the
-// vault purges RESULTS: it is the JetStream API prefix for their tools. Under the usual one, the
-// broker would answer for their own accounts.
+// statePrefix replaces $JS.API, the JetStream API's prefix, if one account asks for the state of
+// another's streams, or the vault purges RESULTS. Under the usual one the broker would answer for
+// their own accounts.
 const statePrefix = "state"
 
 func stateSubject(stream string) string { return statePrefix + ".STREAM.INFO." + stream }
 func purgeResultsSubject() string       { return statePrefix + ".STREAM.PURGE." + streamResults }
 
-// services are all that crosses. Between VAULT and RELAY only what one writes for the other to
-// read, and the relay's hint that a bag is stored, which wakes the vault and is not kept; and, so
-// that no merchant's results take the room of another's (specification 8), the state of RESULTS and
-// its purge, whose answers the vault takes for hints. Courier and monitor own nothing, so they have
-// accounts of their own: a key of theirs that was stolen can read and write what is named here, and
-// touch no stream by a reply subject.
+// services are all that crosses. Between VAULT and RELAY that is what one writes for the other to
+// read; the relay's hint that a bag is stored, which wakes the vault and is not kept; and the state
+// of RESULTS and its purge, whose answers the vault takes as hints, so that no merchant's results
+// use up another's room (specification 8). Courier and monitor own nothing and have their own
+// accounts: a stolen key of theirs can do what is named here, and reach no stream by a reply
+// subject.
 func services() []service {
 	all := []service{
 		{Subject: "bag.*", Owner: accountVault, Users: []string{accountRelay}},
@@ -140,7 +136,7 @@ func (c Configuration) accounts() []account {
 	return accounts
 }
 
-// visitor is a key that may use what its account imports, and nothing else.
+// visitor is a key that may only use what its account imports.
 func visitor(nkey, role string, imports []service) []user {
 	if nkey == "" {
 		return nil
@@ -192,7 +188,7 @@ func getSubject(stream string) string    { return "$JS.API.STREAM.MSG.GET." + st
 func infoSubject(stream string) string   { return "$JS.API.STREAM.INFO." + stream }
 func purgeSubject(stream string) string  { return "$JS.API.STREAM.PURGE." + stream }
 
-// Text is the broker's configuration file. It holds public keys and paths, nothing secret.
+// Text is the broker's configuration file. It holds public keys and paths, no secrets.
 func (c Configuration) Text() (string, error) {
 	if c.Listen != "" && (c.Cert == "" || c.Key == "") {
 		return "", fmt.Errorf("channel listener %s: certificate and key are needed, the channel speaks TLS only", c.Listen)
@@ -215,7 +211,6 @@ func (c Configuration) Text() (string, error) {
 	return b.String(), nil
 }
 
-// server writes what holds for the whole broker.
 func (c Configuration) server(b *strings.Builder) {
 	fmt.Fprintf(b, "server_name: %s\n", quote(c.Name))
 	if c.Listen != "" {
@@ -241,7 +236,6 @@ jetstream {
 `, maxPayload, maxConnections, quote(c.Dir), c.MaxStore)
 }
 
-// text writes the account.
 func (a account) text(b *strings.Builder) {
 	fmt.Fprintf(b, "  %s {\n", a.Name)
 	if a.JetStream {
@@ -270,7 +264,6 @@ func (a account) text(b *strings.Builder) {
 	b.WriteString("    ]\n  }\n")
 }
 
-// text writes the user.
 func (u user) text(b *strings.Builder) {
 	where := ""
 	if u.InProcess {
@@ -284,7 +277,6 @@ func (u user) text(b *strings.Builder) {
 `, u.Nkey, where, list(u.Publish), list(u.Subscribe))
 }
 
-// quote writes s as a string of the nats-server configuration language.
 func quote(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }

@@ -15,12 +15,10 @@ import (
 	"nightdrop/shared/config"
 )
 
-// defaultPort is the broker's where a URL names none.
 const defaultPort = "4222"
 
-// dialer makes the library's connections to the brokers of Options.URL and to no others: it does
-// the TLS itself, so that a guard stands between the broker and the library. One link uses it, one
-// connection at a time.
+// dialer makes the library's connections, to the brokers of [Options].URL only: it does TLS itself,
+// so that a guard stands between broker and library. One link uses it, one connection at a time.
 type dialer struct {
 	config   *tls.Config
 	hosts    map[string]bool // host:port
@@ -42,7 +40,6 @@ func newDialer(options Options, violated func(error)) (*dialer, error) {
 	return &dialer{config: config, hosts: hosts, violated: violated}, nil
 }
 
-// brokers are the addresses, host:port, of a channel's URL.
 func brokers(urls string) (map[string]bool, error) {
 	hosts := map[string]bool{}
 	for text := range strings.SplitSeq(urls, ",") {
@@ -70,11 +67,10 @@ func brokers(urls string) (map[string]bool, error) {
 // errURL does not repeat the URL: some write a password into it.
 var errURL = errors.New("the channel's URL is not of the form tls://host:port, several with commas")
 
-// SkipTLSHandshake tells the library that the connection has its TLS.
+// SkipTLSHandshake: the connection has its TLS already.
 func (d *dialer) SkipTLSHandshake() bool { return true }
 
-// Dial connects to one of the brokers: at the first of its addresses that takes the handshake, in
-// random order.
+// Dial connects to the broker, trying its addresses in random order.
 func (d *dialer) Dial(_, address string) (net.Conn, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -13,23 +13,21 @@ type StreamState struct {
 	Rolls bool   `json:"rolls"` // what is oldest goes when it is full: full is regular
 }
 
-// nearlyFull is how much of a stream, in quarters, is worth a warning; from there on the vault
-// purges bags that it has committed.
+// nearlyFull, in quarters, is worth a warning; from there on the vault purges committed bags.
 const nearlyFull = 3
 
-// Nearly reports whether a stream that ought not to be full is so at three quarters or more.
+// Nearly reports whether a stream that should not be full is so at three quarters or more.
 func (s StreamState) Nearly() bool { return !s.Rolls && s.Bytes >= s.Limit/4*nearlyFull }
 
-// Full reports whether a stream that ought not to be full might refuse the next message, one of
-// most bytes.
+// full reports whether such a stream might refuse the next message, of most bytes.
 func (s StreamState) full(most int64) bool { return !s.Rolls && s.Bytes+most > s.Limit }
 
-// maxResult is the most that one result takes in its stream: a note of at most 64 KiB
-// (specification 1), subject and headers.
+// maxResult bounds a stored result: a note of at most 64 KiB (specification 1), subject and
+// headers.
 const maxResult = 70_000
 
 // EnvelopesCrowded reports whether ENVELOPES is seven eighths full: from three quarters on the
-// vault purges what it has committed, so that something keeps it from doing so, or it is not there.
+// vault purges what it has committed, so something keeps it from that, or it is not running.
 func EnvelopesCrowded(streams []StreamState) bool {
 	for _, s := range streams {
 		if s.Name == streamEnvelopes {
@@ -39,8 +37,8 @@ func EnvelopesCrowded(streams []StreamState) bool {
 	return false
 }
 
-// ResultsFull is nil, or reports that RESULTS might refuse the vault's next result: what is posted
-// is still taken, and its answers wait in the vault.
+// ResultsFull returns [ErrFull] if RESULTS might refuse the vault's next result: posts are still
+// accepted, and their answers wait in the vault.
 func ResultsFull(streams []StreamState) error {
 	for _, s := range streams {
 		if s.Name == streamResults && s.full(maxResult) {
@@ -51,7 +49,6 @@ func ResultsFull(streams []StreamState) error {
 	return nil
 }
 
-// state reads how full some streams of the link's account are.
 func (l *link) state(ctx context.Context, streams ...string) ([]StreamState, error) {
 	var all []StreamState
 	for _, name := range streams {
@@ -65,7 +62,7 @@ func (l *link) state(ctx context.Context, streams ...string) ([]StreamState, err
 	return all, nil
 }
 
-// Streams returns how full the streams are. It is ErrUnavailable when one does not answer.
+// Streams returns how full the streams are, or [ErrUnavailable] if one does not answer.
 func (k *Keepers) Streams(ctx context.Context) ([]StreamState, error) {
 	vault, err := k.vault.state(ctx, streamEnvelopes, streamJournal)
 	if err != nil {
@@ -75,7 +72,7 @@ func (k *Keepers) Streams(ctx context.Context) ([]StreamState, error) {
 	return append(vault, relay...), err
 }
 
-// EnvelopesFull is ErrFull when ENVELOPES might not take the next bag.
+// EnvelopesFull returns [ErrFull] if ENVELOPES might refuse the next bag.
 func EnvelopesFull(streams []StreamState) error {
 	for _, s := range streams {
 		if s.Name == streamEnvelopes && s.full(maxStored) {

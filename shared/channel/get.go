@@ -16,18 +16,16 @@ import (
 const (
 	// answerTimeout is how long the broker may be silent during a read.
 	answerTimeout = 5 * time.Second
-	// fetchBytes bounds the data of one read; the message that crosses it still comes.
+	// fetchBytes bounds the data of one read; the message that crosses it is included.
 	fetchBytes = 16 << 20
-	// maxAnswers is the room for messages of a read that wait to be taken: the most of one read,
-	// and its end.
+	// maxAnswers is the room for a read's messages: the most of one read, and its end.
 	maxAnswers = getBatch + 24
 )
 
-// errUnasked is returned for more than was asked for, or another thing.
-var errUnasked = errors.New("the broker answers what it was not asked")
+// errUnasked is returned for more than was asked for, or something else.
+var errUnasked = errors.New("the broker sent what it was not asked for")
 
-// getRequest is a JetStream direct get. Exactly one of Sequence (with Batch), Last, Next and
-// MultiLast leads.
+// getRequest is a JetStream direct get by one of Sequence (with Batch), Last, Next or MultiLast.
 type getRequest struct {
 	Sequence  uint64   `json:"seq,omitempty"`
 	Last      string   `json:"last_by_subj,omitempty"`
@@ -37,8 +35,8 @@ type getRequest struct {
 	MaxBytes  int      `json:"max_bytes,omitempty"`
 }
 
-// get reads from a stream without a consumer, so the broker keeps no state for us. The messages
-// come in stream order; none is no error. A broken read returns what came whole, and the error.
+// get reads from a stream without a consumer, so the broker keeps no state. Messages come in stream
+// order; none is no error. A broken read returns the whole messages that came, and the error.
 func (l *link) get(ctx context.Context, stream string, request getRequest) ([]Message, error) {
 	if err := l.up(); err != nil {
 		return nil, err
@@ -54,7 +52,7 @@ func (l *link) get(ctx context.Context, stream string, request getRequest) ([]Me
 	if err != nil {
 		return nil, fmt.Errorf("%w: read %s: %w", ErrUnavailable, stream, err)
 	}
-	// an error here only means that the connection is gone
+	// an error only means that the connection is gone
 	defer func() { _ = answers.Unsubscribe() }()
 	if err := answers.SetPendingLimits(maxAnswers, request.MaxBytes+2*maxIncoming); err != nil {
 		return nil, fmt.Errorf("%w: read %s: %w", ErrUnavailable, stream, err)
@@ -80,7 +78,7 @@ func (l *link) get(ctx context.Context, stream string, request getRequest) ([]Me
 		if request.Batch > 0 && last != previous {
 			return messages, fmt.Errorf("read %s: %w: answers were lost on the way", stream, ErrUnavailable)
 		}
-		if err := left.take(message, previous); err != nil {
+		if err := left.accept(message, previous); err != nil {
 			return messages, fmt.Errorf("read %s: %w: %w", stream, ErrUnavailable, err)
 		}
 		messages, previous = append(messages, message), message.Sequence
@@ -90,7 +88,6 @@ func (l *link) get(ctx context.Context, stream string, request getRequest) ([]Me
 	}
 }
 
-// allowance is what may still come of a read.
 type allowance struct {
 	messages, bytes int
 	after           uint64 // the sequences are above it
@@ -104,10 +101,9 @@ func (r getRequest) allowance() allowance {
 	return a
 }
 
-// take counts a message, the one that crosses the bytes asked for too. It is errUnasked where none
-// was to follow, and where the messages do not come in the order of the stream: a reader goes on
-// from the last of them.
-func (a *allowance) take(m Message, previous uint64) error {
+// accept counts a message, also the one that crosses the bytes asked for. It returns errUnasked if
+// none was to follow, or the stream's order is broken: a reader goes on from the last of them.
+func (a *allowance) accept(m Message, previous uint64) error {
 	switch {
 	case a.messages <= 0 || a.bytes <= 0:
 		return fmt.Errorf("%w: it sends more", errUnasked)
@@ -128,8 +124,8 @@ func nextAnswer(ctx context.Context, answers *nats.Subscription) (*nats.Msg, err
 	return answer, nil
 }
 
-// endOfGet says what the status message means that ends a read: the end of a batch (204), nothing
-// there (404), no such stream (503), or a refusal.
+// endOfGet interprets the status that ends a read: the end of a batch (204), nothing there (404),
+// no such stream (503), or a refusal.
 func endOfGet(stream, status string, answer *nats.Msg, previous uint64) error {
 	switch status {
 	case "204":
@@ -146,8 +142,7 @@ func endOfGet(stream, status string, answer *nats.Msg, previous uint64) error {
 	}
 }
 
-// storedMessage reads a direct get's answer; last is the sequence of the answer before it in the
-// same batch.
+// storedMessage reads a direct get's answer; last is the sequence of the one before in the batch.
 func storedMessage(answer *nats.Msg) (m Message, last uint64, err error) {
 	m = Message{Subject: answer.Header.Get(nats.JSSubject), Data: answer.Data}
 	if m.Sequence, err = strconv.ParseUint(answer.Header.Get(nats.JSSequence), 10, 64); err != nil {
@@ -164,24 +159,21 @@ func storedMessage(answer *nats.Msg) (m Message, last uint64, err error) {
 	return m, last, nil
 }
 
-// apiError is the error member of a JetStream API answer.
 type apiError struct {
 	Code        int    `json:"err_code"`
 	Description string `json:"description"`
 }
 
-// maxDescription bounds what is told of an error in the broker's words, in bytes: it stands in logs
-// and in status.
+// maxDescription bounds the broker's text of an error, in bytes, for logs and status.
 const maxDescription = 200
 
-// String is the error in one short line, whatever the broker says.
+// String is the error in one short line.
 func (e apiError) String() string {
 	return fmt.Sprintf("broker error %d, %.*q", e.Code, maxDescription, e.Description)
 }
 
 const codeNoMessage = 10037
 
-// call makes a request of the JetStream API and reads its answer into answer.
 func (l *link) call(ctx context.Context, subject string, request, answer any) error {
 	if err := l.up(); err != nil {
 		return err
@@ -222,7 +214,7 @@ func (l *link) call(ctx context.Context, subject string, request, answer any) er
 // streamInfo is what Nightdrop reads of a stream's state.
 type streamInfo struct {
 	Created time.Time `json:"created"`
-	// subjects that match those asked for, whether they are listed or not
+	// subjects that match, whether they are listed or not
 	Total  uint64 `json:"total"`
 	Config struct {
 		MaxBytes int64 `json:"max_bytes"`

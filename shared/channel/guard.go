@@ -11,37 +11,35 @@ import (
 	"time"
 )
 
-// The limits within which the broker must stay. The client library trusts its server: it allocates
-// what a control line announces, keeps lines of any length, and queues a callback for each error.
+// The broker's limits. The client library trusts its server: it allocates what a control line
+// announces, keeps lines of any length, and queues a callback for each error.
 const (
-	// maxInfo bounds an INFO line in bytes, with all the addresses that a large cluster lists. It
-	// is the library's own buffer too.
+	// maxInfo bounds an INFO line in bytes, with a large cluster's addresses; the library's buffer
+	// too.
 	maxInfo = 32 << 10
-	// maxLine bounds the control lines of messages: a subject and a reply subject of ours have
-	// under 300 bytes.
+	// maxLine bounds the control lines of messages: our subject and reply subject have under 300
+	// bytes.
 	maxLine = 4 << 10
 	// maxErrorLine bounds an -ERR line, which is logged.
 	maxErrorLine = 1 << 10
-	// maxIncoming bounds a message with its header, in bytes: the largest bag as JSON holds it (in
-	// base64), as the answer for one message does.
+	// maxIncoming bounds a message with its header, in bytes: the largest bag in base64.
 	maxIncoming = 3 << 19
-	// controlBurst and controlRate bound the lines that are no messages: so many at once, and so
-	// many a second after them. A ping takes seconds; refusals answer what this side sends.
+	// controlBurst and controlRate bound the lines that are no messages: at once, and a second. A
+	// ping takes seconds; refusals answer what this side sends.
 	controlBurst = 256
 	controlRate  = 20
 )
 
-// errProtocol is returned for what the NATS protocol or the limits above do not allow: the
-// connection is given up.
-var errProtocol = errors.New("it does not keep to the NATS protocol within this client's limits: see to the broker, or to who owns its host")
+// errProtocol is returned for what the NATS protocol or these limits do not allow.
+var errProtocol = errors.New("it does not keep to the NATS protocol within this client's limits: check the broker, and who controls its host")
 
-// errEnded is returned for an error of the broker's that ends the connection.
+// errEnded is returned for a broker's error that ends the connection.
 var errEnded = errors.New("it ended the connection")
 
 // guard is a connection to the broker that shows the client library only what is within limits. It
 // reads the server's side of the protocol strictly (INFO, MSG, HMSG, PING, PONG, +OK, -ERR), whole
-// control lines at a time; payloads pass without a copy of their own. The first fault ends the
-// connection. It is read by one goroutine, as the library does.
+// control lines at a time; payloads are not copied. The first fault ends the connection. One
+// goroutine reads it, as the library does.
 type guard struct {
 	net.Conn
 	raw      net.Conn // beneath the TLS
@@ -64,7 +62,6 @@ type guard struct {
 	fault   error
 }
 
-// stage is how far a connection has come.
 type stage int
 
 const (
@@ -73,7 +70,6 @@ const (
 	inside
 )
 
-// message is the control line of an MSG or HMSG.
 type message struct {
 	subject, sid, reply []byte
 	header, size        int // header -1: none
@@ -83,7 +79,7 @@ func newGuard(conn, raw net.Conn, host string, violated func(error)) *guard {
 	return &guard{Conn: conn, raw: raw, host: host, violated: violated, now: time.Now, in: bufio.NewReaderSize(conn, maxInfo)}
 }
 
-// Read gives what is checked. It waits for the network only while it has nothing to give.
+// Read returns what was checked, waiting for the network only if there is nothing.
 func (g *guard) Read(p []byte) (n int, err error) {
 	if g.fault != nil {
 		return 0, g.fault
@@ -109,7 +105,6 @@ func (g *guard) Read(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// ready reports whether the next step needs nothing from the network.
 func (g *guard) ready() bool {
 	held := g.in.Buffered()
 	switch {
@@ -126,7 +121,7 @@ func (g *guard) ready() bool {
 	return bytes.IndexByte(buffered, '\n') >= 0
 }
 
-// failed ends the connection. What the library has of it stays good.
+// failed ends the connection. What the library has already read stays good.
 func (g *guard) failed(err error) error {
 	if errors.Is(err, errProtocol) || errors.Is(err, errEnded) {
 		err = fmt.Errorf("broker %s: %w", g.host, err)
@@ -137,17 +132,16 @@ func (g *guard) failed(err error) error {
 	return err
 }
 
-// step checks what comes next, a header, a payload's end or a control line, and leaves it in
-// pending.
+// step checks what comes next, a header, a payload's end or a control line, and puts it in pending.
 func (g *guard) step() error {
 	switch {
 	case g.header > 0:
-		return g.takeHeader()
+		return g.acceptHeader()
 	case g.end:
-		return g.takeEnd()
+		return g.acceptEnd()
 	}
 	if first, err := g.in.Peek(1); err == nil && !bytes.Contains([]byte("IMHP+-"), first) {
-		return fmt.Errorf("%w: what it says is no control line", errProtocol)
+		return fmt.Errorf("%w: it sent no control line", errProtocol)
 	}
 	line, err := g.in.ReadSlice('\n')
 	if errors.Is(err, bufio.ErrBufferFull) {
@@ -161,16 +155,15 @@ func (g *guard) step() error {
 	if !whole {
 		return fmt.Errorf("%w: a control line ends without a carriage return", errProtocol)
 	}
-	return g.takeLine(line)
+	return g.acceptLine(line)
 }
 
-// takeLine checks a control line.
-func (g *guard) takeLine(line []byte) error {
+func (g *guard) acceptLine(line []byte) error {
 	verb, rest, _ := bytes.Cut(line, []byte(" "))
 	if g.stage == inside && (string(verb) == "MSG" || string(verb) == "HMSG") {
-		return g.takeMessage(string(verb) == "HMSG", line, rest)
+		return g.acceptMessage(string(verb) == "HMSG", line, rest)
 	}
-	if !g.budget.take(g.now()) {
+	if !g.budget.allow(g.now()) {
 		return fmt.Errorf("%w: over %d control lines at once, or %d a second", errProtocol, controlBurst, controlRate)
 	}
 	switch {
@@ -187,15 +180,14 @@ func (g *guard) takeLine(line []byte) error {
 		g.stage = inside
 	case g.stage == inside && (string(line) == "PING" || string(line) == "+OK"):
 	default:
-		return fmt.Errorf("%w: a control line that may not come here", errProtocol)
+		return fmt.Errorf("%w: an unexpected control line", errProtocol)
 	}
 	g.pending = g.line
 	return nil
 }
 
-// refusal looks at an -ERR. On a connection that stands, the library would close its client for
-// ever on one that it does not know; so any but those that refuse a single call ends the connection
-// here, and a new one is tried.
+// refusal handles an -ERR. The library would close its client for ever on one that it does not
+// know; so any that does not refuse a single call ends the connection, and a new one is tried.
 func (g *guard) refusal(text []byte) error {
 	if len(text) > maxErrorLine {
 		return fmt.Errorf("%w: an error of over %d bytes", errProtocol, maxErrorLine)
@@ -207,8 +199,8 @@ func (g *guard) refusal(text []byte) error {
 	return fmt.Errorf("%w: %.200q", errEnded, text)
 }
 
-// takeMessage checks the control line of a message, which goes on when its header is there.
-func (g *guard) takeMessage(headed bool, line, rest []byte) error {
+// acceptMessage checks a message's control line, which is passed on when its header has come.
+func (g *guard) acceptMessage(headed bool, line, rest []byte) error {
 	if len(line) > maxLine {
 		return fmt.Errorf("%w: a message's control line of %d bytes", errProtocol, len(line))
 	}
@@ -230,7 +222,7 @@ func (g *guard) takeMessage(headed bool, line, rest []byte) error {
 	return nil
 }
 
-// parseMessage reads subject, subscription, reply subject if any, header size if headed, and size.
+// parseMessage reads subject, subscription, any reply subject, header size if headed, and size.
 func parseMessage(headed bool, rest []byte) (message, bool) {
 	var room [6][]byte
 	words := room[:0]
@@ -264,7 +256,6 @@ func parseMessage(headed bool, rest []byte) (message, bool) {
 	return m, ok && counted
 }
 
-// number reads a decimal of 1 to most digits, at most 18.
 func number(text []byte, most int) (n int, ok bool) {
 	if len(text) == 0 || len(text) > most {
 		return 0, false
@@ -278,8 +269,8 @@ func number(text []byte, most int) (n int, ok bool) {
 	return n, true
 }
 
-// takeHeader reads a message's header and goes on with the plain one in its place.
-func (g *guard) takeHeader() error {
+// acceptHeader reads a message's header and passes on the plain one instead.
+func (g *guard) acceptHeader() error {
 	if cap(g.head) < g.header {
 		g.head = make([]byte, g.header)
 	}
@@ -305,8 +296,7 @@ func (g *guard) takeHeader() error {
 	return nil
 }
 
-// takeEnd reads the line's end behind a payload.
-func (g *guard) takeEnd() error {
+func (g *guard) acceptEnd() error {
 	end, err := g.in.Peek(2)
 	if err != nil {
 		return err
@@ -319,14 +309,13 @@ func (g *guard) takeEnd() error {
 	return err
 }
 
-// bucket bounds a rate.
 type bucket struct {
 	spent float64
 	last  time.Time
 }
 
-// take reports whether one more may come now.
-func (b *bucket) take(now time.Time) bool {
+// allow reports whether one more may come now.
+func (b *bucket) allow(now time.Time) bool {
 	b.spent = max(0, b.spent-now.Sub(b.last).Seconds()*controlRate)
 	b.last = now
 	if b.spent+1 > controlBurst {

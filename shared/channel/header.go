@@ -9,16 +9,15 @@ import (
 // maxHeaderValue bounds the value of a header and a status's description, in bytes.
 const maxHeaderValue = 512
 
-// headerNames returns what this package reads of a message's header, besides its status.
+// headerNames are the headers that this package reads, besides the status.
 func headerNames() [6]string {
 	return [6]string{nats.JSStream, nats.JSSubject, nats.JSSequence, nats.JSTimeStamp, nats.JSLastSequence, "Nats-Num-Pending"}
 }
 
 // plainHeader appends to dst what this package reads of a header, in the form that the library
-// expects. A stored message keeps the header of whoever published it, with any number of lines,
-// each of which costs the library many times its length; and what it says of the broker's own names
-// stands before what the broker adds, so the last counts. A line that is not as it should be is
-// left out.
+// expects. A stored message keeps its publisher's header, with any number of lines, each of which
+// costs the library many times its length. The broker's own lines come after it, so the last
+// counts. A malformed line is left out.
 func plainHeader(dst, raw []byte) []byte {
 	names := headerNames()
 	var values [len(names)][]byte
@@ -49,7 +48,6 @@ func plainHeader(dst, raw []byte) []byte {
 	return append(dst, "\r\n"...)
 }
 
-// statusLine reports whether text is three digits with a description, if any.
 func statusLine(text []byte) bool {
 	if len(text) < 3 || len(text) > maxHeaderValue || !printable(text) {
 		return false

@@ -13,13 +13,12 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
-// Keepers make the streams of a broker and look at their room, from the broker's own process: their
-// keys are accepted nowhere else. They are safe for concurrent use.
+// Keepers make a broker's streams and watch their room, from the broker's own process: their keys
+// are accepted nowhere else. Safe for concurrent use.
 type Keepers struct{ vault, relay *link }
 
-// DialKeepers connects with the keys that the broker's Configuration names VaultKeeper and
-// RelayKeeper. The pairs are the keepers' from here on, and wiped by Close. A nil logger logs
-// nothing.
+// DialKeepers connects with the keys named VaultKeeper and RelayKeeper in [Configuration]. It owns
+// the pairs, which Close wipes. A nil logger logs nothing.
 func DialKeepers(server nats.InProcessConnProvider, vault, relay nkeys.KeyPair, logger *slog.Logger) (*Keepers, error) {
 	k := &Keepers{}
 	var err error
@@ -33,7 +32,7 @@ func DialKeepers(server nats.InProcessConnProvider, vault, relay nkeys.KeyPair, 
 	return k, nil
 }
 
-// Close leaves the broker.
+// Close closes the connections.
 func (k *Keepers) Close() {
 	for _, l := range []*link{k.vault, k.relay} {
 		if l != nil {
@@ -42,8 +41,8 @@ func (k *Keepers) Close() {
 	}
 }
 
-// MakeStreams creates the streams of both accounts with one replica, or brings them to their
-// configuration. It deletes nothing: no stream is made smaller than what it holds.
+// MakeStreams creates the streams of both accounts with one replica, or updates them. It deletes
+// nothing: no stream is made smaller than what it holds.
 func (k *Keepers) MakeStreams(ctx context.Context, sizes Sizes) error {
 	var plans []plan
 	for _, side := range []struct {
@@ -61,16 +60,15 @@ func (k *Keepers) MakeStreams(ctx context.Context, sizes Sizes) error {
 	return makeStreams(ctx, plans)
 }
 
-// plan is a stream to be made, or brought to its configuration, by the keeper of its account.
 type plan struct {
 	js     jetstream.JetStream
 	config jetstream.StreamConfig
 	grows  int64 // bytes by which its limit grows
 }
 
-// makeStreams creates the streams or brings them to their configuration: those that shrink first,
-// for together they may fill all that the broker has. It refuses to shrink one below what it holds,
-// for the broker would delete from its head.
+// makeStreams creates or updates the streams: those that shrink first, for together they may fill
+// all that the broker has. It shrinks none below what it holds, for the broker would delete its
+// head.
 func makeStreams(ctx context.Context, plans []plan) error {
 	for i := range plans {
 		if err := plans[i].compare(ctx); err != nil {
@@ -90,7 +88,6 @@ func makeStreams(ctx context.Context, plans []plan) error {
 	return nil
 }
 
-// compare looks at the stream that is there, if any.
 func (p *plan) compare(ctx context.Context) error {
 	p.grows = p.config.MaxBytes
 	old, err := p.js.Stream(ctx, p.config.Name)
@@ -98,7 +95,7 @@ func (p *plan) compare(ctx context.Context) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("look at stream %s: %w", p.config.Name, err)
+		return fmt.Errorf("read the state of stream %s: %w", p.config.Name, err)
 	}
 	info := old.CachedInfo()
 	p.grows -= info.Config.MaxBytes
@@ -109,7 +106,7 @@ func (p *plan) compare(ctx context.Context) error {
 	return nil
 }
 
-// checkStream asserts what durability rests on, whoever made the stream.
+// checkStream checks what durability rests on, whoever made the stream.
 func checkStream(got, want jetstream.StreamConfig) error {
 	if got.Storage != jetstream.FileStorage || got.PersistMode != jetstream.DefaultPersistMode ||
 		got.MaxAge != want.MaxAge || got.Discard != want.Discard || got.MaxBytes != want.MaxBytes {

@@ -8,26 +8,24 @@ import (
 )
 
 const (
-	// maxListed is the most results whose serials are asked for: their subjects, of 94 bytes at
-	// most, fit an answer that the guard lets through.
+	// maxListed bounds the results listed: their subjects, of at most 94 bytes, fit an answer
+	// within the guard's limits.
 	maxListed = 10_000
-	// beyondAll is where a list begins that is to say its length only.
+	// beyondAll is an offset beyond any list, to get only its length.
 	beyondAll = 1 << 30
 )
 
-// Kept is what RESULTS holds of one merchant, in the words of the broker.
+// Kept is what RESULTS holds of one merchant, as the broker says.
 type Kept struct {
 	Results uint64          // how many
 	Serials map[uint64]bool // which; nil where they are more than 10,000, which no answer holds
 }
 
-// KeptResults asks what RESULTS holds of a merchant: a hint, like every answer about a stream of
-// the relay's side.
+// KeptResults asks what RESULTS holds of a merchant: a hint, as the relay's side owns that stream.
 func (v *Vault) KeptResults(ctx context.Context, merchant string) (Kept, error) {
 	return v.reads.kept(ctx, stateSubject(streamResults), merchant)
 }
 
-// kept asks by the subject at which the state of RESULTS is asked for.
 func (l *link) kept(ctx context.Context, subject, merchant string) (Kept, error) {
 	if !token(merchant) {
 		return Kept{}, fmt.Errorf("the results of merchant %q: %w", merchant, ErrSubject)
@@ -64,15 +62,14 @@ func (l *link) kept(ctx context.Context, subject, merchant string) (Kept, error)
 type Acked struct {
 	First uint64 // sequence that the first named, 0 before it
 	Last  uint64 // sequence that the newest named
-	// how often one named a sequence not above the one before: the stream had lost its tail, or was
-	// another
+	// how often a sequence was not above the last: the stream had lost its tail, or was another
 	Rewinds uint64
 }
 
-// ResultsAcked returns how far the durable acks of RESULTS went.
+// ResultsAcked returns how far RESULTS has been acked in this process.
 func (v *Vault) ResultsAcked() Acked { return v.acked.read() }
 
-// acked watches the acks of RESULTS. They come in the order of publishing.
+// acked watches the acks of RESULTS, which come in the order of publishing.
 type acked struct {
 	mu    sync.Mutex
 	known Acked

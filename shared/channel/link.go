@@ -21,19 +21,19 @@ import (
 const (
 	connectTimeout = 5 * time.Second
 	reconnectWait  = 250 * time.Millisecond // between tries, with as much jitter
-	// of that wait, to 32 s, where broker after broker is at fault
+	// of that wait, to 32 s, while each broker is at fault
 	maxDoublings = 7
 	steady       = time.Minute      // a connection that stood so long begins the waits anew
 	pingInterval = 10 * time.Second // a peer that misses two is gone
 	writeTimeout = 10 * time.Second // a broker that reads nothing for so long is gone
 )
 
-// link is one connection to the broker, kept up for ever. Nothing is buffered while it is down.
+// link is a connection to the broker that is always renewed. Nothing is buffered while it is down.
 type link struct {
 	nc     *nats.Conn
 	pair   nkeys.KeyPair
 	logger *slog.Logger
-	// epoch grows with each lost connection and each new one: what held before may not hold now.
+	// epoch grows with each lost and each new connection.
 	epoch atomic.Uint64
 
 	folded *folded.Lines // of logger: a broker can cause any number of them
@@ -45,9 +45,8 @@ type link struct {
 	faults   int       // of brokers, one after another
 }
 
-// dial connects as role. provider is the broker of this process, or nil to reach options.URL by
-// TLS. It returns at once where the broker is not there, and goes on trying. pair is the link's
-// from here on.
+// dial connects as role. provider is this process's broker, or nil to reach options.URL by TLS. If
+// the broker is not there it returns at once and goes on trying. The link owns pair.
 func dial(role string, options Options, pair nkeys.KeyPair, provider nats.InProcessConnProvider) (*link, error) {
 	public, err := pair.PublicKey()
 	if err != nil {
@@ -83,11 +82,10 @@ func dial(role string, options Options, pair nkeys.KeyPair, provider nats.InProc
 	return l, nil
 }
 
-// errHalfCertificate is returned for a certificate without its key, and the other way round.
+// errHalfCertificate is returned for a certificate without its key, or a key without certificate.
 var errHalfCertificate = errors.New("channel client certificate: give both the certificate and its key, or neither")
 
-// clientTLS is TLS 1.3 with the certificate read afresh at each handshake, so that a renewed one is
-// taken up, and a broken one is not.
+// clientTLS is TLS 1.3 with the certificate read at each handshake; a broken renewal is not used.
 func clientTLS(options Options) (*tls.Config, error) {
 	client := &tls.Config{MinVersion: tls.VersionTLS13}
 	if options.CA != "" {
@@ -110,11 +108,10 @@ func clientTLS(options Options) (*tls.Config, error) {
 	return client, nil
 }
 
-// watcher is told of the connection's changes. Its functions must return at once; nil ones are not
-// called.
+// watcher is called when the connection changes. Its functions must return at once, or be nil.
 type watcher struct{ broke, connected func() }
 
-// watch has w told until the returned function is called.
+// watch notifies w until cancel is called.
 func (l *link) watch(w *watcher) (cancel func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -126,8 +123,8 @@ func (l *link) watch(w *watcher) (cancel func()) {
 	}
 }
 
-// tell calls one function of every watcher.
-func (l *link) tell(which func(*watcher) func()) {
+// notify calls one function of every watcher.
+func (l *link) notify(which func(*watcher) func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for w := range l.watchers {
@@ -137,14 +134,14 @@ func (l *link) tell(which func(*watcher) func()) {
 	}
 }
 
-// Hints and acks that wait to be looked at, which takes microseconds: more than this at once is no
-// honest broker's. What comes beyond it is dropped.
+// The most hints and acks that wait to be handled, which takes microseconds: an honest broker never
+// sends more. Those beyond are dropped.
 const (
 	maxWaiting      = 1 << 16
 	maxWaitingBytes = 8 << 20
 )
 
-// subscribe has fn called with each message of a subject, in order.
+// subscribe calls fn with each message of a subject, in order.
 func (l *link) subscribe(subject string, fn nats.MsgHandler) (*nats.Subscription, error) {
 	s, err := l.nc.Subscribe(subject, fn)
 	if err != nil {
@@ -159,7 +156,7 @@ func (l *link) broke(_ *nats.Conn, err error) {
 	if err != nil {
 		l.folded.Warn("broke", "channel connection broke, reconnecting", "error", err)
 	}
-	l.tell(func(w *watcher) func() { return w.broke })
+	l.notify(func(w *watcher) func() { return w.broke })
 }
 
 func (l *link) connected(*nats.Conn) {
@@ -168,7 +165,7 @@ func (l *link) connected(*nats.Conn) {
 	l.mu.Lock()
 	l.lastDown, l.stands = "", time.Now()
 	l.mu.Unlock()
-	l.tell(func(w *watcher) func() { return w.connected })
+	l.notify(func(w *watcher) func() { return w.connected })
 }
 
 func (l *link) failed(_ *nats.Conn, _ *nats.Subscription, err error) {
@@ -181,11 +178,11 @@ func (l *link) stillDown(_ *nats.Conn, err error) {
 	l.lastDown = err.Error()
 	l.mu.Unlock()
 	if !again {
-		l.folded.Warn("down", "channel cannot be reached, trying on", "error", err)
+		l.folded.Warn("down", "channel cannot be reached, trying again", "error", err)
 	}
 }
 
-// violated is told of a broker's fault, for which its connection ends.
+// violated handles a broker's fault, for which its connection ends.
 func (l *link) violated(err error) {
 	l.folded.Error("violated", "the broker is at fault, its connection is given up", "error", err)
 	l.rested()
@@ -195,8 +192,7 @@ func (l *link) violated(err error) {
 	l.lastDown = err.Error()
 }
 
-// rested forgets the faults of before where the connection that now ends stood for long, whatever
-// ended it.
+// rested forgets earlier faults if the connection that now ends lasted long.
 func (l *link) rested() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -206,7 +202,7 @@ func (l *link) rested() {
 	l.stands = time.Time{}
 }
 
-// wait is how long the library waits before it tries the brokers again.
+// wait returns how long the library waits before it tries the brokers again.
 func (l *link) wait(int) time.Duration {
 	l.mu.Lock()
 	doublings := min(max(l.faults-1, 0), maxDoublings)
@@ -215,7 +211,7 @@ func (l *link) wait(int) time.Duration {
 	return (reconnectWait + rand.N(reconnectWait)) << doublings
 }
 
-// up is nil while the connection stands, and else says why it does not, as far as it is known.
+// up returns nil while the connection stands, else why it does not, if known.
 func (l *link) up() error {
 	if l.nc.IsConnected() {
 		return nil
@@ -232,8 +228,7 @@ func (l *link) up() error {
 	return fmt.Errorf("%w: not connected: %s", ErrUnavailable, reason)
 }
 
-// whileUp is a context that also ends when the connection breaks: what was asked over it will not
-// be answered.
+// whileUp returns a context that also ends with the connection: no answer would come.
 func (l *link) whileUp(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	forget := l.watch(&watcher{broke: cancel})

@@ -10,8 +10,8 @@ import (
 	"nightdrop/shared/text"
 )
 
-// GenerateNkey makes the key of a role: the seed, for a file of mode 0600 that Options.Seed names,
-// and the public key (U...), for the broker's configuration.
+// GenerateNkey makes a role's key: the seed, for a file of mode 0600 that [Options].Seed names, and
+// the public key (U...), for the broker's configuration.
 func GenerateNkey() (seed []byte, public string, err error) {
 	pair, err := nkeys.CreateUser()
 	if err != nil {
@@ -27,7 +27,7 @@ func GenerateNkey() (seed []byte, public string, err error) {
 	return append(seed, '\n'), public, nil
 }
 
-// readSeed loads a role's key. It refuses a file that others may read.
+// readSeed reads a role's key from a file, which others must not be able to read.
 func readSeed(path string) (nkeys.KeyPair, error) {
 	info, err := os.Stat(path)
 	if err != nil {

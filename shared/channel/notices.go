@@ -8,12 +8,12 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// noticesEvery is how often a reader looks at the newest notices unasked, for hints may be lost.
+// noticesEvery is how often the newest notices are read unasked, for hints may be lost.
 const noticesEvery = 10 * time.Second
 
-// Notices calls fn with the newest note of each kind, then with those that come, until ctx ends; it
-// returns ctx's error. fn is called by one goroutine at a time, and owns the bytes. A note that is
-// overtaken by a newer one of its kind may be left out.
+// Notices calls fn with the newest note of each kind, then with new ones, until ctx ends (its
+// error). One goroutine at a time calls fn, which owns the bytes. A note that is soon replaced may
+// be left out.
 func (r *Relay) Notices(ctx context.Context, fn func(Notice, []byte)) error {
 	wake := make(chan struct{}, 1)
 	hints, err := r.reads.subscribe(storedPrefix+"notice.*", func(*nats.Msg) { ring(wake) })
@@ -38,8 +38,8 @@ func (r *Relay) Notices(ctx context.Context, fn func(Notice, []byte)) error {
 	}
 }
 
-// newestNotice delivers the newest note of a kind unless it was the last delivered. What an error
-// keeps back, the next round brings.
+// newestNotice delivers a kind's newest note unless it was the last delivered. After an error the
+// next round delivers it.
 func (r *Relay) newestNotice(ctx context.Context, kind Notice, seen map[Notice]Message, fn func(Notice, []byte)) {
 	found, err := r.reads.get(ctx, streamNotices, getRequest{Last: "notice." + string(kind)})
 	if err != nil || len(found) == 0 {

@@ -12,12 +12,11 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// defaultAckTimeout is long enough for a busy disk to fsync what is in flight, and short enough for
-// a caller of the relay to be told to post again.
+// defaultAckTimeout is long enough for a busy disk's fsync, and short enough for a relay's caller.
 const defaultAckTimeout = 10 * time.Second
 
-// publisher sends messages and matches their durable acks, many in flight over one connection. The
-// order of calls is the order of the stream. It is safe for concurrent use.
+// publisher sends messages and matches their durable acks, many in flight on one connection. The
+// order of calls is the order of the stream. Safe for concurrent use.
 type publisher struct {
 	link    *link
 	timeout time.Duration
@@ -33,7 +32,6 @@ type publisher struct {
 	flights map[uint64]*flight
 }
 
-// flight is a message that waits for its ack.
 type flight struct {
 	stream  string
 	subject string
@@ -41,8 +39,8 @@ type flight struct {
 	timer   *time.Timer
 }
 
-// newPublisher returns a publisher that tells stored, unless it is nil, of each message that is
-// durable, before its ack.
+// newPublisher returns a publisher that calls stored, unless nil, before the ack of a durable
+// message.
 func newPublisher(l *link, timeout time.Duration, inFlight int, stored func(subject string, sequence uint64)) (*publisher, error) {
 	if timeout <= 0 {
 		timeout = defaultAckTimeout
@@ -52,27 +50,27 @@ func newPublisher(l *link, timeout time.Duration, inFlight int, stored func(subj
 	if _, err := l.subscribe(p.prefix+"*", p.answered); err != nil {
 		return nil, fmt.Errorf("subscribe to acks: %w", err)
 	}
-	l.watch(&watcher{broke: func() { p.settleAll(fmt.Errorf("%w: the connection broke", ErrUnknown)) }})
+	l.watch(&watcher{broke: func() { p.finishAll(fmt.Errorf("%w: the connection broke", ErrUnknown)) }})
 	return p, nil
 }
 
 // publish sends data to a subject of stream. msgID, if any, keeps the broker from storing the
-// message twice within two minutes. It blocks while the most messages are in flight, which the ack
-// timeout bounds.
+// message twice within two minutes. It blocks while inFlight messages wait, at most the ack
+// timeout.
 func (p *publisher) publish(stream, subject, msgID string, data []byte) Ack {
 	if len(data) > MaxMessage {
-		return settled(fmt.Errorf("%s: %w", subject, ErrTooLarge))
+		return finished(fmt.Errorf("%s: %w", subject, ErrTooLarge))
 	}
 	p.turn.Lock()
 	defer p.turn.Unlock()
 	select {
 	case p.slots <- struct{}{}:
 	case <-p.closed:
-		return settled(fmt.Errorf("%w: closed", ErrUnavailable))
+		return finished(fmt.Errorf("%w: closed", ErrUnavailable))
 	}
 	if err := p.link.up(); err != nil {
 		<-p.slots
-		return settled(err)
+		return finished(err)
 	}
 	number, done := p.register(stream, subject)
 	message := nats.NewMsg(subject)
@@ -82,13 +80,12 @@ func (p *publisher) publish(stream, subject, msgID string, data []byte) Ack {
 		message.Header.Set(nats.MsgIdHdr, msgID)
 	}
 	if err := p.link.nc.PublishMsg(message); err != nil {
-		p.settle(number, classifyWrite(err))
+		p.finish(number, classifyWrite(err))
 	}
 	return done
 }
 
-// settled is an ack that is known already.
-func settled(err error) Ack {
+func finished(err error) Ack {
 	done := make(chan error, 1)
 	done <- err
 	return done
@@ -101,14 +98,14 @@ func (p *publisher) register(stream, subject string) (uint64, chan error) {
 	number := p.next
 	f := &flight{stream: stream, subject: subject, done: make(chan error, 1)}
 	f.timer = time.AfterFunc(p.timeout, func() {
-		p.settle(number, fmt.Errorf("%w within %s", ErrUnknown, p.timeout))
+		p.finish(number, fmt.Errorf("%w within %s", ErrUnknown, p.timeout))
 	})
 	p.flights[number] = f
 	return number, f.done
 }
 
-// settle ends a flight once; a late or repeated answer finds nothing.
-func (p *publisher) settle(number uint64, err error) {
+// finish ends a flight once; a late or repeated answer is ignored.
+func (p *publisher) finish(number uint64, err error) {
 	p.mu.Lock()
 	f := p.flights[number]
 	delete(p.flights, number)
@@ -121,7 +118,7 @@ func (p *publisher) settle(number uint64, err error) {
 	<-p.slots
 }
 
-func (p *publisher) settleAll(err error) {
+func (p *publisher) finishAll(err error) {
 	p.mu.Lock()
 	numbers := make([]uint64, 0, len(p.flights))
 	for number := range p.flights {
@@ -129,17 +126,16 @@ func (p *publisher) settleAll(err error) {
 	}
 	p.mu.Unlock()
 	for _, number := range numbers {
-		p.settle(number, err)
+		p.finish(number, err)
 	}
 }
 
-// close ends all flights as unknown and refuses further calls. It may be called again.
+// close ends all flights as unknown and refuses further calls. It may be called twice.
 func (p *publisher) close() {
 	p.once.Do(func() { close(p.closed) })
-	p.settleAll(fmt.Errorf("%w: closed", ErrUnknown))
+	p.finishAll(fmt.Errorf("%w: closed", ErrUnknown))
 }
 
-// answered takes the broker's answer to one message.
 func (p *publisher) answered(m *nats.Msg) {
 	number, err := strconv.ParseUint(strings.TrimPrefix(m.Subject, p.prefix), 10, 64)
 	if err != nil {
@@ -156,11 +152,11 @@ func (p *publisher) answered(m *nats.Msg) {
 	if err == nil && p.stored != nil {
 		p.stored(f.subject, sequence)
 	}
-	p.settle(number, err)
+	p.finish(number, err)
 }
 
-// classifyWrite says what a failed write means. These errors come before the first byte is written;
-// any other may have left half or all of the message on the wire.
+// classifyWrite interprets a failed write. These errors come before the first byte is written; any
+// other may have left part of the message on the wire.
 func classifyWrite(err error) error {
 	for _, certain := range []error{nats.ErrReconnectBufExceeded, nats.ErrConnectionClosed, nats.ErrConnectionDraining,
 		nats.ErrMaxPayload, nats.ErrHeadersNotSupported, nats.ErrBadSubject} {
@@ -171,8 +167,7 @@ func classifyWrite(err error) error {
 	return fmt.Errorf("%w: %w", ErrUnknown, err)
 }
 
-// Error codes of JetStream that say for certain that a message was not stored because something is
-// full.
+// JetStream's error codes for a message that was not stored because something is full.
 const (
 	codeAccountResources = 10002
 	codeServerResources  = 10023
@@ -181,8 +176,8 @@ const (
 	codeTooManyRequests  = 10167 // the stream's queue of unwritten messages is full
 )
 
-// classifyAnswer says what the broker's answer means for a message to stream, and where it says
-// that the message is.
+// classifyAnswer interprets the broker's answer, and returns the message's sequence if it is
+// stored.
 func classifyAnswer(m *nats.Msg, stream string) (sequence uint64, err error) {
 	if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
 		return 0, fmt.Errorf("%w: the broker has no stream %s", ErrUnavailable, stream)

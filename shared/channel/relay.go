@@ -11,18 +11,17 @@ import (
 )
 
 const (
-	// relayInFlight bounds a relay's bags on the way: a window is at most 8 (specification 8), a
-	// bag at most 1 MB.
+	// relayInFlight bounds a relay's bags under way: a window is at most 8 (specification 8).
 	relayInFlight = 32
-	// watchEvery is how old the state that Ready tells may be.
+	// watchEvery is how old the state of Ready may be.
 	watchEvery = 2 * time.Second
 )
 
-// Relay is the relay's side of the channel. It writes bags, and reads results and notices. It is
-// safe for concurrent use, and goes on reconnecting until Close.
+// Relay is the relay's side of the channel: it writes bags and reads results and notices. Safe for
+// concurrent use; it goes on reconnecting until Close.
 type Relay struct {
 	writes *link
-	// of its own: the broker answers a read before it looks at what the connection sends next
+	// its own link: the broker answers a read before it looks at what the connection sends next
 	reads     *link
 	publisher *publisher
 	arrivals  *arrivals
@@ -34,8 +33,8 @@ type Relay struct {
 	done      sync.WaitGroup
 }
 
-// DialRelay reaches an external broker with the relay's key. It fails on wrong files only; a broker
-// that is not there yet is tried until it is.
+// DialRelay connects to an external broker with the relay's key. It fails only on wrong files; an
+// unreachable broker is tried again.
 func DialRelay(ctx context.Context, options Options) (*Relay, error) {
 	r := &Relay{reserve: func() error { return nil }}
 	err := r.connect(options, nil, func() (nkeys.KeyPair, error) { return readSeed(options.Seed) })
@@ -43,8 +42,8 @@ func DialRelay(ctx context.Context, options Options) (*Relay, error) {
 		r.Close()
 		return nil, err
 	}
-	// The relay may ask for the state of its own streams only: that ENVELOPES is full shows when a
-	// bag is refused.
+	// The relay may ask only for its own streams' state: a full ENVELOPES shows when a bag is
+	// refused.
 	type look struct {
 		streams []StreamState
 		err     error
@@ -64,17 +63,17 @@ func DialRelay(ctx context.Context, options Options) (*Relay, error) {
 // InProcess is a broker in the relay's own process.
 type InProcess struct {
 	Server nats.InProcessConnProvider
-	// the relay's nkey seed, which stays the caller's: it is read while connecting only
+	// the relay's nkey seed, owned by the caller: it is read while connecting only
 	Seed []byte
-	// the broker's state, which Ready tells: nil, ErrFull or ErrUnavailable; answers at once
+	// the broker's state, as Ready returns it: nil, ErrFull or ErrUnavailable; answers at once
 	Verdict func() error
-	// nil, or why a bag must not even be sent: ErrFull or ErrUnavailable; answers at once
+	// nil, or why a bag must not be sent: ErrFull or ErrUnavailable; answers at once
 	Reserve func() error
 	Streams func() []StreamState // how full the streams are; answers at once
 }
 
-// InProcessRelay connects to a broker in the same process. Of options it reads Name, AckTimeout and
-// Logger.
+// InProcessRelay connects to a broker in this process. It reads Name, AckTimeout and Logger of
+// options.
 func InProcessRelay(options Options, broker InProcess) (*Relay, error) {
 	r := &Relay{verdict: broker.Verdict, reserve: broker.Reserve, streams: broker.Streams}
 	if err := r.connect(options, broker.Server, func() (nkeys.KeyPair, error) { return nkeys.FromSeed(broker.Seed) }); err != nil {
@@ -101,7 +100,7 @@ func (r *Relay) connect(options Options, provider nats.InProcessConnProvider, ke
 	return err
 }
 
-// hint wakes the vault. Where it is lost the vault looks by itself, within seconds.
+// hint wakes the vault, which without it looks within seconds.
 func (r *Relay) hint(subject string, _ uint64) {
 	_ = r.writes.nc.Publish(storedPrefix+subject, nil)
 }
@@ -118,7 +117,6 @@ func dialWith(key func() (nkeys.KeyPair, error), role string, options Options, p
 	return l, err
 }
 
-// repeat calls do every so often until Close.
 func (r *Relay) repeat(every time.Duration, do func(context.Context)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.stop = cancel
@@ -136,26 +134,26 @@ func (r *Relay) repeat(every time.Duration, do func(context.Context)) {
 	})
 }
 
-// PublishBag sends a bag (at most MaxMessage bytes) of relay. Many may be in flight; the order of
+// PublishBag sends a bag (at most [MaxMessage] bytes) of relay. Many may be in flight; the order of
 // calls is the order of the stream, as far as they succeed. It blocks while 32 are in flight, never
 // longer than the ack timeout. msgID keeps a repetition within two minutes from being stored twice:
-// give the bag's digest, which nobody can know, and so occupy, before the bag is sent. msg must not
-// be changed until the ack is there.
+// give the bag's digest, which nobody can know, and so use, before. msg must not change until the
+// ack.
 func (r *Relay) PublishBag(relay, msgID string, msg []byte) Ack {
 	subject, err := bagSubject(relay)
 	if err != nil {
-		return settled(err)
+		return finished(err)
 	}
 	if err := r.reserve(); err != nil {
-		return settled(err)
+		return finished(err)
 	}
 	return r.publisher.publish(streamEnvelopes, subject, msgID, msg)
 }
 
-// Ready is nil when bags can be taken: connected, the streams there and the broker healthy, and,
-// with the embedded broker, sync always on and room left in ENVELOPES and on the volume. Otherwise
-// it is ErrFull or ErrUnavailable with the reason. It answers at once; what it tells is at most a
-// few seconds old.
+// Ready returns nil when bags can be accepted: connected, the streams there and the broker healthy,
+// and, if embedded, sync always on and room left in ENVELOPES and on the volume. Otherwise it is
+// [ErrFull] or [ErrUnavailable] with the reason. It answers at once, from a state a few seconds
+// old.
 func (r *Relay) Ready() error {
 	for _, l := range []*link{r.writes, r.reads} {
 		if err := l.up(); err != nil {
@@ -165,12 +163,11 @@ func (r *Relay) Ready() error {
 	return r.verdict()
 }
 
-// Streams says how full the streams are, as far as the relay may see them: of an external broker
-// RESULTS and NOTICES only. It answers at once; what it tells is at most a few seconds old, and
-// nothing while the broker does not answer.
+// Streams returns how full the streams are, of an external broker only RESULTS and NOTICES. It
+// answers at once, from a state a few seconds old; nil while the broker does not answer.
 func (r *Relay) Streams() []StreamState { return r.streams() }
 
-// Close ends all that is in flight as ErrUnknown and leaves the broker.
+// Close ends all in flight as [ErrUnknown] and closes the connections.
 func (r *Relay) Close() {
 	if r.stop != nil {
 		r.stop()

@@ -16,15 +16,14 @@ import (
 const (
 	// maxResults is the most results of one answer (specification 6).
 	maxResults = 100
-	// getBatch is the most messages of one read; a multi-subject read is refused above 1,024.
+	// getBatch is the most messages of one read; a multi-subject read may have 1,024.
 	getBatch = 1000
 )
 
-// Results returns a merchant's results with serial above after, in order of serial, at most limit
-// (1 to 100). Where the first have aged out it begins at the oldest that is left. None is no error.
+// Results returns at most limit (1 to 100) of a merchant's results with serial above after, in
+// order of serial. If the first have aged out it begins at the oldest left. None is no error.
 //
-// A result is found by its subject, not by its place in the stream: one that was published again
-// has moved to the end.
+// A result is looked up by its subject, not its position: one published again has moved to the end.
 func (r *Relay) Results(ctx context.Context, merchant string, after uint64, limit int) ([][]byte, error) {
 	if !token(merchant) {
 		return nil, fmt.Errorf("merchant: %w", ErrSubject)
@@ -55,7 +54,6 @@ func (r *Relay) Results(ctx context.Context, merchant string, after uint64, limi
 	return r.window(ctx, merchant, oldest-1, limit)
 }
 
-// window reads the serials after+1 to after+limit.
 func (r *Relay) window(ctx context.Context, merchant string, after uint64, limit int) ([][]byte, error) {
 	subjects := make([]string, limit)
 	for i := range subjects {
@@ -64,7 +62,6 @@ func (r *Relay) window(ctx context.Context, merchant string, after uint64, limit
 	return r.results(ctx, subjects)
 }
 
-// results reads the messages of some subjects and puts them in order of serial.
 func (r *Relay) results(ctx context.Context, subjects []string) ([][]byte, error) {
 	found, err := r.reads.get(ctx, streamResults, getRequest{MultiLast: subjects, Batch: getBatch, MaxBytes: fetchBytes})
 	if err != nil {
@@ -82,11 +79,10 @@ func (r *Relay) results(ctx context.Context, subjects []string) ([][]byte, error
 	return notes, nil
 }
 
-// highestSerial is the highest serial of the merchant's results, whatever was published again last;
-// 0 when there is none. The broker lists them once, and what is stored from then on is heard of. Of
-// a merchant that has more than a list holds it is what was stored last, or heard of: the vault
-// publishes its newest once more behind older ones, so that this differs from the highest for a
-// moment only.
+// highestSerial returns the highest serial of the merchant's results, 0 if none. The broker lists
+// them once; later ones are heard of. If a merchant has more than a list holds, it is the one
+// stored last, or heard of: the vault publishes its newest again behind older ones, so that this
+// differs from the highest only for a moment.
 func (r *Relay) highestSerial(ctx context.Context, merchant string) (uint64, error) {
 	newest, err := r.newestSerial(ctx, merchant)
 	if err != nil || newest == 0 {
@@ -95,7 +91,7 @@ func (r *Relay) highestSerial(ctx context.Context, merchant string) (uint64, err
 	if top, known := r.heights.tops.get(merchant); known {
 		return max(top, newest), nil
 	}
-	// before the list is asked for: what comes meanwhile is heard
+	// before the list is requested: what comes meanwhile is heard
 	r.heights.tops.begin(merchant, newest)
 	kept, err := r.reads.kept(ctx, infoSubject(streamResults), merchant)
 	if err != nil {
@@ -109,7 +105,7 @@ func (r *Relay) highestSerial(ctx context.Context, merchant string) (uint64, err
 	return r.heights.tops.raise(merchant, highest), nil
 }
 
-// newestSerial is the serial of the merchant's result that was stored last; 0 when there is none.
+// newestSerial returns the serial of the merchant's result stored last; 0 if none.
 func (r *Relay) newestSerial(ctx context.Context, merchant string) (uint64, error) {
 	found, err := r.reads.get(ctx, streamResults, getRequest{Last: "res." + merchant + ".*.*"})
 	if err != nil || len(found) == 0 {
@@ -119,9 +115,9 @@ func (r *Relay) newestSerial(ctx context.Context, merchant string) (uint64, erro
 	return serial, nil
 }
 
-// heights remembers how far some merchants' results went when a reader had seen them all. To ask
-// the broker costs it a look at every subject of the merchant, and what comes later falls into the
-// reader's window.
+// heights remembers how far some merchants' results went when a reader had seen all. Asking the
+// broker costs it a look at each of the merchant's subjects; later results fall into the reader's
+// window.
 type heights struct {
 	known *lru.Cache[string, height]
 	tops  *tops
@@ -134,8 +130,8 @@ type height struct {
 
 const (
 	heightsKept = 4096
-	// heightUses is how often a height is believed: a reader may stay away until his window has
-	// aged out.
+	// heightUses is how often a height is used: a reader may stay away until the window has aged
+	// out.
 	heightUses = 20
 )
 
@@ -152,10 +148,9 @@ func (h heights) set(merchant string, serial uint64) {
 	h.known.Add(merchant, height{serial: serial})
 }
 
-// forget drops what is known of a merchant, because something of it was stored since.
+// forget drops a merchant, because a result of it was stored since.
 func (h heights) forget(merchant string) { h.known.Remove(merchant) }
 
-// forgetAll drops all that is known.
 func (h heights) forgetAll() {
 	h.known.Purge()
 	h.tops.forgetAll()
@@ -171,9 +166,9 @@ func (h heights) reached(merchant string, after uint64) bool {
 	return true
 }
 
-// lowestAbove is the lowest serial of a merchant above after, 0 where there is none. Results that
-// were published again stand behind later ones, so it is looked for in the list of all; of a
-// merchant that has more than a list holds it is the first in the stream.
+// lowestAbove returns a merchant's lowest serial above after, or 0. Republished results stand
+// behind later ones, so all are listed; if the merchant has more than a list holds, it is the
+// stream's first.
 func (r *Relay) lowestAbove(ctx context.Context, merchant string, after uint64, firstOnly bool) (uint64, error) {
 	if firstOnly {
 		return r.oldestAbove(ctx, merchant, after, true)
@@ -194,11 +189,10 @@ func (r *Relay) lowestAbove(ctx context.Context, merchant string, after uint64, 
 	return lowest, nil
 }
 
-// oldestAbove looks from the head of the stream for the merchant's first result with a serial above
-// after. What aged out or was purged is the head, so it is nearly always the first message looked
-// at. firstOnly looks at no other: where the reader has come as far as the newest, only a
-// republication can have hidden a later one, and a reader who names a place far ahead must not have
-// all of it read.
+// oldestAbove searches from the stream's head for the merchant's first result with a serial above
+// after. The head is what ages out or is purged, so it is nearly always the first message.
+// firstOnly reads no other: for a reader as far as the newest, only a republication can have hidden
+// a later one, and a reader who names a position far ahead must not have all of it read.
 func (r *Relay) oldestAbove(ctx context.Context, merchant string, after uint64, firstOnly bool) (uint64, error) {
 	from, batch := uint64(1), 1
 	for {
@@ -218,7 +212,7 @@ func (r *Relay) oldestAbove(ctx context.Context, merchant string, after uint64, 
 	}
 }
 
-// ResultsOf returns the results of one envelope id, oldest first. None is no error.
+// ResultsOf returns the results of an envelope id, oldest first. None is no error.
 func (r *Relay) ResultsOf(ctx context.Context, merchant, id string) ([][]byte, error) {
 	if !token(merchant) || !token(id) {
 		return nil, fmt.Errorf("merchant or id: %w", ErrSubject)
@@ -227,14 +221,13 @@ func (r *Relay) ResultsOf(ctx context.Context, merchant, id string) ([][]byte, e
 }
 
 // ResultArrived returns a channel that gets a value, without piling up, when a result of the
-// merchant was stored or may have been unnoticed, as after a new connection. Ask for it before
-// reading: then nothing is missed. Call cancel when done; it may be called twice.
+// merchant was stored, or may have been, as after a new connection. Call it before reading, so that
+// nothing is missed, and cancel when done; it may be called twice.
 func (r *Relay) ResultArrived(merchant string) (<-chan struct{}, func()) {
 	return r.arrivals.wait(merchant)
 }
 
-// arrivals wakes those who wait for results: one subscription for all, one buffered signal for
-// each.
+// arrivals wakes those who wait for results: one subscription for all, one signal for each.
 type arrivals struct {
 	heights heights
 
@@ -297,7 +290,6 @@ func (a *arrivals) wakeAll() {
 	}
 }
 
-// ring leaves one signal in a buffer of one.
 func ring(signal chan<- struct{}) {
 	select {
 	case signal <- struct{}{}:

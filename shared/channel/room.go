@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// Room is how full a stream is. Of RESULTS, which the relay's side owns, it is a hint.
+// Room is how full a stream is. Of RESULTS it is a hint.
 type Room struct {
 	// what the stream holds, with the broker's own bytes for each message
 	Bytes    int64  `json:"bytes"`
 	MaxBytes int64  `json:"maxBytes"` // what it may hold
 	Messages uint64 `json:"messages"`
-	// sequence of the oldest message; one more than the last where there is none
+	// sequence of the oldest message; one more than the last if there is none
 	First uint64 `json:"first"`
 	// sequence of the message that was stored last, 0 before the first
 	Last uint64 `json:"last"`
@@ -21,8 +21,7 @@ type Room struct {
 	Oldest  time.Time `json:"oldest"`  // when the oldest message was stored, by the broker's clock
 }
 
-// Full reports whether the stream holds at least this part of what it may, in percent. A stream
-// without a bound is never full.
+// Full reports whether the stream is at least percent full. An unbounded stream is never full.
 func (r Room) Full(percent int64) bool { return r.MaxBytes > 0 && r.Bytes/percent >= r.MaxBytes/100 }
 
 // EnvelopesRoom returns how full ENVELOPES is.
@@ -30,14 +29,13 @@ func (v *Vault) EnvelopesRoom(ctx context.Context) (Room, error) {
 	return v.room(ctx, infoSubject(streamEnvelopes))
 }
 
-// JournalRoom returns how full JOURNAL is, with all generations. When it is full its oldest
-// messages go.
+// JournalRoom returns how full JOURNAL is, all generations. When it is full the oldest messages go.
 func (v *Vault) JournalRoom(ctx context.Context) (Room, error) {
 	return v.room(ctx, infoSubject(streamJournal))
 }
 
-// ResultsRoom returns how full RESULTS is, in the words of the broker. It is ErrUnavailable also
-// where the broker's configuration is older than the export of this state.
+// ResultsRoom returns how full RESULTS is, as the broker says. It is [ErrUnavailable] also if the
+// broker's configuration is older than the export of this state.
 func (v *Vault) ResultsRoom(ctx context.Context) (Room, error) {
 	return v.room(ctx, stateSubject(streamResults))
 }
@@ -51,8 +49,8 @@ func (v *Vault) room(ctx context.Context, subject string) (Room, error) {
 		Last: info.State.Last, Created: info.Created, Oldest: info.State.FirstTime}, nil
 }
 
-// PurgeResults destroys the results of a merchant but for the keep (1 or more) that were published
-// last, and returns how many the broker says it destroyed.
+// PurgeResults destroys a merchant's results except the keep (1 or more) published last, and
+// returns how many the broker says it destroyed.
 func (v *Vault) PurgeResults(ctx context.Context, merchant string, keep uint64) (uint64, error) {
 	if !token(merchant) || keep == 0 { // to the broker, 0 would mean none
 		return 0, fmt.Errorf("purge the results of merchant %q but for %d: %w", merchant, keep, ErrSubject)
@@ -60,7 +58,7 @@ func (v *Vault) PurgeResults(ctx context.Context, merchant string, keep uint64) 
 	return v.purge(ctx, purgeResultsSubject(), purgeRequest{Filter: "res." + merchant + ".*.*", Keep: keep})
 }
 
-// purgeRequest is a JetStream purge: below a sequence, or of some subjects but for the newest.
+// purgeRequest is a JetStream purge: below a sequence, or of subjects except the newest.
 type purgeRequest struct {
 	Sequence uint64 `json:"seq,omitempty"`
 	Filter   string `json:"filter,omitempty"`

@@ -12,13 +12,12 @@ const (
 	resultsAge = 30 * 24 * time.Hour
 	// noticesKept is how many of each notice stay (specification 8).
 	noticesKept = 100
-	// maxStored is the largest stored message: MaxMessage and room for the headers of a publish.
-	maxStored = MaxMessage + 4096
-	// duplicateWindow is how long the broker remembers a Nats-Msg-Id.
+	// maxStored is the largest stored message: [MaxMessage] and a publish's headers.
+	maxStored       = MaxMessage + 4096
 	duplicateWindow = 2 * time.Minute
-	// storedPrefix stands before the subject of a message in the hint that it is stored: for
-	// results and notices the broker sends it, for bags the relay. A hint is sent at most once: it
-	// wakes readers, it proves nothing.
+	// storedPrefix begins the subject of the hint that a message is stored: the broker sends it for
+	// results and notices, the relay for bags. It is sent at most once: it wakes readers, it proves
+	// nothing.
 	storedPrefix = "stored."
 )
 
@@ -27,9 +26,8 @@ type Sizes struct {
 	Envelopes, Journal, Results, Notices int64
 }
 
-// Streams returns the configuration of the streams that an account owns, "VAULT" or "RELAY", with a
-// number of replicas (1 for the embedded broker). MaxAge is nowhere but on RESULTS: it deletes
-// without a word.
+// Streams returns the configuration of an account's streams ("VAULT" or "RELAY") with a number of
+// replicas (1 if embedded). MaxAge is only on RESULTS: it deletes silently.
 func Streams(account string, sizes Sizes, replicas int) []jetstream.StreamConfig {
 	base := jetstream.StreamConfig{
 		Retention:   jetstream.LimitsPolicy,
@@ -45,9 +43,8 @@ func Streams(account string, sizes Sizes, replicas int) []jetstream.StreamConfig
 		c.Name, c.Subjects, c.MaxBytes = name, []string{subject}, size
 		return c
 	}
-	// A broker that sends a hint first looks up the message before it on the same subject. For bags
-	// that would be a copy of a megabyte each time, and a block that is looked up while it is
-	// written stays in memory for ten seconds.
+	// To hint, a broker first looks up the previous message on the subject. For bags that would
+	// copy a megabyte each time, and keep a block that is being written in memory for ten seconds.
 	hinted := func(c jetstream.StreamConfig) jetstream.StreamConfig {
 		all := c.Subjects[0][:strings.Index(c.Subjects[0], "*")] + ">"
 		c.RePublish = &jetstream.RePublish{Source: all, Destination: storedPrefix + all, HeadersOnly: true}
@@ -59,7 +56,7 @@ func Streams(account string, sizes Sizes, replicas int) []jetstream.StreamConfig
 		envelopes.DenyDelete = true // only a purge below a sequence, never a single bag
 		journal := named(streamJournal, "journal.*", sizes.Journal)
 		journal.DenyDelete = true
-		// a full journal may not stop payments: what is newer than the last backup is what counts
+		// a full journal may not stop payments: only what is newer than the last backup counts
 		journal.Discard = jetstream.DiscardOld
 		return []jetstream.StreamConfig{envelopes, journal}
 	case accountRelay:

@@ -6,8 +6,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 )
 
-// tops remembers the highest serial of some merchants' results, from a list over this connection
-// on.
+// tops remembers the highest serial of merchants' results, from a list over this connection on.
 type tops struct {
 	mu      sync.Mutex
 	highest *lru.Cache[string, uint64]
@@ -19,14 +18,14 @@ func (t *tops) get(merchant string) (serial uint64, known bool) {
 	return t.highest.Get(merchant)
 }
 
-// begin has a merchant's serials heard from now on.
+// begin starts hearing a merchant's serials.
 func (t *tops) begin(merchant string, serial uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.highest.Add(merchant, serial)
 }
 
-// raise takes a serial that is there, and returns the highest that is known.
+// raise records a serial that exists, and returns the highest known.
 func (t *tops) raise(merchant string, serial uint64) uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -35,7 +34,7 @@ func (t *tops) raise(merchant string, serial uint64) uint64 {
 	return max(known, serial)
 }
 
-// hear takes a serial that was stored just now; of a merchant that nobody asked for it is left out.
+// hear records a serial just stored, for a merchant that was begun.
 func (t *tops) hear(merchant string, serial uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

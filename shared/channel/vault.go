@@ -10,22 +10,22 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
-// vaultInFlight bounds the results and journal entries on the way.
+// vaultInFlight bounds the results and journal entries under way.
 const vaultInFlight = 1024
 
-// Vault is the vault's side of the channel. It reads bags, and writes results, notices and journal
-// entries. It only dials out. It is safe for concurrent use, and goes on reconnecting until Close;
-// calls meanwhile are ErrUnavailable.
+// Vault is the vault's side of the channel: it reads bags and writes results, notices and journal
+// entries. It only dials out. Safe for concurrent use; it goes on reconnecting until Close, calls
+// meanwhile return [ErrUnavailable].
 type Vault struct {
 	writes *link
-	// of its own: the broker answers a read before it looks at what the connection sends next
+	// its own link: the broker answers a read before it looks at what the connection sends next
 	reads     *link
 	publisher *publisher
 	acked     acked
 }
 
-// DialVault reaches the broker, embedded in a relay or external, with the vault's key. It fails on
-// wrong files only; a broker that is not there yet is tried until it is.
+// DialVault connects to the broker, embedded in a relay or external, with the vault's key. It fails
+// only on wrong files; an unreachable broker is tried again.
 func DialVault(_ context.Context, options Options) (*Vault, error) {
 	v := &Vault{}
 	if err := v.connect(options); err != nil {
@@ -50,7 +50,7 @@ func (v *Vault) connect(options Options) (err error) {
 // Connected reports whether the broker is reached right now.
 func (v *Vault) Connected() bool { return v.writes.up() == nil && v.reads.up() == nil }
 
-// Close ends all that is in flight as ErrUnknown and leaves the broker.
+// Close ends all in flight as [ErrUnknown] and closes the connections.
 func (v *Vault) Close() {
 	if v.publisher != nil {
 		v.publisher.close()
@@ -62,19 +62,18 @@ func (v *Vault) Close() {
 	}
 }
 
-// PublishResult sends a merchant's result note. The same result may be sent again at any time: it
-// takes the place of the one before. Many may be in flight; it blocks while 1,024 are, never longer
-// than the ack timeout. note must not be changed until the ack is there.
+// PublishResult sends a merchant's result note. Sent again, it replaces the one before. Many may be
+// in flight; it blocks while 1,024 are, never longer than the ack timeout. note must not change
+// until the ack.
 func (v *Vault) PublishResult(merchant string, serial uint64, id string, note []byte) Ack {
 	subject, err := resultSubject(merchant, serial, id)
 	if err != nil {
-		return settled(err)
+		return finished(err)
 	}
 	return v.publisher.publish(streamResults, subject, "", note)
 }
 
-// PublishNotice sends a note of a kind and waits until it is durable. When ctx ends first, the note
-// may be stored.
+// PublishNotice sends a note and waits until it is durable. If ctx ends first, it may be stored.
 func (v *Vault) PublishNotice(ctx context.Context, kind Notice, note []byte) error {
 	subject, err := noticeSubject(kind)
 	if err != nil {
@@ -88,18 +87,16 @@ func (v *Vault) PublishNotice(ctx context.Context, kind Notice, note []byte) err
 	}
 }
 
-// PublishJournal sends sealed log entries of a generation. Many may be in flight, as with
-// PublishResult; the order of calls is the order of the stream. msgID keeps a repetition within two
-// minutes from being stored twice.
+// PublishJournal sends sealed log entries of a generation, as [Vault.PublishResult] does; the order
+// of calls is the order of the stream. msgID prevents a second copy within two minutes.
 func (v *Vault) PublishJournal(generation uint64, msgID string, entries []byte) Ack {
 	return v.publisher.publish(streamJournal, journalSubject(generation), msgID, entries)
 }
 
 func journalSubject(generation uint64) string { return "journal." + strconv.FormatUint(generation, 10) }
 
-// PurgeBags destroys all bags with a sequence less than below; 0 and 1 destroy nothing. The caller
-// answers for the rule of specification 8: all of them at or below the signed position, and stored
-// over 7 days ago.
+// PurgeBags destroys all bags with a sequence below below; 0 and 1 destroy nothing. The caller must
+// keep specification 8: all at or below the signed position, and stored over 7 days ago.
 func (v *Vault) PurgeBags(ctx context.Context, below uint64) error {
 	if below <= 1 {
 		return nil // to the broker, 0 would mean all
@@ -108,8 +105,8 @@ func (v *Vault) PurgeBags(ctx context.Context, below uint64) error {
 	return err
 }
 
-// BagAt returns the bag at a sequence, as the stream's leader has it: to check that a remembered
-// place still names the same bag. It is ErrNotFound where there is none.
+// BagAt returns the bag at a sequence, as the stream's leader has it, to check that a remembered
+// position still names the same bag; or [ErrNotFound].
 func (v *Vault) BagAt(ctx context.Context, sequence uint64) (Message, error) {
 	if sequence == 0 {
 		return Message{}, fmt.Errorf("bag 0: %w", ErrNotFound)
@@ -121,15 +118,15 @@ func (v *Vault) BagAt(ctx context.Context, sequence uint64) (Message, error) {
 	return m, err
 }
 
-// NewestJournal returns the message that was published last to a generation's journal, as the
-// stream's leader has it. It is ErrNotFound where there is none.
+// NewestJournal returns the message published last to a generation's journal, as the stream's
+// leader has it; or [ErrNotFound].
 func (v *Vault) NewestJournal(ctx context.Context, generation uint64) (Message, error) {
 	return v.stored(ctx, streamJournal, getRequest{Last: journalSubject(generation)})
 }
 
-// JournalFrom returns the first message of a generation's journal at a sequence, from 1, or behind
-// it, as the stream's leader has it. It is ErrNotFound where there is none, and ErrUnavailable
-// where the broker answers with an earlier one.
+// JournalFrom returns the first message of a generation's journal at or behind a sequence, from 1,
+// as the stream's leader has it; [ErrNotFound] if none, [ErrUnavailable] if the broker answers with
+// an earlier one.
 func (v *Vault) JournalFrom(ctx context.Context, generation, sequence uint64) (Message, error) {
 	m, err := v.stored(ctx, streamJournal, getRequest{Sequence: sequence, Next: journalSubject(generation)})
 	if err == nil && m.Sequence < sequence {

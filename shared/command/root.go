@@ -62,6 +62,7 @@ func Run(ctx context.Context, args []string, out, errOut io.Writer, build func(o
 	root.SetOut(output)
 	root.SetErr(errOut)
 	root.SetArgs(args)
+	addCompletion(root)
 	err := output.Told(root.ExecuteContext(ctx))
 	if err != nil {
 		fmt.Fprintf(errOut, "%s: %v\n", root.Name(), err)
@@ -74,30 +75,61 @@ func Root(name, short, rest string, commands ...*cobra.Command) *cobra.Command {
 	root := Group(name, short, commands...)
 	root.Long = short + ".\n\n" + rest
 	root.SilenceErrors, root.SilenceUsage = true, true
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetHelpCommand(newHelp())
 	root.SetFlagErrorFunc(misused)
 	return root
 }
 
 // Group returns a command that only holds others.
 func Group(name, short string, commands ...*cobra.Command) *cobra.Command {
-	cmd := &cobra.Command{Use: name, Short: short, Args: cobra.ArbitraryArgs, RunE: func(cmd *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return cmd.Help()
-		}
-		// it may be an account number in the wrong place
-		if strings.ContainsAny(args[0], "0123456789") {
-			return misused(cmd, errors.New("there is no such command"))
-		}
-		hint := ""
-		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-			hint = "; did you mean " + strings.Join(near, " or ") + "?"
-		}
-		return misused(cmd, fmt.Errorf("%s has no command %q%s", cmd.CommandPath(), args[0], hint))
-	}}
+	cmd := &cobra.Command{Use: name, Short: short, Args: cobra.ArbitraryArgs, RunE: runGroup}
 	cmd.SuggestionsMinimumDistance = 2
 	cmd.AddCommand(commands...)
 	return cmd
+}
+
+// runGroup prints the help of a group, or says that it has no such command.
+func runGroup(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	// it may be an account number in the wrong place
+	if strings.ContainsAny(args[0], "0123456789") {
+		return misused(cmd, errors.New("there is no such command"))
+	}
+	hint := ""
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = "; did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return misused(cmd, fmt.Errorf("%s has no command %q%s", cmd.CommandPath(), args[0], hint))
+}
+
+// newHelp is cobra's own help command, but one that is asked about no command of ours is
+// [ErrUsage].
+func newHelp() *cobra.Command {
+	return &cobra.Command{Use: "help [COMMAND]", Short: "Help about any command", RunE: func(cmd *cobra.Command, args []string) error {
+		found, rest, err := cmd.Root().Find(args)
+		if err != nil || len(rest) > 0 {
+			return runGroup(found, rest)
+		}
+		found.InitDefaultHelpFlag()
+		return found.Help()
+	}}
+}
+
+// addCompletion adds cobra's commands that print the shells' completion scripts. Their mistakes of
+// usage are ours.
+func addCompletion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() != "completion" {
+			continue
+		}
+		cmd.Args, cmd.RunE, cmd.SuggestionsMinimumDistance = cobra.ArbitraryArgs, runGroup, 2
+		for _, shell := range cmd.Commands() {
+			shell.Args = NoArguments
+		}
+	}
 }
 
 func misused(cmd *cobra.Command, err error) error {
@@ -121,6 +153,17 @@ func NoArguments(cmd *cobra.Command, args []string) error {
 		return misused(cmd, fmt.Errorf("%s takes no arguments, only flags", cmd.CommandPath()))
 	}
 	return nil
+}
+
+// Values has a shell offer these values of a flag that cmd has.
+func Values[T ~string](cmd *cobra.Command, flag string, values ...T) {
+	texts := make([]string, len(values))
+	for i, v := range values {
+		texts[i] = string(v)
+	}
+	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(texts, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // there is no such flag: a mistake of ours
+	}
 }
 
 // NewVersion returns the command that prints the program's version.

@@ -34,6 +34,11 @@ func TestEveryMistakeOfUsageIsOne(t *testing.T) {
 		{"thing list --none", "unknown flag: --none"},
 		{"thing show", "accepts 1 arg(s), received 0"},
 		{"version --json=maybe", "invalid argument"},
+		{"help nothing", `tool has no command "nothing"`},
+		{"help 4111111111111111", "there is no such command"},
+		{"help thing lst", "did you mean list?"},
+		{"completion fsh", "or fish or"},
+		{"completion bash 4111111111111111", "takes no arguments, only flags"},
 	} {
 		var out, errOut bytes.Buffer
 		err := Run(t.Context(), strings.Fields(c.line), &out, &errOut, func(io.Writer) *cobra.Command { return tool(nil) })
@@ -58,6 +63,12 @@ func TestRun(t *testing.T) {
 		{"thing list", nil, "{\n  \"a\": \"<b>\"\n}\n", ""},
 		{"thing list", broken, "", "tool: broken\n"},
 		{"version", nil, "tool " + Release + " (go", ""},
+		{"help thing list", nil, "tool thing list", ""},
+		{"", nil, "completion ", ""},
+		{"completion bash", nil, "__start_tool", ""},
+		{"completion zsh", nil, "#compdef tool", ""},
+		{"completion fish", nil, "complete -c tool", ""},
+		{"completion powershell", nil, "Register-ArgumentCompleter", ""},
 		{"version --json", nil, `"version": "` + Release + `"`, ""},
 	} {
 		var out, errOut bytes.Buffer

@@ -62,8 +62,7 @@ func (b Bag) check() error {
 	)
 }
 
-// PackBag fills in Count and Body, signs b and returns the message with the digest of its note. The
-// envelopes are copied as they are.
+// PackBag sets Count and Body, signs b and returns the message with the digest of its note.
 func PackBag(b Bag, envelopes [][]byte, s *note.Signer) (msg []byte, digest string, err error) {
 	b.Count, b.Body = len(envelopes), bodyHash(envelopes)
 	signed, err := Sign(b, s)
@@ -82,8 +81,7 @@ func PackBag(b Bag, envelopes [][]byte, s *note.Signer) (msg []byte, digest stri
 }
 
 // SplitBag separates a bag into its note, the bytes after frame 0, and the envelopes, all slices of
-// msg. It checks sizes and frames only, so it also serves to save the envelopes of a bag that does
-// not verify.
+// msg. It checks sizes and frames only, so that a bag that does not verify can be saved, too.
 func SplitBag(msg []byte) (bagNote, body []byte, envelopes [][]byte, err error) {
 	if len(msg) > MaxBagBytes {
 		return nil, nil, nil, fmt.Errorf("%w: a bag is at most %d bytes", note.ErrTooLarge, MaxBagBytes)
@@ -104,8 +102,7 @@ func SplitBag(msg []byte) (bagNote, body []byte, envelopes [][]byte, err error) 
 	return bagNote, body, envelopes, nil
 }
 
-// OpenBag splits a bag and checks its note's form and signature, its count and the hash of its
-// body. It opens no envelope.
+// OpenBag splits a bag and checks its note's form, signature, count and body hash, no envelope.
 func OpenBag(msg []byte, relay ...note.Verifier) (Signed[Bag], [][]byte, error) {
 	bagNote, body, envelopes, err := SplitBag(msg)
 	if err != nil {
@@ -129,8 +126,7 @@ func BagOverhead(noteBytes, envelopes int) int {
 	return frame.HeaderBytes + noteBytes + frame.HeaderBytes*envelopes
 }
 
-// MaxBagNoteBytes returns the longest note that a bag of relay can have: what a bagger must leave
-// room for.
+// MaxBagNoteBytes returns the length of the longest note of a bag of relay.
 func MaxBagNoteBytes(relay string) int {
 	const digits = 16          // of 2^53-1
 	const signatureBase64 = 92 // of 4 + 64 bytes
@@ -140,8 +136,7 @@ func MaxBagNoteBytes(relay string) int {
 	return text + line
 }
 
-// bodyHash returns the hex SHA-256 of the envelopes in their frames, without laying them out first:
-// the note with this hash stands before them.
+// bodyHash returns the hex SHA-256 of the framed envelopes without copying them.
 func bodyHash(envelopes [][]byte) string {
 	h := sha256.New()
 	var header [frame.HeaderBytes]byte
@@ -161,7 +156,6 @@ func bodyBytes(envelopes [][]byte) int {
 	return n
 }
 
-// cutFrame takes the first frame off b.
 func cutFrame(b []byte) (first, rest []byte, err error) {
 	if first, rest, err = frame.Cut(b); err != nil {
 		return nil, nil, malformed(err.Error())

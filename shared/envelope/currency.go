@@ -9,12 +9,11 @@ type Currency struct {
 	Exponent int    // decimal digits of the minor unit, 0 to 3
 }
 
-// LookupCurrency finds a currency in which money can be asked for. Funds codes, metals, test codes
-// (XXX, XTS, XAU) and withdrawn currencies (KnownCurrency) are not there.
+// LookupCurrency looks up a currency that new money may use. Funds codes, metals, test codes (XXX,
+// XTS, XAU) and withdrawn currencies ([KnownCurrency]) are not found.
 func LookupCurrency(code string) (Currency, bool) { return findCurrency(currencies, code) }
 
-// findCurrency finds a code in a table whose rows are eight bytes: separator, code, numeric code,
-// exponent.
+// findCurrency searches a table with rows of eight bytes: separator, code, numeric code, exponent.
 func findCurrency(table, code string) (Currency, bool) {
 	if !currencyForm(code) {
 		return Currency{}, false
@@ -27,8 +26,8 @@ func findCurrency(table, code string) (Currency, bool) {
 	return Currency{Code: row[:3], Numeric: row[3:6], Exponent: int(row[6] - '0')}, true
 }
 
-// currencies are the active codes of ISO 4217 list one (as of 2025), in the order of the alphabet:
-// ";", code, numeric code, exponent. What leaves it stays in knownCurrencies.
+// currencies are the active codes of ISO 4217 list one (2025), by alphabet: ";", code, numeric
+// code, exponent. What leaves it stays in knownCurrencies.
 const currencies = "" +
 	";AED7842;AFN9712;ALL0082;AMD0512;AOA9732;ARS0322;AUD0362;AWG5332;AZN9442;BAM9772;BBD0522;BDT0502" +
 	";BHD0483;BIF1080;BMD0602;BND0962;BOB0682;BRL9862;BSD0442;BTN0642;BWP0722;BYN9332;BZD0842;CAD1242" +
@@ -43,3 +42,12 @@ const currencies = "" +
 	";SOS7062;SRD9682;SSP7282;STN9302;SVC2222;SYP7602;SZL7482;THB7642;TJS9722;TMT9342;TND7883;TOP7762" +
 	";TRY9492;TTD7802;TWD9012;TZS8342;UAH9802;UGX8000;USD8402;UYU8582;UZS8602;VED9262;VES9282;VND7040" +
 	";VUV5480;WST8822;XAF9500;XCD9512;XCG5322;XOF9520;XPF9530;YER8862;ZAR7102;ZMW9672;ZWG9242"
+
+// Currencies lists the codes that LookupCurrency finds, in the order of the alphabet.
+func Currencies() []string {
+	var codes []string
+	for row := range strings.SplitSeq(currencies[1:], ";") {
+		codes = append(codes, row[:3])
+	}
+	return codes
+}

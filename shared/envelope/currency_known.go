@@ -1,8 +1,7 @@
 package envelope
 
-// KnownCurrency finds a currency that money was ever asked for in: those of LookupCurrency, and
-// withdrawn ones. What exists in a currency is captured, refunded, settled and told in it after it
-// was withdrawn; nothing new is asked for.
+// KnownCurrency looks up a currency that money ever used: those of [LookupCurrency], and withdrawn
+// ones. What exists in a currency is captured, refunded, settled and reported in it afterwards.
 func KnownCurrency(code string) (Currency, bool) {
 	if c, listed := LookupCurrency(code); listed {
 		return c, true
@@ -10,13 +9,12 @@ func KnownCurrency(code string) (Currency, bool) {
 	return findCurrency(knownCurrencies, code)
 }
 
-// ValidCurrency reports whether a code has the form of a currency's: three capital letters. No
-// table is read.
+// ValidCurrency reports whether a code has a currency's form: three capital letters.
 func ValidCurrency(code string) bool { return currencyForm(code) }
 
-// knownCurrencies are all codes that LookupCurrency ever found, or could have since 2014, in the
-// form of its table. Rows are added here and never removed nor changed, whatever becomes of list
-// one: a ledger keeps what was paid in them, and ISO 4217 gives no code another number.
+// knownCurrencies are all codes that [LookupCurrency] ever found, or could have since 2014, in its
+// table's form. Rows are only added: a ledger keeps what was paid in them, and ISO 4217 gives no
+// code another number.
 const knownCurrencies = "" +
 	";AED7842;AFN9712;ALL0082;AMD0512;ANG5322;AOA9732;ARS0322;AUD0362;AWG5332;AZN9442;BAM9772;BBD0522" +
 	";BDT0502;BGN9752;BHD0483;BIF1080;BMD0602;BND0962;BOB0682;BRL9862;BSD0442;BTN0642;BWP0722;BYN9332" +

@@ -9,7 +9,7 @@ import (
 	"nightdrop/shared/strictjson"
 )
 
-// DirectoryKey is a public sealing key. Senders use it from From until Until; what they sealed is
+// DirectoryKey is a public sealing key. Senders use it From until Until; what they sealed is
 // accepted until Dies, when the vault destroys the private half.
 type DirectoryKey struct {
 	Name   KeyName `json:"name"` // kind day or code
@@ -80,7 +80,7 @@ func (k DirectoryKey) check() error {
 	)
 }
 
-// checkVerifiers takes keys of accepted names, none twice.
+// checkVerifiers checks keys: accepted names, none twice.
 func checkVerifiers(list []note.Verifier, accept func(name string) bool) error {
 	seen := make(map[note.Verifier]bool, len(list))
 	for _, v := range list {
@@ -95,8 +95,8 @@ func checkVerifiers(list []note.Verifier, accept func(name string) bool) error {
 	return nil
 }
 
-// Newest returns the key with which to seal at now: of the kind and suite, From ≤ now < Until, the
-// latest From.
+// Newest returns the key with which to seal at now: kind and suite fit, From ≤ now < Until, latest
+// From.
 func (d Directory) Newest(kind Kind, suite Suite, now time.Time) (DirectoryKey, bool) {
 	var best DirectoryKey
 	for _, k := range d.Keys {
@@ -110,12 +110,10 @@ func (d Directory) Newest(kind Kind, suite Suite, now time.Time) (DirectoryKey, 
 	return best, best.Name != ""
 }
 
-// ErrUnknownKey is returned when a part's key is not listed for that part, has not begun or is
-// dead.
+// ErrUnknownKey is returned for a part's key that is not listed for it, has not begun or is dead.
 var ErrUnknownKey = errors.New("get the newest directory and seal again")
 
-// Accepts returns the key of that name if it is listed for part, has begun and is not dead, else
-// ErrUnknownKey.
+// Accepts returns the key of that name if it is for part and in force, else [ErrUnknownKey].
 func (d Directory) Accepts(name KeyName, part PartName, now time.Time) (DirectoryKey, error) {
 	if !name.Serves(part) {
 		return DirectoryKey{}, fmt.Errorf("%w: the key is not for the part %s", ErrUnknownKey, part)
@@ -201,8 +199,8 @@ type PositionEntry struct {
 	Digest string `json:"digest"` // of that bag
 }
 
-// Position is the vault's word on which bags are committed (nightdrop/position/v1): an entry for
-// each run of the last 7 days.
+// Position is the vault's statement of which bags are committed (nightdrop/position/v1), for each
+// run of the last 7 days.
 type Position struct {
 	Vault      string          `json:"vault"`
 	Generation uint64          `json:"generation"`

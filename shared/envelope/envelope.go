@@ -16,21 +16,20 @@ const (
 
 // Times of an envelope (specification 4 and 6).
 const (
-	// of an envelope: until is at most this after created; day keys live a day longer
+	// until is at most this after created; day keys live a day longer
 	MaxLife      = 6 * 24 * time.Hour
 	MaxClockSkew = 5 * time.Minute // that created may be ahead of the relay's clock
 )
 
-// Errors of Envelope.CheckTimes.
+// Errors of [Envelope.CheckTimes].
 var (
 	// is returned when the sender's clock or arithmetic is off
-	ErrClock = errors.New("created or until are not of this time")
+	ErrClock = errors.New("created or until does not fit the present time")
 	// is returned when the envelope came too late
 	ErrLate = errors.New("until has passed")
 )
 
-// Envelope is a storefront's signed instruction (nightdrop/envelope/v1). (Merchant, ID) names one
-// instruction for ever.
+// Envelope is a storefront's signed instruction (nightdrop/envelope/v1), named by (Merchant, ID).
 type Envelope struct {
 	Merchant string `json:"merchant"`
 	ID       string `json:"id"` // UUID version 4 or 7
@@ -41,7 +40,7 @@ type Envelope struct {
 	Code     *Part  `json:"code,omitempty"`
 }
 
-// CheckTimes reports whether a relay takes the envelope at now: ErrClock comes before ErrLate.
+// CheckTimes checks whether a relay accepts the envelope at now: [ErrClock] comes before [ErrLate].
 func (e Envelope) CheckTimes(now time.Time) error {
 	if e.Created.After(now.Add(MaxClockSkew)) || !e.Until.After(e.Created.Time) || e.Until.Sub(e.Created.Time) > MaxLife {
 		return ErrClock
@@ -52,7 +51,7 @@ func (e Envelope) CheckTimes(now time.Time) error {
 	return nil
 }
 
-// Parts calls yield for the order and for the account and code that are there; it is an iter.Seq2.
+// Parts calls yield for the order, the account and the code if present; it is an [iter.Seq2].
 func (e Envelope) Parts(yield func(PartName, Part) bool) {
 	if !yield(PartOrder, e.Order) {
 		return
@@ -69,7 +68,7 @@ func (Envelope) typeLine() string    { return "nightdrop/envelope/v1" }
 func (e Envelope) signedBy() string  { return e.Merchant }
 func (Envelope) policy() note.Policy { return note.Policy{MaxBytes: MaxEnvelopeBytes, Single: true} }
 
-// check leaves times and the form of parts alone: they have answers of their own (clock, late,
+// check leaves out times and the parts' form: they have their own answers (clock, late,
 // unknown-key, not-sealed).
 func (e Envelope) check() error {
 	if err := checkIdentity(e.Merchant, e.ID); err != nil {
@@ -90,7 +89,7 @@ func checkIdentity(merchant, id string) error {
 	)
 }
 
-// Receipt is a relay's word that an envelope is durable in the channel (nightdrop/receipt/v1).
+// Receipt is a relay's statement that an envelope is durable (nightdrop/receipt/v1).
 type Receipt struct {
 	Merchant string `json:"merchant"`
 	ID       string `json:"id"`

@@ -11,7 +11,7 @@ import (
 
 // An order is the plaintext of a part: what to do.
 func ExampleEncodeOrder() {
-	order := envelope.Order{Operation: envelope.OpSale, Reference: "order 1001", Amount: 1999, Currency: "USD", Descriptor: "ACME SHOES"}
+	order := envelope.Order{Operation: envelope.OpSale, Reference: "order 1", Amount: 1999, Currency: "USD", Descriptor: "ACME"}
 	const withAccount, withCode = true, false
 	if err := order.CheckMembers(withAccount, withCode); err != nil {
 		log.Fatal(err)
@@ -26,8 +26,8 @@ func ExampleEncodeOrder() {
 	}
 	fmt.Printf("%s\n%d bytes to seal\n", plain, len(padded))
 	// Output:
-	// {"operation":"sale","reference":"order
-	// 1001","amount":1999,"currency":"USD","descriptor":"ACME SHOES"} 256 bytes to seal
+	// {"operation":"sale","reference":"order 1","amount":1999,"currency":"USD","descriptor":"ACME"}
+	// 256 bytes to seal
 }
 
 // A statement opens by its signer's key, and its digest is of its text alone.

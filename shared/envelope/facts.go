@@ -48,12 +48,11 @@ func (s Status) Valid() bool {
 	return false
 }
 
-// Code says why: "ok", "iso-XX" of ISO 8583 field 39, "gw-N" of a gateway, "ach-RNN" or "ach-CNN"
-// of NACHA, or one of the vault's own.
+// Code says why: "ok", "iso-XX" (ISO 8583 field 39), "gw-N" of a gateway, "ach-RNN" or "ach-CNN"
+// (NACHA), or the vault's own.
 type Code string
 
-// The vault's own codes (specification 7), in the order in which they are checked where there is
-// one.
+// The vault's own codes (specification 7), in the order of checking if there is one.
 const (
 	CodeOK                   Code = "ok"
 	CodeIDConflict           Code = "id-conflict"
@@ -83,12 +82,10 @@ const (
 	CodeOperationUnavailable Code = "operation-unavailable"
 )
 
-// ISOCode returns the code of an answer of ISO 8583 field 39: two of 0-9A-Z, or three of a later
-// edition. "00" is approval.
+// ISOCode returns the code for ISO 8583 field 39: two of 0-9A-Z, or three. "00" is approval.
 func ISOCode(two string) Code { return Code("iso-" + two) }
 
-// ACHCode returns the code of a NACHA return reason, such as "R01", or of a notice of change, such
-// as "C05".
+// ACHCode returns the code for a NACHA return reason ("R01") or notice of change ("C05").
 func ACHCode(reason string) Code { return Code("ach-" + reason) }
 
 // Valid reports whether c is a code that a result may have.
@@ -111,8 +108,8 @@ func (c Code) Valid() bool {
 	return false
 }
 
-// Facts are what a result tells: line 1 of its plaintext. Empty strings and an amount of 0 are
-// absent, but for Reference, which is always there and empty where it was refused.
+// Facts are line 1 of a result's plaintext. Empty strings and an amount of 0 are absent, except
+// Reference, which is empty if it was refused.
 type Facts struct {
 	Payment   string `json:"payment"` // id of the envelope that created the payment
 	Status    Status `json:"status"`
@@ -122,7 +119,7 @@ type Facts struct {
 	Reference string `json:"reference"`
 	Masked    string `json:"masked,omitempty"` // 424242******4242 or ******1234
 	Token     string `json:"token,omitempty"`  // of a stored account
-	// 1 to 6 printable ASCII characters, without spaces at the ends
+	// 1 to 6 printable ASCII characters, not beginning or ending with a space
 	Approval string `json:"approval,omitempty"`
 	Batch    string `json:"batch,omitempty"` // 1 to 32 of a-z0-9-
 
@@ -139,20 +136,18 @@ type Facts struct {
 // ByOperator is Facts.By of what an operator ordered.
 const ByOperator = "operator"
 
-// Checks are the issuer's answers of address verification and of the security code: one of 0-9A-Z
-// each, "" where it gave none.
+// Checks are the issuer's answers on address and security code: 0-9A-Z each, "" if none.
 type Checks struct {
 	Address string `json:"address,omitempty"`
 	Code    string `json:"code,omitempty"`
 }
 
-// EncodeFacts checks f and returns line 1 of a result without its newline: also what the log's leaf
-// hashes.
+// EncodeFacts checks f and returns line 1 of a result without newline, which the log's leaf hashes.
 func EncodeFacts(f Facts) ([]byte, error) {
 	return f.Append(make([]byte, 0, 256)) // most are shorter
 }
 
-// Append is EncodeFacts behind dst.
+// Append appends [EncodeFacts] to dst.
 func (f Facts) Append(dst []byte) ([]byte, error) {
 	if err := f.check(); err != nil {
 		return nil, err
@@ -195,7 +190,7 @@ func (f Facts) Append(dst []byte) ([]byte, error) {
 	return append(dst, '}'), nil
 }
 
-// appendASCII appends the JSON of a string of printable ASCII, as facts that were checked are.
+// appendASCII appends the JSON of a checked string of printable ASCII.
 func appendASCII(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	for i := range len(s) {
@@ -207,7 +202,7 @@ func appendASCII(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
-// decodeFacts reads exactly what EncodeFacts writes, but for the order of members and white space.
+// decodeFacts reads what EncodeFacts writes, in any order of members and with white space.
 func decodeFacts(line []byte) (Facts, error) {
 	var f Facts
 	if err := strictjson.Unmarshal(line, &f); err != nil {
@@ -219,8 +214,7 @@ func decodeFacts(line []byte) (Facts, error) {
 	return f, noneEmpty(line)
 }
 
-// noneEmpty refuses a member that is there and empty: it is to be absent, but for a reference that
-// was refused.
+// noneEmpty refuses an empty member: it must be absent, except a reference that was refused.
 func noneEmpty(line []byte) error {
 	return strictjson.Walk(line, func(path []string, _ strictjson.Kind, value []byte) error {
 		return require(len(value) > 0 || path[0] == "reference", "a fact is empty rather than absent")
@@ -247,7 +241,6 @@ func (f Facts) check() error {
 	)
 }
 
-// checkLater checks the members that came after the first vaults.
 func (f Facts) checkLater() error {
 	one := func(text string) bool { return len(text) <= 1 && only(text, upperOrDigit) }
 	return first(

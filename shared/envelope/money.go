@@ -2,9 +2,8 @@ package envelope
 
 import "fmt"
 
-// FormatAmount writes minor units for people: 1999 EUR is "19.99 EUR", 500 JPY is "500 JPY". It is
-// empty where there is no currency, and tells the minor units as they are where the currency is not
-// known.
+// FormatAmount writes minor units for people: 1999 EUR is "19.99 EUR", 500 JPY is "500 JPY"; ""
+// without a currency, and the minor units as they are in an unknown one.
 func FormatAmount(amount int64, currency string) string {
 	if currency == "" {
 		return ""
@@ -15,8 +14,8 @@ func FormatAmount(amount int64, currency string) string {
 	return fmt.Sprintf("%d %s", amount, currency)
 }
 
-// MajorUnits writes minor units as a number of the currency's own unit, with all its digits and a
-// dot: 1999 EUR is "19.99", 500 JPY is "500". It reports false where the currency is not known.
+// MajorUnits writes minor units in the currency's own unit: 1999 EUR is "19.99", 500 JPY is "500".
+// It returns false for an unknown currency.
 func MajorUnits(amount int64, currency string) (string, bool) {
 	known, ok := KnownCurrency(currency)
 	if !ok {
@@ -36,7 +35,7 @@ func MajorUnits(amount int64, currency string) (string, bool) {
 	return fmt.Sprintf("%s%d.%0*d", sign, amount/unit, known.Exponent, amount%unit), true
 }
 
-// FormatSum writes how many payments come to how much in all, for people: "3 for 44.99 USD".
+// FormatSum writes a count and its total for people: "3 for 44.99 USD".
 func FormatSum(count, amount int64, currency string) string {
 	return fmt.Sprintf("%d for %s", count, FormatAmount(amount, currency))
 }

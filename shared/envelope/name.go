@@ -28,8 +28,8 @@ const (
 // Valid reports whether s is one of the suites.
 func (s Suite) Valid() bool { return s == SuiteXWing || s == SuiteX25519 }
 
-// Overhead returns how many bytes longer a sealed part is than its padded plaintext: Tink's prefix
-// of 5, the encapsulation and AES-GCM's tag of 16. It is 0 for an unknown suite.
+// Overhead returns how many bytes a sealed part exceeds its padded plaintext by: Tink's prefix of
+// 5, the encapsulation and AES-GCM's tag of 16. 0 for an unknown suite.
 func (s Suite) Overhead() int {
 	switch s {
 	case SuiteXWing:
@@ -111,8 +111,8 @@ func (k KeyName) Serves(part PartName) bool {
 	return false
 }
 
-// ValidMerchant reports whether name is a merchant's, relay's, courier's or operator's: 3 to 32 of
-// a-z, 0-9 and '-', beginning with a letter and not ending with '-'.
+// ValidMerchant checks a name of a merchant, relay, courier or operator: 3 to 32 of a-z, 0-9 and
+// '-', beginning with a letter and not ending with '-'.
 func ValidMerchant(name string) bool {
 	if len(name) < 3 || len(name) > 32 || name[0] < 'a' || name[0] > 'z' || name[len(name)-1] == '-' {
 		return false
@@ -120,8 +120,8 @@ func ValidMerchant(name string) bool {
 	return only(name, func(c byte) bool { return lowerOrDigit(c) || c == '-' })
 }
 
-// ValidVault reports whether name is a vault's: a DNS name in lower case without a final dot, at
-// most 253 bytes, whose last label is not all digits (that would be an address).
+// ValidVault checks a vault's name: a DNS name in lower case without a final dot, at most 253
+// bytes, whose last label is not all digits (that would be an address).
 func ValidVault(name string) bool {
 	if len(name) > 253 {
 		return false
@@ -136,8 +136,7 @@ func ValidVault(name string) bool {
 	return !only(labels[len(labels)-1], digit)
 }
 
-// ValidID reports whether id is an envelope's: a UUID (RFC 9562) of version 4 or 7 in lower-case
-// canonical text.
+// ValidID reports whether id is a UUID (RFC 9562) of version 4 or 7 in lower-case canonical text.
 func ValidID(id string) bool {
 	if len(id) != 36 || (id[14] != '4' && id[14] != '7') || !strings.Contains("89ab", id[19:20]) {
 		return false
@@ -151,17 +150,16 @@ func ValidID(id string) bool {
 	return true
 }
 
-// ValidToken reports whether token is of a stored account's form: "tok_" and 26 lower-case base32
-// characters (RFC 4648).
+// ValidToken checks a stored account's token: "tok_" and 26 lower-case base32 characters (RFC
+// 4648).
 func ValidToken(token string) bool {
 	rest, ok := strings.CutPrefix(token, "tok_")
 	return ok && len(rest) == 26 && only(rest, func(c byte) bool { return 'a' <= c && c <= 'z' || '2' <= c && c <= '7' })
 }
 
-// validMasked takes what specification 2 says of masks, by the rule of 2026-11-30 and by the one
-// before it, for ever. New: a card of 15 to 19 digits as six, stars and four; one of 12 to 14 as
-// stars and four; a bank account as six stars and at most the last four, at least two. Old: a card
-// of 12 to 19 as six, stars and four.
+// validMasked checks a mask by specification 2, by the rule of 2026-11-30 and the one before it.
+// New: a card of 15 to 19 digits as six, stars and four; of 12 to 14 as stars and four; a bank
+// account as six stars and the last two to four. Old: a card of 12 to 19 as six, stars and four.
 func validMasked(text string) bool {
 	if last, bank := strings.CutPrefix(text, "******"); bank && only(last, digit) {
 		return 2 <= len(last) && len(last) <= 4
@@ -177,8 +175,8 @@ func validMasked(text string) bool {
 }
 
 // MaskCard returns what may be shown and kept of a card number, 12 to 19 ASCII digits
-// (specification 2; PCI DSS 3.4.1): of one of 15 or more the first six and last four, of a shorter
-// one the last four, and a star for each digit hidden.
+// (specification 2; PCI DSS 3.4.1): from 15 on the first six and last four, else the last four, and
+// a star for each digit hidden.
 func MaskCard(digits []byte) string {
 	var buffer [19]byte
 	masked := buffer[:copy(buffer[:], digits)]
@@ -214,5 +212,4 @@ func digit(c byte) bool        { return '0' <= c && c <= '9' }
 func hexDigit(c byte) bool     { return digit(c) || 'a' <= c && c <= 'f' }
 func lowerOrDigit(c byte) bool { return digit(c) || 'a' <= c && c <= 'z' }
 
-// validDigest takes a lower-case hex SHA-256.
 func validDigest(text string) bool { return isHex(text, 64) }

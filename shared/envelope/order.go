@@ -22,7 +22,7 @@ const (
 	OpForget    Operation = "forget"
 )
 
-// AuthorisationLife is how long an approved authorisation may be captured; then it expires.
+// AuthorisationLife is how long an approved authorisation may be captured before it expires.
 const AuthorisationLife = 6 * 24 * time.Hour
 
 // MaxAmount is the largest amount of one operation, in minor units.
@@ -38,8 +38,7 @@ type Order struct {
 	Of         string // id of the payment that the operation is about
 	Descriptor string // on the shopper's statement, 1 to 22 printable ASCII; see CheckDescriptor
 
-	// members that are there with a value that stands for none: an amount of 0, a currency of no
-	// form
+	// members with a value that stands for none: an amount of 0, a currency of no form
 	empty member
 }
 
@@ -66,12 +65,11 @@ type orderText struct {
 	Descriptor *string   `json:"descriptor,omitempty"`
 }
 
-// DecodeOrder reads an order after Unpad. An error is what specification 7 calls bad-order, as is
-// one of CheckMembers: JSON, members, types, an operation that is none, a token or `of` of another
-// form (a number in their place must not be repeated in a result), a descriptor that
-// CheckDescriptor refuses. Reference, amount and currency have codes of their own, so the caller
-// checks them, in that order. A currency that is not three capital letters is kept as "", which no
-// list holds, so that it is not repeated either.
+// DecodeOrder reads an order after [Unpad]. Its errors, as those of CheckMembers, are bad-order of
+// specification 7: JSON, members, types, an unknown operation, a malformed token or `of` (a number
+// there must not be repeated in a result), a descriptor that CheckDescriptor refuses. Reference,
+// amount and currency have their own codes: the caller checks them, in that order. A currency that
+// is not three capital letters becomes "", which no list holds.
 func DecodeOrder(plaintext []byte) (Order, error) {
 	var t orderText
 	if err := strictjson.Unmarshal(plaintext, &t); err != nil {
@@ -116,7 +114,7 @@ func (o *Order) note(m member, empty bool) {
 	}
 }
 
-// EncodeOrder writes an order, without padding. It refuses one that DecodeOrder would refuse.
+// EncodeOrder writes an order without padding, if [DecodeOrder] would accept it.
 func EncodeOrder(o Order) ([]byte, error) {
 	have := o.members()
 	t := orderText{Operation: o.Operation, Reference: o.Reference}
@@ -161,7 +159,6 @@ func (o Order) members() member {
 	return have
 }
 
-// needs are the members of an operation, beside operation and reference.
 type needs struct {
 	always member // all of these
 	either member // exactly one of these
@@ -191,9 +188,9 @@ func (op Operation) needs() (needs, bool) {
 	return needs{}, false
 }
 
-// CheckMembers reports whether the order has exactly what its operation needs, given whether the
-// envelope has an account and a code part. What it cannot see is whether the account is of the kind
-// the operation takes: authorize and a code need a card, payout a bank account.
+// CheckMembers checks that the order has exactly what its operation needs, given whether there are
+// account and code parts. It cannot see the kind of account: authorize and a code need a card,
+// payout a bank account.
 func (o Order) CheckMembers(account, code bool) error {
 	n, ok := o.Operation.needs()
 	if !ok {
@@ -218,10 +215,10 @@ func (o Order) CheckMembers(account, code bool) error {
 	return nil
 }
 
-// CheckReference takes 1 to 64 printable ASCII characters in which no account number could stand.
+// CheckReference checks for 1 to 64 printable ASCII characters that cannot be an account number.
 func CheckReference(text string) error { return checkFree("reference", text, 64) }
 
-// CheckDescriptor takes 1 to 22 printable ASCII characters in which no account number could stand.
+// CheckDescriptor checks for 1 to 22 printable ASCII characters that cannot be an account number.
 func CheckDescriptor(text string) error { return checkFree("descriptor", text, 22) }
 
 func checkFree(what, text string, longest int) error {
@@ -248,8 +245,7 @@ func checkFree(what, text string, longest int) error {
 	return nil
 }
 
-// Luhn reports whether ASCII digits pass the check of ISO/IEC 7812-1 annex B. Anything else than
-// digits fails, as does nothing.
+// Luhn reports whether ASCII digits, at least one, pass the check of ISO/IEC 7812-1 annex B.
 func Luhn(digits []byte) bool {
 	sum := 0
 	for i := range digits {

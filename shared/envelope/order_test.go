@@ -196,6 +196,15 @@ func TestCurrencies(t *testing.T) {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	}
+	codes := Currencies()
+	for _, code := range codes {
+		if _, ok := LookupCurrency(code); !ok {
+			t.Errorf("%q is listed and not found", code)
+		}
+	}
+	if len(codes)*8 != len(currencies) || codes[0] != "AED" || codes[len(codes)-1] != "ZWG" {
+		t.Errorf("lists %d: %v", len(codes), codes)
+	}
 	for _, code := range []string{"", "usd", "US", "USDX", "XXX", "XAU", "XTS", "CHE", "DEM", "840", "A2U", ";AE", "SD8"} {
 		if _, ok := LookupCurrency(code); ok {
 			t.Errorf("%q is taken for a currency", code)

@@ -31,9 +31,9 @@ type Part struct {
 	Sealed []byte `json:"sealed"`
 }
 
-// CheckForm reports whether the part looks sealed: its prefix is Tink's with the key's id, and its
-// length is the suite's overhead plus a padded plaintext's. This is what a relay can see; it
-// refuses a plaintext posted by mistake. The error quotes nothing.
+// CheckForm checks that the part looks sealed: Tink's prefix with the key's id, and the length of a
+// padded plaintext and the suite's overhead. A relay thus refuses a plaintext posted by mistake.
+// The error quotes nothing.
 func (p Part) CheckForm(name PartName) error {
 	if _, err := ParseKeyName(string(p.Key)); err != nil {
 		return err
@@ -54,14 +54,13 @@ func (p Part) CheckForm(name PartName) error {
 	return nil
 }
 
-// checkKey checks what makes a part readable at all.
 func (p Part) checkKey() error {
 	_, err := ParseKeyName(string(p.Key))
 	return err
 }
 
-// PartInfo returns the HPKE info of a part: PAE of PASETO over "nightdrop/part/v1", part, merchant,
-// envelope id and key name. It ties a part to its place, so that it opens nowhere else.
+// PartInfo returns the HPKE info of a part: PASETO's [PAE] over "nightdrop/part/v1", part,
+// merchant, envelope id and key name. It binds a part to its envelope.
 func PartInfo(part PartName, merchant, id string, key KeyName) []byte {
 	return PAE("nightdrop/part/v1", string(part), merchant, id, string(key))
 }
@@ -77,8 +76,8 @@ func PAE(fields ...string) []byte {
 	return encoded
 }
 
-// Pad returns a copy of plaintext padded at its end with spaces to a multiple of 256 bytes, 256 to
-// 2,048. The caller clears it after use.
+// Pad returns a copy of plaintext padded with spaces to a multiple of 256 bytes, 256 to 2,048. The
+// caller clears it.
 func Pad(plaintext []byte) ([]byte, error) {
 	size := max(PadBlock, (len(plaintext)+PadBlock-1)/PadBlock*PadBlock)
 	if size > MaxPadded {
@@ -91,8 +90,8 @@ func Pad(plaintext []byte) ([]byte, error) {
 	return padded, nil
 }
 
-// Unpad returns padded without its trailing spaces, a subslice. It refuses a length that Pad does
-// not make.
+// Unpad returns a slice of padded without trailing spaces. It refuses a length that [Pad] does not
+// make.
 func Unpad(padded []byte) ([]byte, error) {
 	if !paddedLength(len(padded)) {
 		return nil, malformed("a plaintext's length is not a multiple of 256 from 256 to 2,048")

@@ -10,7 +10,7 @@ import (
 	"nightdrop/shared/note"
 )
 
-// Errors of Pin, beside those of Open.
+// Errors of [Pin], besides those of [Open].
 var (
 	// is returned when a note's expires has come
 	ErrExpired = errors.New("the note has expired")
@@ -18,12 +18,12 @@ var (
 	ErrRolledBack = errors.New("the note is older than one seen before")
 )
 
-// Pin reads a vault's rolling notes (directory, members, position) on the strength of one pinned
-// key. It refuses expired ones, a lower generation than any note it took had, and within a
-// generation a lower serial (of position: an earlier issued) than it took of that kind; the same
-// serial with another text is refused too. It follows a rotation of the vault's key only through a
-// directory signed by both old and new. It is safe for concurrent use and keeps its memory while
-// the process lives; the minimum serial carries it over restarts.
+// Pin reads a vault's rolling notes (directory, members, position) by one pinned key. It refuses
+// expired ones, a lower generation than any accepted note's, and within a generation a lower serial
+// (of position: an earlier issued) of the same kind, or the same serial with another text. It
+// follows a rotation of the vault's key only through a directory signed by both old and new. Safe
+// for concurrent use. It remembers while the process lives; the minimum serial carries over
+// restarts.
 type Pin struct {
 	name string
 
@@ -36,7 +36,7 @@ type Pin struct {
 	position   mark
 }
 
-// mark is where the newest note of a kind stands.
+// mark is the state of a kind's newest note.
 type mark struct {
 	generation uint64
 	serial     uint64
@@ -52,15 +52,15 @@ func NewPin(vault note.Verifier, minSerial uint64) *Pin {
 // Vault returns the vault's name.
 func (p *Pin) Vault() string { return p.name }
 
-// Trusted returns the keys whose signatures on directories, members and positions count.
+// Trusted returns the keys that may sign directories, members and positions.
 func (p *Pin) Trusted() []note.Verifier {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.trusted)
 }
 
-// Signers returns the keys whose results and checkpoints count: those trusted and those that the
-// newest directory lists.
+// Signers returns the keys that may sign results and checkpoints: the trusted and the newest
+// directory's.
 func (p *Pin) Signers() []note.Verifier {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -73,7 +73,7 @@ func (p *Pin) Signers() []note.Verifier {
 	return keys
 }
 
-// Directory opens a directory note and takes it as the newest seen.
+// Directory opens a directory note and keeps it as the newest seen.
 func (p *Pin) Directory(msg []byte, now time.Time) (Signed[Directory], error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -101,8 +101,7 @@ func (p *Pin) Directory(msg []byte, now time.Time) (Signed[Directory], error) {
 	return signed, nil
 }
 
-// follow returns the keys to trust after directory u: of those it lists, the trusted ones and those
-// that signed it as well.
+// follow returns the keys to trust after u: of those it lists, the trusted ones and its signers.
 func (p *Pin) follow(u Unverified[Directory]) ([]note.Verifier, error) {
 	signed, err := u.Verify(u.Value.Signers...)
 	if err != nil {
@@ -120,7 +119,7 @@ func (p *Pin) follow(u Unverified[Directory]) ([]note.Verifier, error) {
 	return keys, nil
 }
 
-// Members opens a members note and takes it as the newest seen.
+// Members opens a members note and keeps it as the newest seen.
 func (p *Pin) Members(msg []byte, now time.Time) (Signed[Members], error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -139,8 +138,8 @@ func (p *Pin) Members(msg []byte, now time.Time) (Signed[Members], error) {
 	return signed, nil
 }
 
-// Position opens a position note and takes it as the newest seen. A position does not expire, so
-// the time does not matter, and two of one second may differ.
+// Position opens a position note and keeps it as the newest seen. It does not expire, so the time
+// does not matter; two of one second may differ.
 func (p *Pin) Position(msg []byte, _ time.Time) (Signed[Position], error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -169,7 +168,7 @@ func (p *Pin) current(vault string, expires Time, now time.Time) error {
 	return nil
 }
 
-// advance checks next against what was seen of its kind, and of any kind, and remembers it.
+// advance checks next against the newest of its kind, and of any kind, and remembers it.
 func (p *Pin) advance(seen *mark, next mark) error {
 	if next.generation < p.generation {
 		return fmt.Errorf("%w: its generation is lower", ErrRolledBack)

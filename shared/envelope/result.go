@@ -22,7 +22,7 @@ type Result struct {
 func (Result) typeLine() string    { return "nightdrop/result/v1" }
 func (Result) policy() note.Policy { return note.Policy{Single: true} }
 
-// signedBy is empty: a result does not name its vault, the reader gives the vault's keys.
+// signedBy is empty: the reader knows the vault's keys.
 func (Result) signedBy() string { return "" }
 
 func (r Result) check() error {
@@ -41,7 +41,7 @@ func (r Result) check() error {
 	return require(r.Sealed.Key.Serves(PartResult), "a result is sealed to a reply key")
 }
 
-// Place says where the log holds what a result tells.
+// Place is the position in the log of what a result says.
 type Place struct {
 	Index uint64 `json:"index"` // of the leaf
 	Salt  []byte `json:"salt"`  // 16 bytes
@@ -58,8 +58,8 @@ func (p Place) check() error {
 // proofHeader begins a C2SP tlog-proof.
 const proofHeader = "c2sp.org/tlog-proof@v1\n"
 
-// EncodeResult returns the plaintext of a result, exactly 4,096 bytes: facts (from EncodeFacts),
-// the place, a C2SP tlog-proof where there is one, spaces.
+// EncodeResult returns a result's plaintext of 4,096 bytes: facts (from [EncodeFacts]), the place,
+// a C2SP tlog-proof if any, spaces.
 func EncodeResult(facts []byte, p Place, proof []byte) ([]byte, error) {
 	if err := p.check(); err != nil {
 		return nil, err
@@ -84,9 +84,8 @@ func EncodeResult(facts []byte, p Place, proof []byte) ([]byte, error) {
 	return append(plain, bytes.Repeat([]byte{' '}, ResultBytes-len(plain))...), nil
 }
 
-// DecodeResult reads a result's plaintext. factsLine is line 1 without its newline, as the log's
-// leaf has it; proof is nil where the log gave none. Both are slices of plain. The proof's own
-// lines are read by shared/proof.
+// DecodeResult reads a result's plaintext. factsLine is line 1 without newline, as the log's leaf
+// has it; proof is nil if absent. Both are slices of plain. shared/proof reads the proof itself.
 func DecodeResult(plain []byte) (f Facts, p Place, factsLine, proof []byte, err error) {
 	if len(plain) != ResultBytes {
 		return f, p, nil, nil, malformed("a result's plaintext is not 4,096 bytes")

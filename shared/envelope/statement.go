@@ -1,7 +1,7 @@
-// Package envelope has the statements that Nightdrop's parties sign (envelope, receipt, bag,
-// result, directory, members, position), the plaintexts that they seal, and their exact formats:
-// specification 1 to 5, 7 and the bag of 8. It knows no sealing library, no store and no network.
-// Decoders refuse everything that the formats do not name; errors quote nothing of what was read.
+// Package envelope has the statements that parties sign (envelope, receipt, bag, result, directory,
+// members, position), the plaintexts that they seal, and their formats: specification 1 to 5, 7 and
+// the bag of 8. It knows no sealing library, store or network. Decoders refuse everything that the
+// formats do not name; errors quote nothing of what was read.
 package envelope
 
 import (
@@ -13,8 +13,8 @@ import (
 	"nightdrop/shared/strictjson"
 )
 
-// ErrMalformed is wrapped by every error about the form of what was read, or of what was to be
-// written. note.ErrTooLarge and note.ErrUnverified are the other two classes.
+// ErrMalformed is wrapped by every error about form, read or written. [note.ErrTooLarge] and
+// [note.ErrUnverified] are the other two classes.
 var ErrMalformed = errors.New("malformed")
 
 func malformed(reason string) error { return fmt.Errorf("%w: %s", ErrMalformed, reason) }
@@ -25,10 +25,10 @@ type Statement interface {
 	rules
 }
 
-// rules are what the formats say of a kind of statement.
+// rules are the format's rules for a kind of statement.
 type rules interface {
 	typeLine() string // first line of the text
-	// name that the signing key must have; "" for a result, which does not name its vault
+	// name that the signing key must have; "" for a result, which names no vault
 	signedBy() string
 	policy() note.Policy
 	check() error // of every field that JSON types do not check
@@ -43,8 +43,7 @@ type Signed[T Statement] struct {
 	Signers []note.Verifier
 }
 
-// Sign checks v and signs it. The signers' names must be the name under which v speaks (merchant,
-// relay or vault).
+// Sign checks v and signs it. The signers must have the name under which v speaks.
 func Sign[T Statement](v T, signers ...*note.Signer) (Signed[T], error) {
 	msg, text, err := sign(v, signers)
 	if err != nil {
@@ -57,14 +56,12 @@ func Sign[T Statement](v T, signers ...*note.Signer) (Signed[T], error) {
 	return Signed[T]{v, msg, text, note.Digest(text), keys}, nil
 }
 
-// SignNote is Sign for those who need no more than the note, as a relay of its receipts: it spares
-// the digest.
+// SignNote is [Sign] without the digest, for those who need only the note.
 func SignNote[T Statement](v T, signers ...*note.Signer) ([]byte, error) {
 	msg, _, err := sign(v, signers)
 	return msg, err
 }
 
-// sign returns the note that says v, and its text, a slice of it.
 func sign[T Statement](v T, signers []*note.Signer) (msg, text []byte, err error) {
 	if err := v.check(); err != nil {
 		return nil, nil, err
@@ -91,15 +88,15 @@ func sign[T Statement](v T, signers []*note.Signer) (msg, text []byte, err error
 	return msg, msg[:len(text):len(text)], nil
 }
 
-// Unverified is a statement whose form was checked and whose signature was not: enough to learn
-// whose key to use.
+// Unverified is a statement with its form checked, not its signature: enough to learn whose key to
+// use.
 type Unverified[T Statement] struct {
 	Value T
 	msg   []byte
 	split note.Unverified
 }
 
-// Read checks everything of msg but the signature.
+// Read checks all of msg except the signature.
 func Read[T Statement](msg []byte) (Unverified[T], error) {
 	var v T
 	split, err := note.Split(msg, v.policy())
@@ -151,8 +148,7 @@ func (u Unverified[T]) KeyIDs() []note.KeyID { return u.split.KeyIDs() }
 // Digest returns the hex SHA-256 of the note's text.
 func (u Unverified[T]) Digest() string { return note.Digest(u.split.Text) }
 
-// Open checks everything of msg: size, form, type line, JSON, field rules and signature, by at
-// least one of verifiers.
+// Open checks all of msg: size, form, type line, JSON, fields, and a signature by one of verifiers.
 func Open[T Statement](msg []byte, verifiers ...note.Verifier) (Signed[T], error) {
 	u, err := Read[T](msg)
 	if err != nil {
@@ -161,13 +157,13 @@ func Open[T Statement](msg []byte, verifiers ...note.Verifier) (Signed[T], error
 	return u.Verify(verifiers...)
 }
 
-// Peek returns what msg says after checking everything but the signature.
+// Peek returns the statement after checking all but the signature.
 func Peek[T Statement](msg []byte) (T, error) {
 	u, err := Read[T](msg)
 	return u.Value, err
 }
 
-// class makes every error about form wrap ErrMalformed and leaves the two other classes alone.
+// class makes errors about form wrap [ErrMalformed] and leaves the two other classes alone.
 func class(err error) error {
 	if errors.Is(err, note.ErrTooLarge) || errors.Is(err, note.ErrUnverified) || errors.Is(err, ErrMalformed) {
 		return err

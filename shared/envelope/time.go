@@ -5,18 +5,17 @@ import "time"
 // timeLayout is RFC 3339, UTC, whole seconds.
 const timeLayout = "2006-01-02T15:04:05Z"
 
-// Time is a time of a statement: RFC 3339, UTC, whole seconds, 'Z', years 0000 to 9999. Two of the
-// same second are equal by ==.
+// Time is a statement's time: RFC 3339, UTC, whole seconds, 'Z', years 0000 to 9999; comparable by
+// ==.
 type Time struct{ time.Time }
 
-// At returns t in UTC without what is under a second.
+// At returns t in UTC, cut to whole seconds.
 func At(t time.Time) Time { return Time{t.UTC().Truncate(time.Second)} }
 
 // String returns the time as it stands in statements.
 func (t Time) String() string { return t.UTC().Format(timeLayout) }
 
-// DateText is the UTC date of the time, YYYY-MM-DD. likely may be that very text and is returned
-// then, which spares a copy.
+// DateText is the UTC date, YYYY-MM-DD. It returns likely if equal, which spares a copy.
 func (t Time) DateText(likely string) string { return t.cut(len("2006-01-02"), likely) }
 
 // MonthText is YYYY-MM likewise.
@@ -39,7 +38,7 @@ func (t Time) MarshalText() ([]byte, error) {
 	return quoted[1 : len(quoted)-1], nil
 }
 
-// MarshalJSON hides the method of the embedded time.Time, which writes fractions and offsets.
+// MarshalJSON hides that of the embedded [time.Time], which writes fractions and offsets.
 func (t Time) MarshalJSON() ([]byte, error) { return t.AppendJSON(nil) }
 
 // AppendJSON appends what MarshalJSON returns.
@@ -54,8 +53,7 @@ func (t Time) AppendJSON(dst []byte) ([]byte, error) {
 
 // UnmarshalText reads exactly the form that MarshalText writes.
 func (t *Time) UnmarshalText(text []byte) error {
-	// time.Parse takes fractions of a second that the layout does not have, so the length is
-	// checked too.
+	// time.Parse accepts fractions that the layout does not have, so the length is checked, too.
 	parsed, err := time.Parse(time.RFC3339, string(text)) // the layout that it reads fastest
 	if err != nil || len(text) != len(timeLayout) || text[len(text)-1] != 'Z' {
 		return malformed("a time is RFC 3339, UTC, whole seconds, Z")
@@ -64,8 +62,7 @@ func (t *Time) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// UnmarshalJSON reads the quoted form for encoding/json; statements are read by strictjson, through
-// UnmarshalText.
+// UnmarshalJSON reads the quoted form for encoding/json; strictjson uses UnmarshalText.
 func (t *Time) UnmarshalJSON(data []byte) error {
 	if len(data) < 2 || data[0] != '"' || data[len(data)-1] != '"' {
 		return malformed("a time is a string")

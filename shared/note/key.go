@@ -18,26 +18,23 @@ import (
 	"nightdrop/shared/strictjson"
 )
 
-// algorithmEd25519 is the algorithm byte of a plain Ed25519 key (C2SP signed-note, "Signature
-// types").
+// algorithmEd25519 is the algorithm byte of a plain Ed25519 key (C2SP signed-note).
 const algorithmEd25519 = 0x01
 
-// maxNameBytes is the longest key name: that of the longest vault name, a DNS name.
+// maxNameBytes is the length of the longest vault name, a DNS name.
 const maxNameBytes = 253
 
 // ErrKey is wrapped by errors about a vkey or a private key line that cannot be read.
 var ErrKey = errors.New("not a key of this format")
 
-// Verifier is a public key with its name: a vkey. It is comparable; the zero value verifies
-// nothing.
+// Verifier is a public key with its name: a vkey. Comparable; the zero value verifies nothing.
 type Verifier struct {
 	name string
 	hash uint32
 	key  [ed25519.PublicKeySize]byte
 }
 
-// NewVerifier names a public key. name is 1 to 253 bytes of UTF-8 without white space, controls or
-// '+'.
+// NewVerifier names a public key: 1 to 253 bytes of UTF-8 without white space, controls or '+'.
 func NewVerifier(name string, pub ed25519.PublicKey) (Verifier, error) {
 	if !validName(name) {
 		return Verifier{}, fmt.Errorf("%w: the name is empty, too long, or has a space or a plus", ErrKey)
@@ -50,8 +47,8 @@ func NewVerifier(name string, pub ed25519.PublicKey) (Verifier, error) {
 	return v, nil
 }
 
-// ParseVerifier reads a vkey, "name+hash+base64". The hash must be that of the name and key, in
-// lower case.
+// ParseVerifier reads a vkey, "name+hash+base64", whose lower-case hash must be that of name and
+// key.
 func ParseVerifier(vkey string) (Verifier, error) {
 	name, rest, _ := strings.Cut(vkey, "+")
 	hash, encoded, ok := strings.Cut(rest, "+")
@@ -119,7 +116,7 @@ func (v Verifier) verify(text, sig []byte) bool {
 }
 
 // Signer is a private key with its name. It prints as [redacted] and is safe for concurrent use.
-// Whoever holds it can speak under its name: keep it in one process and its file at mode 0600.
+// Its holder can speak under its name: keep it in one process and its file at mode 0600.
 type Signer struct {
 	redacted.Secret
 	verifier Verifier
@@ -135,7 +132,7 @@ func GenerateSigner(name string) (*Signer, error) {
 	return NewSigner(name, key)
 }
 
-// NewSigner names a private key, of which it keeps a copy.
+// NewSigner names a private key, which it copies.
 func NewSigner(name string, key ed25519.PrivateKey) (*Signer, error) {
 	if len(key) != ed25519.PrivateKeySize {
 		return nil, fmt.Errorf("%w: an Ed25519 private key has 64 bytes", ErrKey)
@@ -147,8 +144,8 @@ func NewSigner(name string, key ed25519.PrivateKey) (*Signer, error) {
 	return &Signer{verifier: v, key: bytes.Clone(key)}, nil
 }
 
-// ParseSigner reads "PRIVATE+KEY+name+hash+base64" of golang.org/x/mod/sumdb/note. Its errors never
-// quote the line.
+// ParseSigner reads "PRIVATE+KEY+name+hash+base64" (golang.org/x/mod/sumdb/note). Errors never
+// quote it.
 func ParseSigner(skey string) (*Signer, error) {
 	fields := strings.Split(skey, "+")
 	if len(fields) < 5 || fields[0] != "PRIVATE" || fields[1] != "KEY" {
@@ -170,8 +167,8 @@ func ParseSigner(skey string) (*Signer, error) {
 	return s, nil
 }
 
-// Encode returns the line that ParseSigner reads, without a newline, for a file of mode 0600. Clear
-// it after use.
+// Encode returns the line that [ParseSigner] reads, without newline, for a file of mode 0600. Clear
+// it.
 func (s *Signer) Encode() []byte {
 	raw := append([]byte{algorithmEd25519}, s.key.Seed()...)
 	defer clear(raw)
@@ -185,8 +182,7 @@ func (s *Signer) Verifier() Verifier { return s.verifier }
 // Name returns the key's name.
 func (s *Signer) Name() string { return s.verifier.name }
 
-// PrivateKey returns the key itself, for signing JWTs only. The caller must not keep, print or
-// write it.
+// PrivateKey returns the key, for signing JWTs only. The caller must not keep, print or write it.
 func (s *Signer) PrivateKey() ed25519.PrivateKey { return s.key }
 
 func keyHash(name string, pub []byte) uint32 {
@@ -202,7 +198,7 @@ func validName(name string) bool {
 		!strings.ContainsFunc(name, func(r rune) bool { return r == '+' || unicode.IsSpace(r) || unicode.IsControl(r) })
 }
 
-// Digest returns the lower-case hex SHA-256 of a note's text: the digest of a note, everywhere.
+// Digest returns the lower-case hex SHA-256 of a note's text, the note's digest everywhere.
 func Digest(text []byte) string {
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])

@@ -1,8 +1,7 @@
-// Package note is the one signing format of Nightdrop: C2SP signed notes (c2sp.org/signed-note)
-// with Ed25519 keys. It is compatible with golang.org/x/mod/sumdb/note and stricter: base64 in
-// signature lines is canonical, no held key signs twice, and a text is split from its signatures
-// once, at the last blank line. So one text has one form, where x/mod takes four byte strings for
-// it.
+// Package note is Nightdrop's one signing format: C2SP signed notes (c2sp.org/signed-note) with
+// Ed25519 keys. It is compatible with golang.org/x/mod/sumdb/note and stricter: base64 is
+// canonical, no held key signs twice, and a text is split from its signatures once, at the last
+// blank line. So one text has one form, for which x/mod accepts four byte strings.
 package note
 
 import (
@@ -24,7 +23,7 @@ const (
 	maxSignatures     = 100       // as in x/mod
 )
 
-// Errors about what was read. Each is wrapped with a reason that quotes nothing.
+// Errors of reading. Each is wrapped with a reason that quotes nothing.
 var (
 	// is returned when the bytes are not a signed note
 	ErrMalformed = errors.New("malformed note")
@@ -38,7 +37,7 @@ var (
 
 const signaturePrefix = "— " // U+2014 and a space
 
-// Policy says what Open demands beside a valid signature.
+// Policy says what [Open] requires beside a valid signature.
 type Policy struct {
 	MaxBytes int  // of the whole note; 0 is MaxBytes of this package
 	Single   bool // exactly one signature line
@@ -57,8 +56,7 @@ type Opened struct {
 	Signers []Verifier
 }
 
-// Unverified is a note that was split, its lines checked for form and none of its signatures
-// verified.
+// Unverified is a note that was split and checked for form, with no signature verified.
 type Unverified struct {
 	Text  []byte // a slice of the note, with its final newline
 	lines []signature
@@ -88,8 +86,7 @@ func Sign(text []byte, signers ...*Signer) ([]byte, error) {
 	return msg, nil
 }
 
-// Split checks the size and form of msg and separates its text from its signature lines, verifying
-// nothing.
+// Split checks size and form of msg and separates text from signature lines, verifying nothing.
 func Split(msg []byte, p Policy) (Unverified, error) {
 	limit := p.MaxBytes
 	if limit == 0 {
@@ -147,8 +144,8 @@ func parseSignature(line []byte) (signature, error) {
 	return signature{KeyID{string(name), binary.BigEndian.Uint32(raw)}, raw[4:]}, nil
 }
 
-// Verify checks the signature lines of the given keys. Lines of other keys (by name and hash) are
-// ignored; a wrong or repeated line of a given key makes the whole note fail.
+// Verify checks the lines of the given keys and ignores others (by name and hash); a wrong or
+// repeated line of a given key fails the whole note.
 func (u Unverified) Verify(verifiers ...Verifier) (Opened, error) {
 	var signers []Verifier
 	for _, line := range u.lines {
@@ -190,8 +187,7 @@ func (u Unverified) KeyIDs() []KeyID {
 	return ids
 }
 
-// Open checks form and signatures of msg; at least one of verifiers must have signed. Its text is a
-// slice of msg.
+// Open checks form and signatures of msg, one of them by verifiers. The text is a slice of msg.
 func Open(msg []byte, p Policy, verifiers ...Verifier) (Opened, error) {
 	u, err := Split(msg, p)
 	if err != nil {
@@ -200,7 +196,7 @@ func Open(msg []byte, p Policy, verifiers ...Verifier) (Opened, error) {
 	return u.Verify(verifiers...)
 }
 
-// Text returns the text of msg, a slice of it, after checking the note's form but no signature.
+// Text returns the text of msg, a slice of it, after checking form but no signature.
 func Text(msg []byte) ([]byte, error) {
 	u, err := Split(msg, Policy{MaxBytes: MaxDirectoryBytes})
 	return u.Text, err

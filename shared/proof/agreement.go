@@ -11,36 +11,32 @@ import (
 	"nightdrop/shared/note"
 )
 
-// Agreement is what came of holding a History against a copy of the log.
+// Agreement is the outcome of comparing a [History] with a copy of the log.
 type Agreement struct {
 	Entries int64 // that the copy has
 	Shown   int64 // size of the largest checkpoint of the history, 0 for none
-	// entries from the first on that are proved to be the same in both: all that were shown, unless
-	// the copy is older
+	// first entries proved equal in both: all that were shown, unless the copy is older
 	Common  int64
 	Checked int // checkpoints that the copy leads to
-	// checkpoints of more entries than the copy has: of these only what the last proof shows was
-	// checked, up to Common
+	// checkpoints larger than the copy: only what the last proof shows was checked, up to Common
 	Beyond int
 }
 
-// shownRoot is a root of the log's first entries that the vault's word, kept, commits to.
+// shownRoot is a root of the log's first entries that a kept statement of the vault commits to.
 type shownRoot struct {
 	size int64
 	root tlog.Hash
 	word func() []byte
 }
 
-// rootsAtOnce bounds what one pass over the tiles holds: two or three tiles for each.
+// rootsAtOnce bounds what one pass over the tiles holds: two or three tiles each.
 const rootsAtOnce = 128
 
-// CheckTiles holds all that was shown against a copy of the log, which may be older than that:
-// every checkpoint of at most as many entries as the copy has must be of its log, entry by entry,
-// and so must what the last proof shows of the log's beginning. *Contradiction with ErrDiverged is
-// returned when one is not: Got is then a Prefix. ErrBehind is returned where all that was shown is
-// newer than the copy, which then shows nothing of it; where nothing was shown, nothing is wrong.
-// It adds nothing. It reads from the copy's source; where that fails, its error says so and nothing
-// is known.
+// CheckTiles compares all that was shown with a copy of the log: every checkpoint no larger than
+// the copy must be of its log, entry by entry, and so must what the last proof shows of the log's
+// beginning. [*Contradiction] with [ErrDiverged]: one is not; Got is then a [Prefix]. [ErrBehind]:
+// all that was shown is newer than the copy. If nothing was shown, nothing is wrong. It adds
+// nothing. If the copy's source cannot be read, its error says so and nothing is known.
 func (h *History) CheckTiles(ctx context.Context, t *Tiles) (Agreement, error) {
 	a := Agreement{Entries: t.checkpoint.Size}
 	var shown []shownRoot
@@ -76,7 +72,6 @@ func (h *History) CheckTiles(ctx context.Context, t *Tiles) (Agreement, error) {
 	return a, nil
 }
 
-// hold compares roots with those at the same sizes of the copy.
 func (t *Tiles) hold(ctx context.Context, shown []shownRoot) error {
 	sizes := make([]int64, len(shown))
 	for i, s := range shown {
@@ -106,15 +101,14 @@ func (t *Tiles) contradict(ctx context.Context, s shownRoot) error {
 	return &Contradiction{ErrDiverged, fmt.Sprintf("the first %d entries are not those of the log that has %d", s.size, t.checkpoint.Size), s.word(), got}
 }
 
-// CheckRoot holds a checkpoint that the vault signed, of no more entries than the copy has
-// (ErrBehind), against it. Errors as CheckTiles.
+// CheckRoot compares a signed checkpoint, no larger than the copy ([ErrBehind]), with it. Errors as
+// [History.CheckTiles].
 func (t *Tiles) CheckRoot(ctx context.Context, c Checkpoint, msg []byte) error {
 	return t.hold(ctx, []shownRoot{{c.Size, c.Root, func() []byte { return msg }}})
 }
 
-// AddCopy takes the checkpoint of a copy of the log, after checking the vault's signature. Unlike
-// one that is given as the log's newest it may be smaller than those shown before. Errors as
-// AddCheckpoint.
+// AddCopy adds a copy's checkpoint after checking the vault's signature. It may be smaller than
+// those shown before. Errors as [History.AddCheckpoint].
 func (h *History) AddCopy(msg []byte, vault ...note.Verifier) (Checkpoint, error) {
 	c, err := OpenCheckpoint(msg, vault...)
 	if err != nil {
@@ -127,7 +121,7 @@ func (h *History) AddCopy(msg []byte, vault ...note.Verifier) (Checkpoint, error
 	return c, nil
 }
 
-// String says what was proved and what was not, for people.
+// String says for people what was proved and what was not.
 func (a Agreement) String() string {
 	var b strings.Builder
 	switch {

@@ -8,8 +8,8 @@ import (
 	"nightdrop/shared/note"
 )
 
-// Checkpoints returns the checkpoints that data holds (HistoryOf), each with the vault's signature
-// checked. It fails with ErrMalformed or note.ErrUnverified where one is not what it should be.
+// Checkpoints returns the checkpoints in data ([HistoryOf]) with verified signatures, or fails with
+// [ErrMalformed] or [note.ErrUnverified].
 func Checkpoints(data []byte, vault ...note.Verifier) ([]Checkpoint, error) {
 	history, err := HistoryOf(data)
 	if err != nil {
@@ -29,9 +29,8 @@ func Checkpoints(data []byte, vault ...note.Verifier) ([]Checkpoint, error) {
 	return all, nil
 }
 
-// HistoryOf reads what anybody was shown of the log: a checkpoint, as a relay gives it, a
-// tlog-proof, of which its checkpoint counts, or the JSON of a History. It checks forms
-// (ErrMalformed), not signatures (Verify).
+// HistoryOf reads what anybody was shown of the log: a checkpoint, a tlog-proof (its checkpoint
+// counts), or the JSON of a History. It checks forms ([ErrMalformed]), not signatures.
 func HistoryOf(data []byte) (*History, error) {
 	switch {
 	case bytes.HasPrefix(data, []byte("{")):

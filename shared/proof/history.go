@@ -13,10 +13,10 @@ import (
 	"nightdrop/shared/note"
 )
 
-// ErrRewound is returned when the log, as it is shown now, is shorter than it was shown before.
+// ErrRewound is returned when the log is now shorter than it was shown before.
 var ErrRewound = errors.New("the log is shorter than it was")
 
-// MaxHeads bounds what a History keeps: the largest so many checkpoints, some hundred kilobytes.
+// MaxHeads bounds a History's checkpoints, the largest, some hundred kilobytes.
 const MaxHeads = 500
 
 // Head is a checkpoint that a reader was shown.
@@ -27,17 +27,17 @@ type Head struct {
 }
 
 // History is what one reader was shown of one log: checkpoints by size, and the proof by the
-// largest of them. Whatever is added is held against it, so that a vault which shows two logs, or
-// rewrites one, must keep both stories straight for every reader, and between any two who Compare.
+// largest. Whatever is added is compared with it, so a vault that shows two logs, or rewrites one,
+// must keep both stories consistent for every reader, and between any two who [Compare].
 //
 // Every proof of a leaf shows the log's root at some smaller sizes and the hashes of many complete
-// subtrees (Proof.Subtrees). Where these meet what was shown before they must be the same. So a
-// later log is known to begin with an earlier one where the earlier one's size is among these, and
-// otherwise up to the end of the last subtree that both have; entries between that and the earlier
-// one's end are not compared. A copy of the log's tiles closes the gap (CheckTiles).
+// subtrees ([Proof.Subtrees]). Where these meet what was shown before they must be equal. So a
+// later log is known to begin with an earlier one if the earlier size is among these, and otherwise
+// up to the end of the last common subtree; entries from there to the earlier end are not compared.
+// A copy of the log's tiles closes the gap ([History.CheckTiles]).
 //
-// A History is not safe for concurrent use. Its JSON holds notes, proofs and hashes, nothing that
-// need be hidden.
+// A History is not safe for concurrent use. Its JSON holds notes, proofs and hashes, nothing
+// secret.
 type History struct {
 	heads   []Head // by size, one a size
 	offered int64  // size of the largest that came as the log's newest
@@ -45,7 +45,6 @@ type History struct {
 	changed bool
 }
 
-// proved is a leaf and its proof.
 type proved struct {
 	record   [LeafBytes]byte
 	proof    Proof
@@ -67,8 +66,7 @@ func (p *proved) text() []byte {
 	return text
 }
 
-// Contradiction is two things that a vault signed and that cannot both be true. Keep both: they are
-// evidence.
+// Contradiction is two statements of a vault that cannot both be true. Keep both as evidence.
 type Contradiction struct {
 	Kind error  // ErrDiverged or ErrRewound
 	Why  string // which entries or sizes
@@ -93,8 +91,8 @@ func (h *History) Newest() (Head, bool) {
 // Heads returns the checkpoints that are kept, by size. The caller must not change them.
 func (h *History) Heads() []Head { return h.heads }
 
-// shown returns the checkpoints that are kept, and that of the last proof where it is not among
-// them: it may have been too many ago, or the history is from elsewhere.
+// shown returns the kept checkpoints, and the last proof's if it is not among them: it may be too
+// old, or the history is from elsewhere.
 func (h *History) shown() []Head {
 	if h.last == nil {
 		return h.heads
@@ -117,9 +115,8 @@ func (h *History) Clone() *History {
 	return &History{heads: slices.Clone(h.heads), offered: h.offered, last: h.last}
 }
 
-// AddCheckpoint takes a checkpoint that was given as the log's newest, after checking the vault's
-// signature. *Contradiction is returned when it does not fit what was shown before; nothing is
-// added then.
+// AddCheckpoint adds a checkpoint given as the newest, after checking its signature. If it
+// contradicts what was shown before, it returns [*Contradiction] and adds nothing.
 func (h *History) AddCheckpoint(msg []byte, vault ...note.Verifier) (Checkpoint, error) {
 	c, err := OpenCheckpoint(msg, vault...)
 	if err != nil {
@@ -138,8 +135,8 @@ func (h *History) AddCheckpoint(msg []byte, vault ...note.Verifier) (Checkpoint,
 	return c, nil
 }
 
-// AddProof takes the proof of a leaf, after checking that it holds by a checkpoint that the vault
-// signed. Errors as AddCheckpoint.
+// AddProof adds the proof of a leaf after checking it by its signed checkpoint. Errors as
+// [History.AddCheckpoint].
 func (h *History) AddProof(p Proof, record [LeafBytes]byte, vault ...note.Verifier) (Checkpoint, error) {
 	c, err := p.Verify(record, vault...)
 	if err != nil {
@@ -167,7 +164,7 @@ func (h *History) AddProof(p Proof, record [LeafBytes]byte, vault ...note.Verifi
 	return c, nil
 }
 
-// fits holds a checkpoint against those of its size and against the last proof.
+// fits compares a checkpoint with those of its size and with the last proof.
 func (h *History) fits(c Checkpoint, msg []byte) error {
 	if n, ok := h.find(c.Size); ok && h.heads[n].Root != c.Root {
 		return &Contradiction{ErrDiverged, fmt.Sprintf("two roots of %d entries", c.Size), h.heads[n].Note, msg}
@@ -194,8 +191,8 @@ func sameLog(a, b []byte) error {
 	return nil
 }
 
-// against holds the roots that a proof shows against checkpoints, and returns the size of the
-// largest that the proof's log begins with.
+// against compares a proof's roots with checkpoints, and returns the size of the largest that the
+// proof's log begins with.
 func (p *proved) against(heads []Head) (common int64, err error) {
 	bySize := make(map[int64]Head, len(heads))
 	for _, head := range heads {
@@ -240,17 +237,17 @@ func (h *History) insert(head Head) {
 	h.changed = true
 }
 
-// Comparison is what two readers' histories show about each other.
+// Comparison is what two histories show about each other.
 type Comparison struct {
 	Ours, Theirs int64 // sizes of the largest checkpoints
-	// entries from the first on that are proved to be the same in both; later ones are not compared
+	// first entries proved equal in both; later ones are not compared
 	Common int64
 	Equal  int // checkpoints of one size and root that both have
 }
 
-// Compare holds what two readers were shown of one log against each other. *Contradiction is
-// returned when the vault showed them different logs, which is a split view: Kept is a's, Got is
-// b's. The signatures of a history from elsewhere are to be checked first (Verify).
+// Compare compares two readers' histories of one log. [*Contradiction]: the vault showed them
+// different logs, a split view: Kept is a's, Got is b's. First verify a history from elsewhere
+// ([History.Verify]).
 func Compare(a, b *History) (Comparison, error) {
 	var c Comparison
 	ours, haveOurs := a.Newest()
@@ -275,7 +272,6 @@ func Compare(a, b *History) (Comparison, error) {
 	return c, c.proofs(a, b)
 }
 
-// proofs compares what the two last proofs show.
 func (c *Comparison) proofs(a, b *History) error {
 	if a.last != nil {
 		common, err := a.last.against(b.heads)
@@ -302,8 +298,7 @@ func (c *Comparison) proofs(a, b *History) error {
 	return nil
 }
 
-// Verify checks the vault's signature on everything that a history from elsewhere holds, and that
-// its last proof holds.
+// Verify checks the vault's signatures in a history from elsewhere, and its last proof.
 func (h *History) Verify(vault ...note.Verifier) error {
 	for _, head := range h.heads {
 		if _, err := OpenCheckpoint(head.Note, vault...); err != nil {
@@ -319,11 +314,10 @@ func (h *History) Verify(vault ...note.Verifier) error {
 	return nil
 }
 
-// VerifyKept is Verify for a history that the reader kept itself, where every signature was checked
-// when it was added: it finds out what was damaged since. It is more lenient in one thing, for keys
-// are forgotten some time after a vault has changed them: what only keys that are not among the
-// given ones have signed is not checked, and counted. It is stricter in the rest: all must be of
-// the log of origin and fit together.
+// VerifyKept is [History.Verify] for the reader's own history, whose signatures were checked when
+// added: it detects later damage. It is more lenient in one thing, as former keys are forgotten:
+// what only other than the given keys signed is not checked, and counted. It is stricter in the
+// rest: all must be of the log of origin and fit together.
 func (h *History) VerifyKept(origin string, vault ...note.Verifier) (unchecked int, err error) {
 	for _, head := range h.heads {
 		c, err := peek(head.Note)
@@ -390,7 +384,7 @@ func (h *History) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote. It checks forms, not signatures (Verify).
+// UnmarshalJSON reads what MarshalJSON wrote, checking forms, not signatures.
 func (h *History) UnmarshalJSON(data []byte) error {
 	var in historyJSON
 	if err := json.Unmarshal(data, &in); err != nil {
@@ -436,7 +430,7 @@ func peek(msg []byte) (Checkpoint, error) {
 	return parseCheckpoint(text)
 }
 
-// String says what was proved and what was not, for people.
+// String says for people what was proved and what was not.
 func (c Comparison) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "no contradiction: %d and %d entries were shown, %d checkpoints of equal size agree; ", c.Ours, c.Theirs, c.Equal)

@@ -17,18 +17,16 @@ const (
 // CheckpointPath is where an exported log has its signed checkpoint.
 const CheckpointPath = "checkpoint"
 
-// TilePath is where an exported log has a tile of TileHeight: tile/<L>/<N>[.p/<W>],
-// slash-separated.
+// TilePath is the path of a tile of [TileHeight]: tile/<L>/<N>[.p/<W>].
 func TilePath(t tlog.Tile) string {
 	return "tile/" + strconv.Itoa(t.L) + "/" + TileNumber(t.N, t.W)
 }
 
-// EntriesPath is where an exported log has the records of the leaves from n*TileWidth on, width of
-// them: tile/entries/<N>[.p/<W>].
+// EntriesPath is the path of width leaves from n*[TileWidth] on: tile/entries/<N>[.p/<W>].
 func EntriesPath(n int64, width int) string { return "tile/entries/" + TileNumber(n, width) }
 
-// TileNumber is <N>[.p/<W>] of a tile or bundle that holds width of TileWidth: x001/x234/067, or
-// x001/x234/067.p/112 where it is partial.
+// TileNumber is <N>[.p/<W>]: x001/x234/067, or x001/x234/067.p/112 if only width of [TileWidth] are
+// there.
 func TileNumber(n int64, width int) string {
 	path := fmt.Sprintf("%03d", n%1000)
 	for n >= 1000 {

@@ -11,9 +11,8 @@ import (
 	"nightdrop/shared/note"
 )
 
-// Prefix is a proof, by a checkpoint, that the log's first Size entries have the root Root. Beside
-// a checkpoint that the vault signed of as many entries with another root, it is evidence that
-// anybody can check without the log.
+// Prefix proves by a checkpoint that the log's first Size entries have the root Root. Beside a
+// signed checkpoint of that size with another root, it is evidence that needs no log.
 type Prefix struct {
 	Size int64
 	Root tlog.Hash
@@ -25,8 +24,8 @@ type Prefix struct {
 // prefixHeader is the first line of a Prefix's text.
 const prefixHeader = "nightdrop/prefix/v1\n"
 
-// EncodePrefix returns the text: header, "size" and "root" with their values, a line for each hash,
-// a blank line, the checkpoint.
+// EncodePrefix returns the text: header, "size" and "root" with values, a line per hash, a blank
+// line, the checkpoint.
 func EncodePrefix(p Prefix) ([]byte, error) {
 	text := append([]byte(prefixHeader), "size "...)
 	text = append(strconv.AppendInt(text, p.Size, 10), "\nroot "...)
@@ -41,7 +40,7 @@ func EncodePrefix(p Prefix) ([]byte, error) {
 	return text, nil
 }
 
-// DecodePrefix reads what EncodePrefix wrote. It checks the form alone: the rest is for Verify.
+// DecodePrefix reads that text, checking its form only.
 func DecodePrefix(text []byte) (Prefix, error) {
 	head, checkpoint, ok := bytes.Cut(text, []byte("\n\n"))
 	lines := bytes.Split(head, []byte{'\n'})
@@ -72,7 +71,7 @@ func DecodePrefix(text []byte) (Prefix, error) {
 	return p, err
 }
 
-// Verify checks the proof by its checkpoint, which any of the vault's keys must have signed.
+// Verify checks the proof by its checkpoint, signed by any of the vault's keys.
 func (p Prefix) Verify(vault ...note.Verifier) (Checkpoint, error) {
 	c, err := OpenCheckpoint(p.Checkpoint, vault...)
 	if err != nil {

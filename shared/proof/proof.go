@@ -23,7 +23,7 @@ var (
 	// is returned when a checkpoint or proof is not of its format
 	ErrMalformed = errors.New("malformed")
 	// is returned when a proof does not prove
-	ErrDiverged = errors.New("the log is not what it was said to be")
+	ErrDiverged = errors.New("the log contradicts what the vault said of it")
 )
 
 // LeafBytes is the length of a leaf's record.
@@ -55,8 +55,8 @@ func SignCheckpoint(c Checkpoint, s *note.Signer) ([]byte, error) {
 	return note.Sign(c.text(), s)
 }
 
-// OpenCheckpoint checks a checkpoint's form and the vault's signature, by any of its keys, whose
-// name must be the origin. Lines of other keys (witnesses) are ignored.
+// OpenCheckpoint checks a checkpoint's form and the signature by any of the vault's keys, whose
+// name is the origin. Lines of other keys (witnesses) are ignored.
 func OpenCheckpoint(msg []byte, vault ...note.Verifier) (Checkpoint, error) {
 	opened, err := note.Open(msg, note.Policy{}, vault...)
 	if err != nil {
@@ -88,8 +88,8 @@ func parseCheckpoint(text []byte) (Checkpoint, error) {
 	return Checkpoint{Origin: string(lines[0]), Size: size, Root: root}, nil
 }
 
-// LeafRecord returns the 64 bytes of a leaf: SHA-256 of salt and facts (line 1 of a result without
-// its newline; nil for an event without a result), then the SHA-256 of the sealed entry.
+// LeafRecord returns a leaf's 64 bytes: SHA-256 of salt and facts (line 1 of a result without
+// newline; nil for other events), then the SHA-256 of the sealed entry.
 func LeafRecord(salt []byte, facts []byte, entry [32]byte) [LeafBytes]byte {
 	told := make([]byte, 0, 512) // on the stack, and seldom too small
 	first := sha256.Sum256(append(append(told, salt...), facts...))
@@ -143,7 +143,6 @@ type Proof struct {
 	Checkpoint []byte      // the signed note
 }
 
-// header is the first line of a C2SP tlog-proof.
 const header = "c2sp.org/tlog-proof@v1\n"
 
 // maxHashes is above the height of any tree of at most 2^53-1 leaves.
@@ -164,8 +163,8 @@ func EncodeProof(p Proof) ([]byte, error) {
 	return text, nil
 }
 
-// DecodeProof reads a proof's text. It takes no extra line, and checks neither the checkpoint's
-// signature nor the hashes: that is for OpenCheckpoint and CheckInclusion.
+// DecodeProof reads a proof's text, with no extra line. It does not check the checkpoint's
+// signature or the hashes: see [OpenCheckpoint] and [CheckInclusion].
 func DecodeProof(text []byte) (Proof, error) {
 	rest, ok := bytes.CutPrefix(text, []byte(header))
 	if !ok {
@@ -202,8 +201,8 @@ func DecodeProof(text []byte) (Proof, error) {
 	return p, nil
 }
 
-// Verify checks that the log holds record where the proof says, by a checkpoint that the vault
-// signed with any of its keys.
+// Verify checks that the log holds record at the index, by a checkpoint that any of the vault's
+// keys signed.
 func (p Proof) Verify(record [LeafBytes]byte, vault ...note.Verifier) (Checkpoint, error) {
 	c, err := OpenCheckpoint(p.Checkpoint, vault...)
 	if err != nil {

@@ -8,22 +8,20 @@ import (
 )
 
 // Subtree names a complete subtree of a log (RFC 6962, 2.1): the 2^Level leaves from N<<Level on.
-// Whatever the log grows to, its hash stays what it is.
+// Its hash never changes.
 type Subtree struct {
 	Level int
 	N     int64
 }
 
-// end is the index after the subtree's last leaf.
 func (s Subtree) end() int64 { return (s.N + 1) << s.Level }
 
 // Subtrees are hashes of complete subtrees that one signed root commits to.
 type Subtrees map[Subtree]tlog.Hash
 
-// Subtrees returns the hashes of the complete subtrees on and beside a leaf's path, all of which
-// the root of a log of size leaves commits to, for a proof that holds (CheckInclusion): so one
-// proof of inclusion shows more of the log than its leaf. Those left of the path make up the log as
-// it was before the leaf.
+// Subtrees returns the hashes of the complete subtrees on and beside a leaf's path, to which the
+// root of a log of size leaves commits, for a proof that holds ([CheckInclusion]). Those left of
+// the path make up the log before the leaf.
 func (p Proof) Subtrees(size int64, record [LeafBytes]byte) (Subtrees, error) {
 	if p.Index < 0 || p.Index >= size {
 		return nil, fmt.Errorf("%w: the index is not below the size", ErrDiverged)
@@ -35,7 +33,7 @@ func (p Proof) Subtrees(size int64, record [LeafBytes]byte) (Subtrees, error) {
 	return w.found, nil
 }
 
-// walk goes down a leaf's path and takes the proof's hashes on its way back, from the leaf up.
+// walk goes down a leaf's path and uses the proof's hashes on the way back up.
 type walk struct {
 	index int64
 	leaf  tlog.Hash
@@ -43,7 +41,7 @@ type walk struct {
 	found Subtrees
 }
 
-// root returns the hash of the leaves from lo to below hi, among which is the path's.
+// root returns the hash of the leaves lo to hi-1, which include the path's.
 func (w *walk) root(lo, hi int64) (h tlog.Hash, ok bool) {
 	if hi-lo == 1 {
 		w.found[Subtree{0, lo}] = w.leaf
@@ -80,7 +78,7 @@ func (w *walk) sibling(lo, hi int64) (tlog.Hash, bool) {
 	return h, true
 }
 
-// keep keeps the hash of a complete subtree; the last of an unfinished log is none.
+// keep keeps a complete subtree's hash; the last of an unfinished log is none.
 func (w *walk) keep(lo, hi int64, h tlog.Hash) {
 	if count := uint64(hi - lo); bits.OnesCount64(count) == 1 {
 		level := bits.TrailingZeros64(count)
@@ -88,8 +86,7 @@ func (w *walk) keep(lo, hi int64, h tlog.Hash) {
 	}
 }
 
-// prefix returns the subtrees that make up the log's first size leaves, from the smallest, which is
-// the last, to the largest.
+// prefix returns the subtrees of the log's first size leaves, from the last and smallest on.
 func prefix(size int64) (names []Subtree) {
 	for rest := size; rest > 0; rest &= rest - 1 {
 		level := bits.TrailingZeros64(uint64(rest))
@@ -98,8 +95,7 @@ func prefix(size int64) (names []Subtree) {
 	return names
 }
 
-// Root returns the root of the log's first size leaves, where the subtrees that make it up are
-// known.
+// Root returns the root of the log's first size leaves, if the subtrees are known.
 func (s Subtrees) Root(size int64) (root tlog.Hash, ok bool) {
 	if size == 0 {
 		return emptyRoot(), true
@@ -118,8 +114,8 @@ func (s Subtrees) Root(size int64) (root tlog.Hash, ok bool) {
 	return root, true
 }
 
-// agree returns how many leaves, from the first on, both show to be the same, 0 where they have
-// nothing in common; and which subtree has two hashes, in words, "" for none.
+// agree returns how many first leaves both show to be the same, and the subtree that has two
+// hashes, in words, or "".
 func (s Subtrees) agree(other Subtrees) (common int64, clash string) {
 	for name, h := range s {
 		if theirs, both := other[name]; both && theirs != h {

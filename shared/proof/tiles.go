@@ -13,30 +13,26 @@ import (
 	"nightdrop/shared/note"
 )
 
-// Errors about a copy of a log. None of them says anything about the vault: whoever keeps the copy
-// can cause each.
+// Errors about a copy of a log, which its keeper can cause: none says anything about the vault.
 var (
-	// ErrDamaged is returned when a copy is not that of its checkpoint, or its checkpoint not of
-	// this vault.
+	// ErrDamaged is returned for a copy that is not its checkpoint's, or not this vault's.
 	ErrDamaged = errors.New("this copy of the log is damaged, altered or another's: take one from elsewhere")
-	// ErrIncomplete is returned when a file that the copy's checkpoint asks for is not there.
+	// ErrIncomplete is returned when a file that the checkpoint requires is missing.
 	ErrIncomplete = errors.New("this copy of the log is not whole, or was just renewed: try again, or take one from elsewhere")
 	// ErrBehind is returned when the copy ends before what is asked for.
 	ErrBehind = errors.New("this copy of the log is too old: take a newer one")
 )
 
-// TileSource reads the public files of a log: its checkpoint and tiles, by their C2SP tlog-tiles
-// paths. Nothing that it gives is believed.
+// TileSource reads a log's public files by their C2SP tlog-tiles paths. It is not trusted.
 type TileSource interface {
-	// ReadFile returns the file at a slash-separated path, whole. Where there is no such file the
-	// error is fs.ErrNotExist; where it is longer than limit bytes, ErrDamaged, and no more than
-	// that is read. It is called concurrently.
+	// ReadFile returns the file at a slash-separated path, whole: fs.ErrNotExist if there is none;
+	// ErrDamaged if it is longer than limit bytes, and no more than that is read. It is called
+	// concurrently.
 	ReadFile(ctx context.Context, path string, limit int) ([]byte, error)
 }
 
-// Tiles is a copy of a log as its public files show it. Every hash that it gives is proved to lead
-// to the root that the vault signed, so that whoever keeps the copy can withhold and no more. Tiles
-// is safe for concurrent use.
+// Tiles is a copy of a log by its public files. Every hash is proved by the root that the vault
+// signed, so the copy's keeper can only withhold. Safe for concurrent use.
 type Tiles struct {
 	source     TileSource
 	signed     []byte
@@ -51,9 +47,8 @@ const (
 	readTiles    = 8    // at a time
 )
 
-// OpenTiles reads a copy's checkpoint, which any of the vault's keys must have signed: else
-// ErrDamaged. Where there is none the error is fs.ErrNotExist. The checkpoint is that of the copy's
-// moment: an older one than others have seen is no fault of anybody's.
+// OpenTiles reads a copy's checkpoint, signed by any of the vault's keys, else [ErrDamaged];
+// fs.ErrNotExist if there is none. An older one than others have seen is no fault.
 func OpenTiles(ctx context.Context, source TileSource, vault ...note.Verifier) (*Tiles, error) {
 	signed, err := source.ReadFile(ctx, CheckpointPath, note.MaxBytes)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -69,15 +64,15 @@ func OpenTiles(ctx context.Context, source TileSource, vault ...note.Verifier) (
 	return &Tiles{source: source, signed: signed, checkpoint: c, kept: map[tlog.Tile][]byte{}}, nil
 }
 
-// Checkpoint is what the vault signed of the copy.
+// Checkpoint is the copy's.
 func (t *Tiles) Checkpoint() Checkpoint { return t.checkpoint }
 
-// Signed is the checkpoint's note. The caller must not change it.
+// Signed is its note. The caller must not change it.
 func (t *Tiles) Signed() []byte { return t.signed }
 
-// Prove returns a proof, by the copy's checkpoint, that the log holds record at index. ErrBehind:
-// the copy ends before the index. ErrDiverged: the log holds another record there, and the proof
-// returned with it is of that one.
+// Prove returns a proof, by the copy's checkpoint, that the log holds record at index. [ErrBehind]:
+// the copy ends before it. [ErrDiverged]: the log holds another record there, which the returned
+// proof is of.
 func (t *Tiles) Prove(ctx context.Context, index int64, record [LeafBytes]byte) (Proof, error) {
 	if index < 0 {
 		return Proof{}, fmt.Errorf("%w: an index is not below zero", ErrMalformed)
@@ -92,14 +87,13 @@ func (t *Tiles) Prove(ctx context.Context, index int64, record [LeafBytes]byte) 
 	return Proof{index, hashes, t.signed}, CheckInclusion(t.checkpoint, index, record, hashes)
 }
 
-// Root returns the root of the log's first size entries. ErrBehind: the copy has fewer.
+// Root returns the root of the log's first size entries, or [ErrBehind].
 func (t *Tiles) Root(ctx context.Context, size int64) (tlog.Hash, error) {
 	roots, err := t.roots(ctx, []int64{size})
 	return roots[size], err
 }
 
-// Consistency returns the hashes by which CheckConsistency sees that the log of newer entries
-// begins with that of older ones, both at most as many as the copy has.
+// Consistency returns the hashes for [CheckConsistency] of two sizes, neither above the copy's.
 func (t *Tiles) Consistency(ctx context.Context, older, newer int64) ([]tlog.Hash, error) {
 	if older < 0 || newer < older {
 		return nil, fmt.Errorf("%w: sizes are not below zero, and the older one comes first", ErrMalformed)
@@ -113,7 +107,7 @@ func (t *Tiles) Consistency(ctx context.Context, older, newer int64) ([]tlog.Has
 	return tlog.ProveTree(newer, older, t.Hashes(ctx))
 }
 
-// Prefix proves by the copy's checkpoint what the log's first size entries are. Errors as Root.
+// Prefix proves the log's first size entries. Errors as Root.
 func (t *Tiles) Prefix(ctx context.Context, size int64) (Prefix, error) {
 	root, err := t.Root(ctx, size)
 	if err != nil {
@@ -157,13 +151,12 @@ func (t *Tiles) roots(ctx context.Context, sizes []int64) (map[int64]tlog.Hash, 
 	return roots, nil
 }
 
-// Hashes reads hashes of the log's tree by their tlog storage indexes, each proved to lead to the
-// signed root. ErrDamaged, ErrIncomplete.
+// Hashes reads hashes of the log's tree by tlog storage index, proved by the signed root, or
+// returns [ErrDamaged] or [ErrIncomplete].
 func (t *Tiles) Hashes(ctx context.Context) tlog.HashReader {
 	return tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) { return t.hashes(ctx, indexes) })
 }
 
-// hashes reads hashes of the tree by their tlog storage indexes, proved against the signed root.
 func (t *Tiles) hashes(ctx context.Context, indexes []int64) ([]tlog.Hash, error) {
 	if len(indexes) == 0 {
 		return nil, nil
@@ -205,7 +198,6 @@ func (p *tilePass) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
 	return all, p.err
 }
 
-// SaveTiles keeps tiles that were proved.
 func (p *tilePass) SaveTiles(tiles []tlog.Tile, data [][]byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -25,8 +25,7 @@ const (
 // kindAuditor is the first field of an auditor's key name. Such keys open no part.
 const kindAuditor envelope.Kind = "auditor"
 
-// Auditor is whom log keys are wrapped for: a name and an X-Wing public key. It is safe for
-// concurrent use.
+// Auditor is a name and an X-Wing public key, for wrapped log keys. Safe for concurrent use.
 type Auditor struct {
 	name    string
 	key     string
@@ -46,7 +45,7 @@ func NewAuditor(name string, public []byte) (*Auditor, error) {
 	if err != nil {
 		return nil, err
 	}
-	// of the right length, and none all the same
+	// the length is right, but it may still be no key
 	if _, err := encrypt.Encrypt(nil, nil); err != nil {
 		return nil, fmt.Errorf("%w: nothing can be sealed to the auditor's key", ErrKey)
 	}
@@ -73,19 +72,19 @@ func ParseAuditor(line string) (*Auditor, error) {
 	return a, nil
 }
 
-// Name is the auditor's.
+// Name returns the auditor's name.
 func (a *Auditor) Name() string { return a.name }
 
-// KeyName is "auditor-<8 hex>-xwing".
+// KeyName returns "auditor-<8 hex>-xwing".
 func (a *Auditor) KeyName() string { return a.key }
 
-// Line is what ParseAuditor reads.
+// Line returns the line that [ParseAuditor] reads.
 func (a *Auditor) Line() string {
 	return a.name + "+" + a.key + "+" + base64.StdEncoding.EncodeToString(a.public)
 }
 
-// WrapLogKey seals a log key (32 bytes) of the log of origin to the auditor: WrapBytes bytes. The
-// caller clears key.
+// WrapLogKey seals a log key (32 bytes) of the log of origin to the auditor, in [WrapBytes] bytes.
+// The caller clears key.
 func (a *Auditor) WrapLogKey(origin string, number uint32, key []byte) ([]byte, error) {
 	if len(key) != LogKeyBytes {
 		return nil, fmt.Errorf("%w: a log key has %d bytes", ErrKey, LogKeyBytes)
@@ -97,7 +96,7 @@ func (a *Auditor) WrapLogKey(origin string, number uint32, key []byte) ([]byte, 
 	return wrap, nil
 }
 
-// LogKeyInfo is the HPKE info of a wrapped log key: its place, so that it opens nowhere else.
+// LogKeyInfo is the HPKE info of a wrapped log key, which binds it to its log and auditor.
 func LogKeyInfo(origin string, number uint32, auditor, key string) []byte {
 	return envelope.PAE("nightdrop/logkey/v1", origin, strconv.FormatUint(uint64(number), 10), auditor, key)
 }

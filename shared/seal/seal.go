@@ -1,6 +1,5 @@
 // Package seal seals parts to public keys, with tink-go v2: HPKE in Tink's wire format (TINK
-// prefix), suites X-Wing and X25519 (specification 3). It never opens: no private key passes
-// through it.
+// prefix), suites X-Wing and X25519 (specification 3). It never opens, and handles no private key.
 package seal
 
 import (
@@ -21,7 +20,7 @@ import (
 
 // Errors of sealing.
 var (
-	// is returned when name and raw key do not make a key
+	// is returned when name and raw key are not a key
 	ErrKey = errors.New("not a usable public key")
 	// is returned when the key's kind is not the part's
 	ErrPart = errors.New("the key does not serve that part")
@@ -33,8 +32,8 @@ type Sealer struct {
 	encrypt tink.HybridEncrypt
 }
 
-// NewSealer makes a Sealer from a key's name and raw HPKE public key (1,216 bytes for xwing, 32 for
-// x25519).
+// NewSealer makes a [Sealer] from a key's name and raw HPKE public key (1,216 bytes for xwing, 32
+// for x25519).
 func NewSealer(key envelope.KeyName, public []byte) (*Sealer, error) {
 	if _, err := envelope.ParseKeyName(string(key)); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)
@@ -46,7 +45,6 @@ func NewSealer(key envelope.KeyName, public []byte) (*Sealer, error) {
 	return &Sealer{key, encrypt}, nil
 }
 
-// encrypter makes Tink's side of a public key.
 func encrypter(id uint32, suite envelope.Suite, public []byte) (tink.HybridEncrypt, error) {
 	params, err := Parameters(suite)
 	if err != nil {
@@ -74,8 +72,7 @@ func encrypter(id uint32, suite envelope.Suite, public []byte) (tink.HybridEncry
 	return encrypt, nil
 }
 
-// Parameters returns the parameters of a suite's keys in Tink, TINK prefix, made by hand: X-Wing
-// has no template there.
+// Parameters returns a suite's key parameters in Tink, made by hand: X-Wing has no template there.
 func Parameters(suite envelope.Suite) (*hpke.Parameters, error) {
 	kem := hpke.X_WING
 	if suite == envelope.SuiteX25519 {
@@ -89,9 +86,9 @@ func Parameters(suite envelope.Suite) (*hpke.Parameters, error) {
 // Key returns the key's name.
 func (s *Sealer) Key() envelope.KeyName { return s.key }
 
-// Seal seals a plaintext for one place: this part of this envelope of this merchant. Order, account
-// and code are padded; a result comes from envelope.EncodeResult with its 4,096 bytes. The caller
-// clears plaintext.
+// Seal seals a plaintext for this part of this merchant's envelope. Order, account and code are
+// padded; a result comes from [envelope.EncodeResult] with its 4,096 bytes. The caller clears
+// plaintext.
 func (s *Sealer) Seal(part envelope.PartName, merchant, id string, plaintext []byte) (envelope.Part, error) {
 	if !s.key.Serves(part) {
 		return envelope.Part{}, fmt.Errorf("%w: %s with %s", ErrPart, part, s.key)
@@ -113,7 +110,7 @@ func (s *Sealer) Seal(part envelope.PartName, merchant, id string, plaintext []b
 	return envelope.Part{Key: s.key, Sealed: sealed}, nil
 }
 
-// Seal seals one plaintext; to seal many with one key, keep a Sealer.
+// Seal seals one plaintext; to seal many with one key, keep a [Sealer].
 func Seal(key envelope.KeyName, public []byte, part envelope.PartName, merchant, id string, plaintext []byte) (envelope.Part, error) {
 	s, err := NewSealer(key, public)
 	if err != nil {
@@ -122,7 +119,7 @@ func Seal(key envelope.KeyName, public []byte, part envelope.PartName, merchant,
 	return s.Seal(part, merchant, id, plaintext)
 }
 
-// ReplyKey reads the line KEYNAME+BASE64 of a storefront's reply key and checks that the name's id
+// ReplyKey reads the line KEYNAME+BASE64 of a storefront's reply key. It checks that the name's id
 // is the first 4 bytes of the SHA-256 of the raw public key, and that something can be sealed to
 // it: a key of the right length may still be none (a point of low order, polynomials out of range),
 // and a result that cannot be sealed would block those behind it.
@@ -149,8 +146,7 @@ func ReplyKey(line string) (envelope.KeyName, []byte, error) {
 	return key, public, nil
 }
 
-// ReplyKeyName returns the name of a storefront's reply key: its id is the first 4 bytes of the
-// SHA-256 of its raw public key.
+// ReplyKeyName returns a reply key's name: its id is the first 4 bytes of the public key's SHA-256.
 func ReplyKeyName(suite envelope.Suite, public []byte) envelope.KeyName {
 	sum := sha256.Sum256(public)
 	return envelope.MakeKeyName(envelope.KindReply, binary.BigEndian.Uint32(sum[:]), suite)

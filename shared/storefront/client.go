@@ -20,29 +20,28 @@ import (
 	"nightdrop/shared/proof"
 )
 
-// Config says which relay, which vault, and who we are.
+// Config says which relay, which vault, and who the merchant is.
 type Config struct {
-	// the relay's public origin: https://host or https://host:port, no path; http:// on loopback
-	// only
+	// the relay's origin: https://host or https://host:port, no path; http:// on loopback only
 	Relay    string
 	Vault    note.Verifier // the pinned line: what `vault init` printed
 	Identity *Identity     // our keys
-	// lowest directory serial to accept; 0: any. Keep the highest one seen.
+	// lowest directory serial to accept; 0: any. Keep the highest seen.
 	MinSerial uint64
 	Suite     envelope.Suite // default SuiteXWing
-	// default: TLS 1.3 by the system's roots, 90 s a call; redirects are never followed
+	// default: TLS 1.3, the system's roots, 90 s a call; redirects are never followed
 	HTTP *http.Client
 	// what was seen of the vault's log; default: remembered while the client lives
 	Log LogStore
 	Now func() time.Time // default time.Now
 
 	// Unreached lets OpenTiles, AllResultsOf, ProveLater, CheckTiles, Compare and CompareTiles go
-	// on where the relay is not reached, with what is kept here and, of the vault's keys, the
-	// pinned one. It is called with the reason, once. Default nil: they fail.
+	// on if the relay is not reached, with what is kept here and, of the vault's keys, the pinned
+	// one. It is called with the reason, once. Default nil: they fail.
 	Unreached func(error)
 }
 
-// Client talks to one relay for one merchant. It is safe for concurrent use.
+// Client is one merchant's connection to one relay. Safe for concurrent use.
 type Client struct {
 	relay    string
 	identity *Identity
@@ -71,17 +70,17 @@ type Client struct {
 
 // Errors of a call to the relay.
 var (
-	// ErrUnverified is returned when a relay's answer is not what it should be: its certificate
-	// does not verify, its directory is old or of another vault, or what it says is not signed or
-	// not about what was sent.
+	// ErrUnverified is returned when a relay's answer does not verify: its certificate, its
+	// directory (old, or of another vault), or a statement that is unsigned or not about what was
+	// sent.
 	ErrUnverified = errors.New("the relay's answer does not verify")
 	// ErrChain is returned when a merchant's results do not follow one another: two histories
-	// exist, or one was put in. That some are missing is ErrMissing.
+	// exist, or one was inserted. If some are missing it is [ErrMissing].
 	ErrChain = errors.New("the chain of results is broken")
 )
 
 // Refused is a relay's answer other than the one asked for. It says only that this copy was
-// refused: an earlier copy of the same bytes may have been taken.
+// refused: an earlier copy of the same bytes may have been accepted.
 type Refused struct {
 	Status     int           // HTTP status
 	Code       string        // specification 6, such as "unknown-signer"
@@ -89,17 +88,16 @@ type Refused struct {
 	RetryAfter time.Duration // 0: not said
 }
 
-// Error tells the code and what to do next.
+// Error returns the code and what to do next.
 func (r *Refused) Error() string {
 	return fmt.Sprintf("the relay answered %d %s: %s", r.Status, r.Code, r.Detail)
 }
 
-// Temporary reports whether the same bytes may be taken later: the outcome is unknown or the relay
-// was busy.
+// Temporary reports whether the same bytes may be accepted later: the outcome is unknown, or the
+// relay busy.
 func (r *Refused) Temporary() bool { return r.Status >= 500 || r.Status == http.StatusTooManyRequests }
 
-// directoryAge is how long a directory is used before the client looks for a newer one: well under
-// the 6 hours of a code key.
+// directoryAge is how long a directory is used: well under the 6 hours of a code key.
 const directoryAge = 10 * time.Minute
 
 // New checks the configuration. It makes no call.
@@ -128,8 +126,7 @@ func New(c Config) (*Client, error) {
 	return client, nil
 }
 
-// publicOrigin returns a relay's origin in the one form that tokens name as their audience: lower
-// case, port 443 left out.
+// publicOrigin returns a relay's origin as tokens name it: lower case, without port 443.
 func publicOrigin(relay string) (string, error) {
 	u, err := url.Parse(relay)
 	if err != nil || u.Hostname() == "" || relay != u.Scheme+"://"+u.Host {
@@ -148,9 +145,8 @@ func publicOrigin(relay string) (string, error) {
 // callTimeout leaves room for a long poll of 60 seconds.
 const callTimeout = 90 * time.Second
 
-// httpClient returns a copy of given, or the default, that follows no redirect: a relay has no
-// reason to send one, and whoever owns it could point the shop's server at hosts that only the
-// shop's server reaches.
+// httpClient returns a copy of given, or the default, that follows no redirect: whoever owns the
+// relay could point it at hosts that only the shop's server reaches.
 func httpClient(given *http.Client) *http.Client {
 	h := http.Client{Timeout: callTimeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
 		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS13}, TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: callTimeout}}
@@ -161,17 +157,17 @@ func httpClient(given *http.Client) *http.Client {
 	return &h
 }
 
-// Merchant is the id that the client acts for.
+// Merchant returns the client's merchant id.
 func (c *Client) Merchant() string { return c.identity.Merchant() }
 
 // Directory returns the vault's current directory, verified against the pin, fetched again after
-// ten minutes or when it has expired. While the relay has none to give, the one it gave before
-// counts until it expires. ErrUnverified wraps what the pin says.
+// ten minutes or when it has expired. If the relay has none, the last one counts until it expires.
+// [ErrUnverified] wraps the pin's error.
 func (c *Client) Directory(ctx context.Context) (envelope.Signed[envelope.Directory], error) {
 	return c.directoryAfter(ctx, c.now().Add(-directoryAge))
 }
 
-// directoryAfter returns a directory that was fetched after a time.
+// directoryAfter returns a directory fetched after a time.
 func (c *Client) directoryAfter(ctx context.Context, after time.Time) (envelope.Signed[envelope.Directory], error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -211,7 +207,7 @@ func (c *Client) get(ctx context.Context, path string, limit int64, authorised b
 	return c.do(request, http.StatusOK, limit)
 }
 
-// do returns the body of an answer of the wanted status, or *Refused.
+// do returns the body of an answer of the wanted status, or [*Refused].
 func (c *Client) do(request *http.Request, want int, limit int64) ([]byte, error) {
 	response, err := c.http.Do(request)
 	if _, forged := errors.AsType[*tls.CertificateVerificationError](err); forged {
@@ -240,7 +236,7 @@ const (
 	maxDetailBytes = 300
 )
 
-// refusal reads an RFC 9457 problem; anything else (a proxy's page) keeps only its status.
+// refusal reads an RFC 9457 problem; of anything else (a proxy's page) it keeps only the status.
 func refusal(response *http.Response, body []byte) *Refused {
 	refused := &Refused{Status: response.StatusCode, Code: "http", Detail: "no explanation was given"}
 	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds >= 0 {
@@ -254,7 +250,7 @@ func refusal(response *http.Response, body []byte) *Refused {
 	if !isProblem || json.Unmarshal(body, &problem) != nil {
 		return refused
 	}
-	// Both are shown on terminals, where control characters are commands.
+	// both are shown on terminals, where control characters are commands
 	if code, ok := strings.CutPrefix(problem.Type, "urn:nightdrop:"); ok && envelope.ValidMerchant(code) {
 		refused.Code, refused.Detail = code, printable(problem.Detail)
 	}

@@ -14,11 +14,11 @@ import (
 // Outcome is what became of an envelope, as far as the evidence shows.
 type Outcome string
 
-// Outcomes.
+// The outcomes of an explanation.
 const (
 	// nothing is kept of it, and the vault never answered it
 	OutcomeNeverPosted Outcome = "never-posted"
-	// kept, without a word of a relay: any post of it is in doubt
+	// kept, without a relay's answer: any post of it is in doubt
 	OutcomeNoReceipt Outcome = "no-receipt"
 	OutcomeRefused   Outcome = "refused" // a relay refused it, and none gave a receipt
 	// receipted; the relay shows no position of the vault
@@ -39,11 +39,11 @@ const (
 )
 
 // Explanation says what became of an envelope, who is answerable, and what to do. Its evidence is
-// signed by whom it speaks of, and is in the outbox.
+// signed by the party it is about, and is in the outbox.
 type Explanation struct {
 	ID      string  `json:"id"`
 	Outcome Outcome `json:"outcome"`
-	// who dropped or delayed it, empty where nobody did
+	// who dropped or delayed it, empty if nobody did
 	By       string             `json:"by,omitempty"`
 	Means    string             `json:"means"`
 	Next     string             `json:"next"`
@@ -61,7 +61,7 @@ type Explanation struct {
 	broken  error  // why the chain could not be followed further
 }
 
-// Told is one result about the envelope.
+// Told is a result about the envelope.
 type Told struct {
 	Serial  uint64          `json:"serial"`
 	Created envelope.Time   `json:"created"`
@@ -73,10 +73,10 @@ type Told struct {
 	Checkpoint int64 `json:"checkpoint,omitempty"`
 }
 
-// Explain follows an envelope by what the outbox kept of it, the results (to their end, without
-// moving the outbox's chain on) and the vault's position. It changes nothing but what was seen of
-// the log. An error is one of reaching the relay or reading the outbox: what is wrong with results
-// is the explanation.
+// Explain follows an envelope by what the outbox has of it, the results (to their end, without
+// moving the outbox's chain) and the vault's position. It changes only what was seen of the log. It
+// returns an error only if the relay or the outbox cannot be read: what is wrong with results is
+// the explanation.
 func (c *Client) Explain(ctx context.Context, box *Outbox, id string) (Explanation, error) {
 	x := Explanation{ID: id}
 	if err := x.readOutbox(box); err != nil {
@@ -126,40 +126,37 @@ func (x *Explanation) readOutbox(box *Outbox) (err error) {
 	return err
 }
 
-// readKept reads the results that the outbox has of an envelope marked as answered.
 func (x *Explanation) readKept(ctx context.Context, c *Client, box *Outbox) error {
 	notes, err := box.answers(x.ID)
 	if err != nil || len(notes) == 0 {
 		return err
 	}
 	opened, err := c.openListed(ctx, notes, func(Opened, string) error { return nil })
-	x.tell(opened)
+	x.add(opened)
 	return err
 }
 
-// readOfID asks the relay for the results of the id.
 func (x *Explanation) readOfID(ctx context.Context, c *Client, _ *Outbox) error {
 	opened, err := c.ResultsOf(ctx, x.ID)
 	if refused, ok := errors.AsType[*Refused](err); ok && refused.Status == http.StatusNotFound {
 		return nil
 	}
-	x.tell(opened)
+	x.add(opened)
 	return err
 }
 
-// readChain follows the chain to its end.
 func (x *Explanation) readChain(ctx context.Context, c *Client, _ *Outbox) error {
 	for {
 		page, err := c.Results(ctx, &x.Chain, 0)
 		if err != nil || len(page) == 0 {
 			return err
 		}
-		x.tell(page)
+		x.add(page)
 	}
 }
 
-// tell adds the results that are about the id, each once.
-func (x *Explanation) tell(results []Opened) {
+// add adds the results that are about the id, each once.
+func (x *Explanation) add(results []Opened) {
 	known := map[uint64]bool{}
 	for _, told := range x.Results {
 		known[told.Serial] = true
@@ -171,7 +168,7 @@ func (x *Explanation) tell(results []Opened) {
 	}
 }
 
-// answer returns the last result that answers what was posted, nil for none.
+// answer returns the last result about what was posted, or nil.
 func (x *Explanation) answer() (last *Told) {
 	for i := range x.Results {
 		if told := &x.Results[i]; (x.Digest == "" || told.Digest == x.Digest) && (last == nil || told.Serial > last.Serial) {
@@ -181,8 +178,7 @@ func (x *Explanation) answer() (last *Told) {
 	return last
 }
 
-// judge weighs the evidence: an answer first, then what proves that there is none, then how far the
-// envelope came.
+// judge weighs the evidence: an answer first, then proof that there is none, then how far it came.
 func (x *Explanation) judge(now time.Time) {
 	answer := x.answer()
 	switch {
@@ -265,8 +261,8 @@ func (x *Explanation) judgeLapsed() {
 		envelope.At(x.Chain.Created)), "pay under a new id, if it is still wanted; where there is a receipt, show it to the relay's operators")
 }
 
-// judgeReceipts holds the receipts against the vault's position (specification 5): it is enough
-// that one bag arrived.
+// judgeReceipts compares the receipts with the vault's position (specification 5): one arrived bag
+// is enough.
 func (x *Explanation) judgeReceipts(now time.Time) {
 	r := x.Receipts[len(x.Receipts)-1]
 	if x.Position == nil {
@@ -298,8 +294,7 @@ func (x *Explanation) judgeReceipts(now time.Time) {
 	}
 }
 
-// judgeReached is of a bag that the vault has passed: if it came, it is committed, and what it
-// holds is answered.
+// judgeReached judges a bag that the vault has passed: if it came, its content is answered.
 func (x *Explanation) judgeReached(r envelope.Receipt, issued time.Time) {
 	if x.Until == nil || !issued.After(x.Until.Add(answerTime)) {
 		x.say(OutcomeAtVault, "", fmt.Sprintf("the vault has passed bag %.8s/%d, which holds it; no result has come yet", r.Run, r.Number), "wait: the first result comes within an hour of the vault's acting on it")
@@ -310,7 +305,7 @@ func (x *Explanation) judgeReached(r envelope.Receipt, issued time.Time) {
 		"show the receipt to the vault's operators: a bag that was left out is an integrity finding there; pay under a new id only when the chain of results proves silence")
 }
 
-// reached returns the number of the last bag of a receipt's run that a position names, 0 for none.
+// reached returns the last bag of a receipt's run in a position, 0 for none.
 func reached(p envelope.Position, r envelope.Receipt) uint64 {
 	for _, entry := range p.Relays {
 		if entry.Relay == r.Relay && entry.Run == r.Run {

@@ -12,15 +12,14 @@ import (
 	"nightdrop/shared/proof"
 )
 
-// Gap is a range of results that are missing between two that came. What stands on both sides is
-// kept, so that results which come later are checked against the chain as if they had come in their
-// order.
+// Gap is a range of missing results between two that came. Both sides are kept, so that later ones
+// are checked as if they had come in order.
 type Gap struct {
 	From    uint64 `json:"from"`    // serial of the first that is missing
 	Through uint64 `json:"through"` // serial of the last
-	// the result before the gap; its digest is what the first names as its previous
+	// the result before the gap, whose digest the first missing one names
 	Before Edge `json:"before"`
-	// the result after it; its digest is that of the last, which the result after it names
+	// the result after it, which names the digest of the last missing one
 	After Edge `json:"after"`
 }
 
@@ -32,8 +31,7 @@ type Edge struct {
 	Size    int64     `json:"size"`    // of its checkpoint, 0 where it carries no proof
 }
 
-// ErrMissing is returned when results are missing and no tampering shows: the chain goes on after
-// them.
+// ErrMissing is returned when results are missing without a sign of tampering: the chain goes on.
 var ErrMissing = errors.New("results are missing")
 
 // Limits of gaps.
@@ -41,14 +39,14 @@ const (
 	maxGaps  = 256              // in a chain: who withholds more is no channel that ran full
 	gapsTold = 5                // named in an error
 	gapsWait = 30 * time.Second // between two askings for what is missing, while nothing of it came
-	// asked for at a time, by turns: a relay that withholds every other result must not cost a call
+	// requested at a time, in turn: a relay that withholds every other result must not cost a call
 	// for each
 	gapsOnce = 8
 )
 
-// MissingError names the results that are missing, nil where none is. They have left the channel,
-// as when a shop has not read its results for long, or the relay withholds them: the vault's
-// operator publishes them again, and what then comes makes the chain whole.
+// MissingError names the missing results, or returns nil. They have left the channel, as when a
+// shop has not read for long, or the relay withholds them: the vault's operator publishes them
+// again, and the chain becomes whole.
 func (chain Chain) MissingError() error {
 	if len(chain.Missing) == 0 {
 		return nil
@@ -59,7 +57,6 @@ func (chain Chain) MissingError() error {
 		first.From, first.Through-first.From+1)
 }
 
-// missingText lists the ranges.
 func (chain Chain) missingText() string {
 	var ranges []string
 	for _, g := range chain.Missing[:min(len(chain.Missing), gapsTold)] {
@@ -76,7 +73,7 @@ func (chain Chain) missingText() string {
 	return text
 }
 
-// hides reports whether a missing result may be about an envelope that was created at a time.
+// hides reports whether a missing result may be about an envelope created at a time.
 func (chain Chain) hides(created time.Time) bool {
 	return slices.ContainsFunc(chain.Missing, func(g Gap) bool { return g.hides(created) })
 }
@@ -98,13 +95,12 @@ func (chain *Chain) skip(o Opened) error {
 	return nil
 }
 
-// missing finds the gap in which a serial lies, -1 where it is not missing.
+// missing returns the index of the gap in which a serial lies, or -1.
 func (chain *Chain) missing(serial uint64) int {
 	return slices.IndexFunc(chain.Missing, func(g Gap) bool { return g.From <= serial && serial <= g.Through })
 }
 
-// fill puts a result into the gap in which it lies. It must fit what stands on both sides, as far
-// as its neighbours are there.
+// fill puts a result into its gap. It must fit both sides, as far as its neighbours are there.
 func (chain *Chain) fill(o Opened, digest string) error {
 	n := chain.missing(o.Result.Serial)
 	if n < 0 {
@@ -129,8 +125,7 @@ func (chain *Chain) fill(o Opened, digest string) error {
 	return nil
 }
 
-// fits checks a result against the sides of the gap: the digests where it stands next to them, and
-// its place in the log between theirs.
+// fits checks a result against its neighbours' digests, and its log index against both sides.
 func (g Gap) fits(o Opened, digest string) error {
 	r := o.Result
 	switch {
@@ -150,14 +145,13 @@ func (g Gap) fits(o Opened, digest string) error {
 	return nil
 }
 
-// hides reports whether a missing result may be about an envelope that was created at a time: the
-// gap ends after it.
+// hides reports whether a missing result may be about an envelope created at a time.
 func (g Gap) hides(created time.Time) bool {
 	return !g.After.Created.Before(created.Add(-envelope.MaxClockSkew))
 }
 
-// missed reads what has come of the results that are missing, a page of one gap of which anything
-// is there, and moves chain. Results that lie elsewhere are left to their own page.
+// missed reads a page of missing results of one gap, if any are there, and moves chain. Results
+// that lie elsewhere are left to their own page.
 func (c *Client) missed(ctx context.Context, chain *Chain) ([]Opened, error) {
 	c.mu.Lock()
 	early, turn := c.now().Sub(c.askedMissing) < gapsWait, c.turnMissing

@@ -19,8 +19,8 @@ import (
 	"nightdrop/shared/text"
 )
 
-// Identity is a storefront's own keys: one that signs envelopes, and reply keys that results are
-// sealed to, newest last. It prints as [redacted]. It is safe for concurrent use.
+// Identity is a storefront's own keys: one that signs envelopes, and reply keys for results, newest
+// last. It prints as [redacted]. Safe for concurrent use.
 type Identity struct {
 	redacted.Secret
 	signer *note.Signer
@@ -69,8 +69,7 @@ func (i *Identity) Merchant() string { return i.signer.Name() }
 // Verifier is the line that the vault enrols (`vault merchant add --verifier`).
 func (i *Identity) Verifier() note.Verifier { return i.signer.Verifier() }
 
-// ReplyLine is the other line that the vault enrols (`--reply-key`): KEYNAME+BASE64 of the newest
-// reply key's public half.
+// ReplyLine is the newest reply key's public line, KEYNAME+BASE64, for the vault (`--reply-key`).
 func (i *Identity) ReplyLine() string {
 	newest := i.reply[len(i.reply)-1]
 	return string(newest.name) + "+" + base64.StdEncoding.EncodeToString(newest.private.PublicKey().Bytes())
@@ -120,14 +119,13 @@ func (i *Identity) Save(path string) error {
 	return nil
 }
 
-// ErrDisclosed is returned when an identity's file has a mode under which others than its owner may
-// read or write it.
+// ErrDisclosed is returned when others than its owner may read or write an identity's file.
 var ErrDisclosed = errors.New("the identity may be read by others")
 
 // maxIdentityBytes bounds an identity file: some hundred reply keys.
 const maxIdentityBytes = 64 << 10
 
-// LoadIdentity reads a file that Save wrote. It refuses one that others may read.
+// LoadIdentity reads a file of [Identity.Save]. It refuses one that others may read.
 func LoadIdentity(path string) (*Identity, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -11,16 +11,15 @@ import (
 	"nightdrop/shared/note"
 )
 
-// ErrUnreached is returned when the relay was not reached, Config.Unreached lets work go on without
-// it, and what is here does not do.
-var ErrUnreached = errors.New("the relay was not reached, and what is here is not enough")
+// ErrUnreached is returned when the relay was not reached and [Config].Unreached is set, but what
+// is kept here is not enough.
+var ErrUnreached = errors.New("the relay was not reached, and what is kept here is not enough")
 
-// awayTime is how long a relay that was not reached is not asked again by what goes on without it.
+// awayTime is how long an unreached relay is not asked again.
 const awayTime = time.Minute
 
-// keys returns the vault's keys whose results and checkpoints count: the directory's. Alone: the
-// relay was not reached, and these are the keys that the last directory of this client named,
-// before the first one the pinned key.
+// keys returns the vault's keys for results and checkpoints: the directory's. alone: the relay was
+// not reached, and they are of this client's last directory, or the pinned key.
 func (c *Client) keys(ctx context.Context) (signers []note.Verifier, alone bool, err error) {
 	c.mu.Lock()
 	away := !c.away.IsZero() && c.now().Before(c.away.Add(awayTime))
@@ -35,8 +34,8 @@ func (c *Client) keys(ctx context.Context) (signers []note.Verifier, alone bool,
 	return directory.Value.Signers, false, err
 }
 
-// goesOn reports whether err is that the relay was not reached and this client goes on without it.
-// A relay that answers with what does not verify was reached.
+// goesOn reports whether err means that the relay was not reached and this client goes on without
+// it. A relay whose answer does not verify was reached.
 func (c *Client) goesOn(err error) bool {
 	_, failed := errors.AsType[*url.Error](err)
 	refused, wasRefused := errors.AsType[*Refused](err)
@@ -54,19 +53,19 @@ func (c *Client) goesOn(err error) bool {
 	return true
 }
 
-// lacking makes ErrUnreached of a signature by a key that only the relay could have named. What was
-// signed is for people.
+// lacking returns [ErrUnreached] for a signature by a key that only the relay could have named.
+// what is for people.
 func lacking(what string, alone bool, err error) error {
 	if !alone || !errors.Is(err, note.ErrUnknownKey) {
 		return err
 	}
-	return fmt.Errorf("%w: %s is signed by another key than the pinned one, and only the relay tells whether it is the vault's: run this again when the relay is "+
+	return fmt.Errorf("%w: %s is signed by another key than the pinned one, and only the relay can say whether it is the vault's: run this again when the relay is "+
 		"reached, or pin the vault's newer key", ErrUnreached, what)
 }
 
-// known returns the keys by which what was kept here is checked: those that count now, and the
-// pinned one even where a directory no longer lists it. What the vault signed with a key that it
-// gave up cannot be checked here and was, when it was kept (proof.History.VerifyKept).
+// known returns the keys that check what was kept here: those that count now, and the pinned one
+// even if a directory no longer lists it. What is signed by a former key cannot be checked here and
+// was, when it was kept ([proof.History.VerifyKept]).
 func (c *Client) known() []note.Verifier {
 	keys := c.pin.Signers()
 	if !slices.Contains(keys, c.vault) {

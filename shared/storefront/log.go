@@ -16,24 +16,23 @@ import (
 	"nightdrop/shared/proof"
 )
 
-// ErrLog is returned when what the vault says of its log does not hold together: a result that its
-// proof does not prove, a log that was rewound or rewritten, or one that is shown differently to
-// different readers. It wraps proof.ErrDiverged or proof.ErrRewound where two signed statements
-// contradict each other; *proof.Contradiction then holds both.
-var ErrLog = errors.New("the vault's log is not what it was said to be: keep the results and checkpoints as evidence, and tell the auditors")
+// ErrLog is returned when the vault's statements on its log contradict: a result that its proof
+// does not prove, or a log that was rewound, rewritten, or shown differently to others. It wraps
+// [proof.ErrDiverged] or [proof.ErrRewound] if two signed statements contradict each other;
+// [*proof.Contradiction] then holds both.
+var ErrLog = errors.New("the vault's log contradicts what the vault said of it: keep the results and checkpoints as evidence, and inform the auditors")
 
 // Errors of what was kept of the vault's log here.
 var (
-	// ErrKept is returned when it is not as it was kept. It says nothing of the vault.
+	// ErrKept is returned when it was changed. It says nothing of the vault.
 	ErrKept = errors.New("your log.json is damaged: restore it from a backup; without it what was seen of the log before is forgotten")
-	// ErrFormerKey is returned when it contradicts what is shown now, and cannot be checked.
-	// *proof.Contradiction holds both.
+	// ErrFormerKey is returned when it contradicts what is shown now, but cannot be verified.
+	// [*proof.Contradiction] holds both.
 	ErrFormerKey = errors.New("what was kept of the vault's log is not what is shown now, and is signed by a key that the vault's directory no longer lists: " +
 		"your log.json is damaged, or the log was rewritten; keep both, and ask the auditors, who know the vault's former keys")
 )
 
-// LogStore keeps what was seen of the vault's log over restarts. A store belongs to one client at a
-// time.
+// LogStore keeps what was seen of the vault's log, for one client at a time.
 type LogStore interface {
 	// Load returns what Save kept last, or an empty History.
 	Load() (*proof.History, error)
@@ -41,10 +40,10 @@ type LogStore interface {
 	Save(*proof.History) error
 }
 
-// FileLog is a LogStore in one file, replaced whole at each Save.
+// FileLog is a [LogStore] in one file, replaced whole at each Save.
 type FileLog string
 
-// Load reads the file; one that is not there is an empty History.
+// Load reads the file, or returns an empty History if there is none.
 func (f FileLog) Load() (*proof.History, error) {
 	history, err := f.LoadExisting()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -81,7 +80,7 @@ type memoryLog struct{}
 func (memoryLog) Load() (*proof.History, error) { return &proof.History{}, nil }
 func (memoryLog) Save(*proof.History) error     { return nil }
 
-// look lets fn add to a copy of what was seen, and keeps the copy if fn finds nothing wrong.
+// look lets fn add to a copy of what was seen, and keeps it unless fn fails.
 func (c *Client) look(fn func(*proof.History) error) error {
 	c.looking.Lock()
 	defer c.looking.Unlock()
@@ -110,8 +109,7 @@ func (c *Client) look(fn func(*proof.History) error) error {
 	return nil
 }
 
-// checkKept verifies what was loaded, again when other keys count: nobody is accused by what was
-// damaged here.
+// checkKept verifies what was loaded, again when keys change: damage here must accuse nobody.
 func (c *Client) checkKept() error {
 	keys := c.known()
 	if slices.Equal(keys, c.seenBy) {
@@ -128,8 +126,8 @@ func (c *Client) checkKept() error {
 	return nil
 }
 
-// doubt makes ErrFormerKey of a contradiction of something kept whose signature cannot be checked
-// any more: it may have been damaged since.
+// doubt returns ErrFormerKey for a contradiction whose kept signature cannot be checked any more:
+// it may have been damaged since.
 func (c *Client) doubt(err error) error {
 	wrong, contradicts := errors.AsType[*proof.Contradiction](err)
 	if !contradicts {
@@ -141,15 +139,13 @@ func (c *Client) doubt(err error) error {
 	return fmt.Errorf("%w: %w", ErrFormerKey, wrong)
 }
 
-// Seen returns what the client was shown of the vault's log, a copy: what to compare with another
-// reader (proof.Compare).
+// Seen returns a copy of what the client was shown of the vault's log, for [proof.Compare].
 func (c *Client) Seen() (seen *proof.History, err error) {
 	err = c.look(func(h *proof.History) error { seen = h; return nil })
 	return seen, err
 }
 
-// checkProof checks that the log holds what a result tells, and that this log is the one that was
-// seen before.
+// checkProof checks that the log holds the result, and is the log that was seen before.
 func (o *Opened) checkProof(seen *proof.History, vault []note.Verifier) error {
 	if o.Proof == nil {
 		return nil
@@ -177,14 +173,12 @@ const (
 	checkpointPause = time.Second
 )
 
-// maxCheckpointBytes is far above a checkpoint with witnesses' lines.
 const maxCheckpointBytes = 64 << 10
 
-// Checkpoint fetches the log's newest checkpoint from the relay, checks it, and holds it against
-// what was seen before. ErrLog is returned when it contradicts that: with proof.ErrRewound the log
-// is shorter than a relay showed it before, which the vault's word is, or a relay that is cut off
-// from the vault or withholds what is newer; with proof.ErrDiverged it is another log. *Refused of
-// 404: none is there yet.
+// Checkpoint fetches the log's newest checkpoint, checks it, and compares it with what was seen.
+// [ErrLog]: it contradicts that; with [proof.ErrRewound] the log is shorter than before, by the
+// vault or by a relay that is cut off from it or withholds what is newer; with [proof.ErrDiverged]
+// it is another log. [*Refused] of 404: none is there yet.
 func (c *Client) Checkpoint(ctx context.Context) (proof.Checkpoint, error) {
 	for try := 1; ; try++ {
 		checkpoint, err := c.checkpointOnce(ctx)
@@ -222,9 +216,9 @@ func (c *Client) checkpointOnce(ctx context.Context) (checkpoint proof.Checkpoin
 	return checkpoint, err
 }
 
-// Compare holds what this client was shown of the log against what another reader was, whose
-// history it verifies first: theirs is the file of a FileLog, or what another program kept in its
-// form. ErrLog with proof.ErrDiverged: the vault shows two logs.
+// Compare compares what this client was shown of the log with what another reader was, whose
+// history it verifies first: the file of a [FileLog], or the like. [ErrLog] with
+// [proof.ErrDiverged]: the vault shows two logs.
 func (c *Client) Compare(ctx context.Context, theirs *proof.History) (proof.Comparison, error) {
 	signers, alone, err := c.keys(ctx)
 	if err != nil {
@@ -248,8 +242,8 @@ func (c *Client) Compare(ctx context.Context, theirs *proof.History) (proof.Comp
 	return comparison, nil
 }
 
-// Position fetches the vault's newest word on which bags it has committed, and checks it as rolling
-// notes are checked. *Refused of 404: none is there yet.
+// Position fetches the vault's newest statement of committed bags, and checks it as other notes.
+// [*Refused] of 404: none is there yet.
 func (c *Client) Position(ctx context.Context) (envelope.Position, error) {
 	if _, err := c.Directory(ctx); err != nil { // whose word counts
 		return envelope.Position{}, err

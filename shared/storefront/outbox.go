@@ -28,7 +28,7 @@ import (
 //	evidence/          statements of the vault that contradict each other
 type Outbox struct{ dir string }
 
-// OpenOutbox opens an outbox, making it where there is none.
+// OpenOutbox opens or makes an outbox.
 func OpenOutbox(dir string) (*Outbox, error) {
 	for _, name := range []string{"pending", "answered", "receipts", "results"} {
 		if err := durable.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
@@ -40,9 +40,8 @@ func OpenOutbox(dir string) (*Outbox, error) {
 
 func (o *Outbox) path(folder, name string) string { return filepath.Join(o.dir, folder, name+".note") }
 
-// Keep stores an envelope durably, before its first post. Keeping an id again gives back the bytes
-// that were kept first, which are the ones to post: so a run that was interrupted is run again
-// safely.
+// Keep stores an envelope durably, before its first post. Keeping an id again returns the bytes
+// that were kept first, which are the ones to post: so an interrupted run may be repeated.
 func (o *Outbox) Keep(s Sealed) (Sealed, error) {
 	kept, err := o.Find(s.ID)
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
@@ -51,7 +50,7 @@ func (o *Outbox) Keep(s Sealed) (Sealed, error) {
 	return s, durable.Replace(o.path("pending", s.ID), s.Note)
 }
 
-// Find returns the envelope kept under id, pending or answered; fs.ErrNotExist when there is none.
+// Find returns the envelope kept under id, pending or answered, or [fs.ErrNotExist].
 func (o *Outbox) Find(id string) (Sealed, error) {
 	if !envelope.ValidID(id) { // it becomes a file's name
 		return Sealed{}, errors.New("not an envelope id: a UUID of version 4 or 7 in lower case")
@@ -78,8 +77,7 @@ func sealedFrom(data []byte) (Sealed, error) {
 	return Sealed{ID: e.ID, Digest: note.Digest(text), Created: e.Created.Time, Until: e.Until.Time, Note: data}, nil
 }
 
-// Pending returns the envelopes without a result, by id: what to post again after a crash or a
-// doubt.
+// Pending returns the envelopes without a result, by id: what to post again after a crash.
 func (o *Outbox) Pending() ([]Sealed, error) {
 	entries, err := os.ReadDir(filepath.Join(o.dir, "pending"))
 	if err != nil {
@@ -100,9 +98,8 @@ func (o *Outbox) Pending() ([]Sealed, error) {
 	return pending, nil
 }
 
-// Lapsed returns the pending envelopes that the chain of Chain proves will never be answered: they
-// may be paid again under new ids. Every other pending one may still be acted on, however long the
-// relay has been silent.
+// Lapsed returns the pending envelopes that the chain proves will never be answered: they may be
+// paid again under new ids. Others may still be acted on, however long the relay is silent.
 func (o *Outbox) Lapsed() ([]Sealed, error) {
 	chain, err := o.Chain()
 	if err != nil {
@@ -115,9 +112,9 @@ func (o *Outbox) Lapsed() ([]Sealed, error) {
 	return slices.DeleteFunc(pending, func(s Sealed) bool { return !chain.ProvesSilence(s.Created, s.Until) }), nil
 }
 
-// Record stores results and the chain's new end, and marks as answered the envelopes that they are
-// about: those whose digest is the one that was posted (specification 7). It reports how many of
-// the results were about envelopes of this outbox.
+// Record stores results and the chain's new end, and marks as answered the envelopes whose posted
+// digest they carry (specification 7). It returns how many results were about envelopes of this
+// outbox.
 func (o *Outbox) Record(results []Opened, chain Chain) (ours int, err error) {
 	for _, r := range results {
 		if err := durable.Replace(o.path("results", fmt.Sprintf("%012d", r.Result.Serial)), r.Note); err != nil {
@@ -140,17 +137,17 @@ func (o *Outbox) Record(results []Opened, chain Chain) (ours int, err error) {
 	if err != nil {
 		return ours, err
 	}
-	// Results before chain's end are not read again, so what they answered must be durable first.
+	// results before chain's end are not read again, so what they answered must be durable first
 	for _, folder := range []string{"pending", "answered"} {
 		if err := durable.SyncDir(filepath.Join(o.dir, folder)); err != nil {
 			return ours, err
 		}
 	}
-	// A crash before this reads the same results again, which changes nothing.
+	// a crash before this reads the same results again, which changes nothing
 	return ours, durable.Replace(filepath.Join(o.dir, "chain.json"), data)
 }
 
-// Log is the store of what was seen of the vault's log: for Config.Log.
+// Log is the store for [Config].Log.
 func (o *Outbox) Log() LogStore { return FileLog(filepath.Join(o.dir, "log.json")) }
 
 // Chain is how far the results have been read.

@@ -15,24 +15,24 @@ import (
 	"nightdrop/shared/note"
 )
 
-// The pause between posts of the same bytes doubles from the first to the last, with jitter, unless
-// the relay says how long.
+// The pause between posts doubles from the first to the last, with jitter, unless the relay sets
+// it.
 const (
 	firstPause = 200 * time.Millisecond
 	lastPause  = 30 * time.Second
 )
 
 // Post sends an envelope's bytes until a relay answers with a receipt that verifies, or refuses it
-// for good (*Refused with a 4xx), or ctx ends. It is always safe to call again with the same bytes,
-// also after a crash: the relay remembers nothing and the vault takes an envelope once. When it
-// returns an error that is neither *Refused nor ErrNotSent, the envelope may have been taken.
+// for good ([*Refused] with a 4xx), or ctx ends. It is always safe to call again with the same
+// bytes, also after a crash: the vault accepts an envelope once. After an error that is neither
+// [*Refused] nor [ErrNotSent] the envelope may have been accepted.
 func (c *Client) Post(ctx context.Context, envelopeNote []byte) (envelope.Receipt, error) {
 	receipt, err := c.PostSigned(ctx, envelopeNote)
 	return receipt.Value, err
 }
 
-// PostSigned is Post, with the receipt as the relay signed it: keep it (Outbox.KeepReceipt), for it
-// is the evidence where an envelope is lost.
+// PostSigned is [Client.Post], returning the signed receipt: keep it ([Outbox.KeepReceipt]) as
+// evidence in case the envelope is lost.
 func (c *Client) PostSigned(ctx context.Context, envelopeNote []byte) (envelope.Signed[envelope.Receipt], error) {
 	sent, err := envelope.Open[envelope.Envelope](envelopeNote, c.identity.Verifier())
 	if err != nil {
@@ -63,12 +63,11 @@ func (c *Client) PostSigned(ctx context.Context, envelopeNote []byte) (envelope.
 	}
 }
 
-// ErrNotSent is returned when no byte of the envelope left for a relay, or each that did was
-// refused: this call has changed nothing.
-var ErrNotSent = errors.New("nothing was taken")
+// ErrNotSent is returned when no byte of the envelope was sent, or each post was refused: nothing
+// changed.
+var ErrNotSent = errors.New("nothing was accepted")
 
-// outcome says what is known where no receipt came. unknown is set where a relay may have the
-// envelope.
+// outcome returns the error if no receipt came. unknown: a relay may have the envelope.
 func outcome(unknown bool, refused *Refused) error {
 	switch {
 	case unknown:
@@ -79,11 +78,9 @@ func outcome(unknown bool, refused *Refused) error {
 	return fmt.Errorf("%w: the relay was not reached and nothing was sent; post it again when it is, which is always safe", ErrNotSent)
 }
 
-// postOnce posts once. reached is set where a connection to the relay stood: from then on it may
-// have the envelope.
+// postOnce posts once. reached: a connection stood, so the relay may have the envelope.
 func (c *Client) postOnce(ctx context.Context, sent envelope.Signed[envelope.Envelope], reached *bool) (envelope.Signed[envelope.Receipt], error) {
-	// Whose receipts count is asked first, so that no answer about the directory is taken for one
-	// about the envelope.
+	// The directory comes first, so that no answer about it is mistaken for one about the envelope.
 	directory, err := c.Directory(ctx)
 	if err != nil {
 		return envelope.Signed[envelope.Receipt]{}, err
@@ -103,7 +100,7 @@ func (c *Client) postOnce(ctx context.Context, sent envelope.Signed[envelope.Env
 	}
 	receipt, err := envelope.Open[envelope.Receipt](body, directory.Value.Relays...)
 	if errors.Is(err, note.ErrUnverified) {
-		// It may be a relay's that is newer than the directory.
+		// the key may be newer than the directory
 		if directory, fetchErr := c.directoryAfter(ctx, posted); fetchErr == nil {
 			receipt, err = envelope.Open[envelope.Receipt](body, directory.Value.Relays...)
 		}

@@ -14,20 +14,17 @@ import (
 	"nightdrop/shared/proof"
 )
 
-// Refusal is a relay's last refusal of an envelope, as the outbox keeps it. It says only that this
-// copy was refused.
+// Refusal is a relay's last refusal of an envelope, of this copy only, as the outbox keeps it.
 type Refusal struct {
 	Status int           `json:"status"` // HTTP
 	Code   string        `json:"code"`   // specification 6
 	At     envelope.Time `json:"at"`     // by the storefront's clock
 }
 
-// refusalName ends the name of a kept refusal.
 const refusalName = ".refused.json"
 
-// KeepReceipt stores a receipt durably: one envelope may have several, of bags that each hold it.
-// Envelope and receipt are best kept of every post, since Explain has nothing else to tell a lost
-// envelope by.
+// KeepReceipt stores a receipt durably; an envelope may have several, of bags that each hold it.
+// Keep every envelope and receipt: [Client.Explain] has nothing else to detect a lost one by.
 func (o *Outbox) KeepReceipt(receipt envelope.Signed[envelope.Receipt]) error {
 	r := receipt.Value
 	if !envelope.ValidID(r.ID) { // it becomes a file's name
@@ -36,7 +33,7 @@ func (o *Outbox) KeepReceipt(receipt envelope.Signed[envelope.Receipt]) error {
 	return durable.Replace(o.path("receipts", fmt.Sprintf("%s.%s-%.8s-%d", r.ID, r.Relay, r.Run, r.Number)), receipt.Note)
 }
 
-// KeepRefusal stores that a relay refused an envelope.
+// KeepRefusal stores a relay's refusal of an envelope.
 func (o *Outbox) KeepRefusal(id string, r Refusal) error {
 	if !envelope.ValidID(id) {
 		return errors.New("not an envelope id: a UUID of version 4 or 7 in lower case")
@@ -48,8 +45,8 @@ func (o *Outbox) KeepRefusal(id string, r Refusal) error {
 	return durable.Replace(filepath.Join(o.dir, "receipts", id+refusalName), append(data, '\n'))
 }
 
-// Receipts returns what relays said to the posts of an envelope: the receipts, whose signatures
-// were checked when they came, and the last refusal, nil for none.
+// Receipts returns the relays' answers to an envelope's posts: the receipts, verified when they
+// came, and the last refusal or nil.
 func (o *Outbox) Receipts(id string) (receipts []envelope.Receipt, refused *Refusal, err error) {
 	if !envelope.ValidID(id) {
 		return nil, nil, errors.New("not an envelope id: a UUID of version 4 or 7 in lower case")
@@ -81,8 +78,8 @@ func (o *Outbox) Receipts(id string) (receipts []envelope.Receipt, refused *Refu
 	return receipts, refused, nil
 }
 
-// KeepEvidence stores what a vault said that cannot both be true as evidence/NNNN-kept.note and
-// NNNN-got.note, counted from 1, and returns the first one's path. Neither holds anything to hide.
+// KeepEvidence stores two contradicting statements of a vault as evidence/NNNN-kept.note and
+// NNNN-got.note, from 1, and returns the first path. They hold nothing secret.
 func (o *Outbox) KeepEvidence(c *proof.Contradiction) (string, error) {
 	dir := filepath.Join(o.dir, "evidence")
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
@@ -100,8 +97,7 @@ func (o *Outbox) KeepEvidence(c *proof.Contradiction) (string, error) {
 	return kept, durable.Replace(o.path("evidence", name+"-got"), c.Got)
 }
 
-// answers returns the vault's notes about an envelope that is marked as answered, as received and
-// by serial.
+// answers returns the vault's notes about an answered envelope, as received, by serial.
 func (o *Outbox) answers(id string) (notes []string, err error) {
 	if _, err := os.Stat(o.path("answered", id)); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -112,8 +108,7 @@ func (o *Outbox) answers(id string) (notes []string, err error) {
 	return o.resultsOf(id)
 }
 
-// resultsOf returns the vault's notes about an envelope that were recorded, as received and by
-// serial.
+// resultsOf returns the recorded notes about an envelope, as received, by serial.
 func (o *Outbox) resultsOf(id string) (notes []string, err error) {
 	entries, err := os.ReadDir(filepath.Join(o.dir, "results"))
 	if err != nil {

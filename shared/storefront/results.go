@@ -18,8 +18,8 @@ import (
 	"nightdrop/shared/proof"
 )
 
-// Chain is how far a reader has come in its merchant's results. Store it with what was read, and
-// give it back next time; the zero value begins at the first result that the relay still has.
+// Chain is how far a reader has read its merchant's results. Store it with them, and pass it next
+// time; the zero value begins at the first result that the relay still has.
 type Chain struct {
 	Serial  uint64    `json:"serial"`  // of the last result read
 	Digest  string    `json:"digest"`  // of that result
@@ -29,24 +29,23 @@ type Chain struct {
 	Index   uint64    `json:"index"`   // of the last result's leaf in the vault's log
 	// of the last result's checkpoint, 0 while results carry no proof
 	Size int64 `json:"size"`
-	// results that did not come, in the order of serials: see MissingError
+	// results that did not come, by serial: see [Chain.MissingError]
 	Missing []Gap `json:"missing,omitempty"`
 
 	start uint64 // a new chain begins above this serial
 }
 
-// ChainFrom returns a chain that begins at a serial (1 or more), or at the first after it that the
-// relay has: to read results again.
+// ChainFrom returns a chain that begins at a serial (1 or more), or the first after it that the
+// relay has.
 func ChainFrom(serial uint64) Chain { return Chain{start: max(serial, 1) - 1} }
 
-// answerTime is how long after an envelope's until the vault may still give its first result
-// (specification 4).
+// answerTime is how long after until the vault may give its first result (specification 4).
 const answerTime = time.Hour
 
-// ProvesSilence reports whether a result of an envelope of these times would have to be among those
-// read: the chain began before it and has reached a result created over an hour after until, and
-// none is missing that may be about it. If none answers it, none ever will, and it may be paid
-// again under a new id.
+// ProvesSilence reports whether a result of an envelope of these times would be among those read:
+// the chain began before it and reached a result created over an hour after until, with none
+// missing that may be about it. If none answers it, none ever will, and it may be paid again under
+// a new id.
 func (chain Chain) ProvesSilence(created, until time.Time) bool {
 	// the vault's clock need not be ours
 	covered := chain.First == 1 || chain.Began.Before(created.Add(-envelope.MaxClockSkew))
@@ -54,7 +53,7 @@ func (chain Chain) ProvesSilence(created, until time.Time) bool {
 }
 
 // Opened is a result that verified, followed its predecessor and opened. It is about our envelope
-// only if Result.Digest is the digest of what we posted under Result.ID.
+// only if Result.Digest is that of what we posted under Result.ID.
 type Opened struct {
 	Result    envelope.Result
 	Facts     envelope.Facts
@@ -72,13 +71,12 @@ const maxResultsBytes = 4 << 20
 // maxWait is the longest long poll (specification 6).
 const maxWait = 60 * time.Second
 
-// Results reads the next page of the merchant's results after chain, waiting up to wait (at most 60
-// s) for the first, checks that they follow one another, opens them, checks that the vault's log
-// holds what they tell, and moves chain on. An empty page means that there is nothing new. Where
-// results are missing, the chain goes on after them and says so (Chain.Missing, MissingError); they
-// are asked for again with later pages, and come first. With ErrChain, ErrLog or ErrUnverified
-// chain is where it was: keep it and the notes as evidence, and tell the vault's operators and
-// auditors.
+// Results reads the next page of results after chain, waiting up to wait (at most 60 s) for the
+// first, checks that they follow one another and that the vault's log holds them, opens them, and
+// moves chain. An empty page means nothing new. If results are missing, the chain goes on after
+// them ([Chain].Missing, [Chain.MissingError]); they are asked for again with later pages, and come
+// first. After ErrChain, ErrLog or ErrUnverified chain is unchanged: keep it and the notes as
+// evidence, and inform the vault's operators and auditors.
 func (c *Client) Results(ctx context.Context, chain *Chain, wait time.Duration) ([]Opened, error) {
 	next := *chain
 	next.Missing = slices.Clone(chain.Missing)
@@ -104,8 +102,8 @@ func (c *Client) Results(ctx context.Context, chain *Chain, wait time.Duration) 
 	return opened, nil
 }
 
-// ResultsOf reads the results of one envelope, oldest first, and checks them as Results does. It
-// gives no proof that none is missing: only the chain does.
+// ResultsOf reads and checks the results of one envelope, oldest first. Only the chain proves that
+// none is missing.
 func (c *Client) ResultsOf(ctx context.Context, id string) ([]Opened, error) {
 	if !envelope.ValidID(id) {
 		return nil, fmt.Errorf("%q is not an envelope id: give the UUID under which it was posted", id)
@@ -122,7 +120,7 @@ func (c *Client) ResultsOf(ctx context.Context, id string) ([]Opened, error) {
 	})
 }
 
-// openListed is openAll by the keys that the directory lists.
+// openListed is openAll by the directory's keys.
 func (c *Client) openListed(ctx context.Context, notes []string, accept func(Opened, string) error) ([]Opened, error) {
 	directory, err := c.Directory(ctx)
 	if err != nil {
@@ -131,8 +129,8 @@ func (c *Client) openListed(ctx context.Context, notes []string, accept func(Ope
 	return c.openAll(directory.Value.Signers, notes, accept)
 }
 
-// openAll opens results, checks each by accept, and then their proofs, which become part of what
-// was seen only if all hold.
+// openAll opens results, checks each by accept, and then their proofs, which are kept only if all
+// hold.
 func (c *Client) openAll(signers []note.Verifier, notes []string, accept func(Opened, string) error) ([]Opened, error) {
 	opened := make([]Opened, 0, len(notes))
 	err := c.look(func(seen *proof.History) error {
@@ -171,8 +169,7 @@ func (c *Client) fetchResults(ctx context.Context, path string) ([]string, error
 	return page.Results, nil
 }
 
-// follow moves the chain to o, which must be the next, or later, or one that is missing. A new
-// chain begins anywhere.
+// follow moves the chain to o: the next, a later, or a missing one. A new chain begins anywhere.
 func (chain *Chain) follow(o Opened, digest string) error {
 	r := o.Result
 	fresh := chain.Serial == 0
@@ -200,9 +197,9 @@ func (chain *Chain) follow(o Opened, digest string) error {
 	return nil
 }
 
-// grow checks that the log goes on from result to result: each is a later leaf, by a checkpoint
-// that is not smaller, and once results carry proofs all do: leaving one out would be the way to
-// tell what is not in the log.
+// grow checks that the log grows from result to result: each is a later leaf, by a checkpoint that
+// is not smaller, and once results carry proofs all do, or the vault could claim what is not in the
+// log.
 func (chain *Chain) grow(o Opened) error {
 	switch {
 	case chain.Index > 0 && o.Place.Index <= chain.Index:
@@ -241,8 +238,7 @@ func (c *Client) open(signers []note.Verifier, msg []byte) (Opened, string, erro
 	return Opened{Result: r, Facts: facts, FactsLine: line, Place: place, Proof: proved, Note: msg}, signed.Digest, nil
 }
 
-// tinkPrefix is the length of 0x01 and the key id before the HPKE ciphertext (specification 3); a
-// verified result has it.
+// tinkPrefix is the length of 0x01 and the key id before the HPKE ciphertext (specification 3).
 const tinkPrefix = 5
 
 // tokenLife is within the 5 minutes that a relay allows.

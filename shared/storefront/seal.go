@@ -12,8 +12,8 @@ import (
 	"nightdrop/shared/seal"
 )
 
-// Payment is what a storefront asks for. Account and Code are the plaintext JSON of specification
-// 3, each nil where the order needs none; the caller should clear them after Seal.
+// Payment is a storefront's order. Account and Code are plaintext JSON of specification 3, nil if
+// not needed; the caller should clear them after Seal.
 type Payment struct {
 	ID      string // a UUID of version 4 or 7, the idempotency key; "": a fresh one
 	Order   envelope.Order
@@ -22,7 +22,7 @@ type Payment struct {
 	Expires time.Duration // how long the vault may begin to act on it; default and at most 6 days
 }
 
-// Sealed is a signed envelope, ready to post, and the names by which its results will be known.
+// Sealed is a signed envelope, ready to post, and the names that its results use.
 type Sealed struct {
 	ID      string
 	Digest  string // hex SHA-256 of the note's text
@@ -31,8 +31,8 @@ type Sealed struct {
 	Note    []byte // post exactly these bytes, every time
 }
 
-// Seal encrypts a payment's parts to the vault's newest keys and signs the envelope. Sealing the
-// same payment twice gives different bytes: keep what it returns, and post that.
+// Seal encrypts a payment's parts to the vault's newest keys and signs the envelope. Sealing twice
+// gives different bytes: keep what it returns, and post that.
 func (c *Client) Seal(ctx context.Context, p Payment) (Sealed, error) {
 	if p.ID == "" {
 		id, err := uuid.NewRandom()
@@ -76,8 +76,7 @@ func (c *Client) Seal(ctx context.Context, p Payment) (Sealed, error) {
 	return Sealed{ID: p.ID, Digest: signed.Digest, Created: e.Created.Time, Until: e.Until.Time, Note: signed.Note}, nil
 }
 
-// Read reads an envelope that Seal made, as from a file, and checks that it is one of this
-// identity.
+// Read reads an envelope that Seal made, and checks that it is one of this identity.
 func (c *Client) Read(envelopeNote []byte) (Sealed, error) {
 	if _, err := envelope.Open[envelope.Envelope](envelopeNote, c.identity.Verifier()); err != nil {
 		return Sealed{}, fmt.Errorf("not an envelope of this identity: %w", err)
@@ -92,7 +91,7 @@ type sealing struct {
 	id        string
 }
 
-// ErrNoKey is returned when the directory has no current key of the wanted kind and suite.
+// ErrNoKey is returned when the directory has no current key of the kind and suite.
 var ErrNoKey = errors.New("the vault's directory has no current key: try the other suite, or ask the vault's operators")
 
 func (s sealing) part(part envelope.PartName, plaintext []byte) (*envelope.Part, error) {

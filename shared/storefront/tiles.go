@@ -16,11 +16,10 @@ import (
 	"nightdrop/shared/proof"
 )
 
-// OpenTiles opens a copy of the vault's log, from a directory or a web server (package tiles): what
-// an auditor or the vault's operators publish of it. Whoever keeps the copy is not trusted: errors
-// that are not ErrLog say nothing about the vault, and another copy may do. The relay tells only
-// which keys the vault signs with; where it is not reached the pinned one may do
-// (Config.Unreached), or not (ErrUnreached).
+// OpenTiles opens a copy of the vault's log, as auditors or the vault's operators publish it, from
+// a directory or a web server (package tiles). The copy's keeper is not trusted: errors other than
+// [ErrLog] say nothing about the vault, and another copy may do. The relay only names the vault's
+// keys; if it is not reached the pinned one may do ([Config].Unreached), or not ([ErrUnreached]).
 func (c *Client) OpenTiles(ctx context.Context, source proof.TileSource) (*proof.Tiles, error) {
 	signers, alone, err := c.keys(ctx)
 	if err != nil {
@@ -30,28 +29,26 @@ func (c *Client) OpenTiles(ctx context.Context, source proof.TileSource) (*proof
 	return t, lacking("this copy of the log", alone, err)
 }
 
-// Later is a proof of a result by the checkpoint of a copy of the log.
+// Later is a proof of a result by a copy's checkpoint.
 type Later struct {
 	Checkpoint proof.Checkpoint
 	Proof      []byte // C2SP tlog-proof of the result's leaf (Opened.Leaf)
 }
 
-// Leaf returns the record by which the log holds the result. It needs FactsLine and Place alone,
-// which are what a storefront must keep of a result to have it proved later; the index is
-// Place.Index.
+// Leaf returns the log's record of the result. It needs only FactsLine and Place, which a
+// storefront must keep to have a result proved later; the index is Place.Index.
 func (o *Opened) Leaf() ([proof.LeafBytes]byte, error) {
 	entry, err := hex.DecodeString(o.Place.Entry)
 	if err != nil || len(entry) != sha256.Size || len(o.Place.Salt) != proof.SaltBytes || o.Place.Index > math.MaxInt64 {
-		return [proof.LeafBytes]byte{}, errors.New("the result's place is none: a salt of 16 bytes and the hex SHA-256 of its entry")
+		return [proof.LeafBytes]byte{}, errors.New("the result's place is malformed: it has a salt of 16 bytes and the hex SHA-256 of its entry")
 	}
 	return proof.LeafRecord(o.Place.Salt, o.FactsLine, [sha256.Size]byte(entry)), nil
 }
 
-// ProveLater proves a result that was kept, with a proof of its own or without, by the checkpoint
-// of a copy of the log, and adds the proof to what was seen. ErrLog is returned when the copy's log
-// does not hold the result, or is not that of the result's own checkpoint or of what was seen.
-// proof.ErrBehind: the copy ends before the result; proof.ErrDamaged and proof.ErrIncomplete: it is
-// of no use.
+// ProveLater proves a kept result, with a proof of its own or not, by the checkpoint of a copy of
+// the log, and adds the proof to what was seen. [ErrLog]: the copy's log does not hold the result,
+// or is not that of the result's checkpoint or of what was seen. [proof.ErrBehind]: the copy ends
+// before the result; [proof.ErrDamaged] and [proof.ErrIncomplete]: it is of no use.
 func (c *Client) ProveLater(ctx context.Context, t *proof.Tiles, o Opened) (Later, error) {
 	leaf, err := o.Leaf()
 	if err != nil {
@@ -85,11 +82,10 @@ func (c *Client) ProveLater(ctx context.Context, t *proof.Tiles, o Opened) (Late
 	return Later{t.Checkpoint(), text}, err
 }
 
-// CheckTiles holds everything that was seen of the vault's log against a copy of it, entry by
-// entry, and keeps the copy's checkpoint. ErrLog with proof.ErrDiverged: the vault showed us
-// another log than those who made the copy. A copy that is older than what was seen is no
-// contradiction: the Agreement says how far it reaches. proof.ErrBehind: all that was seen is
-// newer, so nothing was checked and nothing is kept.
+// CheckTiles compares all that was seen of the vault's log with a copy of it, entry by entry, and
+// keeps the copy's checkpoint. [ErrLog] with [proof.ErrDiverged]: the vault showed us another log
+// than the copy's makers. An older copy is no contradiction: the Agreement says how far it reaches.
+// [proof.ErrBehind]: all that was seen is newer; nothing was checked, nothing is kept.
 func (c *Client) CheckTiles(ctx context.Context, t *proof.Tiles) (proof.Agreement, error) {
 	signers, alone, err := c.keys(ctx)
 	if err != nil {
@@ -109,10 +105,10 @@ func (c *Client) CheckTiles(ctx context.Context, t *proof.Tiles) (proof.Agreemen
 	})
 }
 
-// CompareTiles is Compare for all entries: it holds both what this client was shown and what
-// another reader was against one copy of the log. Where the copy is at least as new as both, and
-// nothing contradicts, both were shown one log, to the last entry. Where it is older than all of
-// one, nothing was checked there: proof.ErrBehind, unless the other contradicts.
+// CompareTiles is [Client.Compare] for all entries: it compares what this client and another reader
+// were shown with one copy of the log. If the copy is at least as new as both, and nothing
+// contradicts, both were shown one log, to the last entry. If it is older than all of one, nothing
+// was checked there: [proof.ErrBehind], unless the other contradicts.
 func (c *Client) CompareTiles(ctx context.Context, theirs *proof.History, t *proof.Tiles) (ours, others proof.Agreement, err error) {
 	if _, err := c.Compare(ctx, theirs); err != nil {
 		return ours, others, err
@@ -133,8 +129,7 @@ func (c *Client) CompareTiles(ctx context.Context, theirs *proof.History, t *pro
 	return ours, others, nil
 }
 
-// logError makes ErrLog of a contradiction and ErrUnverified of a note by nobody; other errors stay
-// what they are.
+// logError returns ErrLog for a contradiction, ErrUnverified for an unverified note, else err.
 func logError(err error) error {
 	_, contradicts := errors.AsType[*proof.Contradiction](err)
 	switch {
@@ -146,7 +141,7 @@ func logError(err error) error {
 	return err
 }
 
-// noResult is that an envelope of this id has no result. It is fs.ErrNotExist.
+// noResult: an envelope of this id has no result. It is [fs.ErrNotExist].
 type noResult string
 
 func (id noResult) Error() string {
@@ -155,10 +150,10 @@ func (id noResult) Error() string {
 
 func (noResult) Is(target error) bool { return target == fs.ErrNotExist }
 
-// AllResultsOf reads the results of one envelope that the outbox recorded, for ever, and those that
-// the relay still has, for 30 days, each once and by serial, and checks them as Results does.
-// fs.ErrNotExist: there is none. Where the relay is not reached (Config.Unreached) those of the
-// outbox have to do: ErrUnreached if there is none.
+// AllResultsOf reads the results of one envelope that the outbox recorded, and those that the relay
+// still has, for 30 days, each once and by serial, and checks them as Results does.
+// [fs.ErrNotExist]: there is none. If the relay is not reached ([Config].Unreached) only the
+// outbox's: [ErrUnreached] if there is none.
 func (c *Client) AllResultsOf(ctx context.Context, box *Outbox, id string) ([]Opened, error) {
 	fresh, err := c.ResultsOf(ctx, id)
 	refused, wasRefused := errors.AsType[*Refused](err)
@@ -194,7 +189,7 @@ func (c *Client) AllResultsOf(ctx context.Context, box *Outbox, id string) ([]Op
 		case !known:
 			all = append(all, o)
 		case text != string(o.Note):
-			return nil, fmt.Errorf("result %d is another than the one recorded: %w", o.Result.Serial, ErrChain)
+			return nil, fmt.Errorf("result %d differs from the one recorded: %w", o.Result.Serial, ErrChain)
 		}
 	}
 	slices.SortFunc(all, func(a, b Opened) int { return cmp.Compare(a.Result.Serial, b.Result.Serial) })

@@ -95,7 +95,7 @@ func (w *walker) object() error {
 		}
 		name := string(raw)
 		if seen[name] {
-			return w.fail("a member is there twice")
+			return w.fail("a member occurs twice")
 		}
 		seen[name] = true
 		return w.below(name)

@@ -2,8 +2,8 @@
 // commit.
 //
 // An envelope that arrives while nothing is in flight leaves at once in a bag of its own. Those
-// that arrive while bags are being made durable wait together and ride in the next. There is no
-// timer on this path: the acks are the clock.
+// that arrive while bags are being made durable wait and ride in the next. There is no timer: the
+// acks are the clock.
 package bagger
 
 import (
@@ -22,48 +22,43 @@ import (
 	"nightdrop/shared/note"
 )
 
-// Errors of Submit. After any of them the envelope may or may not be stored, now or later: post it
-// again.
+// Errors of [Bagger.Submit]. After any of them but ErrClosed the envelope may still be stored: post
+// it again.
 var (
 	// ErrFull is returned when the channel has no room.
 	ErrFull = errors.New("the channel is full")
-	// ErrUnavailable is returned when the channel cannot be reached, or more is waiting than the
-	// relay will hold.
+	// ErrUnavailable is returned when the channel cannot be reached, or too much is waiting.
 	ErrUnavailable = errors.New("the channel is unavailable")
-	// ErrUnknown is returned when the caller's patience ended, or the relay stopped, before the
-	// durable ack came.
+	// ErrUnknown is returned when ctx ended, or the relay stopped, before the durable ack.
 	ErrUnknown = errors.New("no durable ack came in time")
-	// ErrClosed is returned to what is submitted after Close: it was not taken.
+	// ErrClosed is returned after Close: the envelope was not accepted.
 	ErrClosed = errors.New("the relay is stopping")
 )
 
 const (
 	// crowd is how many envelopes must wait, for each bag already in flight, before another bag is
-	// sent beside it. Every bag costs one fsync of the channel and one signature, so nearly empty
-	// bags in parallel make all of them slower.
+	// sent beside it. A bag costs one fsync of the channel and one signature, so nearly empty bags
+	// slow all.
 	crowd = 16
 
-	// retryFirst and retryMost bound the wait before a bag whose outcome is unknown is published
-	// again.
+	// The bounds of the wait before a bag whose outcome is unknown is published again.
 	retryFirst = 50 * time.Millisecond
 	retryMost  = 2 * time.Second
 )
 
-// Publisher is what the bagger needs of the channel: channel.Relay. Calls are made one after the
-// other; the order of calls is to be the order of the stream. The ack is nil only when the bag is
-// durable.
+// Publisher is what the bagger needs of [channel.Relay]. Calls are made one after the other, in the
+// order of the stream. The ack is nil only when the bag is durable.
 type Publisher interface {
 	PublishBag(relay, msgID string, msg []byte) channel.Ack
 }
 
-// Observer is told what happens, for metrics. Calls come from several goroutines and must return at
-// once.
+// Observer gets figures for metrics. Calls come from several goroutines and must return at once.
 type Observer interface {
 	BagAcked(envelopes, bytes int, took time.Duration)
 	BagFailed(err error)
 }
 
-// Config is what a Bagger is made of. Every field is required but Crowded.
+// Config configures a [Bagger]. Every field is required but Crowded.
 type Config struct {
 	Relay     string       // the relay's name, which is the signer's
 	Signer    *note.Signer // signs bags
@@ -71,17 +66,16 @@ type Config struct {
 	Head      *Head // the relay's memory of its last acked bag
 	Window    int   // bags in flight, 1 to 8
 
-	// QueueEnvelopes and QueueBytes bound what waits for a bag; more is refused with
-	// ErrUnavailable.
+	// bounds of what waits for a bag; more is refused with ErrUnavailable
 	QueueEnvelopes int
 	QueueBytes     int
 
 	Repeats int    // acked envelopes that are remembered for a minute; 0 = none
 	Sizing  Sizing // how merchants share the channel
 
-	// Crowded reports whether ENVELOPES is so full that the vault's purging does not keep up. It
-	// must return at once. Then those are refused who stored more than an equal part of it in the
-	// last week. Nil: nobody is.
+	// Crowded reports, at once, whether ENVELOPES is so full that the vault's purging does not keep
+	// up. Then merchants are refused that stored more than an equal part in the last week. Nil:
+	// never.
 	Crowded func() bool
 
 	Now      func() time.Time
@@ -89,14 +83,14 @@ type Config struct {
 	Observer Observer
 }
 
-// Envelope is what is put into a bag: a note whose signature by its merchant has verified.
+// Envelope is a note whose merchant's signature has verified.
 type Envelope struct {
 	Merchant string
 	Digest   string // of the note's text, 64 hex digits
 	Note     []byte // exactly as posted
 }
 
-// Place is where an envelope lies: what its receipt says.
+// Place is an envelope's position, as its receipt names it.
 type Place struct {
 	Run      string    // of this process, 32 hex digits
 	Number   uint64    // of the bag, from 1
@@ -130,8 +124,8 @@ type Bagger struct {
 	finished chan struct{} // closed when the packer has ended
 }
 
-// submission is one envelope on its way. All who post it meanwhile wait for the one outcome, which
-// is there when done is closed.
+// submission is an envelope under way. All who post it wait for one outcome, there when done
+// closes.
 type submission struct {
 	Envelope
 	waiting int   // how many wait; with none left it is not worth a place in a bag
@@ -141,14 +135,12 @@ type submission struct {
 	err     error
 }
 
-// settle gives those who wait their outcome, once.
-func (s *submission) settle(place Place, err error) {
+func (s *submission) finish(place Place, err error) {
 	s.place, s.err = place, err
 	close(s.done)
 }
 
-// Open starts a run: a fresh random name, numbers from 1, after the last bag that the head file
-// knows.
+// Open starts a run: a random name, numbers from 1, after the last bag that the head file names.
 func Open(config Config) (*Bagger, error) {
 	if config.Window < 1 || config.Window > envelope.MaxBagWindow {
 		return nil, fmt.Errorf("bags in flight must be 1 to %d, not %d", envelope.MaxBagWindow, config.Window)
@@ -174,13 +166,13 @@ func Open(config Config) (*Bagger, error) {
 	return b, nil
 }
 
-// Run returns the name of this run.
+// Run returns the id of this run.
 func (b *Bagger) Run() string { return b.run }
 
-// Submit puts an envelope into a bag and waits until that bag is durable or ctx ends. One that is
-// on its way already is not put into another: its outcome is awaited; one whose bag was acked
-// within the last minute has its place at once. The note's bytes must not be changed afterwards,
-// whatever Submit returns: their bag may still be on its way.
+// Submit puts an envelope into a bag and waits until that bag is durable or ctx ends. An envelope
+// already under way is not put into another bag; one whose bag was acked within the last minute has
+// its place at once. The note's bytes must not change afterwards, whatever Submit returns: their
+// bag may still be under way.
 func (b *Bagger) Submit(ctx context.Context, e Envelope) (Place, error) {
 	s, place, err := b.enter(e)
 	if s == nil {
@@ -197,18 +189,18 @@ func (b *Bagger) Submit(ctx context.Context, e Envelope) (Place, error) {
 	}
 }
 
-// Room returns ErrShare when Submit would return it: the merchant is over its share, and the
-// envelope is not one that is on its way or was acked within the last minute.
+// Room returns [ErrShare] if Submit would: the merchant is over its share, and the envelope is
+// neither under way nor acked within the last minute.
 func (b *Bagger) Room(e Envelope) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if _, known := b.repeats.find(e, b.config.Now()); known || b.moving[e.Digest] != nil {
+	if _, known := b.repeats.lookUp(e, b.config.Now()); known || b.moving[e.Digest] != nil {
 		return nil
 	}
 	return b.checkShare(e)
 }
 
-// checkShare refuses what the merchant has no room for. b.mu is held.
+// checkShare returns an error if the merchant has no room. b.mu is held.
 func (b *Bagger) checkShare(e Envelope) error {
 	bytes := int64(b.frame + len(e.Note))
 	crowds := b.config.Crowded != nil && b.shares.crowds(e.Merchant, bytes, b.config.Now()) && b.config.Crowded()
@@ -219,11 +211,11 @@ func (b *Bagger) checkShare(e Envelope) error {
 	return ErrShare
 }
 
-// enter returns the submission to wait for, or the envelope's place, or why it is not taken.
+// enter returns the submission to wait for, or the envelope's place, or why it is refused.
 func (b *Bagger) enter(e Envelope) (*submission, Place, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if place, ok := b.repeats.find(e, b.config.Now()); ok {
+	if place, ok := b.repeats.lookUp(e, b.config.Now()); ok {
 		place.Run = b.run
 		return nil, place, nil
 	}
@@ -238,13 +230,12 @@ func (b *Bagger) enter(e Envelope) (*submission, Place, error) {
 	return s, Place{}, err
 }
 
-// enqueue puts an envelope into the queue. b.mu is held.
 func (b *Bagger) enqueue(e Envelope) (*submission, error) {
 	switch {
 	case b.closing:
 		return nil, ErrClosed
 	case len(b.queue) >= b.config.QueueEnvelopes || b.queued+len(e.Note) > b.config.QueueBytes:
-		return nil, fmt.Errorf("%w: more envelopes wait than the relay will hold", ErrUnavailable)
+		return nil, fmt.Errorf("%w: too many envelopes are waiting", ErrUnavailable)
 	}
 	if err := b.checkShare(e); err != nil {
 		return nil, err
@@ -255,7 +246,7 @@ func (b *Bagger) enqueue(e Envelope) (*submission, error) {
 	b.queue = append(b.queue, s)
 	b.queued += len(e.Note)
 	if b.due() {
-		// else the packer would wake for every envelope, to find that none may leave yet
+		// otherwise the packer would wake for every envelope, though none may leave yet
 		b.changed.Broadcast()
 	}
 	return s, nil
@@ -268,21 +259,20 @@ func (b *Bagger) charge(s *submission, bytes int64) {
 	b.shares.add(s.Merchant, bytes)
 }
 
-// drop forgets what will be in no bag. b.mu is held.
+// drop forgets an envelope that will be in no bag. b.mu is held.
 func (b *Bagger) drop(s *submission) {
 	delete(b.moving, s.Digest)
 	b.charge(s, -s.bytes)
 }
 
-// Committed reports that the vault has committed the bags of this run up to number.
+// Committed records that the vault has committed this run's bags up to number.
 func (b *Bagger) Committed(number uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.shares.commit(number)
 }
 
-// Share divides the channel among so many merchants. It returns why the channel is too small for
-// them, or nil.
+// Share divides the channel among merchants. It returns an error if the channel is too small.
 func (b *Bagger) Share(merchants int) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -290,14 +280,15 @@ func (b *Bagger) Share(merchants int) error {
 	return b.config.Sizing.Check(merchants)
 }
 
-// Shares reports how merchants share the channel now.
+// Shares returns how merchants share the channel now.
 func (b *Bagger) Shares() Shares {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.shares.usage()
 }
 
-// Trouble returns why the bagger refuses envelopes now, or nil. It wraps ErrFull or ErrUnavailable.
+// Trouble returns why the bagger refuses envelopes now, or nil. It wraps [ErrFull] or
+// [ErrUnavailable].
 func (b *Bagger) Trouble() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -307,16 +298,16 @@ func (b *Bagger) Trouble() error {
 	return nil
 }
 
-// Waiting returns how many envelopes wait for a bag and how many bags for their ack.
+// Waiting returns how many envelopes wait for a bag, and bags for their ack.
 func (b *Bagger) Waiting() (envelopes, bags int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.queue), len(b.flights)
 }
 
-// Close refuses new envelopes, sends what waits, and waits for the acks. When ctx ends first, those
-// still waiting get ErrUnknown and Close returns ctx's error. The head file is left as of the last
-// bag acked in order.
+// Close refuses new envelopes, sends what waits, and waits for the acks. If ctx ends first, those
+// still waiting get [ErrUnknown] and Close returns ctx's error. The head names the last bag acked
+// in order.
 func (b *Bagger) Close(ctx context.Context) error {
 	b.mu.Lock()
 	b.closing = true

@@ -10,21 +10,19 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// flight is a bag that was published and not acked yet. Its bytes and its message id, the digest,
-// never change: whatever happened to the first attempt, the second can only make the same bag
-// durable.
+// flight is a published bag that is not acked yet. Its bytes and its message id, the digest, never
+// change: a second attempt can only make the same bag durable.
 type flight struct {
-	number uint64
-	digest string
-	msg    []byte
-	riders []*submission
-	made   time.Time
-	failed bool // the last attempt failed
-	acked  bool // durable, but an earlier bag is not yet
-	told   bool // its riders have their outcome
+	number   uint64
+	digest   string
+	msg      []byte
+	riders   []*submission
+	made     time.Time
+	failed   bool // the last attempt failed
+	acked    bool // durable, but an earlier bag is not yet
+	answered bool // its riders have their outcome
 }
 
-// pack sends bags until the bagger is closed and all is acked or given up.
 func (b *Bagger) pack() {
 	defer close(b.finished)
 	for {
@@ -38,8 +36,7 @@ func (b *Bagger) pack() {
 	}
 }
 
-// depart waits until a bag may leave, makes and publishes it. It returns no flight when all is
-// done.
+// depart waits until a bag may leave, then makes and publishes it. It returns nil when all is done.
 func (b *Bagger) depart() (*flight, channel.Ack) {
 	b.mu.Lock()
 	for !b.due() {
@@ -60,13 +57,12 @@ func (b *Bagger) depart() (*flight, channel.Ack) {
 	b.flights = append(b.flights, f)
 	b.mu.Unlock()
 
-	// Only the packer makes bags, so the chain may grow outside the lock while envelopes go on
-	// arriving.
+	// Only the packer makes bags, so this needs no lock while envelopes go on arriving.
 	err := b.make(f, previous)
 	b.mu.Lock()
 	if err != nil {
 		b.flights = slices.DeleteFunc(b.flights, func(other *flight) bool { return other == f })
-		b.tell(f, fmt.Errorf("%w: %w", ErrUnavailable, err))
+		b.answer(f, fmt.Errorf("%w: %w", ErrUnavailable, err))
 		for _, s := range f.riders {
 			b.drop(s)
 		}
@@ -81,8 +77,8 @@ func (b *Bagger) depart() (*flight, channel.Ack) {
 	return f, b.config.Publisher.PublishBag(b.config.Relay, f.digest, f.msg)
 }
 
-// due reports whether a bag may leave now: there are envelopes, nothing is wrong, and either
-// nothing is in flight or enough envelopes wait to be worth a bag of their own.
+// due reports whether a bag may leave now: envelopes wait, nothing is wrong, and nothing is in
+// flight or enough wait to be worth a bag of their own.
 func (b *Bagger) due() bool {
 	if len(b.queue) == 0 || b.failing > 0 || len(b.flights) >= b.config.Window || b.stop.Err() != nil {
 		return false
@@ -90,8 +86,7 @@ func (b *Bagger) due() bool {
 	return len(b.queue) >= crowd*len(b.flights) || b.queued >= b.room/2
 }
 
-// board takes from the queue as many envelopes as fit into one bag, passing over those whose
-// submitters have left.
+// board removes from the queue what fits into one bag, passing over those whose submitters left.
 func (b *Bagger) board() []*submission {
 	riders := make([]*submission, 0, min(len(b.queue), envelope.MaxBagEnvelopes))
 	room, taken := b.room, 0
@@ -112,7 +107,6 @@ func (b *Bagger) board() []*submission {
 	return riders
 }
 
-// make fills in the flight's bag.
 func (b *Bagger) make(f *flight, previous string) (err error) {
 	bag := envelope.Bag{Relay: b.config.Relay, Run: b.run, Number: f.number, Previous: previous, Window: b.config.Window}
 	if f.number == 1 {
@@ -126,8 +120,7 @@ func (b *Bagger) make(f *flight, previous string) (err error) {
 	return err
 }
 
-// follow waits for a flight's ack, publishing the same bytes again while the outcome is not
-// certain.
+// follow waits for the ack, publishing the same bytes again while the outcome is uncertain.
 func (b *Bagger) follow(f *flight, ack channel.Ack) {
 	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
 		err := b.await(ack)
@@ -140,7 +133,7 @@ func (b *Bagger) follow(f *flight, ack channel.Ack) {
 			b.stumble(f, err)
 		}
 		if !b.pause(f, wait) {
-			return // given up: the packer has told the riders
+			return // given up: the packer has answered the riders
 		}
 		ack = b.config.Publisher.PublishBag(b.config.Relay, f.digest, f.msg)
 	}
@@ -155,10 +148,9 @@ func (b *Bagger) await(ack channel.Ack) error {
 	}
 }
 
-// stumble notes a failed attempt. While any flight fails no new bag leaves and no envelope is
-// taken. A full channel is told to the riders at once, since it does not pass in seconds; the bag
-// itself is still tried, because a hole in the chain would be worse than an envelope that is stored
-// twice.
+// stumble notes a failed attempt. While a flight fails no bag leaves and no envelope is accepted. A
+// full channel is reported to the riders at once, since it does not pass in seconds; the bag is
+// still tried, because a hole in the chain would be worse than an envelope stored twice.
 func (b *Bagger) stumble(f *flight, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -170,14 +162,14 @@ func (b *Bagger) stumble(f *flight, err error) {
 	b.trouble = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	if errors.Is(err, channel.ErrFull) {
 		b.trouble = fmt.Errorf("%w: %w", ErrFull, err)
-		b.tell(f, b.trouble)
+		b.answer(f, b.trouble)
 		b.turnAway(b.trouble)
 	}
 	b.changed.Broadcast()
 }
 
-// pause waits before another attempt until the flight is the oldest one, so that bags reach the
-// stream in order. It reports false when the flight was given up.
+// pause waits until the flight is the oldest, so that bags reach the stream in order, before
+// another attempt. It returns false if the flight was given up.
 func (b *Bagger) pause(f *flight, wait time.Duration) bool {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -193,8 +185,8 @@ func (b *Bagger) pause(f *flight, wait time.Duration) bool {
 	return b.stop.Err() == nil
 }
 
-// arrive takes a durable ack: the riders get their places, and the head moves to the last bag
-// before which none is missing.
+// arrive handles a durable ack: riders get their places, and the head moves to the last bag before
+// which none is missing.
 func (b *Bagger) arrive(f *flight) {
 	took := b.config.Now().Sub(f.made)
 	b.mu.Lock()
@@ -205,7 +197,7 @@ func (b *Bagger) arrive(f *flight) {
 		b.lines.Info("acked", "the bag was acked", "run", b.run, "number", f.number)
 	}
 	f.acked = true
-	b.tell(f, nil)
+	b.answer(f, nil)
 	b.remember(f)
 	var last *flight
 	for len(b.flights) > 0 && b.flights[0].acked {
@@ -214,21 +206,21 @@ func (b *Bagger) arrive(f *flight) {
 	}
 	if last != nil {
 		// A crash before this leaves the head at an earlier bag. The next run then names that one
-		// in `after`, and the vault takes up to window bags beyond it as regular.
+		// in `after`, and the vault accepts up to window bags beyond it as regular.
 		b.config.Head.Advance(envelope.BagRef{Run: b.run, Number: last.number, Digest: last.digest})
 	}
 	b.changed.Broadcast()
 	b.config.Observer.BagAcked(len(f.riders), len(f.msg), took)
 }
 
-// tell gives the riders their outcome, once. b.mu is held.
-func (b *Bagger) tell(f *flight, err error) {
-	if f.told {
+// answer gives the riders their outcome, once. b.mu is held.
+func (b *Bagger) answer(f *flight, err error) {
+	if f.answered {
 		return
 	}
-	f.told = true
+	f.answered = true
 	for i, s := range f.riders {
-		s.settle(b.place(f, i), err)
+		s.finish(b.place(f, i), err)
 	}
 }
 
@@ -236,8 +228,8 @@ func (b *Bagger) place(f *flight, index int) Place {
 	return Place{Run: b.run, Number: f.number, Index: index, Received: f.made}
 }
 
-// remember notes where the riders of a durable bag lie, for those who post them again, and that
-// they take up their merchants' shares until the vault has committed them. b.mu is held.
+// remember notes where the riders of a durable bag are, for repeated posts, and counts them against
+// their merchants' shares until the vault has committed them. b.mu is held.
 func (b *Bagger) remember(f *flight) {
 	now := b.config.Now()
 	for i, s := range f.riders {
@@ -247,8 +239,8 @@ func (b *Bagger) remember(f *flight) {
 	b.shares.store(f.number, f.riders, now)
 }
 
-// chargeBag divides among the riders what their bag takes beside them, so that many bags of one
-// envelope cost what they are. b.mu is held.
+// chargeBag divides a bag's overhead among its riders, so that small bags cost what they are. b.mu
+// is held.
 func (b *Bagger) chargeBag(f *flight) {
 	rest := int64(len(f.msg))
 	for _, s := range f.riders {
@@ -261,20 +253,19 @@ func (b *Bagger) chargeBag(f *flight) {
 	}
 }
 
-// turnAway refuses all that waits for a bag. b.mu is held.
 func (b *Bagger) turnAway(err error) {
 	for _, s := range b.queue {
 		b.drop(s)
-		s.settle(Place{}, err)
+		s.finish(Place{}, err)
 	}
 	b.queue, b.queued = nil, 0
 }
 
-// abandon tells everyone still waiting that the outcome is unknown. b.mu is held.
+// abandon answers all who wait that the outcome is unknown. b.mu is held.
 func (b *Bagger) abandon() {
 	b.giveUp()
 	for _, f := range b.flights {
-		b.tell(f, ErrUnknown)
+		b.answer(f, ErrUnknown)
 	}
 	b.turnAway(ErrUnknown)
 }

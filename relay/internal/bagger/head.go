@@ -20,15 +20,14 @@ import (
 	"nightdrop/shared/strictjson"
 )
 
-// ErrHeadLocked is returned when another process has the head file: one process at a time uses a
-// relay's name.
+// ErrHeadLocked is returned when another process has the head file: a relay's name has one process.
 var ErrHeadLocked = errors.New("another relay uses this head file; stop it, or give this one a name and head file of its own")
 
 // headBytes is the size of the head file: one disk sector, which is written whole or not at all.
 const headBytes = 512
 
-// record is the content of the head file: one line of JSON, filled up with spaces. It names the
-// last bag that was acked, with all before it.
+// record is the head file's content: one line of JSON, padded with spaces. It names the last bag
+// that was acked with all before it.
 type record struct {
 	Run    string `json:"run"`
 	Number uint64 `json:"number"`
@@ -42,11 +41,11 @@ func (r record) sum() string {
 }
 
 // Head is the relay's only memory across restarts: its last acked bag, which the first bag of the
-// next run names in `after`. It is written in place at every ack and synced every few bags.
+// next run names in `after`. It is written at every ack and synced every few bags.
 //
 // A crash of the process loses nothing, since the page cache outlives it. A power cut loses what
-// was not synced, and Allow sees to it that this is never more than the window that the bags
-// declare. Losing the file altogether costs a restart of the chain, which the vault reports.
+// was not synced, which Allow keeps within the window that the bags declare. Losing the file
+// altogether restarts the chain, which the vault reports.
 type Head struct {
 	logger *slog.Logger
 	last   *envelope.BagRef // of the earlier run; nil where there is none
@@ -60,10 +59,9 @@ type Head struct {
 	broken  bool // writing or syncing failed: no promise is kept any more, and bags go on
 }
 
-// OpenHead opens the head file at path, or creates it, and takes its lock; ErrHeadLocked is
-// returned when another process holds it. A file that is damaged is copied aside and the chain
-// restarts without `after`: a relay that did not start would be worse, and the vault reports the
-// restart anyway. That, and a missing file, are logged.
+// OpenHead opens or creates the head file at path and locks it; [ErrHeadLocked] if another process
+// holds it. A damaged file is copied aside and the chain restarts without `after`: a relay that did
+// not start would be worse, and the vault reports it anyway. That, and a missing file, are logged.
 func OpenHead(path string, now func() time.Time, logger *slog.Logger) (*Head, error) {
 	file, err := durable.OpenFile(path)
 	if err != nil {
@@ -100,8 +98,7 @@ func (h *Head) load(path string, now func() time.Time) error {
 	return h.beginAnew(path, now, err)
 }
 
-// beginAnew keeps a damaged head file under another name, and only once that copy is durable
-// empties the head.
+// beginAnew keeps a damaged head file under another name; once that is durable it empties the head.
 func (h *Head) beginAnew(path string, now func() time.Time, damage error) error {
 	aside := fmt.Sprintf("%s.damaged-%s", path, now().UTC().Format("20060102T150405.000000000Z"))
 	kept, err := durable.Begin(aside, durable.Private)
@@ -114,7 +111,7 @@ func (h *Head) beginAnew(path string, now func() time.Time, damage error) error 
 	if err := kept.Create(); err != nil {
 		return fmt.Errorf("keep the damaged head file: %w", err)
 	}
-	// A crash here leaves the damaged file too, of which the next start keeps another copy.
+	// A crash here leaves the damaged file, of which the next start keeps another copy.
 	h.logger.Error("the head file is damaged: this run begins a new chain, which the vault will report as a restart without after; a copy of the damaged file is kept",
 		"file", path, "kept", aside, "error", damage)
 	if err := h.file.Truncate(0); err != nil {
@@ -132,16 +129,16 @@ func parseHead(data []byte) (*envelope.BagRef, error) {
 		return nil, err
 	}
 	if r.Sum != r.sum() || r.Number == 0 {
-		return nil, errors.New("its sum is not that of its content")
+		return nil, errors.New("its checksum does not match its content")
 	}
 	return &envelope.BagRef{Run: r.Run, Number: r.Number, Digest: r.Digest}, nil
 }
 
-// Last returns the last acked bag of the earlier run, nil where none is known.
+// Last returns the last acked bag of the earlier run, or nil.
 func (h *Head) Last() *envelope.BagRef { return h.last }
 
-// Advance writes ref as the last acked bag. Numbers grow. It does not wait for the disk. A failed
-// write is logged and costs no more than a power cut would: bags go on.
+// Advance writes ref, whose numbers grow, as the last acked bag, without waiting for the disk. A
+// failed write is logged and costs no more than a power cut.
 func (h *Head) Advance(ref envelope.BagRef) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -163,8 +160,8 @@ func (h *Head) Advance(ref envelope.BagRef) {
 	h.broken = false
 }
 
-// Allow waits until bag number may leave: until a power cut would leave a head that is at most
-// window bags behind it. It starts syncing at half of that, so that it seldom waits.
+// Allow waits until bag number may leave: until a power cut would leave a head at most window bags
+// behind it. It starts syncing at half of that, so that it seldom waits.
 func (h *Head) Allow(number uint64, window int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -177,7 +174,7 @@ func (h *Head) Allow(number uint64, window int) {
 	}
 }
 
-// sync starts syncing in the background unless that is under way. h.mu is held.
+// sync syncs in the background unless that is under way. h.mu is held.
 func (h *Head) sync() {
 	if h.syncing || h.file == nil {
 		return
@@ -206,7 +203,7 @@ func (h *Head) fail(err error) {
 	h.changed.Broadcast()
 }
 
-// Close syncs the head and releases its lock. Later calls of Advance and Allow do nothing.
+// Close syncs the head and unlocks it. Advance and Allow then do nothing.
 func (h *Head) Close() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

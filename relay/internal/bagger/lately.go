@@ -2,18 +2,16 @@ package bagger
 
 import "time"
 
-// lately is how many bytes each merchant stored in ENVELOPES in the last week, committed or not:
-// what may still lie there. A share of what is not committed does not bound that: the vault purges
-// from the oldest on, so one bag that has to stay (a bank order that waits for its file) keeps all
-// that a merchant posts behind it. It begins at zero with each run, and is not safe for concurrent
-// use.
+// lately is how many bytes each merchant stored in ENVELOPES in the last week, committed or not. A
+// share of what is uncommitted does not bound that: the vault purges from the oldest on, so one bag
+// that has to stay (a bank order that waits for its file) keeps all behind it. It begins at zero
+// with each run, and is not safe for concurrent use.
 type lately struct {
 	days  [keptDays]map[string]int64 // a ring, by day modulo its length
 	today int64                      // days since 1970
 }
 
-// keptDays is how many days committed bags stay in ENVELOPES where there is room (specification 8),
-// and today.
+// keptDays is how many days committed bags stay in ENVELOPES (specification 8), and today.
 const keptDays = 8
 
 func (l *lately) turn(now time.Time) {
@@ -44,9 +42,8 @@ func (l *lately) of(merchant string, now time.Time) (bytes int64) {
 	return bytes
 }
 
-// crowds reports whether a merchant has, with so many bytes more, stored more than an equal part of
-// ENVELOPES in the last week. Only where the stream is crowded is it refused for that: while the
-// vault's purging keeps up nobody is held to it.
+// crowds reports whether a merchant would, with these bytes, have stored more than an equal part of
+// ENVELOPES in the last week. It is refused for that only while the stream is crowded.
 func (s *shares) crowds(merchant string, bytes int64, now time.Time) bool {
 	return s.sizing.Stream > 0 && s.lately.of(merchant, now)+bytes > s.sizing.usable()/int64(max(1, s.merchants))
 }

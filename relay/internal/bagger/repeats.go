@@ -6,18 +6,17 @@ import (
 )
 
 const (
-	// repeatFor is how long after its bag's ack an envelope that is posted again gets that bag's
-	// receipt (specification 6).
+	// repeatFor is how long after the ack a repeated envelope gets that bag's receipt
+	// (specification 6).
 	repeatFor = time.Minute
-	// sweepEvery is how often what is older is forgotten for those merchants too that post nothing.
+	// sweepEvery is how often older ones are forgotten for merchants that post nothing, too.
 	sweepEvery = 10 * time.Second
 )
 
-// repeats remembers where the envelopes acked within the last minute lie, at most `most` of them.
-// Where it is full a merchant that has its equal part of it gives up its own oldest; one that has
-// less may add to it, so that nobody is made to forget by another: the sum stays below twice
-// `most`. It holds no pointers, for the collector passes over such maps. It is not safe for
-// concurrent use.
+// repeats remembers the places of envelopes acked within the last minute, at most `most`. When it
+// is full, a merchant that has its equal part gives up its own oldest; one that has less may add,
+// so nobody loses by another: the sum stays below twice `most`. It holds no pointers, so that the
+// garbage collector passes over it. It is not safe for concurrent use.
 type repeats struct {
 	most      int
 	kept      int
@@ -25,8 +24,7 @@ type repeats struct {
 	swept     time.Time
 }
 
-// recent is one merchant's part: its envelopes by digest, and the digests in the order of their
-// acks.
+// recent is one merchant's part: envelopes by digest, and digests in the order of their acks.
 type recent struct {
 	places map[digest]remembered
 	order  []digest
@@ -34,8 +32,7 @@ type recent struct {
 
 type digest [32]byte
 
-// remembered is a Place without its run, which is the bagger's own; times are in nanoseconds of
-// Unix.
+// remembered is a [Place] without its run, the bagger's own; times are Unix nanoseconds.
 type remembered struct {
 	number          uint64
 	index           int32
@@ -44,14 +41,14 @@ type remembered struct {
 
 func newRepeats(most int) *repeats { return &repeats{most: most, merchants: make(map[string]*recent)} }
 
-// digestOf reads 64 hex digits. What is none is remembered by nobody.
+// digestOf reads 64 hex digits. Anything else is not remembered.
 func digestOf(text string) (d digest, ok bool) {
 	n, err := hex.Decode(d[:], []byte(text))
 	return d, err == nil && n == len(d)
 }
 
-// find returns the place of an envelope whose bag was acked within the last minute.
-func (r *repeats) find(e Envelope, now time.Time) (p Place, ok bool) {
+// lookUp returns the place of an envelope whose bag was acked within the last minute.
+func (r *repeats) lookUp(e Envelope, now time.Time) (p Place, ok bool) {
 	own := r.merchants[e.Merchant]
 	if own == nil {
 		return Place{}, false
@@ -67,7 +64,6 @@ func (r *repeats) find(e Envelope, now time.Time) (p Place, ok bool) {
 	return Place{Number: found.number, Index: int(found.index), Received: time.Unix(0, found.received)}, true
 }
 
-// add remembers a place from its ack on.
 func (r *repeats) add(e Envelope, p Place, now time.Time) {
 	d, ok := digestOf(e.Digest)
 	if !ok || r.most == 0 {
@@ -93,7 +89,6 @@ func (r *repeats) add(e Envelope, p Place, now time.Time) {
 	own.places[d] = remembered{number: p.Number, index: int32(p.Index), received: p.Received.UnixNano(), acked: now.UnixNano()}
 }
 
-// sweep forgets all that is over a minute old.
 func (r *repeats) sweep(now time.Time) {
 	r.swept = now
 	for merchant, own := range r.merchants {
@@ -104,7 +99,7 @@ func (r *repeats) sweep(now time.Time) {
 	}
 }
 
-// expire forgets what is over a minute old and returns how many those were.
+// expire forgets what is over a minute old and returns how many.
 func (m *recent) expire(now time.Time) (gone int) {
 	for len(m.order) > 0 && now.UnixNano()-m.places[m.order[0]].acked > int64(repeatFor) {
 		m.drop()
@@ -113,7 +108,6 @@ func (m *recent) expire(now time.Time) (gone int) {
 	return gone
 }
 
-// drop forgets the oldest.
 func (m *recent) drop() {
 	delete(m.places, m.order[0])
 	m.order = m.order[1:]

@@ -175,17 +175,17 @@ func TestNobodyIsMadeToForgetByAnother(t *testing.T) {
 		}
 	}
 	for n := range 10 {
-		if p, ok := r.find(of("small", n), now); !ok || p.Number != uint64(n+1) {
+		if p, ok := r.lookUp(of("small", n), now); !ok || p.Number != uint64(n+1) {
 			t.Errorf("%d of the small merchant was forgotten", n)
 		}
 	}
-	if _, ok := r.find(of("loud", 99_999), now); !ok {
+	if _, ok := r.lookUp(of("loud", 99_999), now); !ok {
 		t.Error("the loud merchant's newest was forgotten")
 	}
-	if _, ok := r.find(of("loud", 1), now); ok || r.kept > 200 {
+	if _, ok := r.lookUp(of("loud", 1), now); ok || r.kept > 200 {
 		t.Errorf("%d are remembered, the oldest among them: %t; want at most 200, not", r.kept, ok)
 	}
-	if _, ok := r.find(of("other", 1), now); ok {
+	if _, ok := r.lookUp(of("other", 1), now); ok {
 		t.Error("one that never was has a place")
 	}
 	r.add(of("late", 1), Place{Number: 1}, now.Add(2*time.Minute))

@@ -8,42 +8,40 @@ import (
 	"time"
 )
 
-// ErrShare is returned when the merchant has as much in the channel, above the vault's signed
-// position, as it may, or has stored more than an equal part of a crowded one: the envelope was not
-// taken. Others are still served.
-var ErrShare = errors.New("the merchant's share of the channel is taken")
+// ErrShare is returned when the merchant has its full share of the channel, or stored more than an
+// equal part of a crowded one: the envelope was refused. Others are still served.
+var ErrShare = errors.New("the merchant's share of the channel is used up")
 
-// Sizing says how ENVELOPES is shared out among merchants. What counts is what the vault has not
-// committed yet: above its signed position.
+// Sizing says how ENVELOPES is shared among merchants. What the vault has not committed yet, above
+// its signed position, counts.
 //
-// Three quarters of the stream can be counted on, for above that the vault purges what it has
-// committed. Without MerchantBytes one half of those is divided equally: so much is a merchant's
-// own, whatever others do. The rest is common: a merchant that needs more than its own may have a
-// quarter of that. So it takes four merchants to use up what is common, and none can use up what is
-// another's own.
+// Three quarters of the stream can be counted on: above that the vault purges what it has
+// committed. Without MerchantBytes one half of those is divided equally: that is a merchant's own,
+// whatever others do. The rest is common: a merchant may use a quarter of it. So it takes four
+// merchants to use up what is common, and none can use up another's own.
 type Sizing struct {
 	Stream        int64 // bytes of ENVELOPES; 0 = not known: nobody is refused
 	MerchantBytes int64 // a merchant's own; 0 = computed
 }
 
 const (
-	// commonParts is into how many parts what is common is divided, of which one merchant gets one.
+	// commonParts is into how many parts what is common is divided; a merchant may have one.
 	commonParts = 4
 	// leastOwn is the least that should be a merchant's own: one bag of the largest size.
 	leastOwn = 1_000_000
-	// leastConfigured is the least that may be configured: one envelope of the largest size in a
-	// bag of its own.
+	// leastConfigured is the least that may be configured: the largest envelope in a bag of its
+	// own.
 	leastConfigured = 64 << 10
 	// leastStream is the least that ENVELOPES may hold.
 	leastStream = 4 << 20
-	// shownMerchants is how many merchants a report names: those with the most bytes.
+	// shownMerchants is how many merchants a report names, most bytes first.
 	shownMerchants = 20
 )
 
 // usable is what merchants may have together.
 func (s Sizing) usable() int64 { return s.Stream / 4 * 3 }
 
-// parts returns what is each merchant's own, and what is common to all.
+// parts returns each merchant's own part, and what is common to all.
 func (s Sizing) parts(merchants int) (own, common int64) {
 	n := int64(max(1, merchants))
 	if s.MerchantBytes == 0 {
@@ -52,7 +50,7 @@ func (s Sizing) parts(merchants int) (own, common int64) {
 	return s.MerchantBytes, max(0, s.usable()-n*s.MerchantBytes)
 }
 
-// Valid is nil, or says what of a sizing cannot be, however many merchants there are.
+// Valid returns an error if a sizing is impossible, however many merchants there are.
 func (s Sizing) Valid() error {
 	switch {
 	case s.Stream < leastStream:
@@ -66,7 +64,7 @@ func (s Sizing) Valid() error {
 	return nil
 }
 
-// Merchants is how many the stream is large enough for.
+// Merchants returns how many the stream is large enough for.
 func (s Sizing) Merchants() int64 {
 	if s.MerchantBytes == 0 {
 		return s.usable() / 2 / leastOwn
@@ -74,7 +72,7 @@ func (s Sizing) Merchants() int64 {
 	return s.usable() / s.MerchantBytes
 }
 
-// Check is nil, or reports that the stream is too small for so many merchants and what to do.
+// Check returns an error, with what to do, if the stream is too small for so many merchants.
 func (s Sizing) Check(merchants int) error {
 	if s.Stream == 0 {
 		return nil
@@ -92,10 +90,9 @@ func (s Sizing) Check(merchants int) error {
 	return nil
 }
 
-// shares counts for each merchant the bytes that wait, are on their way, or are stored and not
-// committed by the vault. Only envelopes whose signature has verified come here, so nobody can use
-// up another's share. It begins at zero: what an earlier run stored counts for nobody. It is not
-// safe for concurrent use.
+// shares counts for each merchant the bytes that wait, are under way, or are stored and not
+// committed by the vault. Only verified envelopes come here, so nobody can use up another's share.
+// It begins at zero: what an earlier run stored does not count. It is not safe for concurrent use.
 type shares struct {
 	sizing    Sizing
 	merchants int
@@ -110,16 +107,15 @@ type shares struct {
 	refused   map[string]uint64 // times, by merchant
 }
 
-// stretch is some consecutive bags that are stored: what they hold of each merchant. It is given
-// back when the vault's position has passed the last of them.
+// stretch is some consecutive stored bags: what they hold of each merchant, given back when the
+// vault's position has passed the last.
 type stretch struct {
 	last  uint64 // the highest number
 	bags  int
 	bytes map[string]int64
 }
 
-// stretchBags is how many bags a stretch holds at most. More take less memory, and are given back
-// later.
+// stretchBags is how many bags a stretch holds. More use less memory, and are given back later.
 const stretchBags = 64
 
 func newShares(sizing Sizing) *shares {
@@ -128,7 +124,6 @@ func newShares(sizing Sizing) *shares {
 	return s
 }
 
-// share divides the stream among so many merchants.
 func (s *shares) share(merchants int) {
 	s.merchants = merchants
 	s.own, s.common = s.sizing.parts(merchants)
@@ -162,8 +157,7 @@ func (s *shares) add(merchant string, bytes int64) {
 	s.taken[merchant] = has + bytes
 }
 
-// store notes that a bag is durable, whose riders keep their bytes until the vault has committed
-// it.
+// store notes a durable bag, whose riders keep their bytes until the vault has committed it.
 func (s *shares) store(number uint64, riders []*submission, now time.Time) {
 	for _, r := range riders {
 		s.lately.add(r.Merchant, r.bytes, now)
@@ -185,7 +179,7 @@ func (s *shares) store(number uint64, riders []*submission, now time.Time) {
 	}
 }
 
-// commit gives back what the vault has committed: all up to bag number.
+// commit gives back all up to bag number.
 func (s *shares) commit(number uint64) {
 	s.committed = max(s.committed, number)
 	for len(s.stored) > 0 && s.stored[0].last <= s.committed {
@@ -218,7 +212,6 @@ type Shares struct {
 	Merchants []Usage `json:"merchants"` // those with the most bytes, at most 20
 }
 
-// usage reports on all.
 func (s *shares) usage() Shares {
 	report := Shares{Bytes: s.total, Merchants: make([]Usage, 0, len(s.taken))}
 	if s.sizing.Stream > 0 {

@@ -170,7 +170,7 @@ func TestWhatIsNotTakenCostsNoShare(t *testing.T) {
 	if err := f.Room(other); err != nil {
 		t.Errorf("another merchant: %v", err)
 	}
-	a.ack <- channel.ErrFull // told to both; the second is in no bag
+	a.ack <- channel.ErrFull // answered to both; the second is in no bag
 	wait(t, first)
 	wait(t, waiting)
 	f.channel.next(t).ack <- nil

@@ -9,21 +9,21 @@ import (
 	"nightdrop/shared/config"
 )
 
-// certificate is the TLS certificate of the public listener, read from files and read again on
-// SIGHUP. It is safe for concurrent use.
+// certificate is the public listener's TLS certificate, read again on SIGHUP. Safe for concurrent
+// use.
 type certificate struct {
 	files   config.Presented
 	now     func() time.Time
 	current atomic.Pointer[tls.Certificate]
 }
 
-// loadCertificate reads the certificate under which host, that of the public origin, is served.
+// loadCertificate reads the certificate for host, that of the public origin.
 func loadCertificate(cert, key, host string, now func() time.Time) (*certificate, error) {
 	c := &certificate{files: config.Presented{Cert: cert, Key: key, Host: host, Usage: x509.ExtKeyUsageServerAuth}, now: now}
 	return c, c.reload()
 }
 
-// reload takes what the files hold now. Where a start would refuse it, the old one stays.
+// reload reads the files again. If a start would refuse them, the old certificate stays.
 func (c *certificate) reload() error {
 	loaded, err := c.files.Load(c.now())
 	if err != nil {
@@ -33,12 +33,11 @@ func (c *certificate) reload() error {
 	return nil
 }
 
-// validity says until when the certificate in use is good.
 func (c *certificate) validity() config.Validity {
 	return config.ValidityOf("cert", c.files.Cert, *c.current.Load())
 }
 
-// config is TLS 1.3 (RFC 8446) and HTTP/1.1 only.
+// config allows TLS 1.3 (RFC 8446) and HTTP/1.1 only.
 func (c *certificate) config() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,

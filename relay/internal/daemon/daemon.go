@@ -1,6 +1,6 @@
 // Package daemon wires a relay from its settings: it checks them, starts the channel, the bagger
-// and the HTTP edge on top, reads certificates again, and stops all of it in order. It decides
-// nothing about an envelope: [ingest] and [bagger] do.
+// and the HTTP edge, reloads certificates, and stops all in order. It decides nothing about an
+// envelope: [ingest] and [bagger] do.
 package daemon
 
 import (
@@ -22,8 +22,8 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// daemon is everything of a running relay. start builds it from the ground up, stop takes it down
-// from the top; stop also takes down what a failed start left.
+// daemon is a running relay. start builds it from the bottom up; stop takes it down from the top,
+// and also what a failed start left.
 type daemon struct {
 	settings Settings
 	version  string
@@ -55,8 +55,7 @@ const (
 	queueBytes     = 32 * envelope.MaxBagBytes
 )
 
-// brokerStart bounds the start of the embedded broker: recovery of two million messages takes
-// seconds.
+// brokerStart bounds the embedded broker's start: recovering two million messages takes seconds.
 const brokerStart = 2 * time.Minute
 
 func (d *daemon) start(ctx context.Context) (err error) {
@@ -73,7 +72,7 @@ func (d *daemon) start(ctx context.Context) (err error) {
 	return nil
 }
 
-// openHead comes before the channel: its lock keeps a second process of this relay's name away.
+// openHead comes before the channel: its lock excludes a second process of this relay's name.
 func (d *daemon) openHead(context.Context) (err error) {
 	d.head, err = bagger.OpenHead(d.settings.HeadFile, d.now, d.logger)
 	return err
@@ -117,7 +116,7 @@ func (d *daemon) openEdge(context.Context) (err error) {
 		return err
 	}
 	d.board = ingest.NewBoard(envelope.NewPin(d.settings.Vault.Verifier, d.settings.MinSerial), d.Signer.Verifier(), d.now, d.logger)
-	d.board.Tell(d.share, d.committed)
+	d.board.Observe(d.share, d.committed)
 	d.edge, err = ingest.New(ingest.Config{
 		Signer: d.Signer, Origin: d.settings.Origin, Board: d.board, Bags: d.bags, Channel: d.relay,
 		Limits: d.settings.Limits.ingest(), Metrics: d.metrics, Now: d.now, Logger: d.logger,
@@ -137,14 +136,13 @@ func (d *daemon) openEdge(context.Context) (err error) {
 	return nil
 }
 
-// share divides the channel among the merchants of a new members list.
 func (d *daemon) share(merchants int) {
 	if err := d.bags.Share(merchants); err != nil {
 		d.logger.Warn("the channel is too small for its merchants", "error", err)
 	}
 }
 
-// committed gives back to merchants what the vault's position says is committed of this run.
+// committed frees what the vault's position says is committed of this run.
 func (d *daemon) committed(position envelope.Position) {
 	for _, entry := range position.Relays {
 		if entry.Relay == d.Signer.Name() && entry.Run == d.bags.Run() {
@@ -193,7 +191,7 @@ func (d *daemon) listen(context.Context) error {
 	return nil
 }
 
-// addresses are those listened on, by the names of their settings.
+// addresses are those listened on, by setting.
 func (d *daemon) addresses() map[string]string {
 	all := map[string]string{"listen": d.publicAt.String(), "admin": d.adminAt.String()}
 	if d.forwarder != nil {
@@ -205,7 +203,7 @@ func (d *daemon) addresses() map[string]string {
 }
 
 // stop answers what was accepted and closes everything, from the outside in, as long as ctx lives.
-// What is then still under way is cut off: its outcome is unknown to the caller, who posts again.
+// What is still under way then is cut off: the outcome is unknown to the caller, who posts again.
 func (d *daemon) stop(ctx context.Context) error {
 	var all []error
 	if d.edge != nil {
@@ -248,8 +246,8 @@ func (d *daemon) stop(ctx context.Context) error {
 	return errors.Join(all...)
 }
 
-// wedged is closed when the embedded channel will not store any more; nil, which is never ready,
-// with an external one.
+// wedged is closed when the embedded channel stores nothing any more; nil (never ready) if
+// external.
 func (d *daemon) wedged() <-chan struct{} {
 	if d.broker == nil {
 		return nil
@@ -257,5 +255,5 @@ func (d *daemon) wedged() <-chan struct{} {
 	return d.broker.Wedged()
 }
 
-// brokerStop bounds the stop of the embedded broker, whose messages are all on disk already.
+// brokerStop bounds the embedded broker's stop, whose messages are all on disk already.
 const brokerStop = 10 * time.Second

@@ -14,20 +14,18 @@ import (
 )
 
 const (
-	// forwardedConnections is less than what the embedded broker takes, which also has connections
-	// of this process.
+	// forwardedConnections is below the embedded broker's limit, which counts this process's own,
+	// too.
 	forwardedConnections = 192
 	// forwardedAddressConns is ample for vault, standby, couriers and monitors behind one address.
 	forwardedAddressConns = 48
-	// brokerDial is how long the broker, which is in this process, may take to take a connection.
-	brokerDial = 5 * time.Second
-	// acceptAgain is the wait before connections are taken again after that failed.
-	acceptAgain = 100 * time.Millisecond
+	brokerDial            = 5 * time.Second
+	acceptAgain           = 100 * time.Millisecond
 )
 
-// forwarder listens for vault, courier and monitor in the embedded broker's place, and passes on to
-// it what fits into the limits: the broker bounds connections in all only, so whoever opens as many
-// as it takes would keep the vault away, without any key. TLS is between the caller and the broker.
+// forwarder listens in the embedded broker's stead and passes on what fits into the limits: the
+// broker bounds connections only in all, so one caller without any key could keep the vault out.
+// TLS is between the caller and the broker.
 type forwarder struct {
 	listener net.Listener
 	broker   string // address
@@ -36,7 +34,6 @@ type forwarder struct {
 	ended    chan struct{}
 }
 
-// openForwarder listens on address and passes on to the broker's.
 func openForwarder(address, broker string, logger *slog.Logger) (*forwarder, error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
@@ -48,8 +45,8 @@ func openForwarder(address, broker string, logger *slog.Logger) (*forwarder, err
 	return f, nil
 }
 
-// accept takes connections until the listener is closed. Any other error passes, such as that the
-// process has as many files open as it may: the vault must get in when it has.
+// accept accepts connections until the listener is closed. Other errors pass, such as too many open
+// files: the vault must get in afterwards.
 func (f *forwarder) accept() {
 	lines := folded.New(f.logger)
 	for {
@@ -61,7 +58,7 @@ func (f *forwarder) accept() {
 		case errors.Is(err, net.ErrClosed):
 			return
 		}
-		lines.Warn("accept", "the channel's listener takes no connection now; trying on", "error", err)
+		lines.Warn("accept", "the channel's listener accepts no connection now; trying again", "error", err)
 		select {
 		case <-f.ended:
 			return
@@ -86,7 +83,7 @@ func (f *forwarder) pass(caller net.Conn) {
 	copied := make(chan struct{}, 2)
 	for _, way := range [2][2]net.Conn{{broker, plain}, {plain, broker}} {
 		f.passing.Go(func() {
-			// an error is an end like any other: client and broker see it themselves
+			// client and broker see an error themselves
 			_, _ = io.Copy(way[0], way[1])
 			copied <- struct{}{}
 		})
@@ -97,7 +94,7 @@ func (f *forwarder) pass(caller net.Conn) {
 	}
 }
 
-// close takes no more connections; what is passed on goes on until end.
+// close accepts no more connections; what is passed on goes on until end.
 func (f *forwarder) close() error { return f.listener.Close() }
 
 // end breaks what is left and waits for it.

@@ -10,19 +10,18 @@ import (
 )
 
 const (
-	// memoryLimit is where a relay's memory stands with some hundred clients. The embedded broker
-	// keeps blocks of 8 MB that it could read again at any time; the collector frees them when it
-	// runs, so it must run before they pile up.
+	// memoryLimit is what a relay with some hundred clients uses. The embedded broker keeps blocks
+	// of 8 MB that it could read again; the collector must run before they pile up.
 	memoryLimit = 96 << 20
 	// memoryOther is what the limit counts besides the heap: stacks, and the collector's own.
 	memoryOther = 16 << 20
 	memoryEvery = 5 * time.Second
 )
 
-// limitMemory makes the collector run early while little is in use, and when memory has grown by a
-// quarter once more is in use than fits: a limit held then would cost half the processor. Nearly
-// all that is in use are the broker's blocks, which hold no pointers, so that a collection is
-// quick. It leaves GOMEMLIMIT to whoever set it. It returns when ctx ends, without a limit.
+// limitMemory makes the collector run early while little is in use, and after a growth of a quarter
+// once more is in use than fits: a fixed limit would cost half the processor. Most of what is in
+// use are the broker's blocks, without pointers, so a collection is quick. It leaves GOMEMLIMIT
+// alone if set. It returns when ctx ends, without a limit.
 func limitMemory(ctx context.Context) {
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return
@@ -41,7 +40,7 @@ func limitMemory(ctx context.Context) {
 	}
 }
 
-// nextLimit returns the limit that goes with what is live. Between the bounds it stays as it is.
+// nextLimit returns the limit for what is live. Between the bounds it stays as it is.
 func nextLimit(limit, live int64) int64 {
 	switch {
 	case live > limit/10*9:
@@ -53,7 +52,6 @@ func nextLimit(limit, live int64) int64 {
 	}
 }
 
-// liveBytes is what the last collection found in use.
 func liveBytes() int64 {
 	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(sample)

@@ -14,9 +14,8 @@ import (
 	"nightdrop/shared/note"
 )
 
-// Parts are what a relay is made of before it listens, dials or writes anything. `relay serve`
-// starts from them and `relay check-config` makes them and no more, so that the one refuses what
-// the other does, in the same words.
+// Parts are what a relay is made of before it listens, dials or writes. `relay serve` starts from
+// them and `relay check-config` only makes them, so that both refuse the same, in the same words.
 type Parts struct {
 	Signer      *note.Signer
 	certificate *certificate    // nil with plain HTTP
@@ -25,7 +24,7 @@ type Parts struct {
 	Sizing      bagger.Sizing
 }
 
-// Build makes the parts. The error joins every config.Problem that there is.
+// Build makes the parts. The error joins every [config.Problem].
 func (s Settings) Build(now func() time.Time) (p Parts, err error) {
 	found := config.NewProblems(s.path)
 	s.check(found)
@@ -61,7 +60,7 @@ func (s Settings) Build(now func() time.Time) (p Parts, err error) {
 	return p, found.Err()
 }
 
-// Validities say until when every certificate is good that is in use.
+// Validities returns the validity of every certificate in use.
 func (p Parts) Validities() (list []config.Validity) {
 	if p.certificate != nil {
 		list = append(list, p.certificate.validity())
@@ -72,7 +71,7 @@ func (p Parts) Validities() (list []config.Validity) {
 	return append(list, config.Under("channel.external", p.external.Validities())...)
 }
 
-// host is that of the public origin; "" where the origin is none.
+// host is that of the public origin, or "".
 func (s Settings) host() string {
 	u, err := url.Parse(s.Origin)
 	if err != nil {
@@ -81,14 +80,13 @@ func (s Settings) host() string {
 	return u.Hostname()
 }
 
-// listenable reports whether what a listener needs is there; that it is not is a problem of its
-// own.
+// listenable reports whether the listener's files are there; if not, that is a problem of its own.
 func (e embeddedSettings) listenable() bool {
 	return e.Listen == "" || listenable(e.Listen) && e.Cert != "" && e.Key != "" && e.VaultNkey != ""
 }
 
-// checkListening finds addresses that this machine cannot listen on, without listening: another
-// process may be the relay that runs.
+// checkListening reports addresses that this machine cannot listen on, without listening: the relay
+// may be running.
 func (s Settings) checkListening(found *config.Problems) {
 	own := ownAddresses()
 	taken := map[string]string{}
@@ -118,7 +116,6 @@ func (s Settings) checkListening(found *config.Problems) {
 	}
 }
 
-// ownAddresses are the addresses of this machine's interfaces.
 func ownAddresses() map[netip.Addr]bool {
 	own := map[netip.Addr]bool{}
 	addresses, err := net.InterfaceAddrs()

@@ -7,16 +7,15 @@ import (
 	"nightdrop/shared/config"
 )
 
-// reloads remembers what the last SIGHUP did not take, for readiness and metrics. It is safe for
-// concurrent use.
+// reloads keeps what the last SIGHUP refused, for readiness and metrics. Safe for concurrent use.
 type reloads struct {
 	mu      sync.Mutex
 	refused []string
 }
 
-// reload reads the TLS certificates again: that of the public listener, and that of the embedded
-// channel's. Each is read and checked whole, as at a start, before it replaces the one in use; one
-// that a start would refuse is told and changes nothing.
+// reload reads the TLS certificates of the public listener and of the embedded channel again. Each
+// is checked whole, as at a start, before it replaces the old; a refused one is reported and
+// changes nothing.
 func (d *daemon) reload() {
 	var refused []string
 	if d.broker != nil {
@@ -39,19 +38,17 @@ func (d *daemon) reload() {
 	config.TellNow(d.validities(), d.now(), d.logger)
 }
 
-// plain is an error's text on one line.
 func plain(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
-// refused says what the last SIGHUP did not take, and why; "" where it took all.
+// refused returns why the last SIGHUP was refused; "" if it was not.
 func (d *daemon) refused() string {
 	d.reloads.mu.Lock()
 	defer d.reloads.mu.Unlock()
 	return strings.Join(d.reloads.refused, "; ")
 }
 
-// validities say until when every certificate is good that the relay uses.
 func (d *daemon) validities() []config.Validity {
-	list := d.Parts.Validities()
+	list := d.Validities()
 	if d.broker == nil {
 		return list
 	}

@@ -12,29 +12,27 @@ import (
 	"nightdrop/shared/durable"
 )
 
-// Options are what [Run] takes beside the settings.
+// Options are what [Run] needs beside the settings.
 type Options struct {
-	// where not "", the addresses listened on are written to it, as JSON, once all listen
+	// if not "", the addresses listened on are written to it, as JSON, once all listen
 	AddressFile string
 	Version     string           // for the log
 	Reload      <-chan os.Signal // each one reads the TLS certificates again
 	Logger      *slog.Logger
 }
 
-// ErrWedged is returned when the embedded channel stores nothing any more: the process must start
-// anew. Nothing acked is lost.
+// ErrWedged is returned when the embedded channel's store fails: restart. Nothing acked is lost.
 var ErrWedged = errors.New("the channel's store failed")
 
 // wedgedGrace is how long a stop waits for answers when the channel gives none.
 const wedgedGrace = 2 * time.Second
 
-// Run starts a relay of these settings and serves until ctx ends, or it cannot go on. What was
-// accepted is answered before it returns, for as long as the settings' stop_grace.
+// Run starts a relay and serves until ctx ends, or it cannot go on. What was accepted is answered
+// before it returns, within the settings' stop_grace.
 func Run(ctx context.Context, s Settings, o Options) (err error) {
 	d := &daemon{settings: s, version: o.Version, logger: o.Logger, now: time.Now}
 	defer func() {
-		// From here on ctx has ended; what was accepted is still answered, except by a channel that
-		// will not answer any more.
+		// ctx has ended; what was accepted is still answered, unless the channel has failed.
 		patience := s.StopGrace.Std()
 		if errors.Is(err, ErrWedged) {
 			patience = wedgedGrace

@@ -25,11 +25,10 @@ import (
 //go:embed relay.example.toml
 var reference string
 
-// Reference returns the commented example that check-config --example prints, the reference of
-// every key.
+// Reference returns the commented example of every key, as check-config --example prints it.
 func Reference() []byte { return []byte(reference) }
 
-// Settings is a relay's configuration file. Paths in it are relative to the file's directory.
+// Settings is a relay's configuration file. Paths are relative to the file's directory.
 type Settings struct {
 	path string
 
@@ -98,7 +97,7 @@ type externalSettings struct {
 	EnvelopeBytes int64  `toml:"envelope_bytes"`
 }
 
-// vaultKey is the vault's verifier key. What is none is a problem like others, told with them.
+// vaultKey is the vault's verifier key. A bad one is reported together with other problems.
 type vaultKey struct {
 	note.Verifier
 	problem string // why it is none
@@ -110,7 +109,6 @@ const (
 	exampleOrigin = "https://relay.example.com"
 )
 
-// UnmarshalText reads the line that `vault init` printed.
 func (v *vaultKey) UnmarshalText(written []byte) error {
 	parsed, err := note.ParseVerifier(string(written))
 	switch {
@@ -153,7 +151,6 @@ func Load(path string) (Settings, error) {
 	return s, nil
 }
 
-// resolve makes paths absolute.
 func (s *Settings) resolve() {
 	paths := []*string{&s.KeyFile, &s.Cert, &s.Key, &s.HeadFile}
 	if e := s.Channel.Embedded; e != nil {
@@ -169,7 +166,7 @@ func (s *Settings) resolve() {
 	}
 }
 
-// check finds the values that a relay cannot run with.
+// check reports the values that a relay cannot run with.
 func (s Settings) check(found *config.Problems) {
 	wrong := func(key, what string) { found.Add(key, what, "") }
 	s.Vault.check(found)
@@ -218,15 +215,13 @@ func (s Settings) check(found *config.Problems) {
 }
 
 const (
-	// maxRepeats bounds limits.repeats: they take some 200 bytes each, and twice as many at the
-	// most.
+	// maxRepeats bounds limits.repeats: each needs some 200 bytes, and there may be twice as many.
 	maxRepeats = 4 << 20
-	// defaultExternal is what a relay takes an external channel's ENVELOPES to hold, as the
-	// embedded one's does by default.
+	// defaultExternal is the assumed size of an external channel's ENVELOPES, as the embedded
+	// default.
 	defaultExternal = 4 << 30
 )
 
-// sizing is how merchants share ENVELOPES.
 func (s Settings) sizing() (bagger.Sizing, error) {
 	sizing := bagger.Sizing{Stream: defaultExternal, MerchantBytes: s.Limits.MerchantBytes}
 	var err error
@@ -239,8 +234,7 @@ func (s Settings) sizing() (bagger.Sizing, error) {
 	return sizing, err
 }
 
-// validOrigin checks a web origin (RFC 6454) as tokens name it: scheme, host, and a port that is
-// not the scheme's own.
+// validOrigin checks a web origin (RFC 6454): scheme, host, and a port that is not the default.
 func validOrigin(origin string, plain bool) bool {
 	u, err := url.Parse(origin)
 	if err != nil || u.Hostname() == "" || u.Scheme+"://"+u.Host != origin || strings.ToLower(origin) != origin {
@@ -252,7 +246,6 @@ func validOrigin(origin string, plain bool) bool {
 	return u.Scheme == "https" && u.Port() != "443" && !strings.HasSuffix(u.Host, ":")
 }
 
-// addresses are those to listen on, by their keys.
 func (s Settings) addresses() map[string]string {
 	all := map[string]string{"listen": s.Listen, "admin": s.Admin}
 	if e := s.Channel.Embedded; e != nil && e.Listen != "" {
@@ -261,8 +254,7 @@ func (s Settings) addresses() map[string]string {
 	return all
 }
 
-// listenable reports whether an address has the form of one to listen on: a host, which may be
-// empty, and a port by its number.
+// listenable reports whether an address has the form HOST:PORT, whose host may be empty.
 func listenable(address string) bool {
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -272,7 +264,7 @@ func listenable(address string) bool {
 	return err == nil
 }
 
-// loopback reports whether an address to listen on is reached from this machine only.
+// loopback reports whether an address is reached from this machine only.
 func loopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -282,7 +274,7 @@ func loopback(address string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// signer reads the relay's signing key, which nobody else may read.
+// signer reads the relay's signing key, which nobody else may be able to read.
 func (s Settings) signer() (*note.Signer, error) {
 	info, err := os.Stat(s.KeyFile)
 	if err != nil {
@@ -307,7 +299,6 @@ func (s Settings) signer() (*note.Signer, error) {
 	return signer, nil
 }
 
-// ingest is the edge's share of the limits.
 func (l limitSettings) ingest() ingest.Limits {
 	return ingest.Limits{
 		AddressRate: l.AddressRate, AddressBurst: l.AddressBurst, MerchantRate: l.MerchantRate, MerchantBurst: l.MerchantBurst,
@@ -315,7 +306,6 @@ func (l limitSettings) ingest() ingest.Limits {
 	}
 }
 
-// config is the embedded channel's configuration.
 func (e embeddedSettings) config() broker.Config {
 	return broker.Config{Dir: e.Dir, Listen: e.Listen, Cert: e.Cert, Key: e.Key, ClientCA: e.ClientCA,
 		VaultNkey: e.VaultNkey, CourierNkey: e.CourierNkey, MonitorNkey: e.MonitorNkey,

@@ -35,7 +35,6 @@ type Board struct {
 	checkpoint atomic.Pointer[checkpoint]
 }
 
-// roster is the members note, by merchant.
 type roster struct {
 	note    envelope.Members
 	members map[string]envelope.Member
@@ -46,20 +45,18 @@ type checkpoint struct {
 	size int64
 }
 
-// NewBoard returns an empty board that believes only the pinned vault. relay is the relay's own
-// key, which the directory ought to list.
+// NewBoard returns an empty board that trusts only the pinned vault. relay is the relay's own key.
 func NewBoard(pin *envelope.Pin, relay note.Verifier, now func() time.Time, logger *slog.Logger) *Board {
 	return &Board{pin: pin, relay: relay, now: now, logger: logger, refused: make(map[channel.Notice][]byte),
 		onMembers: func(int) {}, onPosition: func(envelope.Position) {}}
 }
 
-// Tell has members called with the number of active merchants, and position with each position, as
-// they are taken. It is to be called before Watch.
-func (b *Board) Tell(members func(active int), position func(envelope.Position)) {
+// Observe sets what is called with the number of active merchants, and with each position, as they
+// are accepted. Call it before [Board.Watch].
+func (b *Board) Observe(members func(active int), position func(envelope.Position)) {
 	b.onMembers, b.onPosition = members, position
 }
 
-// noticesAgain is the wait before notices are read again after that failed.
 const noticesAgain = time.Second
 
 // Watch offers the board what the vault publishes until ctx ends.
@@ -77,12 +74,12 @@ func (b *Board) Watch(ctx context.Context, notices func(context.Context, func(ch
 	}
 }
 
-// Offer takes a note if it is newer and verifies. A directory may bring a new signer, so notes that
-// were refused before it are offered again.
+// Offer accepts a note that is newer and verifies. A directory may bring a new signer, so notes
+// that were refused before it are offered again.
 func (b *Board) Offer(kind channel.Notice, msg []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if err := b.take(kind, msg); err != nil {
+	if err := b.accept(kind, msg); err != nil {
 		b.refused[kind] = msg
 		b.logger.Warn("a notice was refused", "notice", kind, "error", err)
 		return
@@ -92,13 +89,13 @@ func (b *Board) Offer(kind channel.Notice, msg []byte) {
 		return
 	}
 	for again, msg := range b.refused {
-		if b.take(again, msg) == nil {
+		if b.accept(again, msg) == nil {
 			delete(b.refused, again)
 		}
 	}
 }
 
-func (b *Board) take(kind channel.Notice, msg []byte) error {
+func (b *Board) accept(kind channel.Notice, msg []byte) error {
 	switch kind {
 	case channel.NoticeDirectory:
 		return b.takeDirectory(msg)
@@ -117,7 +114,7 @@ func (b *Board) take(kind channel.Notice, msg []byte) error {
 		}
 		b.members.Store(r)
 		b.onMembers(active)
-		b.logger.Info("members taken", "serial", r.note.Serial, "merchants", len(r.members), "expires", r.note.Expires)
+		b.logger.Info("members accepted", "serial", r.note.Serial, "merchants", len(r.members), "expires", r.note.Expires)
 		return nil
 	case channel.NoticePosition:
 		signed, err := b.pin.Position(msg, b.now())
@@ -130,7 +127,7 @@ func (b *Board) take(kind channel.Notice, msg []byte) error {
 	case channel.NoticeCheckpoint:
 		return b.takeCheckpoint(msg)
 	default:
-		return errors.New("a notice of an unknown kind")
+		return errors.New("unknown kind of notice")
 	}
 }
 
@@ -141,9 +138,9 @@ func (b *Board) takeDirectory(msg []byte) error {
 	}
 	b.directory.Store(&signed)
 	d := signed.Value
-	b.logger.Info("directory taken", "serial", d.Serial, "generation", d.Generation, "keys", len(d.Keys), "expires", d.Expires)
+	b.logger.Info("directory accepted", "serial", d.Serial, "generation", d.Generation, "keys", len(d.Keys), "expires", d.Expires)
 	if !slices.Contains(d.Relays, b.relay) {
-		b.logger.Warn("the directory does not list this relay's key: nothing is taken until the vault's operators add it to relays in vault.toml",
+		b.logger.Warn("the directory does not list this relay's key: nothing is accepted until the vault's operators add it to relays in vault.toml",
 			"verifier", b.relay.String())
 	}
 	return nil
@@ -164,8 +161,7 @@ func (b *Board) takeCheckpoint(msg []byte) error {
 	return note.ErrUnverified
 }
 
-// Directory returns the newest directory with its note; nil when there is none that has not
-// expired.
+// Directory returns the newest directory that has not expired, with its note, or nil.
 func (b *Board) Directory() *envelope.Signed[envelope.Directory] {
 	d := b.directory.Load()
 	if d == nil || !b.now().Before(d.Value.Expires.Time) {
@@ -174,8 +170,8 @@ func (b *Board) Directory() *envelope.Signed[envelope.Directory] {
 	return d
 }
 
-// Listed reports whether the newest directory lists this relay's key: storefronts believe no
-// receipt of another, and the vault no bag.
+// Listed reports whether the newest directory lists this relay's key: storefronts accept no receipt
+// of another relay, and the vault no bag.
 func (b *Board) Listed() bool {
 	d := b.Directory()
 	return d != nil && slices.Contains(d.Value.Relays, b.relay)
@@ -192,13 +188,13 @@ func (b *Board) Member(merchant string) (m envelope.Member, found, known bool) {
 	return m, found, true
 }
 
-// HasMembers reports whether there is a members note that has not expired.
+// HasMembers reports whether an unexpired members note is known.
 func (b *Board) HasMembers() bool {
 	_, _, known := b.Member("")
 	return known
 }
 
-// Position returns the newest position note, nil before the first.
+// Position returns the newest position note, or nil.
 func (b *Board) Position() []byte {
 	if p := b.position.Load(); p != nil {
 		return *p
@@ -206,7 +202,7 @@ func (b *Board) Position() []byte {
 	return nil
 }
 
-// Checkpoint returns the newest checkpoint note, nil before the first.
+// Checkpoint returns the newest checkpoint note, or nil.
 func (b *Board) Checkpoint() []byte {
 	if c := b.checkpoint.Load(); c != nil {
 		return c.note

@@ -10,13 +10,11 @@ import (
 	"unicode/utf8"
 )
 
-// errTwice is returned for JSON in which an object has a member twice: which of the two counts
-// would be the reader's choice, and two readers may choose differently.
-var errTwice = errors.New("a member is there twice")
+// errTwice refuses JSON in which an object repeats a member: two readers may choose differently.
+var errTwice = errors.New("a member occurs twice")
 
 // checkToken checks what the token library lets pass (specification 6): header and claims are each
-// one JSON object (RFC 7515, 7519) without a member that is there twice, at any depth, names being
-// compared after unescaping.
+// one JSON object (RFC 7515, 7519) with no repeated member at any depth, compared after unescaping.
 func checkToken(token string) error {
 	parts := strings.SplitN(token, ".", 3)
 	if len(parts) != 3 {
@@ -34,7 +32,6 @@ func checkToken(token string) error {
 	return nil
 }
 
-// checkObject checks that text is one JSON object whose objects have no member twice.
 func checkObject(text []byte) error {
 	if !utf8.Valid(text) || !bytes.HasPrefix(text, []byte("{")) {
 		return errToken
@@ -50,11 +47,9 @@ func checkObject(text []byte) error {
 	return nil
 }
 
-// maxClaimDepth is how deep objects and lists of a token may be in one another: aud is a list,
-// nothing else needs any.
+// maxClaimDepth bounds nesting in a token: aud is a list, nothing else needs any.
 const maxClaimDepth = 16
 
-// checkValue reads the next value.
 func checkValue(decoder *json.Decoder, depth int) error {
 	token, err := decoder.Token()
 	if err != nil {

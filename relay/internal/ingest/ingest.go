@@ -1,9 +1,9 @@
-// Package ingest is the relay's HTTP edge (specification 6): it takes sealed envelopes, answers
+// Package ingest is the relay's HTTP edge (specification 6): it accepts sealed envelopes, answers
 // with receipts when they are durable, and gives merchants their sealed results.
 //
-// It knows nobody's secrets and keeps nothing. No byte of a body is ever logged or echoed, also
-// where a plaintext was posted by mistake. HTTP/1.1 only: a refused post closes its connection,
-// which over HTTP/2 would end the posts of others that share it.
+// It holds no secrets and keeps nothing. No byte of a body is ever logged or echoed, in case a
+// plaintext was posted by mistake. HTTP/1.1 only: a refused post closes its connection, which over
+// HTTP/2 would end the posts of others that share it.
 package ingest
 
 import (
@@ -29,19 +29,19 @@ import (
 //go:embed openapi.yaml
 var openAPI []byte
 
-// Bags makes envelopes durable: bagger.Bagger.
+// Bags makes envelopes durable: [bagger.Bagger].
 type Bags interface {
-	// Submit returns when the envelope is durable. After an error but bagger.ErrShare the outcome
-	// is unknown.
+	// Submit returns when the envelope is durable. After any error except [bagger.ErrShare] the
+	// outcome is unknown.
 	Submit(ctx context.Context, e bagger.Envelope) (bagger.Place, error)
-	// Trouble is nil, or why Submit would refuse any envelope now.
+	// Trouble returns why Submit would refuse any envelope now, or nil.
 	Trouble() error
-	// Room is bagger.ErrShare where Submit would refuse this one with it.
+	// Room returns [bagger.ErrShare] if Submit would.
 	Room(e bagger.Envelope) error
 	Shares() bagger.Shares
 }
 
-// Channel is what the edge reads of the channel: channel.Relay.
+// Channel is what the edge reads of the channel: [channel.Relay].
 type Channel interface {
 	Results(ctx context.Context, merchant string, after uint64, limit int) ([][]byte, error)
 	ResultsOf(ctx context.Context, merchant, id string) ([][]byte, error)
@@ -50,7 +50,7 @@ type Channel interface {
 	Streams() []channel.StreamState
 }
 
-// Config is what an Edge is made of. Every field is required.
+// Config configures an [Edge]. Every field is required.
 type Config struct {
 	Signer  *note.Signer // signs receipts
 	Origin  string       // https://host[:port], the audience of tokens
@@ -63,7 +63,7 @@ type Config struct {
 	Logger  *slog.Logger
 
 	Certificates func() []config.Validity // in use; nil: none
-	// what a reload did not take, and why; "" where it took all; nil: never
+	// why the last reload was refused; "" if it was not; nil: never
 	Refused func() string
 }
 
@@ -87,7 +87,7 @@ type Edge struct {
 func New(config Config) (*Edge, error) {
 	limits := config.Limits
 	if min(limits.InFlight, limits.AddressInFlight, limits.MerchantInFlight, limits.Polls, limits.MerchantPolls) < 1 {
-		return nil, errors.New("the limits of requests at a time must be at least 1")
+		return nil, errors.New("the limits of concurrent requests must be at least 1")
 	}
 	e := &Edge{
 		config: config, tokens: newTokenParser(config.Origin, config.Now), stopping: make(chan struct{}),
@@ -115,7 +115,6 @@ func (e *Edge) Stop() {
 	}
 }
 
-// The calls, as metrics name them.
 const (
 	callPost       = "post"
 	callResults    = "results"
@@ -129,7 +128,7 @@ const (
 
 const envelopesPath = "/v1/envelopes"
 
-// call returns what the request's path names, by exact comparison: no cleaning, no escapes, no
+// call returns the name of the request's path, by exact comparison: no cleaning, escapes or
 // redirects.
 func call(r *http.Request) string {
 	if r.URL.RawPath != "" {
@@ -157,7 +156,6 @@ func call(r *http.Request) string {
 	}
 }
 
-// ServeHTTP answers a request and counts it.
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	started := e.config.Now()
 	name := call(r)
@@ -167,7 +165,7 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := e.answer(w, r, name); err != nil {
 		var no refusal
 		if !errors.As(err, &no) {
-			// The body did not come, or the caller has gone: there is nobody to answer.
+			// The body did not arrive, or the caller has gone: there is nobody to answer.
 			e.config.Metrics.answered(name, "broken", e.config.Now().Sub(started))
 			panic(http.ErrAbortHandler)
 		}
@@ -179,7 +177,6 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		slog.String("call", name), slog.String("answer", code), slog.String("address", r.RemoteAddr))
 }
 
-// offered reports whether a call takes a method.
 func offered(name, method string) bool {
 	if name == callPost {
 		return method == http.MethodPost
@@ -187,8 +184,7 @@ func offered(name, method string) bool {
 	return method == http.MethodGet || method == http.MethodHead
 }
 
-// answer answers, or returns the refusal to answer with, or any other error to close the connection
-// without a word.
+// answer answers, or returns a refusal to answer with; on any other error the connection is closed.
 func (e *Edge) answer(w http.ResponseWriter, r *http.Request, name string) error {
 	if wait, ok := e.spendAddress(r); !ok {
 		return rateLimited.after(wait)
@@ -225,7 +221,7 @@ func (e *Edge) answer(w http.ResponseWriter, r *http.Request, name string) error
 	}
 }
 
-// serve answers 200 with body, or refuses where there is none.
+// serve answers 200 with body, or refuses if it is empty.
 func serve(w http.ResponseWriter, contentType string, body []byte) error {
 	if body == nil {
 		return notFound

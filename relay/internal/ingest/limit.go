@@ -10,30 +10,28 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Limits bound what the edge takes. A rate of 0 means no limit; everything else must be above 0.
+// Limits bound what the edge accepts. A rate of 0 means no limit; all else must be above 0.
 type Limits struct {
 	AddressRate  float64 // requests a second of one address (IPv6: of one /64)
 	AddressBurst int     // requests that an address may send at once
-	// addresses, and merchants, remembered; the least recently seen is forgotten first, and starts
-	// afresh
+	// addresses and merchants remembered; the least recently seen is forgotten first
 	Tracked int
-	// posts a second, and reads a second, of one merchant, counted once it has proved who it is
+	// posts and reads a second of one merchant, counted once its signature has verified
 	MerchantRate  float64
 	MerchantBurst int
 	Polls         int // reads of results that wait at a time, and as many that do not
 	MerchantPolls int // of one merchant
 
-	// Posts at a time whose bodies are in: in all, of one address, and of one merchant that has
-	// proved who it is.
+	// posts at a time whose bodies are in: in all, of one address, and of one verified merchant
 	InFlight         int
 	AddressInFlight  int
 	MerchantInFlight int
 
-	// how long a post waits for the durable ack before it is told to try again
+	// how long a post waits for the durable ack before it is answered 503
 	AckWait time.Duration
 }
 
-// budgets gives each key its own token bucket, in bounded memory. It is safe for concurrent use.
+// budgets gives each key its own token bucket, in bounded memory. Safe for concurrent use.
 type budgets[K comparable] struct {
 	rate  rate.Limit
 	burst int
@@ -51,7 +49,7 @@ func newBudgets[K comparable](perSecond float64, burst, keys int, now func() tim
 	return &budgets[K]{rate: rate.Limit(perSecond), burst: burst, now: now, keys: lru}, nil
 }
 
-// spend takes one token of key. Without one it reports how long to wait for the next.
+// spend uses one token of key. If there is none it returns how long to wait for the next.
 func (b *budgets[K]) spend(key K) (wait time.Duration, ok bool) {
 	if b.rate == 0 {
 		return 0, true
@@ -71,8 +69,8 @@ func (b *budgets[K]) spend(key K) (wait time.Duration, ok bool) {
 	return time.Duration(missing / float64(b.rate) * float64(time.Second)), false
 }
 
-// address is whom a connection counts against: an IPv4 address, or the /64 of an IPv6 one, which is
-// what a site or a household is given.
+// address is what a connection counts against: an IPv4 address, or an IPv6 /64, as a household
+// gets.
 func address(remote string) netip.Prefix {
 	endpoint, err := netip.ParseAddrPort(remote)
 	if err != nil {
@@ -90,15 +88,14 @@ func address(remote string) netip.Prefix {
 }
 
 const (
-	// siteBits is the length of the prefix that whoever runs a site of his own gets (RFC 6177):
-	// 65,536 of address's prefixes.
+	// siteBits is the prefix length of an IPv6 site (RFC 6177): 65,536 of address's prefixes.
 	siteBits = 48
 	// siteRates is how many times an address's rate a site has.
 	siteRates = 16
 )
 
-// siteOf is whose an address is: of an IPv6 prefix the /48 around it. What is held, connections and
-// places, counts against that, or one site could hold all of it, a little by each of its prefixes.
+// siteOf returns the site of an address: for IPv6 the /48 around it. Connections and slots count
+// against that too, or one site could hold them all through its many prefixes.
 func siteOf(of netip.Prefix) netip.Prefix {
 	if !of.Addr().Is6() {
 		return of
@@ -106,8 +103,7 @@ func siteOf(of netip.Prefix) netip.Prefix {
 	return netip.PrefixFrom(of.Addr(), siteBits).Masked()
 }
 
-// spendAddress takes a token of the request's address and, where that is one of a site's many, of
-// the site.
+// spendAddress uses a token of the request's address and, if that is an IPv6 prefix, of its site.
 func (e *Edge) spendAddress(r *http.Request) (wait time.Duration, ok bool) {
 	of := addressOf(r)
 	if wait, ok := e.addresses.spend(of); !ok || !of.Addr().Is6() {

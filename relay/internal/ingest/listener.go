@@ -10,10 +10,10 @@ import (
 	"github.com/pires/go-proxyproto"
 )
 
-// ProxyListener takes the callers' addresses from PROXY headers (haproxy's proxy-protocol.txt,
-// versions 1 and 2) of connections that come from the balancers' networks. Those must begin with
-// one, within headerTimeout and at most 4 KiB; what comes from elsewhere is taken as it is, so that
-// nobody else can give himself an address.
+// ProxyListener reads callers' addresses from PROXY headers (haproxy's proxy-protocol.txt, versions
+// 1 and 2) on connections from the balancers' networks. Those must begin with one, within
+// headerTimeout and at most 4 KiB. Other connections keep their own address, so nobody else can
+// forge one.
 func ProxyListener(inner net.Listener, balancers []netip.Prefix) net.Listener {
 	if len(balancers) == 0 {
 		return inner
@@ -28,7 +28,7 @@ func ProxyListener(inner net.Listener, balancers []netip.Prefix) net.Listener {
 	return &proxyproto.Listener{Listener: inner, ConnPolicy: policy, ReadHeaderTimeout: headerTimeout}
 }
 
-// Listener bounds the connections that are open, in all and of one address. What is above is closed
+// Listener bounds the open connections, in all and of one address. Those above are closed
 // unanswered: a TLS handshake would cost the relay more than the caller.
 type Listener struct {
 	net.Listener
@@ -37,7 +37,7 @@ type Listener struct {
 	observed func(change int, refused bool)
 }
 
-// LimitListener wraps inner, which may be a ProxyListener. observed is told of each connection that
+// LimitListener wraps inner, which may be a [ProxyListener]. observed is called when a connection
 // opens (1), closes (-1) or is refused.
 func LimitListener(inner net.Listener, all, perAddress int, observed func(change int, refused bool)) *Listener {
 	return &Listener{inner, newSlots[netip.Prefix](all, perAddress), newSlots[struct{}](all, all), observed}
@@ -58,17 +58,17 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// admit returns a connection that gives its slot back, or nil where there is none. Whose a
-// balancer's connection is shows when its header has been read, which must not hold up the next:
-// that is for the first read.
+// admit returns a connection that releases its slot, or nil if there is none. A balancer's caller
+// is known only when its header has been read; that is left to the first read, so as not to delay
+// others.
 func (l *Listener) admit(c net.Conn) net.Conn {
 	var release func()
 	var ok bool
 	proxied, isProxied := c.(*proxyproto.Conn)
 	if isProxied {
-		release, ok = l.nameless.take(struct{}{})
+		release, ok = l.nameless.acquire(struct{}{})
 	} else {
-		release, ok = l.slots.take(siteOf(address(c.RemoteAddr().String())))
+		release, ok = l.slots.acquire(siteOf(address(c.RemoteAddr().String())))
 	}
 	if !ok {
 		return nil
@@ -82,14 +82,13 @@ func (l *Listener) admit(c net.Conn) net.Conn {
 	return &limited
 }
 
-// slot is a taken slot that may be exchanged for another.
+// slot is a held slot that may be exchanged for another.
 type slot struct {
 	mu      sync.Mutex
 	release func()
 	gone    bool
 }
 
-// give gives it back, once.
 func (s *slot) give() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,15 +98,15 @@ func (s *slot) give() {
 	}
 }
 
-// exchange takes another slot in its place; where take gives none, this one stays. It fails after
+// exchange acquires another slot instead; if acquire gives none, this one stays. It fails after
 // give.
-func (s *slot) exchange(take func() (func(), bool)) bool {
+func (s *slot) exchange(acquire func() (func(), bool)) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.gone {
 		return false
 	}
-	release, ok := take()
+	release, ok := acquire()
 	if ok {
 		s.release()
 		s.release = release
@@ -126,10 +125,9 @@ func (c *limitedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// NetConn returns the connection as it was accepted. It is to be closed by the other only.
+// NetConn returns the connection as it was accepted. Only the wrapper may be closed.
 func (c *limitedConn) NetConn() net.Conn { return c.Conn }
 
-// errTurnedAway ends a balancer's connection whose caller has as many as it may.
 var errTurnedAway = errors.New("too many connections of one address")
 
 // proxiedConn is a connection by a balancer.
@@ -141,11 +139,11 @@ type proxiedConn struct {
 	refusal  error
 }
 
-// Read reads, the first time after the header has told whose connection it is.
+// Read reads, first the header that names the caller.
 func (c *proxiedConn) Read(b []byte) (int, error) {
 	c.named.Do(func() {
 		caller := siteOf(address(c.proxied.RemoteAddr().String())) // waits for the header
-		if !c.held.exchange(func() (func(), bool) { return c.listener.slots.take(caller) }) {
+		if !c.held.exchange(func() (func(), bool) { return c.listener.slots.acquire(caller) }) {
 			c.refusal = errTurnedAway
 			_ = c.Close() // or net/http would answer
 			c.listener.observed(0, true)

@@ -10,8 +10,7 @@ import (
 	"nightdrop/shared/config"
 )
 
-// Metrics are the relay's figures, in a registry of its own. No label holds anything that a caller
-// chooses.
+// Metrics are the relay's figures, in their own registry. No label holds anything a caller chooses.
 type Metrics struct {
 	Registry *prometheus.Registry
 
@@ -25,7 +24,7 @@ type Metrics struct {
 	turnedAway  prometheus.Counter
 }
 
-// NewMetrics returns figures at zero, with Go's and the process's own beside them.
+// NewMetrics returns figures at zero, with those of Go and of the process.
 func NewMetrics() *Metrics {
 	m := &Metrics{
 		Registry: prometheus.NewRegistry(),
@@ -51,18 +50,17 @@ func NewMetrics() *Metrics {
 	return m
 }
 
-// BagAcked implements bagger.Observer.
+// BagAcked implements [bagger.Observer].
 func (m *Metrics) BagAcked(envelopes, bytes int, took time.Duration) {
 	m.bagSize.Observe(float64(envelopes))
 	m.bagBytes.Add(float64(bytes))
 	m.bagSeconds.Observe(took.Seconds())
 }
 
-// BagFailed implements bagger.Observer.
+// BagFailed implements [bagger.Observer].
 func (m *Metrics) BagFailed(error) { m.bagFailures.Inc() }
 
-// Connection is told of public connections: 1 for one that opened, -1 for one that closed; refused
-// for one turned away.
+// Connection counts a public connection: 1 opened, -1 closed; refused: turned away.
 func (m *Metrics) Connection(change int, refused bool) {
 	m.connections.Add(float64(change))
 	if refused {
@@ -70,7 +68,7 @@ func (m *Metrics) Connection(change int, refused bool) {
 	}
 }
 
-// Watch adds figures that are looked up when they are asked for.
+// Watch adds figures that are read when they are collected.
 func (m *Metrics) Watch(waiting func() (envelopes, bags int), directory func() (expires time.Time, ok bool),
 	certificates func() []config.Validity) {
 	gauge := func(name, help string, value func() float64) {
@@ -95,7 +93,6 @@ func (m *Metrics) Watch(waiting func() (envelopes, bags int), directory func() (
 	m.Registry.MustRegister(validities{certificates})
 }
 
-// publicCertificate is the configuration's key of the public listener's certificate.
 const publicCertificate = "cert"
 
 // WatchReloads adds whether the last reload was refused.
@@ -109,17 +106,16 @@ func (m *Metrics) WatchReloads(refused func() bool) {
 	}))
 }
 
-// validities collects until when each certificate is good.
 type validities struct{ list func() []config.Validity }
 
 var remaining = prometheus.NewDesc("nightdrop_relay_certificate_remaining_seconds",
 	"Seconds until a certificate that the relay uses expires, by its key in the configuration; below 0 it has. NaN: it cannot be read.",
 	[]string{"certificate"}, nil)
 
-// Describe implements prometheus.Collector.
+// Describe implements [prometheus.Collector].
 func (v validities) Describe(all chan<- *prometheus.Desc) { all <- remaining }
 
-// Collect implements prometheus.Collector.
+// Collect implements [prometheus.Collector].
 func (v validities) Collect(all chan<- prometheus.Metric) {
 	for _, each := range v.list() {
 		left := time.Until(each.Until).Seconds()

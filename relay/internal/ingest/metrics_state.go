@@ -2,14 +2,13 @@ package ingest
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// stateCollector gives the figures of a State when they are asked for.
 type stateCollector struct {
 	state                                              func() State
 	bytes, limit, own, uncommitted, over, merchantOver *prometheus.Desc
 }
 
-// WatchState adds how full the streams are and how merchants share ENVELOPES. Merchants are named
-// by ids that the vault gave them, and only those that are over their own share, at most 20.
+// WatchState adds how full the streams are and how merchants share ENVELOPES. Only merchants over
+// their own share are named, by the ids that the vault gave them, at most 20.
 func (m *Metrics) WatchState(state func() State) {
 	describe := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("nightdrop_relay_"+name, help, labels, nil)
@@ -25,14 +24,14 @@ func (m *Metrics) WatchState(state func() State) {
 	})
 }
 
-// Describe implements prometheus.Collector.
+// Describe implements [prometheus.Collector].
 func (c *stateCollector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{c.bytes, c.limit, c.own, c.uncommitted, c.over, c.merchantOver} {
 		out <- d
 	}
 }
 
-// Collect implements prometheus.Collector.
+// Collect implements [prometheus.Collector].
 func (c *stateCollector) Collect(out chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, value int64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(value), labels...)

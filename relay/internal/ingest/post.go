@@ -13,15 +13,14 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// bodyTimeout is how long a body may take to come in; then the connection is closed.
+// bodyTimeout is how long a body may take to arrive; then the connection is closed.
 const bodyTimeout = 10 * time.Second
 
-// post takes an envelope. The checks are in the order of specification 6.
-//
-// The order puts rate limits first, and so does the one per address. Slots are taken only when the
-// body is in, or whoever sends slowly could hold them. What counts for a merchant (rate, slots,
-// share of the channel) can only count once the signature has proved who posts, or anybody could
-// spend another's by naming it: it stands right after that proof, between 401 and 403.
+// post accepts an envelope. The checks are in the order of specification 6: rate limits first, that
+// of the address included. Slots are acquired only when the body is in, or a slow sender could hold
+// them. What counts for a merchant (rate, slots, share of the channel) is checked right after the
+// signature has verified, between 401 and 403, or anybody could use up another merchant's by naming
+// it.
 func (e *Edge) post(w http.ResponseWriter, r *http.Request) error {
 	directory := e.config.Board.Directory()
 	if directory == nil || !e.config.Board.HasMembers() {
@@ -40,7 +39,7 @@ func (e *Edge) post(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	release, ok := e.posting.take(siteOf(addressOf(r)))
+	release, ok := e.posting.acquire(siteOf(addressOf(r)))
 	if !ok {
 		clear(body)
 		return rateLimited
@@ -62,8 +61,7 @@ func (e *Edge) post(w http.ResponseWriter, r *http.Request) error {
 }
 
 // forget overwrites what was posted and refused: a shop that forgot to seal posts account data in
-// clear. What the connection's buffers hold is beyond reach, and goes with the connection, which
-// every refusal closes.
+// clear. What the connection's buffers hold goes with the connection, which every refusal closes.
 func forget(body []byte, posted envelope.Envelope) {
 	clear(body)
 	for _, part := range posted.Parts {
@@ -71,10 +69,8 @@ func forget(body []byte, posted envelope.Envelope) {
 	}
 }
 
-// checkHeaders refuses a body before it is read.
 func checkHeaders(r *http.Request) error {
-	// ContentLength is 0 also where the header is missing, and a Transfer-Encoding takes a
-	// Content-Length away.
+	// ContentLength is also 0 if the header is missing, and Transfer-Encoding overrides it.
 	if len(r.TransferEncoding) > 0 || r.ContentLength < 0 || r.Header.Get("Content-Length") == "" {
 		return lengthRequired
 	}
@@ -88,12 +84,11 @@ func checkHeaders(r *http.Request) error {
 	return nil
 }
 
-// firstRead is how much room a body gets before any of it is there. Most fit.
+// firstRead is the buffer that a body gets at first. Most fit.
 const firstRead = 8 << 10
 
-// readBody reads the whole body, which must come within bodyTimeout. Room grows with what has come,
-// for who holds no slot yet may promise much. The bytes are the envelope's own: its bag keeps them
-// until it is durable.
+// readBody reads the whole body within bodyTimeout. Its buffer grows with what has arrived, for a
+// sender without a slot may announce much. The bag keeps these bytes until it is durable.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	connection := http.NewResponseController(w)
 	if err := connection.SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
@@ -114,14 +109,14 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		clear(body)
 		body = grown
 	}
-	// With the deadline left in place the server would take a slow ack for a caller that has gone.
+	// With the deadline left set, the server would mistake a slow ack for a caller that has gone.
 	if err := connection.SetReadDeadline(time.Time{}); err != nil {
 		return nil, fmt.Errorf("clear the deadline of a body: %w", err)
 	}
 	return body, nil
 }
 
-// verify checks form and signature. What it returns with an error is as it was posted.
+// verify checks form and signature. With an error it returns the envelope as posted.
 func (e *Edge) verify(body []byte) (posted envelope.Signed[envelope.Envelope], member envelope.Member, err error) {
 	unverified, err := envelope.Read[envelope.Envelope](body)
 	if err != nil {
@@ -139,13 +134,13 @@ func (e *Edge) verify(body []byte) (posted envelope.Signed[envelope.Envelope], m
 	return signed, member, nil
 }
 
-// admit checks what counts for the merchant that has proved who it is, and takes one of its slots
-// until leave is called.
+// admit checks what counts for the verified merchant, and acquires one of its slots until leave is
+// called.
 func (e *Edge) admit(signed envelope.Signed[envelope.Envelope], member envelope.Member) (leave func(), err error) {
 	if wait, ok := e.posts.spend(member.ID); !ok {
 		return nil, rateLimited.after(wait)
 	}
-	leave, ok := e.merchants.take(member.ID)
+	leave, ok := e.merchants.acquire(member.ID)
 	if !ok {
 		return nil, rateLimited
 	}
@@ -161,13 +156,11 @@ func (e *Edge) admit(signed envelope.Signed[envelope.Envelope], member envelope.
 	return nil, err
 }
 
-// parcel is what the bagger takes.
 func parcel(signed envelope.Signed[envelope.Envelope]) bagger.Envelope {
 	return bagger.Envelope{Merchant: signed.Value.Merchant, Digest: signed.Digest, Note: signed.Note}
 }
 
-// checkParts checks times and, as far as a relay can see, that every part is sealed to a key in
-// force.
+// checkParts checks times and, as far as a relay can, that each part is sealed to a key in force.
 func checkParts(posted envelope.Envelope, directory envelope.Directory, now time.Time) error {
 	switch err := posted.CheckTimes(now); {
 	case errors.Is(err, envelope.ErrLate):
@@ -188,10 +181,9 @@ func checkParts(posted envelope.Envelope, directory envelope.Directory, now time
 	return nil
 }
 
-// accept waits until the envelope is durable and answers with the receipt: that of the bag which
-// holds it already, where it was posted a moment ago. Whatever fails here, but for a share that
-// others of the merchant took meanwhile, leaves the outcome unknown, so it is a 503: the same bytes
-// may be posted again.
+// accept waits until the envelope is durable and answers with its receipt, or with the earlier one
+// if it was posted a moment ago. Any failure except [bagger.ErrShare] leaves the outcome unknown,
+// so it is a 503: the same bytes may be posted again.
 func (e *Edge) accept(w http.ResponseWriter, r *http.Request, signed envelope.Signed[envelope.Envelope]) error {
 	ctx, cancel := context.WithTimeout(r.Context(), e.config.Limits.AckWait)
 	defer cancel()

@@ -12,8 +12,7 @@ import (
 	"nightdrop/shared/channel"
 )
 
-// refusal is one problem of RFC 9457. Its text is fixed: nothing of a request is ever echoed. It
-// implements error so that steps of a check can return it.
+// refusal is a problem of RFC 9457. Its text is fixed: nothing of a request is echoed.
 type refusal struct {
 	status int
 	code   string // type is urn:nightdrop:CODE
@@ -34,8 +33,8 @@ func (r refusal) after(wait time.Duration) refusal {
 var (
 	rateLimited = refusal{429, "rate-limited", "Too many requests",
 		"Wait as long as Retry-After says, then send the same bytes again.", 1}
-	overShare = refusal{429, "rate-limited", "The merchant's share of the channel is taken",
-		"The vault has yet to take what this merchant has posted: send the same bytes again after Retry-After.", 30}
+	overShare = refusal{429, "rate-limited", "The merchant's share of the channel is used up",
+		"The vault has yet to commit what this merchant posted: send the same bytes again after Retry-After.", 30}
 	noDirectory = refusal{503, "no-directory", "No valid directory from the vault yet",
 		"The relay has no current directory and members list. Try again after Retry-After; if it lasts, the vault's operators must publish.", 5}
 	notListed = refusal{503, "no-directory", "The vault's directory does not list this relay",
@@ -78,7 +77,7 @@ var (
 		"Use a method that Allow names.", 0}
 )
 
-// write answers with the problem. Every refusal of a request that has or may have a body closes the
+// write answers with the problem. Every refusal of a request that may have a body closes the
 // connection: what follows on it could be read as another request.
 func (r refusal) write(w http.ResponseWriter, request *http.Request) {
 	body, err := json.Marshal(struct {
@@ -110,7 +109,7 @@ func mayHaveBody(r *http.Request) bool {
 	return !bodiless || r.ContentLength != 0 || len(r.TransferEncoding) > 0
 }
 
-// refusalOf is how the channel's and the bagger's troubles are told.
+// refusalOf returns the answer to an error of the channel or the bagger.
 func refusalOf(err error) refusal {
 	if errors.Is(err, bagger.ErrShare) {
 		return overShare

@@ -21,15 +21,13 @@ const (
 	writeGrace  = 30 * time.Second // for a slow reader, beyond its wait
 )
 
-// page is the answer of both calls. encoding/json never writes null for Results: it is made, not
-// declared.
+// page is the answer of both calls. Results must not be nil, or encoding/json writes null.
 type page struct {
 	Results []string `json:"results"`
 	Next    *uint64  `json:"next,omitempty"`
 }
 
-// results answers with a merchant's results after a serial, waiting for the first where there is
-// none.
+// results answers with a merchant's results after a serial, waiting for the first if there is none.
 func (e *Edge) results(w http.ResponseWriter, r *http.Request) error {
 	merchant, err := e.reader(r)
 	if err != nil {
@@ -39,11 +37,11 @@ func (e *Edge) results(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	places := e.pages
+	slots := e.pages
 	if wait > 0 {
-		places = e.polls
+		slots = e.polls
 	}
-	release, ok := places.take(merchant)
+	release, ok := slots.acquire(merchant)
 	if !ok {
 		return rateLimited
 	}
@@ -67,7 +65,6 @@ func (e *Edge) results(w http.ResponseWriter, r *http.Request) error {
 	return writePage(w, notes, &next)
 }
 
-// resultsOf answers with the results of one envelope.
 func (e *Edge) resultsOf(w http.ResponseWriter, r *http.Request) error {
 	merchant, err := e.reader(r)
 	if err != nil {
@@ -77,7 +74,7 @@ func (e *Edge) resultsOf(w http.ResponseWriter, r *http.Request) error {
 	if !envelope.ValidID(id) {
 		return unknownID
 	}
-	release, ok := e.pages.take(merchant)
+	release, ok := e.pages.acquire(merchant)
 	if !ok {
 		return rateLimited
 	}
@@ -94,9 +91,8 @@ func (e *Edge) resultsOf(w http.ResponseWriter, r *http.Request) error {
 	return writePage(w, notes, nil)
 }
 
-// reader finds out who reads. Reads have a budget of their own, so that a merchant that polls too
-// eagerly can still post; and places of their own, for those that may wait and those that do not,
-// so that neither keeps the others out.
+// reader returns the merchant that reads. Reads have a rate of their own, so that eager polling
+// leaves posts alone, and separate slots for those that wait and those that do not.
 func (e *Edge) reader(r *http.Request) (merchant string, err error) {
 	if !e.config.Board.HasMembers() {
 		return "", noDirectory
@@ -111,8 +107,7 @@ func (e *Edge) reader(r *http.Request) (merchant string, err error) {
 	return merchant, nil
 }
 
-// await reads results, up to wait for the first. It asks to be woken before it reads, so that
-// nothing is missed.
+// await reads results, waiting for the first. It subscribes before it reads, so nothing is missed.
 func (e *Edge) await(ctx context.Context, merchant string, after uint64, wait time.Duration) ([][]byte, error) {
 	arrived, cancel := e.config.Channel.ResultArrived(merchant)
 	defer cancel()
@@ -146,8 +141,7 @@ func (e *Edge) read(ctx context.Context, merchant string, after uint64) ([][]byt
 	return notes, err
 }
 
-// parseQuery reads after (0 to 2^53-1) and wait (0 to 60 seconds): each optional, once, plain
-// decimal.
+// parseQuery reads after (0 to 2^53-1) and wait (0 to 60 seconds): optional, once, plain decimal.
 func parseQuery(query string) (after uint64, wait time.Duration, err error) {
 	values, err := url.ParseQuery(query)
 	if err != nil {

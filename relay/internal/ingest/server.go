@@ -14,14 +14,13 @@ const (
 	headerTimeout = 5 * time.Second // for a TLS handshake, and for the headers of a request
 	// between requests; over the minute that most clients keep a connection
 	idleTimeout = 75 * time.Second
-	// to write an answer; long polls and durable acks have their waits besides
+	// to write an answer; the waits of long polls and durable acks come on top
 	answerTimeout  = 10 * time.Second
 	maxHeaderBytes = 16 << 10 // a bearer token takes 400 bytes
 )
 
-// NewServer returns the public server for an edge. Listeners bring TLS with them. Timeouts bound
-// every phase: slow headers and handshakes here, slow bodies in post, slow readers by the write
-// timeout.
+// NewServer returns the public server for an edge, without TLS. Timeouts bound every phase: slow
+// headers and handshakes here, slow bodies in post, slow readers by the write timeout.
 func NewServer(edge *Edge, logger *slog.Logger) *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
@@ -36,16 +35,14 @@ func NewServer(edge *Edge, logger *slog.Logger) *http.Server {
 	}
 }
 
-// AdminConnections and AdminAddressConns bound the connections of the admin listener, in all and of
-// one address.
+// The bounds of the admin listener's connections, in all and of one address.
 const (
 	AdminConnections  = 64
 	AdminAddressConns = 32
 )
 
-// NewAdminServer returns the server of the admin listener: /healthz (the process runs), /readyz
-// (posts can be accepted; else 503 with the reasons; either way how full the streams are, and who
-// has how much of them), /metrics (Prometheus).
+// NewAdminServer returns the admin listener's server: /healthz (the process runs), /readyz (posts
+// can be accepted, else 503 with the reasons; and how full the streams are), /metrics (Prometheus).
 func NewAdminServer(edge *Edge, logger *slog.Logger) *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeState(w, true, map[string]bool{"ok": true}) })
@@ -64,8 +61,7 @@ func NewAdminServer(edge *Edge, logger *slog.Logger) *http.Server {
 	}
 }
 
-// quietLog passes on at debug level what net/http says of connections: on the public side anybody
-// can cause it.
+// quietLog logs at debug level what net/http says of connections: anybody can cause it.
 func quietLog(logger *slog.Logger) *log.Logger {
 	return slog.NewLogLogger(logger.Handler(), slog.LevelDebug)
 }

@@ -242,7 +242,7 @@ func TestSlotsLeaveRoomForANewcomer(t *testing.T) {
 	s := newSlots[int](4096, 1024)
 	for key := range 100 {
 		for {
-			if _, ok := s.take(key); !ok {
+			if _, ok := s.acquire(key); !ok {
 				break
 			}
 		}
@@ -252,7 +252,7 @@ func TestSlotsLeaveRoomForANewcomer(t *testing.T) {
 	}
 	var releases []func()
 	for range 4096 / nextToNone {
-		release, ok := s.take(-1)
+		release, ok := s.acquire(-1)
 		if !ok {
 			t.Fatalf("a newcomer got %d while %d of 4096 are taken", len(releases), s.all)
 		}
@@ -266,7 +266,7 @@ func TestSlotsLeaveRoomForANewcomer(t *testing.T) {
 	}
 	alone := newSlots[int](3, 3) // one may have all
 	for i := range 4 {
-		if _, ok := alone.take(1); ok != (i < 3) {
+		if _, ok := alone.acquire(1); ok != (i < 3) {
 			t.Errorf("slot %d of 3: %t", i+1, ok)
 		}
 	}

@@ -173,7 +173,7 @@ func (s *site) openEdge(p plan) {
 	s.bags, err = bagger.Open(config)
 	s.check(err)
 	s.board = NewBoard(envelope.NewPin(s.keys.Verifier(), 0), s.signer.Verifier(), time.Now, logger)
-	s.board.Tell(func(active int) { _ = s.bags.Share(active) }, func(position envelope.Position) {
+	s.board.Observe(func(active int) { _ = s.bags.Share(active) }, func(position envelope.Position) {
 		for _, entry := range position.Relays {
 			s.bags.Committed(entry.Number)
 		}

@@ -2,11 +2,10 @@ package ingest
 
 import "sync"
 
-// slots counts what goes on at a time, in all and for each key. It is safe for concurrent use.
+// slots counts what is under way, in all and for each key. It is safe for concurrent use.
 //
-// Where fewer than all may be one key's, a key gets no more than half of what is left, and the last
-// quarter is for keys that have next to none. So it takes very many keys to leave a newcomer
-// without, and a few that each hold all they may do not.
+// If one key may not have all, it gets at most half of what is left, and the last quarter is for
+// keys that have next to none. So it takes very many keys to leave a newcomer without a slot.
 type slots[K comparable] struct {
 	mu        sync.Mutex
 	all       int
@@ -19,8 +18,8 @@ func newSlots[K comparable](all, each int) *slots[K] {
 	return &slots[K]{mostOfAll: all, mostEach: each, each: make(map[K]int)}
 }
 
-// take takes a slot and returns how to give it back, once.
-func (s *slots[K]) take(key K) (release func(), ok bool) {
+// acquire returns a function that gives the slot back, once.
+func (s *slots[K]) acquire(key K) (release func(), ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.all >= s.mostOfAll || s.each[key] >= s.share() {
@@ -44,7 +43,7 @@ const (
 	leastSlots   = 4   // so many at the least: a vault has two connections
 )
 
-// share is how many slots a key may have now. s.mu is held.
+// share returns how many slots a key may have now. s.mu is held.
 func (s *slots[K]) share() int {
 	if s.mostEach >= s.mostOfAll {
 		return s.mostEach
@@ -53,7 +52,6 @@ func (s *slots[K]) share() int {
 	return min(s.mostEach, max(left/2, s.mostOfAll/nextToNone, leastSlots))
 }
 
-// held returns how many slots are taken.
 func (s *slots[K]) held() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

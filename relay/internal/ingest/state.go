@@ -10,7 +10,7 @@ import (
 	"nightdrop/shared/config"
 )
 
-// State is what the admin listener says of a relay.
+// State is what the admin listener reports.
 type State struct {
 	OK       bool                  `json:"ok"`       // posts can be accepted, and answers come back
 	Reasons  []string              `json:"reasons"`  // why not
@@ -19,7 +19,7 @@ type State struct {
 	Shares   bagger.Shares         `json:"shares"`   // of ENVELOPES
 }
 
-// Ready returns nil when posts can be accepted and answers come back, else every reason why not.
+// Ready returns nil when posts can be accepted and answered, else every reason why not.
 func (e *Edge) Ready() error {
 	var reasons []error
 	if e.stopped.Load() {
@@ -42,7 +42,6 @@ func (e *Edge) Ready() error {
 	return errors.Join(append(reasons, e.config.Channel.Ready(), channel.ResultsFull(e.config.Channel.Streams()), e.config.Bags.Trouble())...)
 }
 
-// certificates are those in use, as far as they are known.
 func (e *Edge) certificates() []config.Validity {
 	if e.config.Certificates == nil {
 		return nil
@@ -50,7 +49,7 @@ func (e *Edge) certificates() []config.Validity {
 	return e.config.Certificates()
 }
 
-// warnOfCertificates names those near their end, and what a reload refused.
+// warnOfCertificates lists certificates near their end, and what a reload refused.
 func (e *Edge) warnOfCertificates() (warnings []string) {
 	now := e.config.Now()
 	for _, v := range e.certificates() {
@@ -66,7 +65,7 @@ func (e *Edge) warnOfCertificates() (warnings []string) {
 	return warnings
 }
 
-// State looks at everything.
+// State returns the present state.
 func (e *Edge) State() State {
 	s := State{Reasons: []string{}, Warnings: []string{}, Streams: e.config.Channel.Streams(), Shares: e.config.Bags.Shares()}
 	if s.Streams == nil {

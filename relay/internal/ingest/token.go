@@ -16,12 +16,11 @@ const (
 	tokenLeeway = 60 * time.Second // between the storefront's clock and ours
 )
 
-// errToken is the one answer to every token that does not count: which part of it was wrong is the
-// caller's to find.
+// errToken is the one answer to every bad token: what is wrong with it is the caller's to find out.
 var errToken = errors.New("no valid bearer token")
 
-// authenticate returns the merchant that signed the request's bearer token (RFC 6750, RFC 7519;
-// EdDSA of RFC 8037). A suspended merchant still reads.
+// authenticate returns the merchant that signed the bearer token (RFC 6750, RFC 7519; EdDSA of RFC
+// 8037). A suspended merchant may still read.
 func (e *Edge) authenticate(r *http.Request) (merchant string, err error) {
 	headers := r.Header["Authorization"]
 	if len(headers) != 1 {
@@ -34,7 +33,8 @@ func (e *Edge) authenticate(r *http.Request) (merchant string, err error) {
 	if err := checkToken(token); err != nil {
 		return "", errToken
 	}
-	// A map keeps names in exact case and takes JSON numbers only for times; a struct does neither.
+	// A map keeps names in exact case and accepts only JSON numbers for times; a struct does
+	// neither.
 	claims := jwt.MapClaims{}
 	if _, err := e.tokens.ParseWithClaims(token, claims, e.tokenKey); err != nil {
 		return "", errToken
@@ -62,7 +62,7 @@ func newTokenParser(origin string, now func() time.Time) *jwt.Parser {
 	)
 }
 
-// tokenKey returns the key that kid and sub name: one of the merchant's own.
+// tokenKey returns the merchant's key that kid and sub name.
 func (e *Edge) tokenKey(t *jwt.Token) (any, error) {
 	kid, _ := t.Header["kid"].(string)
 	// RFC 7515, 4.1.11: not understood, so not accepted

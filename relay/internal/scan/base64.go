@@ -2,15 +2,14 @@ package scan
 
 import "slices"
 
-// The shortest runs of base64 letters worth undoing: twelve digits take sixteen letters, packed in
-// BCD eight.
+// The shortest runs of base64 letters worth decoding: 12 digits are 16 letters, packed in BCD 8.
 const (
 	minBase64       = 16
 	minBase64Packed = 8
 )
 
-// base64 finds numbers in base64 (RFC 4648, both alphabets, line breaks allowed). Where a text
-// starts is not known, so each run is undone at all four alignments.
+// base64 scans base64 (RFC 4648, both alphabets, line breaks allowed). Where a text starts is not
+// known, so each run is decoded at all four alignments.
 func (s *Scanner) base64(data []byte) {
 	shortest := minBase64
 	if s.exact != nil {
@@ -30,8 +29,7 @@ func (s *Scanner) base64(data []byte) {
 	}
 }
 
-// collectLetters reads the base64 letters from data[i] on, over line breaks, and returns the index
-// after them.
+// collectLetters reads the base64 letters from data[i] on and returns the index after them.
 func (s *Scanner) collectLetters(data []byte, i int) int {
 	s.letters, s.places = s.letters[:0], s.places[:0]
 	for ; i < len(data); i++ {
@@ -45,7 +43,6 @@ func (s *Scanner) collectLetters(data []byte, i int) int {
 	return i
 }
 
-// undo decodes the collected letters from letter phase on and scans the bytes.
 func (s *Scanner) undo(phase int) {
 	in := s.letters[min(phase, len(s.letters)):]
 	s.decoded = slices.Grow(s.decoded[:0], len(in))[:len(in)/4*3]
@@ -66,10 +63,9 @@ func (s *Scanner) undo(phase int) {
 	}
 }
 
-// noLetter marks bytes that are not base64 letters in sextets.
 const noLetter = 0xff
 
-// sextets maps a byte to its value as a base64 letter, of either alphabet.
+// sextets maps a byte to its value as a base64 letter of either alphabet.
 var sextets = func() (table [256]byte) {
 	for i := range table {
 		table[i] = noLetter

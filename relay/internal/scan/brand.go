@@ -2,16 +2,15 @@ package scan
 
 import "nightdrop/shared/envelope"
 
-// prefixRange says that numbers whose first digits lie in low..high (both of the same count of
-// digits) are issued with shortest to longest digits.
+// prefixRange: numbers that begin with low..high (equally many digits) have shortest to longest
+// digits.
 type prefixRange struct {
 	low, high         int
 	width             int // digits of low and high
 	shortest, longest int
 }
 
-// prefixes are the issuer ranges of the brands that a storefront sees (ISO/IEC 7812 and the brands'
-// own tables).
+// prefixes are the issuer ranges of the brands (ISO/IEC 7812 and the brands' own tables).
 var prefixes = [...]prefixRange{
 	{4, 4, 1, 13, 19},           // Visa
 	{51, 55, 2, 16, 16},         // Mastercard
@@ -34,8 +33,7 @@ var prefixes = [...]prefixRange{
 	{676770, 676774, 6, 12, 19}, // Maestro UK
 }
 
-// plausible reports whether digits (ASCII) could be a card number: a brand's prefix and length, and
-// Luhn.
+// plausible reports whether ASCII digits have a brand's prefix and length, and pass Luhn.
 func plausible(digits []byte) bool {
 	if len(digits) < minDigits || len(digits) > maxDigits || !branded(digits) {
 		return false

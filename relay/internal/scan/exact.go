@@ -6,8 +6,7 @@ import (
 	"errors"
 )
 
-// ErrNumber is returned by NewExact and ReadNumbers when a line is not 12 to 19 digits. It does not
-// quote the line.
+// ErrNumber is returned when a number is not 12 to 19 digits. It does not quote it.
 var ErrNumber = errors.New("an account number to look for must be 12 to 19 digits, one a line")
 
 // pattern is one given number as bytes in one encoding.
@@ -18,7 +17,7 @@ type pattern struct {
 }
 
 // numberSet finds given numbers as bytes: a bitmap over a hash of the first four bytes of every
-// pattern passes over nearly all positions, a map of the rest decides.
+// pattern excludes nearly all positions, a map decides the rest.
 type numberSet struct {
 	numbers  map[[maxDigits]byte]struct{} // padded with zero bytes
 	patterns map[uint32][]pattern         // by the first four bytes
@@ -55,9 +54,8 @@ func newNumberSet(numbers [][]byte) (*numberSet, error) {
 	return set, nil
 }
 
-// pack returns the BCD forms of digits. An even count is given from a byte's edge and, without its
-// outer digits, from the middle of one; an odd count with a digit of a neighbour left off at either
-// end.
+// pack returns the BCD forms of digits. An even count is aligned to a byte or, without its outer
+// digits, to half of one; an odd count lacks a digit at either end.
 func pack(digits []byte) [][]byte {
 	inner := func(d []byte) []byte {
 		out := make([]byte, 0, len(d)/2)
@@ -78,7 +76,7 @@ func (n *numberSet) add(p pattern) {
 
 func hash(v uint32) uint32 { return v * 2654435761 >> (32 - bitmapBits) }
 
-// find calls found for each pattern in data, with the index of its first byte.
+// find calls found with the index of each pattern in data.
 func (n *numberSet) find(data []byte, found func(at int, e Encoding, digits []byte)) {
 	for i := 0; i+4 <= len(data); i++ {
 		first := binary.LittleEndian.Uint32(data[i:])

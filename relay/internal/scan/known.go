@@ -6,15 +6,15 @@ import (
 	"strconv"
 )
 
-// What is known not to be an account number, by what stands around it: identifiers, a stream's
-// settings, and the frames of records in the channel's store. Each rule wants the whole of its
-// form, so that a number beside it is still found.
+// What is known not to be an account number, by its context: identifiers, a stream's settings, and
+// frames of records in the channel's store. Each rule requires the whole form, so that a number
+// beside it is still found.
 
 // uuidBytes is the length of a UUID as text (RFC 9562): 8, 4, 4, 4 and 12 hexadecimal digits.
 const uuidBytes = 36
 
-// insideUUID reports whether data[first:end] lies in a UUID that stands alone and has letters: one
-// of digits alone might be numbers that somebody joined by dashes.
+// insideUUID reports whether data[first:end] lies in a UUID with letters: one of digits alone might
+// be numbers joined by dashes.
 func insideUUID(data []byte, first, end int) bool {
 	for start := max(0, end-uuidBytes); start <= first && start+uuidBytes <= len(data); start++ {
 		if !isUUID(data[start : start+uuidBytes]) {
@@ -46,15 +46,14 @@ func isUUID(text []byte) bool {
 	return letters && text[14] >= '1' && text[14] <= '8' && bytes.IndexByte([]byte("89abAB"), text[19]) >= 0
 }
 
-// settings are the members of a JetStream stream's settings (meta.inf) that are long integers, and
-// what their values are whole multiples of: seconds in nanoseconds, and bytes that somebody chose.
+// settings are the long integers of a JetStream stream's settings (meta.inf), and what their values
+// are multiples of: seconds in nanoseconds, and bytes that somebody chose.
 var settings = map[string][]uint64{
 	"max_age":          {1e9},
 	"duplicate_window": {1e9},
 	"max_bytes":        {1e6, 1 << 20},
 }
 
-// isSetting reports whether the integer data[first:end] is such a member's value.
 func isSetting(data []byte, first, end int) bool {
 	value, err := strconv.ParseUint(string(data[first:end]), 10, 64)
 	if err != nil || end < len(data) && data[end] != ',' && data[end] != '}' && data[end] != ' ' && data[end] != '\n' {
@@ -78,9 +77,9 @@ func isSetting(data []byte, first, end int) bool {
 	return false
 }
 
-// A record of a JetStream block is its length (4 bytes, little endian, the highest bit telling of
+// A record of a JetStream block is its length (4 bytes, little endian, the highest bit for
 // headers), sequence (8), time (8), length of the subject (2), the subject, the length of the
-// headers (4) and headers where it has some, the message, and a hash (8).
+// headers (4) and headers if any, the message, and a hash (8).
 const (
 	recordHead     = 22
 	recordHash     = 8
@@ -93,7 +92,7 @@ const (
 // subjects are how the subjects of the channel's streams begin (specification 8).
 var subjects = [...]string{"bag.", "journal.", "res.", "notice.", "backup."}
 
-// isRecord reports whether a record's head stands at data[at:], and how long its subject is.
+// isRecord reports whether a record's head stands at data[at:], and the length of its subject.
 func isRecord(data []byte, at int) (subject int, headers, ok bool) {
 	if at < 0 || at+recordHead > len(data) {
 		return 0, false, false
@@ -119,7 +118,6 @@ func isRecord(data []byte, at int) (subject int, headers, ok bool) {
 	return 0, false, false
 }
 
-// span is data[start:end].
 type span struct{ start, end int }
 
 // frames returns what of the records near data[start:end] is no message: each head with the hash of
@@ -139,7 +137,6 @@ func frames(data []byte, start, end int) (found []span) {
 	return found
 }
 
-// unframed returns what of data[start:end] lies in no frame.
 func unframed(data []byte, start, end int) []span {
 	left := []span{{start, end}}
 	for _, frame := range frames(data, start, end) {
@@ -148,7 +145,6 @@ func unframed(data []byte, start, end int) []span {
 	return left
 }
 
-// without cuts a span out of others.
 func without(spans []span, cut span) (left []span) {
 	for _, s := range spans {
 		if cut.end <= s.start || cut.start >= s.end {

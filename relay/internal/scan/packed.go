@@ -3,9 +3,8 @@ package scan
 // packed finds numbers in packed BCD: two digits a byte, an odd count led by a zero or ended by an
 // F nibble (ISO 8583 and EMV both occur).
 //
-// Letters of text and ciphertext are full of bytes that look like BCD, so a run counts only where
-// it stands alone: the bytes around it are no BCD, it is no text among text, and it does not lie
-// between random bytes.
+// Text and ciphertext are full of bytes that look like BCD, so a run counts only if it stands
+// alone: not beside other BCD, not in text, not between random bytes.
 func (s *Scanner) packed(data []byte) {
 	for i := 0; i < len(data); i++ {
 		if !isPacked(data[i]) {
@@ -22,8 +21,8 @@ func (s *Scanner) packed(data []byte) {
 
 func isPacked(b byte) bool { return b>>4 < 10 && b&15 < 10 }
 
-// judgePacked reports the numbers in data[start:end], which is a maximal run of BCD bytes: what of
-// it belongs to no frame of the channel's store.
+// judgePacked reports the numbers in a maximal run of BCD bytes, without frames of the channel's
+// store.
 func (s *Scanner) judgePacked(data []byte, start, end int) {
 	if end-start < minDigits/2 || textual(data, start, end) {
 		return
@@ -60,8 +59,7 @@ func (s *Scanner) judgePart(data []byte, start, end int) {
 	}
 }
 
-// textual reports whether data[start:end] is printable and has a printable neighbour: part of a
-// word.
+// textual reports whether data[start:end] is printable, as is a neighbour: part of a word.
 func textual(data []byte, start, end int) bool {
 	for _, b := range data[start:end] {
 		if !printable(b) {
@@ -73,9 +71,8 @@ func textual(data []byte, start, end int) bool {
 
 func printable(b byte) bool { return b >= 0x20 && b < 0x7f }
 
-// amongRandom reports whether the 64 bytes on either side of data[start:end], as far as they are of
-// the same record, look like ciphertext: a third of them or more have the high bit set (half of
-// random bytes have).
+// amongRandom reports whether the 64 bytes on either side, as far as they are of the same record,
+// look like ciphertext: a third of them or more have the high bit set (half of random bytes have).
 func amongRandom(data []byte, start, end int) bool {
 	const around = 64
 	from, to := max(0, start-around), min(len(data), end+around)

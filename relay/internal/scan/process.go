@@ -10,12 +10,12 @@ import (
 	"strings"
 )
 
-// ErrNoMemory is returned when nothing of a process's memory could be read.
+// ErrNoMemory is returned when none of a process's memory could be read.
 var ErrNoMemory = errors.New("none of the process's memory could be read: run as its user or as root, and check kernel.yama.ptrace_scope")
 
 // Process scans the readable memory of a running process by /proc (Linux). Offsets in findings are
-// addresses. The process runs on meanwhile, so regions may vanish; those are passed over. It
-// returns ErrNoMemory rather than a clean bill when the kernel let it read nothing.
+// addresses. Regions that vanish meanwhile are passed over. It returns [ErrNoMemory] rather than no
+// findings when nothing could be read.
 func (s *Scanner) Process(ctx context.Context, pid int, emit func(Finding), progress func(bytes int)) error {
 	regions, err := readRegions(pid)
 	if err != nil {
@@ -42,11 +42,9 @@ func (s *Scanner) Process(ctx context.Context, pid int, emit func(Finding), prog
 	return nil
 }
 
-// region is a mapping of a process: addresses start to end.
 type region struct{ start, end int64 }
 
-// readRegions returns the readable mappings of a process (proc(5), /proc/pid/maps), but for the
-// kernel's own.
+// readRegions returns a process's readable mappings (proc(5), /proc/pid/maps), except the kernel's.
 func readRegions(pid int) ([]region, error) {
 	maps, err := os.Open(fmt.Sprintf("/proc/%d/maps", pid))
 	if err != nil {
@@ -69,8 +67,7 @@ func readRegions(pid int) ([]region, error) {
 	return regions, lines.Err()
 }
 
-// pageReader reads a mapping and gives zeros for pages that cannot be read, so that offsets stay
-// true.
+// pageReader reads a mapping, with zeros for unreadable pages, so that offsets stay true.
 type pageReader struct {
 	memory  io.ReaderAt
 	at, end int64

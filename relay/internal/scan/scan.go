@@ -1,10 +1,9 @@
-// Package scan looks for account numbers in clear: in files, in folders and in the memory of a
-// process.
+// Package scan looks for account numbers in clear in files, folders and process memory.
 //
-// It reads any bytes, knows the ways in which a number leaks (plain text, grouped by spaces or
-// dashes, UTF-16, packed BCD, and the text forms again inside base64 at every alignment), and
-// reports place and masked number only. It keeps numbers in byte slices that it clears, so that a
-// scan does not spread what it looks for.
+// It reads any bytes, knows how a number leaks (plain text, grouped by spaces or dashes, UTF-16,
+// packed BCD, and the text forms inside base64 at every alignment), and reports only position and
+// masked number. It keeps numbers in byte slices that it clears, so that a scan does not spread
+// them.
 package scan
 
 import (
@@ -19,7 +18,7 @@ import (
 // Encoding names how a number was written.
 type Encoding string
 
-// The encodings that a Finding can name. InBase64 is put before the inner one: "base64/plain".
+// The encodings of a [Finding]. InBase64 precedes the inner one: "base64/plain".
 const (
 	Plain   Encoding = "plain"
 	Grouped Encoding = "grouped"
@@ -27,11 +26,9 @@ const (
 	BCD     Encoding = "bcd"
 )
 
-// inBase64 returns the name of an encoding found after base64 was undone.
 func inBase64(inner Encoding) Encoding { return "base64/" + inner }
 
-// A Finding is one account number in clear. It never holds the number: Masked shows what
-// PCI DSS 3.4.1 allows.
+// A Finding is one account number in clear, masked as PCI DSS 3.4.1 allows.
 type Finding struct {
 	Path     string   `json:"path"`
 	Offset   int64    `json:"offset"` // bytes from the start of the file; the address in a process
@@ -40,19 +37,18 @@ type Finding struct {
 }
 
 const (
-	// windowBytes is how much is looked at in one go.
 	windowBytes = 1 << 20
-	// marginBytes is how far a number may reach over the edge of a window. The longest form, 19
-	// digits, grouped, in UTF-16, in base64 with line breaks, takes about 110 bytes; the rest is
-	// context for the rules against noise.
+	// marginBytes is how far a number may reach over a window's edge. The longest form, 19 digits,
+	// grouped, in UTF-16, in base64 with line breaks, needs about 110 bytes; the rest is context
+	// for the rules.
 	marginBytes = 1 << 10
 
 	minDigits = 12 // ISO/IEC 7812-1: 8 to 19; no card brand issues below 12
 	maxDigits = 19
 )
 
-// A Scanner finds either every plausible card number or exactly the given ones. It is not safe for
-// concurrent use: it reuses its buffers.
+// A Scanner finds every plausible card number, or exactly the given ones. Not safe for concurrent
+// use.
 type Scanner struct {
 	exact *numberSet // nil: every run that passes Luhn and has a brand's prefix and length
 	emit  func(Finding)
@@ -67,13 +63,12 @@ type Scanner struct {
 	places  []int32
 }
 
-// New returns a scanner for every 12 to 19 digits that pass Luhn and have the prefix and length of
-// a known brand. It misses packed BCD between random bytes, where chance alone makes such numbers:
-// give the numbers for that.
+// New returns a scanner for 12 to 19 digits that pass Luhn and fit a known brand. It misses packed
+// BCD between random bytes, where chance alone makes such numbers: use [NewExact] for that.
 func New() *Scanner { return &Scanner{} }
 
-// NewExact returns a scanner for exactly the given numbers (12 to 19 ASCII digits each) in every
-// encoding. The numbers are copied; Clear removes the copies.
+// NewExact returns a scanner for the given numbers (12 to 19 ASCII digits each) in every encoding.
+// The numbers are copied; Clear removes the copies.
 func NewExact(numbers [][]byte) (*Scanner, error) {
 	set, err := newNumberSet(numbers)
 	if err != nil {
@@ -82,8 +77,7 @@ func NewExact(numbers [][]byte) (*Scanner, error) {
 	return &Scanner{exact: set}, nil
 }
 
-// Clear removes the numbers that the scanner was given and what its buffers hold. The scanner is of
-// no use afterwards.
+// Clear removes the given numbers and clears the buffers. The scanner cannot be used afterwards.
 func (s *Scanner) Clear() {
 	if s.exact != nil {
 		s.exact.clear()
@@ -93,13 +87,12 @@ func (s *Scanner) Clear() {
 	clear(s.chain.digits[:cap(s.chain.digits)])
 }
 
-// Reader scans all that r gives, calling emit for each finding, in order of windows. path names the
-// source in findings.
+// Reader scans r, calling emit for each finding, in order of windows. path names the source.
 func (s *Scanner) Reader(ctx context.Context, path string, r io.Reader, emit func(Finding)) error {
 	return s.reader(ctx, path, 0, r, emit, func(int) {})
 }
 
-// reader is Reader from an offset, telling progress of the bytes read.
+// reader is Reader from an offset; progress gets the bytes read.
 func (s *Scanner) reader(ctx context.Context, path string, offset int64, r io.Reader, emit func(Finding), progress func(int)) error {
 	buffer := make([]byte, windowBytes+2*marginBytes)
 	defer clear(buffer)
@@ -145,7 +138,7 @@ func (s *Scanner) window(data []byte, base int64, from, to int) {
 	s.base64(data)
 }
 
-// report emits the number found at data[at] unless it belongs to a neighbouring window.
+// report emits the number at data[at] unless it belongs to a neighbouring window.
 func (s *Scanner) report(at int, e Encoding, digits []byte) {
 	if at < s.from || at >= s.to {
 		return

@@ -12,20 +12,18 @@ func (c *chain) reset() {
 	c.digits, c.places, c.groups = c.digits[:0], c.places[:0], c.groups[:0]
 }
 
-// shapes are the ways in which people and forms group a number. A chain of other groups is a date,
-// a table or an identifier more often than a card.
+// shapes are how people and forms group a number. Other groups are more often a date, a table or an
+// identifier than a card.
 var shapes = [...][]int{
 	{4, 4, 4, 4}, {4, 4, 4, 4, 3}, {4, 4, 4, 4, 2}, {4, 4, 4, 4, 1}, {4, 4, 4, 1}, {4, 4, 4},
 	{4, 6, 5}, {4, 6, 4}, {6, 13}, {8, 8}, {6, 10}, {4, 5, 6},
 	{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1},
 }
 
-// text finds numbers written as characters of stride bytes: 1 for ASCII and what contains it, 2 for
-// UTF-16 of either byte order (a digit, a zero, a digit: the order only moves the outermost zero).
-// at maps an index of data to one of the window.
+// text finds numbers written as characters of stride bytes: 1 for ASCII, 2 for UTF-16 of either
+// byte order (a digit, a zero, a digit). at maps an index of data to one of the window.
 func (s *Scanner) text(data []byte, stride int, e Encoding, at func(int) int) {
-	// A chain of twelve digits covers a character at every twelfth place, so most of the data is
-	// never looked at.
+	// A chain of 12 digits covers every twelfth position, so most of the data is never looked at.
 	for i := (minDigits - 1) * stride; i < len(data); i += (minDigits - 1) * stride {
 		if !inChain(data, i, stride) {
 			continue
@@ -39,8 +37,7 @@ func (s *Scanner) text(data []byte, stride int, e Encoding, at func(int) int) {
 	s.chain.reset()
 }
 
-// chains judges the chains in the run of digits and separators that starts at data[i], and returns
-// the index after it.
+// chains judges the chains in the run that starts at data[i], and returns the index after it.
 func (s *Scanner) chains(data []byte, i, stride int, e Encoding, at func(int) int) int {
 	for i < len(data) && inChain(data, i, stride) {
 		if !isDigit(data[i]) {
@@ -55,8 +52,7 @@ func (s *Scanner) chains(data []byte, i, stride int, e Encoding, at func(int) in
 	return i
 }
 
-// inChain reports whether data[i] can be part of a chain: a digit or separator, or, where
-// characters are two bytes, the zero beside one.
+// inChain reports whether data[i] is a digit, a separator or, in UTF-16, the zero beside one.
 func inChain(data []byte, i, stride int) bool {
 	if stride == 1 {
 		return isDigit(data[i]) || isSeparator(data[i])
@@ -69,7 +65,7 @@ func inChain(data []byte, i, stride int) bool {
 
 func isSeparator(b byte) bool { return b == ' ' || b == '-' }
 
-// collect reads the chain that starts at data[i] and returns the index after its last digit.
+// collect reads the chain at data[i] and returns the index after its last digit.
 func (c *chain) collect(data []byte, i, stride int) int {
 	c.reset()
 	count := 0
@@ -91,13 +87,11 @@ func (c *chain) collect(data []byte, i, stride int) int {
 	}
 }
 
-// digitAfter reports whether the character after the one at data[i] is a digit.
 func digitAfter(data []byte, i, stride int) bool {
 	j := i + stride
 	return j < len(data) && isDigit(data[j]) && (stride == 1 || data[i+1] == 0)
 }
 
-// judge reports the numbers of the collected chain.
 func (s *Scanner) judge(data []byte, stride int, e Encoding, at func(int) int) {
 	if s.exact != nil {
 		s.judgeExact(e, at)
@@ -121,13 +115,11 @@ func (s *Scanner) judge(data []byte, stride int, e Encoding, at func(int) int) {
 	}
 }
 
-// innocent reports whether the n digits at data[at] are known to be no number: part of a digest or
-// key, of a UUID, or a stream's setting.
+// innocent reports whether the digits at data[at] are part of a digest, a key, a UUID or a setting.
 func innocent(data []byte, at, n int) bool {
 	return insideHex(data, at, n) || insideUUID(data, at, at+n) || isSetting(data, at, at+n)
 }
 
-// grouped names the grouped form of an encoding of text.
 func grouped(e Encoding) Encoding {
 	switch e {
 	case Plain:
@@ -139,8 +131,7 @@ func grouped(e Encoding) Encoding {
 	}
 }
 
-// judgeExact reports given numbers that stand in the chain across groups; those within one group
-// are found as bytes.
+// judgeExact reports given numbers that span groups; those within a group are found as bytes.
 func (s *Scanner) judgeExact(e Encoding, at func(int) int) {
 	if len(s.chain.groups) < 2 {
 		return
@@ -159,7 +150,6 @@ func (s *Scanner) judgeExact(e Encoding, at func(int) int) {
 	}
 }
 
-// fits reports whether groups begin with shape, and the digits of that.
 func fits(groups, shape []int) (digits int, ok bool) {
 	if len(groups) < len(shape) {
 		return 0, false
@@ -173,12 +163,11 @@ func fits(groups, shape []int) (digits int, ok bool) {
 	return digits, true
 }
 
-// hexWord is the length from which a word of hexadecimal digits is taken for a digest or a key, in
-// which runs of decimal digits are chance.
+// hexWord is the length from which a hexadecimal word is a digest or key, whose decimals are
+// chance.
 const hexWord = 24
 
-// insideHex reports whether the n digits at data[at] are part of a longer hexadecimal word with
-// letters.
+// insideHex reports whether the digits are part of a longer hexadecimal word with letters.
 func insideHex(data []byte, at, n int) bool {
 	first, last := at, at+n
 	for first > 0 && at-first < hexWord && isHex(data[first-1]) {

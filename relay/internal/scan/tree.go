@@ -14,7 +14,7 @@ import (
 	"nightdrop/shared/text"
 )
 
-// Size returns the bytes of all regular files below path, for a progress bar.
+// Size returns the bytes of all regular files below path.
 func Size(path string) (int64, error) {
 	var total int64
 	err := files(path, func(_ string, info fs.FileInfo) error {
@@ -24,10 +24,10 @@ func Size(path string) (int64, error) {
 	return total, err
 }
 
-// Tree scans the file path, or every regular file below the folder path, in lexical order. Symbolic
-// links below it are not followed. progress is told of bytes as they are read. A file that vanishes
-// during the scan is passed over; one that cannot be read is an error, after the others have been
-// scanned: a scan that did not read all proves nothing.
+// Tree scans the file path, or every regular file below the folder path, in lexical order,
+// following no symbolic links. progress gets the bytes read. A file that vanishes is passed over;
+// one that cannot be read is an error, after the others have been scanned: a scan that did not read
+// all proves nothing.
 func (s *Scanner) Tree(ctx context.Context, path string, emit func(Finding), progress func(bytes int)) error {
 	var unread []error
 	err := files(path, func(name string, _ fs.FileInfo) error {
@@ -78,8 +78,8 @@ func (s *Scanner) file(ctx context.Context, name string, emit func(Finding), pro
 	return s.reader(ctx, name, 0, f, emit, progress)
 }
 
-// ReadNumbers reads the numbers to look for: one a line, digits that spaces or dashes may group,
-// empty lines allowed. The caller clears them after NewExact.
+// ReadNumbers reads one number a line; spaces or dashes may group it, empty lines are allowed. The
+// caller clears them after [NewExact].
 func ReadNumbers(r io.Reader) ([][]byte, error) {
 	var numbers [][]byte
 	lines := bufio.NewScanner(text.NewReader(r))

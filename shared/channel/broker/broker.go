@@ -1,6 +1,6 @@
 // Package broker is the NATS server inside the relay's process: it serves the channel's streams
 // with the accounts and allow-lists of package channel, and refuses bags before its volume is full.
-// It is a package of its own so that the vault, which needs the channel's clients, links no server.
+// It is a package of its own so that the vault links no server.
 package broker
 
 import (
@@ -38,29 +38,28 @@ const (
 // Config describes a broker.
 type Config struct {
 	Dir string // store directory, made with mode 0700; one process at a time
-	// host:port for vault, courier and monitor, by TLS; port 0 = any; "" = no listener
+	// host:port for vault, courier and monitor, by TLS; port 0 = any; "" = none
 	Listen string
 	Cert   string // PEM file; needed with Listen; Reload reads it again
 	Key    string // PEM file; needed with Listen; Reload reads it again
-	// PEM file; set, clients must show a certificate of these authorities besides their nkey; read
-	// at the start only
+	// PEM file; if set, clients must also show a certificate of these authorities; read at the
+	// start only
 	ClientCA string
 
-	// Public nkeys (U...); "" = that role is off. The relay's own key is made at each start and
-	// never leaves the process.
+	// Public nkeys (U...); "" = role off. The relay's own key is made at each start, and stays in
+	// memory.
 	VaultNkey, CourierNkey, MonitorNkey string
 
 	MaxBytes       int64 // all streams together; 0 = 8 GiB
 	EnvelopesBytes int64 // 0 = half of MaxBytes
 	// 0 = a quarter of MaxBytes; JOURNAL and NOTICES share what is left
 	ResultsBytes int64
-	// bytes that must stay free on the volume, else bags are refused; 0 = 256 MiB
+	// bytes that must stay free on the volume, or bags are refused; 0 = 256 MiB
 	MinFree    int64
 	AckTimeout time.Duration // of the relay's own publishing; 0 = 10 s
 	Logger     *slog.Logger  // nil = none
 }
 
-// withDefaults fills in what is 0.
 func (c Config) withDefaults() Config {
 	if c.MaxBytes == 0 {
 		c.MaxBytes = defaultMaxBytes
@@ -71,13 +70,13 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Envelopes returns the bytes that ENVELOPES may hold, or why the sizes do not go together.
+// Envelopes returns the bytes that ENVELOPES may hold, or an error if the sizes do not fit
+// together.
 func (c Config) Envelopes() (int64, error) {
 	s, err := c.withDefaults().sizes()
 	return s.Envelopes, err
 }
 
-// sizes shares MaxBytes out among the streams.
 func (c Config) sizes() (channel.Sizes, error) {
 	s := channel.Sizes{Envelopes: c.EnvelopesBytes, Results: c.ResultsBytes}
 	if s.Envelopes == 0 {
@@ -109,9 +108,9 @@ type Broker struct {
 	done        sync.WaitGroup
 }
 
-// Start starts a broker and returns when its streams are ready and found to be durable; after a
-// crash with much in store this takes seconds. ctx bounds the start only. It is ErrLocked when
-// another process uses the directory.
+// Start starts a broker and returns when its streams are ready and known to be durable; after a
+// crash with much in store this takes seconds. ctx bounds the start only. [ErrLocked] if another
+// process uses the directory.
 func Start(ctx context.Context, config Config) (*Broker, error) {
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
@@ -159,7 +158,7 @@ func (b *Broker) start(ctx context.Context, sizes channel.Sizes) (err error) {
 	return nil
 }
 
-// makeKeys makes those of the relay, the keeper of VAULT and the keeper of RELAY.
+// makeKeys makes the keys of the relay and of the keepers of VAULT and RELAY.
 func makeKeys() ([]nkeys.KeyPair, error) {
 	keys := make([]nkeys.KeyPair, 3)
 	for i := range keys {
@@ -171,8 +170,7 @@ func makeKeys() ([]nkeys.KeyPair, error) {
 	return keys, nil
 }
 
-// lockDir makes the directory and takes its lock, which ends with the process: JetStream itself has
-// none.
+// lockDir makes and locks the directory until the process ends: JetStream itself has no lock.
 func lockDir(dir string) (*os.File, error) {
 	if dir == "" {
 		return nil, errors.New("channel store: no directory given")
@@ -194,7 +192,6 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// configuration is the broker's, whose streams may take up to maxStore bytes.
 func (c Config) configuration(keys []nkeys.KeyPair, maxStore int64) (channel.Configuration, error) {
 	made := channel.Configuration{Name: "nightdrop-embedded", Cert: c.Cert, Key: c.Key, ClientCA: c.ClientCA,
 		Dir: c.Dir, RelayInProcess: true, MaxStore: maxStore,
@@ -220,7 +217,6 @@ func (c Config) configuration(keys []nkeys.KeyPair, maxStore int64) (channel.Con
 	return made, nil
 }
 
-// options are the server's, of a configuration.
 func options(c channel.Configuration) (*server.Options, error) {
 	text, err := c.Text()
 	if err != nil {
@@ -234,8 +230,8 @@ func options(c channel.Configuration) (*server.Options, error) {
 	return o, nil
 }
 
-// maxStore is what the broker's streams may take in all. Their own limits add up to MaxBytes; the
-// broker's must hold what they had before, to let them shrink.
+// maxStore bounds all of the broker's streams. Their limits add up to MaxBytes; the broker's must
+// also hold what they had before, to let them shrink.
 func (b *Broker) maxStore() (int64, error) {
 	room, err := volume.Look(b.config.Dir)
 	if err != nil {
@@ -248,7 +244,6 @@ func (b *Broker) maxStore() (int64, error) {
 	return max(size, b.config.MaxBytes), nil
 }
 
-// startServer starts the broker and waits until it serves.
 func (b *Broker) startServer(ctx context.Context, keys []nkeys.KeyPair) error {
 	size, err := b.maxStore()
 	if err != nil {
@@ -266,7 +261,7 @@ func (b *Broker) startServer(ctx context.Context, keys []nkeys.KeyPair) error {
 		if err := b.Reload(); err != nil {
 			return err
 		}
-		// else they are taken for clients that name no server, as by an IP address
+		// otherwise clients that name no server, as by an IP address, get these
 		options.TLSConfig.Certificates = nil
 		options.TLSConfig.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return b.certificate.Load(), nil }
 	}
@@ -288,8 +283,8 @@ func (b *Broker) startServer(ctx context.Context, keys []nkeys.KeyPair) error {
 	return b.assertDurable()
 }
 
-// assertDurable refuses a broker that acks before fsync (FACTS: it loses everything acked in a
-// power cut).
+// assertDurable refuses a broker that acks before fsync: it would lose acked messages in a power
+// cut.
 func (b *Broker) assertDurable() error {
 	js := b.server.JetStreamConfig()
 	if js == nil || !js.SyncAlways || !js.Strict {
@@ -334,7 +329,7 @@ func (b *Broker) Relay() (*channel.Relay, error) {
 }
 
 // Wedged is closed when the broker has stopped storing for good, though its volume has room: only a
-// start in a new process helps. Nothing that was acked is lost by it.
+// new process helps. Nothing acked is lost.
 func (b *Broker) Wedged() <-chan struct{} { return b.guard.wedged }
 
 // Addr is the listener's address, "" without one.
@@ -345,7 +340,7 @@ func (b *Broker) Addr() string {
 	return b.server.Addr().String()
 }
 
-// Close stops the broker, waits for it as long as ctx lives, and gives the directory back.
+// Close stops the broker, waits for it while ctx lives, and unlocks the directory.
 func (b *Broker) Close(ctx context.Context) error {
 	if b.stop != nil {
 		b.stop()

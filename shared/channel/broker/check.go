@@ -13,10 +13,9 @@ import (
 	"nightdrop/shared/config"
 )
 
-// Check returns all for which Start would refuse the configuration, without writing or listening:
-// config.Problems under the names of a relay's keys in [channel.embedded]. It reads the files that
-// the configuration names. That another process uses the directory or the address shows at the
-// start only.
+// Check returns, without writing or listening, all for which Start would refuse the configuration:
+// [config.Problems] by a relay's keys in [channel.embedded]. It reads the files that it names.
+// Whether another process uses the directory or the address shows only at the start.
 func (c Config) Check(now time.Time) error {
 	c = c.withDefaults()
 	found := config.NewProblems("")
@@ -44,7 +43,6 @@ func (c Config) Check(now time.Time) error {
 	return c.checkServer()
 }
 
-// checkServer has the server itself read what it would run with.
 func (c Config) checkServer() error {
 	keys, err := makeKeys()
 	if err != nil {
@@ -58,7 +56,7 @@ func (c Config) checkServer() error {
 	return err
 }
 
-// placeholder stands in the example for what an operator must write.
+// placeholder marks what an operator must replace in the example.
 const placeholder = "ReplaceThisLine"
 
 func (c Config) checkNkeys(found *config.Problems) {
@@ -79,18 +77,17 @@ func (c Config) checkNkeys(found *config.Problems) {
 	}
 }
 
-// presented is the listener's certificate.
 func (c Config) presented() config.Presented {
 	return config.Presented{Cert: c.Cert, Key: c.Key, Usage: x509.ExtKeyUsageServerAuth}
 }
 
-// ErrOtherNames is returned by Reload for a certificate that covers none of the names of the one in
-// use: the vault would refuse it.
+// ErrOtherNames is returned by [Broker.Reload] for a certificate that covers no name of the present
+// one: the vault would refuse it.
 var ErrOtherNames = errors.New("covers none of the names of the certificate in use: have it issued for them, or restart the relay to change them")
 
-// Reload reads the listener's certificate and key again, for connections to come. They replace the
-// old ones only where a start would take them, and where they cover a name of the old ones. It does
-// nothing without a listener.
+// Reload reads the listener's certificate and key again, for new connections. They replace the old
+// if a start would accept them and they cover one of the old names. Without a listener it does
+// nothing.
 func (b *Broker) Reload() error {
 	if b.config.Listen == "" {
 		return nil
@@ -109,8 +106,8 @@ func (b *Broker) Reload() error {
 	return nil
 }
 
-// Validities say until when the listener's certificate, and the authorities of clients'
-// certificates, are good, as their files are now; nil without a listener.
+// Validities returns the validity of the certificates of the listener and of clients' authorities,
+// as their files are now; nil without a listener.
 func (c Config) Validities() (list []config.Validity) {
 	if c.Listen == "" {
 		return nil
@@ -122,7 +119,7 @@ func (c Config) Validities() (list []config.Validity) {
 	return list
 }
 
-// Validities are those of what is in use.
+// Validities returns the validity of those in use.
 func (b *Broker) Validities() []config.Validity {
 	list := b.config.Validities()
 	if current := b.certificate.Load(); current != nil && len(list) > 0 {

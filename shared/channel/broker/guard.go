@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// guardEvery is how often the broker's health and room are looked at.
+	// guardEvery is how often the broker's health and room are checked.
 	guardEvery = time.Second
-	// sickLooks is after how many looks in a row at a broker that is sick, on a volume that has
-	// room, it will not get well by itself.
+	// sickLooks: after so many checks in a row a sick broker with room on its volume will not
+	// recover.
 	sickLooks = 5
 )
 
-// guard keeps an eye on what the broker stands on. A full disk would wedge the broker until a
-// restart, so bags are refused while there is still a reserve.
+// guard watches the broker. A full disk would wedge it until a restart, so bags are refused while
+// there is still a reserve.
 type guard struct {
 	minFree int64
 	free    func() (int64, error) // bytes free on the store's volume
@@ -27,20 +27,19 @@ type guard struct {
 	streams func(ctx context.Context) ([]channel.StreamState, error)
 	state   atomic.Pointer[guardState] // nil before the first look
 	low     volume.Reserve
-	// looks in a row at a sick broker on a volume that has room
+	// checks in a row of a sick broker on a volume that has room
 	sick   int
 	wedged chan struct{}                       // closed when sick reaches sickLooks
 	change func(message string, fields ...any) // reports each change
 }
 
-// guardState is the outcome of one look.
 type guardState struct {
 	reserve error // the volume's: bags are not even sent
 	verdict error // the first of all that is wrong
 	streams []channel.StreamState
 }
 
-// look renews the state. It is called by one goroutine at a time.
+// look renews the state. One goroutine at a time may call it.
 func (g *guard) look(ctx context.Context) {
 	s := &guardState{reserve: g.checkFree()}
 	s.verdict = s.reserve
@@ -58,8 +57,8 @@ func (g *guard) look(ctx context.Context) {
 	}
 }
 
-// count closes wedged when the broker has been sick for too long: a write that failed (a disk that
-// filled faster than we look, an I/O error) latches in JetStream until a restart.
+// count closes wedged when the broker has been sick too long: after a failed write (a full disk, an
+// I/O error) JetStream stores nothing until a restart.
 func (g *guard) count(sick bool) {
 	if !sick {
 		g.sick = 0
@@ -70,7 +69,6 @@ func (g *guard) count(sick bool) {
 	}
 }
 
-// checkFree reports whether the reserve is whole.
 func (g *guard) checkFree() error {
 	free, err := g.free()
 	if err != nil {
@@ -85,10 +83,9 @@ func (g *guard) checkFree() error {
 func (g *guard) verdict() error { return g.state.Load().verdict }
 func (g *guard) reserve() error { return g.state.Load().reserve }
 
-// full says how full the streams were at the last look; nothing where it could not look.
+// full returns how full the streams were at the last look; nil if it failed.
 func (g *guard) full() []channel.StreamState { return g.state.Load().streams }
 
-// run looks until ctx ends.
 func (g *guard) run(ctx context.Context) {
 	ticker := time.NewTicker(guardEvery)
 	defer ticker.Stop()

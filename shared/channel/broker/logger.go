@@ -8,22 +8,20 @@ import (
 	"nightdrop/shared/folded"
 )
 
-// brokerSays is the text of lines whose words are the broker's own.
+// brokerSays is the text of lines that quote the broker.
 const brokerSays = "the channel's broker warns"
 
-// numbers are what differs between lines of one kind: addresses, ports and connections stand in the
-// broker's formats.
+// numbers are what differs between lines of one kind: addresses, ports and connections.
 var numbers = regexp.MustCompile("[0-9]+")
 
-// kindOf is the kind of a line: its format without numbers.
 func kindOf(format string) string {
 	kind := numbers.ReplaceAllString(format, "#")
 	return kind[:min(len(kind), 100)]
 }
 
-// serverLogger writes the broker's log lines to slog, those that whoever reaches the listener can
-// cause folded per kind and hour. Its debug and trace lines, which could hold payloads, are never
-// switched on. A fatal line does not end the process: it fails Start.
+// serverLogger writes the broker's log to slog, folding what strangers can cause per kind and hour.
+// Debug and trace lines, which could hold payloads, are never switched on. A fatal line does not
+// end the process: it fails [Start].
 type serverLogger struct {
 	logger *slog.Logger
 	lines  *folded.Lines

@@ -8,13 +8,12 @@ import (
 	"path/filepath"
 )
 
-// distrustIndex has the broker read what RESULTS holds, with the sums of its messages, in place of
-// an index that says so. With the index it counts a message whose bytes have changed as there, and
-// a reader finds that message and all behind it missing, without a word: nobody who asks for the
-// stream's state can see it. Without, it cuts the stream there, and the vault, which compares the
-// state with what it published, publishes again what is missing. Not so for ENVELOPES, where nobody
-// could bring back what would be cut, and what cannot be read is found by the chain of bags. A
-// start reads the whole of RESULTS for it: a second or two for a gigabyte.
+// distrustIndex makes the broker read RESULTS, with its messages' sums, instead of trusting the
+// index. With the index it counts a message whose bytes have changed as there; a reader misses that
+// message and all behind it, and the stream's state does not show it. Without, it cuts the stream
+// there, and the vault, which compares the state with what it published, publishes the rest again.
+// ENVELOPES keeps its index: nobody could restore what would be cut, and the chain of bags shows
+// what cannot be read. A start then reads all of RESULTS: a second or two for a gigabyte.
 func distrustIndex(dir string) error {
 	err := os.Remove(filepath.Join(dir, "jetstream", "RELAY", "streams", "RESULTS", "msgs", "index.db"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

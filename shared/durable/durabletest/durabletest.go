@@ -3,24 +3,18 @@
 package durabletest
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
-	"syscall"
 	"testing"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// In the environment of a test's binary: what it is to go without, and the program that it is to
-// become, empty where it is to run the test.
-const (
-	variable = "NIGHTDROP_DURABLETEST_WITHOUT"
-	becoming = "NIGHTDROP_DURABLETEST_BECOMES"
-)
+// variable in the environment of a test's binary says what it is to go without.
+const variable = "NIGHTDROP_DURABLETEST_WITHOUT"
 
 // Want is what a process goes without.
 type Want string
@@ -32,42 +26,17 @@ const (
 	Sync Want = "sync"
 )
 
-// Enter makes the process what Without or Alone started it as; in any other it does nothing. Every
-// TestMain of a package whose tests use one of the two begins with it.
+// Enter makes the process what Alone started it as; in any other it does nothing. Every TestMain of
+// a package whose tests use Alone begins with it.
 func Enter() {
-	if _, told := os.LookupEnv(variable); !told {
+	want, told := os.LookupEnv(variable)
+	if !told {
 		return
 	}
-	if err := become(); err != nil {
+	if err := install(filter(Want(want))); err != nil {
 		fmt.Fprintln(os.Stderr, "durabletest:", err)
 		os.Exit(1)
 	}
-}
-
-// become goes without something, and becomes the program that its environment names, if it names
-// one.
-func become() error {
-	if err := install(filter(Want(os.Getenv(variable)))); err != nil {
-		return err
-	}
-	program := os.Getenv(becoming)
-	if program == "" {
-		return nil
-	}
-	if err := errors.Join(os.Unsetenv(variable), os.Unsetenv(becoming)); err != nil {
-		return err
-	}
-	return syscall.Exec(program, os.Args, os.Environ()) //nolint:gosec // the test names the program
-}
-
-// Without makes cmd, not yet started, run without something.
-func Without(want Want, cmd *exec.Cmd) *exec.Cmd {
-	if cmd.Env == nil {
-		cmd.Env = os.Environ()
-	}
-	cmd.Env = append(cmd.Env, variable+"="+string(want), becoming+"="+cmd.Path)
-	cmd.Path = self()
-	return cmd
 }
 
 // Alone runs the test that calls it once more in a process of its own, without something, and

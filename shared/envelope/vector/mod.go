@@ -6,8 +6,8 @@ import (
 	"nightdrop/shared/note"
 )
 
-// OpenByMod opens a note with golang.org/x/mod/sumdb/note, which knows nothing of this project but
-// the key's plain vkey, and returns its text.
+// OpenByMod opens a note with golang.org/x/mod/sumdb/note, from the plain vkey, and returns its
+// text.
 func OpenByMod(msg []byte, v note.Verifier) (text string, err error) {
 	verifier, err := modnote.NewVerifier(v.String())
 	if err != nil {

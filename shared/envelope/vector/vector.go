@@ -1,7 +1,6 @@
 // Package vector reads and writes the test vectors under testdata/vectors: for each format what is
-// accepted and, one defect a vector, what is refused. The files are made by the tests of the
-// formats (go test -update) from fixed keys, and are for implementers in other languages as much as
-// for these tests.
+// accepted and, one defect a vector, what is refused. The formats' tests make them (go test
+// -update) from fixed keys; they also serve implementers in other languages.
 package vector
 
 import (
@@ -81,8 +80,7 @@ func Seed(label string) []byte {
 	return sum[:]
 }
 
-// Signer makes the fixed signer of a name and a label: the same in every run, and in every
-// package's vectors.
+// Signer makes the fixed signer of a name and a label, the same in every package's vectors.
 func Signer(tb testing.TB, name, label string) *note.Signer {
 	tb.Helper()
 	s, err := note.NewSigner(name, ed25519.NewKeyFromSeed(Seed(label)))
@@ -93,8 +91,8 @@ func Signer(tb testing.TB, name, label string) *note.Signer {
 }
 
 // Corpus returns the vectors of want's format from dir (testdata/vectors as the test sees it). The
-// file must be what want is, so that what other implementers test against is what these tests do;
-// with update it is written first. An empty or lopsided corpus fails.
+// file must equal want, so that others test against what these tests do; with update it is written
+// first. An empty or lopsided corpus fails.
 func Corpus(tb testing.TB, dir string, want File, update bool) File {
 	tb.Helper()
 	path := filepath.Join(dir, want.Format+".json")
@@ -135,8 +133,8 @@ func encode(f File) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// Check refuses a corpus that proves nothing: without accepted or refused vectors, with two of one
-// name, or with one that does not name what it shows.
+// Check refuses a corpus without accepted or refused vectors, with two of one name, or with one
+// that does not name what it shows.
 func (f File) Check() error {
 	names := map[string]bool{}
 	accepted := 0

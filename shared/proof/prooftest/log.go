@@ -1,5 +1,4 @@
-// Package prooftest is a vault's log in memory, for tests of those who read it: records in,
-// checkpoints, proofs and tiles out.
+// Package prooftest is a vault's log in memory, for tests of its readers.
 package prooftest
 
 import (
@@ -19,7 +18,7 @@ import (
 	"nightdrop/shared/proof"
 )
 
-// Log holds all hashes as tlog stores them. Make one with New.
+// Log holds all hashes as tlog stores them. Make one with [New] or [Of].
 type Log struct {
 	tb     testing.TB
 	hashes []tlog.Hash
@@ -121,8 +120,7 @@ func (l *Log) Text(index, size int64, vault *note.Signer) []byte {
 // Files is a copy of a log in memory: its public files by their paths. It is a proof.TileSource.
 type Files map[string][]byte
 
-// Export returns the public files of the first size leaves, as `vault audit export` writes them, by
-// a checkpoint that vault signs.
+// Export returns the public files of the first size leaves, as `vault audit export` writes them.
 func (l *Log) Export(size int64, vault *note.Signer) Files {
 	l.tb.Helper()
 	files := Files{proof.CheckpointPath: l.Sign(size, vault)}

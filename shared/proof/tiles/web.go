@@ -19,8 +19,7 @@ import (
 // ErrAddress is returned when an address is not one from which tiles are read.
 var ErrAddress = errors.New("give a directory, or the address of one on a web server: https://host/path, or http:// on loopback")
 
-// ErrServer is returned when a web server answers with something else than a file or that there is
-// none.
+// ErrServer is returned when a web server answers neither with a file nor that there is none.
 var ErrServer = errors.New("the web server gives no tiles")
 
 // fileTime bounds how long one file, of at most 64 KiB, may take.
@@ -32,9 +31,9 @@ type Web struct {
 	http http.Client
 }
 
-// Open returns the source of a copy: a Web where the place is an address, else a Dir. It reads
-// nothing. A client of nil is one of TLS 1.3 by the system's roots; of another one everything but
-// how it follows redirects, which it does not, is used.
+// Open returns the source of a copy: a [Web] if place is an address, else a [Dir]. It reads
+// nothing. A nil client uses TLS 1.3 and the system's roots; another is used without following
+// redirects.
 func Open(place string, client *http.Client) (proof.TileSource, error) {
 	if strings.Contains(place, "://") {
 		return NewWeb(place, client)
@@ -45,8 +44,7 @@ func Open(place string, client *http.Client) (proof.TileSource, error) {
 	return Dir(place), nil
 }
 
-// NewWeb checks the address of a copy, under which its files lie by their paths: https, or http on
-// loopback. Client as for Open.
+// NewWeb checks the address of a copy: https, or http on loopback. Client as for [Open].
 func NewWeb(base string, client *http.Client) (*Web, error) {
 	u, err := url.Parse(base)
 	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
@@ -61,14 +59,13 @@ func NewWeb(base string, client *http.Client) (*Web, error) {
 	if client != nil {
 		w.http = *client
 	}
-	// Whoever owns the server could point the shop's at hosts that only the shop's server reaches.
+	// whoever owns the server could point us at hosts that only we reach
 	w.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return w, nil
 }
 
-// ReadFile implements proof.TileSource. It waits up to 30 seconds. ErrServer is returned when the
-// server answers with another status than 200, 404 or 410; a server that is not reached is a
-// *url.Error.
+// ReadFile implements [proof.TileSource], waiting up to 30 seconds. [ErrServer]: the status is not
+// 200, 404 or 410; a server that is not reached is a [*url.Error].
 func (w *Web) ReadFile(ctx context.Context, path string, limit int) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, fileTime)
 	defer cancel()

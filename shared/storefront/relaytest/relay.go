@@ -1,5 +1,5 @@
-// Package relaytest is a relay over real TLS, with a vault's keys behind it, whose every answer a
-// test can bend: what an attacker who owns the relay could do to a storefront.
+// Package relaytest is a relay over real TLS, with a vault's keys, whose every answer a test can
+// bend: what an attacker who owns the relay could do to a storefront.
 package relaytest
 
 import (
@@ -25,8 +25,7 @@ import (
 	"nightdrop/shared/seal"
 )
 
-// Relay answers as an honest relay does until a test sets one of its exported fields, between
-// calls.
+// Relay answers as an honest relay until a test sets one of its exported fields, between calls.
 type Relay struct {
 	*httptest.Server
 	Vault   *note.Signer                                 // signs directory and results
@@ -37,11 +36,11 @@ type Relay struct {
 	Get     func(w http.ResponseWriter, r *http.Request) // instead of every GET
 	Post    func(w http.ResponseWriter, body []byte)     // instead of a receipt
 	Page    []string                                     // instead of the results that follow
-	// results, by serial from 1; "" is one that it has not
+	// results, by serial from 1; "" is one that it lacks
 	Chain []string
 	Log   *prooftest.Log // the vault's: results are its leaves
 	Head  []byte         // instead of the log's newest checkpoint
-	// how far the vault came; without a vault there is none yet
+	// the vault's position; without a vault there is none yet
 	Where   envelope.Position
 	Keys    map[envelope.PartName]envelope.KeyName // of the directory, X-Wing
 	Private map[envelope.PartName]hpke.PrivateKey  // their other halves
@@ -89,7 +88,6 @@ func New(tb testing.TB) *Relay {
 	return r
 }
 
-// run is that of the relay's one bag.
 const run = "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a"
 
 // Signer makes a signing key.
@@ -102,25 +100,24 @@ func Signer(tb testing.TB, name string) *note.Signer {
 	return s
 }
 
-// Between changes the relay while it answers nobody: for tests whose calls other programs make, of
-// whose order the race detector knows nothing.
+// Between changes the relay while it answers nobody, for tests whose calls other programs make.
 func (r *Relay) Between(change func()) {
 	r.calls.Lock()
 	defer r.calls.Unlock()
 	change()
 }
 
-// TB is the test that the relay is of.
+// TB returns the relay's test.
 func (r *Relay) TB() testing.TB { return r.tb }
 
-// Posts returns what was posted, in its order.
+// Posts returns what was posted, in order.
 func (r *Relay) Posts() [][]byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return append([][]byte(nil), r.posts...)
 }
 
-// Authority returns the Authorization header of the last call of a path, "" where it had none.
+// Authority returns the last Authorization header of a path, "" for none.
 func (r *Relay) Authority(path string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -232,8 +229,7 @@ func (r *Relay) position(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(signed.Note)
 }
 
-// Reach makes the vault's position that it came to a bag of the run in which Accept's receipts are;
-// 0: to none.
+// Reach sets the vault's position to a bag of the run in Accept's receipts; 0: to none.
 func (r *Relay) Reach(number uint64, issued time.Time) {
 	r.Where = envelope.Position{Vault: r.Vault.Name(), Generation: 1, Issued: envelope.At(issued)}
 	if number > 0 {
@@ -241,7 +237,6 @@ func (r *Relay) Reach(number uint64, issued time.Time) {
 	}
 }
 
-// follow returns the results of one id, or those after a serial.
 func (r *Relay) follow(id, after string) []string {
 	from, _ := strconv.Atoi(after)
 	page := []string{}
@@ -285,8 +280,8 @@ func (r *Relay) Approve() []Answer {
 	return answers
 }
 
-// Results makes a merchant's chain of results from serial 1 as the vault would, sealed to a reply
-// key's line: each is a new leaf of the log, proved by a checkpoint that has one entry more.
+// Results makes a merchant's results from serial 1 as the vault would, sealed to a reply key's
+// line: each is a new leaf, proved by a checkpoint of one entry more.
 func (r *Relay) Results(merchant, replyLine string, answers ...Answer) []string {
 	r.tb.Helper()
 	name, public, err := seal.ReplyKey(replyLine)

@@ -76,9 +76,6 @@ func (x *Export) Checkpoint() proof.Checkpoint { return x.checkpoint }
 // Signed is the checkpoint's note.
 func (x *Export) Signed() []byte { return x.tiles.Signed() }
 
-// FirstBody is the index of the first entry whose body must be there; a multiple of Bundle.
-func (x *Export) FirstBody() int64 { return x.info.Bodies }
-
 // ofTiles makes ErrIntegrity of what a copy of the tiles can be; whoever holds a whole export is
 // not helped by a newer one.
 func ofTiles(err error) error {

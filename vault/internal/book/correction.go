@@ -173,7 +173,7 @@ func (p Payment) decided(void Payment) bool {
 // is open it moves the payment; what stands at the host though its merchant was told otherwise is
 // reversed there. Afterwards totals stand, and it is an adjustment line of the batch. Nobody who
 // was told that a payment does not stand is ever told that it does.
-type PaymentCorrected struct { //nolint:revive // named as its permanent kind
+type PaymentCorrected struct {
 	ID     string          `json:"id"`
 	As     envelope.Status `json:"as"`     // see Corrections
 	Reason string          `json:"reason"` // 1 to 200 printable ASCII

@@ -61,7 +61,7 @@ type EntryAcknowledged struct {
 func (EntryAcknowledged) Kind() string { return "entry-acknowledged" }
 
 // PaymentReturned is the bank's return of an entry.
-type PaymentReturned struct { //nolint:revive // named as its permanent kind
+type PaymentReturned struct {
 	ID   string        `json:"id"`
 	Code envelope.Code `json:"code"` // ach-RNN
 
@@ -74,7 +74,7 @@ type PaymentReturned struct { //nolint:revive // named as its permanent kind
 func (PaymentReturned) Kind() string { return "payment-returned" }
 
 // PaymentVoided takes a bank entry back that waits for its file. ID is the void's.
-type PaymentVoided struct { //nolint:revive // named as its permanent kind
+type PaymentVoided struct {
 	ID string `json:"id"`
 }
 

@@ -176,7 +176,7 @@ func (p Payment) MayVoid(batch Batch) envelope.Code {
 }
 
 // PaymentSettled ends an approved sale.
-type PaymentSettled struct { //nolint:revive // named as its permanent kind
+type PaymentSettled struct {
 	ID    string `json:"id"`
 	Batch uint32 `json:"batch"`
 }

@@ -57,7 +57,7 @@ func (EnvelopeRejected) Kind() string { return "envelope-rejected" }
 
 // PaymentRefused ends a payment before anything was sent: its time or its key ran out while it
 // waited, or its request, whose trace numbers were committed, certainly never left.
-type PaymentRefused struct { //nolint:revive // named as its permanent kind
+type PaymentRefused struct {
 	ID   string        `json:"id"`
 	Code envelope.Code `json:"code"`
 }

@@ -4,7 +4,7 @@ import "nightdrop/shared/envelope"
 
 // PaymentResent is a person's word that the reversal or capture of a manual payment is to be sent
 // again, and repeated as if its first try were now.
-type PaymentResent struct { //nolint:revive // named as its permanent kind
+type PaymentResent struct {
 	ID     string `json:"id"`
 	Reason string `json:"reason"` // 1 to 200 printable ASCII
 }

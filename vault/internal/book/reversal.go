@@ -51,7 +51,7 @@ type OutcomeUnknown struct {
 func (OutcomeUnknown) Kind() string { return "outcome-unknown" }
 
 // PaymentResolved is a person's word on a payment that no reversal or advice settled.
-type PaymentResolved struct { //nolint:revive // named as its permanent kind
+type PaymentResolved struct {
 	ID     string          `json:"id"`
 	As     envelope.Status `json:"as"`     // see Resolutions
 	Reason string          `json:"reason"` // 1 to 200 printable ASCII

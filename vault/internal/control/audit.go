@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"time"
@@ -50,13 +49,7 @@ const UnknownPeer = "user:unknown"
 func (s *Server) auditRoutes(mux *http.ServeMux) {
 	v := s.cfg.Vault
 	mux.Handle("GET /auditors", s.answer(func(c call) (any, error) { return v.Auditors(c.Context()) }))
-	mux.Handle("POST /auditors", s.answer(func(c call) (any, error) {
-		a, err := body[NewAuditor](c, "auditor")
-		if err != nil {
-			return nil, err
-		}
-		return v.AddAuditor(c.Context(), c.actor, a)
-	}))
+	mux.Handle("POST /auditors", s.answer(with("auditor", func(c call, a NewAuditor) (any, error) { return v.AddAuditor(c.Context(), c.actor, a) })))
 	mux.Handle("POST /auditors/{name}/remove", s.answer(func(c call) (any, error) {
 		return v.RemoveAuditor(c.Context(), c.actor, c.PathValue("name"))
 	}))
@@ -103,11 +96,7 @@ func (c *Client) Auditors(ctx context.Context) ([]Auditor, error) {
 
 // AddAuditor lets an auditor open the log from now on.
 func (c *Client) AddAuditor(ctx context.Context, a NewAuditor) (Auditor, error) {
-	body, err := json.Marshal(a)
-	if err != nil {
-		return Auditor{}, err
-	}
-	return send[Auditor](ctx, c, "/auditors", nil, body)
+	return sendJSON[Auditor](ctx, c, "/auditors", a)
 }
 
 // RemoveAuditor ends an auditor's time.

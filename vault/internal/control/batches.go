@@ -17,10 +17,10 @@ func (s *Server) batchRoutes(mux *http.ServeMux) {
 		}
 		return v.Batches(c.Context(), q)
 	}))
-	mux.Handle("GET /batches/{number}", s.answer(s.batch))
-	mux.Handle("POST /batches/{number}/compare", s.upload(s.compare))
-	mux.Handle("POST /batches/{number}/agree", s.upload(s.agree))
-	mux.Handle("POST /batches/{number}/adjust", s.answer(s.adjust))
+	mux.Handle("GET /batches/{number}", s.answer(ofBatch(func(c call, number uint32) (any, error) { return v.Batch(c.Context(), number) })))
+	mux.Handle("POST /batches/{number}/compare", s.upload(ofBatch(func(c call, number uint32) (any, error) { return v.Compare(c.Context(), number, c.Body) })))
+	mux.Handle("POST /batches/{number}/agree", s.upload(ofBatch(func(c call, number uint32) (any, error) { return v.Agree(c.Context(), c.actor, number, c.Body) })))
+	mux.Handle("POST /batches/{number}/adjust", s.answer(ofBatch(s.adjust)))
 	mux.Handle("POST /files/{name}/again", s.answer(func(c call) (any, error) {
 		if c.actor.Purpose == "" {
 			return nil, &Error{CodeUsage, "a reason is needed: who said that the bank has not got the file"}
@@ -47,35 +47,18 @@ func batchQuery(c call) (BatchQuery, error) {
 	return q, nil
 }
 
-func (s *Server) batch(c call) (any, error) {
-	number, err := batchNumber(c.PathValue("number"))
-	if err != nil {
-		return nil, err
+// ofBatch serves a call about the batch that its path numbers.
+func ofBatch(handle func(call, uint32) (any, error)) func(call) (any, error) {
+	return func(c call) (any, error) {
+		number, err := batchNumber(c.PathValue("number"))
+		if err != nil {
+			return nil, err
+		}
+		return handle(c, number)
 	}
-	return s.cfg.Vault.Batch(c.Context(), number)
 }
 
-func (s *Server) compare(c call) (any, error) {
-	number, err := batchNumber(c.PathValue("number"))
-	if err != nil {
-		return nil, err
-	}
-	return s.cfg.Vault.Compare(c.Context(), number, c.Body)
-}
-
-func (s *Server) agree(c call) (any, error) {
-	number, err := batchNumber(c.PathValue("number"))
-	if err != nil {
-		return nil, err
-	}
-	return s.cfg.Vault.Agree(c.Context(), c.actor, number, c.Body)
-}
-
-func (s *Server) adjust(c call) (any, error) {
-	number, err := batchNumber(c.PathValue("number"))
-	if err != nil {
-		return nil, err
-	}
+func (s *Server) adjust(c call, number uint32) (any, error) {
 	a, err := body[Adjustment](c, "adjustment")
 	if err != nil {
 		return nil, err

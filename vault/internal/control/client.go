@@ -150,6 +150,14 @@ func send[T any](ctx context.Context, c *Client, path string, query url.Values, 
 	return post[T](ctx, c, path, query, bytes.NewReader(body))
 }
 
+func sendJSON[T any](ctx context.Context, c *Client, path string, v any) (out T, err error) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return out, err
+	}
+	return send[T](ctx, c, path, nil, body)
+}
+
 func post[T any](ctx context.Context, c *Client, path string, query url.Values, body io.Reader) (out T, err error) {
 	response, err := c.do(ctx, http.MethodPost, path, query, body)
 	if err != nil {

@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
@@ -56,11 +55,7 @@ func (c *Client) Agree(ctx context.Context, number uint32, listing io.Reader) (C
 
 // Adjust takes a named difference into a batch.
 func (c *Client) Adjust(ctx context.Context, number uint32, a Adjustment) (Batch, error) {
-	body, err := json.Marshal(a)
-	if err != nil {
-		return Batch{}, err
-	}
-	return send[Batch](ctx, c, batchPath(number)+"/adjust", nil, body)
+	return sendJSON[Batch](ctx, c, batchPath(number)+"/adjust", a)
 }
 
 // Report gets a report, its rows given to each as they come.
@@ -74,11 +69,7 @@ func (c *Client) Report(ctx context.Context, q ReportQuery, each func([]report.P
 
 // Resolve says what became of a manual payment.
 func (c *Client) Resolve(ctx context.Context, r Resolution) (Payment, error) {
-	body, err := json.Marshal(r)
-	if err != nil {
-		return Payment{}, err
-	}
-	return send[Payment](ctx, c, "/payments/resolve", nil, body)
+	return sendJSON[Payment](ctx, c, "/payments/resolve", r)
 }
 
 // ImportReturns gives the vault a file of the bank; name is what the log calls it.

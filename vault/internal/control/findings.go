@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -70,11 +69,7 @@ func (s *Server) findingRoutes(mux *http.ServeMux) {
 		}
 		return v.Finding(c.Context(), number)
 	}))
-	mux.Handle("POST /findings/acknowledge", s.answer(func(c call) (any, error) {
-		a, err := body[Acknowledging](c, "word about findings")
-		if err != nil {
-			return nil, err
-		}
+	mux.Handle("POST /findings/acknowledge", s.answer(with("word about findings", func(c call, a Acknowledging) (any, error) {
 		if a.From == 0 || a.Through < a.From {
 			return nil, &Error{CodeUsage, "name a finding by its number, or some as FROM-THROUGH"}
 		}
@@ -82,7 +77,7 @@ func (s *Server) findingRoutes(mux *http.ServeMux) {
 			return nil, &Error{CodeUsage, "a reason is needed: what it was, and what was done"}
 		}
 		return v.Acknowledge(c.Context(), c.actor, a)
-	}))
+	})))
 }
 
 func findingQuery(query url.Values) (q FindingQuery, err error) {
@@ -122,9 +117,5 @@ func (c *Client) Finding(ctx context.Context, number uint64) (Finding, error) {
 
 // Acknowledge gives a person's word about findings, and returns those that it changed.
 func (c *Client) Acknowledge(ctx context.Context, a Acknowledging) ([]Finding, error) {
-	body, err := json.Marshal(a)
-	if err != nil {
-		return nil, err
-	}
-	return send[[]Finding](ctx, c, "/findings/acknowledge", nil, body)
+	return sendJSON[[]Finding](ctx, c, "/findings/acknowledge", a)
 }

@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"encoding/json"
 
 	"nightdrop/shared/envelope"
 )
@@ -43,18 +42,10 @@ type PaymentsResent struct {
 
 // Resend has what is manual be sent again.
 func (c *Client) Resend(ctx context.Context, r Resend) (PaymentsResent, error) {
-	body, err := json.Marshal(r)
-	if err != nil {
-		return PaymentsResent{}, err
-	}
-	return send[PaymentsResent](ctx, c, "/payments/resend", nil, body)
+	return sendJSON[PaymentsResent](ctx, c, "/payments/resend", r)
 }
 
-func (s *Server) resendPayments(c call) (any, error) {
-	r, err := body[Resend](c, "order to send again")
-	if err != nil {
-		return nil, err
-	}
+func (s *Server) resendPayments(c call, r Resend) (any, error) {
 	if r.All == (r.ID != "") {
 		return nil, &Error{CodeUsage, "name one payment, or all"}
 	}

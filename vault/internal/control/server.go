@@ -112,8 +112,8 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("GET /payments/{merchant}/{id}", s.answer(func(c call) (any, error) {
 		return v.Payment(c.Context(), c.PathValue("merchant"), c.PathValue("id"))
 	}))
-	mux.Handle("POST /payments/resolve", s.answer(s.resolve))
-	mux.Handle("POST /payments/resend", s.answer(s.resendPayments))
+	mux.Handle("POST /payments/resolve", s.answer(with("resolution", func(c call, r Resolution) (any, error) { return v.Resolve(c.Context(), c.actor, r) })))
+	mux.Handle("POST /payments/resend", s.answer(with("order to send again", s.resendPayments)))
 	mux.Handle("POST /returns", s.upload(s.importReturns))
 	s.resultRoutes(mux)
 	s.findingRoutes(mux)
@@ -166,14 +166,6 @@ func (s *Server) setPolicy(c call) (any, error) {
 	return s.cfg.Vault.SetPolicy(c.Context(), c.actor, c.PathValue("id"), change)
 }
 
-func (s *Server) resolve(c call) (any, error) {
-	r, err := body[Resolution](c, "resolution")
-	if err != nil {
-		return nil, err
-	}
-	return s.cfg.Vault.Resolve(c.Context(), c.actor, r)
-}
-
 // body reads a call's JSON.
 func body[T any](c call, what string) (v T, err error) {
 	decoder := json.NewDecoder(c.Body)
@@ -182,6 +174,17 @@ func body[T any](c call, what string) (v T, err error) {
 		return v, &Error{CodeUsage, "the " + what + " could not be read: " + err.Error()}
 	}
 	return v, nil
+}
+
+// with serves a call that brings JSON.
+func with[T any](what string, handle func(call, T) (any, error)) func(call) (any, error) {
+	return func(c call) (any, error) {
+		v, err := body[T](c, what)
+		if err != nil {
+			return nil, err
+		}
+		return handle(c, v)
+	}
 }
 
 // importReturns takes a file of the bank. The log calls it by its name.

@@ -92,6 +92,14 @@ func (a halting) halted() error {
 	return nil
 }
 
+// unlessHalted sends a message while messages may leave.
+func unlessHalted[M, A any](ctx context.Context, a halting, send func(context.Context, M) (A, error), message M) (answer A, err error) {
+	if err := a.halted(); err != nil {
+		return answer, err
+	}
+	return send(ctx, message)
+}
+
 // Ready implements acquirer.Acquirer.
 func (a halting) Ready() error {
 	if err := a.halted(); err != nil {
@@ -102,32 +110,20 @@ func (a halting) Ready() error {
 
 // Authorise implements acquirer.Acquirer.
 func (a halting) Authorise(ctx context.Context, r acquirer.Request) (acquirer.Answer, error) {
-	if err := a.halted(); err != nil {
-		return acquirer.Answer{}, err
-	}
-	return a.Acquirer.Authorise(ctx, r)
+	return unlessHalted(ctx, a, a.Acquirer.Authorise, r)
 }
 
 // Capture implements acquirer.Acquirer.
 func (a halting) Capture(ctx context.Context, c acquirer.Capture) (acquirer.Answer, error) {
-	if err := a.halted(); err != nil {
-		return acquirer.Answer{}, err
-	}
-	return a.Acquirer.Capture(ctx, c)
+	return unlessHalted(ctx, a, a.Acquirer.Capture, c)
 }
 
 // Reverse implements acquirer.Acquirer.
 func (a halting) Reverse(ctx context.Context, r acquirer.Reversal) (acquirer.Answer, error) {
-	if err := a.halted(); err != nil {
-		return acquirer.Answer{}, err
-	}
-	return a.Acquirer.Reverse(ctx, r)
+	return unlessHalted(ctx, a, a.Acquirer.Reverse, r)
 }
 
 // Reconcile implements acquirer.Acquirer.
 func (a halting) Reconcile(ctx context.Context, t acquirer.Totals) (acquirer.Reconciliation, error) {
-	if err := a.halted(); err != nil {
-		return acquirer.Reconciliation{}, err
-	}
-	return a.Acquirer.Reconcile(ctx, t)
+	return unlessHalted(ctx, a, a.Acquirer.Reconcile, t)
 }

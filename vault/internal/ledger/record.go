@@ -60,7 +60,6 @@ func buckets() [][]byte {
 var (
 	keyFormat = []byte("format")
 	keyHead   = []byte("head")
-	keyState  = []byte("state")
 	keyHint   = []byte("hint")
 )
 

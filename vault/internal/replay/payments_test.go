@@ -15,7 +15,7 @@ func TestPaymentsComeByBatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close() //nolint:errcheck // a file without a name
+	defer s.Close()
 	const payments = 20_000
 	for i := range payments {
 		n := uint64(payments - i)

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"io"
+
+	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/operator"
+)
+
+// ask makes one call of the daemon, and prints its answer.
+func ask[T any](g *global, c console, call func(*control.Client) (T, error), show func(io.Writer, T)) error {
+	client, err := g.client()
+	if err != nil {
+		return err
+	}
+	answer, err := call(client)
+	if err != nil {
+		return err
+	}
+	return g.print(c.out, answer, func(w io.Writer) { show(w, answer) })
+}
+
+// follow is ask for a call that takes long: a bar shows how far it is.
+func follow[T any](g *global, c console, what string, call func(*control.Client, operator.Progress) (T, error), show func(io.Writer, T)) error {
+	return ask(g, c, func(client *control.Client) (T, error) {
+		progress, done := bar(c.errOut, what)
+		defer done()
+		return call(client, progress)
+	}, show)
+}
