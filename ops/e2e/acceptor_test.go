@@ -9,7 +9,8 @@ import (
 )
 
 // TestAnAcceptorWaitsForWhatStands: neither a held authorisation nor an unsettled batch may be left
-// under an acceptor that the merchant has no more. A currency that is removed stops new sales alone.
+// under an acceptor that the merchant has no more. A currency that is removed stops new sales
+// alone.
 func TestAnAcceptorWaitsForWhatStands(t *testing.T) {
 	s := running(t, site.Options{}, "bookshop")
 	c := newTill(t, s, "bookshop")

@@ -15,9 +15,9 @@ import (
 	"nightdrop/shared/waittest"
 )
 
-// TestAStolenKeyMeansNoNewMerchant: the shop makes new keys from its file, the vault's operator adds
-// them and retires the stolen ones in one call. Relay and results refuse the old key from then on,
-// the new one sells under the same id, and the chain of results goes on.
+// TestAStolenKeyMeansNoNewMerchant: the shop makes new keys from its file, the vault's operator
+// adds them and retires the stolen ones in one call. Relay and results refuse the old key from then
+// on, the new one sells under the same id, and the chain of results goes on.
 func TestAStolenKeyMeansNoNewMerchant(t *testing.T) {
 	ctx := t.Context()
 	s := running(t, site.Options{}, "bookshop")
