@@ -32,7 +32,7 @@ type lister func(ctx context.Context, client *control.Client, prefix string) ([]
 var (
 	completeArguments = map[string]lister{
 		"vault merchant show": merchantNames, "vault merchant suspend": merchantNames, "vault merchant resume": merchantNames,
-		"vault merchant policy": merchantNames, "vault results resend": merchantNames,
+		"vault merchant policy": merchantNames, "vault merchant update": merchantNames, "vault results resend": merchantNames,
 		"vault batch show": batchNames, "vault batch settle": batchNames, "vault batch adjust": batchNames, "vault batch compare": batchNames,
 		"vault batch report": batchNames,
 		"vault payment show": paymentsOf(""), "vault payment resolve": paymentsOf(""), "vault payment resend": paymentsOf(book.StageManual),

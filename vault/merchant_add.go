@@ -11,12 +11,12 @@ import (
 	"nightdrop/vault/internal/control"
 )
 
-// publicLines reads the keys that are given as @FILE.
-func publicLines(verifiers, replyKeys []string) error {
+// publicLines reads the keys that are given as @FILE; the flags' names begin with verb.
+func publicLines(verb string, verifiers, replyKeys []string) error {
 	for _, keys := range []struct {
 		flag, label string
 		lines       []string
-	}{{"--verifier", "verifier", verifiers}, {"--reply-key", "reply-key", replyKeys}} {
+	}{{"--" + verb + "verifier", "verifier", verifiers}, {"--" + verb + "reply-key", "reply-key", replyKeys}} {
 		for n, given := range keys.lines {
 			line, err := command.Line(given, keys.label)
 			if err != nil {
@@ -50,7 +50,7 @@ file: @FILE, which may be what keygen printed as it is.`,
 		Args: command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			merchant.ID = args[0]
-			if err := publicLines(merchant.Verifiers, merchant.ReplyKeys); err != nil {
+			if err := publicLines("", merchant.Verifiers, merchant.ReplyKeys); err != nil {
 				return err
 			}
 			if company != (book.Company{}) {

@@ -53,4 +53,14 @@ func printMerchant(w io.Writer, m control.Merchant) {
 	for _, k := range m.ReplyKeys {
 		command.Row(w, "reply key", k)
 	}
+	for _, k := range m.Keys {
+		if k.Retired.IsZero() {
+			command.Row(w, "in use", k.Name+" since "+moment(k.Added))
+		}
+	}
+	for _, k := range m.Keys {
+		if !k.Retired.IsZero() {
+			command.Row(w, "retired", k.Name+" "+moment(k.Retired)+", in use since "+moment(k.Added))
+		}
+	}
 }

@@ -50,7 +50,7 @@ func newRootCommand(c console) *cobra.Command {
 		hardened(newInitCommand(g, c)), newServeCommand(g, c), hardened(newUnlockCommand(g, c)), newLockCommand(g, c), newStatusCommand(g, c), command.NewVersion("vault"),
 		newInspectCommand(c), newCheckCommand(g, c), newCheckConfigCommand(g, c),
 		command.Group("merchant", "Merchants: add, list, show, suspend, resume, policy",
-			newMerchantAddCommand(g, c), newMerchantListCommand(g, c), newMerchantShowCommand(g, c), newMerchantSuspendCommand(g, c), newMerchantResumeCommand(g, c),
+			newMerchantAddCommand(g, c), newMerchantUpdateCommand(g, c), newMerchantListCommand(g, c), newMerchantShowCommand(g, c), newMerchantSuspendCommand(g, c), newMerchantResumeCommand(g, c),
 			newMerchantPolicyCommand(g, c)),
 		command.Group("directory", "The signed list of sealing keys: show, publish", newDirectoryShowCommand(g, c), newDirectoryPublishCommand(g, c)),
 		command.Group("key", "Sealing keys: list", newKeyListCommand(g, c)),

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"nightdrop/shared/durable"
 	"nightdrop/shared/envelope"
@@ -45,6 +46,17 @@ func NewIdentity(merchant string) (*Identity, error) {
 		return nil, fmt.Errorf("make the reply key: %w", err)
 	}
 	return &Identity{signer: signer, reply: []replyKey{{replyName(private, envelope.SuiteXWing), private}}}, nil
+}
+
+// Renew makes fresh keys for the same merchant. The reply keys are kept, older than the new one:
+// results that were sealed to them still open. The old signing key is not.
+func (i *Identity) Renew() (*Identity, error) {
+	fresh, err := NewIdentity(i.Merchant())
+	if err != nil {
+		return nil, err
+	}
+	fresh.reply = slices.Concat(i.reply, fresh.reply)
+	return fresh, nil
 }
 
 func replyName(private hpke.PrivateKey, suite envelope.Suite) envelope.KeyName {

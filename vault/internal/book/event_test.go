@@ -37,7 +37,7 @@ func examples() []Event {
 		DirectoryIssued{Serial: 4},
 		MembersIssued{Serial: 5},
 		IntegrityFound{Finding: FindingBagMissing, Relay: "relay-1", Run: "00ff", Number: 2, Through: 3, Index: 4, Detail: "<words>"},
-		MerchantAdded{Name: "Shop", Verifiers: []string{"shop-1+0a1b2c3d+AQ=="}, ReplyKeys: []string{"reply-0a1b2c3d-xwing+AQ=="}, Acceptor: "ACCEPTOR1", Currencies: []string{"USD"}},
+		MerchantAdded{Name: "Shop", Verifiers: []string{"shop-1+0a1b2c3d+AQ=="}, ReplyKeys: []string{"reply-0a1b2c3d-xwing+AQ=="}, Acceptor: "ACCEPTOR1", Currencies: []string{"USD"}, Checked: true},
 		MerchantSuspended{},
 		MerchantResumed{},
 		BagCommitted{Relay: "relay-1", Run: "00ff", Number: 2, Previous: "aa", After: &envelope.BagRef{Run: "00fe", Number: 9, Digest: "bb"}, Window: 4, Received: 1, Repeated: 2, Rejected: 3, Ignored: 4},
@@ -79,7 +79,7 @@ func examples() []Event {
 		AccountUpdated{ID: "id", Whole: true},
 		AccountForgotten{ID: "id"},
 		MerchantPolicySet{Policy: Policy{Limits: []Limit{{Currency: "USD", Payment: 1, Day: 2, PayoutDay: 3}}, RefundPercent: 20, Payees: PayeesConsumer,
-			Storage: true, StoresPerDay: 9, Company: Company{Name: "Shop", ID: "1234567890"}}},
+			Storage: true, StoresPerDay: 9, Company: Company{Name: "Shop", ID: "1234567890"}}, Checked: true},
 		VaultStarted{Version: "1.0.0", At: at},
 		VaultStopped{},
 		AccessRefused{Call: "POST /unlock", Code: "not-allowed", Times: 2, First: at, Last: at},
@@ -91,6 +91,8 @@ func examples() []Event {
 		BatchAgreed{Batch: 1, By: ByWord, Totals: []Total{{Currency: "USD", Count: 1, Amount: 77}}, Reason: "the host has no 0500"},
 		ResultsResent{From: 12, Through: 40},
 		FindingAcknowledged{Number: 17, Withdrawn: true},
+		MerchantUpdated{Name: "Shop 2", Currencies: []string{"EUR"}, Acceptor: "ACCEPTOR2", AddedVerifiers: []string{"shop-1+0a1b2c3e+AQ=="}, RetiredVerifiers: []string{"shop-1+0a1b2c3d+AQ=="},
+			AddedReplyKeys: []string{"reply-0a1b2c3e-xwing+AQ=="}, RetiredReplyKeys: []string{"reply-0a1b2c3d-xwing+AQ=="}},
 		FileMadeAgain{Name: "nightdrop-20261120-A.ach"},
 	}
 	events := make([]Event, len(bodies))

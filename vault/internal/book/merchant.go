@@ -35,9 +35,12 @@ type Merchant struct {
 	OpenBank  uint32      `json:"openBank,omitempty"` // bank batch that new entries join
 	Policy    Policy      `json:"policy,omitzero"`
 	Usage     Usage       `json:"usage,omitzero"`
-	Version   uint64      `json:"version"` // grows when verifiers or status change
+	Version   uint64      `json:"version"` // grows when status changes, and with each update
 	Refusals  Refusals    `json:"refusals"`
 	Compared  Comparisons `json:"compared,omitzero"`
+
+	// keys that an update added or retired, oldest first
+	Keys []MerchantKey `json:"keys,omitempty"`
 
 	// when the vault last published by itself what RESULTS had lost: once a day at most
 	Republished envelope.Time `json:"republished,omitzero"`
@@ -84,6 +87,8 @@ type MerchantAdded struct {
 	// card acceptor id, ISO 8583 field 42, 1 to 15 of A-Z0-9
 	Acceptor   string   `json:"acceptor"`
 	Currencies []string `json:"currencies"` // ISO 4217 codes that it may sell in
+	// the fold enforces a merchant's rules; in logs of before, [Breach] finds what does not hold
+	Checked bool `json:"checked,omitempty"`
 }
 
 // Kind implements Body.
@@ -104,6 +109,8 @@ func (MerchantResumed) Kind() string { return "merchant-resumed" }
 // MerchantPolicySet replaces a merchant's policy.
 type MerchantPolicySet struct {
 	Policy Policy `json:"policy"`
+	// the fold enforces the rules of its company; in logs of before, [Breach] does
+	Checked bool `json:"checked,omitempty"`
 }
 
 // Kind implements Body.
@@ -130,8 +137,20 @@ func (f *fold) added(b MerchantAdded) error {
 	if known || !envelope.ValidMerchant(id) {
 		return misfit("merchant %s exists or has no merchant's name", id)
 	}
-	return Merchants.Put(f.State, Merchant{ID: id, Name: b.Name, Status: MerchantActive, Verifiers: b.Verifiers,
-		ReplyKeys: b.ReplyKeys, Acceptor: b.Acceptor, Currencies: b.Currencies, Added: f.event.Time, Version: 1})
+	m := b.merchant(id)
+	if b.Checked {
+		if err := checkEnrolled(f.State, m); err != nil {
+			return err
+		}
+	}
+	m.Added = f.event.Time
+	return Merchants.Put(f.State, m)
+}
+
+// merchant is the record that the event makes, without when.
+func (b MerchantAdded) merchant(id string) Merchant {
+	return Merchant{ID: id, Name: b.Name, Status: MerchantActive, Verifiers: b.Verifiers, ReplyKeys: b.ReplyKeys, Acceptor: b.Acceptor,
+		Currencies: b.Currencies, Version: 1}
 }
 
 // changeMerchant changes the record of the event's merchant.
@@ -153,6 +172,11 @@ func (f *fold) policySet(b MerchantPolicySet) error {
 	return f.changeMerchant(func(m *Merchant) error {
 		if err := b.Policy.Check(); err != nil {
 			return misfit("policy of %s: %v", m.ID, err)
+		}
+		if b.Checked {
+			if err := CheckCompany(m.Policy.Company, b.Policy.Company); err != nil {
+				return misfit("policy of %s: %v", m.ID, err)
+			}
 		}
 		m.Policy = b.Policy
 		return nil

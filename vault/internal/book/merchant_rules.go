@@ -9,6 +9,7 @@ import (
 
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/note"
+	"nightdrop/shared/strictjson"
 )
 
 // Limits of a merchant's record.
@@ -77,6 +78,58 @@ func checkKeys(m Merchant, replyKey func(line string) error) error {
 	for _, line := range m.ReplyKeys {
 		if err := replyKey(line); err != nil {
 			return fmt.Errorf("--reply-key: %w", err)
+		}
+	}
+	return nil
+}
+
+// checkEnrolled refuses a merchant's record that breaks a rule which holds for ever: the forms, and
+// that no other merchant has its acceptor. Whether a currency exists, or something can be sealed to
+// a reply key, was for the vault to say when it wrote the event.
+func checkEnrolled(s *State, m Merchant) error {
+	if err := CheckMerchant(m, replyKeyForm, envelope.ValidCurrency); err != nil {
+		return misfit("merchant %s: %v", m.ID, err)
+	}
+	return Merchants.Each(s, func(other Merchant) error {
+		if other.ID == m.ID {
+			return nil
+		}
+		if err := CheckAcceptor(m.Acceptor, other); err != nil {
+			return misfit("merchant %s: %v", m.ID, err)
+		}
+		return nil
+	})
+}
+
+// replyKeyForm checks that a line is KEYNAME+BASE64 of a reply key, as long as its suite's keys.
+func replyKeyForm(line string) error {
+	name, encoded, _ := strings.Cut(line, "+")
+	key, err := envelope.ParseKeyName(name)
+	if err != nil || key.Kind() != envelope.KindReply {
+		return errors.New("a reply key is one line, reply-ID-SUITE+BASE64")
+	}
+	public, err := strictjson.Base64([]byte(encoded))
+	if err != nil || len(public) != key.Suite().PublicBytes() {
+		return errors.New("a reply key's base64 is canonical and of its suite's length")
+	}
+	return nil
+}
+
+// Breach returns which rule of a merchant an event breaks that was written before the fold enforced
+// them, as an error that is [ErrTransition]; nil for every other event. s is the state before it.
+func Breach(s *State, e Event) error {
+	switch b := e.Body.(type) {
+	case MerchantAdded:
+		if !b.Checked {
+			return checkEnrolled(s, b.merchant(e.Merchant))
+		}
+	case MerchantPolicySet:
+		m, _, err := s.Merchant(e.Merchant)
+		if err != nil || b.Checked {
+			return err
+		}
+		if err := CheckCompany(m.Policy.Company, b.Policy.Company); err != nil {
+			return misfit("policy of %s: %v", e.Merchant, err)
 		}
 	}
 	return nil

@@ -17,6 +17,7 @@ var register = byKind(
 	event((*fold).finding, 4),
 	event((*fold).acknowledged, 4),
 	event((*fold).added, 2, 5),
+	event((*fold).updated, 2, 5),
 	event((*fold).suspended, 2),
 	event((*fold).resent, 2),
 	event((*fold).resumed, 2),

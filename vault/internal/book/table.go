@@ -259,7 +259,11 @@ func (s *stored[K, V]) Put(key K, v V) error {
 	return nil
 }
 
+// Each saves what is held first: the store's records are then the state's.
 func (s *stored[K, V]) Each(fn func(V) error) error {
+	if err := s.Flush(); err != nil {
+		return err
+	}
 	return s.store.Each(s.table.Name, func(decode func(any) error) error {
 		var v V
 		if err := decode(&v); err != nil {

@@ -29,7 +29,7 @@ func (c *Calls) SetPolicy(ctx context.Context, actor operator.Actor, id string, 
 		if reflect.DeepEqual(policy, m.Policy) {
 			return nil
 		}
-		_, err = tx.Append(actor.Event(id, book.MerchantPolicySet{Policy: policy}))
+		_, err = tx.Append(actor.Event(id, book.MerchantPolicySet{Policy: policy, Checked: true}))
 		return err
 	})
 }

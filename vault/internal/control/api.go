@@ -22,6 +22,7 @@ type Vault interface {
 	Merchants(ctx context.Context) ([]Merchant, error)
 	Merchant(ctx context.Context, id string) (Merchant, error)
 	AddMerchant(ctx context.Context, actor operator.Actor, m NewMerchant) (Merchant, error)
+	UpdateMerchant(ctx context.Context, actor operator.Actor, id string, change MerchantChange) (Merchant, error)
 	SuspendMerchant(ctx context.Context, actor operator.Actor, id string) (Merchant, error)
 	ResumeMerchant(ctx context.Context, actor operator.Actor, id string) (Merchant, error)
 	SetPolicy(ctx context.Context, actor operator.Actor, id string, change PolicyChange) (Merchant, error)

@@ -95,6 +95,15 @@ func (c *Client) AddMerchant(ctx context.Context, m NewMerchant) (Merchant, erro
 	return send[Merchant](ctx, c, "/merchants", nil, body)
 }
 
+// UpdateMerchant changes what a merchant was enrolled with.
+func (c *Client) UpdateMerchant(ctx context.Context, id string, change MerchantChange) (Merchant, error) {
+	body, err := json.Marshal(change)
+	if err != nil {
+		return Merchant{}, err
+	}
+	return send[Merchant](ctx, c, "/merchants/"+url.PathEscape(id)+"/update", nil, body)
+}
+
 // SuspendMerchant stops a merchant's new envelopes.
 func (c *Client) SuspendMerchant(ctx context.Context, id string) (Merchant, error) {
 	return send[Merchant](ctx, c, "/merchants/"+url.PathEscape(id)+"/suspend", nil, nil)

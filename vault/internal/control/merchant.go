@@ -19,11 +19,38 @@ type Merchant struct {
 	OpenBatch  uint32        `json:"openBatch,omitempty"` // number of the open card batch
 	OpenBank   uint32        `json:"openBank,omitempty"`  // number of the open bank batch
 
+	// of the keys in use, and those retired, oldest first
+	Keys []MerchantKey `json:"keys"`
+
 	Policy book.Policy `json:"policy"`
+
+	// Changed reports in the answer to an update that something was not so already.
+	Changed bool `json:"changed,omitempty"`
 
 	// Published reports in the answer to a change that the relays' channel has the members note
 	// with it.
 	Published bool `json:"published,omitempty"`
+}
+
+// MerchantKey is when a key came and went.
+type MerchantKey struct {
+	// NAME+HASH of a verifier key, reply-ID-SUITE of a reply key
+	Name    string        `json:"name"`
+	Use     book.KeyUse   `json:"use"`
+	Added   envelope.Time `json:"added"`
+	Retired envelope.Time `json:"retired,omitzero"`
+}
+
+// MerchantChange is what `merchant update` sends; what is absent stays as it is. Keys are whole
+// lines.
+type MerchantChange struct {
+	Name            string   `json:"name,omitempty"`
+	Currencies      []string `json:"currencies,omitempty"`
+	Acceptor        string   `json:"acceptor,omitempty"`
+	AddVerifiers    []string `json:"addVerifiers,omitempty"`
+	RetireVerifiers []string `json:"retireVerifiers,omitempty"`
+	AddReplyKeys    []string `json:"addReplyKeys,omitempty"`
+	RetireReplyKeys []string `json:"retireReplyKeys,omitempty"`
 }
 
 // NewMerchant is what `merchant add` sends.
@@ -57,4 +84,10 @@ type LimitChange struct {
 	Payment   *int64 `json:"payment,omitempty"`
 	Day       *int64 `json:"day,omitempty"`
 	PayoutDay *int64 `json:"payoutDay,omitempty"`
+}
+
+// Empty reports whether the change names nothing.
+func (c MerchantChange) Empty() bool {
+	return c.Name == "" && c.Acceptor == "" && len(c.Currencies)+len(c.AddVerifiers)+len(c.RetireVerifiers)+
+		len(c.AddReplyKeys)+len(c.RetireReplyKeys) == 0
 }

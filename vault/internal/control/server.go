@@ -96,6 +96,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("GET /merchants", s.answer(func(c call) (any, error) { return v.Merchants(c.Context()) }))
 	mux.Handle("POST /merchants", s.answer(s.addMerchant))
 	mux.Handle("GET /merchants/{id}", s.answer(func(c call) (any, error) { return v.Merchant(c.Context(), c.PathValue("id")) }))
+	mux.Handle("POST /merchants/{id}/update", s.answer(s.updateMerchant))
 	mux.Handle("POST /merchants/{id}/suspend", s.answer(func(c call) (any, error) {
 		return v.SuspendMerchant(c.Context(), c.actor, c.PathValue("id"))
 	}))
@@ -147,6 +148,14 @@ func (s *Server) addMerchant(c call) (any, error) {
 		return nil, err
 	}
 	return s.cfg.Vault.AddMerchant(c.Context(), c.actor, m)
+}
+
+func (s *Server) updateMerchant(c call) (any, error) {
+	change, err := body[MerchantChange](c, "update")
+	if err != nil {
+		return nil, err
+	}
+	return s.cfg.Vault.UpdateMerchant(c.Context(), c.actor, c.PathValue("id"), change)
 }
 
 func (s *Server) setPolicy(c call) (any, error) {

@@ -243,6 +243,10 @@ func (r *run) fold(e *audit.Entry, event *book.Event) error {
 	if event.Time.Before(r.last.Time) {
 		r.report.find(e.Index, "the event is earlier than the one before")
 	}
+	breach := book.Breach(r.From.state.State, *event)
+	if breach != nil && !errors.Is(breach, book.ErrTransition) {
+		return fmt.Errorf("check entry %d: %w", e.Index, breach)
+	}
 	issued, err := r.From.Apply(*event)
 	if errors.Is(err, book.ErrTransition) {
 		r.report.find(e.Index, "%v", err)
@@ -251,6 +255,9 @@ func (r *run) fold(e *audit.Entry, event *book.Event) error {
 	}
 	if err != nil {
 		return fmt.Errorf("fold entry %d: %w", e.Index, err)
+	}
+	if breach != nil {
+		r.report.find(e.Index, "%s, from before the vault enforced it: %v", event.Body.Kind(), breach)
 	}
 	var facts []byte
 	if issued != nil {

@@ -172,7 +172,7 @@ func (t *teller) watch(s Step) error {
 // about reads what an event of a merchant or file is about.
 func (t *teller) about(body book.Body) (of about, err error) {
 	switch b := body.(type) {
-	case book.BatchOpened, book.MerchantAdded, book.MerchantPolicySet:
+	case book.BatchOpened, book.MerchantAdded, book.MerchantUpdated, book.MerchantPolicySet:
 		return of, nil // before the payment, or of more than it
 	case book.FileBegun:
 		return about{Batches: b.Batches, Name: b.Name}, nil

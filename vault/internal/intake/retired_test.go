@@ -1,0 +1,34 @@
+package intake
+
+import (
+	"testing"
+
+	"nightdrop/shared/envelope"
+	"nightdrop/vault/internal/book"
+	"nightdrop/vault/internal/vaulttest"
+)
+
+// What a relay took before the members note comes to the vault after the update: the retired key
+// counts no more, whenever it signed; what was taken before goes on.
+func TestARetiredKeyIsAnUnknownSigner(t *testing.T) {
+	d := newDesk(t)
+	d.take(d.run.Bag(d.sale()))
+	made := d.sale()
+	next := vaulttest.Signer(t, d.shop.ID)
+	d.Append(d.shop.ID, book.MerchantUpdated{AddedVerifiers: []string{next.Verifier().String()},
+		RetiredVerifiers: []string{d.shop.Signer.Verifier().String()}})
+	d.take(d.run.Bag(made, d.sale()))
+	if got := d.payments(); got != 1 {
+		t.Errorf("%d payments, want the one from before", got)
+	}
+	told := d.told()
+	if len(told) != 2 || told[0].Code != envelope.CodeUnknownSigner || told[1].Code != envelope.CodeUnknownSigner {
+		t.Errorf("told %+v", told)
+	}
+	d.expectFound(map[book.Finding]uint64{book.FindingForgedEnvelope: 2})
+	d.shop.Signer = next
+	d.take(d.run.Bag(d.sale()))
+	if got := d.payments(); got != 2 {
+		t.Errorf("the new key's sale was not taken: %d payments", got)
+	}
+}
