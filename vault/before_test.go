@@ -126,11 +126,11 @@ func TestLedgerOfBeforeOpens(t *testing.T) {
 	s.must(err)
 	defer func() { s.must(l.Close()) }()
 	asked := calls.New(calls.Config{Daemon: openedLedger{l: l}})
-	payments, err := asked.Payments(t.Context(), control.PaymentQuery{})
+	page, err := asked.Payments(t.Context(), control.PaymentQuery{Oldest: true, Limit: control.MaxPage})
 	s.must(err)
 	batches, err := asked.Batches(t.Context(), control.BatchQuery{})
 	s.must(err)
-	for name, now := range map[string]any{"payments.json": payments, "batches.json": batches} {
+	for name, now := range map[string]any{"payments.json": page.Payments, "batches.json": batches} {
 		text, err := json.Marshal(now)
 		s.must(err)
 		wantSame(t, name, text, readBefore(t, filepath.Join(before, name)))

@@ -158,9 +158,9 @@ func (p *picture) ask(ctx context.Context, l *life, o *outcome, complain func(st
 		o.journal = status.Journal
 	}
 	for _, shop := range p.shops {
-		all, err := l.client.Payments(ctx, control.PaymentQuery{Merchant: shop.Merchant(), Limit: control.MaxPage})
+		all, err := l.client.Payments(ctx, control.PaymentQuery{Merchant: shop.Merchant(), Oldest: true, Limit: control.MaxPage})
 		complain("payments", err)
-		for _, paid := range all {
+		for _, paid := range all.Payments {
 			o.truth[payments] = append(o.truth[payments],
 				fmt.Sprintf("%s %s %d %s %s captured %d refunded %d in a file %v", paid.Reference,
 					paid.Operation, paid.Amount,

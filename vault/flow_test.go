@@ -251,7 +251,7 @@ func TestFromBagToSettlement(t *testing.T) {
 	s.post(1999, 2500, 900_051)
 	var payments []control.Payment
 	s.wait("three outcomes", func() bool {
-		s.json(&payments, "payment", "list", "--merchant", "shop-1")
+		s.json(&payments, "payment", "list", "--merchant", "shop-1", "--oldest-first")
 		return len(payments) == 3 && payments[0].Stage == book.StageApproved && payments[1].Stage == book.StageApproved && payments[2].Stage == book.StageDeclined
 	})
 	if payments[0].Masked != "424242******4242" || payments[0].Trace == nil {

@@ -77,7 +77,7 @@ func (m *month) reaches(id string, stage book.Stage) {
 	var payments []control.Payment
 	defer func() {
 		if m.t.Failed() {
-			m.t.Logf("the last payment: %+v", payments[len(payments)-1])
+			m.t.Logf("the last payment: %+v", payments[0])
 		}
 	}()
 	m.wait("a payment that is "+string(stage), func() bool {

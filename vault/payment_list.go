@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,103 +16,144 @@ import (
 )
 
 type paymentListOptions struct {
-	query control.PaymentQuery
-	stage string
-	batch string
-	all   bool
+	query     control.PaymentQuery
+	stage     string
+	operation string
+	batch     string
+	all       bool
 }
 
 func newPaymentListCommand(g *global, c console) *cobra.Command {
 	var opts paymentListOptions
 	cmd := &cobra.Command{
-		Use:     "list [--merchant ID] [--status STATUS] [--batch BATCH]",
-		Short:   "List payments; of their accounts never more than the masked number",
-		Example: "  vault payment list --status manual\n  vault payment list --batch card-000017 --all --json",
-		Args:    command.NoArguments,
+		Use:   "list [--merchant ID] [--status STATUS] [--reference TEXT] ...",
+		Short: "Find payments, newest first; of their accounts never more than the masked number",
+		Long: "Find payments, newest first. Every flag narrows what is found; days are of UTC, and of the reception by the vault.\n" +
+			"--merchant, --batch, --from and --to, and the statuses of payments without an outcome, are found by an index; all else is\n" +
+			"searched for among what they leave, record by record. Ctrl-C ends a search.",
+		Example: "  vault payment list --status manual\n  vault payment list --batch card-000017 --all --json\n" +
+			"  vault payment list --reference 'order 10*' --from 2026-11-01 --to 2026-11-30\n  vault payment list --last-four 4242 --amount '19.99 USD'",
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := g.client()
 			if err != nil {
 				return err
 			}
-			payments, err := runPaymentList(cmd.Context(), opts, client)
+			payments, more, err := runPaymentList(cmd.Context(), opts, client, c.errOut)
 			if err != nil {
 				return err
 			}
-			if !opts.all && len(payments) == opts.query.Limit {
-				fmt.Fprintln(c.errOut, "there may be more: take --all, or a higher --limit")
+			if more {
+				fmt.Fprintln(c.errOut, seeMore(opts.query, payments))
 			}
 			return g.print(c.out, payments, func(w io.Writer) { printPayments(w, payments) })
 		},
 	}
-	flags := cmd.Flags()
-	flags.StringVar(&opts.query.Merchant, "merchant", "", "only this merchant's")
-	flags.StringVar(&opts.stage, "status", "", "only those of this status: "+stageNames())
-	flags.StringVar(&opts.stage, "stage", "", "the same")
-	_ = flags.MarkHidden("stage") // what --status was called; it is defined two lines up
-	flags.StringVar(&opts.batch, "batch", "", "only those of this batch")
-	flags.Uint64Var(&opts.query.After, "after", 0, "only those after the payment of this number")
-	flags.IntVar(&opts.query.Limit, "limit", 100, fmt.Sprintf("at most so many, 1 to %d", control.MaxPage))
-	flags.BoolVar(&opts.all, "all", false, "every one, however many")
+	opts.flags(cmd)
 	g.readingFlags(cmd)
 	return cmd
 }
 
-func runPaymentList(ctx context.Context, opts paymentListOptions, client *control.Client) ([]control.Payment, error) {
-	query := opts.query
-	query.Stage = book.Stage(opts.stage)
-	if opts.stage != "" && !slices.Contains(book.Stages[:], query.Stage) {
-		return nil, fmt.Errorf("%w: there is no status %q; there are %s", command.ErrUsage, opts.stage, stageNames())
-	}
-	if query.Limit < 1 || query.Limit > control.MaxPage {
-		return nil, fmt.Errorf("%w: --limit is 1 to %d", command.ErrUsage, control.MaxPage)
-	}
-	if opts.batch != "" {
-		number, err := parseBatch(opts.batch)
-		if err != nil {
-			return nil, err
-		}
-		query.Batch = number
-	}
-	if !opts.all {
-		return client.Payments(ctx, query)
-	}
-	payments := []control.Payment{}
-	stages := book.Stages[:]
-	if query.Stage != "" || query.Batch == 0 {
-		// of a batch the vault lists stage by stage; everything else in the order of arrival
-		stages = []book.Stage{query.Stage}
-	}
-	for _, stage := range stages {
-		query.Stage = stage
-		var err error
-		if payments, err = appendPages(ctx, client, query, payments); err != nil {
-			return nil, err
-		}
-	}
-	return payments, nil
+func (o *paymentListOptions) flags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&o.query.Merchant, "merchant", "", "only this merchant's")
+	flags.StringVar(&o.stage, "status", "", "only those of this status: "+stageNames())
+	flags.StringVar(&o.stage, "stage", "", "the same")
+	_ = flags.MarkHidden("stage") // what --status was called; it is defined two lines up
+	flags.StringVar(&o.batch, "batch", "", "only those of this batch")
+	flags.StringVar(&o.operation, "operation", "", "only this operation: sale, authorize, capture, void, refund, payout, store, update or forget")
+	flags.StringVar(&o.query.Reference, "reference", "", "only those of this reference of the merchant; with * at its end, of those that begin so")
+	flags.StringVar(&o.query.From, "from", "", "only those received on this UTC day (YYYY-MM-DD) or later")
+	flags.StringVar(&o.query.To, "to", "", "only those received on this UTC day or earlier")
+	flags.StringVar(&o.query.LastFour, "last-four", "", "only those whose account ends in these four digits")
+	flags.StringVar(&o.query.Approval, "approval", "", "only those of this approval code")
+	flags.StringVar(&o.query.RRN, "rrn", "", "only those of this retrieval reference number, as sent or as reversed")
+	flags.StringVar(&o.query.Amount, "amount", "", "only those of this amount, as 19.99 or \"19.99 USD\"")
+	flags.BoolVar(&o.query.Oldest, "oldest-first", false, "oldest first")
+	flags.Uint64Var(&o.query.Before, "before", 0, "only those before the payment of this number")
+	flags.Uint64Var(&o.query.After, "after", 0, "only those after the payment of this number")
+	flags.IntVar(&o.query.Limit, "limit", 100, fmt.Sprintf("at most so many, 1 to %d", control.MaxPage))
+	flags.BoolVar(&o.all, "all", false, "every one, however many")
 }
 
-// appendPages reads every page of a query.
-func appendPages(ctx context.Context, client *control.Client, query control.PaymentQuery, payments []control.Payment) ([]control.Payment, error) {
-	query.Limit = control.MaxPage
+// seeMore says how the rest of a list is seen.
+func seeMore(query control.PaymentQuery, payments []control.Payment) string {
+	flag := "--before"
+	if query.Oldest {
+		flag = "--after"
+	}
+	return fmt.Sprintf("there may be more: take --all, a higher --limit, or %s %d for those that follow", flag, payments[len(payments)-1].Number)
+}
+
+// runPaymentList finds payments page by page; more reports whether there may be others.
+func runPaymentList(ctx context.Context, opts paymentListOptions, client *control.Client, errOut io.Writer) (payments []control.Payment, more bool, err error) {
+	query := opts.query
+	query.Stage, query.Operation = book.Stage(opts.stage), envelope.Operation(opts.operation)
+	if err := query.Check(); err != nil {
+		return nil, false, fmt.Errorf("%w: %w", command.ErrUsage, err)
+	}
+	if opts.batch != "" {
+		if query.Batch, err = parseBatch(opts.batch); err != nil {
+			return nil, false, err
+		}
+	}
+	wanted := query.Limit
+	shown := newSearchProgress(errOut)
+	defer shown.bar.Close()
+	payments = []control.Payment{}
 	for {
+		if query.Limit = control.MaxPage; !opts.all {
+			query.Limit = wanted - len(payments)
+		}
 		page, err := client.Payments(ctx, query)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		payments = append(payments, page...)
-		if len(page) < query.Limit {
-			return payments, nil
+		payments = append(payments, page.Payments...)
+		if !page.More || !opts.all && len(payments) == wanted {
+			return payments, page.More && len(payments) > 0, nil
 		}
-		query.After = page[len(page)-1].Number
+		shown.reached(page, query.Oldest)
+		query = query.Next(page)
+	}
+}
+
+// searchProgress shows how far a search came: a bar on a terminal, else a line now and then.
+type searchProgress struct {
+	bar    *command.Bar
+	errOut io.Writer
+	said   time.Time
+}
+
+// saidEvery is how often a search says how far it came where there is no terminal.
+const saidEvery = 8 * time.Second
+
+func newSearchProgress(errOut io.Writer) *searchProgress {
+	return &searchProgress{command.NewBar(errOut, "searching"), errOut, time.Now()}
+}
+
+func (s *searchProgress) reached(page control.PaymentPage, oldest bool) {
+	done := page.Reached
+	if !oldest {
+		done = page.Newest + 1 - page.Reached
+	}
+	s.bar.Set(int64(done), int64(page.Newest))
+	if !s.bar.Visible() && time.Since(s.said) >= saidEvery {
+		s.said = time.Now()
+		fmt.Fprintf(s.errOut, "searched as far as payment %d of %d\n", page.Reached, page.Newest)
 	}
 }
 
 func printPayments(w io.Writer, payments []control.Payment) {
-	command.Row(w, "PAYMENT", "MERCHANT", "OPERATION", "STATUS", "CODE", "AMOUNT", "ACCOUNT", "REFERENCE", "BATCH", "RECEIVED")
+	command.Row(w, "PAYMENT", "OPERATION", "STATUS", "CODE", "AMOUNT", "ACCOUNT", "REFERENCE", "BATCH", "RECEIVED")
 	for _, p := range payments {
-		command.Row(w, p.ID, p.Merchant, orDash(string(p.Operation)), p.Stage, orDash(string(p.Code)), amount(p), orDash(p.Masked), orDash(p.Reference), orDash(p.BatchID()), moment(p.Received))
+		command.Row(w, nameOf(p), orDash(string(p.Operation)), p.Stage, orDash(string(p.Code)), amount(p), orDash(p.Masked), orDash(p.Reference), orDash(p.BatchID()), moment(p.Received))
 	}
+}
+
+// nameOf is a payment as every command takes it.
+func nameOf(p control.Payment) string {
+	return control.PaymentName{Merchant: p.Merchant, ID: p.ID}.String()
 }
 
 func amount(p control.Payment) string {

@@ -14,19 +14,22 @@ import (
 	"nightdrop/vault/internal/settle"
 )
 
-// Payments lists a page.
-func (c *Calls) Payments(_ context.Context, q control.PaymentQuery) ([]control.Payment, error) {
-	return view(c, func(tx *ledger.Tx) ([]control.Payment, error) {
-		payments := []control.Payment{}
+// Payments finds a page.
+func (c *Calls) Payments(ctx context.Context, q control.PaymentQuery) (control.PaymentPage, error) {
+	return view(c, func(tx *ledger.Tx) (control.PaymentPage, error) {
+		page := control.PaymentPage{Payments: []control.Payment{}}
 		if err := exist(tx, q); err != nil {
-			return payments, err
+			return page, err
 		}
-		query := ledger.Query{Merchant: q.Merchant, Stage: q.Stage, Batch: q.Batch, After: q.After, Limit: q.Limit}
-		err := tx.Payments(query, func(p book.Payment) error {
-			payments = append(payments, report.PaymentOf(p))
-			return nil
+		search := ledger.Search{Query: ledger.Query{Merchant: q.Merchant, Stage: q.Stage, Batch: q.Batch, After: q.After, Limit: q.Limit},
+			Before: q.Before, Oldest: q.Oldest, Most: control.MaxSearched, Match: q.Matches}
+		search.From, search.Until = q.Period()
+		done, err := tx.Search(ctx, search, func(p book.Payment) error {
+			page.Payments = append(page.Payments, report.PaymentOf(p))
+			return ctx.Err()
 		})
-		return payments, err
+		page.Reached, page.More, page.Newest = done.Reached, done.More, done.Newest
+		return page, err
 	})
 }
 

@@ -48,7 +48,7 @@ type Vault interface {
 	// report. Where each is nil none are read; its error ends the report.
 	Report(ctx context.Context, q ReportQuery, each func([]report.Payment) error) (report.Report, error)
 
-	Payments(ctx context.Context, q PaymentQuery) ([]Payment, error)
+	Payments(ctx context.Context, q PaymentQuery) (PaymentPage, error)
 	Payment(ctx context.Context, merchant, id string) (Payment, error)
 	Resolve(ctx context.Context, actor operator.Actor, r Resolution) (Payment, error)
 	Resend(ctx context.Context, actor operator.Actor, r Resend) (PaymentsResent, error)

@@ -77,19 +77,9 @@ func (c *Client) ImportReturns(ctx context.Context, name string, file io.Reader)
 	return post[Import](ctx, c, "/returns", url.Values{"name": {name}}, file)
 }
 
-// Payments lists a page.
-func (c *Client) Payments(ctx context.Context, q PaymentQuery) ([]Payment, error) {
-	query := url.Values{"merchant": {q.Merchant}, "stage": {string(q.Stage)}}
-	if q.After != 0 {
-		query.Set("after", strconv.FormatUint(q.After, 10))
-	}
-	if q.Batch != 0 {
-		query.Set("batch", strconv.FormatUint(uint64(q.Batch), 10))
-	}
-	if q.Limit != 0 {
-		query.Set("limit", strconv.Itoa(q.Limit))
-	}
-	return get[[]Payment](ctx, c, "/payments", query)
+// Payments finds a page.
+func (c *Client) Payments(ctx context.Context, q PaymentQuery) (PaymentPage, error) {
+	return get[PaymentPage](ctx, c, "/payments", q.values())
 }
 
 // Payment shows one.

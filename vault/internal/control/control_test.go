@@ -28,7 +28,7 @@ type desk struct {
 	suspend func(operator.Actor, string) (Merchant, error)
 	settle  func(context.Context, operator.Actor, uint32, book.Method, operator.Progress) (Settlement, error)
 	show    func(string, string) (Payment, error)
-	list    func(PaymentQuery) ([]Payment, error)
+	list    func(PaymentQuery) (PaymentPage, error)
 }
 
 func (d desk) Status(ctx context.Context) (Status, error) { return d.status(ctx) }
@@ -44,7 +44,7 @@ func (d desk) Settle(ctx context.Context, a operator.Actor, n uint32, m book.Met
 func (d desk) Payment(_ context.Context, merchant, id string) (Payment, error) {
 	return d.show(merchant, id)
 }
-func (d desk) Payments(_ context.Context, q PaymentQuery) ([]Payment, error) { return d.list(q) }
+func (d desk) Payments(_ context.Context, q PaymentQuery) (PaymentPage, error) { return d.list(q) }
 
 var errStrange = errors.New("strange")
 
@@ -201,10 +201,12 @@ func TestQueries(t *testing.T) {
 	var got PaymentQuery
 	var merchant, id string
 	client := NewClient(serve(t, desk{
-		list: func(q PaymentQuery) ([]Payment, error) { got = q; return []Payment{}, nil },
+		list: func(q PaymentQuery) (PaymentPage, error) { got = q; return PaymentPage{}, nil },
 		show: func(m, i string) (Payment, error) { merchant, id = m, i; return Payment{}, nil },
 	}), "")
-	want := PaymentQuery{Merchant: "shop-1", Stage: "approved", Batch: 17, After: 1 << 40, Limit: 7}
+	want := PaymentQuery{Merchant: "shop-1", Stage: "approved", Batch: 17, Operation: "sale", Reference: "order 10*", LastFour: "4242",
+		Approval: "A1B2C3", RRN: "633601000017", Amount: "19.99 USD", From: "2026-11-01", To: "2026-11-30", After: 1 << 40, Before: 1 << 50,
+		Oldest: true, Limit: 7}
 	if _, err := client.Payments(t.Context(), want); err != nil || got != want {
 		t.Errorf("query %+v (%v), want %+v", got, err, want)
 	}

@@ -6,18 +6,6 @@ import (
 	"nightdrop/vault/internal/report"
 )
 
-// PaymentQuery selects payments; zero members do not restrict.
-type PaymentQuery struct {
-	Merchant string
-	Stage    book.Stage
-	Batch    uint32
-	After    uint64 // number of the last payment of the page before
-	Limit    int    // at most MaxPage
-}
-
-// MaxPage bounds one answer of payments.
-const MaxPage = 1000
-
 // Payment is the one view of a payment, which reports and auditors use too.
 type Payment = report.Payment
 

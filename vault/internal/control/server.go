@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -13,7 +12,6 @@ import (
 	"strconv"
 	"time"
 
-	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/loggable"
 	"nightdrop/vault/internal/operator"
 )
@@ -205,27 +203,9 @@ func batchNumber(text string) (uint32, error) {
 }
 
 func (s *Server) payments(c call) (any, error) {
-	query := c.URL.Query()
-	q := PaymentQuery{Merchant: query.Get("merchant"), Stage: book.Stage(query.Get("stage")), Limit: 100}
-	if text := query.Get("after"); text != "" {
-		var err error
-		if q.After, err = strconv.ParseUint(text, 10, 64); err != nil {
-			return nil, &Error{CodeUsage, "after is a payment's number"}
-		}
-	}
-	if text := query.Get("batch"); text != "" {
-		number, err := batchNumber(text)
-		if err != nil {
-			return nil, err
-		}
-		q.Batch = number
-	}
-	if text := query.Get("limit"); text != "" {
-		limit, err := strconv.Atoi(text)
-		if err != nil || limit < 1 || limit > MaxPage {
-			return nil, &Error{CodeUsage, fmt.Sprintf("limit is 1 to %d", MaxPage)}
-		}
-		q.Limit = limit
+	q, err := readPaymentQuery(c.URL.Query())
+	if err != nil {
+		return nil, err
 	}
 	return s.cfg.Vault.Payments(c.Context(), q)
 }

@@ -83,6 +83,16 @@ func TestAKeyThatIsFlippedWhileTheLedgerIsOpenIsNoticed(t *testing.T) {
 			}
 			return err
 		}},
+		"a payment of a merchant, newest first": {func(_ string, number uint64) []byte {
+			return append(merchantPrefix(shop), book.Ordered(number)...)
+		}, 0, func(tx *Tx, _ string) error { return searchTwo(tx, Query{Merchant: shop}) }},
+		"a payment of a merchant, its number, newest first": {func(_ string, number uint64) []byte {
+			return append(merchantPrefix(shop), book.Ordered(number)...)
+		}, len(shop) + 2, func(tx *Tx, _ string) error { return searchTwo(tx, Query{Merchant: shop}) }},
+		"the newest payment, newest first": {func(_ string, number uint64) []byte { return recordKey(number+1, shop) }, 7,
+			func(tx *Tx, _ string) error { return searchTwo(tx, Query{}) }},
+		"the oldest payment, newest first": {func(_ string, number uint64) []byte { return recordKey(number, shop) }, 7,
+			func(tx *Tx, _ string) error { return searchTwo(tx, Query{}) }},
 		"a working stage after the first": {func(_ string, number uint64) []byte {
 			return append(stagePrefix(book.StageReceived), recordKey(number+1, shop)...)
 		}, 0, func(tx *Tx, _ string) error {
@@ -180,4 +190,15 @@ func TestSnapshotsAgreeWithTheirOwnCommit(t *testing.T) {
 	v.view(func(tx *Tx) error {
 		return tx.Payments(Query{Merchant: shop}, func(book.Payment) error { return nil })
 	})
+}
+
+// searchTwo fails where a search does not find the two payments that are there.
+func searchTwo(tx *Tx, q Query) error {
+	n := 0
+	q.Limit = 10
+	_, err := tx.Search(context.Background(), Search{Query: q, Most: 10}, func(book.Payment) error { n++; return nil })
+	if err == nil && n != 2 {
+		err = errors.New("it would not be found")
+	}
+	return err
 }
