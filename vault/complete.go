@@ -161,7 +161,7 @@ func paymentsOf(stage book.Stage) lister {
 		query := control.PaymentQuery{Merchant: merchant, Stage: stage, Limit: control.MaxPage}
 		for {
 			page, err := client.Payments(ctx, query)
-			for _, p := range page {
+			for _, p := range page.Payments {
 				if name := p.Merchant + "/" + p.ID; strings.HasPrefix(name, prefix) {
 					names = append(names, cobra.CompletionWithDesc(name, fmt.Sprintf("%s, %s, %s", p.Operation, p.Stage, amount(p))))
 				}
@@ -169,10 +169,10 @@ func paymentsOf(stage book.Stage) lister {
 			if err != nil && len(names) == 0 {
 				return nil, err
 			}
-			if err != nil || len(page) < query.Limit || len(names) >= maxCompleted {
+			if err != nil || !page.More || len(names) >= maxCompleted {
 				return names[:min(len(names), maxCompleted)], nil
 			}
-			query.After = page[len(page)-1].Number
+			query = query.Next(page)
 		}
 	}
 }
