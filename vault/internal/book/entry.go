@@ -10,7 +10,7 @@ import (
 
 // Entries are kept by trace number. The fold never reads them: they are for whoever reads answer
 // files, and a saved state has none.
-var Entries = &Table[string, Entry]{Name: "entries", Key: func(e *Entry) string { return e.Trace }, Bytes: named}
+var Entries = &Table[string, Entry]{Name: "entries", Key: func(e Entry) string { return e.Trace }, Bytes: named}
 
 // Entry returns the payment of a trace number.
 func (s *State) Entry(trace string) (Entry, bool, error) { return Entries.Get(s, trace) }

@@ -8,7 +8,7 @@ import (
 
 // Payments are kept by merchant and id; the ledger has them in the order of arrival.
 var Payments = &Table[Key, Payment]{Name: "payments", Line: "payment",
-	Key: func(p *Payment) Key { return Key{p.Merchant, p.ID} }, Bytes: Key.Bytes, Owner: Key.owner}
+	Key: func(p Payment) Key { return Key{p.Merchant, p.ID} }, Bytes: Key.Bytes, Owner: Key.owner}
 
 // Payment returns a payment.
 func (s *State) Payment(merchant, id string) (Payment, bool, error) {
