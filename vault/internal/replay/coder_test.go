@@ -38,11 +38,11 @@ func fill(t *testing.T, v reflect.Value, n *int64) {
 			fill(t, v.Field(i), n)
 		}
 	default:
-		t.Fatalf("payments have a member of kind %s: add it to coder.payment", v.Kind())
+		t.Fatalf("payments have a member of kind %s: add it to coder.value", v.Kind())
 	}
 }
 
-// TestPaymentsAreKeptWhole: a member that is added to payments and not to the coder shows here.
+// TestPaymentsAreKeptWhole: every member of a payment is written and read, whatever is added.
 func TestPaymentsAreKeptWhole(t *testing.T) {
 	var n int64
 	var full book.Payment
