@@ -152,7 +152,7 @@ func (f *fold) step(id string) (Payment, error) {
 }
 
 func (f *fold) known(id string) (Payment, error) {
-	p, ok, err := f.Payment(f.event.Merchant, id)
+	p, ok, err := Payments.Get(f.State, Key{f.event.Merchant, id})
 	if err == nil && !ok {
 		err = misfit("no payment %s", id)
 	}

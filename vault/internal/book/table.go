@@ -78,6 +78,7 @@ type Rows[K comparable, V any] interface {
 type State struct {
 	store Store // nil: in memory
 	rows  []any // by number of the table: its *held; nil before the first use
+	began bool  // the vault is known to be there
 }
 
 // NewMemory returns the state before the first event, in memory: for checks and replays of a log,

@@ -3,6 +3,7 @@ package replay
 import (
 	"encoding/binary"
 	"errors"
+	"math/bits"
 	"reflect"
 	"time"
 
@@ -31,13 +32,16 @@ func appendPayment(dst []byte, p *book.Payment) ([]byte, error) {
 // readPayment reads what appendPayment appended. Strings of p are parts of text.
 func readPayment(text string, p *book.Payment) error {
 	c := coder{reading: true, rest: text}
+	*p = book.Payment{}
 	if c.value(reflect.ValueOf(p).Elem()); c.bad || len(c.rest) > 0 {
 		return errCut
 	}
 	return nil
 }
 
-// value has v, which is addressable, with all that it holds.
+var timeType = reflect.TypeFor[envelope.Time]()
+
+// value has v, which is addressable and, where it is read, zero, with all that it holds.
 func (c *coder) value(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.String:
@@ -62,26 +66,40 @@ func (c *coder) value(v reflect.Value) {
 	case reflect.Slice:
 		c.slice(v)
 	case reflect.Struct:
-		if t, ok := v.Addr().Interface().(*envelope.Time); ok {
-			c.time(t)
+		if v.Type() == timeType {
+			c.time(v.Addr().Interface().(*envelope.Time))
 			return
 		}
-		for i := range v.NumField() {
-			c.value(v.Field(i))
-		}
+		c.members(v)
 	default:
 		panic("replay: records hold no " + v.Kind().String())
+	}
+}
+
+// members has which members of a struct are not zero, of 64 at most, and those.
+func (c *coder) members(v reflect.Value) {
+	set := uint64(0)
+	for i := 0; !c.reading && i < v.NumField(); i++ {
+		if !v.Field(i).IsZero() {
+			set |= 1 << i
+		}
+	}
+	set = c.uint(set)
+	for ; set != 0; set &= set - 1 {
+		i := bits.TrailingZeros64(set)
+		if i >= v.NumField() {
+			c.bad = true
+			return
+		}
+		c.value(v.Field(i))
 	}
 }
 
 // pointer has whether there is a value, and the value.
 func (c *coder) pointer(v reflect.Value) {
 	there := c.bool(!v.IsNil())
-	if c.reading {
-		v.SetZero()
-		if there {
-			v.Set(reflect.New(v.Type().Elem()))
-		}
+	if c.reading && there {
+		v.Set(reflect.New(v.Type().Elem()))
 	}
 	if there {
 		c.value(v.Elem())
@@ -92,7 +110,6 @@ func (c *coder) pointer(v reflect.Value) {
 func (c *coder) slice(v reflect.Value) {
 	length := c.uint(uint64(v.Len()))
 	if c.reading {
-		v.SetZero()
 		if length > uint64(len(c.rest)) { // each takes a byte at least
 			c.bad = true
 			return
@@ -147,6 +164,6 @@ func (c *coder) bool(b bool) bool {
 func (c *coder) time(t *envelope.Time) {
 	seconds := int64(c.uint(uint64(t.Unix())))
 	if c.reading {
-		*t = envelope.At(time.Unix(seconds, 0))
+		*t = envelope.Time{Time: time.Unix(seconds, 0).UTC()}
 	}
 }
