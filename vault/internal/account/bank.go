@@ -10,7 +10,7 @@ const (
 	maxAccountDigits = 17
 )
 
-// BankKind tells a checking from a savings account; NACHA transaction codes differ by it.
+// BankKind distinguishes checking from savings accounts; NACHA transaction codes differ by it.
 type BankKind byte
 
 // The kinds of bank account.

@@ -6,8 +6,8 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// Brand is a card scheme, told by the first digits of a number (ISO/IEC 7812 issuer ranges as the
-// schemes publish them).
+// Brand is a card scheme, recognised by the first digits of a number (ISO/IEC 7812 issuer ranges as
+// the schemes publish them).
 type Brand string
 
 // The brands that the vault knows. A number of none of them is passed to the acquirer, who knows

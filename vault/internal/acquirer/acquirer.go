@@ -17,8 +17,8 @@ var (
 	// ErrNotSent is returned when the request certainly did not leave this host: it may be sent
 	// again under the same trace.
 	ErrNotSent = errors.New("the request was not sent; it may be sent again under the same trace")
-	// ErrNoAnswer is returned when the request may have been taken and no answer tells: the outcome
-	// is unknown until a reversal has been answered. It is never to be sent again as new.
+	// ErrNoAnswer is returned when the request may have been taken and no answer says so: the
+	// outcome is unknown until a reversal has been answered. It is never to be sent again as new.
 	ErrNoAnswer = errors.New("no answer; the outcome is unknown until a reversal is answered")
 	// ErrMalformedAnswer is returned when an answer came that is not one to this request:
 	// errors.Is(err, ErrNoAnswer) is true of it, for what the host did remains as unknown as
@@ -77,7 +77,7 @@ type Acquirer interface {
 	// host books it into its batch. It may be sent any number of times, under its first trace and
 	// with Repeat above 0 after the first, until it is answered.
 	Capture(ctx context.Context, capture Capture) (Answer, error)
-	// Reverse tells the host to undo a request whose outcome is unknown, or to take back an
+	// Reverse asks the host to undo a request whose outcome is unknown, or to take back an
 	// approved one that is not settled. It may be sent any number of times, under its first trace
 	// and with Repeat above 0 after the first, until it is answered. Stands in the answer says that
 	// the original does not stand, whether the host knew it or not.

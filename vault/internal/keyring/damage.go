@@ -15,8 +15,8 @@ type Damage struct {
 	Keys []string // names of sealing keys, or slots of stored accounts
 }
 
-// Damage returns what was found damaged since the last call, for the log. A crash before it is told
-// loses only the word of what was mended: what is lost is found again at the next start.
+// Damage returns what was found damaged since the last call, for the log. A crash before it is
+// logged loses only the report of what was mended: lost keys are detected again at the next start.
 func (r *Ring) Damage() []Damage {
 	r.damageMu.Lock()
 	defer r.damageMu.Unlock()

@@ -66,7 +66,7 @@ func readTwice(d disk, path string, size int) (first, second []byte, err error) 
 // magicOf returns the name of the format that a header's copy is in.
 func magicOf(header []byte) string { return string(bytes.TrimRight(header[:magicBytes], "\x00")) }
 
-// unreadable is the error for a file neither of whose headers is whole: damage, unless both name
+// unreadable is the error for a file without a whole header: damage, unless both name
 // one format that this program does not know.
 func unreadable(path, prefix string, first, second []byte, remedy string) error {
 	format := magicOf(first)

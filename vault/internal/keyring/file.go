@@ -11,7 +11,7 @@ import (
 	"nightdrop/shared/durable"
 )
 
-// lockDir takes the directory for this process; the kernel lets go of it when the process ends,
+// lockDir locks the directory for this process; the kernel releases the lock when the process ends,
 // however it ends.
 func lockDir(dir string) (*os.File, error) {
 	f, err := os.Open(dir)

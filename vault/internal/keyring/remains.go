@@ -92,7 +92,7 @@ func (h Host) journalled(dev uint64) []string {
 	return nil
 }
 
-// blocks are what the block devices below a file system are, as far as /sys tells.
+// blocks are what the block devices below a file system are, as far as /sys shows.
 type blocks struct{ flash, encrypted, shared, image bool }
 
 // device warns of what is below the file system.

@@ -51,13 +51,13 @@ type Ring struct {
 	disk       disk       // sealing.keys, nil where it is missing
 	storedDisk disk       // stored.keys, nil where it is missing
 	store      *store
-	recovered  []envelope.KeyName // destroyed by load, not yet told by Tick
-	untold     time.Duration      // a jump that no Tick has told yet
+	recovered  []envelope.KeyName // destroyed by load, not yet reported by Tick
+	unreported time.Duration      // a jump that no Tick has reported yet
 	failed     func(error)        // Options.Failed
 
 	damageMu sync.Mutex
-	damage   []Damage        // not yet told by Damage
-	lost     map[uint32]bool // slots of stored accounts that were told as lost
+	damage   []Damage        // not yet returned by Damage
+	lost     map[uint32]bool // slots of stored accounts that were reported as lost
 
 	openMu sync.RWMutex
 	opened map[envelope.KeyName]*sealingKey // live keys
@@ -72,7 +72,7 @@ type sealingKey struct {
 	private stdhpke.PrivateKey
 }
 
-// Open takes the vault in dir for this process and checks its files as far as is possible without
+// Open locks the vault in dir for this process and checks its files as far as is possible without
 // shares. It fails with ErrInUse where another process has it, ErrDamaged or ErrMode. The ring is
 // locked. A missing sealing.keys or stored.keys, as after a restore from a backup, is no error:
 // Unlock makes a new one.
@@ -133,7 +133,7 @@ func (r *Ring) closeFiles() (err error) {
 	return err
 }
 
-// Close lets go of the directory and drops the keys. Calls after it fail with ErrLocked. What the
+// Close releases the directory and drops the keys. Calls after it fail with ErrLocked. What the
 // process's memory still holds is gone only with the process.
 func (r *Ring) Close() error {
 	r.mu.Lock()

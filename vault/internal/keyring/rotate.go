@@ -21,7 +21,7 @@ type Change struct {
 // Tick makes the keys that are due and destroys those that are dead, by the trusted clock, as of
 // now. Both are durable when it returns; call it at least every few minutes. On an error Change
 // says what was done before it. After a failed write every later Tick fails too: restart the
-// process. A crash may come between a change and its telling: after a Tick compare Live with what
+// process. A crash may come between a change and its report: after a Tick compare Live with what
 // was recorded. It fails with ErrLocked.
 func (r *Ring) Tick(now time.Time) (Change, error) {
 	r.mu.Lock()
@@ -33,8 +33,8 @@ func (r *Ring) Tick(now time.Time) (Change, error) {
 		return Change{}, r.store.failed
 	}
 	status := r.observe(now)
-	change := Change{Destroyed: r.recovered, Clock: status.Clock, Jump: r.untold}
-	r.recovered, r.untold = nil, 0
+	change := Change{Destroyed: r.recovered, Clock: status.Clock, Jump: r.unreported}
+	r.recovered, r.unreported = nil, 0
 	if status.Clock != ClockJumped {
 		dead, err := r.destroyDead(status.Trusted)
 		change.Destroyed = append(change.Destroyed, dead...)
@@ -55,13 +55,13 @@ func (r *Ring) Tick(now time.Time) (Change, error) {
 }
 
 // observe takes in the wall clock, says once what is wrong with it, and keeps the jump for the next
-// Tick to tell.
+// Tick to report.
 func (r *Ring) observe(wall time.Time) ClockStatus {
 	status, changed := r.clock.observe(wall)
 	if !changed {
 		return status
 	}
-	r.untold = status.Jump
+	r.unreported = status.Jump
 	switch status.Clock {
 	case ClockJumped:
 		r.log.Warn("the clock jumped forward: no key is made or destroyed by it until custodians confirm it",
@@ -117,7 +117,8 @@ func (r *Ring) makeDue(now time.Time) ([]envelope.DirectoryKey, error) {
 			continue
 		}
 		handle, id, err := newKeyset(d.suite)
-		for err == nil && ids[id] { // two keys of one id could not be told apart by a part's prefix
+		// two keys of one id could not be distinguished by a part's prefix
+		for err == nil && ids[id] {
 			handle, id, err = newKeyset(d.suite)
 		}
 		if err != nil {
@@ -199,7 +200,7 @@ func (r *Ring) ConfirmClock() error {
 	}
 	now := r.now()
 	r.clock.confirm(now)
-	r.untold = 0
+	r.unreported = 0
 	r.log.Info("custodians confirmed the clock", "wall", now.UTC())
 	r.store.mark = now
 	return r.store.writeHeader()

@@ -16,7 +16,7 @@ import (
 // Sizes of a stored account's key.
 const (
 	storedKeyBytes = 32
-	storedIDBytes  = 16 // tells a key from the one that stood in its slot before
+	storedIDBytes  = 16 // distinguishes a key from the earlier one in its slot
 )
 
 // storedKey is the key of one stored account, in the clear.
@@ -55,7 +55,7 @@ func (r *Ring) SealStored(merchant, token string, plain []byte) (slot uint32, se
 	if err != nil {
 		return 0, nil, err
 	}
-	// so that its length does not tell a card from a bank account
+	// so that its length does not reveal whether it is a card or a bank account
 	padded, err := envelope.Pad(plain)
 	if err != nil {
 		return 0, nil, fmt.Errorf("seal a stored account: %w", err)
@@ -135,8 +135,8 @@ func (r *Ring) ForgetStored(slots ...uint32) error {
 // and ForgetStored: every other key is destroyed, durably, and its slot free again. So it is called
 // with a ledger that is known to be the newest: what an older one does not know of is lost. Used
 // slots of which a copy is damaged are mended from the other; those of which none opens stay taken,
-// and their accounts answer ErrForgotten. Both are logged and told by Damage. It fails with
-// ErrLocked and after a failed write.
+// and their accounts answer ErrForgotten. Both are logged and returned by [Ring.Damage]. It fails
+// with ErrLocked and after a failed write.
 func (r *Ring) KeepStored(used []uint32) error {
 	s, err := r.storedKeys()
 	if err != nil {

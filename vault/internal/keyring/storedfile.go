@@ -49,7 +49,7 @@ type storedFile struct {
 	mu      sync.RWMutex    // of all but the names
 	slots   uint32          // of the file
 	first   uint32          // of its first group
-	kept    bool            // keep has told which are in use
+	kept    bool            // keep has learned which are in use
 	free    []uint32        // all zeros, and not given out since keep
 	fresh   []uint32        // hold durable keys that nobody has yet
 	missing map[uint32]bool // in use by the ledger, without a key

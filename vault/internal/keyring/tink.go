@@ -19,7 +19,7 @@ import (
 	"nightdrop/shared/seal"
 )
 
-// This is the one file that touches key material in the clear: Tink's door to it,
+// This is the one file that touches key material in the clear: Tink's entry point to it,
 // insecuresecretdataaccess, is imported nowhere else.
 
 const boxKeyBytes = 32

@@ -42,8 +42,8 @@ type Config struct {
 	Dialect *Dialect // nil: DefaultDialect
 	// Dial opens the connection; nil: TCP to Address, with TLS where it is given.
 	Dial func(ctx context.Context) (net.Conn, error)
-	// Report is told, one at a time and in order, what odd things the host sends; nil: nobody is.
-	// It may take its time: answers do not wait for it, and beyond some thousand that wait,
+	// Report is called, one at a time and in order, with what odd things the host sends; nil: no
+	// call. It may take its time: answers do not wait for it, and beyond some thousand that wait,
 	// oddities are only counted. Close returns when it has returned.
 	Report func(Oddity)
 }

@@ -20,7 +20,7 @@ import (
 // length header alone would allow far more.
 const maxMessage = 2048
 
-// errLength closes the line: after a length that cannot be, nothing that follows can be told apart.
+// errLength closes the line: after an impossible length, no later message can be delimited.
 var errLength = errors.New("the host sent a message of an impossible length")
 
 // lent packs a field of account data whose digits are lent to the message: the library holds the
@@ -227,7 +227,7 @@ func readFrame(r io.Reader, h header) ([]byte, error) {
 }
 
 // unpack reads raw. whole reports whether raw is exactly what the message packs to; if not, the
-// fields up to the fault are there, enough perhaps to tell whose answer it was meant to be. Nothing
+// fields up to the fault are there, enough perhaps to see whose answer it was meant to be. Nothing
 // of raw is kept once the caller clears it.
 func unpack(d *Dialect, raw []byte) (m *iso8583.Message, whole bool) {
 	m = iso8583.NewMessage(d.reads)

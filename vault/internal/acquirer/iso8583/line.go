@@ -155,7 +155,7 @@ func (l *line) replyToHost(asked *iso8583.Message) {
 	go func() {
 		defer l.replying.Store(false)
 		if out, err := frame(l.dialect, r.message); err == nil && r.err == nil {
-			_ = l.write(out) // the line's end tells
+			_ = l.write(out) // the line's end reports it
 		}
 	}()
 }

@@ -32,8 +32,8 @@ type Oddity struct {
 	Detail string
 }
 
-// remembered is how many of a client's last requests are known by their trace, to tell late answers
-// from strangers'.
+// remembered is how many of a client's last requests are known by their trace, to recognise late
+// answers from strangers'.
 const remembered = 8192
 
 // oddityRoom is how many oddities may wait for Config.Report; further ones are only counted.

@@ -11,7 +11,7 @@ import (
 
 // answers say what the codes of field 39 mean, by the class of the message that is answered:
 // requests (0100, 0200) may be refused by an issuer; captures (0220, 0221) and reversals (0420,
-// 0421) are advices, which tell what has happened. A class that a file leaves out is as in the
+// 0421) are advices, which say what has happened. A class that a file leaves out is as in the
 // dialect that is built in.
 type answers struct {
 	Requests  *requestAnswers `json:"requests,omitempty"`

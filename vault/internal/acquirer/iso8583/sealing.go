@@ -19,7 +19,7 @@ const warmth = 2 * maxMessage
 
 // sealed is a TLS connection that leaves no copy of what is written in memory. crypto/tls seals in
 // place, but first it appends the plaintext to a buffer of a pool that all connections of the
-// process share, and where that is too small it lets go of one that holds the plaintext. Who gets a
+// process share, and where that is too small it drops one that holds the plaintext. Who gets a
 // buffer gets the one that was given back last, so a long record of zeros, sealed to nobody just
 // before, leaves one that is long enough. The pool is emptied by the garbage collector: once after
 // dialling would not do.
@@ -72,7 +72,7 @@ func toNobody(ctx context.Context) (*tls.Conn, error) {
 	shaken := make(chan error, 1)
 	go func() { shaken <- end.HandshakeContext(ctx) }()
 	void := &void{Conn: near}
-	// #nosec G402 -- nothing is told: the records are thrown away
+	// #nosec G402 -- nothing is sent: the records are thrown away
 	zero := tls.Client(void, &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true,
 		DynamicRecordSizingDisabled: true})
 	err = zero.HandshakeContext(ctx)

@@ -28,12 +28,12 @@ func (d *Dialect) fitsTotals(asked, got *iso8583.Message) error {
 		return err
 	}
 	for _, id := range []int{d.Place.Terminal, d.Place.Acceptor, d.Place.Currency, d.Place.Batch} {
-		if told := value(got, id); told != "" && told != value(asked, id) {
+		if given := value(got, id); given != "" && given != value(asked, id) {
 			return malformed("field " + strconv.Itoa(id))
 		}
 	}
 	if id := d.Place.SettlementCurrency; id != 0 && value(got, d.Place.Currency) == "" {
-		if told := value(got, id); told != "" && told != value(asked, d.Place.Currency) {
+		if given := value(got, id); given != "" && given != value(asked, d.Place.Currency) {
 			return malformed("field " + strconv.Itoa(id))
 		}
 	}
@@ -53,7 +53,7 @@ func (d *Dialect) readTotals(m *iso8583.Message, asked acquirer.Totals) (acquire
 	case code != "" && !slices.Contains(d.Compared, code):
 		return none, &acquirer.RefusedError{Code: code, Passing: slices.Contains(passing, code)}
 	}
-	host, told, err := d.readFigures(m, asked)
+	host, given, err := d.readFigures(m, asked)
 	if err != nil {
 		return none, err
 	}
@@ -67,7 +67,7 @@ func (d *Dialect) readTotals(m *iso8583.Message, asked acquirer.Totals) (acquire
 		if !agreed && said != settlementDiffers {
 			return none, malformed("settlement code")
 		}
-	case told && (code == "" || code == acquirer.Approved):
+	case given && (code == "" || code == acquirer.Approved):
 		agreed = same
 	case code != "":
 		agreed = code == acquirer.Approved
@@ -75,18 +75,18 @@ func (d *Dialect) readTotals(m *iso8583.Message, asked acquirer.Totals) (acquire
 		return none, malformed("the host did not compare the totals")
 	}
 	// The host's own figures must bear out what it says: an agreement over other sums is none.
-	if told && same != agreed || !told && agreed && value(m, d.Place.Net) != "" && value(m, d.Place.Net) != netAmount(asked) {
+	if given && same != agreed || !given && agreed && value(m, d.Place.Net) != "" && value(m, d.Place.Net) != netAmount(asked) {
 		return none, malformed("settlement code against the host's own totals")
 	}
-	if !told && agreed {
+	if !given && agreed {
 		host = asked
 	}
-	return acquirer.Reconciliation{Agreed: agreed, Host: host, Untold: !told}, nil
+	return acquirer.Reconciliation{Agreed: agreed, Host: host, Untold: !given}, nil
 }
 
-// readFigures reads the host's own totals; told is false where there are none. A total that it
+// readFigures reads the host's own totals; given is false where there are none. A total that it
 // leaves out is one of nothing.
-func (d *Dialect) readFigures(m *iso8583.Message, asked acquirer.Totals) (host acquirer.Totals, told bool, err error) {
+func (d *Dialect) readFigures(m *iso8583.Message, asked acquirer.Totals) (host acquirer.Totals, given bool, err error) {
 	host = acquirer.Totals{Trace: asked.Trace, Batch: asked.Batch, Currency: asked.Currency}
 	for _, f := range d.Place.totals(&host) {
 		if value(m, f.at.Number) == "" && value(m, f.at.Sum) == "" {
@@ -100,12 +100,12 @@ func (d *Dialect) readFigures(m *iso8583.Message, asked acquirer.Totals) (host a
 		if err != nil {
 			return host, false, err
 		}
-		*f.count, told = acquirer.Count{Number: int(number), Amount: sum}, true
+		*f.count, given = acquirer.Count{Number: int(number), Amount: sum}, true
 	}
-	if net := value(m, d.Place.Net); told && net != "" && net != netAmount(host) {
+	if net := value(m, d.Place.Net); given && net != "" && net != netAmount(host) {
 		return host, false, malformed("net amount")
 	}
-	return host, told, nil
+	return host, given, nil
 }
 
 func standsAs(a, b acquirer.Totals) bool {

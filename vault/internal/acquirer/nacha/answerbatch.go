@@ -194,9 +194,9 @@ func contested(code string) bool { return "R61" <= code && code <= "R77" }
 // with. (C61 to C69)
 func refusedChange(code string) bool { return "C61" <= code && code <= "C69" }
 
-// sign tells from a transaction code whether the original entry was a credit, and whether the code
-// fits the batch's kind. (appendix three, 3.4: returns and notices of change have codes of their
-// own, and a zero dollar credit acknowledges a credit)
+// sign reports, from a transaction code, whether the original entry was a credit, and whether the
+// code fits the batch's kind. (appendix three, 3.4: returns and notices of change have codes of
+// their own, and a zero dollar credit acknowledges a credit)
 func (b *answerBatch) sign(code int) (credit, fits bool) {
 	switch code {
 	case ach.CheckingReturnNOCCredit, ach.SavingsReturnNOCCredit:

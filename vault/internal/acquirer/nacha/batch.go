@@ -18,7 +18,7 @@ type openBatch struct {
 	place   int // from 1
 	odfi    string
 	out     *recordWriter
-	batch   ach.Batcher // nil until the first entry tells the sign
+	batch   ach.Batcher // nil until the first entry gives the sign
 	credit  bool
 	last    string // trace number
 	entries int

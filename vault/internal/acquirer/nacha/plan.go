@@ -99,7 +99,7 @@ type Plan struct {
 	Bank Bank
 	// as the bank's clock shows it: date and minute stand in the header as they are given
 	Created  time.Time
-	Modifier byte    // tells the files of one day apart: A to Z, then 0 to 9
+	Modifier byte    // distinguishes the files of one day: A to Z, then 0 to 9
 	Batches  []Batch // at least one
 }
 
