@@ -15,8 +15,10 @@
 // The key-encryption key is HKDF-Extract of a random scalar that is Shamir-shared k of n (circl
 // secretsharing over ristretto255); everything is sealed under keys expanded from it, one label per
 // use. A ring starts locked; locking again means ending the process: no memory can be trusted to
-// forget. Keys live by a trusted clock: the wall clock, unless it differs from the monotonic one or
-// the last recorded time by over an hour. A jump forward suspends destruction until custodians
-// confirm the clock; after a jump backward the trusted clock goes on from where it was, so no key
-// is made twice and none lives longer.
+// forget.
+//
+// Keys live by a trusted clock: the wall clock, unless it differs from the monotonic one or the
+// last recorded time by over an hour. A jump forward suspends destruction until custodians confirm
+// the clock; after a jump backward the trusted clock goes on from where it was, so no key is made
+// twice and none lives longer.
 package keyring

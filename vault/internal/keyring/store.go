@@ -29,9 +29,10 @@ import (
 //	live -> dying -> (random, zeros, in both) -> free   a slot found dying is wiped to the end
 //
 // So a copy of a live slot that does not open is damage, never a crash: it is repaired from the
-// other. Where neither opens, that key alone is lost; it keeps its slot until its death. A file of
-// magicV1 (before 2026-12-01) has its slots once. load writes the second copies behind them, in
-// place, before the header says so: no other file ever holds a key.
+// other. Where neither opens, that key alone is lost; it keeps its slot until its death.
+//
+// A file of magicV1 (before 2026-12-01) has its slots once. load writes the second copies behind
+// them, in place, before the header says so: no other file ever holds a key.
 const (
 	pageBytes   = 4096
 	slotCount   = 512

@@ -19,9 +19,10 @@ import (
 // A slot lies within one sector of the disk. It is written and fsynced in both copies before its
 // number is given out; what a crash leaves half written has no record in the ledger, and keep wipes
 // it. So a copy of a used slot that does not open is damage, never a crash: keep repairs it from
-// the other. The file grows by zeros, before the header counts them. A file of storedMagicV1
-// (before 2026-12-01) has no first, and its slots once: load makes them its first group, in place,
-// before the header says so.
+// the other. The file grows by zeros, before the header counts them.
+//
+// A file of storedMagicV1 (before 2026-12-01) has no first, and its slots once: load makes them its
+// first group, in place, before the header says so.
 const (
 	storedMagic       = "nightdrop/stored-keys/v2"
 	storedMagicV1     = "nightdrop/stored-keys/v1"
