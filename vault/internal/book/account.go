@@ -5,7 +5,7 @@ import (
 )
 
 // Tokens are kept by merchant and token.
-var Tokens = &Table[Key, Token]{Name: "tokens", Line: "token", Key: func(t *Token) Key { return Key{t.Merchant, t.Token} },
+var Tokens = &Table[Key, Token]{Name: "tokens", Line: "token", Key: func(t Token) Key { return Key{t.Merchant, t.Token} },
 	Bytes: Key.Bytes, Owner: Key.owner}
 
 // Token returns a stored account's token.
@@ -34,7 +34,7 @@ type Token struct {
 }
 
 // BlockList is kept by merchant and fingerprint.
-var BlockList = &Table[Key, Block]{Name: "blocks", Line: "block", Key: func(b *Block) Key { return Key{b.Merchant, b.Fingerprint} },
+var BlockList = &Table[Key, Block]{Name: "blocks", Line: "block", Key: func(b Block) Key { return Key{b.Merchant, b.Fingerprint} },
 	Bytes: Key.Bytes, Owner: Key.owner}
 
 // Block returns the block of an account.

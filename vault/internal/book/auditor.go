@@ -5,7 +5,7 @@ import (
 )
 
 // Auditors are kept by name.
-var Auditors = &Table[string, Auditor]{Name: "auditors", Line: "auditor", Key: func(a *Auditor) string { return a.Name }, Bytes: named}
+var Auditors = &Table[string, Auditor]{Name: "auditors", Line: "auditor", Key: func(a Auditor) string { return a.Name }, Bytes: named}
 
 // Auditor returns an auditor, of now or of before.
 func (s *State) Auditor(name string) (Auditor, bool, error) { return Auditors.Get(s, name) }

@@ -146,7 +146,7 @@ func (f *fold) expired(b AuthorisationExpired) error {
 	if err != nil {
 		return err
 	}
-	if p.Capturing != p.Captured || f.event.Time.Before(p.Authorised.Add(AuthorisationLife)) {
+	if !p.MayExpire(f.event.Time) {
 		return misfit("authorisation %s has a capture under way, or time left", p.ID)
 	}
 	if err := f.moveTo(&p, StageExpired); err != nil {

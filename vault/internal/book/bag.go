@@ -11,7 +11,7 @@ import (
 type RunKey struct{ Relay, Run string }
 
 // Runs are kept by relay and run.
-var Runs = &Table[RunKey, Run]{Name: "runs", Line: "run", Key: func(r *Run) RunKey { return RunKey{r.Relay, r.ID} },
+var Runs = &Table[RunKey, Run]{Name: "runs", Line: "run", Key: func(r Run) RunKey { return RunKey{r.Relay, r.ID} },
 	Bytes: func(k RunKey) []byte { return []byte(k.Relay + "/" + k.Run) }}
 
 // Run returns what is known of a relay's run.
@@ -42,7 +42,7 @@ type BagKey struct {
 }
 
 // Bags are kept by relay, run and number.
-var Bags = &Table[BagKey, Bag]{Name: "bags", Line: "bag", Key: func(b *Bag) BagKey { return BagKey{b.Relay, b.Run, b.Number} },
+var Bags = &Table[BagKey, Bag]{Name: "bags", Line: "bag", Key: func(b Bag) BagKey { return BagKey{b.Relay, b.Run, b.Number} },
 	Bytes: func(k BagKey) []byte { return append([]byte(k.Relay+"/"+k.Run+"/"), Ordered(k.Number)...) }}
 
 // Bag returns a bag of a run.

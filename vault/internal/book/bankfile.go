@@ -60,7 +60,7 @@ const (
 )
 
 // Files are kept by name.
-var Files = &Table[string, File]{Name: "files", Line: "file", Key: func(f *File) string { return f.Name }, Bytes: named}
+var Files = &Table[string, File]{Name: "files", Line: "file", Key: func(f File) string { return f.Name }, Bytes: named}
 
 // File returns a settlement or answer file.
 func (s *State) File(name string) (File, bool, error) { return Files.Get(s, name) }

@@ -30,7 +30,7 @@ const (
 )
 
 // Batches are kept by number.
-var Batches = &Table[uint32, Batch]{Name: "batches", Line: "batch", Key: func(b *Batch) uint32 { return b.Number },
+var Batches = &Table[uint32, Batch]{Name: "batches", Line: "batch", Key: func(b Batch) uint32 { return b.Number },
 	Bytes: func(number uint32) []byte { return binary.BigEndian.AppendUint32(nil, number) }}
 
 // Batch returns a batch.

@@ -60,7 +60,7 @@ func (f *fold) captureIntended(b CaptureIntended) error {
 	if err := f.moveTo(&p, StageCapturing); err != nil {
 		return err
 	}
-	if err := f.again(b.Try, &p.Tries, b.Trace, &p.Trace); err != nil {
+	if err := f.again(&p.Messages, &p.Trace, b.Trace, b.Try); err != nil {
 		return err
 	}
 	if err := unsettled(&p, b.Try-1, b.Code); err != nil {

@@ -17,7 +17,17 @@ type Decision struct {
 	Corrects bool            `json:"corrects,omitempty"` // it corrects an earlier word
 }
 
-// MaxDecisions bounds Payment.Decisions: who is wrong more often than this needs the acquirer's
+// Decided is what people said became of a payment, and where that differs from what its merchant
+// was told.
+type Decided struct {
+	Decisions []Decision `json:"decisions,omitempty"` // oldest first
+	// it stands at the host, though its merchant was told otherwise
+	AtHost bool `json:"atHost,omitempty"`
+	// its batch's fixed totals count it, though its merchant was told otherwise since
+	InTotals bool `json:"inTotals,omitempty"`
+}
+
+// MaxDecisions bounds Decided.Decisions: who is wrong more often than this needs the acquirer's
 // help, not another event.
 const MaxDecisions = 16
 
@@ -261,7 +271,7 @@ func (f *fold) standsAfterAll(p Payment, reverse bool) error {
 			return err
 		}
 	} else if reverse {
-		p.Reversal, p.Tries, p.Answer, p.Resent = nil, 0, "", nil
+		p.endReversal()
 		if err := f.inCardBatch(p, "", func(b Batch) Batch { b.Unresolved++; return b }); err != nil {
 			return err
 		}

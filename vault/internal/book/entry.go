@@ -10,7 +10,7 @@ import (
 
 // Entries are kept by trace number. The fold never reads them: they are for whoever reads answer
 // files, and a saved state has none.
-var Entries = &Table[string, Entry]{Name: "entries", Key: func(e *Entry) string { return e.Trace }, Bytes: named}
+var Entries = &Table[string, Entry]{Name: "entries", Key: func(e Entry) string { return e.Trace }, Bytes: named}
 
 // Entry returns the payment of a trace number.
 func (s *State) Entry(trace string) (Entry, bool, error) { return Entries.Get(s, trace) }
@@ -80,6 +80,18 @@ type PaymentVoided struct {
 
 // Kind implements Body.
 func (PaymentVoided) Kind() string { return "payment-voided" }
+
+// BankEntry is what the bank's files say of a payment.
+type BankEntry struct {
+	Standard string `json:"standard,omitempty"` // WEB, PPD or CCD
+	Entry    string `json:"entry,omitempty"`    // its trace number, 15 digits
+	File     string `json:"file,omitempty"`     // the settlement file
+	// code of the newest notice of change, C01 to C99
+	Notice string `json:"notice,omitempty"`
+	// codes of the notices that its merchant was told, oldest first
+	Notices []string `json:"notices,omitempty"`
+	Acked   bool     `json:"acked,omitempty"` // the receiving bank acknowledged it
+}
 
 // accepted puts an entry into its merchant's open batch.
 func (f *fold) accepted(b EntryAccepted) error {

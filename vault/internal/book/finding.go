@@ -94,7 +94,7 @@ const FindingMarkMended Finding = "high-water-mended"
 const FindingLedgerRebuilt Finding = "ledger-rebuilt"
 
 // Findings are kept by number.
-var Findings = &Table[uint64, Found]{Name: "findings", Line: "finding", Key: func(f *Found) uint64 { return f.Number }, Bytes: Ordered}
+var Findings = &Table[uint64, Found]{Name: "findings", Line: "finding", Key: func(f Found) uint64 { return f.Number }, Bytes: Ordered}
 
 // Finding returns a finding.
 func (s *State) Finding(number uint64) (Found, bool, error) { return Findings.Get(s, number) }

@@ -53,15 +53,19 @@ func (f *fold) apply() error {
 
 // began checks that the log begins with vault-created and that nothing creates the vault again.
 func (f *fold) began() error {
+	_, creating := f.event.Body.(VaultCreated)
+	if f.State.began && !creating {
+		return nil
+	}
 	v, err := f.Vault()
 	if err != nil {
 		return err
 	}
-	_, creating := f.event.Body.(VaultCreated)
-	if creating == (v.Name == "") {
-		return nil
+	if creating != (v.Name == "") {
+		return misfit("vault-created is the log's first event and only there")
 	}
-	return misfit("vault-created is the log's first event and only there")
+	f.State.began = !creating
+	return nil
 }
 
 func misfit(format string, args ...any) error {

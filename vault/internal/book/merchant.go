@@ -14,7 +14,7 @@ const (
 )
 
 // Merchants are kept by id.
-var Merchants = &Table[string, Merchant]{Name: "merchants", Line: "merchant", Key: func(m *Merchant) string { return m.ID }, Bytes: named}
+var Merchants = &Table[string, Merchant]{Name: "merchants", Line: "merchant", Key: func(m Merchant) string { return m.ID }, Bytes: named}
 
 // Merchant returns a merchant.
 func (s *State) Merchant(id string) (Merchant, bool, error) { return Merchants.Get(s, id) }

@@ -42,8 +42,8 @@ func (f *fold) changeNotified(b ChangeNotified) error {
 	return f.issue(p, envelope.StatusNoted, code)
 }
 
-// MayNote reports whether p's merchant was not told of a notice of change with this code yet.
-func (p Payment) MayNote(code string) bool { return !slices.Contains(p.Notices, code) }
+// MayNote reports whether the merchant was not told of a notice of change with this code yet.
+func (e BankEntry) MayNote(code string) bool { return !slices.Contains(e.Notices, code) }
 
 // noteAccount blocks the stored account that an entry used, unless it was given up, or was changed
 // after the entry went out: the notice is about what it was before.

@@ -8,14 +8,16 @@ import (
 
 // Payments are kept by merchant and id; the ledger has them in the order of arrival.
 var Payments = &Table[Key, Payment]{Name: "payments", Line: "payment",
-	Key: func(p *Payment) Key { return Key{p.Merchant, p.ID} }, Bytes: Key.Bytes, Owner: Key.owner}
+	Key: func(p Payment) Key { return Key{p.Merchant, p.ID} }, Bytes: Key.Bytes, Owner: Key.owner}
 
 // Payment returns a payment.
 func (s *State) Payment(merchant, id string) (Payment, bool, error) {
 	return Payments.Get(s, Key{merchant, id})
 }
 
-// Payment is one instruction and what became of it. (Merchant, ID) is Digest for ever.
+// Payment is one instruction and what became of it. (Merchant, ID) is Digest for ever. What belongs
+// to one flow is a part of its own, declared beside the events that change it; in JSON all are
+// members of the payment.
 type Payment struct {
 	Merchant    string             `json:"merchant"`
 	ID          string             `json:"id"`
@@ -38,77 +40,33 @@ type Payment struct {
 	// id of the payment that a capture, refund or void is about
 	Of string `json:"of,omitempty"`
 	// of the stored account that it uses, made or changed
-	Token      string        `json:"token,omitempty"`
+	Token string `json:"token,omitempty"`
+	Held
+	BankEntry
+	Code     envelope.Code `json:"code,omitempty"`
+	Approval string        `json:"approval,omitempty"`
+	Batch    uint32        `json:"batch,omitempty"`
+	Messages
+	Replies
+	Decided
+}
+
+// Held is what the operations on a sale or authorisation take of it. Only they and their outcomes
+// change it.
+type Held struct {
+	// of an authorisation: when it was
 	Authorised envelope.Time `json:"authorised,omitzero"`
 	// of an authorisation: captured, or about to be
 	Capturing int64 `json:"capturing,omitempty"`
 	// of an authorisation: captures that the host took
-	Captured int64 `json:"captured,omitempty"`
-	// of a sale or authorisation: refunded, or about to be
-	Refunded int64  `json:"refunded,omitempty"`
+	Captured int64  `json:"captured,omitempty"`
+	Refunded int64  `json:"refunded,omitempty"` // or about to be
 	Void     string `json:"void,omitempty"`     // id of the void that takes it back
-	Standard string `json:"standard,omitempty"` // of a bank entry: WEB, PPD or CCD
-	// of a bank entry: its trace number, 15 digits
-	Entry string `json:"entry,omitempty"`
-	// of a bank entry: the settlement file
-	File string `json:"file,omitempty"`
-	// of a bank entry: code of the newest notice of change, C01 to C99
-	Notice string `json:"notice,omitempty"`
-	// of a bank entry: codes of the notices that its merchant was told, oldest first
-	Notices []string `json:"notices,omitempty"`
-	// of a bank entry: the receiving bank acknowledged it
-	Acked    bool          `json:"acked,omitempty"`
-	Code     envelope.Code `json:"code,omitempty"`
-	Approval string        `json:"approval,omitempty"`
-	Batch    uint32        `json:"batch,omitempty"`
-	Trace    *Trace        `json:"trace,omitempty"`
-	Reversal *Trace        `json:"reversal,omitempty"`
-	// reversals sent, or of a capture: captures
-	Tries  int     `json:"tries,omitempty"`
-	Resent *Resent `json:"resent,omitempty"` // a person had that sent again
-	// of what is being reversed or captured: the newest answer, where it settled nothing
-	Answer envelope.Code `json:"answer,omitempty"`
-	// of a capture: the answer to its first try, where it settled nothing
-	First     envelope.Code `json:"first,omitempty"`
-	Results   []uint64      `json:"results,omitempty"` // serials, oldest first
-	Conflicts []Conflict    `json:"conflicts,omitempty"`
-	// refunds of it that named another account
-	Mismatches int `json:"mismatches,omitempty"`
-	// what people said became of it, oldest first
-	Decisions []Decision `json:"decisions,omitempty"`
-	// a person said so: it stands at the host, though its merchant was told otherwise
-	AtHost bool `json:"atHost,omitempty"`
-	// its batch's fixed totals count it, though its merchant was told otherwise since
-	InTotals bool `json:"inTotals,omitempty"`
 }
 
-// Conflict is another digest of a payment's id, and the result that refused it.
-type Conflict struct {
-	Digest string `json:"digest"`
-	Serial uint64 `json:"serial"`
-}
-
-// MaxConflicts bounds how many id-conflict results one id can cause: enough for a sender with a bug
-// to learn of it, too few for a relay that repeats old envelopes to flood a merchant's chain. The
-// last of them, the ninth (specification 7), goes with a finding; later ones are counted in their
-// bag, and no more. Logs of before 2026-12 have eight at most.
-const MaxConflicts = 9
-
-// Refused returns the serial of the result that refused digest under p's id before.
-func (p Payment) Refused(digest string) (serial uint64, ok bool) {
-	for _, c := range p.Conflicts {
-		if c.Digest == digest {
-			return c.Serial, true
-		}
-	}
-	return 0, false
-}
-
-// MayRefuse reports whether digest may get an id-conflict result: it is another one than p's, was
-// not refused before, and there is room to remember it.
-func (p Payment) MayRefuse(digest string) bool {
-	_, refused := p.Refused(digest)
-	return digest != p.Digest && !refused && len(p.Conflicts) < MaxConflicts
+// MayExpire reports whether an authorisation's time is over and no capture of it is under way.
+func (h Held) MayExpire(now envelope.Time) bool {
+	return h.Capturing == h.Captured && !now.Before(h.Authorised.Add(AuthorisationLife))
 }
 
 // Method is how money moves.
@@ -194,7 +152,7 @@ func (f *fold) step(id string) (Payment, error) {
 }
 
 func (f *fold) known(id string) (Payment, error) {
-	p, ok, err := f.Payment(f.event.Merchant, id)
+	p, ok, err := Payments.Get(f.State, Key{f.event.Merchant, id})
 	if err == nil && !ok {
 		err = misfit("no payment %s", id)
 	}

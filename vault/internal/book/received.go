@@ -65,6 +65,43 @@ type PaymentRefused struct {
 // Kind implements Body.
 func (PaymentRefused) Kind() string { return "payment-refused" }
 
+// Replies are what a payment's sender was answered.
+type Replies struct {
+	Results   []uint64   `json:"results,omitempty"` // serials, oldest first
+	Conflicts []Conflict `json:"conflicts,omitempty"`
+	// refunds of it that named another account
+	Mismatches int `json:"mismatches,omitempty"`
+}
+
+// Conflict is another digest of a payment's id, and the result that refused it.
+type Conflict struct {
+	Digest string `json:"digest"`
+	Serial uint64 `json:"serial"`
+}
+
+// MaxConflicts bounds how many id-conflict results one id can cause: enough for a sender with a bug
+// to learn of it, too few for a relay that repeats old envelopes to flood a merchant's chain. The
+// last of them, the ninth (specification 7), goes with a finding; later ones are counted in their
+// bag, and no more. Logs of before 2026-12 have eight at most.
+const MaxConflicts = 9
+
+// Refused returns the serial of the result that refused digest under the id before.
+func (r Replies) Refused(digest string) (serial uint64, ok bool) {
+	for _, c := range r.Conflicts {
+		if c.Digest == digest {
+			return c.Serial, true
+		}
+	}
+	return 0, false
+}
+
+// MayRefuse reports whether digest may get an id-conflict result: it is another one than p's, was
+// not refused before, and there is room to remember it.
+func (p Payment) MayRefuse(digest string) bool {
+	_, refused := p.Refused(digest)
+	return digest != p.Digest && !refused && len(p.Conflicts) < MaxConflicts
+}
+
 // received takes an instruction, and what it holds of the payment that it is about.
 func (f *fold) received(b EnvelopeReceived) error {
 	m, ok, err := f.Merchant(f.event.Merchant)

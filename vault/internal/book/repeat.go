@@ -19,6 +19,23 @@ type Resent struct {
 	Tries int           `json:"tries"`
 }
 
+// Messages are those to the acquirer's host about a payment: its request or capture, and its
+// reversal, which are repeated under their traces.
+type Messages struct {
+	Trace    *Trace `json:"trace,omitempty"`
+	Reversal *Trace `json:"reversal,omitempty"`
+	// reversals sent, or of a capture: captures
+	Tries  int     `json:"tries,omitempty"`
+	Resent *Resent `json:"resent,omitempty"` // a person had that sent again
+	// of what is being reversed or captured: the newest answer, where it settled nothing
+	Answer envelope.Code `json:"answer,omitempty"`
+	// of a capture: the answer to its first try, where it settled nothing
+	First envelope.Code `json:"first,omitempty"`
+}
+
+// endReversal has the next reversal begin anew, under another trace.
+func (m *Messages) endReversal() { m.Reversal, m.Tries, m.Resent, m.Answer = nil, 0, nil, "" }
+
 // Repeated tells since when p's reversal or capture is being repeated, from its first try or since
 // a person had it sent again, and how often it was sent since then. The time is zero where it was
 // not sent yet.

@@ -68,7 +68,7 @@ func (f *fold) reversalIntended(b ReversalIntended) error {
 	if err != nil {
 		return err
 	}
-	if err := f.again(b.Try, &p.Tries, b.Trace, &p.Reversal); err != nil {
+	if err := f.again(&p.Messages, &p.Reversal, b.Trace, b.Try); err != nil {
 		return err
 	}
 	if err := unsettled(&p, b.Try-1, b.Code); err != nil {
@@ -78,11 +78,11 @@ func (f *fold) reversalIntended(b ReversalIntended) error {
 }
 
 // again counts a try; the first uses its trace numbers up and the others repeat them.
-func (f *fold) again(try int, tries *int, t Trace, trace **Trace) error {
-	if try != *tries+1 {
-		return misfit("try %d after %d", try, *tries)
+func (f *fold) again(m *Messages, trace **Trace, t Trace, try int) error {
+	if try != m.Tries+1 {
+		return misfit("try %d after %d", try, m.Tries)
 	}
-	*tries = try
+	m.Tries = try
 	if *trace == nil {
 		*trace = &t
 		return f.useTrace(t)
@@ -257,7 +257,7 @@ func (f *fold) resolved(b PaymentResolved) error {
 	case envelope.StatusDeclined:
 		return f.notCaptured(p, envelope.CodeNoAnswer)
 	}
-	p.Reversal, p.Tries, p.Resent, p.Answer = nil, 0, nil, ""
+	p.endReversal()
 	if p.Void == "" {
 		p.Code = envelope.CodeOK
 		return f.stands(p, envelope.StatusApproved)

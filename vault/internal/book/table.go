@@ -18,7 +18,7 @@ type Table[K comparable, V any] struct {
 	// Line names the one member of a record's line in a saved state. Without it nothing is saved
 	// there.
 	Line  string
-	Key   func(*V) K
+	Key   func(V) K
 	Bytes func(K) []byte // a key as it stands in the ledger, which keeps records in its order
 	// Owner is the merchant under whose key a record is sealed; nil where all are under the vault's
 	// own.
@@ -76,7 +76,8 @@ type Rows[K comparable, V any] interface {
 // for concurrent use.
 type State struct {
 	store Store // nil: in memory
-	rows  []any // by number of the table: its Rows; nil before the first use
+	rows  []any // by number of the table: its *held; nil before the first use
+	began bool  // the vault is known to be there
 }
 
 // NewMemory returns the state before the first event, in memory: for checks and replays of a log,
@@ -94,6 +95,17 @@ func (s *State) Flush() error {
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// held are the rows of a table in a state: of one type, which is asked for fast.
+type held[K comparable, V any] struct{ Rows[K, V] }
+
+// Flush saves what the rows have not saved yet, if they are such.
+func (h *held[K, V]) Flush() error {
+	if rows, ok := h.Rows.(interface{ Flush() error }); ok {
+		return rows.Flush()
 	}
 	return nil
 }
@@ -118,7 +130,7 @@ func (t *Table[K, V]) Get(s *State, key K) (V, bool, error) { return t.of(s).Get
 
 // Put puts a record into s, in the place of the one with its key. Only the fold, and tests, put
 // records.
-func (t *Table[K, V]) Put(s *State, v V) error { return t.of(s).Put(t.Key(&v), v) }
+func (t *Table[K, V]) Put(s *State, v V) error { return t.of(s).Put(t.Key(v), v) }
 
 // Each calls fn for every record of s: of a store's in the order of keys, of those in memory in
 // none.
@@ -128,7 +140,7 @@ func (t *Table[K, V]) Each(s *State, fn func(V) error) error { return t.of(s).Ea
 func (t *Table[K, V]) In(s *State) map[K]V { return t.of(s).(inMemory[K, V]) }
 
 // Keep has s keep the table's records in rows of the caller's.
-func (t *Table[K, V]) Keep(s *State, rows Rows[K, V]) { s.rows[t.number] = rows }
+func (t *Table[K, V]) Keep(s *State, rows Rows[K, V]) { s.rows[t.number] = &held[K, V]{rows} }
 
 // At is where a store keeps the record with a key.
 func (t *Table[K, V]) At(key K) Place {
@@ -140,13 +152,14 @@ func (t *Table[K, V]) At(key K) Place {
 }
 
 func (t *Table[K, V]) of(s *State) Rows[K, V] {
-	switch rows := s.rows[t.number].(type) {
-	case Rows[K, V]:
-		return rows
-	case nil:
-	default:
-		panic("book: rows of another table than " + t.Name)
+	if h, ok := s.rows[t.number].(*held[K, V]); ok {
+		return h.Rows
 	}
+	return t.begin(s)
+}
+
+// begin gives s the rows that it has by itself.
+func (t *Table[K, V]) begin(s *State) Rows[K, V] {
 	var rows Rows[K, V] = inMemory[K, V]{}
 	switch {
 	case s.store == nil:
@@ -165,7 +178,7 @@ func (t *Table[K, V]) Records(s *State, fn func(at Place, record any) error) err
 	if m, ok := rows.(inMemory[K, V]); ok {
 		rows = inOrder[K, V]{m, t.Bytes}
 	}
-	return rows.Each(func(v V) error { return fn(t.At(t.Key(&v)), &v) })
+	return rows.Each(func(v V) error { return fn(t.At(t.Key(v)), &v) })
 }
 
 var errNoRecord = errors.New("it holds no record")

@@ -9,7 +9,7 @@ import (
 )
 
 // TheVault is the table of one record, the vault's own.
-var TheVault = &Table[struct{}, Vault]{Name: "vault", Line: "vault", Key: func(*Vault) struct{} { return struct{}{} },
+var TheVault = &Table[struct{}, Vault]{Name: "vault", Line: "vault", Key: func(Vault) struct{} { return struct{}{} },
 	Bytes: func(struct{}) []byte { return []byte("state") }}
 
 // Vault returns the vault's record; the zero Vault before VaultCreated.

@@ -28,11 +28,11 @@ func (s *State) Verify() error {
 // Payments compare. Memory grows with batches and with payments that there are operations on.
 type Recount struct {
 	counted map[uint32]*Batch
-	held    map[Key]*Payment // payments that there are, or seem to be, operations on
+	held    map[Key]*Held // payments that there are, or seem to be, operations on
 }
 
 // NewRecount returns a count of nothing.
-func NewRecount() *Recount { return &Recount{counted: map[uint32]*Batch{}, held: map[Key]*Payment{}} }
+func NewRecount() *Recount { return &Recount{counted: map[uint32]*Batch{}, held: map[Key]*Held{}} }
 
 // Add counts a payment.
 func (r *Recount) Add(p Payment) {
@@ -53,13 +53,13 @@ func (r *Recount) Add(p Payment) {
 }
 
 // of is where the operations on a payment are counted.
-func (r *Recount) of(key Key) *Payment {
-	p, ok := r.held[key]
+func (r *Recount) of(key Key) *Held {
+	h, ok := r.held[key]
 	if !ok {
-		p = &Payment{}
-		r.held[key] = p
+		h = &Held{}
+		r.held[key] = h
 	}
-	return p
+	return h
 }
 
 // Batches compares all batches with the count.
@@ -130,23 +130,23 @@ func (b *Batch) count(p Payment) {
 }
 
 // holds adds what the operation o holds of its payment.
-func (p *Payment) holds(o Payment) {
+func (h *Held) holds(o Payment) {
 	if o.AtHost {
 		return // it was released when its merchant was told that it does not stand
 	}
 	switch o.Operation {
 	case envelope.OpCapture:
 		if o.Stage != StageRejected && o.Stage != StageDeclined {
-			p.Capturing += o.Amount
+			h.Capturing += o.Amount
 		}
 		if o.Stage == StageCaptured || o.Stage == StageSettled {
-			p.Captured += o.Amount
+			h.Captured += o.Amount
 		}
 	case envelope.OpRefund:
 		switch o.Stage {
 		case StageRejected, StageDeclined, StageReversed, StageReturned:
 		default:
-			p.Refunded += o.Amount
+			h.Refunded += o.Amount
 		}
 	}
 }

@@ -54,8 +54,10 @@ func (b *book) try(bodies ...Body) {
 	}
 }
 
-// copied are rows of their own with what m has now.
-func (m inMemory[K, V]) copied() any { return maps.Clone(m) }
+// copied are rows of their own with what h has now, in memory.
+func (h *held[K, V]) copied() any {
+	return &held[K, V]{maps.Clone(h.Rows.(inMemory[K, V]))}
+}
 
 func (b *book) clone() *State {
 	c := NewMemory()

@@ -132,7 +132,7 @@ func (tx *Tx) writePayment(r *paymentRow) error {
 		return err
 	}
 	if !r.stored {
-		if err := tx.put(bucketIDs, book.Payments.Bytes(book.Payments.Key(&p)), box, book.Ordered(p.Number)); err != nil {
+		if err := tx.put(bucketIDs, book.Payments.Bytes(book.Payments.Key(p)), box, book.Ordered(p.Number)); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -14,7 +15,7 @@ type plan struct {
 }
 
 type field struct {
-	index int
+	index []int  // through embedded structs
 	name  string // as it is written: `"id":`
 	omit  func(reflect.Value) bool
 	form  *form
@@ -63,8 +64,16 @@ func newPlan(t reflect.Type) *plan {
 	p := &plan{}
 	for i := range t.NumField() {
 		f := t.Field(i)
-		if f.Anonymous {
-			return nil // its members are among the others
+		if f.Anonymous { // its members are among the others
+			inner := planOf(f.Type)
+			if inner == nil || !f.IsExported() || f.Tag != "" {
+				return nil
+			}
+			for _, member := range inner.fields {
+				member.index = append([]int{i}, member.index...)
+				p.fields = append(p.fields, member)
+			}
+			continue
 		}
 		tag := f.Tag.Get("json")
 		if !f.IsExported() || tag == "-" {
@@ -76,12 +85,25 @@ func newPlan(t reflect.Type) *plan {
 		}
 		omit, ok := omission(f.Type, options)
 		if quoted, err := appendString(nil, name); ok && err == nil {
-			p.fields = append(p.fields, field{index: i, name: string(quoted) + ":", omit: omit, form: formOf(f.Type)})
+			p.fields = append(p.fields, field{index: []int{i}, name: string(quoted) + ":", omit: omit, form: formOf(f.Type)})
 			continue
 		}
 		return nil
 	}
+	for i, f := range p.fields {
+		if slices.ContainsFunc(p.fields[:i], func(g field) bool { return f.name == g.name }) {
+			return nil // which of them is meant, encoding/json knows
+		}
+	}
 	return p
+}
+
+// of is the field of a struct.
+func (f *field) of(v reflect.Value) reflect.Value {
+	for _, i := range f.index {
+		v = v.Field(i)
+	}
+	return v
 }
 
 var (

@@ -80,7 +80,7 @@ func (p *plan) append(dst []byte, v reflect.Value) (_ []byte, err error) {
 	empty := len(dst)
 	for i := range p.fields {
 		f := &p.fields[i]
-		value := v.Field(f.index)
+		value := f.of(v)
 		if f.omits(value) {
 			continue
 		}

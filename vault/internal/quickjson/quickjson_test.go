@@ -23,17 +23,24 @@ type inner struct {
 	Small uint8         `json:"small,omitempty"`
 }
 
+// Part is embedded: its members are those of what holds it.
+type Part struct {
+	Share int64  `json:"share,omitempty"`
+	Of    *inner `json:"of,omitempty"`
+}
+
 // all has a member of every form, some of which are encoding/json's.
 type all struct {
-	Plain     string            `json:"plain"`
-	Named     named             `json:"named,omitempty"`
-	Yes       bool              `json:"yes"`
-	Maybe     bool              `json:"maybe,omitempty"`
-	Int       int64             `json:"int"`
-	Little    int8              `json:"little,omitempty"`
-	Uint      uint64            `json:"uint,omitempty"`
-	Time      envelope.Time     `json:"time"`
-	In        inner             `json:"in"`
+	Plain  string        `json:"plain"`
+	Named  named         `json:"named,omitempty"`
+	Yes    bool          `json:"yes"`
+	Maybe  bool          `json:"maybe,omitempty"`
+	Int    int64         `json:"int"`
+	Little int8          `json:"little,omitempty"`
+	Uint   uint64        `json:"uint,omitempty"`
+	Time   envelope.Time `json:"time"`
+	In     inner         `json:"in"`
+	Part
 	Pointer   *inner            `json:"pointer,omitempty"`
 	Nothing   *inner            `json:"nothing"`
 	Texts     []string          `json:"texts,omitempty"`
@@ -59,8 +66,9 @@ type flat struct {
 	Done    bool          `json:"done,omitempty"`
 	At      envelope.Time `json:"at"`
 	In      *inner        `json:"in,omitempty"`
-	Serials []uint64      `json:"serials,omitempty"`
-	Rows    []inner       `json:"rows,omitempty"`
+	Part
+	Serials []uint64 `json:"serials,omitempty"`
+	Rows    []inner  `json:"rows,omitempty"`
 }
 
 var at = envelope.At(time.Date(2026, 11, 29, 10, 0, 0, 0, time.UTC))
@@ -68,7 +76,7 @@ var at = envelope.At(time.Date(2026, 11, 29, 10, 0, 0, 0, time.UTC))
 func samples() []all {
 	return []all{
 		{},
-		{Plain: "p", Named: "n", Yes: true, Maybe: true, Int: -7, Little: -128, Uint: math.MaxUint64, Time: at, In: inner{"x", at, 255}, Pointer: &inner{Text: "y"},
+		{Plain: "p", Named: "n", Yes: true, Maybe: true, Int: -7, Little: -128, Uint: math.MaxUint64, Time: at, In: inner{"x", at, 255}, Part: Part{3, &inner{Text: "of"}}, Pointer: &inner{Text: "y"},
 			Texts: []string{"", "a"}, Numbers: []uint32{0, math.MaxUint32}, Structs: []inner{{}, {"z", at, 1}}, Bytes: []byte("bytes"), Map: map[string]uint64{"a": 1, "b": 2},
 			Any: inner{Text: "any"}, Untagged: "u", Hidden: "h", unseen: "s", Fraction: 1.5, Zero: inner{"z", at, 0}, Array: [2]uint16{1, 2}},
 		{Plain: "<b>&\"\\\u2028\x00\x7fé\xff", Int: math.MinInt64, Numbers: []uint32{}, Texts: []string{}, Any: []any{1.0, nil, "s"}},
@@ -138,7 +146,7 @@ var texts = []string{
 }
 
 func TestUnmarshalIsDecode(t *testing.T) {
-	before := flat{ID: "before", Amount: 9, Done: true, In: &inner{Text: "before"}, Serials: []uint64{9, 9}, Rows: []inner{{Small: 9}}}
+	before := flat{ID: "before", Amount: 9, Done: true, In: &inner{Text: "before"}, Part: Part{Share: 9}, Serials: []uint64{9, 9}, Rows: []inner{{Small: 9}}}
 	for _, text := range texts {
 		check(t, []byte(text), before)
 	}
@@ -209,7 +217,7 @@ func FuzzUnmarshal(f *testing.F) {
 func FuzzAppend(f *testing.F) {
 	f.Add("<id>", int64(-1), uint32(7), true, "\x80")
 	f.Fuzz(func(t *testing.T, id string, amount int64, counted uint32, done bool, text string) {
-		v := flat{ID: id, Amount: amount, Counted: counted, Done: done, At: at, In: &inner{Text: text}, Rows: []inner{{Text: id}}}
+		v := flat{ID: id, Amount: amount, Counted: counted, Done: done, At: at, In: &inner{Text: text}, Part: Part{Share: amount}, Rows: []inner{{Text: id}}}
 		want, err := json.Marshal(v)
 		if err != nil {
 			t.Fatal(err)

@@ -40,7 +40,7 @@ func (r *reader) object(p *plan, v reflect.Value) bool {
 		}
 		first = false
 		r.at += len(f.name)
-		if !r.value(f.form, v.Field(f.index)) {
+		if !r.value(f.form, f.of(v)) {
 			return false
 		}
 	}

@@ -3,14 +3,16 @@ package replay
 import (
 	"encoding/binary"
 	"errors"
+	"math/bits"
+	"reflect"
 	"time"
 
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
 )
 
-// coder writes values into bytes, or reads them from there: which of them, one list of members says
-// for both, so that they cannot differ. Its form is private to one process.
+// coder writes values into bytes, or reads them from there, both by the declarations of their
+// types: a member that is added to one needs nothing here. Its form is private to one process.
 type coder struct {
 	reading bool
 	buffer  []byte // what was written
@@ -23,122 +25,106 @@ var errCut = errors.New("a record of the replay's own file is cut")
 // appendPayment appends a payment to dst.
 func appendPayment(dst []byte, p *book.Payment) ([]byte, error) {
 	c := coder{buffer: dst}
-	c.payment(p)
+	c.value(reflect.ValueOf(p).Elem())
 	return c.buffer, nil
 }
 
-// readPayment reads what appendPayment appended.
+// readPayment reads what appendPayment appended. Strings of p are parts of text.
 func readPayment(text string, p *book.Payment) error {
 	c := coder{reading: true, rest: text}
-	if c.payment(p); c.bad || len(c.rest) > 0 {
+	*p = book.Payment{}
+	if c.value(reflect.ValueOf(p).Elem()); c.bad || len(c.rest) > 0 {
 		return errCut
 	}
 	return nil
 }
 
-// payment has every member of a payment.
-func (c *coder) payment(p *book.Payment) {
-	for _, s := range [...]*string{&p.Merchant, &p.ID, &p.Digest, (*string)(&p.Stage), (*string)(&p.Operation), &p.Currency, &p.Reference, &p.Descriptor,
-		&p.Masked, &p.Brand, &p.Fingerprint, (*string)(&p.Method), &p.Of, &p.Token, &p.Void, &p.Standard, &p.Entry, &p.File, &p.Notice, (*string)(&p.Code),
-		&p.Approval, (*string)(&p.Answer), (*string)(&p.First)} {
-		c.string(s)
-	}
-	for _, t := range [...]*envelope.Time{&p.Received, &p.Changed, &p.Until, &p.Authorised} {
-		c.time(t)
-	}
-	for _, n := range [...]*int64{&p.Amount, &p.Capturing, &p.Captured, &p.Refunded} {
-		c.int(n)
-	}
-	c.uint(&p.Number)
-	c.number(&p.Tries)
-	c.number(&p.Mismatches)
-	c.number32(&p.Batch)
-	c.bool(&p.WithCode)
-	c.bool(&p.Acked)
-	c.trace(&p.Trace)
-	c.trace(&p.Reversal)
-	c.resent(&p.Resent)
-	grow(c, &p.Results)
-	for i := range p.Results {
-		c.uint(&p.Results[i])
-	}
-	grow(c, &p.Notices)
-	for i := range p.Notices {
-		c.string(&p.Notices[i])
-	}
-	c.bool(&p.AtHost)
-	c.bool(&p.InTotals)
-	grow(c, &p.Decisions)
-	for i := range p.Decisions {
-		c.decision(&p.Decisions[i])
-	}
-	grow(c, &p.Conflicts)
-	for i := range p.Conflicts {
-		c.string(&p.Conflicts[i].Digest)
-		c.uint(&p.Conflicts[i].Serial)
-	}
-}
+var timeType = reflect.TypeFor[envelope.Time]()
 
-func (c *coder) decision(d *book.Decision) {
-	c.time(&d.Time)
-	for _, s := range [...]*string{&d.Actor, (*string)(&d.As), &d.Reason, &d.Evidence} {
-		c.string(s)
-	}
-	c.bool(&d.Corrects)
-}
-
-// optional has the presence of a value, which is made where it is read, and reports whether its
-// members follow.
-func optional[T any](c *coder, v **T) bool {
-	there := *v != nil
-	c.bool(&there)
-	switch {
-	case !c.reading:
-	case there:
-		*v = new(T)
+// value has v, which is addressable and, where it is read, zero, with all that it holds.
+func (c *coder) value(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.String:
+		s := v.String()
+		if c.string(&s); c.reading {
+			v.SetString(s)
+		}
+	case reflect.Bool:
+		if b := c.bool(v.Bool()); c.reading {
+			v.SetBool(b)
+		}
+	case reflect.Int, reflect.Int64:
+		if n := c.uint(uint64(v.Int())); c.reading {
+			v.SetInt(int64(n))
+		}
+	case reflect.Uint32, reflect.Uint64:
+		if n := c.uint(v.Uint()); c.reading {
+			v.SetUint(n)
+		}
+	case reflect.Pointer:
+		c.pointer(v)
+	case reflect.Slice:
+		c.slice(v)
+	case reflect.Struct:
+		if v.Type() == timeType {
+			c.time(v.Addr().Interface().(*envelope.Time))
+			return
+		}
+		c.members(v)
 	default:
-		*v = nil
-	}
-	return there
-}
-
-func (c *coder) resent(r **book.Resent) {
-	if optional(c, r) {
-		c.time(&(*r).At)
-		c.number(&(*r).Tries)
+		panic("replay: records hold no " + v.Kind().String())
 	}
 }
 
-func (c *coder) trace(t **book.Trace) {
-	if !optional(c, t) {
-		return
+// members has which members of a struct are not zero, of 64 at most, and those.
+func (c *coder) members(v reflect.Value) {
+	set := uint64(0)
+	for i := 0; !c.reading && i < v.NumField(); i++ {
+		if !v.Field(i).IsZero() {
+			set |= 1 << i
+		}
 	}
-	c.number32(&(*t).STAN)
-	c.string(&(*t).RRN)
-	c.string(&(*t).Terminal)
-	c.string(&(*t).Acceptor)
-	c.time(&(*t).Sent)
+	set = c.uint(set)
+	for ; set != 0; set &= set - 1 {
+		i := bits.TrailingZeros64(set)
+		if i >= v.NumField() {
+			c.bad = true
+			return
+		}
+		c.value(v.Field(i))
+	}
 }
 
-// grow gives a slice that is read its length. An empty one is read as none.
-func grow[T any](c *coder, s *[]T) {
-	length := uint64(len(*s))
-	c.uint(&length)
-	if !c.reading {
-		return
+// pointer has whether there is a value, and the value.
+func (c *coder) pointer(v reflect.Value) {
+	there := c.bool(!v.IsNil())
+	if c.reading && there {
+		v.Set(reflect.New(v.Type().Elem()))
 	}
-	*s = nil
-	switch {
-	case length > uint64(len(c.rest)): // each takes a byte at least
-		c.bad = true
-	case length > 0:
-		*s = make([]T, length)
+	if there {
+		c.value(v.Elem())
+	}
+}
+
+// slice has the length of a slice, and its values. An empty one is read as none.
+func (c *coder) slice(v reflect.Value) {
+	length := c.uint(uint64(v.Len()))
+	if c.reading {
+		if length > uint64(len(c.rest)) { // each takes a byte at least
+			c.bad = true
+			return
+		}
+		if length > 0 {
+			v.Set(reflect.MakeSlice(v.Type(), int(length), int(length)))
+		}
+	}
+	for i := range v.Len() {
+		c.value(v.Index(i))
 	}
 }
 
 func (c *coder) string(s *string) {
-	length := uint64(len(*s))
-	c.uint(&length)
+	length := c.uint(uint64(len(*s)))
 	switch {
 	case !c.reading:
 		c.buffer = append(c.buffer, *s...)
@@ -149,60 +135,35 @@ func (c *coder) string(s *string) {
 	}
 }
 
-func (c *coder) uint(n *uint64) {
+// uint writes n, or returns what is read in its place.
+func (c *coder) uint(n uint64) uint64 {
 	if !c.reading {
-		c.buffer = binary.AppendUvarint(c.buffer, *n)
-		return
+		c.buffer = binary.AppendUvarint(c.buffer, n)
+		return n
 	}
-	*n = 0
+	n = 0
 	for i := 0; i < len(c.rest) && i < binary.MaxVarintLen64; i++ {
-		*n |= uint64(c.rest[i]&0x7f) << (7 * i)
+		n |= uint64(c.rest[i]&0x7f) << (7 * i)
 		if c.rest[i] < 0x80 {
 			c.rest = c.rest[i+1:]
-			return
+			return n
 		}
 	}
 	c.bad, c.rest = true, ""
+	return 0
 }
 
-func (c *coder) int(n *int64) {
-	bits := uint64(*n)
-	c.uint(&bits)
-	if c.reading {
-		*n = int64(bits)
-	}
-}
-
-func (c *coder) number(n *int) {
-	wide := int64(*n)
-	c.int(&wide)
-	if c.reading {
-		*n = int(wide)
-	}
-}
-
-func (c *coder) number32(n *uint32) {
-	wide := uint64(*n)
-	c.uint(&wide)
-	if c.reading {
-		*n = uint32(wide)
-	}
-}
-
-func (c *coder) bool(b *bool) {
+func (c *coder) bool(b bool) bool {
 	bit := uint64(0)
-	if *b {
+	if b {
 		bit = 1
 	}
-	c.uint(&bit)
-	if c.reading {
-		*b = bit == 1
-	}
+	return c.uint(bit) == 1
 }
 
 func (c *coder) time(t *envelope.Time) {
-	seconds := t.Unix()
-	if c.int(&seconds); c.reading {
-		*t = envelope.At(time.Unix(seconds, 0))
+	seconds := int64(c.uint(uint64(t.Unix())))
+	if c.reading {
+		*t = envelope.Time{Time: time.Unix(seconds, 0).UTC()}
 	}
 }

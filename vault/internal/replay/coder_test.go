@@ -38,16 +38,17 @@ func fill(t *testing.T, v reflect.Value, n *int64) {
 			fill(t, v.Field(i), n)
 		}
 	default:
-		t.Fatalf("payments have a member of kind %s: add it to coder.payment", v.Kind())
+		t.Fatalf("payments have a member of kind %s: add it to coder.value", v.Kind())
 	}
 }
 
-// TestPaymentsAreKeptWhole: a member that is added to payments and not to the coder shows here.
+// TestPaymentsAreKeptWhole: every member of a payment is written and read, whatever is added.
 func TestPaymentsAreKeptWhole(t *testing.T) {
 	var n int64
 	var full book.Payment
 	fill(t, reflect.ValueOf(&full).Elem(), &n)
-	for _, want := range []book.Payment{{}, {ID: "a"}, full, {Results: []uint64{1}, Trace: &book.Trace{}}} {
+	for _, want := range []book.Payment{{}, {ID: "a"}, full,
+		{Replies: book.Replies{Results: []uint64{1}}, Messages: book.Messages{Trace: &book.Trace{}}}} {
 		data, err := appendPayment([]byte("before"), &want)
 		if err != nil {
 			t.Fatal(err)
@@ -69,7 +70,7 @@ func TestPaymentsAreKeptWhole(t *testing.T) {
 }
 
 func FuzzReadPayment(f *testing.F) {
-	data, _ := appendPayment(nil, &book.Payment{ID: "a", Results: []uint64{1, 300}, Trace: &book.Trace{RRN: "b"}})
+	data, _ := appendPayment(nil, &book.Payment{ID: "a", Replies: book.Replies{Results: []uint64{1, 300}}, Messages: book.Messages{Trace: &book.Trace{RRN: "b"}}})
 	f.Add(data)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var p, again book.Payment

@@ -20,7 +20,7 @@ func TestPaymentsComeByBatch(t *testing.T) {
 	for i := range payments {
 		n := uint64(payments - i)
 		p := book.Payment{Merchant: fmt.Sprintf("shop-%d", n%2), ID: fmt.Sprintf("%012d", n), Number: n, Batch: uint32(n % 3)}
-		if err := s.state.payments.Put(book.Payments.Key(&p), p); err != nil {
+		if err := s.state.payments.Put(book.Payments.Key(p), p); err != nil {
 			t.Fatal(err)
 		}
 	}

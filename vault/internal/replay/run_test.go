@@ -241,7 +241,7 @@ func TestAStoreGivesWhatIsLeaving(t *testing.T) {
 			if err != nil || found != (round > 0) || found && (p.ID != id(i) || p.Amount != int64(round)) {
 				t.Fatalf("round %d: %s is %+v, %v, %v", round, id(i), p, found, err)
 			}
-			if err := book.Payments.Put(b.State, book.Payment{Merchant: shop, ID: id(i), Amount: int64(round + 1), Trace: trace}); err != nil {
+			if err := book.Payments.Put(b.State, book.Payment{Merchant: shop, ID: id(i), Amount: int64(round + 1), Messages: book.Messages{Trace: trace}}); err != nil {
 				t.Fatal(err)
 			}
 		}

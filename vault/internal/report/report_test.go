@@ -49,7 +49,7 @@ func payments() []book.Payment {
 		return book.Payment{Merchant: "shop-1", ID: fmt.Sprintf("0190c8f2-7d1e-7b5a-9c3f-%012d", n), Number: n, Stage: stage, Code: code, Operation: envelope.OpSale,
 			Amount: amount, Currency: currency, Reference: fmt.Sprintf("order %d", n), Masked: "424242******4242", Brand: "visa", Method: book.MethodCard, Batch: 17,
 			Approval: "00012" + fmt.Sprint(n%10), Received: received, Changed: received,
-			Trace: &book.Trace{STAN: uint32(n), RRN: fmt.Sprintf("63240000%04d", n), Terminal: "ND000001"}}
+			Messages: book.Messages{Trace: &book.Trace{STAN: uint32(n), RRN: fmt.Sprintf("63240000%04d", n), Terminal: "ND000001"}}}
 	}
 	bank := func(n uint64, op envelope.Operation, stage book.Stage, code envelope.Code, amount int64) book.Payment {
 		p := card(n, stage, code, amount, "USD", at(22, 9))

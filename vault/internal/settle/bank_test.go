@@ -404,7 +404,8 @@ func TestFilesOfADay(t *testing.T) {
 func TestTraceNumbersBeginAgain(t *testing.T) {
 	found := sorting{ids: map[class][]string{}}
 	for i, sequence := range []uint32{book.MaxSequence - 1, book.MaxSequence, 1, 2} {
-		p := book.Payment{ID: fmt.Sprint(i), Batch: 7, Operation: envelope.OpSale, Standard: "WEB", Entry: nacha.TraceNumber("09100001", sequence)}
+		p := book.Payment{ID: fmt.Sprint(i), Batch: 7, Operation: envelope.OpSale,
+			BankEntry: book.BankEntry{Standard: "WEB", Entry: nacha.TraceNumber("09100001", sequence)}}
 		if err := found.add(p); err != nil {
 			t.Fatal(err)
 		}

@@ -61,7 +61,7 @@ func (e *Engine) sweep(ctx context.Context, now time.Time) error {
 // expire ends an authorisation of which no more may be captured; one with a capture under way waits
 // for its outcome.
 func expire(tx *ledger.Tx, p book.Payment) (bool, error) {
-	if tx.Now().Before(p.Authorised.Add(book.AuthorisationLife)) || p.Capturing != p.Captured {
+	if !p.MayExpire(tx.Now()) {
 		return false, nil
 	}
 	return true, appendEvent(tx, "vault", "timer", p.Merchant, book.AuthorisationExpired{ID: p.ID})

@@ -18,7 +18,7 @@ const Recent = 4096
 // each of these there is only where its newest record is, 8 bytes. Its methods are for one
 // goroutine.
 type Store[K comparable, V any] struct {
-	keyOf      func(*V) K
+	keyOf      func(V) K
 	hash       func(K) uint32
 	young, old map[K]*kept[V]
 	leaving    map[K]*kept[V]    // on their way into the file: read only
@@ -42,7 +42,7 @@ type written struct {
 }
 
 // New makes an empty store. keyOf gives a value's key.
-func New[K comparable, V any](keyOf func(*V) K, f Form[V]) (*Store[K, V], error) {
+func New[K comparable, V any](keyOf func(V) K, f Form[V]) (*Store[K, V], error) {
 	r, err := newRecords(f)
 	if err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func (s *Store[K, V]) Get(key K) (v V, found bool, err error) {
 		if at, err = s.records.read(at, &k.value); err != nil {
 			return v, false, err
 		}
-		if s.keyOf(&k.value) == key {
+		if s.keyOf(k.value) == key {
 			v = k.value
 			return v, true, s.keep(key, k)
 		}
@@ -196,7 +196,7 @@ func (s *Store[K, V]) Each(fn func(V) error) error {
 		return err
 	}
 	return s.records.each(func(at uint32, v *V) error {
-		newest, err := s.isNewest(s.keyOf(v), at)
+		newest, err := s.isNewest(s.keyOf(*v), at)
 		if err != nil || !newest {
 			return err
 		}
@@ -212,7 +212,7 @@ func (s *Store[K, V]) isNewest(key K, place uint32) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if s.keyOf(&v) == key {
+		if s.keyOf(v) == key {
 			return false, nil
 		}
 		at = earlier

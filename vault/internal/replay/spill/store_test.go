@@ -23,7 +23,7 @@ func TestAStoreForgetsNothing(t *testing.T) {
 	tenToOne := func(key string) uint32 { return uint32(maphash.String(seed, key[:len(key)-1])) }
 	for name, hash := range map[string]func(string) uint32{"": nil, "with collisions": tenToOne} {
 		t.Run(name, func(t *testing.T) {
-			s, err := New(func(v *value) string { return v.Key }, JSON[value]())
+			s, err := New(func(v value) string { return v.Key }, JSON[value]())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -73,7 +73,7 @@ func testStore(t *testing.T, s *Store[string, value], rounds int) {
 
 // TestAStoreIsUsableAfterABrokenWalk: nothing of it goes on in the background.
 func TestAStoreIsUsableAfterABrokenWalk(t *testing.T) {
-	s, err := New(func(v *value) string { return v.Key }, JSON[value]())
+	s, err := New(func(v value) string { return v.Key }, JSON[value]())
 	if err != nil {
 		t.Fatal(err)
 	}
