@@ -1,9 +1,9 @@
-// Package account holds account data in the clear for as long as one payment needs it: a card or a
-// bank account and a card security code, in byte arrays that are cleared after use.
+// Package account holds account data in clear for as long as one payment needs it: a card or a bank
+// account and a card security code, in byte arrays that are cleared after use.
 //
 // The package makes no Go string of a number, an expiry, a name or a code, because strings cannot
-// be cleared: a test reads the sources and keeps it so. Everything here prints as "[redacted]".
-// Nothing is safe for concurrent use: one payment, one owner.
+// be cleared; a test reads the sources. Everything here prints as "[redacted]". Nothing is safe for
+// concurrent use.
 package account
 
 import (
@@ -14,7 +14,7 @@ import (
 )
 
 // ErrForm is returned when an opened account or code part is not of the form of specification 3
-// (result code bad-account). It never says what stood there.
+// (result code bad-account). It never quotes the part.
 var ErrForm = errors.New("the opened part is not of the form that the interface describes; seal a card, a bank account or a code as documented")
 
 // Account is what an opened account part holds: exactly one of Card and Bank is set.
@@ -24,9 +24,8 @@ type Account struct {
 	Bank *Bank
 }
 
-// Check applies the vault's rules in the order of specification 7 at the time now and returns the
-// first failure: bad-account (a length the brand does not have), luhn, expired-card, routing; or
-// ok.
+// Check applies the rules of specification 7 in order and returns the first failure: bad-account (a
+// length the brand does not have), luhn, expired-card, routing; or ok.
 func (a *Account) Check(now time.Time) envelope.Code {
 	switch {
 	case a.Card != nil:
@@ -37,8 +36,8 @@ func (a *Account) Check(now time.Time) envelope.Code {
 	return envelope.CodeBadAccount
 }
 
-// Masked returns what may be shown and kept of the number (specification 2); "" of an account of
-// nothing.
+// Masked returns what may be shown and kept of the number (specification 2), "" of an empty
+// account.
 func (a *Account) Masked() string {
 	switch {
 	case a.Card != nil:
@@ -49,9 +48,8 @@ func (a *Account) Masked() string {
 	return ""
 }
 
-// CheckRefund is Check for an account that money goes back to: which routing numbers are assigned
-// and how long a scheme's numbers are changes, and an account that paid before must not be stranded
-// by a table of today.
+// CheckRefund is [Account.Check] for an account that money goes back to: the tables of routing
+// numbers and of schemes' lengths change, and an account that paid before must still get its money.
 func (a *Account) CheckRefund(now time.Time) envelope.Code {
 	switch {
 	case a.Bank != nil && a.Bank.summed():
@@ -64,8 +62,8 @@ func (a *Account) CheckRefund(now time.Time) envelope.Code {
 	return a.Check(now)
 }
 
-// Whole returns the digits that a fingerprint is taken over: the card's number, or the routing
-// number and then the account number. It is a fresh slice; the caller clears it.
+// Whole returns the digits that a fingerprint covers: the card's number, or the routing number and
+// then the account number. The caller clears the slice.
 func (a *Account) Whole() []byte {
 	switch {
 	case a.Card != nil:
@@ -77,8 +75,7 @@ func (a *Account) Whole() []byte {
 	return nil
 }
 
-// Clear overwrites everything with zeros. The account is of no use afterwards. Clearing nil or
-// twice does nothing.
+// Clear overwrites everything with zeros. Clearing nil or twice does nothing.
 func (a *Account) Clear() {
 	if a == nil {
 		return

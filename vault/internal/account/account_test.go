@@ -14,7 +14,7 @@ import (
 
 const vectors = "../../../testdata/vectors/account/"
 
-// vector is a plaintext and what becomes of it: accepted, malformed, or the result code of a check.
+// vector is a plaintext and its outcome: accepted, malformed, or the result code of a check.
 type vector struct {
 	Name   string `json:"name"`
 	Want   string `json:"want"`
@@ -27,7 +27,7 @@ type corpus struct {
 	Vectors []vector  `json:"vectors"`
 }
 
-// readCorpus fails on an empty corpus: a test over nothing passes without a word.
+// readCorpus fails on an empty corpus.
 func readCorpus(t testing.TB, name string, atLeast int) corpus {
 	t.Helper()
 	raw, err := os.ReadFile(vectors + name)
@@ -99,8 +99,7 @@ func TestBrandsAreTold(t *testing.T) {
 	}
 }
 
-// A card is good through the last second of its month, wherever on earth: 12 hours after that
-// second in UTC.
+// A card is valid to the end of its month in every time zone: 12 hours after that in UTC.
 func TestCardExpiresWithItsMonth(t *testing.T) {
 	for _, c := range []struct {
 		expiry, now string
@@ -126,8 +125,7 @@ func TestCardExpiresWithItsMonth(t *testing.T) {
 	}
 }
 
-// Where a number breaks several rules, the first of specification 7 answers: bad-account, luhn,
-// expired-card.
+// Where a number breaks several rules, the first of specification 7 counts.
 func TestChecksKeepTheirOrder(t *testing.T) {
 	now := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
 	for number, want := range map[string]envelope.Code{
@@ -198,8 +196,7 @@ func parse(t testing.TB, number, expiry string) *account.Account {
 	return a
 }
 
-// FuzzParse: whatever was sealed, parsing answers with a whole account or with ErrForm, and what it
-// takes has the lengths promised.
+// FuzzParse: parsing returns an account of the promised lengths, or ErrForm.
 func FuzzParse(f *testing.F) {
 	c := readCorpus(f, "account.json", 100)
 	for _, v := range c.Vectors {
@@ -230,8 +227,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// A refund goes to an account that paid before, whatever the table of routing numbers says by then;
-// what never was a routing number stays none.
+// A refund goes to an account that paid before, whatever the table of routing numbers says now.
 func TestRefundsAreNotHeldAgainstTheTable(t *testing.T) {
 	now := time.Date(2026, 11, 30, 0, 0, 0, 0, time.UTC)
 	for routing, want := range map[string]envelope.Code{"110000000": envelope.CodeOK, "990000000": envelope.CodeOK, "130000006": envelope.CodeOK,

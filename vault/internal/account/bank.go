@@ -2,15 +2,14 @@ package account
 
 import "nightdrop/shared/envelope"
 
-// Limits of a bank account's members. (specification 3; the ABA routing number has nine digits, the
-// last a check digit)
+// Limits of a bank account's members. (specification 3)
 const (
 	routingDigits    = 9
 	minAccountDigits = 4
 	maxAccountDigits = 17
 )
 
-// BankKind tells a checking from a savings account; NACHA transaction codes differ by it.
+// BankKind distinguishes checking from savings accounts; NACHA transaction codes differ by it.
 type BankKind byte
 
 // The kinds of bank account.
@@ -30,18 +29,17 @@ type Bank struct {
 	nameBytes int
 }
 
-// Routing returns the nine ASCII digits of the ABA routing number: a slice of the account's own
-// array, not to be kept.
+// Routing returns the nine ASCII digits of the ABA routing number: a slice of b's array, not to be
+// kept.
 func (b *Bank) Routing() []byte { return b.routing[:] }
 
-// Account returns the account number as ASCII digits: a slice of the account's own array, not to be
-// kept.
+// Account returns the account number as ASCII digits: a slice of b's array, not to be kept.
 func (b *Bank) Account() []byte { return b.account[:b.digits] }
 
-// Name returns the holder's name in UTF-8: a slice of the account's own array, not to be kept.
+// Name returns the holder's name in UTF-8: a slice of b's array, not to be kept.
 func (b *Bank) Name() []byte { return b.name[:b.nameBytes] }
 
-// Kind returns Checking or Savings.
+// Kind returns [Checking] or [Savings].
 func (b *Bank) Kind() BankKind { return b.kind }
 
 // routingDistricts are the first two digits of routing numbers, from and to: of the Federal
@@ -51,8 +49,7 @@ func routingDistricts() [4][2]int {
 	return [...][2]int{{0, 12}, {21, 32}, {61, 72}, {80, 80}}
 }
 
-// check applies the ABA checksum, and refuses first digits that no bank has. Accounts that are in
-// the ledger are not checked again.
+// check applies the ABA checksum and refuses first digits that no bank has.
 func (b *Bank) check() envelope.Code {
 	if !b.summed() {
 		return envelope.CodeRouting
@@ -66,7 +63,7 @@ func (b *Bank) check() envelope.Code {
 	return envelope.CodeRouting
 }
 
-// summed reports whether the check digit holds: the digits weighted 3, 7, 1 in turn add up to a
+// summed reports whether the check digit is right: the digits weighted 3, 7, 1 in turn add up to a
 // multiple of ten. Nine zeros pass the sum but name no bank.
 func (b *Bank) summed() bool {
 	weights := [3]int{3, 7, 1}

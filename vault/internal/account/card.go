@@ -6,12 +6,12 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// Brand is a card scheme, told by the first digits of a number (ISO/IEC 7812 issuer ranges as the
-// schemes publish them).
+// Brand is a card scheme, recognised by the first digits of a number (ISO/IEC 7812 issuer ranges as
+// the schemes publish them).
 type Brand string
 
-// The brands that the vault knows. A number of none of them is passed to the acquirer, who knows
-// which schemes it takes.
+// The known brands. Numbers of others are passed to the acquirer, who knows which schemes it
+// accepts.
 const (
 	BrandVisa       Brand = "visa"
 	BrandMastercard Brand = "mastercard"
@@ -24,17 +24,17 @@ const (
 	BrandOther      Brand = "other"
 )
 
-// issuerRange says that numbers whose first `places` digits lie from low to high belong to brand
-// and have min to max digits, in steps of step.
+// issuerRange: numbers whose first prefix digits are from low to high belong to brand and have min
+// to max digits, in steps of step.
 type issuerRange struct {
 	brand          Brand
-	places         int
+	prefix         int
 	low, high      int
 	min, max, step int
 }
 
-// issuerRanges returns the ranges; no two overlap. Numbers from 622126 to 622925 are issued by
-// UnionPay and carried by Discover's network in the United States: here they are UnionPay's.
+// issuerRanges returns the ranges; no two overlap. Numbers from 622126 to 622925, which are
+// UnionPay's and carried by Discover's network in the United States, count as UnionPay's.
 func issuerRanges() [19]issuerRange {
 	return [...]issuerRange{
 		{BrandVisa, 1, 4, 4, 13, 19, 3},
@@ -79,32 +79,30 @@ type Card struct {
 	nameBytes int
 }
 
-// Digits returns the number as ASCII digits: a slice of the card's own array, not to be kept.
+// Digits returns the number as ASCII digits: a slice of c's array, not to be kept.
 func (c *Card) Digits() []byte { return c.number[:c.digits] }
 
-// Name returns the cardholder's name in UTF-8, empty when none was given: a slice of the card's own
-// array, not to be kept.
+// Name returns the cardholder's name in UTF-8, which may be empty: a slice of c's array, not to be
+// kept.
 func (c *Card) Name() []byte { return c.name[:c.nameBytes] }
 
-// ExpiryYYMM returns the last month of validity in the form of ISO 8583 field 14. The caller clears
-// it.
+// ExpiryYYMM returns the last month of validity as in ISO 8583 field 14. The caller clears it.
 func (c *Card) ExpiryYYMM() [4]byte {
 	yyyymm := c.expiry.digits()
 	return [4]byte(yyyymm[2:])
 }
 
-// Brand returns the scheme that issued the number, BrandOther when its first digits are of none
-// that the vault knows.
+// Brand returns the scheme of the number, [BrandOther] where it is unknown.
 func (c *Card) Brand() Brand { return c.issuer().brand }
 
-// issuer returns the range that the number is of, that of BrandOther when there is none.
+// issuer returns the number's range.
 func (c *Card) issuer() issuerRange {
 	for _, r := range issuerRanges() {
 		prefix := 0
-		for _, d := range c.number[:r.places] {
+		for _, d := range c.number[:r.prefix] {
 			prefix = prefix*10 + int(d-'0')
 		}
-		if c.digits >= r.places && r.low <= prefix && prefix <= r.high {
+		if c.digits >= r.prefix && r.low <= prefix && prefix <= r.high {
 			return r
 		}
 	}
@@ -122,7 +120,6 @@ func (c *Card) check(now time.Time) envelope.Code {
 	return c.expiry.Check(now)
 }
 
-// CheckExpiry is Expiry.Check of the card's month. It is all that is asked of a card that was taken
-// before: which numbers its scheme has, and how long they are, is a table that changes, and what
-// was taken by the old one must not be stranded.
+// CheckExpiry is [Expiry.Check] of the card's month: the only check of a card that was accepted
+// before, since the tables of schemes change.
 func (c *Card) CheckExpiry(now time.Time) envelope.Code { return c.expiry.Check(now) }

@@ -1,12 +1,10 @@
 package account
 
-// maxEncodedBytes holds the longest account: a card of 19 digits, or a bank account, with a name of
-// 64 characters.
+// maxEncodedBytes holds the longest account: with a name of 64 characters.
 const maxEncodedBytes = 512
 
-// Encode returns the account as the JSON that Parse reads (specification 3): Parse of it gives an
-// equal account. It is one fresh slice that never grew, so that clearing it leaves nothing; the
-// caller clears it. An account of nothing gives nil.
+// Encode returns the account as the JSON that [Parse] reads (specification 3), nil of an empty one.
+// It is one slice that never grew, so that clearing it leaves no copy; the caller clears it.
 func (a *Account) Encode() []byte {
 	switch {
 	case a.Card != nil:
@@ -41,7 +39,7 @@ func (b *Bank) encode(to []byte) []byte {
 	return append(to, `"}}`...)
 }
 
-// appendText writes a name, which is UTF-8 without controls, inside JSON's quotes.
+// appendText appends a name, UTF-8 without controls, as the inside of a JSON string.
 func appendText(b, text []byte) []byte {
 	for _, c := range text {
 		if c == '"' || c == '\\' {

@@ -10,8 +10,6 @@ import (
 	"nightdrop/vault/internal/account"
 )
 
-// An account that is kept is encoded, and read again when it is used: nothing of it may change on
-// the way.
 func TestEncodedAccountsAreReadAgain(t *testing.T) {
 	read := 0
 	for _, v := range readCorpus(t, "account.json", 100).Vectors {

@@ -7,15 +7,15 @@ import (
 	"nightdrop/shared/strictjson"
 )
 
-// Expiry is the last month in which a card is good.
+// Expiry is the last month in which a card is valid.
 type Expiry struct {
 	hidden
 	year, month int
 }
 
 // ParseExpiry reads the plaintext of the opened account part of an update, `{"card": {"expiry"}}`
-// and nothing else (specification 3), after envelope.Unpad; the caller clears plaintext. It checks
-// form only. Every failure is ErrForm.
+// and nothing else (specification 3), after [envelope.Unpad]; the caller clears plaintext. It
+// checks form only. Every failure is [ErrForm].
 func ParseExpiry(plaintext []byte) (*Expiry, error) {
 	e, seen := new(Expiry), false
 	err := strictjson.Walk(plaintext, func(path []string, kind strictjson.Kind, value []byte) error {
@@ -34,12 +34,11 @@ func ParseExpiry(plaintext []byte) (*Expiry, error) {
 	return e, nil
 }
 
-// westernmost is how long after its end in UTC a month ends in the last place on earth (UTC-12): a
-// card is good there until then.
+// westernmost is how long after its end in UTC a month ends in the last time zone (UTC-12).
 const westernmost = 12 * time.Hour
 
-// Check returns expired-card once the month has ended everywhere, 12 hours after its last second in
-// UTC, for a card is good through the last day of it; or ok.
+// Check returns expired-card once the month has ended everywhere, 12 hours after it ends in UTC; or
+// ok.
 func (e *Expiry) Check(now time.Time) envelope.Code {
 	firstDayAfter := time.Date(e.year, time.Month(e.month)+1, 1, 0, 0, 0, 0, time.UTC)
 	if now.Before(firstDayAfter.Add(westernmost)) {
@@ -55,8 +54,8 @@ func (e *Expiry) Clear() {
 	}
 }
 
-// SetExpiry gives a card the month of e, and reports whether a is a card: a bank account has no
-// expiry and stays as it is.
+// SetExpiry gives a card the month of e and reports whether a is a card; it leaves a bank account
+// unchanged.
 func (a *Account) SetExpiry(e *Expiry) bool {
 	if a.Card == nil {
 		return false

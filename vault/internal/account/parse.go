@@ -8,9 +8,8 @@ import (
 	"nightdrop/shared/strictjson"
 )
 
-// Parse reads the plaintext of an opened account part, after envelope.Unpad. It copies what it
-// needs, so the caller clears plaintext. It checks form only; Check applies the rules. Every
-// failure is ErrForm.
+// Parse reads the plaintext of an opened account part, after [envelope.Unpad]; the caller clears
+// plaintext. It checks form only; [Account.Check] applies the rules. Every failure is [ErrForm].
 func Parse(plaintext []byte) (*Account, error) {
 	both := &Account{Card: new(Card), Bank: new(Bank)}
 	p := parser{card: both.Card, bank: both.Bank}
@@ -30,8 +29,8 @@ func Parse(plaintext []byte) (*Account, error) {
 	return both, nil
 }
 
-// ParseCode reads the plaintext of an opened code part, after envelope.Unpad; the caller clears
-// plaintext. Every failure is ErrForm.
+// ParseCode reads the plaintext of an opened code part, after [envelope.Unpad]; the caller clears
+// plaintext. Every failure is [ErrForm].
 func ParseCode(plaintext []byte) (*Code, error) {
 	code, seen := new(Code), false
 	err := strictjson.Walk(plaintext, func(path []string, kind strictjson.Kind, value []byte) error {
@@ -50,7 +49,7 @@ func ParseCode(plaintext []byte) (*Code, error) {
 	return code, nil
 }
 
-// Bits of what a parser has seen. The walk refuses a name given twice.
+// Bits of what a parser has seen. [strictjson.Walk] refuses a name given twice.
 const (
 	seenCardNumber = 1 << iota
 	seenCardExpiry
@@ -70,7 +69,7 @@ type parser struct {
 	seen int
 }
 
-// member takes one scalar; value is only valid during the call and is cleared by the walk.
+// member reads one scalar; value is only valid during the call and is cleared by the walk.
 func (p *parser) member(path []string, kind strictjson.Kind, value []byte) error {
 	if len(path) != 2 || kind != strictjson.String {
 		return ErrForm
@@ -117,8 +116,7 @@ func (p *parser) bankMember(name string, value []byte) (bit int, ok bool) {
 	return 0, false
 }
 
-// copyDigits copies value to dst and its length to n when it has atLeast to len(dst) bytes, all
-// ASCII digits.
+// copyDigits copies value to dst and its length to n where it is atLeast to len(dst) ASCII digits.
 func copyDigits(dst []byte, n *int, value []byte, atLeast int) bool {
 	if len(value) < atLeast || len(value) > len(dst) || !allDigits(value) {
 		return false

@@ -2,6 +2,5 @@ package account
 
 import "nightdrop/shared/redacted"
 
-// hidden is embedded by every type of this package, so that whatever prints, logs or encodes one of
-// them writes the same word.
+// hidden is embedded by every type of this package, so that all of them print as "[redacted]".
 type hidden = redacted.Secret

@@ -70,8 +70,7 @@ func TestEverythingPrintsRedacted(t *testing.T) {
 	}
 }
 
-// timeless leaves the time out of a log: its fractions of a second hold a code's digits now and
-// then.
+// timeless leaves the time out of a log: its digits may contain a code's.
 func timeless() *slog.HandlerOptions {
 	return &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
@@ -93,10 +92,9 @@ func inspect(t *testing.T, how, printed string, marked bool) {
 	}
 }
 
-// TestSourcesMakeNoStrings keeps account data out of Go strings by construction: the package's
-// sources convert no bytes to a string (masks are made by shared/envelope, of what may be shown),
-// and import nothing that would do it for them. A string cannot be cleared. Do not relax it to fix
-// a build.
+// TestSourcesMakeNoStrings: the package's sources convert no bytes to a string, which could not be
+// cleared, and import nothing that would (masks are made by shared/envelope). Do not relax it to
+// fix a build.
 func TestSourcesMakeNoStrings(t *testing.T) {
 	allowed := map[string]string{
 		"bytes": "compares and searches bytes", "errors": "the sentinel", "time": "expiry", "unicode": "controls in names",

@@ -7,8 +7,7 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// Money goes back to a card whatever today's table of schemes says of it, as to one of a length
-// that its scheme no longer has.
+// Money goes back to a card whatever today's table of schemes says of its length.
 func TestCheckOfARefundReadsNoTable(t *testing.T) {
 	now := time.Date(2026, 11, 30, 0, 0, 0, 0, time.UTC)
 	for number, want := range map[string]envelope.Code{

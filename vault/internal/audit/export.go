@@ -140,7 +140,7 @@ func (x Exporter) exportRest(dir untrusted.Dir) error {
 	})
 }
 
-// claim makes a directory that has no checkpoint the log's: by its log.json, which tells after an
+// claim makes a directory that has no checkpoint the log's: by its log.json, which shows after an
 // export that was broken off that what else is there may be overwritten. ErrOccupied is returned
 // where it is somebody else's.
 func (x Exporter) claim(dir untrusted.Dir, bodies int64) error {

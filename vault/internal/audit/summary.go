@@ -31,18 +31,18 @@ const (
 	SummaryUnsigned = "unsigned"
 )
 
-// summaryWord is what the vault says of a page.
-type summaryWord struct {
+// summaryStatement is what the vault says of a page.
+type summaryStatement struct {
 	Vault  string `json:"vault"`
 	Size   int64  `json:"size"`   // entries in the export that it is beside
 	SHA256 string `json:"sha256"` // hex, of what stands before the comment
 }
 
-// SignSummary returns a page with the vault's word on it at its end. size is that of the checkpoint
-// beside it.
+// SignSummary returns a page with the vault's statement about it at its end. size is that of the
+// checkpoint beside it.
 func SignSummary(page []byte, size int64, vault *note.Signer) ([]byte, error) {
 	sum := sha256.Sum256(page)
-	text, err := strictjson.Marshal(summaryWord{vault.Name(), size, hex.EncodeToString(sum[:])})
+	text, err := strictjson.Marshal(summaryStatement{vault.Name(), size, hex.EncodeToString(sum[:])})
 	if err != nil {
 		return nil, err
 	}
@@ -74,8 +74,8 @@ func (v *verifier) summary(vault note.Verifier) error {
 	return nil
 }
 
-// openSummary returns the vault's word on a page, once that is about the page.
-func openSummary(page []byte, vault note.Verifier) (word summaryWord, err error) {
+// openSummary returns the vault's statement about a page, checked to be about that page.
+func openSummary(page []byte, vault note.Verifier) (word summaryStatement, err error) {
 	at := bytes.LastIndex(page, []byte(commentBegins+summaryType+"\n"))
 	signed, ends := bytes.CutSuffix(page[at+len(commentBegins):], []byte(commentEnds))
 	if !ends {

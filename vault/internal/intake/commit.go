@@ -265,8 +265,8 @@ func (c *committer) envelope(v verdict, taken bool, counts *book.BagCommitted) e
 		}
 		return c.tx.ResendResults(v.envelope.Merchant, v.envelope.ID)
 	case v.finding == book.FindingForgedEnvelope:
-		told, err := c.refuse(v)
-		if told {
+		reported, err := c.refuse(v)
+		if reported {
 			counts.Rejected++
 		} else {
 			counts.Ignored++
@@ -304,7 +304,7 @@ func (c *committer) envelope(v verdict, taken bool, counts *book.BagCommitted) e
 }
 
 // conflictAgain takes another digest of a known id that was refused before, or one too many to be
-// told of.
+// reported of.
 func (c *committer) conflictAgain(v verdict, first book.Payment, counts *book.BagCommitted) error {
 	serial, refused := first.Refused(v.digest)
 	if !refused {
@@ -334,10 +334,10 @@ func within(at, now time.Time, d time.Duration) bool {
 	return 0 <= passed && passed < d
 }
 
-// refuse tells a merchant of an envelope under its name that none of its keys signed, within the
-// day's allowance and once by this process. It is not remembered: else a stranger could burn the
-// merchant's ids.
-func (c *committer) refuse(v verdict) (told bool, err error) {
+// refuse answers a merchant about an envelope under its name that none of its keys signed, within
+// the day's allowance and once by this process. It is not remembered: else a stranger could burn
+// the merchant's ids.
+func (c *committer) refuse(v verdict) (reported bool, err error) {
 	key := "forged/" + v.envelope.Merchant + "/" + v.digest
 	m, _, err := c.tx.Merchant(v.envelope.Merchant)
 	if err != nil || !m.MayRefuse(c.tx.Now()) || c.answered[key] || c.answers.Contains(key) {

@@ -9,8 +9,8 @@ import (
 )
 
 // compared makes the checks whose answers depend on equality with an account that whoever asks may
-// not know. They come last, so that nothing is told for free, and are counted in the ledger: beyond
-// their bounds (book.MaxMismatches and those beside it) no account is compared here.
+// not know. They come last, so that nothing is learned for free, and are counted in the ledger:
+// beyond their bounds (book.MaxMismatches and those beside it) no account is compared here.
 // ops/docs/threat-model.md lists them.
 func (c *committer) compared(m book.Merchant, v *verdict) (envelope.Code, error) {
 	if code, err := c.blocked(m, v); err != nil || code != envelope.CodeOK {
@@ -24,7 +24,7 @@ func (c *committer) compared(m book.Merchant, v *verdict) (envelope.Code, error)
 	case err != nil:
 		return "", err
 	case !m.MayCompare(original, c.tx.Now()):
-		return envelope.CodeLimit, nil // also for the right account: else this would tell it
+		return envelope.CodeLimit, nil // also for the right account: else this would reveal it
 	case v.given.method == original.Way() && hmac.Equal([]byte(v.given.print), []byte(original.Fingerprint)):
 		return envelope.CodeOK, nil
 	}

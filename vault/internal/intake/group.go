@@ -118,7 +118,7 @@ func openBag(m channel.Message, relays []note.Verifier) *bag {
 	return b
 }
 
-// nameless is an altered bag of which only the subject tells the relay.
+// nameless is an altered bag of which only the subject names the relay.
 func (b *bag) nameless(detail string) *bag {
 	b.detail = detail
 	if relay, ok := strings.CutPrefix(b.message.Subject, "bag."); ok && envelope.ValidMerchant(relay) {

@@ -60,8 +60,8 @@ func (i *Intake) permits(m book.Merchant, o envelope.Order) bool {
 }
 
 // needless reports whether a refund's account part is refused unseen: the acquirer pays back to
-// cards by reference, and what needs no number is told none. A bank account may be needed, where
-// the merchant has any: the payment tells.
+// cards by reference, and what needs no number is given none. A bank account may be needed, where
+// the merchant has any: the payment decides.
 func (i *Intake) needless(m book.Merchant, plain []byte) bool {
 	if plain == nil || !i.RefundsByReference {
 		return false
@@ -97,7 +97,7 @@ func codeReadable(plain []byte) bool {
 }
 
 // particulars checks an account and keeps its mask, also of a card that failed by its check digit
-// or date, for the storefront to tell the shopper; and, of a good account, its brand and
+// or date, for the storefront to show the shopper; and, of a good account, its brand and
 // fingerprint.
 func (i *Intake) particulars(st state, v *verdict, acct *account.Account) (envelope.Code, error) {
 	code := acct.Check(i.Now())

@@ -36,9 +36,9 @@ type Envelopes struct {
 }
 
 type envelopes struct {
-	mu   sync.Mutex
-	seen Envelopes
-	told time.Time // when the log was last told that nothing can go
+	mu       sync.Mutex
+	seen     Envelopes
+	reported time.Time // when the log last got a finding that nothing can go
 }
 
 // Envelopes says what was last seen of the stream ENVELOPES.
@@ -66,7 +66,7 @@ func (i *Intake) relieve(ctx context.Context) error {
 	}
 	i.room.mu.Unlock()
 	if errors.Is(err, channel.ErrUnavailable) {
-		return nil // the channel is away, which others tell
+		return nil // the channel is away, which others report
 	}
 	if err != nil || !room.Full(pressure) {
 		return err
@@ -116,7 +116,7 @@ func (i *Intake) freeable(ctx context.Context, room channel.Room, end uint64) (f
 		}
 		bag, err := i.Source.BagAt(ctx, free.below)
 		if errors.Is(err, channel.ErrNotFound) {
-			break // the broker's word alone: what may be there could wait
+			break // the broker's answer alone: what may be there could wait
 		}
 		if err != nil {
 			return free, err
@@ -135,7 +135,7 @@ func (i *Intake) freeable(ctx context.Context, room channel.Room, end uint64) (f
 	return free, nil
 }
 
-// noteRoom notes what went, and tells the log, at most once an hour, where too little could.
+// noteRoom notes what went, and reports to the log, at most once an hour, where too little could.
 func (i *Intake) noteRoom(bags, next uint64, tight bool) {
 	i.room.mu.Lock()
 	defer i.room.mu.Unlock()
@@ -147,8 +147,8 @@ func (i *Intake) noteRoom(bags, next uint64, tight bool) {
 		return
 	}
 	i.room.seen.Held = next
-	if now := time.Now(); now.Sub(i.room.told) >= upkeepEvery {
-		i.room.told = now
+	if now := time.Now(); now.Sub(i.room.reported) >= upkeepEvery {
+		i.room.reported = now
 		i.Logger.Warn("ENVELOPES is over three quarters full and no more can go: a bag has envelopes that are not yet sent or filed, or is not read yet; "+
 			"settle what waits, or enlarge the stream", "sequence", next)
 	}

@@ -29,9 +29,9 @@ type source struct {
 	merchant string
 }
 
-// tally counts findings per source and hour: the first of an hour are told one by one, those after
-// them in one event each time that there are twice as many, and what is left when the hour is over.
-// What was counted and not told is lost with the process.
+// tally counts findings per source and hour: the first of an hour are reported one by one, those
+// after them in one event each time that there are twice as many, and what is left when the hour is
+// over. What was counted and not reported is lost with the process.
 type tally struct {
 	mu      sync.Mutex
 	sources map[source]tallied
@@ -41,8 +41,8 @@ type tally struct {
 type tallied struct {
 	since  time.Time
 	found  uint64
-	silent uint64 // of them, not told yet
-	due    uint64 // found, at which silent is told
+	silent uint64 // of them, not reported yet
+	due    uint64 // found, at which silent is reported
 }
 
 // take counts a finding and returns for how many an event is due: none, this one, or it with those
@@ -118,7 +118,7 @@ func (t *takes) undo() {
 	}
 }
 
-// tellCounted commits what was counted and not told, of hours that are over or of all.
+// tellCounted commits what was counted and not reported, of hours that are over or of all.
 func (i *Intake) tellCounted(ctx context.Context, all bool) error {
 	return i.commitCounting(ctx, func(tx *ledger.Tx, counts *takes) error {
 		for s, n := range counts.over(tx.Now().Time, all) {

@@ -139,8 +139,8 @@ func TestOlderLedgerIsNoticed(t *testing.T) {
 	}
 }
 
-// TestSecondVaultIsNoticed: a vault whose journal grows by another's hand stops, for it is not the
-// only one.
+// TestSecondVaultIsNoticed: a vault whose journal grows by another's hand stops, because it is not
+// the only one.
 func TestSecondVaultIsNoticed(t *testing.T) {
 	h, p := newDesk(t).history(), newMemory()
 	h.grow(1)

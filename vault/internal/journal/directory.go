@@ -293,7 +293,7 @@ func asideOf(path string) error {
 	}
 }
 
-// Append implements Place. After an error a new segment begins: nobody can tell what the disk has
+// Append implements Place. After an error a new segment begins: nobody can know what the disk has
 // of the one before.
 func (d *Directory) Append(_ context.Context, generation uint64, message []byte) error {
 	d.mu.Lock()

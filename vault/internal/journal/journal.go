@@ -55,7 +55,7 @@ type Config struct {
 	// Strange reports that the ledger knows of other places and not of this one, so that what it
 	// holds proves nothing.
 	Strange bool
-	// Tell commits a finding; nil: nobody is told.
+	// Tell commits a finding; nil: none is committed.
 	Tell func(ctx context.Context, f book.IntegrityFound) error
 	// Retry is the wait after a failure of the place; 0: 250 ms.
 	Retry time.Duration
@@ -77,12 +77,12 @@ type Journal struct {
 	size   int64 // the log's first size entries are durable in the place
 	first  int64 // index of the oldest entry that is kept there
 	looked bool  // the place was looked at since the start, or since it failed
-	// it was in order once since the start: this ledger is the newest, as far as it can tell
+	// it was in order once since the start: this ledger is the newest, as far as it can know
 	believed bool
 	proved   bool          // it held all that the ledger says was journalled there
 	vouched  bool          // custodians vouched for the ledger, and the place is to be filled again
 	doubt    string        // what the place lacks; "" where it is believed
-	told     string        // the doubt of which a finding tells
+	reported string        // the doubt that a finding reports
 	cause    error         // why nothing can be appended; nil: it can, or was not tried
 	again    bool          // the place is to be looked at before anything more is appended
 	moved    chan struct{} // closed when size grows
@@ -158,7 +158,7 @@ func (j *Journal) State() State {
 }
 
 // Believed is closed once the place has been in order since the start, or custodians vouched for
-// the ledger: then this ledger is the newest, as far as the place can tell.
+// the ledger: then this ledger is the newest, as far as the place shows.
 func (j *Journal) Believed() <-chan struct{} { return j.belief }
 
 // Durable returns nil when the log's first size entries, which are committed, are durable in the

@@ -30,7 +30,7 @@ func (j *Journal) Begin(ctx context.Context) error {
 	}
 }
 
-// contents is what a place was found to hold, as far as a look tells.
+// contents is what a place was found to hold, as far as a look shows.
 type contents struct {
 	first, size int64  // entries from first up to size; size 0: none
 	damage      error  // what was altered, where the place shows that
@@ -130,7 +130,7 @@ func (j *Journal) lack(generation uint64, now contents) string {
 	return ""
 }
 
-// trusted reports whether what is lacking was lost, and does not tell of an older ledger: the place
+// trusted reports whether what is lacking was lost, and does not show an older ledger: the place
 // was in order since the start, or custodians vouched for the ledger.
 func (j *Journal) trusted() bool {
 	j.mu.Lock()
@@ -169,11 +169,11 @@ func (j *Journal) lost(ctx context.Context, generation uint64, now contents, lac
 	return j.cfg.Tell(ctx, book.IntegrityFound{Finding: book.FindingJournalLost, Detail: lack + "; it is filled again from the ledger"})
 }
 
-// doubts tells once of each doubt.
+// doubts reports each doubt once.
 func (j *Journal) doubts(ctx context.Context, lack string) error {
 	j.mu.Lock()
-	fresh := j.told != lack
-	j.doubt, j.told = lack, lack
+	fresh := j.reported != lack
+	j.doubt, j.reported = lack, lack
 	j.mu.Unlock()
 	err := fmt.Errorf("%w: %s", ErrDoubted, lack)
 	if fresh {
@@ -182,10 +182,10 @@ func (j *Journal) doubts(ctx context.Context, lack string) error {
 	return err
 }
 
-// Confirm takes the custodians' word that the ledger is the newest though the place lacks what was
-// journalled there. commit puts that into the log, with what was lacking; then the place is filled
-// again. It fails with ErrNotDoubted. A crash after the commit leaves a word that nobody heeded:
-// the journal is in doubt again until they give it once more.
+// Confirm accepts the custodians' statement that the ledger is the newest though the place lacks
+// what was journalled there. commit puts that into the log, with what was lacking; then the place
+// is filled again. It fails with ErrNotDoubted. A crash after the commit leaves a statement that
+// had no effect: the journal is in doubt again until they give it once more.
 func (j *Journal) Confirm(commit func(lack string) error) error {
 	j.mu.Lock()
 	lack := j.doubt

@@ -160,7 +160,7 @@ func tooLarge() error {
 }
 
 // Decode reads a message that one of these keys of its vault signed. Its parts are slices of data.
-// Whether its entries lead to its root, Follow tells.
+// [Follow] checks that its entries lead to its root.
 func Decode(data []byte, vault ...note.Verifier) (Message, error) {
 	if len(data) > MaxBytes {
 		return Message{}, tooLarge()

@@ -35,7 +35,7 @@ type Place interface {
 	SetAside(ctx context.Context, generation uint64) error
 	// Room says how full the place is, and whether it lost something.
 	Room(ctx context.Context) (Room, error)
-	// Close lets go of the place.
+	// Close releases the place.
 	Close() error
 }
 

@@ -121,7 +121,7 @@ func (s *Stream) Append(ctx context.Context, generation uint64, message []byte) 
 // SetAside implements Place: what a broker cannot read is in nobody's way.
 func (*Stream) SetAside(context.Context, uint64) error { return nil }
 
-// Room implements Place, in the words of the broker.
+// Room implements Place, as the broker names it.
 func (s *Stream) Room(ctx context.Context) (Room, error) {
 	now, err := s.channel.JournalRoom(ctx)
 	if err != nil {

@@ -23,9 +23,9 @@ var ErrNotYours = errors.New("the log key does not open with this auditor's key"
 // LogKeyPurpose is the purpose of the box of a log key.
 func LogKeyPurpose(number uint32) string { return fmt.Sprintf("log/%d", number) }
 
-// WrapLogKey seals the key of the box of LogKeyPurpose(number), as NewBox wrapped it, to an
-// auditor, who from then on opens what that box sealed: seal.WrapBytes bytes. It hands out no other
-// key than a log's. It fails with ErrLocked.
+// WrapLogKey seals the key of the box of [LogKeyPurpose], as [Ring.NewBox] wrapped it, to an
+// auditor, who from then on opens what that box sealed. It returns [seal.WrapBytes] bytes, for a
+// log's key only. It fails with [ErrLocked].
 func (r *Ring) WrapLogKey(number uint32, wrapped []byte, to *seal.Auditor) ([]byte, error) {
 	keys := r.keys.Load()
 	if keys == nil {
@@ -39,8 +39,8 @@ func (r *Ring) WrapLogKey(number uint32, wrapped []byte, to *seal.Auditor) ([]by
 	return to.WrapLogKey(r.Name(), number, key)
 }
 
-// Auditor is an auditor's own key, on the auditor's own machine: with it, whoever holds it reads
-// the log of the auditor's time. It prints as [redacted]. It is safe for concurrent use.
+// Auditor is an auditor's key, on the auditor's own machine: its holder reads the log of the
+// auditor's time. It prints as "[redacted]" and is safe for concurrent use.
 type Auditor struct {
 	secret
 	public  *seal.Auditor
@@ -64,13 +64,13 @@ func auditorOf(name string, private stdhpke.PrivateKey) (*Auditor, error) {
 	return &Auditor{public: public, private: private}, nil
 }
 
-// Name is the auditor's.
+// Name returns the auditor's name.
 func (a *Auditor) Name() string { return a.public.Name() }
 
-// Line is what the vault's operator enrols: NAME+KEYNAME+BASE64.
+// Line returns what the vault's operator enrols: NAME+KEYNAME+BASE64.
 func (a *Auditor) Line() string { return a.public.Line() }
 
-// OpenLogKey opens a log key that was wrapped for this auditor. It fails with ErrNotYours.
+// OpenLogKey opens a log key that was wrapped for this auditor. It fails with [ErrNotYours].
 func (a *Auditor) OpenLogKey(origin string, number uint32, wrap []byte) (Box, error) {
 	id := envelope.KeyName(a.public.KeyName()).ID()
 	if len(wrap) != seal.WrapBytes || wrap[0] != 1 || binary.BigEndian.Uint32(wrap[1:]) != id {
@@ -85,9 +85,9 @@ func (a *Auditor) OpenLogKey(origin string, number uint32, wrap []byte) (Box, er
 	return newBox(key)
 }
 
-// Vouch returns a code of 32 bytes over a text of a kind, which only the holder of this key can
-// make or check: for what an auditor keeps for itself where others may get at it. It is
-// HMAC-SHA-256; its key, HKDF-SHA-256 (RFC 5869) of the private key.
+// Vouch returns a MAC of 32 bytes over a text of a kind, which only the holder of this key can make
+// or check: for what an auditor keeps where others may change it. It is HMAC-SHA-256; its key,
+// HKDF-SHA-256 (RFC 5869) of the private key.
 func (a *Auditor) Vouch(kind string, text []byte) ([]byte, error) {
 	private, err := a.encode()
 	if err != nil {
@@ -104,7 +104,7 @@ func (a *Auditor) Vouch(kind string, text []byte) ([]byte, error) {
 	return code.Sum(nil), nil
 }
 
-// encode returns the private key's bytes for the caller to clear: a copy, as crypto/hpke hands out
+// encode returns a copy of the private key's bytes, for the caller to clear: crypto/hpke returns
 // its own.
 func (a *Auditor) encode() ([]byte, error) {
 	private, err := a.private.Bytes()
@@ -114,7 +114,6 @@ func (a *Auditor) encode() ([]byte, error) {
 	return bytes.Clone(private), nil
 }
 
-// auditorFile is the form of an auditor's file.
 type auditorFile struct {
 	Format  string `json:"format"`
 	Name    string `json:"name"`
@@ -138,8 +137,8 @@ func (a *Auditor) Save(path string) error {
 	return writeNew(path, append(text, '\n'))
 }
 
-// LoadAuditor reads a file that Save wrote. It fails with ErrMode where others may read it, and
-// with ErrDamaged.
+// LoadAuditor reads a file that [Auditor.Save] wrote. It fails with [ErrMode] where others may read
+// it, and with [ErrDamaged].
 func LoadAuditor(path string) (*Auditor, error) {
 	written, err := readPrivate(path)
 	if err != nil {
@@ -153,7 +152,7 @@ func LoadAuditor(path string) (*Auditor, error) {
 	defer clear(file.Private)
 	private, err := stdhpke.MLKEM768X25519().NewPrivateKey(file.Private)
 	if err != nil {
-		return nil, damaged(path, "its key has not its form", "restore it from your own backup, or make a new one and have it enrolled under another name")
+		return nil, damaged(path, "its key is malformed", "restore it from your own backup, or make a new one and have it enrolled under another name")
 	}
 	return auditorOf(file.Name, private)
 }

@@ -88,7 +88,6 @@ type wrapVector struct {
 
 const wrapFile = "../../../testdata/vectors/log/wrap.json"
 
-// TestWrapVector: the wrapped log key of testdata opens, and the entry under it.
 func TestWrapVector(t *testing.T) {
 	if *update {
 		writeWrapVector(t)
@@ -171,7 +170,6 @@ func writeWrapVector(t *testing.T) {
 	}
 }
 
-// TestAnAuditorVouchesForItself: the code is of key, kind and text.
 func TestAnAuditorVouchesForItself(t *testing.T) {
 	check := func(err error) {
 		t.Helper()

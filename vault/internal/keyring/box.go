@@ -14,21 +14,19 @@ import (
 )
 
 // Box seals records and log entries under one random key. It is safe for concurrent use and prints
-// as [redacted].
+// as "[redacted]".
 type Box interface {
 	// Seal returns nonce (24 random bytes), ciphertext and tag (16): XAES-256-GCM. ad binds what is
-	// sealed to its place; a box that is given no place protects against reading only, not against
-	// being moved.
+	// sealed to its position; without one a record may be moved unnoticed.
 	Seal(plaintext, ad []byte) []byte
-	// Open returns a fresh plaintext, which the caller clears where it is secret. It fails on
-	// anything that Seal did not return with the same ad.
+	// Open returns the plaintext, which the caller clears where it is secret. It fails on anything
+	// that Seal did not return with the same ad.
 	Open(sealed, ad []byte) ([]byte, error)
-	// MAC returns HMAC-SHA-256 of data under a key of its own. It tells equal data apart from
-	// unequal, for the holder of the box only. Domains are the caller's to separate.
+	// MAC returns HMAC-SHA-256 of data under a key of its own, by which the box's holder compares
+	// data. Callers separate domains.
 	MAC(data []byte) [32]byte
 }
 
-// errBox is returned by Box.Open; it says nothing of what was inside.
 var errBox = errors.New("the record does not open: altered, moved or of another key")
 
 type box struct {
@@ -87,7 +85,7 @@ func (b *box) MAC(data []byte) (sum [32]byte) {
 
 // NewBox makes a box with a fresh random key and returns that key wrapped under the key-encryption
 // key, bound to purpose ("merchant/shop-1", "log/7", "vault"). Destroying every copy of wrapped
-// destroys what the box sealed. It fails with ErrLocked.
+// destroys what the box sealed. It fails with [ErrLocked].
 func (r *Ring) NewBox(purpose string) (wrapped []byte, b Box, err error) {
 	keys := r.keys.Load()
 	if keys == nil {
@@ -105,8 +103,8 @@ func (r *Ring) NewBox(purpose string) (wrapped []byte, b Box, err error) {
 	return wrapped, b, nil
 }
 
-// OpenBox unwraps what NewBox returned for the same purpose. It fails with ErrLocked, or when
-// wrapped is not a key of this vault and purpose.
+// OpenBox unwraps what [Ring.NewBox] returned for the same purpose. It fails with [ErrLocked], or
+// when wrapped is not a key of this vault and purpose.
 func (r *Ring) OpenBox(purpose string, wrapped []byte) (Box, error) {
 	keys := r.keys.Load()
 	if keys == nil {
@@ -129,13 +127,12 @@ type wrapping struct {
 	own    tink.AEAD // the vault's secrets in vault.key
 	slots  tink.AEAD // sealing keys
 	stored tink.AEAD // keys of stored accounts
-	// HMAC key of the headers of sealing.keys and stored.keys, which their magics tell apart
+	// HMAC key of the headers of sealing.keys and stored.keys, which their magics separate
 	table []byte
-	check []byte // not a key: reports whether the key-encryption key is the right one
+	check []byte // not a key: checks that the key-encryption key is the right one
 }
 
-// deriveWrapping expands the key-encryption key, HKDF-SHA256 (RFC 5869) of the shared secret, into
-// one key per use.
+// deriveWrapping derives the keys by HKDF-SHA256 (RFC 5869) of the shared secret.
 func deriveWrapping(secretValue, salt []byte) (*wrapping, error) {
 	kek, err := hkdf.Extract(sha256.New, secretValue, salt)
 	if err != nil {

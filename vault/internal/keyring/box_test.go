@@ -37,7 +37,7 @@ func TestXAESVectors(t *testing.T) {
 	}
 }
 
-// seal256 is XAES-256-GCM from its specification, with a nonce that one may choose.
+// seal256 is XAES-256-GCM from its specification, with a given nonce.
 func seal256(key, nonce, plaintext, ad []byte) []byte {
 	outer, _ := aes.NewCipher(key)
 	var k1 [16]byte
@@ -58,8 +58,7 @@ func seal256(key, nonce, plaintext, ad []byte) []byte {
 	return gcm.Seal(nil, nonce[12:], plaintext, ad)
 }
 
-// The accumulated vector of c2sp.org/XAES-256-GCM: 10,000 inputs drawn from SHAKE128. What the
-// specification seals, we open.
+// The accumulated vector of c2sp.org/XAES-256-GCM: 10,000 inputs drawn from SHAKE128.
 func TestXAESAccumulated(t *testing.T) {
 	draw, sum := sha3.NewSHAKE128(), sha3.NewSHAKE128()
 	read := func(n int) []byte {
@@ -92,7 +91,7 @@ func TestXAESAccumulated(t *testing.T) {
 }
 
 func TestBoxOpensOnlyWhatAndWhereItSealed(t *testing.T) {
-	h := &hand{wall: start}
+	h := &manualClock{wall: start}
 	dir := t.TempDir()
 	shares := newVault(t, dir, h, 2, 3)
 	r := openVault(t, dir, h, shares[:2])
@@ -128,7 +127,7 @@ func TestBoxOpensOnlyWhatAndWhereItSealed(t *testing.T) {
 }
 
 func TestWrappedKeyOpensAfterARestartForItsPurpose(t *testing.T) {
-	h := &hand{wall: start}
+	h := &manualClock{wall: start}
 	dir := t.TempDir()
 	shares := newVault(t, dir, h, 2, 3)
 	r := openVault(t, dir, h, shares[:2])

@@ -8,9 +8,9 @@ import (
 	"path/filepath"
 )
 
-// Check returns why Open would not take the vault in dir, as far as that shows without taking it:
-// what is asked of the schedule, the custody file, and the modes of the files with keys. It changes
-// nothing, and another process may have the vault meanwhile.
+// Check returns why [Open] would fail on dir, as far as that shows without locking it: the
+// schedule, the custody file, and the modes of the files with keys. It changes nothing, and another
+// process may have the vault open.
 func Check(dir string, o Options) error {
 	plan := schedule{ahead: o.Ahead, codeLife: o.CodeLife}
 	all := []error{plan.check()}
@@ -25,8 +25,7 @@ func Check(dir string, o Options) error {
 	return errors.Join(all...)
 }
 
-// checkPrivate checks the mode of a file that may be missing, as after a restore: Unlock makes a
-// new one.
+// checkPrivate checks the mode of a file, which may be missing after a restore.
 func checkPrivate(path string) error {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {

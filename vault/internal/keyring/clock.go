@@ -5,17 +5,16 @@ import (
 	"time"
 )
 
-// maxJump is how far the wall clock may leave the monotonic clock, or the last time written down,
-// before it is doubted: over any correction that a time service makes in normal life, under any
-// life of a key.
+// maxJump is how far the wall clock may differ from the monotonic clock, or the last recorded time,
+// before it is doubted: over any normal correction by a time service, under any key's lifetime.
 const maxJump = time.Hour
 
-// Clock says how far the wall clock is believed.
+// Clock is how far the wall clock is trusted.
 type Clock string
 
 // The states of the clock.
 const (
-	ClockSteady Clock = "steady" // the wall clock is believed
+	ClockSteady Clock = "steady" // the wall clock is trusted
 	// it went forward by over an hour: no key is destroyed until ConfirmClock
 	ClockJumped Clock = "jumped"
 	// it went back by over an hour: keys live on by the monotonic clock until ConfirmClock or the
@@ -23,7 +22,7 @@ const (
 	ClockBehind Clock = "behind"
 )
 
-// ClockStatus is the clock for an operator's eyes.
+// ClockStatus is the clock's state, for operators.
 type ClockStatus struct {
 	Clock   Clock
 	Wall    time.Time     // what the host says
@@ -32,21 +31,21 @@ type ClockStatus struct {
 }
 
 // trustedClock follows the wall clock while that agrees, within maxJump, with the monotonic clock
-// since the anchor (the unlock or the last confirmation). It never goes back but by confirm. Safe
-// for concurrent use.
+// since the anchor (the unlock or the last confirmation). Only confirm sets it back. Safe for
+// concurrent use.
 type trustedClock struct {
 	elapsed func() time.Duration // monotonic
 
 	mu       sync.Mutex
 	state    Clock
-	anchor   time.Time     // wall time that was believed at anchorAt
+	anchor   time.Time     // wall time at anchorAt
 	anchorAt time.Duration // by elapsed
 	trusted  time.Time     // at seenAt
 	seenAt   time.Duration
 }
 
-// start begins at the last time written down. Where no key lives nothing can be destroyed by
-// mistake, and a clock that went forward is taken as it is.
+// start begins at mark, the last recorded time. Where no key lives nothing can be destroyed by
+// mistake, and a clock that went forward is accepted.
 func (c *trustedClock) start(mark, wall time.Time, keys bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -60,7 +59,7 @@ func (c *trustedClock) start(mark, wall time.Time, keys bool) {
 	}
 }
 
-// observe takes in the wall clock. changed reports that the state is not what it was before.
+// observe reads the wall clock and reports whether the state changed.
 func (c *trustedClock) observe(wall time.Time) (s ClockStatus, changed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -84,14 +83,14 @@ func (c *trustedClock) observe(wall time.Time) (s ClockStatus, changed bool) {
 	return c.status(wall), c.state != before
 }
 
-// look returns the status as of the last observe; Wall is as given.
-func (c *trustedClock) look(wall time.Time) ClockStatus {
+// last returns the status as of the last observe, with wall as its Wall.
+func (c *trustedClock) last(wall time.Time) ClockStatus {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.status(wall.Round(0))
 }
 
-// read returns the trusted time without taking in the wall clock.
+// read returns the trusted time, not looking at the wall clock.
 func (c *trustedClock) read() time.Time {
 	at := c.elapsed()
 	c.mu.Lock()
@@ -99,7 +98,7 @@ func (c *trustedClock) read() time.Time {
 	return c.trusted.Add(max(0, at-c.seenAt))
 }
 
-// confirm takes the wall clock as right, forward or back.
+// confirm accepts the wall clock, forward or back.
 func (c *trustedClock) confirm(wall time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

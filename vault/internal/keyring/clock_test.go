@@ -34,7 +34,7 @@ func TestTrustedClock(t *testing.T) {
 			{pass: hr, want: ClockSteady, trusted: -199 * hr}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := &hand{wall: start}
+			h := &manualClock{wall: start}
 			c := trustedClock{elapsed: func() time.Duration { return h.elapsed }}
 			c.start(start, start, true)
 			for i, s := range steps {
@@ -70,7 +70,7 @@ func TestClockAtStartIsComparedWithTheMark(t *testing.T) {
 		{"started in the past", -day, true, ClockBehind},
 		{"started in the past without keys", -day, false, ClockBehind},
 	} {
-		h := &hand{wall: start.Add(c.off), elapsed: 1}
+		h := &manualClock{wall: start.Add(c.off), elapsed: 1}
 		k := trustedClock{elapsed: func() time.Duration { return h.elapsed }}
 		k.start(start, h.wall, c.keys)
 		if status, changed := k.observe(h.wall); status.Clock != c.want || changed != (c.want != ClockSteady) {
@@ -102,7 +102,7 @@ func TestClockByNowsOwnMonotonicReading(t *testing.T) {
 }
 
 func TestJumpForwardSuspendsDestructionUntilConfirmed(t *testing.T) {
-	h := &hand{wall: start}
+	h := &manualClock{wall: start}
 	dir := t.TempDir()
 	r := openVault(t, dir, h, newVault(t, dir, h, 1, 1))
 	tick(t, r, h)
@@ -130,7 +130,6 @@ func TestJumpForwardSuspendsDestructionUntilConfirmed(t *testing.T) {
 	if len(r.Directory(h.wall)) != 24 {
 		t.Fatal("a doubted clock emptied the directory")
 	}
-	// A jump is not forgotten by restarting.
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +144,7 @@ func TestJumpForwardSuspendsDestructionUntilConfirmed(t *testing.T) {
 }
 
 func TestConfirmedJumpDestroysTheDead(t *testing.T) {
-	h := &hand{wall: start}
+	h := &manualClock{wall: start}
 	dir := t.TempDir()
 	shares := newVault(t, dir, h, 2, 3)
 	r := openVault(t, dir, h, shares[:2])
@@ -184,7 +183,7 @@ func TestConfirmedJumpDestroysTheDead(t *testing.T) {
 }
 
 func TestJumpBackNeitherResurrectsNorRemakesNorExtends(t *testing.T) {
-	h := &hand{wall: start}
+	h := &manualClock{wall: start}
 	dir := t.TempDir()
 	shares := newVault(t, dir, h, 1, 1)
 	r := openVault(t, dir, h, shares)

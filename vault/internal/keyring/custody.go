@@ -26,8 +26,8 @@ const (
 	storedFileName = "stored.keys"
 
 	// custodyType is the first line of vault.key; the second is one JSON object (strictjson), the
-	// third "sha256 " and the hex SHA-256 of the first two, so that damage shows before custodians
-	// are called.
+	// third "sha256 " and the hex SHA-256 of the first two: damage shows before custodians are
+	// called.
 	custodyType     = "nightdrop/vault-key/v1"
 	custodySum      = "sha256 "
 	maxCustodyBytes = 64 << 10
@@ -58,15 +58,14 @@ type custodyBody struct {
 type CreateOptions struct {
 	Name   string // the vault's name, a DNS name in lower case
 	Shares int    // custodians: 1 to 32
-	// how many of them unlock: 1 to Shares; under 2 one person alone is the vault
+	// how many of them unlock: 1 to Shares; under 2 one person alone can
 	Threshold int
 	Now       func() time.Time // nil: time.Now
 }
 
 // Create makes a vault in dir (made 0700 where it is missing): keys, shares and files. It never
-// overwrites: ErrExists. The shares exist nowhere else; the caller gives each to its custodian and
-// clears it. A vault whose Create did not return is of no use, for its shares are lost: remove its
-// directory.
+// overwrites: [ErrExists]. The shares exist nowhere else; the caller gives each to its custodian
+// and clears it. Where Create did not return, the shares are lost: remove the directory.
 func Create(dir string, o CreateOptions) ([]Share, note.Verifier, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -137,7 +136,7 @@ func create(dir string, o CreateOptions) ([]Share, note.Verifier, error) {
 	return shares, header.VKey, nil
 }
 
-// encodeCustody returns vault.key with the signing key's seed, which it clears, sealed.
+// encodeCustody returns vault.key. It clears seed, the signing key's.
 func encodeCustody(header custody, keys *wrapping, seed []byte) ([]byte, error) {
 	defer clear(seed)
 	ad, err := header.associated()
@@ -157,7 +156,7 @@ func encodeCustody(header custody, keys *wrapping, seed []byte) ([]byte, error) 
 	return fmt.Appendf(text, "%s%x\n", custodySum, sum), nil
 }
 
-// readCustody reads and checks what of vault.key can be checked without a key.
+// readCustody reads vault.key and checks what can be checked without a key.
 func readCustody(path string) (custodyBody, error) {
 	var body custodyBody
 	text, err := readPrivate(path)
@@ -192,8 +191,7 @@ func (h custody) associated() ([]byte, error) {
 	return append([]byte(custodyType+"\n"), text...), nil
 }
 
-// checkShare reports whether s is one of this vault's, of its newest sharing, and which it is where
-// it is not.
+// checkShare fails with [ErrWrongShare] where s is not one of this vault's newest sharing.
 func (h custody) checkShare(s Share) error {
 	switch {
 	case s.vault != h.Vault:
@@ -203,12 +201,12 @@ func (h custody) checkShare(s Share) error {
 	case s.number < 1 || s.number > h.Shares:
 		return fmt.Errorf("%w: the vault has shares 1 to %d, not %d", ErrWrongShare, h.Shares, s.number)
 	case subtle.ConstantTimeCompare([]byte(s.check(h.Salt)), []byte(h.Checks[s.number-1])) != 1:
-		return fmt.Errorf("%w: share %d has not the value that this vault gave out", ErrWrongShare, s.number)
+		return fmt.Errorf("%w: share %d does not have the value that this vault issued", ErrWrongShare, s.number)
 	}
 	return nil
 }
 
-// checkShares reports whether shares, each good and none twice, reach the threshold.
+// checkShares checks that shares are valid, none of them twice, and reach the threshold.
 func (h custody) checkShares(shares []Share) error {
 	seen := make(map[int]bool, len(shares))
 	for _, s := range shares {

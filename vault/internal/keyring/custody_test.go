@@ -13,7 +13,7 @@ import (
 )
 
 func TestCreateNeverOverwrites(t *testing.T) {
-	h := &hand{wall: start}
+	h := &manualClock{wall: start}
 	for _, left := range []string{custodyFile, sealingFile} {
 		dir := t.TempDir()
 		newVault(t, dir, h, 2, 3)
@@ -53,7 +53,7 @@ func TestCreateRefusesBadOptions(t *testing.T) {
 
 func TestCreatedFilesAreTheOwnersAlone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "vault")
-	newVault(t, dir, &hand{wall: start}, 2, 3)
+	newVault(t, dir, &manualClock{wall: start}, 2, 3)
 	for name, want := range map[string]os.FileMode{"": 0o700, custodyFile: 0o600, sealingFile: 0o600} {
 		info, err := os.Stat(filepath.Join(dir, name))
 		if err != nil || info.Mode().Perm() != want {
@@ -75,7 +75,7 @@ func TestCreatedFilesAreTheOwnersAlone(t *testing.T) {
 }
 
 func TestUnlockNamesWhatIsWrongWithShares(t *testing.T) {
-	h := &hand{wall: start}
+	h := &manualClock{wall: start}
 	dir := t.TempDir()
 	shares := newVault(t, dir, h, 3, 5)
 	strangers, _, err := Create(t.TempDir(), CreateOptions{Name: "other.example.com", Shares: 3, Threshold: 2})
@@ -107,7 +107,7 @@ func TestUnlockNamesWhatIsWrongWithShares(t *testing.T) {
 		{"the same twice beside enough", []Share{shares[0], shares[1], shares[2], shares[1]}, ErrSameShare, "number 2"},
 		{"of another vault", []Share{shares[0], shares[1], strangers[2]}, ErrWrongShare, "share 3 belongs to vault other.example.com"},
 		{"of a vault of the same name", []Share{shares[0], namesakes[1], shares[2]}, ErrWrongShare, "share 2 is of another sharing"},
-		{"altered", []Share{shares[0], altered, shares[2]}, ErrWrongShare, "share 2 has not the value"},
+		{"altered", []Share{shares[0], altered, shares[2]}, ErrWrongShare, "share 2 does not have the value"},
 		{"a number there is not", []Share{shares[0], shares[2], sixth}, ErrWrongShare, "shares 1 to 5, not 6"},
 	} {
 		err := r.Unlock(c.shares)
@@ -135,14 +135,14 @@ func TestUnlockNamesWhatIsWrongWithShares(t *testing.T) {
 	}
 }
 
-// resum puts the right checksum under an altered vault.key, as one who knows the format would.
+// resum gives an altered vault.key a valid checksum.
 func resum(text []byte) []byte {
 	body := text[:bytes.LastIndex(text, []byte("\n"+custodySum))+1]
 	return fmt.Appendf(bytes.Clone(body), "%s%x\n", custodySum, sha256.Sum256(body))
 }
 
 func TestDamagedVaultKeyIsNamed(t *testing.T) {
-	h := &hand{wall: start}
+	h := &manualClock{wall: start}
 	origin := t.TempDir()
 	shares := newVault(t, origin, h, 2, 3)
 	good, err := os.ReadFile(filepath.Join(origin, custodyFile))
@@ -201,7 +201,7 @@ func TestMissingVault(t *testing.T) {
 }
 
 func TestOneProcessAtATime(t *testing.T) {
-	h := &hand{wall: start}
+	h := &manualClock{wall: start}
 	dir := t.TempDir()
 	shares := newVault(t, dir, h, 1, 1)
 	r := openVault(t, dir, h, shares)

@@ -5,18 +5,17 @@ import (
 	"strconv"
 )
 
-// Damage is what Unlock or KeepStored found damaged in a file of keys.
+// Damage is what [Ring.Unlock] or [Ring.KeepStored] found damaged in a file of keys.
 type Damage struct {
 	File    string // its name, without a directory
 	Sealing bool   // of sealing keys; else of stored accounts
-	// neither copy of these keys opens: they are lost; else they were mended from the copy that
-	// does
+	// neither copy of these keys opens; else they were repaired from the copy that does
 	Lost bool
 	Keys []string // names of sealing keys, or slots of stored accounts
 }
 
-// Damage returns what was found damaged since the last call, for the log. A crash before it is told
-// loses only the word of what was mended: what is lost is found again at the next start.
+// Damage returns what was found damaged since the last call, for the log. A crash before it is
+// logged loses only the report of repairs: lost keys are detected again at the next start.
 func (r *Ring) Damage() []Damage {
 	r.damageMu.Lock()
 	defer r.damageMu.Unlock()
@@ -25,8 +24,8 @@ func (r *Ring) Damage() []Damage {
 	return list
 }
 
-// found keeps damage for Damage, where there is any.
-func (r *Ring) found(path string, lost bool, keys []string) {
+// recordDamage keeps damage, where there is any, for [Ring.Damage].
+func (r *Ring) recordDamage(path string, lost bool, keys []string) {
 	if len(keys) == 0 {
 		return
 	}
@@ -36,20 +35,20 @@ func (r *Ring) found(path string, lost bool, keys []string) {
 	r.damage = append(r.damage, Damage{File: name, Sealing: name == sealingFile, Lost: lost, Keys: keys})
 }
 
-// foundAtStart keeps that the keys in these slots of stored.keys are lost.
-func (r *Ring) foundAtStart(path string, slots []uint32) {
+// recordLost records that the keys in these slots of stored.keys are lost.
+func (r *Ring) recordLost(path string, slots []uint32) {
 	r.damageMu.Lock()
 	r.lost = map[uint32]bool{}
 	for _, slot := range slots {
 		r.lost[slot] = true
 	}
 	r.damageMu.Unlock()
-	r.found(path, true, slotNames(slots))
+	r.recordDamage(path, true, slotNames(slots))
 }
 
-// foundInUse keeps that a key of stored.keys was lost since the start, and logs it: once, however
-// often its account is asked for.
-func (r *Ring) foundInUse(path string, slot uint32, err error) {
+// recordLostInUse records and logs, once a slot, that a key of stored.keys was lost since the
+// start.
+func (r *Ring) recordLostInUse(path string, slot uint32, err error) {
 	r.damageMu.Lock()
 	known := r.lost[slot]
 	if r.lost == nil {
@@ -59,7 +58,7 @@ func (r *Ring) foundInUse(path string, slot uint32, err error) {
 	r.damageMu.Unlock()
 	if !known {
 		r.log.Error("the key of a stored account is damaged: the account cannot be used, its shop must store it again", "error", err)
-		r.found(path, true, slotNames([]uint32{slot}))
+		r.recordDamage(path, true, slotNames([]uint32{slot}))
 	}
 }
 

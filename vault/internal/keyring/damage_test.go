@@ -14,7 +14,7 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// newerFile has both headers, of size bytes, name a format of the future.
+// newerFile makes both headers, of size bytes, name a future format.
 func newerFile(b []byte, size int) []byte {
 	for _, at := range []int{0, size} {
 		b[at+bytes.IndexByte(b[at:], 0)-1] = '7'
@@ -22,42 +22,42 @@ func newerFile(b []byte, size int) []byte {
 	return b
 }
 
-// fileBefore writes sealing.keys as the version of before 2026-12-01 did: each slot once.
-func fileBefore(t *testing.T, content []byte, keys *wrapping) []byte {
+// fileV1 writes sealing.keys as magicV1: each slot once.
+func fileV1(t *testing.T, content []byte, keys *wrapping) []byte {
 	t.Helper()
-	before := bytes.Clone(content[:bytesBefore])
+	before := bytes.Clone(content[:bytesV1])
 	s := &store{keyFile: keyFile{keys: keys}}
 	for _, at := range []int{0, headerBytes} {
 		header := before[at:][:headerBytes]
-		copy(header, magicBefore)
+		copy(header, magicV1)
 		const end = magicBytes + 16 + slotCount*entryBytes
 		copy(header[end:], s.headerMAC(header[:end]))
 	}
 	return before
 }
 
-// storedBefore writes stored.keys, of one group, as the version of before did.
-func storedBefore(content []byte, r *Ring) []byte {
+// storedFileV1 writes stored.keys, of one group, as storedMagicV1.
+func storedFileV1(content []byte, r *Ring) []byte {
 	before := bytes.Clone(content[:storedSlots+storedGrowth*slotBytes])
 	for _, at := range []int{0, pageBytes} {
 		header := before[at:][:pageBytes]
-		copy(header, storedMagicBefore)
-		clear(header[storedTextBefore:])
-		copy(header[storedTextBefore:], r.stored.Load().headerMAC(header[:storedTextBefore]))
+		copy(header, storedMagicV1)
+		clear(header[storedTextV1:])
+		copy(header[storedTextV1:], r.stored.Load().headerMAC(header[:storedTextV1]))
 	}
 	return before
 }
 
 // Where both copies of a key are damaged, that key alone is lost: it is named, its parts are dead,
-// a new one stands in its place for senders, and everything else goes on.
+// and senders get a new one.
 func TestOneLostKeyCostsThatKey(t *testing.T) {
-	h := &hand{wall: start}
+	h := &manualClock{wall: start}
 	dir := t.TempDir()
 	shares := newVault(t, dir, h, 1, 1)
 	r := openVault(t, dir, h, shares)
 	tick(t, r, h)
 	lost := current(t, r, envelope.KindDay, envelope.SuiteXWing, h.wall)
-	parts := newTold()
+	parts := newAnnounced()
 	for _, k := range r.Directory(h.wall) {
 		parts.parts[k.Name] = sealed(t, k, partOf(k.Name), testMerchant, testID, "{}")
 	}
@@ -113,10 +113,10 @@ func TestOneLostKeyCostsThatKey(t *testing.T) {
 	}
 }
 
-// A file of before is doubled in place, whatever moment the power goes at, and no key of it is lost
-// or left behind.
+// A file of magicV1 is converted in place, whenever the power goes, and no key is lost or left
+// behind.
 func TestSealingKeysOfBefore(t *testing.T) {
-	h := &hand{wall: start}
+	h := &manualClock{wall: start}
 	dir := t.TempDir()
 	shares, parts, offset := sealedToAll(t, dir, h)
 	r := openVault(t, dir, h, shares)
@@ -125,7 +125,7 @@ func TestSealingKeysOfBefore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := fileBefore(t, content, r.keys.Load())
+	before := fileV1(t, content, r.keys.Load())
 	closeRing(t, r)
 	whole := newPowerDisk(before)
 	for cutAt := 0; cutAt == 0 || cutAt <= whole.ops; cutAt++ {
@@ -148,7 +148,7 @@ func TestSealingKeysOfBefore(t *testing.T) {
 		if told := r.Damage(); len(told) != 0 || magicOf(d.durable) != magic || len(d.durable) != storeBytes {
 			t.Errorf("cut at %d: told %+v, format %s", cutAt, told, magicOf(d.durable))
 		}
-		if !bytes.Equal(d.durable[slotsAt:bytesBefore], d.durable[bytesBefore:]) || !bytes.Equal(d.durable[slotsAt:bytesBefore], before[slotsAt:]) {
+		if !bytes.Equal(d.durable[slotsAt:bytesV1], d.durable[bytesV1:]) || !bytes.Equal(d.durable[slotsAt:bytesV1], before[slotsAt:]) {
 			t.Errorf("cut at %d: the slots are not doubled", cutAt)
 		}
 		for name := range parts.parts {
@@ -158,7 +158,7 @@ func TestSealingKeysOfBefore(t *testing.T) {
 		}
 		closeRing(t, r)
 	}
-	// One of before with one bad slot loses that key alone.
+	// With one bad slot it loses that key alone.
 	before[offset+60] ^= 1
 	r, err = openOn(dir, h.options(), newPowerDisk(before), shares)
 	if err != nil {
@@ -180,7 +180,7 @@ func TestStoredKeysOfBefore(t *testing.T) {
 	if _, err := r.storedDisk.ReadAt(content, 0); err != nil {
 		t.Fatal(err)
 	}
-	before := storedBefore(content, r)
+	before := storedFileV1(content, r)
 	whole := newPowerDisk(before)
 	if _, err := storedOn(r, whole, ledger); err != nil {
 		t.Fatal(err)
@@ -208,7 +208,7 @@ func TestStoredKeysOfBefore(t *testing.T) {
 	}
 }
 
-// One damaged copy of a stored account's key costs nothing, whatever is damaged, and is mended.
+// One damaged copy of a stored account's key costs nothing and is repaired.
 func TestStoredKeysAreMended(t *testing.T) {
 	dir, shares, r := unlocked(t)
 	a, b := storeOne(t, r, "tok_a"), storeOne(t, r, "tok_b")
@@ -232,7 +232,7 @@ func TestStoredKeysAreMended(t *testing.T) {
 	for _, x := range []account{a, b} {
 		for c := range copies {
 			if at := storedOffset(x.slot, c); !bytes.Equal(mended[at:at+slotBytes], good[at:at+slotBytes]) {
-				t.Errorf("copy %d of slot %d is not mended", c, x.slot)
+				t.Errorf("copy %d of slot %d is not repaired", c, x.slot)
 			}
 		}
 	}
@@ -243,7 +243,7 @@ func TestStoredKeysAreMended(t *testing.T) {
 	if err := a.open(r); err != nil {
 		t.Error(err)
 	}
-	// Where neither does, the account is lost, which is told once.
+	// Where neither does, the account is lost, which is reported once.
 	for c := range copies {
 		if _, err := r.storedDisk.WriteAt([]byte{1}, storedOffset(b.slot, c)+slotBytes-1); err != nil {
 			t.Fatal(err)
@@ -259,8 +259,7 @@ func TestStoredKeysAreMended(t *testing.T) {
 	}
 }
 
-// An older header put back counts fewer slots: those that the ledger uses beyond it are kept, and
-// growing spares them.
+// An older header counts fewer slots: those that the ledger uses beyond it are kept.
 func TestOlderHeaderOfStoredKeys(t *testing.T) {
 	dir, shares, r := unlocked(t)
 	old := storedContent(t, dir)[:storedSlots]
@@ -285,10 +284,10 @@ func TestOlderHeaderOfStoredKeys(t *testing.T) {
 	}
 }
 
-// One flipped bit anywhere in any file of the ring is harmless, or stops the vault with the file
-// named and the next step.
+// One flipped bit anywhere in any file of the ring is harmless, or stops the vault with an error
+// that names the file and the remedy.
 func TestFlipsOfKeyFiles(t *testing.T) {
-	h := &hand{wall: start}
+	h := &manualClock{wall: start}
 	origin := t.TempDir()
 	shares, parts, offset := sealedToAll(t, origin, h)
 	r := reopened(t, origin, shares, nil)
@@ -296,7 +295,7 @@ func TestFlipsOfKeyFiles(t *testing.T) {
 	closeRing(t, r)
 	dir := t.TempDir()
 	rng := rand.New(rand.NewPCG(10, 6))
-	used := map[string][][2]int{ // where something stands
+	used := map[string][][2]int{ // ranges in use
 		custodyFile:    {{0, 1 << 20}},
 		sealingFile:    {{0, slotsAt}, {slotsAt, int(offset) + pageBytes}, {slotsAt + areaBytes, int(offset) + areaBytes + pageBytes}},
 		storedFileName: {{0, storedSlots}, {int(storedOffset(a.slot, 0)), int(storedOffset(a.slot, 0)) + slotBytes}, {int(storedOffset(a.slot, 1)), int(storedOffset(a.slot, 1)) + slotBytes}},
@@ -343,7 +342,7 @@ func TestFlipsOfKeyFiles(t *testing.T) {
 // badDisk has sectors that cannot be read, until they are written.
 type badDisk struct {
 	*powerDisk
-	bad []int64 // places of pages
+	bad []int64 // offsets of pages
 }
 
 var errSector = errors.New("a bad sector")
@@ -362,10 +361,10 @@ func (d *badDisk) WriteAt(p []byte, at int64) (int, error) {
 	return d.powerDisk.WriteAt(p, at)
 }
 
-// One copy that cannot be read costs nothing, of a header and of a slot; where neither can, the
-// file is named and nothing is changed, for nobody knows what is there.
+// One unreadable copy of a header or slot costs nothing; where neither can be read, the file is
+// named and nothing is changed.
 func TestBadSectors(t *testing.T) {
-	h := &hand{wall: start}
+	h := &manualClock{wall: start}
 	dir := t.TempDir()
 	shares, parts, offset := sealedToAll(t, dir, h)
 	content, err := os.ReadFile(filepath.Join(dir, sealingFile))

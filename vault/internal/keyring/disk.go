@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// disk is what a file of slots needs of the system; tests cut the power under it.
+// disk is a file of slots; tests replace it to cut the power.
 type disk interface {
 	io.ReaderAt
 	io.WriterAt
@@ -19,15 +19,15 @@ type disk interface {
 	Close() error
 }
 
-// copies is how often a file of slots holds its header and each slot: one flipped bit, or one bad
-// sector, costs no key.
+// copies is how often a file of slots holds its header and each slot: one flipped bit or bad sector
+// costs no key.
 const copies = 2
 
-// A file of slots begins with two equal copies of a header: magic (32), sequence (8), what the file
-// adds, HMAC. They are written one after the other with an fsync between, so that one is always
-// whole; of two, the one with the higher sequence counts.
+// A file of slots begins with two equal copies of a header: magic (32), sequence (8), the file's
+// own fields, HMAC. They are written one after the other with an fsync between, so that one is
+// always intact; of two, the one with the higher sequence counts.
 
-// newer returns the copy that counts, nil where neither is whole.
+// newer returns the copy that counts, nil where neither is intact.
 func newer(first, second []byte, whole func([]byte) bool) []byte {
 	switch okFirst, okSecond := whole(first), whole(second); {
 	case okFirst && (!okSecond || sequenceOf(first) >= sequenceOf(second)):
@@ -40,8 +40,8 @@ func newer(first, second []byte, whole func([]byte) bool) []byte {
 
 func sequenceOf(header []byte) uint64 { return binary.BigEndian.Uint64(header[magicBytes:]) }
 
-// readTwice reads both copies of a header of size bytes. One that cannot be read is zeros, as a
-// damaged one counts; it fails where neither can, and with io.EOF where the file is too short.
+// readTwice reads both copies of a header of size bytes. One that cannot be read is returned as
+// zeros; it fails where neither can, and with io.EOF where the file is too short.
 func readTwice(d disk, path string, size int) (first, second []byte, err error) {
 	var headers [copies][]byte
 	var unread []error
@@ -63,11 +63,11 @@ func readTwice(d disk, path string, size int) (first, second []byte, err error) 
 	return headers[0], headers[1], nil
 }
 
-// magicOf returns the name of the format that a header's copy is in.
+// magicOf returns a header's format.
 func magicOf(header []byte) string { return string(bytes.TrimRight(header[:magicBytes], "\x00")) }
 
-// unreadable is the error for a file neither of whose headers is whole: damage, unless both name
-// one format that this program does not know.
+// unreadable is the error for a file without an intact header: damage, unless both copies name one
+// format that this program does not know.
 func unreadable(path, prefix string, first, second []byte, remedy string) error {
 	format := magicOf(first)
 	if number, ok := versionOf(format, prefix); ok && number > keyFormats && magicOf(second) == format {
@@ -76,10 +76,10 @@ func unreadable(path, prefix string, first, second []byte, remedy string) error 
 	return damaged(path, "neither copy of its header is whole", remedy)
 }
 
-// keyFormats is the newest version of the files of slots that this program knows.
+// keyFormats is the newest known version of the files of slots.
 const keyFormats = 2
 
-// versionOf reads the number of a format's name, prefix "v" number.
+// versionOf parses a format's name: prefix "v" number.
 func versionOf(format, prefix string) (number uint64, ok bool) {
 	digits, ok := strings.CutPrefix(format, prefix+"v")
 	number, err := strconv.ParseUint(digits, 10, 16)
@@ -90,8 +90,7 @@ func newerFormat(path, format string) error {
 	return fmt.Errorf("%s is of format %s: %w", path, format, ErrNewer)
 }
 
-// keyFile is what the files of keys have in common, each of which begins with two copies of a
-// header.
+// keyFile is what the files of slots have in common.
 type keyFile struct {
 	f        disk
 	path     string
@@ -99,7 +98,7 @@ type keyFile struct {
 	keys     *wrapping
 	sequence uint64      // of the header
 	failed   error       // the first failed write: what is on disk is unknown from then on
-	report   func(error) // takes it; may be nil
+	report   func(error) // is called with it; may be nil
 }
 
 // writeTwice makes both copies of the next header durable.
@@ -120,7 +119,7 @@ func (k *keyFile) writeTwice(encode func() []byte) error {
 	return nil
 }
 
-// fail latches: after a failed write or fsync only a fresh start can know what is on disk.
+// fail latches: after a failed write or fsync only a restart can know what is on disk.
 func (k *keyFile) fail(err error) error {
 	k.failed = unknownOnDisk(k.path, err)
 	if k.report != nil {
@@ -129,12 +128,12 @@ func (k *keyFile) fail(err error) error {
 	return k.failed
 }
 
-// overwrite fills the places, of size bytes each, first with random bytes, then with zeros, each
-// time durably.
-func overwrite(d disk, places []int64, size int) error {
+// overwrite fills size bytes at each offset, first with random bytes, then with zeros, each time
+// durably.
+func overwrite(d disk, offsets []int64, size int) error {
 	fill := make([]byte, size)
 	for _, next := range [...]func(){func() { _, _ = rand.Read(fill) }, func() { clear(fill) }} {
-		for _, at := range places {
+		for _, at := range offsets {
 			next()
 			if _, err := d.WriteAt(fill, at); err != nil {
 				return err
@@ -147,8 +146,6 @@ func overwrite(d disk, places []int64, size int) error {
 	return nil
 }
 
-// unknownOnDisk is what a file of slots answers from its first failed write on: only a fresh start
-// can know what is on disk.
 func unknownOnDisk(path string, err error) error {
 	return fmt.Errorf("write %s: %w; %w", path, err, ErrUnknownOnDisk)
 }

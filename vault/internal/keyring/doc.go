@@ -1,7 +1,7 @@
 // Package keyring is the sole holder of the vault's private keys: the custodians' key-encryption
 // key, the signing key, the sealing keys that rotate and die by the clock, and the keys that wrap
-// the ledger's own. It seals nothing for strangers and gives no key out: it opens parts, signs
-// through note.Signer and boxes records.
+// the ledger's own. It gives no key out: it opens parts, signs through [note.Signer] and seals
+// records.
 //
 // A vault's directory holds three of its files, mode 0600:
 //
@@ -14,11 +14,11 @@
 //
 // The key-encryption key is HKDF-Extract of a random scalar that is Shamir-shared k of n (circl
 // secretsharing over ristretto255); everything is sealed under keys expanded from it, one label per
-// use. A ring starts locked; locking again means to end the process, for no memory can be trusted
-// to forget.
+// use. A ring starts locked; locking again means ending the process: no memory can be trusted to
+// forget.
 //
-// Keys live by a trusted clock: the wall clock, unless it leaves the monotonic one or the last time
-// written down by over an hour. A jump forward suspends destruction until custodians confirm the
-// clock; after a jump backward the trusted clock goes on from where it was, so no key is made twice
-// and none lives longer.
+// Keys live by a trusted clock: the wall clock, unless it differs from the monotonic one or the
+// last recorded time by over an hour. A jump forward suspends destruction until custodians confirm
+// the clock; after a jump backward the trusted clock goes on from where it was, so no key is made
+// twice and none lives longer.
 package keyring

@@ -7,49 +7,48 @@ import (
 
 // Errors of creating and opening a vault's directory.
 var (
-	// is returned when Create would overwrite
+	// ErrExists is returned when Create would overwrite
 	ErrExists = errors.New("there is a vault in this directory already; choose another directory")
-	// is returned when the directory is locked
+	// ErrInUse is returned when the directory is locked
 	ErrInUse = errors.New("another process has this vault open; stop it first")
-	// is returned, with file and remedy, when a file is not what this vault wrote
+	// ErrDamaged is returned, with file and remedy, when a file is not what this vault wrote
 	ErrDamaged = errors.New("damaged")
-	// is returned, with the file, when its format is not known here
+	// ErrNewer is returned, with the file, when its format is not known here
 	ErrNewer = errors.New("a newer version of the vault wrote it; run that version: nothing was changed")
-	// is returned when a file's mode is too wide
+	// ErrMode is returned when a file's mode is too wide
 	ErrMode = errors.New("a key file can be read by others; set its mode to 0600 and consider it disclosed")
 )
 
 // Errors of custody.
 var (
-	// is returned when a key is needed before Unlock
+	// ErrLocked is returned when a key is needed before Unlock
 	ErrLocked = errors.New("the vault is locked; unlock it with custodians' shares")
-	// is returned, with the reason, for a share that is damaged or not of this vault
+	// ErrWrongShare is returned, with the reason, for a share that is damaged or not of this vault
 	ErrWrongShare = errors.New("wrong share")
-	// is returned when two shares have one number
+	// ErrSameShare is returned when two shares have one number
 	ErrSameShare = errors.New("the same share was given twice")
 )
 
 // Errors of opening a part.
 var (
-	// is returned when no private half exists any more, or by the clock should not
+	// ErrKeyDead is returned when the private half is gone, or by the clock should be
 	ErrKeyDead = errors.New("the part's key is dead or was never this vault's")
-	// is returned when the key lives and the seal does not open
+	// ErrCannotOpen is returned when the key lives and the seal does not open
 	ErrCannotOpen = errors.New("the part does not open: altered, moved or sealed wrongly")
 )
 
-// ErrForgotten is returned when a stored account is opened whose key is destroyed: it is gone from
-// every copy of the ledger.
+// ErrForgotten is returned when a stored account's key is destroyed: it is gone from every copy of
+// the ledger.
 var ErrForgotten = errors.New("the stored account is forgotten: its key is destroyed")
 
 // ErrUnknownOnDisk is returned, with the file, from the first failed write to a file of keys on:
-// the process must end and start again.
+// the process must restart.
 var ErrUnknownOnDisk = errors.New("what is on disk is unknown: check the disk, then stop the vault and start it again")
 
-// ErrFull is returned when an account is to be stored and stored.keys can hold no more. Everything
-// else goes on.
+// ErrFull is returned by [Ring.SealStored] when stored.keys can hold no more.
 var ErrFull = errors.New("no more accounts can be stored: forget some and restart the vault, or take another vault into service")
 
-// ErrFewShares is returned when the shares are good and fewer than the threshold.
+// ErrFewShares is returned when the shares are valid but fewer than the threshold.
 type ErrFewShares struct {
 	Have, Need int // distinct shares given, threshold
 }
@@ -67,7 +66,6 @@ const (
 		"the vault makes a new file, and shops must store their accounts again"
 )
 
-// damaged names file, what is wrong and what to do about it.
 func damaged(file, what, remedy string) error {
 	return fmt.Errorf("%s is %w (%s): %s", file, ErrDamaged, what, remedy)
 }

@@ -11,8 +11,7 @@ import (
 	"nightdrop/shared/durable"
 )
 
-// lockDir takes the directory for this process; the kernel lets go of it when the process ends,
-// however it ends.
+// lockDir locks the directory; the kernel releases the lock however the process ends.
 func lockDir(dir string) (*os.File, error) {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -40,8 +39,7 @@ func checkMode(f *os.File) error {
 	return nil
 }
 
-// openPrivate opens a key file to be written in place, checks its mode and returns its size in
-// bytes.
+// openPrivate opens a key file for writing in place and checks its mode. size is in bytes.
 func openPrivate(path string) (f *os.File, size int64, err error) {
 	if f, err = os.OpenFile(path, os.O_RDWR, 0); err != nil {
 		return nil, 0, err

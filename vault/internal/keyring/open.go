@@ -10,11 +10,11 @@ import (
 const prefixBytes = 5
 
 // OpenPart opens one sealed part of (merchant, id) and returns its plaintext without padding. It
-// fails with exactly ErrKeyDead where no living key of this vault has the part's key name,
-// ErrCannotOpen where the seal is not of that key, part, merchant and id or has not its form, and
-// ErrLocked. A key past its death by the trusted clock is dead even before Tick has destroyed it.
-// The caller clears the plaintext after use, and opens account and code only to transact. Safe for
-// concurrent use.
+// fails with exactly [ErrKeyDead] where no living key of this vault has the part's key name,
+// [ErrCannotOpen] where the seal is malformed or not of that key, part, merchant and id, and
+// [ErrLocked]. A key past its death by the trusted clock is dead even before [Ring.Tick] has
+// destroyed it. The caller clears the plaintext after use, and opens account and code only to
+// transact. Safe for concurrent use.
 func (r *Ring) OpenPart(part envelope.PartName, merchant, id string, p envelope.Part) ([]byte, error) {
 	if r.Locked() {
 		return nil, ErrLocked
@@ -25,8 +25,7 @@ func (r *Ring) OpenPart(part envelope.PartName, merchant, id string, p envelope.
 	if k == nil || !k.life.Dies.After(r.clock.read()) {
 		return nil, ErrKeyDead
 	}
-	// Day keys are for order and account, code keys for code: a code sealed to a day key would
-	// outlive its law.
+	// A code sealed to a day key would outlive its retention limit.
 	if !p.Key.Serves(part) || p.CheckForm(part) != nil {
 		return nil, ErrCannotOpen
 	}

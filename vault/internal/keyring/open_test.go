@@ -30,7 +30,7 @@ func sealed(t testing.TB, key envelope.DirectoryKey, part envelope.PartName, mer
 }
 
 func TestOpenPart(t *testing.T) {
-	h := &hand{wall: start}
+	h := &manualClock{wall: start}
 	dir := t.TempDir()
 	r := openVault(t, dir, h, newVault(t, dir, h, 1, 1))
 	tick(t, r, h)
@@ -100,10 +100,9 @@ func sealRaw(t testing.TB, key envelope.DirectoryKey, part envelope.PartName, pa
 	return envelope.Part{Key: key.Name, Sealed: append([]byte{1, byte(id >> 24), byte(id >> 16), byte(id >> 8), byte(id)}, ciphertext...)}
 }
 
-// What Tink seals we open, what crypto/hpke seals Tink opens with the same stored keyset, and both
-// refuse the same alterations.
+// Tink and crypto/hpke open each other's parts and refuse the same alterations.
 func TestOpeningAgreesWithTink(t *testing.T) {
-	h := &hand{wall: start}
+	h := &manualClock{wall: start}
 	dir := t.TempDir()
 	r := openVault(t, dir, h, newVault(t, dir, h, 1, 1))
 	tick(t, r, h)
@@ -144,7 +143,7 @@ func TestOpeningAgreesWithTink(t *testing.T) {
 }
 
 func TestOpenPartWhileKeysRotate(t *testing.T) {
-	h := &hand{wall: start}
+	h := &manualClock{wall: start}
 	var mu sync.Mutex
 	now := func() time.Time { mu.Lock(); defer mu.Unlock(); return h.wall }
 	dir := t.TempDir()
@@ -186,8 +185,8 @@ func TestOpenPartWhileKeysRotate(t *testing.T) {
 	wg.Wait()
 }
 
-// Rules on imports exempt this package from the ban on Tink's door to raw keys; within it, one file
-// has it.
+// Rules on imports exempt this package from the ban on Tink's access to raw keys; only one file
+// uses it.
 func TestOneFileTouchesRawKeys(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	if err != nil || len(files) < 10 {
@@ -214,8 +213,7 @@ func TestOneFileTouchesRawKeys(t *testing.T) {
 	}
 }
 
-// The vault opens tens of thousands of parts a minute at its busiest, so what is around the bare
-// opening must stay small.
+// The vault opens tens of thousands of parts a minute: the overhead must stay small.
 func BenchmarkOpen(b *testing.B) {
 	dir := b.TempDir()
 	shares, _, err := Create(dir, CreateOptions{Name: testVault, Shares: 1, Threshold: 1})

@@ -11,18 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A key is destroyed by overwriting its place in a file. Remains names what that does not reach on
-// this host, because something below or beside the file keeps older bytes. It only warns: what a
-// person did about it, such as a disk that is encrypted as a whole, cannot always be seen.
-
-// Host is what Remains looks at; tests give other places and answers.
+// Host is what [Remains] inspects; tests replace it.
 type Host struct {
 	Proc, Sys string // /proc and /sys
 	// statfs(2)'s f_type, stat(2)'s st_dev
 	Stat func(dir string) (filesystem int64, dev uint64, err error)
 }
 
-// ThisHost is the machine that the process runs on.
+// ThisHost returns the machine that the process runs on.
 func ThisHost() Host { return Host{Proc: "/proc", Sys: "/sys", Stat: statDir} }
 
 func statDir(dir string) (filesystem int64, dev uint64, err error) {
@@ -37,8 +33,8 @@ func statDir(dir string) (filesystem int64, dev uint64, err error) {
 	return fs.Type, st.Dev, nil
 }
 
-// keeping are file systems that may keep what was overwritten, by statfs(2)'s f_type.
-func keeping() map[int64]string {
+// retaining returns the file systems that may keep what was overwritten, by statfs(2)'s f_type.
+func retaining() map[int64]string {
 	const elsewhere = "keeps data on another machine: what becomes of overwritten bytes there is not known here"
 	const writesAnew = "writes each change to a new place and leaves the old bytes where they were"
 	return map[int64]string{
@@ -59,12 +55,13 @@ func keeping() map[int64]string {
 	}
 }
 
-// Remains lists, for people, what destroying a key in dir does not reach on this host, each with
-// what to do; none where nothing is known to. What cannot be looked at is passed over.
+// Remains lists, for people, what on this host may keep a key in dir that was destroyed by
+// overwriting, each with what to do. It only warns, and skips what cannot be read: what a person
+// did about it, such as encrypting the whole disk, cannot always be seen.
 func Remains(dir string, host Host) (notes []string) {
 	filesystem, dev, err := host.Stat(dir)
 	if err == nil {
-		if text, there := keeping()[filesystem]; there {
+		if text, there := retaining()[filesystem]; there {
 			advice := "; put the vault's directory on ext4, on an encrypted disk of its own"
 			if filesystem == unix.XFS_SUPER_MAGIC {
 				advice = ""
@@ -79,20 +76,20 @@ func Remains(dir string, host Host) (notes []string) {
 	return append(notes, host.virtual()...)
 }
 
-// journalled warns of an ext file system whose journal takes data, too.
+// journalled warns of an ext file system whose journal holds data too.
 func (h Host) journalled(dev uint64) []string {
 	data, _ := os.ReadFile(filepath.Join(h.Proc, "self", "mountinfo"))
-	place := fmt.Sprintf("%d:%d", unix.Major(dev), unix.Minor(dev))
+	device := fmt.Sprintf("%d:%d", unix.Major(dev), unix.Minor(dev))
 	for line := range strings.Lines(string(data)) {
 		fields := strings.Fields(line)
-		if len(fields) > 6 && fields[2] == place && slices.Contains(strings.Split(fields[len(fields)-1], ","), "data=journal") {
+		if len(fields) > 6 && fields[2] == device && slices.Contains(strings.Split(fields[len(fields)-1], ","), "data=journal") {
 			return []string{"file system: it is mounted with data=journal, so what was written stands in its journal for a while; mount it with data=ordered"}
 		}
 	}
 	return nil
 }
 
-// blocks are what the block devices below a file system are, as far as /sys tells.
+// blocks are what the block devices below a file system are, as far as /sys shows.
 type blocks struct{ flash, encrypted, shared, image bool }
 
 // device warns of what is below the file system.
@@ -102,7 +99,7 @@ func (h Host) device(dev uint64) (notes []string) {
 		return nil // no block device of its own
 	}
 	var below blocks
-	h.look(path, &below, 0)
+	h.inspect(path, &below, 0)
 	if below.shared {
 		notes = append(notes, "disk: its volume has snapshots or is thin (LVM), which keep what is overwritten; give the vault a plain volume without any")
 	}
@@ -115,11 +112,10 @@ func (h Host) device(dev uint64) (notes []string) {
 	return notes
 }
 
-// maxBelow bounds how many devices one stands on.
 const maxBelow = 8
 
-// look notes what a block device is, and those that it stands on.
-func (h Host) look(path string, below *blocks, depth int) {
+// inspect notes what a block device and those below it are.
+func (h Host) inspect(path string, below *blocks, depth int) {
 	if depth > maxBelow {
 		return
 	}
@@ -137,19 +133,18 @@ func (h Host) look(path string, below *blocks, depth int) {
 	slaves, _ := os.ReadDir(filepath.Join(path, "slaves"))
 	for _, slave := range slaves {
 		if next, err := filepath.EvalSymlinks(filepath.Join(path, "slaves", slave.Name())); err == nil {
-			h.look(next, below, depth+1)
+			h.inspect(next, below, depth+1)
 		}
 	}
 }
 
-// read returns a small file's text without the spaces around it, "" where there is none.
+// read returns a small file's trimmed text, "" where there is none.
 func read(path ...string) string {
-	data, _ := os.ReadFile(filepath.Join(path...)) // what is not there says nothing
+	data, _ := os.ReadFile(filepath.Join(path...))
 	return string(bytes.TrimSpace(data))
 }
 
-// swap warns of memory that is written to a disk in clear: keys are in the daemon's memory while it
-// is unlocked.
+// swap warns of swap in clear: keys are in the daemon's memory while it is unlocked.
 func (h Host) swap() (notes []string) {
 	var clear []string
 	lines := strings.Split(read(h.Proc, "swaps"), "\n")
@@ -167,7 +162,7 @@ func (h Host) swap() (notes []string) {
 		"or encrypt it with a random key at each start", strings.Join(clear, ", "))}
 }
 
-// encrypted reports whether a device is one of dm-crypt.
+// encrypted reports whether a device is dm-crypt's.
 func (h Host) encrypted(device string) bool {
 	if real, err := filepath.EvalSymlinks(device); err == nil {
 		device = real
@@ -186,7 +181,7 @@ func (h Host) hibernation() []string {
 	return []string{"hibernation: it writes the whole memory, keys included, to a disk: systemctl mask hibernate.target hybrid-sleep.target"}
 }
 
-// virtual warns of a machine whose disk and memory another one can copy.
+// virtual warns of a machine whose disk and memory its host can copy.
 func (h Host) virtual() []string {
 	for line := range strings.Lines(read(h.Proc, "cpuinfo")) {
 		if name, flags, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "flags" {

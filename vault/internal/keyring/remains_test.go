@@ -120,7 +120,7 @@ func TestRemainsOfDestroyedKeys(t *testing.T) {
 	}
 }
 
-// TestThisHostIsLookedAt: the real /proc and /sys are read without a fault, whatever they say here.
+// TestThisHostIsLookedAt reads the real /proc and /sys.
 func TestThisHostIsLookedAt(t *testing.T) {
 	for _, note := range Remains(t.TempDir(), ThisHost()) {
 		if !strings.Contains(note, ": ") {

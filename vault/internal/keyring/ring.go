@@ -16,7 +16,7 @@ import (
 	"nightdrop/shared/note"
 )
 
-// Options are how a ring runs; the zero value is an on-line vault.
+// Options configure a ring; the zero value is an on-line vault.
 type Options struct {
 	Now func() time.Time // the wall clock; nil: time.Now
 	// a monotonic clock from any start; nil: by Now's own monotonic reading
@@ -26,13 +26,13 @@ type Options struct {
 	Ahead time.Duration
 	// from a code key's until to its death; 0: 6 h; longer by policy for courier sites
 	CodeLife time.Duration
-	// is called when a write failed and what is on disk is unknown: the process must end; nil:
-	// nobody
+	// is called when a write failed and what is on disk is unknown: the process must end; may be
+	// nil
 	Failed func(error)
 }
 
 // Ring holds a vault's private keys. It is safe for concurrent use, starts locked, and prints as
-// [redacted].
+// "[redacted]".
 type Ring struct {
 	secret
 	dir     string
@@ -51,13 +51,13 @@ type Ring struct {
 	disk       disk       // sealing.keys, nil where it is missing
 	storedDisk disk       // stored.keys, nil where it is missing
 	store      *store
-	recovered  []envelope.KeyName // destroyed by load, not yet told by Tick
-	untold     time.Duration      // a jump that no Tick has told yet
+	recovered  []envelope.KeyName // destroyed by load, not yet reported by Tick
+	unreported time.Duration      // a jump that no Tick has reported yet
 	failed     func(error)        // Options.Failed
 
 	damageMu sync.Mutex
-	damage   []Damage        // not yet told by Damage
-	lost     map[uint32]bool // slots of stored accounts that were told as lost
+	damage   []Damage        // not yet returned by Damage
+	lost     map[uint32]bool // slots of stored accounts that were reported as lost
 
 	openMu sync.RWMutex
 	opened map[envelope.KeyName]*sealingKey // live keys
@@ -66,16 +66,16 @@ type Ring struct {
 // sealingKey is a live key, parsed.
 type sealingKey struct {
 	secret
-	life    life
+	life    lifetime
 	slot    int
 	public  []byte
 	private stdhpke.PrivateKey
 }
 
-// Open takes the vault in dir for this process and checks its files as far as is possible without
-// shares. It fails with ErrInUse where another process has it, ErrDamaged or ErrMode. The ring is
-// locked. A missing sealing.keys or stored.keys, as after a restore from a backup, is no error:
-// Unlock makes a new one.
+// Open opens the vault in dir for this process alone and checks its files as far as is possible
+// without shares. It fails with [ErrInUse] where another process has it, [ErrDamaged] or [ErrMode].
+// The ring is locked. A missing sealing.keys or stored.keys, as after a restore from a backup, is
+// no error: [Ring.Unlock] makes a new one.
 func Open(dir string, o Options) (*Ring, error) {
 	r := &Ring{dir: dir, now: o.Now, log: o.Logger, failed: o.Failed, plan: schedule{ahead: o.Ahead, codeLife: o.CodeLife}}
 	if r.now == nil {
@@ -133,8 +133,8 @@ func (r *Ring) closeFiles() (err error) {
 	return err
 }
 
-// Close lets go of the directory and drops the keys. Calls after it fail with ErrLocked. What the
-// process's memory still holds is gone only with the process.
+// Close releases the directory and drops the keys. Calls after it fail with [ErrLocked]. Copies in
+// memory are gone only with the process.
 func (r *Ring) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -155,7 +155,7 @@ func (r *Ring) Close() error {
 // Name returns the vault's name.
 func (r *Ring) Name() string { return r.custody.Header.Vault }
 
-// Verifier returns the vkey that everyone pins.
+// Verifier returns the vault's vkey.
 func (r *Ring) Verifier() note.Verifier { return r.custody.Header.VKey }
 
 // Threshold returns how many shares unlock (k) and how many there are (n).
@@ -164,16 +164,15 @@ func (r *Ring) Threshold() (k, n int) { return r.custody.Header.Threshold, r.cus
 // Locked reports whether Unlock is still to come.
 func (r *Ring) Locked() bool { return r.keys.Load() == nil }
 
-// Signer returns the key of the vault's statements, nil while locked.
+// Signer returns the vault's signing key, nil while locked.
 func (r *Ring) Signer() *note.Signer { return r.signer.Load() }
 
-// CheckShare reports whether s is this vault's: nil or ErrWrongShare with the reason. It needs no
-// other share.
+// CheckShare returns nil where s is this vault's, else [ErrWrongShare] with the reason.
 func (r *Ring) CheckShare(s Share) error { return r.custody.Header.checkShare(s) }
 
-// Unlock opens the ring with k or more distinct shares: ErrWrongShare, ErrSameShare, ErrFewShares,
-// ErrDamaged. On an unlocked ring it only checks them, which is how custodians vouch for something
-// (ConfirmClock). It makes no keys: call Tick next.
+// Unlock unlocks the ring with k or more distinct shares. It fails with [ErrWrongShare],
+// [ErrSameShare], [ErrFewShares] or [ErrDamaged]. On an unlocked ring it only checks them, as
+// custodians confirm something ([Ring.ConfirmClock]). It makes no keys: call [Ring.Tick] next.
 func (r *Ring) Unlock(shares []Share) error {
 	if err := r.custody.Header.checkShares(shares); err != nil {
 		return err
@@ -203,7 +202,7 @@ func (r *Ring) Unlock(shares []Share) error {
 	return nil
 }
 
-// openStore loads sealing.keys, made anew where it is missing, and every live key of it.
+// openStore loads sealing.keys, or creates it where it is missing, and every live key of it.
 func (r *Ring) openStore(keys *wrapping) error {
 	path := filepath.Join(r.dir, sealingFile)
 	if r.disk == nil {
@@ -220,7 +219,6 @@ func (r *Ring) openStore(keys *wrapping) error {
 	return r.load(path, keys)
 }
 
-// load reads the store and parses its live keys.
 func (r *Ring) load(path string, keys *wrapping) error {
 	s := &store{keyFile: keyFile{f: r.disk, path: path, vault: r.Name(), keys: keys, report: r.failed}}
 	recovered, err := s.load()
@@ -241,8 +239,8 @@ func (r *Ring) load(path string, keys *wrapping) error {
 	return nil
 }
 
-// openLive parses the live keys. One of which neither copy opens is lost, and the others go on;
-// where all are, the file is damaged as a whole.
+// openLive parses the live keys. One of which neither copy opens is lost; where all are, the file
+// is damaged as a whole.
 func (r *Ring) openLive(s *store) (map[envelope.KeyName]*sealingKey, error) {
 	opened := make(map[envelope.KeyName]*sealingKey)
 	var lost, mended []string
@@ -251,11 +249,11 @@ func (r *Ring) openLive(s *store) (map[envelope.KeyName]*sealingKey, error) {
 		if e.state != slotLive {
 			continue
 		}
-		handle, again, err := s.keyset(slot)
+		handle, repaired, err := s.keyset(slot)
 		if err != nil {
 			return nil, err
 		}
-		if again {
+		if repaired {
 			mended = append(mended, string(e.life.Name))
 		}
 		if e.lost = handle == nil; e.lost {
@@ -276,9 +274,9 @@ func (r *Ring) openLive(s *store) (map[envelope.KeyName]*sealingKey, error) {
 			"file", s.path, "keys", lost)
 	}
 	if len(mended) > 0 {
-		r.log.Warn("copies of sealing keys were damaged and are mended from the other copy; check the disk", "file", s.path, "keys", mended)
+		r.log.Warn("copies of sealing keys were damaged and have been repaired from the other copy; check the disk", "file", s.path, "keys", mended)
 	}
-	r.found(s.path, true, lost)
-	r.found(s.path, false, mended)
+	r.recordDamage(s.path, true, lost)
+	r.recordDamage(s.path, false, mended)
 	return opened, nil
 }

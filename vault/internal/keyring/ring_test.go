@@ -17,20 +17,19 @@ const (
 	testID       = "0192f0c1-2b3c-7d4e-8f50-a1b2c3d4e5f6"
 )
 
-// hand is a wall clock and a monotonic clock set by hand.
-type hand struct {
+type manualClock struct {
 	wall    time.Time
 	elapsed time.Duration
 }
 
-func (h *hand) pass(d time.Duration) { h.wall, h.elapsed = h.wall.Add(d), h.elapsed+d }
-func (h *hand) jump(d time.Duration) { h.wall = h.wall.Add(d) }
+func (h *manualClock) pass(d time.Duration) { h.wall, h.elapsed = h.wall.Add(d), h.elapsed+d }
+func (h *manualClock) jump(d time.Duration) { h.wall = h.wall.Add(d) }
 
-func (h *hand) options() Options {
+func (h *manualClock) options() Options {
 	return Options{Now: func() time.Time { return h.wall }, Elapsed: func() time.Duration { return h.elapsed }}
 }
 
-func newVault(t *testing.T, dir string, h *hand, k, n int) []Share {
+func newVault(t *testing.T, dir string, h *manualClock, k, n int) []Share {
 	t.Helper()
 	shares, vkey, err := Create(dir, CreateOptions{Name: testVault, Shares: n, Threshold: k, Now: func() time.Time { return h.wall }})
 	if err != nil {
@@ -42,7 +41,7 @@ func newVault(t *testing.T, dir string, h *hand, k, n int) []Share {
 	return shares
 }
 
-func openVault(t *testing.T, dir string, h *hand, shares []Share) *Ring {
+func openVault(t *testing.T, dir string, h *manualClock, shares []Share) *Ring {
 	t.Helper()
 	r, err := Open(dir, h.options())
 	if err != nil {
@@ -55,7 +54,7 @@ func openVault(t *testing.T, dir string, h *hand, shares []Share) *Ring {
 	return r
 }
 
-func tick(t *testing.T, r *Ring, h *hand) Change {
+func tick(t *testing.T, r *Ring, h *manualClock) Change {
 	t.Helper()
 	change, err := r.Tick(h.wall)
 	if err != nil {
@@ -76,7 +75,7 @@ func current(t *testing.T, r *Ring, kind envelope.Kind, suite envelope.Suite, no
 }
 
 func TestNewVaultUnlocksAndHasCurrentKeysAtOnce(t *testing.T) {
-	h := &hand{wall: start}
+	h := &manualClock{wall: start}
 	dir := t.TempDir()
 	shares := newVault(t, dir, h, 2, 3)
 	r, err := Open(dir, h.options())

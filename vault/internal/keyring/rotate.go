@@ -9,20 +9,20 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// Change is what a Tick did.
+// Change is what [Ring.Tick] did.
 type Change struct {
 	Created   []envelope.DirectoryKey // durable, and so may be published
-	Destroyed []envelope.KeyName      // overwritten on disk, and gone from memory's map
+	Destroyed []envelope.KeyName      // overwritten on disk, and no longer in the map in memory
 	Clock     Clock                   // ClockJumped while destruction is suspended
-	// in the Tick (or first after Unlock) that finds the clock jumped or behind: how far; else 0
+	// in the Tick (or first after Unlock) that detects the clock jumped or behind: how far; else 0
 	Jump time.Duration
 }
 
 // Tick makes the keys that are due and destroys those that are dead, by the trusted clock, as of
 // now. Both are durable when it returns; call it at least every few minutes. On an error Change
 // says what was done before it. After a failed write every later Tick fails too: restart the
-// process. A crash may come between a change and its telling: after a Tick compare Live with what
-// was recorded. It fails with ErrLocked.
+// process. A crash may come between a change and its report: after a Tick compare [Ring.Live] with
+// what was recorded. It fails with [ErrLocked].
 func (r *Ring) Tick(now time.Time) (Change, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -33,8 +33,8 @@ func (r *Ring) Tick(now time.Time) (Change, error) {
 		return Change{}, r.store.failed
 	}
 	status := r.observe(now)
-	change := Change{Destroyed: r.recovered, Clock: status.Clock, Jump: r.untold}
-	r.recovered, r.untold = nil, 0
+	change := Change{Destroyed: r.recovered, Clock: status.Clock, Jump: r.unreported}
+	r.recovered, r.unreported = nil, 0
 	if status.Clock != ClockJumped {
 		dead, err := r.destroyDead(status.Trusted)
 		change.Destroyed = append(change.Destroyed, dead...)
@@ -54,14 +54,14 @@ func (r *Ring) Tick(now time.Time) (Change, error) {
 	return change, nil
 }
 
-// observe takes in the wall clock, says once what is wrong with it, and keeps the jump for the next
-// Tick to tell.
+// observe reads the wall clock, logs once what is wrong with it, and keeps the jump for the next
+// Tick.
 func (r *Ring) observe(wall time.Time) ClockStatus {
 	status, changed := r.clock.observe(wall)
 	if !changed {
 		return status
 	}
-	r.untold = status.Jump
+	r.unreported = status.Jump
 	switch status.Clock {
 	case ClockJumped:
 		r.log.Warn("the clock jumped forward: no key is made or destroyed by it until custodians confirm it",
@@ -75,7 +75,6 @@ func (r *Ring) observe(wall time.Time) ClockStatus {
 	return status
 }
 
-// destroyDead destroys the keys whose time has come.
 func (r *Ring) destroyDead(now time.Time) ([]envelope.KeyName, error) {
 	var slots []int
 	var names []envelope.KeyName
@@ -99,7 +98,7 @@ func (r *Ring) destroyDead(now time.Time) ([]envelope.KeyName, error) {
 	return names, nil
 }
 
-// makeDue makes the keys that the schedule wants and the ring has not.
+// makeDue makes the keys that are due and missing.
 func (r *Ring) makeDue(now time.Time) ([]envelope.DirectoryKey, error) {
 	have := make(map[due]bool)
 	ids := make(map[uint32]bool)
@@ -117,7 +116,8 @@ func (r *Ring) makeDue(now time.Time) ([]envelope.DirectoryKey, error) {
 			continue
 		}
 		handle, id, err := newKeyset(d.suite)
-		for err == nil && ids[id] { // two keys of one id could not be told apart by a part's prefix
+		// two keys of one id could not be distinguished by a part's prefix
+		for err == nil && ids[id] {
 			handle, id, err = newKeyset(d.suite)
 		}
 		if err != nil {
@@ -129,11 +129,11 @@ func (r *Ring) makeDue(now time.Time) ([]envelope.DirectoryKey, error) {
 	if len(made) == 0 {
 		return nil, nil
 	}
-	return r.keep(made)
+	return r.install(made)
 }
 
-// keep stores made keys and then begins to open with them.
-func (r *Ring) keep(made []madeKey) ([]envelope.DirectoryKey, error) {
+// install stores new keys, then begins to open with them.
+func (r *Ring) install(made []madeKey) ([]envelope.DirectoryKey, error) {
 	opened := make([]*sealingKey, len(made))
 	for i, m := range made {
 		k := &sealingKey{life: m.life}
@@ -158,8 +158,8 @@ func (r *Ring) keep(made []madeKey) ([]envelope.DirectoryKey, error) {
 	return public, nil
 }
 
-// Directory returns the public halves of the keys that are not dead at now (nor by the trusted
-// clock), by kind, from and suite: what a directory lists. It is empty while locked.
+// Directory returns the public halves of the keys that are not dead at now nor by the trusted
+// clock, by kind, from and suite. It is empty while locked.
 func (r *Ring) Directory(now time.Time) []envelope.DirectoryKey {
 	trusted := r.clock.read()
 	if now.Before(trusted) || r.Suspended() {
@@ -168,8 +168,8 @@ func (r *Ring) Directory(now time.Time) []envelope.DirectoryKey {
 	return slices.DeleteFunc(r.Live(), func(k envelope.DirectoryKey) bool { return !k.Dies.After(now) })
 }
 
-// Live returns the public halves of all keys whose private halves are there, in Directory's order:
-// those too whose time has come while destruction is suspended. It is empty while locked.
+// Live returns the public halves of all keys whose private halves exist, in [Ring.Directory]'s
+// order: also those whose destruction is suspended. It is empty while locked.
 func (r *Ring) Live() []envelope.DirectoryKey {
 	var list []envelope.DirectoryKey
 	r.openMu.RLock()
@@ -188,9 +188,9 @@ func (k *sealingKey) directory() envelope.DirectoryKey {
 		From: envelope.At(k.life.From), Until: envelope.At(k.life.Until), Dies: envelope.At(k.life.Dies)}
 }
 
-// ConfirmClock takes the wall clock as right, forward or back, on the custodians' word: call it
-// only after Unlock succeeded with shares given for that purpose. The next Tick destroys what is
-// dead by it. It fails with ErrLocked.
+// ConfirmClock accepts the wall clock, forward or back: call it only after [Ring.Unlock] succeeded
+// with shares given for that purpose. The next [Ring.Tick] destroys what is dead by it. It fails
+// with [ErrLocked].
 func (r *Ring) ConfirmClock() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -199,14 +199,14 @@ func (r *Ring) ConfirmClock() error {
 	}
 	now := r.now()
 	r.clock.confirm(now)
-	r.untold = 0
+	r.unreported = 0
 	r.log.Info("custodians confirmed the clock", "wall", now.UTC())
 	r.store.mark = now
 	return r.store.writeHeader()
 }
 
-// Suspended reports whether destruction waits for ConfirmClock.
+// Suspended reports whether destruction waits for [Ring.ConfirmClock].
 func (r *Ring) Suspended() bool { return r.Clock().Clock == ClockJumped }
 
-// Clock returns the state of the clock as of the last Tick or Unlock, for status.
-func (r *Ring) Clock() ClockStatus { return r.clock.look(r.now()) }
+// Clock returns the state of the clock as of the last [Ring.Tick] or [Ring.Unlock].
+func (r *Ring) Clock() ClockStatus { return r.clock.last(r.now()) }

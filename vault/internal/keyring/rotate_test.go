@@ -16,11 +16,10 @@ import (
 )
 
 // Four virtual months of ticks at random moments: every key dies at the first tick after its time,
-// once, and never before; at every moment of the directory's life ahead there is exactly one
-// current key of each kind and suite.
+// once; for every moment up to 48 h ahead there is exactly one current key of each kind and suite.
 func TestMonthsOfTicks(t *testing.T) {
 	t.Parallel()
-	h := &hand{wall: start}
+	h := &manualClock{wall: start}
 	dir := t.TempDir()
 	shares := newVault(t, dir, h, 1, 1)
 	content, err := os.ReadFile(filepath.Join(dir, sealingFile))
@@ -90,7 +89,7 @@ func coverAhead(t *testing.T, list []envelope.DirectoryKey, now time.Time) {
 }
 
 func TestDirectoryOrder(t *testing.T) {
-	h := &hand{wall: start}
+	h := &manualClock{wall: start}
 	dir := t.TempDir()
 	r := openVault(t, dir, h, newVault(t, dir, h, 1, 1))
 	tick(t, r, h)
@@ -105,7 +104,7 @@ func TestDirectoryOrder(t *testing.T) {
 }
 
 func TestScheduleOfCourierSitesFitsAndMoreIsRefused(t *testing.T) {
-	h := &hand{wall: start}
+	h := &manualClock{wall: start}
 	dir := t.TempDir()
 	shares := newVault(t, dir, h, 1, 1)
 	o := h.options()
@@ -133,9 +132,9 @@ func TestScheduleOfCourierSitesFitsAndMoreIsRefused(t *testing.T) {
 	}
 }
 
-// The promise of retention: what yesterday's backup holds opens nothing whose key has died since.
+// Yesterday's backup opens nothing whose key has died since.
 func TestRestoredBackupOpensNothingDead(t *testing.T) {
-	h := &hand{wall: start}
+	h := &manualClock{wall: start}
 	dir, backup := t.TempDir(), t.TempDir()
 	shares := newVault(t, dir, h, 2, 3)
 	r := openVault(t, dir, h, shares[:2])
@@ -208,7 +207,7 @@ func copyFiles(t *testing.T, from, to string, names ...string) {
 }
 
 func TestMissingSealingKeysAreMadeNew(t *testing.T) {
-	h := &hand{wall: start}
+	h := &manualClock{wall: start}
 	dir := t.TempDir()
 	shares := newVault(t, dir, h, 1, 1)
 	r := openVault(t, dir, h, shares)
@@ -221,7 +220,7 @@ func TestMissingSealingKeysAreMadeNew(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, sealingFile)); err != nil {
 		t.Fatal(err)
 	}
-	h.pass(100 * time.Hour) // a restore takes its time; there is no key that a clock could kill
+	h.pass(100 * time.Hour) // a restore lasts; there is no key that a clock could kill
 	var log bytes.Buffer
 	o := h.options()
 	o.Logger = slog.New(slog.NewTextHandler(&log, nil))
@@ -276,19 +275,18 @@ func damages(good, foreign []byte, offset int64) []damage {
 		{"of a newer version", func(b []byte) []byte { return newerFile(b, headerBytes) }, false, "newer version"},
 		{"another vault's file", func([]byte) []byte { return foreign }, false, "neither copy"},
 		{"cut", func(b []byte) []byte { return b[:len(b)-pageBytes] }, false, "cut"},
-		{"cut to half", func(b []byte) []byte { return b[:bytesBefore-1] }, false, "size"},
+		{"cut to half", func(b []byte) []byte { return b[:bytesV1-1] }, false, "size"},
 		{"empty", func([]byte) []byte { return nil }, false, "size"},
 	}
 }
 
-// sealedToAll makes a vault in dir, a part for each of its keys, and tells the offset of the last
-// live slot.
-func sealedToAll(t *testing.T, dir string, h *hand) (shares []Share, parts *told, offset int64) {
+// sealedToAll makes a vault in dir and a part for each of its keys. offset is the last live slot's.
+func sealedToAll(t *testing.T, dir string, h *manualClock) (shares []Share, parts *announced, offset int64) {
 	t.Helper()
 	shares = newVault(t, dir, h, 1, 1)
 	r := openVault(t, dir, h, shares)
 	tick(t, r, h)
-	parts = newTold()
+	parts = newAnnounced()
 	for _, k := range r.Directory(h.wall) {
 		parts.parts[k.Name] = sealed(t, k, partOf(k.Name), testMerchant, testID, "{}")
 		offset = max(offset, slotOffset(r.opened[k.Name].slot, 0))
@@ -300,7 +298,7 @@ func sealedToAll(t *testing.T, dir string, h *hand) (shares []Share, parts *told
 }
 
 func TestDamagedSealingKeys(t *testing.T) {
-	h := &hand{wall: start}
+	h := &manualClock{wall: start}
 	origin := t.TempDir()
 	shares, parts, offset := sealedToAll(t, origin, h)
 	stranger := t.TempDir()
@@ -348,22 +346,22 @@ func TestDamagedSealingKeys(t *testing.T) {
 			if err != nil || !bytes.Equal(healed[:headerBytes], healed[headerBytes:slotsAt]) {
 				t.Error("the header's copies differ", err)
 			}
-			if changed := c.alter(bytes.Clone(good))[slotsAt : bytesBefore+areaBytes-pageBytes]; !bytes.Equal(changed, good[slotsAt:bytesBefore+areaBytes-pageBytes]) {
+			if changed := c.alter(bytes.Clone(good))[slotsAt : bytesV1+areaBytes-pageBytes]; !bytes.Equal(changed, good[slotsAt:bytesV1+areaBytes-pageBytes]) {
 				if told := r.Damage(); len(told) != 1 || told[0].Lost || told[0].File != sealingFile || len(told[0].Keys) == 0 {
 					t.Errorf("told %+v", told)
 				}
 				if !bytes.Equal(healed[slotsAt:], good[slotsAt:]) {
-					t.Error("the slots are not mended")
+					t.Error("the slots are not repaired")
 				}
 			}
 		})
 	}
 }
 
-// An old copy of sealing.keys put back holds keys that died since. It is noticed as a clock that
-// jumped, and the keys die again with the custodians' word for the clock.
+// An old copy of sealing.keys holds keys that died since. It looks like a clock that jumped, and
+// the keys die again once custodians confirm the clock.
 func TestOldSealingKeysPutBack(t *testing.T) {
-	h := &hand{wall: start}
+	h := &manualClock{wall: start}
 	dir, old := t.TempDir(), t.TempDir()
 	shares := newVault(t, dir, h, 2, 3)
 	r := openVault(t, dir, h, shares[:2])

@@ -19,26 +19,25 @@ const (
 
 const suiteCount = 2
 
-// suites are the suites of every period.
 func suites() [suiteCount]envelope.Suite {
 	return [...]envelope.Suite{envelope.SuiteXWing, envelope.SuiteX25519}
 }
 
-// life is the published life of one key.
-type life struct {
+// lifetime is the published lifetime of one key.
+type lifetime struct {
 	Name  envelope.KeyName
 	From  time.Time // UTC, whole seconds
 	Until time.Time
 	Dies  time.Time
 }
 
-// schedule says which keys there are to be at a time.
+// schedule determines which keys there are at a time.
 type schedule struct {
 	ahead    time.Duration // how long before its from a key is published
 	codeLife time.Duration // from a code key's until to its death
 }
 
-// due is a key that ought to exist: what of a life is known before the key is made.
+// due is a key that ought to exist.
 type due struct {
 	kind  envelope.Kind
 	suite envelope.Suite
@@ -58,8 +57,7 @@ func (s schedule) check() error {
 	return nil
 }
 
-// due lists the keys whose period has begun and not ended at now, or begins within ahead; oldest
-// first of each kind.
+// due lists the keys whose period includes now or begins within ahead; oldest first of each kind.
 func (s schedule) due(now time.Time) []due {
 	var list []due
 	for _, k := range [...]struct {
@@ -76,9 +74,9 @@ func (s schedule) due(now time.Time) []due {
 	return list
 }
 
-// of returns the life of a key made for d.
-func (s schedule) of(d due, id uint32) life {
-	l := life{Name: envelope.MakeKeyName(d.kind, id, d.suite), From: d.from, Until: d.from.Add(dayPeriod), Dies: d.from.Add(dayLife)}
+// of returns the lifetime of a key made for d.
+func (s schedule) of(d due, id uint32) lifetime {
+	l := lifetime{Name: envelope.MakeKeyName(d.kind, id, d.suite), From: d.from, Until: d.from.Add(dayPeriod), Dies: d.from.Add(dayLife)}
 	if d.kind == envelope.KindCode {
 		l.Until = d.from.Add(codePeriod)
 		l.Dies = l.Until.Add(s.codeLife)

@@ -19,25 +19,24 @@ const (
 	maxShares    = 32
 	scalarBytes  = 32
 	sharingBytes = 8
-	// of a share's check in vault.key; the share itself has 252 random bits, so it helps no guess
+	// of a share's check in vault.key; it helps no guess, as a share has 252 random bits
 	checkBytes    = 16
 	lineCheck     = 4 // of the checksum at a share line's end, against mistyping
 	maxShareBytes = 512
 )
 
-// sharePrefix begins a share line and names its format.
 const sharePrefix = "nightdrop-share-v1"
 
 // Share is one custodian's share of the key-encryption key: a point of a polynomial over the
-// scalars of ristretto255. k of them are the vault; whoever handles one keeps it off disks but its
-// custodian's own.
+// scalars of ristretto255. k of them open the vault; keep one off all disks but its custodian's
+// own.
 type Share struct {
 	secret
 	vault   string
 	sharing string // 16 hex digits, random: which sharing of the vault's key it is of
 	number  int    // 1 to n
-	// value is a scalar, little endian. It is behind a pointer because fmt prints what a struct
-	// holds for %p, whatever its methods.
+	// value is a scalar, little endian; a pointer, because fmt prints what a struct holds for %p,
+	// whatever its methods.
 	value *[scalarBytes]byte
 }
 
@@ -49,7 +48,7 @@ func (s Share) Vault() string { return s.vault }
 
 // Encode returns the share as one printable line without a newline,
 // "nightdrop-share-v1:VAULT:SHARING:NUMBER:VALUE:CHECK" with VALUE and CHECK in hex. The caller
-// writes it where only its custodian reads, and clears it.
+// gives it to its custodian alone, and clears it.
 func (s Share) Encode() []byte {
 	line := make([]byte, 0, maxShareBytes)
 	line = fmt.Appendf(line, "%s:%s:%s:%d:", sharePrefix, s.vault, s.sharing, s.number)
@@ -58,9 +57,9 @@ func (s Share) Encode() []byte {
 	return hex.AppendEncode(append(line, ':'), sum[:lineCheck])
 }
 
-// ParseShare reads what Encode wrote, white space around it ignored. It fails with ErrWrongShare on
-// a line that is mistyped or no share; whether the share is of a certain vault is for
-// Ring.CheckShare. It keeps no reference to line.
+// ParseShare reads what [Share.Encode] wrote, ignoring white space around it. It fails with
+// [ErrWrongShare] on a line that is mistyped or no share; [Ring.CheckShare] checks whose it is. It
+// keeps no reference to line.
 func ParseShare(line []byte) (Share, error) {
 	line = bytes.TrimSpace(line)
 	if len(line) > maxShareBytes || !bytes.HasPrefix(line, []byte(sharePrefix+":")) {
@@ -81,7 +80,7 @@ func ParseShare(line []byte) (Share, error) {
 	}
 	s := Share{vault: string(fields[1]), sharing: string(fields[2]), number: number, value: new([scalarBytes]byte)}
 	if len(fields[4]) != hex.EncodedLen(scalarBytes) || len(s.sharing) != hex.EncodedLen(sharingBytes) || !envelope.ValidVault(s.vault) {
-		return Share{}, fmt.Errorf("%w: a field has not its form", ErrWrongShare)
+		return Share{}, fmt.Errorf("%w: a field is malformed", ErrWrongShare)
 	}
 	if _, err := hex.DecodeString(s.sharing); err != nil {
 		return Share{}, fmt.Errorf("%w: its sharing is not hex", ErrWrongShare)
@@ -95,8 +94,8 @@ func ParseShare(line []byte) (Share, error) {
 // Clear overwrites the share, and every copy of it, in memory.
 func (s Share) Clear() { clear(s.value[:]) }
 
-// check is what vault.key knows of the share: enough to tell it from any other, nothing that helps
-// to find it.
+// check is what vault.key knows of the share: enough to recognise it, nothing that helps to guess
+// it.
 func (s Share) check(salt []byte) string {
 	h := sha256.New()
 	h.Write([]byte("nightdrop/share-check/v1"))
@@ -131,7 +130,7 @@ func split(vault string, k, n int) (secretValue []byte, shares []Share, err erro
 }
 
 // recombine returns the secret of k distinct shares of one sharing. Wrong shares give a wrong
-// secret, not an error: they are checked before, and the secret after. The caller clears it.
+// secret, not an error: check them before, and the secret after. The caller clears it.
 func recombine(k int, shares []Share) ([]byte, error) {
 	points := make([]secretsharing.Share, 0, len(shares))
 	for _, s := range shares {

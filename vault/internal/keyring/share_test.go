@@ -100,7 +100,7 @@ func TestShareLineRejections(t *testing.T) {
 	}
 }
 
-// resumLine puts the right check at the end of an altered line.
+// resumLine gives an altered line a valid check.
 func resumLine(line string) []byte {
 	body := line[:strings.LastIndexByte(line, ':')]
 	sum := sha256.Sum256([]byte(body))
@@ -129,7 +129,7 @@ func FuzzShareLine(f *testing.F) {
 }
 
 func TestSecretsPrintRedacted(t *testing.T) {
-	h := &hand{wall: start}
+	h := &manualClock{wall: start}
 	dir := t.TempDir()
 	shares := newVault(t, dir, h, 1, 1)
 	r := openVault(t, dir, h, shares)

@@ -22,39 +22,35 @@ import (
 //	table   state (1) kind (1) suite (1) zero (1) key id (4) from (8) until (8) dies (8), times in Unix seconds
 //	slot    one page: length (4), a Tink keyset sealed under XAES-256-GCM with vault, slot and life as associated data, zeros
 //
-// mark is the last trusted time written down. The header's copies are written one after the other
-// with an fsync between, so that one is always whole; the one with the higher sequence counts. A
-// slot is written only while its state says so, in both of its copies, and a crash then means that
-// the step is done again:
+// mark is the last recorded trusted time. A slot is written only while its state says so, in both
+// of its copies, and a crash then means that the step is done again:
 //
 //	free -> writing -> (both copies) -> live     a slot found writing was never returned, so never published: it is wiped
 //	live -> dying -> (random, zeros, in both) -> free   a slot found dying is wiped to the end
 //
-// So a copy of a live slot that does not open is damage, never a crash: it is mended from the
-// other. Where neither opens, that key is lost, and only that one. It keeps its slot until its time
-// has come.
+// So a copy of a live slot that does not open is damage, never a crash: it is repaired from the
+// other. Where neither opens, that key alone is lost; it keeps its slot until its death.
 //
-// A file of before 2026-12-01 (magicBefore) has its slots once. load writes the second copies
-// behind them, in place, before the header says so: no other file ever holds a key.
+// A file of magicV1 (before 2026-12-01) has its slots once. load writes the second copies behind
+// them, in place, before the header says so: no other file ever holds a key.
 const (
 	pageBytes   = 4096
 	slotCount   = 512
 	entryBytes  = 32
 	magic       = "nightdrop/sealing-keys/v2"
-	magicBefore = "nightdrop/sealing-keys/v1"
+	magicV1     = "nightdrop/sealing-keys/v1"
 	magicPrefix = "nightdrop/sealing-keys/"
 	magicBytes  = 32
 	headerBytes = (magicBytes + 16 + slotCount*entryBytes + sha256.Size + pageBytes - 1) / pageBytes * pageBytes
 	slotsAt     = 2 * headerBytes
 	areaBytes   = slotCount * pageBytes // one copy of all slots
-	bytesBefore = slotsAt + areaBytes
+	bytesV1     = slotsAt + areaBytes
 	storeBytes  = slotsAt + copies*areaBytes
 
 	// markEvery bounds how far the mark lags behind the trusted clock.
 	markEvery = 5 * time.Minute
 )
 
-// slotState says what a slot may hold.
 type slotState byte
 
 const (
@@ -66,7 +62,7 @@ const (
 
 type entry struct {
 	state slotState
-	life  life
+	life  lifetime
 	lost  bool // live, and neither copy opens; not on disk
 }
 
@@ -79,12 +75,12 @@ type store struct {
 
 // madeKey is a key before it has a slot.
 type madeKey struct {
-	life   life
+	life   lifetime
 	handle *keyset.Handle
 }
 
-// createStore makes an empty sealing.keys. Every byte is written, so that the slots have their
-// place on the disk.
+// createStore makes an empty sealing.keys. Every byte is written, so that the slots' blocks are
+// allocated.
 func createStore(path string, keys *wrapping, now time.Time) error {
 	s := store{keyFile: keyFile{keys: keys, sequence: 1}, mark: now}
 	content := make([]byte, storeBytes)
@@ -100,15 +96,15 @@ func openDisk(path string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the sealing keys: %w", err)
 	}
-	if size < bytesBefore || size > storeBytes {
+	if size < bytesV1 || size > storeBytes {
 		f.Close()
-		return nil, damaged(path, "it has not its size", restoreSealing)
+		return nil, damaged(path, "its size is wrong", restoreSealing)
 	}
 	return f, nil
 }
 
-// load reads the header and finishes what a crash interrupted. It returns the names of the keys
-// that this destroyed.
+// load reads the header and finishes what a crash interrupted. It returns the keys that this
+// destroyed.
 func (s *store) load() ([]envelope.KeyName, error) {
 	first, second, err := readTwice(s.f, s.path, headerBytes)
 	if err != nil {
@@ -124,8 +120,8 @@ func (s *store) load() ([]envelope.KeyName, error) {
 		if n, _ := s.f.ReadAt(make([]byte, pageBytes), storeBytes-pageBytes); n < pageBytes {
 			return nil, damaged(s.path, "it is cut", restoreSealing)
 		}
-	case magicBefore:
-		if err := s.double(); err != nil {
+	case magicV1:
+		if err := s.addCopies(); err != nil {
 			return nil, err
 		}
 	default:
@@ -141,8 +137,8 @@ func (s *store) load() ([]envelope.KeyName, error) {
 	return nil, nil
 }
 
-// interrupted returns the slots that a crash left to be wiped, and which keys, once published, die
-// with that.
+// interrupted returns the slots that a crash left to be wiped, and the published keys that this
+// destroys.
 func (s *store) interrupted() (destroyed []envelope.KeyName, wipe []int) {
 	for i, e := range s.table {
 		switch e.state {
@@ -157,9 +153,9 @@ func (s *store) interrupted() (destroyed []envelope.KeyName, wipe []int) {
 	return destroyed, wipe
 }
 
-// double gives a file of before its second copies, of live slots only. A crash before the header is
-// written means that the file is still one of before, and this is done again.
-func (s *store) double() error {
+// addCopies gives a file of magicV1 its second copies, of live slots only. A crash before the
+// header is written means that this is done again.
+func (s *store) addCopies() error {
 	area := make([]byte, areaBytes)
 	for slot, e := range s.table {
 		if e.state != slotLive {
@@ -178,9 +174,9 @@ func (s *store) double() error {
 	return s.writeHeader()
 }
 
-// keyset returns what a live slot holds, nil where neither copy opens. A copy that is not as it was
-// written is written again from the other, which mended tells. It fails where a copy cannot be read
-// and the other does not open: then nobody knows what the slot holds.
+// keyset returns what a live slot holds, nil where neither copy opens. mended reports whether a
+// damaged copy was rewritten from the other. It fails where a copy cannot be read and the other
+// does not open: then it is unknown what the slot holds.
 func (s *store) keyset(slot int) (handle *keyset.Handle, mended bool, err error) {
 	var found [copies][]byte
 	var sound []byte
@@ -213,7 +209,7 @@ func (s *store) keyset(slot int) (handle *keyset.Handle, mended bool, err error)
 	return handle, mended, err
 }
 
-// open returns the keyset in a page, and the page as it was written; nil where it does not open.
+// open returns the keyset in a page, and the page as written; nil where it does not open.
 func (s *store) open(slot int, page []byte) (*keyset.Handle, []byte) {
 	length := binary.BigEndian.Uint32(page)
 	if length > pageBytes-4 {
@@ -228,7 +224,7 @@ func (s *store) open(slot int, page []byte) (*keyset.Handle, []byte) {
 	return handle, sound
 }
 
-// put writes keys into free slots, durably, and returns the slots.
+// put writes keys durably into free slots, which it returns.
 func (s *store) put(keys []madeKey) ([]int, error) {
 	var slots []int
 	for i := 0; i < slotCount && len(slots) < len(keys); i++ {
@@ -282,13 +278,13 @@ func (s *store) destroy(slots []int) error {
 // wipe overwrites both copies of slots in place and frees them. A crash on the way means: wiped
 // again at the next start.
 func (s *store) wipe(slots []int) error {
-	var places []int64
+	var offsets []int64
 	for _, slot := range slots {
 		for c := range copies {
-			places = append(places, slotOffset(slot, c))
+			offsets = append(offsets, slotOffset(slot, c))
 		}
 	}
-	if err := overwrite(s.f, places, pageBytes); err != nil {
+	if err := overwrite(s.f, offsets, pageBytes); err != nil {
 		return s.fail(err)
 	}
 	s.set(slots, slotFree)
@@ -304,7 +300,6 @@ func (s *store) set(slots []int, state slotState) {
 	}
 }
 
-// writeHeader makes table and mark durable.
 func (s *store) writeHeader() error { return s.writeTwice(s.encodeHeader) }
 
 func (s *store) sync() error {
@@ -314,10 +309,10 @@ func (s *store) sync() error {
 	return nil
 }
 
-// slotOffset is where a copy, from 0, of a slot stands.
+// slotOffset returns where copy c, from 0, of a slot begins.
 func slotOffset(slot, c int) int64 { return slotsAt + int64(c)*areaBytes + int64(slot)*pageBytes }
 
-// associated binds a slot's keyset to vault, slot and life.
+// associated is what a slot's keyset is sealed with: vault, slot and lifetime.
 func (s *store) associated(slot int) []byte {
 	ad := fmt.Appendf(nil, "nightdrop/sealing-key/v1\x00%s\x00", s.vault)
 	ad = binary.BigEndian.AppendUint32(ad, uint32(slot))
@@ -342,13 +337,12 @@ func (s *store) headerMAC(text []byte) []byte {
 	return h.Sum(nil)
 }
 
-// valid reports whether a copy of the header is whole and this vault's, of whichever version.
+// valid reports whether a copy of the header, of either version, is intact and this vault's.
 func (s *store) valid(header []byte) bool {
 	const end = magicBytes + 16 + slotCount*entryBytes
 	return hmac.Equal(header[end:end+sha256.Size], s.headerMAC(header[:end]))
 }
 
-// decodeHeader reads a valid copy.
 func (s *store) decodeHeader(header []byte) {
 	s.sequence = sequenceOf(header)
 	s.mark = time.Unix(int64(binary.BigEndian.Uint64(header[magicBytes+8:])), 0).UTC()
@@ -390,5 +384,5 @@ func decodeEntry(b []byte) entry {
 	}
 	at := func(i int) time.Time { return time.Unix(int64(binary.BigEndian.Uint64(b[i:])), 0).UTC() }
 	name := envelope.MakeKeyName(kind, binary.BigEndian.Uint32(b[4:]), suite)
-	return entry{state: slotState(b[0]), life: life{Name: name, From: at(8), Until: at(16), Dies: at(24)}}
+	return entry{state: slotState(b[0]), life: lifetime{Name: name, From: at(8), Until: at(16), Dies: at(24)}}
 }

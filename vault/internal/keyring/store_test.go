@@ -25,7 +25,7 @@ type write struct {
 }
 
 // powerDisk keeps a file in memory and cuts the power at one operation: of the writes since the
-// last sync any sector may have arrived. A lying disk says that it synced and did not.
+// last sync any sector may be durable. A lying disk only claims to sync.
 type powerDisk struct {
 	seen, durable []byte
 	pending       []write
@@ -51,8 +51,8 @@ func (d *powerDisk) ReadAt(p []byte, at int64) (int, error) {
 
 func (d *powerDisk) Close() error { return nil }
 
-// place writes to one of the disk's two images, which grows where it must.
-func place(image *[]byte, at int64, p []byte) int {
+// writeAt writes to one of the disk's two images, growing it.
+func writeAt(image *[]byte, at int64, p []byte) int {
 	if end := at + int64(len(p)); end > int64(len(*image)) {
 		*image = append(*image, make([]byte, end-int64(len(*image)))...)
 	}
@@ -64,7 +64,7 @@ func (d *powerDisk) WriteAt(p []byte, at int64) (int, error) {
 	if d.cut() {
 		return 0, errPower
 	}
-	return place(&d.seen, at, p), nil
+	return writeAt(&d.seen, at, p), nil
 }
 
 func (d *powerDisk) Sync() error {
@@ -73,7 +73,7 @@ func (d *powerDisk) Sync() error {
 	}
 	if !d.lying {
 		for _, w := range d.pending {
-			place(&d.durable, w.at, w.data)
+			writeAt(&d.durable, w.at, w.data)
 		}
 		d.pending = nil
 	}
@@ -87,7 +87,7 @@ func (d *powerDisk) cut() bool {
 	for _, w := range d.pending {
 		for i := 0; i < len(w.data); i += sectorBytes {
 			if d.rng.IntN(2) == 0 {
-				place(&d.durable, w.at+int64(i), w.data[i:min(i+sectorBytes, len(w.data))])
+				writeAt(&d.durable, w.at+int64(i), w.data[i:min(i+sectorBytes, len(w.data))])
 			}
 		}
 	}
@@ -109,20 +109,19 @@ func openOn(dir string, o Options, d disk, shares []Share) (*Ring, error) {
 	return r, nil
 }
 
-// told are the keys that a vault has told of: what a crash may not change.
-type told struct {
+// announced are the keys that Tick has reported: what a crash may not change.
+type announced struct {
 	keys  map[envelope.KeyName]envelope.DirectoryKey
 	parts map[envelope.KeyName]envelope.Part // sealed to them
 	slots map[envelope.KeyName][]byte        // their bytes on disk
-	dead  map[envelope.KeyName]bool          // told destroyed
+	dead  map[envelope.KeyName]bool          // reported destroyed
 }
 
-func newTold() *told {
-	return &told{map[envelope.KeyName]envelope.DirectoryKey{}, map[envelope.KeyName]envelope.Part{},
+func newAnnounced() *announced {
+	return &announced{map[envelope.KeyName]envelope.DirectoryKey{}, map[envelope.KeyName]envelope.Part{},
 		map[envelope.KeyName][]byte{}, map[envelope.KeyName]bool{}}
 }
 
-// partOf returns a part that keys of the kind serve.
 func partOf(name envelope.KeyName) envelope.PartName {
 	if name.Kind() == envelope.KindCode {
 		return envelope.PartCode
@@ -130,7 +129,7 @@ func partOf(name envelope.KeyName) envelope.PartName {
 	return envelope.PartOrder
 }
 
-func (w *told) take(t *testing.T, r *Ring, c Change) {
+func (w *announced) take(t *testing.T, r *Ring, c Change) {
 	for _, k := range c.Created {
 		w.keys[k.Name] = k
 		w.parts[k.Name] = sealed(t, k, partOf(k.Name), testMerchant, testID, "{}")
@@ -143,20 +142,20 @@ func (w *told) take(t *testing.T, r *Ring, c Change) {
 	}
 }
 
-func (w *told) opens(r *Ring, name envelope.KeyName) error {
+func (w *announced) opens(r *Ring, name envelope.KeyName) error {
 	_, err := r.OpenPart(partOf(name), testMerchant, testID, w.parts[name])
 	return err
 }
 
 var powerTimes = []time.Duration{0, 6 * time.Hour, 12 * time.Hour, 168 * time.Hour}
 
-// powerRun ticks over keys' births and deaths until the power goes, starts again, and says which
-// promise was broken.
+// powerRun ticks over keys' births and deaths until the power goes, restarts, and returns what was
+// violated.
 func powerRun(t *testing.T, dir string, shares []Share, d *powerDisk) error {
-	h := &hand{wall: start}
+	h := &manualClock{wall: start}
 	o := h.options()
 	o.Ahead = time.Second
-	w := newTold()
+	w := newAnnounced()
 	r, err := openOn(dir, o, d, shares)
 	if err != nil {
 		return err
@@ -198,9 +197,9 @@ func powerRun(t *testing.T, dir string, shares []Share, d *powerDisk) error {
 	return w.check(r, d, h.wall)
 }
 
-// check proves that every told key lives or is dead by the clock, that the due ones are there once,
-// and free slots are zeros.
-func (w *told) check(r *Ring, d *powerDisk, now time.Time) error {
+// check checks that every reported key lives or is dead by the clock, that each due one exists
+// once, and that free slots are zeros.
+func (w *announced) check(r *Ring, d *powerDisk, now time.Time) error {
 	for name, k := range w.keys {
 		switch err := w.opens(r, name); {
 		case k.Dies.After(now) && err != nil:
@@ -243,7 +242,7 @@ func (w *told) check(r *Ring, d *powerDisk, now time.Time) error {
 
 func TestPowerCuts(t *testing.T) {
 	t.Parallel()
-	h := &hand{wall: start}
+	h := &manualClock{wall: start}
 	dir := t.TempDir()
 	shares := newVault(t, dir, h, 1, 1)
 	content, err := os.ReadFile(filepath.Join(dir, sealingFile))
@@ -278,7 +277,7 @@ func TestPowerCuts(t *testing.T) {
 }
 
 func TestFailedWriteLatches(t *testing.T) {
-	h := &hand{wall: start}
+	h := &manualClock{wall: start}
 	dir := t.TempDir()
 	shares := newVault(t, dir, h, 1, 1)
 	f, err := os.OpenFile(filepath.Join(dir, sealingFile), os.O_RDWR, 0)

@@ -16,10 +16,10 @@ import (
 // Sizes of a stored account's key.
 const (
 	storedKeyBytes = 32
-	storedIDBytes  = 16 // tells a key from the one that stood in its slot before
+	storedIDBytes  = 16 // distinguishes a key from the earlier one in its slot
 )
 
-// storedKey is the key of one stored account, in the clear.
+// storedKey is the key of one stored account, in clear.
 type storedKey struct {
 	secret
 	id  [storedIDBytes]byte
@@ -37,31 +37,30 @@ func (k *storedKey) clear() { *k = storedKey{} }
 
 func (k *storedKey) aead() (tink.AEAD, error) { return newXAES(k.key[:]) }
 
-// storedAD binds a stored account to vault, merchant and token: the same bytes under another token
-// do not open.
+// storedAD binds a stored account to vault, merchant and token.
 func storedAD(vault, merchant, token string) []byte {
 	return fmt.Appendf(nil, "nightdrop/stored/v1\x00%s\x00%s\x00%s", vault, merchant, token)
 }
 
 // SealStored seals plain, at most 2,048 bytes, under a random key of its own, and returns it (key
-// id 16, nonce 24, ciphertext, tag 16) with the slot of stored.keys that holds the key. The key is
-// durable when it returns; keys are made ahead, so that one fsync serves many. Both go into the
-// ledger next: a crash before that leaves a key without a record, which KeepStored destroys at the
-// next start; a caller who gives the account up gives the slot to ForgetStored. Each call takes a
-// slot: it is made outside functions that may run again. It fails with ErrLocked, with ErrFull,
-// before KeepStored, and after a failed write. The caller clears plain. Safe for concurrent use.
+// id 16, nonce 24, ciphertext, tag 16) with the slot of stored.keys that holds the key, which is
+// durable; keys are made ahead, so that one fsync serves many. Both go into the ledger next: a
+// crash before that leaves a key without a record, which [Ring.KeepStored] destroys at the next
+// start; a caller who drops the account calls [Ring.ForgetStored]. Each call uses a slot: do not
+// call it in functions that may run again. It fails with [ErrLocked], with [ErrFull], before
+// KeepStored, and after a failed write. The caller clears plain. Safe for concurrent use.
 func (r *Ring) SealStored(merchant, token string, plain []byte) (slot uint32, sealed []byte, err error) {
 	s, err := r.storedKeys()
 	if err != nil {
 		return 0, nil, err
 	}
-	// so that its length does not tell a card from a bank account
+	// its length must not reveal whether it is a card or a bank account
 	padded, err := envelope.Pad(plain)
 	if err != nil {
 		return 0, nil, fmt.Errorf("seal a stored account: %w", err)
 	}
 	defer clear(padded)
-	slot, key, err := s.take()
+	slot, key, err := s.allocate()
 	if err != nil {
 		return 0, nil, fmt.Errorf("seal a stored account: %w", err)
 	}
@@ -77,11 +76,11 @@ func (r *Ring) SealStored(merchant, token string, plain []byte) (slot uint32, se
 	return slot, append(key.id[:], ciphertext...), nil
 }
 
-// OpenStored returns what SealStored sealed for merchant and token. It fails with ErrForgotten
-// where the key is destroyed, also when the slot serves another account since; with ErrForgotten
-// and ErrDamaged where both copies of the slot are damaged, so that they cost one account; with
-// ErrCannotOpen where the key is there and sealed was altered or is another token's; and with
-// ErrLocked. The caller clears the plaintext. Safe for concurrent use.
+// OpenStored returns what [Ring.SealStored] sealed for merchant and token. It fails with
+// [ErrForgotten] where the key is destroyed, even if the slot serves another account since; with
+// ErrForgotten and [ErrDamaged] where both copies of the slot are damaged; with [ErrCannotOpen]
+// where the key is there and sealed was altered or is another token's; and with [ErrLocked]. The
+// caller clears the plaintext. Safe for concurrent use.
 func (r *Ring) OpenStored(merchant, token string, slot uint32, sealed []byte) ([]byte, error) {
 	s, err := r.storedKeys()
 	if err != nil {
@@ -92,7 +91,7 @@ func (r *Ring) OpenStored(merchant, token string, slot uint32, sealed []byte) ([
 	}
 	key, err := s.key(slot, [storedIDBytes]byte(sealed))
 	if errors.Is(err, ErrDamaged) {
-		r.foundInUse(s.path, slot, err)
+		r.recordLostInUse(s.path, slot, err)
 	}
 	if err != nil {
 		return nil, err
@@ -114,12 +113,12 @@ func (r *Ring) OpenStored(merchant, token string, slot uint32, sealed []byte) ([
 	return plain, nil
 }
 
-// ForgetStored destroys the keys in slots, for ever and in every copy of the ledger: overwritten
-// and fsynced when it returns. It is called when the ledger has durably given the records up, never
-// before: a crash between leaves a key that KeepStored destroys. A slot whose key is destroyed is
-// no error, and its number is not used again before the next KeepStored, so that a call repeated in
-// doubt harms nobody else. It fails with ErrLocked, before KeepStored, and after a failed write.
-// Safe for concurrent use.
+// ForgetStored destroys the keys in slots, and so the accounts in every copy of the ledger:
+// overwritten and fsynced when it returns. Call it when the ledger has durably deleted the records,
+// never before: a crash between leaves a key that [Ring.KeepStored] destroys. A slot whose key is
+// destroyed already is no error, and its number is not used again before the next KeepStored, so a
+// repeated call harms no other account. It fails with [ErrLocked], before KeepStored, and after a
+// failed write. Safe for concurrent use.
 func (r *Ring) ForgetStored(slots ...uint32) error {
 	s, err := r.storedKeys()
 	if err != nil {
@@ -131,12 +130,12 @@ func (r *Ring) ForgetStored(slots ...uint32) error {
 	return nil
 }
 
-// KeepStored takes the slots that the ledger's records use, once, at start and before SealStored
-// and ForgetStored: every other key is destroyed, durably, and its slot free again. So it is called
-// with a ledger that is known to be the newest: what an older one does not know of is lost. Used
-// slots of which a copy is damaged are mended from the other; those of which none opens stay taken,
-// and their accounts answer ErrForgotten. Both are logged and told by Damage. It fails with
-// ErrLocked and after a failed write.
+// KeepStored is called once, at start, with the slots that the ledger's records use, before
+// [Ring.SealStored] and [Ring.ForgetStored]: every other key is destroyed, durably, and its slot
+// freed. So the ledger must be known to be the newest: what an older one does not have is lost. A
+// damaged copy of a used slot is repaired from the other; where neither opens, the slot stays in
+// use and its account fails with [ErrForgotten]. Both are logged and returned by [Ring.Damage]. It
+// fails with [ErrLocked] and after a failed write.
 func (r *Ring) KeepStored(used []uint32) error {
 	s, err := r.storedKeys()
 	if err != nil {
@@ -146,13 +145,13 @@ func (r *Ring) KeepStored(used []uint32) error {
 	if err != nil {
 		return fmt.Errorf("keep stored accounts: %w", err)
 	}
-	r.foundAtStart(s.path, slices.Concat(kept.missing, kept.damaged))
-	r.found(s.path, false, slotNames(kept.mended))
+	r.recordLost(s.path, slices.Concat(kept.missing, kept.damaged))
+	r.recordDamage(s.path, false, slotNames(kept.mended))
 	if kept.older {
-		r.log.Error("the file of stored accounts' keys had an older header: its keys are there and count", "file", s.path)
+		r.log.Error("the file of stored accounts' keys had an older header: the keys beyond it are kept", "file", s.path)
 	}
 	if len(kept.mended) > 0 {
-		r.log.Warn("copies of keys of stored accounts were damaged and are mended from the other copy; check the disk",
+		r.log.Warn("copies of keys of stored accounts were damaged and have been repaired from the other copy; check the disk",
 			"file", s.path, "accounts", len(kept.mended), "slots", firstFew(kept.mended))
 	}
 	if len(kept.missing) > 0 {
@@ -169,10 +168,8 @@ func (r *Ring) KeepStored(used []uint32) error {
 	return nil
 }
 
-// firstFew keeps a log line short.
 func firstFew(slots []uint32) []uint32 { return slots[:min(len(slots), 20)] }
 
-// storedKeys returns the open file of an unlocked ring.
 func (r *Ring) storedKeys() (*storedFile, error) {
 	s := r.stored.Load()
 	if s == nil || r.Locked() {
@@ -181,7 +178,7 @@ func (r *Ring) storedKeys() (*storedFile, error) {
 	return s, nil
 }
 
-// openStored loads stored.keys, made anew where it is missing.
+// openStored loads stored.keys, or creates it where it is missing.
 func (r *Ring) openStored(keys *wrapping) (*storedFile, error) {
 	path := filepath.Join(r.dir, storedFileName)
 	if r.storedDisk == nil {
@@ -199,7 +196,7 @@ func (r *Ring) openStored(keys *wrapping) (*storedFile, error) {
 	return s, s.load()
 }
 
-// openStoredDisk opens stored.keys where it is there.
+// openStoredDisk opens stored.keys where it exists.
 func (r *Ring) openStoredDisk() error {
 	f, _, err := openPrivate(filepath.Join(r.dir, storedFileName))
 	switch {
@@ -212,7 +209,7 @@ func (r *Ring) openStoredDisk() error {
 	return nil
 }
 
-// without returns all that is not in some.
+// without returns all minus some.
 func without(all, some []uint32) []uint32 {
 	return slices.DeleteFunc(slices.Clone(all), func(slot uint32) bool { return slices.Contains(some, slot) })
 }

@@ -20,26 +20,25 @@ const (
 	testCard  = `{"card":{"number":"4242424242424242","expiry":"2030-12"}}`
 )
 
-// account is a stored account as the ledger's record has it.
+// account is a ledger's record of a stored account.
 type account struct {
 	token  string
 	slot   uint32
 	sealed []byte
 }
 
-// unlocked makes a vault whose stored accounts are ready.
 func unlocked(t *testing.T) (dir string, shares []Share, r *Ring) {
 	t.Helper()
-	h := &hand{wall: start}
+	h := &manualClock{wall: start}
 	dir = t.TempDir()
 	shares = newVault(t, dir, h, 1, 1)
 	return dir, shares, reopened(t, dir, shares, nil)
 }
 
-// reopened opens the vault in dir as a start does, with the accounts that the ledger has.
+// reopened opens the vault in dir as a start does, with the ledger's accounts.
 func reopened(t *testing.T, dir string, shares []Share, ledger []account) *Ring {
 	t.Helper()
-	r := openVault(t, dir, &hand{wall: start}, shares)
+	r := openVault(t, dir, &manualClock{wall: start}, shares)
 	keepAll(t, r, ledger)
 	return r
 }
@@ -141,8 +140,8 @@ func TestStoredAccountsOpenInTheirPlaceOnly(t *testing.T) {
 	}
 }
 
-// Yesterday's ledger still has the record of an account that was forgotten today. Its key is gone,
-// now and after its slot serves another account.
+// Yesterday's ledger still has an account that was forgotten today. Its key is gone, also after its
+// slot serves another account.
 func TestForgottenAccountsAreGoneFromOldLedgersToo(t *testing.T) {
 	dir, shares, r := unlocked(t)
 	kept, forgotten := storeOne(t, r, "tok_kept"), storeOne(t, r, "tok_forgotten")
@@ -175,8 +174,8 @@ func TestForgottenAccountsAreGoneFromOldLedgersToo(t *testing.T) {
 	}
 }
 
-// A slot is free again only at the next start: ForgetStored repeated in doubt must not hit whoever
-// came after.
+// A slot is free again only at the next start: a repeated ForgetStored must not hit another
+// account.
 func TestForgottenSlotsStayEmptyUntilTheNextStart(t *testing.T) {
 	_, _, r := unlocked(t)
 	first := storeOne(t, r, testToken)
@@ -198,7 +197,7 @@ func TestForgottenSlotsStayEmptyUntilTheNextStart(t *testing.T) {
 		}
 		seen[a.slot] = true
 	}
-	// Slots whose keys were made ahead are nobody's yet, and no caller can spoil them.
+	// ForgetStored spares keys that were made ahead.
 	if err := r.ForgetStored(r.stored.Load().fresh...); err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +212,7 @@ func TestAStartDestroysKeysThatNoRecordUses(t *testing.T) {
 	dir, shares, r := unlocked(t)
 	recorded, orphan := storeOne(t, r, "tok_recorded"), storeOne(t, r, "tok_orphan")
 	closeRing(t, r)
-	r = openVault(t, dir, &hand{wall: start}, shares)
+	r = openVault(t, dir, &manualClock{wall: start}, shares)
 	if err := recorded.open(r); err != nil {
 		t.Errorf("before KeepStored: %v", err)
 	}
@@ -238,8 +237,8 @@ func TestAStartDestroysKeysThatNoRecordUses(t *testing.T) {
 	}
 }
 
-// An old stored.keys put back holds keys that were destroyed since: a start with the ledger of
-// today destroys them again.
+// An old stored.keys holds keys that were destroyed since: a start with today's ledger destroys
+// them again.
 func TestOldStoredKeysPutBack(t *testing.T) {
 	dir, shares, r := unlocked(t)
 	kept, forgotten := storeOne(t, r, "tok_kept"), storeOne(t, r, "tok_forgotten")
@@ -326,8 +325,7 @@ func TestLockedRingsStoreNothing(t *testing.T) {
 	}
 }
 
-// Keys of accounts that the ledger knows and that are missing or damaged cost those accounts, are
-// said loudly, and harm no other.
+// Missing or damaged keys cost their accounts only, and are logged.
 func TestMissingAndDamagedStoredKeys(t *testing.T) {
 	dir, shares, r := unlocked(t)
 	sound, wiped, damaged := storeOne(t, r, "tok_sound"), storeOne(t, r, "tok_wiped"), storeOne(t, r, "tok_damaged")
@@ -342,7 +340,7 @@ func TestMissingAndDamagedStoredKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	r = openVault(t, dir, &hand{wall: start}, shares)
+	r = openVault(t, dir, &manualClock{wall: start}, shares)
 	var log bytes.Buffer
 	r.log = slog.New(slog.NewTextHandler(&log, nil))
 	keepAll(t, r, []account{sound, wiped, damaged, beyond})

@@ -16,16 +16,16 @@ import (
 //	group   its slots, and the same slots once more; the first group has as many as the header's first says, others storedGrowth
 //	slot    id (16) and key (32) sealed under XAES-256-GCM with vault and slot as associated data (88), zeros; or all zeros: free
 //
-// A slot lies within one sector of the disk. It is written, and fsynced, in both copies before its
+// A slot lies within one sector of the disk. It is written and fsynced in both copies before its
 // number is given out; what a crash leaves half written has no record in the ledger, and keep wipes
-// it. So a copy of a slot that a record uses and that does not open is damage, never a crash: keep
-// mends it from the other. The file grows by zeros, before the header counts them.
+// it. So a copy of a used slot that does not open is damage, never a crash: keep repairs it from
+// the other. The file grows by zeros, before the header counts them.
 //
-// A file of before 2026-12-01 (storedMagicBefore) has no first, and its slots once: load makes them
-// its first group, in place, before the header says so.
+// A file of storedMagicV1 (before 2026-12-01) has no first, and its slots once: load makes them its
+// first group, in place, before the header says so.
 const (
 	storedMagic       = "nightdrop/stored-keys/v2"
-	storedMagicBefore = "nightdrop/stored-keys/v1"
+	storedMagicV1     = "nightdrop/stored-keys/v1"
 	storedMagicPrefix = "nightdrop/stored-keys/"
 	storedSlots       = 2 * pageBytes // where they begin
 	slotBytes         = 128
@@ -35,11 +35,10 @@ const (
 	maxStored         = 1 << 26 // slots: 16 GiB, tens of millions of accounts
 	storedChunk       = 1024    // slots read at a time
 	storedTextEnd     = magicBytes + 24
-	storedTextBefore  = magicBytes + 16
+	storedTextV1      = magicBytes + 16
 )
 
-// errNotKept is returned when a slot is taken or forgotten while it is not known which are in use:
-// a bug in the caller.
+// errNotKept is returned when a slot is allocated or forgotten before keep: a bug in the caller.
 var errNotKept = errors.New("it is not known which stored accounts are in use: call KeepStored first")
 
 // storedFile is stored.keys, open. It is safe for concurrent use.
@@ -49,13 +48,12 @@ type storedFile struct {
 	mu      sync.RWMutex    // of all but the names
 	slots   uint32          // of the file
 	first   uint32          // of its first group
-	kept    bool            // keep has told which are in use
+	kept    bool            // keep was called
 	free    []uint32        // all zeros, and not given out since keep
 	fresh   []uint32        // hold durable keys that nobody has yet
 	missing map[uint32]bool // in use by the ledger, without a key
 }
 
-// createStored makes a stored.keys of free slots.
 func createStored(path string, keys *wrapping, vault string) error {
 	s := storedFile{keyFile: keyFile{keys: keys, vault: vault, sequence: 1}, slots: storedGrowth, first: storedGrowth}
 	content := make([]byte, storedSlots+copies*storedGrowth*slotBytes)
@@ -65,7 +63,7 @@ func createStored(path string, keys *wrapping, vault string) error {
 	return writeNew(path, content)
 }
 
-// load reads the header. It does not look at the slots: keep does, when it knows which are in use.
+// load reads the header; keep reads the slots.
 func (s *storedFile) load() error {
 	first, second, err := readTwice(s.f, s.path, pageBytes)
 	switch {
@@ -74,7 +72,7 @@ func (s *storedFile) load() error {
 	case err != nil:
 		return err
 	}
-	header := newer(first, second, s.whole)
+	header := newer(first, second, s.valid)
 	if header == nil {
 		return unreadable(s.path, storedMagicPrefix, first, second, restoreStored)
 	}
@@ -89,8 +87,8 @@ func (s *storedFile) load() error {
 		if s.slots > 0 && !s.holds(s.slots-1, copies-1) {
 			return damaged(s.path, "it is cut", restoreStored)
 		}
-	case storedMagicBefore:
-		return s.double()
+	case storedMagicV1:
+		return s.addCopies()
 	default:
 		return newerFormat(s.path, magicOf(header))
 	}
@@ -100,9 +98,9 @@ func (s *storedFile) load() error {
 	return nil
 }
 
-// double makes the slots of a file of before the first group. A crash before the header is written
-// means that this is done again.
-func (s *storedFile) double() error {
+// addCopies makes the slots of a file of storedMagicV1 the first group. A crash before the header
+// is written means that this is done again.
+func (s *storedFile) addCopies() error {
 	s.first = s.slots
 	if s.slots > 0 && !s.holds(s.slots-1, 0) {
 		return damaged(s.path, "it is cut", restoreStored)
@@ -123,7 +121,7 @@ func (s *storedFile) double() error {
 	return s.writeHeader()
 }
 
-// holds reports whether the file reaches to the end of a copy of a slot.
+// holds reports whether the file contains the whole of a copy of a slot.
 func (s *storedFile) holds(slot uint32, c int) bool {
 	n, _ := s.f.ReadAt(make([]byte, slotBytes), s.offset(slot, c))
 	return n == slotBytes
@@ -137,7 +135,7 @@ type keptStored struct {
 	older            bool // the header counted fewer slots than the ledger uses and the file holds
 }
 
-// keep wipes every slot that is not in used, and mends those that are.
+// keep wipes every slot that is not in used, and repairs those that are.
 func (s *storedFile) keep(used []uint32) (found keptStored, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -149,7 +147,7 @@ func (s *storedFile) keep(used []uint32) (found keptStored, err error) {
 		inUse[slot] = true
 	}
 	s.kept, s.free, s.fresh, s.missing = false, nil, nil, map[uint32]bool{}
-	if found.older, err = s.cover(used); err != nil {
+	if found.older, err = s.extend(used); err != nil {
 		return found, err
 	}
 	var wipe []int64
@@ -190,8 +188,8 @@ func (s *storedFile) keep(used []uint32) (found keptStored, err error) {
 	return found, nil
 }
 
-// keepOne looks at a slot that is in use. Copies that hold two keys, one of them of an account of
-// earlier, stay as they are: the account's record says which one counts.
+// keepOne checks a slot in use. Copies that hold two keys, one of them an earlier account's, stay
+// as they are: the account's record says which one counts.
 func (s *storedFile) keepOne(slot uint32, content [copies][]byte, found *keptStored) error {
 	var opens [copies]bool
 	for i := range content {
@@ -221,9 +219,9 @@ func (s *storedFile) keepOne(slot uint32, content [copies][]byte, found *keptSto
 	return nil
 }
 
-// cover counts the slots that the ledger uses and the file holds beyond its count: an older header
-// was put back, and growing by its count would write zeros over them.
-func (s *storedFile) cover(used []uint32) (older bool, err error) {
+// extend counts the slots that the ledger uses and the file holds beyond its count: an older header
+// was restored, and growing by its count would write zeros over them.
+func (s *storedFile) extend(used []uint32) (older bool, err error) {
 	for _, slot := range used {
 		for slot >= s.slots && slot < maxStored && s.slots+storedGrowth <= maxStored && s.holds(s.slots+storedGrowth-1, copies-1) {
 			s.slots += storedGrowth
@@ -236,7 +234,7 @@ func (s *storedFile) cover(used []uint32) (older bool, err error) {
 	return older, err
 }
 
-// each calls fn with every slot's copies, which are good during the call; one that cannot be read
+// each calls fn with every slot's copies, which are valid during the call; one that cannot be read
 // is nil.
 func (s *storedFile) each(fn func(slot uint32, content [copies][]byte) error) error {
 	var chunks [copies][]byte
@@ -263,8 +261,8 @@ func (s *storedFile) each(fn func(slot uint32, content [copies][]byte) error) er
 	return nil
 }
 
-// copyOf returns a copy of a slot out of a chunk that begins at from, or, where the chunk could not
-// be read, by itself.
+// copyOf returns a copy of a slot from a chunk that begins at from; where chunk is nil, it reads
+// the copy alone.
 func (s *storedFile) copyOf(chunk []byte, slot, from uint32, c int) []byte {
 	if chunk != nil {
 		return chunk[(slot-from)*slotBytes:][:slotBytes]
@@ -276,8 +274,8 @@ func (s *storedFile) copyOf(chunk []byte, slot, from uint32, c int) []byte {
 	return content
 }
 
-// take gives out a slot with a durable key.
-func (s *storedFile) take() (uint32, *storedKey, error) {
+// allocate returns a slot with a durable key.
+func (s *storedFile) allocate() (uint32, *storedKey, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.fresh) == 0 {
@@ -294,8 +292,8 @@ func (s *storedFile) take() (uint32, *storedKey, error) {
 	return slot, key, err
 }
 
-// refill fills the pool: many keys, one fsync. A crash before the ledger's record means: wiped at
-// the next start.
+// refill makes many keys with one fsync. A crash before the ledger's record means: wiped at the
+// next start.
 func (s *storedFile) refill() error {
 	switch {
 	case s.failed != nil:
@@ -351,7 +349,7 @@ func (s *storedFile) grow() error {
 	return nil
 }
 
-// forget wipes both copies of slots that are given out. They are not free before the next keep.
+// forget wipes both copies of slots. They are not free before the next keep.
 func (s *storedFile) forget(slots []uint32) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -361,23 +359,23 @@ func (s *storedFile) forget(slots []uint32) error {
 	case !s.kept:
 		return errNotKept
 	}
-	var places []int64
+	var offsets []int64
 	for _, slot := range without(slots, s.fresh) {
 		if slot < s.slots {
-			places = append(places, s.offset(slot, 0), s.offset(slot, 1))
+			offsets = append(offsets, s.offset(slot, 0), s.offset(slot, 1))
 		}
 	}
-	if len(places) == 0 {
+	if len(offsets) == 0 {
 		return nil
 	}
-	if err := overwrite(s.f, places, slotBytes); err != nil {
+	if err := overwrite(s.f, offsets, slotBytes); err != nil {
 		return s.fail(err)
 	}
 	return nil
 }
 
-// key reads the key of this id in a slot: ErrForgotten where no copy holds it, and ErrDamaged too
-// where one is damaged.
+// key reads the key of this id in a slot: [ErrForgotten] where no copy holds it, and [ErrDamaged]
+// too where one is damaged.
 func (s *storedFile) key(slot uint32, id [storedIDBytes]byte) (*storedKey, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -399,7 +397,6 @@ func (s *storedFile) key(slot uint32, id [storedIDBytes]byte) (*storedKey, error
 	return nil, all
 }
 
-// read reads a copy of a slot.
 func (s *storedFile) read(slot uint32, c int) (*storedKey, error) {
 	content := make([]byte, slotBytes)
 	if _, err := s.f.ReadAt(content, s.offset(slot, c)); err != nil {
@@ -427,7 +424,7 @@ func (s *storedFile) seal(slot uint32) ([]byte, error) {
 	return append(sealed, make([]byte, slotBytes-sealedBytes)...), nil
 }
 
-// open opens a copy of a slot; nil is one that could not be read.
+// open opens a copy of a slot; nil content is one that could not be read.
 func (s *storedFile) open(slot uint32, content []byte) (*storedKey, error) {
 	var plain []byte
 	err := ErrDamaged

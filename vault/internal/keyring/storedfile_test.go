@@ -29,7 +29,7 @@ func storedOn(r *Ring, d disk, ledger []account) (*Ring, error) {
 	return other, other.KeepStored(used)
 }
 
-// shop is a ledger of stored accounts and what became of them: what a crash may not change.
+// shop is a ledger of stored accounts: what a crash may not change.
 type shop struct {
 	recorded  []account // committed to the ledger
 	forgotten []account // ForgetStored has returned
@@ -37,8 +37,8 @@ type shop struct {
 	gone      [][]byte  // sealed keys of what is forgotten
 }
 
-// day stores, gives up, forgets, and stores until the file has grown, in the order that crash
-// safety asks for: key, record; record, key.
+// day stores, forgets, and stores until the file has grown, in the order that crash safety
+// requires.
 func (s *shop) day(r *Ring, d *powerDisk) error {
 	for i := range 70 {
 		slot, sealed, err := r.SealStored(testMerchant, testToken, []byte(testCard))
@@ -67,7 +67,7 @@ func (s *shop) day(r *Ring, d *powerDisk) error {
 	return nil
 }
 
-// promises are what holds after a start, whenever the power went.
+// promises checks what holds after a start, whenever the power went.
 func (s *shop) promises(r *Ring, d *powerDisk) error {
 	used := map[uint32]bool{}
 	for _, a := range s.recorded {
@@ -98,8 +98,7 @@ func (s *shop) promises(r *Ring, d *powerDisk) error {
 	return nil
 }
 
-// storedPowerRun stores and forgets until the power goes, starts again, and says which promise was
-// broken.
+// storedPowerRun stores and forgets until the power goes, restarts, and returns what was violated.
 func storedPowerRun(origin *Ring, d *powerDisk) error {
 	s := &shop{}
 	r, err := storedOn(origin, d, nil)
@@ -129,7 +128,7 @@ func storedPowerRun(origin *Ring, d *powerDisk) error {
 func TestPowerCutsOfStoredKeys(t *testing.T) {
 	t.Parallel()
 	_, _, origin := unlocked(t)
-	// A file of one slot, so that it grows at once.
+	// one slot, so that the file grows at once
 	small := storedFile{keyFile: keyFile{keys: origin.keys.Load(), vault: origin.Name(), sequence: 1}, slots: 1, first: 1}
 	header := small.encodeHeader()
 	content := append(append(bytes.Clone(header), header...), make([]byte, copies*slotBytes)...)
@@ -247,8 +246,7 @@ func TestDamagedStoredFile(t *testing.T) {
 	}
 }
 
-// After a restore from a backup, which holds no keys of stored accounts, these accounts are gone
-// and the vault works.
+// A backup holds no keys of stored accounts: after a restore these accounts are gone.
 func TestMissingStoredFileIsMadeNew(t *testing.T) {
 	dir, shares, r := unlocked(t)
 	lost := storeOne(t, r, testToken)
@@ -271,17 +269,17 @@ func TestMissingStoredFileIsMadeNew(t *testing.T) {
 	if _, err := Open(dir, Options{}); !errors.Is(err, ErrMode) {
 		t.Errorf("a file that others can read: %v", err)
 	}
-	// Open has let go of the directory.
+	// Open has released the directory.
 	if err := os.Chmod(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	closeRing(t, reopened(t, dir, shares, nil))
 }
 
-// A file that can grow no more refuses the account, and nothing else fails after it.
+// A file that can grow no more refuses the account; everything else goes on.
 func TestStoredKeysFull(t *testing.T) {
 	s := &storedFile{keyFile: keyFile{path: "stored.keys"}, slots: maxStored, kept: true}
-	if _, _, err := s.take(); !errors.Is(err, ErrFull) || s.failed != nil {
+	if _, _, err := s.allocate(); !errors.Is(err, ErrFull) || s.failed != nil {
 		t.Errorf("got %v, failed %v", err, s.failed)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"fmt"
 )
 
-// associated binds a slot's key to vault and slot.
+// associated is what a slot's key is sealed with: vault and slot.
 func (s *storedFile) associated(slot uint32) []byte {
 	ad := fmt.Appendf(nil, "nightdrop/stored-key/v1\x00%s\x00", s.vault)
 	return binary.BigEndian.AppendUint32(ad, slot)
@@ -31,16 +31,16 @@ func (s *storedFile) headerMAC(text []byte) []byte {
 	return h.Sum(nil)
 }
 
-// whole reports whether a copy of the header is whole and this vault's, of whichever version.
-func (s *storedFile) whole(header []byte) bool {
+// valid reports whether a copy of the header, of either version, is intact and this vault's.
+func (s *storedFile) valid(header []byte) bool {
 	end := storedTextEnd
-	if magicOf(header) == storedMagicBefore {
-		end = storedTextBefore
+	if magicOf(header) == storedMagicV1 {
+		end = storedTextV1
 	}
 	return hmac.Equal(header[end:end+sha256.Size], s.headerMAC(header[:end]))
 }
 
-// group returns the first slot of a slot's group and how many it has.
+// group returns the first slot of a slot's group and the group's size.
 func (s *storedFile) group(slot uint32) (begins, size uint32) {
 	if slot < s.first {
 		return 0, s.first
@@ -48,7 +48,7 @@ func (s *storedFile) group(slot uint32) (begins, size uint32) {
 	return s.first + (slot-s.first)/storedGrowth*storedGrowth, storedGrowth
 }
 
-// offset is where a copy, from 0, of a slot stands.
+// offset returns where copy c, from 0, of a slot begins.
 func (s *storedFile) offset(slot uint32, c int) int64 {
 	begins, size := s.group(slot)
 	return storedSlots + (copies*int64(begins)+int64(c)*int64(size)+int64(slot-begins))*slotBytes

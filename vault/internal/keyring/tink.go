@@ -19,14 +19,13 @@ import (
 	"nightdrop/shared/seal"
 )
 
-// This is the one file that touches key material in the clear: Tink's door to it,
+// This is the one file that touches key material in the clear: Tink's entry point to it,
 // insecuresecretdataaccess, is imported nowhere else.
 
 const boxKeyBytes = 32
 
-// newXAES returns XAES-256-GCM (C2SP) under key, 32 bytes: Tink's X-AES-GCM with a salt of 12 bytes
-// and no prefix is byte for byte the same, a random 192-bit nonce before the ciphertext. It is safe
-// for concurrent use.
+// newXAES returns XAES-256-GCM (C2SP) under key, 32 bytes: byte for byte Tink's X-AES-GCM with a
+// salt of 12 bytes and no prefix, a random 192-bit nonce before the ciphertext.
 func newXAES(key []byte) (tink.AEAD, error) {
 	params, err := xaesgcm.NewParameters(xaesgcm.VariantNoPrefix, 12)
 	if err != nil {
@@ -83,8 +82,7 @@ func openKeyset(sealed []byte, box tink.AEAD, ad []byte) (*keyset.Handle, error)
 	return keyset.ReadWithAssociatedData(keyset.NewBinaryReader(bytes.NewReader(sealed)), box, ad)
 }
 
-// openedKey takes the raw keys out of a keyset for crypto/hpke: parsed once, then kept until the
-// key dies.
+// openedKey parses a keyset's raw keys for crypto/hpke.
 func openedKey(handle *keyset.Handle, suite envelope.Suite) (private stdhpke.PrivateKey, public []byte, err error) {
 	entry, err := handle.Primary()
 	if err != nil {

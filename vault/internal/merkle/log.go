@@ -131,7 +131,7 @@ func (e *Entry) Parse(text []byte) error {
 	encoded := base64.StdEncoding.EncodedLen(proof.SaltBytes)
 	salt, ok := bytes.CutPrefix(text, []byte(before))
 	if !ok || len(salt) < encoded+len(between)+len(`{}}`) || text[len(text)-1] != '}' || !bytes.HasPrefix(salt[encoded:], []byte(between)) {
-		return fmt.Errorf("entry %d has not the form of an entry: %w", e.Index, ErrIntegrity)
+		return fmt.Errorf("entry %d is not in the form of an entry: %w", e.Index, ErrIntegrity)
 	}
 	e.Salt = make([]byte, proof.SaltBytes+2)
 	n, err := base64.StdEncoding.Strict().Decode(e.Salt, salt[:encoded])

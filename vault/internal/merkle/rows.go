@@ -3,7 +3,7 @@ package merkle
 import "fmt"
 
 // Rows are a log's rows as they stand, by the index of their leaf. What the methods return may be
-// read until the transaction that it is of ends, and must not be changed; nil where there is no
+// read until its transaction ends, and must not be changed; nil where there is no
 // such row.
 type Rows interface {
 	Entry(index int64) []byte // the sealed entry

@@ -67,7 +67,7 @@ func ReadTail(rows Rows, size int64, root tlog.Hash) (Tail, error) {
 		t.edge[level] = h[0]
 	}
 	if t.Root() != root {
-		return Tail{}, fmt.Errorf("the tree of %d leaves has not the root that was committed: %w", size, ErrIntegrity)
+		return Tail{}, fmt.Errorf("the root of the tree of %d leaves is not the one that was committed: %w", size, ErrIntegrity)
 	}
 	return t, nil
 }

@@ -52,7 +52,7 @@ func (o *Outbox) lookNow() {
 
 // AwaitMember waits until the newest members note has the merchant as it is now, and the channel
 // has taken that note. It reports false where ctx ends before, or the channel is away and the
-// outbox not new. The channel's word is no proof that a relay has read it.
+// outbox not new. The channel's answer is no proof that a relay has read it.
 func (o *Outbox) AwaitMember(ctx context.Context, m book.Merchant) (bool, error) {
 	now, err := memberOf(m)
 	if err != nil {
@@ -127,7 +127,7 @@ type watch struct {
 	*Outbox
 	size      int64 // of the log when it was looked at
 	connected bool
-	quiet     bool      // the channel's trouble was told
+	quiet     bool      // the channel's trouble was logged
 	members   time.Time // when the merchants may be read again
 	// when the runs may be: a relay that starts runs without end makes that slow
 	heads time.Time

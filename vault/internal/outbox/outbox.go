@@ -4,7 +4,7 @@
 // Results are issued by the ledger's fold, one row each, in the transaction of the event that they
 // tell. The outbox seals them to the merchant's newest reply key, links them into the merchant's
 // chain, signs, commits the bytes, and only then publishes; what has its durable ack is marked
-// sent. A crash between any two steps repeats the step: before the commit nothing was told, after
+// sent. A crash between any two steps repeats the step: before the commit nothing was sent, after
 // it the same bytes are published again under the same serial.
 //
 // Rolling notes are made anew at each start, so they need no store: only the serials of directory

@@ -13,7 +13,7 @@ import (
 
 // Limits of publishing results again.
 const (
-	// results in a page before the broker told how much room there is
+	// results in a page before the broker reported how much room there is
 	minResend   = 256
 	maxResend   = 1 << 16                // results in a page: half a gigabyte
 	resendChunk = 512                    // results marked in one commit

@@ -58,7 +58,7 @@ type chain struct {
 
 type result struct {
 	pending ledger.Pending
-	proof   []byte // C2SP tlog-proof that the log holds what pending tells
+	proof   []byte // C2SP tlog-proof that the log holds what pending says
 	sealed  envelope.Part
 	note    []byte
 	digest  string

@@ -31,7 +31,7 @@ func (o *Outbox) rounds(ctx context.Context, round func(context.Context) (n int,
 
 // sendResults publishes what is sealed and not known to be durable in the channel.
 func (o *Outbox) sendResults(ctx context.Context) error {
-	quiet := false // the trouble was told
+	quiet := false // the trouble was logged
 	return o.rounds(ctx, func(ctx context.Context) (int, error) {
 		n, trouble, err := o.sendRound(ctx)
 		if err != nil || trouble == nil {

@@ -74,7 +74,7 @@ const maxHoldings = 100
 // without asking.
 type shares struct {
 	look  chan struct{} // has the keeper look now
-	freed chan struct{} // tells the sender that there is room again
+	freed chan struct{} // signals the sender that there is room again
 
 	mu        sync.Mutex
 	room      channel.Room
@@ -89,12 +89,12 @@ type shares struct {
 	counted   time.Time
 	doubted   time.Time // when the counts were last thrown away
 	purged    map[string]uint64
-	told      map[string]time.Time
+	reported  map[string]time.Time
 	published int64 // bytes since the last look
 }
 
 func newShares() *shares {
-	return &shares{look: make(chan struct{}, 1), freed: make(chan struct{}, 1), purged: map[string]uint64{}, told: map[string]time.Time{}}
+	return &shares{look: make(chan struct{}, 1), freed: make(chan struct{}, 1), purged: map[string]uint64{}, reported: map[string]time.Time{}}
 }
 
 // share is how many results each merchant may have while RESULTS is full: an equal part of what may
@@ -322,7 +322,7 @@ func (s *shares) doubt(now time.Time) {
 }
 
 // note notes that a merchant has so many fewer in RESULTS than it was thought to have, for purged
-// was all above that, and reports whether the log is to be told of it.
+// was all above that, and reports whether the log is to hold a finding of it.
 func (s *shares) note(merchant string, fewer, purged uint64, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -331,9 +331,9 @@ func (s *shares) note(merchant string, fewer, purged uint64, now time.Time) bool
 		return false
 	}
 	s.purged[merchant] += purged
-	if now.Sub(s.told[merchant]) < tellEvery {
+	if now.Sub(s.reported[merchant]) < tellEvery {
 		return false
 	}
-	s.told[merchant] = now
+	s.reported[merchant] = now
 	return true
 }

@@ -223,9 +223,9 @@ func TestPurgedResultsArePublishedAgainInPages(t *testing.T) {
 		t.Fatalf("the oldest result is %d: nothing to speak of was purged", kept)
 	}
 	by := book.Event{Actor: "user:anna", Origin: "socket", Merchant: "shop-1"}
-	told := 0
+	reported := 0
 	for next, pages := uint64(1), 0; next != 0; pages++ {
-		page, err := o.Resend(t.Context(), by, next, int(kept-next), func(done, total int) { told = max(told, done) })
+		page, err := o.Resend(t.Context(), by, next, int(kept-next), func(done, total int) { reported = max(reported, done) })
 		if err != nil || page.From != next || page.Last != 900 || pages > 20 {
 			t.Fatalf("page %d: %+v, %v", pages, page, err)
 		}
@@ -241,8 +241,8 @@ func TestPurgedResultsArePublishedAgainInPages(t *testing.T) {
 		}
 		next = page.Next
 	}
-	if told == 0 {
-		t.Error("no progress was told")
+	if reported == 0 {
+		t.Error("no progress was reported")
 	}
 }
 

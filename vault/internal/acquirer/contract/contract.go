@@ -1,4 +1,4 @@
-// Package contract is the suite of tests that every implementation of acquirer.Acquirer passes,
+// Package contract is the suite of tests that every implementation of [acquirer.Acquirer] passes,
 // against a host that behaves as specification 10 says and shows its book.
 package contract
 
@@ -22,7 +22,7 @@ const (
 	amountTwice  = 900_094 // of an advice
 )
 
-// Booked is what the host's book says of a request.
+// Booked is a request in the host's book.
 type Booked struct {
 	Kind     acquirer.Kind
 	Answer   string
@@ -37,18 +37,17 @@ type Booked struct {
 	Refunded int64 // of a sale or a capture
 }
 
-// Line is an implementation under test with a line of its own to the host.
+// Line is an implementation under test, connected to the host.
 type Line struct {
 	Acquirer acquirer.Acquirer
 	// Book returns what the host has booked under a retrieval reference number.
 	Book func(t *testing.T, rrn string) (Booked, bool)
-	// AnswerTimeout is how long the implementation waits, and LateAfter when the host answers a
-	// late one: later.
+	// AnswerTimeout is how long the implementation waits; LateAfter, which is longer, when the host
+	// answers late.
 	AnswerTimeout, LateAfter time.Duration
 }
 
-// Run runs the suite. open is called once a test and closes its line in the test's cleanup; the
-// host may be shared.
+// Run runs the suite. open is called once a test and closes its line in the test's cleanup.
 func Run(t *testing.T, open func(t *testing.T) Line) {
 	for name, test := range map[string]func(*testing.T, Line){
 		"an approved sale is booked":                     approved,
@@ -125,7 +124,7 @@ func declined(t *testing.T, l Line) {
 	}
 }
 
-// doubtful: what may be an approval, and is not taken as one, can be taken back.
+// doubtful: what may be an approval but does not count as one can be reversed.
 func doubtful(t *testing.T, l Line) {
 	shop := newShop()
 	for amount, want := range map[int64]string{
@@ -158,7 +157,7 @@ func silent(t *testing.T, l Line) {
 	l.mustUndo(t, shop, sale)
 }
 
-// mustUndo reverses a sale that the host has taken and looks into the book.
+// mustUndo reverses a sale that the host has approved and checks the book.
 func (l Line) mustUndo(t *testing.T, shop *shop, sale acquirer.Request) {
 	t.Helper()
 	if booked, ok := l.Book(t, sale.RRN); !ok || booked.Answer != "00" || booked.Reversed {

@@ -7,7 +7,7 @@ import (
 	"nightdrop/vault/internal/acquirer"
 )
 
-// approve sends a request that must be approved, and returns how later requests name it.
+// approve sends a request that must be approved.
 func (l Line) approve(t *testing.T, r acquirer.Request) acquirer.Original {
 	t.Helper()
 	answer, err := l.Acquirer.Authorise(t.Context(), r)
@@ -17,13 +17,12 @@ func (l Line) approve(t *testing.T, r acquirer.Request) acquirer.Original {
 	return acquirer.Original{Trace: r.Trace, Kind: r.Kind, Approval: answer.Approval}
 }
 
-// hold authorises an amount.
 func (l Line) hold(t *testing.T, shop *shop, amount int64) acquirer.Original {
 	t.Helper()
 	return l.approve(t, shop.authorisation(t, amount))
 }
 
-// refundOf makes a refund as the host takes it.
+// refundOf makes a refund by reference where the host has those.
 func (l Line) refundOf(t *testing.T, shop *shop, original acquirer.Original, amount int64) acquirer.Request {
 	t.Helper()
 	if l.Acquirer.RefundsByReference() {
@@ -87,7 +86,8 @@ func capturedNothing(t *testing.T, l Line) {
 	}
 }
 
-// advisedBefore: the answer to an advice is lost, and that to its repeat says that the host has it.
+// advisedBefore: the answer to an advice is lost, and the answer to its repeat says that the host
+// has it.
 func advisedBefore(t *testing.T, l Line) {
 	shop := newShop()
 	hold := l.hold(t, shop, 2_000_000)
@@ -171,7 +171,7 @@ func refundedByNumber(t *testing.T, l Line) {
 	}
 }
 
-// reversedEach takes back an approved request of each kind, and then once more.
+// reversedEach reverses an approved request of each kind, twice.
 func reversedEach(t *testing.T, l Line) {
 	shop := newShop()
 	sale, hold := shop.sale(t, 100), shop.authorisation(t, 200)
@@ -208,8 +208,7 @@ func reversedEach(t *testing.T, l Line) {
 	}
 }
 
-// captureUnknown: a capture that is not answered is as unknown as a sale; its reversal frees the
-// authorisation again.
+// captureUnknown: the reversal of a capture without an answer frees the authorisation again.
 func captureUnknown(t *testing.T, l Line) {
 	shop := newShop()
 	hold := l.hold(t, shop, 1_000_000)

@@ -10,7 +10,7 @@ import (
 	"nightdrop/vault/internal/acquirer"
 )
 
-// shop makes requests of one terminal of one card acceptor, with trace numbers that count from 1.
+// shop makes requests of one terminal, with trace numbers from 1.
 type shop struct {
 	terminal, acceptor string
 	stan               atomic.Uint32
@@ -44,8 +44,7 @@ func (s *shop) authorisation(t *testing.T, amount int64) acquirer.Request {
 	return a
 }
 
-// refund gives back a part of what original names; by the card, as a new one would be, when
-// original is nil.
+// refund refunds a part of original; by the card when original is nil.
 func (s *shop) refund(t *testing.T, original *acquirer.Original, amount int64) acquirer.Request {
 	t.Helper()
 	r := s.sale(t, amount)
@@ -82,7 +81,7 @@ func card(t *testing.T, number string) *account.Account {
 	return a
 }
 
-// clearCard leaves the sale with a card that has been cleared, as after its use.
+// clearCard gives the sale a card that has been cleared.
 func clearCard(t *testing.T, s *acquirer.Request) {
 	t.Helper()
 	a := card(t, "4242424242424242")

@@ -49,7 +49,7 @@ func reconciled(t *testing.T, l Line) {
 	}
 }
 
-// credited compares a batch that has a sale, a capture and refunds, one of them reversed.
+// credited compares a batch with a sale, a capture and refunds, one of them reversed.
 func credited(t *testing.T, l Line) {
 	shop := newShop()
 	sale := shop.sale(t, 1000)
@@ -163,7 +163,7 @@ func closed(t *testing.T, l Line) {
 		}
 	}
 	if l.Acquirer.Ready() == nil {
-		t.Error("a closed line says that it is ready")
+		t.Error("a closed line is ready")
 	}
 	start := time.Now()
 	if _, err := l.Acquirer.Authorise(t.Context(), newShop().sale(t, 1099)); !errors.Is(err, acquirer.ErrNotSent) {

@@ -21,7 +21,7 @@ import (
 // accountDigits finds a number, or eight digits of one.
 var accountDigits = regexp.MustCompile(`[0-9]{8}`)
 
-// packedHost answers messages of packed1987.json as moov-io/iso8583 reads them by itself.
+// packedHost answers messages of packed1987.json as moov-io/iso8583 reads them.
 type packedHost struct {
 	spec  *iso8583.MessageSpec
 	frame header
@@ -44,7 +44,6 @@ func newPackedHost(t *testing.T, code string) *packedHost {
 	return &packedHost{spec: spec, frame: header{Form: "ascii", Bytes: 4, Counted: true}, code: code, heard: map[string]int{}}
 }
 
-// serve answers until the connection ends.
 func (h *packedHost) serve(conn net.Conn) {
 	defer func() { _ = conn.Close() }()
 	for {
@@ -94,15 +93,14 @@ func (h *packedHost) answer(m *iso8583.Message) *iso8583.Message {
 	return out
 }
 
-// A host of another dialect: what is sent, what undoes and how refunds are made follow from the
-// file.
+// A host of another dialect: messages, outcomes and refunds follow from the file.
 func TestHostOfAnotherDialect(t *testing.T) {
 	for _, c := range []struct {
 		code                    string
 		asked, captured, undone acquirer.Outcome // what the code means to each
 	}{
 		{"00", acquirer.Approves, acquirer.Stands, acquirer.Stands},
-		// the file's own word on reversals, in a member of before there were tables
+		// the file's "undone"
 		{"12", acquirer.Declines, acquirer.Person, acquirer.Stands},
 		{"21", acquirer.Doubtful, acquirer.Repeat, acquirer.Repeat},
 		{"25", acquirer.Declines, acquirer.Person, acquirer.Repeat},
@@ -152,8 +150,7 @@ func TestHostOfAnotherDialect(t *testing.T) {
 	}
 }
 
-// A line may be anything that is a net.Conn, under a clock of its own: an hour of silence is an
-// hour's echo tests.
+// A line may be any net.Conn: an hour of silence is an hour's echo tests.
 func TestLineUnderAnotherClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newPackedHost(t, "00")
@@ -177,8 +174,7 @@ func TestLineUnderAnotherClock(t *testing.T) {
 	})
 }
 
-// What Report is told is what Counts counts, in order, and a Report that takes its time holds up no
-// answer.
+// Report gets what Counts counts, in order, and a slow Report delays no answer.
 func TestOdditiesAreReported(t *testing.T) {
 	release := make(chan struct{})
 	var kinds []OddityKind

@@ -10,23 +10,21 @@ import (
 	"nightdrop/vault/internal/acquirer"
 )
 
-// key says whose answer a message is: the message class (02, 04, 05, 08), the terminal and the
+// key matches an answer with its request: the message class (02, 04, 05, 08), the terminal and the
 // trace number, which is unique only per terminal. Network messages have no terminal.
 type key struct{ class, terminal, stan string }
 
-// keyOf returns the key of a request or of an answer; ok is false when the message has no type or
-// trace number.
+// keyOf returns a message's key; ok is false when it has no type or trace number.
 func (d *Dialect) keyOf(m *iso8583.Message) (k key, mti string, ok bool) {
 	mti, _ = m.GetMTI()
-	stan := value(m, d.Place.STAN)
+	stan := value(m, d.Field.STAN)
 	if len(mti) != 4 || len(stan) != 6 {
 		return key{}, mti, false
 	}
-	return key{class: mti[:2], terminal: value(m, d.Place.Terminal), stan: stan}, mti, true
+	return key{class: mti[:2], terminal: value(m, d.Field.Terminal), stan: stan}, mti, true
 }
 
-// value returns the field as it stands in the message, "" when it is not there. It is not to be
-// used on secret fields.
+// value returns a field, which must not be secret, or "".
 func value(m *iso8583.Message, id int) string {
 	s, err := m.GetString(id)
 	if err != nil {
@@ -35,8 +33,7 @@ func value(m *iso8583.Message, id int) string {
 	return s
 }
 
-// fits compares an answer with its request: the type, and every one of the fields given, must be
-// the request's.
+// fits checks that an answer's type fits the request and that its given fields are the request's.
 func (d *Dialect) fits(asked, got *iso8583.Message, fields ...int) error {
 	wanted, _ := asked.GetMTI()
 	if mti, _ := got.GetMTI(); mti != d.answerType(wanted) {
@@ -56,14 +53,14 @@ func malformed(what string) error {
 	return fmt.Errorf("%w: %s", acquirer.ErrMalformedAnswer, what)
 }
 
-// readAnswer returns the response code, what it means by the table of the message's class, and the
-// approval. (ISO 8583:1987 fields 39 and 38)
+// readAnswer returns the response code, its outcome, and the approval. (ISO 8583:1987 fields 39 and
+// 38)
 func (d *Dialect) readAnswer(m *iso8583.Message, means func(code string) acquirer.Outcome) (acquirer.Answer, error) {
-	a := acquirer.Answer{Code: value(m, d.Place.Answer)}
+	a := acquirer.Answer{Code: value(m, d.Field.Answer)}
 	if len(a.Code) != 2 || !alphanumeric(a.Code) {
 		return acquirer.Answer{}, malformed("response code")
 	}
-	a.Approval = strings.TrimRight(value(m, d.Place.Approval), " ")
+	a.Approval = strings.TrimRight(value(m, d.Field.Approval), " ")
 	if !alphanumeric(a.Approval) {
 		return acquirer.Answer{}, malformed("approval")
 	}

@@ -22,17 +22,17 @@ const (
 	DefaultEchoInterval   = 30 * time.Second
 )
 
-// Limits of the pause before the line is dialled again; it doubles from one to the other.
+// Limits of the pause before redialling; it doubles from one to the other.
 const (
 	minPause = 50 * time.Millisecond
 	maxPause = 5 * time.Second
 )
 
-// Config says where the host is and how long to wait for it. Zero durations are the defaults.
+// Config configures a [Client]. Zero durations are the defaults.
 type Config struct {
 	Address string      // host:port
 	TLS     *tls.Config // nil: plain TCP, for a leased line or a tunnel
-	// from the end of the write to the answer; also what a write may stall
+	// from the end of the write to the answer; also how long a write may stall
 	AnswerTimeout time.Duration
 	// of a dial, a sign-on, and how long a request waits for the line to be up
 	ConnectTimeout time.Duration
@@ -42,21 +42,21 @@ type Config struct {
 	Dialect *Dialect // nil: DefaultDialect
 	// Dial opens the connection; nil: TCP to Address, with TLS where it is given.
 	Dial func(ctx context.Context) (net.Conn, error)
-	// Report is told, one at a time and in order, what odd things the host sends; nil: nobody is.
-	// It may take its time: answers do not wait for it, and beyond some thousand that wait,
-	// oddities are only counted. Close returns when it has returned.
+	// Report is called with each oddity, one at a time and in order; may be nil. It may be slow:
+	// answers do not wait for it, and beyond some thousand that wait, oddities are only counted.
+	// [Client.Close] returns when it has returned.
 	Report func(Oddity)
 }
 
-// Client is an acquirer.Acquirer over one long-lived connection that is dialled, signed on, tested
-// when idle and dialled again when it fails. Many requests wait for their answers at once, matched
-// by message class, terminal and trace number. When the line goes down, every request that had been
-// written gets ErrNoAnswer; those that come meanwhile wait ConnectTimeout for the new one.
+// Client is an [acquirer.Acquirer] over one long-lived connection that is dialled, signed on,
+// tested when idle and redialled when it fails. Answers are matched by message class, terminal and
+// trace number. When the line goes down, every request that had been written gets
+// [acquirer.ErrNoAnswer]; new ones wait ConnectTimeout for the next line.
 type Client struct {
 	cfg      Config
-	watch    *watch
+	monitor  *monitor
 	cancel   context.CancelFunc
-	done     chan struct{} // closed when the manager has stopped
+	done     chan struct{} // closed when manage has returned
 	reported chan struct{} // closed when Report will not be called any more
 
 	mu      sync.Mutex
@@ -67,16 +67,15 @@ type Client struct {
 
 var _ acquirer.Acquirer = (*Client)(nil)
 
-// errClosed is why a closed client has no line.
 var errClosed = errors.New("the client is closed")
 
-// Counts are what a client has seen since it was made; of oddities, as their kinds say.
+// Counts are a client's oddities, by kind, and connections since it was made.
 type Counts struct {
 	Late, Duplicate, Unknown, Unfit, Malformed uint64
-	Connects                                   uint64 // lines that were signed on
+	Connects                                   uint64 // lines signed on
 }
 
-// New returns a client and begins to dial. Close ends it.
+// New returns a client and begins to dial. [Client.Close] ends it.
 func New(cfg Config) *Client {
 	cfg.AnswerTimeout = orDefault(cfg.AnswerTimeout, DefaultAnswerTimeout)
 	cfg.ConnectTimeout = orDefault(cfg.ConnectTimeout, DefaultConnectTimeout)
@@ -89,7 +88,7 @@ func New(cfg Config) *Client {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Client{
-		cfg: cfg, watch: newWatch(cfg.Logger, cfg.Report != nil), cancel: cancel,
+		cfg: cfg, monitor: newMonitor(cfg.Logger, cfg.Report != nil), cancel: cancel,
 		done: make(chan struct{}), reported: make(chan struct{}), changed: make(chan struct{}),
 		reason: errors.New("not connected yet"),
 	}
@@ -98,18 +97,18 @@ func New(cfg Config) *Client {
 	return c
 }
 
-// report hands oddities on until the manager has stopped and none is left.
+// report calls Config.Report until manage has returned and no oddity is left.
 func (c *Client) report() {
 	defer close(c.reported)
 	for {
 		select {
-		case o := <-c.watch.oddities:
+		case o := <-c.monitor.oddities:
 			c.cfg.Report(o)
 			continue
 		case <-c.done:
 		}
 		select {
-		case o := <-c.watch.oddities:
+		case o := <-c.monitor.oddities:
 			c.cfg.Report(o)
 		default:
 			return
@@ -124,7 +123,7 @@ func orDefault(d, standard time.Duration) time.Duration {
 	return d
 }
 
-// Authorise sends a 0100 or a 0200. See acquirer.Acquirer.
+// Authorise implements [acquirer.Acquirer] with a 0100 or a 0200.
 func (c *Client) Authorise(ctx context.Context, request acquirer.Request) (acquirer.Answer, error) {
 	r, clearCopy := newAuthorise(c.cfg.Dialect, request)
 	defer clearCopy()
@@ -136,19 +135,19 @@ func (c *Client) Authorise(ctx context.Context, request acquirer.Request) (acqui
 	case answer.Outcome == acquirer.Approves && table.approves(answer.Code) == part:
 		answer.Outcome, answer.Approval = acquirer.Doubtful, ""
 	case answer.Outcome != acquirer.Doubtful:
-		return acquirer.Answer{}, c.unfit(r, malformedField(c.cfg.Dialect.Place.Amount))
+		return acquirer.Answer{}, c.unfit(r, malformedField(c.cfg.Dialect.Field.Amount))
 	}
 	return answer, nil
 }
 
-// Capture sends a 0220, or a 0221 when the capture has been sent before. See acquirer.Acquirer.
+// Capture implements [acquirer.Acquirer] with a 0220, or a 0221 when it was sent before.
 func (c *Client) Capture(ctx context.Context, capture acquirer.Capture) (acquirer.Answer, error) {
 	return c.advise(ctx, newCapture(c.cfg.Dialect, capture), func(code string) acquirer.Outcome {
 		return c.cfg.Dialect.Answers.Captures.outcomeOfCapture(code, capture.Repeat, capture.First)
 	})
 }
 
-// Reverse sends a 0420, or a 0421 when the reversal has been sent before. See acquirer.Acquirer.
+// Reverse implements [acquirer.Acquirer] with a 0420, or a 0421 when it was sent before.
 func (c *Client) Reverse(ctx context.Context, reversal acquirer.Reversal) (acquirer.Answer, error) {
 	return c.advise(ctx, newReversal(c.cfg.Dialect, reversal), func(code string) acquirer.Outcome {
 		return c.cfg.Dialect.Answers.Reversals.outcome(code)
@@ -158,22 +157,22 @@ func (c *Client) Reverse(ctx context.Context, reversal acquirer.Reversal) (acqui
 // RefundsByReference reports whether the dialect refunds by the original's trace alone.
 func (c *Client) RefundsByReference() bool { return c.cfg.Dialect.RefundsByReference }
 
-// advise exchanges an advice about one payment, whose answer has its amount.
+// advise exchanges an advice; its answer must have its amount.
 func (c *Client) advise(ctx context.Context, r *request, means func(code string) acquirer.Outcome) (acquirer.Answer, error) {
 	answer, sameAmount, err := c.ask(ctx, r, means)
 	if err == nil && !sameAmount {
-		return acquirer.Answer{}, c.unfit(r, malformedField(c.cfg.Dialect.Place.Amount))
+		return acquirer.Answer{}, c.unfit(r, malformedField(c.cfg.Dialect.Field.Amount))
 	}
 	return answer, err
 }
 
-// ask exchanges a message about one payment, and reports whether the answer has its amount.
+// ask exchanges a message about one payment. sameAmount reports whether the answer has its amount.
 func (c *Client) ask(ctx context.Context, r *request, means func(code string) acquirer.Outcome) (answer acquirer.Answer, sameAmount bool, err error) {
 	got, err := c.exchange(ctx, r)
 	if err != nil {
 		return acquirer.Answer{}, false, err
 	}
-	d, at := c.cfg.Dialect, c.cfg.Dialect.Place
+	d, at := c.cfg.Dialect, c.cfg.Dialect.Field
 	if err := d.fits(r.message, got, at.STAN, at.RRN, at.Terminal, at.Acceptor, at.Currency); err != nil {
 		return acquirer.Answer{}, false, c.unfit(r, err)
 	}
@@ -181,16 +180,16 @@ func (c *Client) ask(ctx context.Context, r *request, means func(code string) ac
 	return answer, value(r.message, at.Amount) == value(got, at.Amount), c.unfit(r, err)
 }
 
-// unfit notes an answer that does not fit its request, and returns err.
+// unfit reports an answer that does not fit its request, and returns err.
 func (c *Client) unfit(r *request, err error) error {
 	if errors.Is(err, acquirer.ErrMalformedAnswer) {
 		mti, _ := r.message.GetMTI()
-		c.watch.note(OddityUnfit, "message type %s, trace number %s: %v", mti, value(r.message, c.cfg.Dialect.Place.STAN), err)
+		c.monitor.report(OddityUnfit, "message type %s, trace number %s: %v", mti, value(r.message, c.cfg.Dialect.Field.STAN), err)
 	}
 	return err
 }
 
-// Reconcile sends a 0500. See acquirer.Acquirer.
+// Reconcile implements [acquirer.Acquirer] with a 0500.
 func (c *Client) Reconcile(ctx context.Context, totals acquirer.Totals) (acquirer.Reconciliation, error) {
 	r := newTotals(c.cfg.Dialect, totals)
 	got, err := c.exchange(ctx, r)
@@ -215,9 +214,9 @@ func (c *Client) Ready() error {
 	return fmt.Errorf("acquirer host %s is not reached: %w", c.cfg.Address, c.reason)
 }
 
-// Counts returns what the client has seen.
+// Counts returns the client's counts.
 func (c *Client) Counts() Counts {
-	w := c.watch
+	w := c.monitor
 	return Counts{Late: w.late.Load(), Duplicate: w.duplicate.Load(), Unknown: w.unknown.Load(), Unfit: w.unfit.Load(),
 		Malformed: w.malformed.Load(), Connects: w.connects.Load()}
 }
@@ -230,7 +229,7 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// exchange sends r on the line, or on the next one when this one goes down before it was written.
+// exchange sends r on the line, or on the next one when this one went down before it was written.
 func (c *Client) exchange(ctx context.Context, r *request) (*iso8583.Message, error) {
 	if r.err != nil {
 		return nil, r.err
@@ -251,8 +250,7 @@ func (c *Client) exchange(ctx context.Context, r *request) (*iso8583.Message, er
 	}
 }
 
-// current returns the line unless it is the one known to be down, waiting for another until wait
-// ends.
+// current returns a line other than down, waiting for one until wait ends.
 func (c *Client) current(ctx, wait context.Context, down *line) (*line, error) {
 	for {
 		c.mu.Lock()
@@ -273,8 +271,8 @@ func (c *Client) current(ctx, wait context.Context, down *line) (*line, error) {
 	}
 }
 
-// become publishes the line, or why there is none.
-func (c *Client) become(l *line, reason error) {
+// setLine publishes the line, or the reason why there is none.
+func (c *Client) setLine(l *line, reason error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.line, c.reason = l, reason // reason is nil with a line
@@ -285,13 +283,13 @@ func (c *Client) become(l *line, reason error) {
 // manage keeps one line up until ctx ends.
 func (c *Client) manage(ctx context.Context) {
 	defer close(c.done)
-	defer c.become(nil, errClosed)
+	defer c.setLine(nil, errClosed)
 	pause := minPause
 	for ctx.Err() == nil {
 		l, err := c.connect(ctx)
 		if err != nil {
-			c.watch.lines.Warn("unreached", "acquirer host not reached", "address", c.cfg.Address, "error", err)
-			c.become(nil, err)
+			c.monitor.lines.Warn("unreached", "acquirer host not reached", "address", c.cfg.Address, "error", err)
+			c.setLine(nil, err)
 			if !sleep(ctx, pause) {
 				return
 			}
@@ -299,13 +297,13 @@ func (c *Client) manage(ctx context.Context) {
 			continue
 		}
 		pause = minPause
-		c.watch.connects.Add(1)
-		c.watch.lines.Info("signed on", "acquirer line signed on", "address", c.cfg.Address)
-		c.become(l, nil)
+		c.monitor.connects.Add(1)
+		c.monitor.lines.Info("signed on", "acquirer line signed on", "address", c.cfg.Address)
+		c.setLine(l, nil)
 		stop := context.AfterFunc(ctx, func() { l.conn.TriggerFailure(errClosed) })
 		l.keepAlive(ctx, c.cfg.EchoInterval, c.cfg.AnswerTimeout)
 		stop()
-		c.become(nil, errors.New("the line went down"))
+		c.setLine(nil, errors.New("the line went down"))
 	}
 }
 
@@ -317,7 +315,7 @@ func (c *Client) connect(ctx context.Context) (*line, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dial: %w", err)
 	}
-	l, err := newLine(conn, c.cfg, c.watch)
+	l, err := newLine(conn, c.cfg, c.monitor)
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
@@ -338,7 +336,7 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	return dialSealed(ctx, c.cfg.TLS, c.cfg.Address)
 }
 
-// sleep returns false when ctx ended first.
+// sleep reports whether d passed before ctx ended.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

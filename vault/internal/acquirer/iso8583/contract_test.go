@@ -16,7 +16,7 @@ import (
 	"nightdrop/vault/internal/acquirer/iso8583"
 )
 
-// Long enough for a thousand answers on a busy machine, and short enough to wait for in vain.
+// Long enough for a thousand answers on a busy machine, short enough to wait out.
 const (
 	answerTimeout = 1500 * time.Millisecond
 	lateAfter     = 2 * time.Second
@@ -65,7 +65,7 @@ func client(t *testing.T, address string) *iso8583.Client {
 	return c
 }
 
-// kinds are ours of the host's.
+// kinds maps the host's kinds to ours.
 var kinds = map[host.Kind]acquirer.Kind{
 	host.KindSale: acquirer.KindSale, host.KindHold: acquirer.KindAuthorisation,
 	host.KindCapture: acquirer.KindCapture, host.KindRefund: acquirer.KindRefund,
@@ -86,7 +86,7 @@ func line(t *testing.T, address string, book func() host.Statement) contract.Lin
 	}
 }
 
-// program is the simulator's binary, built once for all tests.
+// program is the simulator's binary, built once.
 var program string
 
 func TestMain(m *testing.M) {
@@ -114,7 +114,6 @@ type simulator struct {
 	more              []string // arguments
 }
 
-// newSimulator returns a simulator with a fresh book; it is not started yet.
 func newSimulator(t *testing.T) *simulator {
 	t.Helper()
 	dir := t.TempDir()

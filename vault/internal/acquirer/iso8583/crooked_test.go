@@ -19,12 +19,12 @@ import (
 	"nightdrop/vault/internal/acquirer/iso8583"
 )
 
-// accountData finds the test sale's number, in part too, and its security code where it stands by
-// itself: a port holds such digits by chance.
+// accountData matches the test sale's number, in part too, and its security code as a word: a port
+// may contain such digits.
 var accountData = regexp.MustCompile(`42424242|\b123\b`)
 
-// crookedHost is a host that signs on as it should and answers a 0200 with the frames that its
-// script makes of a good answer.
+// crookedHost signs on properly and answers a 0200 with the frames that its script makes of a good
+// answer.
 type crookedHost struct {
 	listener net.Listener
 	answers  func(good string) []string // texts without their length; nil: silence
@@ -224,7 +224,7 @@ func TestAnswersThatDoNotFit(t *testing.T) {
 	}
 }
 
-// one scripts one crooked answer in place of the good one.
+// one scripts one crooked answer.
 func one(crook func(string) string) func(string) []string {
 	return func(good string) []string { return []string{crook(good)} }
 }

@@ -1,22 +1,20 @@
 // Package iso8583 speaks ISO 8583 over TCP to an acquirer host: moov-io/iso8583 packs and reads the
-// fields, moov-io/iso8583-connection owns the socket's loops, and this package says what the
-// messages are and what silence means.
+// fields, moov-io/iso8583-connection runs the socket's loops, and this package defines the messages
+// and what silence means.
 //
 // # The dialect
 //
-// A dialect is a file (LoadDialect): a specification of fields as moov-io/iso8583 reads it, and a
-// section "nightdrop" that says which field holds what, the message types and processing codes, the
-// length header, fields that never change, and what the codes of field 39 mean, in a table for each
-// class of message (see ops/docs/dialect.md). The one that is built in, ascii1987.json, is ISO
-// 8583:1987: two big-endian bytes of length and so many bytes of ASCII: the message type, the
-// bitmaps in upper-case hex, the fields. There 0800 signs on (field 70 001) and asks for an echo
-// (301); 0100 is an authorisation, 0200 a sale or a refund, 0220 and 0221 a capture, 0420 and 0421
-// a reversal, 0500 a batch's totals. An answer has the class of the request's type, and its
-// terminal and trace number.
+// A dialect is a file ([LoadDialect]): a specification of fields as moov-io/iso8583 reads it, and a
+// section "nightdrop" with which field holds what, the message types and processing codes, the
+// length header, constant fields, and what the codes of field 39 mean for each class of message
+// (see ops/docs/dialect.md). The built-in one, ascii1987.json, is ISO 8583:1987: two big-endian
+// bytes of length, then ASCII: the message type, the bitmaps in upper-case hex, the fields. There
+// 0800 signs on (field 70 001) and asks for an echo (301); 0100 is an authorisation, 0200 a sale or
+// a refund, 0220 and 0221 a capture, 0420 and 0421 a reversal, 0500 a batch's totals. An answer has
+// the class of the request's type, and its terminal and trace number.
 //
-// Values that this package writes have the whole length of their field, so padding that a file asks
-// for is never needed; and an answer packs to the very bytes that it was read from, or is not
-// taken.
+// Written values have the whole length of their field, so a file's padding is never needed; and an
+// answer that does not pack to the very bytes that it was read from is refused.
 package iso8583
 
 import (
@@ -32,11 +30,11 @@ import (
 	"nightdrop/vault/internal/acquirer"
 )
 
-// ErrDialect is returned when a dialect file cannot be used. The error names the file, the line or
-// the member, and what to change.
+// ErrDialect is returned when a dialect file cannot be used. It names the file, the line or member,
+// and what to change.
 var ErrDialect = errors.New("the dialect file cannot be used")
 
-// maxDialect bounds a dialect file in bytes; a whole ISO 8583 specification has some 30 KB.
+// maxDialect bounds a dialect file in bytes; a whole specification has some 30 KB.
 const maxDialect = 1 << 20
 
 //go:embed ascii1987.json
@@ -45,29 +43,28 @@ var ascii1987 []byte
 // Dialect is how an acquirer's host writes ISO 8583. It is immutable and may be shared.
 type Dialect struct {
 	name        string
-	asks, reads *iso8583.MessageSpec // of the messages that are written, and of those read
+	asks, reads *iso8583.MessageSpec // of messages written and read
 	widths      map[int]width
 	section
 }
 
-// width is how long a field is that this package writes.
+// width is the length of a field that this package writes.
 type width struct {
-	length int // characters; at most so many where it is not fixed
+	length int // characters; the maximum where it is not fixed
 	fixed  bool
 }
 
 // section is the member "nightdrop" of a dialect file.
 type section struct {
-	Header   header   `json:"header"`
-	Place    places   `json:"place"`
-	Messages messages `json:"messages"`
-	// false: a refund carries the number and names no original
-	RefundsByReference bool `json:"refunds-by-reference"`
-	// what answers to requests and advices mean
-	Answers answers `json:"answers,omitzero"`
-	// of files from before Answers: codes of an answered reversal that stand
+	Header   header       `json:"header"`
+	Field    fieldNumbers `json:"place"`
+	Messages messages     `json:"messages"`
+	// else a refund carries the number and names no original
+	RefundsByReference bool    `json:"refunds-by-reference"`
+	Answers            answers `json:"answers,omitzero"`
+	// of files without Answers: codes of an answered reversal that stand
 	Undone []string `json:"undone,omitempty"`
-	// codes of an answered 0500 that say that totals were compared
+	// codes of a 0510 that say that totals were compared
 	Compared []string `json:"compared"`
 }
 
@@ -78,9 +75,8 @@ type header struct {
 	Counted bool   `json:"counted"` // the length counts the header too
 }
 
-// places are field numbers. Time, Date, Descriptor and SettlementCurrency may be 0: the dialect has
-// none.
-type places struct {
+// fieldNumbers may be 0, for none, in Time, Date, Descriptor and SettlementCurrency.
+type fieldNumbers struct {
 	Number      int `json:"number"`     // account number
 	Processing  int `json:"processing"` // processing code
 	Amount      int `json:"amount"`     // minor units
@@ -104,7 +100,7 @@ type places struct {
 	Original int `json:"original"`
 	Net      int `json:"net"` // C or D and the net amount
 
-	// of an answer to a reconciliation, where it stands in place of currency
+	// of an answer to a reconciliation, instead of currency
 	SettlementCurrency int `json:"settlement-currency,omitempty"`
 
 	Credits         total `json:"credits"`
@@ -113,13 +109,13 @@ type places struct {
 	DebitReversals  total `json:"debit-reversals"`
 }
 
-// total is the fields of one of the totals of a 0500.
+// total is the fields of one total of a 0500.
 type total struct {
 	Number int `json:"number"`
 	Sum    int `json:"sum"`
 }
 
-// messages are the types of message, and what is in them that never changes.
+// messages are the types of message, with their constants.
 type messages struct {
 	Authorisation  message `json:"authorisation"`
 	Sale           message `json:"sale"`
@@ -132,7 +128,7 @@ type messages struct {
 
 type message struct {
 	Request string `json:"request"` // message type
-	// when it is sent again; of a capture and a reversal
+	// when it is repeated; of a capture and a reversal
 	Repeat string `json:"repeat,omitempty"`
 	Answer string `json:"answer"` // message type
 	// processing code; a reversal has its original's, a reconciliation none
@@ -147,7 +143,7 @@ type network struct {
 	Echo    string `json:"echo"`
 }
 
-// LoadDialect reads a dialect file. Errors wrap ErrDialect, or are the file system's.
+// LoadDialect reads a dialect file. Errors wrap [ErrDialect], or are the file system's.
 func LoadDialect(path string) (*Dialect, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -169,19 +165,19 @@ func LoadDialect(path string) (*Dialect, error) {
 	return d, nil
 }
 
-// DefaultDialect returns the dialect that is built in: ISO 8583:1987, ASCII.
+// DefaultDialect returns the built-in dialect: ISO 8583:1987, ASCII.
 func DefaultDialect() *Dialect {
 	d, err := parseDialect(ascii1987)
 	if err != nil {
-		panic("iso8583: the dialect that is built in: " + err.Error()) // a test reads it
+		panic("iso8583: the built-in dialect: " + err.Error()) // a test reads it
 	}
 	return d
 }
 
-// Name returns what the file calls itself.
+// Name returns the dialect's name.
 func (d *Dialect) Name() string { return d.name }
 
-// message returns the messages that ask for kind. ok is false of a kind that is not known.
+// message returns the messages of kind. ok is false for an unknown kind.
 func (d *Dialect) message(kind acquirer.Kind) (m message, ok bool) {
 	switch kind {
 	case acquirer.KindAuthorisation:
@@ -196,7 +192,7 @@ func (d *Dialect) message(kind acquirer.Kind) (m message, ok bool) {
 	return message{}, false
 }
 
-// answerType returns the message type that answers mti, "" when none does.
+// answerType returns the message type that answers mti, or "".
 func (d *Dialect) answerType(mti string) string {
 	if mti == d.Messages.Network.Request {
 		return d.Messages.Network.Answer
@@ -214,8 +210,8 @@ func (m messages) all() []message {
 	return []message{m.Authorisation, m.Sale, m.Refund, m.Capture, m.Reversal, m.Reconciliation}
 }
 
-// totals pairs the fields of a 0500 with the totals that they hold.
-func (p places) totals(t *acquirer.Totals) [4]totalField {
+// totals pairs the fields of a 0500 with t's totals.
+func (p fieldNumbers) totals(t *acquirer.Totals) [4]totalField {
 	return [4]totalField{
 		{p.Credits, &t.Credits}, {p.CreditReversals, &t.CreditReversals},
 		{p.Debits, &t.Debits}, {p.DebitReversals, &t.DebitReversals},

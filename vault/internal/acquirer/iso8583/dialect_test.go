@@ -33,7 +33,7 @@ func goldenTrace() acquirer.Trace {
 		Sent: time.Date(2026, 11, 22, 18, 4, 5, 0, time.FixedZone("CET", 3600))}
 }
 
-// The bytes of every request, field by field: what a host's engineer would be shown.
+// The bytes of every request, field by field.
 func TestRequestsOnTheWire(t *testing.T) {
 	spec := DefaultDialect()
 	sale := goldenSale(t)
@@ -85,8 +85,7 @@ func TestRequestsOnTheWire(t *testing.T) {
 	}
 }
 
-// A request lends the card's own bytes to the message and leaves nothing behind but the frame,
-// which is cleared.
+// A message borrows the card's own bytes; the only copy is the frame, which is cleared.
 func TestSecretFieldsAreNotCopied(t *testing.T) {
 	sale := goldenSale(t)
 	r, clearCopy := newAuthorise(DefaultDialect(), sale)
@@ -111,7 +110,7 @@ func TestSecretFieldsAreNotCopied(t *testing.T) {
 	}
 }
 
-// An answer that is longer than its frame could ever be is refused before it is read.
+// An answer of an impossible length is refused before it is read.
 func TestFrameLimits(t *testing.T) {
 	for _, header := range []string{"\x00\x00", "\x08\x01", "\xff\xff"} {
 		if _, err := readFrame(strings.NewReader(header+strings.Repeat("0", 70_000)), DefaultDialect().Header); err == nil {
@@ -123,8 +122,7 @@ func TestFrameLimits(t *testing.T) {
 	}
 }
 
-// FuzzUnpack: whatever a host sends, reading it neither fails nor takes for whole what packs to
-// other bytes.
+// FuzzUnpack: reading does not panic, and whole is true only of what packs to the same bytes.
 func FuzzUnpack(f *testing.F) {
 	for _, seed := range []string{
 		"0210122000000EC08000000000001099112217040500004263261700004200A1B2C300TERM01  BOOKSHOP       840",

@@ -15,24 +15,24 @@ import (
 	"github.com/moov-io/iso8583/specs"
 )
 
-// maxNesting bounds how deep a dialect file's objects are.
+// maxNesting bounds the depth of a dialect file's objects.
 const maxNesting = 16
 
 // maxField is the last field of two bitmaps.
 const maxField = 128
 
-// dialectFile is a dialect's text while it is read.
+// dialectFile is a dialect's file while it is read.
 type dialectFile struct {
 	raw   []byte
-	lines map[string]int // the line of each member, by its path, as "fields.3.enc"
+	lines map[string]int // line of each member, by its path, such as "fields.3.enc"
 
 	Name      string               `json:"name"`
 	Fields    map[string]fieldText `json:"fields"`
 	Nightdrop *section             `json:"nightdrop"`
 }
 
-// fieldText is a field's description as moov-io/iso8583 writes it. Composites are not among them:
-// no field that this package uses is one, and every other is carried as it is.
+// fieldText is a field's description as moov-io/iso8583 writes it, without composites: no field
+// that this package uses is one, and the others are copied unread.
 type fieldText struct {
 	Type        string `json:"type"`
 	Length      int    `json:"length"`
@@ -45,7 +45,6 @@ type fieldText struct {
 	} `json:"padding,omitempty"`
 }
 
-// parseDialect reads a dialect file's text.
 func parseDialect(raw []byte) (*Dialect, error) {
 	f, err := readDialectFile(raw)
 	if err != nil {
@@ -65,7 +64,7 @@ func parseDialect(raw []byte) (*Dialect, error) {
 		return nil, err
 	}
 	d := &Dialect{name: f.Name, section: *f.Nightdrop, widths: map[int]width{}}
-	if err := f.place(d, described); err != nil {
+	if err := f.assignFields(d, described); err != nil {
 		return nil, err
 	}
 	d.asks, d.reads = d.specifications(described)
@@ -94,7 +93,7 @@ func readDialectFile(raw []byte) (*dialectFile, error) {
 	return f, nil
 }
 
-// jsonError says where the decoder stopped.
+// jsonError adds to a decoder's error where it stopped.
 func (f *dialectFile) jsonError(err error) error {
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
@@ -102,7 +101,7 @@ func (f *dialectFile) jsonError(err error) error {
 	case errors.As(err, &syntax):
 		return fmt.Errorf("line %d: not JSON: %w", f.line(syntax.Offset), err)
 	case errors.As(err, &kind):
-		return fmt.Errorf("line %d: %s: a %s does not stand here", f.line(kind.Offset), kind.Field, kind.Value)
+		return fmt.Errorf("line %d: %s: a %s is not allowed here", f.line(kind.Offset), kind.Field, kind.Value)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return errors.New("not JSON: the text ends too early")
 	}
@@ -114,15 +113,15 @@ func (f *dialectFile) line(offset int64) int {
 	return 1 + bytes.Count(f.raw[:min(max(offset, 0), int64(len(f.raw)))], []byte("\n"))
 }
 
-// outline notes the line of every member and refuses members that stand twice: JSON readers keep
-// the last, and fold case.
+// outline notes the line of every member and refuses duplicates: JSON readers keep the last, and
+// fold case.
 func (f *dialectFile) outline() error {
 	decoder := json.NewDecoder(bytes.NewReader(f.raw))
 	if err := f.walk(decoder, "", 0); err != nil {
 		return err
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("line %d: something follows the object: take it out", f.line(decoder.InputOffset()))
+		return fmt.Errorf("line %d: unexpected text after the object: take it out", f.line(decoder.InputOffset()))
 	}
 	return nil
 }
@@ -164,20 +163,19 @@ func (f *dialectFile) walk(decoder *json.Decoder, path string, depth int) error 
 	return nil
 }
 
-// member notes one member and returns its path.
 func (f *dialectFile) member(path, name string, line int) (string, error) {
 	if path != "" {
 		name = path + "." + name
 	}
 	folded := strings.ToLower(name)
 	if before := f.lines[folded]; before != 0 {
-		return "", fmt.Errorf("line %d: %s stands in line %d already: keep one of them", line, name, before)
+		return "", fmt.Errorf("line %d: %s is in line %d already: keep one of them", line, name, before)
 	}
 	f.lines[folded] = line
 	return name, nil
 }
 
-// fail names a member, its line and what is wrong there.
+// fail returns an error that names a member and its line.
 func (f *dialectFile) fail(path, format string, args ...any) error {
 	why := fmt.Sprintf(format, args...)
 	for at := path; at != ""; at = at[:max(strings.LastIndexByte(at, '.'), 0)] {
@@ -188,7 +186,7 @@ func (f *dialectFile) fail(path, format string, args ...any) error {
 	return fmt.Errorf("%s: %s", path, why)
 }
 
-// checkFields checks what the library's own reader would take amiss or too easily.
+// checkFields checks what the library's own reader misreads or accepts too easily.
 func (f *dialectFile) checkFields() error {
 	for _, name := range slices.Sorted(maps.Keys(f.Fields)) {
 		path, text := "fields."+name, f.Fields[name]
@@ -201,7 +199,7 @@ func (f *dialectFile) checkFields() error {
 		case id == bitmapField && (text.Type != "Bitmap" || text.Length != 8):
 			return f.fail(path, `field 1 must be of type "Bitmap" and length 8: the second bitmap follows by itself`)
 		case id != bitmapField && !slices.Contains([]string{"String", "Numeric", "Binary", "Hex", "Track1", "Track2", "Track3"}, text.Type):
-			return f.fail(path, `type %q is not taken: write "String", or "Binary" for a field that is only carried`, text.Type)
+			return f.fail(path, `type %q is not supported: write "String", or "Binary" for a field that is not used`, text.Type)
 		}
 		if _, ok := specs.EncodingsExtToInt[text.Enc]; !ok || text.Enc == "BerTLVTag" {
 			return f.fail(path, "the encoding %q is not known: write ASCII, BCD, LBCD, EBCDIC, EBCDIC1047, Binary or HexToASCII", text.Enc)
@@ -218,7 +216,7 @@ func (f *dialectFile) checkFields() error {
 	return nil
 }
 
-// checkSection checks the parts of the section "nightdrop" that are not about fields.
+// checkSection checks the section "nightdrop" but for its fields.
 func (f *dialectFile) checkSection() error {
 	s := f.Nightdrop
 	if !slices.Contains([]string{"binary", "bcd", "ascii"}, s.Header.Form) || s.Header.Bytes != 2 && s.Header.Bytes != 4 ||
@@ -249,7 +247,7 @@ func (f *dialectFile) checkSection() error {
 	return f.checkCodes()
 }
 
-// checkCodes checks what stands in the section as a code.
+// checkCodes checks the section's codes.
 func (f *dialectFile) checkCodes() error {
 	s := f.Nightdrop
 	for name, value := range map[string]string{"sign-on": s.Messages.Network.SignOn, "echo": s.Messages.Network.Echo} {
@@ -292,12 +290,12 @@ func (f *dialectFile) checkConstants(d *Dialect) error {
 			id, err := strconv.Atoi(name)
 			if w, used := d.widths[id]; err != nil || !used || w.fixed && len(value) != w.length || len(value) > w.length {
 				return f.fail("nightdrop.messages."+m.name+".constants."+name,
-					"a constant is of a text field that nothing else is placed in, and has the field's length")
+					"a constant belongs in a text field that holds nothing else, and has the field's length")
 			}
 			r.set(id, value)
 		}
 		if _, err := frame(d, r.message); err != nil || r.err != nil {
-			return f.fail("nightdrop.messages."+m.name+".constants", "a value has characters that its field's encoding does not hold")
+			return f.fail("nightdrop.messages."+m.name+".constants", "a value has characters that its field's encoding cannot represent")
 		}
 	}
 	return nil

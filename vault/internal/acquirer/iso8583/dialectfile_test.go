@@ -29,10 +29,10 @@ func TestDialectFiles(t *testing.T) {
 	if err := os.WriteFile(path, append([]byte("\ufeff"), ascii1987...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if loaded, err := LoadDialect(path); err != nil || loaded.Place != d.Place {
+	if loaded, err := LoadDialect(path); err != nil || loaded.Field != d.Field {
 		t.Errorf("a copy of the file that is built in: %v", err)
 	}
-	if packed := packedDialect(t); packed.Name() != "ISO 8583:1987, packed digits" || packed.RefundsByReference || packed.Place.Code != 61 {
+	if packed := packedDialect(t); packed.Name() != "ISO 8583:1987, packed digits" || packed.RefundsByReference || packed.Field.Code != 61 {
 		t.Errorf("packed digits: %+v", packed.section)
 	}
 	if _, err := LoadDialect(filepath.Join(t.TempDir(), "none.json")); !errors.Is(err, os.ErrNotExist) {
@@ -40,7 +40,7 @@ func TestDialectFiles(t *testing.T) {
 	}
 }
 
-// Each file has one defect; the error says where, and what to do.
+// Each file has one defect; the error says where it is and what to do.
 func TestDialectFilesThatCannotBeUsed(t *testing.T) {
 	for _, c := range []struct {
 		name, old, now string
@@ -90,14 +90,14 @@ func TestDialectFilesThatCannotBeUsed(t *testing.T) {
 		{"two words on reversals", `"compared":`, `"undone": ["00"], "compared":`, []string{"line 106", "nightdrop.undone", `"stands"`}},
 		{"an approval of nothing", `{"00": "whole"}`, `{"00": "whole", "10": "half"}`, []string{"line 96", "approve.10", `"whole" or a "part"`}},
 		{"a part for 00", `{"00": "whole"}`, `{"00": "part"}`, []string{"line 96", "approve.00", "00 the whole"}},
-		{"a code both ways", `{"00": "whole"}`, `{"00": "whole", "51": "whole"}`, []string{"line 97", "requests.decline", "51 stands in nightdrop.answers.requests.approve already"}},
-		{"00 declines", `"01", "02"`, `"00", "02"`, []string{"line 97", "requests.decline", "00 stands in"}},
+		{"a code both ways", `{"00": "whole"}`, `{"00": "whole", "51": "whole"}`, []string{"line 97", "requests.decline", "51 is in nightdrop.answers.requests.approve already"}},
+		{"00 declines", `"01", "02"`, `"00", "02"`, []string{"line 97", "requests.decline", "00 is in"}},
 		{"no refusals", `"decline"`, `"declines"`, []string{`"declines"`, "correct its name"}},
 		{"a code of three", `"duplicate": ["94"]`, `"duplicate": ["940"]`, []string{"line 103", "captures.duplicate", "two of"}},
-		{"00 to a person", `"person": ["12", "13", "14", "25", "30"]`, `"person": ["00"]`, []string{"line 103", "captures.person", "00 stands in"}},
+		{"00 to a person", `"person": ["12", "13", "14", "25", "30"]`, `"person": ["00"]`, []string{"line 103", "captures.person", "00 is in"}},
 		{"00 to a person alone", `{"stands": ["00"], "duplicate": ["94"], "person": ["12", "13", "14", "25", "30"]}`, `{"stands": [], "person": ["00"]}`, []string{"line 103", "captures.person", "take it out"}},
 		{"nobody named", `, "person": ["12", "13", "14", "25", "30"]`, ``, []string{"line 103", "captures.person", "write []"}},
-		{"a person and a duplicate", `"duplicate": ["94"]`, `"duplicate": ["12"]`, []string{"line 103", "captures.person", "12 stands in nightdrop.answers.captures.duplicate already"}},
+		{"a person and a duplicate", `"duplicate": ["94"]`, `"duplicate": ["12"]`, []string{"line 103", "captures.person", "12 is in nightdrop.answers.captures.duplicate already"}},
 		{"a code of one", `["00", "95"]`, `["0"]`, []string{"nightdrop.compared", "two of"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -142,8 +142,7 @@ func TestConstantsOfADialect(t *testing.T) {
 	}
 }
 
-// FuzzDialect: whatever a file says, it is refused with an error or makes a dialect whose requests
-// can be written and read.
+// FuzzDialect: a file is refused, or makes a dialect whose requests can be written and read.
 func FuzzDialect(f *testing.F) {
 	packed, err := os.ReadFile(filepath.Join("testdata", "packed1987.json"))
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"nightdrop/vault/internal/acquirer/iso8583"
 )
 
-// lockedBuffer is a buffer that a logger of several goroutines writes to.
+// lockedBuffer is a buffer safe for concurrent use.
 type lockedBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -31,8 +31,8 @@ func (b *lockedBuffer) lines() int {
 	return strings.Count(b.text.String(), "\n")
 }
 
-// TestOddHostFillsNoLog: a host that sends the same answer again without end is told of some times
-// an hour, and counted.
+// TestOddHostFillsNoLog: a host that repeats the same answer without end is logged some times an
+// hour, and counted.
 func TestOddHostFillsNoLog(t *testing.T) {
 	const more = 20_000
 	log := &lockedBuffer{}

@@ -16,31 +16,29 @@ import (
 	"github.com/moov-io/iso8583/field"
 )
 
-// maxMessage bounds a message in bytes, its header too. The longest that is sent has under 600; a
-// length header alone would allow far more.
+// maxMessage bounds a message in bytes, with its header. The longest sent has under 600.
 const maxMessage = 2048
 
-// errLength closes the line: after a length that cannot be, nothing that follows can be told apart.
+// errLength closes the line: after an impossible length, no later message can be delimited.
 var errLength = errors.New("the host sent a message of an impossible length")
 
-// lent packs a field of account data whose digits are lent to the message: the library holds the
-// bytes that it was given.
-type lent struct{ encoding encoding.Encoder }
+// secretPacker is for fields of account data, whose bytes the message only borrows.
+type secretPacker struct{ encoding encoding.Encoder }
 
-// Pack keeps account data out of Message.Pack, which leaves copies behind; appendFrame writes it.
-func (lent) Pack([]byte, *field.Spec) ([]byte, error) {
+// Pack fails: Message.Pack leaves copies behind, so appendFrame writes account data.
+func (secretPacker) Pack([]byte, *field.Spec) ([]byte, error) {
 	return nil, errors.New("account data is packed by appendFrame only")
 }
 
-// carried is a field that is of no concern, or account data in what was read: its value is the very
-// bytes on the wire, length prefix too, left where they lie in the message.
-type carried struct{ encoding encoding.Encoder }
+// opaque is an unused field, or account data in what was read: its value is a slice of the
+// message's bytes, with the length prefix.
+type opaque struct{ encoding encoding.Encoder }
 
-// Pack returns the bytes as they were.
-func (carried) Pack(value []byte, _ *field.Spec) ([]byte, error) { return value, nil }
+// Pack returns the bytes unchanged.
+func (opaque) Pack(value []byte, _ *field.Spec) ([]byte, error) { return value, nil }
 
 // Unpack finds the field's end.
-func (c carried) Unpack(data []byte, spec *field.Spec) ([]byte, int, error) {
+func (c opaque) Unpack(data []byte, spec *field.Spec) ([]byte, int, error) {
 	length, prefixed, err := spec.Pref.DecodeLength(spec.Length, data)
 	if err != nil {
 		return nil, 0, fmt.Errorf("read length: %w", err)
@@ -64,11 +62,10 @@ func onWire(e encoding.Encoder, length int) int {
 }
 
 // frame packs m with its length header into one slice that is never reallocated. It holds the only
-// copy that this package makes of the number, the expiry and the code: the sender clears it when
-// the write has returned. Beyond it there are the kernel's buffers and, with TLS, those of
-// crypto/tls, which encrypts in place. Answers of this dialect carry no account data; were a host
-// to send some, the read buffer of iso8583-connection would hold it until later answers overwrite
-// it.
+// copy that this package makes of the number, the expiry and the code: the sender clears it after
+// the write. Beyond it there are the kernel's buffers and, with TLS, those of crypto/tls, which
+// encrypts in place. Answers carry no account data; were a host to send some, the read buffer of
+// iso8583-connection would hold it until later answers overwrite it.
 func frame(d *Dialect, m *iso8583.Message) ([]byte, error) {
 	out, err := appendFrame(make([]byte, d.Header.Bytes, maxMessage), m)
 	if err != nil {
@@ -79,7 +76,7 @@ func frame(d *Dialect, m *iso8583.Message) ([]byte, error) {
 	return out, nil
 }
 
-// put writes the length of a message and its header, at most maxMessage, into the header.
+// put writes the length of out, at most maxMessage, into its header.
 func (h header) put(out []byte) {
 	length := len(out) - h.Bytes
 	if h.Counted {
@@ -101,7 +98,7 @@ func (h header) put(out []byte) {
 	}
 }
 
-// length reads a header; ok is false when it is not one, or not of a message that can be.
+// length reads a header; ok is false when it or its length is impossible.
 func (h header) length(header []byte) (length int, ok bool) {
 	text := header
 	if h.Form == "bcd" {
@@ -127,8 +124,8 @@ func (h header) length(header []byte) (length int, ok bool) {
 	return int(n), true
 }
 
-// appendFrame appends m's packed fields to dst, which must have room for them. It does what
-// Message.Pack does, which grows its buffer and so leaves copies of what the fields hold.
+// appendFrame appends m's packed fields to dst, which must have room. It replaces Message.Pack,
+// whose growing buffer leaves copies.
 func appendFrame(dst []byte, m *iso8583.Message) ([]byte, error) {
 	bitmap := m.Bitmap()
 	bitmap.Reset()
@@ -142,7 +139,7 @@ func appendFrame(dst []byte, m *iso8583.Message) ([]byte, error) {
 	for _, id := range ids {
 		var err error
 		if dst, err = appendField(dst, fields[id]); err != nil {
-			return dst, fmt.Errorf("pack field %d: its value has not the dialect's length or characters", id)
+			return dst, fmt.Errorf("pack field %d: its value does not have the dialect's length or characters", id)
 		}
 	}
 	return dst, nil
@@ -150,12 +147,11 @@ func appendFrame(dst []byte, m *iso8583.Message) ([]byte, error) {
 
 var errRoom = errors.New("pack: the message is longer than any of the dialect")
 
-// appendField appends f as it stands on the wire. The library's errors may quote values and go no
-// further than here.
+// appendField appends the packed f. The library's errors may quote values: callers drop them.
 func appendField(dst []byte, f field.Field) ([]byte, error) {
 	spec := f.Spec()
-	secret, isLent := spec.Packer.(lent)
-	if !isLent {
+	secret, isSecret := spec.Packer.(secretPacker)
+	if !isSecret {
 		packed, err := f.Pack()
 		if err != nil {
 			return dst, err
@@ -179,7 +175,7 @@ func appendField(dst []byte, f field.Field) ([]byte, error) {
 	return appendDigits(append(dst, length...), secret.encoding, value)
 }
 
-// appendDigits appends digits of account data in the field's encoding, without a copy elsewhere.
+// appendDigits appends digits of account data in encoding e, without another copy.
 func appendDigits(dst []byte, e encoding.Encoder, value []byte) ([]byte, error) {
 	for _, c := range value {
 		if c < '0' || c > '9' {
@@ -208,7 +204,7 @@ func appendDigits(dst []byte, e encoding.Encoder, value []byte) ([]byte, error) 
 	return dst, nil
 }
 
-// readFrame reads one message with its header. The caller clears what it gets.
+// readFrame reads one message with its header. The caller clears it.
 func readFrame(r io.Reader, h header) ([]byte, error) {
 	var room [4]byte
 	start := room[:h.Bytes]
@@ -227,11 +223,10 @@ func readFrame(r io.Reader, h header) ([]byte, error) {
 }
 
 // unpack reads raw. whole reports whether raw is exactly what the message packs to; if not, the
-// fields up to the fault are there, enough perhaps to tell whose answer it was meant to be. Nothing
-// of raw is kept once the caller clears it.
+// fields up to the fault are set. m shares raw's memory, which the caller clears.
 func unpack(d *Dialect, raw []byte) (m *iso8583.Message, whole bool) {
 	m = iso8583.NewMessage(d.reads)
-	// an UnpackError carries the raw message: it goes no further
+	// an UnpackError carries the raw message: drop it
 	if err := m.Unpack(raw); err != nil {
 		return m, false
 	}

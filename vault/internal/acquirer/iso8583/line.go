@@ -16,17 +16,17 @@ import (
 	"nightdrop/vault/internal/acquirer"
 )
 
-// line is one connection to the host from its dial to its end.
+// line is one connection to the host.
 //
-// iso8583-connection dials nothing here and matches nothing: it is given the socket, writes whole
-// frames in order, reads in a loop and closes all the same however the line ends. Its Send is not
-// used: it holds a lock over unbuffered channels when a connection fails, so a failure while other
-// answers are being collected can hang every caller for ever (v0.9.0); and it cannot say whether a
-// request that failed had been written, on which ErrNotSent rests. Its Write can.
+// iso8583-connection neither dials nor matches here: it is given the socket, writes whole frames in
+// order, reads in a loop and closes however the line ends. Its Send is not used: it holds a lock
+// over unbuffered channels when a connection fails, so a failure while other answers are collected
+// can hang every caller for ever (v0.9.0); and unlike its Write it cannot report whether a failed
+// request had been written, on which [acquirer.ErrNotSent] depends.
 type line struct {
 	conn    *connection.Connection
 	dialect *Dialect
-	watch   *watch
+	monitor *monitor
 	writing time.Duration // how long a write may stall before the line is given up
 
 	lastRead atomic.Int64  // Unix nanoseconds
@@ -40,31 +40,30 @@ type line struct {
 // waiter is a request that waits for its answer.
 type waiter struct {
 	rrn string
-	ch  chan answer // has room for the one answer that can come
+	ch  chan answer // buffered for the one answer that can come
 }
 
-// answer is a message read; whole is false when its bytes were not all understood.
+// answer is a message read; whole as of unpack.
 type answer struct {
 	message *iso8583.Message
 	whole   bool
 }
 
-// errDown is returned when the line was down before any of the request was written.
+// errDown is returned when the line went down before any of the request was written.
 var errDown = fmt.Errorf("%w: the line went down", acquirer.ErrNotSent)
 
-// Errors of a network message, about which no payment hangs.
+// Errors of a network message.
 var (
 	errNoNetworkAnswer = errors.New("the host did not answer")
 	errNetworkAnswer   = errors.New("the host's answer does not fit what it was asked")
 )
 
-// errTwin is returned for a request whose trace another request is waiting under: its outcome is
-// the other's to tell.
-var errTwin = fmt.Errorf("%w: another request with the same trace is waiting for it", acquirer.ErrNoAnswer)
+// errSameTrace is returned for a request while another waits under the same trace.
+var errSameTrace = fmt.Errorf("%w: another request with the same trace is waiting for it", acquirer.ErrNoAnswer)
 
-// newLine takes over conn and starts its loops.
-func newLine(conn net.Conn, cfg Config, w *watch) (*line, error) {
-	l := &line{dialect: cfg.Dialect, watch: w, writing: cfg.AnswerTimeout, waiting: map[key]waiter{}}
+// newLine starts conn's loops; the line closes it.
+func newLine(conn net.Conn, cfg Config, w *monitor) (*line, error) {
+	l := &line{dialect: cfg.Dialect, monitor: w, writing: cfg.AnswerTimeout, waiting: map[key]waiter{}}
 	l.lastRead.Store(time.Now().UnixNano())
 	const never = 24 * 365 * time.Hour // the library's timers only call handlers that are not set
 	c, err := connection.NewFrom(conn, l.dialect.reads, nil, nil,
@@ -81,14 +80,14 @@ func newLine(conn net.Conn, cfg Config, w *watch) (*line, error) {
 	return l, nil
 }
 
-// ReadMessage is called by the connection's read loop. It hands each answer to who waits for it
-// before it reads on, so that all that came before the line's end has been delivered when the end
-// is seen. It returns no message: the library has nothing to match.
+// ReadMessage is called by the connection's read loop. It delivers each answer before it reads on,
+// so that everything received before the line's end is delivered when the end is seen. It returns
+// no message, as the library has nothing to match.
 func (l *line) ReadMessage(r io.Reader) (*iso8583.Message, error) {
 	raw, err := readFrame(r, l.dialect.Header)
 	if err != nil {
 		if errors.Is(err, errLength) {
-			l.watch.note(OddityMalformed, "a message of an impossible length: the line is given up")
+			l.monitor.report(OddityMalformed, "a message of an impossible length: the line is given up")
 		}
 		return nil, err
 	}
@@ -99,28 +98,27 @@ func (l *line) ReadMessage(r io.Reader) (*iso8583.Message, error) {
 	return nil, nil
 }
 
-// deliver finds who waits for the answer. Nobody: it came late, or twice, or is not an answer, and
-// is noted and dropped.
+// deliver passes an answer to the request that waits for it; where none does, it is reported and
+// dropped.
 func (l *line) deliver(a answer) {
 	k, mti, ok := l.dialect.keyOf(a.message)
 	switch {
 	case !ok:
-		l.watch.note(OddityMalformed, "a message without a readable type and trace number")
+		l.monitor.report(OddityMalformed, "a message without a readable type and trace number")
 	case mti == l.dialect.Messages.Network.Request && a.whole:
 		l.replyToHost(a.message)
 	default:
-		w, waiting := l.claim(k, value(a.message, l.dialect.Place.RRN))
+		w, waiting := l.claim(k, value(a.message, l.dialect.Field.RRN))
 		if !waiting {
-			l.watch.stray(k, mti)
+			l.monitor.unmatched(k, mti)
 			return
 		}
 		w.ch <- a
 	}
 }
 
-// claim takes out who waits for an answer of key k: the trace number is a terminal's own. An answer
-// that names a reference of ours with another terminal is that request's all the same, and will be
-// found not to fit it.
+// claim removes and returns the waiter for key k. An answer with another terminal but a waiting
+// request's reference counts as that request's, and will not fit it.
 func (l *line) claim(k key, rrn string) (w waiter, waiting bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -135,18 +133,18 @@ func (l *line) claim(k key, rrn string) (w waiter, waiting bool) {
 	}
 	if waiting {
 		delete(l.waiting, k)
-		l.watch.heard(k)
+		l.monitor.markAnswered(k)
 	}
 	return w, waiting
 }
 
-// replyToHost answers the host's own echo test or sign-on, one at a time, away from the read loop:
-// a host that asks and does not read must not stop the reading.
+// replyToHost answers the host's own echo test or sign-on, one at a time, outside the read loop: a
+// host that asks and does not read must not block it.
 func (l *line) replyToHost(asked *iso8583.Message) {
 	if !l.replying.CompareAndSwap(false, true) {
 		return
 	}
-	at := l.dialect.Place
+	at := l.dialect.Field
 	r := newMessage(l.dialect, l.dialect.Messages.Network.Answer)
 	for _, id := range []int{at.Transmitted, at.STAN, at.Network} {
 		r.set(id, value(asked, id))
@@ -155,13 +153,13 @@ func (l *line) replyToHost(asked *iso8583.Message) {
 	go func() {
 		defer l.replying.Store(false)
 		if out, err := frame(l.dialect, r.message); err == nil && r.err == nil {
-			_ = l.write(out) // the line's end tells
+			_ = l.write(out) // the line's end reports it
 		}
 	}()
 }
 
-// exchange sends the request and waits for its answer for at most timeout after the write. The
-// answer's fields are still to be compared with the request's.
+// exchange sends the request and waits at most timeout after the write for its answer, whose fields
+// the caller compares with the request's.
 func (l *line) exchange(ctx context.Context, r *request, timeout time.Duration) (*iso8583.Message, error) {
 	if r.err != nil {
 		return nil, r.err
@@ -173,7 +171,7 @@ func (l *line) exchange(ctx context.Context, r *request, timeout time.Duration) 
 	}
 	defer clear(out)
 	ch := make(chan answer, 1)
-	if err := l.expect(k, waiter{rrn: value(r.message, l.dialect.Place.RRN), ch: ch}); err != nil {
+	if err := l.expect(k, waiter{rrn: value(r.message, l.dialect.Field.RRN), ch: ch}); err != nil {
 		return nil, err
 	}
 	defer l.forget(k, ch)
@@ -185,7 +183,7 @@ func (l *line) exchange(ctx context.Context, r *request, timeout time.Duration) 
 	defer timer.Stop()
 	select {
 	case a, up := <-ch:
-		return taken(a, up)
+		return messageOf(a, up)
 	case <-timer.C:
 		err = fmt.Errorf("%w within %v", acquirer.ErrNoAnswer, timeout)
 	case <-ctx.Done():
@@ -193,13 +191,13 @@ func (l *line) exchange(ctx context.Context, r *request, timeout time.Duration) 
 	}
 	select { // an answer that came in the same moment counts
 	case a, up := <-ch:
-		return taken(a, up)
+		return messageOf(a, up)
 	default:
 		return nil, err
 	}
 }
 
-func taken(a answer, up bool) (*iso8583.Message, error) {
+func messageOf(a answer, up bool) (*iso8583.Message, error) {
 	switch {
 	case !up:
 		return nil, acquirer.ErrLineLost
@@ -209,18 +207,18 @@ func taken(a answer, up bool) (*iso8583.Message, error) {
 	return a.message, nil
 }
 
-// expect registers who waits for k.
+// expect registers the waiter for k.
 func (l *line) expect(k key, w waiter) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.waiting == nil {
 		return errDown
 	}
-	if _, twin := l.waiting[k]; twin {
-		return errTwin
+	if _, used := l.waiting[k]; used {
+		return errSameTrace
 	}
 	l.waiting[k] = w
-	l.watch.asked(k)
+	l.monitor.remember(k)
 	return nil
 }
 
@@ -232,8 +230,8 @@ func (l *line) forget(k key, ch chan answer) {
 	}
 }
 
-// write writes one frame in one piece. errDown: the line was down before any of it was handed over.
-// Any other error leaves open how much of it the host has.
+// write writes one frame. On errDown none of it was written; on any other error it is unknown how
+// much the host has.
 func (l *line) write(out []byte) error {
 	stalled := time.AfterFunc(l.writing, func() { l.fail(errors.New("the host does not read")) })
 	defer stalled.Stop()
@@ -247,7 +245,7 @@ func (l *line) write(out []byte) error {
 	return fmt.Errorf("%w: while the request was written", acquirer.ErrLineLost)
 }
 
-// network sends a sign-on or an echo test and waits for its approval.
+// network sends a sign-on or an echo test, which must be approved.
 func (l *line) network(ctx context.Context, function string, timeout time.Duration) error {
 	r := newNetwork(l.dialect, function, l.stan.Add(1)%acquirer.MaxSTAN+1, time.Now())
 	got, err := l.exchange(ctx, r, timeout)
@@ -259,17 +257,17 @@ func (l *line) network(ctx context.Context, function string, timeout time.Durati
 	case err != nil:
 		return err
 	}
-	if err := l.dialect.fits(r.message, got, l.dialect.Place.STAN, l.dialect.Place.Network); err != nil {
+	if err := l.dialect.fits(r.message, got, l.dialect.Field.STAN, l.dialect.Field.Network); err != nil {
 		return errNetworkAnswer
 	}
-	if code := value(got, l.dialect.Place.Answer); code != acquirer.Approved {
+	if code := value(got, l.dialect.Field.Answer); code != acquirer.Approved {
 		return fmt.Errorf("the host refused it with code %q; ask the acquirer whether this terminal may sign on", code)
 	}
 	return nil
 }
 
-// keepAlive asks for an echo whenever nothing has been read for interval, and fails the line when
-// none comes. It returns when the line is down.
+// keepAlive sends an echo test whenever nothing has been read for interval, and fails the line when
+// it is not answered. It returns when the line is down.
 func (l *line) keepAlive(ctx context.Context, interval, timeout time.Duration) {
 	timer := time.NewTimer(interval)
 	defer timer.Stop()
@@ -291,14 +289,13 @@ func (l *line) keepAlive(ctx context.Context, interval, timeout time.Duration) {
 	}
 }
 
-// fail takes the line down; whoever waits gets ErrNoAnswer.
+// fail takes the line down; waiting requests get [acquirer.ErrNoAnswer].
 func (l *line) fail(why error) {
-	l.watch.lines.Warn("failed", "acquirer line failed", "reason", why)
+	l.monitor.lines.Warn("failed", "acquirer line failed", "reason", why)
 	l.conn.TriggerFailure(why)
 }
 
-// end wakes everyone who waits, once the connection is closed and its read loop has delivered what
-// came.
+// end wakes all waiters, once the read loop has ended.
 func (l *line) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

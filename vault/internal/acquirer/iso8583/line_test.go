@@ -65,7 +65,7 @@ func TestIdleLineIsTestedAndDeadLineReplaced(t *testing.T) {
 		t.Fatalf("%d lines for an idle host that answers, want 1", c.Connects)
 	}
 	h.mu.Lock()
-	h.signOn = "" // it reads and says nothing any more
+	h.signOn = "" // it reads and no longer answers
 	h.mu.Unlock()
 	waittest.For(t, "the dead line to be given up", func() bool { return a.Ready() != nil })
 	h.mu.Lock()
@@ -103,7 +103,7 @@ func TestHostsOwnEchoIsAnswered(t *testing.T) {
 	_ = b.Close()
 }
 
-// Answers that came before the line's end count, however many wait and whatever moment it ends at.
+// Answers that came before the line's end count.
 func TestLinesThatFailUnderLoad(t *testing.T) {
 	h := startHost(t, host.Config{})
 	a := client(t, h.Addr())
@@ -130,7 +130,7 @@ func TestLinesThatFailUnderLoad(t *testing.T) {
 }
 
 // Kill -9 of the host at random moments: what it approved is in its book, what is unknown is
-// reversed, nobody is charged twice.
+// reversed, none is charged twice.
 func TestHostIsKilledUnderLoad(t *testing.T) {
 	p := newSimulator(t)
 	p.start(t)
@@ -158,15 +158,14 @@ func TestHostIsKilledUnderLoad(t *testing.T) {
 	check(t, a, outcome, func() host.Statement { return p.read(t) })
 }
 
-// attempt is a sale and what its caller was told.
+// attempt is a sale and its result.
 type attempt struct {
 	sale     acquirer.Request
 	approved bool
 	err      error
 }
 
-// authoriseMany runs 64 sales at a time, each once, and again only where it certainly did not
-// leave.
+// authoriseMany runs 64 sales at a time, each once, and again only where it was certainly not sent.
 func authoriseMany(t *testing.T, a acquirer.Acquirer, many int) []attempt {
 	t.Helper()
 	attempts := make([]attempt, many)

@@ -23,9 +23,8 @@ import (
 	"nightdrop/vault/internal/acquirer/iso8583"
 )
 
-// TestNumberLeavesNoCopies sends sales to a host in another process and then looks for their number
-// through the whole of this process's writable memory. A copy that is kept on purpose is the
-// control: it must be found.
+// TestNumberLeavesNoCopies sends sales to a host in another process and then searches this
+// process's writable memory for their number. As a control, a copy kept on purpose must be found.
 func TestNumberLeavesNoCopies(t *testing.T) {
 	p := newSimulator(t)
 	p.start(t)
@@ -33,7 +32,7 @@ func TestNumberLeavesNoCopies(t *testing.T) {
 }
 
 // TestNumberLeavesNoCopiesOverTLS does so over TLS, while the garbage collector empties the pools
-// of buffers all the time.
+// of buffers.
 func TestNumberLeavesNoCopiesOverTLS(t *testing.T) {
 	certificate, roots := selfSigned(t)
 	dir := t.TempDir()
@@ -61,7 +60,6 @@ func TestNumberLeavesNoCopiesOverTLS(t *testing.T) {
 	leavesNoCopies(t, iso8583.Config{Address: p.address, TLS: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}}, 200)
 }
 
-// leavesNoCopies sends sales and a reversal by a client, and searches the memory.
 func leavesNoCopies(t *testing.T, config iso8583.Config, sales int) {
 	t.Helper()
 	a := iso8583.New(config)
@@ -70,7 +68,7 @@ func leavesNoCopies(t *testing.T, config iso8583.Config, sales int) {
 	found := 0
 	for i := range sales {
 		if i%20 == 19 {
-			found += copiesInMemory(t, number, mask) // before what was let go of is used again
+			found += copiesInMemory(t, number, mask) // before freed memory is reused
 		}
 		sale := testSale(t, uint32(i+1))
 		plaintext := fillPlaintext(number, mask)
@@ -86,7 +84,7 @@ func leavesNoCopies(t *testing.T, config iso8583.Config, sales int) {
 			t.Fatalf("answer %+v, error %v", answer, err)
 		}
 	}
-	// A reversal and a refused request take no number with them either.
+	// A reversal and a refused request leave no number either.
 	sale := testSale(t, 1)
 	_, err := a.Reverse(t.Context(), acquirer.Reversal{Trace: sale.Trace, Original: acquirer.Original{Trace: sale.Trace, Kind: sale.Kind}, Batch: 7, Amount: 1099, Currency: "USD"})
 	if err != nil {
@@ -106,8 +104,8 @@ func leavesNoCopies(t *testing.T, config iso8583.Config, sales int) {
 	clear(control)
 }
 
-// freshNumber returns a Visa number that stands nowhere in the program, hidden by a mask so that
-// the search does not find what it searches by.
+// freshNumber returns a Visa number that is nowhere in the program, masked so that the search does
+// not find its own pattern.
 func freshNumber(t *testing.T) (hidden, mask [16]byte) {
 	t.Helper()
 	if _, err := rand.Read(mask[:]); err != nil {

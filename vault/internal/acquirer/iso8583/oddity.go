@@ -9,38 +9,35 @@ import (
 	"nightdrop/shared/folded"
 )
 
-// OddityKind says what was wrong with something that the host sent.
+// OddityKind is what was wrong with something that the host sent.
 type OddityKind string
 
-// The kinds of oddity. None of them gives an answer to anybody, and none ends the line unless it
-// says so.
+// The kinds of oddity. None of them answers a request.
 const (
-	OddityLate      OddityKind = "late-answer"      // to a request that nobody waits for any more
+	OddityLate      OddityKind = "late-answer"      // to a request that no longer waits
 	OddityDuplicate OddityKind = "duplicate-answer" // to a request that has been answered
-	OddityUnknown   OddityKind = "unknown-trace"    // to no request among the last of this client
+	OddityUnknown   OddityKind = "unknown-trace"    // to none of this client's last requests
 	// another amount, terminal, reference, currency or type than the request's, or not whole
 	OddityUnfit OddityKind = "unfit-answer"
-	// not even its type and trace number can be read; one of an impossible length ends the line
+	// its type or trace number cannot be read; an impossible length also ends the line
 	OddityMalformed OddityKind = "malformed"
 )
 
 // Oddity is something that the host sent and should not have.
 type Oddity struct {
 	Kind OddityKind
-	// for a person; no account data, and nothing that the host wrote but digits of a type and a
-	// trace number
+	// for a person; of what the host sent, only digits of a type and a trace number
 	Detail string
 }
 
-// remembered is how many of a client's last requests are known by their trace, to tell late answers
-// from strangers'.
+// remembered is how many of a client's last requests are remembered, to recognise late answers.
 const remembered = 8192
 
 // oddityRoom is how many oddities may wait for Config.Report; further ones are only counted.
 const oddityRoom = 1024
 
-// watch counts what a client sees, and remembers its last requests.
-type watch struct {
+// monitor counts oddities and remembers the last requests.
+type monitor struct {
 	late, duplicate, unknown, unfit, malformed, connects atomic.Uint64
 
 	lines    *folded.Lines
@@ -52,16 +49,17 @@ type watch struct {
 	next     int
 }
 
-func newWatch(logger *slog.Logger, reports bool) *watch {
-	w := &watch{lines: folded.New(logger), answered: map[key]bool{}}
+func newMonitor(logger *slog.Logger, reports bool) *monitor {
+	w := &monitor{lines: folded.New(logger), answered: map[key]bool{}}
 	if reports {
 		w.oddities = make(chan Oddity, oddityRoom)
 	}
 	return w
 }
 
-// note counts an oddity, logs it, folded per kind and hour, and hands it on. It never waits.
-func (w *watch) note(kind OddityKind, format string, args ...any) {
+// report counts an oddity, logs it, folded per kind and hour, and queues it for Config.Report. It
+// never waits.
+func (w *monitor) report(kind OddityKind, format string, args ...any) {
 	o := Oddity{Kind: kind, Detail: fmt.Sprintf(format, args...)}
 	map[OddityKind]*atomic.Uint64{
 		OddityLate: &w.late, OddityDuplicate: &w.duplicate, OddityUnknown: &w.unknown, OddityUnfit: &w.unfit,
@@ -74,10 +72,10 @@ func (w *watch) note(kind OddityKind, format string, args ...any) {
 	}
 }
 
-// stray notes an answer that nobody waits for.
-func (w *watch) stray(k key, mti string) {
+// unmatched reports an answer that no request waits for.
+func (w *monitor) unmatched(k key, mti string) {
 	if !digits(mti) || !digits(k.stan) {
-		w.note(OddityMalformed, "a message whose type or trace number is not of digits")
+		w.report(OddityMalformed, "a message whose type or trace number is not of digits")
 		return
 	}
 	w.mu.Lock()
@@ -90,11 +88,11 @@ func (w *watch) stray(k key, mti string) {
 	case known:
 		kind = OddityLate
 	}
-	w.note(kind, "message type %s, trace number %s", mti, k.stan)
+	w.report(kind, "message type %s, trace number %s", mti, k.stan)
 }
 
-// asked remembers a request before it is sent.
-func (w *watch) asked(k key) {
+// remember is called before a request is sent.
+func (w *monitor) remember(k key) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if _, known := w.answered[k]; known {
@@ -111,8 +109,7 @@ func (w *watch) asked(k key) {
 	w.answered[k] = false
 }
 
-// heard remembers that a request has been answered.
-func (w *watch) heard(k key) {
+func (w *monitor) markAnswered(k key) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if _, known := w.answered[k]; known {

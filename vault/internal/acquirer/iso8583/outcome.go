@@ -9,17 +9,16 @@ import (
 	"nightdrop/vault/internal/acquirer"
 )
 
-// answers say what the codes of field 39 mean, by the class of the message that is answered:
-// requests (0100, 0200) may be refused by an issuer; captures (0220, 0221) and reversals (0420,
-// 0421) are advices, which tell what has happened. A class that a file leaves out is as in the
-// dialect that is built in.
+// answers are what the codes of field 39 mean, by the class of the message answered: requests
+// (0100, 0200), captures (0220, 0221) and reversals (0420, 0421). A class that a file leaves out is
+// the built-in dialect's.
 type answers struct {
 	Requests  *requestAnswers `json:"requests,omitempty"`
 	Captures  *adviceAnswers  `json:"captures,omitempty"`
 	Reversals *adviceAnswers  `json:"reversals,omitempty"`
 }
 
-// requestAnswers sort the answers to a request. What is in neither is reversed: it may be an
+// requestAnswers classify the answers to a request. What is in neither is reversed: it may be an
 // approval. 00 approves the whole, listed or not.
 type requestAnswers struct {
 	Approve map[string]extent `json:"approve"` // code to what it approves
@@ -29,22 +28,20 @@ type requestAnswers struct {
 // extent is how much of the amount a code approves.
 type extent string
 
-// The extents.
 const (
 	whole extent = "whole" // what was asked for: the answer has the request's amount
-	// what the answer's amount says: one that is not the request's is not taken, and reversed
+	// the answer's amount: if it is not the request's, the payment is reversed
 	part extent = "part"
 )
 
-// adviceAnswers sort the answers to an advice. What is in none is repeated. 00 stands, listed or
-// not.
+// adviceAnswers classify the answers to an advice. What is in none is repeated. 00 stands, listed
+// or not.
 type adviceAnswers struct {
 	Stands    []string `json:"stands"`              // it is done, or needs not be
 	Duplicate []string `json:"duplicate,omitempty"` // the host has it already
 	Person    []string `json:"person"`              // it can never be done as it is
 }
 
-// outcome says what the answer to a request means.
 func (r requestAnswers) outcome(code string) acquirer.Outcome {
 	switch {
 	case r.approves(code) != "":
@@ -55,7 +52,7 @@ func (r requestAnswers) outcome(code string) acquirer.Outcome {
 	return acquirer.Doubtful
 }
 
-// approves returns how much a code approves, "" when nothing.
+// approves returns how much a code approves, or "".
 func (r requestAnswers) approves(code string) extent {
 	if code == acquirer.Approved {
 		return whole
@@ -63,10 +60,9 @@ func (r requestAnswers) approves(code string) extent {
 	return r.Approve[code]
 }
 
-// outcome says what the answer to an advice means. A duplicate stands: the host has it. That holds
-// of a reversal that was never sent before, too: hosts reverse by themselves what they could not
-// answer, and say so of a reversal that comes then. What counts is its original, and that does not
-// stand.
+// outcome returns what the answer to an advice means. A duplicate stands, even of a reversal that
+// was never sent before: hosts reverse by themselves what they could not answer, and report a later
+// reversal as a duplicate. Its original does not stand.
 func (a adviceAnswers) outcome(code string) acquirer.Outcome {
 	switch {
 	case code == acquirer.Approved, slices.Contains(a.Stands, code), slices.Contains(a.Duplicate, code):
@@ -77,10 +73,10 @@ func (a adviceAnswers) outcome(code string) acquirer.Outcome {
 	return acquirer.Repeat
 }
 
-// outcomeOfCapture is outcome, but that a duplicate of a capture that was never sent before goes to
-// a person, and so do the repeats of such a one: first is what its first try was answered with.
-// Hosts that look for duplicates by their content (the same amount of the same authorisation) say
-// so of a second capture, which they have not booked; its repeat would read as booked.
+// outcomeOfCapture is outcome, except that a duplicate of a capture that was never sent before goes
+// to a person, as do its repeats: first is the answer to its first try. Hosts that detect
+// duplicates by content (the same amount of the same authorisation) report so a second capture,
+// which they have not booked; its repeat would look booked.
 func (a adviceAnswers) outcomeOfCapture(code string, repeat int, first string) acquirer.Outcome {
 	if slices.Contains(a.Duplicate, code) && (repeat == 0 || slices.Contains(a.Duplicate, first)) {
 		return acquirer.Person
@@ -88,7 +84,7 @@ func (a adviceAnswers) outcomeOfCapture(code string, repeat int, first string) a
 	return a.outcome(code)
 }
 
-// builtInAnswers returns the tables of the dialect that is built in.
+// builtInAnswers returns the built-in dialect's tables.
 func builtInAnswers() (answers, error) {
 	var file struct {
 		Nightdrop struct {
@@ -96,13 +92,13 @@ func builtInAnswers() (answers, error) {
 		} `json:"nightdrop"`
 	}
 	if err := json.Unmarshal(ascii1987, &file); err != nil {
-		return answers{}, fmt.Errorf("the dialect that is built in: %w", err)
+		return answers{}, fmt.Errorf("the built-in dialect: %w", err)
 	}
 	return file.Nightdrop.Answers, nil
 }
 
-// completeAnswers puts the built-in tables in place of those that the section leaves out. Files
-// from before there were tables have "undone", which says which answers to a reversal stand.
+// completeAnswers sets missing tables to the built-in ones. Files without tables may have "undone":
+// the answers to a reversal that stand.
 func (s *section) completeAnswers() error {
 	standard, err := builtInAnswers()
 	if err != nil {
@@ -130,15 +126,15 @@ func without(codes, those []string) []string {
 	return slices.DeleteFunc(slices.Clone(codes), func(code string) bool { return slices.Contains(those, code) })
 }
 
-// codeList is one list of codes of a table, and where it stands.
+// codeList is one list of codes of a table, and its path in the file.
 type codeList struct {
-	path  string
-	codes []string
-	must  bool // it is to be there, if only as []
+	path     string
+	codes    []string
+	required bool // if only as []
 }
 
-// checkAnswers checks the tables as a file gives them: codes are codes, each in one list of its
-// table, and 00 where it means what it always means.
+// checkAnswers checks a file's tables: codes are well formed, each in one list of its table, and 00
+// only in the list of its fixed meaning.
 func (f *dialectFile) checkAnswers() error {
 	a := f.Nightdrop.Answers
 	if a.Reversals != nil && f.Nightdrop.Undone != nil {
@@ -153,7 +149,7 @@ func (f *dialectFile) checkAnswers() error {
 			}
 		}
 		approve := codeList{path: path + ".approve", codes: slices.Sorted(maps.Keys(r.Approve))}
-		if err := f.checkTable(approve, codeList{path: path + ".decline", codes: r.Decline, must: true}); err != nil {
+		if err := f.checkTable(approve, codeList{path: path + ".decline", codes: r.Decline, required: true}); err != nil {
 			return err
 		}
 	}
@@ -164,7 +160,7 @@ func (f *dialectFile) checkAnswers() error {
 		if t := advice.table; t != nil {
 			err := f.checkTable(codeList{path: advice.path + ".stands", codes: t.Stands},
 				codeList{path: advice.path + ".duplicate", codes: t.Duplicate},
-				codeList{path: advice.path + ".person", codes: t.Person, must: true})
+				codeList{path: advice.path + ".person", codes: t.Person, required: true})
 			if err != nil {
 				return err
 			}
@@ -173,11 +169,11 @@ func (f *dialectFile) checkAnswers() error {
 	return nil
 }
 
-// checkTable checks the lists of one table; the first is the only one that 00 may be in.
+// checkTable checks the lists of one table; only the first may have 00.
 func (f *dialectFile) checkTable(lists ...codeList) error {
 	seen := map[string]string{}
 	for i, list := range lists {
-		if list.must && list.codes == nil {
+		if list.required && list.codes == nil {
 			return f.fail(list.path, "the member is missing: name the codes, or write [] for none")
 		}
 		for _, code := range list.codes {
@@ -185,7 +181,7 @@ func (f *dialectFile) checkTable(lists ...codeList) error {
 			case len(code) != 2 || !alphanumeric(code):
 				return f.fail(list.path, "codes are two of 0-9A-Z")
 			case seen[code] != "":
-				return f.fail(list.path, "%s stands in %s already: keep one of them", code, seen[code])
+				return f.fail(list.path, "%s is in %s already: keep one of them", code, seen[code])
 			case code == acquirer.Approved && i > 0:
 				return f.fail(list.path, "%s always means that it was done: take it out", acquirer.Approved)
 			}

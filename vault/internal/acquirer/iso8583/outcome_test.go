@@ -9,8 +9,7 @@ import (
 	"nightdrop/vault/internal/acquirer"
 )
 
-// The built-in tables against the public one of ISO 8583:1987, field 39, written out here once
-// more.
+// The built-in tables against the public one of ISO 8583:1987, field 39.
 func TestBuiltInOutcomes(t *testing.T) {
 	a := DefaultDialect().Answers
 	refusals := strings.Fields(`01 02 03 04 05 07 12 13 14 15 17 18 19 23 25 30 31 33 34 35 36 37 38 39 40 41 42 43 44 51 52 53 54 55 56 57 58 59 60 61
@@ -57,8 +56,7 @@ func TestBuiltInOutcomes(t *testing.T) {
 	}
 }
 
-// 00 always means that it was done, and a file from before there were tables has the built-in ones
-// beside its own word on reversals.
+// 00 always stands, and a file without tables has the built-in ones beside its own "undone".
 func TestTablesThatAreLeftOut(t *testing.T) {
 	d, err := parseDialect([]byte(strings.Replace(string(ascii1987), `"stands": ["00", "21", "25"]`, `"stands": ["21"]`, 1)))
 	if err != nil || d.Answers.Reversals.outcome("00") != acquirer.Stands {
@@ -75,7 +73,7 @@ func TestTablesThatAreLeftOut(t *testing.T) {
 	}
 }
 
-// What the reference shows is a table that a file may have.
+// The reference's example is a valid table.
 func TestExampleOfTheReference(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "ops", "docs", "dialect.md"))
 	if err != nil {

@@ -14,25 +14,24 @@ import (
 	"time"
 )
 
-// warmth is how long the record is that is written before each message: longer than any message.
-const warmth = 2 * maxMessage
+// zeroRecord is the length of the record written before each message: longer than any message.
+const zeroRecord = 2 * maxMessage
 
-// sealed is a TLS connection that leaves no copy of what is written in memory. crypto/tls seals in
-// place, but first it appends the plaintext to a buffer of a pool that all connections of the
-// process share, and where that is too small it lets go of one that holds the plaintext. Who gets a
-// buffer gets the one that was given back last, so a long record of zeros, sealed to nobody just
-// before, leaves one that is long enough. The pool is emptied by the garbage collector: once after
+// sealedConn is a TLS connection that leaves no copy of what is written in memory. crypto/tls seals
+// in place, but first it appends the plaintext to a buffer of a pool that all connections of the
+// process share, and where that is too small it drops one that holds the plaintext. The pool
+// returns the buffer that was put back last, so a long record of zeros, sealed just before and
+// discarded, leaves one that is long enough. The garbage collector empties the pool: once after
 // dialling would not do.
-type sealed struct {
+type sealedConn struct {
 	net.Conn
 	mu    sync.Mutex
-	zero  *tls.Conn // to nobody
-	zeros [warmth]byte
+	zero  *tls.Conn // its records are discarded
+	zeros [zeroRecord]byte
 }
 
-// dialSealed connects by TLS.
 func dialSealed(ctx context.Context, config *tls.Config, address string) (net.Conn, error) {
-	zero, err := toNobody(ctx)
+	zero, err := dialDiscard(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -40,11 +39,11 @@ func dialSealed(ctx context.Context, config *tls.Config, address string) (net.Co
 	if err != nil {
 		return nil, err
 	}
-	return &sealed{Conn: conn, zero: zero}, nil
+	return &sealedConn{Conn: conn, zero: zero}, nil
 }
 
-// Write writes p, which must not be longer than a message.
-func (s *sealed) Write(p []byte) (int, error) {
+// Write writes p, at most a message.
+func (s *sealedConn) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, err := s.zero.Write(s.zeros[:]); err != nil {
@@ -53,9 +52,9 @@ func (s *sealed) Write(p []byte) (int, error) {
 	return s.Conn.Write(p)
 }
 
-// toNobody returns a TLS connection whose records vanish. Its other end was there for the handshake
-// only.
-func toNobody(ctx context.Context) (*tls.Conn, error) {
+// dialDiscard returns a TLS connection whose records are discarded; its other end exists for the
+// handshake only.
+func dialDiscard(ctx context.Context) (*tls.Conn, error) {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("seal a message: %w", err)
@@ -71,15 +70,15 @@ func toNobody(ctx context.Context) (*tls.Conn, error) {
 		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: private}}})
 	shaken := make(chan error, 1)
 	go func() { shaken <- end.HandshakeContext(ctx) }()
-	void := &void{Conn: near}
-	// #nosec G402 -- nothing is told: the records are thrown away
-	zero := tls.Client(void, &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true,
+	sink := &discard{Conn: near}
+	// #nosec G402 -- nothing is sent: the records are discarded
+	zero := tls.Client(sink, &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true,
 		DynamicRecordSizingDisabled: true})
 	err = zero.HandshakeContext(ctx)
 	if other := <-shaken; err == nil {
 		err = other
 	}
-	void.open.Store(true)
+	sink.on.Store(true)
 	_, _ = near.Close(), far.Close() // a pipe's end has no error
 	if err != nil {
 		return nil, fmt.Errorf("seal a message: %w", err)
@@ -87,14 +86,14 @@ func toNobody(ctx context.Context) (*tls.Conn, error) {
 	return zero, nil
 }
 
-// void swallows what is written to it once it is open.
-type void struct {
+// discard discards what is written to it once on is set.
+type discard struct {
 	net.Conn
-	open atomic.Bool
+	on atomic.Bool
 }
 
-func (v *void) Write(p []byte) (int, error) {
-	if v.open.Load() {
+func (v *discard) Write(p []byte) (int, error) {
+	if v.on.Load() {
 		return len(p), nil
 	}
 	return v.Conn.Write(p)

@@ -12,14 +12,14 @@ import (
 	"nightdrop/vault/internal/acquirer"
 )
 
-// A host that takes nothing off the wire must not hold requests for ever: the line is given up. The
-// one request that was being written has an unknown outcome; those behind it have not been sent.
+// A host that does not read must not hold requests for ever: the line is closed. The request that
+// was being written has an unknown outcome; those behind it have not been sent.
 func TestHostThatDoesNotRead(t *testing.T) {
 	here, there := net.Pipe()
 	defer func() { _ = there.Close() }()
 	const stall = 100 * time.Millisecond
 	l, err := newLine(here, Config{AnswerTimeout: stall, Logger: slog.New(slog.DiscardHandler), Dialect: DefaultDialect()},
-		newWatch(slog.New(slog.DiscardHandler), false))
+		newMonitor(slog.New(slog.DiscardHandler), false))
 	if err != nil {
 		t.Fatal(err)
 	}

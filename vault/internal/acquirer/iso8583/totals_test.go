@@ -10,11 +10,11 @@ import (
 	"nightdrop/vault/internal/acquirer/iso8583"
 )
 
-// goodTotals is a 0510 by hand, from the bytes of the 0500 that was asked: bitmaps, fields 7, 11,
-// 37, 39, 41, 42, 49, 60, 66, 74 to 77, 86 to 89 and 97. What a form leaves out is cut from it.
+// goodTotals is a 0510 by hand, from the bytes of the 0500: bitmaps, fields 7, 11, 37, 39, 41, 42,
+// 49, 60, 66, 74 to 77, 86 to 89 and 97. Other forms are cut from it.
 type goodTotals struct{ sent, stan, rrn, terminal, acceptor, currency, batch string }
 
-// readAsked takes a 0500 apart: two bitmaps, then 7, 11, 12, 13, 37, 41, 42, 49, 60.
+// readAsked parses a 0500: two bitmaps, then 7, 11, 12, 13, 37, 41, 42, 49, 60.
 func readAsked(text string) goodTotals {
 	f := text[4+32:]
 	return goodTotals{sent: f[:10], stan: f[10:16], rrn: f[26:38], terminal: f[38:46], acceptor: f[46:61], currency: f[61:64], batch: f[64:73]}
@@ -31,7 +31,7 @@ const (
 	otherNet  = "D0000000000001251"                                                               //
 )
 
-// TestFormsOfA0510 answers a 0500 in the forms that hosts have, each byte by hand.
+// TestFormsOfA0510 answers a 0500 in the forms that hosts use.
 func TestFormsOfA0510(t *testing.T) {
 	standing := acquirer.Count{Number: 2, Amount: 1250}
 	head := func(a goodTotals, code string) string {

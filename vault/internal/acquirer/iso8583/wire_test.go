@@ -57,8 +57,7 @@ const (
 	asciiOriginal = "00004211221704050000000000000000000000"
 )
 
-// The bytes of the other operations in the dialect that is built in; TestRequestsOnTheWire has the
-// first.
+// The bytes of the other operations in the built-in dialect; TestRequestsOnTheWire has the first.
 func TestOperationsOnTheWire(t *testing.T) {
 	d := DefaultDialect()
 	made := operations(t, d)
@@ -92,8 +91,8 @@ func TestOperationsOnTheWire(t *testing.T) {
 	}
 }
 
-// The file alone decides: the same requests in packed digits, with a binary bitmap, another place
-// for the security code, fields of the host's own, and a header of ASCII digits that counts itself.
+// The same requests in packed digits, with a binary bitmap, another field for the security code,
+// fields of the host's own, and a header of ASCII digits that counts itself.
 func TestAnotherDialectOnTheWire(t *testing.T) {
 	d := packedDialect(t)
 	made := operations(t, d)
@@ -120,8 +119,7 @@ func TestAnotherDialectOnTheWire(t *testing.T) {
 	}
 }
 
-// What is written is what moov-io/iso8583 itself reads by the same file, padding and numeric fields
-// included, and packs again.
+// moov-io/iso8583 reads what we write by the same file, and packs it again.
 func TestTheLibraryReadsTheSame(t *testing.T) {
 	for name, d := range map[string]*Dialect{"ascii1987.json": DefaultDialect(), filepath.Join("testdata", "packed1987.json"): packedDialect(t)} {
 		raw, err := os.ReadFile(name)

@@ -19,7 +19,7 @@ const (
 	fileControl  = '9'
 )
 
-// tally is what a control record says, or what records came to.
+// tally is the sums of a control record, or of records.
 type tally struct {
 	entries, hash, debits, credits int // entry and addenda records; the entry hash, whole; cents
 }
@@ -28,8 +28,7 @@ func (t *tally) add(o tally) {
 	t.entries, t.hash, t.debits, t.credits = t.entries+o.entries, t.hash+o.hash, t.debits+o.debits, t.credits+o.credits
 }
 
-// differs names the first sum in which a control record differs from what it is about; "" where it
-// holds.
+// differs names the first sum in which a control record, said, differs from t, or returns "".
 func (t tally) differs(said tally) string {
 	switch {
 	case said.entries != t.entries:
@@ -44,27 +43,27 @@ func (t tally) differs(said tally) string {
 	return ""
 }
 
-// fileReader reads a file record by record, strictly in the order that the format gives, and adds
-// up every record, whatever it is, for the control records prove the whole. moov-io/ach's own
-// reader is not used: even when it is asked to take such files it makes zero of a total that is no
-// number, keeps only the last of two addenda, and holds account numbers in strings.
+// fileReader reads a file record by record, strictly in the format's order, and adds up every
+// record, for the control records prove the whole. moov-io/ach's own reader is not used: it reads a
+// total that is not a number as zero, keeps only the last of two addenda, and holds account numbers
+// in strings.
 type fileReader struct {
 	records records
-	next    int // place of the next record, from 0
+	next    int // position of the next record, from 0
 	answer  Answer
 	batches int
 	sums    tally
 }
 
-// refuse is the error of the record that was read last.
+// refuse returns the error for the last record read.
 func (f *fileReader) refuse(record, problem string) error {
 	return fmt.Errorf("%w: record %d, %s: %s", ErrFile, f.next, record, problem)
 }
 
-// take returns the next record and its type, or 0 behind the last.
-func (f *fileReader) take() ([]byte, byte) {
+// nextRecord returns the next record and its type, or 0 after the last.
+func (f *fileReader) nextRecord() ([]byte, byte) {
 	if f.next == f.records.count {
-		f.next++ // what is missing would stand there
+		f.next++ // the position of what is missing
 		return nil, 0
 	}
 	record := f.records.at(f.next)
@@ -72,9 +71,8 @@ func (f *fileReader) take() ([]byte, byte) {
 	return record, record[0]
 }
 
-// read reads the whole file.
 func (f *fileReader) read() error {
-	record, kind := f.take()
+	record, kind := f.nextRecord()
 	if kind != fileHeader {
 		return f.refuse("file header", "it is missing")
 	}
@@ -82,7 +80,7 @@ func (f *fileReader) read() error {
 		return err
 	}
 	for {
-		switch record, kind = f.take(); kind {
+		switch record, kind = f.nextRecord(); kind {
 		case batchHeader:
 			if err := f.batch(record); err != nil {
 				return err
@@ -93,13 +91,13 @@ func (f *fileReader) read() error {
 			}
 			return f.filling()
 		default:
-			return f.refuse("batch header or file control", "neither of them stands there; the file may be cut off")
+			return f.refuse("batch header or file control", "neither is there; the file may be cut off")
 		}
 	}
 }
 
-// header reads record 1. An answer's destination is the number that the bank gave us, which need be
-// no routing number.
+// header reads record 1. An answer's destination is the number that the bank assigned, perhaps no
+// routing number.
 func (f *fileReader) header(record []byte) error {
 	const name = "file header"
 	if string(record[1:3]) != "01" || string(record[34:40]) != "094101" {
@@ -117,17 +115,17 @@ func (f *fileReader) header(record []byte) error {
 	}
 	var err error
 	if f.answer.Created, err = time.Parse("0601021504", created); err != nil {
-		return f.refuse(name, "its date and time of creation are none")
+		return f.refuse(name, "its creation date and time are invalid")
 	}
 	f.answer.Origin, f.answer.Destination = strings.TrimSpace(string(record[13:23])), strings.TrimSpace(string(record[3:13]))
 	return nil
 }
 
-// control compares the file's control record with what its batches came to.
+// control compares the file's control record with its batches.
 func (f *fileReader) control(record []byte) error {
 	const name = "file control"
 	if !decimal(record[1:55], 54) {
-		return f.refuse(name, "a count, hash or total in it is no number")
+		return f.refuse(name, "a count, hash or total in it is not a number")
 	}
 	blocks := (f.next + blocking - 1) / blocking
 	switch said := number(record[7:13]); {
@@ -143,17 +141,17 @@ func (f *fileReader) control(record []byte) error {
 	return nil
 }
 
-// filling reads the lines of nines, as many as there are.
+// filling reads the lines of nines.
 func (f *fileReader) filling() error {
 	for f.next < f.records.count {
-		if record, _ := f.take(); strings.Trim(string(record), "9 ") != "" {
-			return f.refuse("filling", "something follows the file control; this may be two files in one")
+		if record, _ := f.nextRecord(); strings.Trim(string(record), "9 ") != "" {
+			return f.refuse("filling", "there is more after the file control; this may be two files in one")
 		}
 	}
 	return nil
 }
 
-// number reads digits, of which the caller has made sure; there are at most twelve.
+// number parses at most twelve digits, which the caller has checked.
 func number(digits []byte) int {
 	n, _ := strconv.Atoi(string(digits))
 	return n

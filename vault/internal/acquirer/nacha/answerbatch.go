@@ -7,35 +7,34 @@ import (
 	"github.com/moov-io/ach"
 )
 
-// answerBatch reads one batch of answers. Entries that are none are counted like the others: the
-// batch's control record is about all.
+// answerBatch reads one batch of answers. Entries that answer nothing count in the batch's control
+// record too.
 type answerBatch struct {
 	file    *fileReader
 	header  []byte // its record
 	kind    ItemKind
-	problem string // why no entry of the batch is an answer; "" where some may be
-	entry   entry  // the newest
+	problem string // why no entry of the batch is an answer, or ""
+	entry   entry  // the last one
 	sums    tally
 }
 
 // entry is an entry record with its addenda.
 type entry struct {
-	record  []byte // nil: none yet
-	place   int    // from 1
-	addenda []byte // the first
-	count   int    // of addenda
+	record   []byte // nil: none yet
+	position int    // from 1
+	addenda  []byte // the first
+	count    int    // of addenda
 }
 
-// batch reads a batch from its header to its control record.
 func (f *fileReader) batch(record []byte) error {
 	const name = "batch header"
 	if !decimal(record[1:4], 3) || !decimal(record[79:87], 8) || !decimal(record[87:94], 7) {
-		return f.refuse(name, "its service class, originating bank or batch number is no number")
+		return f.refuse(name, "its service class, originating bank or batch number is not a number")
 	}
 	b := answerBatch{file: f, header: record}
 	switch class := string(record[50:53]); {
 	case class == ach.ADV:
-		return f.refuse(name, "its standard entry class is ADV, whose files are totalled otherwise, and which answers nothing that is sent from here")
+		return f.refuse(name, "its standard entry class is ADV, which is totalled differently and answers nothing that is sent from here")
 	case class == ach.ACK:
 		b.kind = Acknowledgement
 	case class == ach.COR && !bytes.HasPrefix(record[4:20], []byte(ach.IATCOR)):
@@ -43,7 +42,7 @@ func (f *fileReader) batch(record []byte) error {
 	case class == string(WEB) || class == string(PPD) || class == string(CCD):
 		b.kind = Return
 	default:
-		b.problem = "the standard entry class of its batch is none that answers our entries"
+		b.problem = "the standard entry class of its batch does not answer our entries"
 	}
 	if err := b.read(); err != nil {
 		return err
@@ -53,10 +52,9 @@ func (f *fileReader) batch(record []byte) error {
 	return nil
 }
 
-// read reads from the record behind the header to the batch's control record.
 func (b *answerBatch) read() error {
 	for {
-		switch record, kind := b.file.take(); kind {
+		switch record, kind := b.file.nextRecord(); kind {
 		case entryRecord:
 			b.end()
 			if err := b.begin(record); err != nil {
@@ -74,18 +72,18 @@ func (b *answerBatch) read() error {
 			b.end()
 			return b.control(record)
 		default:
-			return b.file.refuse("entry or batch control", "neither of them stands there; the file may be cut off")
+			return b.file.refuse("entry or batch control", "neither is there; the file may be cut off")
 		}
 	}
 }
 
-// begin adds up an entry record. The sign of its amount is the second digit of its transaction
-// code: to 4 a credit, from 5 a debit. (appendix three, 3.4)
+// begin adds up an entry record. The second digit of its transaction code is its sign: to 4 a
+// credit, from 5 a debit. (appendix three, 3.4)
 func (b *answerBatch) begin(record []byte) error {
 	if !decimal(record[1:12], 11) || !decimal(record[29:39], 10) {
-		return b.file.refuse("entry", "its transaction code, routing number or amount is no number")
+		return b.file.refuse("entry", "its transaction code, routing number or amount is not a number")
 	}
-	b.entry = entry{record: record, place: b.file.next}
+	b.entry = entry{record: record, position: b.file.next}
 	amount := number(record[29:39])
 	b.sums.entries++
 	b.sums.hash += number(record[3:11])
@@ -97,12 +95,12 @@ func (b *answerBatch) begin(record []byte) error {
 	return nil
 }
 
-// end puts the entry that was read last where it belongs.
+// end files the last entry among items or left ones.
 func (b *answerBatch) end() {
 	if b.entry.record == nil {
 		return
 	}
-	item, problem := b.judge()
+	item, problem := b.classify()
 	if problem == "" {
 		b.file.answer.Items = append(b.file.answer.Items, item)
 		return
@@ -114,10 +112,10 @@ func (b *answerBatch) end() {
 	b.file.answer.Left = append(b.file.answer.Left, left)
 }
 
-// judge says what an entry answers, or why it answers nothing.
-func (b *answerBatch) judge() (item Item, problem string) {
+// classify returns what the last entry answers, or why it answers nothing.
+func (b *answerBatch) classify() (item Item, problem string) {
 	e := b.entry
-	item = Item{Kind: b.kind, Amount: int64(number(e.record[29:39])), Company: strings.TrimSpace(string(b.header[40:50])), Record: e.place}
+	item = Item{Kind: b.kind, Amount: int64(number(e.record[29:39])), Company: strings.TrimSpace(string(b.header[40:50])), Record: e.position}
 	if b.kind == Acknowledgement {
 		item.Trace = string(e.record[ackFrom:ackTo])
 	} else if e.addenda != nil && coded(e.addenda) {
@@ -128,75 +126,73 @@ func (b *answerBatch) judge() (item Item, problem string) {
 	}
 	var fits bool
 	if item.Credit, fits = b.sign(number(e.record[1:3])); !fits {
-		return item, "its transaction code is not one of its class's answers; new entries and prenotifications are none"
+		return item, "its transaction code is not that of an answer of its class; new entries and prenotifications are not answers"
 	}
 	if ach.CheckRoutingNumber(string(e.record[3:12])) != nil {
-		return item, "the check digit of its routing number is another"
+		return item, "the check digit of its routing number is wrong"
 	}
-	if problem := b.judgeAddenda(item); problem != "" {
+	if problem := b.checkAddenda(item); problem != "" {
 		return item, problem
 	}
 	switch {
 	case !decimal(item.Trace, 15):
 		return item, "the trace number of the entry that it answers is not 15 digits"
 	case b.kind == Acknowledgement && item.Amount != 0:
-		return item, "it acknowledges, and yet has an amount"
+		return item, "it is an acknowledgement with an amount"
 	case b.kind == Change:
-		item.Amount = 0 // a notice moves no money, whatever stands there
+		item.Amount = 0 // a notice moves no money
 	}
 	return item, ""
 }
 
-// coded reports whether an addenda is a return's or a notice's, with a code of the form of theirs.
+// coded reports whether an addenda is a return's or a notice's, with a well-formed code.
 func coded(record []byte) bool {
 	kind, code := string(record[1:3]), record[3:6]
 	return (kind == "99" && code[0] == 'R' || kind == "98" && code[0] == 'C') && decimal(code[1:], 2)
 }
 
-// judgeAddenda says why the addenda of a return or notice are not as they should be. Which codes
-// there are is not asked: NACHA adds some, and what came back came back.
-func (b *answerBatch) judgeAddenda(item Item) string {
+// checkAddenda returns what is wrong with the addenda of a return or notice, or "". It accepts
+// unknown codes: NACHA adds some.
+func (b *answerBatch) checkAddenda(item Item) string {
 	e, letter := b.entry, byte('R')
 	if b.kind == Acknowledgement {
-		return "" // its addenda say nothing that is used
+		return "" // its addenda are not used
 	}
 	if b.kind == Change {
 		letter = 'C'
 	}
 	switch {
 	case e.count == 0:
-		return "it has no addenda that says what it answers"
+		return "it has no addenda to say what it answers"
 	case e.count > 1:
-		return "it has several addenda, and an answer has one"
+		return "it has several addenda; an answer has one"
 	case item.Code == "" || item.Code[0] != letter:
-		return "the type or code of its addenda is none that its class's answers have"
+		return "the type or code of its addenda is not that of an answer of its class"
 	case contested(item.Code):
-		return "it is a dishonoured or contested return, which moves the bank's money and not ours; clear it with the bank"
+		return "it is a dishonoured or contested return, which moves the bank's money and not ours; ask the bank"
 	case refusedChange(item.Code):
-		return "it is a refused notice of change, which answers nothing that is sent from here; clear it with the bank"
+		return "it is a refused notice of change, which answers nothing that is sent from here; ask the bank"
 	case !bytes.Equal(e.addenda[traceFrom:traceTo], e.record[traceFrom:traceTo]):
 		return "the trace number of its addenda is not its own"
 	}
 	return ""
 }
 
-// Returns reports whether a code is of the form of a return reason, R01 to R99, and one that
-// returns an entry: banks return returns with R61 to R77.
+// Returns reports whether a code is a return reason of an entry: R01 to R99 without R61 to R77,
+// with which banks return returns.
 func Returns(code string) bool {
 	return len(code) == 3 && code[0] == 'R' && decimal(code[1:], 2) && code != "R00" && !contested(code)
 }
 
-// contested reports whether a code is one that banks return returns with: dishonoured (R61 to R70)
-// and contested (R71 to R77), all of them whether in use or not. They never return an entry.
+// contested reports whether a code is of a dishonoured (R61 to R70) or contested (R71 to R77)
+// return.
 func contested(code string) bool { return "R61" <= code && code <= "R77" }
 
-// refusedChange reports whether a code is one that an originating bank refuses a notice of change
-// with. (C61 to C69)
+// refusedChange reports whether a code refuses a notice of change. (C61 to C69)
 func refusedChange(code string) bool { return "C61" <= code && code <= "C69" }
 
-// sign tells from a transaction code whether the original entry was a credit, and whether the code
-// fits the batch's kind. (appendix three, 3.4: returns and notices of change have codes of their
-// own, and a zero dollar credit acknowledges a credit)
+// sign reports, from a transaction code, whether the original entry was a credit, and whether the
+// code fits the batch's kind. (appendix three, 3.4: a zero dollar credit acknowledges a credit)
 func (b *answerBatch) sign(code int) (credit, fits bool) {
 	switch code {
 	case ach.CheckingReturnNOCCredit, ach.SavingsReturnNOCCredit:
@@ -209,13 +205,13 @@ func (b *answerBatch) sign(code int) (credit, fits bool) {
 	return false, false
 }
 
-// control compares the batch's control record with its header and entries. A company that is left
-// out there is no other.
+// control compares the batch's control record, which may leave the company out, with its header and
+// entries.
 func (b *answerBatch) control(record []byte) error {
 	const name = "batch control"
 	f := b.file
 	if !decimal(record[1:44], 43) || !decimal(record[79:94], 15) {
-		return f.refuse(name, "a count, hash, total or number in it is no number")
+		return f.refuse(name, "a count, hash, total or number in it is not a number")
 	}
 	company := record[44:54]
 	switch {

@@ -8,31 +8,31 @@ import (
 	"nightdrop/vault/internal/account"
 )
 
-// placeholder stands in the strings of moov-io/ach for an account number and for a name.
+// placeholder replaces account numbers and names in moov-io/ach's strings.
 const placeholder = "X"
 
 // openBatch is a batch that is being written. moov-io/ach holds its entries too, with placeholders,
-// and judges the whole at the end.
+// and validates the whole at the end.
 type openBatch struct {
-	planned Batch
-	place   int // from 1
-	odfi    string
-	out     *recordWriter
-	batch   ach.Batcher // nil until the first entry tells the sign
-	credit  bool
-	last    string // trace number
-	entries int
-	total   int64  // cents
-	hash    uint64 // not yet cut to ten digits
+	planned  Batch
+	position int // from 1
+	odfi     string
+	out      *recordWriter
+	batch    ach.Batcher // nil until the first entry gives the sign
+	credit   bool
+	last     string // trace number
+	entries  int
+	total    int64  // cents
+	hash     uint64 // not yet cut to ten digits
 }
 
-// add writes one entry, after the batch's header where it is the first.
+// add writes one entry, and before the first the batch's header.
 func (b *openBatch) add(e Entry) error {
 	if err := e.check(b.odfi, b.last); err != nil {
 		return b.refuse(err.Error())
 	}
 	if b.batch == nil {
-		if err := b.open(e.Credit); err != nil {
+		if err := b.begin(e.Credit); err != nil {
 			return err
 		}
 	}
@@ -58,8 +58,8 @@ func (b *openBatch) add(e Entry) error {
 	return nil
 }
 
-// open writes the batch's header, which says whether its entries are debits or credits.
-func (b *openBatch) open(credit bool) error {
+// begin writes the batch's header, which says whether its entries are debits or credits.
+func (b *openBatch) begin(credit bool) error {
 	if credit == (b.planned.Standard == WEB) {
 		return b.refuse("WEB batches hold debits, PPD and CCD batches credits")
 	}
@@ -73,22 +73,22 @@ func (b *openBatch) open(credit bool) error {
 	header.EffectiveEntryDate = b.planned.Effective.Format("060102")
 	header.ODFIIdentification, header.BatchNumber = b.odfi, b.planned.Number
 	if err := header.Validate(); err != nil {
-		return fmt.Errorf("%w: batch %d: header: %s", ErrPlan, b.place, fault(err))
+		return fmt.Errorf("%w: batch %d: header: %s", ErrPlan, b.position, fault(err))
 	}
 	batch, err := ach.NewBatch(header)
 	if err != nil {
-		return fmt.Errorf("%w: batch %d: header: %s", ErrPlan, b.place, fault(err))
+		return fmt.Errorf("%w: batch %d: header: %s", ErrPlan, b.position, fault(err))
 	}
 	b.batch, b.credit = batch, credit
 	_, err = b.out.record(header.String())
 	return err
 }
 
-// detail is the entry's record with placeholders.
+// detail returns the entry's record with placeholders.
 func (b *openBatch) detail(e Entry) *ach.EntryDetail {
 	detail := ach.NewEntryDetail()
 	detail.TransactionCode = transactionCode(e.Bank.Kind(), e.Credit)
-	// a bank's public number; the account's never becomes a string
+	// public; the account number never becomes a string
 	routing := string(e.Bank.Routing())
 	detail.RDFIIdentification, detail.CheckDigit = routing[:8], routing[8:]
 	detail.DFIAccountNumber, detail.IndividualName = placeholder, placeholder
@@ -99,7 +99,7 @@ func (b *openBatch) detail(e Entry) *ach.EntryDetail {
 	return detail
 }
 
-// transactionCode is that of a live entry to a checking or savings account. (appendix three, 3.4)
+// transactionCode returns the code of a live entry. (appendix three, 3.4)
 func transactionCode(kind account.BankKind, credit bool) int {
 	switch {
 	case kind == account.Savings && credit:
@@ -112,7 +112,7 @@ func transactionCode(kind account.BankKind, credit bool) int {
 	return ach.CheckingDebit
 }
 
-// printAccount puts the true account number and name over the placeholders of an entry's record.
+// printAccount writes the account number and name over an entry record's placeholders.
 func printAccount(record []byte, bank *account.Bank) {
 	number := record[accountFrom:accountTo]
 	for i := copy(number, bank.Account()); i < len(number); i++ {
@@ -121,7 +121,7 @@ func printAccount(record []byte, bank *account.Bank) {
 	printName(record[nameFrom:nameTo], bank.Name())
 }
 
-// firstEight is what a routing number adds to the entry hash.
+// firstEight returns what a routing number adds to the entry hash.
 func firstEight(routing []byte) uint64 {
 	n := uint64(0)
 	for _, digit := range routing[:8] {
@@ -130,14 +130,14 @@ func firstEight(routing []byte) uint64 {
 	return n
 }
 
-// close writes the batch's control record and adds the batch to the file's sums. moov-io/ach counts
-// and adds up for itself; that it comes to the same is part of the check.
+// close writes the batch's control record, whose sums by moov-io/ach must equal ours, and adds the
+// batch to the file's sums.
 func (b *openBatch) close(sums *Sums) error {
 	if b.batch == nil {
-		return fmt.Errorf("%w: batch %d has no entries", ErrPlan, b.place)
+		return fmt.Errorf("%w: batch %d has no entries", ErrPlan, b.position)
 	}
 	if err := b.batch.Create(); err != nil {
-		return fmt.Errorf("%w: batch %d: %s", ErrPlan, b.place, fault(err))
+		return fmt.Errorf("%w: batch %d: %s", ErrPlan, b.position, fault(err))
 	}
 	debits, credits := b.total, int64(0)
 	if b.credit {
@@ -146,7 +146,7 @@ func (b *openBatch) close(sums *Sums) error {
 	control := b.batch.GetControl()
 	if control.EntryAddendaCount != b.entries || uint64(control.EntryHash) != b.hash%hashModulus ||
 		int64(control.TotalDebitEntryDollarAmount) != debits || int64(control.TotalCreditEntryDollarAmount) != credits {
-		return fmt.Errorf("%w: batch %d: its count, hash or totals differ between two ways to add them up", ErrPlan, b.place)
+		return fmt.Errorf("%w: batch %d: its count, hash or totals differ from those of a second calculation", ErrPlan, b.position)
 	}
 	if _, err := b.out.record(control.String()); err != nil {
 		return err
@@ -158,7 +158,7 @@ func (b *openBatch) close(sums *Sums) error {
 	return nil
 }
 
-// refuse is the error of the entry that comes next.
+// refuse returns the error for the next entry.
 func (b *openBatch) refuse(problem string) error {
-	return fmt.Errorf("%w: batch %d, entry %d: %s", ErrPlan, b.place, b.entries+1, problem)
+	return fmt.Errorf("%w: batch %d, entry %d: %s", ErrPlan, b.position, b.entries+1, problem)
 }

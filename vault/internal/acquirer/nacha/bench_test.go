@@ -16,9 +16,9 @@ const (
 	benchShortEntries = 10_000 // with -short
 )
 
-// BenchmarkWrite writes a file of 100,000 debits, in one batch, which takes the most memory.
-// Metrics: peak-MB, the highest heap that was seen, in 10^6 bytes, looked at every millisecond; and
-// us/entry. ops/bench runs it with -benchtime=Nx, N rounds.
+// BenchmarkWrite writes a file of 100,000 debits in one batch, which needs the most memory.
+// Metrics: peak-MB, the highest heap seen, in 10^6 bytes, sampled every millisecond; and us/entry.
+// ops/bench runs it with -benchtime=Nx, N rounds.
 func BenchmarkWrite(b *testing.B) {
 	count := benchEntries
 	if testing.Short() {
@@ -53,7 +53,7 @@ func BenchmarkWrite(b *testing.B) {
 	b.ReportMetric(float64(elapsed.Microseconds())/float64(b.N*count), "us/entry")
 }
 
-// watchHeap looks at the heap until it is asked for the highest that it saw, in bytes.
+// watchHeap samples the heap until the returned function returns its highest size in bytes.
 func watchHeap(b *testing.B) func() uint64 {
 	b.Helper()
 	stop, highest := make(chan struct{}), make(chan uint64)

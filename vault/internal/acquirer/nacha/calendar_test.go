@@ -87,7 +87,7 @@ func TestFileDayAndEffectiveDate(t *testing.T) {
 	}
 }
 
-// On a Sunday that has 23 or 25 hours the cut-off stays where the clock shows it.
+// On a Sunday of 23 or 25 hours the cut-off is by the clock.
 func TestCutoffFollowsTheClock(t *testing.T) {
 	calendar := nacha.Calendar{Location: newYork(t), Cutoff: 24 * time.Hour, Lead: 1}
 	for _, now := range []string{"2026-03-08T23:59:59-04:00", "2026-11-01T23:59:59-05:00"} {

@@ -1,17 +1,15 @@
 // Package nacha writes the files that move money between bank accounts of the United States, and
-// reads what the bank answers to them: returns, notices of change and acknowledgements (NACHA
-// Operating Rules, appendix three). moov-io/ach says what a record is and what a batch must
-// satisfy; this package sees to it that an account number never becomes a Go string, that a file is
-// written whole or not at all, and that nothing of a bank's file is taken unless its control
-// records prove it.
+// reads the bank's answers: returns, notices of change and acknowledgements (NACHA Operating Rules,
+// appendix three). moov-io/ach defines records and validates batches; this package makes sure that
+// an account number never becomes a Go string, that a file is written whole or not at all, and that
+// a bank's file is refused unless its control records prove it.
 //
 // A file is lines of 94 printable ASCII characters in blocks of ten: a file header (1), batches of
 // a header (5), entries (6) with addenda (7) and a control record (8), and the file's control
-// record (9), then lines of nines up to the block's end. moov-io/ach works on strings, so it only
-// ever sees placeholders where a record holds an account number or a holder's name.
+// record (9), then lines of nines up to the block's end. moov-io/ach works on strings, so it sees
+// placeholders for account numbers and holders' names.
 //
-// Nothing here keeps state: functions may be called concurrently, each with its own reader or
-// writer.
+// Functions may be called concurrently, each with its own reader or writer.
 package nacha
 
 import (
@@ -27,8 +25,8 @@ const (
 	nines       = "9999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999"
 )
 
-// Columns of a record that are used here, as [from, to) of the record's bytes. (appendix three,
-// 3.2: columns count from 1)
+// Columns used here, as [from, to) of the record's bytes. (appendix three, 3.2: columns count from
+// 1)
 const (
 	accountFrom, accountTo = 12, 29 // entry: DFI account number
 	nameFrom, nameTo       = 54, 76 // entry: individual or receiving company name
@@ -38,7 +36,7 @@ const (
 	ackFrom, ackTo           = 39, 54 // entry of an acknowledgement: the same
 )
 
-// Limits that the fields' widths set. (appendix three, 3.2)
+// Limits set by the fields' widths. (appendix three, 3.2)
 const (
 	maxEntryAmount  = 9_999_999_999   // cents; ten digits
 	maxTotal        = 999_999_999_999 // cents of a batch or a file and sign; twelve digits
@@ -50,21 +48,21 @@ const (
 	hashModulus    = 10_000_000_000 // the entry hash keeps the ten lowest digits
 )
 
-// fault says which field a moov-io/ach error is about. The library's own text quotes what stood
-// there, and is never passed on.
+// fault names the field of a moov-io/ach error, whose own text quotes the value and is never passed
+// on.
 func fault(err error) string {
 	var field *ach.FieldError
 	var batch *ach.BatchError
 	switch {
 	case errors.As(err, &field):
-		return field.FieldName + " is not as NACHA's rules ask"
+		return field.FieldName + " breaks NACHA's rules"
 	case errors.As(err, &batch):
-		return batch.FieldName + " is not as NACHA's rules ask"
+		return batch.FieldName + " breaks NACHA's rules"
 	}
 	return "it breaks one of NACHA's rules"
 }
 
-// printable reports whether a text of from min to max bytes is ASCII from 0x20 to 0x7E and neither
+// printable reports whether a text is min to max bytes of ASCII from 0x20 to 0x7E and neither
 // begins nor ends with a space.
 func printable(text string, min, max int) bool {
 	if len(text) < min || len(text) > max {

@@ -13,42 +13,37 @@ import (
 	"nightdrop/shared/durable"
 )
 
-// ErrExists is returned when another file of that name is there: it is left as it is.
+// ErrExists is returned when another file of that name exists; it is not changed.
 var ErrExists = errors.New("another file of that name is there; nothing was overwritten")
 
-// hidden begins the names of files that have not appeared yet; the bank's pick-up takes no hidden
-// files.
+// hidden begins the names of staged files; the bank's pick-up ignores hidden files.
 const hidden = ".partial-"
 
 // StagedName is the hidden name under which the file of a name is staged.
 func StagedName(name string) string { return hidden + name }
 
-// digestBuffer is how many bytes of a file are in memory while it is read; they are cleared
-// afterwards.
+// digestBuffer is how many bytes of a file are in memory while it is read.
 const digestBuffer = 64 << 10
 
-// Disk puts files into a directory that somebody else looks into: a file is staged under a hidden
-// name, whole and durable, and appears under its own in one step. Between the two its digest goes
-// into the log, so that a crash anywhere leaves a file that is known, or none. The zero Disk is
-// ready. Calls for one name are not to overlap.
+// Disk puts files into a directory that others read: a file is staged under a hidden name, whole
+// and durable, and appears under its own in one step. Between the two its digest goes into the log,
+// so that a crash anywhere leaves a known file or none. Calls for one name must not overlap.
 type Disk struct{}
 
-// StagedFile is a file that is being written under its hidden name, until one of Keep and Discard
-// ends it.
+// StagedFile is a file being written under its hidden name, until Keep or Discard.
 type StagedFile interface {
 	io.Writer
-	// Keep makes the file durable under its hidden name. Where it cannot be written whole, nothing
-	// stays.
+	// Keep makes the file durable under its hidden name, or removes it where that fails.
 	Keep() error
 	// Discard removes the file.
 	Discard() error
 }
 
-// Stage begins the hidden file of a name, readable for its owner only. One that an earlier call or
-// a crash left, account data in it, is removed first.
+// Stage begins the hidden file of a name, of mode 0600. One that an earlier call or a crash left,
+// with account data, is removed first.
 func (Disk) Stage(dir, name string) (StagedFile, error) {
 	if name == "" || strings.HasPrefix(name, ".") || filepath.Base(name) != name {
-		return nil, fmt.Errorf("%q is no name for a file in a directory", name)
+		return nil, fmt.Errorf("%q is not a valid name for a file", name)
 	}
 	staged := filepath.Join(dir, hidden+name)
 	if err := os.Remove(staged); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -66,7 +61,7 @@ type stagedFile struct {
 	name string
 }
 
-// Keep implements StagedFile.
+// Keep implements [StagedFile].
 func (f stagedFile) Keep() error {
 	if err := f.Sync(); err != nil {
 		return errors.Join(fmt.Errorf("writing %s: %w", f.name, err), f.Discard())
@@ -77,14 +72,13 @@ func (f stagedFile) Keep() error {
 	return durable.SyncDir(filepath.Dir(f.Name()))
 }
 
-// Discard implements StagedFile.
+// Discard implements [StagedFile].
 func (f stagedFile) Discard() error { return errors.Join(f.Close(), os.Remove(f.Name())) }
 
-// Appear gives a staged file its name, and makes that durable. It may be repeated: a file that is
-// there already with the staged content, or with nothing staged any more, is success. One with
-// another content is ErrExists. After another error the file may be there. Where a file system has
-// no RENAME_NOREPLACE (FAT, exFAT, SMB) the name stands there as an empty file for a moment, and
-// after a crash until the next call.
+// Appear gives a staged file its name, durably. It may be repeated: a file that exists with the
+// staged content, or with nothing staged any more, is success. One with another content is
+// [ErrExists]. After another error the file may exist. Where a file system has no RENAME_NOREPLACE
+// (FAT, exFAT, SMB) the name is an empty file for a moment, and after a crash until the next call.
 func (Disk) Appear(dir, name string) error {
 	path, staged := filepath.Join(dir, name), filepath.Join(dir, hidden+name)
 	err := durable.Rename(staged, path)
@@ -92,7 +86,7 @@ func (Disk) Appear(dir, name string) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, os.ErrNotExist):
-		if err := named(path); err != nil {
+		if err := checkNamed(path); err != nil {
 			return fmt.Errorf("giving a file its name: nothing is staged: %w", err)
 		}
 		return durable.SyncDir(dir)
@@ -108,22 +102,21 @@ func (Disk) Appear(dir, name string) error {
 	return durable.SyncDir(dir)
 }
 
-// Digest returns the hex SHA-256 of dir/name; os.ErrNotExist where there is none.
+// Digest returns the hex SHA-256 of dir/name, or [os.ErrNotExist].
 func (Disk) Digest(dir, name string) (string, error) { return digest(filepath.Join(dir, name)) }
 
-// Staged returns the hex SHA-256 of what is staged for dir/name; os.ErrNotExist where there is
-// nothing.
+// Staged returns the hex SHA-256 of what is staged for dir/name, or [os.ErrNotExist].
 func (Disk) Staged(dir, name string) (string, error) { return digest(filepath.Join(dir, hidden+name)) }
 
-// Half returns whether a digest of Digest is that of an empty file, as a crash in Appear may leave
+// Half reports whether a digest is that of an empty file, as a crash in [Disk.Appear] may leave
 // one.
 func Half(digest string) bool {
 	empty := sha256.Sum256(nil)
 	return digest == hex.EncodeToString(empty[:])
 }
 
-// named returns os.ErrNotExist where no file has come under a name: none is there, or an empty one.
-func named(path string) error {
+// checkNamed returns [os.ErrNotExist] where a file is missing or empty.
+func checkNamed(path string) error {
 	switch err := durable.Absent(path); {
 	case err == nil:
 		return &os.PathError{Op: "open", Path: path, Err: os.ErrNotExist}
@@ -134,7 +127,7 @@ func named(path string) error {
 	}
 }
 
-// same returns nil where two files hold the same bytes, and ErrExists where they do not.
+// same returns [ErrExists] where two files differ.
 func same(staged, there string) error {
 	first, err := digest(staged)
 	if err != nil {

@@ -10,7 +10,6 @@ import (
 	"nightdrop/vault/internal/acquirer/nacha"
 )
 
-// appear stages a file and has it appear.
 func appear(dir, name string, write func(io.Writer) error) error {
 	var disk nacha.Disk
 	if err := stage(dir, name, write); err != nil {
@@ -37,7 +36,7 @@ func content(text string) func(io.Writer) error {
 	}
 }
 
-// only checks that a directory holds one file, with this content and for its owner only.
+// only checks that a directory holds one file, with this content and mode 0600.
 func only(t *testing.T, dir, name, want string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -123,8 +122,7 @@ func TestNothingAppearsWhenWritingFails(t *testing.T) {
 	}
 }
 
-// A crash while a file was written, or before its other name was removed, is mended by the next
-// call.
+// The next call repairs what a crash left.
 func TestWhatACrashLeftIsRemoved(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, ".partial-a.ach"), []byte("ha"), 0o600); err != nil {

@@ -23,7 +23,6 @@ var ourBank = nacha.Bank{
 	ImmediateDestination: "091000019", DestinationName: "NORTHERN CLEARING BANK", ImmediateOrigin: "1987654321", OriginName: "NIGHTDROP VAULT", ODFI: odfi,
 }
 
-// bank parses a bank account as the vault gets it.
 func bank(t testing.TB, routing, number, kind, name string) *account.Bank {
 	t.Helper()
 	a, err := account.Parse(fmt.Appendf(nil, `{"bank":{"routing":%q,"account":%q,"type":%q,"name":%q}}`, routing, number, kind, name))
@@ -50,7 +49,6 @@ func oneBatch(t testing.TB) (nacha.Plan, nacha.Entry) {
 	}
 }
 
-// write writes a plan whose batches hold these entries.
 func write(plan nacha.Plan, batches ...[]nacha.Entry) ([]byte, nacha.Sums, error) {
 	var file bytes.Buffer
 	sums, err := writeTo(&file, plan, batches...)
@@ -76,7 +74,7 @@ func writeTo(out io.Writer, plan nacha.Plan, batches ...[]nacha.Entry) (nacha.Su
 	return w.Close()
 }
 
-// golden compares with a file under testdata, which -update writes anew.
+// golden compares with a file under testdata, which -update rewrites.
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
 	path := filepath.Join("testdata", name)

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// records are a file's records, each filled to its 94 characters.
+// records are a file's records, each padded to 94 characters.
 type records struct {
 	data  []byte
 	count int
@@ -16,16 +16,14 @@ type records struct {
 // at returns record i, from 0.
 func (r records) at(i int) []byte { return r.data[i*recordBytes : (i+1)*recordBytes] }
 
-// Bytes that stand before and behind a file's records on their way through other hands, and are
-// nothing.
+// Bytes before and after a file's records that are ignored.
 const (
 	byteOrderMark = "\xef\xbb\xbf"
-	// blanks, line ends, Ctrl-Z of CP/M and its heirs, and the zeros that fill a block
+	// blanks, line ends, Ctrl-Z, and the zeros that fill a block
 	emptyAtEnd = " \t\r\n\x1a\x00"
 )
 
-// split finds the records and fills each to its length. Its result is the caller's to clear, beside
-// an error too.
+// split returns the padded records. The caller clears them, even with an error.
 func split(data []byte) (records, error) {
 	data = bytes.TrimRight(bytes.TrimPrefix(data, []byte(byteOrderMark)), emptyAtEnd)
 	count := 0
@@ -47,8 +45,8 @@ func split(data []byte) (records, error) {
 	return r, nil
 }
 
-// lines yields what stands between line ends, without blanks at its end, and leaves out what is
-// blank; or, of a file without line ends, every 94 characters.
+// lines yields the lines that are not blank, without blanks at their ends; or, of a file without
+// line ends, every 94 characters.
 func lines(data []byte) iter.Seq[[]byte] {
 	end := byte('\n')
 	if bytes.IndexByte(data, end) < 0 {
@@ -70,9 +68,9 @@ func lines(data []byte) iter.Seq[[]byte] {
 	}
 }
 
-// fill appends one record, filled with spaces; false where the line is longer than one. A character
-// that is not printable ASCII becomes a question mark, which no number and no code takes. A line of
-// another length than 94 bytes is read as UTF-8 where it is that: the bank counted characters.
+// fill appends one padded record; false where the line is longer. A character that is not printable
+// ASCII becomes a question mark, which is in no number and no code. A line of other than 94 bytes
+// is read as UTF-8 where it is valid: the bank counted characters.
 func (r *records) fill(line []byte) bool {
 	characters := len(line) != recordBytes && utf8.Valid(line)
 	n := 0

@@ -9,11 +9,10 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// latin says how letters that Unicode does not take apart are written in ASCII, upper case; a row's
-// first field stands for each letter of the second. (ICAO Doc 9303 part 3, section 6 A, shortened
-// to one letter where a field has 22.) Letters with marks are taken apart first. What only guides a
-// reader's tongue, as the Hawaiian okina, the Arabic hamza and ayin and the Catalan dot, is left
-// out.
+// latin transliterates letters that Unicode does not decompose to upper-case ASCII; a row's first
+// field replaces each letter of the second. (ICAO Doc 9303 part 3, section 6 A, shortened to one
+// letter where a field has 22.) Letters with marks are decomposed first. Signs of pronunciation
+// only, such as the Hawaiian okina, the Arabic hamza and ayin and the Catalan dot, are left out.
 var latin = [...]struct{ ascii, letters string }{
 	{"A", "ȺⱭ"}, {"AE", "Æ"}, {"B", "ɃƁƂ"}, {"C", "ȻƇ"}, {"D", "ÐĐƉƊƋ"}, {"E", "ƏƎɆƐ"}, {"F", "Ƒ"}, {"G", "ǤƓƔ"}, {"H", "ĦⱧ"}, {"I", "ƗƖ"}, {"J", "Ɉ"},
 	{"K", "ƘĸⱩ"}, {"L", "ŁȽⱢⱠ"}, {"M", "Ɱ"}, {"N", "ŊƝȠ"}, {"O", "ØƟƆ"}, {"OE", "Œ"}, {"P", "ƤⱣ"}, {"Q", "Ɋ"}, {"R", "ɌⱤ"}, {"S", "ƩⱾ"}, {"SS", "ßẞ"},
@@ -21,12 +20,12 @@ var latin = [...]struct{ ascii, letters string }{
 	{"", "ʻʽʾʿˈˊˋ·ʹʺ"},
 }
 
-// unknownLetter stands for a letter of which nothing is known.
+// unknownLetter replaces an unknown letter.
 const unknownLetter = "?"
 
 // printName writes a holder's name, in UTF-8, into a field: printable ASCII in upper case, single
-// spaces, cut to the field's length and filled with spaces. A name of which nothing is left is one
-// question mark, for the field is mandatory.
+// spaces, cut and padded to the field's length. A name of which nothing is left becomes one
+// question mark, as the field is mandatory.
 func printName(field, name []byte) {
 	n, space := 0, false
 	for len(name) > 0 {
@@ -54,7 +53,7 @@ func printName(field, name []byte) {
 	}
 }
 
-// asciiLetter returns what stands for a letter, or "" of a combining mark.
+// asciiLetter transliterates a letter; a combining mark gives "".
 func asciiLetter(r rune) string {
 	if text, known := knownLetter(r); known {
 		return text
@@ -65,7 +64,7 @@ func asciiLetter(r rune) string {
 		return unknownLetter
 	}
 	text := ""
-	// of one letter, as o and a horn: no name is put together here
+	// parts of one letter, such as o and a horn
 	for _, part := range bytes.Runes(parts) {
 		known, found := knownLetter(part)
 		if !found && part != ' ' {
@@ -76,7 +75,7 @@ func asciiLetter(r rune) string {
 	return text
 }
 
-// knownLetter is asciiLetter for what need not be taken apart.
+// knownLetter is asciiLetter without decomposition.
 func knownLetter(r rune) (text string, known bool) {
 	r = unicode.ToUpper(r)
 	if r > ' ' && r <= '~' && r != '`' {
@@ -93,5 +92,5 @@ func knownLetter(r rune) (text string, known bool) {
 	return "", false
 }
 
-// printableASCII is every character from 0x20 to 0x7E in its place.
+// printableASCII is every character from 0x20 to 0x7E in order.
 const printableASCII = " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"

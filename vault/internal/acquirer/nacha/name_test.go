@@ -58,7 +58,6 @@ func TestPlaceOfPrintableCharacters(t *testing.T) {
 	}
 }
 
-// TestNamesOfTheCases: names as people write them, and how a bank can read them.
 func TestNamesOfTheCases(t *testing.T) {
 	text, err := os.ReadFile("../../../../testdata/cases/names.txt")
 	if err != nil {

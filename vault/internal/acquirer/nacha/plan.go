@@ -10,16 +10,15 @@ import (
 	"nightdrop/vault/internal/account"
 )
 
-// ErrPlan is returned when a file cannot be made as planned: a field, a count or a total is not
-// what NACHA's format holds. What was written until then is of no use. The text names the batch and
-// the entry by their places, counted from 1, and never repeats account data.
+// ErrPlan is returned when a file cannot be made as planned: a field, count or total does not fit
+// NACHA's format. What was written until then is useless. The text names batch and entry by their
+// positions, from 1, and never repeats account data.
 var ErrPlan = errors.New("the file cannot be made as planned; correct what is named and make it again")
 
-// Standard is a standard entry class: by whom and how the receiver agreed. (NACHA Operating Rules,
-// appendix three, 3.3)
+// Standard is a standard entry class. (NACHA Operating Rules, appendix three, 3.3)
 type Standard string
 
-// The classes that files are made of.
+// The supported classes.
 const (
 	WEB Standard = "WEB" // a debit that a consumer agreed to on line
 	PPD Standard = "PPD" // a credit to a consumer
@@ -29,7 +28,7 @@ const (
 // Purchase is the entry description that every WEB debit for goods carries, since 2026-03-20.
 const Purchase = "PURCHASE"
 
-// Bank says who sends files to whom. (file header record)
+// Bank is who sends files to whom. (file header record)
 type Bank struct {
 	ImmediateDestination string // nine digits: the routing number of the bank that gets the file
 	DestinationName      string // 1 to 23 printable ASCII characters
@@ -40,7 +39,7 @@ type Bank struct {
 	ODFI string
 }
 
-// Check returns nil, or an error that names the first field that is not as its comment asks.
+// Check returns an error that names the first field that is not as its comment requires.
 func (b Bank) Check() error {
 	switch {
 	case !decimal(b.ImmediateDestination, 9) || ach.CheckRoutingNumber(b.ImmediateDestination) != nil || b.ImmediateDestination == "000000000":
@@ -57,7 +56,6 @@ func (b Bank) Check() error {
 	return nil
 }
 
-// isOriginID reports whether an origin is ten of 0-9 and A-Z.
 func isOriginID(origin string) bool {
 	for i := range len(origin) {
 		if c := origin[i]; (c < '0' || c > '9') && (c < 'A' || c > 'Z') {
@@ -73,7 +71,7 @@ type Company struct {
 	ID   string // 1 to 10 printable ASCII characters, not all zeros; the bank assigns it
 }
 
-// Check returns nil, or an error that names the first field that is not as its comment asks.
+// Check returns an error that names the first field that is not as its comment requires.
 func (c Company) Check() error {
 	switch {
 	case !printable(c.Name, 1, 16) || blank(c.Name):
@@ -84,7 +82,7 @@ func (c Company) Check() error {
 	return nil
 }
 
-// blank reports whether a text holds zeros and spaces only, which NACHA counts as nothing.
+// blank reports whether a text is only zeros and spaces, which NACHA counts as empty.
 func blank(text string) bool {
 	for i := range len(text) {
 		if text[i] != '0' && text[i] != ' ' {
@@ -97,9 +95,9 @@ func blank(text string) bool {
 // Plan is a file to be written.
 type Plan struct {
 	Bank Bank
-	// as the bank's clock shows it: date and minute stand in the header as they are given
+	// by the bank's clock, to the minute
 	Created  time.Time
-	Modifier byte    // tells the files of one day apart: A to Z, then 0 to 9
+	Modifier byte    // distinguishes the files of one day: A to Z, then 0 to 9
 	Batches  []Batch // at least one
 }
 
@@ -110,7 +108,7 @@ type Batch struct {
 	Standard Standard
 	// 1 to 10 printable ASCII characters, shown to the receiver; of WEB debits: Purchase
 	Description string
-	Effective   time.Time // the day on which money is to move, as the bank's calendar shows it
+	Effective   time.Time // the day on which money is to move, by the bank's calendar
 	Number      int       // 1 to 9,999,999, ascending in a file
 }
 
@@ -118,14 +116,14 @@ type Batch struct {
 type Entry struct {
 	// 15 digits: the file's ODFI and a sequence number, ascending in a batch
 	Trace  string
-	Credit bool  // money goes to the account; else it is taken from there
+	Credit bool  // to the account; else from it
 	Amount int64 // cents, 1 to 9,999,999,999
-	// at most 15 printable ASCII characters: what the company calls this payment; no account data
+	// at most 15 printable ASCII characters: the company's name of this payment; no account data
 	Identification string
-	Bank           *account.Bank // borrowed until the yield that took the entry returns
+	Bank           *account.Bank // used until Writer.Add returns
 }
 
-// Sums are what a written file came to.
+// Sums are a written file's totals.
 type Sums struct {
 	Entries int   // entry records
 	Debits  int64 // cents
@@ -136,14 +134,13 @@ type Sums struct {
 	Bytes     int64
 }
 
-// TraceNumber returns the 15 digits of a trace number: the originating bank's eight, and the
-// sequence number in seven, of which higher digits are dropped: sequence is 1 to 9,999,999.
+// TraceNumber returns the 15 digits of a trace number: the originating bank's eight, and the lowest
+// seven of sequence, 1 to 9,999,999.
 func TraceNumber(odfi string, sequence uint32) string {
 	return fmt.Sprintf("%s%07d", odfi, sequence%10_000_000)
 }
 
-// check returns ErrPlan where the header of the file is not as the fields' comments ask; batches
-// are checked as they are written.
+// check checks the file header's fields; batches are checked as they are written.
 func (p Plan) check() error {
 	if err := p.Bank.Check(); err != nil {
 		return fmt.Errorf("%w: %w", ErrPlan, err)
@@ -152,22 +149,21 @@ func (p Plan) check() error {
 	case p.Created.IsZero():
 		return fmt.Errorf("%w: it has no time of creation", ErrPlan)
 	case (p.Modifier < 'A' || p.Modifier > 'Z') && (p.Modifier < '0' || p.Modifier > '9'):
-		return fmt.Errorf("%w: the file id modifier is none of A to Z and 0 to 9; a day has 36 files at most", ErrPlan)
+		return fmt.Errorf("%w: the file id modifier is not A to Z or 0 to 9; a day has 36 files at most", ErrPlan)
 	case len(p.Batches) == 0 || len(p.Batches) > maxBatches:
 		return fmt.Errorf("%w: %d batches, want 1 to %d", ErrPlan, len(p.Batches), maxBatches)
 	}
 	return nil
 }
 
-// check returns an error where a batch is not as the fields' comments ask; after is the number of
-// the batch before, or 0.
+// check checks a batch; after is the number of the batch before, or 0.
 func (b Batch) check(after int) error {
 	if err := b.Company.Check(); err != nil {
 		return err
 	}
 	switch {
 	case b.Standard != WEB && b.Standard != PPD && b.Standard != CCD:
-		return errors.New("its standard entry class is none of WEB, PPD and CCD")
+		return errors.New("its standard entry class is not WEB, PPD or CCD")
 	case !printable(b.Description, 1, 10) || blank(b.Description):
 		return errors.New("entry description: want 1 to 10 printable ASCII characters")
 	case b.Standard == WEB && b.Description != Purchase:
@@ -180,8 +176,7 @@ func (b Batch) check(after int) error {
 	return nil
 }
 
-// check returns an error where an entry is not as the fields' comments ask; after is the trace
-// number of the entry before, or "".
+// check checks an entry; after is the trace number of the entry before, or "".
 func (e Entry) check(odfi, after string) error {
 	switch {
 	case !decimal(e.Trace, 15) || e.Trace[:8] != odfi:

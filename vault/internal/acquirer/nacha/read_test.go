@@ -19,12 +19,11 @@ import (
 	"nightdrop/vault/internal/acquirer/nacha"
 )
 
-// What no error may repeat: the account numbers and the name that the answers below hold.
+// accountData is what no error may repeat.
 var accountData = []string{"12345678901234567", "99887766", "5551234", "LOVELACE"}
 
 var nines = strings.Repeat("9", 94)
 
-// theirODFI is the bank that answers.
 const theirODFI = "01100001"
 
 // answers is a bank's file: two returns of WEB debits, one of a PPD credit, a notice of change and
@@ -175,7 +174,7 @@ func TestFileWithoutAnswers(t *testing.T) {
 	}
 }
 
-// line is one change to the file of answers: text put at a column, from 1, of a record, from 1.
+// line puts a text at a column of a record, both from 1.
 func put(record, column int, text string) func([]byte) []byte {
 	return func(file []byte) []byte {
 		copy(file[(record-1)*95+column-1:], text)
@@ -183,7 +182,7 @@ func put(record, column int, text string) func([]byte) []byte {
 	}
 }
 
-// without and twice take a record away or repeat it, and keep the blocks whole.
+// without and twice remove or repeat a record, and keep the blocks complete.
 func without(record int) func([]byte) []byte {
 	return func(file []byte) []byte {
 		return append(append(file[:(record-1)*95:(record-1)*95], file[record*95:]...), strings.Repeat("9", 94)+"\n"...)
@@ -205,8 +204,8 @@ func all(changes ...func([]byte) []byte) func([]byte) []byte {
 	}
 }
 
-// One defect each, by which the control records prove the file no more. It has 21 records: header
-// 1; WEB 2-7, of entries 3 and 5; PPD 8-11; COR 12-15; ACK 16-20; control 21; and nines to 30.
+// One defect each, which the control records show. The file has 21 records: header 1; WEB 2-7, of
+// entries 3 and 5; PPD 8-11; COR 12-15; ACK 16-20; control 21; and nines to 30.
 func TestFilesThatAreRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		defect func([]byte) []byte
@@ -285,13 +284,12 @@ func TestFilesThatAreRefused(t *testing.T) {
 	}
 }
 
-// TestEntriesThatAreLeft: each is listed with what is told of it, and all the others are taken as
-// they were.
+// TestEntriesThatAreLeft: each is listed with its problem, and all others are read.
 func TestEntriesThatAreLeft(t *testing.T) {
 	first := "091000010000001"
 	for name, c := range map[string]struct {
 		change  func([]byte) []byte
-		entries []int // places of those that are left
+		entries []int // positions of those that are left
 		trace   string
 		code    string
 		says    string
@@ -342,8 +340,7 @@ func TestEntriesThatAreLeft(t *testing.T) {
 	}
 }
 
-// A code that NACHA has not given yet is taken: the money came back, or the account's data is to be
-// corrected.
+// A code that NACHA has not assigned yet is accepted.
 func TestCodesThatComeLater(t *testing.T) {
 	got, err := nacha.Read(bytes.NewReader(all(put(4, 4, "R99"), put(14, 4, "C44"))(bytes.Clone(answers(t)))))
 	if err != nil || len(got.Left) != 0 || got.Items[0].Code != "R99" || got.Items[3].Code != "C44" {
@@ -351,8 +348,7 @@ func TestCodesThatComeLater(t *testing.T) {
 	}
 }
 
-// The same entry may be answered more than once in a file: whoever knows the entries says what is
-// new.
+// The same entry may be answered more than once in a file.
 func TestTwoAnswersToOneEntry(t *testing.T) {
 	got, err := nacha.Read(bytes.NewReader(put(6, 7, odfi+"0000001")(bytes.Clone(answers(t)))))
 	if err != nil || len(got.Left) != 0 || got.Items[0].Trace != got.Items[1].Trace {
@@ -360,7 +356,7 @@ func TestTwoAnswersToOneEntry(t *testing.T) {
 	}
 }
 
-// Our own files hold no answers: of one that is handed back nothing is taken.
+// Our own files hold no answers.
 func TestPaymentsAreNoAnswers(t *testing.T) {
 	plan, entry := oneBatch(t)
 	file, _, err := write(plan, []nacha.Entry{entry})
@@ -391,8 +387,8 @@ func (endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// agrees reads a file, and checks that the answer is ErrFile, or one in which every item is whole
-// and each entry is told once. It says what was taken.
+// agrees reads a file, and checks that the answer is ErrFile, or one in which every item is
+// complete and each entry is in once.
 func agrees(t *testing.T, file []byte) (nacha.Answer, bool) {
 	t.Helper()
 	got, err := nacha.Read(bytes.NewReader(file))
@@ -418,8 +414,7 @@ func agrees(t *testing.T, file []byte) (nacha.Answer, bool) {
 	return got, true
 }
 
-// TestMoovReadsTheSame: what moov-io/ach makes, and what it takes when it is asked to, is taken
-// here with the same entries.
+// TestMoovReadsTheSame: we read the same entries as moov-io/ach.
 func TestMoovReadsTheSame(t *testing.T) {
 	file := answers(t)
 	reader := ach.NewReader(bytes.NewReader(file))
@@ -446,11 +441,10 @@ func TestMoovReadsTheSame(t *testing.T) {
 	}
 }
 
-// Each character of the file in turn is damaged in four ways. No damage to counts, hashes, totals,
-// routing numbers, amounts, signs and the answers' own trace numbers goes unnoticed: the file is
-// refused, or the entry is left. What the format holds once only, as the trace number of the
-// original entry, it cannot protect: the caller knows which entries it sent, of what amount and of
-// which company.
+// Each character of the file in turn is damaged in four ways. All damage to counts, hashes, totals,
+// routing numbers, amounts, signs and the answers' own trace numbers is noticed: the file is
+// refused, or the entry is left. What the format holds only once, such as the original entry's
+// trace number, it cannot protect: the caller compares it with the entries sent.
 func TestDamageOfOneCharacter(t *testing.T) {
 	good := answers(t)
 	whole, _ := agrees(t, good)
@@ -486,7 +480,7 @@ func TestDamageOfOneCharacter(t *testing.T) {
 	}
 }
 
-// FuzzRead: whatever comes, it is refused, or taken with each entry told once.
+// FuzzRead: any input is refused, or read with each entry once.
 func FuzzRead(f *testing.F) {
 	f.Add(answers(f))
 	f.Add(bytes.ReplaceAll(answers(f), []byte("\n"), nil))

@@ -47,8 +47,7 @@ func stringsOf(v reflect.Value, seen map[uintptr]bool) []string {
 	return all
 }
 
-// holds fails where a string holds account data; it must find the marker, or it looked in the wrong
-// place.
+// holds fails where a string holds account data; the marker must be among them.
 func holds(t *testing.T, value any, marker string, secrets ...string) {
 	t.Helper()
 	found := false
@@ -135,7 +134,7 @@ func TestNoStringHoldsAnAccountThatIsRead(t *testing.T) {
 	holds(t, f, "0910000100000", secrets...)
 }
 
-// What is outgrown while a file is read is cleared, and so is what was read, errors included.
+// Outgrown buffers are cleared, and so is what was read, also on errors.
 func TestWhatWasReadIsCleared(t *testing.T) {
 	source := bytes.Repeat([]byte("12345678901234567"), 20_000)
 	var seen [][]byte

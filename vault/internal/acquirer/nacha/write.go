@@ -11,17 +11,16 @@ import (
 )
 
 // writeBuffer is how many bytes of records are gathered before they are written and cleared: whole
-// blocks of SHA-256 and whole records, so that the hash's own buffer never keeps a piece of an
-// entry.
+// blocks of SHA-256 and whole records, so that the hash's own buffer never holds part of an entry.
 const writeBuffer = 10 * sha256.BlockSize * (recordBytes + 1)
 
 // Writer writes one planned file: [Writer.Next] begins its next batch, [Writer.Add] puts an entry
 // into it, and [Writer.Close] ends the file. Records end with a newline, the last block is filled
-// with lines of nines, and the same plan and entries give the same bytes. After an error, which is
-// ErrPlan or the underlying writer's, what was written is a part of a file, and of no use.
+// with lines of nines, and the same plan and entries give the same bytes. Errors are [ErrPlan] or
+// the underlying writer's; what was written until then is useless.
 //
-// Memory grows with the largest batch, by about half a kilobyte an entry, none of it account data:
-// that is in one buffer, which [Writer.Clear] clears.
+// Memory grows with the largest batch, by about 500 bytes an entry. Account data is only in one
+// buffer, which [Writer.Clear] clears.
 type Writer struct {
 	plan  Plan
 	out   recordWriter
@@ -29,7 +28,7 @@ type Writer struct {
 	sums  Sums
 }
 
-// NewWriter begins a file. The caller clears the Writer, whatever becomes of the file.
+// NewWriter begins a file. The caller clears the Writer in any case.
 func NewWriter(w io.Writer, p Plan) (*Writer, error) {
 	if err := p.check(); err != nil {
 		return nil, err
@@ -41,42 +40,41 @@ func NewWriter(w io.Writer, p Plan) (*Writer, error) {
 	return file, nil
 }
 
-// Next ends the batch under way and begins the plan's next one. It is called once for each batch,
-// before its entries.
+// Next ends the batch under way and begins the plan's next one. Call it before each batch's
+// entries.
 func (w *Writer) Next() error {
-	after, place := w.batch.planned.Number, w.batch.place
+	after, position := w.batch.planned.Number, w.batch.position
 	if err := w.endBatch(); err != nil {
 		return err
 	}
-	if place == len(w.plan.Batches) {
-		return fmt.Errorf("%w: it has %d batches, and no more are planned", ErrPlan, place)
+	if position == len(w.plan.Batches) {
+		return fmt.Errorf("%w: it has %d batches, and no more are planned", ErrPlan, position)
 	}
-	planned := w.plan.Batches[place]
+	planned := w.plan.Batches[position]
 	if err := planned.check(after); err != nil {
-		return fmt.Errorf("%w: batch %d: %w", ErrPlan, place+1, err)
+		return fmt.Errorf("%w: batch %d: %w", ErrPlan, position+1, err)
 	}
-	w.batch = openBatch{planned: planned, place: place + 1, odfi: w.plan.Bank.ODFI, out: &w.out}
+	w.batch = openBatch{planned: planned, position: position + 1, odfi: w.plan.Bank.ODFI, out: &w.out}
 	return nil
 }
 
-// Add writes an entry of the batch under way. Trace numbers ascend within a batch. Nothing of e is
-// kept but in the buffer.
+// Add writes an entry of the batch under way. Trace numbers ascend within a batch.
 func (w *Writer) Add(e Entry) error { return w.batch.add(e) }
 
 func (w *Writer) endBatch() error {
-	if w.batch.place == 0 {
+	if w.batch.position == 0 {
 		return nil
 	}
 	return w.batch.close(&w.sums)
 }
 
-// Close ends the file, and returns what it came to.
+// Close ends the file and returns its sums.
 func (w *Writer) Close() (Sums, error) {
 	if err := w.endBatch(); err != nil {
 		return Sums{}, err
 	}
-	if w.batch.place != len(w.plan.Batches) {
-		return Sums{}, fmt.Errorf("%w: it has %d batches, and %d are planned", ErrPlan, w.batch.place, len(w.plan.Batches))
+	if w.batch.position != len(w.plan.Batches) {
+		return Sums{}, fmt.Errorf("%w: it has %d batches, and %d are planned", ErrPlan, w.batch.position, len(w.plan.Batches))
 	}
 	if err := w.out.fileControl(len(w.plan.Batches), w.sums); err != nil {
 		return Sums{}, err
@@ -85,10 +83,10 @@ func (w *Writer) Close() (Sums, error) {
 	return w.sums, nil
 }
 
-// Clear clears what the Writer still holds of accounts.
+// Clear clears the account data that the Writer still holds.
 func (w *Writer) Clear() { w.out.clear() }
 
-// recordWriter gathers records, counts and hashes them, and clears them once they are written.
+// recordWriter buffers, counts and hashes records, and clears them once written.
 type recordWriter struct {
 	out     io.Writer
 	hash    hash.Hash
@@ -97,7 +95,7 @@ type recordWriter struct {
 	bytes   int64
 }
 
-// record appends one record and returns its bytes in the buffer, to be changed in place before the
+// record appends one record and returns its bytes in the buffer, which may be changed until the
 // next call.
 func (w *recordWriter) record(text string) ([]byte, error) {
 	if len(text) != recordBytes {
@@ -117,7 +115,7 @@ func (w *recordWriter) record(text string) ([]byte, error) {
 	return w.buffer[start : start+recordBytes], nil
 }
 
-// flush writes what was gathered, and clears it whether that worked or not.
+// flush writes the buffer, and clears it even on an error.
 func (w *recordWriter) flush() error {
 	defer w.clear()
 	w.hash.Write(w.buffer)
@@ -137,8 +135,7 @@ func (w *recordWriter) clear() {
 // fileHeader writes record 1.
 func (w *recordWriter) fileHeader(p Plan) error {
 	header := ach.NewFileHeader()
-	// An origin that is no routing number is a number of the bank's own; what it may look like is
-	// checked in Bank.
+	// The origin may be a number that the bank assigned; Bank.Check checks it.
 	header.SetValidation(&ach.ValidateOpts{BypassOriginValidation: true})
 	header.ImmediateDestination, header.ImmediateDestinationName = p.Bank.ImmediateDestination, p.Bank.DestinationName
 	header.ImmediateOrigin, header.ImmediateOriginName = p.Bank.ImmediateOrigin, p.Bank.OriginName
@@ -151,8 +148,7 @@ func (w *recordWriter) fileHeader(p Plan) error {
 	return err
 }
 
-// fileControl writes record 9 and the nines that fill its block, and then all that is still in the
-// buffer.
+// fileControl writes record 9 and the nines that fill its block, and flushes.
 func (w *recordWriter) fileControl(batches int, sums Sums) error {
 	if sums.Debits > maxTotal || sums.Credits > maxTotal {
 		return fmt.Errorf("%w: its debits or credits are over %d cents; make several files", ErrPlan, int64(maxTotal))

@@ -15,8 +15,7 @@ import (
 	"nightdrop/vault/internal/acquirer/nacha"
 )
 
-// Three companies, three classes, checking and savings, a name that has to be shortened and written
-// in ASCII.
+// Three companies, three classes, checking and savings, a name to be cut and transliterated.
 func TestFileOfSeveralCompanies(t *testing.T) {
 	plan, entry := oneBatch(t)
 	cafe, roast := plan.Batches[0].Company, nacha.Company{Name: "Roast & Sons", ID: "9876543210"}
@@ -79,7 +78,7 @@ func checkByMoov(t *testing.T, file []byte, sums nacha.Sums) {
 	}
 }
 
-// A file of exactly ten records needs no filling; one more record needs nine lines of it.
+// A file of ten records needs no filling; one of eleven needs nine lines of it.
 func TestBlocksAreFilled(t *testing.T) {
 	plan, entry := oneBatch(t)
 	for _, c := range []struct{ entries, lines int }{{1, 10}, {6, 10}, {7, 20}, {16, 20}, {17, 30}} {
@@ -195,7 +194,6 @@ func TestPlansThatAreRefused(t *testing.T) {
 	}
 }
 
-// plan and entry are defects of one of them.
 func plan(defect func(*nacha.Plan)) func(*nacha.Plan, []nacha.Entry) []nacha.Entry {
 	return func(p *nacha.Plan, es []nacha.Entry) []nacha.Entry {
 		defect(p)
@@ -218,7 +216,6 @@ func TestErrorsOfOthersAreKept(t *testing.T) {
 	}
 }
 
-// TestBatchesArePlanned: a file has the batches of its plan, no fewer and no more.
 func TestBatchesArePlanned(t *testing.T) {
 	p, e := oneBatch(t)
 	for _, batches := range [][][]nacha.Entry{{}, {{e}, {e}}} {
@@ -240,8 +237,8 @@ func TestTraceNumbers(t *testing.T) {
 	}
 }
 
-// An account that was taken when routing numbers were not held against the table of districts is
-// written like any other.
+// An account from before routing numbers were checked against the table of districts is written
+// too.
 func TestEntryOfADistrictThatIsNone(t *testing.T) {
 	plan, entry := oneBatch(t)
 	entry.Bank = bank(t, "990000000", "0012345678", "checking", "Ann")

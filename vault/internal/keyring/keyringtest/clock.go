@@ -33,8 +33,7 @@ func (c *Clock) Pass(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// Follow lets the clock go on as source does, from where it stands: time.Now of a testing/synctest
-// bubble.
+// Follow lets the clock go on with source, such as time.Now of a testing/synctest bubble.
 func (c *Clock) Follow(source func() time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

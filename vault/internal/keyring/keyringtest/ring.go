@@ -1,5 +1,5 @@
-// Package keyringtest has real key rings, and a clock set by hand, for the tests of what works
-// under them; vaulttest has a whole vault, which the ledger and what stands below it cannot use.
+// Package keyringtest has real key rings, and a clock set by hand, for the tests of the ledger and
+// what it is built on, which cannot import vaulttest.
 package keyringtest
 
 import (
@@ -9,8 +9,8 @@ import (
 	"nightdrop/vault/internal/keyring"
 )
 
-// New makes a vault's key ring in dir and unlocks it, with the shares that it also returns. It is
-// closed with the test.
+// New makes and unlocks a vault's key ring in dir and returns it with its shares. The test closes
+// it.
 func New(tb testing.TB, dir, name string, now func() time.Time) (*keyring.Ring, []keyring.Share) {
 	tb.Helper()
 	shares, _, err := keyring.Create(dir, keyring.CreateOptions{Name: name, Shares: 3, Threshold: 2, Now: now})

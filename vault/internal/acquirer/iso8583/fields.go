@@ -11,7 +11,7 @@ import (
 	"github.com/moov-io/iso8583/prefix"
 )
 
-// Fields that every message begins with.
+// The fields that every message begins with.
 const (
 	mtiField    = 0
 	bitmapField = 1
@@ -27,20 +27,20 @@ type fieldShape struct {
 	name   string
 }
 
-// placeRule says what a field must be like to hold what is placed in it.
-type placeRule struct {
+// fieldRule is what a field must be like to hold a value.
+type fieldRule struct {
 	name     string
 	id       int
 	least    int  // characters that must fit
 	exact    bool // and no more: a fixed length
 	text     bool // not digits alone
 	secret   bool // account data
-	variable bool // of a length of its own
+	variable bool // of variable length
 	optional bool
 }
 
-func (p places) rules() []placeRule {
-	rules := []placeRule{
+func (p fieldNumbers) rules() []fieldRule {
+	rules := []fieldRule{
 		{name: "number", id: p.Number, least: 19, secret: true, variable: true},
 		{name: "expiry", id: p.Expiry, least: 4, exact: true, secret: true},
 		{name: "code", id: p.Code, least: 4, secret: true, variable: true},
@@ -68,16 +68,16 @@ func (p places) rules() []placeRule {
 		name string
 		total
 	}{{"credits", p.Credits}, {"credit-reversals", p.CreditReversals}, {"debits", p.Debits}, {"debit-reversals", p.DebitReversals}} {
-		rules = append(rules, placeRule{name: t.name + ".number", id: t.Number, least: 10, exact: true},
-			placeRule{name: t.name + ".sum", id: t.Sum, least: 16, exact: true})
+		rules = append(rules, fieldRule{name: t.name + ".number", id: t.Number, least: 10, exact: true},
+			fieldRule{name: t.name + ".sum", id: t.Sum, least: 16, exact: true})
 	}
 	return rules
 }
 
-// place checks that each field can hold what is placed in it, and notes the widths.
-func (f *dialectFile) place(d *Dialect, spec *iso8583.MessageSpec) error {
-	taken := map[int]string{}
-	for _, r := range d.Place.rules() {
+// assignFields checks that each field can hold its value, and sets the widths.
+func (f *dialectFile) assignFields(d *Dialect, spec *iso8583.MessageSpec) error {
+	used := map[int]string{}
+	for _, r := range d.Field.rules() {
 		path := "nightdrop.place." + r.name
 		if r.id == 0 && r.optional {
 			continue
@@ -86,19 +86,19 @@ func (f *dialectFile) place(d *Dialect, spec *iso8583.MessageSpec) error {
 		switch {
 		case !ok || r.id <= bitmapField || r.id == 65:
 			return f.fail(path, `name a field, 2 to %d, that stands under "fields"`, maxField)
-		case taken[r.id] != "":
-			return f.fail(path, "field %d holds the %s already", r.id, taken[r.id])
+		case used[r.id] != "":
+			return f.fail(path, "field %d holds the %s already", r.id, used[r.id])
 		}
 		if why := r.fits(shape); why != "" {
 			return f.fail("fields."+strconv.Itoa(r.id), "it holds the %s (nightdrop.place), so %s", r.name, why)
 		}
-		taken[r.id] = r.name
+		used[r.id] = r.name
 		if !r.secret {
 			d.widths[r.id] = width{length: shape.length, fixed: shape.fixed}
 		}
 	}
 	shape, _ := described(spec, mtiField)
-	if why := (placeRule{least: 4, exact: true}).fits(shape); why != "" {
+	if why := (fieldRule{least: 4, exact: true}).fits(shape); why != "" {
 		return f.fail("fields.0", "it holds the message type, so %s", why)
 	}
 	for _, m := range d.Messages.named() {
@@ -109,10 +109,10 @@ func (f *dialectFile) place(d *Dialect, spec *iso8583.MessageSpec) error {
 			switch {
 			case err != nil || strconv.Itoa(id) != name || !ok || id <= bitmapField || id == 65:
 				return f.fail(path, `name a field, 2 to %d, that stands under "fields"`, maxField)
-			case taken[id] != "":
-				return f.fail(path, "field %d holds the %s already", id, taken[id])
+			case used[id] != "":
+				return f.fail(path, "field %d holds the %s already", id, used[id])
 			}
-			if why := (placeRule{least: 1}).fits(shape); why != "" {
+			if why := (fieldRule{least: 1}).fits(shape); why != "" {
 				return f.fail("fields."+name, "it holds a constant, so %s", why)
 			}
 			d.widths[id] = width{length: shape.length, fixed: shape.fixed}
@@ -121,8 +121,8 @@ func (f *dialectFile) place(d *Dialect, spec *iso8583.MessageSpec) error {
 	return nil
 }
 
-// fits returns "" or what the field's description must become.
-func (r placeRule) fits(s fieldShape) string {
+// fits returns "", or what the field's description must be.
+func (r fieldRule) fits(s fieldShape) string {
 	_, packed := packedDigits(s.enc)
 	switch {
 	case !characters(s.enc) && !packed:
@@ -134,27 +134,27 @@ func (r placeRule) fits(s fieldShape) string {
 	case r.exact && (!s.fixed || s.length != r.least):
 		return "it must be of fixed length " + strconv.Itoa(r.least)
 	case r.variable && s.fixed:
-		return "its length must be its own: write a prefix as ASCII.LL"
+		return "its length must be variable: write a prefix such as ASCII.LL"
 	case s.length < r.least:
 		return "it must have room for " + strconv.Itoa(r.least) + " characters"
 	}
 	return ""
 }
 
-// characters reports whether the encoding has one byte for each character.
+// characters reports whether the encoding has one byte a character.
 func characters(e encoding.Encoder) bool {
 	return e == encoding.ASCII || e == encoding.EBCDIC || e == encoding.EBCDIC1047
 }
 
-// packedDigits reports whether the encoding has two digits in a byte; left says that an odd one is
+// packedDigits reports whether the encoding has two digits in a byte; left, whether an odd one is
 // the high half of its byte.
 func packedDigits(e encoding.Encoder) (left, packed bool) {
 	return e == encoding.LBCD, e == encoding.LBCD || e == encoding.BCD
 }
 
-// specifications returns the fields of messages that are written and of those that are read. Fields
-// that hold something of ours are strings of their whole length; account data is lent in the one
-// and left where it lies in the other; every other field is carried as it is.
+// specifications returns the fields of messages written and read. Fields of ours are strings of
+// their whole length; account data is a secretPacker's in the one and opaque in the other; all
+// other fields are opaque.
 func (d *Dialect) specifications(from *iso8583.MessageSpec) (asks, reads *iso8583.MessageSpec) {
 	asks = &iso8583.MessageSpec{Name: d.name, Fields: map[int]field.Field{}}
 	reads = &iso8583.MessageSpec{Name: d.name, Fields: map[int]field.Field{}}
@@ -169,11 +169,11 @@ func (d *Dialect) specifications(from *iso8583.MessageSpec) (asks, reads *iso858
 			asks.Fields[id] = field.NewString(field.NewSpec(s.length, s.name, s.enc, s.pref))
 			reads.Fields[id] = asks.Fields[id]
 			continue
-		case slices.Contains([]int{d.Place.Number, d.Place.Expiry, d.Place.Code}, id):
-			asks.Fields[id] = field.NewBinary(&field.Spec{Length: s.length, Description: s.name, Pref: s.pref, Packer: lent{s.enc}})
+		case slices.Contains([]int{d.Field.Number, d.Field.Expiry, d.Field.Code}, id):
+			asks.Fields[id] = field.NewBinary(&field.Spec{Length: s.length, Description: s.name, Pref: s.pref, Packer: secretPacker{s.enc}})
 		}
 		reads.Fields[id] = field.NewBinary(&field.Spec{Length: s.length, Description: s.name, Pref: s.pref,
-			Packer: carried{}, Unpacker: carried{s.enc}})
+			Packer: opaque{}, Unpacker: opaque{s.enc}})
 	}
 	return asks, reads
 }
