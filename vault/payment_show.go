@@ -70,6 +70,9 @@ func printPayment(w io.Writer, p control.Payment) {
 		command.Row(w, "at the acquirer", "stands, by a person's word, though its merchant was told otherwise")
 	}
 	command.Row(w, "code", orDash(string(p.Code)))
+	if p.Limit != "" {
+		command.Row(w, "limit", fmt.Sprintf("%s: %s", p.Limit, p.Limit.Means()))
+	}
 	command.Row(w, "amount", amount(p))
 	if p.Captured > 0 {
 		command.Row(w, "captured", envelope.FormatAmount(p.Captured, p.Currency))
