@@ -71,6 +71,8 @@ type Payment struct {
 
 	// of one payment shown: its captures, refunds and voids, oldest first
 	Operations []Payment `json:"operations,omitempty"`
+	// of one payment shown: what happened to it, oldest first
+	Timeline []Step `json:"timeline,omitempty"`
 }
 
 // PaymentOf is the view of p. Corrections and Operations need more than p, and are the caller's.
