@@ -239,6 +239,8 @@ func (x *Explanation) judgeAnswer(answer *Told) {
 		x.Next = "ask the customer for the account as it is now; where it is stored, send an update with all of it: until then the vault refuses its entries"
 	}
 	switch {
+	case answer.Code == envelope.CodeLimit:
+		x.Next = fmt.Sprintf("ask the vault's operators which limit it was and when it ends: `vault payment show MERCHANT/%s` says both", x.ID)
 	case answer.Code != envelope.CodeUnknownSigner:
 	case x.otherKey:
 		x.By, x.Next = "storefront", "pay under a new id: the key that signed it was retired, and never counts again"
