@@ -46,15 +46,9 @@ under the old one (exit code 6 says which). To ask again changes nothing.`,
 			if err := errors.Join(publicLines("add-", change.AddVerifiers, change.AddReplyKeys), publicLines("retire-", change.RetireVerifiers, change.RetireReplyKeys)); err != nil {
 				return err
 			}
-			client, err := g.client()
-			if err != nil {
-				return err
-			}
-			m, err := client.UpdateMerchant(cmd.Context(), args[0], change)
-			if err != nil {
-				return err
-			}
-			return g.print(c.out, m, func(w io.Writer) {
+			return ask(g, c, func(client *control.Client) (control.Merchant, error) {
+				return client.UpdateMerchant(cmd.Context(), args[0], change)
+			}, func(w io.Writer, m control.Merchant) {
 				if !m.Changed {
 					fmt.Fprintf(w, "%s is so already: nothing changes; %s\n", m.ID, atRelays(m))
 					return
