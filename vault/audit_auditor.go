@@ -17,8 +17,10 @@ func newAuditAuditorCommand(g *global, c console) *cobra.Command {
 		newAuditorKeygenCommand(g, c), newAuditorAddCommand(g, c), newAuditorListCommand(g, c), newAuditorRemoveCommand(g, c))
 }
 
+type auditorKeygenOptions struct{ name, out string }
+
 func newAuditorKeygenCommand(g *global, c console) *cobra.Command {
-	var name, out string
+	var opts auditorKeygenOptions
 	cmd := &cobra.Command{
 		Use:   "keygen --name NAME --out FILE",
 		Short: "Make an auditor's own key, on the auditor's machine",
@@ -27,31 +29,31 @@ operator adds. It needs no vault.`,
 		Example: "  vault audit auditor keygen --name anna --out anna.key",
 		Args:    command.NoArguments,
 		RunE: func(*cobra.Command, []string) error {
-			if name == "" || out == "" {
+			if opts.name == "" || opts.out == "" {
 				return fmt.Errorf("%w: give --name and --out", command.ErrUsage)
 			}
-			key, err := keyring.NewAuditor(name)
+			key, err := keyring.NewAuditor(opts.name)
 			if err != nil {
 				return fmt.Errorf("%w: --name: %w", command.ErrUsage, err)
 			}
-			if err := durable.Fresh(out); err != nil {
+			if err := durable.Fresh(opts.out); err != nil {
 				return err
 			}
-			if err := key.Save(out); err != nil {
+			if err := key.Save(opts.out); err != nil {
 				return err
 			}
-			made := control.NewAuditor{Name: name, Key: key.Line()}
+			made := control.NewAuditor{Name: opts.name, Key: key.Line()}
 			return g.print(c.out, made, func(w io.Writer) { fmt.Fprintln(w, made.Key) })
 		},
 	}
-	cmd.Flags().StringVar(&name, "name", "", "the auditor's name: 3 to 32 of a-z, 0-9 and -")
-	cmd.Flags().StringVar(&out, "out", "", "new file for the key; never overwritten")
+	cmd.Flags().StringVar(&opts.name, "name", "", "the auditor's name: 3 to 32 of a-z, 0-9 and -")
+	cmd.Flags().StringVar(&opts.out, "out", "", "new file for the key; never overwritten")
 	g.readingFlags(cmd)
 	return cmd
 }
 
 func newAuditorAddCommand(g *global, c console) *cobra.Command {
-	var key string
+	var auditor control.NewAuditor
 	cmd := &cobra.Command{
 		Use:   "add NAME --key LINE",
 		Short: "Let an auditor open the log from now on",
@@ -60,19 +62,20 @@ auditor is removed. What stood in the log before stays closed. A name is never u
 		Example: "  vault audit auditor add anna --key @anna.line --reason \"audit of 2026\"",
 		Args:    command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if key == "" {
+			if auditor.Key == "" {
 				return fmt.Errorf("%w: --key is the line that `vault audit auditor keygen` printed, or @FILE of it", command.ErrUsage)
 			}
-			key, err := command.Line(key, "auditor")
-			if err != nil {
+			var err error
+			if auditor.Key, err = command.Line(auditor.Key, "auditor"); err != nil {
 				return err
 			}
+			auditor.Name = args[0]
 			return ask(g, c, func(client *control.Client) (control.Auditor, error) {
-				return client.AddAuditor(cmd.Context(), control.NewAuditor{Name: args[0], Key: key})
+				return client.AddAuditor(cmd.Context(), auditor)
 			}, func(w io.Writer, added control.Auditor) { fmt.Fprintf(w, "%s reads the log from now on\n", added.Name) })
 		},
 	}
-	cmd.Flags().StringVar(&key, "key", "", "the auditor's line, NAME+KEYNAME+BASE64, or @FILE with it")
+	cmd.Flags().StringVar(&auditor.Key, "key", "", "the auditor's line, NAME+KEYNAME+BASE64, or @FILE with it")
 	g.actingFlags(cmd)
 	return cmd
 }

@@ -13,7 +13,7 @@ import (
 )
 
 func newAuditOpeningCommand(g *global, c console) *cobra.Command {
-	var auditor string
+	var q control.OpeningQuery
 	cmd := &cobra.Command{
 		Use:   "opening FILE --auditor NAME",
 		Short: "Write the state from which an auditor's replay begins",
@@ -23,21 +23,21 @@ It is the vault's word, not proved by anything but its signature; every entry af
 		Example: "  vault audit opening /media/auditor/anna.state --auditor anna",
 		Args:    command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if auditor == "" {
+			if q.Auditor == "" {
 				return fmt.Errorf("%w: --auditor names whose replay begins (vault audit auditor list)", command.ErrUsage)
 			}
-			file, err := filepath.Abs(args[0])
-			if err != nil {
+			var err error
+			if q.File, err = filepath.Abs(args[0]); err != nil {
 				return err
 			}
 			return follow(g, c, "folding", func(client *control.Client, progress operator.Progress) (control.Opening, error) {
-				return client.WriteOpening(cmd.Context(), control.OpeningQuery{Auditor: auditor, File: file}, progress)
+				return client.WriteOpening(cmd.Context(), q, progress)
 			}, func(w io.Writer, opening control.Opening) {
 				fmt.Fprintf(w, "state before entry %d in %s, signed; %s's replay begins there\n", opening.Size, opening.File, opening.Auditor)
 			})
 		},
 	}
-	cmd.Flags().StringVar(&auditor, "auditor", "", "whose time begins there")
+	cmd.Flags().StringVar(&q.Auditor, "auditor", "", "whose time begins there")
 	g.actingFlags(cmd)
 	return cmd
 }

@@ -29,9 +29,13 @@ func pinned(given, where string) (note.Verifier, error) {
 	return key, nil
 }
 
+type auditVerifyOptions struct {
+	verifier string
+	earlier  []string // files
+}
+
 func newAuditVerifyCommand(g *global, c console) *cobra.Command {
-	var verifier string
-	var earlier []string
+	var opts auditVerifyOptions
 	cmd := &cobra.Command{
 		Use:   "verify DIR --verifier VKEY",
 		Short: "Verify an exported log, anywhere, from its files alone",
@@ -48,11 +52,11 @@ that they were left out and not lost. Whether a wrapped log key is the right one
   vault audit verify /media/auditor/log --verifier vault.example.com+1a2b... --earlier october/checkpoint --earlier relay.note --earlier outbox/log.json`,
 		Args: command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			key, err := pinned(verifier, "the log")
+			key, err := pinned(opts.verifier, "the log")
 			if err != nil {
 				return err
 			}
-			options, err := auditor.Sources{Vault: key, Statements: earlier, Read: readGiven}.Earlier()
+			options, err := auditor.Sources{Vault: key, Statements: opts.earlier, Read: readGiven}.Earlier()
 			if err != nil {
 				return err
 			}
@@ -70,8 +74,8 @@ that they were left out and not lost. Whether a wrapped log key is the right one
 			return errors.Join(g.print(c.out, report, func(w io.Writer) { printReport(w, report) }), err)
 		},
 	}
-	cmd.Flags().StringVar(&verifier, "verifier", "", pinnedHelp)
-	cmd.Flags().StringArrayVar(&earlier, "earlier", nil, "file with checkpoints that were seen before (again for more)")
+	cmd.Flags().StringVar(&opts.verifier, "verifier", "", pinnedHelp)
+	cmd.Flags().StringArrayVar(&opts.earlier, "earlier", nil, "file with checkpoints that were seen before (again for more)")
 	g.readingFlags(cmd)
 	return cmd
 }

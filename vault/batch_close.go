@@ -11,9 +11,13 @@ import (
 	"nightdrop/vault/internal/operator"
 )
 
+type batchCloseOptions struct {
+	control.BatchQuery
+	all bool // merchants
+}
+
 func newBatchCloseCommand(g *global, c console) *cobra.Command {
-	var q control.BatchQuery
-	var all bool
+	var opts batchCloseOptions
 	cmd := &cobra.Command{
 		Use:   "close (--merchant ID | --all) [--method card|bank]",
 		Short: "Close open batches: fix their content and control totals",
@@ -22,14 +26,14 @@ flight and for unknown outcomes, and then fixes content and totals. A merchant w
 		Example: "  vault batch close --all --reason \"end of day\"\n  vault batch close --merchant shop-1 --method bank",
 		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if all == (q.Merchant != "") {
+			if opts.all == (opts.Merchant != "") {
 				return fmt.Errorf("%w: give --merchant ID or --all", command.ErrUsage)
 			}
-			if err := checkMethod(q.Method); err != nil {
+			if err := checkMethod(opts.Method); err != nil {
 				return err
 			}
 			return follow(g, c, "closing", func(client *control.Client, progress operator.Progress) ([]control.Batch, error) {
-				return client.CloseBatches(cmd.Context(), q, progress)
+				return client.CloseBatches(cmd.Context(), opts.BatchQuery, progress)
 			}, func(w io.Writer, closed []control.Batch) {
 				if len(closed) == 0 {
 					fmt.Fprintln(w, "no open batch: nothing to close")
@@ -39,8 +43,8 @@ flight and for unknown outcomes, and then fixes content and totals. A merchant w
 			})
 		},
 	}
-	batchFlags(cmd, &q)
-	cmd.Flags().BoolVar(&all, "all", false, "every merchant's batches")
+	batchFlags(cmd, &opts.BatchQuery)
+	cmd.Flags().BoolVar(&opts.all, "all", false, "every merchant's batches")
 	g.actingFlags(cmd)
 	return cmd
 }

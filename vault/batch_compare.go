@@ -12,8 +12,10 @@ import (
 	"nightdrop/vault/internal/control"
 )
 
+type batchCompareOptions struct{ listing string }
+
 func newBatchCompareCommand(g *global, c console) *cobra.Command {
-	var listing string
+	var opts batchCompareOptions
 	cmd := &cobra.Command{
 		Use:   "compare BATCH --listing FILE",
 		Short: "Compare a card batch with the acquirer's listing, payment by payment",
@@ -22,14 +24,14 @@ the amounts differ (exit code 7). The listing is a CSV whose first line is "rrn,
 		Example: "  vault batch compare card-000017 --listing acquirer.csv",
 		Args:    command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if listing == "" {
+			if opts.listing == "" {
 				return fmt.Errorf("%w: --listing is needed: the acquirer's listing of the batch", command.ErrUsage)
 			}
 			client, err := g.client()
 			if err != nil {
 				return err
 			}
-			compared, err := runBatchCompare(cmd.Context(), client, args[0], listing)
+			compared, err := runBatchCompare(cmd.Context(), client, args[0], opts)
 			if err != nil {
 				return err
 			}
@@ -42,13 +44,13 @@ the amounts differ (exit code 7). The listing is a CSV whose first line is "rrn,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&listing, "listing", "", "the acquirer's listing, CSV")
+	cmd.Flags().StringVar(&opts.listing, "listing", "", "the acquirer's listing, CSV")
 	g.readingFlags(cmd)
 	return cmd
 }
 
-func runBatchCompare(ctx context.Context, client *control.Client, batch, path string) (control.Comparison, error) {
-	file, err := command.Open(path)
+func runBatchCompare(ctx context.Context, client *control.Client, batch string, opts batchCompareOptions) (control.Comparison, error) {
+	file, err := command.Open(opts.listing)
 	if err != nil {
 		return control.Comparison{}, err
 	}

@@ -74,19 +74,14 @@ func (s *site) running() (ended <-chan int) {
 // meanwhile.
 func (s *site) endsWith(ended <-chan int, want int) {
 	s.t.Helper()
-	deadline := time.After(promptly)
-	for {
-		select {
-		case code := <-ended:
-			if code != want {
-				s.t.Errorf("the daemon ended with exit code %d, want %d", code, want)
-			}
-			return
-		case <-deadline:
-			code, out := s.command("status")
-			s.t.Fatalf("the daemon did not end within %s; status: exit code %d\n%s", promptly, code, out)
-		case <-time.After(20 * time.Millisecond):
+	select {
+	case code := <-ended:
+		if code != want {
+			s.t.Errorf("the daemon ended with exit code %d, want %d", code, want)
 		}
+	case <-time.After(promptly):
+		code, out := s.command("status")
+		s.t.Fatalf("the daemon did not end within %s; status: exit code %d\n%s", promptly, code, out)
 	}
 }
 

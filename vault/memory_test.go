@@ -13,6 +13,7 @@ import (
 
 	"nightdrop/shared/channel"
 	"nightdrop/shared/envelope"
+	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/intake"
 	"nightdrop/vault/internal/keyring/keyringtest"
@@ -161,13 +162,14 @@ func (m *memoryVault) answer(b *testing.B, n int64) {
 	ended := make(chan error, 2)
 	go func() { ended <- engine.Run(ctx) }()
 	go func() { ended <- answers.Run(ctx) }()
-	for out.published.Load() < n {
+	waittest.For(b, "all results to be published", func() bool {
 		select {
 		case err := <-ended:
 			b.Fatal(err)
-		case <-time.After(10 * time.Millisecond):
+		default:
 		}
-	}
+		return out.published.Load() >= n
+	})
 	stop()
 	for range 2 {
 		<-ended

@@ -36,9 +36,13 @@ func atRelays(m control.Merchant) string {
 	return "relays learn of it when the channel is reached: see channel in vault status"
 }
 
+type merchantAddOptions struct {
+	control.NewMerchant
+	company book.Company // none where it is empty
+}
+
 func newMerchantAddCommand(g *global, c console) *cobra.Command {
-	var merchant control.NewMerchant
-	var company book.Company
+	var opts merchantAddOptions
 	cmd := &cobra.Command{
 		Use:   "add ID --name NAME --verifier VKEY --reply-key LINE --currency CODE,...",
 		Short: "Enrol a merchant",
@@ -49,18 +53,18 @@ file: @FILE, which may be what keygen printed as it is.`,
   vault merchant add shop-1 --name "Corner shop" --verifier shop-1+8f2c61aa+AbC... --reply-key reply-0a1b2c3d-xwing+AbC... --currency USD,EUR`,
 		Args: command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			merchant.ID = args[0]
-			if err := publicLines("", merchant.Verifiers, merchant.ReplyKeys); err != nil {
+			opts.ID = args[0]
+			if err := publicLines("", opts.Verifiers, opts.ReplyKeys); err != nil {
 				return err
 			}
-			if company != (book.Company{}) {
-				merchant.Company = &company
+			if opts.company != (book.Company{}) {
+				opts.Company = &opts.company
 			}
 			client, err := g.client()
 			if err != nil {
 				return err
 			}
-			added, err := client.AddMerchant(cmd.Context(), merchant)
+			added, err := client.AddMerchant(cmd.Context(), opts.NewMerchant)
 			if err != nil {
 				return err
 			}
@@ -68,13 +72,13 @@ file: @FILE, which may be what keygen printed as it is.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&merchant.Name, "name", "", "the business's name, 1 to 64 characters")
-	flags.StringArrayVar(&merchant.Verifiers, "verifier", nil, "verifier key of the storefront, whose name is the merchant's id, or @FILE with it")
-	flags.StringArrayVar(&merchant.ReplyKeys, "reply-key", nil, "reply key of the storefront, KEYNAME+BASE64, or @FILE with it")
-	flags.StringSliceVar(&merchant.Currencies, "currency", nil, "currencies that it sells in, ISO 4217")
-	flags.StringVar(&merchant.Acceptor, "acceptor", "", "card acceptor id that the acquirer gave, 1 to 15 of A-Z0-9 (default: the id in capitals)")
-	flags.StringVar(&company.ID, "company-id", "", "10 of 0-9A-Z that the bank assigned: names the merchant in bank files (default: no bank accounts)")
-	flags.StringVar(&company.Name, "company-name", "", "with --company-id: 1 to 16 characters that payers see on their statements")
+	flags.StringVar(&opts.Name, "name", "", "the business's name, 1 to 64 characters")
+	flags.StringArrayVar(&opts.Verifiers, "verifier", nil, "verifier key of the storefront, whose name is the merchant's id, or @FILE with it")
+	flags.StringArrayVar(&opts.ReplyKeys, "reply-key", nil, "reply key of the storefront, KEYNAME+BASE64, or @FILE with it")
+	flags.StringSliceVar(&opts.Currencies, "currency", nil, "currencies that it sells in, ISO 4217")
+	flags.StringVar(&opts.Acceptor, "acceptor", "", "card acceptor id that the acquirer gave, 1 to 15 of A-Z0-9 (default: the id in capitals)")
+	flags.StringVar(&opts.company.ID, "company-id", "", "10 of 0-9A-Z that the bank assigned: names the merchant in bank files (default: no bank accounts)")
+	flags.StringVar(&opts.company.Name, "company-name", "", "with --company-id: 1 to 16 characters that payers see on their statements")
 	g.actingFlags(cmd)
 	return cmd
 }

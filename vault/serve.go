@@ -19,8 +19,10 @@ import (
 	"nightdrop/vault/internal/settings"
 )
 
+type serveOptions struct{ verbose bool }
+
 func newServeCommand(g *global, c console) *cobra.Command {
-	var verbose bool
+	var opts serveOptions
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the vault's daemon, locked until custodians unlock it",
@@ -36,14 +38,14 @@ less room on its disks than limits.disk_reserve it takes nothing new until there
 				return err
 			}
 			level := slog.LevelInfo
-			if verbose {
+			if opts.verbose {
 				level = slog.LevelDebug
 			}
 			logger := slog.New(folded.Handler(slog.NewTextHandler(c.errOut, &slog.HandlerOptions{Level: level})))
 			return runServe(cmd.Context(), s, c, logger)
 		},
 	}
-	cmd.Flags().BoolVar(&verbose, "verbose", false, "log more")
+	cmd.Flags().BoolVar(&opts.verbose, "verbose", false, "log more")
 	return cmd
 }
 

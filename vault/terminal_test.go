@@ -11,7 +11,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -106,18 +105,18 @@ func unlockAt(t *testing.T, p *terminal, dir string) (wait func() int) {
 	t.Cleanup(func() { _ = cmd.Process.Kill() }) // it may have ended
 	return func() int {
 		t.Helper()
-		select {
-		case err := <-ended:
-			if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-				return exit.ExitCode()
-			} else if err != nil {
-				t.Fatal(err)
+		defer func() {
+			if t.Failed() {
+				t.Logf("the screen: %q", p.seen())
 			}
-			return 0
-		case <-time.After(30 * time.Second):
-			t.Fatalf("unlock does not end; the screen: %q", p.seen())
-			return 0
+		}()
+		err := waittest.Receive(t, "unlock to end", ended)
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+			return exit.ExitCode()
+		} else if err != nil {
+			t.Fatal(err)
 		}
+		return 0
 	}
 }
 

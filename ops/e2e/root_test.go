@@ -17,6 +17,7 @@ import (
 	"nightdrop/ops/site"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/storefront"
+	"nightdrop/shared/waittest"
 )
 
 // TestRootFullDisk gives the channel a volume of its own and fills it: posts are refused as such,
@@ -84,16 +85,12 @@ func fill(t *testing.T, path string) {
 func refusedAsFull(t *testing.T, s shop, sealed storefront.Sealed) {
 	t.Helper()
 	var refused *storefront.Refused
-	for range 50 {
+	waittest.For(t, "a full disk to be answered channel-full", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
 		_, err := s.Post(ctx, sealed.Note)
-		cancel()
-		if errors.As(err, &refused) && refused.Code == "channel-full" {
-			return
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	t.Fatalf("a full disk was answered %v", refused)
+		return errors.As(err, &refused) && refused.Code == "channel-full"
+	})
 }
 
 // TestRootVaultBehindAFirewall runs the vault on a host of its own: a network namespace whose

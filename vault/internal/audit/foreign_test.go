@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
-	"time"
 
 	tdproof "github.com/transparency-dev/merkle/proof"
 	"github.com/transparency-dev/merkle/rfc6962"
@@ -24,6 +23,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"nightdrop/shared/proof"
+	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/merkle"
 )
 
@@ -75,13 +75,7 @@ func (f foreign) fsck(t testing.TB) error {
 	go func() {
 		done <- fsck.New(origin, f.key, f, leafHashes, fsck.Opts{N: fsckWorkers}).Check(context.Background())
 	}()
-	select {
-	case err := <-done:
-		return err
-	case <-time.After(2 * time.Minute):
-		t.Fatal("fsck does not end: all of its workers found a wrong tile")
-		return nil
-	}
+	return waittest.Receive(t, "fsck to end (unless all of its workers found a wrong tile)", done)
 }
 
 // inclusion makes a leaf's proof from the tiles and verifies it with its entry bundle.

@@ -11,7 +11,8 @@ import (
 
 // Table declares one kind of record of the state: what names a record, where a [Store] keeps it,
 // and under whose key. All that stores, rebuilds, checks, saves and loads the state goes by
-// [Tables].
+// [Tables]. In a ledger that is there a new table begins empty, so only what no log holds yet may
+// fill it: a new kind of event, or a new member of one. What older events fill needs a rebuild.
 type Table[K comparable, V any] struct {
 	// Name is the ledger's bucket. It is permanent: records are sealed into their place.
 	Name string

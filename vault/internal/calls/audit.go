@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"nightdrop/shared/envelope"
+	"nightdrop/shared/proof"
 	"nightdrop/shared/seal"
 	"nightdrop/vault/internal/audit"
 	"nightdrop/vault/internal/book"
@@ -80,69 +81,56 @@ func (c *Calls) RemoveAuditor(ctx context.Context, actor operator.Actor, name st
 }
 
 // changeAuditor commits an event about an auditor, where allow does not refuse it.
-func (c *Calls) changeAuditor(ctx context.Context, actor operator.Actor, name string, body book.Body, allow func(book.Auditor, bool) error) (shown control.Auditor, err error) {
-	parts, err := c.parts()
-	if err != nil {
-		return shown, err
-	}
-	err = parts.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
+func (c *Calls) changeAuditor(ctx context.Context, actor operator.Actor, name string, body book.Body, allow func(book.Auditor, bool) error) (control.Auditor, error) {
+	return commit(ctx, c, func(tx *ledger.Tx) (shown control.Auditor, err error) {
 		before, known, err := tx.Auditor(name)
 		if err != nil {
-			return err
+			return shown, err
 		}
 		if err := allow(before, known); err != nil {
-			return err
+			return shown, err
 		}
 		if _, err := tx.Append(actor.Event("", body)); err != nil {
-			return err
+			return shown, err
 		}
 		after, _, err := tx.Auditor(name)
 		if err != nil {
-			return err
+			return shown, err
 		}
-		shown, err = showAuditor(after)
-		return err
+		return showAuditor(after)
 	})
-	return shown, err
 }
 
 // ExportLog writes the sealed log into a directory. That it goes out stands in the log before
 // anything is written, so the export holds itself.
 func (c *Calls) ExportLog(ctx context.Context, actor operator.Actor, q control.ExportQuery, progress operator.Progress) (exported control.Export, err error) {
-	parts, err := c.parts()
-	if err != nil {
-		return control.Export{}, err
-	}
 	if !filepath.IsAbs(q.Dir) || settings.Inside(settings.Resolved(q.Dir), settings.Resolved(c.config.Dir)) {
 		return control.Export{}, &control.Error{Code: control.CodeUsage, Detail: "export to an absolute path outside the vault's own directory"}
 	}
-	bodies, err := firstBody(parts.Ledger, q)
+	bodies, err := view(c, func(tx *ledger.Tx) (int64, error) { return firstBody(tx, q) })
 	if err != nil {
 		return control.Export{}, err
 	}
-	err = parts.goesOut(ctx, actor, book.LogExported{Dir: q.Dir, Bodies: bodies}, func() (err error) {
-		exported, err = c.export(ctx, parts, q, bodies, progress)
+	err = c.goesOut(ctx, actor, book.LogExported{Dir: q.Dir, Bodies: bodies}, func() (err error) {
+		exported, err = c.export(ctx, q, bodies, progress)
 		return err
 	})
 	return exported, err
 }
 
 // firstBody is the index of the first entry that goes out with its body.
-func firstBody(l *ledger.Ledger, q control.ExportQuery) (index int64, err error) {
+func firstBody(tx *ledger.Tx, q control.ExportQuery) (int64, error) {
 	if q.BodiesSince.IsZero() {
 		return 0, nil
 	}
-	err = l.View(func(tx *ledger.Tx) error {
-		index, err = tx.FirstSince(q.BodiesSince)
-		return err
-	})
+	index, err := tx.FirstSince(q.BodiesSince)
 	return index / audit.Bundle * audit.Bundle, err
 }
 
 // goesOut commits that something of the log goes out before write does it, and again where that
 // failed.
-func (p Parts) goesOut(ctx context.Context, actor operator.Actor, event book.LogExported, write func() error) error {
-	if err := p.commit(ctx, actor, event); err != nil {
+func (c *Calls) goesOut(ctx context.Context, actor operator.Actor, event book.LogExported, write func() error) error {
+	if err := c.append(ctx, actor, event); err != nil {
 		return err
 	}
 	err := write()
@@ -150,24 +138,24 @@ func (p Parts) goesOut(ctx context.Context, actor operator.Actor, event book.Log
 		return nil
 	}
 	event.Failed = true
-	return errors.Join(err, p.commit(context.WithoutCancel(ctx), actor, event))
+	return errors.Join(err, c.append(context.WithoutCancel(ctx), actor, event))
 }
 
-// commit commits one event of no merchant.
-func (p Parts) commit(ctx context.Context, actor operator.Actor, body book.Body) error {
-	return p.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
-		_, err := tx.Append(actor.Event("", body))
-		return err
-	})
+// append commits one event of no merchant.
+func (c *Calls) append(ctx context.Context, actor operator.Actor, body book.Body) error {
+	_, err := commit(ctx, c, func(tx *ledger.Tx) (uint64, error) { return tx.Append(actor.Event("", body)) })
+	return err
 }
 
-func (c *Calls) export(ctx context.Context, parts Parts, q control.ExportQuery, bodies int64, progress operator.Progress) (control.Export, error) {
+func (c *Calls) export(ctx context.Context, q control.ExportQuery, bodies int64, progress operator.Progress) (control.Export, error) {
 	page, auditors, err := c.summary(ctx, bodies)
 	if err != nil {
 		return control.Export{}, err
 	}
-	checkpoint, err := parts.Ledger.Export(ctx, q.Dir, ledger.ExportOptions{Bodies: bodies, Summary: page, Again: q.Again,
-		Progress: func(done, total int64) { progress(int(done), int(total)) }})
+	checkpoint, err := using(c, func(p Parts) (proof.Checkpoint, error) {
+		return p.Ledger.Export(ctx, q.Dir, ledger.ExportOptions{Bodies: bodies, Summary: page, Again: q.Again,
+			Progress: func(done, total int64) { progress(int(done), int(total)) }})
+	})
 	if err != nil {
 		return control.Export{}, err
 	}

@@ -105,14 +105,12 @@ func (c *Calls) batchViews(batches []book.Batch) ([]control.Batch, error) {
 
 // CloseBatches closes open batches.
 func (c *Calls) CloseBatches(ctx context.Context, actor operator.Actor, q control.BatchQuery, progress operator.Progress) ([]control.Batch, error) {
-	parts, err := c.parts()
-	if err != nil {
-		return nil, err
-	}
-	if q.Merchant != "" && !envelope.ValidMerchant(q.Merchant) {
-		return nil, notFound("merchant", q.Merchant, false)
-	}
-	closed, failure := parts.Engine.CloseBatch(ctx, q.Merchant, q.Method, actor, progress)
+	closed, failure := using(c, func(p Parts) ([]book.Batch, error) {
+		if q.Merchant != "" && !envelope.ValidMerchant(q.Merchant) {
+			return nil, notFound("merchant", q.Merchant, false)
+		}
+		return p.Engine.CloseBatch(ctx, q.Merchant, q.Method, actor, progress)
+	})
 	views, err := c.batchViews(closed)
 	if failure != nil {
 		err = failure
@@ -122,14 +120,9 @@ func (c *Calls) CloseBatches(ctx context.Context, actor operator.Actor, q contro
 
 // Settle settles closed batches.
 func (c *Calls) Settle(ctx context.Context, actor operator.Actor, batch uint32, method book.Method, progress operator.Progress) (control.Settlement, error) {
-	out := control.Settlement{Batches: []control.Batch{}}
-	parts, err := c.parts()
-	if err != nil {
-		return out, err
-	}
-	done, failure := parts.Engine.Settle(ctx, batch, method, actor, progress)
-	out.Payments = done.Payments
-	out.Batches, err = c.batchViews(done.Batches)
+	done, failure := using(c, func(p Parts) (settle.Settlement, error) { return p.Engine.Settle(ctx, batch, method, actor, progress) })
+	views, err := c.batchViews(done.Batches)
+	out := control.Settlement{Payments: done.Payments, Batches: append([]control.Batch{}, views...)}
 	for _, f := range done.Files {
 		out.Files = append(out.Files, fileView(f))
 	}
@@ -141,42 +134,29 @@ func (c *Calls) Settle(ctx context.Context, actor operator.Actor, batch uint32, 
 
 // FileAgain puts a settlement file that was out into the bank's outbox once more.
 func (c *Calls) FileAgain(ctx context.Context, actor operator.Actor, name string) (control.File, error) {
-	parts, err := c.parts()
-	if err != nil {
-		return control.File{}, err
-	}
-	f, err := parts.Engine.FileAgain(ctx, name, actor)
+	f, err := using(c, func(p Parts) (book.File, error) { return p.Engine.FileAgain(ctx, name, actor) })
 	return fileView(f), err
 }
 
 // Compare holds an acquirer's listing against a batch.
 func (c *Calls) Compare(ctx context.Context, batch uint32, listing io.Reader) (control.Comparison, error) {
-	parts, err := c.parts()
-	if err != nil {
-		return control.Comparison{}, err
-	}
-	compared, err := parts.Engine.Compare(ctx, batch, listing)
+	compared, err := using(c, func(p Parts) (settle.Comparison, error) { return p.Engine.Compare(ctx, batch, listing) })
 	return c.comparisonView(compared, err)
 }
 
 // Agree takes a listing that agrees in place of the host's word.
 func (c *Calls) Agree(ctx context.Context, actor operator.Actor, batch uint32, listing io.Reader) (control.Comparison, error) {
-	parts, err := c.parts()
-	if err != nil {
-		return control.Comparison{}, err
-	}
-	compared, err := parts.Engine.AgreeByListing(ctx, batch, listing, actor)
+	compared, err := using(c, func(p Parts) (settle.Comparison, error) { return p.Engine.AgreeByListing(ctx, batch, listing, actor) })
 	return c.comparisonView(compared, err)
 }
 
 // Adjust takes a named difference into a batch.
 func (c *Calls) Adjust(ctx context.Context, actor operator.Actor, batch uint32, a control.Adjustment) (control.Batch, error) {
-	parts, err := c.parts()
-	if err != nil {
-		return control.Batch{}, err
-	}
 	actor.Evidence = a.Evidence
-	if _, err := parts.Engine.Adjust(ctx, batch, a.Total, a.Payment, actor.Purpose, actor); err != nil {
+	_, err := using(c, func(p Parts) (book.Batch, error) {
+		return p.Engine.Adjust(ctx, batch, a.Total, a.Payment, actor.Purpose, actor)
+	})
+	if err != nil {
 		return control.Batch{}, err
 	}
 	return c.Batch(ctx, batch)

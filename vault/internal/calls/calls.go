@@ -61,9 +61,6 @@ type Calls struct{ config Config }
 // New makes the calls of a vault.
 func New(c Config) *Calls { return &Calls{c} }
 
-// parts returns those that work, or the error that the vault is locked.
-func (c *Calls) parts() (Parts, error) { return c.config.Daemon.Parts() }
-
 // Unlock gives the custodians' shares to the daemon.
 func (c *Calls) Unlock(ctx context.Context, actor operator.Actor, shares control.Shares, o control.UnlockOptions) (control.Unlocked, error) {
 	return c.config.Daemon.Unlock(ctx, actor, shares, o)
@@ -79,17 +76,32 @@ func (c *Calls) Lock(ctx context.Context, actor operator.Actor) error {
 	return c.config.Daemon.Lock(ctx, actor)
 }
 
-// view reads the ledger of an unlocked vault.
-func view[T any](c *Calls, read func(tx *ledger.Tx) (T, error)) (out T, err error) {
+// parts returns those that work, or the error that the vault is locked.
+func (c *Calls) parts() (Parts, error) { return c.config.Daemon.Parts() }
+
+// using has the parts of an unlocked vault do something.
+func using[T any](c *Calls, do func(p Parts) (T, error)) (out T, err error) {
 	parts, err := c.parts()
 	if err != nil {
 		return out, err
 	}
-	err = parts.Ledger.View(func(tx *ledger.Tx) error {
-		out, err = read(tx)
-		return err
+	return do(parts)
+}
+
+// view reads the ledger of an unlocked vault.
+func view[T any](c *Calls, read func(tx *ledger.Tx) (T, error)) (T, error) {
+	return using(c, func(p Parts) (out T, err error) {
+		err = p.Ledger.View(func(tx *ledger.Tx) (err error) { out, err = read(tx); return err })
+		return out, err
 	})
-	return out, err
+}
+
+// commit changes it, and returns what write returned when that is durable.
+func commit[T any](ctx context.Context, c *Calls, write func(tx *ledger.Tx) (T, error)) (T, error) {
+	return using(c, func(p Parts) (out T, err error) {
+		err = p.Ledger.Commit(ctx, func(tx *ledger.Tx) (err error) { out, err = write(tx); return err })
+		return out, err
+	})
 }
 
 // notFound repeats a name only where it has the form of one: what people type by mistake may be a

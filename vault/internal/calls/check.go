@@ -10,27 +10,25 @@ import (
 )
 
 // Check checks the whole ledger, as it is when it begins.
-func (c *Calls) Check(ctx context.Context, progress operator.Progress) (done control.Checked, err error) {
-	parts, err := c.parts()
-	if err != nil {
-		return done, err
-	}
+func (c *Calls) Check(ctx context.Context, progress operator.Progress) (control.Checked, error) {
 	begun := time.Now()
-	if err := parts.Ledger.Check(ctx, func(done, total int64) {
-		if progress != nil {
-			progress(int(done), int(total))
-		}
-	}); err != nil {
-		return done, err
+	_, err := using(c, func(p Parts) (struct{}, error) {
+		return struct{}{}, p.Ledger.Check(ctx, func(done, total int64) {
+			if progress != nil {
+				progress(int(done), int(total))
+			}
+		})
+	})
+	if err != nil {
+		return control.Checked{}, err
 	}
-	done.Seconds = time.Since(begun).Seconds()
-	return done, parts.Ledger.View(func(tx *ledger.Tx) error {
+	took := time.Since(begun)
+	return view(c, func(tx *ledger.Tx) (control.Checked, error) {
 		v, err := tx.Vault()
 		if err != nil {
-			return err
+			return control.Checked{}, err
 		}
-		done.Payments = v.Payments
-		done.Entries, err = tx.TreeSize()
-		return err
+		entries, err := tx.TreeSize()
+		return control.Checked{Entries: entries, Payments: v.Payments, Seconds: took.Seconds()}, err
 	})
 }

@@ -15,19 +15,22 @@ const firstDirectory = 10 * time.Second
 
 // Directory shows the newest directory.
 func (c *Calls) Directory(ctx context.Context) (control.Directory, error) {
-	parts, err := c.parts()
-	if err != nil {
-		return control.Directory{}, err
-	}
 	ctx, cancel := context.WithTimeout(ctx, firstDirectory)
 	defer cancel()
-	note := parts.Outbox.Newest(channel.NoticeDirectory)
-	for ; note == nil; note = parts.Outbox.Newest(channel.NoticeDirectory) {
-		select {
-		case <-ctx.Done():
-			return control.Directory{}, &control.Error{Code: control.CodeUnavailable, Detail: "no directory has been issued since the unlock: look at the vault's log"}
-		case <-time.After(10 * time.Millisecond):
+	note, err := using(c, func(p Parts) ([]byte, error) {
+		for {
+			if note := p.Outbox.Newest(channel.NoticeDirectory); note != nil {
+				return note, nil
+			}
+			select {
+			case <-ctx.Done():
+				return nil, &control.Error{Code: control.CodeUnavailable, Detail: "no directory has been issued since the unlock: look at the vault's log"}
+			case <-time.After(10 * time.Millisecond):
+			}
 		}
+	})
+	if err != nil {
+		return control.Directory{}, err
 	}
 	signed, err := envelope.Open[envelope.Directory](note, c.config.Keys.Verifier())
 	if err != nil {
@@ -38,11 +41,10 @@ func (c *Calls) Directory(ctx context.Context) (control.Directory, error) {
 
 // PublishDirectory issues a directory now.
 func (c *Calls) PublishDirectory(ctx context.Context, actor operator.Actor) (control.Directory, error) {
-	parts, err := c.parts()
+	_, err := using(c, func(p Parts) (uint64, error) {
+		return p.Outbox.IssueDirectory(ctx, actor.Name, actor.Origin, actor.Purpose)
+	})
 	if err != nil {
-		return control.Directory{}, err
-	}
-	if _, err := parts.Outbox.IssueDirectory(ctx, actor.Name, actor.Origin, actor.Purpose); err != nil {
 		return control.Directory{}, err
 	}
 	return c.Directory(ctx)

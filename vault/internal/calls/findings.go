@@ -78,30 +78,25 @@ func ofEnvelope(kind book.Finding) bool {
 }
 
 // Acknowledge commits a person's word about the findings of a range that wait for it.
-func (c *Calls) Acknowledge(ctx context.Context, actor operator.Actor, a control.Acknowledging) (done []control.Finding, err error) {
-	parts, err := c.parts()
-	if err != nil {
-		return nil, err
-	}
-	err = parts.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
+func (c *Calls) Acknowledge(ctx context.Context, actor operator.Actor, a control.Acknowledging) ([]control.Finding, error) {
+	return commit(ctx, c, func(tx *ledger.Tx) ([]control.Finding, error) {
 		waiting, err := waitingFindings(tx, a)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		done = []control.Finding{}
+		done := []control.Finding{}
 		for _, number := range waiting {
 			if _, err := tx.Append(actor.Event("", book.FindingAcknowledged{Number: number, Withdrawn: a.Withdraw})); err != nil {
-				return err
+				return nil, err
 			}
 			f, err := findingOf(tx, number)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			done = append(done, showFinding(f))
 		}
-		return nil
+		return done, nil
 	})
-	return done, err
 }
 
 // waitingFindings are the findings that wait for a word, the oldest first. One that is named alone

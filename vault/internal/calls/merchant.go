@@ -225,17 +225,12 @@ const memberWait = 5 * time.Second
 
 // changeMerchant commits a change, and says whether the relays' channel has it.
 func (c *Calls) changeMerchant(ctx context.Context, id string, change func(*ledger.Tx) error) (control.Merchant, error) {
-	parts, err := c.parts()
-	if err != nil {
-		return control.Merchant{}, err
-	}
-	var m book.Merchant
-	err = parts.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
+	m, err := commit(ctx, c, func(tx *ledger.Tx) (m book.Merchant, err error) {
 		if err := change(tx); err != nil {
-			return err
+			return m, err
 		}
 		m, _, err = tx.Merchant(id)
-		return err
+		return m, err
 	})
 	if err != nil {
 		return control.Merchant{}, err
@@ -243,6 +238,6 @@ func (c *Calls) changeMerchant(ctx context.Context, id string, change func(*ledg
 	out := merchantView(m)
 	wait, cancel := context.WithTimeout(ctx, memberWait)
 	defer cancel()
-	out.Published, err = parts.Outbox.AwaitMember(wait, m)
+	out.Published, err = using(c, func(p Parts) (bool, error) { return p.Outbox.AwaitMember(wait, m) })
 	return out, err
 }

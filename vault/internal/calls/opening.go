@@ -21,10 +21,6 @@ import (
 // WriteOpening folds the log up to an auditor's first entry and writes what it comes to, signed.
 // That it goes out stands in the log first.
 func (c *Calls) WriteOpening(ctx context.Context, actor operator.Actor, q control.OpeningQuery, progress operator.Progress) (opening control.Opening, err error) {
-	parts, err := c.parts()
-	if err != nil {
-		return control.Opening{}, err
-	}
 	if !filepath.IsAbs(q.File) || settings.Inside(settings.Resolved(q.File), settings.Resolved(c.config.Dir)) {
 		return control.Opening{}, &control.Error{Code: control.CodeUsage, Detail: "write to an absolute path outside the vault's own directory"}
 	}
@@ -41,7 +37,7 @@ func (c *Calls) WriteOpening(ctx context.Context, actor operator.Actor, q contro
 	if !known {
 		return control.Opening{}, notFound("auditor", q.Auditor, envelope.ValidMerchant(q.Auditor))
 	}
-	err = parts.goesOut(ctx, actor, book.LogExported{Dir: q.File}, func() (err error) {
+	err = c.goesOut(ctx, actor, book.LogExported{Dir: q.File}, func() (err error) {
 		opening, err = c.writeOpening(ctx, q, progress)
 		return err
 	})

@@ -136,11 +136,7 @@ func onlyOwner(owners []string, what, id, look string) (string, error) {
 
 // ImportReturns takes a file of the bank.
 func (c *Calls) ImportReturns(ctx context.Context, actor operator.Actor, name string, file io.Reader) (control.Import, error) {
-	parts, err := c.parts()
-	if err != nil {
-		return control.Import{}, err
-	}
-	done, err := parts.Engine.ImportAnswers(ctx, name, file, actor)
+	done, err := using(c, func(p Parts) (settle.Import, error) { return p.Engine.ImportAnswers(ctx, name, file, actor) })
 	if err != nil {
 		return control.Import{}, err
 	}

@@ -12,31 +12,26 @@ import (
 
 // Resend has what is manual be sent again.
 func (c *Calls) Resend(ctx context.Context, actor operator.Actor, r control.Resend) (control.PaymentsResent, error) {
-	parts, err := c.parts()
-	if err != nil {
-		return control.PaymentsResent{}, err
-	}
-	if r.Merchant != "" {
-		if _, err := c.Merchant(ctx, r.Merchant); err != nil {
-			return control.PaymentsResent{}, err
+	return using(c, func(p Parts) (sent control.PaymentsResent, err error) {
+		if r.Merchant != "" {
+			if _, err := c.Merchant(ctx, r.Merchant); err != nil {
+				return sent, err
+			}
 		}
-	}
-	if r.All {
-		n, err := parts.Engine.ResendAll(ctx, r.Merchant, actor.Purpose, actor)
-		return control.PaymentsResent{Resent: n}, err
-	}
-	if !envelope.ValidID(r.ID) {
-		return control.PaymentsResent{}, notFound("payment", r.ID, false)
-	}
-	if r.Merchant == "" {
-		if r.Merchant, err = c.ownerAt(r.ID, book.StageManual); err != nil {
-			return control.PaymentsResent{}, err
+		if r.All {
+			sent.Resent, err = p.Engine.ResendAll(ctx, r.Merchant, actor.Purpose, actor)
+			return sent, err
 		}
-	}
-	if err := parts.Engine.Resend(ctx, r.Merchant, r.ID, actor.Purpose, actor); err != nil {
-		return control.PaymentsResent{}, err
-	}
-	return control.PaymentsResent{Resent: 1}, nil
+		if !envelope.ValidID(r.ID) {
+			return sent, notFound("payment", r.ID, false)
+		}
+		if r.Merchant == "" {
+			if r.Merchant, err = c.ownerAt(r.ID, book.StageManual); err != nil {
+				return sent, err
+			}
+		}
+		return control.PaymentsResent{Resent: 1}, p.Engine.Resend(ctx, r.Merchant, r.ID, actor.Purpose, actor)
+	})
 }
 
 // repeatedStages are those whose message is repeated until it is answered.

@@ -5,18 +5,17 @@ import (
 
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/operator"
+	"nightdrop/vault/internal/outbox"
 )
 
 // ResendResults publishes results of a merchant again.
 func (c *Calls) ResendResults(ctx context.Context, actor operator.Actor, q control.ResendQuery, progress operator.Progress) (control.Resent, error) {
-	parts, err := c.parts()
-	if err != nil {
-		return control.Resent{}, err
-	}
 	if _, err := c.Merchant(ctx, q.Merchant); err != nil {
 		return control.Resent{}, err
 	}
-	done, err := parts.Outbox.Resend(ctx, actor.Event(q.Merchant, nil), q.From, q.Count, progress)
+	done, err := using(c, func(p Parts) (outbox.Resent, error) {
+		return p.Outbox.Resend(ctx, actor.Event(q.Merchant, nil), q.From, q.Count, progress)
+	})
 	return control.Resent{Merchant: q.Merchant, From: done.From, Through: done.Through, Oldest: done.Oldest,
 		Last: done.Last, Next: done.Next}, err
 }

@@ -14,11 +14,8 @@ func (c *Calls) Status(context.Context) (control.Status, error) {
 	if err != nil || s.Locked {
 		return s, err
 	}
-	parts, err := c.parts()
-	if err != nil {
-		return s, err
-	}
-	return s, parts.Ledger.View(func(tx *ledger.Tx) error { return fillStatus(tx, &s) })
+	_, err = view(c, func(tx *ledger.Tx) (struct{}, error) { return struct{}{}, fillStatus(tx, &s) })
+	return s, err
 }
 
 func fillStatus(tx *ledger.Tx, s *control.Status) error {

@@ -20,7 +20,9 @@ func (s *Server) batchRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /batches/{number}", s.answer(ofBatch(func(c call, number uint32) (any, error) { return v.Batch(c.Context(), number) })))
 	mux.Handle("POST /batches/{number}/compare", s.upload(ofBatch(func(c call, number uint32) (any, error) { return v.Compare(c.Context(), number, c.Body) })))
 	mux.Handle("POST /batches/{number}/agree", s.upload(ofBatch(func(c call, number uint32) (any, error) { return v.Agree(c.Context(), c.actor, number, c.Body) })))
-	mux.Handle("POST /batches/{number}/adjust", s.answer(ofBatch(s.adjust)))
+	mux.Handle("POST /batches/{number}/adjust", s.answer(ofBatch(func(c call, number uint32) (any, error) {
+		return with("adjustment", func(c call, a Adjustment) (any, error) { return v.Adjust(c.Context(), c.actor, number, a) })(c)
+	})))
 	mux.Handle("POST /files/{name}/again", s.answer(func(c call) (any, error) {
 		if c.actor.Purpose == "" {
 			return nil, &Error{CodeUsage, "a reason is needed: who said that the bank has not got the file"}
@@ -56,14 +58,6 @@ func ofBatch(handle func(call, uint32) (any, error)) func(call) (any, error) {
 		}
 		return handle(c, number)
 	}
-}
-
-func (s *Server) adjust(c call, number uint32) (any, error) {
-	a, err := body[Adjustment](c, "adjustment")
-	if err != nil {
-		return nil, err
-	}
-	return s.cfg.Vault.Adjust(c.Context(), c.actor, number, a)
 }
 
 func (s *Server) settle(c call, p operator.Progress) (any, error) {

@@ -88,20 +88,12 @@ func (c *Client) Merchant(ctx context.Context, id string) (Merchant, error) {
 
 // AddMerchant enrols one.
 func (c *Client) AddMerchant(ctx context.Context, m NewMerchant) (Merchant, error) {
-	body, err := json.Marshal(m)
-	if err != nil {
-		return Merchant{}, err
-	}
-	return send[Merchant](ctx, c, "/merchants", nil, body)
+	return sendJSON[Merchant](ctx, c, "/merchants", m)
 }
 
 // UpdateMerchant changes what a merchant was enrolled with.
 func (c *Client) UpdateMerchant(ctx context.Context, id string, change MerchantChange) (Merchant, error) {
-	body, err := json.Marshal(change)
-	if err != nil {
-		return Merchant{}, err
-	}
-	return send[Merchant](ctx, c, "/merchants/"+url.PathEscape(id)+"/update", nil, body)
+	return sendJSON[Merchant](ctx, c, "/merchants/"+url.PathEscape(id)+"/update", change)
 }
 
 // SuspendMerchant stops a merchant's new envelopes.
@@ -116,11 +108,7 @@ func (c *Client) ResumeMerchant(ctx context.Context, id string) (Merchant, error
 
 // SetPolicy changes parts of a merchant's policy.
 func (c *Client) SetPolicy(ctx context.Context, id string, change PolicyChange) (Merchant, error) {
-	body, err := json.Marshal(change)
-	if err != nil {
-		return Merchant{}, err
-	}
-	return send[Merchant](ctx, c, "/merchants/"+url.PathEscape(id)+"/policy", nil, body)
+	return sendJSON[Merchant](ctx, c, "/merchants/"+url.PathEscape(id)+"/policy", change)
 }
 
 // Directory shows the newest directory.

@@ -92,16 +92,20 @@ func (s *Server) routes() http.Handler {
 	mux.Handle(checkPattern, s.answer(s.unlock))
 	mux.Handle("POST /lock", s.answer(func(c call) (any, error) { return struct{}{}, v.Lock(c.Context(), c.actor) }))
 	mux.Handle("GET /merchants", s.answer(func(c call) (any, error) { return v.Merchants(c.Context()) }))
-	mux.Handle("POST /merchants", s.answer(s.addMerchant))
+	mux.Handle("POST /merchants", s.answer(with("merchant", func(c call, m NewMerchant) (any, error) { return v.AddMerchant(c.Context(), c.actor, m) })))
 	mux.Handle("GET /merchants/{id}", s.answer(func(c call) (any, error) { return v.Merchant(c.Context(), c.PathValue("id")) }))
-	mux.Handle("POST /merchants/{id}/update", s.answer(s.updateMerchant))
+	mux.Handle("POST /merchants/{id}/update", s.answer(with("update", func(c call, change MerchantChange) (any, error) {
+		return v.UpdateMerchant(c.Context(), c.actor, c.PathValue("id"), change)
+	})))
 	mux.Handle("POST /merchants/{id}/suspend", s.answer(func(c call) (any, error) {
 		return v.SuspendMerchant(c.Context(), c.actor, c.PathValue("id"))
 	}))
 	mux.Handle("POST /merchants/{id}/resume", s.answer(func(c call) (any, error) {
 		return v.ResumeMerchant(c.Context(), c.actor, c.PathValue("id"))
 	}))
-	mux.Handle("POST /merchants/{id}/policy", s.answer(s.setPolicy))
+	mux.Handle("POST /merchants/{id}/policy", s.answer(with("policy", func(c call, change PolicyChange) (any, error) {
+		return v.SetPolicy(c.Context(), c.actor, c.PathValue("id"), change)
+	})))
 	mux.Handle("GET /directory", s.answer(func(c call) (any, error) { return v.Directory(c.Context()) }))
 	mux.Handle("POST /directory", s.answer(func(c call) (any, error) { return v.PublishDirectory(c.Context(), c.actor) }))
 	mux.Handle("GET /keys", s.answer(func(c call) (any, error) { return v.Keys(c.Context()) }))
@@ -140,46 +144,14 @@ func (s *Server) unlock(c call) (any, error) {
 		ConfirmClock: query.Get("confirm-clock") == "true", ConfirmLedger: query.Get("confirm-ledger") == "true", Rebuild: query.Get("rebuild") == "true"})
 }
 
-func (s *Server) addMerchant(c call) (any, error) {
-	m, err := body[NewMerchant](c, "merchant")
-	if err != nil {
-		return nil, err
-	}
-	return s.cfg.Vault.AddMerchant(c.Context(), c.actor, m)
-}
-
-func (s *Server) updateMerchant(c call) (any, error) {
-	change, err := body[MerchantChange](c, "update")
-	if err != nil {
-		return nil, err
-	}
-	return s.cfg.Vault.UpdateMerchant(c.Context(), c.actor, c.PathValue("id"), change)
-}
-
-func (s *Server) setPolicy(c call) (any, error) {
-	change, err := body[PolicyChange](c, "policy")
-	if err != nil {
-		return nil, err
-	}
-	return s.cfg.Vault.SetPolicy(c.Context(), c.actor, c.PathValue("id"), change)
-}
-
-// body reads a call's JSON.
-func body[T any](c call, what string) (v T, err error) {
-	decoder := json.NewDecoder(c.Body)
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&v); err != nil {
-		return v, &Error{CodeUsage, "the " + what + " could not be read: " + err.Error()}
-	}
-	return v, nil
-}
-
 // with serves a call that brings JSON.
 func with[T any](what string, handle func(call, T) (any, error)) func(call) (any, error) {
 	return func(c call) (any, error) {
-		v, err := body[T](c, what)
-		if err != nil {
-			return nil, err
+		var v T
+		decoder := json.NewDecoder(c.Body)
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&v); err != nil {
+			return nil, &Error{CodeUsage, "the " + what + " could not be read: " + err.Error()}
 		}
 		return handle(c, v)
 	}

@@ -104,7 +104,7 @@ func (c *checker) checkSums() error {
 	if err != nil {
 		return err
 	}
-	for _, bucket := range summedBuckets() {
+	for _, bucket := range summedBuckets {
 		if err := c.head.Sums.equal(bucket, found[bucket]); err != nil {
 			return err
 		}

@@ -80,11 +80,7 @@ func commitForEver(dir, round string) error {
 
 func TestKilledProcessLosesNothingThatWasAcked(t *testing.T) {
 	v := newVault(t)
-	for i, share := range v.shares {
-		if err := os.WriteFile(filepath.Join(v.dir, fmt.Sprintf("share-%d", i)), share.Encode(), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	v.keepShares()
 	v.close()
 	if err := v.ring.Close(); err != nil {
 		t.Fatal(err)
@@ -106,6 +102,16 @@ func TestKilledProcessLosesNothingThatWasAcked(t *testing.T) {
 	})
 	if len(acked) < 40 {
 		t.Errorf("only %d payments were acked: the test proves little", len(acked))
+	}
+}
+
+// keepShares writes them where commitForEver reads them.
+func (v *vault) keepShares() {
+	v.t.Helper()
+	for i, share := range v.shares {
+		if err := os.WriteFile(filepath.Join(v.dir, fmt.Sprintf("share-%d", i)), share.Encode(), 0o600); err != nil {
+			v.t.Fatal(err)
+		}
 	}
 }
 

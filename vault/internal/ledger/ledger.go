@@ -215,10 +215,8 @@ func (l *Ledger) begin() error {
 	}
 	l.box = box
 	return l.db.Update(func(b *bbolt.Tx) error {
-		for _, name := range buckets() {
-			if _, err := b.CreateBucket(name); err != nil {
-				return err
-			}
+		if err := makeBuckets(b); err != nil {
+			return err
 		}
 		if err := b.Bucket([]byte(bucketMeta)).Put(keyFormat, []byte(format)); err != nil {
 			return err
@@ -295,37 +293,15 @@ func (l *Ledger) resume() error {
 	if err := durable.SyncDir(filepath.Dir(l.path)); err != nil {
 		return err
 	}
-	err := l.db.View(func(b *bbolt.Tx) error {
-		if err := wholeFile(b); err != nil {
-			return err
-		}
-		if err := l.openVault(b); err != nil {
-			return err
-		}
-		var err error
-		if l.head, err = l.readHead(b); err != nil {
-			return err
-		}
-		l.journal.places = maps.Clone(l.head.Journal)
-		if err := l.checkLogEnd(b, l.head); err != nil {
-			return err
-		}
-		if err := l.checkHighWater(b, l.head); err != nil {
-			return err
-		}
-		if _, err = l.newTx(b).LogEntry(uint64(l.head.Size - 1)); err != nil {
-			return err
-		}
-		if err := l.proveFirst(); err != nil {
-			return err
-		}
-		return l.readHeld(l.newTx(b))
-	})
-	if err != nil {
+	if err := l.db.View(l.proveEnd); err != nil {
 		return err
 	}
-	// A crash after this commit leaves a log key that seals nothing.
-	return l.db.Update(func(b *bbolt.Tx) error {
+	// A crash after this commit leaves a log key that seals nothing, and empty tables that have
+	// come with this build.
+	err := l.db.Update(func(b *bbolt.Tx) error {
+		if err := makeBuckets(b); err != nil {
+			return err
+		}
 		tx := l.newTx(b)
 		if err := tx.newLogKey(); err != nil {
 			return err
@@ -337,6 +313,32 @@ func (l *Ledger) resume() error {
 		l.publish(tx)
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return l.db.View(func(b *bbolt.Tx) error { return l.readHeld(l.newTx(b)) })
+}
+
+// proveEnd checks that the file ends where its last commit left it, and that what money hangs on is
+// what that commit left.
+func (l *Ledger) proveEnd(b *bbolt.Tx) error {
+	if err := wholeFile(b); err != nil {
+		return err
+	}
+	if err := l.openVault(b); err != nil {
+		return err
+	}
+	l.journal.places = maps.Clone(l.head.Journal)
+	if err := l.checkLogEnd(b, l.head); err != nil {
+		return err
+	}
+	if err := l.checkHighWater(b, l.head); err != nil {
+		return err
+	}
+	if _, err := l.newTx(b).LogEntry(uint64(l.head.Size - 1)); err != nil {
+		return err
+	}
+	return l.proveFirst()
 }
 
 // checkLogEnd reads the end of the log and checks it against the head.
@@ -347,19 +349,29 @@ func (l *Ledger) checkLogEnd(b *bbolt.Tx, h head) (err error) {
 	return nil
 }
 
-// openVault checks the buckets and opens the vault's box.
-func (l *Ledger) openVault(b *bbolt.Tx) error {
+// openVault opens the vault's box, reads the head and checks that the buckets are there.
+func (l *Ledger) openVault(b *bbolt.Tx) (err error) {
+	if err := l.openBox(b); err != nil {
+		return err
+	}
+	if l.head, err = l.readHead(b); err != nil {
+		return err
+	}
 	for _, name := range buckets() {
-		if b.Bucket(name) == nil {
+		if b.Bucket(name) == nil && !l.head.Sums.isNew(string(name)) {
 			return damaged("bucket %s is missing", name)
 		}
 	}
-	return l.openBox(b)
+	return nil
 }
 
 // openBox opens the vault's box.
 func (l *Ledger) openBox(b *bbolt.Tx) error {
-	wrapped := b.Bucket([]byte(bucketKeys)).Get([]byte(purposeVault))
+	keys := b.Bucket([]byte(bucketKeys))
+	if keys == nil {
+		return damaged("bucket %s is missing", bucketKeys)
+	}
+	wrapped := keys.Get([]byte(purposeVault))
 	box, err := l.keys.OpenBox(purposeVault, append([]byte(nil), wrapped...))
 	if errors.Is(err, keyring.ErrLocked) {
 		return err

@@ -20,13 +20,10 @@ import (
 // their sums after the unlock.
 var laterBuckets = []string{bucketParts, bucketResults}
 
-// summedBuckets are those of which the head has a sum.
-func summedBuckets() []string { return slices.Concat(recordBuckets, indexBuckets) }
-
 // provenFirst reports whether a bucket is compared with its sum before anything is sent or
 // destroyed.
 func provenFirst(bucket string) bool {
-	return !slices.Contains(laterBuckets, bucket) && slices.Contains(summedBuckets(), bucket)
+	return !slices.Contains(laterBuckets, bucket) && slices.Contains(summedBuckets, bucket)
 }
 
 // maxEntries bounds for how many tags room is made before the sums have proved how many there are.
@@ -63,7 +60,7 @@ func (l *Ledger) proveFirst() (err error) {
 	}
 	err = c.Tree(meta.Root)
 	of := found.finish()
-	for _, bucket := range summedBuckets() {
+	for _, bucket := range summedBuckets {
 		if err == nil && provenFirst(bucket) {
 			err = l.head.Sums.equal(bucket, of[bucket])
 		}

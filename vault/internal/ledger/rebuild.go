@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -232,7 +233,7 @@ func (r *rebuild) openTarget(keys Keys) (err error) {
 }
 
 // errOtherSource is why an unfinished file is thrown away.
-var errOtherSource = errors.New("the unfinished file was made of another state of the ledger")
+var errOtherSource = errors.New("the unfinished file was made of another state of the ledger, or by another build")
 
 // resumeTarget opens an unfinished file: whole, of this build's format, and made of the file before
 // as it is now.
@@ -256,6 +257,9 @@ func (r *rebuild) resumeTarget(path string) error {
 		}
 		if r.to.head, err = r.to.readHead(b); err != nil {
 			return err
+		}
+		if slices.ContainsFunc(summedBuckets, r.to.head.Sums.isNew) { // a build before began it
+			return errOtherSource
 		}
 		return r.to.checkLogEnd(b, r.to.head)
 	})
@@ -286,10 +290,8 @@ var keySource = []byte("source")
 // begin makes the buckets of an empty file. A kill before its first entries have it begun anew.
 func (r *rebuild) begin() error {
 	return r.to.db.Update(func(b *bbolt.Tx) error {
-		for _, name := range buckets() {
-			if _, err := b.CreateBucket(name); err != nil {
-				return err
-			}
+		if err := makeBuckets(b); err != nil {
+			return err
 		}
 		meta := b.Bucket([]byte(bucketMeta))
 		if err := meta.Put(keySource, r.sealedHead); err != nil {

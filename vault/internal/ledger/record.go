@@ -3,6 +3,7 @@ package ledger
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"go.etcd.io/bbolt"
 	"golang.org/x/mod/sumdb/tlog"
@@ -44,16 +45,26 @@ var (
 	ownBuckets    = []string{bucketKeys, bucketIDs, bucketParts, bucketResults, bucketChains, bucketStored, bucketWraps}
 	recordBuckets = append(tableBuckets(), ownBuckets...)
 	indexBuckets  = []string{indexMerchant, indexStage, indexBatch, indexOf, indexPending, indexUnsent}
+	// summedBuckets are those of which the head has a sum.
+	summedBuckets = slices.Concat(recordBuckets, indexBuckets)
 )
 
 func buckets() [][]byte {
 	all := [][]byte{[]byte(bucketMeta)}
-	for _, names := range [][]string{logBuckets, recordBuckets, indexBuckets} {
-		for _, name := range names {
-			all = append(all, []byte(name))
-		}
+	for _, name := range slices.Concat(logBuckets, summedBuckets) {
+		all = append(all, []byte(name))
 	}
 	return all
+}
+
+// makeBuckets makes those that are not there.
+func makeBuckets(b *bbolt.Tx) error {
+	for _, name := range buckets() {
+		if _, err := b.CreateBucketIfNotExists(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Keys of single records.
@@ -189,7 +200,7 @@ func (l *Ledger) readHead(b *bbolt.Tx) (h head, err error) {
 	if err := json.Unmarshal(text, &h); err != nil || h.Size < 1 || len(h.Root) != tlog.HashSize {
 		return h, damaged("the head has not the form of a head")
 	}
-	return h, nil
+	return h, h.Sums.checkKnown()
 }
 
 func (tx *Tx) readHead() (head, error) { return tx.ledger.readHead(tx.bolt) }

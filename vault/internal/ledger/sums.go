@@ -2,8 +2,9 @@ package ledger
 
 import (
 	"encoding/binary"
-	"maps"
+	"fmt"
 	"math/bits"
+	"slices"
 )
 
 // sum is what the sealed head says of one bucket: how many records or index entries stand in it,
@@ -15,15 +16,35 @@ type sum struct {
 }
 
 // sums holds the sum of each bucket by its name, but for the log's own, whose root stands in the
-// head; a bucket without one is empty.
+// head.
 type sums map[string]sum
 
-// clone copies them for a transaction.
+// clone copies them for a transaction, whose head names every bucket that this build knows.
 func (s sums) clone() sums {
-	if s == nil {
-		return sums{}
+	all := make(sums, len(summedBuckets))
+	for _, bucket := range summedBuckets {
+		all[bucket] = s[bucket]
 	}
-	return maps.Clone(s)
+	return all
+}
+
+// isNew reports whether a bucket is that of a table which came after the last commit: the head,
+// which is sealed and names all that were there, does not name it. It begins empty. Heads of builds
+// before name only what was ever written, and what was not is empty as well.
+func (s sums) isNew(bucket string) bool {
+	_, named := s[bucket]
+	return !named && slices.Contains(tableBuckets(), bucket)
+}
+
+// checkKnown fails with ErrNewer where the head names a bucket that this build does not know: the
+// events that it would fold belong there too.
+func (s sums) checkKnown() error {
+	for bucket := range s {
+		if !slices.Contains(summedBuckets, bucket) {
+			return fmt.Errorf("it has the table %s, which this build does not know: %w", bucket, ErrNewer)
+		}
+	}
+	return nil
 }
 
 // change takes a value out of a bucket's sum and puts another in; nil is none.

@@ -20,6 +20,7 @@ import (
 
 	"nightdrop/shared/channel"
 	"nightdrop/shared/channel/broker"
+	"nightdrop/shared/waittest"
 )
 
 // Site is a broker with its files: a certificate that vouches for itself, and the vault's key.
@@ -99,11 +100,7 @@ func (s *Site) Vault() *channel.Vault {
 	v, err := channel.DialVault(s.tb.Context(), s.Options())
 	s.must(err)
 	s.tb.Cleanup(v.Close)
-	for deadline := time.Now().Add(20 * time.Second); !v.Connected(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			s.tb.Fatal("the vault's connection did not come")
-		}
-	}
+	waittest.For(s.tb, "the vault to be connected", v.Connected)
 	return v
 }
 
