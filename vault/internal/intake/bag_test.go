@@ -319,9 +319,9 @@ func TestOneEnvelopeTenThousandTimes(t *testing.T) {
 	if p := d.Payment("shop-1", sale.ID); p.Digest != vaulttest.Digest(t, msg) || p.Stage != book.StageReceived {
 		t.Errorf("payment %+v", p)
 	}
-	told := d.facts()
-	if d.payments() != 1 || len(told) != 1 || told[0].Code != envelope.CodeIDConflict || told[0].Amount != 0 || told[0].Reference != "" {
-		t.Errorf("%d payments, told %+v", d.payments(), told)
+	facts := d.facts()
+	if d.payments() != 1 || len(facts) != 1 || facts[0].Code != envelope.CodeIDConflict || facts[0].Amount != 0 || facts[0].Reference != "" {
+		t.Errorf("%d payments, facts %+v", d.payments(), facts)
 	}
 }
 
@@ -335,12 +335,12 @@ func TestOtherBytesUnderAnID(t *testing.T) {
 		msgs = append(msgs, d.shop.Seal(again))
 	}
 	d.take(d.run.Bag(msgs...), d.run.Bag(msgs...))
-	told := d.facts()
-	if len(told) != book.MaxConflicts {
-		t.Errorf("%d conflicts were answered", len(told))
+	facts := d.facts()
+	if len(facts) != book.MaxConflicts {
+		t.Errorf("%d conflicts were answered", len(facts))
 	}
 	d.expectFound(map[book.Finding]uint64{book.FindingConflicts: 1})
-	for _, f := range told {
+	for _, f := range facts {
 		if f != (envelope.Facts{Payment: first.ID, Status: envelope.StatusRejected, Code: envelope.CodeIDConflict}) {
 			t.Errorf("conflict answered %+v", f)
 		}

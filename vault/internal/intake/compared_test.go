@@ -194,7 +194,7 @@ func TestGuessingABlockedAccount(t *testing.T) {
 	d.Reopen()
 	d.intake = d.newIntake(nil)
 	if m := d.merchant(); m.MayCompareBlocks(envelope.At(d.Clock.Now())) {
-		t.Fatalf("after %d there is more to be told: %+v", book.MaxBlockComparisons, m.Compared)
+		t.Fatalf("after %d there is more to compare: %+v", book.MaxBlockComparisons, m.Compared)
 	}
 	d.accepted(d.shop.BankSale(5))
 	d.accepted(d.shop.Payout(5))

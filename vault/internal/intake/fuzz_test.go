@@ -91,7 +91,7 @@ func checkVerdict(t *testing.T, v verdict) {
 	line, err := envelope.EncodeFacts(envelope.Facts{Payment: earlier, Status: envelope.StatusRejected, Code: v.code, Amount: o.Amount,
 		Currency: o.Currency, Reference: o.Reference, Masked: v.account.masked, Token: o.Token})
 	if err != nil {
-		t.Errorf("the facts cannot be told: %v", err)
+		t.Errorf("the facts cannot be encoded: %v", err)
 	}
 	received, err := book.Event{Body: book.EnvelopeReceived{Operation: o.Operation, Amount: o.Amount, Currency: o.Currency,
 		Reference: o.Reference, Descriptor: o.Descriptor, Masked: v.account.masked, Brand: v.account.brand, Token: o.Token}}.MarshalJSON()
@@ -101,7 +101,7 @@ func checkVerdict(t *testing.T, v verdict) {
 	for _, text := range [][]byte{line, received} {
 		for _, run := range bytes.FieldsFunc(text, func(c rune) bool { return c < '0' || c > '9' }) {
 			if 12 <= len(run) && len(run) <= 19 && envelope.Luhn(run) {
-				t.Error("what may be an account number is told")
+				t.Error("what may be an account number is in the facts")
 			}
 		}
 	}

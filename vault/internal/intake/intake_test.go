@@ -125,8 +125,8 @@ func TestSaleIsReceivedWithItsParts(t *testing.T) {
 		}
 		return nil
 	})
-	if told := d.facts(); len(told) != 0 {
-		t.Errorf("results %+v before anything was decided", told)
+	if facts := d.facts(); len(facts) != 0 {
+		t.Errorf("results %+v before anything was decided", facts)
 	}
 	d.expectFound(nil)
 }

@@ -175,8 +175,8 @@ func TestEveryDefectHasItsAnswer(t *testing.T) {
 	good := d.shop.Sale()
 	d.take(d.run.Bag(append(msgs, d.shop.Seal(good))...))
 
-	if told := d.facts(); len(told) != len(list) {
-		t.Errorf("%d results for %d bad envelopes", len(told), len(list))
+	if facts := d.facts(); len(facts) != len(list) {
+		t.Errorf("%d results for %d bad envelopes", len(facts), len(list))
 	}
 	answers := d.answers()
 	for id, r := range ids {
@@ -217,9 +217,9 @@ func TestSuspendedMerchant(t *testing.T) {
 	late := d.shop.Sale()
 	late.Created, late.Until = late.Created.Add(-2*time.Hour), late.Created.Add(-time.Hour)
 	d.take(d.run.Bag(d.shop.Seal(late), msg))
-	told := d.facts()
-	if len(told) != 2 || told[1].Code != envelope.CodeMerchantSuspended || told[1].Reference != "" {
-		t.Errorf("told %+v", told)
+	facts := d.facts()
+	if len(facts) != 2 || facts[1].Code != envelope.CodeMerchantSuspended || facts[1].Reference != "" {
+		t.Errorf("facts %+v", facts)
 	}
 	d.Append("shop-1", book.MerchantResumed{})
 	after := d.shop.Sale()
@@ -264,8 +264,8 @@ func TestVerdictIsLateWhenTimePassedBeforeTheCommit(t *testing.T) {
 	if err := d.intake.commit(t.Context(), g); err != nil {
 		t.Fatal(err)
 	}
-	if told := d.facts(); len(told) != 1 || told[0].Code != envelope.CodeLate || told[0].Reference != "" || told[0].Masked != "" {
-		t.Errorf("told %+v", told)
+	if facts := d.facts(); len(facts) != 1 || facts[0].Code != envelope.CodeLate || facts[0].Reference != "" || facts[0].Masked != "" {
+		t.Errorf("facts %+v", facts)
 	}
 }
 
@@ -279,8 +279,8 @@ func TestDeadKeyOfAnOldEnvelope(t *testing.T) {
 		d.Tick()
 	}
 	d.take(d.run.Bag(msg))
-	if told := d.facts(); len(told) != 1 || told[0].Code != envelope.CodeKeyDead || told[0].Reference != "order 17" {
-		t.Errorf("told %+v", told)
+	if facts := d.facts(); len(facts) != 1 || facts[0].Code != envelope.CodeKeyDead || facts[0].Reference != "order 17" {
+		t.Errorf("facts %+v", facts)
 	}
 }
 
@@ -303,9 +303,9 @@ func TestEnvelopesOfNobody(t *testing.T) {
 	}
 	d.take(d.run.Bag([]byte("{}"), nil, bytes.Repeat([]byte("x"), 40<<10), d.shop.Seal(long), d.shop.Seal(backwards),
 		stranger.Seal(stranger.Sale()), foreign))
-	told := d.facts()
-	if len(told) != 1 || told[0].Code != envelope.CodeUnknownSigner {
-		t.Errorf("told %+v", told)
+	facts := d.facts()
+	if len(facts) != 1 || facts[0].Code != envelope.CodeUnknownSigner {
+		t.Errorf("facts %+v", facts)
 	}
 	d.expectFound(map[book.Finding]uint64{book.FindingBadEnvelope: 5, book.FindingUnknownMerchant: 1, book.FindingForgedEnvelope: 1})
 }

@@ -21,9 +21,9 @@ func TestARetiredKeyIsAnUnknownSigner(t *testing.T) {
 	if got := d.payments(); got != 1 {
 		t.Errorf("%d payments, want the one from before", got)
 	}
-	told := d.facts()
-	if len(told) != 2 || told[0].Code != envelope.CodeUnknownSigner || told[1].Code != envelope.CodeUnknownSigner {
-		t.Errorf("told %+v", told)
+	facts := d.facts()
+	if len(facts) != 2 || facts[0].Code != envelope.CodeUnknownSigner || facts[1].Code != envelope.CodeUnknownSigner {
+		t.Errorf("facts %+v", facts)
 	}
 	d.expectFound(map[book.Finding]uint64{book.FindingForgedEnvelope: 2})
 	d.shop.Signer = next

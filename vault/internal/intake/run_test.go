@@ -195,7 +195,7 @@ func TestLockedRingRejectsNothing(t *testing.T) {
 		t.Fatalf("took bags while locked: %v", err)
 	}
 	if d.payments() != 0 || len(d.facts()) != 0 {
-		t.Errorf("%d payments, told %+v", d.payments(), d.facts())
+		t.Errorf("%d payments, facts %+v", d.payments(), d.facts())
 	}
 	d.take(b...)
 	if d.payments() != 4 {

@@ -18,7 +18,7 @@ func TestStolenRelayKeyRepeatsEverything(t *testing.T) {
 	sales := d.sales(3)
 	genuine := d.run.Bag(sales...)
 	d.take(genuine)
-	told := len(d.facts())
+	before := len(d.facts())
 
 	thief := d.relay.Start() // names no bag before
 	leap := d.relay.Start()
@@ -28,8 +28,8 @@ func TestStolenRelayKeyRepeatsEverything(t *testing.T) {
 	if got := d.payments(); got != 7 {
 		t.Errorf("%d payments of 7 sales", got)
 	}
-	if got := len(d.facts()); got != told {
-		t.Errorf("%d results, there were %d", got, told)
+	if got := len(d.facts()); got != before {
+		t.Errorf("%d results, there were %d", got, before)
 	}
 	d.expectFound(findings{book.FindingRestart: 1, book.FindingBagMissing: 1, book.FindingBagForked: 1})
 }

@@ -95,7 +95,7 @@ func TestGarbageIsCounted(t *testing.T) {
 	d.take(messages...)
 	// stops, and the last commit reports what was counted
 	if n := d.entries() - before; n > mostEntries+3 {
-		t.Errorf("%d log entries tell of %d messages", n, published+given)
+		t.Errorf("%d log entries report %d messages", n, published+given)
 	}
 	if n := log.lines(); n > 40 {
 		t.Errorf("%d log lines", n)

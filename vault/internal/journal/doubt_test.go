@@ -66,7 +66,7 @@ func TestAPlaceThatHoldsLessIsDoubted(t *testing.T) {
 			}
 			select {
 			case <-j.Believed():
-				t.Error("it is believed")
+				t.Error("it is trusted")
 			default:
 			}
 			if p.calls != calls {

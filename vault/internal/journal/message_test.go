@@ -16,7 +16,7 @@ import (
 	"nightdrop/vault/internal/merkle"
 )
 
-var update = flag.Bool("update", false, "write the vectors anew")
+var update = flag.Bool("update", false, "rewrite the vectors")
 
 const vectorsDir = "../../../testdata/vectors"
 

@@ -53,14 +53,14 @@ func TestEveryResultProvesItsPlaceInTheLog(t *testing.T) {
 	w := d.watching(r)
 	history := &proof.History{}
 	bySize := map[int64]proof.Checkpoint{}
-	told := 0
+	checked := 0
 	for _, batch := range []int{1, 3, roundResults + 40, 2} {
 		d.reject("shop-1", batch)
 		results := d.sealed(t, w.Outbox, r)
 		d.reject("shop-1", 0)
 		w.look(t)
 		rounds := map[int64]int{}
-		for _, result := range results[told:] {
+		for _, result := range results[checked:] {
 			p, err := proof.DecodeProof(result.Proof)
 			if err != nil {
 				t.Fatalf("result %d: %v", result.Serial, err)
@@ -78,7 +78,7 @@ func TestEveryResultProvesItsPlaceInTheLog(t *testing.T) {
 		if len(rounds) > 1+batch/roundResults {
 			t.Errorf("%d results were proved by %d checkpoints", batch, len(rounds))
 		}
-		told = len(results)
+		checked = len(results)
 		notices := r.notices[channel.NoticeCheckpoint]
 		c, err := history.AddCheckpoint(notices[len(notices)-1], d.Ring.Verifier())
 		if err != nil {
