@@ -144,7 +144,6 @@ func TestPurgeKeepsAWeekAndTheLastBag(t *testing.T) {
 	waittest.For(t, "the last bag", func() bool { return d.hint().Sequence == 6 })
 	_ = stop()
 	i := d.newIntake(vault)
-	i.Now = time.Now // the broker's clock is the machine's
 	has := func(sequence uint64) bool {
 		_, err := vault.BagAt(t.Context(), sequence)
 		if err != nil && !errors.Is(err, channel.ErrNotFound) {
@@ -155,7 +154,8 @@ func TestPurgeKeepsAWeekAndTheLastBag(t *testing.T) {
 	if err := i.purge(t.Context()); err != nil || !has(1) {
 		t.Fatalf("young bags are purged, or %v", err)
 	}
-	i.Now = func() time.Time { return time.Now().Add(8 * 24 * time.Hour) }
+	now := i.Now // the ledger's marks are by this clock
+	i.Now = func() time.Time { return now().Add(8 * 24 * time.Hour) }
 	if err := i.purge(t.Context()); err != nil {
 		t.Fatal(err)
 	}
