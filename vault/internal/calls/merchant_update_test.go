@@ -52,7 +52,8 @@ func TestWhatAnUpdateMayNotChange(t *testing.T) {
 	fresh := v.Stranger("shop-1")
 	newKey := fresh.Signer.Verifier().String()
 	name, _, _ := strings.Cut(fresh.ReplyLine(), "+")
-	unusable := name + "+" + strings.Repeat("A", 43) + "=" // of the right form, and not the key of that name
+	// of the right form, and not the key of that name
+	unusable := name + "+" + strings.Repeat("A", 43) + "="
 	for name, c := range map[string]struct {
 		update book.MerchantUpdated
 		kind   control.Code // none: it is allowed

@@ -154,8 +154,7 @@ func TestPurgeKeepsAWeekAndTheLastBag(t *testing.T) {
 	if err := i.purge(t.Context()); err != nil || !has(1) {
 		t.Fatalf("young bags are purged, or %v", err)
 	}
-	now := i.Now // the ledger's marks are by this clock
-	i.Now = func() time.Time { return now().Add(8 * 24 * time.Hour) }
+	i.Now = func() time.Time { return d.Clock.Now().Add(8 * 24 * time.Hour) }
 	if err := i.purge(t.Context()); err != nil {
 		t.Fatal(err)
 	}
