@@ -439,8 +439,8 @@ func TestAPersonDecides(t *testing.T) {
 func (m *month) checkTimeline(ids map[string]string) {
 	m.t.Helper()
 	for name, want := range map[string][]string{
-		"sale": {"received", "request-sent", "result", "batch-closed", "result", "batch-settled"},
-		"hold": {"received", "request-sent", "result", "operation", "operation"},
+		"sale":  {"received", "request-sent", "result", "batch-closed", "result", "batch-settled"},
+		"hold":  {"received", "request-sent", "result", "operation", "operation"},
 		"debit": {"received", "result", "batch-closed", "file-written", "result", "batch-settled"},
 	} {
 		if ids[name] == "" {
