@@ -36,6 +36,16 @@ func (d *fixture) refused(draft vaulttest.Draft, code envelope.Code) envelope.Fa
 	return d.expect(draft, envelope.StatusRejected, code)
 }
 
+// beyond posts a draft that is refused by a limit, and checks that the vault knows by which.
+func (d *fixture) beyond(draft vaulttest.Draft, limit book.Exceeded) envelope.Facts {
+	d.TB.Helper()
+	facts := d.refused(draft, envelope.CodeLimit)
+	if p := d.Payment("shop-1", draft.ID); p.Limit != limit || limit.Means() == "" {
+		d.TB.Errorf("%s was beyond the limit %q, want %q", draft.ID, p.Limit, limit)
+	}
+	return facts
+}
+
 // waits posts one draft that waits for the engine.
 func (d *fixture) waits(draft vaulttest.Draft) book.Payment {
 	d.TB.Helper()
