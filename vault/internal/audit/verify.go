@@ -298,7 +298,7 @@ func (v *verifier) bundle(n int64, width int) error {
 	return nil
 }
 
-// records reads the records of a bundle; missing ones are nil.
+// records reads the records of a bundle; missing ones are nil, so that the root does not match.
 func (v *verifier) records(first int64, name string, width int) ([][]byte, error) {
 	records := make([][]byte, 0, width)
 	err := v.frames.each(name, 2, width, func(record []byte) error {

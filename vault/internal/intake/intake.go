@@ -34,7 +34,7 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// Opener opens sealed parts; [keyring.Ring] implements it. It is safe for concurrent use. The
+// Opener opens sealed parts; [keyring.Ring] implements it. It must be safe for concurrent use. The
 // caller clears the plaintext. An error other than [keyring.ErrKeyDead] and [keyring.ErrCannotOpen]
 // says nothing about the part: the group is not committed.
 type Opener interface {

@@ -55,7 +55,7 @@ func (c *committer) batchFor(m book.Merchant, v *verdict) (envelope.Code, error)
 	return v.exceeds(book.ExceededBatches), nil
 }
 
-// exceeds notes which limit the order is beyond.
+// exceeds records the exceeded limit.
 func (v *verdict) exceeds(limit book.Exceeded) envelope.Code {
 	v.limit = limit
 	return envelope.CodeLimit

@@ -23,7 +23,7 @@ type scanned struct {
 	damaged  bool     // there is more wrong than one torn write at the end
 }
 
-// scan reads at most most messages of a segment from an offset on, and skips what is not a message.
+// scan reads up to most messages of a segment from an offset on, and skips what is not a message.
 func scan(data []byte, from, most int) (s scanned) {
 	for s.end = from; s.end < len(data) && len(s.messages) < most; {
 		rest := data[s.end:]

@@ -49,7 +49,7 @@ type Channel interface {
 	Connected() bool
 }
 
-// Keys sign and list keys; an unlocked [keyring.Ring] implements it.
+// Keys sign and list keys; an unlocked keyring.Ring implements it.
 type Keys interface {
 	Signer() *note.Signer
 	Directory(now time.Time) []envelope.DirectoryKey
