@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"slices"
 	"time"
 
 	"nightdrop/shared/envelope"
@@ -59,6 +60,8 @@ type Explanation struct {
 	Chain   Chain  `json:"chain,omitzero"`
 	Results []Told `json:"results,omitempty"`
 	broken  error  // why the chain could not be followed further
+
+	otherKey bool // an earlier key of the storefront's signed it
 }
 
 // Told is a result about the envelope.
@@ -79,7 +82,7 @@ type Told struct {
 // the explanation.
 func (c *Client) Explain(ctx context.Context, box *Outbox, id string) (Explanation, error) {
 	x := Explanation{ID: id}
-	if err := x.readOutbox(box); err != nil {
+	if err := x.readOutbox(c, box); err != nil {
 		return x, err
 	}
 	for _, read := range []func(context.Context, *Client, *Outbox) error{x.readKept, x.readOfID, x.readChain} {
@@ -106,7 +109,7 @@ func (c *Client) Explain(ctx context.Context, box *Outbox, id string) (Explanati
 	return x, nil
 }
 
-func (x *Explanation) readOutbox(box *Outbox) (err error) {
+func (x *Explanation) readOutbox(c *Client, box *Outbox) (err error) {
 	kept, err := box.Find(x.ID)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -115,6 +118,8 @@ func (x *Explanation) readOutbox(box *Outbox) (err error) {
 	default:
 		created, until := envelope.At(kept.Created), envelope.At(kept.Until)
 		x.Digest, x.Created, x.Until = kept.Digest, &created, &until
+		_, err := c.own(kept.Note)
+		x.otherKey = errors.Is(err, ErrOtherKey)
 	}
 	if x.Receipts, x.Refused, err = box.Receipts(x.ID); err != nil {
 		return err
@@ -204,6 +209,9 @@ func (x *Explanation) judge(now time.Time) {
 	default:
 		x.say(OutcomeNeverPosted, "storefront", "this outbox has no envelope of this id, and the vault has answered none", "check the id, and which outbox it was posted from")
 	}
+	if x.otherKey && slices.Contains([]Outcome{OutcomeRefused, OutcomeNoReceipt, OutcomeNotAtVault}, x.Outcome) {
+		x.Next = "an earlier key of yours signed it: while the vault knows that key, post the same bytes with the identity file of then; " + retiredNext
+	}
 	if x.Until != nil && answer == nil && now.After(x.Until.Time) && x.Outcome != OutcomeLapsed {
 		x.Warnings = append(x.Warnings, fmt.Sprintf("its until, %s, has passed: the vault begins nothing more for it, but what it began before may still be told; "+
 			"pay under a new id only when the chain of results has reached one created after %s", x.Until, envelope.At(x.Until.Add(answerTime))))
@@ -230,8 +238,15 @@ func (x *Explanation) judgeAnswer(answer *Told) {
 	if answer.Status == envelope.StatusNoted {
 		x.Next = "ask the customer for the account as it is now; where it is stored, send an update with all of it: until then the vault refuses its entries"
 	}
-	if answer.Code == envelope.CodeLimit {
+	switch {
+	case answer.Code == envelope.CodeLimit:
 		x.Next = fmt.Sprintf("ask the vault's operators which limit it was and when it ends: `vault payment show MERCHANT/%s` says both", x.ID)
+	case answer.Code != envelope.CodeUnknownSigner:
+	case x.otherKey:
+		x.By, x.Next = "storefront", "pay under a new id: the key that signed it was retired, and never counts again"
+	default:
+		x.By, x.Next = "storefront", "have the vault's operators look at the merchant's keys (vault merchant show): where this identity's was retired, pay under a new id with new keys (storefront keygen --from); "+
+			"where it was never added, they add it, and the same bytes can be posted again"
 	}
 	if answer.Code != envelope.CodeLate || x.Until == nil {
 		return
