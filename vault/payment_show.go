@@ -59,7 +59,7 @@ func printPayment(w io.Writer, p control.Payment) {
 	if p.Of != "" {
 		command.Row(w, "of payment", p.Of)
 	}
-	command.Row(w, "status", p.Stage)
+	command.Row(w, "status", p.Status)
 	if len(p.Resolutions) > 0 {
 		command.Row(w, "to be resolved as", fmt.Sprint(p.Resolutions))
 	}
@@ -149,7 +149,7 @@ func printOperations(w io.Writer, operations []control.Payment) {
 	fmt.Fprintln(w)
 	command.Row(w, "OPERATION", "PAYMENT", "STATUS", "CODE", "AMOUNT", "BATCH", "RECEIVED")
 	for _, o := range operations {
-		command.Row(w, o.Operation, o.ID, o.Stage, orDash(string(o.Code)), amount(o), orDash(o.BatchID()), moment(o.Received))
+		command.Row(w, o.Operation, o.ID, o.Status, orDash(string(o.Code)), amount(o), orDash(o.BatchID()), moment(o.Received))
 	}
 }
 
