@@ -11,8 +11,8 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// columns heads a CSV; they keep their places, and others are added at the end. "amount" is minor units,
-// "amount_major" the same in the currency's own unit.
+// columns heads a CSV; they keep their places, and others are added at the end. "amount" is minor
+// units, "amount_major" the same in the currency's own unit.
 var columns = [...]string{"number", "payment", "merchant", "batch", "operation", "of", "method", "status", "code", "stands", "direction", "amount",
 	"currency", "account", "brand", "reference", "approval", "terminal", "stan", "rrn", "entry", "file", "notice", "received", "changed", "amount_major"}
 
