@@ -132,6 +132,7 @@ func TestMonthsEnd(t *testing.T) {
 		t.Errorf("payment show: exit code %d\n%s", code, out)
 	}
 	settled := m.closeAndSettle()
+	m.checkTimeline(ids)
 	m.checkComparison(settled)
 	m.checkReturns(ids)
 	m.checkReports(settled)
@@ -434,6 +435,35 @@ func TestAPersonDecides(t *testing.T) {
 	s.checkLedger()
 }
 
+// checkTimeline: what happened to a payment is shown in its order, with the places in the log.
+func (m *month) checkTimeline(ids map[string]string) {
+	m.t.Helper()
+	for name, want := range map[string][]string{
+		"sale":  {"received", "request-sent", "result", "batch-closed", "result", "batch-settled"},
+		"hold":  {"received", "request-sent", "result", "operation", "operation"},
+		"debit": {"received", "result", "batch-closed", "file-written", "result", "batch-settled"},
+	} {
+		if ids[name] == "" {
+			m.t.Fatalf("no payment %s among %v", name, ids)
+		}
+		var steps []string
+		var before time.Time
+		for _, s := range m.payment(ids[name]).Timeline {
+			steps = append(steps, string(s.Kind))
+			if s.Time.Before(before) || (s.Entry == nil) != (s.Kind != "result") {
+				m.t.Errorf("%s: %+v after %s", name, s, before)
+			}
+			before = s.Time.Time
+		}
+		if !slices.Equal(steps, want) {
+			m.t.Errorf("%s: steps %v, want %v", name, steps, want)
+		}
+		if _, out := m.command("payment", "show", "shop-1/"+ids[name]); !strings.Contains(out, "received") || !strings.Contains(out, ", log entry ") {
+			m.t.Errorf("shown as %s", out)
+		}
+	}
+}
+
 // correctsAWord: what a person said is corrected, and payment show names who said what, and why.
 func (m *site) correctsAWord(id string) {
 	m.t.Helper()
@@ -453,7 +483,7 @@ func (m *site) correctsAWord(id string) {
 		}
 	}
 	code, out := m.command("payment", "show", "shop-1", id)
-	for _, part := range []string{"reversed", "user:", "acquirer, call 4711: charged", "reversed (correction)", "acquirer, letter of 4 December: never charged"} {
+	for _, part := range []string{"reversed", "user:", "acquirer, call 4711: charged", "corrected to reversed", "acquirer, letter of 4 December: never charged"} {
 		if code != 0 || !strings.Contains(out, part) {
 			m.t.Errorf("payment show: exit code %d, without %q\n%s", code, part, out)
 		}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"nightdrop/shared/envelope"
@@ -108,8 +109,11 @@ func TestRefundIsNoOracle(t *testing.T) {
 		if code == 0 {
 			s.json(&p, "payment", "show", "shop-1", right)
 		}
-		return p.Status == book.StageRejected && p.Code == envelope.CodeLimit
+		return p.Status == book.StageRejected && p.Code == envelope.CodeLimit && p.Limit == book.ExceededComparisons
 	})
+	if _, out := s.command("payment", "show", "shop-1/"+right); !strings.Contains(out, book.ExceededComparisons.Means()) {
+		t.Errorf("shown as %s", out)
+	}
 	var st control.Status
 	s.json(&st, "status")
 	if st.Findings[book.FindingMismatches] != 1 {

@@ -230,6 +230,9 @@ func (x *Explanation) judgeAnswer(answer *Told) {
 	if answer.Status == envelope.StatusNoted {
 		x.Next = "ask the customer for the account as it is now; where it is stored, send an update with all of it: until then the vault refuses its entries"
 	}
+	if answer.Code == envelope.CodeLimit {
+		x.Next = fmt.Sprintf("ask the vault's operators which limit it was and when it ends: `vault payment show MERCHANT/%s` says both", x.ID)
+	}
 	if answer.Code != envelope.CodeLate || x.Until == nil {
 		return
 	}

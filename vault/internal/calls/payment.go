@@ -62,12 +62,39 @@ func (c *Calls) Payment(_ context.Context, merchant, id string) (control.Payment
 		if v.Corrections, err = settle.Corrections(tx, p); err != nil {
 			return v, err
 		}
-		err = tx.Operations(merchant, id, func(o book.Payment) error {
+		around, err := aroundPayment(tx, p)
+		if err != nil {
+			return v, err
+		}
+		for _, o := range around.Operations {
 			v.Operations = append(v.Operations, report.PaymentOf(o))
-			return nil
-		})
-		return v, err
+		}
+		v.Timeline = report.Timeline(p, around)
+		return v, nil
 	})
+}
+
+// aroundPayment reads what stands about p elsewhere in the ledger.
+func aroundPayment(tx *ledger.Tx, p book.Payment) (around report.Around, err error) {
+	for _, serial := range p.Results {
+		r, err := tx.Issued(p.Merchant, serial)
+		if err != nil {
+			return around, err
+		}
+		around.Results = append(around.Results, report.Step{Time: r.Created, Kind: report.StepResult, Entry: &r.Index, Result: serial,
+			Status: r.Facts.Status, Code: r.Facts.Code, Approval: r.Facts.Approval, Amount: r.Facts.Amount, Currency: r.Facts.Currency})
+	}
+	err = tx.Operations(p.Merchant, p.ID, func(o book.Payment) error {
+		around.Operations = append(around.Operations, o)
+		return nil
+	})
+	if err == nil && p.Batch != 0 {
+		around.Batch, _, err = tx.Batch(p.Batch)
+	}
+	if err == nil && p.File != "" {
+		around.File, _, err = tx.File(p.File)
+	}
+	return around, err
 }
 
 // Resolve takes a person's word on a payment that is repeated, or manual.

@@ -278,16 +278,16 @@ func TestLimits(t *testing.T) {
 	policy.RefundPercent, policy.StoresPerDay = 50, 2
 	d.Append("shop-1", book.MerchantPolicySet{Policy: policy})
 
-	f := d.refused(d.shop.Authorize(1001), envelope.CodeLimit)
+	f := d.beyond(d.shop.Authorize(1001), book.ExceededPayment)
 	if f.Amount != 1001 || f.Currency != "USD" || f.Masked != "424242******4242" {
 		t.Errorf("refused by %+v", f)
 	}
 	d.waits(d.shop.Authorize(900))
-	d.refused(d.shop.BankSale(601), envelope.CodeLimit) // of the day
+	d.beyond(d.shop.BankSale(601), book.ExceededDay)
 	d.expect(d.shop.BankSale(600), envelope.StatusAccepted, envelope.CodeOK)
 	d.expect(d.shop.Payout(700), envelope.StatusAccepted, envelope.CodeOK)
-	d.refused(d.shop.Payout(501), envelope.CodeLimit)
-	d.refused(d.shop.Refund(sale, 1000), envelope.CodeLimit)
+	d.beyond(d.shop.Payout(501), book.ExceededPayouts)
+	d.beyond(d.shop.Refund(sale, 1000), book.ExceededRefunds)
 	d.waits(d.shop.Refund(sale, 999))
 	d.expect(d.shop.Store(goodCard), envelope.StatusStored, envelope.CodeOK)
 	first, second := d.shop.Store(goodCard), d.shop.Store(goodCard)
@@ -295,7 +295,7 @@ func TestLimits(t *testing.T) {
 	if a := d.answers(); a[first.ID].Status != envelope.StatusStored || a[second.ID].Code != envelope.CodeLimit {
 		t.Errorf("stores answered %+v and %+v", a[first.ID], a[second.ID])
 	}
-	d.refused(d.shop.Store(goodCard), envelope.CodeLimit)
+	d.beyond(d.shop.Store(goodCard), book.ExceededStores)
 }
 
 // A policy that changed between judging and committing is seen by the commit.

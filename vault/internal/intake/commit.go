@@ -351,5 +351,5 @@ func (c *committer) reject(v verdict, remembered bool) error {
 	o := v.order
 	return c.append(v, book.EnvelopeRejected{ID: v.envelope.ID, Digest: v.digest, Code: v.code, Remembered: remembered,
 		Operation: o.Operation, Amount: o.Amount, Currency: o.Currency, Reference: o.Reference, Masked: v.account.masked, Of: o.Of, Token: o.Token,
-		Mismatch: v.mismatch, Compared: v.compared})
+		Mismatch: v.mismatch, Compared: v.compared, Limit: v.limit})
 }

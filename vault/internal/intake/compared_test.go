@@ -69,7 +69,7 @@ func TestGuessingTheCardOfAPayment(t *testing.T) {
 	d.expectCodes(tries[half:], map[envelope.Code]int{envelope.CodeLimit: len(tries) - half})
 	d.Clock.Pass(24 * time.Hour)
 	// the right one tells nothing either, also on later days
-	d.refused(d.refundTo(sale, goodCard), envelope.CodeLimit)
+	d.beyond(d.refundTo(sale, goodCard), book.ExceededComparisons)
 	d.expectFound(map[book.Finding]uint64{book.FindingMismatches: 1})
 	if p := d.Payment("shop-1", sale); p.Mismatches != book.MaxMismatches || p.Refunded != 0 {
 		t.Errorf("payment %+v", p)

@@ -40,14 +40,14 @@ func TestBatchNumbersRunOut(t *testing.T) {
 	d.settleCards()
 	next := d.State().NextBatch
 	d.nextBatch(book.MaxBatch + 1)
-	f := d.refused(d.shop.BankSale(5), envelope.CodeLimit)
+	f := d.beyond(d.shop.BankSale(5), book.ExceededBatches)
 	if f.Amount != 5 || f.Masked != "******5678" {
 		t.Errorf("refused by %+v", f)
 	}
-	d.refused(d.shop.Payout(5), envelope.CodeLimit)
-	d.refused(d.shop.Sale(), envelope.CodeLimit)
-	d.refused(d.shop.Capture(held, 5), envelope.CodeLimit)
-	d.refused(d.shop.Refund(sale, 5), envelope.CodeLimit)
+	d.beyond(d.shop.Payout(5), book.ExceededBatches)
+	d.beyond(d.shop.Sale(), book.ExceededBatches)
+	d.beyond(d.shop.Capture(held, 5), book.ExceededBatches)
+	d.beyond(d.shop.Refund(sale, 5), book.ExceededBatches)
 	d.waits(d.shop.Authorize(5)) // holds money and is of no batch
 	d.waits(d.shop.Void(held))
 	d.stored(d.shop.Store(goodCard))
@@ -57,7 +57,7 @@ func TestBatchNumbersRunOut(t *testing.T) {
 	next = d.State().NextBatch
 	d.nextBatch(book.MaxBatch + 1)
 	d.accepted(d.shop.Payout(7)) // into the open batch
-	d.refused(d.shop.Sale(), envelope.CodeLimit)
+	d.beyond(d.shop.Sale(), book.ExceededBatches)
 	d.nextBatch(next)
 }
 
@@ -102,8 +102,8 @@ func TestUpdatesAreLimitedAsStores(t *testing.T) {
 	d.Append("shop-1", book.MerchantPolicySet{Policy: policy})
 	d.expect(d.shop.Update(token, "2032-01"), envelope.StatusUpdated, envelope.CodeOK)
 	before, _ := d.record(token)
-	d.refused(d.shop.Update(token, "2033-01"), envelope.CodeLimit)
-	d.refused(d.shop.Store(goodCard), envelope.CodeLimit)
+	d.beyond(d.shop.Update(token, "2033-01"), book.ExceededStores)
+	d.beyond(d.shop.Store(goodCard), book.ExceededStores)
 	if after, _ := d.record(token); after.Slot != before.Slot {
 		t.Error("an update over the limit changed the account")
 	}
@@ -121,8 +121,8 @@ func TestNoMoreAccountsCanBeStored(t *testing.T) {
 	d := bankDesk(t)
 	token := d.stored(d.shop.Store(goodCard))
 	d.intake.Accounts = full{d.Ring}
-	d.refused(d.shop.Store(goodCard), envelope.CodeLimit)
-	d.refused(d.shop.Update(token, "2032-01"), envelope.CodeLimit)
+	d.beyond(d.shop.Store(goodCard), book.ExceededKeys)
+	d.beyond(d.shop.Update(token, "2032-01"), book.ExceededKeys)
 	d.accepted(d.shop.BankSale(5))
 	d.expect(d.shop.Forget(token), envelope.StatusForgotten, envelope.CodeOK)
 }

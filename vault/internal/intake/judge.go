@@ -24,15 +24,17 @@ type verdict struct {
 	version  uint64        // of the merchant's state; 0 where there is no such merchant
 	policy   book.Policy   // of the merchant when it was judged
 	code     envelope.Code // ok, or the first check that failed
+	limit    book.Exceeded // of the code limit
 	order    envelope.Order
 	// of the account part; the transaction fills in those of a token or payment
 	account particulars
 	// of a refund's account part, or of what replaced the stored account, once account is its
 	// payment's
 	given    particulars
-	stored   *stored // of a store or update: the account, sealed anew
-	mismatch bool    // refused because a refund's account is not its payment's: counted
-	compared bool    // the bank account that it gives was held against the block list: counted
+	stored   *stored       // of a store or update: the account, sealed anew
+	noKey    book.Exceeded // why it is not
+	mismatch bool          // refused because a refund's account is not its payment's: counted
+	compared bool          // the bank account that it gives was held against the block list: counted
 }
 
 // particulars are what may be kept of an account.

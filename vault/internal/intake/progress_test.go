@@ -36,6 +36,16 @@ func (d *desk) refused(draft vaulttest.Draft, code envelope.Code) envelope.Facts
 	return d.expect(draft, envelope.StatusRejected, code)
 }
 
+// beyond expects that a draft is refused by a limit, and that the vault knows by which.
+func (d *desk) beyond(draft vaulttest.Draft, limit book.Exceeded) envelope.Facts {
+	d.TB.Helper()
+	facts := d.refused(draft, envelope.CodeLimit)
+	if p := d.Payment("shop-1", draft.ID); p.Limit != limit || limit.Means() == "" {
+		d.TB.Errorf("%s was beyond the limit %q, want %q", draft.ID, p.Limit, limit)
+	}
+	return facts
+}
+
 // waits takes one draft that the engine goes on with.
 func (d *desk) waits(draft vaulttest.Draft) book.Payment {
 	d.TB.Helper()

@@ -1,6 +1,8 @@
 package intake
 
 import (
+	"cmp"
+
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
 )
@@ -26,13 +28,13 @@ func (c *committer) standing(v *verdict) (envelope.Code, error) {
 	}
 	if op := v.order.Operation; (op == envelope.OpStore || op == envelope.OpUpdate) && v.stored == nil {
 		// by what the merchant, or everybody, had stored when it was judged
-		return envelope.CodeLimit, nil
+		return v.exceeds(cmp.Or(m.Exceeds(op, 0, "", c.tx.Now()), v.noKey)), nil
 	}
 	if code, err := c.batchFor(m, v); err != nil || code != envelope.CodeOK {
 		return code, err
 	}
-	if code := m.Allows(v.order.Operation, v.order.Amount, v.order.Currency, c.tx.Now()); code != envelope.CodeOK {
-		return code, nil
+	if over := m.Exceeds(v.order.Operation, v.order.Amount, v.order.Currency, c.tx.Now()); over != "" {
+		return v.exceeds(over), nil
 	}
 	return c.compared(m, v)
 }
@@ -50,7 +52,13 @@ func (c *committer) batchFor(m book.Merchant, v *verdict) (envelope.Code, error)
 		return envelope.CodeOK, err
 	}
 	c.exhausted = true
-	return envelope.CodeLimit, nil
+	return v.exceeds(book.ExceededBatches), nil
+}
+
+// exceeds notes which limit the order is beyond.
+func (v *verdict) exceeds(limit book.Exceeded) envelope.Code {
+	v.limit = limit
+	return envelope.CodeLimit
 }
 
 // joining is the payment that the order makes, as far as it decides which batch it joins.

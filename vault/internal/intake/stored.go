@@ -26,7 +26,7 @@ type stored struct {
 // the next start does. A merchant over its daily number is not given a key, nor is anybody when
 // there are no more: the commit answers limit.
 func (i *Intake) seal(m merchant, v *verdict, token string, acct *account.Account) error {
-	if m.Allows(v.order.Operation, 0, "", envelope.At(i.Now())) != envelope.CodeOK {
+	if v.noKey = m.Exceeds(v.order.Operation, 0, "", envelope.At(i.Now())); v.noKey != "" {
 		return nil
 	}
 	plain := acct.Encode()
@@ -34,6 +34,7 @@ func (i *Intake) seal(m merchant, v *verdict, token string, acct *account.Accoun
 	slot, sealed, err := i.Accounts.SealStored(v.envelope.Merchant, token, plain)
 	if errors.Is(err, keyring.ErrFull) {
 		i.Logger.Error("an account cannot be stored", "merchant", v.envelope.Merchant, "error", err)
+		v.noKey = book.ExceededKeys
 		return nil // the commit answers limit
 	}
 	if err != nil {
