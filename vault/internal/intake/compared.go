@@ -24,7 +24,8 @@ func (c *committer) compared(m book.Merchant, v *verdict) (envelope.Code, error)
 	case err != nil:
 		return "", err
 	case !m.MayCompare(original, c.tx.Now()):
-		return v.exceeds(book.ExceededComparisons), nil // also for the right account: else this would reveal it
+		// also for the right account: else this would reveal it
+		return v.exceeds(book.ExceededComparisons), nil
 	case v.given.method == original.Way() && hmac.Equal([]byte(v.given.print), []byte(original.Fingerprint)):
 		return envelope.CodeOK, nil
 	}

@@ -34,7 +34,8 @@ type verdict struct {
 	stored   *stored       // of a store or update: the account, sealed anew
 	noKey    book.Exceeded // why it is not
 	mismatch bool          // refused because a refund's account is not its payment's: counted
-	compared bool          // the bank account that it gives was held against the block list: counted
+	// the bank account that it gives was held against the block list: counted
+	compared bool
 }
 
 // particulars are what may be kept of an account.
