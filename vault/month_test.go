@@ -82,7 +82,7 @@ func (m *month) reaches(id string, stage book.Stage) {
 	}()
 	m.wait("a payment that is "+string(stage), func() bool {
 		m.json(&payments, "payment", "list", "--merchant", "shop-1")
-		return slices.ContainsFunc(payments, func(p control.Payment) bool { return p.ID == id && p.Stage == stage })
+		return slices.ContainsFunc(payments, func(p control.Payment) bool { return p.ID == id && p.Status == stage })
 	})
 }
 
@@ -179,7 +179,7 @@ func (m *month) closeAndSettle() control.Settlement {
 	m.t.Helper()
 	var open, closed []control.Batch
 	m.json(&open, "batch", "list", "--method", "bank")
-	if len(open) != 1 || !strings.HasPrefix(open[0].ID, "bank-") || open[0].Stage != book.BatchOpen {
+	if len(open) != 1 || !strings.HasPrefix(open[0].ID, "bank-") || open[0].Status != book.BatchOpen {
 		m.t.Fatalf("open bank batches: %+v", open)
 	}
 	m.json(&closed, "batch", "close", "--merchant", "shop-1", "--method", "bank")
@@ -196,7 +196,7 @@ func (m *month) closeAndSettle() control.Settlement {
 	var settled control.Settlement
 	m.json(&settled, "batch", "settle", "--all")
 	if settled.Payments != 6 || len(settled.Batches) != 2 || len(settled.Files) != 1 || settled.Files[0].Debits != 907203 || settled.Files[0].Credits != 300 ||
-		len(settled.Files[0].Digest) != 64 || settled.Files[0].Stage != book.FileOut {
+		len(settled.Files[0].Digest) != 64 || settled.Files[0].Status != book.FileOut {
 		m.t.Fatalf("settled %+v", settled)
 	}
 	if _, err := os.Stat(filepath.Join(m.outbox, settled.Files[0].Name)); err != nil {
@@ -426,7 +426,7 @@ func TestAPersonDecides(t *testing.T) {
 	}
 	for i, stage := range []book.Stage{book.StageReversed, book.StageApproved} {
 		var p control.Payment
-		if s.json(&p, "payment", "show", "shop-1", ids[i]); p.Stage != stage || p.Resolutions != nil {
+		if s.json(&p, "payment", "show", "shop-1", ids[i]); p.Status != stage || p.Resolutions != nil {
 			t.Errorf("payment %d: %+v", i, p)
 		}
 	}

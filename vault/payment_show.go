@@ -60,7 +60,7 @@ func printPayment(w io.Writer, p control.Payment) {
 	if p.Of != "" {
 		command.Row(w, "of payment", control.PaymentName{Merchant: p.Merchant, ID: p.Of}.String())
 	}
-	command.Row(w, "status", p.Stage)
+	command.Row(w, "status", p.Status)
 	if len(p.Resolutions) > 0 {
 		command.Row(w, "to be resolved as", fmt.Sprint(p.Resolutions))
 	}

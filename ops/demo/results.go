@@ -90,8 +90,8 @@ func (d *demo) readResults(ctx context.Context) error {
 // on an approved payment is taken.
 func (d *demo) inOrder(p vaultPayment) error {
 	bad := slices.ContainsFunc(d.bad, func(b badEnvelope) bool { return b.id == p.ID && b.defect != "id-conflict" })
-	if !bad && (p.Stage == "rejected" || p.Stage == "declined" && p.Of != "") {
-		return fmt.Errorf("a %s that is in order was %s with %s", p.Operation, p.Stage, p.Code)
+	if !bad && (p.Status == "rejected" || p.Status == "declined" && p.Of != "") {
+		return fmt.Errorf("a %s that is in order was %s with %s", p.Operation, p.Status, p.Code)
 	}
 	return nil
 }

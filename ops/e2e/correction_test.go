@@ -63,7 +63,7 @@ func TestAWrongWordIsCorrected(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := c.settle()
-	if done.Payments != 1 || len(done.Batches) != 1 || done.Batches[0].Stage != "settled" {
+	if done.Payments != 1 || len(done.Batches) != 1 || done.Batches[0].Status != "settled" {
 		t.Errorf("settled %+v", done)
 	}
 	c.await(sold, envelope.StatusSettled, approved)
@@ -92,7 +92,7 @@ func TestAWrongWordIsCorrected(t *testing.T) {
 func showsCorrection(t *testing.T, s *site.Site, late storefront.Sealed) {
 	t.Helper()
 	var p struct {
-		Stage     string
+		Status    string
 		AtHost    bool
 		Decisions []struct {
 			Actor, As, Reason, Evidence string
@@ -100,7 +100,7 @@ func showsCorrection(t *testing.T, s *site.Site, late storefront.Sealed) {
 		}
 	}
 	decode(t, s, &p, "payment", "show", "bookshop", late.ID, "--json")
-	if p.Stage != "declined" || !p.AtHost || len(p.Decisions) != 2 || p.Decisions[0].Reason != "nobody picked up" || p.Decisions[0].Corrects ||
+	if p.Status != "declined" || !p.AtHost || len(p.Decisions) != 2 || p.Decisions[0].Reason != "nobody picked up" || p.Decisions[0].Corrects ||
 		!strings.HasPrefix(p.Decisions[1].Actor, "user:") || p.Decisions[1].As != "captured" || !p.Decisions[1].Corrects || p.Decisions[1].Evidence != letterDigest {
 		t.Errorf("the payment shows %+v", p)
 	}
@@ -159,9 +159,9 @@ func TestHostsThatReconcileOtherwise(t *testing.T) {
 		t.Error(err)
 	}
 	c.await(sold, envelope.StatusSettled, approved)
-	var b struct{ Stage, By string }
+	var b struct{ Status, By string }
 	decode(t, s, &b, "batch", "show", "card-000005", "--json")
-	if b.Stage != "settled" || b.By != "none" {
+	if b.Status != "settled" || b.By != "none" {
 		t.Errorf("the batch shows %+v", b)
 	}
 }

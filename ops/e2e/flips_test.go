@@ -124,7 +124,7 @@ func (f *flipped) payments(ctx context.Context) string {
 	f.must(json.Unmarshal([]byte(out), &all))
 	var lines []string
 	for _, p := range all {
-		lines = append(lines, fmt.Sprintf("%d %s", p.Amount, p.Stage))
+		lines = append(lines, fmt.Sprintf("%d %s", p.Amount, p.Status))
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, ", ")

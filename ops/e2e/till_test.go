@@ -90,7 +90,7 @@ func (c *till) do(order envelope.Order, account string, status envelope.Status, 
 // settled is what `vault batch settle --json` tells.
 type settled struct {
 	Payments int
-	Batches  []struct{ ID, Method, Stage string }
+	Batches  []struct{ ID, Method, Status string }
 	Files    []struct{ Name, Digest string }
 }
 

@@ -123,7 +123,7 @@ func TestAWithdrawnCurrencyStrandsNothing(t *testing.T) {
 	if out, err := s.VaultRun(t.Context(), "batch", "compare", "card-000002", "--listing", listed); err != nil {
 		t.Errorf("the batch is not as the acquirer lists it: %v\n%s", err, out)
 	}
-	if done := c.settle(); done.Payments != 3 || len(done.Batches) != 1 || done.Batches[0].Stage != "settled" {
+	if done := c.settle(); done.Payments != 3 || len(done.Batches) != 1 || done.Batches[0].Status != "settled" {
 		t.Errorf("settled %+v", done)
 	}
 	report, err := s.VaultRun(t.Context(), "batch", "report", "card-000002")

@@ -6,14 +6,17 @@ type Exceeded string
 
 // The limits.
 const (
-	ExceededPayment     Exceeded = "payment"        // of the policy: of one sale, authorisation or payout
-	ExceededDay         Exceeded = "day"            // of the policy: of a UTC day's sales and authorisations
-	ExceededPayouts     Exceeded = "payouts"        // of the policy: of a UTC day's payouts
-	ExceededRefunds     Exceeded = "refund-percent" // of the policy: of two months' refunds
-	ExceededStores      Exceeded = "stores-per-day" // of the policy: of a UTC day's stored accounts
-	ExceededKeys        Exceeded = "stored-keys"    // of the vault: keys of stored accounts
-	ExceededBatches     Exceeded = "batch-numbers"  // of the vault: 999,999 batches
-	ExceededComparisons Exceeded = "comparisons"    // of refunds that name an account ([MaxMismatches], [MaxMismatchesPerDay])
+	// of the policy: of one sale, authorisation or payout
+	ExceededPayment Exceeded = "payment"
+	// of the policy: of a UTC day's sales and authorisations
+	ExceededDay     Exceeded = "day"
+	ExceededPayouts Exceeded = "payouts"        // of the policy: of a UTC day's payouts
+	ExceededRefunds Exceeded = "refund-percent" // of the policy: of two months' refunds
+	ExceededStores  Exceeded = "stores-per-day" // of the policy: of a UTC day's stored accounts
+	ExceededKeys    Exceeded = "stored-keys"    // of the vault: keys of stored accounts
+	ExceededBatches Exceeded = "batch-numbers"  // of the vault: 999,999 batches
+	// of refunds that name an account ([MaxMismatches], [MaxMismatchesPerDay])
+	ExceededComparisons Exceeded = "comparisons"
 )
 
 // Means says in words what was exceeded and what ends it.

@@ -21,7 +21,7 @@ func (c *Calls) Payments(ctx context.Context, q control.PaymentQuery) (control.P
 		if err := exist(tx, q); err != nil {
 			return page, err
 		}
-		search := ledger.Search{Query: ledger.Query{Merchant: q.Merchant, Stage: q.Stage, Batch: q.Batch, After: q.After, Limit: q.Limit},
+		search := ledger.Search{Query: ledger.Query{Merchant: q.Merchant, Stage: q.Status, Batch: q.Batch, After: q.After, Limit: q.Limit},
 			Before: q.Before, Oldest: q.Oldest, Most: control.MaxSearched, Match: q.Matches}
 		search.From, search.Until = q.Period()
 		done, err := tx.Search(ctx, search, func(p book.Payment) error {

@@ -12,7 +12,7 @@ type Payment struct {
 	ID       string        `json:"id"`
 	Number   uint64        `json:"number"` // in the vault, in the order of arrival
 	Digest   string        `json:"digest"`
-	Stage    book.Stage    `json:"stage"`
+	Status   book.Stage    `json:"status"`
 	Code     envelope.Code `json:"code,omitempty"`
 	// of the code limit: which, where its log says so
 	Limit     book.Exceeded      `json:"limit,omitempty"`
@@ -77,7 +77,7 @@ type Payment struct {
 
 // PaymentOf is the view of p. Corrections and Operations need more than p, and are the caller's.
 func PaymentOf(p book.Payment) Payment {
-	v := Payment{Merchant: p.Merchant, ID: p.ID, Number: p.Number, Digest: p.Digest, Stage: p.Stage, Code: p.Code, Limit: p.Limit, Operation: p.Operation,
+	v := Payment{Merchant: p.Merchant, ID: p.ID, Number: p.Number, Digest: p.Digest, Status: p.Stage, Code: p.Code, Limit: p.Limit, Operation: p.Operation,
 		Amount: p.Amount, Credit: p.Credit(), Stands: stands(p), Currency: p.Currency, Reference: p.Reference, Masked: p.Masked, Brand: p.Brand,
 		Approval: p.Approval, Method: p.Method, Of: p.Of, Token: p.Token, Captured: p.Captured, Refunded: p.Refunded, Void: p.Void,
 		Standard: p.Standard, Entry: p.Entry, File: p.File, Notice: p.Notice, Notices: p.Notices, Withheld: p.Withheld(), Acked: p.Acked,

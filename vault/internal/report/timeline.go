@@ -14,10 +14,11 @@ type StepKind string
 // The kinds of steps. Those of one second stand in this order, but for results that answer what
 // stands before them.
 const (
-	StepReceived     StepKind = "received"      // the vault took the envelope, or refused it
-	StepRequest      StepKind = "request-sent"  // the first message to the acquirer's host
-	StepResult       StepKind = "result"        // what the merchant was answered
-	StepOperation    StepKind = "operation"     // a capture, refund or void of the payment was received
+	StepReceived StepKind = "received"     // the vault took the envelope, or refused it
+	StepRequest  StepKind = "request-sent" // the first message to the acquirer's host
+	StepResult   StepKind = "result"       // what the merchant was answered
+	// a capture, refund or void of the payment was received
+	StepOperation    StepKind = "operation"
 	StepDecision     StepKind = "decided"       // a person's word on what became of it
 	StepSentAgain    StepKind = "sent-again"    // a person had its message sent again
 	StepReversal     StepKind = "reversal-sent" // the first reversal to the acquirer's host
@@ -39,17 +40,18 @@ type Step struct {
 	Amount    int64              `json:"amount,omitempty"` // minor units
 	Currency  string             `json:"currency,omitempty"`
 	Result    uint64             `json:"result,omitempty"` // serial in the merchant's chain
-	Status    envelope.Status    `json:"status,omitempty"` // that the result has, or that was decided
-	Code      envelope.Code      `json:"code,omitempty"`
-	Approval  string             `json:"approval,omitempty"`
-	Trace     *book.Trace        `json:"trace,omitempty"` // of the message that was sent
-	Tries     int                `json:"tries,omitempty"` // before it was sent again
-	Actor     string             `json:"actor,omitempty"` // who decided
-	Reason    string             `json:"reason,omitempty"`
-	Evidence  string             `json:"evidence,omitempty"` // hex SHA-256
-	Corrects  bool               `json:"corrects,omitempty"` // the decision corrects an earlier one
-	Batch     string             `json:"batch,omitempty"`    // as commands take it
-	File      string             `json:"file,omitempty"`
+	// that the result has, or that was decided
+	Status   envelope.Status `json:"status,omitempty"`
+	Code     envelope.Code   `json:"code,omitempty"`
+	Approval string          `json:"approval,omitempty"`
+	Trace    *book.Trace     `json:"trace,omitempty"` // of the message that was sent
+	Tries    int             `json:"tries,omitempty"` // before it was sent again
+	Actor    string          `json:"actor,omitempty"` // who decided
+	Reason   string          `json:"reason,omitempty"`
+	Evidence string          `json:"evidence,omitempty"` // hex SHA-256
+	Corrects bool            `json:"corrects,omitempty"` // the decision corrects an earlier one
+	Batch    string          `json:"batch,omitempty"`    // as commands take it
+	File     string          `json:"file,omitempty"`
 }
 
 // Around is what stands elsewhere about a payment.

@@ -26,8 +26,9 @@ func TestTimelineIsInOrder(t *testing.T) {
 		Results: []Step{{Time: began, Kind: StepResult, Entry: &entry, Result: 1, Status: envelope.StatusUnknown},
 			{Time: later, Kind: StepResult, Result: 2, Status: envelope.StatusReversed}, {Time: later, Kind: StepResult, Result: 3, Status: envelope.StatusSettled}},
 		Operations: []book.Payment{{Merchant: "shop-1", ID: "void", Received: later, Operation: envelope.OpVoid}},
-		Batch:      book.Batch{Number: 3, Method: book.MethodCard, Closed: later}, // and not settled
-		File:       book.File{Name: "file-1", Written: later},
+		// and not settled
+		Batch: book.Batch{Number: 3, Method: book.MethodCard, Closed: later},
+		File:  book.File{Name: "file-1", Written: later},
 	})
 	var kinds []StepKind
 	for _, s := range steps {
