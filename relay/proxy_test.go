@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// TestAddressesComeFromABalancer runs a relay behind a balancer on loopback, which tells addresses
+// TestAddressesComeFromABalancer runs a relay behind a balancer on loopback, which passes on addresses
 // ahead of TLS.
 func TestAddressesComeFromABalancer(t *testing.T) {
 	s := newSite(t)
