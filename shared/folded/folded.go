@@ -21,8 +21,8 @@ const (
 	maxKinds = 64
 )
 
-// Lines writes to a logger, of each kind ten lines an hour. What came beyond them is counted, in one
-// line when their hour is over. It is safe for concurrent use.
+// Lines writes to a logger, of each kind ten lines an hour. What came beyond them is counted, in
+// one line when their hour is over. It is safe for concurrent use.
 type Lines struct {
 	logger *slog.Logger
 	most   int // lines of a kind in each span that are written
