@@ -12,8 +12,8 @@ import (
 	"nightdrop/vault/internal/operator"
 )
 
-// RecordReturn takes a person's word that the bank returned an entry, told otherwise than in a file
-// that could be taken. code is ach-RNN, none of R61 to R77; reason is 1 to 200 printable ASCII
+// RecordReturn takes a person's word that the bank returned an entry, reported otherwise than in a
+// file that could be taken. code is ach-RNN, none of R61 to R77; reason is 1 to 200 printable ASCII
 // characters in which no account number could stand; the actor's evidence is needed. A file of the
 // bank that brings the same return later is a repeat, and one with another reason is left. Errors:
 // ErrReturn, ErrReason, ErrNotFound, ErrConflict (saying how the entry stands), or the ledger's.
