@@ -163,8 +163,8 @@ func (x *Explanation) readChain(ctx context.Context, c *Client, _ *Outbox) error
 // add adds the results that are about the id, each once.
 func (x *Explanation) add(results []Opened) {
 	known := map[uint64]bool{}
-	for _, told := range x.Results {
-		known[told.Serial] = true
+	for _, earlier := range x.Results {
+		known[earlier.Serial] = true
 	}
 	for _, o := range results {
 		if r := o.Result; r.ID == x.ID && !known[r.Serial] {
@@ -176,8 +176,8 @@ func (x *Explanation) add(results []Opened) {
 // answer returns the last result about what was posted, or nil.
 func (x *Explanation) answer() (last *Told) {
 	for i := range x.Results {
-		if told := &x.Results[i]; (x.Digest == "" || told.Digest == x.Digest) && (last == nil || told.Serial > last.Serial) {
-			last = told
+		if r := &x.Results[i]; (x.Digest == "" || r.Digest == x.Digest) && (last == nil || r.Serial > last.Serial) {
+			last = r
 		}
 	}
 	return last
@@ -293,7 +293,7 @@ func (x *Explanation) judgeReceipts(now time.Time) {
 		x.Warnings = append(x.Warnings, fmt.Sprintf("the vault's position is %s old, and it says one at least every hour: it is locked or stopped, or the relay is cut off from it or withholds it",
 			age.Round(time.Minute)))
 	}
-	told := false
+	missing := false
 	for _, receipt := range x.Receipts {
 		number := reached(*x.Position, receipt)
 		if number >= receipt.Number {
@@ -301,13 +301,13 @@ func (x *Explanation) judgeReceipts(now time.Time) {
 			return
 		}
 		if !issued.Before(receipt.Received.Time) {
-			told = true
+			missing = true
 			x.say(OutcomeNotAtVault, fmt.Sprintf("relay %s or its channel", receipt.Relay), fmt.Sprintf("the relay signed that bag %.8s/%d holds it, at %s, and the vault's position of %s ends at bag %d of that run",
 				receipt.Run, receipt.Number, receipt.Received, x.Position.Issued, number),
 				"wait while the channel catches up; if it stays so, show the receipt to the relay's operators and post the same bytes again")
 		}
 	}
-	if !told {
+	if !missing {
 		x.say(OutcomeTooEarly, "", fmt.Sprintf("the relay took it at %s, and the vault's newest position is of %s: it has not spoken since", r.Received, x.Position.Issued), "wait")
 	}
 }

@@ -19,7 +19,7 @@ type Finding struct {
 	Actor  string        `json:"actor"` // who found it
 	// from where: "bag:RELAY/RUN/NUMBER/INDEX", "socket", "timer", ...
 	Origin string `json:"origin"`
-	Count  uint64 `json:"count"` // how many of a kind it tells together
+	Count  uint64 `json:"count"` // how many of a kind it stands for
 	Relay  string `json:"relay,omitempty"`
 	Run    string `json:"run,omitempty"`
 	Bag    uint64 `json:"bag,omitempty"` // number in the run
