@@ -76,7 +76,7 @@ func Tell(ctx context.Context, o Options, merchant, id string) (*Story, *Report,
 		return nil, report, err
 	}
 	if t.of != "" {
-		return nil, report, fmt.Errorf("ask for payment %s: %w", t.of, ErrOperation)
+		return nil, report, fmt.Errorf("ask for payment %s/%s: %w", merchant, t.of, ErrOperation)
 	}
 	if len(t.story.Chapters) == 0 {
 		return nil, report, ErrNoPayment
@@ -301,7 +301,7 @@ func (s *Story) Write(w io.Writer) error {
 	if lines := bytes.SplitN([]byte(s.Checkpoint), []byte("\n"), 3); len(lines) == 3 {
 		size = string(lines[1])
 	}
-	fmt.Fprintf(w, "payment %s of %s: %d entries of a log of %s\n", s.Payment, s.Merchant, len(s.Chapters), size)
+	fmt.Fprintf(w, "payment %s/%s: %d entries of a log of %s\n", s.Merchant, s.Payment, len(s.Chapters), size)
 	for i, c := range s.Chapters {
 		var e book.Event
 		if err := json.Unmarshal(c.Event, &e); err != nil {

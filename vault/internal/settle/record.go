@@ -24,11 +24,11 @@ func (e *Engine) RecordReturn(ctx context.Context, merchant, id string, code env
 	return e.say(ctx, merchant, id, reason, actor, func(_ *ledger.Tx, p book.Payment) (book.Body, error) {
 		switch {
 		case p.Flow() != book.FlowEntry:
-			return nil, fmt.Errorf("payment %s is no bank entry, and the bank returns no other: %w", id, ErrConflict)
+			return nil, fmt.Errorf("payment %s is no bank entry, and the bank returns no other: %w", p.Name(), ErrConflict)
 		case p.Stage == book.StageReturned:
-			return nil, fmt.Errorf("entry %s came back before, with %s, and comes back once: %w", id, p.Code, ErrConflict)
+			return nil, fmt.Errorf("payment %s came back before, with %s, and comes back once: %w", p.Name(), p.Code, ErrConflict)
 		case p.Stage != book.StageSettled:
-			return nil, fmt.Errorf("entry %s is %s: only one that is at the bank (settled) comes back: %w", id, p.Stage,
+			return nil, fmt.Errorf("payment %s is %s: only one that is at the bank (settled) comes back: %w", p.Name(), p.Stage,
 				ErrConflict)
 		}
 		return book.PaymentReturned{ID: id, Code: code, Reason: reason}, nil
