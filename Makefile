@@ -20,6 +20,10 @@ build: ## Build the four binaries into bin/
 	$(GO) build $(RELEASE) -o bin/storefront ./ops/storefront
 	$(GO) build $(RELEASE) -o bin/simulator ./ops/simulator
 
+.PHONY: man
+man: ## Write a man page of every command into DIR (default bin/man/man1)
+	@for program in relay vault ops/storefront ops/simulator; do $(GO) run -tags man "./$$program" man "$(or $(DIR),bin/man/man1)"; done
+
 .PHONY: demo
 demo: build ## Run 1,000 orders through relay, vault, acquirer and bank, and look for leaks
 	@$(GO) run ./ops/demo --bin bin
@@ -42,6 +46,7 @@ check: ## gofmt, vet, golangci-lint
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt these: $$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags root,figures ./ops/e2e ./ops/bench
+	$(GO) vet -tags man ./shared/command
 	cd ops/tools && $(GO) build -o ../../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	bin/golangci-lint run ./...
 

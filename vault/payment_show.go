@@ -98,7 +98,7 @@ func printPayment(w io.Writer, p control.Payment) {
 	printTimeline(w, p.Timeline)
 }
 
-// printEntry shows what is told of a bank entry alone.
+// printEntry shows what only bank entries have.
 func printEntry(w io.Writer, p control.Payment) {
 	if p.Standard != "" {
 		command.Row(w, "entry", strings.TrimSpace(p.Standard+" "+p.Entry))

@@ -25,9 +25,9 @@ func (p vaultPayment) credit() bool { return p.Operation == "refund" || p.Operat
 // moved reports whether the payment was settled, even if the bank sent it back afterwards.
 func (p vaultPayment) moved() bool { return p.Status == "settled" || p.Status == "returned" }
 
-// told is the status that the newest result of the payment's own envelope must tell. A void's
-// result is told under the void's envelope.
-func (p vaultPayment) told() string {
+// answered is the status that the newest result of the payment's own envelope must have. A void's
+// result stands under the void's envelope.
+func (p vaultPayment) answered() string {
 	switch p.Status {
 	case "authorised", "completed":
 		return "approved"

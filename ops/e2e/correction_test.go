@@ -23,7 +23,7 @@ import (
 // settles. The shop was told that they are declined, and is told nothing else.
 func TestAWrongWordIsCorrected(t *testing.T) {
 	s := running(t, site.Options{AnswerTimeout: 200 * time.Millisecond, ReversalRetry: 10 * time.Millisecond}, "bookshop")
-	c := newTill(t, s, "bookshop")
+	c := newCheckout(t, s, "bookshop")
 	const silent = 900_100
 	capture := func() storefront.Sealed {
 		hold, _ := c.do(envelope.Order{Operation: envelope.OpAuthorize, Amount: 2_000_000, Currency: "EUR"}, testCard, envelope.StatusApproved, approved)
@@ -67,8 +67,8 @@ func TestAWrongWordIsCorrected(t *testing.T) {
 		t.Errorf("settled %+v", done)
 	}
 	c.await(sold, envelope.StatusSettled, approved)
-	for _, told := range []storefront.Sealed{early, late} {
-		if got := statuses(c.told[told.Digest]); !slices.Equal(got, []string{"unknown no-answer", "declined no-answer"}) {
+	for _, sealed := range []storefront.Sealed{early, late} {
+		if got := statuses(c.results[sealed.Digest]); !slices.Equal(got, []string{"unknown no-answer", "declined no-answer"}) {
 			t.Errorf("the shop was told %v", got)
 		}
 	}
@@ -116,7 +116,7 @@ func showsCorrection(t *testing.T, s *site.Site, late storefront.Sealed) {
 // then one that refuses it: by its listing, and by a person's word.
 func TestHostsThatReconcileOtherwise(t *testing.T) {
 	s := running(t, site.Options{}, "bookshop")
-	c := newTill(t, s, "bookshop")
+	c := newCheckout(t, s, "bookshop")
 	answersAs := func(form string) {
 		s.Totals = form
 		if err := errors.Join(s.Simulator.Stop(), s.StartSimulator(t.Context())); err != nil {

@@ -84,7 +84,7 @@ func TestAWithdrawnCurrencyStrandsNothing(t *testing.T) {
 	if err := s.Permit(t.Context(), "geysir", "--limit", "ISK=1000000/5000000"); err != nil {
 		t.Fatal(err)
 	}
-	c := newTill(t, s, "geysir")
+	c := newCheckout(t, s, "geysir")
 	sold, _ := c.do(sale(5000, "ISK"), testCard, envelope.StatusApproved, approved)
 	c.settle()
 	held := envelope.Order{Operation: envelope.OpAuthorize, Amount: 5000, Currency: "ISK"}
@@ -137,7 +137,7 @@ func TestAWithdrawnCurrencyStrandsNothing(t *testing.T) {
 
 // withdrawnOperations does what testdata/cases/withdrawn-currency.csv says, each operation on the
 // payment that is given for it.
-func withdrawnOperations(t *testing.T, c *till, on map[string]storefront.Sealed) {
+func withdrawnOperations(t *testing.T, c *checkout, on map[string]storefront.Sealed) {
 	t.Helper()
 	ends := map[string]envelope.Status{"capture": envelope.StatusCaptured, "void": envelope.StatusVoided,
 		"refund": envelope.StatusRefunded}

@@ -72,7 +72,7 @@ func runPost(ctx context.Context, o postOptions, files []string, out io.Writer) 
 		return err
 	}
 	receipts, err := postFiles(ctx, poster{client, outbox, o.timeout}, files)
-	// What was posted before a failure is told all the same.
+	// What was posted before a failure is printed all the same.
 	return errors.Join(printReceipts(o, out, receipts), err)
 }
 

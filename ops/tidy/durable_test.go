@@ -45,6 +45,7 @@ var mayWrite = map[string]string{
 		"purpose and is made durable",
 	"vault/internal/ledger/rebuild.go":       "the file before a rebuild gets a second name at no cost; where there are no hard links it is copied",
 	"vault/internal/replay/spill/records.go": "a file without a name, gone with the process",
+	"shared/command/man.go":                  "`make man` writes its pages again; no program that runs in production holds it",
 	"ops/flips/":                             "a disk laid out for a test is thrown away",
 	"ops/demo/":                              "what a demonstration leaves is thrown away",
 	"ops/site/":                              "a site for tests, demonstrations and training holds nothing real; what it must know again goes by durable",

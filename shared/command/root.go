@@ -63,7 +63,8 @@ func Run(ctx context.Context, args []string, out, errOut io.Writer, build func(o
 	root.SetErr(errOut)
 	root.SetArgs(args)
 	addCompletion(root)
-	err := output.Told(root.ExecuteContext(ctx))
+	addManual(root)
+	err := output.Result(root.ExecuteContext(ctx))
 	if err != nil {
 		fmt.Fprintf(errOut, "%s: %v\n", root.Name(), err)
 	}
@@ -128,6 +129,7 @@ func addCompletion(root *cobra.Command) {
 		cmd.Args, cmd.RunE, cmd.SuggestionsMinimumDistance = cobra.ArbitraryArgs, runGroup, 2
 		for _, shell := range cmd.Commands() {
 			shell.Args = NoArguments
+			shell.Example = fmt.Sprintf("  %[1]s completion %[2]s > %[1]s.%[2]s", root.Name(), shell.Name())
 		}
 	}
 }

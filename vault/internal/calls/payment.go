@@ -98,26 +98,24 @@ func aroundPayment(tx *ledger.Tx, p book.Payment) (around report.Around, err err
 
 // Resolve takes a person's word on a payment that is repeated, or manual.
 func (c *Calls) Resolve(ctx context.Context, actor operator.Actor, r control.Resolution) (control.Payment, error) {
-	parts, err := c.parts()
-	if err != nil {
-		return control.Payment{}, err
-	}
-	if !envelope.ValidID(r.ID) || !envelope.ValidMerchant(r.Merchant) {
-		return control.Payment{}, notFound("payment", r.ID, false)
-	}
-	actor.Evidence = r.Evidence
-	switch {
-	case r.As == envelope.StatusReturned: // a person's word that a bank entry came back
-		err = parts.Engine.RecordReturn(ctx, r.Merchant, r.ID, r.Code, actor.Purpose, actor)
-	case r.Correct:
-		err = parts.Engine.Correct(ctx, r.Merchant, r.ID, r.As, r.Reverse, actor.Purpose, actor)
-	default:
-		err = parts.Engine.Resolve(ctx, r.Merchant, r.ID, r.As, actor.Purpose, actor)
-	}
-	if err != nil {
-		return control.Payment{}, err
-	}
-	return c.Payment(ctx, r.Merchant, r.ID)
+	return using(c, func(p Parts) (resolved control.Payment, err error) {
+		if !envelope.ValidID(r.ID) || !envelope.ValidMerchant(r.Merchant) {
+			return resolved, notFound("payment", r.ID, false)
+		}
+		actor.Evidence = r.Evidence
+		switch {
+		case r.As == envelope.StatusReturned: // a person's word that a bank entry came back
+			err = p.Engine.RecordReturn(ctx, r.Merchant, r.ID, r.Code, actor.Purpose, actor)
+		case r.Correct:
+			err = p.Engine.Correct(ctx, r.Merchant, r.ID, r.As, r.Reverse, actor.Purpose, actor)
+		default:
+			err = p.Engine.Resolve(ctx, r.Merchant, r.ID, r.As, actor.Purpose, actor)
+		}
+		if err != nil {
+			return resolved, err
+		}
+		return c.Payment(ctx, r.Merchant, r.ID)
+	})
 }
 
 // ImportReturns takes a file of the bank.

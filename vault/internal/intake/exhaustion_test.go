@@ -10,16 +10,16 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// edit changes a record behind the log's back, and must be undone before the test ends: a vault
-// that is used up takes too long to make.
-func (d *desk) edit(change func(tx *ledger.Tx) error) {
+// edit changes a record without an event, and must be undone before the test ends: using up a vault
+// for real would last too long.
+func (d *fixture) edit(change func(tx *ledger.Tx) error) {
 	d.TB.Helper()
 	if err := d.Ledger.Commit(d.TB.Context(), change); err != nil {
 		d.TB.Fatal(err)
 	}
 }
 
-func (d *desk) nextBatch(number uint32) {
+func (d *fixture) nextBatch(number uint32) {
 	d.TB.Helper()
 	d.edit(func(tx *ledger.Tx) error {
 		v, err := tx.Vault()
@@ -31,10 +31,9 @@ func (d *desk) nextBatch(number uint32) {
 	})
 }
 
-// When the last number of a batch is used, what needs a new batch is refused; everything else goes
-// on, and intake does not stop.
+// When the last batch number is used, what needs a new batch is refused; everything else goes on.
 func TestBatchNumbersRunOut(t *testing.T) {
-	d := bankDesk(t)
+	d := bankFixture(t)
 	d.intake.RefundsByReference = true
 	sale, held := d.approved(d.shop.Sale()), d.approved(d.shop.Authorize(100))
 	d.settleCards()
@@ -61,10 +60,10 @@ func TestBatchNumbersRunOut(t *testing.T) {
 	d.nextBatch(next)
 }
 
-// A batch that no settlement file could hold would never be settled: it is closed before, and the
-// entry begins the next.
+// A batch that would become too large for a settlement file is closed, and the entry begins the
+// next.
 func TestABankBatchIsNotMadeTooLargeForAFile(t *testing.T) {
-	d := bankDesk(t)
+	d := bankFixture(t)
 	first := d.accepted(d.shop.BankSale(300))
 	full := d.Payment("shop-1", first).Batch
 	amount := func(cents int64) {
@@ -92,9 +91,9 @@ func TestABankBatchIsNotMadeTooLargeForAFile(t *testing.T) {
 	d.refused(d.shop.Void(same), envelope.CodeWrongState)
 }
 
-// Each update takes a key: who stole a storefront's key could fill the vault with them.
+// Each update uses a key: a thief of a storefront's key could use them up.
 func TestUpdatesAreLimitedAsStores(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	d.permit("shop-1")
 	token := d.stored(d.shop.Store(goodCard))
 	policy := d.merchant().Policy
@@ -109,16 +108,15 @@ func TestUpdatesAreLimitedAsStores(t *testing.T) {
 	}
 }
 
-// full has no more keys for stored accounts.
 type full struct{ Accounts }
 
 func (full) SealStored(string, string, []byte) (uint32, []byte, error) {
 	return 0, nil, fmt.Errorf("stored.keys: %w", keyring.ErrFull)
 }
 
-// A vault that can store no more accounts refuses to, and takes everything else.
+// A vault that can store no more accounts accepts everything else.
 func TestNoMoreAccountsCanBeStored(t *testing.T) {
-	d := bankDesk(t)
+	d := bankFixture(t)
 	token := d.stored(d.shop.Store(goodCard))
 	d.intake.Accounts = full{d.Ring}
 	d.beyond(d.shop.Store(goodCard), book.ExceededKeys)
