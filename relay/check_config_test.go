@@ -183,12 +183,12 @@ func TestTheExampleIsRecognised(t *testing.T) {
 		Problems []config.Problem `json:"problems"`
 	}
 	s.check(json.Unmarshal(out.Bytes(), &answer))
-	told := map[string]bool{}
+	reported := map[string]bool{}
 	for _, p := range answer.Problems {
-		told[p.Key] = told[p.Key] || strings.Contains(p.What, "placeholder")
+		reported[p.Key] = reported[p.Key] || strings.Contains(p.What, "placeholder")
 	}
-	if answer.OK || !told["vault"] || !told["origin"] || !told["channel.embedded.vault_nkey"] {
-		t.Errorf("told %s", &out)
+	if answer.OK || !reported["vault"] || !reported["origin"] || !reported["channel.embedded.vault_nkey"] {
+		t.Errorf("reported %s", &out)
 	}
 }
 
@@ -217,7 +217,7 @@ func TestAReloadNeverGoesFromGoodToBad(t *testing.T) {
 	} {
 		s.check(issue(s.dir, change))
 		s.check(syscall.Kill(os.Getpid(), syscall.SIGHUP))
-		s.eventually(name+" is told", func() bool {
+		s.eventually(name+" is reported", func() bool {
 			_, body := s.admin("/readyz")
 			return strings.Contains(body, "the new certificate was refused")
 		})
@@ -228,7 +228,7 @@ func TestAReloadNeverGoesFromGoodToBad(t *testing.T) {
 			t.Errorf("%s: /readyz %d %s", name, status, body)
 		}
 		if _, body := s.admin("/metrics"); !strings.Contains(body, "nightdrop_relay_reload_refused 1") {
-			t.Errorf("%s: no metric tells of the refusal", name)
+			t.Errorf("%s: no metric shows the refusal", name)
 		}
 		if err := tlsOf(s.addresses["channel"], s); err != nil {
 			t.Errorf("%s: the channel's old certificate is not in use any more: %v", name, err)
@@ -271,7 +271,7 @@ func TestCertificatesNearTheirEndAreTold(t *testing.T) {
 	}
 	if _, body := s.admin("/metrics"); !strings.Contains(body, `nightdrop_relay_certificate_remaining_seconds{certificate="cert"} 1.7`) ||
 		!strings.Contains(body, `nightdrop_relay_certificate_remaining_seconds{certificate="channel.embedded.cert"} 1.7`) {
-		t.Errorf("metrics do not tell: %s", body)
+		t.Errorf("metrics do not show it: %s", body)
 	}
 	s.eventually("the log", func() bool { return strings.Contains(s.log.String(), "a certificate is near its end") })
 	s.check(s.finish())

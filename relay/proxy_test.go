@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// TestAddressesComeFromABalancer runs a relay behind a balancer on loopback, which tells addresses
-// ahead of TLS.
+// TestAddressesComeFromABalancer runs a relay behind a balancer on loopback, which passes on
+// addresses ahead of TLS.
 func TestAddressesComeFromABalancer(t *testing.T) {
 	s := newSite(t)
 	text, err := os.ReadFile(s.file("relay.toml"))

@@ -27,7 +27,7 @@ func newScanCommand() *cobra.Command {
 		Long: `Look for card numbers in clear: plain, grouped by spaces or dashes, packed BCD, UTF-16, and any of these in base64. Only masked numbers
 are printed. With --numbers, exactly the given numbers are looked for, which also finds packed BCD between random bytes.
 
-Exit code 7 tells that numbers were found.`,
+Exit code 7 means that numbers were found.`,
 		Example: "  relay scan /var/lib/nightdrop /var/log/nightdrop\n  relay scan --numbers numbers.txt --pid 4711 /var/lib/nightdrop",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runScan(cmd.Context(), opts, args, cmd.OutOrStdout(), cmd.ErrOrStderr())

@@ -218,7 +218,7 @@ func (s *site) publish(v *channel.Vault) {
 	s.eventually("readiness", func() bool { status, _ := s.admin("/readyz"); return status == 200 })
 }
 
-// envelope returns an envelope whose part has the form of a sealed one; no relay can tell more.
+// envelope returns an envelope whose part has the form of a sealed one; no relay can see more.
 func (s *site) envelope() []byte {
 	s.t.Helper()
 	sealed := make([]byte, envelope.SuiteX25519.Overhead()+256)

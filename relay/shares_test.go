@@ -76,7 +76,7 @@ func (s *site) bytesOf(stream string) int64 {
 			return one.Bytes
 		}
 	}
-	s.t.Fatalf("nothing is told of %s", stream)
+	s.t.Fatalf("nothing is reported of %s", stream)
 	return 0
 }
 

@@ -40,7 +40,7 @@ func newStatusCommand() *cobra.Command {
 		Use:   "status (--config FILE | --admin HOST:PORT)",
 		Short: "Ask a running relay whether it is ready, how full the channel is, and which merchants fill it",
 		Long: `Ask a running relay, on its admin listener, whether it is ready, how full the streams of the channel are, and which merchants
-have how much in ENVELOPES that the vault has not committed yet. Exit code 8 tells that it is not ready or does not answer.`,
+have how much in ENVELOPES that the vault has not committed yet. Exit code 8 means that it is not ready or does not answer.`,
 		Example: "  relay status --config /etc/nightdrop/relay.toml\n  relay status --admin 127.0.0.1:9443 --json",
 		Args:    command.NoArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runStatus(cmd.Context(), o, cmd.OutOrStdout()) },

@@ -28,7 +28,7 @@ func TestEveryEventSaysWhoAndWhy(t *testing.T) {
 	s.post(1999)
 	s.wait("an approval", func() bool {
 		var payments []control.Payment
-		s.json(&payments, "payment", "list", "--stage", "approved")
+		s.json(&payments, "payment", "list", "--status", "approved")
 		return len(payments) == 1
 	})
 	for _, args := range [][]string{{"merchant", "suspend", "shop-1"}, {"merchant", "resume", "shop-1"}, {"directory", "publish"},

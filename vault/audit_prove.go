@@ -25,9 +25,9 @@ func newAuditProveCommand(g *global, c console) *cobra.Command {
 	var opts proveOptions
 	cmd := &cobra.Command{
 		Use:   "prove DIR --payment MERCHANT/ID --verifier VKEY --identity FILE | --check FILE --verifier VKEY",
-		Short: "Tell one payment's story from an exported log, with proofs",
-		Long: `Tell one payment's story from an exported log: every event about it, its captures, refunds and voids, its batches and their files, with who,
-when and from where. The log is replayed up to its end, so what is told is what the sums were done with. --out writes the same with a
+		Short: "Print one payment's story from an exported log, with proofs",
+		Long: `Print one payment's story from an exported log: every event about it, its captures, refunds and voids, its batches and their files, with who,
+when and from where. The log is replayed up to its end, so what is printed is what the sums were done with. --out writes the same with a
 proof of each entry into a file that a third party checks with --check, which needs no key.
 
 What --check proves: the vault signed a log in which entries of these hashes stand at these places, and those with facts told a merchant
@@ -55,7 +55,7 @@ that time finds the sealed entries by their hashes and can open them too.`,
 	return cmd
 }
 
-// run replays and tells.
+// run replays and prints the story.
 func (o *proveOptions) run(cmd *cobra.Command, dir string, g *global, c console) error {
 	name, err := control.ParsePaymentName(o.payment)
 	if err != nil || !envelope.ValidMerchant(name.Merchant) || !envelope.ValidID(name.ID) {
@@ -85,10 +85,10 @@ func (o *proveOptions) run(cmd *cobra.Command, dir string, g *global, c console)
 			return err
 		}
 	}
-	return o.tell(g, c, story)
+	return o.print(g, c, story)
 }
 
-// runCheck checks a story's file and tells it.
+// runCheck checks a story's file and prints it.
 func (o *proveOptions) runCheck(g *global, c console) error {
 	vault, err := pinned(o.verifier, "the story")
 	if err != nil {
@@ -105,16 +105,16 @@ func (o *proveOptions) runCheck(g *global, c console) error {
 	if o.payment != "" && o.payment != story.Merchant+"/"+story.Payment {
 		return fmt.Errorf("%s is the story of %s/%s, not of %s: %w", o.check, story.Merchant, story.Payment, o.payment, replay.ErrStory)
 	}
-	if err := o.tell(g, c, story); err != nil || g.json {
+	if err := o.print(g, c, story); err != nil || g.json {
 		return err
 	}
 	_, err = fmt.Fprintf(c.out, "\nproved: in the log of %d entries that %s signed, entries with these hashes stand at these places, and %d of them told a merchant these\n"+
-		"facts of payment %s\nthe auditor's word: who that merchant is, what the events say, and that entries which told nobody anything are about this payment\n",
+		"facts of payment %s\nthe auditor's word: who that merchant is, what the events say, and that entries without a result are about this payment\n",
 		checkpoint.Size, checkpoint.Origin, story.Told(), story.Payment)
 	return err
 }
 
-func (o *proveOptions) tell(g *global, c console, story *replay.Story) error {
+func (o *proveOptions) print(g *global, c console, story *replay.Story) error {
 	var text strings.Builder
 	if err := story.Write(&text); err != nil {
 		return err

@@ -48,13 +48,13 @@ func checkMethod(m book.Method) error {
 }
 
 func printBatches(w io.Writer, batches []control.Batch) {
-	command.Row(w, "BATCH", "MERCHANT", "STAGE", "OPENED", "TOTALS", "IN FLIGHT", "UNKNOWN", "FILE")
+	command.Row(w, "BATCH", "MERCHANT", "STATUS", "OPENED", "TOTALS", "IN FLIGHT", "UNKNOWN", "FILE")
 	for _, b := range batches {
 		file := ""
 		if b.File != nil {
 			file = b.File.Name
 		}
-		command.Row(w, b.ID, b.Merchant, b.Stage, moment(b.Opened), money(b.Totals), b.Outstanding, b.Unresolved, file)
+		command.Row(w, b.ID, b.Merchant, b.Status, moment(b.Opened), money(b.Totals), b.Outstanding, b.Unresolved, file)
 	}
 }
 

@@ -61,7 +61,7 @@ func findBatch(ctx context.Context, client *control.Client, text string) (contro
 func printBatch(w io.Writer, b control.Batch) {
 	command.Row(w, "batch", b.ID)
 	command.Row(w, "merchant", b.Merchant)
-	command.Row(w, "stage", b.Stage)
+	command.Row(w, "status", b.Status)
 	command.Row(w, "opened", moment(b.Opened))
 	if b.Closed != nil {
 		command.Row(w, "closed", moment(*b.Closed))
@@ -108,7 +108,7 @@ func printFile(w io.Writer, f *control.File) {
 		return
 	}
 	command.Row(w, "file", f.Name)
-	command.Row(w, "file's stage", f.Stage)
+	command.Row(w, "file's status", f.Status)
 	if f.Digest != "" {
 		command.Row(w, "file's digest", f.Digest)
 		command.Row(w, "file's debits", envelope.FormatAmount(f.Debits, bankCurrency))

@@ -40,10 +40,10 @@ func TestCardsOfOtherBrandsGoToTheAcquirer(t *testing.T) {
 				return false
 			}
 			s.json(&p, "payment", "show", "shop-1", id)
-			if p.Stage == book.StageRejected {
+			if p.Status == book.StageRejected {
 				t.Fatalf("%s is rejected: %s", rows[i+1][0], p.Code)
 			}
-			return p.Stage == book.StageApproved && p.Brand == "other"
+			return p.Status == book.StageApproved && p.Brand == "other"
 		})
 	}
 	stop()

@@ -64,8 +64,8 @@ func TestCasesOfBankFiles(t *testing.T) {
 			t.Errorf("%s: exit code %d, %+v, want %d returns", name, code, told, len(ids))
 		}
 		for _, id := range ids {
-			if p := r.payment(id); p.Stage != book.StageReturned {
-				t.Errorf("%s: a sale is %s", name, p.Stage)
+			if p := r.payment(id); p.Status != book.StageReturned {
+				t.Errorf("%s: a sale is %s", name, p.Status)
 			}
 		}
 	}

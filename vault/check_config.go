@@ -12,7 +12,7 @@ import (
 	"nightdrop/shared/config"
 )
 
-// checked is what check-config tells.
+// checked is what check-config reports.
 type checked struct {
 	OK       bool             `json:"ok"`
 	File     string           `json:"file"`

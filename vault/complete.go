@@ -115,7 +115,7 @@ func batchNames(ctx context.Context, client *control.Client, _ string) ([]string
 	batches, err := client.Batches(ctx, control.BatchQuery{})
 	var names []string
 	for _, b := range batches {
-		names = append(names, cobra.CompletionWithDesc(b.ID, fmt.Sprintf("%s, %s", b.Merchant, b.Stage)))
+		names = append(names, cobra.CompletionWithDesc(b.ID, fmt.Sprintf("%s, %s", b.Merchant, b.Status)))
 	}
 	return names, err
 }
@@ -158,12 +158,12 @@ func paymentsOf(stage book.Stage) lister {
 			return names, err
 		}
 		var names []string
-		query := control.PaymentQuery{Merchant: merchant, Stage: stage, Limit: control.MaxPage}
+		query := control.PaymentQuery{Merchant: merchant, Status: stage, Limit: control.MaxPage}
 		for {
 			page, err := client.Payments(ctx, query)
 			for _, p := range page.Payments {
 				if name := p.Merchant + "/" + p.ID; strings.HasPrefix(name, prefix) {
-					names = append(names, cobra.CompletionWithDesc(name, fmt.Sprintf("%s, %s, %s", p.Operation, p.Stage, amount(p))))
+					names = append(names, cobra.CompletionWithDesc(name, fmt.Sprintf("%s, %s, %s", p.Operation, p.Status, amount(p))))
 				}
 			}
 			if err != nil && len(names) == 0 {

@@ -21,7 +21,7 @@ func TestTheNinthConflictIsTheLastThatIsTold(t *testing.T) {
 	s.send(sale)
 	s.wait("the sale", func() bool {
 		var payments []control.Payment
-		s.json(&payments, "payment", "list", "--merchant", "shop-1", "--stage", "approved")
+		s.json(&payments, "payment", "list", "--merchant", "shop-1", "--status", "approved")
 		return len(payments) == 1
 	})
 	told := func() int {

@@ -23,7 +23,7 @@ func newFindingsListCommand(g *global, c console) *cobra.Command {
 		Use:   "list [--kind KIND] [--all]",
 		Short: "List integrity findings that nobody has acknowledged, the newest first",
 		Long: `List integrity findings that nobody has acknowledged, the newest first. With --all those too that were acknowledged, and those that tell of
-the end of something or of people's words. "vault findings show" tells more of one, and what to do about it.`,
+the end of something or of people's words. "vault findings show" explains one, and what to do about it.`,
 		Example: "  vault findings list\n  vault findings list --all --kind bag-missing --limit 1000 --json",
 		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {

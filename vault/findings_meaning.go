@@ -8,7 +8,7 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// meaning is what a kind of finding tells a person.
+// meaning is what a kind of finding means to a person.
 type meaning struct{ means, todo string }
 
 // meanings has every kind of finding; a test holds it against them, and against

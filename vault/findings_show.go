@@ -49,7 +49,7 @@ func printFinding(w io.Writer, f control.Finding) {
 	command.Row(w, "found by", f.Actor)
 	command.Row(w, "origin", f.Origin)
 	if f.Count > 1 {
-		command.Row(w, "tells of", fmt.Sprintf("%d of its kind", f.Count))
+		command.Row(w, "counts", fmt.Sprintf("%d of its kind", f.Count))
 	}
 	for _, member := range []struct{ name, value string }{{"merchant", f.Merchant}, {"relay", f.Relay}, {"run", f.Run}} {
 		if member.value != "" {

@@ -164,14 +164,14 @@ func (p *picture) ask(ctx context.Context, l *life, o *outcome, complain func(st
 			o.truth[payments] = append(o.truth[payments],
 				fmt.Sprintf("%s %s %d %s %s captured %d refunded %d in a file %v", paid.Reference,
 					paid.Operation, paid.Amount,
-					paid.Stage, paid.Code, paid.Captured, paid.Refunded, paid.File != ""))
+					paid.Status, paid.Code, paid.Captured, paid.Refunded, paid.File != ""))
 		}
 	}
 	all, err := l.client.Batches(ctx, control.BatchQuery{})
 	complain("batches", err)
 	for _, b := range all {
 		o.truth[batches] = append(o.truth[batches], fmt.Sprintf("%s %s %s %+v", b.Merchant, b.Method,
-			b.Stage, b.Totals))
+			b.Status, b.Totals))
 	}
 }
 

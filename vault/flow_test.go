@@ -252,7 +252,7 @@ func TestFromBagToSettlement(t *testing.T) {
 	var payments []control.Payment
 	s.wait("three outcomes", func() bool {
 		s.json(&payments, "payment", "list", "--merchant", "shop-1", "--oldest-first")
-		return len(payments) == 3 && payments[0].Stage == book.StageApproved && payments[1].Stage == book.StageApproved && payments[2].Stage == book.StageDeclined
+		return len(payments) == 3 && payments[0].Status == book.StageApproved && payments[1].Status == book.StageApproved && payments[2].Status == book.StageDeclined
 	})
 	if payments[0].Masked != "424242******4242" || payments[0].Trace == nil {
 		t.Errorf("payment %+v", payments[0])
@@ -264,7 +264,7 @@ func TestFromBagToSettlement(t *testing.T) {
 	}
 	var settled control.Settlement
 	s.json(&settled, "batch", "settle", "--all")
-	if settled.Payments != 2 || settled.Batches[0].Stage != book.BatchDone {
+	if settled.Payments != 2 || settled.Batches[0].Status != book.BatchDone {
 		t.Errorf("settled %+v", settled)
 	}
 	s.json(&settled, "batch", "settle", closed[0].ID)
@@ -303,7 +303,7 @@ func TestStopAndStartLosesNothing(t *testing.T) {
 	stop = s.serve()
 	var payments []control.Payment
 	s.wait("an approval", func() bool {
-		s.json(&payments, "payment", "list", "--stage", "approved")
+		s.json(&payments, "payment", "list", "--status", "approved")
 		return len(payments) == 1
 	})
 	stop()

@@ -27,7 +27,7 @@ func TestOrdersWaitForAJournalThatIsAway(t *testing.T) {
 			s.send(draft{order: `{"operation":"store","reference":"first"}`, account: account},
 				draft{order: `{"operation":"store","reference":"second"}`, account: account})
 			done := func() (all []control.Payment) {
-				s.json(&all, "payment", "list", "--stage", string(book.StageDone))
+				s.json(&all, "payment", "list", "--status", string(book.StageDone))
 				return all
 			}
 			s.wait("two stored accounts", func() bool { return len(done()) == 2 })

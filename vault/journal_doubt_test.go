@@ -41,7 +41,7 @@ func (s *site) sales() (n int) {
 	var payments []control.Payment
 	s.json(&payments, "payment", "list")
 	for _, p := range payments {
-		if p.Stage == book.StageApproved {
+		if p.Status == book.StageApproved {
 			n++
 		}
 	}
@@ -140,13 +140,13 @@ func TestStoredAccountsAfterAnUnlockWithoutTheJournal(t *testing.T) {
 	s.send(draft{order: `{"operation":"store","reference":"keep"}`, account: account})
 	var payments []control.Payment
 	stored := func() bool {
-		s.json(&payments, "payment", "list", "--stage", string(book.StageDone))
+		s.json(&payments, "payment", "list", "--status", string(book.StageDone))
 		return len(payments) == 1
 	}
 	s.wait("the account to be stored", stored)
 	s.send(draft{order: fmt.Sprintf(`{"operation":"forget","reference":"drop","token":%q}`, payments[0].Token)})
 	s.wait("the account to be forgotten", func() bool {
-		s.json(&payments, "payment", "list", "--stage", string(book.StageDone))
+		s.json(&payments, "payment", "list", "--status", string(book.StageDone))
 		return len(payments) == 2
 	})
 	// A connection to a broker that has just begun may be lost once more.

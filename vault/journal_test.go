@@ -80,7 +80,7 @@ func TestRollbackWithinTheMinute(t *testing.T) {
 			s.post(1999)
 			var payments []control.Payment
 			s.wait("an approval", func() bool {
-				s.json(&payments, "payment", "list", "--stage", string(book.StageApproved))
+				s.json(&payments, "payment", "list", "--status", string(book.StageApproved))
 				return len(payments) == 1
 			})
 			var st control.Status

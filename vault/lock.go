@@ -51,7 +51,7 @@ func runLock(ctx context.Context, client *control.Client, patience time.Duration
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the vault was told to lock and has not come back; look at its log: %w", ctx.Err())
+			return fmt.Errorf("the vault accepted to lock and has not come back; look at its log: %w", ctx.Err())
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

@@ -60,15 +60,9 @@ file: @FILE, which may be what keygen printed as it is.`,
 			if opts.company != (book.Company{}) {
 				opts.Company = &opts.company
 			}
-			client, err := g.client()
-			if err != nil {
-				return err
-			}
-			added, err := client.AddMerchant(cmd.Context(), opts.NewMerchant)
-			if err != nil {
-				return err
-			}
-			return g.print(c.out, added, func(w io.Writer) { fmt.Fprintf(w, "%s added; %s\n", added.ID, atRelays(added)) })
+			return ask(g, c, func(client *control.Client) (control.Merchant, error) {
+				return client.AddMerchant(cmd.Context(), opts.NewMerchant)
+			}, func(w io.Writer, added control.Merchant) { fmt.Fprintf(w, "%s added; %s\n", added.ID, atRelays(added)) })
 		},
 	}
 	flags := cmd.Flags()

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nightdrop/shared/command"
+	"nightdrop/vault/internal/control"
 )
 
 func newMerchantListCommand(g *global, c console) *cobra.Command {
@@ -16,15 +17,9 @@ func newMerchantListCommand(g *global, c console) *cobra.Command {
 		Example: "  vault merchant list",
 		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := g.client()
-			if err != nil {
-				return err
-			}
-			merchants, err := client.Merchants(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return g.print(c.out, merchants, func(w io.Writer) {
+			return ask(g, c, func(client *control.Client) ([]control.Merchant, error) {
+				return client.Merchants(cmd.Context())
+			}, func(w io.Writer, merchants []control.Merchant) {
 				command.Row(w, "MERCHANT", "STATUS", "NAME", "CURRENCIES", "RESULTS", "ADDED")
 				for _, m := range merchants {
 					command.Row(w, m.ID, m.Status, m.Name, strings.Join(m.Currencies, ","), m.Results, moment(m.Added))

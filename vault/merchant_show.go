@@ -18,15 +18,9 @@ func newMerchantShowCommand(g *global, c console) *cobra.Command {
 		Example: "  vault merchant show shop-1",
 		Args:    command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := g.client()
-			if err != nil {
-				return err
-			}
-			m, err := client.Merchant(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			return g.print(c.out, m, func(w io.Writer) { printMerchant(w, m) })
+			return ask(g, c, func(client *control.Client) (control.Merchant, error) {
+				return client.Merchant(cmd.Context(), args[0])
+			}, printMerchant)
 		},
 	}
 	g.readingFlags(cmd)

@@ -27,15 +27,9 @@ func newMerchantStatusCommand(g *global, c console, verb, short string,
 		Example: "  vault merchant " + verb + " shop-1 --reason \"ticket 4711\"",
 		Args:    command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := g.client()
-			if err != nil {
-				return err
-			}
-			m, err := call(client, cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			return g.print(c.out, m, func(w io.Writer) { fmt.Fprintf(w, "%s is %s; %s\n", m.ID, m.Status, atRelays(m)) })
+			return ask(g, c, func(client *control.Client) (control.Merchant, error) {
+				return call(client, cmd.Context(), args[0])
+			}, func(w io.Writer, m control.Merchant) { fmt.Fprintf(w, "%s is %s; %s\n", m.ID, m.Status, atRelays(m)) })
 		},
 	}
 	g.actingFlags(cmd)

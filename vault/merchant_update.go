@@ -23,6 +23,9 @@ Where a storefront's key was stolen, add the new keys and retire the stolen ones
 next members note on (unknown-signer), whenever they were made, and what was taken before goes on. A retired key never comes back, and the last one
 of its kind cannot be retired without another. Results are sealed to the newest reply key in use.
 
+Where none was stolen, add the new keys first, and retire the old ones once the shop has posted what its outbox has and reads its results. Of what a
+retired key signed and nobody took, the shop's own "storefront results --explain ID" says when it may be paid under a new id.
+
 --currency names all that it sells in from now on. --acceptor changes only while no card batch is unsettled and no payment stands at the acquirer
 under the old one (exit code 6 says which). To ask again changes nothing.`,
 		Example: `  vault merchant update shop-1 --add-verifier @new.pub --retire-verifier @stolen.pub --add-reply-key @new.pub --retire-reply-key @stolen.pub --reason "key stolen, ticket 4711"
@@ -43,15 +46,9 @@ under the old one (exit code 6 says which). To ask again changes nothing.`,
 			if err := errors.Join(publicLines("add-", change.AddVerifiers, change.AddReplyKeys), publicLines("retire-", change.RetireVerifiers, change.RetireReplyKeys)); err != nil {
 				return err
 			}
-			client, err := g.client()
-			if err != nil {
-				return err
-			}
-			m, err := client.UpdateMerchant(cmd.Context(), args[0], change)
-			if err != nil {
-				return err
-			}
-			return g.print(c.out, m, func(w io.Writer) {
+			return ask(g, c, func(client *control.Client) (control.Merchant, error) {
+				return client.UpdateMerchant(cmd.Context(), args[0], change)
+			}, func(w io.Writer, m control.Merchant) {
 				if !m.Changed {
 					fmt.Fprintf(w, "%s is so already: nothing changes; %s\n", m.ID, atRelays(m))
 					return

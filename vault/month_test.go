@@ -82,7 +82,7 @@ func (m *month) reaches(id string, stage book.Stage) {
 	}()
 	m.wait("a payment that is "+string(stage), func() bool {
 		m.json(&payments, "payment", "list", "--merchant", "shop-1")
-		return slices.ContainsFunc(payments, func(p control.Payment) bool { return p.ID == id && p.Stage == stage })
+		return slices.ContainsFunc(payments, func(p control.Payment) bool { return p.ID == id && p.Status == stage })
 	})
 }
 
@@ -132,6 +132,7 @@ func TestMonthsEnd(t *testing.T) {
 		t.Errorf("payment show: exit code %d\n%s", code, out)
 	}
 	settled := m.closeAndSettle()
+	m.checkTimeline(ids)
 	m.checkComparison(settled)
 	m.checkReturns(ids)
 	m.checkReports(settled)
@@ -178,7 +179,7 @@ func (m *month) closeAndSettle() control.Settlement {
 	m.t.Helper()
 	var open, closed []control.Batch
 	m.json(&open, "batch", "list", "--method", "bank")
-	if len(open) != 1 || !strings.HasPrefix(open[0].ID, "bank-") || open[0].Stage != book.BatchOpen {
+	if len(open) != 1 || !strings.HasPrefix(open[0].ID, "bank-") || open[0].Status != book.BatchOpen {
 		m.t.Fatalf("open bank batches: %+v", open)
 	}
 	m.json(&closed, "batch", "close", "--merchant", "shop-1", "--method", "bank")
@@ -195,7 +196,7 @@ func (m *month) closeAndSettle() control.Settlement {
 	var settled control.Settlement
 	m.json(&settled, "batch", "settle", "--all")
 	if settled.Payments != 6 || len(settled.Batches) != 2 || len(settled.Files) != 1 || settled.Files[0].Debits != 907203 || settled.Files[0].Credits != 300 ||
-		len(settled.Files[0].Digest) != 64 || settled.Files[0].Stage != book.FileOut {
+		len(settled.Files[0].Digest) != 64 || settled.Files[0].Status != book.FileOut {
 		m.t.Fatalf("settled %+v", settled)
 	}
 	if _, err := os.Stat(filepath.Join(m.outbox, settled.Files[0].Name)); err != nil {
@@ -425,13 +426,42 @@ func TestAPersonDecides(t *testing.T) {
 	}
 	for i, stage := range []book.Stage{book.StageReversed, book.StageApproved} {
 		var p control.Payment
-		if s.json(&p, "payment", "show", "shop-1", ids[i]); p.Stage != stage || p.Resolutions != nil {
+		if s.json(&p, "payment", "show", "shop-1", ids[i]); p.Status != stage || p.Resolutions != nil {
 			t.Errorf("payment %d: %+v", i, p)
 		}
 	}
 	s.correctsAWord(ids[1])
 	stop()
 	s.checkLedger()
+}
+
+// checkTimeline: what happened to a payment is shown in its order, with the places in the log.
+func (m *month) checkTimeline(ids map[string]string) {
+	m.t.Helper()
+	for name, want := range map[string][]string{
+		"sale":  {"received", "request-sent", "result", "batch-closed", "result", "batch-settled"},
+		"hold":  {"received", "request-sent", "result", "operation", "operation"},
+		"debit": {"received", "result", "batch-closed", "file-written", "result", "batch-settled"},
+	} {
+		if ids[name] == "" {
+			m.t.Fatalf("no payment %s among %v", name, ids)
+		}
+		var steps []string
+		var before time.Time
+		for _, s := range m.payment(ids[name]).Timeline {
+			steps = append(steps, string(s.Kind))
+			if s.Time.Before(before) || (s.Entry == nil) != (s.Kind != "result") {
+				m.t.Errorf("%s: %+v after %s", name, s, before)
+			}
+			before = s.Time.Time
+		}
+		if !slices.Equal(steps, want) {
+			m.t.Errorf("%s: steps %v, want %v", name, steps, want)
+		}
+		if _, out := m.command("payment", "show", "shop-1/"+ids[name]); !strings.Contains(out, "received") || !strings.Contains(out, ", log entry ") {
+			m.t.Errorf("shown as %s", out)
+		}
+	}
 }
 
 // correctsAWord: what a person said is corrected, and payment show names who said what, and why.
@@ -453,7 +483,7 @@ func (m *site) correctsAWord(id string) {
 		}
 	}
 	code, out := m.command("payment", "show", "shop-1", id)
-	for _, part := range []string{"reversed", "user:", "acquirer, call 4711: charged", "reversed (correction)", "acquirer, letter of 4 December: never charged"} {
+	for _, part := range []string{"reversed", "user:", "acquirer, call 4711: charged", "corrected to reversed", "acquirer, letter of 4 December: never charged"} {
 		if code != 0 || !strings.Contains(out, part) {
 			m.t.Errorf("payment show: exit code %d, without %q\n%s", code, part, out)
 		}

@@ -91,7 +91,7 @@ func seeMore(query control.PaymentQuery, payments []control.Payment) string {
 // runPaymentList finds payments page by page; more reports whether there may be others.
 func runPaymentList(ctx context.Context, opts paymentListOptions, client *control.Client, errOut io.Writer) (payments []control.Payment, more bool, err error) {
 	query := opts.query
-	query.Stage, query.Operation = book.Stage(opts.stage), envelope.Operation(opts.operation)
+	query.Status, query.Operation = book.Stage(opts.stage), envelope.Operation(opts.operation)
 	query.Amount = thousands.ReplaceAllString(query.Amount, "$1")
 	if err := query.Check(); err != nil {
 		return nil, false, fmt.Errorf("%w: %w", command.ErrUsage, err)
@@ -134,7 +134,7 @@ func reached(bar *command.Bar, page control.PaymentPage, oldest bool) {
 func printPayments(w io.Writer, payments []control.Payment) {
 	command.Row(w, "PAYMENT", "OPERATION", "STATUS", "CODE", "AMOUNT", "ACCOUNT", "REFERENCE", "BATCH", "RECEIVED")
 	for _, p := range payments {
-		command.Row(w, nameOf(p), orDash(string(p.Operation)), p.Stage, orDash(string(p.Code)), amount(p), orDash(p.Masked), orDash(p.Reference), orDash(p.BatchID()), moment(p.Received))
+		command.Row(w, nameOf(p), orDash(string(p.Operation)), p.Status, orDash(string(p.Code)), amount(p), orDash(p.Masked), orDash(p.Reference), orDash(p.BatchID()), moment(p.Received))
 	}
 }
 

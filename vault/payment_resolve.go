@@ -70,7 +70,7 @@ later, it is a repeat; another reason is listed there. R61 to R77 are between ba
 			if err != nil {
 				return err
 			}
-			return g.print(c.out, p, func(w io.Writer) { fmt.Fprintf(w, "%s of %s is %s\n", p.ID, p.Merchant, p.Stage) })
+			return g.print(c.out, p, func(w io.Writer) { fmt.Fprintf(w, "%s of %s is %s\n", p.ID, p.Merchant, p.Status) })
 		},
 	}
 	cmd.Flags().StringVar((*string)(&r.As), "as", "", "what became of it: reversed, approved, voided, captured or declined; returned of a bank entry")

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -11,6 +12,7 @@ import (
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
+	"nightdrop/vault/internal/report"
 )
 
 func newPaymentShowCommand(g *global, c console) *cobra.Command {
@@ -52,14 +54,13 @@ func paymentName(args []string) (control.PaymentName, error) {
 }
 
 func printPayment(w io.Writer, p control.Payment) {
-	command.Row(w, "payment", p.ID)
-	command.Row(w, "merchant", p.Merchant)
+	command.Row(w, "payment", nameOf(p))
 	command.Row(w, "digest", p.Digest)
 	command.Row(w, "operation", orDash(string(p.Operation)))
 	if p.Of != "" {
-		command.Row(w, "of payment", p.Of)
+		command.Row(w, "of payment", control.PaymentName{Merchant: p.Merchant, ID: p.Of}.String())
 	}
-	command.Row(w, "status", p.Stage)
+	command.Row(w, "status", p.Status)
 	if len(p.Resolutions) > 0 {
 		command.Row(w, "to be resolved as", fmt.Sprint(p.Resolutions))
 	}
@@ -70,6 +71,9 @@ func printPayment(w io.Writer, p control.Payment) {
 		command.Row(w, "at the acquirer", "stands, by a person's word, though its merchant was told otherwise")
 	}
 	command.Row(w, "code", orDash(string(p.Code)))
+	if p.Limit != "" {
+		command.Row(w, "limit", fmt.Sprintf("%s: %s", p.Limit, p.Limit.Means()))
+	}
 	command.Row(w, "amount", amount(p))
 	if p.Captured > 0 {
 		command.Row(w, "captured", envelope.FormatAmount(p.Captured, p.Currency))
@@ -85,10 +89,6 @@ func printPayment(w io.Writer, p control.Payment) {
 	command.Row(w, "approval", orDash(p.Approval))
 	command.Row(w, "batch", orDash(p.BatchID()))
 	printEntry(w, p)
-	command.Row(w, "received", moment(p.Received))
-	command.Row(w, "changed", moment(p.Changed))
-	printTrace(w, "sent as", p.Trace)
-	printTrace(w, "reversed as", p.Reversal)
 	if p.Tries > 0 {
 		command.Row(w, "tries", p.Tries)
 	}
@@ -98,28 +98,10 @@ func printPayment(w io.Writer, p control.Payment) {
 	if p.Answer != "" {
 		command.Row(w, "last answer", p.Answer)
 	}
-	command.Row(w, "results", fmt.Sprint(p.Results))
-	printDecisions(w, p.Decisions)
-	printOperations(w, p.Operations)
+	printTimeline(w, p.Timeline)
 }
 
-// printDecisions shows who said what became of a payment, when and why.
-func printDecisions(w io.Writer, decisions []book.Decision) {
-	if len(decisions) == 0 {
-		return
-	}
-	fmt.Fprintln(w)
-	command.Row(w, "DECIDED", "BY", "AS", "REASON", "EVIDENCE")
-	for _, d := range decisions {
-		as := string(d.As)
-		if d.Corrects {
-			as += " (correction)"
-		}
-		command.Row(w, moment(d.Time), d.Actor, as, d.Reason, orDash(d.Evidence))
-	}
-}
-
-// printEntry shows what is told of a bank entry alone.
+// printEntry shows what only bank entries have.
 func printEntry(w io.Writer, p control.Payment) {
 	if p.Standard != "" {
 		command.Row(w, "entry", strings.TrimSpace(p.Standard+" "+p.Entry))
@@ -141,20 +123,51 @@ func printEntry(w io.Writer, p control.Payment) {
 	}
 }
 
-// printOperations lists what was done about a payment: captures, refunds, voids.
-func printOperations(w io.Writer, operations []control.Payment) {
-	if len(operations) == 0 {
-		return
-	}
+// printTimeline shows what happened to a payment, a line each.
+func printTimeline(w io.Writer, steps []report.Step) {
 	fmt.Fprintln(w)
-	command.Row(w, "OPERATION", "PAYMENT", "STATUS", "CODE", "AMOUNT", "BATCH", "RECEIVED")
-	for _, o := range operations {
-		command.Row(w, o.Operation, o.ID, o.Stage, orDash(string(o.Code)), amount(o), orDash(o.BatchID()), moment(o.Received))
+	command.Row(w, "TIME", "STEP", "WHAT")
+	for _, s := range steps {
+		command.Row(w, moment(s.Time), s.Kind, stepText(s))
 	}
 }
 
-func printTrace(w io.Writer, name string, t *book.Trace) {
-	if t != nil {
-		command.Row(w, name, fmt.Sprintf("terminal %s, trace %06d, reference %s, %s", t.Terminal, t.STAN, t.RRN, moment(t.Sent)))
+// stepText says in words what a step was.
+func stepText(s report.Step) string {
+	money := ""
+	if s.Currency != "" {
+		money = envelope.FormatAmount(s.Amount, s.Currency)
 	}
+	var parts []string
+	switch s.Kind {
+	case report.StepReceived, report.StepOperation:
+		parts = append(parts, orDash(string(s.Operation)), money, s.Payment)
+	case report.StepResult:
+		parts = append(parts, fmt.Sprintf("%d: %s", s.Result, s.Status), money)
+	case report.StepDecision:
+		parts = append(parts, string(s.Status)+" by "+s.Actor, s.Reason)
+		if s.Corrects {
+			parts[0] = "corrected to " + parts[0]
+		}
+	case report.StepSentAgain:
+		parts = append(parts, fmt.Sprintf("by a person, after %d tries", s.Tries))
+	}
+	parts = append(parts, string(s.Code), s.Batch, s.File)
+	if s.Approval != "" {
+		parts = append(parts, "approval "+s.Approval)
+	}
+	if s.Evidence != "" {
+		parts = append(parts, "evidence "+s.Evidence)
+	}
+	if s.Trace != nil {
+		parts = append(parts, traceText(s.Trace))
+	}
+	if s.Entry != nil {
+		parts = append(parts, fmt.Sprintf("log entry %d", *s.Entry))
+	}
+	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), ", ")
+}
+
+func traceText(t *book.Trace) string {
+	return fmt.Sprintf("terminal %s, trace %06d, reference %s", t.Terminal, t.STAN, t.RRN)
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"nightdrop/shared/envelope"
@@ -34,7 +35,7 @@ func (s *site) settledSale() string {
 	s.post(1999)
 	var payments []control.Payment
 	s.wait("an approval", func() bool {
-		s.json(&payments, "payment", "list", "--merchant", "shop-1", "--stage", "approved")
+		s.json(&payments, "payment", "list", "--merchant", "shop-1", "--status", "approved")
 		return len(payments) == 1
 	})
 	var closed []control.Batch
@@ -69,7 +70,7 @@ func (s *site) guess(of string, after, n int) map[envelope.Code]int {
 	counts := map[envelope.Code]int{}
 	s.wait("an answer to every refund", func() bool {
 		var payments []control.Payment
-		s.json(&payments, "payment", "list", "--merchant", "shop-1", "--stage", "rejected", "--all")
+		s.json(&payments, "payment", "list", "--merchant", "shop-1", "--status", "rejected", "--all")
 		clear(counts)
 		answered := 0
 		for _, p := range payments {
@@ -108,8 +109,11 @@ func TestRefundIsNoOracle(t *testing.T) {
 		if code == 0 {
 			s.json(&p, "payment", "show", "shop-1", right)
 		}
-		return p.Stage == book.StageRejected && p.Code == envelope.CodeLimit
+		return p.Status == book.StageRejected && p.Code == envelope.CodeLimit && p.Limit == book.ExceededComparisons
 	})
+	if _, out := s.command("payment", "show", "shop-1/"+right); !strings.Contains(out, book.ExceededComparisons.Means()) {
+		t.Errorf("shown as %s", out)
+	}
 	var st control.Status
 	s.json(&st, "status")
 	if st.Findings[book.FindingMismatches] != 1 {
@@ -140,7 +144,7 @@ func TestRefundByReferenceTakesNoAccount(t *testing.T) {
 			if code == 0 {
 				s.json(&p, "payment", "show", "shop-1", right[i])
 			}
-			return p.Stage == want && (want != book.StageRejected || p.Code == envelope.CodeBadOrder)
+			return p.Status == want && (want != book.StageRejected || p.Code == envelope.CodeBadOrder)
 		})
 	}
 	stop()

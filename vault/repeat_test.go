@@ -123,7 +123,7 @@ func (s *site) stages() (stages map[book.Stage]int, all []control.Payment) {
 	s.json(&all, "payment", "list", "--all")
 	stages = map[book.Stage]int{}
 	for _, p := range all {
-		stages[p.Stage]++
+		stages[p.Status]++
 	}
 	return stages, all
 }
@@ -139,7 +139,7 @@ func TestHostThatIsSilentForAWhile(t *testing.T) {
 	s.wait("reversals to be repeated more than six times each", func() bool {
 		stages, all := s.stages()
 		for _, p := range all {
-			if p.Stage == book.StageUnknown && p.Tries < 8 {
+			if p.Status == book.StageUnknown && p.Tries < 8 {
 				return false
 			}
 		}
@@ -182,7 +182,7 @@ func TestHostThatIsSilentForAWhile(t *testing.T) {
 func (s *site) resolveOne(all []control.Payment) {
 	s.t.Helper()
 	for _, p := range all {
-		if p.Stage != book.StageUnknown {
+		if p.Status != book.StageUnknown {
 			continue
 		}
 		if code, _ := s.command("payment", "resolve", p.ID, "--as", "captured", "--reason", "acquirer, call 17"); code != 6 {
@@ -190,8 +190,8 @@ func (s *site) resolveOne(all []control.Payment) {
 		}
 		var done control.Payment
 		s.json(&done, "payment", "resolve", p.ID, "--as", "reversed", "--reason", "acquirer, call 17: never seen")
-		if done.Stage != book.StageReversed {
-			s.t.Errorf("resolved, it is %s", done.Stage)
+		if done.Status != book.StageReversed {
+			s.t.Errorf("resolved, it is %s", done.Status)
 		}
 		time.Sleep(600 * time.Millisecond)
 		var after control.Payment

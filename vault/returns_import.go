@@ -24,7 +24,7 @@ bank. A file whose control records do not add up is refused whole (exit code 7),
 was taken before changes nothing, unless something of it could not be taken then and can be now; what is still left of it is listed again, with
 exit code 0. No file is altered or deleted: keep it, the log has its SHA-256 as evidence. A refused file does not stop those after it.
 
-What the bank tells otherwise than in a file is recorded by "vault payment resolve --as returned".`,
+What the bank reports otherwise than in a file is recorded by "vault payment resolve --as returned".`,
 		Example: "  vault returns import /media/bank/returns-20261123.ach\n  vault returns import --json /media/bank/*.ach",
 		Args:    command.Arguments(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {

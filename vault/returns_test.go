@@ -132,7 +132,7 @@ func (r *returns) next() control.Payment {
 	r.t.Helper()
 	p := r.sales[0]
 	r.sales = r.sales[1:]
-	if p.Stage != book.StageSettled || len(p.Entry) != 15 {
+	if p.Status != book.StageSettled || len(p.Entry) != 15 {
 		r.t.Fatalf("sale %+v", p)
 	}
 	return p
@@ -197,8 +197,8 @@ func TestFilesAsBanksWriteThem(t *testing.T) {
 		if code != 0 || told.Returns < 1 || told.LeftCount != 0 {
 			t.Errorf("%s: exit code %d, %+v", name, code, told)
 		}
-		if now := r.payment(p.ID); now.Stage != book.StageReturned {
-			t.Errorf("%s: the sale is %s", name, now.Stage)
+		if now := r.payment(p.ID); now.Status != book.StageReturned {
+			t.Errorf("%s: the sale is %s", name, now.Status)
 		}
 	}
 	stop()
@@ -224,11 +224,11 @@ func TestAnOddItemStopsNothing(t *testing.T) {
 		if code != 1 || told.Returns != 1 || told.LeftCount != 1 || told.Left[0].Record != 5 || !strings.Contains(told.Left[0].Problem, c.why) {
 			t.Errorf("%s: exit code %d, %+v", name, code, told)
 		}
-		if now := r.payment(ours.ID); now.Stage != book.StageReturned || now.Code != "ach-R01" {
-			t.Errorf("%s: ours is %s %s", name, now.Stage, now.Code)
+		if now := r.payment(ours.ID); now.Status != book.StageReturned || now.Code != "ach-R01" {
+			t.Errorf("%s: ours is %s %s", name, now.Status, now.Code)
 		}
-		if now := r.payment(other.ID); now.Stage != book.StageSettled {
-			t.Errorf("%s: the other is %s", name, now.Stage)
+		if now := r.payment(other.ID); now.Status != book.StageSettled {
+			t.Errorf("%s: the other is %s", name, now.Status)
 		}
 	}
 	ours := r.next()
@@ -273,8 +273,8 @@ func TestFilesOfOtherBanks(t *testing.T) {
 			t.Errorf("%s: exit code %d, %+v", name, code, told)
 		}
 	}
-	if now := r.payment(p.ID); now.Stage != book.StageSettled {
-		t.Errorf("the sale is %s", now.Stage)
+	if now := r.payment(p.ID); now.Status != book.StageSettled {
+		t.Errorf("the sale is %s", now.Status)
 	}
 	if code, told := r.importing(bankFile("0231380104", "0121042882", batch)); code != 0 || told.Returns != 1 {
 		t.Errorf("with zeros where others have blanks: exit code %d, %+v", code, told)
@@ -297,7 +297,7 @@ func TestNoticesByTheCommandLine(t *testing.T) {
 		t.Errorf("again: exit code %d, %+v", code, told)
 	}
 	now := r.payment(p.ID)
-	if !slices.Equal(now.Notices, []string{"C01", "C13"}) || len(now.Results) != 4 || now.Stage != book.StageSettled {
+	if !slices.Equal(now.Notices, []string{"C01", "C13"}) || len(now.Results) != 4 || now.Status != book.StageSettled {
 		t.Errorf("the sale is %+v", now)
 	}
 	if code, out := r.command("payment", "show", "shop-1", p.ID); code != 0 || !strings.Contains(out, "C01 C13") {
@@ -342,7 +342,7 @@ func TestReturnsByHand(t *testing.T) {
 	}
 	digest := sha256.Sum256([]byte("Dear customer"))
 	now := r.payment(p.ID)
-	if now.Stage != book.StageReturned || now.Code != "ach-R03" || len(now.Decisions) != 1 || now.Decisions[0].As != "returned" ||
+	if now.Status != book.StageReturned || now.Code != "ach-R03" || len(now.Decisions) != 1 || now.Decisions[0].As != "returned" ||
 		now.Decisions[0].Reason != "the bank's letter" || now.Decisions[0].Evidence != hex.EncodeToString(digest[:]) {
 		t.Errorf("the sale is %+v", now)
 	}

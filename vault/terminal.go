@@ -50,7 +50,7 @@ func hide(file *os.File) (*hiddenTerminal, error) {
 func (t *hiddenTerminal) show() {
 	t.drain()
 	// TCSETSF throws away what came since, in the same step as the echo comes back.
-	// it may be gone: there is nobody to tell
+	// it may be gone: nobody reads it
 	_ = unix.IoctlSetTermios(t.fd, unix.TCSETSF, &t.before)
 }
 

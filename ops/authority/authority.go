@@ -120,7 +120,7 @@ func load(dir, name string) (tls.Certificate, error) {
 
 // issue makes NAME.key and NAME.pem of a template, signed by an authority or, without one, by
 // itself.
-func issue(dir, name string, template *x509.Certificate, life time.Duration, by *tls.Certificate) (pair tls.Certificate, err error) {
+func issue(dir, name string, template *x509.Certificate, validity time.Duration, by *tls.Certificate) (pair tls.Certificate, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return pair, err
@@ -129,7 +129,7 @@ func issue(dir, name string, template *x509.Certificate, life time.Duration, by 
 	if err != nil {
 		return pair, err
 	}
-	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(life)
+	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(validity)
 	parent, signer := template, any(key)
 	if by != nil {
 		parent, signer = by.Leaf, by.PrivateKey

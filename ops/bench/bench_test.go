@@ -56,7 +56,7 @@ func TestTargets(t *testing.T) {
 	speed := figure{name: "speed", unit: "posts/s", value: "posts/s", ratio: "of", target: 0.7}
 	memory := figure{name: "memory", unit: "MB", value: "MB", target: 150}
 	growth := figure{name: "growth", unit: "us", value: "us", ratio: "of", target: 1.3, atMost: true}
-	told := figure{name: "told", unit: "posts/s", value: "posts/s", ratio: "of"}
+	reported := figure{name: "reported", unit: "posts/s", value: "posts/s", ratio: "of"}
 	for _, c := range []struct {
 		of   figure
 		m    metrics
@@ -69,7 +69,7 @@ func TestTargets(t *testing.T) {
 		{memory, metrics{"MB": 165}, line{"memory", 165, "MB", 1.1, 150}, false},
 		{growth, metrics{"us": 9, "of": 1.3}, line{"growth", 9, "us", 1.3, 1.3}, true},
 		{growth, metrics{"us": 9, "of": 1.31}, line{"growth", 9, "us", 1.31, 1.3}, false},
-		{told, metrics{"posts/s": 9, "of": 0.1}, line{"told", 9, "posts/s", 0.1, 0}, true},
+		{reported, metrics{"posts/s": 9, "of": 0.1}, line{"reported", 9, "posts/s", 0.1, 0}, true},
 	} {
 		got, err := c.of.read(c.m)
 		if err != nil || math.Abs(got.Ratio-c.want.Ratio) > 1e-9 {

@@ -17,7 +17,7 @@ type figure struct {
 	// the metric that is judged: at least target, or with atMost at most; "" where the value is
 	// judged: at most target
 	ratio  string
-	target float64 // of the ratio, or of the value; 0: the figure is told, not judged
+	target float64 // of the ratio, or of the value; 0: the figure is reported, not judged
 	atMost bool    // the ratio is the better the smaller
 }
 
@@ -51,7 +51,7 @@ var figures = []figure{
 	{name: "absence", unit: "envelopes/s", from: absence, value: "envelopes/s", ratio: "ratio", target: 0.9},
 	// What money hangs on is compared before anything is sent, and nobody waits long for it.
 	{name: "unlock-200k", unit: "s", from: unlock, value: "clean-s", target: 1.5},
-	// The same after a kill, beyond the inspection of the file, whose speed is told.
+	// The same after a kill, beyond the inspection of the file, whose speed is reported.
 	{name: "unlock-200k-killed", unit: "s", from: unlock, value: "killed-s", target: 1.5},
 	{name: "unlock-200k-inspection", unit: "MB/s", from: unlock, value: "inspected-MB/s", ratio: "inspected-MB/s"},
 	// Proving all of the ledger on demand.
@@ -86,7 +86,7 @@ func names() []string {
 // metrics are what a source measured, by name.
 type metrics map[string]float64
 
-// source measures something that one or more figures tell.
+// source measures something that one or more figures report.
 type source struct {
 	name    string
 	measure func(ctx context.Context, b *bench) (metrics, error)

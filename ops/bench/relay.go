@@ -178,5 +178,5 @@ func peakResident(pid int) (int64, error) {
 		kilobytes, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 10, 64)
 		return kilobytes << 10, err
 	}
-	return 0, fmt.Errorf("process %d tells no VmHWM", pid)
+	return 0, fmt.Errorf("process %d reports no VmHWM", pid)
 }

@@ -50,7 +50,7 @@ func (d *demo) postMorning(ctx context.Context) error {
 		}
 	}
 	d.say("Of the bad ones of %d kinds, %d are made by hand. The relay refused %d (unsealed, forged, late, oversize ...);", len(kinds), byHand, byRelay)
-	d.say("  the others look right from outside (a moved part, a number that fails Luhn ...): only the vault can tell.")
+	d.say("  the others look right from outside (a moved part, a number that fails Luhn ...): only the vault can see.")
 	return nil
 }
 

@@ -27,7 +27,7 @@ func (d *demo) readTokens(ctx context.Context) error {
 		stored := map[string]string{}
 		for _, p := range payments {
 			if p.Operation == "store" {
-				stored[p.Digest] = p.told()
+				stored[p.Digest] = p.answered()
 			}
 		}
 		if _, err := d.readShop(ctx, shop, stored); err != nil {
@@ -51,12 +51,12 @@ func (d *demo) readResults(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		want := map[string]string{} // digest: the status that its last result must tell
+		want := map[string]string{} // digest: the status that its last result must have
 		for _, p := range payments {
 			if err := d.inOrder(p); err != nil {
 				return err
 			}
-			want[p.Digest] = p.told()
+			want[p.Digest] = p.answered()
 		}
 		for _, bad := range d.bad {
 			if bad.merchant == shop && bad.defect == "id-conflict" {
@@ -90,13 +90,13 @@ func (d *demo) readResults(ctx context.Context) error {
 // on an approved payment is taken.
 func (d *demo) inOrder(p vaultPayment) error {
 	bad := slices.ContainsFunc(d.bad, func(b badEnvelope) bool { return b.id == p.ID && b.defect != "id-conflict" })
-	if !bad && (p.Stage == "rejected" || p.Stage == "declined" && p.Of != "") {
-		return fmt.Errorf("a %s that is in order was %s with %s", p.Operation, p.Stage, p.Code)
+	if !bad && (p.Status == "rejected" || p.Status == "declined" && p.Of != "") {
+		return fmt.Errorf("a %s that is in order was %s with %s", p.Operation, p.Status, p.Code)
 	}
 	return nil
 }
 
-// readShop reads until each wanted digest has been told its status, and returns the last serial.
+// readShop reads until each wanted digest has its status, and returns the last serial.
 func (d *demo) readShop(ctx context.Context, shop string, want map[string]string) (last uint64, err error) {
 	for digest, status := range want {
 		if d.results[digest].Facts.Status == status {

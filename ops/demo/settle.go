@@ -14,7 +14,7 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// settlement is what `vault batch settle --json` tells.
+// settlement is what `vault batch settle --json` prints.
 type settlement struct {
 	Payments int
 	Batches  []struct {
@@ -145,7 +145,7 @@ func (d *demo) importReturns(ctx context.Context) error {
 			return err
 		}
 		if err := json.Unmarshal([]byte(out), &taken[i]); err != nil || len(taken[i]) != 1 {
-			return fmt.Errorf("returns import told %q: %w", out, err)
+			return fmt.Errorf("returns import printed %q: %w", out, err)
 		}
 	}
 	first, again := taken[0][0], taken[1][0]

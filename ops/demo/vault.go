@@ -13,22 +13,22 @@ import (
 // vaultPayment is what `vault payment list --json` shows of a payment, as far as the demonstration
 // looks.
 type vaultPayment struct {
-	ID, Digest, Stage, Code, Operation, Method, Currency string
-	Of, Void, Entry, File                                string
-	Amount, Batch                                        int64
-	Trace                                                *struct{ RRN string }
+	ID, Digest, Status, Code, Operation, Method, Currency string
+	Of, Void, Entry, File                                 string
+	Amount, Batch                                         int64
+	Trace                                                 *struct{ RRN string }
 }
 
 // credit reports whether the money goes to the account.
 func (p vaultPayment) credit() bool { return p.Operation == "refund" || p.Operation == "payout" }
 
 // moved reports whether the payment was settled, even if the bank sent it back afterwards.
-func (p vaultPayment) moved() bool { return p.Stage == "settled" || p.Stage == "returned" }
+func (p vaultPayment) moved() bool { return p.Status == "settled" || p.Status == "returned" }
 
-// told is the status that the newest result of the payment's own envelope must tell. A void's
-// result is told under the void's envelope.
-func (p vaultPayment) told() string {
-	switch p.Stage {
+// answered is the status that the newest result of the payment's own envelope must have. A void's
+// result stands under the void's envelope.
+func (p vaultPayment) answered() string {
+	switch p.Status {
 	case "authorised", "completed":
 		return "approved"
 	case "voided":
@@ -46,7 +46,7 @@ func (p vaultPayment) told() string {
 	case "done":
 		return map[string]string{"store": "stored", "update": "updated", "forget": "forgotten", "void": "voided"}[p.Operation]
 	}
-	return p.Stage
+	return p.Status
 }
 
 // working are the stages of payments without an outcome.
@@ -129,7 +129,7 @@ func (d *demo) stages(ctx context.Context) (map[string]int, error) {
 	}
 	stages := map[string]int{}
 	for _, p := range payments {
-		stages[p.Stage]++
+		stages[p.Status]++
 	}
 	return stages, nil
 }

@@ -13,7 +13,7 @@ import (
 // alone.
 func TestAnAcceptorWaitsForWhatStands(t *testing.T) {
 	s := running(t, site.Options{}, "bookshop")
-	c := newTill(t, s, "bookshop")
+	c := newCheckout(t, s, "bookshop")
 	update := func(flags ...string) (string, error) {
 		return s.VaultRun(t.Context(), append([]string{"merchant", "update", "bookshop", "--reason", "contract 18"}, flags...)...)
 	}

@@ -74,7 +74,7 @@ func approvalCases(t *testing.T) (cases []approvalCase) {
 // become gives every order and awaits the status that is due to its code.
 func become(t *testing.T, s *site.Site, due func(code string) envelope.Status) {
 	t.Helper()
-	c := newTill(t, s, "bookshop")
+	c := newCheckout(t, s, "bookshop")
 	given := map[string]storefront.Sealed{}
 	cases := approvalCases(t)
 	for _, order := range cases {
@@ -90,8 +90,8 @@ func become(t *testing.T, s *site.Site, due func(code string) envelope.Status) {
 			}
 		}
 		c.await(given[order.reference], status, code)
-		if told := statuses(c.told[given[order.reference].Digest]); !slices.Equal(told, append(before, fmt.Sprintf("%s %s", status, code))) {
-			t.Errorf("%s was told %v", order.reference, told)
+		if got := statuses(c.results[given[order.reference].Digest]); !slices.Equal(got, append(before, fmt.Sprintf("%s %s", status, code))) {
+			t.Errorf("%s was told %v", order.reference, got)
 		}
 	}
 }
@@ -134,7 +134,7 @@ func TestApprovalsOtherThan00(t *testing.T) {
 			}
 			return envelope.StatusReversed
 		})
-		c := newTill(t, s, "bookshop")
+		c := newCheckout(t, s, "bookshop")
 		// half of it was approved
 		c.do(sale(900_300, "EUR"), testCard, envelope.StatusReversed, approved)
 		if b := readBook(t, s); b.Charged != 5 || len(b.Doubled) != 0 {
@@ -151,13 +151,13 @@ func TestApprovalsOtherThan00(t *testing.T) {
 // left, and the batches agree.
 func TestACaptureThatTheHostHas(t *testing.T) {
 	s := running(t, quick, "bookshop")
-	c := newTill(t, s, "bookshop")
+	c := newCheckout(t, s, "bookshop")
 	hold, _ := c.do(envelope.Order{Operation: envelope.OpAuthorize, Amount: 1_000_000, Currency: "EUR"}, testCard, envelope.StatusApproved, approved)
 	twice, _ := c.do(of(envelope.OpCapture, hold, 900_094), "", envelope.StatusCaptured, envelope.ISOCode("94"))
 	c.do(of(envelope.OpCapture, hold, 900_094), "", envelope.StatusRejected, envelope.CodeOverAuthorised)
 	c.do(of(envelope.OpCapture, hold, 99_906), "", envelope.StatusCaptured, approved)
-	if told := statuses(c.told[twice.Digest]); len(told) != 1 {
-		t.Errorf("of the capture was told %v", told)
+	if got := statuses(c.results[twice.Digest]); len(got) != 1 {
+		t.Errorf("of the capture was told %v", got)
 	}
 	if b := readBook(t, s); b.Captures != 2 || b.Charged != 2 || len(b.Doubled) != 0 {
 		t.Errorf("the host took %d captures and charged %d, twice %v", b.Captures, b.Charged, b.Doubled)
@@ -200,7 +200,7 @@ func TestAnswersOfAHostByHand(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = h.Close() })
 	s := configured(t, quick, byHand(h))
-	c := newTill(t, s, "bookshop")
+	c := newCheckout(t, s, "bookshop")
 	for amount, want := range map[int64][]string{
 		1001: {"unknown iso-08", "reversed iso-00"}, 1002: {"unknown iso-10", "reversed iso-00"}, 1003: {"unknown no-answer", "reversed iso-94"},
 		1004: {"unknown no-answer", "reversed iso-94"}, 1005: {"unknown iso-T3", "reversed iso-00"}, 1006: {"declined iso-51"}, 1007: {"approved iso-00"},
@@ -242,11 +242,11 @@ func TestAnswersOfAHostByHand(t *testing.T) {
 }
 
 // becomes waits until an envelope was told the last of these, and checks the others.
-func (c *till) becomes(what string, s storefront.Sealed, want []string) {
+func (c *checkout) becomes(what string, s storefront.Sealed, want []string) {
 	c.t.Helper()
 	status, code, _ := strings.Cut(want[len(want)-1], " ")
 	c.await(s, envelope.Status(status), envelope.Code(code))
-	if told := statuses(c.told[s.Digest]); !slices.Equal(told, want) {
-		c.t.Errorf("of %s was told %v, want %v", what, told, want)
+	if got := statuses(c.results[s.Digest]); !slices.Equal(got, want) {
+		c.t.Errorf("of %s was told %v, want %v", what, got, want)
 	}
 }

@@ -23,7 +23,7 @@ import (
 // settles. The shop was told that they are declined, and is told nothing else.
 func TestAWrongWordIsCorrected(t *testing.T) {
 	s := running(t, site.Options{AnswerTimeout: 200 * time.Millisecond, ReversalRetry: 10 * time.Millisecond}, "bookshop")
-	c := newTill(t, s, "bookshop")
+	c := newCheckout(t, s, "bookshop")
 	const silent = 900_100
 	capture := func() storefront.Sealed {
 		hold, _ := c.do(envelope.Order{Operation: envelope.OpAuthorize, Amount: 2_000_000, Currency: "EUR"}, testCard, envelope.StatusApproved, approved)
@@ -63,12 +63,12 @@ func TestAWrongWordIsCorrected(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := c.settle()
-	if done.Payments != 1 || len(done.Batches) != 1 || done.Batches[0].Stage != "settled" {
+	if done.Payments != 1 || len(done.Batches) != 1 || done.Batches[0].Status != "settled" {
 		t.Errorf("settled %+v", done)
 	}
 	c.await(sold, envelope.StatusSettled, approved)
-	for _, told := range []storefront.Sealed{early, late} {
-		if got := statuses(c.told[told.Digest]); !slices.Equal(got, []string{"unknown no-answer", "declined no-answer"}) {
+	for _, sealed := range []storefront.Sealed{early, late} {
+		if got := statuses(c.results[sealed.Digest]); !slices.Equal(got, []string{"unknown no-answer", "declined no-answer"}) {
 			t.Errorf("the shop was told %v", got)
 		}
 	}
@@ -92,7 +92,7 @@ func TestAWrongWordIsCorrected(t *testing.T) {
 func showsCorrection(t *testing.T, s *site.Site, late storefront.Sealed) {
 	t.Helper()
 	var p struct {
-		Stage     string
+		Status    string
 		AtHost    bool
 		Decisions []struct {
 			Actor, As, Reason, Evidence string
@@ -100,7 +100,7 @@ func showsCorrection(t *testing.T, s *site.Site, late storefront.Sealed) {
 		}
 	}
 	decode(t, s, &p, "payment", "show", "bookshop", late.ID, "--json")
-	if p.Stage != "declined" || !p.AtHost || len(p.Decisions) != 2 || p.Decisions[0].Reason != "nobody picked up" || p.Decisions[0].Corrects ||
+	if p.Status != "declined" || !p.AtHost || len(p.Decisions) != 2 || p.Decisions[0].Reason != "nobody picked up" || p.Decisions[0].Corrects ||
 		!strings.HasPrefix(p.Decisions[1].Actor, "user:") || p.Decisions[1].As != "captured" || !p.Decisions[1].Corrects || p.Decisions[1].Evidence != letterDigest {
 		t.Errorf("the payment shows %+v", p)
 	}
@@ -116,7 +116,7 @@ func showsCorrection(t *testing.T, s *site.Site, late storefront.Sealed) {
 // then one that refuses it: by its listing, and by a person's word.
 func TestHostsThatReconcileOtherwise(t *testing.T) {
 	s := running(t, site.Options{}, "bookshop")
-	c := newTill(t, s, "bookshop")
+	c := newCheckout(t, s, "bookshop")
 	answersAs := func(form string) {
 		s.Totals = form
 		if err := errors.Join(s.Simulator.Stop(), s.StartSimulator(t.Context())); err != nil {
@@ -159,9 +159,9 @@ func TestHostsThatReconcileOtherwise(t *testing.T) {
 		t.Error(err)
 	}
 	c.await(sold, envelope.StatusSettled, approved)
-	var b struct{ Stage, By string }
+	var b struct{ Status, By string }
 	decode(t, s, &b, "batch", "show", "card-000005", "--json")
-	if b.Stage != "settled" || b.By != "none" {
+	if b.Status != "settled" || b.By != "none" {
 		t.Errorf("the batch shows %+v", b)
 	}
 }

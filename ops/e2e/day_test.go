@@ -119,26 +119,26 @@ func (d *day) take(r storefront.Opened) (next *envelope.Order) {
 // compare holds what the shop was told against what acquirer and bank booked.
 func (d *day) compare(t *testing.T, s *site.Site) {
 	t.Helper()
-	told, debits := map[string]int{}, 0
+	answers, debits := map[string]int{}, 0
 	for digest, i := range d.done {
-		told[string(i.order.Operation)+" "+string(d.final[digest])]++
+		answers[string(i.order.Operation)+" "+string(d.final[digest])]++
 		if i.bank {
 			debits++
-			told["sale accepted"]--
+			answers["sale accepted"]--
 		}
 	}
 	b := readBook(t, s)
-	t.Logf("the shop was told %v, and %d bank debits accepted; the acquirer took %d sales, %d holds, %d captures, charged %d, reversed %d", told, debits,
+	t.Logf("the shop was told %v, and %d bank debits accepted; the acquirer took %d sales, %d holds, %d captures, charged %d, reversed %d", answers, debits,
 		b.Sales, b.Holds, b.Captures, b.Charged, b.Reversed)
-	if want := told["sale approved"] - told["void voided"] + told["capture captured"]; b.Charged != want {
+	if want := answers["sale approved"] - answers["void voided"] + answers["capture captured"]; b.Charged != want {
 		t.Errorf("%d charges ought to stand, %d do", want, b.Charged)
 	}
 	if len(b.Doubled) > 0 || b.Credited > 0 {
 		t.Errorf("charged twice: %v; %d credits", b.Doubled, b.Credited)
 	}
-	if told["sale accepted"] != 0 || told["void voided"] == 0 || told["capture captured"] == 0 || len(d.done) != told["sale approved"]+told["sale reversed"]+
-		told["authorize approved"]+told["authorize reversed"]+told["capture captured"]+told["void voided"]+debits {
-		t.Errorf("of %d orders some have another end: %v", len(d.done), told)
+	if answers["sale accepted"] != 0 || answers["void voided"] == 0 || answers["capture captured"] == 0 || len(d.done) != answers["sale approved"]+answers["sale reversed"]+
+		answers["authorize approved"]+answers["authorize reversed"]+answers["capture captured"]+answers["void voided"]+debits {
+		t.Errorf("of %d orders some have another end: %v", len(d.done), answers)
 	}
 	if bank := awaitBank(t, s, debits); bank.Entries != debits || len(bank.Doubled) > 0 {
 		t.Errorf("%d bank debits became %d entries, twice %v", debits, bank.Entries, bank.Doubled)

@@ -202,9 +202,9 @@ func awaitBank(t *testing.T, s *site.Site, entries int) (b site.BankBook) {
 
 // listed is what `vault payment list --json` shows of a payment.
 type listed struct {
-	ID, Stage, Operation, Code string
-	Amount                     int64
-	Resolutions                []string
+	ID, Status, Operation, Code string
+	Amount                      int64
+	Resolutions                 []string
 }
 
 // list returns the payments of a status.

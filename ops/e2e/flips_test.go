@@ -19,19 +19,19 @@ import (
 	"nightdrop/shared/storefront"
 )
 
-// flippedLives is how many bits are flipped here, one a life; vault's TestFlips flips thousands in
+// flippedRuns is how many bits are flipped here, one a run; vault's TestFlips flips thousands in
 // one process.
-const flippedLives = 50
+const flippedRuns = 50
 
-// flipped is a site at rest after a day, and what each life of it goes on with.
+// flipped is a site at rest after a day, and what each run of it goes on with.
 type flipped struct {
 	*site.Site
 	t        *testing.T
 	disk     flips.Disk
-	day      []storefront.Sealed // posted again in each life
-	fresh    storefront.Sealed   // posted in each life
+	day      []storefront.Sealed // posted again in each run
+	fresh    storefront.Sealed   // posted in each run
 	names    map[string]string   // digest -> what it is
-	standard flips.Truth         // what a life comes to in which nothing is flipped
+	standard flips.Truth         // what a run comes to in which nothing is flipped
 	charged  map[string]int      // in it, and at rest: how often an amount stands at the host
 	usual    map[string]bool     // messages that are logged in it as warnings or errors
 }
@@ -44,7 +44,7 @@ func TestFlippedBitsThroughTheBinaries(t *testing.T) {
 	f.live(flips.Flip{})
 	ground, counts := flips.Survey(f.disk), flips.Table{}
 	began := time.Now()
-	for seed := range uint64(flippedLives) {
+	for seed := range uint64(flippedRuns) {
 		flip := ground.Pick(70_001+seed, "")
 		verdict, why := f.judge(f.live(flip))
 		counts.Add(flip, verdict)
@@ -55,10 +55,10 @@ func TestFlippedBitsThroughTheBinaries(t *testing.T) {
 			t.Errorf("%s: %s: %s", verdict, flip, why)
 		}
 	}
-	t.Logf("%d flips in %s\n%s", flippedLives, time.Since(began).Round(time.Second), counts)
+	t.Logf("%d flips in %s\n%s", flippedRuns, time.Since(began).Round(time.Second), counts)
 }
 
-// newFlipped lives through a day: sales, an authorisation, a stored card, a settlement, and in the
+// newFlipped goes through a day: sales, an authorisation, a stored card, a settlement, and in the
 // end a sale that is taken and cannot be sent.
 func newFlipped(t *testing.T) *flipped {
 	t.Helper()
@@ -67,22 +67,22 @@ func newFlipped(t *testing.T) *flipped {
 	ctx := t.Context()
 	f.must(f.Permit(ctx, "bookshop", "--storage", "on"))
 	s := newShop(t, f.Site, "bookshop")
-	var told []storefront.Sealed
+	var posted []storefront.Sealed
 	for i := range 5 {
-		told = append(told, f.sell(s, int64(1001+i)))
+		posted = append(posted, f.sell(s, int64(1001+i)))
 	}
 	final, chain := map[string]envelope.Status{}, storefront.Chain{}
-	f.must(s.readAll(ctx, &chain, final, told))
+	f.must(s.readAll(ctx, &chain, final, posted))
 	_, err := f.VaultRun(ctx, "batch", "close", "--all")
 	f.must(err)
 	_, err = f.VaultRun(ctx, "batch", "settle", "--all")
 	f.must(err)
-	told = append(told, f.sell(s, 1006))
-	f.must(s.readAll(ctx, &chain, final, told))
+	posted = append(posted, f.sell(s, 1006))
+	f.must(s.readAll(ctx, &chain, final, posted))
 	f.must(f.Simulator.Stop())
-	told = append(told, f.sell(s, 1007))
+	posted = append(posted, f.sell(s, 1007))
 	f.await(func() bool { return strings.Contains(f.payments(ctx), "1007 received") })
-	f.day = told
+	f.day = posted
 	f.fresh, err = s.sell(ctx, "fresh", 1008)
 	f.must(err)
 	f.names[f.fresh.Digest] = "fresh"
@@ -124,7 +124,7 @@ func (f *flipped) payments(ctx context.Context) string {
 	f.must(json.Unmarshal([]byte(out), &all))
 	var lines []string
 	for _, p := range all {
-		lines = append(lines, fmt.Sprintf("%d %s", p.Amount, p.Stage))
+		lines = append(lines, fmt.Sprintf("%d %s", p.Amount, p.Status))
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, ", ")
@@ -137,13 +137,13 @@ func (f *flipped) await(done func() bool) {
 	}
 }
 
-// flipPatience is how long a life waits for its payments.
+// flipPatience is how long a run waits for its payments.
 const flipPatience = 5 * time.Second
 
-// ended is what came of a life.
+// ended is what came of a run.
 type ended struct {
 	refused error // start or unlock failed
-	told    []string
+	warned  []string
 	hangs   string // the vault did not stop when it was asked to
 	truth   flips.Truth
 }
@@ -172,7 +172,7 @@ func (f *flipped) live(flip flips.Flip) (e ended) {
 		f.Vault.Kill() // it is executing itself again, locked
 	default:
 		if err := f.Vault.Stop(); err != nil {
-			e.told = append(e.told, err.Error())
+			e.warned = append(e.warned, err.Error())
 			e.hangs = f.Vault.Name + ": " + err.Error()
 		}
 	}
@@ -182,25 +182,25 @@ func (f *flipped) live(flip flips.Flip) (e ended) {
 	for what, n := range f.charges() {
 		e.truth["at the host"] = append(e.truth["at the host"], fmt.Sprintf("%s %d times", what, n))
 	}
-	e.told = append(e.told, f.warnings()...)
+	e.warned = append(e.warned, f.warnings()...)
 	if f.standard == nil {
 		f.becomeStandard(e, before)
 	}
 	return e
 }
 
-// becomeStandard takes a life without a flip for what all are held against.
+// becomeStandard takes a run without a flip for what all are held against.
 func (f *flipped) becomeStandard(e ended, before map[string]int) {
 	f.t.Helper()
 	if e.refused != nil || len(e.truth["results"]) != len(f.day)+1 {
-		f.t.Fatalf("a life without a flip: %v %v %v", e.refused, e.told, e.truth)
+		f.t.Fatalf("a run without a flip: %v %v %v", e.refused, e.warned, e.truth)
 	}
 	f.standard, f.charged = e.truth, f.charges()
 	f.standard["at rest"] = nil
 	for what, n := range before {
 		f.standard["at rest"] = append(f.standard["at rest"], fmt.Sprintf("%s %d times", what, n))
 	}
-	for _, line := range e.told {
+	for _, line := range e.warned {
 		f.usual[line] = true
 	}
 }
@@ -222,7 +222,7 @@ func (f *flipped) goOn(ctx context.Context, e *ended) {
 	f.t.Helper()
 	complain := func(err error) {
 		if err != nil {
-			e.told = append(e.told, err.Error())
+			e.warned = append(e.warned, err.Error())
 		}
 	}
 	ready, cancel := context.WithTimeout(ctx, flipPatience)
@@ -241,29 +241,29 @@ func (f *flipped) goOn(ctx context.Context, e *ended) {
 		_, err := f.VaultRun(ctx, "batch", verb, "--all")
 		complain(err)
 	}
-	told, chain := map[string][]string{}, storefront.Chain{}
+	answered, chain := map[string][]string{}, storefront.Chain{}
 	f.await(func() bool {
 		page, err := s.Results(ctx, &chain, 0)
 		for _, r := range page {
 			name := f.names[r.Result.Digest]
-			told[name] = append(told[name], string(r.Facts.Status))
+			answered[name] = append(answered[name], string(r.Facts.Status))
 		}
 		if err != nil {
 			complain(err)
 			return true
 		}
-		return len(told) == len(f.names) && !slices.ContainsFunc(slices.Collect(maps.Values(told)),
+		return len(answered) == len(f.names) && !slices.ContainsFunc(slices.Collect(maps.Values(answered)),
 			func(all []string) bool { return len(all) < 2 })
 	})
 	complain(chain.MissingError())
-	for name, all := range told {
+	for name, all := range answered {
 		e.truth["results"] = append(e.truth["results"], name+": "+strings.Join(all, ", "))
 	}
 	e.truth["payments"] = strings.Split(f.payments(ctx), ", ")
 	status, err := f.Status(ctx)
 	complain(err)
 	if findings, some := status["findings"]; some {
-		e.told = append(e.told, fmt.Sprint("findings ", findings))
+		e.warned = append(e.warned, fmt.Sprint("findings ", findings))
 	}
 }
 
@@ -284,7 +284,7 @@ func (f *flipped) charges() map[string]int {
 // loud finds the messages of warnings and errors.
 var loud = regexp.MustCompile(`level=(?:WARN|ERROR) msg=("[^"]*"|\S+)`)
 
-// warnings are the messages of the logs, but those that any life has.
+// warnings are the messages of the logs, but those that any run has.
 func (f *flipped) warnings() (all []string) {
 	for _, name := range []string{"relay", "vault"} {
 		text, err := os.ReadFile(f.Path("logs", name+".log"))
@@ -325,8 +325,8 @@ func (f *flipped) judge(e ended) (flips.Verdict, string) {
 	delete(subjects, "at rest")
 	differs := f.standard.Differs(e.truth, subjects)
 	switch {
-	case len(e.told) > 0:
-		return flips.Noticed, strings.Join(e.told, "; ") + "; " + differs
+	case len(e.warned) > 0:
+		return flips.Noticed, strings.Join(e.warned, "; ") + "; " + differs
 	case differs != "":
 		return flips.Wrong, differs
 	}

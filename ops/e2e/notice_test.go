@@ -16,7 +16,7 @@ func TestANoticeOfChangeReachesTheShop(t *testing.T) {
 	if err := s.Permit(t.Context(), "bookshop", "--storage", "on"); err != nil {
 		t.Fatal(err)
 	}
-	c := newTill(t, s, "bookshop")
+	c := newCheckout(t, s, "bookshop")
 	_, kept := c.do(envelope.Order{Operation: envelope.OpStore}, testBank, envelope.StatusStored, envelope.CodeOK)
 	byToken := func(amount int64) envelope.Order {
 		order := sale(amount, "USD")
@@ -30,8 +30,8 @@ func TestANoticeOfChangeReachesTheShop(t *testing.T) {
 	importAnswer(t, s)
 	c.await(noted, envelope.StatusNoted, envelope.ACHCode("C01"))
 	c.await(plain, envelope.StatusNoted, envelope.ACHCode("C05"))
-	told := c.told[noted.Digest]
-	if f := told[len(told)-1].Facts; f.Payment != noted.ID || f.Token != kept.Token || f.Masked != kept.Masked || f.Amount != 900_401 || f.Currency != "USD" {
+	got := c.results[noted.Digest]
+	if f := got[len(got)-1].Facts; f.Payment != noted.ID || f.Token != kept.Token || f.Masked != kept.Masked || f.Amount != 900_401 || f.Currency != "USD" {
 		t.Errorf("told %+v", f)
 	}
 

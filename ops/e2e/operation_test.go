@@ -34,7 +34,7 @@ func TestCardsFromHoldToRefund(t *testing.T) {
 	if err := s.Permit(t.Context(), "bookshop", "--storage", "on"); err != nil {
 		t.Fatal(err)
 	}
-	c := newTill(t, s, "bookshop")
+	c := newCheckout(t, s, "bookshop")
 	hold, _ := c.do(envelope.Order{Operation: envelope.OpAuthorize, Amount: 5000, Currency: "EUR"}, testCard, envelope.StatusApproved, approved)
 	c.do(of(envelope.OpCapture, hold, 3000), "", envelope.StatusCaptured, approved)
 	c.do(of(envelope.OpCapture, hold, 2001), "", envelope.StatusRejected, envelope.CodeOverAuthorised)
@@ -76,7 +76,7 @@ func TestCardsFromHoldToRefund(t *testing.T) {
 // bank's answer once however often it is imported.
 func TestBankAccountsFromFileToReturn(t *testing.T) {
 	s := running(t, site.Options{}, "bookshop")
-	c := newTill(t, s, "bookshop")
+	c := newCheckout(t, s, "bookshop")
 	payout := envelope.Order{Operation: envelope.OpPayout, Amount: 2500, Currency: "USD"}
 	c.do(payout, testBank, envelope.StatusRejected, envelope.CodeNotPermitted)
 	if err := s.Permit(t.Context(), "bookshop", "--payouts", "USD=3000"); err != nil {
@@ -98,13 +98,13 @@ func TestBankAccountsFromFileToReturn(t *testing.T) {
 
 	answer := importAnswer(t, s)
 	c.await(closed, envelope.StatusReturned, envelope.ACHCode("R02"))
-	results := len(c.told[closed.Digest])
+	results := len(c.results[closed.Digest])
 	if _, err := s.VaultRun(t.Context(), "returns", "import", answer); err != nil {
 		t.Errorf("the answer once more: %v", err)
 	}
 	c.do(sale(100, "USD"), strings.Replace(testBank, "913", "914", 1), envelope.StatusRejected, envelope.CodeBlockedAccount)
-	if len(c.told[closed.Digest]) != results {
-		t.Errorf("importing the answer again told the shop again: %v", statuses(c.told[closed.Digest]))
+	if len(c.results[closed.Digest]) != results {
+		t.Errorf("importing the answer again told the shop again: %v", statuses(c.results[closed.Digest]))
 	}
 	refuseDamaged(t, s, answer)
 	if second := c.settle(); second.Payments != 1 || len(second.Files) != 1 || second.Files[0].Name == first.Files[0].Name {
@@ -155,7 +155,7 @@ func refuseDamaged(t *testing.T, s *site.Site, answer string) {
 // What was said wrongly, the acquirer's totals bring to light, and its listing shows where.
 func TestAPersonDecides(t *testing.T) {
 	s := running(t, site.Options{AnswerTimeout: 200 * time.Millisecond, ReversalRetry: 10 * time.Millisecond, RepeatFor: time.Second}, "bookshop")
-	c := newTill(t, s, "bookshop")
+	c := newCheckout(t, s, "bookshop")
 	const silent = 900_100
 	capture := func() storefront.Sealed {
 		hold, _ := c.do(envelope.Order{Operation: envelope.OpAuthorize, Amount: 2_000_000, Currency: "EUR"}, testCard, envelope.StatusApproved, approved)
@@ -239,7 +239,7 @@ func TestAcquirerWithAnotherCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := running(t, site.Options{AcquirerCA: stranger}, "bookshop")
-	c := newTill(t, s, "bookshop")
+	c := newCheckout(t, s, "bookshop")
 	waiting := c.give(sale(1999, "EUR"), testCard)
 	waittest.For(t, "the sale to be at the vault", func() bool { return len(list(t, s, "received"))+len(list(t, s, "authorising")) > 0 })
 	status, err := s.Status(t.Context())

@@ -13,8 +13,8 @@ import (
 // bag before; nothing can be missing, and nothing is found.
 func TestARelayThatDiesInItsFirstBagEverIsNoFinding(t *testing.T) {
 	s := running(t, site.Options{}, "bookshop")
-	till := newTill(t, s, "bookshop")
-	first := till.give(envelope.Order{Operation: envelope.OpSale, Amount: 1250, Currency: "EUR"}, testCard)
+	shop := newCheckout(t, s, "bookshop")
+	first := shop.give(envelope.Order{Operation: envelope.OpSale, Amount: 1250, Currency: "EUR"}, testCard)
 	s.Relay.Kill()
 	// as OpenHead made it, which is what was synced last
 	if err := os.Truncate(s.Path("relay", "relay.head"), 0); err != nil {
@@ -26,8 +26,8 @@ func TestARelayThatDiesInItsFirstBagEverIsNoFinding(t *testing.T) {
 	if err := s.AwaitRelay(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	till.await(first, envelope.StatusApproved, "iso-00")
-	till.do(envelope.Order{Operation: envelope.OpSale, Amount: 900, Currency: "EUR"}, testCard, envelope.StatusApproved, "iso-00")
+	shop.await(first, envelope.StatusApproved, "iso-00")
+	shop.do(envelope.Order{Operation: envelope.OpSale, Amount: 900, Currency: "EUR"}, testCard, envelope.StatusApproved, "iso-00")
 	status, err := s.Status(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -320,18 +320,18 @@ func proveLater(t *testing.T, s *site.Site, merchant, exported string) {
 	proved := map[int64]bool{}
 	read := run()
 	for _, line := range read {
-		var told result
-		if err := json.Unmarshal([]byte(line), &told); err != nil {
+		var found result
+		if err := json.Unmarshal([]byte(line), &found); err != nil {
 			t.Fatal(err)
 		}
-		for _, line := range run("--prove", told.ID, "--tiles", public) {
+		for _, line := range run("--prove", found.ID, "--tiles", public) {
 			var later result
 			if err := json.Unmarshal([]byte(line), &later); err != nil || later.Entries <= later.Index || !strings.HasPrefix(later.Proof, "c2sp.org/tlog-proof@v1\n") {
 				t.Errorf("proved as %s, %v", line, err)
 			}
 			proved[later.Index] = true
 		}
-		if !proved[told.Index] {
+		if !proved[found.Index] {
 			t.Errorf("%s was not proved", line)
 		}
 	}

@@ -27,7 +27,7 @@ func TestAHostThatIsSilentForAWhile(t *testing.T) {
 	if err := s.Launch(t.Context(), site.Merchant{ID: "bookshop", Currencies: []string{"EUR"}}); err != nil {
 		t.Fatal(err)
 	}
-	c := newTill(t, s, "bookshop")
+	c := newCheckout(t, s, "bookshop")
 	hold, _ := c.do(envelope.Order{Operation: envelope.OpAuthorize, Amount: 5000, Currency: "EUR"}, testCard, envelope.StatusApproved, approved)
 	sold, _ := c.do(sale(1999, "EUR"), testCard, envelope.StatusApproved, approved)
 	line.deaf.Store(true)

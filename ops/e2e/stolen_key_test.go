@@ -71,6 +71,16 @@ func TestAStolenKeyMeansNoNewMerchant(t *testing.T) {
 		t.Fatal(err)
 	}
 	shop := newShop(t, s, "bookshop")
+	// What the old key signed and nobody took: it is not posted, and not yet to be paid anew.
+	if _, err := shop.Post(ctx, forged.Note); !errors.Is(err, storefront.ErrOtherKey) {
+		t.Errorf("posting what the old key signed: %v", err)
+	}
+	if x, err := shop.Explain(ctx, thief.outbox, forged.ID); err != nil || x.Outcome != storefront.OutcomeNoReceipt || !strings.Contains(x.Next, "says lapsed") {
+		t.Errorf("it is %s; %s (%v)", x.Outcome, x.Next, err)
+	}
+	if x, err := shop.Explain(ctx, thief.outbox, before.ID); err != nil || x.Outcome != storefront.OutcomeAnswered {
+		t.Errorf("what was taken before is %s (%v)", x.Outcome, err)
+	}
 	after, err := shop.sell(ctx, "after", 3000)
 	if err != nil {
 		t.Fatal(err)

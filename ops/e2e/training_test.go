@@ -171,7 +171,7 @@ func TestMakeSite(t *testing.T) {
 	}
 	paste(t, commands[reading])
 	vault := filepath.Join(binaries, "vault")
-	var payments []struct{ Stage, Reference string }
+	var payments []struct{ Status, Reference string }
 	out, err := exec.Command(vault, "payment", "list", "--all", "--json", "--dir", filepath.Join(dir, "vault")).Output()
 	if err = errors.Join(err, json.Unmarshal(out, &payments)); err != nil || len(payments) != 2 {
 		t.Fatalf("the ledger has %s, %v", out, err)

@@ -84,7 +84,7 @@ func TestAWithdrawnCurrencyStrandsNothing(t *testing.T) {
 	if err := s.Permit(t.Context(), "geysir", "--limit", "ISK=1000000/5000000"); err != nil {
 		t.Fatal(err)
 	}
-	c := newTill(t, s, "geysir")
+	c := newCheckout(t, s, "geysir")
 	sold, _ := c.do(sale(5000, "ISK"), testCard, envelope.StatusApproved, approved)
 	c.settle()
 	held := envelope.Order{Operation: envelope.OpAuthorize, Amount: 5000, Currency: "ISK"}
@@ -123,7 +123,7 @@ func TestAWithdrawnCurrencyStrandsNothing(t *testing.T) {
 	if out, err := s.VaultRun(t.Context(), "batch", "compare", "card-000002", "--listing", listed); err != nil {
 		t.Errorf("the batch is not as the acquirer lists it: %v\n%s", err, out)
 	}
-	if done := c.settle(); done.Payments != 3 || len(done.Batches) != 1 || done.Batches[0].Stage != "settled" {
+	if done := c.settle(); done.Payments != 3 || len(done.Batches) != 1 || done.Batches[0].Status != "settled" {
 		t.Errorf("settled %+v", done)
 	}
 	report, err := s.VaultRun(t.Context(), "batch", "report", "card-000002")
@@ -137,7 +137,7 @@ func TestAWithdrawnCurrencyStrandsNothing(t *testing.T) {
 
 // withdrawnOperations does what testdata/cases/withdrawn-currency.csv says, each operation on the
 // payment that is given for it.
-func withdrawnOperations(t *testing.T, c *till, on map[string]storefront.Sealed) {
+func withdrawnOperations(t *testing.T, c *checkout, on map[string]storefront.Sealed) {
 	t.Helper()
 	ends := map[string]envelope.Status{"capture": envelope.StatusCaptured, "void": envelope.StatusVoided,
 		"refund": envelope.StatusRefunded}

@@ -128,7 +128,7 @@ func TestOneBitIsFlipped(t *testing.T) {
 	}
 }
 
-// TestDiffers: what is missing and what is too many is told, with how often.
+// TestDiffers: what is missing and what is too many is reported, with how often.
 func TestDiffers(t *testing.T) {
 	a := Truth{"x": {"1", "2", "2"}}
 	for _, c := range []struct {

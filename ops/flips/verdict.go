@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Truth is what a life came to, as those tell it who are outside of the vault, and as the vault
-// tells it: lines by subject.
+// Truth is what a run came to, as those see it who are outside of the vault, and as the vault
+// reports it: lines by subject.
 type Truth map[string][]string
 
 // Verdict is what a flip came to.
@@ -22,7 +22,7 @@ const (
 	Noticed  Verdict = "noticed" // the vault says so while it runs, or ends with the reason
 	Refused  Verdict = "refused" // a clear error that names the file; nothing was sent
 	Unnamed  Verdict = "unnamed" // an error that does not say which file, or what to do
-	// something differs and nobody was told, or the vault hangs, or money moved twice
+	// something differs and nobody was warned, or the vault hangs, or money moved twice
 	Wrong Verdict = "WRONG"
 )
 

@@ -63,7 +63,7 @@ func newReturnsCommand() *cobra.Command {
 		Use:   "returns --outbox DIR --returns DIR",
 		Short: "Answer the vault's NACHA files once, at once, and show what was answered",
 		Long: `Returns takes every *.ach file of the outbox that is new, writes returns, notices of change and acknowledgements into the directory of returns without
-waiting for the next banking day, and exits. Files answered before are not answered again: the bank's book tells.`,
+waiting for the next banking day, and exits. Files answered before are not answered again: the bank's book has them.`,
 		Example: "  simulator returns --outbox /srv/outbox --returns /srv/returns",
 		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -76,12 +76,12 @@ func runServe(ctx context.Context, opts serveOptions, errOut io.Writer) error {
 	if err != nil {
 		return err
 	}
-	var teller *bank.Bank
+	var bankSide *bank.Bank
 	if opts.bank.outbox != "" || opts.bank.returns != "" {
-		if teller, err = opts.bank.open(logger); err != nil {
+		if bankSide, err = opts.bank.open(logger); err != nil {
 			return err
 		}
-		defer func() { _ = teller.Close() }()
+		defer func() { _ = bankSide.Close() }()
 	}
 	h, err := host.Start(cfg)
 	if err != nil {
@@ -96,8 +96,8 @@ func runServe(ctx context.Context, opts serveOptions, errOut io.Writer) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return h.Run(ctx) })
-	if teller != nil {
-		group.Go(func() error { return teller.Run(ctx) })
+	if bankSide != nil {
+		group.Go(func() error { return bankSide.Run(ctx) })
 	}
 	return group.Wait()
 }

@@ -104,7 +104,7 @@ func (s *Site) save() error {
 	return durable.Replace(s.Path(stateFile), append(text, '\n'))
 }
 
-// takeLock keeps other processes out of the directory for as long as this one lives.
+// takeLock keeps other processes out of the directory for as long as this one runs.
 func (s *Site) takeLock() (err error) {
 	if s.lock, err = os.OpenFile(s.Path(lockFile), os.O_CREATE|os.O_RDWR, 0o600); err != nil {
 		return err

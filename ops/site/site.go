@@ -88,7 +88,7 @@ type Site struct {
 	relayKey  string // vkey
 	vaultNkey string // public
 	ports     ports
-	lock      *os.File // held while the process lives
+	lock      *os.File // held while the process runs
 }
 
 // ports stay the same when a process is started again.

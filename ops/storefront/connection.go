@@ -27,7 +27,7 @@ type connectionOptions struct {
 	suite     string
 	minSerial uint64
 	log       storefront.LogStore // what was seen of the vault's log; nil: not kept
-	// told why the relay is not reached, where work goes on without it; nil: it does not
+	// called with why the relay is not reached, where work goes on without it; nil: it does not
 	unreached func(error)
 }
 

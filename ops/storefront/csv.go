@@ -29,9 +29,12 @@ import (
 type Summary struct {
 	Posted   int            `json:"posted"`            // rows of this merchant
 	Accepted int            `json:"accepted"`          // with a receipt that verified
-	Refused  map[string]int `json:"refused,omitempty"` // by the relay's code
+	Refused  map[string]int `json:"refused,omitempty"` // by the relay's code; otherKey by none
 	Passed   int            `json:"passedOver"`        // rows of other merchants
 }
+
+// otherKey counts, in Summary.Refused, rows that were sealed before the shop made new keys.
+const otherKey = "other-key"
 
 // row is one line of a CSV file.
 type row struct {
@@ -62,6 +65,10 @@ func runPostCSV(ctx context.Context, o postOptions, out, progress io.Writer) err
 	}
 	fmt.Fprintf(out, "%s: posted %d, accepted %d\n", client.Merchant(), summary.Posted, summary.Accepted)
 	for _, code := range slices.Sorted(maps.Keys(summary.Refused)) {
+		if code == otherKey {
+			fmt.Fprintf(out, "%s: not posted: %d (those that have a result need nothing): %v\n", client.Merchant(), summary.Refused[code], storefront.ErrOtherKey)
+			continue
+		}
 		fmt.Fprintf(out, "%s: refused by the relay as %s: %d\n", client.Merchant(), code, summary.Refused[code])
 	}
 	return nil
@@ -108,11 +115,16 @@ func (p *csvPoster) post(ctx context.Context, payment storefront.Payment) error 
 	clear(payment.Account)
 	clear(payment.Code)
 	_, err = poster{p.client, p.outbox, p.options.timeout}.post(ctx, kept)
-	var refused *storefront.Refused
-	if errors.As(err, &refused) && !refused.Temporary() {
+	code := ""
+	if refused, ok := errors.AsType[*storefront.Refused](err); ok && !refused.Temporary() {
+		code = refused.Code
+	} else if errors.Is(err, storefront.ErrOtherKey) {
+		code = otherKey
+	}
+	if code != "" {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.refused[refused.Code]++
+		p.refused[code]++
 		return nil
 	}
 	if err == nil {

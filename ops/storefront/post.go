@@ -74,7 +74,7 @@ func runPost(ctx context.Context, o postOptions, files []string, out, errOut io.
 	bar := command.NewBar(errOut, "posting")
 	receipts, err := postFiles(ctx, poster{client, outbox, o.timeout}, files, bar)
 	bar.Close()
-	// What was posted before a failure is told all the same.
+	// What was posted before a failure is printed all the same.
 	return errors.Join(printReceipts(o, out, receipts), err)
 }
 

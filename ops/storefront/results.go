@@ -40,7 +40,7 @@ func newResultsCommand() *cobra.Command {
 		Use:   "results --vault VKEY --relay URL",
 		Short: "Read, check and open the merchant's new results",
 		Long: "Read the results that came since the last time, check that none is missing, open them, check that the vault's log holds what they\n" +
-			"tell, and note in the outbox which envelopes they answer. Missing ones are named by their serials (exit code 7) until they have come: the\n" +
+			"say, and note in the outbox which envelopes they answer. Missing ones are named by their serials (exit code 7) until they have come: the\n" +
 			"vault's operator publishes them again with `vault results resend`. What was seen of the log is kept in the outbox too, so that a log which is\n" +
 			"rewound, rewritten or shown differently to another reader is noticed (exit code 7).\n\n" +
 			"Results count as read once they are printed, a page of at most 100 at a time: what could not be written, as onto a full disk, comes again\n" +

@@ -70,7 +70,7 @@ var directRules = []rule{
 		because: "the fold is pure: an auditor's replay must reach the same state from the same events"},
 	{from: "nightdrop", except: []string{"nightdrop/vault/internal/keyring"},
 		deny:    []string{"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset", "github.com/tink-crypto/tink-go/v2/insecuresecretdataaccess"},
-		because: "the cleartext door of Tink stands open in one place only"},
+		because: "the cleartext entry point of Tink is used in one place only"},
 	{from: "nightdrop/vault", except: []string{"nightdrop/vault/internal"},
 		deny: []string{"nightdrop/vault/internal/intake", "nightdrop/vault/internal/outbox", "nightdrop/vault/internal/journal",
 			"nightdrop/vault/internal/acquirer", "nightdrop/shared/channel"},

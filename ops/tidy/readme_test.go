@@ -17,7 +17,7 @@ var command = regexp.MustCompile("(?m)(?:`|^\\$ (?:\\S*/)?)(relay|vault|storefro
 // target finds `make something`.
 var target = regexp.MustCompile("(?m)(?:`|^\\$ )make ([a-z-]+)")
 
-// TestReadmesLength: under 900 words something is not told, over 2,500 nobody reads to the end.
+// TestReadmesLength: under 900 words something is missing, over 2,500 nobody reads to the end.
 // What is more belongs into ops/docs.
 func TestReadmesLength(t *testing.T) {
 	readme, err := os.ReadFile(filepath.Join(root(t), "README.md"))

@@ -118,7 +118,7 @@ func (d *dialer) handshake(ctx context.Context, timeout time.Duration, host, add
 	config.ServerName = host
 	conn := tls.Client(raw, config)
 	if err := conn.HandshakeContext(ctx); err != nil {
-		_ = raw.Close() // the handshake's error tells
+		_ = raw.Close() // the handshake's error is the one that counts
 		return nil, fmt.Errorf("TLS with %s: %w", address, err)
 	}
 	return conn, nil

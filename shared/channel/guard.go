@@ -44,7 +44,7 @@ type guard struct {
 	net.Conn
 	raw      net.Conn // beneath the TLS
 	host     string
-	violated func(error) // is told of the fault, once
+	violated func(error) // is called with the fault, once
 	now      func() time.Time
 
 	in      *bufio.Reader

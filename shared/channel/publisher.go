@@ -171,7 +171,7 @@ func classifyWrite(err error) error {
 const (
 	codeAccountResources = 10002
 	codeServerResources  = 10023
-	codeStoreFailed      = 10077 // also for other causes: the description tells
+	codeStoreFailed      = 10077 // also for other causes: see the description
 	codeStorageResources = 10047
 	codeTooManyRequests  = 10167 // the stream's queue of unwritten messages is full
 )

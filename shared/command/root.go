@@ -64,7 +64,7 @@ func Run(ctx context.Context, args []string, out, errOut io.Writer, build func(o
 	root.SetArgs(args)
 	addCompletion(root)
 	addManual(root)
-	err := output.Told(root.ExecuteContext(ctx))
+	err := output.Result(root.ExecuteContext(ctx))
 	if err != nil {
 		fmt.Fprintf(errOut, "%s: %v\n", root.Name(), err)
 	}

@@ -15,7 +15,7 @@ import (
 	"nightdrop/shared/text"
 )
 
-// tool is a program with a group, a command that fails as told, and a version.
+// tool is a program with a group, a command that fails as asked, and a version.
 func tool(failure error) *cobra.Command {
 	leaf := &cobra.Command{Use: "list", Args: NoArguments, RunE: func(cmd *cobra.Command, _ []string) error {
 		return errors.Join(failure, JSON(cmd.OutOrStdout(), map[string]string{"a": "<b>"}))

@@ -9,13 +9,13 @@ import (
 )
 
 const (
-	// NearEnd is how long before its end a certificate is told of: a month is long enough to have
+	// NearEnd is how long before its end a certificate is reported: a month is long enough to have
 	// one issued by hand.
 	NearEnd = 30 * 24 * time.Hour
 	// LastWeek is when that becomes an error in the log.
 	LastWeek = 7 * 24 * time.Hour
-	// tellEvery is how often the log says it again.
-	tellEvery = 24 * time.Hour
+	// logEvery is how often that is logged again.
+	logEvery = 24 * time.Hour
 )
 
 // Validity says until when something that a configuration names is good.
@@ -98,13 +98,13 @@ func (v Validity) Note(now time.Time) string {
 		int(left/(24*time.Hour)))
 }
 
-// TellNearEnds writes into the log, now and daily until ctx ends, which certificates are near their
+// LogNearEnds logs, now and daily until ctx ends, which certificates are near their
 // end: as an error in their last week.
-func TellNearEnds(ctx context.Context, list func() []Validity, now func() time.Time, logger *slog.Logger) {
-	ticker := time.NewTicker(tellEvery)
+func LogNearEnds(ctx context.Context, list func() []Validity, now func() time.Time, logger *slog.Logger) {
+	ticker := time.NewTicker(logEvery)
 	defer ticker.Stop()
 	for {
-		TellNow(list(), now(), logger)
+		LogEnds(list(), now(), logger)
 		select {
 		case <-ctx.Done():
 			return
@@ -113,8 +113,8 @@ func TellNearEnds(ctx context.Context, list func() []Validity, now func() time.T
 	}
 }
 
-// TellNow writes it once.
-func TellNow(list []Validity, now time.Time, logger *slog.Logger) {
+// LogEnds writes it once.
+func LogEnds(list []Validity, now time.Time, logger *slog.Logger) {
 	for _, v := range list {
 		switch {
 		case !v.Near(now):

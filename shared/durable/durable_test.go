@@ -51,7 +51,7 @@ func TestWithoutLinksAndRenameFlags(t *testing.T) {
 	contract(t)
 }
 
-// An error of fsync is told, and nothing stands under the name that was not made durable.
+// An error of fsync is returned, and nothing stands under the name that was not made durable.
 func TestOnAFailingDisk(t *testing.T) {
 	if !durabletest.Alone(t, durabletest.Sync) {
 		return

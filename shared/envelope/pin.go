@@ -22,7 +22,7 @@ var (
 // expired ones, a lower generation than any accepted note's, and within a generation a lower serial
 // (of position: an earlier issued) of the same kind, or the same serial with another text. It
 // follows a rotation of the vault's key only through a directory signed by both old and new. Safe
-// for concurrent use. It remembers while the process lives; the minimum serial carries over
+// for concurrent use. It remembers while the process runs; the minimum serial carries over
 // restarts.
 type Pin struct {
 	name string

@@ -13,7 +13,7 @@ type Result struct {
 	Merchant string `json:"merchant"`
 	Serial   uint64 `json:"serial"`   // of the merchant's results, from 1
 	Previous string `json:"previous"` // digest of the result before, ZeroDigest for serial 1
-	ID       string `json:"id"`       // of the envelope that began what the result tells
+	ID       string `json:"id"`       // of the envelope that began what the result is about
 	Digest   string `json:"digest"`   // of that envelope
 	Created  Time   `json:"created"`
 	Sealed   Part   `json:"sealed"`

@@ -21,8 +21,8 @@ const (
 	maxKinds = 64
 )
 
-// Lines writes to a logger, of each kind ten lines an hour. What came beyond them is told in one
-// line when their hour is over. It is safe for concurrent use.
+// Lines writes to a logger, of each kind ten lines an hour. What came beyond them is counted, in
+// one line when their hour is over. It is safe for concurrent use.
 type Lines struct {
 	logger *slog.Logger
 	most   int // lines of a kind in each span that are written
@@ -55,14 +55,14 @@ func (l *Lines) Warn(kind, text string, args ...any) { l.line(slog.LevelWarn, ki
 func (l *Lines) Error(kind, text string, args ...any) { l.line(slog.LevelError, kind, text, args) }
 
 func (l *Lines) line(level slog.Level, name, text string, args []any) {
-	if l.take(level, name) {
+	if l.admit(level, name) {
 		l.logger.Log(context.Background(), level, text, args...)
 	}
 }
 
-// take reports whether a line of a kind is written. The first that is not sets the clock for the
+// admit reports whether a line of a kind is written. The first that is not sets the clock for the
 // line that reports them.
-func (l *Lines) take(level slog.Level, name string) bool {
+func (l *Lines) admit(level slog.Level, name string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	k := l.kinds[name]
@@ -87,7 +87,7 @@ func (l *Lines) take(level slog.Level, name string) bool {
 		return true
 	}
 	if k.silent++; k.silent == 1 {
-		time.AfterFunc(span-time.Since(k.since), func() { l.tell(level, name, k) })
+		time.AfterFunc(span-time.Since(k.since), func() { l.summarise(level, name, k) })
 	}
 	return false
 }
@@ -101,8 +101,8 @@ func (l *Lines) forget() {
 	}
 }
 
-// tell writes how many lines of a kind were only counted, and begins a new hour.
-func (l *Lines) tell(level slog.Level, name string, k *kind) {
+// summarise writes how many lines of a kind were only counted, and begins a new hour.
+func (l *Lines) summarise(level slog.Level, name string, k *kind) {
 	l.mu.Lock()
 	silent, since := k.silent, k.since
 	*k = kind{since: time.Now()}

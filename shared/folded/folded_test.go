@@ -48,7 +48,7 @@ func TestLinesOfOneKind(t *testing.T) {
 		time.Sleep(span)
 		synctest.Wait()
 		if !strings.Contains(out.String(), "level=WARN") || !strings.Contains(out.String(), "kind=odd lines=99990") {
-			t.Errorf("what was counted is not told: %s", out.String())
+			t.Errorf("what was counted is not logged: %s", out.String())
 		}
 		l.Warn("odd", "something odd")
 		if n := strings.Count(out.String(), "something odd"); n != inFull+1 {
@@ -101,7 +101,7 @@ func TestHandlerFoldsAProgramsLog(t *testing.T) {
 		time.Sleep(span)
 		synctest.Wait()
 		if !strings.Contains(out.String(), "lines=9900") {
-			t.Error("what was counted is not told")
+			t.Error("what was counted is not logged")
 		}
 	})
 }

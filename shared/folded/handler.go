@@ -23,7 +23,7 @@ type handler struct {
 
 // Handle passes on or counts a record.
 func (h handler) Handle(ctx context.Context, r slog.Record) error {
-	if r.Level >= slog.LevelWarn && r.Message != counted && !h.lines.take(r.Level, r.Message) {
+	if r.Level >= slog.LevelWarn && r.Message != counted && !h.lines.admit(r.Level, r.Message) {
 		return nil
 	}
 	return h.Handler.Handle(ctx, r)

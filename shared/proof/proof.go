@@ -91,8 +91,8 @@ func parseCheckpoint(text []byte) (Checkpoint, error) {
 // LeafRecord returns a leaf's 64 bytes: SHA-256 of salt and facts (line 1 of a result without
 // newline; nil for other events), then the SHA-256 of the sealed entry.
 func LeafRecord(salt []byte, facts []byte, entry [32]byte) [LeafBytes]byte {
-	told := make([]byte, 0, 512) // on the stack, and seldom too small
-	first := sha256.Sum256(append(append(told, salt...), facts...))
+	line := make([]byte, 0, 512) // on the stack, and seldom too small
+	first := sha256.Sum256(append(append(line, salt...), facts...))
 	var record [LeafBytes]byte
 	copy(record[:], first[:])
 	copy(record[sha256.Size:], entry[:])

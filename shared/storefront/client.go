@@ -31,7 +31,7 @@ type Config struct {
 	Suite     envelope.Suite // default SuiteXWing
 	// default: TLS 1.3, the system's roots, 90 s a call; redirects are never followed
 	HTTP *http.Client
-	// what was seen of the vault's log; default: remembered while the client lives
+	// what was seen of the vault's log; default: remembered while the client is in use
 	Log LogStore
 	Now func() time.Time // default time.Now
 

@@ -12,7 +12,7 @@
 //
 // A relay's silence proves nothing: pay again under a new id only on a result that carries the
 // digest of what was posted, or when the unbroken chain of results has reached one created over an
-// hour after the envelope's until (specification 4): Outbox.Lapsed tells.
+// hour after the envelope's until (specification 4): Outbox.Lapsed reports it.
 //
 // Results that are missing are named by their serials (Chain.MissingError): the reader goes on
 // after them, proves no silence across them, and takes them when the vault's operator had them

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"slices"
 	"time"
 
 	"nightdrop/shared/envelope"
@@ -59,6 +60,8 @@ type Explanation struct {
 	Chain   Chain  `json:"chain,omitzero"`
 	Results []Told `json:"results,omitempty"`
 	broken  error  // why the chain could not be followed further
+
+	otherKey bool // an earlier key of the storefront's signed it
 }
 
 // Told is a result about the envelope.
@@ -79,7 +82,7 @@ type Told struct {
 // the explanation.
 func (c *Client) Explain(ctx context.Context, box *Outbox, id string) (Explanation, error) {
 	x := Explanation{ID: id}
-	if err := x.readOutbox(box); err != nil {
+	if err := x.readOutbox(c, box); err != nil {
 		return x, err
 	}
 	for _, read := range []func(context.Context, *Client, *Outbox) error{x.readKept, x.readOfID, x.readChain} {
@@ -106,7 +109,7 @@ func (c *Client) Explain(ctx context.Context, box *Outbox, id string) (Explanati
 	return x, nil
 }
 
-func (x *Explanation) readOutbox(box *Outbox) (err error) {
+func (x *Explanation) readOutbox(c *Client, box *Outbox) (err error) {
 	kept, err := box.Find(x.ID)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -115,6 +118,8 @@ func (x *Explanation) readOutbox(box *Outbox) (err error) {
 	default:
 		created, until := envelope.At(kept.Created), envelope.At(kept.Until)
 		x.Digest, x.Created, x.Until = kept.Digest, &created, &until
+		_, err := c.own(kept.Note)
+		x.otherKey = errors.Is(err, ErrOtherKey)
 	}
 	if x.Receipts, x.Refused, err = box.Receipts(x.ID); err != nil {
 		return err
@@ -158,8 +163,8 @@ func (x *Explanation) readChain(ctx context.Context, c *Client, _ *Outbox) error
 // add adds the results that are about the id, each once.
 func (x *Explanation) add(results []Opened) {
 	known := map[uint64]bool{}
-	for _, told := range x.Results {
-		known[told.Serial] = true
+	for _, earlier := range x.Results {
+		known[earlier.Serial] = true
 	}
 	for _, o := range results {
 		if r := o.Result; r.ID == x.ID && !known[r.Serial] {
@@ -171,8 +176,8 @@ func (x *Explanation) add(results []Opened) {
 // answer returns the last result about what was posted, or nil.
 func (x *Explanation) answer() (last *Told) {
 	for i := range x.Results {
-		if told := &x.Results[i]; (x.Digest == "" || told.Digest == x.Digest) && (last == nil || told.Serial > last.Serial) {
-			last = told
+		if r := &x.Results[i]; (x.Digest == "" || r.Digest == x.Digest) && (last == nil || r.Serial > last.Serial) {
+			last = r
 		}
 	}
 	return last
@@ -204,6 +209,9 @@ func (x *Explanation) judge(now time.Time) {
 	default:
 		x.say(OutcomeNeverPosted, "storefront", "this outbox has no envelope of this id, and the vault has answered none", "check the id, and which outbox it was posted from")
 	}
+	if x.otherKey && slices.Contains([]Outcome{OutcomeRefused, OutcomeNoReceipt, OutcomeNotAtVault}, x.Outcome) {
+		x.Next = "an earlier key of yours signed it: while the vault knows that key, post the same bytes with the identity file of then; " + retiredNext
+	}
 	if x.Until != nil && answer == nil && now.After(x.Until.Time) && x.Outcome != OutcomeLapsed {
 		x.Warnings = append(x.Warnings, fmt.Sprintf("its until, %s, has passed: the vault begins nothing more for it, but what it began before may still be told; "+
 			"pay under a new id only when the chain of results has reached one created after %s", x.Until, envelope.At(x.Until.Add(answerTime))))
@@ -229,6 +237,16 @@ func (x *Explanation) judgeAnswer(answer *Told) {
 	x.say(OutcomeAnswered, "", means, "nothing: this is the vault's word")
 	if answer.Status == envelope.StatusNoted {
 		x.Next = "ask the customer for the account as it is now; where it is stored, send an update with all of it: until then the vault refuses its entries"
+	}
+	switch {
+	case answer.Code == envelope.CodeLimit:
+		x.Next = fmt.Sprintf("ask the vault's operators which limit it was and when it ends: `vault payment show MERCHANT/%s` says both", x.ID)
+	case answer.Code != envelope.CodeUnknownSigner:
+	case x.otherKey:
+		x.By, x.Next = "storefront", "pay under a new id: the key that signed it was retired, and never counts again"
+	default:
+		x.By, x.Next = "storefront", "have the vault's operators look at the merchant's keys (vault merchant show): where this identity's was retired, pay under a new id with new keys (storefront keygen --from); "+
+			"where it was never added, they add it, and the same bytes can be posted again"
 	}
 	if answer.Code != envelope.CodeLate || x.Until == nil {
 		return
@@ -275,7 +293,7 @@ func (x *Explanation) judgeReceipts(now time.Time) {
 		x.Warnings = append(x.Warnings, fmt.Sprintf("the vault's position is %s old, and it says one at least every hour: it is locked or stopped, or the relay is cut off from it or withholds it",
 			age.Round(time.Minute)))
 	}
-	told := false
+	missing := false
 	for _, receipt := range x.Receipts {
 		number := reached(*x.Position, receipt)
 		if number >= receipt.Number {
@@ -283,13 +301,13 @@ func (x *Explanation) judgeReceipts(now time.Time) {
 			return
 		}
 		if !issued.Before(receipt.Received.Time) {
-			told = true
+			missing = true
 			x.say(OutcomeNotAtVault, fmt.Sprintf("relay %s or its channel", receipt.Relay), fmt.Sprintf("the relay signed that bag %.8s/%d holds it, at %s, and the vault's position of %s ends at bag %d of that run",
 				receipt.Run, receipt.Number, receipt.Received, x.Position.Issued, number),
 				"wait while the channel catches up; if it stays so, show the receipt to the relay's operators and post the same bytes again")
 		}
 	}
-	if !told {
+	if !missing {
 		x.say(OutcomeTooEarly, "", fmt.Sprintf("the relay took it at %s, and the vault's newest position is of %s: it has not spoken since", r.Received, x.Position.Issued), "wait")
 	}
 }

@@ -190,6 +190,18 @@ func TestExplainWhatBecameOfAnEnvelope(t *testing.T) {
 	}
 }
 
+func TestExplainALimit(t *testing.T) {
+	s := newStory(t)
+	s.post()
+	over := s.own()
+	over.Status, over.Code = envelope.StatusRejected, envelope.CodeLimit
+	s.answers(over)
+	x, err := s.c.Explain(t.Context(), s.box, s.s.ID)
+	if err != nil || x.Outcome != OutcomeAnswered || !strings.Contains(x.Next, "payment show MERCHANT/"+s.s.ID) {
+		t.Errorf("%+v, %v", x, err)
+	}
+}
+
 // What the outbox has recorded still says when the relay gives no results any more.
 func TestExplainFromWhatWasRead(t *testing.T) {
 	s := newStory(t)

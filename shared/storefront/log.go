@@ -74,7 +74,7 @@ func (f FileLog) Save(history *proof.History) error {
 	return durable.Replace(string(f), append(data, '\n'))
 }
 
-// memoryLog remembers while the client lives.
+// memoryLog remembers while the client is in use.
 type memoryLog struct{}
 
 func (memoryLog) Load() (*proof.History, error) { return &proof.History{}, nil }

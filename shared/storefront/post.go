@@ -25,7 +25,8 @@ const (
 // Post sends an envelope's bytes until a relay answers with a receipt that verifies, or refuses it
 // for good ([*Refused] with a 4xx), or ctx ends. It is always safe to call again with the same
 // bytes, also after a crash: the vault accepts an envelope once. After an error that is neither
-// [*Refused] nor [ErrNotSent] the envelope may have been accepted.
+// [*Refused] nor [ErrNotSent] the envelope may have been accepted. One that an earlier key signed
+// is not posted ([ErrOtherKey]).
 func (c *Client) Post(ctx context.Context, envelopeNote []byte) (envelope.Receipt, error) {
 	receipt, err := c.PostSigned(ctx, envelopeNote)
 	return receipt.Value, err
@@ -34,9 +35,9 @@ func (c *Client) Post(ctx context.Context, envelopeNote []byte) (envelope.Receip
 // PostSigned is [Client.Post], returning the signed receipt: keep it ([Outbox.KeepReceipt]) as
 // evidence in case the envelope is lost.
 func (c *Client) PostSigned(ctx context.Context, envelopeNote []byte) (envelope.Signed[envelope.Receipt], error) {
-	sent, err := envelope.Open[envelope.Envelope](envelopeNote, c.identity.Verifier())
+	sent, err := c.own(envelopeNote)
 	if err != nil {
-		return envelope.Signed[envelope.Receipt]{}, fmt.Errorf("post: not an envelope of this identity: %w", err)
+		return envelope.Signed[envelope.Receipt]{}, fmt.Errorf("post: %w", err)
 	}
 	pause, unknown := firstPause, false
 	for {

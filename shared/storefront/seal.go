@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -76,12 +77,40 @@ func (c *Client) Seal(ctx context.Context, p Payment) (Sealed, error) {
 	return Sealed{ID: p.ID, Digest: signed.Digest, Created: e.Created.Time, Until: e.Until.Time, Note: signed.Note}, nil
 }
 
-// Read reads an envelope that Seal made, and checks that it is one of this identity.
+// Read reads an envelope that Seal made, and checks that it is one of this identity. It fails with
+// [ErrOtherKey] for one of an earlier key.
 func (c *Client) Read(envelopeNote []byte) (Sealed, error) {
-	if _, err := envelope.Open[envelope.Envelope](envelopeNote, c.identity.Verifier()); err != nil {
-		return Sealed{}, fmt.Errorf("not an envelope of this identity: %w", err)
+	if _, err := c.own(envelopeNote); err != nil {
+		return Sealed{}, err
 	}
 	return sealedFrom(envelopeNote)
+}
+
+// ErrOtherKey is returned for an envelope of the merchant that another key than the identity's
+// signed: it was sealed before the storefront made new keys. While the vault knows that key, post
+// it with the identity of then. Once `vault merchant update` has retired the key no copy is taken
+// any more, for it never comes back. What was taken before goes on, so pay under a new id only when
+// a result rejects the envelope, or none will come ([Outbox.Lapsed]).
+var ErrOtherKey = errors.New("another key of this merchant signed it: while the vault knows that key, post it with the identity file of then; " + retiredNext)
+
+// retiredNext is what to do about an envelope whose key was retired.
+const retiredNext = "once `vault merchant update` has retired the key no copy is taken any more: read the results, and pay under a new id when they reject it, " +
+	"or when `storefront results --explain ID` says lapsed"
+
+// own opens an envelope of this identity.
+func (c *Client) own(envelopeNote []byte) (envelope.Signed[envelope.Envelope], error) {
+	read, err := envelope.Read[envelope.Envelope](envelopeNote)
+	var signed envelope.Signed[envelope.Envelope]
+	if err == nil {
+		signed, err = read.Verify(c.identity.Verifier())
+	}
+	if err != nil && read.Value.Merchant == c.Merchant() && !slices.Contains(read.KeyIDs(), c.identity.Verifier().ID()) {
+		err = ErrOtherKey
+	}
+	if err != nil {
+		return signed, fmt.Errorf("not an envelope of this identity: %w", err)
+	}
+	return signed, nil
 }
 
 type sealing struct {

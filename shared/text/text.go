@@ -35,7 +35,7 @@ func Clean(data []byte) ([]byte, error) {
 	return nil, c.wrong()
 }
 
-// Read reads at most limit bytes of a file of text, and tells a longer one by an error. See Clean.
+// Read reads at most limit bytes of a file of text, and fails for a longer one. See Clean.
 func Read(r io.Reader, limit int64) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {

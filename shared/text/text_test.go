@@ -96,7 +96,7 @@ func TestRowsAreReadAsTheyWereWritten(t *testing.T) {
 		t.Errorf("two blanks are %q", blank.line)
 	}
 	if !BlankRow([]string{"", " ", "\t"}) || BlankRow([]string{"", "x"}) || !BlankRow(nil) {
-		t.Error("a blank row is not told")
+		t.Error("a blank row is not recognised")
 	}
 }
 

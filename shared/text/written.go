@@ -12,7 +12,7 @@ import (
 var ErrNotWritten = errors.New("the output could not be written")
 
 // Output passes on what a command prints and remembers that it could not: a command that ends well
-// has told what it did. It is safe for concurrent use.
+// has printed what it did. It is safe for concurrent use.
 type Output struct {
 	mu  sync.Mutex
 	to  io.Writer
@@ -56,8 +56,8 @@ func (o *Output) Delivered() error {
 	return o.err
 }
 
-// Told returns what a command returned, or else that its output could not be written.
-func (o *Output) Told(err error) error {
+// Result returns what a command returned, or else that its output could not be written.
+func (o *Output) Result(err error) error {
 	if err != nil {
 		return err
 	}

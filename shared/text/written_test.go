@@ -20,12 +20,12 @@ func TestOutputThatCannotBeWrittenIsTold(t *testing.T) {
 	if _, err := out.Write([]byte("x")); !errors.Is(err, text.ErrNotWritten) {
 		t.Errorf("write: %v", err)
 	}
-	if err := out.Told(nil); !errors.Is(err, text.ErrNotWritten) {
-		t.Errorf("told: %v", err)
+	if err := out.Result(nil); !errors.Is(err, text.ErrNotWritten) {
+		t.Errorf("the result: %v", err)
 	}
 	own := errors.New("what the command failed with")
-	if err := out.Told(own); !errors.Is(err, own) {
-		t.Errorf("told a failure: %v", err)
+	if err := out.Result(own); !errors.Is(err, own) {
+		t.Errorf("the result of a failure: %v", err)
 	}
 	file, err := os.Create(t.TempDir() + "/out")
 	if err != nil {
@@ -36,7 +36,7 @@ func TestOutputThatCannotBeWrittenIsTold(t *testing.T) {
 	if _, err := out.Write([]byte("x")); err != nil {
 		t.Error(err)
 	}
-	if err := out.Told(nil); err != nil {
+	if err := out.Result(nil); err != nil {
 		t.Error(err)
 	}
 }

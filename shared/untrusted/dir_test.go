@@ -190,7 +190,7 @@ func TestNothingElseIsOpened(t *testing.T) {
 	}
 }
 
-// TestDirectoriesInPlaceOfFiles: they are told as what does not belong there, and nothing
+// TestDirectoriesInPlaceOfFiles: they are reported as what does not belong there, and nothing
 // unfinished stays.
 func TestDirectoriesInPlaceOfFiles(t *testing.T) {
 	for _, name := range []string{"file", "file/below", "file.new", "file.new/below"} {

@@ -74,7 +74,7 @@ type Count struct {
 	Amount int64 `json:"amount"`
 }
 
-// Statement is what a book tells.
+// Statement is what a book holds.
 type Statement struct {
 	Files        int   `json:"files"` // different ones taken
 	Refused      int   `json:"refused"`

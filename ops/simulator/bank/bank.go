@@ -112,7 +112,7 @@ func Open(cfg Config) (*Bank, error) {
 // Close closes the book.
 func (b *Bank) Close() error { return b.book.Close() }
 
-// Statement returns what the book tells now.
+// Statement returns what the book holds now.
 func (b *Bank) Statement() Statement { return b.account.statement() }
 
 // Run steps until ctx ends or a step fails in a way that another would not mend: the book cannot be

@@ -38,7 +38,7 @@ func parse(content []byte) (*ach.File, error) {
 	}
 	records := bytes.Count(bytes.TrimRight(content, "\r\n"), []byte("\n")) + 1
 	if records != file.Control.BlockCount*blocking {
-		return nil, fmt.Errorf("%d records are not the %d blocks of ten that the file control tells", records, file.Control.BlockCount)
+		return nil, fmt.Errorf("%d records are not the %d blocks of ten that the file control says", records, file.Control.BlockCount)
 	}
 	for _, batch := range file.Batches {
 		header := batch.GetHeader()

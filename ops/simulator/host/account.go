@@ -70,7 +70,7 @@ func newAccount() *account {
 	return &account{taken: map[Key]*Transaction{}, byTrace: map[reference]*Transaction{}, cancelled: map[Key]bool{}, advised: map[Key]bool{}}
 }
 
-// read applies a line as it stands in a book, and tells saw of it.
+// read applies a line as it stands in a book, and passes it to saw.
 func (a *account) read(text []byte, saw func(line)) error {
 	var l line
 	if err := json.Unmarshal(text, &l); err != nil {

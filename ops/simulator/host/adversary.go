@@ -34,7 +34,7 @@ const (
 var mishaps = [...]Mishap{DropRequest, DropAnswer, Duplicate, Late, OutOfOrder, HalfMessage, HangUp, Slow, Crash,
 	Inoperative, Malfunction, AlreadyThere, OtherApproval, Unlisted}
 
-// DefaultRates is how often each mishap happens unless told otherwise: to a fifth of all messages
+// DefaultRates is how often each mishap happens unless set otherwise: to a fifth of all messages
 // in all.
 func DefaultRates() map[Mishap]float64 {
 	return map[Mishap]float64{
@@ -44,7 +44,7 @@ func DefaultRates() map[Mishap]float64 {
 
 // Adversary makes a host misbehave, as its seed decides. A decision hangs on the seed, on what the
 // message is (its type with repeats counted to their first, terminal, trace number, time and
-// reference) and on how many times it has come, before a restart too, for the book tells; not on
+// reference) and on how many times it has come, before a restart too, for the book has it; not on
 // when it comes nor on what comes between. So the same messages meet the same mishaps in every run,
 // in whatever order concurrent ones arrive, and a repeated message gets through in the end.
 type Adversary struct {

@@ -239,7 +239,7 @@ func TestCrashAndRestart(t *testing.T) {
 // An asker that repeats until it is answered gets through a host that misbehaves with half of all
 // messages.
 func TestAdvicesGetThrough(t *testing.T) {
-	story := func() (told string) {
+	history := func() (lines string) {
 		synctest.Test(t, func(t *testing.T) {
 			cfg := Config{Book: filepath.Join(t.TempDir(), "book"), NoSync: true, Adversary: &Adversary{Seed: 3, Rates: map[Mishap]float64{
 				DropRequest: 0.1, DropAnswer: 0.1, Late: 0.05, HalfMessage: 0.1, HangUp: 0.1, Crash: 0.05, Duplicate: 0.05, Slow: 0.05,
@@ -263,14 +263,14 @@ func TestAdvicesGetThrough(t *testing.T) {
 			if st := h.Statement(); st.Holds != 60 || st.Conflicts != 0 {
 				t.Errorf("statement %+v", st)
 			}
-			told = b.String()
+			lines = b.String()
 			_ = a.conn.Close()
 			_ = h.Close()
 		})
-		return told
+		return lines
 	}
-	if one, other := story(), story(); one != other || strings.Count(one, "\n") < 80 {
-		t.Errorf("one seed told two stories:\n%s\n%s", one, other)
+	if one, other := history(), history(); one != other || strings.Count(one, "\n") < 80 {
+		t.Errorf("one seed made two histories:\n%s\n%s", one, other)
 	}
 }
 

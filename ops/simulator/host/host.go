@@ -21,7 +21,7 @@ import (
 	"github.com/moov-io/iso8583"
 )
 
-// DefaultLateAfter is when the amount 900101 is answered, unless told otherwise: later than a vault
+// DefaultLateAfter is when the amount 900101 is answered, unless set otherwise: later than a vault
 // waits by default.
 const DefaultLateAfter = 25 * time.Second
 
@@ -129,7 +129,7 @@ func (h *Host) Addr() string {
 	return h.listener.Addr().String()
 }
 
-// Statement returns what the book tells now.
+// Statement returns what the book holds now.
 func (h *Host) Statement() Statement { return h.writer.statement() }
 
 // Run serves until ctx ends, the book cannot be written, or the adversary has the host crash

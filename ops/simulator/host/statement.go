@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// Statement is what a book tells.
+// Statement is what a book holds.
 type Statement struct {
 	// different ones taken, as are holds, captures and refunds
 	Sales    int `json:"sales"`

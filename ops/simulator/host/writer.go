@@ -34,7 +34,7 @@ type task struct {
 	crash  bool
 }
 
-// openWriter opens or creates the book at path; saw is told of every line in it.
+// openWriter opens or creates the book at path; saw is called for every line in it.
 func openWriter(path string, noSync bool, saw func(line)) (*writer, error) {
 	w := &writer{tasks: make(chan task, maxGroup), failed: make(chan error, 1), account: newAccount()}
 	b, err := book.Open(path, noSync, func(text []byte) error { return w.account.read(text, saw) })
@@ -113,7 +113,7 @@ func (w *writer) decide(group []task) ([]byte, error) {
 	return text.Bytes(), nil
 }
 
-// statement returns what the book tells now, what is being written included.
+// statement returns what the book holds now, what is being written included.
 func (w *writer) statement() Statement {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -32,7 +32,7 @@ type record struct {
 	Run    string `json:"run"`
 	Number uint64 `json:"number"`
 	Digest string `json:"digest"`
-	Sum    string `json:"sum"` // hex SHA-256 of the other three, a space between: tells damage
+	Sum    string `json:"sum"` // hex SHA-256 of the other three, a space between: shows damage
 }
 
 func (r record) sum() string {

@@ -132,7 +132,7 @@ func (d *daemon) openEdge(context.Context) (err error) {
 	d.unwatch = cancel
 	d.watching.Go(func() { d.board.Watch(watching, d.relay.Notices) })
 	d.watching.Go(func() { limitMemory(watching) })
-	d.watching.Go(func() { config.TellNearEnds(watching, d.validities, d.now, d.logger) })
+	d.watching.Go(func() { config.LogNearEnds(watching, d.validities, d.now, d.logger) })
 	return nil
 }
 

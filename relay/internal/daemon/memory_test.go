@@ -27,6 +27,6 @@ func TestTheMemoryLimitFollowsWhatIsLive(t *testing.T) {
 	}
 	runtime.GC()
 	if liveBytes() == 0 {
-		t.Error("the runtime does not tell what is live")
+		t.Error("the runtime does not report what is live")
 	}
 }

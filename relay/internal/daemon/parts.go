@@ -120,7 +120,7 @@ func ownAddresses() map[netip.Addr]bool {
 	own := map[netip.Addr]bool{}
 	addresses, err := net.InterfaceAddrs()
 	if err != nil {
-		return own // then the start tells
+		return own // the start reports it
 	}
 	for _, address := range addresses {
 		if prefix, err := netip.ParsePrefix(address.String()); err == nil {

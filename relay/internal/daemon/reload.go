@@ -35,7 +35,7 @@ func (d *daemon) reload() {
 	d.reloads.mu.Lock()
 	d.reloads.refused = refused
 	d.reloads.mu.Unlock()
-	config.TellNow(d.validities(), d.now(), d.logger)
+	config.LogEnds(d.validities(), d.now(), d.logger)
 }
 
 func plain(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

@@ -97,7 +97,7 @@ func (v *benchVault) seal(b *testing.B, n int) (sales []envelope.Envelope) {
 
 // sign makes n notes of sealed sales, as notes and as whole HTTP requests. Each is new, for the
 // relay puts none twice into a bag within a minute: their ids are their own, which only who opens
-// the parts could tell.
+// the parts could show.
 func (v *benchVault) sign(b *testing.B, sales []envelope.Envelope, n int) (requests, notes [][]byte) {
 	b.Helper()
 	for i := range n {

@@ -56,7 +56,7 @@ var (
 	malformedQuery = refusal{400, "malformed", "A query parameter is not as it should be",
 		"Give after and wait at most once each, as plain decimal numbers; wait is 0 to 60.", 0}
 	unknownSigner = refusal{401, "unknown-signer", "No valid signature by a known key of the merchant",
-		"Sign with a key that the vault's operators have registered for this merchant.", 0}
+		"Sign with a key that the vault's operators have registered for this merchant. One that they retired never counts again.", 0}
 	merchantSuspended = refusal{403, "merchant-suspended", "The merchant is suspended",
 		"Speak to the vault's operators. Results can still be read.", 0}
 	clockOff = refusal{422, "clock", "created or until is out of bounds",

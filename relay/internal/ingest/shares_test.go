@@ -29,7 +29,7 @@ func (s *site) held(stream string) int64 {
 			return state.Bytes
 		}
 	}
-	s.t.Fatalf("nothing is told of %s", stream)
+	s.t.Fatalf("nothing is reported of %s", stream)
 	return 0
 }
 

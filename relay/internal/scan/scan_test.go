@@ -221,7 +221,7 @@ func TestTree(t *testing.T) {
 		t.Errorf("found %v, %v; want dirty and c once each", found, err)
 	}
 	if size, err := Size(dir); err != nil || int64(read) != size {
-		t.Errorf("progress told of %d bytes of %d (%v)", read, size, err)
+		t.Errorf("progress reported %d bytes of %d (%v)", read, size, err)
 	}
 	if err := New().Tree(context.Background(), filepath.Join(dir, "absent"), func(Finding) {}, func(int) {}); err == nil {
 		t.Error("an absent path was called clean")

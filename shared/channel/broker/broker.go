@@ -125,7 +125,7 @@ func Start(ctx context.Context, config Config) (*Broker, error) {
 	}
 	b := &Broker{config: config}
 	if err := b.start(ctx, sizes); err != nil {
-		_ = b.Close(context.WithoutCancel(ctx)) // the first error tells
+		_ = b.Close(context.WithoutCancel(ctx)) // the first error is the one that counts
 		return nil, err
 	}
 	return b, nil
@@ -340,7 +340,7 @@ func (b *Broker) Addr() string {
 	return b.server.Addr().String()
 }
 
-// Close stops the broker, waits for it while ctx lives, and unlocks the directory.
+// Close stops the broker, waits for it until ctx ends, and unlocks the directory.
 func (b *Broker) Close(ctx context.Context) error {
 	if b.stop != nil {
 		b.stop()

@@ -29,8 +29,8 @@ const (
 // Enter makes the process what Alone started it as; in any other it does nothing. Every TestMain of
 // a package whose tests use Alone begins with it.
 func Enter() {
-	want, told := os.LookupEnv(variable)
-	if !told {
+	want, set := os.LookupEnv(variable)
+	if !set {
 		return
 	}
 	if err := install(filter(Want(want))); err != nil {
@@ -43,7 +43,7 @@ func Enter() {
 // reports true in that process.
 func Alone(t *testing.T, want Want) bool {
 	t.Helper()
-	if _, told := os.LookupEnv(variable); told {
+	if _, set := os.LookupEnv(variable); set {
 		return true
 	}
 	cmd := exec.Command(self(), "-test.run=^"+t.Name()+"$", "-test.v") //nolint:gosec // the test itself

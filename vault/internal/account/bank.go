@@ -49,7 +49,8 @@ func routingDistricts() [4][2]int {
 	return [...][2]int{{0, 12}, {21, 32}, {61, 72}, {80, 80}}
 }
 
-// check applies the ABA checksum and refuses first digits that no bank has.
+// check applies the ABA checksum and refuses first digits that no bank has. Stored accounts are not
+// checked again.
 func (b *Bank) check() envelope.Code {
 	if !b.summed() {
 		return envelope.CodeRouting

@@ -64,7 +64,6 @@ func (s *store) add(event, facts []byte) {
 	}
 }
 
-// view shows the log as it is.
 func (s *store) view(fn func(merkle.Rows) error) error { return fn(s.rows) }
 
 func (s *store) exporter() Exporter {
@@ -94,8 +93,8 @@ func TestExportGrowsAndVerifies(t *testing.T) {
 			t.Fatalf("size %d: %+v, %v", size, report, err)
 		}
 	}
-	// Nothing is left of the smaller sizes but partial tiles of a tile that is not full yet: for
-	// readers of their checkpoints.
+	// Of smaller sizes only partial tiles of a tile that is not full are left, for readers of their
+	// checkpoints.
 	want := map[string]bool{"checkpoint": true, "log.json": true}
 	for n := range bundlesOf(1000) {
 		want[entriesPath(n, widthOf(n, 1000))] = true
@@ -183,8 +182,8 @@ func TestExportRefusesAnotherHistory(t *testing.T) {
 	}
 }
 
-// TestExportAgainRepairs: what was damaged, cut or lost below a directory is whole after an export
-// that writes everything again.
+// TestExportAgainRepairs: an export that writes everything again repairs what was damaged, cut or
+// lost.
 func TestExportAgainRepairs(t *testing.T) {
 	s := newStore(t)
 	s.grow(700)
@@ -305,8 +304,8 @@ func TestVerifyNeedsTheVaultsKey(t *testing.T) {
 	}
 }
 
-// TestEarlierCheckpoints: whoever kept a checkpoint finds a log that was rewritten before it or cut
-// after it, also one that verifies by itself.
+// TestEarlierCheckpoints: an earlier checkpoint shows that a log was rewritten or cut, even if it
+// verifies by itself.
 func TestEarlierCheckpoints(t *testing.T) {
 	s := newStore(t)
 	var earlier []Earlier
@@ -326,7 +325,7 @@ func TestEarlierCheckpoints(t *testing.T) {
 	if report, err := Verify(t.Context(), dir, verifier, VerifyOptions{Earlier: shuffled}); err != nil || report.Earlier != len(shuffled) {
 		t.Errorf("of this log: %+v, %v", report, err)
 	}
-	edit(t, filepath.Join(dir, "tile/entries/000"), flip(40)) // by somebody who is not the vault
+	edit(t, filepath.Join(dir, "tile/entries/000"), flip(40)) // by an attacker
 	report, err := Verify(t.Context(), dir, verifier, VerifyOptions{Earlier: earlier})
 	for _, p := range report.Problems {
 		if strings.Contains(p.What, "rewritten") {

@@ -18,36 +18,34 @@ import (
 	"nightdrop/vault/internal/merkle"
 )
 
-// ErrOccupied is returned for a directory that holds something else than this vault's log.
+// ErrOccupied is returned for a directory that holds something other than this vault's log.
 var ErrOccupied = errors.New("choose another directory")
 
 // Exporter writes a log's files.
 type Exporter struct {
-	// a snapshot, later than the checkpoint; taken once for each bundle
+	// reads a snapshot later than the checkpoint; called once a bundle
 	View       func(fn func(merkle.Rows) error) error
 	Vault      note.Verifier           // whose log it is
 	Checkpoint []byte                  // signed by Vault
 	Progress   func(done, total int64) // leaves; may be nil
-	// Wraps gives every log key that is wrapped for an auditor; nil where there is none.
+	// Wraps calls fn with every log key that is wrapped for an auditor; nil: there are none.
 	Wraps func(fn func(number uint32, auditor string, wrap []byte) error) error
-	// Bodies is the index of the first entry that is wanted with its body. Whole bundles before it
-	// go without; where an earlier export into the directory wrote their bodies, they are removed.
-	// 0 for all.
+	// Bodies is the index of the first entry to export with its body. Bodies of complete bundles
+	// before it are left out and, where an earlier export wrote them, removed. 0: all.
 	Bodies  int64
 	Summary []byte // a page for people, nil to leave out
-	// Again is to write also what an earlier export wrote, where it is not there or not as it was:
-	// what was damaged meanwhile is whole then. A damaged checkpoint is written anew where log.json
-	// says whose it was.
+	// Again also rewrites what an earlier export wrote and is now missing or damaged; a damaged
+	// checkpoint, where log.json is this vault's.
 	Again bool
 }
 
-// Bundle is how many entries are left out or kept together.
+// Bundle is how many entries are in a bundle.
 const Bundle = tileWidth
 
-// Export writes the log of the checkpoint into dir, which is made when it is not there. What an
-// earlier export wrote is kept, after a proof that this log begins with it; one that was broken off
-// is begun again from the last checkpoint. The checkpoint is written last, after all files are
-// durable. It fails with ErrIntegrity where dir holds another log or a longer one.
+// Export writes the log of the checkpoint into dir, which it makes where missing. It keeps what an
+// earlier export wrote, after a proof that this log begins with it; an unfinished one is continued
+// from its last checkpoint. The checkpoint is written last, after all files are durable. It fails
+// with [ErrIntegrity] where dir holds another log or a longer one.
 func (x Exporter) Export(ctx context.Context, dir string) (proof.Checkpoint, error) {
 	c, err := proof.OpenCheckpoint(x.Checkpoint, x.Vault)
 	if err != nil {
@@ -63,11 +61,11 @@ func (x Exporter) Export(ctx context.Context, dir string) (proof.Checkpoint, err
 }
 
 func (x Exporter) export(ctx context.Context, dir untrusted.Dir, c proof.Checkpoint) error {
-	first := min(x.Bodies, c.Size) / tileWidth // bundle with bodies
+	first := min(x.Bodies, c.Size) / tileWidth // the first bundle with bodies
 	if err := x.claim(dir, first*tileWidth); err != nil {
 		return err
 	}
-	have, err := x.have(dir, c)
+	have, err := x.exportedSize(dir, c)
 	if err != nil {
 		return err
 	}
@@ -99,14 +97,13 @@ func (x Exporter) export(ctx context.Context, dir untrusted.Dir, c proof.Checkpo
 	if err := x.exportRest(dir); err != nil {
 		return err
 	}
-	if err := x.seal(dir, first*tileWidth); err != nil {
+	if err := x.finish(dir, first*tileWidth); err != nil {
 		return err
 	}
 	return errors.Join(prune(dir, have, c.Size), pruneBodies(dir, first))
 }
 
-// exportLeftOut writes the bodies that an earlier export of have leaves left out and that are
-// wanted now, in whole bundles.
+// exportLeftOut writes wanted bodies that an earlier export of have leaves left out.
 func (x Exporter) exportLeftOut(ctx context.Context, dir untrusted.Dir, first, have int64) error {
 	info, err := x.info(dir)
 	if unclaimed(err) {
@@ -125,7 +122,7 @@ func (x Exporter) exportLeftOut(ctx context.Context, dir untrusted.Dir, first, h
 	return nil
 }
 
-// exportRest writes the wrapped log keys and the page for people.
+// exportRest writes the wrapped log keys and the summary.
 func (x Exporter) exportRest(dir untrusted.Dir) error {
 	if x.Summary != nil {
 		if err := dir.WriteFile(summaryFile, x.Summary); err != nil {
@@ -140,9 +137,9 @@ func (x Exporter) exportRest(dir untrusted.Dir) error {
 	})
 }
 
-// claim makes a directory that has no checkpoint the log's: by its log.json, which shows after an
-// export that was broken off that what else is there may be overwritten. ErrOccupied is returned
-// where it is somebody else's.
+// claim writes log.json into a directory without a checkpoint: after an unfinished export it shows
+// that the other files may be overwritten. It fails with [ErrOccupied] where the directory is in
+// other use.
 func (x Exporter) claim(dir untrusted.Dir, bodies int64) error {
 	if info, err := os.Stat(string(dir)); err == nil && !info.IsDir() {
 		return fmt.Errorf("it is a file: %w", ErrOccupied)
@@ -152,7 +149,7 @@ func (x Exporter) claim(dir untrusted.Dir, bodies int64) error {
 	}
 	_, err := x.info(dir)
 	if err == nil { // an export was broken off
-		return x.inform(dir, bodies)
+		return x.writeInfo(dir, bodies)
 	}
 	if !unclaimed(err) {
 		return err
@@ -161,16 +158,15 @@ func (x Exporter) claim(dir untrusted.Dir, bodies int64) error {
 		if there, err := dir.Has(name); err != nil {
 			return err
 		} else if there && !x.Again {
-			return fmt.Errorf("it holds no log of this vault, but %s: %w, or give --again to replace it", name, ErrOccupied)
+			return fmt.Errorf("it holds %s but no log of this vault: %w, or give --again to replace it", name, ErrOccupied)
 		}
 	}
-	if err := x.inform(dir, bodies); err != nil {
+	if err := x.writeInfo(dir, bodies); err != nil {
 		return err
 	}
 	return durable.SyncFileSystem(string(dir)) // no crash leaves files without it
 }
 
-// info reads log.json.
 func (x Exporter) info(dir untrusted.Dir) (logInfo, error) {
 	data, err := dir.ReadFile(logFile, maxInfo)
 	if err != nil {
@@ -179,11 +175,10 @@ func (x Exporter) info(dir untrusted.Dir) (logInfo, error) {
 	return parseInfo(data, x.Vault)
 }
 
-// unclaimed reports whether that is why log.json does not say that the directory is this vault's.
+// unclaimed reports whether err means that log.json is missing or not this vault's.
 func unclaimed(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrIntegrity) }
 
-// inform writes log.json.
-func (x Exporter) inform(dir untrusted.Dir, bodies int64) error {
+func (x Exporter) writeInfo(dir untrusted.Dir, bodies int64) error {
 	info, err := logInfo{Format: logFormat, Origin: x.Vault.Name(), Vkey: x.Vault.String(), Bodies: bodies}.encode()
 	if err != nil {
 		return err
@@ -191,8 +186,8 @@ func (x Exporter) inform(dir untrusted.Dir, bodies int64) error {
 	return dir.WriteFile(logFile, info)
 }
 
-// have returns the size of the log that dir holds, 0 for none.
-func (x Exporter) have(dir untrusted.Dir, c proof.Checkpoint) (int64, error) {
+// exportedSize returns the size of the log in dir, or 0.
+func (x Exporter) exportedSize(dir untrusted.Dir, c proof.Checkpoint) (int64, error) {
 	msg, err := dir.ReadFile(checkpointFile, note.MaxBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
@@ -202,10 +197,10 @@ func (x Exporter) have(dir untrusted.Dir, c proof.Checkpoint) (int64, error) {
 	}
 	old, err := proof.OpenCheckpoint(msg, x.Vault)
 	if err != nil {
-		return 0, x.replaces(dir)
+		return 0, x.checkReplaceable(dir)
 	}
 	if old.Size > c.Size {
-		return 0, fmt.Errorf("it holds %d entries, the ledger has %d: the ledger is an older one: %w", old.Size, c.Size, ErrIntegrity)
+		return 0, fmt.Errorf("it holds %d entries and the ledger has %d, so the ledger is older: %w", old.Size, c.Size, ErrIntegrity)
 	}
 	if old.Size == 0 {
 		return 0, nil
@@ -221,9 +216,9 @@ func (x Exporter) have(dir untrusted.Dir, c proof.Checkpoint) (int64, error) {
 	return old.Size, err
 }
 
-// replaces reports whether a checkpoint that the vault has not signed may be replaced: with Again,
-// in a directory that is the vault's.
-func (x Exporter) replaces(dir untrusted.Dir) error {
+// checkReplaceable returns nil where a checkpoint that the vault has not signed may be replaced:
+// with Again, in the vault's directory.
+func (x Exporter) checkReplaceable(dir untrusted.Dir) error {
 	_, err := x.info(dir)
 	switch {
 	case err != nil && !unclaimed(err):
@@ -231,12 +226,12 @@ func (x Exporter) replaces(dir untrusted.Dir) error {
 	case err != nil:
 		return fmt.Errorf("it holds a checkpoint that is not this vault's: %w (if it was this vault's and is damaged, remove it and give --again)", ErrOccupied)
 	case !x.Again:
-		return fmt.Errorf("its checkpoint is damaged: give --again to write it anew, or %w", ErrOccupied)
+		return fmt.Errorf("its checkpoint is damaged: give --again to write it again, or %w", ErrOccupied)
 	}
 	return nil
 }
 
-// exportBundle writes the records of one bundle, and the bodies where they are wanted.
+// exportBundle writes the records of one bundle, and perhaps the bodies.
 func (x Exporter) exportBundle(dir untrusted.Dir, n int64, width int, withBodies bool) error {
 	var records, bodies []byte
 	err := x.View(func(rows merkle.Rows) error {
@@ -272,14 +267,14 @@ func (x Exporter) exportTile(dir untrusted.Dir, tile tlog.Tile) error {
 	return dir.WriteFile(tilePath(tile), data)
 }
 
-// seal makes all files durable, then log.json, which may promise bodies that were left out before,
-// and then the checkpoint. A crash before it leaves the earlier checkpoint, whose files are all
-// there: bodies that are to be left out from now on are removed last.
-func (x Exporter) seal(dir untrusted.Dir, bodies int64) error {
+// finish makes all files durable, then log.json, which may promise bodies that were left out
+// before, and then the checkpoint. A crash before it leaves the earlier checkpoint, whose files are
+// all there: unwanted bodies are removed last.
+func (x Exporter) finish(dir untrusted.Dir, bodies int64) error {
 	if err := durable.SyncFileSystem(string(dir)); err != nil {
 		return err
 	}
-	if err := x.inform(dir, bodies); err != nil {
+	if err := x.writeInfo(dir, bodies); err != nil {
 		return err
 	}
 	if err := durable.SyncFileSystem(string(dir)); err != nil {
@@ -291,10 +286,9 @@ func (x Exporter) seal(dir untrusted.Dir, bodies int64) error {
 	return durable.SyncFileSystem(string(dir))
 }
 
-// prune removes the partial tiles and bundles of tiles and bundles that were not full at an earlier
-// size and are now. Until then each stays, for a reader of any checkpoint that was shown, who asks
-// for the width of its own (C2SP tlog-tiles). A crash before it leaves some for ever, which are in
-// nobody's way.
+// prune removes the partial tiles and bundles of those that have become full since an earlier size.
+// Until then each stays, for readers of any published checkpoint, who ask for the width of its size
+// (C2SP tlog-tiles). A crash before it leaves some for ever, which does no harm.
 func prune(dir untrusted.Dir, old, size int64) error {
 	if old == 0 {
 		return nil
@@ -318,8 +312,7 @@ func prune(dir untrusted.Dir, old, size int64) error {
 	return nil
 }
 
-// pruneBodies removes the bodies of bundles before first, also what exports that were broken off
-// left of them.
+// pruneBodies removes the bodies of bundles before first, also an unfinished export's.
 func pruneBodies(dir untrusted.Dir, first int64) error {
 	for n := range first {
 		whole, parts := bodiesPath(n, tileWidth), path.Dir(bodiesPath(n, 1))

@@ -28,14 +28,12 @@ import (
 )
 
 // foreign is an exported log as transparency-dev's client for C2SP tlog-tiles (tessera) sees it:
-// over HTTP, given the origin and the vault's plain vkey. Nothing of it is in the programs
-// (ops/tidy).
+// over HTTP, by the origin and the vault's plain vkey. The programs do not link it (ops/tidy).
 type foreign struct {
 	*client.HTTPFetcher
 	key modnote.Verifier
 }
 
-// serve serves dir as any web server would.
 func serve(t testing.TB, s *store, dir string) foreign {
 	t.Helper()
 	server := httptest.NewServer(http.FileServer(http.Dir(dir)))
@@ -55,7 +53,6 @@ func serve(t testing.TB, s *store, dir string) foreign {
 	return foreign{fetcher, key}
 }
 
-// leafHashes hashes the records of an entry bundle.
 func leafHashes(data []byte) (hashes [][]byte, err error) {
 	var bundle api.EntryBundle
 	if err := bundle.UnmarshalText(data); err != nil {
@@ -67,11 +64,11 @@ func leafHashes(data []byte) (hashes [][]byte, err error) {
 	return hashes, nil
 }
 
-// fsckWorkers are more than the tiles of a small log: each ends at its first wrong tile, and Check
-// would wait for ever for one that is left.
+// fsckWorkers are more than a small log's tiles: each ends at its first wrong tile, and Check would
+// wait for ever.
 const fsckWorkers = 16
 
-// fsck has the log recomputed from its entry bundles: every tile and the root.
+// fsck recomputes the log from its entry bundles: every tile and the root.
 func (f foreign) fsck(t testing.TB) error {
 	t.Helper()
 	done := make(chan error, 1)
@@ -81,7 +78,7 @@ func (f foreign) fsck(t testing.TB) error {
 	return waittest.Receive(t, "fsck to end (unless all of its workers found a wrong tile)", done)
 }
 
-// inclusion has a leaf's proof made from the tiles and verified with the leaf of its entry bundle.
+// inclusion makes a leaf's proof from the tiles and verifies it with its entry bundle.
 func (f foreign) inclusion(index int64) ([][]byte, error) {
 	ctx := context.Background()
 	c, _, _, err := client.FetchCheckpoint(ctx, f.ReadCheckpoint, f.key, origin)
@@ -107,8 +104,8 @@ func (f foreign) inclusion(index int64) ([][]byte, error) {
 	return path, tdproof.VerifyInclusion(rfc6962.DefaultHasher, uint64(index), c.Size, leaf, path, c.Hash)
 }
 
-// consistency has the proof between two sizes made from the tiles and verified with the roots that
-// the vault signed.
+// consistency makes the proof between two sizes from the tiles and verifies it with the signed
+// roots.
 func (f foreign) consistency(older, newer proof.Checkpoint) ([][]byte, error) {
 	ctx := context.Background()
 	builder, err := client.NewProofBuilder(ctx, uint64(newer.Size), f.ReadTile)
@@ -122,18 +119,17 @@ func (f foreign) consistency(older, newer proof.Checkpoint) ([][]byte, error) {
 	return path, tdproof.VerifyConsistency(rfc6962.DefaultHasher, uint64(older.Size), uint64(newer.Size), path, older.Root[:], newer.Root[:])
 }
 
-// samePath reports whether a proof of theirs is the one that tlog makes.
+// samePath reports whether their proof equals tlog's.
 func samePath(theirs [][]byte, ours []tlog.Hash) bool {
 	return slices.EqualFunc(theirs, ours, func(a []byte, b tlog.Hash) bool { return bytes.Equal(a, b[:]) })
 }
 
-// head is the log's end as the vault signs it.
 func (s *store) head() proof.Checkpoint {
 	return proof.Checkpoint{Origin: origin, Size: s.tail.Size(), Root: s.tail.Root()}
 }
 
-// TestForeignClientVerifiesTheLog: exports made at once and those grown from one size to the next,
-// with partial tiles on every level. The last has tiles on three levels.
+// TestForeignClientVerifiesTheLog: exports made at once and grown from one size to the next, with
+// partial tiles on every level. The last has tiles on three levels.
 func TestForeignClientVerifiesTheLog(t *testing.T) {
 	s := newStore(t)
 	grown := t.TempDir()
@@ -162,7 +158,7 @@ func TestForeignClientVerifiesTheLog(t *testing.T) {
 	}
 }
 
-// follow has a reader who saw the log before see it now: it proves that the log has only grown.
+// follow makes an earlier reader prove that the log has only grown.
 func follow(t testing.TB, tracker *client.LogStateTracker, f foreign, head proof.Checkpoint) *client.LogStateTracker {
 	t.Helper()
 	ctx, err := context.Background(), error(nil)
@@ -177,8 +173,8 @@ func follow(t testing.TB, tracker *client.LogStateTracker, f foreign, head proof
 	return tracker
 }
 
-// checkPaths has the foreign client prove leaves at the edges of bundles and at random, and
-// consistency with every earlier size. Its proofs are those that the vault makes from its database.
+// checkPaths makes the foreign client prove leaves at the edges of bundles and at random, and
+// consistency with every earlier size. Its proofs equal the vault's.
 func checkPaths(t testing.TB, s *store, f foreign, heads []proof.Checkpoint) {
 	t.Helper()
 	head := heads[len(heads)-1]
@@ -212,8 +208,8 @@ func checkPaths(t testing.TB, s *store, f foreign, heads []proof.Checkpoint) {
 	}
 }
 
-// TestForeignClientFindsWhatIsWrong is the control of the test above: one bit flipped and it fails,
-// flipped back and it verifies again.
+// TestForeignClientFindsWhatIsWrong is the control of the test above: with one flipped bit it
+// fails.
 func TestForeignClientFindsWhatIsWrong(t *testing.T) {
 	s := newStore(t)
 	s.grow(700)
@@ -257,8 +253,7 @@ func TestForeignClientFindsWhatIsWrong(t *testing.T) {
 	}
 }
 
-// TestForeignReaderNoticesAnotherHistory: the vault's own key does not help a log that does not go
-// on from where it was.
+// TestForeignReaderNoticesAnotherHistory: the vault's own key does not hide a rewritten log.
 func TestForeignReaderNoticesAnotherHistory(t *testing.T) {
 	s, other := newStore(t), newStore(t)
 	other.signer = s.signer
@@ -286,8 +281,8 @@ func TestForeignReaderNoticesAnotherHistory(t *testing.T) {
 	}
 }
 
-// TestForeignPaths: tiles and entry bundles stand where the foreign client looks for them, in logs
-// too large for a test.
+// TestForeignPaths: tiles and entry bundles have the foreign client's paths, in logs too large for
+// a test.
 func TestForeignPaths(t *testing.T) {
 	random := rand.New(rand.NewPCG(6962, 0))
 	numbers := []int64{0, 1, 999, 1000, 1001, 999_999, 1_000_000, 1_234_067}

@@ -45,16 +45,16 @@ const (
 // maxInfo bounds log.json.
 const maxInfo = 64 << 10
 
-// damage is what is wrong with a file. It is ErrIntegrity.
+// damage is what is wrong with a file. It wraps ErrIntegrity.
 type damage string
 
-// Error says what is wrong.
+// Error implements error.
 func (d damage) Error() string { return string(d) }
 
-// Unwrap returns ErrIntegrity.
+// Unwrap returns [ErrIntegrity].
 func (damage) Unwrap() error { return ErrIntegrity }
 
-// asDamage makes damage of a file that cannot be the export's.
+// asDamage returns damage for a file that cannot be the export's.
 func asDamage(err error) error {
 	if errors.Is(err, untrusted.ErrUnfit) {
 		return damage(err.Error())
@@ -67,8 +67,7 @@ type logInfo struct {
 	Format string `json:"format"`
 	Origin string `json:"origin"`
 	Vkey   string `json:"vkey"`
-	// Bodies is the index of the first entry whose body is there, a multiple of 256: those before
-	// it were left out by choice.
+	// Bodies is the index of the first entry with a body, a multiple of 256.
 	Bodies int64 `json:"bodies,omitempty"`
 }
 
@@ -77,11 +76,11 @@ func (i logInfo) encode() ([]byte, error) {
 	return append(text, '\n'), err
 }
 
-// parseInfo reads log.json: exactly the bytes that this build writes for a log of vault.
+// parseInfo reads log.json: exactly the bytes that encode writes for vault.
 func parseInfo(data []byte, vault note.Verifier) (logInfo, error) {
 	var info logInfo
 	if err := json.Unmarshal(data, &info); err != nil {
-		return info, fmt.Errorf("it is no JSON: %w", ErrIntegrity)
+		return info, fmt.Errorf("it is not JSON: %w", ErrIntegrity)
 	}
 	want := logInfo{Format: logFormat, Origin: vault.Name(), Vkey: vault.String(), Bodies: info.Bodies}
 	text, err := want.encode()
@@ -103,26 +102,26 @@ func tilePath(t tlog.Tile) string           { return proof.TilePath(t) }
 func entriesPath(n int64, width int) string { return proof.EntriesPath(n, width) }
 func bodiesPath(n int64, width int) string  { return bodiesDir + "/" + proof.TileNumber(n, width) }
 
-// widthOf is how many of size leaves bundle n holds.
+// widthOf returns how many of size leaves bundle n holds.
 func widthOf(n, size int64) int { return int(min(tileWidth, size-n*tileWidth)) }
 
-// bundlesOf is how many bundles hold size leaves.
+// bundlesOf returns how many bundles hold size leaves.
 func bundlesOf(size int64) int64 { return (size + tileWidth - 1) / tileWidth }
 
-// frameReader reads the frames of bundles, one after the other, so that a file of any length takes
-// no more memory than its longest honest frame. It is for one goroutine.
+// frameReader reads the frames of bundles one by one, so that a file of any length needs no more
+// memory than its longest valid frame. It is for one goroutine.
 type frameReader struct {
 	dir    untrusted.Dir
 	in     *bufio.Reader
-	buffer []byte // of a frame that is longer than in's
+	buffer []byte // of a frame longer than in's
 }
 
-// frameBuffer takes most frames.
+// frameBuffer holds most frames.
 const frameBuffer = 64 << 10
 
-// each gives fn the width frames of a bundle, each after its length of prefix bytes (2 or 4), in
-// order; a frame is valid until fn returns. It ends with fn's error, with fs.ErrNotExist where
-// there is no such file, or with damage where it holds anything else.
+// each calls fn with the width frames of a bundle, each after its length of prefix bytes (2 or 4),
+// in order; a frame is valid until fn returns. It ends with fn's error, with [fs.ErrNotExist], or
+// with damage where the file holds anything else.
 func (f *frameReader) each(name string, prefix, width int, fn func(frame []byte) error) error {
 	file, err := f.dir.Open(name)
 	if err != nil {
@@ -143,18 +142,17 @@ func (f *frameReader) each(name string, prefix, width int, fn func(frame []byte)
 		}
 	}
 	if _, err := f.in.ReadByte(); err == nil {
-		return damage("it has bytes too many")
+		return damage("it has too many bytes")
 	} else if !errors.Is(err, io.EOF) {
 		return err
 	}
 	return nil
 }
 
-// next reads a frame.
 func (f *frameReader) next(prefix int) ([]byte, error) {
 	head, err := f.in.Peek(prefix)
 	if err != nil {
-		return nil, short(err)
+		return nil, asCut(err)
 	}
 	length := uint32(binary.BigEndian.Uint16(head))
 	if prefix == 4 {
@@ -169,18 +167,18 @@ func (f *frameReader) next(prefix int) ([]byte, error) {
 	case length > frameBuffer:
 		f.buffer = slices.Grow(f.buffer[:0], int(length))[:length]
 		_, err := io.ReadFull(f.in, f.buffer)
-		return f.buffer, short(err)
+		return f.buffer, asCut(err)
 	}
 	frame, err := f.in.Peek(int(length))
 	if err != nil {
-		return nil, short(err)
+		return nil, asCut(err)
 	}
-	_, err = f.in.Discard(int(length)) // what was peeked at stays until the next read
+	_, err = f.in.Discard(int(length)) // frame is valid until the next read
 	return frame, err
 }
 
-// short makes damage of a file's early end.
-func short(err error) error {
+// asCut returns damage for a file's early end.
+func asCut(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return damage("it is cut")
 	}

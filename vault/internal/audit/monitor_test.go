@@ -13,15 +13,13 @@ import (
 	"nightdrop/shared/proof"
 )
 
-// monitor is a foreign reader that has seen a checkpoint and reads its log by it, whatever the
-// directory's checkpoint is meanwhile.
+// monitor is a foreign reader that reads the log by an earlier checkpoint.
 type monitor struct {
 	foreign
 	proof.Checkpoint
 }
 
-// read has all of the log read as the checkpoint has it: every bundle, and the proofs of leaves
-// from the tiles.
+// read reads the checkpoint's log: every bundle, and proofs of leaves from the tiles.
 func (m monitor) read(ctx context.Context) error {
 	tree, err := client.NewProofBuilder(ctx, uint64(m.Size), m.ReadTile)
 	if err != nil {
@@ -47,7 +45,7 @@ func (m monitor) read(ctx context.Context) error {
 	return nil
 }
 
-// TestForeignMonitorReadsBetweenExports: whoever has seen a checkpoint reads by it, while the next
+// TestForeignMonitorReadsBetweenExports: an earlier checkpoint's reader can read while the next
 // export is written and after it, until every tile is full. (C2SP tlog-tiles: a partial tile may go
 // only when the full one is there.)
 func TestForeignMonitorReadsBetweenExports(t *testing.T) {
@@ -78,7 +76,7 @@ func TestForeignMonitorReadsBetweenExports(t *testing.T) {
 		monitors = append(monitors, monitor{served, s.head()})
 		readAll(fmt.Sprintf("after the export of %d", size))
 	}
-	// What is full took the place of its parts.
+	// Full tiles have replaced their parts.
 	for _, pattern := range []string{"tile/0/00[0-3].p", "tile/entries/00[0-3].p", "bodies/00[0-3].p"} {
 		if left, err := filepath.Glob(filepath.Join(dir, pattern)); err != nil || len(left) > 0 {
 			t.Errorf("parts of what is full: %v, %v", left, err)

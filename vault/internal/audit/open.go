@@ -14,8 +14,7 @@ import (
 	"nightdrop/vault/internal/merkle"
 )
 
-// ErrIntegrity is returned when an exported copy of the log is not what it was: altered, cut, or of
-// another history.
+// ErrIntegrity is returned when an exported copy of the log is altered, cut, or of another history.
 var ErrIntegrity = merkle.ErrIntegrity
 
 // Why an entry of an export is not opened.
@@ -26,7 +25,7 @@ var (
 	ErrNoBody = errors.New("the entry's body was left out of the export by choice")
 )
 
-// Identity opens log keys that were wrapped for it; *keyring.Auditor is one.
+// Identity opens log keys that were wrapped for it; [keyring.Auditor] implements it.
 type Identity interface {
 	Name() string
 	OpenLogKey(origin string, number uint32, wrap []byte) (keyring.Box, error)
@@ -35,11 +34,11 @@ type Identity interface {
 // Entry is an entry of an export.
 type Entry struct {
 	merkle.Entry
-	// why it was not opened: [ErrNotYours] or [ErrNoBody]; it has index, key and record only
+	// why it was not opened: [ErrNotYours] or [ErrNoBody]; then it has index, key and record only
 	Err error
 }
 
-// Export is an exported log, read from its files alone. It is safe for concurrent use.
+// Export is an exported log. It is safe for concurrent use.
 type Export struct {
 	dir        untrusted.Dir
 	tiles      *proof.Tiles
@@ -47,14 +46,13 @@ type Export struct {
 	info       logInfo
 }
 
-// OpenExport opens the export in dir, which nothing writes to meanwhile, and checks the vault's
-// signature over its checkpoint. It fails with ErrIntegrity. What stands under the checkpoint is
-// verified as it is read.
+// OpenExport opens the export in dir, to which nothing may write meanwhile, and checks the vault's
+// signature of its checkpoint; the rest is verified as it is read. It fails with [ErrIntegrity].
 func OpenExport(dir string, vault note.Verifier) (*Export, error) {
 	x := &Export{dir: untrusted.Dir(dir)}
 	var err error
 	if x.tiles, err = proof.OpenTiles(context.Background(), tiles.Dir(dir), vault); err != nil {
-		return nil, fmt.Errorf("open the exported log: %w", ofTiles(err))
+		return nil, fmt.Errorf("open the exported log: %w", tilesError(err))
 	}
 	x.checkpoint = x.tiles.Checkpoint()
 	data, err := x.dir.ReadFile(logFile, maxInfo)
@@ -70,29 +68,28 @@ func OpenExport(dir string, vault note.Verifier) (*Export, error) {
 	return x, nil
 }
 
-// Checkpoint is what the vault signed of the log.
+// Checkpoint returns the checkpoint that the vault signed.
 func (x *Export) Checkpoint() proof.Checkpoint { return x.checkpoint }
 
-// Signed is the checkpoint's note.
+// Signed returns the checkpoint's note.
 func (x *Export) Signed() []byte { return x.tiles.Signed() }
 
-// ofTiles makes ErrIntegrity of what a copy of the tiles can be; whoever holds a whole export is
-// not helped by a newer one.
-func ofTiles(err error) error {
+// tilesError makes errors about the tiles wrap [ErrIntegrity]: a newer copy does not help a
+// complete export.
+func tilesError(err error) error {
 	if errors.Is(err, proof.ErrDamaged) || errors.Is(err, proof.ErrIncomplete) || errors.Is(err, proof.ErrBehind) {
 		return fmt.Errorf("%w: %w", err, ErrIntegrity)
 	}
 	return err
 }
 
-// Entries gives fn every entry from an index on, in order: each verified against the checkpoint's
-// root before, and opened where identity, which may be nil, has its log key; the others carry their
-// Err. An entry and what is in it is fn's to keep. Memory does not grow with the log. Entries ends
-// with fn's error, with ctx's, or with ErrIntegrity at the first entry that is not what the
-// checkpoint says, does not open under its log key, or shows that log keys were withheld: an
-// auditor's time begins with the entry that adds it and ends with the one that removes it. It does
-// not know the facts of results: that the record's first half is that of salt and facts, whoever
-// folds the events must check.
+// Entries calls fn with every entry from an index on, in order: each verified against the
+// checkpoint's root, and opened where identity, which may be nil, has its log key; the others have
+// an Err. fn may keep an entry. Memory does not grow with the log. Entries ends with fn's error,
+// with ctx's, or with [ErrIntegrity] at the first entry that does not match the checkpoint, does
+// not open under its log key, or shows that log keys were withheld: an auditor's time begins with
+// the entry that adds it and ends with the one that removes it. It cannot check that the record's
+// first half is that of salt and facts: whoever folds the events must.
 func (x *Export) Entries(ctx context.Context, from int64, identity Identity, fn func(Entry) error) error {
 	reader, order := x.NewReader(identity), x.NewOrder(identity)
 	from = max(from, 0)

@@ -73,8 +73,8 @@ func newAuditor(t testing.TB, name string) *keyring.Auditor {
 	return a
 }
 
-// audited is a log of 700 entries: anna's from 100 to 449, over three log keys; bert's from 300 to
-// the end.
+// audited is a log of 700 entries: anna's are 100 to 449, over three log keys; bert's 300 to the
+// end.
 func audited(t testing.TB) (s *store, anna, bert *keyring.Auditor) {
 	t.Helper()
 	return auditedBy(t, 100)
@@ -101,7 +101,7 @@ func auditedBy(t testing.TB, step int64) (s *store, anna, bert *keyring.Auditor)
 	return s, anna, bert
 }
 
-// opens reads an export from an index on and returns which entries open, and how reading ended.
+// opens reads an export from an index on and returns which entries open, and the error.
 func opens(t testing.TB, dir string, s *store, from int64, who Identity) (opened []int64, read int64, err error) {
 	t.Helper()
 	x, err := OpenExport(dir, s.signer.Verifier())
@@ -173,8 +173,8 @@ func TestAuditorsOpenTheirTime(t *testing.T) {
 	}
 }
 
-// TestWrapsThatAreNotRight: each attack on the wrapped log keys is found, with the entry at which
-// it shows, by the auditor whom it is against.
+// TestWrapsThatAreNotRight: the attacked auditor detects each attack on the wrapped log keys, and
+// at which entry.
 func TestWrapsThatAreNotRight(t *testing.T) {
 	s, anna, bert := audited(t)
 	impostor := newAuditor(t, "anna")
@@ -259,8 +259,7 @@ func TestVerifyLooksAtTheFormOfWraps(t *testing.T) {
 	}
 }
 
-// TestBodiesMayBeLeftOut: whole leading bundles, and back again; what is left out and not told is
-// found.
+// TestBodiesMayBeLeftOut: leading bundles, and back again; undeclared omissions are detected.
 func TestBodiesMayBeLeftOut(t *testing.T) {
 	s, _, bert := audited(t)
 	dir := t.TempDir()
@@ -297,7 +296,7 @@ func TestBodiesMayBeLeftOut(t *testing.T) {
 	}
 }
 
-// TestReadingFindsWhatVerifyFinds: every file that reading relies on, with one defect.
+// TestReadingFindsWhatVerifyFinds: every file that a reader uses, with one defect.
 func TestReadingFindsWhatVerifyFinds(t *testing.T) {
 	s, _, bert := audited(t)
 	for name, attack := range map[string]func(t *testing.T, dir string){
@@ -354,9 +353,8 @@ func TestReadingFindsWhatVerifyFinds(t *testing.T) {
 	}
 }
 
-// TestNoFlippedBitIsAcceptedInSilence turns one bit over at 10,000 random places of an export: each
-// time the verification finds it, or an auditor does, or both auditors read exactly what they read
-// before.
+// TestNoFlippedBitIsAcceptedInSilence flips one bit at 10,000 random positions of an export: each
+// time the verification or an auditor detects it, or both auditors read exactly the same.
 func TestNoFlippedBitIsAcceptedInSilence(t *testing.T) {
 	s, anna, bert := auditedBy(t, 39) // a full bundle and a short one
 	dir := t.TempDir()
@@ -401,8 +399,7 @@ func TestNoFlippedBitIsAcceptedInSilence(t *testing.T) {
 	}
 }
 
-// overwrite writes one byte in place: nothing is cut or made durable, so ten thousand of them are
-// quick.
+// overwrite writes one byte in place without a sync, which is quick.
 func overwrite(t *testing.T, path string, at int, b byte) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
@@ -415,7 +412,6 @@ func overwrite(t *testing.T, path string, at int, b byte) {
 	}
 }
 
-// exported reads all files of an export.
 func exported(t *testing.T, dir string) (files map[string][]byte, total int) {
 	t.Helper()
 	files = map[string][]byte{}

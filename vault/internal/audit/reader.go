@@ -16,8 +16,8 @@ import (
 	"nightdrop/vault/internal/merkle"
 )
 
-// Reader reads an export bundle by bundle, in any order. It is for one goroutine: several read the
-// same export, each with a Reader of its own, and an Order then looks at what they read.
+// Reader reads an export bundle by bundle, in any order. It is for one goroutine: several may read
+// the same export, each with its own Reader, before an [Order] checks what they read.
 type Reader struct {
 	*Export
 	identity Identity
@@ -25,43 +25,43 @@ type Reader struct {
 	roots []tlog.Hash // of the bundles from first on
 	first int64       // bundle of roots[0]
 
-	boxes  map[uint32]keyring.Box // of the log keys met lately; nil where one is not the identity's
+	boxes  map[uint32]keyring.Box // of recent log keys; nil where one is not the identity's
 	frames frameReader
 	ad     []byte // of the entry under way
 	leaf   [1 + proof.LeafBytes]byte
 }
 
-// EntryError says at which entry, or from which on, an export does not hold.
+// EntryError is an error at an entry of an export, or from it on.
 type EntryError struct {
 	Index int64
 	err   error
 }
 
-// Error says what does not hold.
+// Error implements error.
 func (e *EntryError) Error() string { return e.err.Error() }
 
-// Unwrap returns ErrIntegrity's chain.
+// Unwrap returns an error that wraps [ErrIntegrity].
 func (e *EntryError) Unwrap() error { return e.err }
 
 func entryError(index int64, format string, args ...any) error {
 	return &EntryError{index, fmt.Errorf(format, args...)}
 }
 
-// maxBoxes bounds how many log keys a Reader keeps open: a bundle seldom has more than two.
+// maxBoxes bounds the log keys that a Reader keeps: a bundle seldom has more than two.
 const maxBoxes = 16
 
-// NewReader returns a Reader of the export. identity may be nil: no entry is opened then.
+// NewReader returns a Reader of the export. identity may be nil: then no entry is opened.
 func (x *Export) NewReader(identity Identity) *Reader {
 	return &Reader{Export: x, identity: identity, boxes: map[uint32]keyring.Box{}, frames: frameReader{dir: x.dir}}
 }
 
-// Bundles is how many bundles of 256 entries the export has, the last of which may be smaller.
+// Bundles returns how many bundles of 256 entries, the last perhaps smaller, the export has.
 func (x *Export) Bundles() int64 { return bundlesOf(x.checkpoint.Size) }
 
 // Bundle reads the entries from 256n on, verifies them against the checkpoint's root, and opens
-// those that are the identity's; the others carry their Err. It puts them into the room of entries,
-// where there is enough; what is in them is the caller's to keep. It fails with ErrIntegrity, an
-// *EntryError where it is known which, and then returns the entries before that.
+// those that are the identity's; the others have an Err. It reuses the array of entries; the caller
+// may keep what is in them. It fails with [ErrIntegrity], an [EntryError] where it is known which,
+// and then returns the entries before that.
 func (r *Reader) Bundle(n int64, entries []Entry) ([]Entry, error) {
 	entries, err := r.records(n, entries)
 	if err != nil {
@@ -72,7 +72,7 @@ func (r *Reader) Bundle(n int64, entries []Entry) ([]Entry, error) {
 	err = r.frames.each(name, 4, len(entries), func(body []byte) error {
 		e := &entries[done]
 		if len(body) < 4 || sha256.Sum256(body) != [sha256.Size]byte(e.Record[sha256.Size:]) {
-			return entryError(e.Index, "the sealed entry %d is not that of its record: %w", e.Index, ErrIntegrity)
+			return entryError(e.Index, "the sealed entry %d does not match its record: %w", e.Index, ErrIntegrity)
 		}
 		if err := r.open(e, body); err != nil {
 			return entryError(e.Index, "%w", err)
@@ -86,15 +86,15 @@ func (r *Reader) Bundle(n int64, entries []Entry) ([]Entry, error) {
 		}
 		return entries, nil
 	}
-	done = min(done, len(entries)-1) // bytes too many are after the last
-	if err := r.ofFile(n*tileWidth+int64(done), name, err); err != nil {
+	done = min(done, len(entries)-1) // too many bytes are after the last
+	if err := r.fileError(n*tileWidth+int64(done), name, err); err != nil {
 		return entries[:done], err
 	}
 	return entries, nil
 }
 
-// ofFile says at which entry a bundle's file does not hold.
-func (*Reader) ofFile(index int64, name string, err error) error {
+// fileError returns the error at an entry of a bundle's file.
+func (*Reader) fileError(index int64, name string, err error) error {
 	if _, known := errors.AsType[*EntryError](err); known {
 		return err
 	}
@@ -107,7 +107,6 @@ func (*Reader) ofFile(index int64, name string, err error) error {
 	return err
 }
 
-// records reads and verifies the records of a bundle.
 func (r *Reader) records(n int64, entries []Entry) ([]Entry, error) {
 	width := widthOf(n, r.checkpoint.Size)
 	name := entriesPath(n, width)
@@ -123,7 +122,7 @@ func (r *Reader) records(n int64, entries []Entry) ([]Entry, error) {
 		hashes[i] = sha256.Sum256(r.leaf[:])
 		return nil
 	})
-	if err := r.ofFile(n*tileWidth, name, err); err != nil {
+	if err := r.fileError(n*tileWidth, name, err); err != nil {
 		return nil, err
 	}
 	if width == tileWidth {
@@ -132,7 +131,7 @@ func (r *Reader) records(n int64, entries []Entry) ([]Entry, error) {
 	return entries, r.verifyLast(n, hashes[:width])
 }
 
-// verify holds a full bundle's leaves against the root of the checkpoint. It uses hashes up.
+// verify verifies a full bundle's leaves against the checkpoint's root. It overwrites hashes.
 func (r *Reader) verify(n int64, hashes *[tileWidth]tlog.Hash) error {
 	want, err := r.root(n)
 	if err != nil {
@@ -144,12 +143,12 @@ func (r *Reader) verify(n int64, hashes *[tileWidth]tlog.Hash) error {
 		}
 	}
 	if hashes[0] != want {
-		return entryError(n*tileWidth, "the records of entries %d to %d are not those of the checkpoint: %w", n*tileWidth, n*tileWidth+tileWidth-1, ErrIntegrity)
+		return entryError(n*tileWidth, "the records of entries %d to %d do not match the checkpoint: %w", n*tileWidth, n*tileWidth+tileWidth-1, ErrIntegrity)
 	}
 	return nil
 }
 
-// verifyLast does so with the bundle at the end, which is no complete subtree.
+// verifyLast verifies the last bundle, which is no complete subtree.
 func (r *Reader) verifyLast(n int64, hashes []tlog.Hash) error {
 	indexes := make([]int64, len(hashes))
 	for i := range indexes {
@@ -161,13 +160,13 @@ func (r *Reader) verifyLast(n int64, hashes []tlog.Hash) error {
 	}
 	for i, h := range hashes {
 		if h != want[i] {
-			return entryError(n*tileWidth+int64(i), "the record of entry %d is not that of the checkpoint: %w", n*tileWidth+int64(i), ErrIntegrity)
+			return entryError(n*tileWidth+int64(i), "the record of entry %d does not match the checkpoint: %w", n*tileWidth+int64(i), ErrIntegrity)
 		}
 	}
 	return nil
 }
 
-// root gives the root of a full bundle. Those that share a tile are read together.
+// root returns the root of a full bundle. It reads those that share a tile together.
 func (r *Reader) root(n int64) (tlog.Hash, error) {
 	if n < r.first || n >= r.first+int64(len(r.roots)) {
 		end := min(n/tileWidth*tileWidth+tileWidth, r.checkpoint.Size/tileWidth)
@@ -184,7 +183,7 @@ func (r *Reader) root(n int64) (tlog.Hash, error) {
 	return r.roots[n-r.first], nil
 }
 
-// open opens an entry, or says in its Err why not.
+// open opens an entry, or sets its Err.
 func (r *Reader) open(e *Entry, body []byte) error {
 	e.Key = binary.BigEndian.Uint32(body)
 	box, err := r.box(e.Key)
@@ -198,13 +197,13 @@ func (r *Reader) open(e *Entry, body []byte) error {
 	r.ad = merkle.AppendAssociated(r.ad[:0], r.checkpoint.Origin, e.Index, e.Key)
 	text, err := box.Open(body[4:], r.ad)
 	if err != nil {
-		return fmt.Errorf("entry %d does not open under log key %d: it is sealed under another, or %s was exchanged: %w",
+		return fmt.Errorf("entry %d does not open under log key %d: it is sealed under another one, or %s was exchanged: %w",
 			e.Index, e.Key, wrapPath(e.Key, r.identity.Name()), ErrIntegrity)
 	}
 	return e.Parse(text)
 }
 
-// box opens the log key of this number; nil where it was not wrapped for the identity.
+// box opens a log key; nil where it was not wrapped for the identity.
 func (r *Reader) box(number uint32) (keyring.Box, error) {
 	if box, ok := r.boxes[number]; ok || r.identity == nil {
 		return box, nil

@@ -18,7 +18,7 @@ import (
 	"nightdrop/vault/internal/merkle"
 )
 
-// promptly fails the test when something does not end.
+// promptly fails the test when do does not end soon.
 func promptly(t *testing.T, what string, do func()) {
 	t.Helper()
 	ended := make(chan struct{})
@@ -29,9 +29,8 @@ func promptly(t *testing.T, what string, do func()) {
 	waittest.Receive(t, what+" to end", ended)
 }
 
-// TestStickOfAnAttacker: whoever prepared the directory that an auditor reads can make no file
-// block the reader, fill its memory, or be read from elsewhere: each is found as what is wrong with
-// the export.
+// TestStickOfAnAttacker: no prepared file in an auditor's directory can block the reader, fill its
+// memory, or be read from elsewhere: each is a problem of the export.
 func TestStickOfAnAttacker(t *testing.T) {
 	s, _, bert := audited(t)
 	whole := t.TempDir()
@@ -72,7 +71,7 @@ func TestStickOfAnAttacker(t *testing.T) {
 					}
 				})
 				if name == "tile/0/001" {
-					return // reading goes by the tiles above
+					return // the reader uses the tiles above
 				}
 				promptly(t, "reading", func() {
 					if _, _, err := opens(t, dir, s, 0, bert); !errors.Is(err, ErrIntegrity) {
@@ -102,8 +101,7 @@ func TestStickOfAnAttacker(t *testing.T) {
 	}
 }
 
-// TestExportOntoAnAttackersStick: links that somebody prepared for the vault to write through
-// change nothing outside the stick.
+// TestExportOntoAnAttackersStick: prepared links change nothing outside the stick.
 func TestExportOntoAnAttackersStick(t *testing.T) {
 	s, _, _ := audited(t)
 	for name, prepare := range map[string]func(dir, outside string) error{
@@ -146,8 +144,8 @@ func TestExportOntoAnAttackersStick(t *testing.T) {
 	}
 }
 
-// TestExportTakesNobodysDirectory: an export neither overwrites nor mixes with what somebody else
-// keeps under one of its names, and one that was broken off is known by its log.json.
+// TestExportTakesNobodysDirectory: an export neither overwrites nor mixes with other files of its
+// names; an unfinished one is recognised by its log.json.
 func TestExportTakesNobodysDirectory(t *testing.T) {
 	s := newStore(t)
 	s.grow(300)
@@ -182,8 +180,8 @@ func TestExportTakesNobodysDirectory(t *testing.T) {
 	}
 }
 
-// TestAgainRepairs: whatever became of an export's files, --again makes it whole, or the error says
-// what to do for that.
+// TestAgainRepairs: whatever happened to an export's files, --again repairs them, or the error says
+// what to do.
 func TestAgainRepairs(t *testing.T) {
 	s, _, _ := audited(t)
 	damages := map[string]func(path string) error{
@@ -238,7 +236,7 @@ func TestAgainRepairs(t *testing.T) {
 	}
 }
 
-// TestAgainRepairsNobodysCheckpoint: another vault's export stays as it is, with --again too.
+// TestAgainRepairsNobodysCheckpoint: --again does not change another vault's export.
 func TestAgainRepairsNobodysCheckpoint(t *testing.T) {
 	s, other := newStore(t), newStore(t)
 	s.grow(300)
@@ -257,8 +255,7 @@ func TestAgainRepairsNobodysCheckpoint(t *testing.T) {
 	}
 }
 
-// TestKeysOfAnAttacker: what lies deeper under keys/ than keys do is a problem, and not looked
-// into.
+// TestKeysOfAnAttacker: what is deeper under keys/ than keys is a problem, and not read.
 func TestKeysOfAnAttacker(t *testing.T) {
 	s, _, _ := audited(t)
 	dir := t.TempDir()
@@ -274,7 +271,6 @@ func TestKeysOfAnAttacker(t *testing.T) {
 	}
 }
 
-// TestVerifyEndsWithItsContext: also where it is a large log on a slow stick.
 func TestVerifyEndsWithItsContext(t *testing.T) {
 	s, _, _ := audited(t)
 	dir := t.TempDir()
@@ -288,7 +284,7 @@ func TestVerifyEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// exporterAt exports the log as it was when it had size leaves.
+// exporterAt exports the log's first size leaves.
 func (s *store) exporterAt(size int64) Exporter {
 	s.t.Helper()
 	x := s.exporter()
@@ -302,7 +298,7 @@ func (s *store) exporterAt(size int64) Exporter {
 	return x
 }
 
-// TestExportsBrokenOffGoOn: wherever an export breaks off, the next makes it whole, whatever each
+// TestExportsBrokenOffGoOn: wherever an export breaks off, the next completes it, whatever each
 // leaves out and however the log has grown.
 func TestExportsBrokenOffGoOn(t *testing.T) {
 	s := newStore(t)
@@ -345,8 +341,6 @@ func TestExportsBrokenOffGoOn(t *testing.T) {
 	}
 }
 
-// TestBodiesOfExportsBrokenOffAreLeftOutToo: what an export that was broken off wrote of them does
-// not stay.
 func TestBodiesOfExportsBrokenOffAreLeftOutToo(t *testing.T) {
 	s := newStore(t)
 	s.grow(1600)

@@ -12,8 +12,7 @@ import (
 	"nightdrop/shared/strictjson"
 )
 
-// The page for people ends in an HTML comment that holds a note of the vault over all bytes before
-// it:
+// The summary ends in an HTML comment that holds a note of the vault over all bytes before it:
 //
 //	nightdrop/summary/v1
 //	{"vault","size","sha256"}
@@ -21,25 +20,24 @@ const summaryType = "nightdrop/summary/v1"
 
 const commentBegins, commentEnds = "<!--\n", "-->\n"
 
-// maxSummary bounds the page: charts of some thousand days are a few hundred kilobytes.
+// maxSummary bounds the page in bytes: charts of some thousand days have a few hundred kilobytes.
 const maxSummary = 16 << 20
 
-// What vouches for the page for people, in a report of [Verify].
+// Whether the summary is signed, in a report of [Verify].
 const (
 	SummarySigned = "signed" // by the vault, at its end
-	// by nobody: written by a build that did not sign it, or by anybody
+	// written by a build that did not sign it, or by anybody
 	SummaryUnsigned = "unsigned"
 )
 
-// summaryStatement is what the vault says of a page.
+// summaryStatement is the vault's statement about a page.
 type summaryStatement struct {
 	Vault  string `json:"vault"`
 	Size   int64  `json:"size"`   // entries in the export that it is beside
-	SHA256 string `json:"sha256"` // hex, of what stands before the comment
+	SHA256 string `json:"sha256"` // hex, of what is before the comment
 }
 
-// SignSummary returns a page with the vault's statement about it at its end. size is that of the
-// checkpoint beside it.
+// SignSummary appends the vault's statement to a page. size is that of the checkpoint beside it.
 func SignSummary(page []byte, size int64, vault *note.Signer) ([]byte, error) {
 	sum := sha256.Sum256(page)
 	text, err := strictjson.Marshal(summaryStatement{vault.Name(), size, hex.EncodeToString(sum[:])})
@@ -53,7 +51,7 @@ func SignSummary(page []byte, size int64, vault *note.Signer) ([]byte, error) {
 	return bytes.Join([][]byte{page, []byte(commentBegins), signed, []byte(commentEnds)}, nil), nil
 }
 
-// summary checks the page for people, where there is one.
+// summary checks the summary, where there is one.
 func (v *verifier) summary(vault note.Verifier) error {
 	page, err := v.dir.ReadFile(summaryFile, maxSummary)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -64,33 +62,33 @@ func (v *verifier) summary(vault note.Verifier) error {
 		return v.problem(-1, summaryFile, asDamage(err))
 	}
 	v.report.Summary = SummarySigned
-	word, err := openSummary(page, vault)
+	statement, err := openSummary(page, vault)
 	switch {
 	case err != nil:
 		v.report.note(-1, summaryFile, fmt.Sprintf("it is not as the vault wrote it: %v", err))
-	case word.Size < v.checkpoint.Size: // the page is written before the checkpoint
-		v.report.note(-1, summaryFile, fmt.Sprintf("it is of an earlier export, of %d entries", word.Size))
+	case statement.Size < v.checkpoint.Size: // the page is written before the checkpoint
+		v.report.note(-1, summaryFile, fmt.Sprintf("it is of an earlier export, of %d entries", statement.Size))
 	}
 	return nil
 }
 
 // openSummary returns the vault's statement about a page, checked to be about that page.
-func openSummary(page []byte, vault note.Verifier) (word summaryStatement, err error) {
+func openSummary(page []byte, vault note.Verifier) (statement summaryStatement, err error) {
 	at := bytes.LastIndex(page, []byte(commentBegins+summaryType+"\n"))
 	signed, ends := bytes.CutSuffix(page[at+len(commentBegins):], []byte(commentEnds))
 	if !ends {
-		return word, errors.New("something follows what the vault signed")
+		return statement, errors.New("there is more after the vault's signature")
 	}
 	opened, err := note.Open(signed, note.Policy{Single: true}, vault)
 	if err != nil {
-		return word, err
+		return statement, err
 	}
 	text := bytes.TrimPrefix(opened.Text, []byte(summaryType+"\n"))
-	if err := strictjson.Unmarshal(bytes.TrimSuffix(text, []byte("\n")), &word); err != nil {
-		return word, err
+	if err := strictjson.Unmarshal(bytes.TrimSuffix(text, []byte("\n")), &statement); err != nil {
+		return statement, err
 	}
-	if sum := sha256.Sum256(page[:at]); word.SHA256 != hex.EncodeToString(sum[:]) || word.Vault != vault.Name() {
-		return word, errors.New("the vault has signed another page")
+	if sum := sha256.Sum256(page[:at]); statement.SHA256 != hex.EncodeToString(sum[:]) || statement.Vault != vault.Name() {
+		return statement, errors.New("the vault has signed another page")
 	}
-	return word, nil
+	return statement, nil
 }

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestThePageForPeopleIsCovered: what the vault wrote verifies; every byte of it that changes, and
-// an earlier page put back, does not.
+// TestThePageForPeopleIsCovered: the vault's page verifies; with a changed byte, and an earlier
+// page, does not.
 func TestThePageForPeopleIsCovered(t *testing.T) {
 	s := newStore(t)
 	dir := t.TempDir()
@@ -42,8 +42,7 @@ func TestThePageForPeopleIsCovered(t *testing.T) {
 	for at := range len(page) {
 		bent := bytes.Clone(page)
 		bent[at] ^= 1
-		// Where the comment's beginning is bent there is no word of the vault any more, which is
-		// told too.
+		// Without the comment's beginning the page is unsigned, which is reported.
 		if r, err := verify(bent); err == nil && r.Summary != SummaryUnsigned {
 			t.Errorf("with byte %d of %q bent it verifies", at, page)
 		}

@@ -23,30 +23,29 @@ import (
 	"nightdrop/vault/internal/merkle"
 )
 
-// Report is what Verify found.
+// Report is the result of [Verify].
 type Report struct {
 	Origin   string `json:"origin"`
-	Size     int64  `json:"size"`     // entries, as the checkpoint says
-	Root     string `json:"root"`     // base64, as the checkpoint says
+	Size     int64  `json:"size"`     // entries, by the checkpoint
+	Root     string `json:"root"`     // base64, by the checkpoint
 	Verified int64  `json:"verified"` // entries whose record, hashes and body are right
-	// entries whose body was left out, as log.json says: their records and hashes are right
+	// entries whose body was left out by log.json: their records and hashes are right
 	Absent int64 `json:"absent"`
-	// checkpoints that were given and with which the log begins
+	// given checkpoints with which the log begins
 	Earlier int `json:"earlier"`
-	// log keys that are wrapped for auditors; only these can report whether they open
+	// log keys wrapped for auditors, who alone can check whether they open
 	Wraps int `json:"wraps"`
-	// what vouches for the page for people: SummarySigned, SummaryUnsigned; empty where there is
-	// none
+	// [SummarySigned] or [SummaryUnsigned]; empty where there is no summary
 	Summary string `json:"summary"`
-	// index of the first entry that does not verify itself; -1 for none
+	// index of the first entry that does not verify, or -1
 	FirstBad int64     `json:"firstBad"`
 	Problems []Problem `json:"problems"` // at most maxProblems
 	Count    int       `json:"count"`    // of all problems
 }
 
-// Problem is one thing that is not as the checkpoint says.
+// Problem is one thing that does not match the checkpoint.
 type Problem struct {
-	// of the entry, or of the first that the file is about; -1 for the log as a whole
+	// of the entry, or the file's first; -1 for the log as a whole
 	Index int64  `json:"index"`
 	File  string `json:"file"` // in the log's directory
 	What  string `json:"what"`
@@ -55,7 +54,7 @@ type Problem struct {
 // maxProblems bounds a report.
 const maxProblems = 100
 
-// add notes a problem of entries from index on, or of the log as a whole (-1).
+// add adds a problem of entries from index on, or of the log as a whole (-1).
 func (r *Report) add(index int64, file, what string) {
 	if index >= 0 && (r.FirstBad < 0 || index < r.FirstBad) {
 		r.FirstBad = index
@@ -63,7 +62,7 @@ func (r *Report) add(index int64, file, what string) {
 	r.note(index, file, what)
 }
 
-// note notes a problem of no single entry.
+// note adds a problem of no single entry.
 func (r *Report) note(index int64, file, what string) {
 	r.Count++
 	if len(r.Problems) < maxProblems {
@@ -71,7 +70,7 @@ func (r *Report) note(index int64, file, what string) {
 	}
 }
 
-// Err returns nil, or ErrIntegrity with the first problem.
+// Err returns nil, or [ErrIntegrity] with the first problem.
 func (r *Report) Err() error {
 	if r.Count == 0 {
 		return nil
@@ -80,27 +79,27 @@ func (r *Report) Err() error {
 	return fmt.Errorf("%d problems, the first in %s: %s: %w", r.Count, p.File, p.What, ErrIntegrity)
 }
 
-// VerifyOptions are what else there is to verify.
+// VerifyOptions are the options of [Verify].
 type VerifyOptions struct {
 	Earlier  []Earlier               // checkpoints that the log must begin with
 	Progress func(done, total int64) // entries; may be nil
 }
 
-// Earlier is a checkpoint that somebody was shown before, whose signature is checked.
+// Earlier is an earlier checkpoint, with a verified signature.
 type Earlier struct {
-	From string // where it comes from, for the report
+	From string // its origin, for the report
 	proof.Checkpoint
 }
 
-// Verify recomputes an exported log from its files alone: the checkpoint's signature by vault,
-// every record, every hash of every tile, the root, every sealed entry against its record, and that
-// the log begins with the log of each earlier checkpoint. It needs no secret and opens no entry. On
-// ErrIntegrity the report says what is wrong; other errors are of reading, or ctx's.
+// Verify verifies an exported log from its files alone: the checkpoint's signature by vault, every
+// record, every hash of every tile, the root, every sealed entry against its record, and that the
+// log begins with the log of each earlier checkpoint. It needs no secret and opens no entry. On
+// [ErrIntegrity] the report lists what is wrong; other errors are of reading, or ctx's.
 func Verify(ctx context.Context, dir string, vault note.Verifier, o VerifyOptions) (Report, error) {
 	report := Report{Origin: vault.Name(), FirstBad: -1, Problems: []Problem{}}
 	msg, err := untrusted.Dir(dir).ReadFile(checkpointFile, note.MaxBytes)
 	if errors.Is(err, fs.ErrNotExist) {
-		return report, fmt.Errorf("there is no exported log, or its export was not finished (run it again, it goes on): %w", err)
+		return report, fmt.Errorf("there is no exported log, or its export was not finished (run it again to continue): %w", err)
 	}
 	if errors.Is(err, untrusted.ErrUnfit) {
 		report.add(-1, checkpointFile, err.Error())
@@ -113,7 +112,7 @@ func Verify(ctx context.Context, dir string, vault note.Verifier, o VerifyOption
 	if err != nil {
 		name, _, _ := bytes.Cut(msg, []byte("\n"))
 		report.Origin = ""
-		report.add(-1, checkpointFile, fmt.Sprintf("%v: it says that it is of %.64q, the key that you gave is %s", err, name, vault))
+		report.add(-1, checkpointFile, fmt.Sprintf("%v: it names %.64q, but the given key is %s", err, name, vault))
 		return report, report.Err()
 	}
 	report.Size, report.Root = c.Size, c.Root.String()
@@ -129,9 +128,9 @@ type verifier struct {
 	dir        untrusted.Dir
 	frames     frameReader
 	checkpoint proof.Checkpoint
-	earlier    []Earlier // by size, those that the tail has not come to
-	differ     []Earlier // that the log does not begin with
-	bodies     int64     // index of the first body that must be there
+	earlier    []Earlier // by size, those not yet compared
+	differ     []Earlier // with which the log does not begin
+	bodies     int64     // index of the first required body
 	report     *Report
 	progress   func(done, total int64) // may be nil
 	tail       merkle.Tail
@@ -143,7 +142,7 @@ func (v *verifier) run(ctx context.Context, vault note.Verifier) error {
 	if err := v.info(vault); err != nil {
 		return err
 	}
-	v.pass()
+	v.checkEarlier()
 	for n := range bundlesOf(v.checkpoint.Size) {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -162,16 +161,16 @@ func (v *verifier) run(ctx context.Context, vault note.Verifier) error {
 			}
 		}
 	}
-	if err := errors.Join(v.wraps(ctx), v.summary(vault)); err != nil {
+	if err := errors.Join(v.checkWraps(ctx), v.summary(vault)); err != nil {
 		return err
 	}
 	whole := v.tail.Root() == v.checkpoint.Root
 	if !whole {
-		v.report.add(-1, checkpointFile, "the entries have not the root that the checkpoint signs")
+		v.report.add(-1, checkpointFile, "the entries' root is not the one in the checkpoint")
 	}
 	for _, e := range v.differ {
 		what := "the first %d entries are not those that the vault signed in this checkpoint: the log was rewritten"
-		if !whole { // the vault has not signed what stands here
+		if !whole { // the vault has not signed these files
 			what = "the first %d entries cannot be compared with this checkpoint: the files here are not those that the vault signed"
 		}
 		v.report.note(-1, e.From, fmt.Sprintf(what, e.Size))
@@ -183,8 +182,8 @@ func (v *verifier) run(ctx context.Context, vault note.Verifier) error {
 	return nil
 }
 
-// pass compares the root at a size that earlier checkpoints are of.
-func (v *verifier) pass() {
+// checkEarlier compares the root with the earlier checkpoints of this size.
+func (v *verifier) checkEarlier() {
 	for ; len(v.earlier) > 0 && v.earlier[0].Size == v.tail.Size(); v.earlier = v.earlier[1:] {
 		if e := v.earlier[0]; v.tail.Root() != e.Root {
 			v.differ = append(v.differ, e)
@@ -208,14 +207,13 @@ func (v *verifier) info(vault note.Verifier) error {
 	return nil
 }
 
-// read returns a file, or nil and a problem of the log as a whole where there is no such file of up
-// to limit bytes.
+// read returns a file of up to limit bytes; where that fails, nil and a problem of the log.
 func (v *verifier) read(name string, limit int) ([]byte, error) {
 	data, err := v.dir.ReadFile(name, limit)
 	return data, v.problem(-1, name, asDamage(err))
 }
 
-// problem reports what is wrong with a file, and returns other errors.
+// problem adds what is wrong with a file, and returns other errors.
 func (v *verifier) problem(index int64, name string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		v.report.add(index, name, "it is missing")
@@ -228,7 +226,7 @@ func (v *verifier) problem(index int64, name string, err error) error {
 	return err
 }
 
-// absent reports whether the bodies of the bundle that begins with first were left out by choice.
+// absent reports whether the bodies of the bundle from first on were left out by choice.
 func (v *verifier) absent(first int64, name string) (bool, error) {
 	if first >= v.bodies {
 		return false, nil
@@ -237,22 +235,23 @@ func (v *verifier) absent(first int64, name string) (bool, error) {
 	return !there, err
 }
 
-// maxAuditors bounds of how many auditors a verifier remembers the keys.
+// maxAuditors bounds the auditors whose keys a verifier remembers.
 const maxAuditors = 1 << 16
 
-// wraps looks at the form of the wrapped log keys: whether they open, their auditors find out.
-func (v *verifier) wraps(ctx context.Context) error {
+// checkWraps checks the form of the wrapped log keys; only their auditors can check whether they
+// open.
+func (v *verifier) checkWraps(ctx context.Context) error {
 	keys := map[string][]byte{} // by auditor: Tink's prefix of its key
 	err := v.dir.Walk(keysDir, 2, func(name string) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		return v.wrap(name, keys)
+		return v.checkWrap(name, keys)
 	})
 	return v.problem(-1, keysDir, asDamage(err))
 }
 
-func (v *verifier) wrap(name string, keys map[string][]byte) error {
+func (v *verifier) checkWrap(name string, keys map[string][]byte) error {
 	wrap, err := v.read(name, seal.WrapBytes)
 	if err != nil || wrap == nil {
 		return err
@@ -260,12 +259,12 @@ func (v *verifier) wrap(name string, keys map[string][]byte) error {
 	auditor := path.Base(name)
 	number, err := strconv.ParseUint(path.Base(path.Dir(name)), 10, 32)
 	if err != nil || number == 0 || name != wrapPath(uint32(number), auditor) || !envelope.ValidMerchant(auditor) {
-		v.report.note(-1, name, "it is no wrapped log key: they are named keys/NUMBER/AUDITOR")
+		v.report.note(-1, name, "it is not a wrapped log key, which is named keys/NUMBER/AUDITOR")
 		return nil
 	}
 	v.report.Wraps++
 	if len(wrap) != seal.WrapBytes || wrap[0] != 1 {
-		v.report.note(-1, name, "it has not the form of a wrapped log key")
+		v.report.note(-1, name, "it is not in the form of a wrapped log key")
 		return nil
 	}
 	prefix := wrap[:seal.WrapPrefixBytes]
@@ -274,14 +273,14 @@ func (v *verifier) wrap(name string, keys map[string][]byte) error {
 	case known == nil && len(keys) == maxAuditors:
 		v.report.note(-1, name, fmt.Sprintf("there are over %d auditors", maxAuditors))
 	case known == nil:
-		keys[auditor] = bytes.Clone(prefix) // and not the whole file
+		keys[auditor] = bytes.Clone(prefix) // so as not to keep the file
 	case !bytes.Equal(known, prefix):
 		v.report.note(-1, name, "it is wrapped for another key than the auditor's others")
 	}
 	return nil
 }
 
-// bundle verifies 256 entries, or those at the end.
+// bundle verifies a bundle.
 func (v *verifier) bundle(n int64, width int) error {
 	first := n * tileWidth
 	records, err := v.records(first, entriesPath(n, width), width)
@@ -299,8 +298,7 @@ func (v *verifier) bundle(n int64, width int) error {
 	return nil
 }
 
-// records reads the records of a bundle; those that are not there are nil, and keep the count: the
-// root will not agree.
+// records reads the records of a bundle; missing ones are nil, so that the root does not match.
 func (v *verifier) records(first int64, name string, width int) ([][]byte, error) {
 	records := make([][]byte, 0, width)
 	err := v.frames.each(name, 2, width, func(record []byte) error {
@@ -317,7 +315,7 @@ func (v *verifier) records(first int64, name string, width int) ([][]byte, error
 	return records, v.problem(first, name, err)
 }
 
-// bundleBodies holds the sealed entries of a bundle against their records.
+// bundleBodies compares the sealed entries of a bundle with their records.
 func (v *verifier) bundleBodies(first int64, name string, records [][]byte) error {
 	absent, err := v.absent(first, name)
 	if err != nil {
@@ -337,7 +335,7 @@ func (v *verifier) bundleBodies(first int64, name string, records [][]byte) erro
 		switch {
 		case record == nil:
 		case sha256.Sum256(body) != [sha256.Size]byte(record[sha256.Size:]):
-			v.report.add(index, name, "the sealed entry is not that of its record")
+			v.report.add(index, name, "the sealed entry does not match its record")
 		default:
 			v.report.Verified++
 		}
@@ -347,7 +345,7 @@ func (v *verifier) bundleBodies(first int64, name string, records [][]byte) erro
 	return v.problem(min(index, first+int64(len(records))-1), name, err)
 }
 
-// leaf adds a record to the tree, and checks the tiles that it fills.
+// leaf adds a record to the tree and checks the tiles that it completes.
 func (v *verifier) leaf(record []byte) error {
 	for level, h := range v.tail.Add(record) {
 		if level%tileHeight != 0 {
@@ -361,11 +359,11 @@ func (v *verifier) leaf(record []byte) error {
 			}
 		}
 	}
-	v.pass()
+	v.checkEarlier()
 	return nil
 }
 
-// tile compares the tile under way at a level with its file.
+// tile compares the current tile of a level with its file.
 func (v *verifier) tile(level int) error {
 	want := v.tiles[level]
 	width := len(want) / tlog.HashSize
@@ -376,7 +374,7 @@ func (v *verifier) tile(level int) error {
 	v.numbers[level]++
 	problem := v.report.add
 	if level > 0 {
-		problem = v.report.note // of what lies above entries
+		problem = v.report.note // of several entries
 	}
 	got, err := v.dir.ReadFile(tilePath(t), proof.TileBytes)
 	switch {
@@ -395,7 +393,7 @@ func (v *verifier) tile(level int) error {
 	for i := range width {
 		a, b := got[i*tlog.HashSize:][:tlog.HashSize], want[i*tlog.HashSize:][:tlog.HashSize]
 		if !bytes.Equal(a, b) {
-			problem(first+int64(i)*span, tilePath(t), "hash "+hex.EncodeToString(a[:4])+"… is not that of the entries below it")
+			problem(first+int64(i)*span, tilePath(t), "hash "+hex.EncodeToString(a[:4])+"… does not match the entries below it")
 		}
 	}
 	return nil

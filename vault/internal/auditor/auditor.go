@@ -1,7 +1,6 @@
-// Package auditor is what an auditor needs on a machine of their own to check an exported log: the
-// own key, the state to begin from, and what the vault signed elsewhere, read from files. The work
-// is nightdrop/vault/internal/audit's and replay's. It knows no daemon, no ledger and no vault's
-// directory.
+// Package auditor reads from files what an auditor needs to check an exported log: the auditor's
+// key, the state to begin from, and what the vault signed elsewhere. Packages audit and replay do
+// the checks. It knows no daemon, no ledger and no vault's directory.
 package auditor
 
 import (
@@ -16,23 +15,23 @@ import (
 	"nightdrop/vault/internal/replay"
 )
 
-// ErrUsage is returned for a file that the auditor named and that is not what it was named for.
+// ErrUsage is returned for a named file that is not of the expected kind.
 var ErrUsage = errors.New("usage")
 
-// Sources say where a check of a log gets what it needs.
+// Sources are the files that a check of a log reads.
 type Sources struct {
 	Vault      note.Verifier // pinned by the auditor, not taken from the log
 	Identity   string        // file of the auditor's own key
-	From       string        // file of the state to begin from; "" is the log's beginning
+	From       string        // file of the state to begin from; "": the log's beginning
 	Statements []string      // files of notes that the vault signed
-	Files      []string      // settlement files, named as in the outbox
+	Files      []string      // settlement files, named as the vault named them
 
 	Open func(path string) (*os.File, error) // opens a file that the auditor named
 	Read func(path string) ([]byte, error)   // reads one whole
 }
 
 // Replay reads everything but the log in dir, and returns the auditor's key too. The caller closes
-// the options' state.
+// r's state.
 func (s Sources) Replay(dir string) (r replay.Options, owner *keyring.Auditor, err error) {
 	if owner, err = keyring.LoadAuditor(s.Identity); err != nil {
 		return r, nil, err
@@ -59,7 +58,6 @@ func (s Sources) Replay(dir string) (r replay.Options, owner *keyring.Auditor, e
 	return r, owner, nil
 }
 
-// statements reads what the log is compared with.
 func (s Sources) statements() (*replay.Statements, error) {
 	given := replay.NewStatements(s.Vault)
 	for _, path := range s.Statements {
@@ -85,7 +83,7 @@ func (s Sources) statements() (*replay.Statements, error) {
 	return given, nil
 }
 
-// Earlier reads the checkpoints in the files of statements, for a verification.
+// Earlier reads the checkpoints in the files of statements, for [audit.Verify].
 func (s Sources) Earlier() (o audit.VerifyOptions, err error) {
 	for _, path := range s.Statements {
 		data, err := s.Read(path)
@@ -95,9 +93,9 @@ func (s Sources) Earlier() (o audit.VerifyOptions, err error) {
 		all, err := proof.Checkpoints(data, s.Vault)
 		switch {
 		case errors.Is(err, note.ErrUnverified):
-			return o, fmt.Errorf("%s: %w: %s has not signed it: ask who gave it to you where it is from", path, err, s.Vault.Name())
+			return o, fmt.Errorf("%s: %w: %s has not signed it: ask whoever gave it to you where it is from", path, err, s.Vault.Name())
 		case err != nil:
-			return o, fmt.Errorf("%w: %s is no checkpoint, proof or storefront's file of what it saw: %w", ErrUsage, path, err)
+			return o, fmt.Errorf("%w: %s is not a checkpoint, proof or storefront's log.json: %w", ErrUsage, path, err)
 		}
 		for _, c := range all {
 			o.Earlier = append(o.Earlier, audit.Earlier{From: path, Checkpoint: c})

@@ -10,10 +10,9 @@ import (
 	"nightdrop/vault/internal/report"
 )
 
-// Report writes what a replay's state came to: a row a payment into sheet and a page into page,
-// either nil where it is not wanted. They are what the vault's own report of the span is, but for
-// the page's head, which names the auditor and the log. The zero span also has the payments that
-// are in no batch.
+// Report writes a replay's state: a row a payment to sheet and a page to page, either of which may
+// be nil. They equal the vault's own report of the span, but for the page's head, which names the
+// auditor and the log. The zero span includes the payments of no batch.
 func Report(s *replay.State, name string, span report.Span, sheet, page io.Writer) error {
 	if err := span.Check(); err != nil {
 		return fmt.Errorf("%w: %w", ErrUsage, err)

@@ -44,6 +44,7 @@ type Payment struct {
 	Held
 	BankEntry
 	Code     envelope.Code `json:"code,omitempty"`
+	Limit    Exceeded      `json:"limit,omitempty"` // of the code limit: which, if its log says so
 	Approval string        `json:"approval,omitempty"`
 	Batch    uint32        `json:"batch,omitempty"`
 	Messages

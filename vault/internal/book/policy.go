@@ -1,6 +1,7 @@
 package book
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -146,31 +147,33 @@ func (p Policy) Permits(op envelope.Operation, currency string) bool {
 	return true
 }
 
-// Allows holds an operation against the merchant's limits at a time: ok or limit.
-func (m Merchant) Allows(op envelope.Operation, amount int64, currency string, now envelope.Time) envelope.Code {
+// Exceeds returns the limit of the merchant that an operation is beyond at a time, "" where it is
+// within all of them.
+func (m Merchant) Exceeds(op envelope.Operation, amount int64, currency string, now envelope.Time) Exceeded {
 	u := m.Usage.at(now)
 	l := m.Policy.Limit(currency)
 	day := dayUse(u.Days, currency)
-	over := false
 	switch op {
-	case envelope.OpSale, envelope.OpAuthorize:
-		over = l.Payment > 0 && amount > l.Payment || l.Day > 0 && day.Sales+amount > l.Day
-	case envelope.OpPayout:
-		over = l.Payment > 0 && amount > l.Payment || day.Payouts+amount > l.PayoutDay
+	case envelope.OpSale, envelope.OpAuthorize, envelope.OpPayout:
+		switch {
+		case l.Payment > 0 && amount > l.Payment:
+			return ExceededPayment
+		case op == envelope.OpPayout && day.Payouts+amount > l.PayoutDay:
+			return ExceededPayouts
+		case op != envelope.OpPayout && l.Day > 0 && day.Sales+amount > l.Day:
+			return ExceededDay
+		}
 	case envelope.OpRefund:
 		r := rateUse(u.Months, currency)
-		over = m.Policy.RefundPercent > 0 && (r.Refunded+r.RefBefore+amount)*100 > (r.Sold+r.SoldBefore)*int64(m.Policy.RefundPercent)
-	case envelope.OpStore, envelope.OpUpdate:
-		most := m.Policy.StoresPerDay
-		if most == 0 {
-			most = DefaultStoresPerDay
+		if m.Policy.RefundPercent > 0 && (r.Refunded+r.RefBefore+amount)*100 > (r.Sold+r.SoldBefore)*int64(m.Policy.RefundPercent) {
+			return ExceededRefunds
 		}
-		over = u.Stores >= most
+	case envelope.OpStore, envelope.OpUpdate:
+		if u.Stores >= cmp.Or(m.Policy.StoresPerDay, DefaultStoresPerDay) {
+			return ExceededStores
+		}
 	}
-	if over {
-		return envelope.CodeLimit
-	}
-	return envelope.CodeOK
+	return ""
 }
 
 // at is the usage as it stands at a time: a new day and a new month begin with nothing. It shares

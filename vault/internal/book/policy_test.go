@@ -22,43 +22,43 @@ func TestLimits(t *testing.T) {
 		op     envelope.Operation
 		amount int64
 		at     envelope.Time
-		want   envelope.Code
+		want   Exceeded
 	}{
-		"no limit":           {Policy{}, nil, envelope.OpSale, envelope.MaxAmount, now, envelope.CodeOK},
-		"a payment's limit":  {usd(Limit{Payment: 100}), nil, envelope.OpSale, 100, now, envelope.CodeOK},
-		"above it":           {usd(Limit{Payment: 100}), nil, envelope.OpAuthorize, 101, now, envelope.CodeLimit},
-		"other currency's":   {Policy{Limits: []Limit{{Currency: "EUR", Payment: 1}}}, nil, envelope.OpSale, 100, now, envelope.CodeOK},
-		"the day's, reached": {usd(Limit{Day: 100}), func(u Usage) Usage { return u.used(envelope.OpSale, 60, "USD", now) }, envelope.OpSale, 40, now, envelope.CodeOK},
-		"the day's, passed":  {usd(Limit{Day: 100}), func(u Usage) Usage { return u.used(envelope.OpSale, 60, "USD", now) }, envelope.OpSale, 41, now, envelope.CodeLimit},
-		"a new day":          {usd(Limit{Day: 100}), func(u Usage) Usage { return u.used(envelope.OpSale, 60, "USD", now) }, envelope.OpSale, 41, tomorrow, envelope.CodeOK},
-		"payouts, off":       {usd(Limit{}), nil, envelope.OpPayout, 1, now, envelope.CodeLimit},
-		"payouts, the day's": {usd(Limit{PayoutDay: 50}), func(u Usage) Usage { return u.used(envelope.OpPayout, 50, "USD", now) }, envelope.OpPayout, 1, now, envelope.CodeLimit},
-		"payouts, below it":  {usd(Limit{PayoutDay: 50}), func(u Usage) Usage { return u.used(envelope.OpSale, 50, "USD", now) }, envelope.OpPayout, 50, now, envelope.CodeOK},
-		"refunds, no sales":  {Policy{RefundPercent: 10}, nil, envelope.OpRefund, 1, now, envelope.CodeLimit},
-		"refunds, in ratio":  {Policy{RefundPercent: 10}, func(u Usage) Usage { return u.sold(1000, "USD", now) }, envelope.OpRefund, 100, now, envelope.CodeOK},
-		"refunds, above it":  {Policy{RefundPercent: 10}, func(u Usage) Usage { return u.sold(1000, "USD", now).used(envelope.OpRefund, 1, "USD", now) }, envelope.OpRefund, 100, now, envelope.CodeLimit},
+		"no limit":           {Policy{}, nil, envelope.OpSale, envelope.MaxAmount, now, ""},
+		"a payment's limit":  {usd(Limit{Payment: 100}), nil, envelope.OpSale, 100, now, ""},
+		"above it":           {usd(Limit{Payment: 100}), nil, envelope.OpAuthorize, 101, now, ExceededPayment},
+		"other currency's":   {Policy{Limits: []Limit{{Currency: "EUR", Payment: 1}}}, nil, envelope.OpSale, 100, now, ""},
+		"the day's, reached": {usd(Limit{Day: 100}), func(u Usage) Usage { return u.used(envelope.OpSale, 60, "USD", now) }, envelope.OpSale, 40, now, ""},
+		"the day's, passed":  {usd(Limit{Day: 100}), func(u Usage) Usage { return u.used(envelope.OpSale, 60, "USD", now) }, envelope.OpSale, 41, now, ExceededDay},
+		"a new day":          {usd(Limit{Day: 100}), func(u Usage) Usage { return u.used(envelope.OpSale, 60, "USD", now) }, envelope.OpSale, 41, tomorrow, ""},
+		"payouts, off":       {usd(Limit{}), nil, envelope.OpPayout, 1, now, ExceededPayouts},
+		"payouts, the day's": {usd(Limit{PayoutDay: 50}), func(u Usage) Usage { return u.used(envelope.OpPayout, 50, "USD", now) }, envelope.OpPayout, 1, now, ExceededPayouts},
+		"payouts, below it":  {usd(Limit{PayoutDay: 50}), func(u Usage) Usage { return u.used(envelope.OpSale, 50, "USD", now) }, envelope.OpPayout, 50, now, ""},
+		"refunds, no sales":  {Policy{RefundPercent: 10}, nil, envelope.OpRefund, 1, now, ExceededRefunds},
+		"refunds, in ratio":  {Policy{RefundPercent: 10}, func(u Usage) Usage { return u.sold(1000, "USD", now) }, envelope.OpRefund, 100, now, ""},
+		"refunds, above it":  {Policy{RefundPercent: 10}, func(u Usage) Usage { return u.sold(1000, "USD", now).used(envelope.OpRefund, 1, "USD", now) }, envelope.OpRefund, 100, now, ExceededRefunds},
 		"refunds, given back": {Policy{RefundPercent: 10}, func(u Usage) Usage {
 			return u.sold(1000, "USD", now).used(envelope.OpRefund, 1, "USD", now).unrefunded(1, "USD", now, now)
-		}, envelope.OpRefund, 100, now, envelope.CodeOK},
+		}, envelope.OpRefund, 100, now, ""},
 		"refunds, given back next month": {Policy{RefundPercent: 10}, func(u Usage) Usage {
 			return u.sold(1000, "USD", now).used(envelope.OpRefund, 100, "USD", now).unrefunded(100, "USD", now, nextMonth)
-		}, envelope.OpRefund, 101, nextMonth, envelope.CodeLimit},
+		}, envelope.OpRefund, 101, nextMonth, ExceededRefunds},
 		"refunds, given back when they count no more": {Policy{RefundPercent: 10}, func(u Usage) Usage {
 			return u.used(envelope.OpRefund, 100, "USD", now).sold(1000, "USD", afterNext).unrefunded(100, "USD", now, afterNext)
-		}, envelope.OpRefund, 101, afterNext, envelope.CodeLimit},
-		"updates, as stores":      {Policy{Storage: true, StoresPerDay: 1}, func(u Usage) Usage { return u.used(envelope.OpStore, 0, "", now) }, envelope.OpUpdate, 0, now, envelope.CodeLimit},
-		"stores, after an update": {Policy{Storage: true, StoresPerDay: 1}, func(u Usage) Usage { return u.used(envelope.OpUpdate, 0, "", now) }, envelope.OpStore, 0, now, envelope.CodeLimit},
-		"refunds, next month":     {Policy{RefundPercent: 10}, func(u Usage) Usage { return u.sold(1000, "USD", now) }, envelope.OpRefund, 100, envelope.At(began.AddDate(0, 1, 10)), envelope.CodeOK},
-		"refunds, the one after":  {Policy{RefundPercent: 10}, func(u Usage) Usage { return u.sold(1000, "USD", now) }, envelope.OpRefund, 100, envelope.At(began.AddDate(0, 2, 0)), envelope.CodeLimit},
-		"stores, reached":         {Policy{Storage: true, StoresPerDay: 1}, func(u Usage) Usage { return u.used(envelope.OpStore, 0, "", now) }, envelope.OpStore, 0, now, envelope.CodeLimit},
-		"stores, tomorrow":        {Policy{Storage: true, StoresPerDay: 1}, func(u Usage) Usage { return u.used(envelope.OpStore, 0, "", now) }, envelope.OpStore, 0, tomorrow, envelope.CodeOK},
+		}, envelope.OpRefund, 101, afterNext, ExceededRefunds},
+		"updates, as stores":      {Policy{Storage: true, StoresPerDay: 1}, func(u Usage) Usage { return u.used(envelope.OpStore, 0, "", now) }, envelope.OpUpdate, 0, now, ExceededStores},
+		"stores, after an update": {Policy{Storage: true, StoresPerDay: 1}, func(u Usage) Usage { return u.used(envelope.OpUpdate, 0, "", now) }, envelope.OpStore, 0, now, ExceededStores},
+		"refunds, next month":     {Policy{RefundPercent: 10}, func(u Usage) Usage { return u.sold(1000, "USD", now) }, envelope.OpRefund, 100, envelope.At(began.AddDate(0, 1, 10)), ""},
+		"refunds, the one after":  {Policy{RefundPercent: 10}, func(u Usage) Usage { return u.sold(1000, "USD", now) }, envelope.OpRefund, 100, envelope.At(began.AddDate(0, 2, 0)), ExceededRefunds},
+		"stores, reached":         {Policy{Storage: true, StoresPerDay: 1}, func(u Usage) Usage { return u.used(envelope.OpStore, 0, "", now) }, envelope.OpStore, 0, now, ExceededStores},
+		"stores, tomorrow":        {Policy{Storage: true, StoresPerDay: 1}, func(u Usage) Usage { return u.used(envelope.OpStore, 0, "", now) }, envelope.OpStore, 0, tomorrow, ""},
 	} {
 		m := Merchant{Policy: c.policy}
 		if c.used != nil {
 			m.Usage = c.used(m.Usage)
 		}
-		if got := m.Allows(c.op, c.amount, "USD", c.at); got != c.want {
-			t.Errorf("%s: %s, want %s", name, got, c.want)
+		if got := m.Exceeds(c.op, c.amount, "USD", c.at); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
 }

@@ -50,6 +50,8 @@ type EnvelopeRejected struct {
 	// a refund's account, or the one that replaced its payment's, is not the one that paid
 	Mismatch bool `json:"mismatch,omitempty"`
 	Compared bool `json:"compared,omitempty"` // as in EnvelopeReceived
+	// of the code limit: which; absent in logs of before 2026-12
+	Limit Exceeded `json:"limit,omitempty"`
 }
 
 // Kind implements Body.
@@ -58,8 +60,9 @@ func (EnvelopeRejected) Kind() string { return "envelope-rejected" }
 // PaymentRefused ends a payment before anything was sent: its time or its key ran out while it
 // waited, or its request, whose trace numbers were committed, certainly never left.
 type PaymentRefused struct {
-	ID   string        `json:"id"`
-	Code envelope.Code `json:"code"`
+	ID    string        `json:"id"`
+	Code  envelope.Code `json:"code"`
+	Limit Exceeded      `json:"limit,omitempty"` // as in EnvelopeRejected
 }
 
 // Kind implements Body.
@@ -117,7 +120,7 @@ func (f *fold) received(b EnvelopeReceived) error {
 	if p.Flow() == "" {
 		return misfit("%s is no operation", p.Operation)
 	}
-	if m.Policy.Permits(p.Operation, p.Currency) && m.Allows(p.Operation, p.Amount, p.Currency, f.event.Time) == envelope.CodeOK {
+	if m.Policy.Permits(p.Operation, p.Currency) && m.Exceeds(p.Operation, p.Amount, p.Currency, f.event.Time) == "" {
 		m.Usage = m.Usage.used(p.Operation, p.Amount, p.Currency, f.event.Time)
 	} else {
 		return misfit("merchant %s may not do this, or not so much", m.ID)
@@ -164,7 +167,7 @@ func (f *fold) number(p *Payment) error {
 
 func (f *fold) rejected(b EnvelopeRejected) error {
 	p := Payment{Merchant: f.event.Merchant, ID: b.ID, Digest: b.Digest, Stage: StageRejected, Operation: b.Operation,
-		Amount: b.Amount, Currency: b.Currency, Reference: b.Reference, Masked: b.Masked, Code: b.Code, Of: b.Of, Token: b.Token}
+		Amount: b.Amount, Currency: b.Currency, Reference: b.Reference, Masked: b.Masked, Code: b.Code, Limit: b.Limit, Of: b.Of, Token: b.Token}
 	transient := b.Code == envelope.CodeUnknownSigner || b.Code == envelope.CodeIDConflict
 	if b.Remembered == transient {
 		return misfit("%s is remembered or not against its code %s", b.ID, b.Code)
@@ -229,6 +232,6 @@ func (f *fold) refused(b PaymentRefused) error {
 	if err := f.release(p); err != nil {
 		return err
 	}
-	p.Code = b.Code
+	p.Code, p.Limit = b.Code, b.Limit
 	return f.issue(p, envelope.StatusRejected, b.Code)
 }

@@ -312,8 +312,11 @@ func (s *stored[K, V]) Flush() error {
 // Key names what is a merchant's: a payment by its id, a token, a block by its fingerprint.
 type Key struct{ Merchant, ID string }
 
+// String is MERCHANT/ID, as commands take a payment.
+func (k Key) String() string { return k.Merchant + "/" + k.ID }
+
 // Bytes is the key in the ledger.
-func (k Key) Bytes() []byte { return []byte(k.Merchant + "/" + k.ID) }
+func (k Key) Bytes() []byte { return []byte(k.String()) }
 
 func (k Key) owner() string { return k.Merchant }
 

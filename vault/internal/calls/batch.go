@@ -52,7 +52,7 @@ func readBatch(tx *ledger.Tx, number uint32) (book.Batch, error) {
 }
 
 func batchView(tx *ledger.Tx, b book.Batch) (control.Batch, error) {
-	v := control.Batch{ID: b.ID(), Number: b.Number, Merchant: b.Merchant, Method: b.Method, Stage: b.Stage, Opened: b.Opened, Totals: b.Totals,
+	v := control.Batch{ID: b.ID(), Number: b.Number, Merchant: b.Merchant, Method: b.Method, Status: b.Stage, Opened: b.Opened, Totals: b.Totals,
 		HashTotal: b.HashTotal, Host: b.Host, By: b.By, Lines: b.Lines, Failed: b.Failed, Outstanding: b.Outstanding, Unresolved: b.Unresolved, Done: b.Done}
 	if v.Totals == nil {
 		v.Totals = []book.Total{}
@@ -75,7 +75,7 @@ func batchView(tx *ledger.Tx, b book.Batch) (control.Batch, error) {
 }
 
 func fileView(f book.File) control.File {
-	return control.File{Name: f.Name, Stage: f.Stage, Digest: f.Digest, Effective: f.Effective, Entries: f.Entries, Debits: f.Debits,
+	return control.File{Name: f.Name, Status: f.Stage, Digest: f.Digest, Effective: f.Effective, Entries: f.Entries, Debits: f.Debits,
 		Credits: f.Credits, EntryHash: f.EntryHash, Batches: f.Batches}
 }
 

@@ -76,12 +76,9 @@ func (c *Calls) Lock(ctx context.Context, actor operator.Actor) error {
 	return c.config.Daemon.Lock(ctx, actor)
 }
 
-// parts returns those that work, or the error that the vault is locked.
-func (c *Calls) parts() (Parts, error) { return c.config.Daemon.Parts() }
-
 // using has the parts of an unlocked vault do something.
 func using[T any](c *Calls, do func(p Parts) (T, error)) (out T, err error) {
-	parts, err := c.parts()
+	parts, err := c.config.Daemon.Parts()
 	if err != nil {
 		return out, err
 	}

@@ -52,7 +52,7 @@ func (c *Calls) PublishDirectory(ctx context.Context, actor operator.Actor) (con
 
 // Keys lists the sealing keys that live.
 func (c *Calls) Keys(context.Context) ([]control.Key, error) {
-	if _, err := c.parts(); err != nil {
+	if _, err := c.config.Daemon.Parts(); err != nil {
 		return nil, err
 	}
 	now := c.config.Now()

@@ -21,7 +21,7 @@ func (c *Calls) Payments(ctx context.Context, q control.PaymentQuery) (control.P
 		if err := exist(tx, q); err != nil {
 			return page, err
 		}
-		search := ledger.Search{Query: ledger.Query{Merchant: q.Merchant, Stage: q.Stage, Batch: q.Batch, After: q.After, Limit: q.Limit},
+		search := ledger.Search{Query: ledger.Query{Merchant: q.Merchant, Stage: q.Status, Batch: q.Batch, After: q.After, Limit: q.Limit},
 			Before: q.Before, Oldest: q.Oldest, Most: control.MaxSearched, Match: q.Matches}
 		search.From, search.Until = q.Period()
 		done, err := tx.Search(ctx, search, func(p book.Payment) error {
@@ -62,47 +62,72 @@ func (c *Calls) Payment(_ context.Context, merchant, id string) (control.Payment
 		if v.Corrections, err = settle.Corrections(tx, p); err != nil {
 			return v, err
 		}
-		err = tx.Operations(merchant, id, func(o book.Payment) error {
+		around, err := aroundPayment(tx, p)
+		if err != nil {
+			return v, err
+		}
+		for _, o := range around.Operations {
 			v.Operations = append(v.Operations, report.PaymentOf(o))
-			return nil
-		})
-		return v, err
+		}
+		v.Timeline = report.Timeline(p, around)
+		return v, nil
 	})
+}
+
+// aroundPayment reads what stands about p elsewhere in the ledger.
+func aroundPayment(tx *ledger.Tx, p book.Payment) (around report.Around, err error) {
+	for _, serial := range p.Results {
+		r, err := tx.Issued(p.Merchant, serial)
+		if err != nil {
+			return around, err
+		}
+		around.Results = append(around.Results, report.Step{Time: r.Created, Kind: report.StepResult, Entry: &r.Index, Result: serial,
+			Status: r.Facts.Status, Code: r.Facts.Code, Approval: r.Facts.Approval, Amount: r.Facts.Amount, Currency: r.Facts.Currency})
+	}
+	err = tx.Operations(p.Merchant, p.ID, func(o book.Payment) error {
+		around.Operations = append(around.Operations, o)
+		return nil
+	})
+	if err == nil && p.Batch != 0 {
+		around.Batch, _, err = tx.Batch(p.Batch)
+	}
+	if err == nil && p.File != "" {
+		around.File, _, err = tx.File(p.File)
+	}
+	return around, err
 }
 
 // Resolve takes a person's word on a payment that is repeated, or manual.
 func (c *Calls) Resolve(ctx context.Context, actor operator.Actor, r control.Resolution) (control.Payment, error) {
-	parts, err := c.parts()
-	if err != nil {
-		return control.Payment{}, err
-	}
-	if !envelope.ValidID(r.ID) || r.Merchant != "" && !envelope.ValidMerchant(r.Merchant) {
-		return control.Payment{}, notFound("payment", r.ID, false)
-	}
-	find := func(id string) (string, error) {
-		return c.ownerAt(id, append(repeatedStages[:], book.StageManual)...)
-	}
-	if r.Correct || r.As == envelope.StatusReturned {
-		find = c.owner
-	}
-	if r.Merchant == "" {
-		if r.Merchant, err = find(r.ID); err != nil {
-			return control.Payment{}, err
+	return using(c, func(p Parts) (resolved control.Payment, err error) {
+		if !envelope.ValidID(r.ID) || r.Merchant != "" && !envelope.ValidMerchant(r.Merchant) {
+			return resolved, notFound("payment", r.ID, false)
 		}
-	}
-	actor.Evidence = r.Evidence
-	switch {
-	case r.As == envelope.StatusReturned: // a person's word that a bank entry came back
-		err = parts.Engine.RecordReturn(ctx, r.Merchant, r.ID, r.Code, actor.Purpose, actor)
-	case r.Correct:
-		err = parts.Engine.Correct(ctx, r.Merchant, r.ID, r.As, r.Reverse, actor.Purpose, actor)
-	default:
-		err = parts.Engine.Resolve(ctx, r.Merchant, r.ID, r.As, actor.Purpose, actor)
-	}
-	if err != nil {
-		return control.Payment{}, err
-	}
-	return c.Payment(ctx, r.Merchant, r.ID)
+		find := func(id string) (string, error) {
+			return c.ownerAt(id, append(repeatedStages[:], book.StageManual)...)
+		}
+		if r.Correct || r.As == envelope.StatusReturned {
+			find = c.owner
+		}
+		if r.Merchant == "" {
+			if r.Merchant, err = find(r.ID); err != nil {
+				return resolved, err
+			}
+		}
+		actor.Evidence = r.Evidence
+		switch {
+		case r.As == envelope.StatusReturned: // a person's word that a bank entry came back
+			err = p.Engine.RecordReturn(ctx, r.Merchant, r.ID, r.Code, actor.Purpose, actor)
+		case r.Correct:
+			err = p.Engine.Correct(ctx, r.Merchant, r.ID, r.As, r.Reverse, actor.Purpose, actor)
+		default:
+			err = p.Engine.Resolve(ctx, r.Merchant, r.ID, r.As, actor.Purpose, actor)
+		}
+		if err != nil {
+			return resolved, err
+		}
+		return c.Payment(ctx, r.Merchant, r.ID)
+	})
 }
 
 // owner finds the merchant of the payment of an id.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"nightdrop/shared/envelope"
@@ -106,12 +107,9 @@ func (c *Client) RemoveAuditor(ctx context.Context, name string) (Auditor, error
 
 // ExportLog writes the sealed log into a directory on the vault's host.
 func (c *Client) ExportLog(ctx context.Context, q ExportQuery, progress operator.Progress) (Export, error) {
-	query := url.Values{"dir": {q.Dir}}
+	query := url.Values{"dir": {q.Dir}, "again": {strconv.FormatBool(q.Again)}}
 	if !q.BodiesSince.IsZero() {
 		query.Set("bodies-since", envelope.At(q.BodiesSince).String())
-	}
-	if q.Again {
-		query.Set("again", "true")
 	}
 	return follow[Export](ctx, c, "/log/export", query, progress)
 }

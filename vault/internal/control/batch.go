@@ -11,7 +11,7 @@ type Batch struct {
 	Number    uint32          `json:"number"`
 	Merchant  string          `json:"merchant"`
 	Method    book.Method     `json:"method"`
-	Stage     book.BatchStage `json:"stage"`
+	Status    book.BatchStage `json:"status"`
 	Opened    envelope.Time   `json:"opened"`
 	Closed    *envelope.Time  `json:"closed,omitempty"`
 	SettledAt *envelope.Time  `json:"settled,omitempty"`
@@ -37,7 +37,7 @@ type Batch struct {
 // File is a settlement file as operators see it.
 type File struct {
 	Name      string         `json:"name"`
-	Stage     book.FileStage `json:"stage"`
+	Status    book.FileStage `json:"status"`
 	Digest    string         `json:"digest,omitempty"` // hex SHA-256, once the content is fixed
 	Effective string         `json:"effective"`        // YYYY-MM-DD
 	Entries   int            `json:"entries"`

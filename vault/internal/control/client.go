@@ -124,6 +124,14 @@ func (c *Client) PublishDirectory(ctx context.Context) (Directory, error) {
 // Keys lists the sealing keys.
 func (c *Client) Keys(ctx context.Context) ([]Key, error) { return get[[]Key](ctx, c, "/keys", nil) }
 
+// given is a query's number, "" where it is 0 and restricts nothing.
+func given[T int | uint32 | uint64](n T) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.FormatUint(uint64(n), 10)
+}
+
 func get[T any](ctx context.Context, c *Client, path string, query url.Values) (out T, err error) {
 	response, err := c.do(ctx, http.MethodGet, path, query, nil)
 	if err != nil {

@@ -36,11 +36,7 @@ func (c *Client) CloseBatches(ctx context.Context, q BatchQuery, progress operat
 // Settle settles a batch, or all closed ones (of a method, unless that is empty) when number is
 // book.AllBatches. With an error comes what was done.
 func (c *Client) Settle(ctx context.Context, number uint32, method book.Method, progress operator.Progress) (Settlement, error) {
-	query := url.Values{"method": {string(method)}}
-	if number != book.AllBatches {
-		query.Set("batch", strconv.FormatUint(uint64(number), 10))
-	}
-	return follow[Settlement](ctx, c, "/batches/settle", query, progress)
+	return follow[Settlement](ctx, c, "/batches/settle", url.Values{"method": {string(method)}, "batch": {given(number)}}, progress)
 }
 
 // Compare holds an acquirer's listing against a batch.
@@ -60,10 +56,7 @@ func (c *Client) Adjust(ctx context.Context, number uint32, a Adjustment) (Batch
 
 // Report gets a report, its rows given to each as they come.
 func (c *Client) Report(ctx context.Context, q ReportQuery, each func([]report.Payment) error) (report.Report, error) {
-	query := url.Values{"from": {q.From}, "to": {q.To}, "merchant": {q.Merchant}, "rows": {strconv.FormatBool(q.Rows)}}
-	if q.Batch != 0 {
-		query.Set("batch", strconv.FormatUint(uint64(q.Batch), 10))
-	}
+	query := url.Values{"from": {q.From}, "to": {q.To}, "merchant": {q.Merchant}, "rows": {strconv.FormatBool(q.Rows)}, "batch": {given(q.Batch)}}
 	return read[report.Report](ctx, c, http.MethodGet, "/report", query, func(l line) error { return each(l.Rows) })
 }
 

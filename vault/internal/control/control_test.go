@@ -204,7 +204,7 @@ func TestQueries(t *testing.T) {
 		list: func(q PaymentQuery) (PaymentPage, error) { got = q; return PaymentPage{}, nil },
 		show: func(m, i string) (Payment, error) { merchant, id = m, i; return Payment{}, nil },
 	}), "")
-	want := PaymentQuery{Merchant: "shop-1", Stage: "approved", Batch: 17, Operation: "sale", Reference: "order 10*", LastFour: "4242",
+	want := PaymentQuery{Merchant: "shop-1", Status: "approved", Batch: 17, Operation: "sale", Reference: "order 10*", LastFour: "4242",
 		Approval: "A1B2C3", RRN: "633601000017", Amount: "19.99 USD", From: "2026-11-01", To: "2026-11-30", After: 1 << 40, Before: 1 << 50,
 		Oldest: true, Limit: 7}
 	if _, err := client.Payments(t.Context(), want); err != nil || got != want {

@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// Code is the kind of a failure, as specification 9 tells them apart by exit code.
+// Code is the kind of a failure, as specification 9 distinguishes them by exit code.
 type Code string
 
 // The kinds of failure.

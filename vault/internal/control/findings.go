@@ -19,7 +19,7 @@ type Finding struct {
 	Actor  string        `json:"actor"` // who found it
 	// from where: "bag:RELAY/RUN/NUMBER/INDEX", "socket", "timer", ...
 	Origin string `json:"origin"`
-	Count  uint64 `json:"count"` // how many of a kind it tells together
+	Count  uint64 `json:"count"` // how many of a kind it stands for
 	Relay  string `json:"relay,omitempty"`
 	Run    string `json:"run,omitempty"`
 	Bag    uint64 `json:"bag,omitempty"` // number in the run
@@ -97,17 +97,8 @@ func findingQuery(query url.Values) (q FindingQuery, err error) {
 
 // Findings lists integrity findings, the newest first.
 func (c *Client) Findings(ctx context.Context, q FindingQuery) ([]Finding, error) {
-	query := url.Values{"limit": {strconv.Itoa(q.Limit)}}
-	if q.Kind != "" {
-		query.Set("kind", string(q.Kind))
-	}
-	if q.Open {
-		query.Set("open", "true")
-	}
-	if q.Before != 0 {
-		query.Set("before", strconv.FormatUint(q.Before, 10))
-	}
-	return get[[]Finding](ctx, c, "/findings", query)
+	return get[[]Finding](ctx, c, "/findings", url.Values{"limit": {strconv.Itoa(q.Limit)}, "kind": {string(q.Kind)},
+		"open": {strconv.FormatBool(q.Open)}, "before": {given(q.Before)}})
 }
 
 // Finding shows one.

@@ -28,7 +28,7 @@ func (s *Server) prepare(w http.ResponseWriter, r *http.Request, limit int64) (c
 	r.Body = http.MaxBytesReader(w, r.Body, limit)
 	c := call{Request: r, actor: operator.Actor{Name: peerOf(r.Context()), Origin: "socket", Purpose: r.URL.Query().Get("reason")}}
 	if c.actor.Name == "" {
-		return c, &Error{CodeNotAllowed, "the kernel did not tell who calls: use the vault's own socket"}
+		return c, &Error{CodeNotAllowed, "the kernel did not say who calls: use the vault's own socket"}
 	}
 	return c, checkPurpose(c.actor.Purpose)
 }

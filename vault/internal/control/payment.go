@@ -32,7 +32,7 @@ type Import struct {
 	Returns          int  `json:"returns"`
 	Changes          int  `json:"changes"`
 	Acknowledgements int  `json:"acknowledgements"`
-	Repeats          int  `json:"repeats"` // answers that were told before; they changed nothing
+	Repeats          int  `json:"repeats"` // answers that were known; they changed nothing
 
 	// the first 200 entries that were not applied
 	Left      []book.AnswerLeft `json:"left,omitempty"`

@@ -17,7 +17,7 @@ import (
 // PaymentQuery selects payments; zero members do not restrict. Pages are newest first.
 type PaymentQuery struct {
 	Merchant  string
-	Stage     book.Stage
+	Status    book.Stage
 	Batch     uint32
 	Operation envelope.Operation
 	Reference string // the merchant's own; with a * at the end, what it begins with
@@ -77,7 +77,7 @@ func (q PaymentQuery) Check() error {
 	switch {
 	case q.Limit < 1 || q.Limit > MaxPage:
 		return fmt.Errorf("the limit is 1 to %d", MaxPage)
-	case q.Stage != "" && !slices.Contains(book.Stages[:], q.Stage):
+	case q.Status != "" && !slices.Contains(book.Stages[:], q.Status):
 		return names("status", texts(book.Stages[:]))
 	case q.Operation != "" && !slices.Contains(operations, q.Operation):
 		return names("operation", texts(operations))
@@ -160,7 +160,7 @@ func plain(number string) string {
 // values is the query as a client sends it.
 func (q PaymentQuery) values() url.Values {
 	values := url.Values{}
-	for name, text := range map[string]string{"merchant": q.Merchant, "stage": string(q.Stage), "operation": string(q.Operation),
+	for name, text := range map[string]string{"merchant": q.Merchant, "status": string(q.Status), "operation": string(q.Operation),
 		"reference": q.Reference, "last-four": q.LastFour, "approval": q.Approval, "rrn": q.RRN, "amount": q.Amount,
 		"from": q.From, "to": q.To} {
 		if text != "" {
@@ -180,7 +180,7 @@ func (q PaymentQuery) values() url.Values {
 
 // readPaymentQuery reads and checks what a client sent.
 func readPaymentQuery(values url.Values) (PaymentQuery, error) {
-	q := PaymentQuery{Merchant: values.Get("merchant"), Stage: book.Stage(values.Get("stage")), Operation: envelope.Operation(values.Get("operation")),
+	q := PaymentQuery{Merchant: values.Get("merchant"), Status: book.Stage(values.Get("status")), Operation: envelope.Operation(values.Get("operation")),
 		Reference: values.Get("reference"), LastFour: values.Get("last-four"), Approval: values.Get("approval"), RRN: values.Get("rrn"),
 		Amount: values.Get("amount"), From: values.Get("from"), To: values.Get("to"), Oldest: values.Get("oldest") == "true", Limit: 100}
 	for name, to := range map[string]*uint64{"after": &q.After, "before": &q.Before} {

@@ -19,7 +19,7 @@ func withPeer(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, peerKey{}, peerName(c))
 }
 
-// peerOf gives "user:NAME"; empty where the kernel did not tell.
+// peerOf gives "user:NAME"; empty where the kernel did not say.
 func peerOf(ctx context.Context) string {
 	name, _ := ctx.Value(peerKey{}).(string)
 	return name

@@ -51,12 +51,6 @@ func (s *Server) resultRoutes(mux *http.ServeMux) {
 
 // ResendResults has results of a merchant published again.
 func (c *Client) ResendResults(ctx context.Context, q ResendQuery, progress operator.Progress) (Resent, error) {
-	query := url.Values{}
-	if q.From != 0 {
-		query.Set("from", strconv.FormatUint(q.From, 10))
-	}
-	if q.Count != 0 {
-		query.Set("count", strconv.Itoa(q.Count))
-	}
-	return follow[Resent](ctx, c, "/results/"+url.PathEscape(q.Merchant)+"/resend", query, progress)
+	return follow[Resent](ctx, c, "/results/"+url.PathEscape(q.Merchant)+"/resend",
+		url.Values{"from": {given(q.From)}, "count": {given(q.Count)}}, progress)
 }

@@ -29,8 +29,8 @@ const (
 type ServerConfig struct {
 	Vault    Vault
 	Classify func(error) Code // the kind of an error that is no *Error
-	// Refused is told of every call that was refused for want of keys or permission, and of every
-	// unlock that failed, before the caller hears of it; nil to tell nobody. A caller whom the
+	// Refused is called with every call that was refused for want of keys or permission, and of
+	// every unlock that failed, before the caller hears of it; nil: nobody is. A caller whom the
 	// kernel did not name is UnknownPeer.
 	Refused func(actor operator.Actor, call string, code Code)
 	Logger  *slog.Logger

@@ -78,7 +78,7 @@ func Serve(ctx context.Context, c Config) error {
 	d.remains = remains
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
-	go config.TellNearEnds(watching, c.Settings.Validities, c.Now, c.Logger)
+	go config.LogNearEnds(watching, c.Settings.Validities, c.Now, c.Logger)
 	return d.Run(ctx)
 }
 

@@ -11,22 +11,22 @@ import (
 
 var onlyAccount = []envelope.PartName{envelope.PartAccount}
 
-// bankDesk is a desk whose merchant may do everything.
-func bankDesk(t *testing.T) *desk {
+// bankFixture is a fixture whose merchant may do everything.
+func bankFixture(t *testing.T) *fixture {
 	t.Helper()
-	d := newDesk(t)
+	d := newFixture(t)
 	d.permit("shop-1")
 	return d
 }
 
-func (d *desk) accepted(draft vaulttest.Draft) string {
+func (d *fixture) accepted(draft vaulttest.Draft) string {
 	d.TB.Helper()
 	d.expect(draft, envelope.StatusAccepted, envelope.CodeOK)
 	return draft.ID
 }
 
 func TestBankSaleIsAccepted(t *testing.T) {
-	d := bankDesk(t)
+	d := bankFixture(t)
 	draft := d.shop.BankSale(2500)
 	f := d.expect(draft, envelope.StatusAccepted, envelope.CodeOK)
 	if f.Amount != 2500 || f.Currency != "USD" || f.Masked != "******5678" || f.Batch != "" {
@@ -53,7 +53,7 @@ func TestBankSaleIsAccepted(t *testing.T) {
 }
 
 func TestPayoutsByKindOfPayee(t *testing.T) {
-	d := bankDesk(t)
+	d := bankFixture(t)
 	business := d.accepted(d.shop.Payout(700))
 	policy := vaulttest.Policy()
 	policy.Payees = book.PayeesConsumer
@@ -70,7 +70,7 @@ func TestPayoutsByKindOfPayee(t *testing.T) {
 }
 
 func TestVoidOfABankEntry(t *testing.T) {
-	d := bankDesk(t)
+	d := bankFixture(t)
 	sale, payout := d.accepted(d.shop.BankSale(300)), d.accepted(d.shop.Payout(20))
 	void := d.shop.Void(sale)
 	f := d.expect(void, envelope.StatusVoided, envelope.CodeOK)
@@ -94,7 +94,7 @@ func TestVoidOfABankEntry(t *testing.T) {
 }
 
 func TestRefundOfABankSale(t *testing.T) {
-	d := bankDesk(t)
+	d := bankFixture(t)
 	sale := d.accepted(d.shop.BankSale(300))
 	d.refused(d.shop.Refund(sale, 100), envelope.CodeWrongState) // it is voided
 	d.settleBank()
@@ -121,10 +121,10 @@ func TestRefundOfABankSale(t *testing.T) {
 	d.refused(d.shop.Refund(sale, 1), envelope.CodeNotPermitted)
 }
 
-// An account that a return has blocked is not used again by its merchant, with whatever operation
-// and by token neither.
+// An account that a return has blocked is not used again by its merchant, whatever the operation,
+// nor by token.
 func TestBlockedAccount(t *testing.T) {
-	d := bankDesk(t)
+	d := bankFixture(t)
 	sale, kept := d.accepted(d.shop.BankSale(300)), d.accepted(d.shop.BankSale(200))
 	token := d.stored(d.shop.Store(vaulttest.Bank(vaulttest.Routing, vaulttest.BankAccount)))
 	d.settleBank()

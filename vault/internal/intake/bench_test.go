@@ -14,22 +14,21 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// Sizes of the benchmark. ops/bench runs it with -benchtime=1x and reads its metrics; with -short
-// it takes a tenth.
+// Sizes of the benchmark, a tenth with -short. ops/bench runs it with -benchtime=1x and reads its
+// metrics.
 const (
 	benchEnvelopes = 4800
 	benchTurns     = 3   // of some groups each
 	benchPerBag    = 160 // three X-Wing parts of an envelope take 6 KB, a bag holds a megabyte
 )
 
-// BenchmarkIntake takes three-part X-Wing envelopes through judging and committing, in bags as the
-// channel gives them, and compares with their bare cryptography (one Ed25519 verification, three
-// HPKE openings) on the same cores. The two take turns, so that other work on the machine slows
-// both. Metrics: envelopes/s, bare/s and ratio.
+// BenchmarkIntake judges and commits three-part X-Wing envelopes in bags, and compares with their
+// bare cryptography (one Ed25519 verification, three HPKE openings) on the same cores, in turns, so
+// that other work on the machine slows both. Metrics: envelopes/s, bare/s and ratio.
 func BenchmarkIntake(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()
-		d := newDesk(b)
+		d := newFixture(b)
 		n := benchEnvelopes
 		if testing.Short() {
 			n /= 10
@@ -52,9 +51,8 @@ func BenchmarkIntake(b *testing.B) {
 	}
 }
 
-// drain takes those of messages that it has not taken before, as the daemon does, judging and
-// committing side by side.
-func (d *desk) drain(b *testing.B, messages []channel.Message) {
+// drain judges and commits messages in a pipeline, as the daemon does.
+func (d *fixture) drain(b *testing.B, messages []channel.Message) {
 	b.Helper()
 	err := d.newIntake(vaulttest.Backlog{Messages: messages, Ledger: d.Ledger}).Run(b.Context())
 	if !errors.Is(err, vaulttest.ErrDrained) {
@@ -62,7 +60,7 @@ func (d *desk) drain(b *testing.B, messages []channel.Message) {
 	}
 }
 
-// bare is the cryptography of an envelope and nothing else.
+// bare is an envelope's cryptography alone.
 type bare struct {
 	public          ed25519.PublicKey
 	text, signature []byte

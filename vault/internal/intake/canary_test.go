@@ -19,7 +19,7 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// Canaries: account data that stands nowhere else.
+// Canaries: account data that is nowhere else.
 const (
 	canaryCard    = "5555341244441115"
 	canaryBad     = "5555341244441116" // with a wrong check digit
@@ -29,11 +29,10 @@ const (
 	canaryCode    = "8461"
 )
 
-// Whatever comes in, good or bad, no event, result, log line, error or file of the vault holds a
-// number, a name or a code.
+// No event, result, log line, error or file of the vault holds a number, a name or a code.
 func TestAccountDataIsNowhereInClear(t *testing.T) {
-	dir := filepath.Dir(t.TempDir()) // where the vault's own directory will stand too
-	d := bankDesk(t)
+	dir := filepath.Dir(t.TempDir()) // which will hold the vault's directory too
+	d := bankFixture(t)
 	var lines bytes.Buffer
 	d.intake.Logger = slog.New(slog.NewJSONHandler(&lines, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	said := d.postCanaries()
@@ -77,9 +76,9 @@ func TestAccountDataIsNowhereInClear(t *testing.T) {
 	}
 }
 
-// postCanaries takes every operation with canaries in place of all account data, and in places
-// where they do not belong, and returns the texts of the errors on the way.
-func (d *desk) postCanaries() (said [][]byte) {
+// postCanaries posts every operation with canaries as account data, and where they do not belong,
+// and returns the errors' texts.
+func (d *fixture) postCanaries() (said [][]byte) {
 	d.TB.Helper()
 	card := fmt.Sprintf(`{"card":{"number":%q,"expiry":"2031-12","name":%q}}`, canaryCard, canaryName)
 	bad := fmt.Sprintf(`{"card":{"number":%q,"expiry":"2031-12","name":%q}}`, canaryBad, canaryName)

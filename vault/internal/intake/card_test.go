@@ -14,7 +14,7 @@ import (
 var accountAndCode = []envelope.PartName{envelope.PartAccount, envelope.PartCode}
 
 func TestAuthorizeIsReceived(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	draft := d.shop.Authorize(5000)
 	draft.Code = `{"code":"123"}`
 	p := d.waits(draft)
@@ -28,7 +28,7 @@ func TestAuthorizeIsReceived(t *testing.T) {
 }
 
 func TestCapture(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	of := d.approved(d.shop.Authorize(5000))
 	early := d.shop.Authorize(700)
 	d.waits(early)
@@ -61,7 +61,7 @@ func TestCapture(t *testing.T) {
 }
 
 func TestCaptureOfAnAuthorisationThatRanOut(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	of := d.approved(d.shop.Authorize(5000))
 	for range int(book.AuthorisationLife/time.Hour) - 1 {
 		d.Clock.Pass(time.Hour)
@@ -73,7 +73,7 @@ func TestCaptureOfAnAuthorisationThatRanOut(t *testing.T) {
 }
 
 func TestVoidOfACard(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	sale := d.approved(d.shop.Sale())
 	waiting := d.shop.Sale()
 	d.waits(waiting)
@@ -103,7 +103,7 @@ func TestVoidOfACard(t *testing.T) {
 }
 
 func TestRefundOfACard(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	d.intake.RefundsByReference = true
 	sale := d.approved(d.shop.Sale())
 	// it is voided while its batch is open
@@ -132,9 +132,9 @@ func TestRefundOfACard(t *testing.T) {
 	d.refused(d.shop.Refund(capture.ID, 1), envelope.CodeUnknownPayment)
 }
 
-// Who stole a storefront's key cannot have sales paid back to a card of its own.
+// A thief of a storefront's key cannot have sales refunded to another card.
 func TestRefundGoesToTheCardThatPaid(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	d.permit("shop-1")
 	sale := d.approved(d.shop.Sale())
 	d.settleCards()
@@ -150,16 +150,16 @@ func TestRefundGoesToTheCardThatPaid(t *testing.T) {
 	}
 	d.intake.RefundsByReference = true
 	for _, needless := range []string{goodCard, vaulttest.Card("5555555555554444", "2031-12"), payee} {
-		// the right one too: whether it is, nobody is told
+		// the right one too, so as not to reveal it
 		d.refused(to(needless), envelope.CodeBadOrder)
 	}
 	d.intake.RefundsByReference = false
-	// no more than three are compared; of another payment, for the three of this are used up
+	// no more than three are compared a payment
 	d.Clock.Pass(24 * time.Hour)
 	sale = d.approved(d.shop.Sale())
 	d.settleCards()
 
-	// the same number, on a card that was issued anew
+	// the same number on a new card
 	newer := to(vaulttest.Card(vaulttest.CardNumber, "2030-01"))
 	d.waits(newer)
 	if kept := d.parts(newer.ID); !slices.Equal(kept, []envelope.PartName{envelope.PartAccount}) {
@@ -168,7 +168,7 @@ func TestRefundGoesToTheCardThatPaid(t *testing.T) {
 }
 
 func TestPaymentsOfAnotherMerchant(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	d.intake.RefundsByReference = true
 	sale, held := d.approved(d.shop.Sale()), d.approved(d.shop.Authorize(100))
 	d.settleCards()
@@ -181,9 +181,9 @@ func TestPaymentsOfAnotherMerchant(t *testing.T) {
 	}
 }
 
-// Envelopes of what was rejected, stored or never a payment are not payments.
+// Envelopes of what was rejected or stored are not payments.
 func TestOfWhatIsNoPayment(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	d.permit("shop-1")
 	d.intake.RefundsByReference = true
 	store := d.shop.Store(goodCard)
@@ -202,10 +202,10 @@ func TestOfWhatIsNoPayment(t *testing.T) {
 	d.refused(d.shop.Refund(declined.ID, 1), envelope.CodeWrongState)
 }
 
-// race is envelopes of one bag that do not go together.
+// race is envelopes of one bag that conflict.
 type race struct {
 	name  string
-	posts func(d *desk) []vaulttest.Draft
+	posts func(d *fixture) []vaulttest.Draft
 	want  []envelope.Code // of each; ok is no answer yet
 }
 
@@ -213,24 +213,24 @@ func races() []race {
 	const ok = envelope.CodeOK
 	list := func(drafts ...vaulttest.Draft) []vaulttest.Draft { return drafts }
 	return []race{
-		{"two captures that together exceed", func(d *desk) []vaulttest.Draft {
+		{"two captures that together exceed", func(d *fixture) []vaulttest.Draft {
 			of := d.approved(d.shop.Authorize(100))
 			return list(d.shop.Capture(of, 60), d.shop.Capture(of, 41), d.shop.Capture(of, 40))
 		}, []envelope.Code{ok, envelope.CodeOverAuthorised, ok}},
-		{"a refund twice", func(d *desk) []vaulttest.Draft {
+		{"a refund twice", func(d *fixture) []vaulttest.Draft {
 			of := d.approved(d.shop.Sale())
 			d.settleCards()
 			return list(d.shop.Refund(of, 1999), d.shop.Refund(of, 1999))
 		}, []envelope.Code{ok, envelope.CodeOverCaptured}},
-		{"void, then capture", func(d *desk) []vaulttest.Draft {
+		{"void, then capture", func(d *fixture) []vaulttest.Draft {
 			of := d.approved(d.shop.Authorize(100))
 			return list(d.shop.Void(of), d.shop.Capture(of, 1))
 		}, []envelope.Code{ok, envelope.CodeWrongState}},
-		{"capture, then void", func(d *desk) []vaulttest.Draft {
+		{"capture, then void", func(d *fixture) []vaulttest.Draft {
 			of := d.approved(d.shop.Authorize(100))
 			return list(d.shop.Capture(of, 1), d.shop.Void(of))
 		}, []envelope.Code{ok, envelope.CodeWrongState}},
-		{"a sale and its void", func(d *desk) []vaulttest.Draft {
+		{"a sale and its void", func(d *fixture) []vaulttest.Draft {
 			sale := d.shop.Sale()
 			return list(sale, d.shop.Void(sale.ID))
 		}, []envelope.Code{ok, envelope.CodeWrongState}},
@@ -240,7 +240,7 @@ func races() []race {
 func TestRacesInsideABag(t *testing.T) {
 	for _, r := range races() {
 		t.Run(r.name, func(t *testing.T) {
-			d := newDesk(t)
+			d := newFixture(t)
 			d.intake.RefundsByReference = true
 			drafts := r.posts(d)
 			d.post(drafts...)
@@ -259,7 +259,7 @@ func TestRacesInsideABag(t *testing.T) {
 }
 
 func TestOneEnvelopeTwiceInABag(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	of := d.approved(d.shop.Authorize(100))
 	msg := d.shop.Seal(d.shop.Capture(of, 60))
 	d.take(d.run.Bag(msg, msg), d.run.Bag(msg))
@@ -269,7 +269,7 @@ func TestOneEnvelopeTwiceInABag(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	d.intake.RefundsByReference = true
 	sale := d.approved(d.shop.Sale())
 	d.settleCards()
@@ -278,16 +278,16 @@ func TestLimits(t *testing.T) {
 	policy.RefundPercent, policy.StoresPerDay = 50, 2
 	d.Append("shop-1", book.MerchantPolicySet{Policy: policy})
 
-	f := d.refused(d.shop.Authorize(1001), envelope.CodeLimit)
+	f := d.beyond(d.shop.Authorize(1001), book.ExceededPayment)
 	if f.Amount != 1001 || f.Currency != "USD" || f.Masked != "424242******4242" {
 		t.Errorf("refused by %+v", f)
 	}
 	d.waits(d.shop.Authorize(900))
-	d.refused(d.shop.BankSale(601), envelope.CodeLimit) // of the day
+	d.beyond(d.shop.BankSale(601), book.ExceededDay)
 	d.expect(d.shop.BankSale(600), envelope.StatusAccepted, envelope.CodeOK)
 	d.expect(d.shop.Payout(700), envelope.StatusAccepted, envelope.CodeOK)
-	d.refused(d.shop.Payout(501), envelope.CodeLimit)
-	d.refused(d.shop.Refund(sale, 1000), envelope.CodeLimit)
+	d.beyond(d.shop.Payout(501), book.ExceededPayouts)
+	d.beyond(d.shop.Refund(sale, 1000), book.ExceededRefunds)
 	d.waits(d.shop.Refund(sale, 999))
 	d.expect(d.shop.Store(goodCard), envelope.StatusStored, envelope.CodeOK)
 	first, second := d.shop.Store(goodCard), d.shop.Store(goodCard)
@@ -295,12 +295,12 @@ func TestLimits(t *testing.T) {
 	if a := d.answers(); a[first.ID].Status != envelope.StatusStored || a[second.ID].Code != envelope.CodeLimit {
 		t.Errorf("stores answered %+v and %+v", a[first.ID], a[second.ID])
 	}
-	d.refused(d.shop.Store(goodCard), envelope.CodeLimit)
+	d.beyond(d.shop.Store(goodCard), book.ExceededStores)
 }
 
-// A policy that changed between judging and committing is seen by the commit.
+// The commit sees a policy that changed after judging.
 func TestPolicyThatChangedIsSeenByTheCommit(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	d.permit("shop-1")
 	payout, store := d.shop.Payout(5), d.shop.Store(goodCard)
 	later := d.shop.BankSale(6)

@@ -14,13 +14,13 @@ import (
 )
 
 // commit makes all effects of a group durable together. A crash before it means that the group is
-// read again; a crash after it that its bags are recognised. Keys of stored accounts that it gave
-// up are destroyed when it returns.
+// read again; a crash after it, that its bags are recognised. It then destroys the keys of deleted
+// accounts.
 func (i *Intake) commit(ctx context.Context, g *group) error {
 	var done *committer
-	err := i.commitCounting(ctx, func(tx *ledger.Tx, counts *takes) error {
+	err := i.commitCounting(ctx, func(tx *ledger.Tx, counts *attemptCounts) error {
 		done = i.committer(tx, g, counts)
-		return done.take()
+		return done.commitAll()
 	})
 	if err != nil {
 		return fmt.Errorf("commit %d bags: %w", len(g.bags), err)
@@ -38,36 +38,35 @@ func (i *Intake) commit(ctx context.Context, g *group) error {
 		i.lines.Warn(string(f.Finding), "integrity finding", "finding", f.Finding, "relay", f.Relay, "run", f.Run, "number", f.Number, "index", f.Index, "detail", f.Detail, "count", f.Times())
 	}
 	if done.exhausted {
-		i.Logger.Error("payments are refused, for the last batch number is used: take another vault into service")
+		i.Logger.Error("payments are refused, as the last batch number is used: take another vault into service")
 	}
 	return done.destroy()
 }
 
-// committer is one try at committing a group. The ledger may try twice, so it has no effect but on
-// tx and itself.
+// committer is one try at committing a group. The ledger may try twice, so it changes only tx and
+// itself.
 type committer struct {
 	*Intake
 	tx       *ledger.Tx
 	group    *group
-	state    inside
+	state    txState
 	answered map[string]bool   // of this try: resends, refusals and conflicts
 	links    map[string]string // of this try
 	found    []book.IntegrityFound
-	counts   *takes
+	counts   *attemptCounts
 	strays   map[stray]bool  // of this try
-	used     map[uint32]bool // slots of stored accounts that records of this try hold
-	dead     []uint32        // slots whose records it gave up
+	used     map[uint32]bool // slots of stored accounts in records of this try
+	dead     []uint32        // slots whose records it deleted
 
-	exhausted bool // a batch was needed and there is no number left
+	exhausted bool // a batch was needed and no number is left
 }
 
-func (i *Intake) committer(tx *ledger.Tx, g *group, counts *takes) *committer {
-	return &committer{Intake: i, tx: tx, group: g, state: inside{tx}, answered: map[string]bool{}, links: map[string]string{}, used: map[uint32]bool{},
+func (i *Intake) committer(tx *ledger.Tx, g *group, counts *attemptCounts) *committer {
+	return &committer{Intake: i, tx: tx, group: g, state: txState{tx}, answered: map[string]bool{}, links: map[string]string{}, used: map[uint32]bool{},
 		counts: counts, strays: map[stray]bool{}}
 }
 
-// take commits all of the group.
-func (c *committer) take() error {
+func (c *committer) commitAll() error {
 	g := c.group
 	v, err := c.tx.Vault()
 	if err != nil {
@@ -90,7 +89,7 @@ func (c *committer) take() error {
 	return c.tx.SetBagHint(ledger.Hint{Sequence: last.Sequence, Digest: digestOf(last)})
 }
 
-// reopen opens the bags again, because the relays changed since.
+// reopen opens the bags again after a change of the relays.
 func (c *committer) reopen(relays []string) error {
 	g := c.group
 	keys, err := verifiers(relays)
@@ -111,7 +110,7 @@ func (c *committer) reopen(relays []string) error {
 	return nil
 }
 
-// bag commits one bag: its place in the relay's chain, its envelopes, then the bag itself.
+// bag commits one bag: its position in the relay's chain, its envelopes, then the bag itself.
 func (c *committer) bag(b *bag) error {
 	if b.finding != "" {
 		if c.seenBefore(b) {
@@ -135,12 +134,12 @@ func (c *committer) bag(b *bag) error {
 	return c.append(b, counts)
 }
 
-// cause is what an event comes of: a bag, or an envelope of one.
+// cause is what causes an event: a bag or an envelope.
 type cause interface {
 	event() book.Event // without a body
 }
 
-// event is of a bag. The actor is the relay, for without it nothing would have come.
+// event returns a bag's event; the actor is its relay.
 func (b *bag) event() book.Event {
 	actor := "vault"
 	if b.finding == "" {
@@ -149,7 +148,7 @@ func (b *bag) event() book.Event {
 	return book.Event{Actor: actor, Origin: fmt.Sprintf("bag:%s/%s/%d", b.claim.Relay, b.claim.Run, b.claim.Number), Evidence: b.digest}
 }
 
-// event is of an envelope. One that is nobody's has no merchant.
+// event returns an envelope's event. One that belongs to no merchant has none.
 func (v verdict) event() book.Event {
 	e := v.bag.event()
 	e.Origin, e.Evidence = fmt.Sprintf("%s/%d", e.Origin, v.index), v.digest
@@ -159,19 +158,19 @@ func (v verdict) event() book.Event {
 	return e
 }
 
-// found is a finding of a bag.
+// found returns a finding about a bag.
 func (b *bag) found(f book.Finding, detail string) book.IntegrityFound {
 	return book.IntegrityFound{Finding: f, Relay: b.claim.Relay, Run: b.claim.Run, Number: b.claim.Number, Detail: detail}
 }
 
-// found is a finding of an envelope.
+// found returns a finding about an envelope.
 func (v verdict) found(f book.Finding, detail string) book.IntegrityFound {
 	found := v.bag.found(f, detail)
 	found.Index = v.index
 	return found
 }
 
-// append commits an event; that of a finding only where one is due.
+// append appends an event; for a finding, only where one is due.
 func (c *committer) append(of cause, body book.Body) error {
 	e := of.event()
 	if f, ok := body.(book.IntegrityFound); ok {
@@ -186,8 +185,8 @@ func (c *committer) append(of cause, body book.Body) error {
 	return err
 }
 
-// due reports whether an event is due for a finding, and sets its count. That bags are missing has
-// one each time, for it moves the position; it takes a bag of the relay's.
+// due reports whether an event is due for a finding, and sets its count. One is always due for
+// missing bags, as it moves the position; only a relay's bag can cause it.
 func (c *committer) due(merchant string, f *book.IntegrityFound) bool {
 	if f.Finding == book.FindingBagMissing {
 		return true
@@ -199,7 +198,7 @@ func (c *committer) due(merchant string, f *book.IntegrityFound) bool {
 	return c.counts.due(from, c.tx.Now().Time, f)
 }
 
-// envelopes commits a bag's envelopes and counts what they came to.
+// envelopes commits a bag's envelopes and counts their outcomes.
 func (c *committer) envelopes(b *bag) (book.BagCommitted, error) {
 	var counts book.BagCommitted
 	for index := range b.verdicts {
@@ -208,7 +207,7 @@ func (c *committer) envelopes(b *bag) (book.BagCommitted, error) {
 			return counts, err
 		}
 		v.bag, v.index = b, index
-		known, err := c.taken(v)
+		known, err := c.committedBefore(v)
 		if err != nil {
 			return counts, err
 		}
@@ -224,15 +223,15 @@ func (c *committer) envelopes(b *bag) (book.BagCommitted, error) {
 	return counts, nil
 }
 
-// judgeAgain judges by the transaction.
+// judgeAgain judges by the transaction's state.
 func (c *committer) judgeAgain(msg []byte) (verdict, error) {
 	v, err := c.judge(c.state, msg)
 	c.group.sealed(v)
 	return v, err
 }
 
-// renew returns the verdict on an envelope, made again if its merchant or the merchant's policy
-// changed since.
+// renew returns the verdict on an envelope, judged again if its merchant or the policy changed
+// since.
 func (c *committer) renew(b *bag, index int) (verdict, error) {
 	v := b.verdicts[index]
 	if v.digest == "" {
@@ -245,8 +244,8 @@ func (c *committer) renew(b *bag, index int) (verdict, error) {
 	return c.judgeAgain(b.envelopes[index])
 }
 
-// taken reports whether the very instruction was committed before.
-func (c *committer) taken(v verdict) (bool, error) {
+// committedBefore reports whether the same instruction was committed before.
+func (c *committer) committedBefore(v verdict) (bool, error) {
 	if v.version == 0 {
 		return false, nil
 	}
@@ -254,8 +253,7 @@ func (c *committer) taken(v verdict) (bool, error) {
 	return known && p.Digest == v.digest, err
 }
 
-// envelope commits what one envelope comes to, by the state at this moment: earlier envelopes of
-// the same bag included.
+// envelope commits one envelope, by the current state, with earlier envelopes of the same bag.
 func (c *committer) envelope(v verdict, taken bool, counts *book.BagCommitted) error {
 	switch {
 	case taken:
@@ -297,14 +295,14 @@ func (c *committer) envelope(v verdict, taken bool, counts *book.BagCommitted) e
 		if err := c.reject(v, !known); err != nil {
 			return err
 		}
-		return c.findBounds(v)
+		return c.reportBounds(v)
 	}
 	counts.Received++
 	return c.receive(v)
 }
 
-// conflictAgain takes another digest of a known id that was refused before, or one too many to be
-// reported of.
+// conflictAgain handles a conflicting digest of a known id that was refused before, or is one too
+// many to be answered.
 func (c *committer) conflictAgain(v verdict, first book.Payment, counts *book.BagCommitted) error {
 	serial, refused := first.Refused(v.digest)
 	if !refused {
@@ -318,8 +316,8 @@ func (c *committer) conflictAgain(v verdict, first book.Payment, counts *book.Ba
 	return c.tx.ResendResult(v.envelope.Merchant, serial)
 }
 
-// mayResend reports whether an envelope that was answered may have its results published again:
-// once in resendEvery.
+// mayResend reports whether an answered envelope's results may be published again: once in
+// resendEvery.
 func (c *committer) mayResend(v verdict) bool {
 	key := "resend/" + v.envelope.Merchant + "/" + v.digest
 	if at, ok := c.answers.Get(key); c.answered[key] || ok && within(at, c.Now(), resendEvery) {
@@ -335,8 +333,8 @@ func within(at, now time.Time, d time.Duration) bool {
 }
 
 // refuse answers a merchant about an envelope under its name that none of its keys signed, within
-// the day's allowance and once by this process. It is not remembered: else a stranger could burn
-// the merchant's ids.
+// the day's allowance and once a process. The ledger does not remember the id: else a stranger
+// could use up the merchant's ids.
 func (c *committer) refuse(v verdict) (reported bool, err error) {
 	key := "forged/" + v.envelope.Merchant + "/" + v.digest
 	m, _, err := c.tx.Merchant(v.envelope.Merchant)
@@ -351,5 +349,5 @@ func (c *committer) reject(v verdict, remembered bool) error {
 	o := v.order
 	return c.append(v, book.EnvelopeRejected{ID: v.envelope.ID, Digest: v.digest, Code: v.code, Remembered: remembered,
 		Operation: o.Operation, Amount: o.Amount, Currency: o.Currency, Reference: o.Reference, Masked: v.account.masked, Of: o.Of, Token: o.Token,
-		Mismatch: v.mismatch, Compared: v.compared})
+		Mismatch: v.mismatch, Compared: v.compared, Limit: v.limit})
 }

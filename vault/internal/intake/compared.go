@@ -8,9 +8,9 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// compared makes the checks whose answers depend on equality with an account that whoever asks may
+// compared makes the checks whose answers depend on equality with an account that the sender may
 // not know. They come last, so that nothing is learned for free, and are counted in the ledger:
-// beyond their bounds (book.MaxMismatches and those beside it) no account is compared here.
+// beyond their bounds ([book.MaxMismatches] and those beside it) no account is compared.
 // ops/docs/threat-model.md lists them.
 func (c *committer) compared(m book.Merchant, v *verdict) (envelope.Code, error) {
 	if code, err := c.blocked(m, v); err != nil || code != envelope.CodeOK {
@@ -24,29 +24,30 @@ func (c *committer) compared(m book.Merchant, v *verdict) (envelope.Code, error)
 	case err != nil:
 		return "", err
 	case !m.MayCompare(original, c.tx.Now()):
-		return envelope.CodeLimit, nil // also for the right account: else this would reveal it
+		// also for the right account, so as not to reveal it
+		return v.exceeds(book.ExceededComparisons), nil
 	case v.given.method == original.Way() && hmac.Equal([]byte(v.given.print), []byte(original.Fingerprint)):
 		return envelope.CodeOK, nil
 	}
 	v.mismatch = true
 	if v.envelope.Account == nil {
-		v.order.Token = "" // what is stored under it is another account now
+		v.order.Token = "" // another account is stored under it now
 		return envelope.CodeAccountGone, nil
 	}
 	return envelope.CodeBadAccount, nil
 }
 
-// blocked reports whether returns have blocked the bank account of what moves money or stores it.
-// An account that the envelope gives is held against the block list so many times a day; beyond
-// that, the file does it.
+// blocked checks whether returns have blocked the bank account of what moves money or stores it. An
+// account that the envelope gives is compared with the block list only so many times a day; beyond
+// that, the settlement file's writer does it.
 func (c *committer) blocked(m book.Merchant, v *verdict) (envelope.Code, error) {
 	op := v.order.Operation
-	if v.account.method != book.MethodBank || !takesAmount(op) && op != envelope.OpStore && op != envelope.OpUpdate {
+	if v.account.method != book.MethodBank || !hasAmount(op) && op != envelope.OpStore && op != envelope.OpUpdate {
 		return envelope.CodeOK, nil
 	}
 	switch {
-	case op == envelope.OpRefund: // to the account that paid, which nobody gives
-	case v.order.Token != "" && op != envelope.OpUpdate: // which gives an account
+	case op == envelope.OpRefund: // to the account that paid
+	case v.order.Token != "" && op != envelope.OpUpdate: // an update gives an account
 		t, _, err := c.tx.Token(m.ID, v.order.Token)
 		if err != nil || t.Uncompared {
 			return envelope.CodeOK, err
@@ -63,9 +64,9 @@ func (c *committer) blocked(m book.Merchant, v *verdict) (envelope.Code, error) 
 	return envelope.CodeOK, err
 }
 
-// findBounds records that an answer was the last of its kind: of an id's conflicts, of a payment's
-// mismatches, of a merchant's of the day.
-func (c *committer) findBounds(v verdict) error {
+// reportBounds records that an answer was the last of its kind: of an id's conflicts, of a
+// payment's mismatches, or of a merchant's of the day.
+func (c *committer) reportBounds(v verdict) error {
 	switch {
 	case v.code == envelope.CodeIDConflict:
 		p, _, err := c.tx.Payment(v.envelope.Merchant, v.envelope.ID)
@@ -76,12 +77,12 @@ func (c *committer) findBounds(v verdict) error {
 			fmt.Sprintf("id %s came with %d other instructions; further ones are not answered",
 				v.envelope.ID, book.MaxConflicts)))
 	case v.mismatch:
-		return c.findMismatches(v)
+		return c.reportMismatches(v)
 	}
 	return nil
 }
 
-func (c *committer) findMismatches(v verdict) error {
+func (c *committer) reportMismatches(v verdict) error {
 	p, _, err := c.tx.Payment(v.envelope.Merchant, v.order.Of)
 	if err != nil {
 		return err

@@ -11,8 +11,7 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// guesses are card numbers with the first six and last four digits of 424242******4242 that pass
-// the check digit and are not 4242424242424242.
+// guesses are valid card numbers masked as 424242******4242 that are not 4242424242424242.
 func guesses(n int) (numbers []string) {
 	for hidden := 0; len(numbers) < n; hidden++ {
 		number := fmt.Sprintf("424242%06d4242", hidden)
@@ -24,14 +23,14 @@ func guesses(n int) (numbers []string) {
 }
 
 // refundTo is a refund of one cent that names an account.
-func (d *desk) refundTo(of, account string) vaulttest.Draft {
+func (d *fixture) refundTo(of, account string) vaulttest.Draft {
 	draft := d.shop.Refund(of, 1)
 	draft.Account = account
 	return draft
 }
 
-// codes posts drafts in bags of a hundred and counts the codes of their answers; "" is none.
-func (d *desk) codes(drafts []vaulttest.Draft) map[envelope.Code]int {
+// codes posts drafts in bags of a hundred and counts their answers' codes.
+func (d *fixture) codes(drafts []vaulttest.Draft) map[envelope.Code]int {
 	d.TB.Helper()
 	counts := map[envelope.Code]int{}
 	for some := range slices.Chunk(drafts, 100) {
@@ -44,17 +43,16 @@ func (d *desk) codes(drafts []vaulttest.Draft) map[envelope.Code]int {
 	return counts
 }
 
-func (d *desk) expectCodes(drafts []vaulttest.Draft, want map[envelope.Code]int) {
+func (d *fixture) expectCodes(drafts []vaulttest.Draft, want map[envelope.Code]int) {
 	d.TB.Helper()
 	if got := d.codes(drafts); fmt.Sprint(got) != fmt.Sprint(want) {
 		d.TB.Errorf("%d drafts are answered %v, want %v", len(drafts), got, want)
 	}
 }
 
-// Who holds a storefront's key tries 1,500 numbers behind a masked result: three are compared,
-// whatever comes between.
+// Of 1,500 tried numbers behind a masked result three are compared.
 func TestGuessingTheCardOfAPayment(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	sale := d.approved(d.shop.Sale())
 	d.settleCards()
 	var tries []vaulttest.Draft
@@ -68,18 +66,17 @@ func TestGuessingTheCardOfAPayment(t *testing.T) {
 	d.intake = d.newIntake(nil)
 	d.expectCodes(tries[half:], map[envelope.Code]int{envelope.CodeLimit: len(tries) - half})
 	d.Clock.Pass(24 * time.Hour)
-	// the right one tells nothing either, also on later days
-	d.refused(d.refundTo(sale, goodCard), envelope.CodeLimit)
+	// nor does the right one reveal itself on later days
+	d.beyond(d.refundTo(sale, goodCard), book.ExceededComparisons)
 	d.expectFound(map[book.Finding]uint64{book.FindingMismatches: 1})
 	if p := d.Payment("shop-1", sale); p.Mismatches != book.MaxMismatches || p.Refunded != 0 {
 		t.Errorf("payment %+v", p)
 	}
 }
 
-// One card may have paid many times, by a token for one: the day's tries are counted over all
-// payments.
+// One card may have paid many times: the day's tries are counted over all payments.
 func TestGuessingTheCardOfManyPayments(t *testing.T) {
-	d := bankDesk(t)
+	d := bankFixture(t)
 	token := d.stored(d.shop.Store(goodCard))
 	var sales []string
 	for range book.MaxMismatchesPerDay {
@@ -114,9 +111,9 @@ func TestGuessingTheCardOfManyPayments(t *testing.T) {
 	}
 }
 
-// State and amount are judged first: a refund that could not be made anyway compares nothing.
+// State and amount come first: an impossible refund compares nothing.
 func TestARefundThatCannotBeMadeComparesNothing(t *testing.T) {
-	d := bankDesk(t)
+	d := bankFixture(t)
 	sale := d.approved(d.shop.Sale())
 	wrong := vaulttest.Card(guesses(1)[0], vaulttest.CardExpiry)
 	for range book.MaxMismatches + 1 {
@@ -141,10 +138,9 @@ func TestARefundThatCannotBeMadeComparesNothing(t *testing.T) {
 	d.expectFound(nil)
 }
 
-// A bank payment's account is needed again once its part is gone, whatever the card acquirer does;
-// it is guarded in the same way.
+// A bank payment's account is needed again once its part is gone; it is guarded in the same way.
 func TestGuessingTheAccountOfABankPayment(t *testing.T) {
-	d := bankDesk(t)
+	d := bankFixture(t)
 	d.intake.RefundsByReference = true
 	sale := d.accepted(d.shop.BankSale(300))
 	d.settleBank()
@@ -160,20 +156,20 @@ func TestGuessingTheAccountOfABankPayment(t *testing.T) {
 	d.expectFound(map[book.Finding]uint64{book.FindingMismatches: 1})
 }
 
-// blockedDesk has a merchant at which the account of vaulttest is blocked, and one sale settled.
-func blockedDesk(t *testing.T) *desk {
+// blockedFixture has a merchant whose account of vaulttest is blocked, and one settled sale.
+func blockedFixture(t *testing.T) *fixture {
 	t.Helper()
-	d := bankDesk(t)
+	d := bankFixture(t)
 	sale := d.accepted(d.shop.BankSale(300))
 	d.settleBank()
 	d.Append("shop-1", book.PaymentReturned{ID: sale, Code: envelope.ACHCode("R02")})
 	return d
 }
 
-// The block list answers so many times a day. Beyond that an entry is accepted whether its account
-// is blocked or not, and the file tells.
+// The block list answers only so many times a day. Beyond that an entry is accepted, and the
+// settlement file leaves it out.
 func TestGuessingABlockedAccount(t *testing.T) {
-	d := blockedDesk(t)
+	d := blockedFixture(t)
 	used := d.merchant().Compared.Blocks
 	if used != 1 {
 		t.Fatalf("%d accounts were compared by one sale", used)
@@ -181,7 +177,7 @@ func TestGuessingABlockedAccount(t *testing.T) {
 	policy := vaulttest.Policy()
 	policy.Limits[0].Payment = 10
 	d.Append("shop-1", book.MerchantPolicySet{Policy: policy})
-	// first: else this would tell of the block for nothing
+	// first, so as not to reveal the block
 	d.refused(d.shop.BankSale(11), envelope.CodeLimit)
 	d.Append("shop-1", book.MerchantPolicySet{Policy: vaulttest.Policy()})
 
@@ -198,22 +194,22 @@ func TestGuessingABlockedAccount(t *testing.T) {
 	d.Reopen()
 	d.intake = d.newIntake(nil)
 	if m := d.merchant(); m.MayCompareBlocks(envelope.At(d.Clock.Now())) {
-		t.Fatalf("after %d there is more to be told: %+v", book.MaxBlockComparisons, m.Compared)
+		t.Fatalf("after %d there is more to compare: %+v", book.MaxBlockComparisons, m.Compared)
 	}
 	d.accepted(d.shop.BankSale(5))
 	d.accepted(d.shop.Payout(5))
 	token := d.stored(d.shop.Store(blocked))
 	d.accepted(d.shop.ByToken(envelope.OpSale, token, 5))
 	d.Clock.Pass(24 * time.Hour)
-	// nor does a token tell later what its store did not
+	// nor does a token reveal it later
 	d.accepted(d.shop.ByToken(envelope.OpSale, token, 5))
 	d.refused(d.shop.BankSale(5), envelope.CodeBlockedAccount)
 }
 
-// An update puts an account of the asker's choice into a token's place: neither its sales nor
-// refunds of what it paid before tell for free.
+// After an update by another account, neither sales nor refunds of the token reveal anything for
+// free.
 func TestGuessingByUpdates(t *testing.T) {
-	d := blockedDesk(t)
+	d := blockedFixture(t)
 	token := d.stored(d.shop.Store(vaulttest.Bank(vaulttest.Routing, "87654321")))
 	sale := d.accepted(d.shop.ByToken(envelope.OpSale, token, 300))
 	d.settleBank()
@@ -229,7 +225,8 @@ func TestGuessingByUpdates(t *testing.T) {
 		}
 	}
 	d.expect(update("87654321"), envelope.StatusUpdated, envelope.CodeOK)
-	d.refused(d.shop.Refund(sale, 1), envelope.CodeLimit) // the right one now, which is not told
+	// the right one now, which is not revealed
+	d.refused(d.shop.Refund(sale, 1), envelope.CodeLimit)
 	d.expectFound(map[book.Finding]uint64{book.FindingMismatches: 1})
 
 	for n := 0; d.merchant().Compared.Blocks < book.MaxBlockComparisons; n++ {

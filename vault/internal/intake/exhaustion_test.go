@@ -10,16 +10,16 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// edit changes a record behind the log's back, and must be undone before the test ends: a vault
-// that is used up takes too long to make.
-func (d *desk) edit(change func(tx *ledger.Tx) error) {
+// edit changes a record without an event, and must be undone before the test ends: using up a vault
+// for real would last too long.
+func (d *fixture) edit(change func(tx *ledger.Tx) error) {
 	d.TB.Helper()
 	if err := d.Ledger.Commit(d.TB.Context(), change); err != nil {
 		d.TB.Fatal(err)
 	}
 }
 
-func (d *desk) nextBatch(number uint32) {
+func (d *fixture) nextBatch(number uint32) {
 	d.TB.Helper()
 	d.edit(func(tx *ledger.Tx) error {
 		v, err := tx.Vault()
@@ -31,23 +31,22 @@ func (d *desk) nextBatch(number uint32) {
 	})
 }
 
-// When the last number of a batch is used, what needs a new batch is refused; everything else goes
-// on, and intake does not stop.
+// When the last batch number is used, what needs a new batch is refused; everything else goes on.
 func TestBatchNumbersRunOut(t *testing.T) {
-	d := bankDesk(t)
+	d := bankFixture(t)
 	d.intake.RefundsByReference = true
 	sale, held := d.approved(d.shop.Sale()), d.approved(d.shop.Authorize(100))
 	d.settleCards()
 	next := d.State().NextBatch
 	d.nextBatch(book.MaxBatch + 1)
-	f := d.refused(d.shop.BankSale(5), envelope.CodeLimit)
+	f := d.beyond(d.shop.BankSale(5), book.ExceededBatches)
 	if f.Amount != 5 || f.Masked != "******5678" {
 		t.Errorf("refused by %+v", f)
 	}
-	d.refused(d.shop.Payout(5), envelope.CodeLimit)
-	d.refused(d.shop.Sale(), envelope.CodeLimit)
-	d.refused(d.shop.Capture(held, 5), envelope.CodeLimit)
-	d.refused(d.shop.Refund(sale, 5), envelope.CodeLimit)
+	d.beyond(d.shop.Payout(5), book.ExceededBatches)
+	d.beyond(d.shop.Sale(), book.ExceededBatches)
+	d.beyond(d.shop.Capture(held, 5), book.ExceededBatches)
+	d.beyond(d.shop.Refund(sale, 5), book.ExceededBatches)
 	d.waits(d.shop.Authorize(5)) // holds money and is of no batch
 	d.waits(d.shop.Void(held))
 	d.stored(d.shop.Store(goodCard))
@@ -57,14 +56,14 @@ func TestBatchNumbersRunOut(t *testing.T) {
 	next = d.State().NextBatch
 	d.nextBatch(book.MaxBatch + 1)
 	d.accepted(d.shop.Payout(7)) // into the open batch
-	d.refused(d.shop.Sale(), envelope.CodeLimit)
+	d.beyond(d.shop.Sale(), book.ExceededBatches)
 	d.nextBatch(next)
 }
 
-// A batch that no settlement file could hold would never be settled: it is closed before, and the
-// entry begins the next.
+// A batch that would become too large for a settlement file is closed, and the entry begins the
+// next.
 func TestABankBatchIsNotMadeTooLargeForAFile(t *testing.T) {
-	d := bankDesk(t)
+	d := bankFixture(t)
 	first := d.accepted(d.shop.BankSale(300))
 	full := d.Payment("shop-1", first).Batch
 	amount := func(cents int64) {
@@ -92,9 +91,9 @@ func TestABankBatchIsNotMadeTooLargeForAFile(t *testing.T) {
 	d.refused(d.shop.Void(same), envelope.CodeWrongState)
 }
 
-// Each update takes a key: who stole a storefront's key could fill the vault with them.
+// Each update uses a key: a thief of a storefront's key could use them up.
 func TestUpdatesAreLimitedAsStores(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	d.permit("shop-1")
 	token := d.stored(d.shop.Store(goodCard))
 	policy := d.merchant().Policy
@@ -102,27 +101,26 @@ func TestUpdatesAreLimitedAsStores(t *testing.T) {
 	d.Append("shop-1", book.MerchantPolicySet{Policy: policy})
 	d.expect(d.shop.Update(token, "2032-01"), envelope.StatusUpdated, envelope.CodeOK)
 	before, _ := d.record(token)
-	d.refused(d.shop.Update(token, "2033-01"), envelope.CodeLimit)
-	d.refused(d.shop.Store(goodCard), envelope.CodeLimit)
+	d.beyond(d.shop.Update(token, "2033-01"), book.ExceededStores)
+	d.beyond(d.shop.Store(goodCard), book.ExceededStores)
 	if after, _ := d.record(token); after.Slot != before.Slot {
 		t.Error("an update over the limit changed the account")
 	}
 }
 
-// full has no more keys for stored accounts.
 type full struct{ Accounts }
 
 func (full) SealStored(string, string, []byte) (uint32, []byte, error) {
 	return 0, nil, fmt.Errorf("stored.keys: %w", keyring.ErrFull)
 }
 
-// A vault that can store no more accounts refuses to, and takes everything else.
+// A vault that can store no more accounts accepts everything else.
 func TestNoMoreAccountsCanBeStored(t *testing.T) {
-	d := bankDesk(t)
+	d := bankFixture(t)
 	token := d.stored(d.shop.Store(goodCard))
 	d.intake.Accounts = full{d.Ring}
-	d.refused(d.shop.Store(goodCard), envelope.CodeLimit)
-	d.refused(d.shop.Update(token, "2032-01"), envelope.CodeLimit)
+	d.beyond(d.shop.Store(goodCard), book.ExceededKeys)
+	d.beyond(d.shop.Update(token, "2032-01"), book.ExceededKeys)
 	d.accepted(d.shop.BankSale(5))
 	d.expect(d.shop.Forget(token), envelope.StatusForgotten, envelope.CodeOK)
 }

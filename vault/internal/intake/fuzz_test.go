@@ -10,16 +10,15 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// fuzzing is a fuzz test whose desk is also used inside its target, where the testing package
-// forbids F.Helper.
+// fuzzing is a fuzz test whose fixture is also used inside its target, where F.Helper is forbidden.
 type fuzzing struct{ testing.TB }
 
 // Helper does nothing.
 func (fuzzing) Helper() {}
 
-// FuzzMessage opens anything as a bag: it is a relay's whole bag or a finding.
+// FuzzMessage opens anything as a bag: the result is a relay's bag or a finding.
 func FuzzMessage(f *testing.F) {
-	d := newDesk(fuzzing{f})
+	d := newFixture(fuzzing{f})
 	good := d.run.Bag(d.sales(3)...)
 	f.Add(good.Data)
 	f.Add(good.Data[:len(good.Data)-1])
@@ -43,11 +42,10 @@ func (o opening) OpenPart(part envelope.PartName, _, _ string, _ envelope.Part) 
 	return bytes.Clone(o[part]), nil
 }
 
-// FuzzPlaintexts judges anything that the parts of a well-signed envelope may hold. The verdict is
-// one of the codes, and what it lets into results and the log holds no account number and can be
-// encoded.
+// FuzzPlaintexts judges anything in the parts of a well-signed envelope. The verdict is one of the
+// codes, and what goes into results and the log holds no account number and can be encoded.
 func FuzzPlaintexts(f *testing.F) {
-	d := newDesk(fuzzing{f})
+	d := newFixture(fuzzing{f})
 	d.permit("shop-1")
 	add := func(draft vaulttest.Draft) { f.Add([]byte(draft.Order), []byte(draft.Account), []byte(draft.Code)) }
 	add(d.shop.Sale())
@@ -93,7 +91,7 @@ func checkVerdict(t *testing.T, v verdict) {
 	line, err := envelope.EncodeFacts(envelope.Facts{Payment: earlier, Status: envelope.StatusRejected, Code: v.code, Amount: o.Amount,
 		Currency: o.Currency, Reference: o.Reference, Masked: v.account.masked, Token: o.Token})
 	if err != nil {
-		t.Errorf("the facts cannot be told: %v", err)
+		t.Errorf("the facts cannot be encoded: %v", err)
 	}
 	received, err := book.Event{Body: book.EnvelopeReceived{Operation: o.Operation, Amount: o.Amount, Currency: o.Currency,
 		Reference: o.Reference, Descriptor: o.Descriptor, Masked: v.account.masked, Brand: v.account.brand, Token: o.Token}}.MarshalJSON()
@@ -103,7 +101,7 @@ func checkVerdict(t *testing.T, v verdict) {
 	for _, text := range [][]byte{line, received} {
 		for _, run := range bytes.FieldsFunc(text, func(c rune) bool { return c < '0' || c > '9' }) {
 			if 12 <= len(run) && len(run) <= 19 && envelope.Luhn(run) {
-				t.Error("what may be an account number is told")
+				t.Error("what may be an account number is in the facts")
 			}
 		}
 	}

@@ -14,16 +14,15 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// group is some messages and what was found out about them before the transaction. The commit looks
-// again at everything that may have changed in between.
+// group is some messages, judged before the transaction. The commit checks again what may have
+// changed in between.
 type group struct {
 	relays []string // vkeys that the bags were opened with
 	keys   []note.Verifier
 	bags   []*bag
-	slots  []uint32 // that accounts of these bags were sealed into, whatever became of them
+	slots  []uint32 // that accounts of these bags were sealed into, committed or not
 }
 
-// sealed notes the slot of an account that judging sealed.
 func (g *group) sealed(v verdict) {
 	if v.stored != nil {
 		g.slots = append(g.slots, v.stored.Slot)
@@ -33,15 +32,15 @@ func (g *group) sealed(v verdict) {
 // bag is one message.
 type bag struct {
 	message   channel.Message
-	finding   book.Finding // not a bag of a relay that counts: its envelopes are not looked at
+	finding   book.Finding // where set, the envelopes are not judged
 	detail    string       // of the finding
-	claim     envelope.Bag // what the note says; of a bag with a finding, unproven
+	claim     envelope.Bag // the note's; unproven where there is a finding
 	digest    string       // of the note
 	envelopes [][]byte
 	verdicts  []verdict // one an envelope; none of a bag that was committed before
 }
 
-// judgeAll opens bags and judges their envelopes, on all workers, by a snapshot of the ledger.
+// judgeAll opens bags and judges their envelopes, in parallel, by a snapshot of the ledger.
 func (i *Intake) judgeAll(messages []channel.Message) (*group, error) {
 	snap := &snapshot{ledger: i.Ledger, merchants: map[string]merchant{}}
 	relays, err := snap.relays()
@@ -64,32 +63,31 @@ func (i *Intake) judgeAll(messages []channel.Message) (*group, error) {
 	if err != nil {
 		return nil, err
 	}
-	type place struct {
+	type item struct {
 		bag   *bag
 		index int
 	}
-	var places []place
+	var items []item
 	for _, b := range g.bags {
 		for index := range b.verdicts {
-			places = append(places, place{b, index})
+			items = append(items, item{b, index})
 		}
 	}
-	err = i.parallel(len(places), func(n int) (err error) {
-		p := places[n]
+	err = i.parallel(len(items), func(n int) (err error) {
+		p := items[n]
 		p.bag.verdicts[p.index], err = i.judge(snap, p.bag.envelopes[p.index])
 		return err
 	})
-	for _, p := range places {
+	for _, p := range items {
 		g.sealed(p.bag.verdicts[p.index])
 	}
 	return g, err
 }
 
-// openBag checks a bag's frames, note, signature, count and body. Only a bag that is whole and
-// signed by one of relays has its envelopes processed: the signature is what bounds the work that a
-// stranger on the channel can cause, and a genuine note on another body proves nothing about who
-// wrote that body. An altered bag does not take its number: if the relay's own never comes, the
-// number is missing too.
+// openBag checks a bag's frames, note, signature, count and body. Envelopes are processed only of
+// an intact bag that one of relays signed: the signature bounds the work that a stranger on the
+// channel can cause, and a genuine note on another body proves nothing about the body's author. An
+// altered bag does not use its number: if the relay's own never comes, the number is missing too.
 func openBag(m channel.Message, relays []note.Verifier) *bag {
 	b := &bag{message: m}
 	signed, envelopes, err := envelope.OpenBag(m.Data, relays...)
@@ -97,29 +95,29 @@ func openBag(m channel.Message, relays []note.Verifier) *bag {
 		b.claim, b.digest, b.envelopes = signed.Value, signed.Digest, envelopes
 		return b
 	}
-	b.finding, b.detail = book.FindingBagAltered, "count or body is not what the note says"
+	b.finding, b.detail = book.FindingBagAltered, "its count or body is not the one in the note"
 	noteBytes, _, _, err := envelope.SplitBag(m.Data)
 	if err != nil {
-		return b.nameless("its frames are broken")
+		return b.bySubject("its frames are broken")
 	}
 	u, err := envelope.Read[envelope.Bag](noteBytes)
 	if err != nil {
-		return b.nameless("its note is not a bag's")
+		return b.bySubject("its note is not a bag's")
 	}
 	b.claim, b.digest = u.Value, u.Digest()
 	listed := slices.ContainsFunc(u.KeyIDs(), func(id note.KeyID) bool {
 		return slices.ContainsFunc(relays, func(v note.Verifier) bool { return v.Name() == id.Name && v.Hash() == id.Hash })
 	})
 	if _, err := u.Verify(relays...); !listed {
-		b.finding, b.detail = book.FindingUnknownRelay, "signed by no relay of the directory"
+		b.finding, b.detail = book.FindingUnknownRelay, "no relay of the directory signed it"
 	} else if errors.Is(err, note.ErrUnverified) {
-		b.detail = "the relay's signature does not hold"
+		b.detail = "the relay's signature does not verify"
 	}
 	return b
 }
 
-// nameless is an altered bag of which only the subject names the relay.
-func (b *bag) nameless(detail string) *bag {
+// bySubject sets the relay of an altered bag by the message's subject.
+func (b *bag) bySubject(detail string) *bag {
 	b.detail = detail
 	if relay, ok := strings.CutPrefix(b.message.Subject, "bag."); ok && envelope.ValidMerchant(relay) {
 		b.claim.Relay = relay
@@ -127,8 +125,7 @@ func (b *bag) nameless(detail string) *bag {
 	return b
 }
 
-// snapshot reads the ledger as it was committed. It is safe for concurrent use; merchants are read
-// once.
+// snapshot reads the committed ledger. It is safe for concurrent use and reads each merchant once.
 type snapshot struct {
 	ledger    *ledger.Ledger
 	mu        sync.Mutex
@@ -144,7 +141,7 @@ func (s *snapshot) relays() (vkeys []string, err error) {
 	return vkeys, err
 }
 
-// committed reports whether a bag was: then nothing of it needs looking at.
+// committed reports whether a bag was committed: then it needs no judging.
 func (s *snapshot) committed(b *bag) (known bool, err error) {
 	if b.finding != "" {
 		return false, nil
@@ -210,10 +207,10 @@ func (s *snapshot) fingerprint(merchant string, whole []byte) (print string, err
 	return print, err
 }
 
-// inside reads the transaction itself: for what changed after the snapshot.
-type inside struct{ tx *ledger.Tx }
+// txState reads the transaction itself.
+type txState struct{ tx *ledger.Tx }
 
-func (s inside) merchant(id string) (merchant, error) {
+func (s txState) merchant(id string) (merchant, error) {
 	m, ok, err := s.tx.Merchant(id)
 	if err != nil {
 		return merchant{}, err
@@ -221,18 +218,18 @@ func (s inside) merchant(id string) (merchant, error) {
 	return parseMerchant(m, ok)
 }
 
-func (s inside) payment(merchant, id string) (book.Payment, bool, error) {
+func (s txState) payment(merchant, id string) (book.Payment, bool, error) {
 	return s.tx.Payment(merchant, id)
 }
 
-func (s inside) token(merchant, token string) (book.Token, bool, error) {
+func (s txState) token(merchant, token string) (book.Token, bool, error) {
 	return s.tx.Token(merchant, token)
 }
 
-func (s inside) stored(merchant, token string) (ledger.Stored, bool, error) {
+func (s txState) stored(merchant, token string) (ledger.Stored, bool, error) {
 	return s.tx.Stored(merchant, token)
 }
 
-func (s inside) fingerprint(merchant string, whole []byte) (string, error) {
+func (s txState) fingerprint(merchant string, whole []byte) (string, error) {
 	return s.tx.Fingerprint(merchant, whole)
 }

@@ -1,15 +1,14 @@
-// Package intake takes what storefronts sent into the ledger: bags from the channel (or from a
+// Package intake brings what storefronts sent into the ledger: bags from the channel (or from a
 // courier's bundles) are verified and opened in parallel, and all effects of a group of bags are
 // committed in one transaction.
 //
-// Nothing that a relay or a storefront can send stops the rest: a bad envelope gets its rejection
-// or is an integrity finding, a bad bag is a finding, and the stream goes on. Taking the same
-// message again changes nothing, so a crash anywhere, or a channel that lost its place, is answered
-// by reading again.
+// Nothing that a relay or a storefront can send stops the rest: a bad envelope is rejected or is an
+// integrity finding, a bad bag is a finding. Reading the same message again changes nothing, so
+// after a crash, or when the channel has lost messages, it is read again.
 //
-// Account data lives in byte slices, for as long as one envelope is judged, and is cleared. What
-// stays is the masked number, a keyed fingerprint, the account and code parts as they were received
-// where something later needs them, and stored accounts, sealed under a key each.
+// Account data lives in byte slices while one envelope is judged, and is cleared. What stays is the
+// masked number, a keyed fingerprint, the sealed account and code parts while something needs them,
+// and stored accounts, each sealed under its own key.
 package intake
 
 import (
@@ -35,93 +34,91 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// Opener opens sealed parts; keyring.Ring is the one there is. It is called from many goroutines at
-// once. The plaintext belongs to the caller, who clears it. An error other than keyring.ErrKeyDead
-// and keyring.ErrCannotOpen says nothing about the part: the envelope is not judged and the group
-// is not committed.
+// Opener opens sealed parts; [keyring.Ring] implements it. It must be safe for concurrent use. The
+// caller clears the plaintext. An error other than [keyring.ErrKeyDead] and [keyring.ErrCannotOpen]
+// says nothing about the part: the group is not committed.
 type Opener interface {
 	OpenPart(part envelope.PartName, merchant, id string, p envelope.Part) ([]byte, error)
 }
 
-// Accounts seals, opens and forgets stored accounts; keyring.Ring is the one there is, and its
-// comments are the contract. It is called from many goroutines at once.
+// Accounts seals, opens and forgets stored accounts; [keyring.Ring] implements it and documents the
+// contract.
 type Accounts interface {
 	SealStored(merchant, token string, plain []byte) (slot uint32, sealed []byte, err error)
 	OpenStored(merchant, token string, slot uint32, sealed []byte) ([]byte, error)
 	ForgetStored(slots ...uint32) error
 }
 
-// Source is the channel's side of intake; channel.Vault is the one there is.
+// Source is the channel's side of intake; [channel.Vault] implements it.
 type Source interface {
 	// Bags calls fn with messages in stream order from a sequence on, until ctx ends or fn fails.
-	// It returns channel.ErrRewound when the stream lost what was read from it.
+	// It returns [channel.ErrRewound] when the stream lost what was read from it.
 	Bags(ctx context.Context, from uint64, fn func([]channel.Message) error) error
-	// BagAt returns one message, or channel.ErrNotFound.
+	// BagAt returns one message, or [channel.ErrNotFound].
 	BagAt(ctx context.Context, sequence uint64) (channel.Message, error)
-	// EnvelopesRoom says how full the stream is.
+	// EnvelopesRoom returns how full the stream is.
 	EnvelopesRoom(ctx context.Context) (channel.Room, error)
 	// PurgeBags deletes the messages below a sequence.
 	PurgeBags(ctx context.Context, below uint64) error
 }
 
-// Limits and times that are the same everywhere, with their reasons.
+// Limits and times, with their reasons.
 const (
-	// of bags in one commit: some 700 envelopes of three parts, tens of milliseconds of the
-	// ledger's writer
+	// of bags in one commit: some 700 envelopes of three parts, tens of milliseconds to write
 	defaultGroupBytes = 4 << 20
-	// specification 8: bags stay so long, for a standby to read again
+	// specification 8: how long bags stay, for a standby to read again
 	defaultKeep = 7 * 24 * time.Hour
 	upkeepEvery = time.Hour // between purges
-	// between looks at how full ENVELOPES is: a quarter of it takes longer to fill
+	// between looks at how full ENVELOPES is: a quarter of it lasts longer
 	roomEvery = 10 * time.Second
-	// after which a number that never came is a finding even if no later bag says so
+	// after which a number that never came is a finding
 	gapPatience = time.Hour
 	retryEvery  = time.Second // while the channel is away
-	// least time between two resends of one payment's results, however often its envelope is posted
+	// least time between two resends of one payment's results
 	resendEvery = 10 * time.Second
-	// resends, refusals and links kept in memory; forgetting one costs one more resend or result
+	// resends, refusals and links in memory; forgetting one costs one more resend or result
 	rememberedAnswers = 1 << 14
-	// messages that are no bags, some 120 bytes each; forgetting one costs that it is counted again
+	// messages that are not bags, some 120 bytes each; forgetting one means counting it again
 	rememberedStrays = 1 << 16
 )
 
-// Config is what an Intake works with.
+// Config configures an [Intake].
 type Config struct {
 	Ledger     *ledger.Ledger
 	Opener     Opener
 	Source     Source           // may be nil where only Take is called
 	Workers    int              // envelopes judged at once; 0 is GOMAXPROCS
-	GroupBytes int              // bytes of bags in one commit; 0 is 4 MiB; a larger bag rides alone
+	GroupBytes int              // bytes of bags in one commit; 0 is 4 MiB; a larger bag goes alone
 	Keep       time.Duration    // how long committed bags stay in the channel; 0 is 7 days
 	Now        func() time.Time // the vault's clock
 	Logger     *slog.Logger     // nil is none
 
-	// of stored accounts, after keyring.Ring.KeepStored; nil: store, update and forget are not
+	// of stored accounts, after [keyring.Ring.KeepStored]; nil: store, update and forget are not
 	// permitted
 	Accounts Accounts
-	// the acquirer pays back to a card by reference: a refund needs no number (acquirer.Acquirer)
+	// the acquirer refunds a card by reference: a refund needs no number (acquirer.Acquirer)
 	RefundsByReference bool
-	// nil while there is room for bags, else why they wait in the channel; asked before each group;
-	// may be nil
+	// called before each group: nil while there is room for bags, else why they wait in the
+	// channel; may be nil
 	Room func() error
 	// settlement files are written for a bank; without, bank accounts are not permitted
 	Bank bool
 }
 
-// Intake takes bags. Take may be called while Run runs, from any goroutine.
+// Intake accepts bags. [Intake.Take] may be called while [Intake.Run] runs, from any goroutine.
 type Intake struct {
 	Config
-	// when a payment's results were last sent again, or a forged envelope was refused
+	// when a payment's results were last resent, or a forged envelope was refused
 	answers *lru.Cache[string, time.Time]
-	links   *lru.Cache[string, string] // of bags that came: the previous that they name
+	links   *lru.Cache[string, string] // of bags that came: their previous
 	room    envelopes                  // what was last seen of the stream
-	// messages that are no bags and were found, by place and digest
+	// messages that are not bags and were reported, by sequence and digest
 	strays *lru.Cache[stray, bool]
 	tally  *tally
-	lines  *folded.Lines // of Logger: what a stranger can cause
+	lines  *folded.Lines // of Logger, for what a stranger can cause
 }
 
-// New returns an Intake. It fails on a configuration that lacks something.
+// New returns an Intake. It fails on an incomplete configuration.
 func New(c Config) (*Intake, error) {
 	if c.Ledger == nil || c.Opener == nil || c.Now == nil {
 		return nil, errors.New("intake needs a ledger, an opener and a clock")
@@ -153,13 +150,13 @@ func New(c Config) (*Intake, error) {
 	return &Intake{Config: c, answers: answers, links: links, strays: strays, tally: &tally{sources: map[source]tallied{}}, lines: folded.New(c.Logger)}, nil
 }
 
-// Run reads the channel from where the ledger stands until ctx ends, whose error it then returns.
-// It waits while the channel is away. Any other error is the ledger's or the key ring's, and the
-// daemon must stop: what was read and not committed is read again at the next start.
+// Run reads the channel from the ledger's position until ctx ends, whose error it then returns. It
+// waits while the channel is away. Any other error is the ledger's or the key ring's, and the
+// daemon must stop: what was not committed is read again at the next start.
 func (i *Intake) Run(ctx context.Context) (err error) {
 	defer func() {
 		if errors.Is(err, context.Canceled) {
-			err = cmp.Or(i.tellCounted(context.WithoutCancel(ctx), true), err)
+			err = cmp.Or(i.reportCounted(context.WithoutCancel(ctx), true), err)
 		}
 	}()
 	for {
@@ -171,16 +168,16 @@ func (i *Intake) Run(ctx context.Context) (err error) {
 		if !errors.Is(err, channel.ErrRewound) && !errors.Is(err, channel.ErrUnavailable) {
 			return err
 		}
-		i.lines.Warn("place", "finding our place in the channel again", "error", err)
+		i.lines.Warn("position", "finding the position in the channel again", "error", err)
 		if err := pause(ctx, retryEvery); err != nil {
 			return err
 		}
 	}
 }
 
-// resume returns the sequence to read from: the one after the ledger's hint when the channel still
+// resume returns the sequence to read from: the one after the ledger's hint where the channel still
 // holds the same message there. Otherwise the channel lost its tail and may reuse sequences, so
-// everything is read again from the start; what was committed is recognised by its bag.
+// everything is read again; what was committed is recognised by its bag.
 func (i *Intake) resume(ctx context.Context) (uint64, error) {
 	var hint ledger.Hint
 	err := i.Ledger.View(func(tx *ledger.Tx) (err error) {
@@ -207,12 +204,12 @@ func (i *Intake) resume(ctx context.Context) (uint64, error) {
 	}
 }
 
-// startOver records that the channel does not hold what was read from it. A crash after it means
-// one finding and a plain start; a crash before it means that it is found again.
+// startOver records that the channel no longer holds what was read from it. A crash after it means
+// one finding and a normal start; a crash before it, that it is detected again.
 func (i *Intake) startOver(ctx context.Context, hint ledger.Hint) error {
 	i.lines.Error("start over", "the channel no longer holds the bag that was read last: reading from the start", "sequence", hint.Sequence)
 	found := book.IntegrityFound{Finding: book.FindingSequence, Detail: fmt.Sprintf("sequence %d is not the bag that was read there", hint.Sequence)}
-	return i.commitCounting(ctx, func(tx *ledger.Tx, counts *takes) error {
+	return i.commitCounting(ctx, func(tx *ledger.Tx, counts *attemptCounts) error {
 		if counts.due(source{finding: found.Finding}, tx.Now().Time, &found) {
 			if _, err := tx.Append(book.Event{Actor: "vault", Origin: "start", Evidence: hint.Digest, Body: found}); err != nil {
 				return err
@@ -222,8 +219,7 @@ func (i *Intake) startOver(ctx context.Context, hint ledger.Hint) error {
 	})
 }
 
-// follow reads, judges and commits in a pipeline: while one group is being made durable the next is
-// judged.
+// follow reads, judges and commits in a pipeline: while one group is committed the next is judged.
 func (i *Intake) follow(ctx context.Context, from uint64) error {
 	tasks, ctx := errgroup.WithContext(ctx)
 	// unbuffered: at most one group waits, so memory is bounded by three
@@ -260,7 +256,6 @@ func (i *Intake) follow(ctx context.Context, from uint64) error {
 	return tasks.Wait()
 }
 
-// hasRoom is Config.Room where there is one.
 func (i *Intake) hasRoom() error {
 	if i.Room == nil {
 		return nil
@@ -268,8 +263,8 @@ func (i *Intake) hasRoom() error {
 	return i.Room()
 }
 
-// awaitRoom returns when there is room for bags, or ctx ends. They wait in the channel; one whose
-// time passes meanwhile is late.
+// awaitRoom returns when there is room for bags, or ctx ends. Meanwhile they wait in the channel,
+// and may become late.
 func (i *Intake) awaitRoom(ctx context.Context) error {
 	for {
 		err := i.hasRoom()
@@ -284,8 +279,8 @@ func (i *Intake) awaitRoom(ctx context.Context) error {
 }
 
 // Take verifies and commits messages, in their order: when it returns nil all their effects are
-// durable. It takes none, and says why, where there is no room. Messages with a sequence move the
-// ledger's place in the channel; those of a bundle have none.
+// durable. Where there is no room it fails and commits none. Messages with a sequence move the
+// ledger's position in the channel; those of a bundle have none.
 func (i *Intake) Take(ctx context.Context, messages []channel.Message) error {
 	for _, part := range i.split(messages) {
 		if err := i.hasRoom(); err != nil {
@@ -302,7 +297,7 @@ func (i *Intake) Take(ctx context.Context, messages []channel.Message) error {
 	return nil
 }
 
-// split cuts messages into groups of at most GroupBytes, or of one.
+// split splits messages into groups of at most GroupBytes, or of one message.
 func (i *Intake) split(messages []channel.Message) [][]channel.Message {
 	var groups [][]channel.Message
 	start, size := 0, 0
@@ -319,8 +314,7 @@ func (i *Intake) split(messages []channel.Message) [][]channel.Message {
 	return groups
 }
 
-// parallel calls do for 0 to n-1 on the intake's workers and returns the first error, after which
-// no new call begins.
+// parallel calls do for 0 to n-1 on all workers until one fails, and returns the first error.
 func (i *Intake) parallel(n int, do func(int) error) error {
 	var (
 		next  atomic.Int64
@@ -347,7 +341,7 @@ func (i *Intake) parallel(n int, do func(int) error) error {
 	return first
 }
 
-// digestOf is what the ledger's hint remembers of a message.
+// digestOf returns the digest of a message in the ledger's hint.
 func digestOf(m channel.Message) string {
 	sum := sha256.Sum256(m.Data)
 	return hex.EncodeToString(sum[:])

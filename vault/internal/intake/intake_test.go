@@ -10,8 +10,8 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// desk is a vault with an intake, one relay and one merchant.
-type desk struct {
+// fixture is a vault with an intake, a relay and a merchant.
+type fixture struct {
 	*vaulttest.Vault
 	intake *Intake
 	relay  *vaulttest.Relay
@@ -19,9 +19,9 @@ type desk struct {
 	shop   *vaulttest.Storefront
 }
 
-func newDesk(t testing.TB) *desk {
+func newFixture(t testing.TB) *fixture {
 	t.Helper()
-	d := &desk{Vault: vaulttest.New(t)}
+	d := &fixture{Vault: vaulttest.New(t)}
 	d.relay = d.SetRelays("relay-1", "relay-2")[0]
 	d.run = d.relay.Start()
 	d.shop = d.Enrol("shop-1")
@@ -29,7 +29,7 @@ func newDesk(t testing.TB) *desk {
 	return d
 }
 
-func (d *desk) newIntake(source Source) *Intake {
+func (d *fixture) newIntake(source Source) *Intake {
 	d.TB.Helper()
 	i, err := New(Config{Ledger: d.Ledger, Opener: d.Ring, Accounts: d.Ring, Bank: true, Source: source, Now: d.Clock.Now})
 	if err != nil {
@@ -38,38 +38,37 @@ func (d *desk) newIntake(source Source) *Intake {
 	return i
 }
 
-func (d *desk) take(messages ...channel.Message) {
+func (d *fixture) take(messages ...channel.Message) {
 	d.TB.Helper()
 	if err := d.intake.Take(d.TB.Context(), messages); err != nil {
 		d.TB.Fatal(err)
 	}
 }
 
-// told returns the facts of all results that were issued, in order.
-func (d *desk) told() (facts []envelope.Facts) {
+// facts returns the facts of all results that were issued, in order.
+func (d *fixture) facts() (facts []envelope.Facts) {
 	d.TB.Helper()
 	d.Issued(func(_ string, f envelope.Facts) { facts = append(facts, f) })
 	return facts
 }
 
 // answers returns the facts of the newest result of each envelope.
-func (d *desk) answers() map[string]envelope.Facts {
+func (d *fixture) answers() map[string]envelope.Facts {
 	d.TB.Helper()
 	all := map[string]envelope.Facts{}
 	d.Issued(func(id string, f envelope.Facts) { all[id] = f })
 	return all
 }
 
-// permit gives a merchant a policy that permits everything.
-func (d *desk) permit(merchant string) {
+func (d *fixture) permit(merchant string) {
 	d.TB.Helper()
 	d.Append(merchant, book.MerchantPolicySet{Policy: vaulttest.Policy()})
 }
 
-// found returns how many findings of each kind there are.
-func (d *desk) found() map[book.Finding]uint64 { return d.State().Findings }
+// found counts the findings of each kind.
+func (d *fixture) found() map[book.Finding]uint64 { return d.State().Findings }
 
-func (d *desk) expectFound(want map[book.Finding]uint64) {
+func (d *fixture) expectFound(want map[book.Finding]uint64) {
 	d.TB.Helper()
 	got := d.found()
 	for finding, n := range want {
@@ -85,7 +84,7 @@ func (d *desk) expectFound(want map[book.Finding]uint64) {
 }
 
 // runState returns what the vault knows of a run.
-func (d *desk) runState(run *vaulttest.Run) (r book.Run) {
+func (d *fixture) runState(run *vaulttest.Run) (r book.Run) {
 	d.TB.Helper()
 	d.View(func(tx *ledger.Tx) (err error) {
 		r, _, err = tx.Run("relay-1", run.ID)
@@ -95,7 +94,7 @@ func (d *desk) runState(run *vaulttest.Run) (r book.Run) {
 }
 
 func TestSaleIsReceivedWithItsParts(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	sale := d.shop.Sale()
 	sale.Order = `{"operation":"sale","reference":"order 17","amount":1999,"currency":"USD","descriptor":"SHOP ONE"}`
 	msg := d.shop.Seal(sale)
@@ -126,14 +125,14 @@ func TestSaleIsReceivedWithItsParts(t *testing.T) {
 		}
 		return nil
 	})
-	if told := d.told(); len(told) != 0 {
-		t.Errorf("results %+v before anything was decided", told)
+	if facts := d.facts(); len(facts) != 0 {
+		t.Errorf("results %+v before anything was decided", facts)
 	}
 	d.expectFound(nil)
 }
 
 func TestFingerprintIsOfTheNumberAndOfTheMerchant(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	other := d.Enrol("shop-2")
 	first, again, elsewhere := d.shop.Sale(), d.shop.Sale(), other.Sale()
 	again.Account = vaulttest.Card("4242424242424242", "2030-01")
@@ -148,7 +147,7 @@ func TestFingerprintIsOfTheNumberAndOfTheMerchant(t *testing.T) {
 }
 
 func TestBagIsCounted(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	good, refused := d.shop.Sale(), d.shop.Sale()
 	refused.Order = vaulttest.Order(0, "USD", "order 18")
 	forged := d.shop.Sale()

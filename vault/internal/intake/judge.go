@@ -13,29 +13,31 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// verdict is what the vault thinks of one envelope, by the merchant's state of some version.
+// verdict is the judgement of one envelope, by a version of the merchant's state.
 type verdict struct {
-	bag      *bag         // that the envelope came in, set as it is committed
+	bag      *bag         // the envelope's, set as it is committed
 	index    int          // of the envelope in its bag
-	finding  book.Finding // the envelope is nobody's, or forged
+	finding  book.Finding // the envelope belongs to no merchant, or is forged
 	detail   string       // of the finding
 	envelope envelope.Envelope
 	digest   string
-	version  uint64        // of the merchant's state; 0 where there is no such merchant
+	version  uint64        // of the merchant's state; 0: no such merchant
 	policy   book.Policy   // of the merchant when it was judged
 	code     envelope.Code // ok, or the first check that failed
+	limit    book.Exceeded // of the code limit
 	order    envelope.Order
-	// of the account part; the transaction fills in those of a token or payment
+	// of the account part; the transaction sets those of a token or payment
 	account particulars
-	// of a refund's account part, or of what replaced the stored account, once account is its
+	// of a refund's account part, or of what replaced the stored account, once account is the
 	// payment's
 	given    particulars
-	stored   *stored // of a store or update: the account, sealed anew
-	mismatch bool    // refused because a refund's account is not its payment's: counted
-	compared bool    // the bank account that it gives was held against the block list: counted
+	stored   *stored       // of a store or update: the account, sealed
+	noKey    book.Exceeded // why it is not
+	mismatch bool          // refused because a refund's account is not its payment's; counted
+	compared bool          // its bank account was compared with the block list; counted
 }
 
-// particulars are what may be kept of an account.
+// particulars are what is kept of an account.
 type particulars struct {
 	method book.Method
 	masked string
@@ -55,7 +57,7 @@ func parseMerchant(m book.Merchant, enrolled bool) (merchant, error) {
 	return merchant{m, enrolled, keys}, err
 }
 
-// verifiers parses vkeys that the ledger holds, so a failure is damage.
+// verifiers parses vkeys of the ledger.
 func verifiers(vkeys []string) ([]note.Verifier, error) {
 	keys := make([]note.Verifier, len(vkeys))
 	for n, vkey := range vkeys {
@@ -67,7 +69,7 @@ func verifiers(vkeys []string) ([]note.Verifier, error) {
 	return keys, nil
 }
 
-// state is what judging reads: a snapshot before the commit, or the transaction itself.
+// state is what judging reads: a snapshot, or the transaction itself.
 type state interface {
 	merchant(id string) (merchant, error)
 	payment(merchant, id string) (book.Payment, bool, error)
@@ -77,19 +79,18 @@ type state interface {
 }
 
 // judge checks an envelope in the order of specification 7, up to what only the commit's
-// transaction can tell: token, payment, state, limit. Its errors say nothing about the envelope:
+// transaction can check: token, payment, state, limit. Its errors say nothing about the envelope:
 // the ledger could not be read, or the key ring is locked.
 func (i *Intake) judge(st state, msg []byte) (verdict, error) {
 	u, err := envelope.Read[envelope.Envelope](msg)
 	if err != nil {
-		return verdict{finding: book.FindingBadEnvelope, detail: "its form is not an envelope's"}, nil
+		return verdict{finding: book.FindingBadEnvelope, detail: "it is not in the form of an envelope"}, nil
 	}
 	v := verdict{envelope: u.Value, digest: u.Digest()}
 	e := u.Value
 	if life := e.Until.Sub(e.Created.Time); life <= 0 || life > envelope.MaxLife {
-		// A relay answers this with `clock`; there is no code for it because an honest one never
-		// lets it pass.
-		v.finding, v.detail = book.FindingBadEnvelope, "its until is not at most 6 days after created"
+		// An honest relay refuses this with `clock`, so it has no code.
+		v.finding, v.detail = book.FindingBadEnvelope, "its until is not within 6 days after created"
 		return v, nil
 	}
 	m, err := st.merchant(e.Merchant)
@@ -106,7 +107,7 @@ func (i *Intake) judge(st state, msg []byte) (verdict, error) {
 		return v, err
 	}
 	if known && taken.Digest == v.digest {
-		return v, nil // the very instruction: nothing is verified or opened again
+		return v, nil // the same instruction again
 	}
 	_, forged := u.Verify(m.keys...)
 	switch {
@@ -124,8 +125,7 @@ func (i *Intake) judge(st state, msg []byte) (verdict, error) {
 	return v, err
 }
 
-// quotable returns a name from outside for an operator to read, unless an account number could
-// stand in it.
+// quotable returns a name from outside, or "" where it could contain an account number.
 func quotable(name string) string {
 	if envelope.CheckReference(name) != nil {
 		return ""
@@ -142,7 +142,7 @@ func (o *opened) clear() {
 	clear(o.code)
 }
 
-// unseal opens all parts. A dead key anywhere comes before a seal that does not open.
+// unseal opens all parts. A dead key takes precedence over a part that does not open.
 func (i *Intake) unseal(e envelope.Envelope) (o opened, code envelope.Code, err error) {
 	code = envelope.CodeOK
 	for name, part := range e.Parts {
@@ -170,7 +170,7 @@ func (i *Intake) unseal(e envelope.Envelope) (o opened, code envelope.Code, err 
 	return o, code, nil
 }
 
-// open opens the envelope's parts and checks what they say.
+// open opens and checks the envelope's parts.
 func (i *Intake) open(st state, m merchant, v *verdict) error {
 	parts, code, err := i.unseal(v.envelope)
 	if err != nil {
@@ -189,7 +189,7 @@ func (i *Intake) open(st state, m merchant, v *verdict) error {
 	if v.code = checkOrder(m, order, unread, v.envelope); v.code != envelope.CodeOK {
 		return nil
 	}
-	if order.Operation == envelope.OpRefund && i.needless(m.Merchant, parts.account) {
+	if order.Operation == envelope.OpRefund && i.needsNoAccount(m.Merchant, parts.account) {
 		v.code = envelope.CodeBadOrder
 		return nil
 	}
@@ -197,9 +197,9 @@ func (i *Intake) open(st state, m merchant, v *verdict) error {
 	return err
 }
 
-// repeatable returns what of an order may stand in results and in the log: not a reference that is
-// refused, nor an amount or token that could be an account number (the rule is the reference's: 12
-// digits or more that pass Luhn; no such amount is valid, no such token is made).
+// repeatable returns what of an order may be in results and in the log: not a reference that is
+// refused, nor an amount or token that could be an account number (12 digits or more that pass
+// Luhn; no such amount is valid, no such token is made).
 func repeatable(o envelope.Order) envelope.Order {
 	if envelope.CheckReference(o.Reference) != nil {
 		o.Reference = ""
@@ -213,31 +213,30 @@ func repeatable(o envelope.Order) envelope.Order {
 	return o
 }
 
-// checkOrder makes the checks that all operations have in common: bad-order, reference, amount,
-// currency.
+// checkOrder makes the checks of all operations: bad-order, reference, amount, currency.
 func checkOrder(m merchant, o envelope.Order, unread error, e envelope.Envelope) envelope.Code {
 	switch {
 	case unread != nil, o.CheckMembers(e.Account != nil, e.Code != nil) != nil:
 		return envelope.CodeBadOrder
 	case envelope.CheckReference(o.Reference) != nil:
 		return envelope.CodeReference
-	case takesAmount(o.Operation) && (o.Amount < 1 || o.Amount > envelope.MaxAmount):
+	case hasAmount(o.Operation) && (o.Amount < 1 || o.Amount > envelope.MaxAmount):
 		return envelope.CodeAmount
-	case takesCurrency(o.Operation) && !maySell(m, o.Currency), o.Operation == envelope.OpPayout && o.Currency != bankCurrency:
+	case hasCurrency(o.Operation) && !maySell(m, o.Currency), o.Operation == envelope.OpPayout && o.Currency != bankCurrency:
 		return envelope.CodeCurrency
 	}
 	return envelope.CodeOK
 }
 
-func takesAmount(op envelope.Operation) bool {
-	return takesCurrency(op) || op == envelope.OpCapture || op == envelope.OpRefund
+func hasAmount(op envelope.Operation) bool {
+	return hasCurrency(op) || op == envelope.OpCapture || op == envelope.OpRefund
 }
 
-func takesCurrency(op envelope.Operation) bool {
+func hasCurrency(op envelope.Operation) bool {
 	return op == envelope.OpSale || op == envelope.OpAuthorize || op == envelope.OpPayout
 }
 
-// maySell reports whether a currency is of ISO 4217 and one that the merchant was enrolled with.
+// maySell reports whether a currency is of ISO 4217 and one of the merchant's.
 func maySell(m merchant, currency string) bool {
 	_, listed := envelope.LookupCurrency(currency)
 	return listed && slices.Contains(m.Currencies, currency)

@@ -15,7 +15,7 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// refusal is an envelope with one defect, and the facts of the result that answers it.
+// refusal is an envelope with one defect, and its result's facts.
 type refusal struct {
 	defect string
 	change func(*vaulttest.Draft)
@@ -45,8 +45,8 @@ const (
 	payee   = `{"bank":{"routing":"011000015","account":"12345678","type":"checking","name":"A. Payee"}}`
 )
 
-// fresh are the facts of a rejection whose order opened: amount, currency and reference are the
-// sale's own.
+// fresh are the facts of a rejection whose order opened, with the sale's amount, currency and
+// reference.
 func fresh(code envelope.Code) envelope.Facts {
 	return envelope.Facts{Code: code, Amount: 1999, Currency: "USD", Reference: "order 17"}
 }
@@ -83,8 +83,7 @@ func ofEarlier(f envelope.Facts) envelope.Facts {
 
 func blank(code envelope.Code) envelope.Facts { return envelope.Facts{Code: code} }
 
-// refusals has every way in which an envelope of an active merchant can be wrong, in the order of
-// specification 7.
+// refusals has every defect of an active merchant's envelope, in the order of specification 7.
 func refusals() []refusal {
 	list := []refusal{
 		// its signer is set by the test
@@ -157,7 +156,7 @@ func rename(p *envelope.Part) {
 func flip(p envelope.Part) { p.Sealed[len(p.Sealed)-1] ^= 1 }
 
 func TestEveryDefectHasItsAnswer(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	d.permit("shop-1")
 	list := refusals()
 	stranger := vaulttest.Signer(t, "shop-1")
@@ -176,8 +175,8 @@ func TestEveryDefectHasItsAnswer(t *testing.T) {
 	good := d.shop.Sale()
 	d.take(d.run.Bag(append(msgs, d.shop.Seal(good))...))
 
-	if told := d.told(); len(told) != len(list) {
-		t.Errorf("%d results for %d bad envelopes", len(told), len(list))
+	if facts := d.facts(); len(facts) != len(list) {
+		t.Errorf("%d results for %d bad envelopes", len(facts), len(list))
 	}
 	answers := d.answers()
 	for id, r := range ids {
@@ -194,7 +193,7 @@ func TestEveryDefectHasItsAnswer(t *testing.T) {
 }
 
 func TestRefusedEnvelopeKeepsNoParts(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	sale := d.shop.Sale()
 	sale.Account = vaulttest.Card("4242424242424241", "2031-12")
 	d.take(d.run.Bag(d.shop.Seal(sale)))
@@ -209,7 +208,7 @@ func TestRefusedEnvelopeKeepsNoParts(t *testing.T) {
 }
 
 func TestSuspendedMerchant(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	before := d.shop.Sale()
 	before.Account = vaulttest.Card("4242424242424242", "2026-10")
 	msg := d.shop.Seal(before)
@@ -218,9 +217,9 @@ func TestSuspendedMerchant(t *testing.T) {
 	late := d.shop.Sale()
 	late.Created, late.Until = late.Created.Add(-2*time.Hour), late.Created.Add(-time.Hour)
 	d.take(d.run.Bag(d.shop.Seal(late), msg))
-	told := d.told()
-	if len(told) != 2 || told[1].Code != envelope.CodeMerchantSuspended || told[1].Reference != "" {
-		t.Errorf("told %+v", told)
+	facts := d.facts()
+	if len(facts) != 2 || facts[1].Code != envelope.CodeMerchantSuspended || facts[1].Reference != "" {
+		t.Errorf("facts %+v", facts)
 	}
 	d.Append("shop-1", book.MerchantResumed{})
 	after := d.shop.Sale()
@@ -233,9 +232,9 @@ func TestSuspendedMerchant(t *testing.T) {
 	}
 }
 
-// What changed between judging and committing is seen by the commit.
+// The commit sees what changed after judging.
 func TestVerdictIsRenewedWhenTheMerchantChanged(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	sale, forged := d.shop.Sale(), d.shop.Sale()
 	forged.Signer = vaulttest.Signer(t, "shop-1")
 	stranger := d.Stranger("shop-9")
@@ -255,7 +254,7 @@ func TestVerdictIsRenewedWhenTheMerchantChanged(t *testing.T) {
 }
 
 func TestVerdictIsLateWhenTimePassedBeforeTheCommit(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	sale := d.shop.Sale()
 	g, err := d.intake.judgeAll([]channel.Message{d.run.Bag(d.shop.Seal(sale))})
 	if err != nil {
@@ -265,13 +264,13 @@ func TestVerdictIsLateWhenTimePassedBeforeTheCommit(t *testing.T) {
 	if err := d.intake.commit(t.Context(), g); err != nil {
 		t.Fatal(err)
 	}
-	if told := d.told(); len(told) != 1 || told[0].Code != envelope.CodeLate || told[0].Reference != "" || told[0].Masked != "" {
-		t.Errorf("told %+v", told)
+	if facts := d.facts(); len(facts) != 1 || facts[0].Code != envelope.CodeLate || facts[0].Reference != "" || facts[0].Masked != "" {
+		t.Errorf("facts %+v", facts)
 	}
 }
 
 func TestDeadKeyOfAnOldEnvelope(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	sale := d.shop.Sale()
 	sale.Until = sale.Created.Add(envelope.MaxLife)
 	msg := d.shop.Seal(sale)
@@ -280,14 +279,14 @@ func TestDeadKeyOfAnOldEnvelope(t *testing.T) {
 		d.Tick()
 	}
 	d.take(d.run.Bag(msg))
-	if told := d.told(); len(told) != 1 || told[0].Code != envelope.CodeKeyDead || told[0].Reference != "order 17" {
-		t.Errorf("told %+v", told)
+	if facts := d.facts(); len(facts) != 1 || facts[0].Code != envelope.CodeKeyDead || facts[0].Reference != "order 17" {
+		t.Errorf("facts %+v", facts)
 	}
 }
 
-// Envelopes that are nobody's are findings, and nothing else.
+// Envelopes of no merchant are findings only.
 func TestEnvelopesOfNobody(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	other := d.Enrol("shop-2")
 	stranger := d.Stranger("shop-9")
 	long := d.shop.Sale()
@@ -304,15 +303,15 @@ func TestEnvelopesOfNobody(t *testing.T) {
 	}
 	d.take(d.run.Bag([]byte("{}"), nil, bytes.Repeat([]byte("x"), 40<<10), d.shop.Seal(long), d.shop.Seal(backwards),
 		stranger.Seal(stranger.Sale()), foreign))
-	told := d.told()
-	if len(told) != 1 || told[0].Code != envelope.CodeUnknownSigner {
-		t.Errorf("told %+v", told)
+	facts := d.facts()
+	if len(facts) != 1 || facts[0].Code != envelope.CodeUnknownSigner {
+		t.Errorf("facts %+v", facts)
 	}
 	d.expectFound(map[book.Finding]uint64{book.FindingBadEnvelope: 5, book.FindingUnknownMerchant: 1, book.FindingForgedEnvelope: 1})
 }
 
 func TestForgeriesAreBounded(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	key := vaulttest.Signer(t, "shop-1")
 	var forged [][]byte
 	for range book.MaxRefusals + 20 {
@@ -321,17 +320,17 @@ func TestForgeriesAreBounded(t *testing.T) {
 		forged = append(forged, d.shop.Seal(sale))
 	}
 	d.take(d.run.Bag(forged...), d.run.Bag(forged[0], forged[0]))
-	if n := len(d.told()); n != book.MaxRefusals {
+	if n := len(d.facts()); n != book.MaxRefusals {
 		t.Errorf("%d forgeries were answered in a day", n)
 	}
-	// The first sixteen one by one, then two events that tell of 16 and of 32.
-	d.expectFound(map[book.Finding]uint64{book.FindingForgedEnvelope: 4 * inDetail})
+	// The first sixteen one by one, then two events for 16 and 32.
+	d.expectFound(map[book.Finding]uint64{book.FindingForgedEnvelope: 4 * maxDetailed})
 	d.Clock.Pass(24 * time.Hour)
 	d.Tick()
 	d.take(d.run.Bag(forged[book.MaxRefusals]))
 	// The next one reports those that were counted.
 	d.expectFound(map[book.Finding]uint64{book.FindingForgedEnvelope: book.MaxRefusals + 20 + 2 + 1})
-	if n := len(d.told()); n != book.MaxRefusals+1 {
+	if n := len(d.facts()); n != book.MaxRefusals+1 {
 		t.Errorf("%d forgeries were answered in two days", n)
 	}
 }

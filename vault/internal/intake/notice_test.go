@@ -9,17 +9,17 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// replace is the draft of an update by a whole account.
-func (d *desk) replace(token, account string) vaulttest.Draft {
+// replace is an update by a whole account.
+func (d *fixture) replace(token, account string) vaulttest.Draft {
 	draft := d.shop.Update(token, "2031-01")
 	draft.Account = account
 	return draft
 }
 
-// TestANotedAccountIsNotUsed until an update brings a whole one: sales, payouts and refunds of its
-// token are refused, and only those.
+// TestANotedAccountIsNotUsed until an update replaces it: sales, payouts and refunds of its token
+// are refused, and only those.
 func TestANotedAccountIsNotUsed(t *testing.T) {
-	d := bankDesk(t)
+	d := bankFixture(t)
 	corrected := vaulttest.Bank(vaulttest.Routing, "99887766")
 	token := d.stored(d.shop.Store(payee))
 	sale, other := d.accepted(d.shop.ByToken(envelope.OpSale, token, 300)), d.accepted(d.shop.BankSale(200))
@@ -47,10 +47,10 @@ func TestANotedAccountIsNotUsed(t *testing.T) {
 	}
 }
 
-// TestARefundDoesNotFollowAnUpdate: who can sign for a shop could else have every sale of a token
-// refunded to an account of its own.
+// TestARefundDoesNotFollowAnUpdate: else a signer could have every sale of a token refunded to
+// another account.
 func TestARefundDoesNotFollowAnUpdate(t *testing.T) {
-	d := bankDesk(t)
+	d := bankFixture(t)
 	token := d.stored(d.shop.Store(payee))
 	sale := d.accepted(d.shop.ByToken(envelope.OpSale, token, 300))
 	d.settleBank()
@@ -61,9 +61,8 @@ func TestARefundDoesNotFollowAnUpdate(t *testing.T) {
 	d.accepted(given)
 }
 
-// TestUpdatesByAWholeAccount that are refused leave what is stored as it was.
 func TestUpdatesByAWholeAccount(t *testing.T) {
-	d := bankDesk(t)
+	d := bankFixture(t)
 	bank, card := d.stored(d.shop.Store(payee)), d.stored(d.shop.Store(goodCard))
 	sale := d.accepted(d.shop.BankSale(300))
 	d.settleBank()

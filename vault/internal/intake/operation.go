@@ -6,12 +6,12 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// bankCurrency is what bank accounts of the United States are debited and credited in.
+// bankCurrency is the currency of bank accounts, which are of the United States.
 const bankCurrency = "USD"
 
 // operation makes the checks of an order from `currency` of a bank account to `routing`
-// (specification 7), fills in the verdict what the ledger keeps of the account, and seals what is
-// to be stored. The parts belong to the caller, who clears them.
+// (specification 7), sets in the verdict what the ledger keeps of the account, and seals what is to
+// be stored. The caller clears the parts.
 func (i *Intake) operation(st state, m merchant, v *verdict, o envelope.Order, parts opened) (envelope.Code, error) {
 	if o.Operation == envelope.OpUpdate {
 		return i.update(st, m, v, o, parts)
@@ -22,13 +22,13 @@ func (i *Intake) operation(st state, m merchant, v *verdict, o envelope.Order, p
 		var err error
 		acct, err = account.Parse(parts.account)
 		defer acct.Clear()
-		readable = err == nil && suits(o.Operation, acct, parts.code != nil)
+		readable = err == nil && accepts(o.Operation, acct, parts.code != nil)
 	}
 	bank := acct != nil && acct.Bank != nil
 	switch {
-	case bank && takesCurrency(o.Operation) && o.Currency != bankCurrency:
+	case bank && hasCurrency(o.Operation) && o.Currency != bankCurrency:
 		return envelope.CodeCurrency, nil
-	case !i.permits(m.Merchant, o), bank && !i.banks(m.Merchant):
+	case !i.permits(m.Merchant, o), bank && !i.permitsBank(m.Merchant):
 		return envelope.CodeNotPermitted, nil
 	case !readable, !codeReadable(parts.code):
 		return envelope.CodeBadAccount, nil
@@ -39,7 +39,7 @@ func (i *Intake) operation(st state, m merchant, v *verdict, o envelope.Order, p
 		}
 	}
 	if o.Token != v.order.Token {
-		// it could be an account number, and so is none that was made
+		// it could be an account number, so it was never made
 		return envelope.CodeUnknownToken, nil
 	}
 	if o.Operation == envelope.OpStore {
@@ -48,7 +48,7 @@ func (i *Intake) operation(st state, m merchant, v *verdict, o envelope.Order, p
 	return envelope.CodeOK, nil
 }
 
-// permits reports whether a merchant may use an operation here at all.
+// permits reports whether a merchant may use an operation.
 func (i *Intake) permits(m book.Merchant, o envelope.Order) bool {
 	switch o.Operation {
 	case envelope.OpPayout:
@@ -59,14 +59,14 @@ func (i *Intake) permits(m book.Merchant, o envelope.Order) bool {
 	return m.Policy.Permits(o.Operation, o.Currency)
 }
 
-// needless reports whether a refund's account part is refused unseen: the acquirer pays back to
-// cards by reference, and what needs no number is given none. A bank account may be needed, where
-// the merchant has any: the payment decides.
-func (i *Intake) needless(m book.Merchant, plain []byte) bool {
+// needsNoAccount reports whether a refund's account part is refused: the acquirer refunds cards by
+// reference, which needs no number. A bank account may be needed, where the merchant may use them:
+// the payment decides.
+func (i *Intake) needsNoAccount(m book.Merchant, plain []byte) bool {
 	if plain == nil || !i.RefundsByReference {
 		return false
 	}
-	if !i.banks(m) {
+	if !i.permitsBank(m) {
 		return true
 	}
 	acct, err := account.Parse(plain)
@@ -74,13 +74,13 @@ func (i *Intake) needless(m book.Merchant, plain []byte) bool {
 	return err == nil && acct.Card != nil
 }
 
-// banks reports whether a merchant may use bank accounts: settlement files are written, and can
-// name it.
-func (i *Intake) banks(m book.Merchant) bool { return i.Bank && m.Policy.Company.ID != "" }
+// permitsBank reports whether a merchant may use bank accounts: settlement files are written and
+// can name it.
+func (i *Intake) permitsBank(m book.Merchant) bool { return i.Bank && m.Policy.Company.ID != "" }
 
-// suits reports whether an operation takes an account of this kind: authorize takes a card, payout
-// a bank account, a code is of a card.
-func suits(op envelope.Operation, acct *account.Account, code bool) bool {
+// accepts reports whether an operation accepts an account of this kind: authorize a card, payout a
+// bank account, and a code needs a card.
+func accepts(op envelope.Operation, acct *account.Account, code bool) bool {
 	if acct.Bank != nil {
 		return op != envelope.OpAuthorize && !code
 	}
@@ -96,8 +96,8 @@ func codeReadable(plain []byte) bool {
 	return err == nil
 }
 
-// particulars checks an account and keeps its mask, also of a card that failed by its check digit
-// or date, for the storefront to show the shopper; and, of a good account, its brand and
+// particulars checks an account and keeps its mask, also of a card whose check digit or date is
+// wrong, for the storefront to show the shopper; and, of a valid account, its brand and
 // fingerprint.
 func (i *Intake) particulars(st state, v *verdict, acct *account.Account) (envelope.Code, error) {
 	code := acct.Check(i.Now())

@@ -12,7 +12,7 @@ import (
 )
 
 func TestPosition(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	gone := d.relay.Start()
 	d.take(d.bags(gone, 1)...)
 	d.Clock.Pass(positionSpan + time.Hour)
@@ -42,7 +42,7 @@ func TestPosition(t *testing.T) {
 	}
 }
 
-func (d *desk) position() (p envelope.Position) {
+func (d *fixture) position() (p envelope.Position) {
 	d.TB.Helper()
 	d.View(func(tx *ledger.Tx) (err error) {
 		p, err = d.intake.Position(tx)
@@ -51,9 +51,9 @@ func (d *desk) position() (p envelope.Position) {
 	return p
 }
 
-// A relay that starts runs without end cannot make the position too long to sign.
+// Endless runs cannot make the position too long to sign.
 func TestPositionIsBounded(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	var runs []channel.Message
 	last := d.run
 	for range maxRelayPosition + 10 {
@@ -85,7 +85,7 @@ func TestPositionIsBounded(t *testing.T) {
 }
 
 func TestOldGapsAreClosed(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	b := d.bags(d.run, 4)
 	d.take(b[0], b[3])
 	if err := d.intake.closeOldGaps(t.Context()); err != nil {

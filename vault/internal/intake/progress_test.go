@@ -10,8 +10,8 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// post takes drafts of shop-1 in one bag.
-func (d *desk) post(drafts ...vaulttest.Draft) {
+// post posts drafts of shop-1 in one bag.
+func (d *fixture) post(drafts ...vaulttest.Draft) {
 	d.TB.Helper()
 	msgs := make([][]byte, len(drafts))
 	for n, draft := range drafts {
@@ -20,8 +20,8 @@ func (d *desk) post(drafts ...vaulttest.Draft) {
 	d.take(d.run.Bag(msgs...))
 }
 
-// expect takes one draft by itself, which is answered so; "" is no answer yet.
-func (d *desk) expect(draft vaulttest.Draft, status envelope.Status, code envelope.Code) envelope.Facts {
+// expect posts one draft and checks its answer; "" is no answer yet.
+func (d *fixture) expect(draft vaulttest.Draft, status envelope.Status, code envelope.Code) envelope.Facts {
 	d.TB.Helper()
 	d.post(draft)
 	f := d.answers()[draft.ID]
@@ -31,19 +31,29 @@ func (d *desk) expect(draft vaulttest.Draft, status envelope.Status, code envelo
 	return f
 }
 
-func (d *desk) refused(draft vaulttest.Draft, code envelope.Code) envelope.Facts {
+func (d *fixture) refused(draft vaulttest.Draft, code envelope.Code) envelope.Facts {
 	d.TB.Helper()
 	return d.expect(draft, envelope.StatusRejected, code)
 }
 
-// waits takes one draft that the engine goes on with.
-func (d *desk) waits(draft vaulttest.Draft) book.Payment {
+// beyond expects that a draft is refused by a limit, and that the vault knows by which.
+func (d *fixture) beyond(draft vaulttest.Draft, limit book.Exceeded) envelope.Facts {
+	d.TB.Helper()
+	facts := d.refused(draft, envelope.CodeLimit)
+	if p := d.Payment("shop-1", draft.ID); p.Limit != limit || limit.Means() == "" {
+		d.TB.Errorf("%s was beyond the limit %q, want %q", draft.ID, p.Limit, limit)
+	}
+	return facts
+}
+
+// waits posts one draft that waits for the engine.
+func (d *fixture) waits(draft vaulttest.Draft) book.Payment {
 	d.TB.Helper()
 	d.expect(draft, "", "")
 	return d.Payment("shop-1", draft.ID)
 }
 
-func (d *desk) merchant() (m book.Merchant) {
+func (d *fixture) merchant() (m book.Merchant) {
 	d.TB.Helper()
 	d.View(func(tx *ledger.Tx) (err error) {
 		m, _, err = tx.Merchant("shop-1")
@@ -52,7 +62,7 @@ func (d *desk) merchant() (m book.Merchant) {
 	return m
 }
 
-func (d *desk) batch(number uint32) (b book.Batch) {
+func (d *fixture) batch(number uint32) (b book.Batch) {
 	d.TB.Helper()
 	d.View(func(tx *ledger.Tx) (err error) {
 		b, _, err = tx.Batch(number)
@@ -61,7 +71,7 @@ func (d *desk) batch(number uint32) (b book.Batch) {
 	return b
 }
 
-func (d *desk) trace() book.Trace {
+func (d *fixture) trace() book.Trace {
 	d.TB.Helper()
 	trace, err := d.State().NextTrace([]string{"TERM0001"}, "ACCEPTOR1", envelope.At(d.Clock.Now()), nil)
 	if err != nil {
@@ -70,8 +80,8 @@ func (d *desk) trace() book.Trace {
 	return trace
 }
 
-// cardBatch returns the merchant's open card batch, opened where there is none.
-func (d *desk) cardBatch() uint32 {
+// cardBatch returns the merchant's open card batch, or begins one.
+func (d *fixture) cardBatch() uint32 {
 	d.TB.Helper()
 	if open := d.merchant().Open(book.MethodCard); open != 0 {
 		return open
@@ -81,8 +91,8 @@ func (d *desk) cardBatch() uint32 {
 	return number
 }
 
-// approve is the host's yes to a sale, an authorisation or a refund.
-func (d *desk) approve(id string) {
+// approve has the host approve a sale, an authorisation or a refund.
+func (d *fixture) approve(id string) {
 	d.TB.Helper()
 	batch := uint32(0)
 	if d.Payment("shop-1", id).Operation != envelope.OpAuthorize {
@@ -92,22 +102,21 @@ func (d *desk) approve(id string) {
 		book.AuthorisationAnswered{ID: id, Code: envelope.ISOCode("00"), Approval: "123456"})
 }
 
-// captured is the host's yes to a capture.
-func (d *desk) captured(id string) {
+func (d *fixture) captured(id string) {
 	d.TB.Helper()
 	d.Append("shop-1", book.CaptureIntended{ID: id, Trace: d.trace(), Batch: d.cardBatch(), Try: 1},
 		book.CaptureAnswered{ID: id, Code: envelope.ISOCode("00")})
 }
 
-// approved takes a draft and has the host approve it.
-func (d *desk) approved(draft vaulttest.Draft) string {
+// approved posts a draft that the host approves.
+func (d *fixture) approved(draft vaulttest.Draft) string {
 	d.TB.Helper()
 	d.waits(draft)
 	d.approve(draft.ID)
 	return draft.ID
 }
 
-func (d *desk) closeBatch(number uint32) book.Batch {
+func (d *fixture) closeBatch(number uint32) book.Batch {
 	d.TB.Helper()
 	d.Append("shop-1", book.BatchClosing{Batch: number})
 	b := d.batch(number)
@@ -116,7 +125,7 @@ func (d *desk) closeBatch(number uint32) book.Batch {
 }
 
 // settleCards closes and settles the open card batch.
-func (d *desk) settleCards() {
+func (d *fixture) settleCards() {
 	d.TB.Helper()
 	b := d.closeBatch(d.merchant().OpenBatch)
 	for _, total := range b.Totals {
@@ -126,7 +135,7 @@ func (d *desk) settleCards() {
 	d.settled(b.Number)
 }
 
-func (d *desk) settled(batch uint32) {
+func (d *fixture) settled(batch uint32) {
 	d.TB.Helper()
 	for _, p := range d.inBatch(batch) {
 		d.Append("shop-1", book.PaymentSettled{ID: p.ID, Batch: batch})
@@ -134,7 +143,7 @@ func (d *desk) settled(batch uint32) {
 	d.Append("shop-1", book.BatchSettled{Batch: batch})
 }
 
-func (d *desk) inBatch(batch uint32) (all []book.Payment) {
+func (d *fixture) inBatch(batch uint32) (all []book.Payment) {
 	d.TB.Helper()
 	d.View(func(tx *ledger.Tx) error {
 		return tx.Payments(ledger.Query{Batch: batch}, func(p book.Payment) error {
@@ -149,7 +158,7 @@ func (d *desk) inBatch(batch uint32) (all []book.Payment) {
 }
 
 // settleBank writes the open bank batch into a file.
-func (d *desk) settleBank() {
+func (d *fixture) settleBank() {
 	d.TB.Helper()
 	b := d.closeBatch(d.merchant().OpenBank)
 	day := d.Clock.Now().Format("2006-01-02")
@@ -168,8 +177,7 @@ func (d *desk) settleBank() {
 	d.settled(b.Number)
 }
 
-// parts lists which parts of a payment are kept.
-func (d *desk) parts(id string) (kept []envelope.PartName) {
+func (d *fixture) parts(id string) (kept []envelope.PartName) {
 	d.TB.Helper()
 	d.View(func(tx *ledger.Tx) error {
 		for _, name := range []envelope.PartName{envelope.PartAccount, envelope.PartCode} {

@@ -9,8 +9,7 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// denier is a broker that says of bags that they are not there, or that they are old, and notes
-// what is purged.
+// denier is a broker that claims that bags do not exist or are old, and notes what is purged.
 type denier struct {
 	bags  map[uint64]channel.Message
 	below uint64
@@ -36,10 +35,9 @@ func (d *denier) PurgeBags(_ context.Context, below uint64) error {
 	return nil
 }
 
-// A broker that says that bags are not there, or are old, has none purged that were committed
-// within the week.
+// Whatever the broker claims, no bag is purged that was committed within the week.
 func TestALookupThatFoundNothingPurgesNothing(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	bags := d.bags(d.run, 8)
 	source := &denier{bags: map[uint64]channel.Message{}}
 	taken := func(from, through int) {
@@ -74,9 +72,8 @@ func TestALookupThatFoundNothingPurgesNothing(t *testing.T) {
 	}
 }
 
-// Marks stay few, reach back over a week, and end where the channel does.
 func TestMarksOfIntake(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	set := func(sequence uint64) {
 		t.Helper()
 		err := d.Ledger.Commit(t.Context(), func(tx *ledger.Tx) error { return tx.SetBagHint(ledger.Hint{Sequence: sequence, Digest: "d"}) })

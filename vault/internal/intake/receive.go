@@ -5,8 +5,8 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// receive takes an instruction. A card's waits for the engine; a bank account's joins its batch; a
-// stored account's is done.
+// receive accepts an instruction. A card's waits for the engine; a bank account's joins its batch;
+// a stored account's is done.
 func (c *committer) receive(v verdict) error {
 	e, o, a := v.envelope, v.order, v.account
 	if err := c.append(v, book.EnvelopeReceived{ID: e.ID, Digest: v.digest, Until: e.Until, Operation: o.Operation,
@@ -45,8 +45,8 @@ func (c *committer) receive(v verdict) error {
 	return nil
 }
 
-// keepParts keeps the account and code parts as they were sealed: what moves the money opens them.
-// The event holds what the order says.
+// keepParts keeps the sealed account and code parts for what moves the money. The event holds the
+// order.
 func (c *committer) keepParts(e envelope.Envelope) error {
 	for name, part := range e.Parts {
 		if name == envelope.PartOrder {
@@ -59,8 +59,8 @@ func (c *committer) keepParts(e envelope.Envelope) error {
 	return nil
 }
 
-// accept puts a bank entry into its merchant's open batch, opened where there is none. One that
-// would become too large for a settlement file is closed before: it could not be settled at all.
+// accept puts a bank entry into its merchant's open batch, or begins one. A batch that would become
+// too large for a settlement file is closed first.
 func (c *committer) accept(v verdict) error {
 	m, _, err := c.tx.Merchant(v.envelope.Merchant)
 	if err != nil {
@@ -78,8 +78,8 @@ func (c *committer) accept(v verdict) error {
 	return c.append(v, book.EntryAccepted{ID: v.envelope.ID, Batch: joins.Batch, Standard: standard(v.order.Operation, m.Policy.Payees)})
 }
 
-// standard is the NACHA class of an entry: a debit that a consumer made online, a credit to a
-// consumer, a credit to a business.
+// standard returns an entry's NACHA class: a consumer's debit on line, a credit to a business, or
+// one to a consumer.
 func standard(op envelope.Operation, payees book.Payees) string {
 	switch {
 	case op == envelope.OpSale:
@@ -90,8 +90,8 @@ func standard(op envelope.Operation, payees book.Payees) string {
 	return "PPD"
 }
 
-// void takes a bank entry back at once, for it still waits for its file, and forgets its account
-// part: nothing needs it any more. A card payment is taken back by the engine.
+// void voids a bank entry at once, as it still waits for its file, and deletes its account part.
+// The engine voids card payments.
 func (c *committer) void(v verdict) error {
 	if v.account.method != book.MethodBank {
 		return nil

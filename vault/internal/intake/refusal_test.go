@@ -8,8 +8,8 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// ordered is an envelope of an order of these members beside the reference, with an account and
-// without a code.
+// ordered is an envelope of an order with these members and a reference, with an account and no
+// code.
 func ordered(op envelope.Operation, members, account string) func(*vaulttest.Draft) {
 	return func(d *vaulttest.Draft) {
 		d.Order, d.Account, d.Code = `{"operation":"`+string(op)+`","reference":"order 17"`+members+`}`, account, ""
@@ -120,9 +120,9 @@ func storageRefusals() []refusal {
 	}
 }
 
-// What a merchant may not do it is told before anything of the account is.
+// What is not permitted is refused before the account is checked.
 func TestNotPermitted(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	card, unreadable := d.shop.Store(badDigit), d.shop.Store(`{}`)
 	update := d.shop.Update(token, "2026-10")
 	refund := d.shop.Refund(earlier, 5)

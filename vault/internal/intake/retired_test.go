@@ -8,10 +8,10 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// What a relay took before the members note comes to the vault after the update: the retired key
-// counts no more, whenever it signed; what was taken before goes on.
+// After an update the retired key no longer counts, whenever it signed; what was accepted before
+// goes on.
 func TestARetiredKeyIsAnUnknownSigner(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	d.take(d.run.Bag(d.sale()))
 	made := d.sale()
 	next := vaulttest.Signer(t, d.shop.ID)
@@ -21,9 +21,9 @@ func TestARetiredKeyIsAnUnknownSigner(t *testing.T) {
 	if got := d.payments(); got != 1 {
 		t.Errorf("%d payments, want the one from before", got)
 	}
-	told := d.told()
-	if len(told) != 2 || told[0].Code != envelope.CodeUnknownSigner || told[1].Code != envelope.CodeUnknownSigner {
-		t.Errorf("told %+v", told)
+	facts := d.facts()
+	if len(facts) != 2 || facts[0].Code != envelope.CodeUnknownSigner || facts[1].Code != envelope.CodeUnknownSigner {
+		t.Errorf("facts %+v", facts)
 	}
 	d.expectFound(map[book.Finding]uint64{book.FindingForgedEnvelope: 2})
 	d.shop.Signer = next

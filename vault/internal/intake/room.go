@@ -13,25 +13,26 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// When ENVELOPES is filling up (specification 8), in percent of what it may hold: committed bags go
-// before their week is over from the one on, oldest first, until it holds no more than the other.
+// When ENVELOPES is filling up (specification 8), in percent of its limit: from pressure on,
+// committed bags are purged before their week is over, oldest first, down to relieved.
 const (
 	pressure = 75
 	relieved = 65
-	// lookFor bounds one look for bags that may go, so that one after roomEvery goes on from there.
-	lookFor = 30 * time.Second
+	// lookLimit bounds one search for bags that may go; the next, after roomEvery, goes on from
+	// there.
+	lookLimit = 30 * time.Second
 )
 
-// Envelopes is what the vault last saw of the stream ENVELOPES.
+// Envelopes is the last seen state of the stream ENVELOPES.
 type Envelopes struct {
 	Room  channel.Room
 	Asked time.Time // when; zero before the first answer
-	Error error     // why the last look failed; nil where it did not
-	// when the broker stored the oldest bag that is there; zero where that is not known
+	Error error     // of the last look; nil where it succeeded
+	// when the broker stored the oldest bag; zero where unknown
 	Oldest time.Time
-	Purged uint64 // bags that went before their week was over, since the vault was unlocked
-	// sequence of the bag that keeps newer ones there: above the position, or with an envelope not
-	// yet sent or filed; 0 where none does
+	Purged uint64 // bags purged before their week was over, since the unlock
+	// sequence of the bag that keeps newer ones from being purged: above the position, or with an
+	// envelope not yet sent or filed; 0: none
 	Held uint64
 }
 
@@ -41,14 +42,14 @@ type envelopes struct {
 	reported time.Time // when the log last got a finding that nothing can go
 }
 
-// Envelopes says what was last seen of the stream ENVELOPES.
+// Envelopes returns the last seen state of the stream ENVELOPES.
 func (i *Intake) Envelopes() Envelopes {
 	i.room.mu.Lock()
 	defer i.room.mu.Unlock()
 	return i.room.seen
 }
 
-// relieve looks how full ENVELOPES is, and makes room where it is over three quarters full.
+// relieve checks how full ENVELOPES is, and makes room where it is over three quarters full.
 func (i *Intake) relieve(ctx context.Context) error {
 	room, err := i.Source.EnvelopesRoom(ctx)
 	oldest := i.Envelopes().Oldest
@@ -74,9 +75,9 @@ func (i *Intake) relieve(ctx context.Context) error {
 	return i.makeRoom(ctx, room)
 }
 
-// makeRoom purges committed bags, oldest first, until ENVELOPES is relieved, or a bag comes that
-// must stay: one that is not committed, that is above the signed position, or that has an envelope
-// which is not yet sent or filed. A standby that takes over needs those.
+// makeRoom purges committed bags, oldest first, until ENVELOPES is relieved, or up to a bag that
+// must stay: one not committed, above the signed position, or with an envelope not yet sent or
+// filed. A standby that takes over needs those.
 func (i *Intake) makeRoom(ctx context.Context, room channel.Room) error {
 	var hint ledger.Hint
 	err := i.Ledger.View(func(tx *ledger.Tx) (err error) {
@@ -87,7 +88,7 @@ func (i *Intake) makeRoom(ctx context.Context, room channel.Room) error {
 		return err
 	}
 	free, err := i.freeable(ctx, room, hint.Sequence)
-	if free.bags > 0 { // also where the look broke off: what was seen may go
+	if free.bags > 0 { // also after an error: what was seen may go
 		if err := i.Source.PurgeBags(ctx, free.below); err != nil {
 			return err
 		}
@@ -96,27 +97,27 @@ func (i *Intake) makeRoom(ctx context.Context, room channel.Room) error {
 	return err
 }
 
-// freeable is what may go of ENVELOPES.
+// freeable is what may be purged of ENVELOPES.
 type freeable struct {
 	below uint64 // every bag with a sequence less than this
 	bags  uint64
-	held  bool // no more may, and that is too little
+	held  bool // no more may, and it is too little
 }
 
-// freeable looks at the bags below a sequence, oldest first, until enough may go, one comes that
-// must stay or is not shown, or lookFor is over: upkeep has other work, and what a broker says of
-// its first sequence may have it look for ever.
+// freeable looks at the bags below a sequence, oldest first, until enough may go, one must stay or
+// is not returned, or lookLimit is over: upkeep has other work, and the broker's first sequence may
+// be wrong.
 func (i *Intake) freeable(ctx context.Context, room channel.Room, end uint64) (free freeable, err error) {
 	excess := room.Bytes - room.MaxBytes/100*relieved
 	began := time.Now()
 	// the bag that the hint names stays
 	for free.below = room.First; excess > 0 && free.below < end; free.below++ {
-		if time.Since(began) > lookFor {
+		if time.Since(began) > lookLimit {
 			return free, nil
 		}
 		bag, err := i.Source.BagAt(ctx, free.below)
 		if errors.Is(err, channel.ErrNotFound) {
-			break // the broker's answer alone: what may be there could wait
+			break // a broker's answer proves nothing: the bag may have to stay
 		}
 		if err != nil {
 			return free, err
@@ -135,7 +136,7 @@ func (i *Intake) freeable(ctx context.Context, room channel.Room, end uint64) (f
 	return free, nil
 }
 
-// noteRoom notes what went, and reports to the log, at most once an hour, where too little could.
+// noteRoom records what was purged, and logs, at most once an hour, where that is too little.
 func (i *Intake) noteRoom(bags, next uint64, tight bool) {
 	i.room.mu.Lock()
 	defer i.room.mu.Unlock()
@@ -154,12 +155,12 @@ func (i *Intake) noteRoom(bags, next uint64, tight bool) {
 	}
 }
 
-// waits reports whether a bag is above the position that the vault signs, or has an envelope that
-// is not yet sent or filed. What was never taken, such as a stranger's, waits for nothing.
+// waits reports whether a bag is above the signed position, or has an envelope that is not yet sent
+// or filed. Envelopes that were never accepted do not count.
 func (i *Intake) waits(m channel.Message) (waits bool, err error) {
 	head, _, notes, err := envelope.SplitBag(m.Data)
 	if err != nil {
-		return false, nil // a bag that cannot be read holds nothing that could be sent
+		return false, nil // what is not a bag holds nothing to send
 	}
 	err = i.Ledger.View(func(tx *ledger.Tx) error {
 		if waits, err = ahead(tx, head); err != nil || waits {
@@ -184,13 +185,12 @@ func (i *Intake) waits(m channel.Message) (waits bool, err error) {
 	return waits, err
 }
 
-// ahead reports whether a bag is committed above its run's signed position, since one before it has
-// not come. Only what the ledger has of the very bag counts: whoever is no relay could name any
-// number.
+// ahead reports whether a bag is committed above its run's signed position, because one before it
+// has not come. Only a bag that the ledger has counts: others could name any number.
 func ahead(tx *ledger.Tx, head []byte) (bool, error) {
 	claimed, err := envelope.Read[envelope.Bag](head)
 	if err != nil {
-		return false, nil // it is no bag
+		return false, nil // not a bag
 	}
 	b := claimed.Value
 	committed, _, err := tx.Bag(b.Relay, b.Run, b.Number)
@@ -202,7 +202,7 @@ func ahead(tx *ledger.Tx, head []byte) (bool, error) {
 }
 
 // unsent reports whether a payment of this stage may still have to be sent to the acquirer, or
-// filed, from what its envelope holds.
+// filed, from its envelope.
 func unsent(stage book.Stage) bool {
 	switch stage {
 	case book.StageReceived, book.StageAuthorising, book.StageWaiting, book.StageAccepted, book.StageFiling:

@@ -15,8 +15,8 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// rejectedBags are bags of many envelopes that are rejected at once: nothing of them is ever sent.
-func (d *desk) rejectedBags(run *vaulttest.Run, bags, envelopes int) (list []channel.Message) {
+// rejectedBags are bags of many envelopes that are rejected at once.
+func (d *fixture) rejectedBags(run *vaulttest.Run, bags, envelopes int) (list []channel.Message) {
 	d.TB.Helper()
 	for range bags {
 		var notes [][]byte
@@ -30,10 +30,10 @@ func (d *desk) rejectedBags(run *vaulttest.Run, bags, envelopes int) (list []cha
 	return list
 }
 
-// Under pressure committed bags go before their week is over, the oldest first; never one with an
-// envelope that is not yet sent, nor one after it.
+// Under pressure committed bags are purged early, oldest first; never one with an envelope that is
+// not yet sent, nor one after it.
 func TestBagsGoEarlierUnderPressure(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	broker := brokertest.New(t)
 	broker.Config.EnvelopesBytes = 4 << 20
 	broker.Start()
@@ -80,9 +80,9 @@ func TestBagsGoEarlierUnderPressure(t *testing.T) {
 	}
 }
 
-// Nothing that is not committed goes, however full the stream is.
+// What is not committed is not purged, however full the stream is.
 func TestWhatIsNotCommittedStays(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	broker := brokertest.New(t)
 	broker.Config.EnvelopesBytes = 4 << 20
 	broker.Start()
@@ -98,11 +98,10 @@ func TestWhatIsNotCommittedStays(t *testing.T) {
 	}
 }
 
-// A bag above the signed position stays, though it is committed and nothing in it waits, until the
-// number that is missing before it came or is found missing; what claims a number without being a
-// relay's holds nothing back.
+// A bag above the signed position stays until the missing number before it came or is recorded as
+// missing; a claim that is not a relay's has no effect.
 func TestBagsAboveThePositionStay(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	broker := brokertest.New(t)
 	broker.Config.EnvelopesBytes = 4 << 20
 	broker.Start()
@@ -140,7 +139,7 @@ func TestBagsAboveThePositionStay(t *testing.T) {
 	}
 }
 
-// flaky is a source of which bags cannot be read from a sequence on.
+// flaky is a source whose bags cannot be read from a sequence on.
 type flaky struct {
 	Source
 	from uint64
@@ -153,10 +152,10 @@ func (f flaky) BagAt(ctx context.Context, sequence uint64) (channel.Message, err
 	return f.Source.BagAt(ctx, sequence)
 }
 
-// What was seen before a look broke off goes: a channel that fails now and then must not keep its
-// stream full.
+// What was seen before a failed look is purged: a channel that fails now and then must not stay
+// full.
 func TestALookThatBreaksOffMakesRoom(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	broker := brokertest.New(t)
 	broker.Config.EnvelopesBytes = 4 << 20
 	broker.Start()
@@ -178,10 +177,9 @@ func TestALookThatBreaksOffMakesRoom(t *testing.T) {
 	}
 }
 
-// Bags wait in the channel while there is no room for them, are taken by themselves when there is,
-// and a bundle is refused meanwhile.
+// Without room bags wait in the channel and are read once there is room; a bundle is refused.
 func TestBagsWaitForRoom(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	broker := brokertest.New(t)
 	broker.Start()
 	bags := d.rejectedBags(d.run, 1, 1)

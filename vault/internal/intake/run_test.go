@@ -36,8 +36,8 @@ func bagNote(t *testing.T, m channel.Message) []byte {
 	return noteBytes
 }
 
-// start runs an intake until stop, which returns what Run returned.
-func (d *desk) start(source Source) (stop func() error) {
+// start runs an intake until stop, which returns Run's error.
+func (d *fixture) start(source Source) (stop func() error) {
 	d.TB.Helper()
 	i := d.newIntake(source)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -49,12 +49,12 @@ func (d *desk) start(source Source) (stop func() error) {
 	}
 }
 
-func (d *desk) waitForPayments(n uint64) {
+func (d *fixture) waitForPayments(n uint64) {
 	d.TB.Helper()
 	waittest.For(d.TB, "the payments", func() bool { return d.payments() == n })
 }
 
-func (d *desk) hint() (h ledger.Hint) {
+func (d *fixture) hint() (h ledger.Hint) {
 	d.TB.Helper()
 	d.View(func(tx *ledger.Tx) (err error) {
 		h, err = tx.BagHint()
@@ -64,7 +64,7 @@ func (d *desk) hint() (h ledger.Hint) {
 }
 
 func TestRunReadsOnFromWhereTheLedgerStands(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	broker := brokertest.Start(t)
 	relay, vault := broker.Relay(), broker.Vault()
 	publish(t, relay, d.bags(d.run, 3)...)
@@ -91,7 +91,7 @@ func TestRunReadsOnFromWhereTheLedgerStands(t *testing.T) {
 }
 
 func TestRunOutlastsTheBroker(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	broker := brokertest.Start(t)
 	vault := broker.Vault()
 	relay := broker.Relay()
@@ -107,10 +107,9 @@ func TestRunOutlastsTheBroker(t *testing.T) {
 	d.expectFound(nil)
 }
 
-// A channel that lost its store reuses sequences: that is found, and what it holds now is read from
-// its start.
+// A channel that lost its store reuses sequences: that is detected, and it is read from its start.
 func TestChannelThatLostItsStore(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	broker := brokertest.Start(t)
 	relay := broker.Relay()
 	first := d.bags(d.run, 3)
@@ -136,7 +135,7 @@ func TestChannelThatLostItsStore(t *testing.T) {
 }
 
 func TestPurgeKeepsAWeekAndTheLastBag(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	broker := brokertest.Start(t)
 	vault := broker.Vault()
 	publish(t, broker.Relay(), d.bags(d.run, 6)...)
@@ -169,7 +168,6 @@ func TestPurgeKeepsAWeekAndTheLastBag(t *testing.T) {
 	d.expectFound(nil)
 }
 
-// lockedAfter is an opener whose key ring is locked after some openings.
 type lockedAfter struct {
 	Opener
 	left atomic.Int64
@@ -182,10 +180,9 @@ func (o *lockedAfter) OpenPart(part envelope.PartName, merchant, id string, p en
 	return o.Opener.OpenPart(part, merchant, id, p)
 }
 
-// A ring that is locked says nothing about an envelope: nothing of the group is committed, and it
-// is taken later.
+// While the ring is locked nothing of the group is committed; it is read again later.
 func TestLockedRingRejectsNothing(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	b := d.bags(d.run, 4)
 	opener := &lockedAfter{Opener: d.Ring}
 	opener.left.Store(5)
@@ -196,8 +193,8 @@ func TestLockedRingRejectsNothing(t *testing.T) {
 	if err := i.Take(t.Context(), b); !errors.Is(err, keyring.ErrLocked) {
 		t.Fatalf("took bags while locked: %v", err)
 	}
-	if d.payments() != 0 || len(d.told()) != 0 {
-		t.Errorf("%d payments, told %+v", d.payments(), d.told())
+	if d.payments() != 0 || len(d.facts()) != 0 {
+		t.Errorf("%d payments, facts %+v", d.payments(), d.facts())
 	}
 	d.take(b...)
 	if d.payments() != 4 {
@@ -205,9 +202,9 @@ func TestLockedRingRejectsNothing(t *testing.T) {
 	}
 }
 
-// A stop between any two groups loses and doubles nothing.
+// A stop between any two groups loses and repeats nothing.
 func TestStopBetweenGroups(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	b := d.bags(d.run, 9)
 	for n := range b {
 		b[n].Sequence = uint64(n + 1)

@@ -1,14 +1,16 @@
 package intake
 
 import (
+	"cmp"
+
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
 )
 
-// standing makes the checks that only the transaction can make, for earlier envelopes of the same
-// group count: token, payment, state, account-gone, limit, and last those whose answers depend on
-// an account of before. It fills in what the event says of the account. The fold asks the same of
-// the same functions: what is ok here, it takes.
+// standing makes the checks that only the transaction can make, as earlier envelopes of the same
+// group count: token, payment, state, account-gone, limit, and last those that compare accounts. It
+// sets the event's particulars of the account. The fold uses the same functions: it accepts what is
+// ok here.
 func (c *committer) standing(v *verdict) (envelope.Code, error) {
 	m, _, err := c.tx.Merchant(v.envelope.Merchant)
 	if err != nil {
@@ -25,20 +27,20 @@ func (c *committer) standing(v *verdict) (envelope.Code, error) {
 		return code, err
 	}
 	if op := v.order.Operation; (op == envelope.OpStore || op == envelope.OpUpdate) && v.stored == nil {
-		// by what the merchant, or everybody, had stored when it was judged
-		return envelope.CodeLimit, nil
+		// the limit was reached when it was judged
+		return v.exceeds(cmp.Or(m.Exceeds(op, 0, "", c.tx.Now()), v.noKey)), nil
 	}
 	if code, err := c.batchFor(m, v); err != nil || code != envelope.CodeOK {
 		return code, err
 	}
-	if code := m.Allows(v.order.Operation, v.order.Amount, v.order.Currency, c.tx.Now()); code != envelope.CodeOK {
-		return code, nil
+	if over := m.Exceeds(v.order.Operation, v.order.Amount, v.order.Currency, c.tx.Now()); over != "" {
+		return v.exceeds(over), nil
 	}
 	return c.compared(m, v)
 }
 
-// batchFor reports whether there is a batch for what needs one, or a number left for a new one:
-// else limit. A card's batch may have closed when its message is sent, so the engine asks again.
+// batchFor checks that there is a batch for what needs one, or a number for a new one: else limit.
+// A card's batch may have closed when its message is sent, so the engine checks again.
 func (c *committer) batchFor(m book.Merchant, v *verdict) (envelope.Code, error) {
 	switch v.order.Operation {
 	case envelope.OpSale, envelope.OpCapture, envelope.OpRefund, envelope.OpPayout:
@@ -50,17 +52,23 @@ func (c *committer) batchFor(m book.Merchant, v *verdict) (envelope.Code, error)
 		return envelope.CodeOK, err
 	}
 	c.exhausted = true
-	return envelope.CodeLimit, nil
+	return v.exceeds(book.ExceededBatches), nil
 }
 
-// joining is the payment that the order makes, as far as it decides which batch it joins.
+// exceeds records the exceeded limit.
+func (v *verdict) exceeds(limit book.Exceeded) envelope.Code {
+	v.limit = limit
+	return envelope.CodeLimit
+}
+
+// joining returns the payment as far as it decides which batch it joins.
 func (v verdict) joining() book.Payment {
 	return book.Payment{Operation: v.order.Operation, Currency: v.order.Currency, Amount: v.order.Amount,
 		Method: v.account.method}
 }
 
-// byToken takes the particulars of the stored account that the order names, and makes the checks
-// that an account part has passed by now.
+// byToken sets the particulars of the order's stored account, and makes the checks that an account
+// part has passed by now.
 func (c *committer) byToken(m book.Merchant, v *verdict) (envelope.Code, error) {
 	t, there, err := c.tx.Token(m.ID, v.order.Token)
 	if err != nil {
@@ -71,27 +79,27 @@ func (c *committer) byToken(m book.Merchant, v *verdict) (envelope.Code, error) 
 	}
 	op, bank := v.order.Operation, t.Method == book.MethodBank
 	if op == envelope.OpUpdate && v.account.print != "" {
-		return envelope.CodeOK, nil // a whole account, which takes the stored one's place
+		return envelope.CodeOK, nil // a whole account, which replaces the stored one
 	}
 	v.account = particulars{t.Method, t.Masked, t.Brand, t.Fingerprint}
-	if !takesCurrency(op) {
+	if !hasCurrency(op) {
 		return envelope.CodeOK, nil // update and forget
 	}
 	switch {
 	case bank && v.order.Currency != bankCurrency:
 		return envelope.CodeCurrency, nil
-	case bank && !c.banks(m):
+	case bank && !c.permitsBank(m):
 		return envelope.CodeNotPermitted, nil
 	case bank && (op == envelope.OpAuthorize || v.envelope.Code != nil), !bank && op == envelope.OpPayout:
 		return envelope.CodeBadAccount, nil
 	case t.Notice != "":
-		// a notice of change: its shop is to update it first
+		// a notice of change: the shop must update the account first
 		return envelope.CodeBlockedAccount, nil
 	}
 	return envelope.CodeOK, nil
 }
 
-// ofPayment holds a capture, void or refund against the payment that it is of.
+// ofPayment checks a capture, void or refund against its payment.
 func (c *committer) ofPayment(m book.Merchant, v *verdict) (envelope.Code, error) {
 	original, there, err := c.tx.Payment(m.ID, v.order.Of)
 	if err != nil {
@@ -117,21 +125,20 @@ func (c *committer) ofPayment(m book.Merchant, v *verdict) (envelope.Code, error
 	return c.refund(m, v, original, batch)
 }
 
-// ownPayment reports whether other envelopes may be about p: it began with a sale, an authorisation
-// or a payout.
+// ownPayment reports whether other envelopes may refer to p: a sale, an authorisation or a payout.
 func ownPayment(p book.Payment) bool {
 	return p.Operation == envelope.OpSale || p.Operation == envelope.OpAuthorize || p.Operation == envelope.OpPayout
 }
 
-// refund goes to the account that paid, and to no other (compared): who stole a storefront's key
-// could pay out to a card of its own.
+// refund goes to the account that paid, and to no other (compared): a thief of a storefront's key
+// could pay out to another card.
 func (c *committer) refund(m book.Merchant, v *verdict, original book.Payment, batch book.Batch) (envelope.Code, error) {
 	given := v.envelope.Account != nil
 	byReference := original.Way() == book.MethodCard && c.RefundsByReference
 	switch {
 	case given && byReference:
 		return envelope.CodeBadOrder, nil
-	case original.Way() == book.MethodBank && !c.banks(m):
+	case original.Way() == book.MethodBank && !c.permitsBank(m):
 		return envelope.CodeNotPermitted, nil
 	}
 	if code := original.MayRefund(v.order.Amount, batch); code != envelope.CodeOK {
@@ -143,8 +150,8 @@ func (c *committer) refund(m book.Merchant, v *verdict, original book.Payment, b
 	return c.accountOf(v, original)
 }
 
-// accountOf looks for the account that paid: the token's, while it is stored, or that of a bank
-// entry, while its part is kept.
+// accountOf finds the account that paid: the token's, while it is stored, or a bank entry's, while
+// its part is kept.
 func (c *committer) accountOf(v *verdict, original book.Payment) (envelope.Code, error) {
 	if original.Token != "" {
 		t, there, err := c.tx.Token(original.Merchant, original.Token)
@@ -156,7 +163,7 @@ func (c *committer) accountOf(v *verdict, original book.Payment) (envelope.Code,
 		}
 		if there && !t.Forgotten {
 			v.order.Token = t.Token
-			if t.Replaced { // perhaps by another account than the one that paid: compared last
+			if t.Replaced { // perhaps by another account: compared last
 				v.given = particulars{t.Method, t.Masked, t.Brand, t.Fingerprint}
 			}
 			return envelope.CodeOK, nil

@@ -8,18 +8,17 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// Who steals a relay's signing key can say again what storefronts said, in as many bags, runs and
-// forks as they like: no sale comes twice, no merchant is told anything new, and what the thief did
-// shows.
+// A thief of a relay's signing key can repeat storefronts' envelopes in any bags, runs and forks:
+// no sale comes twice, no merchant gets a new result, and there are findings.
 func TestStolenRelayKeyRepeatsEverything(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	// with a history of more than a window: a run that names none is no first one
 	d.take(d.bags(d.run, 4)...)
 	earlier := d.run.Fork()
 	sales := d.sales(3)
 	genuine := d.run.Bag(sales...)
 	d.take(genuine)
-	told := len(d.told())
+	before := len(d.facts())
 
 	thief := d.relay.Start() // names no bag before
 	leap := d.relay.Start()
@@ -29,16 +28,16 @@ func TestStolenRelayKeyRepeatsEverything(t *testing.T) {
 	if got := d.payments(); got != 7 {
 		t.Errorf("%d payments of 7 sales", got)
 	}
-	if got := len(d.told()); got != told {
-		t.Errorf("%d results, there were %d", got, told)
+	if got := len(d.facts()); got != before {
+		t.Errorf("%d results, there were %d", got, before)
 	}
 	d.expectFound(findings{book.FindingRestart: 1, book.FindingBagMissing: 1, book.FindingBagForked: 1})
 }
 
-// A stolen key cannot make an envelope: every change to one is a forgery or no envelope at all, and
-// the genuine one still counts.
+// A stolen relay key cannot make an envelope: every change is a forgery or malformed, and the
+// genuine one still counts.
 func TestStolenRelayKeyAltersEnvelopes(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	genuine := d.sale()
 	var altered [][]byte
 	for at := 0; at < len(genuine); at += 7 {
@@ -56,17 +55,16 @@ func TestStolenRelayKeyAltersEnvelopes(t *testing.T) {
 	if got := d.payments(); got != 1 {
 		t.Errorf("the genuine envelope was not taken: %d payments", got)
 	}
-	for _, facts := range d.told() {
+	for _, facts := range d.facts() {
 		if facts.Code != envelope.CodeUnknownSigner {
 			t.Errorf("a forgery was answered %s", facts.Code)
 		}
 	}
 }
 
-// Runs without end from one relay cost each bag the same, and push no other relay out of the
-// position.
+// Endless runs of one relay cost each bag the same, and displace no other relay in the position.
 func TestStolenRelayKeyStartsRunsWithoutEnd(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	relays := d.SetRelays("relay-1", "relay-2")
 	honest := relays[1].Start()
 	d.take(honest.Bag(d.sale()))

@@ -14,19 +14,19 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// stored is an account, sealed while it was judged: its key is durable, its record goes into the
-// ledger with the commit.
+// stored is an account, sealed while it was judged: its key is durable, and the commit stores its
+// record.
 type stored struct {
 	ledger.Stored
 	token string
 }
 
-// seal gives an account that is to be stored, or a card with its new expiry, a key of its own. The
-// group notes the slot and gives it back where nothing comes of it; where the vault stops before,
-// the next start does. A merchant over its daily number is not given a key, nor is anybody when
-// there are no more: the commit answers limit.
+// seal seals an account to be stored, or a card with its new expiry, under its own key. The group
+// notes the slot and frees it where the account is not committed; where the vault stops before, the
+// next start does. A merchant over its daily number gets no key, nor does anybody when there are no
+// more: the commit answers limit.
 func (i *Intake) seal(m merchant, v *verdict, token string, acct *account.Account) error {
-	if m.Allows(v.order.Operation, 0, "", envelope.At(i.Now())) != envelope.CodeOK {
+	if v.noKey = m.Exceeds(v.order.Operation, 0, "", envelope.At(i.Now())); v.noKey != "" {
 		return nil
 	}
 	plain := acct.Encode()
@@ -34,6 +34,7 @@ func (i *Intake) seal(m merchant, v *verdict, token string, acct *account.Accoun
 	slot, sealed, err := i.Accounts.SealStored(v.envelope.Merchant, token, plain)
 	if errors.Is(err, keyring.ErrFull) {
 		i.Logger.Error("an account cannot be stored", "merchant", v.envelope.Merchant, "error", err)
+		v.noKey = book.ExceededKeys
 		return nil // the commit answers limit
 	}
 	if err != nil {
@@ -45,8 +46,7 @@ func (i *Intake) seal(m merchant, v *verdict, token string, acct *account.Accoun
 
 const tokenBytes = 17 // 26 base32 characters hold 130 bits
 
-// newToken makes a token (specification 2): fresh, random, and without digits that a scan could
-// take for an account number.
+// newToken makes a random token (specification 2), without digits that could be an account number.
 func newToken() string {
 	for {
 		var random [tokenBytes]byte
@@ -58,8 +58,8 @@ func newToken() string {
 	}
 }
 
-// update makes the checks of an update and seals the stored card anew, with its new expiry, or a
-// whole bank account in the place of the stored one.
+// update checks an update and seals the stored card again with its new expiry, or a whole bank
+// account.
 func (i *Intake) update(st state, m merchant, v *verdict, o envelope.Order, parts opened) (envelope.Code, error) {
 	if !i.permits(m.Merchant, o) {
 		return envelope.CodeNotPermitted, nil
@@ -98,13 +98,13 @@ func (i *Intake) update(st state, m merchant, v *verdict, o envelope.Order, part
 	return envelope.CodeOK, i.seal(m, v, t.Token, acct)
 }
 
-// replace makes the checks of an update that brings a whole account, and seals it.
+// replace checks an update with a whole account, and seals it.
 func (i *Intake) replace(st state, m merchant, v *verdict, o envelope.Order, acct *account.Account) (envelope.Code, error) {
 	switch {
 	case acct.Bank == nil:
 		// of a card only the expiry changes: another number is another card
 		return envelope.CodeBadAccount, nil
-	case !i.banks(m.Merchant):
+	case !i.permitsBank(m.Merchant):
 		return envelope.CodeNotPermitted, nil
 	}
 	if code, err := i.particulars(st, v, acct); err != nil || code != envelope.CodeOK {
@@ -123,8 +123,8 @@ func (i *Intake) replace(st state, m merchant, v *verdict, o envelope.Order, acc
 	return envelope.CodeOK, i.seal(m, v, t.Token, acct)
 }
 
-// openStored opens a stored account; nil where its key is destroyed. A key that another update
-// destroyed meanwhile is no loss: the account has a newer one.
+// openStored opens a stored account; nil where its key is destroyed. Where another update destroyed
+// it meanwhile, the account has a newer one.
 func (i *Intake) openStored(st state, merchant, token string) (*account.Account, error) {
 	record, there, err := st.stored(merchant, token)
 	for there && err == nil {
@@ -145,8 +145,8 @@ func (i *Intake) openStored(st state, merchant, token string) (*account.Account,
 	return nil, err
 }
 
-// putStored keeps an account in the transaction of its event. What stood there is destroyed after
-// the commit.
+// putStored stores an account in the transaction of its event. The key of the one before is
+// destroyed after the commit.
 func (c *committer) putStored(merchant string, s *stored) error {
 	old, there, err := c.tx.Stored(merchant, s.token)
 	if err != nil {
@@ -159,7 +159,7 @@ func (c *committer) putStored(merchant string, s *stored) error {
 	return c.tx.PutStored(merchant, s.token, s.Stored)
 }
 
-// deleteStored gives an account up. Its key is destroyed after the commit.
+// deleteStored deletes an account. Its key is destroyed after the commit.
 func (c *committer) deleteStored(merchant, token string) error {
 	old, there, err := c.tx.Stored(merchant, token)
 	if err != nil || !there {
@@ -169,8 +169,9 @@ func (c *committer) deleteStored(merchant, token string) error {
 	return c.tx.DeleteStored(merchant, token)
 }
 
-// destroy ends the keys of accounts that the committed group gave up or never kept. A crash before
-// it leaves keys that no record uses, which the next start destroys (keyring.Ring.KeepStored).
+// destroy destroys the keys of accounts that the committed group deleted or did not keep. A crash
+// before it leaves keys that no record uses, which the next start destroys
+// ([keyring.Ring.KeepStored]).
 func (c *committer) destroy() error {
 	slots := c.dead
 	for _, slot := range c.group.slots {

@@ -14,8 +14,8 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// stored takes a store and returns its token.
-func (d *desk) stored(draft vaulttest.Draft) string {
+// stored stores an account and returns its token.
+func (d *fixture) stored(draft vaulttest.Draft) string {
 	d.TB.Helper()
 	f := d.expect(draft, envelope.StatusStored, envelope.CodeOK)
 	if !envelope.ValidToken(f.Token) {
@@ -24,7 +24,7 @@ func (d *desk) stored(draft vaulttest.Draft) string {
 	return f.Token
 }
 
-func (d *desk) record(token string) (record ledger.Stored, there bool) {
+func (d *fixture) record(token string) (record ledger.Stored, there bool) {
 	d.TB.Helper()
 	d.View(func(tx *ledger.Tx) (err error) {
 		record, there, err = tx.Stored("shop-1", token)
@@ -34,8 +34,7 @@ func (d *desk) record(token string) (record ledger.Stored, there bool) {
 	return record, there
 }
 
-// open opens a stored account as the engine does.
-func (d *desk) open(token string) (*account.Account, error) {
+func (d *fixture) open(token string) (*account.Account, error) {
 	d.TB.Helper()
 	record, there := d.record(token)
 	if !there {
@@ -48,16 +47,15 @@ func (d *desk) open(token string) (*account.Account, error) {
 	return account.Parse(plain)
 }
 
-// dead fails the test unless a record's key is destroyed.
-func (d *desk) dead(token string, record ledger.Stored) {
+func (d *fixture) dead(token string, record ledger.Stored) {
 	d.TB.Helper()
 	if _, err := d.Ring.OpenStored("shop-1", token, record.Slot, record.Sealed); !errors.Is(err, keyring.ErrForgotten) {
 		d.TB.Errorf("a stored account that was given up opens, or %v", err)
 	}
 }
 
-// dropPart deletes a payment's account part, as the engine does when its day key is destroyed.
-func (d *desk) dropPart(id string) {
+// dropPart deletes a payment's account part, as the engine does when its day key dies.
+func (d *fixture) dropPart(id string) {
 	d.TB.Helper()
 	err := d.Ledger.Commit(d.TB.Context(), func(tx *ledger.Tx) error { return tx.DeletePart("shop-1", id, envelope.PartAccount) })
 	if err != nil {
@@ -66,7 +64,7 @@ func (d *desk) dropPart(id string) {
 }
 
 func TestStoredAccountOpens(t *testing.T) {
-	d := bankDesk(t)
+	d := bankFixture(t)
 	store := d.shop.Store(vaulttest.Card(vaulttest.CardNumber, vaulttest.CardExpiry))
 	token := d.stored(store)
 	p := d.Payment("shop-1", store.ID)
@@ -84,7 +82,7 @@ func TestStoredAccountOpens(t *testing.T) {
 }
 
 func TestEachStoreHasAFreshToken(t *testing.T) {
-	d := bankDesk(t)
+	d := bankFixture(t)
 	a, b := d.shop.Store(goodCard), d.shop.Store(goodCard)
 	d.post(a, b)
 	answers := d.answers()
@@ -94,7 +92,7 @@ func TestEachStoreHasAFreshToken(t *testing.T) {
 }
 
 func TestPayingByToken(t *testing.T) {
-	d := bankDesk(t)
+	d := bankFixture(t)
 	card := d.stored(d.shop.Store(goodCard))
 	bank := d.stored(d.shop.Store(payee))
 	withCode := d.shop.ByToken(envelope.OpSale, card, 10)
@@ -125,7 +123,7 @@ func TestPayingByToken(t *testing.T) {
 }
 
 func TestRefundOfASaleByToken(t *testing.T) {
-	d := bankDesk(t)
+	d := bankFixture(t)
 	card, bank := d.stored(d.shop.Store(goodCard)), d.stored(d.shop.Store(payee))
 	byCard := d.approved(d.shop.ByToken(envelope.OpSale, card, 10))
 	byBank := d.accepted(d.shop.ByToken(envelope.OpSale, bank, 10))
@@ -151,7 +149,7 @@ func TestRefundOfASaleByToken(t *testing.T) {
 }
 
 func TestUpdate(t *testing.T) {
-	d := bankDesk(t)
+	d := bankFixture(t)
 	token := d.stored(d.shop.Store(goodCard))
 	before, _ := d.record(token)
 	update := d.shop.Update(token, "2035-06")
@@ -180,7 +178,7 @@ func TestUpdate(t *testing.T) {
 }
 
 func TestForget(t *testing.T) {
-	d := bankDesk(t)
+	d := bankFixture(t)
 	token := d.stored(d.shop.Store(goodCard))
 	record, _ := d.record(token)
 	f := d.expect(d.shop.Forget(token), envelope.StatusForgotten, envelope.CodeOK)
@@ -216,7 +214,7 @@ func TestForget(t *testing.T) {
 	}
 }
 
-// counting counts the slots that are taken and given back.
+// counting counts the slots that are used and freed.
 type counting struct {
 	*keyring.Ring
 	taken, back map[uint32]bool
@@ -235,10 +233,10 @@ func (c counting) ForgetStored(slots ...uint32) error {
 	return c.Ring.ForgetStored(slots...)
 }
 
-// Accounts that were sealed and of which nothing came leave no key behind: repeated, late, over the
-// limit, or judged again.
+// Accounts that were sealed and not committed leave no key: repeated, late, over the limit, or
+// judged again.
 func TestKeysOfAccountsThatWereNotKept(t *testing.T) {
-	d := bankDesk(t)
+	d := bankFixture(t)
 	accounts := counting{d.Ring, map[uint32]bool{}, map[uint32]bool{}}
 	d.intake.Accounts, d.intake.Workers = accounts, 1
 	policy := vaulttest.Policy()
@@ -271,7 +269,7 @@ func TestKeysOfAccountsThatWereNotKept(t *testing.T) {
 	}
 }
 
-// unforgetting destroys no keys: the vault stops between the commit and the destruction.
+// unforgetting stops the vault between the commit and the destruction of keys.
 type unforgetting struct{ *keyring.Ring }
 
 var errStopped = errors.New("stopped")
@@ -279,7 +277,7 @@ var errStopped = errors.New("stopped")
 func (unforgetting) ForgetStored(...uint32) error { return errStopped }
 
 func TestCrashBeforeTheKeyIsDestroyed(t *testing.T) {
-	d := bankDesk(t)
+	d := bankFixture(t)
 	token, kept := d.stored(d.shop.Store(goodCard)), d.stored(d.shop.Store(goodCard))
 	record, _ := d.record(token)
 	d.intake.Accounts = unforgetting{d.Ring}
@@ -309,7 +307,7 @@ func TestCrashBeforeTheKeyIsDestroyed(t *testing.T) {
 
 // A key ring that is locked, or a file that cannot be written, says nothing about an envelope.
 func TestAccountsThatCannotBeSealed(t *testing.T) {
-	d := bankDesk(t)
+	d := bankFixture(t)
 	d.intake.Accounts = lockedAccounts{}
 	bag := d.run.Bag(d.shop.Seal(d.shop.Store(goodCard)))
 	if err := d.intake.Take(t.Context(), []channel.Message{bag}); !errors.Is(err, keyring.ErrLocked) {

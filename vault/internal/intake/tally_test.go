@@ -18,12 +18,11 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// mostEntries is how many log entries a source gets in an hour in which 100,000 findings come of
-// it: one each for the first, and one each time that there are twice as many.
-const mostEntries = inDetail + 13
+// mostEntries bounds a source's log entries in an hour with 100,000 findings.
+const mostEntries = maxDetailed + 13
 
 // entries counts the log's entries.
-func (d *desk) entries() (n int64) {
+func (d *fixture) entries() (n int64) {
 	d.TB.Helper()
 	d.View(func(tx *ledger.Tx) (err error) {
 		n, err = tx.TreeSize()
@@ -32,7 +31,7 @@ func (d *desk) entries() (n int64) {
 	return n
 }
 
-// lockedBuffer is a buffer that a logger of several goroutines writes to.
+// lockedBuffer is a buffer safe for concurrent use.
 type lockedBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -53,12 +52,11 @@ func (b *lockedBuffer) lines() int {
 // garbage is a message of 12 bytes.
 func garbage(n int) []byte { return fmt.Appendf(nil, "junk %07d", n) }
 
-// TestGarbageIsCounted: 100,000 messages that are no bags make some dozens of log entries and
-// lines, however often they are read, and none is lost from the count. Payments among them are
-// taken.
+// TestGarbageIsCounted: 100,000 messages that are not bags make some dozens of log entries and
+// lines, however often they are read, and all are counted. Payments among them are accepted.
 func TestGarbageIsCounted(t *testing.T) {
 	const published, given = 5_000, 95_000
-	d := newDesk(t)
+	d := newFixture(t)
 	log := &lockedBuffer{}
 	site := brokertest.Start(t)
 	relay := site.Relay()
@@ -95,21 +93,20 @@ func TestGarbageIsCounted(t *testing.T) {
 		messages = append(messages, channel.Message{Subject: "bag.relay-1", Sequence: uint64(published + 1 + n), Data: garbage(published + n)})
 	}
 	d.take(messages...)
-	// stops and the last commit tell what was counted
+	// stops, and the last commit reports what was counted
 	if n := d.entries() - before; n > mostEntries+3 {
-		t.Errorf("%d log entries tell of %d messages", n, published+given)
+		t.Errorf("%d log entries report %d messages", n, published+given)
 	}
 	if n := log.lines(); n > 40 {
 		t.Errorf("%d log lines", n)
 	}
 	d.Clock.Pass(time.Hour)
-	if err := d.intake.tellCounted(t.Context(), false); err != nil {
+	if err := d.intake.reportCounted(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
 	d.expectFound(findings{book.FindingBagAltered: published + given})
 
-	// The channel is rewound: what memory holds is not counted again, and nothing makes more
-	// entries than the bound.
+	// After a rewind what memory holds is not counted again, and the bound holds.
 	if err := d.Ledger.Commit(t.Context(), func(tx *ledger.Tx) error {
 		return tx.SetBagHint(ledger.Hint{Sequence: published + given, Digest: "lost"})
 	}); err != nil {
@@ -126,10 +123,9 @@ func TestGarbageIsCounted(t *testing.T) {
 	}
 }
 
-// TestRewindCountsNothingAgain: garbage that was read before, at the same place, is no finding
-// again.
+// TestRewindCountsNothingAgain: garbage at the same sequence is not a finding again.
 func TestRewindCountsNothingAgain(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	var messages []channel.Message
 	for n := range 40 {
 		messages = append(messages, channel.Message{Subject: "bag.relay-1", Sequence: uint64(n + 1), Data: garbage(n)})
@@ -138,7 +134,7 @@ func TestRewindCountsNothingAgain(t *testing.T) {
 		d.take(messages...)
 	}
 	d.Clock.Pass(time.Hour)
-	if err := d.intake.tellCounted(t.Context(), false); err != nil {
+	if err := d.intake.reportCounted(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
 	d.expectFound(findings{book.FindingBagAltered: 40})
@@ -146,10 +142,9 @@ func TestRewindCountsNothingAgain(t *testing.T) {
 	d.expectFound(findings{book.FindingBagAltered: 41})
 }
 
-// TestStrangersShareOneSource: relays that the vault does not know, as many as a stranger makes up,
-// are counted together.
+// TestStrangersShareOneSource: unknown relays are counted together.
 func TestStrangersShareOneSource(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	before := d.entries()
 	for n := range 500 {
 		d.take(channel.Message{Subject: fmt.Sprintf("bag.made-up-%d", n), Data: garbage(n)})
@@ -159,14 +154,13 @@ func TestStrangersShareOneSource(t *testing.T) {
 	}
 }
 
-// TestCountsSurviveAFailedCommit: what a try counted that did not stand is counted again by the
-// next.
+// TestCountsSurviveAFailedCommit: what a failed try counted is counted by the next.
 func TestCountsSurviveAFailedCommit(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	failure := errors.New("the disk is full")
 	from := source{finding: book.FindingBagAltered}
 	for range 3 {
-		err := d.intake.commitCounting(t.Context(), func(_ *ledger.Tx, counts *takes) error {
+		err := d.intake.commitCounting(t.Context(), func(_ *ledger.Tx, counts *attemptCounts) error {
 			var f book.IntegrityFound
 			if due := counts.due(from, d.Clock.Now(), &f); !due || f.Count != 0 {
 				t.Errorf("an event is due: %v, for %d", due, f.Times())

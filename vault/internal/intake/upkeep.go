@@ -14,14 +14,14 @@ import (
 )
 
 // Limits of a position, so that a relay that starts runs without end cannot make the note too long
-// to sign: an entry takes up to 200 of its 65,536 bytes.
+// to sign: an entry is up to 200 of its 65,536 bytes.
 const (
 	maxPositions     = 256 // entries
 	maxRelayPosition = 64  // of one relay, its newest
 )
 
-// Position returns how far each run of the last 7 days is committed: what the outbox signs. Where
-// the last number at or below which all is accounted for never came, its digest is 64 zeros.
+// Position returns how far each run of the last 7 days is committed. Where the last number up to
+// which all is accounted for never came, its digest is 64 zeros.
 func (i *Intake) Position(tx *ledger.Tx) (envelope.Position, error) {
 	v, err := tx.Vault()
 	if err != nil {
@@ -57,9 +57,9 @@ func (i *Intake) Position(tx *ledger.Tx) (envelope.Position, error) {
 	return p, nil
 }
 
-// upkeep closes gaps, says what was counted and purges the channel every hour until ctx ends, and
-// looks more often whether ENVELOPES is filling up. The first hour leaves time for a backlog, in
-// which a gap's bags may be waiting, to be read.
+// upkeep closes gaps, reports counts and purges the channel every hour until ctx ends, and relieves
+// ENVELOPES more often. The first hour leaves time for reading a backlog, which may hold a gap's
+// bags.
 func (i *Intake) upkeep(ctx context.Context) error {
 	next := time.Now().Add(upkeepEvery)
 	for {
@@ -76,7 +76,7 @@ func (i *Intake) upkeep(ctx context.Context) error {
 		if err := i.closeOldGaps(ctx); err != nil {
 			return err
 		}
-		if err := i.tellCounted(ctx, false); err != nil {
+		if err := i.reportCounted(ctx, false); err != nil {
 			return err
 		}
 		if err := i.purge(ctx); err != nil && ctx.Err() == nil {
@@ -85,8 +85,8 @@ func (i *Intake) upkeep(ctx context.Context) error {
 	}
 }
 
-// closeOldGaps records numbers as missing when later bags of their run came and nothing has for an
-// hour. So the signed position passes every bag before it may be purged.
+// closeOldGaps records numbers as missing when later bags of their run came, the last over an hour
+// ago. So the signed position passes every bag before it may be purged.
 func (i *Intake) closeOldGaps(ctx context.Context) error {
 	return i.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		var gaps []book.Run
@@ -112,10 +112,10 @@ func (i *Intake) closeOldGaps(ctx context.Context) error {
 	})
 }
 
-// purge deletes from the channel what was committed over Keep ago. The ledger says which that is:
-// it marks how far intake had come when, and the bag at the mark is read before anything below it
-// goes. That the broker has no bag at a sequence, or says that one is old, proves nothing. The bag
-// that the hint names always stays: it reports whether the channel still is the one that was read.
+// purge deletes from the channel what was committed over Keep ago by the ledger's marks, after
+// reading the bag at the mark: a broker that has no bag at a sequence, or says that it is old,
+// proves nothing. The bag that the hint names always stays: it shows whether the channel is still
+// the same.
 func (i *Intake) purge(ctx context.Context) error {
 	var (
 		hint ledger.Hint
@@ -134,7 +134,7 @@ func (i *Intake) purge(ctx context.Context) error {
 	bag, err := i.Source.BagAt(ctx, mark.Sequence)
 	if errors.Is(err, channel.ErrNotFound) || err == nil && digestOf(bag) != mark.Digest {
 		// all up to it is gone, as after a purge under pressure, or the stream is another, which
-		// the next start finds
+		// the next start detects
 		return nil
 	}
 	if err != nil {

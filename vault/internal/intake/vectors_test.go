@@ -18,8 +18,8 @@ var update = flag.Bool("update", false, "write testdata/vectors")
 
 const vectorsPath = "../../../testdata/vectors/intake/instructions.json"
 
-// instruction is one vector: plaintexts before padding, and the facts of the answer by a vault that
-// knows no token and no payment. Without facts the instruction is taken.
+// instruction is one vector: plaintexts before padding, and the facts of the answer by a vault
+// without tokens and payments. Without facts the instruction is accepted.
 type instruction struct {
 	Name    string `json:"name"`
 	Order   string `json:"order"`
@@ -37,7 +37,6 @@ type instructions struct {
 	Vectors []instruction `json:"vectors"`
 }
 
-// ownID is the envelope's id in all vectors.
 const ownID = "0198c0de-0000-7000-8000-000000000007"
 
 // readable is every refusal that the parts alone explain.
@@ -56,10 +55,9 @@ type named struct {
 	draft vaulttest.Draft
 }
 
-// The vectors are the table of refusals, which TestEveryDefectHasItsAnswer holds against the vault,
-// and what it takes.
+// The vectors are the table of refusals of TestEveryDefectHasItsAnswer, and good instructions.
 func TestInstructionVectors(t *testing.T) {
-	d := bankDesk(t)
+	d := bankFixture(t)
 	file := instructions{Format: "instructions", ID: ownID, Now: envelope.At(d.Clock.Now()), Policy: vaulttest.Policy(),
 		About: "What the vault answers to an order with its account and code (plaintexts before padding) of envelope `id` at the time `now`, for a merchant of currencies USD and EUR with `policy`. " +
 			"No token and no payment is there. facts is line 1 of the result; without it the instruction is taken."}

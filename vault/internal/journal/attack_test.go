@@ -17,14 +17,14 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// history is a ledger of the desk's vault in a file of its own, which can be copied and put back.
+// history is a ledger in a file that can be copied and restored.
 type history struct {
 	*ledger.Ledger
-	d    *desk
+	d    *fixture
 	path string
 }
 
-func (d *desk) history() *history {
+func (d *fixture) history() *history {
 	d.t.Helper()
 	h := &history{d: d, path: filepath.Join(d.t.TempDir(), "ledger")}
 	must(d.t, ledger.Create(h.path, d.Ring, ledger.Options{Now: d.Clock.Now}))
@@ -40,9 +40,9 @@ func (h *history) open() {
 	must(h.d.t, err)
 }
 
-// swap closes the ledger, puts another file in its place, none to leave it, and opens it; it
-// returns what was there. The mark of how far the log had come goes too, as when the vault was
-// killed within a minute, or its whole disk is an older one.
+// swap closes the ledger, replaces its file unless by nil, reopens it and returns the old file. It
+// removes the high-water mark, as when the vault was killed within a minute, or its whole disk is
+// older.
 func (h *history) swap(file []byte) (was []byte) {
 	h.d.t.Helper()
 	must(h.d.t, h.Close())
@@ -72,18 +72,16 @@ func (h *history) grow(n int) (size int64) {
 }
 
 func (h *history) journal(p Place) *Journal {
-	return New(Config{Ledger: h.Ledger, Place: p, Name: "directory", Tell: h.tell, Signer: h.d.Ring.Signer(), Retry: 10 * time.Millisecond, Look: 50 * time.Millisecond})
+	return New(Config{Ledger: h.Ledger, Place: p, Name: "directory", Tell: h.recordFinding, Signer: h.d.Ring.Signer(), Retry: 10 * time.Millisecond, Look: 50 * time.Millisecond})
 }
 
-// tell commits a finding, as the vault does.
-func (h *history) tell(ctx context.Context, f book.IntegrityFound) error {
+func (h *history) recordFinding(ctx context.Context, f book.IntegrityFound) error {
 	return h.Commit(ctx, func(tx *ledger.Tx) error {
 		_, err := tx.Append(book.Event{Actor: "vault", Origin: "journal", Body: f})
 		return err
 	})
 }
 
-// found counts the findings of a kind.
 func (h *history) found(kind book.Finding) (n uint64) {
 	must(h.d.t, h.View(func(tx *ledger.Tx) error {
 		v, err := tx.Vault()
@@ -93,7 +91,7 @@ func (h *history) found(kind book.Finding) (n uint64) {
 	return n
 }
 
-// send has a journal catch up.
+// send makes a journal catch up.
 func (h *history) send(p Place) {
 	h.d.t.Helper()
 	j := h.journal(p)
@@ -102,7 +100,7 @@ func (h *history) send(p Place) {
 	must(h.d.t, stop())
 }
 
-// begin is what the next unlock finds.
+// begin is what the next unlock does.
 func (h *history) begin(p Place) error {
 	h.d.t.Helper()
 	ctx, cancel := context.WithTimeout(h.d.t.Context(), time.Minute)
@@ -110,13 +108,13 @@ func (h *history) begin(p Place) error {
 	return h.journal(p).Begin(ctx)
 }
 
-// TestOlderLedgerIsNoticed: a copy of the ledger that is older than its journal by one commit is
-// refused at the unlock, in both places, also where the place is reached only later, and where the
-// copy has grown past the journal's end.
+// TestOlderLedgerIsNoticed: a ledger older than its journal by one commit is refused at the unlock,
+// in both places, also where the place is reached only later, and where the ledger has grown past
+// the journal's end.
 func TestOlderLedgerIsNoticed(t *testing.T) {
 	for name, s := range map[string]store{"channel": newChannel(t), "directory": newDirectory(t)} {
 		t.Run(name, func(t *testing.T) {
-			h, p := newDesk(t).history(), s.open()
+			h, p := newFixture(t).history(), s.open()
 			h.grow(2)
 			h.send(p)
 			old := h.swap(nil)
@@ -139,10 +137,9 @@ func TestOlderLedgerIsNoticed(t *testing.T) {
 	}
 }
 
-// TestSecondVaultIsNoticed: a vault whose journal grows by another's hand stops, because it is not
-// the only one.
+// TestSecondVaultIsNoticed: a vault whose journal another one writes stops.
 func TestSecondVaultIsNoticed(t *testing.T) {
-	h, p := newDesk(t).history(), newMemory()
+	h, p := newFixture(t).history(), newMemory()
 	h.grow(1)
 	h.send(p)
 	old := h.swap(nil)
@@ -161,15 +158,15 @@ func TestSecondVaultIsNoticed(t *testing.T) {
 	}
 }
 
-// TestForeignJournalIsRefused: nothing is sent into, or believed of, a place that holds what this
-// vault did not write.
+// TestForeignJournalIsRefused: a place that holds what this vault did not write is neither used nor
+// trusted.
 func TestForeignJournalIsRefused(t *testing.T) {
-	h := newDesk(t).history()
+	h := newFixture(t).history()
 	h.grow(2)
 	own := newMemory()
 	h.send(own)
 	genuine := own.messages[1][0]
-	other := newDesk(t).history() // a vault of the same name, with keys of its own
+	other := newFixture(t).history() // a vault of the same name, with keys of its own
 	other.grow(1)
 	theirs := newMemory()
 	other.send(theirs)
@@ -194,14 +191,14 @@ func TestForeignJournalIsRefused(t *testing.T) {
 		if len(p.messages[1]) != 2 {
 			t.Errorf("%s: something was appended to it", name)
 		}
-		// Cleared away, the journal goes on by itself.
+		// Once cleared, the journal goes on by itself.
 		p.set(func() { p.messages[1] = [][]byte{genuine} })
 		h.d.durable(j, h.grow(0))
 		must(t, stop())
 	}
 }
 
-// sampleOf is a message of the vault, signed by it, of a generation.
+// sampleOf is a message that the vault signed.
 func sampleOf(t *testing.T, h *history, generation uint64) []byte {
 	t.Helper()
 	m := sample()
@@ -211,10 +208,10 @@ func sampleOf(t *testing.T, h *history, generation uint64) []byte {
 	return data
 }
 
-// TestStandbyFencesTheOldVault: once a vault of the next generation writes, this one stops. What
-// only claims to be that stops nobody.
+// TestStandbyFencesTheOldVault: once a vault of the next generation writes, this one stops. A mere
+// claim does not stop it.
 func TestStandbyFencesTheOldVault(t *testing.T) {
-	h, p := newDesk(t).history(), newMemory()
+	h, p := newFixture(t).history(), newMemory()
 	h.grow(1)
 	p.messages[2] = [][]byte{[]byte("garbage")}
 	must(t, h.begin(p))
@@ -229,11 +226,11 @@ func TestStandbyFencesTheOldVault(t *testing.T) {
 	}
 }
 
-// TestOwnerOfTheChannelGainsOnlyDelay: whoever owns the second place drops, alters, repeats and
-// exchanges messages. The standby that reads what is left takes a true part of the log or refuses,
-// and never anything else; and the vault sends what it finds missing.
+// TestOwnerOfTheChannelGainsOnlyDelay: the second place's owner drops, alters, repeats and
+// exchanges messages. A standby reads a genuine part of the log or refuses; and the vault sends
+// what it finds missing.
 func TestOwnerOfTheChannelGainsOnlyDelay(t *testing.T) {
-	h, p := newDesk(t).history(), newMemory()
+	h, p := newFixture(t).history(), newMemory()
 	for range 4 {
 		h.grow(2)
 		h.send(p)
@@ -278,7 +275,7 @@ func TestOwnerOfTheChannelGainsOnlyDelay(t *testing.T) {
 			t.Errorf("%s: the standby has another log", name)
 		}
 	}
-	// Dropped messages are sent again once custodians have said that nothing else is wrong.
+	// Dropped messages are sent again once custodians have confirmed.
 	p.messages[1] = all[:2]
 	j := h.journal(p)
 	stop := h.d.run(j)

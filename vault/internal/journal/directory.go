@@ -21,41 +21,39 @@ import (
 
 // Sizes of a directory's files.
 const (
-	segmentBytes = 16 << 20 // a segment is ended by the message that brings it to this size
-	// DefaultLimit is how much a directory holds before its oldest segments go.
+	segmentBytes = 16 << 20 // the size from which a segment is full
+	// DefaultLimit is how much a directory holds before it drops its oldest segments.
 	DefaultLimit = 8 << 30
-	MinLimit     = 4 * segmentBytes // of what a directory may hold
+	MinLimit     = 4 * segmentBytes // of a directory's limit
 )
 
 // ErrInUse is returned when another process has the directory.
 var ErrInUse = errors.New("another process uses the journal's directory: stop that vault, or give this one a directory of its own")
 
 // Directory is a second place on a disk: a directory for each generation, generation-N, of segments
-// NNNNNNNN.seg, which are messages in their order, each after its length (4 bytes, big endian).
-// Every message is synced before Append returns. Each process begins a segment of its own, and what
-// a crash tore off the end of an earlier one stays there: nothing that is not known to be torn is
-// ever cut.
+// NNNNNNNN.seg, which are messages in order, each after its length (4 bytes, big endian). Every
+// message is synced before Append returns. Each process begins a new segment, and a message torn by
+// a crash stays at the end of an earlier one: nothing is ever cut that is not known to be torn.
 type Directory struct {
 	path  string
 	limit int64
 	lock  *os.File
 
 	mu sync.Mutex
-	// the last of a generation, begun by this process; nil: the next message begins one
-	open   *segment
-	of     uint64         // the generation of open
-	newest map[uint64]end // by generation: what was found and what was appended since
-	// segments that were found damaged, and the generation's directory of each
+	// begun by this process; nil: the next message begins one
+	current           *segment
+	currentGeneration uint64            // the generation of open
+	newest            map[uint64]latest // by generation
+	// damaged segments and their generation's directories
 	damaged map[string]string
-	known   map[string]int64 // segments and how long they were when Room was asked
-	trouble error            // what the last Append failed with
+	sizes   map[string]int64 // segments and how long they were when Room was asked
+	lastErr error            // what the last Append failed with
 }
 
-// end is a generation's newest message.
-type end struct {
+type latest struct {
 	message []byte
 	damage  error // of the segment that it is in, or of later ones
-	ours    bool  // this process appended to it, or tried
+	ours    bool  // this process appended to the generation, or tried
 }
 
 var _ Place = (*Directory)(nil)
@@ -67,8 +65,8 @@ type segment struct {
 	bytes int64 // that are durable
 }
 
-// OpenDirectory takes path, which must be there, for this process. limit bounds it in bytes, at
-// least 64 MiB; 0 is DefaultLimit.
+// OpenDirectory opens path, which must exist, for this process alone. limit bounds it in bytes, at
+// least [MinLimit]; 0 is [DefaultLimit].
 func OpenDirectory(path string, limit int64) (*Directory, error) {
 	if limit == 0 {
 		limit = DefaultLimit
@@ -87,54 +85,54 @@ func OpenDirectory(path string, limit int64) (*Directory, error) {
 		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	return &Directory{path: path, limit: limit, lock: lock, newest: map[uint64]end{}, damaged: map[string]string{}, known: map[string]int64{}}, nil
+	return &Directory{path: path, limit: limit, lock: lock, newest: map[uint64]latest{}, damaged: map[string]string{}, sizes: map[string]int64{}}, nil
 }
 
-// Close implements Place.
+// Close implements [Place].
 func (d *Directory) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return errors.Join(d.end(), d.lock.Close())
+	return errors.Join(d.closeCurrent(), d.lock.Close())
 }
 
-// end closes the segment under way; the next message begins another.
-func (d *Directory) end() (err error) {
-	if d.open != nil {
-		err = d.open.file.Close()
-		d.open = nil
+// closeCurrent closes the current segment; the next message begins another.
+func (d *Directory) closeCurrent() (err error) {
+	if d.current != nil {
+		err = d.current.file.Close()
+		d.current = nil
 	}
 	return err
 }
 
-// Ready implements Place.
+// Ready implements [Place].
 func (d *Directory) Ready() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.trouble != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, d.trouble)
+	if d.lastErr != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, d.lastErr)
 	}
 	return nil
 }
 
-// Newest implements Place.
+// Newest implements [Place].
 func (d *Directory) Newest(_ context.Context, generation uint64) ([]byte, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	newest, err := d.find(generation)
+	newest, err := d.latestOf(generation)
 	if err != nil {
 		return nil, err
 	}
 	return bytes.Clone(newest.message), newest.damage
 }
 
-// find gives the newest message of a generation. Once this process appends to it, memory knows
-// better than the disk, which may show a message that it could not sync. Before that the disk is
-// read at each look: what somebody puts back there is seen.
-func (d *Directory) find(generation uint64) (newest end, err error) {
+// latestOf returns the newest message of a generation. Once this process has appended to it, that
+// is in memory, as the disk may show a message that could not be synced. Before that the disk is
+// read each time, so that restored segments are seen.
+func (d *Directory) latestOf(generation uint64) (newest latest, err error) {
 	if newest, known := d.newest[generation]; known && newest.ours {
 		return newest, nil
 	}
-	if err := d.sweep(generation); err != nil {
+	if err := d.removeEmpty(generation); err != nil {
 		return newest, err
 	}
 	numbers, err := d.segments(generation)
@@ -158,13 +156,12 @@ func (d *Directory) find(generation uint64) (newest end, err error) {
 	return newest, nil
 }
 
-// scanAll reads a segment, which is made durable: a process that was killed may not have come to
-// that.
+// scanAll syncs and reads a segment: a killed process may not have synced it.
 func (d *Directory) scanAll(generation uint64, path string) (scanned, error) {
 	if err := syncPath(path); err != nil {
 		return scanned{}, err
 	}
-	delete(d.damaged, path) // what is there now counts: a sound copy may have been put back
+	delete(d.damaged, path) // an intact copy may have been restored
 	data, err := readSegment(path, 0)
 	if errors.Is(err, ErrDamaged) {
 		d.damaged[path] = d.generationPath(generation)
@@ -180,7 +177,7 @@ func (d *Directory) scanAll(generation uint64, path string) (scanned, error) {
 	return found, nil
 }
 
-// Oldest implements Place.
+// Oldest implements [Place].
 func (d *Directory) Oldest(_ context.Context, generation uint64) ([]byte, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -194,10 +191,9 @@ func (d *Directory) Oldest(_ context.Context, generation uint64) ([]byte, error)
 	return nil, err
 }
 
-// pageMessages is how many messages of a segment are read at once.
 const pageMessages = 256
 
-// Page implements Place. The cursor's part is a segment's number, its offset one in that file.
+// Page implements [Place]. The cursor's part is a segment's number, its offset one in that file.
 func (d *Directory) Page(_ context.Context, generation uint64, from Cursor) ([][]byte, *Cursor, error) {
 	path, limit, at, err := d.pageAt(generation, from)
 	if err != nil || at == nil {
@@ -219,8 +215,8 @@ func (d *Directory) Page(_ context.Context, generation uint64, from Cursor) ([][
 	return found.messages, &Cursor{Part: at.Part + 1}, nil
 }
 
-// pageAt finds the segment of a cursor, the first at or behind it, and how much of it is durable, 0
-// for all; at is nil behind the last.
+// pageAt returns the segment at or after a cursor, and how much of it is durable, 0 for all; at is
+// nil after the last.
 func (d *Directory) pageAt(generation uint64, from Cursor) (path string, limit int64, at *Cursor, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -237,16 +233,16 @@ func (d *Directory) pageAt(generation uint64, from Cursor) (path string, limit i
 		at.Offset = from.Offset
 	}
 	path = d.segmentPath(generation, numbers[i])
-	if d.open != nil && d.open.path == path {
-		if limit = d.open.bytes; limit == 0 {
+	if d.current != nil && d.current.path == path {
+		if limit = d.current.bytes; limit == 0 {
 			return "", 0, nil, nil
 		}
 	}
 	return path, limit, at, nil
 }
 
-// SetAside implements Place: a damaged segment gets the name NNNNNNNN.seg.damaged, and is read no
-// more.
+// SetAside implements [Place]: a damaged segment is renamed NNNNNNNN.seg.damaged, and no longer
+// read.
 func (d *Directory) SetAside(_ context.Context, generation uint64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -255,11 +251,11 @@ func (d *Directory) SetAside(_ context.Context, generation uint64) error {
 		if dir != d.generationPath(generation) {
 			continue
 		}
-		if d.open != nil && d.open.path == path {
-			all = append(all, d.end())
+		if d.current != nil && d.current.path == path {
+			all = append(all, d.closeCurrent())
 		}
-		delete(d.known, path)
-		err := asideOf(path)
+		delete(d.sizes, path)
+		err := renameAside(path)
 		if err == nil {
 			err = durable.SyncDir(dir)
 		}
@@ -272,8 +268,8 @@ func (d *Directory) SetAside(_ context.Context, generation uint64) error {
 	return errors.Join(all...)
 }
 
-// asideOf renames a damaged segment, over nothing that is there.
-func asideOf(path string) error {
+// renameAside renames a damaged segment, and never overwrites.
+func renameAside(path string) error {
 	for n := 0; ; n++ {
 		aside := path + ".damaged"
 		if n > 0 {
@@ -293,63 +289,63 @@ func asideOf(path string) error {
 	}
 }
 
-// Append implements Place. After an error a new segment begins: nobody can know what the disk has
-// of the one before.
+// Append implements [Place]. After an error a new segment begins, as it is unknown what the disk
+// has of the one before.
 func (d *Directory) Append(_ context.Context, generation uint64, message []byte) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	newest, err := d.find(generation)
+	newest, err := d.latestOf(generation)
 	if err != nil {
 		return err
 	}
 	newest.ours = true
 	d.newest[generation] = newest
-	if d.trouble = d.append(generation, message); d.trouble != nil {
-		return errors.Join(d.trouble, d.abandon())
+	if d.lastErr = d.append(generation, message); d.lastErr != nil {
+		return errors.Join(d.lastErr, d.abandon())
 	}
-	d.newest[generation] = end{message: bytes.Clone(message), ours: true}
+	d.newest[generation] = latest{message: bytes.Clone(message), ours: true}
 	return nil
 }
 
 func (d *Directory) append(generation uint64, message []byte) error {
-	if d.of != generation || d.open != nil && d.open.bytes >= segmentBytes {
-		if err := d.end(); err != nil {
+	if d.currentGeneration != generation || d.current != nil && d.current.bytes >= segmentBytes {
+		if err := d.closeCurrent(); err != nil {
 			return err
 		}
 	}
-	if d.open == nil {
-		if err := d.begin(generation); err != nil {
+	if d.current == nil {
+		if err := d.beginSegment(generation); err != nil {
 			return err
 		}
 	}
 	frame := frame.Append(nil, message)
-	if _, err := d.open.file.Write(frame); err != nil {
+	if _, err := d.current.file.Write(frame); err != nil {
 		return err
 	}
-	if err := d.open.file.Sync(); err != nil {
+	if err := d.current.file.Sync(); err != nil {
 		return err
 	}
-	d.open.bytes += int64(len(frame))
+	d.current.bytes += int64(len(frame))
 	return nil
 }
 
-// abandon ends a segment that could not be written, as far as it can behind its last durable
-// message: what is after that may be in memory only, and the next process must not take it for
-// durable. One without any message goes.
+// abandon ends a segment that could not be written and truncates it to its last durable message:
+// what is after that may be in memory only, and must not look durable to the next process. It
+// removes an empty one.
 func (d *Directory) abandon() error {
-	if d.open == nil {
+	if d.current == nil {
 		return nil
 	}
-	path, empty := d.open.path, d.open.bytes == 0
-	err := errors.Join(d.open.file.Truncate(d.open.bytes), d.end())
+	path, empty := d.current.path, d.current.bytes == 0
+	err := errors.Join(d.current.file.Truncate(d.current.bytes), d.closeCurrent())
 	if empty {
 		err = errors.Join(err, os.Remove(path))
 	}
 	return err
 }
 
-// begin makes the next segment, and room for it.
-func (d *Directory) begin(generation uint64) error {
+// beginSegment creates the next segment, and makes room for it.
+func (d *Directory) beginSegment(generation uint64) error {
 	dir := d.generationPath(generation)
 	if err := durable.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
@@ -373,11 +369,11 @@ func (d *Directory) begin(generation uint64) error {
 	if err := errors.Join(durable.SyncDir(dir), durable.SyncDir(d.path)); err != nil {
 		return errors.Join(err, file.Close(), os.Remove(path))
 	}
-	d.open, d.of = &segment{file: file, path: path}, generation
+	d.current, d.currentGeneration = &segment{file: file, path: path}, generation
 	return nil
 }
 
-// syncPath makes a file durable, whoever wrote it.
+// syncPath syncs a file.
 func syncPath(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -386,21 +382,20 @@ func syncPath(path string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// stored is a segment as it lies in the directory.
-type stored struct {
+type segmentInfo struct {
 	path  string
 	bytes int64
 }
 
 // all lists the segments of all generations, oldest first.
-func (d *Directory) all() (all []stored, err error) {
+func (d *Directory) all() (all []segmentInfo, err error) {
 	entries, err := os.ReadDir(d.path)
 	if err != nil {
 		return nil, err
 	}
 	var generations []uint64
 	for _, e := range entries {
-		if n, ok := numbered(e.Name(), generationPrefix, ""); ok && e.IsDir() {
+		if n, ok := parseNumber(e.Name(), generationPrefix, ""); ok && e.IsDir() {
 			generations = append(generations, n)
 		}
 	}
@@ -416,14 +411,14 @@ func (d *Directory) all() (all []stored, err error) {
 			if err != nil {
 				return nil, err
 			}
-			all = append(all, stored{path: path, bytes: info.Size()})
+			all = append(all, segmentInfo{path: path, bytes: info.Size()})
 		}
 	}
 	return all, nil
 }
 
-// Room implements Place. A segment that is gone or shorter than it was is a loss; what memory knew
-// of the directory counts no more then.
+// Room implements [Place]. A segment that is missing or shorter than before is a loss; then what is
+// in memory no longer counts.
 func (d *Directory) Room(context.Context) (Room, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -437,26 +432,26 @@ func (d *Directory) Room(context.Context) (Room, error) {
 		room.Used += s.bytes
 		now[s.path] = s.bytes
 	}
-	for path, bytes := range d.known {
+	for path, bytes := range d.sizes {
 		if left, there := now[path]; !there || left < bytes {
 			room.Shrunk = true
 		}
 	}
-	if d.open != nil {
-		if left, there := now[d.open.path]; !there || left < d.open.bytes {
+	if d.current != nil {
+		if left, there := now[d.current.path]; !there || left < d.current.bytes {
 			room.Shrunk = true
 		}
 	}
-	d.known = now
+	d.sizes = now
 	if room.Shrunk {
 		clear(d.newest)
-		return room, d.end()
+		return room, d.closeCurrent()
 	}
 	return room, nil
 }
 
-// makeRoom removes the oldest segments until another fits. The newest of all stays: it says how far
-// the log has come.
+// makeRoom removes the oldest segments until another fits, but never the newest of all, which shows
+// how far the log has come.
 func (d *Directory) makeRoom() error {
 	all, err := d.all()
 	if err != nil {
@@ -473,7 +468,7 @@ func (d *Directory) makeRoom() error {
 		if err := os.Remove(s.path); err != nil {
 			return err
 		}
-		delete(d.known, s.path)
+		delete(d.sizes, s.path)
 		used -= s.bytes
 	}
 	return nil
@@ -492,14 +487,14 @@ func (d *Directory) segmentPath(generation, number uint64) string {
 	return filepath.Join(d.generationPath(generation), fmt.Sprintf("%08d%s", number, segmentSuffix))
 }
 
-// segments lists the numbers of a generation's segments in their order.
+// segments lists the numbers of a generation's segments in order.
 func (d *Directory) segments(generation uint64) (numbers []uint64, err error) {
 	entries, err := os.ReadDir(d.generationPath(generation))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	for _, e := range entries {
-		if n, ok := numbered(e.Name(), "", segmentSuffix); ok {
+		if n, ok := parseNumber(e.Name(), "", segmentSuffix); ok {
 			numbers = append(numbers, n)
 		}
 	}
@@ -507,9 +502,9 @@ func (d *Directory) segments(generation uint64) (numbers []uint64, err error) {
 	return numbers, err
 }
 
-// sweep removes the empty segments of a generation, which hold nothing: earlier builds left one at
-// each try to write to a full disk.
-func (d *Directory) sweep(generation uint64) error {
+// removeEmpty removes a generation's empty segments: earlier builds left one at each write to a
+// full disk.
+func (d *Directory) removeEmpty(generation uint64) error {
 	numbers, err := d.segments(generation)
 	if err != nil {
 		return err
@@ -517,7 +512,7 @@ func (d *Directory) sweep(generation uint64) error {
 	for _, number := range numbers {
 		path := d.segmentPath(generation, number)
 		info, err := os.Lstat(path)
-		if err == nil && info.Mode().IsRegular() && info.Size() == 0 && (d.open == nil || d.open.path != path) && d.known[path] == 0 {
+		if err == nil && info.Mode().IsRegular() && info.Size() == 0 && (d.current == nil || d.current.path != path) && d.sizes[path] == 0 {
 			err = os.Remove(path)
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -527,8 +522,8 @@ func (d *Directory) sweep(generation uint64) error {
 	return nil
 }
 
-// numbered reads the number in a name between prefix and suffix.
-func numbered(name, prefix, suffix string) (uint64, bool) {
+// parseNumber parses the number between prefix and suffix.
+func parseNumber(name, prefix, suffix string) (uint64, bool) {
 	digits, before := strings.CutPrefix(name, prefix)
 	digits, after := strings.CutSuffix(digits, suffix)
 	n, err := strconv.ParseUint(digits, 10, 64)

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestWhatIsDamagedIsSetAside: a damaged segment keeps all its bytes under another name, also
-// beside one of that name, and what is appended then is read without it.
+// TestWhatIsDamagedIsSetAside: a damaged segment keeps all its bytes under another, free name, and
+// what is appended then is read without it.
 func TestWhatIsDamagedIsSetAside(t *testing.T) {
 	d := newDirectory(t)
 	dir := filepath.Join(d.path, "generation-1")

@@ -10,9 +10,8 @@ import (
 	"time"
 )
 
-// TestFlippedLengthIsNoTornAppend: one bit in the length of any of twenty messages of 1 KB, which
-// were all acknowledged. Whichever it is, the directory says that it is damaged, and neither a look
-// at it nor another message takes one byte of the file away.
+// TestFlippedLengthIsNoTornAppend: after a flipped bit in the length of any of twenty messages, the
+// directory is damaged, and neither reading nor appending removes a byte of the file.
 func TestFlippedLengthIsNoTornAppend(t *testing.T) {
 	const messages = 20
 	one := message(t, 1, 1000)
@@ -35,7 +34,7 @@ func TestFlippedLengthIsNoTornAppend(t *testing.T) {
 				if _, err := p.Newest(t.Context(), 1); !errors.Is(err, ErrDamaged) {
 					t.Errorf("it says %v", err)
 				}
-				_ = p.Append(t.Context(), 1, one) // taken or not, what was there stays
+				_ = p.Append(t.Context(), 1, one) // in any case what was there stays
 				must(t, p.Close())
 				if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, data) {
 					t.Errorf("%d bytes of %d are left, %v", len(now), len(data), err)
@@ -45,8 +44,8 @@ func TestFlippedLengthIsNoTornAppend(t *testing.T) {
 	}
 }
 
-// TestEmptySegmentsGo: 10,000 that an earlier build left at its tries to write to a full disk are
-// gone after one look, and soon.
+// TestEmptySegmentsGo: 10,000 that an earlier build left on a full disk are gone after one check,
+// and soon.
 func TestEmptySegmentsGo(t *testing.T) {
 	const empty = 10_000
 	d := newDirectory(t)
@@ -72,14 +71,13 @@ func TestEmptySegmentsGo(t *testing.T) {
 	must(t, p.Append(t.Context(), 1, first))
 }
 
-// TestFailedAppendLeavesNoSegment: each try on a disk that takes nothing begins a segment, and
-// removes it.
+// TestFailedAppendLeavesNoSegment: each try on a full disk begins a segment, and removes it.
 func TestFailedAppendLeavesNoSegment(t *testing.T) {
 	d := newDirectory(t)
 	p := d.open().(*Directory)
 	for range 20 {
-		must(t, p.begin(1))
-		must(t, p.open.file.Close()) // what is written to it fails
+		must(t, p.beginSegment(1))
+		must(t, p.current.file.Close()) // what is written to it fails
 		if err := p.Append(t.Context(), 1, message(t, 1, 0)); err == nil {
 			t.Fatal("a write to a dead disk succeeded")
 		}

@@ -14,7 +14,7 @@ import (
 
 // journalled is a history whose log reached a place in four messages.
 func journalled(t *testing.T) (*history, *memory) {
-	h, p := newDesk(t).history(), newMemory()
+	h, p := newFixture(t).history(), newMemory()
 	for range 4 {
 		h.grow(2)
 		h.send(p)
@@ -25,7 +25,6 @@ func journalled(t *testing.T) (*history, *memory) {
 	return h, p
 }
 
-// whole reports whether the place holds every entry of the log.
 func (h *history) whole(p *memory) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -35,13 +34,13 @@ func (h *history) whole(p *memory) bool {
 		if err != nil {
 			continue
 		}
-		r.take(m)
+		r.add(m)
 	}
 	return r.begun && r.end == h.grow(0) && len(r.spans) == 0
 }
 
-// TestAPlaceThatHoldsLessIsDoubted: nothing is appended to it and nothing durable in it before
-// custodians speak; then it is filled again.
+// TestAPlaceThatHoldsLessIsDoubted: nothing is appended to it, and nothing counts as durable,
+// before custodians confirm; then it is filled again.
 func TestAPlaceThatHoldsLessIsDoubted(t *testing.T) {
 	for name, cut := range map[string]func(all [][]byte) [][]byte{
 		"emptied":                func([][]byte) [][]byte { return nil },
@@ -67,7 +66,7 @@ func TestAPlaceThatHoldsLessIsDoubted(t *testing.T) {
 			}
 			select {
 			case <-j.Believed():
-				t.Error("it is believed")
+				t.Error("it is trusted")
 			default:
 			}
 			if p.calls != calls {
@@ -80,7 +79,7 @@ func TestAPlaceThatHoldsLessIsDoubted(t *testing.T) {
 				t.Errorf("a word that is not in the log counts: %v", err)
 			}
 			must(t, j.Confirm(func(lack string) error {
-				return h.tell(t.Context(), book.IntegrityFound{Finding: book.FindingLedgerConfirmed, Detail: lack})
+				return h.recordFinding(t.Context(), book.IntegrityFound{Finding: book.FindingLedgerConfirmed, Detail: lack})
 			}))
 			h.d.durable(j, h.grow(0))
 			<-j.Believed()
@@ -94,7 +93,7 @@ func TestAPlaceThatHoldsLessIsDoubted(t *testing.T) {
 	}
 }
 
-// TestWhatIsPutBackIsBelieved: a place that holds again what it held needs no custodian.
+// TestWhatIsPutBackIsBelieved: a place that is complete again needs no custodian.
 func TestWhatIsPutBackIsBelieved(t *testing.T) {
 	h, p := journalled(t)
 	all := p.messages[1]
@@ -107,8 +106,8 @@ func TestWhatIsPutBackIsBelieved(t *testing.T) {
 	must(t, stop())
 }
 
-// TestAHoleIsDoubted where it is found before the place is believed; one that is found by reading
-// on is told, and sent again.
+// TestAHoleIsDoubted where it is found before the place is trusted; one that is found later is
+// reported, and sent again.
 func TestAHoleIsDoubted(t *testing.T) {
 	for name, hole := range map[string]func(all [][]byte) [][]byte{
 		"a message gone": func(all [][]byte) [][]byte { return slices.Delete(slices.Clone(all), 1, 2) },
@@ -147,7 +146,7 @@ func TestAHoleIsDoubted(t *testing.T) {
 }
 
 // TestALossWhileItRunsIsFilledAgain: the process that wrote it knows that its ledger is the newest,
-// and tells.
+// and reports the loss.
 func TestALossWhileItRunsIsFilledAgain(t *testing.T) {
 	h, p := journalled(t)
 	j := h.journal(p)
@@ -159,7 +158,7 @@ func TestALossWhileItRunsIsFilledAgain(t *testing.T) {
 	must(t, stop())
 }
 
-// TestAFillingThatIsKilled is no older ledger to the next start.
+// TestAFillingThatIsKilled does not look like an older ledger to the next start.
 func TestAFillingThatIsKilled(t *testing.T) {
 	h, p := journalled(t)
 	all := p.messages[1]
@@ -174,7 +173,7 @@ func TestAFillingThatIsKilled(t *testing.T) {
 	stop := h.d.run(j)
 	waittest.For(t, "the doubt", func() bool { return j.State().Doubt != "" })
 	must(t, j.Confirm(func(lack string) error {
-		return h.tell(t.Context(), book.IntegrityFound{Finding: book.FindingLedgerConfirmed, Detail: lack})
+		return h.recordFinding(t.Context(), book.IntegrityFound{Finding: book.FindingLedgerConfirmed, Detail: lack})
 	}))
 	waittest.For(t, "a part of it", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return len(p.messages[1]) == 1 })
 	must(t, stop())
@@ -188,7 +187,7 @@ func TestAFillingThatIsKilled(t *testing.T) {
 	}
 }
 
-// TestAStrangePlaceProvesNothing: the ledger was journalled elsewhere, and that place is not asked.
+// TestAStrangePlaceProvesNothing: the ledger was journalled in another place.
 func TestAStrangePlaceProvesNothing(t *testing.T) {
 	h, _ := journalled(t)
 	empty := newMemory()

@@ -18,26 +18,25 @@ import (
 // Errors of a journal.
 var (
 	// ErrUnavailable is returned while the second place cannot be reached, does not store, or has
-	// not caught up: nothing is sent to an acquirer, payments wait, and the journal goes on by
-	// itself when it can.
-	ErrUnavailable = errors.New("the journal is not to be had now")
-	// ErrForeign is returned when the second place holds what this vault did not write: another
-	// vault's journal, or one that was altered.
+	// not caught up: nothing is sent to an acquirer, and the journal goes on by itself when it can.
+	ErrUnavailable = errors.New("the journal is unavailable now")
+	// ErrForeign is returned when the second place holds another vault's journal, or one that was
+	// altered.
 	ErrForeign = errors.New("the journal's place holds what this vault did not write: give the vault a place of its own, or find out who wrote there and clear it away")
 	// ErrFenced is returned when a vault of a later generation has begun its journal: a standby has
-	// taken over, and this vault must not send anything any more.
+	// taken over, and this vault must stop.
 	ErrFenced = errors.New("a standby has taken over from this vault: this one must stay off; learn from the standby's operators why")
-	// ErrDoubted is returned when the second place holds less than the ledger says was journalled
+	// ErrDoubted is returned when the second place holds less than the ledger has as journalled
 	// there: the ledger may be an older copy whose journal was shortened to hide it, or the place
-	// was lost. Nothing is sent and no key of a stored account destroyed before custodians say
-	// which (Confirm), or the place holds again what it held.
-	ErrDoubted = errors.New("the journal is not believed: find out what became of it, and whether this is the newest ledger " +
+	// lost entries. Nothing is sent and no key of a stored account destroyed before custodians
+	// decide ([Journal.Confirm]), or the place is complete again.
+	ErrDoubted = errors.New("the journal is in doubt: find out what happened to it, and whether this is the newest ledger " +
 		"(does the acquirer know of later payments?); then put the journal back, or have custodians confirm: vault unlock --confirm-ledger")
-	// ErrNotDoubted is returned by Confirm where there is nothing to confirm.
+	// ErrNotDoubted is returned by [Journal.Confirm] where there is nothing to confirm.
 	ErrNotDoubted = errors.New("the journal is not in doubt: there is nothing to confirm")
 )
 
-// Ledger is what the journal needs of *ledger.Ledger, with its contract.
+// Ledger is the part of [ledger.Ledger] that a journal uses.
 type Ledger interface {
 	View(fn func(*ledger.Tx) error) error
 	Committed() <-chan struct{}
@@ -45,72 +44,70 @@ type Ledger interface {
 	SetJournalled(place string, j ledger.Journalled)
 }
 
-// Config is what a Journal works with.
+// Config configures a [Journal].
 type Config struct {
 	Ledger Ledger
 	Place  Place
-	// of the place, by which the ledger knows what it has confirmed: "channel", "directory"
+	// of the place in the ledger: "channel", "directory"
 	Name   string
 	Signer *note.Signer // the vault's
-	// Strange reports that the ledger knows of other places and not of this one, so that what it
-	// holds proves nothing.
+	// Strange is set where the ledger was journalled in other places only, so that this one proves
+	// nothing.
 	Strange bool
-	// Tell commits a finding; nil: none is committed.
+	// Tell commits a finding; may be nil.
 	Tell func(ctx context.Context, f book.IntegrityFound) error
 	// Retry is the wait after a failure of the place; 0: 250 ms.
 	Retry time.Duration
 	// Look is how often the place is compared with what was appended to it; 0: 30 s.
 	Look time.Duration
-	// Survey is how long the place is read before it is believed; 0: 1 s. What is found to be
-	// missing later is sent again without custodians.
+	// Survey is how long the place is read before it is trusted; 0: 1 s. What is found missing
+	// later is sent again without custodians.
 	Survey time.Duration
 	Logger *slog.Logger
 }
 
-// Journal sends the log to a second place and says how far it has come. It is safe for concurrent
-// use; only one Run at a time, and Begin, if at all, before it.
+// Journal sends the log to a second place. It is safe for concurrent use; one [Journal.Run] at a
+// time, and [Journal.Begin], if at all, before it.
 type Journal struct {
 	cfg   Config
-	lines *folded.Lines // of cfg.Logger: what who owns the place can cause
+	lines *folded.Lines // of cfg.Logger, for what the place's owner can cause
 
 	mu     sync.Mutex
-	size   int64 // the log's first size entries are durable in the place
-	first  int64 // index of the oldest entry that is kept there
-	looked bool  // the place was looked at since the start, or since it failed
-	// it was in order once since the start: this ledger is the newest, as far as it can know
-	believed bool
-	proved   bool          // it held all that the ledger says was journalled there
-	vouched  bool          // custodians vouched for the ledger, and the place is to be filled again
-	doubt    string        // what the place lacks; "" where it is believed
-	reported string        // the doubt that a finding reports
-	cause    error         // why nothing can be appended; nil: it can, or was not tried
-	again    bool          // the place is to be looked at before anything more is appended
-	moved    chan struct{} // closed when size grows
-	belief   chan struct{} // closed when believed becomes true
-	room     Room
-	limited  bool // the warning about room was logged
-	reading  reading
+	size   int64 // of the log in the place
+	first  int64 // index of the oldest entry there
+	looked bool  // the place was checked since the start, or since it failed
+	// the place was in order since the start: this ledger is the newest, as far as the place shows
+	wasInOrder bool
+	proved     bool          // it held all that was journalled there
+	confirmed  bool          // custodians confirmed the ledger: the place is to be filled again
+	doubt      string        // what the place lacks, or ""
+	reported   string        // the last doubt with a finding
+	cause      error         // why nothing can be appended, if so
+	recheck    bool          // the place is to be checked before more is appended
+	grown      chan struct{} // closed when size grows
+	inOrder    chan struct{} // closed when wasInOrder becomes true
+	room       Room
+	limited    bool // the warning about room was logged
+	reading    reading
 
-	vouch chan struct{} // wakes Run after Confirm
+	confirms chan struct{} // wakes Run after Confirm
 }
 
-// State is what a journal is doing.
+// State is a journal's state.
 type State struct {
 	Place string // its name
-	Size  int64  // the log's first Size entries are durable in the place
-	First int64  // index of the oldest that is kept there: a full place drops its oldest
-	// entries from First up to Read were read in the place since the start, and are as they were
-	// written
+	Size  int64  // of the log in the place
+	First int64  // index of the oldest entry there: a full place drops its oldest
+	// entries from First up to Read were read in the place since the start, and are intact
 	Read int64
-	// Proved reports that the place held what the ledger says was journalled there: no older copy
-	// of the ledger could say so much.
+	// Proved is set when the place held all that was journalled there: the ledger is no older copy.
 	Proved bool
 	Room   Room
-	Doubt  string // what the place lacks, where it is not believed; else ""
-	Err    error  // ErrUnavailable, ErrForeign or ErrDoubted, with the cause; nil: all goes well
+	Doubt  string // what the place lacks, or ""
+	Err    error  // [ErrUnavailable], [ErrForeign] or [ErrDoubted], with the cause, or nil
 }
 
-// New makes a journal. It does nothing until Begin or Run.
+// New returns a journal. It does nothing until [Journal.Begin] or [Journal.Run].
 func New(cfg Config) *Journal {
 	if cfg.Retry <= 0 {
 		cfg.Retry = 250 * time.Millisecond
@@ -127,11 +124,11 @@ func New(cfg Config) *Journal {
 	if cfg.Tell == nil {
 		cfg.Tell = func(context.Context, book.IntegrityFound) error { return nil }
 	}
-	return &Journal{cfg: cfg, lines: folded.New(cfg.Logger), moved: make(chan struct{}), belief: make(chan struct{}), vouch: make(chan struct{}, 1)}
+	return &Journal{cfg: cfg, lines: folded.New(cfg.Logger), grown: make(chan struct{}), inOrder: make(chan struct{}), confirms: make(chan struct{}, 1)}
 }
 
-// Ready returns nil while entries reach the second place, as far as that is known, and else
-// ErrUnavailable, ErrForeign or ErrDoubted. It does not wait.
+// Ready returns nil while entries reach the second place, as far as known, else [ErrUnavailable],
+// [ErrForeign] or [ErrDoubted]. It does not wait.
 func (j *Journal) Ready() error {
 	if err := j.trouble(); err != nil {
 		return err
@@ -139,7 +136,7 @@ func (j *Journal) Ready() error {
 	return j.cfg.Place.Ready()
 }
 
-// trouble is why the journal stands still.
+// trouble returns why the journal has stopped, if so.
 func (j *Journal) trouble() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -149,7 +146,7 @@ func (j *Journal) trouble() error {
 	return j.cause
 }
 
-// State says how far the journal has come.
+// State returns the journal's state.
 func (j *Journal) State() State {
 	err := j.Ready()
 	j.mu.Lock()
@@ -157,17 +154,17 @@ func (j *Journal) State() State {
 	return State{Place: j.cfg.Name, Size: j.size, First: j.first, Read: j.reading.end, Proved: j.proved, Room: j.room, Doubt: j.doubt, Err: err}
 }
 
-// Believed is closed once the place has been in order since the start, or custodians vouched for
-// the ledger: then this ledger is the newest, as far as the place shows.
-func (j *Journal) Believed() <-chan struct{} { return j.belief }
+// Believed is closed once the place has been in order since the start, or custodians confirmed the
+// ledger: then this ledger is the newest, as far as the place shows.
+func (j *Journal) Believed() <-chan struct{} { return j.inOrder }
 
 // Durable returns nil when the log's first size entries, which are committed, are durable in the
-// second place. When ctx ends before, it returns ErrUnavailable with the cause; they may be durable
-// all the same.
+// second place. When ctx ends first, it returns [ErrUnavailable] with the cause, and they may still
+// be durable.
 func (j *Journal) Durable(ctx context.Context, size int64) error {
 	for {
 		j.mu.Lock()
-		done, moved := j.looked && j.size >= size, j.moved
+		done, moved := j.looked && j.size >= size, j.grown
 		j.mu.Unlock()
 		if done {
 			return nil
@@ -183,22 +180,23 @@ func (j *Journal) Durable(ctx context.Context, size int64) error {
 	}
 }
 
-// reached notes that the log's first size entries are durable in the place, for the ledger too.
-func (j *Journal) reached(generation uint64, size int64) {
+// setDurable records, in the ledger too, that the log's first size entries are durable in the
+// place.
+func (j *Journal) setDurable(generation uint64, size int64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.size, j.looked, j.cause, j.doubt = size, true, nil, ""
-	if !j.believed {
-		j.believed = true
-		close(j.belief)
+	if !j.wasInOrder {
+		j.wasInOrder = true
+		close(j.inOrder)
 	}
 	j.cfg.Ledger.SetJournalled(j.cfg.Name, ledger.Journalled{Generation: generation, Size: size, First: j.first})
-	close(j.moved)
-	j.moved = make(chan struct{})
+	close(j.grown)
+	j.grown = make(chan struct{})
 }
 
-// failed notes why nothing can be appended.
-func (j *Journal) failed(err error) {
+// setFailed records why nothing can be appended.
+func (j *Journal) setFailed(err error) {
 	if !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrForeign) && !errors.Is(err, ErrDoubted) {
 		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
@@ -207,13 +205,13 @@ func (j *Journal) failed(err error) {
 	j.looked, j.cause = false, err
 	j.mu.Unlock()
 	if before == nil || before.Error() != err.Error() {
-		j.lines.Error("stands still", "the journal stands still: nothing is sent to an acquirer", "place", j.cfg.Name, "error", err)
+		j.lines.Error("stands still", "the journal has stopped: nothing is sent to an acquirer", "place", j.cfg.Name, "error", err)
 	}
 }
 
-// Run sends what the ledger committed, in groups, until ctx ends (nil). It outlasts failures of the
-// place. It returns an error where the vault must stop: the ledger's, ledger.ErrRolledBack or
-// ErrFenced.
+// Run sends what the ledger committed, in groups, until ctx ends (nil). It retries after failures
+// of the place. It returns an error where the vault must stop: the ledger's, [ledger.ErrRolledBack]
+// or [ErrFenced].
 func (j *Journal) Run(ctx context.Context) error {
 	look := time.NewTicker(j.cfg.Look)
 	defer look.Stop()
@@ -226,11 +224,11 @@ func (j *Journal) Run(ctx context.Context) error {
 		case fatal(err):
 			return err
 		case errors.Is(err, ErrDoubted), errors.Is(err, ErrForeign):
-			j.failed(err)
+			j.setFailed(err)
 			j.wait(ctx, j.cfg.Look/10)
 			continue
 		case err != nil:
-			j.failed(err)
+			j.setFailed(err)
 			j.wait(ctx, j.cfg.Retry)
 			continue
 		case moved:
@@ -239,29 +237,29 @@ func (j *Journal) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case <-committed:
-		case <-j.vouch:
+		case <-j.confirms:
 		case <-look.C:
-			j.unsure()
+			j.requestCheck()
 		}
 	}
 	return nil
 }
 
-// wait waits, or until custodians have spoken.
+// wait waits until d has passed or custodians have confirmed.
 func (j *Journal) wait(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 	case <-timer.C:
-	case <-j.vouch:
+	case <-j.confirms:
 	}
 }
 
-// placeError marks what the place failed with: it is tried again.
+// placeError is an error of the place, after which to retry.
 type placeError struct{ error }
 
-// Unwrap is what the place said.
+// Unwrap returns the place's error.
 func (e placeError) Unwrap() error { return e.error }
 
 // fatal reports whether the vault must stop.
@@ -273,22 +271,22 @@ func fatal(err error) bool {
 	return !place
 }
 
-// unsure has the next round look at the place first. What waits meanwhile goes on.
-func (j *Journal) unsure() {
+// requestCheck makes the next round check the place first.
+func (j *Journal) requestCheck() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.again = true
+	j.recheck = true
 }
 
-// round looks at the place where that is due, or sends one message, or reads on in the place, and
+// round checks the place where that is due, or sends one message, or reads on in the place. It
 // reports whether there was anything to do.
 func (j *Journal) round(ctx context.Context) (moved bool, err error) {
 	j.mu.Lock()
-	due := !j.looked || j.again
+	due := !j.looked || j.recheck
 	first := j.size
 	j.mu.Unlock()
 	if due {
-		return true, j.look(ctx)
+		return true, j.check(ctx)
 	}
 	generation, message, size, err := j.next(first)
 	if err != nil {
@@ -300,13 +298,12 @@ func (j *Journal) round(ctx context.Context) (moved bool, err error) {
 	if err := j.cfg.Place.Append(ctx, generation, message); err != nil {
 		return false, placeError{err}
 	}
-	// A crash before this leaves the message in the place: the next start finds it there.
-	j.reached(generation, size)
+	// A crash before this leaves the message in the place for the next start.
+	j.setDurable(generation, size)
 	return true, nil
 }
 
-// next makes the message of what comes after the first entries, as far as it fits, and returns the
-// log's size with it.
+// next makes the message of what fits after the first entries, and returns the log's size with it.
 func (j *Journal) next(first int64) (generation uint64, message []byte, size int64, err error) {
 	var m Message
 	err = j.cfg.Ledger.View(func(tx *ledger.Tx) error {
@@ -323,7 +320,7 @@ func (j *Journal) next(first int64) (generation uint64, message []byte, size int
 	return m.Generation, message, m.Size(), err
 }
 
-// collect reads entries from first on, as many as a message holds, at least one where there is any.
+// collect reads as many entries from first on as a message holds, at least one.
 func (j *Journal) collect(tx *ledger.Tx, first int64) (m Message, err error) {
 	v, err := tx.Vault()
 	if err != nil {

@@ -16,16 +16,15 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// desk is a vault with a journal.
-type desk struct {
+type fixture struct {
 	*vaulttest.Vault
 	t testing.TB
 }
 
-func newDesk(t testing.TB) *desk { return &desk{Vault: vaulttest.New(t), t: t} }
+func newFixture(t testing.TB) *fixture { return &fixture{Vault: vaulttest.New(t), t: t} }
 
-// grow commits n events, one a commit, and returns the log's size.
-func (d *desk) grow(n int) int64 {
+// grow makes n commits and returns the log's size.
+func (d *fixture) grow(n int) int64 {
 	d.t.Helper()
 	for range n {
 		d.Append("", book.IntegrityFound{Finding: book.FindingClockForward, Detail: "1h"})
@@ -33,7 +32,7 @@ func (d *desk) grow(n int) int64 {
 	return d.size()
 }
 
-func (d *desk) size() (size int64) {
+func (d *fixture) size() (size int64) {
 	d.t.Helper()
 	d.View(func(tx *ledger.Tx) (err error) {
 		size, err = tx.TreeSize()
@@ -42,7 +41,7 @@ func (d *desk) size() (size int64) {
 	return size
 }
 
-func (d *desk) root(size int64) (root [32]byte) {
+func (d *fixture) root(size int64) (root [32]byte) {
 	d.t.Helper()
 	d.View(func(tx *ledger.Tx) error {
 		h, err := tx.RootAt(size)
@@ -52,13 +51,13 @@ func (d *desk) root(size int64) (root [32]byte) {
 	return root
 }
 
-func (d *desk) journal(p Place) *Journal {
+func (d *fixture) journal(p Place) *Journal {
 	return New(Config{Ledger: d.Ledger, Place: p, Name: "channel", Signer: d.Ring.Signer(), Retry: 10 * time.Millisecond, Look: 50 * time.Millisecond,
 		Logger: slog.New(slog.NewTextHandler(d.t.Output(), nil))})
 }
 
-// run runs a journal until the returned function stops it and gives its error.
-func (d *desk) run(j *Journal) (stop func() error) {
+// run runs a journal until the returned function stops it and returns its error.
+func (d *fixture) run(j *Journal) (stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- j.Run(ctx) }()
@@ -68,25 +67,24 @@ func (d *desk) run(j *Journal) (stop func() error) {
 	}
 }
 
-func (d *desk) durable(j *Journal, size int64) {
+func (d *fixture) durable(j *Journal, size int64) {
 	d.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	must(d.t, j.Durable(ctx, size))
 }
 
-// memory is a place that keeps what it is given, and does with it what an attacker would. It is
-// safe for concurrent use.
+// memory is a place in memory, under an attacker's control. It is safe for concurrent use.
 type memory struct {
 	mu       sync.Mutex
 	messages map[uint64][][]byte
 	down     error // of every call
-	// what is kept instead; nil: nothing is, and nobody is told
+	// what is kept instead; nil: nothing, without an error
 	append func(n int, message []byte) ([]byte, error)
 	// Append keeps the message and fails with it, once
 	after error
 	calls int
-	seen  int // messages when Room was asked last
+	seen  int // messages at the last call of Room
 }
 
 func newMemory() *memory { return &memory{messages: map[uint64][][]byte{}} }
@@ -128,7 +126,7 @@ func (m *memory) Oldest(_ context.Context, generation uint64) ([]byte, error) {
 	return nil, m.down
 }
 
-// Page gives one message at a time.
+// Page returns one message at a time.
 func (m *memory) Page(_ context.Context, generation uint64, from Cursor) ([][]byte, *Cursor, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -156,9 +154,9 @@ func (m *memory) set(change func()) {
 	change()
 }
 
-// standby reads a journal as whoever restores the vault does: from nothing, it reaches the log as
-// it is, and opens every entry.
-func (d *desk) standby(messages [][]byte) (tail merkle.Tail) {
+// standby reads a journal as a restore does: from nothing it reaches the current log, and opens
+// every entry.
+func (d *fixture) standby(messages [][]byte) (tail merkle.Tail) {
 	d.t.Helper()
 	for _, data := range messages {
 		m, err := Decode(data, d.Ring.Verifier())
@@ -173,19 +171,18 @@ func (d *desk) standby(messages [][]byte) (tail merkle.Tail) {
 	return tail
 }
 
-// TestLogReachesBothPlaces follows a vault through a restart and a new day, and reads the journal
-// as a standby does.
+// TestLogReachesBothPlaces follows a vault through a restart and a new day.
 func TestLogReachesBothPlaces(t *testing.T) {
 	for name, s := range map[string]store{"channel": newChannel(t), "directory": newDirectory(t)} {
 		t.Run(name, func(t *testing.T) {
-			d := newDesk(t)
+			d := newFixture(t)
 			kept := &keeping{Place: s.open()}
 			j := d.journal(kept)
 			must(t, j.Begin(t.Context()))
 			stop := d.run(j)
 			d.durable(j, d.grow(5))
 			must(t, stop())
-			d.grow(3) // behind the journal's back
+			d.grow(3) // while no journal runs
 			d.Reopen()
 			kept.Place = s.restart()
 			j = d.journal(kept)
@@ -205,7 +202,6 @@ func TestLogReachesBothPlaces(t *testing.T) {
 	}
 }
 
-// keeping is a place that also remembers.
 type keeping struct {
 	Place
 	messages [][]byte
@@ -216,10 +212,9 @@ func (k *keeping) Append(ctx context.Context, generation uint64, message []byte)
 	return k.Place.Append(ctx, generation, message)
 }
 
-// TestManyShareAMessage: what waits together goes together, and a log longer than a message goes in
-// several.
+// TestManyShareAMessage: waiting entries share a message, and a long log goes in several.
 func TestManyShareAMessage(t *testing.T) {
-	d, p := newDesk(t), newMemory()
+	d, p := newFixture(t), newMemory()
 	must(t, d.Ledger.Commit(t.Context(), func(tx *ledger.Tx) error {
 		for range 6000 {
 			if _, err := tx.Append(book.Event{Actor: "vault", Origin: "timer", Body: book.IntegrityFound{Finding: book.FindingClockForward, Detail: "1h"}}); err != nil {
@@ -246,10 +241,9 @@ func TestManyShareAMessage(t *testing.T) {
 	}
 }
 
-// TestPlaceThatIsDown: nothing is durable while the place is down, from the start or later, and
-// everything is soon after it came back.
+// TestPlaceThatIsDown: nothing is durable while the place is down, and everything is soon after.
 func TestPlaceThatIsDown(t *testing.T) {
-	d, p := newDesk(t), newMemory()
+	d, p := newFixture(t), newMemory()
 	p.down = errors.New("no route to host")
 	j := d.journal(p)
 	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -276,9 +270,9 @@ func TestPlaceThatIsDown(t *testing.T) {
 	must(t, stop())
 }
 
-// TestAckThatWasLost: a message that is there although its append failed is found, and not missed.
+// TestAckThatWasLost: a message that is there although its append failed is found.
 func TestAckThatWasLost(t *testing.T) {
-	d, p := newDesk(t), newMemory()
+	d, p := newFixture(t), newMemory()
 	p.after = errors.New("the connection broke")
 	j := d.journal(p)
 	stop := d.run(j)
@@ -292,7 +286,7 @@ func TestAckThatWasLost(t *testing.T) {
 
 // TestPlaceThatLosesItsEnd: what a broker's store lost is sent again.
 func TestPlaceThatLosesItsEnd(t *testing.T) {
-	d, p := newDesk(t), newMemory()
+	d, p := newFixture(t), newMemory()
 	j := d.journal(p)
 	stop := d.run(j)
 	d.durable(j, d.grow(2))

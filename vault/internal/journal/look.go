@@ -9,18 +9,18 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// Begin looks at the place before the vault does anything that it could not take back. It tries
-// until ctx ends, and returns nil when the ledger holds everything that the place does, and the
-// place everything that the ledger says; ledger.ErrRolledBack when the ledger does not; ErrDoubted
-// when the place does not; ErrFenced; ErrForeign; or ErrUnavailable when the place was not to be
-// had. After ErrDoubted, ErrForeign and ErrUnavailable a vault may begin its work: nothing is sent
-// before Run has found the place in order.
+// Begin checks the place before the vault does anything irreversible, and retries until ctx ends.
+// It returns nil when the ledger holds everything that the place does, and the place everything
+// that was journalled there; [ledger.ErrRolledBack] when the ledger does not; [ErrDoubted] when the
+// place does not; [ErrFenced]; [ErrForeign]; or [ErrUnavailable]. After ErrDoubted, ErrForeign and
+// ErrUnavailable a vault may begin its work: nothing is sent before [Journal.Run] has found the
+// place in order.
 func (j *Journal) Begin(ctx context.Context) error {
 	for {
-		err := j.look(ctx)
+		err := j.check(ctx)
 		if _, place := errors.AsType[placeError](err); !place {
 			if err != nil {
-				j.failed(err)
+				j.setFailed(err)
 			}
 			return err
 		}
@@ -30,22 +30,21 @@ func (j *Journal) Begin(ctx context.Context) error {
 	}
 }
 
-// contents is what a place was found to hold, as far as a look shows.
+// contents is what a place holds, as far as inspect shows.
 type contents struct {
 	first, size int64  // entries from first up to size; size 0: none
-	damage      error  // what was altered, where the place shows that
-	hole        string // what is missing between, as far as that was read; "" for nothing
+	damage      error  // what was altered, if known
+	gap         string // what is missing between, as far as it was read, or ""
 	room        Room
 }
 
-// look finds out how far the journal has come by what its place holds, and compares that with the
-// ledger.
-func (j *Journal) look(ctx context.Context) error {
+// check compares what the place holds with the ledger.
+func (j *Journal) check(ctx context.Context) error {
 	generation, err := j.generation()
 	if err != nil {
 		return err
 	}
-	if err := j.fenced(ctx, generation); err != nil {
+	if err := j.checkFence(ctx, generation); err != nil {
 		return err
 	}
 	now, err := j.inspect(ctx, generation)
@@ -59,11 +58,11 @@ func (j *Journal) look(ctx context.Context) error {
 		j.mu.Unlock()
 	}
 	if lack != "" {
-		if now, err = j.mend(ctx, generation, now, lack); err != nil {
+		if now, err = j.repair(ctx, generation, now, lack); err != nil {
 			return err
 		}
 	}
-	j.found(generation, now)
+	j.adopt(generation, now)
 	return nil
 }
 
@@ -76,10 +75,9 @@ func (j *Journal) generation() (generation uint64, err error) {
 	return generation, err
 }
 
-// inspect looks at both ends of what a place holds. What it lost without that showing there is
-// found by reading (readOn).
+// inspect reads both ends of what a place holds; readOn reads the rest.
 func (j *Journal) inspect(ctx context.Context, generation uint64) (now contents, err error) {
-	// first: what was lost meanwhile is not remembered then
+	// first, as what is lost meanwhile must not count
 	if now.room, err = j.cfg.Place.Room(ctx); err != nil {
 		return now, placeError{err}
 	}
@@ -106,43 +104,43 @@ func (j *Journal) inspect(ctx context.Context, generation uint64) (now contents,
 		now.first = now.size
 	}
 	if now.damage == nil && !j.trusted() {
-		now.hole, err = j.survey(ctx, generation, now.size)
+		now.gap, err = j.survey(ctx, generation, now.size)
 	}
 	return now, err
 }
 
-// lack says what the place lacks of what the ledger says was journalled there, "" for nothing.
+// lack returns what the place lacks of what was journalled there, or "".
 func (j *Journal) lack(generation uint64, now contents) string {
 	known, is := j.cfg.Ledger.Journalled()[j.cfg.Name]
 	is = is && known.Generation == generation
 	switch {
 	case now.damage != nil:
 		return now.damage.Error()
-	case is && now.hole != "":
-		return now.hole
+	case is && now.gap != "":
+		return now.gap
 	case is && now.size < known.Size:
-		return fmt.Sprintf("the %s holds the log's first %d entries, and %d were journalled there", j.cfg.Name, now.size, known.Size)
+		return fmt.Sprintf("the %s holds the log's first %d entries, but %d were journalled there", j.cfg.Name, now.size, known.Size)
 	case is && now.first > known.First && !now.room.Dropping():
-		return fmt.Sprintf("the oldest entry in the %s is %d, and those from %d on were kept there", j.cfg.Name, now.first, known.First)
+		return fmt.Sprintf("the oldest entry in the %s is %d, but those from %d on were kept there", j.cfg.Name, now.first, known.First)
 	case !is && j.cfg.Strange && !j.trusted():
-		return fmt.Sprintf("the ledger was journalled elsewhere, and never in this %s", j.cfg.Name)
+		return fmt.Sprintf("the ledger was journalled elsewhere, never in this %s", j.cfg.Name)
 	}
 	return ""
 }
 
-// trusted reports whether what is lacking was lost, and does not show an older ledger: the place
-// was in order since the start, or custodians vouched for the ledger.
+// trusted reports whether the ledger is the newest, so that what is lacking was lost: the place was
+// in order since the start, or custodians confirmed the ledger.
 func (j *Journal) trusted() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.believed || j.vouched
+	return j.wasInOrder || j.confirmed
 }
 
-// mend takes what is damaged out of the way, where the ledger is known to be the newest, and says
-// from where on the place is filled again. Otherwise it fails with ErrDoubted.
-func (j *Journal) mend(ctx context.Context, generation uint64, now contents, lack string) (contents, error) {
+// repair sets aside what is damaged, where the ledger is trusted, and returns from where on the
+// place is filled again. Otherwise it fails with [ErrDoubted].
+func (j *Journal) repair(ctx context.Context, generation uint64, now contents, lack string) (contents, error) {
 	if !j.trusted() {
-		return now, j.doubts(ctx, lack)
+		return now, j.raiseDoubt(ctx, lack)
 	}
 	known := j.cfg.Ledger.Journalled()[j.cfg.Name]
 	if now.damage != nil {
@@ -153,24 +151,24 @@ func (j *Journal) mend(ctx context.Context, generation uint64, now contents, lac
 		if now, err = j.inspect(ctx, generation); err != nil {
 			return now, err
 		}
-		now.damage = nil // that is left is in nobody's way
+		now.damage = nil // the rest does no harm
 	}
 	if now.first > known.First && !now.room.Dropping() {
-		now.size = min(now.size, known.First) // sent again they stand behind the others
+		now.size = min(now.size, known.First) // they are appended again
 	}
-	return now, j.lost(ctx, generation, now, lack)
+	return now, j.recordLoss(ctx, generation, now, lack)
 }
 
-// lost has the ledger know, with a finding, how much less the place holds: a crash while it is
-// filled again is no older ledger then.
-func (j *Journal) lost(ctx context.Context, generation uint64, now contents, lack string) error {
+// recordLoss records in the ledger, with a finding, how much the place holds now: after a crash
+// while it is filled again the ledger does not look older.
+func (j *Journal) recordLoss(ctx context.Context, generation uint64, now contents, lack string) error {
 	j.lines.Error("lost", "the journal's place has lost entries; they are sent again", "place", j.cfg.Name, "missing", lack, "from", now.size)
 	j.cfg.Ledger.SetJournalled(j.cfg.Name, ledger.Journalled{Generation: generation, Size: now.size, First: now.first})
 	return j.cfg.Tell(ctx, book.IntegrityFound{Finding: book.FindingJournalLost, Detail: lack + "; it is filled again from the ledger"})
 }
 
-// doubts reports each doubt once.
-func (j *Journal) doubts(ctx context.Context, lack string) error {
+// raiseDoubt fails with [ErrDoubted], and reports each doubt once.
+func (j *Journal) raiseDoubt(ctx context.Context, lack string) error {
 	j.mu.Lock()
 	fresh := j.reported != lack
 	j.doubt, j.reported = lack, lack
@@ -183,9 +181,9 @@ func (j *Journal) doubts(ctx context.Context, lack string) error {
 }
 
 // Confirm accepts the custodians' statement that the ledger is the newest though the place lacks
-// what was journalled there. commit puts that into the log, with what was lacking; then the place
-// is filled again. It fails with ErrNotDoubted. A crash after the commit leaves a statement that
-// had no effect: the journal is in doubt again until they give it once more.
+// entries. commit puts that into the log; then the place is filled again. It fails with
+// [ErrNotDoubted]. After a crash following the commit the journal is in doubt again, and they must
+// confirm again.
 func (j *Journal) Confirm(commit func(lack string) error) error {
 	j.mu.Lock()
 	lack := j.doubt
@@ -197,18 +195,18 @@ func (j *Journal) Confirm(commit func(lack string) error) error {
 		return err
 	}
 	j.mu.Lock()
-	j.vouched = true
+	j.confirmed = true
 	j.mu.Unlock()
 	select {
-	case j.vouch <- struct{}{}:
+	case j.confirms <- struct{}{}:
 	default:
 	}
 	return nil
 }
 
-// fenced reports whether a vault of the next generation has begun its journal. What others wrote
-// there says nothing.
-func (j *Journal) fenced(ctx context.Context, generation uint64) error {
+// checkFence returns [ErrFenced] where a vault of the next generation has begun its journal. It
+// ignores what others wrote there.
+func (j *Journal) checkFence(ctx context.Context, generation uint64) error {
 	data, err := j.cfg.Place.Newest(ctx, generation+1)
 	if err != nil {
 		return placeError{err}
@@ -218,13 +216,13 @@ func (j *Journal) fenced(ctx context.Context, generation uint64) error {
 	}
 	m, err := Decode(data, j.cfg.Signer.Verifier())
 	if err != nil || m.Generation != generation+1 {
-		j.lines.Warn("foreign", "the journal's place holds something that no standby of this vault wrote", "generation", generation+1)
+		j.lines.Warn("foreign", "the journal's place holds a next generation that no standby of this vault wrote", "generation", generation+1)
 		return nil
 	}
 	return ErrFenced
 }
 
-// compare holds the newest message against the ledger and returns the log's size with it.
+// compare compares the newest message with the ledger and returns the log's size with it.
 func (j *Journal) compare(data []byte, generation uint64) (int64, error) {
 	m, err := Decode(data, j.cfg.Signer.Verifier())
 	if err != nil {
@@ -236,10 +234,9 @@ func (j *Journal) compare(data []byte, generation uint64) (int64, error) {
 	return m.Size(), j.sameRoot(m)
 }
 
-// putBack is what to do about an older ledger.
-const putBack = "Put the newest copy back, or restore the vault from its backup and the journal"
+const restoreAdvice = "Put the newest copy back, or restore the vault from its backup and the journal"
 
-// sameRoot compares a message with the ledger, which must be as long and of the same history.
+// sameRoot checks that the ledger is at least as long as a message and of the same history.
 func (j *Journal) sameRoot(m Message) error {
 	return j.cfg.Ledger.View(func(tx *ledger.Tx) error {
 		have, err := tx.TreeSize()
@@ -247,28 +244,28 @@ func (j *Journal) sameRoot(m Message) error {
 			return err
 		}
 		if have < m.Size() {
-			return fmt.Errorf("%w (%d events; the journal has %d). %s", ledger.ErrRolledBack, have, m.Size(), putBack)
+			return fmt.Errorf("%w (%d events; the journal has %d). %s", ledger.ErrRolledBack, have, m.Size(), restoreAdvice)
 		}
 		root, err := tx.RootAt(m.Size())
 		if err == nil && root != m.Root {
-			err = fmt.Errorf("%w: its first %d events are not those in the journal. %s", ledger.ErrRolledBack, m.Size(), putBack)
+			err = fmt.Errorf("%w: its first %d events are not those in the journal. %s", ledger.ErrRolledBack, m.Size(), restoreAdvice)
 		}
 		return err
 	})
 }
 
-// found takes up what look saw. What the place has lost is sent again.
-func (j *Journal) found(generation uint64, now contents) {
+// adopt sets the state by what the place holds, from which the journal goes on.
+func (j *Journal) adopt(generation uint64, now contents) {
 	j.mu.Lock()
 	scarce := now.room.Scarce() && !j.limited
-	j.again, j.room, j.limited, j.first = false, now.room, now.room.Scarce(), now.first
+	j.recheck, j.room, j.limited, j.first = false, now.room, now.room.Scarce(), now.first
 	if now.room.Shrunk {
 		j.reading = reading{}
 	}
 	j.mu.Unlock()
 	if scarce {
-		j.lines.Warn("full", "the journal is nearly full: its oldest entries go when it is; make a backup, or give it more room",
+		j.lines.Warn("full", "the journal is nearly full: when it is full it drops its oldest entries; make a backup, or give it more room",
 			"place", j.cfg.Name, "used", now.room.Used, "limit", now.room.Limit)
 	}
-	j.reached(generation, now.size)
+	j.setDurable(generation, now.size)
 }

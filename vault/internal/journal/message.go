@@ -19,22 +19,22 @@ import (
 	"nightdrop/vault/internal/merkle"
 )
 
-// Sizes of messages and what is in them.
+// Sizes of messages and their parts.
 const (
-	MaxBytes  = 1_000_000 // of a message: what the channel carries
+	MaxBytes  = 1_000_000 // of a message: the channel's limit
 	keyNumber = 4         // bytes of a log key's number, before a sealed entry
 	minFrame  = sha256.Size + keyNumber
-	maxKey    = 1024 // bytes of a wrapped log key; they have about a hundred
+	maxKey    = 1024 // bytes of a wrapped log key, which has about a hundred
 	typeLine  = "nightdrop/journal/v1"
 )
 
-// ErrMalformed is returned for what is not a message of a journal. note.ErrTooLarge and
-// note.ErrUnverified are the other two classes.
+// ErrMalformed is returned for what is not a message of a journal. The other classes of error are
+// [note.ErrTooLarge] and [note.ErrUnverified].
 var ErrMalformed = errors.New("malformed journal message")
 
 func malformed(reason string) error { return fmt.Errorf("%w: %s", ErrMalformed, reason) }
 
-// Message is a part of a log: the entries from First on, and what opens them.
+// Message is a part of a log: the entries from First on, and their log keys.
 type Message struct {
 	Vault      string // whose log it is
 	Generation uint64 // of the vault, from 1
@@ -57,13 +57,13 @@ type Entry struct {
 	Sealed []byte
 }
 
-// Size is the log's with the message's entries.
+// Size returns the log's size with the message's entries.
 func (m Message) Size() int64 { return m.First + int64(len(m.Entries)) }
 
-// LogKey is the number of the key under which the entry is sealed.
+// LogKey returns the number of the key under which the entry is sealed.
 func (e Entry) LogKey() uint32 { return binary.BigEndian.Uint32(e.Sealed) }
 
-// Record is the entry's leaf.
+// Record returns the entry's leaf.
 func (e Entry) Record() (record [proof.LeafBytes]byte) {
 	digest := sha256.Sum256(e.Sealed)
 	copy(record[:], e.Half[:])
@@ -71,9 +71,9 @@ func (e Entry) Record() (record [proof.LeafBytes]byte) {
 	return record
 }
 
-// Follow adds the message's entries to the end of a log that was read so far; those that it has
-// already are left out. It fails where the message begins beyond that end, or its entries do not
-// lead to the root that the vault signed: then they are of another history.
+// Follow appends the message's entries that are new to a log that was read so far. It fails where
+// the message begins beyond its end, or its entries do not lead to the signed root: then they are
+// of another history.
 func (m Message) Follow(tail merkle.Tail) (merkle.Tail, error) {
 	if m.First > tail.Size() {
 		return tail, malformed(fmt.Sprintf("it begins with entry %d, and the log is known up to %d: a message is missing", m.First, tail.Size()))
@@ -92,7 +92,7 @@ func (m Message) Follow(tail merkle.Tail) (merkle.Tail, error) {
 	return next, nil
 }
 
-// statement is what the message's note says.
+// statement is the message's note.
 type statement struct {
 	Vault      string   `json:"vault"`
 	Generation uint64   `json:"generation"`
@@ -122,8 +122,7 @@ func isDigest(s string) bool {
 	return err == nil && len(raw) == sha256.Size && hex.EncodeToString(raw) == s
 }
 
-// Encode writes the message and signs it. It fails with note.ErrTooLarge where it would not go
-// through the channel.
+// Encode encodes and signs the message. It fails with [note.ErrTooLarge] above [MaxBytes].
 func (m Message) Encode(s *note.Signer) ([]byte, error) {
 	var body []byte
 	numbers := make([]uint32, 0, len(m.Keys))
@@ -160,7 +159,7 @@ func tooLarge() error {
 }
 
 // Decode reads a message that one of these keys of its vault signed. Its parts are slices of data.
-// [Follow] checks that its entries lead to its root.
+// [Message.Follow] checks that its entries lead to its root.
 func Decode(data []byte, vault ...note.Verifier) (Message, error) {
 	if len(data) > MaxBytes {
 		return Message{}, tooLarge()
@@ -169,22 +168,22 @@ func Decode(data []byte, vault ...note.Verifier) (Message, error) {
 	if err != nil {
 		return Message{}, err
 	}
-	said, err := open(signed, vault)
+	said, err := openNote(signed, vault)
 	if err != nil {
 		return Message{}, err
 	}
 	if sum := sha256.Sum256(body); said.Body != hex.EncodeToString(sum[:]) {
-		return Message{}, malformed("its body is not what its note says")
+		return Message{}, malformed("its body is not the one in its note")
 	}
 	m := Message{Vault: said.Vault, Generation: said.Generation, First: said.First}
 	_, _ = hex.Decode(m.Root[:], []byte(said.Root)) // checked
-	return m, m.take(said, body)
+	return m, m.parseBody(said, body)
 }
 
-// read reads the note, still without its signature.
-func read(signed []byte) (said statement, split note.Unverified, err error) {
+// parseNote reads the note without verifying it.
+func parseNote(signed []byte) (said statement, split note.Unverified, err error) {
 	if split, err = note.Split(signed, note.Policy{Single: true}); err != nil {
-		return said, split, class(err)
+		return said, split, classify(err)
 	}
 	object, ok := bytes.CutPrefix(split.Text, []byte(typeLine+"\n"))
 	object, end, two := bytes.Cut(object, []byte{'\n'})
@@ -192,27 +191,27 @@ func read(signed []byte) (said statement, split note.Unverified, err error) {
 		return said, split, malformed("its note is not two lines of the type " + typeLine)
 	}
 	if err := strictjson.Unmarshal(object, &said); err != nil {
-		return said, split, class(err)
+		return said, split, classify(err)
 	}
 	return said, split, said.check()
 }
 
-// holds reports whether a body is the one of which a note speaks, whoever signed that.
-func holds(signed, body []byte) bool {
-	said, _, err := read(signed)
+// matchesBody reports whether a note, whoever signed it, is of this body.
+func matchesBody(signed, body []byte) bool {
+	said, _, err := parseNote(signed)
 	sum := sha256.Sum256(body)
 	return err == nil && said.Body == hex.EncodeToString(sum[:])
 }
 
-// open reads the note and verifies it.
-func open(signed []byte, vault []note.Verifier) (statement, error) {
-	said, split, err := read(signed)
+// openNote reads and verifies the note.
+func openNote(signed []byte, vault []note.Verifier) (statement, error) {
+	said, split, err := parseNote(signed)
 	if err != nil {
 		return said, err
 	}
 	opened, err := split.Verify(vault...)
 	if err != nil {
-		return said, class(err)
+		return said, classify(err)
 	}
 	for _, signer := range opened.Signers {
 		if signer.Name() != said.Vault {
@@ -222,24 +221,24 @@ func open(signed []byte, vault []note.Verifier) (statement, error) {
 	return said, nil
 }
 
-// class makes every error about form wrap ErrMalformed and leaves the two other classes alone.
-func class(err error) error {
+// classify makes every error but those of the two other classes wrap [ErrMalformed].
+func classify(err error) error {
 	if errors.Is(err, note.ErrTooLarge) || errors.Is(err, note.ErrUnverified) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrMalformed, err)
 }
 
-// take reads the frames after the note: the log keys that it names, then the entries, sealed under
-// just these keys.
-func (m *Message) take(said statement, body []byte) error {
+// parseBody reads the frames after the note: the log keys that it names, then the entries, sealed
+// under exactly these keys.
+func (m *Message) parseBody(said statement, body []byte) error {
 	for _, number := range said.Keys {
 		wrapped, rest, err := cutFrame(body)
 		if err != nil {
 			return err
 		}
 		if len(wrapped) == 0 || len(wrapped) > maxKey {
-			return malformed("a log key of a length that none has")
+			return malformed("a log key of an impossible length")
 		}
 		m.Keys, body = append(m.Keys, LogKey{Number: number, Wrapped: wrapped}), rest
 	}
@@ -267,7 +266,7 @@ func (m *Message) take(said statement, body []byte) error {
 	return nil
 }
 
-// noteBytes bounds a message's first frame, for a vault of this name and so many log keys.
+// noteBytes bounds a message's first frame.
 func noteBytes(vault string, keys int) int {
 	const digits = 16 // of 2^53-1
 	text := len(typeLine) + len(`{"vault":"","generation":,"first":,"size":,"root":"","keys":[],"body":""}`) + 2 + len(vault) + 3*digits +
@@ -275,7 +274,6 @@ func noteBytes(vault string, keys int) int {
 	return frame.HeaderBytes + text + len("\n— ") + len(vault) + len(" \n") + base64.StdEncoding.EncodedLen(4+64)
 }
 
-// cutFrame takes the first frame off b.
 func cutFrame(b []byte) (first, rest []byte, err error) {
 	if first, rest, err = frame.Cut(b); err != nil {
 		return nil, nil, malformed(err.Error())

@@ -16,7 +16,7 @@ import (
 	"nightdrop/vault/internal/merkle"
 )
 
-var update = flag.Bool("update", false, "write the vectors anew")
+var update = flag.Bool("update", false, "rewrite the vectors")
 
 const vectorsDir = "../../../testdata/vectors"
 
@@ -37,7 +37,7 @@ func sample() Message {
 	return m
 }
 
-// before is the log's end before the sample.
+// before is the log's tail before the sample.
 func before() (tail merkle.Tail) {
 	for n := range byte(3) {
 		tail.Add((&[64]byte{n})[:])
@@ -45,7 +45,7 @@ func before() (tail merkle.Tail) {
 	return tail
 }
 
-// frames lays out the body of a message.
+// frames encodes the body of a message.
 func frames(m Message) (all [][]byte) {
 	for _, k := range m.Keys {
 		all = append(all, k.Wrapped)
@@ -56,7 +56,7 @@ func frames(m Message) (all [][]byte) {
 	return all
 }
 
-// forge signs any statement over any frames; body is hashed anew unless the statement has one.
+// forge signs any statement over any frames; it hashes body unless the statement has a hash.
 func forge(t testing.TB, s *note.Signer, kind string, said statement, all [][]byte) []byte {
 	t.Helper()
 	var body []byte
@@ -180,8 +180,7 @@ func TestJournalVectors(t *testing.T) {
 	}
 }
 
-// TestFollow: a reader takes what extends the log that it knows, once, and nothing of another
-// history.
+// TestFollow: a reader accepts what extends its log, once, and nothing of another history.
 func TestFollow(t *testing.T) {
 	m := sample()
 	after, err := m.Follow(before())
@@ -217,7 +216,7 @@ func TestEncodeRefusesWhatTheChannelDoesNotCarry(t *testing.T) {
 	}
 }
 
-// TestNoteStaysUnderItsBound: what collect leaves room for is enough.
+// TestNoteStaysUnderItsBound: collect leaves enough room for the note.
 func TestNoteStaysUnderItsBound(t *testing.T) {
 	m := sample()
 	m.First, m.Generation, m.Keys = 1<<53-3, 1<<53-1, []LogKey{{Number: 1<<32 - 2}, {Number: 1<<32 - 1}}

@@ -13,13 +13,12 @@ import (
 	"nightdrop/shared/frame"
 )
 
-// store is a place whose process can end and begin again.
+// store is a place whose process can restart.
 type store interface {
 	open() Place
 	restart() Place
 }
 
-// inDirectory is a place in a directory.
 type inDirectory struct {
 	t    testing.TB
 	path string
@@ -46,7 +45,7 @@ func (d *inDirectory) restart() Place {
 	return d.open()
 }
 
-// onChannel is a place on the channel of a real broker.
+// onChannel is a place on a real broker.
 type onChannel struct {
 	t    testing.TB
 	site *brokertest.Site
@@ -68,7 +67,7 @@ func (c *onChannel) restart() Place {
 	return c.open()
 }
 
-// TestPlaces holds both places to the contract.
+// TestPlaces checks both places against the contract.
 func TestPlaces(t *testing.T) {
 	for name, s := range map[string]store{"channel": newChannel(t), "directory": newDirectory(t)} {
 		t.Run(name, func(t *testing.T) {
@@ -118,7 +117,6 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
-// pages reads all that a place holds of a generation.
 func pages(t testing.TB, p Place, generation uint64) (all [][]byte) {
 	t.Helper()
 	for from := (&Cursor{}); from != nil; {
@@ -129,7 +127,7 @@ func pages(t testing.TB, p Place, generation uint64) (all [][]byte) {
 	return all
 }
 
-// message is a whole message of a generation, of about so many bytes more than the sample.
+// message is a message of a generation, of about more bytes above the sample's.
 func message(t testing.TB, generation uint64, more int) []byte {
 	t.Helper()
 	m := sample()
@@ -142,8 +140,8 @@ func message(t testing.TB, generation uint64, more int) []byte {
 	return data
 }
 
-// TestTornAppend cuts a directory's last append at every byte, as a crash in it does, and fills the
-// rest with nothing: what was durable before is there, and the journal goes on.
+// TestTornAppend cuts a directory's last append at every byte, as a crash does, or fills the rest
+// with zeros: what was durable before is there, and the journal goes on.
 func TestTornAppend(t *testing.T) {
 	whole, torn := message(t, 1, 0), message(t, 1, 200)
 	frame := frame.Append(nil, torn)
@@ -190,14 +188,14 @@ func TestDamageIsNoTornAppend(t *testing.T) {
 	}
 }
 
-// TestDiskThatFails: after a failed append the place says so, what was durable stays the newest,
-// and the next append that works begins anew.
+// TestDiskThatFails: after a failed append the place is not ready, what was durable stays the
+// newest, and the next append begins a segment.
 func TestDiskThatFails(t *testing.T) {
 	d := newDirectory(t)
 	p := d.open().(*Directory)
 	first, lost, next := message(t, 1, 0), message(t, 1, 10), message(t, 1, 20)
 	must(t, p.Append(t.Context(), 1, first))
-	must(t, p.open.file.Close()) // every write fails from here on
+	must(t, p.current.file.Close()) // every write fails from here on
 	if err := p.Append(t.Context(), 1, lost); err == nil {
 		t.Fatal("a write to a dead disk succeeded")
 	}
@@ -214,7 +212,7 @@ func TestDiskThatFails(t *testing.T) {
 	}
 }
 
-// TestFullDirectoryLosesItsOldest: a directory stays within its limit, and its end stays.
+// TestFullDirectoryLosesItsOldest: a directory stays within its limit, and keeps its newest.
 func TestFullDirectoryLosesItsOldest(t *testing.T) {
 	path := t.TempDir()
 	p, err := OpenDirectory(path, MinLimit)
@@ -254,7 +252,7 @@ func TestDirectoryHasOneProcess(t *testing.T) {
 	}
 }
 
-// TestFullChannelLosesItsOldest: a full JOURNAL takes what comes.
+// TestFullChannelLosesItsOldest: a full JOURNAL accepts new messages.
 func TestFullChannelLosesItsOldest(t *testing.T) {
 	c := newChannel(t)
 	p := c.open()

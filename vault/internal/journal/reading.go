@@ -7,24 +7,23 @@ import (
 	"time"
 )
 
-// reading is how far the place was read from its beginning, while nothing had to be sent: what is
-// lost in the middle shows in no end.
+// reading is how far the place was read from its beginning, while nothing had to be sent: losses in
+// the middle do not show at the ends.
 type reading struct {
 	from  Cursor
 	begun bool
 	done  bool
-	until int64 // how far the journal had come when it began
-	end   int64 // entries from the first on up to here are there
-	// of entries that were read, behind end: sent again, they stand out of their order
+	until int64 // the journal's size when it began
+	end   int64 // entries from the first up to here are there
+	// read after end: entries that were sent again are out of order
 	spans   []span
-	unsound int // messages that no vault signed, or of another generation
+	invalid int // messages that the vault did not sign, or of another generation
 }
 
 // span is entries from first up to size.
 type span struct{ first, size int64 }
 
-// take adds a message's entries.
-func (r *reading) take(m Message) {
+func (r *reading) add(m Message) {
 	if !r.begun {
 		r.begun, r.end = true, m.First
 	}
@@ -36,9 +35,9 @@ func (r *reading) take(m Message) {
 	}
 }
 
-// readOn reads the next page of the place, from its beginning once since the start, and once more
-// whenever it shrank. It reports whether there was anything to read. What is missing is sent again,
-// with a finding: the newest message has shown that this ledger is the newest.
+// readOn reads the next page of the place, from its beginning once since the start and whenever it
+// shrank. It reports whether there was anything to read. What is missing is sent again, with a
+// finding: the newest message has shown that this ledger is the newest.
 func (j *Journal) readOn(ctx context.Context) (more bool, err error) {
 	generation, err := j.generation()
 	if err != nil {
@@ -66,10 +65,9 @@ func (j *Journal) readOn(ctx context.Context) (more bool, err error) {
 	return true, nil
 }
 
-// survey reads the place from its beginning before anything is believed of it, for as long as
-// Config.Survey; readOn goes on from there. It says what is missing, "" for nothing as far as it
-// came.
-func (j *Journal) survey(ctx context.Context, generation uint64, size int64) (hole string, err error) {
+// survey reads the place from its beginning for Config.Survey, before it is trusted; readOn goes on
+// from there. It returns what is missing so far, or "".
+func (j *Journal) survey(ctx context.Context, generation uint64, size int64) (gap string, err error) {
 	r := reading{until: size}
 	for begun := time.Now(); !r.done && time.Since(begun) < j.cfg.Survey; {
 		if err := j.page(ctx, generation, &r); err != nil {
@@ -85,16 +83,15 @@ func (j *Journal) survey(ctx context.Context, generation uint64, size int64) (ho
 	return "", nil
 }
 
-// lack says what was found to be missing.
+// lack describes what is missing.
 func (r reading) lack(place string) string {
-	lack := fmt.Sprintf("the %s holds entries up to %d, and then not all up to %d", place, r.end, r.until)
-	if r.unsound > 0 {
-		lack += fmt.Sprintf("; %d messages in it are not the vault's", r.unsound)
+	lack := fmt.Sprintf("the %s holds all entries up to %d, but not all up to %d", place, r.end, r.until)
+	if r.invalid > 0 {
+		lack += fmt.Sprintf("; %d of its messages are not the vault's", r.invalid)
 	}
 	return lack
 }
 
-// page reads one page.
 func (j *Journal) page(ctx context.Context, generation uint64, r *reading) error {
 	messages, next, err := j.cfg.Place.Page(ctx, generation, r.from)
 	if err != nil {
@@ -103,13 +100,13 @@ func (j *Journal) page(ctx context.Context, generation uint64, r *reading) error
 	for _, data := range messages {
 		m, err := Decode(data, j.cfg.Signer.Verifier())
 		if err != nil || m.Generation != generation {
-			r.unsound++
+			r.invalid++
 			continue
 		}
 		if err := j.sameRoot(m); err != nil {
 			return err
 		}
-		r.take(m)
+		r.add(m)
 	}
 	if r.done = next == nil; !r.done {
 		r.from = *next
@@ -117,8 +114,8 @@ func (j *Journal) page(ctx context.Context, generation uint64, r *reading) error
 	return nil
 }
 
-// refill takes what is damaged out of the way, reads what is left, and sends again what is missing
-// from there on. Then all is read once more.
+// refill sets aside what is damaged, reads what is left, and has what is missing sent again. Then
+// all is read once more.
 func (j *Journal) refill(ctx context.Context, generation uint64, r reading) error {
 	lack := r.lack(j.cfg.Name)
 	if err := j.cfg.Place.SetAside(ctx, generation); err != nil {
@@ -137,9 +134,9 @@ func (j *Journal) refill(ctx context.Context, generation uint64, r reading) erro
 	if !left.begun {
 		now.size = now.first
 	}
-	if err := j.lost(ctx, generation, now, lack); err != nil {
+	if err := j.recordLoss(ctx, generation, now, lack); err != nil {
 		return err
 	}
-	j.found(generation, now)
+	j.adopt(generation, now)
 	return nil
 }

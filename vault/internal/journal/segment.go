@@ -14,28 +14,26 @@ import (
 	"nightdrop/shared/frame"
 )
 
-// maxSegment bounds a segment's file: what is longer, no directory wrote.
+// maxSegment bounds a segment's file.
 const maxSegment = segmentBytes + frame.HeaderBytes + MaxBytes
 
-// scanned is what was found in a segment.
 type scanned struct {
-	messages [][]byte // sound ones in their order
+	messages [][]byte // intact ones in order
 	end      int      // where the last of them ends
-	damaged  bool     // there is something else than one write at the end that did not come through
+	damaged  bool     // there is more wrong than one torn write at the end
 }
 
-// scan finds the messages of a segment from an offset on, at most most of them. Where something is
-// in the way, it looks for the next behind it.
+// scan reads up to most messages of a segment from an offset on, and skips what is not a message.
 func scan(data []byte, from, most int) (s scanned) {
 	for s.end = from; s.end < len(data) && len(s.messages) < most; {
 		rest := data[s.end:]
 		message, _, err := cutFrame(rest)
-		if err == nil && sound(message) {
+		if err == nil && intact(message) {
 			s.messages = append(s.messages, message)
 			s.end += frame.HeaderBytes + len(message)
 			continue
 		}
-		next := nextSound(rest)
+		next := nextIntact(rest)
 		if next < 0 {
 			s.damaged = s.damaged || !isTorn(rest, s.end)
 			break
@@ -46,17 +44,17 @@ func scan(data []byte, from, most int) (s scanned) {
 	return s
 }
 
-// sound reports whether a frame is a message as it was written; who wrote it is asked elsewhere.
-func sound(message []byte) bool {
+// intact reports whether a frame is a message as it was written, by whomever.
+func intact(message []byte) bool {
 	signed, body, err := cutFrame(message)
-	return err == nil && holds(signed, body)
+	return err == nil && matchesBody(signed, body)
 }
 
-// noteAt is where the note begins in a segment's frame: behind the message's length and its own.
+// noteAt is where the note begins in a segment's frame: after two lengths.
 const noteAt = 2 * frame.HeaderBytes
 
-// nextSound finds the next whole message in what does not begin with one: -1 where there is none.
-func nextSound(rest []byte) int {
+// nextIntact returns where the next message begins in what does not begin with one, or -1.
+func nextIntact(rest []byte) int {
 	mark := []byte(typeLine + "\n")
 	for at := noteAt + 1; at < len(rest); {
 		found := bytes.Index(rest[at:], mark)
@@ -64,7 +62,7 @@ func nextSound(rest []byte) int {
 			return -1
 		}
 		at += found
-		if message, _, err := cutFrame(rest[at-noteAt:]); err == nil && sound(message) {
+		if message, _, err := cutFrame(rest[at-noteAt:]); err == nil && intact(message) {
 			return at - noteAt
 		}
 		at++
@@ -74,15 +72,15 @@ func nextSound(rest []byte) int {
 
 const sector = 512 // bytes that a disk writes together
 
-// isTorn reports whether what is left of a segment, from an offset in its file, may be one write
-// that did not come through: it ends too early, or has sectors that were never written. What was
-// written whole and is not sound was altered since, and so was a length behind which all is there.
+// isTorn reports whether the rest of a segment, from an offset in its file, may be one torn write:
+// it ends too early, or has sectors that were never written. A message that is complete but not
+// intact was altered, and so was a wrong length before a complete message.
 func isTorn(rest []byte, offset int) bool {
 	if len(rest) < noteAt || unwritten(rest, offset) {
 		return true
 	}
 	if signed, body, err := cutFrame(rest[frame.HeaderBytes:]); err == nil {
-		if said, _, err := read(signed); err == nil {
+		if said, _, err := parseNote(signed); err == nil {
 			if sum := sha256.Sum256(body); said.Body == hex.EncodeToString(sum[:]) {
 				return false // only its length is another
 			}
@@ -92,9 +90,9 @@ func isTorn(rest []byte, offset int) bool {
 }
 
 // unwritten reports whether bytes from an offset in their file hold a sector of zeros, or end in
-// zeros: the place of what was not written. What is sealed has no such rows.
+// zeros, which sealed data does not.
 func unwritten(rest []byte, offset int) bool {
-	const row = 4 // bytes at the end that chance does not make
+	const row = 4 // zero bytes at the end that are no chance
 	if len(bytes.TrimRight(rest, "\x00")) <= len(rest)-row {
 		return true
 	}
@@ -108,7 +106,7 @@ func unwritten(rest []byte, offset int) bool {
 	return false
 }
 
-// readSegment reads a segment, up to limit where that is above zero; nil where it is gone.
+// readSegment reads a segment, up to limit where that is above zero; nil where it is missing.
 func readSegment(path string, limit int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -123,13 +121,12 @@ func readSegment(path string, limit int64) ([]byte, error) {
 	}
 	data, err := io.ReadAll(io.LimitReader(f, limit))
 	if err == nil && len(data) > maxSegment {
-		return nil, fmt.Errorf("%w: %s is longer than a segment of it can be", ErrDamaged, path)
+		return nil, fmt.Errorf("%w: %s is longer than a segment can be", ErrDamaged, path)
 	}
 	return data, err
 }
 
-// oldestIn returns a segment's first message, nil where it does not begin with one, without reading
-// the rest.
+// oldestIn returns a segment's first message, or nil, without reading the rest.
 func oldestIn(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -148,7 +145,7 @@ func oldestIn(path string) ([]byte, error) {
 		return nil, nil
 	}
 	message := make([]byte, n)
-	if _, err := io.ReadFull(f, message); err != nil || !sound(message) {
+	if _, err := io.ReadFull(f, message); err != nil || !intact(message) {
 		return nil, nil //nolint:nilerr // nor one that is torn
 	}
 	return message, nil

@@ -11,7 +11,7 @@ import (
 	"nightdrop/shared/channel"
 )
 
-// Channel is what the JOURNAL stream needs of *channel.Vault, with its contract.
+// Channel is the part of [channel.Vault] that a [Stream] uses.
 type Channel interface {
 	Connected() bool
 	PublishJournal(generation uint64, msgID string, entries []byte) channel.Ack
@@ -20,53 +20,52 @@ type Channel interface {
 	JournalRoom(ctx context.Context) (channel.Room, error)
 }
 
-// Stream is the JOURNAL stream of the channel. It lies on the relay's disk: whoever owns that can
-// shorten it to any length.
+// Stream is the JOURNAL stream of the channel. It is on the relay's disk, whose owner can shorten
+// it to any length.
 type Stream struct {
 	channel Channel
 
 	mu   sync.Mutex
-	seen *channel.Room // what the broker said last; nil: nothing yet
+	seen *channel.Room // the broker's last answer; nil: none yet
 }
 
 var _ Place = (*Stream)(nil)
 
-// NewStream makes a place of the channel, which stays the caller's.
+// NewStream makes a place of the channel, which the caller closes.
 func NewStream(c Channel) *Stream { return &Stream{channel: c} }
 
-// Ready implements Place.
+// Ready implements [Place].
 func (s *Stream) Ready() error {
 	if !s.channel.Connected() {
-		return fmt.Errorf("%w: the channel is not connected; it is tried again and again", ErrUnavailable)
+		return fmt.Errorf("%w: the channel is not connected; the vault keeps trying", ErrUnavailable)
 	}
 	return nil
 }
 
-// Newest implements Place.
+// Newest implements [Place].
 func (s *Stream) Newest(ctx context.Context, generation uint64) ([]byte, error) {
 	m, err := s.channel.NewestJournal(ctx, generation)
-	return found(m, err)
+	return orNil(m, err)
 }
 
-// Oldest implements Place.
+// Oldest implements [Place].
 func (s *Stream) Oldest(ctx context.Context, generation uint64) ([]byte, error) {
 	m, err := s.channel.JournalFrom(ctx, generation, 1)
-	return found(m, err)
+	return orNil(m, err)
 }
 
-// found makes a message that is not there nil.
-func found(m channel.Message, err error) ([]byte, error) {
+func orNil(m channel.Message, err error) ([]byte, error) {
 	if errors.Is(err, channel.ErrNotFound) {
 		return nil, nil
 	}
 	return m.Data, err
 }
 
-// asked is how many messages are asked for at once.
-const asked = 16
+// pageRequests is how many messages are requested at once.
+const pageRequests = 16
 
-// Page implements Place. The cursor's part is a sequence. The vault alone writes, so the next
-// sequences are most often those of the next messages: they are asked for together.
+// Page implements [Place]. The cursor's part is a sequence. As the vault alone writes, the next
+// sequences are mostly the next messages': they are requested together.
 func (s *Stream) Page(ctx context.Context, generation uint64, from Cursor) ([][]byte, *Cursor, error) {
 	last, err := s.channel.NewestJournal(ctx, generation)
 	if errors.Is(err, channel.ErrNotFound) {
@@ -76,7 +75,7 @@ func (s *Stream) Page(ctx context.Context, generation uint64, from Cursor) ([][]
 		return nil, nil, err
 	}
 	next := max(from.Part, 1)
-	var all [asked]channel.Message
+	var all [pageRequests]channel.Message
 	group, groupCtx := errgroup.WithContext(ctx)
 	for i := range all {
 		if next+uint64(i) > last.Sequence {
@@ -94,21 +93,20 @@ func (s *Stream) Page(ctx context.Context, generation uint64, from Cursor) ([][]
 		return nil, nil, err
 	}
 	var messages [][]byte
-	behind := min(next+asked, last.Sequence+1)
-	taken := uint64(0)
+	after := min(next+pageRequests, last.Sequence+1)
+	read := uint64(0)
 	for _, m := range all {
-		if m.Sequence > taken {
-			messages, taken = append(messages, m.Data), m.Sequence
+		if m.Sequence > read {
+			messages, read = append(messages, m.Data), m.Sequence
 		}
 	}
-	if behind = max(behind, taken+1); behind > last.Sequence {
+	if after = max(after, read+1); after > last.Sequence {
 		return messages, nil, nil
 	}
-	return messages, &Cursor{Part: behind}, nil
+	return messages, &Cursor{Part: after}, nil
 }
 
-// Append implements Place. A message that was given up for lost and comes late is only an old one,
-// as is one that comes twice.
+// Append implements [Place]. A message that comes late or twice does no harm.
 func (s *Stream) Append(ctx context.Context, generation uint64, message []byte) error {
 	select {
 	case err := <-s.channel.PublishJournal(generation, "", message):
@@ -118,10 +116,10 @@ func (s *Stream) Append(ctx context.Context, generation uint64, message []byte) 
 	}
 }
 
-// SetAside implements Place: what a broker cannot read is in nobody's way.
+// SetAside implements [Place]: there is nothing to move.
 func (*Stream) SetAside(context.Context, uint64) error { return nil }
 
-// Room implements Place, as the broker names it.
+// Room implements [Place], by the broker's answer.
 func (s *Stream) Room(ctx context.Context) (Room, error) {
 	now, err := s.channel.JournalRoom(ctx)
 	if err != nil {
@@ -140,5 +138,5 @@ func (s *Stream) Room(ctx context.Context) (Room, error) {
 	return room, nil
 }
 
-// Close implements Place. The channel is the caller's.
+// Close implements [Place]; the caller closes the channel.
 func (*Stream) Close() error { return nil }

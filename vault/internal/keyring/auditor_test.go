@@ -17,7 +17,7 @@ import (
 	"nightdrop/shared/seal"
 )
 
-var update = flag.Bool("update", false, "write the vector of a wrapped log key anew")
+var update = flag.Bool("update", false, "rewrite the vector of a wrapped log key")
 
 func TestAuditorsKeyIsKept(t *testing.T) {
 	a, err := NewAuditor("anna")
@@ -185,12 +185,12 @@ func TestAnAuditorVouchesForItself(t *testing.T) {
 	check(a.Save(path))
 	loaded, err := LoadAuditor(path)
 	check(err)
-	vouch := func(who *Auditor, kind, text string) string {
+	mac := func(who *Auditor, kind, text string) string {
 		code, err := who.Vouch(kind, []byte(text))
 		check(err)
 		return string(code)
 	}
-	code := vouch(a, "state", "text")
+	code := mac(a, "state", "text")
 	again := path + ".again"
 	check(a.Save(again))
 	if first, err := os.ReadFile(path); err != nil {
@@ -198,10 +198,10 @@ func TestAnAuditorVouchesForItself(t *testing.T) {
 	} else if second, err := os.ReadFile(again); err != nil || !bytes.Equal(first, second) {
 		t.Errorf("saved twice, it is two keys (%v)", err)
 	}
-	if len(code) != 32 || vouch(loaded, "state", "text") != code {
+	if len(code) != 32 || mac(loaded, "state", "text") != code {
 		t.Error("the key does not know its own code")
 	}
-	if vouch(b, "state", "text") == code || vouch(a, "kind", "text") == code || vouch(a, "state", "texts") == code {
+	if mac(b, "state", "text") == code || mac(a, "kind", "text") == code || mac(a, "state", "texts") == code {
 		t.Error("one code stands for two")
 	}
 }

@@ -119,7 +119,7 @@ func TestJumpForwardSuspendsDestructionUntilConfirmed(t *testing.T) {
 	}
 	h.pass(20 * time.Minute)
 	if change = tick(t, r, h); change.Clock != ClockJumped || change.Jump != 0 {
-		t.Fatalf("the jump is told twice: %+v", change)
+		t.Fatalf("the jump is reported twice: %+v", change)
 	}
 	if s := r.Clock(); s.Wall.Sub(s.Trusted) != 300*time.Hour || s.Jump != 300*time.Hour {
 		t.Fatalf("status: %+v", s)
@@ -206,7 +206,7 @@ func TestJumpBackNeitherResurrectsNorRemakesNorExtends(t *testing.T) {
 	}
 	for _, k := range r.Directory(h.wall) {
 		if k.From.Equal(old.From.Time) && k.Name.Kind() == envelope.KindCode {
-			t.Errorf("%s was made anew for a period whose key had died", k.Name)
+			t.Errorf("%s was made again for a period whose key had died", k.Name)
 		}
 	}
 	// A restart in the past does not help either.

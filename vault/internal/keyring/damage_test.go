@@ -76,11 +76,11 @@ func TestOneLostKeyCostsThatKey(t *testing.T) {
 	}
 
 	r = openVault(t, dir, h, shares)
-	if told := r.Damage(); len(told) != 1 || !told[0].Lost || told[0].File != sealingFile || !slices.Equal(told[0].Keys, []string{string(lost.Name)}) {
-		t.Fatalf("told %+v", told)
+	if reported := r.Damage(); len(reported) != 1 || !reported[0].Lost || reported[0].File != sealingFile || !slices.Equal(reported[0].Keys, []string{string(lost.Name)}) {
+		t.Fatalf("reported %+v", reported)
 	}
 	if again := r.Damage(); len(again) != 0 {
-		t.Errorf("told twice: %+v", again)
+		t.Errorf("reported twice: %+v", again)
 	}
 	for name := range parts.parts {
 		if err := parts.opens(r, name); name != lost.Name && err != nil || name == lost.Name && !errors.Is(err, ErrKeyDead) {
@@ -103,8 +103,8 @@ func TestOneLostKeyCostsThatKey(t *testing.T) {
 	}
 	closeRing(t, r)
 	r = openVault(t, dir, h, shares)
-	if told := r.Damage(); len(told) != 0 {
-		t.Errorf("after its time: %+v", told)
+	if reported := r.Damage(); len(reported) != 0 {
+		t.Errorf("after its time: %+v", reported)
 	}
 	for c := range copies {
 		if page := content[slotOffset(slot, c):][:pageBytes]; r.store.table[slot].state == slotFree && !allZeros(page) {
@@ -145,8 +145,8 @@ func TestSealingKeysOfBefore(t *testing.T) {
 		if err != nil {
 			t.Fatalf("cut at %d: %v", cutAt, err)
 		}
-		if told := r.Damage(); len(told) != 0 || magicOf(d.durable) != magic || len(d.durable) != storeBytes {
-			t.Errorf("cut at %d: told %+v, format %s", cutAt, told, magicOf(d.durable))
+		if reported := r.Damage(); len(reported) != 0 || magicOf(d.durable) != magic || len(d.durable) != storeBytes {
+			t.Errorf("cut at %d: reported %+v, format %s", cutAt, reported, magicOf(d.durable))
 		}
 		if !bytes.Equal(d.durable[slotsAt:bytesV1], d.durable[bytesV1:]) || !bytes.Equal(d.durable[slotsAt:bytesV1], before[slotsAt:]) {
 			t.Errorf("cut at %d: the slots are not doubled", cutAt)
@@ -164,8 +164,8 @@ func TestSealingKeysOfBefore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if told := r.Damage(); len(told) != 1 || !told[0].Lost || len(told[0].Keys) != 1 {
-		t.Errorf("told %+v", told)
+	if reported := r.Damage(); len(reported) != 1 || !reported[0].Lost || len(reported[0].Keys) != 1 {
+		t.Errorf("reported %+v", reported)
 	}
 	closeRing(t, r)
 }
@@ -222,8 +222,8 @@ func TestStoredKeysAreMended(t *testing.T) {
 		t.Fatal(err)
 	}
 	r = reopened(t, dir, shares, []account{a, b})
-	if told := r.Damage(); len(told) != 1 || told[0].Lost || len(told[0].Keys) != 2 {
-		t.Errorf("told %+v", told)
+	if reported := r.Damage(); len(reported) != 1 || reported[0].Lost || len(reported[0].Keys) != 2 {
+		t.Errorf("reported %+v", reported)
 	}
 	if err := errors.Join(a.open(r), b.open(r)); err != nil {
 		t.Error(err)
@@ -254,8 +254,8 @@ func TestStoredKeysAreMended(t *testing.T) {
 			t.Errorf("damaged while the vault runs: %v", err)
 		}
 	}
-	if told := r.Damage(); len(told) != 1 || !told[0].Lost || told[0].Sealing || len(told[0].Keys) != 1 {
-		t.Errorf("told %+v", told)
+	if reported := r.Damage(); len(reported) != 1 || !reported[0].Lost || reported[0].Sealing || len(reported[0].Keys) != 1 {
+		t.Errorf("reported %+v", reported)
 	}
 }
 
@@ -383,7 +383,7 @@ func TestBadSectors(t *testing.T) {
 			}
 		}
 		if len(d.bad) != 0 || !bytes.Equal(d.durable[slotsAt:], content[slotsAt:]) {
-			t.Errorf("pages %v are not written anew", bad)
+			t.Errorf("pages %v are not rewritten", bad)
 		}
 		closeRing(t, r)
 	}

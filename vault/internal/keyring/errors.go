@@ -7,33 +7,33 @@ import (
 
 // Errors of creating and opening a vault's directory.
 var (
-	// ErrExists is returned when Create would overwrite
+	// ErrExists is returned when Create would overwrite.
 	ErrExists = errors.New("there is a vault in this directory already; choose another directory")
-	// ErrInUse is returned when the directory is locked
+	// ErrInUse is returned when the directory is locked.
 	ErrInUse = errors.New("another process has this vault open; stop it first")
 	// ErrDamaged is returned, with file and remedy, when a file is not what this vault wrote
 	ErrDamaged = errors.New("damaged")
 	// ErrNewer is returned, with the file, when its format is not known here
 	ErrNewer = errors.New("a newer version of the vault wrote it; run that version: nothing was changed")
-	// ErrMode is returned when a file's mode is too wide
+	// ErrMode is returned when a file's mode is too wide.
 	ErrMode = errors.New("a key file can be read by others; set its mode to 0600 and consider it disclosed")
 )
 
 // Errors of custody.
 var (
-	// ErrLocked is returned when a key is needed before Unlock
+	// ErrLocked is returned when a key is needed before Unlock.
 	ErrLocked = errors.New("the vault is locked; unlock it with custodians' shares")
 	// ErrWrongShare is returned, with the reason, for a share that is damaged or not of this vault
 	ErrWrongShare = errors.New("wrong share")
-	// ErrSameShare is returned when two shares have one number
+	// ErrSameShare is returned when two shares have one number.
 	ErrSameShare = errors.New("the same share was given twice")
 )
 
 // Errors of opening a part.
 var (
-	// ErrKeyDead is returned when the private half is gone, or by the clock should be
+	// ErrKeyDead is returned when the private half is gone, or by the clock should be.
 	ErrKeyDead = errors.New("the part's key is dead or was never this vault's")
-	// ErrCannotOpen is returned when the key lives and the seal does not open
+	// ErrCannotOpen is returned when the key lives and the seal does not open.
 	ErrCannotOpen = errors.New("the part does not open: altered, moved or sealed wrongly")
 )
 

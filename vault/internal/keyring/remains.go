@@ -83,7 +83,7 @@ func (h Host) journalled(dev uint64) []string {
 	for line := range strings.Lines(string(data)) {
 		fields := strings.Fields(line)
 		if len(fields) > 6 && fields[2] == device && slices.Contains(strings.Split(fields[len(fields)-1], ","), "data=journal") {
-			return []string{"file system: it is mounted with data=journal, so what was written stands in its journal for a while; mount it with data=ordered"}
+			return []string{"file system: it is mounted with data=journal, so what was written stays in its journal for a while; mount it with data=ordered"}
 		}
 	}
 	return nil

@@ -243,7 +243,7 @@ func (r *Ring) load(path string, keys *wrapping) error {
 // is damaged as a whole.
 func (r *Ring) openLive(s *store) (map[envelope.KeyName]*sealingKey, error) {
 	opened := make(map[envelope.KeyName]*sealingKey)
-	var lost, mended []string
+	var lost, repairs []string
 	for slot := range s.table {
 		e := &s.table[slot]
 		if e.state != slotLive {
@@ -254,7 +254,7 @@ func (r *Ring) openLive(s *store) (map[envelope.KeyName]*sealingKey, error) {
 			return nil, err
 		}
 		if repaired {
-			mended = append(mended, string(e.life.Name))
+			repairs = append(repairs, string(e.life.Name))
 		}
 		if e.lost = handle == nil; e.lost {
 			lost = append(lost, string(e.life.Name))
@@ -273,10 +273,10 @@ func (r *Ring) openLive(s *store) (map[envelope.KeyName]*sealingKey, error) {
 		r.log.Error("sealing keys are damaged in both copies: parts that were sealed to them can never be opened; everything else goes on",
 			"file", s.path, "keys", lost)
 	}
-	if len(mended) > 0 {
-		r.log.Warn("copies of sealing keys were damaged and have been repaired from the other copy; check the disk", "file", s.path, "keys", mended)
+	if len(repairs) > 0 {
+		r.log.Warn("copies of sealing keys were damaged and have been repaired from the other copy; check the disk", "file", s.path, "keys", repairs)
 	}
 	r.recordDamage(s.path, true, lost)
-	r.recordDamage(s.path, false, mended)
+	r.recordDamage(s.path, false, repairs)
 	return opened, nil
 }

@@ -347,8 +347,8 @@ func TestDamagedSealingKeys(t *testing.T) {
 				t.Error("the header's copies differ", err)
 			}
 			if changed := c.alter(bytes.Clone(good))[slotsAt : bytesV1+areaBytes-pageBytes]; !bytes.Equal(changed, good[slotsAt:bytesV1+areaBytes-pageBytes]) {
-				if told := r.Damage(); len(told) != 1 || told[0].Lost || told[0].File != sealingFile || len(told[0].Keys) == 0 {
-					t.Errorf("told %+v", told)
+				if reported := r.Damage(); len(reported) != 1 || reported[0].Lost || reported[0].File != sealingFile || len(reported[0].Keys) == 0 {
+					t.Errorf("reported %+v", reported)
 				}
 				if !bytes.Equal(healed[slotsAt:], good[slotsAt:]) {
 					t.Error("the slots are not repaired")

@@ -174,10 +174,10 @@ func (s *store) addCopies() error {
 	return s.writeHeader()
 }
 
-// keyset returns what a live slot holds, nil where neither copy opens. mended reports whether a
+// keyset returns what a live slot holds, nil where neither copy opens. repaired reports whether a
 // damaged copy was rewritten from the other. It fails where a copy cannot be read and the other
 // does not open: then it is unknown what the slot holds.
-func (s *store) keyset(slot int) (handle *keyset.Handle, mended bool, err error) {
+func (s *store) keyset(slot int) (handle *keyset.Handle, repaired bool, err error) {
 	var found [copies][]byte
 	var sound []byte
 	var unread error
@@ -201,12 +201,12 @@ func (s *store) keyset(slot int) (handle *keyset.Handle, mended bool, err error)
 		if _, err := s.f.WriteAt(sound, slotOffset(slot, i)); err != nil {
 			return nil, false, s.fail(err)
 		}
-		mended = true
+		repaired = true
 	}
-	if mended {
+	if repaired {
 		err = s.sync()
 	}
-	return handle, mended, err
+	return handle, repaired, err
 }
 
 // open returns the keyset in a page, and the page as written; nil where it does not open.

@@ -146,13 +146,13 @@ func (r *Ring) KeepStored(used []uint32) error {
 		return fmt.Errorf("keep stored accounts: %w", err)
 	}
 	r.recordLost(s.path, slices.Concat(kept.missing, kept.damaged))
-	r.recordDamage(s.path, false, slotNames(kept.mended))
+	r.recordDamage(s.path, false, slotNames(kept.repaired))
 	if kept.older {
 		r.log.Error("the file of stored accounts' keys had an older header: the keys beyond it are kept", "file", s.path)
 	}
-	if len(kept.mended) > 0 {
+	if len(kept.repaired) > 0 {
 		r.log.Warn("copies of keys of stored accounts were damaged and have been repaired from the other copy; check the disk",
-			"file", s.path, "accounts", len(kept.mended), "slots", firstFew(kept.mended))
+			"file", s.path, "accounts", len(kept.repaired), "slots", firstFew(kept.repaired))
 	}
 	if len(kept.missing) > 0 {
 		r.log.Error("keys of stored accounts are missing: these accounts cannot be used, their shops must store them again",

@@ -350,9 +350,9 @@ func TestMissingAndDamagedStoredKeys(t *testing.T) {
 			t.Errorf("%s: does not say %q", &log, says)
 		}
 	}
-	told := r.Damage()
-	if len(told) != 1 || told[0].File != storedFileName || !told[0].Lost || len(told[0].Keys) != 3 {
-		t.Errorf("told %+v", told)
+	reported := r.Damage()
+	if len(reported) != 1 || reported[0].File != storedFileName || !reported[0].Lost || len(reported[0].Keys) != 3 {
+		t.Errorf("reported %+v", reported)
 	}
 	if err := sound.open(r); err != nil {
 		t.Error(err)

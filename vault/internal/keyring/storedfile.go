@@ -130,7 +130,7 @@ func (s *storedFile) holds(slot uint32, c int) bool {
 // keptStored is what keep found.
 type keptStored struct {
 	missing, damaged []uint32 // slots in use of which no copy is there, or opens
-	mended           []uint32 // slots in use of which one copy was written anew from the other
+	repaired         []uint32 // slots in use of which one copy was rewritten from the other
 	destroyed        int
 	older            bool // the header counted fewer slots than the ledger uses and the file holds
 }
@@ -179,7 +179,7 @@ func (s *storedFile) keep(used []uint32) (found keptStored, err error) {
 			return found, s.fail(err)
 		}
 	}
-	if len(found.mended) > 0 {
+	if len(found.repaired) > 0 {
 		if err := s.f.Sync(); err != nil {
 			return found, s.fail(err)
 		}
@@ -215,7 +215,7 @@ func (s *storedFile) keepOne(slot uint32, content [copies][]byte, found *keptSto
 	if _, err := s.f.WriteAt(content[sound], s.offset(slot, broken)); err != nil {
 		return s.fail(err)
 	}
-	found.mended = append(found.mended, slot)
+	found.repaired = append(found.repaired, slot)
 	return nil
 }
 

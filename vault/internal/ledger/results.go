@@ -129,6 +129,27 @@ func (tx *Tx) putIssued(issued *book.Issued, facts []byte, place envelope.Place)
 	return tx.point(indexPending, outboxKey(place.Index, issued.Merchant, issued.Serial), true)
 }
 
+// Issued is a result as it was issued.
+type Issued struct {
+	Serial  uint64
+	Created envelope.Time
+	Facts   envelope.Facts
+	Index   uint64 // in the log, of the event that issued it
+}
+
+// Issued returns a result of a merchant.
+func (tx *Tx) Issued(merchant string, serial uint64) (Issued, error) {
+	r, _, err := tx.result(merchant, serial)
+	if err != nil {
+		return Issued{}, err
+	}
+	issued := Issued{Serial: serial, Created: r.Created, Index: r.Place.Index}
+	if err := json.Unmarshal([]byte(r.Facts), &issued.Facts); err != nil {
+		return Issued{}, damaged("result %d of %s has no facts", serial, merchant)
+	}
+	return issued, nil
+}
+
 // PendingResults returns results that are issued and not sealed, at most limit: the merchants take
 // turns, each from its oldest on, in the order of its serials.
 func (tx *Tx) PendingResults(limit int) (all []Pending, err error) {

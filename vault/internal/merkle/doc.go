@@ -1,7 +1,7 @@
 // Package merkle is the vault's log: a Merkle tree (RFC 6962, golang.org/x/mod/sumdb/tlog) over
-// sealed entries, written and read row by row. It knows neither the database that keeps the rows
-// ([Rows]; the ledger has them in two buckets), nor files (package audit exports and verifies
-// those), nor what an event says.
+// sealed entries, written and read row by row. It knows neither the database of the rows ([Rows];
+// the ledger has them in two buckets), nor files (package audit exports and verifies those), nor
+// events.
 //
 // A leaf's record is 64 bytes: the SHA-256 of its salt and of the facts line of the result that the
 // event issued (of the salt alone where it issued none), then the SHA-256 of the sealed entry. The

@@ -15,15 +15,14 @@ import (
 	"nightdrop/shared/proof"
 )
 
-// ErrIntegrity is returned when the log, or an exported copy of it, is not what it was: altered,
-// cut, or of another history.
+// ErrIntegrity is returned when the log, or an exported copy of it, is altered, cut, or of another
+// history.
 var ErrIntegrity = errors.New("the log does not verify")
 
-// MaxEntry bounds a sealed entry, in bytes: events are a few hundred, those that name relays or
-// keys a few thousand.
+// MaxEntry bounds a sealed entry, in bytes; events have a few hundred to a few thousand.
 const MaxEntry = 1 << 20
 
-// Box seals entries under one log key; keyring.Box is one.
+// Box seals entries under one log key; keyring.Box implements it.
 type Box interface {
 	Seal(plaintext, ad []byte) []byte
 	Open(sealed, ad []byte) ([]byte, error)
@@ -38,15 +37,14 @@ type Key struct {
 // Entry is one leaf, opened.
 type Entry struct {
 	Index  int64
-	Key    uint32 // number of the log key; 0 where the body is not there
+	Key    uint32 // number of the log key; 0 where the body is missing
 	Salt   []byte // 16 bytes
 	Event  json.RawMessage
 	Record [proof.LeafBytes]byte
 }
 
 // Append writes the next leaf: event (its JSON) sealed under key, and facts, the line of the result
-// that it issues or nil. tail moves on; the caller throws it away with the transaction when that
-// fails.
+// that it issues or nil. It advances tail, which the caller discards where the transaction fails.
 func Append(store Store, tail *Tail, origin string, key Key, event, facts []byte) (envelope.Place, error) {
 	salt := make([]byte, proof.SaltBytes)
 	_, _ = rand.Read(salt) // never fails (crypto/rand)
@@ -54,7 +52,7 @@ func Append(store Store, tail *Tail, origin string, key Key, event, facts []byte
 	entry := binary.BigEndian.AppendUint32(nil, key.Number)
 	entry = append(entry, key.Box.Seal(plaintext(salt, event), AppendAssociated(nil, origin, index, key.Number))...)
 	if len(entry) > MaxEntry {
-		return envelope.Place{}, fmt.Errorf("an event of %d bytes is too long for the log, which takes %d", len(event), MaxEntry)
+		return envelope.Place{}, fmt.Errorf("an event of %d bytes is too long for the log, whose limit is %d", len(event), MaxEntry)
 	}
 	digest := sha256.Sum256(entry)
 	if err := Carry(store, tail, proof.LeafRecord(salt, facts, digest), entry); err != nil {
@@ -64,8 +62,8 @@ func Append(store Store, tail *Tail, origin string, key Key, event, facts []byte
 }
 
 // Carry writes a leaf of another store as the next one, byte for byte: its record and its sealed
-// entry are those that [Stored] returned there, of the same index. tail moves on; the caller throws
-// it away with the transaction when that fails.
+// entry are those that [Stored] returned there, of the same index. It advances tail as [Append]
+// does.
 func Carry(store Store, tail *Tail, record [proof.LeafBytes]byte, entry []byte) error {
 	index := tail.Size()
 	row := append([]byte(nil), record[:sha256.Size]...)
@@ -84,15 +82,14 @@ func plaintext(salt, event []byte) []byte {
 	return append(text, '}')
 }
 
-// AppendAssociated appends what binds a sealed entry to its place: the associated data under which
-// it is sealed and opened.
+// AppendAssociated appends the associated data that binds a sealed entry to its position.
 func AppendAssociated(ad []byte, origin string, index int64, key uint32) []byte {
 	ad = append(append(ad, "nightdrop/log/v1\x00"...), origin...)
 	ad = binary.BigEndian.AppendUint64(append(ad, 0), uint64(index))
 	return binary.BigEndian.AppendUint32(ad, key)
 }
 
-// Stored returns a leaf as it stands: its record and the sealed entry, a copy.
+// Stored returns a leaf's record and a copy of its sealed entry.
 func Stored(rows Rows, index int64) (record [proof.LeafBytes]byte, entry []byte, err error) {
 	row, body := rows.Node(index), rows.Entry(index)
 	if len(row) < 2*sha256.Size || len(body) < 4 {
@@ -104,7 +101,7 @@ func Stored(rows Rows, index int64) (record [proof.LeafBytes]byte, entry []byte,
 	return record, append([]byte(nil), body...), nil
 }
 
-// Read opens a leaf. keys gives the box of a log key by its number.
+// Read opens a leaf. keys returns the box of a log key by its number.
 func Read(rows Rows, index int64, origin string, keys func(uint32) (Box, error)) (Entry, error) {
 	record, body, err := Stored(rows, index)
 	if err != nil {
@@ -123,9 +120,9 @@ func Read(rows Rows, index int64, origin string, keys func(uint32) (Box, error))
 }
 
 // Parse reads the plaintext of the sealed entry into Salt and Event, which shares its bytes. It
-// fails with [ErrIntegrity]. The salt has its fixed place near the beginning, and the record's
-// first half hashes it: so two keys under which one sealed entry opened to two events would need
-// equal key streams there, which nobody can make.
+// fails with [ErrIntegrity]. The salt is at a fixed position near the beginning, and the record's
+// first half hashes it: two keys under which one sealed entry opens to two events would need equal
+// key streams there, which nobody can make.
 func (e *Entry) Parse(text []byte) error {
 	const before, between = `{"salt":"`, `","event":`
 	encoded := base64.StdEncoding.EncodedLen(proof.SaltBytes)

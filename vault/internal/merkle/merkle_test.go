@@ -72,7 +72,7 @@ func TestTailIsTlogsTree(t *testing.T) {
 	}
 }
 
-// TestRowIsItsLeafs: the row of a leaf is what the leaf makes it, bit by bit.
+// TestRowIsItsLeafs: a leaf determines its row, bit by bit.
 func TestRowIsItsLeafs(t *testing.T) {
 	l := newLog(t)
 	l.grow(t, 8)
@@ -124,7 +124,7 @@ func TestEntryReadsBackInItsPlaceOnly(t *testing.T) {
 	}
 }
 
-// TestCarriedLogIsTheSame: a log that is carried into another store, leaf by leaf, is the same log.
+// TestCarriedLogIsTheSame: a log carried into another store is the same log.
 func TestCarriedLogIsTheSame(t *testing.T) {
 	l := newLog(t)
 	l.grow(t, 21)

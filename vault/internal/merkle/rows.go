@@ -2,23 +2,22 @@ package merkle
 
 import "fmt"
 
-// Rows are a log's rows as they stand, by the index of their leaf. What the methods return may be
-// read until its transaction ends, and must not be changed; nil where there is no
-// such row.
+// Rows are a log's rows, by the index of their leaf. What the methods return, nil for a missing
+// row, may be read until the transaction ends, and must not be changed.
 type Rows interface {
 	Entry(index int64) []byte // the sealed entry
 	// the first half of the record, and the hashes that the leaf completes
 	Node(index int64) []byte
 }
 
-// Store takes rows besides. Put is given each index once, in order, and keeps entry and node both
-// or neither.
+// Store stores rows. Put is called for each index once, in order, and stores entry and node both or
+// neither.
 type Store interface {
 	Rows
 	Put(index int64, entry, node []byte) error
 }
 
-// Memory is a [Store] in memory, for logs of no ledger. The zero Memory is an empty one.
+// Memory is a [Store] in memory. The zero Memory is empty.
 type Memory [][2][]byte
 
 // Entry returns the sealed entry of a leaf.

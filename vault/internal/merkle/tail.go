@@ -8,21 +8,20 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// MaxLevel bounds the height of the tree: more leaves than 2^53 have no place in JSON.
+// MaxLevel bounds the height of the tree: JSON has no integers above 2^53.
 const MaxLevel = 54
 
-// Tail is the end of the log: its size and the roots of the complete subtrees that make it up (RFC
-// 6962, 2.1), which is all that appending needs. The zero Tail is the empty log. It is a value: a
-// copy is a savepoint.
+// Tail is the end of the log: its size and the roots of its complete subtrees (RFC 6962, 2.1),
+// which is all that appending needs. The zero Tail is the empty log. A copy is a savepoint.
 type Tail struct {
 	size int64
 	edge [MaxLevel]tlog.Hash // at level l where bit l of size is set
 }
 
-// Size is the number of leaves, which is also the index of the next one.
+// Size returns the number of leaves, which is also the index of the next one.
 func (t *Tail) Size() int64 { return t.size }
 
-// Root returns the tree's root; that of the empty tree is the hash of nothing.
+// Root returns the tree's root; the empty tree's is the hash of no bytes.
 func (t *Tail) Root() tlog.Hash {
 	if t.size == 0 {
 		return sha256.Sum256(nil)
@@ -37,8 +36,8 @@ func (t *Tail) Root() tlog.Hash {
 	return root
 }
 
-// Add appends a leaf's record and returns its hash with those of the subtrees that it completes,
-// lowest level first: the stored hashes of [tlog.StoredHashes].
+// Add appends a leaf's record and returns its hash and those of the subtrees that it completes,
+// lowest level first, as [tlog.StoredHashes] does.
 func (t *Tail) Add(record []byte) []tlog.Hash {
 	h := tlog.RecordHash(record)
 	added := []tlog.Hash{h}
@@ -82,7 +81,7 @@ func Hashes(rows Rows) tlog.HashReader {
 			row := rows.Node(leaf)
 			from := sha256.Size * (1 + level)
 			if len(row) < from+tlog.HashSize {
-				return nil, fmt.Errorf("the tree's row %d is missing or cut: %w", leaf, ErrIntegrity)
+				return nil, fmt.Errorf("row %d of the tree is missing or cut: %w", leaf, ErrIntegrity)
 			}
 			hashes[i] = tlog.Hash(row[from:])
 		}
@@ -99,7 +98,7 @@ func (t *Tail) CheckRow(rows Rows, record []byte) error {
 		want = append(want, h[:]...)
 	}
 	if string(rows.Node(index)) != string(want) {
-		return fmt.Errorf("the tree's row %d is not what its leaf makes it: %w", index, ErrIntegrity)
+		return fmt.Errorf("row %d of the tree does not match its leaf: %w", index, ErrIntegrity)
 	}
 	return nil
 }

@@ -21,7 +21,6 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// read returns all results of a merchant that the channel holds.
 func read(t *testing.T, relay *channel.Relay, merchant string) (notes [][]byte) {
 	t.Helper()
 	for {
@@ -36,10 +35,9 @@ func read(t *testing.T, relay *channel.Relay, merchant string) (notes [][]byte) 
 	}
 }
 
-// Bad envelopes go in at one end, and their storefront opens what comes out at the other and finds
-// it in the log.
+// A storefront posts bad envelopes, opens their results and finds them in the log.
 func TestResultsReachTheirStorefrontAndAreInTheLog(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	broker := brokertest.Start(t)
 	relay := broker.Relay()
 	run := d.SetRelays("relay-1")[0].Start()
@@ -74,8 +72,8 @@ func TestResultsReachTheirStorefrontAndAreInTheLog(t *testing.T) {
 	}
 }
 
-// checkLeaf checks that the log holds what a result told, by the log's checkpoint.
-func (d *desk) checkLeaf(r vaulttest.Opened) {
+// checkLeaf checks that the log, by its checkpoint, holds a result.
+func (d *fixture) checkLeaf(r vaulttest.Opened) {
 	d.TB.Helper()
 	raw, err := hex.DecodeString(r.Place.Entry)
 	if err != nil || len(raw) != 32 {
@@ -104,7 +102,7 @@ func (d *desk) checkLeaf(r vaulttest.Opened) {
 }
 
 func TestManyMerchantsAtOnce(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	shops := []*vaulttest.Storefront{d.shop, d.Enrol("shop-2"), d.Enrol("shop-3")}
 	broker := brokertest.Start(t)
 	relay := broker.Relay()
@@ -125,10 +123,10 @@ func TestManyMerchantsAtOnce(t *testing.T) {
 	_ = stop()
 }
 
-// The broker is away when results are issued, comes, and loses its store: what is due is published,
-// and notices always.
+// The broker is away when results are issued, comes, and loses its store: results and notices are
+// published.
 func TestChannelThatComesAndGoes(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	broker := brokertest.Start(t)
 	vault := broker.Vault()
 	broker.Stop()
@@ -150,7 +148,6 @@ func TestChannelThatComesAndGoes(t *testing.T) {
 	_ = stop()
 }
 
-// received keeps the newest note of each kind, as a relay does.
 type received struct {
 	mu     sync.Mutex
 	newest map[channel.Notice][]byte
@@ -180,7 +177,7 @@ func (r *received) count() int {
 }
 
 func TestRateOfResultsIsBounded(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	d.reject("shop-1", 90)
 	r := &recorder{}
 	o, err := New(Config{Ledger: d.Ledger, Keys: d.Ring, Channel: r, Position: d.intake().Position, Rate: 60, Now: d.Clock.Now})
@@ -196,13 +193,13 @@ func TestRateOfResultsIsBounded(t *testing.T) {
 	}
 }
 
-// watching is a notices' loop that a test moves on by hand.
-func (d *desk) watching(c Channel) *watch {
+// watching is a noticeLoop that a test drives.
+func (d *fixture) watching(c Channel) *noticeLoop {
 	d.TB.Helper()
-	return &watch{Outbox: d.outbox(c), size: -1}
+	return &noticeLoop{Outbox: d.outbox(c), size: -1}
 }
 
-func (w *watch) look(t *testing.T) {
+func (w *noticeLoop) look(t *testing.T) {
 	t.Helper()
 	if err := w.refresh(t.Context()); err != nil {
 		t.Fatal(err)
@@ -211,13 +208,13 @@ func (w *watch) look(t *testing.T) {
 }
 
 func TestNoticesFollowWhatTheyTell(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	r := &recorder{}
 	w := d.watching(r)
 	pin := envelope.NewPin(d.Ring.Verifier(), 0)
 	counts := func() [4]int {
 		var n [4]int
-		for k, kind := range order() {
+		for k, kind := range noticeOrder() {
 			n[k] = len(r.notices[kind])
 		}
 		return n
@@ -262,8 +259,7 @@ func TestNoticesFollowWhatTheyTell(t *testing.T) {
 	}
 }
 
-// checkNewest reads the newest notices as a relay does.
-func (d *desk) checkNewest(t *testing.T, pin *envelope.Pin, r *recorder) {
+func (d *fixture) checkNewest(t *testing.T, pin *envelope.Pin, r *recorder) {
 	t.Helper()
 	last := func(kind channel.Notice) []byte { return r.notices[kind][len(r.notices[kind])-1] }
 	now := d.Clock.Now()
@@ -310,7 +306,7 @@ func (d *desk) checkNewest(t *testing.T, pin *envelope.Pin, r *recorder) {
 }
 
 func TestNoticesAreSentAgainToANewConnection(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	r := &recorder{away: true}
 	w := d.watching(r)
 	w.look(t)
@@ -333,7 +329,7 @@ func TestNoticesAreSentAgainToANewConnection(t *testing.T) {
 }
 
 func TestDirectoryIssuedByHand(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	o := d.outbox(&recorder{})
 	if o.Newest(channel.NoticeDirectory) != nil {
 		t.Error("a directory before the first")
@@ -353,10 +349,10 @@ func TestDirectoryIssuedByHand(t *testing.T) {
 	}
 }
 
-// TestAMemberIsAwaited: a change is out only when the channel has taken the members note with it,
-// and is waited for no longer than asked.
+// TestAMemberIsAwaited: a change is out only when the channel has its members note, and the wait
+// ends with the context.
 func TestAMemberIsAwaited(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	r := &recorder{away: true}
 	w := d.watching(r)
 	d.Enrol("shop-2")

@@ -11,37 +11,37 @@ import (
 
 // Times of comparing RESULTS with what was published.
 const (
-	// republishEvery bounds what a lying broker can cause: of each merchant the last 30 days are
-	// published again once in this time, at most.
+	// republishEvery bounds what a lying broker can cause: each merchant's last 30 days are
+	// published again at most once in this time.
 	republishEvery = 24 * time.Hour
-	// ageMargin is how far the broker's clock may be ahead before what has aged out by it is taken
-	// for lost.
+	// ageMargin is how far the broker's clock may be ahead before what has aged out by it counts as
+	// lost.
 	ageMargin = time.Hour
-	// quietSpan is how long nothing need have been published 30 days ago, for the oldest result to
-	// be so much younger than that.
+	// quietSpan is how much younger than 30 days the oldest result may be: nothing may have been
+	// published then.
 	quietSpan = 12 * time.Hour
 )
 
-// look is what one look at RESULTS showed, and what was known just before.
-type look struct {
+// observation is the state of RESULTS, and what was known just before.
+type observation struct {
 	room  channel.Room
 	acked channel.Acked
-	again uint64 // results that had taken the place of others by then
+	again uint64 // results that had replaced others by then
 }
 
-// gone is how many messages that the stream had are there no more.
-func (s look) gone() uint64 { return s.room.Last - min(s.room.Messages, s.room.Last) }
+// gone returns how many of the stream's messages are no longer in it.
+func (s observation) gone() uint64 { return s.room.Last - min(s.room.Messages, s.room.Last) }
 
-// difference is why RESULTS is not as it should be; the zero value where it is.
+// difference is why RESULTS is not as it should be; zero: it is.
 type difference struct {
 	why  string
-	lost uint64 // messages that nothing explains, where they can be counted
+	lost uint64 // unexplained missing messages, where they can be counted
 }
 
-// compare holds RESULTS against what was published, and has what is missing published again. It
-// looks at the stream as a whole, and only where that differs at what is there of each merchant.
-// Its error is the ledger's.
-func (o *Outbox) compare(ctx context.Context, s look) error {
+// compare compares RESULTS with what was published, and republishes what is missing. It looks at
+// the stream as a whole, and only where that differs at each merchant's results. Its error is the
+// ledger's.
+func (o *Outbox) compare(ctx context.Context, s observation) error {
 	var hint ledger.ResultsHint
 	err := o.Ledger.View(func(tx *ledger.Tx) (err error) {
 		hint, err = tx.ResultsHint()
@@ -82,19 +82,19 @@ func (o *Outbox) compare(ctx context.Context, s look) error {
 	})
 }
 
-// same reports whether two hints say the same of the stream.
+// same reports whether two hints are equal but for their floors.
 func same(a, b ledger.ResultsHint) bool {
 	return a.Created.Equal(b.Created) && a.Oldest.Equal(b.Oldest) && a.Due.Equal(b.Due) && a.Last == b.Last && a.First == b.First && a.Gone == b.Gone
 }
 
-// differs says why RESULTS is not as what was published leaves it.
-func (o *Outbox) differs(hint ledger.ResultsHint, s look) difference {
+// differs returns how RESULTS differs from what was published.
+func (o *Outbox) differs(hint ledger.ResultsHint, s observation) difference {
 	old := o.Now().Add(-ResultsKept + ageMargin) // what was stored before this may have aged out
 	switch {
 	case hint.Created.IsZero():
 		return difference{why: "it was not compared before"}
 	case !s.room.Created.Equal(hint.Created):
-		return difference{why: "it was made anew"}
+		return difference{why: "it was created again"}
 	case s.room.Last < max(hint.Last, s.acked.Last), o.losses.rewound(s.acked):
 		return difference{why: "it lost its newest messages"}
 	}
@@ -105,7 +105,7 @@ func (o *Outbox) differs(hint ledger.ResultsHint, s look) difference {
 	}
 	switch {
 	case grown > explained:
-		return difference{why: "messages are missing in it", lost: grown - explained}
+		return difference{why: "messages are missing from it", lost: grown - explained}
 	case s.room.First > hint.First && hint.Oldest.Before(old) && s.room.Oldest.After(old.Add(quietSpan)):
 		return difference{why: "its oldest messages are missing"}
 	}

@@ -8,33 +8,30 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// Lost is what RESULTS lost of what it had taken, since the vault was unlocked.
+// Lost is what RESULTS has lost since the vault was unlocked.
 type Lost struct {
-	Results   uint64    // that are published again
+	Results   uint64    // that were republished
 	Merchants int       // whose they were
-	At        time.Time // when that was last seen; zero where nothing was
-	// until when more of a merchant waits, for what was lost is published again once a day; zero
-	// where none does
+	At        time.Time // when that was last detected; zero: never
+	// when more of a merchant, who is republished once a day, is due; zero: none waits
 	Waiting time.Time
 }
 
-// losses is what the outbox knows of how RESULTS should look.
+// losses is what is known of how RESULTS should be.
 type losses struct {
 	mu      sync.Mutex
-	began   ledger.ResultsHint // how it looked before this process
-	rewinds uint64             // of the acks, that led to a look
-	counted uint64             // of again, when RESULTS was last compared
-	// results published so far whose serial had gone before, or that were purged: they take the
-	// place of what is there
+	began   ledger.ResultsHint // its state before this process
+	rewinds uint64             // of the acks, as of the last comparison
+	counted uint64             // of again, as of the last comparison
+	// results republished or purged so far: they replace or remove messages
 	again uint64
-	tops  map[string]uint64 // by merchant: the highest serial that was sent
+	tops  map[string]uint64 // by merchant: the highest serial sent
 	lost  Lost
 }
 
 func newLosses() *losses { return &losses{tops: map[string]uint64{}} }
 
-// begin reads how RESULTS looked when it was last compared. It is called before anything is
-// published.
+// begin reads the state of RESULTS as last compared. Call it before anything is published.
 func (l *losses) begin(from *ledger.Ledger) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -44,24 +41,24 @@ func (l *losses) begin(from *ledger.Ledger) error {
 	})
 }
 
-func (l *losses) known() Lost {
+func (l *losses) total() Lost {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.lost
 }
 
-// repeated is how many messages so far took the place of others, or destroyed them.
+// repeated returns again.
 func (l *losses) repeated() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.again
 }
 
-// maxBacklog is how far findTops looks back for the end of what was sent: where more waits, what
-// stands before it counts as sent.
+// maxBacklog is how far findTops looks back for the last sent result: what is before counts as
+// sent.
 const maxBacklog = 4096
 
-// findTops finds the highest serial that was sent of each merchant of whom it is not known yet.
+// findTops sets each merchant's unknown highest sent serial.
 func (l *losses) findTops(tx *ledger.Tx, ready []ledger.Ready) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -88,9 +85,9 @@ func (l *losses) findTops(tx *ledger.Tx, ready []ledger.Ready) error {
 	return nil
 }
 
-// publishing counts a result that is about to be published: one whose serial was sent before takes
-// the place of that one.
-func (l *losses) publishing(r ledger.Ready) {
+// countPublished is called before a result is published: one whose serial was sent before replaces
+// that one.
+func (l *losses) countPublished(r ledger.Ready) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if r.Serial <= l.tops[r.Merchant] {
@@ -100,9 +97,9 @@ func (l *losses) publishing(r ledger.Ready) {
 	l.tops[r.Merchant] = r.Serial
 }
 
-// reached notes, with the results that are marked as sent, how far the acks went: a stream that
-// ends before that has lost its tail.
-func (o *Outbox) reached(tx *ledger.Tx) error {
+// recordAcked records, with the results that are marked as sent, how far the acks went: a stream
+// that ends before that has lost its tail.
+func (o *Outbox) recordAcked(tx *ledger.Tx) error {
 	acked := o.Channel.ResultsAcked()
 	hint, err := tx.ResultsHint()
 	if err != nil || hint.Created.IsZero() || acked.Last <= hint.Last || o.losses.rewound(acked) {
@@ -112,45 +109,45 @@ func (o *Outbox) reached(tx *ledger.Tx) error {
 	return tx.SetResultsHint(hint)
 }
 
-// rewound reports whether acks named sequences that were there before: since the last look, or
-// before this process.
+// rewound reports whether acks named sequences again: since the last comparison, or from before
+// this process.
 func (l *losses) rewound(acked channel.Acked) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return acked.Rewinds > l.rewinds || acked.First > 0 && acked.First <= l.began.Last
 }
 
-// since is how many messages took the place of others since the last look that was compared. Those
-// published during this look may be seen in it, or in the next.
+// since returns how many messages were replaced since the last comparison. Those published during
+// this one may show in it, or in the next.
 func (l *losses) since() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.again - min(l.counted, l.again)
 }
 
-// compared notes that a look was compared.
-func (l *losses) compared(s look, now ledger.ResultsHint) {
+// compared records a comparison.
+func (l *losses) compared(s observation, now ledger.ResultsHint) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.counted, l.rewinds, l.began.Last = s.again, s.acked.Rewinds, 0
 	l.lost.Waiting = now.Due
 }
 
-// purging counts messages that the vault itself had destroyed.
-func (l *losses) purging(n uint64) {
+// countPurged counts messages that the vault itself purged.
+func (l *losses) countPurged(n uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.again += n
 }
 
-// republished notes what is published again.
+// republished records what was republished.
 func (l *losses) republished(results uint64, merchants int, at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lost.Results, l.lost.Merchants, l.lost.At = l.lost.Results+results, merchants, at
 }
 
-// top is the highest serial that was sent of a merchant, or end where that is not known.
+// top returns a merchant's highest sent serial, or end where it is unknown.
 func (l *losses) top(merchant string, end uint64) uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -14,10 +14,10 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// published starts a vault of whose two merchants a real broker has all results.
-func published(t *testing.T) (d *desk, broker *brokertest.Site, relay *channel.Relay, o *Outbox, stop func() error) {
+// published starts a vault with two merchants, whose results a real broker has.
+func published(t *testing.T) (d *fixture, broker *brokertest.Site, relay *channel.Relay, o *Outbox, stop func() error) {
 	t.Helper()
-	d = newDesk(t)
+	d = newFixture(t)
 	d.Enrol("shop-2")
 	broker = brokertest.Start(t)
 	relay = broker.Relay()
@@ -30,8 +30,8 @@ func published(t *testing.T) (d *desk, broker *brokertest.Site, relay *channel.R
 	return d, broker, relay, o, stop
 }
 
-// whole reports whether a reader finds both merchants' results as unbroken chains.
-func whole(t *testing.T, d *desk, relay *channel.Relay) bool {
+// whole reports whether both merchants' results are unbroken chains.
+func whole(t *testing.T, d *fixture, relay *channel.Relay) bool {
 	t.Helper()
 	one, err := relay.Results(t.Context(), "shop-1", 0, 100)
 	if err != nil {
@@ -45,30 +45,30 @@ func whole(t *testing.T, d *desk, relay *channel.Relay) bool {
 	return true
 }
 
-// looked has the keeper look at RESULTS, and waits until it did.
-func looked(t *testing.T, d *desk, o *Outbox) {
+// looked makes keepRoom check RESULTS and waits for that.
+func looked(t *testing.T, d *fixture, o *Outbox) {
 	t.Helper()
 	before := o.Shares().Asked
 	d.Clock.Pass(time.Second)
 	waittest.For(t, "a look at RESULTS", func() bool {
-		ring(o.shares.look)
+		notify(o.shares.check)
 		return o.Shares().Asked.After(before)
 	})
 }
 
-// findings is how many merchants lost results, as the log tells it.
-func (d *desk) findings() uint64 { return d.State().Findings[book.FindingResultsLost] }
+// findings returns how many merchants lost results by the log.
+func (d *fixture) findings() uint64 { return d.State().Findings[book.FindingResultsLost] }
 
-func (d *desk) mends(t *testing.T, relay *channel.Relay, o *Outbox) {
+func (d *fixture) mends(t *testing.T, relay *channel.Relay, o *Outbox) {
 	t.Helper()
 	waittest.For(t, "what was lost to be published again", func() bool {
-		ring(o.shares.look)
+		notify(o.shares.check)
 		return whole(t, d, relay)
 	})
 }
 
-// The relay has a new disk: the stream is made anew and empty. The vault, which had every ack,
-// publishes all again by itself.
+// The relay has a new disk, so the stream is new and empty. The vault, which had every ack,
+// republishes all.
 func TestResultsOfALostStoreArePublishedAgain(t *testing.T) {
 	d, broker, _, o, stop := published(t)
 	defer func() { _ = stop() }()
@@ -89,7 +89,7 @@ func TestResultsOfALostStoreArePublishedAgain(t *testing.T) {
 	}
 }
 
-// The store was lost while the vault was off: it finds that at its next start.
+// The store was lost while the vault was off: its next start detects that.
 func TestResultsLostWhileTheVaultWasOff(t *testing.T) {
 	d, broker, _, _, stop := published(t)
 	_ = stop()
@@ -103,7 +103,7 @@ func TestResultsLostWhileTheVaultWasOff(t *testing.T) {
 	d.mends(t, broker.Relay(), o)
 }
 
-// Results vanish from within the stream, of one merchant: only that one's are published again.
+// One merchant's results vanish from the stream: only those are republished.
 func TestResultsThatVanishArePublishedAgain(t *testing.T) {
 	d, broker, relay, o, stop := published(t)
 	defer func() { _ = stop() }()
@@ -149,7 +149,7 @@ func TestResultsAfterAFlipInTheirBlock(t *testing.T) {
 	}
 }
 
-// empty is a broker that takes everything, and says at each look that it has nothing.
+// empty is a broker that accepts everything, and claims at each check to have nothing.
 type empty struct {
 	recorder
 	looks uint64
@@ -166,10 +166,10 @@ func (e *empty) KeptResults(context.Context, string) (channel.Kept, error) {
 	return channel.Kept{Serials: map[uint64]bool{}}, nil
 }
 
-// A broker that lies has the last 30 days published again once a day and no more, also where the
-// vault is started again between its lies.
+// A lying broker can have the last 30 days republished once a day and no more, also when the vault
+// restarts.
 func TestALyingBrokerHasResultsRepublishedOnceADay(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	d.reject("shop-1", 20)
 	e := &empty{}
 	o := d.outbox(e)
@@ -177,7 +177,7 @@ func TestALyingBrokerHasResultsRepublishedOnceADay(t *testing.T) {
 	send := func(o *Outbox) {
 		t.Helper()
 		for range 4 {
-			if err := o.lookAtRoom(t.Context()); err != nil {
+			if err := o.checkRoom(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if _, trouble, err := o.sendRound(t.Context()); trouble != nil || err != nil {
@@ -212,7 +212,7 @@ func TestALyingBrokerHasResultsRepublishedOnceADay(t *testing.T) {
 
 // What the vault itself purged is not missing, also after a restart.
 func TestOwnPurgesAreNoLoss(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	broker := small(t)
 	o := d.outbox(broker.Vault())
 	stop := start(o)

@@ -11,17 +11,17 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// errUnseen is returned when the broker does not say what it has of a merchant.
+// errUnseen is returned when the broker does not list a merchant's results.
 var errUnseen = errors.New("what RESULTS holds of a merchant cannot be seen")
 
-// absent is the results of one merchant that RESULTS has lost, by serial.
+// absent is one merchant's results that RESULTS has lost, by serial.
 type absent struct {
 	merchant string
 	serials  []uint64
 }
 
-// missing finds what RESULTS lost of each merchant, and when to look again for those who had theirs
-// published again within a day: zero where there is none. Its error is errUnseen or the ledger's.
+// missing returns what RESULTS lost of each merchant, and when to look again for those who were
+// republished within a day, or zero. Its error is errUnseen or the ledger's.
 func (o *Outbox) missing(ctx context.Context, hint ledger.ResultsHint, differs difference) (found []absent, due time.Time, err error) {
 	var merchants []book.Merchant
 	err = o.Ledger.View(func(tx *ledger.Tx) error {
@@ -33,8 +33,8 @@ func (o *Outbox) missing(ctx context.Context, hint ledger.ResultsHint, differs d
 	if err != nil {
 		return nil, due, err
 	}
-	// merchants with more results than an answer can list, and no fewer than there should be
-	var doubtful []absent
+	// merchants with more results than the broker can list, and no fewer than expected
+	var uncertain []absent
 	count := uint64(0)
 	for _, m := range merchants {
 		a, sure, err := o.missingOf(ctx, m.ID, hint.Floors[m.ID])
@@ -49,16 +49,16 @@ func (o *Outbox) missing(ctx context.Context, hint ledger.ResultsHint, differs d
 		case sure:
 			found, count = append(found, a), count+uint64(len(a.serials))
 		case !waits:
-			doubtful = append(doubtful, a)
+			uncertain = append(uncertain, a)
 		}
 	}
 	if count < differs.lost {
-		found = append(found, doubtful...)
+		found = append(found, uncertain...)
 	}
 	return found, due, nil
 }
 
-// earlier is the earlier of two times, of which zero is none.
+// earlier returns the earlier of two times, of which a may be zero.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || b.Before(a) {
 		return b
@@ -66,9 +66,9 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// missingOf finds the results of a merchant, of the last 30 days and not below a serial, that were
-// sent and are not in RESULTS. Where there are too many for the broker to list, they are all of
-// them: sure where it has fewer than it should.
+// missingOf returns a merchant's results of the last 30 days, from floor on, that were sent and are
+// not in RESULTS. Where there are too many for the broker to list it returns all of them: sure
+// where the broker has fewer.
 func (o *Outbox) missingOf(ctx context.Context, merchant string, floor uint64) (a absent, sure bool, err error) {
 	a.merchant = merchant
 	var first, last uint64
@@ -81,7 +81,7 @@ func (o *Outbox) missingOf(ctx context.Context, merchant string, floor uint64) (
 		return a, true, err
 	}
 	sure = true
-	for range 2 { // what was sent between a list and the look at the ledger is in the second
+	for range 2 { // what was sent after the first list is in the second
 		kept, err := o.Channel.KeptResults(ctx, merchant)
 		if err != nil {
 			return a, false, fmt.Errorf("%w: %w", errUnseen, err)
@@ -96,7 +96,7 @@ func (o *Outbox) missingOf(ctx context.Context, merchant string, floor uint64) (
 	return a, sure, nil
 }
 
-// sent lists the serials of a range that were sent, but for those that are kept.
+// sent lists the serials of a range that were sent and are not kept.
 func (o *Outbox) sent(merchant string, first, last uint64, kept map[uint64]bool) (serials []uint64, err error) {
 	err = o.Ledger.View(func(tx *ledger.Tx) error {
 		for serial := first; serial <= last; serial++ {
@@ -116,8 +116,8 @@ func (o *Outbox) sent(merchant string, first, last uint64, kept map[uint64]bool)
 	return serials, err
 }
 
-// republish says what RESULTS lost, as one finding, and marks it to be sent again: of each merchant
-// a page, as many as fit. It returns when to look again.
+// republish records what RESULTS lost, as one finding, and marks a page of each merchant to be sent
+// again. It returns when to look again.
 func (o *Outbox) republish(ctx context.Context, differs difference, found []absent, due time.Time) (time.Time, error) {
 	if len(found) == 0 {
 		return due, nil
@@ -125,12 +125,12 @@ func (o *Outbox) republish(ctx context.Context, differs difference, found []abse
 	results, pages := uint64(0), make([]absent, len(found))
 	for k, a := range found {
 		results += uint64(len(a.serials))
-		pages[k] = absent{a.merchant, a.serials[:min(uint64(len(a.serials)), o.shares.fits())]}
+		pages[k] = absent{a.merchant, a.serials[:min(uint64(len(a.serials)), o.shares.maxPage())]}
 		if len(pages[k].serials) < len(a.serials) {
 			due = earlier(due, o.Now().Add(republishEvery))
 		}
 	}
-	detail := fmt.Sprintf("RESULTS lacks %d results that it had taken, of %d merchants: %s; they are published again", results, len(found), differs.why)
+	detail := fmt.Sprintf("RESULTS has lost %d results of %d merchants: %s; they are published again", results, len(found), differs.why)
 	for k, page := range pages {
 		err := o.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 			if k == 0 {
@@ -149,13 +149,12 @@ func (o *Outbox) republish(ctx context.Context, differs difference, found []abse
 		}
 	}
 	o.losses.republished(results, len(found), o.Now())
-	o.Logger.Warn("RESULTS lost results that it had taken: they are published again", "results", results, "merchants", len(found),
+	o.Logger.Warn("RESULTS has lost results: they are published again", "results", results, "merchants", len(found),
 		"reason", differs.why)
 	return due, nil
 }
 
-// begin says in the log what is published again, and marks the first of it. From here on the
-// merchant's day counts.
+// begin records what is republished, and marks the first of it. It starts the merchant's day.
 func (a absent) begin(tx *ledger.Tx) error {
 	_, err := tx.Append(book.Event{Actor: "vault", Origin: "timer", Merchant: a.merchant, Body: book.ResultsResent{From: a.serials[0],
 		Through: a.serials[len(a.serials)-1], Lost: uint64(len(a.serials))}})
@@ -165,7 +164,6 @@ func (a absent) begin(tx *ledger.Tx) error {
 	return a.mark(tx, 0)
 }
 
-// mark marks a chunk to be sent.
 func (a absent) mark(tx *ledger.Tx, from int) error {
 	for _, serial := range a.serials[from:min(from+resendChunk, len(a.serials))] {
 		if err := tx.ResendResult(a.merchant, serial); err != nil {
@@ -175,7 +173,7 @@ func (a absent) mark(tx *ledger.Tx, from int) error {
 	return nil
 }
 
-// markRest marks what begin has left. A crash here leaves it for tomorrow.
+// markRest marks the rest after begin. A crash here leaves it for tomorrow.
 func (o *Outbox) markRest(ctx context.Context, a absent) error {
 	for from := resendChunk; from < len(a.serials); from += resendChunk {
 		if err := o.Ledger.Commit(ctx, func(tx *ledger.Tx) error { return a.mark(tx, from) }); err != nil {
@@ -185,13 +183,13 @@ func (o *Outbox) markRest(ctx context.Context, a absent) error {
 	return nil
 }
 
-// lower notes that a purge of the vault's own has left a merchant its newest results only: what is
-// below them is not missing.
-func (o *Outbox) lower(ctx context.Context, merchant string, keep, purged uint64) error {
+// setFloor records that a purge by the vault left a merchant its newest results only: what is below
+// is not missing.
+func (o *Outbox) setFloor(ctx context.Context, merchant string, keep, purged uint64) error {
 	if purged == 0 {
 		return nil
 	}
-	o.losses.purging(purged)
+	o.losses.countPurged(purged)
 	return o.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		hint, err := tx.ResultsHint()
 		if err != nil {

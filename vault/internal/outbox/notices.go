@@ -14,55 +14,53 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// notice is the newest note of a kind.
 type notice struct {
-	note   []byte
-	says   string    // its content without serial and times: a change means a new note
-	issued time.Time // by the outbox's clock
-	sent   bool      // over the connection that stands
+	note    []byte
+	content string    // without serial and times: a change means a new note
+	issued  time.Time // by the outbox's clock
+	sent    bool      // over this connection
 }
 
-// order is how notices go out: who may post before how far we came.
-func order() [4]channel.Notice {
+// noticeOrder returns the order in which notices go out: who may post before how far we came.
+func noticeOrder() [4]channel.Notice {
 	return [...]channel.Notice{channel.NoticeDirectory, channel.NoticeMembers, channel.NoticePosition, channel.NoticeCheckpoint}
 }
 
-// Newest returns the newest note of a kind, nil before the first. The caller must not change it.
+// Newest returns the newest note of a kind, nil before the first. Do not change it.
 func (o *Outbox) Newest(kind channel.Notice) []byte {
 	return o.newest(kind).note
 }
 
-// IssueDirectory issues a directory at once, as `directory publish` does, and returns its serial.
-// It is published as soon as the channel is there.
+// IssueDirectory issues a directory at once, for `directory publish`, and returns its serial. It is
+// published as soon as the channel is up.
 func (o *Outbox) IssueDirectory(ctx context.Context, actor, origin, purpose string) (uint64, error) {
 	serial, err := o.directory(ctx, book.Event{Actor: actor, Origin: origin, Purpose: purpose})
 	if err == nil {
-		o.lookNow()
+		o.wakeNotices()
 	}
 	return serial, err
 }
 
-// lookNow has the notices' loop look now.
-func (o *Outbox) lookNow() {
+func (o *Outbox) wakeNotices() {
 	select {
 	case o.wake <- struct{}{}:
 	default:
 	}
 }
 
-// AwaitMember waits until the newest members note has the merchant as it is now, and the channel
-// has taken that note. It reports false where ctx ends before, or the channel is away and the
-// outbox not new. The channel's answer is no proof that a relay has read it.
+// AwaitMember waits until the channel has a members note with the merchant as it is now. It reports
+// false where ctx ends first, or the channel is away and the Outbox not new. It is no proof that a
+// relay has read the note.
 func (o *Outbox) AwaitMember(ctx context.Context, m book.Merchant) (bool, error) {
 	now, err := memberOf(m)
 	if err != nil {
 		return false, err
 	}
-	o.lookNow()
+	o.wakeNotices()
 	again := time.NewTicker(memberEvery)
 	defer again.Stop()
 	for o.Channel.Connected() || time.Since(o.made) < connectGrace {
-		if n, line := o.newest(channel.NoticeMembers), memberSays(now); n.sent && strings.Contains("\n"+n.says, "\n"+line) {
+		if n, line := o.newest(channel.NoticeMembers), memberContent(now); n.sent && strings.Contains("\n"+n.content, "\n"+line) {
 			return true, nil
 		}
 		select {
@@ -74,7 +72,6 @@ func (o *Outbox) AwaitMember(ctx context.Context, m book.Merchant) (bool, error)
 	return false, nil
 }
 
-// newest returns the newest notice of a kind, the zero one before the first.
 func (o *Outbox) newest(kind channel.Notice) notice {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -84,26 +81,24 @@ func (o *Outbox) newest(kind channel.Notice) notice {
 	return notice{}
 }
 
-// sendNotices keeps the rolling notes current: looking once a second, so that positions and
-// checkpoints are no more frequent than that, and costing two reads of the ledger when nothing
-// happens.
+// sendNotices keeps the rolling notes current, once a second, which bounds positions and
+// checkpoints; when nothing changes it costs two reads of the ledger.
 func (o *Outbox) sendNotices(ctx context.Context) error {
-	w := &watch{Outbox: o, size: -1}
+	w := &noticeLoop{Outbox: o, size: -1}
 	for {
 		if err := w.refresh(ctx); err != nil {
 			return err
 		}
 		w.publish(ctx)
-		if err := w.rest(ctx); err != nil {
+		if err := w.wait(ctx); err != nil {
 			return err
 		}
 	}
 }
 
-// rest waits until the notices are to be looked at again. It looks at the connection more often: a
-// broker that was stopped, lost its store and was started again is back within a second, and holds
-// none of them.
-func (w *watch) rest(ctx context.Context) error {
+// wait waits until the next refresh. It checks the connection more often: a broker that lost its
+// store and restarted is back within a second, without the notes.
+func (w *noticeLoop) wait(ctx context.Context) error {
 	enough := time.NewTimer(noticeEvery)
 	look := time.NewTicker(connectionEvery)
 	defer enough.Stop()
@@ -122,20 +117,20 @@ func (w *watch) rest(ctx context.Context) error {
 	}
 }
 
-// watch is what the notices' loop remembers from one look to the next.
-type watch struct {
+// noticeLoop is the state of sendNotices.
+type noticeLoop struct {
 	*Outbox
-	size      int64 // of the log when it was looked at
-	connected bool
-	quiet     bool      // the channel's trouble was logged
-	members   time.Time // when the merchants may be read again
-	// when the runs may be: a relay that starts runs without end makes that slow
-	heads time.Time
+	size         int64 // of the log at the last refresh
+	connected    bool
+	logged       bool      // the channel's failure was logged
+	membersAfter time.Time // when the merchants may be read again
+	// when the runs may be: endless runs of a relay make that slow
+	headsAfter time.Time
 }
 
-// refresh issues what has changed or grown old. It spends at most a twentieth of its time on
-// reading merchants, and as much on runs.
-func (w *watch) refresh(ctx context.Context) error {
+// refresh issues what has changed or expired. It spends at most a twentieth of its time on reading
+// merchants, and as much on runs.
+func (w *noticeLoop) refresh(ctx context.Context) error {
 	var (
 		size  int64
 		vault book.Vault
@@ -150,7 +145,7 @@ func (w *watch) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if w.due(channel.NoticeDirectory, directorySays(w.Keys.Directory(w.Now()), vault.Relays)) {
+	if w.due(channel.NoticeDirectory, directoryContent(w.Keys.Directory(w.Now()), vault.Relays)) {
 		if _, err := w.directory(ctx, book.Event{Actor: "vault", Origin: "timer"}); err != nil {
 			return err
 		}
@@ -159,23 +154,22 @@ func (w *watch) refresh(ctx context.Context) error {
 	if err := w.refreshMembers(ctx, moved); err != nil {
 		return err
 	}
-	if !moved && !w.old(channel.NoticePosition) {
+	if !moved && !w.expired(channel.NoticePosition) {
 		return nil
 	}
 	begun := w.Now()
-	if !w.old(channel.NoticePosition) && begun.Before(w.heads) {
-		return nil // the size stays the old one, so that it is looked at again
+	if !w.expired(channel.NoticePosition) && begun.Before(w.headsAfter) {
+		return nil // the size is unchanged, so the next refresh tries again
 	}
 	w.size = size
 	err = w.refreshHeads()
-	w.heads = begun.Add(20 * w.Now().Sub(begun))
+	w.headsAfter = begun.Add(20 * w.Now().Sub(begun))
 	return err
 }
 
-// refreshMembers reads the merchants when the log moved.
-func (w *watch) refreshMembers(ctx context.Context, moved bool) error {
+func (w *noticeLoop) refreshMembers(ctx context.Context, moved bool) error {
 	begun := w.Now()
-	if !w.old(channel.NoticeMembers) && (!moved || begun.Before(w.members)) {
+	if !w.expired(channel.NoticeMembers) && (!moved || begun.Before(w.membersAfter)) {
 		return nil
 	}
 	var list []envelope.Member
@@ -186,16 +180,15 @@ func (w *watch) refreshMembers(ctx context.Context, moved bool) error {
 	if err != nil {
 		return err
 	}
-	w.members = begun.Add(20 * w.Now().Sub(begun))
-	if !w.due(channel.NoticeMembers, membersSay(list)) {
+	w.membersAfter = begun.Add(20 * w.Now().Sub(begun))
+	if !w.due(channel.NoticeMembers, membersContent(list)) {
 		return nil
 	}
 	return w.issueMembers(ctx)
 }
 
-// refreshHeads signs a new position if it says something new or is old, and a new checkpoint if the
-// log grew.
-func (w *watch) refreshHeads() error {
+// refreshHeads signs a new position if it is due, and a new checkpoint if the log grew.
+func (w *noticeLoop) refreshHeads() error {
 	signer, err := w.signer()
 	if err != nil {
 		return err
@@ -218,35 +211,34 @@ func (w *watch) refreshHeads() error {
 	if err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
-	if says := string(text); w.changed(channel.NoticeCheckpoint, says) {
-		w.set(channel.NoticeCheckpoint, checkpoint, says)
+	if content := string(text); w.changed(channel.NoticeCheckpoint, content) {
+		w.set(channel.NoticeCheckpoint, checkpoint, content)
 	}
-	if says := fmt.Sprint(position.Generation, position.Relays); w.due(channel.NoticePosition, says) {
+	if content := fmt.Sprint(position.Generation, position.Relays); w.due(channel.NoticePosition, content) {
 		signed, err := envelope.Sign(position, signer)
 		if err != nil {
 			return fmt.Errorf("sign position: %w", err)
 		}
-		w.set(channel.NoticePosition, signed.Note, says)
+		w.set(channel.NoticePosition, signed.Note, content)
 	}
 	return nil
 }
 
-// due reports whether a note of kind must be issued: there is none, it says something else, or it
-// is old.
-func (o *Outbox) due(kind channel.Notice, says string) bool {
-	return o.changed(kind, says) || o.old(kind)
+// due reports whether a note must be issued: there is none, or its content changed, or it expired.
+func (o *Outbox) due(kind channel.Notice, content string) bool {
+	return o.changed(kind, content) || o.expired(kind)
 }
 
-func (o *Outbox) changed(kind channel.Notice, says string) bool {
+func (o *Outbox) changed(kind channel.Notice, content string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n := o.notices[kind]
-	return n == nil || n.says != says
+	return n == nil || n.content != content
 }
 
-// old reports whether the newest note of kind is older than Reissue, or from a time that has not
-// come: the clock went back.
-func (o *Outbox) old(kind channel.Notice) bool {
+// expired reports whether the newest note is older than Reissue, or from the future: the clock went
+// back.
+func (o *Outbox) expired(kind channel.Notice) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n := o.notices[kind]
@@ -257,15 +249,15 @@ func (o *Outbox) old(kind channel.Notice) bool {
 	return age < 0 || age >= o.Reissue
 }
 
-func (o *Outbox) set(kind channel.Notice, note []byte, says string) {
+func (o *Outbox) set(kind channel.Notice, note []byte, content string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.notices[kind] = &notice{note: note, says: says, issued: o.Now()}
+	o.notices[kind] = &notice{note: note, content: content, issued: o.Now()}
 }
 
-// publish sends the notes that did not go out over this connection. A relay that was away, or has a
+// publish sends the notes that were not sent over this connection. A relay that was away, or has a
 // new disk, gets them all.
-func (w *watch) publish(ctx context.Context) {
+func (w *noticeLoop) publish(ctx context.Context) {
 	connected := w.Channel.Connected()
 	if !connected || !w.connected {
 		w.forget()
@@ -273,7 +265,7 @@ func (w *watch) publish(ctx context.Context) {
 	if w.connected = connected; !connected {
 		return
 	}
-	for _, kind := range order() {
+	for _, kind := range noticeOrder() {
 		n := w.unsent(kind)
 		if n == nil {
 			continue
@@ -282,13 +274,13 @@ func (w *watch) publish(ctx context.Context) {
 		err := w.Channel.PublishNotice(limited, kind, n.note)
 		cancel()
 		if err != nil {
-			if !w.quiet && ctx.Err() == nil {
+			if !w.logged && ctx.Err() == nil {
 				w.Logger.Warn("a notice waits for the channel", "notice", kind, "error", err)
 			}
-			w.quiet = true
+			w.logged = true
 			return
 		}
-		w.quiet = false
+		w.logged = false
 		w.mu.Lock()
 		n.sent = true
 		w.mu.Unlock()
@@ -312,7 +304,7 @@ func (o *Outbox) unsent(kind channel.Notice) *notice {
 	return nil
 }
 
-// directory signs and commits the next directory; by says who wants it. A crash after the commit
+// directory signs and commits the next directory; by is who wants it. A crash after the commit
 // costs a serial: the next start issues another one.
 func (o *Outbox) directory(ctx context.Context, by book.Event) (serial uint64, err error) {
 	o.issuing.Lock()
@@ -322,8 +314,8 @@ func (o *Outbox) directory(ctx context.Context, by book.Event) (serial uint64, e
 		return 0, err
 	}
 	var (
-		signed envelope.Signed[envelope.Directory]
-		says   string
+		signed  envelope.Signed[envelope.Directory]
+		content string
 	)
 	err = o.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		v, err := tx.Vault()
@@ -336,7 +328,7 @@ func (o *Outbox) directory(ctx context.Context, by book.Event) (serial uint64, e
 		}
 		now := tx.Now()
 		keys := o.Keys.Directory(o.Now())
-		says, serial = directorySays(keys, v.Relays), v.Directory+1
+		content, serial = directoryContent(keys, v.Relays), v.Directory+1
 		signed, err = envelope.Sign(envelope.Directory{Vault: v.Name, Serial: serial, Generation: v.Generation, Issued: now,
 			Expires: envelope.At(now.Add(o.Lifetime)), Signers: []note.Verifier{signer.Verifier()}, Keys: keys, Relays: relays}, signer)
 		if err != nil {
@@ -350,12 +342,12 @@ func (o *Outbox) directory(ctx context.Context, by book.Event) (serial uint64, e
 	if err != nil {
 		return 0, fmt.Errorf("issue a directory: %w", err)
 	}
-	o.set(channel.NoticeDirectory, signed.Note, says)
+	o.set(channel.NoticeDirectory, signed.Note, content)
 	return serial, nil
 }
 
-// directorySays is a directory's content: keys and relays.
-func directorySays(keys []envelope.DirectoryKey, relays []string) string {
+// directoryContent returns a directory's keys and relays.
+func directoryContent(keys []envelope.DirectoryKey, relays []string) string {
 	var b strings.Builder
 	for _, k := range keys {
 		b.WriteString(string(k.Name) + " ")
@@ -369,8 +361,8 @@ func (o *Outbox) issueMembers(ctx context.Context) error {
 		return err
 	}
 	var (
-		signed envelope.Signed[envelope.Members]
-		says   string
+		signed  envelope.Signed[envelope.Members]
+		content string
 	)
 	err = o.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		v, err := tx.Vault()
@@ -382,7 +374,7 @@ func (o *Outbox) issueMembers(ctx context.Context) error {
 			return err
 		}
 		now := tx.Now()
-		says = membersSay(list)
+		content = membersContent(list)
 		signed, err = envelope.Sign(envelope.Members{Vault: v.Name, Generation: v.Generation, Serial: v.Members + 1, Issued: now,
 			Expires: envelope.At(now.Add(o.Lifetime)), Merchants: list}, signer)
 		if err != nil {
@@ -394,7 +386,7 @@ func (o *Outbox) issueMembers(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("issue a members note: %w", err)
 	}
-	o.set(channel.NoticeMembers, signed.Note, says)
+	o.set(channel.NoticeMembers, signed.Note, content)
 	return nil
 }
 
@@ -410,7 +402,7 @@ func members(tx *ledger.Tx) ([]envelope.Member, error) {
 	return list, err
 }
 
-// memberOf is a merchant as relays see it.
+// memberOf returns a merchant as relays see it.
 func memberOf(m book.Merchant) (envelope.Member, error) {
 	keys, err := parse(m.Verifiers)
 	status := envelope.MemberSuspended
@@ -420,18 +412,17 @@ func memberOf(m book.Merchant) (envelope.Member, error) {
 	return envelope.Member{ID: m.ID, Verifiers: keys, Status: status}, err
 }
 
-func membersSay(list []envelope.Member) string {
+func membersContent(list []envelope.Member) string {
 	var b strings.Builder
 	for _, m := range list {
-		b.WriteString(memberSays(m))
+		b.WriteString(memberContent(m))
 	}
 	return b.String()
 }
 
-// memberSays is a member's line in a note's content.
-func memberSays(m envelope.Member) string { return fmt.Sprintln(m.ID, m.Status, m.Verifiers) }
+func memberContent(m envelope.Member) string { return fmt.Sprintln(m.ID, m.Status, m.Verifiers) }
 
-// parse reads vkeys that the ledger holds, so a failure is damage.
+// parse parses vkeys of the ledger.
 func parse(vkeys []string) ([]note.Verifier, error) {
 	keys := make([]note.Verifier, len(vkeys))
 	for n, vkey := range vkeys {

@@ -1,14 +1,14 @@
-// Package outbox is what the vault says: results to merchants, and the rolling notes (directory,
-// members, position, checkpoint) to everyone.
+// Package outbox sends results to merchants, and the rolling notes (directory, members, position,
+// checkpoint) to everyone.
 //
-// Results are issued by the ledger's fold, one row each, in the transaction of the event that they
-// tell. The outbox seals them to the merchant's newest reply key, links them into the merchant's
-// chain, signs, commits the bytes, and only then publishes; what has its durable ack is marked
-// sent. A crash between any two steps repeats the step: before the commit nothing was sent, after
-// it the same bytes are published again under the same serial.
+// The ledger's fold issues results, one row each, in the transaction of their event. An [Outbox]
+// seals them to the merchant's newest reply key, links them into the merchant's chain, signs,
+// commits the bytes, and only then publishes; what has its durable ack is marked sent. A crash
+// between any two steps repeats the step: before the commit nothing was sent, after it the same
+// bytes are published again under the same serial.
 //
-// Rolling notes are made anew at each start, so they need no store: only the serials of directory
-// and members are events.
+// Rolling notes are made again at each start, so only the serials of directory and members are
+// stored, as events.
 package outbox
 
 import (
@@ -30,28 +30,26 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// Channel is the way out; channel.Vault is the one there is. Publishing the same bytes again is
-// always safe.
+// Channel publishes; [channel.Vault] implements it. Publishing the same bytes again is always safe.
 type Channel interface {
-	// PublishResult sends one result, with many in flight; the order of calls is the order of the
-	// stream.
+	// PublishResult publishes one result, with many in flight; the stream has the order of calls.
 	PublishResult(merchant string, serial uint64, id string, note []byte) channel.Ack
 	// PublishNotice returns when the note is durable.
 	PublishNotice(ctx context.Context, kind channel.Notice, note []byte) error
-	// ResultsRoom says how full RESULTS is: the broker's hint.
+	// ResultsRoom returns how full RESULTS is: the broker's hint.
 	ResultsRoom(ctx context.Context) (channel.Room, error)
-	// PurgeResults destroys a merchant's results but for the keep that were published last, and
-	// returns how many there were.
+	// PurgeResults removes a merchant's results but for the keep that were published last, and
+	// returns how many it removed.
 	PurgeResults(ctx context.Context, merchant string, keep uint64) (uint64, error)
-	// KeptResults says which results of a merchant RESULTS holds: the broker's hint.
+	// KeptResults returns which results of a merchant RESULTS holds: the broker's hint.
 	KeptResults(ctx context.Context, merchant string) (channel.Kept, error)
-	// ResultsAcked says how far the acks of results went.
+	// ResultsAcked returns how far the acks of results went.
 	ResultsAcked() channel.Acked
-	// Connected reports whether the broker is reached now.
+	// Connected reports whether the broker is connected.
 	Connected() bool
 }
 
-// Keys sign and list; keyring.Ring is the one there is, unlocked.
+// Keys sign and list keys; an unlocked keyring.Ring implements it.
 type Keys interface {
 	Signer() *note.Signer
 	Directory(now time.Time) []envelope.DirectoryKey
@@ -60,7 +58,7 @@ type Keys interface {
 // Limits and times, with their reasons.
 const (
 	defaultLifetime = 48 * time.Hour // of directory and members, on line (specification 5)
-	// a relay that starts anew has a fresh one soon, and a lost publish does no harm
+	// a restarted relay has a fresh one soon, and a lost publish does no harm
 	defaultReissue = time.Hour
 	// results a second: above what one disk makes durable, below what would hide a flood
 	defaultRate = 2000
@@ -68,15 +66,15 @@ const (
 	roundResults = 512
 	retryEvery   = time.Second // while the channel is away or full
 	noticeEvery  = time.Second // between two positions or checkpoints
-	// between two looks at the connection: the client takes longer to come back
+	// between two checks of the connection: the client needs longer to reconnect
 	connectionEvery = 100 * time.Millisecond
 	noticeTimeout   = 10 * time.Second
-	memberEvery     = 10 * time.Millisecond // between two looks whether a members note is out
+	memberEvery     = 10 * time.Millisecond // between two checks whether a members note is out
 	connectGrace    = 3 * time.Second       // for the channel's first connection
 	sealersKept     = 4096                  // reply keys parsed and kept, 10 KB each at most
 )
 
-// Config is what an Outbox works with.
+// Config configures an [Outbox].
 type Config struct {
 	Ledger   *ledger.Ledger
 	Keys     Keys
@@ -86,14 +84,15 @@ type Config struct {
 	Lifetime time.Duration
 	// the longest time between two directories; 0 is 1 h, at most half of Lifetime
 	Reissue time.Duration
-	// results published a second, the bound on the back channel; 0 is 2,000
+	// results published a second at most; 0 is 2,000
 	Rate    int
 	Workers int              // results sealed at once; 0 is GOMAXPROCS
 	Now     func() time.Time // the vault's clock
 	Logger  *slog.Logger     // nil is none
 }
 
-// Outbox publishes. Its methods are safe for concurrent use; one Run at a time.
+// Outbox publishes results and notices. Its methods are safe for concurrent use; one [Outbox.Run]
+// at a time.
 type Outbox struct {
 	Config
 	limit   *rate.Limiter
@@ -104,11 +103,11 @@ type Outbox struct {
 	losses  *losses                          // of RESULTS
 
 	issuing sync.Mutex // of directories: the newest in notices is the newest in the ledger
-	mu      sync.Mutex // of notices, held for reading and writing them, never while publishing
+	mu      sync.Mutex // of notices; not held while publishing
 	notices map[channel.Notice]*notice
 }
 
-// New returns an Outbox. It fails on a configuration that lacks something.
+// New returns an Outbox. It fails on an incomplete configuration.
 func New(c Config) (*Outbox, error) {
 	if c.Ledger == nil || c.Keys == nil || c.Channel == nil || c.Position == nil || c.Now == nil {
 		return nil, errors.New("the outbox needs a ledger, keys, a channel, intake's position and a clock")
@@ -139,7 +138,7 @@ func New(c Config) (*Outbox, error) {
 }
 
 // Run publishes until ctx ends, whose error it then returns. It waits while the channel is away.
-// Any other error is the ledger's or the signing key's, and the daemon must stop.
+// Any other error is the ledger's or the signing key's: the daemon must stop.
 func (o *Outbox) Run(ctx context.Context) error {
 	if err := o.losses.begin(o.Ledger); err != nil {
 		return err
@@ -152,7 +151,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 	return tasks.Wait()
 }
 
-// signer returns the vault's key, or an error when the ring was locked under our feet.
+// signer returns the vault's key, or an error when the ring was locked meanwhile.
 func (o *Outbox) signer() (*note.Signer, error) {
 	if s := o.Keys.Signer(); s != nil {
 		return s, nil

@@ -19,7 +19,7 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// recorder is a channel that keeps what was published and answers as told.
+// recorder is a channel that keeps what was published and answers from a list.
 type recorder struct {
 	mu      sync.Mutex
 	away    bool
@@ -64,17 +64,14 @@ func (r *recorder) Connected() bool {
 	return !r.away
 }
 
-// ResultsRoom says that there is room.
 func (r *recorder) ResultsRoom(context.Context) (channel.Room, error) {
 	return channel.Room{MaxBytes: 1 << 30}, nil
 }
 
-// PurgeResults is not called where there is room.
 func (r *recorder) PurgeResults(context.Context, string, uint64) (uint64, error) {
 	return 0, errors.New("nothing is to be purged")
 }
 
-// KeptResults says that all is there that was published.
 func (r *recorder) KeptResults(_ context.Context, merchant string) (channel.Kept, error) {
 	kept := channel.Kept{Serials: map[uint64]bool{}}
 	for _, result := range r.published() {
@@ -100,20 +97,20 @@ func (r *recorder) published() []ledger.Ready {
 	return r.results
 }
 
-// desk is a vault with an outbox and one merchant.
-type desk struct {
+// fixture is a vault with an Outbox and one merchant.
+type fixture struct {
 	*vaulttest.Vault
 	shop *vaulttest.Storefront
 }
 
-func newDesk(t testing.TB) *desk {
+func newFixture(t testing.TB) *fixture {
 	t.Helper()
 	v := vaulttest.New(t)
 	v.SetRelays("relay-1")
-	return &desk{v, v.Enrol("shop-1")}
+	return &fixture{v, v.Enrol("shop-1")}
 }
 
-func (d *desk) intake() *intake.Intake {
+func (d *fixture) intake() *intake.Intake {
 	d.TB.Helper()
 	i, err := intake.New(intake.Config{Ledger: d.Ledger, Opener: d.Ring, Now: d.Clock.Now})
 	if err != nil {
@@ -122,7 +119,7 @@ func (d *desk) intake() *intake.Intake {
 	return i
 }
 
-func (d *desk) outbox(c Channel) *Outbox {
+func (d *fixture) outbox(c Channel) *Outbox {
 	d.TB.Helper()
 	o, err := New(Config{Ledger: d.Ledger, Keys: d.Ring, Channel: c, Position: d.intake().Position, Now: d.Clock.Now})
 	if err != nil {
@@ -131,8 +128,8 @@ func (d *desk) outbox(c Channel) *Outbox {
 	return o
 }
 
-// reject issues n results to a merchant and returns the ids that they are about.
-func (d *desk) reject(merchant string, n int) []string {
+// reject issues n results to a merchant and returns their envelopes' ids.
+func (d *fixture) reject(merchant string, n int) []string {
 	d.TB.Helper()
 	ids := make([]string, n)
 	bodies := make([]book.Body, n)
@@ -147,8 +144,8 @@ func (d *desk) reject(merchant string, n int) []string {
 
 func digest(n int) string { return fmt.Sprintf("%064x", n+1) }
 
-// counts returns how many results wait to be sealed and to be sent.
-func (d *desk) counts() (pending, unsent int) {
+// counts returns how many results are unsealed and unsent.
+func (d *fixture) counts() (pending, unsent int) {
 	d.TB.Helper()
 	d.View(func(tx *ledger.Tx) error {
 		p, err := tx.PendingResults(1 << 20)
@@ -162,7 +159,7 @@ func (d *desk) counts() (pending, unsent int) {
 	return pending, unsent
 }
 
-// start runs an outbox until stop, which returns what Run returned.
+// start runs an Outbox until stop, which returns Run's error.
 func start(o *Outbox) (stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -173,7 +170,7 @@ func start(o *Outbox) (stop func() error) {
 	}
 }
 
-// checkChain opens a merchant's results and checks that they are an unbroken chain from serial 1.
+// checkChain checks that a merchant's results are an unbroken chain from serial 1.
 func checkChain(t *testing.T, shop *vaulttest.Storefront, notes [][]byte) []vaulttest.Opened {
 	t.Helper()
 	previous := envelope.ZeroDigest
@@ -196,13 +193,13 @@ func notesOf(ready []ledger.Ready) [][]byte {
 	return notes
 }
 
-// A crash between any two steps repeats a step, and never with other bytes.
+// A crash between any two steps repeats a step with the same bytes.
 func TestCrashBetweenEachStep(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	ids := d.reject("shop-1", 3)
 	ctx := t.Context()
 
-	// Sealed and signed, not committed: nothing was told, and nothing is left of it.
+	// Sealed and signed, not committed: nothing is left of it.
 	o := d.outbox(&recorder{})
 	chains, n, err := o.pending(d.Ring.Signer())
 	if err != nil || n != 3 {
@@ -267,9 +264,8 @@ func TestCrashBetweenEachStep(t *testing.T) {
 	}
 }
 
-// Two outboxes on one ledger cannot both seal a result.
 func TestChainThatMovedMeanwhile(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	d.reject("shop-1", 2)
 	o, other := d.outbox(&recorder{}), d.outbox(&recorder{})
 	chains, _, err := o.pending(d.Ring.Signer())
@@ -289,7 +285,7 @@ func TestChainThatMovedMeanwhile(t *testing.T) {
 }
 
 func TestResultsAreSealedToTheNewestReplyKey(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	old, newest := d.Stranger("shop-2"), d.Stranger("shop-2")
 	d.Append("shop-2", book.MerchantAdded{Name: "Shop", Verifiers: []string{newest.Signer.Verifier().String()},
 		ReplyKeys: []string{old.ReplyLine(), newest.ReplyLine()}, Acceptor: "ACCEPTOR2", Currencies: []string{"USD"}})
@@ -305,13 +301,12 @@ func TestResultsAreSealedToTheNewestReplyKey(t *testing.T) {
 	checkChain(t, newest, notesOf(r.published()))
 }
 
-// lockedKeys is a ring that was locked.
 type lockedKeys struct{ Keys }
 
 func (lockedKeys) Signer() *note.Signer { return nil }
 
 func TestLockedRingSignsNothing(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	o := d.outbox(&recorder{})
 	o.Keys = lockedKeys{d.Ring}
 	if err := o.Run(t.Context()); err == nil || errors.Is(err, context.Canceled) {

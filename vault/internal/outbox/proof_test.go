@@ -12,7 +12,7 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// leaf is the record that a result reports.
+// leaf is a result's record in the log.
 func leaf(t testing.TB, r vaulttest.Opened) [proof.LeafBytes]byte {
 	t.Helper()
 	entry, err := hex.DecodeString(r.Place.Entry)
@@ -22,9 +22,8 @@ func leaf(t testing.TB, r vaulttest.Opened) [proof.LeafBytes]byte {
 	return proof.LeafRecord(r.Place.Salt, r.Line, [32]byte(entry))
 }
 
-// sealed opens every result of the channel's log so far, after sealing and sending all that is
-// pending.
-func (d *desk) sealed(t *testing.T, o *Outbox, r *recorder) []vaulttest.Opened {
+// sealed seals and sends what is pending, and opens all results so far.
+func (d *fixture) sealed(t *testing.T, o *Outbox, r *recorder) []vaulttest.Opened {
 	t.Helper()
 	for {
 		n, err := o.sealRound(t.Context())
@@ -46,22 +45,22 @@ func (d *desk) sealed(t *testing.T, o *Outbox, r *recorder) []vaulttest.Opened {
 	}
 }
 
-// Each result proves itself by the vault's key alone; a round has one checkpoint, and all are of
-// one log, the published ones too.
+// Each result's proof verifies by the vault's key alone; a round has one checkpoint, and all
+// checkpoints are of one log.
 func TestEveryResultProvesItsPlaceInTheLog(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	r := &recorder{}
 	w := d.watching(r)
 	history := &proof.History{}
 	bySize := map[int64]proof.Checkpoint{}
-	told := 0
+	checked := 0
 	for _, batch := range []int{1, 3, roundResults + 40, 2} {
 		d.reject("shop-1", batch)
 		results := d.sealed(t, w.Outbox, r)
 		d.reject("shop-1", 0)
 		w.look(t)
 		rounds := map[int64]int{}
-		for _, result := range results[told:] {
+		for _, result := range results[checked:] {
 			p, err := proof.DecodeProof(result.Proof)
 			if err != nil {
 				t.Fatalf("result %d: %v", result.Serial, err)
@@ -79,7 +78,7 @@ func TestEveryResultProvesItsPlaceInTheLog(t *testing.T) {
 		if len(rounds) > 1+batch/roundResults {
 			t.Errorf("%d results were proved by %d checkpoints", batch, len(rounds))
 		}
-		told = len(results)
+		checked = len(results)
 		notices := r.notices[channel.NoticeCheckpoint]
 		c, err := history.AddCheckpoint(notices[len(notices)-1], d.Ring.Verifier())
 		if err != nil {
@@ -90,8 +89,8 @@ func TestEveryResultProvesItsPlaceInTheLog(t *testing.T) {
 	d.checkPrefixes(t, bySize)
 }
 
-// checkPrefixes checks that the log as it is now begins with the logs of all these checkpoints.
-func (d *desk) checkPrefixes(t *testing.T, bySize map[int64]proof.Checkpoint) {
+// checkPrefixes checks that the log begins with the logs of these checkpoints.
+func (d *fixture) checkPrefixes(t *testing.T, bySize map[int64]proof.Checkpoint) {
 	t.Helper()
 	d.Append("shop-1", book.MerchantSuspended{}) // one entry more
 	d.View(func(tx *ledger.Tx) error {
@@ -120,10 +119,9 @@ func (d *desk) checkPrefixes(t *testing.T, bySize map[int64]proof.Checkpoint) {
 	})
 }
 
-// The longest names and facts leave room for the proof of a large log: what is sealed is never
-// short of its proof.
+// The longest names and facts leave room for the proof of a large log.
 func TestLongestProofFits(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	ids := d.reject("shop-1", 1)
 	o := d.outbox(&recorder{})
 	chains, _, err := o.pending(d.Ring.Signer())
@@ -147,10 +145,10 @@ func TestLongestProofFits(t *testing.T) {
 }
 
 // BenchmarkSealRound seals rounds of 512 results in a log of some thousand entries. Metrics:
-// results/s, and what part of the time is spent on reading the round with its proofs and on the
-// proofs alone.
+// results/s, and the shares of the time for reading the round with its proofs and for the proofs
+// alone.
 func BenchmarkSealRound(b *testing.B) {
-	d := newDesk(b)
+	d := newFixture(b)
 	d.reject("shop-1", 20000)
 	o := d.outbox(&recorder{})
 	signer := d.Ring.Signer()

@@ -10,8 +10,8 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// prover makes the proofs of one round within one transaction: by one checkpoint, and reading each
-// hash once, for leaves that were written together share most of theirs.
+// prover makes the proofs of one round within one transaction, by one checkpoint. It reads each
+// hash once: leaves that were written together share most of theirs.
 type prover struct {
 	size       int64
 	checkpoint []byte
@@ -31,7 +31,7 @@ func newProver(tx *ledger.Tx, signer *note.Signer) (*prover, error) {
 	return &prover{size, checkpoint, tx.Hashes(), map[int64]tlog.Hash{}}, nil
 }
 
-// ReadHashes is tlog.HashReader.
+// ReadHashes implements [tlog.HashReader].
 func (p *prover) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 	var missing []int64
 	for _, index := range indexes {

@@ -13,49 +13,48 @@ import (
 
 // Limits of publishing results again.
 const (
-	// results in a page before the broker reported how much room there is
+	// results in a page while the room in RESULTS is unknown
 	minResend   = 256
 	maxResend   = 1 << 16                // results in a page: half a gigabyte
 	resendChunk = 512                    // results marked in one commit
-	resendLook  = 100 * time.Millisecond // between two looks at how many were published
-	// after which, when none was, the channel is not to be waited for
+	resendLook  = 100 * time.Millisecond // between two counts of what was published
+	// without a published result, after which to give up
 	resendQuiet = 30 * time.Second
 )
 
 // Errors of Resend.
 var (
-	// ErrNoResults is returned when the merchant has no results from that serial on.
+	// ErrNoResults is returned when the merchant has no such results.
 	ErrNoResults = errors.New("there are no such results")
-	// ErrResendWaits is returned when the results could not be published yet. They are marked, and
-	// go out as soon as the channel takes them.
-	ErrResendWaits = errors.New("the results wait for the channel: they are sent as soon as it takes them, and need not be asked for again")
+	// ErrResendWaits is returned when the results could not be published yet; they go out as soon
+	// as the channel accepts them.
+	ErrResendWaits = errors.New("the results wait for the channel: they are sent as soon as it accepts them; there is no need to ask again")
 )
 
-// Resent is what Resend published again.
+// Resent is what [Outbox.Resend] published again.
 type Resent struct {
 	From, Through uint64 // serials
-	// serial of the merchant's oldest result of the last 30 days: none before it is published again
+	// serial of the merchant's oldest result of the last 30 days; older ones are not republished
 	Oldest uint64
 	Last   uint64 // serial of the merchant's newest result
-	// serial to go on from once the shop has read these; 0 where nothing that was asked for is left
+	// serial to go on from once the shop has read these; 0: none is left
 	Next uint64
 }
 
-// Resend publishes results of a merchant again, the same bytes under the same serials: count of
-// them, or fewer, from a serial on (0: the oldest of the last 30 days). They are one page, as many
-// as fit the merchant's share of RESULTS, for more would push each other out before the shop has
-// read them. It returns when they are durable in the channel. Any number of calls does no harm; a
-// crash amid one has those that were marked sent after the next unlock. by is who asks for it.
-// progress may be nil.
+// Resend publishes a merchant's results again, the same bytes under the same serials: at most
+// count, from a serial on (0: the oldest of the last 30 days). They are one page, as many as fit
+// the merchant's share of RESULTS: more would displace each other before the shop has read them. It
+// returns when they are durable in the channel. Repeated calls do no harm; after a crash, those
+// that were marked are sent after the next unlock. by is who asks for it. progress may be nil.
 func (o *Outbox) Resend(ctx context.Context, by book.Event, from uint64, count int, progress func(done, total int)) (Resent, error) {
-	page, err := o.markAgain(ctx, by, from, count)
+	page, err := o.markResend(ctx, by, from, count)
 	if err != nil {
 		return page, err
 	}
-	return page, o.awaitAgain(ctx, by.Merchant, page, progress)
+	return page, o.awaitResend(ctx, by.Merchant, page, progress)
 }
 
-// page finds what is to be published again.
+// page returns what is to be published again.
 func (o *Outbox) page(tx *ledger.Tx, merchant string, from uint64, count int) (page Resent, err error) {
 	page.Oldest, page.Last, err = tx.ResultsSince(merchant, o.Now().Add(-ResultsKept))
 	if err != nil {
@@ -77,16 +76,16 @@ func (o *Outbox) page(tx *ledger.Tx, merchant string, from uint64, count int) (p
 		return page, fmt.Errorf("%w: results %d to %d of %s are over 30 days old; those of the last 30 days begin with %d", ErrNoResults,
 			from, wanted, merchant, page.Oldest)
 	}
-	page.Through = min(wanted, page.From+o.shares.fits()-1)
+	page.Through = min(wanted, page.From+o.shares.maxPage()-1)
 	if page.Through < wanted {
 		page.Next = page.Through + 1
 	}
 	return page, nil
 }
 
-// fits is how many results of one merchant may be published again at once: its share, or what is
-// free where that is more.
-func (s *shares) fits() uint64 {
+// maxPage returns how many of one merchant's results may be republished at once: its share, or what
+// is free where that is more.
+func (s *shares) maxPage() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	share := s.share()
@@ -97,9 +96,9 @@ func (s *shares) fits() uint64 {
 	return min(max(share, uint64(free)), maxResend)
 }
 
-// markAgain says in the log what is published again, and marks it: the first commit has both the
+// markResend appends the event of what is republished, and marks it: the first commit has both the
 // event and the first results.
-func (o *Outbox) markAgain(ctx context.Context, by book.Event, from uint64, count int) (page Resent, err error) {
+func (o *Outbox) markResend(ctx context.Context, by book.Event, from uint64, count int) (page Resent, err error) {
 	err = o.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		if page, err = o.page(tx, by.Merchant, from, count); err != nil {
 			return err
@@ -123,7 +122,7 @@ func (o *Outbox) markAgain(ctx context.Context, by book.Event, from uint64, coun
 	return page, nil
 }
 
-// markRange marks at most a chunk of results, from a serial on.
+// markRange marks at most a chunk of results.
 func markRange(tx *ledger.Tx, merchant string, from, through uint64) error {
 	for serial := from; serial <= min(through, from+resendChunk-1); serial++ {
 		if err := tx.ResendResult(merchant, serial); err != nil {
@@ -133,9 +132,8 @@ func markRange(tx *ledger.Tx, merchant string, from, through uint64) error {
 	return nil
 }
 
-// awaitAgain waits until a page is durable in the channel. A merchant's results go out in their
-// order, so those that are through are its first.
-func (o *Outbox) awaitAgain(ctx context.Context, merchant string, page Resent, progress func(done, total int)) error {
+// awaitResend waits until a page is durable in the channel. A merchant's results go out in order.
+func (o *Outbox) awaitResend(ctx context.Context, merchant string, page Resent, progress func(done, total int)) error {
 	next, moved := page.From, time.Now()
 	for {
 		before := next

@@ -13,11 +13,10 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// sealResults makes notes of the results that were issued, as they are issued.
+// sealResults makes notes of results as they are issued.
 func (o *Outbox) sealResults(ctx context.Context) error { return o.rounds(ctx, o.sealRound) }
 
-// sealRound seals, chains, signs and commits one round of pending results and returns how many
-// there were.
+// sealRound seals, chains, signs and commits one round of n pending results.
 func (o *Outbox) sealRound(ctx context.Context) (int, error) {
 	signer, err := o.signer()
 	if err != nil {
@@ -47,8 +46,7 @@ func (o *Outbox) sealRound(ctx context.Context) (int, error) {
 	return n, nil
 }
 
-// chain is the results of one merchant that wait to be sealed, in order of serial, and where its
-// chain ends.
+// chain is one merchant's pending results, in order of serial, and where its chain ends.
 type chain struct {
 	merchant string
 	serial   uint64 // of the last sealed result, 0 for none
@@ -58,16 +56,15 @@ type chain struct {
 
 type result struct {
 	pending ledger.Pending
-	proof   []byte // C2SP tlog-proof that the log holds what pending says
+	proof   []byte // C2SP tlog-proof that the log holds pending
 	sealed  envelope.Part
 	note    []byte
 	digest  string
 }
 
 // pending reads one round of issued results, by merchant, each with the proof that it is in the
-// log. The round's proofs have one checkpoint: of the log as it is in the snapshot that the results
-// are read from, so that whoever gets two results of a round, or of two rounds, can hold one
-// against the other.
+// log. The round's proofs have one checkpoint, of the snapshot that the results are read from, so
+// that their readers can compare them.
 func (o *Outbox) pending(signer *note.Signer) (chains []*chain, n int, err error) {
 	err = o.Ledger.View(func(tx *ledger.Tx) error {
 		list, err := tx.PendingResults(roundResults)
@@ -101,7 +98,6 @@ func (o *Outbox) pending(signer *note.Signer) (chains []*chain, n int, err error
 	return chains, n, err
 }
 
-// sealParts seals all results, on all workers.
 func (o *Outbox) sealParts(chains []*chain) error {
 	tasks := new(errgroup.Group)
 	tasks.SetLimit(o.Workers)
@@ -126,8 +122,7 @@ func (o *Outbox) sealPart(r *result) error {
 	return err
 }
 
-// sealer returns the sealer of a reply key, KEYNAME+BASE64: the merchant's newest, which may have
-// changed since the result before.
+// sealer returns the sealer of a reply key, KEYNAME+BASE64.
 func (o *Outbox) sealer(line string) (*seal.Sealer, error) {
 	if s, ok := o.sealers.Get(line); ok {
 		return s, nil
@@ -144,8 +139,7 @@ func (o *Outbox) sealer(line string) (*seal.Sealer, error) {
 	return s, nil
 }
 
-// sign links and signs each merchant's results: one after the other within a chain, chains side by
-// side.
+// sign links and signs each merchant's results, chains in parallel.
 func (o *Outbox) sign(chains []*chain, signer *note.Signer) error {
 	tasks := new(errgroup.Group)
 	tasks.SetLimit(o.Workers)
@@ -171,10 +165,9 @@ func (o *Outbox) sign(chains []*chain, signer *note.Signer) error {
 	return tasks.Wait()
 }
 
-// errChain is returned when two outboxes work on one ledger.
 var errChain = errors.New("a merchant's chain of results moved while results were sealed: is another outbox running?")
 
-// commit stores a chain's notes if it still ends where it did. After this the bytes are fixed for
+// commit stores a chain's notes if the chain has not moved. After this the bytes are fixed for
 // ever.
 func (c *chain) commit(tx *ledger.Tx) error {
 	serial, previous, err := tx.PreviousDigest(c.merchant)

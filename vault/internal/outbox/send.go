@@ -9,8 +9,7 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// rounds does one round after the other; after one of fewer than roundResults it waits for a
-// commit.
+// rounds repeats round; after one of fewer than roundResults it waits for a commit.
 func (o *Outbox) rounds(ctx context.Context, round func(context.Context) (n int, err error)) error {
 	for {
 		committed := o.Ledger.Committed()
@@ -29,9 +28,9 @@ func (o *Outbox) rounds(ctx context.Context, round func(context.Context) (n int,
 	}
 }
 
-// sendResults publishes what is sealed and not known to be durable in the channel.
+// sendResults publishes what is sealed and not yet acknowledged.
 func (o *Outbox) sendResults(ctx context.Context) error {
-	quiet := false // the trouble was logged
+	quiet := false // the failure was logged
 	return o.rounds(ctx, func(ctx context.Context) (int, error) {
 		n, trouble, err := o.sendRound(ctx)
 		if err != nil || trouble == nil {
@@ -46,13 +45,13 @@ func (o *Outbox) sendResults(ctx context.Context) error {
 	})
 }
 
-// await waits until a round that failed is to be tried again: as soon as there is room where it was
-// room that lacked, and after a second in any case.
+// await waits after a failed round: at most a second, and only until there is room where that was
+// lacking.
 func (o *Outbox) await(ctx context.Context, trouble error) error {
-	var freed <-chan struct{} // nil, for ever, where it was something else
+	var freed <-chan struct{} // nil where room was not lacking
 	if errors.Is(trouble, channel.ErrFull) {
 		freed = o.shares.freed
-		ring(o.shares.look)
+		notify(o.shares.check)
 	}
 	select {
 	case <-ctx.Done():
@@ -64,7 +63,7 @@ func (o *Outbox) await(ctx context.Context, trouble error) error {
 }
 
 // sendRound publishes one round, waits for its acks and marks what is durable. A crash before the
-// mark means that the same bytes are published once more. trouble is the channel's, err the
+// mark means that the same bytes are published again. trouble is the channel's error, err the
 // ledger's.
 func (o *Outbox) sendRound(ctx context.Context) (n int, trouble, err error) {
 	var ready, newest []ledger.Ready
@@ -72,7 +71,7 @@ func (o *Outbox) sendRound(ctx context.Context) (n int, trouble, err error) {
 		if ready, err = tx.UnsentResults(roundResults); err != nil {
 			return err
 		}
-		if newest, err = newestAgain(tx, ready); err != nil {
+		if newest, err = newestResent(tx, ready); err != nil {
 			return err
 		}
 		return o.losses.findTops(tx, ready)
@@ -89,7 +88,7 @@ func (o *Outbox) sendRound(ctx context.Context) (n int, trouble, err error) {
 		if err := o.limit.Wait(ctx); err != nil {
 			break // what is in flight is still waited for
 		}
-		o.losses.publishing(r)
+		o.losses.countPublished(r)
 		acks = append(acks, o.Channel.PublishResult(r.Merchant, r.Serial, r.ID, r.Note))
 	}
 	var sent []ledger.Ready
@@ -108,15 +107,15 @@ func (o *Outbox) sendRound(ctx context.Context) (n int, trouble, err error) {
 		if err := tx.MarkSent(sent); err != nil {
 			return err
 		}
-		return o.reached(tx)
+		return o.recordAcked(tx)
 	})
 	return len(ready), trouble, err
 }
 
-// newestAgain returns, for each merchant of whom only lower results are published again, the newest
-// that it was sent: relays look for the end of a merchant's results at what was published last. It
-// goes in the same round, before that round is marked, so that a crash repeats both.
-func newestAgain(tx *ledger.Tx, ready []ledger.Ready) (newest []ledger.Ready, err error) {
+// newestResent returns, for each merchant of whom only lower results are republished, the newest
+// that was sent: relays take what was published last for the end of a merchant's results. It goes
+// in the same round, before that is marked, so that a crash repeats both.
+func newestResent(tx *ledger.Tx, ready []ledger.Ready) (newest []ledger.Ready, err error) {
 	highest := map[string]uint64{}
 	var merchants []string
 	for _, r := range ready {

@@ -14,39 +14,37 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// ResultsKept is how long RESULTS holds a result (specification 8): what is older is not published
-// again.
+// ResultsKept is how long RESULTS holds a result (specification 8).
 const ResultsKept = 30 * 24 * time.Hour
 
-// ResultBytes is what a result takes in RESULTS at most, for sizing: 4,096 bytes sealed by X-Wing,
-// in base64, with the note around it, the subject, and the broker's own bytes (measured: 7.6 KB;
-// 6.1 KB by X25519).
+// ResultBytes is a result's largest size in RESULTS: 4,096 bytes sealed by X-Wing, in base64, with
+// the note, the subject, and the broker's own bytes (measured: 7.6 KB; 6.1 KB by X25519).
 const ResultBytes = 8 << 10
 
 // Limits of the shares, with their reasons.
 const (
-	// percent of RESULTS from which merchants over their share lose their oldest results: the rest
+	// percent of RESULTS from which merchants over their share lose their oldest results; the rest
 	// is for bursts
 	pressure = 75
-	// one in so many of a merchant's results goes at a time: a purge for each result would cost a
-	// file each
+	// one in so many of a merchant's results is purged at a time: single purges would cost a file
+	// each
 	purgedPart = 8
-	// between two looks at how full RESULTS is, while nothing makes it look sooner
+	// at most, between two checks how full RESULTS is
 	roomEvery = 10 * time.Second
-	roomPart  = 16 // a look each time that one in so many bytes of it was published
-	// between two counts of what merchants have in RESULTS: it costs some twenty records each
+	roomPart  = 16 // a check each time that one in so many bytes of it was published
+	// between two counts of merchants' results: one reads some twenty records a merchant
 	recountWait = time.Hour
 	listWait    = time.Minute // between two counts of the merchants
-	// the same, where the counts say that nobody is over its share and the stream is full
-	doubtWait = time.Minute
-	tellEvery = time.Hour // between two log lines about one merchant
+	// the same, where the stream is full and nobody is over its share by the counts
+	discardWait = time.Minute
+	logEvery    = time.Hour // between two log lines about one merchant
 )
 
-// Shares is what is known of how RESULTS is shared.
+// Shares is how RESULTS is shared.
 type Shares struct {
 	Room      channel.Room // of RESULTS: the broker's hint, when it was last asked
-	Asked     time.Time    // when that was; zero before the first answer
-	Error     error        // why the last look failed; nil where it did not
+	Asked     time.Time    // when; zero before the first answer
+	Error     error        // of the last check; nil where it succeeded
 	Merchants int          // that share it; 0 before they were counted
 	PerDay    float64      // results a day, of the last seven days
 	// results that each merchant may have while RESULTS is over three quarters full; 0 before the
@@ -55,7 +53,7 @@ type Shares struct {
 	// merchants that were over their share when RESULTS was last so full, the largest first; at
 	// most 100
 	Over []Holding
-	// of whom how many were purged since the vault was unlocked, the most first; at most 100
+	// results purged since the vault was unlocked, the most first; at most 100
 	Purged []Holding
 	Lost   Lost // what RESULTS lost since then
 }
@@ -69,36 +67,35 @@ type Holding struct {
 // maxHoldings bounds the lists of Shares.
 const maxHoldings = 100
 
-// shares is what the outbox knows of RESULTS. The broker's answers are hints: the worst that a
-// lying broker does with them is to have a merchant over its share lose results, which it could do
-// without asking.
+// shares is what is known of RESULTS. The broker's answers are hints: with a lie it can at worst
+// make a merchant over its share lose results, which it could do anyway.
 type shares struct {
-	look  chan struct{} // has the keeper look now
-	freed chan struct{} // signals the sender that there is room again
+	check chan struct{} // makes keepRoom check now
+	freed chan struct{} // signals sendResults that there is room again
 
-	mu        sync.Mutex
-	room      channel.Room
-	asked     time.Time
-	err       error
-	merchants int
-	week      uint64    // results of the last seven days
-	listed    time.Time // when merchants were counted
-	weighed   time.Time // when week was
-	// at most so many of a merchant are there; nil before the first count
+	mu          sync.Mutex
+	room        channel.Room
+	asked       time.Time
+	err         error
+	merchants   int
+	week        uint64    // results of the last seven days
+	listed      time.Time // when merchants were counted
+	weekCounted time.Time // when week was
+	// by merchant, at most so many are there; nil before the first count
 	held      map[string]uint64
 	counted   time.Time
-	doubted   time.Time // when the counts were last thrown away
+	discarded time.Time // when the counts were last thrown away
 	purged    map[string]uint64
 	reported  map[string]time.Time
-	published int64 // bytes since the last look
+	published int64 // bytes since the last check
 }
 
 func newShares() *shares {
-	return &shares{look: make(chan struct{}, 1), freed: make(chan struct{}, 1), purged: map[string]uint64{}, reported: map[string]time.Time{}}
+	return &shares{check: make(chan struct{}, 1), freed: make(chan struct{}, 1), purged: map[string]uint64{}, reported: map[string]time.Time{}}
 }
 
-// share is how many results each merchant may have while RESULTS is full: an equal part of what may
-// be used, so that all shares together fit. It is 0 before the broker was asked.
+// share returns how many results each merchant may have while RESULTS is full: an equal part of
+// what may be used, or 0 while that is unknown.
 func (s *shares) share() uint64 {
 	if s.room.MaxBytes <= 0 || s.merchants == 0 {
 		return 0
@@ -106,20 +103,20 @@ func (s *shares) share() uint64 {
 	return max(1, uint64(s.room.MaxBytes/100*pressure/ResultBytes)/uint64(s.merchants))
 }
 
-// Shares says how RESULTS is shared.
+// Shares returns how RESULTS is shared.
 func (o *Outbox) Shares() Shares {
 	s := o.shares
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	known := Shares{Merchants: s.merchants, PerDay: float64(s.week) / 7, Room: s.room, Asked: s.asked, Error: s.err, Share: s.share(), Purged: largest(s.purged, 0),
-		Lost: o.losses.known()}
+		Lost: o.losses.total()}
 	if s.room.Full(pressure) {
 		known.Over = largest(s.held, known.Share)
 	}
 	return known
 }
 
-// largest lists what is above a number, the largest first.
+// largest lists the numbers above a bound, largest first.
 func largest(numbers map[string]uint64, above uint64) (list []Holding) {
 	for merchant, n := range numbers {
 		if n > above {
@@ -132,8 +129,8 @@ func largest(numbers map[string]uint64, above uint64) (list []Holding) {
 	return list[:min(len(list), maxHoldings)]
 }
 
-// sent counts a result that is durable in the channel, and has the keeper look when many bytes were
-// sent since it last did.
+// sent counts a durable result, and makes keepRoom check when many bytes were sent since the last
+// check.
 func (s *shares) sent(r ledger.Ready) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -142,27 +139,26 @@ func (s *shares) sent(r ledger.Ready) {
 	}
 	if s.published += ResultBytes; s.room.MaxBytes > 0 && s.published >= s.room.MaxBytes/roomPart {
 		s.published = 0
-		ring(s.look)
+		notify(s.check)
 	}
 }
 
-// ring leaves one signal in a buffer of one.
-func ring(signal chan<- struct{}) {
+// notify sends on a channel with a buffer of one.
+func notify(signal chan<- struct{}) {
 	select {
 	case signal <- struct{}{}:
 	default:
 	}
 }
 
-// keepRoom looks after RESULTS until ctx ends: where it is over three quarters full, the merchant
-// that has the most in it loses its oldest results, again and again until there is room or nobody
-// is over its share.
+// keepRoom keeps room in RESULTS until ctx ends: while it is over three quarters full, the merchant
+// with the most results loses its oldest, until nobody is over its share.
 func (o *Outbox) keepRoom(ctx context.Context) error {
 	ticker := time.NewTicker(roomEvery)
 	defer ticker.Stop()
 	for {
 		if o.Channel.Connected() {
-			if err := o.lookAtRoom(ctx); err != nil {
+			if err := o.checkRoom(ctx); err != nil {
 				return err
 			}
 		}
@@ -170,14 +166,13 @@ func (o *Outbox) keepRoom(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-ticker.C:
-		case <-o.shares.look:
+		case <-o.shares.check:
 		}
 	}
 }
 
-// lookAtRoom asks how full RESULTS is, and makes room where that is needed. Its error is the
-// ledger's.
-func (o *Outbox) lookAtRoom(ctx context.Context) error {
+// checkRoom checks how full RESULTS is, and makes room. Its error is the ledger's.
+func (o *Outbox) checkRoom(ctx context.Context) error {
 	acked, again := o.Channel.ResultsAcked(), o.losses.repeated()
 	room, err := o.Channel.ResultsRoom(ctx)
 	s := o.shares
@@ -189,7 +184,7 @@ func (o *Outbox) lookAtRoom(ctx context.Context) error {
 	s.mu.Unlock()
 	if err != nil {
 		if !quiet && ctx.Err() == nil {
-			o.Logger.Warn("how full RESULTS is cannot be seen: merchants' shares of it are not kept; an external broker needs the configuration of this version",
+			o.Logger.Warn("it is unknown how full RESULTS is, so merchants' shares of it are not enforced; an external broker needs the configuration of this version",
 				"error", err)
 		}
 		return nil
@@ -197,13 +192,13 @@ func (o *Outbox) lookAtRoom(ctx context.Context) error {
 	if err := o.count(); err != nil {
 		return err
 	}
-	if err := o.compare(ctx, look{room: room, acked: acked, again: again}); err != nil || !room.Full(pressure) {
+	if err := o.compare(ctx, observation{room: room, acked: acked, again: again}); err != nil || !room.Full(pressure) {
 		return err
 	}
 	return o.makeRoom(ctx, room)
 }
 
-// census is what is counted in one reading of the ledger.
+// census is one count over the ledger.
 type census struct {
 	week, held bool // what is counted beside the merchants
 	merchants  int
@@ -213,13 +208,12 @@ type census struct {
 
 // count counts the merchants every minute, their results of the last seven days every hour, and
 // under pressure, at most once an hour, what each may have in RESULTS: the results of the last 30
-// days. What was purged of them before the vault was unlocked is not known; the first purges
-// correct it.
+// days, less an unknown number purged before the unlock, which the first purges correct.
 func (o *Outbox) count() error {
 	s := o.shares
 	now := time.Now()
 	s.mu.Lock()
-	c := census{week: now.Sub(s.weighed) >= recountWait, held: s.room.Full(pressure) && (s.held == nil || now.Sub(s.counted) >= recountWait), kept: map[string]uint64{}}
+	c := census{week: now.Sub(s.weekCounted) >= recountWait, held: s.room.Full(pressure) && (s.held == nil || now.Sub(s.counted) >= recountWait), kept: map[string]uint64{}}
 	idle := !c.week && !c.held && s.merchants > 0 && now.Sub(s.listed) < listWait
 	before := maps.Clone(s.held)
 	s.mu.Unlock()
@@ -233,12 +227,12 @@ func (o *Outbox) count() error {
 	defer s.mu.Unlock()
 	s.merchants, s.listed = c.merchants, now
 	if c.week {
-		s.week, s.weighed = c.results, now
+		s.week, s.weekCounted = c.results, now
 	}
 	if !c.held {
 		return nil
 	}
-	// what purges have shown is nearer to the truth, and so is what was sent while we counted
+	// correct the count by earlier purges, and by what was sent meanwhile
 	for id, n := range s.held {
 		c.kept[id] = min(c.kept[id]+n-before[id], n)
 	}
@@ -265,40 +259,39 @@ func (c *census) read(tx *ledger.Tx, now time.Time) error {
 	})
 }
 
-// makeRoom purges until RESULTS is under three quarters full, or nobody is over its share. Its
-// error is the ledger's.
+// makeRoom purges until RESULTS is under three quarters full, or nobody is over its share.
 func (o *Outbox) makeRoom(ctx context.Context, room channel.Room) error {
 	excess := room.Bytes - room.MaxBytes/100*pressure
 	for excess > 0 && ctx.Err() == nil {
-		merchant, had, keep := o.shares.most()
+		merchant, had, keep := o.shares.largestOver()
 		if merchant == "" {
-			o.shares.doubt(time.Now())
+			o.shares.discardCounts(time.Now())
 			break
 		}
 		purged, err := o.Channel.PurgeResults(ctx, merchant, keep)
 		if err != nil {
-			o.Logger.Warn("results cannot be purged now", "merchant", merchant, "error", err)
+			o.Logger.Warn("results could not be purged", "merchant", merchant, "error", err)
 			break
 		}
 		purged = min(purged, had)
-		if err := o.lower(ctx, merchant, keep, purged); err != nil {
+		if err := o.setFloor(ctx, merchant, keep, purged); err != nil {
 			return err
 		}
 		excess -= int64(purged) * ResultBytes
-		if o.shares.note(merchant, had-keep, purged, time.Now()) {
+		if o.shares.recordPurge(merchant, had-keep, purged, time.Now()) {
 			o.Logger.Warn("RESULTS is over three quarters full: the oldest results of a merchant over its share were purged; "+
 				"publish them again with `vault results resend`", "merchant", merchant, "purged", purged, "kept", keep)
 		}
 		if purged > 0 {
-			ring(o.shares.freed)
+			notify(o.shares.freed)
 		}
 	}
 	return nil
 }
 
-// most is the merchant that has the most in RESULTS, if it is over its share, and how many it may
-// keep now: an eighth less, and never less than its share.
-func (s *shares) most() (merchant string, had, keep uint64) {
+// largestOver returns the merchant with the most results, if it is over its share, and how many it
+// keeps now: an eighth less, but at least its share.
+func (s *shares) largestOver() (merchant string, had, keep uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	share := s.share()
@@ -310,20 +303,20 @@ func (s *shares) most() (merchant string, had, keep uint64) {
 	return list[0].Merchant, had, max(share, had-max(had/purgedPart, 1))
 }
 
-// doubt forgets the counts, for the stream is full and they say that it is not: results may be
-// there that the ledger believes unsent, as after a crash. The next look counts anew.
-func (s *shares) doubt(now time.Time) {
+// discardCounts discards the counts where the stream is full against them: after a crash it may
+// hold results that the ledger has as unsent. The next check counts again.
+func (s *shares) discardCounts(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now.Sub(s.doubted) >= doubtWait {
-		s.doubted, s.held = now, nil
-		ring(s.look)
+	if now.Sub(s.discarded) >= discardWait {
+		s.discarded, s.held = now, nil
+		notify(s.check)
 	}
 }
 
-// note notes that a merchant has so many fewer in RESULTS than it was thought to have, for purged
-// was all above that, and reports whether the log is to hold a finding of it.
-func (s *shares) note(merchant string, fewer, purged uint64, now time.Time) bool {
+// recordPurge records that a merchant has fewer results than counted, of which purged were purged,
+// and reports whether to log it.
+func (s *shares) recordPurge(merchant string, fewer, purged uint64, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.held[merchant] -= fewer // more may have been sent during the purge
@@ -331,7 +324,7 @@ func (s *shares) note(merchant string, fewer, purged uint64, now time.Time) bool
 		return false
 	}
 	s.purged[merchant] += purged
-	if now.Sub(s.reported[merchant]) < tellEvery {
+	if now.Sub(s.reported[merchant]) < logEvery {
 		return false
 	}
 	s.reported[merchant] = now

@@ -16,7 +16,7 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// small is a broker whose RESULTS holds 4 MiB: 512 results by the rule of thumb, some 550 in truth.
+// small is a broker whose RESULTS holds 4 MiB: 512 results by ResultBytes, in fact some 550.
 func small(t *testing.T) *brokertest.Site {
 	t.Helper()
 	broker := brokertest.New(t)
@@ -25,10 +25,10 @@ func small(t *testing.T) *brokertest.Site {
 	return broker
 }
 
-// A merchant issues more than RESULTS holds; another's results arrive all the same, and the first
-// has its newest there.
+// A merchant gets more results than RESULTS holds; another's arrive all the same, and the first
+// keeps its newest.
 func TestOneMerchantCannotFillResultsForOthers(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	quiet := d.Enrol("shop-2")
 	broker := small(t)
 	relay := broker.Relay()
@@ -61,10 +61,9 @@ func TestOneMerchantCannotFillResultsForOthers(t *testing.T) {
 	}
 }
 
-// A vault that starts on a stream which a merchant has filled already, as those of before did,
-// makes room.
+// A vault that starts on a stream that a merchant has filled makes room.
 func TestAFullStreamIsFreedAtTheStart(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	quiet := d.Enrol("shop-2")
 	broker := small(t)
 	relay, vault := broker.Relay(), broker.Vault()
@@ -84,7 +83,6 @@ func TestAFullStreamIsFreedAtTheStart(t *testing.T) {
 	waittest.For(t, "the quiet merchant's results", func() bool { return len(read(t, relay, quiet.ID)) == 2 })
 }
 
-// sealAll seals what is pending.
 func sealAll(t *testing.T, o *Outbox) {
 	t.Helper()
 	for {
@@ -98,10 +96,9 @@ func sealAll(t *testing.T, o *Outbox) {
 	}
 }
 
-// Merchants take turns: what one has waiting in thousands holds up no other, whichever end of the
-// queue it is at.
+// Merchants take turns: one's waiting thousands delay no other.
 func TestMerchantsTakeTurns(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	late := d.Enrol("shop-2")
 	for range 90 { // two windows and more
 		d.reject("shop-1", 100)
@@ -120,10 +117,9 @@ func TestMerchantsTakeTurns(t *testing.T) {
 	})
 }
 
-// Lower serials are published again: the newest follows them, so that a relay sees how far the
-// results go.
+// After lower serials the newest is republished, so that a relay sees how far the results go.
 func TestTheNewestFollowsARepublication(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	d.reject("shop-1", 6)
 	r := &recorder{}
 	o := d.outbox(r)
@@ -170,7 +166,7 @@ func TestTheNewestFollowsARepublication(t *testing.T) {
 }
 
 func TestResultsOfTheLastDays(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	d.reject("shop-1", 3)
 	d.Clock.Pass(20 * 24 * time.Hour)
 	middle := d.Clock.Now()
@@ -193,9 +189,9 @@ func TestResultsOfTheLastDays(t *testing.T) {
 	}
 }
 
-// What was purged is published again, page by page, and each page is there whole.
+// What was purged is republished page by page, and each page is complete.
 func TestPurgedResultsArePublishedAgainInPages(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	d.Enrol("shop-2")
 	broker := small(t)
 	relay := broker.Relay()
@@ -247,7 +243,7 @@ func TestPurgedResultsArePublishedAgainInPages(t *testing.T) {
 }
 
 func TestWhatIsNotPublishedAgain(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	d.reject("shop-1", 3)
 	d.Clock.Pass(31 * 24 * time.Hour)
 	d.reject("shop-1", 3)
@@ -290,11 +286,11 @@ func TestWhatIsNotPublishedAgain(t *testing.T) {
 	}
 }
 
-// liar is a broker that says that RESULTS is full, whatever is purged.
+// liar is a broker that claims that RESULTS is full, whatever is purged.
 type liar struct {
 	recorder
 	room   channel.Room
-	gives  uint64 // what it says that it purged, each time
+	gives  uint64 // what it claims to have purged, each time
 	purges []uint64
 }
 
@@ -305,10 +301,10 @@ func (l *liar) PurgeResults(_ context.Context, _ string, keep uint64) (uint64, e
 	return l.gives, nil
 }
 
-// What a broker says of RESULTS is a hint: a lie neither keeps the vault busy nor stops it, and a
-// merchant within its share is not touched.
+// A lie of the broker about RESULTS neither keeps the vault busy nor stops it, and spares merchants
+// within their share.
 func TestALyingBrokerCostsLittle(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	d.Enrol("shop-2")
 	d.reject("shop-1", 100)
 	for name, l := range map[string]*liar{
@@ -322,14 +318,14 @@ func TestALyingBrokerCostsLittle(t *testing.T) {
 		o := d.outbox(l)
 		sealAll(t, o)
 		for range 3 {
-			if err := o.lookAtRoom(t.Context()); err != nil {
+			if err := o.checkRoom(t.Context()); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 		if len(l.purges) > 100 {
 			t.Errorf("%s: %d purges", name, len(l.purges))
 		}
-		if fits := o.shares.fits(); fits < 1 || fits > maxResend {
+		if fits := o.shares.maxPage(); fits < 1 || fits > maxResend {
 			t.Errorf("%s: a page of %d results", name, fits)
 		}
 		if over := o.Shares().Over; len(over) > 0 && over[0].Merchant == "shop-2" {

@@ -59,7 +59,7 @@ func NewBuilder(heading Report) *Builder {
 // Batch adds a batch, before its payments. file is the settlement file that holds it, the zero File
 // where there is none.
 func (b *Builder) Batch(batch book.Batch, file book.File) {
-	view := Batch{ID: batch.ID(), Number: batch.Number, Merchant: batch.Merchant, Method: batch.Method, Stage: batch.Stage, Opened: batch.Opened,
+	view := Batch{ID: batch.ID(), Number: batch.Number, Merchant: batch.Merchant, Method: batch.Method, Status: batch.Stage, Opened: batch.Opened,
 		Closed: orNil(batch.Closed), Settled: orNil(batch.Settled), Totals: batch.Totals, HashTotal: batch.HashTotal,
 		By: batch.By, Lines: batch.Lines}
 	if view.Totals == nil {
@@ -165,7 +165,7 @@ func (b *Builder) volume() []Day {
 func (b *Builder) results() []Outcome {
 	outcomes := []Outcome{}
 	for stage, codes := range b.outcomes {
-		o := Outcome{Stage: stage}
+		o := Outcome{Status: stage}
 		for code, n := range codes {
 			o.Count += n
 			if code != "" {
@@ -175,7 +175,7 @@ func (b *Builder) results() []Outcome {
 		slices.SortFunc(o.Codes, func(x, y CodeCount) int { return cmp.Or(cmp.Compare(y.Count, x.Count), cmp.Compare(x.Code, y.Code)) })
 		outcomes = append(outcomes, o)
 	}
-	slices.SortFunc(outcomes, func(x, y Outcome) int { return cmp.Or(cmp.Compare(y.Count, x.Count), cmp.Compare(x.Stage, y.Stage)) })
+	slices.SortFunc(outcomes, func(x, y Outcome) int { return cmp.Or(cmp.Compare(y.Count, x.Count), cmp.Compare(x.Status, y.Status)) })
 	return outcomes
 }
 

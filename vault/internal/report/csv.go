@@ -11,9 +11,9 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// columns heads a CSV; they are only ever added to, at the end. "amount" is minor units,
-// "amount_major" the same in the currency's own unit.
-var columns = [...]string{"number", "payment", "merchant", "batch", "operation", "of", "method", "stage", "code", "stands", "direction", "amount",
+// columns heads a CSV; they keep their places, and others are added at the end. "amount" is minor
+// units, "amount_major" the same in the currency's own unit.
+var columns = [...]string{"number", "payment", "merchant", "batch", "operation", "of", "method", "status", "code", "stands", "direction", "amount",
 	"currency", "account", "brand", "reference", "approval", "terminal", "stan", "rrn", "entry", "file", "notice", "received", "changed", "amount_major"}
 
 // CSV writes rows as RFC 4180 text, one a payment. Amounts are without a sign; direction says debit
@@ -39,7 +39,7 @@ func (c *CSV) Write(p Payment) error {
 	}
 	var line text.Row
 	line.Number(int64(p.Number))
-	line.Texts(p.ID, p.Merchant, p.BatchID(), string(p.Operation), p.Of, string(p.Method), string(p.Stage), string(p.Code),
+	line.Texts(p.ID, p.Merchant, p.BatchID(), string(p.Operation), p.Of, string(p.Method), string(p.Status), string(p.Code),
 		strconv.FormatBool(p.Stands), direction)
 	line.Number(p.Amount)
 	line.Texts(p.Currency, p.Masked, p.Brand, p.Reference, strings.TrimSpace(p.Approval), trace.Terminal)

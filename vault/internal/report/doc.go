@@ -54,7 +54,7 @@ type Batch struct {
 	Number    uint32          `json:"number"`
 	Merchant  string          `json:"merchant"`
 	Method    book.Method     `json:"method"`
-	Stage     book.BatchStage `json:"stage"`
+	Status    book.BatchStage `json:"status"`
 	Opened    envelope.Time   `json:"opened"`
 	Closed    *envelope.Time  `json:"closed,omitempty"`
 	Settled   *envelope.Time  `json:"settled,omitempty"`
@@ -107,9 +107,9 @@ type Day struct {
 
 // Outcome says how many payments stand at a stage, and the codes of their last results.
 type Outcome struct {
-	Stage book.Stage  `json:"stage"`
-	Count int64       `json:"count"`
-	Codes []CodeCount `json:"codes"` // the most frequent first
+	Status book.Stage  `json:"status"`
+	Count  int64       `json:"count"`
+	Codes  []CodeCount `json:"codes"` // the most frequent first
 }
 
 // CodeCount counts one result code.

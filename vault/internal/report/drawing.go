@@ -79,15 +79,15 @@ func (s sheet) chart(chart volumeChart) {
 func (s sheet) outcomes(outcomes []Outcome) {
 	counts, names := make([]int64, len(outcomes)), make([]string, len(outcomes))
 	for i, o := range outcomes {
-		counts[i], names[i] = o.Count, string(o.Stage)
+		counts[i], names[i] = o.Count, string(o.Status)
 	}
 	s.section("Outcomes")
 	s.beside(false, func() {
-		s.bars("Payments by outcome", names, counts, func(i int) markup { return tone(outcomes[i].Stage) })
+		s.bars("Payments by outcome", names, counts, func(i int) markup { return tone(outcomes[i].Status) })
 	}, func() {
 		s.table([]heading{words("Outcome"), number("Payments"), words("Codes")}, len(outcomes), func(i int) markup {
 			o := outcomes[i]
-			return formed(`<th scope="row" class="%s">%s</th><td class="number">%s</td><td class="code">%s</td>`, tone(o.Stage), o.Stage, o.Count, o.codes())
+			return formed(`<th scope="row" class="%s">%s</th><td class="number">%s</td><td class="code">%s</td>`, tone(o.Status), o.Status, o.Count, o.codes())
 		}, "No payments.")
 	})
 	s.endSection()

@@ -109,12 +109,12 @@ func (r Report) differences(s sheet) {
 
 func (r Report) batches(s sheet) {
 	s.section("Batches")
-	headings := []heading{words("Batch"), words("Merchant"), words("Stage"), words("Closed"), words("Settled"), number("Debits"), number("Credits"),
+	headings := []heading{words("Batch"), words("Merchant"), words("Status"), words("Closed"), words("Settled"), number("Debits"), number("Credits"),
 		number("Hash total")}
 	s.table(headings, len(r.Batches), func(i int) markup {
 		b := r.Batches[i]
 		return formed(`<th scope="row">%s</th><td class="text">%s</td><td>%s</td><td class="time">%s</td><td class="time">%s</td><td class="number">%s</td><td class="number">%s</td><td class="number">%s</td>`,
-			b.ID, b.Merchant, b.Stage, pageTime(b.Closed), pageTime(b.Settled), lines(b.Totals, debits), lines(b.Totals, credits), tenDigits(b.HashTotal))
+			b.ID, b.Merchant, b.Status, pageTime(b.Closed), pageTime(b.Settled), lines(b.Totals, debits), lines(b.Totals, credits), tenDigits(b.HashTotal))
 	}, "")
 	s.endSection()
 }
@@ -168,7 +168,7 @@ func (r Report) payments(s sheet, rows []Payment) {
 // cells are its row in the list of payments.
 func (p Payment) cells() markup {
 	return formed(`<td class="code id">%s</td><td class="short">%s</td><td>%s</td><td class="%s">%s</td><td class="code whole">%s</td><td class="number%s">%s%s</td><td class="code short">%s</td><td class="text">%s</td><td class="code">%s</td><td class="time">%s</td>`,
-		p.ID, p.BatchID(), p.Operation, tone(p.Stage), p.Stage, p.Code, when(!p.Stands, " quiet"), when(p.Credit, "−"), envelope.FormatAmount(p.Amount, p.Currency),
+		p.ID, p.BatchID(), p.Operation, tone(p.Status), p.Status, p.Code, when(!p.Stands, " quiet"), when(p.Credit, "−"), envelope.FormatAmount(p.Amount, p.Currency),
 		p.Masked, p.Reference, cmp.Or(p.Entry, strings.TrimSpace(p.Approval)), pageTime(&p.Received))
 }
 

@@ -8,12 +8,14 @@ import (
 // Payment is a payment as people and scripts see it, in answers, reports and an auditor's files:
 // never more of its account than the masked number. PaymentOf makes it.
 type Payment struct {
-	Merchant  string             `json:"merchant"`
-	ID        string             `json:"id"`
-	Number    uint64             `json:"number"` // in the vault, in the order of arrival
-	Digest    string             `json:"digest"`
-	Stage     book.Stage         `json:"stage"`
-	Code      envelope.Code      `json:"code,omitempty"`
+	Merchant string        `json:"merchant"`
+	ID       string        `json:"id"`
+	Number   uint64        `json:"number"` // in the vault, in the order of arrival
+	Digest   string        `json:"digest"`
+	Status   book.Stage    `json:"status"`
+	Code     envelope.Code `json:"code,omitempty"`
+	// of the code limit: which, where its log says so
+	Limit     book.Exceeded      `json:"limit,omitempty"`
 	Operation envelope.Operation `json:"operation,omitempty"`
 	Amount    int64              `json:"amount"`           // minor units
 	Credit    bool               `json:"credit,omitempty"` // the money goes to the account
@@ -69,11 +71,13 @@ type Payment struct {
 
 	// of one payment shown: its captures, refunds and voids, oldest first
 	Operations []Payment `json:"operations,omitempty"`
+	// of one payment shown: what happened to it, oldest first
+	Timeline []Step `json:"timeline,omitempty"`
 }
 
 // PaymentOf is the view of p. Corrections and Operations need more than p, and are the caller's.
 func PaymentOf(p book.Payment) Payment {
-	v := Payment{Merchant: p.Merchant, ID: p.ID, Number: p.Number, Digest: p.Digest, Stage: p.Stage, Code: p.Code, Operation: p.Operation,
+	v := Payment{Merchant: p.Merchant, ID: p.ID, Number: p.Number, Digest: p.Digest, Status: p.Stage, Code: p.Code, Limit: p.Limit, Operation: p.Operation,
 		Amount: p.Amount, Credit: p.Credit(), Stands: stands(p), Currency: p.Currency, Reference: p.Reference, Masked: p.Masked, Brand: p.Brand,
 		Approval: p.Approval, Method: p.Method, Of: p.Of, Token: p.Token, Captured: p.Captured, Refunded: p.Refunded, Void: p.Void,
 		Standard: p.Standard, Entry: p.Entry, File: p.File, Notice: p.Notice, Notices: p.Notices, Withheld: p.Withheld(), Acked: p.Acked,

@@ -29,7 +29,7 @@ func (r Report) Text(w io.Writer) {
 		if b.File != nil {
 			file = b.File.Name
 		}
-		line(w, b.ID, b.Merchant, b.Stage, moment(b.Closed), moment(b.Settled), debits(b.Totals), credits(b.Totals), fmt.Sprintf("%010d", b.HashTotal), file)
+		line(w, b.ID, b.Merchant, b.Status, moment(b.Closed), moment(b.Settled), debits(b.Totals), credits(b.Totals), fmt.Sprintf("%010d", b.HashTotal), file)
 	}
 	line(w, "all", "", "", "", "", debits(r.Totals), credits(r.Totals), fmt.Sprintf("%010d", r.HashTotal))
 	if len(r.Differences) > 0 {
@@ -49,7 +49,7 @@ func (r Report) Text(w io.Writer) {
 	line(w)
 	line(w, "OUTCOME", "PAYMENTS", "CODES")
 	for _, o := range r.Outcomes {
-		line(w, o.Stage, o.Count, o.codes())
+		line(w, o.Status, o.Count, o.codes())
 	}
 	if len(r.Returns) > 0 {
 		line(w)
@@ -64,7 +64,7 @@ func (r Report) Text(w io.Writer) {
 func (r Report) Verdict() string {
 	open := 0
 	for _, b := range r.Batches {
-		if b.Stage != book.BatchDone {
+		if b.Status != book.BatchDone {
 			open++
 		}
 	}

@@ -52,7 +52,7 @@ func (e *Engine) intendCapture(ctx context.Context, p book.Payment, last lastTry
 			return err
 		}
 		if batch == 0 {
-			return refuse(tx, now, envelope.CodeLimit)
+			return refuseBatch(tx, now)
 		}
 		if last.unsent {
 			now.Tries-- // the event of this try is there

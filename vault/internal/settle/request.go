@@ -67,7 +67,16 @@ func (e *Engine) refuse(ctx context.Context, p book.Payment, code envelope.Code)
 }
 
 func refuse(tx *ledger.Tx, p book.Payment, code envelope.Code) error {
-	if err := appendEvent(tx, "vault", "timer", p.Merchant, book.PaymentRefused{ID: p.ID, Code: code}); err != nil {
+	return refuseAs(tx, p, book.PaymentRefused{ID: p.ID, Code: code})
+}
+
+// refuseBatch is refuse where the last number of a batch is used.
+func refuseBatch(tx *ledger.Tx, p book.Payment) error {
+	return refuseAs(tx, p, book.PaymentRefused{ID: p.ID, Code: envelope.CodeLimit, Limit: book.ExceededBatches})
+}
+
+func refuseAs(tx *ledger.Tx, p book.Payment, refused book.PaymentRefused) error {
+	if err := appendEvent(tx, "vault", "timer", p.Merchant, refused); err != nil {
 		return err
 	}
 	return deleteParts(tx, p.Merchant, p.ID)
@@ -98,7 +107,7 @@ func (e *Engine) intend(ctx context.Context, p book.Payment) (request *acquirer.
 				return err
 			}
 			if asked.Batch == 0 {
-				return refuse(tx, p, envelope.CodeLimit)
+				return refuseBatch(tx, p)
 			}
 		}
 		trace, err := e.nextTrace(tx, e.cfg.Terminals, m.Acceptor)

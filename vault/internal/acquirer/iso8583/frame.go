@@ -223,7 +223,7 @@ func readFrame(r io.Reader, h header) ([]byte, error) {
 }
 
 // unpack reads raw. whole reports whether raw is exactly what the message packs to; if not, the
-// fields up to the fault are set. m shares raw's memory, which the caller clears.
+// fields up to the fault are set. Account data in m is a slice of raw, which the caller clears.
 func unpack(d *Dialect, raw []byte) (m *iso8583.Message, whole bool) {
 	m = iso8583.NewMessage(d.reads)
 	// an UnpackError carries the raw message: drop it

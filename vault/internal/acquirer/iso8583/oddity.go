@@ -30,7 +30,7 @@ type Oddity struct {
 	Detail string
 }
 
-// remembered is how many of a client's last requests are remembered, to recognise late answers.
+// remembered is how many of the last requests a client remembers, to recognise late answers.
 const remembered = 8192
 
 // oddityRoom is how many oddities may wait for Config.Report; further ones are only counted.

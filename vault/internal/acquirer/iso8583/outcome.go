@@ -75,8 +75,8 @@ func (a adviceAnswers) outcome(code string) acquirer.Outcome {
 
 // outcomeOfCapture is outcome, except that a duplicate of a capture that was never sent before goes
 // to a person, as do its repeats: first is the answer to its first try. Hosts that detect
-// duplicates by content (the same amount of the same authorisation) report so a second capture,
-// which they have not booked; its repeat would look booked.
+// duplicates by content (the same amount of the same authorisation) report a second capture as one
+// without booking it; its repeat would look booked.
 func (a adviceAnswers) outcomeOfCapture(code string, repeat int, first string) acquirer.Outcome {
 	if slices.Contains(a.Duplicate, code) && (repeat == 0 || slices.Contains(a.Duplicate, first)) {
 		return acquirer.Person

@@ -69,7 +69,7 @@ func TestFileAppearsWhole(t *testing.T) {
 		t.Errorf("another file of that name: %v, want ErrExists", err)
 	}
 	if err := os.Remove(filepath.Join(dir, ".partial-a.ach")); err != nil {
-		t.Errorf("the other content is not kept for whoever looks into it: %v", err)
+		t.Errorf("the other content is not kept: %v", err)
 	}
 	only(t, dir, "a.ach", "one")
 }

@@ -14,7 +14,7 @@ import (
 	"nightdrop/vault/internal/acquirer/nacha"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // odfi is the originating bank of these tests; 09100001 9 is its routing number.
 const odfi = "09100001"

@@ -100,7 +100,7 @@ func moovFile(t testing.TB, file *ach.File) []byte {
 	t.Helper()
 	number := 0
 	for _, b := range file.Batches {
-		number = b.GetHeader().BatchNumber // Create numbers batches anew
+		number = b.GetHeader().BatchNumber // Create renumbers batches
 	}
 	if err := file.Create(); err != nil {
 		t.Fatal(err)
@@ -398,18 +398,18 @@ func agrees(t *testing.T, file []byte) (nacha.Answer, bool) {
 		}
 		return got, false
 	}
-	told := map[int]bool{}
+	seen := map[int]bool{}
 	for _, item := range got.Items {
-		if len(item.Trace) != 15 || (item.Kind == nacha.Acknowledgement) != (item.Code == "") || item.Amount < 0 || told[item.Record] {
+		if len(item.Trace) != 15 || (item.Kind == nacha.Acknowledgement) != (item.Code == "") || item.Amount < 0 || seen[item.Record] {
 			t.Fatalf("item %+v", item)
 		}
-		told[item.Record] = true
+		seen[item.Record] = true
 	}
 	for _, l := range got.Left {
-		if len(l.Trace) != 0 && len(l.Trace) != 15 || l.Problem == "" || told[l.Record] {
+		if len(l.Trace) != 0 && len(l.Trace) != 15 || l.Problem == "" || seen[l.Record] {
 			t.Fatalf("left %+v", l)
 		}
-		told[l.Record] = true
+		seen[l.Record] = true
 	}
 	return got, true
 }

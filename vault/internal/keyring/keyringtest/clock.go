@@ -13,7 +13,7 @@ type Clock struct {
 	since  time.Time        // what source said when the clock was at now
 }
 
-// ClockAt returns a clock that stands at now.
+// ClockAt returns a clock that stays at now.
 func ClockAt(now time.Time) *Clock { return &Clock{now: now} }
 
 // Now returns the clock's time.

@@ -16,23 +16,23 @@ import (
 	"nightdrop/vault/internal/vaulttest"
 )
 
-// life is a vault whose storefronts post anything, in bags of any order, while engine, bank,
-// operators and clock do what they may.
-type life struct {
-	*desk
+// simulation is a vault whose storefronts post anything, in bags of any order, while engine, bank,
+// operators and clock act at random.
+type simulation struct {
+	*fixture
 	*rand.Rand
 	shops  []*vaulttest.Storefront
 	posted [][]byte
 	held   *group // judged, and not committed yet
 }
 
-// TestNothingThatIsPostedStopsIntake: what a storefront may post and a relay may repeat or reorder
-// is answered, whatever happened meanwhile; nothing of it makes the fold refuse an event, for that
-// would stop intake for everybody. At the end the ledger is checked whole.
+// TestNothingThatIsPostedStopsIntake: whatever storefronts post and relays repeat or reorder is
+// answered, and never makes the fold refuse an event, which would stop intake. At the end the
+// ledger is checked.
 func TestNothingThatIsPostedStopsIntake(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			l := &life{desk: newDesk(t), Rand: rand.New(rand.NewPCG(seed, 3))}
+			l := &simulation{fixture: newFixture(t), Rand: rand.New(rand.NewPCG(seed, 3))}
 			l.intake.RefundsByReference = seed%2 == 0
 			l.shops = []*vaulttest.Storefront{l.shop, l.Enrol("shop-2")}
 			l.permit("shop-1")
@@ -46,7 +46,7 @@ func TestNothingThatIsPostedStopsIntake(t *testing.T) {
 	}
 }
 
-func (l *life) live() {
+func (l *simulation) live() {
 	switch n := l.IntN(20); {
 	case n < 9:
 		l.post()
@@ -68,10 +68,10 @@ func (l *life) live() {
 	}
 }
 
-func pick[T any](l *life, of ...T) T { return of[l.IntN(len(of))] }
+func pick[T any](l *simulation, of ...T) T { return of[l.IntN(len(of))] }
 
-// attempt appends what an engine or an operator would, and reports whether the fold took it.
-func (l *life) attempt(merchant string, bodies ...book.Body) bool {
+// attempt appends an event and reports whether the fold accepted it.
+func (l *simulation) attempt(merchant string, bodies ...book.Body) bool {
 	l.TB.Helper()
 	err := l.Ledger.Commit(l.TB.Context(), func(tx *ledger.Tx) error {
 		for _, body := range bodies {
@@ -87,7 +87,7 @@ func (l *life) attempt(merchant string, bodies ...book.Body) bool {
 	return err == nil
 }
 
-func (l *life) commitHeld() {
+func (l *simulation) commitHeld() {
 	l.TB.Helper()
 	if l.held == nil {
 		return
@@ -98,9 +98,8 @@ func (l *life) commitHeld() {
 	l.held = nil
 }
 
-// post puts new and old envelopes into some bags, which are committed at once, or when something
-// has happened after they were judged.
-func (l *life) post() {
+// post puts new and old envelopes into bags, which are committed at once or later.
+func (l *simulation) post() {
 	l.TB.Helper()
 	l.commitHeld()
 	var bags []channel.Message
@@ -135,12 +134,12 @@ func (l *life) post() {
 }
 
 // recent returns a merchant's payments among the vault's newest 80.
-func (l *life) recent(merchant string) []book.Payment {
+func (l *simulation) recent(merchant string) []book.Payment {
 	newest := l.State().Payments
 	return l.paymentsAfter(merchant, newest-min(newest, 80))
 }
 
-func (l *life) paymentsAfter(merchant string, number uint64) (all []book.Payment) {
+func (l *simulation) paymentsAfter(merchant string, number uint64) (all []book.Payment) {
 	l.TB.Helper()
 	l.View(func(tx *ledger.Tx) error {
 		all = nil
@@ -152,7 +151,7 @@ func (l *life) paymentsAfter(merchant string, number uint64) (all []book.Payment
 	return all
 }
 
-func (l *life) draft(shop *vaulttest.Storefront) vaulttest.Draft {
+func (l *simulation) draft(shop *vaulttest.Storefront) vaulttest.Draft {
 	of, held, paid, token := earlier, earlier, earlier, token
 	if recent := l.recent(pick(l, shop.ID, shop.ID, shop.ID, shop.ID, shop.ID, "shop-1")); len(recent) > 0 {
 		of = pick(l, recent...).ID
@@ -187,8 +186,8 @@ func (l *life) draft(shop *vaulttest.Storefront) vaulttest.Draft {
 	return d
 }
 
-// work does one thing that engine, host or bank may do to some payment.
-func (l *life) work() {
+// work does one thing that engine, host or bank may do to a payment.
+func (l *simulation) work() {
 	shop := pick(l, l.shops...)
 	all := l.recent(shop.ID)
 	if len(all) == 0 {
@@ -226,7 +225,6 @@ func (l *life) work() {
 	}
 }
 
-// done reports whether nothing more is due of a payment.
 func done(p book.Payment) bool {
 	switch p.Stage {
 	case book.StageReceived, book.StageAuthorising, book.StageUnknown, book.StageVoiding, book.StageCapturing, book.StageManual:
@@ -235,8 +233,8 @@ func done(p book.Payment) bool {
 	return true
 }
 
-// send intends the message of a card payment that waits, or refuses the payment.
-func (l *life) send(p book.Payment) {
+// send intends the message of a waiting card payment, or refuses the payment.
+func (l *simulation) send(p book.Payment) {
 	if l.IntN(8) == 0 {
 		l.attempt(p.Merchant, book.PaymentRefused{ID: p.ID, Code: envelope.CodeLate})
 		return
@@ -256,7 +254,7 @@ func (l *life) send(p book.Payment) {
 	}
 }
 
-func (l *life) merchantOf(id string) (m book.Merchant) {
+func (l *simulation) merchantOf(id string) (m book.Merchant) {
 	l.TB.Helper()
 	l.View(func(tx *ledger.Tx) (err error) {
 		m, _, err = tx.Merchant(id)
@@ -265,12 +263,12 @@ func (l *life) merchantOf(id string) (m book.Merchant) {
 	return m
 }
 
-func (l *life) batchOf(merchant string, method book.Method) uint32 {
+func (l *simulation) batchOf(merchant string, method book.Method) uint32 {
 	return l.merchantOf(merchant).Open(method)
 }
 
-// endOfDay begins to close a merchant's batch, closes those that can be, and settles what it can.
-func (l *life) endOfDay(method book.Method) {
+// endOfDay closes and settles the batches that can be.
+func (l *simulation) endOfDay(method book.Method) {
 	shop := pick(l, l.shops...).ID
 	if open := l.batchOf(shop, method); open != 0 {
 		l.attempt(shop, book.BatchClosing{Batch: open})
@@ -300,8 +298,8 @@ func (l *life) endOfDay(method book.Method) {
 	}
 }
 
-// file writes a bank batch into a file, but for some entries whose accounts do not open.
-func (l *life) file(b book.Batch) {
+// file writes a bank batch into a file, without some entries whose accounts do not open.
+func (l *simulation) file(b book.Batch) {
 	day := l.Clock.Now().Format(time.DateOnly)
 	name := b.ID() + ".ach"
 	if !l.attempt("", book.FileBegun{Name: name, Day: day, Modifier: l.State().NextFile(day), Effective: day, Batches: []uint32{b.Number}}) {
@@ -326,7 +324,7 @@ func (l *life) file(b book.Batch) {
 	l.settle(b)
 }
 
-func (l *life) settle(b book.Batch) {
+func (l *simulation) settle(b book.Batch) {
 	for _, p := range l.inBatch(b.Number) {
 		l.attempt(b.Merchant, book.PaymentSettled{ID: p.ID, Batch: b.Number})
 	}
@@ -334,7 +332,7 @@ func (l *life) settle(b book.Batch) {
 }
 
 // operate changes what merchants and relays may do.
-func (l *life) operate() {
+func (l *simulation) operate() {
 	shop := pick(l, l.shops...).ID
 	policy := vaulttest.Policy()
 	policy.RefundPercent = pick(l, 0, 0, 1, 1000)
@@ -352,8 +350,8 @@ func (l *life) operate() {
 	}
 }
 
-// neverTooMuch adds up what was taken and given back, payment by payment.
-func (l *life) neverTooMuch() {
+// neverTooMuch checks what was captured and refunded, payment by payment.
+func (l *simulation) neverTooMuch() {
 	l.TB.Helper()
 	taken := 0
 	for _, shop := range l.shops {

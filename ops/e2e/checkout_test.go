@@ -11,22 +11,22 @@ import (
 	"nightdrop/shared/storefront"
 )
 
-// till is a shop that gives one order at a time and waits for what becomes of it.
-type till struct {
-	t     *testing.T
-	site  *site.Site
-	shop  shop
-	chain storefront.Chain
-	told  map[string][]storefront.Opened // results by digest, oldest first
+// checkout is a shop that posts one order at a time and waits for what becomes of it.
+type checkout struct {
+	t       *testing.T
+	site    *site.Site
+	shop    shop
+	chain   storefront.Chain
+	results map[string][]storefront.Opened // results by digest, oldest first
 }
 
-func newTill(t *testing.T, s *site.Site, merchant string) *till {
+func newCheckout(t *testing.T, s *site.Site, merchant string) *checkout {
 	t.Helper()
-	return &till{t: t, site: s, shop: newShop(t, s, merchant), told: map[string][]storefront.Opened{}}
+	return &checkout{t: t, site: s, shop: newShop(t, s, merchant), results: map[string][]storefront.Opened{}}
 }
 
 // give posts an order and returns its id and digest.
-func (c *till) give(order envelope.Order, account string) storefront.Sealed {
+func (c *checkout) give(order envelope.Order, account string) storefront.Sealed {
 	c.t.Helper()
 	p := storefront.Payment{Order: order}
 	if p.Order.Reference == "" {
@@ -49,12 +49,12 @@ func (c *till) give(order envelope.Order, account string) storefront.Sealed {
 
 // await waits until the newest result of an envelope has the status and the code, and fails when it
 // has another one that is final.
-func (c *till) await(s storefront.Sealed, status envelope.Status, code envelope.Code) envelope.Facts {
+func (c *checkout) await(s storefront.Sealed, status envelope.Status, code envelope.Code) envelope.Facts {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
 	defer cancel()
 	for {
-		if results := c.told[s.Digest]; len(results) > 0 {
+		if results := c.results[s.Digest]; len(results) > 0 {
 			newest := results[len(results)-1].Facts
 			if newest.Status == status && newest.Code == code {
 				return newest
@@ -62,13 +62,13 @@ func (c *till) await(s storefront.Sealed, status envelope.Status, code envelope.
 		}
 		page, err := c.shop.Results(ctx, &c.chain, 5*time.Second)
 		if ctx.Err() != nil {
-			c.t.Fatalf("want %s with %s, have %v", status, code, statuses(c.told[s.Digest]))
+			c.t.Fatalf("want %s with %s, have %v", status, code, statuses(c.results[s.Digest]))
 		}
 		if err != nil {
 			c.t.Fatal(err)
 		}
 		for _, r := range page {
-			c.told[r.Result.Digest] = append(c.told[r.Result.Digest], r)
+			c.results[r.Result.Digest] = append(c.results[r.Result.Digest], r)
 		}
 	}
 }
@@ -81,21 +81,21 @@ func statuses(results []storefront.Opened) (all []string) {
 }
 
 // do gives an order and awaits its end.
-func (c *till) do(order envelope.Order, account string, status envelope.Status, code envelope.Code) (storefront.Sealed, envelope.Facts) {
+func (c *checkout) do(order envelope.Order, account string, status envelope.Status, code envelope.Code) (storefront.Sealed, envelope.Facts) {
 	c.t.Helper()
 	sealed := c.give(order, account)
 	return sealed, c.await(sealed, status, code)
 }
 
-// settled is what `vault batch settle --json` tells.
+// settled is what `vault batch settle --json` prints.
 type settled struct {
 	Payments int
-	Batches  []struct{ ID, Method, Stage string }
+	Batches  []struct{ ID, Method, Status string }
 	Files    []struct{ Name, Digest string }
 }
 
 // settle closes and settles every batch.
-func (c *till) settle() (s settled) {
+func (c *checkout) settle() (s settled) {
 	c.t.Helper()
 	if _, err := c.site.VaultRun(c.t.Context(), "batch", "close", "--all"); err != nil {
 		c.t.Fatal(err)
