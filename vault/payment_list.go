@@ -68,7 +68,7 @@ func (o *paymentListOptions) flags(cmd *cobra.Command) {
 	flags.StringVar(&o.query.LastFour, "last-four", "", "only those whose account ends in these four digits")
 	flags.StringVar(&o.query.Approval, "approval", "", "only those of this approval code")
 	flags.StringVar(&o.query.RRN, "rrn", "", "only those of this retrieval reference number, as sent or as reversed")
-	flags.StringVar(&o.query.Amount, "amount", "", "only those of this amount, as 19.99 or \"19.99 USD\"")
+	flags.StringVar(&o.query.Amount, "amount", "", "only those of this amount, as 1,019.99, 19.99 or \"19.99 USD\"")
 	flags.BoolVar(&o.query.Oldest, "oldest-first", false, "oldest first")
 	flags.Uint64Var(&o.query.Before, "before", 0, "only those before the payment of this number")
 	flags.Uint64Var(&o.query.After, "after", 0, "only those after the payment of this number")
