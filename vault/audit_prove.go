@@ -59,7 +59,7 @@ that time finds the sealed entries by their hashes and can open them too.`,
 func (o *proveOptions) run(cmd *cobra.Command, dir string, g *global, c console) error {
 	name, err := control.ParsePaymentName(o.payment)
 	if err != nil || !envelope.ValidMerchant(name.Merchant) || !envelope.ValidID(name.ID) {
-		return fmt.Errorf("%w: --payment is MERCHANT/ID, as `vault payment list` and results have it", command.ErrUsage)
+		return fmt.Errorf("%w: --payment: %w", command.ErrUsage, control.ErrPaymentName)
 	}
 	if err := durable.Fresh(o.out); err != nil {
 		return err
@@ -71,7 +71,7 @@ func (o *proveOptions) run(cmd *cobra.Command, dir string, g *global, c console)
 	defer r.From.Close() //nolint:errcheck // a file without a name
 	progress, done := bar(c.errOut, "replaying")
 	r.Progress = func(done, total int64) { progress(int(done), int(total)) }
-	story, _, err := replay.Tell(cmd.Context(), r, name.Merchant, name.ID)
+	story, _, err := replay.StoryOf(cmd.Context(), r, name.Merchant, name.ID)
 	done()
 	if err != nil {
 		return err
@@ -109,8 +109,8 @@ func (o *proveOptions) runCheck(g *global, c console) error {
 		return err
 	}
 	_, err = fmt.Fprintf(c.out, "\nproved: in the log of %d entries that %s signed, entries with these hashes stand at these places, and %d of them told a merchant these\n"+
-		"facts of payment %s\nthe auditor's word: who that merchant is, what the events say, and that entries without a result are about this payment\n",
-		checkpoint.Size, checkpoint.Origin, story.Told(), story.Payment)
+		"facts of payment %s/%s\nthe auditor's word: who that merchant is, what the events say, and that entries without a result are about this payment\n",
+		checkpoint.Size, checkpoint.Origin, story.Results(), story.Merchant, story.Payment)
 	return err
 }
 

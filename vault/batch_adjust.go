@@ -16,14 +16,14 @@ type batchAdjustOptions struct {
 	count    int64
 	amount   int64 // minor units
 	refunds  bool
-	payment  string // id
+	payment  string // MERCHANT/ID, or ""
 	evidence string // file
 }
 
 func newBatchAdjustCommand(g *global, c console) *cobra.Command {
 	var opts batchAdjustOptions
 	cmd := &cobra.Command{
-		Use:   "adjust BATCH --currency CODE --count N --amount MINOR [--refunds] [--payment ID] [--evidence FILE] --reason TEXT",
+		Use:   "adjust BATCH --currency CODE --count N --amount MINOR [--refunds] [--payment MERCHANT/ID] [--evidence FILE] --reason TEXT",
 		Short: "Take a difference that the acquirer explained into a closed card batch, so that it can settle",
 		Long: `Take a named difference into a closed card batch whose totals are not the acquirer's: how many payments, and how many minor units, the
 acquirer has more than we have; negative where it has less. The batch's own totals stay as they are for ever; the difference is a line beside
@@ -49,7 +49,7 @@ the acquirer has is what is now expected. A person's wrong word about a payment 
 	flags.Int64Var(&opts.count, "count", 0, "how many payments the acquirer has more; negative: less")
 	flags.Int64Var(&opts.amount, "amount", 0, "how much they come to, in minor units; negative: less")
 	flags.BoolVar(&opts.refunds, "refunds", false, "it is about refunds, not about sales and captures")
-	flags.StringVar(&opts.payment, "payment", "", "id of the payment that it is about, where it is one of ours")
+	flags.StringVar(&opts.payment, "payment", "", "MERCHANT/ID of the payment that it is about, where it is one of ours")
 	evidenceFlag(cmd, &opts.evidence)
 	g.actingFlags(cmd)
 	return cmd
@@ -64,8 +64,17 @@ func runBatchAdjust(ctx context.Context, client *control.Client, batch string, o
 	if err != nil {
 		return b, err
 	}
-	a := control.Adjustment{Total: book.Total{Currency: opts.currency, Count: opts.count, Amount: opts.amount},
-		Payment: opts.payment, Evidence: digest}
+	a := control.Adjustment{Total: book.Total{Currency: opts.currency, Count: opts.count, Amount: opts.amount}, Evidence: digest}
+	if opts.payment != "" {
+		name, err := paymentName(opts.payment)
+		if err != nil {
+			return b, err
+		}
+		if name.Merchant != b.Merchant {
+			return b, fmt.Errorf("%w: %s is of %s, and the payment of another merchant", command.ErrUsage, b.ID, b.Merchant)
+		}
+		a.Payment = name.ID
+	}
 	if opts.refunds {
 		a.Total = book.Total{Currency: opts.currency, Credits: opts.count, CreditAmount: opts.amount}
 	}

@@ -36,10 +36,10 @@ func TestCardsOfOtherBrandsGoToTheAcquirer(t *testing.T) {
 	for i, id := range s.send(drafts...) {
 		s.wait("the host's answer to "+rows[i+1][0], func() bool {
 			var p control.Payment
-			if code, _ := s.command("payment", "show", "shop-1", id); code != 0 {
+			if code, _ := s.command("payment", "show", "shop-1/"+id); code != 0 {
 				return false
 			}
-			s.json(&p, "payment", "show", "shop-1", id)
+			s.json(&p, "payment", "show", "shop-1/"+id)
 			if p.Status == book.StageRejected {
 				t.Fatalf("%s is rejected: %s", rows[i+1][0], p.Code)
 			}

@@ -40,7 +40,7 @@ var (
 		"vault findings show":        findingsThat(false), "vault findings acknowledge": findingsThat(true),
 	}
 	completeFlags = map[string]lister{
-		"merchant": merchantNames, "batch": batchNames, "auditor": auditorNames,
+		"merchant": merchantNames, "payment": paymentsOf(""), "batch": batchNames, "auditor": auditorNames,
 		"method": fixed(book.Methods[:]...), "status": fixed(book.Stages[:]...), "as": fixed(resolutions...), "kind": fixed(slices.Sorted(maps.Keys(meanings))...),
 		"storage": fixed("on", "off"), "payees": fixed(book.PayeesBusiness, book.PayeesConsumer), "currency": fixed(envelope.Currencies()...),
 	}
@@ -162,8 +162,8 @@ func paymentsOf(stage book.Stage) lister {
 		for {
 			page, err := client.Payments(ctx, query)
 			for _, p := range page.Payments {
-				if name := p.Merchant + "/" + p.ID; strings.HasPrefix(name, prefix) {
-					names = append(names, cobra.CompletionWithDesc(name, fmt.Sprintf("%s, %s, %s", p.Operation, p.Status, amount(p))))
+				if strings.HasPrefix(p.Name, prefix) {
+					names = append(names, cobra.CompletionWithDesc(p.Name, fmt.Sprintf("%s, %s, %s", p.Operation, p.Status, amount(p))))
 				}
 			}
 			if err != nil && len(names) == 0 {

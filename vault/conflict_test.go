@@ -37,7 +37,7 @@ func TestTheNinthConflictIsTheLastThatIsTold(t *testing.T) {
 	last := s.send(draft{account: aCard, // is answered after them
 		order: `{"operation":"sale","reference":"another","amount":5,"currency":"XXX"}`})
 	s.wait("the last answer", func() bool {
-		code, _ := s.command("payment", "show", "shop-1", last[0])
+		code, _ := s.command("payment", "show", "shop-1/"+last[0])
 		return code == 0
 	})
 	s.wait("nine conflicts and the last answer", func() bool { return told() == 10 })

@@ -280,7 +280,7 @@ func TestFromBagToSettlement(t *testing.T) {
 		return err == nil && len(results) == 5
 	})
 	s.verifyLog()
-	for _, args := range [][]string{{"status"}, {"merchant", "show", "shop-1"}, {"batch", "list"}, {"batch", "show", "1"}, {"payment", "show", "shop-1", payments[0].ID}} {
+	for _, args := range [][]string{{"status"}, {"merchant", "show", "shop-1"}, {"batch", "list"}, {"batch", "show", "1"}, {"payment", "show", "shop-1/" + payments[0].ID}} {
 		if code, out := s.command(args...); code != 0 || strings.Contains(out, "4242424242424242") {
 			t.Errorf("vault %v: exit code %d\n%s", args, code, out)
 		}

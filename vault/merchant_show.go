@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"nightdrop/shared/command"
-	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 )
 
@@ -35,11 +34,11 @@ func printMerchant(w io.Writer, m control.Merchant) {
 	command.Row(w, "currencies", strings.Join(m.Currencies, ","))
 	command.Row(w, "added", moment(m.Added))
 	command.Row(w, "results", m.Results)
-	if m.OpenBatch != 0 {
-		command.Row(w, "open card batch", book.BatchID(book.MethodCard, m.OpenBatch))
+	if m.OpenBatch != "" {
+		command.Row(w, "open card batch", m.OpenBatch)
 	}
-	if m.OpenBank != 0 {
-		command.Row(w, "open bank batch", book.BatchID(book.MethodBank, m.OpenBank))
+	if m.OpenBank != "" {
+		command.Row(w, "open bank batch", m.OpenBank)
 	}
 	for _, v := range m.Verifiers {
 		command.Row(w, "verifier", v)

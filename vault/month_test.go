@@ -67,7 +67,7 @@ func (m *month) begin() (stop func()) {
 func (m *month) payment(id string) control.Payment {
 	m.t.Helper()
 	var p control.Payment
-	m.json(&p, "payment", "show", "shop-1", id)
+	m.json(&p, "payment", "show", "shop-1/"+id)
 	return p
 }
 
@@ -128,7 +128,7 @@ func TestMonthsEnd(t *testing.T) {
 	if len(hold.Operations) != 2 || hold.Captured != 3000 || hold.Refunded != 1000 {
 		t.Errorf("the authorisation is shown as %+v", hold)
 	}
-	if code, out := m.command("payment", "show", "shop-1", ids["hold"]); code != 0 || !strings.Contains(out, ids["capture"]) || !strings.Contains(out, "captured   30.00 USD") {
+	if code, out := m.command("payment", "show", "shop-1/"+ids["hold"]); code != 0 || !strings.Contains(out, ids["capture"]) || !strings.Contains(out, "captured   30.00 USD") {
 		t.Errorf("payment show: exit code %d\n%s", code, out)
 	}
 	settled := m.closeAndSettle()
@@ -404,21 +404,22 @@ func TestAPersonDecides(t *testing.T) {
 	if code, out := s.command("status"); code != 0 || !strings.Contains(out, "a person must decide") {
 		t.Errorf("status: exit code %d\n%s", code, out)
 	}
+	const shop = "shop-1/"
 	for _, test := range []struct {
 		code int
 		args []string
 	}{
-		{2, []string{ids[0], "--as", "reversed"}},
-		{2, []string{ids[0], "--as", "settled", "--reason", "so he said"}},
-		{2, []string{ids[0], "--as", "reversed", "--reason", "the card was 4242 4242 4242 4242"}},
-		{6, []string{ids[0], "--as", "captured", "--reason", "so he said"}},
-		{5, []string{"0190c8f2-7d1e-7b5a-9c3f-2a6d4e8b1c07", "--as", "reversed", "--reason", "so he said"}},
-		{5, []string{ids[0], "--merchant", "shop-9", "--as", "reversed", "--reason", "so he said"}},
-		{0, []string{ids[0], "--as", "reversed", "--reason", "acquirer, call 4711: never charged"}},
-		{0, []string{ids[1], "--merchant", "shop-1", "--as", "approved", "--reason", "acquirer, call 4711: charged"}},
+		{2, []string{shop + ids[0], "--as", "reversed"}},
+		{2, []string{ids[0], "--as", "reversed", "--reason", "so he said"}},
+		{2, []string{shop + ids[0], "--as", "settled", "--reason", "so he said"}},
+		{2, []string{shop + ids[0], "--as", "reversed", "--reason", "the card was 4242 4242 4242 4242"}},
+		{6, []string{shop + ids[0], "--as", "captured", "--reason", "so he said"}},
+		{5, []string{"shop-1/0190c8f2-7d1e-7b5a-9c3f-2a6d4e8b1c07", "--as", "reversed", "--reason", "so he said"}},
+		{5, []string{"shop-9/" + ids[0], "--as", "reversed", "--reason", "so he said"}},
+		{0, []string{shop + ids[0], "--as", "reversed", "--reason", "acquirer, call 4711: never charged"}},
+		{0, []string{shop + ids[1], "--as", "approved", "--reason", "acquirer, call 4711: charged"}},
 		// it is manual no more
-		{5, []string{ids[0], "--as", "approved", "--reason", "acquirer, call 4712"}},
-		{6, []string{ids[0], "--merchant", "shop-1", "--as", "approved", "--reason", "acquirer, call 4712"}},
+		{6, []string{shop + ids[0], "--as", "approved", "--reason", "acquirer, call 4712"}},
 	} {
 		if code, _ := s.command(append([]string{"payment", "resolve"}, test.args...)...); code != test.code {
 			t.Errorf("payment resolve %v: exit code %d, want %d", test.args, code, test.code)
@@ -426,7 +427,7 @@ func TestAPersonDecides(t *testing.T) {
 	}
 	for i, stage := range []book.Stage{book.StageReversed, book.StageApproved} {
 		var p control.Payment
-		if s.json(&p, "payment", "show", "shop-1", ids[i]); p.Status != stage || p.Resolutions != nil {
+		if s.json(&p, "payment", "show", "shop-1/"+ids[i]); p.Status != stage || p.Resolutions != nil {
 			t.Errorf("payment %d: %+v", i, p)
 		}
 	}
@@ -474,15 +475,14 @@ func (m *site) correctsAWord(id string) {
 		{2, []string{"--as", "reversed", "--reverse", "--reason", "so he said"}},
 		{2, []string{"--as", "reversed", "--correct"}},
 		{6, []string{"--as", "approved", "--correct", "--reason", "so he said"}},
-		{5, []string{"--as", "reversed", "--correct", "--merchant", "shop-9", "--reason", "so he said"}},
 		{5, []string{"--as", "reversed", "--correct", "--evidence", "no-such-letter", "--reason", "so he said"}},
 		{0, []string{"--as", "reversed", "--correct", "--reason", "acquirer, letter of 4 December: never charged"}},
 	} {
-		if code, _ := m.command(append([]string{"payment", "resolve", id}, test.args...)...); code != test.code {
+		if code, _ := m.command(append([]string{"payment", "resolve", "shop-1/" + id}, test.args...)...); code != test.code {
 			m.t.Errorf("payment resolve %v: exit code %d, want %d", test.args, code, test.code)
 		}
 	}
-	code, out := m.command("payment", "show", "shop-1", id)
+	code, out := m.command("payment", "show", "shop-1/"+id)
 	for _, part := range []string{"reversed", "user:", "acquirer, call 4711: charged", "corrected to reversed", "acquirer, letter of 4 December: never charged"} {
 		if code != 0 || !strings.Contains(out, part) {
 			m.t.Errorf("payment show: exit code %d, without %q\n%s", code, part, out)

@@ -134,13 +134,8 @@ func reached(bar *command.Bar, page control.PaymentPage, oldest bool) {
 func printPayments(w io.Writer, payments []control.Payment) {
 	command.Row(w, "PAYMENT", "OPERATION", "STATUS", "CODE", "AMOUNT", "ACCOUNT", "REFERENCE", "BATCH", "RECEIVED")
 	for _, p := range payments {
-		command.Row(w, nameOf(p), orDash(string(p.Operation)), p.Status, orDash(string(p.Code)), amount(p), orDash(p.Masked), orDash(p.Reference), orDash(p.BatchID()), moment(p.Received))
+		command.Row(w, p.Name, orDash(string(p.Operation)), p.Status, orDash(string(p.Code)), amount(p), orDash(p.Masked), orDash(p.Reference), orDash(p.Batch), moment(p.Received))
 	}
-}
-
-// nameOf is a payment as every command takes it.
-func nameOf(p control.Payment) string {
-	return control.PaymentName{Merchant: p.Merchant, ID: p.ID}.String()
 }
 
 func amount(p control.Payment) string {

@@ -46,7 +46,7 @@ func TestPaymentsAreFound(t *testing.T) {
 			"--approval":  {p.Approval, func(o control.Payment) bool { return o.Approval == p.Approval }},
 			"--operation": {string(p.Operation), func(o control.Payment) bool { return o.Operation == p.Operation }},
 			"--status":    {string(p.Status), func(o control.Payment) bool { return o.Status == p.Status }},
-			"--batch":     {p.BatchID(), func(o control.Payment) bool { return o.Batch == p.Batch }},
+			"--batch":     {p.Batch, func(o control.Payment) bool { return o.Batch == p.Batch }},
 			"--merchant":  {p.Merchant, func(o control.Payment) bool { return o.Merchant == p.Merchant }},
 			"--to":        {day, func(o control.Payment) bool { return o.Received.Format(time.DateOnly) <= day }},
 			"--from":      {day, func(o control.Payment) bool { return o.Received.Format(time.DateOnly) >= day }},

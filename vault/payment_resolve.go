@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -21,7 +20,7 @@ func newPaymentResolveCommand(g *global, c console) *cobra.Command {
 	var r control.Resolution
 	var evidence string
 	cmd := &cobra.Command{
-		Use:   "resolve [MERCHANT/]ID --as STATUS --reason TEXT [--correct [--reverse]] [--evidence FILE] [--merchant ID]",
+		Use:   "resolve MERCHANT/ID --as STATUS --reason TEXT [--correct [--reverse]] [--evidence FILE]",
 		Short: "Say what became of a payment that the acquirer never answered for",
 		Long: `Say what became of a payment whose reversal or capture is repeated without an answer (status unknown, voiding,
 capturing or correcting), or was for hours in vain (manual): a person asks the acquirer and decides. "vault payment show" tells what it may be resolved as: a sale, authorisation
@@ -38,16 +37,16 @@ goes when that is done. --evidence names a file that proves it, a letter or a li
 --as returned records that the bank returned an entry, where it said so otherwise than in a file that "vault returns import" takes: --code is its
 reason, --evidence a file that proves it (a letter, a page of the bank's), of which the SHA-256 goes into the log. Where a file brings the same return
 later, it is a repeat; another reason is listed there. R61 to R77 are between banks and return no entry.`,
-		Example: "  vault payment resolve 0190c8f2-7d1e-7b5a-9c3f-2a6d4e8b1c07 --as reversed --reason \"acquirer, call 4711: never charged\"\n" +
-			"  vault payment resolve 0190c8f2-7d1e-7b5a-9c3f-2a6d4e8b1c07 --correct --as approved --reason \"its listing has it\" --evidence listing.csv\n" +
-			"  vault payment resolve 0190c8f2-7d1e-7b5a-9c3f-2a6d4e8b1c07 --as returned --code ach-R03 --reason \"bank's portal\" --evidence page.pdf",
-		Args: command.Arguments(cobra.RangeArgs(1, 2)),
+		Example: "  vault payment resolve shop-1/0190c8f2-7d1e-7b5a-9c3f-2a6d4e8b1c07 --as reversed --reason \"acquirer, call 4711: never charged\"\n" +
+			"  vault payment resolve shop-1/0190c8f2-7d1e-7b5a-9c3f-2a6d4e8b1c07 --correct --as approved --reason \"its listing has it\" --evidence listing.csv\n" +
+			"  vault payment resolve shop-1/0190c8f2-7d1e-7b5a-9c3f-2a6d4e8b1c07 --as returned --code ach-R03 --reason \"bank's portal\" --evidence page.pdf",
+		Args: command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			name, err := paymentName(args)
+			name, err := paymentName(args[0])
 			if err != nil {
 				return err
 			}
-			if r.ID, r.Merchant = name.ID, cmp.Or(name.Merchant, r.Merchant); !slices.Contains(resolutions, r.As) {
+			if r.Merchant, r.ID = name.Merchant, name.ID; !slices.Contains(resolutions, r.As) {
 				return fmt.Errorf("%w: --as is one of %v", command.ErrUsage, resolutions)
 			}
 			if returned := r.As == envelope.StatusReturned; returned != (r.Code != "") || returned && evidence == "" {
@@ -70,7 +69,7 @@ later, it is a repeat; another reason is listed there. R61 to R77 are between ba
 			if err != nil {
 				return err
 			}
-			return g.print(c.out, p, func(w io.Writer) { fmt.Fprintf(w, "%s of %s is %s\n", p.ID, p.Merchant, p.Status) })
+			return g.print(c.out, p, func(w io.Writer) { fmt.Fprintf(w, "%s is %s\n", p.Name, p.Status) })
 		},
 	}
 	cmd.Flags().StringVar((*string)(&r.As), "as", "", "what became of it: reversed, approved, voided, captured or declined; returned of a bank entry")
@@ -78,7 +77,6 @@ later, it is a repeat; another reason is listed there. R61 to R77 are between ba
 	cmd.Flags().BoolVar(&r.Correct, "correct", false, "say it against what a person said of the payment before")
 	cmd.Flags().BoolVar(&r.Reverse, "reverse", false, "with --correct: take back at the acquirer what stands there, though its batch is closed")
 	evidenceFlag(cmd, &evidence)
-	cmd.Flags().StringVar(&r.Merchant, "merchant", "", "its merchant, where two have a payment of that id")
 	g.actingFlags(cmd)
 	return cmd
 }

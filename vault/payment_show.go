@@ -20,12 +20,9 @@ func newPaymentShowCommand(g *global, c console) *cobra.Command {
 		Use:     "show MERCHANT/ID",
 		Short:   "Show a payment; of its account never more than the masked number",
 		Example: "  vault payment show shop-1/0190c8f2-7d1e-7b5a-9c3f-2a6d4e8b1c07",
-		Args:    command.Arguments(cobra.RangeArgs(1, 2)),
+		Args:    command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			name, err := paymentName(args)
-			if err == nil && name.Merchant == "" {
-				err = fmt.Errorf("%w: %w", command.ErrUsage, control.ErrPaymentName)
-			}
+			name, err := paymentName(args[0])
 			if err != nil {
 				return err
 			}
@@ -44,9 +41,9 @@ func newPaymentShowCommand(g *global, c console) *cobra.Command {
 	return cmd
 }
 
-// paymentName reads the payment that a command's arguments name.
-func paymentName(args []string) (control.PaymentName, error) {
-	name, err := control.ParsePaymentName(args...)
+// paymentName reads the payment that a word of the command line names.
+func paymentName(text string) (book.Key, error) {
+	name, err := control.ParsePaymentName(text)
 	if err != nil {
 		err = fmt.Errorf("%w: %w", command.ErrUsage, err)
 	}
@@ -54,11 +51,11 @@ func paymentName(args []string) (control.PaymentName, error) {
 }
 
 func printPayment(w io.Writer, p control.Payment) {
-	command.Row(w, "payment", nameOf(p))
+	command.Row(w, "payment", p.Name)
 	command.Row(w, "digest", p.Digest)
 	command.Row(w, "operation", orDash(string(p.Operation)))
 	if p.Of != "" {
-		command.Row(w, "of payment", control.PaymentName{Merchant: p.Merchant, ID: p.Of}.String())
+		command.Row(w, "of payment", p.Of)
 	}
 	command.Row(w, "status", p.Status)
 	if len(p.Resolutions) > 0 {
@@ -87,7 +84,7 @@ func printPayment(w io.Writer, p control.Payment) {
 		command.Row(w, "token", p.Token)
 	}
 	command.Row(w, "approval", orDash(p.Approval))
-	command.Row(w, "batch", orDash(p.BatchID()))
+	command.Row(w, "batch", orDash(p.Batch))
 	printEntry(w, p)
 	if p.Tries > 0 {
 		command.Row(w, "tries", p.Tries)

@@ -105,9 +105,9 @@ func TestRefundIsNoOracle(t *testing.T) {
 		account: `{"card":{"number":"4242424242424242","expiry":"2031-12"}}`})[0]
 	s.wait("an answer to the refund to the right number", func() bool {
 		var p control.Payment
-		code, _ := s.command("payment", "show", "shop-1", right)
+		code, _ := s.command("payment", "show", "shop-1/"+right)
 		if code == 0 {
-			s.json(&p, "payment", "show", "shop-1", right)
+			s.json(&p, "payment", "show", "shop-1/"+right)
 		}
 		return p.Status == book.StageRejected && p.Code == envelope.CodeLimit && p.Limit == book.ExceededComparisons
 	})
@@ -140,9 +140,9 @@ func TestRefundByReferenceTakesNoAccount(t *testing.T) {
 	for i, want := range []book.Stage{book.StageRejected, book.StageApproved} {
 		s.wait("the refund to be "+string(want), func() bool {
 			var p control.Payment
-			code, _ := s.command("payment", "show", "shop-1", right[i])
+			code, _ := s.command("payment", "show", "shop-1/"+right[i])
 			if code == 0 {
-				s.json(&p, "payment", "show", "shop-1", right[i])
+				s.json(&p, "payment", "show", "shop-1/"+right[i])
 			}
 			return p.Status == want && (want != book.StageRejected || p.Code == envelope.CodeBadOrder)
 		})

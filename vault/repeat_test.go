@@ -185,17 +185,17 @@ func (s *site) resolveOne(all []control.Payment) {
 		if p.Status != book.StageUnknown {
 			continue
 		}
-		if code, _ := s.command("payment", "resolve", p.ID, "--as", "captured", "--reason", "acquirer, call 17"); code != 6 {
+		if code, _ := s.command("payment", "resolve", p.Name, "--as", "captured", "--reason", "acquirer, call 17"); code != 6 {
 			s.t.Errorf("a sale resolved as captured: exit code %d", code)
 		}
 		var done control.Payment
-		s.json(&done, "payment", "resolve", p.ID, "--as", "reversed", "--reason", "acquirer, call 17: never seen")
+		s.json(&done, "payment", "resolve", p.Name, "--as", "reversed", "--reason", "acquirer, call 17: never seen")
 		if done.Status != book.StageReversed {
 			s.t.Errorf("resolved, it is %s", done.Status)
 		}
 		time.Sleep(600 * time.Millisecond)
 		var after control.Payment
-		s.json(&after, "payment", "show", "shop-1", p.ID)
+		s.json(&after, "payment", "show", "shop-1/"+p.ID)
 		if after.Tries != done.Tries {
 			s.t.Errorf("its reversal was sent %d times after the person's word", after.Tries-done.Tries)
 		}
@@ -219,11 +219,13 @@ func TestResendCommand(t *testing.T) {
 		code int
 		args []string
 	}{
-		{2, []string{all[0].ID}},
+		{2, []string{all[0].Name}},
 		{2, reason},
-		{2, append([]string{all[0].ID, "--all"}, reason...)},
-		{2, []string{all[0].ID, "--reason", "card 4242 4242 4242 4242"}},
-		{5, append([]string{"0190c8f2-7d1e-7b5a-9c3f-2a6d4e8b1c07"}, reason...)},
+		{2, append([]string{all[0].Name, "--all"}, reason...)},
+		{2, append([]string{all[0].ID}, reason...)},
+		{2, append([]string{all[0].Name, "--merchant", "shop-1"}, reason...)},
+		{2, []string{all[0].Name, "--reason", "card 4242 4242 4242 4242"}},
+		{5, append([]string{"shop-1/0190c8f2-7d1e-7b5a-9c3f-2a6d4e8b1c07"}, reason...)},
 		{5, append([]string{"--all", "--merchant", "nobody"}, reason...)},
 	} {
 		if code, _ := s.command(append([]string{"payment", "resend"}, test.args...)...); code != test.code {
@@ -232,9 +234,9 @@ func TestResendCommand(t *testing.T) {
 	}
 	line.set(false)
 	var done control.PaymentsResent
-	s.json(&done, append([]string{"payment", "resend", all[0].ID}, reason...)...)
+	s.json(&done, append([]string{"payment", "resend", all[0].Name}, reason...)...)
 	s.wait("the first to be reversed", func() bool { stages, _ := s.stages(); return stages[book.StageReversed] == 1 && done.Resent == 1 })
-	if code, _ := s.command(append([]string{"payment", "resend", all[0].ID, "--merchant", "shop-1"}, reason...)...); code != 6 {
+	if code, _ := s.command(append([]string{"payment", "resend", all[0].Name}, reason...)...); code != 6 {
 		t.Errorf("sending what is reversed again: exit code %d", code)
 	}
 	s.json(&done, append([]string{"payment", "resend", "--all"}, reason...)...)

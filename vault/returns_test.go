@@ -300,7 +300,7 @@ func TestNoticesByTheCommandLine(t *testing.T) {
 	if !slices.Equal(now.Notices, []string{"C01", "C13"}) || len(now.Results) != 4 || now.Status != book.StageSettled {
 		t.Errorf("the sale is %+v", now)
 	}
-	if code, out := r.command("payment", "show", "shop-1", p.ID); code != 0 || !strings.Contains(out, "C01 C13") {
+	if code, out := r.command("payment", "show", "shop-1/"+p.ID); code != 0 || !strings.Contains(out, "C01 C13") {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
 	stop()
@@ -315,7 +315,7 @@ func TestReturnsByHand(t *testing.T) {
 	evidence := filepath.Join(t.TempDir(), "letter.pdf")
 	r.must(os.WriteFile(evidence, []byte("Dear customer"), 0o600))
 	resolve := func(id string, more ...string) int {
-		code, _ := r.command(append([]string{"payment", "resolve", id, "--as", "returned", "--reason", "the bank's letter"}, more...)...)
+		code, _ := r.command(append([]string{"payment", "resolve", "shop-1/" + id, "--as", "returned", "--reason", "the bank's letter"}, more...)...)
 		return code
 	}
 	for name, c := range map[string]struct {
@@ -346,7 +346,7 @@ func TestReturnsByHand(t *testing.T) {
 		now.Decisions[0].Reason != "the bank's letter" || now.Decisions[0].Evidence != hex.EncodeToString(digest[:]) {
 		t.Errorf("the sale is %+v", now)
 	}
-	if code, out := r.command("payment", "show", "shop-1", p.ID); code != 0 || !strings.Contains(out, "the bank's letter") || !strings.Contains(out, hex.EncodeToString(digest[:])) {
+	if code, out := r.command("payment", "show", "shop-1/"+p.ID); code != 0 || !strings.Contains(out, "the bank's letter") || !strings.Contains(out, hex.EncodeToString(digest[:])) {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
 	code, told := r.importing(bankFile("", "", bankBatch{number: 1, entries: []answered{returnOf(p, "R03"), returnOf(p, "R04"), returnOf(p, "R62"), returnOf(other, "R01")}}))
@@ -375,7 +375,7 @@ func TestAWithheldRefundSaysWhy(t *testing.T) {
 	if now := r.payment(refund); now.Code != "ach-R01" || now.Withheld != "ach-R01" {
 		t.Errorf("the refund is %+v", now)
 	}
-	if code, out := r.command("payment", "show", "shop-1", refund); code != 0 || !strings.Contains(out, "the sale that it refunds came back (ach-R01)") {
+	if code, out := r.command("payment", "show", "shop-1/"+refund); code != 0 || !strings.Contains(out, "the sale that it refunds came back (ach-R01)") {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
 	stop()

@@ -216,7 +216,7 @@ func TestAnswersOfAHostByHand(t *testing.T) {
 	waittest.For(t, "two captures that wait for a person", func() bool { return len(list(t, s, "manual")) == 2 })
 	for _, p := range list(t, s, "manual") {
 		said := map[int64]string{2004: "iso-25", 2005: "iso-94"}[p.Amount]
-		out, err := s.VaultRun(t.Context(), "payment", "show", "bookshop", p.ID)
+		out, err := s.VaultRun(t.Context(), "payment", "show", "bookshop/"+p.ID)
 		if err != nil || !regexp.MustCompile(`last answer +`+said).MatchString(out) {
 			t.Errorf("the capture of %d is shown as\n%s(%v), want %s", p.Amount, out, err, said)
 		}

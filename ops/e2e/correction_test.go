@@ -37,7 +37,7 @@ func TestAWrongWordIsCorrected(t *testing.T) {
 		t.Fatal(err)
 	}
 	say := func(s2 storefront.Sealed, as string, more ...string) error {
-		_, err := s.VaultRun(t.Context(), append([]string{"payment", "resolve", s2.ID, "--as", as}, more...)...)
+		_, err := s.VaultRun(t.Context(), append([]string{"payment", "resolve", "bookshop/" + s2.ID, "--as", as}, more...)...)
 		return err
 	}
 	// the host said so, not a person
@@ -47,7 +47,7 @@ func TestAWrongWordIsCorrected(t *testing.T) {
 	}
 	c.await(early, envelope.StatusDeclined, envelope.CodeNoAnswer)
 	c.await(late, envelope.StatusDeclined, envelope.CodeNoAnswer)
-	wantExit(t, 6, func() error { return say(early, "captured", "--merchant", "bookshop", "--reason", "booked after all") })
+	wantExit(t, 6, func() error { return say(early, "captured", "--reason", "booked after all") })
 	wantExit(t, 2, func() error { return say(early, "captured", "--correct") })
 	wantExit(t, 6, func() error { return say(early, "declined", "--correct", "--reason", "it is declined already") })
 	if err := say(early, "captured", "--correct", "--reason", "booked after all", "--evidence", letter); err != nil {
@@ -99,7 +99,7 @@ func showsCorrection(t *testing.T, s *site.Site, late storefront.Sealed) {
 			Corrects                    bool
 		}
 	}
-	decode(t, s, &p, "payment", "show", "bookshop", late.ID, "--json")
+	decode(t, s, &p, "payment", "show", "bookshop/"+late.ID, "--json")
 	if p.Status != "declined" || !p.AtHost || len(p.Decisions) != 2 || p.Decisions[0].Reason != "nobody picked up" || p.Decisions[0].Corrects ||
 		!strings.HasPrefix(p.Decisions[1].Actor, "user:") || p.Decisions[1].As != "captured" || !p.Decisions[1].Corrects || p.Decisions[1].Evidence != letterDigest {
 		t.Errorf("the payment shows %+v", p)

@@ -165,7 +165,7 @@ func TestAPersonDecides(t *testing.T) {
 	waittest.For(t, "two captures that wait for a person", func() bool { return len(list(t, s, "manual")) == 2 })
 	c.await(asked, envelope.StatusUnknown, envelope.CodeNoAnswer)
 	resolve := func(s2 storefront.Sealed, as string, more ...string) error {
-		_, err := s.VaultRun(t.Context(), append([]string{"payment", "resolve", s2.ID, "--as", as}, more...)...)
+		_, err := s.VaultRun(t.Context(), append([]string{"payment", "resolve", "bookshop/" + s2.ID, "--as", as}, more...)...)
 		return err
 	}
 	wantExit(t, 2, func() error { return resolve(asked, "captured") })
@@ -175,7 +175,7 @@ func TestAPersonDecides(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantExit(t, 6, func() error {
-		return resolve(guessed, "captured", "--merchant", "bookshop", "--reason", "acquirer, call 18: booked")
+		return resolve(guessed, "captured", "--reason", "acquirer, call 18: booked")
 	})
 	c.await(asked, envelope.StatusCaptured, envelope.CodeOK)
 	c.await(guessed, envelope.StatusDeclined, envelope.CodeNoAnswer)
@@ -186,7 +186,7 @@ func TestAPersonDecides(t *testing.T) {
 	wantExit(t, 7, func() error { _, err := s.VaultRun(t.Context(), "batch", "settle", "--all"); return err })
 	compareListing(t, s)
 
-	adjust := []string{"batch", "adjust", "card-000001", "--currency", "EUR", "--count", "1", "--amount", "900100", "--payment", guessed.ID}
+	adjust := []string{"batch", "adjust", "card-000001", "--currency", "EUR", "--count", "1", "--amount", "900100", "--payment", "bookshop/" + guessed.ID}
 	wantExit(t, 2, func() error { _, err := s.VaultRun(t.Context(), adjust...); return err })
 	wantExit(t, 2, func() error {
 		_, err := s.VaultRun(t.Context(), "batch", "adjust", "card-000001", "--currency", "EUR", "--reason", "x")

@@ -175,7 +175,7 @@ type repeatedAs struct {
 
 func shown(t *testing.T, s *site.Site, id string) (r repeatedAs) {
 	t.Helper()
-	out, err := s.VaultRun(t.Context(), "payment", "show", "bookshop", id, "--json")
+	out, err := s.VaultRun(t.Context(), "payment", "show", "bookshop/"+id, "--json")
 	if err == nil {
 		err = json.Unmarshal([]byte(out), &r)
 	}

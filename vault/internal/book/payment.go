@@ -52,6 +52,9 @@ type Payment struct {
 	Decided
 }
 
+// Name is MERCHANT/ID, by which commands and messages name the payment.
+func (p Payment) Name() string { return Payments.Key(p).String() }
+
 // Held is what the operations on a sale or authorisation take of it. Only they and their outcomes
 // change it.
 type Held struct {

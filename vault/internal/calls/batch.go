@@ -10,6 +10,7 @@ import (
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/operator"
+	"nightdrop/vault/internal/report"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -53,7 +54,7 @@ func readBatch(tx *ledger.Tx, number uint32) (book.Batch, error) {
 
 func batchView(tx *ledger.Tx, b book.Batch) (control.Batch, error) {
 	v := control.Batch{ID: b.ID(), Number: b.Number, Merchant: b.Merchant, Method: b.Method, Status: b.Stage, Opened: b.Opened, Totals: b.Totals,
-		HashTotal: b.HashTotal, Host: b.Host, By: b.By, Lines: b.Lines, Failed: b.Failed, Outstanding: b.Outstanding, Unresolved: b.Unresolved, Done: b.Done}
+		HashTotal: b.HashTotal, Host: b.Host, By: b.By, Lines: report.LinesOf(b), Failed: b.Failed, Outstanding: b.Outstanding, Unresolved: b.Unresolved, Done: b.Done}
 	if v.Totals == nil {
 		v.Totals = []book.Total{}
 	}
@@ -75,8 +76,12 @@ func batchView(tx *ledger.Tx, b book.Batch) (control.Batch, error) {
 }
 
 func fileView(f book.File) control.File {
-	return control.File{Name: f.Name, Status: f.Stage, Digest: f.Digest, Effective: f.Effective, Entries: f.Entries, Debits: f.Debits,
-		Credits: f.Credits, EntryHash: f.EntryHash, Batches: f.Batches}
+	v := control.File{Name: f.Name, Status: f.Stage, Digest: f.Digest, Effective: f.Effective, Entries: f.Entries, Debits: f.Debits,
+		Credits: f.Credits, EntryHash: f.EntryHash, Batches: []string{}}
+	for _, number := range f.Batches {
+		v.Batches = append(v.Batches, book.BatchID(book.MethodBank, number))
+	}
+	return v
 }
 
 // fileOf reads the settlement file of a batch; the zero File where it has none.
@@ -168,7 +173,7 @@ func (c *Calls) comparisonView(compared settle.Comparison, err error) (control.C
 	}
 	out := control.Comparison{Ours: compared.Ours, Theirs: compared.Theirs, Differences: []control.Compared{}}
 	for _, d := range compared.Differences {
-		out.Differences = append(out.Differences, control.Compared{Problem: string(d.Problem), Payment: d.ID, Line: d.Line, Ours: listed(d.Ours), Theirs: listed(d.Theirs)})
+		out.Differences = append(out.Differences, control.Compared{Problem: string(d.Problem), Payment: report.NameOf(compared.Batch.Merchant, d.ID), Line: d.Line, Ours: listed(d.Ours), Theirs: listed(d.Theirs)})
 	}
 	views, err := c.batchViews([]book.Batch{compared.Batch})
 	if err == nil {

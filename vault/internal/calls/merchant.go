@@ -61,8 +61,15 @@ func merchantView(m book.Merchant) control.Merchant {
 	slices.SortStableFunc(keys, func(a, b control.MerchantKey) int {
 		return cmp.Or(a.Added.Compare(b.Added.Time), cmp.Compare(b.Use, a.Use), cmp.Compare(a.Name, b.Name))
 	})
-	return control.Merchant{ID: m.ID, Keys: keys, Name: m.Name, Status: string(m.Status), Verifiers: m.Verifiers, ReplyKeys: m.ReplyKeys, Acceptor: m.Acceptor,
-		Currencies: m.Currencies, Added: m.Added, Results: m.Results, OpenBatch: m.OpenBatch, OpenBank: m.OpenBank, Policy: m.Policy}
+	v := control.Merchant{ID: m.ID, Keys: keys, Name: m.Name, Status: string(m.Status), Verifiers: m.Verifiers, ReplyKeys: m.ReplyKeys, Acceptor: m.Acceptor,
+		Currencies: m.Currencies, Added: m.Added, Results: m.Results, Policy: m.Policy}
+	if m.OpenBatch != 0 {
+		v.OpenBatch = book.BatchID(book.MethodCard, m.OpenBatch)
+	}
+	if m.OpenBank != 0 {
+		v.OpenBank = book.BatchID(book.MethodBank, m.OpenBank)
+	}
+	return v
 }
 
 // AddMerchant checks and enrols one.
@@ -174,7 +181,7 @@ func checkNoneAtAcquirer(tx *ledger.Tx, m book.Merchant) error {
 			continue // nothing was sent
 		}
 		err := tx.Payments(ledger.Query{Merchant: m.ID, Stage: stage, Limit: 1}, func(p book.Payment) error {
-			return fmt.Errorf("payment %s/%s is %s under acceptor %s: capture, void or resolve it, and settle its batch, first", m.ID, p.ID, p.Stage, m.Acceptor)
+			return fmt.Errorf("payment %s is %s under acceptor %s: capture, void or resolve it, and settle its batch, first", p.Name(), p.Stage, m.Acceptor)
 		})
 		if err != nil {
 			return err

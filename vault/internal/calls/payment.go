@@ -2,7 +2,6 @@ package calls
 
 import (
 	"context"
-	"fmt"
 	"io"
 
 	"nightdrop/shared/envelope"
@@ -100,19 +99,8 @@ func aroundPayment(tx *ledger.Tx, p book.Payment) (around report.Around, err err
 // Resolve takes a person's word on a payment that is repeated, or manual.
 func (c *Calls) Resolve(ctx context.Context, actor operator.Actor, r control.Resolution) (control.Payment, error) {
 	return using(c, func(p Parts) (resolved control.Payment, err error) {
-		if !envelope.ValidID(r.ID) || r.Merchant != "" && !envelope.ValidMerchant(r.Merchant) {
+		if !envelope.ValidID(r.ID) || !envelope.ValidMerchant(r.Merchant) {
 			return resolved, notFound("payment", r.ID, false)
-		}
-		find := func(id string) (string, error) {
-			return c.ownerAt(id, append(repeatedStages[:], book.StageManual)...)
-		}
-		if r.Correct || r.As == envelope.StatusReturned {
-			find = c.owner
-		}
-		if r.Merchant == "" {
-			if r.Merchant, err = find(r.ID); err != nil {
-				return resolved, err
-			}
 		}
 		actor.Evidence = r.Evidence
 		switch {
@@ -128,35 +116,6 @@ func (c *Calls) Resolve(ctx context.Context, actor operator.Actor, r control.Res
 		}
 		return c.Payment(ctx, r.Merchant, r.ID)
 	})
-}
-
-// owner finds the merchant of the payment of an id.
-func (c *Calls) owner(id string) (string, error) {
-	return view(c, func(tx *ledger.Tx) (merchant string, err error) {
-		var owners []string
-		err = tx.Merchants(func(m book.Merchant) error {
-			_, found, err := tx.Payment(m.ID, id)
-			if found {
-				owners = append(owners, m.ID)
-			}
-			return err
-		})
-		if err != nil {
-			return "", err
-		}
-		return onlyOwner(owners, "payment", id, "look with `vault payment list`")
-	})
-}
-
-// onlyOwner is the one merchant that has a payment of an id.
-func onlyOwner(owners []string, what, id, look string) (string, error) {
-	switch len(owners) {
-	case 0:
-		return "", &control.Error{Code: control.CodeNotFound, Detail: fmt.Sprintf("no %s has the id %s: %s", what, id, look)}
-	case 1:
-		return owners[0], nil
-	}
-	return "", &control.Error{Code: control.CodeConflict, Detail: fmt.Sprintf("merchants %v each have a %s %s: say which with --merchant", owners, what, id)}
 }
 
 // ImportReturns takes a file of the bank.

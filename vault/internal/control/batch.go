@@ -44,7 +44,7 @@ type File struct {
 	Debits    int64          `json:"debits"`  // minor units
 	Credits   int64          `json:"credits"` // minor units
 	EntryHash uint64         `json:"entryHash"`
-	Batches   []uint32       `json:"batches"`
+	Batches   []string       `json:"batches"` // as commands take them
 }
 
 // BatchQuery selects batches; zero members do not restrict.
@@ -71,9 +71,10 @@ type ReportQuery struct {
 // Adjustment takes a named difference into a batch.
 type Adjustment struct {
 	// what the acquirer has more; less where it is negative
-	Total    book.Total `json:"total"`
-	Payment  string     `json:"payment,omitempty"`  // id of the payment that it is about
-	Evidence string     `json:"evidence,omitempty"` // hex SHA-256 of what proves it
+	Total book.Total `json:"total"`
+	// id of the payment of the batch's merchant that it is about
+	Payment  string `json:"payment,omitempty"`
+	Evidence string `json:"evidence,omitempty"` // hex SHA-256 of what proves it
 }
 
 // Comparison is an acquirer's listing held against a batch, payment by payment.
@@ -87,7 +88,7 @@ type Comparison struct {
 // Compared is a payment that the listing and the batch do not have alike.
 type Compared struct {
 	Problem string  `json:"problem"`           // missing-here, missing-there, differs or twice
-	Payment string  `json:"payment,omitempty"` // ours, where we have it
+	Payment string  `json:"payment,omitempty"` // MERCHANT/ID of ours, where we have it
 	Line    int     `json:"line,omitempty"`    // of the listing, from 1
 	Ours    *Listed `json:"ours,omitempty"`    // where we have it
 	Theirs  *Listed `json:"theirs,omitempty"`  // where they have it

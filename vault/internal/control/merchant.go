@@ -16,8 +16,8 @@ type Merchant struct {
 	Currencies []string      `json:"currencies"`
 	Added      envelope.Time `json:"added"`
 	Results    uint64        `json:"results"`             // serial of the newest
-	OpenBatch  uint32        `json:"openBatch,omitempty"` // number of the open card batch
-	OpenBank   uint32        `json:"openBank,omitempty"`  // number of the open bank batch
+	OpenBatch  string        `json:"openBatch,omitempty"` // the open card batch, card-000017
+	OpenBank   string        `json:"openBank,omitempty"`  // the open bank batch
 
 	// of the keys in use, and those retired, oldest first
 	Keys []MerchantKey `json:"keys"`

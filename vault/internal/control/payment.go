@@ -11,8 +11,7 @@ type Payment = report.Payment
 
 // Resolution is a person's word on a manual payment, or on a bank entry that came back.
 type Resolution struct {
-	// may be left out where only one merchant has a manual payment of that id
-	Merchant string          `json:"merchant,omitempty"`
+	Merchant string          `json:"merchant"`
 	ID       string          `json:"id"`
 	As       envelope.Status `json:"as"`
 	Correct  bool            `json:"correct,omitempty"` // it corrects an earlier word

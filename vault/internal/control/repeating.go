@@ -29,7 +29,7 @@ type Silence struct {
 
 // Resend names what is to be sent again: one manual payment, or all.
 type Resend struct {
-	// of one, where two have a manual payment of that id; of all, only this merchant's
+	// of the payment; with All, only this merchant's
 	Merchant string `json:"merchant,omitempty"`
 	ID       string `json:"id,omitempty"`
 	All      bool   `json:"all,omitempty"`
@@ -46,7 +46,7 @@ func (c *Client) Resend(ctx context.Context, r Resend) (PaymentsResent, error) {
 }
 
 func (s *Server) resendPayments(c call, r Resend) (any, error) {
-	if r.All == (r.ID != "") {
+	if r.All == (r.ID != "") || r.ID != "" && r.Merchant == "" {
 		return nil, &Error{CodeUsage, "name one payment, or all"}
 	}
 	return s.cfg.Vault.Resend(c.Context(), c.actor, r)

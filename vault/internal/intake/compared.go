@@ -90,7 +90,7 @@ func (c *committer) reportMismatches(v verdict) error {
 	if p.Mismatches == book.MaxMismatches {
 		err := c.append(v, v.found(book.FindingMismatches,
 			fmt.Sprintf("%d refunds of payment %s named other accounts; no more are compared with its",
-				p.Mismatches, p.ID)))
+				p.Mismatches, p.Name())))
 		if err != nil {
 			return err
 		}

@@ -135,9 +135,9 @@ func (l *Ledger) try(group []*request) (failed *request, err error) {
 	tx := l.newTx(b)
 	failed, err = tx.run(group)
 	if err != nil || !tx.changed {
-		return failed, l.told(naming(l.path, err))
+		return failed, l.noted(naming(l.path, err))
 	}
-	l.tellTags(tx)
+	l.updateTags(tx)
 	if err := guard(b.Commit); err != nil {
 		return nil, l.latch(fmt.Errorf("%w: %w", onDisk(l.path, err), ErrUnknownOutcome))
 	}
@@ -186,8 +186,8 @@ func (l *Ledger) publish(tx *Tx) {
 	}
 }
 
-// tellTags has the tags know what tx changed, before its commit.
-func (l *Ledger) tellTags(tx *Tx) {
+// updateTags has the tags take in what tx changed, before its commit.
+func (l *Ledger) updateTags(tx *Tx) {
 	if l.tags != nil {
 		l.tags.apply(tx.id, tx.tagged)
 	}

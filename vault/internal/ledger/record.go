@@ -255,7 +255,7 @@ func (tx *Tx) NewMerchantKey(merchant string) error {
 }
 
 // Fingerprint returns the hex HMAC-SHA-256 of a whole account number under the merchant's key: it
-// tells the same account again, for this merchant only. The caller clears whole.
+// names the same account, for this merchant only. The caller clears whole.
 func (tx *Tx) Fingerprint(merchant string, whole []byte) (string, error) {
 	box, err := tx.box(purposeMerchant(merchant))
 	if err != nil {

@@ -130,7 +130,7 @@ func (s *Statements) event(r *Report, index int64, e *book.Event, issued *book.I
 		same = want.digest == issued.Digest && want.id == issued.ID && want.created == issued.Created
 	}
 	if !same {
-		r.find(index, "the vault has signed another %s %d than this entry tells of", n.what, n.serial)
+		r.find(index, "the vault has signed another %s %d than this entry is of", n.what, n.serial)
 		return
 	}
 	r.Compared++

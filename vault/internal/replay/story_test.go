@@ -21,7 +21,7 @@ func (v *vault) tell(merchant, id string) (*Story, error) {
 	state, err := LoadState(bytes.NewReader(v.opening.Bytes()), v.signer.Verifier(), v.anna)
 	v.must(err)
 	defer state.Close()
-	s, _, err := Tell(v.t.Context(), Options{Export: x, Identity: v.anna, From: state}, merchant, id)
+	s, _, err := StoryOf(v.t.Context(), Options{Export: x, Identity: v.anna, From: state}, merchant, id)
 	return s, err
 }
 
@@ -53,7 +53,7 @@ func TestAPaymentsStory(t *testing.T) {
 	}
 	var text strings.Builder
 	v.must(story.Write(&text))
-	for _, part := range []string{"payment " + pay + " of shop-1: 12 entries of a log of", "by vault from host", "told approved, iso-00, 12.50 USD", "told settled, iso-00",
+	for _, part := range []string{"payment shop-1/" + pay + ": 12 entries of a log of", "by vault from host", "told approved, iso-00, 12.50 USD", "told settled, iso-00",
 		"told refunded, iso-00, 3.00 USD"} {
 		if !strings.Contains(text.String(), part) {
 			t.Errorf("%q is not in\n%s", part, &text)

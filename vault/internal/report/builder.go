@@ -61,7 +61,7 @@ func NewBuilder(heading Report) *Builder {
 func (b *Builder) Batch(batch book.Batch, file book.File) {
 	view := Batch{ID: batch.ID(), Number: batch.Number, Merchant: batch.Merchant, Method: batch.Method, Status: batch.Stage, Opened: batch.Opened,
 		Closed: orNil(batch.Closed), Settled: orNil(batch.Settled), Totals: batch.Totals, HashTotal: batch.HashTotal,
-		By: batch.By, Lines: batch.Lines}
+		By: batch.By, Lines: LinesOf(batch)}
 	if view.Totals == nil {
 		view.Totals = []book.Total{}
 	}

@@ -14,7 +14,7 @@ import (
 // columns heads a CSV; they keep their places, and others are added at the end. "amount" is minor
 // units, "amount_major" the same in the currency's own unit.
 var columns = [...]string{"number", "payment", "merchant", "batch", "operation", "of", "method", "status", "code", "stands", "direction", "amount",
-	"currency", "account", "brand", "reference", "approval", "terminal", "stan", "rrn", "entry", "file", "notice", "received", "changed", "amount_major"}
+	"currency", "account", "brand", "reference", "approval", "terminal", "stan", "rrn", "entry", "file", "notice", "received", "changed", "amount_major", "id"}
 
 // CSV writes rows as RFC 4180 text, one a payment. Amounts are without a sign; direction says debit
 // or credit. The decimal sign is a dot, and thousands are not separated. Texts are quoted, and what
@@ -39,7 +39,7 @@ func (c *CSV) Write(p Payment) error {
 	}
 	var line text.Row
 	line.Number(int64(p.Number))
-	line.Texts(p.ID, p.Merchant, p.BatchID(), string(p.Operation), p.Of, string(p.Method), string(p.Status), string(p.Code),
+	line.Texts(p.Name, p.Merchant, p.Batch, string(p.Operation), p.Of, string(p.Method), string(p.Status), string(p.Code),
 		strconv.FormatBool(p.Stands), direction)
 	line.Number(p.Amount)
 	line.Texts(p.Currency, p.Masked, p.Brand, p.Reference, strings.TrimSpace(p.Approval), trace.Terminal)
@@ -54,6 +54,7 @@ func (c *CSV) Write(p Payment) error {
 	} else {
 		line.Blank() // of a payment without money
 	}
+	line.Texts(p.ID)
 	return c.w.Write(line)
 }
 

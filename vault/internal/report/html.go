@@ -143,12 +143,12 @@ func (r Report) returns(s sheet) {
 		return
 	}
 	s.section("Returns")
-	headings := []heading{words("Payment"), words("Merchant"), words("Code"), words("Operation"), number("Amount"), words("Account"), words("Reference"),
+	headings := []heading{words("Payment"), words("Code"), words("Operation"), number("Amount"), words("Account"), words("Reference"),
 		words("Entry")}
 	s.table(headings, len(r.Returns), func(i int) markup {
 		p := r.Returns[i]
-		return formed(`<th scope="row" class="code id">%s</th><td class="text">%s</td><td class="bad short">%s</td><td>%s</td><td class="number">%s</td><td class="code short">%s</td><td class="text">%s</td><td class="code">%s</td>`,
-			p.ID, p.Merchant, p.Code, p.Operation, envelope.FormatAmount(p.Amount, p.Currency), p.Masked, p.Reference, p.Entry)
+		return formed(`<th scope="row" class="code id">%s</th><td class="bad short">%s</td><td>%s</td><td class="number">%s</td><td class="code short">%s</td><td class="text">%s</td><td class="code">%s</td>`,
+			p.Name, p.Code, p.Operation, envelope.FormatAmount(p.Amount, p.Currency), p.Masked, p.Reference, p.Entry)
 	}, "")
 	s.endSection()
 }
@@ -168,7 +168,7 @@ func (r Report) payments(s sheet, rows []Payment) {
 // cells are its row in the list of payments.
 func (p Payment) cells() markup {
 	return formed(`<td class="code id">%s</td><td class="short">%s</td><td>%s</td><td class="%s">%s</td><td class="code whole">%s</td><td class="number%s">%s%s</td><td class="code short">%s</td><td class="text">%s</td><td class="code">%s</td><td class="time">%s</td>`,
-		p.ID, p.BatchID(), p.Operation, tone(p.Status), p.Status, p.Code, when(!p.Stands, " quiet"), when(p.Credit, "−"), envelope.FormatAmount(p.Amount, p.Currency),
+		p.Name, p.Batch, p.Operation, tone(p.Status), p.Status, p.Code, when(!p.Stands, " quiet"), when(p.Credit, "−"), envelope.FormatAmount(p.Amount, p.Currency),
 		p.Masked, p.Reference, cmp.Or(p.Entry, strings.TrimSpace(p.Approval)), pageTime(&p.Received))
 }
 

@@ -1,6 +1,8 @@
 package report
 
 import (
+	"slices"
+
 	"nightdrop/shared/envelope"
 	"nightdrop/vault/internal/book"
 )
@@ -8,6 +10,7 @@ import (
 // Payment is a payment as people and scripts see it, in answers, reports and an auditor's files:
 // never more of its account than the masked number. PaymentOf makes it.
 type Payment struct {
+	Name     string        `json:"payment"` // MERCHANT/ID, as commands take it
 	Merchant string        `json:"merchant"`
 	ID       string        `json:"id"`
 	Number   uint64        `json:"number"` // in the vault, in the order of arrival
@@ -26,13 +29,13 @@ type Payment struct {
 	Masked    string      `json:"masked,omitempty"`
 	Brand     string      `json:"brand,omitempty"`
 	Method    book.Method `json:"method,omitempty"`
-	// the payment that a capture, refund or void is of
+	// the payment that a capture, refund or void is of, MERCHANT/ID
 	Of string `json:"of,omitempty"`
 	// the stored account that it uses, made or changed
 	Token    string `json:"token,omitempty"`
 	Captured int64  `json:"captured,omitempty"`
 	Refunded int64  `json:"refunded,omitempty"`
-	Void     string `json:"void,omitempty"`     // id of the void that takes it back
+	Void     string `json:"void,omitempty"`     // the void that takes it back, MERCHANT/ID
 	Standard string `json:"standard,omitempty"` // of a bank entry: WEB, PPD or CCD
 	// of a bank entry: its trace number, 15 digits
 	Entry string `json:"entry,omitempty"`
@@ -45,7 +48,7 @@ type Payment struct {
 	// of a refund that was not sent: why its sale came back, ach-RNN
 	Withheld envelope.Code `json:"withheld,omitempty"`
 	Approval string        `json:"approval,omitempty"`
-	Batch    uint32        `json:"batch,omitempty"`
+	Batch    string        `json:"batch,omitempty"` // card-000017, as commands take it
 	Received envelope.Time `json:"received"`
 	Changed  envelope.Time `json:"changed"`
 	Trace    *book.Trace   `json:"trace,omitempty"`
@@ -77,25 +80,35 @@ type Payment struct {
 
 // PaymentOf is the view of p. Corrections and Operations need more than p, and are the caller's.
 func PaymentOf(p book.Payment) Payment {
-	v := Payment{Merchant: p.Merchant, ID: p.ID, Number: p.Number, Digest: p.Digest, Status: p.Stage, Code: p.Code, Limit: p.Limit, Operation: p.Operation,
+	v := Payment{Name: p.Name(), Merchant: p.Merchant, ID: p.ID, Number: p.Number, Digest: p.Digest, Status: p.Stage, Code: p.Code, Limit: p.Limit, Operation: p.Operation,
 		Amount: p.Amount, Credit: p.Credit(), Stands: stands(p), Currency: p.Currency, Reference: p.Reference, Masked: p.Masked, Brand: p.Brand,
-		Approval: p.Approval, Method: p.Method, Of: p.Of, Token: p.Token, Captured: p.Captured, Refunded: p.Refunded, Void: p.Void,
+		Approval: p.Approval, Method: p.Method, Of: NameOf(p.Merchant, p.Of), Token: p.Token, Captured: p.Captured, Refunded: p.Refunded, Void: NameOf(p.Merchant, p.Void),
 		Standard: p.Standard, Entry: p.Entry, File: p.File, Notice: p.Notice, Notices: p.Notices, Withheld: p.Withheld(), Acked: p.Acked,
-		Batch: p.Batch, Received: p.Received, Changed: p.Changed, Trace: p.Trace, Reversal: p.Reversal, Tries: p.Tries, Answer: p.Answer,
+		Received: p.Received, Changed: p.Changed, Trace: p.Trace, Reversal: p.Reversal, Tries: p.Tries, Answer: p.Answer,
 		Results: p.Results, Resolutions: p.Resolutions(), Decisions: p.Decisions, AtHost: p.AtHost}
 	if len(v.Resolutions) > 0 {
 		v.RepeatedSince, v.Repeats = p.Repeated()
 	}
 	if p.Batch != 0 {
 		v.Method = p.Way() // which an older log does not say
+		v.Batch = book.BatchID(v.Method, p.Batch)
 	}
 	return v
 }
 
-// BatchID names the payment's batch as commands take it, "" where it is in none.
-func (p Payment) BatchID() string {
-	if p.Batch == 0 {
+// NameOf is the name of a merchant's payment, "" where there is no id.
+func NameOf(merchant, id string) string {
+	if id == "" {
 		return ""
 	}
-	return book.BatchID(p.Method, p.Batch)
+	return book.Key{Merchant: merchant, ID: id}.String()
+}
+
+// LinesOf are adjustment lines whose payments have the names that commands take.
+func LinesOf(b book.Batch) []book.Adjustment {
+	lines := slices.Clone(b.Lines)
+	for i := range lines {
+		lines[i].Payment = NameOf(b.Merchant, lines[i].Payment)
+	}
+	return lines
 }

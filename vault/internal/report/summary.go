@@ -48,7 +48,7 @@ func (s *Summary) Found(findings map[book.Finding]uint64) {
 	})
 }
 
-// Alarming is how many findings there are, those left out that tell of people's words.
+// Alarming is how many findings there are, without those about people's words.
 func (s Summary) Alarming() (n uint64) {
 	for _, f := range s.Findings {
 		if f.Finding.Alarming() {

@@ -23,7 +23,7 @@ func (r Report) Text(w io.Writer) {
 	line(w, "verdict", r.Verdict())
 	r.netText(w)
 	line(w)
-	line(w, "BATCH", "MERCHANT", "STAGE", "CLOSED", "SETTLED", "DEBITS", "CREDITS", "HASH TOTAL", "FILE")
+	line(w, "BATCH", "MERCHANT", "STATUS", "CLOSED", "SETTLED", "DEBITS", "CREDITS", "HASH TOTAL", "FILE")
 	for _, b := range r.Batches {
 		file := "-"
 		if b.File != nil {
@@ -53,9 +53,9 @@ func (r Report) Text(w io.Writer) {
 	}
 	if len(r.Returns) > 0 {
 		line(w)
-		line(w, "RETURNED", "MERCHANT", "CODE", "AMOUNT", "ACCOUNT", "REFERENCE")
+		line(w, "RETURNED", "CODE", "AMOUNT", "ACCOUNT", "REFERENCE")
 		for _, p := range r.Returns {
-			line(w, p.ID, p.Merchant, p.Code, envelope.FormatAmount(p.Amount, p.Currency), p.Masked, p.Reference)
+			line(w, p.Name, p.Code, envelope.FormatAmount(p.Amount, p.Currency), p.Masked, p.Reference)
 		}
 	}
 }

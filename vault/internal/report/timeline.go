@@ -79,7 +79,7 @@ func Timeline(p book.Payment, around Around) []Step {
 		add(result)
 	}
 	for _, o := range around.Operations {
-		add(Step{Time: o.Received, Kind: StepOperation, Payment: book.Key{Merchant: o.Merchant, ID: o.ID}.String(), Operation: o.Operation,
+		add(Step{Time: o.Received, Kind: StepOperation, Payment: o.Name(), Operation: o.Operation,
 			Amount: o.Amount, Currency: o.Currency, Code: o.Code})
 	}
 	for _, d := range p.Decisions {

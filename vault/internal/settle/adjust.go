@@ -59,7 +59,7 @@ func mayAdjust(tx *ledger.Tx, b book.Batch, t book.Total, id string) error {
 	}
 	_, found, err := tx.Payment(b.Merchant, id)
 	if err != nil || !found {
-		return orMissing(err, "payment "+id+" of "+b.Merchant)
+		return orMissing(err, "payment "+b.Merchant+"/"+id)
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 // its trace until it stands at the host.
 type advice struct {
 	what string // for log lines
-	at   door
+	at   sender
 	// intend commits the next try; nil: there is nothing to send any more.
 	intend func(ctx context.Context, p book.Payment, last lastTry) (*try, error)
 	stands func(p book.Payment, said envelope.Code, answer acquirer.Answer) book.Body

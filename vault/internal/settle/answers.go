@@ -196,7 +196,7 @@ func answerTo(tx *ledger.Tx, item nacha.Item) (merchant string, body book.Body, 
 	}
 	p, found, err := tx.Payment(entry.Merchant, entry.ID)
 	if err != nil || !found {
-		return "", nil, "", orMissing(err, "payment "+entry.ID+" of "+entry.Merchant)
+		return "", nil, "", orMissing(err, "payment "+entry.Merchant+"/"+entry.ID)
 	}
 	m, found, err := tx.Merchant(entry.Merchant)
 	if err != nil || !found {

@@ -81,7 +81,7 @@ func overdue(tx *ledger.Tx, p book.Payment) (bool, error) {
 func overdueVoid(tx *ledger.Tx, p book.Payment) (bool, error) {
 	void, found, err := tx.Payment(p.Merchant, p.Void)
 	if err != nil || !found {
-		return false, orMissing(err, "void "+p.Void+" of "+p.Merchant)
+		return false, orMissing(err, "void "+p.Merchant+"/"+p.Void)
 	}
 	if tx.Now().Before(void.Received.Add(unsentLimit)) {
 		return false, nil

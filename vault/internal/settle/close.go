@@ -207,7 +207,7 @@ func (e *Engine) inFlight(b book.Batch) error {
 	err := e.cfg.Ledger.View(func(tx *ledger.Tx) error {
 		for _, stage := range []book.Stage{book.StageManual, book.StageUnknown, book.StageCorrecting, book.StageAuthorising, book.StageCapturing, book.StageVoiding} {
 			err := tx.Payments(ledger.Query{Merchant: b.Merchant, Stage: stage, Batch: b.Number, Limit: maxNamed}, func(p book.Payment) error {
-				if names = append(names, fmt.Sprintf("%s/%s (%s)", p.Merchant, p.ID, p.Stage)); len(names) == maxNamed {
+				if names = append(names, fmt.Sprintf("%s (%s)", p.Name(), p.Stage)); len(names) == maxNamed {
 					return errEnough
 				}
 				return nil

@@ -37,7 +37,7 @@ func mayCorrect(tx *ledger.Tx, p book.Payment, as envelope.Status, reverse bool)
 		}
 	}
 	conflict := func(format string, args ...any) error {
-		return fmt.Errorf("payment %s "+format+": %w", append(append([]any{p.ID}, args...), ErrConflict)...)
+		return fmt.Errorf("payment %s "+format+": %w", append(append([]any{p.Name()}, args...), ErrConflict)...)
 	}
 	var batch book.Batch
 	if p.Batch != 0 {
@@ -72,7 +72,7 @@ func Corrections(tx *ledger.Tx, p book.Payment) ([]envelope.Status, error) {
 		var found bool
 		var err error
 		if void, found, err = tx.Payment(p.Merchant, p.Void); err != nil || !found {
-			return nil, orMissing(err, "void "+p.Void+" of "+p.Merchant)
+			return nil, orMissing(err, "void "+p.Merchant+"/"+p.Void)
 		}
 	}
 	return p.Corrections(void), nil

@@ -157,8 +157,8 @@ func (f *filing) stage(ctx context.Context) (left []leftOut, err error) {
 // refuse ends the entries that were left out.
 func (f *filing) refuse(ctx context.Context, left []leftOut) error {
 	if f.file.Stage != book.FileNamed {
-		return fmt.Errorf("%d accounts, the first of payment %s, cannot be opened any more, so the file cannot be made again. Its digest %s is in the log: "+
-			"ask the bank whether it has this file; put a copy of it into the outbox under its name, then settle again: %w", len(left), left[0].id, f.file.Digest, ErrConflict)
+		return fmt.Errorf("%d accounts, the first of payment %s/%s, cannot be opened any more, so the file cannot be made again. Its digest %s is in the log: "+
+			"ask the bank whether it has this file; put a copy of it into the outbox under its name, then settle again: %w", len(left), left[0].merchant, left[0].id, f.file.Digest, ErrConflict)
 	}
 	err := inCommits(ctx, f.engine.cfg.Ledger, left, func(tx *ledger.Tx, l leftOut) error {
 		if _, err := tx.Append(f.actor.Event(l.merchant, book.PaymentRefused{ID: l.id, Code: l.code})); err != nil {
@@ -412,7 +412,7 @@ func (f *filing) makeAgain(ctx context.Context) error {
 	if err := f.commit(ctx, "", book.FileMadeAgain{Name: f.file.Name}); err != nil {
 		return err
 	}
-	// A crash here leaves the log telling of a file that has not appeared: the next call makes it
+	// A crash here leaves the log with a file that has not appeared: the next call makes it
 	// anew, and reports it again.
 
 	return f.appear(ctx)

@@ -106,7 +106,7 @@ func entriesOf(tx *ledger.Tx, f book.File, b book.Batch, fn func(book.Payment) e
 	for _, one := range out {
 		p, found, err := tx.Payment(b.Merchant, one.id)
 		if err != nil || !found {
-			return orMissing(err, "payment "+one.id+" of "+b.Merchant)
+			return orMissing(err, "payment "+b.Merchant+"/"+one.id)
 		}
 		if err := fn(p); err != nil {
 			return err
@@ -266,7 +266,7 @@ func (f *filing) entries(merchant string, ids []string) (entries []entry, err er
 		for i, id := range ids {
 			p, found, err := tx.Payment(merchant, id)
 			if err != nil || !found {
-				return orMissing(err, "payment "+id+" of "+merchant)
+				return orMissing(err, "payment "+merchant+"/"+id)
 			}
 			from, err := sourceOf(tx, p)
 			if err != nil {

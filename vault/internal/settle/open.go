@@ -31,7 +31,7 @@ func sourceOf(tx *ledger.Tx, p book.Payment) (source, error) {
 	}
 	original, found, err := tx.Payment(p.Merchant, p.Of)
 	if err != nil || !found {
-		return source{}, orMissing(err, "payment "+p.Of+" of "+p.Merchant)
+		return source{}, orMissing(err, "payment "+p.Merchant+"/"+p.Of)
 	}
 	return sourceAt(tx, original)
 }

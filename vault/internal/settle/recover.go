@@ -149,7 +149,7 @@ func firstResult(tx *ledger.Tx, p book.Payment, origin string) (bool, error) {
 func voidResult(tx *ledger.Tx, p book.Payment, origin string) (bool, error) {
 	void, found, err := tx.Payment(p.Merchant, p.Void)
 	if err != nil || !found {
-		return false, orMissing(err, "void "+p.Void+" of "+p.Merchant)
+		return false, orMissing(err, "void "+p.Merchant+"/"+p.Void)
 	}
 	void.Answer = p.Answer // the reversal is the payment's
 	return firstResult(tx, void, origin)

@@ -15,7 +15,7 @@ import (
 // ledger's.
 func (e *Engine) request(ctx context.Context, p book.Payment) error {
 	if _, known := requestKind(p.Flow()); !known {
-		return fmt.Errorf("payment %s waits as received, and %s is no request: %w", p.ID, p.Flow(), book.ErrTransition)
+		return fmt.Errorf("payment %s waits as received, and %s is no request: %w", p.Name(), p.Flow(), book.ErrTransition)
 	}
 	if e.cfg.Now().After(p.Until.Time) {
 		return ended(ctx, e.refuse(ctx, p, envelope.CodeLate))
@@ -140,7 +140,7 @@ func (e *Engine) requestOf(tx *ledger.Tx, p book.Payment) (acquirer.Request, err
 func originalOf(tx *ledger.Tx, p book.Payment) (acquirer.Original, error) {
 	of, found, err := tx.Payment(p.Merchant, p.Of)
 	if err != nil || !found {
-		return acquirer.Original{}, orMissing(err, "payment "+p.Of+" of "+p.Merchant)
+		return acquirer.Original{}, orMissing(err, "payment "+p.Merchant+"/"+p.Of)
 	}
 	return asOriginal(of)
 }
@@ -152,7 +152,7 @@ func asOriginal(p book.Payment) (acquirer.Original, error) {
 		kind, known = acquirer.KindCapture, true // of one that a person's correction takes back
 	}
 	if !known || p.Trace == nil {
-		return acquirer.Original{}, fmt.Errorf("payment %s was never asked for at the host: %w", p.ID, book.ErrTransition)
+		return acquirer.Original{}, fmt.Errorf("payment %s was never asked for at the host: %w", p.Name(), book.ErrTransition)
 	}
 	return acquirer.Original{Trace: onWire(*p.Trace), Kind: kind, Approval: p.Approval}, nil
 }

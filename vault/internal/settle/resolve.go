@@ -37,14 +37,14 @@ func (e *Engine) Resolve(ctx context.Context, merchant, id string, as envelope.S
 	select {
 	case <-idle:
 	case <-ctx.Done():
-		return fmt.Errorf("a message about payment %s is under way, and its answer or its end was not waited for: resolve it again: %w", id, ctx.Err())
+		return fmt.Errorf("a message about payment %s is under way, and its answer or its end was not waited for: resolve it again: %w", before.Name(), ctx.Err())
 	}
 	// From here on nothing about the payment leaves the vault until release. A crash before the
 	// commit leaves the payment as it is.
 	err = e.say(ctx, merchant, id, reason, actor, func(_ *ledger.Tx, p book.Payment) (book.Body, error) {
 		if len(p.Resolutions()) == 0 {
 			return nil, fmt.Errorf("payment %s was answered in this moment, and is %s (code %s): the answer counts, and nothing was resolved: %w",
-				id, p.Stage, p.Code, ErrConflict)
+				p.Name(), p.Stage, p.Code, ErrConflict)
 		}
 		return book.PaymentResolved{ID: id, As: as, Reason: reason, Remembered: true}, mayResolve(p, as)
 	})
@@ -59,9 +59,9 @@ func mayResolve(p book.Payment, as envelope.Status) error {
 	if may := p.Resolutions(); len(may) == 0 {
 		return fmt.Errorf("payment %s is %s: only what is manual, or is repeated (unknown, voiding, capturing, correcting), waits "+
 			"for a person's word, and an earlier word is corrected with --correct: %w",
-			p.ID, p.Stage, ErrConflict)
+			p.Name(), p.Stage, ErrConflict)
 	} else if !slices.Contains(may, as) {
-		return fmt.Errorf("payment %s cannot be %q; it can be resolved as %s: %w", p.ID, string(as), listed(may), ErrConflict)
+		return fmt.Errorf("payment %s cannot be %q; it can be resolved as %s: %w", p.Name(), string(as), listed(may), ErrConflict)
 	}
 	return nil
 }
@@ -71,7 +71,7 @@ func (e *Engine) payment(merchant, id string) (p book.Payment, err error) {
 	err = e.cfg.Ledger.View(func(tx *ledger.Tx) error {
 		var found bool
 		if p, found, err = tx.Payment(merchant, id); err != nil || !found {
-			return orMissing(err, "payment "+id+" of "+merchant)
+			return orMissing(err, "payment "+merchant+"/"+id)
 		}
 		return nil
 	})
@@ -87,7 +87,7 @@ func (e *Engine) say(ctx context.Context, merchant, id, reason string, actor ope
 	return e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		p, found, err := tx.Payment(merchant, id)
 		if err != nil || !found {
-			return orMissing(err, "payment "+id+" of "+merchant)
+			return orMissing(err, "payment "+merchant+"/"+id)
 		}
 		body, err := word(tx, p)
 		if err != nil {
@@ -123,7 +123,7 @@ func listed(statuses []envelope.Status) string {
 func (e *Engine) Resend(ctx context.Context, merchant, id, reason string, actor operator.Actor) error {
 	return e.say(ctx, merchant, id, reason, actor, func(_ *ledger.Tx, p book.Payment) (book.Body, error) {
 		if p.Stage != book.StageManual {
-			return nil, fmt.Errorf("payment %s is %s: only what is manual can be sent again: %w", id, p.Stage, ErrConflict)
+			return nil, fmt.Errorf("payment %s is %s: only what is manual can be sent again: %w", p.Name(), p.Stage, ErrConflict)
 		}
 		return book.PaymentResent{ID: id, Reason: reason}, nil
 	})

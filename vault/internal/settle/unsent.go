@@ -35,7 +35,7 @@ func (e *Engine) giveUp(ctx context.Context, p book.Payment, failure error) erro
 	return e.cfg.Ledger.Commit(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
 		now, found, err := tx.Payment(p.Merchant, p.ID)
 		if err != nil || !found {
-			return orMissing(err, "payment "+p.ID+" of "+p.Merchant)
+			return orMissing(err, "payment "+p.Merchant+"/"+p.ID)
 		}
 		return refuse(tx, now, unsentCode(now, failure, tx.Now()))
 	})
