@@ -70,9 +70,7 @@ func (o *proveOptions) run(cmd *cobra.Command, dir string, g *global, c console)
 	}
 	defer r.From.Close() //nolint:errcheck // a file without a name
 	progress, done := bar(c.errOut, "replaying")
-	if progress != nil {
-		r.Progress = func(done, total int64) { progress(int(done), int(total)) }
-	}
+	r.Progress = func(done, total int64) { progress(int(done), int(total)) }
 	story, _, err := replay.StoryOf(cmd.Context(), r, name.Merchant, name.ID)
 	done()
 	if err != nil {

@@ -31,7 +31,9 @@ the amounts differ (exit code 7). The listing is a CSV whose first line is "rrn,
 			if err != nil {
 				return err
 			}
+			_, done := bar(c.errOut, "comparing")
 			compared, err := runBatchCompare(cmd.Context(), client, args[0], opts)
+			done()
 			if err != nil {
 				return err
 			}
