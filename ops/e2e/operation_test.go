@@ -246,7 +246,7 @@ func TestAcquirerWithAnotherCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if why, _ := status["acquirer"].(string); !strings.Contains(why, "certificate") {
+	if why, _ := status["messages"].(map[string]any)["acquirer"].(string); !strings.Contains(why, "certificate") {
 		t.Errorf("status tells of the acquirer: %q", why)
 	}
 	if b := readBook(t, s); len(b.Transactions) != 0 {
